@@ -1,0 +1,88 @@
+package failover
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Attempt is one try of a call at one replica, after its end.
+type Attempt struct {
+	// Replica is the address of the replica, as the resolver gave it.
+	Replica string
+	// Round is the pass through the replicas that the attempt belongs to, from 1.
+	Round int
+	// Start is when the attempt began.
+	Start time.Time
+	// Duration is how long it took, the wait for a connection included.
+	Duration time.Duration
+	// Outcome is how it ended.
+	Outcome Outcome
+	// Sent is false when no byte of the request can have reached the replica, so that a repetition is safe whatever
+	// the method does. True is the cautious answer: the request may or may not have been executed.
+	Sent bool
+	// Err is the attempt's own gRPC status error; nil when the outcome is OK.
+	Err error
+}
+
+// Code returns the gRPC status code that the attempt ended with.
+func (a Attempt) Code() codes.Code { return status.Code(a.Err) }
+
+// String returns the attempt in a few words, such as "127.0.0.1:7101 lost (sent, 12ms)".
+func (a Attempt) String() string {
+	sent := "unsent"
+	if a.Sent {
+		sent = "sent"
+	}
+	return fmt.Sprintf("%s %v (%s, %v)", a.Replica, a.Outcome, sent, a.Duration.Round(10*time.Microsecond))
+}
+
+// Outcome is how an attempt ended.
+type Outcome int
+
+const (
+	// OK: the replica answered, and its status was OK.
+	OK Outcome = iota
+	// Refused: there was no connection to the replica. Never sent.
+	Refused
+	// Lost: sent, then the connection broke before the replica answered.
+	Lost
+	// Failed: the replica answered with a status that is retried.
+	Failed
+	// Timeout: the attempt's own deadline passed, the caller's did not.
+	Timeout
+	// Rejected: a status that is not retried. It ends the call.
+	Rejected
+	// Canceled: the caller's deadline passed, or the caller gave the call up. It ends the call.
+	Canceled
+)
+
+// Outcomes returns all outcomes, in the order of their constants.
+func Outcomes() []Outcome {
+	return []Outcome{OK, Refused, Lost, Failed, Timeout, Rejected, Canceled}
+}
+
+var outcomeNames = []string{
+	OK: "ok", Refused: "refused", Lost: "lost", Failed: "failed",
+	Timeout: "timeout", Rejected: "rejected", Canceled: "canceled",
+}
+
+// String returns the outcome's name, in lower case.
+func (o Outcome) String() string {
+	return name(outcomeNames, o)
+}
+
+// MarshalText returns the outcome's name.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
+// whether the call succeeded or not. Earlier contents are dropped.
+func Trace(attempts *[]Attempt) grpc.CallOption { return traceOption{attempts: attempts} }
+
+type traceOption struct {
+	grpc.EmptyCallOption
+	attempts *[]Attempt
+}

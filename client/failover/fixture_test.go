@@ -1,0 +1,178 @@
+package failover_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// replica is a real gRPC server in this process, reached through memory. It serves grpc.health.v1, as the service
+// that every user of gRPC has.
+type replica struct {
+	healthv1.UnimplementedHealthServer
+	addr string
+
+	// handle, unless nil, answers in place of SERVING.
+	handle func(context.Context) error
+	served atomic.Int64
+	dials  atomic.Int64
+
+	mu     sync.Mutex
+	server *grpc.Server // nil while down
+	lis    *bufconn.Listener
+}
+
+func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	r.served.Add(1)
+	if r.handle != nil {
+		if err := r.handle(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
+}
+
+func (r *replica) start() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lis = bufconn.Listen(64 << 10)
+	r.server = grpc.NewServer()
+	healthv1.RegisterHealthServer(r.server, r)
+	go r.server.Serve(r.lis)
+}
+
+// crash breaks all connections and refuses new ones, as the end of a process does.
+func (r *replica) crash() {
+	r.mu.Lock()
+	server := r.server
+	r.server = nil
+	r.mu.Unlock()
+	if server != nil {
+		server.Stop()
+	}
+}
+
+func (r *replica) dial(ctx context.Context) (net.Conn, error) {
+	r.dials.Add(1)
+	r.mu.Lock()
+	down, lis := r.server == nil, r.lis
+	r.mu.Unlock()
+	if down {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	return lis.DialContext(ctx)
+}
+
+// cluster is n replicas named a:1, b:1, c:1 …, all up.
+type cluster []*replica
+
+func newCluster(t testing.TB, n int) cluster {
+	var c cluster
+	for i := range n {
+		r := &replica{addr: fmt.Sprintf("%c:1", 'a'+i)}
+		r.start()
+		t.Cleanup(r.crash)
+		c = append(c, r)
+	}
+	return c
+}
+
+func (c cluster) target() string {
+	target := "static:///"
+	for i, r := range c {
+		if i > 0 {
+			target += ","
+		}
+		target += r.addr
+	}
+	return target
+}
+
+func (c cluster) options() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			for _, r := range c {
+				if r.addr == addr {
+					return r.dial(ctx)
+				}
+			}
+			return nil, fmt.Errorf("no replica at %s", addr)
+		}),
+	}
+}
+
+// connect returns a connection whose replicas are known to be ready, or down.
+func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	settled, count := make(chan struct{}), 0
+	p.OnReplica = func(e failover.ReplicaEvent) {
+		if e.State == failover.Ready || e.State == failover.Down {
+			if count++; count == len(c) {
+				close(settled)
+			}
+		}
+	}
+	conn, err := failover.NewClient(c.target(), p, append(c.options(), opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.Connect()
+	<-settled
+	return conn
+}
+
+// crash ends all replicas.
+func (c cluster) crash() {
+	for _, r := range c {
+		r.crash()
+	}
+}
+
+// call makes one call and returns its attempts.
+func call(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) ([]failover.Attempt, error) {
+	var attempts []failover.Attempt
+	_, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest), append(opts, failover.Trace(&attempts))...)
+	return attempts, err
+}
+
+// path returns what the attempts did in one line: "a:1 lost sent, b:1 ok sent".
+func path(attempts []failover.Attempt) string {
+	var s string
+	for i, a := range attempts {
+		if i > 0 {
+			s += ", "
+		}
+		s += fmt.Sprintf("%s %v", a.Replica, a.Outcome)
+		if a.Sent {
+			s += " sent"
+		}
+	}
+	return s
+}
+
+// hang blocks a handler until its request's deadline.
+func hang(ctx context.Context) error {
+	<-ctx.Done()
+	return status.FromContextError(ctx.Err()).Err()
+}
+
+func answer(c codes.Code) func(context.Context) error {
+	return func(context.Context) error { return status.Error(c, "as told") }
+}
+
+const long = 10 * time.Minute // a deadline that no test should reach

@@ -1,0 +1,279 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+func TestHungReplicaCostsOneTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c[0].handle = hang
+		conn := c.connect(t, failover.Policy{Timeout: time.Second})
+		start := time.Now()
+		attempts, err := call(t.Context(), conn)
+		if err != nil || path(attempts) != "a:1 timeout sent, b:1 ok sent" {
+			t.Errorf("got %q, %v", path(attempts), err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v, want exactly one timeout", took)
+		}
+	})
+}
+
+func TestAllDownCostsTwoPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		c.crash()
+		conn := c.connect(t, failover.Policy{Timeout: time.Second, Rounds: 3, Pause: 200 * time.Millisecond})
+		start := time.Now()
+		attempts, err := call(t.Context(), conn)
+		if took := time.Since(start); took != 400*time.Millisecond {
+			t.Errorf("took %v, want exactly two pauses", took)
+		}
+		if want := strings.Repeat("a:1 refused, b:1 refused, c:1 refused, ", 3); path(attempts)+", " != want {
+			t.Errorf("got %q", path(attempts))
+		}
+		var failed *failover.Error
+		if !errors.As(err, &failed) || len(failed.Attempts) != 9 || failed.Rounds != 3 {
+			t.Errorf("error %#v, want a *failover.Error with nine attempts", err)
+		}
+		if status.Code(err) != codes.Unavailable || !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("error %v: want Unavailable, and the refusal in its chain", err)
+		}
+	})
+}
+
+// Every outcome, what it says of the wire, and what the caller's error says of it.
+func TestOutcomes(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		prepare func(c cluster)
+		policy  failover.Policy
+		budget  time.Duration
+		want    string
+		code    codes.Code
+		is      error
+	}{
+		{name: "refused", prepare: func(c cluster) { c[0].crash() }, want: "a:1 refused", code: codes.Unavailable, is: syscall.ECONNREFUSED},
+		{name: "failed", prepare: func(c cluster) { c[0].handle = answer(codes.Unavailable) }, want: "a:1 failed sent", code: codes.Unavailable},
+		{name: "lost", prepare: func(c cluster) {
+			c[0].handle = func(ctx context.Context) error { go c[0].crash(); <-ctx.Done(); return ctx.Err() }
+		}, want: "a:1 lost sent", code: codes.Unavailable},
+		{name: "timeout", prepare: func(c cluster) { c[0].handle = hang }, policy: failover.Policy{Timeout: time.Second},
+			want: "a:1 timeout sent", code: codes.DeadlineExceeded},
+		{name: "rejected", prepare: func(c cluster) { c[0].handle = answer(codes.InvalidArgument) }, policy: failover.Policy{Rounds: 3},
+			want: "a:1 rejected sent", code: codes.InvalidArgument},
+		{name: "the replica's own deadline error is an answer", prepare: func(c cluster) { c[0].handle = answer(codes.DeadlineExceeded) },
+			policy: failover.Policy{Timeout: time.Second}, want: "a:1 rejected sent", code: codes.DeadlineExceeded},
+		{name: "retryable by policy", prepare: func(c cluster) { c[0].handle = answer(codes.Aborted) },
+			policy: failover.Policy{Retryable: []codes.Code{codes.Aborted}}, want: "a:1 failed sent", code: codes.Aborted},
+		{name: "caller's deadline", prepare: func(c cluster) { c[0].handle = hang }, policy: failover.Policy{Timeout: time.Minute, Rounds: 3},
+			budget: time.Second, want: "a:1 canceled sent", code: codes.DeadlineExceeded, is: context.DeadlineExceeded},
+		{name: "caller's deadline in a pause", prepare: func(c cluster) { c[0].crash() }, policy: failover.Policy{Rounds: 2, Pause: time.Minute},
+			budget: time.Second, want: "a:1 refused", code: codes.DeadlineExceeded, is: context.DeadlineExceeded},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 1)
+				tc.prepare(c)
+				if tc.budget == 0 {
+					tc.budget = long
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), tc.budget)
+				defer cancel()
+				attempts, err := call(ctx, c.connect(t, tc.policy))
+				if path(attempts) != tc.want {
+					t.Errorf("got %q, want %q", path(attempts), tc.want)
+				}
+				if status.Code(err) != tc.code {
+					t.Errorf("code %v, want %v", status.Code(err), tc.code)
+				}
+				if tc.is != nil && !errors.Is(err, tc.is) {
+					t.Errorf("error %v: want %v in its chain", err, tc.is)
+				}
+				if tc.is != context.DeadlineExceeded && errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("error %v claims that the caller's deadline has passed", err)
+				}
+				if len(attempts) > 0 && !strings.Contains(err.Error(), attempts[0].String()) {
+					t.Errorf("error %q does not name the attempt %q", err, attempts[0])
+				}
+			})
+		})
+	}
+}
+
+func TestCallerCancels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		c[0].handle = func(ctx context.Context) error { cancel(); return hang(ctx) }
+		attempts, err := call(ctx, c.connect(t, failover.Policy{Timeout: time.Second, Rounds: 2}))
+		if path(attempts) != "a:1 canceled sent" || status.Code(err) != codes.Canceled || !errors.Is(err, context.Canceled) {
+			t.Errorf("got %q, %v", path(attempts), err)
+		}
+	})
+}
+
+func TestPrefersReadyReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		conn := c.connect(t, failover.Policy{})
+		c[0].crash()
+		synctest.Wait()
+		for range 10 {
+			if attempts, err := call(t.Context(), conn); err != nil || path(attempts) != "b:1 ok sent" {
+				t.Fatalf("got %q, %v: want the first ready replica at once", path(attempts), err)
+			}
+		}
+	})
+}
+
+func TestRoundRobinSharesTheCalls(t *testing.T) {
+	c := newCluster(t, 3)
+	conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
+	for range 30 {
+		if _, err := call(t.Context(), conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range c {
+		if r.served.Load() != 10 {
+			t.Errorf("%s served %d of 30 calls, want 10", r.addr, r.served.Load())
+		}
+	}
+}
+
+// Within a round no replica is tried twice, while 16 callers share the connection and two replicas of three crash at
+// every twentieth request and come back. One that is well is enough for every call, in one round.
+func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
+	c := newCluster(t, 3)
+	var crashes, callers sync.WaitGroup
+	for _, r := range c[:2] {
+		r.handle = func(ctx context.Context) error {
+			if r.served.Load()%20 != 0 {
+				return nil
+			}
+			crashes.Go(func() { r.crash(); r.start() })
+			return hang(ctx)
+		}
+	}
+	conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
+	var lost atomic.Int64
+	for range 16 {
+		callers.Go(func() {
+			for range 200 {
+				attempts, err := call(t.Context(), conn)
+				if err != nil {
+					t.Errorf("a call failed with one replica well: %v", err)
+				}
+				lost.Add(int64(len(attempts) - 1))
+				seen := map[string]bool{}
+				for _, a := range attempts {
+					if seen[a.Replica] {
+						t.Errorf("one round tried %s twice: %s", a.Replica, path(attempts))
+					}
+					seen[a.Replica] = true
+				}
+			}
+		})
+	}
+	callers.Wait()
+	crashes.Wait()
+	if lost.Load() == 0 {
+		t.Error("no attempt failed: the test has tested nothing")
+	}
+}
+
+// An attempt goes to the replica that it names, and to no other.
+func TestAttemptsReachTheReplicaTheyName(t *testing.T) {
+	c := newCluster(t, 3)
+	for _, r := range c {
+		r.handle = func(ctx context.Context) error {
+			grpc.SetHeader(ctx, metadata.Pairs("served-by", r.addr))
+			if rand.IntN(2) == 0 {
+				return status.Error(codes.Unavailable, "by chance")
+			}
+			return nil
+		}
+	}
+	conn := c.connect(t, failover.Policy{Rounds: 30, Order: failover.RoundRobin})
+	var callers sync.WaitGroup
+	for range 16 {
+		callers.Go(func() {
+			for range 200 {
+				var header metadata.MD
+				attempts, err := call(t.Context(), conn, grpc.Header(&header))
+				if err != nil {
+					t.Errorf("call failed: %v", err)
+					return
+				}
+				last := attempts[len(attempts)-1].Replica
+				if by := header.Get("served-by"); len(by) != 1 || by[0] != last {
+					t.Errorf("the attempt at %s was served by %v", last, by)
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+// What an attempt has left behind is not to be taken for a later one's.
+func TestLaterAttemptsStartClean(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[0].handle = func(ctx context.Context) error {
+			grpc.SetHeader(ctx, metadata.Pairs("from", "a"))
+			grpc.SetTrailer(ctx, metadata.Pairs("from", "a"))
+			return status.Error(codes.Unavailable, "no")
+		}
+		c[1].crash()
+		var header, trailer metadata.MD
+		attempts, err := call(t.Context(), c.connect(t, failover.Policy{}), grpc.Header(&header), grpc.Trailer(&trailer))
+		if path(attempts) != "a:1 failed sent, b:1 refused" || err == nil {
+			t.Fatalf("got %q, %v", path(attempts), err)
+		}
+		if len(header.Get("from")) != 0 || len(trailer.Get("from")) != 0 {
+			t.Errorf("header %v and trailer %v are an earlier attempt's", header, trailer)
+		}
+	})
+}
+
+func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[0].crash()
+		start := time.Now()
+		attempts, err := call(t.Context(), c.connect(t, failover.Policy{Timeout: time.Second}), grpc.WaitForReady(true))
+		if err != nil || time.Since(start) != 0 {
+			t.Errorf("got %q, %v after %v", path(attempts), err, time.Since(start))
+		}
+	})
+}
+
+func TestStreamsReachAReadyReplica(t *testing.T) {
+	c := newCluster(t, 2)
+	c[0].crash()
+	stream, err := healthv1.NewHealthClient(c.connect(t, failover.Policy{})).Watch(t.Context(), new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); status.Code(err) != codes.Unimplemented {
+		t.Errorf("got %v, want the answer of a replica that does not implement it", err)
+	}
+}

@@ -1,0 +1,59 @@
+package replicas
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/serviceconfig"
+)
+
+// PolicyName is the name of the load-balancing policy in a service config.
+const PolicyName = "crashlab_failover"
+
+// A service config is JSON, so a Set reaches its load-balancing policy by a number. The entry lives from Config until
+// grpc.NewClient parses the config: it cannot leak with a connection, and a config serves exactly one.
+var (
+	unclaimed sync.Map // string → *Set
+	lastID    atomic.Uint64
+)
+
+// Config returns the JSON object that names the policy and the Set it shall keep. It serves one connection.
+func Config(s *Set) json.RawMessage {
+	id := strconv.FormatUint(lastID.Add(1), 10)
+	unclaimed.Store(id, s)
+	return json.RawMessage(fmt.Sprintf(`[{%q:{"set":%q}}]`, PolicyName, id))
+}
+
+type config struct {
+	serviceconfig.LoadBalancingConfig `json:"-"`
+
+	set *Set
+}
+
+type builder struct{}
+
+func init() { balancer.Register(builder{}) }
+
+func (builder) Name() string { return PolicyName }
+
+func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfig, error) {
+	var c struct{ Set string }
+	if err := json.Unmarshal(js, &c); err != nil {
+		return nil, err
+	}
+	s, ok := unclaimed.LoadAndDelete(c.Set)
+	if !ok {
+		return nil, fmt.Errorf("failover: these dial options already serve a connection: call DialOptions once for each")
+	}
+	set := s.(*Set)
+	set.claimed.Store(true)
+	return &config{set: set}, nil
+}
+
+func (builder) Build(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
+	return &policy{cc: cc, opts: opts}
+}

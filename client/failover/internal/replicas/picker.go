@@ -1,0 +1,138 @@
+package replicas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+)
+
+// Attempt is the context of one attempt: it carries the interceptor's choice to the picker, and back what became of
+// the request.
+type Attempt struct {
+	context.Context
+	replica *Replica
+
+	// Sent and Answered are valid when the attempt has ended: whether any byte of the request may have reached the
+	// wire, and whether any byte of a reply came back.
+	Sent, Answered bool
+}
+
+type attemptKey struct{}
+
+// ErrResolved is the error of an attempt at no replica: there is a View to choose from.
+var ErrResolved error = &DownError{errors.New("the target is resolved")}
+
+// NewAttempt returns the context of an attempt at the replica. An attempt at nil is never sent: it waits for the
+// resolver and fails with the resolver's error, or ErrResolved.
+func NewAttempt(ctx context.Context, r *Replica) *Attempt {
+	return &Attempt{Context: ctx, replica: r}
+}
+
+// Value gives the picker the attempt itself.
+func (a *Attempt) Value(key any) any {
+	if key == (attemptKey{}) {
+		return a
+	}
+	return a.Context.Value(key)
+}
+
+// done is the picker's notice that the request has ended.
+func (a *Attempt) done(info balancer.DoneInfo) {
+	a.Sent, a.Answered = info.BytesSent, info.BytesReceived
+}
+
+// DownError is the error of a request whose replica has no connection. It is always unsent.
+type DownError struct{ cause error }
+
+// Error returns the network's own words where there are any, without the layers that gRPC wraps them in.
+func (e *DownError) Error() string {
+	if op, ok := errors.AsType[*net.OpError](e.cause); ok {
+		return op.Error()
+	}
+	return e.cause.Error()
+}
+
+// Unwrap returns the error of the dial that failed.
+func (e *DownError) Unwrap() error { return e.cause }
+
+// GRPCStatus makes the error final for gRPC, for calls that wait for ready too: when to try again is the rounds' say.
+func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
+
+// picker maps an attempt to its replica's connection. It chooses by itself only for calls that no interceptor of ours
+// has seen, such as streams: the next ready replica in turn.
+type picker struct {
+	view *View
+	turn atomic.Uint64
+}
+
+func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	a, ok := info.Ctx.Value(attemptKey{}).(*Attempt)
+	if !ok {
+		return p.pickAny(info)
+	}
+	r := a.replica
+	if r == nil {
+		return balancer.PickResult{}, ErrResolved
+	}
+	if r.state().ConnectivityState == connectivity.Shutdown {
+		// After idle mode the same replica is there as another value.
+		if r = p.view.find(a.replica.ID); r == nil {
+			return balancer.PickResult{}, &DownError{fmt.Errorf("replica %s is gone from the target", a.replica.Addr)}
+		}
+	}
+	res, err := r.pick(info)
+	if err == nil {
+		// gRPC picks again within an attempt only when the request provably was not processed.
+		a.Sent, a.Answered = false, false
+		res.Done = a.done
+	}
+	return res, err
+}
+
+func (p *picker) pickAny(info balancer.PickInfo) (balancer.PickResult, error) {
+	n := uint64(len(p.view.Replicas))
+	if n == 0 {
+		return balancer.PickResult{}, &DownError{p.view.Err}
+	}
+	start, last := p.turn.Add(1), error(nil)
+	waiting := false
+	for i := range n {
+		r := p.view.Replicas[(start+i)%n]
+		res, err := r.pick(info)
+		switch {
+		case err == nil:
+			return res, nil
+		case errors.Is(err, balancer.ErrNoSubConnAvailable):
+			waiting = true
+		default:
+			last = err
+		}
+	}
+	if waiting {
+		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+	}
+	return balancer.PickResult{}, last
+}
+
+// pick returns the replica's connection, ErrNoSubConnAvailable while it is being dialed, or a DownError.
+func (r *Replica) pick(info balancer.PickInfo) (balancer.PickResult, error) {
+	s := r.state()
+	switch s.ConnectivityState {
+	case connectivity.Ready:
+		return s.Picker.Pick(info)
+	case connectivity.TransientFailure:
+		_, err := s.Picker.Pick(info)
+		return balancer.PickResult{}, &DownError{err}
+	case connectivity.Shutdown:
+		return balancer.PickResult{}, &DownError{fmt.Errorf("replica %s is gone from the target", r.Addr)}
+	default:
+		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
+	}
+}

@@ -1,0 +1,147 @@
+package replicas
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/resolver"
+)
+
+// policy is the load-balancing policy. Two locks are in play: control serialises what is done to the pick_first
+// children, the Set's mu guards what they report. A child reports with its own lock held, and may do so from within a
+// call to it: so mu is never held while a child is called, and control is never taken on a child's report.
+type policy struct {
+	cc   balancer.ClientConn
+	opts balancer.BuildOptions
+
+	control sync.Mutex
+	set     *Set  // written once, before there is a child
+	view    *View // the last one published; guarded by control
+}
+
+// UpdateClientConnState takes over the resolver's endpoints. A replica that was known stays, with its connection.
+func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
+	p.control.Lock()
+	defer p.control.Unlock()
+	c, ok := s.BalancerConfig.(*config)
+	if !ok {
+		return errors.New("failover: the service config names the policy without its set: use failover.DialOptions")
+	}
+	if p.set == nil {
+		p.set = c.set
+	}
+	if len(s.ResolverState.Endpoints) == 0 {
+		p.replace(&View{Err: errors.New("the target resolves to nothing")})
+		return balancer.ErrBadResolverState
+	}
+
+	next := new(View)
+	for _, ep := range s.ResolverState.Endpoints {
+		id := endpointID(ep)
+		if id == "" || next.find(id) != nil {
+			continue
+		}
+		r := p.view.find(id)
+		if r == nil {
+			r = newReplica(p, id, ep.Addresses[0].Addr)
+		}
+		next.Replicas = append(next.Replicas, r)
+		r.update(ep, s.ResolverState)
+	}
+	p.replace(next)
+	for _, r := range next.Replicas {
+		r.connectIfNew()
+	}
+	return nil
+}
+
+// ResolverError is what calls fail with while there is no replica; known replicas stay.
+func (p *policy) ResolverError(err error) {
+	p.control.Lock()
+	defer p.control.Unlock()
+	if p.set == nil {
+		return // no config, hence no set to tell; the next update brings it
+	}
+	if p.view == nil || len(p.view.Replicas) == 0 {
+		p.replace(&View{Err: err})
+	}
+}
+
+// UpdateSubConnState is not used: pick_first registers listeners.
+func (p *policy) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
+
+// ExitIdle connects every replica that is idle.
+func (p *policy) ExitIdle() {
+	p.control.Lock()
+	defer p.control.Unlock()
+	if p.view == nil {
+		return
+	}
+	for _, r := range p.view.Replicas {
+		r.dial()
+	}
+}
+
+// Close ends all connections. The Set is left without a view, as before the first.
+func (p *policy) Close() {
+	p.control.Lock()
+	defer p.control.Unlock()
+	if p.set != nil {
+		p.replace(nil)
+	}
+}
+
+// replace publishes a view and closes the replicas that are not in it. control must be held.
+func (p *policy) replace(next *View) {
+	old := p.view
+	p.view = next
+	p.set.mu.Lock()
+	p.set.publish(old, next)
+	if next != nil {
+		p.reportState(next)
+	}
+	p.set.mu.Unlock()
+	if old == nil {
+		return
+	}
+	for _, r := range old.Replicas {
+		if next == nil || !slices.Contains(next.Replicas, r) {
+			r.close()
+		}
+	}
+}
+
+// reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's mu must be held, so
+// that reports arrive in order.
+func (p *policy) reportState(v *View) {
+	p.cc.UpdateState(balancer.State{ConnectivityState: v.connectivity(), Picker: &picker{view: v}})
+}
+
+// connectivity is the state of the whole connection: the best of its replicas'.
+func (v *View) connectivity() connectivity.State {
+	best := connectivity.TransientFailure
+	for _, r := range v.Replicas {
+		switch r.state().ConnectivityState {
+		case connectivity.Ready:
+			return connectivity.Ready
+		case connectivity.Connecting, connectivity.Idle:
+			best = connectivity.Connecting
+		}
+	}
+	return best
+}
+
+// endpointID returns the identity of an endpoint: its addresses, in whatever order the resolver gives them.
+func endpointID(ep resolver.Endpoint) string {
+	addrs := make([]string, 0, len(ep.Addresses))
+	for _, a := range ep.Addresses {
+		addrs = append(addrs, a.Addr)
+	}
+	slices.SortFunc(addrs, cmp.Compare[string])
+	return strings.Join(addrs, ",")
+}

@@ -1,0 +1,227 @@
+package replicas
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/pickfirst"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/resolver"
+)
+
+const (
+	// redialGap is the mean time between two dials of a replica that is down while calls want it. gRPC's own backoff
+	// grows to two minutes, so that a replica is noticed long after it is back; this finds it within one gap. With the
+	// jitter it makes at most 50 dials a second.
+	redialGap    = 25 * time.Millisecond
+	redialJitter = redialGap / 5
+
+	// demandWindow is how long one call's wish for a replica is remembered. Without demand, a replica that is down is
+	// left to gRPC's backoff.
+	demandWindow = time.Second
+)
+
+// Replica is one endpoint, connected through a pick_first child.
+type Replica struct {
+	// ID identifies the endpoint for as long as its addresses stay the same.
+	ID string
+	// Addr is its first address, for people.
+	Addr string
+
+	policy *policy
+
+	// Guarded by policy.control.
+	child    *child
+	endpoint resolver.Endpoint
+	resolved resolver.State // the resolver's state, whose attributes a child wants to see
+	closed   bool
+
+	// Guarded by policy.set.mu.
+	current  *child      // the child whose reports count
+	redial   *time.Timer // a dial to come, or nil
+	lastDial time.Time
+	told     connectivity.State // what OnChange was last told
+
+	reported atomic.Pointer[balancer.State]
+}
+
+func newReplica(p *policy, id, addr string) *Replica {
+	r := &Replica{ID: id, Addr: addr, policy: p}
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	r.setState(balancer.State{ConnectivityState: connectivity.Connecting})
+	return r
+}
+
+// Ready reports whether the replica has a connection.
+func (r *Replica) Ready() bool { return r.state().ConnectivityState == connectivity.Ready }
+
+func (r *Replica) state() *balancer.State { return r.reported.Load() }
+
+// Wake makes sure that the replica's state is fresh enough to rely on: where the last dial is longer ago than a gap,
+// it dials at once, and an attempt at the replica then waits for what comes of it.
+func (r *Replica) Wake() {
+	r.policy.set.mu.Lock()
+	stale := time.Since(r.lastDial) >= redialGap
+	r.policy.set.mu.Unlock()
+	if !stale {
+		return
+	}
+	r.policy.control.Lock()
+	defer r.policy.control.Unlock()
+	r.dial()
+}
+
+// dial connects a replica that is down or idle. control must be held.
+func (r *Replica) dial() {
+	if r.closed || r.child == nil {
+		return
+	}
+	r.policy.set.mu.Lock()
+	state := r.state().ConnectivityState
+	if state == connectivity.Idle || state == connectivity.TransientFailure {
+		r.lastDial = time.Now()
+	}
+	r.policy.set.mu.Unlock()
+	switch state {
+	case connectivity.Idle:
+		r.child.ExitIdle()
+	case connectivity.TransientFailure:
+		// The child sits out its backoff, and gRPC can end that only for all replicas at once: take a new child.
+		r.child.Close()
+		r.build()
+	}
+}
+
+// update takes over what the resolver says of the endpoint. control must be held.
+func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
+	r.endpoint, r.resolved = ep, s
+	if r.child != nil {
+		r.child.give(ep, s)
+	}
+}
+
+// connectIfNew builds the first child. control must be held.
+func (r *Replica) connectIfNew() {
+	if r.child != nil {
+		return
+	}
+	r.policy.set.mu.Lock()
+	r.lastDial = time.Now()
+	r.policy.set.mu.Unlock()
+	r.build()
+}
+
+// build makes a child and lets it connect. control must be held.
+func (r *Replica) build() {
+	c := &child{ClientConn: r.policy.cc, replica: r}
+	r.policy.set.mu.Lock()
+	r.current = c
+	r.policy.set.mu.Unlock()
+	r.child = c
+	c.Balancer = balancer.Get(pickfirst.Name).Build(c, r.policy.opts)
+	c.give(r.endpoint, r.resolved)
+}
+
+// close ends the connection. control must be held.
+func (r *Replica) close() {
+	r.closed = true
+	r.policy.set.mu.Lock()
+	r.current = nil
+	if r.redial != nil {
+		r.redial.Stop()
+		r.redial = nil
+	}
+	r.setState(balancer.State{ConnectivityState: connectivity.Shutdown})
+	r.policy.set.mu.Unlock()
+	if r.child != nil {
+		r.child.Close()
+	}
+}
+
+// setState takes over a report, and tells who wants to know. The Set's mu must be held.
+func (r *Replica) setState(s balancer.State) {
+	r.reported.Store(&s)
+	news := s.ConnectivityState
+	if news == connectivity.Idle {
+		news = connectivity.Connecting
+	}
+	redialing := r.told == connectivity.TransientFailure && news == connectivity.Connecting
+	if f := r.policy.set.OnChange; f != nil && news != r.told && !redialing {
+		r.told = news
+		f(r.Addr, news)
+	}
+}
+
+// scheduleDial sees to it that a replica that is down is dialed soon.
+func (r *Replica) scheduleDial() {
+	r.policy.set.mu.Lock()
+	defer r.policy.set.mu.Unlock()
+	r.scheduleDialLocked()
+}
+
+func (r *Replica) scheduleDialLocked() {
+	state := r.state().ConnectivityState
+	if r.redial != nil || state != connectivity.Idle && state != connectivity.TransientFailure {
+		return
+	}
+	gap := redialGap + time.Duration((2*rand.Float64()-1)*float64(redialJitter))
+	r.redial = time.AfterFunc(max(0, gap-time.Since(r.lastDial)), r.redialNow)
+}
+
+// redialNow dials, unless a call that could not wait for the timer has just done so.
+func (r *Replica) redialNow() {
+	r.policy.set.mu.Lock()
+	r.redial = nil
+	early := time.Since(r.lastDial) < redialGap-redialJitter
+	if early {
+		r.scheduleDialLocked()
+	}
+	r.policy.set.mu.Unlock()
+	if early {
+		return
+	}
+	r.policy.control.Lock()
+	defer r.policy.control.Unlock()
+	r.dial()
+}
+
+// child is the pick_first policy of one replica, and the ClientConn that it sees.
+type child struct {
+	balancer.ClientConn
+	balancer.Balancer
+	replica *Replica
+}
+
+// give hands the child its one endpoint.
+func (c *child) give(ep resolver.Endpoint, s resolver.State) {
+	s.Endpoints = []resolver.Endpoint{ep}
+	s.Addresses = nil
+	// The only error is that the state has no address, which update's caller has ruled out.
+	_ = c.UpdateClientConnState(balancer.ClientConnState{ResolverState: s})
+}
+
+// UpdateState is the child's report. It may come from within a call to the child, or at any time.
+func (c *child) UpdateState(s balancer.State) {
+	r, p := c.replica, c.replica.policy
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	if r.current != c {
+		return // a child that has been replaced
+	}
+	r.setState(s)
+	switch s.ConnectivityState {
+	case connectivity.Idle:
+		// A connection has ended: dial at once, but never spin on a server that accepts and hangs up.
+		r.scheduleDialLocked()
+	case connectivity.TransientFailure:
+		if p.set.inDemand(time.Now()) {
+			r.scheduleDialLocked()
+		}
+	}
+	if v := p.set.View(); v != nil {
+		p.reportState(v)
+	}
+}

@@ -1,0 +1,72 @@
+// Package static resolves targets that list their replicas: static:///127.0.0.1:7101,127.0.0.1:7102.
+package static
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/resolver"
+)
+
+// Scheme is the scheme of the targets that Builder resolves.
+const Scheme = "static"
+
+// Parse returns the addresses of a list HOST:PORT[,HOST:PORT…], in its order. Each must be named once, with a port
+// from 1 to 65535.
+func Parse(list string) ([]string, error) {
+	if list == "" {
+		return nil, fmt.Errorf("names no replica: want %s:///HOST:PORT[,HOST:PORT…]", Scheme)
+	}
+	addrs := strings.Split(list, ",")
+	for i, addr := range addrs {
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil || host == "" {
+			return nil, fmt.Errorf("replica %q: want HOST:PORT", addr)
+		}
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return nil, fmt.Errorf("replica %q: port %q: want 1 to 65535", addr, port)
+		}
+		if slices.Contains(addrs[:i], addr) {
+			return nil, fmt.Errorf("replica %q is listed twice", addr)
+		}
+	}
+	return addrs, nil
+}
+
+// Builder is the resolver.Builder of the scheme.
+type Builder struct{}
+
+// Scheme returns "static".
+func (Builder) Scheme() string { return Scheme }
+
+// OverrideAuthority returns the first address: the list as a whole is no name of a host.
+func (Builder) OverrideAuthority(t resolver.Target) string {
+	first, _, _ := strings.Cut(t.Endpoint(), ",")
+	return first
+}
+
+// Build hands the listed addresses to the connection, once. Each is its own server name, for TLS.
+func (Builder) Build(t resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
+	addrs, err := Parse(t.Endpoint())
+	if err != nil {
+		return nil, err
+	}
+	var state resolver.State
+	for _, addr := range addrs {
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{
+			Addresses: []resolver.Address{{Addr: addr, ServerName: addr}},
+		})
+	}
+	// The error would ask for another resolution, which could find nothing else.
+	_ = cc.UpdateState(state)
+	return fixed{}, nil
+}
+
+// fixed is a resolver with nothing left to do.
+type fixed struct{}
+
+func (fixed) ResolveNow(resolver.ResolveNowOptions) {}
+func (fixed) Close()                                {}
