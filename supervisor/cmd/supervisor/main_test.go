@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	childMode = "SUPERVISOR_TEST_CHILD" // makes the test binary play a replica
+	patience  = 30 * time.Second        // for what happens soon unless something is broken
+)
+
+// program is the supervisor, built once.
+var program string
+
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(childMode); mode != "" {
+		play(mode)
+		return
+	}
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "supervisor")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "supervisor")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		panic(fmt.Sprintf("%v\n%s", err, out))
+	}
+	return m.Run()
+}
+
+// play is a replica; its first argument is its address, where it has one.
+func play(mode string) {
+	switch mode {
+	case "listen":
+		if _, err := net.Listen("tcp", os.Args[1]); err != nil {
+			panic(err)
+		}
+	case "deaf":
+		signal.Ignore(syscall.SIGTERM)
+	}
+	fmt.Println("up", os.Getenv("INCARNATION"), os.Getpid())
+	if mode == "crash" {
+		os.Exit(3)
+	}
+	time.Sleep(5 * time.Minute) // beyond every test, but not for ever
+}
+
+// proc is a running supervisor and what it has printed so far.
+type proc struct {
+	*exec.Cmd
+	t      *testing.T
+	stdout stream
+	stderr stream
+	ended  chan struct{} // closed when it has ended
+}
+
+// stream collects lines.
+type stream struct {
+	mu    sync.Mutex
+	lines []string
+	news  chan struct{}
+}
+
+func (s *stream) read(r io.Reader) {
+	for in := bufio.NewScanner(r); in.Scan(); {
+		s.mu.Lock()
+		s.lines = append(s.lines, in.Text())
+		s.mu.Unlock()
+		select {
+		case s.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (s *stream) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.lines, "\n")
+}
+
+// start runs the supervisor with replicas that play mode, until the test's end.
+func start(t *testing.T, mode string, args ...string) *proc {
+	t.Helper()
+	p := &proc{Cmd: exec.Command(program, args...), t: t, ended: make(chan struct{})}
+	p.stdout.news, p.stderr.news = make(chan struct{}, 1), make(chan struct{}, 1)
+	p.Env = append(os.Environ(), childMode+"="+mode)
+	out, err := p.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var streams sync.WaitGroup
+	streams.Go(func() { p.stdout.read(out) })
+	streams.Go(func() { p.stderr.read(errs) })
+	go func() {
+		defer close(p.ended)
+		streams.Wait()
+		_ = p.Wait() // the test looks at ProcessState
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill() // it has ended, mostly
+		<-p.ended
+		if t.Failed() {
+			t.Logf("stdout:\n%s\nstderr:\n%s", p.stdout.text(), p.stderr.text())
+		}
+	})
+	return p
+}
+
+// until blocks until ok says yes to what the stream has got so far.
+func (p *proc) until(s *stream, what string, ok func(text string) bool) {
+	p.t.Helper()
+	timeout := time.After(patience)
+	for !ok(s.text()) {
+		select {
+		case <-s.news:
+		case <-p.ended:
+			if !ok(s.text()) {
+				p.t.Fatalf("it ended without %s", what)
+			}
+		case <-timeout:
+			p.t.Fatalf("after %v still no %s", patience, what)
+		}
+	}
+}
+
+// pids blocks until n replicas are up, and returns their process IDs.
+func (p *proc) pids(n int) []int {
+	p.t.Helper()
+	var pids []int
+	p.until(&p.stdout, fmt.Sprintf("%d replicas", n), func(text string) bool {
+		pids = nil
+		for line := range strings.Lines(text) {
+			var pid int
+			if _, err := fmt.Sscanf(line, "%1s | up 1 %d", new(string), &pid); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+		return len(pids) == n
+	})
+	return pids
+}
+
+// ends blocks until the supervisor has ended and returns its exit code.
+func (p *proc) ends() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		p.t.Fatalf("it has not ended after %v", patience)
+	}
+	return p.ProcessState.ExitCode()
+}
+
+// alive reports whether a process runs; a zombie does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return runtime.GOOS != "linux"
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return !bytes.HasPrefix(state, []byte("Z"))
+}
+
+func waitDead(t *testing.T, pids []int) {
+	t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	timeout := time.After(patience)
+	for _, pid := range pids {
+		for alive(pid) {
+			select {
+			case <-poll.C:
+			case <-timeout:
+				t.Fatalf("replica %d is still alive after %v", pid, patience)
+			}
+		}
+	}
+}
+
+// freePorts returns the first of n free ports in a row, below the ephemeral
+// range, from which another test's sockets come.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for range 1000 {
+		base := 12000 + rand.IntN(20000)
+		free := 0
+		for ; free < n; free++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+free))
+			if err != nil {
+				break
+			}
+			defer l.Close()
+		}
+		if free == n {
+			return base
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+func TestCtrlCStopsAll(t *testing.T) {
+	base := freePorts(t, 3)
+	config := write(t, fmt.Sprintf(`
+base_port: %d
+command: [%q, "{addr}"]
+banner: |
+  call {addr} or any of {addrs}
+`, base, os.Args[0]))
+	p := start(t, "listen", "--config", config)
+	banner := fmt.Sprintf("call 127.0.0.1:%d or any of 127.0.0.1:%[1]d,127.0.0.1:%d,127.0.0.1:%d", base, base+1, base+2)
+	p.until(&p.stdout, "banner", func(text string) bool { return strings.Contains(text, banner) })
+	pids := p.pids(3)
+	p.Process.Signal(syscall.SIGINT)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	for _, pid := range pids {
+		if alive(pid) {
+			t.Errorf("replica %d is alive", pid)
+		}
+	}
+	if n := strings.Count(p.stderr.text(), "signal=SIGTERM"); n != 3 {
+		t.Errorf("%d replicas ended by SIGTERM, want 3", n)
+	}
+}
+
+func TestSecondSignalKills(t *testing.T) {
+	p := start(t, "deaf", "--replicas", "2", "--stop-timeout", "1h", "--", os.Args[0])
+	pids := p.pids(2)
+	p.Process.Signal(syscall.SIGINT)
+	p.until(&p.stderr, "news of the stop", func(text string) bool { return strings.Count(text, "stopping: replica") == 2 })
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	for _, pid := range pids {
+		if alive(pid) {
+			t.Errorf("replica %d is alive", pid)
+		}
+	}
+}
+
+func TestKilledSupervisorLeavesNothing(t *testing.T) {
+	p := start(t, "deaf", "--", "sh", "-c", `"$0" & wait`, os.Args[0])
+	pids := p.pids(3) // the shells' children: the parent-death signal does not reach them
+	p.Process.Kill()
+	waitDead(t, pids)
+}
+
+func TestPortInUse(t *testing.T) {
+	base := freePorts(t, 3)
+	taken, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	flag := fmt.Sprintf("--base-port=%d", base)
+
+	p := start(t, "listen", flag, "--", os.Args[0], "{addr}")
+	if code := p.ends(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	want := fmt.Sprintf("supervisor: replica b: %v is in use by another process; choose another --base-port", taken.Addr())
+	if got := p.stderr.text(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got := p.stdout.text(); got != "" {
+		t.Errorf("launched: %s", got)
+	}
+
+	t.Run("by a command without ports", func(t *testing.T) {
+		p := start(t, "crash", flag, "--restart=never", "--", os.Args[0])
+		if code := p.ends(); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
+		}
+	})
+}
+
+func TestCrashIsLogged(t *testing.T) {
+	p := start(t, "crash", "--replicas=1", "--restart-delay=17ms", "--log-json", "--", os.Args[0])
+	p.until(&p.stdout, "second incarnation", func(text string) bool { return strings.Contains(text, "a | up 2 ") })
+	for line := range strings.Lines(p.stderr.text()) {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if got["@message"] != "exited" {
+			continue
+		}
+		for key, want := range map[string]any{
+			"@level": "warn", "@module": "supervisor", "replica": "a", "incarnation": 1.0, "exit_code": 3.0, "relaunch_in": "17ms",
+		} {
+			if got[key] != want {
+				t.Errorf("%s is %v, want %v, in %s", key, got[key], want, line)
+			}
+		}
+		if got["pid"] == nil || got["uptime"] == nil {
+			t.Errorf("no pid or no uptime in %s", line)
+		}
+		return
+	}
+	t.Errorf("no line tells of the exit")
+}
+
+func TestLinesAreAligned(t *testing.T) {
+	p := start(t, "", "--replicas=27", "--restart=never", "--", "sh", "-c", "echo '{index} {name} ${name}'")
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	text := "\n" + p.stdout.text() + "\n"
+	for _, want := range []string{"\na  | 0 a ${name}\n", "\nz  | 25 z ${name}\n", "\naa | 26 aa ${name}\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no line %q in %s", want, text)
+		}
+	}
+}
+
+func TestBannerDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var text strings.Builder
+		never := make(chan struct{})
+		c := &cluster{banner: "hello\n\n"}
+		showBanner(t.Context(), c, never, hclog.NewNullLogger(), newConsole(&text, nil))
+		if waited := time.Since(begin); text.String() != "hello\n" || waited != bannerPatience {
+			t.Errorf("printed %q after %v; want it after %v", text.String(), waited, bannerPatience)
+		}
+
+		text.Reset()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		showBanner(ctx, c, never, hclog.NewNullLogger(), newConsole(&text, nil))
+		if text.Len() > 0 {
+			t.Errorf("printed %q after the stop", text.String())
+		}
+	})
+}
+
+func TestHelpNamesTheDefaults(t *testing.T) {
+	p := start(t, "", "--help")
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	text := strings.Join(strings.Fields(p.stdout.text()), " ")
+	d := defaults()
+	for flag, value := range map[string]string{
+		"--replicas": fmt.Sprint(*d.Replicas), "--base-port": fmt.Sprint(*d.BasePort), "--restart": "always",
+		"--restart-delay": "500ms", "--stop-timeout": "5s", "--log-level": "info",
+	} {
+		_, help, _ := strings.Cut(text, " "+flag+"=")
+		help, _, _ = strings.Cut(help, " --")
+		if !strings.Contains(help, "(default "+value+")") {
+			t.Errorf("help of %s does not name its default %s: %s", flag, value, help)
+		}
+	}
+}
