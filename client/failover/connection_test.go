@@ -85,8 +85,7 @@ func TestHangingUpIsNoHotLoop(t *testing.T) {
 		defer hangUp.Stop()
 		for range 1000 {
 			<-hangUp.C
-			c[0].crash()
-			c[0].start()
+			c[0].restart()
 			if _, err := call(t.Context(), conn); err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,8 @@ type replica struct {
 	served atomic.Int64
 	dials  atomic.Int64
 
+	restarts sync.Mutex // held through a restart
+
 	mu     sync.Mutex
 	server *grpc.Server // nil while down
 	lis    *bufconn.Listener
@@ -63,6 +65,14 @@ func (r *replica) crash() {
 	if server != nil {
 		server.Stop()
 	}
+}
+
+// restart is a crash and a relaunch. Only the server in force is ever replaced, so none is left over.
+func (r *replica) restart() {
+	r.restarts.Lock()
+	defer r.restarts.Unlock()
+	r.crash()
+	r.start()
 }
 
 func (r *replica) dial(ctx context.Context) (net.Conn, error) {

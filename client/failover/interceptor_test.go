@@ -169,7 +169,7 @@ func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 			if r.served.Load()%20 != 0 {
 				return nil
 			}
-			crashes.Go(func() { r.crash(); r.start() })
+			crashes.Go(r.restart)
 			return hang(ctx)
 		}
 	}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
+	counterv1 "example.com/crashlab/gen/counter/v1"
+)
+
+// settleTime bounds the wait for the first dial of every replica, so that a run starts from what is there and not
+// from which connection happened to be first.
+const settleTime = time.Second
+
+// connection are the flags of every command that calls the replicas.
+type connection struct {
+	Target  target         `default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: static:///HOST:PORT,HOST:PORT or any gRPC target; without a scheme, static. (default: 127.0.0.1, ports 7101 to 7103)"`
+	Timeout duration       `default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
+	Rounds  count          `default:"3" placeholder:"N" help:"How often a call passes through the replicas. (default: 3)"`
+	Pause   duration       `default:"200ms" placeholder:"DURATION" help:"Wait between two rounds. (default: 200ms)"`
+	Order   failover.Order `default:"first" placeholder:"first|round-robin" help:"Which replica a call tries first, of those that are ready. (default: first)"`
+	Wait    duration       `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to start with what is there. (default: 0s)"`
+}
+
+// client is a connection to the counter, and what is known of its replicas.
+type client struct {
+	conn     *grpc.ClientConn
+	counter  counterv1.CounterClient
+	target   target
+	replicas *replicaWatch
+}
+
+// dial returns a client whose replicas have been tried, or are all ready where Wait says so.
+func (c connection) dial(ctx context.Context) (*client, error) {
+	watch := newReplicaWatch()
+	conn, err := failover.NewClient(string(c.Target), failover.Policy{
+		Timeout:   time.Duration(c.Timeout),
+		Rounds:    int(c.Rounds),
+		Pause:     time.Duration(c.Pause),
+		Order:     c.Order,
+		OnReplica: watch.note,
+	}, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, &exit{exitUsage, fmt.Sprintf("--target: %v", err)}
+	}
+	conn.Connect()
+	tried := func(s failover.ReplicaState) bool { return s != failover.Connecting }
+	ready := func(s failover.ReplicaState) bool { return s == failover.Ready }
+	if c.Wait == 0 {
+		watch.await(ctx, settleTime, tried)
+	} else if !watch.await(ctx, time.Duration(c.Wait), ready) {
+		conn.Close()
+		return nil, &exit{exitFailed, fmt.Sprintf("--wait %v: not every replica is ready: %s", time.Duration(c.Wait), watch)}
+	}
+	return &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: c.Target, replicas: watch}, nil
+}
+
+func (c *client) close() { c.conn.Close() }
+
+// get makes one call.
+func (c *client) get(ctx context.Context) (*counterv1.GetResponse, []failover.Attempt, error) {
+	var attempts []failover.Attempt
+	reply, err := c.counter.Get(ctx, new(counterv1.GetRequest), failover.Trace(&attempts))
+	if errors.Is(err, failover.ErrNoReplicas) {
+		err = &exit{exitUsage, fmt.Sprintf("--target %q: %v: want a target that resolves to at least one replica", c.target, errors.Unwrap(err))}
+	}
+	return reply, attempts, err
+}
+
+// call makes one call of a workload.
+func (c *client) call(ctx context.Context) (workload.Reply, error) {
+	reply, attempts, err := c.get(ctx)
+	r := workload.Reply{Attempts: attempts}
+	if err == nil {
+		r.Text = fmt.Sprintf("OK %d", reply.Value)
+	}
+	return r, err
+}
+
+// replicaWatch follows the states of the replicas.
+type replicaWatch struct {
+	mu      sync.Mutex
+	addrs   []string // in the order in which they were found
+	states  map[string]failover.ReplicaState
+	changed chan struct{} // closed and replaced at every change
+}
+
+func newReplicaWatch() *replicaWatch {
+	return &replicaWatch{states: map[string]failover.ReplicaState{}, changed: make(chan struct{})}
+}
+
+func (w *replicaWatch) note(e failover.ReplicaEvent) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, known := w.states[e.Replica]; !known {
+		w.addrs = append(w.addrs, e.Replica)
+	}
+	w.states[e.Replica] = e.State
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// list returns the addresses of all replicas that have been found.
+func (w *replicaWatch) list() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.addrs...)
+}
+
+// String returns each replica with its state.
+func (w *replicaWatch) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.addrs) == 0 {
+		return "none found"
+	}
+	var parts []string
+	for _, a := range w.addrs {
+		parts = append(parts, fmt.Sprintf("%s %v", a, w.states[a]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// await blocks until there are replicas and all are as wanted. It returns false when that takes longer than limit, or
+// the context ends.
+func (w *replicaWatch) await(ctx context.Context, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	for {
+		changed, done := w.check(wanted)
+		if done {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-timeout.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (w *replicaWatch) check(wanted func(failover.ReplicaState) bool) (<-chan struct{}, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.states {
+		if !wanted(s) {
+			return w.changed, false
+		}
+	}
+	return w.changed, len(w.states) > 0
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/crashlab/client/failover"
+)
+
+type getCmd struct {
+	connection
+}
+
+// Run makes the call. One that fails is an error, after all its attempts have been shown.
+func (g *getCmd) Run(ctx context.Context, out output) error {
+	c, err := g.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	start := time.Now()
+	reply, attempts, err := c.get(ctx)
+	took := time.Since(start)
+	for i, a := range attempts {
+		fmt.Fprintf(out.stdout, "attempt %d, round %d: %v", i+1, a.Round, a)
+		if a.Err != nil {
+			fmt.Fprintf(out.stdout, ": %s", message(a.Err))
+		}
+		fmt.Fprintln(out.stdout)
+	}
+	if failed, ok := errors.AsType[*failover.Error](err); ok {
+		return fmt.Errorf("the call failed after %s in %v: %s", plural(len(attempts), "attempt"), rounded(took), message(errors.Unwrap(failed)))
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out.stdout, "OK %d from replica %s, incarnation %d, in %v\n", reply.Value, reply.Replica, reply.Incarnation, rounded(took))
+	return nil
+}

@@ -1,0 +1,91 @@
+// Crashlab is the client side of the lab: it makes calls to a cluster of replicas that crash, and shows what happened.
+//
+// It exits with 0 when it did what was asked, 1 when it could not, 2 for input that is not allowed, 99 when a run fell
+// short of --require-success, and 130 when Ctrl-C ended a run early.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type commandLine struct {
+	Get  getCmd  `cmd:"" help:"Make one call and show what happened on the way."`
+	Load loadCmd `cmd:"" help:"Make many calls and show what happened to each, and the statistics."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal, a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit codes beside 0.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitBelow       = 99
+	exitInterrupted = 130
+)
+
+// exit is an error that chooses the exit code. Without a message nothing more is to be said.
+type exit struct {
+	code    int
+	message string
+}
+
+func (e *exit) Error() string { return e.message }
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	err := dispatch(ctx, args, stdout, stderr)
+	if err == nil {
+		return 0
+	}
+	code := exitFailed
+	if e, ok := errors.AsType[*exit](err); ok {
+		code = e.code
+	}
+	if err.Error() != "" {
+		fmt.Fprintln(stderr, "crashlab:", err)
+	}
+	return code
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var cli commandLine
+	out := output{stdout: stdout, stderr: stderr}
+	parser, err := kong.New(&cli, kong.Name("crashlab"),
+		kong.Description("Makes calls to a cluster of replicas that crash, and shows what happened."),
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.WithHyphenPrefixedParameters(true), // "--rounds -1" is a bad number, not a missing value
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return &exit{exitUsage, usage(err)}
+	}
+	return parsed.Run()
+}
+
+// usage is the parser's error in words that do not tell how it parses.
+func usage(err error) string {
+	what := err.Error()
+	if flag, _, ok := strings.Cut(what, ": expected "); ok && strings.HasSuffix(what, "(<EOL>)") {
+		what = flag + ": want a value"
+	}
+	return what + "; see crashlab --help"
+}
+
+// output is where a command writes: results to stdout, all else to stderr.
+type output struct{ stdout, stderr io.Writer }

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	counterv1 "example.com/crashlab/gen/counter/v1"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+	"example.com/crashlab/services/fault"
+)
+
+func check(t *testing.T, conn *grpc.ClientConn, service string) {
+	t.Helper()
+	reply, err := healthv1.NewHealthClient(conn).Check(patiently(t), &healthv1.HealthCheckRequest{Service: service})
+	if err != nil || reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+		t.Fatalf("health of %q = %v, %v; want SERVING", service, reply.GetStatus(), err)
+	}
+}
+
+func TestGetCountsFromOne(t *testing.T) {
+	counter := counterv1.NewCounterClient(start(t, "--replica", "c", "--incarnation", "4").dial(t))
+	for want := uint64(1); want <= 3; want++ {
+		got, err := counter.Get(patiently(t), &counterv1.GetRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := (&counterv1.GetResponse{Value: want, Replica: "c", Incarnation: 4}); !proto.Equal(got, want) {
+			t.Errorf("Get = %v, want %v", got, want)
+		}
+	}
+}
+
+func TestSetMakesTheNextGetCrash(t *testing.T) {
+	p := start(t)
+	conn := p.dial(t)
+	counter := counterv1.NewCounterClient(conn)
+	if _, err := counter.Get(patiently(t), &counterv1.GetRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := faultv1.NewFaultClient(conn).Set(patiently(t), &faultv1.SetRequest{CrashProbability: proto.Float64(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, conn, "")
+	check(t, conn, "counter.v1.Counter")
+
+	if reply, err := counter.Get(patiently(t), &counterv1.GetRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("Get = %v, %v; want Unavailable", reply, err)
+	}
+	if code := p.exitCode(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	line, _ := p.wait(t, "simulated crash")
+	if want := "request=2 method=/counter.v1.Counter/Get point=arrival"; !strings.HasSuffix(line, want) {
+		t.Errorf("log line %q, want one that ends in %q", line, want)
+	}
+	if more, ok := p.wait(t, ""); ok {
+		t.Errorf("a line after that of the crash: %q", more)
+	}
+}
+
+func TestRunsWithOneSeedCrashAtTheSameRequest(t *testing.T) {
+	const p = 0.2
+	firstCrash := func(seed, incarnation uint64) uint64 {
+		plan := fault.Plan{Seed: seed, Replica: "a", Incarnation: incarnation}
+		k := uint64(1)
+		for plan.Draws(k).Crash >= p {
+			k++
+		}
+		return k
+	}
+	seed := uint64(1)
+	for firstCrash(seed, 1) < 3 || firstCrash(seed, 2) < 3 || firstCrash(seed, 1) == firstCrash(seed, 2) {
+		seed++
+	}
+
+	for _, incarnation := range []uint64{1, 1, 2} {
+		t.Setenv("INCARNATION", strconv.FormatUint(incarnation, 10))
+		process := start(t, "--p-crash", "0.2", "--seed", strconv.FormatUint(seed, 10))
+		counter := counterv1.NewCounterClient(process.dial(t))
+		k := uint64(1)
+		for ; ; k++ {
+			if _, err := counter.Get(patiently(t), &counterv1.GetRequest{}); err != nil {
+				break
+			}
+		}
+		if want := firstCrash(seed, incarnation); k != want {
+			t.Errorf("incarnation %d crashed at request %d, want %d", incarnation, k, want)
+		}
+		if code := process.exitCode(t); code != 1 {
+			t.Errorf("exit code %d, want 1", code)
+		}
+	}
+}
+
+func TestSignalDrains(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(sig.String(), func(t *testing.T) {
+			p := start(t, "--service-time", "1s", "--drain-timeout", "10m")
+			reply := beginGet(t, p.dial(t))
+			p.Signal(sig)
+			if got, err := reply(); err != nil || got.GetValue() != 1 {
+				t.Errorf("the Get in flight = %v, %v; want 1", got, err)
+			}
+			if code := p.exitCode(t); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+		})
+	}
+}
+
+func TestHealthSaysThatItDrains(t *testing.T) {
+	p := start(t, "--drain-timeout", "10m")
+	watch, err := healthv1.NewHealthClient(p.dial(t)).Watch(patiently(t), &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(want healthv1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		if reply, err := watch.Recv(); err != nil || reply.GetStatus() != want {
+			t.Fatalf("health = %v, %v; want %v", reply.GetStatus(), err, want)
+		}
+	}
+	next(healthv1.HealthCheckResponse_SERVING)
+	p.Signal(syscall.SIGTERM)
+	next(healthv1.HealthCheckResponse_NOT_SERVING)
+}
+
+func TestDrainTimeoutCutsOffHungCalls(t *testing.T) {
+	p := start(t, "--hang", "--drain-timeout", "100ms")
+	reply := beginGet(t, p.dial(t))
+	p.Signal(syscall.SIGTERM)
+	if got, err := reply(); status.Code(err) != codes.Unavailable {
+		t.Errorf("the hung Get = %v, %v; want Unavailable", got, err)
+	}
+	if code := p.exitCode(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	p := start(t, "--hang", "--drain-timeout", "10m")
+	beginGet(t, p.dial(t))
+	p.Signal(syscall.SIGTERM)
+	p.wait(t, "draining")
+	p.Signal(syscall.SIGTERM)
+	if code := p.exitCode(t); code != -1 {
+		t.Errorf("exit code %d, want the end by a signal", code)
+	}
+}
+
+func TestReflectionListsTheServices(t *testing.T) {
+	conn := start(t, "--p-crash", "1").dial(t)
+	want := []string{
+		"counter.v1.Counter", "fault.v1.Fault", "grpc.health.v1.Health",
+		"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
+	}
+
+	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(patiently(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.Send(&reflectionv1.ServerReflectionRequest{
+		MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
+	})
+	reply, err := stream.Recv()
+	var got []string
+	for _, service := range reply.GetListServicesResponse().GetService() {
+		got = append(got, service.GetName())
+	}
+	if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+		t.Errorf("the services are %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestListeningLine(t *testing.T) {
+	p := start(t, "--replica", "b", "--incarnation", "2", "--seed", "9", "--p-crash", "0.3", "--service-time", "50ms",
+		"--crash-point", "reply", "--hang", "--error-probability", "0.1", "--error-code", "ABORTED")
+	want := `[INFO]  counterd: listening: addr=` + p.addr + ` replica=b incarnation=2 seed=9 ` +
+		`faults="crash 0.3 at reply, hang, ABORTED 0.1, service time 50ms"`
+	if line := p.logged[0]; !strings.HasSuffix(line, want) || strings.Contains(line, "\x1b") {
+		t.Errorf("first line %q, want one that ends in %q", line, want)
+	}
+
+	p = start(t, "--log-json")
+	var line struct {
+		Message     string `json:"@message"`
+		Addr        string
+		Replica     string
+		Incarnation uint64
+		Seed        uint64
+		Faults      string
+	}
+	if err := json.Unmarshal([]byte(p.logged[0]), &line); err != nil {
+		t.Fatal(err)
+	}
+	if line.Seed == 0 {
+		t.Error("the seed that was drawn is not logged")
+	}
+	seed := line.Seed
+	if line.Seed = 0; line.Message != "listening" || line.Addr != p.addr || line.Replica != "a" ||
+		line.Incarnation != 1 || line.Faults != "none" {
+		t.Errorf("first line %+v", line)
+	}
+	p = start(t, "--log-json")
+	if json.Unmarshal([]byte(p.logged[0]), &line); line.Seed == seed {
+		t.Errorf("two runs drew the same seed %d", seed)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	listener, err := net.Listen("tcp", freeAddr(t))
+	if err != nil {
+		t.Skip("somebody was quicker to listen at the free address")
+	}
+	defer listener.Close()
+	p := launch(t, "--addr", listener.Addr().String())
+	if code := p.exitCode(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	line, _ := p.wait(t, "")
+	if !strings.Contains(line, listener.Addr().String()) || !strings.Contains(line, "address already in use") {
+		t.Errorf("the log says %q, want the address and that it is in use", line)
+	}
+	if more, ok := p.wait(t, ""); ok {
+		t.Errorf("a second line: %q", more)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	const distribution = "want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, or exp:MEAN, " +
+		"no duration negative"
+	const hostPort = "want HOST:PORT, with a port from 0 (any that is free) to 65535"
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"--p-crash 1.3", "--p-crash 1.3: want 0 to 1"},
+		{"--p-crash=-0.1", "--p-crash -0.1: want 0 to 1"},
+		{"--p-crash -0.1", "--p-crash -0.1: want 0 to 1"},
+		{"--p-crash NaN", "--p-crash NaN: want 0 to 1"},
+		{"--p-crash 30%", `--p-crash "30%": want 0 to 1`},
+		{"--p-crash", "--p-crash: want a value"},
+		{"--error-probability 2", "--error-probability 2: want 0 to 1"},
+		{"--error-code OK", `--error-code "OK": want the name of a gRPC status other than OK, such as UNAVAILABLE`},
+		{"--crash-point never", `--crash-point "never": want arrival or reply`},
+		{"--service-time 50", `--service-time "50": ` + distribution},
+		{"--service-time -50ms", `--service-time "-50ms": ` + distribution},
+		{"--service-time normal:50ms", `--service-time "normal:50ms": ` + distribution},
+		{"--service-time uniform:500ms:50ms", `--service-time "uniform:500ms:50ms": ` + distribution},
+		{"--addr 127.0.0.1:65536", `--addr "127.0.0.1:65536": ` + hostPort},
+		{"--addr 127.0.0.1", `--addr "127.0.0.1": ` + hostPort},
+		{"--addr 127.0.0.1:", `--addr "127.0.0.1:": ` + hostPort},
+		{"--replica=", `--replica "": want a name without spaces, such as a`},
+		{"--incarnation 0", `--incarnation "0": want a whole number from 1`},
+		{"INCARNATION=first", `INCARNATION "first": want a whole number from 1`},
+		{"--seed -1", `--seed "-1": want a whole number from 0`},
+		{"--drain-timeout 5", `--drain-timeout "5": want a duration that is not negative, such as 5s`},
+		{"--drain-timeout -5s", `--drain-timeout "-5s": want a duration that is not negative, such as 5s`},
+		{"--log-level loud", `--log-level "loud": want trace, debug, info, warn, error or off`},
+		{"--p-crush 0.3", "unknown flag --p-crush, did you mean \"--p-crash\"?"},
+		{"7101", "unexpected argument 7101"},
+	} {
+		var stdout, stderr strings.Builder
+		cmd := exec.CommandContext(patiently(t), binary)
+		if strings.HasPrefix(test.args, "INCARNATION=") {
+			cmd.Env = append(os.Environ(), test.args)
+		} else {
+			cmd.Args = append(cmd.Args, strings.Fields(test.args)...)
+		}
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		cmd.Run()
+		if code := cmd.ProcessState.ExitCode(); code != 2 {
+			t.Errorf("counterd %s: exit code %d, want 2", test.args, code)
+		}
+		if got, want := stderr.String(), "counterd: "+test.want+"\n"; got != want || stdout.Len() > 0 {
+			t.Errorf("counterd %s prints\n%s%swant\n%s", test.args, stdout.String(), got, want)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	counterv1 "example.com/crashlab/gen/counter/v1"
+)
+
+// binary is counterd, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "counterd")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		os.Unsetenv("INCARNATION") // these replicas are not those of a supervisor that runs the tests
+		binary = filepath.Join(dir, "counterd")
+		args := []string{"build", "-o", binary}
+		if raced() {
+			args = append(args, "-race")
+		}
+		if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// raced reports whether this test was built with -race, so that the binary is too.
+func raced() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// process is a running counterd.
+type process struct {
+	*os.Process
+	addr   string
+	lines  chan string   // of stderr; closed at its end
+	ended  chan struct{} // closed when the process has ended and state is set
+	state  *os.ProcessState
+	logged []string // the lines that wait has taken from lines
+}
+
+const patience = 60 * time.Second // for what must happen, on a machine however slow
+
+// start runs counterd on a free port and returns once it listens. The process ends with the test at the latest.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	for range 10 {
+		p := launch(t, append(args, "--addr", freeAddr(t))...)
+		line, ok := p.wait(t, "listening", "address already in use")
+		if ok && strings.Contains(line, "listening") {
+			return p
+		}
+		if !ok {
+			t.Fatalf("counterd ended before it listened: %q", p.logged)
+		}
+		<-p.ended // somebody was quicker to listen at the free address
+	}
+	t.Fatal("no address stays free")
+	return nil
+}
+
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{
+		Process: cmd.Process,
+		addr:    args[len(args)-1],
+		lines:   make(chan string, 1000),
+		ended:   make(chan struct{}),
+	}
+	go func() {
+		defer close(p.ended)
+		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+			p.lines <- scanner.Text()
+		}
+		close(p.lines)
+		io.Copy(io.Discard, stderr) // after a line too long to scan
+		cmd.Wait()
+		p.state = cmd.ProcessState
+	}()
+	t.Cleanup(func() {
+		p.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// wait returns the next line that contains one of the texts, or false when stderr ends without one.
+func (p *process) wait(t *testing.T, texts ...string) (string, bool) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case line, ok := <-p.lines:
+			if !ok {
+				return "", false
+			}
+			p.logged = append(p.logged, line)
+			if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
+				return line, true
+			}
+		case <-timeout:
+			t.Fatalf("no %q in the log: %q", texts, p.logged)
+		}
+	}
+}
+
+// exitCode waits for the end of the process; -1 means that a signal ended it.
+func (p *process) exitCode(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.state.ExitCode()
+	case <-time.After(patience):
+		t.Fatal("counterd does not end")
+		return 0
+	}
+}
+
+func (p *process) dial(t *testing.T) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+p.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// patiently ends a call that would otherwise never end, so that the test can fail.
+func patiently(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// beginGet returns once a Get is in flight at the server; the function that it returns waits for the reply.
+func beginGet(t *testing.T, conn *grpc.ClientConn) func() (*counterv1.GetResponse, error) {
+	t.Helper()
+	stream, err := conn.NewStream(patiently(t), &grpc.StreamDesc{}, counterv1.Counter_Get_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(stream.SendMsg(&counterv1.GetRequest{}), stream.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	// The server takes the streams of a connection in order, so with this reply it has taken the Get too.
+	check(t, conn, "")
+	return func() (*counterv1.GetResponse, error) {
+		reply := new(counterv1.GetResponse)
+		err := stream.RecvMsg(reply)
+		return reply, err
+	}
+}
+
+// freeAddr returns an address on which nobody listens, below the ports that the system gives to clients: one of those
+// would be taken again before the process listens.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22768))
+		if listener, err := net.Listen("tcp", addr); err == nil {
+			listener.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}

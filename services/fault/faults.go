@@ -1,0 +1,138 @@
+// Package fault injects faults into a gRPC server: crashes, hangs, errors and service times.
+//
+// An [Injector] is the interceptor that injects them, [Service] reads and changes them at run time, and a [Plan] decides
+// in advance which requests they hit.
+package fault
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	rpccode "google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc/codes"
+)
+
+// Faults are the faults of one replica. The zero value injects none.
+type Faults struct {
+	// CrashProbability is the probability, 0 to 1, that a request crashes the process.
+	CrashProbability float64
+	// CrashPoint is where the crash strikes.
+	CrashPoint CrashPoint
+	// Hang makes requests hang: they are accepted and never answered, until their context ends or Hang is false again.
+	Hang bool
+	// ErrorProbability is the probability, 0 to 1, that a request is answered with ErrorCode before any work is done.
+	ErrorProbability float64
+	// ErrorCode is the status code of such an answer; zero means UNAVAILABLE.
+	ErrorCode codes.Code
+	// ServiceTime is how long the work of a request takes.
+	ServiceTime Distribution
+}
+
+// Validate returns an error that names the first value out of range and what is allowed, or nil.
+func (f Faults) Validate() error {
+	if err := checkProbability(f.CrashProbability); err != nil {
+		return fmt.Errorf("crash_probability %w", err)
+	}
+	if f.CrashPoint > Reply {
+		return fmt.Errorf("crash_point %d: want arrival or reply", f.CrashPoint)
+	}
+	if err := checkProbability(f.ErrorProbability); err != nil {
+		return fmt.Errorf("error_probability %w", err)
+	}
+	if f.ErrorCode > codes.Unauthenticated {
+		return fmt.Errorf("error_code %d: want 1 to %d", f.ErrorCode, codes.Unauthenticated)
+	}
+	return nil
+}
+
+// String names the faults that can strike, in the order in which a request meets them; "none" when there are none.
+func (f Faults) String() string {
+	var parts []string
+	if f.CrashProbability > 0 {
+		parts = append(parts, fmt.Sprintf("crash %v at %v", f.CrashProbability, f.CrashPoint))
+	}
+	if f.Hang {
+		parts = append(parts, "hang")
+	}
+	if f.ErrorProbability > 0 {
+		parts = append(parts, fmt.Sprintf("%s %v", codeName(f.errorCode()), f.ErrorProbability))
+	}
+	if !f.ServiceTime.isZero() {
+		parts = append(parts, fmt.Sprintf("service time %v", f.ServiceTime))
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (f Faults) errorCode() codes.Code {
+	if f.ErrorCode == codes.OK {
+		return codes.Unavailable
+	}
+	return f.ErrorCode
+}
+
+// CrashPoint is where a simulated crash strikes.
+type CrashPoint uint8
+
+const (
+	// Arrival is before the work: a client may repeat the request without doing the work twice.
+	Arrival CrashPoint = iota
+	// Reply is after the work: it is done, and its reply is never sent.
+	Reply
+)
+
+// String returns "arrival" or "reply".
+func (p CrashPoint) String() string {
+	switch p {
+	case Arrival:
+		return "arrival"
+	case Reply:
+		return "reply"
+	}
+	return fmt.Sprintf("CrashPoint(%d)", uint8(p))
+}
+
+// UnmarshalText parses "arrival" or "reply". Any other text is an error, and leaves p as it was.
+func (p *CrashPoint) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "arrival":
+		*p = Arrival
+	case "reply":
+		*p = Reply
+	default:
+		return fmt.Errorf("%q: want arrival or reply", text)
+	}
+	return nil
+}
+
+// ParseProbability parses a number from 0 to 1, such as "0.3". Any other text is an error.
+func ParseProbability(text string) (float64, error) {
+	p, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q: want 0 to 1", text)
+	}
+	return p, checkProbability(p)
+}
+
+func checkProbability(p float64) error {
+	// Not p < 0 || p > 1, which NaN would pass.
+	if p >= 0 && p <= 1 {
+		return nil
+	}
+	return fmt.Errorf("%v: want 0 to 1", p)
+}
+
+// ParseCode parses the name of a gRPC status code, such as "UNAVAILABLE". OK and any other text are errors.
+func ParseCode(text string) (codes.Code, error) {
+	code := codes.Code(rpccode.Code_value[text])
+	if code == codes.OK {
+		return codes.OK, fmt.Errorf("%q: want the name of a gRPC status other than OK, such as UNAVAILABLE", text)
+	}
+	return code, nil
+}
+
+// codeName is the name that gRPC's documents and ParseCode use; codes.Code.String has Go's own.
+func codeName(code codes.Code) string { return rpccode.Code(code).String() }

@@ -1,0 +1,85 @@
+package fault
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	faultv1 "example.com/crashlab/gen/fault/v1"
+)
+
+// Service is the Fault service: it reads and changes the faults of an [Injector] at run time. Make it with [NewService].
+type Service struct {
+	faultv1.UnimplementedFaultServer
+	injector *Injector
+}
+
+// NewService returns the Fault service of the injector.
+func NewService(injector *Injector) *Service { return &Service{injector: injector} }
+
+// Get returns the faults in force. It never fails.
+func (s *Service) Get(context.Context, *faultv1.GetRequest) (*faultv1.GetResponse, error) {
+	return &faultv1.GetResponse{Faults: message(s.injector.setting.Load().faults)}, nil
+}
+
+// Set changes the faults that the request names and returns all of them. A value that is not allowed changes nothing and
+// is INVALID_ARGUMENT, with the field, the value and what is allowed.
+func (s *Service) Set(_ context.Context, req *faultv1.SetRequest) (*faultv1.SetResponse, error) {
+	faults, err := s.injector.change(func(f *Faults) error { return merge(f, req) })
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return &faultv1.SetResponse{Faults: message(faults)}, nil
+}
+
+// merge writes the fields that req names into f. Ranges of numbers are left to Validate.
+func merge(f *Faults, req *faultv1.SetRequest) error {
+	if req.CrashProbability != nil {
+		f.CrashProbability = req.GetCrashProbability()
+	}
+	switch req.GetCrashPoint() {
+	case faultv1.CrashPoint_CRASH_POINT_UNSPECIFIED:
+	case faultv1.CrashPoint_CRASH_POINT_ARRIVAL:
+		f.CrashPoint = Arrival
+	case faultv1.CrashPoint_CRASH_POINT_REPLY:
+		f.CrashPoint = Reply
+	default:
+		return fmt.Errorf("crash_point %d: want CRASH_POINT_ARRIVAL or CRASH_POINT_REPLY", req.GetCrashPoint())
+	}
+	if req.ServiceTime != nil {
+		if err := f.ServiceTime.UnmarshalText([]byte(req.GetServiceTime())); err != nil {
+			return fmt.Errorf("service_time %w", err)
+		}
+	}
+	if req.Hang != nil {
+		f.Hang = req.GetHang()
+	}
+	if req.ErrorProbability != nil {
+		f.ErrorProbability = req.GetErrorProbability()
+	}
+	if req.ErrorCode != nil {
+		code, err := ParseCode(req.GetErrorCode())
+		if err != nil {
+			return fmt.Errorf("error_code %w", err)
+		}
+		f.ErrorCode = code
+	}
+	return nil
+}
+
+func message(f Faults) *faultv1.Faults {
+	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
+	if f.CrashPoint == Reply {
+		point = faultv1.CrashPoint_CRASH_POINT_REPLY
+	}
+	return &faultv1.Faults{
+		CrashProbability: f.CrashProbability,
+		CrashPoint:       point,
+		ServiceTime:      f.ServiceTime.String(),
+		Hang:             f.Hang,
+		ErrorProbability: f.ErrorProbability,
+		ErrorCode:        codeName(f.errorCode()),
+	}
+}
