@@ -145,11 +145,7 @@ func TestReplicasComeAndGoDuringACall(t *testing.T) {
 			return status.Error(codes.Unavailable, "no")
 		}
 		c[2].handle, c[3].handle = answer(codes.Unavailable), answer(codes.Unavailable)
-		conn, err := failover.NewClient("test:///x", failover.Policy{}, append(c.options(), grpc.WithResolvers(m))...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := c.connectTo(t, "test:///x", 3, failover.Policy{}, grpc.WithResolvers(m))
 		attempts, _ := call(t.Context(), conn)
 		got := map[string]int{}
 		for _, a := range attempts {
@@ -170,10 +166,7 @@ func TestReplicaLeavesUnderAnAttempt(t *testing.T) {
 		var events []string
 		hook := func(e failover.ReplicaEvent) { events = append(events, fmt.Sprint(e.Replica, " ", e.State)) }
 		c[0].handle = func(context.Context) error { m.UpdateState(endpoints("b")); return nil }
-		conn, err := failover.NewClient("test:///x", failover.Policy{OnReplica: hook}, append(c.options(), grpc.WithResolvers(m))...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := c.connectTo(t, "test:///x", 2, failover.Policy{OnReplica: hook}, grpc.WithResolvers(m))
 		for range 2 {
 			if attempts, err := call(t.Context(), conn); err != nil {
 				t.Errorf("got %q, %v", path(attempts), err)

@@ -11,9 +11,9 @@ type call struct {
 	policy *Policy
 	start  uint64 // where a round begins in the order of replicas
 
-	round int      // the round in hand, from 1
-	tried []string // ids of the replicas tried in it
-	last  Outcome  // of the last attempt; meaningful once there was one
+	round int     // the round in hand, from 1
+	tried idSet   // the replicas tried in it
+	last  Outcome // of the last attempt; meaningful once there was one
 }
 
 // candidate is what a decision needs to know of a replica.
@@ -47,14 +47,14 @@ func (c *call) next(replicas []candidate) decision {
 		return decision{action: giveUp}
 	}
 	if i := c.choose(replicas); i >= 0 {
-		c.tried = append(c.tried, replicas[i].id)
+		c.tried.add(replicas[i].id)
 		return decision{action: try, index: i}
 	}
 	if c.round >= c.policy.rounds() {
 		return decision{action: giveUp}
 	}
 	c.round++
-	c.tried = c.tried[:0]
+	c.tried = idSet{}
 	return decision{action: pause, wait: c.policy.Pause}
 }
 
@@ -68,7 +68,7 @@ func (c *call) choose(replicas []candidate) int {
 	for k := range replicas {
 		i := int((c.start + uint64(k)) % uint64(len(replicas)))
 		switch r := replicas[i]; {
-		case slices.Contains(c.tried, r.id):
+		case c.tried.has(r.id):
 		case r.ready:
 			return i
 		case fallback < 0:
@@ -76,4 +76,24 @@ func (c *call) choose(replicas []candidate) int {
 		}
 	}
 	return fallback
+}
+
+// idSet is a small set of ids. Up to eight of them cost no allocation.
+type idSet struct {
+	few  [8]string
+	n    int
+	more []string
+}
+
+func (s *idSet) add(id string) {
+	if s.n == len(s.few) {
+		s.more = append(s.more, id)
+		return
+	}
+	s.few[s.n] = id
+	s.n++
+}
+
+func (s *idSet) has(id string) bool {
+	return slices.Contains(s.few[:s.n], id) || slices.Contains(s.more, id)
 }

@@ -87,7 +87,7 @@ func TestCallPauseAndEnds(t *testing.T) {
 func TestCallRoundIsDistinct(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		n := 1 + rnd.IntN(6)
+		n := 1 + rnd.IntN(20)
 		stays := string(rune('a' + rnd.IntN(n)))
 		c := newCall(&Policy{Rounds: 1 + rnd.IntN(3)}, rnd.Uint64())
 		did := walk(t, c, func(int) []candidate {

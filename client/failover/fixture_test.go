@@ -125,18 +125,27 @@ func (c cluster) options() []grpc.DialOption {
 	}
 }
 
-// connect returns a connection whose replicas are known to be ready, or down.
+// connect returns a connection to the cluster.
 func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	settled, count := make(chan struct{}), 0
+	return c.connectTo(t, c.target(), len(c), p, opts...)
+}
+
+// connectTo returns a connection to a target of n replicas, each of which is known to be ready, or down.
+func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	settled, count, user := make(chan struct{}), 0, p.OnReplica
 	p.OnReplica = func(e failover.ReplicaEvent) {
+		if user != nil {
+			user(e)
+		}
 		if e.State == failover.Ready || e.State == failover.Down {
-			if count++; count == len(c) {
+			if count++; count == n {
 				close(settled)
 			}
 		}
 	}
-	conn, err := failover.NewClient(c.target(), p, append(c.options(), opts...)...)
+	conn, err := failover.NewClient(target, p, append(c.options(), opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

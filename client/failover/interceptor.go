@@ -33,20 +33,18 @@ type request struct {
 	opts    []grpc.CallOption
 }
 
-// unary carries one call through the replicas: it asks the call's core what to do, and does it.
+// unary carries one call through the replicas.
 func (c *client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	r := request{method, req, reply, cc, invoker, opts}
 	var start uint64
 	if c.policy.Order == RoundRobin {
 		start = c.calls.Add(1) - 1
 	}
-	call := newCall(&c.policy, start)
 	var attempts []Attempt
-	err := c.run(ctx, &call, r, &attempts)
-	for _, o := range opts {
-		if o, ok := o.(traceOption); ok {
-			*o.attempts = attempts
-		}
+	trace := traceOf(opts)
+	call := newCall(&c.policy, start)
+	err := c.run(ctx, &call, request{method, req, reply, cc, invoker, opts}, trace != nil, &attempts)
+	if trace != nil {
+		*trace = attempts
 	}
 	if err != nil {
 		return &Error{Method: method, Rounds: call.round, Attempts: attempts, cause: err}
@@ -54,8 +52,18 @@ func (c *client) unary(ctx context.Context, method string, req, reply any, cc *g
 	return nil
 }
 
-// run returns nil after a success, and otherwise what ended the call.
-func (c *client) run(ctx context.Context, call *call, r request, attempts *[]Attempt) error {
+func traceOf(opts []grpc.CallOption) *[]Attempt {
+	for _, o := range opts {
+		if o, ok := o.(traceOption); ok {
+			return o.attempts
+		}
+	}
+	return nil
+}
+
+// run asks the call's core what to do, and does it. It returns nil after a success, and otherwise what ended the call.
+// Failed attempts are noted for the error; a success only for a trace.
+func (c *client) run(ctx context.Context, call *call, r request, traced bool, attempts *[]Attempt) error {
 	var last error
 	for {
 		if ended(ctx) != nil {
@@ -67,8 +75,7 @@ func (c *client) run(ctx context.Context, call *call, r request, attempts *[]Att
 		}
 		c.replicas.Want()
 		var buf [8]candidate
-		d := call.next(candidates(buf[:0], view))
-		switch d.action {
+		switch d := call.next(candidates(buf[:0], view)); d.action {
 		case giveUp:
 			if last == nil {
 				return noReplicas(view.Err)
@@ -81,6 +88,9 @@ func (c *client) run(ctx context.Context, call *call, r request, attempts *[]Att
 		case try:
 			a := c.attempt(ctx, view.Replicas[d.index], r, len(*attempts) > 0)
 			a.Round = call.round
+			if a.Outcome == OK && !traced {
+				return nil
+			}
 			*attempts = append(*attempts, a)
 			if a.Outcome == OK {
 				return nil

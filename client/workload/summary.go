@@ -15,7 +15,8 @@ type Summary struct {
 	Interrupted int
 	// Served is the number of successes for each replica that had one.
 	Served map[string]int
-	// Attempts counts all attempts, those of interrupted calls among them; Outcomes counts them by outcome.
+	// Attempts counts all attempts, those of interrupted calls among them; Outcomes counts them by outcome, and has
+	// every outcome.
 	Attempts int
 	Outcomes map[failover.Outcome]int
 	// P50, P95 and P99 are quantiles of the latency of the calls that succeeded; zero without any.
@@ -25,6 +26,9 @@ type Summary struct {
 // Summarize returns the summary of the records.
 func Summarize(records []Record) Summary {
 	s := Summary{Served: map[string]int{}, Outcomes: map[failover.Outcome]int{}}
+	for _, o := range failover.Outcomes() {
+		s.Outcomes[o] = 0
+	}
 	var latencies []time.Duration
 	for _, r := range records {
 		s.Attempts += len(r.Attempts)

@@ -55,6 +55,9 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 		Summary: workload.Summarize(records), policy: l.connection, workers: plan.Workers,
 		elapsed: time.Since(start), replicas: c.replicas.list(),
 	}
+	for _, addr := range res.replicas {
+		res.Served[addr] += 0 // those that served nothing too
+	}
 	if l.JSON {
 		err = res.printJSON(out.stdout)
 	} else {

@@ -92,36 +92,40 @@ func (r result) print(w io.Writer) error {
 
 // printJSON writes the same as one JSON object. Durations are in milliseconds.
 func (r result) printJSON(w io.Writer) error {
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	served := map[string]int{}
-	for _, addr := range r.replicas {
-		served[addr] = r.Served[addr]
-	}
-	outcomes := map[string]int{}
-	for _, o := range failover.Outcomes() {
-		outcomes[o.String()] = r.Outcomes[o]
+	type quantiles struct {
+		P50 float64 `json:"p50"`
+		P95 float64 `json:"p95"`
+		P99 float64 `json:"p99"`
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	return enc.Encode(map[string]any{
-		"target":            string(r.policy.Target),
-		"timeout_ms":        ms(time.Duration(r.policy.Timeout)),
-		"rounds":            int(r.policy.Rounds),
-		"pause_ms":          ms(time.Duration(r.policy.Pause)),
-		"order":             r.policy.Order.String(),
-		"concurrency":       r.workers,
-		"succeeded":         r.Succeeded,
-		"failed":            r.Failed,
-		"interrupted":       r.Interrupted,
-		"success_rate":      r.SuccessRate(),
-		"elapsed_ms":        ms(r.elapsed),
-		"latency_ms":        map[string]float64{"p50": ms(r.P50), "p95": ms(r.P95), "p99": ms(r.P99)},
-		"attempts":          r.Attempts,
-		"attempts_per_call": r.AttemptsPerCall(),
-		"outcomes":          outcomes,
-		"served":            served,
+	return enc.Encode(struct {
+		Target          string                   `json:"target"`
+		Timeout         float64                  `json:"timeout_ms"`
+		Rounds          int                      `json:"rounds"`
+		Pause           float64                  `json:"pause_ms"`
+		Order           string                   `json:"order"`
+		Concurrency     int                      `json:"concurrency"`
+		Succeeded       int                      `json:"succeeded"`
+		Failed          int                      `json:"failed"`
+		Interrupted     int                      `json:"interrupted"`
+		SuccessRate     float64                  `json:"success_rate"`
+		Elapsed         float64                  `json:"elapsed_ms"`
+		Latency         quantiles                `json:"latency_ms"`
+		Attempts        int                      `json:"attempts"`
+		AttemptsPerCall float64                  `json:"attempts_per_call"`
+		Outcomes        map[failover.Outcome]int `json:"outcomes"`
+		Served          map[string]int           `json:"served"`
+	}{
+		Target: string(r.policy.Target), Timeout: ms(time.Duration(r.policy.Timeout)), Rounds: int(r.policy.Rounds),
+		Pause: ms(time.Duration(r.policy.Pause)), Order: r.policy.Order.String(), Concurrency: r.workers,
+		Succeeded: r.Succeeded, Failed: r.Failed, Interrupted: r.Interrupted, SuccessRate: r.SuccessRate(),
+		Elapsed: ms(r.elapsed), Latency: quantiles{ms(r.P50), ms(r.P95), ms(r.P99)},
+		Attempts: r.Attempts, AttemptsPerCall: r.AttemptsPerCall(), Outcomes: r.Outcomes, Served: r.Served,
 	})
 }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // progress is a line on a terminal's stderr that counts the calls.
 type progress struct {
