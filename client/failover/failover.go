@@ -6,7 +6,7 @@
 // as ever. Unary calls fail over; streams go to any one ready replica.
 //
 // A replica that is down is dialed every 25 ms for as long as calls are made, so that it is back in use as soon as it
-// listens again, however long it was gone.
+// listens again, however long it was gone. Connect, called on the connection, counts as a call in this.
 package failover
 
 import (

@@ -20,6 +20,9 @@ import (
 // from which connection happened to be first.
 const settleTime = time.Second
 
+// askPeriod is below the second for which one wish for a connection is remembered.
+const askPeriod = 500 * time.Millisecond
+
 // connection are the flags of every command that calls the replicas.
 type connection struct {
 	Target  target         `default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: static:///HOST:PORT,HOST:PORT or any gRPC target; without a scheme, static. (default: 127.0.0.1, ports 7101 to 7103)"`
@@ -51,12 +54,11 @@ func (c connection) dial(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, &exit{exitUsage, fmt.Sprintf("--target: %v", err)}
 	}
-	conn.Connect()
 	tried := func(s failover.ReplicaState) bool { return s != failover.Connecting }
 	ready := func(s failover.ReplicaState) bool { return s == failover.Ready }
 	if c.Wait == 0 {
-		watch.await(ctx, settleTime, tried)
-	} else if !watch.await(ctx, time.Duration(c.Wait), ready) {
+		watch.await(ctx, conn, settleTime, tried)
+	} else if !watch.await(ctx, conn, time.Duration(c.Wait), ready) {
 		conn.Close()
 		return nil, &exit{exitFailed, fmt.Sprintf("--wait %v: not every replica is ready: %s", time.Duration(c.Wait), watch)}
 	}
@@ -130,10 +132,13 @@ func (w *replicaWatch) String() string {
 }
 
 // await blocks until there are replicas and all are as wanted. It returns false when that takes longer than limit, or
-// the context ends.
-func (w *replicaWatch) await(ctx context.Context, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
-	timeout := time.NewTimer(limit)
+// the context ends. It keeps asking for the connections: replicas that are down are dialed often only while they are
+// wanted, and no call is made yet.
+func (w *replicaWatch) await(ctx context.Context, conn *grpc.ClientConn, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
+	timeout, ask := time.NewTimer(limit), time.NewTicker(askPeriod)
 	defer timeout.Stop()
+	defer ask.Stop()
+	conn.Connect()
 	for {
 		changed, done := w.check(wanted)
 		if done {
@@ -141,6 +146,8 @@ func (w *replicaWatch) await(ctx context.Context, limit time.Duration, wanted fu
 		}
 		select {
 		case <-changed:
+		case <-ask.C:
+			conn.Connect()
 		case <-timeout.C:
 			return false
 		case <-ctx.Done():

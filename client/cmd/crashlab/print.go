@@ -81,11 +81,11 @@ func (r result) print(w io.Writer) error {
 	fmt.Fprintf(&b, "Success rate: %.1f%%, %s in %v\n", 100*r.SuccessRate(), plural(r.Calls(), "call"), rounded(r.elapsed))
 	fmt.Fprintf(&b, "Latency of successful calls: p50 %v, p95 %v, p99 %v\n", rounded(r.P50), rounded(r.P95), rounded(r.P99))
 	fmt.Fprintf(&b, "Attempts per call: %.2f\n", r.AttemptsPerCall())
-	fmt.Fprintf(&b, "Attempts by outcome:")
+	var byOutcome []string
 	for _, o := range failover.Outcomes() {
-		fmt.Fprintf(&b, " %v %d", o, r.Outcomes[o])
+		byOutcome = append(byOutcome, fmt.Sprintf("%v %d", o, r.Outcomes[o]))
 	}
-	b.WriteString("\n")
+	fmt.Fprintf(&b, "Attempts by outcome: %s\n", strings.Join(byOutcome, ", "))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -34,7 +34,7 @@ type flags struct {
 	ServiceTime      fault.Distribution `group:"Faults" default:"0" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
 	Seed             uint64             `group:"Faults" default:"0" help:"Seed that decides which requests the faults hit; 0 draws one, and the log shows it."`
 
-	DrainTimeout time.Duration `default:"5s" help:"How long calls in flight may take to end after SIGTERM or SIGINT, before they are cut off."`
+	DrainTimeout time.Duration `default:"4s" help:"How long calls in flight may take to end after SIGTERM or SIGINT, before they are cut off. Keep it below the supervisor's stop timeout."`
 	LogJSON      bool          `help:"Log lines of JSON."`
 	LogLevel     hclog.Level   `default:"info" help:"Least level to log: trace, debug, info, warn, error or off."`
 }

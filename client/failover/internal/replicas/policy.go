@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
@@ -34,6 +35,7 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	}
 	if p.set == nil {
 		p.set = c.set
+		p.set.want(time.Now()) // the policy was built because somebody wants the connection
 	}
 	if len(s.ResolverState.Endpoints) == 0 {
 		p.replace(&View{Err: errors.New("the target resolves to nothing")})
@@ -75,13 +77,14 @@ func (p *policy) ResolverError(err error) {
 // UpdateSubConnState is not used: pick_first registers listeners.
 func (p *policy) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
 
-// ExitIdle connects every replica that is idle.
+// ExitIdle dials every replica that has no connection. It is what ClientConn.Connect comes to, so somebody wants them.
 func (p *policy) ExitIdle() {
 	p.control.Lock()
 	defer p.control.Unlock()
 	if p.view == nil {
 		return
 	}
+	p.set.want(time.Now())
 	for _, r := range p.view.Replicas {
 		r.dial()
 	}

@@ -26,7 +26,7 @@ type Set struct {
 	claimed atomic.Bool
 	view    atomic.Pointer[View]
 	changed atomic.Pointer[chan struct{}]
-	wanted  atomic.Int64 // when a call last wanted a replica that was down, in Unix nanoseconds
+	wanted  atomic.Int64 // when somebody last wanted replicas that were down, in Unix nanoseconds
 }
 
 // View is the replicas at one time; it does not change.
@@ -76,13 +76,15 @@ func (s *Set) Want() {
 	if now.UnixNano()-s.wanted.Load() < int64(redialGap)/2 {
 		return
 	}
-	s.wanted.Store(now.UnixNano())
+	s.want(now)
 	for _, r := range v.Replicas {
 		r.scheduleDial()
 	}
 }
 
-// inDemand reports whether calls have wanted a replica within the demand window.
+func (s *Set) want(now time.Time) { s.wanted.Store(now.UnixNano()) }
+
+// inDemand reports whether somebody has wanted the replicas within the demand window.
 func (s *Set) inDemand(now time.Time) bool {
 	return now.UnixNano()-s.wanted.Load() < int64(demandWindow)
 }

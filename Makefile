@@ -1,0 +1,98 @@
+# `make` builds the three binaries; `make help` lists the rest.
+
+GO  ?= go
+BUF ?= $(TOOLS)/buf@$(BUF_VERSION)/buf
+
+# Tools are built at these versions, into .tools, when a target first needs them.
+TOOLS       := $(CURDIR)/.tools
+BUF_VERSION          := v1.75.0
+PROTOC_GEN_GO_VERSION := v1.36.12
+PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
+STATICCHECK_VERSION  := v0.8.2
+GRPCURL_VERSION      := v1.9.4
+
+PROTOC_GEN_GO      := $(TOOLS)/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)/protoc-gen-go
+PROTOC_GEN_GO_GRPC := $(TOOLS)/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION)/protoc-gen-go-grpc
+STATICCHECK        := $(TOOLS)/staticcheck@$(STATICCHECK_VERSION)/staticcheck
+GRPCURL            := $(TOOLS)/grpcurl@$(GRPCURL_VERSION)/grpcurl
+
+# The race detector needs cgo and a C compiler.
+RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
+
+# The contracts must not break what users of the last tagged version have, or, before a first tag, of the first commit
+# that had them.
+BREAKING_AGAINST ?= $(or $(shell git describe --tags --abbrev=0 2>/dev/null),$(shell git log --format=%H -- buf.yaml | tail -n 1))
+
+.PHONY: build
+build: ## build counterd, supervisor and crashlab into bin/
+	$(GO) build -o bin/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
+
+.PHONY: demo
+demo: build ## a crashing cluster, 50 calls through it, their statistics; under a minute
+	@deploy/demo.sh
+
+.PHONY: run-cluster
+run-cluster: build ## the cluster of deploy/cluster.yaml in the foreground; Ctrl-C stops it
+	@bin/supervisor --config deploy/cluster.yaml
+
+ARGS ?= -plaintext 127.0.0.1:7101 counter.v1.Counter/Get
+.PHONY: grpcurl
+grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first replica
+	@$(GRPCURL) $(ARGS)
+
+.PHONY: test
+test: ## all tests, those on real clusters among them
+	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
+	$(GO) test $(RACE) ./...
+
+.PHONY: bench
+bench: ## what a failover call costs, beside a bare one
+	$(GO) test -run '^$$' -bench . ./client/failover
+
+.PHONY: lint
+lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the import floors, a tidy go.mod
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(STATICCHECK) ./...
+	GOOS=darwin $(STATICCHECK) ./...
+	$(GO) test -count=1 ./deploy/floors
+	$(GO) mod tidy -diff
+
+.PHONY: lint-proto
+lint-proto: $(BUF) ## buf lint, and the check for breaking changes
+	$(BUF) lint
+	$(BUF) breaking --against '.git#ref=$(BREAKING_AGAINST)'
+
+.PHONY: generate
+generate: $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## generate gen/ from proto/
+	$(call buf-generate,.)
+
+.PHONY: check-generate
+check-generate: $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## fail when gen/ is not what proto/ generates
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(call buf-generate,"$$dir") && diff -r gen "$$dir/gen" && echo "gen/ is up to date"
+
+buf-generate = PATH="$(dir $(PROTOC_GEN_GO)):$(dir $(PROTOC_GEN_GO_GRPC)):$$PATH" $(BUF) generate --template proto/buf.gen.yaml -o $(1)
+
+.PHONY: clean
+clean: ## remove bin/ and the tools
+	rm -rf bin $(TOOLS)
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+
+# Each tool has a directory of its name and version, so that a new version is a new file.
+install-tool = GOBIN=$(@D) $(GO) install $(1)
+
+$(TOOLS)/buf@$(BUF_VERSION)/buf:
+	@echo "building buf $(BUF_VERSION): minutes, the first time"
+	@$(call install-tool,github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION))
+$(PROTOC_GEN_GO):
+	@$(call install-tool,google.golang.org/protobuf/cmd/protoc-gen-go@$(PROTOC_GEN_GO_VERSION))
+$(PROTOC_GEN_GO_GRPC):
+	@$(call install-tool,google.golang.org/grpc/cmd/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION))
+$(STATICCHECK):
+	@$(call install-tool,honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))
+$(GRPCURL):
+	@$(call install-tool,github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION))

@@ -1,0 +1,144 @@
+// Package floors checks that imports point down: which package may import which is the layout's first rule.
+package floors
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "example.com/crashlab/"
+
+// floors are the packages from the top down. A package may import from lower floors and from its own subtree; its tests
+// may use a neighbour of the same floor, as the fault injectors' do with the Counter.
+var floors = [][]string{
+	{"deploy/integration", "deploy/floors"},
+	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
+	{"supervisor/control", "client/experiment", "client/report"},
+	{"services/counter", "services/fault", "client/workload"},
+	{"gen", "supervisor", "client/failover", "client/stats"},
+}
+
+// only limits what a package may depend on, in all, beyond the standard library and itself. Prefixes.
+var only = map[string][]string{
+	"supervisor": {"golang.org/x/sys"},
+	"client/failover": {
+		"google.golang.org/grpc", "google.golang.org/protobuf",
+		"google.golang.org/genproto/googleapis/rpc", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", // grpc's own
+	},
+	"client/stats": {},
+}
+
+// within limits which packages may import an experimental API.
+var within = map[string]string{
+	"google.golang.org/grpc/balancer": "client/failover/internal/",
+	"google.golang.org/grpc/resolver": "client/failover/internal/",
+}
+
+type pkg struct {
+	ImportPath                         string
+	Standard                           bool
+	Imports, TestImports, XTestImports []string
+	Deps                               []string
+}
+
+func list(t *testing.T, args ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json"}, args...)...)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		errors.As(err, &exit)
+		t.Fatalf("%v: %v: %s", cmd, err, exit.Stderr)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// home returns the entry of floors that a package belongs to and its floor, counted from the top; -1 for none.
+func home(path string) (entry string, floor int) {
+	path = strings.TrimPrefix(path, module)
+	floor = -1
+	for i, entries := range floors {
+		for _, e := range entries {
+			if (path == e || strings.HasPrefix(path, e+"/")) && len(e) > len(entry) {
+				entry, floor = e, i
+			}
+		}
+	}
+	return entry, floor
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		entry, floor := home(p.ImportPath)
+		if floor < 0 {
+			t.Errorf("%s stands on no floor: add it to the list", p.ImportPath)
+		}
+		check := func(imports []string, highest int) {
+			for _, imp := range imports {
+				if !strings.HasPrefix(imp, module) {
+					continue
+				}
+				if below, under := home(imp); under < highest && below != entry {
+					t.Errorf("%s imports %s, which is no lower floor", p.ImportPath, imp)
+				}
+				if strings.Contains(imp, "/cmd/") {
+					t.Errorf("%s imports the command %s", p.ImportPath, imp)
+				}
+			}
+		}
+		check(p.Imports, floor+1)
+		check(slices.Concat(p.TestImports, p.XTestImports), floor)
+	}
+}
+
+func TestIntegrationIsAClientLikeAny(t *testing.T) {
+	for _, p := range list(t, "./deploy/integration") {
+		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if entry, _ := home(imp); strings.HasPrefix(imp, module) && entry != "gen" && imp != module+"client/failover" {
+				t.Errorf("deploy/integration imports %s: real binaries only, beside gen and client/failover", imp)
+			}
+		}
+	}
+}
+
+func TestDependenciesAreFew(t *testing.T) {
+	standard := map[string]bool{}
+	for _, p := range list(t, "std") {
+		standard[p.ImportPath] = true
+	}
+	for path, allowed := range only {
+		for _, dep := range list(t, "./"+path)[0].Deps {
+			under := func(prefix string) bool { return dep == prefix || strings.HasPrefix(dep, prefix+"/") }
+			if !standard[dep] && !strings.HasPrefix(dep, "vendor/") && !under(module+path) && !slices.ContainsFunc(allowed, under) {
+				t.Errorf("%s depends on %s", path, dep)
+			}
+		}
+	}
+}
+
+func TestExperimentalAPIsStayInside(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		for _, imp := range p.Imports {
+			for api, inside := range within {
+				if (imp == api || strings.HasPrefix(imp, api+"/")) && !strings.HasPrefix(p.ImportPath, module+inside) {
+					t.Errorf("%s imports %s: only packages in %s may", p.ImportPath, imp, inside)
+				}
+			}
+		}
+	}
+}
