@@ -74,11 +74,11 @@ type Supervisor struct {
 
 // Run launches all replicas in their order and keeps them running until ctx
 // ends, then stops them: in their order each process group gets SIGTERM, and
-// SIGKILL when its leader is still there after StopTimeout. After ctx has ended nothing is launched. Run
-// returns nil when the last process has ended and the last line was delivered;
-// also when the policy gave all replicas up. It returns an error only before
-// anything was launched: for fields out of range, a guardian that cannot be
-// started, or a second call.
+// SIGKILL when its leader is still there after StopTimeout. After ctx has
+// ended nothing is launched. Run returns nil when the last process has ended
+// and the last line was delivered; also when the policy gave all replicas up.
+// It returns an error only before anything was launched: for fields out of
+// range, a guardian that cannot be started, or a second call.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if err := s.check(); err != nil {
 		return err

@@ -59,8 +59,9 @@ func (c connection) dial(ctx context.Context) (*client, error) {
 	if c.Wait == 0 {
 		watch.await(ctx, conn, settleTime, tried)
 	} else if !watch.await(ctx, conn, time.Duration(c.Wait), ready) {
+		err := &exit{exitFailed, fmt.Sprintf("--wait %v: not every replica is ready: %s", time.Duration(c.Wait), watch)}
 		conn.Close()
-		return nil, &exit{exitFailed, fmt.Sprintf("--wait %v: not every replica is ready: %s", time.Duration(c.Wait), watch)}
+		return nil, err
 	}
 	return &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: c.Target, replicas: watch}, nil
 }

@@ -40,6 +40,9 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 		}
 		return reply, err
 	}, func(r workload.Record) {
+		if noReplicas(run) != nil {
+			return
+		}
 		records = append(records, r)
 		if !l.Quiet && !l.JSON {
 			printCall(out.stdout, r)
@@ -47,8 +50,8 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 		progress.add(r)
 	})
 	progress.end()
-	if bad, ok := errors.AsType[*exit](context.Cause(run)); ok {
-		return bad
+	if err := noReplicas(run); err != nil {
+		return err
 	}
 
 	res := result{
@@ -70,6 +73,14 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %d of %d calls", res.Succeeded+res.Failed, l.Calls)}
 	case res.SuccessRate() < float64(l.RequireSuccess):
 		return &exit{exitBelow, fmt.Sprintf("%.4g of the calls succeeded; --require-success %v", res.SuccessRate(), l.RequireSuccess)}
+	}
+	return nil
+}
+
+// noReplicas returns what aborted the run, or nil.
+func noReplicas(run context.Context) error {
+	if err, ok := errors.AsType[*exit](context.Cause(run)); ok {
+		return err
 	}
 	return nil
 }

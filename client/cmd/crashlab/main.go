@@ -83,6 +83,8 @@ func usage(err error) string {
 	what := err.Error()
 	if flag, _, ok := strings.Cut(what, ": expected "); ok && strings.HasSuffix(what, "(<EOL>)") {
 		what = flag + ": want a value"
+	} else if flag, rest, ok := strings.Cut(what, `: "`); ok && strings.HasPrefix(flag, "--") {
+		what = flag + ` "` + rest // a flag and its value belong together
 	}
 	return what + "; see crashlab --help"
 }

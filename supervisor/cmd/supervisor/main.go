@@ -64,7 +64,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	var cli commandLine
 	parser, err := kong.New(&cli, kong.Name("supervisor"),
 		kong.Description("Keeps the replicas of one command running on this machine."),
-		kong.Writers(stdout, stderr), kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		kong.Writers(stdout, stderr), kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.WithHyphenPrefixedParameters(true)) // "--replicas -1" is a bad number, not a missing value
 	if err != nil {
 		return err
 	}
@@ -82,6 +83,8 @@ func misuse(err error) string {
 	what := err.Error()
 	if flag, _, ok := strings.Cut(what, ": expected "); ok && strings.HasSuffix(what, "(<EOL>)") {
 		what = flag + ": want a value"
+	} else if flag, rest, ok := strings.Cut(what, `: "`); ok && strings.HasPrefix(flag, "--") {
+		what = flag + ` "` + rest // a flag and its value belong together
 	}
 	return what + "; see supervisor --help"
 }
