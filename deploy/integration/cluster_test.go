@@ -1,0 +1,237 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	faultv1 "example.com/crashlab/gen/fault/v1"
+)
+
+// cluster is a supervisor and its replicas a, b, c.
+type cluster struct {
+	*process
+	addrs   []string // of the replicas; none of another test has one of them
+	stopped bool     // the test has ended it, in its own way
+}
+
+// startCluster runs the supervisor with three replicas of counterd, under flags of both.
+func startCluster(t *testing.T, supervisor []string, counterd ...string) *cluster {
+	t.Helper()
+	return startReplicas(t, 3, supervisor, counterd...)
+}
+
+// startReplicas is startCluster for n replicas.
+func startReplicas(t *testing.T, n int, supervisor []string, counterd ...string) *cluster {
+	t.Helper()
+	command := []string{"--", "bin/counterd", "--addr={addr}", "--replica={name}", "--log-json"}
+	flags := []string{"--stop-timeout=1m", fmt.Sprintf("--replicas=%d", n)}
+	return launch(t, n, slices.Concat(flags, supervisor, command, counterd))
+}
+
+// launch runs the supervisor with the arguments and returns once all n replicas serve. At the test's end it stops them
+// with Ctrl-C, unless the test has, and fails the test if that leaves anything.
+func launch(t *testing.T, n int, args []string) *cluster {
+	t.Helper()
+	for range 10 {
+		base := freePorts(t, n)
+		c := &cluster{}
+		for i := range n {
+			c.addrs = append(c.addrs, addr(base+i))
+		}
+		c.process = start(t, "supervisor", append([]string{"--log-json", fmt.Sprintf("--base-port=%d", base)}, args...)...)
+		if c.listens() {
+			t.Cleanup(c.stop)
+			for i := range c.addrs {
+				c.awaitServing(i)
+			}
+			return c
+		}
+		// Somebody was quicker to take a port that was free.
+		c.finish()
+	}
+	t.Fatal("no ports stay free")
+	return nil
+}
+
+// listens waits until all replicas listen, and returns false when another process has the port of one.
+func (c *cluster) listens() bool {
+	c.t.Helper()
+	listening, failed := 0, 0
+	c.seek(&c.stdout, "replicas that listen", func(line string) bool {
+		switch {
+		case strings.Contains(line, "cannot serve"):
+			failed++
+		case strings.Contains(line, "listening"):
+			listening++
+		}
+		return failed > 0 || listening == len(c.addrs)
+	})
+	if listening == len(c.addrs) {
+		return true
+	}
+	if !strings.Contains(c.stdout.String()+c.stderr.String(), "in use") {
+		c.t.Fatal("the replicas do not listen")
+	}
+	return false
+}
+
+// stop ends the cluster as Ctrl-C does, if it has not ended by itself, and checks that nothing is left.
+func (c *cluster) stop() {
+	c.t.Helper()
+	if c.stopped {
+		return
+	}
+	c.stopped = true
+	if err := c.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		c.t.Error(err)
+	}
+	if code := c.exitCode(); code != 0 {
+		c.t.Errorf("exit code of the supervisor is %d, want 0", code)
+	}
+	pids := c.pids()
+	if len(pids) < len(c.addrs) {
+		c.t.Errorf("launched processes %v: want at least %d", pids, len(c.addrs))
+	}
+	for _, pid := range pids {
+		if alive(pid) {
+			c.t.Errorf("replica process %d is alive after the supervisor's end", pid)
+		}
+	}
+}
+
+// event is a line of the supervisor's log.
+type event struct {
+	Message     string `json:"@message"` // launched, exited, ...
+	Replica     string
+	Incarnation int
+	PID         int
+	ExitCode    *int `json:"exit_code"` // nil: a signal ended it, or nothing has
+	Signal      string
+}
+
+// exit says how the process ended.
+func (e event) exit() string {
+	if e.ExitCode == nil {
+		return e.Signal
+	}
+	return fmt.Sprintf("code %d", *e.ExitCode)
+}
+
+// parse returns false for a line that is no event, such as an error before there was a log.
+func (e *event) parse(line string) bool {
+	*e = event{}
+	return json.Unmarshal([]byte(line), e) == nil && e.Message != ""
+}
+
+// events returns the events so far that are selected.
+func (c *cluster) events(selected func(event) bool) []event {
+	var all []event
+	for _, line := range c.stderr.all() {
+		var e event
+		if e.parse(line) && selected(e) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// awaitEvent returns the event of that name about an incarnation of the i-th replica, and waits for it.
+func (c *cluster) awaitEvent(name string, i, incarnation int) event {
+	c.t.Helper()
+	var e event
+	c.await(&c.stderr, fmt.Sprintf("%q of replica %s, incarnation %d", name, letter(i), incarnation), func(line string) bool {
+		return e.parse(line) && e.Message == name && e.Replica == letter(i) && e.Incarnation == incarnation
+	})
+	return e
+}
+
+// letter is the name of the i-th replica.
+func letter(i int) string { return string(rune('a' + i)) }
+
+// pids returns the processes of all incarnations so far.
+func (c *cluster) pids() []int {
+	var pids []int
+	for _, e := range c.events(func(e event) bool { return e.Message == "launched" }) {
+		pids = append(pids, e.PID)
+	}
+	return pids
+}
+
+// kill kills the first incarnations of the replicas, by index, and returns when the supervisor has noticed.
+func (c *cluster) kill(replicas ...int) {
+	c.t.Helper()
+	for _, i := range replicas {
+		if err := syscall.Kill(c.awaitEvent("launched", i, 1).PID, syscall.SIGKILL); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	for _, i := range replicas {
+		if e := c.awaitEvent("exited", i, 1); e.exit() != "SIGKILL" {
+			c.t.Errorf("replica %s ended with %s, want SIGKILL", letter(i), e.exit())
+		}
+	}
+}
+
+// dial returns a plain connection to the i-th replica alone.
+func (c *cluster) dial(i int) *grpc.ClientConn {
+	c.t.Helper()
+	quick := backoff.DefaultConfig
+	quick.BaseDelay, quick.MaxDelay = 10*time.Millisecond, 100*time.Millisecond
+	conn, err := grpc.NewClient("passthrough:///"+c.addrs[i], grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: time.Second}))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// awaitServing waits until the i-th replica is healthy.
+func (c *cluster) awaitServing(i int) {
+	c.t.Helper()
+	reply, err := healthv1.NewHealthClient(c.dial(i)).
+		Check(patiently(c.t), new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
+	if err != nil || reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+		c.t.Fatalf("health of replica %s: %v, %v", letter(i), reply.GetStatus(), err)
+	}
+}
+
+// setFaults changes the faults of the i-th replica.
+func (c *cluster) setFaults(i int, req *faultv1.SetRequest) {
+	c.t.Helper()
+	if _, err := faultv1.NewFaultClient(c.dial(i)).Set(patiently(c.t), req, grpc.WaitForReady(true)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// target returns the failover target of all replicas, in the order given or else in theirs.
+func (c *cluster) target(order ...int) string {
+	addrs := c.addrs
+	if len(order) > 0 {
+		addrs = nil
+		for _, i := range order {
+			addrs = append(addrs, c.addrs[i])
+		}
+	}
+	return "static:///" + strings.Join(addrs, ",")
+}
+
+// patiently ends a call that would otherwise never end, so that the test can fail.
+func patiently(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}

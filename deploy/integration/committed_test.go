@@ -1,0 +1,25 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+)
+
+// A user's first minutes: the committed cluster file, and the command that its banner tells to type.
+func TestCommittedClusterFile(t *testing.T) {
+	t.Parallel()
+	c := launch(t, 3, []string{"--config", clusterFile})
+	var words []string
+	c.await(&c.stdout, "banner with a crashlab load", func(line string) bool {
+		words = strings.Fields(line)
+		return len(words) > 1 && words[0] == "bin/crashlab" && words[1] == "load"
+	})
+	banner := c.stdout.String()
+	containsAll(t, banner, "Replicas listen at "+strings.Join(c.addrs, ",")+".", "grpcurl -plaintext "+c.addrs[0]+" counter.v1.Counter/Get")
+
+	code, stdout, stderr := run(t, "crashlab", words[1:]...)
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	parseReport(t, stdout).check(t, 50, c.addrs)
+}

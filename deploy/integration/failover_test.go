@@ -1,0 +1,262 @@
+package integration
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"example.com/crashlab/client/failover"
+	counterv1 "example.com/crashlab/gen/counter/v1"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+)
+
+// lenient is a policy under which a call fails only when no replica is there for a long time.
+var lenient = failover.Policy{Timeout: patience, Rounds: 3000, Pause: 20 * time.Millisecond}
+
+func TestOneKilledOfThree(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, []string{"--restart-delay=500ms"}, "--service-time=20ms")
+	p := lenient
+	p.Order = failover.RoundRobin
+	cl := newClient(t, c.target(), p)
+	cl.awaitAll(failover.Ready)
+
+	stop := cl.steadily(5)
+	replies := cl.mustGetUntil(func(r *counterv1.GetResponse) bool { return r.Value >= 5 }) // all callers are at it
+	c.kill(1)
+	replies = append(replies, cl.mustGetUntil(func(r *counterv1.GetResponse) bool {
+		return r.Replica == "b" && r.Incarnation == 2
+	})...)
+	replies = append(replies, stop()...)
+
+	if pid := c.awaitEvent("launched", 1, 1).PID; pid == c.awaitEvent("launched", 1, 2).PID {
+		t.Errorf("process %d was killed and is the second incarnation too", pid)
+	}
+	if n := len(c.pids()); n != 4 {
+		t.Errorf("%d launches, want 4: the other replicas live on", n)
+	}
+	for key, values := range valuesByIncarnation(replies) {
+		if key == (incarnation{"b", 1}) {
+			continue // it took replies with it
+		}
+		for i, v := range values {
+			if v != uint64(i+1) {
+				t.Errorf("incarnation %d of %s replied the values %v, want every one from 1", key.number, key.replica, values)
+				break
+			}
+		}
+	}
+}
+
+func TestAllKilledAndBack(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, []string{"--restart-delay=300ms"})
+	cl := newClient(t, c.target(), lenient)
+	cl.mustGet()
+	c.kill(0, 1, 2)
+	if reply, attempts := cl.mustGet(); reply.Incarnation != 2 || reply.Value != 1 {
+		t.Errorf("reply %v after %d attempts, want value 1 of incarnation 2", reply, len(attempts))
+	}
+}
+
+func TestAllKilled(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, []string{"--restart-delay=" + never})
+	cl := newClient(t, c.target(), failover.Policy{Timeout: patience, Rounds: 1})
+	cl.awaitAll(failover.Ready)
+	c.kill(0, 1, 2)
+	cl.awaitAll(failover.Down)
+	_, _, err := cl.get()
+	checkAllRefused(t, err, c.addrs)
+	if code := status.Code(err); code != codes.Unavailable {
+		t.Errorf("code %v, want Unavailable", code)
+	}
+	for _, addr := range c.addrs {
+		if !strings.Contains(err.Error(), addr+" refused (unsent") {
+			t.Errorf("the error does not say that %s refused: %v", addr, err)
+		}
+	}
+}
+
+func TestCrashDuringCall(t *testing.T) {
+	t.Parallel()
+	for _, point := range []faultv1.CrashPoint{faultv1.CrashPoint_CRASH_POINT_ARRIVAL, faultv1.CrashPoint_CRASH_POINT_REPLY} {
+		name := strings.ToLower(strings.TrimPrefix(point.String(), "CRASH_POINT_"))
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t, []string{"--restart-delay=" + never})
+			cl := newClient(t, c.target(), failover.Policy{Timeout: patience})
+			cl.awaitAll(failover.Ready)
+			c.setFaults(0, &faultv1.SetRequest{CrashProbability: new(1.0), CrashPoint: point})
+
+			reply, attempts := cl.mustGet()
+			if reply.Replica != "b" || reply.Value != 1 {
+				t.Errorf("reply %v, want value 1 of b", reply)
+			}
+			checkOutcomes(t, attempts, failover.Lost, failover.OK)
+			if a := attempts[0]; a.Replica != c.addrs[0] || !a.Sent {
+				t.Errorf("first attempt is %v, want one sent to %s", a, c.addrs[0])
+			}
+			if e := c.awaitEvent("exited", 0, 1); e.exit() != "code 1" || e.PID != c.awaitEvent("launched", 0, 1).PID {
+				t.Errorf("the crash is logged as %+v, %s", e, e.exit())
+			}
+			if crash := c.crash(0); crash.Request != 1 || crash.Point != name {
+				t.Errorf("the replica logs %+v, want the crash of request 1 at %s", crash, name)
+			}
+		})
+	}
+}
+
+func TestHungReplica(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, nil)
+	cl := newClient(t, c.target(), failover.Policy{Timeout: time.Second, Rounds: 60})
+	cl.awaitAll(failover.Ready)
+	c.setFaults(0, &faultv1.SetRequest{Hang: new(true)})
+	checkTimeout(t, cl, c.addrs[0])
+	c.setFaults(0, &faultv1.SetRequest{Hang: new(false)})
+	checkSameIncarnation(t, c)
+}
+
+func TestStoppedReplica(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, nil)
+	cl := newClient(t, c.target(), failover.Policy{Timeout: time.Second, Rounds: 60})
+	cl.awaitAll(failover.Ready)
+	pid := c.awaitEvent("launched", 0, 1).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	// The signal is sent, not yet obeyed: a few calls may still be answered.
+	cl.mustGetUntil(func(r *counterv1.GetResponse) bool { return r.Replica != "a" })
+	checkTimeout(t, cl, c.addrs[0])
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	checkSameIncarnation(t, c)
+}
+
+// checkTimeout makes a call that must time out at the address and succeed elsewhere.
+func checkTimeout(t *testing.T, cl *client, addr string) {
+	t.Helper()
+	reply, attempts := cl.mustGet()
+	if a := attempts[0]; a.Replica != addr || a.Outcome != failover.Timeout || !a.Sent {
+		t.Errorf("first attempt is %v, want a timeout, sent to %s", a, addr)
+	}
+	if reply.Replica == "a" {
+		t.Errorf("reply %v of the replica that does not answer", reply)
+	}
+}
+
+// checkSameIncarnation checks that replica a answers, and is still the first one.
+func checkSameIncarnation(t *testing.T, c *cluster) {
+	t.Helper()
+	if reply, _ := newClient(t, c.target(0), lenient).mustGet(); reply.Incarnation != 1 {
+		t.Errorf("reply %v, want one of incarnation 1", reply)
+	}
+}
+
+// Without relaunches and with one caller, each replica serves what arrives before its crash, and that is all.
+func TestArithmeticOfTheOriginalLab(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2")
+	cl := newClient(t, c.target(), failover.Policy{Timeout: patience, Rounds: 1})
+	cl.awaitAll(failover.Ready)
+	const most = 1000 // successes; a replica outlives a hundred requests once in 10^15 runs
+	succeeded, lost := 0, 0
+	var err error
+	for err == nil && succeeded < most {
+		var attempts []failover.Attempt
+		if _, attempts, err = cl.get(); err == nil {
+			succeeded++
+		}
+		for _, a := range attempts {
+			if a.Outcome == failover.Lost {
+				lost++
+			}
+		}
+	}
+	want := 0
+	for i := range c.addrs {
+		want += c.crash(i).Request - 1
+		if e := c.awaitEvent("exited", i, 1); e.exit() != "code 1" {
+			t.Errorf("replica %s ended with %s, want code 1", letter(i), e.exit())
+		}
+	}
+	if succeeded != want || lost != 3 {
+		t.Errorf("%d calls succeeded and %d attempts were lost, want %d and 3", succeeded, lost, want)
+	}
+	t.Logf("%d calls succeeded", succeeded)
+	cl.awaitAll(failover.Down)
+	for range 10 {
+		_, _, err := cl.get()
+		checkAllRefused(t, err, c.addrs)
+	}
+}
+
+// How long a replica that is back waits for its first call is measured elsewhere; here it must get one, and no call may
+// fail meanwhile.
+func TestBackInUse(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, []string{"--restart-delay=500ms"}, "--service-time=1ms")
+	cl := newClient(t, c.target(1, 0, 2), lenient) // b is called whenever it is ready
+	cl.awaitAll(failover.Ready)
+	stop := cl.steadily(1)
+	c.kill(1)
+	cl.mustGetUntil(func(r *counterv1.GetResponse) bool { return r.Incarnation == 2 })
+	served := time.Now()
+	stop()
+	t.Logf("served its first call %v after it listened again", served.Sub(c.listening(1, 2)).Round(100*time.Microsecond))
+}
+
+// record is a line of a replica's log.
+type record struct {
+	Message     string    `json:"@message"`
+	Time        time.Time `json:"@timestamp"`
+	Incarnation int
+	Request     int
+	Point       string
+}
+
+// awaitRecord waits for a line of the i-th replica's log.
+func (c *cluster) awaitRecord(i int, what string, found func(record) bool) record {
+	c.t.Helper()
+	var r record
+	c.await(&c.stdout, what+" of replica "+letter(i), func(line string) bool {
+		text, ok := strings.CutPrefix(line, letter(i)+" | ")
+		r = record{}
+		return ok && json.Unmarshal([]byte(text), &r) == nil && found(r)
+	})
+	return r
+}
+
+// crash is the first simulated crash of the i-th replica.
+func (c *cluster) crash(i int) record {
+	c.t.Helper()
+	return c.awaitRecord(i, "crash", func(r record) bool { return r.Message == "simulated crash" })
+}
+
+// listening is when the incarnation of the i-th replica listened.
+func (c *cluster) listening(i, incarnation int) time.Time {
+	c.t.Helper()
+	return c.awaitRecord(i, "listening", func(r record) bool {
+		return r.Message == "listening" && r.Incarnation == incarnation
+	}).Time
+}
+
+func checkOutcomes(t *testing.T, attempts []failover.Attempt, want ...failover.Outcome) {
+	t.Helper()
+	var got []failover.Outcome
+	for _, a := range attempts {
+		got = append(got, a.Outcome)
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("attempts %v, want %v", attempts, want)
+	}
+}

@@ -1,0 +1,76 @@
+// Package integration tests the system from outside: it starts the real binaries and calls them as any client would.
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	patience = 60 * time.Second // for what must happen, on a machine however slow
+	never    = "10m"            // a restart delay that no test lives to see
+)
+
+// root is the folder of the module.
+var root = filepath.Join("..", "..")
+
+var (
+	// lab is the folder that the binaries run in, which lie in its bin/ as in a user's checkout.
+	lab string
+	// clusterFile is the cluster file that users run.
+	clusterFile string
+)
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (code int, err error) {
+	if lab, err = os.MkdirTemp("", "crashlab"); err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(lab)
+	if clusterFile, err = filepath.Abs("../cluster.yaml"); err != nil {
+		return 0, err
+	}
+	if err := claimPorts(); err != nil {
+		return 0, err
+	}
+	defer ports.lock.Close()
+	os.Unsetenv("INCARNATION") // these replicas are not those of a supervisor that runs the tests
+	// Else a process built with -race goes on for a second after its os.Exit, serving.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	args := []string{"build", "-o", filepath.Join(lab, "bin") + string(filepath.Separator)}
+	if raced {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "./services/cmd/counterd", "./supervisor/cmd/supervisor", "./client/cmd/crashlab")...)
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// lookAtSources makes the folders of the module inputs of the tests. Else go test, which does not see what the binaries
+// are built from, would repeat an earlier result after a change there. It takes note only once the tests have begun.
+var lookAtSources = sync.OnceValue(func() error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && (d.Name() == "bin" || strings.HasPrefix(d.Name(), ".")) {
+			return fs.SkipDir
+		}
+		return err
+	})
+})

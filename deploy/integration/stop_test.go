@@ -1,0 +1,62 @@
+package integration
+
+import (
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestCtrlCStopsInOrder(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, nil)
+	c.stop()
+	var order []string
+	for _, e := range c.events(func(e event) bool { return e.Message == "stopping" }) {
+		order = append(order, e.Replica)
+	}
+	if !slices.Equal(order, []string{"a", "b", "c"}) {
+		t.Errorf("stopped %v, want a, b, c", order)
+	}
+	for i := range c.addrs {
+		if e := c.awaitEvent("stopped", i, 1); e.exit() != "code 0" {
+			t.Errorf("replica %s ended with %s, want code 0", letter(i), e.exit())
+		}
+	}
+}
+
+func TestCtrlCDuringRestartDelay(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, []string{"--restart-delay=" + never})
+	c.kill(1)
+	c.stop()
+	if n := len(c.pids()); n != 3 {
+		t.Errorf("%d launches, want 3", n)
+	}
+}
+
+func TestKilledSupervisorLeavesNoReplica(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, nil)
+	pids := c.pids()
+	if len(pids) != 3 {
+		t.Fatalf("launched processes %v, want 3", pids)
+	}
+	c.stopped = true
+	c.signal(os.Kill)
+	c.exitCode()
+	poll := time.NewTicker(5 * time.Millisecond) // a process that is not our child can only be asked for
+	defer poll.Stop()
+	timeout := time.After(patience)
+	for slices.ContainsFunc(pids, alive) {
+		select {
+		case <-poll.C:
+		case <-timeout:
+			for _, pid := range pids {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			t.Fatalf("of the replicas %v some are alive %v after the supervisor", pids, patience)
+		}
+	}
+}
