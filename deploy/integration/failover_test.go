@@ -93,7 +93,8 @@ func TestCrashDuringCall(t *testing.T) {
 			c := startCluster(t, []string{"--restart-delay=" + never})
 			cl := newClient(t, c.target(), failover.Policy{Timeout: patience})
 			cl.awaitAll(failover.Ready)
-			c.setFaults(0, &faultv1.SetRequest{CrashProbability: new(1.0), CrashPoint: point})
+			const work = 100 * time.Millisecond
+			c.setFaults(0, &faultv1.SetRequest{CrashProbability: new(1.0), CrashPoint: point, ServiceTime: new(work.String())})
 
 			reply, attempts := cl.mustGet()
 			if reply.Replica != "b" || reply.Value != 1 {
@@ -102,6 +103,8 @@ func TestCrashDuringCall(t *testing.T) {
 			checkOutcomes(t, attempts, failover.Lost, failover.OK)
 			if a := attempts[0]; a.Replica != c.addrs[0] || !a.Sent {
 				t.Errorf("first attempt is %v, want one sent to %s", a, c.addrs[0])
+			} else if point == faultv1.CrashPoint_CRASH_POINT_REPLY && a.Duration < work {
+				t.Errorf("first attempt is %v, want one that was lost after %v of work", a, work)
 			}
 			if e := c.awaitEvent("exited", 0, 1); e.exit() != "code 1" || e.PID != c.awaitEvent("launched", 0, 1).PID {
 				t.Errorf("the crash is logged as %+v, %s", e, e.exit())
