@@ -58,11 +58,11 @@ func (o Order) String() string {
 	return name(orderNames, o)
 }
 
-// UnmarshalText sets the order to the one of that name.
+// UnmarshalText sets the order to the one of that name. Any other is an error.
 func (o *Order) UnmarshalText(text []byte) error {
 	i := slices.Index(orderNames, string(text))
 	if i < 0 {
-		return fmt.Errorf("order %q: want first or round-robin", text)
+		return fmt.Errorf("%q: want first or round-robin", text)
 	}
 	*o = Order(i)
 	return nil

@@ -52,18 +52,33 @@ func (c connection) dial(ctx context.Context) (*client, error) {
 		OnReplica: watch.note,
 	}, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return nil, &exit{exitUsage, fmt.Sprintf("--target: %v", err)}
+		return nil, &exit{exitUsage, "--target " + strings.TrimPrefix(err.Error(), "failover: target ")}
 	}
-	tried := func(s failover.ReplicaState) bool { return s != failover.Connecting }
-	ready := func(s failover.ReplicaState) bool { return s == failover.Ready }
-	if c.Wait == 0 {
-		watch.await(ctx, conn, settleTime, tried)
-	} else if !watch.await(ctx, conn, time.Duration(c.Wait), ready) {
-		err := &exit{exitFailed, fmt.Sprintf("--wait %v: not every replica is ready: %s", time.Duration(c.Wait), watch)}
+	if err := c.settle(ctx, conn, watch); err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: c.Target, replicas: watch}, nil
+}
+
+// settle waits until every replica has been tried, or is ready where Wait says so.
+func (c connection) settle(ctx context.Context, conn *grpc.ClientConn, watch *replicaWatch) error {
+	if err := c.Target.lookUp(ctx); err != nil {
+		return &exit{exitUsage, fmt.Sprintf("--target %v", err)}
+	}
+	wait := time.Duration(c.Wait)
+	if wait == 0 {
+		watch.await(ctx, conn, settleTime, func(s failover.ReplicaState) bool { return s != failover.Connecting })
+		return nil
+	}
+	switch {
+	case watch.await(ctx, conn, wait, func(s failover.ReplicaState) bool { return s == failover.Ready }):
+		return nil
+	case len(watch.list()) == 0:
+		return &exit{exitUsage, fmt.Sprintf("--target %q: no replica found within --wait %v: want a target that resolves to at least one", c.Target, wait)}
+	default:
+		return &exit{exitFailed, fmt.Sprintf("--wait %v: not every replica is ready: %s", wait, watch)}
+	}
 }
 
 func (c *client) close() { c.conn.Close() }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,16 +12,54 @@ import (
 
 // The flags' types. Each refuses what is not allowed with the value and what is.
 
+// schemes are those of the targets that gRPC resolves by itself, and failover's own.
+var schemes = []string{"static", "dns", "passthrough", "unix", "unix-abstract"}
+
 // target is a gRPC target. A list without a scheme is a static one.
 type target string
 
 func (t *target) UnmarshalText(text []byte) error {
 	*t = target(text)
-	if len(text) > 0 && !strings.Contains(string(text), "://") {
+	if len(text) == 0 {
+		return nil // the connection says what is allowed
+	}
+	scheme, rest, ok := strings.Cut(string(text), ":///")
+	switch {
+	case !ok && !strings.Contains(string(text), "//"):
 		*t = "static:///" + *t
+	case ok && !slices.Contains(schemes, scheme):
+		return fmt.Errorf("%q: unknown scheme %q: want one of %s", text, scheme, strings.Join(schemes, ", "))
+	case scheme == "dns":
+		if _, port, err := net.SplitHostPort(rest); err == nil {
+			if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+				return fmt.Errorf("%q: port %q: want 1 to 65535", text, port)
+			}
+		}
 	}
 	return nil
 }
+
+// lookUp returns an error for a static target with a host whose name resolves to nothing. Without it, each attempt would
+// look the name up again, to be refused.
+func (t target) lookUp(ctx context.Context) error {
+	list, ok := strings.CutPrefix(string(t), "static:///")
+	if !ok {
+		return nil // gRPC resolves it
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	for addr := range strings.SplitSeq(list, ",") {
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			if _, err := net.DefaultResolver.LookupHost(ctx, host); err != nil {
+				return fmt.Errorf("%q: replica %q: %w: want a host that resolves", string(t), addr, err)
+			}
+		}
+	}
+	return nil
+}
+
+// lookUpTime bounds the look-up of the hosts of a target.
+const lookUpTime = 5 * time.Second
 
 // count is a whole number from 1.
 type count int

@@ -223,7 +223,7 @@ func TestListeningLine(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
-	listener, err := net.Listen("tcp", freeAddr(t))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Skip("somebody was quicker to listen at the free address")
 	}
@@ -254,7 +254,7 @@ func TestBadInput(t *testing.T) {
 		{"--p-crash -0.1", "--p-crash -0.1: want 0 to 1"},
 		{"--p-crash NaN", "--p-crash NaN: want 0 to 1"},
 		{"--p-crash 30%", `--p-crash "30%": want 0 to 1`},
-		{"--p-crash", "--p-crash: want a value"},
+		{"--p-crash", "--p-crash: want a value; see counterd --help"},
 		{"--error-probability 2", "--error-probability 2: want 0 to 1"},
 		{"--error-code OK", `--error-code "OK": want the name of a gRPC status other than OK, such as UNAVAILABLE`},
 		{"--crash-point never", `--crash-point "never": want arrival or reply`},
@@ -272,8 +272,8 @@ func TestBadInput(t *testing.T) {
 		{"--drain-timeout 5", `--drain-timeout "5": want a duration that is not negative, such as 5s`},
 		{"--drain-timeout -5s", `--drain-timeout "-5s": want a duration that is not negative, such as 5s`},
 		{"--log-level loud", `--log-level "loud": want trace, debug, info, warn, error or off`},
-		{"--p-crush 0.3", "unknown flag --p-crush, did you mean \"--p-crash\"?"},
-		{"7101", "unexpected argument 7101"},
+		{"--p-crush 0.3", `unknown flag --p-crush, did you mean "--p-crash"?; see counterd --help`},
+		{"7101", "unexpected argument 7101; see counterd --help"},
 	} {
 		var stdout, stderr strings.Builder
 		cmd := exec.CommandContext(patiently(t), binary)

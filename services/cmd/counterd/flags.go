@@ -75,9 +75,9 @@ func parseFlags(args []string) (flags, error) {
 	}
 	if _, err := parser.Parse(args); err != nil {
 		if bad.err != nil {
-			err = bad.err
+			return flags{}, bad.err
 		}
-		return flags{}, err
+		return flags{}, fmt.Errorf("%w; see counterd --help", err)
 	}
 	if f.Seed == 0 {
 		// Up to 53 bits, so that no JSON reader rounds the seed in the log.
