@@ -46,7 +46,7 @@ test: ## all tests, those on real clusters among them
 	$(GO) test $(RACE) ./...
 
 .PHONY: bench
-bench: ## what a failover call costs, beside a bare one
+bench: ## what a failover call costs beside a bare one; how soon a relaunched replica serves
 	$(GO) test -run '^$$' -bench . ./client/failover
 
 .PHONY: lint

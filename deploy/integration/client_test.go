@@ -19,7 +19,7 @@ import (
 
 // client makes calls through failover.
 type client struct {
-	t       *testing.T
+	t       testing.TB
 	counter counterv1.CounterClient
 
 	mu      sync.Mutex
@@ -28,7 +28,7 @@ type client struct {
 }
 
 // newClient returns a client of the target under the policy.
-func newClient(t *testing.T, target string, p failover.Policy) *client {
+func newClient(t testing.TB, target string, p failover.Policy) *client {
 	t.Helper()
 	c := &client{t: t, states: map[string]failover.ReplicaState{}, changed: make(chan struct{})}
 	p.OnReplica = c.note

@@ -28,13 +28,13 @@ type cluster struct {
 }
 
 // startCluster runs the supervisor with three replicas of counterd, under flags of both.
-func startCluster(t *testing.T, supervisor []string, counterd ...string) *cluster {
+func startCluster(t testing.TB, supervisor []string, counterd ...string) *cluster {
 	t.Helper()
 	return startReplicas(t, 3, supervisor, counterd...)
 }
 
 // startReplicas is startCluster for n replicas.
-func startReplicas(t *testing.T, n int, supervisor []string, counterd ...string) *cluster {
+func startReplicas(t testing.TB, n int, supervisor []string, counterd ...string) *cluster {
 	t.Helper()
 	command := []string{"--", "bin/counterd", "--addr={addr}", "--replica={name}", "--log-json"}
 	flags := []string{"--stop-timeout=1m", fmt.Sprintf("--replicas=%d", n)}
@@ -43,7 +43,7 @@ func startReplicas(t *testing.T, n int, supervisor []string, counterd ...string)
 
 // launch runs the supervisor with the arguments and returns once all n replicas serve. At the test's end it stops them
 // with Ctrl-C, unless the test has, and fails the test if that leaves anything.
-func launch(t *testing.T, n int, args []string) *cluster {
+func launch(t testing.TB, n int, args []string) *cluster {
 	t.Helper()
 	for range 10 {
 		base := freePorts(t, n)
@@ -230,7 +230,7 @@ func (c *cluster) target(order ...int) string {
 }
 
 // patiently ends a call that would otherwise never end, so that the test can fail.
-func patiently(t *testing.T) context.Context {
+func patiently(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx

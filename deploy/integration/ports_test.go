@@ -39,7 +39,7 @@ func claimPorts() error {
 }
 
 // freePorts returns the first of n ports in a row on which nobody listens. A test never gets those of another that runs.
-func freePorts(t *testing.T, n int) int {
+func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	const size = blockSize - 1
 	for range size {

@@ -18,14 +18,14 @@ import (
 
 // process is one of the binaries, running or ended.
 type process struct {
-	t              *testing.T
+	t              testing.TB
 	cmd            *exec.Cmd
 	stdout, stderr transcript
 	ended          chan struct{} // closed when it has ended and all its output is there
 }
 
 // start runs a binary, until the test's end at the latest.
-func start(t *testing.T, program string, args ...string) *process {
+func start(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	if err := lookAtSources(); err != nil {
 		t.Fatal(err)
