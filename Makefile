@@ -48,6 +48,7 @@ test: ## all tests, those on real clusters among them
 .PHONY: bench
 bench: ## what a failover call costs beside a bare one; how soon a relaunched replica serves
 	$(GO) test -run '^$$' -bench . ./client/failover
+	$(GO) test -run '^$$' -bench . -benchtime 20x ./deploy/integration
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the import floors, a tidy go.mod
