@@ -46,11 +46,11 @@ type Outcome int
 const (
 	// OK: the replica answered, and its status was OK.
 	OK Outcome = iota
-	// Refused: there was no connection to the replica. Never sent.
+	// Refused: never sent, mostly because there was no connection to the replica.
 	Refused
 	// Lost: sent, then the connection broke before the replica answered.
 	Lost
-	// Failed: the replica answered with a status that is retried.
+	// Failed: the replica answered with a status that is retried. An answer that broke off after its header counts too.
 	Failed
 	// Timeout: the attempt's own deadline passed, the caller's did not.
 	Timeout
@@ -79,7 +79,7 @@ func (o Outcome) String() string {
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
-// whether the call succeeded or not. Earlier contents are dropped.
+// whether the call succeeded or not. Earlier contents are dropped. It has no effect on streams.
 func Trace(attempts *[]Attempt) grpc.CallOption { return traceOption{attempts: attempts} }
 
 type traceOption struct {

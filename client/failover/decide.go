@@ -43,7 +43,7 @@ func newCall(p *Policy, start uint64) call { return call{policy: p, start: start
 // next decides what to do now that the replicas are as given. A replica is known by its id, never by its place, for
 // replicas come and go while a call is on its way. It notes what it decides: a try counts as tried.
 func (c *call) next(replicas []candidate) decision {
-	if len(replicas) == 0 || c.last == Rejected {
+	if c.last == Rejected {
 		return decision{action: giveUp}
 	}
 	if i := c.choose(replicas); i >= 0 {
@@ -58,8 +58,8 @@ func (c *call) next(replicas []candidate) decision {
 	return decision{action: pause, wait: c.policy.Pause}
 }
 
-// ended notes the outcome of the attempt that next asked for.
-func (c *call) ended(o Outcome) { c.last = o }
+// note takes the outcome of the attempt that next asked for.
+func (c *call) note(o Outcome) { c.last = o }
 
 // choose returns the index of the replica to try: of those not yet tried in this round, the first that is ready, else
 // the first; -1 when all have been tried.

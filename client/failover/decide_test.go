@@ -27,7 +27,7 @@ func walk(t *testing.T, c call, replicas func(step int) []candidate) string {
 		switch d := c.next(rs); d.action {
 		case try:
 			did += rs[d.index].id
-			c.ended(Lost)
+			c.note(Lost)
 		case pause:
 			did += "|"
 		case giveUp:
@@ -68,17 +68,18 @@ func TestCallPauseAndEnds(t *testing.T) {
 	one := replicasOf(1, "a")
 	c := newCall(p, 0)
 	c.next(one)
-	c.ended(Timeout)
+	c.note(Timeout)
 	if d := c.next(one); d.action != pause || d.wait != p.Pause {
 		t.Errorf("after a full round: %+v, want a pause of %v", d, p.Pause)
 	}
 	c.next(one)
-	c.ended(Rejected)
+	c.note(Rejected)
 	if d := c.next(one); d.action != giveUp {
 		t.Errorf("after a rejection: %+v, want to give up", d)
 	}
-	if d := func() decision { c := newCall(p, 0); return c.next(nil) }(); d.action != giveUp {
-		t.Errorf("without replicas: %+v, want to give up", d)
+	c = newCall(p, 0)
+	if first, second := c.next(nil), c.next(nil); first.action != pause || second.action != giveUp {
+		t.Errorf("without replicas: %+v, then %+v, want a pause and the end", first, second)
 	}
 }
 

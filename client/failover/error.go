@@ -16,12 +16,11 @@ var ErrNoReplicas = errors.New("no replicas")
 //
 // Its status is that of the last attempt, so that status.Code and status.Details see what the replica said; where the
 // caller's context ended the call, its code is DeadlineExceeded or Canceled. errors.Is finds ErrNoReplicas, the
-// caller's context error (only if the caller's context it was), and the network error behind a refused attempt.
+// caller's context error (only if the caller's context it was), and the network error of a last attempt that was refused;
+// those of earlier ones are in Attempts.
 type Error struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".
 	Method string
-	// Rounds is how many rounds were begun.
-	Rounds int
 	// Attempts are all attempts of the call, in order. Empty when there was no replica to try, or no time to.
 	Attempts []Attempt
 
@@ -34,7 +33,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s failed", strings.TrimPrefix(e.Method, "/"))
 	if n := len(e.Attempts); n > 0 {
-		fmt.Fprintf(&b, " after %s in %s", plural(n, "attempt"), plural(e.Rounds, "round"))
+		fmt.Fprintf(&b, " after %s in %s", plural(n, "attempt"), plural(e.Attempts[n-1].Round, "round"))
 	}
 	for i, a := range e.Attempts {
 		sep := ", "

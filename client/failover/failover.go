@@ -2,11 +2,15 @@
 // rounds, each attempt with its own deadline. What comes back is the first success, or an Error that tells every
 // attempt: which replica, how it ended, how long it took, and whether the request can have reached it.
 //
-// It is one standard *grpc.ClientConn, made by NewClient, so stubs, credentials, stats handlers and interceptors work
-// as ever. Unary calls fail over; streams go to any one ready replica.
+// It is one standard *grpc.ClientConn, made by NewClient, so stubs, credentials and interceptors work as ever; a stats
+// handler and per-RPC credentials see each attempt. Unary calls fail over; streams go to any one ready replica.
 //
-// A replica that is down is dialed every 25 ms for as long as calls are made, so that it is back in use as soon as it
-// listens again, however long it was gone. Connect, called on the connection, counts as a call in this.
+// A replica that is down is dialed every 25 ms, give or take 5, for as long as calls are made and for a second after, so
+// that it is back in use as soon as it listens again, however long it was gone. Connect, called on the connection,
+// counts as a call in this. Without calls it is left to gRPC's backoff.
+//
+// WaitForReady makes a call wait for a resolver that has failed. It does not make an attempt wait for a replica that is
+// down: when to try again is for Rounds and Pause to say.
 package failover
 
 import (
@@ -14,6 +18,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"example.com/crashlab/client/failover/internal/replicas"
 	"example.com/crashlab/client/failover/internal/static"
@@ -25,7 +31,8 @@ import (
 //
 // The target is one of any resolver, such as dns:///counter.example:7101; besides, static:///HOST:PORT,HOST:PORT lists
 // the replicas itself. Interceptors among the options see a call once, whatever its attempts. A default service config
-// goes into the policy, not into the options.
+// goes into the policy, not into the options. The error names the target, the field of the policy or the option that is
+// not allowed.
 func NewClient(target string, p Policy, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	if err := checkStatic(target); err != nil {
 		return nil, fmt.Errorf("failover: target %q: %w", target, err)
@@ -49,7 +56,7 @@ func NewClient(target string, p Policy, opts ...grpc.DialOption) (*grpc.ClientCo
 
 // DialOptions returns what NewClient adds to a connection, for those who call grpc.NewClient themselves. They serve one
 // connection: call DialOptions for each. They belong behind all other options, and replace a default service config
-// among those.
+// among those. The error names the field of the policy that is not allowed.
 func DialOptions(p Policy) ([]grpc.DialOption, error) {
 	c, err := newClient(p)
 	if err != nil {
@@ -62,6 +69,7 @@ func newClient(p Policy) (*client, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
+	p.Retryable = slices.Clone(p.Retryable)
 	c := &client{policy: p, replicas: replicas.NewSet()}
 	if p.OnReplica != nil {
 		c.replicas.OnChange = func(addr string, s connectivity.State) {
@@ -89,14 +97,18 @@ func (c *client) dialOptions() []grpc.DialOption {
 
 // serviceConfig returns the user's service config with our load-balancing policy in it.
 func serviceConfig(user string, lb json.RawMessage) (string, error) {
-	fields := map[string]json.RawMessage{}
+	var fields map[string]json.RawMessage
 	if user != "" {
 		if err := json.Unmarshal([]byte(user), &fields); err != nil {
 			return "", fmt.Errorf("failover: Policy.ServiceConfig: %w", err)
 		}
 	}
-	for _, name := range []string{"loadBalancingConfig", "loadBalancingPolicy"} {
-		if _, ok := fields[name]; ok {
+	if fields == nil { // no config, or null
+		fields = map[string]json.RawMessage{}
+	}
+	for name := range fields {
+		// gRPC does not mind the case of a key.
+		if strings.EqualFold(name, "loadBalancingConfig") || strings.EqualFold(name, "loadBalancingPolicy") {
 			return "", fmt.Errorf("failover: Policy.ServiceConfig has a %s: the failover policy is the only one", name)
 		}
 	}

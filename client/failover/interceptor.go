@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -40,25 +43,45 @@ func (c *client) unary(ctx context.Context, method string, req, reply any, cc *g
 		start = c.calls.Add(1) - 1
 	}
 	var attempts []Attempt
-	trace := traceOf(opts)
+	own := ownOptions(opts)
 	call := newCall(&c.policy, start)
-	err := c.run(ctx, &call, request{method, req, reply, cc, invoker, opts}, trace != nil, &attempts)
-	if trace != nil {
-		*trace = attempts
+	err := c.run(ctx, &call, request{method, req, reply, cc, invoker, own.rest}, len(own.traces) > 0, &attempts)
+	for _, trace := range own.traces {
+		*trace = slices.Clone(attempts)
 	}
 	if err != nil {
-		return &Error{Method: method, Rounds: call.round, Attempts: attempts, cause: err}
+		err = &Error{Method: method, Attempts: attempts, cause: err}
 	}
-	return nil
+	for _, finish := range own.finishes {
+		finish(err)
+	}
+	return err
 }
 
-func traceOf(opts []grpc.CallOption) *[]Attempt {
+// options are the call options that concern the call as a whole, and the rest, which each attempt gets.
+type options struct {
+	traces   []*[]Attempt
+	finishes []func(error)
+	rest     []grpc.CallOption
+}
+
+func ownOptions(opts []grpc.CallOption) options {
+	own := options{rest: opts}
 	for _, o := range opts {
-		if o, ok := o.(traceOption); ok {
-			return o.attempts
+		switch o := o.(type) {
+		case traceOption:
+			own.traces = append(own.traces, o.attempts)
+		case grpc.OnFinishCallOption:
+			own.finishes = append(own.finishes, o.OnFinish)
 		}
 	}
-	return nil
+	if len(own.finishes) > 0 {
+		own.rest = slices.DeleteFunc(slices.Clone(opts), func(o grpc.CallOption) bool {
+			_, finish := o.(grpc.OnFinishCallOption)
+			return finish
+		})
+	}
+	return own
 }
 
 // run asks the call's core what to do, and does it. It returns nil after a success, and otherwise what ended the call.
@@ -66,26 +89,25 @@ func traceOf(opts []grpc.CallOption) *[]Attempt {
 func (c *client) run(ctx context.Context, call *call, r request, traced bool, attempts *[]Attempt) error {
 	var last error
 	for {
-		if ended(ctx) != nil {
-			return callerError(ctx)
-		}
 		view, err := c.view(ctx, r)
 		if err != nil {
 			return err
 		}
 		c.replicas.Want()
 		var buf [8]candidate
-		switch d := call.next(candidates(buf[:0], view)); d.action {
-		case giveUp:
-			if last == nil {
-				return noReplicas(view.Err)
-			}
+		d := call.next(candidates(buf[:0], view))
+		switch {
+		case d.action == giveUp && last != nil:
 			return last
-		case pause:
-			if err := sleep(ctx, d.wait); err != nil {
+		case d.action == giveUp:
+			return noReplicas(view.Err)
+		case ended(ctx) != nil:
+			return callerError(ctx)
+		case d.action == pause:
+			if err := c.pause(ctx, r.cc, d.wait); err != nil {
 				return err
 			}
-		case try:
+		case d.action == try:
 			a := c.attempt(ctx, view.Replicas[d.index], r, len(*attempts) > 0)
 			a.Round = call.round
 			if a.Outcome == OK && !traced {
@@ -95,7 +117,7 @@ func (c *client) run(ctx context.Context, call *call, r request, traced bool, at
 			if a.Outcome == OK {
 				return nil
 			}
-			call.ended(a.Outcome)
+			call.note(a.Outcome)
 			last = a.Err
 		}
 	}
@@ -108,6 +130,10 @@ func (c *client) view(ctx context.Context, r request) (*replicas.View, error) {
 		if v := c.replicas.View(); v != nil {
 			return v, nil
 		}
+		if !c.replicas.Claimed() {
+			return nil, status.Error(codes.FailedPrecondition, "failover: another service config has replaced the failover policy: "+
+				"give it in Policy.ServiceConfig")
+		}
 		if awaitResolver(ctx, r.cc, changed) {
 			continue
 		}
@@ -115,7 +141,7 @@ func (c *client) view(ctx context.Context, r request) (*replicas.View, error) {
 			return nil, callerError(ctx)
 		}
 		// The resolver failed, or the connection is closed. Only a request is told why.
-		err := r.invoker(replicas.NewAttempt(ctx, nil), r.method, r.req, r.reply, r.cc, r.opts...)
+		err := r.invoker(c.replicas.NewAttempt(ctx, nil), r.method, r.req, r.reply, r.cc, r.opts...)
 		switch {
 		case errors.Is(err, replicas.ErrResolved):
 		case status.Code(err) == codes.Unavailable:
@@ -126,16 +152,19 @@ func (c *client) view(ctx context.Context, r request) (*replicas.View, error) {
 	}
 }
 
-// awaitResolver brings an idle connection to life and reports whether changed was closed. It gives up when the
-// context ends, the connection is closed, or the resolver fails.
+// awaitResolver brings an idle connection to life, again where it idles meanwhile, as a call that waits here is none to
+// gRPC yet. It reports whether changed was closed, and gives up when the context ends, the connection is closed, or the
+// resolver fails.
 func awaitResolver(ctx context.Context, cc *grpc.ClientConn, changed <-chan struct{}) bool {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failed := make(chan struct{})
-	cc.Connect()
 	go func() {
 		defer close(failed)
 		for s := cc.GetState(); s != connectivity.Shutdown && s != connectivity.TransientFailure; s = cc.GetState() {
+			if s == connectivity.Idle {
+				cc.Connect()
+			}
 			if !cc.WaitForStateChange(watch, s) {
 				return
 			}
@@ -173,7 +202,7 @@ func (c *client) attempt(ctx context.Context, replica *replicas.Replica, r reque
 	if c.policy.Timeout > 0 {
 		actx, cancel = context.WithTimeout(ctx, c.policy.Timeout)
 	}
-	on := replicas.NewAttempt(actx, replica)
+	on := c.replicas.NewAttempt(actx, replica)
 	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
 	o := c.outcome(ctx, actx, on, err)
 	cancel()
@@ -189,8 +218,8 @@ func (c *client) outcome(caller, attempt context.Context, on *replicas.Attempt, 
 		return OK
 	case ended(caller) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
 		return Canceled
-	case ended(attempt) != nil && code == codes.DeadlineExceeded:
-		return Timeout
+	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !on.Answered):
+		return Timeout // not answered: a timeout that the service config gives the method
 	case !c.policy.retryable(code):
 		return Rejected
 	case !on.Sent:
@@ -219,6 +248,8 @@ func ended(ctx context.Context) error {
 func resetOutputs(reply any, opts []grpc.CallOption) {
 	if m, ok := reply.(proto.Message); ok {
 		proto.Reset(m)
+	} else if v := reflect.ValueOf(reply); v.Kind() == reflect.Pointer && !v.IsNil() {
+		v.Elem().SetZero() // a reply of another codec, such as JSON
 	}
 	for _, o := range opts {
 		switch o := o.(type) {
@@ -227,20 +258,27 @@ func resetOutputs(reply any, opts []grpc.CallOption) {
 		case grpc.TrailerCallOption:
 			*o.TrailerAddr = nil
 		case grpc.PeerCallOption:
-			o.PeerAddr.Addr, o.PeerAddr.LocalAddr, o.PeerAddr.AuthInfo = nil, nil, nil
+			*o.PeerAddr = peer.Peer{}
 		}
 	}
 }
 
-// sleep returns after d, or with the caller's error when the caller's context ends first.
-func sleep(ctx context.Context, d time.Duration) error {
+// pause returns after d, with the caller's error when the caller's context ends first, or when the connection is closed.
+func (c *client) pause(ctx context.Context, cc *grpc.ClientConn, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return callerError(ctx)
+	for {
+		changed := c.replicas.Changed() // as when the connection is closed
+		if cc.GetState() == connectivity.Shutdown {
+			return grpc.ErrClientConnClosing
+		}
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return callerError(ctx)
+		case <-changed:
+		}
 	}
 }
 

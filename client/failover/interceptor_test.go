@@ -50,7 +50,7 @@ func TestAllDownCostsTwoPauses(t *testing.T) {
 			t.Errorf("got %q", path(attempts))
 		}
 		var failed *failover.Error
-		if !errors.As(err, &failed) || len(failed.Attempts) != 9 || failed.Rounds != 3 {
+		if !errors.As(err, &failed) || len(failed.Attempts) != 9 || failed.Attempts[8].Round != 3 {
 			t.Errorf("error %#v, want a *failover.Error with nine attempts", err)
 		}
 		if status.Code(err) != codes.Unavailable || !errors.Is(err, syscall.ECONNREFUSED) {

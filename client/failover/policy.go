@@ -13,7 +13,8 @@ import (
 // order, with no deadline but the caller's.
 type Policy struct {
 	// Timeout is the deadline of one attempt. Zero means none of its own: a replica that hangs then holds the call
-	// until the caller's deadline.
+	// until the caller's deadline. A timeout that ServiceConfig gives the method bounds an attempt as well. Neither
+	// bounds the wait for a resolver that has not found the replicas yet: only the caller's deadline does.
 	Timeout time.Duration
 
 	// Rounds is how often a call may pass through the replicas, each tried at most once in a round. Zero means 1.
@@ -32,8 +33,8 @@ type Policy struct {
 	Retryable []codes.Code
 
 	// ServiceConfig is a gRPC service config in JSON, for the methods' own settings such as message sizes. It may not
-	// choose a load-balancing policy, for that is what this package is, and a retryPolicy in it is without effect.
-	// Empty means none. A service config from the resolver is not looked at.
+	// choose a load-balancing policy, for that is what this package is; a retryPolicy or healthCheckConfig in it is
+	// without effect. Empty means none. A service config from the resolver is not looked at.
 	ServiceConfig string
 
 	// OnReplica, unless nil, is called whenever a replica is found, changes its state or is gone: one call at a time,

@@ -23,7 +23,8 @@ const (
 	Ready
 	// Down: the last dial failed. It lasts until a dial succeeds.
 	Down
-	// Gone: the resolver no longer names the replica, or the connection was closed.
+	// Gone: the resolver no longer names the replica, or the connection was closed or has gone idle, in which case its
+	// replicas are found again by the next call.
 	Gone
 )
 

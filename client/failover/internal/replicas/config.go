@@ -2,10 +2,13 @@ package replicas
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/serviceconfig"
@@ -15,16 +18,18 @@ import (
 const PolicyName = "crashlab_failover"
 
 // A service config is JSON, so a Set reaches its load-balancing policy by a number. The entry lives from Config until
-// grpc.NewClient parses the config: it cannot leak with a connection, and a config serves exactly one.
+// grpc.NewClient parses the config, so that a config serves exactly one connection; or for as long as the Set, where no
+// connection comes of it.
 var (
-	unclaimed sync.Map // string → *Set
+	unclaimed sync.Map // string → weak.Pointer[Set]
 	lastID    atomic.Uint64
 )
 
-// Config returns the JSON object that names the policy and the Set it shall keep. It serves one connection.
+// Config returns the JSON that names the policy and the Set it shall keep. It serves one connection.
 func Config(s *Set) json.RawMessage {
 	id := strconv.FormatUint(lastID.Add(1), 10)
-	unclaimed.Store(id, s)
+	unclaimed.Store(id, weak.Make(s))
+	runtime.AddCleanup(s, func(id string) { unclaimed.Delete(id) }, id)
 	return json.RawMessage(fmt.Sprintf(`[{%q:{"set":%q}}]`, PolicyName, id))
 }
 
@@ -45,11 +50,12 @@ func (builder) ParseConfig(js json.RawMessage) (serviceconfig.LoadBalancingConfi
 	if err := json.Unmarshal(js, &c); err != nil {
 		return nil, err
 	}
-	s, ok := unclaimed.LoadAndDelete(c.Set)
-	if !ok {
-		return nil, fmt.Errorf("failover: these dial options already serve a connection: call DialOptions once for each")
+	entry, _ := unclaimed.LoadAndDelete(c.Set)
+	p, _ := entry.(weak.Pointer[Set])
+	set := p.Value()
+	if set == nil {
+		return nil, errors.New("failover: these dial options already serve a connection: call DialOptions once for each")
 	}
-	set := s.(*Set)
 	set.claimed.Store(true)
 	return &config{set: set}, nil
 }

@@ -17,10 +17,11 @@ import (
 // the request.
 type Attempt struct {
 	context.Context
+	set     *Set
 	replica *Replica
 
 	// Sent and Answered are valid when the attempt has ended: whether any byte of the request may have reached the
-	// wire, and whether any byte of a reply came back.
+	// wire, and whether any byte of a reply may have come back.
 	Sent, Answered bool
 }
 
@@ -31,8 +32,8 @@ var ErrResolved error = &DownError{errors.New("the target is resolved")}
 
 // NewAttempt returns the context of an attempt at the replica. An attempt at nil is never sent: it waits for the
 // resolver and fails with the resolver's error, or ErrResolved.
-func NewAttempt(ctx context.Context, r *Replica) *Attempt {
-	return &Attempt{Context: ctx, replica: r}
+func (s *Set) NewAttempt(ctx context.Context, r *Replica) *Attempt {
+	return &Attempt{Context: ctx, set: s, replica: r}
 }
 
 // Value gives the picker the attempt itself.
@@ -66,15 +67,16 @@ func (e *DownError) Unwrap() error { return e.cause }
 func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
 // picker maps an attempt to its replica's connection. It chooses by itself only for calls that no interceptor of ours
-// has seen, such as streams: the next ready replica in turn.
+// has seen, such as streams.
 type picker struct {
+	set  *Set
 	view *View
 	turn atomic.Uint64
 }
 
 func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	a, ok := info.Ctx.Value(attemptKey{}).(*Attempt)
-	if !ok {
+	if !ok || a.set != p.set { // the attempt is another connection's, whose credentials call here, say
 		return p.pickAny(info)
 	}
 	r := a.replica
@@ -89,17 +91,21 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	res, err := r.pick(info)
 	if err == nil {
-		// gRPC picks again within an attempt only when the request provably was not processed.
-		a.Sent, a.Answered = false, false
+		// Until done says better, and there are ends of a request that gRPC does not report to it. gRPC picks again
+		// within an attempt only when the request provably was not processed, so the last pick is what counts.
+		a.Sent, a.Answered = true, true
 		res.Done = a.done
 	}
 	return res, err
 }
 
+// pickAny picks the next ready replica in turn, where the turn begins anew whenever a replica changes its state. When
+// none is ready its error is no status, so that calls which wait for ready do.
 func (p *picker) pickAny(info balancer.PickInfo) (balancer.PickResult, error) {
+	p.set.Want()
 	n := uint64(len(p.view.Replicas))
 	if n == 0 {
-		return balancer.PickResult{}, &DownError{p.view.Err}
+		return balancer.PickResult{}, p.view.Err
 	}
 	start, last := p.turn.Add(1), error(nil)
 	waiting := false
@@ -112,7 +118,7 @@ func (p *picker) pickAny(info balancer.PickInfo) (balancer.PickResult, error) {
 		case errors.Is(err, balancer.ErrNoSubConnAvailable):
 			waiting = true
 		default:
-			last = err
+			last = errors.New(err.Error())
 		}
 	}
 	if waiting {

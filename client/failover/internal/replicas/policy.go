@@ -1,12 +1,11 @@
 package replicas
 
 import (
-	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
@@ -35,17 +34,12 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	}
 	if p.set == nil {
 		p.set = c.set
-		p.set.want(time.Now()) // the policy was built because somebody wants the connection
+		p.set.want() // the policy was built because somebody wants the connection
 	}
-	if len(s.ResolverState.Endpoints) == 0 {
-		p.replace(&View{Err: errors.New("the target resolves to nothing")})
-		return balancer.ErrBadResolverState
-	}
-
 	next := new(View)
 	for _, ep := range s.ResolverState.Endpoints {
-		id := endpointID(ep)
-		if id == "" || next.find(id) != nil {
+		id := next.newID(ep)
+		if id == "" {
 			continue
 		}
 		r := p.view.find(id)
@@ -54,6 +48,10 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 		}
 		next.Replicas = append(next.Replicas, r)
 		r.update(ep, s.ResolverState)
+	}
+	if len(next.Replicas) == 0 {
+		p.replace(&View{Err: errors.New("the target resolves to nothing")})
+		return balancer.ErrBadResolverState
 	}
 	p.replace(next)
 	for _, r := range next.Replicas {
@@ -84,7 +82,7 @@ func (p *policy) ExitIdle() {
 	if p.view == nil {
 		return
 	}
-	p.set.want(time.Now())
+	p.set.want()
 	for _, r := range p.view.Replicas {
 		r.dial()
 	}
@@ -122,7 +120,7 @@ func (p *policy) replace(next *View) {
 // reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's mu must be held, so
 // that reports arrive in order.
 func (p *policy) reportState(v *View) {
-	p.cc.UpdateState(balancer.State{ConnectivityState: v.connectivity(), Picker: &picker{view: v}})
+	p.cc.UpdateState(balancer.State{ConnectivityState: v.connectivity(), Picker: &picker{set: p.set, view: v}})
 }
 
 // connectivity is the state of the whole connection: the best of its replicas'.
@@ -139,12 +137,33 @@ func (v *View) connectivity() connectivity.State {
 	return best
 }
 
-// endpointID returns the identity of an endpoint: its addresses, in whatever order the resolver gives them.
-func endpointID(ep resolver.Endpoint) string {
-	addrs := make([]string, 0, len(ep.Addresses))
-	for _, a := range ep.Addresses {
-		addrs = append(addrs, a.Addr)
+// newID returns the identity of an endpoint that comes next in the view; empty if it has no address, or is there
+// already. Endpoints of the same name differ still where their attributes do, as behind a proxy, which all are dialed at:
+// there the number among those of the name tells them apart.
+func (v *View) newID(ep resolver.Endpoint) string {
+	name := endpointName(ep)
+	if name == "" {
+		return ""
 	}
-	slices.SortFunc(addrs, cmp.Compare[string])
-	return strings.Join(addrs, ",")
+	id := name
+	for n := 2; ; n++ {
+		r := v.find(id)
+		switch {
+		case r == nil:
+			return id
+		case slices.EqualFunc(r.endpoint.Addresses, ep.Addresses, resolver.Address.Equal):
+			return ""
+		}
+		id = fmt.Sprintf("%s#%d", name, n)
+	}
+}
+
+// endpointName returns an endpoint's addresses and server names, in whatever order the resolver gives them.
+func endpointName(ep resolver.Endpoint) string {
+	var names []string
+	for _, a := range ep.Addresses {
+		names = append(names, a.Addr+"/"+a.ServerName)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }

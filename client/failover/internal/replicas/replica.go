@@ -14,13 +14,14 @@ import (
 const (
 	// redialGap is the mean time between two dials of a replica that is down while calls want it. gRPC's own backoff
 	// grows to two minutes, so that a replica is noticed long after it is back; this finds it within one gap. With the
-	// jitter it makes at most 50 dials a second.
+	// jitter it makes 33 to 50 dials a second.
 	redialGap    = 25 * time.Millisecond
 	redialJitter = redialGap / 5
 
 	// demandWindow is how long one call's wish for a replica is remembered. Without demand, a replica that is down is
-	// left to gRPC's backoff.
+	// left to gRPC's backoff, and one that hung up is dialed again after leisure.
 	demandWindow = time.Second
+	leisure      = time.Second
 )
 
 // Replica is one endpoint, connected through a pick_first child.
@@ -36,11 +37,11 @@ type Replica struct {
 	child    *child
 	endpoint resolver.Endpoint
 	resolved resolver.State // the resolver's state, whose attributes a child wants to see
-	closed   bool
 
 	// Guarded by policy.set.mu.
 	current  *child      // the child whose reports count
 	redial   *time.Timer // a dial to come, or nil
+	redialAt time.Time
 	lastDial time.Time
 	told     connectivity.State // what OnChange was last told
 
@@ -64,9 +65,9 @@ func (r *Replica) state() *balancer.State { return r.reported.Load() }
 // it dials at once, and an attempt at the replica then waits for what comes of it.
 func (r *Replica) Wake() {
 	r.policy.set.mu.Lock()
-	stale := time.Since(r.lastDial) >= redialGap
+	fresh := r.justDialed()
 	r.policy.set.mu.Unlock()
-	if !stale {
+	if fresh {
 		return
 	}
 	r.policy.control.Lock()
@@ -74,14 +75,17 @@ func (r *Replica) Wake() {
 	r.dial()
 }
 
-// dial connects a replica that is down or idle. control must be held.
+// dial connects a replica that is down or idle, unless it was dialed just now: then it sees to it that it is dialed
+// soon. control must be held.
 func (r *Replica) dial() {
-	if r.closed || r.child == nil {
-		return
-	}
 	r.policy.set.mu.Lock()
 	state := r.state().ConnectivityState
-	if state == connectivity.Idle || state == connectivity.TransientFailure {
+	switch {
+	case state != connectivity.Idle && state != connectivity.TransientFailure:
+	case r.justDialed():
+		r.scheduleDial()
+		state = connectivity.Connecting
+	default:
 		r.lastDial = time.Now()
 	}
 	r.policy.set.mu.Unlock()
@@ -94,6 +98,9 @@ func (r *Replica) dial() {
 		r.build()
 	}
 }
+
+// justDialed reports whether the next dial is not due yet. The Set's mu must be held.
+func (r *Replica) justDialed() bool { return time.Since(r.lastDial) < redialGap-redialJitter }
 
 // update takes over what the resolver says of the endpoint. control must be held.
 func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
@@ -127,9 +134,8 @@ func (r *Replica) build() {
 
 // close ends the connection. control must be held.
 func (r *Replica) close() {
-	r.closed = true
 	r.policy.set.mu.Lock()
-	r.current = nil
+	r.current = nil // a last report of the child does not count
 	if r.redial != nil {
 		r.redial.Stop()
 		r.redial = nil
@@ -155,34 +161,34 @@ func (r *Replica) setState(s balancer.State) {
 	}
 }
 
-// scheduleDial sees to it that a replica that is down is dialed soon.
+// scheduleDial sees to it that a replica that is down or idle is dialed: a gap after its last dial where calls want it.
+// Else only an idle one is, at leisure. The Set's mu must be held.
 func (r *Replica) scheduleDial() {
-	r.policy.set.mu.Lock()
-	defer r.policy.set.mu.Unlock()
-	r.scheduleDialLocked()
-}
-
-func (r *Replica) scheduleDialLocked() {
-	state := r.state().ConnectivityState
-	if r.redial != nil || state != connectivity.Idle && state != connectivity.TransientFailure {
+	wait := redialGap + time.Duration((2*rand.Float64()-1)*float64(redialJitter))
+	switch state := r.state().ConnectivityState; {
+	case state != connectivity.Idle && state != connectivity.TransientFailure:
+		return
+	case r.policy.set.inDemand():
+	case state == connectivity.Idle:
+		wait = leisure
+	default:
 		return
 	}
-	gap := redialGap + time.Duration((2*rand.Float64()-1)*float64(redialJitter))
-	r.redial = time.AfterFunc(max(0, gap-time.Since(r.lastDial)), r.redialNow)
+	at := r.lastDial.Add(wait)
+	if r.redial != nil && !at.Before(r.redialAt.Add(-redialGap)) {
+		return // it is to come about then
+	}
+	if r.redial != nil {
+		r.redial.Stop()
+	}
+	r.redialAt = at
+	r.redial = time.AfterFunc(max(0, time.Until(at)), r.redialNow)
 }
 
-// redialNow dials, unless a call that could not wait for the timer has just done so.
 func (r *Replica) redialNow() {
 	r.policy.set.mu.Lock()
 	r.redial = nil
-	early := time.Since(r.lastDial) < redialGap-redialJitter
-	if early {
-		r.scheduleDialLocked()
-	}
 	r.policy.set.mu.Unlock()
-	if early {
-		return
-	}
 	r.policy.control.Lock()
 	defer r.policy.control.Unlock()
 	r.dial()
@@ -209,18 +215,10 @@ func (c *child) UpdateState(s balancer.State) {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
 	if r.current != c {
-		return // a child that has been replaced
+		return // a child that has been replaced; pick_first should be silent then
 	}
 	r.setState(s)
-	switch s.ConnectivityState {
-	case connectivity.Idle:
-		// A connection has ended: dial at once, but never spin on a server that accepts and hangs up.
-		r.scheduleDialLocked()
-	case connectivity.TransientFailure:
-		if p.set.inDemand(time.Now()) {
-			r.scheduleDialLocked()
-		}
-	}
+	r.scheduleDial()
 	if v := p.set.View(); v != nil {
 		p.reportState(v)
 	}

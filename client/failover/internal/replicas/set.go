@@ -16,8 +16,8 @@ import (
 // Set is the replicas of one connection. It outlives the load-balancing policy, which gRPC destroys when the
 // connection goes idle and builds again afterwards.
 type Set struct {
-	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting at first, then
-	// Ready or TransientFailure, which lasts until it is Ready again; Shutdown when it is gone.
+	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting at first and when a
+	// connection is lost, then Ready or TransientFailure, which lasts until it is Ready again; Shutdown when it is gone.
 	OnChange func(addr string, s connectivity.State)
 
 	// mu guards what the replicas report, here and in each Replica. It is never held while a child is called.
@@ -26,10 +26,11 @@ type Set struct {
 	claimed atomic.Bool
 	view    atomic.Pointer[View]
 	changed atomic.Pointer[chan struct{}]
-	wanted  atomic.Int64 // when somebody last wanted replicas that were down, in Unix nanoseconds
+	born    time.Time
+	wanted  atomic.Int64 // when somebody last wanted replicas that were down: nanoseconds since born
 }
 
-// View is the replicas at one time; it does not change.
+// View is the list of replicas at one time. The list does not change; the states of its replicas do.
 type View struct {
 	// Replicas are in the resolver's order.
 	Replicas []*Replica
@@ -39,7 +40,8 @@ type View struct {
 
 // NewSet returns a Set whose View is not known yet.
 func NewSet() *Set {
-	s := new(Set)
+	// Born a window ago, so that nothing is in demand yet.
+	s := &Set{born: time.Now().Add(-demandWindow)}
 	s.renewChanged()
 	return s
 }
@@ -65,29 +67,30 @@ func (s *Set) renewChanged() *chan struct{} {
 	return s.changed.Swap(&ch)
 }
 
-// Want says that a call is being made, so that replicas that are down are worth dialing often. It costs three atomic
-// loads while all are well.
+// Want says that a call is being made, so that replicas that are down are worth dialing often. While all are well it
+// costs one atomic load for each.
 func (s *Set) Want() {
 	v := s.View()
 	if v == nil || !v.anyDown() {
 		return
 	}
-	now := time.Now()
-	if now.UnixNano()-s.wanted.Load() < int64(redialGap)/2 {
-		return
+	if s.sinceWanted() < redialGap/2 {
+		return // calls come in crowds, and the first has seen to it
 	}
-	s.want(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.want()
 	for _, r := range v.Replicas {
 		r.scheduleDial()
 	}
 }
 
-func (s *Set) want(now time.Time) { s.wanted.Store(now.UnixNano()) }
+func (s *Set) want() { s.wanted.Store(int64(time.Since(s.born))) }
+
+func (s *Set) sinceWanted() time.Duration { return time.Since(s.born) - time.Duration(s.wanted.Load()) }
 
 // inDemand reports whether somebody has wanted the replicas within the demand window.
-func (s *Set) inDemand(now time.Time) bool {
-	return now.UnixNano()-s.wanted.Load() < int64(demandWindow)
-}
+func (s *Set) inDemand() bool { return s.sinceWanted() < demandWindow }
 
 func (v *View) anyDown() bool {
 	for _, r := range v.Replicas {

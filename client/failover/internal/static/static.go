@@ -23,13 +23,15 @@ func Parse(list string) ([]string, error) {
 	addrs := strings.Split(list, ",")
 	for i, addr := range addrs {
 		host, port, err := net.SplitHostPort(addr)
-		if err != nil || host == "" {
+		if err != nil || host == "" || strings.ContainsAny(host, " \t") {
 			return nil, fmt.Errorf("replica %q: want HOST:PORT", addr)
 		}
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
 			return nil, fmt.Errorf("replica %q: port %q: want 1 to 65535", addr, port)
 		}
-		if slices.Contains(addrs[:i], addr) {
+		addrs[i] = net.JoinHostPort(host, strconv.FormatUint(n, 10))
+		if slices.Contains(addrs[:i], addrs[i]) {
 			return nil, fmt.Errorf("replica %q is listed twice", addr)
 		}
 	}
