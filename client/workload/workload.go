@@ -3,6 +3,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,7 +47,8 @@ func (r Record) Served() string {
 }
 
 // Run makes the calls and hands each one's record to emit when it has ended, one at a time. do makes the call of that
-// number. When ctx ends, Run starts no more calls, lets do end those under way, and returns.
+// number. When ctx ends, Run starts no more calls, lets do end those under way, and returns; those that then fail with an
+// error that wraps ctx's own are Interrupted.
 func (p Plan) Run(ctx context.Context, do func(ctx context.Context, call int) (Reply, error), emit func(Record)) {
 	var (
 		last    atomic.Int64
@@ -62,7 +64,7 @@ func (p Plan) Run(ctx context.Context, do func(ctx context.Context, call int) (R
 			r := Record{Call: n, Start: time.Now()}
 			r.Reply, r.Err = do(ctx, n)
 			r.Duration = time.Since(r.Start)
-			r.Interrupted = r.Err != nil && ctx.Err() != nil
+			r.Interrupted = ctx.Err() != nil && errors.Is(r.Err, ctx.Err())
 			emitMu.Lock()
 			emit(r)
 			emitMu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,7 +31,7 @@ type connection struct {
 	Rounds  count          `default:"3" placeholder:"N" help:"How often a call passes through the replicas. (default: 3)"`
 	Pause   duration       `default:"200ms" placeholder:"DURATION" help:"Wait between two rounds. (default: 200ms)"`
 	Order   failover.Order `default:"first" placeholder:"first|round-robin" help:"Which replica a call tries first, of those that are ready. (default: first)"`
-	Wait    duration       `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to start with what is there. (default: 0s)"`
+	Wait    duration       `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to wait only until each has been tried, for a second at most. (default: 0s)"`
 }
 
 // client is a connection to the counter, and what is known of its replicas.
@@ -74,6 +75,8 @@ func (c connection) settle(ctx context.Context, conn *grpc.ClientConn, watch *re
 	switch {
 	case watch.await(ctx, conn, wait, func(s failover.ReplicaState) bool { return s == failover.Ready }):
 		return nil
+	case ctx.Err() != nil:
+		return interrupted
 	case len(watch.list()) == 0:
 		return &exit{exitUsage, fmt.Sprintf("--target %q: no replica found within --wait %v: want a target that resolves to at least one", c.Target, wait)}
 	default:
@@ -118,10 +121,13 @@ func newReplicaWatch() *replicaWatch {
 func (w *replicaWatch) note(e failover.ReplicaEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, known := w.states[e.Replica]; !known {
+	if !slices.Contains(w.addrs, e.Replica) {
 		w.addrs = append(w.addrs, e.Replica)
 	}
 	w.states[e.Replica] = e.State
+	if e.State == failover.Gone {
+		delete(w.states, e.Replica) // not to be waited for; its calls still count
+	}
 	close(w.changed)
 	w.changed = make(chan struct{})
 }
@@ -130,19 +136,18 @@ func (w *replicaWatch) note(e failover.ReplicaEvent) {
 func (w *replicaWatch) list() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]string(nil), w.addrs...)
+	return slices.Clone(w.addrs)
 }
 
 // String returns each replica with its state.
 func (w *replicaWatch) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.addrs) == 0 {
-		return "none found"
-	}
 	var parts []string
 	for _, a := range w.addrs {
-		parts = append(parts, fmt.Sprintf("%s %v", a, w.states[a]))
+		if s, ok := w.states[a]; ok {
+			parts = append(parts, fmt.Sprintf("%s %v", a, s))
+		}
 	}
 	return strings.Join(parts, ", ")
 }

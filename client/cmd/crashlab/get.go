@@ -30,6 +30,9 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 		}
 		fmt.Fprintln(out.stdout)
 	}
+	if err != nil && ctx.Err() != nil {
+		return interrupted
+	}
 	if failed, ok := errors.AsType[*failover.Error](err); ok {
 		return fmt.Errorf("the call failed after %s in %v: %s", plural(len(attempts), "attempt"), rounded(took), message(errors.Unwrap(failed)))
 	}

@@ -69,7 +69,7 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	switch {
 	case err != nil:
 		return err
-	case ctx.Err() != nil:
+	case res.Succeeded+res.Failed < int(l.Calls): // only Ctrl-C leaves some undone
 		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %d of %d calls", res.Succeeded+res.Failed, l.Calls)}
 	case res.SuccessRate() < float64(l.RequireSuccess):
 		return &exit{exitBelow, fmt.Sprintf("%.4g of the calls succeeded; --require-success %v", res.SuccessRate(), l.RequireSuccess)}

@@ -37,11 +37,14 @@ const (
 	exitInterrupted = 130
 )
 
-// exit is an error that chooses the exit code. Without a message nothing more is to be said.
+// exit is an error that chooses the exit code.
 type exit struct {
 	code    int
 	message string
 }
+
+// interrupted is the end by Ctrl-C of what has no part that could be shown.
+var interrupted = &exit{exitInterrupted, "interrupted"}
 
 func (e *exit) Error() string { return e.message }
 
@@ -54,9 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if e, ok := errors.AsType[*exit](err); ok {
 		code = e.code
 	}
-	if err.Error() != "" {
-		fmt.Fprintln(stderr, "crashlab:", err)
-	}
+	fmt.Fprintln(stderr, "crashlab:", err)
 	return code
 }
 

@@ -149,9 +149,10 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (p *progress) add(r workload.Record) {
-	if r.Err == nil {
+	switch {
+	case r.Err == nil:
 		p.ok++
-	} else {
+	case !r.Interrupted:
 		p.fail++
 	}
 	if p.w == nil || time.Since(p.shown) < 100*time.Millisecond {

@@ -23,17 +23,20 @@ func (t *target) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return nil // the connection says what is allowed
 	}
-	scheme, rest, ok := strings.Cut(string(text), ":///")
+	scheme, rest, ok := strings.Cut(string(text), ":")
 	switch {
-	case !ok && !strings.Contains(string(text), "//"):
-		*t = "static:///" + *t
-	case ok && !slices.Contains(schemes, scheme):
+	case ok && slices.Contains(schemes, scheme):
+	case strings.Contains(rest, "//"):
 		return fmt.Errorf("%q: unknown scheme %q: want one of %s", text, scheme, strings.Join(schemes, ", "))
-	case scheme == "dns":
-		if _, port, err := net.SplitHostPort(rest); err == nil {
-			if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-				return fmt.Errorf("%q: port %q: want 1 to 65535", text, port)
-			}
+	default:
+		*t = "static:///" + *t
+	}
+	if scheme != "dns" {
+		return nil
+	}
+	if _, port, err := net.SplitHostPort(strings.TrimLeft(rest, "/")); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return fmt.Errorf("%q: port %q: want 1 to 65535", text, port)
 		}
 	}
 	return nil
