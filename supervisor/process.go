@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -54,9 +55,16 @@ func (m *machine) forkAll() {
 	}
 }
 
-func (m *machine) fork(cmd *exec.Cmd) error {
+// fork starts the command, unless ctx ends before its turn.
+func (m *machine) fork(ctx context.Context, cmd *exec.Cmd) error {
 	done := make(chan error)
-	m.forks <- func() { done <- cmd.Start() }
+	m.forks <- func() {
+		if ctx.Err() != nil {
+			done <- ctx.Err()
+			return
+		}
+		done <- cmd.Start()
+	}
 	return <-done
 }
 
@@ -68,7 +76,7 @@ func (m *machine) close() {
 	m.guardian.stop()
 }
 
-func (m *machine) launch(r Replica, incarnation int) (process, error) {
+func (m *machine) launch(ctx context.Context, r Replica, incarnation int) (process, error) {
 	// The pipe is passed as a file, so that Wait does not wait for whoever
 	// else holds its write end.
 	out, in, err := os.Pipe()
@@ -82,7 +90,7 @@ func (m *machine) launch(r Replica, incarnation int) (process, error) {
 	cmd.Stdout, cmd.Stderr = in, in
 	p := &osProcess{cmd: cmd, out: out, guardian: m.guardian, end: make(chan ending, 1)}
 	cmd.SysProcAttr = p.exit.attr(m.parentDeath)
-	if err := m.fork(cmd); err != nil {
+	if err := m.fork(ctx, cmd); err != nil {
 		out.Close()
 		return nil, err
 	}

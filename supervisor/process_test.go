@@ -3,6 +3,7 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -292,5 +293,19 @@ func TestMissingProgram(t *testing.T) {
 	e := r.event(LaunchFailed, 1)
 	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != launchFailureDelay {
 		t.Errorf("event %+v: want the program's name and a delay of %v", e, launchFailureDelay)
+	}
+}
+
+// A launch that waited for its turn while the stop came is none.
+func TestNoLaunchAfterTheStop(t *testing.T) {
+	m, err := newMachine(&Supervisor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if p, err := m.launch(ctx, Replica{Name: "a", Args: []string{"true"}}, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("launched %v, %v after the stop", p, err)
 	}
 }

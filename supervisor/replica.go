@@ -8,9 +8,9 @@ import (
 
 // system is the seam to the operating system.
 type system interface {
-	// launch starts an incarnation's process. The error says why the program
-	// could not be executed.
-	launch(r Replica, incarnation int) (process, error)
+	// launch starts an incarnation's process, unless ctx has ended. The error
+	// says why the program could not be executed.
+	launch(ctx context.Context, r Replica, incarnation int) (process, error)
 }
 
 // process is a launched process and its group.
@@ -72,7 +72,11 @@ func (l *loop) run(ctx context.Context) {
 // of kind LaunchFailed, Exited or, when ctx ended first, Stopped.
 func (l *loop) incarnate(ctx context.Context, n int) Event {
 	e := Event{Replica: l.replica.Name, Incarnation: n}
-	p, err := l.sys.launch(l.replica, n)
+	p, err := l.sys.launch(ctx, l.replica, n)
+	if err != nil && ctx.Err() != nil {
+		e.Kind, e.Incarnation = Stopped, n-1
+		return e
+	}
 	if err != nil {
 		e.Kind, e.Time = LaunchFailed, time.Now()
 		e.Exit = Exit{Code: -1, Err: err}
@@ -86,6 +90,9 @@ func (l *loop) incarnate(ctx context.Context, n int) Event {
 	select {
 	case end = <-p.ended():
 		e.Kind = Exited
+		if ctx.Err() != nil {
+			e.Kind = Stopped // no relaunch to tell of
+		}
 	case <-ctx.Done():
 		end = l.stop(p, e)
 		e.Kind = Stopped

@@ -24,7 +24,7 @@ type script struct {
 	launched func(r Replica, incarnation int)
 }
 
-func (s script) launch(r Replica, incarnation int) (process, error) {
+func (s script) launch(_ context.Context, r Replica, incarnation int) (process, error) {
 	if s.launched != nil {
 		s.launched(r, incarnation)
 	}

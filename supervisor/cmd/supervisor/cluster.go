@@ -98,6 +98,9 @@ func (c *cluster) add(in input, i, port int, command []string, env map[string]st
 		{"name", r.Name}, {"index", strconv.Itoa(i)}, {"addr", addr}, {"port", strconv.Itoa(port)},
 	}
 	for j, arg := range command {
+		if strings.Contains(arg, "\x00") {
+			return in.wrongCommand(j, fmt.Errorf("%q: want a text without a NUL", arg))
+		}
 		text, used, err := expand(arg, values)
 		if err != nil {
 			return in.wrongCommand(j, err)
@@ -112,6 +115,9 @@ func (c *cluster) add(in input, i, port int, command []string, env map[string]st
 		r.Env = os.Environ()
 	}
 	for _, key := range slices.Sorted(maps.Keys(env)) {
+		if key == "" || strings.ContainsAny(key, "=\x00") || strings.Contains(env[key], "\x00") || key == "INCARNATION" {
+			return in.file.mistake(fmt.Sprintf("env %q: want a name without = or NUL, other than INCARNATION, which is ours to set", key), "env", key)
+		}
 		text, used, err := expand(env[key], values)
 		if err != nil {
 			return in.file.mistake(fmt.Sprintf("env %s: %v", key, err), "env", key)

@@ -30,6 +30,7 @@ func TestBadFlags(t *testing.T) {
 		{"--config no/such.yaml", []string{"--config", "no/such.yaml", "no such file"}},
 		{"-- no/such/program", []string{"COMMAND", "no/such/program", "want a program"}},
 		{"-- guard", []string{"COMMAND", `"guard"`, "want a program"}},
+		{"sh -c x -- y", []string{"unexpected argument sh", "COMMAND goes behind --"}},
 		{"-- true {nmae}", []string{"COMMAND", "{nmae}", "{name}, {index}, {addr}, {port}"}},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
@@ -64,6 +65,9 @@ func TestBadFile(t *testing.T) {
 		{"empty command", "command: []\n", []string{":1:10: ", "no command", "a list of texts"}},
 		{"no such program", "command:\n  - no/such/program\n", []string{":2:5: ", "no/such/program", "want a program"}},
 		{"placeholder in the command", "command: [\"true\", \"{nmae}\"]\n", []string{":1:19: ", "{nmae}", "{name}, {index}, {addr}, {port}"}},
+		{"NUL", "command: [\"true\", \"a\\0b\"]\n", []string{":1:19: ", `"a\x00b"`, "without a NUL"}},
+		{"env sets ours", "command: [\"true\"]\nenv: {INCARNATION: 7}\n", []string{":2:", "INCARNATION", "ours to set"}},
+		{"env name", "command: [\"true\"]\nenv: {\"A=B\": c}\n", []string{":2:", `"A=B"`, "without ="}},
 		{"placeholder in env", "command: [\"true\"]\nenv:\n  A: \"{nmae}\"\n", []string{":3:6: ", "{nmae}", "{name}, "}},
 		{"placeholder in the banner", "command: [\"true\"]\nbanner: \"{name}\"\n", []string{":2:9: ", "{name}", "{addrs}, {addr}"}},
 		{"syntax", "command: [\"true\n", []string{":1:11: ", "double-quoted"}},

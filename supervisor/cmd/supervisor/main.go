@@ -15,7 +15,7 @@ import (
 )
 
 type commandLine struct {
-	Run   runCmd   `cmd:"" default:"withargs" help:"Launch the replicas of COMMAND and relaunch those that exit. Ctrl-C stops all."`
+	Run   runCmd   `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all."`
 	Guard guardCmd `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 
@@ -56,7 +56,7 @@ func (m *mistake) Error() string {
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
-	// kong would take a COMMAND called guard for ours, even after "--".
+	// The command's own flags, and a COMMAND called guard, are none of kong's.
 	var command []string
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, command = args[:i], args[i+1:]
@@ -73,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return &mistake{what: misuse(err)}
 	}
-	cli.Run.Command = append(cli.Run.Command, command...)
+	cli.Run.Command = command
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr
 	return parsed.Run()
 }
@@ -85,6 +85,9 @@ func misuse(err error) string {
 		what = flag + ": want a value"
 	} else if flag, rest, ok := strings.Cut(what, `: "`); ok && strings.HasPrefix(flag, "--") {
 		what = flag + ` "` + rest // a flag and its value belong together
+	}
+	if strings.HasPrefix(what, "unexpected argument") {
+		what += "; COMMAND goes behind --"
 	}
 	return what + "; see supervisor --help"
 }

@@ -28,7 +28,7 @@ type runCmd struct {
 	Settings settings `embed:""`
 	LogJSON  bool     `name:"log-json" help:"Log JSON, not text, to stderr"`
 	LogLevel string   `enum:"trace,debug,info,warn,error,off" default:"info" help:"Least level to log: ${enum} (default ${default})"`
-	Command  []string `arg:"" optional:"" passthrough:"partial" help:"Program and arguments, with the placeholders {name} {index} {addr} {port}; overrides the file's"`
+	Command  []string `kong:"-"` // behind "--"
 
 	stdout, stderr io.Writer
 }
@@ -73,8 +73,11 @@ func (r *runCmd) supervise(c *cluster, log hclog.Logger, guardian []string) erro
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	// Whoever reads our output may end before us, at the same Ctrl-C even: that must not end us before the replicas.
+	// Caught and left alone, not ignored, for the replicas would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	var forced bool
 	ended := make(chan struct{})
@@ -97,8 +100,8 @@ func (r *runCmd) supervise(c *cluster, log hclog.Logger, guardian []string) erro
 func obey(signals chan os.Signal, ended <-chan struct{}, log hclog.Logger, stop, kill func()) (forced bool) {
 	select {
 	case sig := <-signals:
+		stop() // first: the log may block
 		log.Info("stopping; a second signal kills at once", "signal", signalName(sig))
-		stop()
 	case <-ended:
 		return false
 	}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,7 +18,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-func TestCtrlCStopsAll(t *testing.T) {
+func TestSignalStopsAll(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(signalName(sig), func(t *testing.T) { testSignalStopsAll(t, sig) })
+	}
+}
+
+func testSignalStopsAll(t *testing.T, sig syscall.Signal) {
 	base := freePorts(t, 3)
 	config := write(t, fmt.Sprintf(`
 base_port: %d
@@ -27,7 +36,7 @@ banner: |
 	banner := fmt.Sprintf("call 127.0.0.1:%d or any of 127.0.0.1:%[1]d,127.0.0.1:%d,127.0.0.1:%d", base, base+1, base+2)
 	p.until(&p.stdout, "banner", func(text string) bool { return strings.Contains(text, banner) })
 	pids := p.pids(3)
-	p.Process.Signal(syscall.SIGINT)
+	p.Process.Signal(sig)
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
@@ -36,8 +45,40 @@ banner: |
 			t.Errorf("replica %d is alive", pid)
 		}
 	}
-	if n := strings.Count(p.stderr.text(), "signal=SIGTERM"); n != 3 {
+	if n := strings.Count(p.stderr.text(), "signal=SIGTERM uptime="); n != 3 {
 		t.Errorf("%d replicas ended by SIGTERM, want 3", n)
+	}
+}
+
+// As in `supervisor 2>&1 | tee log`: a Ctrl-C ends the reader of the output first.
+func TestStopsInOrderWithoutAReader(t *testing.T) {
+	stopped := filepath.Join(t.TempDir(), "stopped")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "--replicas", "1", "--", "sh", "-c", `trap 'echo yes >"$0"; exit' TERM; echo up; while :; do sleep 0.01; done`, stopped)
+	cmd.Stdout, cmd.Stderr = write, write
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	for out := bufio.NewReader(read); ; {
+		line, err := out.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line == "a | up\n" {
+			break
+		}
+	}
+	read.Close()
+	cmd.Process.Signal(syscall.SIGINT)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the supervisor ended with %v", err)
+	}
+	if _, err := os.Stat(stopped); err != nil {
+		t.Errorf("the replica was not stopped in order: %v", err)
 	}
 }
 
