@@ -138,6 +138,23 @@ func TestHealthSaysThatItDrains(t *testing.T) {
 	next(healthv1.HealthCheckResponse_SERVING)
 	p.Signal(syscall.SIGTERM)
 	next(healthv1.HealthCheckResponse_NOT_SERVING)
+	if code := p.exitCode(t); code != 0 {
+		t.Errorf("exit code %d, want 0: a watch must not hold up the drain", code)
+	}
+}
+
+// A connection that never says a word is one that grpc's own stop waits for.
+func TestDrainTimeoutCutsOffMuteConnections(t *testing.T) {
+	p := start(t, "--drain-timeout", "100ms")
+	conn, err := net.Dial("tcp", p.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	p.Signal(syscall.SIGTERM)
+	if code := p.exitCode(t); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
 }
 
 func TestDrainTimeoutCutsOffHungCalls(t *testing.T) {
