@@ -2,6 +2,8 @@
 
 GO  ?= go
 BUF ?= $(TOOLS)/buf@$(BUF_VERSION)/buf
+# BUF=buf takes one that is installed.
+OWN_BUF = $(filter $(TOOLS)/%,$(BUF))
 
 # Tools are built at these versions, into .tools, when a target first needs them.
 TOOLS       := $(CURDIR)/.tools
@@ -52,7 +54,7 @@ bench: ## what a failover call costs beside a bare one; how soon a relaunched re
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the import floors, a tidy go.mod
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l client deploy gen services supervisor); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	$(STATICCHECK) ./...
@@ -61,16 +63,16 @@ lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the impo
 	$(GO) mod tidy -diff
 
 .PHONY: lint-proto
-lint-proto: $(BUF) ## buf lint, and the check for breaking changes
+lint-proto: $(OWN_BUF) ## buf lint, and the check for breaking changes
 	$(BUF) lint
 	$(BUF) breaking --against '.git#ref=$(BREAKING_AGAINST)'
 
 .PHONY: generate
-generate: $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## generate gen/ from proto/
+generate: $(OWN_BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## generate gen/ from proto/
 	$(call buf-generate,.)
 
 .PHONY: check-generate
-check-generate: $(BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## fail when gen/ is not what proto/ generates
+check-generate: $(OWN_BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## fail when gen/ is not what proto/ generates
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(call buf-generate,"$$dir") && diff -r gen "$$dir/gen" && echo "gen/ is up to date"
 
 buf-generate = PATH="$(dir $(PROTOC_GEN_GO)):$(dir $(PROTOC_GEN_GO_GRPC)):$$PATH" $(BUF) generate --template proto/buf.gen.yaml -o $(1)
@@ -81,7 +83,7 @@ clean: ## remove bin/ and the tools
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' Makefile
 
 # Each tool has a directory of its name and version, so that a new version is a new file.
 install-tool = GOBIN=$(@D) $(GO) install $(1)
