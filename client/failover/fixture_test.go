@@ -27,8 +27,11 @@ type replica struct {
 
 	// handle, unless nil, answers in place of SERVING.
 	handle func(context.Context) error
-	served atomic.Int64
-	dials  atomic.Int64
+	// other answers the methods that the replica does not know, as a stream. Unless nil.
+	other   func(grpc.ServerStream) error
+	served  atomic.Int64
+	streams atomic.Int64
+	dials   atomic.Int64
 
 	restarts sync.Mutex // held through a restart
 
@@ -47,11 +50,24 @@ func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*h
 	return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
 }
 
+// Watch counts the stream and ends it as not implemented.
+func (r *replica) Watch(*healthv1.HealthCheckRequest, grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
+	r.streams.Add(1)
+	return status.Error(codes.Unimplemented, "no")
+}
+
+func (r *replica) unknown(_ any, stream grpc.ServerStream) error {
+	if r.other == nil {
+		return status.Error(codes.Unimplemented, "no")
+	}
+	return r.other(stream)
+}
+
 func (r *replica) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lis = bufconn.Listen(64 << 10)
-	r.server = grpc.NewServer()
+	r.server = grpc.NewServer(grpc.UnknownServiceHandler(r.unknown))
 	healthv1.RegisterHealthServer(r.server, r)
 	go r.server.Serve(r.lis)
 }
@@ -125,6 +141,17 @@ func (c cluster) options() []grpc.DialOption {
 	}
 }
 
+// client returns a connection to the target, which nothing has used yet.
+func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
+	t.Helper()
+	conn, err := failover.NewClient(target, p, append(c.options(), opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // connect returns a connection to the cluster.
 func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
@@ -145,11 +172,7 @@ func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy
 			}
 		}
 	}
-	conn, err := failover.NewClient(target, p, append(c.options(), opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
+	conn := c.client(t, target, p, opts...)
 	conn.Connect()
 	<-settled
 	return conn
@@ -167,6 +190,16 @@ func call(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (
 	var attempts []failover.Attempt
 	_, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest), append(opts, failover.Trace(&attempts))...)
 	return attempts, err
+}
+
+// watch opens a stream and returns how the replica ended it: Unimplemented, where it reached one.
+func watch(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+	stream, err := healthv1.NewHealthClient(conn).Watch(ctx, new(healthv1.HealthCheckRequest), opts...)
+	if err != nil {
+		return err
+	}
+	_, err = stream.Recv()
+	return err
 }
 
 // path returns what the attempts did in one line: "a:1 lost sent, b:1 ok sent".

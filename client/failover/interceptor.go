@@ -270,7 +270,7 @@ func (c *client) pause(ctx context.Context, cc *grpc.ClientConn, d time.Duration
 	for {
 		changed := c.replicas.Changed() // as when the connection is closed
 		if cc.GetState() == connectivity.Shutdown {
-			return grpc.ErrClientConnClosing
+			return status.Error(codes.Canceled, "the connection is closing")
 		}
 		select {
 		case <-t.C:

@@ -36,6 +36,25 @@ func TestHungReplicaCostsOneTimeout(t *testing.T) {
 	})
 }
 
+// An attempt begins when the one before it has ended.
+func TestAttemptsTellWhenTheyBeganAndHowLongTheyTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[0].handle = hang
+		conn := c.connect(t, failover.Policy{Timeout: time.Second})
+		start := time.Now()
+		attempts, err := call(t.Context(), conn)
+		if path(attempts) != "a:1 timeout sent, b:1 ok sent" {
+			t.Fatalf("got %q, %v", path(attempts), err)
+		}
+		for i, want := range []struct{ after, took time.Duration }{{0, time.Second}, {time.Second, 0}} {
+			if a := attempts[i]; a.Start.Sub(start) != want.after || a.Duration != want.took {
+				t.Errorf("%s began after %v and took %v, want %v and %v", a.Replica, a.Start.Sub(start), a.Duration, want.after, want.took)
+			}
+		}
+	})
+}
+
 func TestAllDownCostsTwoPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
@@ -83,6 +102,8 @@ func TestOutcomes(t *testing.T) {
 			policy: failover.Policy{Timeout: time.Second}, want: "a:1 rejected sent", code: codes.DeadlineExceeded},
 		{name: "retryable by policy", prepare: func(c cluster) { c[0].handle = answer(codes.Aborted) },
 			policy: failover.Policy{Retryable: []codes.Code{codes.Aborted}}, want: "a:1 failed sent", code: codes.Aborted},
+		{name: "not in the policy's list", prepare: func(c cluster) { c[0].handle = answer(codes.Unavailable) },
+			policy: failover.Policy{Retryable: []codes.Code{codes.Aborted}}, want: "a:1 rejected sent", code: codes.Unavailable},
 		{name: "caller's deadline", prepare: func(c cluster) { c[0].handle = hang }, policy: failover.Policy{Timeout: time.Minute, Rounds: 3},
 			budget: time.Second, want: "a:1 canceled sent", code: codes.DeadlineExceeded, is: context.DeadlineExceeded},
 		{name: "caller's deadline in a pause", prepare: func(c cluster) { c[0].crash() }, policy: failover.Policy{Rounds: 2, Pause: time.Minute},
@@ -144,12 +165,14 @@ func TestPrefersReadyReplicas(t *testing.T) {
 	})
 }
 
+// Each call starts one replica further than the one before it, and the first at the first.
 func TestRoundRobinSharesTheCalls(t *testing.T) {
 	c := newCluster(t, 3)
 	conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
-	for range 30 {
-		if _, err := call(t.Context(), conn); err != nil {
-			t.Fatal(err)
+	for i := range 30 {
+		want := c[i%3].addr + " ok sent"
+		if attempts, err := call(t.Context(), conn); path(attempts) != want {
+			t.Fatalf("call %d: got %q, %v, want %q", i+1, path(attempts), err, want)
 		}
 	}
 	for _, r := range c {
@@ -233,27 +256,6 @@ func TestAttemptsReachTheReplicaTheyName(t *testing.T) {
 	callers.Wait()
 }
 
-// What an attempt has left behind is not to be taken for a later one's.
-func TestLaterAttemptsStartClean(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 2)
-		c[0].handle = func(ctx context.Context) error {
-			grpc.SetHeader(ctx, metadata.Pairs("from", "a"))
-			grpc.SetTrailer(ctx, metadata.Pairs("from", "a"))
-			return status.Error(codes.Unavailable, "no")
-		}
-		c[1].crash()
-		var header, trailer metadata.MD
-		attempts, err := call(t.Context(), c.connect(t, failover.Policy{}), grpc.Header(&header), grpc.Trailer(&trailer))
-		if path(attempts) != "a:1 failed sent, b:1 refused" || err == nil {
-			t.Fatalf("got %q, %v", path(attempts), err)
-		}
-		if len(header.Get("from")) != 0 || len(trailer.Get("from")) != 0 {
-			t.Errorf("header %v and trailer %v are an earlier attempt's", header, trailer)
-		}
-	})
-}
-
 func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -266,14 +268,18 @@ func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
 	})
 }
 
-func TestStreamsReachAReadyReplica(t *testing.T) {
-	c := newCluster(t, 2)
-	c[0].crash()
-	stream, err := healthv1.NewHealthClient(c.connect(t, failover.Policy{})).Watch(t.Context(), new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); status.Code(err) != codes.Unimplemented {
-		t.Errorf("got %v, want the answer of a replica that does not implement it", err)
-	}
+// gRPC ends a request whose reply comes twice without a word to the picker; the attempt was sent all the same.
+func TestRepliesTooManyCountAsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		c[0].other = func(stream grpc.ServerStream) error {
+			return errors.Join(stream.SendMsg(new(healthv1.HealthCheckResponse)), stream.SendMsg(new(healthv1.HealthCheckResponse)))
+		}
+		var attempts []failover.Attempt
+		err := c.connect(t, failover.Policy{}).Invoke(t.Context(), "/a/Method", new(healthv1.HealthCheckRequest),
+			new(healthv1.HealthCheckResponse), failover.Trace(&attempts))
+		if path(attempts) != "a:1 rejected sent" || status.Code(err) != codes.Internal {
+			t.Errorf("got %q, %v, want a rejected attempt that was sent, and Internal", path(attempts), err)
+		}
+	})
 }

@@ -13,8 +13,9 @@ import (
 // order, with no deadline but the caller's.
 type Policy struct {
 	// Timeout is the deadline of one attempt. Zero means none of its own: a replica that hangs then holds the call
-	// until the caller's deadline. A timeout that ServiceConfig gives the method bounds an attempt as well. Neither
-	// bounds the wait for a resolver that has not found the replicas yet: only the caller's deadline does.
+	// until the caller's deadline. A timeout that ServiceConfig gives the method bounds an attempt as well, but where
+	// the replica is quicker to say DeadlineExceeded than we are, that is its answer and ends the call. Neither bounds
+	// the wait for a resolver that has not found the replicas yet: only the caller's deadline does.
 	Timeout time.Duration
 
 	// Rounds is how often a call may pass through the replicas, each tried at most once in a round. Zero means 1.

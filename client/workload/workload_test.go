@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -67,6 +68,48 @@ func TestRunInterrupted(t *testing.T) {
 	})
 }
 
+// Only calls that failed because the run ended say nothing of the replicas.
+func TestInterruptedAtTheEndOfTheRun(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"success in spite of it", nil, false},
+		{"failure for another reason", errors.New("failed"), false},
+		{"failure because of it", fmt.Errorf("failed: %w", context.Canceled), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			var records []Record
+			Plan{Calls: 1, Workers: 1}.Run(ctx, func(context.Context, int) (Reply, error) {
+				cancel()
+				return Reply{}, tc.err
+			}, func(r Record) { records = append(records, r) })
+			if len(records) != 1 || records[0].Interrupted != tc.want {
+				t.Errorf("got %+v, want one call with Interrupted %v", records, tc.want)
+			}
+		})
+	}
+}
+
+func TestServed(t *testing.T) {
+	attempts := []failover.Attempt{{Replica: "a:1", Outcome: failover.Lost}, {Replica: "b:1"}}
+	for _, tc := range []struct {
+		name   string
+		record Record
+		want   string
+	}{
+		{"success", Record{Reply: Reply{Attempts: attempts}}, "b:1"},
+		{"failure", Record{Reply: Reply{Attempts: attempts}, Err: errors.New("failed")}, ""},
+		{"no attempts known", Record{}, ""},
+	} {
+		if got := tc.record.Served(); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
 func TestSummarize(t *testing.T) {
 	ok := func(call int, replica string, d time.Duration, before ...failover.Outcome) Record {
 		var attempts []failover.Attempt
@@ -97,5 +140,30 @@ func TestSummarize(t *testing.T) {
 	}
 	if z := Summarize(nil); z.SuccessRate() != 0 || z.AttemptsPerCall() != 0 || z.P50 != 0 {
 		t.Errorf("nothing done: %+v", z)
+	}
+}
+
+// Quantiles of enough latencies to tell them apart, in whatever order the calls ended.
+func TestSummarizeQuantiles(t *testing.T) {
+	var records []Record
+	for i := range 200 {
+		records = append(records, Record{Duration: time.Duration(200-i) * time.Millisecond})
+	}
+	s := Summarize(records)
+	got, want := [3]time.Duration{s.P50, s.P95, s.P99}, [3]time.Duration{100 * time.Millisecond, 190 * time.Millisecond, 198 * time.Millisecond}
+	if got != want {
+		t.Errorf("p50, p95, p99: got %v, want %v", got, want)
+	}
+}
+
+func TestSummarizeCountsEveryAttempt(t *testing.T) {
+	s := Summarize([]Record{{Err: errors.New("stopped"), Interrupted: true, Reply: Reply{Attempts: []failover.Attempt{{Outcome: failover.Canceled}}}}})
+	if s.Attempts != 1 || s.Outcomes[failover.Canceled] != 1 {
+		t.Errorf("got %d attempts, %d canceled, want the interrupted call's one", s.Attempts, s.Outcomes[failover.Canceled])
+	}
+	for _, o := range failover.Outcomes() {
+		if _, ok := s.Outcomes[o]; !ok {
+			t.Errorf("%v is not among the outcomes", o)
+		}
 	}
 }

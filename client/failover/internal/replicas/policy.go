@@ -151,11 +151,21 @@ func (v *View) newID(ep resolver.Endpoint) string {
 		switch {
 		case r == nil:
 			return id
-		case slices.EqualFunc(r.endpoint.Addresses, ep.Addresses, resolver.Address.Equal):
+		case sameAddresses(r.endpoint, ep):
 			return ""
 		}
 		id = fmt.Sprintf("%s#%d", name, n)
 	}
+}
+
+// sameAddresses compares endpoints of one name, so of one number of addresses.
+func sameAddresses(a, b resolver.Endpoint) bool {
+	for _, addr := range a.Addresses {
+		if !slices.ContainsFunc(b.Addresses, addr.Equal) {
+			return false
+		}
+	}
+	return true
 }
 
 // endpointName returns an endpoint's addresses and server names, in whatever order the resolver gives them.
