@@ -41,7 +41,9 @@ func (in input) cluster() (*cluster, error) {
 		file = in.file
 		set = set.or(file.Settings)
 		if len(command) == 0 {
-			command = file.Command
+			for _, w := range file.Command {
+				command = append(command, string(w))
+			}
 		}
 	}
 	set = set.or(defaults())
@@ -91,7 +93,7 @@ func (in input) tooHigh(base, n int) error {
 }
 
 // add adds the i-th replica, whose command and environment it expands.
-func (c *cluster) add(in input, i, port int, command []string, env map[string]string) error {
+func (c *cluster) add(in input, i, port int, command []string, env map[string]word) error {
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	r := supervisor.Replica{Name: name(i)}
 	values := []placeholder{
@@ -115,10 +117,10 @@ func (c *cluster) add(in input, i, port int, command []string, env map[string]st
 		r.Env = os.Environ()
 	}
 	for _, key := range slices.Sorted(maps.Keys(env)) {
-		if key == "" || strings.ContainsAny(key, "=\x00") || strings.Contains(env[key], "\x00") || key == "INCARNATION" {
+		if key == "" || strings.ContainsAny(key, "=\x00") || strings.Contains(string(env[key]), "\x00") || key == "INCARNATION" {
 			return in.file.mistake(fmt.Sprintf("env %q: want a name without = or NUL, other than INCARNATION, which is ours to set", key), "env", key)
 		}
-		text, used, err := expand(env[key], values)
+		text, used, err := expand(string(env[key]), values)
 		if err != nil {
 			return in.file.mistake(fmt.Sprintf("env %s: %v", key, err), "env", key)
 		}

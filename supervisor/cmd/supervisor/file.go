@@ -20,10 +20,27 @@ const allowedKeys = "replicas, base_port, restart, restart_delay, stop_timeout, 
 
 // content is what a cluster file says.
 type content struct {
-	Settings settings          `yaml:",inline"`
-	Command  []string          `yaml:"command"` // with placeholders
-	Env      map[string]string `yaml:"env"`     // added to ours; values with placeholders
-	Banner   string            `yaml:"banner"`  // with {addrs} and {addr}
+	Settings settings        `yaml:",inline"`
+	Command  []word          `yaml:"command"` // with placeholders
+	Env      map[string]word `yaml:"env"`     // added to ours; values with placeholders
+	Banner   string          `yaml:"banner"`  // with {addrs} and {addr}
+}
+
+// word is a text as the file has it: 0755 or 1_000 is no number to a program.
+type word string
+
+func (w *word) UnmarshalYAML(n ast.Node) error {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		*w = word(n.Value)
+	case *ast.LiteralNode:
+		*w = word(n.Value.Value)
+	case ast.ScalarNode:
+		*w = word(n.GetToken().Value)
+	default:
+		return &yaml.SyntaxError{Message: fmt.Sprintf("%q: want a text", n.GetToken().Value), Token: n.GetToken()}
+	}
+	return nil
 }
 
 // file is a cluster file.

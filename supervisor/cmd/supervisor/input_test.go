@@ -112,6 +112,33 @@ func contains(t *testing.T, text string, parts []string) {
 	}
 }
 
+// What looks like a number to YAML reaches the command as it was written.
+func TestWordsAreTakenAsTheyStand(t *testing.T) {
+	f, err := load(write(t, `
+command: ["true", 1_000, 0x10, 012, 2.50, yes, "q\tx", 'a b', --port=80]
+env:
+  MODE: 0755
+  LINES: |
+    a
+    b
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := input{file: f}.cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.replicas[0].Args, []string{"true", "1_000", "0x10", "012", "2.50", "yes", "q\tx", "a b", "--port=80"}; !slices.Equal(got, want) {
+		t.Errorf("command %q, want %q", got, want)
+	}
+	for _, want := range []string{"MODE=0755", "LINES=a\nb\n"} {
+		if !slices.Contains(c.replicas[0].Env, want) {
+			t.Errorf("no %q in the environment", want)
+		}
+	}
+}
+
 func TestFlagsOverrideTheFile(t *testing.T) {
 	f, err := load(write(t, "replicas: 5\nbase_port: 8000\nrestart_delay: 3s\nstop_timeout: 0s\ncommand: [no/such]\nenv: {A: \"{port}\"}\n"))
 	if err != nil {

@@ -19,6 +19,10 @@ import (
 const (
 	// bannerPatience is how long the banner waits for replicas to listen.
 	bannerPatience = 5 * time.Second
+	// logPatience is how long a signal waits for its line in the log.
+	logPatience = 100 * time.Millisecond
+	// killPatience is how long the end after a second signal may take.
+	killPatience = 2 * time.Second
 	// dialPause is the pause between two looks whether a replica listens.
 	dialPause = 20 * time.Millisecond
 )
@@ -100,8 +104,8 @@ func (r *runCmd) supervise(c *cluster, log hclog.Logger, guardian []string) erro
 func obey(signals chan os.Signal, ended <-chan struct{}, log hclog.Logger, stop, kill func()) (forced bool) {
 	select {
 	case sig := <-signals:
-		stop() // first: the log may block
-		log.Info("stopping; a second signal kills at once", "signal", signalName(sig))
+		say(log, "stopping; a second signal kills at once", "signal", signalName(sig))
+		stop()
 	case <-ended:
 		return false
 	}
@@ -109,9 +113,24 @@ func obey(signals chan os.Signal, ended <-chan struct{}, log hclog.Logger, stop,
 	case <-signals:
 		signal.Stop(signals)
 		kill()
+		// The replicas die with us, should the log or the output be stuck for ever.
+		time.AfterFunc(killPatience, func() { os.Exit(1) })
 		return true
 	case <-ended:
 		return false
+	}
+}
+
+// say logs, but does not wait for a log that is stuck, as behind Ctrl-S: signals must be obeyed all the same.
+func say(log hclog.Logger, text string, args ...any) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		log.Info(text, args...)
+	}()
+	select {
+	case <-said:
+	case <-time.After(logPatience):
 	}
 }
 

@@ -98,6 +98,42 @@ func TestSecondSignalKills(t *testing.T) {
 	}
 }
 
+// As behind Ctrl-S: the log takes no line any more, and yet the second signal ends it all.
+func TestSecondSignalEndsItWithAStuckLog(t *testing.T) {
+	read, full, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	if err := full.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = full.Write(make([]byte, 4096))
+	}
+	cmd := exec.Command(program, "--replicas", "1", "--", "sh", "-c", "echo up $$; exec sleep 1000")
+	cmd.Stderr = full
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	full.Close()
+	var pid int
+	if _, err := fmt.Fscanf(stdout, "a | up %d\n", &pid); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(syscall.SIGINT)
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	waitDead(t, []int{pid})
+}
+
 func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	p := start(t, "deaf", "--", "sh", "-c", `"$0" & wait`, os.Args[0])
 	pids := p.pids(3) // the shells' children: the parent-death signal does not reach them
