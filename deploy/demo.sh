@@ -10,7 +10,7 @@ if bin/crashlab get --target "$replicas" --rounds 1 >/dev/null 2>&1; then
 	echo "demo: another cluster answers at $replicas; choose another DEMO_PORT" >&2
 	exit 1
 fi
-bin/supervisor --replicas 3 --base-port "$port" --restart-delay 500ms -- \
+bin/supervisor --replicas 3 --base-port "$port" --restart-delay 300ms -- \
 	bin/counterd --addr={addr} --replica={name} --p-crash=0.3 --service-time=uniform:10ms:50ms &
 supervisor=$!
 stop() {
@@ -23,4 +23,4 @@ trap 'trap - EXIT; wait "$supervisor" || true; exit 130' INT
 trap 'exit 129' HUP
 trap 'exit 143' TERM
 
-bin/crashlab load --target "$replicas" --wait 10s -n 50 -c 5
+bin/crashlab load --target "$replicas" --wait 10s -n 50 -c 2
