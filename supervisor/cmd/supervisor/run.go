@@ -77,8 +77,8 @@ func (r *runCmd) supervise(c *cluster, log hclog.Logger, guardian []string) erro
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
+	// Never given back: a signal that comes as all has ended must not turn a good end into a bad one.
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	// Whoever reads our output may end before us, at the same Ctrl-C even: that must not end us before the replicas.
 	// Caught and left alone, not ignored, for the replicas would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
