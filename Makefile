@@ -6,12 +6,12 @@ BUF ?= $(TOOLS)/buf@$(BUF_VERSION)/buf
 OWN_BUF = $(filter $(TOOLS)/%,$(BUF))
 
 # Tools are built at these versions, into .tools, when a target first needs them.
-TOOLS       := $(CURDIR)/.tools
-BUF_VERSION          := v1.75.0
-PROTOC_GEN_GO_VERSION := v1.36.12
+TOOLS                      := $(CURDIR)/.tools
+BUF_VERSION                := v1.75.0
+PROTOC_GEN_GO_VERSION      := v1.36.12
 PROTOC_GEN_GO_GRPC_VERSION := v1.6.2
-STATICCHECK_VERSION  := v0.8.2
-GRPCURL_VERSION      := v1.9.4
+STATICCHECK_VERSION        := v0.8.2
+GRPCURL_VERSION            := v1.9.4
 
 PROTOC_GEN_GO      := $(TOOLS)/protoc-gen-go@$(PROTOC_GEN_GO_VERSION)/protoc-gen-go
 PROTOC_GEN_GO_GRPC := $(TOOLS)/protoc-gen-go-grpc@$(PROTOC_GEN_GO_GRPC_VERSION)/protoc-gen-go-grpc

@@ -85,8 +85,8 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	if r.state().ConnectivityState == connectivity.Shutdown {
 		// After idle mode the same replica is there as another value.
-		if r = p.view.find(a.replica.ID); r == nil {
-			return balancer.PickResult{}, &DownError{fmt.Errorf("replica %s is gone from the target", a.replica.Addr)}
+		if successor := p.view.find(r.ID); successor != nil {
+			r = successor
 		}
 	}
 	res, err := r.pick(info)
