@@ -90,7 +90,8 @@ func (c *client) close() { c.conn.Close() }
 func (c *client) get(ctx context.Context) (*counterv1.GetResponse, []failover.Attempt, error) {
 	var attempts []failover.Attempt
 	reply, err := c.counter.Get(ctx, new(counterv1.GetRequest), failover.Trace(&attempts))
-	if errors.Is(err, failover.ErrNoReplicas) {
+	// A target that named replicas before is no mistake of the user's, and what was measured with them stays.
+	if errors.Is(err, failover.ErrNoReplicas) && len(c.replicas.list()) == 0 {
 		err = &exit{exitUsage, fmt.Sprintf("--target %q: %v: want a target that resolves to at least one replica", c.target, errors.Unwrap(err))}
 	}
 	return reply, attempts, err

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"example.com/crashlab/client/failover"
@@ -215,4 +216,26 @@ func TestWatchForgetsWhatIsGone(t *testing.T) {
 	if got := w.list(); len(got) != 2 {
 		t.Errorf("replicas of the statistics are %v, want both", got)
 	}
+}
+
+// A target that never named a replica is a mistake; one that has lost them for the moment is a failed call.
+func TestNoReplicasIsAMistakeOnlyAtFirst(t *testing.T) {
+	conn, err := failover.NewClient("dns:///nosuch.invalid:1", failover.Policy{}, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: "dns:///nosuch.invalid:1", replicas: newReplicaWatch()}
+	if _, _, err := c.get(t.Context()); !isExit(err) {
+		t.Errorf("before any replica: %v, want a mistake", err)
+	}
+	c.replicas.note(failover.ReplicaEvent{Replica: "a:1"})
+	if _, _, err := c.get(t.Context()); !errors.Is(err, failover.ErrNoReplicas) || isExit(err) {
+		t.Errorf("after one: %v, want a failed call", err)
+	}
+}
+
+func isExit(err error) bool {
+	_, ok := errors.AsType[*exit](err)
+	return ok
 }
