@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -13,8 +12,13 @@ import (
 type Attempt struct {
 	// Replica is the address of the replica, as the resolver gave it.
 	Replica string
-	// Round is the pass through the replicas that the attempt belongs to, from 1.
+	// Number is its place among the call's attempts, from 1.
+	Number int
+	// Round is the pass through the replicas that the attempt belongs to, from 1. Under Wait it is how often the call has
+	// tried this replica.
 	Round int
+	// Hedge is true for a second attempt that was made while the one before it was on its way.
+	Hedge bool
 	// Start is when the attempt began.
 	Start time.Time
 	// Duration is how long it took, the wait for a connection included.
@@ -37,6 +41,9 @@ func (a Attempt) String() string {
 	if a.Sent {
 		sent = "sent"
 	}
+	if a.Hedge {
+		sent = "hedge, " + sent
+	}
 	return fmt.Sprintf("%s %v (%s, %v)", a.Replica, a.Outcome, sent, a.Duration.Round(10*time.Microsecond))
 }
 
@@ -56,7 +63,8 @@ const (
 	Timeout
 	// Rejected: a status that is not retried. It ends the call.
 	Rejected
-	// Canceled: the caller's deadline passed, or the caller gave the call up. It ends the call.
+	// Canceled: the caller's deadline passed, or the caller gave the call up, which ends the call; or another attempt of
+	// a hedged call has succeeded.
 	Canceled
 )
 
@@ -65,24 +73,29 @@ func Outcomes() []Outcome {
 	return []Outcome{OK, Refused, Lost, Failed, Timeout, Rejected, Canceled}
 }
 
-var outcomeNames = []string{
+var outcomeNames = [...]string{
 	OK: "ok", Refused: "refused", Lost: "lost", Failed: "failed",
 	Timeout: "timeout", Rejected: "rejected", Canceled: "canceled",
 }
 
 // String returns the outcome's name, in lower case.
-func (o Outcome) String() string {
-	return name(outcomeNames, o)
-}
+func (o Outcome) String() string { return name(outcomeNames[:], o) }
 
 // MarshalText returns the outcome's name.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
-// whether the call succeeded or not. Earlier contents are dropped. It has no effect on streams.
-func Trace(attempts *[]Attempt) grpc.CallOption { return traceOption{attempts: attempts} }
-
-type traceOption struct {
-	grpc.EmptyCallOption
-	attempts *[]Attempt
+// Call is one call, after its end.
+type Call struct {
+	// Method is the full method name, such as "/counter.v1.Counter/Get".
+	Method string
+	// Start is when the call began, Duration how long it took, all its attempts and waits included. A server-streaming
+	// call ends, in this, with its first message.
+	Start    time.Time
+	Duration time.Duration
+	// Waited is how much of it was spent waiting for a replica to become available.
+	Waited time.Duration
+	// Attempts are all attempts of the call, in order.
+	Attempts []Attempt
+	// Err is nil when the call succeeded, else an *Error.
+	Err error
 }

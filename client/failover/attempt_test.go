@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -45,9 +44,8 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 		{"the replica sees the caller's deadline before the timer", late{live}, late{live}, true, codes.DeadlineExceeded, Canceled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			on := replicas.NewSet().NewAttempt(tc.attempt, nil)
-			on.Sent, on.Answered = true, tc.answered
-			if got := new(client).outcome(tc.caller, tc.attempt, on, status.Error(tc.code, "")); got != tc.want {
+			c := &call{client: new(client), ctx: tc.caller}
+			if got := c.outcome(tc.caller, tc.attempt, wire{sent: true, answered: tc.answered}, status.Error(tc.code, "")); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})
@@ -56,7 +54,7 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 
 // An attempt's context holds a timer, and in the transport a request: none is kept until the end of the call.
 func TestAttemptsContextEndsWithIt(t *testing.T) {
-	c, conn := readyClient(t, Policy{Timeout: time.Hour, Rounds: 2})
+	c, conn := readyClient(t, Policy{Timeout: time.Hour, Rounds: 2, Idempotent: map[string]bool{"/": true}})
 	var contexts []context.Context
 	c.unary(t.Context(), "/m", nil, nil, conn, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
 		for i, earlier := range contexts {
@@ -107,9 +105,9 @@ func TestAttemptAtAReplicaOfThePast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := grpc.NewClient("test:///x", append(c.dialOptions(), c.serviceConfig, grpc.WithResolvers(m), grpc.WithIdleTimeout(time.Minute),
+		conn, err := grpc.NewClient("test:///x", c.serviceConfig, grpc.WithResolvers(m), grpc.WithIdleTimeout(time.Minute),
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))...)
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,14 +120,8 @@ func TestAttemptAtAReplicaOfThePast(t *testing.T) {
 		check := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			stream, err := conn.NewStream(c.replicas.NewAttempt(ctx, past), &grpc.StreamDesc{}, healthv1.Health_Check_FullMethodName)
-			if err != nil {
-				return err
-			}
-			if err := stream.SendMsg(new(healthv1.HealthCheckRequest)); err != nil {
-				return err
-			}
-			return stream.RecvMsg(new(healthv1.HealthCheckResponse))
+			_, err := healthv1.NewHealthClient(conn).Check(c.replicas.NewAttempt(ctx, past), new(healthv1.HealthCheckRequest))
+			return err
 		}
 		if c.replicas.View() != nil {
 			t.Fatal("the connection is not idle")

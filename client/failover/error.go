@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -14,18 +15,68 @@ var ErrNoReplicas = errors.New("no replicas")
 
 // Error is the error of a call that failed. It tells all that was tried.
 //
-// Its status is that of the last attempt, so that status.Code and status.Details see what the replica said; where the
-// caller's context ended the call, its code is DeadlineExceeded or Canceled. errors.Is finds ErrNoReplicas, the
-// caller's context error (only if the caller's context it was), and the network error of a last attempt that was refused;
-// those of earlier ones are in Attempts.
+// Its status is that of the last attempt, so that status.Code and status.Details see what the replica said. Where the
+// caller's context ended the call, its code is DeadlineExceeded or Canceled; where the call was Shed, ResourceExhausted.
+// errors.Is finds ErrNoReplicas, the caller's context error (only if the caller's context it was), and the network error
+// of a last attempt that was refused; those of earlier ones are in Attempts.
 type Error struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".
 	Method string
 	// Attempts are all attempts of the call, in order. Empty when there was no replica to try, or no time to.
 	Attempts []Attempt
+	// Reason is why there was no further attempt.
+	Reason Reason
 
 	// cause is the last attempt's error, or what kept the call from another attempt.
 	cause error
+}
+
+// Reason is why a call gave up.
+type Reason int
+
+const (
+	// RoundsSpent: every replica was tried in every round.
+	RoundsSpent Reason = iota
+	// NotRetryable: the last attempt was Rejected.
+	NotRetryable
+	// Ambiguous: the last attempt was sent, so that it may have been executed, and the method is not idempotent.
+	Ambiguous
+	// OutOfTime: too little was left until the caller's deadline for another attempt, or for the pause before it.
+	OutOfTime
+	// PushedBack: the replica asked by grpc-retry-pushback-ms not to repeat the call, or not before the deadline.
+	PushedBack
+	// BudgetSpent: Policy.Budget had no repetition left.
+	BudgetSpent
+	// Shed: no replica had room, or too many calls waited, or this one for too long.
+	Shed
+	// CallerEnded: the caller's deadline passed, or the caller gave up.
+	CallerEnded
+	// NoneToTry: there was no replica, or the connection was closed.
+	NoneToTry
+)
+
+var reasonNames = [...]string{
+	RoundsSpent: "rounds spent", NotRetryable: "not retryable", Ambiguous: "it may have been executed and is not idempotent",
+	OutOfTime: "too little time left", PushedBack: "the replica pushed back", BudgetSpent: "retry budget spent",
+	Shed: "shed", CallerEnded: "the caller's context ended", NoneToTry: "no replica to try",
+}
+
+// Reasons returns all reasons, in the order of their constants.
+func Reasons() []Reason {
+	all := make([]Reason, len(reasonNames))
+	for i := range all {
+		all[i] = Reason(i)
+	}
+	return all
+}
+
+// String returns the reason in a few words.
+func (r Reason) String() string { return name(reasonNames[:], r) }
+
+// publicReason is the reason of the core's.
+var publicReason = [...]Reason{
+	core.Spent: RoundsSpent, core.Final: NotRetryable, core.Ambiguous: Ambiguous, core.NoTime: OutOfTime,
+	core.PushedBack: PushedBack, core.Full: Shed,
 }
 
 // Error returns one line that names every attempt.
@@ -33,7 +84,7 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s failed", strings.TrimPrefix(e.Method, "/"))
 	if n := len(e.Attempts); n > 0 {
-		fmt.Fprintf(&b, " after %s in %s", plural(n, "attempt"), plural(e.Attempts[n-1].Round, "round"))
+		fmt.Fprintf(&b, " after %s in %s", plural(n, "attempt"), plural(rounds(e.Attempts), "round"))
 	}
 	for i, a := range e.Attempts {
 		sep := ", "
@@ -42,8 +93,20 @@ func (e *Error) Error() string {
 		}
 		b.WriteString(sep + a.String())
 	}
+	switch e.Reason {
+	case Ambiguous, OutOfTime, PushedBack, BudgetSpent, Shed:
+		fmt.Fprintf(&b, ": %v", e.Reason)
+	}
 	fmt.Fprintf(&b, ": %s", status.Convert(e.cause).Message())
 	return b.String()
+}
+
+func rounds(attempts []Attempt) int {
+	n := 0
+	for _, a := range attempts {
+		n = max(n, a.Round)
+	}
+	return n
 }
 
 // GRPCStatus returns the status that the call failed with, its message the line of Error.

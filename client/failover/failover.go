@@ -18,13 +18,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"example.com/crashlab/client/failover/internal/replicas"
 	"example.com/crashlab/client/failover/internal/static"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/connectivity"
 )
 
 // NewClient returns a connection whose unary calls fail over as the policy says. It does no I/O.
@@ -42,7 +40,8 @@ func NewClient(target string, p Policy, opts ...grpc.DialOption) (*grpc.ClientCo
 		return nil, err
 	}
 	all := append([]grpc.DialOption{c.serviceConfig}, opts...)
-	conn, err := grpc.NewClient(target, append(all, c.dialOptions()...)...)
+	all = append(all, c.dialOptions()...)
+	conn, err := grpc.NewClient(target, append(all, replicas.CalmResolvers(target))...)
 	if err != nil {
 		return nil, err
 	}
@@ -65,25 +64,6 @@ func DialOptions(p Policy) ([]grpc.DialOption, error) {
 	return append(c.dialOptions(), c.serviceConfig), nil
 }
 
-func newClient(p Policy) (*client, error) {
-	if err := p.validate(); err != nil {
-		return nil, err
-	}
-	p.Retryable = slices.Clone(p.Retryable)
-	c := &client{policy: p, replicas: replicas.NewSet()}
-	if p.OnReplica != nil {
-		c.replicas.OnChange = func(addr string, s connectivity.State) {
-			p.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s)})
-		}
-	}
-	js, err := serviceConfig(p.ServiceConfig, replicas.Config(c.replicas))
-	if err != nil {
-		return nil, err
-	}
-	c.serviceConfig = grpc.WithDefaultServiceConfig(js)
-	return c, nil
-}
-
 func (c *client) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithResolvers(static.Builder{}),
@@ -92,6 +72,7 @@ func (c *client) dialOptions() []grpc.DialOption {
 		// Else a method's own retryPolicy would multiply the attempts.
 		grpc.WithDisableRetry(),
 		grpc.WithChainUnaryInterceptor(c.unary),
+		grpc.WithChainStreamInterceptor(c.streaming),
 	}
 }
 

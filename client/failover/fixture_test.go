@@ -141,9 +141,13 @@ func (c cluster) options() []grpc.DialOption {
 	}
 }
 
-// client returns a connection to the target, which nothing has used yet.
+// client returns a connection to the target, which nothing has used yet. Unless the policy says otherwise, all methods
+// are idempotent.
 func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
+	if p.Idempotent == nil {
+		p.Idempotent = map[string]bool{"/": true}
+	}
 	conn, err := failover.NewClient(target, p, append(c.options(), opts...)...)
 	if err != nil {
 		t.Fatal(err)

@@ -106,8 +106,8 @@ func TestOutcomes(t *testing.T) {
 			policy: failover.Policy{Retryable: []codes.Code{codes.Aborted}}, want: "a:1 rejected sent", code: codes.Unavailable},
 		{name: "caller's deadline", prepare: func(c cluster) { c[0].handle = hang }, policy: failover.Policy{Timeout: time.Minute, Rounds: 3},
 			budget: time.Second, want: "a:1 canceled sent", code: codes.DeadlineExceeded, is: context.DeadlineExceeded},
-		{name: "caller's deadline in a pause", prepare: func(c cluster) { c[0].crash() }, policy: failover.Policy{Rounds: 2, Pause: time.Minute},
-			budget: time.Second, want: "a:1 refused", code: codes.DeadlineExceeded, is: context.DeadlineExceeded},
+		{name: "no time for the pause", prepare: func(c cluster) { c[0].crash() }, policy: failover.Policy{Rounds: 2, Pause: time.Minute},
+			budget: time.Second, want: "a:1 refused", code: codes.Unavailable, is: syscall.ECONNREFUSED},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,12 @@
 package failover
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -12,11 +15,21 @@ import (
 // Policy says how a call is carried through the replicas. The zero value tries every replica once, in the resolver's
 // order, with no deadline but the caller's.
 type Policy struct {
-	// Timeout is the deadline of one attempt. Zero means none of its own: a replica that hangs then holds the call
-	// until the caller's deadline. A timeout that ServiceConfig gives the method bounds an attempt as well, but where
-	// the replica is quicker to say DeadlineExceeded than we are, that is its answer and ends the call. Neither bounds
-	// the wait for a resolver that has not found the replicas yet: only the caller's deadline does.
+	// Timeout is the deadline of one attempt. Zero means none of its own. Where the caller has a deadline, the time that
+	// remains is divided evenly among the replicas not yet tried in the round, so that the last of them still gets its
+	// share; Timeout bounds each share. A method that is not idempotent gets all that remains, up to Timeout, once there
+	// is a connection: no other replica could be tried after it. Of a server-streaming call, Timeout bounds the wait for
+	// the first message.
+	//
+	// A timeout that ServiceConfig gives the method bounds an attempt as well, but where the replica is quicker to say
+	// DeadlineExceeded than we are, that is its answer and ends the call. Neither bounds the wait for a resolver that
+	// has not found the replicas yet: only the caller's deadline does.
 	Timeout time.Duration
+
+	// MinTimeout is the least time that an attempt is worth making in. No attempt is given less, even where the replicas
+	// after it then get none, and none starts when less is left until the caller's deadline. Zero means that any time
+	// is enough. It may not be above a Timeout.
+	MinTimeout time.Duration
 
 	// Rounds is how often a call may pass through the replicas, each tried at most once in a round. Zero means 1.
 	Rounds int
@@ -27,11 +40,51 @@ type Policy struct {
 	// Order is the order in which a round tries the replicas that are equally ready. Zero means First.
 	Order Order
 
-	// Retryable are the status codes after which a call goes on to the next replica. Empty means Unavailable alone.
-	// An attempt that ran into Timeout goes on whatever the list says; OK and Canceled are not allowed in it.
-	//
-	// Mind that a retried call may have been executed before: see Attempt.Sent.
+	// Retryable are the status codes after which a call goes on to the next replica, where the method allows it. Empty
+	// means Unavailable alone. An attempt that ran into its deadline goes on whatever the list says; OK and Canceled are
+	// not allowed in it.
 	Retryable []codes.Code
+
+	// Idempotent says which methods may be repeated, or hedged, though an earlier attempt may have been executed. The
+	// key is a full method name, "/counter.v1.Counter/Get", or a service's, "/counter.v1.Counter/", or "/" for all; the
+	// longest that fits decides. For a method that no key fits, the idempotency_level of its descriptor decides, where
+	// the program has it linked in, and without one it is not idempotent: it is repeated only when no byte of it was sent.
+	Idempotent map[string]bool
+
+	// WhenDown is what a call does when none of the replicas it may still try has a connection and room for it.
+	// Zero means AttemptDown.
+	WhenDown WhenDown
+
+	// MaxWait is how long a call may wait for replicas in all, under Wait; then it fails with ResourceExhausted. Zero
+	// means until the caller's deadline, and one minute for a call that has none.
+	MaxWait time.Duration
+
+	// MaxWaiting is how many calls may wait at a time, under Wait. Another one fails at once, with ResourceExhausted.
+	// Zero means 1000.
+	MaxWaiting int
+
+	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under AttemptDown a call passes over a
+	// replica that is full, and fails with ResourceExhausted when it could try none; under Wait it waits. Zero means no
+	// limit.
+	MaxInFlight int
+
+	// AdaptiveLimit learns how many attempts to have in flight at a replica from how often one ends in a crash, which
+	// takes all the others with it: few where crashes are frequent, any number where there are none. MaxInFlight, unless
+	// zero, stays the upper bound.
+	AdaptiveLimit bool
+
+	// Budget bounds the repetitions, so that an outage of all replicas is not answered with a multiple of the load.
+	// The zero value sets no bound.
+	Budget Budget
+
+	// Ejection leaves out a replica that hangs or keeps failing. The zero value does so after 3 such attempts in a row.
+	Ejection Ejection
+
+	// Hedge sends a call that takes long to a second replica. The zero value does not.
+	Hedge Hedge
+
+	// Redial is how replicas that are down are dialed while calls want them.
+	Redial Redial
 
 	// ServiceConfig is a gRPC service config in JSON, for the methods' own settings such as message sizes. It may not
 	// choose a load-balancing policy, for that is what this package is; a retryPolicy or healthCheckConfig in it is
@@ -41,6 +94,16 @@ type Policy struct {
 	// OnReplica, unless nil, is called whenever a replica is found, changes its state or is gone: one call at a time,
 	// in order. It must return at once and must not use the connection.
 	OnReplica func(ReplicaEvent)
+
+	// OnAttempt, unless nil, is called at the end of every attempt, with the context of the call. It may be called by
+	// several goroutines at a time, and delays the call.
+	OnAttempt func(ctx context.Context, method string, a Attempt)
+
+	// OnCall, unless nil, is called at the end of every call, as OnAttempt is.
+	OnCall func(ctx context.Context, c Call)
+
+	// Statistics, unless nil, shows what the connection does. It serves one connection.
+	Statistics *Statistics
 }
 
 // Order is a start order: which replica a round tries first among those that are equally ready.
@@ -51,27 +114,110 @@ const (
 	First Order = iota
 	// RoundRobin starts each call one replica further than the call before it.
 	RoundRobin
+	// Random picks any.
+	Random
+	// LeastInFlight picks two at random and takes the one with fewer attempts in flight.
+	LeastInFlight
+	// Sticky starts at the replica that last answered a call with success, so that it moves only when it must.
+	Sticky
 )
 
-var orderNames = []string{First: "first", RoundRobin: "round-robin"}
-
-// String returns the order's name as flags and files spell it.
-func (o Order) String() string {
-	return name(orderNames, o)
+var orderNames = []string{
+	First: "first", RoundRobin: "round-robin", Random: "random", LeastInFlight: "least-in-flight", Sticky: "sticky",
 }
 
+// String returns the order's name as flags and files spell it.
+func (o Order) String() string { return name(orderNames, o) }
+
 // UnmarshalText sets the order to the one of that name. Any other is an error.
-func (o *Order) UnmarshalText(text []byte) error {
-	i := slices.Index(orderNames, string(text))
+func (o *Order) UnmarshalText(text []byte) error { return parseName(o, orderNames, text) }
+
+// WhenDown is what a call does when no replica is available to it.
+type WhenDown int
+
+const (
+	// AttemptDown tries one that has no connection: it is dialed, and mostly refuses; then the rounds go on.
+	AttemptDown WhenDown = iota
+	// Wait waits until one is available. The oldest call comes first, and a new one does not overtake those that wait.
+	// Rounds is then how often a call may try each replica; a call returns to one that it has tried, after Pause, before
+	// it waits for the others.
+	Wait
+)
+
+var whenDownNames = []string{AttemptDown: "attempt", Wait: "wait"}
+
+// String returns the name as flags and files spell it.
+func (w WhenDown) String() string { return name(whenDownNames, w) }
+
+// UnmarshalText sets the value to the one of that name. Any other is an error.
+func (w *WhenDown) UnmarshalText(text []byte) error { return parseName(w, whenDownNames, text) }
+
+// Budget is a token bucket that each call fills a little and each repetition or hedge takes one token from. A call
+// without a token for another attempt fails as it stands. Finagle's RetryBudget is the model.
+type Budget struct {
+	// Ratio is how many repetitions each call adds, such as 0.1 for one in ten calls. From 0 to 1.
+	Ratio float64
+	// PerSecond is how many repetitions each second adds, for connections that make few calls. 0 or more.
+	PerSecond float64
+	// Burst is how many repetitions the bucket holds; it starts full. Zero means 20.
+	Burst int
+}
+
+func (b Budget) bounded() bool { return b != Budget{} }
+
+// Ejection leaves a replica out of the choice after failures in a row: attempts that ran into their own deadline, that
+// a hedge overtook, or that the replica answered with a retryable status. Lost connections do not count, for then
+// the replica is down. While no other replica is to be had, those left out are used as if they were not.
+//
+// A replica left out is probed with the standard health service, and taken back at once when it is well. If it has no
+// such service, one call at a time is let through. If it fails again without a success between, it is left out at once,
+// and each time twice as long passes before it is probed, up to 64 times Probe.
+type Ejection struct {
+	// After is how many failures in a row it takes. Zero means 3; a negative value leaves none out ever.
+	After int
+	// Probe is the time between two probes, and the deadline of one. Zero means 500 ms.
+	Probe time.Duration
+}
+
+// Hedge sends a second attempt of a call to another replica while the first is still on its way; the first success
+// wins and the other is canceled. Only methods that are idempotent are hedged, only at a replica that is ready and has
+// room, and only within Budget. Streams are not hedged.
+type Hedge struct {
+	// After is how long a call is left to its first replica. Zero means never, or what Quantile finds.
+	After time.Duration
+	// Quantile, such as 0.95, hedges calls that take longer than that share of the method's successful attempts did
+	// lately. It takes the place of After once 64 of those are known. From 0, which means that only After counts, to
+	// below 1.
+	Quantile float64
+	// Share is how many hedges each call allows, beside Budget: 0.02 adds a load of 2% at most, and a burst of 5.
+	// Zero means 0.02. At most 1.
+	Share float64
+}
+
+func (h Hedge) enabled() bool { return h.After > 0 || h.Quantile > 0 }
+
+// Redial bounds how often a replica that is down is dialed. Without calls that want it, it is left to gRPC's backoff.
+type Redial struct {
+	// Every is the mean time between two dials while calls want the replica, jittered by a fifth. Zero means 25 ms,
+	// which makes 33 to 50 dials a second; the least is 1 ms.
+	Every time.Duration
+	// Linger is how long a call's wish for a replica is remembered. Zero means 1 s.
+	Linger time.Duration
+}
+
+// parseName sets v to the constant of that name.
+func parseName[T ~int](v *T, names []string, text []byte) error {
+	i := slices.Index(names, string(text))
 	if i < 0 {
-		return fmt.Errorf("%q: want first or round-robin", text)
+		last := len(names) - 1
+		return fmt.Errorf("%q: want %s or %s", text, strings.Join(names[:last], ", "), names[last])
 	}
-	*o = Order(i)
+	*v = T(i)
 	return nil
 }
 
 // validate returns one error that names every field out of its range.
-func (p Policy) validate() error {
+func (p *Policy) validate() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -79,18 +225,55 @@ func (p Policy) validate() error {
 		}
 	}
 	check(p.Timeout >= 0, "Timeout %v: want 0 or more", p.Timeout)
+	check(p.MinTimeout >= 0, "MinTimeout %v: want 0 or more", p.MinTimeout)
+	check(p.Timeout <= 0 || p.MinTimeout <= p.Timeout, "MinTimeout %v: want at most the Timeout of %v", p.MinTimeout, p.Timeout)
 	check(p.Rounds >= 0, "Rounds %d: want 0 or more", p.Rounds)
 	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
-	check(p.Order >= First && p.Order <= RoundRobin, "Order %d: want First or RoundRobin", p.Order)
+	check(p.Order >= First && p.Order <= Sticky, "Order %d: want First to Sticky", p.Order)
 	for _, c := range p.Retryable {
 		check(c != codes.OK && c != codes.Canceled, "Retryable has %v, which cannot be retried", c)
 	}
+	for key := range p.Idempotent {
+		check(methodKey(key), `Idempotent has %q: want "/SERVICE/METHOD", "/SERVICE/" or "/"`, key)
+	}
+	check(p.WhenDown == AttemptDown || p.WhenDown == Wait, "WhenDown %d: want AttemptDown or Wait", p.WhenDown)
+	check(p.MaxWait >= 0, "MaxWait %v: want 0 or more", p.MaxWait)
+	check(p.MaxWaiting >= 0, "MaxWaiting %d: want 0 or more", p.MaxWaiting)
+	check(p.MaxInFlight >= 0, "MaxInFlight %d: want 0 or more", p.MaxInFlight)
+	check(p.Budget.Ratio >= 0 && p.Budget.Ratio <= 1, "Budget.Ratio %v: want 0 to 1", p.Budget.Ratio)
+	check(p.Budget.PerSecond >= 0, "Budget.PerSecond %v: want 0 or more", p.Budget.PerSecond)
+	check(p.Budget.Burst >= 0, "Budget.Burst %d: want 0 or more", p.Budget.Burst)
+	check(p.Ejection.Probe >= 0, "Ejection.Probe %v: want 0 or more", p.Ejection.Probe)
+	check(p.Hedge.After >= 0, "Hedge.After %v: want 0 or more", p.Hedge.After)
+	check(p.Hedge.Quantile >= 0 && p.Hedge.Quantile < 1, "Hedge.Quantile %v: want 0 to below 1", p.Hedge.Quantile)
+	check(p.Hedge.Share >= 0 && p.Hedge.Share <= 1, "Hedge.Share %v: want 0 to 1", p.Hedge.Share)
+	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
+	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
 	return errors.Join(errs...)
 }
 
-func (p Policy) rounds() int { return max(p.Rounds, 1) }
+// methodKey reports whether a key of Policy.Idempotent can fit a method.
+func methodKey(key string) bool {
+	parts := strings.Split(key, "/")
+	return key == "/" || len(parts) == 3 && parts[0] == "" && parts[1] != ""
+}
 
-func (p Policy) retryable(c codes.Code) bool {
+// withDefaults returns the policy with what its zero values mean.
+func (p Policy) withDefaults() Policy {
+	p.Rounds = max(p.Rounds, 1)
+	p.MaxWaiting = cmp.Or(p.MaxWaiting, 1000)
+	if p.Budget.bounded() {
+		p.Budget.Burst = cmp.Or(p.Budget.Burst, 20)
+	}
+	p.Ejection.After = cmp.Or(p.Ejection.After, 3)
+	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
+	p.Hedge.Share = cmp.Or(p.Hedge.Share, 0.02)
+	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
+	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)
+	return p
+}
+
+func (p *Policy) retryable(c codes.Code) bool {
 	if len(p.Retryable) == 0 {
 		return c == codes.Unavailable
 	}

@@ -26,9 +26,12 @@ const (
 	// Gone: the resolver no longer names the replica, or the connection was closed or has gone idle, in which case its
 	// replicas are found again by the next call.
 	Gone
+	// Ejected: it is left out, as Policy.Ejection says, though there may be a connection. Ready follows when it is taken
+	// back, or another state when its connection is lost.
+	Ejected
 )
 
-var replicaStateNames = []string{Connecting: "connecting", Ready: "ready", Down: "down", Gone: "gone"}
+var replicaStateNames = []string{Connecting: "connecting", Ready: "ready", Down: "down", Gone: "gone", Ejected: "ejected"}
 
 // String returns the state's name, in lower case.
 func (s ReplicaState) String() string {

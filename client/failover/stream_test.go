@@ -25,8 +25,7 @@ func TestStreamsReachAReadyReplica(t *testing.T) {
 func TestStreamsAreSharedAmongTheReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2)
-		conn := c.connect(t, failover.Policy{})
-		synctest.Wait() // no change of state is to come, at which the turn would begin anew
+		conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
 		for range 10 {
 			watch(t.Context(), conn)
 		}
@@ -38,14 +37,13 @@ func TestStreamsAreSharedAmongTheReplicas(t *testing.T) {
 	})
 }
 
-// Unlike a call's attempts, a stream has no rounds to try again in.
-func TestStreamThatWaitsForReadyWaits(t *testing.T) {
+func TestStreamWaitsWhereThePolicySaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
-		conn := c.connect(t, failover.Policy{})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait})
 		time.AfterFunc(time.Second, c[0].start)
-		if err := watch(t.Context(), conn, grpc.WaitForReady(true)); status.Code(err) != codes.Unimplemented {
+		if err := watch(t.Context(), conn); status.Code(err) != codes.Unimplemented {
 			t.Errorf("got %v, want the replica's answer once it is up", err)
 		}
 	})

@@ -71,7 +71,7 @@ func TestBadInput(t *testing.T) {
 		"load --pause -1s":                        `--pause "-1s": want a duration with its unit, such as 500ms or 2s, 0s or more`,
 		"load --require-success 1.3":              `--require-success "1.3": want 0 to 1`,
 		"load --require-success NaN":              `--require-success "NaN": want 0 to 1`,
-		"load --order last":                       `--order "last": want first or round-robin`,
+		"load --order last":                       `--order "last": want first, round-robin, random, least-in-flight or sticky`,
 		"get --target=":                           `--target "": want a gRPC target`,
 		"get --target static:///":                 `--target "static:///": names no replica`,
 		"get --target 127.0.0.1:65536":            `port "65536": want 1 to 65535`,

@@ -133,9 +133,9 @@ const file_counter_v1_counter_proto_rawDesc = "" +
 	"\vGetResponse\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x04R\x05value\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\tR\areplica\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\x04R\vincarnation2A\n" +
-	"\aCounter\x126\n" +
-	"\x03Get\x12\x16.counter.v1.GetRequest\x1a\x17.counter.v1.GetResponseB/Z-example.com/crashlab/gen/counter/v1;counterv1b\x06proto3"
+	"\vincarnation\x18\x03 \x01(\x04R\vincarnation2F\n" +
+	"\aCounter\x12;\n" +
+	"\x03Get\x12\x16.counter.v1.GetRequest\x1a\x17.counter.v1.GetResponse\"\x03\x90\x02\x02B/Z-example.com/crashlab/gen/counter/v1;counterv1b\x06proto3"
 
 var (
 	file_counter_v1_counter_proto_rawDescOnce sync.Once

@@ -32,8 +32,8 @@ const (
 type CounterClient interface {
 	// Get adds one to the counter of the replica that serves it and returns the new count.
 	//
-	// Get counts, so it is not idempotent: when the reply is lost, the call may or may not have been counted, and to
-	// repeat it may count it twice.
+	// When a reply is lost, the call may or may not have been counted, and to repeat it may count it twice. The count is a
+	// tally that nothing hangs on and that a relaunch clears, so that is no harm: clients may repeat a Get.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 }
 
@@ -63,8 +63,8 @@ func (c *counterClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.Ca
 type CounterServer interface {
 	// Get adds one to the counter of the replica that serves it and returns the new count.
 	//
-	// Get counts, so it is not idempotent: when the reply is lost, the call may or may not have been counted, and to
-	// repeat it may count it twice.
+	// When a reply is lost, the call may or may not have been counted, and to repeat it may count it twice. The count is a
+	// tally that nothing hangs on and that a relaunch clears, so that is no harm: clients may repeat a Get.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	mustEmbedUnimplementedCounterServer()
 }

@@ -1,7 +1,6 @@
 package replicas
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,42 +11,6 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 )
-
-// Attempt is the context of one attempt: it carries the interceptor's choice to the picker, and back what became of
-// the request.
-type Attempt struct {
-	context.Context
-	set     *Set
-	replica *Replica
-
-	// Sent and Answered are valid when the attempt has ended: whether any byte of the request may have reached the
-	// wire, and whether any byte of a reply may have come back.
-	Sent, Answered bool
-}
-
-type attemptKey struct{}
-
-// ErrResolved is the error of an attempt at no replica: there is a View to choose from.
-var ErrResolved error = &DownError{errors.New("the target is resolved")}
-
-// NewAttempt returns the context of an attempt at the replica. An attempt at nil is never sent: it waits for the
-// resolver and fails with the resolver's error, or ErrResolved.
-func (s *Set) NewAttempt(ctx context.Context, r *Replica) *Attempt {
-	return &Attempt{Context: ctx, set: s, replica: r}
-}
-
-// Value gives the picker the attempt itself.
-func (a *Attempt) Value(key any) any {
-	if key == (attemptKey{}) {
-		return a
-	}
-	return a.Context.Value(key)
-}
-
-// done is the picker's notice that the request has ended.
-func (a *Attempt) done(info balancer.DoneInfo) {
-	a.Sent, a.Answered = info.BytesSent, info.BytesReceived
-}
 
 // DownError is the error of a request whose replica has no connection. It is always unsent.
 type DownError struct{ cause error }
@@ -83,7 +46,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	if r == nil {
 		return balancer.PickResult{}, ErrResolved
 	}
-	if r.state().ConnectivityState == connectivity.Shutdown {
+	if r.state() == connectivity.Shutdown {
 		// After idle mode the same replica is there as another value.
 		if successor := p.view.find(r.ID); successor != nil {
 			r = successor
@@ -91,10 +54,8 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	res, err := r.pick(info)
 	if err == nil {
-		// Until done says better, and there are ends of a request that gRPC does not report to it. gRPC picks again
-		// within an attempt only when the request provably was not processed, so the last pick is what counts.
-		a.Sent, a.Answered = true, true
-		res.Done = a.done
+		a.picked()
+		res.Done = a.onDone()
 	}
 	return res, err
 }
@@ -129,7 +90,7 @@ func (p *picker) pickAny(info balancer.PickInfo) (balancer.PickResult, error) {
 
 // pick returns the replica's connection, ErrNoSubConnAvailable while it is being dialed, or a DownError.
 func (r *Replica) pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	s := r.state()
+	s := r.reported.Load()
 	switch s.ConnectivityState {
 	case connectivity.Ready:
 		return s.Picker.Pick(info)

@@ -107,14 +107,31 @@ func (p *policy) replace(next *View) {
 		p.reportState(next)
 	}
 	p.set.mu.Unlock()
-	if old == nil {
-		return
-	}
-	for _, r := range old.Replicas {
-		if next == nil || !slices.Contains(next.Replicas, r) {
-			r.close()
+	if old != nil {
+		for _, r := range old.Replicas {
+			if next == nil || !slices.Contains(next.Replicas, r) {
+				r.close()
+			}
 		}
 	}
+	p.set.notify()
+}
+
+// report takes over the state that a child reports, unless the child has been replaced; pick_first should be silent then.
+func (p *policy) report(c *child, s balancer.State) bool {
+	p.set.mu.Lock()
+	defer p.set.mu.Unlock()
+	r := c.replica
+	if r.current != c {
+		return false
+	}
+	r.setState(s)
+	r.scheduleDial()
+	p.set.countMissing()
+	if v := p.set.View(); v != nil {
+		p.reportState(v)
+	}
+	return true
 }
 
 // reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's mu must be held, so
@@ -127,7 +144,7 @@ func (p *policy) reportState(v *View) {
 func (v *View) connectivity() connectivity.State {
 	best := connectivity.TransientFailure
 	for _, r := range v.Replicas {
-		switch r.state().ConnectivityState {
+		switch r.state() {
 		case connectivity.Ready:
 			return connectivity.Ready
 		case connectivity.Connecting, connectivity.Idle:

@@ -11,18 +11,24 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-const (
-	// redialGap is the mean time between two dials of a replica that is down while calls want it. gRPC's own backoff
-	// grows to two minutes, so that a replica is noticed long after it is back; this finds it within one gap. With the
-	// jitter it makes 33 to 50 dials a second.
-	redialGap    = 25 * time.Millisecond
-	redialJitter = redialGap / 5
+// Redial says how replicas that are down are dialed while calls want them. gRPC's own backoff grows to two minutes, so
+// that a replica is noticed long after it is back.
+type Redial struct {
+	// Every is the mean time between two dials of a replica, jittered by a fifth. Above zero.
+	Every time.Duration
+	// Linger is how long one call's wish for a replica is remembered. Above zero.
+	Linger time.Duration
+}
 
-	// demandWindow is how long one call's wish for a replica is remembered. Without demand, a replica that is down is
-	// left to gRPC's backoff, and one that hung up is dialed again after leisure.
-	demandWindow = time.Second
-	leisure      = time.Second
-)
+// leisure is when a replica that hung up is dialed again if no call wants it. One that is down is left to gRPC's backoff.
+const leisure = time.Second
+
+func (r Redial) jitter() time.Duration { return r.Every / 5 }
+
+// gap is a time between two dials, with its jitter.
+func (r Redial) gap() time.Duration {
+	return r.Every + time.Duration((2*rand.Float64()-1)*float64(r.jitter()))
+}
 
 // Replica is one endpoint, connected through a pick_first child.
 type Replica struct {
@@ -46,7 +52,11 @@ type Replica struct {
 	told     connectivity.State // what OnChange was last told
 
 	reported atomic.Pointer[balancer.State]
+	// summary is the reported state once more, with the epoch above it, for those who ask on every call.
+	summary atomic.Uint64
 }
+
+const stateBits = 3 // of a summary
 
 func newReplica(p *policy, id, addr string) *Replica {
 	r := &Replica{ID: id, Addr: addr, policy: p}
@@ -57,9 +67,15 @@ func newReplica(p *policy, id, addr string) *Replica {
 }
 
 // Ready reports whether the replica has a connection.
-func (r *Replica) Ready() bool { return r.state().ConnectivityState == connectivity.Ready }
+func (r *Replica) Ready() bool { return r.state() == connectivity.Ready }
 
-func (r *Replica) state() *balancer.State { return r.reported.Load() }
+// Epoch is how many connections the replica has had: it rises whenever the replica becomes Ready. After idle mode
+// another value of the same ID begins at zero.
+func (r *Replica) Epoch() uint64 { return r.summary.Load() >> stateBits }
+
+func (r *Replica) state() connectivity.State {
+	return connectivity.State(r.summary.Load() & (1<<stateBits - 1))
+}
 
 // Wake makes sure that the replica's state is fresh enough to rely on: where the last dial is longer ago than a gap,
 // it dials at once, and an attempt at the replica then waits for what comes of it.
@@ -79,7 +95,7 @@ func (r *Replica) Wake() {
 // soon. control must be held.
 func (r *Replica) dial() {
 	r.policy.set.mu.Lock()
-	state := r.state().ConnectivityState
+	state := r.state()
 	switch {
 	case state != connectivity.Idle && state != connectivity.TransientFailure:
 	case r.justDialed():
@@ -100,7 +116,10 @@ func (r *Replica) dial() {
 }
 
 // justDialed reports whether the next dial is not due yet. The Set's mu must be held.
-func (r *Replica) justDialed() bool { return time.Since(r.lastDial) < redialGap-redialJitter }
+func (r *Replica) justDialed() bool {
+	redial := r.policy.set.redial
+	return time.Since(r.lastDial) < redial.Every-redial.jitter()
+}
 
 // update takes over what the resolver says of the endpoint. control must be held.
 func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
@@ -150,6 +169,11 @@ func (r *Replica) close() {
 // setState takes over a report, and tells who wants to know. The Set's mu must be held.
 func (r *Replica) setState(s balancer.State) {
 	r.reported.Store(&s)
+	epoch := r.Epoch()
+	if s.ConnectivityState == connectivity.Ready && !r.Ready() {
+		epoch++
+	}
+	r.summary.Store(epoch<<stateBits | uint64(s.ConnectivityState))
 	news := s.ConnectivityState
 	if news == connectivity.Idle {
 		news = connectivity.Connecting
@@ -164,18 +188,19 @@ func (r *Replica) setState(s balancer.State) {
 // scheduleDial sees to it that a replica that is down or idle is dialed: a gap after its last dial where calls want it.
 // Else only an idle one is, at leisure. The Set's mu must be held.
 func (r *Replica) scheduleDial() {
-	wait := redialGap + time.Duration((2*rand.Float64()-1)*float64(redialJitter))
-	switch state := r.state().ConnectivityState; {
+	redial := r.policy.set.redial
+	wait := redial.gap()
+	switch state := r.state(); {
 	case state != connectivity.Idle && state != connectivity.TransientFailure:
 		return
 	case r.policy.set.inDemand():
 	case state == connectivity.Idle:
-		wait = leisure
+		wait = max(wait, leisure)
 	default:
 		return
 	}
 	at := r.lastDial.Add(wait)
-	if r.redial != nil && !at.Before(r.redialAt.Add(-redialGap)) {
+	if r.redial != nil && !at.Before(r.redialAt.Add(-redial.Every)) {
 		return // it is to come about then
 	}
 	if r.redial != nil {
@@ -211,15 +236,7 @@ func (c *child) give(ep resolver.Endpoint, s resolver.State) {
 
 // UpdateState is the child's report. It may come from within a call to the child, or at any time.
 func (c *child) UpdateState(s balancer.State) {
-	r, p := c.replica, c.replica.policy
-	p.set.mu.Lock()
-	defer p.set.mu.Unlock()
-	if r.current != c {
-		return // a child that has been replaced; pick_first should be silent then
-	}
-	r.setState(s)
-	r.scheduleDial()
-	if v := p.set.View(); v != nil {
-		p.reportState(v)
+	if c.replica.policy.report(c, s) {
+		c.replica.policy.set.notify()
 	}
 }

@@ -20,6 +20,13 @@ type Set struct {
 	// connection is lost, then Ready or TransientFailure, which lasts until it is Ready again; Shutdown when it is gone.
 	OnChange func(addr string, s connectivity.State)
 
+	// OnReady, unless nil, is called after any change of the View or of a replica's state, which can be seen by then.
+	// It may be called by several goroutines at a time, with locks of gRPC held: it must return at once, may not use
+	// the connection, and may not wait for a goroutine that does, or that is within Wake.
+	OnReady func()
+
+	redial Redial
+
 	// mu guards what the replicas report, here and in each Replica. It is never held while a child is called.
 	mu sync.Mutex
 
@@ -28,6 +35,8 @@ type Set struct {
 	changed atomic.Pointer[chan struct{}]
 	born    time.Time
 	wanted  atomic.Int64 // when somebody last wanted replicas that were down: nanoseconds since born
+	waiting atomic.Int64 // how many calls wait for a replica
+	missing atomic.Int64 // how many replicas of the view are not ready; written with mu held
 }
 
 // View is the list of replicas at one time. The list does not change; the states of its replicas do.
@@ -39,9 +48,9 @@ type View struct {
 }
 
 // NewSet returns a Set whose View is not known yet.
-func NewSet() *Set {
-	// Born a window ago, so that nothing is in demand yet.
-	s := &Set{born: time.Now().Add(-demandWindow)}
+func NewSet(r Redial) *Set {
+	// Born so long ago that nothing is in demand yet.
+	s := &Set{redial: r, born: time.Now().Add(-r.Linger)}
 	s.renewChanged()
 	return s
 }
@@ -55,10 +64,31 @@ func (s *Set) View() *View { return s.view.Load() }
 // Changed returns a channel that is closed when the View is replaced. Take it before the View.
 func (s *Set) Changed() <-chan struct{} { return *s.changed.Load() }
 
-// publish replaces the view old, if that is still the one in force.
+// publish replaces the view old, if that is still the one in force. mu must be held.
 func (s *Set) publish(old, next *View) {
 	if s.view.CompareAndSwap(old, next) {
+		s.countMissing()
 		close(*s.renewChanged())
+	}
+}
+
+// countMissing brings missing up to date. mu must be held, since the replicas' states changed.
+func (s *Set) countMissing() {
+	n := 0
+	if v := s.View(); v != nil {
+		for _, r := range v.Replicas {
+			if !r.Ready() {
+				n++
+			}
+		}
+	}
+	s.missing.Store(int64(n))
+}
+
+// notify calls OnReady. mu must not be held.
+func (s *Set) notify() {
+	if s.OnReady != nil {
+		s.OnReady()
 	}
 }
 
@@ -68,20 +98,37 @@ func (s *Set) renewChanged() *chan struct{} {
 }
 
 // Want says that a call is being made, so that replicas that are down are worth dialing often. While all are well it
-// costs one atomic load for each.
+// costs one atomic load.
 func (s *Set) Want() {
-	v := s.View()
-	if v == nil || !v.anyDown() {
+	if s.missing.Load() == 0 {
 		return
 	}
-	if s.sinceWanted() < redialGap/2 {
+	if s.sinceWanted() < min(s.redial.Every, s.redial.Linger)/2 {
 		return // calls come in crowds, and the first has seen to it
 	}
+	s.want()
+	s.dialMissing()
+}
+
+// AddWaiting adds to the number of calls that wait for a replica. While it is above zero, replicas that are down are in
+// demand, and for as long after as after any other call.
+func (s *Set) AddWaiting(n int) {
+	if n < 0 {
+		s.want() // before the number falls, so that no dial in between goes unscheduled
+	}
+	if sum := s.waiting.Add(int64(n)); sum > 0 && sum <= int64(n) {
+		s.dialMissing()
+	}
+}
+
+// dialMissing sees to it that replicas that are down are dialed soon.
+func (s *Set) dialMissing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.want()
-	for _, r := range v.Replicas {
-		r.scheduleDial()
+	if v := s.View(); v != nil {
+		for _, r := range v.Replicas {
+			r.scheduleDial()
+		}
 	}
 }
 
@@ -89,17 +136,8 @@ func (s *Set) want() { s.wanted.Store(int64(time.Since(s.born))) }
 
 func (s *Set) sinceWanted() time.Duration { return time.Since(s.born) - time.Duration(s.wanted.Load()) }
 
-// inDemand reports whether somebody has wanted the replicas within the demand window.
-func (s *Set) inDemand() bool { return s.sinceWanted() < demandWindow }
-
-func (v *View) anyDown() bool {
-	for _, r := range v.Replicas {
-		if !r.Ready() {
-			return true
-		}
-	}
-	return false
-}
+// inDemand reports whether somebody wants the replicas, or did not long ago.
+func (s *Set) inDemand() bool { return s.waiting.Load() > 0 || s.sinceWanted() < s.redial.Linger }
 
 // find returns the replica of that id, or nil; a View of nil has none.
 func (v *View) find(id string) *Replica {

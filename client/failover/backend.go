@@ -1,0 +1,158 @@
+package failover
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"example.com/crashlab/client/failover/internal/core"
+	"example.com/crashlab/client/failover/internal/replicas"
+)
+
+// backend is what is known of a replica beside its connection, which it outlives: gRPC ends all connections when it
+// goes idle. It is dropped when the resolver no longer names the replica.
+type backend struct {
+	key  uint32 // from 1, never used again
+	addr string
+
+	inFlight atomic.Int32
+	outcomes [len(outcomeNames)]atomic.Int64
+	gone     atomic.Bool
+
+	// crash is the connection whose loss was last taken for a crash: its replica and epoch.
+	crash atomic.Pointer[connection]
+
+	suspect atomic.Bool // has failed since its last success, or is left out: a success is news
+	ejected atomic.Bool // is left out
+	trial   atomic.Bool // is left out, but one call may try it
+
+	mu       sync.Mutex // guards what follows
+	standing core.Standing
+	left     connection // the one that it was left out with
+}
+
+// connection names one connection to a replica.
+type connection struct {
+	replica *replicas.Replica
+	epoch   uint64
+}
+
+// entry is a replica in a table.
+type entry struct {
+	*backend
+	replica *replicas.Replica
+}
+
+func (e entry) connection() connection { return connection{e.replica, e.replica.Epoch()} }
+
+// table is the replicas of one view.
+type table struct {
+	view    *replicas.View
+	entries []entry
+}
+
+// backends are the replicas of a connection.
+type backends struct {
+	current atomic.Pointer[table]
+
+	mu   sync.Mutex // guards what follows
+	byID map[string]*backend
+	last uint32 // key
+
+	// past are the outcomes of attempts at replicas that are gone.
+	past [len(outcomeNames)]atomic.Int64
+}
+
+// table returns the table of the view in force, or nil when there is none.
+func (b *backends) table(set *replicas.Set) *table {
+	if t := b.current.Load(); t != nil && t.view == set.View() {
+		return t
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := set.View()
+	if v == nil {
+		return nil
+	}
+	if t := b.current.Load(); t != nil && t.view == v {
+		return t
+	}
+	t, byID := &table{view: v}, map[string]*backend{}
+	for _, r := range v.Replicas {
+		x := b.byID[r.ID]
+		if x == nil {
+			b.last++
+			x = &backend{key: b.last, addr: r.Addr}
+		}
+		byID[r.ID] = x
+		t.entries = append(t.entries, entry{x, r})
+	}
+	for id, x := range b.byID {
+		if byID[id] == nil {
+			x.gone.Store(true)
+			b.fold(x)
+		}
+	}
+	b.byID = byID
+	b.current.Store(t)
+	return t
+}
+
+// count notes the outcome of an attempt.
+func (b *backends) count(x *backend, o Outcome) {
+	x.outcomes[o].Add(1)
+	if x.gone.Load() {
+		b.fold(x)
+	}
+}
+
+// fold moves the outcomes of a replica that is gone to the past. None is lost: who notes one after this finds it gone.
+func (b *backends) fold(x *backend) {
+	for o := range x.outcomes {
+		if n := x.outcomes[o].Swap(0); n != 0 {
+			b.past[o].Add(n)
+		}
+	}
+}
+
+// candidates are what a decision needs to know of the replicas.
+func (t *table) candidates(to []core.Candidate, limit int32) []core.Candidate {
+	for i := range t.entries {
+		e := &t.entries[i]
+		n := e.inFlight.Load()
+		to = append(to, core.Candidate{
+			Key:      e.key,
+			InFlight: n,
+			Ready:    e.replica.Ready(),
+			Ejected:  e.ejected.Load() && !e.trial.Load(),
+			Full:     limit > 0 && n >= limit,
+		})
+	}
+	return to
+}
+
+// acquire takes a place among the attempts in flight, of which there may be limit; zero means any number. It returns
+// false when there is none, or when the replica is left out and its trial, on which the choice relied, is another call's.
+// leftOut says that the choice knew.
+func (b *backend) acquire(limit int32, leftOut bool) bool {
+	if !b.enter(limit) {
+		return false
+	}
+	if b.ejected.Load() && !leftOut && !b.trial.CompareAndSwap(true, false) && b.ejected.Load() {
+		b.inFlight.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (b *backend) enter(limit int32) bool {
+	if limit == 0 {
+		b.inFlight.Add(1)
+		return true
+	}
+	for n := b.inFlight.Load(); n < limit; n = b.inFlight.Load() {
+		if b.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,128 @@
+package failover
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+)
+
+// client is one connection's policy, and what all its calls share.
+type client struct {
+	policy        Policy // with defaults
+	rules         core.Rules
+	replicas      *replicas.Set
+	serviceConfig grpc.DialOption
+	born          time.Time // the zero of the clock
+
+	backends backends
+	queue    queue
+	hazard   core.Hazard
+	budget   *core.Budget // nil: unbounded
+	hedges   *core.Budget
+	counters counters
+
+	methods    sync.Map // full name → *method
+	lastMethod atomic.Pointer[method]
+	last       atomic.Uint32 // key of the replica that last answered, for Sticky
+
+	tell sync.Mutex // held while OnReplica is called
+}
+
+// method is what is known of a method.
+type method struct {
+	name    string
+	rules   core.Rules // the policy's, for this method
+	latency core.Latency
+}
+
+func newClient(p Policy) (*client, error) {
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	p = p.withDefaults()
+	p.Retryable, p.Idempotent = slices.Clone(p.Retryable), maps.Clone(p.Idempotent)
+	c := &client{
+		policy:   p,
+		replicas: replicas.NewSet(replicas.Redial{Every: p.Redial.Every, Linger: p.Redial.Linger}),
+		born:     time.Now(),
+		hedges:   core.NewBudget(p.Hedge.Share, 0, hedgeBurst),
+	}
+	c.rules = core.Rules{
+		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Pause: p.Pause, Rounds: p.Rounds,
+		Order: core.Order(p.Order), Wait: p.WhenDown == Wait,
+	}
+	if p.Budget.bounded() {
+		c.budget = core.NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)
+	}
+	c.replicas.OnReady = c.onReady
+	if p.OnReplica != nil {
+		c.replicas.OnChange = c.onChange
+	}
+	js, err := serviceConfig(p.ServiceConfig, replicas.Config(c.replicas))
+	if err != nil {
+		return nil, err
+	}
+	c.serviceConfig = grpc.WithDefaultServiceConfig(js)
+	if p.Statistics != nil {
+		p.Statistics.client.Store(c)
+	}
+	return c, nil
+}
+
+// now is the time since the client was made.
+func (c *client) now() time.Duration { return time.Since(c.born) }
+
+// method returns what is known of the method of that name.
+func (c *client) method(name string) *method {
+	if m := c.lastMethod.Load(); m != nil && m.name == name {
+		return m
+	}
+	known, ok := c.methods.Load(name)
+	if !ok {
+		m := &method{name: name, rules: c.rules}
+		m.rules.Idempotent = c.policy.idempotent(name)
+		known, _ = c.methods.LoadOrStore(name, m)
+	}
+	m := known.(*method)
+	c.lastMethod.Store(m)
+	return m
+}
+
+// idempotent reports whether the method may be repeated though it may have been executed: as the policy says of the
+// method, of its service or of all, else as the method's descriptor says.
+func (p *Policy) idempotent(method string) bool {
+	for _, key := range []string{method, method[:strings.LastIndexByte(method, '/')+1], "/"} {
+		if yes, ok := p.Idempotent[key]; ok {
+			return yes
+		}
+	}
+	full := strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", ".")
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(full))
+	if err != nil {
+		return false
+	}
+	options, _ := d.Options().(*descriptorpb.MethodOptions)
+	return options != nil && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
+}
+
+// limit is how many attempts may be in flight at a replica; zero means any number.
+func (c *client) limit() int32 {
+	limit := c.policy.MaxInFlight
+	if c.policy.AdaptiveLimit {
+		if learnt := c.hazard.Limit(); learnt > 0 && (limit == 0 || learnt < limit) {
+			limit = learnt
+		}
+	}
+	return int32(min(limit, math.MaxInt32))
+}

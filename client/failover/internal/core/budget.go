@@ -1,0 +1,79 @@
+package core
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// Budget is a token bucket that calls fill and repetitions empty, as Finagle's RetryBudget. Safe for concurrent use.
+type Budget struct {
+	ratio, perSecond, burst int64 // in thousandths of a token
+
+	tokens atomic.Int64
+	filled atomic.Int64 // until when perSecond has been added, in nanoseconds of the caller's clock
+}
+
+const token = 1000
+
+// NewBudget returns a full bucket of burst tokens to which each call adds ratio of one and each second perSecond.
+func NewBudget(ratio, perSecond float64, burst int) *Budget {
+	b := &Budget{
+		ratio:     int64(math.Round(ratio * token)),
+		perSecond: int64(math.Round(perSecond * token)),
+		burst:     int64(burst) * token,
+	}
+	b.tokens.Store(b.burst)
+	return b
+}
+
+// Call notes that a call has begun.
+func (b *Budget) Call() {
+	if b.ratio > 0 && b.tokens.Load() < b.burst {
+		b.add(b.ratio)
+	}
+}
+
+// Take takes a token for a repetition; it returns false when there is none. now is a time of a clock that does not go
+// backwards.
+func (b *Budget) Take(now time.Duration) bool {
+	b.fill(now)
+	for {
+		have := b.tokens.Load()
+		if have < token {
+			return false
+		}
+		if b.tokens.CompareAndSwap(have, have-token) {
+			return true
+		}
+	}
+}
+
+// fill adds what the time has brought since it was last looked at.
+func (b *Budget) fill(now time.Duration) {
+	if b.perSecond == 0 {
+		return
+	}
+	last := b.filled.Load()
+	earned := int64(float64(b.perSecond) * (now - time.Duration(last)).Seconds())
+	if earned <= 0 {
+		return
+	}
+	// Only the time that whole thousandths took has been paid for.
+	paid := last + int64(float64(earned)/float64(b.perSecond)*float64(time.Second))
+	if earned >= b.burst {
+		earned, paid = b.burst, int64(now)
+	}
+	if b.filled.CompareAndSwap(last, paid) {
+		b.add(earned)
+	}
+}
+
+func (b *Budget) add(n int64) {
+	for {
+		have := b.tokens.Load()
+		if b.tokens.CompareAndSwap(have, min(have+n, b.burst)) {
+			return
+		}
+	}
+}

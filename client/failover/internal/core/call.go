@@ -1,0 +1,273 @@
+// Package core decides: what a call does next, which replicas are left out, how many attempts to risk, whether a
+// repetition can be afforded. It has no clock, no goroutine and no connection. The time is handed in, and what is decided
+// is for others to do, be it in real time, in a test or in a simulation.
+package core
+
+import (
+	"math"
+	"time"
+)
+
+// Rules are what a policy says of the course of a call.
+type Rules struct {
+	Timeout, MinTimeout, Pause time.Duration // zero: none
+
+	Rounds     int // from 1
+	Order      Order
+	Wait       bool // wait for a replica to become available rather than try one that is down
+	Idempotent bool // attempts may be repeated though they may have been executed
+}
+
+// Order is which of several equally good replicas is tried first.
+type Order uint8
+
+// The orders of failover.Order.
+const (
+	First Order = iota
+	RoundRobin
+	Random
+	LeastInFlight
+	Sticky
+)
+
+// Candidate is what a decision needs to know of a replica.
+type Candidate struct {
+	// Key identifies the replica: its place in the list does not, for replicas come and go while a call is on its way.
+	Key      uint32
+	InFlight int32
+	Ready    bool // has a connection
+	Ejected  bool // is left out while others can be had
+	Full     bool // has no room for another attempt
+}
+
+// Moment is what else a decision depends on.
+type Moment struct {
+	// Remaining is the time until the caller's deadline.
+	Remaining time.Duration
+	// Start is the place in the list where RoundRobin starts.
+	Start uint64
+	// Dice are random bits, for Random and LeastInFlight.
+	Dice uint64
+	// Last is the Key of the replica that last answered a call, for Sticky; zero for none.
+	Last uint32
+}
+
+// Forever is the time that remains where there is no deadline.
+const Forever time.Duration = math.MaxInt64
+
+// Action is what a call does next.
+type Action uint8
+
+const (
+	// Try the replica at the decision's Index.
+	Try Action = iota
+	// Pause for the decision's Wait, then ask again.
+	Pause
+	// Await a replica: ask again when one has become available.
+	Await
+	// GiveUp: the call has failed, for the decision's Reason.
+	GiveUp
+)
+
+// Reason is why a call fails.
+type Reason uint8
+
+const (
+	// Spent: every replica has been tried in every round.
+	Spent Reason = iota
+	// Final: the last attempt's outcome is the call's.
+	Final
+	// Ambiguous: the last attempt may have been executed, and the method may not be repeated.
+	Ambiguous
+	// NoTime: what is left until the caller's deadline is not enough for another attempt.
+	NoTime
+	// PushedBack: the replica has asked not to repeat the call, or not before the caller's deadline.
+	PushedBack
+	// Full: no replica has room for another attempt.
+	Full
+)
+
+// Decision is an answer of Next.
+type Decision struct {
+	Action Action
+	Reason Reason
+	// Index is that of the replica to try, Round the pass that the attempt belongs to, from 1.
+	Index, Round int
+	// Timeout is the deadline of the attempt; zero means none but the caller's.
+	Timeout time.Duration
+	// Wait is the length of a pause.
+	Wait time.Duration
+}
+
+// Result is how an attempt ended, so far as the next decision depends on it.
+type Result struct {
+	// Final is true where the outcome is not to be repeated, such as a status that is not retryable.
+	Final bool
+	// Sent is true where the attempt may have been executed.
+	Sent bool
+	// PushedBack is true where the replica said when to repeat the call: after Pushback, or never if that is negative.
+	PushedBack bool
+	Pushback   time.Duration
+}
+
+// Call is what a call has tried so far. Its zero value has tried nothing.
+type Call struct {
+	rounds int // completed, where the call does not wait
+	tried  marks
+	paused bool // since the last attempt
+	failed bool // an attempt was noted
+	last   Result
+}
+
+// Next decides what to do now that the replicas are as given. What it decides it takes as done: a try counts as tried,
+// a pause as over.
+func (c *Call) Next(r *Rules, m Moment, replicas []Candidate) Decision {
+	if c.failed {
+		if d, over := c.afterFailure(r, m); over {
+			return d
+		}
+	}
+	i := c.choose(r, m, replicas)
+	switch {
+	case i < 0 && r.Wait:
+		return c.withoutAvailable(r, replicas)
+	case i < 0:
+		return c.endRound(r, m, replicas)
+	case r.Wait && c.failed && !c.paused && r.Pause > 0 && c.tried.of(replicas[i].Key) > 0:
+		return c.pause(r.Pause, m)
+	}
+	return c.try(r, m, replicas, i)
+}
+
+// Hedge decides on a second attempt while the first, at the replica of that key, is on its way. It is made only at
+// another that the call has not tried, that is ready, has room and is not left out; or not at all.
+func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d Decision, ok bool) {
+	var others []Candidate
+	var at []int
+	for i, x := range replicas {
+		if x.Key != first && x.available() && c.tried.of(x.Key) == 0 {
+			others, at = append(others, x), append(at, i)
+		}
+	}
+	i := c.choose(r, m, others)
+	if i < 0 {
+		return d, false
+	}
+	d = c.try(r, m, others, i)
+	d.Index = at[i]
+	return d, d.Action == Try
+}
+
+// Note takes the result of an attempt that failed.
+func (c *Call) Note(res Result) { c.failed, c.paused, c.last = true, false, res }
+
+// Join takes over what a hedge has tried, and its failure, beside the call's own.
+func (c *Call) Join(hedge *Call) {
+	for _, m := range hedge.tried.all() {
+		c.tried.set(m.key, max(c.tried.of(m.key), int(m.value)))
+	}
+	c.last.Final = c.last.Final || hedge.last.Final
+	c.last.Sent = c.last.Sent || hedge.last.Sent
+	if hedge.last.PushedBack && (!c.last.PushedBack || hedge.last.Pushback < 0 || c.last.Pushback >= 0 && hedge.last.Pushback > c.last.Pushback) {
+		c.last.PushedBack, c.last.Pushback = true, hedge.last.Pushback
+	}
+}
+
+// try decides to try a replica, unless there is no time to.
+func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
+	timeout, ok := c.timeout(r, m, replicas, i)
+	if !ok {
+		return Decision{Action: GiveUp, Reason: NoTime}
+	}
+	round := c.rounds + 1
+	if r.Wait {
+		round = c.tried.of(replicas[i].Key) + 1
+	}
+	c.tried.set(replicas[i].Key, round)
+	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout}
+}
+
+// pause decides to pause, unless the caller's deadline comes first.
+func (c *Call) pause(d time.Duration, m Moment) Decision {
+	if d >= m.Remaining {
+		return Decision{Action: GiveUp, Reason: NoTime}
+	}
+	c.paused = true
+	return Decision{Action: Pause, Wait: d}
+}
+
+// afterFailure tells whether the last attempt's failure is the call's, or when it may go on.
+func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
+	last := &c.last
+	switch {
+	case last.Final:
+		return Decision{Action: GiveUp, Reason: Final}, true
+	case last.Sent && !r.Idempotent:
+		return Decision{Action: GiveUp, Reason: Ambiguous}, true
+	case last.PushedBack && (last.Pushback < 0 || last.Pushback >= m.Remaining):
+		return Decision{Action: GiveUp, Reason: PushedBack}, true
+	case last.PushedBack:
+		last.PushedBack = false // obeyed
+		return c.pause(last.Pushback, m), true
+	}
+	return d, false
+}
+
+// withoutAvailable decides where the call waits for replicas and none is to be had.
+func (c *Call) withoutAvailable(r *Rules, replicas []Candidate) Decision {
+	left := len(replicas) == 0 // more may come
+	for i := range replicas {
+		left = left || c.tried.of(replicas[i].Key) < r.Rounds
+	}
+	if !left {
+		return Decision{Action: GiveUp, Reason: Spent}
+	}
+	return Decision{Action: Await}
+}
+
+// endRound decides where the round has no replica left to try.
+func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
+	if c.rounds+1 < r.Rounds {
+		c.rounds++
+		return c.pause(r.Pause, m)
+	}
+	d := Decision{Action: GiveUp, Reason: Spent}
+	for i := range replicas {
+		if c.tried.of(replicas[i].Key) <= c.rounds {
+			d.Reason = Full // it was passed over
+		}
+	}
+	return d
+}
+
+// timeout returns the deadline of an attempt at the i-th replica: what remains, divided among the replicas that the call
+// has tried no more often than this one. It returns false where that leaves no time to make the attempt in.
+func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (time.Duration, bool) {
+	if m.Remaining == Forever {
+		return r.Timeout, true
+	}
+	if m.Remaining <= 0 || m.Remaining < r.MinTimeout {
+		return 0, false
+	}
+	share := m.Remaining
+	if r.Idempotent || !replicas[i].Ready {
+		standing := c.rounds
+		if r.Wait {
+			standing = c.tried.of(replicas[i].Key)
+		}
+		n := 0
+		for k := range replicas {
+			if c.tried.of(replicas[k].Key) <= standing {
+				n++
+			}
+		}
+		share = max(share/time.Duration(n), r.MinTimeout)
+	}
+	if r.Timeout > 0 {
+		share = min(share, r.Timeout)
+	}
+	if share >= m.Remaining {
+		return 0, true // the caller's own deadline does it
+	}
+	return max(share, 1), true
+}

@@ -1,0 +1,342 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// replicasOf returns candidates a, b, c …, whose keys are their letters; those named in ready are.
+func replicasOf(n int, ready string) []Candidate {
+	var cs []Candidate
+	for i := range n {
+		key := 'a' + uint32(i)
+		cs = append(cs, Candidate{Key: key, Ready: slices.Contains([]byte(ready), byte(key))})
+	}
+	return cs
+}
+
+func one() *Rules { return &Rules{Rounds: 1, Idempotent: true} }
+
+var anytime = Moment{Remaining: Forever}
+
+// walk drives a call whose every attempt is lost and returns what it did: "ab|c" tries a and b, pauses, tries c; "~" is
+// a wait, after which the walk ends, for nothing becomes available.
+func walk(t *testing.T, r *Rules, m Moment, replicas func(step int) []Candidate) (did string, end Decision) {
+	t.Helper()
+	var c Call
+	for step := range 100 {
+		cs := replicas(step)
+		switch d := c.Next(r, m, cs); d.Action {
+		case Try:
+			did += string(rune(cs[d.Index].Key))
+			c.Note(Result{Sent: true})
+		case Pause:
+			did += "|"
+		case Await:
+			return did + "~", d
+		case GiveUp:
+			return did, d
+		}
+	}
+	t.Fatalf("no end after %q", did)
+	return
+}
+
+func TestCallOrder(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		rounds int
+		order  Order
+		start  uint64
+		ready  string
+		want   string
+	}{
+		{"one round", 1, First, 0, "abc", "abc"},
+		{"three rounds, two pauses", 3, First, 0, "abc", "abc|abc|abc"},
+		{"nobody ready: the order stays", 1, First, 0, "", "abc"},
+		{"ready before the others", 1, First, 0, "c", "cab"},
+		{"start further on", 2, RoundRobin, 1, "abc", "bca|bca"},
+		{"start wraps", 1, RoundRobin, 5, "abc", "cab"},
+		{"start and ready", 1, RoundRobin, 2, "ab", "abc"},
+		{"first does not start further on", 1, First, 1, "abc", "abc"},
+		{"sticky", 1, Sticky, 0, "abc", "bac"},
+		{"sticky to one that is down", 1, Sticky, 0, "ac", "acb"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := &Rules{Rounds: tc.rounds, Order: tc.order, Idempotent: true}
+			m := Moment{Remaining: Forever, Start: tc.start, Last: 'b'}
+			got, end := walk(t, r, m, func(int) []Candidate { return replicasOf(3, tc.ready) })
+			if got != tc.want || end.Reason != Spent {
+				t.Errorf("tried %q, then %+v, want %q and the rounds spent", got, end, tc.want)
+			}
+		})
+	}
+}
+
+// Random takes any of those that are equally good, each as often.
+func TestRandomIsEven(t *testing.T) {
+	counts := map[int]int{}
+	rnd := rand.New(rand.NewPCG(1, 1))
+	const n = 30_000
+	for range n {
+		cs := replicasOf(4, "abd")
+		d := new(Call).Next(&Rules{Rounds: 1, Order: Random}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, cs)
+		counts[d.Index]++
+	}
+	for _, i := range []int{0, 1, 3} {
+		if counts[i] < n/3-n/50 || counts[i] > n/3+n/50 {
+			t.Errorf("picked %v of %d, want each of the three that are ready as often", counts, n)
+		}
+	}
+}
+
+// Of two at random the one with fewer attempts in flight, so the busiest is never taken.
+func TestLeastInFlight(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	seen := map[int]bool{}
+	for range 1000 {
+		cs := replicasOf(3, "abc")
+		cs[0].InFlight, cs[1].InFlight, cs[2].InFlight = 5, 9, 1
+		seen[new(Call).Next(&Rules{Rounds: 1, Order: LeastInFlight}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, cs).Index] = true
+	}
+	if !seen[0] || seen[1] || !seen[2] {
+		t.Errorf("picked %v, want the first and the last, and never the busiest", seen)
+	}
+}
+
+func TestCallEnds(t *testing.T) {
+	lost := Result{Sent: true}
+	for _, tc := range []struct {
+		name   string
+		rules  Rules
+		result Result
+		m      Moment
+		want   Decision // of the call with one replica, after its first attempt
+	}{
+		{"rounds are spent", Rules{Rounds: 1, Idempotent: true}, lost, anytime, Decision{Action: GiveUp, Reason: Spent}},
+		{"the outcome is final", Rules{Rounds: 2, Idempotent: true}, Result{Final: true}, anytime, Decision{Action: GiveUp, Reason: Final}},
+		{"sent, and not idempotent", Rules{Rounds: 2}, lost, anytime, Decision{Action: GiveUp, Reason: Ambiguous}},
+		{"unsent, and not idempotent", Rules{Rounds: 2}, Result{}, anytime, Decision{Action: Pause}},
+		{"a pause", Rules{Rounds: 2, Pause: 9, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
+		{"no time for the pause", Rules{Rounds: 2, Pause: 10, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: NoTime}},
+		{"pushed back for good", Rules{Rounds: 2, Idempotent: true}, Result{PushedBack: true, Pushback: -1}, anytime, Decision{Action: GiveUp, Reason: PushedBack}},
+		{"pushed back too far", Rules{Rounds: 2, Idempotent: true}, Result{PushedBack: true, Pushback: 10}, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: PushedBack}},
+		{"pushed back", Rules{Rounds: 2, Idempotent: true}, Result{PushedBack: true, Pushback: 9}, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var c Call
+			if d := c.Next(&tc.rules, anytime, replicasOf(1, "a")); d.Action != Try {
+				t.Fatalf("at first: %+v, want a try", d)
+			}
+			c.Note(tc.result)
+			if got := c.Next(&tc.rules, tc.m, replicasOf(1, "a")); got != tc.want {
+				t.Errorf("got %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}
+
+// A pushback is obeyed once; then the call goes on where it was.
+func TestCallGoesOnAfterPushback(t *testing.T) {
+	var c Call
+	cs := replicasOf(2, "ab")
+	c.Next(one(), anytime, cs)
+	c.Note(Result{PushedBack: true, Pushback: time.Second})
+	c.Next(one(), anytime, cs)
+	if d := c.Next(one(), anytime, cs); d.Action != Try || d.Index != 1 || d.Round != 1 {
+		t.Errorf("got %+v, want a try of the second replica in round 1", d)
+	}
+}
+
+func TestWithoutReplicas(t *testing.T) {
+	if got, _ := walk(t, &Rules{Rounds: 2}, anytime, func(int) []Candidate { return nil }); got != "|" {
+		t.Errorf("did %q, want a pause and the end", got)
+	}
+	if got, _ := walk(t, &Rules{Rounds: 2, Wait: true}, anytime, func(int) []Candidate { return nil }); got != "~" {
+		t.Errorf("under Wait did %q, want a wait, for more may come", got)
+	}
+}
+
+// A call that does not wait tries those left out last; and those without room not at all.
+func TestCallPassesOver(t *testing.T) {
+	cs := replicasOf(4, "abc")
+	cs[0].Ejected, cs[1].Full = true, true
+	if got, end := walk(t, one(), anytime, func(int) []Candidate { return cs }); got != "cda" || end.Reason != Full {
+		t.Errorf("tried %q, then %+v; want cda, and b without room", got, end)
+	}
+}
+
+func TestCallThatWaits(t *testing.T) {
+	r := &Rules{Rounds: 2, Wait: true, Idempotent: true}
+	for _, tc := range []struct {
+		name    string
+		prepare func(cs []Candidate)
+		want    string
+	}{
+		{"all are well", func([]Candidate) {}, "abcabc"},
+		{"one is down: it is worth a wait at last", func(cs []Candidate) { cs[1].Ready = false }, "acac~"},
+		{"one is full", func(cs []Candidate) { cs[0].Full = true }, "bcbc~"},
+		{"one is left out", func(cs []Candidate) { cs[0].Ejected = true }, "bcbcaa"},
+		{"one is left out, the others are full", func(cs []Candidate) { cs[0].Ejected, cs[1].Full, cs[2].Full = true, true, true }, "~"},
+		{"one is left out, the others are down", func(cs []Candidate) { cs[0].Ejected, cs[1].Ready, cs[2].Ready = true, false, false }, "aa~"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cs := replicasOf(3, "abc")
+			tc.prepare(cs)
+			if got, _ := walk(t, r, anytime, func(int) []Candidate { return cs }); got != tc.want {
+				t.Errorf("did %q, want %q", got, tc.want)
+			}
+		})
+	}
+	r.Pause = 1
+	if got, _ := walk(t, r, anytime, func(int) []Candidate { return replicasOf(2, "ab") }); got != "ab|a|b" {
+		t.Errorf("did %q, want a pause before each return to a replica", got)
+	}
+}
+
+// Replicas come and go and change their readiness at every step; a round still tries none twice, and skips none that
+// stays.
+func TestCallRoundIsDistinct(t *testing.T) {
+	for seed := range uint64(2000) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		n := 1 + rnd.IntN(20)
+		stays := 'a' + uint32(rnd.IntN(n))
+		r := &Rules{Rounds: 1 + rnd.IntN(3), Order: Order(rnd.IntN(5)), Idempotent: true}
+		did, _ := walk(t, r, Moment{Remaining: Forever, Start: rnd.Uint64(), Dice: rnd.Uint64()}, func(int) []Candidate {
+			cs := slices.DeleteFunc(replicasOf(n, ""), func(x Candidate) bool { return x.Key != stays && rnd.IntN(4) == 0 })
+			rnd.Shuffle(len(cs), func(i, j int) { cs[i], cs[j] = cs[j], cs[i] })
+			for i := range cs {
+				cs[i].Ready, cs[i].Ejected = rnd.IntN(2) == 0, rnd.IntN(4) == 0
+			}
+			return cs
+		})
+		if err := checkRounds(did, r.Rounds, rune(stays)); err != nil {
+			t.Fatalf("seed %d: %q: %v", seed, did, err)
+		}
+	}
+}
+
+func checkRounds(did string, rounds int, stays rune) error {
+	passes := []map[rune]int{{}}
+	for _, r := range did {
+		if r == '|' {
+			passes = append(passes, map[rune]int{})
+			continue
+		}
+		if passes[len(passes)-1][r]++; passes[len(passes)-1][r] > 1 {
+			return fmt.Errorf("round %d tries %c twice", len(passes), r)
+		}
+	}
+	if len(passes) != rounds {
+		return fmt.Errorf("%d rounds, want %d", len(passes), rounds)
+	}
+	for i, p := range passes {
+		if p[stays] != 1 {
+			return fmt.Errorf("round %d leaves out %c", i+1, stays)
+		}
+	}
+	return nil
+}
+
+// A call whose every attempt takes the whole of its time: none begins that cannot end before the caller's deadline, none
+// gets less than the least, and the last replica gets as much as the first, where Timeout and MinTimeout leave it to that.
+func TestTimeIsShared(t *testing.T) {
+	for seed := range uint64(5000) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		n := 1 + rnd.IntN(5)
+		r := &Rules{Rounds: 1 + rnd.IntN(2), Idempotent: true, Wait: rnd.IntN(2) == 0,
+			Pause: time.Duration(rnd.IntN(3)) * time.Second, Timeout: time.Duration(rnd.IntN(5)) * time.Second}
+		if most := int(r.Timeout / time.Second); most > 0 || r.Timeout == 0 {
+			r.MinTimeout = time.Duration(rnd.IntN(max(most, 2))) * time.Second
+		}
+		left := time.Duration(1+rnd.IntN(20)) * time.Second
+		whole, given := left, []time.Duration(nil)
+		var c Call
+		for over := false; !over; {
+			d := c.Next(r, Moment{Remaining: left}, replicasOf(n, "abcde"[:n]))
+			switch d.Action {
+			case Try:
+				took := d.Timeout
+				if took == 0 {
+					took = left
+				}
+				if took > left || took < min(r.MinTimeout, left) || left < r.MinTimeout || r.Timeout > 0 && took > r.Timeout {
+					t.Fatalf("seed %d: %+v: an attempt of %v with %v left", seed, *r, took, left)
+				}
+				left -= took
+				given = append(given, took)
+				c.Note(Result{Sent: true})
+			case Pause:
+				if d.Wait >= left {
+					t.Fatalf("seed %d: a pause of %v with %v left", seed, d.Wait, left)
+				}
+				left -= d.Wait
+			default:
+				over = true
+			}
+		}
+		if r.MinTimeout == 0 {
+			if len(given) < n {
+				t.Fatalf("seed %d: %+v: %d of %d replicas were tried in %v", seed, *r, len(given), n, whole)
+			}
+			fair := whole / time.Duration(n)
+			if r.Timeout > 0 {
+				fair = min(fair, r.Timeout)
+			}
+			if last := given[n-1]; last < fair-time.Microsecond {
+				t.Fatalf("seed %d: %+v: the last replica got %v of %v, want %v", seed, *r, last, whole, fair)
+			}
+		}
+	}
+}
+
+// A method that is not idempotent has no use for the time of the others once it is sent; before, it has.
+func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
+	r := &Rules{Rounds: 1}
+	m := Moment{Remaining: 9 * time.Second}
+	if d := new(Call).Next(r, m, replicasOf(3, "abc")); d.Timeout != 0 {
+		t.Errorf("at a replica that is ready: %v, want all there is", d.Timeout)
+	}
+	if d := new(Call).Next(r, m, replicasOf(3, "")); d.Timeout != 3*time.Second {
+		t.Errorf("at a replica that is down: %v, want a third", d.Timeout)
+	}
+}
+
+func TestHedge(t *testing.T) {
+	cs := replicasOf(4, "abd")
+	var c Call
+	c.Next(one(), anytime, cs)
+	for _, tc := range []struct {
+		name    string
+		prepare func(cs []Candidate)
+		want    int // -1: no hedge
+	}{
+		{"another that is ready", func([]Candidate) {}, 1},
+		{"not one that is full", func(cs []Candidate) { cs[1].Full = true }, 3},
+		{"not one left out", func(cs []Candidate) { cs[1].Ejected = true }, 3},
+		{"nor one that is down", func(cs []Candidate) { cs[1].Ready, cs[3].Ready = false, false }, -1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cs, c := slices.Clone(cs), c
+			tc.prepare(cs)
+			d, ok := c.Hedge(one(), anytime, cs, 'a')
+			if ok != (tc.want >= 0) || ok && (d.Index != tc.want || d.Action != Try) {
+				t.Errorf("got %+v, %v, want replica %d", d, ok, tc.want)
+			}
+		})
+	}
+	hedge := c
+	hedge.Hedge(one(), anytime, cs, 'a')
+	hedge.Note(Result{PushedBack: true, Pushback: time.Second})
+	c.Note(Result{Sent: true})
+	c.Join(&hedge)
+	if d := c.Next(one(), anytime, cs); d.Action != Pause {
+		t.Errorf("after a hedge that was pushed back: %+v, want a pause", d)
+	}
+	if d := c.Next(one(), anytime, cs); d.Index != 3 {
+		t.Errorf("after both: %+v, want the next that is ready", d)
+	}
+}

@@ -1,0 +1,151 @@
+package core
+
+import (
+	"math"
+	"slices"
+)
+
+// unfit is the rank of a replica that may not be tried.
+const unfit = math.MaxInt
+
+// choose returns the index of the replica to try next, or -1: of those of the least rank, the one that the order says.
+func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
+	alone := r.Wait && c.onlyLeftOut(r, replicas)
+	least, n := unfit, 0
+	for i := range replicas {
+		rank := c.rank(r, &replicas[i], alone)
+		switch {
+		case rank < least:
+			least, n = rank, 1
+			if least == 0 && r.Order == First {
+				return i
+			}
+		case rank == least:
+			n++
+		}
+	}
+	if least == unfit {
+		return -1
+	}
+	// nth is the index of the n-th replica of the least rank, counted from the place.
+	nth := func(n, from int) int {
+		for k := range replicas {
+			i := (from + k) % len(replicas)
+			if c.rank(r, &replicas[i], alone) != least {
+				continue
+			}
+			if n == 0 {
+				return i
+			}
+			n--
+		}
+		return -1
+	}
+	switch r.Order {
+	case RoundRobin:
+		return nth(0, int(m.Start%uint64(len(replicas))))
+	case Random:
+		return nth(int(m.Dice%uint64(n)), 0)
+	case LeastInFlight:
+		a := int(m.Dice % uint64(n))
+		b := a
+		if n > 1 {
+			b = (a + 1 + int(m.Dice>>32%uint64(n-1))) % n
+		}
+		a, b = nth(a, 0), nth(b, 0)
+		if replicas[b].InFlight < replicas[a].InFlight {
+			return b
+		}
+		return a
+	case Sticky:
+		for i := range replicas {
+			if replicas[i].Key == m.Last && c.rank(r, &replicas[i], alone) == least {
+				return i
+			}
+		}
+	}
+	return nth(0, 0)
+}
+
+// rank says how good a replica is to try next; the least is the best.
+//
+// A call that waits tries only what is available, that which it has tried least first. Another tries each replica once a
+// round: those that are available, then those that are down, then those left out.
+func (c *Call) rank(r *Rules, x *Candidate, alone bool) int {
+	tried := c.tried.of(x.Key)
+	switch {
+	case x.Full:
+		return unfit
+	case r.Wait && tried < r.Rounds && (x.available() || alone && x.Ready):
+		return tried
+	case r.Wait || tried > c.rounds:
+		return unfit
+	case x.available():
+		return 0
+	case !x.Ejected:
+		return 1
+	default:
+		return 2
+	}
+}
+
+func (x *Candidate) available() bool { return x.Ready && !x.Ejected && !x.Full }
+
+// onlyLeftOut reports whether all replicas that are ready, of those that the call may still try, have been left out.
+// Then they are used as if they were not.
+func (c *Call) onlyLeftOut(r *Rules, replicas []Candidate) bool {
+	for i := range replicas {
+		if x := &replicas[i]; x.Ready && !x.Ejected && c.tried.of(x.Key) < r.Rounds {
+			return false
+		}
+	}
+	return true
+}
+
+// marks is a small map from a replica's key to a number that is zero at first. Up to eight keys cost no allocation.
+type marks struct {
+	n    int
+	few  [8]mark
+	more []mark
+}
+
+type mark struct {
+	key   uint32
+	value int32
+}
+
+func (s *marks) of(key uint32) int {
+	if m := s.find(key); m != nil {
+		return int(m.value)
+	}
+	return 0
+}
+
+func (s *marks) set(key uint32, value int) {
+	if m := s.find(key); m != nil {
+		m.value = int32(value)
+		return
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = mark{key, int32(value)}
+		s.n++
+		return
+	}
+	s.more = append(s.more, mark{key, int32(value)})
+}
+
+func (s *marks) all() []mark { return append(slices.Clone(s.few[:s.n]), s.more...) }
+
+func (s *marks) find(key uint32) *mark {
+	for i := range s.few[:s.n] {
+		if s.few[i].key == key {
+			return &s.few[i]
+		}
+	}
+	for i := range s.more {
+		if s.more[i].key == key {
+			return &s.more[i]
+		}
+	}
+	return nil
+}

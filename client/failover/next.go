@@ -1,0 +1,251 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/status"
+)
+
+// lease is the right to one attempt at a replica.
+type lease struct {
+	entry
+	decision core.Decision
+	hedge    bool
+	conn     connection // the one it will be made with, where that matters
+	start    time.Duration
+}
+
+// next asks the call's core what to do, and does it until that is an attempt. It returns what ended the call otherwise.
+func (c *call) next() (lease, error) {
+	for {
+		if c.canceled {
+			c.reason = CallerEnded
+			return lease{}, callerError(c.ctx)
+		}
+		if c.rules.Wait && c.queue.crowded() {
+			if l, again, err := c.await(); !again {
+				return l, err
+			}
+			continue
+		}
+		t, err := c.table()
+		if err != nil {
+			c.reason = NoneToTry
+			if ended(c.ctx) != nil {
+				c.reason = CallerEnded
+			}
+			return lease{}, err
+		}
+		c.replicas.Want()
+		limit := c.limit()
+		var buf [8]core.Candidate
+		candidates := t.candidates(buf[:0], limit)
+		before := c.core
+		d := c.core.Next(c.rules, c.moment(c.rules.Order, c.number, c.remaining()), candidates)
+		if d.Action == core.Await {
+			c.core = before
+			if l, again, err := c.await(); !again {
+				return l, err
+			}
+			continue
+		}
+		if d.Action == core.Try && !t.entries[d.Index].acquire(limit, candidates[d.Index].Ejected) {
+			c.core = before // another call was quicker
+			continue
+		}
+		l, again, err := c.follow(d, t)
+		if !again {
+			return l, err
+		}
+	}
+}
+
+// follow does what was decided; the place at the replica to try is taken. It reports whether to ask again.
+func (c *call) follow(d core.Decision, t *table) (l lease, again bool, err error) {
+	give := func(r Reason, err error) (lease, bool, error) {
+		if d.Action == core.Try {
+			c.release(t.entries[d.Index].backend)
+		}
+		c.reason = r
+		return lease{}, false, err
+	}
+	switch {
+	case d.Action == core.GiveUp && d.Reason == core.NoTime && ended(c.ctx) != nil:
+		return give(CallerEnded, callerError(c.ctx))
+	case d.Action == core.GiveUp:
+		return give(publicReason[d.Reason], c.failure(d.Reason, t))
+	case c.ctx.Err() != nil:
+		return give(CallerEnded, callerError(c.ctx))
+	case !c.pay():
+		return give(BudgetSpent, c.last)
+	case d.Action == core.Pause:
+		if err := c.pause(d.Wait); err != nil {
+			return give(CallerEnded, err)
+		}
+		return l, true, nil
+	}
+	c.paid = false
+	return lease{entry: t.entries[d.Index], decision: d}, false, nil
+}
+
+// pay takes the next attempt from the budget, unless it is the first, or paid for.
+func (c *call) pay() bool {
+	if c.last == nil || c.paid || c.budget == nil {
+		return true
+	}
+	if c.paid = c.budget.Take(c.now()); !c.paid {
+		c.counters.denied.Add(1)
+	}
+	return c.paid
+}
+
+// failure is the error of a call that gives up.
+func (c *call) failure(r core.Reason, t *table) error {
+	switch {
+	case r == core.Full:
+		return shed("every replica that is left to try has %d attempts in flight, its limit", c.limit())
+	case c.last != nil:
+		return c.last
+	case r == core.NoTime:
+		return &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
+			c.remaining().Round(time.Microsecond), c.rules.MinTimeout)}
+	default:
+		return noReplicas(t.view.Err)
+	}
+}
+
+func shed(format string, args ...any) error {
+	return &statusError{codes.ResourceExhausted, fmt.Errorf("failover: "+format, args...)}
+}
+
+// moment is what the next decision depends on beside the replicas.
+func (c *client) moment(o core.Order, number uint64, remaining time.Duration) core.Moment {
+	m := core.Moment{Remaining: remaining, Start: number - 1}
+	switch o {
+	case core.Random, core.LeastInFlight:
+		m.Dice = rand.Uint64()
+	case core.Sticky:
+		m.Last = c.last.Load()
+	}
+	return m
+}
+
+// remaining is the time until the caller's deadline.
+func (c *call) remaining() time.Duration {
+	if c.deadline == core.Forever {
+		return core.Forever
+	}
+	return c.deadline - c.now()
+}
+
+// table returns the replicas as the resolver found them, and waits for the resolver where it has not spoken yet.
+func (c *call) table() (*table, error) {
+	for {
+		if t := c.backends.table(c.replicas); t != nil {
+			return t, nil
+		}
+		changed := c.replicas.Changed()
+		if c.replicas.View() != nil {
+			continue
+		}
+		if !c.replicas.Claimed() {
+			return nil, status.Error(codes.FailedPrecondition, "failover: another service config has replaced the failover policy: "+
+				"give it in Policy.ServiceConfig")
+		}
+		if awaitResolver(c.ctx, c.request.cc, changed) {
+			continue
+		}
+		if ended(c.ctx) != nil {
+			return nil, callerError(c.ctx)
+		}
+		// The resolver failed, or the connection is closed. Only a request is told why.
+		r := c.request
+		err := r.invoker(c.replicas.NewAttempt(c.ctx, nil), r.method, r.req, r.reply, r.cc, r.opts...)
+		switch {
+		case errors.Is(err, replicas.ErrResolved):
+		case status.Code(err) == codes.Unavailable:
+			return nil, noReplicas(errors.New(status.Convert(err).Message()))
+		default:
+			return nil, err
+		}
+	}
+}
+
+// awaitResolver brings an idle connection to life, again where it idles meanwhile, as a call that waits here is none to
+// gRPC yet. It reports whether changed was closed, and gives up when the context ends, the connection is closed, or the
+// resolver fails.
+func awaitResolver(ctx context.Context, cc *grpc.ClientConn, changed <-chan struct{}) bool {
+	watch, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan struct{})
+	go func() {
+		defer close(failed)
+		for s := cc.GetState(); s != connectivity.Shutdown && s != connectivity.TransientFailure; s = cc.GetState() {
+			if s == connectivity.Idle {
+				cc.Connect()
+			}
+			if !cc.WaitForStateChange(watch, s) {
+				return
+			}
+		}
+	}()
+	select {
+	case <-changed:
+		return true
+	case <-failed:
+		return false
+	}
+}
+
+func noReplicas(why error) error {
+	return &statusError{codes.Unavailable, fmt.Errorf("%w: %w", ErrNoReplicas, why)}
+}
+
+// pause returns after d, with the caller's error when the caller's context ends first, or when the connection is closed.
+func (c *call) pause(d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		changed := c.replicas.Changed() // as when the connection is closed
+		if c.request.cc.GetState() == connectivity.Shutdown {
+			return status.Error(codes.Canceled, "the connection is closing")
+		}
+		select {
+		case <-t.C:
+			return nil
+		case <-c.ctx.Done():
+			return callerError(c.ctx)
+		case <-changed:
+		}
+	}
+}
+
+// ended returns why the context has ended, or nil. A replica that enforces a deadline may answer a moment before the
+// context's own timer fires, so the deadline itself counts.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// callerError returns the error of a call that its caller's context has ended.
+func callerError(ctx context.Context) error {
+	err := ended(ctx)
+	return &statusError{status.FromContextError(err).Code(), err}
+}

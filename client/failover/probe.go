@@ -1,0 +1,161 @@
+package failover
+
+import (
+	"context"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// fails takes note that a replica hung, or failed an attempt, and leaves it out if that is enough.
+func (c *call) fails(l *lease, hung bool) {
+	b, e := l.backend, c.policy.Ejection
+	if e.After < 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.suspect.Store(true)
+	if !b.standing.Failed(e.After) {
+		return
+	}
+	b.left = l.connection()
+	b.trial.Store(false)
+	if !b.ejected.Swap(true) { // else it was on trial
+		c.counters.ejections.Add(1)
+		c.tellReplica(b.addr, Ejected)
+	}
+	p := &probe{client: c.client, backend: b, invoker: c.request.invoker, cc: c.request.cc}
+	time.AfterFunc(b.standing.Backoff(e.Probe, hung), p.run)
+}
+
+// forgive takes note of a success of a replica that had failed before.
+func (c *client) forgive(b *backend) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.suspect.Store(false)
+	if b.standing.Succeeded() {
+		c.takeBack(b)
+	}
+}
+
+// takeBack puts a replica that was left out back into the choice. Its mu must be held.
+func (c *client) takeBack(b *backend) {
+	b.ejected.Store(false)
+	b.trial.Store(false)
+	c.tellReplica(b.addr, Ready)
+}
+
+// undecided takes note of an attempt that says nothing of the replica: if it was its trial, another call may have it.
+func (c *client) undecided(b *backend) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ejected.Load() && !b.standing.Out() {
+		b.trial.Store(true)
+	}
+}
+
+// renew gives a replica that was left out a new chance when it has a new connection, for it may be a new process.
+func (c *client) renew(e entry) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ejected.Load() && e.connection() != e.left {
+		e.standing.Probed()
+		e.ejected.Store(false)
+		e.trial.Store(false)
+	}
+}
+
+// probe looks after a replica that is left out. The call that left it out has given it the means to make a request.
+type probe struct {
+	client  *client
+	backend *backend
+	invoker grpc.UnaryInvoker
+	cc      *grpc.ClientConn
+}
+
+// run asks the replica how it is, and comes again until it is well. A replica that is down or gone is not asked: it comes
+// back with a new connection.
+func (p *probe) run() {
+	start := p.client.now()
+	replica := p.replica()
+	if replica == nil {
+		return
+	}
+	interval := p.client.policy.Ejection.Probe
+	ctx, cancel := context.WithTimeout(context.Background(), interval)
+	reply := new(healthv1.HealthCheckResponse)
+	err := p.invoker(p.client.replicas.NewAttempt(ctx, replica), healthv1.Health_Check_FullMethodName, new(healthv1.HealthCheckRequest), reply, p.cc)
+	cancel()
+	if !p.judge(status.Code(err), reply.GetStatus()) {
+		time.AfterFunc(max(0, interval-(p.client.now()-start)), p.run)
+	}
+}
+
+// replica returns the connection to ask on, or nil when there is nothing to ask.
+func (p *probe) replica() *replicas.Replica {
+	p.backend.mu.Lock()
+	defer p.backend.mu.Unlock()
+	r := p.backend.left.replica
+	if !p.backend.standing.Out() || !r.Ready() || p.cc.GetState() == connectivity.Shutdown {
+		return nil
+	}
+	return r
+}
+
+// judge takes back a replica that is well. One that has no health service is on trial: one call at a time may try it.
+// It reports whether there is nothing left to ask.
+func (p *probe) judge(code codes.Code, health healthv1.HealthCheckResponse_ServingStatus) bool {
+	b := p.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !b.standing.Out():
+		return true
+	case code == codes.OK && health == healthv1.HealthCheckResponse_SERVING:
+		b.standing.Probed()
+		p.client.takeBack(b)
+	case code == codes.Unimplemented:
+		b.standing.Probed()
+		b.trial.Store(true)
+	default:
+		return false
+	}
+	if p.client.queue.crowded() {
+		defer p.client.dispatch()
+	}
+	return true
+}
+
+// onReady is called when a replica's state has changed, perhaps for the better.
+func (c *client) onReady() {
+	t := c.backends.table(c.replicas)
+	if t != nil {
+		for _, e := range t.entries {
+			if e.ejected.Load() && e.replica.Ready() {
+				c.renew(e)
+			}
+		}
+	}
+	if c.queue.crowded() {
+		c.dispatch()
+	}
+}
+
+// onChange passes on what happens to a connection.
+func (c *client) onChange(addr string, s connectivity.State) { c.tellReplica(addr, replicaState(s)) }
+
+// tellReplica tells the user of a replica, one event at a time.
+func (c *client) tellReplica(addr string, s ReplicaState) {
+	if c.policy.OnReplica == nil {
+		return
+	}
+	c.tell.Lock()
+	defer c.tell.Unlock()
+	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: s})
+}

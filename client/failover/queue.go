@@ -1,0 +1,205 @@
+package failover
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+)
+
+// queue is the calls that wait for a replica to become available, the oldest first.
+type queue struct {
+	n  atomic.Int32 // len(waiting), to be read without the lock
+	mu sync.Mutex   // guards waiting, and each waiter in it
+
+	waiting []*waiter
+}
+
+// waiter is a call that waits. Whoever makes a replica available decides for it, and takes the place for it.
+type waiter struct {
+	number   uint64
+	rules    *core.Rules
+	deadline time.Duration
+	core     core.Call
+	granted  chan grant // has room for the one grant
+}
+
+// grant is what a waiter waits for.
+type grant struct {
+	table    *table // nil: ask again
+	decision core.Decision
+	full     bool // too many calls wait
+}
+
+// crowded reports whether calls wait. A call that finds nobody waiting may take a place without the lock: whoever joins
+// the queue looks at the places after it has joined, and whoever gives one back looks at the queue after that.
+func (q *queue) crowded() bool { return q.n.Load() > 0 }
+
+// join puts a waiter in its place by age. Where there are too many, the youngest has to go.
+func (q *queue) join(w *waiter, most int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(q.waiting, w.number, func(x *waiter, n uint64) int {
+		if x.number < n {
+			return -1
+		}
+		return 1
+	})
+	q.waiting = slices.Insert(q.waiting, i, w)
+	if last := len(q.waiting) - 1; last >= most {
+		q.waiting[last].granted <- grant{full: true}
+		q.waiting = slices.Delete(q.waiting, last, last+1)
+	}
+	q.n.Store(int32(len(q.waiting)))
+}
+
+// leave takes a waiter out that has no grant yet, and returns false where it has one.
+func (q *queue) leave(w *waiter) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, w)
+	if i < 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	q.n.Store(int32(len(q.waiting)))
+	return true
+}
+
+// dispatch hands the places that are free to the calls that wait, the oldest first. It is called whenever a replica may
+// have become available, and takes no lock but the queue's and the table's.
+func (c *client) dispatch() {
+	q := &c.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t, limit, now := c.backends.table(c.replicas), c.limit(), c.now()
+	var buf [8]core.Candidate
+	free := t == nil // then all of them ask again
+	var candidates []core.Candidate
+	if t != nil {
+		candidates = t.candidates(buf[:0], limit)
+		free = len(candidates) == 0 || slices.ContainsFunc(candidates, func(x core.Candidate) bool { return x.Ready && !x.Full })
+	}
+	if !free {
+		return
+	}
+	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiter) bool {
+		g, ok := c.grant(w, t, candidates, limit, now)
+		if ok {
+			w.granted <- g
+		}
+		return ok
+	})
+	q.n.Store(int32(len(q.waiting)))
+}
+
+// grant decides for a waiter; it returns false where that has to wait on. The candidates are kept up to date.
+func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit int32, now time.Duration) (grant, bool) {
+	if t == nil {
+		return grant{}, true
+	}
+	left := w.deadline
+	if left != core.Forever {
+		left -= now
+	}
+	m := c.moment(w.rules.Order, w.number, left)
+	for {
+		before := w.core
+		d := w.core.Next(w.rules, m, candidates)
+		if d.Action == core.Await {
+			w.core = before
+			return grant{}, false
+		}
+		if d.Action != core.Try {
+			return grant{table: t, decision: d}, true
+		}
+		e, x := t.entries[d.Index], &candidates[d.Index]
+		taken := e.acquire(limit, x.Ejected)
+		x.InFlight = e.inFlight.Load()
+		x.Full = limit > 0 && x.InFlight >= limit
+		if taken {
+			x.Ejected = e.ejected.Load() && !e.trial.Load()
+			return grant{table: t, decision: d}, true
+		}
+		x.Full = true // for now
+		w.core = before
+	}
+}
+
+// await waits until a replica is available to the call. It reports whether to ask again what to do.
+func (c *call) await() (l lease, again bool, err error) {
+	if !c.pay() {
+		c.reason = BudgetSpent
+		return l, false, c.last
+	}
+	w := &waiter{number: c.number, rules: c.rules, deadline: c.deadline, core: c.core, granted: make(chan grant, 1)}
+	start := c.now()
+	c.replicas.AddWaiting(1)
+	defer c.replicas.AddWaiting(-1)
+	c.queue.join(w, c.policy.MaxWaiting)
+	c.dispatch()
+	patience := time.NewTimer(c.patience())
+	defer patience.Stop()
+	var g grant
+	select {
+	case g = <-w.granted:
+	default:
+		select {
+		case g = <-w.granted:
+		case <-c.ctx.Done():
+			if c.queue.leave(w) {
+				c.reason = CallerEnded
+				return l, false, callerError(c.ctx)
+			}
+			g = <-w.granted
+		case <-patience.C:
+			if c.queue.leave(w) {
+				return l, false, c.impatient(start)
+			}
+			g = <-w.granted
+		}
+	}
+	c.waited += c.now() - start
+	switch {
+	case g.full:
+		c.reason = Shed
+		return l, false, shed("%d other calls wait for a replica", c.policy.MaxWaiting)
+	case g.table == nil:
+		return l, true, nil
+	}
+	c.core = w.core
+	return c.follow(g.decision, g.table)
+}
+
+// patience is how long the call may wait from now on.
+func (c *call) patience() time.Duration {
+	limit := c.policy.MaxWait
+	if limit == 0 && c.deadline == core.Forever {
+		limit = time.Minute
+	}
+	left := core.Forever
+	if limit > 0 {
+		left = limit - c.waited
+	}
+	if c.deadline != core.Forever {
+		left = min(left, c.remaining()-c.rules.MinTimeout)
+	}
+	return left
+}
+
+// impatient is the error of a call that has waited for as long as it may.
+func (c *call) impatient(start time.Duration) error {
+	c.waited += c.now() - start
+	if left := c.remaining(); left <= c.rules.MinTimeout {
+		if ended(c.ctx) != nil {
+			c.reason = CallerEnded
+			return callerError(c.ctx)
+		}
+		c.reason = OutOfTime
+		return c.failure(core.NoTime, nil)
+	}
+	c.reason = Shed
+	return shed("no replica became available in %v", c.waited)
+}

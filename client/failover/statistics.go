@@ -1,0 +1,100 @@
+package failover
+
+import (
+	"sync/atomic"
+)
+
+// Statistics shows what a connection does. The zero value is ready to be given to a Policy, and may be read at any time.
+type Statistics struct {
+	client atomic.Pointer[client]
+}
+
+// Snapshot is what a connection has done so far. Its numbers are each exact, but are not read in the same instant.
+type Snapshot struct {
+	// Calls is how many calls have begun. Of those that have ended, Succeeded and Failed count each.
+	Calls, Succeeded int64
+	// Failed has every reason.
+	Failed map[Reason]int64
+	// Waiting is how many calls wait for a replica now.
+	Waiting int
+	// Attempts counts the attempts by outcome, and has every outcome. It includes those at replicas that are gone.
+	Attempts map[Outcome]int64
+	// Hedges is how many of them were hedges, HedgesWon how many hedges answered first.
+	Hedges, HedgesWon int64
+	// Denied is how many repetitions and hedges the budget did not grant.
+	Denied int64
+	// Ejections is how often a replica was left out.
+	Ejections int64
+	// CrashRate is the share of attempts that lately ended in a crash of their replica, where Policy.AdaptiveLimit is set.
+	CrashRate float64
+	// Limit is how many attempts may be in flight at a replica; zero means any number.
+	Limit int
+	// Replicas are those that the resolver names, in its order. Empty before a first call, and while the connection
+	// is idle.
+	Replicas []ReplicaStatistics
+}
+
+// ReplicaStatistics is what a connection has done at one replica.
+type ReplicaStatistics struct {
+	// Replica is the address, as the resolver gave it.
+	Replica string
+	// Ready is whether there is a connection, Ejected whether the replica is left out.
+	Ready, Ejected bool
+	// InFlight is how many attempts are in flight.
+	InFlight int
+	// Attempts counts those that have ended, by outcome, and has every outcome.
+	Attempts map[Outcome]int64
+}
+
+// counters are what Statistics counts, beside what each backend does.
+type counters struct {
+	calls     atomic.Uint64
+	succeeded atomic.Int64
+	failed    [len(reasonNames)]atomic.Int64
+	hedges    atomic.Int64
+	hedgesWon atomic.Int64
+	denied    atomic.Int64
+	ejections atomic.Int64
+}
+
+// Read returns what the connection has done. Before there is one, everything is zero.
+func (s *Statistics) Read() Snapshot {
+	c := s.client.Load()
+	if c == nil {
+		c = new(client)
+	}
+	n := &c.counters
+	snapshot := Snapshot{
+		Calls: int64(n.calls.Load()), Succeeded: n.succeeded.Load(), Failed: map[Reason]int64{},
+		Waiting: int(c.queue.n.Load()), Attempts: map[Outcome]int64{},
+		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(), Denied: n.denied.Load(), Ejections: n.ejections.Load(),
+		CrashRate: c.hazard.Rate(), Limit: int(c.limit()),
+	}
+	for r := range n.failed {
+		snapshot.Failed[Reason(r)] = n.failed[r].Load()
+	}
+	for o := range c.backends.past {
+		snapshot.Attempts[Outcome(o)] = c.backends.past[o].Load()
+	}
+	if t := c.backends.current.Load(); t != nil {
+		for _, e := range t.entries {
+			r := e.statistics()
+			for o, n := range r.Attempts {
+				snapshot.Attempts[o] += n
+			}
+			snapshot.Replicas = append(snapshot.Replicas, r)
+		}
+	}
+	return snapshot
+}
+
+func (e entry) statistics() ReplicaStatistics {
+	r := ReplicaStatistics{
+		Replica: e.addr, Ready: e.replica.Ready(), Ejected: e.ejected.Load(), InFlight: int(e.inFlight.Load()),
+		Attempts: map[Outcome]int64{},
+	}
+	for o := range e.outcomes {
+		r.Attempts[Outcome(o)] = e.outcomes[o].Load()
+	}
+	return r
+}
