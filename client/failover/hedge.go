@@ -72,6 +72,9 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 		return o == OK
 	}
 	c.attempts = append(c.attempts, s.call.attempts...)
+	if o == OK && s.outcome == OK {
+		c.counters.redundant.Add(1)
+	}
 	switch {
 	case o == OK && !h.won:
 		return true

@@ -41,14 +41,18 @@ type call struct {
 
 // unary carries one call through the replicas.
 func (c *client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	call := call{client: c, ctx: ctx, request: request{method, req, reply, cc, invoker, opts}}
+	number := c.counters.calls.Add(1)
+	r := request{method, req, reply, cc, invoker, opts}
+	if e := c.easy(ctx, number, opts); e != nil {
+		return c.quick(ctx, number, e, r)
+	}
+	call := call{client: c, ctx: ctx, number: number, request: r}
 	call.begin()
 	return call.end(call.run())
 }
 
 // begin takes note of what the call asks for.
 func (c *call) begin() {
-	c.number = c.counters.calls.Add(1)
 	c.rules = &c.client.rules
 	c.deadline = core.Forever
 	c.settings, c.request.opts = parseOptions(c.request.opts)
@@ -100,7 +104,6 @@ func (c *call) run() error {
 // end tells whoever wants to know that the call has ended.
 func (c *call) end(err error) error {
 	if err == nil {
-		c.counters.succeeded.Add(1)
 		if c.settings == nil && c.policy.OnCall == nil {
 			return nil
 		}

@@ -49,17 +49,15 @@ func (c *call) next() (lease, error) {
 		limit := c.limit()
 		var buf [8]core.Candidate
 		candidates := t.candidates(buf[:0], limit)
-		before := c.core
 		d := c.core.Next(c.rules, c.moment(c.rules.Order, c.number, c.remaining()), candidates)
 		if d.Action == core.Await {
-			c.core = before
 			if l, again, err := c.await(); !again {
 				return l, err
 			}
 			continue
 		}
 		if d.Action == core.Try && !t.entries[d.Index].acquire(limit, candidates[d.Index].Ejected) {
-			c.core = before // another call was quicker
+			c.core.Untry(t.entries[d.Index].key, d) // another call was quicker
 			continue
 		}
 		l, again, err := c.follow(d, t)

@@ -106,10 +106,8 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 	}
 	m := c.moment(w.rules.Order, w.number, left)
 	for {
-		before := w.core
 		d := w.core.Next(w.rules, m, candidates)
 		if d.Action == core.Await {
-			w.core = before
 			return grant{}, false
 		}
 		if d.Action != core.Try {
@@ -124,7 +122,7 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 			return grant{table: t, decision: d}, true
 		}
 		x.Full = true // for now
-		w.core = before
+		w.core.Untry(e.key, d)
 	}
 }
 

@@ -49,7 +49,7 @@ type ReplicaStatistics struct {
 // counters are what Statistics counts, beside what each backend does.
 type counters struct {
 	calls     atomic.Uint64
-	succeeded atomic.Int64
+	redundant atomic.Int64 // attempts that succeeded where another one of the call had
 	failed    [len(reasonNames)]atomic.Int64
 	hedges    atomic.Int64
 	hedgesWon atomic.Int64
@@ -65,7 +65,7 @@ func (s *Statistics) Read() Snapshot {
 	}
 	n := &c.counters
 	snapshot := Snapshot{
-		Calls: int64(n.calls.Load()), Succeeded: n.succeeded.Load(), Failed: map[Reason]int64{},
+		Calls: int64(n.calls.Load()), Failed: map[Reason]int64{},
 		Waiting: int(c.queue.n.Load()), Attempts: map[Outcome]int64{},
 		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(), Denied: n.denied.Load(), Ejections: n.ejections.Load(),
 		CrashRate: c.hazard.Rate(), Limit: int(c.limit()),
@@ -85,6 +85,7 @@ func (s *Statistics) Read() Snapshot {
 			snapshot.Replicas = append(snapshot.Replicas, r)
 		}
 	}
+	snapshot.Succeeded = snapshot.Attempts[OK] - n.redundant.Load()
 	return snapshot
 }
 

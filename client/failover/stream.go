@@ -19,7 +19,7 @@ import (
 // replica until a first message has been delivered; else until the stream is open.
 func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s := &stream{desc: desc, streamer: streamer}
-	s.call = call{client: c, ctx: ctx, request: request{method: method, cc: cc, invoker: s.invoke, opts: opts}}
+	s.call = call{client: c, ctx: ctx, number: c.counters.calls.Add(1), request: request{method: method, cc: cc, invoker: s.invoke, opts: opts}}
 	s.call.begin()
 	if s.call.settings != nil {
 		s.finishes, s.call.settings.finishes = s.call.settings.finishes, nil

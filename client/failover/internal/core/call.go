@@ -158,6 +158,16 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d 
 	return d, d.Action == Try
 }
 
+// Untry takes back that the replica of that key was tried, as another call was quicker to take its last place.
+func (c *Call) Untry(key uint32, d Decision) { c.tried.set(key, d.Round-1) }
+
+// First takes note that the replica of that key was tried first, without having been asked: it is the one that Next would
+// have chosen. It returns what Next would have decided where there is no deadline.
+func (c *Call) First(key uint32) Decision {
+	c.tried.set(key, 1)
+	return Decision{Action: Try, Round: 1}
+}
+
 // Note takes the result of an attempt that failed.
 func (c *Call) Note(res Result) { c.failed, c.paused, c.last = true, false, res }
 

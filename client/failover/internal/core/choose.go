@@ -27,17 +27,20 @@ func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
 	if least == unfit {
 		return -1
 	}
-	// nth is the index of the n-th replica of the least rank, counted from the place.
-	nth := func(n, from int) int {
-		for k := range replicas {
-			i := (from + k) % len(replicas)
+	// nth is the index of the k-th replica of the least rank, counted from the place.
+	nth := func(k, from int) int {
+		if n == len(replicas) { // as when all is well
+			return (from + k) % n
+		}
+		for step := range replicas {
+			i := (from + step) % len(replicas)
 			if c.rank(r, &replicas[i], alone) != least {
 				continue
 			}
-			if n == 0 {
+			if k == 0 {
 				return i
 			}
-			n--
+			k--
 		}
 		return -1
 	}
