@@ -4,6 +4,7 @@ package workload
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,10 +41,15 @@ type Record struct {
 
 // Served returns the replica that answered; empty when the call failed.
 func (r Record) Served() string {
-	if r.Err != nil || len(r.Attempts) == 0 {
+	if r.Err != nil {
 		return ""
 	}
-	return r.Attempts[len(r.Attempts)-1].Replica
+	for _, a := range slices.Backward(r.Attempts) { // of a hedged call it need not be the last
+		if a.Outcome == failover.OK {
+			return a.Replica
+		}
+	}
+	return ""
 }
 
 // Run makes the calls and hands each one's record to emit when it has ended, one at a time. do makes the call of that

@@ -26,12 +26,9 @@ const askPeriod = 500 * time.Millisecond
 
 // connection are the flags of every command that calls the replicas.
 type connection struct {
-	Target  target         `default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: static:///HOST:PORT,HOST:PORT or any gRPC target; without a scheme, static. (default: 127.0.0.1, ports 7101 to 7103)"`
-	Timeout duration       `default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
-	Rounds  count          `default:"3" placeholder:"N" help:"How often a call passes through the replicas. (default: 3)"`
-	Pause   duration       `default:"200ms" placeholder:"DURATION" help:"Wait between two rounds. (default: 200ms)"`
-	Order   failover.Order `default:"first" placeholder:"first|round-robin" help:"Which replica a call tries first, of those that are ready. (default: first)"`
-	Wait    duration       `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to wait only until each has been tried, for a second at most. (default: 0s)"`
+	Target target `default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: static:///HOST:PORT,HOST:PORT or any gRPC target; without a scheme, static. (default: 127.0.0.1, ports 7101 to 7103)"`
+	policy
+	Wait duration `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to wait only until each has been tried, for a second at most. (default: 0s)"`
 }
 
 // client is a connection to the counter, and what is known of its replicas.
@@ -39,19 +36,16 @@ type client struct {
 	conn     *grpc.ClientConn
 	counter  counterv1.CounterClient
 	target   target
+	deadline time.Duration // of a call; zero for none
 	replicas *replicaWatch
 }
 
 // dial returns a client whose replicas have been tried, or are all ready where Wait says so.
 func (c connection) dial(ctx context.Context) (*client, error) {
 	watch := newReplicaWatch()
-	conn, err := failover.NewClient(string(c.Target), failover.Policy{
-		Timeout:   time.Duration(c.Timeout),
-		Rounds:    int(c.Rounds),
-		Pause:     time.Duration(c.Pause),
-		Order:     c.Order,
-		OnReplica: watch.note,
-	}, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	policy := c.policy.failover()
+	policy.OnReplica = watch.note
+	conn, err := failover.NewClient(string(c.Target), policy, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, &exit{exitUsage, "--target " + strings.TrimPrefix(err.Error(), "failover: target ")}
 	}
@@ -59,7 +53,7 @@ func (c connection) dial(ctx context.Context) (*client, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: c.Target, replicas: watch}, nil
+	return &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: c.Target, deadline: time.Duration(c.Deadline), replicas: watch}, nil
 }
 
 // settle waits until every replica has been tried, or is ready where Wait says so.
@@ -88,6 +82,11 @@ func (c *client) close() { c.conn.Close() }
 
 // get makes one call.
 func (c *client) get(ctx context.Context) (*counterv1.GetResponse, []failover.Attempt, error) {
+	if c.deadline > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.deadline)
+		defer cancel()
+	}
 	var attempts []failover.Attempt
 	reply, err := c.counter.Get(ctx, new(counterv1.GetRequest), failover.Trace(&attempts))
 	// A target that named replicas before is no mistake of the user's, and what was measured with them stays.

@@ -55,7 +55,7 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	}
 
 	res := result{
-		Summary: workload.Summarize(records), policy: l.connection, workers: plan.Workers,
+		Summary: workload.Summarize(records), flags: l.connection, workers: plan.Workers,
 		elapsed: time.Since(start), replicas: c.replicas.list(),
 	}
 	for _, addr := range res.replicas {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,16 +35,22 @@ func printCall(w io.Writer, r workload.Record) {
 		fmt.Fprintf(w, "[Client] Logical Request %d interrupted after %s.\n", r.Call, plural(len(r.Attempts), "attempt"))
 	default:
 		fmt.Fprintf(w, "[Client] Logical Request %d failed: %s after %s. Last error: %s\n",
-			r.Call, verdict(r.Attempts), plural(len(r.Attempts), "attempt"), lastError(r))
+			r.Call, verdict(r), plural(len(r.Attempts), "attempt"), lastError(r))
 	}
 }
 
 // verdict says why a failed call was not tried again.
-func verdict(attempts []failover.Attempt) string {
-	if n := len(attempts); n > 0 && attempts[n-1].Outcome == failover.Rejected {
-		return attempts[n-1].Replica + " rejected it"
+func verdict(r workload.Record) string {
+	failed, ok := errors.AsType[*failover.Error](r.Err)
+	n := len(r.Attempts)
+	switch {
+	case !ok || failed.Reason == failover.RoundsSpent:
+		return "All replicas failed"
+	case failed.Reason == failover.NotRetryable && n > 0:
+		return r.Attempts[n-1].Replica + " rejected it"
+	default:
+		return strings.ToUpper(failed.Reason.String()[:1]) + failed.Reason.String()[1:]
 	}
-	return "All replicas failed"
 }
 
 func lastError(r workload.Record) string {
@@ -59,7 +66,7 @@ func message(err error) string { return status.Convert(err).Message() }
 // result is a run to print.
 type result struct {
 	workload.Summary
-	policy   connection
+	flags    connection
 	workers  int
 	elapsed  time.Duration
 	replicas []string // all of them, those that served nothing too
@@ -104,7 +111,14 @@ func (r result) printJSON(w io.Writer) error {
 		Timeout         float64                  `json:"timeout_ms"`
 		Rounds          int                      `json:"rounds"`
 		Pause           float64                  `json:"pause_ms"`
+		Deadline        float64                  `json:"deadline_ms"`
 		Order           string                   `json:"order"`
+		WhenDown        string                   `json:"when_down"`
+		MaxInFlight     string                   `json:"max_in_flight"`
+		Budget          float64                  `json:"budget"`
+		EjectAfter      int                      `json:"eject_after"`
+		HedgeAfter      float64                  `json:"hedge_after_ms"`
+		OnlyUnsent      bool                     `json:"only_unsent"`
 		Concurrency     int                      `json:"concurrency"`
 		Succeeded       int                      `json:"succeeded"`
 		Failed          int                      `json:"failed"`
@@ -117,8 +131,11 @@ func (r result) printJSON(w io.Writer) error {
 		Outcomes        map[failover.Outcome]int `json:"outcomes"`
 		Served          map[string]int           `json:"served"`
 	}{
-		Target: string(r.policy.Target), Timeout: ms(time.Duration(r.policy.Timeout)), Rounds: int(r.policy.Rounds),
-		Pause: ms(time.Duration(r.policy.Pause)), Order: r.policy.Order.String(), Concurrency: r.workers,
+		Target: string(r.flags.Target), Timeout: ms(time.Duration(r.flags.Timeout)), Rounds: int(r.flags.Rounds),
+		Pause: ms(time.Duration(r.flags.Pause)), Order: r.flags.Order.String(),
+		Deadline: ms(time.Duration(r.flags.Deadline)), WhenDown: r.flags.WhenDown.String(), MaxInFlight: r.flags.MaxInFlight.String(),
+		Budget: float64(r.flags.Budget), EjectAfter: int(r.flags.EjectAfter), HedgeAfter: ms(time.Duration(r.flags.HedgeAfter)),
+		OnlyUnsent: r.flags.OnlyUnsent, Concurrency: r.workers,
 		Succeeded: r.Succeeded, Failed: r.Failed, Interrupted: r.Interrupted, SuccessRate: r.SuccessRate(),
 		Elapsed: ms(r.elapsed), Latency: quantiles{ms(r.P50), ms(r.P95), ms(r.P99)},
 		Attempts: r.Attempts, AttemptsPerCall: r.AttemptsPerCall(), Outcomes: r.Outcomes, Served: r.Served,

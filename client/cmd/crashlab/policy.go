@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"example.com/crashlab/client/failover"
+)
+
+// policy are the flags that say how a call is carried through the replicas. The defaults are the original lab's.
+type policy struct {
+	Timeout     duration          `default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
+	Deadline    duration          `default:"0s" placeholder:"DURATION" help:"Deadline of a call, all its attempts and waits included; 0s for none. (default: 0s)"`
+	Rounds      count             `default:"3" placeholder:"N" help:"How often a call passes through the replicas. (default: 3)"`
+	Pause       duration          `default:"200ms" placeholder:"DURATION" help:"Wait between two rounds. (default: 200ms)"`
+	Order       failover.Order    `default:"first" placeholder:"ORDER" help:"Which replica a call tries first, of those that are ready: first, round-robin, random, least-in-flight or sticky. (default: first)"`
+	WhenDown    failover.WhenDown `default:"attempt" placeholder:"attempt|wait" help:"What a call does when no replica is available: attempt one that is down, or wait. (default: attempt)"`
+	MaxInFlight inFlight          `default:"0" placeholder:"N|adaptive" help:"How many attempts may be in flight at a replica; adaptive learns it from the crashes, 0 is no limit. (default: 0)"`
+	Budget      share             `default:"0" placeholder:"RATIO" help:"How many repetitions each call allows, such as 0.1; 0 is no bound. (default: 0)"`
+	EjectAfter  number            `default:"3" placeholder:"N" help:"After how many hung or failed attempts in a row a replica is left out; 0 is never. (default: 3)"`
+	HedgeAfter  duration          `default:"0s" placeholder:"DURATION" help:"Send a call to a second replica when the first has taken so long; 0s is never. (default: 0s)"`
+	OnlyUnsent  bool              `help:"Repeat a call only when no byte of it was sent, as if Get might not be repeated."`
+}
+
+// failover returns the policy in the library's terms.
+func (p policy) failover() failover.Policy {
+	f := failover.Policy{
+		Timeout:       time.Duration(p.Timeout),
+		Rounds:        int(p.Rounds),
+		Pause:         time.Duration(p.Pause),
+		Order:         p.Order,
+		WhenDown:      p.WhenDown,
+		MaxInFlight:   int(p.MaxInFlight),
+		AdaptiveLimit: p.MaxInFlight == adaptive,
+		Budget:        failover.Budget{Ratio: float64(p.Budget)},
+		Ejection:      failover.Ejection{After: int(p.EjectAfter)},
+		Hedge:         failover.Hedge{After: time.Duration(p.HedgeAfter), Share: 1},
+	}
+	if f.AdaptiveLimit {
+		f.MaxInFlight = 0
+	}
+	if p.EjectAfter == 0 {
+		f.Ejection.After = -1
+	}
+	if p.OnlyUnsent {
+		f.Idempotent = map[string]bool{"/": false}
+	}
+	return f
+}
+
+// inFlight is a whole number from 0, or adaptive.
+type inFlight int
+
+const adaptive inFlight = -1
+
+func (n *inFlight) UnmarshalText(text []byte) error {
+	if string(text) == "adaptive" {
+		*n = adaptive
+		return nil
+	}
+	v, err := strconv.Atoi(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q: want a whole number from 0, or adaptive", text)
+	}
+	*n = inFlight(v)
+	return nil
+}
+
+func (n inFlight) String() string {
+	if n == adaptive {
+		return "adaptive"
+	}
+	return strconv.Itoa(int(n))
+}
+
+// number is a whole number from 0.
+type number int
+
+func (n *number) UnmarshalText(text []byte) error {
+	v, err := strconv.Atoi(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q: want a whole number from 0", text)
+	}
+	*n = number(v)
+	return nil
+}
