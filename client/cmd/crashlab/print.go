@@ -86,7 +86,11 @@ func (r result) print(w io.Writer) error {
 		fmt.Fprintf(&b, "Interrupted: %d\n", r.Interrupted)
 	}
 	fmt.Fprintf(&b, "Success rate: %.1f%%, %s in %v\n", 100*r.SuccessRate(), plural(r.Calls(), "call"), rounded(r.elapsed))
-	fmt.Fprintf(&b, "Latency of successful calls: p50 %v, p95 %v, p99 %v\n", rounded(r.P50), rounded(r.P95), rounded(r.P99))
+	if r.Succeeded > 0 {
+		fmt.Fprintf(&b, "Latency of successful calls: p50 %v, p95 %v, p99 %v\n", rounded(r.P50), rounded(r.P95), rounded(r.P99))
+	} else {
+		fmt.Fprintln(&b, "Latency of successful calls: none")
+	}
 	fmt.Fprintf(&b, "Attempts per call: %.2f\n", r.AttemptsPerCall())
 	var byOutcome []string
 	for _, o := range failover.Outcomes() {
