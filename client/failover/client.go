@@ -45,6 +45,18 @@ type method struct {
 	name    string
 	rules   core.Rules // the policy's, for this method
 	latency core.Latency
+	usual   atomic.Int64  // a quantile of latency, as it was lately
+	asked   atomic.Uint32 // for it
+}
+
+// typical is how long nearly all attempts of the method take; zero until that is known.
+func (m *method) typical() time.Duration {
+	if m.asked.Add(1)%64 == 1 {
+		if d, known := m.latency.Quantile(0.95); known {
+			m.usual.Store(int64(d))
+		}
+	}
+	return time.Duration(m.usual.Load())
 }
 
 func newClient(p Policy) (*client, error) {

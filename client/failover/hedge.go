@@ -27,7 +27,7 @@ func (c *call) hedgeDelay() (time.Duration, bool) {
 		return 0, false
 	}
 	if h.Quantile > 0 {
-		if d, known := c.method(c.request.method).latency.Quantile(h.Quantile); known {
+		if d, known := c.known.latency.Quantile(h.Quantile); known {
 			return d, true
 		}
 	}
@@ -139,7 +139,7 @@ func (c *call) prepare(first uint32) *second {
 	}
 	limit := c.limit()
 	var buf [8]core.Candidate
-	d, ok := c.core.Hedge(c.rules, c.moment(c.rules.Order, c.number, c.remaining()), t.candidates(buf[:0], limit), first)
+	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), first)
 	if !ok {
 		return nil
 	}

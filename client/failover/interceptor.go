@@ -25,7 +25,8 @@ type call struct {
 	ctx      context.Context
 	request  request
 	settings *settings     // nil: the call has no options of ours
-	rules    *core.Rules   // the method's, once it matters, with what the call's options say
+	known    *method       // nil: it has not mattered yet
+	rules    *core.Rules   // the method's, once it is known, with what the call's options say
 	deadline time.Duration // the caller's, on the client's clock
 	number   uint64        // among the connection's calls, from 1
 	began    time.Duration // where somebody wants to know
@@ -75,10 +76,13 @@ func (c *call) begin() {
 
 // know looks up the rules of the method. Until something depends on them, a call that goes well saves the time.
 func (c *call) know() {
-	m := c.method(c.request.method)
-	c.rules = &m.rules
+	if c.known != nil {
+		return
+	}
+	c.known = c.method(c.request.method)
+	c.rules = &c.known.rules
 	if c.settings != nil && c.settings.overrides != nil {
-		c.rules = c.settings.overrides.apply(m.rules)
+		c.rules = c.settings.overrides.apply(c.known.rules)
 	}
 }
 

@@ -49,7 +49,7 @@ func (c *call) next() (lease, error) {
 		limit := c.limit()
 		var buf [8]core.Candidate
 		candidates := t.candidates(buf[:0], limit)
-		d := c.core.Next(c.rules, c.moment(c.rules.Order, c.number, c.remaining()), candidates)
+		d := c.core.Next(c.rules, c.moment(c.ask()), candidates)
 		if d.Action == core.Await {
 			if l, again, err := c.await(); !again {
 				return l, err
@@ -125,10 +125,23 @@ func shed(format string, args ...any) error {
 	return &statusError{codes.ResourceExhausted, fmt.Errorf("failover: "+format, args...)}
 }
 
-// moment is what the next decision depends on beside the replicas.
-func (c *client) moment(o core.Order, number uint64, remaining time.Duration) core.Moment {
-	m := core.Moment{Remaining: remaining, Start: number - 1}
-	switch o {
+// question is what of a call the next decision depends on, beside the replicas.
+type question struct {
+	number    uint64
+	rules     *core.Rules
+	known     *method
+	remaining time.Duration
+}
+
+func (c *call) ask() question { return question{c.number, c.rules, c.known, c.remaining()} }
+
+// moment is what a decision depends on, beside the replicas.
+func (c *client) moment(q question) core.Moment {
+	m := core.Moment{Remaining: q.remaining, Start: q.number - 1}
+	if q.remaining != core.Forever && q.known != nil {
+		m.Typical = q.known.typical()
+	}
+	switch q.rules.Order {
 	case core.Random, core.LeastInFlight:
 		m.Dice = rand.Uint64()
 	case core.Sticky:

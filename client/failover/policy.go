@@ -17,9 +17,10 @@ import (
 type Policy struct {
 	// Timeout is the deadline of one attempt. Zero means none of its own. Where the caller has a deadline, the time that
 	// remains is divided evenly among the replicas not yet tried in the round, so that the last of them still gets its
-	// share; Timeout bounds each share. A method that is not idempotent gets all that remains, up to Timeout, once there
-	// is a connection: no other replica could be tried after it. Of a server-streaming call, Timeout bounds the wait for
-	// the first message.
+	// share. No share is above Timeout; none is below what 95% of the method's attempts took lately, once 64 are known:
+	// better to try fewer replicas than each for too short a time. A method that is not idempotent gets all that remains,
+	// up to Timeout, once there is a connection: no other replica could be tried after it. Of a server-streaming call,
+	// Timeout bounds the wait for the first message.
 	//
 	// A timeout that ServiceConfig gives the method bounds an attempt as well, but where the replica is quicker to say
 	// DeadlineExceeded than we are, that is its answer and ends the call. Neither bounds the wait for a resolver that

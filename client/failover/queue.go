@@ -19,8 +19,7 @@ type queue struct {
 
 // waiter is a call that waits. Whoever makes a replica available decides for it, and takes the place for it.
 type waiter struct {
-	number   uint64
-	rules    *core.Rules
+	question // but for the time that remains
 	deadline time.Duration
 	core     core.Call
 	granted  chan grant // has room for the one grant
@@ -100,11 +99,11 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 	if t == nil {
 		return grant{}, true
 	}
-	left := w.deadline
-	if left != core.Forever {
-		left -= now
+	q := w.question
+	if q.remaining = w.deadline; q.remaining != core.Forever {
+		q.remaining -= now
 	}
-	m := c.moment(w.rules.Order, w.number, left)
+	m := c.moment(q)
 	for {
 		d := w.core.Next(w.rules, m, candidates)
 		if d.Action == core.Await {
@@ -132,7 +131,7 @@ func (c *call) await() (l lease, again bool, err error) {
 		c.reason = BudgetSpent
 		return l, false, c.last
 	}
-	w := &waiter{number: c.number, rules: c.rules, deadline: c.deadline, core: c.core, granted: make(chan grant, 1)}
+	w := &waiter{question: c.ask(), deadline: c.deadline, core: c.core, granted: make(chan grant, 1)}
 	start := c.now()
 	c.replicas.AddWaiting(1)
 	defer c.replicas.AddWaiting(-1)

@@ -103,8 +103,12 @@ func (c *call) settle(l *lease, o Outcome) {
 	switch o {
 	case OK, Rejected:
 		c.thrives(l)
-	case Failed, Timeout:
-		c.fails(l, o == Timeout)
+		c.learn(l)
+	case Failed:
+		c.fails(l, false)
+	case Timeout:
+		c.fails(l, true)
+		c.learn(l) // it would have taken longer
 	default:
 		if o == Lost && c.policy.AdaptiveLimit && l.crashed(l.conn) {
 			c.hazard.Crashed()
@@ -124,11 +128,16 @@ func (c *call) thrives(l *lease) {
 	if c.policy.AdaptiveLimit {
 		c.hazard.Survived()
 	}
-	if c.policy.Hedge.Quantile > 0 {
-		c.method(c.request.method).latency.Add(c.now() - l.start)
-	}
 	if c.policy.Order == Sticky && c.client.last.Load() != l.key {
 		c.client.last.Store(l.key)
+	}
+}
+
+// learn takes note of how long the attempt took, where what attempts of the method take bears on a decision: on the share
+// of the time that each replica gets, or on when to hedge.
+func (c *call) learn(l *lease) {
+	if c.known != nil && c.rules.Idempotent {
+		c.known.latency.Add(c.now() - l.start)
 	}
 }
 

@@ -44,6 +44,8 @@ type Candidate struct {
 type Moment struct {
 	// Remaining is the time until the caller's deadline.
 	Remaining time.Duration
+	// Typical is what an attempt may be expected to take; zero where that is not known.
+	Typical time.Duration
 	// Start is the place in the list where RoundRobin starts.
 	Start uint64
 	// Dice are random bits, for Random and LeastInFlight.
@@ -251,7 +253,8 @@ func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
 }
 
 // timeout returns the deadline of an attempt at the i-th replica: what remains, divided among the replicas that the call
-// has tried no more often than this one. It returns false where that leaves no time to make the attempt in.
+// has tried no more often than this one, but no less than attempts take. It returns false where the time that remains is
+// not enough for an attempt.
 func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (time.Duration, bool) {
 	if m.Remaining == Forever {
 		return r.Timeout, true
@@ -271,7 +274,7 @@ func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (time.Du
 				n++
 			}
 		}
-		share = max(share/time.Duration(n), r.MinTimeout)
+		share = max(share/time.Duration(n), r.MinTimeout, m.Typical)
 	}
 	if r.Timeout > 0 {
 		share = min(share, r.Timeout)
