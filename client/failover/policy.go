@@ -28,8 +28,9 @@ type Policy struct {
 	Timeout time.Duration
 
 	// MinTimeout is the least time that an attempt is worth making in. No attempt is given less, even where the replicas
-	// after it then get none, and none starts when less is left until the caller's deadline. Zero means that any time
-	// is enough. It may not be above a Timeout.
+	// after it then get none, and none starts when less is left until the caller's deadline. It may not be above a Timeout.
+	// Zero means that any time is enough; only where calls wait for each other, under Wait, one that has less left than
+	// 95% of the method's attempts took lately makes way.
 	MinTimeout time.Duration
 
 	// Rounds is how often a call may pass through the replicas, each tried at most once in a round. Zero means 1.

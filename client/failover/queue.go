@@ -104,6 +104,7 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 		q.remaining -= now
 	}
 	m := c.moment(q)
+	m.Crowded = len(c.queue.waiting) > 1
 	for {
 		d := w.core.Next(w.rules, m, candidates)
 		if d.Action == core.Await {

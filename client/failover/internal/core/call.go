@@ -46,6 +46,9 @@ type Moment struct {
 	Remaining time.Duration
 	// Typical is what an attempt may be expected to take; zero where that is not known.
 	Typical time.Duration
+	// Crowded is true where other calls wait for the replicas. Then none is spent on an attempt that has less than Typical:
+	// as likely as not, it would end with the deadline, where another call might have been answered.
+	Crowded bool
 	// Start is the place in the list where RoundRobin starts.
 	Start uint64
 	// Dice are random bits, for Random and LeastInFlight.
@@ -259,7 +262,7 @@ func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (time.Du
 	if m.Remaining == Forever {
 		return r.Timeout, true
 	}
-	if m.Remaining <= 0 || m.Remaining < r.MinTimeout {
+	if m.Remaining <= 0 || m.Remaining < r.MinTimeout || m.Crowded && m.Remaining < m.Typical {
 		return 0, false
 	}
 	share := m.Remaining

@@ -340,3 +340,20 @@ func TestHedge(t *testing.T) {
 		t.Errorf("after both: %+v, want the next that is ready", d)
 	}
 }
+
+// A call that has less time left than attempts take makes way where others wait, and has its chance where none do.
+func TestCallMakesWay(t *testing.T) {
+	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
+	m := Moment{Remaining: 9, Typical: 10}
+	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 0 {
+		t.Errorf("alone: %+v, want a try with all the time there is", d)
+	}
+	m.Crowded = true
+	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != GiveUp || d.Reason != NoTime {
+		t.Errorf("in a crowd: %+v, want to give up", d)
+	}
+	m.Remaining = 15
+	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 10 {
+		t.Errorf("with time for one attempt: %+v, want a try of what attempts take, though that leaves the other too little", d)
+	}
+}
