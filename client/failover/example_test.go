@@ -17,17 +17,10 @@ import (
 
 // A call is made on an ordinary connection. Where it went is there for those who ask.
 func ExampleNewClient() {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	server := grpc.NewServer()
-	healthv1.RegisterHealthServer(server, health.NewServer())
-	go server.Serve(lis)
-	defer server.Stop()
-
+	addr, stop := serveExample()
+	defer stop()
 	policy := failover.Policy{Timeout: time.Second, Rounds: 3, Pause: 200 * time.Millisecond}
-	conn, err := failover.NewClient("static:///"+lis.Addr().String(), policy,
+	conn, err := failover.NewClient("static:///"+addr, policy,
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		panic(err)
@@ -67,4 +60,68 @@ func ExampleError() {
 	// round 1 127.0.0.1:2 refused sent: false
 	// round 2 127.0.0.1:1 refused sent: false
 	// round 2 127.0.0.1:2 refused sent: false
+}
+
+// serveExample starts a replica and returns its address.
+func serveExample() (addr string, stop func()) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	server := grpc.NewServer()
+	healthv1.RegisterHealthServer(server, health.NewServer())
+	go server.Serve(lis)
+	return lis.Addr().String(), server.Stop
+}
+
+// A policy for production: calls have deadlines, wait for a replica rather than fail, risk no more attempts than the
+// replicas' crashes allow, and do not add to an outage by repeating themselves.
+func ExamplePolicy() {
+	addr, stop := serveExample()
+	defer stop()
+	var statistics failover.Statistics
+	conn, err := failover.NewClient("static:///"+addr, failover.Policy{
+		Rounds:        3,
+		Order:         failover.LeastInFlight,
+		WhenDown:      failover.Wait,
+		AdaptiveLimit: true,
+		Budget:        failover.Budget{Ratio: 0.2, Burst: 100},
+		Hedge:         failover.Hedge{Quantile: 0.99},
+		Idempotent:    map[string]bool{healthv1.Health_Check_FullMethodName: true},
+		Statistics:    &statistics,
+	}, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	reply, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
+	fmt.Println(reply.GetStatus(), err)
+	s := statistics.Read()
+	fmt.Println("calls", s.Calls, "succeeded", s.Succeeded, "hedges", s.Hedges, "limit", s.Limit)
+	// Output:
+	// SERVING <nil>
+	// calls 1 succeeded 1 hedges 0 limit 0
+}
+
+// A method that is not known to be idempotent is repeated only while it is unsent. What the policy says of methods a call
+// can say for itself.
+func ExampleWithIdempotent() {
+	addr, stop := serveExample()
+	defer stop()
+	conn, err := failover.NewClient("static:///127.0.0.1:1,"+addr, failover.Policy{},
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+
+	var attempts []failover.Attempt
+	_, err = healthv1.NewHealthClient(conn).Check(context.Background(), &healthv1.HealthCheckRequest{},
+		failover.WithIdempotent(true), failover.WithRounds(2), failover.Trace(&attempts))
+	fmt.Println(err, attempts[len(attempts)-1].Outcome)
+	// Output:
+	// <nil> ok
 }
