@@ -93,16 +93,21 @@ func (h *Hazard) Limit() int {
 
 // apart returns how many attempts to expect from a crash to the next, 0 if no crash is to be expected.
 //
-// A gap that has come to n attempts where the mean is m had a chance of exp(-n/m) if crashes go on, and of 1 if they are
-// over. So by Bayes the odds that they are over grow as exp(n/m), and what is to be expected with them. That lifts a limit
-// of 1 within dozens of attempts and one of 40 within hundreds: in either case after some gaps' worth.
+// A gap that has come to n attempts, where the mean of sixteen is m, had a chance of (1 + n/16m)^-16 if crashes go on (a
+// gamma posterior's, near exp(-n/m)) and of 1 if they are over. So by Bayes the odds that they are over grow as the
+// inverse of that, and what is to be expected with them. It lifts a limit of 1 within dozens of attempts and one of 40
+// within hundreds: in either case after some gaps' worth.
 func (h *Hazard) apart() float64 {
 	n, mean := h.survived.Load(), math.Float64frombits(h.mean.Load())
 	if mean == 0 || n >= calm {
 		return 0
 	}
+	growth := 1 + float64(n)/(gaps*mean)
+	for range 4 { // to the 16th power, which is gaps
+		growth *= growth
+	}
 	const odds = over / (1 - over)
-	if apart := mean * (1 + odds*math.Exp(float64(n)/mean)); apart <= calm/exposure {
+	if apart := mean * (1 + odds*growth); apart <= calm/exposure {
 		return apart
 	}
 	return 0
