@@ -9,7 +9,7 @@ import (
 )
 
 // backend is what is known of a replica beside its connection, which it outlives: gRPC ends all connections when it
-// goes idle. It is dropped when the resolver no longer names the replica.
+// goes idle. It is dropped when the resolver no longer names the replica and no attempt is in flight there.
 type backend struct {
 	key  uint32 // from 1, never used again
 	addr string
@@ -83,6 +83,7 @@ func (b *backends) table(set *replicas.Set) *table {
 			b.last++
 			x = &backend{key: b.last, addr: r.Addr}
 		}
+		x.gone.Store(false)
 		byID[r.ID] = x
 		t.entries = append(t.entries, entry{x, r})
 	}
@@ -90,6 +91,9 @@ func (b *backends) table(set *replicas.Set) *table {
 		if byID[id] == nil {
 			x.gone.Store(true)
 			b.fold(x)
+			if x.inFlight.Load() > 0 {
+				byID[id] = x // for it may come back
+			}
 		}
 	}
 	b.byID = byID

@@ -39,6 +39,7 @@ func (c *call) hedgeDelay() (time.Duration, bool) {
 // goes on when both have ended.
 type hedge struct {
 	call  call // as it was before the first attempt
+	reply func() any
 	first uint32
 	stop  context.CancelFunc // ends the first attempt
 
@@ -63,7 +64,7 @@ type second struct {
 func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
-	h := &hedge{call: *c, first: l.key, stop: stop}
+	h := &hedge{call: *c, reply: another(c.request.reply), first: l.key, stop: stop}
 	timer := time.AfterFunc(delay, h.begin)
 	o := c.attempt(ctx, l)
 	timer.Stop()
@@ -87,8 +88,10 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 		s.outputs.copy(c.request)
 		return true
 	}
-	c.core.Join(&s.call.core)
-	c.last = s.call.last
+	if len(s.call.attempts) > 0 {
+		c.core.Join(&s.call.core)
+		c.last = s.call.last
+	}
 	return false
 }
 
@@ -96,7 +99,7 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 func (h *hedge) begin() {
 	h.mu.Lock()
 	if !h.over {
-		h.second = h.call.prepare(h.first)
+		h.second = h.prepare()
 	}
 	s := h.second
 	h.mu.Unlock()
@@ -132,14 +135,15 @@ func (h *hedge) end(o Outcome) *second {
 }
 
 // prepare chooses a replica for the second attempt, pays for it and takes a place at it; nil where it may not be.
-func (c *call) prepare(first uint32) *second {
+func (h *hedge) prepare() *second {
+	c := &h.call
 	t := c.backends.table(c.replicas)
 	if t == nil {
 		return nil
 	}
 	limit := c.limit()
 	var buf [8]core.Candidate
-	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), first)
+	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), h.first)
 	if !ok {
 		return nil
 	}
@@ -154,7 +158,7 @@ func (c *call) prepare(first uint32) *second {
 	s.call.before = len(c.attempts) + 1
 	s.call.attempts = nil
 	s.call.ctx, s.cancel = context.WithCancel(c.ctx)
-	s.outputs = s.call.request.separate()
+	s.outputs = s.call.request.separate(h.reply())
 	return s
 }
 
@@ -164,13 +168,22 @@ type outputs struct {
 	opts  []grpc.CallOption
 }
 
-// separate gives the request outputs of its own.
-func (r *request) separate() outputs {
-	if m, ok := r.reply.(proto.Message); ok {
-		r.reply = m.ProtoReflect().New().Interface()
-	} else if v := reflect.ValueOf(r.reply); v.Kind() == reflect.Pointer && !v.IsNil() {
-		r.reply = reflect.New(v.Type().Elem()).Interface()
+// another returns a function that makes another reply of the same kind. The kind is looked up now, before an attempt
+// writes to the reply.
+func another(reply any) func() any {
+	if m, ok := reply.(proto.Message); ok {
+		kind := m.ProtoReflect().Type()
+		return func() any { return kind.New().Interface() }
 	}
+	if v := reflect.ValueOf(reply); v.Kind() == reflect.Pointer && !v.IsNil() {
+		return func() any { return reflect.New(v.Type().Elem()).Interface() }
+	}
+	return func() any { return reply }
+}
+
+// separate gives the request outputs of its own.
+func (r *request) separate(reply any) outputs {
+	r.reply = reply
 	r.opts = slices.Clone(r.opts)
 	for i, o := range r.opts {
 		switch o.(type) {

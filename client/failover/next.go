@@ -31,24 +31,20 @@ func (c *call) next() (lease, error) {
 			c.reason = CallerEnded
 			return lease{}, callerError(c.ctx)
 		}
-		if c.rules.Wait && c.queue.crowded() {
-			if l, again, err := c.await(); !again {
-				return l, err
-			}
-			continue
-		}
 		t, err := c.table()
 		if err != nil {
-			c.reason = NoneToTry
-			if ended(c.ctx) != nil {
-				c.reason = CallerEnded
-			}
+			c.reason = c.without()
 			return lease{}, err
 		}
 		c.replicas.Want()
 		limit := c.limit()
 		var buf [8]core.Candidate
 		candidates := t.candidates(buf[:0], limit)
+		if c.rules.Wait && c.queue.crowded() {
+			for i := range candidates {
+				candidates[i].Full = true // what room there is those who wait have a say in
+			}
+		}
 		d := c.core.Next(c.rules, c.moment(c.ask()), candidates)
 		if d.Action == core.Await {
 			if l, again, err := c.await(); !again {
@@ -57,7 +53,7 @@ func (c *call) next() (lease, error) {
 			continue
 		}
 		if d.Action == core.Try && !t.entries[d.Index].acquire(limit, candidates[d.Index].Ejected) {
-			c.core.Untry(t.entries[d.Index].key, d) // another call was quicker
+			c.core.Untry(t.entries[d.Index].key) // another call was quicker
 			continue
 		}
 		l, again, err := c.follow(d, t)
@@ -79,20 +75,30 @@ func (c *call) follow(d core.Decision, t *table) (l lease, again bool, err error
 	switch {
 	case d.Action == core.GiveUp && d.Reason == core.NoTime && ended(c.ctx) != nil:
 		return give(CallerEnded, callerError(c.ctx))
+	case d.Action == core.GiveUp && d.Reason == core.Spent && c.last == nil:
+		return give(NoneToTry, noReplicas(t.view.Err))
 	case d.Action == core.GiveUp:
-		return give(publicReason[d.Reason], c.failure(d.Reason, t))
+		return give(publicReason[d.Reason], c.failure(d.Reason))
 	case c.ctx.Err() != nil:
 		return give(CallerEnded, callerError(c.ctx))
 	case !c.pay():
 		return give(BudgetSpent, c.last)
 	case d.Action == core.Pause:
 		if err := c.pause(d.Wait); err != nil {
-			return give(CallerEnded, err)
+			return give(c.without(), err)
 		}
 		return l, true, nil
 	}
 	c.paid = false
 	return lease{entry: t.entries[d.Index], decision: d}, false, nil
+}
+
+// without is why a call ends that cannot go on: its caller's doing, or there is no connection any more.
+func (c *call) without() Reason {
+	if ended(c.ctx) != nil {
+		return CallerEnded
+	}
+	return NoneToTry
 }
 
 // pay takes the next attempt from the budget, unless it is the first, or paid for.
@@ -107,17 +113,15 @@ func (c *call) pay() bool {
 }
 
 // failure is the error of a call that gives up.
-func (c *call) failure(r core.Reason, t *table) error {
+func (c *call) failure(r core.Reason) error {
 	switch {
 	case r == core.Full:
 		return shed("every replica that is left to try has %d attempts in flight, its limit", c.limit())
 	case c.last != nil:
 		return c.last
-	case r == core.NoTime:
+	default: // no time for a first attempt
 		return &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
 			c.remaining().Round(time.Microsecond), c.rules.MinTimeout)}
-	default:
-		return noReplicas(t.view.Err)
 	}
 }
 

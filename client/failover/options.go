@@ -112,8 +112,9 @@ func override(set func(*overrides)) grpc.CallOption {
 // apply returns the rules with what the call sets.
 func (o *overrides) apply(r core.Rules) *core.Rules {
 	if o.timeout != nil {
-		r.Timeout = *o.timeout
-		r.MinTimeout = min(r.MinTimeout, r.Timeout)
+		if r.Timeout = *o.timeout; r.Timeout > 0 {
+			r.MinTimeout = min(r.MinTimeout, r.Timeout)
+		}
 	}
 	if o.rounds != nil {
 		r.Rounds = *o.rounds

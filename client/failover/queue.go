@@ -36,8 +36,8 @@ type grant struct {
 // the queue looks at the places after it has joined, and whoever gives one back looks at the queue after that.
 func (q *queue) crowded() bool { return q.n.Load() > 0 }
 
-// join puts a waiter in its place by age. Where there are too many, the youngest has to go.
-func (q *queue) join(w *waiter, most int) {
+// join puts a waiter in its place by age.
+func (q *queue) join(w *waiter) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(q.waiting, w.number, func(x *waiter, n uint64) int {
@@ -47,7 +47,14 @@ func (q *queue) join(w *waiter, most int) {
 		return 1
 	})
 	q.waiting = slices.Insert(q.waiting, i, w)
-	if last := len(q.waiting) - 1; last >= most {
+	q.n.Store(int32(len(q.waiting)))
+}
+
+// shed lets the youngest go where more than so many wait, once those that could be served have been.
+func (q *queue) shed(most int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for last := len(q.waiting) - 1; last >= most; last-- {
 		q.waiting[last].granted <- grant{full: true}
 		q.waiting = slices.Delete(q.waiting, last, last+1)
 	}
@@ -122,7 +129,7 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 			return grant{table: t, decision: d}, true
 		}
 		x.Full = true // for now
-		w.core.Untry(e.key, d)
+		w.core.Untry(e.key)
 	}
 }
 
@@ -133,34 +140,10 @@ func (c *call) await() (l lease, again bool, err error) {
 		return l, false, c.last
 	}
 	w := &waiter{question: c.ask(), deadline: c.deadline, core: c.core, granted: make(chan grant, 1)}
-	start := c.now()
-	c.replicas.AddWaiting(1)
-	defer c.replicas.AddWaiting(-1)
-	c.queue.join(w, c.policy.MaxWaiting)
-	c.dispatch()
-	patience := time.NewTimer(c.patience())
-	defer patience.Stop()
-	var g grant
-	select {
-	case g = <-w.granted:
-	default:
-		select {
-		case g = <-w.granted:
-		case <-c.ctx.Done():
-			if c.queue.leave(w) {
-				c.reason = CallerEnded
-				return l, false, callerError(c.ctx)
-			}
-			g = <-w.granted
-		case <-patience.C:
-			if c.queue.leave(w) {
-				return l, false, c.impatient(start)
-			}
-			g = <-w.granted
-		}
-	}
-	c.waited += c.now() - start
+	g, err := c.wait(w)
 	switch {
+	case err != nil:
+		return l, false, err
 	case g.full:
 		c.reason = Shed
 		return l, false, shed("%d other calls wait for a replica", c.policy.MaxWaiting)
@@ -169,6 +152,30 @@ func (c *call) await() (l lease, again bool, err error) {
 	}
 	c.core = w.core
 	return c.follow(g.decision, g.table)
+}
+
+// wait lines up until there is a grant. It returns what ended the call otherwise.
+func (c *call) wait(w *waiter) (g grant, err error) {
+	start := c.now()
+	c.replicas.AddWaiting(1)
+	defer c.replicas.AddWaiting(-1)
+	c.queue.join(w)
+	c.dispatch()
+	c.queue.shed(c.policy.MaxWaiting)
+	patience := time.NewTimer(c.patience())
+	defer patience.Stop()
+	select {
+	case g = <-w.granted:
+		c.waited += c.now() - start
+		return g, nil
+	case <-c.ctx.Done():
+	case <-patience.C:
+	}
+	c.waited += c.now() - start
+	if c.queue.leave(w) {
+		return g, c.impatient()
+	}
+	return <-w.granted, nil // which came at the same moment
 }
 
 // patience is how long the call may wait from now on.
@@ -187,16 +194,15 @@ func (c *call) patience() time.Duration {
 	return left
 }
 
-// impatient is the error of a call that has waited for as long as it may.
-func (c *call) impatient(start time.Duration) error {
-	c.waited += c.now() - start
-	if left := c.remaining(); left <= c.rules.MinTimeout {
-		if ended(c.ctx) != nil {
-			c.reason = CallerEnded
-			return callerError(c.ctx)
-		}
+// impatient is the error of a call that has waited for as long as it may, or its caller.
+func (c *call) impatient() error {
+	switch {
+	case ended(c.ctx) != nil:
+		c.reason = CallerEnded
+		return callerError(c.ctx)
+	case c.remaining() <= c.rules.MinTimeout:
 		c.reason = OutOfTime
-		return c.failure(core.NoTime, nil)
+		return c.failure(core.NoTime)
 	}
 	c.reason = Shed
 	return shed("no replica became available in %v", c.waited)

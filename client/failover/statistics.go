@@ -29,8 +29,8 @@ type Snapshot struct {
 	CrashRate float64
 	// Limit is how many attempts may be in flight at a replica; zero means any number.
 	Limit int
-	// Replicas are those that the resolver names, in its order. Empty before a first call, and while the connection
-	// is idle.
+	// Replicas are those that the resolver names, or named before the connection went idle or was closed, in its order.
+	// Empty before a first call.
 	Replicas []ReplicaStatistics
 }
 

@@ -29,6 +29,10 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 			return nil, err
 		}
 		s.deliver()
+	} else {
+		s.mu.Lock()
+		s.unwatch = context.AfterFunc(ctx, s.abandon)
+		s.mu.Unlock()
 	}
 	return s, nil
 }
@@ -36,11 +40,17 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 // stream is a stream of the caller's, over one after the other of the replicas' streams. An attempt ends, in all that
 // is counted, with its first message; what comes after that the caller and the replica have among themselves.
 type stream struct {
-	call     call // used by one goroutine at a time: that which opens, then that which receives the first message
 	desc     *grpc.StreamDesc
 	streamer grpc.Streamer
 	request  any // the one message of a caller who does not stream
 	finishes []func(error)
+
+	mu      sync.Mutex // guards what follows: the caller may leave at any time
+	call    call
+	settled bool        // the call has ended
+	err     error       // with what, unless a first message ended it
+	unwatch func() bool // ends the watch for a caller who leaves; nil: there is none
+	untold  *settings   // what asks for a report and has none, as the caller has left
 
 	current   atomic.Pointer[streamAttempt]
 	delivered atomic.Bool // the stream is the current attempt's for good
@@ -63,12 +73,13 @@ type streamAttempt struct {
 // inTime reports whether a first message that has come now came before the deadline for it.
 func (a *streamAttempt) inTime() bool { return a.timer == nil || !a.decided.Swap(true) }
 
-// open makes attempts until one has been sent. It returns what ended the call otherwise.
+// open makes attempts until one has been sent. It returns what ended the call otherwise. mu must be held.
 func (s *stream) open() error {
 	for {
 		l, err := s.call.next()
 		if err != nil {
-			return s.finish(s.call.end(err))
+			s.settle(err)
+			return s.finish(s.err)
 		}
 		if s.attempt(&l) {
 			return nil
@@ -93,7 +104,7 @@ func (s *stream) attempt(l *lease) bool {
 			}
 		})
 	}
-	a.on = s.call.replicas.NewAttempt(s.call.announce(ctx), l.replica)
+	a.on = s.call.on(ctx, l)
 	cs, err := s.streamer(a.on, s.desc, s.call.request.cc, s.call.request.method, s.call.request.opts...)
 	if err == nil {
 		a.ClientStream = cs
@@ -113,9 +124,9 @@ func (s *stream) attempt(l *lease) bool {
 
 // end takes note of how an attempt ended before its first message.
 func (s *stream) end(a *streamAttempt, err error) {
-	o, w := OK, wireOf(a.on)
-	if a.ClientStream != nil && !a.on.Ended() {
-		w = wire{sent: true, answered: true} // for all that can be known
+	o, w := OK, wire{sent: true, answered: true} // for all that can be known
+	if a.ClientStream == nil || a.on.Ended() {
+		w = wireOf(a.on)
 	}
 	if err != nil {
 		if o = s.call.outcome(s.call.ctx, a.on, w, err); o != Canceled && a.late.Load() {
@@ -126,15 +137,55 @@ func (s *stream) end(a *streamAttempt, err error) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
+	if a.on.Missed() {
+		s.call.missed(&a.lease)
+		return
+	}
 	s.call.finish(&a.lease, o, w, err)
+}
+
+// settle ends the call. mu must be held.
+func (s *stream) settle(err error) {
+	s.settled, s.err = true, s.call.end(err)
+	if s.unwatch != nil {
+		s.unwatch()
+	}
 }
 
 // deliver makes the stream the current attempt's for good.
 func (s *stream) deliver() {
-	if !s.delivered.Swap(true) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.delivered.Swap(true) && !s.settled {
 		s.end(s.current.Load(), nil)
-		s.call.end(nil)
+		s.settle(nil)
 	}
+}
+
+// abandon ends the call of a caller who has left, and may never come back for the first message. Traces are the caller's
+// own, so they are filled if the caller does.
+func (s *stream) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled {
+		return
+	}
+	err := callerError(s.call.ctx)
+	if a := s.current.Load(); a != nil {
+		s.end(a, err)
+	}
+	s.untold, s.call.settings = s.call.settings, nil
+	s.call.reason = CallerEnded
+	s.settle(err)
+	s.finish(s.err)
+}
+
+// abandoned returns the error of a call that abandon has ended. mu must be held.
+func (s *stream) abandoned() error {
+	if s.untold != nil {
+		s.untold.report(s.call.attempts, s.err)
+	}
+	return s.err
 }
 
 // finish takes note that the stream has ended, and returns the error it ended with.
@@ -158,6 +209,11 @@ func (s *stream) finish(err error) error {
 func (s *stream) SendMsg(m any) error {
 	if a := s.current.Load(); a != nil {
 		return a.SendMsg(m)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled {
+		return s.abandoned()
 	}
 	s.request = m
 	return s.open()
@@ -200,6 +256,11 @@ func (s *stream) RecvMsg(m any) error {
 func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 	if err == nil || err == io.EOF {
 		err = status.Error(codes.DeadlineExceeded, "the first message came too late")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled {
+		return s.abandoned()
 	}
 	s.end(a, err)
 	if s.seen.Load() {

@@ -27,7 +27,7 @@ func (c *call) attempt(parent context.Context, l *lease) Outcome {
 	if l.decision.Timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, l.decision.Timeout)
 	}
-	on := c.replicas.NewAttempt(c.announce(ctx), l.replica)
+	on := c.on(ctx, l)
 	err := c.request.invoker(on, c.request.method, c.request.req, c.request.reply, c.request.cc, c.request.opts...)
 	o, w := OK, wire{sent: true}
 	if err != nil {
@@ -37,8 +37,33 @@ func (c *call) attempt(parent context.Context, l *lease) Outcome {
 	if cancel != nil {
 		cancel()
 	}
-	c.finish(l, o, w, err)
+	if on.Missed() {
+		c.missed(l)
+	} else {
+		c.finish(l, o, w, err)
+	}
 	return o
+}
+
+// on returns the context of an attempt. Who waits for a connection, or has another attempt on its way, has no use for a
+// dial that may fail.
+func (c *call) on(ctx context.Context, l *lease) *replicas.Attempt {
+	on := c.replicas.NewAttempt(c.announce(ctx), l.replica)
+	if c.rules.Wait || l.hedge {
+		on.RequireReady()
+	}
+	return on
+}
+
+// missed takes back an attempt whose replica had lost its connection a moment before, as in a crash: the call has not had
+// its turn there, and has not spent what it paid.
+func (c *call) missed(l *lease) {
+	c.core.Untry(l.key)
+	c.paid = c.last != nil
+	if l.ejected.Load() {
+		c.undecided(l.backend)
+	}
+	c.release(l.backend)
 }
 
 // wire is what is known of an attempt that failed from below.

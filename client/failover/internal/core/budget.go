@@ -14,14 +14,17 @@ type Budget struct {
 	filled atomic.Int64 // until when perSecond has been added, in nanoseconds of the caller's clock
 }
 
-const token = 1000
+const (
+	token = 1000
+	most  = 1 << 60 // of any of the numbers, so that none overflows
+)
 
 // NewBudget returns a full bucket of burst tokens to which each call adds ratio of one and each second perSecond.
 func NewBudget(ratio, perSecond float64, burst int) *Budget {
 	b := &Budget{
 		ratio:     int64(math.Round(ratio * token)),
-		perSecond: int64(math.Round(perSecond * token)),
-		burst:     int64(burst) * token,
+		perSecond: int64(min(math.Round(perSecond*token), most)),
+		burst:     min(int64(burst), most/token) * token,
 	}
 	b.tokens.Store(b.burst)
 	return b
@@ -55,17 +58,17 @@ func (b *Budget) fill(now time.Duration) {
 		return
 	}
 	last := b.filled.Load()
-	earned := int64(float64(b.perSecond) * (now - time.Duration(last)).Seconds())
-	if earned <= 0 {
+	earned := math.Floor(float64(b.perSecond) * (now - time.Duration(last)).Seconds())
+	if earned < 1 {
 		return
 	}
 	// Only the time that whole thousandths took has been paid for.
-	paid := last + int64(float64(earned)/float64(b.perSecond)*float64(time.Second))
-	if earned >= b.burst {
-		earned, paid = b.burst, int64(now)
+	paid := last + int64(earned/float64(b.perSecond)*float64(time.Second))
+	if earned >= float64(b.burst) {
+		earned, paid = float64(b.burst), int64(now)
 	}
 	if b.filled.CompareAndSwap(last, paid) {
-		b.add(earned)
+		b.add(int64(earned))
 	}
 }
 

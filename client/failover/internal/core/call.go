@@ -139,7 +139,7 @@ func (c *Call) Next(r *Rules, m Moment, replicas []Candidate) Decision {
 	case i < 0:
 		return c.endRound(r, m, replicas)
 	case r.Wait && c.failed && !c.paused && r.Pause > 0 && c.tried.of(replicas[i].Key) > 0:
-		return c.pause(r.Pause, m)
+		return c.pause(r.Pause, r, m)
 	}
 	return c.try(r, m, replicas, i)
 }
@@ -163,9 +163,6 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d 
 	return d, d.Action == Try
 }
 
-// Untry takes back that the replica of that key was tried, as another call was quicker to take its last place.
-func (c *Call) Untry(key uint32, d Decision) { c.tried.set(key, d.Round-1) }
-
 // First takes note that the replica of that key was tried first, without having been asked: it is the one that Next would
 // have chosen. It returns what Next would have decided where there is no deadline.
 func (c *Call) First(key uint32) Decision {
@@ -175,6 +172,9 @@ func (c *Call) First(key uint32) Decision {
 
 // Note takes the result of an attempt that failed.
 func (c *Call) Note(res Result) { c.failed, c.paused, c.last = true, false, res }
+
+// Untry takes back the last try at a replica: it has not been made.
+func (c *Call) Untry(key uint32) { c.tried.set(key, c.tried.of(key)-1) }
 
 // Join takes over what a hedge has tried, and its failure, beside the call's own.
 func (c *Call) Join(hedge *Call) {
@@ -202,9 +202,12 @@ func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
 	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout}
 }
 
-// pause decides to pause, unless the caller's deadline comes first.
-func (c *Call) pause(d time.Duration, m Moment) Decision {
-	if d >= m.Remaining {
+// allows reports whether a pause of d leaves time for an attempt.
+func (m *Moment) allows(d time.Duration, r *Rules) bool { return d <= m.Remaining-max(r.MinTimeout, 1) }
+
+// pause decides to pause, unless no time for an attempt would be left.
+func (c *Call) pause(d time.Duration, r *Rules, m Moment) Decision {
+	if !m.allows(d, r) {
 		return Decision{Action: GiveUp, Reason: NoTime}
 	}
 	c.paused = true
@@ -219,11 +222,11 @@ func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 		return Decision{Action: GiveUp, Reason: Final}, true
 	case last.Sent && !r.Idempotent:
 		return Decision{Action: GiveUp, Reason: Ambiguous}, true
-	case last.PushedBack && (last.Pushback < 0 || last.Pushback >= m.Remaining):
+	case last.PushedBack && (last.Pushback < 0 || !m.allows(last.Pushback, r)):
 		return Decision{Action: GiveUp, Reason: PushedBack}, true
 	case last.PushedBack:
 		last.PushedBack = false // obeyed
-		return c.pause(last.Pushback, m), true
+		return c.pause(last.Pushback, r, m), true
 	}
 	return d, false
 }
@@ -244,7 +247,7 @@ func (c *Call) withoutAvailable(r *Rules, replicas []Candidate) Decision {
 func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
 	if c.rounds+1 < r.Rounds {
 		c.rounds++
-		return c.pause(r.Pause, m)
+		return c.pause(r.Pause, r, m)
 	}
 	d := Decision{Action: GiveUp, Reason: Spent}
 	for i := range replicas {

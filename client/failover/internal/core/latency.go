@@ -7,10 +7,11 @@ import (
 )
 
 // Latency learns the distribution of the lately seen durations: a histogram with four buckets to the octave, so that a
-// quantile is at most 19% too high, whose counts are halved every 2048 durations. Safe for concurrent use; the zero
+// quantile is at most 25% too high, whose counts are halved every 2048 durations. Safe for concurrent use; the zero
 // value knows nothing.
 type Latency struct {
-	n       atomic.Uint32
+	n       atomic.Uint32 // in all buckets, but for what is on its way
+	forgets atomic.Bool   // somebody halves the counts
 	buckets [octaves * perOctave]atomic.Uint32
 }
 
@@ -25,20 +26,20 @@ const (
 // Add notes a duration.
 func (l *Latency) Add(d time.Duration) {
 	l.buckets[bucket(d)].Add(1)
-	if l.n.Add(1) >= halving {
+	if l.n.Add(1) >= halving && l.forgets.CompareAndSwap(false, true) {
 		l.halve()
+		l.forgets.Store(false)
 	}
 }
 
-// halve forgets half of what is known. Two that do so at once forget three quarters, which does no harm.
+// halve forgets half of what is known, and nothing of what is added meanwhile.
 func (l *Latency) halve() {
-	var n uint32
 	for i := range l.buckets {
-		half := l.buckets[i].Load() / 2
-		l.buckets[i].Store(half)
-		n += half
+		n := l.buckets[i].Load()
+		gone := n - n/2
+		l.buckets[i].Add(-gone)
+		l.n.Add(-gone)
 	}
-	l.n.Store(n)
 }
 
 // Quantile returns the least duration that at least the share q of the durations did not exceed, rounded up to the end
@@ -48,13 +49,18 @@ func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	if n < known {
 		return 0, false
 	}
-	want, seen := q*float64(n), uint32(0)
+	want, seen, last := q*float64(n), uint32(0), 0
 	for i := range l.buckets {
-		if seen += l.buckets[i].Load(); float64(seen) >= want && seen > 0 {
-			return upper(i), true
+		x := l.buckets[i].Load()
+		if x == 0 {
+			continue
+		}
+		last = i
+		if seen += x; float64(seen) >= want {
+			break
 		}
 	}
-	return upper(len(l.buckets) - 1), true
+	return upper(last), true // also where some were halved away since they were counted
 }
 
 // bucket returns the index of the bucket of d: the octave, then the next two bits.

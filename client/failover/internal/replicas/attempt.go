@@ -30,7 +30,18 @@ type Attempt struct {
 	// a stream see Ended.
 	Sent, Answered bool
 	PushedBack     bool
+
+	need need
 }
+
+// need is what an attempt needs of the replica's state.
+type need uint8
+
+const (
+	dialed  need = iota // a dial's end
+	ready               // a connection
+	missing             // a connection, and there was none
+)
 
 type attemptKey struct{}
 
@@ -42,6 +53,12 @@ var ErrResolved error = &DownError{errors.New("the target is resolved")}
 func (s *Set) NewAttempt(ctx context.Context, r *Replica) *Attempt {
 	return &Attempt{Context: ctx, set: s, replica: r}
 }
+
+// RequireReady lets the attempt fail at once where the replica has no connection, instead of waiting for a dial.
+func (a *Attempt) RequireReady() { a.need = ready }
+
+// Missed reports whether the attempt has failed for want of a connection that it required. Valid as Sent is.
+func (a *Attempt) Missed() bool { return a.need == missing }
 
 // Ended reports whether the request has ended, so that Sent, Answered and Pushback may be read. gRPC ends a stream whose
 // context is done in a goroutine of its own, perhaps after it has told the stream's user: without Ended, such a stream
@@ -68,9 +85,8 @@ func (a *Attempt) picked() {
 // done takes the end of the request.
 func (a *Attempt) done(info balancer.DoneInfo) {
 	a.Sent, a.Answered = info.BytesSent, info.BytesReceived
-	if info.Err != nil {
-		a.Pushback, a.PushedBack = pushback(info.Trailer["grpc-retry-pushback-ms"])
-	}
+	// Whatever info.Err says, which is nil for a stream that the server ended while the request was being sent.
+	a.Pushback, a.PushedBack = pushback(info.Trailer["grpc-retry-pushback-ms"])
 	a.ended.Store(true)
 }
 

@@ -29,6 +29,8 @@ func (e *DownError) Unwrap() error { return e.cause }
 // GRPCStatus makes the error final for gRPC, for calls that wait for ready too: when to try again is the rounds' say.
 func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
+var errMissed error = &DownError{errors.New("the connection is lost")}
+
 // picker maps an attempt to its replica's connection. It chooses by itself only for calls that no interceptor of ours
 // has seen, such as streams.
 type picker struct {
@@ -53,9 +55,13 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		}
 	}
 	res, err := r.pick(info)
-	if err == nil {
+	switch {
+	case err == nil:
 		a.picked()
 		res.Done = a.onDone()
+	case a.need == ready:
+		a.need = missing
+		err = errMissed
 	}
 	return res, err
 }

@@ -1,0 +1,35 @@
+package failover
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"example.com/crashlab/client/failover/internal/replicas"
+)
+
+// However many attempts were lost with a connection, one of them is told that it was the first.
+func TestCrashIsNewsOnce(t *testing.T) {
+	before, after := new(replicas.Replica), new(replicas.Replica) // idle mode
+	var b backend
+	for _, tc := range []struct {
+		conn connection
+		want int32
+	}{
+		{connection{before, 2}, 1}, {connection{before, 2}, 0}, {connection{before, 1}, 0}, {connection{before, 3}, 1}, {connection{after, 0}, 1},
+	} {
+		var news atomic.Int32
+		var victims sync.WaitGroup
+		for range 16 {
+			victims.Go(func() {
+				if b.crashed(tc.conn) {
+					news.Add(1)
+				}
+			})
+		}
+		victims.Wait()
+		if n := news.Load(); n != tc.want {
+			t.Errorf("the loss of connection %d was news to %d of 16, want %d", tc.conn.epoch, n, tc.want)
+		}
+	}
+}

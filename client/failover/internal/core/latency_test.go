@@ -1,0 +1,118 @@
+package core
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A quantile is never below that of the sorted durations, and at most a quarter above it.
+func TestQuantileIsNearTheSortedOnes(t *testing.T) {
+	for name, draw := range map[string]func(*rand.Rand) time.Duration{
+		"even": func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(time.Second))) },
+		"long tail": func(r *rand.Rand) time.Duration {
+			return time.Duration(math.Exp(r.NormFloat64()*2) * float64(time.Millisecond))
+		},
+		"two kinds":  func(r *rand.Rand) time.Duration { return []time.Duration{time.Millisecond, time.Minute}[r.IntN(20)/19] },
+		"all alike":  func(*rand.Rand) time.Duration { return 7 * time.Millisecond },
+		"very short": func(r *rand.Rand) time.Duration { return time.Duration(1024 + r.IntN(1024)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rnd := rand.New(rand.NewPCG(1, 3))
+			for _, n := range []int{known, known + 1, 500, halving - 1} {
+				var l Latency
+				var all []time.Duration
+				for range n {
+					d := draw(rnd)
+					l.Add(d)
+					all = append(all, d)
+				}
+				slices.Sort(all)
+				for _, q := range []float64{0.01, 0.5, 0.9, 0.95, 0.99, 0.999} {
+					exact := max(all[int(math.Ceil(q*float64(n)))-1], 1<<unit)
+					got, ok := l.Quantile(q)
+					if !ok || got < exact || float64(got) > 1.25*float64(exact) {
+						t.Errorf("of %d the quantile %v: got %v, %v, want %v or up to a quarter more", n, q, got, ok, exact)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestQuantileNeeds64(t *testing.T) {
+	var l Latency
+	for n := range known {
+		if d, ok := l.Quantile(0.5); ok {
+			t.Fatalf("got %v of %d durations, want none before %d", d, n, known)
+		}
+		l.Add(time.Millisecond)
+	}
+	if _, ok := l.Quantile(0.5); !ok {
+		t.Errorf("got none of %d durations", known)
+	}
+}
+
+// Durations beyond both ends count as those ends.
+func TestLatencyOfAnyLength(t *testing.T) {
+	for d, want := range map[time.Duration]time.Duration{-1: 1280, 0: 1280, math.MaxInt64: 8 << (octaves + unit - 3)} {
+		var l Latency
+		for range known {
+			l.Add(d)
+		}
+		if got, _ := l.Quantile(0.5); got != want {
+			t.Errorf("of %v: got %v, want %v", d, got, want)
+		}
+	}
+}
+
+// What was seen long ago is outweighed by as much that is new.
+func TestLatencyForgets(t *testing.T) {
+	var l Latency
+	for range 10 * halving {
+		l.Add(time.Millisecond)
+	}
+	for range halving {
+		l.Add(time.Second)
+	}
+	if d, _ := l.Quantile(0.5); d < time.Second {
+		t.Errorf("the median is %v, want 1s or a little more", d)
+	}
+	for range halving {
+		l.Add(time.Millisecond)
+	}
+	if d, _ := l.Quantile(0.5); d > 2*time.Millisecond {
+		t.Errorf("the median is %v, want 1ms or a little more", d)
+	}
+}
+
+// No duration is lost or counted twice, and when half of them are forgotten, the number follows. A quantile never is
+// longer than the longest.
+func TestLatencyIsExactUnderConcurrency(t *testing.T) {
+	for _, each := range []int{(halving - 1) / 16, 2000} {
+		var l Latency
+		var group sync.WaitGroup
+		for range 16 {
+			group.Go(func() {
+				for i := range each {
+					l.Add(time.Duration(1+i%100) * time.Millisecond)
+					if d, ok := l.Quantile(0.999); ok && d > 125*time.Millisecond {
+						t.Errorf("got %v of durations up to 100ms", d)
+						return
+					}
+				}
+			})
+		}
+		group.Wait()
+		sum := uint32(0)
+		for i := range l.buckets {
+			sum += l.buckets[i].Load()
+		}
+		if n := l.n.Load(); n != sum || n >= halving || each*16 < halving && int(n) != each*16 {
+			t.Errorf("of %d durations %d are known, by the buckets %d", each*16, n, sum)
+		}
+	}
+}

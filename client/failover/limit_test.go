@@ -1,0 +1,370 @@
+package failover_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
+)
+
+// sleep is a handler that takes this long, or until its request ends.
+func sleep(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			return nil
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		}
+	}
+}
+
+// crowd counts the requests that a replica has in hand, as seen by a replica: one that its client has given up is none,
+// though its handler has yet to notice. Only requests with a name count, so no probes.
+type crowd struct {
+	mu   sync.Mutex
+	here map[context.Context]bool
+	most int
+}
+
+func (c *crowd) by(next func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if md, _ := metadata.FromIncomingContext(ctx); len(md.Get("name")) == 0 {
+			return nil
+		}
+		c.enter(ctx)
+		defer c.leave(ctx)
+		return next(ctx)
+	}
+}
+
+func (c *crowd) enter(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.here == nil {
+		c.here = map[context.Context]bool{}
+	}
+	c.here[ctx] = true
+	n := 0
+	for x := range c.here {
+		if x.Err() == nil {
+			n++
+		}
+	}
+	c.most = max(c.most, n)
+}
+
+func (c *crowd) leave(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.here, ctx)
+}
+
+// mishap is a handler that mostly answers soon, and now and then fails, hangs, or crashes its replica.
+func (r *replica) mishap(crashes *sync.WaitGroup) func(context.Context) error {
+	return func(ctx context.Context) error {
+		switch rand.IntN(40) {
+		case 0:
+			crashes.Go(r.restart)
+			return hang(ctx)
+		case 1:
+			return hang(ctx)
+		case 2, 3:
+			return status.Error(codes.Unavailable, "by chance")
+		case 4:
+			return status.Error(codes.InvalidArgument, "by chance")
+		}
+		return sleep(time.Duration(rand.IntN(10)) * time.Millisecond)(ctx)
+	}
+}
+
+// Whatever happens to the replicas and the callers, none has more requests in hand than the limit says, and at the end all
+// have none.
+func TestLimitHolds(t *testing.T) {
+	for order := failover.First; order <= failover.Sticky; order++ {
+		for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+			t.Run(fmt.Sprint(order, " ", whenDown), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { limitHolds(t, order, whenDown) })
+			})
+		}
+	}
+}
+
+func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown) {
+	const limit, calls = 3, 24 * 25
+	c := newCluster(t, 3)
+	var crashes, callers sync.WaitGroup
+	crowds := make([]crowd, len(c))
+	for i, r := range c {
+		r.handle = crowds[i].by(r.mishap(&crashes))
+	}
+	var seen failover.Statistics
+	conn := c.connect(t, failover.Policy{
+		Timeout: 50 * time.Millisecond, Rounds: 2, Pause: time.Millisecond, Order: order, WhenDown: whenDown,
+		MaxInFlight: limit, Statistics: &seen,
+		Hedge: failover.Hedge{After: 8 * time.Millisecond, Share: 1},
+	})
+	for i := range 24 {
+		callers.Go(func() {
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "name", fmt.Sprint(i))
+			for range calls / 24 {
+				ctx, cancel := context.WithTimeout(ctx, time.Duration(1+rand.IntN(100))*time.Millisecond)
+				call(ctx, conn)
+				cancel()
+			}
+		})
+	}
+	callers.Wait()
+	crashes.Wait()
+	synctest.Wait()
+	for i, r := range c {
+		if n := crowds[i].most; n != limit {
+			t.Errorf("%s had up to %d requests in hand, want the limit of %d to be reached and kept", r.addr, n, limit)
+		}
+	}
+	s := seen.Read()
+	for _, r := range s.Replicas {
+		if r.InFlight != 0 {
+			t.Errorf("at the end %d are in flight at %s", r.InFlight, r.Replica)
+		}
+	}
+	if s.Waiting != 0 || s.Calls != calls {
+		t.Errorf("at the end %d calls wait, of %d", s.Waiting, s.Calls)
+	}
+	for _, o := range []failover.Outcome{failover.OK, failover.Lost, failover.Failed, failover.Timeout, failover.Rejected, failover.Canceled} {
+		if s.Attempts[o] == 0 {
+			t.Errorf("no attempt was %v: the test has tested too little", o)
+		}
+	}
+}
+
+// The same in real time, where goroutines run at the same time.
+func TestLimitHoldsInParallel(t *testing.T) {
+	for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+		t.Run(whenDown.String(), func(t *testing.T) {
+			c := newCluster(t, 2)
+			crowds := make([]crowd, len(c))
+			for i, r := range c {
+				r.handle = crowds[i].by(func(context.Context) error {
+					if rand.IntN(10) == 0 {
+						return status.Error(codes.Unavailable, "by chance")
+					}
+					return nil
+				})
+			}
+			var seen failover.Statistics
+			conn := c.connect(t, failover.Policy{
+				WhenDown: whenDown, Order: failover.LeastInFlight, MaxInFlight: 2, Statistics: &seen, Ejection: failover.Ejection{After: -1},
+			})
+			var callers sync.WaitGroup
+			for range 16 {
+				callers.Go(func() {
+					ctx := metadata.AppendToOutgoingContext(t.Context(), "name", "x")
+					for range 100 {
+						call(ctx, conn)
+					}
+				})
+			}
+			callers.Wait()
+			for i, r := range seen.Read().Replicas {
+				if crowds[i].most > 2 || r.InFlight != 0 {
+					t.Errorf("%s had up to %d requests in hand, and has %d at the end; want 2 at most, and none", r.Replica, crowds[i].most, r.InFlight)
+				}
+			}
+		})
+	}
+}
+
+func TestZeroIsNoLimit(t *testing.T) {
+	for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 1)
+			c[0].handle = sleep(time.Second)
+			var seen failover.Statistics
+			conn := c.connect(t, failover.Policy{WhenDown: whenDown, Statistics: &seen})
+			var calls []*pending
+			for range 200 {
+				calls = append(calls, begin(t.Context(), conn, ""))
+			}
+			if s := seen.Read(); s.Replicas[0].InFlight != 200 || s.Limit != 0 || c[0].served.Load() != 200 {
+				t.Errorf("%v: %d in flight with a limit of %d, want 200 and none", whenDown, s.Replicas[0].InFlight, s.Limit)
+			}
+			for _, p := range calls {
+				if <-p.over; p.err != nil {
+					t.Error(p.err)
+				}
+			}
+			if n := seen.Read().Replicas[0].InFlight; n != 0 {
+				t.Errorf("%v: %d in flight at the end", whenDown, n)
+			}
+		})
+	}
+}
+
+// A call that does not wait passes over a replica that is full, and fails when there is no other.
+func TestFullReplicasArePassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		for _, r := range c {
+			r.handle = sleep(time.Second)
+		}
+		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Rounds: 2})
+		var calls []*pending
+		for range 3 {
+			calls = append(calls, begin(t.Context(), conn, ""))
+		}
+		attempts, err := call(t.Context(), conn)
+		if len(attempts) != 0 || status.Code(err) != codes.ResourceExhausted || reason(err) != failover.Shed {
+			t.Errorf("with all full: got %q, %v, want ResourceExhausted and no attempt", path(attempts), err)
+		}
+		var paths []string
+		for _, p := range calls {
+			<-p.over
+			paths = append(paths, path(p.attempts))
+		}
+		if want := []string{"a:1 ok sent", "b:1 ok sent", "c:1 ok sent"}; !slices.Equal(paths, want) {
+			t.Errorf("got %q, want one at each", paths)
+		}
+		if attempts, err := call(t.Context(), conn); err != nil || path(attempts) != "a:1 ok sent" {
+			t.Errorf("with room again: got %q, %v", path(attempts), err)
+		}
+	})
+}
+
+// A pause between two rounds is a chance for a replica that was full.
+func TestFullReplicaIsTriedInTheNextRound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		c[0].handle = sleep(time.Second)
+		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Rounds: 3, Pause: 600 * time.Millisecond})
+		begin(t.Context(), conn, "")
+		start := time.Now()
+		attempts, err := call(t.Context(), conn)
+		if err != nil || len(attempts) != 1 || attempts[0].Round != 3 || attempts[0].Start.Sub(start) != 1200*time.Millisecond {
+			t.Errorf("got %q, %v, want success in round 3, after 1.2s", path(attempts), err)
+		}
+	})
+}
+
+// A replica that leaves the target and comes back while it has requests in hand still has them.
+func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		var crowd crowd
+		c[0].handle = crowd.by(sleep(time.Second))
+		m := manual.NewBuilderWithScheme("test")
+		m.InitialState(endpoints("ab"))
+		var seen failover.Statistics
+		conn := c.connectTo(t, "test:///x", 2, failover.Policy{MaxInFlight: 1, Statistics: &seen}, grpc.WithResolvers(m))
+		first := begin(t.Context(), conn, "first")
+		m.UpdateState(endpoints("b"))
+		synctest.Wait()
+		m.UpdateState(endpoints("ab"))
+		synctest.Wait()
+		second := begin(t.Context(), conn, "second")
+		<-first.over
+		<-second.over
+		if first.err != nil || second.err != nil || crowd.most != 1 {
+			t.Errorf("got %v and %v, with up to %d requests in hand, want success and 1", first.err, second.err, crowd.most)
+		}
+		s := seen.Read()
+		if s.Replicas[0].InFlight != 0 || s.Attempts[failover.OK] != 2 {
+			t.Errorf("at the end %d are in flight, and %d were served, want none and 2", s.Replicas[0].InFlight, s.Attempts[failover.OK])
+		}
+	})
+}
+
+// A stream that nobody reads from gives its place back when its caller leaves, and the call has ended.
+func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		c[0].other = func(stream grpc.ServerStream) error { <-stream.Context().Done(); return nil }
+		var seen failover.Statistics
+		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Statistics: &seen})
+		ctx, cancel := context.WithCancel(t.Context())
+		var attempts []failover.Attempt
+		stream, err := open(ctx, conn, failover.Trace(&attempts))
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := seen.Read().Replicas[0].InFlight; n != 1 {
+			t.Errorf("%d in flight while the first message is awaited, want 1", n)
+		}
+		cancel()
+		synctest.Wait()
+		if s := seen.Read(); s.Replicas[0].InFlight != 0 || s.Failed[failover.CallerEnded] != 1 || s.Attempts[failover.Canceled] != 1 {
+			t.Errorf("%+v after the caller has left, want nothing in flight and the call ended", s)
+		}
+		// A caller who does come back is told as ever.
+		if err := stream.RecvMsg(nil); reason(err) != failover.CallerEnded || path(attempts) != "a:1 canceled sent" {
+			t.Errorf("got %q, %v, want the attempt and Canceled", path(attempts), err)
+		}
+	})
+}
+
+// Many attempts lost with one connection are one crash: the rate is the same as with one victim.
+func TestCrashCountsOnce(t *testing.T) {
+	rate := func(victims int) (rate float64) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 1)
+			var seen failover.Statistics
+			conn := c.connect(t, failover.Policy{AdaptiveLimit: true, WhenDown: failover.Wait, Statistics: &seen})
+			for range 20 {
+				call(t.Context(), conn)
+			}
+			c[0].handle = hang
+			var calls []*pending
+			for range victims {
+				calls = append(calls, begin(t.Context(), conn, ""))
+			}
+			inFlight := seen.Read().Replicas[0].InFlight
+			c[0].crash()
+			for _, p := range calls[:min(inFlight, victims)] {
+				<-p.over
+			}
+			synctest.Wait()
+			if victims > 1 && seen.Read().Attempts[failover.Lost] < 2 {
+				t.Errorf("%d attempts were lost, want several", seen.Read().Attempts[failover.Lost])
+			}
+			rate = seen.Read().CrashRate
+			conn.Close()
+		})
+		return rate
+	}
+	switch one, many := rate(1), rate(16); {
+	case one == 0:
+		t.Skip("nothing learns the rate yet")
+	case one != many:
+		t.Errorf("a crash with one victim makes the rate %v, with 16 %v", one, many)
+	}
+}
+
+// What was done at a replica is shown and counted while the connection is idle, and goes on from there.
+func TestStatisticsOfAnIdleConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen failover.Statistics
+		conn := newCluster(t, 2).connect(t, failover.Policy{Statistics: &seen}, grpc.WithIdleTimeout(time.Minute))
+		for n := range int64(3) {
+			call(t.Context(), conn)
+			time.Sleep(time.Hour)
+			s := seen.Read()
+			if len(s.Replicas) != 2 || s.Replicas[0].Ready || s.Replicas[0].Attempts[failover.OK] != n+1 || s.Attempts[failover.OK] != n+1 {
+				t.Errorf("%+v, want two replicas without a connection, and %d attempts at the first", s, n+1)
+			}
+		}
+	})
+}

@@ -1,0 +1,393 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// ledger notes which calls replicas have served, in what order.
+type ledger struct {
+	mu    sync.Mutex
+	names []string
+}
+
+func (l *ledger) by(next func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if md, _ := metadata.FromIncomingContext(ctx); len(md.Get("name")) == 1 {
+			l.mu.Lock()
+			l.names = append(l.names, md.Get("name")[0])
+			l.mu.Unlock()
+		}
+		return next(ctx)
+	}
+}
+
+func (l *ledger) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.names, " ")
+}
+
+// One at a time is served, and those that wait come strictly in the order in which they began.
+func TestOldestCallFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		var served ledger
+		c[0].handle = served.by(sleep(time.Second))
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		var calls []*pending
+		var want []string
+		for i := range 20 {
+			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
+			want = append(want, fmt.Sprint(i))
+		}
+		for i, p := range calls {
+			if <-p.over; p.err != nil || p.took != time.Duration(i+1)*time.Second {
+				t.Errorf("call %d: %v after %v, want success as the %d. in line", i, p.err, p.took, i+1)
+			}
+		}
+		if served.String() != strings.Join(want, " ") {
+			t.Errorf("served %v, want in the order of their age", &served)
+		}
+	})
+}
+
+// A call whose attempt came to nothing is still as old as it is: it goes before those that were waiting already.
+func TestRetryingCallIsOlder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		var atA, atB ledger
+		c[0].handle = atA.by(func(ctx context.Context) error {
+			time.Sleep(time.Second)
+			if atA.String() == "0" {
+				return status.Error(codes.Unavailable, "no")
+			}
+			return nil
+		})
+		c[1].handle = atB.by(sleep(10 * time.Second))
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		var calls []*pending
+		for i := range 15 {
+			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
+		}
+		for i, p := range calls {
+			if <-p.over; p.err != nil {
+				t.Errorf("call %d: %v", i, p.err)
+			}
+		}
+		// The first is refused by a after 1s, and b is free after 10s: nobody else is served there before it.
+		if !strings.HasPrefix(atB.String(), "1 0") || !strings.HasPrefix(atA.String(), "0 2 3 4 5 6 7 8 9 10") {
+			t.Errorf("a served %v and b %v, want the first call at b as soon as it is free", &atA, &atB)
+		}
+	})
+}
+
+// Calls that begin while others wait do not take what becomes free, though they come at the same instant.
+func TestNewCallsDoNotOvertake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		var served ledger
+		for _, r := range c {
+			r.handle = served.by(sleep(time.Second))
+		}
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		var calls []*pending
+		for i := range 6 {
+			calls = append(calls, begin(t.Context(), conn, fmt.Sprint("old", i)))
+		}
+		for range 2 {
+			time.Sleep(time.Second) // until two places are free, and not until they are taken
+			for range 4 {
+				p := &pending{over: make(chan struct{})}
+				calls = append(calls, p)
+				go func() {
+					defer close(p.over)
+					p.attempts, p.err = call(metadata.AppendToOutgoingContext(t.Context(), "name", "new"), conn)
+				}()
+			}
+		}
+		for _, p := range calls {
+			if <-p.over; p.err != nil {
+				t.Error(p.err)
+			}
+		}
+		if got := served.String(); strings.Contains(strings.TrimRight(got, "new "), "new") {
+			t.Errorf("served %q, want all the old ones first", got)
+		}
+	})
+}
+
+// What another call's failure is about does not wait for a free replica: it is over at once.
+func TestCallThatIsOverDoesNotWait(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		handle func(context.Context) error
+		opts   []grpc.CallOption
+		budget failover.Budget
+		want   failover.Reason
+	}{
+		{"rejected", answer(codes.InvalidArgument), nil, failover.Budget{}, failover.NotRetryable},
+		{"rejected, and the budget is spent", answer(codes.InvalidArgument), nil, failover.Budget{Ratio: 1e-9, Burst: 1}, failover.NotRetryable},
+		{"ambiguous", answer(codes.Unavailable), []grpc.CallOption{failover.WithIdempotent(false)}, failover.Budget{}, failover.Ambiguous},
+		{"pushed back", pushback(codes.Unavailable, "-1"), nil, failover.Budget{}, failover.PushedBack},
+		{"every replica tried", answer(codes.Unavailable), nil, failover.Budget{}, failover.RoundsSpent},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 1)
+				var n atomic.Int32
+				c[0].handle = func(ctx context.Context) error {
+					if n.Add(1) == 1 {
+						time.Sleep(time.Second)
+						return tc.handle(ctx)
+					}
+					return sleep(10 * time.Second)(ctx)
+				}
+				var seen failover.Statistics
+				conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Budget: tc.budget, Statistics: &seen})
+				first := begin(t.Context(), conn, "first", tc.opts...)
+				for range 3 {
+					begin(t.Context(), conn, "others")
+				}
+				if <-first.over; first.took != time.Second || reason(first.err) != tc.want {
+					t.Errorf("ended after %v: %v, want after 1s, and the reason %v", first.took, first.err, tc.want)
+				}
+				if s := seen.Read(); s.Denied != 0 {
+					t.Errorf("%d denied, want the budget not to be asked", s.Denied)
+				}
+			})
+		})
+	}
+}
+
+// Where too many wait, the youngest has to go: the newcomer mostly, or another where an old call comes back.
+func TestMaxWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		fail := make(chan struct{})
+		var served ledger
+		c[0].handle = served.by(func(ctx context.Context) error {
+			if c[0].served.Load() == 1 {
+				<-fail
+				return status.Error(codes.Unavailable, "no")
+			}
+			return sleep(time.Second)(ctx)
+		})
+		var seen failover.Statistics
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, Rounds: 2, MaxInFlight: 1, MaxWaiting: 3, Statistics: &seen})
+		var calls []*pending
+		for i := range 5 {
+			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
+		}
+		shed := func(i int) {
+			t.Helper()
+			p := calls[i]
+			if !p.ended() {
+				t.Fatalf("call %d still waits", i)
+			}
+			if status.Code(p.err) != codes.ResourceExhausted || reason(p.err) != failover.Shed || p.took != 0 || len(p.attempts) != 0 {
+				t.Errorf("call %d: %v after %v, want it to be shed at once", i, p.err, p.took)
+			}
+		}
+		shed(4)
+		if n := seen.Read().Waiting; n != 3 {
+			t.Errorf("%d wait, want 3", n)
+		}
+		close(fail) // 1 is served, 0 comes back, and another one comes
+		synctest.Wait()
+		calls = append(calls, begin(t.Context(), conn, "5"))
+		shed(5)
+		for i, p := range calls[:4] {
+			if <-p.over; p.err != nil {
+				t.Errorf("call %d: %v", i, p.err)
+			}
+		}
+		if served.String() != "0 1 0 2 3" {
+			t.Errorf("served %v, want 0 1 0 2 3", &served)
+		}
+		if s := seen.Read(); s.Waiting != 0 || s.Failed[failover.Shed] != 2 || s.Succeeded != 4 {
+			t.Errorf("statistics %+v, want nobody to wait, 2 shed and 4 served", s)
+		}
+	})
+}
+
+// An old call that comes back to a full queue takes the place of the youngest.
+func TestTheYoungestIsShed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[0].handle = func(ctx context.Context) error {
+			return errors.Join(sleep(time.Second)(ctx), status.Error(codes.Unavailable, "no"))
+		}
+		c[1].handle = sleep(10 * time.Second)
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, MaxWaiting: 2, Ejection: failover.Ejection{After: -1}})
+		var calls []*pending
+		for i := range 4 { // 0 at a, 1 at b, 2 and 3 wait
+			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
+		}
+		time.Sleep(1500 * time.Millisecond) // 2 is at a, 0 waits for b
+		calls = append(calls, begin(t.Context(), conn, "4"))
+		if !calls[4].ended() || reason(calls[4].err) != failover.Shed {
+			t.Error("a third call waits, want two at most")
+		}
+		time.Sleep(time.Second) // 3 is at a, 2 waits for b as well
+		calls = append(calls, begin(t.Context(), conn, "5"))
+		if !calls[5].ended() || reason(calls[5].err) != failover.Shed {
+			t.Error("a third call waits, want two at most")
+		}
+		time.Sleep(time.Second) // 3 comes back, and is the youngest
+		if !calls[3].ended() || reason(calls[3].err) != failover.Shed || path(calls[3].attempts) != "a:1 failed sent" {
+			t.Errorf("the youngest of three: got %q, %v, want it to be shed", path(calls[3].attempts), calls[3].err)
+		}
+		for _, i := range []int{0, 2} {
+			if <-calls[i].over; calls[i].err != nil {
+				t.Errorf("call %d: %v, want success at b", i, calls[i].err)
+			}
+		}
+	})
+}
+
+// A queue that is full of calls for one replica does not keep others from those that are free.
+func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[1].crash()
+		c[0].handle = answer(codes.Unavailable)
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxWaiting: 1, Ejection: failover.Ejection{After: -1}})
+		first := begin(t.Context(), conn, "") // has tried a, and waits for b
+		if first.ended() {
+			t.Fatalf("got %q, %v, want it to wait", path(first.attempts), first.err)
+		}
+		c[0].handle = nil
+		if attempts, err := call(t.Context(), conn); err != nil {
+			t.Errorf("got %q, %v, want success at a", path(attempts), err)
+		}
+	})
+}
+
+// The place that a call is granted as its caller leaves goes to the next, every time.
+func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
+	c := newCluster(t, 2)
+	var calm atomic.Bool
+	for _, r := range c {
+		r.handle = func(ctx context.Context) error {
+			if !calm.Load() && rand.IntN(4) == 0 {
+				return status.Error(codes.Unavailable, "by chance")
+			}
+			return nil
+		}
+	}
+	var seen failover.Statistics
+	conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Rounds: 2, Statistics: &seen})
+	var callers sync.WaitGroup
+	var left atomic.Int64
+	for range 16 {
+		callers.Go(func() {
+			for range 200 {
+				ctx, cancel := context.WithCancel(t.Context())
+				stop := time.AfterFunc(time.Duration(rand.IntN(1000))*time.Microsecond, cancel)
+				if _, err := call(ctx, conn); errors.Is(err, context.Canceled) {
+					left.Add(1)
+				}
+				stop.Stop()
+				cancel()
+			}
+		})
+	}
+	callers.Wait()
+	if left.Load() == 0 {
+		t.Error("no caller left: the test has tested nothing")
+	}
+	s := seen.Read()
+	for _, r := range s.Replicas {
+		if r.InFlight != 0 || s.Waiting != 0 {
+			t.Errorf("at the end %d are in flight at %s, and %d wait", r.InFlight, r.Replica, s.Waiting)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	calm.Store(true)
+	if attempts, err := call(ctx, conn); err != nil {
+		t.Errorf("afterwards: got %q, %v", path(attempts), err)
+	}
+}
+
+// The budget is asked before the wait, so that nobody waits in vain.
+func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[0].handle = answer(codes.Unavailable)
+		c[1].crash()
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, Budget: failover.Budget{Ratio: 1e-9, Burst: 1}})
+		first := begin(t.Context(), conn, "")
+		second := begin(t.Context(), conn, "")
+		if <-second.over; second.took != 0 || reason(second.err) != failover.BudgetSpent {
+			t.Errorf("got %v after %v, want the budget to be spent", second.err, second.took)
+		}
+		time.AfterFunc(time.Second, c[1].start)
+		if <-first.over; first.err != nil || path(first.attempts) != "a:1 failed sent, b:1 ok sent" {
+			t.Errorf("got %q, %v, want success with the one token", path(first.attempts), first.err)
+		}
+	})
+}
+
+// Between two tries of the same replica a call that waits pauses, and another call may use the time.
+func TestCallThatWaitsPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		var served ledger
+		c[0].handle = served.by(func(ctx context.Context) error {
+			time.Sleep(time.Second)
+			if c[0].served.Load() == 1 {
+				return status.Error(codes.Unavailable, "no")
+			}
+			return nil
+		})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Rounds: 2, Pause: 5 * time.Second})
+		first, second := begin(t.Context(), conn, "first"), begin(t.Context(), conn, "second")
+		if <-second.over; second.took != 2*time.Second {
+			t.Errorf("the second call took %v, want 2s: it comes in while the first pauses", second.took)
+		}
+		if <-first.over; first.err != nil || first.took != 7*time.Second && first.took != 8*time.Second {
+			t.Errorf("the first call: %v after %v, want success after its pause", first.err, first.took)
+		}
+		if served.String() != "first second first" {
+			t.Errorf("served %v", &served)
+		}
+	})
+}
+
+// A call may wait where the others do not, and the other way round.
+func TestWhenDownOfACall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		c.crash()
+		for _, w := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+			conn := c.connect(t, failover.Policy{WhenDown: w})
+			attempts, err := call(t.Context(), conn, failover.WithWhenDown(failover.AttemptDown))
+			if path(attempts) != "a:1 refused" {
+				t.Errorf("policy %v, call that does not wait: got %q, %v", w, path(attempts), err)
+			}
+			time.AfterFunc(time.Second, c[0].start)
+			attempts, err = call(t.Context(), conn, failover.WithWhenDown(failover.Wait))
+			if err != nil || path(attempts) != "a:1 ok sent" {
+				t.Errorf("policy %v, call that waits: got %q, %v", w, path(attempts), err)
+			}
+			c.crash()
+			synctest.Wait()
+		}
+	})
+}

@@ -1,0 +1,38 @@
+package failover_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
+)
+
+// reason returns why a call failed; -1 for one that did not, or not with an Error.
+func reason(err error) failover.Reason {
+	if failed, ok := errors.AsType[*failover.Error](err); ok {
+		return failed.Reason
+	}
+	return -1
+}
+
+// Where there is nothing to try, the reason says so and not that all has been tried.
+func TestReasonWithoutReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := manual.NewBuilderWithScheme("test")
+		conn := newCluster(t, 0).client(t, "test:///x", failover.Policy{Rounds: 2, Pause: time.Hour}, grpc.WithResolvers(m))
+		m.InitialState(endpoints(""))
+		if _, err := call(t.Context(), conn); reason(err) != failover.NoneToTry || !errors.Is(err, failover.ErrNoReplicas) {
+			t.Errorf("with an empty target: %v, for the reason %q", err, reason(err))
+		}
+		time.AfterFunc(time.Minute, func() { conn.Close() })
+		if _, err := call(t.Context(), conn); reason(err) != failover.NoneToTry || status.Code(err) != codes.Canceled {
+			t.Errorf("closed in a pause: %v, for the reason %q", err, reason(err))
+		}
+	})
+}
