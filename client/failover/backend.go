@@ -3,6 +3,7 @@ package failover
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
@@ -27,7 +28,9 @@ type backend struct {
 
 	mu       sync.Mutex // guards what follows
 	standing core.Standing
-	left     connection // the one that it was left out with
+	since    time.Duration // when it was last left out, or taken back: attempts that began before are no news
+	left     connection    // the one that it was left out with
+	probe    *probe        // the one that looks after it
 }
 
 // connection names one connection to a replica.

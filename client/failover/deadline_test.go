@@ -165,10 +165,10 @@ type ailment int
 
 const (
 	well ailment = iota
-	hangs
+	hanging
 	stopped // hangs on even after the deadline
 	slow
-	fails
+	failing
 	refuses
 	silent // neither takes a connection nor refuses it
 	ailments
@@ -204,13 +204,13 @@ func newTrial(r *rand.Rand) trial {
 func (x trial) afflict(c cluster, stop <-chan struct{}) {
 	for i, r := range c {
 		switch x.ails[i] {
-		case hangs:
+		case hanging:
 			r.handle = hang
 		case stopped:
 			r.handle = func(context.Context) error { <-stop; return nil }
 		case slow:
 			r.handle = sleep(x.deadline / 3)
-		case fails:
+		case failing:
 			r.handle = answer(codes.Unavailable)
 		case refuses:
 			r.crash()

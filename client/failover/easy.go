@@ -54,6 +54,7 @@ func (c *client) quick(ctx context.Context, number uint64, e *entry, r request) 
 			cancel()
 		}
 		c.backends.count(e.backend, OK)
+		c.counters.succeeded.Add(1)
 		c.release(e.backend)
 		return nil
 	}

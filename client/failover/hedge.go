@@ -17,12 +17,17 @@ import (
 // hedgeBurst is how many hedges may be made at once, above Hedge.Share.
 const hedgeBurst = 5
 
+// hedging is how the call is hedged: as its options say, else as the policy does.
+func (c *call) hedging() *Hedge {
+	if c.settings != nil && c.settings.overrides != nil && c.settings.overrides.hedge != nil {
+		return c.settings.overrides.hedge
+	}
+	return &c.policy.Hedge
+}
+
 // hedgeDelay is how long the next attempt is left alone before another one joins it. It returns false where none may.
 func (c *call) hedgeDelay() (time.Duration, bool) {
-	h := &c.policy.Hedge
-	if c.settings != nil && c.settings.overrides != nil && c.settings.overrides.hedge != nil {
-		h = c.settings.overrides.hedge
-	}
+	h := c.hedging()
 	if !h.enabled() || !c.rules.Idempotent {
 		return 0, false
 	}
@@ -35,17 +40,17 @@ func (c *call) hedgeDelay() (time.Duration, bool) {
 }
 
 // hedge is an attempt and another one that joins it late. The first runs in the call's goroutine, the second in its own,
-// on values of its own, so that neither sees what the other writes. The first to succeed cancels the other, and the call
-// goes on when both have ended.
+// on values of its own, so that neither sees what the other writes. The first to end the call, by a success or a status
+// that is not retried, cancels the other. The call goes on when both have ended.
 type hedge struct {
 	call  call // as it was before the first attempt
-	reply func() any
 	first uint32
 	stop  context.CancelFunc // ends the first attempt
+	reply func() any         // makes another reply, without a look at the call's, which the first attempt may be writing to
 
 	mu     sync.Mutex // guards what follows
 	over   bool       // the first attempt has ended: it is too late to begin, or to win
-	won    bool       // the second attempt was first to succeed
+	won    bool       // the second attempt was first to end the call
 	second *second    // nil: not begun
 }
 
@@ -64,7 +69,8 @@ type second struct {
 func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
-	h := &hedge{call: *c, reply: another(c.request.reply), first: l.key, stop: stop}
+	l.patience = delay
+	h := &hedge{call: *c, first: l.key, stop: stop, reply: another(c.request.reply)}
 	timer := time.AfterFunc(delay, h.begin)
 	o := c.attempt(ctx, l)
 	timer.Stop()
@@ -73,24 +79,21 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 		return o == OK
 	}
 	c.attempts = append(c.attempts, s.call.attempts...)
-	if o == OK && s.outcome == OK {
-		c.counters.redundant.Add(1)
+	if h.won && o == Canceled {
+		c.canceled = false // it was not the caller who ended the first
+		c.fails(l, true)
 	}
 	switch {
-	case o == OK && !h.won:
+	case o == OK && !(h.won && s.outcome == OK):
 		return true
 	case s.outcome == OK:
 		c.counters.hedgesWon.Add(1)
-		if h.won {
-			c.canceled = false // it was not the caller who ended the first
-			c.fails(l, true)
-		}
 		s.outputs.copy(c.request)
 		return true
 	}
-	if len(s.call.attempts) > 0 {
-		c.core.Join(&s.call.core)
-		c.last = s.call.last
+	c.core.Join(&s.call.core)
+	if o != Rejected && len(s.call.attempts) > 0 { // else the first has ended the call, and the second; or there was no second
+		c.last, c.canceled = s.call.last, c.canceled || s.call.canceled
 	}
 	return false
 }
@@ -99,7 +102,7 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 func (h *hedge) begin() {
 	h.mu.Lock()
 	if !h.over {
-		h.second = h.prepare()
+		h.second = h.call.prepare(h.first, h.reply)
 	}
 	s := h.second
 	h.mu.Unlock()
@@ -108,11 +111,13 @@ func (h *hedge) begin() {
 	}
 	defer close(s.ended)
 	defer s.cancel()
-	s.call.counters.hedges.Add(1)
 	s.outcome = s.call.attempt(s.call.ctx, &s.lease)
+	if s.outcome == OK || len(s.call.attempts) > 0 { // else its replica was lost before it began
+		s.call.counters.hedges.Add(1)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s.outcome == OK && !h.over {
+	if (s.outcome == OK || s.outcome == Rejected) && !h.over {
 		h.won = true
 		h.stop()
 	}
@@ -135,30 +140,30 @@ func (h *hedge) end(o Outcome) *second {
 }
 
 // prepare chooses a replica for the second attempt, pays for it and takes a place at it; nil where it may not be.
-func (h *hedge) prepare() *second {
-	c := &h.call
+func (c *call) prepare(first uint32, reply func() any) *second {
 	t := c.backends.table(c.replicas)
-	if t == nil {
+	if t == nil || c.rules.Wait && c.queue.crowded() { // those that wait come first
 		return nil
 	}
 	limit := c.limit()
 	var buf [8]core.Candidate
-	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), h.first)
+	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), first)
 	if !ok {
+		return nil
+	}
+	if !t.entries[d.Index].acquire(limit, false) {
 		return nil
 	}
 	if !c.hedges.Take(0) || c.budget != nil && !c.budget.Take(c.now()) {
 		c.counters.denied.Add(1)
-		return nil
-	}
-	if !t.entries[d.Index].acquire(limit, false) {
+		c.abandon(t.entries[d.Index].backend)
 		return nil
 	}
 	s := &second{call: *c, lease: lease{entry: t.entries[d.Index], decision: d, hedge: true}, ended: make(chan struct{})}
 	s.call.before = len(c.attempts) + 1
 	s.call.attempts = nil
 	s.call.ctx, s.cancel = context.WithCancel(c.ctx)
-	s.outputs = s.call.request.separate(h.reply())
+	s.outputs = s.call.request.separate(reply())
 	return s
 }
 
@@ -168,17 +173,18 @@ type outputs struct {
 	opts  []grpc.CallOption
 }
 
-// another returns a function that makes another reply of the same kind. The kind is looked up now, before an attempt
-// writes to the reply.
+// another returns what makes a reply of the same kind.
 func another(reply any) func() any {
 	if m, ok := reply.(proto.Message); ok {
 		kind := m.ProtoReflect().Type()
 		return func() any { return kind.New().Interface() }
 	}
-	if v := reflect.ValueOf(reply); v.Kind() == reflect.Pointer && !v.IsNil() {
-		return func() any { return reflect.New(v.Type().Elem()).Interface() }
+	return func() any {
+		if v := reflect.ValueOf(reply); v.Kind() == reflect.Pointer && !v.IsNil() {
+			return reflect.New(v.Type().Elem()).Interface()
+		}
+		return reply
 	}
-	return func() any { return reply }
 }
 
 // separate gives the request outputs of its own.

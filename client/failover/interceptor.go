@@ -69,7 +69,7 @@ func (c *call) begin() {
 	} else if c.settings != nil || c.policy.Hedge.enabled() {
 		c.know()
 	}
-	if c.policy.Hedge.enabled() {
+	if c.hedging().enabled() {
 		c.hedges.Call()
 	}
 }
@@ -108,6 +108,7 @@ func (c *call) run() error {
 // end tells whoever wants to know that the call has ended.
 func (c *call) end(err error) error {
 	if err == nil {
+		c.counters.succeeded.Add(1)
 		if c.settings == nil && c.policy.OnCall == nil {
 			return nil
 		}

@@ -296,7 +296,7 @@ func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Statistics: &seen})
 		ctx, cancel := context.WithCancel(t.Context())
 		var attempts []failover.Attempt
-		stream, err := open(ctx, conn, failover.Trace(&attempts))
+		stream, err := openCheck(ctx, conn, failover.Trace(&attempts))
 		if err != nil {
 			t.Fatal(err)
 		}

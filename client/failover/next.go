@@ -22,6 +22,7 @@ type lease struct {
 	hedge    bool
 	conn     connection // the one it will be made with, where that matters
 	start    time.Duration
+	patience time.Duration // after which a hedge is due; zero: never
 }
 
 // next asks the call's core what to do, and does it until that is an attempt. It returns what ended the call otherwise.
@@ -67,7 +68,7 @@ func (c *call) next() (lease, error) {
 func (c *call) follow(d core.Decision, t *table) (l lease, again bool, err error) {
 	give := func(r Reason, err error) (lease, bool, error) {
 		if d.Action == core.Try {
-			c.release(t.entries[d.Index].backend)
+			c.abandon(t.entries[d.Index].backend)
 		}
 		c.reason = r
 		return lease{}, false, err

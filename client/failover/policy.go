@@ -172,7 +172,8 @@ func (b Budget) bounded() bool { return b != Budget{} }
 // the replica is down. While no other replica is to be had, those left out are used as if they were not.
 //
 // A replica left out is probed with the standard health service, and taken back at once when it is well. If it has no
-// such service, one call at a time is let through. If it fails again without a success between, it is left out at once,
+// such service, or has failed though it was well by it, one call at a time is let through, until one succeeds; a success
+// that takes longer than it takes for a hedge is none. If it fails again without a success between, it is left out at once,
 // and each time twice as long passes before it is probed, up to 64 times Probe.
 type Ejection struct {
 	// After is how many failures in a row it takes. Zero means 3; a negative value leaves none out ever.
@@ -181,8 +182,8 @@ type Ejection struct {
 	Probe time.Duration
 }
 
-// Hedge sends a second attempt of a call to another replica while the first is still on its way; the first success
-// wins and the other is canceled. Only methods that are idempotent are hedged, only at a replica that is ready and has
+// Hedge sends a second attempt of a call to another replica while the first is still on its way; the first success, or
+// status that is not retried, wins and the other is canceled. Only methods that are idempotent are hedged, only at a replica that is ready and has
 // room, and only within Budget. Streams are not hedged.
 type Hedge struct {
 	// After is how long a call is left to its first replica. Zero means never, or what Quantile finds.

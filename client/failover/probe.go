@@ -20,42 +20,64 @@ func (c *call) fails(l *lease, hung bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.suspect.Store(true)
-	if !b.standing.Failed(e.After) {
+	if l.start < b.since {
 		return
 	}
-	b.left = l.connection()
+	b.suspect.Store(true)
+	if b.standing.Failed(e.After) {
+		c.leaveOut(l, hung)
+	}
+}
+
+// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must be held.
+func (c *call) leaveOut(l *lease, hung bool) {
+	b := l.backend
+	b.since, b.left = c.now(), l.connection()
 	b.trial.Store(false)
 	if !b.ejected.Swap(true) { // else it was on trial
 		c.counters.ejections.Add(1)
-		c.tellReplica(b.addr, Ejected)
+		c.tellStanding(l.replica, Ejected)
 	}
-	p := &probe{client: c.client, backend: b, invoker: c.request.invoker, cc: c.request.cc}
-	time.AfterFunc(b.standing.Backoff(e.Probe, hung), p.run)
+	b.probe = &probe{client: c.client, backend: b, invoker: c.request.invoker, cc: c.request.cc}
+	time.AfterFunc(b.standing.Backoff(c.policy.Ejection.Probe, hung), b.probe.run)
 }
 
-// forgive takes note of a success of a replica that had failed before.
-func (c *client) forgive(b *backend) {
+// forgive takes note of a success of a replica that had failed before. On trial one that is as slow as ever has not
+// succeeded, though there may have been no hedge to overtake it.
+func (c *call) forgive(l *lease) {
+	b := l.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if l.start < b.since {
+		return
+	}
+	if slow := l.patience > 0 && c.now()-l.start > l.patience; slow && b.standing.OnTrial() {
+		if b.standing.Failed(c.policy.Ejection.After) {
+			c.leaveOut(l, true)
+		}
+		return
+	}
 	b.suspect.Store(false)
-	if b.standing.Succeeded() {
-		c.takeBack(b)
+	b.standing.Succeeded()
+	if b.ejected.Load() {
+		c.takeBack(b, l.replica)
 	}
 }
 
 // takeBack puts a replica that was left out back into the choice. Its mu must be held.
-func (c *client) takeBack(b *backend) {
+func (c *client) takeBack(b *backend, r *replicas.Replica) {
+	b.since = c.now()
 	b.ejected.Store(false)
 	b.trial.Store(false)
-	c.tellReplica(b.addr, Ready)
+	c.tellStanding(r, Ready)
 }
 
-// undecided takes note of an attempt that says nothing of the replica: if it was its trial, another call may have it.
-func (c *client) undecided(b *backend) {
+// undecided takes note of an attempt that began at a time and says nothing of the replica: if it was its trial, another
+// call may have it.
+func (b *backend) undecided(start time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ejected.Load() && !b.standing.Out() {
+	if start >= b.since && b.ejected.Load() && !b.standing.Out() {
 		b.trial.Store(true)
 	}
 }
@@ -66,6 +88,7 @@ func (c *client) renew(e entry) {
 	defer e.mu.Unlock()
 	if e.ejected.Load() && e.connection() != e.left {
 		e.standing.Probed()
+		e.since = c.now()
 		e.ejected.Store(false)
 		e.trial.Store(false)
 	}
@@ -94,6 +117,8 @@ func (p *probe) run() {
 	cancel()
 	if !p.judge(status.Code(err), reply.GetStatus()) {
 		time.AfterFunc(max(0, interval-(p.client.now()-start)), p.run)
+	} else if p.client.queue.crowded() {
+		p.client.dispatch()
 	}
 }
 
@@ -102,32 +127,30 @@ func (p *probe) replica() *replicas.Replica {
 	p.backend.mu.Lock()
 	defer p.backend.mu.Unlock()
 	r := p.backend.left.replica
-	if !p.backend.standing.Out() || !r.Ready() || p.cc.GetState() == connectivity.Shutdown {
+	if p.backend.probe != p || !p.backend.standing.Out() || !r.Ready() || p.cc.GetState() == connectivity.Shutdown {
 		return nil
 	}
 	return r
 }
 
-// judge takes back a replica that is well. One that has no health service is on trial: one call at a time may try it.
-// It reports whether there is nothing left to ask.
+// judge takes back a replica that is well. One that has no health service, or that it has misled before, is tried by one
+// call at a time. It reports whether there is nothing left to ask.
 func (p *probe) judge(code codes.Code, health healthv1.HealthCheckResponse_ServingStatus) bool {
-	b := p.backend
+	b, well := p.backend, code == codes.OK && health == healthv1.HealthCheckResponse_SERVING
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case !b.standing.Out():
+	case b.probe != p || !b.standing.Out():
 		return true
-	case code == codes.OK && health == healthv1.HealthCheckResponse_SERVING:
+	case code == codes.Unimplemented, well && b.standing.Relapsed():
 		b.standing.Probed()
-		p.client.takeBack(b)
-	case code == codes.Unimplemented:
-		b.standing.Probed()
+		b.since = p.client.now()
 		b.trial.Store(true)
+	case well:
+		b.standing.Probed()
+		p.client.takeBack(b, b.left.replica)
 	default:
 		return false
-	}
-	if p.client.queue.crowded() {
-		defer p.client.dispatch()
 	}
 	return true
 }
@@ -148,14 +171,23 @@ func (c *client) onReady() {
 }
 
 // onChange passes on what happens to a connection.
-func (c *client) onChange(addr string, s connectivity.State) { c.tellReplica(addr, replicaState(s)) }
+func (c *client) onChange(addr string, s connectivity.State) {
+	c.tell.Lock()
+	defer c.tell.Unlock()
+	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s)})
+}
 
-// tellReplica tells the user of a replica, one event at a time.
-func (c *client) tellReplica(addr string, s ReplicaState) {
+// tellStanding tells the user that a replica is left out or taken back, unless its connection has more to say: that it is
+// gone, or not ready. A change of the connection can be seen before it is told, and then waits for tell, so that the events
+// stay in order.
+func (c *client) tellStanding(r *replicas.Replica, s ReplicaState) {
 	if c.policy.OnReplica == nil {
 		return
 	}
 	c.tell.Lock()
 	defer c.tell.Unlock()
-	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: s})
+	if r.Gone() || s == Ready && !r.Ready() {
+		return
+	}
+	c.policy.OnReplica(ReplicaEvent{Replica: r.Addr, State: s})
 }

@@ -29,8 +29,8 @@ type Snapshot struct {
 	CrashRate float64
 	// Limit is how many attempts may be in flight at a replica; zero means any number.
 	Limit int
-	// Replicas are those that the resolver names, or named before the connection went idle or was closed, in its order.
-	// Empty before a first call.
+	// Replicas are those that the resolver names, in its order, or named last where the connection is idle or closed. Empty
+	// before it has spoken.
 	Replicas []ReplicaStatistics
 }
 
@@ -49,7 +49,7 @@ type ReplicaStatistics struct {
 // counters are what Statistics counts, beside what each backend does.
 type counters struct {
 	calls     atomic.Uint64
-	redundant atomic.Int64 // attempts that succeeded where another one of the call had
+	succeeded atomic.Int64
 	failed    [len(reasonNames)]atomic.Int64
 	hedges    atomic.Int64
 	hedgesWon atomic.Int64
@@ -65,7 +65,7 @@ func (s *Statistics) Read() Snapshot {
 	}
 	n := &c.counters
 	snapshot := Snapshot{
-		Calls: int64(n.calls.Load()), Failed: map[Reason]int64{},
+		Calls: int64(n.calls.Load()), Succeeded: n.succeeded.Load(), Failed: map[Reason]int64{},
 		Waiting: int(c.queue.n.Load()), Attempts: map[Outcome]int64{},
 		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(), Denied: n.denied.Load(), Ejections: n.ejections.Load(),
 		CrashRate: c.hazard.Rate(), Limit: int(c.limit()),
@@ -73,6 +73,8 @@ func (s *Statistics) Read() Snapshot {
 	for r := range n.failed {
 		snapshot.Failed[Reason(r)] = n.failed[r].Load()
 	}
+	c.backends.mu.Lock() // else what is being moved to the past would be missing
+	defer c.backends.mu.Unlock()
 	for o := range c.backends.past {
 		snapshot.Attempts[Outcome(o)] = c.backends.past[o].Load()
 	}
@@ -85,7 +87,6 @@ func (s *Statistics) Read() Snapshot {
 			snapshot.Replicas = append(snapshot.Replicas, r)
 		}
 	}
-	snapshot.Succeeded = snapshot.Attempts[OK] - n.redundant.Load()
 	return snapshot
 }
 

@@ -24,15 +24,14 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 	if s.call.settings != nil {
 		s.finishes, s.call.settings.finishes = s.call.settings.finishes, nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unwatch = context.AfterFunc(ctx, s.abandoned)
 	if desc.ClientStreams {
 		if err := s.open(); err != nil {
 			return nil, err
 		}
-		s.deliver()
-	} else {
-		s.mu.Lock()
-		s.unwatch = context.AfterFunc(ctx, s.abandon)
-		s.mu.Unlock()
+		s.deliver(s.current.Load())
 	}
 	return s, nil
 }
@@ -42,20 +41,19 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 type stream struct {
 	desc     *grpc.StreamDesc
 	streamer grpc.Streamer
-	request  any // the one message of a caller who does not stream
 	finishes []func(error)
-
-	mu      sync.Mutex // guards what follows: the caller may leave at any time
-	call    call
-	settled bool        // the call has ended
-	err     error       // with what, unless a first message ended it
-	unwatch func() bool // ends the watch for a caller who leaves; nil: there is none
-	untold  *settings   // what asks for a report and has none, as the caller has left
+	unwatch  func() bool // no longer calls abandoned
 
 	current   atomic.Pointer[streamAttempt]
 	delivered atomic.Bool // the stream is the current attempt's for good
 	seen      atomic.Bool // the caller has seen the current attempt's header
-	over      sync.Once
+
+	mu      sync.Mutex // guards what follows; held while the call opens its next attempt
+	call    call
+	request any       // the one message of a caller who does not stream
+	over    bool      // the stream has ended
+	err     error     // with this
+	untold  *settings // what asks for a report and has none yet, as the caller has left
 }
 
 // streamAttempt is the stream of one replica.
@@ -67,19 +65,20 @@ type streamAttempt struct {
 
 	timer   *time.Timer // nil: no deadline for the first message
 	decided atomic.Bool // whether it came in time
-	late    atomic.Bool
 }
 
-// inTime reports whether a first message that has come now came before the deadline for it.
+// inTime reports whether what has come now, a first message or an error, came before the deadline for it.
 func (a *streamAttempt) inTime() bool { return a.timer == nil || !a.decided.Swap(true) }
+
+// errLate is the error of an attempt whose deadline has passed.
+var errLate = status.Error(codes.DeadlineExceeded, "failover: no message within the attempt's timeout")
 
 // open makes attempts until one has been sent. It returns what ended the call otherwise. mu must be held.
 func (s *stream) open() error {
 	for {
 		l, err := s.call.next()
 		if err != nil {
-			s.settle(err)
-			return s.finish(s.err)
+			return s.finish(s.call.end(err))
 		}
 		if s.attempt(&l) {
 			return nil
@@ -99,7 +98,6 @@ func (s *stream) attempt(l *lease) bool {
 	if d := l.decision.Timeout; d > 0 {
 		a.timer = time.AfterFunc(d, func() {
 			if !a.decided.Swap(true) {
-				a.late.Store(true)
 				cancel()
 			}
 		})
@@ -108,35 +106,33 @@ func (s *stream) attempt(l *lease) bool {
 	cs, err := s.streamer(a.on, s.desc, s.call.request.cc, s.call.request.method, s.call.request.opts...)
 	if err == nil {
 		a.ClientStream = cs
-		if !s.desc.ClientStreams {
-			if err = cs.SendMsg(s.request); err == io.EOF {
-				err = nil
+		if s.desc.ClientStreams {
+			if !a.inTime() {
+				err = errLate
 			}
+		} else if err = cs.SendMsg(s.request); err == io.EOF {
+			err = nil
 		}
 	}
 	if err != nil {
-		s.end(a, err)
+		s.fail(a, err)
 		return false
 	}
 	s.current.Store(a)
 	return true
 }
 
-// end takes note of how an attempt ended before its first message.
-func (s *stream) end(a *streamAttempt, err error) {
-	o, w := OK, wire{sent: true, answered: true} // for all that can be known
+// fail takes note of how an attempt ended that brought no first message, or too late. mu must be held.
+func (s *stream) fail(a *streamAttempt, err error) {
+	w := wire{sent: true, answered: true} // for all that can be known
 	if a.ClientStream == nil || a.on.Ended() {
 		w = wireOf(a.on)
 	}
-	if err != nil {
-		if o = s.call.outcome(s.call.ctx, a.on, w, err); o != Canceled && a.late.Load() {
-			o = Timeout
-		}
-		a.cancel()
+	o := s.call.outcome(s.call.ctx, a.on, w, err)
+	if !a.inTime() && o != Canceled {
+		o, err = Timeout, errLate
 	}
-	if a.timer != nil {
-		a.timer.Stop()
-	}
+	a.end()
 	if a.on.Missed() {
 		s.call.missed(&a.lease)
 		return
@@ -144,76 +140,89 @@ func (s *stream) end(a *streamAttempt, err error) {
 	s.call.finish(&a.lease, o, w, err)
 }
 
-// settle ends the call. mu must be held.
-func (s *stream) settle(err error) {
-	s.settled, s.err = true, s.call.end(err)
-	if s.unwatch != nil {
-		s.unwatch()
+// end lets go of what an attempt that is over has held.
+func (a *streamAttempt) end() {
+	a.cancel()
+	if a.timer != nil {
+		a.timer.Stop()
 	}
 }
 
-// deliver makes the stream the current attempt's for good.
-func (s *stream) deliver() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.delivered.Swap(true) && !s.settled {
-		s.end(s.current.Load(), nil)
-		s.settle(nil)
+// deliver makes the stream the current attempt's for good. Where the caller streams it is open, which says nothing of the
+// replica yet. mu must be held.
+func (s *stream) deliver(a *streamAttempt) {
+	s.delivered.Store(true)
+	if a.timer != nil {
+		a.timer.Stop()
 	}
+	s.call.finish(&a.lease, OK, wire{sent: true, answered: !s.desc.ClientStreams}, nil)
+	s.call.end(nil)
 }
 
-// abandon ends the call of a caller who has left, and may never come back for the first message. Traces are the caller's
-// own, so they are filled if the caller does.
-func (s *stream) abandon() {
+// finish takes note that the stream has ended, and returns the error it ended with. mu must be held.
+func (s *stream) finish(err error) error {
+	if s.over {
+		return s.err
+	}
+	s.over, s.err = true, err
+	s.unwatch()
+	if a := s.current.Load(); a != nil {
+		a.end()
+	}
+	for _, finish := range s.finishes {
+		if err == io.EOF {
+			finish(nil)
+		} else {
+			finish(err)
+		}
+	}
+	return err
+}
+
+// abandoned takes note that the caller's context has ended: the caller need not receive any more.
+func (s *stream) abandoned() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.settled {
+	if s.over {
 		return
 	}
 	err := callerError(s.call.ctx)
-	if a := s.current.Load(); a != nil {
-		s.end(a, err)
+	if !s.delivered.Load() {
+		if a := s.current.Load(); a != nil {
+			s.fail(a, err)
+		}
+		s.call.reason = CallerEnded
+		s.untold, s.call.settings = s.call.settings, nil
+		err = s.call.end(err)
 	}
-	s.untold, s.call.settings = s.call.settings, nil
-	s.call.reason = CallerEnded
-	s.settle(err)
-	s.finish(s.err)
+	s.finish(err)
 }
 
-// abandoned returns the error of a call that abandon has ended. mu must be held.
-func (s *stream) abandoned() error {
+// ended returns the error of a stream that is over. A caller who has left, and comes back to ask, has its traces filled now:
+// they are the caller's own, to be written in no other goroutine. mu must be held.
+func (s *stream) ended() error {
 	if s.untold != nil {
 		s.untold.report(s.call.attempts, s.err)
+		s.untold = nil
 	}
 	return s.err
-}
-
-// finish takes note that the stream has ended, and returns the error it ended with.
-func (s *stream) finish(err error) error {
-	s.over.Do(func() {
-		if a := s.current.Load(); a != nil {
-			a.cancel()
-		}
-		for _, finish := range s.finishes {
-			if err == io.EOF {
-				finish(nil)
-			} else {
-				finish(err)
-			}
-		}
-	})
-	return err
 }
 
 // SendMsg sends a message. Where the caller does not stream, it is the one message, with which the call begins.
 func (s *stream) SendMsg(m any) error {
 	if a := s.current.Load(); a != nil {
-		return a.SendMsg(m)
+		err := a.SendMsg(m)
+		if err != nil && err != io.EOF && s.delivered.Load() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.finish(err)
+		}
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.settled {
-		return s.abandoned()
+	if s.over {
+		return s.ended()
 	}
 	s.request = m
 	return s.open()
@@ -232,37 +241,45 @@ func (s *stream) RecvMsg(m any) error {
 	for {
 		a := s.current.Load()
 		if a == nil {
-			return errNotOpen("RecvMsg")
+			return s.notOpen("RecvMsg")
 		}
 		err := a.RecvMsg(m)
-		switch {
-		case s.delivered.Load():
-		case (err == nil || err == io.EOF) && a.inTime():
-			s.deliver()
-		default:
-			if err := s.failOver(a, m, err); err != nil {
-				return err
-			}
-			continue
+		if again, err := s.received(a, m, err); !again {
+			return err
 		}
-		if err != nil {
-			s.finish(err)
-		}
-		return err
 	}
+}
+
+// received takes note of what an attempt has brought. It reports whether to receive from the next attempt, or what the caller
+// receives.
+func (s *stream) received(a *streamAttempt, m any, err error) (again bool, _ error) {
+	if s.delivered.Load() && err == nil && s.desc.ServerStreams {
+		return false, nil // in the midst of it
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.delivered.Load():
+	case s.over:
+		return false, s.ended()
+	case (err == nil || err == io.EOF) && a.inTime():
+		s.deliver(a)
+	default:
+		err = s.failOver(a, m, err)
+		return err == nil, err
+	}
+	if err != nil || !s.desc.ServerStreams {
+		s.finish(err)
+	}
+	return false, err
 }
 
 // failOver goes on after an attempt that brought no first message. It returns the error of a call that cannot.
 func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 	if err == nil || err == io.EOF {
-		err = status.Error(codes.DeadlineExceeded, "the first message came too late")
+		err = errLate
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.settled {
-		return s.abandoned()
-	}
-	s.end(a, err)
+	s.fail(a, err)
 	if s.seen.Load() {
 		s.call.core.Note(core.Result{Final: true})
 	}
@@ -275,7 +292,7 @@ func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 func (s *stream) Header() (metadata.MD, error) {
 	a := s.current.Load()
 	if a == nil {
-		return nil, errNotOpen("Header")
+		return nil, s.notOpen("Header")
 	}
 	md, err := a.ClientStream.Header()
 	if md != nil {
@@ -312,6 +329,12 @@ func (s *stream) invoke(ctx context.Context, method string, req, reply any, cc *
 	return cs.RecvMsg(reply)
 }
 
-func errNotOpen(what string) error {
+// notOpen is the error of a stream that has no attempt yet, or has come to none.
+func (s *stream) notOpen(what string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return s.ended()
+	}
 	return status.Errorf(codes.Internal, "failover: %s before SendMsg, with which the call begins", what)
 }

@@ -29,7 +29,7 @@ func (c *call) attempt(parent context.Context, l *lease) Outcome {
 	}
 	on := c.on(ctx, l)
 	err := c.request.invoker(on, c.request.method, c.request.req, c.request.reply, c.request.cc, c.request.opts...)
-	o, w := OK, wire{sent: true}
+	o, w := OK, wire{sent: true, answered: true}
 	if err != nil {
 		w = wireOf(on)
 		o = c.outcome(parent, ctx, w, err)
@@ -60,10 +60,7 @@ func (c *call) on(ctx context.Context, l *lease) *replicas.Attempt {
 func (c *call) missed(l *lease) {
 	c.core.Untry(l.key)
 	c.paid = c.last != nil
-	if l.ejected.Load() {
-		c.undecided(l.backend)
-	}
-	c.release(l.backend)
+	c.abandon(l.backend)
 }
 
 // wire is what is known of an attempt that failed from below.
@@ -103,7 +100,7 @@ func (c *call) announce(ctx context.Context) context.Context {
 // finish gives the replica's place back and takes note of how the attempt ended, for the call, the replica and whoever
 // wants to know.
 func (c *call) finish(l *lease, o Outcome, w wire, err error) {
-	c.settle(l, o)
+	c.settle(l, o, w)
 	if o == OK && !c.traced() {
 		return
 	}
@@ -123,15 +120,14 @@ func (c *call) finish(l *lease, o Outcome, w wire, err error) {
 }
 
 // settle takes note of what an attempt says of its replica.
-func (c *call) settle(l *lease, o Outcome) {
+func (c *call) settle(l *lease, o Outcome, w wire) {
 	c.backends.count(l.backend, o)
-	switch o {
-	case OK, Rejected:
-		c.thrives(l)
-		c.learn(l)
-	case Failed:
+	switch {
+	case (o == OK || o == Rejected) && w.answered:
+		c.thrives(l, o)
+	case o == Failed:
 		c.fails(l, false)
-	case Timeout:
+	case o == Timeout:
 		c.fails(l, true)
 		c.learn(l) // it would have taken longer
 	default:
@@ -139,20 +135,24 @@ func (c *call) settle(l *lease, o Outcome) {
 			c.hazard.Crashed()
 		}
 		if l.ejected.Load() {
-			c.undecided(l.backend)
+			l.undecided(l.start)
 		}
 	}
 	c.release(l.backend)
 }
 
 // thrives takes note that a replica has answered.
-func (c *call) thrives(l *lease) {
+func (c *call) thrives(l *lease, o Outcome) {
 	if l.suspect.Load() {
-		c.forgive(l.backend)
+		c.forgive(l)
 	}
 	if c.policy.AdaptiveLimit {
 		c.hazard.Survived()
 	}
+	if o != OK {
+		return
+	}
+	c.learn(l)
 	if c.policy.Order == Sticky && c.client.last.Load() != l.key {
 		c.client.last.Store(l.key)
 	}
@@ -164,6 +164,14 @@ func (c *call) learn(l *lease) {
 	if c.known != nil && c.rules.Idempotent {
 		c.known.latency.Add(c.now() - l.start)
 	}
+}
+
+// abandon gives back a place that no attempt was made with.
+func (c *client) abandon(b *backend) {
+	if b.ejected.Load() {
+		b.undecided(c.now())
+	}
+	c.release(b)
 }
 
 // release gives a place at the replica back, to a call that waits for one.

@@ -125,16 +125,20 @@ func (s *marks) of(key uint32) int {
 }
 
 func (s *marks) set(key uint32, value int) {
-	if m := s.find(key); m != nil {
-		m.value = int32(value)
-		return
-	}
-	if s.n < len(s.few) {
-		s.few[s.n] = mark{key, int32(value)}
+	m := s.find(key)
+	switch {
+	case m == nil && s.n < len(s.few):
+		s.few[s.n] = mark{key: key}
+		m = &s.few[s.n]
 		s.n++
-		return
+	case m == nil:
+		s.more = append(slices.Clone(s.more), mark{key: key})
+		m = &s.more[len(s.more)-1]
+	case len(s.more) > 0: // a copy of s has the same ones, and is not to see the change
+		s.more = slices.Clone(s.more)
+		m = s.find(key)
 	}
-	s.more = append(s.more, mark{key, int32(value)})
+	m.value = int32(value)
 }
 
 func (s *marks) all() []mark { return append(slices.Clone(s.few[:s.n]), s.more...) }

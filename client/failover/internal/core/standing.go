@@ -25,18 +25,20 @@ func (s *Standing) Failed(after int) bool {
 	return true
 }
 
-// Succeeded notes a success: all is forgiven. It reports whether the replica was left out.
-func (s *Standing) Succeeded() bool {
-	was := s.out
-	*s = Standing{}
-	return was
-}
+// Succeeded notes a success: all is forgiven.
+func (s *Standing) Succeeded() { *s = Standing{} }
 
 // Probed notes that a probe found the replica well: it is taken back, on trial.
 func (s *Standing) Probed() { s.out, s.failures = false, 0 }
 
 // Out reports whether the replica is left out.
 func (s *Standing) Out() bool { return s.out }
+
+// OnTrial reports whether the replica has been left out and has not succeeded since.
+func (s *Standing) OnTrial() bool { return s.again > 0 }
+
+// Relapsed reports whether it has been left out again since.
+func (s *Standing) Relapsed() bool { return s.again > 1 }
 
 // Backoff is the time from leaving the replica out to the first probe, where probes are the given time apart: at first
 // none for one that hung, for it cannot answer a probe before it is well, and twice as long each time.

@@ -32,7 +32,7 @@ func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavai
 var errMissed error = &DownError{errors.New("the connection is lost")}
 
 // picker maps an attempt to its replica's connection. It chooses by itself only for calls that no interceptor of ours
-// has seen, such as streams.
+// has seen.
 type picker struct {
 	set  *Set
 	view *View

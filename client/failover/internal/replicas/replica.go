@@ -69,6 +69,9 @@ func newReplica(p *policy, id, addr string) *Replica {
 // Ready reports whether the replica has a connection.
 func (r *Replica) Ready() bool { return r.state() == connectivity.Ready }
 
+// Gone reports whether the replica has left the View for good; another value of the same ID may be in it.
+func (r *Replica) Gone() bool { return r.state() == connectivity.Shutdown }
+
 // Epoch is how many connections the replica has had: it rises whenever the replica becomes Ready. After idle mode
 // another value of the same ID begins at zero.
 func (r *Replica) Epoch() uint64 { return r.summary.Load() >> stateBits }

@@ -1,0 +1,29 @@
+package core
+
+import (
+	"fmt"
+	"testing"
+)
+
+// A copy of a call is a call of its own, however many replicas it has tried: what is decided for one, and taken back or
+// hedged, is not known to the other.
+func TestCopiedCallsAreApart(t *testing.T) {
+	for _, n := range []int{3, 8, 9, 12, 20} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			cs := replicasOf(n, "abcdefghijklmnopqrst"[:n])
+			r := &Rules{Rounds: 3, Idempotent: true}
+			var c Call
+			for step := range 3*n + 2 {
+				first, second := c, c
+				a, b := first.Next(r, anytime, cs), second.Next(r, anytime, cs)
+				if a != b {
+					t.Fatalf("step %d: the copies decide %+v and %+v, want the same", step+1, a, b)
+				}
+				if d := c.Next(r, anytime, cs); d != a {
+					t.Fatalf("step %d: the call decides %+v after its copies decided %+v, want the same", step+1, d, a)
+				}
+				c.Note(Result{Sent: true})
+			}
+		})
+	}
+}

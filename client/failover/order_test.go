@@ -1,0 +1,93 @@
+package failover_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc/codes"
+)
+
+// Sixteen callers at a time, and where their calls go.
+func TestOrdersUnderConcurrency(t *testing.T) {
+	for _, tc := range []struct {
+		order       failover.Order
+		slow        time.Duration // a takes as long, the others 10 ms
+		least, most [3]int64      // of 1600 calls
+	}{
+		{failover.First, 10 * ms, [3]int64{1600, 0, 0}, [3]int64{1600, 0, 0}},
+		{failover.RoundRobin, 10 * ms, [3]int64{533, 533, 533}, [3]int64{534, 534, 534}},
+		{failover.RoundRobin, time.Second, [3]int64{533, 533, 533}, [3]int64{534, 534, 534}},
+		// A binomial deviation is 19; these are 6 of them.
+		{failover.Random, 10 * ms, [3]int64{420, 420, 420}, [3]int64{647, 647, 647}},
+		// a is chosen where it has fewer than the other of the two, or as few: so it has 16/3 in flight or a little more, and
+		// its share in the calls falls with its speed.
+		{failover.LeastInFlight, 100 * ms, [3]int64{40, 500, 500}, [3]int64{240, 900, 900}},
+	} {
+		t.Run(tc.order.String()+" "+tc.slow.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, works := newWork(t, 3)
+				for i, w := range works {
+					w.does(takes(10*ms, codes.OK))
+					if i == 0 {
+						w.does(takes(tc.slow, codes.OK))
+					}
+				}
+				conn := c.connect(t, failover.Policy{Order: tc.order})
+				var callers sync.WaitGroup
+				for range 16 {
+					callers.Go(func() {
+						for range 100 {
+							if attempts, err := do(t.Context(), conn); err != nil || len(attempts) != 1 {
+								t.Errorf("got %q, %v", path(attempts), err)
+							}
+						}
+					})
+				}
+				callers.Wait()
+				for i, w := range works {
+					if n := w.served.Load(); n < tc.least[i] || n > tc.most[i] {
+						t.Errorf("%s served %d of 1600 calls, want %d to %d", c[i].addr, n, tc.least[i], tc.most[i])
+					}
+				}
+			})
+		})
+	}
+}
+
+// A call starts where the last success was, and moves only when it must.
+func TestStickyStaysWhereItSucceeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 3)
+		conn := c.connect(t, failover.Policy{Order: failover.Sticky})
+		stays := func(want string) {
+			t.Helper()
+			for range 5 {
+				wantPath(t, conn, want)
+			}
+		}
+		stays("a:1 ok sent")
+		works[0].does(answer(codes.Unavailable))
+		wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
+		works[0].does(nil)
+		stays("b:1 ok sent") // though a is well again
+
+		works[1].does(answer(codes.Unavailable))
+		works[0].does(answer(codes.NotFound))
+		if attempts, _ := do(t.Context(), conn); path(attempts) != "b:1 failed sent, a:1 rejected sent" {
+			t.Errorf("got %q, want b:1 failed sent, a:1 rejected sent", path(attempts))
+		}
+		works[0].does(nil)
+		works[1].does(nil)
+		stays("b:1 ok sent") // a rejection is no success
+
+		c[1].crash()
+		synctest.Wait()
+		stays("a:1 ok sent")
+		c[1].start()
+		time.Sleep(time.Second)
+		stays("a:1 ok sent")
+	})
+}

@@ -1,0 +1,67 @@
+package failover_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// work is a service of the tests' own, which leaves grpc.health.v1 to what it is for. Every method of it answers alike.
+type work struct {
+	answer atomic.Pointer[func(context.Context) error] // nil: success
+	served atomic.Int64
+	now    atomic.Int64 // requests being served
+	most   atomic.Int64 // of now
+}
+
+// newWork returns n replicas that serve work beside health.
+func newWork(t testing.TB, n int) (cluster, []*work) {
+	c, all := newCluster(t, n), make([]*work, n)
+	for i, r := range c {
+		all[i] = new(work)
+		r.other = all[i].serve
+	}
+	return c, all
+}
+
+// does sets what answers from now on.
+func (w *work) does(f func(context.Context) error) { w.answer.Store(&f) }
+
+func (w *work) serve(stream grpc.ServerStream) error {
+	if err := stream.RecvMsg(new(healthv1.HealthCheckRequest)); err != nil {
+		return err
+	}
+	w.served.Add(1)
+	now := w.now.Add(1)
+	defer w.now.Add(-1)
+	for most := w.most.Load(); now > most && !w.most.CompareAndSwap(most, now); most = w.most.Load() {
+	}
+	if f := w.answer.Load(); f != nil && *f != nil {
+		if err := (*f)(stream.Context()); err != nil {
+			return err
+		}
+	}
+	return stream.SendMsg(&healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING})
+}
+
+const workMethod = "/test.Work/Do"
+
+// do makes one call of work and returns its attempts.
+func do(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) ([]failover.Attempt, error) {
+	var attempts []failover.Attempt
+	err := conn.Invoke(ctx, workMethod, new(healthv1.HealthCheckRequest), new(healthv1.HealthCheckResponse),
+		append(opts, failover.Trace(&attempts))...)
+	return attempts, err
+}
+
+// wantPath makes one call, which must succeed on that path.
+func wantPath(t *testing.T, conn *grpc.ClientConn, p string, opts ...grpc.CallOption) {
+	t.Helper()
+	if attempts, err := do(t.Context(), conn, opts...); err != nil || path(attempts) != p {
+		t.Errorf("got %q, %v, want %q", path(attempts), err, p)
+	}
+}
