@@ -9,8 +9,8 @@ import (
 )
 
 // Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
-// whether the call succeeded or not; of a server-streaming call, when its first message or its error does; of a stream that
-// the client sends on, when it is open. Earlier contents are dropped.
+// whether the call succeeded or not. Earlier contents are dropped. Of a stream it is there when the first message or the
+// error is, or, where the client sends a stream, when that is open.
 func Trace(attempts *[]Attempt) grpc.CallOption {
 	return callOption{set: func(s *settings) { s.traces = append(s.traces, attempts) }}
 }

@@ -19,24 +19,32 @@ var floors = [][]string{
 	{"deploy/integration", "deploy/floors"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
 	{"supervisor/control", "client/experiment", "client/report"},
-	{"services/counter", "services/fault", "client/workload"},
+	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover"},
 	{"gen", "supervisor", "client/failover", "client/stats"},
+}
+
+// grpc is gRPC, and what it depends on.
+var grpc = []string{
+	"google.golang.org/grpc", "google.golang.org/protobuf",
+	"google.golang.org/genproto/googleapis/rpc", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text",
 }
 
 // only limits what a package may depend on, in all, beyond the standard library and itself. Prefixes.
 var only = map[string][]string{
-	"supervisor": {"golang.org/x/sys"},
-	"client/failover": {
-		"google.golang.org/grpc", "google.golang.org/protobuf",
-		"google.golang.org/genproto/googleapis/rpc", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text", // grpc's own
-	},
+	"supervisor":      {"golang.org/x/sys"},
+	"client/failover": grpc,
+	"client/failover/otelfailover": slices.Concat(grpc, []string{
+		module + "client/failover", "go.opentelemetry.io/otel",
+		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own
+	}),
 	"client/stats": {},
 }
 
-// within limits which packages may import an experimental API.
+// within limits which packages may import an API: one that is experimental, or one that only a main may choose.
 var within = map[string]string{
 	"google.golang.org/grpc/balancer": "client/failover/internal/",
 	"google.golang.org/grpc/resolver": "client/failover/internal/",
+	"go.opentelemetry.io/otel/sdk":    "client/cmd/",
 }
 
 type pkg struct {
@@ -135,7 +143,7 @@ func TestDependenciesAreFew(t *testing.T) {
 	}
 }
 
-func TestExperimentalAPIsStayInside(t *testing.T) {
+func TestAPIsStayInside(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		for _, imp := range p.Imports {
 			for api, inside := range within {

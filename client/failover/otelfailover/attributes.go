@@ -1,0 +1,61 @@
+package otelfailover
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"example.com/crashlab/client/failover"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+)
+
+// The attributes that spans and metrics share.
+const (
+	replicaKey = attribute.Key("failover.replica")
+	outcomeKey = attribute.Key("failover.outcome")
+	reasonKey  = attribute.Key("failover.reason")
+)
+
+// reasonNames are the values of failover.reason. Reason's own String is for sentences.
+var reasonNames = map[failover.Reason]string{
+	failover.RoundsSpent:  "rounds_spent",
+	failover.NotRetryable: "not_retryable",
+	failover.Ambiguous:    "ambiguous",
+	failover.OutOfTime:    "out_of_time",
+	failover.PushedBack:   "pushed_back",
+	failover.BudgetSpent:  "budget_spent",
+	failover.Shed:         "shed",
+	failover.CallerEnded:  "caller_ended",
+	failover.NoneToTry:    "none_to_try",
+}
+
+func reasonName(r failover.Reason) string {
+	if name, ok := reasonNames[r]; ok {
+		return name
+	}
+	return r.String()
+}
+
+// statusCode is the status of an attempt or a call, by the name that the gRPC specification gives it.
+func statusCode(err error) attribute.KeyValue {
+	return semconv.RPCResponseStatusCode(code.Code(status.Code(err)).String())
+}
+
+// serverAttributes name what the connection was made for, as the conventions for gRPC have it: the host and port in the
+// target, where it is one host, else the target.
+func serverAttributes(cc *grpc.ClientConn) []attribute.KeyValue {
+	scheme, rest, _ := strings.Cut(cc.CanonicalTarget(), "://")
+	_, endpoint, _ := strings.Cut(rest, "/")
+	if scheme == "dns" || scheme == "passthrough" {
+		if host, port, err := net.SplitHostPort(endpoint); err == nil {
+			if n, err := strconv.Atoi(port); err == nil {
+				return []attribute.KeyValue{semconv.ServerAddress(host), semconv.ServerPort(n)}
+			}
+		}
+	}
+	return []attribute.KeyValue{semconv.ServerAddress(cc.Target())}
+}

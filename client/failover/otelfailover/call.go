@@ -1,0 +1,177 @@
+package otelfailover
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// call is one call on its way. It is in the call's context, where its attempts find it.
+type call struct {
+	*telemetry
+	ctx      context.Context
+	method   *method
+	span     trace.Span
+	start    time.Time
+	attempts atomic.Int64 // that have ended
+}
+
+type callKey struct{}
+
+// method is what all calls of a method have in common, made once.
+type method struct {
+	name       string // as of the semantic conventions, without the slash
+	attributes []attribute.KeyValue
+	start      []trace.SpanStartOption
+	all, ok    []metric.RecordOption // for all calls, and for those that succeed
+}
+
+// other is the method of all calls whose method is not known to be one of a few.
+const other = "_OTHER"
+
+// methodOf returns what is known of a call's method.
+func (t *telemetry) methodOf(full string, opts []grpc.CallOption) *method {
+	if !slices.ContainsFunc(opts, isStatic) {
+		full = other
+	}
+	if m, ok := t.methods.Load(full); ok {
+		return m.(*method)
+	}
+	m, _ := t.methods.LoadOrStore(full, t.newMethod(strings.TrimPrefix(full, "/")))
+	return m.(*method)
+}
+
+func isStatic(o grpc.CallOption) bool {
+	_, ok := o.(grpc.StaticMethodCallOption)
+	return ok
+}
+
+func (t *telemetry) newMethod(name string) *method {
+	m := &method{name: name, attributes: append(slices.Clip(t.server), semconv.RPCMethod(name))}
+	m.start = []trace.SpanStartOption{
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(append(slices.Clip(m.attributes), semconv.RPCSystemNameGRPC)...),
+	}
+	m.all = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(m.attributes...))}
+	m.ok = m.with(statusCode(nil))
+	return m
+}
+
+// with returns the option that gives a measurement more attributes than the method's.
+func (m *method) with(more ...attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(m.attributes), more...)...))}
+}
+
+// begin starts the span, and returns the context that the call shall have.
+func (t *telemetry) begin(ctx context.Context, cc *grpc.ClientConn, full string, opts []grpc.CallOption) (context.Context, *call) {
+	t.attach(cc)
+	c := &call{telemetry: t, method: t.methodOf(full, opts), start: time.Now()}
+	name := c.method.name
+	if name == other {
+		name = semconv.RPCSystemNameGRPC.Value.AsString()
+	}
+	ctx, c.span = t.tracer.Start(ctx, name, c.method.start...)
+	if c.method.name == other && c.span.IsRecording() {
+		c.span.SetAttributes(semconv.RPCMethodOriginal(strings.TrimPrefix(full, "/")))
+	}
+	c.ctx = context.WithValue(ctx, callKey{}, c)
+	out := carrier{ctx: ctx}
+	t.propagator.Inject(ctx, &out)
+	if out.md != nil {
+		return metadata.NewOutgoingContext(c.ctx, out.md), c
+	}
+	return c.ctx, c
+}
+
+// onAttempt takes note of the end of an attempt, for the call that it belongs to.
+func onAttempt(ctx context.Context, a failover.Attempt) {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		c.attempt(ctx, a)
+	}
+}
+
+func (c *call) attempt(ctx context.Context, a failover.Attempt) {
+	c.attempts.Add(1)
+	replica, outcome := replicaKey.String(a.Replica), outcomeKey.String(a.Outcome.String())
+	if n := c.instruments.attempts; n.Enabled(ctx) {
+		n.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(c.server), replica, outcome)...)))
+	}
+	if c.span.IsRecording() {
+		c.span.AddEvent("failover.attempt", trace.WithAttributes(
+			replica, outcome,
+			attribute.Int("failover.attempt.number", a.Number),
+			attribute.Int("failover.attempt.round", a.Round),
+			attribute.Bool("failover.attempt.hedge", a.Hedge),
+			attribute.Bool("failover.attempt.sent", a.Sent),
+			attribute.Float64("failover.attempt.duration", a.Duration.Seconds()),
+			statusCode(a.Err),
+		))
+	}
+}
+
+// end takes note of the end of the call.
+func (c *call) end(err error) {
+	took := time.Since(c.start).Seconds()
+	c.instruments.perCall.Record(c.ctx, c.attempts.Load(), c.method.all...)
+	if err == nil {
+		c.instruments.duration.Record(c.ctx, took, c.method.ok...)
+		if c.span.IsRecording() {
+			c.span.SetAttributes(statusCode(nil))
+		}
+		c.span.End()
+		return
+	}
+	why := []attribute.KeyValue{statusCode(err)}
+	if failed, ok := errors.AsType[*failover.Error](err); ok {
+		why = append(why, reasonKey.String(reasonName(failed.Reason)))
+	}
+	if c.instruments.duration.Enabled(c.ctx) {
+		c.instruments.duration.Record(c.ctx, took, c.method.with(why...)...)
+	}
+	if c.span.IsRecording() {
+		c.span.SetAttributes(append(why, semconv.ErrorTypeKey.String(why[0].Value.AsString()))...)
+		c.span.SetStatus(codes.Error, status.Convert(err).Message())
+	}
+	c.span.End()
+}
+
+// carrier takes what a propagator writes. Without anything written it costs no copy of the metadata.
+type carrier struct {
+	ctx context.Context
+	md  metadata.MD // the outgoing one, once something is written to it
+}
+
+// Set replaces what the caller may have passed on from a request of its own.
+func (c *carrier) Set(key, value string) {
+	if c.md == nil {
+		if c.md, _ = metadata.FromOutgoingContext(c.ctx); c.md == nil {
+			c.md = metadata.MD{}
+		}
+	}
+	c.md.Set(key, value)
+}
+
+// Get returns a value that was written.
+func (c *carrier) Get(key string) string {
+	if values := c.md.Get(key); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// Keys returns the keys that were written, and the caller's.
+func (c *carrier) Keys() []string { return slices.Collect(maps.Keys(c.md)) }

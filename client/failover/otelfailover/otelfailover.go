@@ -1,0 +1,149 @@
+// Package otelfailover shows a failover connection in OpenTelemetry: a span per call with an event per attempt, and
+// metrics of the calls, the attempts and the replicas. It uses the OpenTelemetry API alone; which SDK and exporter are
+// behind it is the program's business.
+//
+// # Spans
+//
+// A call is one client span, whatever its attempts, with the attributes of the RPC semantic conventions; its context
+// goes to every replica that is tried. Each attempt that ends adds an event "failover.attempt" with
+//
+//	failover.replica           the address, as the resolver gave it
+//	failover.outcome           ok, refused, lost, failed, timeout, rejected or canceled
+//	failover.attempt.number    its place among the call's attempts, from 1
+//	failover.attempt.round     the pass through the replicas that it belongs to, from 1
+//	failover.attempt.hedge     whether it joined an attempt that was on its way
+//	failover.attempt.sent      false where no byte of it can have reached the replica
+//	failover.attempt.duration  how long it took, in seconds
+//	rpc.response.status_code   the status it ended with, such as UNAVAILABLE
+//
+// A call that fails has the status Error, the line that failover.Error prints, and the attribute failover.reason: why
+// there was no further attempt. The span of a stream ends with the stream, or with the caller's context; its attempts
+// end, as everywhere in failover, with the first message.
+//
+// # Metrics
+//
+//	failover.call.duration     histogram, s          from the beginning of a call or stream to its end, by method,
+//	                                                 status code and, of those that failed, failover.reason:
+//	                                                 budget_spent, shed, rounds_spent, caller_ended …
+//	failover.call.attempts     histogram, {attempt}  attempts that a call took, by method
+//	failover.attempts          counter, {attempt}    attempts that have ended, by failover.replica and failover.outcome
+//	failover.call.waiting      {call}                calls that wait for a replica now
+//	failover.replica.in_flight {attempt}             attempts in flight, by failover.replica
+//	failover.replica.limit     {attempt}             how many may be, by failover.replica; absent where there is no limit
+//	failover.replica.ready     {replica}             1 or 0: whether there is a connection, by failover.replica
+//	failover.replica.ejected   {replica}             1 or 0: whether it is left out, by failover.replica
+//
+// The last five are read from failover.Statistics when metrics are collected, from the connection's first call until it
+// is closed, and are sums: connections to one target add up. All metrics have server.address and server.port, which
+// name the connection's target, not a replica. A method is named where generated code calls it, or a caller who gives
+// grpc.StaticMethod; all others are _OTHER, so that names which a program makes up cannot flood a metrics store.
+//
+// # Beside otelgrpc
+//
+// The stats handler of otelgrpc may be among the options as well. It sees what is on the wire: its spans are the
+// attempts, children of the call's span, and its rpc.client.call.duration counts attempts, not calls.
+package otelfailover
+
+import (
+	"cmp"
+	"context"
+	"sync"
+
+	"example.com/crashlab/client/failover"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+)
+
+// Options are where telemetry goes. The zero value takes the global providers, which may be set later.
+type Options struct {
+	// TracerProvider makes the spans. Nil means otel.GetTracerProvider.
+	TracerProvider trace.TracerProvider
+	// MeterProvider makes the metrics. Nil means otel.GetMeterProvider.
+	MeterProvider metric.MeterProvider
+	// Propagator writes a call's span into the metadata of its attempts. Nil means otel.GetTextMapPropagator, which
+	// writes nothing until one is set.
+	Propagator propagation.TextMapPropagator
+}
+
+// Instrument returns the policy and the dial options that make one connection show in OpenTelemetry: call it for each.
+//
+// The policy is p with an OnAttempt that calls p's own first, and with Statistics where p has none. The options belong
+// among those given to failover.NewClient, or before those of failover.DialOptions; interceptors that come before them
+// run outside the call's span, those behind within. The error is the MeterProvider's.
+func Instrument(p failover.Policy, o Options) (failover.Policy, []grpc.DialOption, error) {
+	p.Statistics = cmp.Or(p.Statistics, new(failover.Statistics))
+	t, err := newTelemetry(o, p.Statistics)
+	if err != nil {
+		return failover.Policy{}, nil, err
+	}
+	user := p.OnAttempt
+	p.OnAttempt = func(ctx context.Context, method string, a failover.Attempt) {
+		if user != nil {
+			user(ctx, method, a)
+		}
+		onAttempt(ctx, a)
+	}
+	return p, []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(t.unary),
+		grpc.WithChainStreamInterceptor(t.streaming),
+	}, nil
+}
+
+const scope = "example.com/crashlab/client/failover/otelfailover"
+
+// telemetry is what one connection shows.
+type telemetry struct {
+	tracer      trace.Tracer
+	propagator  propagation.TextMapPropagator
+	meter       metric.Meter
+	instruments *instruments
+	statistics  *failover.Statistics
+
+	first  sync.Once // guards what follows, which a first call brings
+	conn   *grpc.ClientConn
+	server []attribute.KeyValue
+
+	methods sync.Map // full name → *method
+}
+
+func newTelemetry(o Options, s *failover.Statistics) (*telemetry, error) {
+	meter := cmp.Or(o.MeterProvider, otel.GetMeterProvider()).Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
+	instruments, err := newInstruments(meter)
+	return &telemetry{
+		tracer:      cmp.Or(o.TracerProvider, otel.GetTracerProvider()).Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)),
+		propagator:  cmp.Or(o.Propagator, otel.GetTextMapPropagator()),
+		meter:       meter,
+		instruments: instruments,
+		statistics:  s,
+	}, err
+}
+
+// attach takes note of the connection.
+func (t *telemetry) attach(cc *grpc.ClientConn) {
+	t.first.Do(func() {
+		t.conn, t.server = cc, serverAttributes(cc)
+		t.watch()
+	})
+}
+
+func (t *telemetry) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, c := t.begin(ctx, cc, method, opts)
+	err := invoker(ctx, method, req, reply, cc, opts...)
+	c.end(err)
+	return err
+}
+
+func (t *telemetry) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, c := t.begin(ctx, cc, method, opts)
+	cs, err := streamer(ctx, desc, cc, method, opts...)
+	if err != nil {
+		c.end(err)
+		return nil, err
+	}
+	return newStream(ctx, cs, desc, c), nil
+}
