@@ -21,6 +21,9 @@ GRPCURL            := $(TOOLS)/grpcurl@$(GRPCURL_VERSION)/grpcurl
 # The race detector needs cgo and a C compiler.
 RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
 
+# A module of its own, so that the libraries it compares failover with are no dependencies of ours.
+PEERS := client/failover/peers
+
 # The contracts must not break what users of the last tagged version have, or, before a first tag, of the first commit
 # that had them.
 BREAKING_AGAINST ?= $(or $(shell git describe --tags --abbrev=0 2>/dev/null),$(shell git log --format=%H -- buf.yaml | tail -n 1))
@@ -46,10 +49,16 @@ grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first 
 test: ## all tests, those on real clusters among them
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
 	$(GO) test $(RACE) ./...
+	cd $(PEERS) && $(GO) test ./...
+
+# Runs of the benchmarks that compare, for benchstat.
+BENCH_COUNT ?= 5
 
 .PHONY: bench
-bench: ## what a failover call costs beside a bare one; how soon a relaunched replica serves
-	$(GO) test -run '^$$' -bench . ./client/failover
+bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves
+	$(GO) test -run '^$$' -bench . ./client/failover/...
+	cd $(PEERS) && $(GO) test -run '^$$' -bench 'Call|Throughput' -count $(BENCH_COUNT)
+	cd $(PEERS) && $(GO) test -run '^$$' -bench Crash -benchtime 1000x
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./deploy/integration
 
 .PHONY: lint
@@ -61,6 +70,7 @@ lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the impo
 	GOOS=darwin $(STATICCHECK) ./...
 	$(GO) test -count=1 ./deploy/floors
 	$(GO) mod tidy -diff
+	cd $(PEERS) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 
 .PHONY: lint-proto
 lint-proto: $(OWN_BUF) ## buf lint, and the check for breaking changes
