@@ -54,6 +54,10 @@ test: ## all tests, those on real clusters among them
 # Runs of the benchmarks that compare, for benchstat.
 BENCH_COUNT ?= 5
 
+.PHONY: soak
+soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9; under an hour
+	$(GO) test -timeout 2h ./deploy/integration -run Soak -soak -v
+
 .PHONY: bench
 bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves
 	$(GO) test -run '^$$' -bench . ./client/failover/...

@@ -20,6 +20,7 @@ import (
 // client makes calls through failover.
 type client struct {
 	t       testing.TB
+	conn    *grpc.ClientConn
 	counter counterv1.CounterClient
 
 	mu      sync.Mutex
@@ -38,7 +39,7 @@ func newClient(t testing.TB, target string, p failover.Policy) *client {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.Connect()
-	c.counter = counterv1.NewCounterClient(conn)
+	c.conn, c.counter = conn, counterv1.NewCounterClient(conn)
 	return c
 }
 

@@ -202,8 +202,9 @@ func (c *cluster) dial(i int) *grpc.ClientConn {
 // awaitServing waits until the i-th replica is healthy.
 func (c *cluster) awaitServing(i int) {
 	c.t.Helper()
-	reply, err := healthv1.NewHealthClient(c.dial(i)).
-		Check(patiently(c.t), new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
+	conn := c.dial(i)
+	defer conn.Close()
+	reply, err := healthv1.NewHealthClient(conn).Check(patiently(c.t), new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
 	if err != nil || reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 		c.t.Fatalf("health of replica %s: %v, %v", letter(i), reply.GetStatus(), err)
 	}

@@ -61,7 +61,7 @@ func (c cell) make(t *testing.T, limit string) outcome {
 
 // The limit that is learnt against fixed ones, at full length: service 50 to 500 ms, restart delay 1 s, calls of 10 s.
 func TestSoakLearntLimitIsAsGoodAsTheBest(t *testing.T) {
-	if true {
+	if !*soak {
 		t.Skip("half an hour: with -soak. The simulation in client/failover/internal/core is its short form, and TestLimitKeepsCallsAlive.")
 	}
 	for _, c := range cells {

@@ -29,6 +29,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if folder := os.Getenv(ledgerVariable); folder != "" {
+		err := serveLedger(folder, os.Args[1], os.Args[2])
+		fmt.Fprintln(os.Stderr, "cannot serve:", err)
+		os.Exit(1)
+	}
 	code, err := buildAndRun(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

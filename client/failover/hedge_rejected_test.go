@@ -1,0 +1,34 @@
+package failover_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A replica rejects the call while its hedge is on its way, or after the hedge was lost: what the replica said is the
+// call's error, not what became of the hedge.
+func TestRejectionBesideAHedge(t *testing.T) {
+	for name, hedged := range map[string]func(context.Context) error{
+		"on its way": hang,
+		"failed":     answer(codes.Unavailable),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 2)
+			begun := make(chan struct{})
+			c[0].handle = func(context.Context) error { <-begun; return status.Error(codes.InvalidArgument, "no") }
+			c[1].handle = func(ctx context.Context) error { close(begun); return hedged(ctx) }
+			conn := c.connect(t, failover.Policy{
+				Hedge: failover.Hedge{After: time.Millisecond, Share: 1}, Idempotent: map[string]bool{"/": true},
+			})
+			attempts, err := call(t.Context(), conn)
+			if status.Code(err) != codes.InvalidArgument || len(attempts) != 2 {
+				t.Errorf("code %v after %v, want InvalidArgument after an attempt and its hedge", status.Code(err), attempts)
+			}
+		})
+	}
+}

@@ -1,0 +1,195 @@
+package integration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	counterv1 "example.com/crashlab/gen/counter/v1"
+)
+
+// everything is a policy with all that there is for a unary call. The Counter's Get is idempotent.
+var everything = failover.Policy{
+	Timeout: 300 * time.Millisecond, MinTimeout: 5 * time.Millisecond, Rounds: 4, Pause: 10 * time.Millisecond,
+	Order: failover.LeastInFlight, WhenDown: failover.Wait, MaxWaiting: 100, MaxInFlight: 20, AdaptiveLimit: true,
+	Budget:   failover.Budget{Ratio: 0.5, PerSecond: 50},
+	Ejection: failover.Ejection{Probe: 100 * time.Millisecond},
+	Hedge:    failover.Hedge{After: 50 * time.Millisecond, Quantile: 0.95, Share: 0.05},
+}
+
+// Replicas are killed, stopped and continued at random while everything is on. How many calls succeed meanwhile is the
+// machine's affair. But each call ends, all is counted once, every replica is used again afterwards, and nothing is left.
+func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections have goroutines too
+	h := newHunter(startCluster(t, []string{"--restart-delay=200ms"}, "--service-time=uniform:1ms:10ms"))
+	awaitNoClient(t)
+	var statistics failover.Statistics
+	seen := newTally()
+	p := everything
+	p.Statistics, p.OnAttempt, p.OnCall = &statistics, seen.attempt, seen.call
+	cl := newClient(t, h.target(), p)
+	cl.awaitAll(failover.Ready)
+	crew := startCrew(t, 32, 1, 3*time.Second, func(ctx context.Context, _ int) {
+		_, _ = cl.counter.Get(ctx, new(counterv1.GetRequest)) // seen is told
+	})
+	crew.pass() // all are at it
+	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(15, 1000))
+	crew.stop()
+	s := statistics.Read()
+	t.Logf("%s; %.2f%% succeeded, the longest took %v; %d hedges, %d won, %d denied, %d ejections; %d kills, %d stops",
+		figures(s), 100*float64(s.Succeeded)/float64(s.Calls), seen.longest.Round(time.Millisecond),
+		s.Hedges, s.HedgesWon, s.Denied, s.Ejections, h.kills, stops)
+	seen.check(t, s)
+	if s.Attempts[failover.Lost] == 0 || stops == 0 {
+		t.Error("want attempts that are lost, and replicas that are stopped")
+	}
+	cl.awaitAnswers(len(h.addrs))
+	cl.conn.Close()
+	awaitNoClient(t)
+}
+
+// awaitAnswers makes calls, which may fail, until so many replicas have answered.
+func (c *client) awaitAnswers(replicas int) {
+	c.t.Helper()
+	answered := map[string]bool{}
+	for begin := time.Now(); len(answered) < replicas; {
+		reply, _, err := c.get()
+		if err == nil {
+			answered[reply.Replica] = true
+		}
+		if time.Since(begin) > patience {
+			c.t.Fatalf("after %v only %v have answered; the last call: %v", patience, answered, err)
+		}
+	}
+}
+
+// torment kills, stops and continues replicas at random, and leaves none stopped. It returns how often it stopped one.
+func (h *hunter) torment(rnd *rand.Rand, shots int) (stops int) {
+	h.t.Helper()
+	stopped := map[int]bool{}
+	resume := func() {
+		for i := range stopped {
+			h.hit(i, syscall.SIGCONT)
+		}
+		clear(stopped)
+	}
+	defer resume()
+	for range shots {
+		<-time.After(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		i := rnd.IntN(len(h.addrs))
+		switch {
+		case rnd.IntN(2) == 0:
+			h.hit(i, syscall.SIGKILL)
+			delete(stopped, i)
+		case stopped[i]:
+			h.hit(i, syscall.SIGCONT)
+			delete(stopped, i)
+		default:
+			h.hit(i, syscall.SIGSTOP)
+			stopped[i] = true
+			stops++
+		}
+	}
+	return stops
+}
+
+// tally is what the hooks of a policy were told, to be compared with the statistics.
+type tally struct {
+	mu      sync.Mutex // guards what follows
+	seen    failover.Snapshot
+	longest time.Duration // of a call
+}
+
+func newTally() *tally {
+	n := &tally{seen: failover.Snapshot{Failed: map[failover.Reason]int64{}, Attempts: map[failover.Outcome]int64{}}}
+	for _, r := range failover.Reasons() {
+		n.seen.Failed[r] = 0
+	}
+	for _, o := range failover.Outcomes() {
+		n.seen.Attempts[o] = 0
+	}
+	return n
+}
+
+func (n *tally) attempt(_ context.Context, _ string, a failover.Attempt) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seen.Attempts[a.Outcome]++
+	if a.Hedge {
+		n.seen.Hedges++
+	}
+}
+
+func (n *tally) call(_ context.Context, c failover.Call) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seen.Calls++
+	n.longest = max(n.longest, c.Duration)
+	if failed, ok := errors.AsType[*failover.Error](c.Err); ok {
+		n.seen.Failed[failed.Reason]++
+	} else {
+		n.seen.Succeeded++
+	}
+}
+
+// check checks the statistics of a connection whose calls have all ended.
+func (n *tally) check(t *testing.T, s failover.Snapshot) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ended := s.Succeeded
+	for _, failed := range s.Failed {
+		ended += failed
+	}
+	if s.Calls != ended || s.Waiting != 0 {
+		t.Errorf("of %d calls %d have ended and %d wait, want all to have ended", s.Calls, ended, s.Waiting)
+	}
+	for _, r := range s.Replicas {
+		if r.InFlight != 0 {
+			t.Errorf("%d attempts are in flight at %s, want none", r.InFlight, r.Replica)
+		}
+	}
+	w := n.seen
+	if s.Calls != w.Calls || s.Succeeded != w.Succeeded || s.Hedges != w.Hedges ||
+		!maps.Equal(s.Failed, w.Failed) || !maps.Equal(s.Attempts, w.Attempts) {
+		t.Errorf("the statistics are\n%+v, the hooks were told of\n%+v", s, w)
+	}
+}
+
+// awaitNoClient waits until no goroutine of a gRPC client is left in this process.
+func awaitNoClient(t *testing.T) {
+	t.Helper()
+	poll := time.NewTicker(5 * time.Millisecond) // goroutines end without a word
+	defer poll.Stop()
+	timeout := time.After(patience)
+	for stacks := clientStacks(); len(stacks) > 0; stacks = clientStacks() {
+		select {
+		case <-poll.C:
+		case <-timeout:
+			t.Fatalf("after %v there are still goroutines of clients:\n%s", patience, strings.Join(stacks, "\n\n"))
+		}
+	}
+}
+
+// clientStacks returns the stacks of all goroutines that belong to gRPC or failover, or were started there.
+func clientStacks() []string {
+	var all bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&all, 2); err != nil {
+		panic(err) // a bytes.Buffer takes everything
+	}
+	var of []string
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(stack, "google.golang.org/grpc") || strings.Contains(stack, "crashlab/client/failover") {
+			of = append(of, stack)
+		}
+	}
+	return of
+}

@@ -1,0 +1,106 @@
+package integration
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"testing"
+
+	"example.com/crashlab/client/failover"
+	counterv1 "example.com/crashlab/gen/counter/v1"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+)
+
+// With one replica of three that is well, a single round does not fail, in whatever order it goes.
+func TestSoakOneIsWell(t *testing.T) {
+	besideOthers(t)
+	failing := func(c *cluster) {
+		for i := range 2 {
+			c.setFaults(i, &faultv1.SetRequest{ErrorProbability: new(1.0), ErrorCode: new("UNAVAILABLE")})
+		}
+	}
+	for name, tt := range map[string]struct {
+		spoil    func(*cluster) // the first two replicas
+		ejection failover.Ejection
+		failed   bool // attempts at those have failed
+	}{
+		"gone":     {func(c *cluster) { c.kill(0, 1) }, failover.Ejection{}, false},
+		"failing":  {failing, failover.Ejection{After: -1}, true},
+		"left out": {failing, failover.Ejection{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			besideOthers(t)
+			c := startCluster(t, []string{"--restart-delay=" + never})
+			tt.spoil(c)
+			for _, order := range soakOrders {
+				t.Run(order.String(), func(t *testing.T) {
+					s := soakCounter(t, c, failover.Policy{Order: order, Ejection: tt.ejection}, nil)
+					t.Log(figures(s))
+					if tt.failed != (s.Attempts[failover.Failed] > 0) {
+						t.Errorf("attempts have failed: want %v", tt.failed)
+					}
+					ready := slices.DeleteFunc(s.Replicas, func(r failover.ReplicaStatistics) bool { return !r.Ready })
+					if want := len(c.addrs); tt.failed && len(ready) != want || !tt.failed && len(ready) != 1 {
+						t.Errorf("replicas %+v are ready", ready)
+					}
+				})
+			}
+		})
+	}
+}
+
+// The replicas are killed one after the other: each when the one before it serves again and no call is left that may
+// have met that one's death. So for the whole of each call there are two that are well, not the same for all calls, and
+// a single round does not fail.
+func TestSoakOneIsKilled(t *testing.T) {
+	besideOthers(t)
+	for _, order := range soakOrders {
+		t.Run(order.String(), func(t *testing.T) {
+			besideOthers(t)
+			h := newHunter(startCluster(t, []string{"--restart-delay=100ms"}))
+			s := soakCounter(t, h.cluster, failover.Policy{Order: order}, func(crew *crew, s *failover.Statistics) {
+				// What a kill hits is luck, but a hundred do not all miss.
+				for !crew.hasEnough() || h.kills < 6 || h.kills < 100 && s.Read().Attempts[failover.Lost] == 0 {
+					i := h.kills % len(h.addrs)
+					h.hit(i, syscall.SIGKILL)
+					h.awaitLaunched(i)
+					h.awaitServing(i)
+					crew.pass()
+				}
+			})
+			t.Logf("%s; %d kills", figures(s), h.kills)
+			if s.Attempts[failover.Lost] == 0 {
+				t.Errorf("the %d kills have hit no call", h.kills)
+			}
+		})
+	}
+}
+
+var soakOrders = []failover.Order{failover.First, failover.RoundRobin, failover.Random}
+
+// soakCounter lets 16 workers call the Counter under the policy, in a single round. No call may fail, also while the
+// test meddles with the replicas, for as long as it likes. It returns the statistics.
+func soakCounter(t *testing.T, c *cluster, p failover.Policy, meddle func(*crew, *failover.Statistics)) failover.Snapshot {
+	t.Helper()
+	// In a soak the three orders make a million.
+	n := scale(2000, 333_334)
+	var statistics failover.Statistics
+	p.Rounds, p.Statistics = 1, &statistics
+	cl := newClient(t, c.target(), p)
+	failed := newMistakes(t)
+	crew := startCrew(t, 16, n, patience, func(ctx context.Context, number int) {
+		if _, err := cl.counter.Get(ctx, new(counterv1.GetRequest)); err != nil {
+			failed.add("call %d: %v", number, err)
+		}
+	})
+	if meddle != nil {
+		meddle(crew, &statistics)
+	}
+	<-crew.enough
+	crew.stop()
+	s := statistics.Read()
+	if s.Succeeded < int64(n) || s.Succeeded != s.Calls {
+		t.Errorf("want %d calls or more, and no failure: %s", n, figures(s))
+	}
+	return s
+}

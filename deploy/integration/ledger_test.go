@@ -1,0 +1,110 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// The ledger is a service whose one method must not be executed twice: no descriptor calls it idempotent. The test
+// binary plays its replicas, for which LEDGER names the folder of their ledgers. A ledger has one line for every
+// execution, the number that the request carried, and outlives kill -9.
+const (
+	ledgerVariable = "LEDGER"
+	ledgerMethod   = "/ledger.Ledger/Enter"
+)
+
+// ledgerWork is how long the reply is withheld once the execution is in the ledger, so that many a kill comes in between.
+const ledgerWork = 2 * time.Millisecond
+
+// ledger is the file that a replica adds to.
+type ledger struct{ file *os.File }
+
+var ledgerService = grpc.ServiceDesc{
+	ServiceName: "ledger.Ledger",
+	HandlerType: (*any)(nil),
+	Methods: []grpc.MethodDesc{{
+		MethodName: "Enter",
+		Handler: func(srv any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+			number := new(wrapperspb.UInt64Value)
+			if err := decode(number); err != nil {
+				return nil, err
+			}
+			return new(emptypb.Empty), srv.(ledger).enter(number.GetValue())
+		},
+	}},
+}
+
+// enter executes a request. The line is one write, so that a kill cannot split it.
+func (l ledger) enter(number uint64) error {
+	if _, err := l.file.WriteString(strconv.FormatUint(number, 10) + "\n"); err != nil {
+		return err
+	}
+	time.Sleep(ledgerWork)
+	return nil
+}
+
+// serveLedger is a replica of the ledger. It returns only if it cannot serve.
+func serveLedger(folder, addr, name string) error {
+	file, err := os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	server := grpc.NewServer()
+	server.RegisterService(&ledgerService, ledger{file})
+	healthv1.RegisterHealthServer(server, health.NewServer())
+	fmt.Fprintln(os.Stderr, "listening")
+	return server.Serve(listener)
+}
+
+// startLedger starts three replicas of the ledger, and returns the folder of their ledgers as well.
+func startLedger(t *testing.T) (c *cluster, folder string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder = t.TempDir()
+	file := write(t, fmt.Sprintf("command: [%q, '{addr}', '{name}']\nenv: {%s: %q}\nrestart_delay: 250ms\n", self, ledgerVariable, folder))
+	return launch(t, 3, []string{"--config=" + file}), folder
+}
+
+// executions returns how often each number is in one of the ledgers.
+func executions(t *testing.T, folder string) map[int]int {
+	t.Helper()
+	n := map[int]int{}
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			number, err := strconv.Atoi(strings.TrimSuffix(line, "\n"))
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			n[number]++
+		}
+	}
+	return n
+}

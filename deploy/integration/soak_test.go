@@ -1,0 +1,223 @@
+package integration
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+)
+
+// soak makes the tests called Soak long. Each is the same either way, but for its counts.
+var soak = flag.Bool("soak", false, "let the tests called Soak make a million calls each, and minutes of chaos")
+
+// scale returns how much of something a test does: little among the other tests, much in a soak.
+func scale(little, much int) int {
+	if *soak {
+		return much
+	}
+	return little
+}
+
+// besideOthers lets a test run beside others, unless it is to have the machine for itself.
+func besideOthers(t *testing.T) {
+	if !*soak {
+		t.Parallel()
+	}
+}
+
+// crew is workers that make calls, one after the other each, until they are stopped.
+type crew struct {
+	t        *testing.T
+	deadline time.Duration // of a call
+	begun    atomic.Int64
+	ended    atomic.Int64
+	enough   chan struct{} // closed when as many calls have ended as are wanted
+	stopped  atomic.Bool
+	turns    []chan struct{} // one of each worker
+	workers  sync.WaitGroup
+}
+
+// startCrew starts the workers. Each call has a number, from 0, and the test's end stops them at the latest.
+func startCrew(t *testing.T, workers, wanted int, deadline time.Duration, call func(ctx context.Context, number int)) *crew {
+	c := &crew{t: t, deadline: deadline, enough: make(chan struct{})}
+	one := func() {
+		ctx, cancel := context.WithTimeout(context.Background(), deadline)
+		defer cancel()
+		call(ctx, int(c.begun.Add(1)-1))
+		if c.ended.Add(1) == int64(wanted) {
+			close(c.enough)
+		}
+	}
+	for range workers {
+		turn := make(chan struct{})
+		c.turns = append(c.turns, turn)
+		c.workers.Go(func() {
+			for !c.stopped.Load() {
+				one()
+				select {
+				case <-turn:
+				default:
+				}
+			}
+		})
+	}
+	t.Cleanup(c.stop)
+	return c
+}
+
+// stop returns when all calls have ended. It fails the test for one that goes on after its deadline, with a generous
+// allowance for the machine.
+func (c *crew) stop() {
+	c.t.Helper()
+	c.stopped.Store(true)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.workers.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(c.deadline + patience):
+		c.hangs()
+	}
+}
+
+// pass returns when all calls that are on their way now have ended. The crew must not be stopped.
+func (c *crew) pass() {
+	c.t.Helper()
+	timeout := time.After(c.deadline + patience)
+	for _, turn := range c.turns {
+		select {
+		case turn <- struct{}{}:
+		case <-timeout:
+			c.hangs()
+		}
+	}
+}
+
+func (c *crew) hangs() {
+	c.t.Helper()
+	c.t.Fatalf("calls of %v have not ended after %v more:\n%s", c.deadline, patience, strings.Join(clientStacks(), "\n\n"))
+}
+
+// hasEnough reports whether as many calls have ended as are wanted.
+func (c *crew) hasEnough() bool {
+	select {
+	case <-c.enough:
+		return true
+	default:
+		return false
+	}
+}
+
+// mistakes fail a test. A soak may find very many, so a few are printed and the rest counted.
+type mistakes struct {
+	t *testing.T
+	n atomic.Int64
+}
+
+const printedMistakes = 5
+
+func newMistakes(t *testing.T) *mistakes {
+	m := &mistakes{t: t}
+	t.Cleanup(func() {
+		if more := m.n.Load() - printedMistakes; more > 0 {
+			t.Errorf("and %d more like those", more)
+		}
+	})
+	return m
+}
+
+func (m *mistakes) add(format string, args ...any) {
+	if m.n.Add(1) <= printedMistakes {
+		m.t.Errorf(format, args...)
+	}
+}
+
+// hunter sends signals to the replicas of a cluster. It knows their processes from the supervisor's log.
+type hunter struct {
+	*cluster
+	read  int // lines of the log
+	prey  map[string]*os.Process
+	kills int
+}
+
+func newHunter(c *cluster) *hunter { return &hunter{cluster: c, prey: map[string]*os.Process{}} }
+
+// follow reads on in the log. The channel is closed when there is more of it.
+func (h *hunter) follow() <-chan struct{} {
+	lines, more := h.stderr.from(h.read)
+	h.read += len(lines)
+	for _, line := range lines {
+		var e event
+		if !e.parse(line) {
+			continue
+		}
+		switch e.Message {
+		case "launched":
+			// A handle: the pid may be another process's when the signal is sent.
+			if p, err := os.FindProcess(e.PID); err == nil {
+				h.prey[e.Replica] = p
+			}
+		case "exited":
+			delete(h.prey, e.Replica)
+		}
+	}
+	return more
+}
+
+// awaitLaunched returns the process of the i-th replica, and waits for it.
+func (h *hunter) awaitLaunched(i int) *os.Process {
+	h.t.Helper()
+	for timeout := time.After(patience); ; {
+		more := h.follow()
+		if p := h.prey[letter(i)]; p != nil {
+			return p
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			h.t.Fatalf("replica %s was not launched in %v", letter(i), patience)
+		}
+	}
+}
+
+// hit sends the signal to the i-th replica, whichever incarnation that is.
+func (h *hunter) hit(i int, sig syscall.Signal) {
+	h.t.Helper()
+	p := h.awaitLaunched(i)
+	if err := p.Signal(sig); err != nil {
+		h.t.Fatalf("replica %s cannot be sent %v: %v", letter(i), sig, err)
+	}
+	if sig == syscall.SIGKILL {
+		delete(h.prey, letter(i))
+		h.kills++
+	}
+}
+
+// figures are the counts of a run in one line.
+func figures(s failover.Snapshot) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d calls: %d succeeded", s.Calls, s.Succeeded)
+	for _, r := range failover.Reasons() {
+		if n := s.Failed[r]; n > 0 {
+			fmt.Fprintf(&b, ", %d failed (%v)", n, r)
+		}
+	}
+	b.WriteString("; attempts:")
+	for i, o := range failover.Outcomes() {
+		if i > 0 {
+			b.WriteString(",")
+		}
+		fmt.Fprintf(&b, " %d %v", s.Attempts[o], o)
+	}
+	return b.String()
+}

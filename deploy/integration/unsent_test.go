@@ -1,0 +1,158 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"example.com/crashlab/client/failover"
+)
+
+// Under kill -9, a method that is not idempotent is never executed twice, and no attempt that was not sent is the end of
+// a call: a call fails only where its one attempt that was sent was lost.
+func TestSoakUnsentIsRepeated(t *testing.T) {
+	besideOthers(t)
+	e := enterUnderFire(t, scale(3000, 1_000_000), false)
+	for number, n := range e.executions {
+		if n > 1 {
+			e.wrong.add("call %d was executed %d times", number, n)
+		}
+	}
+	for _, number := range e.succeeded {
+		if n := e.executions[number]; n != 1 {
+			e.wrong.add("call %d succeeded and was executed %d times", number, n)
+		}
+	}
+	if e.missed(e.executions) {
+		t.Error("want calls that succeed after unsent attempts, and calls that fail after one that was sent")
+	}
+}
+
+// The control: the same, but for calls that may be repeated after they were sent. So the ledgers do show what is
+// executed twice.
+func TestSoakSentIsRepeated(t *testing.T) {
+	besideOthers(t)
+	e := enterUnderFire(t, scale(1000, 100_000), true)
+	for _, number := range e.succeeded {
+		if e.executions[number] == 0 {
+			e.wrong.add("call %d succeeded and was not executed", number)
+		}
+	}
+	if e.ambiguous > 0 || e.missed(e.executions) {
+		t.Error("want no call that fails, and calls that are executed twice")
+	}
+}
+
+// entries are calls of a ledger, and what became of them.
+type entries struct {
+	conn       *grpc.ClientConn
+	repeatable bool // although they were sent
+	wrong      *mistakes
+
+	mu         sync.Mutex // guards what follows
+	succeeded  []int      // the numbers of the calls
+	recovered  int        // have succeeded, after attempts that were unsent
+	ambiguous  int        // have failed, and may have been executed
+	executions map[int]int
+}
+
+// enterUnderFire makes n calls or more to a ledger whose replicas are killed several times a second.
+func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
+	t.Helper()
+	c, folder := startLedger(t)
+	h := newHunter(c)
+	var statistics failover.Statistics
+	p := lenient
+	p.Order, p.Statistics = failover.RoundRobin, &statistics
+	cl := newClient(t, c.target(), p)
+	cl.awaitAll(failover.Ready)
+	e := &entries{conn: cl.conn, repeatable: repeatable, wrong: newMistakes(t)}
+	crew := startCrew(t, 32, n, patience, e.enter)
+	rnd := rand.New(rand.NewPCG(1, 0))
+	// What a shot hits is luck, but a hundred do not all miss.
+	for shot := 0; !crew.hasEnough() || shot < 6 || shot < 100 && e.missed(executions(t, folder)); shot++ {
+		<-time.After(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		h.shoot(shot, rnd)
+		crew.pass() // on a slow machine, all replicas would be dead for ever
+	}
+	crew.stop()
+	e.executions = executions(t, folder)
+	t.Logf("%s; %d kills, %d calls recovered from unsent attempts, %d executed more than once",
+		figures(statistics.Read()), h.kills, e.recovered, duplicates(e.executions))
+	return e
+}
+
+// shoot kills a replica, or, with every eighth shot, all at once, so that nothing can be sent.
+func (h *hunter) shoot(shot int, rnd *rand.Rand) {
+	h.t.Helper()
+	victims := []int{rnd.IntN(3)}
+	if shot%8 == 0 {
+		victims = []int{0, 1, 2}
+	}
+	for _, i := range victims {
+		h.awaitLaunched(i)
+	}
+	for _, i := range victims {
+		h.hit(i, syscall.SIGKILL)
+	}
+}
+
+// enter makes one call.
+func (e *entries) enter(ctx context.Context, number int) {
+	var attempts []failover.Attempt
+	opts := []grpc.CallOption{failover.Trace(&attempts)}
+	if e.repeatable { // else the policy's own default holds
+		opts = append(opts, failover.WithIdempotent(true))
+	}
+	err := e.conn.Invoke(ctx, ledgerMethod, wrapperspb.UInt64(uint64(number)), new(emptypb.Empty), opts...)
+	failed, _ := errors.AsType[*failover.Error](err)
+	sent := 0
+	for _, a := range attempts {
+		if a.Sent {
+			sent++
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case sent > 1 && !e.repeatable:
+		e.wrong.add("call %d was repeated after it was sent: %v", number, attempts)
+	case err == nil:
+		e.succeeded = append(e.succeeded, number)
+		if sent < len(attempts) {
+			e.recovered++
+		}
+	case failed != nil && failed.Reason == failover.Ambiguous && sent == 1:
+		e.ambiguous++
+	default:
+		e.wrong.add("call %d: %v", number, err)
+	}
+}
+
+// missed reports whether no kill has had the consequence yet that the test is about.
+func (e *entries) missed(executions map[int]int) bool {
+	if e.repeatable {
+		return duplicates(executions) == 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.recovered == 0 || e.ambiguous == 0
+}
+
+// duplicates is how many calls were executed more than once.
+func duplicates(executions map[int]int) (n int) {
+	for _, times := range executions {
+		if times > 1 {
+			n++
+		}
+	}
+	return n
+}
