@@ -65,11 +65,11 @@ func (c *call) missed(l *lease) {
 
 // wire is what is known of an attempt that failed from below.
 type wire struct {
-	sent, answered, pushedBack bool
-	pushback                   time.Duration
+	sent, answered bool
+	pushback       time.Duration // zero: none; negative: no repetition
 }
 
-func wireOf(on *replicas.Attempt) wire { return wire{on.Sent, on.Answered, on.PushedBack, on.Pushback} }
+func wireOf(on *replicas.Attempt) wire { return wire{on.Sent, on.Answered, on.Pushback} }
 
 // start takes note that the attempt begins.
 func (c *call) start(l *lease) {
@@ -111,7 +111,7 @@ func (c *call) finish(l *lease, o Outcome, w wire, err error) {
 	if o != OK {
 		c.last, c.canceled = err, o == Canceled
 		c.know()
-		c.core.Note(core.Result{Final: o == Rejected, Sent: w.sent, PushedBack: w.pushedBack, Pushback: w.pushback})
+		c.core.Note(core.Result{Final: o == Rejected, Sent: w.sent, PushedBack: w.pushback != 0, Pushback: w.pushback})
 	}
 	c.attempts = append(c.attempts, a)
 	if c.policy.OnAttempt != nil {

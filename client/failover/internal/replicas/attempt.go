@@ -19,8 +19,8 @@ type Attempt struct {
 	set     *Set
 	replica *Replica
 
-	// Pushback is the wait that the server asks for before a repetition, where PushedBack is true; negative if it asks
-	// for none at all (gRFC A6). Valid as Sent is.
+	// Pushback is the wait that the server asks for before a repetition, zero for none; negative if it asks for no
+	// repetition at all (gRFC A6). Valid as Sent is.
 	Pushback time.Duration
 
 	ended atomic.Bool
@@ -29,9 +29,9 @@ type Attempt struct {
 	// wire, and whether any byte of a reply may have come back. A unary attempt has ended when its invoker returns. For
 	// a stream see Ended.
 	Sent, Answered bool
-	PushedBack     bool
 
-	need need
+	begun bool
+	need  need
 }
 
 // need is what an attempt needs of the replica's state.
@@ -43,7 +43,8 @@ const (
 	missing             // a connection, and there was none
 )
 
-type attemptKey struct{}
+// attemptKey is the key of an Attempt in itself. Its address is, which compares faster than a value.
+var attemptKey int
 
 // ErrResolved is the error of an attempt at no replica: there is a View to choose from.
 var ErrResolved error = &DownError{errors.New("the target is resolved")}
@@ -60,14 +61,14 @@ func (a *Attempt) RequireReady() { a.need = ready }
 // Missed reports whether the attempt has failed for want of a connection that it required. Valid as Sent is.
 func (a *Attempt) Missed() bool { return a.need == missing }
 
-// Ended reports whether the request has ended, so that Sent, Answered and Pushback may be read. gRPC ends a stream whose
-// context is done in a goroutine of its own, perhaps after it has told the stream's user: without Ended, such a stream
-// must pass for sent and answered.
-func (a *Attempt) Ended() bool { return a.ended.Load() }
+// Ended reports whether the request has ended, or never began, so that Sent, Answered and Pushback may be read. gRPC ends
+// a stream whose context is done in a goroutine of its own, perhaps after it has told the stream's user: one that has
+// not Ended must pass for sent and answered.
+func (a *Attempt) Ended() bool { return !a.begun || a.ended.Load() }
 
 // Value gives the picker the attempt itself.
 func (a *Attempt) Value(key any) any {
-	if key == (attemptKey{}) {
+	if key == &attemptKey {
 		return a
 	}
 	return a.Context.Value(key)
@@ -79,28 +80,28 @@ func (a *Attempt) picked() {
 	if a.ended.Load() {
 		a.ended.Store(false)
 	}
-	a.Sent, a.Answered = true, true
+	a.begun, a.Sent, a.Answered = true, true, true
 }
 
 // done takes the end of the request.
 func (a *Attempt) done(info balancer.DoneInfo) {
 	a.Sent, a.Answered = info.BytesSent, info.BytesReceived
 	// Whatever info.Err says, which is nil for a stream that the server ended while the request was being sent.
-	a.Pushback, a.PushedBack = pushback(info.Trailer["grpc-retry-pushback-ms"])
+	a.Pushback = pushback(info.Trailer["grpc-retry-pushback-ms"])
 	a.ended.Store(true)
 }
 
 // pushback reads a trailer as gRFC A6 has it, and as gRPC's own retries do: whatever is not one number, 0 or above, asks
 // for no repetition.
-func pushback(values []string) (time.Duration, bool) {
+func pushback(values []string) time.Duration {
 	if len(values) == 0 {
-		return 0, false
+		return 0
 	}
 	ms, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || ms < 0 || len(values) > 1 {
-		return -1, true
+		return -1
 	}
-	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond, true
+	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
 // notice is the function that gRPC calls at the end of a request. A fresh closure for each would be an allocation, so

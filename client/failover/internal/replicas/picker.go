@@ -40,7 +40,7 @@ type picker struct {
 }
 
 func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
-	a, ok := info.Ctx.Value(attemptKey{}).(*Attempt)
+	a, ok := info.Ctx.Value(&attemptKey).(*Attempt)
 	if !ok || a.set != p.set { // the attempt is another connection's, whose credentials call here, say
 		return p.pickAny(info)
 	}

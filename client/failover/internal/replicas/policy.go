@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/connectivity"
@@ -124,6 +125,9 @@ func (p *policy) report(c *child, s balancer.State) bool {
 	r := c.replica
 	if r.current != c {
 		return false
+	}
+	if s.ConnectivityState == connectivity.TransientFailure && r.state() == connectivity.TransientFailure {
+		r.lastDial = time.Now() // the child dialed by itself, after its backoff
 	}
 	r.setState(s)
 	r.scheduleDial()

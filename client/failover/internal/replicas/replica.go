@@ -14,7 +14,8 @@ import (
 // Redial says how replicas that are down are dialed while calls want them. gRPC's own backoff grows to two minutes, so
 // that a replica is noticed long after it is back.
 type Redial struct {
-	// Every is the mean time between two dials of a replica, jittered by a fifth. Above zero.
+	// Every is the mean time between two dials of a replica, jittered by a fifth. Above zero. gRPC's backoff, which begins
+	// at a second after each of them, goes on beside.
 	Every time.Duration
 	// Linger is how long one call's wish for a replica is remembered. Above zero.
 	Linger time.Duration

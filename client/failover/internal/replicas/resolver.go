@@ -9,28 +9,15 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// calm is how long an answer of the resolver is good for.
+// calm is the least time between two requests to a resolver.
 const calm = time.Second
 
-// CalmResolvers returns the resolvers that a target may need, calmed. Those among a connection's options come first, where
-// these stand behind them.
-func CalmResolvers(target string) grpc.DialOption {
-	builders := []resolver.Builder{CalmResolver(resolver.Get("dns"))} // where the target has no scheme
-	if u, err := url.Parse(target); err == nil && u.Scheme != "dns" {
-		if b := resolver.Get(u.Scheme); b != nil {
-			builders = append(builders, CalmResolver(b))
-		}
-	}
-	return grpc.WithResolvers(builders...)
-}
-
 // CalmResolver returns a builder whose resolvers are asked for another resolution at most once a second: at once when a
-// replica is lost, unless one has been asked for within the second before.
+// replica is lost, or if they have been asked within the second before, when it is over.
 //
 // gRPC asks after every lost connection and every dial that fails, in the connection's own code and not through its
 // load-balancing policy. So the resolver is the one place to bound it, when a replica that is down is dialed 40 times a
-// second. A request in the second after another is dropped, not put off: while a replica stays down its next dial asks
-// again, and if it does not, the last answer was good. The dns resolver besides keeps 30 s between two of its own.
+// second. The dns resolver keeps 30 s between two requests of its own besides.
 func CalmResolver(b resolver.Builder) resolver.Builder {
 	c := calmBuilder{b}
 	if o, ok := b.(resolver.AuthorityOverrider); ok {
@@ -40,6 +27,18 @@ func CalmResolver(b resolver.Builder) resolver.Builder {
 		}{c, o}
 	}
 	return c
+}
+
+// CalmResolvers returns the registered resolvers that the target may need, calmed. The option belongs behind all others,
+// for a resolver among those has precedence: gRPC gives no way to reach that one.
+func CalmResolvers(target string) grpc.DialOption {
+	builders := []resolver.Builder{CalmResolver(resolver.Get("dns"))} // where the target has no scheme
+	if u, err := url.Parse(target); err == nil && u.Scheme != "dns" {
+		if b := resolver.Get(u.Scheme); b != nil {
+			builders = append(builders, CalmResolver(b))
+		}
+	}
+	return grpc.WithResolvers(builders...)
 }
 
 type calmBuilder struct{ resolver.Builder }
@@ -55,23 +54,43 @@ func (b calmBuilder) Build(t resolver.Target, cc resolver.ClientConn, o resolver
 type calmResolver struct {
 	resolver.Resolver
 
-	mu    sync.Mutex
-	asked time.Time
+	mu     sync.Mutex // held while the resolver is asked, so that it is not after Close
+	asked  time.Time
+	later  bool // a request is to come
+	closed bool
 }
 
 func (r *calmResolver) ResolveNow(o resolver.ResolveNowOptions) {
-	if r.due(time.Now()) {
-		r.Resolver.ResolveNow(o)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch wait := calm - time.Since(r.asked); {
+	case r.later:
+	case wait > 0:
+		r.later = true
+		time.AfterFunc(wait, r.askLater)
+	default:
+		r.ask(o)
 	}
 }
 
-// due reports whether to ask now, and if so counts it as asked.
-func (r *calmResolver) due(now time.Time) bool {
+func (r *calmResolver) askLater() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now.Sub(r.asked) < calm {
-		return false
+	r.later = false
+	if !r.closed {
+		r.ask(resolver.ResolveNowOptions{})
 	}
-	r.asked = now
-	return true
+}
+
+// ask passes a request on. mu must be held.
+func (r *calmResolver) ask(o resolver.ResolveNowOptions) {
+	r.asked = time.Now()
+	r.Resolver.ResolveNow(o)
+}
+
+func (r *calmResolver) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.Resolver.Close()
 }

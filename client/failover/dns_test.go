@@ -1,0 +1,225 @@
+package failover_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/resolver/dns"
+)
+
+// nameserver is a DNS server (RFC 1035) that has the same addresses for any name.
+type nameserver struct {
+	conn net.PacketConn
+	mu   sync.Mutex
+	ips  []net.IP
+}
+
+func newNameserver(t *testing.T, ips ...net.IP) *nameserver {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	s := &nameserver{conn: conn, ips: ips}
+	go s.serve()
+	return s
+}
+
+func (s *nameserver) set(ips ...net.IP) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ips = ips
+}
+
+func (s *nameserver) serve() {
+	buf := make([]byte, 512)
+	for {
+		n, from, err := s.conn.ReadFrom(buf)
+		if err != nil {
+			return // closed
+		}
+		if reply := s.answer(buf[:n]); reply != nil {
+			s.conn.WriteTo(reply, from)
+		}
+	}
+}
+
+// answer returns the reply to a query of one question; nil to anything else.
+func (s *nameserver) answer(query []byte) []byte {
+	const header = 12
+	if len(query) < header {
+		return nil
+	}
+	name := bytes.IndexByte(query[header:], 0) + 1
+	end := header + name + 4 // behind the question's type and class
+	if name == 0 || len(query) < end {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ips := s.ips
+	if kind := binary.BigEndian.Uint16(query[header+name:]); kind != 1 {
+		ips = nil // the question is not for IPv4 addresses
+	}
+	reply := append([]byte{}, query[:2]...)
+	reply = append(reply, 0x81, 0x80, 0, 1, 0, byte(len(ips)), 0, 0, 0, 0) // a good answer; one question, so many records
+	reply = append(reply, query[header:end]...)
+	for _, ip := range ips {
+		reply = append(reply, 0xc0, header, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4) // the question's name; A, IN, a TTL of 0, 4 bytes
+		reply = append(reply, ip.To4()...)
+	}
+	return reply
+}
+
+// loopbacks is servers of one port at 127.0.0.1, 127.0.0.2 and so on.
+type loopbacks struct {
+	t       *testing.T
+	port    int
+	hosts   []*replica
+	servers []*grpc.Server
+}
+
+func (l *loopbacks) ip(i int) net.IP                    { return net.IPv4(127, 0, 0, byte(i+1)) }
+func (l *loopbacks) addr(i int) string                  { return net.JoinHostPort(l.ip(i).String(), fmt.Sprint(l.port)) }
+func (l *loopbacks) listen(i int) (net.Listener, error) { return net.Listen("tcp", l.addr(i)) }
+
+// newLoopbacks starts n servers at a port that is free for all, and no client's own.
+func newLoopbacks(t *testing.T, n int) *loopbacks {
+	t.Helper()
+	l := &loopbacks{t: t}
+	for len(l.servers) < n {
+		l.stop()
+		l.port, l.hosts, l.servers = 20000+rand.N(12000), nil, nil
+		for i := range n {
+			lis, err := l.listen(i)
+			if errors.Is(err, syscall.EADDRNOTAVAIL) {
+				t.Skipf("this system has only one address on loopback: %v", err)
+			}
+			if err != nil {
+				break // somebody has the port
+			}
+			l.hosts = append(l.hosts, new(replica))
+			l.servers = append(l.servers, nil)
+			l.serve(i, lis)
+		}
+	}
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *loopbacks) serve(i int, lis net.Listener) {
+	l.servers[i] = grpc.NewServer()
+	healthv1.RegisterHealthServer(l.servers[i], l.hosts[i])
+	go l.servers[i].Serve(lis)
+}
+
+func (l *loopbacks) stop() {
+	for _, s := range l.servers {
+		s.Stop()
+	}
+}
+
+// restart breaks the server's connections, after which it listens again.
+func (l *loopbacks) restart(i int) {
+	l.t.Helper()
+	l.servers[i].Stop()
+	lis, err := l.listen(i)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.serve(i, lis)
+}
+
+// history is the events of a connection.
+type history struct {
+	t      *testing.T
+	events chan failover.ReplicaEvent
+	seen   map[failover.ReplicaEvent]int
+}
+
+func newHistory(t *testing.T) *history {
+	return &history{t, make(chan failover.ReplicaEvent, 100), map[failover.ReplicaEvent]int{}}
+}
+
+// await returns when the event has come so many times in all.
+func (h *history) await(addr string, state failover.ReplicaState, times int) {
+	h.t.Helper()
+	timeout := time.After(time.Minute)
+	for want := (failover.ReplicaEvent{Replica: addr, State: state}); h.seen[want] < times; {
+		select {
+		case e := <-h.events:
+			h.seen[e]++
+		case <-timeout:
+			h.t.Fatalf("%s was %v %d times, want %d", addr, state, h.seen[want], times)
+		}
+	}
+}
+
+// The loss of any connection makes gRPC look the name up again. So a new record is called, and one that is gone is
+// left, without a call lost, nor an attempt at the replica that left.
+func TestDNSRecordsComeAndGo(t *testing.T) {
+	dns.SetMinResolutionInterval(10 * time.Millisecond)
+	t.Cleanup(func() { dns.SetMinResolutionInterval(30 * time.Second) }) // gRPC's own
+	l, h := newLoopbacks(t, 3), newHistory(t)
+	for _, r := range l.hosts {
+		r.handle = func(context.Context) error { time.Sleep(time.Millisecond); return nil }
+	}
+	names := newNameserver(t, l.ip(0), l.ip(1))
+	conn, err := failover.NewClient(fmt.Sprintf("dns://%v/counter.test:%d", names.conn.LocalAddr(), l.port),
+		repeatable(failover.Policy{
+			Rounds: 3, Order: failover.RoundRobin, OnReplica: func(e failover.ReplicaEvent) { h.events <- e },
+		}),
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	var lost atomic.Int64
+	stop := callers(t, conn, func(attempts []failover.Attempt) {
+		for _, a := range attempts {
+			if a.Replica == l.addr(1) && a.Sent && a.Outcome != failover.OK {
+				lost.Add(1)
+			}
+		}
+	})
+	h.await(l.addr(0), failover.Ready, 1)
+	h.await(l.addr(1), failover.Ready, 1)
+
+	names.set(l.ip(0), l.ip(1), l.ip(2))
+	l.restart(0)
+	h.await(l.addr(0), failover.Ready, 2)
+	h.await(l.addr(2), failover.Ready, 1)
+
+	names.set(l.ip(0), l.ip(2))
+	l.restart(0)
+	h.await(l.addr(1), failover.Gone, 1)
+	h.await(l.addr(0), failover.Ready, 3)
+	stop()
+	if n := lost.Load(); n > 0 {
+		t.Errorf("%d attempts lost at the replica that left", n)
+	}
+	for i, want := range []bool{true, false, true} {
+		before := l.hosts[i].served.Load()
+		for range 10 {
+			call(t.Context(), conn)
+		}
+		if got := l.hosts[i].served.Load() > before; got != want {
+			t.Errorf("%s is called: %v, want %v", l.addr(i), got, want)
+		}
+	}
+}

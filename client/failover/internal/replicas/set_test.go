@@ -1,0 +1,106 @@
+package replicas_test
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc/resolver"
+)
+
+// Each connection is an epoch of its own.
+func TestEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 1)
+		set := replicas.NewSet(usual)
+		n.connect(t, set)
+		set.AddWaiting(1)
+		settle := func(ready bool, epoch uint64) {
+			t.Helper()
+			time.Sleep(100 * time.Millisecond) // a few dials
+			synctest.Wait()
+			if r := set.View().Replicas[0]; r.Ready() != ready || r.Epoch() != epoch {
+				t.Errorf("ready is %v in epoch %d, want %v in %d", r.Ready(), r.Epoch(), ready, epoch)
+			}
+		}
+		settle(false, 0)
+		for epoch := range uint64(3) {
+			n[0].listen()
+			settle(true, epoch+1)
+			n[0].crash()
+			settle(false, epoch+1)
+		}
+	})
+}
+
+// seen is the Set as a waiting call sees it.
+func seen(set *replicas.Set) string {
+	v := set.View()
+	if v == nil {
+		return "no view"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v:", v.Err)
+	for _, r := range v.Replicas {
+		fmt.Fprintf(&b, " %s %v %d", r.ID, r.Ready(), r.Epoch())
+	}
+	return b.String()
+}
+
+func missing(v *replicas.View) (n int64) {
+	if v != nil {
+		for _, r := range v.Replicas {
+			if !r.Ready() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Whatever changes, OnReady is called when it can be seen, and may call for replicas itself. The count of those that are
+// missing is right at each such time.
+func TestOnReadyFollowsEveryChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 3)
+		set := replicas.NewSet(usual)
+		var last atomic.Pointer[string]
+		set.OnReady = func() {
+			set.Want()
+			set.AddWaiting(1)
+			set.AddWaiting(-1)
+			now := seen(set)
+			last.Store(&now)
+		}
+		conn, m := n.connect(t, set)
+		for _, change := range []struct {
+			name string
+			make func()
+		}{
+			{"nothing listens", func() {}},
+			{"a listens", n[0].listen},
+			{"b listens", n[1].listen},
+			{"a crashes", n[0].crash},
+			{"a leaves", func() { m.UpdateState(n.endpoints(1, 3)) }},
+			{"b leaves and a comes", func() { m.UpdateState(resolver.State{Endpoints: n.endpoints(0, 1).Endpoints}) }},
+			{"a listens again", n[0].listen},
+			{"all leave", func() { m.UpdateState(resolver.State{}) }},
+			{"all come", func() { m.UpdateState(n.endpoints(0, 3)) }},
+			{"the connection closes", func() { conn.Close() }},
+		} {
+			change.make()
+			time.Sleep(100 * time.Millisecond) // a few dials
+			synctest.Wait()
+			if told := last.Load(); told == nil || *told != seen(set) {
+				t.Errorf("%s: last told %v, want %q", change.name, told, seen(set))
+			}
+			if got, want := set.Missing(), missing(set.View()); got != want {
+				t.Errorf("%s: %d replicas counted as missing, want %d", change.name, got, want)
+			}
+		}
+	})
+}
