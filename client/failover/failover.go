@@ -24,7 +24,8 @@
 // A replica that is down is dialed every 25 ms, give or take 5, for as long as calls are made and for a second after, so
 // that it is back in use as soon as it listens again, however long it was gone; Policy.Redial sets the bounds. Connect,
 // called on the connection, counts as a call in this. Without calls it is left to gRPC's backoff. When a replica is lost,
-// the resolver is asked for its replicas again, once a second at most.
+// the resolver is asked for its replicas again, once a second at most; one among the dial options after each dial that
+// fails. The dns resolver looks no more often than every 30 s, and only when asked: a new record is found after a loss.
 //
 // A call for which the resolver has not found replicas yet waits for it. Where the resolver has failed, it fails, unless
 // the call option WaitForReady says to wait. It does not make an attempt wait for a replica that is down: that is for

@@ -202,7 +202,7 @@ func (h Hedge) enabled() bool { return h.After > 0 || h.Quantile > 0 }
 // Redial bounds how often a replica that is down is dialed. Without calls that want it, it is left to gRPC's backoff.
 type Redial struct {
 	// Every is the mean time between two dials while calls want the replica, jittered by a fifth. Zero means 25 ms,
-	// which makes 33 to 50 dials a second; the least is 1 ms.
+	// which makes 33 to 50 dials a second; the least is 1 ms. Above a second, gRPC's backoff dials in between.
 	Every time.Duration
 	// Linger is how long a call's wish for a replica is remembered. Zero means 1 s.
 	Linger time.Duration

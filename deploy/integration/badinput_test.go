@@ -44,7 +44,7 @@ func TestBadInput(t *testing.T) {
 		"crashlab: flag":          {"crashlab load --nosuch", "", []string{"--nosuch", "--help"}},
 		"counterd: flag":          {"counterd --nosuch", "", []string{"--nosuch"}},
 		"counterd: crash point":   {"counterd --crash-point never", "", []string{"--crash-point", `"never"`, "arrival or reply"}},
-		"crashlab: start order":   {"crashlab load --order last", "", []string{"--order", `"last"`, "first or round-robin"}},
+		"crashlab: start order":   {"crashlab load --order last", "", []string{"--order", `"last"`, "want first, round-robin, random, least-in-flight or sticky"}},
 		"supervisor: placeholder": {"supervisor -- bin/counterd {nmae}", "", []string{"COMMAND", "{nmae}", "{name}, {index}, {addr}, {port}"}},
 	} {
 		t.Run(name, func(t *testing.T) {
