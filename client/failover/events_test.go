@@ -181,7 +181,7 @@ func TestStatisticsAddUp(t *testing.T) {
 	conn := c.connectTo(t, "test:///x", 4, told.policy(failover.Policy{
 		Statistics: &s, Timeout: 20 * ms, Rounds: 2, Pause: ms, Order: failover.Random, MaxInFlight: 6,
 		Hedge: failover.Hedge{After: 2 * ms, Share: 0.5}, Budget: failover.Budget{Ratio: 0.5},
-		Ejection: failover.Ejection{Probe: 10 * ms},
+		Ejection: failover.Ejection{Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) { s.Read() }, // which may be read anywhere
 	}), grpc.WithResolvers(m))
 	done := make(chan struct{})
 	watcher.Go(func() {

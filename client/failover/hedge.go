@@ -46,6 +46,7 @@ type hedge struct {
 	call  call // as it was before the first attempt
 	first uint32
 	stop  context.CancelFunc // ends the first attempt
+	trial bool               // the first attempt is its replica's trial
 	reply func() any         // makes another reply, without a look at the call's, which the first attempt may be writing to
 
 	mu     sync.Mutex // guards what follows
@@ -70,7 +71,7 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
 	l.patience = delay
-	h := &hedge{call: *c, first: l.key, stop: stop, reply: another(c.request.reply)}
+	h := &hedge{call: *c, first: l.key, stop: stop, trial: l.ejected.Load(), reply: another(c.request.reply)}
 	timer := time.AfterFunc(delay, h.begin)
 	o := c.attempt(ctx, l)
 	timer.Stop()
@@ -102,7 +103,7 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 func (h *hedge) begin() {
 	h.mu.Lock()
 	if !h.over {
-		h.second = h.call.prepare(h.first, h.reply)
+		h.second = h.prepare()
 	}
 	s := h.second
 	h.mu.Unlock()
@@ -139,22 +140,24 @@ func (h *hedge) end(o Outcome) *second {
 	return s
 }
 
-// prepare chooses a replica for the second attempt, pays for it and takes a place at it; nil where it may not be.
-func (c *call) prepare(first uint32, reply func() any) *second {
+// prepare chooses a replica for the second attempt, takes a place at it and pays for it; nil where it may not be. A trial
+// needs one to be judged by.
+func (h *hedge) prepare() *second {
+	c := &h.call
 	t := c.backends.table(c.replicas)
 	if t == nil || c.rules.Wait && c.queue.crowded() { // those that wait come first
 		return nil
 	}
 	limit := c.limit()
 	var buf [8]core.Candidate
-	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), first)
+	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), h.first)
 	if !ok {
 		return nil
 	}
 	if !t.entries[d.Index].acquire(limit, false) {
 		return nil
 	}
-	if !c.hedges.Take(0) || c.budget != nil && !c.budget.Take(c.now()) {
+	if !h.pay() {
 		c.counters.denied.Add(1)
 		c.abandon(t.entries[d.Index].backend)
 		return nil
@@ -163,8 +166,24 @@ func (c *call) prepare(first uint32, reply func() any) *second {
 	s.call.before = len(c.attempts) + 1
 	s.call.attempts = nil
 	s.call.ctx, s.cancel = context.WithCancel(c.ctx)
-	s.outputs = s.call.request.separate(reply())
+	s.outputs = s.call.request.separate(h.reply())
 	return s
+}
+
+// pay takes the second attempt from the share of hedges and from the budget. The share is not asked for a trial's, as trials
+// are rare.
+func (h *hedge) pay() bool {
+	c := &h.call
+	if !h.trial && !c.hedges.Take(0) {
+		return false
+	}
+	if c.budget != nil && !c.budget.Take(c.now()) {
+		if !h.trial {
+			c.hedges.Give()
+		}
+		return false
+	}
+	return true
 }
 
 // outputs are where an attempt has put what is for the caller.

@@ -61,8 +61,8 @@ type Policy struct {
 	// means until the caller's deadline, and one minute for a call that has none.
 	MaxWait time.Duration
 
-	// MaxWaiting is how many calls may wait at a time, under Wait. Another one fails at once, with ResourceExhausted.
-	// Zero means 1000.
+	// MaxWaiting is how many calls may wait at a time, under Wait. With one more the youngest fails at once, with
+	// ResourceExhausted. Zero means 1000.
 	MaxWaiting int
 
 	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under AttemptDown a call passes over a
@@ -172,9 +172,9 @@ func (b Budget) bounded() bool { return b != Budget{} }
 // the replica is down. While no other replica is to be had, those left out are used as if they were not.
 //
 // A replica left out is probed with the standard health service, and taken back at once when it is well. If it has no
-// such service, or has failed though it was well by it, one call at a time is let through, until one succeeds; a success
-// that takes longer than it takes for a hedge is none. If it fails again without a success between, it is left out at once,
-// and each time twice as long passes before it is probed, up to 64 times Probe.
+// such service, or one that saw nothing wrong, one call at a time is let through until one succeeds, with a hedge to be
+// judged by. If it fails again without a success between, it is left out at once, and each time twice as long passes before
+// it is probed, up to 64 times Probe.
 type Ejection struct {
 	// After is how many failures in a row it takes. Zero means 3; a negative value leaves none out ever.
 	After int
@@ -192,8 +192,8 @@ type Hedge struct {
 	// lately. It takes the place of After once 64 of those are known. From 0, which means that only After counts, to
 	// below 1.
 	Quantile float64
-	// Share is how many hedges each call allows, beside Budget: 0.02 adds a load of 2% at most, and a burst of 5.
-	// Zero means 0.02. At most 1.
+	// Share is how many hedges each call allows, beside Budget: 0.02 adds a load of 2% at most, and a burst of 5. Those that
+	// try a replica left out do not count. Zero means 0.02. At most 1.
 	Share float64
 }
 

@@ -42,19 +42,14 @@ func (c *call) leaveOut(l *lease, hung bool) {
 	time.AfterFunc(b.standing.Backoff(c.policy.Ejection.Probe, hung), b.probe.run)
 }
 
-// forgive takes note of a success of a replica that had failed before. On trial one that is as slow as ever has not
-// succeeded, though there may have been no hedge to overtake it.
-func (c *call) forgive(l *lease) {
+// forgive takes note of a success of a replica that had failed before. One for which a hedge was due proves nothing, as there
+// are not hedges enough to overtake all that are slow; but on trial there is one, and it did not.
+func (c *client) forgive(l *lease) {
 	b := l.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l.start < b.since {
-		return
-	}
-	if slow := l.patience > 0 && c.now()-l.start > l.patience; slow && b.standing.OnTrial() {
-		if b.standing.Failed(c.policy.Ejection.After) {
-			c.leaveOut(l, true)
-		}
+	slow := l.patience > 0 && c.now()-l.start > l.patience
+	if l.start < b.since || slow && !b.standing.OnTrial() {
 		return
 	}
 	b.suspect.Store(false)
@@ -100,6 +95,7 @@ type probe struct {
 	backend *backend
 	invoker grpc.UnaryInvoker
 	cc      *grpc.ClientConn
+	ill     bool // it has said so, or not answered
 }
 
 // run asks the replica how it is, and comes again until it is well. A replica that is down or gone is not asked: it comes
@@ -133,8 +129,8 @@ func (p *probe) replica() *replicas.Replica {
 	return r
 }
 
-// judge takes back a replica that is well. One that has no health service, or that it has misled before, is tried by one
-// call at a time. It reports whether there is nothing left to ask.
+// judge takes back a replica that is well again. One that has no health service, or one that saw nothing wrong, is tried by
+// one call at a time. It reports whether there is nothing left to ask.
 func (p *probe) judge(code codes.Code, health healthv1.HealthCheckResponse_ServingStatus) bool {
 	b, well := p.backend, code == codes.OK && health == healthv1.HealthCheckResponse_SERVING
 	b.mu.Lock()
@@ -142,14 +138,15 @@ func (p *probe) judge(code codes.Code, health healthv1.HealthCheckResponse_Servi
 	switch {
 	case b.probe != p || !b.standing.Out():
 		return true
-	case code == codes.Unimplemented, well && b.standing.Relapsed():
+	case well && p.ill:
+		b.standing.Probed()
+		p.client.takeBack(b, b.left.replica)
+	case well, code == codes.Unimplemented:
 		b.standing.Probed()
 		b.since = p.client.now()
 		b.trial.Store(true)
-	case well:
-		b.standing.Probed()
-		p.client.takeBack(b, b.left.replica)
 	default:
+		p.ill = true
 		return false
 	}
 	return true

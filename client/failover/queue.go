@@ -29,7 +29,7 @@ type waiter struct {
 type grant struct {
 	table    *table // nil: ask again
 	decision core.Decision
-	full     bool // too many calls wait
+	full     bool // too many older calls wait
 }
 
 // crowded reports whether calls wait. A call that finds nobody waiting may take a place without the lock: whoever joins
@@ -146,7 +146,7 @@ func (c *call) await() (l lease, again bool, err error) {
 		return l, false, err
 	case g.full:
 		c.reason = Shed
-		return l, false, shed("%d other calls wait for a replica", c.policy.MaxWaiting)
+		return l, false, shed("%d older calls wait for a replica", c.policy.MaxWaiting)
 	case g.table == nil:
 		return l, true, nil
 	}

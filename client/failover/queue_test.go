@@ -317,7 +317,7 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 			t.Errorf("at the end %d are in flight at %s, and %d wait", r.InFlight, r.Replica, s.Waiting)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), long)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	calm.Store(true)
 	if attempts, err := call(ctx, conn); err != nil {

@@ -52,6 +52,9 @@ func (b *Budget) Take(now time.Duration) bool {
 	}
 }
 
+// Give gives a token back that was taken and not used.
+func (b *Budget) Give() { b.add(token) }
+
 // fill adds what the time has brought since it was last looked at.
 func (b *Budget) fill(now time.Duration) {
 	if b.perSecond == 0 {

@@ -68,7 +68,7 @@ func TestBudgetCountsTimeOnce(t *testing.T) {
 func TestBudgetKeepsFractions(t *testing.T) {
 	b := NewBudget(0, 0.5, 1)
 	take(b, 0)
-	for now := time.Duration(0); now < 2*time.Second; now += 100 * time.Microsecond {
+	for now := time.Duration(0); now < 2*time.Second; now += 1300 * time.Microsecond {
 		if b.Take(now) {
 			t.Fatalf("a token after %v, want one after 2s", now)
 		}

@@ -37,9 +37,6 @@ func (s *Standing) Out() bool { return s.out }
 // OnTrial reports whether the replica has been left out and has not succeeded since.
 func (s *Standing) OnTrial() bool { return s.again > 0 }
 
-// Relapsed reports whether it has been left out again since.
-func (s *Standing) Relapsed() bool { return s.again > 1 }
-
 // Backoff is the time from leaving the replica out to the first probe, where probes are the given time apart: at first
 // none for one that hung, for it cannot answer a probe before it is well, and twice as long each time.
 func (s *Standing) Backoff(probe time.Duration, hung bool) time.Duration {

@@ -1,0 +1,131 @@
+package failover_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// named is a connection that knows whose it is.
+type named struct {
+	net.Conn
+	addr
+}
+
+type addr string
+
+func (n named) RemoteAddr() net.Addr { return n.addr }
+func (addr) Network() string         { return "test" }
+func (a addr) String() string        { return string(a) }
+
+// peers is a dialer that names the peers.
+func (c cluster) peers() grpc.DialOption {
+	return grpc.WithContextDialer(func(ctx context.Context, to string) (net.Conn, error) {
+		conn, err := c[to[0]-'a'].dial(ctx)
+		return named{conn, addr(to)}, err
+	})
+}
+
+// signs makes a replica sign its answers, in the header, the message and the trailer, after a time by chance.
+func (r *replica) signs(most time.Duration) {
+	r.other = func(stream grpc.ServerStream) error {
+		if err := takes(rand.N(most/ms)*ms, codes.OK)(stream.Context()); err != nil {
+			return err
+		}
+		stream.SetHeader(metadata.Pairs("by", r.addr))
+		stream.SetTrailer(metadata.Pairs("by", r.addr))
+		if rand.IntN(4) == 0 {
+			stream.SendMsg(wrapperspb.String("garbage of " + r.addr))
+			return status.Error(codes.Unavailable, "by chance")
+		}
+		return stream.SendMsg(wrapperspb.String(r.addr))
+	}
+}
+
+// Whichever attempt wins, the reply, the header, the trailer and the peer are its own; and the message of an attempt that
+// failed is gone. Half of the calls end in the same instant as their hedge.
+func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		for _, r := range c {
+			r.signs(4 * ms)
+		}
+		var s failover.Statistics
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.Random, Statistics: &s,
+			Rounds: 20, Ejection: failover.Ejection{After: -1}}, c.peers())
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for range 300 {
+					var header, trailer metadata.MD
+					var from peer.Peer
+					var attempts []failover.Attempt
+					reply := wrapperspb.String("of the caller")
+					err := conn.Invoke(t.Context(), workMethod, new(healthv1.HealthCheckRequest), reply,
+						grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&from), failover.Trace(&attempts))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					by := reply.GetValue()
+					if !slices.ContainsFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OK }) {
+						t.Errorf("the reply is %q, the attempts %q", by, path(attempts))
+					}
+					if h, tr := strings.Join(header["by"], " "), strings.Join(trailer["by"], " "); h != by || tr != by || from.Addr.String() != by {
+						t.Errorf("the reply is of %s, the header of %q, the trailer of %q, the peer %v: %q", by, h, tr, from.Addr, path(attempts))
+					}
+				}
+			})
+		}
+		callers.Wait()
+		if got := s.Read(); got.HedgesWon == 0 || got.HedgesWon == got.Hedges {
+			t.Errorf("of %d hedges %d won: the test has tested nothing", got.Hedges, got.HedgesWon)
+		}
+	})
+}
+
+// A reply of another codec than protobuf's.
+func TestHedgedReplyOfAnotherCodec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		for _, r := range c {
+			r.signs(4 * ms)
+		}
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.Random, Rounds: 20,
+			Ejection: failover.Ejection{After: -1}})
+		won := 0
+		for range 300 {
+			var attempts []failover.Attempt
+			reply := "of the caller"
+			if err := conn.Invoke(t.Context(), workMethod, nil, &reply, grpc.ForceCodec(textCodec{}), failover.Trace(&attempts)); err != nil {
+				t.Fatal(err)
+			}
+			by := strings.TrimLeft(reply, "\n\x03") // as protobuf has it
+			i := slices.IndexFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OK })
+			if i < 0 {
+				t.Fatalf("the reply is %q, the attempts %q", reply, path(attempts))
+			}
+			if attempts[i].Hedge {
+				won++
+			}
+		}
+		if won == 0 {
+			t.Error("no hedge won: the test has tested nothing")
+		}
+	})
+}

@@ -1,0 +1,205 @@
+package failover_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// However often a replica is left out and taken back, it is asked for its health by one at a time.
+func TestProbesDoNotMultiply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 1)
+		c[0].handle = answer(codes.Unavailable) // its health service says that it is not well
+		conn := c.connect(t, failover.Policy{})
+		for range 50 {
+			works[0].does(answer(codes.Unavailable))
+			for range 3 {
+				do(t.Context(), conn)
+			}
+			works[0].does(nil)
+			wantPath(t, conn, "a:1 ok sent")
+			time.Sleep(time.Millisecond)
+		}
+		works[0].does(answer(codes.Unavailable))
+		for range 3 {
+			do(t.Context(), conn)
+		}
+		before := c[0].served.Load()
+		time.Sleep(10*time.Second + time.Millisecond)
+		synctest.Wait()
+		if n := c[0].served.Load() - before; n < 15 || n > 21 {
+			t.Errorf("asked %d times in 10 s, want once in 500 ms", n)
+		}
+	})
+}
+
+// What is known of a replica outlives its connection: gRPC ends those of a connection that is idle.
+func TestEjectionOutlivesIdleMode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		c.noHealth() // so that nothing is asked for ever
+		conn := c.connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))
+		leaveOut(t, conn, works[0])
+		works[0].does(answer(codes.Unavailable))
+		time.Sleep(time.Hour)
+		dials := c[0].dials.Load()
+		do(t.Context(), conn) // which wakes it
+		synctest.Wait()
+		if c[0].dials.Load() == dials {
+			t.Fatal("the connection was not idle")
+		}
+		for range 3 {
+			do(t.Context(), conn)
+		}
+		if n := works[0].served.Load(); n != 4 {
+			t.Errorf("%d calls were lost to it, want 3 and the one of its new connection", n)
+		}
+	})
+}
+
+// Nothing is asked once the connection is closed, and nothing of ours is left.
+func TestProbesEndWithTheConnection(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		after time.Duration // of the last failure
+		probe func(context.Context) error
+	}{
+		{"while one is on its way", 10 * time.Millisecond, hang},
+		{"between two", 750 * time.Millisecond, answer(codes.Unavailable)},
+		{"before the first", 0, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, works := newWork(t, 1)
+				c[0].handle = tc.probe
+				works[0].does(answer(codes.Unavailable))
+				if tc.after == 10*time.Millisecond {
+					works[0].does(hang)
+				}
+				conn := c.connect(t, failover.Policy{Timeout: time.Second})
+				for range 3 {
+					do(t.Context(), conn)
+				}
+				time.Sleep(tc.after)
+				synctest.Wait()
+				conn.Close()
+				asked := c[0].served.Load()
+				time.Sleep(long)
+				if n := c[0].served.Load() - asked; n != 0 {
+					t.Errorf("asked %d times after the connection was closed", n)
+				}
+			})
+		})
+	}
+}
+
+// events keeps what OnReplica is told.
+type events struct {
+	mu   sync.Mutex
+	told []string
+}
+
+func (e *events) hook(ev failover.ReplicaEvent) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told = append(e.told, fmt.Sprint(ev.Replica, " ", ev.State))
+}
+
+// take returns what was told of a replica since it was last asked.
+func (e *events) take(addr string) string {
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var of []string
+	for _, s := range e.told {
+		if state, ok := strings.CutPrefix(s, addr+" "); ok {
+			of = append(of, state)
+		}
+	}
+	e.told = nil
+	return strings.Join(of, ", ")
+}
+
+func TestEventsOfAReplicaLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		var sick atomic.Bool
+		sick.Store(true)
+		c[0].handle = func(context.Context) error {
+			if sick.Load() {
+				return status.Error(codes.Unavailable, "no")
+			}
+			return nil
+		}
+		var e events
+		conn := c.connect(t, failover.Policy{OnReplica: e.hook})
+		told := func(when, want string) {
+			t.Helper()
+			if got := e.take("a:1"); got != want {
+				t.Errorf("%s: told %q, want %q", when, got, want)
+			}
+		}
+		told("at first", "connecting, ready")
+		leaveOut(t, conn, works[0])
+		told("left out", "ejected")
+		time.Sleep(time.Second)
+		told("its health is not fine", "")
+		sick.Store(false)
+		time.Sleep(time.Second)
+		told("its health is fine", "ready")
+		wantPath(t, conn, "a:1 ok sent")
+		told("a call", "")
+
+		sick.Store(true)
+		leaveOut(t, conn, works[0])
+		told("left out again", "ejected")
+		c[0].restart()
+		time.Sleep(100 * time.Millisecond)
+		told("a new connection", "connecting, ready")
+		works[0].does(answer(codes.Unavailable))
+		wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
+		told("it fails again", "ejected")
+		c[0].crash()
+		for range 10 {
+			wantPath(t, conn, "b:1 ok sent")
+			time.Sleep(10 * time.Millisecond)
+		}
+		told("it is down", "connecting, down")
+		conn.Close()
+		told("the connection is closed", "gone")
+	})
+}
+
+// An attempt that outlives its replica, or its connection, tells nothing of it any more.
+func TestNothingIsToldOfAReplicaThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 1)
+		works[0].does(hang)
+		c[0].handle = hang
+		var e events
+		conn := c.connect(t, failover.Policy{OnReplica: e.hook, Timeout: time.Second})
+		var callers sync.WaitGroup
+		for range 16 {
+			time.Sleep(time.Millisecond)
+			callers.Go(func() { do(t.Context(), conn) })
+		}
+		time.Sleep(990 * time.Millisecond)
+		conn.Close()
+		callers.Wait()
+		time.Sleep(long)
+		if got := e.take("a:1"); got != "connecting, ready, ejected, gone" {
+			t.Errorf("told %q, want connecting, ready, ejected, gone", got)
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package failover_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc/codes"
+)
+
+// Where all are slow, hedges overtake now and then. None of the replicas is left alone with the load for long.
+func TestAllAreSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 3)
+		for _, w := range works {
+			w.does(func(ctx context.Context) error { return takes(50*ms+rand.N(100*ms), codes.OK)(ctx) })
+		}
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: 50 * ms, Share: 0.5}, Order: failover.RoundRobin})
+		for range 600 {
+			if _, err := do(t.Context(), conn); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, w := range works {
+			if n := w.served.Load(); n < 150 {
+				t.Errorf("%s served %d of 600 calls and 300 hedges, want a third or so", c[i].addr, n)
+			}
+		}
+	})
+}
+
+// One replica of three answers after 1 s, the others after 10 ms. Hedges, and what they tell of the slow one, take its part
+// in the latency away for 2% more requests, and a burst of five.
+func TestHedgesCutTheTail(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		hedge   failover.Hedge
+		order   failover.Order
+		callers int
+		learn   int // calls of each caller before it counts
+	}{
+		{"round-robin", failover.Hedge{After: 20 * ms}, failover.RoundRobin, 1, 0},
+		{"random", failover.Hedge{After: 20 * ms}, failover.Random, 1, 0},
+		{"round-robin, 16 callers", failover.Hedge{After: 20 * ms}, failover.RoundRobin, 16, 0},
+		{"random, learnt, 16 callers", failover.Hedge{Quantile: 0.5}, failover.Random, 16, 40},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			const calls = 1600
+			before, _ := measureTail(t, failover.Policy{Order: tc.order}, calls/10, tc.callers, 0)
+			after, requests := measureTail(t, failover.Policy{Order: tc.order, Hedge: tc.hedge}, calls, tc.callers, tc.learn)
+			if before < 5*after {
+				t.Errorf("p99 fell from %v to %v, want a fifth at most", before, after)
+			}
+			if all := calls + tc.learn*tc.callers; requests > int64(all+all/50+5) {
+				t.Errorf("%d requests for %d calls, want 2%% more at most", requests, all)
+			}
+		})
+	}
+}
+
+// measureTail returns the 99th percentile of what the calls take, after each caller has made some to learn from, and how
+// many requests there were in all.
+func measureTail(t *testing.T, p failover.Policy, calls, callers, learn int) (p99 time.Duration, requests int64) {
+	synctest.Test(t, func(t *testing.T) {
+		c, works := newWork(t, 3)
+		for i, w := range works {
+			w.does(takes([]time.Duration{time.Second, 10 * ms, 10 * ms}[i], codes.OK))
+		}
+		conn := c.connect(t, p)
+		took := make([][]time.Duration, callers)
+		var all sync.WaitGroup
+		for k := range took {
+			all.Go(func() {
+				for range learn + calls/callers {
+					start := time.Now()
+					if _, err := do(t.Context(), conn); err != nil {
+						t.Error(err)
+					}
+					took[k] = append(took[k], time.Since(start))
+				}
+			})
+		}
+		all.Wait()
+		var counted []time.Duration
+		for _, of := range took {
+			counted = append(counted, of[learn:]...)
+		}
+		slices.Sort(counted)
+		p99 = counted[len(counted)*99/100]
+		for _, w := range works {
+			requests += w.served.Load()
+		}
+	})
+	return p99, requests
+}
