@@ -82,23 +82,28 @@ func (c *client) dispatch() {
 	defer q.mu.Unlock()
 	t, limit, now := c.backends.table(c.replicas), c.limit(), c.now()
 	var buf [8]core.Candidate
-	free := t == nil // then all of them ask again
 	var candidates []core.Candidate
-	if t != nil {
+	if t != nil { // else all of them ask again
 		candidates = t.candidates(buf[:0], limit)
-		free = len(candidates) == 0 || slices.ContainsFunc(candidates, func(x core.Candidate) bool { return x.Ready && !x.Full })
 	}
-	if !free {
-		return
-	}
+	room := hasRoom(candidates)
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiter) bool {
+		if !room {
+			return false
+		}
 		g, ok := c.grant(w, t, candidates, limit, now)
 		if ok {
 			w.granted <- g
+			room = hasRoom(candidates)
 		}
 		return ok
 	})
 	q.n.Store(int32(len(q.waiting)))
+}
+
+// hasRoom reports whether there may be anything to decide for a call that waits: a replica with room, or none at all.
+func hasRoom(candidates []core.Candidate) bool {
+	return len(candidates) == 0 || slices.ContainsFunc(candidates, func(x core.Candidate) bool { return x.Ready && !x.Full })
 }
 
 // grant decides for a waiter; it returns false where that has to wait on. The candidates are kept up to date.

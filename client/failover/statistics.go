@@ -21,7 +21,7 @@ type Snapshot struct {
 	Attempts map[Outcome]int64
 	// Hedges is how many of them were hedges, HedgesWon how many hedges answered first.
 	Hedges, HedgesWon int64
-	// Denied is how many repetitions and hedges the budget did not grant.
+	// Denied is how many repetitions the budget did not grant, and how many hedges it or Hedge.Share did not.
 	Denied int64
 	// Ejections is how often a replica was left out.
 	Ejections int64
