@@ -33,7 +33,7 @@ build: ## build counterd, supervisor and crashlab into bin/
 	$(GO) build -o bin/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
 
 .PHONY: demo
-demo: build ## a crashing cluster, 50 calls through it, their statistics; under a minute
+demo: build ## a crashing cluster, the same 50 calls through it under two policies; under a minute
 	@deploy/demo.sh
 
 .PHONY: run-cluster
@@ -55,8 +55,8 @@ test: ## all tests, those on real clusters among them
 BENCH_COUNT ?= 5
 
 .PHONY: soak
-soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9; under an hour
-	$(GO) test -timeout 2h ./deploy/integration -run Soak -soak -v
+soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9, the learnt limit against fixed ones; an hour
+	$(GO) test -timeout 2h -parallel 8 ./deploy/integration -run Soak -soak -v
 
 .PHONY: bench
 bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves
