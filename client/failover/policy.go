@@ -183,8 +183,8 @@ type Ejection struct {
 }
 
 // Hedge sends a second attempt of a call to another replica while the first is still on its way; the first success, or
-// status that is not retried, wins and the other is canceled. Only methods that are idempotent are hedged, only at a replica that is ready and has
-// room, and only within Budget. Streams are not hedged.
+// status that is not retried, wins and the other is canceled. Only methods that are idempotent are hedged, only at a
+// replica that is ready and has room, and only within Budget. Streams are not hedged.
 type Hedge struct {
 	// After is how long a call is left to its first replica. Zero means never, or what Quantile finds.
 	After time.Duration
