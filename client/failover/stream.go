@@ -189,7 +189,9 @@ func (s *stream) abandoned() {
 	err := callerError(s.call.ctx)
 	if !s.delivered.Load() {
 		if a := s.current.Load(); a != nil {
-			s.fail(a, err)
+			a.end()
+			// What became of the request is not asked: the caller's goroutine may be at it still.
+			s.call.finish(&a.lease, Canceled, wire{sent: true, answered: true}, err)
 		}
 		s.call.reason = CallerEnded
 		s.untold, s.call.settings = s.call.settings, nil
