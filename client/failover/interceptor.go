@@ -63,14 +63,16 @@ func (c *call) begin() {
 	if c.policy.OnCall != nil {
 		c.began = c.now()
 	}
-	if d, ok := c.ctx.Deadline(); ok {
+	d, bounded := c.ctx.Deadline()
+	if bounded {
 		c.deadline = d.Sub(c.born)
-		c.know()
-	} else if c.settings != nil || c.policy.Hedge.enabled() {
-		c.know()
 	}
-	if c.hedging().enabled() {
+	hedged := c.hedging().enabled()
+	if hedged {
 		c.hedges.Call()
+	}
+	if bounded || hedged || c.settings != nil {
+		c.know()
 	}
 }
 

@@ -111,7 +111,7 @@ func (c *call) finish(l *lease, o Outcome, w wire, err error) {
 	if o != OK {
 		c.last, c.canceled = err, o == Canceled
 		c.know()
-		c.core.Note(core.Result{Final: o == Rejected, Sent: w.sent, PushedBack: w.pushback != 0, Pushback: w.pushback})
+		c.core.Note(core.Result{Final: o == Rejected, Sent: w.sent, Pushback: w.pushback})
 	}
 	c.attempts = append(c.attempts, a)
 	if c.policy.OnAttempt != nil {

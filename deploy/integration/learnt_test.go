@@ -29,7 +29,7 @@ var cells = []cell{
 	{0.3, 50, 2000, []string{"1", "2"}},
 }
 
-// run is what came of a cell under a limit.
+// outcome is what came of a cell under a limit.
 type outcome struct {
 	Succeeded, Failed int
 	SuccessRate       float64 `json:"success_rate"`

@@ -59,9 +59,9 @@ func (n *inFlight) UnmarshalText(text []byte) error {
 		*n = adaptive
 		return nil
 	}
-	v, err := strconv.Atoi(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q: want a whole number from 0, or adaptive", text)
+	v, err := wholeNumber(text, 0)
+	if err != nil {
+		return fmt.Errorf("%w, or adaptive", err)
 	}
 	*n = inFlight(v)
 	return nil
@@ -78,10 +78,7 @@ func (n inFlight) String() string {
 type number int
 
 func (n *number) UnmarshalText(text []byte) error {
-	v, err := strconv.Atoi(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q: want a whole number from 0", text)
-	}
+	v, err := wholeNumber(text, 0)
 	*n = number(v)
-	return nil
+	return err
 }

@@ -68,12 +68,17 @@ const lookUpTime = 5 * time.Second
 type count int
 
 func (c *count) UnmarshalText(text []byte) error {
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 1 {
-		return fmt.Errorf("%q: want a whole number from 1", text)
-	}
+	n, err := wholeNumber(text, 1)
 	*c = count(n)
-	return nil
+	return err
+}
+
+func wholeNumber(text []byte, least int) (int, error) {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < least {
+		return 0, fmt.Errorf("%q: want a whole number from %d", text, least)
+	}
+	return n, nil
 }
 
 // duration is a time.Duration that is not negative.

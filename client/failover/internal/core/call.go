@@ -110,9 +110,9 @@ type Result struct {
 	Final bool
 	// Sent is true where the attempt may have been executed.
 	Sent bool
-	// PushedBack is true where the replica said when to repeat the call: after Pushback, or never if that is negative.
-	PushedBack bool
-	Pushback   time.Duration
+	// Pushback is how long the replica asked to wait before the call is repeated; zero means that it did not ask, or for no
+	// wait, and a negative value that the call is not to be repeated.
+	Pushback time.Duration
 }
 
 // Call is what a call has tried so far. Its zero value has tried nothing.
@@ -183,8 +183,8 @@ func (c *Call) Join(hedge *Call) {
 	}
 	c.last.Final = c.last.Final || hedge.last.Final
 	c.last.Sent = c.last.Sent || hedge.last.Sent
-	if hedge.last.PushedBack && (!c.last.PushedBack || hedge.last.Pushback < 0 || c.last.Pushback >= 0 && hedge.last.Pushback > c.last.Pushback) {
-		c.last.PushedBack, c.last.Pushback = true, hedge.last.Pushback
+	if theirs := hedge.last.Pushback; c.last.Pushback >= 0 && (theirs < 0 || theirs > c.last.Pushback) {
+		c.last.Pushback = theirs
 	}
 }
 
@@ -222,11 +222,12 @@ func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 		return Decision{Action: GiveUp, Reason: Final}, true
 	case last.Sent && !r.Idempotent:
 		return Decision{Action: GiveUp, Reason: Ambiguous}, true
-	case last.PushedBack && (last.Pushback < 0 || !m.allows(last.Pushback, r)):
+	case last.Pushback < 0 || last.Pushback > 0 && !m.allows(last.Pushback, r):
 		return Decision{Action: GiveUp, Reason: PushedBack}, true
-	case last.PushedBack:
-		last.PushedBack = false // obeyed
-		return c.pause(last.Pushback, r, m), true
+	case last.Pushback > 0:
+		wait := last.Pushback
+		last.Pushback = 0 // obeyed
+		return c.pause(wait, r, m), true
 	}
 	return d, false
 }

@@ -122,9 +122,9 @@ func TestCallEnds(t *testing.T) {
 		{"unsent, and not idempotent", Rules{Rounds: 2}, Result{}, anytime, Decision{Action: Pause}},
 		{"a pause", Rules{Rounds: 2, Pause: 9, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
 		{"no time for the pause", Rules{Rounds: 2, Pause: 10, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: NoTime}},
-		{"pushed back for good", Rules{Rounds: 2, Idempotent: true}, Result{PushedBack: true, Pushback: -1}, anytime, Decision{Action: GiveUp, Reason: PushedBack}},
-		{"pushed back too far", Rules{Rounds: 2, Idempotent: true}, Result{PushedBack: true, Pushback: 10}, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: PushedBack}},
-		{"pushed back", Rules{Rounds: 2, Idempotent: true}, Result{PushedBack: true, Pushback: 9}, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
+		{"pushed back for good", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: -1}, anytime, Decision{Action: GiveUp, Reason: PushedBack}},
+		{"pushed back too far", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 10}, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: PushedBack}},
+		{"pushed back", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 9}, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var c Call
@@ -144,7 +144,7 @@ func TestCallGoesOnAfterPushback(t *testing.T) {
 	var c Call
 	cs := replicasOf(2, "ab")
 	c.Next(one(), anytime, cs)
-	c.Note(Result{PushedBack: true, Pushback: time.Second})
+	c.Note(Result{Pushback: time.Second})
 	c.Next(one(), anytime, cs)
 	if d := c.Next(one(), anytime, cs); d.Action != Try || d.Index != 1 || d.Round != 1 {
 		t.Errorf("got %+v, want a try of the second replica in round 1", d)
@@ -330,7 +330,7 @@ func TestHedge(t *testing.T) {
 	}
 	hedge := c
 	hedge.Hedge(one(), anytime, cs, 'a')
-	hedge.Note(Result{PushedBack: true, Pushback: time.Second})
+	hedge.Note(Result{Pushback: time.Second})
 	c.Note(Result{Sent: true})
 	c.Join(&hedge)
 	if d := c.Next(one(), anytime, cs); d.Action != Pause {
