@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
@@ -31,18 +30,18 @@ func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavai
 
 var errMissed error = &DownError{errors.New("the connection is lost")}
 
-// picker maps an attempt to its replica's connection. It chooses by itself only for calls that no interceptor of ours
-// has seen.
+var errPlain error = status.Error(codes.Internal, "failover: a call that has not come through the failover interceptors")
+
+// picker maps an attempt to its replica's connection.
 type picker struct {
 	set  *Set
 	view *View
-	turn atomic.Uint64
 }
 
 func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	a, ok := info.Ctx.Value(&attemptKey).(*Attempt)
-	if !ok || a.set != p.set { // the attempt is another connection's, whose credentials call here, say
-		return p.pickAny(info)
+	if !ok || a.set != p.set {
+		return balancer.PickResult{}, errPlain
 	}
 	r := a.replica
 	if r == nil {
@@ -64,34 +63,6 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		err = errMissed
 	}
 	return res, err
-}
-
-// pickAny picks the next ready replica in turn, where the turn begins anew whenever a replica changes its state. When
-// none is ready its error is no status, so that calls which wait for ready do.
-func (p *picker) pickAny(info balancer.PickInfo) (balancer.PickResult, error) {
-	p.set.Want()
-	n := uint64(len(p.view.Replicas))
-	if n == 0 {
-		return balancer.PickResult{}, p.view.Err
-	}
-	start, last := p.turn.Add(1), error(nil)
-	waiting := false
-	for i := range n {
-		r := p.view.Replicas[(start+i)%n]
-		res, err := r.pick(info)
-		switch {
-		case err == nil:
-			return res, nil
-		case errors.Is(err, balancer.ErrNoSubConnAvailable):
-			waiting = true
-		default:
-			last = errors.New(err.Error())
-		}
-	}
-	if waiting {
-		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
-	}
-	return balancer.PickResult{}, last
 }
 
 // pick returns the replica's connection, ErrNoSubConnAvailable while it is being dialed, or a DownError.
