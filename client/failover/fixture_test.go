@@ -74,22 +74,34 @@ func (r *replica) start() {
 
 // crash breaks all connections and refuses new ones, as the end of a process does.
 func (r *replica) crash() {
-	r.mu.Lock()
-	server := r.server
-	r.server = nil
-	r.mu.Unlock()
+	if server := r.take(); server != nil {
+		server.Stop()
+	}
+}
+
+// restart is a crash and a relaunch at once: whoever dials as the connections break reaches the new server.
+func (r *replica) restart() {
+	r.restarts.Lock()
+	defer r.restarts.Unlock()
+	server := r.take()
+	r.start()
 	if server != nil {
 		server.Stop()
 	}
 }
 
-// restart is a crash and a relaunch. Only the server in force is ever replaced, so none is left over.
-func (r *replica) restart() {
-	r.restarts.Lock()
-	defer r.restarts.Unlock()
-	r.crash()
-	r.start()
+// take returns the server in force, which is none from now on.
+func (r *replica) take() *grpc.Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	server := r.server
+	r.server = nil
+	return server
 }
+
+// dialing has one dial at a time: each starts timers that are due at once, and in a synctest bubble two such at the same
+// time crash the race detector (Go 1.26: they share one of its contexts).
+var dialing sync.Mutex
 
 func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 	r.dials.Add(1)
@@ -99,6 +111,8 @@ func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 	if down {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
+	dialing.Lock()
+	defer dialing.Unlock()
 	return lis.DialContext(ctx)
 }
 

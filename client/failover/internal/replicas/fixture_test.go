@@ -68,6 +68,10 @@ func (h *host) replace(server *grpc.Server, lis *bufconn.Listener) {
 	}
 }
 
+// dialing has one dial at a time: each starts timers that are due at once, and in a synctest bubble two such at the same
+// time crash the race detector (Go 1.26: they share one of its contexts).
+var dialing sync.Mutex
+
 func (h *host) dial(ctx context.Context) (net.Conn, error) {
 	h.mu.Lock()
 	down, lis := h.server == nil, h.lis
@@ -76,6 +80,8 @@ func (h *host) dial(ctx context.Context) (net.Conn, error) {
 	if down {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
+	dialing.Lock()
+	defer dialing.Unlock()
 	return lis.DialContext(ctx)
 }
 
