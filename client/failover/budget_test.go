@@ -37,7 +37,7 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 	for _, outage := range outages {
 		for _, callers := range []int{1, 16} {
 			t.Run(fmt.Sprintf("%s, %d callers", outage.name, callers), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
 					c := newCluster(t, 3)
 					outage.begin(c)
 					var seen failover.Statistics
@@ -75,7 +75,7 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 }
 
 func TestZeroBudgetIsUnbounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		c.unavailable()
 		var seen failover.Statistics
@@ -93,7 +93,7 @@ func TestZeroBudgetIsUnbounded(t *testing.T) {
 
 // A bucket that time fills holds no more than it may, however long it was left alone.
 func TestBudgetPerSecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c.unavailable()
 		conn := c.connect(t, failover.Policy{Budget: failover.Budget{PerSecond: 2, Burst: 1}, Ejection: failover.Ejection{After: -1}})
@@ -113,7 +113,7 @@ func TestBudgetPerSecond(t *testing.T) {
 
 // Calls that need no repetition save for those that do, and a call's own share counts.
 func TestBudgetIsFilledByCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{Budget: failover.Budget{Ratio: 0.25, Burst: 1}})
 		fails := func() int {
@@ -137,7 +137,7 @@ func TestBudgetIsFilledByCalls(t *testing.T) {
 
 // Replicas that hang cost no more than the budget either, though each call is hedged and repeated.
 func TestBudgetBoundsHedgesInAnOutage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		const calls = 400
 		c := newCluster(t, 3)
 		for _, r := range c {
@@ -167,7 +167,7 @@ func TestBudgetBoundsHedgesInAnOutage(t *testing.T) {
 }
 
 func TestHedgesDrawOnTheBudget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		for _, r := range c {
 			r.handle = sleep(time.Second)

@@ -24,7 +24,7 @@ import (
 func TestChatGoesOnOnlyUntilItIsOpen(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{upload, chat} {
 		t.Run(fmt.Sprintf("server streams %v", desc.ServerStreams), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				works[0].does(answer(codes.Unavailable))
 				var s failover.Statistics
@@ -53,7 +53,7 @@ func TestChatGoesOnOnlyUntilItIsOpen(t *testing.T) {
 
 // The attempt's deadline bounds the wait for a connection.
 func TestChatWaitsForAConnectionUntilTheTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		conn := c.client(t, c.target(), failover.Policy{Timeout: time.Second, Rounds: 2}, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			<-ctx.Done()
@@ -114,7 +114,7 @@ func TestChatsSendAndReceiveAtATime(t *testing.T) {
 
 // The sender of a chat is told that the replica is gone before the receiver looks.
 func TestChatEndsForItsSender(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].other = fails(codes.Unavailable)
 		var finished []error

@@ -17,7 +17,7 @@ import (
 )
 
 func TestIdleConnectionComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))
 		for range 3 {
@@ -31,7 +31,7 @@ func TestIdleConnectionComesBack(t *testing.T) {
 
 // A pause longer than the idle timeout: the replicas that the call knows are gone and there again.
 func TestIdleInTheMiddleOfACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c.crash()
 		conn := c.connect(t, failover.Policy{Rounds: 2, Pause: time.Hour}, grpc.WithIdleTimeout(time.Minute))
@@ -54,7 +54,7 @@ func TestClosedConnectionEndsACall(t *testing.T) {
 		{"in a pause", "static:///a:1", (*grpc.ClientConn).Connect},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				c.crash()
 				conn := c.client(t, tc.target, failover.Policy{Rounds: 2, Pause: time.Hour}, grpc.WithResolvers(manual.NewBuilderWithScheme("test")))
@@ -76,7 +76,7 @@ func TestClosedConnectionEndsACall(t *testing.T) {
 
 // The connection as a whole is as well as the best of its replicas.
 func TestConnectionStateIsTheBestReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{})
 		for i, want := range []connectivity.State{connectivity.Ready, connectivity.TransientFailure} {
@@ -93,7 +93,7 @@ func TestConnectionStateIsTheBestReplicas(t *testing.T) {
 // A connection that ends is replaced at once, while there is something to connect to, and dials that fail are not told
 // each.
 func TestEventsOfAReplica(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		var events []string
 		start := time.Now()

@@ -66,7 +66,7 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 			[]time.Duration{300 * ms, 300 * ms, 300 * ms}, 900 * ms, failover.OutOfTime},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 3)
 				var got allowed
 				for _, r := range c {
@@ -97,7 +97,7 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 
 // Nothing is tried for a caller who has no time left, and it is the caller's deadline that the error names.
 func TestNoAttemptAfterTheDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		for _, w := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
 			conn := c.connect(t, failover.Policy{WhenDown: w, Rounds: 3})
@@ -116,7 +116,7 @@ func TestNoAttemptAfterTheDeadline(t *testing.T) {
 
 // A call that has a least timeout but no time for it says so, with the numbers.
 func TestErrorNamesTheLeastTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		conn := newCluster(t, 1).connect(t, failover.Policy{MinTimeout: time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
@@ -132,7 +132,7 @@ func TestErrorNamesTheLeastTimeout(t *testing.T) {
 
 // A call that lifts the attempts' deadline has not said that shorter ones are worth making.
 func TestNoTimeoutKeepsTheLeast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var got allowed
 		for _, r := range c {
@@ -242,7 +242,7 @@ func (x trial) dialer(c cluster) grpc.DialOption {
 func TestTwoDeadlines(t *testing.T) {
 	for seed := range uint64(150) {
 		x := newTrial(rand.New(rand.NewPCG(seed, 4)))
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, len(x.ails))
 			stop := make(chan struct{})
 			defer close(stop)

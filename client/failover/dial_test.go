@@ -19,7 +19,7 @@ import (
 func TestReplicaIsBackAtOnce(t *testing.T) {
 	for _, down := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 30 * time.Second} {
 		t.Run(down.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				conn := c.connect(t, failover.Policy{})
 				c[0].crash()
@@ -53,7 +53,7 @@ func callFor(t *testing.T, conn *grpc.ClientConn, d, wait time.Duration) {
 
 // Without calls a replica that is down is left alone, and yet the first call after a long silence finds it well.
 func TestSilenceThenOneCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		conn := c.connect(t, failover.Policy{})
@@ -75,7 +75,7 @@ func TestSilenceThenOneCall(t *testing.T) {
 
 // A server that accepts connections and hangs up does not make the client spin.
 func TestHangingUpIsNoHotLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{})
 		begin := time.Now()
@@ -96,7 +96,7 @@ func TestHangingUpIsNoHotLoop(t *testing.T) {
 
 // Calls that another replica serves bring back one that is down as well, after a silence in which it was left alone.
 func TestCallsElsewhereBringAReplicaBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var ready atomic.Pointer[time.Time]
 		conn := c.connect(t, failover.Policy{OnReplica: func(e failover.ReplicaEvent) {
@@ -140,7 +140,7 @@ func TestGapsBetweenDials(t *testing.T) {
 		{"many calls", time.Millisecond, 1}, // each wants a dial as soon as one is allowed
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				c.crash()
 				var times []time.Time
@@ -170,7 +170,7 @@ func TestGapsBetweenDials(t *testing.T) {
 
 // All calls that find a replica's state out of date wait for one dial.
 func TestACrowdOfCallsDialsOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		conn := c.connect(t, failover.Policy{})
@@ -197,7 +197,7 @@ func TestACrowdOfCallsDialsOnce(t *testing.T) {
 
 // Connect alone, without a call, dials a replica that is down, at once and then as often as a call would.
 func TestConnectIsAWishForTheReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		conn := c.connect(t, failover.Policy{})
@@ -216,7 +216,7 @@ func TestConnectIsAWishForTheReplicas(t *testing.T) {
 }
 
 func TestConnectInALoopIsNoHotLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		conn := c.connect(t, failover.Policy{})
@@ -233,7 +233,7 @@ func TestConnectInALoopIsNoHotLoop(t *testing.T) {
 
 // Where nobody calls, a server that accepts connections and hangs up is dialed once a second, not once a gap.
 func TestHangingUpWithoutCallsIsDialedAtLeisure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.connect(t, failover.Policy{})
 		time.Sleep(10 * time.Second) // until the wish that Connect was is forgotten

@@ -80,7 +80,7 @@ func TestResolverIsAskedWhenAReplicaIsLost(t *testing.T) {
 		{"one of two, without calls", "a", downtime, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				conn := c.connectTo(t, "asked:///ab", 2, repeatable(failover.Policy{}))
 				time.Sleep(time.Minute)
@@ -112,7 +112,7 @@ func TestBackInOneGap(t *testing.T) {
 	const tick = 100 * time.Microsecond
 	for _, down := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 6 * time.Second, time.Minute} {
 		t.Run(down.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				conn := c.connect(t, repeatable(failover.Policy{}))
 				var took []time.Duration
@@ -171,7 +171,7 @@ func callers(t *testing.T, conn *grpc.ClientConn, each func([]failover.Attempt))
 // Under calls, replicas come and go in any number and order, sometimes all at once. No call fails; a replica that leaves
 // finishes what it was sent; each that the last change names is called in the end.
 func TestScalingLosesNoCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		const names = "abcdef"
 		c := newCluster(t, len(names))
 		for _, r := range c {
@@ -222,7 +222,7 @@ func TestReplicasReplacedDuringACall(t *testing.T) {
 		{codes.Unavailable, "a:1 failed sent, c:1 ok sent"},
 	} {
 		t.Run(fmt.Sprint(tc.ends), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 4)
 				var open atomic.Int64
 				m := manual.NewBuilderWithScheme("test")
@@ -250,7 +250,7 @@ func TestReplicasReplacedDuringACall(t *testing.T) {
 
 // A replica that leaves while a call waits for its connection sends the call on.
 func TestReplicaLeavesWhileItIsDialed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("a"))

@@ -30,7 +30,7 @@ func (g gate) pass(ctx context.Context) error {
 func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 	for _, stopped := range []time.Duration{100 * time.Millisecond, 3 * time.Second, time.Minute} {
 		t.Run(stopped.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 3)
 				running := make(gate)
 				works[0].does(running.pass)
@@ -72,7 +72,7 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 
 // A replica whose health is fine, and that fails every call, is tried ever more rarely: after 0.5, 1, 2, … 32 s.
 func TestReplicaThatKeepsFailingIsTriedEverMoreRarely(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[0].does(answer(codes.Unavailable))
 		conn := c.connect(t, failover.Policy{})
@@ -113,7 +113,7 @@ func TestNeverAreAllLeftOut(t *testing.T) {
 		{"all fail, under Wait", answer(codes.Unavailable), failover.Policy{WhenDown: failover.Wait}, "a:1 failed sent, b:1 failed sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				for i, w := range works {
 					w.does(tc.answer)
@@ -142,7 +142,7 @@ func TestNeverAreAllLeftOut(t *testing.T) {
 
 // A new connection may be a new process. It is on trial: one failure is enough.
 func TestNewConnectionTakesTheReplicaBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = hang // so that no probe takes it back
 		conn := c.connect(t, failover.Policy{})
@@ -162,7 +162,7 @@ func TestNewConnectionTakesTheReplicaBack(t *testing.T) {
 }
 
 func TestEjectionCanBeTurnedOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[0].does(hang)
 		conn := c.connect(t, failover.Policy{Timeout: time.Second, Ejection: failover.Ejection{After: -1}})
@@ -177,7 +177,7 @@ func TestEjectionCanBeTurnedOff(t *testing.T) {
 
 // A failure after every second success leaves none out, nor do lost connections.
 func TestOnlyFailuresInARowCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		var s failover.Statistics
 		conn := c.connect(t, failover.Policy{Statistics: &s})
@@ -203,7 +203,7 @@ func TestOnlyFailuresInARowCount(t *testing.T) {
 
 // A request that never left says nothing of the replica, be it by its mistake.
 func TestMistakesOfTheCallerDoNotClearAReplica(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[0].does(answer(codes.Unavailable))
 		conn := c.connect(t, failover.Policy{})
@@ -220,7 +220,7 @@ func TestMistakesOfTheCallerDoNotClearAReplica(t *testing.T) {
 // Attempts that were on their way when the replica was left out, or taken back, say nothing of it now.
 func TestStaleAttemptsAreNoNews(t *testing.T) {
 	t.Run("failures", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c, works := newWork(t, 2)
 			works[0].does(hang)
 			var s failover.Statistics
@@ -240,7 +240,7 @@ func TestStaleAttemptsAreNoNews(t *testing.T) {
 		})
 	})
 	t.Run("successes", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c, works := newWork(t, 2)
 			c[0].handle = hang
 			works[0].does(func(context.Context) error { time.Sleep(time.Minute); return nil })
@@ -256,7 +256,7 @@ func TestStaleAttemptsAreNoNews(t *testing.T) {
 		})
 	})
 	t.Run("canceled", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c, works := newWork(t, 2)
 			c.noHealth()
 			conn := c.connect(t, failover.Policy{})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -16,7 +15,7 @@ import (
 // The one line that people see, word for word, and the same in the status. No time is spent on a pause that would outlast
 // the caller.
 func TestErrorReadsAsOneLine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c.crash()
 		conn := c.connect(t, failover.Policy{Rounds: 2, Pause: time.Minute})
@@ -39,7 +38,7 @@ func TestErrorReadsAsOneLine(t *testing.T) {
 }
 
 func TestErrorTellsMethodAndAttempts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		_, err := call(t.Context(), c.connect(t, failover.Policy{}))
@@ -59,7 +58,7 @@ func TestErrorTellsMethodAndAttempts(t *testing.T) {
 }
 
 func TestErrorKeepsTheStatusDetails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].handle = func(context.Context) error {
 			s, err := status.New(codes.InvalidArgument, "no").WithDetails(&healthv1.HealthCheckRequest{Service: "detail"})
@@ -81,7 +80,7 @@ func TestErrorKeepsTheStatusDetails(t *testing.T) {
 
 // Who changes a trace does not change the error.
 func TestErrorAndTraceAreApart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		attempts, err := call(t.Context(), c.connect(t, failover.Policy{}))

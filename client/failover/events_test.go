@@ -82,7 +82,7 @@ func TestHooksTellWhatTraceTells(t *testing.T) {
 		}, want: "b:1 ok sent", took: 10 * time.Second, waited: 10 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				if tc.prepare != nil {
 					tc.prepare(c, works)
@@ -280,7 +280,7 @@ func settled(s *failover.Statistics, told *tally, calls int64) string {
 
 // What was counted at a replica that is gone stays counted; one that comes back begins anew.
 func TestCountsOfAReplicaThatIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("ab"))
@@ -312,7 +312,7 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 
 // What a call sees of itself while it is on its way.
 func TestStatisticsOfACallOnItsWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var s failover.Statistics
 		if got := s.Read(); got.Calls != 0 || len(got.Replicas) != 0 || len(got.Attempts) != len(failover.Outcomes()) || len(got.Failed) != len(failover.Reasons()) {
 			t.Errorf("before there is a connection: %+v, want every outcome and reason with zero", got)
@@ -352,7 +352,7 @@ func TestReplicasAreToldOfEarlierAttempts(t *testing.T) {
 		{"after a hedge", failover.Policy{Hedge: failover.Hedge{After: ms}}, takes(5*ms, codes.Unavailable), answer(codes.Unavailable), []string{"x", "1 x", "2 x"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 3)
 				var mu sync.Mutex
 				told := map[string]string{}
@@ -380,7 +380,7 @@ func TestReplicasAreToldOfEarlierAttempts(t *testing.T) {
 		})
 	}
 	t.Run("a stream", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 2)
 			c[0].other = fails(codes.Unavailable)
 			c[1].other = func(stream grpc.ServerStream) error {

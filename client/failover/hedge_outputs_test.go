@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -60,7 +59,7 @@ func (r *replica) signs(most time.Duration) {
 // Whichever attempt wins, the reply, the header, the trailer and the peer are its own; and the message of an attempt that
 // failed is gone. Half of the calls end in the same instant as their hedge.
 func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		for _, r := range c {
 			r.signs(4 * ms)
@@ -101,7 +100,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 
 // A reply of another codec than protobuf's.
 func TestHedgedReplyOfAnotherCodec(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		for _, r := range c {
 			r.signs(4 * ms)

@@ -82,7 +82,7 @@ func TestHedge(t *testing.T) {
 			code: codes.Unavailable},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 3)
 				works[0].does(tc.a)
 				works[1].does(tc.b)
@@ -134,7 +134,7 @@ func TestCallerLeavesAHedgedCall(t *testing.T) {
 		{"the first has failed", takes(60*ms, codes.Unavailable), "a:1 failed sent, b:1 canceled sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				works[0].does(tc.a)
 				works[1].does(hang)
@@ -188,7 +188,7 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 		{"there is no other", 1, func(*testing.T, *grpc.ClientConn, cluster, []*work) {}, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, tc.replicas)
 				if tc.replicas > 1 {
 					c[1].handle = hang // so that it stays out
@@ -222,7 +222,7 @@ func TestHedgesWithinTheirShare(t *testing.T) {
 		{"within the budget", failover.Policy{Hedge: hedge, Budget: failover.Budget{Ratio: 0.01, Burst: 1}}, nil, 1 + 5},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				for _, w := range works {
 					w.does(takes(100*ms, codes.OK))
@@ -259,7 +259,7 @@ func TestHedgeLearnsTheQuantile(t *testing.T) {
 		{"by the call's option", failover.Policy{}, []grpc.CallOption{failover.WithHedge(learn)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				conn := c.connect(t, tc.policy)
 				works[0].does(takes(20*ms, codes.OK))
@@ -287,7 +287,7 @@ func TestHedgeLearnsTheQuantile(t *testing.T) {
 
 // A replica that hedges overtake is left out like one that hangs.
 func TestReplicaThatHedgesOvertakeIsLeftOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = hang
 		works[0].does(takes(time.Second, codes.OK))
@@ -301,7 +301,7 @@ func TestReplicaThatHedgesOvertakeIsLeftOut(t *testing.T) {
 
 // Not every slow call can have a hedge. Those that had none do not clear the replica, and do not count against it.
 func TestSlowCallsBetweenHedgesClearNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = hang
 		works[0].does(takes(time.Second, codes.OK))
@@ -320,7 +320,7 @@ func TestSlowCallsBetweenHedgesClearNothing(t *testing.T) {
 
 // The trial of a replica has a hedge, though the share of hedges is spent.
 func TestTrialHasAHedge(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth()
 		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: 50 * ms, Share: 0.001}})

@@ -21,7 +21,7 @@ import (
 )
 
 func TestHungReplicaCostsOneTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		c[0].handle = hang
 		conn := c.connect(t, failover.Policy{Timeout: time.Second})
@@ -38,7 +38,7 @@ func TestHungReplicaCostsOneTimeout(t *testing.T) {
 
 // An attempt begins when the one before it has ended.
 func TestAttemptsTellWhenTheyBeganAndHowLongTheyTook(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = hang
 		conn := c.connect(t, failover.Policy{Timeout: time.Second})
@@ -56,7 +56,7 @@ func TestAttemptsTellWhenTheyBeganAndHowLongTheyTook(t *testing.T) {
 }
 
 func TestAllDownCostsTwoPauses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		c.crash()
 		conn := c.connect(t, failover.Policy{Timeout: time.Second, Rounds: 3, Pause: 200 * time.Millisecond})
@@ -110,7 +110,7 @@ func TestOutcomes(t *testing.T) {
 			budget: time.Second, want: "a:1 refused", code: codes.Unavailable, is: syscall.ECONNREFUSED},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				tc.prepare(c)
 				if tc.budget == 0 {
@@ -140,7 +140,7 @@ func TestOutcomes(t *testing.T) {
 }
 
 func TestCallerCancels(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		ctx, cancel := context.WithCancel(t.Context())
 		c[0].handle = func(ctx context.Context) error { cancel(); return hang(ctx) }
@@ -152,7 +152,7 @@ func TestCallerCancels(t *testing.T) {
 }
 
 func TestPrefersReadyReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		conn := c.connect(t, failover.Policy{})
 		c[0].crash()
@@ -257,7 +257,7 @@ func TestAttemptsReachTheReplicaTheyName(t *testing.T) {
 }
 
 func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].crash()
 		start := time.Now()
@@ -270,7 +270,7 @@ func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
 
 // gRPC ends a request whose reply comes twice without a word to the picker; the attempt was sent all the same.
 func TestRepliesTooManyCountAsSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].other = func(stream grpc.ServerStream) error {
 			return errors.Join(stream.SendMsg(new(healthv1.HealthCheckResponse)), stream.SendMsg(new(healthv1.HealthCheckResponse)))

@@ -98,7 +98,7 @@ func TestLimitHolds(t *testing.T) {
 	for order := failover.First; order <= failover.Sticky; order++ {
 		for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
 			t.Run(fmt.Sprint(order, " ", whenDown), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { limitHolds(t, order, whenDown, seen) })
+				bubble(t, func(t *testing.T) { limitHolds(t, order, whenDown, seen) })
 			})
 		}
 	}
@@ -194,7 +194,7 @@ func TestLimitHoldsInParallel(t *testing.T) {
 
 func TestZeroIsNoLimit(t *testing.T) {
 	for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			c[0].handle = sleep(time.Second)
 			var seen failover.Statistics
@@ -220,7 +220,7 @@ func TestZeroIsNoLimit(t *testing.T) {
 
 // A call that does not wait passes over a replica that is full, and fails when there is no other.
 func TestFullReplicasArePassedOver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		for _, r := range c {
 			r.handle = sleep(time.Second)
@@ -250,7 +250,7 @@ func TestFullReplicasArePassedOver(t *testing.T) {
 
 // A pause between two rounds is a chance for a replica that was full.
 func TestFullReplicaIsTriedInTheNextRound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].handle = sleep(time.Second)
 		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Rounds: 3, Pause: 600 * time.Millisecond})
@@ -265,7 +265,7 @@ func TestFullReplicaIsTriedInTheNextRound(t *testing.T) {
 
 // A replica that leaves the target and comes back while it has requests in hand still has them.
 func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var crowd crowd
 		c[0].handle = crowd.by(sleep(time.Second))
@@ -293,7 +293,7 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 
 // A stream that nobody reads from gives its place back when its caller leaves, and the call has ended.
 func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].other = func(stream grpc.ServerStream) error { <-stream.Context().Done(); return nil }
 		var seen failover.Statistics
@@ -323,7 +323,7 @@ func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 // Many attempts lost with one connection are one crash: the rate is the same as with one victim.
 func TestCrashCountsOnce(t *testing.T) {
 	rate := func(victims int) (rate float64) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			var seen failover.Statistics
 			conn := c.connect(t, failover.Policy{AdaptiveLimit: true, WhenDown: failover.Wait, Statistics: &seen})
@@ -356,7 +356,7 @@ func TestCrashCountsOnce(t *testing.T) {
 
 // What was done at a replica is shown and counted while the connection is idle, and goes on from there.
 func TestStatisticsOfAnIdleConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var seen failover.Statistics
 		conn := newCluster(t, 2).connect(t, failover.Policy{Statistics: &seen}, grpc.WithIdleTimeout(time.Minute))
 		for n := range int64(3) {

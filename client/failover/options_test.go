@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -123,7 +122,7 @@ func TestRefusedClientIsGarbage(t *testing.T) {
 
 // Where a later option has taken the failover policy away, the calls say so, and do not wait for it.
 func TestDialOptionsReplacedByAnotherConfig(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		ours, err := failover.DialOptions(failover.Policy{Timeout: time.Second})
 		if err != nil {
@@ -174,7 +173,7 @@ func TestMethodSettingsFromTheServiceConfig(t *testing.T) {
 		})
 	}
 	t.Run("timeout", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 2)
 			stopped := make(chan struct{}) // not hang, which answers at the deadline
 			defer close(stopped)
@@ -189,7 +188,7 @@ func TestMethodSettingsFromTheServiceConfig(t *testing.T) {
 
 // The service config that comes with the addresses, as from DNS, does not take the failover policy away.
 func TestServiceConfigOfTheResolverIsNotLookedAt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
 		m := manual.NewBuilderWithScheme("test")
@@ -220,7 +219,7 @@ func TestEveryTraceIsFilled(t *testing.T) {
 func TestOnFinishIsToldOnce(t *testing.T) {
 	for _, end := range []codes.Code{codes.OK, codes.Unavailable} {
 		t.Run(end.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c[0].handle, c[1].handle = answer(codes.Unavailable), answer(end)
 				var told []error
@@ -235,7 +234,7 @@ func TestOnFinishIsToldOnce(t *testing.T) {
 
 // What an attempt has left behind is not to be taken for a later one's.
 func TestLaterAttemptsStartClean(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = func(ctx context.Context) error {
 			grpc.SetHeader(ctx, metadata.Pairs("from", "a"))
@@ -279,7 +278,7 @@ func TestReplyOfAnEarlierAttemptIsDropped(t *testing.T) {
 		}
 	}
 	t.Run("protobuf", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			var reply healthv1.HealthCheckResponse
 			if refused(t, &reply); reply.Status != 0 {
 				t.Errorf("got the reply %v, want an empty one", &reply)
@@ -287,7 +286,7 @@ func TestReplyOfAnEarlierAttemptIsDropped(t *testing.T) {
 		})
 	})
 	t.Run("another codec", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			var reply string
 			if refused(t, &reply, grpc.ForceCodec(textCodec{})); reply != "" {
 				t.Errorf("got the reply %q, want an empty one", reply)

@@ -25,7 +25,7 @@ func TestOrdersUnderConcurrency(t *testing.T) {
 		{failover.LeastInFlight, 100 * ms, [3]int64{10, 140, 140}, [3]int64{80, 300, 300}},
 	} {
 		t.Run(tc.order.String()+" "+tc.slow.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 3)
 				for i, w := range works {
 					w.does(takes(10*ms, codes.OK))
@@ -57,7 +57,7 @@ func TestOrdersUnderConcurrency(t *testing.T) {
 
 // A call starts where the last success was, and moves only when it must.
 func TestStickyStaysWhereItSucceeded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
 		conn := c.connect(t, failover.Policy{Order: failover.Sticky})
 		stays := func(want string) {

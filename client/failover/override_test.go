@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -67,7 +66,7 @@ func TestCallOptions(t *testing.T) {
 			a: takes(2*time.Second, codes.OK), b: ok, want: "a:1 timeout sent, b:1 ok sent", took: time.Second, without: "a:1 ok sent", withouts: 2 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				works[0].does(tc.a)
 				works[1].does(tc.b)
@@ -149,7 +148,7 @@ func TestIdempotency(t *testing.T) {
 		{"the service before the descriptor", keys{"/test.Described/": false}, "/test.Described/Safe", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				conn := c.connect(t, failover.Policy{Idempotent: tc.keys, Hedge: failover.Hedge{After: time.Second}})
 				for _, a := range []struct {

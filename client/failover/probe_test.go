@@ -18,7 +18,7 @@ import (
 
 // However often a replica is left out and taken back, it is asked for its health by one at a time.
 func TestProbesDoNotMultiply(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 1)
 		c[0].handle = answer(codes.Unavailable) // its health service says that it is not well
 		conn := c.connect(t, failover.Policy{})
@@ -46,7 +46,7 @@ func TestProbesDoNotMultiply(t *testing.T) {
 
 // What is known of a replica outlives its connection: gRPC ends those of a connection that is idle.
 func TestEjectionOutlivesIdleMode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth() // so that nothing is asked for ever
 		conn := c.connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))
@@ -80,7 +80,7 @@ func TestProbesEndWithTheConnection(t *testing.T) {
 		{"before the first", 0, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 1)
 				c[0].handle = tc.probe
 				works[0].does(answer(codes.Unavailable))
@@ -132,7 +132,7 @@ func (e *events) take(addr string) string {
 }
 
 func TestEventsOfAReplicaLeftOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		var sick atomic.Bool
 		sick.Store(true)
@@ -183,7 +183,7 @@ func TestEventsOfAReplicaLeftOut(t *testing.T) {
 
 // An attempt that outlives its replica, or its connection, tells nothing of it any more.
 func TestNothingIsToldOfAReplicaThatIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 1)
 		works[0].does(hang)
 		c[0].handle = hang

@@ -3,7 +3,6 @@ package failover_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -60,7 +59,7 @@ func TestPushbackIsObeyed(t *testing.T) {
 			want: soon, took: 250 * time.Millisecond, reason: -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c[0].handle = pushback(codes.Unavailable, tc.trailer...)
 				ctx := t.Context()
@@ -88,7 +87,7 @@ func TestPushbackAtTheEndOfARound(t *testing.T) {
 	for _, tc := range []struct {
 		pause, pushback time.Duration
 	}{{time.Second, 250 * time.Millisecond}, {250 * time.Millisecond, time.Second}} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			c[0].handle = pushback(codes.Unavailable, "250")
 			if tc.pushback == time.Second {
@@ -107,7 +106,7 @@ func TestPushbackAtTheEndOfARound(t *testing.T) {
 
 // What the last attempt says counts: an earlier wish has been obeyed, and a success has none.
 func TestEachAttemptPushesBackForItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		c[0].handle = pushback(codes.Unavailable, "100")
 		c[1].handle = answer(codes.Unavailable)
@@ -129,7 +128,7 @@ func TestEachAttemptPushesBackForItself(t *testing.T) {
 }
 
 func TestCallerCancelsDuringAPushback(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = pushback(codes.Unavailable, "5000")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -154,7 +153,7 @@ func TestPushbackOfAStream(t *testing.T) {
 		took    time.Duration
 	}{{"250", codes.Unimplemented, 250 * time.Millisecond}, {"-1", codes.Unavailable, 0}} {
 		t.Run(tc.trailer, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c[0].other = func(stream grpc.ServerStream) error {
 					stream.SetTrailer(metadata.Pairs("grpc-retry-pushback-ms", tc.trailer))

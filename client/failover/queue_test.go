@@ -44,7 +44,7 @@ func (l *ledger) String() string {
 
 // One at a time is served, and those that wait come strictly in the order in which they began.
 func TestOldestCallFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		var served ledger
 		c[0].handle = served.by(sleep(time.Second))
@@ -68,7 +68,7 @@ func TestOldestCallFirst(t *testing.T) {
 
 // A call whose attempt came to nothing is still as old as it is: it goes before those that were waiting already.
 func TestRetryingCallIsOlder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var atA, atB ledger
 		c[0].handle = atA.by(func(ctx context.Context) error {
@@ -98,7 +98,7 @@ func TestRetryingCallIsOlder(t *testing.T) {
 
 // Calls that begin while others wait do not take what becomes free, though they come at the same instant.
 func TestNewCallsDoNotOvertake(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var served ledger
 		for _, r := range c {
@@ -147,7 +147,7 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 		{"every replica tried", answer(codes.Unavailable), nil, failover.Budget{}, failover.RoundsSpent},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				var n atomic.Int32
 				c[0].handle = func(ctx context.Context) error {
@@ -176,7 +176,7 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 
 // Where too many wait, the youngest has to go: the newcomer mostly, or another where an old call comes back.
 func TestMaxWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		fail := make(chan struct{})
 		var served ledger
@@ -227,7 +227,7 @@ func TestMaxWaiting(t *testing.T) {
 
 // An old call that comes back to a full queue takes the place of the youngest.
 func TestTheYoungestIsShed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = func(ctx context.Context) error {
 			return errors.Join(sleep(time.Second)(ctx), status.Error(codes.Unavailable, "no"))
@@ -262,7 +262,7 @@ func TestTheYoungestIsShed(t *testing.T) {
 
 // A queue that is full of calls for one replica does not keep others from those that are free.
 func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
 		c[0].handle = answer(codes.Unavailable)
@@ -327,7 +327,7 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 
 // The budget is asked before the wait, so that nobody waits in vain.
 func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
 		c[1].crash()
@@ -346,7 +346,7 @@ func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
 
 // Between two tries of the same replica a call that waits pauses, and another call may use the time.
 func TestCallThatWaitsPauses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		var served ledger
 		c[0].handle = served.by(func(ctx context.Context) error {
@@ -372,7 +372,7 @@ func TestCallThatWaitsPauses(t *testing.T) {
 
 // A call may wait where the others do not, and the other way round.
 func TestWhenDownOfACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		for _, w := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {

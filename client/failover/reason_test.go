@@ -3,7 +3,6 @@ package failover_test
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -23,7 +22,7 @@ func reason(err error) failover.Reason {
 
 // Where there is nothing to try, the reason says so and not that all has been tried.
 func TestReasonWithoutReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		m := manual.NewBuilderWithScheme("test")
 		conn := newCluster(t, 0).client(t, "test:///x", failover.Policy{Rounds: 2, Pause: time.Hour}, grpc.WithResolvers(m))
 		m.InitialState(endpoints(""))

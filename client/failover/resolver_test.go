@@ -38,7 +38,7 @@ func endpoints(names string) resolver.State {
 // While a call is at its first attempt, the replicas change places, one leaves and one comes: the round goes on by
 // identity.
 func TestReplicasComeAndGoDuringACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("abc"))
@@ -61,7 +61,7 @@ func TestReplicasComeAndGoDuringACall(t *testing.T) {
 
 // A replica that leaves the target while an attempt is at it finishes that attempt, or gives it back as unsent.
 func TestReplicaLeavesUnderAnAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("ab"))
@@ -85,7 +85,7 @@ func TestReplicaLeavesUnderAnAttempt(t *testing.T) {
 }
 
 func TestNoReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 0)
 		m := manual.NewBuilderWithScheme("test")
 		conn := c.client(t, "test:///x", failover.Policy{Rounds: 3, Pause: time.Second}, grpc.WithResolvers(m))
@@ -118,7 +118,7 @@ func TestTargetThatResolvesToNothing(t *testing.T) {
 		{"an endpoint without addresses", resolver.State{Endpoints: []resolver.Endpoint{{}}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				m := manual.NewBuilderWithScheme("test")
 				m.InitialState(endpoints("a"))
@@ -152,7 +152,7 @@ func TestTargetThatResolvesToNothing(t *testing.T) {
 
 // A call that has rounds left does not end because the target names no replica for a moment.
 func TestMomentWithoutReplicasCostsARound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("a"))
@@ -173,7 +173,7 @@ func TestMomentWithoutReplicasCostsARound(t *testing.T) {
 
 // A call that waits for ready sits out a resolver's error.
 func TestResolverRecoversUnderACall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		m := manual.NewBuilderWithScheme("test")
 		conn := c.client(t, "test:///x", failover.Policy{}, grpc.WithResolvers(m))
@@ -189,7 +189,7 @@ func TestResolverRecoversUnderACall(t *testing.T) {
 
 // A resolver that fails takes no replica away.
 func TestResolverErrorLeavesTheReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("a"))
@@ -220,7 +220,7 @@ func TestIdentityOfAReplica(t *testing.T) {
 			endpoint(a), endpoint(resolver.Address{Addr: "a:1", Attributes: attributes.New("connect", "x")})}, []string{"a:1", "a:1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c.crash()
 				m := manual.NewBuilderWithScheme("test")
@@ -262,7 +262,7 @@ func (c cluster) openConns(open *atomic.Int64) grpc.DialOption {
 }
 
 func TestReplicaThatLeavesLosesItsConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var open atomic.Int64
 		m := manual.NewBuilderWithScheme("test")
@@ -279,7 +279,7 @@ func TestReplicaThatLeavesLosesItsConnection(t *testing.T) {
 // A replica keeps its connection through an update that names it again, whatever the order. The order of its addresses
 // counts for its next connection.
 func TestUpdateKeepsConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		pair := func(x, y string) resolver.Endpoint {
 			return resolver.Endpoint{Addresses: []resolver.Address{{Addr: x}, {Addr: y}}}
@@ -315,7 +315,7 @@ func calledBy(authority *string) func(context.Context) error {
 
 // For TLS, each address of a static target is its own server name.
 func TestStaticReplicaIsItsOwnAuthority(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
 		for _, r := range c {
@@ -330,7 +330,7 @@ func TestStaticReplicaIsItsOwnAuthority(t *testing.T) {
 
 // Under another server name the same address is another replica: no call goes on under the old one.
 func TestServerNameChanges(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		var got string
 		c[0].handle = calledBy(&got)

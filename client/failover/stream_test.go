@@ -23,7 +23,7 @@ func TestStreamsReachAReadyReplica(t *testing.T) {
 }
 
 func TestStreamsAreSharedAmongTheReplicas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
 		for range 10 {
@@ -38,7 +38,7 @@ func TestStreamsAreSharedAmongTheReplicas(t *testing.T) {
 }
 
 func TestStreamWaitsWhereThePolicySaysSo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait})
@@ -51,7 +51,7 @@ func TestStreamWaitsWhereThePolicySaysSo(t *testing.T) {
 
 // A replica that is being dialed is worth a stream's wait: that another is down is not its answer.
 func TestStreamWaitsForADial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].crash()
 		conn := c.client(t, c.target(), failover.Policy{}, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
@@ -70,7 +70,7 @@ func TestStreamWaitsForADial(t *testing.T) {
 
 // Streams want the replicas as calls do: one that is down is dialed often.
 func TestStreamsHaveAReplicaBackAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		conn := c.connect(t, failover.Policy{})
 		c[0].crash()
@@ -108,7 +108,7 @@ func (tokens) RequireTransportSecurity() bool { return false }
 
 // A context that descends from an attempt's carries that attempt. To another connection it must mean nothing.
 func TestStreamWithinAnotherConnectionsAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		service, issuer := newCluster(t, 1), newCluster(t, 1)
 		var got error
 		creds := tokens{issuer.connect(t, failover.Policy{}), new(atomic.Bool), &got}

@@ -36,7 +36,7 @@ func wantAtRest(t *testing.T, s *failover.Statistics) {
 
 // Who asks a stream that has failed once more is told the same, and it counts once.
 func TestStreamThatHasFailedIsAskedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other, c[1].other = fails(codes.Unavailable), fails(codes.Unavailable)
 		var s failover.Statistics
@@ -79,7 +79,7 @@ func TestHooksOfAStream(t *testing.T) {
 		{name: "a chat that the caller leaves", desc: chat, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				c[0].other = tc.a
 				var mu sync.Mutex
@@ -172,7 +172,7 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				c[0].other = tc.a
 				var s failover.Statistics

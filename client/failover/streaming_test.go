@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -136,7 +135,7 @@ func TestStream(t *testing.T) {
 		}, got: "a1", path: "a:1 ok sent", took: time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c[0].other = func(stream grpc.ServerStream) error { return tc.a(stream, c[0]) }
 				c[1].other = says("b1", "b2")
@@ -162,7 +161,7 @@ func TestStream(t *testing.T) {
 func TestStreamOfWhichNothingWasSent(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{download, upload, chat} {
 		t.Run(fmt.Sprintf("client streams %v, server streams %v", desc.ClientStreams, desc.ServerStreams), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c[1].other = says("b1")
 				c.crash()
@@ -196,7 +195,7 @@ func TestStreamOfWhichNothingWasSent(t *testing.T) {
 
 // All replicas are too late with their first message: the code is that of a deadline, as for other calls.
 func TestStreamThatTimesOutEverywhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other, c[1].other = hangs, hangs
 		_, attempts, err := fetch(t.Context(), c.connect(t, failover.Policy{Timeout: time.Second, Rounds: 2}))
@@ -214,7 +213,7 @@ func TestStreamThatTimesOutEverywhere(t *testing.T) {
 // The first message and the deadline for it come in the same instant: it is either of the two, and no message is of a replica
 // that was given up.
 func TestFirstMessageAtTheLastMoment(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other = func(stream grpc.ServerStream) error { time.Sleep(time.Second); return say(stream, "a1", "a2") }
 		c[1].other = says("b1", "b2")
@@ -234,7 +233,7 @@ func TestFirstMessageAtTheLastMoment(t *testing.T) {
 
 // Who has seen a header has seen something of that replica.
 func TestHeaderCommitsAStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other = func(stream grpc.ServerStream) error {
 			stream.SendHeader(metadata.Pairs("by", "a"))
@@ -280,7 +279,7 @@ func TestHeaderCommitsAStream(t *testing.T) {
 
 // Before the one message with which it begins there is no stream to ask.
 func TestStreamBeforeItsMessage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].other = says("a1")
 		stream, err := c.connect(t, failover.Policy{}).NewStream(t.Context(), download, workMethod)
@@ -307,7 +306,7 @@ func TestStreamBeforeItsMessage(t *testing.T) {
 
 // A request that cannot be marshaled ends the call before anything is asked of another replica.
 func TestStreamOfNoMessage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var s failover.Statistics
 		stream, err := c.connect(t, failover.Policy{Statistics: &s, Rounds: 3}).NewStream(t.Context(), download, workMethod)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -15,7 +14,7 @@ import (
 
 // Where all are slow, hedges overtake now and then. None of the replicas is left alone with the load for long.
 func TestAllAreSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
 		for _, w := range works {
 			w.does(func(ctx context.Context) error { return takes(50*ms+rand.N(100*ms), codes.OK)(ctx) })
@@ -66,7 +65,7 @@ func TestHedgesCutTheTail(t *testing.T) {
 // measureTail returns the 99th percentile of what the calls take, after each caller has made some to learn from, and how
 // many requests there were in all.
 func measureTail(t *testing.T, p failover.Policy, calls, callers, learn int) (p99 time.Duration, requests int64) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
 		for i, w := range works {
 			w.does(takes([]time.Duration{time.Second, 10 * ms, 10 * ms}[i], codes.OK))

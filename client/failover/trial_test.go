@@ -40,7 +40,7 @@ func TestReplicaIsTriedByOneCallAtATime(t *testing.T) {
 }
 
 func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = health
 		var s failover.Statistics
@@ -82,7 +82,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 
 // Where the trial fails, the replica is left out again, and for twice as long.
 func TestTrialThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth()
 		conn := c.connect(t, failover.Policy{})
@@ -153,7 +153,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 2)
 				c.noHealth()
 				conn := c.connect(t, failover.Policy{})
@@ -172,7 +172,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 
 // A call that may try the replica, and has no repetition left to do it with, leaves the trial to another.
 func TestTrialIsNotLostForWantOfABudget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth()
 		conn := c.connect(t, failover.Policy{Budget: failover.Budget{Burst: 3}})

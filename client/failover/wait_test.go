@@ -55,7 +55,7 @@ func (p *pending) ended() bool {
 func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 	for _, down := range []time.Duration{10 * time.Millisecond, time.Second, 6 * time.Second} {
 		t.Run(down.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 3)
 				c.crash()
 				conn := c.connect(t, failover.Policy{WhenDown: failover.Wait})
@@ -78,7 +78,7 @@ func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 func TestWaitingCallsOutliveACrash(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				var served ledger
 				var crash sync.Once
@@ -126,7 +126,7 @@ func wakeups() (n uint64) {
 
 // Replicas that are up and have no room: for an hour nothing at all happens.
 func TestWaitingCostsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		for _, r := range c {
 			r.handle = sleep(2 * time.Hour)
@@ -173,7 +173,7 @@ func TestMaxWait(t *testing.T) {
 		{"until too little is left", failover.Policy{MinTimeout: time.Second}, time.Minute, 59 * time.Second, failover.OutOfTime, codes.DeadlineExceeded},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c.crash()
 				tc.policy.WhenDown, tc.policy.Redial.Every = failover.Wait, time.Second
@@ -203,7 +203,7 @@ func TestMaxWait(t *testing.T) {
 }
 
 func TestMaxWaitCountsEveryWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].handle = func(ctx context.Context) error { // up for a second at a time, and then down for three
 			time.Sleep(time.Second)
@@ -224,7 +224,7 @@ func TestMaxWaitCountsEveryWait(t *testing.T) {
 
 // A caller who leaves while the call waits is gone at once, and leaves nothing behind.
 func TestCallerLeavesWhileWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].handle = sleep(10 * time.Second)
 		var seen failover.Statistics
@@ -260,7 +260,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 
 func TestClosedConnectionEndsTheWait(t *testing.T) {
 	for _, full := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			c[0].handle = hang
 			if !full {
@@ -288,7 +288,7 @@ func TestClosedConnectionEndsTheWait(t *testing.T) {
 
 // An idle connection has no replicas. That is no news to a call that waits for one: it wakes the connection.
 func TestIdleConnectionKeepsTheQueue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
 		var served ledger
@@ -313,7 +313,7 @@ func TestIdleConnectionKeepsTheQueue(t *testing.T) {
 
 // Replicas that come, go or come back release who waits for them.
 func TestScaleReleasesWaiters(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		for _, r := range c {
 			r.handle = hang
@@ -352,7 +352,7 @@ func TestScaleReleasesWaiters(t *testing.T) {
 
 // A call that waits is told at once that the one replica it had not tried is gone.
 func TestScaleDownEndsTheLastHope(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
 		c[1].crash()
@@ -369,7 +369,7 @@ func TestScaleDownEndsTheLastHope(t *testing.T) {
 
 // A stream that waits is served after a crash as a call is.
 func TestWaitingStreamOutlivesACrash(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].handle = func(ctx context.Context) error {
 			go c[0].crash()

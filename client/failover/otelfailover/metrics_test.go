@@ -89,7 +89,7 @@ func attributeSets(a metricdata.Aggregation) (all []attribute.Set) {
 }
 
 func TestReplicasAreObserved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		l := newLab(t, 2)
 		l.replicas[0].handle, l.replicas[1].down = hang, true
 		conn := l.dial(failover.Policy{

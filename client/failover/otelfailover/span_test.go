@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -43,7 +42,7 @@ func TestCallIsOneSpan(t *testing.T) {
 }
 
 func TestAttemptsAreEvents(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		l := newLab(t, 3)
 		l.replicas[0].down, l.replicas[1].handle = true, answer(grpccodes.Unavailable)
 		l.replicas[2].handle = hang
@@ -83,7 +82,7 @@ func TestFailedCallIsAnError(t *testing.T) {
 }
 
 func TestHedgeIsAnEventOfTheSameSpan(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		l := newLab(t, 2)
 		l.replicas[0].handle = hang
 		conn := l.dial(failover.Policy{Hedge: failover.Hedge{After: time.Second, Share: 1}})

@@ -68,7 +68,7 @@ func TestStreamIsOneSpanToItsEnd(t *testing.T) {
 			"UNAVAILABLE rounds_spent", "1 a:1 failed sent UNAVAILABLE, 2 b:1 failed sent UNAVAILABLE", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				l := newLab(t, 2)
 				l.replicas[0].stream, l.replicas[1].stream = tc.a, tc.b
 				stream, err := healthv1.NewHealthClient(l.dial(failover.Policy{})).Watch(t.Context(), new(healthv1.HealthCheckRequest))
@@ -99,7 +99,7 @@ func TestStreamIsOneSpanToItsEnd(t *testing.T) {
 
 // A caller may leave a stream alone once its context has ended.
 func TestStreamThatIsAbandoned(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)
 		l.replicas[0].stream = send(3, nil)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -125,7 +125,7 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 
 // While the caller is in Recv, that tells how the stream ends: the context alone would not know why.
 func TestStreamThatIsCanceledInRecv(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)
 		l.replicas[0].stream = func(s grpc.ServerStream) error { return hang(s.Context()) }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

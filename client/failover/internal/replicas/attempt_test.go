@@ -34,7 +34,7 @@ func TestPushback(t *testing.T) {
 		{"longer than time goes", []string{"9223372036854775807"}, codes.Unavailable, math.MaxInt64 / ms * ms},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				n := newNetwork(t, 1)
 				n[0].check = func(ctx context.Context) error {
 					grpc.SetTrailer(ctx, metadata.MD{"grpc-retry-pushback-ms": tc.values})
@@ -58,7 +58,7 @@ func TestPushback(t *testing.T) {
 
 // A stream that its user gives up ends in a goroutine of gRPC's: Ended says when its end may be read.
 func TestEndOfAStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
 		n[0].listen()
 		set := replicas.NewSet(usual)

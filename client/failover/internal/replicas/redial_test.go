@@ -28,7 +28,7 @@ func TestWaitingCallsAreDemand(t *testing.T) {
 		{Every: 500 * time.Millisecond, Linger: 10 * time.Millisecond},
 	} {
 		t.Run(redial.Every.String()+" "+redial.Linger.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				n := newNetwork(t, 1)
 				set := replicas.NewSet(redial)
 				n.connect(t, set)
@@ -74,7 +74,7 @@ func TestWaitingCallsAreDemand(t *testing.T) {
 // However the wish for a replica comes, at whatever time since gRPC's own last dial, two dials are never closer than
 // Redial says.
 func TestDemandKeepsItsDistanceToOtherDials(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
 		set := replicas.NewSet(replicas.Redial{Every: 100 * time.Millisecond, Linger: 50 * time.Millisecond})
 		conn, _ := n.connect(t, set)
@@ -105,7 +105,7 @@ func TestDemandKeepsItsDistanceToOtherDials(t *testing.T) {
 func TestCallsAreDemand(t *testing.T) {
 	for _, redial := range []replicas.Redial{usual, {Every: 500 * time.Millisecond, Linger: 10 * time.Millisecond}} {
 		t.Run(redial.Every.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				n := newNetwork(t, 1)
 				set := replicas.NewSet(redial)
 				n.connect(t, set)
@@ -127,7 +127,7 @@ func TestCallsAreDemand(t *testing.T) {
 
 // A pace slower than leisure is kept where a replica hangs up, with demand and without, and is no hot loop.
 func TestSlowPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
 		n[0].listen()
 		set := replicas.NewSet(replicas.Redial{Every: 5 * time.Second, Linger: time.Second})

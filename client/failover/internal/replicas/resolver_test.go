@@ -3,7 +3,6 @@ package replicas_test
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/replicas"
@@ -29,7 +28,7 @@ func (a *asked) Close() { a.closed = true }
 
 // At most once a second, no request is lost, and none comes after the end.
 func TestCalmResolver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		inner := &asked{begin: time.Now()}
 		r, err := replicas.CalmResolver(inner).Build(resolver.Target{}, nil, resolver.BuildOptions{})
 		if err != nil {

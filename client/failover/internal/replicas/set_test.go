@@ -14,7 +14,7 @@ import (
 
 // Each connection is an epoch of its own.
 func TestEpoch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
 		set := replicas.NewSet(usual)
 		n.connect(t, set)
@@ -65,7 +65,7 @@ func missing(v *replicas.View) (n int64) {
 // Whatever changes, OnReady is called when it can be seen, and may call for replicas itself. The count of those that are
 // missing is right at each such time.
 func TestOnReadyFollowsEveryChange(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 3)
 		set := replicas.NewSet(usual)
 		var last atomic.Pointer[string]
