@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -18,24 +21,31 @@ const (
 	hotLoopExits = 10
 	shortUptime  = time.Second
 	hotLoopDelay = 100 * time.Millisecond
+
+	longest = 1 << 62 // delay: what jitter may come to, in the range of a time.Duration
+)
+
+const (
+	MaxExits  = 100  // that a [Limit] can count
+	MaxFactor = 1000 // of a [Backoff]
 )
 
 // Restart says after which exits a replica is launched again.
 type Restart int
 
 const (
-	Always Restart = iota // after every exit, whatever its code or signal
-	Never                 // after none: the first incarnation is the only one
+	Always    Restart = iota // after every exit, whatever its code or signal
+	OnFailure                // unless it exited with code 0
+	Never                    // after none: the first incarnation is the only one, unless somebody asks for another
 )
 
+var restarts = [...]string{Always: "always", OnFailure: "on-failure", Never: "never"}
+
 func (r Restart) String() string {
-	switch r {
-	case Always:
-		return "always"
-	case Never:
-		return "never"
+	if r < 0 || int(r) >= len(restarts) {
+		return fmt.Sprintf("Restart(%d)", int(r))
 	}
-	return fmt.Sprintf("Restart(%d)", int(r))
+	return restarts[r]
 }
 
 // Policy decides whether and when a replica that exited is launched again. The
@@ -43,6 +53,51 @@ func (r Restart) String() string {
 type Policy struct {
 	Restart Restart
 	Delay   time.Duration // from exit to relaunch; zero: at once
+	Backoff Backoff       // lengthens Delay; zero: it stays as it is
+	Limit   Limit         // when a replica is given up; zero: never
+}
+
+// Backoff lengthens the restart delay of a replica that exits again and again.
+type Backoff struct {
+	// Factor multiplies the delay at each exit after the first in a row, from
+	// 1. Zero: it stays as it is.
+	Factor float64
+	// Max bounds the delay, before its jitter. Zero: 1 minute, or Policy.Delay
+	// where that is longer.
+	Max time.Duration
+	// Jitter spreads the delay evenly over this share of it, from 0 to 1, to
+	// both sides.
+	Jitter float64
+	// Reset is the time that an incarnation must have been ready for its exit
+	// to be the first of a new row. Zero: 10 s.
+	Reset time.Duration
+}
+
+// Limit bounds how often a replica may exit: after Exits within Window it is
+// given up. Exits zero: no limit. Incarnations that never became ready are
+// counted apart from those that did.
+type Limit struct {
+	Exits  int           // 0 to MaxExits
+	Window time.Duration // zero: 1 minute
+	Then   Escalation
+}
+
+// Escalation is what becomes of the group of a replica that was given up.
+type Escalation int
+
+const (
+	Isolate    Escalation = iota // the others go on
+	StopAll                      // all of them are stopped
+	RestartAll                   // all of them are launched anew, at once, and it too, after its delay
+)
+
+var escalations = [...]string{Isolate: "isolate", StopAll: "stop-all", RestartAll: "restart-all"}
+
+func (e Escalation) String() string {
+	if e < 0 || int(e) >= len(escalations) {
+		return fmt.Sprintf("Escalation(%d)", int(e))
+	}
+	return escalations[e]
 }
 
 // Exit is how an incarnation ended, or why it never began.
@@ -50,6 +105,7 @@ type Exit struct {
 	Code   int            // exit code, 0 to 255; -1 if a signal ended it or Err is set
 	Signal syscall.Signal // the signal that ended it; zero: none
 	Uptime time.Duration  // from launch to exit; zero if it was never launched
+	Ready  time.Duration  // from ready to exit; zero if it never was ready
 	Err    error          // why it could not be launched or its end not be read; else nil
 }
 
@@ -65,46 +121,87 @@ func (e Exit) String() string {
 	case e.Err != nil:
 		return e.Err.Error()
 	case e.Signal != 0:
-		return fmt.Sprintf("signal %d (%v)", int(e.Signal), e.Signal)
+		return SignalName(e.Signal)
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }
+
+// Success reports that the program ended by itself with exit code 0.
+func (e Exit) Success() bool { return e.Err == nil && e.Code == 0 }
+
+// neverReady reports that the incarnation was no use to anyone: a failure to
+// start, not a crash.
+func (e Exit) neverReady() bool { return e.Ready == 0 || e.NotRun() }
 
 // History is what a policy knows of the past of one replica. The zero value is
 // that of a replica without an exit.
 type History struct {
 	Last  Exit // the latest
+	Row   int  // exits in a row, up to the latest, of the latest's sort: after being ready, or without
 	Short int  // exits in a row, up to the latest, after less than 1 s of uptime
+
+	recent []past // oldest first, at most MaxExits of each sort
 }
 
-// After returns the history with one more exit.
-func (h History) After(e Exit) History {
-	h.Last = e
+// past is what is kept of an exit.
+type past struct {
+	at         time.Time
+	neverReady bool
+}
+
+// After returns the history with one more exit, which was at a time.
+func (h History) After(e Exit, at time.Time, p Policy) History {
+	if e.neverReady() != h.Last.neverReady() || !e.neverReady() && e.Ready >= p.Backoff.reset() {
+		h.Row = 0
+	}
+	h.Row++
 	if e.Uptime >= shortUptime {
 		h.Short = 0
 	} else {
 		h.Short++
 	}
+	h.Last = e
+	h.recent = append(slices.Clone(h.recent), past{at, e.neverReady()})
+	if h.count(e.neverReady(), time.Time{}) > MaxExits {
+		oldest := slices.IndexFunc(h.recent, func(p past) bool { return p.neverReady == e.neverReady() })
+		h.recent = slices.Delete(h.recent, oldest, oldest+1)
+	}
 	return h
+}
+
+// count returns the number of recent exits of a sort since a time.
+func (h History) count(neverReady bool, since time.Time) int {
+	n := 0
+	for _, p := range h.recent {
+		if p.neverReady == neverReady && !p.at.Before(since) {
+			n++
+		}
+	}
+	return n
 }
 
 // Decision is what a policy wants after an exit.
 type Decision struct {
-	Relaunch bool          // false: the replica is given up
-	Delay    time.Duration // from the exit to the relaunch
-	Reason   string        // why it is given up, or Delay is longer than the policy's; else empty
+	Relaunch bool          // false: the replica stays down
+	GiveUp   bool          // as it exited too often; Policy.Limit.Then says what becomes of the others
+	Delay    time.Duration // from the exit to the relaunch, also to that by RestartAll
+	Reason   string        // why it stays down, or Delay is not the policy's; else empty
 }
 
-// Next decides after the latest exit in h, which holds at least one. It is pure.
+// Next decides after the latest exit in h, which holds at least one, at the
+// time of that exit. Draw is a random number from 0 to 1, for the jitter. It
+// is pure.
 //
-// A replica is relaunched Delay after its exit. That is raised to 1 s when the
-// program did not run (see [Exit.NotRun]), and to 100 ms once ten incarnations
-// in a row have lived under 1 s each.
-func (p Policy) Next(h History) Decision {
-	if p.Restart == Never {
+// The delay is raised to 1 s when the program did not run (see [Exit.NotRun]),
+// and to 100 ms once ten incarnations in a row have lived under 1 s each.
+func (p Policy) Next(h History, now time.Time, draw float64) Decision {
+	switch {
+	case p.Restart == Never:
 		return Decision{Reason: "restart is never"}
+	case p.Restart == OnFailure && h.Last.Success():
+		return Decision{Reason: "it has succeeded, and restart is on-failure"}
 	}
-	d := Decision{Relaunch: true, Delay: max(p.Delay, 0)}
+	d := Decision{Relaunch: true, Delay: p.delay(h.Row, draw)}
 	switch {
 	case h.Last.NotRun() && d.Delay < launchFailureDelay:
 		d.Delay = launchFailureDelay
@@ -113,5 +210,74 @@ func (p Policy) Next(h History) Decision {
 		d.Delay = hotLoopDelay
 		d.Reason = fmt.Sprintf("%d incarnations in a row lived under %v", h.Short, shortUptime)
 	}
+	if n := h.count(h.Last.neverReady(), now.Add(-p.Limit.window())); p.Limit.Exits > 0 && n >= p.Limit.Exits {
+		sort := "exits"
+		if h.Last.neverReady() {
+			sort = "failures to start"
+		}
+		d.Relaunch, d.GiveUp, d.Reason = false, true, fmt.Sprintf("%d %s within %v", n, sort, p.Limit.window())
+	}
 	return d
+}
+
+// delay is the policy's own delay after the n-th exit in a row; zero: the row
+// is forgotten.
+func (p Policy) delay(n int, draw float64) time.Duration {
+	d, most := float64(max(p.Delay, 0)), float64(max(p.Backoff.max(), p.Delay))
+	if p.Backoff.Factor > 1 {
+		d = min(d*math.Pow(p.Backoff.Factor, float64(max(n-1, 0))), most)
+	}
+	if p.Backoff.Jitter > 0 {
+		d = min(d*(1+p.Backoff.Jitter*(2*draw-1)), longest)
+	}
+	return time.Duration(d)
+}
+
+func (b Backoff) max() time.Duration {
+	if b.Max == 0 {
+		return time.Minute
+	}
+	return b.Max
+}
+
+func (b Backoff) reset() time.Duration {
+	if b.Reset == 0 {
+		return 10 * time.Second
+	}
+	return b.Reset
+}
+
+func (l Limit) window() time.Duration {
+	if l.Window == 0 {
+		return time.Minute
+	}
+	return l.Window
+}
+
+// check returns what is out of range.
+func (p Policy) check() error {
+	b, l := p.Backoff, p.Limit
+	switch {
+	case p.Restart < Always || p.Restart > Never:
+		return fmt.Errorf("restart %v: want always, on-failure or never", p.Restart)
+	case p.Delay < 0:
+		return fmt.Errorf("restart delay %v: want 0 or more", p.Delay)
+	case b.Factor != 0 && !(b.Factor >= 1 && b.Factor <= MaxFactor):
+		return fmt.Errorf("backoff factor %v: want 1 to %v, or 0 for none", b.Factor, MaxFactor)
+	case b.Factor > 1 && p.Delay == 0:
+		return errors.New("backoff factor: want a restart delay above 0 to multiply")
+	case !(b.Jitter >= 0 && b.Jitter <= 1):
+		return fmt.Errorf("backoff jitter %v: want 0 to 1", b.Jitter)
+	case b.Max < 0:
+		return fmt.Errorf("backoff max %v: want 0 (1 minute) or more", b.Max)
+	case b.Reset < 0:
+		return fmt.Errorf("backoff reset %v: want 0 (10 s) or more", b.Reset)
+	case l.Exits < 0 || l.Exits > MaxExits:
+		return fmt.Errorf("limit of %d exits: want 0 (none) to %d", l.Exits, MaxExits)
+	case l.Window < 0:
+		return fmt.Errorf("limit window %v: want 0 (1 minute) or more", l.Window)
+	case l.Then < Isolate || l.Then > RestartAll:
+		return fmt.Errorf("limit then %v: want isolate, stop-all or restart-all", l.Then)
+	}
+	return nil
 }
