@@ -8,23 +8,26 @@ import (
 )
 
 func ExampleSupervisor() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	s := &supervisor.Supervisor{
-		Replicas: []supervisor.Replica{{Name: "a", Args: []string{"sh", "-c", "exit $INCARNATION"}}},
+		Groups: []supervisor.Group{{
+			Count:  1,
+			Policy: supervisor.Policy{Limit: supervisor.Limit{Exits: 3}},
+			Replica: func(i int) supervisor.Replica {
+				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $INCARNATION"}}
+			},
+		}},
 		OnEvent: func(e supervisor.Event) {
-			if e.Kind == supervisor.Exited {
+			if e.Kind == supervisor.Exited || e.Kind == supervisor.Failed {
 				fmt.Println(e.Replica, e.Kind, e.Exit)
-				if e.Incarnation == 2 {
-					cancel()
-				}
 			}
 		},
 	}
-	if err := s.Run(ctx); err != nil {
+	if err := s.Run(context.Background()); err != nil { // until no replica runs any more
 		fmt.Println(err)
 	}
 	// Output:
-	// a exited exit code 1
-	// a exited exit code 2
+	// service-0 exited exit code 1
+	// service-0 exited exit code 2
+	// service-0 exited exit code 3
+	// service-0 failed exit code 3
 }

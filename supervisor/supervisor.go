@@ -16,79 +16,104 @@ import (
 	"time"
 )
 
-// defaultStopTimeout suits servers that drain calls of a few seconds, and is
-// half of the 10 s that container runtimes grant the supervisor itself.
-const defaultStopTimeout = 5 * time.Second
-
-// Replica is one command to keep running, as one process at a time.
-type Replica struct {
-	Name string   // in events; unique within a Supervisor, not empty
-	Args []string // the program, looked up in PATH unless it has a slash, then its arguments
-	Env  []string // "KEY=value" each; nil: inherit. INCARNATION is set by the supervisor
-	Dir  string   // working directory, also for a relative program path; empty: inherit
-}
+const (
+	// defaultStopTimeout suits servers that drain calls of a few seconds, and
+	// is half of the 10 s that container runtimes grant the supervisor itself.
+	defaultStopTimeout = 5 * time.Second
+	defaultMaxStarting = 16
+)
 
 // Supervisor runs replicas. Fields must not change once [Supervisor.Run] was
-// called. It runs once.
+// called. It runs once; its other methods may be called at any time, by any
+// goroutine.
 //
-// A replica is its process: each leads its own process group, stdin is empty,
-// and what the group still holds when the leader has ended is killed. Only
-// processes that left the group (setsid) outlive their replica.
+// A replica is its process: each leads its own process group, and stdin is
+// empty. What its process has started is killed when that has ended, before a
+// relaunch, and at the latest when Run ends. For processes that left the group
+// (setsid, daemons) this takes Linux. They are in a control group (version 2)
+// below ours, where we may make one. Else they are known by SUPERVISOR_ID in
+// their environment: one that has cleared it is not found, nor one of another
+// user unless we may look at it (CAP_SYS_PTRACE). In that case, and as process
+// 1, our process is a subreaper while Run runs, and reaps orphans: children
+// that the program around us starts by other means than package os must not be
+// those of its first thread.
 type Supervisor struct {
-	Replicas []Replica // at least one
-	Policy   Policy    // what happens after an exit; zero: always relaunch, at once
+	Groups []Group // what runs at first
 
-	// StopTimeout is the time from SIGTERM to SIGKILL when replicas are
-	// stopped. Zero: 5 s. Negative: an error.
-	StopTimeout time.Duration
+	// Stay makes Run go on while no replica runs or waits for its relaunch, as
+	// somebody may start one. It returns then only when all are Done.
+	Stay bool
 
-	// OnEvent is told what happens, one call at a time, in order for each
-	// replica. Supervision waits for it, so it must not block or call Run.
-	// Nil: nobody is told.
+	// MaxStarting bounds how many replicas are between launch and ready at a
+	// time, each for at most a second: the others wait for their turn. As many
+	// again may be starting as somebody asked for it, who need not wait for
+	// the others. Zero: 16. Negative: an error.
+	MaxStarting int
+
+	// Health asks the service at an address whether it serves; nil means that it
+	// does. HealthProbes are asked by it. Calls run at the same time, one per
+	// replica, and each must end soon after ctx has. Nil: such probes are an
+	// error.
+	Health func(ctx context.Context, addr, service string) error
+
+	// OnEvent is told what happens, one call at a time, in order. It may
+	// block: nothing waits for it but the next events, which take memory
+	// meanwhile, and the return of Run, when all processes have ended: that
+	// comes after the last was told, however long it takes. Nil: nobody is
+	// told; see also Watch.
 	OnEvent func(Event)
 
 	// OnOutput gets what replicas write to stdout and stderr, line by line
 	// without the newline, one call at a time. Lines above 1 MiB come in
-	// pieces of 1 MiB. The line is valid during the call only. While it
-	// blocks, replicas block in their writes, but are supervised all the same.
-	// What a process leaves in its pipe is read for at most 250 ms after its
-	// exit. Nil: output is discarded.
+	// pieces of 1 MiB. The line is valid during the call only. Where it takes
+	// too long to keep up with, whole lines are dropped, and counted in events
+	// of kind OutputLost: no replica waits longer than 10 ms for it, and the end
+	// of Run 1 s, when a call may still run. Nil: output is discarded.
 	OnOutput func(replica string, line []byte)
 
 	// Guardian is a command whose process runs [Guard] on its stdin. It kills
-	// the replicas should the supervisor's process be killed. Empty: none;
+	// the replicas and what they started, as told above, should the
+	// supervisor's process be killed. It is replaced when it ends or hangs. On
+	// systems other than Linux it knows process groups alone. Empty: none;
 	// Linux's parent-death signal then still kills each replica's process, but
-	// not the processes it started, and other systems kill nothing.
+	// not the processes it started (and an empty control group stays), and
+	// other systems kill nothing.
 	Guardian []string
 
 	noParentDeathSignal bool // tests prove with it that the guardian works alone
+	noCgroup            bool // and with it that it needs no control group
 
-	used   atomic.Bool // Run was called
-	setup  sync.Once
-	kill   sync.Once
-	killed chan struct{} // closed by Kill; use through killing
-
-	events sync.Mutex // held while OnEvent runs
-	output sync.Mutex // held while OnOutput runs
+	used    atomic.Bool // Run was called
+	setup   sync.Once
+	killed  context.Context // ends by Kill; use through killing
+	kill    context.CancelFunc
+	journal journal
+	set     set
 }
 
 // Run launches all replicas in their order and keeps them running until ctx
 // ends, then stops them: in their order each process group gets SIGTERM, and
-// SIGKILL when its leader is still there after StopTimeout. After ctx has
+// SIGKILL when its leader is still there after its StopTimeout. After ctx has
 // ended nothing is launched. Run returns nil when the last process has ended
-// and the last line was delivered; also when the policy gave all replicas up.
-// It returns an error only before anything was launched: for fields out of
-// range, a guardian that cannot be started, or a second call.
+// and the last line and event were delivered; also when no replica runs or
+// will be launched again, unless Stay. It returns an error only before
+// anything was launched: for fields out of range, a guardian that cannot be
+// started, or a second call.
 func (s *Supervisor) Run(ctx context.Context) error {
-	if err := s.check(); err != nil {
-		return err
+	if s.used.Swap(true) {
+		return errors.New("supervisor: Run was called before")
+	}
+	defer s.journal.close()
+	all, err := s.check()
+	if err != nil {
+		return fmt.Errorf("supervisor: %w", err)
 	}
 	m, err := newMachine(s)
 	if err != nil {
 		return err
 	}
-	defer m.close()
-	s.run(ctx, m)
+	s.run(ctx, m, all)
+	m.close()
 	return nil
 }
 
@@ -96,96 +121,55 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // is already stopping them, and in place of an orderly stop when it is not. It
 // does not wait. Calls after the first change nothing.
 func (s *Supervisor) Kill() {
-	killed := s.killing()
-	s.kill.Do(func() { close(killed) })
+	s.killing()
+	s.kill()
 }
 
-func (s *Supervisor) killing() chan struct{} {
-	s.setup.Do(func() { s.killed = make(chan struct{}) })
+func (s *Supervisor) killing() context.Context {
+	s.setup.Do(func() { s.killed, s.kill = context.WithCancel(context.Background()) })
 	return s.killed
 }
 
-func (s *Supervisor) check() error {
+func (s *Supervisor) check() ([]placed, error) {
+	all, err := place(s.Groups, s.Health != nil)
 	switch {
-	case s.used.Swap(true):
-		return errors.New("supervisor: Run was called before")
-	case len(s.Replicas) == 0:
-		return errors.New("supervisor: no replicas: want at least one")
-	case s.StopTimeout < 0:
-		return fmt.Errorf("supervisor: stop timeout %v: want 0 (the default, %v) or more", s.StopTimeout, defaultStopTimeout)
-	case s.Policy.Delay < 0:
-		return fmt.Errorf("supervisor: restart delay %v: want 0 or more", s.Policy.Delay)
+	case err != nil:
+		return nil, err
+	case len(s.Groups) == 0:
+		return nil, errors.New("no groups: want at least one")
+	case s.MaxStarting < 0:
+		return nil, fmt.Errorf("%d replicas starting at a time: want 0 (the default, %d) or more", s.MaxStarting, defaultMaxStarting)
 	}
-	names := make(map[string]bool)
-	for i, r := range s.Replicas {
-		switch {
-		case r.Name == "":
-			return fmt.Errorf("supervisor: replica %d has no name", i)
-		case names[r.Name]:
-			return fmt.Errorf("supervisor: replica name %q is used twice", r.Name)
-		case len(r.Args) == 0:
-			return fmt.Errorf("supervisor: replica %q has no command", r.Name)
-		}
-		names[r.Name] = true
-	}
-	return nil
+	return all, nil
 }
 
 // run drives the replicas on the given system until the last one has ended.
-func (s *Supervisor) run(ctx context.Context, sys system) {
+func (s *Supervisor) run(ctx context.Context, sys system, all []placed) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var loops, killer sync.WaitGroup
-	killer.Go(func() {
+	defer context.AfterFunc(s.killing(), cancel)()
+	s.set.open(ctx, s, sys, all)
+	for s.set.busy(s.Stay) {
 		select {
-		case <-s.killing():
-			cancel()
+		case <-s.set.idled:
+			continue
 		case <-ctx.Done():
 		}
-	})
-	turn := make(chan struct{})
-	close(turn) // nobody is before the first replica
-	for _, r := range s.Replicas {
-		begun, told := make(chan struct{}), make(chan struct{})
-		l := &loop{
-			replica: r, policy: s.Policy, stopTimeout: s.stopTimeout(),
-			sys: sys, emit: s.emit, killed: s.killing(),
-			begun: sync.OnceFunc(func() { close(begun) }),
-			turn:  turn, pass: sync.OnceFunc(func() { close(told) }),
-		}
-		loops.Go(func() { l.run(ctx) })
-		<-begun
-		turn = told
+		break
 	}
-	loops.Wait()
 	cancel()
-	killer.Wait()
+	s.set.close()
 }
 
-func (s *Supervisor) stopTimeout() time.Duration {
-	if s.StopTimeout == 0 {
-		return defaultStopTimeout
+func (s *Supervisor) emit(e Event) { s.journal.add(e, s.OnEvent) }
+
+// outputLost takes note of lines of a replica's output that were dropped.
+// It may have been removed by then.
+func (s *Supervisor) outputLost(replica, group string, n uint64) {
+	if u := s.set.find(replica); u != nil {
+		u.lost.Add(n)
 	}
-	return s.StopTimeout
+	s.emit(Event{Kind: OutputLost, Replica: replica, Group: group, Lost: n})
 }
 
-func (s *Supervisor) emit(e Event) {
-	if s.OnEvent == nil {
-		return
-	}
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	s.events.Lock()
-	defer s.events.Unlock()
-	s.OnEvent(e)
-}
-
-func (s *Supervisor) deliver(replica string, line []byte) {
-	if s.OnOutput == nil {
-		return
-	}
-	s.output.Lock()
-	defer s.output.Unlock()
-	s.OnOutput(replica, line)
-}
+func (s *Supervisor) guardianLost(err error) { s.emit(Event{Kind: GuardianLost, Err: err}) }

@@ -1,0 +1,109 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Apply makes the groups the ones that run: it stops what is not in them,
+// launches what is new, and leaves alone what is the same. Replicas whose
+// command, environment, directory, address or limits differ are restarted, one
+// at a time as by RollingRestart; other changes need no restart. If the groups
+// are not valid it returns an error and changes nothing. It returns when all
+// is done, or with ctx's error, or that of a replica that did not become
+// ready. What is not restarted by then is at the next Apply; the rest is as it
+// shall be.
+func (s *Supervisor) Apply(ctx context.Context, groups []Group) error {
+	release, err := s.set.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.set.apply(ctx, groups, s.Health != nil)
+}
+
+// Scale changes the number of replicas of a group: the last ones are stopped,
+// or new ones launched. It returns when all is done; ctx as in Stop.
+func (s *Supervisor) Scale(ctx context.Context, group string, count int) error {
+	return s.changeGroup(ctx, group, func(g *Group) { g.Count = count })
+}
+
+// SetPolicy changes the policy of a group. A restart delay that runs is
+// changed with it.
+func (s *Supervisor) SetPolicy(ctx context.Context, group string, p Policy) error {
+	return s.ChangePolicy(ctx, group, func(old *Policy) { *old = p })
+}
+
+// ChangePolicy is SetPolicy with what a function makes of the policy. Nobody
+// else changes it meanwhile.
+func (s *Supervisor) ChangePolicy(ctx context.Context, group string, change func(*Policy)) error {
+	return s.changeGroup(ctx, group, func(g *Group) { change(&g.Policy) })
+}
+
+func (s *Supervisor) changeGroup(ctx context.Context, name string, change func(*Group)) error {
+	release, err := s.set.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	groups := s.Current()
+	i := slices.IndexFunc(groups, func(g Group) bool { return g.Name == name })
+	if i < 0 {
+		return fmt.Errorf("group %q: %w", name, ErrUnknown)
+	}
+	change(&groups[i])
+	return s.set.apply(ctx, groups, s.Health != nil)
+}
+
+// Current returns the groups that shall run now: those that Apply, Scale and
+// SetPolicy made of the first.
+func (s *Supervisor) Current() []Group {
+	s.set.mu.Lock()
+	defer s.set.mu.Unlock()
+	return slices.Clone(s.set.groups)
+}
+
+// apply makes the set what the groups say. Nobody else changes it meanwhile.
+func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
+	all, err := place(groups, health)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]placed)
+	for _, p := range all {
+		wanted[p.Name] = p
+	}
+	var leaving, restarting []*unit
+	for _, u := range t.all() {
+		p, ok := wanted[u.name]
+		if !ok {
+			leaving = append(leaving, u)
+			continue
+		}
+		u.do(func() {
+			if u.adapt(p) {
+				restarting = append(restarting, u)
+			}
+		})
+	}
+	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
+	t.launch(ctx, t.admit(groups, all))
+	failed = append(failed, t.roll(ctx, restarting, "its settings have changed"))
+	return errors.Join(failed...)
+}
+
+// adapt gives the replica its settings, and reports whether it takes a restart
+// for its process to have them.
+func (u *unit) adapt(p placed) bool {
+	if !reflect.DeepEqual(placed{u.replica, u.group, u.policy}, p) {
+		u.configure(p)
+	}
+	if u.order == leave && u.ctx.Err() == nil {
+		u.order = relaunch // it was not wanted for a while
+		return true
+	}
+	return !u.as.sameProcess(p.Replica)
+}

@@ -1,0 +1,391 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A replica that is wanted again while it leaves is there in the end.
+func TestScaleUpWhileLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := th.Scale(ctx, "g", 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		want(t, th.states(), "a stopping, b stopping")
+		if err := th.Scale(t.Context(), "g", 2); err != nil {
+			t.Fatal(err)
+		}
+		th.at(time.Minute)
+		want(t, th.states(), "a ready, b ready")
+	})
+}
+
+// named is a group of replicas with these names.
+func named(names ...string) Group {
+	return Group{Name: "g", Count: len(names), Replica: func(i int) Replica {
+		return Replica{Name: names[i], Args: []string{"service"}}
+	}}
+}
+
+func TestOrderOfTheSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(named("a", "b", "c")), &script{deaf: true})
+		ctx, cancel := context.WithTimeout(t.Context(), ms)
+		defer cancel()
+		if err := th.Apply(ctx, []Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		want(t, th.states(), "c ready, x ready, b ready, a stopping") // what is new does not wait for ctx's sake
+		th.at(time.Minute)
+		want(t, th.states(), "c ready, x ready, b ready")
+	})
+}
+
+// Scale takes the last ones first, and who scales need not wait for turns.
+func TestScaleInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(1, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true})
+		th.told()
+		ctx, cancel := context.WithTimeout(t.Context(), 500*ms)
+		defer cancel()
+		_ = th.Scale(ctx, "g", 4) // all is begun by then
+		if d := time.Since(th.start); d != 500*ms {
+			t.Errorf("it took %v", d)
+		}
+		th.at(10 * time.Second)
+		expect(t, th.told(Added), "1s launched b/1", "2s launched c/1", "3s launched d/1")
+		if err := th.Scale(t.Context(), "g", 1); err != nil {
+			t.Error(err)
+		}
+		expect(t, th.told(Exited, Removed), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
+	})
+	synctest.Test(t, func(t *testing.T) { // its end is not waited for either
+		s := of(group(1, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true})
+		scaled := failure(func() error { return th.Scale(context.Background(), "g", 4) })
+		th.stop()
+		<-th.ended
+		if err := <-scaled; err != nil && !errors.Is(err, ErrClosed) {
+			t.Error(err)
+		}
+		if d := time.Since(th.start); d > 0 {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// What leaves is gone when what is new comes, which may serve at its address.
+func TestApplyStopsBeforeItLaunches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(named("a")), &script{lag: ms})
+		th.told()
+		if err := th.Apply(t.Context(), []Group{named("b")}); err != nil {
+			t.Error(err)
+		}
+		expect(t, th.told(Ready), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
+	})
+}
+
+// A change that is under way at the end adds nothing any more.
+func TestApplyDuringTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(named("a")), &script{deaf: true})
+		failure(func() error { return th.Apply(context.Background(), []Group{named("b", "c")}) })
+		th.at(time.Second)
+		th.told()
+		th.stop()
+		<-th.ended
+		expect(t, th.told(), "5s killed a/1", "5s exited a/1", "5s removed a/1")
+	})
+}
+
+// What Apply could not restart, as it gave up early, is restarted by the next.
+func TestApplyAgainFinishesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &script{}
+		th := perform(t, of(group(2, Policy{}, notice)), sys)
+		changed := []Group{group(2, Policy{}, notice, func(r *Replica) { r.Dir = "/" })}
+		sys.mute = true
+		if err := th.Apply(t.Context(), changed); !errors.Is(err, ErrNotReady) {
+			t.Errorf("got %v, want %v", err, ErrNotReady)
+		}
+		if err := th.Restart(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		sys.mute = false
+		th.told()
+		if err := th.Apply(t.Context(), changed); err != nil {
+			t.Error(err)
+		}
+		if s, _ := th.Get("b"); s.Incarnation != 2 || s.State != Running {
+			t.Errorf("b is %v at incarnation %d, want it restarted", s.State, s.Incarnation)
+		}
+	})
+}
+
+// A change waits until the first launches are done.
+func TestApplyDuringTheFirstLaunches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(3, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true})
+		want(t, th.states(), "a starting, b waiting, c waiting")
+		if err := th.Apply(t.Context(), s.Groups); err != nil {
+			t.Error(err)
+		}
+		if err := th.Scale(t.Context(), "g", 3); err != nil {
+			t.Error(err)
+		}
+		th.at(10 * time.Second)
+		want(t, th.states(), "a starting, b starting, c starting")
+	})
+}
+
+// Until its turn to be restarted comes, a replica is asked where it serves.
+func TestProbesFollowTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		version := func(n int) []Group {
+			return []Group{group(2, Policy{}, notice, func(r *Replica) {
+				r.Addr = fmt.Sprintf("%s:%d", r.Name, n)
+				r.Alive = Probe{Kind: HealthProbe, Period: time.Duration(n) * 100 * ms}
+			})}
+		}
+		s := of(version(1)...)
+		var serves sync.Map
+		s.Health = func(_ context.Context, addr, _ string) error {
+			if at, _ := serves.Load(addr[:1]); at != addr {
+				return errors.New("nobody serves at " + addr)
+			}
+			return nil
+		}
+		th := perform(t, s, &script{ready: 5 * time.Second, each: func(_ *script, r Replica, _ int) { serves.Store(r.Name, r.Addr) }})
+		th.at(6 * time.Second)
+		th.told()
+		applied := failure(func() error { return th.Apply(t.Context(), version(2)) })
+		if s, _ := th.Get("b"); s.Addr != "b:1" {
+			t.Errorf("b is said to serve at %s before its restart", s.Addr)
+		}
+		if err := <-applied; err != nil {
+			t.Error(err)
+		}
+		if s, _ := th.Get("b"); s.Addr != "b:2" {
+			t.Errorf("b is said to serve at %s", s.Addr)
+		}
+		expect(t, th.told(Changed, Exited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
+			"11s stopping b/1", "11s launched b/2", "16s ready b/2")
+	})
+}
+
+// Who waits for an answer that was asked for wrongly is asked anew.
+func TestReadyProbeChangesWhileStarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		probed := func(service string, timeout time.Duration) Group {
+			return group(1, Policy{}, func(r *Replica) {
+				r.Addr, r.StartTimeout = "a:1", timeout
+				r.Ready = Probe{Kind: HealthProbe, Service: service}
+			})
+		}
+		s := of(probed("wrong", 0))
+		s.Health = func(_ context.Context, _, service string) error {
+			if service != "right" {
+				return errors.New("unknown service")
+			}
+			return nil
+		}
+		th := perform(t, s, &script{})
+		th.at(10 * time.Second)
+		want(t, th.states(), "a starting")
+		if err := th.Apply(t.Context(), []Group{probed("right", 0)}); err != nil {
+			t.Error(err)
+		}
+		expect(t, th.told(Added), "0s launched a/1", "10s changed a/1", "10s ready a/1")
+		if err := th.Apply(t.Context(), []Group{probed("wrong", time.Minute)}); err != nil {
+			t.Error(err)
+		}
+		if err := th.Restart(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := th.Apply(t.Context(), []Group{probed("wrong", 0)}); err != nil {
+			t.Error(err)
+		}
+		th.at(15 * time.Second)
+		if err := th.Apply(t.Context(), []Group{probed("wrong", 6*time.Second)}); err != nil {
+			t.Error(err)
+		}
+		if err := th.Apply(t.Context(), []Group{probed("wrong", 0)}); err != nil {
+			t.Error(err)
+		}
+		th.at(20 * time.Second)
+		expect(t, th.told(Changed, Launched, Stopping, Exited)) // without a timeout any more
+		if err := th.Apply(t.Context(), []Group{probed("wrong", 15*time.Second)}); err != nil {
+			t.Error(err)
+		}
+		th.at(26 * time.Second) // from the launch, not from the change
+		expect(t, th.told(), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
+	})
+}
+
+// A process that was not given a NOTIFY_SOCKET cannot say that it is ready.
+func TestApplyNotifyRestarts(t *testing.T) {
+	if (Replica{}).sameProcess(Replica{Ready: Probe{Kind: NotifyProbe}}) {
+		t.Error("the process of a replica without a NOTIFY_SOCKET is taken for one that has it")
+	}
+	if !(Replica{}).sameProcess(Replica{Ready: Probe{Kind: TCPProbe}, StopTimeout: 1, StartTimeout: 1}) {
+		t.Error("another way to ask is taken for another process")
+	}
+}
+
+// Run ends when what is left after a change has nothing to do, and not in the
+// midst of it.
+func TestRunEndsAfterAChange(t *testing.T) {
+	one := func(name string, p Policy) Group {
+		return Group{Name: name, Count: 1, Policy: p, Replica: func(int) Replica {
+			return Replica{Name: name, Args: []string{"service"}}
+		}}
+	}
+	once := &script{each: func(s *script, r Replica, _ int) {
+		if s.deaf = r.Name == "c"; r.Name == "once" {
+			s.lives = time.Second
+		}
+	}}
+	for _, stay := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := of(one("once", Policy{Restart: Never}), one("b", Policy{}))
+			s.Stay = stay
+			th := perform(t, s, once)
+			th.at(2 * time.Second)
+			for i := range 100 {
+				name := string(rune('d' + i%2))
+				if i == 99 {
+					name = "c"
+				}
+				if err := th.Apply(t.Context(), []Group{one("once", Policy{Restart: Never}), one(name, Policy{})}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want(t, th.states(), "once finished, c ready")
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := th.Scale(ctx, "c", 0); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the context's error", err)
+			}
+			th.at(time.Minute) // it is gone, though nobody waits for that
+			select {
+			case <-th.ended:
+			default:
+				t.Error("it has not ended")
+			}
+		})
+	}
+}
+
+// A change is seen as soon as it was made.
+func TestSettingsAreSeenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{})
+		for d := range time.Duration(3000) {
+			if err := th.SetPolicy(t.Context(), "g", Policy{Delay: d}); err != nil {
+				t.Fatal(err)
+			}
+			if s, _ := th.Get("a"); s.Policy.Delay != d {
+				t.Fatalf("the delay is still %v, want %v", s.Policy.Delay, d)
+			}
+		}
+	})
+}
+
+// Whether a replica is alive is asked anew when the question is another, and
+// only then.
+func TestAliveProbeChangesWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := func(stop time.Duration, alive Probe) []Group {
+			return []Group{group(1, Policy{}, func(r *Replica) { r.Addr, r.StopTimeout, r.Alive = "a:1", stop, alive })}
+		}
+		s := of(asked(1, Probe{})...)
+		s.Health = func(_ context.Context, _, service string) error { return errors.New("not " + service) }
+		th := perform(t, s, &script{})
+		th.at(time.Minute)
+		th.told()
+		for i, groups := range [][]Group{
+			asked(1, Probe{Kind: HealthProbe, Service: "x"}), asked(2, Probe{Kind: HealthProbe, Service: "x"}), asked(2, Probe{}),
+			asked(2, Probe{Kind: HealthProbe, Service: "y"}),
+		} {
+			th.at(time.Minute + time.Duration(i)*1100*ms)
+			if err := th.Apply(t.Context(), groups); err != nil {
+				t.Error(err)
+			}
+		}
+		th.at(time.Minute + 3*1100*ms + 3*time.Second)
+		expect(t, th.told(Changed, Killed), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
+		if err := th.Apply(t.Context(), asked(3, Probe{Kind: HealthProbe, Service: "y"})); err != nil {
+			t.Error(err)
+		}
+		th.at(time.Minute + 3*1100*ms + 5500*ms)
+		if err := th.Apply(t.Context(), asked(4, Probe{Kind: HealthProbe, Service: "y"})); err != nil {
+			t.Error(err)
+		}
+		th.at(time.Minute + 3*1100*ms + 6*time.Second)
+		expect(t, th.told(Changed, Killed), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
+	})
+}
+
+// A delay that has passed is not begun again.
+func TestSetPolicyWhileQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(2, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true, each: func(s *script, r Replica, n int) {
+			if r.Name == "a" && n == 1 {
+				s.lives = 500 * ms
+			}
+		}})
+		th.at(600 * ms) // b has its turn since 0.5 s, and a waits for its own
+		want(t, th.states(), "a waiting, b starting")
+		if err := th.SetPolicy(t.Context(), "g", Policy{Delay: time.Hour}); err != nil {
+			t.Error(err)
+		}
+		if s, _ := th.Get("a"); s.Next != th.start.Add(500*ms) {
+			t.Errorf("it is to be launched at %v, want as before", s.Next.Sub(th.start))
+		}
+		th.at(time.Minute)
+		want(t, th.states(), "a starting, b starting")
+		if s, _ := th.Get("a"); s.Launched != th.start.Add(1500*ms) {
+			t.Errorf("a was launched at %v, want 1.5s", s.Launched.Sub(th.start))
+		}
+	})
+}
+
+// What leaves cannot be brought back but by those who decide what there is.
+func TestCommandsToWhatLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
+		scaled := failure(func() error { return th.Scale(t.Context(), "g", 1) })
+		if err := th.Start("b"); !errors.Is(err, ErrUnknown) {
+			t.Errorf("start: got %v, want %v", err, ErrUnknown)
+		}
+		if err := th.Restart(t.Context(), "b"); !errors.Is(err, ErrSuperseded) {
+			t.Errorf("restart: got %v, want %v", err, ErrSuperseded)
+		}
+		if err := th.RollingRestart(t.Context(), "b"); !errors.Is(err, ErrSuperseded) {
+			t.Errorf("rolling restart: got %v, want %v", err, ErrSuperseded)
+		}
+		if err := th.Stop(t.Context(), "b"); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if err := <-scaled; err != nil {
+			t.Error(err)
+		}
+		want(t, th.states(), "a ready")
+	})
+}

@@ -1,0 +1,260 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// Errors of commands. They come wrapped in one that names the replica or group.
+var (
+	ErrUnknown    = errors.New("no such replica or group")
+	ErrNotRunning = errors.New("no process is running")           // of Signal
+	ErrNotReady   = errors.New("it did not become ready")         // of RollingRestart and Apply
+	ErrClosed     = errors.New("the supervisor does not run")     // before Run, or since it ends
+	ErrSuperseded = errors.New("another command came in between") // which asked for the opposite
+)
+
+// readyPatience is how long RollingRestart waits for a replica that has no
+// StartTimeout.
+const readyPatience = time.Minute
+
+// Start launches replicas that are down, for whatever reason, and cuts short
+// the delays of those that wait. What is known of their past exits is
+// forgotten. Those that have a process are left alone. It does not wait for
+// them to be ready. Names are of replicas or groups; none: all.
+func (s *Supervisor) Start(names ...string) error {
+	units, err := s.set.named(names...)
+	for _, u := range units {
+		failed := u.absent()
+		u.do(func() {
+			if u.order != leave {
+				u.start()
+				failed = nil
+			}
+		})
+		err = errors.Join(err, u.wrap(failed))
+	}
+	return err
+}
+
+// Stop stops replicas, all at a time: SIGTERM, then SIGKILL after StopTimeout.
+// They stay down until they are started. It returns when the last has ended,
+// or with ctx's error, while they are stopped all the same. Names are of
+// replicas or groups; none: all.
+func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
+	return s.command(ctx, names, func(u *unit) func() (bool, error) {
+		u.command(stayDown, "somebody asked for it")
+		return u.whenDown
+	})
+}
+
+// Restart stops replicas, all at a time, and launches each as soon as it has
+// ended, without a delay. Those that were down are launched. It returns when
+// all were launched; ctx as in Stop. Names are of replicas or groups; none:
+// all.
+func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
+	return s.command(ctx, names, func(u *unit) func() (bool, error) {
+		before := u.incarnation
+		u.command(relaunch, "somebody asked for a restart")
+		return u.whenLaunched(before)
+	})
+}
+
+// command gives a command to replicas, which returns what to wait for, and
+// waits.
+func (s *Supervisor) command(ctx context.Context, names []string, give func(*unit) func() (bool, error)) error {
+	units, err := s.set.named(names...)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var waits []<-chan error
+	for _, u := range units {
+		waits = append(waits, u.await(ctx, func() func() (bool, error) { return give(u) }))
+	}
+	var failed []error
+	for i, u := range units {
+		select {
+		case err := <-waits[i]:
+			failed = append(failed, u.wrap(err))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// RollingRestart restarts replicas one at a time, in the order of the set: the
+// next is stopped only when the one before it is ready again. It ends with an
+// error that wraps ErrNotReady at the first that does not become so: because
+// it exits, or its StartTimeout has passed, or 1 minute where it has none.
+// When ctx ends, the one in hand is still launched. Replicas that are down
+// stay so. Names are of replicas or groups; none: all.
+func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error {
+	units, err := s.set.named(names...)
+	if err != nil {
+		return err
+	}
+	return s.set.roll(ctx, units, "a rolling restart")
+}
+
+// roll restarts replicas one at a time, also when several want to.
+func (t *set) roll(ctx context.Context, units []*unit, reason string) error {
+	if len(units) == 0 {
+		return nil
+	}
+	select {
+	case t.rolling <- struct{}{}:
+		defer func() { <-t.rolling }()
+	case <-t.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for _, u := range units {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := u.replace(ctx, reason); err != nil && !errors.Is(err, ErrUnknown) {
+			return u.wrap(err)
+		}
+	}
+	return nil
+}
+
+// replace restarts a replica, unless it is down, and returns when it is ready.
+func (u *unit) replace(ctx context.Context, reason string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var late <-chan time.Time
+	ready := u.await(ctx, func() func() (bool, error) {
+		if u.order == stayDown || u.process == nil && u.state != Waiting {
+			return func() (bool, error) { return true, nil }
+		}
+		if u.replica.StartTimeout == 0 { // else it is ready, or killed, by then
+			late = time.After(readyPatience + u.replica.stopTimeout())
+		}
+		before := u.incarnation
+		u.command(relaunch, reason)
+		return u.whenReady(before)
+	})
+	select {
+	case err := <-ready:
+		return err
+	case <-late:
+		return fmt.Errorf("%w within %v", ErrNotReady, readyPatience)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Signal sends a signal to the process groups of replicas. Those that have a
+// process get it, whatever the error says of others. Names are of replicas or
+// groups; none: all.
+func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
+	units, err := s.set.named(names...)
+	for _, u := range units {
+		failed := u.absent()
+		u.do(func() {
+			if failed = ErrNotRunning; u.process == nil {
+				return
+			}
+			e := u.event(Signaled)
+			e.Signal = sig
+			u.emit(e)
+			u.process.signal(sig)
+			failed = nil
+		})
+		err = errors.Join(err, u.wrap(failed))
+	}
+	return err
+}
+
+// List returns how all replicas are, in the order of the set.
+func (s *Supervisor) List() []Status {
+	var all []Status
+	for _, u := range s.set.all() {
+		all = append(all, u.now())
+	}
+	return all
+}
+
+// Get returns how one replica is.
+func (s *Supervisor) Get(name string) (Status, error) {
+	if u := s.set.find(name); u != nil {
+		return u.now(), nil
+	}
+	return Status{}, fmt.Errorf("%q: %w", name, ErrUnknown)
+}
+
+// await has begin run by the unit's goroutine, and returns a channel that
+// delivers what the condition that it returns comes to, unless ctx ends. Every
+// condition comes to something once the order is to leave.
+func (u *unit) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
+	done := make(chan error, 1)
+	if !u.do(func() { u.waiters = append(u.waiters, waiter{ctx, begin(), done}) }) {
+		done <- u.absent()
+	}
+	return done
+}
+
+// absent is why a replica is not there any more.
+func (u *unit) absent() error {
+	if u.ctx.Err() != nil {
+		return ErrClosed
+	}
+	return ErrUnknown
+}
+
+func (u *unit) wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("replica %s: %w", u.name, err)
+}
+
+// unwanted reports whether there shall be no process.
+func (u *unit) unwanted() bool { return u.order == stayDown || u.order == leave }
+
+// whenDown waits for the end of the process.
+func (u *unit) whenDown() (bool, error) {
+	switch {
+	case u.process == nil && u.state != Waiting:
+		return true, nil
+	case !u.unwanted():
+		return true, ErrSuperseded
+	}
+	return false, nil
+}
+
+// whenLaunched waits for an incarnation after one.
+func (u *unit) whenLaunched(before int) func() (bool, error) {
+	return func() (bool, error) {
+		switch {
+		case u.incarnation > before && u.process == nil:
+			return true, u.history.Last.Err
+		case u.incarnation > before:
+			return true, nil
+		}
+		return u.unwanted(), ErrSuperseded
+	}
+}
+
+// whenReady waits until an incarnation after one is ready.
+func (u *unit) whenReady(before int) func() (bool, error) {
+	return func() (bool, error) {
+		switch {
+		case u.incarnation > before && u.state == Running:
+			return true, nil
+		case u.unwanted():
+			return true, ErrSuperseded
+		case u.incarnation > before && u.process == nil:
+			return true, fmt.Errorf("%w: %v", ErrNotReady, u.history.Last)
+		}
+		return false, nil
+	}
+}

@@ -1,0 +1,306 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// failure is what a command comes to, in a goroutine of its own.
+func failure(command func() error) <-chan error {
+	failed := make(chan error, 1)
+	go func() { failed <- command() }()
+	synctest.Wait()
+	return failed
+}
+
+func TestStartCutsADelayShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{lives: time.Second})
+		th.at(2 * time.Second)
+		want(t, th.states(), "a waiting")
+		th.told()
+		if err := th.Start("a"); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, th.told(), "2s launched a/2", "2s ready a/2")
+		th.at(time.Hour + 2*time.Second) // the old delay's time comes, and finds it waiting anew
+		want(t, th.states(), "a waiting")
+		th.at(time.Hour + 3*time.Second)
+		want(t, th.states(), "a ready")
+	})
+}
+
+func TestStopInADelayDoesNotLaunch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{Delay: time.Second})), &script{lives: time.Second})
+		th.at(1500 * ms)
+		th.told()
+		if err := th.Stop(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		th.at(time.Hour)
+		expect(t, th.told(), "1.5s stopped a/1")
+	})
+}
+
+func TestStopWaitsForTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
+		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
+		th.at(4999 * ms)
+		select {
+		case err := <-stopped:
+			t.Fatalf("stopped before its end: %v", err)
+		default:
+		}
+		th.at(5 * time.Second)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		want(t, th.states(), "a stopped, b ready")
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := th.Stop(ctx, "b"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the context's error", err)
+		}
+		th.at(11 * time.Second)
+		want(t, th.states(), "a stopped, b stopped") // all the same
+	})
+}
+
+// A start while it is being stopped wins, and whoever stopped it is told.
+func TestStartDuringStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{deaf: true})
+		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
+		th.at(time.Second)
+		if err := th.Start("a"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-stopped; !errors.Is(err, ErrSuperseded) {
+			t.Errorf("got %v, want %v", err, ErrSuperseded)
+		}
+		th.at(5 * time.Second)
+		expect(t, th.told(Added, Ready), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
+	})
+}
+
+func TestRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{Delay: time.Hour})), &script{lag: 100 * ms})
+		th.told()
+		th.at(time.Second)
+		if err := th.Stop(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		th.told()
+		if err := th.Restart(t.Context()); err != nil { // also the one that is down
+			t.Fatal(err)
+		}
+		got := th.told(Ready)
+		expect(t, got, "1.1s stopping a/1", "1.1s launched b/2", "1.1s exited a/1", "1.2s launched a/2")
+	})
+}
+
+func TestCommandsToWhatIsNotThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(1, Policy{}))
+		if err := s.Start("a"); !errors.Is(err, ErrClosed) {
+			t.Errorf("before Run: %v", err)
+		}
+		th := perform(t, s, &script{})
+		for _, err := range []error{
+			th.Start("x"), th.Stop(t.Context(), "a", "x"), th.Restart(t.Context(), "x"), th.RollingRestart(t.Context(), "x"),
+			th.Signal(1, "x"), th.Scale(t.Context(), "x", 1), th.SetPolicy(t.Context(), "x", Policy{}),
+		} {
+			if !errors.Is(err, ErrUnknown) {
+				t.Errorf("got %v, want %v", err, ErrUnknown)
+			}
+		}
+		want(t, th.states(), "a ready")
+		if err := th.Stop(t.Context(), "g"); err != nil { // a group's name is one too
+			t.Error(err)
+		}
+		if err := th.Signal(1, "a"); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("got %v, want %v", err, ErrNotRunning)
+		}
+		th.stop()
+		<-th.ended
+		for _, err := range []error{th.Start(), th.Scale(t.Context(), "g", 2), th.Apply(t.Context(), nil)} {
+			if !errors.Is(err, ErrClosed) {
+				t.Errorf("after Run: %v", err)
+			}
+		}
+	})
+}
+
+func TestRollingRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &script{ready: time.Second, lag: 100 * ms}
+		th := perform(t, of(group(3, Policy{}, notice)), sys)
+		th.at(2 * time.Second)
+		if err := th.Stop(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+		th.told()
+		if err := th.RollingRestart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, th.told(), "2.1s stopping a/1", "2.1s exited a/1", "2.2s launched a/2", "3.2s ready a/2",
+			"3.2s stopping c/1", "3.2s exited c/1", "3.3s launched c/2", "4.3s ready c/2") // b stays down
+
+		sys.lives = 500 * ms // before it is ready
+		err := th.RollingRestart(t.Context())
+		if !errors.Is(err, ErrNotReady) {
+			t.Errorf("got %v, want %v", err, ErrNotReady)
+		}
+		if s, _ := th.Get("c"); s.Incarnation != 2 {
+			t.Error("c was restarted, though a did not come back")
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		sys := &script{}
+		th := perform(t, of(group(2, Policy{}, notice)), sys)
+		sys.mute = true
+		if err := th.RollingRestart(t.Context()); !errors.Is(err, ErrNotReady) {
+			t.Errorf("got %v, want %v", err, ErrNotReady)
+		}
+		if waited := time.Since(th.start); waited != readyPatience+defaultStopTimeout {
+			t.Errorf("waited for %v", waited)
+		}
+		want(t, th.states(), "a starting, b ready")
+	})
+}
+
+func TestScale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{})), &script{lag: 100 * ms})
+		if err := th.Scale(t.Context(), "g", 4); err != nil {
+			t.Fatal(err)
+		}
+		want(t, th.states(), "a ready, b ready, c ready, d ready")
+		if err := th.Scale(t.Context(), "g", 1); err != nil {
+			t.Fatal(err)
+		}
+		want(t, th.states(), "a ready")
+		if err := th.Scale(t.Context(), "g", -1); err == nil {
+			t.Error("-1 was taken")
+		}
+		if err := th.Scale(t.Context(), "g", 0); err != nil {
+			t.Fatal(err)
+		}
+		want(t, th.states(), "")
+		if err := th.Scale(t.Context(), "g", 1); err != nil {
+			t.Fatal(err)
+		}
+		want(t, th.states(), "a ready")
+		if n := th.Current()[0].Count; n != 1 {
+			t.Errorf("the current count is %d", n)
+		}
+	})
+}
+
+func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(3, Policy{}, notice)), &script{ready: time.Second})
+		th.at(2 * time.Second)
+		th.told()
+		apply := func(g Group) {
+			t.Helper()
+			if err := th.Apply(t.Context(), []Group{g}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		apply(group(3, Policy{}, notice))
+		expect(t, th.told()) // the same
+		apply(group(3, Policy{Delay: time.Second}, notice, func(r *Replica) { r.StopTimeout = time.Minute }))
+		expect(t, th.told(), "2s changed a/1", "2s changed b/1", "2s changed c/1")
+		apply(group(2, Policy{Delay: time.Second}, notice, func(r *Replica) {
+			if r.StopTimeout = time.Minute; r.Name == "b" {
+				r.Args = []string{"service", "--new"}
+			}
+		}))
+		expect(t, th.told(), "2s changed b/1", "2s stopping c/1", "2s exited c/1", "2s removed c/1",
+			"2s stopping b/1", "2s exited b/1", "2s launched b/2", "3s ready b/2")
+		bad := group(2, Policy{Delay: -1})
+		if err := th.Apply(t.Context(), []Group{bad}); err == nil {
+			t.Error("a negative delay was taken")
+		}
+		expect(t, th.told())
+		want(t, th.states(), "a ready, b ready")
+	})
+}
+
+// Replicas whose settings differ are restarted one at a time.
+func TestApplyRollsThroughTheChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{}, notice)), &script{ready: time.Second})
+		th.at(time.Second)
+		th.told()
+		if err := th.Apply(t.Context(), []Group{group(2, Policy{}, notice, func(r *Replica) { r.Dir = "/" })}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, th.told(Changed, Stopping, Exited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
+	})
+}
+
+func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{lives: time.Second})
+		th.at(3 * time.Second)
+		th.told()
+		set := func(p Policy) {
+			t.Helper()
+			if err := th.SetPolicy(t.Context(), "g", p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := th.SetPolicy(t.Context(), "g", Policy{Delay: -1}); err == nil {
+			t.Error("a negative delay was taken")
+		}
+		set(Policy{Delay: 4 * time.Second})
+		th.at(5 * time.Second) // 4 s from the exit, not from the change
+		expect(t, th.told(), "3s changed a/1", "5s launched a/2", "5s ready a/2")
+		th.at(7 * time.Second)
+		set(Policy{Restart: Never})
+		expect(t, th.told(), "6s exited a/2", "7s changed a/2", "7s finished a/2", "7s removed a/2")
+	})
+}
+
+// A group is known while it has no replica.
+func TestCommandToAnEmptyGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{})
+		if err := th.Scale(t.Context(), "g", 0); err != nil {
+			t.Fatal(err)
+		}
+		err := errors.Join(th.Start("g"), th.Stop(t.Context(), "g"), th.Restart(t.Context(), "g"),
+			th.RollingRestart(t.Context(), "g"), th.Signal(syscall.SIGKILL, "g"))
+		if err != nil {
+			t.Error(err)
+		}
+		if err := th.Start("x"); err == nil || !strings.Contains(err.Error(), "want one of g") {
+			t.Errorf("got %v, want what there is", err)
+		}
+	})
+}
+
+func TestSignalAGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(3, Policy{Restart: Never})), &script{})
+		if err := th.Stop(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		th.told()
+		if err := th.Signal(syscall.SIGKILL, "g", "b"); !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "b") {
+			t.Errorf("got %v, want a's %v", err, ErrNotRunning)
+		}
+		expect(t, th.told(Exited, Finished), "0s signaled b/1", "0s signaled c/1")
+	})
+}

@@ -1,0 +1,192 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// crowd is people who do not know of each other, and command one supervisor.
+type crowd struct {
+	t    *testing.T
+	s    *Supervisor
+	some func(count int, p Policy, version int) Group
+}
+
+// person gives random commands. Others may be faster, or time may be up.
+func (c *crowd) person(r *rand.Rand, commands int) {
+	for range commands {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+r.IntN(100))*ms)
+		name := string(rune('a' + r.IntN(5)))
+		if r.IntN(4) == 0 {
+			name = "g"
+		}
+		p := Policy{Delay: time.Duration(r.IntN(20)) * ms, Limit: Limit{Exits: r.IntN(3), Then: Escalation(r.IntN(3))}}
+		count, version := 1+r.IntN(5), r.IntN(3)
+		commands := []func() error{
+			func() error { return c.s.Start(name) },
+			func() error { return c.s.Stop(ctx, name) },
+			func() error { return c.s.Restart(ctx, name) },
+			func() error { return c.s.RollingRestart(ctx, name) },
+			func() error { return c.s.Signal(syscall.SIGKILL, name) },
+			func() error { return c.s.Scale(ctx, "g", count) },
+			func() error { return c.s.SetPolicy(ctx, "g", p) },
+			func() error { return c.s.Apply(ctx, []Group{c.some(count, p, version)}) },
+		}
+		n := r.IntN(len(commands))
+		if err := commands[n](); err != nil && !expected(err) {
+			c.t.Errorf("command %d to %s: %v", n, name, err)
+		}
+		for _, s := range c.s.List() {
+			if s.State < Waiting || (s.PID != 0) != (s.State == Starting || s.State == Running || s.State == Ending) {
+				c.t.Errorf("a replica that cannot be: %+v", s)
+			}
+		}
+		cancel()
+		time.Sleep(time.Duration(r.IntN(20)) * ms)
+	}
+}
+
+// expected reports whether an error is what comes of several commands at a time.
+func expected(err error) bool {
+	for _, want := range []error{ErrUnknown, ErrNotRunning, ErrNotReady, ErrSuperseded, context.DeadlineExceeded} {
+		if errors.Is(err, want) {
+			return true
+		}
+	}
+	return errors.Is(err, errNoLuck)
+}
+
+var errNoLuck = errors.New("no luck")
+
+// settled checks that the replicas are those of the current groups, that all
+// run, and that nobody waits or has a turn any more.
+func (c *crowd) settled() {
+	c.t.Helper()
+	all := c.s.List()
+	if n := c.s.Current()[0].Count; n != len(all) {
+		c.t.Errorf("%d replicas, want %d", len(all), n)
+	}
+	for i, s := range all {
+		if s.Replica != string(rune('a'+i)) || s.State != Running || s.Policy != c.s.Current()[0].Policy {
+			c.t.Errorf("replica %d is %+v, want it ready by %+v", i, s, c.s.Current()[0].Policy)
+		}
+	}
+	set := &c.s.set
+	for _, u := range set.all() {
+		u.do(func() {
+			if len(u.waiters) > 0 {
+				c.t.Errorf("%d wait for %s", len(u.waiters), u.name)
+			}
+		})
+	}
+	if n := len(set.turns) + len(set.extra) + len(set.changing) + len(set.rolling); n > 0 {
+		c.t.Errorf("%d turns are held", n)
+	}
+}
+
+// Several people at a time get what the last of them asked for, and leave a
+// supervisor that works.
+func TestConcurrentCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := *seed
+		if n == 0 {
+			n = rand.Uint64()
+		}
+		t.Logf("-seed %d", n)
+		some := func(count int, p Policy, version int) Group {
+			return group(count, p, func(r *Replica) {
+				r.Addr, r.Args, r.StopTimeout = "a:1", []string{"service", fmt.Sprint(version)}, 50*ms
+				r.Ready = Probe{Kind: []ProbeKind{NoProbe, NotifyProbe, HealthProbe}[version]}
+				r.Alive = Probe{Kind: HealthProbe, Period: 10 * ms}
+			})
+		}
+		s := of(some(3, Policy{}, 0))
+		s.MaxStarting = 2
+		s.Health = func(context.Context, string, string) error { return nil }
+		th := perform(t, s, &script{lag: ms, ready: 5 * ms, each: func(s *script, _ Replica, n int) {
+			s.deaf = n%3 == 0
+			if n%7 == 0 {
+				s.lives = 3 * ms
+			}
+			if n%11 == 0 {
+				s.err = errNoLuck
+			}
+		}})
+		c := &crowd{t, th.Supervisor, some}
+		var people sync.WaitGroup
+		for i := range uint64(5) {
+			people.Go(func() { c.person(rand.New(rand.NewPCG(n, i)), *steps/10) })
+		}
+		people.Wait()
+		if err := th.SetPolicy(t.Context(), "g", Policy{}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second) // for what was still to be stopped
+		for range 2 {           // as the first may be the eleventh launch, or the seventh
+			if err := th.Start(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(3 * time.Second)
+		}
+		c.settled()
+
+		// The end comes in the midst of commands, and none waits for ever.
+		var late sync.WaitGroup
+		for range 3 {
+			late.Go(func() { _ = th.Restart(context.Background()) })
+			late.Go(func() { _ = th.Scale(context.Background(), "g", 1+rand.IntN(5)) })
+			late.Go(func() { _ = th.RollingRestart(context.Background()) })
+			late.Go(func() { _ = th.Stop(context.Background()) })
+		}
+		if n%2 == 0 {
+			th.Kill()
+		} else {
+			th.stop()
+		}
+		<-th.ended
+		late.Wait()
+		account(t, th.events)
+	})
+}
+
+func TestScaleIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := group(2, Policy{})
+		g.Max = 3
+		th := perform(t, of(g), &script{})
+		if err := th.Scale(t.Context(), "g", 4); err == nil || !strings.Contains(err.Error(), "4 replicas: want 3 or less") {
+			t.Errorf("got %v", err)
+		}
+		want(t, th.states(), "a ready, b ready")
+		if err := th.Scale(t.Context(), "g", 3); err != nil {
+			t.Error(err)
+		}
+		want(t, th.states(), "a ready, b ready, c ready")
+	})
+}
+
+// Who has given up changes nothing: another change may have come since.
+func TestChangeThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 20 { // the lock is free, and ctx has ended: either could be seen first
+			if err := th.Scale(ctx, "g", 2); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		}
+		want(t, th.states(), "a ready")
+		if err := th.Scale(t.Context(), "g", 2); err != nil {
+			t.Error(err)
+		}
+	})
+}

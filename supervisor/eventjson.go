@@ -1,0 +1,212 @@
+package supervisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// eventVersion is the version of an event's JSON. It is raised when a field
+// changes its meaning or goes; new ones may come without.
+const eventVersion = 1
+
+// eventJSON is the form of an event as one line of JSON. What an event has not
+// is left out.
+type eventJSON struct {
+	Version     int          `json:"v"`
+	Sequence    uint64       `json:"seq"`
+	Time        time.Time    `json:"time"` // RFC 3339, to the nanosecond
+	Mono        int64        `json:"mono_ns"`
+	Kind        Kind         `json:"kind"`
+	Replica     string       `json:"replica,omitempty"`
+	Group       string       `json:"group,omitempty"`
+	Incarnation int          `json:"incarnation,omitempty"`
+	PID         int          `json:"pid,omitempty"`
+	Exit        *exitJSON    `json:"exit,omitempty"`
+	Next        *nextJSON    `json:"next,omitempty"`
+	ReadyAfter  milliseconds `json:"ready_after_ms,omitempty"`
+	Signal      signalJSON   `json:"signal,omitempty"`
+	Reason      string       `json:"reason,omitempty"`
+	Output      []string     `json:"output,omitempty"`
+	Lost        uint64       `json:"lost,omitempty"`
+	Error       string       `json:"error,omitempty"`
+}
+
+type exitJSON struct {
+	Code   *int         `json:"code,omitempty"`
+	Signal signalJSON   `json:"signal,omitempty"`
+	Uptime milliseconds `json:"uptime_ms"`
+	Ready  milliseconds `json:"ready_ms,omitempty"`
+	Error  string       `json:"error,omitempty"`
+}
+
+type nextJSON struct {
+	Relaunch bool         `json:"relaunch"`
+	GiveUp   bool         `json:"give_up,omitempty"`
+	Delay    milliseconds `json:"delay_ms"`
+	Reason   string       `json:"reason,omitempty"`
+}
+
+// MarshalJSON returns the event as one JSON object on one line, such as
+//
+//	{"v":1,"seq":9,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000000,"kind":"exited",
+//	 "replica":"a","group":"counter","incarnation":2,"pid":4711,
+//	 "exit":{"signal":"SIGKILL","uptime_ms":1200.5,"ready_ms":1000},
+//	 "next":{"relaunch":true,"delay_ms":500},"output":["panic: out of luck"]}
+//
+// What an event has not is left out. Its fields are:
+//
+//	v            version of this format: 1
+//	seq          Sequence
+//	time         Time in UTC, as RFC 3339 with up to 9 digits of a second
+//	mono_ns      Elapsed, in nanoseconds: differences of these are exact, whatever is done to the clock
+//	kind         Kind.String, with _ between words: launch_failed, output_lost
+//	replica      and group, incarnation, pid, reason, output, lost: the fields of those names
+//	exit         Exit: code unless a signal or an error ended it, signal, uptime_ms, ready_ms if it ever
+//	             was ready, error
+//	next         Next: relaunch; give_up if so; delay_ms; reason if there is one
+//	ready_after_ms  After
+//	signal       Signal, as SIGSTOP; a number where it has no name
+//	error        the text of Err
+//
+// Milliseconds have fractions, down to the nanosecond.
+func (e Event) MarshalJSON() ([]byte, error) {
+	j := eventJSON{
+		Version: eventVersion, Sequence: e.Sequence, Time: e.Time.UTC(), Mono: int64(e.Elapsed), Kind: e.Kind,
+		Replica: e.Replica, Group: e.Group, Incarnation: e.Incarnation, PID: e.PID,
+		ReadyAfter: milliseconds(e.After), Signal: signalJSON(e.Signal), Reason: e.Reason,
+		Output: e.Output, Lost: e.Lost, Error: text(e.Err),
+	}
+	switch e.Kind {
+	case LaunchFailed, Exited, Finished, Failed:
+		j.Exit = &exitJSON{
+			Signal: signalJSON(e.Exit.Signal), Uptime: milliseconds(e.Exit.Uptime),
+			Ready: milliseconds(e.Exit.Ready), Error: text(e.Exit.Err),
+		}
+		if e.Exit.Code >= 0 {
+			j.Exit.Code = &e.Exit.Code
+		}
+	}
+	if e.Next != (Decision{}) {
+		j.Next = &nextJSON{e.Next.Relaunch, e.Next.GiveUp, milliseconds(e.Next.Delay), e.Next.Reason}
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // an arrow in a message stays an arrow
+	err := encoder.Encode(j)
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote. Of errors it has their text. It
+// fails for other versions, and for kinds that it does not know.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	var j eventJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return err
+	}
+	if j.Version != eventVersion {
+		return fmt.Errorf("supervisor: event of version %d: want %d", j.Version, eventVersion)
+	}
+	*e = Event{
+		Sequence: j.Sequence, Kind: j.Kind, Time: j.Time, Elapsed: time.Duration(j.Mono),
+		Replica: j.Replica, Group: j.Group, Incarnation: j.Incarnation, PID: j.PID,
+		After: time.Duration(j.ReadyAfter), Signal: syscall.Signal(j.Signal), Reason: j.Reason,
+		Output: j.Output, Lost: j.Lost, Err: untext(j.Error),
+	}
+	if x := j.Exit; x != nil {
+		e.Exit = Exit{
+			Code: -1, Signal: syscall.Signal(x.Signal), Uptime: time.Duration(x.Uptime),
+			Ready: time.Duration(x.Ready), Err: untext(x.Error),
+		}
+		if x.Code != nil {
+			e.Exit.Code = *x.Code
+		}
+	}
+	if n := j.Next; n != nil {
+		e.Next = Decision{n.Relaunch, n.GiveUp, time.Duration(n.Delay), n.Reason}
+	}
+	return nil
+}
+
+// MarshalText returns String with _ between words.
+func (k Kind) MarshalText() ([]byte, error) {
+	if k < 1 || int(k) >= len(kinds) {
+		return nil, fmt.Errorf("supervisor: no such kind of event: %d", int(k))
+	}
+	return []byte(strings.ReplaceAll(k.String(), " ", "_")), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (k *Kind) UnmarshalText(data []byte) error {
+	name := strings.ReplaceAll(string(data), "_", " ")
+	for i, known := range kinds {
+		if known == name && known != "" {
+			*k = Kind(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("supervisor: no such kind of event: %q", data)
+}
+
+// milliseconds is a duration that is written as a number of them.
+type milliseconds time.Duration
+
+func (m milliseconds) MarshalJSON() ([]byte, error) {
+	return json.Marshal(float64(m) / float64(time.Millisecond))
+}
+
+func (m *milliseconds) UnmarshalJSON(data []byte) error {
+	ms, err := strconv.ParseFloat(string(data), 64)
+	*m = milliseconds(math.Round(ms * float64(time.Millisecond)))
+	return err
+}
+
+// SignalName is the name of a signal as events have it: SIGSTOP, or its number
+// where it has no name.
+func SignalName(sig syscall.Signal) string {
+	if name := unix.SignalName(sig); name != "" {
+		return name
+	}
+	return strconv.Itoa(int(sig))
+}
+
+// signalJSON is a signal that is written as its name.
+type signalJSON syscall.Signal
+
+func (s signalJSON) MarshalText() ([]byte, error) {
+	return []byte(SignalName(syscall.Signal(s))), nil
+}
+
+func (s *signalJSON) UnmarshalText(data []byte) error {
+	n, err := strconv.Atoi(string(data))
+	if known := unix.SignalNum(string(data)); known != 0 {
+		n, err = int(known), nil
+	}
+	if err != nil {
+		return fmt.Errorf("supervisor: no such signal: %q", data)
+	}
+	*s = signalJSON(n)
+	return nil
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func untext(s string) error {
+	if s == "" {
+		return nil
+	}
+	return errors.New(s)
+}

@@ -1,0 +1,192 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// script is a system whose processes do as it says. The zero value is one whose
+// processes are ready at once and run until SIGTERM.
+type script struct {
+	lives time.Duration // zero: until it gets a signal
+	lag   time.Duration // from the end to its news
+	code  int
+	deaf  bool                                        // to SIGTERM
+	ready time.Duration                               // until its notice
+	mute  bool                                        // it gives none
+	err   error                                       // of the launch
+	each  func(s *script, r Replica, incarnation int) // changes what a launch's process does; unless nil
+}
+
+func (s *script) launch(ctx context.Context, r placed, incarnation int) (process, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	own := *s
+	if s.each != nil {
+		s.each(&own, r.Replica, incarnation)
+	}
+	if own.err != nil {
+		return nil, own.err
+	}
+	p := &fakeProcess{replica: r.Replica, script: own, id: 1000 + incarnation, launched: time.Now(), end: make(chan ending, 1), notice: make(chan struct{})}
+	if own.lives > 0 {
+		time.AfterFunc(own.lives, func() { p.exit(Exit{Code: s.code}) })
+	}
+	if !own.mute {
+		time.AfterFunc(own.ready, func() { close(p.notice) })
+	}
+	return p, nil
+}
+
+type fakeProcess struct {
+	script
+	replica  Replica
+	id       int
+	launched time.Time
+	end      chan ending
+	notice   chan struct{}
+	once     sync.Once
+	stopped  bool
+	told     bool // to end, which it hears only while it is not stopped
+}
+
+func (p *fakeProcess) pid() int             { return p.id }
+func (p *fakeProcess) ended() <-chan ending { return p.end }
+
+func (p *fakeProcess) notified() <-chan struct{} {
+	if p.replica.Ready.Kind != NotifyProbe {
+		return nil
+	}
+	return p.notice
+}
+
+func (p *fakeProcess) signal(sig syscall.Signal) {
+	switch sig {
+	case syscall.SIGSTOP:
+		p.stopped = true
+	case syscall.SIGCONT:
+		p.stopped = false
+	case syscall.SIGTERM:
+		p.told = true
+	case syscall.SIGKILL:
+		p.exit(Exit{Code: -1, Signal: sig})
+	}
+	if p.told && !p.stopped && !p.deaf {
+		p.exit(Exit{Code: -1, Signal: syscall.SIGTERM})
+	}
+}
+
+func (p *fakeProcess) exit(e Exit) {
+	now := time.Now()
+	e.Uptime = now.Sub(p.launched)
+	p.once.Do(func() { time.AfterFunc(p.lag, func() { p.end <- ending{Exit: e, at: now} }) })
+}
+
+// theater is a supervisor of fake processes in a bubble, and what it tells.
+type theater struct {
+	*Supervisor
+	t      *testing.T
+	start  time.Time
+	ended  chan struct{}
+	stop   context.CancelFunc
+	mu     sync.Mutex
+	events []Event
+}
+
+// perform runs s on the system until the test ends, or stop is called.
+func perform(t *testing.T, s *Supervisor, sys system) *theater {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	th := &theater{Supervisor: s, t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
+	tell := s.OnEvent
+	s.OnEvent = func(e Event) {
+		th.mu.Lock()
+		th.events = append(th.events, e)
+		th.mu.Unlock()
+		if tell != nil {
+			tell(e)
+		}
+	}
+	all, err := s.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(th.ended)
+		s.run(ctx, sys, all)
+		s.journal.close()
+	}()
+	t.Cleanup(func() { stop(); <-th.ended })
+	synctest.Wait()
+	return th
+}
+
+// told returns the events so far and forgets them, as "TIME KIND
+// REPLICA/INCARNATION", the time since the start, without those of these kinds.
+func (th *theater) told(without ...Kind) []string {
+	synctest.Wait()
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	var told []string
+	for _, e := range th.events {
+		if !slices.Contains(without, e.Kind) {
+			told = append(told, fmt.Sprintf("%v %v %s/%d", e.Time.Sub(th.start), e.Kind, e.Replica, e.Incarnation))
+		}
+	}
+	th.events = nil
+	return told
+}
+
+// at lets the time pass until one since the start.
+func (th *theater) at(d time.Duration) {
+	th.t.Helper()
+	time.Sleep(time.Until(th.start.Add(d)))
+	synctest.Wait()
+}
+
+// states returns the replicas' states, in order.
+func (th *theater) states() string {
+	synctest.Wait()
+	var all []string
+	for _, s := range th.List() {
+		all = append(all, fmt.Sprintf("%s %v", s.Replica, s.State))
+	}
+	return strings.Join(all, ", ")
+}
+
+// group is a group of replicas a, b, c …
+func group(n int, p Policy, more ...func(*Replica)) Group {
+	return Group{Name: "g", Count: n, Policy: p, Replica: func(i int) Replica {
+		r := Replica{Name: string(rune('a' + i)), Args: []string{"service"}}
+		for _, m := range more {
+			m(&r)
+		}
+		return r
+	}}
+}
+
+func of(groups ...Group) *Supervisor { return &Supervisor{Groups: groups, Stay: true} }
+
+func notice(r *Replica) { r.Ready.Kind = NotifyProbe }
+
+func expect(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func want(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

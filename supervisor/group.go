@@ -1,0 +1,250 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// Group is replicas that are launched from one command and restarted by one
+// policy.
+type Group struct {
+	Name   string // unique within a Supervisor; may be empty
+	Count  int    // how many replicas, from 0
+	Max    int    // bounds Count, also for Scale; zero: nothing does
+	Policy Policy // what follows an exit; zero: always relaunch, at once
+
+	// Replica returns the i-th replica, from 0: the same for the same i, and
+	// with a name that is unique within the Supervisor.
+	Replica func(i int) Replica
+}
+
+// Replica is one command to keep running, as one process at a time.
+//
+// INCARNATION in its environment is the number of the launch, from 1, and
+// SUPERVISOR_ID tells its processes from others; they must not clear that.
+// NOTIFY_SOCKET is there with a NotifyProbe for Ready: a message may come from
+// any process of the replica's user, ours or root.
+type Replica struct {
+	Name string   // unique within a Supervisor, not empty
+	Args []string // the program, looked up in PATH unless it has a slash, then its arguments
+	Env  []string // "KEY=value" each; nil: inherit, but for NOTIFY_SOCKET; empty: none. See below for what is added
+	Dir  string   // working directory, also for a relative program path; empty: inherit
+	Addr string   // where it serves, for probes and for those who ask; may be empty
+
+	// StopTimeout is the time from SIGTERM to SIGKILL. Zero: 5 s. Negative: an
+	// error.
+	StopTimeout time.Duration
+
+	// Ready says when an incarnation that was launched is ready. Zero: at once.
+	Ready Probe
+	// StartTimeout is the time from launch to ready after which an incarnation
+	// is killed, and counts as one that failed to start. Zero: none.
+	StartTimeout time.Duration
+	// Alive is asked of an incarnation that is ready. One that fails
+	// Threshold times in a row is killed. Zero: nothing is asked.
+	Alive Probe
+
+	Limits Limits
+}
+
+// Limits bound what an incarnation may use. They hold from its first
+// instruction, and for what it starts too. A launch fails where the system
+// refuses them.
+//
+// Rlimits and Nice are for Linux alone; elsewhere they are an error. A program
+// that they are set for gains nothing by a set-user-ID bit or file
+// capabilities of its own, unless we are root, and the system must let us trace
+// our children, as it does unless it was told otherwise (Yama, seccomp).
+type Limits struct {
+	Rlimits map[string]Rlimit // by their names without RLIMIT_, in lower case: nofile, core, as …
+	Nice    int               // added to ours, -20 to 19
+
+	// User is the name or number of the user to run as, with the groups that
+	// it is in, or for a number that is nobody's the group of that number.
+	// Another than ours takes root. The environment stays as it is. Empty: ours.
+	User string
+}
+
+// Rlimit is one resource limit. Unlimited stands for none.
+type Rlimit struct{ Soft, Hard uint64 }
+
+// Unlimited is the value of an [Rlimit] that does not limit.
+const Unlimited = ^uint64(0)
+
+// ProbeKind is a way to ask a replica how it is.
+type ProbeKind int
+
+const (
+	NoProbe     ProbeKind = iota // it is not asked
+	TCPProbe                     // it accepts a connection at its address
+	HealthProbe                  // it answers [Supervisor.Health]: the service says that it serves
+	NotifyProbe                  // it says so itself: READY=1 to NOTIFY_SOCKET, as sd_notify(3) has it. Not for Alive
+)
+
+var probeKinds = [...]string{NoProbe: "none", TCPProbe: "tcp", HealthProbe: "grpc", NotifyProbe: "notify"}
+
+func (k ProbeKind) String() string {
+	if k < 0 || int(k) >= len(probeKinds) {
+		return fmt.Sprintf("ProbeKind(%d)", int(k))
+	}
+	return probeKinds[k]
+}
+
+// Probe is a question to a replica. The zero value asks nothing.
+//
+// A hung replica is killed no later than Threshold × Period + Timeout after it
+// hung.
+type Probe struct {
+	Kind    ProbeKind
+	Service string // with HealthProbe: the service asked for; empty: the server as a whole
+
+	// Period is the time from one question to the next, from LeastPeriod. Zero: 1 s
+	// for Alive. For Ready it is the longest time: the first questions follow
+	// each other faster; zero: 100 ms.
+	Period time.Duration
+	// Timeout is how long an answer may take: at most Period for Alive. Zero:
+	// 1 s, or for Alive Period where that is less.
+	Timeout time.Duration
+	// Threshold is how many questions in a row must fail for Alive to. Zero: 3.
+	Threshold int
+}
+
+// LeastPeriod is the least Period of a [Probe].
+const LeastPeriod = 10 * time.Millisecond
+
+const (
+	readyPeriod = 100 * time.Millisecond
+	alivePeriod = time.Second
+	firstPause  = 2 * time.Millisecond // between the first two questions whether a replica is ready
+	maxTimeout  = time.Second          // of a question, by default
+	threshold   = 3                    // by default
+)
+
+// withDefaults fills in what is zero.
+func (p Probe) withDefaults(period time.Duration) Probe {
+	if p.Period == 0 {
+		p.Period = period
+	}
+	if p.Timeout == 0 {
+		p.Timeout = maxTimeout
+		if period == alivePeriod {
+			p.Timeout = min(maxTimeout, p.Period)
+		}
+	}
+	if p.Threshold == 0 {
+		p.Threshold = threshold
+	}
+	return p
+}
+
+func (p Probe) check(addr string, alive, health bool) error {
+	switch {
+	case p.Kind < NoProbe || p.Kind > NotifyProbe:
+		return fmt.Errorf("probe %v: want none, tcp, grpc or notify", p.Kind)
+	case alive && p.Kind == NotifyProbe:
+		return errors.New("probe notify: want tcp or grpc, as a replica that hangs says nothing")
+	case (p.Kind == TCPProbe || p.Kind == HealthProbe) && addr == "":
+		return fmt.Errorf("probe %v: want an address to ask at", p.Kind)
+	case p.Kind == HealthProbe && !health:
+		return errors.New("probe grpc: want Supervisor.Health to ask with")
+	case p.Period != 0 && p.Period < LeastPeriod:
+		return fmt.Errorf("probe period %v: want %v or more", p.Period, LeastPeriod)
+	case p.Timeout < 0:
+		return fmt.Errorf("probe timeout %v: want 0 (the default) or more", p.Timeout)
+	case alive && p.Timeout > p.withDefaults(alivePeriod).Period:
+		return fmt.Errorf("probe timeout %v: want the period, %v, or less", p.Timeout, p.withDefaults(alivePeriod).Period)
+	case p.Threshold < 0:
+		return fmt.Errorf("probe threshold %d: want 0 (the default, %d) or more", p.Threshold, threshold)
+	}
+	return nil
+}
+
+func (r Replica) stopTimeout() time.Duration {
+	if r.StopTimeout == 0 {
+		return defaultStopTimeout
+	}
+	return r.StopTimeout
+}
+
+// sameProcess reports whether a process of r is as good as one of other.
+func (r Replica) sameProcess(other Replica) bool {
+	return reflect.DeepEqual(r.ofProcess(), other.ofProcess())
+}
+
+// ofProcess returns the part of r that a process is made of.
+func (r Replica) ofProcess() Replica {
+	p := Replica{Name: r.Name, Args: r.Args, Env: r.Env, Dir: r.Dir, Addr: r.Addr, Limits: r.Limits}
+	if r.Ready.Kind == NotifyProbe { // its process has a NOTIFY_SOCKET
+		p.Ready.Kind = NotifyProbe
+	}
+	return p
+}
+
+func (r Replica) check(health bool) error {
+	if err := r.Ready.check(r.Addr, false, health); err != nil {
+		return fmt.Errorf("replica %q: ready: %w", r.Name, err)
+	}
+	if err := r.Alive.check(r.Addr, true, health); err != nil {
+		return fmt.Errorf("replica %q: alive: %w", r.Name, err)
+	}
+	if err := r.Limits.Check(); err != nil {
+		return fmt.Errorf("replica %q: %w", r.Name, err)
+	}
+	switch {
+	case len(r.Args) == 0:
+		return fmt.Errorf("replica %q has no command", r.Name)
+	case r.StopTimeout < 0:
+		return fmt.Errorf("replica %q: stop timeout %v: want 0 (the default, %v) or more", r.Name, r.StopTimeout, defaultStopTimeout)
+	case r.StartTimeout < 0:
+		return fmt.Errorf("replica %q: start timeout %v: want 0 (none) or more", r.Name, r.StartTimeout)
+	}
+	return nil
+}
+
+// placed is a replica with what it has from its group.
+type placed struct {
+	Replica
+	group  string
+	policy Policy
+}
+
+// place checks groups and returns their replicas in order.
+func place(groups []Group, health bool) ([]placed, error) {
+	var all []placed
+	names, groupNames := make(map[string]bool), make(map[string]bool)
+	for _, g := range groups {
+		switch {
+		case groupNames[g.Name]:
+			return nil, fmt.Errorf("group name %q is used twice", g.Name)
+		case g.Count < 0:
+			return nil, fmt.Errorf("group %q: %d replicas: want 0 or more", g.Name, g.Count)
+		case g.Max < 0:
+			return nil, fmt.Errorf("group %q: max %d: want 0 (none) or more", g.Name, g.Max)
+		case g.Max > 0 && g.Count > g.Max:
+			return nil, fmt.Errorf("group %q: %d replicas: want %d or less", g.Name, g.Count, g.Max)
+		case g.Replica == nil:
+			return nil, fmt.Errorf("group %q has no Replica", g.Name)
+		}
+		groupNames[g.Name] = true
+		if err := g.Policy.check(); err != nil {
+			return nil, fmt.Errorf("group %q: %w", g.Name, err)
+		}
+		for i := range g.Count {
+			r := g.Replica(i)
+			switch {
+			case r.Name == "":
+				return nil, fmt.Errorf("group %q: replica %d has no name", g.Name, i)
+			case names[r.Name]:
+				return nil, fmt.Errorf("replica name %q is used twice", r.Name)
+			}
+			names[r.Name] = true
+			if err := r.check(health); err != nil {
+				return nil, err
+			}
+			all = append(all, placed{r, g.Name, g.Policy})
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,101 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Who asks for what another has asked for gets it too.
+func TestTheSameCommandTwice(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		command func(*theater) error
+	}{
+		{"stop", func(th *theater) error { return th.Stop(th.t.Context()) }},
+		{"restart", func(th *theater) error { return th.Restart(th.t.Context()) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+				first := failure(func() error { return tt.command(th) })
+				th.at(time.Second)
+				if err := tt.command(th); err != nil {
+					t.Error(err)
+				}
+				if err := <-first; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Two rolling restarts take turns: no two replicas are down at a time.
+func TestRollingRestartsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(2, Policy{}, notice)), &script{ready: time.Second})
+		th.at(time.Second)
+		th.told()
+		first := failure(func() error { return th.RollingRestart(t.Context()) })
+		if err := th.RollingRestart(t.Context(), "b", "a"); err != nil {
+			t.Error(err)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		expect(t, th.told(Exited, Stopping), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2",
+			"3s launched a/3", "4s ready a/3", "4s launched b/3", "5s ready b/3")
+	})
+}
+
+// The stop's time is not taken from the start's.
+func TestRollingRestartOfTheSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(r *Replica) { r.StartTimeout = 2 * time.Second }
+		th := perform(t, of(group(1, Policy{}, notice, slow)), &script{ready: 1990 * ms, deaf: true, lag: 20 * ms})
+		th.at(2 * time.Second)
+		if err := th.RollingRestart(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A rolling restart does not undo a stop.
+func TestRollingRestartLeavesTheStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+		stopped := failure(func() error { return th.Stop(t.Context()) })
+		if err := th.RollingRestart(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		want(t, th.states(), "a stopped")
+	})
+}
+
+// Who does not wait any more leaves nothing behind.
+func TestWaitersAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{}, notice)), &script{mute: true})
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := th.RollingRestart(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the context's error", err)
+			}
+			cancel()
+		}
+		u := th.set.find("a")
+		u.do(func() {})
+		synctest.Wait()
+		u.do(func() {
+			if n := len(u.waiters); n > 0 {
+				t.Errorf("%d still wait", n)
+			}
+		})
+	})
+}

@@ -1,0 +1,182 @@
+package supervisor
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var (
+	seed  = flag.Uint64("seed", 0, "of the random schedules; 0: another at each run")
+	steps = flag.Int("steps", 1000, "how many each random schedule has")
+)
+
+// schedule does random things to a supervisor: whatever a person can ask for,
+// and what can befall a process.
+type schedule struct {
+	*rand.Rand
+	t      *testing.T
+	s      *Supervisor
+	group  func(count int, p Policy, version int) Group
+	count  int
+	policy Policy
+	vers   int
+	down   map[string]bool // stopped by command
+}
+
+func (c *schedule) step() {
+	ctx := c.t.Context()
+	names := c.names()
+	name := names[c.IntN(len(names))]
+	check := func(err error) {
+		c.t.Helper()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	switch c.IntN(9) {
+	case 0, 1:
+		_ = c.s.Signal(syscall.SIGKILL, name) // it may have no process just now
+	case 2:
+		_ = c.s.Signal(syscall.SIGSTOP, name)
+	case 3:
+		check(c.s.Stop(ctx, name))
+		c.down[name] = true
+	case 4:
+		check(c.s.Start(name))
+		delete(c.down, name)
+	case 5:
+		check(c.s.Restart(ctx, name))
+		delete(c.down, name)
+	case 6:
+		c.count = 1 + c.IntN(5)
+		check(c.s.Scale(ctx, "g", c.count))
+		for name := range c.down {
+			if !slices.Contains(c.names(), name) {
+				delete(c.down, name)
+			}
+		}
+	case 7:
+		c.policy.Delay = time.Duration(c.IntN(20)) * ms
+		check(c.s.SetPolicy(ctx, "g", c.policy))
+	case 8:
+		c.vers = c.IntN(3)
+		check(c.s.Apply(ctx, []Group{c.group(c.count, c.policy, c.vers)}))
+	}
+}
+
+func (c *schedule) names() []string {
+	var names []string
+	for i := range c.count {
+		names = append(names, string(rune('a'+i)))
+	}
+	return names
+}
+
+// settled reports whether the set is what was asked for.
+func (c *schedule) settled() error {
+	all := c.s.List()
+	if len(all) != c.count {
+		return fmt.Errorf("%d replicas, want %d", len(all), c.count)
+	}
+	for i, s := range all {
+		want := Running
+		if c.down[s.Replica] {
+			want = Down
+		}
+		if s.Replica != c.names()[i] || s.State != want || s.Policy != c.policy {
+			return fmt.Errorf("replica %s is %v by %+v; want %s %v by %+v", s.Replica, s.State, s.Policy, c.names()[i], want, c.policy)
+		}
+	}
+	return nil
+}
+
+// account checks that the events of a whole run add up: one exit per launch, no
+// gap in the incarnations, nothing before a replica was added nor after it was
+// removed, sequence numbers without a gap.
+func account(t *testing.T, events []Event) {
+	t.Helper()
+	type replica struct {
+		added       bool
+		incarnation int
+		pid         int
+	}
+	replicas := make(map[string]*replica)
+	for i, e := range events {
+		if e.Sequence != uint64(i+1) {
+			t.Fatalf("event %d has the number %d", i+1, e.Sequence)
+		}
+		if e.Kind == Added && replicas[e.Replica] == nil {
+			replicas[e.Replica] = new(replica)
+		}
+		r := replicas[e.Replica]
+		bad := r == nil
+		switch {
+		case bad:
+		case e.Kind == Added:
+			bad = r.added
+			*r = replica{added: true}
+		case e.Kind == Launched, e.Kind == LaunchFailed:
+			bad = r.pid != 0 || e.Incarnation != r.incarnation+1
+			r.incarnation, r.pid = e.Incarnation, e.PID
+		case e.Kind == Exited:
+			bad = r.pid == 0 || e.PID != r.pid || e.Incarnation != r.incarnation
+			r.pid = 0
+		case e.Kind == Removed:
+			bad = r.pid != 0
+			r.added = false
+		default:
+			bad = e.PID != r.pid || e.Incarnation != r.incarnation
+		}
+		if bad || !r.added && e.Kind != Removed {
+			t.Fatalf("event %d does not follow: %+v", i+1, e)
+		}
+	}
+	for name, r := range replicas {
+		if r.added || r.pid != 0 {
+			t.Errorf("replica %s was not removed, or has no exit: %+v", name, r)
+		}
+	}
+}
+
+func newSchedule(t *testing.T, group func(int, Policy, int) Group) *schedule {
+	n := *seed
+	if n == 0 {
+		n = rand.Uint64()
+	}
+	t.Logf("-seed %d", n)
+	return &schedule{
+		Rand: rand.New(rand.NewPCG(n, 1)), t: t, group: group, count: 3, down: make(map[string]bool),
+		s: &Supervisor{Groups: []Group{group(3, Policy{}, 0)}, Stay: true},
+	}
+}
+
+func TestRandomSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newSchedule(t, func(count int, p Policy, version int) Group {
+			return group(count, p, func(r *Replica) {
+				r.Addr, r.Args = "a:1", []string{"service", fmt.Sprint(version)}
+				r.Alive = Probe{Kind: HealthProbe, Period: 100 * ms}
+			})
+		})
+		c.s.Health = func(context.Context, string, string) error { return nil }
+		th := perform(t, c.s, &script{lag: ms, each: func(s *script, _ Replica, n int) { s.deaf = n%3 == 0 }})
+		for range *steps {
+			c.step()
+			time.Sleep(time.Duration(c.IntN(50)) * ms)
+		}
+		th.at(time.Since(th.start) + time.Second)
+		if err := c.settled(); err != nil {
+			t.Error(err)
+		}
+		th.stop()
+		<-th.ended
+		account(t, th.events)
+	})
+}

@@ -1,0 +1,51 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+)
+
+// State is what a replica is at.
+type State int
+
+const (
+	Waiting  State = iota + 1 // it will be launched, at Status.Next: its restart delay runs, or others are starting
+	Starting                  // its process runs, and is not ready yet
+	Running                   // its process runs, and is ready
+	Ending                    // its process was told to end
+	Down                      // there is no process, as somebody asked for none
+	Done                      // there is no process: its policy wants none after the last exit
+	Broken                    // there is no process: it exited too often
+)
+
+var states = [...]string{
+	Waiting: "waiting", Starting: "starting", Running: "ready", Ending: "stopping",
+	Down: "stopped", Done: "finished", Broken: "failed",
+}
+
+func (s State) String() string {
+	if s < 1 || int(s) >= len(states) {
+		return fmt.Sprintf("State(%d)", int(s))
+	}
+	return states[s]
+}
+
+// Status is how a replica is at one time.
+type Status struct {
+	Replica     string
+	Group       string
+	Addr        string
+	State       State
+	Incarnation int       // the latest launch, from 1; zero: none yet
+	PID         int       // zero: there is no process
+	Launched    time.Time // when the process was launched; zero: there is none
+	Ready       time.Time // when it became ready; zero: it is not
+	Next        time.Time // with Waiting: when it will be launched
+	Restarts    int       // launches after the first
+	Exits       int       // ends of processes that nobody asked for
+	Failures    int       // of those, the ones that were of no use (see Limit); and launches that failed
+	Last        Exit      // the latest exit; zero: none yet
+	Exited      time.Time // when that was
+	Lost        uint64    // lines of output that were dropped
+	Policy      Policy    // its group's
+}

@@ -1,0 +1,117 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A launch that failed is no exit.
+func TestWhatIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		missing := &script{each: func(s *script, _ Replica, n int) {
+			if s.lives = time.Second; n > 2 {
+				s.err = errors.New("no such file")
+			}
+		}}
+		th := perform(t, of(group(1, Policy{Limit: Limit{Exits: 3}})), missing)
+		th.at(time.Minute)
+		s, _ := th.Get("a")
+		if s.Exits != 2 || s.Failures != 3 || s.Restarts != 4 || s.State != Broken {
+			t.Errorf("got %+v, want 2 exits, 3 failures, 4 restarts", s)
+		}
+	})
+}
+
+// Questions that a pause of ours delayed are not asked all at once.
+func TestLateQuestionsAreLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(1, Policy{}, func(r *Replica) {
+			r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Period: 50 * ms, Threshold: 5}
+		}))
+		start := time.Now()
+		s.Health = func(context.Context, string, string) error {
+			if time.Since(start) < ms*100 {
+				time.Sleep(time.Second) // all of us were stopped
+			}
+			if time.Since(start) < 1150*ms {
+				return errors.New("it was stopped too")
+			}
+			return nil
+		}
+		th := perform(t, s, &script{})
+		th.at(time.Minute)
+		expect(t, th.told(Added), "0s launched a/1", "0s ready a/1")
+	})
+}
+
+func TestStopTwiceIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{})
+		for range 2 {
+			if err := th.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		expect(t, th.told(Added, Launched, Ready), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		if s, _ := th.Get("a"); s.Last.Signal != syscall.SIGTERM || s.Exited != th.start || s.Exits != 0 {
+			t.Errorf("got %+v, want its exit as the last, but not counted", s)
+		}
+	})
+}
+
+// Status tells the reason and the times of a start that did not come off.
+func TestWhyItIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(1, Policy{Delay: time.Hour}, func(r *Replica) {
+			r.Addr, r.StartTimeout, r.Ready = "a:1", time.Second, Probe{Kind: HealthProbe}
+		}))
+		refused := errors.New("refused")
+		s.Health = func(context.Context, string, string) error { return refused }
+		th := perform(t, s, &script{})
+		if s, _ := th.Get("a"); !s.Next.IsZero() || !s.Ready.IsZero() || s.Launched != th.start {
+			t.Errorf("got %+v, want it launched", s)
+		}
+		th.at(time.Minute)
+		for _, e := range th.events {
+			if e.Kind == Unhealthy && !errors.Is(e.Err, refused) {
+				t.Errorf("it is not ready as %v, want %v", e.Err, refused)
+			}
+		}
+		if s, _ := th.Get("a"); s.Next != th.start.Add(time.Hour+time.Second) || !s.Launched.IsZero() || s.Exited != th.start.Add(time.Second) {
+			t.Errorf("got %+v, want it to wait", s)
+		}
+	})
+}
+
+// An exit in the very moment that it became ready is one of a replica that was.
+func TestReadyHoweverShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{})
+		if err := th.Signal(syscall.SIGKILL, "a"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if s, _ := th.Get("a"); s.Exits != 1 || s.Failures != 0 {
+			t.Errorf("got %+v, want an exit and no failure", s)
+		}
+	})
+}
+
+// Who hears of an event finds the replica as it is since: a table that is drawn
+// at each event is right after the last.
+func TestWhatIsToldCanBeSeen(t *testing.T) {
+	seen := State(0)
+	u := &unit{name: "a", state: Starting}
+	u.tell = func(Event) { seen = u.now().State }
+	u.publish()
+	u.emit(u.event(Ready))
+	u.state = Running
+	u.publish()
+	if seen != Running {
+		t.Errorf("when it is told the replica is seen %v, want %v", seen, Running)
+	}
+}

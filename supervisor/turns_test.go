@@ -1,0 +1,62 @@
+package supervisor
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestStartWhenAllTurnsAreTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(3, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true})
+		th.told()
+		if err := th.Start("c"); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, th.told(), "0s launched c/1")
+		th.at(time.Minute)
+		expect(t, th.told(), "1s launched b/1")
+	})
+}
+
+// Whoever ends gives its turn to the next, and whoever is stopped while it
+// waits for its turn is not launched.
+func TestTurnsAreGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(4, Policy{Delay: time.Hour}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true, lives: 100 * ms})
+		if err := th.Stop(t.Context(), "c"); err != nil {
+			t.Error(err)
+		}
+		th.at(time.Minute)
+		expect(t, th.told(Added, Exited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(3, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true})
+		if err := th.Stop(t.Context(), "b"); err != nil { // the next
+			t.Error(err)
+		}
+		th.at(time.Minute)
+		want(t, th.states(), "a starting, b stopped, c starting")
+	})
+}
+
+// A start forgets the past.
+func TestStartForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{Delay: time.Second, Limit: Limit{Exits: 2}})), &script{lives: time.Second})
+		th.at(1500 * ms)
+		if err := th.Start(); err != nil {
+			t.Error(err)
+		}
+		th.at(2700 * ms)
+		want(t, th.states(), "a waiting")
+		th.at(time.Minute)
+		want(t, th.states(), "a failed")
+	})
+}

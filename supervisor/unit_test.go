@@ -1,0 +1,311 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const ms = time.Millisecond
+
+func TestRestartDelayCountsFromTheExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{Delay: 500 * ms})), &script{lives: 300 * ms, lag: 10 * ms, code: 1})
+		th.at(2 * time.Second)
+		th.stop()
+		<-th.ended
+		expect(t, th.told(Ready),
+			"0s added a/0",
+			"0s launched a/1", "300ms exited a/1",
+			"800ms launched a/2", "1.1s exited a/2",
+			"1.6s launched a/3", "1.9s exited a/3",
+			"2s removed a/3") // in the delay: without a fourth launch
+	})
+}
+
+func TestLaunchFailureIsNoHotLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		missing := errors.New("no such file")
+		th := perform(t, of(group(1, Policy{})), &script{err: missing})
+		th.at(2500 * ms)
+		expect(t, th.told(Added), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
+		s, err := th.Get("a")
+		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != Waiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
+			t.Errorf("status %+v, %v", s, err)
+		}
+	})
+}
+
+func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
+	for _, tt := range []struct {
+		restart Restart
+		code    int
+		want    string
+	}{
+		{Always, 0, "a ready"}, {Always, 1, "a ready"},
+		{OnFailure, 0, "a finished"}, {OnFailure, 1, "a ready"},
+		{Never, 0, "a finished"}, {Never, 1, "a finished"},
+	} {
+		t.Run(tt.restart.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := of(group(1, Policy{Restart: tt.restart}), Group{Name: "other", Count: 1, Replica: func(int) Replica {
+					return Replica{Name: "z", Args: []string{"service"}}
+				}})
+				th := perform(t, s, &script{code: tt.code, each: func(s *script, r Replica, incarnation int) {
+					if r.Name == "a" && incarnation == 1 {
+						s.lives = time.Second
+					}
+				}})
+				th.at(2500 * ms)
+				want(t, th.states(), tt.want+", z ready")
+			})
+		})
+	}
+}
+
+func TestStopAtTheEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		deaf   bool
+		killAt time.Duration // zero: Kill is not called
+		want   []string
+	}{
+		{"in order", false, 0, []string{"1s stopping a/1", "1s stopping b/1", "1s exited a/1", "1s exited b/1"}},
+		{"deaf", true, 0, []string{"1s stopping a/1", "1s stopping b/1", "6s killed a/1", "6s killed b/1", "6s exited a/1", "6s exited b/1"}},
+		{"killed while stopping", true, 2 * time.Second,
+			[]string{"1s stopping a/1", "1s stopping b/1", "2s killed a/1", "2s killed b/1", "2s exited a/1", "2s exited b/1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				th := perform(t, of(group(2, Policy{})), &script{deaf: tt.deaf, lag: ms})
+				th.told()
+				th.at(time.Second)
+				th.stop()
+				if tt.killAt > 0 {
+					th.at(tt.killAt)
+					th.Kill()
+				}
+				<-th.ended
+				got := th.told(Removed)
+				if len(got) > 2 { // a and b are told of in any order from here on
+					sortPairs(got[2:])
+				}
+				expect(t, got, tt.want...)
+			})
+		})
+	}
+}
+
+// sortPairs puts each two events into the order of their replicas.
+func sortPairs(events []string) {
+	for i := 0; i+1 < len(events); i += 2 {
+		if events[i] > events[i+1] {
+			events[i], events[i+1] = events[i+1], events[i]
+		}
+	}
+}
+
+func TestKillInPlaceOfStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+		th.told()
+		th.Kill()
+		<-th.ended
+		got := th.told()
+		if len(got) < 3 || got[len(got)-3] != "0s killed a/1" || got[len(got)-1] != "0s removed a/1" {
+			t.Errorf("got %q, want it killed, exited and removed at once", got)
+		}
+	})
+}
+
+func TestRunEndsWhenNothingRuns(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		stay bool
+		then Policy
+		ends bool
+	}{
+		{"finished", false, Policy{Restart: Never}, true},
+		{"finished, stay", true, Policy{Restart: Never}, true},
+		{"failed", false, Policy{Limit: Limit{Exits: 1}}, true},
+		{"failed, stay", true, Policy{Limit: Limit{Exits: 1}}, false},
+		{"waits", false, Policy{Delay: time.Hour}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := of(group(2, tt.then))
+				s.Stay = tt.stay
+				th := perform(t, s, &script{lives: time.Second})
+				th.at(2 * time.Second)
+				select {
+				case <-th.ended:
+					if !tt.ends {
+						t.Error("it has ended")
+					}
+				default:
+					if tt.ends {
+						t.Error("it has not ended")
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestGivenUp(t *testing.T) {
+	for _, tt := range []struct {
+		then Escalation
+		want string
+	}{
+		{Isolate, "a failed, b ready, c ready"},
+		{StopAll, "a failed, b stopped, c stopped"},
+		{RestartAll, "a ready, b ready, c ready"},
+	} {
+		t.Run(tt.then.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dying := &script{each: func(s *script, r Replica, incarnation int) {
+					if r.Name == "a" && incarnation <= 3 {
+						s.lives = 100 * ms
+					}
+				}}
+				th := perform(t, of(group(3, Policy{Limit: Limit{Exits: 3, Window: time.Second, Then: tt.then}})), dying)
+				th.at(time.Second)
+				want(t, th.states(), tt.want)
+				if tt.then == RestartAll {
+					for _, s := range th.List() {
+						if n := map[string]int{"a": 4, "b": 2, "c": 2}[s.Replica]; s.Incarnation != n {
+							t.Errorf("%s is at incarnation %d, want %d", s.Replica, s.Incarnation, n)
+						}
+					}
+					return
+				}
+				if err := th.Start(); err != nil { // also one that has failed
+					t.Fatal(err)
+				}
+				want(t, th.states(), "a ready, b ready, c ready")
+			})
+		})
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &script{ready: 700 * ms}
+		th := perform(t, of(group(1, Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
+		want(t, th.states(), "a starting")
+		th.at(699 * ms)
+		expect(t, th.told(Added), "0s launched a/1")
+		th.at(700 * ms)
+		expect(t, th.told(), "700ms ready a/1")
+		th.at(5 * time.Second)
+		expect(t, th.told()) // the start timeout is over
+		s, _ := th.Get("a")
+		if s.Ready.Sub(s.Launched) != 700*ms {
+			t.Errorf("status %+v, want it ready 700 ms after its launch", s)
+		}
+	})
+}
+
+func TestStartTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := Policy{Delay: time.Second, Limit: Limit{Exits: 2}}
+		th := perform(t, of(group(1, p, notice, func(r *Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
+		th.at(time.Minute)
+		expect(t, th.told(Added),
+			"0s launched a/1", "2s unhealthy a/1", "2s killed a/1", "2s exited a/1",
+			"3s launched a/2", "5s unhealthy a/2", "5s killed a/2", "5s exited a/2", "5s failed a/2")
+		if s, _ := th.Get("a"); s.Failures != 2 || s.Exits != 2 {
+			t.Errorf("status %+v, want 2 failures", s)
+		}
+	})
+}
+
+func TestHungReplicaIsReplaced(t *testing.T) {
+	hung(t, 20*ms, "1.17s")
+	hung(t, 50*ms, "1.2s") // the question takes up the whole period
+}
+
+// hung expects a replica to be replaced at a moment whose answers take too long.
+func hung(t *testing.T, timeout time.Duration, at string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		alive := Probe{Kind: HealthProbe, Period: 50 * ms, Timeout: timeout, Threshold: 3}
+		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", alive }))
+		s.Health = func(ctx context.Context, addr, _ string) error {
+			if addr != "a:1" {
+				t.Errorf("asked at %s", addr)
+			}
+			if !hangs.Load() {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		th := perform(t, s, &script{deaf: true, each: func(*script, Replica, int) { hangs.Store(false) }})
+		th.at(1001 * ms) // just after a question was answered
+		th.told()
+		hangs.Store(true)
+		th.at(3 * time.Second)
+		// The worst case: Threshold × Period + Timeout after the last good answer.
+		expect(t, th.told(), at+" unhealthy a/1", at+" killed a/1", at+" exited a/1", at+" launched a/2", at+" ready a/2")
+	})
+}
+
+// Questions that fail now and then are no death.
+func TestOneBadAnswerIsForgiven(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Threshold: 2} }))
+		s.Health = func(context.Context, string, string) error {
+			if n++; n%2 == 0 {
+				return errors.New("no")
+			}
+			return nil
+		}
+		th := perform(t, s, &script{})
+		th.at(time.Hour)
+		expect(t, th.told(Added), "0s launched a/1", "0s ready a/1")
+		if n < 3000 {
+			t.Errorf("asked %d times in an hour, want once a second", n)
+		}
+	})
+}
+
+func TestFewStartAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(5, Policy{}, notice))
+		s.MaxStarting = 2
+		th := perform(t, s, &script{ready: 100 * ms})
+		th.at(time.Second)
+		expect(t, th.told(Added, Ready), "0s launched a/1", "0s launched b/1",
+			"100ms launched c/1", "100ms launched d/1", "200ms launched e/1")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(2, Policy{}, notice))
+		s.MaxStarting = 1
+		th := perform(t, s, &script{mute: true})
+		th.at(time.Minute) // one that is never ready does not keep the others from it
+		expect(t, th.told(Added), "0s launched a/1", "1s launched b/1")
+	})
+}
+
+func TestOnEventMayBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := of(group(1, Policy{}))
+		free := make(chan struct{})
+		s.OnEvent = func(Event) { <-free }
+		th := perform(t, s, &script{lives: time.Second})
+		th.at(9500 * ms)
+		if got, _ := th.Get("a"); got.Incarnation != 10 {
+			t.Errorf("incarnation %d, want 10: supervision waits for nobody", got.Incarnation)
+		}
+		close(free)
+		if n := len(th.told(Added, Ready)); n != 19 {
+			t.Errorf("told %d launches and exits, want 19", n)
+		}
+	})
+}
