@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strconv"
-	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ func as(mode string, args ...string) []string {
 	return append([]string{"env", "GORACE=atexit_sleep_ms=0", childMode + "=" + mode, os.Args[0]}, args...)
 }
 
+// parts are those of one system only.
+var parts = map[string]func(){}
+
 func play(mode string, args []string) {
 	switch mode {
 	case "serve": // until a signal ends it
@@ -49,28 +53,23 @@ func play(mode string, args []string) {
 		report()
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		linger()
-	case "bigline": // in one line without a newline
-		os.Stdout.WriteString(strings.Repeat("x", 1<<20))
-	case "parent", "runaway": // of a grandchild, in its own group or not
-		child := exec.Command(args[0], args[1:]...)
-		child.Stdout = os.Stdout
-		child.SysProcAttr = &syscall.SysProcAttr{Setsid: mode == "runaway"}
-		if err := child.Start(); err != nil {
-			panic(err)
-		}
-		fmt.Println("child", child.Process.Pid)
-		if mode == "parent" {
-			linger()
-		}
-		os.Exit(1)
+	case "parent", "runaway", "daemon": // of a grandchild, in its own group or not
+		beget(mode, args)
+	case "ready": // says its arguments, as notices
+		say(args)
+		linger()
+	case "notice":
+		say(args)
 	case "guard":
 		if err := Guard(readyReader{os.Stdin}); err != nil {
 			panic(err)
 		}
 	case "supervise":
 		supervise(args)
+	case "storm":
+		storm(args)
 	default:
-		panic(mode)
+		parts[mode]()
 	}
 }
 
@@ -79,6 +78,42 @@ func report() { fmt.Println("up", os.Getenv("INCARNATION"), os.Getpid()) }
 
 // linger outlasts every test, but not for ever should the test be killed.
 func linger() { time.Sleep(5 * time.Minute) }
+
+// beget starts a child: a parent and lingers, a runaway leaves it, in a session
+// of its own, and ends, and a daemon does so by a child in between.
+func beget(mode string, args []string) {
+	if mode == "daemon" {
+		args = as("runaway", args...)
+	}
+	child := exec.Command(args[0], args[1:]...)
+	child.Stdout = os.Stdout
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: mode == "runaway"}
+	if err := child.Start(); err != nil {
+		panic(err)
+	}
+	fmt.Println("child", child.Process.Pid)
+	switch mode {
+	case "parent":
+		linger()
+	case "daemon":
+		_ = child.Wait() // its code is 1
+		linger()
+	}
+	os.Exit(1)
+}
+
+// say sends the messages to the socket for notices.
+func say(messages []string) {
+	conn, err := net.Dial("unixgram", os.Getenv(notifyVariable))
+	if err != nil {
+		panic(err)
+	}
+	for _, m := range messages {
+		if _, err := conn.Write([]byte(m)); err != nil {
+			panic(err)
+		}
+	}
+}
 
 // readyReader says when Guard begins to read, and so ignores signals.
 type readyReader struct{ io.Reader }
@@ -90,23 +125,67 @@ func (r readyReader) Read(b []byte) (int, error) {
 
 // supervise is a process with a Supervisor in it, for tests that kill it.
 func supervise(args []string) {
-	s := &Supervisor{
-		Replicas: []Replica{
-			{Name: "a", Args: as("serve")},
-			{Name: "b", Args: as("deaf")},
-			{Name: "c", Args: as("parent", as("deaf")...)},
-		},
-		OnOutput: func(replica string, line []byte) { fmt.Printf("%s %s\n", replica, line) },
-	}
-	for _, arg := range args {
-		switch arg {
-		case "guardian":
-			s.Guardian = as("guard")
-		case "no-parent-death-signal":
-			s.noParentDeathSignal = true
-		}
-	}
+	s := many(3, Policy{}, func(i int) []string {
+		return [][]string{as("serve"), as("deaf"), as("parent", as("deaf")...)}[i]
+	})
+	s.OnOutput = func(replica string, line []byte) { fmt.Printf("%s %s\n", replica, line) }
+	s.weaken(args)
 	if err := s.Run(context.Background()); err != nil {
 		panic(err)
 	}
+}
+
+// weaken takes away what the words leave out.
+func (s *Supervisor) weaken(means []string) {
+	s.noCgroup, s.noParentDeathSignal = true, true
+	for _, m := range means {
+		switch m {
+		case "guardian":
+			s.Guardian = as("guard")
+		case "parent-death-signal":
+			s.noParentDeathSignal = false
+		case "cgroup":
+			s.noCgroup = false
+		}
+	}
+}
+
+// storm launches processes of all sorts as fast as it can, until it is killed,
+// and says when it has begun.
+func storm(means []string) {
+	s := &Supervisor{}
+	s.weaken(means)
+	m, err := newMachine(s)
+	if err != nil {
+		panic(err)
+	}
+	const sh = "/bin/sh"
+	scripts := []string{
+		"sleep 300 & wait",
+		"setsid sleep 300 & sleep 0.01",
+		"(setsid sleep 300 &) ; exec sleep 300",
+		"(setsid sh -c 'sleep 300 & sleep 300' &) ; sleep 0.005",
+	}
+	fmt.Println("tree", m.tree.id)
+	var all sync.WaitGroup
+	for i, script := range scripts {
+		all.Go(func() {
+			r := Replica{Name: "a", Args: []string{sh, "-c", script}}
+			if i == 0 {
+				r.Limits.Nice = 1
+			}
+			for n := 1; ; n++ {
+				p, err := m.launch(context.Background(), placed{Replica: r}, n)
+				if err != nil {
+					panic(err)
+				}
+				go func() {
+					time.Sleep(20 * time.Millisecond)
+					p.signal(syscall.SIGKILL)
+				}()
+				<-p.ended()
+			}
+		})
+	}
+	all.Wait()
 }

@@ -1,91 +1,199 @@
 package supervisor
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/signal"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// guardianPatience bounds what a guardian that hangs (it was stopped, say) can
-// cost: a write to its pipe, and the wait for its end.
-const guardianPatience = time.Second
+const (
+	// guardianPatience bounds what a guardian that hangs (it was stopped, say)
+	// can cost: a write to its pipe, and the wait for its end.
+	guardianPatience = time.Second
 
-// Guard is the whole body of a guardian process, see [Supervisor.Guardian]. It
-// reads lines from r, the read end of a pipe whose write end only the
-// supervisor holds: "+ID" when a process group was launched, "-ID" when it has
-// ended. At the end of r, which comes however the supervisor ended, it kills
-// (SIGKILL) the groups still there, and returns. It ignores SIGINT, SIGTERM
-// and SIGHUP from then on, as the supervisor needs it after those. It returns
-// an error for lines it did not understand, which change nothing, and when r
-// fails; the groups are killed then too.
-func Guard(r io.Reader) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	groups, err := readGroups(r)
-	for id := range groups {
-		// It fails only for a group that has ended by itself meanwhile.
-		_ = syscall.Kill(-id, syscall.SIGKILL)
-	}
-	return err
-}
+	// guardianSilence is how long a guardian that works may leave what it is
+	// told unread.
+	guardianSilence = 5 * time.Second
 
-// readGroups returns the process groups registered at the end of r.
-func readGroups(r io.Reader) (map[int]bool, error) {
-	groups := make(map[int]bool)
-	var bad []error
-	in := bufio.NewReader(r)
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			// What was read of an unfinished line may be half a number: not for us.
-			if err != io.EOF {
-				bad = append(bad, err)
-			}
-			return groups, errors.Join(bad...)
-		}
-		line = strings.TrimSuffix(line, "\n")
-		id, err := strconv.ParseInt(line, 10, 32)
-		switch {
-		// Killing group 0 or 1 would be killing ourselves, or every process.
-		case err != nil || -2 < id && id < 2:
-			bad = append(bad, fmt.Errorf("guardian: line %q: want +ID or -ID of a process group, 2 or more", line))
-		case id > 0:
-			groups[int(id)] = true
-		default:
-			delete(groups, int(-id))
-		}
-	}
-}
+	// The first guardian that is lost is replaced at once, the next ones after
+	// pauses that double, until one has lived for longer than the longest.
+	guardianPause    = 100 * time.Millisecond
+	guardianMaxPause = time.Minute
+)
 
-// guardian is the supervisor's end of a guardian process. Nil is none.
+// guardian is the supervisor's end of guardian processes, one at a time. Nil
+// is none.
 type guardian struct {
-	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the process has ended and lost was told
-	report sync.Once
-	lost   func(error)
+	command []string
+	preface string // what each process is told first
+	lost    func(error)
+	silence time.Duration
+	quit    chan struct{} // closed by stop
+	ended   chan struct{} // closed when the last process has ended
 
-	mu   sync.Mutex
-	pipe *os.File
-	done bool // stop was called: its end is no loss
+	mu     sync.Mutex
+	groups map[int]bool // those that run
+	guard  *guard       // nil between two
+	end    bool         // stop was called
 }
 
-// startGuardian starts a command that runs Guard; lost is told at most once if
-// it ends or hangs before stop. An empty command gives nil.
-func startGuardian(command []string, lost func(error)) (*guardian, error) {
+// startGuardian starts a command that runs Guard, and another when it ends or
+// hangs before stop; lost is told of each such time, and of each command that
+// could not be started then, one call at a time. An empty command gives nil.
+func startGuardian(command []string, preface string, lost func(error)) (*guardian, error) {
 	if len(command) == 0 {
 		return nil, nil
 	}
-	lines, pipe, err := os.Pipe()
+	g := &guardian{
+		command: command, preface: preface, lost: lost, silence: guardianSilence,
+		quit: make(chan struct{}), ended: make(chan struct{}), groups: make(map[int]bool),
+	}
+	first, err := g.begin()
 	if err != nil {
 		return nil, fmt.Errorf("supervisor: guardian: %w", err)
+	}
+	go g.keep(first)
+	return g, nil
+}
+
+// begin starts a process and tells it all that it must know.
+func (g *guardian) begin() (*guard, error) {
+	d, err := startGuard(g.command)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all strings.Builder
+	all.WriteString(g.preface)
+	for id := range g.groups {
+		fmt.Fprintf(&all, "+%d\n", id)
+	}
+	d.tell(all.String(), g.silence)
+	g.guard = d
+	if g.end {
+		g.finish()
+	}
+	return d, nil
+}
+
+// keep replaces guards that are lost.
+func (g *guardian) keep(d *guard) {
+	defer close(g.ended)
+	var pause time.Duration
+	var err error
+	for {
+		began := time.Now()
+		if d != nil {
+			err = d.wait()
+		}
+		g.mu.Lock()
+		g.guard = nil
+		g.mu.Unlock()
+		if g.stopped(0) {
+			return
+		}
+		g.lost(fmt.Errorf("guardian: %w", err))
+		if time.Since(began) > guardianMaxPause {
+			pause = 0
+		}
+		if g.stopped(pause) {
+			return
+		}
+		pause = longer(pause)
+		d, err = g.begin()
+	}
+}
+
+func longer(pause time.Duration) time.Duration {
+	return min(max(2*pause, guardianPause), guardianMaxPause)
+}
+
+// stopped waits for a pause, unless stop was called, which it reports.
+func (g *guardian) stopped(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-g.quit:
+		return true
+	case <-timer.C:
+	}
+	select {
+	case <-g.quit: // both were true
+		return true
+	default:
+		return false
+	}
+}
+
+func (g *guardian) watch(group int) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.groups[group] = true
+	g.guard.tell(fmt.Sprintf("+%d\n", group), g.silence)
+}
+
+func (g *guardian) forget(group int) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.groups, group)
+	g.guard.tell(fmt.Sprintf("-%d\n", group), g.silence)
+}
+
+// stop ends the guardian, by the end of its input, and waits for that. All
+// that it was told of must have ended.
+func (g *guardian) stop() {
+	if g == nil {
+		return
+	}
+	close(g.quit)
+	g.mu.Lock()
+	g.end = true
+	g.finish()
+	g.mu.Unlock()
+	hangs := time.AfterFunc(guardianPatience, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.guard.kill(nil)
+	})
+	defer hangs.Stop()
+	<-g.ended
+}
+
+// finish lets the guard end.
+func (g *guardian) finish() {
+	if g.guard != nil {
+		g.guard.tell("end\n", g.silence)
+		g.guard.pipe.Close()
+	}
+}
+
+// guard is one guardian process and the pipe to it. Nil is none. Calls of tell
+// must not overlap.
+type guard struct {
+	cmd    *exec.Cmd
+	pipe   *os.File
+	unread time.Time // since when the pipe was never found empty
+
+	mu  sync.Mutex
+	why error // why it was killed
+}
+
+func startGuard(command []string) (*guard, error) {
+	lines, pipe, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
 	defer lines.Close()
 	cmd := exec.Command(command[0], command[1:]...)
@@ -94,54 +202,53 @@ func startGuardian(command []string, lost func(error)) (*guardian, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		pipe.Close()
-		return nil, fmt.Errorf("supervisor: guardian: %w", err)
+		return nil, err
 	}
-	g := &guardian{cmd: cmd, ended: make(chan struct{}), lost: lost, pipe: pipe}
-	go g.wait()
-	return g, nil
+	return &guard{cmd: cmd, pipe: pipe}, nil
 }
 
-func (g *guardian) wait() {
-	defer close(g.ended)
-	err := g.cmd.Wait()
-	g.mu.Lock()
-	done := g.done
-	g.mu.Unlock()
-	if !done {
-		g.tell(fmt.Errorf("guardian ended: %v", exitOf(g.cmd.ProcessState, err)))
-	}
-}
-
-func (g *guardian) tell(err error) { g.report.Do(func() { g.lost(err) }) }
-
-func (g *guardian) watch(group int)  { g.write("+", group) }
-func (g *guardian) forget(group int) { g.write("-", group) }
-
-func (g *guardian) write(sign string, group int) {
-	if g == nil {
+// tell writes lines, or kills a guard that does not read them: it has missed
+// some, and could kill a stranger's group.
+func (d *guard) tell(lines string, silence time.Duration) {
+	if d == nil {
 		return
 	}
-	g.mu.Lock()
-	_ = g.pipe.SetWriteDeadline(time.Now().Add(guardianPatience)) // pipes have deadlines
-	_, err := fmt.Fprintf(g.pipe, "%s%d\n", sign, group)
-	g.mu.Unlock()
-	if err != nil {
-		g.tell(fmt.Errorf("guardian does not listen: %w", err))
-		// It has missed a line now, and could kill a stranger's group.
-		_ = g.cmd.Process.Kill()
+	if now := time.Now(); pipeEmpty(d.pipe) {
+		d.unread = now
+	} else if now.Sub(d.unread) > silence {
+		d.kill(fmt.Errorf("it has read nothing for %v", silence))
+		return
+	}
+	_ = d.pipe.SetWriteDeadline(time.Now().Add(guardianPatience)) // pipes have deadlines
+	_, err := d.pipe.WriteString(lines)
+	switch {
+	case errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed): // it has ended, as wait tells
+	case err != nil:
+		d.kill(fmt.Errorf("it does not listen: %w", err))
 	}
 }
 
-// stop ends the guardian, by the end of its input, and waits for that.
-func (g *guardian) stop() {
-	if g == nil {
+func (d *guard) kill(why error) {
+	if d == nil {
 		return
 	}
-	g.mu.Lock()
-	g.done = true
-	g.pipe.Close()
-	g.mu.Unlock()
-	hangs := time.AfterFunc(guardianPatience, func() { _ = g.cmd.Process.Kill() })
-	defer hangs.Stop()
-	<-g.ended
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.why == nil {
+		d.why = why
+	}
+	_ = d.cmd.Process.Kill() // unless it has ended already
+}
+
+// wait waits until the guard has ended, and returns why. The pipe is closed
+// only then: a guard that sees its end kills.
+func (d *guard) wait() error {
+	err := d.cmd.Wait()
+	d.pipe.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.why != nil {
+		return d.why
+	}
+	return fmt.Errorf("it has ended: %v", exitOf(d.cmd.ProcessState, err))
 }

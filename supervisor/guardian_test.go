@@ -3,58 +3,140 @@ package supervisor
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
-func TestReadGroups(t *testing.T) {
+const someID = "0123456789abcdef0123456789abcdef"
+
+func TestReadOrders(t *testing.T) {
 	for _, tt := range []struct {
 		name, input string
-		want        []int
+		want        string
 		bad         bool
 	}{
-		{"nothing", "", nil, false},
-		{"launched and ended", "+12\n+13\n-12\n", []int{13}, false},
-		{"an unfinished line", "+12\n+1", []int{12}, false},
-		{"every process", "+1\n+0\n-1\n+12\n", []int{12}, true},
-		{"every process after a cut to 32 bits", "+4294967297\n", nil, true},
-		{"no number", "+12\nhello\n\n", []int{12}, true},
+		{"nothing", "", "[]", false},
+		{"launched and ended", "+12\n+13\n-12\n", "[13]", false},
+		{"an unfinished line", "+12\n+1", "[12]", false},
+		{"every process", "+1\n+0\n-1\n+12\n", "[12]", true},
+		{"every process after a cut to 32 bits", "+4294967297\n", "[]", true},
+		{"no number", "+12\nhello\n\n", "[12]", true},
+		{"an orderly end", "tree " + someID + "\nend\n", "[] " + someID + " end", false},
+		{"a control group", "cgroup /x/supervisor-1\n", "[] /x/supervisor-1", false},
+		{"no orderly end", "tree " + someID + "\nend", "[] " + someID, false},
+		{"an ID that strangers may hold", "tree abcd\n", "[]", true},
+		{"no ID", "tree \n", "[]", true},
+		{"a stranger's control group", "cgroup /sys/fs/cgroup\n", "[]", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			groups, err := readGroups(strings.NewReader(tt.input))
-			var got []int
-			for id := range groups {
-				got = append(got, id)
+			o, err := readOrders(strings.NewReader(tt.input))
+			got := fmt.Sprint(slices.Sorted(maps.Keys(o.groups)))
+			for _, word := range []string{string(o.tree), string(o.cgroup)} {
+				if word != "" {
+					got += " " + word
+				}
 			}
-			slices.Sort(got)
-			if !slices.Equal(got, tt.want) || (err != nil) != tt.bad {
-				t.Errorf("got %v, %v; want %v, an error: %v", got, err, tt.want, tt.bad)
+			if o.end {
+				got += " end"
+			}
+			if got != tt.want || (err != nil) != tt.bad {
+				t.Errorf("got %s, %v; want %s, an error: %v", got, err, tt.want, tt.bad)
 			}
 		})
 	}
 }
 
-func TestLostGuardianIsAnEvent(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("serve")), Guardian: []string{"/bin/sh", "-c", "exit 3"}})
-	r.until("guardian lost", func() bool {
-		for _, e := range r.events {
-			if e.Kind == GuardianLost {
-				return e.Err != nil && e.Replica == ""
-			}
-		}
-		return false
-	})
+func TestLostGuardianIsReplaced(t *testing.T) {
+	// Each guardian keeps what it is told in a file of its own.
+	told := t.TempDir()
+	s := one(child("serve"), Policy{})
+	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, told}
+	r := start(t, s)
 	r.line("a up 1")
+	leader := r.event(Launched, 1).PID
+	first := guardianPID(t, told, 0)
+	_ = syscall.Kill(first, syscall.SIGKILL)
+	r.until("guardian lost", func() bool {
+		return slices.ContainsFunc(r.events, func(e Event) bool {
+			return e.Kind == GuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "SIGKILL")
+		})
+	})
+	second := guardianPID(t, told, first)
+	r.stop()
+	r.ends()
+	got, err := os.ReadFile(filepath.Join(told, strconv.Itoa(second)))
+	if want := fmt.Sprintf("+%d\n-%[1]d\nend\n", leader); err != nil || !strings.HasPrefix(string(got), "tree ") ||
+		!strings.HasSuffix(string(got), want) {
+		t.Errorf("the second guardian was told %q, %v; want the tree, and %q", got, err, want)
+	}
+}
+
+// guardianPID waits for the ID that a guardian other than old has left.
+func guardianPID(t *testing.T, dir string, old int) int {
+	t.Helper()
+	pid := 0
+	eventually(t, "new guardian", func() bool {
+		text, _ := os.ReadFile(filepath.Join(dir, "pid"))
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return pid != 0 && pid != old
+	})
+	return pid
+}
+
+func TestPausesBetweenGuardians(t *testing.T) {
+	var pause time.Duration
+	var all []string
+	for range 13 {
+		all = append(all, pause.String())
+		pause = longer(pause)
+	}
+	want(t, strings.Join(all, " "), "0s 100ms 200ms 400ms 800ms 1.6s 3.2s 6.4s 12.8s 25.6s 51.2s 1m0s 1m0s")
+}
+
+func TestHungGuardianIsLost(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only a full pipe tells here")
+	}
+	lost := make(chan error, 100)
+	g, err := startGuardian(as("guard"), "", func(err error) { lost <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.stop()
+	g.mu.Lock()
+	g.silence = 50 * time.Millisecond
+	pid := g.guard.cmd.Process.Pid
+	g.mu.Unlock()
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	const noGroup = 1 << 30 // beyond all process IDs
+	for timeout := time.After(patience); ; {
+		g.watch(noGroup)
+		select {
+		case err := <-lost:
+			if !strings.Contains(err.Error(), "read nothing") {
+				t.Error(err)
+			}
+			return
+		case <-timeout:
+			t.Fatal("nobody noticed")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func TestGuardianEndsWithRun(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("exit", "0")), Policy: Policy{Restart: Never}, Guardian: as("guard")})
+	s := one(child("exit", "0"), Policy{Restart: Never})
+	s.Guardian = as("guard")
+	r := start(t, s)
 	r.ends()
 	for _, e := range r.events {
 		if e.Kind == GuardianLost {
@@ -65,7 +147,9 @@ func TestGuardianEndsWithRun(t *testing.T) {
 
 func TestGuardianIsToldOfEachGroup(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
-	r := start(t, &Supervisor{Replicas: one(as("exit", "0")), Guardian: []string{"/bin/sh", "-c", `cat > "$0"`, told}})
+	s := one(child("exit", "0"), Policy{})
+	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, told}
+	r := start(t, s)
 	r.event(Exited, 2)
 	r.stop()
 	r.ends()
@@ -75,8 +159,9 @@ func TestGuardianIsToldOfEachGroup(t *testing.T) {
 			want += fmt.Sprintf("+%d\n-%[1]d\n", e.PID)
 		}
 	}
-	if got, err := os.ReadFile(told); string(got) != want {
-		t.Errorf("the guardian was told %q, %v; want %q", got, err, want)
+	want += "end\n"
+	if got, err := os.ReadFile(told); !strings.HasPrefix(string(got), "tree ") || !strings.HasSuffix(string(got), want) {
+		t.Errorf("the guardian was told %q, %v; want the tree, and %q", got, err, want)
 	}
 }
 
@@ -123,12 +208,12 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 		args          []string
 		grandchildren bool // end too
 	}{
-		{"guardian alone", []string{"guardian", "no-parent-death-signal"}, true},
-		{"parent-death signal alone", nil, false},
-		{"both", []string{"guardian"}, true},
+		{"guardian alone", []string{"guardian"}, true},
+		{"parent-death signal alone", []string{"parent-death-signal"}, false},
+		{"both", []string{"guardian", "parent-death-signal"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if len(tt.args) == 0 && runtime.GOOS != "linux" {
+			if !tt.grandchildren && runtime.GOOS != "linux" {
 				t.Skip("only Linux has a parent-death signal")
 			}
 			supervisor, leaders, grandchild := startSupervising(t, tt.args)

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -14,7 +13,7 @@ import (
 const (
 	// lastLines is how long the news of an exit waits for the process's last
 	// lines. Reading what a pipe holds takes far less; only a pipe that another
-	// process keeps open makes the news wait that long.
+	// process keeps open, or a slow OnOutput, makes the news wait that long.
 	lastLines = 10 * time.Millisecond
 
 	// drainTime is how long after an exit a pipe is read that another process
@@ -24,7 +23,8 @@ const (
 
 // machine launches real processes.
 type machine struct {
-	output      func(replica string, line []byte)
+	outputs     *outputs
+	tree        *tree
 	guardian    *guardian
 	parentDeath bool
 
@@ -34,12 +34,14 @@ type machine struct {
 }
 
 func newMachine(s *Supervisor) (*machine, error) {
-	g, err := startGuardian(s.Guardian, func(err error) { s.emit(Event{Kind: GuardianLost, Err: err}) })
+	t := newTree(!s.noCgroup)
+	g, err := startGuardian(s.Guardian, t.orders(), s.guardianLost)
 	if err != nil {
+		t.close()
 		return nil, err
 	}
 	m := &machine{
-		output: s.deliver, guardian: g, parentDeath: !s.noParentDeathSignal,
+		outputs: newOutputs(s.OnOutput, s.outputLost), tree: t, guardian: g, parentDeath: !s.noParentDeathSignal,
 		forks: make(chan func()),
 	}
 	m.forking.Go(m.forkAll)
@@ -55,63 +57,91 @@ func (m *machine) forkAll() {
 	}
 }
 
-// fork starts the command, unless ctx ends before its turn.
-func (m *machine) fork(ctx context.Context, cmd *exec.Cmd) error {
+// fork calls start, which forks, unless ctx ends before its turn.
+func (m *machine) fork(ctx context.Context, start func() error) error {
 	done := make(chan error)
 	m.forks <- func() {
 		if ctx.Err() != nil {
 			done <- ctx.Err()
 			return
 		}
-		done <- cmd.Start()
+		done <- start()
 	}
 	return <-done
 }
 
 // close releases the machine when all its processes have ended.
 func (m *machine) close() {
+	m.tree.close()
 	m.reading.Wait()
+	m.outputs.close()
 	close(m.forks)
 	m.forking.Wait()
 	m.guardian.stop()
 }
 
-func (m *machine) launch(ctx context.Context, r Replica, incarnation int) (process, error) {
+func (m *machine) launch(ctx context.Context, r placed, incarnation int) (process, error) {
 	// The pipe is passed as a file, so that Wait does not wait for whoever
 	// else holds its write end.
-	out, in, err := os.Pipe()
+	in, out, err := m.outputs.open(r.Name, r.group)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	cmd := exec.Command(r.Args[0], r.Args[1:]...)
-	cmd.Dir, cmd.Env = r.Dir, r.Env
-	cmd.Env = append(cmd.Environ(), fmt.Sprintf("INCARNATION=%d", incarnation))
-	cmd.Stdout, cmd.Stderr = in, in
-	p := &osProcess{cmd: cmd, out: out, guardian: m.guardian, end: make(chan ending, 1)}
-	cmd.SysProcAttr = p.exit.attr(m.parentDeath)
-	if err := m.fork(ctx, cmd); err != nil {
-		out.Close()
+	p := &osProcess{out: out, guardian: m.guardian, branch: m.tree.branch(), end: make(chan ending, 1)}
+	if err := m.start(ctx, p, in, r.Replica, incarnation); err != nil {
+		out.close()
+		p.notice.close()
+		p.branch.remove()
 		return nil, err
 	}
 	p.launched = time.Now()
 	p.guardian.watch(p.pid())
-	read := make(chan struct{})
-	m.reading.Go(func() {
-		defer close(read)
-		defer out.Close()
-		readLines(out, func(line []byte) { m.output(r.Name, line) })
-	})
-	go p.watch(read)
+	m.reading.Go(out.run)
+	m.reading.Go(p.watch)
 	return p, nil
+}
+
+// start starts the process of p, which writes to out.
+func (m *machine) start(ctx context.Context, p *osProcess, out *os.File, r Replica, incarnation int) error {
+	credential, err := r.Limits.credential()
+	if err != nil {
+		return err
+	}
+	if r.Ready.Kind == NotifyProbe {
+		if p.notice, err = newReadySocket(p.branch.mark, uidOf(credential)); err != nil {
+			return err
+		}
+	}
+	build := func() *exec.Cmd {
+		cmd := exec.Command(r.Args[0], r.Args[1:]...)
+		cmd.Dir = r.Dir
+		cmd.Env = environ(r, incarnation, p.branch.mark, p.notice.address())
+		cmd.Stdout, cmd.Stderr = out, out
+		cmd.SysProcAttr = p.exit.attr(m.parentDeath)
+		cmd.SysProcAttr.Credential = credential
+		return cmd
+	}
+	return m.fork(ctx, func() error {
+		p.cmd, err = p.branch.start(build, func(cmd *exec.Cmd) error {
+			err := r.Limits.start(cmd)
+			if err != nil {
+				p.exit.abandon()
+			}
+			return err
+		})
+		return err
+	})
 }
 
 // osProcess is a process that leads its own group.
 type osProcess struct {
 	cmd      *exec.Cmd
 	exit     exitWatch
-	out      *os.File
+	out      *reader
 	guardian *guardian
+	branch   *branch
+	notice   *readySocket // nil without a NotifyProbe
 	launched time.Time
 	end      chan ending
 
@@ -119,41 +149,49 @@ type osProcess struct {
 	gone bool // the process has ended, so that its ID may soon be another's
 }
 
-func (p *osProcess) pid() int             { return p.cmd.Process.Pid }
-func (p *osProcess) ended() <-chan ending { return p.end }
+func (p *osProcess) pid() int                  { return p.cmd.Process.Pid }
+func (p *osProcess) ended() <-chan ending      { return p.end }
+func (p *osProcess) notified() <-chan struct{} { return p.notice.said() }
 
 func (p *osProcess) signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.gone {
-		// It fails only for a group that is empty already.
-		_ = syscall.Kill(-p.pid(), sig)
+	if p.gone {
+		return
+	}
+	// Both fail only for a group that is empty already.
+	_ = syscall.Kill(-p.pid(), sig)
+	if group, err := syscall.Getpgid(p.pid()); err == nil && group != p.pid() {
+		_ = syscall.Kill(p.pid(), sig) // the leader has left its group
 	}
 }
 
-// watch waits for the process and tells its end. A reader of its output closes
-// read when it is done.
-func (p *osProcess) watch(read <-chan struct{}) {
+// watch waits for the process and tells its end.
+func (p *osProcess) watch() {
 	var at time.Time
 	err := p.exit.wait(p.cmd, func() {
 		at = time.Now()
 		p.endGroup()
 	})
-	_ = p.out.SetReadDeadline(at.Add(drainTime)) // fails only when the reader has closed it
+	p.out.stopAt(at.Add(drainTime))
 	grace := time.NewTimer(lastLines)
 	defer grace.Stop()
 	select {
-	case <-read:
+	case <-p.out.delivered:
 	case <-grace.C:
 	}
 	exit := exitOf(p.cmd.ProcessState, err)
 	exit.Uptime = at.Sub(p.launched)
-	p.end <- ending{exit, at}
+	p.end <- ending{Exit: exit, at: at, output: p.out.lastWritten()}
+	p.notice.close()
+	p.branch.remove()
 }
 
-// endGroup kills what is left of the group of a process that has ended.
+// endGroup kills what a process that has ended leaves behind: its group, and
+// those who left that.
 func (p *osProcess) endGroup() {
 	p.signal(syscall.SIGKILL)
+	p.branch.kill(p.pid())
 	p.mu.Lock()
 	p.gone = true
 	p.mu.Unlock()

@@ -20,6 +20,14 @@ func (w *exitWatch) attr(parentDeath bool) *syscall.SysProcAttr {
 	return a
 }
 
+// abandon releases what a start that failed has left.
+func (w *exitWatch) abandon() {
+	if w.pidfd > 0 {
+		unix.Close(w.pidfd)
+	}
+	w.pidfd = 0
+}
+
 // wait calls ended when the process has ended, then reaps it. While ended runs,
 // no other process or group can have its ID.
 func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
@@ -59,4 +67,17 @@ func pollExit(pidfd int) bool {
 		return waitErr != unix.EAGAIN && (waitErr != nil || info.Signo != 0)
 	})
 	return err == nil && waitErr == nil
+}
+
+// pipeEmpty reports whether what was written to a pipe has been read.
+func pipeEmpty(pipe *os.File) bool {
+	conn, err := pipe.SyscallConn()
+	if err != nil {
+		return true
+	}
+	unread := 0
+	if conn.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }) != nil {
+		return true
+	}
+	return unread == 0
 }

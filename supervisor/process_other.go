@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -16,6 +17,8 @@ func (w *exitWatch) attr(bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
+func (w *exitWatch) abandon() {}
+
 // wait calls ended when the process has ended and was reaped. A group that
 // still has members keeps its ID; for an empty one, whose ID could be used
 // anew in the instants before ended has killed it, Linux alone offers better.
@@ -24,3 +27,6 @@ func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	ended()
 	return err
 }
+
+// pipeEmpty is not known here: only a full pipe tells of a reader that hangs.
+func pipeEmpty(*os.File) bool { return true }

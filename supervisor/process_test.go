@@ -1,160 +1,22 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// patience is for what happens soon unless something is broken.
-const patience = 30 * time.Second
-
-// running is a Supervisor that runs, and what it told so far.
-type running struct {
-	*Supervisor
-	t    *testing.T
-	stop context.CancelFunc
-	done chan struct{} // closed when Run has returned
-
-	mu     sync.Mutex
-	events []Event
-	lines  []string
-	news   chan struct{} // one token: something was told since
-}
-
-// start runs s until the test's end or a call of stop.
-func start(t *testing.T, s *Supervisor) *running {
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Supervisor: s, t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
-	s.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
-	s.OnOutput = func(replica string, line []byte) {
-		r.told(func() { r.lines = append(r.lines, replica+" "+string(line)) })
-	}
-	go func() {
-		defer close(r.done)
-		if err := s.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() {
-		cancel()
-		s.Kill()
-		<-r.done
-		if t.Failed() {
-			t.Logf("events: %+v\n%d lines of output", r.events, len(r.lines))
-		}
-	})
-	return r
-}
-
-func (r *running) told(add func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	add()
-	select {
-	case r.news <- struct{}{}:
-	default:
-	}
-}
-
-// until blocks until ok says yes to what was told so far.
-func (r *running) until(what string, ok func() bool) {
-	r.t.Helper()
-	timeout := time.After(patience)
-	for {
-		r.mu.Lock()
-		yes := ok()
-		r.mu.Unlock()
-		if yes {
-			return
-		}
-		select {
-		case <-r.news:
-		case <-timeout:
-			r.t.Fatalf("after %v still no %s", patience, what)
-		}
-	}
-}
-
-// event blocks until the n-th incarnation of the only replica had an event.
-func (r *running) event(kind Kind, n int) Event {
-	r.t.Helper()
-	var found Event
-	r.until(fmt.Sprintf("event %q of incarnation %d", kind, n), func() bool {
-		for _, e := range r.events {
-			if e.Kind == kind && e.Incarnation == n {
-				found = e
-				return true
-			}
-		}
-		return false
-	})
-	return found
-}
-
-// line blocks until a line matches the format of fmt.Sscanf, and fills args.
-func (r *running) line(format string, args ...any) {
-	r.t.Helper()
-	r.until(fmt.Sprintf("line %q", format), func() bool {
-		for _, l := range r.lines {
-			if n, err := fmt.Sscanf(l, format, args...); err == nil && n == len(args) {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-func (r *running) ends() {
-	r.t.Helper()
-	select {
-	case <-r.done:
-	case <-time.After(patience):
-		r.t.Fatalf("Run has not returned after %v", patience)
-	}
-}
-
-func one(args []string) []Replica { return []Replica{{Name: "a", Args: args}} }
-
-// alive reports whether a process runs; a zombie does not.
-func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return runtime.GOOS != "linux"
-	}
-	_, state, _ := bytes.Cut(stat, []byte(") "))
-	return !bytes.HasPrefix(state, []byte("Z"))
-}
-
-func waitDead(t *testing.T, pids ...int) {
-	t.Helper()
-	begin := time.Now()
-	poll := time.NewTicker(time.Millisecond)
-	defer poll.Stop()
-	for _, pid := range pids {
-		for alive(pid) {
-			if time.Since(begin) > patience {
-				t.Fatalf("process %d is still alive after %v", pid, patience)
-			}
-			<-poll.C
-		}
-	}
-	t.Logf("%d processes were gone %v later", len(pids), time.Since(begin))
-}
+// later are restart delays that no test lives to see the end of.
+var later = Policy{Delay: time.Hour}
 
 func TestRelaunchRaisesTheIncarnation(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("exit", "7"))})
+	r := start(t, one(child("exit", "7"), Policy{}))
 	first, second := r.event(Exited, 1), r.event(Exited, 2)
 	var pid1, pid2 int
 	r.line("a up 1 %d", &pid1)
@@ -168,7 +30,7 @@ func TestRelaunchRaisesTheIncarnation(t *testing.T) {
 }
 
 func TestSignalIsReported(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("serve"))})
+	r := start(t, one(child("serve"), Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	syscall.Kill(pid, syscall.SIGKILL)
@@ -180,13 +42,10 @@ func TestSignalIsReported(t *testing.T) {
 
 func TestEnvironmentAndDirectory(t *testing.T) {
 	dir := t.TempDir()
-	r := start(t, &Supervisor{
-		Replicas: []Replica{{
-			Name: "a", Dir: dir, Env: []string{"X=y", "INCARNATION=wrong"},
-			Args: []string{"/bin/sh", "-c", `echo "$INCARNATION $X $PATH_TO_NOTHING $(pwd)" >&2; read line || exit 3`},
-		}},
-		Policy: Policy{Restart: Never},
-	})
+	r := start(t, one(Replica{
+		Dir: dir, Env: []string{"X=y", "INCARNATION=wrong"},
+		Args: []string{"/bin/sh", "-c", `echo "$INCARNATION $X $(pwd)" >&2; read line || exit 3`},
+	}, Policy{Restart: Never}))
 	r.ends()
 	if got := r.lines[0]; !strings.HasPrefix(got, "a 1 y ") || !strings.HasSuffix(got, dir) {
 		t.Errorf("line %q: want incarnation 1, X=y, directory %s, on stderr too", got, dir)
@@ -196,8 +55,36 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 	}
 }
 
+func TestEnvironment(t *testing.T) {
+	t.Setenv(notifyVariable, "for us")
+	t.Setenv("X", "y")
+	for _, tt := range []struct {
+		name string
+		env  []string
+		want string // the names, sorted
+	}{
+		{"inherited", nil, "INCARNATION SUPERVISOR_ID X"},
+		{"clean", []string{}, "INCARNATION SUPERVISOR_ID"},
+		{"given", []string{"Y=z"}, "INCARNATION SUPERVISOR_ID Y"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := start(t, one(Replica{Args: []string{"/usr/bin/env"}, Env: tt.env}, Policy{Restart: Never}))
+			r.ends()
+			var got []string
+			for _, l := range r.lines {
+				name, _, _ := strings.Cut(strings.TrimPrefix(l, "a "), "=")
+				if _, inherited := os.LookupEnv(name); !inherited || name == "X" || name == notifyVariable {
+					got = append(got, name)
+				}
+			}
+			slices.Sort(got)
+			want(t, strings.Join(got, " "), tt.want)
+		})
+	}
+}
+
 func TestDeafChildIsKilled(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("deaf")), StopTimeout: 200 * time.Millisecond})
+	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: 200 * time.Millisecond}, Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	r.stop()
@@ -206,23 +93,23 @@ func TestDeafChildIsKilled(t *testing.T) {
 	if waited < 200*time.Millisecond {
 		t.Errorf("killed after %v, before the stop timeout", waited)
 	}
-	if e := r.event(Stopped, 1); e.Exit.Signal != syscall.SIGKILL || alive(pid) {
+	if e := r.event(Exited, 1); e.Exit.Signal != syscall.SIGKILL || alive(pid) {
 		t.Errorf("exit %v, alive: %v; want SIGKILL, dead", e.Exit, alive(pid))
 	}
 }
 
 func TestStoppedChildDiesOnStop(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("stopped")), StopTimeout: patience})
+	r := start(t, one(Replica{Args: as("stopped"), StopTimeout: patience}, Policy{}))
 	r.line("a up 1")
 	r.stop()
 	r.ends()
-	if e := r.event(Stopped, 1); e.Exit.Signal != syscall.SIGTERM {
+	if e := r.event(Exited, 1); e.Exit.Signal != syscall.SIGTERM {
 		t.Errorf("exit %v; want SIGTERM, as it continued", e.Exit)
 	}
 }
 
 func TestKillDoesNotWait(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("deaf")), StopTimeout: time.Hour})
+	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: time.Hour}, Policy{}))
 	r.line("a up 1")
 	r.stop()
 	r.event(Stopping, 1)
@@ -230,24 +117,22 @@ func TestKillDoesNotWait(t *testing.T) {
 	r.ends()
 }
 
-func TestStopDuringDelayLaunchesNothing(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("exit", "1")), Policy: Policy{Delay: time.Hour}})
+func TestGrandchildEndsWithTheReplica(t *testing.T) {
+	r := start(t, one(child("parent", as("deaf")...), later))
+	var grandchild int
+	r.line("a child %d", &grandchild)
+	r.line("a up 1 %d", &grandchild) // deaf by now
+	syscall.Kill(r.event(Launched, 1).PID, syscall.SIGKILL)
 	r.event(Exited, 1)
-	r.stop()
-	r.ends()
-	if e := r.event(Stopped, 1); e.PID != 0 {
-		t.Errorf("stopped %+v: want no process", e)
-	}
-	for _, e := range r.events {
-		if e.Incarnation > 1 {
-			t.Errorf("event %+v after the stop", e)
-		}
-	}
+	waitDead(t, grandchild)
 }
 
-func TestRunawayHoldingThePipeBlocksNothing(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("runaway", as("serve")...))})
-	defer func() { // they left the group: ending them is ours
+// It left the group, and all that could tell whose it was.
+func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
+	s := one(Replica{Args: []string{"/bin/sh", "-c", "env -i setsid sleep 300 & echo child $!; exit 1"}}, Policy{})
+	s.noCgroup = true
+	r := start(t, s)
+	defer func() {
 		r.stop()
 		r.ends() // it waits for the readers of all pipes
 		for _, l := range r.lines {
@@ -267,29 +152,8 @@ func TestRunawayHoldingThePipeBlocksNothing(t *testing.T) {
 	}
 }
 
-func TestGrandchildEndsWithTheReplica(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("parent", as("deaf")...)), Policy: Policy{Delay: time.Hour}})
-	var grandchild int
-	r.line("a child %d", &grandchild)
-	r.line("a up 1 %d", &grandchild) // deaf by now
-	syscall.Kill(r.event(Launched, 1).PID, syscall.SIGKILL)
-	r.event(Exited, 1)
-	waitDead(t, grandchild)
-}
-
-func TestBigLineArrivesWhole(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one(as("bigline")), Policy: Policy{Restart: Never}})
-	r.ends()
-	if len(r.lines) != 1 || len(r.lines[0]) != len("a ")+1<<20 {
-		t.Errorf("got %d lines, of %v bytes", len(r.lines), lengths(r.lines))
-	}
-	if e := r.event(Exited, 1); e.Exit.Code != 0 {
-		t.Errorf("exit %v", e.Exit)
-	}
-}
-
 func TestMissingProgram(t *testing.T) {
-	r := start(t, &Supervisor{Replicas: one([]string{"/no/such/program"})})
+	r := start(t, one(Replica{Args: []string{"/no/such/program"}}, Policy{}))
 	e := r.event(LaunchFailed, 1)
 	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != launchFailureDelay {
 		t.Errorf("event %+v: want the program's name and a delay of %v", e, launchFailureDelay)
@@ -305,7 +169,17 @@ func TestNoLaunchAfterTheStop(t *testing.T) {
 	defer m.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if p, err := m.launch(ctx, Replica{Name: "a", Args: []string{"true"}}, 1); !errors.Is(err, context.Canceled) {
+	if p, err := m.launch(ctx, placed{Replica: Replica{Name: "a", Args: []string{"true"}}}, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("launched %v, %v after the stop", p, err)
+	}
+}
+
+// A supervisor under a supervisor adds its mark to the outer one's.
+func TestMarksAddUp(t *testing.T) {
+	t.Setenv(markVariable, "outer-1.")
+	for _, env := range [][]string{nil, {}, {"A=b"}} {
+		if got := environ(Replica{Env: env}, 1, "inner-2.", ""); !slices.Contains(got, markVariable+"=outer-1.inner-2.") {
+			t.Errorf("environment %q", got)
+		}
 	}
 }

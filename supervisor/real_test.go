@@ -1,0 +1,173 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is for what happens soon unless something is broken.
+const patience = 30 * time.Second
+
+// running is a Supervisor that runs, and what it told so far.
+type running struct {
+	*Supervisor
+	t    *testing.T
+	stop context.CancelFunc
+	done chan struct{} // closed when Run has returned
+
+	mu     sync.Mutex
+	events []Event
+	lines  []string
+	news   chan struct{} // one token: something was told since
+}
+
+// start runs s until the test's end or a call of stop.
+func start(t *testing.T, s *Supervisor) *running {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Supervisor: s, t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
+	s.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
+	s.OnOutput = func(replica string, line []byte) {
+		r.told(func() { r.lines = append(r.lines, replica+" "+string(line)) })
+	}
+	go func() {
+		defer close(r.done)
+		if err := s.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		s.Kill()
+		<-r.done
+		if t.Failed() {
+			t.Logf("events: %+v\n%d lines of output", r.events, len(r.lines))
+		}
+	})
+	return r
+}
+
+func (r *running) told(add func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	add()
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+// until blocks until ok says yes to what was told so far.
+func (r *running) until(what string, ok func() bool) {
+	r.t.Helper()
+	timeout := time.After(patience)
+	for {
+		r.mu.Lock()
+		yes := ok()
+		r.mu.Unlock()
+		if yes {
+			return
+		}
+		select {
+		case <-r.news:
+		case <-timeout:
+			r.t.Fatalf("after %v still no %s", patience, what)
+		}
+	}
+}
+
+// event blocks until the n-th incarnation of the only replica had an event.
+func (r *running) event(kind Kind, n int) Event {
+	r.t.Helper()
+	var found Event
+	r.until(fmt.Sprintf("event %q of incarnation %d", kind, n), func() bool {
+		for _, e := range r.events {
+			if e.Kind == kind && e.Incarnation == n {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// line blocks until a line matches the format of fmt.Sscanf, and fills args.
+func (r *running) line(format string, args ...any) {
+	r.t.Helper()
+	r.until(fmt.Sprintf("line %q", format), func() bool {
+		for _, l := range r.lines {
+			if n, err := fmt.Sscanf(l, format, args...); err == nil && n == len(args) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (r *running) ends() {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		r.t.Fatalf("Run has not returned after %v", patience)
+	}
+}
+
+// many are n replicas a, b, c …, whose commands are told by their numbers.
+func many(n int, p Policy, args func(i int) []string) *Supervisor {
+	return &Supervisor{Groups: []Group{{Count: n, Policy: p, Replica: func(i int) Replica {
+		return Replica{Name: string(rune('a' + i)), Args: args(i)}
+	}}}}
+}
+
+// one is one replica, a.
+func one(r Replica, p Policy) *Supervisor {
+	r.Name = "a"
+	return &Supervisor{Groups: []Group{{Count: 1, Policy: p, Replica: func(int) Replica { return r }}}}
+}
+
+// child is a replica that plays a part.
+func child(mode string, args ...string) Replica { return Replica{Args: as(mode, args...)} }
+
+// alive reports whether a process runs; a zombie does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return runtime.GOOS != "linux"
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return !bytes.HasPrefix(state, []byte("Z"))
+}
+
+func waitDead(t *testing.T, pids ...int) {
+	t.Helper()
+	begin := time.Now()
+	for _, pid := range pids {
+		eventually(t, fmt.Sprintf("end of process %d", pid), func() bool { return !alive(pid) })
+	}
+	t.Logf("%d processes were gone %v later", len(pids), time.Since(begin))
+}
+
+// eventually blocks until ok says yes about what nobody tells of.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	begin := time.Now()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for !ok() {
+		if time.Since(begin) > patience {
+			t.Fatalf("after %v still no %s", patience, what)
+		}
+		<-poll.C
+	}
+}

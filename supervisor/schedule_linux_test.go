@@ -1,0 +1,74 @@
+package supervisor
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var soak = flag.Bool("soak", false, "more tries of what is tried at random")
+
+// A random schedule of real processes, and nothing is left of them: no process,
+// zombie, goroutine, thread or file.
+func TestRandomScheduleOfProcesses(t *testing.T) {
+	n := min(*steps, 100)
+	if *soak {
+		n = 10_000
+	}
+	c := newSchedule(t, func(count int, p Policy, version int) Group {
+		return group(count, p, func(r *Replica) { r.Args, r.StopTimeout = as("serve", fmt.Sprint(version)), patience })
+	})
+	c.s.Guardian = as("guard")
+	before := held(t)
+	before["threads"] = max(before["threads"], 16) // the runtime keeps some that rest
+	r := start(t, c.s)
+	r.until("three replicas", func() bool { return r.has(Launched, "c") })
+	for range n {
+		c.step()
+	}
+	eventually(t, "set that was asked for", func() bool { return c.settled() == nil })
+	r.stop()
+	r.ends()
+	account(t, r.events)
+	for _, e := range r.events {
+		if e.Kind == Launched && alive(e.PID) {
+			t.Errorf("a process is left of %+v", e)
+		}
+	}
+	for what, n := range before {
+		eventually(t, fmt.Sprintf("end of all %s but %d", what, n), func() bool { return held(t)[what] <= n })
+	}
+	t.Logf("%d steps, %d events, held before and after: %v, %v", n, len(r.events), before, held(t))
+}
+
+// held counts what this process holds, as far as the system tells.
+func held(t *testing.T) map[string]int {
+	t.Helper()
+	counts := map[string]int{"goroutines": runtime.NumGoroutine()}
+	for what, pattern := range map[string]string{"files": "/proc/self/fd/*", "threads": "/proc/self/task/*"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[what] = len(names)
+	}
+	lists, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // the thread may have ended
+		counts["children"] += len(strings.Fields(string(text)))
+	}
+	return counts
+}
+
+// has reports whether a replica had an event. It is for until.
+func (r *running) has(kind Kind, replica string) bool {
+	return slices.ContainsFunc(r.events, func(e Event) bool { return e.Kind == kind && e.Replica == replica })
+}
