@@ -1,0 +1,85 @@
+// Package control puts gRPC around package supervisor: the Supervisor service,
+// by which others see and command its replicas, and the probe that asks the
+// replicas themselves for their health.
+package control
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor"
+)
+
+const (
+	// endPatience is how long calls in flight may take to end when Serve does.
+	// Watchers get their last events in it.
+	endPatience = time.Second
+	// A connection whose other side has vanished without a word is found out
+	// within keepaliveTime + keepaliveTimeout.
+	keepaliveTime    = time.Minute
+	keepaliveTimeout = 20 * time.Second
+)
+
+// Server serves supervisor.v1.Supervisor, with grpc.health.v1 and reflection
+// beside it.
+type Server struct {
+	Supervisor *supervisor.Supervisor
+
+	// Reload reads the configuration again and applies it. Its errors are for
+	// the caller; those that wrap none of package supervisor's or of package
+	// context's mean that the configuration is not valid. Calls may come at
+	// the same time. Nil: there is nothing to read.
+	Reload func(ctx context.Context) error
+
+	// Credentials secure the connections, see [TLS]. Nil: they are not.
+	Credentials credentials.TransportCredentials
+}
+
+// Serve answers calls that come by the listener, which it closes, until ctx
+// ends: then it takes no more, and cuts off after 1 s what is still in flight.
+// Watches end by themselves once the supervisor has: ctx should end after it.
+// It returns an error only when the listener fails.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	options := []grpc.ServerOption{
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+	}
+	if s.Credentials != nil {
+		options = append(options, grpc.Creds(s.Credentials))
+	}
+	server := grpc.NewServer(options...)
+	checker := health.NewServer()
+	checker.SetServingStatus(supervisorv1.Supervisor_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
+	supervisorv1.RegisterSupervisorServer(server, &service{supervisor: s.Supervisor, reload: s.Reload})
+	healthv1.RegisterHealthServer(server, checker)
+	reflection.Register(server)
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	checker.Shutdown()
+	stopped := make(chan struct{})
+	go func() {
+		server.GracefulStop()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(endPatience):
+		// Not waited for: a connection that never finishes its handshake holds up even this.
+		go server.Stop()
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// DefaultAddr is where a supervisor is controlled unless something else is
+// said: below the ephemeral range, beside the replicas from 7101.
+const DefaultAddr = "127.0.0.1:7100"
+
+// ErrExposed says that an address can be reached from other machines. It comes
+// wrapped in an error that names the address.
+var ErrExposed = errors.New("other machines can reach it without TLS: want an address on loopback, such as " +
+	DefaultAddr + ", or unix:///PATH, or TLS")
+
+const (
+	// Longer than any path that the systems in use have room for.
+	maxPath = 103
+	// dialTimeout is how long a host that does not answer is asked.
+	dialTimeout = 5 * time.Second
+)
+
+// Listen listens at addr, which is HOST:PORT or unix:///PATH. Unless exposed,
+// which says that connections are secured or need not be, a host must be on
+// loopback: else it returns an error that wraps [ErrExposed].
+//
+// The socket at a path has mode 0600; on Linux, connections of other users
+// than ours and root are closed whatever its mode is then. What a supervisor
+// that was killed has left at the path is replaced. It is an error if somebody
+// listens there, or if it is no socket.
+func Listen(addr string, exposed bool) (net.Listener, error) {
+	network, address, err := parse(addr)
+	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		return listenUnix(address)
+	}
+	tcp, err := net.ResolveTCPAddr(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("%q: want HOST:PORT or unix:///PATH: %w", addr, err)
+	}
+	if !exposed && !tcp.IP.IsLoopback() {
+		return nil, fmt.Errorf("%q: %w", addr, ErrExposed)
+	}
+	l, err := net.ListenTCP(network, tcp)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%q: another process listens there: want an address that is free", addr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// NewClient returns a connection to the supervisor at addr, which is as for
+// [Listen]. Nil credentials: it is not secured. It does not connect before the
+// first call, which fails at once where nobody listens. Neither proxies nor
+// the service configurations of DNS have a say.
+func NewClient(addr string, c credentials.TransportCredentials) (*grpc.ClientConn, error) {
+	network, address, err := parse(addr)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		c = insecure.NewCredentials()
+	}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(c),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: dialTimeout}),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, address)
+		}),
+	}
+	if network == "unix" {
+		options = append(options, grpc.WithAuthority("localhost")) // a path is none
+	}
+	return grpc.NewClient("passthrough:///"+address, options...)
+}
+
+// parse returns the network and address, as package net has them.
+func parse(addr string) (network, address string, err error) {
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		if !strings.HasPrefix(path, "/") || len(path) > maxPath {
+			return "", "", fmt.Errorf("%q: want unix:///PATH, with an absolute path of at most %d bytes", addr, maxPath)
+		}
+		return "unix", path, nil
+	}
+	if _, port, err := net.SplitHostPort(addr); err != nil || port == "" || strings.HasPrefix(addr, "unix:") {
+		return "", "", fmt.Errorf("%q: want HOST:PORT or unix:///PATH", addr)
+	}
+	return "tcp", addr, nil
+}
+
+func listenUnix(path string) (net.Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	// The mode is set before there is a path, so that there is no moment at
+	// which others could connect. Where a system cannot do that, it is set after.
+	early := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
+	}}
+	l, err := early.Listen(context.Background(), "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, inUse(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &guarded{l.(*net.UnixListener), permitted}, nil
+}
+
+// removeStale removes a socket at which nobody listens any more.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("unix://%s: there is a file that is no socket: want a path that is free", path)
+	}
+	conn, err := net.DialTimeout("unix", path, dialTimeout)
+	switch {
+	case err == nil:
+		conn.Close()
+		return inUse(path)
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("unix://%s: it cannot be told whether the socket is in use: %w", path, err)
+	}
+	return os.Remove(path)
+}
+
+func inUse(path string) error {
+	return fmt.Errorf("unix://%s: another process listens there: want a path that is free", path)
+}
+
+// guarded is a listener that closes the connections of those who may not.
+type guarded struct {
+	*net.UnixListener
+	permitted func(*net.UnixConn) bool
+}
+
+func (g *guarded) Accept() (net.Conn, error) {
+	for {
+		conn, err := g.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if g.permitted(conn) {
+			return conn, nil
+		}
+		conn.Close()
+	}
+}

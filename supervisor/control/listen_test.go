@@ -1,0 +1,220 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor"
+)
+
+func TestListenRefusesWhatOthersCanReach(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
+		l, err := Listen(addr, false)
+		if err == nil {
+			l.Close()
+		}
+		if !errors.Is(err, ErrExposed) || !strings.Contains(err.Error(), fmt.Sprintf("%q", addr)) {
+			t.Errorf("%s: %v, want ErrExposed that names it", addr, err)
+		}
+		l, err = Listen(addr, true)
+		if err != nil {
+			t.Errorf("%s, said outright: %v", addr, err)
+			continue
+		}
+		l.Close()
+	}
+	for _, addr := range []string{"127.0.0.1:0", "localhost:0", "127.0.0.2:0"} {
+		l, err := Listen(addr, false)
+		if err != nil {
+			t.Errorf("%s: %v", addr, err)
+			continue
+		}
+		l.Close()
+	}
+}
+
+func TestBadAddresses(t *testing.T) {
+	for _, addr := range []string{"", "7100", "127.0.0.1", "127.0.0.1:", "unix://x.sock", "unix:x", "unix:///" + strings.Repeat("x", 200)} {
+		_, err := Listen(addr, true)
+		_, clientErr := NewClient(addr, nil)
+		if err == nil || clientErr == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q: want", addr)) || err.Error() != clientErr.Error() {
+			t.Errorf("%q: %v and %v, want what is allowed", addr, err, clientErr)
+		}
+	}
+	for _, addr := range []string{"127.0.0.1:99999", "127.0.0.1:x"} {
+		if _, err := Listen(addr, true); err == nil || !strings.Contains(err.Error(), addr) {
+			t.Errorf("%q: %v", addr, err)
+		}
+	}
+}
+
+func TestListenSaysThatAnAddressIsInUse(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", socket(t)} {
+		l, err := Listen(addr, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if addr == "127.0.0.1:0" {
+			addr = l.Addr().String()
+		}
+		if _, err := Listen(addr, false); err == nil || !strings.Contains(err.Error(), "another process listens there") {
+			t.Errorf("%s: %v, want that it is in use", addr, err)
+		}
+		conn, err := net.Dial(l.Addr().Network(), l.Addr().String())
+		if err != nil {
+			t.Errorf("who was there first has lost %s: %v", addr, err)
+			continue
+		}
+		conn.Close()
+	}
+}
+
+// socket is the address of a socket that is not there yet.
+func socket(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "control") // shorter than the test's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return "unix://" + filepath.Join(dir, "s")
+}
+
+// abandoned is a socket as a process that was killed leaves it behind.
+func abandoned(t *testing.T) string {
+	addr := socket(t)
+	l, err := Listen(addr, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*guarded).SetUnlinkOnClose(false)
+	l.Close()
+	return addr
+}
+
+func TestListenAtAPath(t *testing.T) {
+	addr := abandoned(t)
+	l, err := Listen(addr, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	path := strings.TrimPrefix(addr, "unix://")
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v, want 0600", info.Mode().Perm(), err)
+	}
+	l.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after Close: %v, want nothing", err)
+	}
+}
+
+func TestListenLeavesOtherFilesAlone(t *testing.T) {
+	addr := socket(t)
+	path := strings.TrimPrefix(addr, "unix://")
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(addr, false); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "precious" {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+}
+
+// Nor is a socket removed of which it cannot be told whether somebody reads it.
+func TestListenLeavesOtherSocketsAlone(t *testing.T) {
+	addr := socket(t)
+	path := strings.TrimPrefix(addr, "unix://")
+	other, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := Listen(addr, false); err == nil || !strings.Contains(err.Error(), "cannot be told") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket: %v", err)
+	}
+}
+
+// serveAt serves a supervisor without replicas, and calls it.
+func serveAt(t *testing.T, l net.Listener, server, client TLS) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	creds, err := server.Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Server{Supervisor: new(supervisor.Supervisor), Credentials: creds}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	addr := l.Addr().String()
+	if l.Addr().Network() == "unix" {
+		addr = "unix://" + addr
+	}
+	if creds, err = client.Client(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := NewClient(addr, creds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = supervisorv1.NewSupervisorClient(conn).List(patient(t), &supervisorv1.ListRequest{})
+	conn.Close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	return err
+}
+
+func TestServeAtAPath(t *testing.T) {
+	l, err := Listen(socket(t), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := serveAt(t, l, TLS{}, TLS{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStrangersAreCutOff(t *testing.T) {
+	l, err := Listen(socket(t), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*guarded).permitted = func(*net.UnixConn) bool { return false }
+	if err := serveAt(t, l, TLS{}, TLS{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v, want UNAVAILABLE", err)
+	}
+}
+
+// A client that does not exist costs no more time than it takes to be refused.
+func TestClientFailsAtOnce(t *testing.T) {
+	conn, err := NewClient(abandoned(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	start := time.Now()
+	_, err = supervisorv1.NewSupervisorClient(conn).List(patient(t), &supervisorv1.ListRequest{})
+	if status.Code(err) != codes.Unavailable || time.Since(start) > patience/2 {
+		t.Errorf("got %v after %v, want UNAVAILABLE at once", err, time.Since(start))
+	}
+}

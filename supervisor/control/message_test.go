@@ -1,0 +1,237 @@
+package control
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor"
+)
+
+// set gives v, and all fields in it, values other than zero, of which no two
+// are the same as far as that can be.
+func set(v reflect.Value, n *int) {
+	*n++
+	switch at := v.Addr().Interface().(type) {
+	case *time.Time:
+		*at = time.Unix(int64(1000+*n), 0)
+		return
+	case *error:
+		*at = errors.New(strings.Repeat("e", *n))
+		return
+	case *supervisor.Restart:
+		*at = supervisor.Never
+		return
+	case *supervisor.Escalation:
+		*at = supervisor.RestartAll
+		return
+	case *syscall.Signal:
+		*at = syscall.SIGKILL
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			set(v.Field(i), n)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		set(v.Index(0), n)
+	case reflect.String:
+		v.SetString(strings.Repeat("s", *n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(float64(*n))
+	case reflect.Uint64:
+		v.SetUint(uint64(*n))
+	default:
+		v.SetInt(int64(*n))
+	}
+}
+
+// absent are the fields of a message, and of those in it, that have no value.
+func absent(m protoreflect.Message) (names []string) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch {
+		case !m.Has(f):
+			names = append(names, string(f.FullName()))
+		case f.Message() != nil && !f.IsList() && f.Message().ParentFile().Package() == "supervisor.v1":
+			names = append(names, absent(m.Get(f).Message())...)
+		}
+	}
+	return names
+}
+
+// Every field of the library's types is in a message, and every field of a
+// message comes from one.
+func TestMessagesHaveEveryField(t *testing.T) {
+	var n int
+	var s supervisor.Status
+	set(reflect.ValueOf(&s).Elem(), &n)
+	status := statusMessage(s, time.Unix(1, 0))
+	if names := absent(status.ProtoReflect()); len(names) > 0 {
+		t.Errorf("without a value: %v", names)
+	}
+	var e supervisor.Event
+	set(reflect.ValueOf(&e).Elem(), &n)
+	e.Kind = supervisor.Exited
+	exited := eventMessage(e)
+	e.Kind = supervisor.Ready
+	exited.After = eventMessage(e).After
+	if names := absent(exited.ProtoReflect()); len(names) > 0 {
+		t.Errorf("without a value: %v", names)
+	}
+	for _, tc := range []struct {
+		of      any
+		message proto.Message
+		more    int // fields of the message alone
+	}{
+		{supervisor.Status{}, &supervisorv1.Status{}, 1}, // time
+		{supervisor.Event{}, &supervisorv1.Event{}, 0},
+		{supervisor.Exit{}, &supervisorv1.Exit{}, 0},
+		{supervisor.Decision{}, &supervisorv1.Decision{}, 0},
+		{supervisor.Policy{}, &supervisorv1.Policy{}, 0},
+		{supervisor.Backoff{}, &supervisorv1.Backoff{}, 0},
+		{supervisor.Limit{}, &supervisorv1.Limit{}, 0},
+	} {
+		want := reflect.TypeOf(tc.of).NumField() + tc.more
+		if n := tc.message.ProtoReflect().Descriptor().Fields().Len(); n != want {
+			t.Errorf("%T has %d fields, want %d as %T", tc.message, n, want, tc.of)
+		}
+	}
+}
+
+func TestZeroIsAbsent(t *testing.T) {
+	s := statusMessage(supervisor.Status{}, time.Unix(1, 0))
+	if s.Last != nil || s.Launched != nil || s.Ready != nil || s.Next != nil || s.Exited != nil {
+		t.Errorf("got %v, want no exit and no times but that of the status", s)
+	}
+	e := eventMessage(supervisor.Event{Kind: supervisor.Launched, Time: time.Unix(1, 0)})
+	if e.Exit != nil || e.Next != nil || e.After != nil {
+		t.Errorf("got %v, want none of exit, next and after", e)
+	}
+}
+
+func TestWhatAReplicaWritesIsMadeText(t *testing.T) {
+	e := eventMessage(supervisor.Event{Kind: supervisor.Exited, Replica: "a\xff", Output: []string{"\xc3("}, Err: errors.New("\xff")})
+	if _, err := proto.Marshal(e); err != nil || !utf8.ValidString(e.Output[0]) {
+		t.Errorf("%v: %v", e, err)
+	}
+}
+
+func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
+	same := func(prefix string, name interface{ String() string }, ours interface{ String() string }) {
+		t.Helper()
+		want := prefix + strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToUpper(ours.String()))
+		if name.String() != want {
+			t.Errorf("%v is %v, want %v", ours, name, want)
+		}
+	}
+	for n := 1; n < len(supervisorv1.State_name); n++ {
+		same("STATE_", supervisorv1.State(n), supervisor.State(n))
+	}
+	for n := 1; n < len(supervisorv1.EventKind_name); n++ {
+		same("EVENT_KIND_", supervisorv1.EventKind(n), supervisor.Kind(n))
+	}
+	for n := 1; n < len(supervisorv1.Restart_name); n++ {
+		same("RESTART_", supervisorv1.Restart(n), supervisor.Restart(n-1))
+	}
+	for n := 1; n < len(supervisorv1.Escalation_name); n++ {
+		same("ESCALATION_", supervisorv1.Escalation(n), supervisor.Escalation(n-1))
+	}
+	for n := 1; n < len(supervisorv1.Signal_name); n++ {
+		name := supervisorv1.Signal(n).String()
+		if got := "SIGNAL_" + strings.TrimPrefix(signalName(signals[supervisorv1.Signal(n)]), "SIG"); got != name {
+			t.Errorf("%s is sent as %s", name, got)
+		}
+	}
+	// One more than the messages know has no name in the library either.
+	for _, unknown := range []interface{ String() string }{
+		supervisor.State(len(supervisorv1.State_name)), supervisor.Kind(len(supervisorv1.EventKind_name)),
+		supervisor.Restart(len(supervisorv1.Restart_name) - 1), supervisor.Escalation(len(supervisorv1.Escalation_name) - 1),
+	} {
+		if !strings.Contains(unknown.String(), "(") {
+			t.Errorf("%v is missing in the messages", unknown)
+		}
+	}
+}
+
+// What a message has is merged, and only that.
+func TestMergeChangesWhatIsGiven(t *testing.T) {
+	var n int
+	var full supervisor.Policy
+	set(reflect.ValueOf(&full).Elem(), &n)
+	var got supervisor.Policy
+	if err := merge(&got, policyMessage(full)); err != nil || got != full {
+		t.Errorf("got %+v, %v, want %+v", got, err, full)
+	}
+	zero := policyMessage(supervisor.Policy{})
+	if err := merge(&got, zero); err != nil || got != (supervisor.Policy{}) {
+		t.Errorf("got %+v, %v, want zero as every field is given", got, err)
+	}
+	got = full
+	if err := merge(&got, nil); err != nil || got != full {
+		t.Errorf("got %+v, %v, want no change by nothing", got, err)
+	}
+	one := func(path string, message protoreflect.Message) {
+		got := full
+		if err := merge(&got, message.Interface().(*supervisorv1.Policy)); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		if n := differences(reflect.ValueOf(got), reflect.ValueOf(full)); n != 1 {
+			t.Errorf("%s alone changes %d fields, want 1: %+v", path, n, got)
+		}
+	}
+	each(zero.ProtoReflect(), one)
+}
+
+// each calls f with a message that has one of the fields of m, for all of them.
+func each(m protoreflect.Message, f func(path string, one protoreflect.Message)) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if field.Message() == nil || field.Message().ParentFile().Package() != "supervisor.v1" {
+			one := m.New()
+			one.Set(field, m.Get(field))
+			f(string(field.Name()), one)
+			continue
+		}
+		each(m.Get(field).Message(), func(path string, inner protoreflect.Message) {
+			one := m.New()
+			one.Set(field, protoreflect.ValueOfMessage(inner))
+			f(string(field.Name())+"."+path, one)
+		})
+	}
+}
+
+func differences(a, b reflect.Value) (n int) {
+	if a.Kind() != reflect.Struct {
+		if a.Interface() != b.Interface() {
+			n++
+		}
+		return n
+	}
+	for i := range a.NumField() {
+		n += differences(a.Field(i), b.Field(i))
+	}
+	return n
+}
+
+func TestMergeRefusesWhatIsNoDuration(t *testing.T) {
+	err := merge(new(supervisor.Policy), &supervisorv1.Policy{Delay: &durationpb.Duration{Seconds: 1, Nanos: -1}})
+	if err == nil || !strings.HasPrefix(err.Error(), "policy.delay: want a duration") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,375 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"example.com/crashlab/supervisor"
+)
+
+// replica is a gRPC server that counts its connections.
+type replica struct {
+	net.Listener
+	addr   string
+	server *grpc.Server
+	health *health.Server // nil: none
+
+	accepted atomic.Int64
+	closed   chan struct{} // has an element per connection that was
+}
+
+func (r *replica) Accept() (net.Conn, error) {
+	conn, err := r.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	r.accepted.Add(1)
+	return &counted{Conn: conn, closed: sync.OnceFunc(func() { r.closed <- struct{}{} })}, nil
+}
+
+type counted struct {
+	net.Conn
+	closed func()
+}
+
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
+// serve starts a server at an address, until the test's end.
+func serve(t testing.TB, addr string, healthy bool, opts ...grpc.ServerOption) *replica {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replica{Listener: l, addr: l.Addr().String(), server: grpc.NewServer(opts...), closed: make(chan struct{}, 1000)}
+	if healthy {
+		r.health = health.NewServer()
+		healthv1.RegisterHealthServer(r.server, r.health)
+	}
+	go r.server.Serve(r)
+	t.Cleanup(r.server.Stop)
+	return r
+}
+
+// kept is how many connections are.
+func (p *Prober) kept() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}
+
+func newProber(t testing.TB) *Prober {
+	p := new(Prober)
+	t.Cleanup(p.Close)
+	return p
+}
+
+func patient(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestHealthIsWhatTheServiceSays(t *testing.T) {
+	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
+	r.health.SetServingStatus("down", healthv1.HealthCheckResponse_NOT_SERVING)
+	for _, tc := range []struct{ addr, service, want string }{
+		{r.addr, "", ""},
+		{r.addr, "down", "it says NOT_SERVING"},
+		{r.addr, "other", `it knows no service "other"`},
+		{serve(t, "127.0.0.1:0", false).addr, "", "it has no grpc.health.v1 service: register one, or probe by TCP"},
+		{free(t), "", "connection refused"},
+	} {
+		for range 2 { // by a fresh connection and by one that was kept
+			err := p.Health(patient(t), tc.addr, tc.service)
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tc.want)) {
+				t.Errorf("service %q at %s: %v, want %q", tc.service, tc.addr, err, tc.want)
+			}
+		}
+	}
+	if n := r.accepted.Load(); n != 1 {
+		t.Errorf("%d connections for all questions, want 1", n)
+	}
+}
+
+// free is an address at which nobody listens, below the ephemeral range, so
+// that nobody comes to by chance.
+func free(t testing.TB) string {
+	t.Helper()
+	for port := 21000; port < 32000; port++ {
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// The first question to an incarnation that listens is answered, whatever the
+// questions before it, to one that was not there yet or to the incarnation
+// before, came to.
+func TestHealthAtOnceAfterRelaunch(t *testing.T) {
+	p, addr := newProber(t), free(t)
+	for i := range 20 {
+		for range 3 {
+			if err := p.Health(patient(t), addr, ""); err == nil {
+				t.Fatal("health without a server")
+			}
+		}
+		r := serve(t, addr, true)
+		for range 2 {
+			if err := p.Health(patient(t), addr, ""); err != nil {
+				t.Fatalf("incarnation %d: %v", i, err)
+			}
+		}
+		r.server.Stop()
+		r = serve(t, addr, true)
+		if err := p.Health(patient(t), addr, ""); err != nil {
+			t.Fatalf("incarnation %d, relaunched before anybody asked: %v", i, err)
+		}
+		r.server.Stop()
+	}
+}
+
+// A server that accepts and never answers costs no more than the caller's time.
+func TestHealthEndsWithItsContext(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := newProber(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := p.Health(ctx, l.Addr().String(), ""); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the deadline", err)
+	}
+	if n := p.kept(); n != 0 {
+		t.Errorf("%d connections kept, want none", n)
+	}
+}
+
+func TestNothingIsKeptForLong(t *testing.T) {
+	r := serve(t, "127.0.0.1:0", true)
+	p := new(Prober)
+	if err := p.Health(patient(t), r.addr, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	l := p.idle[r.addr]
+	p.mu.Unlock()
+	p.forget(r.addr, l) // as the timer does
+	if p.kept() != 0 {
+		t.Error("the connection is still kept")
+	}
+	if err := p.Health(patient(t), r.addr, ""); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	if err := p.Health(patient(t), r.addr, ""); err != nil || p.kept() != 0 {
+		t.Errorf("after Close: %v and %d kept, want an answer and none", err, p.kept())
+	}
+}
+
+func TestConnectionsAreForgottenInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Prober
+		raw, _ := net.Pipe()
+		l, err := p.link(t.Context(), raw, "nowhere")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.keep("nowhere", l)
+		time.Sleep(keepIdle - time.Second)
+		synctest.Wait()
+		if n := p.kept(); n != 1 {
+			t.Errorf("%d kept a second before %v, want 1", n, keepIdle)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := p.kept(); n != 0 {
+			t.Errorf("%d kept after %v, want none", n, keepIdle)
+		}
+	})
+}
+
+// Of the connections that it takes one is kept, and the others are closed.
+func TestManyAskAtOnce(t *testing.T) {
+	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
+	ctx := patient(t)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				if err := p.Health(ctx, r.addr, ""); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := p.kept(); n != 1 {
+		t.Errorf("%d connections kept, want 1", n)
+	}
+	p.Close()
+	for n := range r.accepted.Load() {
+		select {
+		case <-r.closed:
+		case <-ctx.Done():
+			t.Fatalf("%d of %d connections were closed", n, r.accepted.Load())
+		}
+	}
+}
+
+// One iteration is one second of 200 replicas that are probed each second,
+// evenly spread over it or in so many batches. The servers are another process,
+// and not counted. "Timers" asks nothing: what is left is what it costs to wake
+// up, which is the machine's and the runtime's.
+func BenchmarkProbes(b *testing.B) {
+	const replicas = 200
+	addrs := healthyServers(b, replicas)
+	p, ctx := newProber(b), context.Background()
+	before := memory(b)
+	for _, addr := range addrs {
+		if err := p.Health(ctx, addr, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Logf("%d connections take %d KiB", replicas, memory(b)-before)
+	for _, batches := range []int{1, 4, 20, replicas} {
+		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
+			probeEachSecond(b, addrs, batches, func(addr string) {
+				if err := p.Health(ctx, addr, ""); err != nil {
+					b.Error(err)
+				}
+			})
+		})
+	}
+	b.Run(fmt.Sprintf("timers=%d", replicas), func(b *testing.B) {
+		probeEachSecond(b, addrs, replicas, func(string) {})
+	})
+}
+
+// One iteration is one second of a supervisor that probes 200 replicas each
+// second. Their processes only sleep; those that answer are one other.
+func BenchmarkSupervisorProbes(b *testing.B) {
+	const replicas = 200
+	addrs := healthyServers(b, replicas)
+	alive := supervisor.Probe{Kind: supervisor.HealthProbe, Period: time.Second}
+	s := &supervisor.Supervisor{Health: newProber(b).Health, Groups: []supervisor.Group{{
+		Count: replicas, Replica: func(i int) supervisor.Replica {
+			return supervisor.Replica{Name: fmt.Sprint(i), Args: []string{"sleep", "300"}, Addr: addrs[i], Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, Alive: alive}
+		},
+	}}}
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(running) }()
+	unready := replicas
+	for e := range s.Watch(b.Context(), 0) {
+		if e.Kind == supervisor.Ready {
+			unready--
+		}
+		if unready == 0 {
+			break
+		}
+	}
+	time.Sleep(2 * alive.Period) // until each has been asked
+	before := s.Sequence()
+	start := used(b)
+	b.ResetTimer()
+	time.Sleep(time.Duration(b.N) * time.Second)
+	b.ReportMetric(100*(used(b)-start).Seconds()/float64(b.N), "%core")
+	b.ReportMetric(float64(memory(b)), "RSS-KiB")
+	if n := s.Sequence() - before; n > 0 {
+		b.Errorf("%d events, want none", n)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		b.Error(err)
+	}
+}
+
+func probeEachSecond(b *testing.B, addrs []string, batches int, probe func(addr string)) {
+	var all sync.WaitGroup
+	first, start := time.Now().Truncate(time.Second).Add(2*time.Second), used(b)
+	for i, addr := range addrs {
+		at := first.Add(time.Duration(i%batches) * time.Second / time.Duration(batches))
+		all.Go(func() {
+			for n := range b.N {
+				time.Sleep(time.Until(at.Add(time.Duration(n) * time.Second)))
+				probe(addr)
+			}
+		})
+	}
+	all.Wait()
+	probes := float64(b.N * len(addrs))
+	b.ReportMetric(float64((used(b)-start).Microseconds())/probes, "µs-CPU/probe")
+	b.ReportMetric(100*(used(b)-start).Seconds()/float64(b.N), "%core")
+}
+
+// healthyServers starts so many servers in another process, until the
+// benchmark's end, and returns their addresses.
+func healthyServers(b *testing.B, n int) (addrs []string) {
+	args := as("healthy", strconv.Itoa(n))
+	servers := exec.Command(args[0], args[1:]...)
+	out, err := servers.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := servers.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = servers.Process.Kill()
+		_ = servers.Wait()
+	})
+	for in := bufio.NewScanner(out); len(addrs) < n && in.Scan(); {
+		addrs = append(addrs, in.Text())
+	}
+	return addrs
+}
+
+// used is the CPU time of this process so far.
+func used(b *testing.B) time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// memory is the resident memory of this process in KiB; zero where /proc does
+// not tell.
+func memory(b *testing.B) int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kib
+}

@@ -1,0 +1,87 @@
+package control
+
+import (
+	"context"
+	"math"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor"
+)
+
+func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStreamingServer[supervisorv1.WatchResponse]) error {
+	after := s.supervisor.Sequence()
+	if req.After != nil {
+		after = req.GetAfter()
+	}
+	if err := stream.SendHeader(metadata.MD{}); err != nil {
+		return err
+	}
+	_, err := s.tell(stream.Context(), after, math.MaxUint64, func(e supervisor.Event) error {
+		return stream.Send(&supervisorv1.WatchResponse{Event: eventMessage(e)})
+	})
+	if err == nil {
+		err = status.FromContextError(stream.Context().Err()).Err()
+	}
+	return err
+}
+
+func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream grpc.ServerStreamingServer[supervisorv1.RollingRestartResponse]) error {
+	names, err := chosen(req)
+	if err != nil {
+		return err
+	}
+	after := s.supervisor.Sequence()
+	if err := stream.SendHeader(metadata.MD{}); err != nil {
+		return err
+	}
+	concerned := among(names)
+	send := func(e supervisor.Event) error {
+		if !concerned(e.Replica, e.Group) {
+			return nil
+		}
+		return stream.Send(&supervisorv1.RollingRestartResponse{Event: eventMessage(e)})
+	}
+	ctx := stream.Context()
+	during, ended := context.WithCancel(ctx)
+	result := make(chan error, 1)
+	go func() {
+		defer ended()
+		result <- s.supervisor.RollingRestart(ctx, names...)
+	}()
+	after, told := s.tell(during, after, math.MaxUint64, send)
+	if err := <-result; err != nil {
+		// What led to it comes first, as far as the caller still listens.
+		_, _ = s.tell(ctx, after, s.supervisor.Sequence(), send)
+		return refusal(err, codes.FailedPrecondition)
+	}
+	if told == nil {
+		_, told = s.tell(ctx, after, s.supervisor.Sequence(), send)
+	}
+	return told
+}
+
+// tell sends the events after a sequence number, up to another, and returns
+// the number of the last that was sent. It ends when ctx does, which is no
+// error.
+func (s *service) tell(ctx context.Context, after, until uint64, send func(supervisor.Event) error) (uint64, error) {
+	if after >= until {
+		return after, nil
+	}
+	for e, err := range s.supervisor.Watch(ctx, after) {
+		if err != nil {
+			return after, refusal(err, codes.OutOfRange)
+		}
+		if err := send(e); err != nil {
+			return after, err
+		}
+		if after = e.Sequence; after >= until {
+			break
+		}
+	}
+	return after, nil
+}
