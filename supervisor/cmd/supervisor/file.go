@@ -1,10 +1,9 @@
 package main
 
 import (
-	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"reflect"
 	"strings"
@@ -12,42 +11,24 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/printer"
 	"github.com/goccy/go-yaml/token"
 )
 
-const allowedKeys = "replicas, base_port, restart, restart_delay, stop_timeout, command, env, banner"
-
 // content is what a cluster file says.
 type content struct {
-	Settings settings        `yaml:",inline"`
-	Command  []word          `yaml:"command"` // with placeholders
-	Env      map[string]word `yaml:"env"`     // added to ours; values with placeholders
-	Banner   string          `yaml:"banner"`  // with {addrs} and {addr}
-}
-
-// word is a text as the file has it: 0755 or 1_000 is no number to a program.
-type word string
-
-func (w *word) UnmarshalYAML(n ast.Node) error {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		*w = word(n.Value)
-	case *ast.LiteralNode:
-		*w = word(n.Value.Value)
-	case ast.ScalarNode:
-		*w = word(n.GetToken().Value)
-	default:
-		return &yaml.SyntaxError{Message: fmt.Sprintf("%q: want a text", n.GetToken().Value), Token: n.GetToken()}
-	}
-	return nil
+	settings                     // of the one group, or what groups have unless they say otherwise
+	Groups   map[string]settings `yaml:"groups"`
+	own
+	Banner *word `yaml:"banner"` // with placeholders
 }
 
 // file is a cluster file.
 type file struct {
 	content
 	path string
-	text []byte
+	text []string                // its lines
+	at   map[string]*token.Token // where in the text the values are, by their paths: env.KEY, command[0]
+	keys map[string]*token.Token // and their keys
 }
 
 func load(path string) (*file, error) {
@@ -55,94 +36,203 @@ func load(path string) (*file, error) {
 	if err != nil {
 		return nil, &mistake{where: "--config", what: err.Error()}
 	}
-	f := &file{path: path, text: text}
-	if err := f.checkShape(); err != nil {
-		return nil, err
+	f := &file{path: path, at: make(map[string]*token.Token), keys: make(map[string]*token.Token)}
+	f.text = strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")
+	tree, err := parser.ParseBytes(text, 0)
+	var syntax yaml.Error
+	switch {
+	case errors.As(err, &syntax) && syntax.GetMessage() == "non-map value is specified":
+		return nil, f.mistakeAt(syntax.GetToken(), "%q: want KEY: value", syntax.GetToken().Value)
+	case errors.As(err, &syntax):
+		return nil, f.mistakeAt(syntax.GetToken(), "want YAML: %s", syntax.GetMessage())
+	case err != nil:
+		return nil, f.mistakeAt(nil, "%v", err)
+	case len(tree.Docs) > 1 && tree.Docs[1].Body != nil:
+		return nil, f.mistakeAt(tree.Docs[1].Body.GetToken(), "a second document: want one")
+	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
+		return f, nil
 	}
-	err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&f.content)
-	if err != nil && err != io.EOF {
-		return nil, f.explain(err)
+	if err := f.read(reflect.ValueOf(&f.content).Elem(), tree.Docs[0].Body, ""); err != nil {
+		return nil, err
 	}
 	return f, nil
 }
 
-// checkShape refuses what the decoder passes over in silence: missing values,
-// and documents after the first.
-func (f *file) checkShape() error {
-	tree, err := parser.ParseBytes(f.text, 0)
-	if err != nil {
-		return f.explain(err)
+// read sets a value as the node at a path has it. A type that reads a text
+// takes any scalar as it stands.
+func (f *file) read(to reflect.Value, n ast.Node, path string) error {
+	f.at[path] = n.GetToken()
+	text, isText := scalar(n)
+	list, isList := n.(*ast.SequenceNode)
+	keys, isMap := n.(*ast.MappingNode)
+	switch {
+	case n.Type() == ast.NullType:
+		return f.mistakeAt(n.GetToken(), "%s has no value: give one, or leave it out", path)
+	case !isText && !isList && !isMap:
+		return f.mistakeAt(n.GetToken(), "%q: want a value without anchors, aliases and tags", n.GetToken().Value)
 	}
-	if len(tree.Docs) > 1 && tree.Docs[1].Body != nil {
-		return f.mistakeAt(tree.Docs[1].Body.GetToken(), "a second document: want one")
+	if to.Kind() == reflect.Pointer {
+		to.Set(reflect.New(to.Type().Elem()))
+		to = to.Elem()
 	}
-	for _, doc := range tree.Docs {
-		if doc.Body == nil {
-			continue
+	reader, reads := to.Addr().Interface().(encoding.TextUnmarshaler)
+	switch {
+	case reads && isText:
+		if err := reader.UnmarshalText([]byte(text)); err != nil {
+			return f.mistakeAt(n.GetToken(), "%s: %v", path, err)
 		}
-		if nulls := ast.Filter(ast.NullType, doc.Body); len(nulls) > 0 {
-			key := strings.TrimPrefix(nulls[0].GetPath(), "$.")
-			return f.mistakeAt(nulls[0].GetToken(), "%s has no value: give one, or leave it out", key)
+		return nil
+	case reads && to.Kind() != reflect.Struct:
+		line, _, _ := strings.Cut(n.String(), "\n")
+		err := reader.UnmarshalText([]byte(line))
+		if err == nil {
+			err = fmt.Errorf("%q: want a text", line)
+		}
+		return f.mistakeAt(n.GetToken(), "%s: %v", path, err)
+	case to.Kind() == reflect.Slice && isList:
+		return f.readList(to, list, path)
+	case to.Kind() == reflect.Map && isMap, to.Kind() == reflect.Struct && isMap:
+		return f.readKeys(to, keys, path)
+	}
+	return f.mistakeAt(n.GetToken(), "%s%q: want %s", prefix(path, ": "), n.GetToken().Value, wanted(to))
+}
+
+func (f *file) readList(to reflect.Value, list *ast.SequenceNode, path string) error {
+	to.Set(reflect.MakeSlice(to.Type(), len(list.Values), len(list.Values)))
+	for i, item := range list.Values {
+		if err := f.read(to.Index(i), item, fmt.Sprintf("%s[%d]", path, i)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// explain turns the decoder's error into a mistake in our words.
-func (f *file) explain(err error) error {
-	var unknown *yaml.UnknownFieldError
-	var wrong *yaml.TypeError
-	var shape *yaml.UnexpectedNodeTypeError
-	var positioned yaml.Error
-	switch {
-	case errors.As(err, &unknown):
-		return f.mistakeAt(unknown.Token, "unknown key %q: want one of %s", unknown.Token.Value, allowedKeys)
-	case errors.As(err, &wrong):
-		return f.mistakeAt(wrong.Token, "%q: want %s", wrong.Token.Value, wanted(wrong.DstType.Kind() == reflect.Slice, wrong.DstType.Kind() == reflect.Map))
-	case errors.As(err, &shape):
-		return f.mistakeAt(shape.Token, "%q: want %s", shape.Token.Value, wanted(shape.Expected == ast.SequenceType, shape.Expected == ast.MappingType))
-	case errors.As(err, &positioned):
-		return f.mistakeAt(positioned.GetToken(), "%s", positioned.GetMessage())
+// readKeys sets the fields of a struct, or the elements of a map.
+func (f *file) readKeys(to reflect.Value, keys *ast.MappingNode, path string) error {
+	if to.Kind() == reflect.Map {
+		to.Set(reflect.MakeMap(to.Type()))
 	}
-	return &mistake{where: f.path, what: err.Error()}
-}
-
-// wanted names the type of a value of the file.
-func wanted(list, mapping bool) string {
-	switch {
-	case list:
-		return "a list of texts, such as [PROGRAM, ARG]"
-	case mapping:
-		return "KEY: value"
-	}
-	return "a text"
-}
-
-// mistake says what is wrong with the value at the path of keys and indexes.
-func (f *file) mistake(what string, path ...any) error {
-	b := new(yaml.PathBuilder).Root()
-	for _, step := range path {
-		switch step := step.(type) {
-		case string:
-			b = b.Child(step)
-		case int:
-			b = b.Index(uint(step))
+	for _, entry := range keys.Values {
+		key := entry.Key.GetToken()
+		at := prefix(path, ".") + key.Value
+		f.keys[at] = key
+		if to.Kind() == reflect.Map {
+			element := reflect.New(to.Type().Elem()).Elem()
+			if err := f.read(element, entry.Value, at); err != nil {
+				return err
+			}
+			to.SetMapIndex(reflect.ValueOf(key.Value), element)
+		} else {
+			field, allowed := field(to, key.Value)
+			if !field.IsValid() {
+				return f.mistakeAt(key, "unknown key %q: want one of %s", key.Value, strings.Join(allowed, ", "))
+			}
+			if err := f.read(field, entry.Value, at); err != nil {
+				return err
+			}
+		}
+		if entry.Value.Type() == ast.MappingType {
+			f.at[at] = key // a better place to point at than its first line
 		}
 	}
-	node, err := b.Build().ReadNode(bytes.NewReader(f.text))
-	if err != nil {
-		return f.mistakeAt(nil, "%s", what)
+	return nil
+}
+
+// field returns the field of a struct for a key, if there is one, and all keys
+// that there are.
+func field(of reflect.Value, key string) (found reflect.Value, keys []string) {
+	for f, v := range of.Fields() {
+		name := f.Tag.Get("yaml")
+		if f.Anonymous {
+			inner, more := field(v, key)
+			if keys = append(keys, more...); inner.IsValid() {
+				found = inner
+			}
+			continue
+		}
+		if keys = append(keys, name); name == key {
+			found = v
+		}
 	}
-	return f.mistakeAt(node.GetToken(), "%s", what)
+	return found, keys
+}
+
+// scalar returns the text of a scalar as the file has it.
+func scalar(n ast.Node) (text string, ok bool) {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
+		return "", false
+	case ast.ScalarNode:
+		return n.GetToken().Value, true
+	}
+	return "", false
+}
+
+// wanted says what a value of the file is read from.
+func wanted(to reflect.Value) string {
+	switch to.Kind() {
+	case reflect.Slice:
+		return "a list of texts, such as [PROGRAM, ARG]"
+	case reflect.Map, reflect.Struct:
+		return "KEY: value"
+	}
+	return "a single value"
+}
+
+func prefix(path, separator string) string {
+	if path == "" {
+		return ""
+	}
+	return path + separator
+}
+
+// mistake says what is wrong with the value at a path, or, if the file does
+// not have it, with the file as a whole.
+func (f *file) mistake(path, what string) error {
+	return f.mistakeAt(f.at[path], "%s", what)
 }
 
 // mistakeAt says what is wrong at a token; nil is the file as a whole.
 func (f *file) mistakeAt(at *token.Token, format string, args ...any) error {
 	m := &mistake{where: f.path, what: strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")}
 	if at != nil && at.Position != nil {
-		var p printer.Printer
 		m.where = fmt.Sprintf("%s:%d:%d", f.path, at.Position.Line, at.Position.Column)
-		m.excerpt = strings.TrimRight(p.PrintErrorToken(at, false), "\n")
+		m.excerpt = f.excerpt(at.Position.Line, at.Position.Column)
 	}
 	return m
+}
+
+// excerpt shows a line, those around it, and where in it the column is. The
+// YAML library's own has lost colons and tabs.
+func (f *file) excerpt(line, column int) string {
+	if line > len(f.text) { // the end of the file
+		return ""
+	}
+	var lines []string
+	for n := max(line-3, 1); n <= min(line+3, len(f.text)); n++ {
+		mark, text := ' ', strings.TrimRight(f.text[n-1], "\r")
+		if n == line {
+			mark = '>'
+		}
+		number := fmt.Sprintf("%c%3d | ", mark, n)
+		lines = append(lines, number+text)
+		if n == line {
+			before := []rune(number + text)
+			before = before[:min(len(number)+column-1, len(before))]
+			lines = append(lines, strings.Map(blank, string(before))+"^")
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// blank is a space as wide as a character.
+func blank(r rune) rune {
+	if r == '\t' {
+		return r
+	}
+	return ' '
 }

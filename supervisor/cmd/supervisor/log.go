@@ -1,47 +1,52 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
-	"io"
-	"os"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
 
 	"example.com/crashlab/supervisor"
 )
 
-// logEvent logs an event in one line.
-func logEvent(log hclog.Logger, e supervisor.Event) {
+// logEvent logs an event in one line. The last lines of an incarnation that
+// ended by itself are in it unless they were shown already.
+func logEvent(log hclog.Logger, e supervisor.Event, shown bool) {
 	var args []any
 	add := func(key string, value any) { args = append(args, key, value) }
 	if e.Replica != "" {
 		add("replica", e.Replica)
+	}
+	if e.Incarnation != 0 {
 		add("incarnation", e.Incarnation)
 	}
 	if e.PID != 0 {
 		add("pid", e.PID)
 	}
 	switch e.Kind {
-	case supervisor.LaunchFailed:
-		add("error", e.Exit.Err)
-	case supervisor.Exited, supervisor.Stopped:
-		if e.PID != 0 {
-			addExit(add, e.Exit)
-		}
-	case supervisor.GuardianLost:
-		add("error", e.Err)
+	case supervisor.Ready:
+		add("after", e.After.Round(time.Microsecond).String())
+	case supervisor.Signaled:
+		add("signal", supervisor.SignalName(e.Signal))
+	case supervisor.OutputLost:
+		add("lines", e.Lost)
+	case supervisor.LaunchFailed, supervisor.Exited, supervisor.Finished, supervisor.Failed:
+		addExit(add, e.Exit)
 	}
 	if e.Next.Relaunch {
-		add("relaunch_in", e.Next.Delay.String())
+		add("relaunch_in", e.Next.Delay.Round(time.Microsecond).String())
+		if e.Next.Reason != "" { // else the event that follows has it
+			add("reason", e.Next.Reason)
+		}
 	}
-	if e.Next.Reason != "" && (e.Next.Relaunch || e.Kind == supervisor.GaveUp) {
-		add("reason", e.Next.Reason)
+	if e.Reason != "" {
+		add("reason", e.Reason)
+	}
+	if e.Err != nil {
+		add("error", e.Err)
+	}
+	if !shown && unasked(e) && len(e.Output) > 0 {
+		add("output", strings.Join(e.Output, "\n"))
 	}
 	log.Log(level(e), e.Kind.String(), args...)
 }
@@ -51,68 +56,40 @@ func addExit(add func(string, any), e supervisor.Exit) {
 	case e.Err != nil:
 		add("error", e.Err)
 	case e.Signal != 0:
-		add("signal", signalName(e.Signal))
+		add("signal", supervisor.SignalName(e.Signal))
 	default:
 		add("exit_code", e.Code)
 	}
-	add("uptime", e.Uptime.Round(time.Millisecond).String())
+	if e.Uptime > 0 {
+		add("uptime", e.Uptime.Round(time.Millisecond).String())
+	}
+}
+
+// unasked reports that an incarnation ended though nobody had told it to.
+func unasked(e supervisor.Event) bool {
+	return e.Kind == supervisor.Exited && e.Next != supervisor.Decision{}
 }
 
 func level(e supervisor.Event) hclog.Level {
 	switch e.Kind {
-	case supervisor.LaunchFailed:
+	case supervisor.LaunchFailed, supervisor.Failed:
 		return hclog.Error
-	case supervisor.Killed, supervisor.GuardianLost:
+	case supervisor.Killed, supervisor.Unhealthy, supervisor.OutputLost, supervisor.GuardianLost:
 		return hclog.Warn
-	case supervisor.Exited, supervisor.GaveUp:
-		if e.Exit.Code != 0 {
+	case supervisor.Exited:
+		if unasked(e) && !e.Exit.Success() {
 			return hclog.Warn
+		}
+	case supervisor.Finished:
+		if !e.Exit.Success() {
+			return hclog.Warn
+		}
+	case supervisor.Added, supervisor.Removed:
+		return hclog.Debug
+	case supervisor.Ready:
+		if e.After < time.Millisecond { // that soon, it was not asked
+			return hclog.Debug
 		}
 	}
 	return hclog.Info
-}
-
-func signalName(sig os.Signal) string {
-	if s, ok := sig.(syscall.Signal); ok && unix.SignalName(s) != "" {
-		return unix.SignalName(s)
-	}
-	return sig.String()
-}
-
-// console writes whole lines to stdout, which replicas and the banner share.
-type console struct {
-	prefix map[string]string
-
-	mu  sync.Mutex
-	out io.Writer
-	buf bytes.Buffer
-}
-
-func newConsole(out io.Writer, replicas []supervisor.Replica) *console {
-	c := &console{prefix: make(map[string]string), out: out}
-	width := 0
-	for _, r := range replicas {
-		width = max(width, len(r.Name))
-	}
-	for _, r := range replicas {
-		c.prefix[r.Name] = fmt.Sprintf("%-*s | ", width, r.Name)
-	}
-	return c
-}
-
-// line writes a replica's line in one write, so that nothing comes in between.
-func (c *console) line(replica string, line []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.buf.Reset()
-	c.buf.WriteString(c.prefix[replica])
-	c.buf.Write(line)
-	c.buf.WriteByte('\n')
-	c.out.Write(c.buf.Bytes())
-}
-
-func (c *console) text(text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	io.WriteString(c.out, strings.TrimRight(text, "\n")+"\n")
 }

@@ -1,4 +1,4 @@
-// Supervisor keeps the replicas of one command running on this machine.
+// Supervisor keeps replicas of commands running on this machine.
 package main
 
 import (
@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
 )
 
 type commandLine struct {
-	Run   runCmd   `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all."`
+	Run   runCmd   `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all. supervisor ctl shows and commands them; see supervisor ctl --help."`
+	Ctl   ctlCmd   `cmd:"" help:"Show and command the replicas of a supervisor that runs."`
 	Guard guardCmd `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 
@@ -63,33 +66,71 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	var cli commandLine
 	parser, err := kong.New(&cli, kong.Name("supervisor"),
-		kong.Description("Keeps the replicas of one command running on this machine."),
+		kong.Description("Keeps replicas of commands running on this machine."),
 		kong.Writers(stdout, stderr), kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"default_addr": control.DefaultAddr},
 		kong.WithHyphenPrefixedParameters(true)) // "--replicas -1" is a bad number, not a missing value
 	if err != nil {
 		return err
 	}
 	parsed, err := parser.Parse(args)
+	if err == nil {
+		err = noEmptyFlag(parsed)
+	}
 	if err != nil {
-		return &mistake{what: misuse(err)}
+		return &mistake{what: misuse(err, parsed)}
 	}
 	cli.Run.Command = command
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr
 	return parsed.Run()
 }
 
-// misuse is the parser's error in words that do not tell how it parses.
-func misuse(err error) string {
-	what := err.Error()
-	if flag, _, ok := strings.Cut(what, ": expected "); ok && strings.HasSuffix(what, "(<EOL>)") {
-		what = flag + ": want a value"
-	} else if flag, rest, ok := strings.Cut(what, `: "`); ok && strings.HasPrefix(flag, "--") {
-		what = flag + ` "` + rest // a flag and its value belong together
+// noEmptyFlag refuses a flag without a value, as an unset variable of a script
+// gives it. To the parser that is as if the flag were not there.
+func noEmptyFlag(parsed *kong.Context) error {
+	for _, p := range parsed.Path {
+		if p.Flag == nil {
+			continue
+		}
+		if v := reflect.Indirect(p.Flag.Target); v.Kind() == reflect.String && v.Len() == 0 {
+			return fmt.Errorf("--%s: want a value", p.Flag.Name)
+		}
 	}
-	if strings.HasPrefix(what, "unexpected argument") {
+	return nil
+}
+
+// misuse is an error of the command line in words that do not tell how it is
+// parsed. Parsed is nil where that is the parser's.
+func misuse(err error, parsed *kong.Context) string {
+	what := strings.TrimSuffix(err.Error(), `, did you mean "-h"?`) // which is how it takes a negative number
+	if name, rest, ok := strings.Cut(what, `: "`); ok && (strings.HasPrefix(name, "--") || strings.HasPrefix(name, "<")) {
+		what = name + ` "` + rest // a flag and its value belong together
+	}
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		parsed = parse.Context
+	}
+	asked := command(parsed)
+	switch {
+	case strings.HasPrefix(what, "expected one of "):
+		what = "want a command"
+	case strings.HasPrefix(what, "expected "):
+		what = "want " + strings.ReplaceAll(strings.TrimPrefix(what, "expected "), `"`, "")
+	case strings.HasPrefix(what, "unexpected argument") && asked == "supervisor":
 		what += "; COMMAND goes behind --"
 	}
-	return what + "; see supervisor --help"
+	return what + "; see " + asked + " --help"
+}
+
+// command is the one that was given, as far as it is one.
+func command(parsed *kong.Context) string {
+	words := "supervisor"
+	for _, p := range parsed.Path {
+		if p.Command != nil && p.Command.Name != "run" { // which needs no name
+			words += " " + p.Command.Name
+		}
+	}
+	return words
 }
 
 // help shows the flags of the default command to those who name none.
@@ -100,6 +141,7 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 			return err
 		}
 		ctx = run
+		ctx.Selected().Name = "[run]"
 	}
 	return kong.DefaultHelpPrinter(options, ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,6 +73,7 @@ type proc struct {
 	stdout stream
 	stderr stream
 	ended  chan struct{} // closed when it has ended
+	config string        // its cluster file
 }
 
 // stream collects lines.
@@ -102,9 +104,25 @@ func (s *stream) text() string {
 // start runs the supervisor with replicas that play mode, until the test's end.
 func start(t *testing.T, mode string, args ...string) *proc {
 	t.Helper()
+	p := prepare(t, mode, args...)
+	p.launch()
+	return p
+}
+
+// prepare is start up to the launch.
+func prepare(t *testing.T, mode string, args ...string) *proc {
 	p := &proc{Cmd: exec.Command(program, args...), t: t, ended: make(chan struct{})}
 	p.stdout.news, p.stderr.news = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.Env = append(os.Environ(), childMode+"="+mode)
+	if i := slices.Index(args, "--config"); i >= 0 {
+		p.config = args[i+1]
+	}
+	return p
+}
+
+func (p *proc) launch() {
+	t := p.t
+	t.Helper()
 	out, err := p.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +149,6 @@ func start(t *testing.T, mode string, args ...string) *proc {
 			t.Logf("stdout:\n%s\nstderr:\n%s", p.stdout.text(), p.stderr.text())
 		}
 	})
-	return p
 }
 
 // until blocks until ok says yes to what the stream has got so far.

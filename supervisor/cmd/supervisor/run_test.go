@@ -2,8 +2,8 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,15 +12,25 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"example.com/crashlab/supervisor"
 )
 
 func TestSignalStopsAll(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		t.Run(signalName(sig), func(t *testing.T) { testSignalStopsAll(t, sig) })
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(supervisor.SignalName(sig), func(t *testing.T) { testSignalStopsAll(t, sig) })
+	}
+}
+
+func TestHangupStopsWhereThereIsNoFile(t *testing.T) {
+	p := start(t, "serve", "--replicas=1", "--", os.Args[0])
+	p.pids(1)
+	p.Process.Signal(syscall.SIGHUP)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
 }
 
@@ -29,6 +39,7 @@ func testSignalStopsAll(t *testing.T, sig syscall.Signal) {
 	config := write(t, fmt.Sprintf(`
 base_port: %d
 command: [%q, "{addr}"]
+ready: tcp
 banner: |
   call {addr} or any of {addrs}
 `, base, os.Args[0]))
@@ -163,7 +174,7 @@ func TestPortInUse(t *testing.T) {
 	}
 
 	t.Run("by a command without ports", func(t *testing.T) {
-		p := start(t, "crash", flag, "--restart=never", "--", os.Args[0])
+		p := start(t, "", flag, "--restart=never", "--", "true")
 		if code := p.ends(); code != 0 {
 			t.Errorf("exit code %d, want 0", code)
 		}
@@ -172,7 +183,7 @@ func TestPortInUse(t *testing.T) {
 
 func TestCrashIsLogged(t *testing.T) {
 	p := start(t, "crash", "--replicas=1", "--restart-delay=17ms", "--log-json", "--", os.Args[0])
-	p.until(&p.stdout, "second incarnation", func(text string) bool { return strings.Contains(text, "a | up 2 ") })
+	p.until(&p.stdout, "second incarnation", func(text string) bool { return strings.Contains(text, "up 2 ") })
 	for line := range strings.Lines(p.stderr.text()) {
 		var got map[string]any
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
@@ -188,12 +199,67 @@ func TestCrashIsLogged(t *testing.T) {
 				t.Errorf("%s is %v, want %v, in %s", key, got[key], want, line)
 			}
 		}
-		if got["pid"] == nil || got["uptime"] == nil {
-			t.Errorf("no pid or no uptime in %s", line)
+		if got["pid"] == nil || got["uptime"] == nil || got["output"] != nil {
+			t.Errorf("no pid, no uptime, or lines that stdout has already, in %s", line)
 		}
 		return
 	}
 	t.Errorf("no line tells of the exit")
+}
+
+// One that is controlled stays when all is stopped, as somebody may start it.
+func TestControlledStays(t *testing.T) {
+	dir, err := os.MkdirTemp("", "supervisor") // shorter than the test's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	addr := "unix://" + filepath.Join(dir, "s")
+	p := start(t, "serve", "--replicas=1", "--control", addr, "--", os.Args[0])
+	p.pids(1)
+	for _, command := range []string{"stop", "start"} {
+		if _, stderr, code := ctl(t, addr, command, "--all"); code != 0 {
+			t.Errorf("%s: exit code %d: %s", command, code, stderr)
+		}
+	}
+	p.until(&p.stdout, "second incarnation", func(text string) bool { return strings.Contains(text, "up 2 ") })
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "s")); err == nil {
+		t.Error("the socket is left")
+	}
+}
+
+// Who reads events from stdout gets nothing else there.
+func TestEventsOnStdout(t *testing.T) {
+	config := write(t, "replicas: 1\nrestart: never\nbanner: hello\ncommand: [echo, up]\nbase_port: 7101\n")
+	p := start(t, "", "--config", config, "--events=-")
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	var e supervisor.Event
+	for line := range strings.Lines(p.stdout.text()) {
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	if e.Kind != supervisor.Removed {
+		t.Errorf("the last event is %+v", e)
+	}
+}
+
+// The socket at which we may say that we are ready is none of the replicas'.
+func TestReplicasDoNotSpeakForUs(t *testing.T) {
+	config := write(t, "replicas: 1\nrestart: never\ncommand: [sh, -c, 'echo \"to $A ${NOTIFY_SOCKET-nobody}\"']\nenv: {A: b}\n")
+	p := prepare(t, "", "--config", config)
+	p.Env = append(os.Environ(), "NOTIFY_SOCKET=/nowhere")
+	p.launch()
+	p.ends()
+	if got := p.stdout.text(); got != "a | to b nobody" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestLinesAreAligned(t *testing.T) {
@@ -209,27 +275,6 @@ func TestLinesAreAligned(t *testing.T) {
 	}
 }
 
-func TestBannerDoesNotWaitForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		var text strings.Builder
-		never := make(chan struct{})
-		c := &cluster{banner: "hello\n\n"}
-		showBanner(t.Context(), c, never, hclog.NewNullLogger(), newConsole(&text, nil))
-		if waited := time.Since(begin); text.String() != "hello\n" || waited != bannerPatience {
-			t.Errorf("printed %q after %v; want it after %v", text.String(), waited, bannerPatience)
-		}
-
-		text.Reset()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		showBanner(ctx, c, never, hclog.NewNullLogger(), newConsole(&text, nil))
-		if text.Len() > 0 {
-			t.Errorf("printed %q after the stop", text.String())
-		}
-	})
-}
-
 func TestHelpNamesTheDefaults(t *testing.T) {
 	p := start(t, "", "--help")
 	if code := p.ends(); code != 0 {
@@ -239,7 +284,7 @@ func TestHelpNamesTheDefaults(t *testing.T) {
 	d := defaults()
 	for flag, value := range map[string]string{
 		"--replicas": fmt.Sprint(*d.Replicas), "--base-port": fmt.Sprint(*d.BasePort), "--restart": "always",
-		"--restart-delay": "500ms", "--stop-timeout": "5s", "--log-level": "info",
+		"--restart-delay": "500ms", "--stop-timeout": "5s", "--log-level": "info", "--host": string(*d.Host),
 	} {
 		_, help, _ := strings.Cut(text, " "+flag+"=")
 		help, _, _ = strings.Cut(help, " --")
@@ -247,4 +292,22 @@ func TestHelpNamesTheDefaults(t *testing.T) {
 			t.Errorf("help of %s does not name its default %s: %s", flag, value, help)
 		}
 	}
+}
+
+// Other machines get to the control service only where that was said outright,
+// whatever the first look at the address has missed.
+func TestControlIsExposedOnlyByWill(t *testing.T) {
+	c := controlSettings{Addr: new(endpoint("0.0.0.0:0"))}
+	in := input{own: own{Control: c}, file: &file{}}
+	_, err := in.startControl(c, new(supervisor.Supervisor), nil, hclog.NewNullLogger())
+	var m *mistake
+	if !errors.As(err, &m) || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
+		t.Errorf("got %v", err)
+	}
+	c.AllowRemote = new(boolean(true))
+	stop, err := in.startControl(c, new(supervisor.Supervisor), nil, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
 }

@@ -1,110 +1,130 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
+	"maps"
+	"reflect"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
 
 	"example.com/crashlab/supervisor"
 )
 
-const (
-	maxReplicas = 1000 // beyond the ports and processes one machine is good for
-	maxPort     = 65535
-)
-
-// settings are what both a flag and the cluster file can set; nil: not given.
+// settings are what a group of replicas is made of. Flags can set those with a
+// help text; zero: not given.
 type settings struct {
-	Replicas     *count    `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
-	BasePort     *port     `yaml:"base_port" placeholder:"PORT" help:"Port of replica a on 127.0.0.1; b has the next one (default 7101)"`
-	Restart      *restart  `yaml:"restart" placeholder:"always|never" help:"After which exits to relaunch (default always)"`
-	RestartDelay *duration `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
-	StopTimeout  *duration `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
+	Replicas     *count            `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
+	Host         *host             `yaml:"host" placeholder:"IP" help:"Address that the replicas listen at (default 127.0.0.1)"`
+	BasePort     *port             `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
+	Restart      *restart          `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
+	RestartDelay *duration         `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
+	Backoff      *backoff          `yaml:"backoff" kong:"-"`
+	Limit        *limit            `yaml:"limit" kong:"-"`
+	Ready        *probe            `yaml:"ready" placeholder:"tcp|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
+	StartTimeout *duration         `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
+	Alive        *probe            `yaml:"alive" placeholder:"tcp|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers (default none)"`
+	StopTimeout  *duration         `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
+	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
+	Env          map[string]word   `yaml:"env" kong:"-"`
+	CleanEnv     *boolean          `yaml:"clean_env" kong:"-"`
+	Dir          *word             `yaml:"dir" kong:"-"`
+	Rlimits      map[string]rlimit `yaml:"rlimits" kong:"-"`
+	Nice         *nice             `yaml:"nice" kong:"-"`
+	User         *word             `yaml:"user" kong:"-"`
 }
 
-// or takes what is not given from others.
+type backoff struct {
+	Factor *factor   `yaml:"factor"`
+	Max    *duration `yaml:"max"`
+	Jitter *share    `yaml:"jitter"`
+	Reset  *duration `yaml:"reset"`
+}
+
+type limit struct {
+	Exits  *exits    `yaml:"exits"`
+	Window *duration `yaml:"window"`
+	Then   *then     `yaml:"then"`
+}
+
+type probe struct {
+	Kind      *kind     `yaml:"kind"`
+	Service   *word     `yaml:"service"`
+	Period    *duration `yaml:"period"`
+	Timeout   *duration `yaml:"timeout"`
+	Threshold *count    `yaml:"threshold"`
+}
+
+// own are the settings of the supervisor itself, which it takes a restart to
+// change.
+type own struct {
+	Control       controlSettings `yaml:"control" embed:""`
+	MetricsAddr   *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
+	MetricsPublic *boolean        `yaml:"metrics_public" placeholder:"true" help:"Let --metrics-addr be one that other machines can reach (default false)"`
+	Events        *word           `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
+	LogDir        *word           `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
+	LogSize       *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size of a file in --log-dir, 2 to 10000 MB; then another is begun (default 10)"`
+	LogFiles      *count          `yaml:"log_files" placeholder:"N" help:"How many full files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
+	StateDir      *word           `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
+	MaxStarting   *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
+}
+
+// controlSettings are those of the control service; without an address there
+// is none.
+type controlSettings struct {
+	Addr        *endpoint `yaml:"addr" name:"control" placeholder:"ADDR" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl"`
+	Cert        *word     `yaml:"cert" name:"control-cert" placeholder:"FILE" help:"Certificate of the control service (PEM), for TLS"`
+	Key         *word     `yaml:"key" name:"control-key" placeholder:"FILE" help:"Its key (PEM)"`
+	CA          *word     `yaml:"ca" name:"control-ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the client's, for mTLS"`
+	AllowRemote *boolean  `yaml:"allow_remote" name:"control-allow-remote" placeholder:"true" help:"Let --control be one that other machines can reach, without TLS (default false)"`
+}
+
+// or takes what is not given from others. Maps are joined.
 func (s settings) or(others settings) settings {
-	s.Replicas = first(s.Replicas, others.Replicas)
-	s.BasePort = first(s.BasePort, others.BasePort)
-	s.Restart = first(s.Restart, others.Restart)
-	s.RestartDelay = first(s.RestartDelay, others.RestartDelay)
-	s.StopTimeout = first(s.StopTimeout, others.StopTimeout)
+	fill(&s, others)
+	s.Env = join(s.Env, others.Env)
+	s.Rlimits = join(s.Rlimits, others.Rlimits)
 	return s
 }
 
-func first[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
+func (o own) or(others own) own {
+	fill(&o.Control, others.Control)
+	fill(&o, others)
+	return o
 }
+
+// fill sets the fields that are zero as others has them.
+func fill[T any](s *T, others T) {
+	to, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(others)
+	for i := range to.NumField() {
+		if to.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+}
+
+func join[V any](first, others map[string]V) map[string]V {
+	all := maps.Clone(others)
+	if all == nil {
+		return first
+	}
+	maps.Copy(all, first)
+	return all
+}
+
+// given reports whether s, which may be any such struct, has a value for a key.
+func given(s any, key string) bool {
+	v, _ := field(reflect.ValueOf(s), key)
+	return !v.IsZero()
+}
+
+// flag is the flag that sets what a key does.
+func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
 // The base port lies below the ephemeral range, from which a client's own
 // socket could take the port of a replica that is down.
 func defaults() settings {
 	return settings{
-		Replicas: new(count(3)), BasePort: new(port(7101)), Restart: new(restart(supervisor.Always)),
-		RestartDelay: new(duration(500 * time.Millisecond)), StopTimeout: new(duration(5 * time.Second)),
+		Replicas: new(count(3)), Host: new(host("127.0.0.1")), BasePort: new(port(7101)),
+		Restart: new(restart(supervisor.Always)), RestartDelay: new(duration(500 * time.Millisecond)),
+		StopTimeout: new(duration(5 * time.Second)),
 	}
-}
-
-type (
-	count    int
-	port     int
-	duration time.Duration
-	restart  supervisor.Restart
-)
-
-func (c *count) UnmarshalText(text []byte) error   { return parseInt(text, maxReplicas, c) }
-func (p *port) UnmarshalText(text []byte) error    { return parseInt(text, maxPort, p) }
-func (c *count) UnmarshalYAML(n ast.Node) error    { return scalar(n, c.UnmarshalText) }
-func (p *port) UnmarshalYAML(n ast.Node) error     { return scalar(n, p.UnmarshalText) }
-func (d *duration) UnmarshalYAML(n ast.Node) error { return scalar(n, d.UnmarshalText) }
-func (r *restart) UnmarshalYAML(n ast.Node) error  { return scalar(n, r.UnmarshalText) }
-
-func parseInt[T ~int](text []byte, most int, to *T) error {
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 1 || n > most {
-		return fmt.Errorf("%q: want 1 to %d", text, most)
-	}
-	*to = T(n)
-	return nil
-}
-
-func (d *duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q: want a duration with its unit, such as 500ms or 2s, 0s or more", text)
-	}
-	*d = duration(v)
-	return nil
-}
-
-func (r *restart) UnmarshalText(text []byte) error {
-	for _, v := range []supervisor.Restart{supervisor.Always, supervisor.Never} {
-		if string(text) == v.String() {
-			*r = restart(v)
-			return nil
-		}
-	}
-	return fmt.Errorf("%q: want always or never", text)
-}
-
-// scalar gives the node's text to parse, and its position to parse's error.
-func scalar(n ast.Node, parse func(text []byte) error) error {
-	token := n.GetToken()
-	text := token.Value
-	if _, ok := n.(ast.ScalarNode); !ok {
-		text = n.String() // a list or a map, which parse refuses
-		text, _, _ = strings.Cut(text, "\n")
-	}
-	if err := parse([]byte(text)); err != nil {
-		key := strings.TrimPrefix(n.GetPath(), "$.")
-		return &yaml.SyntaxError{Message: key + ": " + err.Error(), Token: token}
-	}
-	return nil
 }

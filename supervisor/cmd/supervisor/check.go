@@ -1,0 +1,242 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/crashlab/supervisor"
+)
+
+// wrong says what is wrong with the value of a key, or with what rest selects
+// in it. It blames the flag that was given, else the place in the file.
+func (g *group) wrong(key, rest, what string) error {
+	switch {
+	case key == "command" && len(g.in.command) > 0:
+		return &mistake{where: "COMMAND", what: what}
+	case given(g.in.flags, key):
+		return &mistake{where: flag(key), what: what}
+	}
+	own := "groups." + g.name + "." + key
+	paths := []string{own + rest, own, key + rest, key}
+	if key == "env" || key == "rlimits" { // which are joined
+		paths = []string{own + rest, key + rest}
+	}
+	for _, path := range paths {
+		if _, ok := g.in.file.at[path]; ok {
+			return g.in.file.mistake(path, path+": "+what)
+		}
+	}
+	if g.name == "" {
+		own = key
+	}
+	return g.in.file.mistake("groups."+g.name, own+rest+": "+what)
+}
+
+// wrongVariable says what is wrong with the name of a variable in env.
+func (g *group) wrongVariable(name, what string) error {
+	at := g.in.file.keys["groups."+g.name+".env."+name]
+	if at == nil {
+		at = g.in.file.keys["env."+name]
+	}
+	return g.in.file.mistakeAt(at, "env: %q: %s", name, what)
+}
+
+func (g *group) checkCommand() error {
+	const want = "no command: want a list of texts, such as command: [PROGRAM, ARG]"
+	switch {
+	case len(g.Command) > 0:
+		return nil
+	case g.in.file.path == "":
+		return &mistake{what: "no command: want supervisor [flags] -- COMMAND..., or --config FILE; see supervisor --help"}
+	case g.name != "":
+		return g.in.file.mistake("groups."+g.name, "groups."+g.name+": "+want)
+	}
+	return g.in.file.mistake("command", want)
+}
+
+func (g *group) checkPorts() error {
+	n, base, last := int(*g.Replicas), int(*g.BasePort), g.lastPort()
+	if last <= maxPort {
+		return nil
+	}
+	if !given(g.in.flags, "base_port") && given(g.in.flags, "replicas") {
+		return g.wrong("replicas", "", fmt.Sprintf("%d: want %d or less, as ports begin at %d", n, maxPort-base+1, base))
+	}
+	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, maxPort-n+1, n, last))
+}
+
+// checkApart refuses ports that one of the groups before has.
+func (g *group) checkApart(before []*group) error {
+	for _, other := range before {
+		if !g.located || !other.located || !sameHost(*g.Host, *other.Host) ||
+			int(*g.BasePort) > other.lastPort() || int(*other.BasePort) > g.lastPort() {
+			continue
+		}
+		return g.wrong("base_port", "", fmt.Sprintf("%d: group %s has the ports %d to %d", *g.BasePort, other.name, *other.BasePort, other.lastPort()))
+	}
+	return nil
+}
+
+// room is how many replicas there can be: as many as there are ports up to those
+// of another group or of ours, which none of the first has.
+func (g *group) room(groups []*group, ours own) int {
+	if !g.located {
+		return maxCount
+	}
+	taken := []string{string(deref(ours.Control.Addr)), string(deref(ours.MetricsAddr))}
+	for _, other := range groups {
+		if other != g && other.located {
+			taken = append(taken, other.addr(0))
+		}
+	}
+	most := min(maxCount, maxPort-int(*g.BasePort)+1)
+	for n := int(*g.Replicas); n < most; n++ {
+		if slices.ContainsFunc(taken, func(addr string) bool { return clash(addr, g.addr(n)) }) {
+			return n
+		}
+	}
+	return most
+}
+
+// clash reports whether one address cannot be listened at beside the other.
+func clash(a, b string) bool {
+	aHost, aPort, aErr := net.SplitHostPort(a)
+	bHost, bPort, bErr := net.SplitHostPort(b)
+	return aErr == nil && bErr == nil && aPort == bPort && sameHost(host(aHost), host(bHost))
+}
+
+func sameHost(a, b host) bool {
+	x, y := net.ParseIP(string(a)), net.ParseIP(string(b))
+	return x.Equal(y) || x.IsUnspecified() || y.IsUnspecified()
+}
+
+func (g *group) checkPolicy() error {
+	if g.Backoff != nil && deref(g.Backoff.Factor) > 1 && *g.RestartDelay == 0 {
+		return g.wrong("restart_delay", "", "0s: want more, as the factor of backoff multiplies it")
+	}
+	if g.Limit != nil && g.Limit.Exits == nil {
+		return g.wrong("limit", "", "no exits: want how many there may be, such as exits: 5")
+	}
+	return nil
+}
+
+func (g *group) checkReady() error {
+	if g.Ready != nil && g.Ready.Threshold != nil {
+		return g.wrong("ready", ".threshold", "want none: one good answer makes a replica ready")
+	}
+	return g.checkProbe("ready", g.Ready)
+}
+
+func (g *group) checkAlive() error {
+	if p := g.Alive; p != nil {
+		period := time.Second
+		if p.Period != nil {
+			period = p.Period.span()
+		}
+		switch {
+		case p.is(supervisor.NotifyProbe):
+			return g.wrong("alive", ".kind", `"notify": want tcp, grpc or none, as a replica that hangs says nothing`)
+		case p.Timeout.span() > period:
+			return g.wrong("alive", ".timeout", fmt.Sprintf("%v: want the period, %v, or less", p.Timeout.span(), period))
+		}
+	}
+	return g.checkProbe("alive", g.Alive)
+}
+
+func (g *group) checkProbe(key string, p *probe) error {
+	switch {
+	case p == nil:
+		return nil
+	case p.Kind == nil:
+		return g.wrong(key, "", "no kind: want kind: tcp, grpc, notify or none")
+	case p.Service != nil && !p.is(supervisor.HealthProbe):
+		return g.wrong(key, ".service", "want none, as the kind is not grpc")
+	case p.Period != nil && p.Period.span() < supervisor.LeastPeriod:
+		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), supervisor.LeastPeriod))
+	case p.Timeout != nil && *p.Timeout == 0:
+		return g.wrong(key, ".timeout", "0s: want more")
+	}
+	return nil
+}
+
+func (g *group) checkEnv() error {
+	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
+		switch value := string(g.Env[key]); {
+		case key == "" || strings.ContainsAny(key, "=\x00") || ours[key]:
+			return g.wrongVariable(key, "want a name without = or NUL, other than INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set")
+		case strings.Contains(value, "\x00"):
+			return g.wrong("env", "."+key, fmt.Sprintf("%q: want a text without a NUL", value))
+		}
+	}
+	return nil
+}
+
+// ours are the environment variables that the supervisor sets.
+var ours = map[string]bool{"INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}
+
+func (g *group) checkLimits() error {
+	limits := g.limits().Rlimits
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		one := supervisor.Limits{Rlimits: map[string]supervisor.Rlimit{name: limits[name]}}
+		if err := one.Check(); err != nil {
+			return g.wrong("rlimits", "."+name, err.Error())
+		}
+	}
+	if g.User == nil {
+		return nil
+	}
+	id := string(*g.User)
+	if u, err := user.Lookup(id); err == nil {
+		id = u.Uid
+	}
+	switch _, err := strconv.ParseUint(id, 10, 32); {
+	case err != nil:
+		return g.wrong("user", "", fmt.Sprintf("%q: want the name or number of a user of this machine", *g.User))
+	case os.Geteuid() != 0 && id != strconv.Itoa(os.Geteuid()):
+		return g.wrong("user", "", fmt.Sprintf("%q: only root can run replicas as another user", *g.User))
+	}
+	return nil
+}
+
+// checkReplica looks whether a replica's directory and program are there.
+func (g *group) checkReplica(r supervisor.Replica) error {
+	if g.Dir != nil {
+		if info, err := os.Stat(r.Dir); err != nil || !info.IsDir() {
+			return g.wrong("dir", "", fmt.Sprintf("%q: want a directory", r.Dir))
+		}
+	}
+	program := r.Args[0]
+	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
+		program = filepath.Join(r.Dir, program)
+		if !strings.Contains(program, "/") {
+			program = "./" + program
+		}
+	}
+	if _, err := exec.LookPath(program); err != nil {
+		return g.wrong("command", "[0]", fmt.Sprintf("%q: %v: want a program in PATH, or its path with a slash", r.Args[0], reason(err)))
+	}
+	return nil
+}
+
+// reason strips what LookPath says beside the reason.
+func reason(err error) error {
+	var e *exec.Error
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err
+}

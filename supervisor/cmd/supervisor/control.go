@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/go-hclog"
+
+	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
+)
+
+// startControl serves s until stop is called, which comes after its end. It
+// does nothing where no control service is wanted.
+func (in input) startControl(c controlSettings, s *supervisor.Supervisor, reload func(context.Context) error, log hclog.Logger) (stop func(), err error) {
+	if c.Addr == nil {
+		return func() {}, nil
+	}
+	tls := c.tls()
+	credentials, err := tls.Server()
+	if err != nil {
+		return nil, err
+	}
+	l, err := control.Listen(string(*c.Addr), tls.Enabled() || bool(deref(c.AllowRemote)))
+	switch {
+	case errors.Is(err, control.ErrExposed): // a name, which leads elsewhere than it seems to
+		return nil, in.wrong("control.addr", err.Error())
+	case err != nil:
+		return nil, fmt.Errorf("--control: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server := &control.Server{Supervisor: s, Reload: reload, Credentials: credentials}
+		if err := server.Serve(ctx, l); err != nil {
+			log.Error("the control service has ended", "error", err)
+		}
+	}()
+	return func() {
+		cancel()
+		<-served
+	}, nil
+}

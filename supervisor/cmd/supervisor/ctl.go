@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor/control"
+)
+
+// controlEnv says where the supervisor is when --control does not.
+const controlEnv = "SUPERVISOR_CONTROL"
+
+// ctlCmd shows and commands the replicas of a supervisor that runs.
+type ctlCmd struct {
+	Control string `placeholder:"ADDR" env:"SUPERVISOR_CONTROL" default:"${default_addr}" help:"Where the supervisor is controlled, HOST:PORT or unix:///PATH (default ${default})"`
+	CA      string `name:"ca" placeholder:"FILE" help:"Certificate (PEM) of who vouches for the supervisor, for TLS"`
+	Cert    string `placeholder:"FILE" help:"Our own certificate (PEM), for TLS"`
+	Key     string `placeholder:"FILE" help:"Its key (PEM)"`
+
+	List           ctlListCmd           `cmd:"" help:"Show all replicas."`
+	Get            ctlGetCmd            `cmd:"" help:"Show one replica."`
+	Watch          ctlWatchCmd          `cmd:"" help:"Show what happens, one line an event."`
+	Start          ctlStartCmd          `cmd:"" help:"Launch replicas that are down, and those that wait, now."`
+	Stop           ctlStopCmd           `cmd:"" help:"Stop replicas; they stay down until they are started."`
+	Restart        ctlRestartCmd        `cmd:"" help:"Stop replicas and launch them again, all at a time."`
+	RollingRestart ctlRollingRestartCmd `cmd:"" help:"Restart replicas one at a time; the next when the one before is ready again."`
+	Signal         ctlSignalCmd         `cmd:"" help:"Send a signal to replicas."`
+	Scale          ctlScaleCmd          `cmd:"" help:"Change the number of replicas of a group."`
+	SetPolicy      ctlSetPolicyCmd      `cmd:"" help:"Change what is given of the restart policy of a group."`
+	Reload         ctlReloadCmd         `cmd:"" help:"Have the supervisor read its cluster file again."`
+}
+
+// call has something done with the supervisor, which writes to w.
+func (c *ctlCmd) call(k *kong.Context, do func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error) error {
+	credentials, err := control.TLS{CA: c.CA, Cert: c.Cert, Key: c.Key}.Client()
+	if err != nil {
+		return &mistake{where: "--ca, --cert and --key", what: err.Error()}
+	}
+	conn, err := control.NewClient(c.Control, credentials)
+	if err != nil {
+		return &mistake{where: c.source(), what: err.Error()}
+	}
+	defer conn.Close()
+	return c.failure(do(context.Background(), supervisorv1.NewSupervisorClient(conn), k.Stdout))
+}
+
+// source is where the address came from.
+func (c *ctlCmd) source() string {
+	if c.Control == os.Getenv(controlEnv) {
+		return controlEnv
+	}
+	return "--control"
+}
+
+// failure is an error of a call in words that do not tell how it is made. With
+// what is wrong in the cluster file comes its place.
+func (c *ctlCmd) failure(err error) error {
+	s, ok := status.FromError(err)
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return err
+	case s.Code() == codes.Unavailable:
+		where := "--control ADDR or " + controlEnv + " says where it is"
+		if c.CA == "" {
+			where += ", and --ca FILE that it wants TLS"
+		}
+		return fmt.Errorf("no supervisor answers at %s: %s; %s", c.Control, reachless(s.Message()), where)
+	case s.Code() == codes.Unimplemented:
+		return fmt.Errorf("what answers at %s is no supervisor: %s", c.Control, s.Message())
+	}
+	return errors.New(strings.TrimPrefix(s.Message(), `group "": `)) // the only one, which has no name
+}
+
+// reachless takes what says nothing to the user off gRPC's words for a
+// connection that did not come about.
+func reachless(message string) string {
+	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
+		if plain, err := strconv.Unquote(quoted); err == nil {
+			message = plain
+		}
+	}
+	for _, words := range []string{"transport: ", "Error while dialing: "} {
+		message = strings.TrimPrefix(message, words)
+	}
+	return strings.ReplaceAll(message, "\n", " ")
+}
+
+// ctlNames are the replicas that a command is for. None is an error, and not
+// all: a name that a script left out must not stop everything.
+type ctlNames struct {
+	Names []string `arg:"" optional:"" name:"name" help:"Names of replicas, or of groups for all in them."`
+	All   bool     `help:"All replicas, in place of names."`
+}
+
+func (n *ctlNames) check() error {
+	if (len(n.Names) > 0) == n.All {
+		return &mistake{what: "want names of replicas or groups, or --all for all; see supervisor ctl list"}
+	}
+	return nil
+}
+
+// writeJSON writes a message in one line.
+func writeJSON(w io.Writer, m proto.Message) error {
+	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	// Protojson's own spaces differ from build to build.
+	var line json.RawMessage = text
+	return json.NewEncoder(w).Encode(line)
+}

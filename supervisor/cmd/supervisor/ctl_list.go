@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+// redrawPeriod is how often a table in a terminal is drawn anew for the times
+// in it.
+const redrawPeriod = time.Second
+
+type ctlListCmd struct {
+	Watch bool `short:"w" help:"Show the table again after each event, in a terminal in place, until Ctrl-C."`
+	JSON  bool `name:"json" help:"Print a line of JSON per replica."`
+}
+
+func (l *ctlListCmd) Run(c *ctlCmd, k *kong.Context) error {
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		if !l.Watch {
+			return l.show(ctx, s, w)
+		}
+		return l.watch(ctx, s, w)
+	})
+}
+
+func (l *ctlListCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+	reply, err := s.List(ctx, &supervisorv1.ListRequest{})
+	switch {
+	case err != nil:
+		return err
+	case !l.JSON:
+		return writeTable(w, reply.GetReplicas())
+	}
+	for _, one := range reply.GetReplicas() {
+		if err := writeJSON(w, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watch shows the table after each event until the supervisor has ended.
+// Events that come while it is shown count as one.
+func (l *ctlListCmd) watch(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
+	if err != nil {
+		return err
+	}
+	if _, err := stream.Header(); err != nil {
+		return err
+	}
+	news, ended := notices(stream)
+	frame := l.frames(w)
+	var tick <-chan time.Time
+	if frame.inPlace {
+		ticker := time.NewTicker(redrawPeriod)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		err := frame.draw(func(w io.Writer) error { return l.show(ctx, s, w) })
+		if status.Code(err) == codes.Unavailable {
+			return streamEnd(<-ended) // which knows whether that is a good end
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-news:
+		case <-tick:
+		case err := <-ended:
+			return streamEnd(err)
+		}
+	}
+}
+
+// notices tells that events came, however many, and how their stream ended.
+func notices(stream grpc.ServerStreamingClient[supervisorv1.WatchResponse]) (<-chan struct{}, <-chan error) {
+	news, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		for {
+			if _, err := stream.Recv(); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return news, ended
+}
+
+// streamEnd is nil if a stream ended as the supervisor did.
+func streamEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func (l *ctlListCmd) frames(w io.Writer) *frames {
+	file, ok := w.(*os.File)
+	return &frames{w: w, inPlace: !l.JSON && ok && isatty.IsTerminal(file.Fd()), apart: !l.JSON}
+}
+
+// frames shows one thing again and again.
+type frames struct {
+	w       io.Writer
+	inPlace bool // each over the one before
+	apart   bool // with an empty line between
+	drawn   bool
+	buffer  bytes.Buffer
+}
+
+// draw shows what show writes, in one write, so that nothing flickers.
+func (f *frames) draw(show func(io.Writer) error) error {
+	f.buffer.Reset()
+	if err := show(&f.buffer); err != nil {
+		return err
+	}
+	text := f.buffer.String()
+	switch {
+	case f.inPlace:
+		start := "\x1b[H" // to the top
+		if !f.drawn {
+			start += "\x1b[2J" // and clear all
+		}
+		// Of what was there before, the rest of each line goes, and the lines below.
+		text = start + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
+	case f.drawn && f.apart:
+		text = "\n" + text
+	}
+	f.drawn = true
+	_, err := io.WriteString(f.w, text)
+	return err
+}
+
+type ctlGetCmd struct {
+	Name string `arg:"" help:"Name of the replica."`
+	JSON bool   `name:"json" help:"Print a line of JSON."`
+}
+
+func (g *ctlGetCmd) Run(c *ctlCmd, k *kong.Context) error {
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		reply, err := s.Get(ctx, &supervisorv1.GetRequest{Replica: g.Name})
+		switch {
+		case err != nil:
+			return err
+		case g.JSON:
+			return writeJSON(w, reply.GetStatus())
+		}
+		return writeDetails(w, reply.GetStatus())
+	})
+}
+
+// writeTable writes a line per replica. The column of groups is there only
+// when there is more than one.
+func writeTable(w io.Writer, replicas []*supervisorv1.Status) error {
+	groups := map[string]bool{}
+	for _, s := range replicas {
+		groups[s.GetGroup()] = true
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(group any, cells ...any) {
+		if len(groups) > 1 {
+			cells = append([]any{cells[0], group}, cells[1:]...)
+		}
+		fmt.Fprintf(t, strings.Repeat("%v\t", len(cells)-1)+"%v\n", cells...)
+	}
+	row("GROUP", "REPLICA", "STATE", "PID", "INCARNATION", "UPTIME", "RESTARTS", "LAST EXIT")
+	for _, s := range replicas {
+		row(orDash(s.GetGroup()), s.GetReplica(), stateText(s), orDash(s.GetPid()), orDash(s.GetIncarnation()),
+			uptimeText(s), s.GetRestarts(), lastExitText(s))
+	}
+	return t.Flush()
+}
+
+func writeDetails(w io.Writer, s *supervisorv1.Status) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	ready := "-"
+	if s.GetReady() != nil {
+		ready = spanText(s.GetTime().AsTime().Sub(s.GetReady().AsTime()))
+	}
+	for _, line := range []struct {
+		key   string
+		value any
+	}{
+		{"replica", s.GetReplica()},
+		{"group", orDash(s.GetGroup())},
+		{"address", orDash(s.GetAddr())},
+		{"state", stateText(s)},
+		{"pid", orDash(s.GetPid())},
+		{"incarnation", orDash(s.GetIncarnation())},
+		{"uptime", uptimeText(s)},
+		{"ready for", ready},
+		{"restarts", s.GetRestarts()},
+		{"exits", fmt.Sprintf("%d, of which %d never ready", s.GetExits(), s.GetFailures())},
+		{"last exit", lastExitText(s)},
+		{"lost lines", s.GetLost()},
+		{"policy", policyText(s.GetPolicy())},
+	} {
+		fmt.Fprintf(t, "%s\t%v\n", line.key, line.value)
+	}
+	return t.Flush()
+}
+
+func orDash[T comparable](v T) any {
+	var zero T
+	if v == zero {
+		return "-"
+	}
+	return v
+}
+
+func stateText(s *supervisorv1.Status) string {
+	text := enumWord(s.GetState(), "STATE_")
+	if s.GetNext() != nil {
+		text += " " + spanText(s.GetNext().AsTime().Sub(s.GetTime().AsTime()))
+	}
+	return text
+}
+
+func uptimeText(s *supervisorv1.Status) string {
+	if s.GetLaunched() == nil {
+		return "-"
+	}
+	return spanText(s.GetTime().AsTime().Sub(s.GetLaunched().AsTime()))
+}
+
+func lastExitText(s *supervisorv1.Status) string {
+	if s.GetLast() == nil {
+		return "-"
+	}
+	return exitText(s.GetLast()) + ", " + spanText(s.GetTime().AsTime().Sub(s.GetExited().AsTime())) + " ago"
+}
+
+func exitText(e *supervisorv1.Exit) string {
+	switch {
+	case e.GetError() != "":
+		return strings.ReplaceAll(e.GetError(), "\n", " ")
+	case e.GetSignal() != "":
+		return e.GetSignal()
+	}
+	return fmt.Sprintf("exit code %d", e.GetCode())
+}

@@ -1,0 +1,398 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
+)
+
+// ctlPatience is for what happens soon unless something is broken.
+const ctlPatience = 30 * time.Second
+
+// controlled is a supervisor in this process, which the program controls.
+type controlled struct {
+	*supervisor.Supervisor
+	addr string
+	end  func()
+}
+
+// sleepers is n replicas that do nothing, named after their group.
+func sleepers(group string, n int) supervisor.Group {
+	return supervisor.Group{Name: group, Count: n, Replica: func(i int) supervisor.Replica {
+		return supervisor.Replica{Name: fmt.Sprint(group, i), Args: []string{"sleep", "300"}, Addr: fmt.Sprintf("127.0.0.1:%d", 7101+i)}
+	}}
+}
+
+func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *controlled {
+	t.Helper()
+	running, stop := context.WithCancel(context.Background())
+	serving, stopServing := context.WithCancel(context.Background())
+	c := &controlled{Supervisor: &supervisor.Supervisor{Groups: groups, Stay: true}, addr: l.Addr().String()}
+	if l.Addr().Network() == "unix" {
+		c.addr = "unix://" + c.addr
+	}
+	server := control.Server{Supervisor: c.Supervisor}
+	var ran, served sync.WaitGroup
+	ran.Go(func() {
+		if err := c.Run(running); err != nil {
+			t.Error(err)
+		}
+	})
+	served.Go(func() {
+		if err := server.Serve(serving, l); err != nil {
+			t.Error(err)
+		}
+	})
+	c.end = func() {
+		stop()
+		ran.Wait()
+		stopServing()
+		served.Wait()
+	}
+	t.Cleanup(c.end)
+	want := 0
+	for _, g := range groups {
+		want += g.Count
+	}
+	c.until(t, func(all []supervisor.Status) bool {
+		return len(all) == want && !slices.ContainsFunc(all, func(s supervisor.Status) bool { return s.State != supervisor.Running })
+	})
+	return c
+}
+
+func (c *controlled) until(t *testing.T, ok func([]supervisor.Status) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), ctlPatience)
+	defer cancel()
+	for after := c.Sequence(); !ok(c.List()); after = c.Sequence() {
+		for range c.Watch(ctx, after) {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("still %+v", c.List())
+		}
+	}
+}
+
+func loopback(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := control.Listen("127.0.0.1:0", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// ctl runs the program to its end.
+func ctl(t *testing.T, addr string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), ctlPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, append([]string{"ctl"}, args...)...)
+	cmd.Env = append(os.Environ(), "SUPERVISOR_CONTROL="+addr)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit := new(exec.ExitError); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// shows checks that the program succeeds, and what it shows, line by line.
+func shows(t *testing.T, addr string, want []string, args ...string) {
+	t.Helper()
+	stdout, stderr, code := ctl(t, addr, args...)
+	if lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n"); code != 0 || stderr != "" || !matchLines(lines, want) {
+		t.Errorf("ctl %q: exit code %d, stderr %q, stdout\n%swant\n%s", args, code, stderr, stdout, strings.Join(want, "\n"))
+	}
+}
+
+func matchLines(lines, want []string) bool {
+	if len(lines) != len(want) {
+		return false
+	}
+	for i, line := range lines {
+		if !regexp.MustCompile("^" + want[i] + "$").MatchString(line) {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	ctlHeader = "REPLICA +STATE +PID +INCARNATION +UPTIME +RESTARTS +LAST EXIT"
+	ctlAgo    = `, [\d.]+m?s ago`
+	ctlUp     = `[\d.]+m?s`
+)
+
+func TestCtlShowsAndCommandsReplicas(t *testing.T) {
+	c := startControlled(t, loopback(t), sleepers("web", 2))
+	shows(t, c.addr, []string{ctlHeader,
+		`web0 +ready +\d+ +1 +` + ctlUp + ` +0 +-`,
+		`web1 +ready +\d+ +1 +` + ctlUp + ` +0 +-`}, "list")
+	shows(t, c.addr, []string{ctlHeader, `web1 +stopped +- +1 +- +0 +SIGTERM` + ctlAgo}, "stop", "web1")
+	shows(t, c.addr, []string{ctlHeader, `web1 +(starting|waiting 0s|ready) +.*`}, "start", "web1")
+	c.until(t, func(all []supervisor.Status) bool { return all[1].State == supervisor.Running })
+	shows(t, c.addr, []string{ctlHeader, `web0 +ready +\d+ +2 +.* 1 +SIGTERM` + ctlAgo, `web1 +ready +\d+ +3 .*`}, "restart", "--all")
+	shows(t, c.addr, []string{""}, "signal", "KILL", "web0")
+	c.until(t, func(all []supervisor.Status) bool { return all[0].Incarnation == 3 })
+	shows(t, c.addr, []string{ctlHeader, `web0 .* SIGKILL` + ctlAgo}, "scale", "1")
+	shows(t, c.addr, []string{"restart on-failure after 1.5s, limit 3 exits in 1m0s, then stop-all"},
+		"set-policy", "--restart", "on-failure", "--restart-delay", "1.5s", "--limit-exits", "3", "--limit-then", "stop-all")
+	shows(t, c.addr, []string{
+		`replica +web0`, `group +web`, `address +127.0.0.1:7101`, `state +ready`, `pid +\d+`, `incarnation +3`, `uptime +` + ctlUp,
+		`ready for +` + ctlUp, `restarts +2`, `exits +1, of which \d never ready`, `last exit +SIGKILL` + ctlAgo, `lost lines +0`,
+		`policy +restart on-failure after 1.5s, limit 3 exits in 1m0s, then stop-all`}, "get", "web0")
+	shows(t, c.addr, []string{
+		`\d\d:\d\d:\d\d\.\d{3} #\d+ web0 stopping incarnation=3 pid=\d+ reason="a rolling restart"`,
+		`.* web0 exited incarnation=3 pid=\d+ signal=SIGTERM uptime=.*`,
+		`.* web0 launched incarnation=4 pid=\d+`, `.* web0 ready incarnation=4 pid=\d+ after=.*`}, "rolling-restart", "web")
+}
+
+// A table of several groups says which.
+func TestCtlListShowsGroups(t *testing.T) {
+	c := startControlled(t, loopback(t), sleepers("web", 1), sleepers("db", 1))
+	shows(t, c.addr, []string{`REPLICA +GROUP +STATE .*`, `web0 +web +ready .*`, `db0 +db +ready .*`}, "list")
+}
+
+func TestCtlJSONIsOneLineEach(t *testing.T) {
+	c := startControlled(t, loopback(t), sleepers("web", 2))
+	for _, args := range [][]string{{"list", "--json"}, {"get", "--json", "web1"}} {
+		stdout, stderr, code := ctl(t, c.addr, args...)
+		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+		for _, line := range lines {
+			var s supervisorv1.Status
+			if err := protojson.Unmarshal([]byte(line), &s); err != nil || s.GetPid() == 0 || !strings.Contains(line, `"restarts":0`) {
+				t.Errorf("%q: %v", line, err)
+			}
+		}
+		if code != 0 || stderr != "" || args[0] == "list" && len(lines) != 2 {
+			t.Errorf("%q: exit code %d, stderr %q, %d lines", args, code, stderr, len(lines))
+		}
+	}
+}
+
+func TestCtlRefusals(t *testing.T) {
+	c := startControlled(t, loopback(t), sleepers("web", 1))
+	gone := loopback(t)
+	gone.Close()
+	other := loopback(t)
+	server := grpc.NewServer()
+	go server.Serve(other)
+	defer server.Stop()
+	replica := other.Addr().String()
+	for _, tc := range []struct {
+		addr, args string
+		code       int
+		message    string
+	}{
+		{c.addr, "stop", 2, "want names of replicas or groups, or --all for all; see supervisor ctl list"},
+		{c.addr, "restart web --all", 2, "want names of replicas or groups, or --all"},
+		{c.addr, "rolling-restart", 2, "want names of replicas or groups, or --all"},
+		{c.addr, "signal kill", 2, "want names of replicas or groups, or --all"},
+		{c.addr, "signal nuke web", 2, `"nuke": want hup, int, `},
+		{c.addr, "scale many", 2, `"many": want a whole number, 0 or more`},
+		{c.addr, "set-policy", 2, "nothing to change: want a flag such as --restart-delay"},
+		{c.addr, "set-policy --restart maybe", 2, `--restart "maybe": want always, on-failure or never`},
+		{c.addr, "set-policy --limit-then x", 2, `--limit-then "x": want isolate, stop-all or restart-all`},
+		{c.addr, "set-policy --backoff-factor x", 2, `--backoff-factor "x": want a number`},
+		{c.addr, "watch --after x", 2, `--after "x": want the number of an event`},
+		{c.addr, "list --ca missing", 2, "--ca, --cert and --key: TLS CA: open missing: no such file"},
+		{c.addr, "list --control nowhere", 2, `--control: "nowhere": want HOST:PORT or unix:///PATH`},
+		{"nowhere", "list", 2, `SUPERVISOR_CONTROL: "nowhere": want HOST:PORT or unix:///PATH`},
+		{c.addr, "stop x", 1, `"x": no such replica or group: want one of web0`},
+		{c.addr, "get x", 1, `"x": no such replica or group`},
+		{c.addr, "reload", 1, "this supervisor was started without a cluster file"},
+		{c.addr, "set-policy --backoff-jitter 2", 1, "backoff jitter 2: want 0 to 1"},
+		{replica, "list", 1, "what answers at " + replica + " is no supervisor: unknown service supervisor.v1.Supervisor"},
+		{c.addr, "watch --after 999", 1, "not kept"},
+		{gone.Addr().String(), "list", 1, "no supervisor answers at " + gone.Addr().String() + ": dial tcp " + gone.Addr().String() +
+			": connect: connection refused; --control ADDR or SUPERVISOR_CONTROL says where it is"},
+		{gone.Addr().String(), "list --watch", 1, "connection refused"},
+	} {
+		stdout, stderr, code := ctl(t, tc.addr, strings.Fields(tc.args)...)
+		if code != tc.code || stdout != "" || !strings.Contains(stderr, tc.message) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("ctl %s: exit code %d, stdout %q, stderr %q, want %d and %q", tc.args, code, stdout, stderr, tc.code, tc.message)
+		}
+	}
+	if s, err := c.Get("web0"); err != nil || s.Incarnation != 1 || s.State != supervisor.Running {
+		t.Errorf("what was refused has done something: %+v, %v", s, err)
+	}
+}
+
+// ctlLines runs the program and returns what it writes, line by line; the channel
+// is closed at its end, with which it has to exit with code 0.
+func ctlLines(t *testing.T, addr string, args ...string) <-chan string {
+	t.Helper()
+	cmd := exec.Command(program, append([]string{"ctl", "--control", addr}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan string, 1000)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		text, err := io.ReadAll(tee(out, written))
+		close(written)
+		if waited := cmd.Wait(); err != nil || waited != nil {
+			t.Errorf("ctl %q: %v, %v after %q", args, err, waited, text)
+		}
+	}()
+	stuck := time.AfterFunc(ctlPatience, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		<-ended
+		stuck.Stop()
+	})
+	return written
+}
+
+// tee also sends what is read, line by line.
+func tee(r io.Reader, to chan<- string) io.Reader {
+	var part string
+	return io.TeeReader(r, writer(func(text []byte) {
+		part += string(text)
+		for {
+			line, rest, ok := strings.Cut(part, "\n")
+			if !ok {
+				return
+			}
+			to <- line
+			part = rest
+		}
+	}))
+}
+
+type writer func([]byte)
+
+func (w writer) Write(text []byte) (int, error) {
+	w(text)
+	return len(text), nil
+}
+
+func TestCtlWatchUntilTheSupervisorEnds(t *testing.T) {
+	c := startControlled(t, loopback(t), sleepers("web", 1))
+	watch, table := ctlLines(t, c.addr, "watch", "--after", "0"), ctlLines(t, c.addr, "list", "--watch")
+	for _, want := range []string{`web0 added`, `web0 launched incarnation=1 pid=\d+`, `web0 ready incarnation=1 pid=\d+ after=.*`} {
+		if line := <-watch; !regexp.MustCompile(`^\S+ #\d+ ` + want + "$").MatchString(line) {
+			t.Errorf("got %q, want %q", line, want)
+		}
+	}
+	if a, b := <-table, <-table; !matchLines([]string{a, b}, []string{ctlHeader, `web0 +ready .*`}) {
+		t.Errorf("got %q and %q, want a table", a, b)
+	}
+	if err := c.Stop(t.Context(), "web0"); err != nil {
+		t.Fatal(err)
+	}
+	var shown []string
+	for line := range table {
+		if shown = append(shown, line); strings.Contains(line, "stopped") {
+			break
+		}
+	}
+	if !slices.Contains(shown, "") || !slices.ContainsFunc(shown, func(s string) bool { return strings.HasPrefix(s, "REPLICA") }) {
+		t.Errorf("got %q, want another table, apart from the first", shown)
+	}
+	c.end()
+	var last string
+	for line := range watch {
+		last = line
+	}
+	if !strings.Contains(last, "web0 removed") {
+		t.Errorf("the last line is %q, want the replica's end", last)
+	}
+	for range table {
+	}
+}
+
+func TestCtlAtAPath(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := control.Listen("unix://"+dir+"/s", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := startControlled(t, l, sleepers("web", 1))
+	shows(t, c.addr, []string{ctlHeader, `web0 +ready .*`}, "list")
+}
+
+// In a terminal each table lies over the one before, of which nothing is left.
+func TestFramesInPlace(t *testing.T) {
+	var out strings.Builder
+	f := &frames{w: &out, inPlace: true, apart: true}
+	for _, text := range []string{"long line\nsecond\n", "short\n"} {
+		if err := f.draw(func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "\x1b[H\x1b[2Jlong line\x1b[K\nsecond\x1b[K\n\x1b[J" + "\x1b[Hshort\x1b[K\n\x1b[J"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+func TestTexts(t *testing.T) {
+	at := time.Unix(1_000_000, 0)
+	ago := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(at.Add(-d)) }
+	s := &supervisorv1.Status{Time: ago(0), State: supervisorv1.State_STATE_WAITING, Next: ago(-1500 * time.Millisecond)}
+	if got := stateText(s); got != "waiting 1.5s" {
+		t.Errorf("got %q", got)
+	}
+	s.Last, s.Exited = &supervisorv1.Exit{Code: -1, Error: "no such\nfile"}, ago(26*time.Hour)
+	if got := lastExitText(s); got != "no such file, 26h0m ago" {
+		t.Errorf("got %q", got)
+	}
+	for d, want := range map[time.Duration]string{
+		-1: "0s", 1234 * time.Millisecond: "1.2s", 61500 * time.Millisecond: "1m2s", 90 * time.Minute: "1h30m", 75 * time.Hour: "3d3h",
+	} {
+		if got := spanText(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+	p := &supervisorv1.Policy{
+		Restart: supervisorv1.Restart_RESTART_ALWAYS, Delay: durationpb.New(time.Second),
+		Backoff: &supervisorv1.Backoff{Factor: new(2.0), Max: durationpb.New(time.Minute), Reset_: durationpb.New(time.Hour), Jitter: new(0.1)},
+	}
+	if got, want := policyText(p), "restart always after 1s, backoff ×2 to 1m0s, reset after 1h0m0s, jitter 0.1"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	var out strings.Builder
+	e := &supervisorv1.Event{
+		Sequence: 7, Kind: supervisorv1.EventKind_EVENT_KIND_LAUNCH_FAILED, Time: ago(0), Replica: "a", Incarnation: 2,
+		Exit: &supervisorv1.Exit{Error: "no\nfile"}, Next: &supervisorv1.Decision{Relaunch: true, Delay: durationpb.New(time.Second), Reason: "it did not run"},
+	}
+	if err := writeEvent(&out, e, false); err != nil {
+		t.Fatal(err)
+	}
+	want := at.Local().Format("15:04:05.000") + ` #7 a launch failed incarnation=2 error="no\nfile" relaunch_in=1s reason="it did not run"` + "\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}

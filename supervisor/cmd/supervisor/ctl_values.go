@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+// Values of flags and arguments of ctl.
+type (
+	signalWord  supervisorv1.Signal
+	ctlCount    uint32
+	ctlSequence uint64
+	ctlNumber   float64
+)
+
+func (s *signalWord) UnmarshalText(text []byte) error {
+	name := strings.TrimPrefix(strings.ToLower(string(text)), "sig")
+	if name == "continue" {
+		name = "cont"
+	}
+	n := enumNumber(supervisorv1.Signal_value, "SIGNAL_", name)
+	if n == 0 {
+		return fmt.Errorf("%q: want %s", text, enumNames(supervisorv1.Signal_name, "SIGNAL_"))
+	}
+	*s = signalWord(n)
+	return nil
+}
+
+func (n *ctlCount) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("%q: want a whole number, 0 or more", text)
+	}
+	*n = ctlCount(v)
+	return nil
+}
+
+func (n *ctlSequence) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 10, 64)
+	if err != nil {
+		return fmt.Errorf("%q: want the number of an event, 0 or more", text)
+	}
+	*n = ctlSequence(v)
+	return nil
+}
+
+func (n *ctlNumber) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return fmt.Errorf("%q: want a number, such as 1.5", text)
+	}
+	*n = ctlNumber(v)
+	return nil
+}
+
+// enumWord is the name of a value of an enum, as users write it.
+func enumWord(enum fmt.Stringer, prefix string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(enum.String(), prefix)), "_", "-")
+}
+
+// enumNumber is the value of an enum for its word; zero: there is none.
+func enumNumber(values map[string]int32, prefix, word string) int32 {
+	return values[prefix+strings.ToUpper(strings.ReplaceAll(word, "-", "_"))]
+}
+
+// enumNames lists the words of an enum but the first, which says nothing.
+func enumNames(names map[int32]string, prefix string) string {
+	var words []string
+	for _, n := range slices.Sorted(maps.Keys(names))[1:] {
+		words = append(words, strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(names[n], prefix)), "_", "-"))
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// spanText is a time that has passed, as exact as one wants to know it.
+func spanText(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}

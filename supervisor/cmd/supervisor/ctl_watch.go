@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+type ctlWatchCmd struct {
+	After *ctlSequence `placeholder:"N" help:"Begin after the event of this number, 0 for the very first (default: with what happens next)"`
+	JSON  bool         `name:"json" help:"Print events as JSON."`
+}
+
+func (o *ctlWatchCmd) Run(c *ctlCmd, k *kong.Context) error {
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{After: (*uint64)(o.After)})
+		if err != nil {
+			return err
+		}
+		for {
+			reply, err := stream.Recv()
+			if err != nil {
+				return streamEnd(err)
+			}
+			if err := writeEvent(w, reply.GetEvent(), o.JSON); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+type ctlRollingRestartCmd struct {
+	ctlNames `embed:""`
+	JSON     bool `name:"json" help:"Print events as JSON."`
+}
+
+func (r *ctlRollingRestartCmd) Run(c *ctlCmd, k *kong.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		stream, err := s.RollingRestart(ctx, &supervisorv1.RollingRestartRequest{Names: r.Names, All: r.All})
+		if err != nil {
+			return err
+		}
+		for {
+			reply, err := stream.Recv()
+			if err != nil {
+				return streamEnd(err)
+			}
+			if err := writeEvent(w, reply.GetEvent(), r.JSON); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// writeEvent writes an event in one line.
+func writeEvent(w io.Writer, e *supervisorv1.Event, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, e)
+	}
+	line := []string{e.GetTime().AsTime().Local().Format("15:04:05.000"), fmt.Sprintf("#%d", e.GetSequence())}
+	if e.GetReplica() != "" {
+		line = append(line, e.GetReplica())
+	}
+	line = append(line, strings.ReplaceAll(enumWord(e.GetKind(), "EVENT_KIND_"), "-", " "))
+	_, err := fmt.Fprintln(w, strings.Join(append(line, eventDetails(e)...), " "))
+	return err
+}
+
+// pairs are key=value.
+type pairs []string
+
+func (p *pairs) add(key string, value any) { *p = append(*p, fmt.Sprintf("%s=%v", key, value)) }
+
+// text adds what is not empty.
+func (p *pairs) text(key, value string) {
+	if value != "" {
+		p.add(key, strconv.Quote(value))
+	}
+}
+
+// eventDetails are the other fields of an event that say something.
+func eventDetails(e *supervisorv1.Event) []string {
+	var p pairs
+	if e.GetIncarnation() != 0 {
+		p.add("incarnation", e.GetIncarnation())
+	}
+	if e.GetPid() != 0 {
+		p.add("pid", e.GetPid())
+	}
+	if e.GetExit() != nil {
+		p.exit(e.GetExit())
+	}
+	if next := e.GetNext(); next != nil {
+		if next.GetRelaunch() {
+			p.add("relaunch_in", next.GetDelay().AsDuration().Round(time.Microsecond))
+		}
+		p.text("reason", next.GetReason())
+	}
+	if e.GetAfter() != nil {
+		p.add("after", e.GetAfter().AsDuration().Round(time.Microsecond))
+	}
+	if e.GetSignal() != "" {
+		p.add("signal", e.GetSignal())
+	}
+	if e.GetLost() != 0 {
+		p.add("lines", e.GetLost())
+	}
+	p.text("reason", e.GetReason())
+	p.text("error", e.GetError())
+	return p
+}
+
+func (p *pairs) exit(e *supervisorv1.Exit) {
+	switch {
+	case e.GetError() != "":
+		p.text("error", e.GetError())
+	case e.GetSignal() != "":
+		p.add("signal", e.GetSignal())
+	default:
+		p.add("exit_code", e.GetCode())
+	}
+	if up := e.GetUptime().AsDuration(); up > 0 {
+		p.add("uptime", up.Round(time.Millisecond))
+	}
+}

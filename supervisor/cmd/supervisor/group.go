@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/crashlab/supervisor"
+)
+
+// group is one group of replicas, with all its settings.
+type group struct {
+	name string
+	settings
+	in      input
+	listens bool // its replicas will do so at their addresses
+	located bool // its replicas have addresses
+}
+
+// group returns a group that has settings of its own, and checks them.
+func (in input) group(name string, own settings) (*group, error) {
+	set := in.flags.or(own).or(in.file.settings)
+	g := &group{name: name, settings: set.or(defaults()), in: in}
+	if len(in.command) > 0 {
+		g.Command = nil
+		for _, w := range in.command {
+			g.Command = append(g.Command, word(w))
+		}
+	}
+	if g.Ready == nil && g.Alive != nil {
+		// Else a replica would be asked whether it is alive before it is up.
+		g.Ready = &probe{Kind: g.Alive.Kind, Service: g.Alive.Service}
+	}
+	for _, text := range slices.Concat(g.Command, slices.Collect(maps.Values(g.Env))) {
+		_, used, _ := expand(string(text), g.placeholders(0))
+		g.listens = g.listens || slices.Contains(used, "addr") || slices.Contains(used, "port")
+	}
+	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
+	// A base port that all groups have is for those that listen.
+	g.located = g.listens || own.BasePort != nil || name == "" && set.BasePort != nil
+	checks := []func() error{g.checkCommand, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.checkEnv, g.checkLimits}
+	for _, check := range checks {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *group) policy() supervisor.Policy {
+	p := supervisor.Policy{Restart: supervisor.Restart(*g.Restart), Delay: g.RestartDelay.span()}
+	if b := g.Backoff; b != nil {
+		p.Backoff = supervisor.Backoff{
+			Factor: float64(deref(b.Factor)), Max: b.Max.span(), Jitter: float64(deref(b.Jitter)), Reset: b.Reset.span(),
+		}
+	}
+	if l := g.Limit; l != nil {
+		p.Limit = supervisor.Limit{
+			Exits: int(*l.Exits), Window: l.Window.span(), Then: supervisor.Escalation(deref(l.Then)),
+		}
+	}
+	return p
+}
+
+func (g *group) lastPort() int { return int(*g.BasePort) + int(*g.Replicas) - 1 }
+
+// asks reports whether a replica is asked at its address.
+func (p *probe) asks() bool {
+	return p != nil && (p.is(supervisor.TCPProbe) || p.is(supervisor.HealthProbe))
+}
+
+func (p *probe) is(k supervisor.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }
+
+// probe is p as the library has it; nil asks nothing.
+func (p *probe) probe() supervisor.Probe {
+	if p == nil {
+		return supervisor.Probe{}
+	}
+	return supervisor.Probe{
+		Kind: supervisor.ProbeKind(*p.Kind), Service: string(deref(p.Service)),
+		Period: p.Period.span(), Timeout: p.Timeout.span(), Threshold: int(deref(p.Threshold)),
+	}
+}
+
+func (g *group) limits() supervisor.Limits {
+	l := supervisor.Limits{Nice: int(deref(g.Nice)), User: string(deref(g.User))}
+	for name, limit := range g.Rlimits {
+		if l.Rlimits == nil {
+			l.Rlimits = make(map[string]supervisor.Rlimit)
+		}
+		l.Rlimits[name] = supervisor.Rlimit(limit)
+	}
+	return l
+}
+
+// addr is the address of the i-th replica.
+func (g *group) addr(i int) string {
+	return net.JoinHostPort(string(*g.Host), strconv.Itoa(int(*g.BasePort)+i))
+}
+
+// placeholders are those of the i-th replica.
+func (g *group) placeholders(i int) []placeholder {
+	return []placeholder{
+		{"name", prefix(g.name, "-") + name(i)}, {"index", strconv.Itoa(i)},
+		{"addr", g.addr(i)}, {"port", strconv.Itoa(int(*g.BasePort) + i)},
+	}
+}
+
+// replica returns the i-th replica.
+func (g *group) replica(i int) (supervisor.Replica, error) {
+	values := g.placeholders(i)
+	r := supervisor.Replica{
+		Name:         values[0].value,
+		StopTimeout:  max(g.StopTimeout.span(), 1), // the library's zero is its default; ours is at once
+		StartTimeout: g.StartTimeout.span(), Ready: g.Ready.probe(), Alive: g.Alive.probe(), Limits: g.limits(),
+	}
+	if g.located {
+		r.Addr = values[2].value
+	}
+	var err error
+	if r.Args, err = g.args(values); err != nil {
+		return r, err
+	}
+	if r.Env, err = g.environ(values); err != nil {
+		return r, err
+	}
+	if r.Dir, _, err = expand(string(deref(g.Dir)), values); err != nil {
+		return r, g.wrong("dir", "", err.Error())
+	}
+	return r, nil
+}
+
+func (g *group) args(values []placeholder) ([]string, error) {
+	var args []string
+	for i, arg := range g.Command {
+		text, _, err := expand(string(arg), values)
+		if strings.Contains(text, "\x00") {
+			err = fmt.Errorf("%q: want a text without a NUL", text)
+		}
+		if err != nil {
+			return nil, g.wrong("command", fmt.Sprintf("[%d]", i), err.Error())
+		}
+		args = append(args, text)
+	}
+	return args, nil
+}
+
+// environ is nil where the supervisor's own environment is inherited.
+func (g *group) environ(values []placeholder) ([]string, error) {
+	var env []string
+	switch {
+	case bool(deref(g.CleanEnv)):
+		env = []string{}
+	case len(g.Env) > 0:
+		env = os.Environ()
+	}
+	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
+		text, _, err := expand(string(g.Env[key]), values)
+		if err != nil {
+			return nil, g.wrong("env", "."+key, err.Error())
+		}
+		env = append(env, key+"="+text)
+	}
+	return env, nil
+}
+
+// name is the i-th of a, b, ... z, aa, ab, ...
+func name(i int) string {
+	s := string(rune('a' + i%26))
+	if i < 26 {
+		return s
+	}
+	return name(i/26-1) + s
+}

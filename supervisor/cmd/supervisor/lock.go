@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// lock takes a state directory, which it makes where there is none, for this
+// process alone. The file in it stays, as one that others may have opened
+// cannot be removed safely; the system gives the lock back however we end.
+func lock(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		defer f.Close()
+		pid, _ := io.ReadAll(io.LimitReader(f, 20))
+		return nil, fmt.Errorf("state directory %s: the supervisor with pid %s has it; choose another --state-dir", dir, strings.TrimSpace(string(pid)))
+	case err != nil:
+		f.Close()
+		return nil, fmt.Errorf("state directory %s: flock: %w", dir, err)
+	}
+	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func writePID(f *os.File) error {
+	_, err := fmt.Fprintln(f, os.Getpid())
+	return err
+}

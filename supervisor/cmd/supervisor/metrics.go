@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"example.com/crashlab/supervisor"
+)
+
+// metrics are what Prometheus is told: how the replicas are when it asks, and
+// what the events so far come to.
+type metrics struct {
+	list     func() []supervisor.Status
+	registry *prometheus.Registry
+
+	exits          *prometheus.CounterVec
+	launchFailures *prometheus.CounterVec
+	readyAfter     *prometheus.HistogramVec
+}
+
+var replicaLabels = []string{"replica", "group"}
+
+var (
+	upDesc       = describe("up", "1 if the replica's process runs.")
+	readyDesc    = describe("ready", "1 if the replica is ready.")
+	stateDesc    = describe("state", "1 for the state that the replica is in, 0 for the others.", "state")
+	restartsDesc = describe("restarts_total", "Launches of the replica after its first.")
+	lostDesc     = describe("output_lines_dropped_total", "Lines of the replica's output that were dropped, as they were not taken fast enough.")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("supervisor_replica_"+name, help, append(replicaLabels[:2:2], labels...), nil)
+}
+
+// newMetrics returns metrics over a supervisor's List.
+func newMetrics(list func() []supervisor.Status) *metrics {
+	m := &metrics{
+		list: list, registry: prometheus.NewRegistry(),
+		exits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "supervisor_replica_exits_total",
+			Help: "Ends of the replica's processes, by exit code or signal. Expected are those that somebody asked for.",
+		}, append(replicaLabels[:2:2], "code", "signal", "expected")),
+		launchFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "supervisor_replica_launch_failures_total",
+			Help: "Launches of the replica of which no process came.",
+		}, replicaLabels),
+		readyAfter: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "supervisor_replica_ready_after_seconds",
+			Help:    "Time from launch to ready.",
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, replicaLabels),
+	}
+	m.registry.MustRegister(m, m.exits, m.launchFailures, m.readyAfter,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// note counts an event. A replica that was removed is told of no more.
+func (m *metrics) note(e supervisor.Event) {
+	switch e.Kind {
+	case supervisor.Ready:
+		m.readyAfter.WithLabelValues(e.Replica, e.Group).Observe(e.After.Seconds())
+	case supervisor.LaunchFailed:
+		m.launchFailures.WithLabelValues(e.Replica, e.Group).Inc()
+	case supervisor.Exited:
+		var code, signal string
+		switch {
+		case e.Exit.Signal != 0:
+			signal = supervisor.SignalName(e.Exit.Signal)
+		case e.Exit.Code >= 0:
+			code = strconv.Itoa(e.Exit.Code)
+		}
+		m.exits.WithLabelValues(e.Replica, e.Group, code, signal, strconv.FormatBool(!unasked(e))).Inc()
+	case supervisor.Removed:
+		labels := prometheus.Labels{"replica": e.Replica}
+		m.exits.DeletePartialMatch(labels)
+		m.launchFailures.DeletePartialMatch(labels)
+		m.readyAfter.DeletePartialMatch(labels)
+	}
+}
+
+// Describe is part of prometheus.Collector.
+func (m *metrics) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{upDesc, readyDesc, stateDesc, restartsDesc, lostDesc} {
+		to <- d
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (m *metrics) Collect(to chan<- prometheus.Metric) {
+	for _, s := range m.list() {
+		send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(d, t, v, append([]string{s.Replica, s.Group}, labels...)...)
+		}
+		send(upDesc, prometheus.GaugeValue, number(s.PID != 0))
+		send(readyDesc, prometheus.GaugeValue, number(s.State == supervisor.Running))
+		for state := supervisor.Waiting; state <= supervisor.Broken; state++ {
+			send(stateDesc, prometheus.GaugeValue, number(s.State == state), state.String())
+		}
+		send(restartsDesc, prometheus.CounterValue, float64(s.Restarts))
+		send(lostDesc, prometheus.CounterValue, float64(s.Lost))
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// serve answers at /metrics until the listener is closed.
+func (m *metrics) serve(l net.Listener) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+	if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"example.com/crashlab/supervisor"
+)
+
+// outcome learns from events what the replicas have come to. Its methods may
+// be called by any goroutine.
+type outcome struct {
+	allReady func() // called once all replicas of the start were ready
+
+	mu      sync.Mutex
+	missing map[string]bool             // replicas that were not ready yet
+	failed  map[string]supervisor.Event // how those ended that failed and stay down
+}
+
+func newOutcome(replicas []supervisor.Replica, allReady func()) *outcome {
+	o := &outcome{allReady: allReady, missing: make(map[string]bool), failed: make(map[string]supervisor.Event)}
+	for _, r := range replicas {
+		o.missing[r.Name] = true
+	}
+	return o
+}
+
+func (o *outcome) note(e supervisor.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch e.Kind {
+	case supervisor.Ready:
+		if !o.missing[e.Replica] {
+			return
+		}
+		if delete(o.missing, e.Replica); len(o.missing) == 0 {
+			o.allReady()
+		}
+	case supervisor.Launched:
+		delete(o.failed, e.Replica)
+	case supervisor.Finished:
+		if !e.Exit.Success() {
+			o.failed[e.Replica] = e
+		}
+	case supervisor.Failed:
+		o.failed[e.Replica] = e
+	}
+}
+
+// err names the replicas that failed; nil: none.
+func (o *outcome) err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(o.failed)) {
+		all = append(all, fmt.Sprintf("%s (%v)", name, o.failed[name].Exit))
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("replica %s has failed", all[0])
+	}
+	return fmt.Errorf("%d replicas have failed: %s", len(all), strings.Join(all, ", "))
+}

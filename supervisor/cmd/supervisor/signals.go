@@ -1,0 +1,138 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"example.com/crashlab/supervisor"
+)
+
+const (
+	// logPatience is how long a signal waits for its line in the log.
+	logPatience = 100 * time.Millisecond
+	// killPatience is how long the end after a second signal may take.
+	killPatience = 2 * time.Second
+	// hangupPatience is how much later than its signal the end of a terminal
+	// may show.
+	hangupPatience = 100 * time.Millisecond
+	// echo is how soon the same signal may come again without being a second
+	// one: timeout(1) sends it to its child, and then to all in its group.
+	echo = 100 * time.Millisecond
+)
+
+// ending is what made the supervisor end.
+type ending int
+
+const (
+	byItself ending = iota // nothing was left to run
+	bySignal
+	byForce // at a second signal
+)
+
+// signals are those that the user may send.
+type signals struct {
+	received chan os.Signal
+	terminal bool   // there was one at the start, whose end means ours
+	reload   func() // what SIGHUP does; nil: it stops us
+	log      hclog.Logger
+}
+
+// catchSignals begins to. They are never given back: one that comes as all has
+// ended must not turn a good end into a bad one.
+func catchSignals(log hclog.Logger, reload func()) *signals {
+	s := &signals{received: make(chan os.Signal, 2), reload: reload, log: log}
+	// As nohup has it: the end of the terminal is no reason to stop then.
+	deaf := signal.Ignored(syscall.SIGHUP)
+	s.terminal = !deaf && atTerminal()
+	signal.Notify(s.received, syscall.SIGINT, syscall.SIGTERM)
+	if !deaf || reload != nil {
+		signal.Notify(s.received, syscall.SIGHUP)
+	}
+	// Whoever reads our output may end before us, at the same Ctrl-C even: that must not end us before the replicas.
+	// Caught and left alone, not ignored, for the replicas would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return s
+}
+
+// obey turns the first signal into a stop and the second into a kill. The
+// third is the system's, should even that hang. It returns at ended.
+func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
+	for {
+		select {
+		case sig := <-s.received:
+			if sig == syscall.SIGHUP && s.reload != nil && !s.hungUp() {
+				s.reload()
+				continue
+			}
+			say(s.log, "stopping; a second signal kills at once", "signal", supervisor.SignalName(sig.(syscall.Signal)))
+			stop()
+			return s.obeySecond(ended, sig, kill)
+		case <-ended:
+			return byItself
+		}
+	}
+}
+
+func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()) ending {
+	echoed := time.Now().Add(echo)
+	for {
+		select {
+		case sig := <-s.received:
+			if sig == syscall.SIGHUP { // the shell and the system both send one when a terminal ends
+				continue
+			}
+			if sig == first && time.Now().Before(echoed) {
+				continue
+			}
+			signal.Stop(s.received)
+			kill()
+			// The replicas die with us, should the log or the output be stuck for ever.
+			time.AfterFunc(killPatience, func() { os.Exit(1) })
+			return byForce
+		case <-ended:
+			return bySignal
+		}
+	}
+}
+
+// hungUp reports whether a SIGHUP means that our terminal is gone.
+func (s *signals) hungUp() bool {
+	if !s.terminal {
+		return false
+	}
+	for wait := time.Now().Add(hangupPatience); atTerminal(); {
+		if time.Now().After(wait) {
+			return false
+		}
+		time.Sleep(hangupPatience / 10)
+	}
+	return true
+}
+
+// atTerminal reports whether this process has a controlling terminal.
+func atTerminal() bool {
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(fd)
+	return true
+}
+
+// say logs, but does not wait for a log that is stuck, as behind Ctrl-S: signals must be obeyed all the same.
+func say(log hclog.Logger, text string, args ...any) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		log.Info(text, args...)
+	}()
+	select {
+	case <-said:
+	case <-time.After(logPatience):
+	}
+}

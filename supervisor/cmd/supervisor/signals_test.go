@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// When a terminal ends, the shell and the system both tell: that is no haste.
+func TestSecondHangupIsNoHaste(t *testing.T) {
+	s := &signals{received: make(chan os.Signal), log: hclog.NewNullLogger()}
+	ended, result := make(chan struct{}), make(chan ending)
+	stops, kills := 0, 0
+	go func() { result <- s.obey(ended, func() { stops++ }, func() { kills++ }) }()
+	for range 3 {
+		s.received <- syscall.SIGHUP
+	}
+	close(ended)
+	if how := <-result; how != bySignal || stops != 1 || kills != 0 {
+		t.Errorf("ending %d, %d stops, %d kills: want a stop by signal", how, stops, kills)
+	}
+}
+
+// Timeout(1) sends its signal twice: to its child and to all in its group.
+func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &signals{received: make(chan os.Signal), log: hclog.NewNullLogger()}
+		ended, result := make(chan struct{}), make(chan ending, 1)
+		kills := 0
+		go func() { result <- s.obey(ended, func() {}, func() { kills++ }) }()
+		s.received <- syscall.SIGTERM
+		s.received <- syscall.SIGTERM
+		synctest.Wait()
+		if kills != 0 {
+			t.Fatal("the same signal at once was taken for a second one")
+		}
+		time.Sleep(echo)
+		s.received <- syscall.SIGTERM
+		if how := <-result; how != byForce || kills != 1 {
+			t.Errorf("ending %d, %d kills: want one at a second signal", how, kills)
+		}
+	})
+}
+
+func TestHangupReloads(t *testing.T) {
+	reloads := 0
+	s := &signals{received: make(chan os.Signal), reload: func() { reloads++ }, log: hclog.NewNullLogger()}
+	ended, result := make(chan struct{}), make(chan ending)
+	go func() { result <- s.obey(ended, func() { t.Error("stopped") }, func() { t.Error("killed") }) }()
+	for range 3 {
+		s.received <- syscall.SIGHUP
+	}
+	close(ended)
+	if how := <-result; how != byItself || reloads != 3 {
+		t.Errorf("ending %d after %d reloads, want 3", how, reloads)
+	}
+}
+
+// As nohup has it.
+func TestHangupIsIgnoredWhereItWas(t *testing.T) {
+	p := prepare(t, "serve")
+	p.Cmd = exec.Command("sh", "-c", `trap "" HUP; exec "$0" --replicas=1 -- "$1"`, program, os.Args[0])
+	p.Env = append(os.Environ(), childMode+"=serve")
+	p.launch()
+	p.pids(1)
+	p.Process.Signal(syscall.SIGHUP)
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if log := p.stderr.text(); !strings.Contains(log, "signal=SIGTERM") || strings.Contains(log, "SIGHUP") {
+		t.Error("it did not stop at SIGTERM, but at SIGHUP")
+	}
+}
+
+// A stop that was asked for is a success, whatever the replicas have come to.
+func TestStopAfterAFailureIsGood(t *testing.T) {
+	p := start(t, "", "--replicas=2", "--restart=never", "--", "sh", "-c", "[ {index} = 0 ] && exit 3; exec sleep 1000")
+	p.until(&p.stderr, "the end of a", func(text string) bool { return strings.Contains(text, "finished: replica=a") })
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
