@@ -220,6 +220,7 @@ func TestBackInUse(t *testing.T) {
 type record struct {
 	Message     string    `json:"@message"`
 	Time        time.Time `json:"@timestamp"`
+	Replica     string
 	Incarnation int
 	Request     int
 	Point       string
@@ -230,9 +231,8 @@ func (c *cluster) awaitRecord(i int, what string, found func(record) bool) recor
 	c.t.Helper()
 	var r record
 	c.await(&c.stdout, what+" of replica "+letter(i), func(line string) bool {
-		text, ok := strings.CutPrefix(line, letter(i)+" | ")
 		r = record{}
-		return ok && json.Unmarshal([]byte(text), &r) == nil && found(r)
+		return json.Unmarshal([]byte(line), &r) == nil && r.Replica == letter(i) && found(r)
 	})
 	return r
 }

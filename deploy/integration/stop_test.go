@@ -20,7 +20,7 @@ func TestCtrlCStopsInOrder(t *testing.T) {
 		t.Errorf("stopped %v, want a, b, c", order)
 	}
 	for i := range c.addrs {
-		if e := c.awaitEvent("stopped", i, 1); e.exit() != "code 0" {
+		if e := c.awaitEvent("exited", i, 1); e.exit() != "code 0" {
 			t.Errorf("replica %s ended with %s, want code 0", letter(i), e.exit())
 		}
 	}

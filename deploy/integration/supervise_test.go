@@ -1,0 +1,264 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"example.com/crashlab/client/failover"
+	counterv1 "example.com/crashlab/gen/counter/v1"
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+// controlled is a cluster with a control service.
+type controlled struct {
+	*cluster
+	addr string // of the control service
+	supervisorv1.SupervisorClient
+}
+
+// startControlled runs the supervisor with a cluster file of three replicas.
+func startControlled(t *testing.T, file string, flags ...string) *controlled {
+	t.Helper()
+	c := &controlled{addr: addr(freePorts(t, 1))}
+	c.cluster = launch(t, 3, append([]string{"--config=" + file, "--control=" + c.addr}, flags...))
+	conn, err := grpc.NewClient("passthrough:///"+c.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c.SupervisorClient = supervisorv1.NewSupervisorClient(conn)
+	return c
+}
+
+// healthy is a cluster file of replicas that do not crash by themselves.
+const healthy = `
+replicas: 3
+ready: {kind: grpc, service: counter.v1.Counter}
+alive: {kind: grpc, period: 500ms, timeout: 500ms, threshold: 3}
+stop_timeout: 1m
+command: [bin/counterd, "--addr={addr}", "--replica={name}", --log-json]
+`
+
+// writeFile writes a cluster file and returns its path.
+func writeFile(t *testing.T, text ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, []byte(strings.Join(text, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// ctl runs supervisor ctl to its end.
+func (c *controlled) ctl(args ...string) (code int, stdout, stderr string) {
+	c.t.Helper()
+	t := c.t.(*testing.T)
+	return run(t, "supervisor", append([]string{"ctl", "--control=" + c.addr}, args...)...)
+}
+
+// mustCtl runs supervisor ctl, which must succeed, and returns what it prints.
+func (c *controlled) mustCtl(args ...string) string {
+	c.t.Helper()
+	code, stdout, stderr := c.ctl(args...)
+	if code != 0 {
+		c.t.Fatalf("ctl %q ends with %d: %s", args, code, stderr)
+	}
+	return stdout
+}
+
+// The file that users run: a replica that hangs is replaced.
+func TestStoppedReplicaIsReplaced(t *testing.T) {
+	t.Parallel()
+	c := startControlled(t, clusterFile)
+	c.mustCtl("signal", "stop", "b")
+	if e := c.awaitEvent("exited", 1, 1); e.exit() != "SIGKILL" {
+		t.Errorf("b ended with %s, want SIGKILL", e.exit())
+	}
+	c.awaitEvent("ready", 1, 2)
+	c.awaitServing(1)
+}
+
+// Rolling restarts under load, at a rate that a busy machine can still keep.
+func TestSoakRollingRestartLosesNoCall(t *testing.T) {
+	besideOthers(t)
+	c := startControlled(t, writeFile(t, healthy))
+	conn, err := failover.NewClient(c.target(), failover.Policy{Timeout: patience, Rounds: 3, Order: failover.RoundRobin},
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := counterv1.NewCounterClient(conn)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var calls sync.WaitGroup
+	var made, failed atomic.Int64
+	rate := time.Second / time.Duration(scale(200, 1000))
+	calls.Go(func() {
+		for tick := time.NewTicker(rate); ctx.Err() == nil; <-tick.C {
+			calls.Go(func() {
+				made.Add(1)
+				if _, err := client.Get(context.Background(), new(counterv1.GetRequest)); err != nil {
+					failed.Add(1)
+					t.Log(err)
+				}
+			})
+		}
+	})
+	rolls := scale(3, 100)
+	for range rolls {
+		stream, err := c.RollingRestart(ctx, &supervisorv1.RollingRestartRequest{All: true})
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	calls.Wait()
+	if failed.Load() > 0 || made.Load() < 10 {
+		t.Errorf("%d of %d calls failed", failed.Load(), made.Load())
+	}
+	for i := range c.addrs {
+		c.awaitEvent("ready", i, 1+rolls)
+	}
+	t.Logf("%d calls through %d rolling restarts", made.Load(), rolls)
+}
+
+// One that does not come back ends a rolling restart, and the rest goes on.
+func TestRollingRestartStopsAtOneThatFails(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, healthy)
+	c := startControlled(t, file)
+	// b's next incarnation finds its port taken.
+	text := strings.Replace(healthy, `"--addr={addr}"`, `"--addr=no such address"`, 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := c.ctl("reload")
+	if code != 1 || !strings.Contains(stderr, "replica a") {
+		t.Errorf("reload ends with %d and %q, want 1 and replica a named", code, stderr)
+	}
+	for _, i := range []int{1, 2} {
+		c.awaitServing(i)
+	}
+	if n := len(c.events(func(e event) bool { return e.Message == "exited" && e.Replica != "a" })); n > 0 {
+		t.Errorf("%d exits of b and c, though a did not come back", n)
+	}
+}
+
+func TestStartCutsTheDelayShort(t *testing.T) {
+	t.Parallel()
+	c := startControlled(t, writeFile(t, healthy), "--restart-delay="+never)
+	c.kill(0)
+	c.mustCtl("start", "a")
+	c.awaitEvent("ready", 0, 2)
+	c.kill(1)
+	c.mustCtl("set-policy", "--restart-delay=0s")
+	c.awaitEvent("ready", 1, 2)
+}
+
+func TestScaleUpAndDown(t *testing.T) {
+	t.Parallel()
+	c := startControlled(t, writeFile(t, healthy))
+	c.mustCtl("scale", "1")
+	list := c.mustCtl("list")
+	if !strings.Contains(list, "a ") || strings.Contains(list, "\nb ") {
+		t.Errorf("after scale 1 the list is\n%s", list)
+	}
+	c.mustCtl("scale", "3")
+	for i := range c.addrs {
+		c.awaitServing(i)
+	}
+}
+
+// A reload of a bad file changes nothing, and one of a good file what differs.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	file := writeFile(t, healthy)
+	c := startControlled(t, file)
+	if err := os.WriteFile(file, []byte(healthy+"replicas: lots\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := c.ctl("reload")
+	if code != 1 || !strings.Contains(stderr, filepath.Base(file)+":") || strings.Count(stderr, "\n") > 6 {
+		t.Errorf("reload of a bad file ends with %d and %q, want 1 and the place", code, stderr)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(healthy, "replicas: 3", "replicas: 2", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.signal(syscall.SIGHUP)
+	c.awaitEvent("exited", 2, 1)
+	if n := len(c.pids()); n != 3 {
+		t.Errorf("%d launches, want the first 3 alone", n)
+	}
+}
+
+// Exits are seen in the events, on the wire and in the file, once each.
+func TestEventsOfEveryLaunch(t *testing.T) {
+	t.Parallel()
+	events := filepath.Join(t.TempDir(), "events.jsonl")
+	c := startControlled(t, writeFile(t, healthy), "--restart-delay=0s", "--events="+events)
+	var first uint64
+	stream, err := c.Watch(patiently(t), &supervisorv1.WatchRequest{After: &first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.addrs {
+		c.kill(i)
+		c.awaitEvent("ready", i, 2)
+	}
+	c.stop()
+	counts := make(map[supervisorv1.EventKind]int)
+	var last uint64
+	for {
+		r, err := stream.Recv()
+		if err != nil {
+			if code := status.Code(err); !errors.Is(err, io.EOF) && code != codes.Unavailable {
+				t.Error(err)
+			}
+			break
+		}
+		if last++; r.GetEvent().GetSequence() != last {
+			t.Fatalf("event %d comes after %d", r.GetEvent().GetSequence(), last-1)
+		}
+		counts[r.GetEvent().GetKind()]++
+	}
+	text, err := os.ReadFile(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Count(string(text), "\n")
+	launched, exited := strings.Count(string(text), `"kind":"launched"`), strings.Count(string(text), `"kind":"exited"`)
+	if launched != 6 || exited != 6 || lines < int(last) || counts[supervisorv1.EventKind_EVENT_KIND_LAUNCHED] != 6 {
+		t.Errorf("%d events on the wire, %v; %d in the file, of %d launches and %d exits", last, counts, lines, launched, exited)
+	}
+}
+
+// Two supervisors do not share a state directory.
+func TestOneSupervisorPerStateDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := startCluster(t, []string{"--state-dir=" + dir})
+	code, _, stderr := run(t, "supervisor", "--state-dir="+dir, "--", "true")
+	if code != 1 || !strings.Contains(stderr, fmt.Sprint(c.cmd.Process.Pid)) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("the second ends with %d and %q, want 1 and the pid of the first, %d", code, stderr, c.cmd.Process.Pid)
+	}
+}
