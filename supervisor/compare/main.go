@@ -1,0 +1,90 @@
+//go:build linux
+
+// Compare measures our supervisor beside others: the same gRPC child under
+// each, and under a bare loop of fork and exec, the floor.
+//
+//	go run ./supervisor/compare peers     from a child's exit until its successor listens
+//	go run ./supervisor/compare delay     the same with a restart delay
+//	go run ./supervisor/compare scale     3, 50 and 200 replicas: memory, threads, launch, kill
+//	go run ./supervisor/compare output    a child that writes 100 MB/s beside others that crash
+//
+// The others are Debian's: apt-get install supervisor runit s6. What is missing
+// is left out. It takes Linux, loopback ports from 20000, and minutes in which
+// the machine does little else. Ctrl-C ends it, and all that it has started.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type commandLine struct {
+	JSON       bool   `help:"Print JSON"`
+	Supervisor string `placeholder:"PROGRAM" help:"Our supervisor; built if not given"`
+
+	Peers  peersCmd  `cmd:"" help:"From a child's exit until its successor listens, under each supervisor."`
+	Delay  delayCmd  `cmd:"" help:"The same with a restart delay, under ours."`
+	Scale  scaleCmd  `cmd:"" help:"Memory, threads, launch and kill of many replicas, under ours and the floor."`
+	Output outputCmd `cmd:"" help:"How soon an exit is told while another child writes 100 MB/s, under ours."`
+	Floor  floorCmd  `cmd:"" hidden:""`
+}
+
+// measurement is a command that measures something in a lab.
+type measurement interface {
+	measure(ctx context.Context, l *lab, progress io.Writer) (*report, error)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "compare:", err)
+	_, misused := errors.AsType[*kong.ParseError](err)
+	switch {
+	case misused:
+		os.Exit(2)
+	case ctx.Err() != nil:
+		os.Exit(130)
+	}
+	os.Exit(1)
+}
+
+func run(ctx context.Context, args []string) error {
+	var cli commandLine
+	parser, err := kong.New(&cli, kong.Name("compare"), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Description("Measures our supervisor beside others."))
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return err
+	}
+	m, ok := parsed.Selected().Target.Addr().Interface().(measurement)
+	if !ok {
+		return parsed.Run()
+	}
+	l, err := openLab(ctx, cli.Supervisor)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	r, err := m.measure(ctx, l, os.Stderr)
+	switch {
+	case ctx.Err() != nil:
+		return errors.New("interrupted")
+	case err != nil:
+		return err
+	}
+	return r.print(os.Stdout, cli.JSON)
+}

@@ -1,0 +1,89 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"example.com/crashlab/supervisor/compare/clock"
+)
+
+const (
+	// lived is how old a child must be when it exits: runit, s6, supervisord
+	// and ours relaunch those later that have lived under a second.
+	lived = 1100 * time.Millisecond
+	// calm is the pause before the next exit, anyone's.
+	calm = 10 * time.Millisecond
+)
+
+// contestant is a peer that runs beside others.
+type contestant struct {
+	peer
+	crew    crew
+	process *process
+	trials  map[int]restart // by the round
+	turns   int
+}
+
+// rotate runs all peers side by side, each with a crew of a size, and makes one
+// child at a time exit, of one peer after the other, for a number of rounds.
+// So whatever else the machine does in the meantime, it does to all.
+func (l *lab) rotate(ctx context.Context, peers []peer, size, rounds int, progress func(round int)) ([]*contestant, error) {
+	seen, err := l.children()
+	if err != nil {
+		return nil, err
+	}
+	var all []*contestant
+	defer func() {
+		for _, c := range all {
+			c.process.stop()
+		}
+	}()
+	for i, p := range peers {
+		c := &contestant{peer: p, trials: make(map[int]restart)}
+		c.crew = crew{lab: l, name: fmt.Sprintf("%s-%d", p.name, i), count: size, basePort: l.ports(size)}
+		if c.process, err = p.start(c.crew); err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		all = append(all, c)
+		if err := seen.await(ctx, patience, func() bool { return seen.up(c.crew) == size }); err != nil {
+			return nil, c.process.fault(fmt.Errorf("%s, at its launch: %w", p.name, err))
+		}
+	}
+	for round := range rounds {
+		progress(round)
+		for i := range all {
+			c := all[(round+i)%len(all)] // nobody comes always after the same one
+			if round%c.every != 0 {
+				continue
+			}
+			if err := c.trial(ctx, seen, round); err != nil {
+				return nil, c.process.fault(fmt.Errorf("%s: %w", c.name, err))
+			}
+		}
+	}
+	return all, nil
+}
+
+// trial makes the next child exit, and waits until its successor listens.
+func (c *contestant) trial(ctx context.Context, seen *children, round int) error {
+	child := c.crew.child(c.turns % c.crew.count)
+	c.turns++
+	before := seen.listening[child]
+	young := lived - time.Duration(clock.Now()-before.At)
+	if err := sleep(ctx, max(young, calm)); err != nil {
+		return err
+	}
+	n := len(seen.restarts[child])
+	if err := syscall.Kill(before.PID, syscall.SIGUSR1); err != nil {
+		return fmt.Errorf("%s, process %d: %w", child, before.PID, err)
+	}
+	if err := seen.await(ctx, c.delay+patience, func() bool { return len(seen.restarts[child]) > n }); err != nil {
+		return fmt.Errorf("%s after its exit: %w", child, err)
+	}
+	c.trials[round] = seen.restarts[child][n]
+	return nil
+}

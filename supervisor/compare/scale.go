@@ -1,0 +1,233 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"syscall"
+	"time"
+
+	"example.com/crashlab/supervisor/compare/clock"
+	"example.com/crashlab/supervisor/compare/record"
+)
+
+type scaleCmd struct {
+	Replicas []int         `default:"3,50,200" help:"Numbers of replicas"`
+	Runs     int           `short:"n" default:"3" help:"Times that each is launched"`
+	Idle     time.Duration `default:"10s" help:"How long it idles while its CPU time is taken"`
+}
+
+func (cmd *scaleCmd) Validate() error {
+	for _, n := range cmd.Replicas {
+		if n < 1 || n >= blockSize-1 {
+			return fmt.Errorf("--replicas %d: want 1 to %d", n, blockSize-2)
+		}
+	}
+	return atLeastOne("-n", cmd.Runs)
+}
+
+// most is the memory, in MB, that ours may take.
+var most = map[int]figure{3: 18, 50: 22, 200: 30}
+
+// What is launched.
+const (
+	least = "fork+exec"
+	full  = "ours"
+	bare  = "ours-bare"
+)
+
+// launched is one run of one peer.
+type launched struct {
+	listening time.Duration // from its launch until all are
+	ready     time.Duration // likewise; of the floor, which cannot tell, listening
+	launch    time.Duration // CPU time of the supervisor until then
+	back      int           // how many, after all were killed
+	took      time.Duration // until they were
+	usage
+	idle time.Duration // CPU time of the supervisor at rest
+}
+
+func (cmd *scaleCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*report, error) {
+	r := &report{
+		title: "All launched at once, then all killed at once, in ms; medians of the runs, but the worst of the figures at rest",
+		columns: []string{
+			"replicas", "supervisor", "runs", "all listen", "all ready", "× floor", "its CPU", "MB", "threads",
+			fmt.Sprintf("idle CPU in %v", cmd.Idle), "back", "all back",
+		},
+	}
+	for _, n := range cmd.Replicas {
+		kinds := []string{least, full, bare}
+		runs := make(map[string][]launched)
+		for i := range cmd.Runs {
+			for _, kind := range kinds {
+				fmt.Fprintf(progress, "%d replicas, run %d of %d, %s\n", n, i+1, cmd.Runs, kind)
+				run, err := cmd.run(ctx, l, kind, fmt.Sprintf("%s-%d-%d", kind, n, i), n)
+				if err != nil {
+					return nil, fmt.Errorf("%d replicas, %s: %w", n, kind, err)
+				}
+				runs[kind] = append(runs[kind], run)
+			}
+		}
+		for _, kind := range kinds {
+			cmd.row(r, n, kind, runs[kind], runs[least])
+		}
+	}
+	return r, nil
+}
+
+// row adds the runs of a peer.
+func (cmd *scaleCmd) row(r *report, n int, kind string, runs, floor []launched) {
+	median := func(runs []launched, of func(launched) time.Duration) figure {
+		var all []time.Duration
+		for _, run := range runs {
+			all = append(all, of(run))
+		}
+		return sampleOf(all).median()
+	}
+	worst := runs[0]
+	for _, run := range runs {
+		worst.mb, worst.threads = max(worst.mb, run.mb), max(worst.threads, run.threads)
+		worst.idle, worst.back = max(worst.idle, run.idle), min(worst.back, run.back)
+	}
+	listening := median(runs, func(run launched) time.Duration { return run.listening })
+	ready := median(runs, func(run launched) time.Duration { return run.ready })
+	cost := median(runs, func(run launched) time.Duration { return run.launch })
+	took := median(runs, func(run launched) time.Duration { return run.took })
+	times := ready / median(floor, func(run launched) time.Duration { return run.ready })
+	idle := unmeasured
+	if kind == bare {
+		idle = milliseconds(worst.idle)
+	}
+	r.row(n, kind, len(runs), listening, ready, times, cost, figure(worst.mb), worst.threads, idle,
+		fmt.Sprintf("%d of %d", worst.back, n), took)
+	name := fmt.Sprintf("%d replicas, ", n)
+	switch kind {
+	case full:
+		if limit, ok := most[n]; ok {
+			r.target(name+"MB", figure(worst.mb), limit)
+		}
+		r.target(name+"threads", figure(worst.threads), 16)
+		r.target(name+"all ready, × floor", times, 1.5)
+		r.target(name+"killed and not back", figure(n-worst.back), 0)
+	case bare:
+		r.target(name+"ms of CPU when idle", idle, 2)
+	}
+}
+
+// run launches n children under a peer and kills them, all at once.
+func (cmd *scaleCmd) run(ctx context.Context, l *lab, kind, name string, n int) (launched, error) {
+	told, err := l.events()
+	if err != nil {
+		return launched{}, err
+	}
+	defer told.close()
+	seen, err := l.children()
+	if err != nil {
+		return launched{}, err
+	}
+	defer seen.reader.Close()
+	p := map[string]peer{
+		least: floor(),
+		full:  ours(full, features{all: true, events: told.path}),
+		bare:  ours(bare, features{events: told.path}),
+	}[kind]
+	c := cluster{
+		kind: kind, seen: seen, told: told, start: clock.Now(),
+		crew: crew{lab: l, name: name, count: n, basePort: l.ports(n)},
+	}
+	if c.process, err = p.start(c.crew); err != nil {
+		return c.launched, err
+	}
+	defer c.process.stop()
+	for _, step := range []func(context.Context) error{
+		c.rise, grow, c.massacre, grow, func(ctx context.Context) error { return c.rest(ctx, cmd.Idle) },
+	} {
+		if err := step(ctx); err != nil {
+			return c.launched, c.process.fault(err)
+		}
+	}
+	return c.launched, nil
+}
+
+// grow waits until all children are old enough to be launched again at once.
+func grow(ctx context.Context) error { return sleep(ctx, 2*lived) }
+
+// cluster is a crew and its supervisor, and what is measured of it.
+type cluster struct {
+	kind    string
+	crew    crew
+	process *process
+	seen    *children
+	told    *events
+	start   int64
+	launched
+}
+
+// rise waits until all are ready.
+func (c *cluster) rise(ctx context.Context) (err error) {
+	if err := c.seen.await(ctx, patience, func() bool {
+		return c.seen.up(c.crew) == c.crew.count && (c.kind == least || len(c.told.of("ready")) >= c.crew.count)
+	}); err != nil {
+		return err
+	}
+	if c.launch, err = cpu(c.process.cmd.Process.Pid); err != nil {
+		return err
+	}
+	c.listening = time.Duration(c.seen.last(c.crew) - c.start)
+	c.ready = c.listening
+	if ready := c.told.of("ready"); len(ready) > 0 {
+		c.ready = time.Duration(ready[len(ready)-1].at - c.start)
+	}
+	return nil
+}
+
+// massacre kills all at once, and waits until they are back.
+func (c *cluster) massacre(ctx context.Context) error {
+	killed := make(map[string]record.Record)
+	start := clock.Now()
+	for i := range c.crew.count {
+		child := c.crew.child(i)
+		killed[child] = c.seen.listening[child]
+		if err := syscall.Kill(killed[child].PID, syscall.SIGKILL); err != nil {
+			return fmt.Errorf("%s: %w", child, err)
+		}
+	}
+	allBack := func() bool {
+		c.back = 0
+		for child, was := range killed {
+			if c.seen.listening[child].PID != was.PID {
+				c.back++
+			}
+		}
+		return c.back == c.crew.count
+	}
+	// How many are back when it takes too long is a result.
+	if err := c.seen.await(ctx, patience, allBack); err != nil && ctx.Err() != nil {
+		return err
+	}
+	c.took = time.Duration(c.seen.last(c.crew) - start)
+	return nil
+}
+
+// rest takes what the supervisor uses while nothing happens.
+func (c *cluster) rest(ctx context.Context, idle time.Duration) (err error) {
+	pid := c.process.cmd.Process.Pid
+	if c.kind == bare {
+		before, err := cpu(pid)
+		if err != nil {
+			return err
+		}
+		if err := sleep(ctx, idle); err != nil {
+			return err
+		}
+		after, err := cpu(pid)
+		if err != nil {
+			return err
+		}
+		c.idle = after - before
+	}
+	c.usage, err = usageOf(pid)
+	return err
+}
