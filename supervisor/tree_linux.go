@@ -13,6 +13,10 @@ const (
 	// left behind is gone: it could hold the address that is needed next.
 	strayTime = 100 * time.Millisecond
 
+	// filesAtOnce bounds how many goroutines wait for the files of control
+	// groups at a time, as each takes a thread when many replicas end at once.
+	filesAtOnce = 4
+
 	// clearTime bounds how long the rest of a whole tree is hunted.
 	clearTime = 10 * time.Second
 )
@@ -22,8 +26,9 @@ const (
 // had, they are found by their marks, among the orphans that become our
 // children.
 type tree struct {
-	id   treeID
-	root cgroup // empty: none could be made
+	id    treeID
+	root  cgroup        // empty: none could be made
+	files chan struct{} // holds one element per goroutine at the files of a branch
 
 	mu       sync.Mutex
 	launches int64
@@ -32,7 +37,7 @@ type tree struct {
 }
 
 func newTree(cgroups bool) *tree {
-	t := &tree{id: newTreeID()}
+	t := &tree{id: newTreeID(), files: make(chan struct{}, filesAtOnce)}
 	if cgroups {
 		t.root, _ = makeCgroup(cgroupPrefix + string(t.id)) // without, it goes on as told above
 	}
@@ -122,17 +127,24 @@ func (t *tree) goOutside() {
 // for at most strayTime until it is gone. The leader's group must have been
 // killed, and its ID not be free yet.
 func (b *branch) kill(leader int) {
-	if b.cgroup != "" {
-		b.cgroup.empty(strayTime)
-	} else {
+	if b.cgroup == "" {
 		killOrphans(leader, b.mark, time.Now().Add(strayTime))
+		return
+	}
+	b.tree.files <- struct{}{}
+	left := b.cgroup.populated()
+	<-b.tree.files
+	if left {
+		b.cgroup.empty(strayTime)
 	}
 }
 
 // remove removes what the branch has in the file system.
 func (b *branch) remove() {
 	if b.cgroup != "" {
+		b.tree.files <- struct{}{}
 		_ = b.cgroup.remove() // for a process that will not die yet, close tries again
+		<-b.tree.files
 		b.cgroup = ""
 	}
 }
