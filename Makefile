@@ -55,8 +55,9 @@ test: ## all tests, those on real clusters among them
 BENCH_COUNT ?= 5
 
 .PHONY: soak
-soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9, the learnt limit against fixed ones; an hour
+soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9, the learnt limit against fixed ones; 1,000 kills of the supervisor, 10,000 random commands; over an hour
 	$(GO) test -timeout 2h -parallel 8 ./deploy/integration -run Soak -soak -v
+	$(GO) test -timeout 1h ./supervisor -run 'KillAtAnyMoment|RandomScheduleOfProcesses' -soak -v
 
 .PHONY: bench
 bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves
@@ -64,6 +65,13 @@ bench: ## what a failover call costs beside a bare one and beside other librarie
 	cd $(PEERS) && $(GO) test -run '^$$' -bench 'Call|Throughput' -count $(BENCH_COUNT)
 	cd $(PEERS) && $(GO) test -run '^$$' -bench Crash -benchtime 1000x
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./deploy/integration
+
+.PHONY: compare
+compare: ## our supervisor beside supervisord, runit and s6 (Debian packages) and bare loops; 15 minutes on an idle machine
+	$(GO) run ./supervisor/compare peers
+	$(GO) run ./supervisor/compare delay
+	$(GO) run ./supervisor/compare scale
+	$(GO) run ./supervisor/compare output
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the import floors, a tidy go.mod
