@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 // A replica that is wanted again while it leaves is there in the end.
 func TestScaleUpWhileLeaving(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -36,7 +35,7 @@ func named(names ...string) Group {
 }
 
 func TestOrderOfTheSet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(named("a", "b", "c")), &script{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), ms)
 		defer cancel()
@@ -51,7 +50,7 @@ func TestOrderOfTheSet(t *testing.T) {
 
 // Scale takes the last ones first, and who scales need not wait for turns.
 func TestScaleInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
@@ -69,7 +68,7 @@ func TestScaleInOrder(t *testing.T) {
 		}
 		expect(t, th.told(Exited, Removed), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
 	})
-	synctest.Test(t, func(t *testing.T) { // its end is not waited for either
+	bubble(t, func(t *testing.T) { // its end is not waited for either
 		s := of(group(1, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
@@ -87,7 +86,7 @@ func TestScaleInOrder(t *testing.T) {
 
 // What leaves is gone when what is new comes, which may serve at its address.
 func TestApplyStopsBeforeItLaunches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(named("a")), &script{lag: ms})
 		th.told()
 		if err := th.Apply(t.Context(), []Group{named("b")}); err != nil {
@@ -99,7 +98,7 @@ func TestApplyStopsBeforeItLaunches(t *testing.T) {
 
 // A change that is under way at the end adds nothing any more.
 func TestApplyDuringTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(named("a")), &script{deaf: true})
 		failure(func() error { return th.Apply(context.Background(), []Group{named("b", "c")}) })
 		th.at(time.Second)
@@ -112,7 +111,7 @@ func TestApplyDuringTheEnd(t *testing.T) {
 
 // What Apply could not restart, as it gave up early, is restarted by the next.
 func TestApplyAgainFinishesTheRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		sys := &script{}
 		th := perform(t, of(group(2, Policy{}, notice)), sys)
 		changed := []Group{group(2, Policy{}, notice, func(r *Replica) { r.Dir = "/" })}
@@ -136,7 +135,7 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 
 // A change waits until the first launches are done.
 func TestApplyDuringTheFirstLaunches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(3, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
@@ -154,7 +153,7 @@ func TestApplyDuringTheFirstLaunches(t *testing.T) {
 
 // Until its turn to be restarted comes, a replica is asked where it serves.
 func TestProbesFollowTheProcess(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		version := func(n int) []Group {
 			return []Group{group(2, Policy{}, notice, func(r *Replica) {
 				r.Addr = fmt.Sprintf("%s:%d", r.Name, n)
@@ -189,7 +188,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 
 // Who waits for an answer that was asked for wrongly is asked anew.
 func TestReadyProbeChangesWhileStarting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		probed := func(service string, timeout time.Duration) Group {
 			return group(1, Policy{}, func(r *Replica) {
 				r.Addr, r.StartTimeout = "a:1", timeout
@@ -260,7 +259,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 		}
 	}}
 	for _, stay := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			s := of(one("once", Policy{Restart: Never}), one("b", Policy{}))
 			s.Stay = stay
 			th := perform(t, s, once)
@@ -292,7 +291,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 
 // A change is seen as soon as it was made.
 func TestSettingsAreSeenAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{})
 		for d := range time.Duration(3000) {
 			if err := th.SetPolicy(t.Context(), "g", Policy{Delay: d}); err != nil {
@@ -308,7 +307,7 @@ func TestSettingsAreSeenAtOnce(t *testing.T) {
 // Whether a replica is alive is asked anew when the question is another, and
 // only then.
 func TestAliveProbeChangesWhileRunning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		asked := func(stop time.Duration, alive Probe) []Group {
 			return []Group{group(1, Policy{}, func(r *Replica) { r.Addr, r.StopTimeout, r.Alive = "a:1", stop, alive })}
 		}
@@ -342,7 +341,7 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 
 // A delay that has passed is not begun again.
 func TestSetPolicyWhileQueued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(2, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true, each: func(s *script, r Replica, n int) {
@@ -368,7 +367,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 
 // What leaves cannot be brought back but by those who decide what there is.
 func TestCommandsToWhatLeaves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
 		scaled := failure(func() error { return th.Scale(t.Context(), "g", 1) })
 		if err := th.Start("b"); !errors.Is(err, ErrUnknown) {

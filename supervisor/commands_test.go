@@ -19,7 +19,7 @@ func failure(command func() error) <-chan error {
 }
 
 func TestStartCutsADelayShort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{lives: time.Second})
 		th.at(2 * time.Second)
 		want(t, th.states(), "a waiting")
@@ -36,7 +36,7 @@ func TestStartCutsADelayShort(t *testing.T) {
 }
 
 func TestStopInADelayDoesNotLaunch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: time.Second})), &script{lives: time.Second})
 		th.at(1500 * ms)
 		th.told()
@@ -49,7 +49,7 @@ func TestStopInADelayDoesNotLaunch(t *testing.T) {
 }
 
 func TestStopWaitsForTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
 		th.at(4999 * ms)
@@ -76,7 +76,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 
 // A start while it is being stopped wins, and whoever stopped it is told.
 func TestStartDuringStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
 		th.at(time.Second)
@@ -92,7 +92,7 @@ func TestStartDuringStop(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{Delay: time.Hour})), &script{lag: 100 * ms})
 		th.told()
 		th.at(time.Second)
@@ -109,7 +109,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestCommandsToWhatIsNotThere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}))
 		if err := s.Start("a"); !errors.Is(err, ErrClosed) {
 			t.Errorf("before Run: %v", err)
@@ -141,7 +141,7 @@ func TestCommandsToWhatIsNotThere(t *testing.T) {
 }
 
 func TestRollingRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		sys := &script{ready: time.Second, lag: 100 * ms}
 		th := perform(t, of(group(3, Policy{}, notice)), sys)
 		th.at(2 * time.Second)
@@ -164,7 +164,7 @@ func TestRollingRestart(t *testing.T) {
 			t.Error("c was restarted, though a did not come back")
 		}
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		sys := &script{}
 		th := perform(t, of(group(2, Policy{}, notice)), sys)
 		sys.mute = true
@@ -179,7 +179,7 @@ func TestRollingRestart(t *testing.T) {
 }
 
 func TestScale(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{})), &script{lag: 100 * ms})
 		if err := th.Scale(t.Context(), "g", 4); err != nil {
 			t.Fatal(err)
@@ -207,7 +207,7 @@ func TestScale(t *testing.T) {
 }
 
 func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(3, Policy{}, notice)), &script{ready: time.Second})
 		th.at(2 * time.Second)
 		th.told()
@@ -239,7 +239,7 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 
 // Replicas whose settings differ are restarted one at a time.
 func TestApplyRollsThroughTheChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{}, notice)), &script{ready: time.Second})
 		th.at(time.Second)
 		th.told()
@@ -251,7 +251,7 @@ func TestApplyRollsThroughTheChanged(t *testing.T) {
 }
 
 func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{lives: time.Second})
 		th.at(3 * time.Second)
 		th.told()
@@ -275,7 +275,7 @@ func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 
 // A group is known while it has no replica.
 func TestCommandToAnEmptyGroup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{})
 		if err := th.Scale(t.Context(), "g", 0); err != nil {
 			t.Fatal(err)
@@ -292,7 +292,7 @@ func TestCommandToAnEmptyGroup(t *testing.T) {
 }
 
 func TestSignalAGroup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(3, Policy{Restart: Never})), &script{})
 		if err := th.Stop(t.Context(), "a"); err != nil {
 			t.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -95,7 +94,7 @@ func (c *crowd) settled() {
 // Several people at a time get what the last of them asked for, and leave a
 // supervisor that works.
 func TestConcurrentCommands(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := *seed
 		if n == 0 {
 			n = rand.Uint64()
@@ -158,7 +157,7 @@ func TestConcurrentCommands(t *testing.T) {
 }
 
 func TestScaleIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		g := group(2, Policy{})
 		g.Max = 3
 		th := perform(t, of(g), &script{})
@@ -175,7 +174,7 @@ func TestScaleIsBounded(t *testing.T) {
 
 // Who has given up changes nothing: another change may have come since.
 func TestChangeThatWasGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

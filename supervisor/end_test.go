@@ -11,7 +11,7 @@ import (
 
 // After Kill nothing is launched any more.
 func TestKillDuringTheFirstLaunches(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(3, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true, deaf: true})
@@ -30,7 +30,7 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 
 // A stop is done also where its replica leaves meanwhile.
 func TestStopDuringTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(context.Background(), "a") })
 		th.stop()
@@ -42,7 +42,7 @@ func TestStopDuringTheEnd(t *testing.T) {
 }
 
 func TestWatchEndsWithARunThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(-1, Policy{}))
 		watched := make(chan struct{})
 		go func() {
@@ -59,7 +59,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 
 // Run waits for the questions that are still asked.
 func TestRunWaitsForHealth(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Ready = "a:1", Probe{Kind: HealthProbe} }))
 		asking := make(chan struct{}, 1)
 		s.Health = func(ctx context.Context, _, _ string) error {
@@ -84,7 +84,7 @@ func TestRunWaitsForHealth(t *testing.T) {
 
 // Where nobody is to start them again, all that are stopped end Run.
 func TestRunEndsWhenAllAreStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(2, Policy{}))
 		s.Stay = false
 		th := perform(t, s, &script{})
@@ -99,7 +99,7 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 
 // One that is told to end is asked nothing, and is killed once.
 func TestEndingIsLeftInPeace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, func(r *Replica) {
 			r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Period: 200 * ms}
 		}))
@@ -116,7 +116,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 		<-th.ended
 		expect(t, th.told(Stopping, Exited, Removed), "2s killed a/1")
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe} }))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
 		th := perform(t, s, &script{lag: 10 * time.Second})
@@ -129,7 +129,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 
 // A launch that the end prevents is none.
 func TestLaunchAtTheEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		stop := make(chan context.CancelFunc, 1)
 		sys := &script{lives: time.Second, each: func(s *script, _ Replica, n int) {
 			if n == 2 {
@@ -145,7 +145,7 @@ func TestLaunchAtTheEnd(t *testing.T) {
 }
 
 func TestAStoppedProcessEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{})
 		if err := th.Signal(syscall.SIGSTOP, "a"); err != nil {
 			t.Error(err)
@@ -159,7 +159,7 @@ func TestAStoppedProcessEnds(t *testing.T) {
 
 func TestRunOfNothing(t *testing.T) {
 	for _, stay := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			s := of(group(0, Policy{}))
 			s.Stay = stay
 			th := perform(t, s, &script{})

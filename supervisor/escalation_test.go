@@ -3,14 +3,13 @@ package supervisor
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 // A group that is launched anew, again and again, has the delays of any replica.
 func TestRestartAllIsNoHotLoop(t *testing.T) {
 	p := Policy{Limit: Limit{Exits: 1, Then: RestartAll}}
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := 0
 		th := perform(t, of(group(1, p)), &script{err: errors.New("no such file"), each: func(s *script, _ Replica, _ int) {
 			if n++; n > 20 {
@@ -20,7 +19,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 		th.at(1500 * ms)
 		expect(t, th.told(Added), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, p))
 		s.Stay = false // it is launched anew also where nothing else runs
 		th := perform(t, s, &script{lives: ms})
@@ -34,7 +33,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 
 // What somebody stopped stays so.
 func TestRestartAllLeavesTheStopped(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		dying := &script{each: func(s *script, r Replica, n int) {
 			if s.deaf = r.Name == "c"; r.Name == "a" && n == 1 {
 				s.lives = time.Second

@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 func TestWatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: 999 * ms})), &script{lives: ms})
 		th.at(1500 * ms)
 		var got []string
@@ -37,7 +36,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestWatchForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{lives: time.Second})
 		th.at(2000 * time.Second) // 6,000 events
 		ctx, cancel := context.WithCancel(t.Context())

@@ -79,7 +79,7 @@ func checkNumbered(t *testing.T, lines []string, size int) {
 }
 
 func TestStuckSinkCostsAChildItsPatienceOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := newSink(&sink{stuck: make(chan struct{})})
 		q := s.attach("a", "g")
 		begin := time.Now()
@@ -109,7 +109,7 @@ func TestStuckSinkCostsAChildItsPatienceOnce(t *testing.T) {
 }
 
 func TestSlowSinkCostsLittle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := newSink(&sink{slow: 100 * time.Microsecond})
 		q := s.attach("a", "g")
 		begin := time.Now()
@@ -139,7 +139,7 @@ func TestSlowSinkCostsLittle(t *testing.T) {
 }
 
 func TestLostLinesAreToldOnceASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := newSink(&sink{stuck: make(chan struct{})})
 		q := s.attach("a", "g")
 		for begin := time.Now(); time.Since(begin) < 6*time.Second; time.Sleep(10 * time.Millisecond) {
@@ -159,7 +159,7 @@ func TestLostLinesAreToldOnceASecond(t *testing.T) {
 }
 
 func TestEndDoesNotWaitForAStuckSink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := newSink(&sink{stuck: make(chan struct{})})
 		for _, name := range []string{"a", "b"} {
 			q := s.attach(name, "g")
@@ -187,7 +187,7 @@ func TestEndDoesNotWaitForAStuckSink(t *testing.T) {
 
 func TestReplicasTakeTurns(t *testing.T) {
 	for _, slow := range []time.Duration{0, 10 * time.Millisecond} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			s := newSink(&sink{stuck: make(chan struct{}), slow: slow})
 			a, b := s.attach("a", "g"), s.attach("b", "g")
 			s.push(a, numbered(0, 10_000, 90))

@@ -18,7 +18,7 @@ func TestTheSameCommandTwice(t *testing.T) {
 		{"restart", func(th *theater) error { return th.Restart(th.t.Context()) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				th := perform(t, of(group(1, Policy{})), &script{deaf: true})
 				first := failure(func() error { return tt.command(th) })
 				th.at(time.Second)
@@ -35,7 +35,7 @@ func TestTheSameCommandTwice(t *testing.T) {
 
 // Two rolling restarts take turns: no two replicas are down at a time.
 func TestRollingRestartsTakeTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(2, Policy{}, notice)), &script{ready: time.Second})
 		th.at(time.Second)
 		th.told()
@@ -53,7 +53,7 @@ func TestRollingRestartsTakeTurns(t *testing.T) {
 
 // The stop's time is not taken from the start's.
 func TestRollingRestartOfTheSlow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		slow := func(r *Replica) { r.StartTimeout = 2 * time.Second }
 		th := perform(t, of(group(1, Policy{}, notice, slow)), &script{ready: 1990 * ms, deaf: true, lag: 20 * ms})
 		th.at(2 * time.Second)
@@ -65,7 +65,7 @@ func TestRollingRestartOfTheSlow(t *testing.T) {
 
 // A rolling restart does not undo a stop.
 func TestRollingRestartLeavesTheStopping(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(t.Context()) })
 		if err := th.RollingRestart(t.Context()); err != nil {
@@ -80,7 +80,7 @@ func TestRollingRestartLeavesTheStopping(t *testing.T) {
 
 // Who does not wait any more leaves nothing behind.
 func TestWaitersAreForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{}, notice)), &script{mute: true})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)

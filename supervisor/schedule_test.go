@@ -8,7 +8,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -158,7 +157,7 @@ func newSchedule(t *testing.T, group func(int, Policy, int) Group) *schedule {
 }
 
 func TestRandomSchedule(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		c := newSchedule(t, func(count int, p Policy, version int) Group {
 			return group(count, p, func(r *Replica) {
 				r.Addr, r.Args = "a:1", []string{"service", fmt.Sprint(version)}

@@ -11,7 +11,7 @@ import (
 
 // A launch that failed is no exit.
 func TestWhatIsCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		missing := &script{each: func(s *script, _ Replica, n int) {
 			if s.lives = time.Second; n > 2 {
 				s.err = errors.New("no such file")
@@ -28,7 +28,7 @@ func TestWhatIsCounted(t *testing.T) {
 
 // Questions that a pause of ours delayed are not asked all at once.
 func TestLateQuestionsAreLeftOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, func(r *Replica) {
 			r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Period: 50 * ms, Threshold: 5}
 		}))
@@ -49,7 +49,7 @@ func TestLateQuestionsAreLeftOut(t *testing.T) {
 }
 
 func TestStopTwiceIsToldOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{})
 		for range 2 {
 			if err := th.Stop(t.Context()); err != nil {
@@ -65,7 +65,7 @@ func TestStopTwiceIsToldOnce(t *testing.T) {
 
 // Status tells the reason and the times of a start that did not come off.
 func TestWhyItIsNotReady(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{Delay: time.Hour}, func(r *Replica) {
 			r.Addr, r.StartTimeout, r.Ready = "a:1", time.Second, Probe{Kind: HealthProbe}
 		}))
@@ -89,7 +89,7 @@ func TestWhyItIsNotReady(t *testing.T) {
 
 // An exit in the very moment that it became ready is one of a replica that was.
 func TestReadyHoweverShort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{})
 		if err := th.Signal(syscall.SIGKILL, "a"); err != nil {
 			t.Error(err)

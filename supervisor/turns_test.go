@@ -2,12 +2,11 @@ package supervisor
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 func TestStartWhenAllTurnsAreTaken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(3, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
@@ -24,7 +23,7 @@ func TestStartWhenAllTurnsAreTaken(t *testing.T) {
 // Whoever ends gives its turn to the next, and whoever is stopped while it
 // waits for its turn is not launched.
 func TestTurnsAreGivenBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(4, Policy{Delay: time.Hour}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true, lives: 100 * ms})
@@ -34,7 +33,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 		th.at(time.Minute)
 		expect(t, th.told(Added, Exited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(3, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
@@ -48,7 +47,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 
 // A start forgets the past.
 func TestStartForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: time.Second, Limit: Limit{Exits: 2}})), &script{lives: time.Second})
 		th.at(1500 * ms)
 		if err := th.Start(); err != nil {

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 const ms = time.Millisecond
 
 func TestRestartDelayCountsFromTheExit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Delay: 500 * ms})), &script{lives: 300 * ms, lag: 10 * ms, code: 1})
 		th.at(2 * time.Second)
 		th.stop()
@@ -27,7 +26,7 @@ func TestRestartDelayCountsFromTheExit(t *testing.T) {
 }
 
 func TestLaunchFailureIsNoHotLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		missing := errors.New("no such file")
 		th := perform(t, of(group(1, Policy{})), &script{err: missing})
 		th.at(2500 * ms)
@@ -50,7 +49,7 @@ func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
 		{Never, 0, "a finished"}, {Never, 1, "a finished"},
 	} {
 		t.Run(tt.restart.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				s := of(group(1, Policy{Restart: tt.restart}), Group{Name: "other", Count: 1, Replica: func(int) Replica {
 					return Replica{Name: "z", Args: []string{"service"}}
 				}})
@@ -79,7 +78,7 @@ func TestStopAtTheEnd(t *testing.T) {
 			[]string{"1s stopping a/1", "1s stopping b/1", "2s killed a/1", "2s killed b/1", "2s exited a/1", "2s exited b/1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				th := perform(t, of(group(2, Policy{})), &script{deaf: tt.deaf, lag: ms})
 				th.told()
 				th.at(time.Second)
@@ -109,7 +108,7 @@ func sortPairs(events []string) {
 }
 
 func TestKillInPlaceOfStop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
 		th.told()
 		th.Kill()
@@ -135,7 +134,7 @@ func TestRunEndsWhenNothingRuns(t *testing.T) {
 		{"waits", false, Policy{Delay: time.Hour}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				s := of(group(2, tt.then))
 				s.Stay = tt.stay
 				th := perform(t, s, &script{lives: time.Second})
@@ -165,7 +164,7 @@ func TestGivenUp(t *testing.T) {
 		{RestartAll, "a ready, b ready, c ready"},
 	} {
 		t.Run(tt.then.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				dying := &script{each: func(s *script, r Replica, incarnation int) {
 					if r.Name == "a" && incarnation <= 3 {
 						s.lives = 100 * ms
@@ -192,7 +191,7 @@ func TestGivenUp(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		slow := &script{ready: 700 * ms}
 		th := perform(t, of(group(1, Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
 		want(t, th.states(), "a starting")
@@ -210,7 +209,7 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestStartTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		p := Policy{Delay: time.Second, Limit: Limit{Exits: 2}}
 		th := perform(t, of(group(1, p, notice, func(r *Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
 		th.at(time.Minute)
@@ -231,7 +230,7 @@ func TestHungReplicaIsReplaced(t *testing.T) {
 // hung expects a replica to be replaced at a moment whose answers take too long.
 func hung(t *testing.T, timeout time.Duration, at string) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		var hangs atomic.Bool
 		alive := Probe{Kind: HealthProbe, Period: 50 * ms, Timeout: timeout, Threshold: 3}
 		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", alive }))
@@ -257,7 +256,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 
 // Questions that fail now and then are no death.
 func TestOneBadAnswerIsForgiven(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		n := 0
 		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Threshold: 2} }))
 		s.Health = func(context.Context, string, string) error {
@@ -276,7 +275,7 @@ func TestOneBadAnswerIsForgiven(t *testing.T) {
 }
 
 func TestFewStartAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(5, Policy{}, notice))
 		s.MaxStarting = 2
 		th := perform(t, s, &script{ready: 100 * ms})
@@ -284,7 +283,7 @@ func TestFewStartAtATime(t *testing.T) {
 		expect(t, th.told(Added, Ready), "0s launched a/1", "0s launched b/1",
 			"100ms launched c/1", "100ms launched d/1", "200ms launched e/1")
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(2, Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
@@ -294,7 +293,7 @@ func TestFewStartAtATime(t *testing.T) {
 }
 
 func TestOnEventMayBlock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}))
 		free := make(chan struct{})
 		s.OnEvent = func(Event) { <-free }
