@@ -224,7 +224,7 @@ func (l *link) data(f *http2.DataFrame) error {
 		return errors.New("its answer is too long for one about health")
 	}
 	if f.StreamEnded() {
-		l.answer(fmt.Errorf("it does not speak gRPC, and answers with HTTP status %s", l.http))
+		l.answer(l.notGRPC())
 	}
 	return nil
 }
@@ -247,13 +247,17 @@ func (l *link) headers(f *http2.MetaHeadersFrame) {
 	}
 	n, err := strconv.ParseUint(code, 10, 32)
 	if err != nil {
-		l.answer(fmt.Errorf("it does not speak gRPC, and answers with HTTP status %s", l.http))
+		l.answer(l.notGRPC())
 		return
 	}
 	if plain, err := url.PathUnescape(message); err == nil {
 		message = plain
 	}
 	l.answer(l.meaning(codes.Code(n), message))
+}
+
+func (l *link) notGRPC() error {
+	return fmt.Errorf("it does not speak gRPC, and answers with HTTP status %s", l.http)
 }
 
 func (l *link) answer(err error) {

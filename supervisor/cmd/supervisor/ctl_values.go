@@ -60,8 +60,10 @@ func (n *ctlNumber) UnmarshalText(text []byte) error {
 }
 
 // enumWord is the name of a value of an enum, as users write it.
-func enumWord(enum fmt.Stringer, prefix string) string {
-	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(enum.String(), prefix)), "_", "-")
+func enumWord(enum fmt.Stringer, prefix string) string { return wordOf(enum.String(), prefix) }
+
+func wordOf(name, prefix string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", "-")
 }
 
 // enumNumber is the value of an enum for its word; zero: there is none.
@@ -73,7 +75,7 @@ func enumNumber(values map[string]int32, prefix, word string) int32 {
 func enumNames(names map[int32]string, prefix string) string {
 	var words []string
 	for _, n := range slices.Sorted(maps.Keys(names))[1:] {
-		words = append(words, strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(names[n], prefix)), "_", "-"))
+		words = append(words, wordOf(names[n], prefix))
 	}
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]

@@ -24,15 +24,7 @@ func (o *ctlWatchCmd) Run(c *ctlCmd, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
-		for {
-			reply, err := stream.Recv()
-			if err != nil {
-				return streamEnd(err)
-			}
-			if err := writeEvent(w, reply.GetEvent(), o.JSON); err != nil {
-				return err
-			}
-		}
+		return writeEvents(w, stream.Recv, o.JSON)
 	})
 }
 
@@ -50,16 +42,21 @@ func (r *ctlRollingRestartCmd) Run(c *ctlCmd, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
-		for {
-			reply, err := stream.Recv()
-			if err != nil {
-				return streamEnd(err)
-			}
-			if err := writeEvent(w, reply.GetEvent(), r.JSON); err != nil {
-				return err
-			}
-		}
+		return writeEvents(w, stream.Recv, r.JSON)
 	})
+}
+
+// writeEvents writes the events of a stream until it ends.
+func writeEvents[R interface{ GetEvent() *supervisorv1.Event }](w io.Writer, receive func() (R, error), asJSON bool) error {
+	for {
+		reply, err := receive()
+		if err != nil {
+			return streamEnd(err)
+		}
+		if err := writeEvent(w, reply.GetEvent(), asJSON); err != nil {
+			return err
+		}
+	}
 }
 
 // writeEvent writes an event in one line.
