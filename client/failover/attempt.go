@@ -84,6 +84,9 @@ func (o Outcome) String() string { return name(outcomeNames[:], o) }
 // MarshalText returns the outcome's name.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
+// UnmarshalText sets the outcome to the one of that name. Any other is an error.
+func (o *Outcome) UnmarshalText(text []byte) error { return parseName(o, outcomeNames[:], text) }
+
 // Call is one call, after its end.
 type Call struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".

@@ -22,6 +22,9 @@ type backend struct {
 	// crash is the connection whose loss was last taken for a crash: its replica and epoch.
 	crash atomic.Pointer[connection]
 
+	// loss is the last attempt that was lost.
+	loss atomic.Pointer[loss]
+
 	suspect atomic.Bool // has failed since its last success, or is left out: a success is news
 	ejected atomic.Bool // is left out
 	trial   atomic.Bool // is left out, but one call may try it
@@ -37,6 +40,22 @@ type backend struct {
 type connection struct {
 	replica *replicas.Replica
 	epoch   uint64
+}
+
+// loss is an attempt that was lost: with which connection, and when.
+type loss struct {
+	connection
+	at time.Time
+}
+
+// lossTime is how long an attempt that was lost outweighs the state of the replica's connection. gRPC tells the attempt a
+// moment before it tells the state, and the next call is not to fail by that. But a connection may outlive the loss.
+const lossTime = time.Second
+
+// justLost reports whether an attempt was lost just now with the connection that the replica still seems to have.
+func (e entry) justLost() bool {
+	l := e.loss.Load()
+	return l != nil && l.connection == e.connection() && time.Since(l.at) < lossTime
 }
 
 // entry is a replica in a table.
@@ -130,6 +149,7 @@ func (t *table) candidates(to []core.Candidate, limit int32) []core.Candidate {
 			Key:      e.key,
 			InFlight: n,
 			Ready:    e.replica.Ready(),
+			Lost:     e.justLost(),
 			Ejected:  e.ejected.Load() && !e.trial.Load(),
 			Full:     limit > 0 && n >= limit,
 		})

@@ -29,7 +29,7 @@ func (c *client) easy(ctx context.Context, number uint64, opts []grpc.CallOption
 	if c.rules.Order == core.RoundRobin {
 		e = &t.entries[(number-1)%uint64(len(t.entries))]
 	}
-	if !e.replica.Ready() || e.suspect.Load() || ctx.Err() != nil || slices.ContainsFunc(opts, ofCall) {
+	if !e.replica.Ready() || e.suspect.Load() || e.justLost() || ctx.Err() != nil || slices.ContainsFunc(opts, decides) {
 		return nil
 	}
 	if _, bounded := ctx.Deadline(); bounded {
@@ -38,11 +38,19 @@ func (c *client) easy(ctx context.Context, number uint64, opts []grpc.CallOption
 	return e
 }
 
+// decides reports whether a call option is ours and asks for more than a trace.
+func decides(o grpc.CallOption) bool {
+	if trace, ok := o.(callOption); ok && trace.trace != nil {
+		return false
+	}
+	return ofCall(o)
+}
+
 // quick makes the first attempt of an easy call, and goes on as with any other if that fails.
 func (c *client) quick(ctx context.Context, number uint64, e *entry, r request) error {
 	c.replicas.Want() // of the others
 	e.inFlight.Add(1)
-	start := c.now()
+	start, conn := c.now(), e.connection()
 	actx, cancel := ctx, context.CancelFunc(nil)
 	if t := c.policy.Timeout; t > 0 {
 		actx, cancel = context.WithTimeout(ctx, t)
@@ -53,18 +61,24 @@ func (c *client) quick(ctx context.Context, number uint64, e *entry, r request) 
 		if cancel != nil {
 			cancel()
 		}
+		for _, o := range r.opts {
+			if o, ok := o.(callOption); ok {
+				*o.trace = []Attempt{{Replica: e.addr, Number: 1, Round: 1, Start: c.born.Add(start), Duration: c.now() - start, Sent: true}}
+			}
+		}
 		c.backends.count(e.backend, OK)
 		c.counters.succeeded.Add(1)
 		c.release(e.backend)
 		return nil
 	}
 	call := call{client: c, ctx: ctx, request: r, number: number, rules: &c.rules, deadline: core.Forever}
+	call.settings, call.request.opts = parseOptions(r.opts)
 	w := wireOf(on)
 	o := call.outcome(ctx, actx, w, err)
 	if cancel != nil {
 		cancel()
 	}
-	l := lease{entry: *e, decision: call.core.First(e.key), start: start}
+	l := lease{entry: *e, decision: call.core.First(e.key), conn: conn, start: start}
 	call.finish(&l, o, w, err)
 	return call.end(call.run())
 }

@@ -20,7 +20,7 @@ type lease struct {
 	entry
 	decision core.Decision
 	hedge    bool
-	conn     connection // the one it will be made with, where that matters
+	conn     connection // the one it will be made with
 	start    time.Duration
 	patience time.Duration // after which a hedge is due; zero: never
 }

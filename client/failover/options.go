@@ -12,7 +12,7 @@ import (
 // whether the call succeeded or not. Earlier contents are dropped. Of a stream it is there when the first message or the
 // error is, or, where the client sends a stream, when that is open.
 func Trace(attempts *[]Attempt) grpc.CallOption {
-	return callOption{set: func(s *settings) { s.traces = append(s.traces, attempts) }}
+	return callOption{trace: attempts}
 }
 
 // WithTimeout is a call option that takes the place of Policy.Timeout. A negative value counts as zero.
@@ -45,7 +45,8 @@ func WithHedge(h Hedge) grpc.CallOption {
 // callOption is a call option of this package.
 type callOption struct {
 	grpc.EmptyCallOption
-	set func(*settings)
+	trace *[]Attempt      // of Trace
+	set   func(*settings) // of the others
 }
 
 // settings are the call options that concern the call as a whole.
@@ -75,7 +76,11 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	for _, o := range opts {
 		switch o := o.(type) {
 		case callOption:
-			o.set(s)
+			if o.trace != nil {
+				s.traces = append(s.traces, o.trace)
+			} else {
+				o.set(s)
+			}
 		case grpc.OnFinishCallOption:
 			s.finishes = append(s.finishes, o.OnFinish)
 		}

@@ -78,11 +78,8 @@ func (c *call) start(l *lease) {
 	if !ready {
 		l.replica.Wake()
 	}
-	if c.policy.AdaptiveLimit {
-		l.conn = l.connection()
-		if !ready {
-			l.conn.epoch++
-		}
+	if l.conn = l.connection(); !ready {
+		l.conn.epoch++
 	}
 }
 
@@ -131,8 +128,8 @@ func (c *call) settle(l *lease, o Outcome, w wire) {
 		c.fails(l, true)
 		c.learn(l) // it would have taken longer
 	default:
-		if o == Lost && c.policy.AdaptiveLimit && l.crashed(l.conn) {
-			c.hazard.Crashed()
+		if o == Lost {
+			c.loses(l)
 		}
 		if l.ejected.Load() {
 			l.undecided(l.start)
@@ -155,6 +152,14 @@ func (c *call) thrives(l *lease, o Outcome) {
 	c.learn(l)
 	if c.policy.Order == Sticky && c.client.last.Load() != l.key {
 		c.client.last.Store(l.key)
+	}
+}
+
+// loses takes note that the connection to a replica broke.
+func (c *call) loses(l *lease) {
+	l.loss.Store(&loss{l.conn, time.Now()})
+	if c.policy.AdaptiveLimit && l.crashed(l.conn) {
+		c.hazard.Crashed()
 	}
 }
 

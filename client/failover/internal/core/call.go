@@ -36,6 +36,7 @@ type Candidate struct {
 	Key      uint32
 	InFlight int32
 	Ready    bool // has a connection
+	Lost     bool // and an attempt was lost with it just now, so that it hardly has it any more
 	Ejected  bool // is left out while others can be had
 	Full     bool // has no room for another attempt
 }

@@ -77,6 +77,21 @@ func TestCallOrder(t *testing.T) {
 }
 
 // Random takes any of those that are equally good, each as often.
+// A replica whose connection has just taken an attempt with it is as one that is down; to who waits it makes no difference.
+func TestLostConnection(t *testing.T) {
+	lost := func(int) []Candidate {
+		cs := replicasOf(3, "ac")
+		cs[0].Lost = true
+		return cs
+	}
+	if got, _ := walk(t, &Rules{Rounds: 2, Idempotent: true}, anytime, lost); got != "cab|cab" {
+		t.Errorf("tried %q, want c before a and b", got)
+	}
+	if got, _ := walk(t, &Rules{Rounds: 1, Wait: true, Idempotent: true}, anytime, lost); got != "ac~" && got != "ac" {
+		t.Errorf("waiting, tried %q, want a and c", got)
+	}
+}
+
 func TestRandomIsEven(t *testing.T) {
 	counts := map[int]int{}
 	rnd := rand.New(rand.NewPCG(1, 1))

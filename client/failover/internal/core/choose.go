@@ -73,7 +73,8 @@ func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
 // rank says how good a replica is to try next; the least is the best.
 //
 // A call that waits tries only what is available, that which it has tried least first. Another tries each replica once a
-// round: those that are available, then those that are down, then those left out.
+// round: those that are available, then those that are down or about to be, then those left out. Who waits need not know
+// of these: an attempt without a connection costs nothing then.
 func (c *Call) rank(r *Rules, x *Candidate, alone bool) int {
 	tried := c.tried.of(x.Key)
 	switch {
@@ -83,7 +84,7 @@ func (c *Call) rank(r *Rules, x *Candidate, alone bool) int {
 		return tried
 	case r.Wait || tried > c.rounds:
 		return unfit
-	case x.available():
+	case x.available() && !x.Lost:
 		return 0
 	case !x.Ejected:
 		return 1

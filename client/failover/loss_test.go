@@ -1,0 +1,69 @@
+package failover
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// gRPC tells an attempt that its connection broke before it tells the connection's state. Calls believe the attempt: for a
+// while, and of that connection alone.
+func TestLossIsBelieved(t *testing.T) {
+	c, _ := readyClient(t, Policy{})
+	entries := c.backends.table(c.replicas).entries
+	a := entries[0]
+	earlier := a.connection()
+	earlier.epoch--
+	for _, tc := range []struct {
+		name string
+		loss *loss
+		want bool
+	}{
+		{"no loss", nil, false},
+		{"just now", &loss{a.connection(), time.Now()}, true},
+		{"long ago", &loss{a.connection(), time.Now().Add(-lossTime)}, false},
+		{"of a connection before", &loss{earlier, time.Now()}, false},
+		{"of another replica's", &loss{entries[1].connection(), time.Now()}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a.loss.Store(tc.loss)
+			candidates := c.backends.current.Load().candidates(nil, 0)
+			if candidates[0].Lost != tc.want {
+				t.Errorf("lost: %v, want %v", candidates[0].Lost, tc.want)
+			}
+			d := new(core.Call).Next(&c.rules, c.moment(question{number: 1, rules: &c.rules, remaining: core.Forever}), candidates)
+			if first := d.Index == 0; first == tc.want {
+				t.Errorf("the core chooses replica %d", d.Index)
+			}
+			if e := c.easy(t.Context(), 1, nil); (e == nil) != tc.want {
+				t.Errorf("easy gives %v", e)
+			}
+		})
+	}
+}
+
+// Each way to make an attempt tells its loss.
+func TestLossIsTold(t *testing.T) {
+	lost := func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+		ctx.(*replicas.Attempt).Sent = true
+		return status.Error(codes.Unavailable, "lost")
+	}
+	for name, p := range map[string]Policy{"quick": {}, "not quick": {MaxInFlight: 9}, "hedged": {Hedge: Hedge{After: time.Hour, Share: 1}}} {
+		t.Run(name, func(t *testing.T) {
+			c, conn := readyClient(t, p)
+			a := c.backends.table(c.replicas).entries[0]
+			if err := c.unary(t.Context(), "/service/Method", nil, nil, conn, lost); status.Code(err) != codes.Unavailable {
+				t.Fatal(err)
+			}
+			if l := a.loss.Load(); l == nil || l.connection != a.connection() {
+				t.Errorf("got %+v, want the loss of %+v", l, a.connection())
+			}
+		})
+	}
+}
