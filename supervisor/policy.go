@@ -55,6 +55,10 @@ type Policy struct {
 	Delay   time.Duration // from exit to relaunch; zero: at once
 	Backoff Backoff       // lengthens Delay; zero: it stays as it is
 	Limit   Limit         // when a replica is given up; zero: never
+
+	// Exact makes Delay hold for programs that exit at once again and again, for which it is raised otherwise, see Next.
+	// They may then be launched as often as the machine can.
+	Exact bool
 }
 
 // Backoff lengthens the restart delay of a replica that exits again and again.
@@ -193,7 +197,7 @@ type Decision struct {
 // is pure.
 //
 // The delay is raised to 1 s when the program did not run (see [Exit.NotRun]),
-// and to 100 ms once ten incarnations in a row have lived under 1 s each.
+// and, unless Exact, to 100 ms once ten incarnations in a row have lived under 1 s each.
 func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	switch {
 	case p.Restart == Never:
@@ -206,7 +210,7 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	case h.Last.NotRun() && d.Delay < launchFailureDelay:
 		d.Delay = launchFailureDelay
 		d.Reason = "the program did not run"
-	case h.Short >= hotLoopExits && d.Delay < hotLoopDelay:
+	case h.Short >= hotLoopExits && d.Delay < hotLoopDelay && !p.Exact:
 		d.Delay = hotLoopDelay
 		d.Reason = fmt.Sprintf("%d incarnations in a row lived under %v", h.Short, shortUptime)
 	}

@@ -56,6 +56,7 @@ func TestPolicyNext(t *testing.T) {
 
 		{"nine quick", Policy{}, times(9, quick), relaunch(0), false},
 		{"ten quick", Policy{}, times(10, quick), relaunch(100 * time.Millisecond), true},
+		{"ten quick, exact", Policy{Delay: time.Millisecond, Exact: true}, times(10, quick), relaunch(time.Millisecond), false},
 		{"ten quick, long delay", Policy{Delay: time.Second}, times(10, quick), relaunch(time.Second), false},
 		{"ten that lasted", Policy{}, times(10, lasting), relaunch(0), false},
 		{"one that lasted forgives", Policy{}, append(append(times(9, quick), lasting), times(9, quick)...), relaunch(0), false},

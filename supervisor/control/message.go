@@ -123,6 +123,7 @@ func policyMessage(p supervisor.Policy) *supervisorv1.Policy {
 			Window: durationpb.New(p.Limit.Window),
 			Then:   supervisorv1.Escalation(p.Limit.Then + 1),
 		},
+		Exact: new(p.Exact),
 	}
 }
 
@@ -137,6 +138,9 @@ func merge(p *supervisor.Policy, m *supervisorv1.Policy) error {
 	}
 	if l != nil && l.Exits != nil {
 		p.Limit.Exits = int(l.GetExits())
+	}
+	if m != nil && m.Exact != nil {
+		p.Exact = m.GetExact()
 	}
 	if r := m.GetRestart(); r != supervisorv1.Restart_RESTART_UNSPECIFIED {
 		p.Restart = supervisor.Restart(r) - 1

@@ -935,9 +935,11 @@ type Policy struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Restart Restart                `protobuf:"varint,1,opt,name=restart,proto3,enum=supervisor.v1.Restart" json:"restart,omitempty"`
 	// From exit to relaunch. Zero: at once.
-	Delay         *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
-	Backoff       *Backoff             `protobuf:"bytes,3,opt,name=backoff,proto3" json:"backoff,omitempty"`
-	Limit         *Limit               `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Delay   *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
+	Backoff *Backoff             `protobuf:"bytes,3,opt,name=backoff,proto3" json:"backoff,omitempty"`
+	Limit   *Limit               `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Whether the delay holds for programs that exit at once again and again, for which it is raised to 100 ms otherwise.
+	Exact         *bool `protobuf:"varint,5,opt,name=exact,proto3,oneof" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -998,6 +1000,13 @@ func (x *Policy) GetLimit() *Limit {
 		return x.Limit
 	}
 	return nil
+}
+
+func (x *Policy) GetExact() bool {
+	if x != nil && x.Exact != nil {
+		return *x.Exact
+	}
+	return false
 }
 
 // Backoff lengthens the restart delay of a replica that exits again and again.
@@ -2214,12 +2223,14 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x06reason\x18\r \x01(\tR\x06reason\x12\x16\n" +
 	"\x06output\x18\x0e \x03(\tR\x06output\x12\x12\n" +
 	"\x04lost\x18\x0f \x01(\x04R\x04lost\x12\x14\n" +
-	"\x05error\x18\x10 \x01(\tR\x05error\"\xc9\x01\n" +
+	"\x05error\x18\x10 \x01(\tR\x05error\"\xee\x01\n" +
 	"\x06Policy\x120\n" +
 	"\arestart\x18\x01 \x01(\x0e2\x16.supervisor.v1.RestartR\arestart\x12/\n" +
 	"\x05delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05delay\x120\n" +
 	"\abackoff\x18\x03 \x01(\v2\x16.supervisor.v1.BackoffR\abackoff\x12*\n" +
-	"\x05limit\x18\x04 \x01(\v2\x14.supervisor.v1.LimitR\x05limit\"\xb7\x01\n" +
+	"\x05limit\x18\x04 \x01(\v2\x14.supervisor.v1.LimitR\x05limit\x12\x19\n" +
+	"\x05exact\x18\x05 \x01(\bH\x00R\x05exact\x88\x01\x01B\b\n" +
+	"\x06_exact\"\xb7\x01\n" +
 	"\aBackoff\x12\x1b\n" +
 	"\x06factor\x18\x01 \x01(\x01H\x00R\x06factor\x88\x01\x01\x12+\n" +
 	"\x03max\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03max\x12\x1b\n" +
@@ -2478,6 +2489,7 @@ func file_supervisor_v1_supervisor_proto_init() {
 	if File_supervisor_v1_supervisor_proto != nil {
 		return
 	}
+	file_supervisor_v1_supervisor_proto_msgTypes[4].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[5].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[6].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[11].OneofWrappers = []any{}
