@@ -30,3 +30,6 @@ func (c *Counter) Get(context.Context, *counterv1.GetRequest) (*counterv1.GetRes
 		Incarnation: c.Incarnation,
 	}, nil
 }
+
+// Count returns how many Gets were counted: the value of the latest reply.
+func (c *Counter) Count() uint64 { return c.count.Load() }

@@ -25,6 +25,9 @@ type Faults struct {
 	ErrorProbability float64
 	// ErrorCode is the status code of such an answer; zero means UNAVAILABLE.
 	ErrorCode codes.Code
+	// Capacity is how many requests are worked on at a time; the others queue. Zero means any number. It is that of the
+	// initial faults of an Injector: nothing changes it later.
+	Capacity int
 	// ServiceTime is how long the work of a request takes.
 	ServiceTime Distribution
 }
@@ -43,6 +46,9 @@ func (f Faults) Validate() error {
 	if f.ErrorCode > codes.Unauthenticated {
 		return fmt.Errorf("error_code %d: want 1 to %d", f.ErrorCode, codes.Unauthenticated)
 	}
+	if f.Capacity < 0 {
+		return fmt.Errorf("capacity %d: want 0 or more", f.Capacity)
+	}
 	return nil
 }
 
@@ -57,6 +63,9 @@ func (f Faults) String() string {
 	}
 	if f.ErrorProbability > 0 {
 		parts = append(parts, fmt.Sprintf("%s %v", codeName(f.errorCode()), f.ErrorProbability))
+	}
+	if f.Capacity > 0 {
+		parts = append(parts, fmt.Sprintf("capacity %d", f.Capacity))
 	}
 	if !f.ServiceTime.isZero() {
 		parts = append(parts, fmt.Sprintf("service time %v", f.ServiceTime))

@@ -96,7 +96,7 @@ func TestCrashPointDecidesWhetherTheRequestCounts(t *testing.T) {
 			if value, code := r.get(t); code != codes.Unavailable {
 				t.Fatalf("Get = %d, %v; want Unavailable", value, code)
 			}
-			want := fault.Crash{Request: 1, Method: "/counter.v1.Counter/Get", Point: point}
+			want := fault.Crash{Request: 1, Method: "/counter.v1.Counter/Get", Point: point, Counts: fault.Counts{Arrived: 1}}
 			if got := <-r.crashes; got != want {
 				t.Errorf("crash %+v, want %+v", got, want)
 			}

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,7 +16,10 @@ type Injector struct {
 	plan     Plan
 	onCrash  func(Crash)
 	crashing sync.Once
-	arrivals atomic.Uint64
+	queue    *queue
+
+	counting sync.Mutex // no request arrives or ends while it is held
+	counts   Counts
 
 	changing sync.Mutex // held from reading to storing setting, so that no change is lost
 	setting  atomic.Pointer[setting]
@@ -37,18 +39,30 @@ type Crash struct {
 	Method string
 	// Point is where the crash struck.
 	Point CrashPoint
+	// Counts are those at the crash. The request that crashed has arrived, and is not among those in flight.
+	Counts
+}
+
+// Counts are how many requests an Injector has met. Those of services that it spares are not among them.
+type Counts struct {
+	// Arrived is how many requests have arrived, up to now.
+	Arrived uint64
+	// InFlight is how many of them have not ended: they hang, queue or are worked on. A request ends as its reply is
+	// handed to the server to be sent.
+	InFlight uint64
 }
 
 // New returns an Injector of the initial faults, or the error of their Validate.
 //
-// Crash is called with the first crash, at most once, and must end the process; os.Exit does. Until it has, every
-// request that crashes waits, so none of them is answered. Should it return, these and all later requests that crash
-// are answered with UNAVAILABLE, at their crash point, and the server goes on.
+// Crash is called with the first crash, at most once, and must end the process; os.Exit does. Until it has, no request
+// arrives or ends, so none is answered that the Counts of the crash have in flight. Crash may not call the Injector.
+// Should it return, this and all later requests that crash are answered with UNAVAILABLE, at their crash point, and the
+// server goes on.
 func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 	if err := initial.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Injector{plan: plan, onCrash: crash}
+	i := &Injector{plan: plan, onCrash: crash, queue: newQueue(initial.Capacity)}
 	i.setting.Store(&setting{faults: initial, replaced: make(chan struct{})})
 	return i, nil
 }
@@ -56,9 +70,10 @@ func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 // Unary returns the interceptor that injects the faults into the methods of the named services, such as
 // "counter.v1.Counter". Requests of any other service pass untouched and uncounted.
 //
-// A request meets the faults that are in force as it arrives, in this order: crash at arrival, hang, error, service
-// time, the work, crash at reply. One that ends earlier, by an error or because its context has ended, does no work and
-// does not crash at reply.
+// A request meets the faults that are in force as it arrives, in this order: crash at arrival, hang, error, the queue for
+// one of the Capacity places, service time, the work, crash at reply. It has its place from the queue to its end. One that
+// ends earlier, by an error or because its context has ended, does no work and does not crash at reply; in the queue it
+// makes way for those behind it.
 func (i *Injector) Unary(services ...string) grpc.UnaryServerInterceptor {
 	hit := make(map[string]bool, len(services))
 	for _, service := range services {
@@ -76,7 +91,8 @@ func (i *Injector) Unary(services ...string) grpc.UnaryServerInterceptor {
 func (i *Injector) inject(
 	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
 ) (any, error) {
-	k := i.arrivals.Add(1)
+	k := i.arrive()
+	defer i.end()
 	draws := i.plan.Draws(k)
 	current := i.setting.Load()
 	faults := current.faults
@@ -92,6 +108,10 @@ func (i *Injector) inject(
 	if draws.Error < faults.ErrorProbability {
 		return nil, status.Error(faults.errorCode(), "fault: injected error")
 	}
+	if err := i.queue.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer i.queue.leave()
 	if err := wait(ctx, faults.ServiceTime.Quantile(draws.ServiceTime)); err != nil {
 		return nil, err
 	}
@@ -102,9 +122,36 @@ func (i *Injector) inject(
 	return reply, err
 }
 
+// arrive returns the number of the request, from 1.
+func (i *Injector) arrive() uint64 {
+	i.counting.Lock()
+	defer i.counting.Unlock()
+	i.counts.Arrived++
+	i.counts.InFlight++
+	return i.counts.Arrived
+}
+
+func (i *Injector) end() {
+	i.counting.Lock()
+	defer i.counting.Unlock()
+	i.counts.InFlight--
+}
+
+// Freeze returns the counts, and for good lets no request arrive or end, so that they remain true until the process ends.
+// Once is enough: a second Freeze never returns.
+func (i *Injector) Freeze() Counts {
+	i.counting.Lock()
+	return i.counts
+}
+
 // crash returns only if the callback does.
 func (i *Injector) crash(c Crash) error {
-	i.crashing.Do(func() { i.onCrash(c) })
+	i.crashing.Do(func() {
+		i.counting.Lock()
+		defer i.counting.Unlock()
+		c.Counts = Counts{i.counts.Arrived, i.counts.InFlight - 1}
+		i.onCrash(c)
+	})
 	return status.Error(codes.Unavailable, "fault: simulated crash")
 }
 
@@ -120,21 +167,6 @@ func (i *Injector) hang(ctx context.Context, current *setting) error {
 		current = i.setting.Load()
 	}
 	return nil
-}
-
-// wait returns after d, or with the status of ctx when that ends first.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return status.FromContextError(ctx.Err()).Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // change puts into force what edit makes of the faults and returns it. An error, of edit or of Validate, changes nothing.

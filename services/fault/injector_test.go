@@ -17,7 +17,7 @@ import (
 // target is an injector around a handler that counts, driven in virtual time.
 type target struct {
 	*Injector
-	worked int
+	worked atomic.Int32
 }
 
 func newTarget(t *testing.T, f Faults, crash func(Crash)) *target {
@@ -34,7 +34,7 @@ func (t *target) call(ctx context.Context) (codes.Code, time.Duration) {
 	began := time.Now()
 	info := &grpc.UnaryServerInfo{FullMethod: "/counter.v1.Counter/Get"}
 	_, err := t.Unary("counter.v1.Counter")(ctx, nil, info, func(context.Context, any) (any, error) {
-		t.worked++
+		t.worked.Add(1)
 		return nil, nil
 	})
 	return status.Code(err), time.Since(began)
@@ -50,7 +50,7 @@ func TestTimeOfRequests(t *testing.T) {
 		deadline time.Duration // 0: none
 		code     codes.Code
 		took     time.Duration
-		worked   int
+		worked   int32
 	}{
 		{"no fault", Faults{}, 0, codes.OK, 0, 1},
 		{"service time", Faults{ServiceTime: second}, 0, codes.OK, time.Second, 1},
@@ -78,9 +78,9 @@ func TestTimeOfRequests(t *testing.T) {
 					defer cancel()
 				}
 				code, took := target.call(ctx)
-				if code != test.code || took != test.took || target.worked != test.worked {
+				if code != test.code || took != test.took || target.worked.Load() != test.worked {
 					t.Errorf("%v after %v, worked %d times; want %v after %v, worked %d times",
-						code, took, target.worked, test.code, test.took, test.worked)
+						code, took, target.worked.Load(), test.code, test.took, test.worked)
 				}
 				if want := test.faults.CrashProbability == 1 && test.code == codes.Unavailable; crashed != want {
 					t.Errorf("crashed: %v, want %v", crashed, want)
@@ -119,30 +119,78 @@ func TestCancelEndsTheServiceTime(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(200*time.Millisecond, cancel)
 		code, took := target.call(ctx)
-		if code != codes.Canceled || took != 200*time.Millisecond || target.worked != 0 {
-			t.Errorf("%v after %v, worked %d times; want Canceled after 200ms, not worked", code, took, target.worked)
+		if code != codes.Canceled || took != 200*time.Millisecond || target.worked.Load() != 0 {
+			t.Errorf("%v after %v, worked %d times; want Canceled after 200ms, not worked", code, took, target.worked.Load())
 		}
 	})
 }
 
 func TestNobodyIsAnsweredDuringTheCrash(t *testing.T) {
 	const requests = 20
-	var target *target
-	var answered atomic.Int32
-	target = newTarget(t, Faults{CrashProbability: 1}, func(Crash) {
-		for target.arrivals.Load() < requests {
+	for _, faults := range []Faults{{}, {CrashProbability: 1}} { // those beside the one that crashes
+		var begun, answered atomic.Int32
+		work := make(chan struct{})
+		want := Counts{Arrived: requests, InFlight: requests - 1}
+		target := newTarget(t, faults, func(c Crash) {
+			close(work)
+			for range 100_000 { // in which the others end, if anything lets them
+				runtime.Gosched()
+			}
+			if n := answered.Load(); n > 0 {
+				t.Errorf("%d requests were answered before the process had ended", n)
+			}
+			if c.Counts != want {
+				t.Errorf("the counts are %+v, want %+v", c.Counts, want)
+			}
+		})
+		info := &grpc.UnaryServerInfo{FullMethod: "/counter.v1.Counter/Get"}
+		var wg sync.WaitGroup
+		call := func() {
+			target.Unary("counter.v1.Counter")(t.Context(), nil, info, func(context.Context, any) (any, error) {
+				begun.Add(1)
+				<-work
+				return nil, nil
+			})
+			answered.Add(1)
+		}
+		target.change(func(f *Faults) error { f.CrashPoint = Reply; return nil })
+		for range requests - 1 {
+			wg.Go(call)
+		}
+		for begun.Load() < requests-1 {
 			runtime.Gosched()
 		}
-		if n := answered.Load(); n > 0 {
-			t.Errorf("%d requests were answered before the process had ended", n)
+		target.change(func(f *Faults) error { *f = Faults{CrashProbability: 1}; return nil })
+		call()
+		wg.Wait()
+		if got, want := target.Freeze(), (Counts{Arrived: requests}); got != want {
+			t.Errorf("in the end the counts are %+v, want %+v", got, want)
 		}
-	})
-	var wg sync.WaitGroup
-	for range requests {
-		wg.Go(func() {
-			target.call(t.Context())
-			answered.Add(1)
-		})
 	}
-	wg.Wait()
+}
+
+func TestFreezeLetsNobodyArriveOrEnd(t *testing.T) {
+	target := newTarget(t, Faults{}, nil)
+	frozen := make(chan struct{})
+	var answered atomic.Int32
+	info := &grpc.UnaryServerInfo{FullMethod: "/counter.v1.Counter/Get"}
+	call := func() {
+		target.Unary("counter.v1.Counter")(context.Background(), nil, info, func(context.Context, any) (any, error) {
+			if got, want := target.Freeze(), (Counts{1, 1}); got != want {
+				t.Errorf("the counts are %+v, want %+v", got, want)
+			}
+			close(frozen)
+			return nil, nil
+		})
+		answered.Add(1)
+	}
+	go call()
+	<-frozen
+	go call()
+	for range 100_000 {
+		runtime.Gosched()
+	}
+	if n := answered.Load(); n > 0 {
+		t.Errorf("%d requests were answered", n)
+	}
 }

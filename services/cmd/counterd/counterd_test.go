@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -65,11 +67,78 @@ func TestSetMakesTheNextGetCrash(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	line, _ := p.wait(t, "simulated crash")
-	if want := "request=2 method=/counter.v1.Counter/Get point=arrival"; !strings.HasSuffix(line, want) {
+	if want := "request=2 method=/counter.v1.Counter/Get point=arrival incarnation=1 arrived=2 counted=1 in_flight=0"; !strings.HasSuffix(line, want) {
 		t.Errorf("log line %q, want one that ends in %q", line, want)
 	}
 	if more, ok := p.wait(t, ""); ok {
 		t.Errorf("a line after that of the crash: %q", more)
+	}
+}
+
+func TestLastLineHasTheCounts(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		// That the server has taken the Get does not prove that the Get has arrived at the faults: it mostly has.
+		for inFlight := 0; inFlight != 1; {
+			inFlight = lastCounts(t, crash)
+		}
+	}
+}
+
+// lastCounts ends a counterd that counted 3 Gets, in a crash or by a signal, while a Get hangs there or is about to. It
+// returns how many were in flight by the last line.
+func lastCounts(t *testing.T, crash bool) int {
+	p := start(t, "--log-json", "--drain-timeout", "100ms")
+	conn := p.dial(t)
+	service, faults := counterv1.NewCounterClient(conn), faultv1.NewFaultClient(conn)
+	for range 3 {
+		if _, err := service.Get(patiently(t), &counterv1.GetRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := faults.Set(patiently(t), &faultv1.SetRequest{Hang: proto.Bool(true)}); err != nil {
+		t.Fatal(err)
+	}
+	beginGet(t, conn)
+	last, crashed := "stopped", 0
+	if crash {
+		last, crashed = "simulated crash", 1
+		faults.Set(patiently(t), &faultv1.SetRequest{CrashProbability: proto.Float64(1)})
+		service.Get(patiently(t), &counterv1.GetRequest{})
+	} else {
+		p.Signal(syscall.SIGTERM)
+	}
+	text, _ := p.wait(t, last)
+	var line struct {
+		Message  string `json:"@message"`
+		Arrived  *int
+		Counted  *int
+		InFlight *int `json:"in_flight"`
+	}
+	if err := json.Unmarshal([]byte(text), &line); err != nil || line.Arrived == nil || line.Counted == nil || line.InFlight == nil {
+		t.Fatalf("last line %q, %v: want three counts", text, err)
+	}
+	inFlight := *line.InFlight
+	if line.Message != last || *line.Counted != 3 || inFlight < 0 || inFlight > 1 || *line.Arrived != 3+inFlight+crashed {
+		t.Fatalf("last line %s, want 3 counted, up to 1 in flight, and as many arrived as make these and %d that crashed", text, crashed)
+	}
+	return inFlight
+}
+
+func TestCapacityBoundsTheWork(t *testing.T) {
+	const gets, work = 5, 200 * time.Millisecond
+	service := counterv1.NewCounterClient(start(t, "--capacity", "1", "--service-time", work.String()).dial(t))
+	began := time.Now()
+	var wg sync.WaitGroup
+	for range gets {
+		wg.Go(func() {
+			if _, err := service.Get(patiently(t), &counterv1.GetRequest{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if took := time.Since(began); took < gets*work {
+		t.Errorf("%d Gets took %v, want %v at least: one after the other", gets, took, gets*work)
 	}
 }
 
@@ -206,9 +275,9 @@ func TestReflectionListsTheServices(t *testing.T) {
 
 func TestListeningLine(t *testing.T) {
 	p := start(t, "--replica", "b", "--incarnation", "2", "--seed", "9", "--p-crash", "0.3", "--service-time", "50ms",
-		"--crash-point", "reply", "--hang", "--error-probability", "0.1", "--error-code", "ABORTED")
+		"--crash-point", "reply", "--capacity", "4", "--hang", "--error-probability", "0.1", "--error-code", "ABORTED")
 	want := `[INFO]  counterd: listening: addr=` + p.addr + ` replica=b incarnation=2 seed=9 ` +
-		`faults="crash 0.3 at reply, hang, ABORTED 0.1, service time 50ms"`
+		`faults="crash 0.3 at reply, hang, ABORTED 0.1, capacity 4, service time 50ms"`
 	if line := p.logged[0]; !strings.HasSuffix(line, want) || strings.Contains(line, "\x1b") {
 		t.Errorf("first line %q, want one that ends in %q", line, want)
 	}
@@ -274,6 +343,7 @@ func TestBadInput(t *testing.T) {
 		{"--p-crash", "--p-crash: want a value; see counterd --help"},
 		{"--error-probability 2", "--error-probability 2: want 0 to 1"},
 		{"--error-code OK", `--error-code "OK": want the name of a gRPC status other than OK, such as UNAVAILABLE`},
+		{"--capacity -1", `--capacity "-1": want a whole number from 0`},
 		{"--crash-point never", `--crash-point "never": want arrival or reply`},
 		{"--service-time 50", `--service-time "50": ` + distribution},
 		{"--service-time -50ms", `--service-time "-50ms": ` + distribution},

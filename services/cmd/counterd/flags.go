@@ -32,6 +32,7 @@ type flags struct {
 	ErrorProbability float64            `group:"Faults" default:"0" help:"Probability, 0 to 1, that a request is answered with the error code."`
 	ErrorCode        codes.Code         `group:"Faults" default:"UNAVAILABLE" help:"gRPC status code of such an answer."`
 	ServiceTime      fault.Distribution `group:"Faults" default:"0" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
+	Capacity         int                `group:"Faults" default:"0" help:"How many requests are worked on at a time, first come first served; the others queue. 0 is any number."`
 	Seed             uint64             `group:"Faults" default:"0" help:"Seed that decides which requests the faults hit; 0 draws one, and the log shows it."`
 
 	DrainTimeout time.Duration `default:"4s" help:"How long calls in flight may take to end after SIGTERM or SIGINT, before they are cut off. Keep it below the supervisor's stop timeout."`
@@ -46,6 +47,7 @@ func (f flags) faults() fault.Faults {
 		Hang:             f.Hang,
 		ErrorProbability: f.ErrorProbability,
 		ErrorCode:        f.ErrorCode,
+		Capacity:         f.Capacity,
 		ServiceTime:      f.ServiceTime,
 	}
 }
@@ -63,6 +65,7 @@ func parseFlags(args []string) (flags, error) {
 		kong.NamedMapper("name", mapper(&bad, parseName)),
 		kong.NamedMapper("incarnation", mapper(&bad, parseIncarnation)),
 		kong.TypeMapper(reflect.TypeFor[uint64](), mapper(&bad, parseWhole)),
+		kong.TypeMapper(reflect.TypeFor[int](), mapper(&bad, parseCapacity)),
 		kong.TypeMapper(reflect.TypeFor[float64](), mapper(&bad, fault.ParseProbability)),
 		kong.TypeMapper(reflect.TypeFor[fault.CrashPoint](), mapper(&bad, parseText[fault.CrashPoint])),
 		kong.TypeMapper(reflect.TypeFor[fault.Distribution](), mapper(&bad, parseText[fault.Distribution])),
@@ -151,6 +154,14 @@ func parseIncarnation(text string) (uint64, error) {
 func parseWhole(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
+		return 0, fmt.Errorf("%q: want a whole number from 0", text)
+	}
+	return n, nil
+}
+
+func parseCapacity(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
 		return 0, fmt.Errorf("%q: want a whole number from 0", text)
 	}
 	return n, nil

@@ -71,7 +71,7 @@ const patience = 60 * time.Second // for what must happen, on a machine however 
 var listeningLine = regexp.MustCompile(`"?addr"?[=:]"?([0-9.:]+)`)
 
 // start runs counterd on a free port and returns once it listens. The process ends with the test at the latest.
-func start(t *testing.T, args ...string) *process {
+func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	p := launch(t, append(args, "--addr", "127.0.0.1:0")...)
 	line, ok := p.wait(t, "listening")
@@ -86,7 +86,7 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
-func launch(t *testing.T, args ...string) *process {
+func launch(t testing.TB, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
 	stderr, err := cmd.StderrPipe()
@@ -119,7 +119,7 @@ func launch(t *testing.T, args ...string) *process {
 }
 
 // wait returns the next line that contains one of the texts, or false when stderr ends without one.
-func (p *process) wait(t *testing.T, texts ...string) (string, bool) {
+func (p *process) wait(t testing.TB, texts ...string) (string, bool) {
 	t.Helper()
 	timeout := time.After(patience)
 	for {
@@ -150,7 +150,7 @@ func (p *process) exitCode(t *testing.T) int {
 	}
 }
 
-func (p *process) dial(t *testing.T) *grpc.ClientConn {
+func (p *process) dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+p.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -161,7 +161,7 @@ func (p *process) dial(t *testing.T) *grpc.ClientConn {
 }
 
 // patiently ends a call that would otherwise never end, so that the test can fail.
-func patiently(t *testing.T) context.Context {
+func patiently(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx

@@ -33,7 +33,7 @@ func serve(f flags, logger hclog.Logger) error {
 	checker := health.NewServer()
 	streams, endStreams := context.WithCancel(context.Background())
 	defer endStreams()
-	server, err := newServer(streams, f, logger, checker)
+	r, err := newReplica(streams, f, logger, checker)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func serve(f flags, logger hclog.Logger) error {
 	logger.Info("listening", "addr", listener.Addr().String(), "replica", f.Replica, "incarnation", f.Incarnation,
 		"seed", f.Seed, "faults", f.faults().String())
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- r.server.Serve(listener) }()
 
 	select {
 	case err := <-served:
@@ -55,31 +55,43 @@ func serve(f flags, logger hclog.Logger) error {
 	logger.Info("draining", "drain_timeout", f.DrainTimeout.String())
 	checker.Shutdown()
 	time.AfterFunc(lastNews, endStreams)
-	if !drain(server, f.DrainTimeout) {
+	drained := drain(r.server, f.DrainTimeout)
+	counts := r.injector.Freeze()
+	if !drained {
 		logger.Warn("drain timeout, calls in flight are cut off")
+		go r.server.Stop() // not waited for: a connection that never finished its handshake holds up even this
 	}
-	logger.Info("stopped")
+	logger.Info("stopped", "incarnation", f.Incarnation, "arrived", counts.Arrived, "counted", r.counter.Count(), "in_flight", counts.InFlight)
 	return nil
 }
 
-// newServer returns the server of one replica. Its streams end with the context.
-func newServer(streams context.Context, f flags, logger hclog.Logger, checker *health.Server) (*grpc.Server, error) {
+// replica is the server of one replica and what it counts.
+type replica struct {
+	server   *grpc.Server
+	injector *fault.Injector
+	counter  *counter.Counter
+}
+
+// newReplica returns the replica that the flags describe. Its streams end with the context.
+func newReplica(streams context.Context, f flags, logger hclog.Logger, checker *health.Server) (*replica, error) {
+	service := &counter.Counter{Replica: f.Replica, Incarnation: f.Incarnation}
 	plan := fault.Plan{Seed: f.Seed, Replica: f.Replica, Incarnation: f.Incarnation}
 	injector, err := fault.New(plan, f.faults(), func(c fault.Crash) {
-		logger.Error("simulated crash", "request", c.Request, "method", c.Method, "point", c.Point.String())
+		logger.Error("simulated crash", "request", c.Request, "method", c.Method, "point", c.Point.String(),
+			"incarnation", f.Incarnation, "arrived", c.Arrived, "counted", service.Count(), "in_flight", c.InFlight)
 		os.Exit(1)
 	})
 	if err != nil {
 		return nil, err
 	}
-	counterName := counterv1.Counter_ServiceDesc.ServiceName
-	server := grpc.NewServer(grpc.UnaryInterceptor(injector.Unary(counterName)), grpc.StreamInterceptor(endWith(streams)))
-	counterv1.RegisterCounterServer(server, &counter.Counter{Replica: f.Replica, Incarnation: f.Incarnation})
+	name := counterv1.Counter_ServiceDesc.ServiceName
+	server := grpc.NewServer(grpc.UnaryInterceptor(injector.Unary(name)), grpc.StreamInterceptor(endWith(streams)))
+	counterv1.RegisterCounterServer(server, service)
 	faultv1.RegisterFaultServer(server, fault.NewService(injector))
-	checker.SetServingStatus(counterName, healthv1.HealthCheckResponse_SERVING) // the overall "" serves from the start
+	checker.SetServingStatus(name, healthv1.HealthCheckResponse_SERVING) // the overall "" serves from the start
 	healthv1.RegisterHealthServer(server, checker)
 	reflection.Register(server)
-	return server, nil
+	return &replica{server, injector, service}, nil
 }
 
 // endWith returns an interceptor that ends streams with the context. They are health watches and reflection, which last
@@ -97,8 +109,7 @@ func endWith(streams context.Context) grpc.StreamServerInterceptor {
 	}
 }
 
-// drain lets the calls in flight end. It returns false when they have not after the timeout, and cuts them off. It does
-// not wait for more: a connection that never finished its handshake would hold up even a hard stop.
+// drain lets the calls in flight end. It returns false when they have not after the timeout.
 func drain(server *grpc.Server, timeout time.Duration) bool {
 	drained := make(chan struct{})
 	go func() {
@@ -109,7 +120,6 @@ func drain(server *grpc.Server, timeout time.Duration) bool {
 	case <-drained:
 		return true
 	case <-time.After(timeout):
-		go server.Stop()
 		return false
 	}
 }
