@@ -18,7 +18,8 @@ const module = "example.com/crashlab/"
 var floors = [][]string{
 	{"deploy/integration", "deploy/floors"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "supervisor/compare", "client/cmd/crashlab"},
-	{"supervisor/control", "client/experiment", "client/report"},
+	{"client/report"},
+	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover"},
 	{"gen", "supervisor", "client/failover", "client/stats"},
 }
@@ -37,7 +38,7 @@ var only = map[string][]string{
 		module + "client/failover", "go.opentelemetry.io/otel",
 		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own
 	}),
-	"client/stats": {},
+	"client/stats": {"gonum.org/v1/gonum"},
 }
 
 // within limits which packages may import an API: one that is experimental, or one that only a main may choose.
