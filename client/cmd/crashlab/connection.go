@@ -101,7 +101,7 @@ func (c *client) call(ctx context.Context) (workload.Reply, error) {
 	reply, attempts, err := c.get(ctx)
 	r := workload.Reply{Attempts: attempts}
 	if err == nil {
-		r.Text = fmt.Sprintf("OK %d", reply.Value)
+		r.Value, r.Replica, r.Incarnation = reply.Value, reply.Replica, int(reply.Incarnation)
 	}
 	return r, err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -74,6 +75,15 @@ func TestBadInput(t *testing.T) {
 		"load --max-in-flight few":                `--max-in-flight "few": want a whole number from 0, or adaptive`,
 		"load --when-down sleep":                  `--when-down "sleep": want attempt or wait`,
 		"load --eject-after -1":                   `--eject-after "-1": want a whole number from 0`,
+		"load --rate 0":                           `--rate "0": want 0.001 to 1000000 calls a second`,
+		"load --rate NaN":                         `--rate "NaN": want 0.001 to 1000000 calls a second`,
+		"load --duration 5":                       `--duration "5": want a duration with its unit`,
+		"load --rate 5 --arrivals normal":         `--arrivals "normal": want constant or poisson`,
+		"load --rate 5 -c 3":                      `--concurrency 3: not with --rate`,
+		"load --arrivals constant":                `--arrivals constant: want --rate with it`,
+		"load --seed 0":                           `--seed 0: want --arrivals poisson with it`,
+		"load --rate 5 --seed -3":                 `--seed "-3": want a whole number from 0`,
+		"load --duration 5s --warmup 5s":          `--warmup 5s: want less than the duration, which is 5s`,
 		"load --order last":                       `--order "last": want first, round-robin, random, least-in-flight or sticky`,
 		"get --target=":                           `--target "": want a gRPC target`,
 		"get --target static:///":                 `--target "static:///": names no replica`,
@@ -167,6 +177,106 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
+func TestFlagsReachThePlan(t *testing.T) {
+	for args, want := range map[string]workload.Plan{
+		"":                   {Calls: 50, Workers: 5, Seed: 1},
+		"-n 3 -c 2":          {Calls: 3, Workers: 2, Seed: 1},
+		"--duration 1m":      {Duration: time.Minute, Workers: 5, Seed: 1},
+		"--rate 0.5":         {Calls: 50, Rate: 0.5, Seed: 1},
+		"--rate 9 -n 3":      {Calls: 3, Rate: 9, Seed: 1},
+		"-n 3 --duration 5s": {Calls: 3, Duration: 5 * time.Second, Workers: 5, Seed: 1},
+		"--rate 9 --arrivals poisson --seed 7 --duration 5s --warmup 1s": {
+			Duration: 5 * time.Second, Rate: 9, Arrivals: workload.Poisson, Seed: 7, Warmup: time.Second,
+		},
+	} {
+		var cli commandLine
+		parser, err := kong.New(&cli)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(append([]string{"load"}, strings.Fields(args)...)); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+		if got, err := cli.Load.plan(); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v; want %+v", args, got, err, want)
+		}
+	}
+}
+
+func TestLoadThatMeasuredNothing(t *testing.T) {
+	var c counter
+	code, _, stderr := crashlab(t.Context(), "load", "-n3", "--warmup=1h", "--target="+c.serve(t))
+	if want := "crashlab: inconclusive: no call counts, all were due in the --warmup of 1h0m0s\n"; code != exitInconclusive || stderr != want {
+		t.Errorf("exit code %d, %q; want %d, %q", code, stderr, exitInconclusive, want)
+	}
+}
+
+// A load that was not the one asked for proves nothing, whatever succeeded.
+func TestVerdict(t *testing.T) {
+	open := workload.Plan{Rate: 100, Duration: 10 * time.Second}
+	for name, tt := range map[string]struct {
+		summary workload.Summary
+		plan    workload.Plan
+		code    int
+		want    string
+	}{
+		"held":              {workload.Summary{Succeeded: 99, Failed: 1}, open, 0, ""},
+		"below":             {workload.Summary{Succeeded: 98, Failed: 2}, open, exitBelow, "0.98 of the calls succeeded; --require-success 0.99"},
+		"late":              {workload.Summary{Succeeded: 90, Failed: 10, Pace: workload.Pace{Late: 2}}, open, exitInconclusive, "inconclusive: --rate 100 was not kept, 2 of 100 calls started more than 100ms after they were due, or never"},
+		"never":             {workload.Summary{Succeeded: 100, Pace: workload.Pace{Late: 50, Unmade: 50, Waited: 7}}, open, exitInconclusive, "inconclusive: --rate 100 was not kept, 50 of 150 calls started more than 100ms after they were due, or never (50); 7 waited, as 10000 were under way"},
+		"interrupted":       {workload.Summary{Succeeded: 5, Warmup: 1, Pace: workload.Pace{Interrupted: true, Late: 2}}, workload.Plan{Calls: 9}, exitInterrupted, "interrupted after 6 of 9 calls"},
+		"interrupted, open": {workload.Summary{Pace: workload.Pace{Interrupted: true}}, open, exitInterrupted, "interrupted after 2s of 10s"},
+	} {
+		err := result{Summary: tt.summary, plan: tt.plan, elapsed: 2 * time.Second}.verdict(0.99)
+		var got exit
+		if e, ok := errors.AsType[*exit](err); ok {
+			got = *e
+		}
+		if want := (exit{tt.code, tt.want}); got != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func TestPrintedOpenLoop(t *testing.T) {
+	var c counter
+	args := []string{"load", "-q", "-n20", "--rate=1000", "--warmup=5ms", "--target=" + c.serve(t)}
+	code, stdout, _ := crashlab(t.Context(), args...)
+	if code != 0 && code != exitInconclusive { // on a machine that was held up
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+	for _, want := range []string{
+		"Total succeeded: 15, Total failed: 0\n", "\nLeft out, as due in the warm-up: 5 calls\n",
+		"\nOpen loop, calls per second: offered 1000.0, achieved ", "\nPace: ", " of 15 calls started more than 100ms after they were due, or never\n",
+		"\nThroughput: ", ", p99.9 ", ", max ",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	_, stdout, _ = crashlab(t.Context(), append(args, "--json")...)
+	var got struct {
+		Rate      float64
+		Arrivals  string
+		Succeeded int
+		Warmup    int     `json:"warmup_calls"`
+		Offered   float64 `json:"offered_per_second"`
+		Latency   struct {
+			P99, Max float64
+			P999     float64 `json:"p99.9"`
+		} `json:"latency_ms"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatalf("%v in %s", err, stdout)
+	}
+	if l := got.Latency; got.Rate != 1000 || got.Arrivals != "constant" || got.Succeeded != 15 || got.Warmup != 5 || l.P99 == 0 || l.P99 > l.P999 || l.P999 > l.Max {
+		t.Errorf("got %+v", got)
+	}
+	if got.Offered < 999.9 || got.Offered > 1000.1 {
+		t.Errorf("offered %v calls a second, want 1000", got.Offered)
+	}
+}
+
 func TestPrintedCall(t *testing.T) {
 	refused := failover.Attempt{Replica: "a:1", Outcome: failover.Refused, Err: status.Error(codes.Unavailable, "first")}
 	lost := failover.Attempt{Replica: "b:1", Outcome: failover.Lost, Sent: true, Err: status.Error(codes.Unavailable, "second")}
@@ -176,7 +286,7 @@ func TestPrintedCall(t *testing.T) {
 		record workload.Record
 		want   string // the last line
 	}{
-		{workload.Record{Call: 7, Reply: workload.Reply{Text: "OK 3", Attempts: []failover.Attempt{{Replica: "a:1"}}}},
+		{workload.Record{Call: 7, Reply: workload.Reply{Value: 3, Attempts: []failover.Attempt{{Replica: "a:1"}}}},
 			`Request 7 served by a:1 with reply "OK 3"`},
 		{workload.Record{Call: 7, Err: failed, Reply: workload.Reply{Attempts: []failover.Attempt{refused, lost}}},
 			"[Client] Logical Request 7 failed: All replicas failed after 2 attempts. Last error: second"},

@@ -22,7 +22,7 @@ func printCall(w io.Writer, r workload.Record) {
 	for i, a := range r.Attempts {
 		fmt.Fprintf(w, "[Client] Attempt %d: trying replica %s\n", i+1, a.Replica)
 		if a.Outcome == failover.OK {
-			fmt.Fprintf(w, "[Client] Success from %s -> %s\n", a.Replica, r.Text)
+			fmt.Fprintf(w, "[Client] Success from %s -> OK %d\n", a.Replica, r.Value)
 		} else {
 			what := strings.TrimPrefix(a.String(), a.Replica+" ")
 			fmt.Fprintf(w, "[Client] Failed with %s: %s: %s\n", a.Replica, what, message(a.Err))
@@ -30,7 +30,7 @@ func printCall(w io.Writer, r workload.Record) {
 	}
 	switch {
 	case r.Err == nil:
-		fmt.Fprintf(w, "Request %d served by %s with reply %q\n", r.Call, r.Served(), r.Text)
+		fmt.Fprintf(w, "Request %d served by %s with reply \"OK %d\"\n", r.Call, r.Served(), r.Value)
 	case r.Interrupted:
 		fmt.Fprintf(w, "[Client] Logical Request %d interrupted after %s.\n", r.Call, plural(len(r.Attempts), "attempt"))
 	default:
@@ -67,7 +67,7 @@ func message(err error) string { return status.Convert(err).Message() }
 type result struct {
 	workload.Summary
 	flags    connection
-	workers  int
+	plan     workload.Plan
 	elapsed  time.Duration
 	replicas []string // all of them, those that served nothing too
 }
@@ -86,8 +86,17 @@ func (r result) print(w io.Writer) error {
 		fmt.Fprintf(&b, "Interrupted: %d\n", r.Interrupted)
 	}
 	fmt.Fprintf(&b, "Success rate: %.1f%%, %s in %v\n", 100*r.SuccessRate(), plural(r.Calls(), "call"), rounded(r.elapsed))
+	if r.plan.Warmup > 0 {
+		fmt.Fprintf(&b, "Left out, as due in the warm-up: %s\n", plural(r.Warmup, "call"))
+	}
+	if r.plan.Rate > 0 {
+		fmt.Fprintf(&b, "Open loop, calls per second: offered %s, achieved %s; latency is from when a call was due\n", perSecond(r.Offered), perSecond(r.Achieved))
+		fmt.Fprintf(&b, "Pace: %s\n", r.lateness())
+	}
+	fmt.Fprintf(&b, "Throughput: %s successful calls per second\n", perSecond(r.Throughput))
 	if r.Succeeded > 0 {
-		fmt.Fprintf(&b, "Latency of successful calls: p50 %v, p95 %v, p99 %v\n", rounded(r.P50), rounded(r.P95), rounded(r.P99))
+		fmt.Fprintf(&b, "Latency of successful calls: p50 %v, p90 %v, p95 %v, p99 %v, p99.9 %v, max %v\n",
+			rounded(r.P50), rounded(r.P90), rounded(r.P95), rounded(r.P99), rounded(r.P999), rounded(r.Max))
 	} else {
 		fmt.Fprintln(&b, "Latency of successful calls: none")
 	}
@@ -101,12 +110,43 @@ func (r result) print(w io.Writer) error {
 	return err
 }
 
+// lateness says in a line how well an open loop kept its rate.
+func (r result) lateness() string {
+	text := fmt.Sprintf("%d of %s started more than %v after they were due, or never", r.Pace.Late, plural(r.Calls()+r.Pace.Unmade, "call"), workload.Tolerance)
+	if r.Pace.Unmade > 0 {
+		text += fmt.Sprintf(" (%d)", r.Pace.Unmade)
+	}
+	if r.Pace.Waited > 0 {
+		text += fmt.Sprintf("; %d waited, as %d were under way", r.Pace.Waited, workload.DefaultMaxUnderWay)
+	}
+	return text
+}
+
+// perSecond is a rate with the digits that say something.
+func perSecond(rate float64) string {
+	if rate < 10 {
+		return fmt.Sprintf("%.3g", rate)
+	}
+	return fmt.Sprintf("%.1f", rate)
+}
+
 // printJSON writes the same as one JSON object. Durations are in milliseconds.
 func (r result) printJSON(w io.Writer) error {
 	type quantiles struct {
-		P50 float64 `json:"p50"`
-		P95 float64 `json:"p95"`
-		P99 float64 `json:"p99"`
+		P50  float64 `json:"p50"`
+		P90  float64 `json:"p90"`
+		P95  float64 `json:"p95"`
+		P99  float64 `json:"p99"`
+		P999 float64 `json:"p99.9"`
+		Max  float64 `json:"max"`
+	}
+	var arrivals string
+	var seed uint64
+	if r.plan.Rate > 0 {
+		arrivals = r.plan.Arrivals.String()
+	}
+	if r.plan.Arrivals == workload.Poisson {
+		seed = r.plan.Seed
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -123,12 +163,24 @@ func (r result) printJSON(w io.Writer) error {
 		EjectAfter      int                      `json:"eject_after"`
 		HedgeAfter      float64                  `json:"hedge_after_ms"`
 		OnlyUnsent      bool                     `json:"only_unsent"`
-		Concurrency     int                      `json:"concurrency"`
+		Concurrency     int                      `json:"concurrency"` // zero in an open loop
+		Rate            float64                  `json:"rate"`        // zero in a closed loop
+		Arrivals        string                   `json:"arrivals,omitempty"`
+		Seed            uint64                   `json:"seed,omitempty"`
+		Duration        float64                  `json:"duration_ms"` // zero: as long as the calls take
+		Warmup          float64                  `json:"warmup_ms"`
 		Succeeded       int                      `json:"succeeded"`
 		Failed          int                      `json:"failed"`
 		Interrupted     int                      `json:"interrupted"`
+		WarmupCalls     int                      `json:"warmup_calls"`
 		SuccessRate     float64                  `json:"success_rate"`
 		Elapsed         float64                  `json:"elapsed_ms"`
+		Offered         float64                  `json:"offered_per_second"`
+		Achieved        float64                  `json:"achieved_per_second"`
+		Throughput      float64                  `json:"throughput_per_second"`
+		Late            int                      `json:"late"`
+		Unmade          int                      `json:"unmade"`
+		Waited          int                      `json:"waited"`
 		Latency         quantiles                `json:"latency_ms"`
 		Attempts        int                      `json:"attempts"`
 		AttemptsPerCall float64                  `json:"attempts_per_call"`
@@ -139,9 +191,12 @@ func (r result) printJSON(w io.Writer) error {
 		Pause: ms(time.Duration(r.flags.Pause)), Order: r.flags.Order.String(),
 		Deadline: ms(time.Duration(r.flags.Deadline)), WhenDown: r.flags.WhenDown.String(), MaxInFlight: r.flags.MaxInFlight.String(),
 		Budget: float64(r.flags.Budget), EjectAfter: int(r.flags.EjectAfter), HedgeAfter: ms(time.Duration(r.flags.HedgeAfter)),
-		OnlyUnsent: r.flags.OnlyUnsent, Concurrency: r.workers,
-		Succeeded: r.Succeeded, Failed: r.Failed, Interrupted: r.Interrupted, SuccessRate: r.SuccessRate(),
-		Elapsed: ms(r.elapsed), Latency: quantiles{ms(r.P50), ms(r.P95), ms(r.P99)},
+		OnlyUnsent:  r.flags.OnlyUnsent,
+		Concurrency: r.plan.Workers, Rate: r.plan.Rate, Arrivals: arrivals, Seed: seed, Duration: ms(r.plan.Duration), Warmup: ms(r.plan.Warmup),
+		Succeeded: r.Succeeded, Failed: r.Failed, Interrupted: r.Interrupted, WarmupCalls: r.Warmup, SuccessRate: r.SuccessRate(),
+		Elapsed: ms(r.elapsed), Offered: r.Offered, Achieved: r.Achieved, Throughput: r.Throughput,
+		Late: r.Pace.Late, Unmade: r.Pace.Unmade, Waited: r.Pace.Waited,
+		Latency:  quantiles{ms(r.P50), ms(r.P90), ms(r.P95), ms(r.P99), ms(r.P999), ms(r.Max)},
 		Attempts: r.Attempts, AttemptsPerCall: r.AttemptsPerCall(), Outcomes: r.Outcomes, Served: r.Served,
 	})
 }
@@ -150,14 +205,16 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // progress is a line on a terminal's stderr that counts the calls.
 type progress struct {
-	w               io.Writer // nil: show nothing
-	calls, ok, fail int
-	shown           time.Time
+	w        io.Writer // nil: show nothing
+	plan     workload.Plan
+	ok, fail int
+	began    time.Time
+	shown    time.Time
 }
 
 // newProgress returns a progress that shows only on a terminal, and not where the lines of the calls go there already.
-func newProgress(out output, calls int, silent bool) *progress {
-	p := &progress{calls: calls}
+func newProgress(out output, plan workload.Plan, silent bool) *progress {
+	p := &progress{plan: plan, began: time.Now()}
 	if isTerminal(out.stderr) && (silent || !isTerminal(out.stdout)) {
 		p.w = out.stderr
 	}
@@ -180,7 +237,21 @@ func (p *progress) add(r workload.Record) {
 		return
 	}
 	p.shown = time.Now()
-	fmt.Fprintf(p.w, "\r\033[K%d of %d calls, %d failed", p.ok+p.fail, p.calls, p.fail)
+	fmt.Fprintf(p.w, "\r\033[K%s, %d failed", p.done(), p.fail)
+}
+
+// done says how much of the load is done, by what ends it.
+func (p *progress) done() string {
+	var done []string
+	if p.plan.Calls > 0 {
+		done = append(done, fmt.Sprintf("%d of %s", p.ok+p.fail, plural(p.plan.Calls, "call")))
+	} else {
+		done = append(done, plural(p.ok+p.fail, "call"))
+	}
+	if p.plan.Duration > 0 {
+		done = append(done, fmt.Sprintf("%v of %v", time.Since(p.began).Round(time.Second), p.plan.Duration))
+	}
+	return strings.Join(done, ", ")
 }
 
 // end takes the line away.

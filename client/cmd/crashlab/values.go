@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/crashlab/client/workload"
 )
 
 // The flags' types. Each refuses what is not allowed with the value and what is.
@@ -102,5 +104,29 @@ func (s *share) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q: want 0 to 1, such as 0.99", text)
 	}
 	*s = share(v)
+	return nil
+}
+
+// rate is a number of calls a second; zero where it was not given.
+type rate float64
+
+func (r *rate) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(v >= workload.MinRate && v <= workload.MaxRate) {
+		return fmt.Errorf("%q: want %v to %d calls a second", text, workload.MinRate, workload.MaxRate)
+	}
+	*r = rate(v)
+	return nil
+}
+
+// seed is any number that starts a generator of others.
+type seed uint64
+
+func (s *seed) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 10, 64)
+	if err != nil {
+		return fmt.Errorf("%q: want a whole number from 0", text)
+	}
+	*s = seed(v)
 	return nil
 }

@@ -1,0 +1,61 @@
+package workload
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Arrivals is how the calls of an open loop follow each other.
+type Arrivals int
+
+const (
+	// Constant arrivals are 1/Rate apart; the first is at the start.
+	Constant Arrivals = iota
+	// Poisson arrivals are apart by times that are drawn from the exponential distribution with the mean 1/Rate, as
+	// those of many users who do not know of each other.
+	Poisson
+)
+
+var arrivalsNames = []string{Constant: "constant", Poisson: "poisson"}
+
+// String returns the name, in lower case.
+func (a Arrivals) String() string {
+	if a < 0 || int(a) >= len(arrivalsNames) {
+		return fmt.Sprintf("Arrivals(%d)", int(a))
+	}
+	return arrivalsNames[a]
+}
+
+// UnmarshalText sets the value to the one of that name. Any other is an error.
+func (a *Arrivals) UnmarshalText(text []byte) error {
+	i := slices.Index(arrivalsNames, string(text))
+	if i < 0 {
+		return fmt.Errorf("%q: want %s", text, strings.Join(arrivalsNames, " or "))
+	}
+	*a = Arrivals(i)
+	return nil
+}
+
+// schedule yields when each call of an open loop is due, from the start of the load.
+func (p Plan) schedule() iter.Seq[time.Duration] {
+	return func(yield func(time.Duration) bool) {
+		random := rand.New(rand.NewPCG(p.Seed, 0))
+		at := 0.0 // in seconds
+		for n := 1; p.Calls == 0 || n <= p.Calls; n++ {
+			if p.Arrivals == Poisson {
+				at += random.ExpFloat64() / p.Rate
+			} else {
+				at = float64(n-1) / p.Rate // a sum would drift
+			}
+			due := time.Duration(math.Round(at * float64(time.Second)))
+			if p.Duration > 0 && due >= p.Duration || !yield(due) {
+				return
+			}
+		}
+	}
+}

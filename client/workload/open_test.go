@@ -1,0 +1,209 @@
+package workload
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// takes returns a do that takes so long, and is interrupted as a real call is.
+func takes(d time.Duration) func(context.Context, int) (Reply, error) {
+	return func(ctx context.Context, _ int) (Reply, error) {
+		select {
+		case <-time.After(d):
+			return Reply{}, nil
+		case <-ctx.Done():
+			return Reply{}, ctx.Err()
+		}
+	}
+}
+
+// collect runs the plan and returns the records in the order of the calls.
+func collect(t *testing.T, ctx context.Context, p Plan, do func(context.Context, int) (Reply, error)) ([]Record, Pace) {
+	t.Helper()
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	var records []Record
+	pace := p.Run(ctx, do, func(r Record) { records = append(records, r) })
+	slices.SortFunc(records, func(a, b Record) int { return a.Call - b.Call })
+	return records, pace
+}
+
+func TestOpenLoopStartsCallsWhenTheyAreDue(t *testing.T) {
+	for _, arrivals := range []Arrivals{Constant, Poisson} {
+		bubble(t, func(t *testing.T) {
+			p := Plan{Rate: 100, Arrivals: arrivals, Duration: 10 * time.Second, Warmup: 2 * time.Second}
+			want := due(p)
+			began := time.Now()
+			records, pace := collect(t, t.Context(), p, takes(time.Minute)) // each outlasts all starts
+			if len(records) != len(want) || pace != (Pace{}) {
+				t.Fatalf("%d calls, %+v; want %d and nothing to say", len(records), pace, len(want))
+			}
+			for i, r := range records {
+				if at := r.Start.Sub(began); r.Call != i+1 || at != want[i] || r.Intended != r.Start || r.Warmup != (at < p.Warmup) {
+					t.Fatalf("call %d started at %v: %+v; want it at %v", r.Call, at, r, want[i])
+				}
+			}
+			if took := time.Since(began); took != want[len(want)-1]+time.Minute {
+				t.Errorf("it ended after %v, want the last call's end", took)
+			}
+		})
+	}
+}
+
+// A stall of all replicas is in the latency of every call that was due in it. A closed loop sees it once for each worker.
+func TestStall(t *testing.T) {
+	const (
+		rate     = 100
+		duration = 60 * time.Second
+		stall    = 2 * time.Second
+		work     = 10 * time.Millisecond
+	)
+	run := func(t *testing.T, p Plan) Summary {
+		from := time.Now().Add(20 * time.Second)
+		records, pace := collect(t, t.Context(), p, func(ctx context.Context, call int) (Reply, error) {
+			if now := time.Now(); !now.Before(from) && now.Before(from.Add(stall)) {
+				time.Sleep(time.Until(from.Add(stall)))
+			}
+			return takes(work)(ctx, call)
+		})
+		return Summarize(records, pace)
+	}
+	bubble(t, func(t *testing.T) {
+		// Of n calls, rate x stall wait, for times that are spread evenly from zero to the stall: one in a hundred of
+		// all waits longer than this.
+		n := rate * duration.Seconds()
+		want := stall + work - time.Duration(0.01*n/rate*float64(time.Second))
+		open := run(t, Plan{Rate: rate, Duration: duration})
+		if off := math.Abs(float64(open.P99)/float64(want) - 1); off > 0.05 {
+			t.Errorf("open loop: p99 %v, want %v within 5%%", open.P99, want)
+		}
+		if open.Max != stall+work || open.P50.Round(time.Millisecond) != work || open.Calls() != int(n) || open.Pace != (Pace{}) {
+			t.Errorf("open loop: %+v", open)
+		}
+		closed := run(t, Plan{Workers: 1, Duration: duration})
+		if closed.Calls() < int(n)*9/10 || closed.P999.Round(time.Millisecond) != work || closed.Max != stall+work {
+			t.Errorf("closed loop: %+v; want one call that shows the stall, and p99.9 %v", closed, work)
+		}
+	})
+}
+
+func TestCallsWaitForAPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		records, pace := collect(t, t.Context(), Plan{Rate: 10, Calls: 5, MaxUnderWay: 1}, takes(time.Second))
+		for i, r := range records {
+			// Due every 100 ms, started every second.
+			if want := time.Second + time.Duration(i)*900*time.Millisecond; r.Latency() != want || r.Duration != time.Second {
+				t.Errorf("call %d: latency %v, duration %v; want %v and a second", r.Call, r.Latency(), r.Duration, want)
+			}
+		}
+		if want := (Pace{Waited: 4}); len(records) != 5 || pace != want {
+			t.Errorf("%d calls, %+v; want 5, %+v", len(records), pace, want)
+		}
+	})
+}
+
+func TestPlacesAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var now, most atomic.Int64
+		_, pace := collect(t, t.Context(), Plan{Rate: 20_000, Calls: 30_000}, func(ctx context.Context, call int) (Reply, error) {
+			most.Store(max(most.Load(), now.Add(1)))
+			defer now.Add(-1)
+			return takes(10*time.Second)(ctx, call)
+		})
+		if most.Load() != DefaultMaxUnderWay || pace.Waited != 20_000 || pace.Late != 0 {
+			t.Errorf("at most %d under way, %+v; want %d, and 20000 that waited", most.Load(), pace, DefaultMaxUnderWay)
+		}
+	})
+}
+
+// What was due and never made is told: it would have had the longest latencies.
+func TestCallsThatNeverStart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		began := time.Now()
+		p := Plan{Rate: 10, Duration: 2 * time.Second, Warmup: time.Second, MaxUnderWay: 1}
+		records, pace := collect(t, t.Context(), p, takes(10*time.Second))
+		if want := (Pace{Late: 10, Unmade: 10}); len(records) != 1 || pace != want || time.Since(began) != 10*time.Second {
+			t.Errorf("%d calls, %+v after %v; want the first, which is let end, and %+v", len(records), pace, time.Since(began), want)
+		}
+		if s := Summarize(records, pace); s.Kept() {
+			t.Errorf("%+v: want a load that was not kept", s)
+		}
+	})
+}
+
+func TestOpenLoopInterrupted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after time.Duration
+		calls int
+		want  Pace
+	}{
+		"between calls": {1450 * time.Millisecond, 2, Pace{Interrupted: true}},
+		"in a call":     {1050 * time.Millisecond, 2, Pace{Interrupted: true}},
+		"in the last":   {9050 * time.Millisecond, 10, Pace{Interrupted: true}},
+		"after it":      {time.Minute, 10, Pace{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.after)
+				defer cancel()
+				records, pace := collect(t, ctx, Plan{Rate: 1, Calls: 10}, takes(100*time.Millisecond))
+				if len(records) != tt.calls || pace != tt.want {
+					t.Errorf("%d calls, %+v; want %d, %+v", len(records), pace, tt.calls, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// The goroutines of calls that are due at the same time do not run in their order: at the end, one may be left out and one
+// that was due after it have started. No number is missing for that.
+func TestNoNumberIsLeftOut(t *testing.T) {
+	for range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		records, pace := collect(t, ctx, Plan{Rate: MaxRate, Calls: 20_000}, func(_ context.Context, call int) (Reply, error) {
+			if call == 3000 {
+				cancel()
+			}
+			return Reply{}, nil
+		})
+		if !pace.Interrupted || len(records) < 3000 || records[len(records)-1].Call != len(records) {
+			t.Errorf("%d calls, the last one number %d; %+v", len(records), records[len(records)-1].Call, pace)
+		}
+	}
+}
+
+// One processor, and calls that need twice as much of it as there is.
+func TestGeneratorThatDoesNotKeepUp(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, p := range []Plan{{Rate: 1000, Calls: 500}, {Rate: 1000, Duration: 500 * time.Millisecond}} {
+		records, pace := collect(t, t.Context(), p, func(context.Context, int) (Reply, error) {
+			for start := time.Now(); time.Since(start) < 2*time.Millisecond; {
+			}
+			return Reply{}, nil
+		})
+		s := Summarize(records, pace)
+		if s.Kept() || s.Calls()+pace.Unmade != 500 || s.Achieved > 0.9*s.Offered {
+			t.Errorf("%+v of 500 calls; want many that are late, and fewer a second than the %v offered", pace, s.Offered)
+		}
+		if (p.Duration == 0) != (pace.Unmade == 0) || s.Calls() == 0 {
+			t.Errorf("%d calls and %d unmade within %v", s.Calls(), pace.Unmade, p.Duration)
+		}
+	}
+}
+
+func TestKept(t *testing.T) {
+	for _, tt := range []struct {
+		late, calls int
+		want        bool
+	}{{0, 0, true}, {0, 10, true}, {1, 99, false}, {1, 100, true}, {10, 1000, true}, {11, 1000, false}, {5, 0, false}} {
+		if got := (Pace{Late: tt.late}).Kept(tt.calls); got != tt.want {
+			t.Errorf("%d late of %d: kept %v, want %v", tt.late, tt.calls, got, tt.want)
+		}
+	}
+}
