@@ -1,0 +1,131 @@
+package design
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
+	"example.com/crashlab/services/fault"
+)
+
+// Factor is something that a design can vary.
+type Factor struct {
+	Name string
+	// Doc says what it is, in units of the cluster, the policy or the load, and what its zero means.
+	Doc string
+	access
+}
+
+// access reads and writes one factor of settings, as a file spells it. What is not allowed is an error that has the value
+// and what is, and changes nothing.
+type access struct {
+	get func(*Settings) string
+	set func(*Settings, string) error
+}
+
+// Factors returns all factors, in the order in which tables have them.
+func Factors() []Factor { return slices.Clone(factors) }
+
+// factors is the one list of them: files, JSON, claims and errors follow it.
+var factors = []Factor{
+	{"replicas", "how many replicas, named a, b, c ...",
+		at(func(s *Settings) *int { return &s.Replicas }, whole(1, 26))},
+	{"p_crash", "probability that a request crashes its replica, 0 to 1",
+		at(func(s *Settings) *float64 { return &s.PCrash }, number(1))},
+	{"crash_point", "where a crash strikes: arrival (before the work) or reply (work done, reply never sent)",
+		at(func(s *Settings) *fault.CrashPoint { return &s.CrashPoint }, text[fault.CrashPoint]())},
+	{"service_time", "how long the work of a request takes: 0s, 50ms, uniform:50ms:500ms or exp:100ms",
+		at(func(s *Settings) *fault.Distribution { return &s.ServiceTime }, distribution)},
+	{"capacity", "how many requests a replica works on at a time, the others queue; 0 is any number",
+		at(func(s *Settings) *int { return &s.Capacity }, whole(0, 1e6))},
+	{"restart_delay", "from a replica's exit to its relaunch; none: it stays down",
+		at(func(s *Settings) *time.Duration { return &s.RestartDelay }, or(duration, "none", Never))},
+
+	{"timeout", "deadline of an attempt; 0s is none",
+		at(func(s *Settings) *time.Duration { return &s.Timeout }, duration)},
+	{"deadline", "deadline of a call, all its attempts and waits included; 0s is none",
+		at(func(s *Settings) *time.Duration { return &s.Deadline }, duration)},
+	{"rounds", "how often a call passes through the replicas",
+		at(func(s *Settings) *int { return &s.Rounds }, whole(1, 1e6))},
+	{"pause", "wait between two rounds",
+		at(func(s *Settings) *time.Duration { return &s.Pause }, duration)},
+	{"order", "which replica a call tries first: first, round-robin, random, least-in-flight or sticky",
+		at(func(s *Settings) *failover.Order { return &s.Order }, text[failover.Order]())},
+	{"when_down", "what a call does when no replica is available: attempt one that is down, or wait",
+		at(func(s *Settings) *failover.WhenDown { return &s.WhenDown }, text[failover.WhenDown]())},
+	{"max_in_flight", "how many attempts may be in flight at a replica; 0 is any number, adaptive learns it from the crashes",
+		at(func(s *Settings) *int { return &s.MaxInFlight }, or(whole(0, 1e6), "adaptive", Adaptive))},
+	{"budget", "how many repetitions each call allows, 0 to 1; 0 is no bound",
+		at(func(s *Settings) *float64 { return &s.Budget }, number(1))},
+	{"eject_after", "after how many hung or failed attempts in a row a replica is left out; 0 is never",
+		at(func(s *Settings) *int { return &s.EjectAfter }, whole(0, 1e6))},
+	{"hedge_after", "send a call to a second replica when the first has taken so long; 0s is never",
+		at(func(s *Settings) *time.Duration { return &s.HedgeAfter }, duration)},
+	{"only_unsent", "repeat a call only when no byte of it was sent: true or false",
+		at(func(s *Settings) *bool { return &s.OnlyUnsent }, boolean)},
+
+	{"concurrency", "how many calls are under way at a time, in a closed loop",
+		at(func(s *Settings) *int { return &s.Concurrency }, whole(1, 1e5))},
+	{"rate", "how many calls a second are due, in an open loop; 0 is a closed loop",
+		at(func(s *Settings) *float64 { return &s.Rate }, number(1e6))},
+	{"arrivals", "how the calls of an open loop follow each other: constant or poisson",
+		at(func(s *Settings) *workload.Arrivals { return &s.Arrivals }, text[workload.Arrivals]())},
+	{"calls", "how many calls are made; 0: until the duration has passed",
+		at(func(s *Settings) *int { return &s.Calls }, whole(0, 1e7))},
+	{"duration", "how long calls are started; 0s: until the calls are made",
+		at(func(s *Settings) *time.Duration { return &s.Duration }, duration)},
+	{"warmup", "calls that are due in this time, from the start of the load, do not count",
+		at(func(s *Settings) *time.Duration { return &s.Warmup }, duration)},
+}
+
+func at[T any](field func(*Settings) *T, f form[T]) access {
+	return access{
+		get: func(s *Settings) string { return f.spell(*field(s)) },
+		set: func(s *Settings, text string) error {
+			v, err := f.parse(text)
+			if err == nil {
+				*field(s) = v
+			}
+			return err
+		},
+	}
+}
+
+func findFactor(name string) (Factor, error) {
+	i := slices.IndexFunc(factors, func(f Factor) bool { return f.Name == name })
+	if i < 0 {
+		return Factor{}, fmt.Errorf("unknown factor %q: want one of %s", name, factorNames())
+	}
+	return factors[i], nil
+}
+
+func factorNames() string {
+	names := make([]string, len(factors))
+	for i, f := range factors {
+		names[i] = f.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// NewLevel returns the level of that factor, spelt as [Settings.Value] does. An error names what is allowed.
+func NewLevel(factor, value string) (Level, error) {
+	f, err := findFactor(factor)
+	if err != nil {
+		return Level{}, err
+	}
+	var s Settings
+	if err := f.set(&s, value); err != nil {
+		return Level{}, fmt.Errorf("%s %w", factor, err)
+	}
+	return Level{factor, f.get(&s)}, nil
+}
+
+// apply sets the factor of a level that NewLevel made.
+func (s *Settings) apply(l Level) {
+	if f, err := findFactor(l.Factor); err == nil {
+		f.set(s, l.Value)
+	}
+}

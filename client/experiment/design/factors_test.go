@@ -1,0 +1,95 @@
+package design
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
+	"example.com/crashlab/services/fault"
+)
+
+// Every field of Settings is a factor, and JSON keeps it.
+func TestFactorsAreTheFieldsOfSettings(t *testing.T) {
+	values := map[string]string{
+		"replicas": "5", "p_crash": "0.25", "crash_point": "reply", "service_time": "uniform:50ms:1.5s", "capacity": "4",
+		"restart_delay": "1m30s", "timeout": "2m", "deadline": "1h", "rounds": "7", "pause": "0s", "order": "least-in-flight",
+		"when_down": "wait", "max_in_flight": "adaptive", "budget": "0.1", "eject_after": "0", "hedge_after": "1ms",
+		"only_unsent": "true", "concurrency": "9", "rate": "0.5", "arrivals": "poisson", "calls": "1000", "duration": "10s",
+		"warmup": "1s",
+	}
+	var s Settings
+	for _, f := range Factors() {
+		l, err := NewLevel(f.Name, values[f.Name])
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		before := s
+		s.apply(l)
+		if got, ok := s.Value(f.Name); !ok || got != values[f.Name] || f.Doc == "" {
+			t.Errorf("%s is %q, %v, want %q", f.Name, got, ok, values[f.Name])
+		}
+		changed := 0
+		for i := range reflect.TypeFor[Settings]().NumField() {
+			if reflect.ValueOf(before).Field(i).Interface() != reflect.ValueOf(s).Field(i).Interface() {
+				changed++
+			}
+		}
+		if changed > 1 || changed == 0 && f.Name != "pause" && f.Name != "eject_after" {
+			t.Errorf("%s changed %d fields", f.Name, changed)
+		}
+	}
+	if fields := reflect.TypeFor[Settings]().NumField(); fields != len(Factors()) || fields != len(values) {
+		t.Errorf("%d fields, %d factors", fields, len(Factors()))
+	}
+	text, _ := json.Marshal(s)
+	var got Settings
+	if err := json.Unmarshal(text, &got); err != nil || got != s {
+		t.Errorf("JSON makes %+v, %v, want %+v", got, err, s)
+	}
+	if err := json.Unmarshal([]byte(`{"timout":"3s"}`), &got); err == nil || !strings.Contains(err.Error(), `"timout"`) {
+		t.Errorf("an unknown factor: %v", err)
+	}
+	if _, ok := s.Value("x"); ok {
+		t.Error("a factor that does not exist has a value")
+	}
+}
+
+func TestEqualValuesAreSpeltAlike(t *testing.T) {
+	for _, tc := range []struct{ factor, value, want string }{
+		{"service_time", "0", "0s"}, {"service_time", "uniform:60s:1h", "uniform:1m:1h"}, {"timeout", "3600s", "1h"},
+		{"timeout", "90m30s", "1h30m30s"}, {"timeout", "10m0s", "10m"}, {"timeout", "600h", "600h"}, {"p_crash", "-0", "0"},
+		{"rate", "1e3", "1000"}, {"rounds", "007", "7"}, {"timeout", "0ms", "0s"},
+	} {
+		if l, err := NewLevel(tc.factor, tc.value); err != nil || l.Value != tc.want {
+			t.Errorf("%s %s is %v, %v; want %s", tc.factor, tc.value, l, err, tc.want)
+		}
+	}
+}
+
+func TestPolicyAndPlan(t *testing.T) {
+	s := Defaults()
+	want := failover.Policy{
+		Timeout: time.Second, Rounds: 3, Pause: 200 * time.Millisecond, Ejection: failover.Ejection{After: 3}, Hedge: failover.Hedge{Share: 1},
+	}
+	if got := s.Policy(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	s.MaxInFlight, s.EjectAfter, s.OnlyUnsent, s.Budget, s.HedgeAfter = Adaptive, 0, true, 0.1, time.Second
+	want.AdaptiveLimit, want.Ejection.After, want.Idempotent = true, -1, map[string]bool{"/": false}
+	want.Budget.Ratio, want.Hedge.After = 0.1, time.Second
+	if got := s.Policy(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	s = must(t, "factors: {rate: 5, arrivals: poisson, duration: 9s, warmup: 1s, crash_point: reply}", Overrides{}).Cells[0].Settings
+	plan := workload.Plan{
+		Duration: 9 * time.Second, Workers: 5, Rate: 5, Arrivals: workload.Poisson, Seed: 3, Warmup: time.Second,
+	}
+	if got := s.Plan(3); got != plan || s.CrashPoint != fault.Reply {
+		t.Errorf("got %+v, want %+v", got, plan)
+	}
+}
