@@ -1,0 +1,137 @@
+package record
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// The files of a run.
+const (
+	version      = 1
+	manifestFile = "manifest.json"
+	callsFile    = "records.jsonl"
+	eventsFile   = "events.jsonl"
+	latest       = "latest"
+)
+
+// Writer writes the files of a run. Make it with [Create]. It is for one goroutine.
+type Writer struct {
+	dir           string
+	manifest      Manifest
+	calls, events *os.File
+	failed        error // of the first Write that failed
+}
+
+// Create makes a new folder in runs for the files of a run, named by the time and the manifest's name, and makes
+// runs/latest point to it. Folders that are missing are made. An error leaves no folder of the run.
+func Create(runs string, m Manifest) (*Writer, error) {
+	dir, err := newFolder(runs, m.Began.Format("20060102-150405")+"-"+m.Name)
+	if err != nil {
+		return nil, err
+	}
+	m.Version = version
+	w := &Writer{dir: dir, manifest: m}
+	w.calls, err = os.Create(filepath.Join(dir, callsFile))
+	if err == nil {
+		w.events, err = os.Create(filepath.Join(dir, eventsFile))
+	}
+	if err == nil {
+		err = w.writeManifest()
+	}
+	if err == nil {
+		err = pointLatest(runs, filepath.Base(dir))
+	}
+	if err != nil {
+		w.calls.Close()
+		w.events.Close()
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return w, nil
+}
+
+// newFolder makes the folder of that name, with a number behind it where one of that name is there already.
+func newFolder(runs, name string) (string, error) {
+	if err := os.MkdirAll(runs, 0o777); err != nil {
+		return "", err
+	}
+	for n := 1; ; n++ {
+		dir := filepath.Join(runs, name)
+		if n > 1 {
+			dir += "-" + strconv.Itoa(n)
+		}
+		if err := os.Mkdir(dir, 0o777); !errors.Is(err, fs.ErrExist) {
+			return dir, err
+		}
+	}
+}
+
+// pointLatest makes the link runs/latest point to the folder. Who reads it meanwhile finds the old or the new one.
+func pointLatest(runs, folder string) error {
+	fresh := filepath.Join(runs, "."+latest+"-"+folder)
+	if err := os.Symlink(folder, fresh); err != nil {
+		return err
+	}
+	defer os.Remove(fresh) // unless it was renamed
+	return os.Rename(fresh, filepath.Join(runs, latest))
+}
+
+// Dir is the folder of the run.
+func (w *Writer) Dir() string { return w.dir }
+
+// Write appends what was seen in a trial. Until it returns, the files say nothing of the trial. After an error, which may
+// have left half a line, it writes nothing more and returns that error again.
+func (w *Writer) Write(t TrialRecords) error {
+	if w.failed == nil {
+		w.failed = w.write(t)
+	}
+	return w.failed
+}
+
+func (w *Writer) write(t TrialRecords) error {
+	if err := appendLines(w.calls, t.Calls); err != nil {
+		return err
+	}
+	ended := Event{Trial: t.Number, At: t.Took, Ended: &t.Trial}
+	return appendLines(w.events, append(slices.Clip(t.Events), ended))
+}
+
+// Close ends the run. Interrupted says that trials were left out.
+func (w *Writer) Close(interrupted bool) error {
+	w.manifest.Ended, w.manifest.Interrupted = time.Now(), interrupted
+	return errors.Join(w.writeManifest(), w.calls.Close(), w.events.Close())
+}
+
+func appendLines[T json.Marshaler](f *os.File, records []T) error {
+	b := bufio.NewWriter(f)
+	for _, r := range records {
+		line, err := r.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		b.Write(line)
+		b.WriteByte('\n')
+	}
+	return b.Flush()
+}
+
+// writeManifest replaces the manifest, so that there is a whole one at any time.
+func (w *Writer) writeManifest() error {
+	text, err := json.MarshalIndent(w.manifest, "", "  ")
+	if err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	path := filepath.Join(w.dir, manifestFile)
+	if err := os.WriteFile(path+".new", append(text, '\n'), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
