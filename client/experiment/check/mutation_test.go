@@ -1,0 +1,247 @@
+package check
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/supervisor"
+)
+
+// find returns the indexes of those of which it is true.
+func find[T any](of []T, is func(*T) bool) []int {
+	var at []int
+	for i := range of {
+		if is(&of[i]) {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+func isOK(c *record.Call) bool { return c.Result == record.OK }
+
+// calm is true for a call that one attempt answered, with no other beside it.
+func calm(c *record.Call) bool { return c.Result == record.OK && len(c.Attempts) == 1 }
+
+func processEvent(kind supervisor.Kind) func(*record.Event) bool {
+	return func(e *record.Event) bool { return e.Process != nil && e.Process.Kind == kind }
+}
+
+// onEvent changes one of the events of which it is true.
+func onEvent(is func(*record.Event) bool, change func(t *record.TrialRecords, i int)) mutation {
+	return func(t *record.TrialRecords, nth int) bool {
+		at := find(t.Events, is)
+		if len(at) > 0 {
+			change(t, at[nth%len(at)])
+		}
+		return len(at) > 0
+	}
+}
+
+// onCall changes one of the calls of which it is true.
+func onCall(is func(*record.Call) bool, change func(t *record.TrialRecords, c *record.Call)) mutation {
+	return func(t *record.TrialRecords, nth int) bool {
+		at := find(t.Calls, is)
+		if len(at) > 0 {
+			change(t, &t.Calls[at[nth%len(at)]])
+		}
+		return len(at) > 0
+	}
+}
+
+// mutation makes the records wrong, at the nth place where it can; it returns false where it cannot.
+type mutation func(t *record.TrialRecords, nth int) bool
+
+func removeEvent(t *record.TrialRecords, i int) { t.Events = slices.Delete(t.Events, i, i+1) }
+
+func removeCall(t *record.TrialRecords, c *record.Call) {
+	number := c.Number
+	t.Calls = slices.DeleteFunc(t.Calls, func(c record.Call) bool { return c.Number == number })
+}
+
+func lastNumber(t *record.TrialRecords) int {
+	last := 0
+	for _, c := range t.Calls {
+		last = max(last, c.Number)
+	}
+	return last
+}
+
+// fail makes a call that one attempt answered a call that failed with that attempt.
+func fail(c *record.Call, o failover.Outcome, sent bool) {
+	a := &c.Attempts[0]
+	a.Outcome, a.Code, a.Sent, c.Code, c.Result = o, codes.Unavailable, sent, codes.Unavailable, record.Failed
+	c.Replica, c.Incarnation, c.Value = "", 0, 0
+}
+
+// triedAgain returns the index of the first attempt at the replica of the first; zero for none.
+func triedAgain(c *record.Call) int {
+	for i, a := range c.Attempts {
+		if i > 0 && a.Replica == c.Attempts[0].Replica {
+			return i
+		}
+	}
+	return 0
+}
+
+// onPair changes two calls that the first incarnation of a replica answered, the second after the end of the first.
+func onPair(change func(a, b *record.Call)) mutation { return onPairOf(1, 1, change) }
+
+// onPairOf changes two calls that two incarnations of a replica answered, the second after the end of the first.
+func onPairOf(first, second int, change func(a, b *record.Call)) mutation {
+	return func(t *record.TrialRecords, nth int) bool {
+		calls := find(t.Calls, calm)
+		for _, i := range calls {
+			for _, k := range calls {
+				a, b := &t.Calls[i], &t.Calls[k]
+				if a.Replica == b.Replica && a.Incarnation == first && b.Incarnation == second && a.End()+ms < b.Start {
+					change(a, b)
+					return true
+				}
+			}
+		}
+		return false
+	}
+}
+
+var mutations = []struct {
+	name   string
+	check  string // that finds all of them; empty: they may hide behind what is ambiguous, and any check may find them
+	mutate mutation
+}{
+	{"a call ends twice", oneEnd, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { t.Calls = append(t.Calls, *c) })},
+	{"a record is lost", oneEnd, func(t *record.TrialRecords, nth int) bool {
+		last := lastNumber(t)
+		return onCall(func(c *record.Call) bool { return c.Number != last }, removeCall)(t, nth)
+	}},
+	{"a call that was answered never had a record", "", onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+		number := c.Number
+		removeCall(t, c)
+		for i := range t.Calls {
+			if t.Calls[i].Number > number {
+				t.Calls[i].Number--
+			}
+		}
+	})},
+	{"an attempt that was ok is lost", callRecord, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+		a := &c.Attempts[answer(c)]
+		a.Outcome, a.Code = failover.Lost, codes.Unavailable
+	})},
+	{"a call that was ok has failed, its attempt lost", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+		fail(c, failover.Lost, true)
+	})},
+	{"the same, and the incarnation has answered another call after that", lostness, onPair(func(a, _ *record.Call) { fail(a, failover.Lost, true) })},
+	{"a call that was ok has failed, its attempt refused", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+		fail(c, failover.Refused, false)
+	})},
+	{"an attempt that was lost is ok", callRecord, onCall(
+		func(c *record.Call) bool { return c.Result == record.Failed && len(c.Attempts) > 0 },
+		func(t *record.TrialRecords, c *record.Call) {
+			a := &c.Attempts[len(c.Attempts)-1]
+			a.Outcome, a.Code, a.Sent = failover.OK, codes.OK, true
+		})},
+	{"a call that failed by a lost attempt is ok, with the value 1", "", onCall(
+		func(c *record.Call) bool {
+			return c.Result == record.Failed && c.Attempts[len(c.Attempts)-1].Outcome == failover.Lost
+		},
+		func(t *record.TrialRecords, c *record.Call) {
+			a := &c.Attempts[len(c.Attempts)-1]
+			a.Outcome, a.Code, c.Code, c.Result = failover.OK, codes.OK, codes.OK, record.OK
+			c.Replica, c.Incarnation, c.Value = a.Replica, a.Incarnation, 1
+		})},
+	{"two calls got the same value", unique, onPair(func(a, b *record.Call) { b.Value = a.Value })},
+	{"two calls got each other's value", realTime, onPair(func(a, b *record.Call) { a.Value, b.Value = b.Value, a.Value })},
+	{"a value is too high", gaps, onPair(func(_, b *record.Call) { b.Value += 1000 })},
+	{"an attempt has no outcome", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { c.Attempts[0].Outcome = -1 })},
+	{"a round is tried twice", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+		c.Attempts = append(c.Attempts, c.Attempts[0])
+		c.Attempts[len(c.Attempts)-1].Number = len(c.Attempts)
+	})},
+	{"a replica is tried twice in a round", attemptForm, onCall(
+		func(c *record.Call) bool { return triedAgain(c) > 0 },
+		func(t *record.TrialRecords, c *record.Call) { c.Attempts[triedAgain(c)].Round = c.Attempts[0].Round })},
+	{"a call goes on after an attempt that was ok", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+		n := len(c.Attempts) + 1
+		c.Attempts = append(c.Attempts, record.Attempt{
+			Number: n, Round: n, Replica: c.Replica, Start: c.End(), Outcome: failover.Refused, Code: codes.Unavailable,
+		})
+	})},
+	{"an attempt begins before its call", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { c.Attempts[0].Start -= 10 * us })},
+	{"an attempt ends after its call", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { c.Attempts[0].Duration += time.Second })},
+	{"a reply comes from the incarnation before", aliveness, onPairOf(1, 2, func(a, b *record.Call) {
+		b.Incarnation, b.Attempts[0].Incarnation = a.Incarnation, a.Incarnation
+	})},
+	{"a reply comes from the incarnation after", "", onPairOf(1, 2, func(a, b *record.Call) {
+		a.Incarnation, a.Attempts[0].Incarnation = b.Incarnation, b.Incarnation
+	})},
+	{"an attempt was answered by another incarnation than its call", callRecord, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+		c.Incarnation++
+	})},
+	{"a reply comes from an incarnation that never was", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+		c.Incarnation += 1000
+		c.Attempts[0].Incarnation += 1000
+	})},
+	{"an attempt is made at a replica that never was", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+		c.Replica, c.Attempts[0].Replica = "z", "z"
+	})},
+	{"a launch is missed", oneExit, onEvent(processEvent(supervisor.Launched), removeEvent)},
+	{"an exit is missed", oneExit, onEvent(processEvent(supervisor.Exited), removeEvent)},
+	{"an exit is told twice", oneExit, onEvent(processEvent(supervisor.Exited), func(t *record.TrialRecords, i int) {
+		t.Events = append(t.Events, t.Events[i])
+	})},
+	{"a launch comes before the exit of the one before", oneExit, onEvent(
+		func(e *record.Event) bool { return processEvent(supervisor.Launched)(e) && e.Process.Incarnation > 1 },
+		func(t *record.TrialRecords, i int) { t.Events[i].At -= time.Minute })},
+	{"a crash is not told", crashTold, onEvent(func(e *record.Event) bool { return e.Count != nil && e.Count.Crash > 0 }, removeEvent)},
+	{"a crash is no exit with code 1", crashTold, onEvent(
+		func(e *record.Event) bool { return processEvent(supervisor.Exited)(e) && e.Process.Exit.Code == 1 },
+		func(t *record.TrialRecords, i int) { t.Events[i].Process.Exit.Code = 0 })},
+	{"a count is told by one that was never launched", existence, onEvent(
+		func(e *record.Event) bool { return e.Count != nil },
+		func(t *record.TrialRecords, i int) { t.Events[i].Count.Incarnation += 1000 })},
+	{"more was counted than arrived", definite, onEvent(
+		func(e *record.Event) bool { return e.Count != nil },
+		func(t *record.TrialRecords, i int) { t.Events[i].Count.Counted = t.Events[i].Count.Arrived + 1 })},
+	{"one has arrived that nobody sent", "", onEvent(
+		func(e *record.Event) bool { return e.Count != nil },
+		func(t *record.TrialRecords, i int) { t.Events[i].Count.Arrived++ })},
+}
+
+func TestWrongRecordsAreDetected(t *testing.T) {
+	for _, m := range mutations {
+		applied, detected := 0, 0
+		for seed := range uint64(100) {
+			seen := newWorld(seed).run(workers(seed))
+			if !m.mutate(&seen, int(seed)) {
+				continue
+			}
+			applied++
+			found := Trial(seen)
+			if len(found) > 0 && (m.check == "" || slices.ContainsFunc(found, func(v Violation) bool { return v.Check == m.check })) {
+				detected++
+			} else if !ambiguous(seen) {
+				t.Errorf("%s, seed %d: not found by %q: %v", m.name, seed, m.check, found)
+			}
+		}
+		t.Logf("%s: detected in %d of %d worlds", m.name, detected, applied)
+		if applied < 15 || detected < applied/2 || m.check != "" && detected < applied {
+			t.Errorf("%s: detected in %d of %d worlds: want half of 15 or more, and all where it cannot hide", m.name, detected, applied)
+		}
+	}
+}
+
+// One mistake is told once: what follows from it is not.
+func TestMissedExitIsToldOnce(t *testing.T) {
+	for seed := range uint64(100) {
+		seen := newWorld(seed).run(workers(seed))
+		onEvent(processEvent(supervisor.Exited), removeEvent)(&seen, int(seed))
+		if found := Trial(seen); len(found) != 1 || found[0].Check != oneExit {
+			t.Errorf("seed %d: %v", seed, found)
+		}
+	}
+}

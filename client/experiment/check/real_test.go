@@ -1,0 +1,115 @@
+package check_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"example.com/crashlab/client/experiment/check"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/record"
+)
+
+var soak = flag.Bool("soak", false, "make 200 clean trials, in place of 10")
+
+// trials runs a design on real processes of the program, and returns what was seen.
+func trials(t *testing.T, counterd, text string) []record.TrialRecords {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "design.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := design.Load(file, design.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := (&lab.Lab{Counterd: counterd, Runs: t.TempDir()}).Run(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run.Trials
+}
+
+// Each bug is detected in every trial, with crashes at either point and without, and the same Counter without one is not.
+func TestBrokenServiceIsDetected(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bug := range bugs {
+		t.Run(bug, func(t *testing.T) {
+			t.Setenv(brokenVariable, bug)
+			for _, seen := range trials(t, self, `
+repeats: 1
+factors:
+  p_crash: [0, 0.02]
+  crash_point: [arrival, reply]
+  restart_delay: 20ms
+  service_time: 2ms
+  concurrency: 6
+  calls: 300
+`) {
+				found := check.Trial(seen)
+				if len(found) > 0 {
+					t.Logf("trial %d: %d violations, such as %v", seen.Number, len(found), found[0])
+				}
+				if (len(found) > 0) != (bug != "none") {
+					t.Errorf("trial %d of %d calls: %d violations: %v", seen.Number, len(seen.Calls), len(found), found)
+				}
+			}
+		})
+	}
+}
+
+// clean are trials of all sorts: what goes wrong in them is what is to go wrong.
+const clean = `
+repeats: %d
+parallel: 2
+factors:
+  restart_delay: 20ms
+  calls: 200
+rows:
+  - {name: no crash, p_crash: 0, concurrency: 6}
+  - {name: arrival, p_crash: 0.05, crash_point: arrival, service_time: 0s, rounds: 9, pause: 20ms, concurrency: 10}
+  - {name: reply, p_crash: 0.05, crash_point: reply, service_time: 0s, rounds: 9, pause: 20ms, concurrency: 10}
+  - {name: at once, p_crash: 0.05, restart_delay: 0s, service_time: 1ms, concurrency: 6}
+  - {name: no restart, p_crash: 0.02, restart_delay: none, service_time: 1ms, concurrency: 6}
+  - {name: timeouts, p_crash: 0.02, service_time: 'exp:5ms', timeout: 5ms, order: round-robin, concurrency: 6}
+  - {name: deadlines, p_crash: 0.02, service_time: 'exp:5ms', deadline: 10ms, timeout: 0s, order: random, concurrency: 6}
+  - {name: hedges, p_crash: 0.02, service_time: 'exp:5ms', hedge_after: 5ms, concurrency: 6}
+  - {name: waiting, p_crash: 0.1, crash_point: reply, service_time: 2ms, when_down: wait, max_in_flight: 1, rounds: 9, concurrency: 6}
+  - {name: open, p_crash: 0.02, service_time: 2ms, rate: 400, arrivals: poisson, hedge_after: 5ms, order: least-in-flight}
+`
+
+func TestCleanRunsRaiseNoAlarm(t *testing.T) {
+	counterd := filepath.Join(t.TempDir(), "counterd")
+	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	repeats := 1
+	if *soak {
+		repeats = 20
+	}
+	counts := 0
+	for _, seen := range trials(t, counterd, fmt.Sprintf(clean, repeats)) {
+		for _, v := range check.Trial(seen) {
+			t.Errorf("trial %d: %s: %s", seen.Number, v.Check, v.Detail)
+		}
+		for _, e := range seen.Events {
+			if e.Count != nil {
+				counts++
+			}
+		}
+	}
+	if counts < 10*repeats {
+		t.Errorf("the replicas have told %d counts: too few to check anything", counts)
+	}
+}

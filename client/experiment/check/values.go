@@ -1,0 +1,63 @@
+package check
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// checkValues checks what an incarnation has answered. It must be able to be the work of a counter that counts each request
+// once, at some time between the beginning and the end of its attempt.
+func (r *replica) checkValues(f *findings, l *life) {
+	slices.SortFunc(l.replies, func(a, b reply) int { return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(a.call, b.call)) })
+	for i := 1; i < len(l.replies); i++ {
+		if a, b := l.replies[i-1], l.replies[i]; a.value == b.value {
+			f.add(unique, "%s incarnation %d: calls %d and %d both got the value %d", r.name, l.number, a.call, b.call, a.value)
+		}
+	}
+	byEnd := slices.SortedFunc(slices.Values(l.replies), func(a, b reply) int { return cmp.Compare(a.end, b.end) })
+	slices.SortFunc(l.replies, func(a, b reply) int { return cmp.Compare(a.start, b.start) })
+	r.checkOrder(f, l, byEnd)
+	r.checkGaps(f, l, byEnd)
+}
+
+// checkOrder checks that of two replies the later one has the higher value, where one had ended before the attempt of the
+// other began.
+func (r *replica) checkOrder(f *findings, l *life, byEnd []reply) {
+	var highest reply // of those that had ended
+	ended := 0
+	for _, b := range l.replies {
+		for ; ended < len(byEnd) && byEnd[ended].end+rounding <= b.start; ended++ {
+			if byEnd[ended].value > highest.value {
+				highest = byEnd[ended]
+			}
+		}
+		if b.value < highest.value {
+			f.add(realTime, "%s incarnation %d: call %d got the value %d after call %d had got %d",
+				r.name, l.number, b.call, b.value, highest.call, highest.value)
+		}
+	}
+}
+
+// checkGaps checks that by the end of each reply as many attempts had begun as its value says were counted. It tells the
+// first reply of the incarnation of which that is not so.
+func (r *replica) checkGaps(f *findings, l *life, byEnd []reply) {
+	begun := 0
+	for _, b := range byEnd {
+		for begun < len(l.replies) && l.replies[begun].start <= b.end+rounding {
+			begun++
+		}
+		if ambiguous := r.ambiguousIn(l, b.end); b.value > uint64(begun+ambiguous) {
+			f.add(gaps, "%s incarnation %d: call %d got the value %d, when %d attempts had begun that it has answered and %d that it may have counted",
+				r.name, l.number, b.call, b.value, begun, ambiguous)
+			return
+		}
+	}
+}
+
+// ambiguousIn returns how many ambiguous attempts may have reached the incarnation by a time.
+func (r *replica) ambiguousIn(l *life, by time.Duration) int {
+	begun, _ := slices.BinarySearch(r.starts, min(by, l.end)+rounding+1)
+	before, _ := slices.BinarySearch(r.ends, l.begin-rounding)
+	return max(begun-before, 0)
+}

@@ -1,0 +1,325 @@
+package check
+
+import (
+	"cmp"
+	"container/heap"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor"
+)
+
+const (
+	us = time.Microsecond
+	ms = time.Millisecond
+)
+
+// bug is what is wrong with the counters of a world.
+type bug int
+
+const (
+	healthy         bug = iota
+	lostUpdate          // a request gets the next value, and is not counted
+	duplicatedReply     // a request is counted, and gets the value of the one before
+	unnoticedReset      // the count begins anew, without an end of the process
+	doubleCount         // a request is counted twice
+)
+
+func (b bug) String() string {
+	return [...]string{"healthy", "lost update", "duplicated reply", "unnoticed reset", "double count"}[b]
+}
+
+// world is a made-up cluster, its client and its supervisor in virtual time. Its records are those of a trial.
+type world struct {
+	rng   *rand.Rand
+	now   time.Duration
+	queue agenda
+	seen  record.TrialRecords
+
+	pCrash, pError, pKill     float64
+	point                     fault.CrashPoint
+	service, restart, timeout time.Duration // restart: negative for never; timeout: zero for none
+	deadline, hedge           time.Duration // zero: none
+	rounds, calls             int
+	bug                       bug
+	pBug                      float64 // that a request meets the bug
+	struck                    int     // how often the bug did
+
+	nodes   []*node
+	started int // calls
+	busy    int // workers
+	ending  bool
+	aborted bool
+	noAbort bool
+	open    []*client // calls on their way
+}
+
+// newWorld draws a world from the seed.
+func newWorld(seed uint64) *world {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	pick := func(of ...time.Duration) time.Duration { return of[rng.IntN(len(of))] }
+	w := &world{
+		rng: rng, point: fault.CrashPoint(rng.IntN(2)), pCrash: []float64{0, 0.02, 0.1, 0.3}[rng.IntN(4)],
+		service: pick(0, ms, 20*ms), restart: pick(-1, 0, 50*ms, time.Second), timeout: pick(0, 5*ms, 100*ms),
+		rounds: 1 + rng.IntN(3), calls: 20 + rng.IntN(180), pBug: 0.1,
+	}
+	if rng.IntN(4) == 0 {
+		w.pError = 0.05
+	}
+	if rng.IntN(4) == 0 {
+		w.pKill = 0.02
+	}
+	if rng.IntN(3) == 0 {
+		w.deadline = pick(10*ms, 200*ms)
+	}
+	if rng.IntN(3) == 0 {
+		w.hedge = pick(ms, 10*ms)
+	}
+	w.seen.Number = 1
+	for i := range 1 + rng.IntN(3) {
+		w.nodes = append(w.nodes, &node{world: w, name: string(rune('a' + i))})
+	}
+	return w
+}
+
+// run lets the trial happen.
+func (w *world) run(workers int) record.TrialRecords {
+	for _, n := range w.nodes {
+		n.launch(-20*ms - w.upTo(ms))
+	}
+	w.busy = workers
+	for range workers {
+		w.at(0, w.work)
+	}
+	if !w.noAbort && w.rng.IntN(4) == 0 {
+		w.at(w.upTo(time.Second), w.abort)
+	}
+	for len(w.queue) > 0 {
+		next := heap.Pop(&w.queue).(task)
+		w.now = next.at
+		next.do()
+	}
+	for _, n := range w.nodes {
+		n.stop()
+	}
+	slices.SortStableFunc(w.seen.Events, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
+	w.guess()
+	return w.seen
+}
+
+// guess gives the attempts the incarnations that whoever writes the records takes them for.
+func (w *world) guess() {
+	for i := range w.seen.Calls {
+		c := &w.seen.Calls[i]
+		for k := range c.Attempts {
+			a := &c.Attempts[k]
+			if a.Outcome == failover.OK && c.Result == record.OK {
+				a.Incarnation = c.Incarnation
+				continue
+			}
+			for _, e := range w.seen.Events {
+				if p := e.Process; p != nil && p.Kind == supervisor.Launched && p.Replica == a.Replica && e.At <= a.Start {
+					a.Incarnation = p.Incarnation
+				}
+			}
+		}
+	}
+}
+
+func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.rng.Int64N(int64(d) + 1)) }
+
+func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+
+// in lets something happen after a while.
+func (w *world) in(d time.Duration, do func()) { w.at(w.now+d, do) }
+
+func (w *world) at(t time.Duration, do func()) { heap.Push(&w.queue, task{t, do}) }
+
+func (w *world) event(at time.Duration, p *supervisor.Event, c *record.Count) {
+	w.seen.Events = append(w.seen.Events, record.Event{Trial: 1, At: at.Truncate(us), Process: p, Count: c})
+}
+
+// work is one worker of a closed loop.
+func (w *world) work() {
+	if w.started == w.calls || w.aborted {
+		if w.busy--; w.busy == 0 {
+			w.ending = true
+		}
+		return
+	}
+	w.started++
+	c := &client{world: w, record: record.Call{Trial: 1, Number: w.started, Intended: w.now, Start: w.now}, round: 1, order: w.rng.Perm(len(w.nodes))}
+	w.open = append(w.open, c)
+	if w.deadline > 0 {
+		w.in(w.deadline, func() { c.cancel(record.Failed, codes.DeadlineExceeded) })
+	}
+	c.next()
+}
+
+// abort ends the run.
+func (w *world) abort() {
+	w.aborted = true
+	for _, c := range w.open {
+		c.cancel(record.Interrupted, codes.Canceled)
+	}
+}
+
+// node is a replica.
+type node struct {
+	*world
+	name    string
+	n       int // incarnations
+	process *process
+}
+
+// process is an incarnation.
+type process struct {
+	*node
+	count    record.Count
+	last     uint64 // value
+	dead     bool
+	tries    []*try // on their way to it, or at it
+	launched time.Duration
+}
+
+func (n *node) launch(at time.Duration) {
+	if n.ending {
+		return
+	}
+	n.n++
+	p := &process{node: n, count: record.Count{Replica: n.name, Incarnation: n.n}, launched: at + n.upTo(3*ms)}
+	n.process = p
+	n.event(p.launched, &supervisor.Event{Kind: supervisor.Launched, Replica: n.name, Incarnation: n.n}, nil)
+	n.event(p.launched+ms, &supervisor.Event{Kind: supervisor.Ready, Replica: n.name, Incarnation: n.n}, nil)
+}
+
+// stop ends the replica in order.
+func (n *node) stop() {
+	if p := n.process; p != nil {
+		p.count.InFlight = 0
+		n.event(n.now+ms, nil, &p.count)
+		p.end(supervisor.Exit{}, n.now+2*ms)
+	}
+}
+
+// end is the end of the process, as the supervisor notices it at a time.
+func (p *process) end(exit supervisor.Exit, noticed time.Duration) {
+	p.dead, p.process = true, nil
+	noticed = max(noticed, p.launched) // here it is told in order
+	p.event(noticed, &supervisor.Event{Kind: supervisor.Exited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
+	if p.restart >= 0 {
+		p.at(noticed+p.restart, func() { p.launch(p.now) })
+	}
+	for _, t := range p.tries {
+		if !t.replied {
+			p.in(p.upTo(ms), func() { t.finish(failover.Lost, codes.Unavailable) })
+		}
+	}
+}
+
+// crash ends the process by a request. Those in flight may be counted, and even answered, after it has read its count.
+func (p *process) crash(by *try) {
+	told := p.count
+	told.InFlight--
+	told.Crash = by.arrival
+	p.event(p.now+p.upTo(2*ms), nil, &told)
+	for _, t := range p.tries {
+		if t != by && t.arrived && !t.worked && p.chance(0.3) {
+			t.worked = true
+			if v := p.increment(); p.chance(0.5) {
+				t.reply(v)
+			}
+		}
+	}
+	p.end(supervisor.Exit{Code: 1}, p.now+p.upTo(3*ms))
+}
+
+// arrive is the arrival of an attempt at the process.
+func (p *process) arrive(t *try) {
+	if p.dead || t.over && p.chance(0.5) {
+		return
+	}
+	p.count.Arrived++
+	p.count.InFlight++
+	t.arrived, t.arrival = true, p.count.Arrived
+	crashes := p.chance(p.pCrash)
+	switch {
+	case p.chance(p.pKill):
+		p.end(supervisor.Exit{Code: -1, Signal: 9}, p.now+p.upTo(3*ms))
+	case crashes && p.point == fault.Arrival:
+		p.crash(t)
+	case p.chance(p.pError):
+		p.count.InFlight--
+		t.worked, t.replied = true, true
+		p.in(p.upTo(ms), func() { t.finish(failover.Failed, codes.Unavailable) })
+	default:
+		p.in(p.upTo(p.service), func() { p.serve(t, crashes) })
+	}
+}
+
+// serve is the end of the work.
+func (p *process) serve(t *try, crashes bool) {
+	if p.dead {
+		return
+	}
+	t.worked = true
+	if t.over && p.chance(0.7) { // it has heard of it
+		p.count.InFlight--
+		return
+	}
+	value := p.increment()
+	if crashes {
+		p.crash(t)
+		return
+	}
+	p.count.InFlight--
+	t.reply(value)
+}
+
+// increment is the counter.
+func (p *process) increment() uint64 {
+	last := p.last
+	p.count.Counted++
+	p.last = p.count.Counted
+	if p.bug == healthy || last == 0 || !p.chance(p.pBug) {
+		return p.last
+	}
+	p.struck++
+	switch p.bug {
+	case lostUpdate:
+		p.count.Counted--
+	case duplicatedReply:
+		p.last = last
+	case unnoticedReset:
+		p.count.Counted, p.last = 1, 1
+	case doubleCount:
+		p.count.Counted++
+		p.last++
+	}
+	return p.last
+}
+
+// agenda is what will happen, the next first.
+type agenda []task
+
+type task struct {
+	at time.Duration
+	do func()
+}
+
+func (a agenda) Len() int           { return len(a) }
+func (a agenda) Less(i, j int) bool { return a[i].at < a[j].at }
+func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)        { *a = append(*a, x.(task)) }
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	t := (*a)[last]
+	*a = (*a)[:last]
+	return t
+}

@@ -1,0 +1,280 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/supervisor"
+)
+
+const (
+	// startTimeout is for what takes 10 to 20 ms on an idle machine.
+	startTimeout = 30 * time.Second
+	// stopTimeout bounds the end of replicas that hang; the others are idle by then and need no time. It is longer than
+	// counterd drains, so that each has told its counts.
+	stopTimeout = 6 * time.Second
+	// tries is how often a cluster is started while others are quicker to take its ports.
+	tries = 5
+)
+
+// cluster is the replicas of one trial, and what is known of them.
+type cluster struct {
+	supervisor *supervisor.Supervisor
+	addrs      []string // of replica a, b, …
+	lock       net.Listener
+	stop       context.CancelFunc
+	ended      chan struct{} // closed when no process is left
+
+	mu      sync.Mutex
+	news    chan struct{} // closed and replaced at every event
+	events  []timed
+	ready   map[string]bool
+	started bool  // all have been ready
+	failure error // why the replicas cannot be used
+}
+
+// timed is an event whose offset is not known yet, as the load has not begun.
+type timed struct {
+	time  time.Time
+	event record.Event
+}
+
+// startCluster launches the replicas, and returns when all are ready.
+func startCluster(ctx context.Context, counterd string, guardian []string, s design.Settings, seed uint64) (*cluster, error) {
+	var err error
+	for range tries {
+		var c *cluster
+		if c, err = launch(ctx, counterd, guardian, s, seed); err != nil {
+			return nil, err
+		}
+		if err = c.awaitReady(ctx); err == nil {
+			return c, nil
+		}
+		c.end()
+		if !strings.Contains(err.Error(), "address already in use") {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func launch(ctx context.Context, counterd string, guardian []string, s design.Settings, seed uint64) (*cluster, error) {
+	lock, addrs, err := claim(s.Replicas)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{
+		addrs: addrs, lock: lock, ended: make(chan struct{}),
+		news: make(chan struct{}), ready: map[string]bool{},
+	}
+	c.supervisor = &supervisor.Supervisor{
+		Groups: []supervisor.Group{{
+			Name: "counter", Count: s.Replicas, Policy: restartPolicy(s.RestartDelay),
+			Replica: func(i int) supervisor.Replica {
+				return supervisor.Replica{
+					Name: design.ReplicaName(i), Addr: addrs[i], Args: arguments(counterd, design.ReplicaName(i), addrs[i], s, seed),
+					StopTimeout: stopTimeout, Ready: supervisor.Probe{Kind: supervisor.TCPProbe}, StartTimeout: startTimeout,
+				}
+			},
+		}},
+		Stay: true, OnEvent: c.note, OnOutput: c.read, Guardian: guardian,
+	}
+	// The replicas outlive ctx: when a run is ended, its calls end first, so that none is lost by our own doing.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	c.stop = stop
+	go func() {
+		defer close(c.ended)
+		if err := c.supervisor.Run(running); err != nil {
+			c.fail(err)
+		}
+	}()
+	return c, nil
+}
+
+func restartPolicy(delay time.Duration) supervisor.Policy {
+	if delay == design.Never {
+		return supervisor.Policy{Restart: supervisor.Never}
+	}
+	return supervisor.Policy{Delay: delay, Exact: true}
+}
+
+// arguments are the command of one replica.
+func arguments(counterd, replica, addr string, s design.Settings, seed uint64) []string {
+	args := []string{
+		counterd, "--addr=" + addr, "--replica=" + replica, "--log-json", fmt.Sprintf("--seed=%d", seed),
+		fmt.Sprintf("--p-crash=%v", s.PCrash), fmt.Sprintf("--crash-point=%v", s.CrashPoint),
+		fmt.Sprintf("--service-time=%v", s.ServiceTime),
+	}
+	if s.Capacity > 0 {
+		args = append(args, fmt.Sprintf("--capacity=%d", s.Capacity))
+	}
+	return args
+}
+
+// replica returns the name of the replica at an address.
+func (c *cluster) replica(addr string) string {
+	if i := slices.Index(c.addrs, addr); i >= 0 {
+		return design.ReplicaName(i)
+	}
+	return addr
+}
+
+// note takes an event of the supervisor.
+func (c *cluster) note(e supervisor.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, timed{e.Time, record.Event{Process: &e}})
+	switch e.Kind {
+	case supervisor.Ready:
+		c.ready[e.Replica] = true
+	case supervisor.Exited, supervisor.LaunchFailed:
+		c.ready[e.Replica] = false
+		if !c.started && c.failure == nil { // also one that was ready: nobody may launch it again
+			c.failure = endedEarly(e)
+		}
+	}
+	close(c.news)
+	c.news = make(chan struct{})
+}
+
+// endedEarly is the failure of a cluster of which a replica has ended before the load.
+func endedEarly(e supervisor.Event) error {
+	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
+	if len(e.Output) > 0 {
+		why += ": " + strings.Join(e.Output, "; ")
+	}
+	return errors.New(why)
+}
+
+func (c *cluster) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failure = err
+	close(c.news)
+	c.news = make(chan struct{})
+}
+
+// counts is what a line of a replica's log may have of a record.Count.
+type counts struct {
+	Incarnation int     `json:"incarnation"`
+	Arrived     *uint64 `json:"arrived"`
+	Counted     uint64  `json:"counted"`
+	InFlight    uint64  `json:"in_flight"`
+	Request     uint64  `json:"request"`
+}
+
+// read takes a line of a replica's log.
+func (c *cluster) read(replica string, line []byte) {
+	var l counts
+	if json.Unmarshal(line, &l) != nil || l.Arrived == nil {
+		return
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, timed{now, record.Event{Count: &record.Count{
+		Replica: replica, Incarnation: l.Incarnation,
+		Arrived: *l.Arrived, Counted: l.Counted, InFlight: l.InFlight, Crash: l.Request,
+	}}})
+}
+
+// awaitReady returns when all replicas are ready, or why that will not be.
+func (c *cluster) awaitReady(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		news, failure := c.news, c.failure
+		c.started = failure == nil && c.countReady() == len(c.addrs)
+		started := c.started
+		c.mu.Unlock()
+		switch {
+		case failure != nil:
+			return failure
+		case started:
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *cluster) countReady() int {
+	n := 0
+	for _, ready := range c.ready {
+		if ready {
+			n++
+		}
+	}
+	return n
+}
+
+// up tells of each replica whether it is ready.
+func (c *cluster) up() []bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	up := make([]bool, len(c.addrs))
+	for i := range up {
+		up[i] = c.ready[design.ReplicaName(i)]
+	}
+	return up
+}
+
+// disturb does what the schedule says of a load that began then, until ctx ends.
+func (c *cluster) disturb(ctx context.Context, began time.Time, schedule []design.Disturbance) {
+	for _, d := range schedule {
+		timer := time.NewTimer(time.Until(began.Add(d.At)))
+		select {
+		case <-timer.C:
+			// The error says that some are down; those it finds get the signal.
+			_ = c.supervisor.Signal(d.Signal, d.Replicas...)
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// end stops the replicas, returns when no process is left, and gives the ports back.
+func (c *cluster) end() {
+	c.stop()
+	<-c.ended
+	c.lock.Close()
+}
+
+// history returns the events in the order of their times, as offsets from the beginning of the load. It is complete after
+// the end. An exit has the last lines of the replica's output where these are all that tells of it.
+func (c *cluster) history(trial int, began time.Time) []record.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortStableFunc(c.events, func(a, b timed) int { return a.time.Compare(b.time) })
+	type life struct {
+		replica     string
+		incarnation int
+	}
+	told := map[life]bool{}
+	for _, t := range c.events {
+		if n := t.event.Count; n != nil {
+			told[life{n.Replica, n.Incarnation}] = true
+		}
+	}
+	events := make([]record.Event, len(c.events))
+	for i, t := range c.events {
+		events[i] = t.event
+		events[i].Trial, events[i].At = trial, t.time.Sub(began)
+		if p := t.event.Process; p != nil && told[life{p.Replica, p.Incarnation}] {
+			p.Output = nil
+		}
+	}
+	return events
+}

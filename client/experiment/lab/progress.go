@@ -1,0 +1,152 @@
+package lab
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/workload"
+)
+
+// Progress is how a run goes on.
+type Progress struct {
+	Dir     string // of the run
+	Trials  int    // in all
+	Ended   int    // of them, the interrupted among them
+	Running []TrialProgress
+	Elapsed time.Duration // from the start of the run
+	// Left is how long the rest will take, if its trials are like those that have ended. Zero before the first has.
+	Left time.Duration
+}
+
+// TrialProgress is how a trial goes on.
+type TrialProgress struct {
+	Trial             design.Trial
+	Succeeded, Failed int           // calls, those of the warm-up among them
+	Sent              int           // attempts of these calls
+	P99               time.Duration // of the latency of those that succeeded
+	Up                []bool        // of each replica, whether it is ready
+}
+
+// tellPeriod is how often progress is told.
+const tellPeriod = 200 * time.Millisecond
+
+// The latencies that are told apart: from a microsecond to an hour, to 1%.
+const (
+	leastLatency = int64(time.Microsecond)
+	mostLatency  = int64(time.Hour)
+	latencyDigit = 2
+)
+
+// progress gathers how a run goes on.
+type progress struct {
+	began time.Time
+
+	mu      sync.Mutex
+	so      Progress
+	running map[int]*running // by the trial's number
+	news    chan struct{}    // has room for one: a trial has ended
+}
+
+// running is a trial in hand.
+type running struct {
+	TrialProgress
+	cluster   *cluster
+	latencies *hdrhistogram.Histogram
+}
+
+func newProgress(dir string, trials int) *progress {
+	return &progress{
+		began: time.Now(), so: Progress{Dir: dir, Trials: trials},
+		running: map[int]*running{}, news: make(chan struct{}, 1),
+	}
+}
+
+// tell tells hook how the run goes on, until the function it returns is called.
+func (p *progress) tell(hook func(Progress)) (stop func()) {
+	if hook == nil {
+		return func() {}
+	}
+	end := make(chan struct{})
+	var teller sync.WaitGroup
+	teller.Go(func() {
+		tick := time.NewTicker(tellPeriod)
+		defer tick.Stop()
+		for {
+			hook(p.snapshot())
+			select {
+			case <-tick.C:
+			case <-p.news:
+			case <-end:
+				hook(p.snapshot())
+				return
+			}
+		}
+	})
+	return func() {
+		close(end)
+		teller.Wait()
+	}
+}
+
+func (p *progress) begin(t design.Trial, c *cluster) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running[t.Number] = &running{
+		TrialProgress: TrialProgress{Trial: t}, cluster: c,
+		latencies: hdrhistogram.New(leastLatency, mostLatency, latencyDigit),
+	}
+}
+
+func (p *progress) call(t design.Trial, r workload.Record) {
+	if r.Interrupted {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.running[t.Number]
+	for _, a := range r.Attempts {
+		if a.Sent {
+			now.Sent++
+		}
+	}
+	if r.Err != nil {
+		now.Failed++
+		return
+	}
+	now.Succeeded++
+	_ = now.latencies.RecordValue(min(max(int64(r.Latency()), leastLatency), mostLatency)) // never out of its range
+}
+
+func (p *progress) end(t design.Trial) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.running, t.Number)
+	p.so.Ended++
+	select {
+	case p.news <- struct{}{}:
+	default:
+	}
+}
+
+func (p *progress) snapshot() Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.so
+	s.Elapsed = time.Since(p.began)
+	if s.Ended > 0 {
+		each := s.Elapsed / time.Duration(s.Ended)
+		s.Left = each * time.Duration(s.Trials-s.Ended)
+	}
+	for _, r := range p.running {
+		t := r.TrialProgress
+		t.P99, t.Up = time.Duration(r.latencies.ValueAtQuantile(99)), r.cluster.up()
+		s.Running = append(s.Running, t)
+	}
+	slices.SortFunc(s.Running, func(a, b TrialProgress) int { return cmp.Compare(a.Trial.Number, b.Trial.Number) })
+	return s
+}
