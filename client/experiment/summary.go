@@ -1,0 +1,132 @@
+package experiment
+
+import (
+	"fmt"
+	"time"
+
+	"example.com/crashlab/client/experiment/check"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/stats"
+)
+
+// Summarize returns what the run has shown.
+func Summarize(run *record.Run) Summary { return summarize(run, check.Trial) }
+
+func summarize(run *record.Run, violations func(record.TrialRecords) []check.Violation) Summary {
+	s := Summary{Cells: make([]CellSummary, len(run.Manifest.Design.Cells))}
+	for i, c := range run.Manifest.Design.Cells {
+		s.Cells[i].Cell = c
+	}
+	for _, t := range run.Trials {
+		trial := summarizeTrial(t)
+		trial.Violations = violations(t)
+		cell := &s.Cells[t.Cell]
+		cell.Trials = append(cell.Trials, trial)
+		if late(t) && !t.Interrupted {
+			cell.Late++
+		}
+	}
+	for i := range s.Cells {
+		s.Cells[i].measure()
+	}
+	s.Differences = contrasts(s.Cells)
+	s.Claims = judgeAll(run.Manifest.Design.Claims, s.Cells)
+	s.Verdict = overall(s.Claims, s.Cells)
+	return s
+}
+
+// measure sets what the trials of the cell show together.
+func (c *CellSummary) measure() {
+	c.Metrics = map[design.Metric]stats.Interval{}
+	for _, m := range design.Metrics() {
+		i := sample(c.Trials, m).Interval()
+		if i.N == 0 {
+			continue
+		}
+		if without := len(counted(c.Trials)) - i.N; without > 0 && isLatency(m) {
+			i.Warnings = append(i.Warnings, fmt.Sprintf("trials without a success left out: %d", without))
+		}
+		c.Metrics[m] = i
+	}
+	success := sample(c.Trials, design.Success)
+	c.DesignEffect, c.RunsNeeded = success.DesignEffect(), success.RunsNeeded(0.01)
+}
+
+// counted returns the trials that were not interrupted.
+func counted(trials []TrialSummary) []TrialSummary {
+	var whole []TrialSummary
+	for _, t := range trials {
+		if !t.Trial.Interrupted {
+			whole = append(whole, t)
+		}
+	}
+	return whole
+}
+
+// sample returns the metric of the trials, as intervals are made from it.
+func sample(trials []TrialSummary, m design.Metric) stats.Sample {
+	if m == design.Successes {
+		return successes(counted(trials))
+	}
+	s := stats.Sample{Kind: kinds[m]}
+	for _, t := range counted(trials) {
+		s.Runs = append(s.Runs, t.value(m))
+	}
+	return s
+}
+
+var kinds = map[design.Metric]stats.Kind{
+	design.Success: stats.Share, design.Attempts: stats.Rate, design.Tries: stats.Rate, design.Throughput: stats.Rate,
+	design.P50: stats.Mean, design.P90: stats.Mean, design.P99: stats.Mean, design.Makespan: stats.Mean,
+}
+
+// value returns what the trial adds to the metric; nothing, that is Of zero, where it has no value.
+func (t TrialSummary) value(m design.Metric) stats.Run {
+	calls := float64(t.calls())
+	switch m {
+	case design.Success:
+		return stats.Run{Count: float64(t.Succeeded), Of: calls}
+	case design.Attempts:
+		return stats.Run{Count: float64(t.Sent), Of: calls}
+	case design.Tries:
+		return stats.Run{Count: float64(t.Attempts), Of: calls}
+	case design.Throughput:
+		return stats.Run{Count: float64(t.Succeeded), Of: t.Makespan.Seconds()}
+	case design.Makespan:
+		return seconds(t.Makespan, t.calls() > 0)
+	case design.P50:
+		return seconds(t.P50, t.Succeeded > 0)
+	case design.P90:
+		return seconds(t.P90, t.Succeeded > 0)
+	case design.P99:
+		return seconds(t.P99, t.Succeeded > 0)
+	}
+	panic(fmt.Sprintf("no such metric: %q", m))
+}
+
+func seconds(d time.Duration, known bool) stats.Run {
+	if !known {
+		return stats.Run{}
+	}
+	return stats.Run{Count: d.Seconds(), Of: 1}
+}
+
+// successes returns how many calls of a trial succeed. When all trials have as many calls, it is their share times that
+// number, so that no interval reaches beyond them.
+func successes(trials []TrialSummary) stats.Sample {
+	share, number := stats.Sample{Kind: stats.Share}, stats.Sample{Kind: stats.Rate}
+	alike := len(trials) > 0
+	for _, t := range trials {
+		share.Runs = append(share.Runs, t.value(design.Success))
+		number.Runs = append(number.Runs, stats.Run{Count: float64(t.Succeeded), Of: 1})
+		alike = alike && t.calls() > 0 && t.calls() == trials[0].calls()
+	}
+	if !alike {
+		return number
+	}
+	share.Times = float64(trials[0].calls())
+	return share
+}
+
+func isLatency(m design.Metric) bool { return m == design.P50 || m == design.P90 || m == design.P99 }

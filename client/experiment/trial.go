@@ -1,0 +1,113 @@
+package experiment
+
+import (
+	"slices"
+	"time"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/stats"
+	"example.com/crashlab/supervisor"
+)
+
+// summarizeTrial returns what the records of a trial show; its violations are not among it.
+func summarizeTrial(t record.TrialRecords) TrialSummary {
+	s := TrialSummary{
+		Trial: t.Trial, Outcomes: map[failover.Outcome]int{}, Reasons: map[string]int{}, Replicas: map[string]ReplicaSummary{},
+	}
+	for _, o := range failover.Outcomes() {
+		s.Outcomes[o] = 0
+	}
+	for name := range t.Addrs {
+		s.Replicas[name] = ReplicaSummary{}
+	}
+	var span span
+	latencies := make([]time.Duration, 0, len(t.Calls))
+	for _, c := range t.Calls {
+		switch {
+		case c.Warmup: // also when it was interrupted: each call is counted once
+			s.Warmup++
+			continue
+		case c.Result == record.Interrupted:
+			s.Interrupted++
+			continue
+		case c.Result == record.OK:
+			s.Succeeded++
+			latencies = append(latencies, c.Latency())
+		default:
+			s.Failed++
+			s.Reasons[c.Reason]++
+		}
+		span.add(c)
+		s.addAttempts(c.Attempts)
+	}
+	slices.Sort(latencies)
+	s.P50, s.P90, s.P99 = stats.Quantile(latencies, 0.5), stats.Quantile(latencies, 0.9), stats.Quantile(latencies, 0.99)
+	s.Max = stats.Quantile(latencies, 1)
+	s.Makespan = span.last - span.first
+	s.addEvents(t.Events)
+	return s
+}
+
+// span is from the first call's intended start to the last one's end.
+type span struct {
+	any         bool
+	first, last time.Duration
+}
+
+func (s *span) add(c record.Call) {
+	if !s.any {
+		*s = span{true, c.Intended, c.End()}
+	}
+	s.first, s.last = min(s.first, c.Intended), max(s.last, c.End())
+}
+
+func (s *TrialSummary) addAttempts(attempts []record.Attempt) {
+	for _, a := range attempts {
+		s.Attempts++
+		if a.Sent {
+			s.Sent++
+		}
+		s.Outcomes[a.Outcome]++
+		r := s.Replicas[a.Replica]
+		switch a.Outcome {
+		case failover.OK:
+			r.Served++
+		case failover.Lost:
+			r.Lost++
+		case failover.Refused:
+			r.Refused++
+		case failover.Timeout:
+			r.Timeout++
+		default:
+			r.Other++
+		}
+		s.Replicas[a.Replica] = r
+	}
+}
+
+// addEvents counts launches, and as crashes the exits that the supervisor had not asked for.
+func (s *TrialSummary) addEvents(events []record.Event) {
+	asked := map[string]int{} // the incarnation of a replica that was told to end
+	for _, e := range events {
+		p := e.Process
+		if p == nil || p.Replica == "" {
+			continue
+		}
+		r := s.Replicas[p.Replica]
+		switch p.Kind {
+		case supervisor.Launched:
+			r.Launches++
+		case supervisor.Stopping, supervisor.Killed:
+			asked[p.Replica] = p.Incarnation
+		case supervisor.Exited:
+			if asked[p.Replica] != p.Incarnation {
+				r.Crashes++
+			}
+		}
+		s.Replicas[p.Replica] = r
+	}
+}
+
+// calls is how many calls count.
+func (s TrialSummary) calls() int { return s.Succeeded + s.Failed }
