@@ -1,0 +1,152 @@
+// What the charts over time share: axes, zoom, and drawing in canvas pixels.
+
+const charts = []; // those on the page
+const narrow = () => innerWidth <= 600;
+
+function axis(options) {
+  return {
+    stroke: () => colours.muted, font: "12px system-ui, sans-serif",
+    grid: { stroke: () => colours.grid, width: 1 }, ticks: { stroke: () => colours.grid, width: 1, size: 5 },
+    ...options,
+  };
+}
+
+const yAxis = (options) => axis({ scale: "y", size: narrow() ? 52 : 64, ...options });
+
+const [RIGHT, RIGHT_SIZE] = [1, 24];
+
+const timeAxis = () => axis({ size: 30, values: (u, splits) => splits.map((s) => +s.toFixed(6) + " s") });
+
+// addChart makes a chart in host, which it clears, and keeps it as wide as host.
+function addChart(host, options, data) {
+  host.replaceChildren();
+  const u = new uPlot({ width: widthIn(host), ...options }, data, host);
+  charts.push(u);
+  const size = new ResizeObserver(() => widen(u, widthIn(host)));
+  size.observe(host);
+  u.hooks.destroy = [() => size.disconnect()];
+  return u;
+}
+
+const widthIn = (host) => Math.max(host.clientWidth, 200);
+
+function widen(u, width) {
+  if (width !== u.width) u.setSize({ width, height: u.height });
+}
+
+const PAPER = 700; // px; what is wider would be cut off on it
+
+function fitToPaper() {
+  for (const u of charts) widen(u, Math.min(u.width, PAPER));
+}
+
+function fitToScreen() {
+  for (const u of charts) widen(u, widthIn(u.root.parentElement));
+}
+
+function removeChart(u) {
+  charts.splice(charts.indexOf(u), 1);
+  u.destroy();
+}
+
+// timeChart makes a chart of a trial over time, in which all is drawn by hand: under before the grid, over after it, and
+// mark, the call that is chosen, on a sheet of its own, so that it can change without drawing the rest again. The charts of
+// a trial are zoomed together.
+function timeChart(host, trial, { height, y, axes, scales = {}, under, over, chosen, mark, pointed, picked }) {
+  const u = addChart(host, {
+    // All have the same width inside, so that a moment is at the same place in each: some have an axis at the right.
+    height, padding: [10, axes.some((a) => a.side === RIGHT) ? 12 : 12 + RIGHT_SIZE, 0, 0], legend: { show: false },
+    cursor: { y: false, points: { show: false }, drag: { x: true, y: false, dist: 5 }, sync: { key: "time" } },
+    scales: { x: { time: false }, y, ...scales },
+    axes: [timeAxis(), ...axes],
+    series: [{}, { scale: "y" }, ...Object.keys(scales).map((scale) => ({ scale }))],
+    hooks: {
+      drawClear: [(u) => clipped(u, under)],
+      draw: [(u) => clipped(u, over), (u) => u.mark?.()],
+    },
+  }, [[0, trial.end], [null, null], ...Object.keys(scales).map(() => [null, null])]);
+  u.trial = trial;
+  if (mark) addSheet(u, chosen, mark);
+  u.over.addEventListener("mousemove", (e) => pointed(u, e.offsetX, e.offsetY));
+  u.over.addEventListener("mouseleave", () => pointed(u, -1, -1));
+  if (picked) u.over.addEventListener("click", (e) => picked(u, e.offsetX, e.offsetY));
+  return u;
+}
+
+// addSheet lays a canvas over the chart's inside, and makes u.mark, which draws it.
+function addSheet(u, chosen, mark) {
+  const canvas = element("canvas", "", "sheet");
+  u.over.append(canvas);
+  u.mark = () => {
+    canvas.hidden = chosen() < 0;
+    if (canvas.hidden) return;
+    const f = { ...frameOf(u), context: canvas.getContext("2d") };
+    [canvas.width, canvas.height] = [f.width, f.height];
+    f.context.translate(-f.left, -f.top);
+    mark(f, chosen());
+  };
+}
+
+// clipped calls draw with a frame of the chart's inside.
+function clipped(u, draw) {
+  const context = u.ctx;
+  context.save();
+  context.beginPath();
+  context.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
+  context.clip();
+  draw(frameOf(u));
+  context.restore();
+}
+
+// frameOf returns where things are in the chart, in canvas pixels; r is the size of a CSS pixel.
+function frameOf(u) {
+  const { left, top, width, height } = u.bbox;
+  const { min, max } = u.scales.x;
+  const perSecond = width / (max - min);
+  return {
+    u, context: u.ctx, r: devicePixelRatio, left, top, width, height, right: left + width, bottom: top + height, min, max,
+    x: (time) => left + (time - min) * perSecond,
+    y: (value, scale = "y") => u.valToPos(value, scale, true),
+  };
+}
+
+// paintWarmup marks the end of the time in which calls do not count.
+function paintWarmup(f, trial) {
+  if (trial.warmup <= f.min || trial.warmup >= f.max) return;
+  paintLine(f, f.x(trial.warmup), f.top, f.x(trial.warmup), f.bottom, colours.ink, [2, 3]);
+}
+
+function paintLine(f, x1, y1, x2, y2, colour, dashes = []) {
+  const { context, r } = f;
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5 * r;
+  context.setLineDash(dashes.map((d) => d * r));
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x2, y2);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+// paintText writes text with the surface's colour around it, so that it can be read on anything.
+function paintText(f, text, x, y, colour, align = "left") {
+  const { context, r } = f;
+  context.font = `${12 * r}px system-ui, sans-serif`;
+  context.textAlign = align;
+  context.textBaseline = "alphabetic";
+  context.lineJoin = "round";
+  context.strokeStyle = colours.surface;
+  context.lineWidth = 3 * r;
+  context.strokeText(text, x, y);
+  context.fillStyle = colour;
+  context.fillText(text, x, y);
+}
+
+// zoom shows at least width seconds in the charts of a trial, and in their middle the time between two moments.
+function zoom(from, to, width) {
+  width = Math.max(width, (to - from) * 1.2);
+  const start = Math.max(0, (from + to - width) / 2);
+  for (const u of charts) {
+    if (u.trial) u.setScale("x", { min: start, max: start + width });
+  }
+}

@@ -1,0 +1,136 @@
+// Colours and shapes. Each outcome has a shape of its own too, for those who cannot tell the colours apart.
+
+let colours = {};
+
+// readColours takes the colours of the theme that is in force.
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  colours = {};
+  const names = ["surface", "ink", "muted", "grid", "accent", "band-down", "band-starting", "band-hatch"];
+  for (const name of [...names, ...run.outcomes, "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]) {
+    colours[name] = style.getPropertyValue("--" + name).trim();
+  }
+}
+
+const SMALL = 5; // px below which a shape is not to be seen
+
+// How an attempt's bar is filled, by outcome; r is the size of a CSS pixel.
+const shapes = {
+  ok: (context, x, y, w, h) => context.fillRect(x, y, w, h),
+  refused(context, x, y, w, h, r) { // hollow
+    const line = 1.5 * r;
+    context.fillRect(x, y, w, line);
+    context.fillRect(x, y + h - line, w, line);
+    context.fillRect(x, y + line, line, h - 2 * line);
+    context.fillRect(x + w - line, y + line, line, h - 2 * line);
+  },
+  lost(context, x, y, w, h, r) { // broken off
+    context.fillRect(x, y, w - 4 * r, h);
+    context.fillRect(x + w - 2 * r, y, 2 * r, h);
+  },
+  failed(context, x, y, w, h, r) { // dashes
+    const step = Math.max(6 * r, w / 100);
+    for (let at = 0; at < w; at += step) context.fillRect(x + at, y, Math.min(step * 0.6, w - at), h);
+  },
+  timeout(context, x, y, w, h) { // rails
+    context.fillRect(x, y, w, h * 0.34);
+    context.fillRect(x, y + h * 0.66, w, h * 0.34);
+  },
+  rejected: (context, x, y, w, h) => context.fillRect(x, y, w, h / 2),
+  canceled: (context, x, y, w, h) => context.fillRect(x, y + h * 0.35, w, h * 0.3),
+};
+
+const isSmall = (w, h, r) => w < SMALL * r || h < SMALL * r;
+
+// paintBar draws an attempt's bar: in its outcome's shape where there is room for it.
+function paintBar(context, outcome, x, y, w, h, r) {
+  const name = run.outcomes[outcome];
+  context.fillStyle = colours[name];
+  if (isSmall(w, h, r)) context.fillRect(x, y, w, h);
+  else shapes[name](context, x, y, w, h, r);
+}
+
+// paintSwatch draws an outcome's shape into a canvas of a key.
+function paintSwatch(canvas, outcome) {
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  paintBar(context, outcome, 0, 0, canvas.width, canvas.height, 2);
+}
+
+function swatch(outcome) {
+  const canvas = element("canvas", "");
+  [canvas.width, canvas.height] = [44, 24];
+  canvas.dataset.outcome = run.outcomes[outcome];
+  paintSwatch(canvas, outcome);
+  return canvas;
+}
+
+// pixelsOf returns an empty picture of a chart's inside. Tens of thousands of dots are quicker set in it than drawn.
+function pixelsOf(f) {
+  const width = Math.ceil(f.width);
+  const height = Math.ceil(f.height);
+  return { width, height, data: new Uint32Array(width * height) };
+}
+
+// setSquare fills a square of the picture.
+function setSquare(pixels, left, top, size, rgba) {
+  const [x0, y0] = [Math.max(0, left), Math.max(0, top)];
+  const [x1, y1] = [Math.min(pixels.width, left + size), Math.min(pixels.height, top + size)];
+  for (let y = y0; y < y1; y++) pixels.data.fill(rgba, y * pixels.width + x0, y * pixels.width + Math.max(x0, x1));
+}
+
+function setCross(pixels, x, y, reach, thick, rgba) {
+  for (let d = -reach; d <= reach; d++) {
+    setSquare(pixels, x + d, y + d, thick, rgba);
+    setSquare(pixels, x + d, y - d, thick, rgba);
+  }
+}
+
+// rgba returns a colour that is written as #rrggbb, as a pixel.
+function rgba(colour) {
+  const n = parseInt(colour.slice(1), 16);
+  return new Uint32Array(new Uint8Array([n >> 16, n >> 8, n, 255]).buffer)[0];
+}
+
+function paintPixels(f, pixels) {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [pixels.width, pixels.height];
+  const image = new ImageData(new Uint8ClampedArray(pixels.data.buffer), pixels.width, pixels.height);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  f.context.drawImage(canvas, f.left, f.top);
+}
+
+// hatch returns a pattern of lines, for bands.
+function hatch(context, r, upright) {
+  const size = Math.round(6 * r);
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = size;
+  const t = tile.getContext("2d");
+  t.fillStyle = colours["band-starting"];
+  t.fillRect(0, 0, size, size);
+  t.strokeStyle = colours["band-hatch"];
+  t.lineWidth = r;
+  t.beginPath();
+  for (const shift of upright ? [size / 2] : [-size, 0, size]) {
+    t.moveTo(shift, size);
+    t.lineTo(upright ? shift : shift + size, 0);
+  }
+  t.stroke();
+  return context.createPattern(tile, "repeat");
+}
+
+// bandStyles returns how the bands of each state are filled; up ones are not.
+function bandStyles(context, r) {
+  const styles = [];
+  styles[STATE.down] = colours["band-down"];
+  styles[STATE.starting] = hatch(context, r, false);
+  styles[STATE.paused] = hatch(context, r, true);
+  return styles;
+}
+
+function element(name, text, className) {
+  const e = document.createElement(name);
+  e.textContent = text;
+  if (className) e.className = className;
+  return e;
+}

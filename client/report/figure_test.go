@@ -1,0 +1,76 @@
+package report
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/stats"
+)
+
+func TestInterval(t *testing.T) {
+	inf := math.Inf(1)
+	for _, tc := range []struct {
+		metric              design.Metric
+		estimate, low, high float64
+		want                string
+	}{
+		{design.Success, 0.973, 0.951, 0.986, "97.3% [95.1, 98.6]"},
+		{design.Success, 0.9991, 0.9989, 0.9993, "99.910% [99.890, 99.930]"},
+		{design.Success, 0.9985, 0.9971, 1, "99.85% [99.71, 100]"},
+		{design.Success, 1, 0.982, 1, "100% [98.2, 100]"},
+		{design.Success, 1, 0.99963, 1, "100% [99.963, 100]"},
+		{design.Success, 0, 0, 0.0004, "0% [0, 0.040]"},
+		{design.Success, 0.0004, 0, 0.002, "0.040% [0, 0.200]"},
+		{design.Success, 0, math.Copysign(0, -1), 0.0321, "0% [0, 3.2]"},
+		{design.P99, 1.234, 1.1, 1.4049, "1.23 s [1.10, 1.40]"},
+		{design.P99, 0.95, 0.9, 1.01, "950 ms [900, 1010]"},
+		{design.P99, 0.00123, 0.001, 0.002, "1.23 ms [1.00, 2.00]"},
+		{design.P99, 0.9996, 0.9, 1.1, "1.00 s [0.90, 1.10]"},
+		{design.P50, 0.000012, -0.000001, 0.00002, "12.0 µs [-1.0, 20.0]"},
+		{design.Makespan, 42, 40, 44, "42.0 s [40.0, 44.0]"},
+		{design.Makespan, 1500, 1200, 1800, "25.0 min [20.0, 30.0]"},
+		{design.Makespan, 0, 0, 0, "0 s [0, 0]"},
+		{design.Attempts, 1.43, 1.4, 1.4612, "1.43 [1.40, 1.46]"},
+		{design.Tries, 22.94, 20.1, 25.8, "22.9 [20.1, 25.8]"},
+		{design.Throughput, 123.4, 120, 127, "123/s [120, 127]"},
+		{design.Attempts, 1.43, -inf, inf, "1.43"},
+		{design.Attempts, 1.43, 0, inf, "1.43"},
+		{design.Attempts, 1.43, 1.4, inf, "1.43 [1.40, ∞]"},
+		{design.Attempts, 0.001, -0.001, 0.003, "0.00 [0.00, 0.00]"},
+	} {
+		if got := interval(tc.metric, stats.Interval{Estimate: tc.estimate, Low: tc.low, High: tc.high}); got != tc.want {
+			t.Errorf("%s %v [%v, %v]: %q, want %q", tc.metric, tc.estimate, tc.low, tc.high, got, tc.want)
+		}
+	}
+	if got := interval(design.Success, stats.Interval{Estimate: 0.9, High: 1, N: 1}); got != "90.0%" {
+		t.Errorf("of a single run: %q, want no bounds", got)
+	}
+}
+
+func TestMetricTicks(t *testing.T) {
+	for _, tc := range []struct {
+		metric design.Metric
+		scale  scale
+		want   string
+	}{
+		{design.Success, scale{low: 0, high: 1}, "0% 20% 40% 60% 80% 100%"},
+		{design.Success, scale{low: 0.9985, high: 1}, "99.85% 99.9% 99.95% 100%"},
+		{design.P99, scale{low: 0, high: 2.2}, "0, 0.5 s, 1 s, 1.5 s, 2 s"},
+		{design.P99, scale{low: 0.01, high: 10, log: true}, "10 ms, 100 ms, 1 s, 10 s"},
+		{design.Attempts, scale{low: 0, high: 25}, "0 5 10 15 20 25"},
+	} {
+		var labels []string
+		for _, tick := range metricTicks(tc.metric, tc.scale, 5) {
+			labels = append(labels, tick.Lines...)
+		}
+		separator := " "
+		if strings.Contains(tc.want, ",") {
+			separator = ", "
+		}
+		if got := strings.Join(labels, separator); got != tc.want {
+			t.Errorf("%s from %v to %v: ticks %s, want %s", tc.metric, tc.scale.low, tc.scale.high, got, tc.want)
+		}
+	}
+}

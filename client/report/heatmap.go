@@ -1,0 +1,175 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/stats"
+)
+
+// heatBox is one cell of a heatmap.
+type heatBox struct {
+	X, Y, Width, Height px
+	Fill, Ink           string // colours; without a value, empty
+	Number, Bounds      string // the latter is empty where it has no room
+	NumberY, BoundsY    px
+	Title               string
+}
+
+// MiddleX is where the text is.
+func (b heatBox) MiddleX() px { return b.X + b.Width/2 }
+
+// heatmaps shows the share of successes for all levels of two factors, in a picture for each group.
+func heatmaps(plan sweepPlan, groups []group) chart {
+	c := chart{Title: fmt.Sprintf("what changes with %s and %s", plan.x.name, plan.y.name)}
+	for _, g := range groups {
+		c.Panels = append(c.Panels, heatmap(plan, g))
+	}
+	return c
+}
+
+func heatmap(plan sweepPlan, g group) panel {
+	const rowHeight, nameWidth = 38, 18
+	rows, columns := plan.y.levels, plan.x.levels
+	p := panel{Title: metricName(design.Success), Width: panelWidth, Right: panelWidth - 8}
+	p.under(g, float64(rowHeight*len(rows)))
+	p.YAxis.Name = plan.y.name
+	for i, level := range rows {
+		at := p.Bottom - px((float64(i)+0.5)*rowHeight)
+		p.YAxis.Ticks = append(p.YAxis.Ticks, tick{At: at, Lines: []string{level}})
+	}
+	p.Left = nameWidth + px(labelWidth(p.YAxis.Ticks)+10)
+	sideBySide := plan.x
+	sideBySide.values = nil
+	x := newLevelAxis(sideBySide, float64(p.Left), float64(p.Right))
+	p.setXAxis(x)
+	forms := formsFor(g.cells, x.room-4)
+	p.Title += forms.unit
+	for k, column := range columns {
+		column := group{cells: having(g.cells, plan.x, column)}
+		for i, row := range rows {
+			b := heatBox{X: px(x.places[k] - x.room/2), Y: p.YAxis.Ticks[i].At - rowHeight/2, Width: px(x.room), Height: rowHeight}
+			if c, ok := column.find(*plan.y, row); ok {
+				b.fill(c, forms)
+			}
+			p.Boxes = append(p.Boxes, b)
+		}
+	}
+	p.Desc = dotPlot{sweepPlan: plan, metric: design.Success, group: g}.describe()
+	return p
+}
+
+func having(cells []experiment.CellSummary, f factor, level string) []experiment.CellSummary {
+	var found []experiment.CellSummary
+	for _, c := range cells {
+		if levelOf(c.Cell, f.name) == level {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// forms are how the numbers and the intervals of a heatmap are printed, the same for all of its boxes.
+type forms struct {
+	number, bounds func(stats.Interval) string
+	unit           string // for the title, when the numbers have no room for it
+}
+
+// formsFor returns the longest forms that fit into boxes of that width. Intervals that do not fit are left out.
+func formsFor(cells []experiment.CellSummary, width float64) forms {
+	whole := func(x float64) string { return strconv.FormatFloat(100*x, 'f', 0, 64) }
+	number := firstThatFits(cells, width, 12.5,
+		func(i stats.Interval) string { return estimate(design.Success, i) },
+		func(i stats.Interval) string { return whole(i.Estimate) + "%" },
+		func(i stats.Interval) string { return whole(i.Estimate) })
+	bounds := firstThatFits(cells, width, 10,
+		func(i stats.Interval) string {
+			u := intervalUnit(design.Success, i)
+			return u.number(i.Low) + " – " + u.number(i.High)
+		},
+		func(i stats.Interval) string { return whole(i.Low) + "–" + whole(i.High) },
+		func(stats.Interval) string { return "" })
+	if !strings.HasSuffix(number(stats.Interval{}), "%") {
+		return forms{number, bounds, ", %"}
+	}
+	return forms{number: number, bounds: bounds}
+}
+
+// firstThatFits returns the first form that fits for all cells, else the last one.
+func firstThatFits(
+	cells []experiment.CellSummary, width, size float64, all ...func(stats.Interval) string,
+) func(stats.Interval) string {
+	for _, form := range all {
+		tooWide := func(c experiment.CellSummary) bool {
+			i, ok := metricOf(c, design.Success)
+			return ok && textWidth(form(i), size) > width
+		}
+		if !slices.ContainsFunc(cells, tooWide) {
+			return form
+		}
+	}
+	return all[len(all)-1]
+}
+
+// fill writes the cell's number into the box, and its interval below it.
+func (b *heatBox) fill(c experiment.CellSummary, forms forms) {
+	i, ok := metricOf(c, design.Success)
+	if !ok {
+		return
+	}
+	b.Fill, b.Ink = heat(i.Estimate)
+	b.Title = pointTitle(c, design.Success, design.P99, design.Attempts)
+	b.Number, b.NumberY = forms.number(i), b.Y+b.Height/2+4
+	if text := forms.bounds(i); text != "" && !boundless(i) {
+		b.Bounds, b.NumberY, b.BoundsY = text, b.Y+16, b.Y+30
+	}
+}
+
+// colour is red, green and blue, each from 0 to 1.
+type colour [3]float64
+
+// heatStops are colours from none to all, of rising lightness for every kind of sight, from matplotlib's viridis.
+var heatStops = []colour{
+	{0.267, 0.005, 0.329}, {0.229, 0.322, 0.546}, {0.128, 0.567, 0.551}, {0.369, 0.789, 0.383}, {0.993, 0.906, 0.144},
+}
+
+// heat returns the fill for a share, and the ink that reads best on it.
+func heat(share float64) (fill, ink string) {
+	at := min(max(share, 0), 1) * float64(len(heatStops)-1)
+	k := min(int(at), len(heatStops)-2)
+	var c colour
+	for i := range c {
+		c[i] = heatStops[k][i] + (at-float64(k))*(heatStops[k+1][i]-heatStops[k][i])
+	}
+	black, white := colour{}, colour{1, 1, 1}
+	if contrastOf(c, black) > contrastOf(c, white) {
+		return c.String(), black.String()
+	}
+	return c.String(), white.String()
+}
+
+// String returns the colour as CSS has it.
+func (c colour) String() string {
+	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(c[0]*255)), int(math.Round(c[1]*255)), int(math.Round(c[2]*255)))
+}
+
+// contrastOf is that of the Web Content Accessibility Guidelines 2.2, from 1 to 21.
+func contrastOf(a, b colour) float64 {
+	x, y := a.luminance(), b.luminance()
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+func (c colour) luminance() float64 {
+	linear := func(v float64) float64 {
+		if v <= 0.04045 {
+			return v / 12.92
+		}
+		return math.Pow((v+0.055)/1.055, 2.4)
+	}
+	return 0.2126*linear(c[0]) + 0.7152*linear(c[1]) + 0.0722*linear(c[2])
+}

@@ -1,0 +1,183 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
+)
+
+// bubble is a cell in the plane of success and p99. Its area is the attempts sent per call.
+type bubble struct {
+	point
+	Radius px
+	Class  string
+	Label  label
+}
+
+// label is a text beside its bubble, with a line to it when it had to move away.
+type label struct {
+	Text   string
+	X, Y   px // the middle of the text's base line
+	Leader *whisker
+	box    rect
+}
+
+const (
+	policiesWidth  = 380
+	policiesHeight = 290 // of the plot
+	largestBubble  = 20  // radius
+)
+
+// policiesChart shows what each row of the design pays for its successes. It is empty when there are less than two rows, or
+// no call succeeded.
+func policiesChart(s experiment.Summary) chart {
+	varied := factorsOf(s.Cells)
+	if len(varied) == 0 || varied[0].name != rowFactor {
+		return chart{}
+	}
+	drawn, silent := withLatency(s.Cells)
+	if len(drawn) == 0 {
+		return chart{}
+	}
+	plane := plane{rows: varied[0].levels, most: mostAttempts(drawn)}
+	panels := plane.split(varied)
+	plane.x, plane.y = policyScales(drawn)
+	c := chart{Title: "what success costs", Series: plane.rows, Discs: true}
+	for _, g := range groupBy(s.Cells, panels) {
+		if g.cells, _ = withLatency(g.cells); len(g.cells) > 0 {
+			c.Panels = append(c.Panels, plane.panel(g))
+		}
+	}
+	c.Notes = append(numberedRows(s.Cells),
+		"The area of a bubble is the number of attempts sent per call"+attemptsRange(drawn)+". Whiskers: "+confidence(s)+".")
+	if plane.within != nil {
+		c.Notes = append(c.Notes, "The figure beside it is its "+plane.within.name+".")
+	}
+	for _, cell := range silent {
+		c.Notes = append(c.Notes, "Not shown, as no call succeeded: "+cell.Cell.Title()+".")
+	}
+	return c
+}
+
+// plane is success against p99.
+type plane struct {
+	rows   []string
+	within *factor // tells the cells of a row apart; nil: a row has one
+	most   float64 // attempts sent per call
+	x, y   scale
+}
+
+// split takes a factor, numeric if there is one, to tell the cells of a row apart, and returns those that are left, whose
+// levels have panels of their own.
+func (p *plane) split(varied []factor) (panels []factor) {
+	panels = slices.Clone(varied[1:])
+	if len(panels) == 0 {
+		return nil
+	}
+	i := max(0, slices.IndexFunc(panels, func(f factor) bool { return f.values != nil }))
+	p.within = &factor{name: panels[i].name}
+	return slices.Delete(panels, i, i+1)
+}
+
+func withLatency(cells []experiment.CellSummary) (with, without []experiment.CellSummary) {
+	for _, c := range cells {
+		_, ok := metricOf(c, design.Success)
+		if _, okLatency := metricOf(c, design.P99); ok && okLatency {
+			with = append(with, c)
+		} else {
+			without = append(without, c)
+		}
+	}
+	return with, without
+}
+
+const (
+	planeLeft  = 50
+	planeRight = policiesWidth - 12
+)
+
+func (pl plane) panel(g group) panel {
+	p := panel{
+		Title: metricName(design.Success) + " against p99 latency", Width: policiesWidth,
+		Left: planeLeft, Right: planeRight,
+	}
+	p.under(g, policiesHeight)
+	p.XNameY, p.Height = p.Bottom+33, p.Bottom+39
+	pl.y.from, pl.y.to = pl.y.from+float64(p.Top), pl.y.to+float64(p.Top)
+	p.YAxis.Ticks = metricTicks(design.Success, pl.y, 5)
+	p.XAxis = axis{Name: "p99 latency", Ticks: thin(metricTicks(design.P99, pl.x, 5))}
+	for _, c := range g.cells {
+		p.Bubbles = append(p.Bubbles, pl.bubble(c))
+	}
+	placeLabels(p.Bubbles, rect{planeLeft, float64(p.Top), planeRight - planeLeft, policiesHeight})
+	// The small ones lie on the large ones, so that each can be pointed at.
+	slices.SortStableFunc(p.Bubbles, func(a, b bubble) int { return cmp.Compare(b.Radius, a.Radius) })
+	best := slices.MaxFunc(g.cells, func(a, b experiment.CellSummary) int {
+		return cmp.Compare(a.Metrics[design.Success].Estimate, b.Metrics[design.Success].Estimate)
+	})
+	p.Desc = fmt.Sprintf("%s, one bubble for each cell. Most: %s.", p.Title,
+		pointTitle(best, design.Success, design.P99, design.Attempts))
+	return p
+}
+
+// policyScales leave room for the largest bubble at each side.
+func policyScales(cells []experiment.CellSummary) (x, y scale) {
+	var shares, latencies, bounds []float64
+	for _, c := range cells {
+		success, p99 := c.Metrics[design.Success], c.Metrics[design.P99]
+		shares = append(shares, success.Estimate, success.Low, success.High)
+		latencies = append(latencies, p99.Estimate)
+		bounds = append(bounds, p99.Low, p99.High)
+	}
+	x = around(latencies, bounds, planeLeft, planeRight-largestBubble)
+	y = aroundShares(shares, policiesHeight-largestBubble, largestBubble) // below the top of the plot
+	return x, y
+}
+
+// attemptsOf is the attempts sent per call; zero when that is not known.
+func attemptsOf(c experiment.CellSummary) float64 {
+	if i, ok := metricOf(c, design.Attempts); ok {
+		return i.Estimate
+	}
+	return 0
+}
+
+func mostAttempts(cells []experiment.CellSummary) float64 {
+	most := 0.0
+	for _, c := range cells {
+		most = max(most, attemptsOf(c))
+	}
+	return most
+}
+
+// attemptsRange says what the smallest and the largest bubble stand for.
+func attemptsRange(cells []experiment.CellSummary) string {
+	least, most := math.Inf(1), mostAttempts(cells)
+	for _, c := range cells {
+		least = min(least, attemptsOf(c))
+	}
+	return fmt.Sprintf(", here %s to %s", unitOf(design.Attempts, least).print(least), unitOf(design.Attempts, most).print(most))
+}
+
+func (pl plane) bubble(c experiment.CellSummary) bubble {
+	success, p99 := c.Metrics[design.Success], c.Metrics[design.P99]
+	b := bubble{Class: seriesClass(slices.Index(pl.rows, c.Cell.Row))}
+	b.X, b.Y = px(pl.x.at(p99.Estimate)), px(pl.y.clip(success.Estimate))
+	b.Radius = px(max(4, largestBubble*math.Sqrt(attemptsOf(c)/cmp.Or(pl.most, 1))))
+	b.Title = pointTitle(c, design.Success, design.P99, design.Attempts)
+	b.Label.Text = c.Cell.Row
+	if pl.within != nil {
+		b.Label.Text = levelOf(c.Cell, pl.within.name)
+	}
+	if w, ok := upright(success, float64(b.X), pl.y); ok {
+		b.Whiskers = append(b.Whiskers, w)
+	}
+	if w, ok := upright(p99, 0, pl.x); ok {
+		b.Whiskers = append(b.Whiskers, whisker{w.Y1, b.Y, w.Y2, b.Y, w.OpenLow, w.OpenHigh})
+	}
+	return b
+}

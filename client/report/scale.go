@@ -1,0 +1,122 @@
+package report
+
+import (
+	"math"
+	"slices"
+)
+
+// scale maps the values from low to high onto a stretch of a picture.
+type scale struct {
+	low, high float64
+	log       bool // low is more than 0
+	from, to  float64
+}
+
+// decades is the span of positive values from which on a logarithmic scale shows them better.
+const decades = 1.6
+
+func wantsLog(low, high float64) bool { return low > 0 && high >= low*math.Pow(10, decades) }
+
+func (s scale) at(v float64) float64 {
+	low, high := s.low, s.high
+	if s.log {
+		v, low, high = math.Log(v), math.Log(low), math.Log(high)
+	}
+	if high == low {
+		return (s.from + s.to) / 2
+	}
+	return s.from + (v-low)/(high-low)*(s.to-s.from)
+}
+
+// clip returns the place of the nearest value that the scale has.
+func (s scale) clip(v float64) float64 { return s.at(min(max(v, s.low), s.high)) }
+
+// ticks returns round values within the scale, about n of them.
+func (s scale) ticks(n int) []float64 {
+	if s.log {
+		return logTicks(s.low, s.high, n)
+	}
+	step := roundStep((s.high - s.low) / float64(n))
+	var ticks []float64
+	for k := math.Ceil(s.low/step - 1e-9); k*step <= s.high+step*1e-9; k++ {
+		ticks = append(ticks, k*step)
+	}
+	return ticks
+}
+
+// roundStep returns the least of 1, 2, 5, 10, … times a power of ten that is no less than x.
+func roundStep(x float64) float64 {
+	power := math.Pow(10, math.Floor(math.Log10(x)))
+	for _, m := range []float64{1, 2, 5} {
+		if x <= m*power*(1+1e-9) {
+			return m * power
+		}
+	}
+	return 10 * power
+}
+
+// logTicks returns powers of ten, with 2 and 5 times them where those alone would be too few, and fewer of them where they
+// are too many.
+func logTicks(low, high float64, n int) []float64 {
+	first, last := math.Floor(math.Log10(low)), math.Ceil(math.Log10(high))
+	stride := max(1, math.Ceil((last-first)/float64(n+1)))
+	within := func(multiples ...float64) []float64 {
+		var ticks []float64
+		for e := first; e <= last; e += stride {
+			for _, m := range multiples {
+				if v := m * math.Pow(10, e); v >= low*(1-1e-9) && v <= high*(1+1e-9) {
+					ticks = append(ticks, v)
+				}
+			}
+		}
+		return ticks
+	}
+	if tens := within(1); len(tens) >= 3 {
+		return tens
+	}
+	return within(1, 2, 5)
+}
+
+// around returns a scale from zero, or a logarithmic one, that has all values, as far as they are finite. Values that are
+// more than three times the greatest of the estimates are left out: an interval of two trials must not dwarf all else.
+func around(estimates, bounds []float64, from, to float64) scale {
+	estimates = slices.DeleteFunc(slices.Clone(estimates), notFinite)
+	if len(estimates) == 0 {
+		return scale{low: 0, high: 1, from: from, to: to}
+	}
+	least, most := slices.Min(estimates), slices.Max(estimates)
+	low, high := least, most
+	for _, v := range bounds {
+		if notFinite(v) {
+			continue
+		}
+		high = max(high, min(v, 3*most))
+		if v > 0 {
+			low = min(low, max(v, least/3))
+		}
+	}
+	if wantsLog(least, most) {
+		return scale{low: low / 1.2, high: high * 1.2, log: true, from: from, to: to}
+	}
+	if high <= 0 {
+		high = 1
+	}
+	return scale{low: 0, high: high * 1.06, from: from, to: to}
+}
+
+func notFinite(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
+
+// aroundShares returns a scale of shares: from 0 to 1, or from a round share to 1 when all of them are near 1.
+func aroundShares(shares []float64, from, to float64) scale {
+	low := 1.0
+	for _, v := range shares {
+		if !notFinite(v) {
+			low = min(low, max(v, 0))
+		}
+	}
+	if low < 0.8 {
+		return scale{low: 0, high: 1, from: from, to: to}
+	}
+	step := roundStep(max(1-low, 1e-4) / 4)
+	return scale{low: 1 - step*math.Ceil((1-low)/step+0.5), high: 1, from: from, to: to}
+}

@@ -1,0 +1,102 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"syscall"
+	"time"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/supervisor"
+)
+
+// state is what a replica's process is doing.
+type state int
+
+const (
+	down     state = iota // there is no process
+	starting              // it is not ready yet
+	up                    // ready
+	paused                // stopped by a signal: it holds its connections and answers nothing
+)
+
+// band is a time in which a replica is in one state.
+type band struct {
+	replica  string
+	state    state
+	from, to time.Duration
+}
+
+// crash is the end of a process that nobody asked for.
+type crash struct {
+	replica     string
+	incarnation int
+	at          time.Duration
+}
+
+// replicaStates returns what the events say of the replicas from the start of the load to its end.
+func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
+	var (
+		bands   []band
+		crashes []crash
+		current = map[string]*band{}
+		asked   = map[string]bool{} // to end
+		order   []string
+	)
+	turn := func(replica string, to state, at time.Duration) {
+		b := current[replica]
+		if b == nil {
+			b = &band{replica: replica}
+			current[replica] = b
+			order = append(order, replica)
+		}
+		at = min(max(at, 0), end)
+		b.to = at
+		if b.to > b.from {
+			bands = append(bands, *b)
+		}
+		b.state, b.from = to, at
+	}
+	for _, e := range byTime(events) {
+		p := e.Process
+		switch p.Kind {
+		case supervisor.Added:
+			turn(p.Replica, down, e.At)
+		case supervisor.Launched:
+			asked[p.Replica] = false
+			turn(p.Replica, starting, e.At)
+		case supervisor.Ready:
+			turn(p.Replica, up, e.At)
+		case supervisor.Signaled:
+			switch b := current[p.Replica]; {
+			case b != nil && p.Signal == syscall.SIGSTOP && b.state == up:
+				turn(p.Replica, paused, e.At)
+			case b != nil && p.Signal == syscall.SIGCONT && b.state == paused:
+				turn(p.Replica, up, e.At)
+			}
+		case supervisor.Stopping, supervisor.Killed:
+			asked[p.Replica] = true
+		case supervisor.Exited:
+			if !asked[p.Replica] && e.At >= 0 && e.At <= end {
+				crashes = append(crashes, crash{p.Replica, p.Incarnation, e.At})
+			}
+			turn(p.Replica, down, e.At)
+		}
+	}
+	for _, replica := range order {
+		turn(replica, down, end)
+	}
+	return bands, crashes
+}
+
+// byTime returns the supervisor's events in the order of their times.
+func byTime(events []record.Event) []record.Event {
+	var sorted []record.Event
+	for _, e := range events {
+		if e.Process != nil && e.Process.Replica != "" {
+			sorted = append(sorted, e)
+		}
+	}
+	slices.SortStableFunc(sorted, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
+	return sorted
+}

@@ -1,0 +1,90 @@
+package report
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/supervisor"
+)
+
+func TestReplicaStates(t *testing.T) {
+	type happening struct {
+		at          time.Duration
+		kind        supervisor.Kind
+		incarnation int
+		signal      syscall.Signal
+	}
+	const s = time.Second
+	for _, tc := range []struct {
+		name    string
+		events  []happening
+		bands   []band
+		crashes []crash
+	}{
+		{"nothing known", nil, nil, nil},
+		{
+			"ready before the load, crashed, back",
+			[]happening{{-2 * s, supervisor.Added, 0, 0}, {-2 * s, supervisor.Launched, 1, 0}, {-1 * s, supervisor.Ready, 1, 0},
+				{3 * s, supervisor.Exited, 1, 0}, {4 * s, supervisor.Launched, 2, 0}, {5 * s, supervisor.Ready, 2, 0}},
+			[]band{{"a", up, 0, 3 * s}, {"a", down, 3 * s, 4 * s}, {"a", starting, 4 * s, 5 * s}, {"a", up, 5 * s, 10 * s}},
+			[]crash{{"a", 1, 3 * s}},
+		},
+		{
+			"stopped on request is no crash",
+			[]happening{{-1 * s, supervisor.Launched, 1, 0}, {0, supervisor.Ready, 1, 0}, {3 * s, supervisor.Stopping, 1, 0}, {4 * s, supervisor.Exited, 1, 0}},
+			[]band{{"a", up, 0, 4 * s}, {"a", down, 4 * s, 10 * s}}, nil,
+		},
+		{
+			"crashes while starting, and after the load",
+			[]happening{{1 * s, supervisor.Launched, 1, 0}, {2 * s, supervisor.Exited, 1, 0}, {3 * s, supervisor.Launched, 2, 0}, {11 * s, supervisor.Exited, 2, 0}},
+			[]band{{"a", down, 0, 1 * s}, {"a", starting, 1 * s, 2 * s}, {"a", down, 2 * s, 3 * s}, {"a", starting, 3 * s, 10 * s}},
+			[]crash{{"a", 1, 2 * s}},
+		},
+		{
+			"stopped by a signal, and continued",
+			[]happening{{-1 * s, supervisor.Launched, 1, 0}, {0, supervisor.Ready, 1, 0}, {2 * s, supervisor.Signaled, 1, syscall.SIGSTOP},
+				{5 * s, supervisor.Signaled, 1, syscall.SIGCONT}, {6 * s, supervisor.Exited, 1, 0}, {7 * s, supervisor.Signaled, 1, syscall.SIGCONT}},
+			[]band{{"a", up, 0, 2 * s}, {"a", paused, 2 * s, 5 * s}, {"a", up, 5 * s, 6 * s}, {"a", down, 6 * s, 10 * s}},
+			[]crash{{"a", 1, 6 * s}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var events []record.Event
+			for _, h := range tc.events {
+				events = append(events, record.Event{At: h.at, Process: &supervisor.Event{Kind: h.kind, Replica: "a", Incarnation: h.incarnation, Signal: h.signal}})
+			}
+			bands, crashes := replicaStates(events, 10*s)
+			if !slices.Equal(bands, tc.bands) {
+				t.Errorf("bands %v, want %v", bands, tc.bands)
+			}
+			if !slices.Equal(crashes, tc.crashes) {
+				t.Errorf("crashes %v, want %v", crashes, tc.crashes)
+			}
+		})
+	}
+}
+
+func TestTellingTrial(t *testing.T) {
+	quiet := plan{rows: 2, levels: 1, repeats: 2, calls: 40, workers: 4}
+	lively := quiet
+	lively.uptime = time.Second
+	calls := func(run *record.Run) []record.TrialRecords { return run.Trials }
+	mixed := append(calls(madeRun(lively))[:2:2], calls(madeRun(quiet))[2:]...)
+	for _, tc := range []struct {
+		name   string
+		trials []record.TrialRecords
+		want   int
+	}{
+		{"none", nil, 0},
+		{"no crash: the last cell's first", madeRun(quiet).Trials, 3},
+		{"crashes everywhere: the last cell's first", madeRun(lively).Trials, 3},
+		{"crashes in the first cell alone", mixed, 1},
+	} {
+		if got := telling(tc.trials); got != tc.want {
+			t.Errorf("%s: trial %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}

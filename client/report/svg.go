@@ -1,0 +1,283 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/crashlab/client/experiment"
+)
+
+// px is a length or a place in a picture. As text it has one decimal.
+type px float64
+
+func (p px) String() string {
+	return strconv.FormatFloat(math.Round(float64(p)*10)/10+0, 'f', -1, 64)
+}
+
+// panel is one picture of a chart.
+type panel struct {
+	X, Y, Width, Height px // its place in a picture that stands alone
+	Title, Group, Desc  string
+
+	Left, Top, Right, Bottom px // the edges of the plot
+	XAxis, YAxis             axis
+	XNameY                   px // the base line of the x axis's name
+
+	Key     []keyItem
+	Series  []series
+	Boxes   []heatBox
+	Bubbles []bubble
+}
+
+// MiddleX and MiddleY are the middle of the plot.
+func (p panel) MiddleX() px { return (p.Left + p.Right) / 2 }
+func (p panel) MiddleY() px { return (p.Top + p.Bottom) / 2 }
+
+// groupStep is the height of the line that names the panel's group.
+const groupStep = 15
+
+// under makes room for the name of the group, where there is one, above a plot of that height.
+func (p *panel) under(g group, height float64) {
+	p.Top, p.Group = plotTop, g.name
+	if g.name != "" {
+		p.Top += groupStep
+	}
+	p.Bottom = p.Top + px(height)
+}
+
+// Name is the title and the group.
+func (p panel) Name() string {
+	if p.Group == "" {
+		return p.Title
+	}
+	return p.Title + ": " + p.Group
+}
+
+// GroupLine is the name of the group as far as it fits.
+func (p panel) GroupLine() string { return fitted(p.Group, float64(p.Width)) }
+
+// YLabelX is where the labels of the y axis end, XLabelY the base line of the i-th line of those of the x axis.
+func (p panel) YLabelX() px      { return p.Left - 6 }
+func (p panel) XLabelY(i int) px { return p.Bottom + 15 + px(i*lineStep) }
+
+func (p panel) hasMissing() bool {
+	return slices.ContainsFunc(p.Series, func(s series) bool {
+		return slices.ContainsFunc(s.Points, func(p point) bool { return p.Missing })
+	})
+}
+
+// keyItem tells what a colour and a shape mean.
+type keyItem struct {
+	X, Y  px
+	Class string
+	Shape string
+	Name  string
+}
+
+// NameX and NameY are where the name is, right of the mark.
+func (k keyItem) NameX() px { return k.X + 10 }
+func (k keyItem) NameY() px { return k.Y + 4 }
+
+// series is points of one colour.
+type series struct {
+	Class  string
+	Shape  string
+	Path   string // of the line through the points; empty: none
+	Points []point
+}
+
+// point is an estimate with its interval.
+type point struct {
+	X, Y     px
+	Whiskers []whisker
+	Title    string
+	Missing  bool // there is no estimate, and the point marks the place of none
+}
+
+// whisker is an interval as a line from its low to its high bound. A bound that the plot does not show is open.
+type whisker struct {
+	X1, Y1, X2, Y2    px
+	OpenLow, OpenHigh bool
+}
+
+// Path draws the line, and a cap at each bound that is not open.
+func (w whisker) Path() string {
+	path := fmt.Sprintf("M%v %vL%v %v", w.X1, w.Y1, w.X2, w.Y2)
+	stroke := "m-3 0h6"
+	if w.Y1 == w.Y2 {
+		stroke = "m0-3v6"
+	}
+	if !w.OpenLow {
+		path += fmt.Sprintf("M%v %v%s", w.X1, w.Y1, stroke)
+	}
+	if !w.OpenHigh {
+		path += fmt.Sprintf("M%v %v%s", w.X2, w.Y2, stroke)
+	}
+	return path
+}
+
+// colours is how many colours of series the page has.
+const colours = 8
+
+// seriesClass returns the classes of the i-th series, from 0.
+func seriesClass(i int) string {
+	class := "c" + strconv.Itoa(i%colours+1)
+	if i >= colours {
+		class += " dashed"
+	}
+	return class
+}
+
+// shapes tell series apart without colours.
+var shapes = []string{
+	"M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",            // disc
+	"M-3.6-3.6h7.2v7.2h-7.2z",                       // square
+	"M0-4.8 4.6 3.4h-9.2z",                          // triangle
+	"M0-5 5 0 0 5-5 0z",                             // diamond
+	"M0 4.8-4.6-3.4h9.2z",                           // triangle on its head
+	"M-1.6-4.6h3.2v3h3v3.2h-3v3h-3.2v-3h-3v-3.2h3z", // cross
+	"M0-5 4.8-1.5 2.9 4.1h-5.8l-1.9-5.6z",           // pentagon
+	"M-2.5-4.3h5l2.5 4.3-2.5 4.3h-5l-2.5-4.3z",      // hexagon
+}
+
+func shapeOf(i int) string { return shapes[i%len(shapes)] }
+
+// lineThrough returns the path through the points in their order. A missing one breaks it.
+func lineThrough(points []point) string {
+	var b strings.Builder
+	command := "M"
+	for _, p := range points {
+		if p.Missing {
+			command = "M"
+			continue
+		}
+		fmt.Fprintf(&b, "%s%v %v", command, p.X, p.Y)
+		command = "L"
+	}
+	return b.String()
+}
+
+// chart is the panels of a part of the report.
+type chart struct {
+	Title  string
+	Series []string // their names, for the key; with less than two there is none
+	Discs  bool     // series have no shapes
+	Panels []panel
+	Notes  []string // below the panels
+}
+
+// key is a panel that tells the series apart, at most as wide; none when there is one series.
+func (c chart) key(width float64) []panel {
+	if len(c.Series) < 2 {
+		return nil
+	}
+	const indent, lineHeight, gap = 16, 20, 16
+	p := panel{Title: "key", Desc: "The series are " + strings.Join(c.Series, ", ") + ".", Height: lineHeight}
+	x := 0.0
+	for i, name := range c.Series {
+		name = fitted(name, (width-indent)*tickSize/12)
+		w := indent + textWidth(name, 12)
+		if x > 0 && x+w > width {
+			x, p.Height = 0, p.Height+lineHeight
+		}
+		item := keyItem{X: px(x + 6), Y: p.Height - lineHeight/2, Class: seriesClass(i), Shape: shapeOf(i), Name: name}
+		if c.Discs {
+			item.Shape = shapes[0]
+		}
+		p.Key = append(p.Key, item)
+		p.Width = max(p.Width, px(x+w))
+		x += w + gap
+	}
+	return []panel{p}
+}
+
+func (c chart) empty() bool { return len(c.Panels) == 0 }
+
+// fragment is a chart as a part of the page, which lets its panels flow. It has no panels when the chart is empty.
+type fragment struct {
+	chart
+	Key []panel // one or none
+}
+
+func (c chart) fragment() fragment { return fragment{c, c.key(panelWidth)} }
+
+// Chart writes a chart of the run as an SVG file that needs no other: kind is sweep (the metrics against the factors) or
+// policies (success against p99, for designs with rows). A run that has nothing to show in such a chart is an error.
+func Chart(w io.Writer, kind string, summary experiment.Summary) error {
+	var c chart
+	var want string
+	switch kind {
+	case "sweep":
+		c, want = sweepChart(summary), "two cells or more that differ, with results"
+	case "policies":
+		c, want = policiesChart(summary), "two rows or more, in which calls succeeded"
+	default:
+		return fmt.Errorf("chart %q: want sweep or policies", kind)
+	}
+	if c.empty() {
+		return fmt.Errorf("chart %s: want a run with %s", kind, want)
+	}
+	return templates.ExecuteTemplate(w, "file", newFile(c))
+}
+
+// file is a chart that stands alone.
+type file struct {
+	chart
+	Width, Height px
+	Lines         []noteLine
+	Style         template.CSS
+}
+
+type noteLine struct {
+	Y    px
+	Text string
+}
+
+// newFile lays the panels out in lines of two, below the key.
+func newFile(c chart) file {
+	const margin, gap, columns, noteStep = 12, 20, 2, 16
+	f := file{chart: c, Style: fileStyle()}
+	f.Panels = nil
+	width, y := c.width(columns, gap), px(margin)
+	add := func(line []panel) {
+		x, height := px(margin), px(0)
+		for _, p := range line {
+			p.X, p.Y = x, y
+			f.Panels = append(f.Panels, p)
+			x, height = x+p.Width+gap, max(height, p.Height)
+		}
+		y += height + gap
+	}
+	if k := c.key(float64(width)); k != nil {
+		add(k)
+	}
+	for line := range slices.Chunk(c.Panels, columns) {
+		add(line)
+	}
+	for _, n := range c.Notes {
+		for _, l := range wrap(n, float64(width)*tickSize/12) {
+			f.Lines = append(f.Lines, noteLine{y, l})
+			y += noteStep
+		}
+	}
+	f.Width, f.Height = width+2*margin, y
+	return f
+}
+
+// width is that of the widest line of panels.
+func (c chart) width(columns int, gap px) px {
+	widest := px(0)
+	for line := range slices.Chunk(c.Panels, columns) {
+		w := -gap
+		for _, p := range line {
+			w += p.Width + gap
+		}
+		widest = max(widest, w)
+	}
+	return widest
+}

@@ -1,0 +1,222 @@
+package report
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"strconv"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/stats"
+)
+
+// dataName is what programs call a metric: with its unit, where it has one.
+func dataName(m design.Metric) string {
+	switch m {
+	case design.P50, design.P90, design.P99, design.Makespan:
+		return string(m) + "_s"
+	case design.Attempts:
+		return "attempts_sent_per_call"
+	case design.Tries:
+		return "attempts_per_call"
+	case design.Throughput:
+		return "throughput_per_s"
+	}
+	return string(m)
+}
+
+// dataLevel is a level as a plain number, in seconds if it is a duration. Other words stay as they are.
+func (f factor) dataLevel(level string) string {
+	if v, seconds, ok := quantity(level); ok && seconds && f.seconds {
+		return plain(v)
+	}
+	return level
+}
+
+func (f factor) dataName() string {
+	if f.seconds {
+		return f.name + "_s"
+	}
+	return f.name
+}
+
+// plain prints a number in full; nothing when there is none.
+func plain(v float64) string {
+	if notFinite(v) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// writeCSV writes a head, and a line for each cell. What is not known is empty.
+func writeCSV(w io.Writer, s experiment.Summary) error {
+	varied := withOwn(factorsOf(s.Cells), rowsOwn(s.Cells))
+	var head []string
+	for _, f := range varied {
+		head = append(head, f.dataName())
+	}
+	head = append(head, "trials", "calls", "successes_total", "failures_total", "failures_per_trial")
+	for _, m := range design.Metrics() {
+		head = append(head, dataName(m), dataName(m)+"_low", dataName(m)+"_high")
+	}
+	out := csv.NewWriter(w)
+	out.Write(append(head, "design_effect", "trials_needed", "late_trials", "interrupted_trials", "violations", "verdict"))
+	for i, c := range s.Cells {
+		out.Write(csvLine(s, i, c, varied))
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func csvLine(s experiment.Summary, cell int, c experiment.CellSummary, varied []factor) []string {
+	var line []string
+	for _, f := range varied {
+		line = append(line, f.dataLevel(levelOf(c.Cell, f.name)))
+	}
+	n := countsOf(c)
+	for _, count := range []int{n.trials, n.succeeded + n.failed, n.succeeded, n.failed} {
+		line = append(line, strconv.Itoa(count))
+	}
+	line = append(line, plain(float64(n.failed)/float64(n.trials)))
+	for _, m := range design.Metrics() {
+		if i, ok := metricOf(c, m); ok {
+			line = append(line, plain(i.Estimate), plain(i.Low), plain(i.High))
+		} else {
+			line = append(line, "", "", "")
+		}
+	}
+	effect, needed := "", ""
+	if c.DesignEffect != 0 {
+		effect = plain(c.DesignEffect)
+	}
+	if c.RunsNeeded != 0 {
+		needed = strconv.Itoa(c.RunsNeeded)
+	}
+	verdict := ""
+	if worst, about := cellVerdict(s, cell); about {
+		verdict = worst.String()
+	}
+	return append(line, effect, needed, strconv.Itoa(c.Late), strconv.Itoa(n.interrupted), strconv.Itoa(n.violations), verdict)
+}
+
+// The form of the JSON. What is not known is left out.
+
+type runJSON struct {
+	Name       string             `json:"name"`
+	Seed       uint64             `json:"seed"`
+	Command    []string           `json:"command"`
+	Verdict    experiment.Verdict `json:"verdict"`
+	Cells      []cellJSON         `json:"cells"`
+	Claims     []claimJSON        `json:"claims"`
+	Violations []violationJSON    `json:"violations"`
+
+	Differences []experiment.Difference `json:"differences"`
+}
+
+type cellJSON struct {
+	Name              string                    `json:"name"`
+	Row               string                    `json:"row,omitempty"`
+	Levels            map[string]any            `json:"levels"`
+	Trials            int                       `json:"trials"`
+	Calls             int                       `json:"calls"`
+	Successes         int                       `json:"successes_total"`
+	Failures          int                       `json:"failures_total"`
+	FailuresPerTrial  *float64                  `json:"failures_per_trial,omitempty"`
+	Metrics           map[string]stats.Interval `json:"metrics"`
+	DesignEffect      float64                   `json:"design_effect,omitempty"`
+	TrialsNeeded      int                       `json:"trials_needed,omitempty"` // to know success to ±0.01
+	LateTrials        int                       `json:"late_trials"`
+	InterruptedTrials int                       `json:"interrupted_trials"`
+	Verdict           *experiment.Verdict       `json:"verdict,omitempty"`
+}
+
+type claimJSON struct {
+	Claim    string             `json:"claim"`
+	Cell     int                `json:"cell"` // index into cells
+	Interval *stats.Interval    `json:"interval,omitempty"`
+	Verdict  experiment.Verdict `json:"verdict"`
+	Reason   string             `json:"reason,omitempty"` // why it is inconclusive
+}
+
+type violationJSON struct {
+	Trial  int    `json:"trial"`
+	Check  string `json:"check"`
+	Detail string `json:"detail"`
+}
+
+func writeJSON(w io.Writer, run *record.Run, s experiment.Summary) error {
+	m := run.Manifest
+	out := runJSON{
+		Name: m.Name, Seed: m.Seed, Command: m.Command, Verdict: s.Verdict,
+		Cells: []cellJSON{}, Claims: []claimJSON{}, Violations: []violationJSON{},
+		Differences: differencesData(s.Differences),
+	}
+	varied := withOwn(factorsOf(s.Cells), rowsOwn(s.Cells))
+	for i, c := range s.Cells {
+		out.Cells = append(out.Cells, newCellJSON(s, i, c, varied))
+		for _, t := range c.Trials {
+			for _, v := range t.Violations {
+				out.Violations = append(out.Violations, violationJSON{t.Trial.Number, v.Check, v.Detail})
+			}
+		}
+	}
+	for _, c := range s.Claims {
+		claim := claimJSON{Claim: c.Claim.Text, Cell: c.Cell, Verdict: c.Verdict, Reason: c.Reason}
+		if isMeasured(c.Interval) {
+			claim.Interval = &c.Interval
+		}
+		out.Claims = append(out.Claims, claim)
+	}
+	return writeIndented(w, out)
+}
+
+func writeIndented(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+func newCellJSON(s experiment.Summary, cell int, c experiment.CellSummary, varied []factor) cellJSON {
+	n := countsOf(c)
+	j := cellJSON{
+		Name: c.Cell.Title(), Row: c.Cell.Row, Levels: map[string]any{}, Trials: n.trials, Calls: n.succeeded + n.failed,
+		Successes: n.succeeded, Failures: n.failed, FailuresPerTrial: finite(float64(n.failed) / float64(n.trials)),
+		Metrics: map[string]stats.Interval{}, TrialsNeeded: c.RunsNeeded, LateTrials: c.Late, InterruptedTrials: n.interrupted,
+	}
+	if effect := finite(c.DesignEffect); effect != nil {
+		j.DesignEffect = *effect
+	}
+	for _, f := range varied {
+		if level := levelOf(c.Cell, f.name); f.name != rowFactor {
+			j.Levels[f.dataName()] = f.jsonLevel(level)
+		}
+	}
+	for m := range c.Metrics {
+		if i, ok := metricOf(c, m); ok {
+			j.Metrics[dataName(m)] = i
+		}
+	}
+	if worst, about := cellVerdict(s, cell); about {
+		j.Verdict = &worst
+	}
+	return j
+}
+
+// jsonLevel is a number where the level is one.
+func (f factor) jsonLevel(level string) any {
+	if v, seconds, ok := quantity(level); ok && seconds == f.seconds {
+		return v
+	}
+	return level
+}
+
+// finite returns nil for what JSON cannot express.
+func finite(v float64) *float64 {
+	if notFinite(v) {
+		return nil
+	}
+	return &v
+}
