@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
 )
 
@@ -25,34 +26,17 @@ type policy struct {
 
 // failover returns the policy in the library's terms.
 func (p policy) failover() failover.Policy {
-	f := failover.Policy{
-		Timeout:       time.Duration(p.Timeout),
-		Rounds:        int(p.Rounds),
-		Pause:         time.Duration(p.Pause),
-		Order:         p.Order,
-		WhenDown:      p.WhenDown,
-		MaxInFlight:   int(p.MaxInFlight),
-		AdaptiveLimit: p.MaxInFlight == adaptive,
-		Budget:        failover.Budget{Ratio: float64(p.Budget)},
-		Ejection:      failover.Ejection{After: int(p.EjectAfter)},
-		Hedge:         failover.Hedge{After: time.Duration(p.HedgeAfter), Share: 1},
-	}
-	if f.AdaptiveLimit {
-		f.MaxInFlight = 0
-	}
-	if p.EjectAfter == 0 {
-		f.Ejection.After = -1
-	}
-	if p.OnlyUnsent {
-		f.Idempotent = map[string]bool{"/": false}
-	}
-	return f
+	return design.Settings{
+		Timeout: time.Duration(p.Timeout), Deadline: time.Duration(p.Deadline), Rounds: int(p.Rounds), Pause: time.Duration(p.Pause),
+		Order: p.Order, WhenDown: p.WhenDown, MaxInFlight: int(p.MaxInFlight), Budget: float64(p.Budget),
+		EjectAfter: int(p.EjectAfter), HedgeAfter: time.Duration(p.HedgeAfter), OnlyUnsent: p.OnlyUnsent,
+	}.Policy()
 }
 
 // inFlight is a whole number from 0, or adaptive.
 type inFlight int
 
-const adaptive inFlight = -1
+const adaptive inFlight = design.Adaptive
 
 func (n *inFlight) UnmarshalText(text []byte) error {
 	if string(text) == "adaptive" {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/workload"
 )
 
@@ -107,6 +108,19 @@ func (s *share) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// level is a factor and its value, as FACTOR=VALUE.
+type level design.Level
+
+func (l *level) UnmarshalText(text []byte) error {
+	factor, value, ok := strings.Cut(string(text), "=")
+	if !ok {
+		return fmt.Errorf("%q: want FACTOR=VALUE, such as timeout=300ms", text)
+	}
+	known, err := design.NewLevel(factor, value)
+	*l = level(known)
+	return err
+}
+
 // rate is a number of calls a second; zero where it was not given.
 type rate float64
 
@@ -128,5 +142,16 @@ func (s *seed) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q: want a whole number from 0", text)
 	}
 	*s = seed(v)
+	return nil
+}
+
+// chart is a picture of a report; empty where none was asked for.
+type chart string
+
+func (c *chart) UnmarshalText(text []byte) error {
+	if kind := string(text); kind != "sweep" && kind != "policies" {
+		return fmt.Errorf("%q: want sweep or policies", kind)
+	}
+	*c = chart(text)
 	return nil
 }

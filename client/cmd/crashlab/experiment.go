@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/report"
+	"example.com/crashlab/supervisor"
+)
+
+type experimentCmd struct {
+	Run     experimentRunCmd     `cmd:"" help:"Run all trials of a design, each on a fresh cluster, and report what they have shown."`
+	Factors experimentFactorsCmd `cmd:"" help:"List the factors of a design, what they are and their defaults."`
+}
+
+type experimentRunCmd struct {
+	File     string  `arg:"" placeholder:"FILE" help:"The design, such as deploy/experiments/quick.yaml."`
+	Set      []level `placeholder:"FACTOR=VALUE" sep:"none" help:"Give a factor this value in all cells, such as --set timeout=300ms. May be repeated."`
+	Repeats  count   `placeholder:"N" help:"How many trials each cell has, in place of the design's."`
+	Seed     count   `placeholder:"N" help:"The seed, in place of the design's."`
+	Parallel count   `placeholder:"N" help:"How many trials run at a time, in place of the design's."`
+	DryRun   bool    `help:"Only show the cells and how many trials there are."`
+	Runs     string  `default:"runs" placeholder:"FOLDER" help:"Where each run gets a folder of its own. (default: runs)"`
+	Counterd string  `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	Quiet    bool    `short:"q" help:"No progress."`
+	JSON     bool    `help:"Progress and the table as JSON objects."`
+}
+
+// Run runs the experiment. Ctrl-C ends it early, and what it saw is still reported.
+func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
+	d, err := e.load()
+	if err != nil {
+		return err
+	}
+	for _, what := range d.LeftOut {
+		fmt.Fprintln(out.stderr, "left out", what)
+	}
+	if e.DryRun {
+		return printDesign(out.stdout, d)
+	}
+	counterd, err := e.program()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	told := newTrialPrinter(out, d, e.Quiet, e.JSON)
+	l := lab.Lab{
+		Counterd: counterd, Runs: e.Runs, Command: e.command(d), Guardian: []string{self, guardCommand}, OnProgress: told.print,
+	}
+	dir, failed := l.Run(ctx, d)
+	told.end()
+	if failed != nil {
+		if dir != "" {
+			failed = fmt.Errorf("%w; what was seen is in %s", failed, dir)
+		}
+		return failed
+	}
+	return e.report(out, dir)
+}
+
+// load returns the design that is to be run.
+func (e *experimentRunCmd) load() (*design.Design, error) {
+	o := design.Overrides{Seed: uint64(e.Seed), Repeats: int(e.Repeats), Parallel: int(e.Parallel)}
+	for _, l := range e.Set {
+		o.Set = append(o.Set, design.Level(l))
+	}
+	d, err := design.Load(e.File, o)
+	if mistake, ok := errors.AsType[*design.Mistake](err); ok {
+		return nil, &exit{exitUsage, strings.TrimSuffix(mistake.Error()+"\n"+mistake.Excerpt, "\n")}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &exit{exitUsage, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", e.File)}
+	}
+	return d, err
+}
+
+// report writes the report into the folder of the run, prints the table, and returns the verdict as an error.
+func (e *experimentRunCmd) report(out output, dir string) error {
+	run, err := record.Open(dir)
+	if err != nil {
+		return err
+	}
+	summary := experiment.Summarize(run)
+	path := filepath.Join(dir, reportFile)
+	if err := writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) }); err != nil {
+		return err
+	}
+	format := "table"
+	if e.JSON {
+		format = "json"
+	}
+	if err := report.Table(out.stdout, format, run, summary); err != nil {
+		return err
+	}
+	if !e.JSON {
+		fmt.Fprintf(out.stdout, "\n%s\n%s\n", strings.Join(verdictLines(summary), "\n"), path)
+	}
+	if run.Manifest.Interrupted {
+		whole := 0
+		for _, t := range run.Trials {
+			if !t.Interrupted {
+				whole++
+			}
+		}
+		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %d of %d trials", whole, len(run.Manifest.Design.Trials()))}
+	}
+	switch summary.Verdict {
+	case experiment.Failed:
+		return &exit{exitBelow, "a claim or a check failed"}
+	case experiment.Inconclusive:
+		return &exit{exitInconclusive, "inconclusive: the trials do not tell; more of them may (--repeats)"}
+	}
+	return nil
+}
+
+// program returns the path of counterd.
+func (e *experimentRunCmd) program() (string, error) {
+	if e.Counterd != "" {
+		path, err := exec.LookPath(e.Counterd)
+		if err != nil {
+			return "", &exit{exitUsage, fmt.Sprintf("--counterd %q: want a program that can be run: %v", e.Counterd, errors.Unwrap(err))}
+		}
+		return path, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if path, err := exec.LookPath(filepath.Join(filepath.Dir(self), "counterd")); err == nil {
+		return path, nil
+	}
+	path, err := exec.LookPath("counterd")
+	if err != nil {
+		return "", &exit{exitUsage, fmt.Sprintf("no counterd beside %s nor in PATH: build it with make, or give --counterd", self)}
+	}
+	return path, nil
+}
+
+// command is what repeats the run, with the seed, whoever chose it.
+func (e *experimentRunCmd) command(d *design.Design) []string {
+	command := []string{os.Args[0], "experiment", "run", e.File, fmt.Sprintf("--seed=%d", d.Seed),
+		fmt.Sprintf("--repeats=%d", d.Repeats), fmt.Sprintf("--parallel=%d", d.Parallel)}
+	if e.Counterd != "" {
+		command = append(command, "--counterd="+e.Counterd)
+	}
+	for _, l := range e.Set {
+		command = append(command, "--set", l.Factor+"="+l.Value)
+	}
+	return command
+}
+
+type experimentFactorsCmd struct{}
+
+// Run lists the factors.
+func (experimentFactorsCmd) Run(out output) error {
+	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	defaults := design.Defaults()
+	fmt.Fprintln(w, "FACTOR\tDEFAULT\tIS")
+	for _, f := range design.Factors() {
+		value, _ := defaults.Value(f.Name)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Name, value, f.Doc)
+	}
+	return w.Flush()
+}
+
+// guardCommand is the hidden command that is the supervisor's guardian.
+const guardCommand = "guard"
+
+type guardCmd struct{}
+
+// Run ends when the supervisor does, and kills what that has left.
+func (guardCmd) Run() error { return supervisor.Guard(os.Stdin) }
+
+// writeFile writes a file that appears as a whole or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
+	fresh := path + ".new"
+	f, err := os.Create(fresh)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(fresh))
+	}
+	return os.Rename(fresh, path)
+}
+
+// verdictLines say how the claims and the checks stand, a line each.
+func verdictLines(s experiment.Summary) []string {
+	var lines []string
+	for _, c := range s.Claims {
+		line := fmt.Sprintf("%s (%s): %v", c.Claim.Text, s.Cells[c.Cell].Cell.Title(), c.Verdict)
+		if c.Reason != "" {
+			line += ", " + c.Reason
+		}
+		lines = append(lines, line)
+	}
+	violations := 0
+	for _, c := range s.Cells {
+		if c.Late > 0 {
+			lines = append(lines, fmt.Sprintf("%s: the load was generated too late in %s", c.Cell.Title(), plural(c.Late, "trial")))
+		}
+		for _, t := range c.Trials {
+			for _, v := range t.Violations {
+				if violations++; violations <= maxViolations {
+					lines = append(lines, fmt.Sprintf("trial %d: %s: %s", t.Trial.Number, v.Check, v.Detail))
+				}
+			}
+		}
+	}
+	if violations == 0 {
+		return append(lines, "checks: no violation")
+	}
+	return append(lines, fmt.Sprintf("checks: %s", plural(violations, "violation")))
+}
+
+// maxViolations is how many are shown; the report counts the others.
+const maxViolations = 10

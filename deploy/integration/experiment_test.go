@@ -1,0 +1,223 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// experiment runs a design of that text, in a folder of runs of its own.
+func experiment(t *testing.T, text string, flags ...string) (p *process, runs string) {
+	t.Helper()
+	runs = filepath.Join(t.TempDir(), "runs")
+	return start(t, "crashlab", slices.Concat([]string{"experiment", "run", write(t, text), "--runs=" + runs}, flags)...), runs
+}
+
+// table is what the JSON of a run says.
+type table struct {
+	Verdict string
+	Cells   []struct {
+		Trials, Calls int
+		Successes     int `json:"successes_total"`
+	}
+	Violations []any
+}
+
+// reportOf returns what `crashlab report` writes about a run.
+func reportOf(t *testing.T, args ...string) string {
+	t.Helper()
+	code, stdout, stderr := run(t, "crashlab", append([]string{"report"}, args...)...)
+	if code != 0 || stderr != "" {
+		t.Fatalf("report %q: exit code %d, %s", args, code, stderr)
+	}
+	return stdout
+}
+
+func tableOf(t *testing.T, text string) table {
+	t.Helper()
+	var got table
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return got
+}
+
+const certain = `
+seed: 5
+repeats: 3
+parallel: 3
+factors: {p_crash: [0, 1], calls: 20, pause: 0s, restart_delay: none}
+claims:
+  - {claim: success >= 0.8, where: {p_crash: 0}}
+  - {claim: successes <= 0, where: {p_crash: 1}}
+`
+
+// An experiment leaves the files of its run, a report, and a table; the report can be made again from the files.
+func TestExperiment(t *testing.T) {
+	t.Parallel()
+	p, runs := experiment(t, certain)
+	if code := p.exitCode(); code != 3 { // three trials without a success do not tell that there is never one
+		t.Errorf("exit code %d, want 3", code)
+	}
+	latest := filepath.Join(runs, "latest")
+	for _, name := range []string{"manifest.json", "records.jsonl", "events.jsonl", "report.html"} {
+		if info, err := os.Stat(filepath.Join(latest, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	containsAll(t, p.stdout.String(), "success >= 0.8 (p_crash 0): held", "successes <= 0 (p_crash 1): inconclusive", "report.html")
+	containsAll(t, p.stderr.String(), "6 of 6 trials", "inconclusive")
+
+	got := tableOf(t, reportOf(t, latest, "--format=json"))
+	if len(got.Cells) != 2 || got.Verdict != "inconclusive" || len(got.Violations) != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	for i, want := range []int{60, 0} {
+		if c := got.Cells[i]; c.Trials != 3 || c.Calls != 60 || c.Successes != want {
+			t.Errorf("cell %d: %+v, want 3 trials, 60 calls, %d successes", i, c, want)
+		}
+	}
+	for _, format := range []string{"table", "md", "csv"} {
+		containsAll(t, reportOf(t, latest, "--format="+format), "p_crash", "60")
+	}
+	containsAll(t, reportOf(t, latest, "--chart=sweep"), "<svg", "p_crash", "</svg>")
+	other := filepath.Join(t.TempDir(), "again.html")
+	if out := reportOf(t, latest, "-o", other); strings.TrimSpace(out) != other {
+		t.Errorf("the report is at %q", out)
+	}
+	first, err := os.ReadFile(filepath.Join(latest, "report.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := os.ReadFile(other); err != nil || string(again) != string(first) {
+		t.Errorf("the report made again differs: %d and %d bytes, %v", len(first), len(again), err)
+	}
+}
+
+// The exit code tells what the claims have come to.
+func TestExperimentVerdict(t *testing.T) {
+	t.Parallel()
+	const design = "repeats: 3\nparallel: 3\nfactors: {calls: 50}\nclaims: ["
+	for claim, want := range map[string]int{
+		"success >= 0.9":   0,
+		"success <= 0.5":   99,
+		"success >= 0.999": 3, // 150 calls without a failure do not tell
+	} {
+		t.Run(claim, func(t *testing.T) {
+			t.Parallel()
+			p, _ := experiment(t, design+claim+"]\n")
+			if code := p.exitCode(); code != want {
+				t.Errorf("exit code %d, want %d", code, want)
+			}
+		})
+	}
+}
+
+// Ctrl-C ends the trials in hand, and what they saw is still reported. No replica is left.
+func TestExperimentInterrupted(t *testing.T) {
+	t.Parallel()
+	p, runs := experiment(t, "repeats: 50\nfactors: {calls: 0, duration: 1h, service_time: 1ms, concurrency: 2}\n", "--json")
+	var now struct {
+		Running []struct{ Succeeded int }
+	}
+	p.await(&p.stderr, "calls that succeed", func(line string) bool {
+		return json.Unmarshal([]byte(line), &now) == nil && len(now.Running) == 1 && now.Running[0].Succeeded > 10
+	})
+	p.signal(os.Interrupt)
+	if code := p.exitCode(); code != 130 {
+		t.Errorf("exit code %d, want 130", code)
+	}
+	containsAll(t, p.stderr.String(), "interrupted after")
+	if got := tableOf(t, p.stdout.String()); len(got.Violations) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := os.Stat(filepath.Join(runs, "latest", "report.html")); err != nil {
+		t.Error(err)
+	}
+	events, err := os.ReadFile(filepath.Join(runs, "latest", "events.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	launched := 0
+	for line := range strings.Lines(string(events)) {
+		var e struct{ Process event }
+		if json.Unmarshal([]byte(line), &e) == nil && e.Process.PID != 0 {
+			launched++
+			if alive(e.Process.PID) {
+				t.Errorf("process %d of replica %s is left", e.Process.PID, e.Process.Replica)
+			}
+		}
+	}
+	if launched == 0 {
+		t.Errorf("no process in %s", events)
+	}
+}
+
+// Two runs are compared metric by metric.
+func TestCompareRuns(t *testing.T) {
+	t.Parallel()
+	var dirs []string
+	for _, p := range []float64{0, 0.5} {
+		e, runs := experiment(t, "repeats: 4\nparallel: 4\nfactors: {calls: 40, p_crash: "+strconv.FormatFloat(p, 'g', -1, 64)+"}\n")
+		if code := e.exitCode(); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		dirs = append(dirs, filepath.Join(runs, "latest"))
+	}
+	code, stdout, _ := run(t, "crashlab", "compare", dirs[0], dirs[1])
+	if code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	containsAll(t, stdout, "success", "worse", "p_crash is 0 in A, 0.5 in B")
+	var differences []struct {
+		Metric string
+		Effect string `json:"b_is"`
+	}
+	code, stdout, _ = run(t, "crashlab", "compare", "--json", dirs[1], dirs[0])
+	if err := json.Unmarshal([]byte(stdout), &differences); code != 0 || err != nil {
+		t.Fatal(code, err)
+	}
+	for _, d := range differences {
+		if d.Metric == "success" && d.Effect != "better" {
+			t.Errorf("%+v, want better", d)
+		}
+	}
+}
+
+// What cannot be run is told in one line, with the exit code that says whose mistake it is.
+func TestExperimentRefused(t *testing.T) {
+	t.Parallel()
+	good := write(t, "factors: {calls: 1}\n")
+	none := filepath.Join(t.TempDir(), "none")
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"no file":         {[]string{"experiment", "run", none}, 2, []string{none, "no such file"}},
+		"bad value":       {[]string{"experiment", "run", write(t, "factors: {p_crash: 2}\n")}, 2, []string{":1:20: ", "p_crash", `"2"`, "0 to 1"}},
+		"unknown factor":  {[]string{"experiment", "run", good, "--set", "speed=9"}, 2, []string{"--set", `"speed"`, "timeout"}},
+		"no value":        {[]string{"experiment", "run", good, "--set", "timeout"}, 2, []string{"--set", `"timeout"`, "FACTOR=VALUE"}},
+		"no counterd":     {[]string{"experiment", "run", good, "--counterd", none}, 2, []string{"--counterd", none}},
+		"broken counterd": {[]string{"experiment", "run", good, "--counterd", "false", "--runs", t.TempDir(), "-q"}, 1, []string{"trial 1: replica ", "exit code 1"}},
+		"no run":          {[]string{"report", none}, 2, []string{none, "want a folder"}},
+		"no format":       {[]string{"report", none, "--format", "pdf"}, 2, []string{"--format", "html", "pdf"}},
+		"no runs":         {[]string{"compare", none, none}, 2, []string{none, "want a folder"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := run(t, "crashlab", tc.args...)
+			line, _, _ := strings.Cut(stderr, "\n")
+			if code != tc.code || stdout != "" {
+				t.Errorf("exit code %d, stdout %q; want %d and nothing", code, stdout, tc.code)
+			}
+			for _, want := range tc.want {
+				containsAll(t, line, want)
+			}
+		})
+	}
+}
