@@ -40,6 +40,27 @@ demo: build ## a crashing cluster, the same 50 calls through it under two polici
 run-cluster: build ## the cluster of deploy/cluster.yaml in the foreground; Ctrl-C stops it
 	@bin/supervisor --config deploy/cluster.yaml
 
+.PHONY: experiment
+experiment: build ## a small experiment from design to report, in a minute
+	@bin/crashlab experiment run deploy/experiments/quick.yaml
+
+EXPERIMENTS := seed crash-probability timeout concurrency policies overload
+RESULTS     := deploy/experiments/results
+
+.PHONY: results
+results: build ## run every experiment of deploy/experiments, in 45 minutes, and make the tables and pictures of its results/
+	@for name in $(EXPERIMENTS); do \
+		bin/crashlab experiment run -q deploy/experiments/$$name.yaml >/dev/null || [ $$? = 3 ] || exit 1; \
+		$(MAKE) --no-print-directory result NAME=$$name RUN=runs/latest; \
+	done
+
+.PHONY: result
+result: # the table and the pictures of NAME, from the files of RUN
+	@mkdir -p $(RESULTS)
+	bin/crashlab report $(RUN) --format md -o $(RESULTS)/$(NAME).md
+	bin/crashlab report $(RUN) --chart sweep -o $(RESULTS)/$(NAME).svg
+	[ $(NAME) != policies ] || bin/crashlab report $(RUN) --chart policies -o $(RESULTS)/success-and-p99.svg
+
 ARGS ?= -plaintext 127.0.0.1:7101 counter.v1.Counter/Get
 .PHONY: grpcurl
 grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first replica
@@ -48,7 +69,8 @@ grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first 
 .PHONY: test
 test: ## all tests, those on real clusters among them
 	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
-	$(GO) test $(RACE) ./...
+	$(GO) test $(RACE) $$($(GO) list ./... | grep -v /client/stats$$)
+	$(GO) test ./client/stats # thousands of simulated experiments and no goroutine: -race would take minutes, to no end
 	cd $(PEERS) && $(GO) test ./...
 
 # Runs of the benchmarks that compare, for benchstat.
@@ -58,6 +80,7 @@ BENCH_COUNT ?= 5
 soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9, the learnt limit against fixed ones; 1,000 kills of the supervisor, 10,000 random commands; over an hour
 	$(GO) test -timeout 2h -parallel 8 ./deploy/integration -run Soak -soak -v
 	$(GO) test -timeout 1h ./supervisor -run 'KillAtAnyMoment|RandomScheduleOfProcesses' -soak -v
+	$(GO) test -timeout 1h ./client/experiment/check -run Clean -soak -v
 
 .PHONY: bench
 bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves
