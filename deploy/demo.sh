@@ -42,6 +42,7 @@ awk -F': ' '
 	FNR == 1 { column++ }
 	/^(Success rate|Latency of successful calls|Attempts per call): / {
 		if (column == 1) names[++n] = $1
+		gsub(/p90 [^,]*, |, p99\.9 .*/, "", $2) # two columns have no room for them
 		value[$1, column] = $2
 	}
 	END {
