@@ -3,8 +3,6 @@ package workload
 import (
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"example.com/crashlab/client/failover"
 )
 
@@ -39,7 +37,7 @@ func Summarize(records []Record, pace Pace) Summary {
 	for _, o := range failover.Outcomes() {
 		s.Outcomes[o] = 0
 	}
-	var latencies latencies
+	var latencies Latencies
 	var due, started, ended span
 	for _, r := range records {
 		if r.Warmup {
@@ -61,15 +59,15 @@ func Summarize(records []Record, pace Pace) Summary {
 		default:
 			s.Succeeded++
 			s.Served[r.Served()]++
-			latencies.add(r.Latency())
+			latencies.Add(r.Latency())
 		}
 	}
 	s.Offered, s.Achieved = due.rate(), started.rate()
 	if took := ended.last.Sub(due.first); took > 0 {
 		s.Throughput = float64(s.Succeeded) / took.Seconds()
 	}
-	s.P50, s.P90, s.P95, s.P99 = latencies.quantile(0.50), latencies.quantile(0.90), latencies.quantile(0.95), latencies.quantile(0.99)
-	s.P999, s.Max = latencies.quantile(0.999), latencies.longest
+	s.P50, s.P90, s.P95, s.P99 = latencies.Quantile(0.50), latencies.Quantile(0.90), latencies.Quantile(0.95), latencies.Quantile(0.99)
+	s.P999, s.Max = latencies.Quantile(0.999), latencies.longest
 	return s
 }
 
@@ -93,29 +91,6 @@ func (s Summary) AttemptsPerCall() float64 {
 		return 0
 	}
 	return float64(s.Attempts) / float64(s.Calls())
-}
-
-// latencies is the distribution of latencies. The zero value is empty.
-type latencies struct {
-	histogram *hdrhistogram.Histogram // nil: empty
-	longest   time.Duration
-}
-
-func (l *latencies) add(d time.Duration) {
-	if l.histogram == nil {
-		l.histogram = hdrhistogram.New(1, int64(24*time.Hour), 3)
-	}
-	// Within the range it cannot fail.
-	_ = l.histogram.RecordValue(min(max(int64(d), 0), l.histogram.HighestTrackableValue()))
-	l.longest = max(l.longest, d)
-}
-
-// quantile returns the q-quantile, q in [0, 1]: no more than the longest, which the histogram knows only to its digits.
-func (l *latencies) quantile(q float64) time.Duration {
-	if l.histogram == nil {
-		return 0
-	}
-	return min(time.Duration(l.histogram.ValueAtQuantile(100*q)), l.longest)
 }
 
 // span is the time between the first and the last of some moments.

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/workload"
 )
@@ -35,13 +33,6 @@ type TrialProgress struct {
 // tellPeriod is how often progress is told.
 const tellPeriod = 200 * time.Millisecond
 
-// The latencies that are told apart: from a microsecond to an hour, to 1%.
-const (
-	leastLatency = int64(time.Microsecond)
-	mostLatency  = int64(time.Hour)
-	latencyDigit = 2
-)
-
 // progress gathers how a run goes on.
 type progress struct {
 	began time.Time
@@ -56,7 +47,7 @@ type progress struct {
 type running struct {
 	TrialProgress
 	cluster   *cluster
-	latencies *hdrhistogram.Histogram
+	latencies workload.Latencies // of the calls that succeeded
 }
 
 func newProgress(dir string, trials int) *progress {
@@ -96,10 +87,7 @@ func (p *progress) tell(hook func(Progress)) (stop func()) {
 func (p *progress) begin(t design.Trial, c *cluster) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running[t.Number] = &running{
-		TrialProgress: TrialProgress{Trial: t}, cluster: c,
-		latencies: hdrhistogram.New(leastLatency, mostLatency, latencyDigit),
-	}
+	p.running[t.Number] = &running{TrialProgress: TrialProgress{Trial: t}, cluster: c}
 }
 
 func (p *progress) call(t design.Trial, r workload.Record) {
@@ -119,7 +107,7 @@ func (p *progress) call(t design.Trial, r workload.Record) {
 		return
 	}
 	now.Succeeded++
-	_ = now.latencies.RecordValue(min(max(int64(r.Latency()), leastLatency), mostLatency)) // never out of its range
+	now.latencies.Add(r.Latency())
 }
 
 func (p *progress) end(t design.Trial) {
@@ -144,7 +132,7 @@ func (p *progress) snapshot() Progress {
 	}
 	for _, r := range p.running {
 		t := r.TrialProgress
-		t.P99, t.Up = time.Duration(r.latencies.ValueAtQuantile(99)), r.cluster.up()
+		t.P99, t.Up = r.latencies.Quantile(0.99), r.cluster.up()
 		s.Running = append(s.Running, t)
 	}
 	slices.SortFunc(s.Running, func(a, b TrialProgress) int { return cmp.Compare(a.Trial.Number, b.Trial.Number) })
