@@ -59,7 +59,7 @@ func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 // in both. It does not check the records, see [Summarize].
 func Compare(a, b *record.Run) ([]Difference, error) {
 	none := func(record.TrialRecords) []check.Violation { return nil }
-	before, after := summarize(a, none).Cells, summarize(b, none).Cells
+	before, after := cellsOf(a, none), cellsOf(b, none)
 	var differences []Difference
 	paired := false
 	for _, x := range before {
@@ -143,7 +143,7 @@ func compareCells(a, b CellSummary, metrics ...design.Metric) []Difference {
 		if d.A.N == 0 || d.B.N == 0 {
 			continue
 		}
-		d.Delta = stats.Difference(sample(a.Trials, m), sample(b.Trials, m))
+		d.Delta = stats.Difference(sample(a.Counted(), m), sample(b.Counted(), m))
 		d.Effect, d.Reason = effect(d, a.Late+b.Late)
 		differences = append(differences, d)
 	}

@@ -14,49 +14,56 @@ import (
 func Summarize(run *record.Run) Summary { return summarize(run, check.Trial) }
 
 func summarize(run *record.Run, violations func(record.TrialRecords) []check.Violation) Summary {
-	s := Summary{Cells: make([]CellSummary, len(run.Manifest.Design.Cells))}
-	for i, c := range run.Manifest.Design.Cells {
-		s.Cells[i].Cell = c
-	}
-	for _, t := range run.Trials {
-		trial := summarizeTrial(t)
-		trial.Violations = violations(t)
-		cell := &s.Cells[t.Cell]
-		cell.Trials = append(cell.Trials, trial)
-		if late(t) && !t.Interrupted {
-			cell.Late++
-		}
-	}
-	for i := range s.Cells {
-		s.Cells[i].measure()
-	}
+	s := Summary{Cells: cellsOf(run, violations)}
 	s.Differences = contrasts(s.Cells)
 	s.Claims = judgeAll(run.Manifest.Design.Claims, s.Cells)
 	s.Verdict = overall(s.Claims, s.Cells)
 	return s
 }
 
+// cellsOf returns what each cell of the design has shown.
+func cellsOf(run *record.Run, violations func(record.TrialRecords) []check.Violation) []CellSummary {
+	cells := make([]CellSummary, len(run.Manifest.Design.Cells))
+	for i, c := range run.Manifest.Design.Cells {
+		cells[i].Cell = c
+	}
+	for _, t := range run.Trials {
+		trial := summarizeTrial(t)
+		trial.Violations = violations(t)
+		cell := &cells[t.Cell]
+		cell.Trials = append(cell.Trials, trial)
+		if late(t) && !t.Interrupted {
+			cell.Late++
+		}
+	}
+	for i := range cells {
+		cells[i].measure()
+	}
+	return cells
+}
+
 // measure sets what the trials of the cell show together.
 func (c *CellSummary) measure() {
 	c.Metrics = map[design.Metric]stats.Interval{}
+	trials := c.Counted()
 	for _, m := range design.Metrics() {
-		i := sample(c.Trials, m).Interval()
+		i := sample(trials, m).Interval()
 		if i.N == 0 {
 			continue
 		}
-		if without := len(counted(c.Trials)) - i.N; without > 0 && isLatency(m) {
+		if without := len(trials) - i.N; without > 0 && isLatency(m) {
 			i.Warnings = append(i.Warnings, fmt.Sprintf("trials without a success left out: %d", without))
 		}
 		c.Metrics[m] = i
 	}
-	success := sample(c.Trials, design.Success)
+	success := sample(trials, design.Success)
 	c.DesignEffect, c.RunsNeeded = success.DesignEffect(), success.RunsNeeded(0.01)
 }
 
-// counted returns the trials that were not interrupted.
-func counted(trials []TrialSummary) []TrialSummary {
+// Counted returns the trials that count: those that were not interrupted.
+func (c CellSummary) Counted() []TrialSummary {
 	var whole []TrialSummary
-	for _, t := range trials {
+	for _, t := range c.Trials {
 		if !t.Trial.Interrupted {
 			whole = append(whole, t)
 		}
@@ -64,13 +71,13 @@ func counted(trials []TrialSummary) []TrialSummary {
 	return whole
 }
 
-// sample returns the metric of the trials, as intervals are made from it.
+// sample returns the metric of trials that count, as intervals are made from it.
 func sample(trials []TrialSummary, m design.Metric) stats.Sample {
 	if m == design.Successes {
-		return successes(counted(trials))
+		return successes(trials)
 	}
 	s := stats.Sample{Kind: kinds[m]}
-	for _, t := range counted(trials) {
+	for _, t := range trials {
 		s.Runs = append(s.Runs, t.value(m))
 	}
 	return s

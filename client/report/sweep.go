@@ -202,7 +202,7 @@ func pointTitle(c experiment.CellSummary, metrics ...design.Metric) string {
 			parts = append(parts, metricName(m)+" "+interval(m, i))
 		}
 	}
-	return fmt.Sprintf("%s: %s, %s", c.Cell.Title(), strings.Join(parts, ", "), counted(len(countedTrials(c)), "trial"))
+	return fmt.Sprintf("%s: %s, %s", c.Cell.Title(), strings.Join(parts, ", "), counted(len(c.Counted()), "trial"))
 }
 
 // upright returns the interval as a whisker; false when it has no bounds or no width.

@@ -144,7 +144,7 @@ func (t *table) counts(c experiment.CellSummary) []entry {
 type counts struct{ trials, succeeded, failed, interrupted, violations int }
 
 func countsOf(c experiment.CellSummary) counts {
-	counting := countedTrials(c)
+	counting := c.Counted()
 	n := counts{trials: len(counting), interrupted: len(c.Trials) - len(counting)}
 	for _, t := range counting {
 		n.succeeded += t.Succeeded
@@ -154,17 +154,6 @@ func countsOf(c experiment.CellSummary) counts {
 		n.violations += len(t.Violations)
 	}
 	return n
-}
-
-// countedTrials are the cell's trials that count.
-func countedTrials(c experiment.CellSummary) []experiment.TrialSummary {
-	var trials []experiment.TrialSummary
-	for _, t := range c.Trials {
-		if !t.Trial.Interrupted {
-			trials = append(trials, t)
-		}
-	}
-	return trials
 }
 
 func (t *table) metric(c experiment.CellSummary, m design.Metric) entry {
