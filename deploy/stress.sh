@@ -1,0 +1,72 @@
+#!/bin/sh
+# Runs the tests many times over under conditions that a slow or busy machine brings about:
+#
+#   deploy/stress.sh [CONDITION]... [-- ARGS]
+#
+#   plain      nothing else
+#   one        GOMAXPROCS=1
+#   busy       two busy loops per core beside them
+#   quota      half a core, by a control group; takes root
+#
+# Without a CONDITION, all of them. ARGS are those of go test, in place of `-race -count 10 ./...`. It goes on after a
+# failure, ends with one line for each condition, and exits with 1 when one has failed.
+set -u
+cd "$(dirname "$0")/.."
+
+conditions=
+while [ $# -gt 0 ] && [ "$1" != -- ]; do
+	case $1 in
+	plain | one | busy | quota) conditions="$conditions $1" ;;
+	*) echo "stress.sh: $1: want plain, one, busy or quota" >&2; exit 2 ;;
+	esac
+	shift
+done
+[ $# = 0 ] || shift
+[ $# -gt 0 ] || set -- -race -count 10 -timeout 3h ./...
+
+tests() { go run ./deploy/gotest -- "$@"; }
+
+busy() (
+	pids=
+	trap 'kill $pids 2>/dev/null' EXIT
+	trap 'exit 130' INT TERM
+	for _ in $(seq $((2 * $(nproc)))); do
+		(while :; do :; done) &
+		pids="$pids $!"
+	done
+	tests "$@"
+)
+
+# Control groups of version 2, where their CPU controller is on, else of version 1.
+quota() (
+	if grep -qw cpu /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null; then
+		group=/sys/fs/cgroup/crashlab-stress-$$
+		mkdir "$group" && echo "50000 100000" >"$group/cpu.max"
+	elif [ -d /sys/fs/cgroup/cpu ]; then
+		group=/sys/fs/cgroup/cpu/crashlab-stress-$$
+		mkdir "$group" && echo 50000 >"$group/cpu.cfs_quota_us"
+	else
+		false
+	fi || { echo "stress.sh: quota: no control group with a CPU quota can be made here"; exit 77; }
+	trap 'rmdir "$group"' EXIT
+	sh -c 'echo $$ >"$0/cgroup.procs" && exec go run ./deploy/gotest -- "$@"' "$group" "$@"
+)
+
+result=0
+summary=
+for condition in ${conditions:-plain one busy quota}; do
+	echo "== $condition"
+	case $condition in
+	plain) tests "$@" ;;
+	one) GOMAXPROCS=1 tests "$@" ;;
+	busy) busy "$@" ;;
+	quota) quota "$@" ;;
+	esac
+	case $? in
+	0) summary="$summary$condition: passed\n" ;;
+	77) summary="$summary$condition: skipped\n" ;;
+	*) summary="$summary$condition: FAILED\n" result=1 ;;
+	esac
+done
+printf "== summary\n$summary"
+exit $result
