@@ -66,12 +66,29 @@ ARGS ?= -plaintext 127.0.0.1:7101 counter.v1.Counter/Get
 grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first replica
 	@$(GRPCURL) $(ARGS)
 
+NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
+
+# client/stats has no goroutine and thousands of simulated experiments, which the race detector would slow down for nothing.
 .PHONY: test
-test: ## all tests, those on real clusters among them
-	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
-	$(GO) test $(RACE) $$($(GO) list ./... | grep -v /client/stats$$)
-	$(GO) test ./client/stats # thousands of simulated experiments and no goroutine: -race would take minutes, to no end
-	cd $(PEERS) && $(GO) test ./...
+test: ## all tests, those on real clusters among them; under three minutes on two cores
+	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v /client/stats$$) -- ./client/stats -- -C $(PEERS) ./...
+
+.PHONY: test-short
+test-short: ## the tests without the longest ones and without the race detector, for the edit loop; under 40 seconds
+	@$(GO) run ./deploy/gotest -- -short ./... -- -C $(PEERS) -short ./...
+
+.PHONY: test-stress
+test-stress: ## all tests ten times each with -race: alone, on one processor, beside busy loops, with half a core; hours
+	@deploy/stress.sh
+
+# How long each fuzz test runs.
+FUZZTIME ?= 1m
+
+.PHONY: fuzz
+fuzz: ## the fuzz tests of the parsers and the pure functions, FUZZTIME=1m each
+	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' client deploy services supervisor | while IFS=: read -r file func; do \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+	done
 
 # Runs of the benchmarks that compare, for benchstat.
 BENCH_COUNT ?= 5
