@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"client/report"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover"},
-	{"gen", "supervisor", "client/failover", "client/stats"},
+	{"gen", "supervisor", "supervisor/inputfile", "client/failover", "client/stats"},
 }
 
 // grpc is gRPC, and what it depends on.
@@ -32,8 +32,9 @@ var grpc = []string{
 
 // only limits what a package may depend on, in all, beyond the standard library and itself. Prefixes.
 var only = map[string][]string{
-	"supervisor":      {"golang.org/x/sys"},
-	"client/failover": grpc,
+	"supervisor":           {"golang.org/x/sys"},
+	"supervisor/inputfile": {"github.com/goccy/go-yaml"},
+	"client/failover":      grpc,
 	"client/failover/otelfailover": slices.Concat(grpc, []string{
 		module + "client/failover", "go.opentelemetry.io/otel",
 		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own

@@ -5,14 +5,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 
 	"google.golang.org/grpc/credentials"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // TLS names files of certificates and keys in PEM. The zero value is none.
-// Files are read again for each connection, so that certificates can be
-// renewed; one that cannot be read then fails that connection.
+// A server reads them again for each connection, so that certificates can be
+// renewed; one that cannot be read then fails that connection. They are
+// regular files; a client, which reads them once, takes pipes too.
 type TLS struct {
 	Cert, Key string // who we are; both or neither
 	// CA is who vouches for the other side. A server with it lets in only
@@ -43,7 +45,7 @@ func (t TLS) Server() (credentials.TransportCredentials, error) {
 }
 
 func (t TLS) server() (*tls.Config, error) {
-	c, err := t.config()
+	c, err := t.config(inputfile.Read)
 	if err != nil {
 		return nil, err
 	}
@@ -60,28 +62,32 @@ func (t TLS) Client() (credentials.TransportCredentials, error) {
 	if !t.Enabled() {
 		return nil, nil
 	}
-	c, err := t.config()
+	c, err := t.config(inputfile.ReadOnce)
 	if err != nil {
 		return nil, err
 	}
 	return credentials.NewTLS(c), nil
 }
 
+// maxPEM is the size in bytes of a file that is read; all authorities that a
+// system trusts take a fifth of it.
+const maxPEM = 1 << 20
+
 // config reads the files.
-func (t TLS) config() (*tls.Config, error) {
+func (t TLS) config(read func(path string, most int) ([]byte, error)) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if (t.Cert == "") != (t.Key == "") {
 		return nil, fmt.Errorf("TLS certificate %q and key %q: want both or neither", t.Cert, t.Key)
 	}
 	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		pair, err := t.pair(read)
 		if err != nil {
 			return nil, fmt.Errorf("TLS certificate %q and key %q: %w", t.Cert, t.Key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		pem, err := read(t.CA, maxPEM)
 		if err != nil {
 			return nil, fmt.Errorf("TLS CA: %w", err)
 		}
@@ -90,4 +96,16 @@ func (t TLS) config() (*tls.Config, error) {
 		}
 	}
 	return c, nil
+}
+
+func (t TLS) pair(read func(path string, most int) ([]byte, error)) (tls.Certificate, error) {
+	cert, err := read(t.Cert, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := read(t.Key, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }

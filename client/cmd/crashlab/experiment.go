@@ -18,6 +18,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/report"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 type experimentCmd struct {
@@ -82,6 +83,9 @@ func (e *experimentRunCmd) load() (*design.Design, error) {
 	d, err := design.Load(e.File, o)
 	if mistake, ok := errors.AsType[*design.Mistake](err); ok {
 		return nil, &exit{exitUsage, strings.TrimSuffix(mistake.Error()+"\n"+mistake.Excerpt, "\n")}
+	}
+	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
+		return nil, &exit{exitUsage, refused.Error()}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &exit{exitUsage, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", e.File)}

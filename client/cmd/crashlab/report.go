@@ -10,6 +10,7 @@ import (
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/report"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // reportFile is the report's name in the folder of its run.
@@ -55,6 +56,9 @@ func openRun(dir string) (*record.Run, error) {
 	run, err := record.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &exit{exitUsage, fmt.Sprintf("%q: no run is there: want a folder that `crashlab experiment run` made, such as runs/latest", dir)}
+	}
+	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
+		return nil, &exit{exitUsage, refused.Error()}
 	}
 	return run, err
 }

@@ -40,7 +40,7 @@ func (d *draft) checkSize(rows int) error {
 		cells = min(cells*len(g.levels), maxTrials+1) // which does not overflow
 	}
 	if cells*d.design.Repeats > maxTrials {
-		return d.file.at(nil).mistake("too many trials, %d repeats of all combinations: want at most %d", d.design.Repeats, maxTrials)
+		return d.file.at(nil).Errorf("too many trials, %d repeats of all combinations: want at most %d", d.design.Repeats, maxTrials)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func (d *draft) checkSize(rows int) error {
 func (d *draft) checkRow(r row) error {
 	for _, own := range r.factors {
 		if g, ok := find(d.factors, own.factor); ok && len(g.levels) > 1 {
-			return own.at.mistake("%s is in the row %q and a list in factors: want it in one of them", own.factor, r.name)
+			return own.at.Errorf("%s is in the row %q and a list in factors: want it in one of them", own.factor, r.name)
 		}
 	}
 	return nil
@@ -110,13 +110,13 @@ func find(all []given, factor string) (given, bool) {
 func (d *draft) checkCell(r row, s Settings) error {
 	if factor, what := s.check(); factor != "" {
 		g, _ := d.given(r, factor)
-		return g.at.mistake("%s", what)
+		return g.at.Errorf("%s", what)
 	}
 	if g, ok := d.given(r, "concurrency"); ok && s.Rate > 0 {
-		return g.at.mistake("concurrency %d: has no meaning beside the rate %s: want one of them", s.Concurrency, spellNumber(s.Rate))
+		return g.at.Errorf("concurrency %d: has no meaning beside the rate %s: want one of them", s.Concurrency, spellNumber(s.Rate))
 	}
 	if g, ok := d.given(r, "arrivals"); ok && s.Rate == 0 {
-		return g.at.mistake("arrivals: have no meaning in a closed loop: want a rate above 0 with them")
+		return g.at.Errorf("arrivals: have no meaning in a closed loop: want a rate above 0 with them")
 	}
 	return nil
 }
@@ -130,10 +130,10 @@ func (d *draft) checkClaims() error {
 		for _, name := range slices.Sorted(maps.Keys(c.Where)) {
 			only := Claim{Where: map[string]string{name: c.Where[name]}}
 			if !slices.ContainsFunc(d.design.Cells, only.Matches) {
-				return d.claims[i].mistake("no cell has the %s %q: want %s", name, c.Where[name], d.has(name))
+				return d.claims[i].Errorf("no cell has the %s %q: want %s", name, c.Where[name], d.has(name))
 			}
 		}
-		return d.claims[i].mistake("the claim %q is about no cell: none has all of what where says", c.Text)
+		return d.claims[i].Errorf("the claim %q is about no cell: none has all of what where says", c.Text)
 	}
 	return nil
 }
@@ -161,12 +161,12 @@ func (d *draft) checkSchedule() error {
 	for i, s := range d.design.Schedule {
 		for _, c := range d.design.Cells {
 			if c.Settings.Duration > 0 && s.At >= c.Settings.Duration {
-				return d.disturbances[i].mistake("at %s: want less than the duration of %s",
+				return d.disturbances[i].Errorf("at %s: want less than the duration of %s",
 					spellDuration(s.At), spellDuration(c.Settings.Duration))
 			}
 			for _, name := range s.Replicas {
 				if len(name) != 1 || name < "a" || name > ReplicaName(c.Settings.Replicas-1) {
-					return d.disturbances[i].mistake("replica %q: want a to %s", name, ReplicaName(c.Settings.Replicas-1))
+					return d.disturbances[i].Errorf("replica %q: want a to %s", name, ReplicaName(c.Settings.Replicas-1))
 				}
 			}
 		}
@@ -183,7 +183,7 @@ func (d *draft) override(o Overrides) error {
 		place := Place{Name: l.Factor + "=" + l.Value}
 		level, err := NewLevel(l.Factor, l.Value)
 		if err != nil {
-			return place.mistake("%v", err)
+			return place.Errorf("%v", err)
 		}
 		other := func(g given) bool { return g.factor == l.Factor }
 		d.factors = append(slices.DeleteFunc(d.factors, other), given{l.Factor, []Level{level}, false, place})
@@ -216,12 +216,12 @@ func (d *draft) overrideNumbers(o Overrides) error {
 		}
 		place := Place{Name: fmt.Sprintf("%s=%d", n.name, n.value)}
 		if n.value < 1 || n.value > n.most {
-			return place.mistake("want 1 to %d", n.most)
+			return place.Errorf("want 1 to %d", n.most)
 		}
 		*n.to = n.value
 	}
 	if o.Seed > maxSeed {
-		return Place{Name: fmt.Sprintf("seed=%d", o.Seed)}.mistake("want 1 to %d", uint64(maxSeed))
+		return Place{Name: fmt.Sprintf("seed=%d", o.Seed)}.Errorf("want 1 to %d", uint64(maxSeed))
 	}
 	d.design.Seed = cmp.Or(o.Seed, d.design.Seed)
 	return nil

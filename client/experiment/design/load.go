@@ -2,10 +2,11 @@ package design
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 const (
@@ -44,10 +45,11 @@ type Overrides struct {
 //	  - success >= 0.999
 //	  - {claim: p99 <= 2s, where: {row: waiting, timeout: 1s}}
 //
-// A row may name a factor that has a single value in factors, and then has its own, but none that has a list. A file that
-// cannot be read is an error of package os, any other a [*Mistake].
+// A row may name a factor that has a single value in factors, and then has its own, but none that has a list. The file may
+// be a pipe. One that is neither, or is too large, is an [*inputfile.Refused], one that cannot be read an error of
+// package os, and any other error a [*Mistake].
 func Load(path string, o Overrides) (*Design, error) {
-	text, err := os.ReadFile(path)
+	text, err := inputfile.ReadOnce(path, inputfile.MaxYAML)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +57,7 @@ func Load(path string, o Overrides) (*Design, error) {
 }
 
 func read(path string, text []byte, o Overrides) (*Design, error) {
-	d := &draft{file: file{path: path, lines: strings.Split(string(text), "\n")}}
+	d := &draft{file: file{path: path}}
 	d.design = Design{Name: defaultName(path), Seed: 1, Repeats: 5, Parallel: 1, Source: string(text)}
 	root, err := d.file.parse(text)
 	if err != nil {

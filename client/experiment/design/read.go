@@ -40,7 +40,7 @@ func (d *draft) readFactors(n ast.Node) error {
 func (d *draft) readFactor(e entry) (given, error) {
 	g := given{factor: e.key, at: e.at, list: e.value.Type() == ast.SequenceType}
 	if _, err := findFactor(e.key); err != nil {
-		return g, e.at.mistake("%v", err)
+		return g, e.at.Errorf("%v", err)
 	}
 	items, err := d.file.list(e.value)
 	if err != nil {
@@ -52,7 +52,7 @@ func (d *draft) readFactor(e entry) (given, error) {
 			return g, err
 		}
 		if slices.Contains(g.levels, l) {
-			return g, d.file.node(item).mistake("%s %s is in the list twice", l.Factor, l.Value)
+			return g, d.file.node(item).Errorf("%s %s is in the list twice", l.Factor, l.Value)
 		}
 		g.levels = append(g.levels, l)
 	}
@@ -66,7 +66,7 @@ func (d *draft) readLevel(factor string, n ast.Node) (Level, error) {
 	}
 	l, err := NewLevel(factor, text)
 	if err != nil {
-		return l, d.file.node(n).mistake("%v", err)
+		return l, d.file.node(n).Errorf("%v", err)
 	}
 	return l, nil
 }
@@ -82,7 +82,7 @@ func (d *draft) readRows(n ast.Node) error {
 			return err
 		}
 		if slices.ContainsFunc(d.rows, func(other row) bool { return other.name == r.name }) {
-			return r.at.mistake("row %q: a row above has this name: want one of its own", r.name)
+			return r.at.Errorf("row %q: a row above has this name: want one of its own", r.name)
 		}
 		d.rows = append(d.rows, r)
 	}
@@ -108,12 +108,12 @@ func (d *draft) readRow(n ast.Node) (row, error) {
 		case err != nil:
 			return r, err
 		case g.list:
-			return r, e.at.mistake("%s has a list: want a single value in a row, or the list in factors", e.key)
+			return r, e.at.Errorf("%s has a list: want a single value in a row, or the list in factors", e.key)
 		}
 		r.factors = append(r.factors, g)
 	}
 	if r.name == "" {
-		return r, r.at.mistake("a row without a name: want name: TEXT")
+		return r, r.at.Errorf("a row without a name: want name: TEXT")
 	}
 	return r, nil
 }
@@ -135,7 +135,7 @@ func (d *draft) readSchedule(n ast.Node) error {
 		case err != nil:
 			return err
 		case s.At < 0 || s.Signal == 0:
-			return at.mistake("a disturbance without a time or a signal: want {at: DURATION, signal: stop}")
+			return at.Errorf("a disturbance without a time or a signal: want {at: DURATION, signal: stop}")
 		}
 		d.design.Schedule = append(d.design.Schedule, s)
 		d.disturbances = append(d.disturbances, at)
@@ -178,7 +178,7 @@ func (d *draft) readClaims(n ast.Node) error {
 		case err != nil:
 			return err
 		case c.Text == "":
-			return at.mistake("no claim: want claim: METRIC >= THRESHOLD")
+			return at.Errorf("no claim: want claim: METRIC >= THRESHOLD")
 		case len(where) > 0:
 			c.Where = where
 		}
@@ -203,7 +203,7 @@ func (d *draft) readWhere(n ast.Node, where map[string]string) error {
 			continue
 		}
 		if _, err := findFactor(e.key); err != nil {
-			return e.at.mistake("%v, row", err)
+			return e.at.Errorf("%v, row", err)
 		}
 		l, err := d.readLevel(e.key, e.value)
 		if err != nil {

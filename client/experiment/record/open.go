@@ -7,19 +7,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
+// maxManifest is the size in bytes of a manifest that is read; one of the most cells that a design may have is smaller.
+const maxManifest = 64 << 20
+
 // Open reads the files of the run in a folder. Records of a trial whose end is not among them, as a run that was killed
-// leaves them, are left out. An error names the file and the line.
+// leaves them, are left out. An error names the file and the line; a file that is no regular one is [*inputfile.Refused].
 func Open(dir string) (*Run, error) {
 	if target, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = target // runs/latest will point elsewhere some day
 	}
 	run := &Run{Dir: dir}
-	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	text, err := inputfile.Read(filepath.Join(dir, manifestFile), maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +92,7 @@ func eachLine[T any, P interface {
 	*T
 	json.Unmarshaler
 }](path string, take func(T) error) error {
-	f, err := os.Open(path)
+	f, err := inputfile.Open(path)
 	if err != nil {
 		return err
 	}

@@ -4,14 +4,13 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // content is what a cluster file says.
@@ -26,33 +25,28 @@ type content struct {
 type file struct {
 	content
 	path string
-	text []string                // its lines
+	yaml *inputfile.Document
 	at   map[string]*token.Token // where in the text the values are, by their paths: env.KEY, command[0]
 	keys map[string]*token.Token // and their keys
 }
 
-func load(path string) (*file, error) {
-	text, err := os.ReadFile(path)
+// load reads a cluster file, which may be a pipe.
+func load(path string) (*file, error) { return loadBy(inputfile.ReadOnce, path) }
+
+// loadBy is load for another way to get the text.
+func loadBy(read func(path string, most int) ([]byte, error), path string) (*file, error) {
+	text, err := read(path, inputfile.MaxYAML)
 	if err != nil {
 		return nil, &mistake{where: "--config", what: err.Error()}
 	}
 	f := &file{path: path, at: make(map[string]*token.Token), keys: make(map[string]*token.Token)}
-	f.text = strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")
-	tree, err := parser.ParseBytes(text, 0)
-	var syntax yaml.Error
-	switch {
-	case errors.As(err, &syntax) && syntax.GetMessage() == "non-map value is specified":
-		return nil, f.mistakeAt(syntax.GetToken(), "%q: want KEY: value", syntax.GetToken().Value)
-	case errors.As(err, &syntax):
-		return nil, f.mistakeAt(syntax.GetToken(), "want YAML: %s", syntax.GetMessage())
-	case err != nil:
-		return nil, f.mistakeAt(nil, "%v", err)
-	case len(tree.Docs) > 1 && tree.Docs[1].Body != nil:
-		return nil, f.mistakeAt(tree.Docs[1].Body.GetToken(), "a second document: want one")
-	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
+	if f.yaml, err = inputfile.Parse(path, text); err != nil {
+		return nil, ofFile(err)
+	}
+	if f.yaml.Root == nil {
 		return f, nil
 	}
-	if err := f.read(reflect.ValueOf(&f.content).Elem(), tree.Docs[0].Body, ""); err != nil {
+	if err := f.read(reflect.ValueOf(&f.content).Elem(), f.yaml.Root, ""); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -62,7 +56,7 @@ func load(path string) (*file, error) {
 // takes any scalar as it stands.
 func (f *file) read(to reflect.Value, n ast.Node, path string) error {
 	f.at[path] = n.GetToken()
-	text, isText := scalar(n)
+	text, isText := inputfile.Scalar(n)
 	list, isList := n.(*ast.SequenceNode)
 	keys, isMap := n.(*ast.MappingNode)
 	switch {
@@ -157,21 +151,6 @@ func field(of reflect.Value, key string) (found reflect.Value, keys []string) {
 	return found, keys
 }
 
-// scalar returns the text of a scalar as the file has it.
-func scalar(n ast.Node) (text string, ok bool) {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		return n.Value, true
-	case *ast.LiteralNode:
-		return n.Value.Value, true
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
-		return "", false
-	case ast.ScalarNode:
-		return n.GetToken().Value, true
-	}
-	return "", false
-}
-
 // wanted says what a value of the file is read from.
 func wanted(to reflect.Value) string {
 	switch to.Kind() {
@@ -198,41 +177,17 @@ func (f *file) mistake(path, what string) error {
 
 // mistakeAt says what is wrong at a token; nil is the file as a whole.
 func (f *file) mistakeAt(at *token.Token, format string, args ...any) error {
-	m := &mistake{where: f.path, what: strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")}
-	if at != nil && at.Position != nil {
-		m.where = fmt.Sprintf("%s:%d:%d", f.path, at.Position.Line, at.Position.Column)
-		m.excerpt = f.excerpt(at.Position.Line, at.Position.Column)
+	place := inputfile.Place{Name: f.path}
+	if f.yaml != nil {
+		place = f.yaml.At(at)
 	}
-	return m
+	return ofFile(place.Errorf(format, args...))
 }
 
-// excerpt shows a line, those around it, and where in it the column is. The
-// YAML library's own has lost colons and tabs.
-func (f *file) excerpt(line, column int) string {
-	if line > len(f.text) { // the end of the file
-		return ""
+// ofFile returns a mistake in a file as one of ours.
+func ofFile(err error) error {
+	if m, ok := errors.AsType[*inputfile.Mistake](err); ok {
+		return &mistake{where: m.Name, what: m.What, excerpt: m.Excerpt}
 	}
-	var lines []string
-	for n := max(line-3, 1); n <= min(line+3, len(f.text)); n++ {
-		mark, text := ' ', strings.TrimRight(f.text[n-1], "\r")
-		if n == line {
-			mark = '>'
-		}
-		number := fmt.Sprintf("%c%3d | ", mark, n)
-		lines = append(lines, number+text)
-		if n == line {
-			before := []rune(number + text)
-			before = before[:min(len(number)+column-1, len(before))]
-			lines = append(lines, strings.Map(blank, string(before))+"^")
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// blank is a space as wide as a character.
-func blank(r rune) rune {
-	if r == '\t' {
-		return r
-	}
-	return ' '
+	return err
 }

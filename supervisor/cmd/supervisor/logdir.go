@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"gopkg.in/natefinch/lumberjack.v2"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // logDir writes what each replica writes to a file of its own, NAME.log, and
@@ -25,6 +27,7 @@ type logDir struct {
 
 type logFile struct {
 	*lumberjack.Logger
+	open    bool
 	failing bool // the error was told
 }
 
@@ -43,11 +46,24 @@ func (d *logDir) line(replica string, line []byte, now time.Time) {
 	}
 	d.buf = now.UTC().AppendFormat(d.buf[:0], "2006-01-02T15:04:05.000000Z07:00 ")
 	d.buf = append(append(d.buf, line...), '\n')
-	_, err := f.Write(d.buf)
+	err := f.write(d.buf)
 	if err != nil && !f.failing {
 		d.failed(replica, err)
 	}
 	f.failing = err != nil
+}
+
+// write opens nothing but a regular file: a pipe without a reader would hold up
+// the lines of all replicas.
+func (f *logFile) write(line []byte) error {
+	if !f.open {
+		if err := inputfile.CheckPath(f.Filename); err != nil {
+			return err
+		}
+		f.open = true
+	}
+	_, err := f.Write(line)
+	return err
 }
 
 // close closes a replica's file until it writes again. The logger stays, as
@@ -57,5 +73,6 @@ func (d *logDir) close(replica string) {
 	defer d.mu.Unlock()
 	if f := d.files[replica]; f != nil {
 		f.Close()
+		f.open = false
 	}
 }

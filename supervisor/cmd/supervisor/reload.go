@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // reloader makes what the cluster file says now run.
@@ -24,8 +25,8 @@ type reloader struct {
 // errNextReload ends a reload that still goes on when the next one begins.
 var errNextReload = fmt.Errorf("%w: the next reload", supervisor.ErrSuperseded)
 
-// reload reads the file again, with the same flags over it, and returns when
-// all of it runs. A file with a mistake, or one that changes what only a
+// reload reads the file again, which is no pipe then, with the same flags over
+// it, and returns when all of it runs. A file with a mistake, or one that changes what only a
 // restart can, changes nothing. A reload that still goes on then ends with
 // errNextReload.
 func (r *reloader) reload(ctx context.Context) error {
@@ -64,7 +65,7 @@ func (r *reloader) begin(ctx context.Context) (apply func() error, err error) {
 func (r *reloader) read() (*cluster, error) {
 	in := r.in
 	var err error
-	if in.file, err = load(r.in.file.path); err != nil {
+	if in.file, err = loadBy(inputfile.Read, r.in.file.path); err != nil {
 		return nil, err
 	}
 	c, err := in.cluster()
