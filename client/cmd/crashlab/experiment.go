@@ -63,8 +63,10 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	l := lab.Lab{
 		Counterd: counterd, Runs: e.Runs, Command: e.command(d), Guardian: []string{self, guardCommand}, OnProgress: told.print,
 	}
+	ctx, running := begin(ctx)
 	dir, failed := l.Run(ctx, d)
 	told.end()
+	out = running.end(out)
 	if failed != nil {
 		if dir != "" {
 			failed = fmt.Errorf("%w; what was seen is in %s", failed, dir)
@@ -190,10 +192,21 @@ type guardCmd struct{}
 // Run ends when the supervisor does, and kills what that has left.
 func (guardCmd) Run() error { return supervisor.Guard(os.Stdin) }
 
-// writeFile writes a file that appears as a whole or not at all.
+// writeFile writes a file that appears as a whole or not at all. Where there is something else, such as a pipe or a device,
+// it is written to, and not replaced.
 func writeFile(path string, write func(io.Writer) error) error {
+	if inputfile.CheckPath(path) != nil {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
 	fresh := path + ".new"
-	f, err := os.Create(fresh)
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ type getCmd struct {
 
 // Run makes the call. One that fails is an error, after all its attempts have been shown.
 func (g *getCmd) Run(ctx context.Context, out output) error {
+	ctx, calling := begin(ctx)
+	defer calling.end(out)
 	c, err := g.dial(ctx)
 	if err != nil {
 		return err
@@ -23,6 +25,8 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 	start := time.Now()
 	reply, attempts, err := c.get(ctx)
 	took := time.Since(start)
+	stopped := ctx.Err() != nil
+	out = calling.end(out)
 	for i, a := range attempts {
 		fmt.Fprintf(out.stdout, "attempt %d, round %d: %v", i+1, a.Round, a)
 		if a.Err != nil {
@@ -30,7 +34,7 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 		}
 		fmt.Fprintln(out.stdout)
 	}
-	if err != nil && ctx.Err() != nil {
+	if err != nil && stopped {
 		return interrupted
 	}
 	if failed, ok := errors.AsType[*failover.Error](err); ok {

@@ -62,6 +62,8 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
+	ctx, calling := begin(ctx)
+	defer calling.end(out)
 	c, err := l.dial(ctx)
 	if err != nil {
 		return err
@@ -90,6 +92,7 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 		progress.add(r)
 	})
 	progress.end()
+	last := calling.end(out)
 	if err := noReplicas(run); err != nil {
 		return err
 	}
@@ -102,9 +105,9 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 		res.Served[addr] += 0 // those that served nothing too
 	}
 	if l.JSON {
-		err = res.printJSON(out.stdout)
+		err = res.printJSON(last.stdout)
 	} else {
-		err = res.print(out.stdout)
+		err = res.print(last.stdout)
 	}
 	if err != nil {
 		return err

@@ -11,9 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -29,10 +27,7 @@ type commandLine struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal, a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // Exit codes beside 0.
@@ -63,6 +58,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	code := exitFailed
 	if e, ok := errors.AsType[*exit](err); ok {
 		code = e.code
+	}
+	if code == exitInterrupted {
+		stderr = unlessStuck{stderr}
 	}
 	fmt.Fprintln(stderr, "crashlab:", err)
 	return code

@@ -22,6 +22,9 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
+// stopPatience is how much longer than the drain the end after a signal may take: the log may be stuck.
+const stopPatience = 30 * time.Second
+
 // lastNews is how long a health watch lives on in a drain, to say NOT_SERVING.
 const lastNews = 100 * time.Millisecond
 
@@ -29,6 +32,10 @@ const lastNews = 100 * time.Millisecond
 func serve(f flags, logger hclog.Logger) error {
 	ctx, restoreSignals := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer restoreSignals()
+	defer context.AfterFunc(ctx, func() {
+		restoreSignals() // a second signal ends the process at once
+		time.AfterFunc(f.DrainTimeout+stopPatience, func() { os.Exit(1) })
+	})()
 
 	checker := health.NewServer()
 	streams, endStreams := context.WithCancel(context.Background())
@@ -51,7 +58,7 @@ func serve(f flags, logger hclog.Logger) error {
 		return err
 	case <-ctx.Done():
 	}
-	restoreSignals() // a second signal now ends the process at once
+	restoreSignals()
 	logger.Info("draining", "drain_timeout", f.DrainTimeout.String())
 	checker.Shutdown()
 	time.AfterFunc(lastNews, endStreams)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -96,7 +97,7 @@ func (r *runCmd) supervise(in input, c *cluster, guardian []string) error {
 	case err != nil:
 		return err
 	case how == byForce:
-		return errors.New("killed all replicas at the second signal")
+		return errors.New("killed all replicas, at a second signal or because the stop took too long")
 	case how == bySignal:
 		return nil
 	}
@@ -129,7 +130,7 @@ func untilSignal(s *supervisor.Supervisor, reloads *reloader, log hclog.Logger) 
 	if reloads != nil {
 		reload = func() { others.Go(func() { reloads.reloadAndSay(ctx, log) }) }
 	}
-	caught := catchSignals(log, reload)
+	caught := catchSignals(log, reload, func() time.Duration { return longestStop(s.Current()) })
 	ended := make(chan struct{})
 	others.Go(func() { how = caught.obey(ended, cancel, s.Kill) })
 	err = s.Run(ctx)

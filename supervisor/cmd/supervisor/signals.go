@@ -17,6 +17,10 @@ const (
 	logPatience = 100 * time.Millisecond
 	// killPatience is how long the end after a second signal may take.
 	killPatience = 2 * time.Second
+	// stopPatience is how much longer than the replicas the end after the first
+	// signal may take, and what comes after the last replica's end: the log or
+	// the output may be stuck.
+	stopPatience = 30 * time.Second
 	// hangupPatience is how much later than its signal the end of a terminal
 	// may show.
 	hangupPatience = 100 * time.Millisecond
@@ -31,7 +35,7 @@ type ending int
 const (
 	byItself ending = iota // nothing was left to run
 	bySignal
-	byForce // at a second signal
+	byForce // at a second signal, or as the stop took too long
 )
 
 // signals are those that the user may send.
@@ -40,12 +44,14 @@ type signals struct {
 	terminal bool   // there was one at the start, whose end means ours
 	reload   func() // what SIGHUP does; nil: it stops us
 	log      hclog.Logger
+	stopping func() time.Duration // how long the replicas may take to stop
+	exit     func(code int)
 }
 
 // catchSignals begins to. They are never given back: one that comes as all has
 // ended must not turn a good end into a bad one.
-func catchSignals(log hclog.Logger, reload func()) *signals {
-	s := &signals{received: make(chan os.Signal, 2), reload: reload, log: log}
+func catchSignals(log hclog.Logger, reload func(), stopping func() time.Duration) *signals {
+	s := &signals{received: make(chan os.Signal, 2), reload: reload, log: log, stopping: stopping, exit: os.Exit}
 	// As nohup has it: the end of the terminal is no reason to stop then.
 	deaf := signal.Ignored(syscall.SIGHUP)
 	s.terminal = !deaf && atTerminal()
@@ -73,6 +79,10 @@ func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 			stop()
 			return s.obeySecond(ended, sig, kill)
 		case <-ended:
+			go func() {
+				<-s.received
+				s.exitSoon(stopPatience)
+			}()
 			return byItself
 		}
 	}
@@ -80,6 +90,7 @@ func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 
 func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()) ending {
 	echoed := time.Now().Add(echo)
+	late := time.After(s.stopping() + stopPatience)
 	for {
 		select {
 		case sig := <-s.received:
@@ -89,15 +100,31 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 			if sig == first && time.Now().Before(echoed) {
 				continue
 			}
-			signal.Stop(s.received)
-			kill()
-			// The replicas die with us, should the log or the output be stuck for ever.
-			time.AfterFunc(killPatience, func() { os.Exit(1) })
-			return byForce
+		case <-late:
 		case <-ended:
+			s.exitSoon(stopPatience)
 			return bySignal
 		}
+		signal.Stop(s.received)
+		kill()
+		// The replicas die with us, should the log or the output be stuck for ever.
+		s.exitSoon(killPatience)
+		return byForce
 	}
+}
+
+// exitSoon ends the process if it has not ended by itself until then.
+func (s *signals) exitSoon(after time.Duration) { time.AfterFunc(after, func() { s.exit(1) }) }
+
+// longestStop is how long the replicas of groups may take to stop.
+func longestStop(groups []supervisor.Group) time.Duration {
+	var longest time.Duration
+	for _, g := range groups {
+		for i := range g.Count {
+			longest = max(longest, g.Replica(i).StopTimeout)
+		}
+	}
+	return longest
 }
 
 // hungUp reports whether a SIGHUP means that our terminal is gone.

@@ -12,9 +12,17 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
+// testSignals are not the process's.
+func testSignals() *signals {
+	return &signals{
+		received: make(chan os.Signal), log: hclog.NewNullLogger(),
+		stopping: func() time.Duration { return time.Minute }, exit: func(int) {},
+	}
+}
+
 // When a terminal ends, the shell and the system both tell: that is no haste.
 func TestSecondHangupIsNoHaste(t *testing.T) {
-	s := &signals{received: make(chan os.Signal), log: hclog.NewNullLogger()}
+	s := testSignals()
 	ended, result := make(chan struct{}), make(chan ending)
 	stops, kills := 0, 0
 	go func() { result <- s.obey(ended, func() { stops++ }, func() { kills++ }) }()
@@ -30,7 +38,7 @@ func TestSecondHangupIsNoHaste(t *testing.T) {
 // Timeout(1) sends its signal twice: to its child and to all in its group.
 func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &signals{received: make(chan os.Signal), log: hclog.NewNullLogger()}
+		s := testSignals()
 		ended, result := make(chan struct{}), make(chan ending, 1)
 		kills := 0
 		go func() { result <- s.obey(ended, func() {}, func() { kills++ }) }()
@@ -50,7 +58,8 @@ func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 
 func TestHangupReloads(t *testing.T) {
 	reloads := 0
-	s := &signals{received: make(chan os.Signal), reload: func() { reloads++ }, log: hclog.NewNullLogger()}
+	s := testSignals()
+	s.reload = func() { reloads++ }
 	ended, result := make(chan struct{}), make(chan ending)
 	go func() { result <- s.obey(ended, func() { t.Error("stopped") }, func() { t.Error("killed") }) }()
 	for range 3 {
