@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// untilBlocked returns when a thread of the process is in a system call, of which it never returns by itself.
+func (p *process) untilBlocked(t *testing.T, call int) {
+	t.Helper()
+	threads := fmt.Sprintf("/proc/%d/task/*/syscall", p.Process.Pid)
+	for {
+		files, _ := filepath.Glob(threads)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if errors.Is(err, fs.ErrPermission) {
+				t.Skip("no permission to see the system calls of a process: ", err)
+			}
+			if strings.HasPrefix(string(text), fmt.Sprint(call, " ")) {
+				return
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// fullPipe returns a pipe that takes no more. Its reader must stay open.
+func fullPipe(t *testing.T) *os.File {
+	t.Helper()
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{4096, 1} {
+		var err error
+		for err == nil {
+			_, err = unix.Write(ends[1], make([]byte, size))
+		}
+		if err != unix.EAGAIN {
+			t.Fatal(err)
+		}
+	}
+	if err := unix.SetNonblock(ends[1], false); err != nil {
+		t.Fatal(err)
+	}
+	write := os.NewFile(uintptr(ends[1]), "full pipe")
+	t.Cleanup(func() {
+		write.Close()
+		unix.Close(ends[0])
+	})
+	return write
+}
+
+// A signal ends every command, whatever it is doing.
+func TestSignalWhileBlocked(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "design.yaml")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run, other := madeRun(t), madeRun(t)
+	refused := "127.0.0.1:1"
+	for name, tt := range map[string]struct {
+		args []string
+		call int
+	}{
+		"opens a design":   {[]string{"experiment", "run", fifo}, unix.SYS_OPENAT},
+		"opens its output": {[]string{"report", run, "-o", fifo}, unix.SYS_OPENAT},
+		"writes a report":  {[]string{"report", run, "-o", "-"}, unix.SYS_WRITE},
+		"writes a table":   {[]string{"report", run, "--format", "table"}, unix.SYS_WRITE},
+		"compares":         {[]string{"compare", run, other}, unix.SYS_WRITE},
+		"lists factors":    {[]string{"experiment", "factors"}, unix.SYS_WRITE},
+		"shows a design":   {[]string{"experiment", "run", "--dry-run", "../../../deploy/experiments/quick.yaml"}, unix.SYS_WRITE},
+		"shows a call":     {[]string{"get", "--rounds=1", "--target", refused}, unix.SYS_WRITE},
+		"shows statistics": {[]string{"load", "-q", "-n1", "--rounds=1", "--target", refused}, unix.SYS_WRITE},
+		"shows help":       {[]string{"--help"}, unix.SYS_WRITE},
+	} {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			t.Run(fmt.Sprintf("%s, %v", name, sig), func(t *testing.T) {
+				t.Parallel()
+				p := start(t, fullPipe(t), tt.args...)
+				p.untilBlocked(t, tt.call)
+				p.Process.Signal(sig)
+				p.mustEndBy(t, sig)
+			})
+		}
+	}
+}
+
+// So it is when there is a writer, who has not written all.
+func TestSignalWhileReadingADesign(t *testing.T) {
+	t.Parallel()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	p := prepare(nil, "experiment", "run", "/dev/stdin")
+	p.Stdin = read
+	p.launch(t)
+	if _, err := write.WriteString("name: x\n"); err != nil {
+		t.Fatal(err)
+	}
+	for left := 1; left > 0; time.Sleep(time.Millisecond) {
+		if left, err = unix.IoctlGetInt(int(read.Fd()), unix.TIOCINQ); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Process.Signal(syscall.SIGTERM)
+	p.mustEndBy(t, syscall.SIGTERM)
+}
+
+// Calls that are to end cannot be shown any more: another signal ends all at once.
+func TestSecondSignalWhileBlocked(t *testing.T) {
+	t.Parallel()
+	p := start(t, fullPipe(t), "load", "--rounds=1", "--target=127.0.0.1:1")
+	p.untilBlocked(t, unix.SYS_WRITE)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.mustEndBy(t, syscall.SIGTERM)
+	}()
+	for {
+		p.Process.Signal(syscall.SIGTERM) // two that come at once are one
+		select {
+		case <-ended:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
