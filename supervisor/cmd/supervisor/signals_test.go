@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"example.com/crashlab/supervisor"
 )
 
 // testSignals are not the process's.
@@ -54,6 +56,73 @@ func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 			t.Errorf("ending %d, %d kills: want one at a second signal", how, kills)
 		}
 	})
+}
+
+// The log may be stuck, and with it the end: the process ends all the same.
+func TestStopThatTakesTooLong(t *testing.T) {
+	type exit struct {
+		code  int
+		after time.Duration
+	}
+	for name, tt := range map[string]struct {
+		ended bool // the replicas have
+		kills int
+		after time.Duration
+	}{
+		"before the end": {false, 1, time.Minute + stopPatience + killPatience},
+		"at the end":     {true, 0, stopPatience},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, kills := time.Now(), 0
+				exits, ended := make(chan exit, 1), make(chan struct{})
+				s := testSignals()
+				s.exit = func(code int) { exits <- exit{code, time.Since(began)} }
+				go s.obey(ended, func() {
+					if tt.ended {
+						close(ended)
+					}
+				}, func() { kills++ })
+				s.received <- syscall.SIGTERM
+				if got, want := <-exits, (exit{1, tt.after}); got != want || kills != tt.kills {
+					t.Errorf("got %+v and %d kills, want %+v and %d", got, kills, want, tt.kills)
+				}
+			})
+		})
+	}
+}
+
+// Signals that come as all has ended are no reason to hurry, but what hangs then ends too.
+func TestSignalAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exited := make(chan int, 1)
+		s := testSignals()
+		s.exit = func(code int) { exited <- code }
+		ended := make(chan struct{})
+		close(ended)
+		if how := s.obey(ended, nil, nil); how != byItself {
+			t.Errorf("ending %d", how)
+		}
+		time.Sleep(time.Hour)
+		if len(exited) > 0 {
+			t.Error("it was ended without a signal")
+		}
+		began := time.Now()
+		s.received <- syscall.SIGTERM
+		if code := <-exited; code != 1 || time.Since(began) != stopPatience {
+			t.Errorf("exit code %d after %v", code, time.Since(began))
+		}
+	})
+}
+
+// How long a stop may take is up to the replica that may take longest.
+func TestLongestStop(t *testing.T) {
+	group := func(stops ...time.Duration) supervisor.Group {
+		return supervisor.Group{Count: len(stops), Replica: func(i int) supervisor.Replica { return supervisor.Replica{StopTimeout: stops[i]} }}
+	}
+	if got := longestStop([]supervisor.Group{group(1, 3), group(), group(2)}); got != 3 {
+		t.Errorf("got %d, want 3", got)
+	}
 }
 
 func TestHangupReloads(t *testing.T) {
