@@ -41,7 +41,11 @@ func (in input) cluster() (*cluster, error) {
 	if err := in.checkControl(c.Control); err != nil {
 		return nil, err
 	}
+	total := 0
 	for i, g := range groups {
+		if total += int(*g.Replicas); total > maxReplicas {
+			return nil, in.file.mistake("groups."+g.name, fmt.Sprintf("groups.%s: with it there are %d replicas: want at most %d in all", g.name, total, maxReplicas))
+		}
 		if err := g.checkApart(groups[:i]); err != nil {
 			return nil, err
 		}
@@ -58,6 +62,9 @@ func (in input) cluster() (*cluster, error) {
 	c.banner, err = in.banner(c)
 	return c, err
 }
+
+// maxReplicas bounds what a small file can ask for: so many processes are more than a machine has.
+const maxReplicas = 10_000
 
 var groupName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 

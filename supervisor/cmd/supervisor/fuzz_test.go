@@ -1,0 +1,34 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func FuzzClusterFile(f *testing.F) {
+	for _, text := range []string{
+		"replicas: 2\nbase_port: 8000\ncommand: [\"true\", \"{addr}\"]\nready: {kind: grpc, timeout: 1s}\nbanner: \"{addrs}\"\n",
+		"command: [\"true\"]\nenv: {A: \"{name}\"}\nlimit: {exits: 3, then: stop-all}\nrlimits: {nofile: 10:20}\n",
+		"command: [\"true\"]\ngroups:\n  a: {replicas: 1}\n  b: {base_port: 9000, backoff: {factor: 2, jitter: 0.5}}\ncontrol: {addr: 127.0.0.1:1}\n",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := loadBy(func(string, int) ([]byte, error) { return []byte(text), nil }, "x.yaml")
+		var c *cluster
+		if err == nil {
+			c, err = input{file: file}.cluster()
+		}
+		if err == nil {
+			if len(c.replicas) == 0 || len(c.replicas) > maxReplicas {
+				t.Errorf("%d replicas", len(c.replicas))
+			}
+			return
+		}
+		m, ok := errors.AsType[*mistake](err)
+		if !ok || strings.Contains(m.where+m.what, "\n") || m.what == "" {
+			t.Errorf("%v: want a mistake on one line", err)
+		}
+	})
+}
