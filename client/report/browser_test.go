@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -21,19 +21,8 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// browser is a tab that notes what must not happen.
-type browser struct {
-	context.Context
-	t *testing.T
-
-	mu       sync.Mutex
-	requests []string // all that were made
-	problems []string // errors, and what was written to the console
-}
-
-// openBrowser starts a browser that ends with the test. Without one the test is skipped.
-func openBrowser(t *testing.T) *browser {
-	t.Helper()
+// chromium starts the browser that all tests share; each has tabs of its own.
+var chromium = sync.OnceValues(func() (context.Context, error) {
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless_shell"} {
 		if path, _ = exec.LookPath(name); path != "" {
@@ -41,24 +30,51 @@ func openBrowser(t *testing.T) *browser {
 		}
 	}
 	if path == "" {
-		t.Skip("skipped: no browser: want chromium, chromium-browser, google-chrome or headless_shell in PATH")
+		return nil, errors.New("no Chromium: want chromium, chromium-browser, google-chrome or headless_shell in PATH")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // it refuses root with its sandbox
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(cancel)
-	ctx, end := chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(end)
+	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ = chromedp.NewContext(ctx)
+	endChromium = func() { _ = chromedp.Cancel(ctx) }
+	if err := chromedp.Do(ctx); err != nil {
+		return nil, fmt.Errorf("no Chromium: %s does not start: %w", path, err)
+	}
+	return ctx, nil
+})
+
+// endChromium ends the browser, if it was started.
+var endChromium = func() {}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	endChromium()
+	os.Exit(code)
+}
+
+// browser is a tab that notes what must not happen.
+type browser struct {
+	context.Context
+	t testing.TB
+
+	mu       sync.Mutex
+	requests []string // all that were made
+	problems []string // errors, and what was written to the console
+}
+
+// openBrowser opens a tab that is closed at the end of the test. Without a browser the test is skipped.
+func openBrowser(t testing.TB) *browser {
+	t.Helper()
+	root, err := chromium()
+	if err != nil {
+		t.Skip(err)
+	}
 	b := &browser{t: t}
-	ctx, _ = chromedp.NewContext(ctx, chromedp.WithListener(b.note))
+	ctx, end := chromedp.NewContext(root, chromedp.WithListener(b.note))
+	t.Cleanup(end)
 	b.Context = ctx
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Errorf("the browser did not end: %v", err)
-		}
-	})
 	return b
 }
 

@@ -258,9 +258,12 @@ func madeEvents(trial int, lives map[string][]life, end time.Duration) []record.
 
 // signaled stops a replica by a signal for a while.
 func signaled(t *record.TrialRecords, replica string, from, to time.Duration) {
-	for at, signal := range map[time.Duration]syscall.Signal{from: syscall.SIGSTOP, to: syscall.SIGCONT} {
+	add := func(at time.Duration, signal syscall.Signal) {
 		t.Events = append(t.Events, record.Event{At: at, Process: &supervisor.Event{Kind: supervisor.Signaled, Replica: replica, Signal: signal}})
 	}
+	add(from, syscall.SIGSTOP)
+	add(to, syscall.SIGCONT)
+	slices.SortStableFunc(t.Events, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
 }
 
 // summaryOf makes up what the run has shown.

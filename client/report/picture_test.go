@@ -66,7 +66,7 @@ func picturedRuns(t *testing.T) map[string]*record.Run {
 
 func TestPictures(t *testing.T) {
 	if *pictures == "" {
-		t.Skip("skipped: no folder to write to: -pictures")
+		t.Skip("only with -pictures FOLDER, for people to look at")
 	}
 	b := openBrowser(t)
 	const choose = `for (const k of [1, 2, 3]) document.querySelector("[data-step=trouble]")?.click(); 1`
