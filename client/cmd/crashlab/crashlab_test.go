@@ -126,7 +126,7 @@ func TestTargetWithoutASchemeIsStatic(t *testing.T) {
 func TestFlagsReachThePolicy(t *testing.T) {
 	var a, b counter
 	addrA, addrB := a.serve(t), b.serve(t)
-	args := []string{"load", "-n", "4", "-c", "1", "--json", "--wait", "1m", "--target", addrA + "," + addrB}
+	args := []string{"load", "-n", "4", "-c", "1", "--json", "--timeout=0s", "--wait=10m", "--target", addrA + "," + addrB}
 	for order, want := range map[string]int{"first": 4, "round-robin": 2} {
 		code, stdout, stderr := crashlab(t.Context(), append(args, "--order", order)...)
 		var got struct{ Served map[string]int }
@@ -150,7 +150,7 @@ func TestInterrupt(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		c.onGet = cancel
-		code, stdout, stderr := crashlab(ctx, "load", "-n", "1", "--target", addr)
+		code, stdout, stderr := crashlab(ctx, "load", "-n", "1", "--timeout=0s", "--target", addr)
 		if succeeded := strings.Contains(stdout, "Total succeeded: 1"); succeeded != (code == 0) {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
@@ -170,7 +170,7 @@ func TestInterrupt(t *testing.T) {
 				cancel()
 			}
 		}
-		code, stdout, stderr := crashlab(ctx, "load", "-n", "1000", "-c", "1", "--target", addr)
+		code, stdout, stderr := crashlab(ctx, "load", "-n", "1000", "-c", "1", "--timeout=0s", "--target", addr)
 		if code != exitInterrupted || !strings.Contains(stdout, "PER-REPLICA STATISTICS") || !strings.Contains(stderr, "of 1000 calls") {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
@@ -240,7 +240,7 @@ func TestVerdict(t *testing.T) {
 
 func TestPrintedOpenLoop(t *testing.T) {
 	var c counter
-	args := []string{"load", "-q", "-n20", "--rate=1000", "--warmup=5ms", "--target=" + c.serve(t)}
+	args := []string{"load", "-q", "-n20", "--rate=1000", "--timeout=0s", "--warmup=5ms", "--target=" + c.serve(t)}
 	code, stdout, _ := crashlab(t.Context(), args...)
 	if code != 0 && code != exitInconclusive { // on a machine that was held up
 		t.Errorf("exit code %d\n%s", code, stdout)
