@@ -3,6 +3,7 @@ package otelfailover
 import (
 	"context"
 	"io"
+	"math"
 	"regexp"
 	"testing"
 	"time"
@@ -148,8 +149,12 @@ func TestAllocationsWithoutRecording(t *testing.T) {
 		options Options
 		most    float64
 	}{{"without an SDK", without(), 5}, {"not sampled", unsampled(), 18}} {
-		if got := testing.AllocsPerRun(100, oneCall(t, tc.options)); got > tc.most {
-			t.Errorf("%s: %v allocations a call, want at most %v", tc.name, got, tc.most)
+		call, least := oneCall(t, tc.options), math.Inf(1)
+		for range 5 { // the count includes what goroutines of earlier tests allocate as they end
+			least = min(least, testing.AllocsPerRun(100, call))
+		}
+		if least > tc.most {
+			t.Errorf("%s: %v allocations a call, want at most %v", tc.name, least, tc.most)
 		}
 	}
 }

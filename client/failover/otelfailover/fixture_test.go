@@ -106,12 +106,13 @@ func (l *lab) target() string {
 func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *grpc.ClientConn {
 	l.t.Helper()
 	p.Idempotent = map[string]bool{"/": true}
-	settled, count := make(chan struct{}), 0
+	settled, known := make(chan struct{}), map[string]bool{}
 	p.OnReplica = func(e failover.ReplicaEvent) {
-		if e.State == failover.Ready || e.State == failover.Down {
-			if count++; count == len(l.replicas) {
-				close(settled)
-			}
+		if e.State != failover.Ready && e.State != failover.Down || known[e.Replica] {
+			return
+		}
+		if known[e.Replica] = true; len(known) == len(l.replicas) {
+			close(settled)
 		}
 	}
 	p, opts, err := otelfailover.Instrument(p, l.options)
