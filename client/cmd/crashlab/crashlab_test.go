@@ -63,37 +63,41 @@ func crashlab(ctx context.Context, args ...string) (code int, stdout, stderr str
 	return code, out.String(), errs.String()
 }
 
+// unresolved is a host that no resolver looks up, as one of its labels is empty.
+const unresolved = "nosuch..invalid"
+
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]string{
-		"load --rounds 0":                         `--rounds "0": want a whole number from 1`,
-		"load --rounds -1":                        `--rounds "-1": want a whole number from 1`,
-		"load -n x":                               `--calls "x": want a whole number from 1`,
-		"load --timeout 5":                        `--timeout "5": want a duration with its unit`,
-		"load --pause -1s":                        `--pause "-1s": want a duration with its unit, such as 500ms or 2s, 0s or more`,
-		"load --require-success 1.3":              `--require-success "1.3": want 0 to 1`,
-		"load --require-success NaN":              `--require-success "NaN": want 0 to 1`,
-		"load --max-in-flight few":                `--max-in-flight "few": want a whole number from 0, or adaptive`,
-		"load --when-down sleep":                  `--when-down "sleep": want attempt or wait`,
-		"load --eject-after -1":                   `--eject-after "-1": want a whole number from 0`,
-		"load --rate 0":                           `--rate "0": want 0.001 to 1000000 calls a second`,
-		"load --rate NaN":                         `--rate "NaN": want 0.001 to 1000000 calls a second`,
-		"load --duration 5":                       `--duration "5": want a duration with its unit`,
-		"load --rate 5 --arrivals normal":         `--arrivals "normal": want constant or poisson`,
-		"load --rate 5 -c 3":                      `--concurrency 3: not with --rate`,
-		"load --arrivals constant":                `--arrivals constant: want --rate with it`,
-		"load --seed 0":                           `--seed 0: want --arrivals poisson with it`,
-		"load --rate 5 --seed -3":                 `--seed "-3": want a whole number from 0`,
-		"load --duration 5s --warmup 5s":          `--warmup 5s: want less than the duration, which is 5s`,
-		"load --order last":                       `--order "last": want first, round-robin, random, least-in-flight or sticky`,
-		"get --target=":                           `--target "": want a gRPC target`,
-		"get --target static:///":                 `--target "static:///": names no replica`,
-		"get --target 127.0.0.1:65536":            `port "65536": want 1 to 65535`,
-		"get --target dns:///127.0.0.1:65536":     `--target "dns:///127.0.0.1:65536": port "65536": want 1 to 65535`,
-		"get --target foo:///x":                   `--target "foo:///x": unknown scheme "foo": want one of static, dns`,
-		"get --target static:///nosuch.invalid:1": `replica "nosuch.invalid:1": lookup nosuch.invalid`,
-		"get --colour":                            "unknown flag --colour; see crashlab --help",
-		"lod":                                     `did you mean "load"?`,
-		"":                                        `expected one of "get", "load"`,
+		"load --rounds 0":                             `--rounds "0": want a whole number from 1`,
+		"load --rounds -1":                            `--rounds "-1": want a whole number from 1`,
+		"load -n x":                                   `--calls "x": want a whole number from 1`,
+		"load --timeout 5":                            `--timeout "5": want a duration with its unit`,
+		"load --pause -1s":                            `--pause "-1s": want a duration with its unit, such as 500ms or 2s, 0s or more`,
+		"load --require-success 1.3":                  `--require-success "1.3": want 0 to 1`,
+		"load --require-success NaN":                  `--require-success "NaN": want 0 to 1`,
+		"load --max-in-flight few":                    `--max-in-flight "few": want a whole number from 0, or adaptive`,
+		"load --when-down sleep":                      `--when-down "sleep": want attempt or wait`,
+		"load --eject-after -1":                       `--eject-after "-1": want a whole number from 0`,
+		"load --rate 0":                               `--rate "0": want 0.001 to 1000000 calls a second`,
+		"load --rate NaN":                             `--rate "NaN": want 0.001 to 1000000 calls a second`,
+		"load --duration 5":                           `--duration "5": want a duration with its unit`,
+		"load --rate 5 --arrivals normal":             `--arrivals "normal": want constant or poisson`,
+		"load --rate 5 -c 3":                          `--concurrency 3: not with --rate`,
+		"load --arrivals constant":                    `--arrivals constant: want --rate with it`,
+		"load --seed 0":                               `--seed 0: want --arrivals poisson with it`,
+		"load --rate 5 --seed -3":                     `--seed "-3": want a whole number from 0`,
+		"load --duration 5s --warmup 5s":              `--warmup 5s: want less than the duration, which is 5s`,
+		"load --order last":                           `--order "last": want first, round-robin, random, least-in-flight or sticky`,
+		"get --target=":                               `--target "": want a gRPC target`,
+		"get --target static:///":                     `--target "static:///": names no replica`,
+		"get --target 127.0.0.1:65536":                `port "65536": want 1 to 65535`,
+		"get --target dns:///127.0.0.1:65536":         `--target "dns:///127.0.0.1:65536": port "65536": want 1 to 65535`,
+		"get --target foo:///x":                       `--target "foo:///x": unknown scheme "foo": want one of static, dns`,
+		"get --target static:///" + unresolved + ":1": `replica "nosuch..invalid:1": lookup nosuch..invalid`,
+		"get --colour":                                "unknown flag --colour; see crashlab --help",
+		"lod":                                         `did you mean "load"?`,
+		"":                                            `expected one of "get", "load"`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			code, stdout, stderr := crashlab(t.Context(), strings.Fields(args)...)
@@ -124,9 +128,10 @@ func TestTargetWithoutASchemeIsStatic(t *testing.T) {
 }
 
 func TestFlagsReachThePolicy(t *testing.T) {
+	t.Parallel()
 	var a, b counter
 	addrA, addrB := a.serve(t), b.serve(t)
-	args := []string{"load", "-n", "4", "-c", "1", "--json", "--timeout=0s", "--wait=10m", "--target", addrA + "," + addrB}
+	args := []string{"load", "-n", "4", "-c", "1", "--json", "--wait=10m", "--timeout=0s", "--target", addrA + "," + addrB}
 	for order, want := range map[string]int{"first": 4, "round-robin": 2} {
 		code, stdout, stderr := crashlab(t.Context(), append(args, "--order", order)...)
 		var got struct{ Served map[string]int }
@@ -144,13 +149,12 @@ func TestFlagsReachThePolicy(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	var c counter
-	addr := c.serve(t)
+	t.Parallel()
 	t.Run("after the last call nothing is interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		c.onGet = cancel
-		code, stdout, stderr := crashlab(ctx, "load", "-n", "1", "--timeout=0s", "--target", addr)
+		c := counter{onGet: cancel}
+		code, stdout, stderr := crashlab(ctx, "load", "-n", "1", "--timeout=0s", "--target", c.serve(t))
 		if succeeded := strings.Contains(stdout, "Total succeeded: 1"); succeeded != (code == 0) {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
@@ -165,12 +169,14 @@ func TestInterrupt(t *testing.T) {
 	})
 	t.Run("of a run", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var c counter
 		c.onGet = func() {
 			if c.served.Load() == 10 {
 				cancel()
 			}
 		}
-		code, stdout, stderr := crashlab(ctx, "load", "-n", "1000", "-c", "1", "--timeout=0s", "--target", addr)
+		code, stdout, stderr := crashlab(ctx, "load", "-n", "1000", "-c", "1", "--timeout", "0s", "--target", c.serve(t))
 		if code != exitInterrupted || !strings.Contains(stdout, "PER-REPLICA STATISTICS") || !strings.Contains(stderr, "of 1000 calls") {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
@@ -239,8 +245,9 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestPrintedOpenLoop(t *testing.T) {
+	t.Parallel()
 	var c counter
-	args := []string{"load", "-q", "-n20", "--rate=1000", "--timeout=0s", "--warmup=5ms", "--target=" + c.serve(t)}
+	args := []string{"load", "-q", "-n20", "--rate=1000", "--warmup=5ms", "--timeout=0s", "--target=" + c.serve(t)}
 	code, stdout, _ := crashlab(t.Context(), args...)
 	if code != 0 && code != exitInconclusive { // on a machine that was held up
 		t.Errorf("exit code %d\n%s", code, stdout)
@@ -335,12 +342,12 @@ func TestWatchForgetsWhatIsGone(t *testing.T) {
 
 // A target that never named a replica is a mistake; one that has lost them for the moment is a failed call.
 func TestNoReplicasIsAMistakeOnlyAtFirst(t *testing.T) {
-	conn, err := failover.NewClient("dns:///nosuch.invalid:1", failover.Policy{}, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := failover.NewClient("dns:///"+unresolved+":1", failover.Policy{}, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	c := &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: "dns:///nosuch.invalid:1", replicas: newReplicaWatch()}
+	c := &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: "dns:///" + unresolved + ":1", replicas: newReplicaWatch()}
 	if _, _, err := c.get(t.Context()); !isExit(err) {
 		t.Errorf("before any replica: %v, want a mistake", err)
 	}
