@@ -36,12 +36,12 @@ func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections 
 	p := everything
 	p.Statistics, p.OnAttempt, p.OnCall = &statistics, seen.attempt, seen.call
 	cl := newClient(t, h.target(), p)
-	cl.awaitAll(failover.Ready)
+	cl.awaitReady(3)
 	crew := startCrew(t, 32, 1, 3*time.Second, func(ctx context.Context, _ int) {
 		_, _ = cl.counter.Get(ctx, new(counterv1.GetRequest)) // seen is told
 	})
 	crew.pass() // all are at it
-	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(15, 1000))
+	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(8, 1000), func() bool { return statistics.Read().Attempts[failover.Lost] > 0 })
 	crew.stop()
 	s := statistics.Read()
 	t.Logf("%s; %.2f%% succeeded, the longest took %v; %d hedges, %d won, %d denied, %d ejections; %d kills, %d stops",
@@ -71,8 +71,10 @@ func (c *client) awaitAnswers(replicas int) {
 	}
 }
 
-// torment kills, stops and continues replicas at random, and leaves none stopped. It returns how often it stopped one.
-func (h *hunter) torment(rnd *rand.Rand, shots int) (stops int) {
+// torment kills, stops and continues replicas at random, and leaves none stopped. It ends after so many shots, once a
+// replica was stopped and a call hit: what a shot hits is luck, but a hundred do not all miss. It returns how often it
+// stopped a replica.
+func (h *hunter) torment(rnd *rand.Rand, shots int, hit func() bool) (stops int) {
 	h.t.Helper()
 	stopped := map[int]bool{}
 	resume := func() {
@@ -82,8 +84,8 @@ func (h *hunter) torment(rnd *rand.Rand, shots int) (stops int) {
 		clear(stopped)
 	}
 	defer resume()
-	for range shots {
-		<-time.After(time.Duration(rnd.IntN(400)) * time.Millisecond)
+	for shot := 0; shot < shots || shot < shots+100 && (stops == 0 || !hit()); shot++ {
+		<-time.After(time.Duration(rnd.IntN(scale(200, 400))) * time.Millisecond)
 		i := rnd.IntN(len(h.addrs))
 		switch {
 		case rnd.IntN(2) == 0:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,16 +52,18 @@ func (c *client) note(e failover.ReplicaEvent) {
 	c.changed = make(chan struct{})
 }
 
-// awaitAll waits until the client sees all replicas in that state.
-func (c *client) awaitAll(state failover.ReplicaState) {
+// awaitReady waits until the client sees n replicas that are ready, and all others down.
+func (c *client) awaitReady(n int) {
 	c.t.Helper()
 	timeout := time.After(patience)
 	for {
 		c.mu.Lock()
-		done, changed := len(c.states) > 0, c.changed
+		count := map[failover.ReplicaState]int{}
 		for _, s := range c.states {
-			done = done && s == state
+			count[s]++
 		}
+		done := len(c.states) > 0 && count[failover.Ready] == n && count[failover.Down] == len(c.states)-n
+		states, changed := fmt.Sprint(c.states), c.changed
 		c.mu.Unlock()
 		if done {
 			return
@@ -68,7 +71,7 @@ func (c *client) awaitAll(state failover.ReplicaState) {
 		select {
 		case <-changed:
 		case <-timeout:
-			c.t.Fatalf("after %v the replicas are %v, want all %v", patience, c.states, state)
+			c.t.Fatalf("after %v the replicas are %v, want %d ready", patience, states, n)
 		}
 	}
 }

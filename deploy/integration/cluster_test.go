@@ -24,6 +24,7 @@ import (
 type cluster struct {
 	*process
 	addrs   []string // of the replicas; none of another test has one of them
+	control string   // the address for the control service, if there is one
 	stopped bool     // the test has ended it, in its own way
 }
 
@@ -41,17 +42,27 @@ func startReplicas(t testing.TB, n int, supervisor []string, counterd ...string)
 	return launch(t, n, slices.Concat(flags, supervisor, command, counterd))
 }
 
+// withControl has launch give the supervisor a control service.
+const withControl = "--control={control}"
+
 // launch runs the supervisor with the arguments and returns once all n replicas serve. At the test's end it stops them
 // with Ctrl-C, unless the test has, and fails the test if that leaves anything.
 func launch(t testing.TB, n int, args []string) *cluster {
 	t.Helper()
 	for range 10 {
-		base := freePorts(t, n)
-		c := &cluster{}
+		base := freePorts(t, n+1)
+		c := &cluster{control: addr(base + n)}
 		for i := range n {
 			c.addrs = append(c.addrs, addr(base+i))
 		}
-		c.process = start(t, "supervisor", append([]string{"--log-json", fmt.Sprintf("--base-port=%d", base)}, args...)...)
+		all := []string{"--log-json", fmt.Sprintf("--base-port=%d", base)}
+		for _, arg := range args {
+			if arg == withControl {
+				arg = "--control=" + c.control
+			}
+			all = append(all, arg)
+		}
+		c.process = start(t, "supervisor", all...)
 		if c.listens() {
 			t.Cleanup(c.stop)
 			for i := range c.addrs {
@@ -105,15 +116,23 @@ func (c *cluster) stop() {
 	if code != 0 {
 		c.t.Errorf("exit code of the supervisor is %d, want 0", code)
 	}
-	pids := c.pids()
-	if len(pids) < len(c.addrs) {
-		c.t.Errorf("launched processes %v: want at least %d", pids, len(c.addrs))
+	if n := len(c.launched()); n < len(c.addrs) {
+		c.t.Errorf("%d launches: want at least %d", n, len(c.addrs))
 	}
-	for _, pid := range pids {
-		if alive(pid) {
-			c.t.Errorf("replica process %d is alive after the supervisor's end", pid)
+	if left := c.alive(); len(left) > 0 {
+		c.t.Errorf("replica processes %v are alive after the supervisor's end", left)
+	}
+}
+
+// alive returns the replicas' processes that run, whichever incarnation they are.
+func (c *cluster) alive() []int {
+	var pids []int
+	for _, e := range c.launched() {
+		if i := strings.Index(letters, e.Replica); alive(e.PID, c.addrs[i]) {
+			pids = append(pids, e.PID)
 		}
 	}
+	return pids
 }
 
 // event is a line of the supervisor's log.
@@ -162,16 +181,15 @@ func (c *cluster) awaitEvent(name string, i, incarnation int) event {
 	return e
 }
 
-// letter is the name of the i-th replica.
-func letter(i int) string { return string(rune('a' + i)) }
+// letters are the names of the replicas, in their order.
+const letters = "abc"
 
-// pids returns the processes of all incarnations so far.
-func (c *cluster) pids() []int {
-	var pids []int
-	for _, e := range c.events(func(e event) bool { return e.Message == "launched" }) {
-		pids = append(pids, e.PID)
-	}
-	return pids
+// letter is the name of the i-th replica.
+func letter(i int) string { return letters[i : i+1] }
+
+// launched returns the launches of all incarnations so far.
+func (c *cluster) launched() []event {
+	return c.events(func(e event) bool { return e.Message == "launched" })
 }
 
 // kill kills the first incarnations of the replicas, by index, and returns when the supervisor has noticed.
@@ -208,9 +226,14 @@ func (c *cluster) awaitServing(i int) {
 	c.t.Helper()
 	conn := c.dial(i)
 	defer conn.Close()
-	reply, err := healthv1.NewHealthClient(conn).Check(patiently(c.t), new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
-	if err != nil || reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
-		c.t.Fatalf("health of replica %s: %v, %v", letter(i), reply.GetStatus(), err)
+	for ctx := patiently(c.t); ; {
+		reply, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest), grpc.WaitForReady(true))
+		if reply.GetStatus() == healthv1.HealthCheckResponse_SERVING {
+			return
+		}
+		if ctx.Err() != nil {
+			c.t.Fatalf("health of replica %s: %v, %v", letter(i), reply.GetStatus(), err)
+		}
 	}
 }
 

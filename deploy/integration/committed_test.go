@@ -8,7 +8,7 @@ import (
 // A user's first minutes: the committed cluster file, and the command that its banner tells to type.
 func TestCommittedClusterFile(t *testing.T) {
 	t.Parallel()
-	c := launch(t, 3, []string{"--config", clusterFile, "--control=" + addr(freePorts(t, 1))})
+	c := launch(t, 3, []string{"--config", clusterFile, withControl, "--stop-timeout=1m"})
 	var words []string
 	c.await(&c.stdout, "banner with a crashlab load", func(line string) bool {
 		words = strings.Fields(line)

@@ -2,11 +2,14 @@
 package integration
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +17,8 @@ import (
 )
 
 const (
-	patience = 60 * time.Second // for what must happen, on a machine however slow
-	never    = "10m"            // a restart delay that no test lives to see
+	patience = 2 * time.Minute // for what must happen, on a machine however slow
+	never    = "24h"           // a restart delay that no test lives to see
 )
 
 // root is the folder of the module.
@@ -66,14 +69,31 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	if err := runSideBySide(8); err != nil {
+		return 0, err
+	}
 	return m.Run(), nil
+}
+
+// runSideBySide lets n parallel tests run at a time, unless -parallel says how many: they wait more than they compute.
+func runSideBySide(n int) error {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(n))
 }
 
 // lookAtSources makes the folders of the module inputs of the tests. Else go test, which does not see what the binaries
 // are built from, would repeat an earlier result after a change there. It takes note only once the tests have begun.
 var lookAtSources = sync.OnceValue(func() error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && path != root && (d.Name() == "bin" || strings.HasPrefix(d.Name(), ".")) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // another test's folder, which is gone again
+			return nil
+		case err == nil && d.IsDir() && path != root && (d.Name() == "bin" || strings.HasPrefix(d.Name(), ".")):
 			return fs.SkipDir
 		}
 		return err

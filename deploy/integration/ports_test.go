@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"testing"
 )
 
@@ -23,7 +24,10 @@ const (
 var ports struct {
 	lock  net.Listener
 	first int
-	taken atomic.Int64
+
+	mu    sync.Mutex
+	taken [blockSize]bool // by a test that runs; the first is the lock
+	next  int             // where to look first, so that a port rests before it is taken again
 }
 
 // claimPorts claims a block of ports.
@@ -31,25 +35,40 @@ func claimPorts() error {
 	for _, i := range rand.Perm(blocks) {
 		first := lowestPort + i*blockSize
 		if lock, err := net.Listen("tcp", addr(first)); err == nil {
-			ports.lock, ports.first = lock, first
+			ports.lock, ports.first, ports.taken[0] = lock, first, true
 			return nil
 		}
 	}
 	return errors.New("no free ports: these tests run too often at once")
 }
 
-// freePorts returns the first of n ports in a row on which nobody listens. A test never gets those of another that runs.
+// freePorts returns the first of n ports in a row on which nobody listens. They are the test's own until it ends.
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
-	const size = blockSize - 1
-	for range size {
-		offset := (int(ports.taken.Add(int64(n))) - n) % size
-		if offset+n > size {
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	for i := range blockSize {
+		from := (ports.next + i) % blockSize
+		if from+n > blockSize {
 			continue // they would wrap around
 		}
-		if base := ports.first + 1 + offset; allFree(base, n) {
-			return base
+		own, base := ports.taken[from:from+n], ports.first+from
+		if slices.Contains(own, true) || !allFree(base, n) {
+			continue
 		}
+		set := func(taken bool) {
+			for i := range own {
+				own[i] = taken
+			}
+		}
+		set(true)
+		ports.next = from + n
+		t.Cleanup(func() {
+			ports.mu.Lock()
+			defer ports.mu.Unlock()
+			set(false)
+		})
+		return base
 	}
 	t.Fatalf("no %d free ports between %d and %d", n, ports.first, ports.first+blockSize)
 	return 0

@@ -182,15 +182,12 @@ func (s *transcript) String() string {
 	return b.String()
 }
 
-// alive reports whether a process runs; one that has ended and was not waited for does not.
-func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
+// alive reports whether a process with such an argument runs. Without the argument, another that was given the same pid
+// would do. One that has ended and was not waited for has no arguments.
+func alive(pid int, argument string) bool {
+	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil && runtime.GOOS != "linux" {
+		return syscall.Kill(pid, 0) == nil
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return runtime.GOOS != "linux"
-	}
-	_, state, _ := bytes.Cut(stat, []byte(") "))
-	return !bytes.HasPrefix(state, []byte("Z"))
+	return bytes.Contains(arguments, []byte(argument))
 }

@@ -31,7 +31,7 @@ func TestCtrlCDuringRestartDelay(t *testing.T) {
 	c := startCluster(t, []string{"--restart-delay=" + never})
 	c.kill(1)
 	c.stop()
-	if n := len(c.pids()); n != 3 {
+	if n := len(c.launched()); n != 3 {
 		t.Errorf("%d launches, want 3", n)
 	}
 }
@@ -39,9 +39,8 @@ func TestCtrlCDuringRestartDelay(t *testing.T) {
 func TestKilledSupervisorLeavesNoReplica(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil)
-	pids := c.pids()
-	if len(pids) != 3 {
-		t.Fatalf("launched processes %v, want 3", pids)
+	if n := len(c.launched()); n != 3 {
+		t.Fatalf("%d launches, want 3", n)
 	}
 	c.stopped = true
 	c.signal(os.Kill)
@@ -49,14 +48,14 @@ func TestKilledSupervisorLeavesNoReplica(t *testing.T) {
 	poll := time.NewTicker(5 * time.Millisecond) // a process that is not our child can only be asked for
 	defer poll.Stop()
 	timeout := time.After(patience)
-	for slices.ContainsFunc(pids, alive) {
+	for left := c.alive(); len(left) > 0; left = c.alive() {
 		select {
 		case <-poll.C:
 		case <-timeout:
-			for _, pid := range pids {
+			for _, pid := range left {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
-			t.Fatalf("of the replicas %v some are alive %v after the supervisor", pids, patience)
+			t.Fatalf("the replicas %v are alive %v after the supervisor", left, patience)
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 // a call: a call fails only where its one attempt that was sent was lost.
 func TestSoakUnsentIsRepeated(t *testing.T) {
 	besideOthers(t)
-	e := enterUnderFire(t, scale(3000, 1_000_000), false)
+	e := enterUnderFire(t, scale(600, 1_000_000), false)
 	for number, n := range e.executions {
 		if n > 1 {
 			e.wrong.add("call %d was executed %d times", number, n)
@@ -40,7 +40,7 @@ func TestSoakUnsentIsRepeated(t *testing.T) {
 // executed twice.
 func TestSoakSentIsRepeated(t *testing.T) {
 	besideOthers(t)
-	e := enterUnderFire(t, scale(1000, 100_000), true)
+	e := enterUnderFire(t, scale(300, 100_000), true)
 	for _, number := range e.succeeded {
 		if e.executions[number] == 0 {
 			e.wrong.add("call %d succeeded and was not executed", number)
@@ -73,13 +73,13 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	p := lenient
 	p.Order, p.Statistics = failover.RoundRobin, &statistics
 	cl := newClient(t, c.target(), p)
-	cl.awaitAll(failover.Ready)
+	cl.awaitReady(3)
 	e := &entries{conn: cl.conn, repeatable: repeatable, wrong: newMistakes(t)}
 	crew := startCrew(t, 32, n, patience, e.enter)
 	rnd := rand.New(rand.NewPCG(1, 0))
 	// What a shot hits is luck, but a hundred do not all miss.
 	for shot := 0; !crew.hasEnough() || shot < 6 || shot < 100 && e.missed(executions(t, folder)); shot++ {
-		<-time.After(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		<-time.After(time.Duration(rnd.IntN(scale(100, 400))) * time.Millisecond)
 		h.shoot(shot, rnd)
 		crew.pass() // on a slow machine, all replicas would be dead for ever
 	}
