@@ -58,7 +58,7 @@ func TestSoakOneIsKilled(t *testing.T) {
 	for _, order := range soakOrders {
 		t.Run(order.String(), func(t *testing.T) {
 			besideOthers(t)
-			h := newHunter(startCluster(t, []string{"--restart-delay=100ms"}))
+			h := newHunter(startCluster(t, []string{"--restart-delay=50ms"}, "--service-time=1ms"))
 			s := soakCounter(t, h.cluster, 3, failover.Policy{Order: order}, func(crew *crew, s *failover.Statistics) {
 				// What a kill hits is luck, but a hundred do not all miss.
 				for !crew.hasEnough() || h.kills < 3 || h.kills < 100 && s.Read().Attempts[failover.Lost] == 0 {

@@ -75,10 +75,10 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	cl := newClient(t, c.target(), p)
 	cl.awaitReady(3)
 	e := &entries{conn: cl.conn, repeatable: repeatable, wrong: newMistakes(t)}
-	crew := startCrew(t, 32, n, patience, e.enter)
+	crew := startCrew(t, scale(16, 32), n, patience, e.enter)
 	rnd := rand.New(rand.NewPCG(1, 0))
 	// What a shot hits is luck, but a hundred do not all miss.
-	for shot := 0; !crew.hasEnough() || shot < 6 || shot < 100 && e.missed(executions(t, folder)); shot++ {
+	for shot := 0; !crew.hasEnough() || shot < 4 || shot < 100 && e.missed(executions(t, folder)); shot++ {
 		<-time.After(time.Duration(rnd.IntN(scale(100, 400))) * time.Millisecond)
 		h.shoot(shot, rnd)
 		crew.pass() // on a slow machine, all replicas would be dead for ever
