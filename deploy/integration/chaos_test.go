@@ -29,6 +29,7 @@ var everything = failover.Policy{
 // Replicas are killed, stopped and continued at random while everything is on. How many calls succeed meanwhile is the
 // machine's affair. But each call ends, all is counted once, every replica is used again afterwards, and nothing is left.
 func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections have goroutines too
+	long(t, "a second of chaos, beside no other test")
 	h := newHunter(startCluster(t, []string{"--restart-delay=200ms"}, "--service-time=uniform:1ms:10ms"))
 	awaitNoClient(t)
 	var statistics failover.Statistics

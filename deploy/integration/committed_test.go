@@ -7,6 +7,7 @@ import (
 
 // A user's first minutes: the committed cluster file, and the command that its banner tells to type.
 func TestCommittedClusterFile(t *testing.T) {
+	long(t, "3 s of calls to replicas that crash")
 	t.Parallel()
 	c := launch(t, 3, []string{"--config", clusterFile, withControl, "--stop-timeout=1m"})
 	var words []string

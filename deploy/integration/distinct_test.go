@@ -54,6 +54,7 @@ func TestSoakOneIsWell(t *testing.T) {
 // have met that one's death. So for the whole of each call there are two that are well, not the same for all calls, and
 // a single round does not fail.
 func TestSoakOneIsKilled(t *testing.T) {
+	long(t, "one kill after the other")
 	besideOthers(t)
 	for _, order := range soakOrders {
 		t.Run(order.String(), func(t *testing.T) {

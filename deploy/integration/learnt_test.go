@@ -109,6 +109,7 @@ func (c cell) compare(t *testing.T, results map[string]*outcome) {
 // The calls have no deadline, and all who wait rush to a replica that is back: so it is not the machine's speed that
 // decides, as long as a few requests are sent within the service time.
 func TestLimitKeepsCallsAlive(t *testing.T) {
+	long(t, "dozens of crashes and relaunches")
 	t.Parallel()
 	for limit, want := range map[string]struct{ least, most float64 }{
 		"0":        {0, 0.5},

@@ -174,6 +174,9 @@ func TestSameSeedSameRun(t *testing.T) {
 		"a replica alone": {1, "--restart-delay=50ms", []string{"-n12", "--rounds=3000", "--pause=20ms"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if tt.replicas == 1 {
+				long(t, "2 s of waits for one replica's relaunches")
+			}
 			t.Parallel()
 			sequence := func(seed int) []string {
 				c := startReplicas(t, tt.replicas, []string{tt.supervisor}, "--p-crash=0.3", fmt.Sprintf("--seed=%d", seed))

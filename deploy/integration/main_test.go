@@ -86,6 +86,14 @@ func runSideBySide(n int) error {
 	return flag.Set("test.parallel", strconv.Itoa(n))
 }
 
+// long skips a test in short mode.
+func long(t *testing.T, what string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: " + what)
+	}
+}
+
 // lookAtSources makes the folders of the module inputs of the tests. Else go test, which does not see what the binaries
 // are built from, would repeat an earlier result after a change there. It takes note only once the tests have begun.
 var lookAtSources = sync.OnceValue(func() error {

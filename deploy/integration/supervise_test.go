@@ -68,6 +68,7 @@ func (c *controlled) mustCtl(args ...string) string {
 
 // The file that users run: a replica that hangs is replaced.
 func TestStoppedReplicaIsReplaced(t *testing.T) {
+	long(t, "2 s until a replica is found to hang")
 	t.Parallel()
 	c := startControlled(t, clusterFile, "--stop-timeout=1m")
 	c.ctl("signal", "stop", "b") // in vain where it was so slow that it is replaced already

@@ -19,6 +19,7 @@ import (
 // Under kill -9, a method that is not idempotent is never executed twice, and no attempt that was not sent is the end of
 // a call: a call fails only where its one attempt that was sent was lost.
 func TestSoakUnsentIsRepeated(t *testing.T) {
+	long(t, "one kill after the other")
 	besideOthers(t)
 	e := enterUnderFire(t, scale(600, 1_000_000), false)
 	for number, n := range e.executions {
@@ -39,6 +40,7 @@ func TestSoakUnsentIsRepeated(t *testing.T) {
 // The control: the same, but for calls that may be repeated after they were sent. So the ledgers do show what is
 // executed twice.
 func TestSoakSentIsRepeated(t *testing.T) {
+	long(t, "one kill after the other")
 	besideOthers(t)
 	e := enterUnderFire(t, scale(300, 100_000), true)
 	for _, number := range e.succeeded {
