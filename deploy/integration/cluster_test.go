@@ -213,7 +213,7 @@ func (c *cluster) dial(i int) *grpc.ClientConn {
 	quick := backoff.DefaultConfig
 	quick.BaseDelay, quick.MaxDelay = 10*time.Millisecond, 100*time.Millisecond
 	conn, err := grpc.NewClient("passthrough:///"+c.addrs[i], grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: time.Second}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: patience}))
 	if err != nil {
 		c.t.Fatal(err)
 	}
