@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,16 +20,35 @@ func bubble(t *testing.T, f func(*testing.T)) {
 	synctest.Test(t, f)
 }
 
+// peak is how many calls were under way at a time, at most.
+type peak struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (p *peak) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now++
+	p.most = max(p.most, p.now)
+}
+
+func (p *peak) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now--
+}
+
 func TestRunMakesEveryCallOnceWithinItsWorkers(t *testing.T) {
 	for _, p := range []Plan{{Calls: 1, Workers: 1}, {Calls: 50, Workers: 5}, {Calls: 3, Workers: 10}} {
 		bubble(t, func(t *testing.T) {
-			var now, most atomic.Int64
+			var underWay peak
 			var calls []int
 			start := time.Now()
 			p.Run(t.Context(), func(context.Context, int) (Reply, error) {
-				most.Store(max(most.Load(), now.Add(1)))
+				underWay.begin()
+				defer underWay.end()
 				time.Sleep(time.Second)
-				now.Add(-1)
 				return Reply{}, nil
 			}, func(r Record) {
 				calls = append(calls, r.Call)
@@ -42,8 +61,8 @@ func TestRunMakesEveryCallOnceWithinItsWorkers(t *testing.T) {
 				t.Errorf("%+v made the calls %v", p, calls)
 			}
 			workers := min(p.Workers, p.Calls)
-			if most.Load() != int64(workers) {
-				t.Errorf("%+v had %d calls under way at most", p, most.Load())
+			if underWay.most != workers {
+				t.Errorf("%+v had %d calls under way at most", p, underWay.most)
 			}
 			if want := time.Duration((p.Calls+workers-1)/workers) * time.Second; time.Since(start) != want {
 				t.Errorf("%+v took %v, want %v", p, time.Since(start), want)
