@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -21,13 +22,10 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// brokenVariable names the bug of the Counter that the test binary serves when it is a replica.
-const brokenVariable = "BROKEN_COUNTER"
-
 // nth is which requests meet the bug: every nth.
 const nth = 10
 
-// bugs are the ways in which a Counter can be broken, by name.
+// bugs are the ways in which a Counter can be broken, by name. Under that name the test binary is a replica with the bug.
 var bugs = map[string]func(*broken) uint64{
 	"none": func(b *broken) uint64 { return b.count.Add(1) },
 	"lost update": func(b *broken) uint64 { // two that read the same count, where there are two at once
@@ -73,7 +71,7 @@ func (b *broken) Get(context.Context, *counterv1.GetRequest) (*counterv1.GetResp
 }
 
 // serveBroken is counterd with a broken Counter, for the flags that the lab gives it. It returns only if it cannot serve.
-func serveBroken(bug string) error {
+func serveBroken(add func(*broken) uint64) error {
 	addr, name := flag.String("addr", "", ""), flag.String("replica", "", "")
 	seed := flag.Uint64("seed", 0, "")
 	var faults fault.Faults
@@ -87,7 +85,7 @@ func serveBroken(bug string) error {
 		return err
 	}
 
-	b := &broken{replica: *name, incarnation: incarnation, add: bugs[bug]}
+	b := &broken{replica: *name, incarnation: incarnation, add: add}
 	last := func(c fault.Counts, more string) { // its last word
 		fmt.Fprintf(os.Stderr, `{"incarnation": %d, "arrived": %d, "counted": %d, "in_flight": %d%s}`+"\n",
 			incarnation, c.Arrived, b.count.Load(), c.InFlight, more)
@@ -121,9 +119,11 @@ func serveBroken(bug string) error {
 }
 
 func TestMain(m *testing.M) {
-	if bug := os.Getenv(brokenVariable); bug != "" {
-		fmt.Fprintln(os.Stderr, serveBroken(bug))
+	if name := filepath.Base(os.Args[0]); bugs[name] != nil {
+		fmt.Fprintln(os.Stderr, serveBroken(bugs[name]))
 		os.Exit(1)
 	}
+	// Under the race detector, a program stays for a second when it exits: no crash.
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }
