@@ -136,7 +136,7 @@ func (u *unit) replace(ctx context.Context, reason string) error {
 			return func() (bool, error) { return true, nil }
 		}
 		if u.replica.StartTimeout == 0 { // else it is ready, or killed, by then
-			late = time.After(readyPatience + u.replica.stopTimeout())
+			late = time.After(readyPatience + min(u.replica.stopTimeout(), longest))
 		}
 		before := u.incarnation
 		u.command(relaunch, reason)

@@ -22,7 +22,7 @@ const (
 	shortUptime  = time.Second
 	hotLoopDelay = 100 * time.Millisecond
 
-	longest = 1 << 62 // delay: what jitter may come to, in the range of a time.Duration
+	longest time.Duration = 1 << 62 // delay, 146 years: whatever backoff and jitter make of it
 )
 
 const (
@@ -227,14 +227,26 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 // delay is the policy's own delay after the n-th exit in a row; zero: the row
 // is forgotten.
 func (p Policy) delay(n int, draw float64) time.Duration {
-	d, most := float64(max(p.Delay, 0)), float64(max(p.Backoff.max(), p.Delay))
+	d := min(max(p.Delay, 0), longest)
 	if p.Backoff.Factor > 1 {
-		d = min(d*math.Pow(p.Backoff.Factor, float64(max(n-1, 0))), most)
+		d = min(times(d, math.Pow(p.Backoff.Factor, float64(max(n-1, 0)))), max(p.Backoff.max(), d))
 	}
 	if p.Backoff.Jitter > 0 {
-		d = min(d*(1+p.Backoff.Jitter*(2*draw-1)), longest)
+		d = times(d, 1+p.Backoff.Jitter*(2*draw-1))
 	}
-	return time.Duration(d)
+	return d
+}
+
+// times multiplies a duration, from 0 to longest, and keeps it in that range.
+func times(d time.Duration, factor float64) time.Duration {
+	product := float64(d) * factor
+	switch {
+	case product >= float64(longest):
+		return longest
+	case product > 0:
+		return time.Duration(product)
+	}
+	return 0 // also where no time is multiplied by infinity
 }
 
 func (b Backoff) max() time.Duration {

@@ -152,7 +152,7 @@ func TestJitter(t *testing.T) {
 	}{
 		{10 * time.Second, 0, 0, 8 * time.Second}, {10 * time.Second, 0, 0.5, 10 * time.Second}, {10 * time.Second, 0, 1, 12 * time.Second},
 		{10 * time.Minute, 0, 1, 12 * time.Minute}, {10 * time.Second, 100, 0, 48 * time.Second}, {10 * time.Second, 100, 1, 72 * time.Second},
-		{math.MaxInt64, 0, 1, longest},
+		{math.MaxInt64, 0, 1, longest}, {math.MaxInt64, 1.5, 1, longest}, {math.MaxInt64, 1.5, 0.5, longest}, {longest + 1, 1000, 1, longest},
 	} {
 		p := Policy{Delay: tt.delay, Backoff: Backoff{Factor: tt.factor, Jitter: 0.2}}
 		if got := p.Next(History{Row: 5}, time.Now(), tt.draw).Delay; got.Round(ms) != tt.want.Round(ms) {
@@ -177,5 +177,27 @@ func TestPolicyCheck(t *testing.T) {
 	}
 	if err := (Policy{Restart: OnFailure, Delay: 1, Backoff: Backoff{1000, 1, 1, 1}, Limit: Limit{100, 1, RestartAll}}).check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Whatever a policy multiplies, a delay stays one.
+func TestLongDelays(t *testing.T) {
+	for _, p := range []Policy{
+		{Delay: math.MaxInt64}, {Delay: math.MaxInt64, Backoff: Backoff{Factor: 1.5}}, {Delay: longest, Backoff: Backoff{Factor: 1000}},
+		{Delay: longest - 1, Backoff: Backoff{Factor: 1.5}}, {Delay: 1, Backoff: Backoff{Factor: 1000, Max: math.MaxInt64}},
+	} {
+		for _, row := range []int{1, 100, 10_000} {
+			wanted := longest
+			if p.Delay == 1 && row == 1 {
+				wanted = 1
+			}
+			if got := p.Next(History{Row: row}, time.Now(), 0.5).Delay; got.Round(time.Second) != wanted.Round(time.Second) {
+				t.Errorf("%+v after %d exits: got %v, want %v", p, row, got, wanted)
+			}
+		}
+	}
+	// No time, multiplied by more than a number can be.
+	if got := (Policy{Backoff: Backoff{Factor: 2}}).Next(History{Row: 10_000}, time.Now(), 0.5).Delay; got != 0 {
+		t.Errorf("no delay comes to %v", got)
 	}
 }
