@@ -115,6 +115,9 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	if j.Version != eventVersion {
 		return fmt.Errorf("supervisor: event of version %d: want %d", j.Version, eventVersion)
 	}
+	if _, err := j.Kind.MarshalText(); err != nil {
+		return err // it has none
+	}
 	*e = Event{
 		Sequence: j.Sequence, Kind: j.Kind, Time: j.Time, Elapsed: time.Duration(j.Mono),
 		Replica: j.Replica, Group: j.Group, Incarnation: j.Incarnation, PID: j.PID,
@@ -165,8 +168,18 @@ func (m milliseconds) MarshalJSON() ([]byte, error) {
 
 func (m *milliseconds) UnmarshalJSON(data []byte) error {
 	ms, err := strconv.ParseFloat(string(data), 64)
-	*m = milliseconds(math.Round(ms * float64(time.Millisecond)))
-	return err
+	if err != nil {
+		return err
+	}
+	switch ns := math.Round(ms * float64(time.Millisecond)); {
+	case ns >= math.MaxInt64: // which as a float is one too many for an integer
+		*m = math.MaxInt64
+	case ns <= math.MinInt64:
+		*m = math.MinInt64
+	default:
+		*m = milliseconds(ns)
+	}
+	return nil
 }
 
 // SignalName is the name of a signal as events have it: SIGSTOP, or its number

@@ -128,6 +128,7 @@ func TestBadEventJSON(t *testing.T) {
 		`{"kind":"added"}`:                             "version 0",
 		`{"v":1,"kind":"exploded"}`:                    `"exploded"`,
 		`{"v":1,"kind":""}`:                            `""`,
+		`{"v":1,"replica":"a"}`:                        "no such kind",
 		`{"v":1,"kind":"added","signal":"SIGNAL"}`:     `"SIGNAL"`,
 		`{"v":1,"kind":"ready","ready_after_ms":"1s"}`: "1s",
 		`[]`: "array",

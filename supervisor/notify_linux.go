@@ -42,7 +42,7 @@ func newReadySocket(mark string, user uint32) (*readySocket, error) {
 // who may speak for a replica that runs as another, or the same.
 func allowed(credentials []byte, user uint32) bool {
 	messages, err := unix.ParseSocketControlMessage(credentials)
-	if err != nil || len(messages) != 1 {
+	if err != nil || len(messages) != 1 || len(messages[0].Data) < unix.SizeofUcred {
 		return false
 	}
 	sender, err := unix.ParseUnixCredentials(&messages[0])
