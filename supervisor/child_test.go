@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -8,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -60,6 +63,10 @@ func play(mode string, args []string) {
 		linger()
 	case "notice":
 		say(args)
+	case "names": // of its environment
+		all := names(os.Environ())
+		slices.Sort(all)
+		fmt.Println(all)
 	case "guard":
 		if err := Guard(readyReader{os.Stdin}); err != nil {
 			panic(err)
@@ -73,30 +80,47 @@ func play(mode string, args []string) {
 	}
 }
 
+// names returns the names of variables.
+func names(env []string) (all []string) {
+	for _, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		all = append(all, name)
+	}
+	return all
+}
+
 // report prints what the test must know of a child, which is ready by then.
 func report() { fmt.Println("up", os.Getenv("INCARNATION"), os.Getpid()) }
 
 // linger outlasts every test, but not for ever should the test be killed.
 func linger() { time.Sleep(5 * time.Minute) }
 
-// beget starts a child: a parent and lingers, a runaway leaves it, in a session
-// of its own, and ends, and a daemon does so by a child in between.
+// beget starts a child: a parent lingers, a runaway leaves it, in a session of
+// its own, and ends once it is up, and a daemon does so by a child in between.
 func beget(mode string, args []string) {
 	if mode == "daemon" {
 		args = as("runaway", args...)
 	}
 	child := exec.Command(args[0], args[1:]...)
-	child.Stdout = os.Stdout
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: mode == "runaway"}
-	if err := child.Start(); err != nil {
+	out, err := child.StdoutPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
 		panic(err)
 	}
 	fmt.Println("child", child.Process.Pid)
-	switch mode {
-	case "parent":
-		linger()
+	switch in := bufio.NewReader(out); mode {
 	case "daemon":
+		_, _ = io.Copy(os.Stdout, in)
 		_ = child.Wait() // its code is 1
+		linger()
+	default:
+		up, _ := in.ReadString('\n')
+		fmt.Print(up)
+	}
+	if mode == "parent" {
 		linger()
 	}
 	os.Exit(1)
@@ -130,6 +154,7 @@ func supervise(args []string) {
 	})
 	s.OnOutput = func(replica string, line []byte) { fmt.Printf("%s %s\n", replica, line) }
 	s.weaken(args)
+	s.waits = &patient
 	if err := s.Run(context.Background()); err != nil {
 		panic(err)
 	}
@@ -153,8 +178,12 @@ func (s *Supervisor) weaken(means []string) {
 // storm launches processes of all sorts as fast as it can, until it is killed,
 // and says when it has begun.
 func storm(means []string) {
-	s := &Supervisor{}
+	s := &Supervisor{waits: &patient}
 	s.weaken(means)
+	limits := Limits{Nice: 1}
+	if canLimit() != nil {
+		limits = Limits{}
+	}
 	m, err := newMachine(s)
 	if err != nil {
 		panic(err)
@@ -172,7 +201,7 @@ func storm(means []string) {
 		all.Go(func() {
 			r := Replica{Name: "a", Args: []string{sh, "-c", script}}
 			if i == 0 {
-				r.Limits.Nice = 1
+				r.Limits = limits
 			}
 			for n := 1; ; n++ {
 				p, err := m.launch(context.Background(), placed{Replica: r}, n)

@@ -3,6 +3,7 @@ package supervisor_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"example.com/crashlab/supervisor"
 )
@@ -11,7 +12,7 @@ func ExampleSupervisor() {
 	s := &supervisor.Supervisor{
 		Groups: []supervisor.Group{{
 			Count:  1,
-			Policy: supervisor.Policy{Limit: supervisor.Limit{Exits: 3}},
+			Policy: supervisor.Policy{Limit: supervisor.Limit{Exits: 3, Window: time.Hour}},
 			Replica: func(i int) supervisor.Replica {
 				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $INCARNATION"}}
 			},

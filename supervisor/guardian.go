@@ -32,7 +32,7 @@ type guardian struct {
 	command []string
 	preface string // what each process is told first
 	lost    func(error)
-	silence time.Duration
+	waits   waits
 	quit    chan struct{} // closed by stop
 	ended   chan struct{} // closed when the last process has ended
 
@@ -45,12 +45,12 @@ type guardian struct {
 // startGuardian starts a command that runs Guard, and another when it ends or
 // hangs before stop; lost is told of each such time, and of each command that
 // could not be started then, one call at a time. An empty command gives nil.
-func startGuardian(command []string, preface string, lost func(error)) (*guardian, error) {
+func startGuardian(command []string, preface string, w waits, lost func(error)) (*guardian, error) {
 	if len(command) == 0 {
 		return nil, nil
 	}
 	g := &guardian{
-		command: command, preface: preface, lost: lost, silence: guardianSilence,
+		command: command, preface: preface, lost: lost, waits: w,
 		quit: make(chan struct{}), ended: make(chan struct{}), groups: make(map[int]bool),
 	}
 	first, err := g.begin()
@@ -74,7 +74,7 @@ func (g *guardian) begin() (*guard, error) {
 	for id := range g.groups {
 		fmt.Fprintf(&all, "+%d\n", id)
 	}
-	d.tell(all.String(), g.silence)
+	d.tell(all.String(), g.waits)
 	g.guard = d
 	if g.end {
 		g.finish()
@@ -138,7 +138,7 @@ func (g *guardian) watch(group int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.groups[group] = true
-	g.guard.tell(fmt.Sprintf("+%d\n", group), g.silence)
+	g.guard.tell(fmt.Sprintf("+%d\n", group), g.waits)
 }
 
 func (g *guardian) forget(group int) {
@@ -148,7 +148,7 @@ func (g *guardian) forget(group int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.groups, group)
-	g.guard.tell(fmt.Sprintf("-%d\n", group), g.silence)
+	g.guard.tell(fmt.Sprintf("-%d\n", group), g.waits)
 }
 
 // stop ends the guardian, by the end of its input, and waits for that. All
@@ -162,7 +162,7 @@ func (g *guardian) stop() {
 	g.end = true
 	g.finish()
 	g.mu.Unlock()
-	hangs := time.AfterFunc(guardianPatience, func() {
+	hangs := time.AfterFunc(g.waits.guardian, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.guard.kill(nil)
@@ -174,7 +174,7 @@ func (g *guardian) stop() {
 // finish lets the guard end.
 func (g *guardian) finish() {
 	if g.guard != nil {
-		g.guard.tell("end\n", g.silence)
+		g.guard.tell("end\n", g.waits)
 		g.guard.pipe.Close()
 	}
 }
@@ -209,17 +209,17 @@ func startGuard(command []string) (*guard, error) {
 
 // tell writes lines, or kills a guard that does not read them: it has missed
 // some, and could kill a stranger's group.
-func (d *guard) tell(lines string, silence time.Duration) {
+func (d *guard) tell(lines string, w waits) {
 	if d == nil {
 		return
 	}
 	if now := time.Now(); pipeEmpty(d.pipe) {
 		d.unread = now
-	} else if now.Sub(d.unread) > silence {
-		d.kill(fmt.Errorf("it has read nothing for %v", silence))
+	} else if now.Sub(d.unread) > w.silence {
+		d.kill(fmt.Errorf("it has read nothing for %v", w.silence))
 		return
 	}
-	_ = d.pipe.SetWriteDeadline(time.Now().Add(guardianPatience)) // pipes have deadlines
+	_ = d.pipe.SetWriteDeadline(time.Now().Add(w.guardian)) // pipes have deadlines
 	_, err := d.pipe.WriteString(lines)
 	switch {
 	case errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed): // it has ended, as wait tells

@@ -107,29 +107,24 @@ func TestHungGuardianIsLost(t *testing.T) {
 		t.Skip("only a full pipe tells here")
 	}
 	lost := make(chan error, 100)
-	g, err := startGuardian(as("guard"), "", func(err error) { lost <- err })
+	w := patient
+	w.silence = 50 * time.Millisecond
+	g, err := startGuardian(as("guard"), "", w, func(err error) { lost <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.stop()
 	g.mu.Lock()
-	g.silence = 50 * time.Millisecond
 	pid := g.guard.cmd.Process.Pid
 	g.mu.Unlock()
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	const noGroup = 1 << 30 // beyond all process IDs
-	for timeout := time.After(patience); ; {
+	eventually(t, "loss of the guardian", func() bool {
 		g.watch(noGroup)
-		select {
-		case err := <-lost:
-			if !strings.Contains(err.Error(), "read nothing") {
-				t.Error(err)
-			}
-			return
-		case <-timeout:
-			t.Fatal("nobody noticed")
-		case <-time.After(10 * time.Millisecond):
-		}
+		return len(lost) > 0
+	})
+	if err := <-lost; !strings.Contains(err.Error(), "read nothing") {
+		t.Error(err)
 	}
 }
 
@@ -166,17 +161,16 @@ func TestGuardianIsToldOfEachGroup(t *testing.T) {
 }
 
 func TestGuardIgnoresSignals(t *testing.T) {
-	victim := exec.Command("sleep", "300")
-	victim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	spared := exec.Command("sleep", "300")
-	spared.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	for _, c := range []*exec.Cmd{victim, spared} {
+	group := func() *exec.Cmd {
+		c := exec.Command("sleep", "300")
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer c.Wait()
-		defer c.Process.Kill()
+		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+		return c
 	}
+	victim, spared := group(), group()
 	args := as("guard")
 	guard := exec.Command(args[0], args[1:]...)
 	in, _ := guard.StdinPipe()
@@ -196,9 +190,14 @@ func TestGuardIgnoresSignals(t *testing.T) {
 	if err := guard.Wait(); err != nil {
 		t.Fatalf("the guardian ended with %v", err)
 	}
-	waitDead(t, victim.Process.Pid)
-	if !alive(spared.Process.Pid) {
-		t.Error("a group that had ended was killed")
+	err := victim.Wait()
+	if exit := exitOf(victim.ProcessState, err); exit.Signal != syscall.SIGKILL {
+		t.Errorf("the victim ended with %v", exit)
+	}
+	_ = spared.Process.Signal(syscall.SIGTERM) // a SIGKILL sent before would come first
+	err = spared.Wait()
+	if exit := exitOf(spared.ProcessState, err); exit.Signal != syscall.SIGTERM {
+		t.Errorf("a group that had ended was killed: %v", exit)
 	}
 }
 
@@ -216,6 +215,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 			if !tt.grandchildren && runtime.GOOS != "linux" {
 				t.Skip("only Linux has a parent-death signal")
 			}
+			t.Parallel()
 			supervisor, leaders, grandchild := startSupervising(t, tt.args)
 			_ = supervisor.Kill()
 			waitDead(t, leaders...)

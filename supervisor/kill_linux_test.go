@@ -16,6 +16,10 @@ import (
 // A supervisor that is killed at any moment, launches included, leaves no
 // process behind, wherever that may have gone.
 func TestKillAtAnyMoment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 30 supervisors that are killed")
+	}
+	needs(t, "setsid")
 	tries := 10
 	if *soak {
 		tries = 1000
@@ -29,6 +33,10 @@ func TestKillAtAnyMoment(t *testing.T) {
 		{"marks without parent-death signal", []string{"guardian"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if slices.Contains(tt.means, "cgroup") {
+				needsCgroup(t)
+			}
+			t.Parallel()
 			seed := uint64(time.Now().UnixNano())
 			t.Log("seed ", seed)
 			random := rand.New(rand.NewPCG(seed, 0))

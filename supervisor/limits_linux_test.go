@@ -13,6 +13,7 @@ import (
 
 // A shell's first words tell what it was started with.
 func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
+	needsLimits(t)
 	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +47,10 @@ func TestLimitedProgramThatIsMissing(t *testing.T) {
 
 // No system grants that many descriptors.
 func TestLimitThatTheSystemRefuses(t *testing.T) {
+	needsLimits(t)
 	r := start(t, one(Replica{
 		Args: []string{"sleep", "300"}, Limits: Limits{Rlimits: map[string]Rlimit{"nofile": {1, Unlimited}}},
-	}, Policy{}))
+	}, later))
 	err := r.event(LaunchFailed, 1).Exit.Err
 	if !strings.Contains(fmt.Sprint(err), "rlimit nofile: operation not permitted") {
 		t.Errorf("error %v: want the limit's name", err)
@@ -60,9 +62,10 @@ func TestLimitThatTheSystemRefuses(t *testing.T) {
 
 // Signals that come while the process is held back are its own.
 func TestEarlySignalIsNotLost(t *testing.T) {
+	needsLimits(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command("/bin/sleep", "30")
+	cmd := exec.Command("sleep", "300")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

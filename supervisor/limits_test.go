@@ -3,9 +3,12 @@ package supervisor
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -34,36 +37,75 @@ func TestLimitsCheck(t *testing.T) {
 	}
 }
 
+// canLimit tells why limits cannot be set here before a program begins.
+func canLimit() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = new(syscall.SysProcAttr)
+	if err := (Limits{Nice: 1}).start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// needsLimits skips a test where they cannot.
+func needsLimits(t *testing.T) {
+	t.Helper()
+	if err := canLimit(); err != nil {
+		t.Skip("needs a system that lets us trace our children: ", err)
+	}
+}
+
 func TestUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("to run as another user takes root")
+		t.Skip("needs root")
+	}
+	id := exec.Command("id")
+	id.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+	if err := id.Run(); err != nil {
+		t.Skip("needs root that may become any user: ", err)
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
 		t.Skip(err)
 	}
+	groups, err := nobody.GroupIds()
+	if err != nil {
+		t.Skip(err)
+	}
+	asNobody := nobody.Uid + " " + sorted(strings.Join(groups, " "))
 	for _, tt := range []struct {
 		user string
 		nice int // is set another way
 		want string
 	}{
-		{"nobody", 0, "a " + nobody.Uid + " " + nobody.Gid},
-		{nobody.Uid, 0, "a " + nobody.Uid + " " + nobody.Gid},
-		{"54321", 0, "a 54321 54321"},
-		{"54321", 1, "a 54321 54321"},
+		{"nobody", 0, asNobody},
+		{nobody.Uid, 0, asNobody},
+		{"54321", 0, "54321 54321"},
+		{"54321", 1, "54321 54321"},
 	} {
 		t.Run(fmt.Sprint(tt.user, " ", tt.nice), func(t *testing.T) {
-			if tt.nice != 0 && runtime.GOOS != "linux" {
-				t.Skip("Linux alone can set it")
+			if tt.nice != 0 {
+				needsLimits(t)
 			}
 			r := start(t, one(Replica{
 				Args: []string{"/bin/sh", "-c", "echo $(id -u) $(id -G)"}, Dir: "/",
 				Limits: Limits{User: tt.user, Nice: tt.nice},
 			}, Policy{Restart: Never}))
 			r.ends()
-			want(t, strings.Join(r.lines, "\n"), tt.want)
+			got := strings.TrimPrefix(strings.Join(r.lines, "\n"), "a ")
+			uid, groups, _ := strings.Cut(got, " ")
+			want(t, uid+" "+sorted(groups), tt.want)
 		})
 	}
+}
+
+// sorted sorts words.
+func sorted(words string) string {
+	all := strings.Fields(words)
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " ")
 }
 
 func TestUnknownUser(t *testing.T) {
@@ -75,7 +117,7 @@ func TestUnknownUser(t *testing.T) {
 
 func TestOurOwnUser(t *testing.T) {
 	if os.Geteuid() == 0 {
-		t.Skip("root may set groups")
+		t.Skip("needs a user other than root, who may set groups")
 	}
 	c, err := Limits{User: fmt.Sprint(os.Geteuid())}.credential()
 	if c != nil || err != nil {

@@ -8,7 +8,8 @@ import (
 )
 
 func TestWhoMaySayReady(t *testing.T) {
-	const replica = 1234
+	us := uint32(os.Geteuid())
+	replica, stranger := us+1234, us+4321
 	for _, tt := range []struct {
 		name string
 		uid  uint32
@@ -16,8 +17,8 @@ func TestWhoMaySayReady(t *testing.T) {
 	}{
 		{"the replica's user", replica, true},
 		{"root", 0, true},
-		{"we", uint32(os.Geteuid()), true},
-		{"a stranger", 4321, false},
+		{"we", us, true},
+		{"a stranger", stranger, false},
 	} {
 		message := unix.UnixCredentials(&unix.Ucred{Pid: 1, Uid: tt.uid})
 		if got := allowed(message, replica); got != tt.want {

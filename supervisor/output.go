@@ -23,7 +23,7 @@ const (
 	turnBytes = 32 << 10
 	turnLimit = time.Millisecond
 
-	flushTime  = time.Second // how long the end of it all waits for the sink
+	flushTime  = time.Second // how long the end of Run waits for the sink
 	lostPeriod = time.Second // how often the lost lines of an incarnation are told
 
 	maxSpares = 8 // buffers kept for the next queue that needs one
@@ -286,15 +286,15 @@ func (o *outputs) settle(q *queue) {
 	}
 }
 
-// close returns when the sink was given all lines, or flushTime has passed:
-// the rest is lost then, and the sink called no more, though a call may still
-// run. The last reader must have ended.
-func (o *outputs) close() {
+// close returns when the sink was given all lines, or a time has passed: the
+// rest is lost then, and the sink called no more, though a call may still run.
+// The last reader must have ended.
+func (o *outputs) close(patience time.Duration) {
 	o.mu.Lock()
 	o.closing = true
 	o.news.Signal()
 	o.mu.Unlock()
-	timeout := time.NewTimer(flushTime)
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
 	case <-o.ended:

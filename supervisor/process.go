@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// lastLines is how long the news of an exit waits for the process's last
-	// lines. Reading what a pipe holds takes far less; only a pipe that another
-	// process keeps open, or a slow OnOutput, makes the news wait that long.
+	// lastLines is how long the news of an exit waits for OnOutput to be given
+	// the process's last lines, which were read by then. Only a pipe that
+	// another process keeps open, or a slow OnOutput, takes that long.
 	lastLines = 10 * time.Millisecond
 
 	// drainTime is how long after an exit a pipe is read that another process
@@ -21,8 +21,20 @@ const (
 	drainTime = 250 * time.Millisecond
 )
 
+// waits bounds the waits for what may hang. Tests have longer ones, as on a slow
+// machine all may seem to.
+type waits struct {
+	drain    time.Duration // see drainTime
+	flush    time.Duration // see flushTime
+	guardian time.Duration // see guardianPatience
+	silence  time.Duration // see guardianSilence
+}
+
+var usualWaits = waits{drainTime, flushTime, guardianPatience, guardianSilence}
+
 // machine launches real processes.
 type machine struct {
+	waits       waits
 	outputs     *outputs
 	tree        *tree
 	guardian    *guardian
@@ -34,14 +46,18 @@ type machine struct {
 }
 
 func newMachine(s *Supervisor) (*machine, error) {
+	w := usualWaits
+	if s.waits != nil {
+		w = *s.waits
+	}
 	t := newTree(!s.noCgroup)
-	g, err := startGuardian(s.Guardian, t.orders(), s.guardianLost)
+	g, err := startGuardian(s.Guardian, t.orders(), w, s.guardianLost)
 	if err != nil {
 		t.close()
 		return nil, err
 	}
 	m := &machine{
-		outputs: newOutputs(s.OnOutput, s.outputLost), tree: t, guardian: g, parentDeath: !s.noParentDeathSignal,
+		waits: w, outputs: newOutputs(s.OnOutput, s.outputLost), tree: t, guardian: g, parentDeath: !s.noParentDeathSignal,
 		forks: make(chan func()),
 	}
 	m.forking.Go(m.forkAll)
@@ -74,7 +90,7 @@ func (m *machine) fork(ctx context.Context, start func() error) error {
 func (m *machine) close() {
 	m.tree.close()
 	m.reading.Wait()
-	m.outputs.close()
+	m.outputs.close(m.waits.flush)
 	close(m.forks)
 	m.forking.Wait()
 	m.guardian.stop()
@@ -88,7 +104,7 @@ func (m *machine) launch(ctx context.Context, r placed, incarnation int) (proces
 		return nil, err
 	}
 	defer in.Close()
-	p := &osProcess{out: out, guardian: m.guardian, branch: m.tree.branch(), end: make(chan ending, 1)}
+	p := &osProcess{out: out, drain: m.waits.drain, guardian: m.guardian, branch: m.tree.branch(), end: make(chan ending, 1)}
 	if err := m.start(ctx, p, in, r.Replica, incarnation); err != nil {
 		out.close()
 		p.notice.close()
@@ -139,6 +155,7 @@ type osProcess struct {
 	cmd      *exec.Cmd
 	exit     exitWatch
 	out      *reader
+	drain    time.Duration
 	guardian *guardian
 	branch   *branch
 	notice   *readySocket // nil without a NotifyProbe
@@ -173,7 +190,8 @@ func (p *osProcess) watch() {
 		at = time.Now()
 		p.endGroup()
 	})
-	p.out.stopAt(at.Add(drainTime))
+	p.out.processEnded(at.Add(p.drain))
+	<-p.out.caughtUp
 	grace := time.NewTimer(lastLines)
 	defer grace.Stop()
 	select {

@@ -17,6 +17,10 @@ const (
 	// readSize is how much is read at a time: all that a pipe holds on Linux.
 	readSize = 64 << 10
 
+	// drainReads is how many reads at most empty a pipe, whose size is 1 MiB at
+	// most unless root has made it larger.
+	drainReads = 16
+
 	lastLinesKept = 20      // of each incarnation
 	lastLineSize  = 1 << 10 // of each of those
 )
@@ -27,10 +31,13 @@ type reader struct {
 	queue   *queue
 	pipe    *os.File
 	lines   lineBuffer
+	got     int // bytes of the latest read; 0: the pipe's end, -1: none yet, or an error
 
-	mu   sync.Mutex
-	last lastWritten
+	mu    sync.Mutex
+	last  lastWritten
+	until time.Time // reading ends, once the process has ended
 
+	caughtUp  chan struct{} // closed when all that the process wrote before its end was read
 	delivered chan struct{} // closed when it has ended and the sink was given its last line
 }
 
@@ -41,7 +48,10 @@ func (o *outputs) open(replica, group string) (*os.File, *reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return in, &reader{outputs: o, queue: o.attach(replica, group), pipe: out, delivered: make(chan struct{})}, nil
+	return in, &reader{
+		outputs: o, queue: o.attach(replica, group), pipe: out, got: -1,
+		caughtUp: make(chan struct{}), delivered: make(chan struct{}),
+	}, nil
 }
 
 // close releases what a reader has. Run does it too.
@@ -50,9 +60,19 @@ func (r *reader) close() {
 	r.outputs.detach(r)
 }
 
-// stopAt makes the reader end at a time, though others keep its pipe open.
-func (r *reader) stopAt(t time.Time) {
-	_ = r.pipe.SetReadDeadline(t) // fails only when the reader has ended
+// processEnded makes the reader read what the pipe holds, and end at a time,
+// though others keep the pipe open.
+func (r *reader) processEnded(until time.Time) {
+	r.mu.Lock()
+	r.until = until
+	r.mu.Unlock()
+	_ = r.pipe.SetReadDeadline(time.Now()) // fails only when the reader has ended
+}
+
+func (r *reader) readUntil() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.until
 }
 
 // lastWritten returns the last lines, as text.
@@ -62,37 +82,52 @@ func (r *reader) lastWritten() []string {
 	return r.last.text()
 }
 
-// run reads until all write ends of the pipe are closed, or stopAt's time. It
-// has no buffer while it waits: replicas are many, and most are silent.
+// run reads until all write ends of the pipe are closed, or the time that
+// processEnded was given. What the process has written is read in any case,
+// however late this goroutine gets to it.
 func (r *reader) run() {
 	defer r.close()
+	catchUp := sync.OnceFunc(func() { close(r.caughtUp) })
+	defer catchUp()
 	conn, err := r.pipe.SyscallConn()
 	if err != nil {
 		return // it is closed
 	}
-	var n int
-	var readErr error
-	try := func(fd uintptr) (ok bool) {
-		for {
-			n, readErr = syscall.Read(int(fd), r.lines.space())
-			if readErr != syscall.EINTR {
-				break
-			}
-		}
-		if readErr == syscall.EAGAIN {
-			r.lines.rest()
-			return false
-		}
-		return true
+	fill, emit := r.fill, r.emit
+	wait := func() bool { return conn.Read(fill) == nil && r.got > 0 }
+	take := func() bool { return conn.Control(func(fd uintptr) { fill(fd) }) == nil && r.got > 0 }
+	for wait() {
+		r.lines.add(r.got, emit)
 	}
-	emit := r.emit
+	for n := 0; n < drainReads && r.got != 0 && take(); n++ {
+		r.lines.add(r.got, emit)
+	}
+	if r.got != 0 { // another process keeps the pipe open
+		catchUp()
+		_ = r.pipe.SetReadDeadline(r.readUntil())
+		for wait() {
+			r.lines.add(r.got, emit)
+		}
+	}
+	r.lines.end(emit)
+}
+
+// fill reads once, and reports whether there was anything to read, be it the
+// end. It leaves no buffer behind for the time that it takes for more to come:
+// replicas are many, and most are silent.
+func (r *reader) fill(fd uintptr) bool {
+	var err error
 	for {
-		if err := conn.Read(try); err != nil || readErr != nil || n == 0 {
-			r.lines.end(emit)
-			return
+		r.got, err = syscall.Read(int(fd), r.lines.space())
+		if err != syscall.EINTR {
+			break
 		}
-		r.lines.add(n, emit)
 	}
+	if err == syscall.EAGAIN {
+		r.lines.rest()
+		return false
+	}
+	return true
 }
 
 func (r *reader) emit(lines []byte) {

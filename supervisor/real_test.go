@@ -5,15 +5,21 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// patience is for what happens soon unless something is broken.
-const patience = 30 * time.Second
+// patience is a limit for what happens soon: only what hangs reaches it, on any
+// machine.
+const patience = 2 * time.Minute
+
+// patient are waits that give up nothing which only takes its time.
+var patient = waits{drain: patience, flush: patience, guardian: patience, silence: patience}
 
 // running is a Supervisor that runs, and what it told so far.
 type running struct {
@@ -30,6 +36,9 @@ type running struct {
 
 // start runs s until the test's end or a call of stop.
 func start(t *testing.T, s *Supervisor) *running {
+	if s.waits == nil {
+		s.waits = &patient
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Supervisor: s, t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
 	s.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
@@ -138,15 +147,30 @@ func child(mode string, args ...string) Replica { return Replica{Args: as(mode, 
 
 // alive reports whether a process runs; a zombie does not.
 func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
+	if runtime.GOOS == "linux" {
+		return !strings.Contains("ZX", processState(pid))
 	}
+	return syscall.Kill(pid, 0) == nil
+}
+
+// processState returns the letter that Linux has for a process's state, such as
+// T for one that is stopped; X: there is none.
+func processState(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return runtime.GOOS != "linux"
+		return "X"
 	}
-	_, state, _ := bytes.Cut(stat, []byte(") "))
-	return !bytes.HasPrefix(state, []byte("Z"))
+	return string(stat[bytes.LastIndexByte(stat, ')')+2:][:1])
+}
+
+// needs skips a test where programs are missing.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(err)
+		}
+	}
 }
 
 func waitDead(t *testing.T, pids ...int) {

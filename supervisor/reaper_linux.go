@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +45,12 @@ func (r *reaper) close() {
 	signal.Stop(r.news)
 	close(r.news)
 	r.done.Wait()
-	reapOrphans()
+	for range clearLooks { // what was just killed may still be dying
+		if !reapOrphans() && !slices.ContainsFunc(orphans(), func(pid int) bool { return withoutEnvironment(pid) == dying }) {
+			break
+		}
+		time.Sleep(orphanPause)
+	}
 	subreap(-1)
 }
 
@@ -136,9 +142,9 @@ func heldProcesses() map[int]bool {
 
 // killOrphans kills our orphans that carry the mark of a launch or are in the
 // group of its leader, which has ended, and reaps them and those they leave,
-// until there is none or end has come.
+// until there is none or end has come, but not before strayLooks.
 func killOrphans(leader int, mark string, end time.Time) {
-	for {
+	for look := 1; ; look++ {
 		var strays []stray
 		again := false
 		for _, pid := range orphans() {
@@ -156,7 +162,7 @@ func killOrphans(leader int, mark string, end time.Time) {
 			s.reap(end)
 			s.close()
 		}
-		if !again || time.Now().After(end) {
+		if !again || look >= strayLooks && time.Now().After(end) {
 			return
 		}
 		if len(strays) == 0 {

@@ -20,12 +20,15 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	if *soak {
 		n = 10_000
 	}
+	mark := stormVariable + "=" + string(newTreeID()) // process IDs come to be others' in so long a time
 	c := newSchedule(t, func(count int, p Policy, version int) Group {
-		return group(count, p, func(r *Replica) { r.Args, r.StopTimeout = as("serve", fmt.Sprint(version)), patience })
+		return group(count, p, func(r *Replica) {
+			r.Args, r.StopTimeout, r.Env = as("serve", fmt.Sprint(version)), patience, append(os.Environ(), mark)
+		})
 	})
 	c.s.Guardian = as("guard")
 	before := held(t)
-	before["threads"] = max(before["threads"], 16) // the runtime keeps some that rest
+	before["threads"] = max(before["threads"], 16) // some rest again and again
 	r := start(t, c.s)
 	r.until("three replicas", func() bool { return r.has(Launched, "c") })
 	for range n {
@@ -35,13 +38,16 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	r.stop()
 	r.ends()
 	account(t, r.events)
-	for _, e := range r.events {
-		if e.Kind == Launched && alive(e.PID) {
-			t.Errorf("a process is left of %+v", e)
-		}
+	if left, _ := withMark(mark); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
 	}
 	for what, n := range before {
-		eventually(t, fmt.Sprintf("end of all %s but %d", what, n), func() bool { return held(t)[what] <= n })
+		eventually(t, fmt.Sprintf("end of all %s but %d", what, n), func() bool {
+			if what == "threads" {
+				endThreads(t) // those that are kept for what comes
+			}
+			return held(t)[what] <= n
+		})
 	}
 	t.Logf("%d steps, %d events, held before and after: %v, %v", n, len(r.events), before, held(t))
 }

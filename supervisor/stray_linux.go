@@ -19,12 +19,11 @@ const scanPause = 10 * time.Millisecond
 // those that were moved out of the control group, as su(1) may do; it misses
 // only processes that cleared their environment, or that we may not look at.
 func killTree(id treeID, root cgroup, looks int) {
-	end := time.Now().Add(clearTime)
 	if root != "" {
 		_ = root.kill()
 	}
 	mark := []byte(string(id) + "-")
-	for clear := 0; time.Now().Before(end); {
+	for look, clear := 0, 0; look < clearLooks; look++ {
 		if killMarked(mark) {
 			clear = 0
 		} else if clear++; clear == looks {
@@ -32,7 +31,7 @@ func killTree(id treeID, root cgroup, looks int) {
 		}
 		time.Sleep(scanPause)
 	}
-	for root != "" && root.remove() != nil && time.Now().Before(end) {
+	for look := 0; root != "" && root.remove() != nil && look < clearLooks; look++ {
 		time.Sleep(scanPause)
 	}
 }
@@ -93,16 +92,22 @@ func openStray(pid int, mark []byte) (stray, kind) {
 	return stray{}, foreign
 }
 
-// withoutEnvironment tells processes that have none apart, see proc_pid_stat(5).
+// withoutEnvironment tells processes that have none apart.
 func withoutEnvironment(pid int) kind {
-	const ( // of the fields behind the name, and of the flags among them
-		state, flags, envEnd = 0, 6, 48
-		exiting, kernel      = 0x4, 0x200000
-	)
 	stat, err := os.ReadFile(procFile(pid, "stat"))
 	if err != nil {
 		return foreign
 	}
+	return kindOf(stat)
+}
+
+// kindOf does so by the contents of a process's stat file, see
+// proc_pid_stat(5). Its name may hold any character.
+func kindOf(stat []byte) kind {
+	const ( // of the fields behind the name, and of the flags among them
+		state, flags, envEnd = 0, 6, 48
+		exiting, kernel      = 0x4, 0x200000
+	)
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) <= envEnd {
 		return foreign

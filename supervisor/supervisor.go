@@ -80,8 +80,9 @@ type Supervisor struct {
 	// other systems kill nothing.
 	Guardian []string
 
-	noParentDeathSignal bool // tests prove with it that the guardian works alone
-	noCgroup            bool // and with it that it needs no control group
+	noParentDeathSignal bool   // tests prove with it that the guardian works alone
+	noCgroup            bool   // and with it that it needs no control group
+	waits               *waits // nil: the usual ones
 
 	used    atomic.Bool // Run was called
 	setup   sync.Once

@@ -1,8 +1,10 @@
 package supervisor
 
 import (
+	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,12 +15,22 @@ const (
 	// left behind is gone: it could hold the address that is needed next.
 	strayTime = 100 * time.Millisecond
 
+	// maxRemovePause is the longest time between two attempts to remove the
+	// control group of an incarnation that has ended.
+	maxRemovePause = time.Second
+
 	// filesAtOnce bounds how many goroutines wait for the files of control
 	// groups at a time, as each takes a thread when many replicas end at once.
 	filesAtOnce = 4
 
-	// clearTime bounds how long the rest of a whole tree is hunted.
-	clearTime = 10 * time.Second
+	// strayLooks is how many looks at what a process left behind there are at
+	// least: strayTime may pass without one while this process gets no
+	// processor.
+	strayLooks = 10
+
+	// clearLooks bounds the looks for the rest of a whole tree, which take 10 s
+	// or more.
+	clearLooks = 1000
 )
 
 // tree is all processes that descend from launches of one supervisor, those
@@ -32,12 +44,18 @@ type tree struct {
 
 	mu       sync.Mutex
 	launches int64
-	inside   bool    // launches go into control groups
-	reaper   *reaper // nil: orphans are none of our business
+	inside   bool     // launches go into control groups
+	reaper   *reaper  // nil: orphans are none of our business
+	left     []cgroup // yet to be removed, as a process in them would not die
+
+	removing sync.WaitGroup
+	closing  context.Context
+	stop     context.CancelFunc // ends closing
 }
 
 func newTree(cgroups bool) *tree {
 	t := &tree{id: newTreeID(), files: make(chan struct{}, filesAtOnce)}
+	t.closing, t.stop = context.WithCancel(context.Background())
 	if cgroups {
 		t.root, _ = makeCgroup(cgroupPrefix + string(t.id)) // without, it goes on as told above
 	}
@@ -59,6 +77,10 @@ func (t *tree) orders() string {
 
 // close kills what is left of the tree when all its leaders have ended.
 func (t *tree) close() {
+	t.mu.Lock()
+	t.stop()
+	t.mu.Unlock()
+	t.removing.Wait()
 	killTree(t.id, t.root, 1)
 	if t.reaper != nil {
 		t.reaper.close()
@@ -143,8 +165,37 @@ func (b *branch) kill(leader int) {
 func (b *branch) remove() {
 	if b.cgroup != "" {
 		b.tree.files <- struct{}{}
-		_ = b.cgroup.remove() // for a process that will not die yet, close tries again
+		err := b.cgroup.remove()
 		<-b.tree.files
+		if err != nil {
+			b.tree.removeLater(b.cgroup)
+		}
 		b.cgroup = ""
+	}
+}
+
+// removeLater removes a control group when the processes in it have died. What
+// is still there at the end, close removes.
+func (t *tree) removeLater(c cgroup) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closing.Err() != nil {
+		return
+	}
+	if t.left = append(t.left, c); len(t.left) == 1 {
+		t.removing.Go(t.removeLeft)
+	}
+}
+
+func (t *tree) removeLeft() {
+	for pause := scanPause; t.closing.Err() == nil; pause = min(2*pause, maxRemovePause) {
+		sleep(t.closing, pause)
+		t.mu.Lock()
+		t.left = slices.DeleteFunc(t.left, func(c cgroup) bool { return c.remove() == nil })
+		done := len(t.left) == 0
+		t.mu.Unlock()
+		if done {
+			return
+		}
 	}
 }
