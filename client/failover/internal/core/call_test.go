@@ -76,7 +76,6 @@ func TestCallOrder(t *testing.T) {
 	}
 }
 
-// Random takes any of those that are equally good, each as often.
 // A replica whose connection has just taken an attempt with it is as one that is down; to who waits it makes no difference.
 func TestLostConnection(t *testing.T) {
 	lost := func(int) []Candidate {
@@ -92,6 +91,7 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
+// Random takes any of those that are equally good, each as often.
 func TestRandomIsEven(t *testing.T) {
 	counts := map[int]int{}
 	rnd := rand.New(rand.NewPCG(1, 1))

@@ -10,8 +10,18 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// With -args -scale 10 the simulations are ten times as long, and their noise a third.
-var scale = flag.Int("scale", 1, "how many times longer to simulate")
+var soak = flag.Bool("soak", false, "simulate ten times as long, with a third of the noise")
+
+// share divides the length of the simulations.
+var share = 1
+
+// length is how many of so many calls to simulate.
+func length(n int) int {
+	if *soak {
+		return 10 * n
+	}
+	return n / share
+}
 
 var fixedLimits = []fixed{1, 2, 3, 5, 8, 13, 25, 0}
 
@@ -48,14 +58,14 @@ type result struct {
 // with the greatest throughput. A short run of each tells which are worth a long one.
 func (c cell) compare(reply bool) result {
 	const seed = 1
-	r := result{adaptive: simulate(c.world(new(core.Hazard), reply), c.calls**scale, seed)}
+	r := result{adaptive: simulate(c.world(new(core.Hazard), reply), length(c.calls), seed)}
 	for _, l := range fixedLimits {
-		r.fixed = append(r.fixed, simulate(c.world(l, reply), 1000**scale, seed))
+		r.fixed = append(r.fixed, simulate(c.world(l, reply), min(length(c.calls), 1000), seed))
 	}
 	top := r.topSuccess()
 	for i, l := range fixedLimits {
 		if i == 0 || r.fixed[i].success() > top-0.05 {
-			r.fixed[i] = simulate(c.world(l, reply), c.calls**scale, seed)
+			r.fixed[i] = simulate(c.world(l, reply), length(c.calls), seed)
 		}
 	}
 	top = r.topSuccess()

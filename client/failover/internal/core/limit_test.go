@@ -116,7 +116,7 @@ func TestLimitFallsWithRate(t *testing.T) {
 // As p goes from 0 to 0.3 and back, the limit follows within 50 attempts: to 2 or less, and then to one that leaves 50
 // callers of 3 replicas alone.
 func TestFollowsChange(t *testing.T) {
-	const seeds, within, binding = 1000, 50, 17
+	const seeds, within, binding = 300, 50, 17
 	for _, before := range []int{0, 10, 30, 100, 300, 1000, calm} {
 		var fell, low, rose int
 		for seed := range uint64(seeds) {
@@ -150,7 +150,7 @@ func TestFollowsChange(t *testing.T) {
 
 // What many goroutines note at once is all there afterwards: two gaps and what follows them make up the whole.
 func TestConcurrent(t *testing.T) {
-	const repeats, goroutines, each = 100, 64, 50
+	const repeats, goroutines, each = 30, 64, 50
 	for range repeats {
 		var h Hazard
 		var all sync.WaitGroup
