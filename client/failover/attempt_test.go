@@ -11,12 +11,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 )
 
 // late is a context whose deadline has passed and whose timer has not fired yet.
@@ -90,12 +88,8 @@ func TestAttemptString(t *testing.T) {
 
 // An attempt at a replica that idle mode has replaced goes to its successor; one whose replica left the target fails.
 func TestAttemptAtAReplicaOfThePast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		lis := bufconn.Listen(64 << 10)
-		server := grpc.NewServer()
-		healthv1.RegisterHealthServer(server, health.NewServer())
-		go server.Serve(lis)
-		defer server.Stop()
+	Bubble(t, func(t *testing.T) {
+		dial := serveInMemory(t)
 		target := func(addr string) resolver.State {
 			return resolver.State{Endpoints: []resolver.Endpoint{{Addresses: []resolver.Address{{Addr: addr}}}}}
 		}
@@ -107,7 +101,7 @@ func TestAttemptAtAReplicaOfThePast(t *testing.T) {
 		}
 		conn, err := grpc.NewClient("test:///x", c.serviceConfig, grpc.WithResolvers(m), grpc.WithIdleTimeout(time.Minute),
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
 		if err != nil {
 			t.Fatal(err)
 		}

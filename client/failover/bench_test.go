@@ -27,31 +27,11 @@ func serveHealth(tb testing.TB) string {
 	return lis.Addr().String()
 }
 
-// readyClient returns a connection to three servers, and the interceptor behind it.
-func readyClient(tb testing.TB, p Policy) (*client, *grpc.ClientConn) {
+// loopbackClient returns a connection to three servers on loopback.
+func loopbackClient(tb testing.TB, p Policy) *grpc.ClientConn {
 	tb.Helper()
-	ready := make(chan struct{}, 3)
-	p.OnReplica = func(e ReplicaEvent) {
-		if e.State == Ready {
-			ready <- struct{}{}
-		}
-	}
-	c, err := newClient(p)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	target := "static:///" + serveHealth(tb) + "," + serveHealth(tb) + "," + serveHealth(tb)
-	opts := append(c.dialOptions(), c.serviceConfig, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	conn, err := grpc.NewClient(target, opts...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { conn.Close() })
-	conn.Connect()
-	for range 3 {
-		<-ready
-	}
-	return c, conn
+	_, conn := connectReady(tb, p, "static:///"+serveHealth(tb)+","+serveHealth(tb)+","+serveHealth(tb))
+	return conn
 }
 
 func bareConn(tb testing.TB) *grpc.ClientConn {
@@ -90,16 +70,26 @@ func interceptorPolicies() map[string]Policy {
 // stubOptions are what a generated stub hands to the interceptor.
 var stubOptions = []grpc.CallOption{grpc.StaticMethod()}
 
+// allocations is how many f makes. Whatever else goes on in the process can only add to what is counted: the least of a few
+// counts is f's own, and the first that is not above most is enough.
+func allocations(most float64, f func()) float64 {
+	least := testing.AllocsPerRun(100, f)
+	for n := 0; n < 5 && least > most; n++ {
+		least = min(least, testing.AllocsPerRun(100, f))
+	}
+	return least
+}
+
 // The interceptor's own allocations: the attempt's context, and what context makes for a deadline or a cancel.
 func TestInterceptorAllocations(t *testing.T) {
-	deadline := testing.AllocsPerRun(100, func() {
+	deadline := allocations(0, func() {
 		_, cancel := context.WithTimeout(t.Context(), time.Second)
 		cancel()
 	})
 	policies := interceptorPolicies()
 	for name, want := range map[string]float64{"plain": 1, "round-robin": 1, "bounded": 1, "deadline": 1 + deadline, "hedged": 5 + deadline} {
 		c, conn := readyClient(t, policies[name])
-		got := testing.AllocsPerRun(100, func() {
+		got := allocations(want, func() {
 			if err := c.unary(t.Context(), "/m", nil, nil, conn, invokeNothing, stubOptions...); err != nil {
 				t.Fatal(err)
 			}
@@ -135,8 +125,8 @@ func BenchmarkInterceptor(b *testing.B) {
 // BenchmarkCall is a whole call over TCP on loopback: bare on one connection, and through failover to the first of
 // three replicas, with and without a deadline for the call or the attempt.
 func BenchmarkCall(b *testing.B) {
-	_, plain := readyClient(b, Policy{Rounds: 3})
-	_, deadline := readyClient(b, Policy{Rounds: 3, Timeout: time.Second})
+	plain := loopbackClient(b, Policy{Rounds: 3})
+	deadline := loopbackClient(b, Policy{Rounds: 3, Timeout: time.Second})
 	bare := bareConn(b)
 	for _, bm := range []struct {
 		name    string

@@ -2,14 +2,13 @@ package failover_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -21,12 +20,16 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// bubble is synctest.Test on one processor. On two, timers of a bubble can fire at the same time, and as all of them share
-// one context of the race detector, that crashes it (Go 1.26).
-func bubble(t *testing.T, f func(*testing.T)) {
-	t.Helper()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	synctest.Test(t, f)
+var bubble = failover.Bubble
+
+var soak = flag.Bool("soak", false, "repeat ten times as often what is tried at random")
+
+// times is how often to repeat what is tried at random: n times, and ten times as often with -soak.
+func times(n int) int {
+	if *soak {
+		return 10 * n
+	}
+	return n
 }
 
 // replica is a real gRPC server in this process, reached through memory. It serves grpc.health.v1, as the service
@@ -43,12 +46,17 @@ type replica struct {
 	streams atomic.Int64
 	dials   atomic.Int64
 
-	restarts sync.Mutex // held through a restart
+	restarts   sync.Mutex // held through a restart
+	relaunches sync.WaitGroup
 
-	mu     sync.Mutex
-	server *grpc.Server // nil while down
-	lis    *bufconn.Listener
+	mu      sync.Mutex
+	server  *grpc.Server // nil while down
+	lis     *bufconn.Listener
+	retired bool // stays down
 }
+
+// incarnation is the key of a request's context to what stands for the incarnation of the replica that it reached.
+type incarnation struct{}
 
 func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
 	r.served.Add(1)
@@ -76,10 +84,17 @@ func (r *replica) unknown(_ any, stream grpc.ServerStream) error {
 func (r *replica) start() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lis = bufconn.Listen(64 << 10)
-	r.server = grpc.NewServer(grpc.UnknownServiceHandler(r.unknown))
+	if r.retired {
+		return
+	}
+	lis := bufconn.Listen(64 << 10)
+	r.lis = lis
+	r.server = grpc.NewServer(grpc.UnknownServiceHandler(r.unknown), grpc.UnaryInterceptor(
+		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			return next(context.WithValue(ctx, incarnation{}, lis), req)
+		}))
 	healthv1.RegisterHealthServer(r.server, r)
-	go r.server.Serve(r.lis)
+	go r.server.Serve(lis)
 }
 
 // crash breaks all connections and refuses new ones, as the end of a process does.
@@ -98,6 +113,24 @@ func (r *replica) restart() {
 	if server != nil {
 		server.Stop()
 	}
+}
+
+// relaunch is a restart at the wish of one of the replica's handlers, which cannot wait for its own end.
+func (r *replica) relaunch() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.retired {
+		r.relaunches.Go(r.restart)
+	}
+}
+
+// retire is a crash for good. It returns when no relaunch is under way any more.
+func (r *replica) retire() {
+	r.mu.Lock()
+	r.retired = true
+	r.mu.Unlock()
+	r.relaunches.Wait()
+	r.crash()
 }
 
 // take returns the server in force, which is none from now on.
@@ -128,7 +161,7 @@ func newCluster(t testing.TB, n int) cluster {
 	for i := range n {
 		r := &replica{addr: fmt.Sprintf("%c:1", 'a'+i)}
 		r.start()
-		t.Cleanup(r.crash)
+		t.Cleanup(r.retire)
 		c = append(c, r)
 	}
 	return c
@@ -198,6 +231,13 @@ func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy
 	conn.Connect()
 	<-settled
 	return conn
+}
+
+// retire ends all replicas for good.
+func (c cluster) retire() {
+	for _, r := range c {
+		r.retire()
+	}
 }
 
 // crash ends all replicas.

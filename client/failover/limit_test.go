@@ -32,12 +32,12 @@ func sleep(d time.Duration) func(context.Context) error {
 	}
 }
 
-// crowd counts the requests that a replica has in hand, as seen by a replica: one that its client has given up is none,
-// though its handler has yet to notice. Only requests with a name count, so no probes.
+// crowd counts the requests that an incarnation of a replica has in hand, as the replica sees it: one that its client has
+// given up is none, though its handler has yet to notice. Only requests with a name count, so no probes.
 type crowd struct {
-	mu   sync.Mutex
-	here map[context.Context]bool
-	most int
+	mu    sync.Mutex
+	here  map[context.Context]bool
+	limit int // the most there were
 }
 
 func (c *crowd) by(next func(context.Context) error) func(context.Context) error {
@@ -60,11 +60,18 @@ func (c *crowd) enter(ctx context.Context) {
 	c.here[ctx] = true
 	n := 0
 	for x := range c.here {
-		if x.Err() == nil {
+		if x.Err() == nil && x.Value(incarnation{}) == ctx.Value(incarnation{}) {
 			n++
 		}
 	}
-	c.most = max(c.most, n)
+	c.limit = max(c.limit, n)
+}
+
+// most is how many requests there were at a time.
+func (c *crowd) most() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.limit
 }
 
 func (c *crowd) leave(ctx context.Context) {
@@ -74,21 +81,19 @@ func (c *crowd) leave(ctx context.Context) {
 }
 
 // mishap is a handler that mostly answers soon, and now and then fails, hangs, or crashes its replica.
-func (r *replica) mishap(crashes *sync.WaitGroup) func(context.Context) error {
-	return func(ctx context.Context) error {
-		switch rand.IntN(40) {
-		case 0:
-			crashes.Go(r.restart)
-			return hang(ctx)
-		case 1:
-			return hang(ctx)
-		case 2, 3:
-			return status.Error(codes.Unavailable, "by chance")
-		case 4:
-			return status.Error(codes.InvalidArgument, "by chance")
-		}
-		return sleep(time.Duration(rand.IntN(10)) * time.Millisecond)(ctx)
+func (r *replica) mishap(ctx context.Context) error {
+	switch rand.IntN(40) {
+	case 0:
+		r.relaunch()
+		return hang(ctx)
+	case 1:
+		return hang(ctx)
+	case 2, 3:
+		return status.Error(codes.Unavailable, "by chance")
+	case 4:
+		return status.Error(codes.InvalidArgument, "by chance")
 	}
+	return sleep(time.Duration(rand.IntN(10)) * time.Millisecond)(ctx)
 }
 
 // Whatever happens to the replicas and the callers, none has more requests in hand than the limit says, and at the end all
@@ -110,12 +115,12 @@ func TestLimitHolds(t *testing.T) {
 }
 
 func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, outcomes map[failover.Outcome]int64) {
-	const limit, calls = 3, 24 * 25
+	const limit, callers = 3, 24
+	each := times(15)
 	c := newCluster(t, 3)
-	var crashes, callers sync.WaitGroup
 	crowds := make([]crowd, len(c))
 	for i, r := range c {
-		r.handle = crowds[i].by(r.mishap(&crashes))
+		r.handle = crowds[i].by(r.mishap)
 	}
 	var seen failover.Statistics
 	conn := c.connect(t, failover.Policy{
@@ -123,21 +128,21 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 		MaxInFlight: limit, Statistics: &seen,
 		Hedge: failover.Hedge{After: 8 * time.Millisecond, Share: 1},
 	})
-	for i := range 24 {
-		callers.Go(func() {
+	var group sync.WaitGroup
+	for i := range callers {
+		group.Go(func() {
 			ctx := metadata.AppendToOutgoingContext(t.Context(), "name", fmt.Sprint(i))
-			for range calls / 24 {
+			for range each {
 				ctx, cancel := context.WithTimeout(ctx, time.Duration(1+rand.IntN(100))*time.Millisecond)
 				call(ctx, conn)
 				cancel()
 			}
 		})
 	}
-	callers.Wait()
-	crashes.Wait()
+	group.Wait()
 	synctest.Wait()
 	for i, r := range c {
-		if n := crowds[i].most; n != limit {
+		if n := crowds[i].most(); n != limit {
 			t.Errorf("%s had up to %d requests in hand, want the limit of %d to be reached and kept", r.addr, n, limit)
 		}
 	}
@@ -147,8 +152,8 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 			t.Errorf("at the end %d are in flight at %s", r.InFlight, r.Replica)
 		}
 	}
-	if s.Waiting != 0 || s.Calls != calls {
-		t.Errorf("at the end %d calls wait, of %d", s.Waiting, s.Calls)
+	if want := int64(callers * each); s.Waiting != 0 || s.Calls != want {
+		t.Errorf("at the end %d of %d calls wait, want none of %d", s.Waiting, s.Calls, want)
 	}
 	for o, n := range s.Attempts {
 		outcomes[o] += n
@@ -157,6 +162,7 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 
 // The same in real time, where goroutines run at the same time.
 func TestLimitHoldsInParallel(t *testing.T) {
+	t.Parallel()
 	for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
 		t.Run(whenDown.String(), func(t *testing.T) {
 			c := newCluster(t, 2)
@@ -177,15 +183,15 @@ func TestLimitHoldsInParallel(t *testing.T) {
 			for range 16 {
 				callers.Go(func() {
 					ctx := metadata.AppendToOutgoingContext(t.Context(), "name", "x")
-					for range 100 {
+					for range times(50) {
 						call(ctx, conn)
 					}
 				})
 			}
 			callers.Wait()
 			for i, r := range seen.Read().Replicas {
-				if crowds[i].most > 2 || r.InFlight != 0 {
-					t.Errorf("%s had up to %d requests in hand, and has %d at the end; want 2 at most, and none", r.Replica, crowds[i].most, r.InFlight)
+				if most := crowds[i].most(); most > 2 || r.InFlight != 0 {
+					t.Errorf("%s had up to %d requests in hand, and has %d at the end; want 2 at most, and none", r.Replica, most, r.InFlight)
 				}
 			}
 		})
@@ -281,8 +287,8 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 		second := begin(t.Context(), conn, "second")
 		<-first.over
 		<-second.over
-		if first.err != nil || second.err != nil || crowd.most != 1 {
-			t.Errorf("got %v and %v, with up to %d requests in hand, want success and 1", first.err, second.err, crowd.most)
+		if first.err != nil || second.err != nil || crowd.most() != 1 {
+			t.Errorf("got %v and %v, with up to %d requests in hand, want success and 1", first.err, second.err, crowd.most())
 		}
 		s := seen.Read()
 		if s.Replicas[0].InFlight != 0 || s.Attempts[failover.OK] != 2 {

@@ -15,35 +15,37 @@ import (
 // gRPC tells an attempt that its connection broke before it tells the connection's state. Calls believe the attempt: for a
 // while, and of that connection alone.
 func TestLossIsBelieved(t *testing.T) {
-	c, _ := readyClient(t, Policy{})
-	entries := c.backends.table(c.replicas).entries
-	a := entries[0]
-	earlier := a.connection()
-	earlier.epoch--
 	for _, tc := range []struct {
 		name string
-		loss *loss
+		loss func(a, b entry) *loss
 		want bool
 	}{
-		{"no loss", nil, false},
-		{"just now", &loss{a.connection(), time.Now()}, true},
-		{"long ago", &loss{a.connection(), time.Now().Add(-lossTime)}, false},
-		{"of a connection before", &loss{earlier, time.Now()}, false},
-		{"of another replica's", &loss{entries[1].connection(), time.Now()}, false},
+		{"no loss", func(a, b entry) *loss { return nil }, false},
+		{"just now", func(a, b entry) *loss { return &loss{a.connection(), time.Now()} }, true},
+		{"a while ago", func(a, b entry) *loss { return &loss{a.connection(), time.Now().Add(1 - lossTime)} }, true},
+		{"long ago", func(a, b entry) *loss { return &loss{a.connection(), time.Now().Add(-lossTime)} }, false},
+		{"of a connection before", func(a, b entry) *loss {
+			return &loss{connection{a.replica, a.connection().epoch - 1}, time.Now()}
+		}, false},
+		{"of another replica's", func(a, b entry) *loss { return &loss{b.connection(), time.Now()} }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			a.loss.Store(tc.loss)
-			candidates := c.backends.current.Load().candidates(nil, 0)
-			if candidates[0].Lost != tc.want {
-				t.Errorf("lost: %v, want %v", candidates[0].Lost, tc.want)
-			}
-			d := new(core.Call).Next(&c.rules, c.moment(question{number: 1, rules: &c.rules, remaining: core.Forever}), candidates)
-			if first := d.Index == 0; first == tc.want {
-				t.Errorf("the core chooses replica %d", d.Index)
-			}
-			if e := c.easy(t.Context(), 1, nil); (e == nil) != tc.want {
-				t.Errorf("easy gives %v", e)
-			}
+			Bubble(t, func(t *testing.T) {
+				c, _ := readyClient(t, Policy{})
+				entries := c.backends.table(c.replicas).entries
+				entries[0].loss.Store(tc.loss(entries[0], entries[1]))
+				candidates := c.backends.current.Load().candidates(nil, 0)
+				if candidates[0].Lost != tc.want {
+					t.Errorf("lost: %v, want %v", candidates[0].Lost, tc.want)
+				}
+				d := new(core.Call).Next(&c.rules, c.moment(question{number: 1, rules: &c.rules, remaining: core.Forever}), candidates)
+				if first := d.Index == 0; first == tc.want {
+					t.Errorf("the core chooses replica %d", d.Index)
+				}
+				if e := c.easy(t.Context(), 1, nil); (e == nil) != tc.want {
+					t.Errorf("easy gives %v", e)
+				}
+			})
 		})
 	}
 }
