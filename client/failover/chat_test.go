@@ -70,6 +70,7 @@ func TestChatWaitsForAConnectionUntilTheTimeout(t *testing.T) {
 
 // Sending and receiving at a time, on many streams at a time.
 func TestChatsSendAndReceiveAtATime(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	for _, r := range c {
 		r.other = func(stream grpc.ServerStream) error {

@@ -18,6 +18,7 @@ func TestRejectionBesideAHedge(t *testing.T) {
 		"failed":     answer(codes.Unavailable),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, 2)
 			begun := make(chan struct{})
 			c[0].handle = func(context.Context) error { <-begun; return status.Error(codes.InvalidArgument, "no") }

@@ -108,14 +108,12 @@ func TestRefusedClientIsGarbage(t *testing.T) {
 	if _, err := failover.NewClient("static:///a:1", policy); err == nil {
 		t.Fatal("accepted, without credentials")
 	}
-	for deadline := time.After(10 * time.Second); ; {
+	for {
 		runtime.GC()
 		select {
 		case <-collected:
 			return
-		case <-deadline:
-			t.Fatal("still there after 10s of collecting garbage")
-		default:
+		default: // until the binary's own timeout
 		}
 	}
 }

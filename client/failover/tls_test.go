@@ -13,6 +13,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -153,6 +154,7 @@ func (s secured) checkHosts(t *testing.T, target string, ca *authority, opts ...
 
 // Each replica of a static target is checked for its own host.
 func TestTLSOfAStaticTarget(t *testing.T) {
+	t.Parallel()
 	ca, s := newAuthority(t), secured{}
 	for _, host := range []string{"a.test", "b.test"} {
 		s.serve(t, host+":443", &tls.Config{Certificates: []tls.Certificate{ca.issue(host)}}, nil)
@@ -162,6 +164,7 @@ func TestTLSOfAStaticTarget(t *testing.T) {
 
 // Each replica is checked for the server name that the resolver gives it, whatever its address.
 func TestTLSServerNameOfTheResolver(t *testing.T) {
+	t.Parallel()
 	ca, s := newAuthority(t), secured{}
 	var state resolver.State
 	for addr, name := range map[string]string{"10.0.0.1:443": "a.test", "10.0.0.2:443": "b.test"} {
@@ -176,18 +179,18 @@ func TestTLSServerNameOfTheResolver(t *testing.T) {
 
 // A replica with the certificate of another is none to send to: the call goes on, and the attempt says why.
 func TestTLSWrongCertificate(t *testing.T) {
+	t.Parallel()
 	ca, s := newAuthority(t), secured{}
 	s.serve(t, "a.test:443", &tls.Config{Certificates: []tls.Certificate{ca.issue("other.test")}}, nil)
 	s.serve(t, "b.test:443", &tls.Config{Certificates: []tls.Certificate{ca.issue("b.test")}}, nil)
-	down := make(chan struct{})
+	tried := make(chan struct{})
+	triedOnce := sync.OnceFunc(func() { close(tried) })
 	config := &tls.Config{RootCAs: ca.pool}
-	conn := s.connect(t, "static:///a.test:443,b.test:443", failover.Policy{OnReplica: func(e failover.ReplicaEvent) {
-		if e == (failover.ReplicaEvent{Replica: "a.test:443", State: failover.Down}) {
-			close(down)
-		}
-	}}, config, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+	conn := s.connect(t, "static:///a.test:443,b.test:443", failover.Policy{
+		OnAttempt: func(context.Context, string, failover.Attempt) { triedOnce() },
+	}, config, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 		if addr == "b.test:443" {
-			<-down // so that a is tried first
+			<-tried // so that a is tried first
 		}
 		return s[addr].DialContext(ctx)
 	}))
@@ -215,6 +218,7 @@ func checkWrongHost(t *testing.T, err error) {
 
 // With mTLS the replica sees the client's certificate; without one the client is refused, and is told so.
 func TestMutualTLS(t *testing.T) {
+	t.Parallel()
 	ca, s := newAuthority(t), secured{}
 	var client string
 	s.serve(t, "a.test:443", &tls.Config{
