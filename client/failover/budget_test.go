@@ -33,7 +33,7 @@ var outages = []struct {
 // An outage of all replicas is answered with at most 1.2 attempts per call: those that the bucket held, and one more for
 // each ten calls. What the budget allows is used.
 func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
-	const calls = 1008 // 16 callers' 63
+	const calls = 336 // 16 callers' 21
 	for _, outage := range outages {
 		for _, callers := range []int{1, 16} {
 			t.Run(fmt.Sprintf("%s, %d callers", outage.name, callers), func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestZeroBudgetIsUnbounded(t *testing.T) {
 		c.unavailable()
 		var seen failover.Statistics
 		conn := c.connect(t, failover.Policy{Rounds: 9, Statistics: &seen})
-		for range 50 {
+		for range 20 {
 			if attempts, err := call(t.Context(), conn); len(attempts) != 27 || reason(err) != failover.RoundsSpent {
 				t.Fatalf("%d attempts, %v, want 27 and the rounds spent", len(attempts), err)
 			}

@@ -86,63 +86,78 @@ func (s *nameserver) answer(query []byte) []byte {
 	return reply
 }
 
-// loopbacks is servers of one port at 127.0.0.1, 127.0.0.2 and so on.
-type loopbacks struct {
-	t       *testing.T
-	port    int
-	hosts   []*replica
-	servers []*grpc.Server
+// breakable is a listener that can break the connections it has taken.
+type breakable struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
 }
 
-func (l *loopbacks) ip(i int) net.IP                    { return net.IPv4(127, 0, 0, byte(i+1)) }
-func (l *loopbacks) addr(i int) string                  { return net.JoinHostPort(l.ip(i).String(), fmt.Sprint(l.port)) }
-func (l *loopbacks) listen(i int) (net.Listener, error) { return net.Listen("tcp", l.addr(i)) }
+func (l *breakable) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns = append(l.conns, conn)
+	}
+	return conn, err
+}
+
+// breakAll breaks the connections. New ones are taken all the while, so that nobody else gets the port.
+func (l *breakable) breakAll() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, conn := range l.conns {
+		conn.Close()
+	}
+	l.conns = nil
+}
+
+// loopbacks is servers of one port at 127.0.0.1, 127.0.0.2 and so on.
+type loopbacks struct {
+	port      int
+	hosts     []*replica
+	listeners []*breakable
+}
+
+func (l *loopbacks) ip(i int) net.IP   { return net.IPv4(127, 0, 0, byte(i+1)) }
+func (l *loopbacks) addr(i int) string { return net.JoinHostPort(l.ip(i).String(), fmt.Sprint(l.port)) }
 
 // newLoopbacks starts n servers at a port that is free for all, and no client's own.
 func newLoopbacks(t *testing.T, n int) *loopbacks {
 	t.Helper()
-	l := &loopbacks{t: t}
-	for len(l.servers) < n {
-		l.stop()
-		l.port, l.hosts, l.servers = 20000+rand.N(12000), nil, nil
-		for i := range n {
-			lis, err := l.listen(i)
-			if errors.Is(err, syscall.EADDRNOTAVAIL) {
-				t.Skipf("this system has only one address on loopback: %v", err)
-			}
-			if err != nil {
-				break // somebody has the port
-			}
-			l.hosts = append(l.hosts, new(replica))
-			l.servers = append(l.servers, nil)
-			l.serve(i, lis)
-		}
+	var l *loopbacks
+	for l == nil {
+		l = listenAtOnePort(t, n, 20000+rand.N(12000))
 	}
-	t.Cleanup(l.stop)
+	for i, lis := range l.listeners {
+		l.hosts = append(l.hosts, new(replica))
+		server := grpc.NewServer()
+		healthv1.RegisterHealthServer(server, l.hosts[i])
+		go server.Serve(lis)
+		t.Cleanup(server.Stop)
+	}
 	return l
 }
 
-func (l *loopbacks) serve(i int, lis net.Listener) {
-	l.servers[i] = grpc.NewServer()
-	healthv1.RegisterHealthServer(l.servers[i], l.hosts[i])
-	go l.servers[i].Serve(lis)
-}
-
-func (l *loopbacks) stop() {
-	for _, s := range l.servers {
-		s.Stop()
+// listenAtOnePort returns nil where somebody has the port.
+func listenAtOnePort(t *testing.T, n, port int) *loopbacks {
+	t.Helper()
+	l := &loopbacks{port: port}
+	for i := range n {
+		lis, err := net.Listen("tcp", l.addr(i))
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			t.Skipf("this system has only one address on loopback: %v", err)
+		}
+		if err != nil {
+			for _, taken := range l.listeners {
+				taken.Close()
+			}
+			return nil
+		}
+		l.listeners = append(l.listeners, &breakable{Listener: lis})
 	}
-}
-
-// restart breaks the server's connections, after which it listens again.
-func (l *loopbacks) restart(i int) {
-	l.t.Helper()
-	l.servers[i].Stop()
-	lis, err := l.listen(i)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.serve(i, lis)
+	return l
 }
 
 // history is the events of a connection.
@@ -159,7 +174,7 @@ func newHistory(t *testing.T) *history {
 // await returns when the event has come so many times in all.
 func (h *history) await(addr string, state failover.ReplicaState, times int) {
 	h.t.Helper()
-	timeout := time.After(time.Minute)
+	timeout := time.After(5 * time.Minute) // which only a hang can reach
 	for want := (failover.ReplicaEvent{Replica: addr, State: state}); h.seen[want] < times; {
 		select {
 		case e := <-h.events:
@@ -173,6 +188,7 @@ func (h *history) await(addr string, state failover.ReplicaState, times int) {
 // The loss of any connection makes gRPC look the name up again. So a new record is called, and one that is gone is
 // left, without a call lost, nor an attempt at the replica that left.
 func TestDNSRecordsComeAndGo(t *testing.T) {
+	t.Parallel()
 	dns.SetMinResolutionInterval(10 * time.Millisecond)
 	t.Cleanup(func() { dns.SetMinResolutionInterval(30 * time.Second) }) // gRPC's own
 	l, h := newLoopbacks(t, 3), newHistory(t)
@@ -189,6 +205,10 @@ func TestDNSRecordsComeAndGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	conn.Connect()
+	h.await(l.addr(0), failover.Ready, 1)
+	h.await(l.addr(1), failover.Ready, 1)
+
 	var lost atomic.Int64
 	stop := callers(t, conn, func(attempts []failover.Attempt) {
 		for _, a := range attempts {
@@ -197,16 +217,13 @@ func TestDNSRecordsComeAndGo(t *testing.T) {
 			}
 		}
 	})
-	h.await(l.addr(0), failover.Ready, 1)
-	h.await(l.addr(1), failover.Ready, 1)
-
 	names.set(l.ip(0), l.ip(1), l.ip(2))
-	l.restart(0)
+	l.listeners[0].breakAll()
 	h.await(l.addr(0), failover.Ready, 2)
 	h.await(l.addr(2), failover.Ready, 1)
 
 	names.set(l.ip(0), l.ip(2))
-	l.restart(0)
+	l.listeners[0].breakAll()
 	h.await(l.addr(1), failover.Gone, 1)
 	h.await(l.addr(0), failover.Ready, 3)
 	stop()

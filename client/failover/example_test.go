@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -19,7 +20,7 @@ import (
 func ExampleNewClient() {
 	addr, stop := serveExample()
 	defer stop()
-	policy := failover.Policy{Timeout: time.Second, Rounds: 3, Pause: 200 * time.Millisecond}
+	policy := failover.Policy{Timeout: time.Minute, Rounds: 3, Pause: 200 * time.Millisecond}
 	conn, err := failover.NewClient("static:///"+addr, policy,
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -38,10 +39,10 @@ func ExampleNewClient() {
 	// round 1 ok sent: true
 }
 
-// A call that failed tells every attempt. Nothing listens at these two addresses.
+// A call that failed tells every attempt. Nothing listens at these two addresses: refuse sees to that.
 func ExampleError() {
-	conn, err := failover.NewClient("static:///127.0.0.1:1,127.0.0.1:2", failover.Policy{Rounds: 2},
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := failover.NewClient("static:///127.0.0.1:7101,127.0.0.1:7102", failover.Policy{Rounds: 2},
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(refuse))
 	if err != nil {
 		panic(err)
 	}
@@ -56,10 +57,15 @@ func ExampleError() {
 	}
 	// Output:
 	// Unavailable
-	// round 1 127.0.0.1:1 refused sent: false
-	// round 1 127.0.0.1:2 refused sent: false
-	// round 2 127.0.0.1:1 refused sent: false
-	// round 2 127.0.0.1:2 refused sent: false
+	// round 1 127.0.0.1:7101 refused sent: false
+	// round 1 127.0.0.1:7102 refused sent: false
+	// round 2 127.0.0.1:7101 refused sent: false
+	// round 2 127.0.0.1:7102 refused sent: false
+}
+
+// refuse is what dialing an address is like at which nothing listens.
+func refuse(context.Context, string) (net.Conn, error) {
+	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
 // serveExample starts a replica and returns its address.
@@ -95,7 +101,7 @@ func ExamplePolicy() {
 	}
 	defer conn.Close()
 
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	reply, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
 	fmt.Println(reply.GetStatus(), err)
@@ -111,7 +117,7 @@ func ExamplePolicy() {
 func ExampleWithIdempotent() {
 	addr, stop := serveExample()
 	defer stop()
-	conn, err := failover.NewClient("static:///127.0.0.1:1,"+addr, failover.Policy{},
+	conn, err := failover.NewClient("static:///"+addr, failover.Policy{},
 		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		panic(err)

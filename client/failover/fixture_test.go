@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -148,7 +147,7 @@ func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 	down, lis := r.server == nil, r.lis
 	r.mu.Unlock()
 	if down {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		return refuse(ctx, r.addr)
 	}
 	return lis.DialContext(ctx)
 }

@@ -70,7 +70,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 8 {
 			callers.Go(func() {
-				for range 300 {
+				for range times(75) {
 					var header, trailer metadata.MD
 					var from peer.Peer
 					var attempts []failover.Attempt
@@ -108,7 +108,7 @@ func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.Random, Rounds: 20,
 			Ejection: failover.Ejection{After: -1}})
 		won := 0
-		for range 300 {
+		for range times(100) {
 			var attempts []failover.Attempt
 			reply := "of the caller"
 			if err := conn.Invoke(t.Context(), workMethod, nil, &reply, grpc.ForceCodec(textCodec{}), failover.Trace(&attempts)); err != nil {

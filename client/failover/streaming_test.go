@@ -219,7 +219,7 @@ func TestFirstMessageAtTheLastMoment(t *testing.T) {
 		c[1].other = says("b1", "b2")
 		conn := c.connect(t, failover.Policy{Timeout: time.Second, Ejection: failover.Ejection{After: -1}})
 		seen := map[string]int{}
-		for range 300 {
+		for range times(100) {
 			got, attempts, err := fetch(t.Context(), conn)
 			seen[fmt.Sprint(got, ": ", path(attempts), " ", err)]++
 		}
