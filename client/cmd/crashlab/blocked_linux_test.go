@@ -29,7 +29,11 @@ func (p *process) untilBlocked(t *testing.T, call int) {
 				return
 			}
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-p.ended:
+			t.Fatalf("%v: it ended: %v, stderr: %s", p.Args[1:], p.ProcessState, p.stderr.String())
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 
@@ -62,31 +66,34 @@ func fullPipe(t *testing.T) *os.File {
 
 // A signal ends every command, whatever it is doing.
 func TestSignalWhileBlocked(t *testing.T) {
-	fifo := filepath.Join(t.TempDir(), "design.yaml")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	run, other := madeRun(t), madeRun(t)
-	refused := "127.0.0.1:1"
 	for name, tt := range map[string]struct {
-		args []string
+		args string
 		call int
 	}{
-		"opens a design":   {[]string{"experiment", "run", fifo}, unix.SYS_OPENAT},
-		"opens its output": {[]string{"report", run, "-o", fifo}, unix.SYS_OPENAT},
-		"writes a report":  {[]string{"report", run, "-o", "-"}, unix.SYS_WRITE},
-		"writes a table":   {[]string{"report", run, "--format", "table"}, unix.SYS_WRITE},
-		"compares":         {[]string{"compare", run, other}, unix.SYS_WRITE},
-		"lists factors":    {[]string{"experiment", "factors"}, unix.SYS_WRITE},
-		"shows a design":   {[]string{"experiment", "run", "--dry-run", "../../../deploy/experiments/quick.yaml"}, unix.SYS_WRITE},
-		"shows a call":     {[]string{"get", "--rounds=1", "--target", refused}, unix.SYS_WRITE},
-		"shows statistics": {[]string{"load", "-q", "-n1", "--rounds=1", "--target", refused}, unix.SYS_WRITE},
-		"shows help":       {[]string{"--help"}, unix.SYS_WRITE},
+		"opens a design":   {"experiment run FIFO", unix.SYS_OPENAT},
+		"opens its output": {"report RUN -o FIFO", unix.SYS_OPENAT},
+		"writes a report":  {"report RUN -o -", unix.SYS_WRITE},
+		"writes a table":   {"report RUN --format table", unix.SYS_WRITE},
+		"compares":         {"compare RUN OTHER", unix.SYS_WRITE},
+		"lists factors":    {"experiment factors", unix.SYS_WRITE},
+		"shows a design":   {"experiment run --dry-run ../../../deploy/experiments/quick.yaml", unix.SYS_WRITE},
+		"shows a call":     {"get --rounds=1 --target=127.0.0.1:1", unix.SYS_WRITE},
+		"shows statistics": {"load -q -n1 --rounds=1 --target=127.0.0.1:1", unix.SYS_WRITE},
+		"shows help":       {"--help", unix.SYS_WRITE},
 	} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(fmt.Sprintf("%s, %v", name, sig), func(t *testing.T) {
 				t.Parallel()
-				p := start(t, fullPipe(t), tt.args...)
+				fifo := filepath.Join(t.TempDir(), "fifo")
+				if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				args := strings.Fields(tt.args)
+				for i, arg := range args {
+					args[i] = strings.NewReplacer("FIFO", fifo, "RUN", run, "OTHER", other).Replace(arg)
+				}
+				p := start(t, fullPipe(t), args...)
 				p.untilBlocked(t, tt.call)
 				p.Process.Signal(sig)
 				p.mustEndBy(t, sig)
@@ -109,9 +116,14 @@ func TestSignalWhileReadingADesign(t *testing.T) {
 	if _, err := write.WriteString("name: x\n"); err != nil {
 		t.Fatal(err)
 	}
-	for left := 1; left > 0; time.Sleep(time.Millisecond) {
+	for left := 1; left > 0; {
 		if left, err = unix.IoctlGetInt(int(read.Fd()), unix.TIOCINQ); err != nil {
 			t.Fatal(err)
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("it ended: %v", p.ProcessState)
+		case <-time.After(time.Millisecond):
 		}
 	}
 	p.Process.Signal(syscall.SIGTERM)
@@ -123,15 +135,11 @@ func TestSecondSignalWhileBlocked(t *testing.T) {
 	t.Parallel()
 	p := start(t, fullPipe(t), "load", "--rounds=1", "--target=127.0.0.1:1")
 	p.untilBlocked(t, unix.SYS_WRITE)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		p.mustEndBy(t, syscall.SIGTERM)
-	}()
 	for {
 		p.Process.Signal(syscall.SIGTERM) // two that come at once are one
 		select {
-		case <-ended:
+		case <-p.ended:
+			p.mustEndBy(t, syscall.SIGTERM)
 			return
 		case <-time.After(10 * time.Millisecond):
 		}

@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 // process is a crashlab of its own.
 type process struct {
 	*exec.Cmd
-	stderr bytes.Buffer // valid after the end
+	ended  chan struct{} // closed when it has ended
+	stderr bytes.Buffer  // valid then
 }
 
 // start runs a command line, which ends with the test at the latest. A nil stdout is nowhere.
@@ -44,7 +45,7 @@ func start(t *testing.T, stdout *os.File, args ...string) *process {
 
 // prepare is start up to the launch.
 func prepare(stdout *os.File, args ...string) *process {
-	p := &process{Cmd: exec.Command(os.Args[0], args...)}
+	p := &process{Cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), playProgram+"=yes")
 	if stdout != nil {
 		p.Stdout = stdout
@@ -58,16 +59,20 @@ func (p *process) launch(t *testing.T) {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		defer close(p.ended)
+		_ = p.Wait() // the test looks at ProcessState
+	}()
 	t.Cleanup(func() {
 		p.Process.Kill()
-		_ = p.Wait() // it was waited for, mostly
+		<-p.ended
 	})
 }
 
 // mustEndBy fails the test unless the process was ended by the signal.
 func (p *process) mustEndBy(t *testing.T, sig syscall.Signal) {
 	t.Helper()
-	_ = p.Wait()
+	<-p.ended
 	if status := p.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig {
 		t.Errorf("%v: %v, want its end by %v; stderr: %s", p.Args[1:], p.ProcessState, sig, p.stderr.String())
 	}
@@ -204,7 +209,7 @@ func TestSignalDuringCalls(t *testing.T) {
 				p.Process.Signal(sig)
 				var stdout bytes.Buffer
 				_, _ = stdout.ReadFrom(read)
-				_ = p.Wait()
+				<-p.ended
 				if code := p.ProcessState.ExitCode(); code != exitInterrupted {
 					t.Errorf("%v, want exit code %d", p.ProcessState, exitInterrupted)
 				}
@@ -227,7 +232,7 @@ func TestSignalDuringTheWait(t *testing.T) {
 	}
 	defer conn.Close()
 	p.Process.Signal(syscall.SIGTERM)
-	_ = p.Wait()
+	<-p.ended
 	if code, want := p.ProcessState.ExitCode(), "crashlab: interrupted\n"; code != exitInterrupted || p.stderr.String() != want {
 		t.Errorf("%v, %q; want exit code %d and %q", p.ProcessState, p.stderr.String(), exitInterrupted, want)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // untilWriting returns when a thread of the process writes what nobody reads.
-func untilWriting(t *testing.T, pid int) {
+func untilWriting(t *testing.T, pid int, ended <-chan error) {
 	t.Helper()
 	for {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
@@ -29,7 +29,11 @@ func untilWriting(t *testing.T, pid int) {
 				return
 			}
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended: %v", err)
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 
@@ -72,9 +76,9 @@ func TestSignalsEndItWithAStuckLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer cmd.Process.Kill()
-			untilWriting(t, cmd.Process.Pid)
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
+			untilWriting(t, cmd.Process.Pid, ended)
 			for {
 				cmd.Process.Signal(syscall.SIGTERM) // two that come at once are one
 				select {

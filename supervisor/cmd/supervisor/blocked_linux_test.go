@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +31,11 @@ func (p *proc) untilBlocked(call int) {
 				return
 			}
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-p.ended:
+			p.t.Fatalf("%v: it ended: %v", p.Args[1:], p.ProcessState)
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 
@@ -44,15 +49,15 @@ func (p *proc) mustEndBy(sig syscall.Signal) {
 
 // Before the first launch, and in ctl, a signal ends the process at once, whatever it is doing.
 func TestSignalWhileAFileIsOpened(t *testing.T) {
-	for name, args := range map[string][]string{
-		"cluster file": {"--config", fifo(t, "cluster.yaml")},
-		"events":       {"--events", fifo(t, "events"), "--", "true"},
-		"ctl":          {"ctl", "--ca", fifo(t, "ca.pem"), "list"},
+	for name, args := range map[string]string{
+		"cluster file": "--config FIFO", "events": "--events FIFO -- true", "ctl": "ctl --ca FIFO list",
 	} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(fmt.Sprintf("%s, %v", name, sig), func(t *testing.T) {
 				t.Parallel()
-				p := start(t, "", args...)
+				words := strings.Fields(args)
+				words[slices.Index(words, "FIFO")] = fifo(t, "fifo")
+				p := start(t, "", words...)
 				p.untilBlocked(unix.SYS_OPENAT)
 				p.Process.Signal(sig)
 				p.mustEndBy(sig)
@@ -74,9 +79,14 @@ func TestSignalWhileTheClusterFileIsRead(t *testing.T) {
 	if _, err := write.WriteString("replicas: 1\n"); err != nil {
 		t.Fatal(err)
 	}
-	for left := 1; left > 0; time.Sleep(time.Millisecond) {
+	for left := 1; left > 0; {
 		if left, err = unix.IoctlGetInt(int(read.Fd()), unix.TIOCINQ); err != nil {
 			t.Fatal(err)
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("it ended: %v", p.ProcessState)
+		case <-time.After(time.Millisecond):
 		}
 	}
 	p.Process.Signal(syscall.SIGTERM)

@@ -25,17 +25,17 @@ func TestOnlyRegularFiles(t *testing.T) {
 	dir, state := t.TempDir(), fifo(t, "lock")
 	pem := fifo(t, "a.pem")
 	for _, tt := range []struct {
-		args string
+		args []string
 		code int
 		want string
 	}{
-		{"--config " + dir, 2, "--config: " + dir + ": a directory: want a regular file or a pipe"},
-		{"--config /dev/null", 2, "--config: /dev/null: a device: want a regular file or a pipe"},
-		{"--state-dir " + filepath.Dir(state) + " -- true", 1, "state directory: " + state + ": a pipe: want a regular file"},
-		{"--control 127.0.0.1:7100 --control-cert " + pem + " --control-key " + pem + " -- true", 2, pem + ": a pipe: want a regular file"},
-		{"ctl --ca " + dir + " list", 2, dir + ": a directory: want a regular file or a pipe"},
+		{[]string{"--config", dir}, 2, "--config: " + dir + ": a directory: want a regular file or a pipe"},
+		{[]string{"--config", os.DevNull}, 2, "--config: /dev/null: a device: want a regular file or a pipe"},
+		{[]string{"--state-dir", filepath.Dir(state), "--", "true"}, 1, "state directory: " + state + ": a pipe: want a regular file"},
+		{[]string{"--control", "127.0.0.1:7100", "--control-cert", pem, "--control-key", pem, "--", "true"}, 2, pem + ": a pipe: want a regular file"},
+		{[]string{"ctl", "--ca", dir, "list"}, 2, dir + ": a directory: want a regular file or a pipe"},
 	} {
-		p := start(t, "", strings.Fields(tt.args)...)
+		p := start(t, "", tt.args...)
 		if code := p.ends(); code != tt.code || !strings.HasSuffix(p.stderr.text(), tt.want) || strings.Contains(p.stderr.text(), "\n") {
 			t.Errorf("%s: exit code %d, %s; want %d and %s", tt.args, code, p.stderr.text(), tt.code, tt.want)
 		}
