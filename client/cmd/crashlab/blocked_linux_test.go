@@ -37,6 +37,15 @@ func (p *process) untilBlocked(t *testing.T, call int) {
 	}
 }
 
+// mustEndBy fails the test unless the process was ended by the signal.
+func (p *process) mustEndBy(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	<-p.ended
+	if status := p.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig {
+		t.Errorf("%v: %v, want its end by %v; stderr: %s", p.Args[1:], p.ProcessState, sig, p.stderr.String())
+	}
+}
+
 // fullPipe returns a pipe that takes no more. Its reader must stay open.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()

@@ -69,15 +69,6 @@ func (p *process) launch(t *testing.T) {
 	})
 }
 
-// mustEndBy fails the test unless the process was ended by the signal.
-func (p *process) mustEndBy(t *testing.T, sig syscall.Signal) {
-	t.Helper()
-	<-p.ended
-	if status := p.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != sig {
-		t.Errorf("%v: %v, want its end by %v; stderr: %s", p.Args[1:], p.ProcessState, sig, p.stderr.String())
-	}
-}
-
 // madeRun returns the folder of a run without a trial.
 func madeRun(t *testing.T) string {
 	t.Helper()
