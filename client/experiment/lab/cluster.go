@@ -19,12 +19,13 @@ import (
 const (
 	// startTimeout is for what takes 10 to 20 ms on an idle machine.
 	startTimeout = 30 * time.Second
-	// stopTimeout bounds the end of replicas that hang; the others are idle by then and need no time. It is longer than
-	// counterd drains, so that each has told its counts.
-	stopTimeout = 6 * time.Second
 	// tries is how often a cluster is started while others are quicker to take its ports.
 	tries = 5
 )
+
+// stopTimeout bounds the end of replicas that hang; the others are idle by then and need no time. It is longer than
+// counterd drains, so that each can report its counts. Tests, which must not depend on that, give it longer.
+var stopTimeout = 6 * time.Second
 
 // cluster is the replicas of one trial, and what is known of them.
 type cluster struct {

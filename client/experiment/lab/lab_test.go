@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,79 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"gonum.org/v1/gonum/stat"
-
-	"example.com/crashlab/client/experiment/check"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/supervisor"
 )
 
-// counterd is the program that the replicas of all tests are.
-var counterd string
-
-func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	folder, err := os.MkdirTemp("", "lab")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	counterd = filepath.Join(folder, "counterd")
-	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return m.Run(), nil
-}
-
-// load returns the design of a text of YAML.
-func load(t testing.TB, text string) *design.Design {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(path, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// run runs a design to its end, and returns what it saw. No process is left, and the records can be true.
-func run(t testing.TB, ctx context.Context, text string) *record.Run {
-	t.Helper()
-	l := Lab{Counterd: counterd, Runs: t.TempDir(), Command: []string{"the", "test"}}
-	dir, err := l.Run(ctx, load(t, text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen, err := record.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, trial := range seen.Trials {
-		for _, e := range trial.Events {
-			if p := e.Process; p != nil && p.Kind == supervisor.Launched && syscall.Kill(p.PID, 0) == nil {
-				t.Errorf("trial %d: process %d of replica %s is left", trial.Number, p.PID, p.Replica)
-			}
-		}
-		for _, v := range check.Trial(trial) {
-			t.Errorf("trial %d: %s: %s", trial.Number, v.Check, v.Detail)
-		}
-	}
-	return seen
-}
-
 func TestEveryTrialIsRun(t *testing.T) {
+	t.Parallel()
 	seen := run(t, t.Context(), `
 name: every
 seed: 3
@@ -96,8 +27,9 @@ parallel: 2
 factors:
   p_crash: [0, 0.2]
   crash_point: [arrival, reply]
-  restart_delay: 50ms
+  restart_delay: 20ms
   service_time: 1ms
+  pause: 20ms
   calls: 40
 `)
 	m := seen.Manifest
@@ -125,35 +57,70 @@ factors:
 
 // A signal of the schedule reaches the replicas it is for, and the calls see it.
 func TestSchedule(t *testing.T) {
-	seen := run(t, t.Context(), `
+	t.Parallel()
+	d := load(t, `
 factors:
   timeout: 100ms
   order: round-robin
   eject_after: 0
-  calls: 0
-  duration: 1s
+  calls: 1000000
   concurrency: 1
   service_time: 1ms
 schedule:
-  - {at: 200ms, signal: stop, replicas: [b]}
-  - {at: 600ms, signal: cont, replicas: [b]}
-repeats: 1
+  - {at: 100ms, signal: stop, replicas: [b]}
+  - {at: 150ms, signal: cont, replicas: [c]}
 `)
-	timeouts := map[string]int{}
-	for _, c := range seen.Trials[0].Calls {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p := newProgress("", 1)
+	ended := func() int {
+		now := p.snapshot().Running[0]
+		return now.Succeeded + now.Failed
+	}
+	enough := 0 // calls, when both signals have been sent: the one under way, and two at each replica
+	stop := p.tell(func(now Progress) {
+		switch {
+		case len(now.Running) == 0:
+		case enough == 0 && len(signaled(p.running[1].cluster.history(1, time.Now()))) >= 2:
+			enough = ended() + 7
+		case enough > 0 && ended() >= enough:
+			cancel()
+		}
+	})
+	seen, err := (&Lab{Counterd: counterd}).trial(ctx, d, d.Trials()[0], p)
+	stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify(t, seen)
+	sent := signaled(seen.Events)
+	if len(sent) != 2 || sent[0].Process.Replica != "b" || sent[0].Process.Signal != syscall.SIGSTOP || sent[0].At < d.Schedule[0].At ||
+		sent[1].Process.Replica != "c" || sent[1].Process.Signal != syscall.SIGCONT || sent[1].At < d.Schedule[1].At {
+		t.Fatalf("signals %+v, want those of the schedule", sent)
+	}
+	after := map[string]int{}
+	for _, c := range seen.Calls {
 		for _, a := range c.Attempts {
-			if a.Outcome.String() == "timeout" {
-				timeouts[a.Replica]++
+			if a.Start > sent[1].At {
+				after[fmt.Sprint(a.Replica == "b", " ", a.Outcome)]++
 			}
 		}
 	}
-	if len(timeouts) != 1 || timeouts["b"] == 0 {
-		t.Errorf("timeouts %v, want some at b alone", timeouts)
+	if after["true timeout"] == 0 || after["true ok"] > 0 || after["false ok"] == 0 {
+		t.Errorf("attempts at b, and their outcomes, while it was stopped: %v; want timeouts there and answers elsewhere", after)
 	}
+}
+
+// signaled returns the events of signals that were sent.
+func signaled(events []record.Event) []record.Event {
+	return slices.DeleteFunc(slices.Clone(events), func(e record.Event) bool {
+		return e.Process == nil || e.Process.Kind != supervisor.Signaled
+	})
 }
 
 // When the run is ended, the trials in hand are recorded as far as they came, and nothing is left.
 func TestInterruptedRun(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var once sync.Once
@@ -165,7 +132,7 @@ func TestInterruptedRun(t *testing.T) {
 	dir, err := l.Run(ctx, load(t, `
 repeats: 9
 parallel: 2
-factors: {calls: 1000000, service_time: 5ms}
+factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -193,32 +160,10 @@ factors: {calls: 1000000, service_time: 5ms}
 	}
 }
 
-func TestProgress(t *testing.T) {
-	var last Progress
-	most := 0
-	l := Lab{Counterd: counterd, Runs: t.TempDir(), OnProgress: func(p Progress) {
-		most = max(most, len(p.Running))
-		if p.Ended < last.Ended {
-			t.Errorf("%d trials had ended, now %d", last.Ended, p.Ended)
-		}
-		last = p
-	}}
-	dir, err := l.Run(t.Context(), load(t, "repeats: 4\nparallel: 2\nfactors: {calls: 5, service_time: 300ms}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if last.Ended != 4 || last.Trials != 4 || len(last.Running) != 0 || last.Dir != dir || most != 2 || last.Left != 0 {
-		t.Errorf("at last %+v, at most %d trials at a time", last, most)
-	}
-}
-
-// A program that is no counterd is told with what it said.
+// A program that is no counterd is reported with its output.
 func TestBrokenProgram(t *testing.T) {
-	broken := filepath.Join(t.TempDir(), "broken")
-	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho no luck >&2\nexit 7\n"), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	l := Lab{Counterd: broken, Runs: t.TempDir()}
+	t.Parallel()
+	l := Lab{Counterd: "testdata/broken", Runs: t.TempDir()}
 	dir, err := l.Run(t.Context(), load(t, "repeats: 3"))
 	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "trial 1: replica ") {
 		t.Errorf("got %v", err)
@@ -230,19 +175,32 @@ func TestBrokenProgram(t *testing.T) {
 
 // A replica that ends when it was ready, and before the others are, is not waited for: without restart it never comes back.
 func TestReplicaThatEndsBeforeTheLoad(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "ends")
-	script := "#!/bin/sh\ncase \"$*\" in\n*--replica=a*) " + counterd + " \"$@\" & sleep 1; kill $!; wait $!; echo bye;;\n*) sleep 60;;\nesac\n"
-	if err := os.WriteFile(program, []byte(script), 0o777); err != nil {
+	t.Parallel()
+	c, err := launch(t.Context(), "testdata/only-a", nil, design.Defaults(), 1)
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := (&Lab{Counterd: program, Runs: t.TempDir()}).Run(t.Context(), load(t, "repeats: 1"))
-	if err == nil || !strings.Contains(err.Error(), "replica a: ") || !strings.Contains(err.Error(), "bye") {
+	defer c.end()
+	waiting := make(chan error, 1)
+	go func() { waiting <- c.awaitReady(t.Context()) }()
+	for !c.up()[0] {
+		select {
+		case err := <-waiting:
+			t.Fatalf("%v, before replica a was ready", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if err := c.supervisor.Signal(syscall.SIGTERM, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waiting; err == nil || !strings.Contains(err.Error(), "replica a: ") || !strings.Contains(err.Error(), `"arrived":0`) {
 		t.Errorf("got %v, want replica a and its last words", err)
 	}
 }
 
-// That the files of a run cannot be written is told, also when the run was ended before.
+// It is an error that the files of a run cannot be written, also when the run was ended before.
 func TestRunThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var once sync.Once
@@ -256,54 +214,9 @@ func TestRunThatCannotBeWritten(t *testing.T) {
 			})
 		}
 	}}
-	if _, err := l.Run(ctx, load(t, "repeats: 2\nfactors: {calls: 1000000}")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := l.Run(ctx, load(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that the manifest cannot be written", err)
 	}
-}
-
-// With one worker and one seed, what becomes of each call is the same every time.
-func TestSameSeedSameOutcomes(t *testing.T) {
-	for name, text := range map[string]string{
-		"no restart":          "{calls: 40, concurrency: 1, p_crash: 0.15, pause: 0s}",
-		"restart and waiting": "{calls: 15, concurrency: 1, p_crash: 0.2, replicas: 1, restart_delay: 1ms, when_down: wait, rounds: 99, pause: 0s}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			d := load(t, "seed: 11\nrepeats: 1\nfactors: "+text)
-			trial := d.Trials()[0]
-			l := Lab{Counterd: counterd}
-			var first string
-			for i := range 50 {
-				p := newProgress("", 1)
-				seen, err := l.trial(t.Context(), d, trial, p)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got := outcomes(seen.Calls)
-				if i == 0 {
-					first = got
-				}
-				if got != first {
-					t.Fatalf("run %d:\n%s\nthe first:\n%s", i+1, got, first)
-				}
-			}
-			if !strings.Contains(first, "lost") {
-				t.Errorf("no crash in %s", first)
-			}
-		})
-	}
-}
-
-// outcomes spells what became of each call.
-func outcomes(calls []record.Call) string {
-	var b strings.Builder
-	for _, c := range calls {
-		fmt.Fprintf(&b, "%d %v", c.Number, c.Result)
-		for _, a := range c.Attempts {
-			fmt.Fprintf(&b, " %s %v", a.Replica, a.Outcome)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }
 
 func TestLatestLaunch(t *testing.T) {
@@ -311,36 +224,6 @@ func TestLatestLaunch(t *testing.T) {
 	for at, want := range map[time.Duration]int{0: 0, 10 * time.Millisecond: 1, 15 * time.Millisecond: 1, time.Second: 2} {
 		if got := latest(all, at); got != want {
 			t.Errorf("at %v: %d, want %d", at, got, want)
-		}
-	}
-}
-
-// Without restart and with one call at a time, each of three replicas answers until its crash: the number of calls that
-// succeed has the mean 3(1−p)/p.
-func TestSuccessesUntilAllAreDown(t *testing.T) {
-	const repeats = 20
-	seen := run(t, t.Context(), fmt.Sprintf(`
-repeats: %d
-parallel: 2
-factors: {p_crash: [0.1, 0.2, 0.3, 0.6], concurrency: 1, max_in_flight: 1, rounds: 1, calls: 150}
-`, repeats))
-	successes := map[float64][]float64{}
-	for _, trial := range seen.Trials {
-		n := 0.0
-		for _, c := range trial.Calls {
-			if c.Result == record.OK {
-				n++
-			}
-		}
-		p := seen.Manifest.Design.Cells[trial.Cell].Settings.PCrash
-		successes[p] = append(successes[p], n)
-	}
-	for p, n := range successes {
-		mean, sd := stat.MeanStdDev(n, nil)
-		want, allowed := 3*(1-p)/p, 3*sd/math.Sqrt(repeats)
-		t.Logf("p_crash %v: mean %.2f, want %.2f ± %.2f", p, mean, want, allowed)
-		if len(n) != repeats || math.Abs(mean-want) > allowed {
-			t.Errorf("p_crash %v: %d trials with a mean of %.2f calls, want %.2f ± %.2f", p, len(n), mean, want, allowed)
 		}
 	}
 }

@@ -1,0 +1,116 @@
+package lab
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/gonum/stat"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/services/fault"
+)
+
+// With one worker and one seed, what becomes of each call is the same every time.
+func TestSameSeedSameOutcomes(t *testing.T) {
+	repeats := 5
+	if *soak {
+		repeats = 50
+	}
+	for name, text := range map[string]string{
+		"no restart":          "{calls: 40, concurrency: 1, p_crash: 0.15, timeout: 0s, pause: 0s}",
+		"restart and waiting": "{calls: 15, concurrency: 1, p_crash: 0.2, timeout: 0s, replicas: 1, restart_delay: 1ms, when_down: wait, rounds: 99, pause: 0s}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := load(t, "seed: 11\nrepeats: 1\nfactors: "+text)
+			trial := d.Trials()[0]
+			l := Lab{Counterd: counterd}
+			var first string
+			for i := range repeats {
+				p := newProgress("", 1)
+				seen, err := l.trial(t.Context(), d, trial, p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := outcomes(seen.Calls)
+				if i == 0 {
+					first = got
+				}
+				if got != first {
+					t.Fatalf("run %d:\n%s\nthe first:\n%s", i+1, got, first)
+				}
+			}
+			if !strings.Contains(first, "lost") {
+				t.Errorf("no crash in %s", first)
+			}
+		})
+	}
+}
+
+// outcomes spells what became of each call.
+func outcomes(calls []record.Call) string {
+	var b strings.Builder
+	for _, c := range calls {
+		fmt.Fprintf(&b, "%d %v", c.Number, c.Result)
+		for _, a := range c.Attempts {
+			fmt.Fprintf(&b, " %s %v", a.Replica, a.Outcome)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// Without restart and with one call at a time, each of three replicas answers until the crash that its seed has in store.
+func TestSuccessesUntilAllAreDown(t *testing.T) {
+	t.Parallel()
+	seen := run(t, t.Context(), `
+repeats: 3
+parallel: 2
+factors: {p_crash: [0.1, 0.2, 0.3, 0.6], concurrency: 1, max_in_flight: 1, rounds: 1, timeout: 0s, calls: 150}
+`)
+	if len(seen.Trials) != 12 {
+		t.Errorf("%d trials, want 12", len(seen.Trials))
+	}
+	for _, trial := range seen.Trials {
+		n := 0
+		for _, c := range trial.Calls {
+			if c.Result == record.OK {
+				n++
+			}
+		}
+		p := seen.Manifest.Design.Cells[trial.Cell].Settings.PCrash
+		if want := min(untilAllAreDown(trial.Seed, p), 150); n != want {
+			t.Errorf("trial %d, p_crash %v: %d calls succeeded, want %d", trial.Number, p, n, want)
+		}
+	}
+}
+
+// untilAllAreDown is how many requests three replicas of the seed answer before each has crashed.
+func untilAllAreDown(seed uint64, pCrash float64) int {
+	n := 0
+	for _, replica := range []string{"a", "b", "c"} {
+		plan := fault.Plan{Seed: seed, Replica: replica, Incarnation: 1}
+		for k := uint64(1); plan.Draws(k).Crash >= pCrash; k++ {
+			n++
+		}
+	}
+	return n
+}
+
+// Over the trials of a design, the number of calls that succeed until all are down has the mean 3(1−p)/p.
+func TestMeanOverTheTrialsOfADesign(t *testing.T) {
+	const repeats = 2000
+	trials := load(t, fmt.Sprintf("repeats: %d", repeats)).Trials()
+	for _, p := range []float64{0.1, 0.2, 0.3, 0.6} {
+		successes := make([]float64, len(trials))
+		for i, trial := range trials {
+			successes[i] = float64(untilAllAreDown(trial.Seed, p))
+		}
+		mean, sd := stat.MeanStdDev(successes, nil)
+		if want, allowed := 3*(1-p)/p, 3*sd/math.Sqrt(repeats); math.Abs(mean-want) > allowed {
+			t.Errorf("p_crash %v: a mean of %.2f calls, want %.2f ± %.2f", p, mean, want, allowed)
+		}
+	}
+}
