@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/supervisor/inputfile"
 )
 
@@ -76,6 +77,15 @@ func (m *Manifest) check() error {
 	}
 	if m.Design == nil {
 		return errors.New("no design")
+	}
+	for i, c := range m.Design.Cells {
+		if c.Settings == (design.Settings{}) {
+			return fmt.Errorf("cell %d has no settings", i)
+		}
+		sameFactor := func(a, b design.Level) bool { return a.Factor == b.Factor }
+		if !slices.EqualFunc(c.Levels, m.Design.Cells[0].Levels, sameFactor) {
+			return fmt.Errorf("cell %d has levels of other factors than cell 0", i)
+		}
 	}
 	return nil
 }

@@ -202,7 +202,10 @@ func TestBadFiles(t *testing.T) {
 		"event of another kind":  {eventsFile, `{"process":{"v":1,"kind":"won"}}` + "\n", `events.jsonl:4: `},
 		"another version":        {manifestFile, `{"version":2}`, "manifest.json: version 2: want 1"},
 		"no design":              {manifestFile, `{"version":1}`, "manifest.json: no design"},
-		"no such cell":           {eventsFile, `{"trial":3,"ended":{"trial":3,"cell":2}}` + "\n", "events.jsonl:4: trial 3 is of cell 2: want 0 to 1"},
+		"no settings":            {manifestFile, `{"version":1,"design":{"cells":[{}]}}`, "manifest.json: cell 0 has no settings"},
+		"other factors": {manifestFile, `{"version":1,"design":{"cells":[{"settings":{}},{"levels":[{"factor":"x"}],"settings":{}}]}}`,
+			"manifest.json: cell 1 has levels of other factors than cell 0"},
+		"no such cell": {eventsFile, `{"trial":3,"ended":{"trial":3,"cell":2}}` + "\n", "events.jsonl:4: trial 3 is of cell 2: want 0 to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := create(t, t.TempDir())
