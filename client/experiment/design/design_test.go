@@ -302,34 +302,6 @@ func TestTrials(t *testing.T) {
 	}
 }
 
-func FuzzRead(f *testing.F) {
-	f.Add(example)
-	f.Add("factors: {timeout: [1s, 2s]}\nclaims: [{claim: tries >= 1, where: {rounds: 3}}]")
-	f.Fuzz(func(t *testing.T, text string) {
-		d, err := read("x.yaml", []byte(text), Overrides{Set: []Level{{"rounds", "2"}}})
-		if err != nil {
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("%q: more than one line", err)
-			}
-			return
-		}
-		encoded, err := json.Marshal(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got Design
-		if err := json.Unmarshal(encoded, &got); err != nil {
-			t.Fatal(err)
-		}
-		if got.Source = d.Source; !reflect.DeepEqual(&got, d) {
-			t.Errorf("JSON makes %+v of %+v", got, *d)
-		}
-		if n := len(d.Trials()); n > maxTrials || n == 0 {
-			t.Errorf("%d trials", n)
-		}
-	})
-}
-
 // The designs that come with crashlab are valid, say what they teach, and ask a question.
 func TestBundledDesigns(t *testing.T) {
 	paths, _ := filepath.Glob("../../../deploy/experiments/*.yaml")
