@@ -232,13 +232,6 @@ func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy
 	return conn
 }
 
-// retire ends all replicas for good.
-func (c cluster) retire() {
-	for _, r := range c {
-		r.retire()
-	}
-}
-
 // crash ends all replicas.
 func (c cluster) crash() {
 	for _, r := range c {

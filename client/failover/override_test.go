@@ -2,7 +2,6 @@ package failover_test
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +16,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // What a call's option takes the place of, for that call alone.
 func TestCallOptions(t *testing.T) {
