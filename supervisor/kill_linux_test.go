@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -103,12 +102,11 @@ func withMark(mark string) (all []int, guardians int) {
 		if err != nil {
 			continue
 		}
-		env, err := os.ReadFile(procFile(pid, "environ"))
-		if err != nil || !bytes.Contains(env, []byte(mark)) {
+		if has, _, _ := carries(pid, []byte(mark)); !has {
 			continue
 		}
 		all = append(all, pid)
-		if bytes.Contains(env, []byte(childMode+"=guard")) {
+		if guards, _, _ := carries(pid, []byte(childMode+"=guard")); guards {
 			guardians++
 		}
 	}

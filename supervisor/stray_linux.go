@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -81,15 +82,37 @@ func openStray(pid int, mark []byte) (stray, kind) {
 	if err != nil {
 		return stray{}, foreign
 	}
-	env, err := os.ReadFile(procFile(pid, "environ"))
-	if err == nil && bytes.Contains(env, mark) {
+	has, size, err := carries(pid, mark)
+	if has {
 		return stray{fd}, marked
 	}
 	unix.Close(fd)
-	if err == nil && len(env) == 0 {
+	if err == nil && size == 0 {
 		return stray{}, withoutEnvironment(pid)
 	}
 	return stray{}, foreign
+}
+
+// carries reports whether a process has a mark in its environment, and the
+// size of that. It takes one read that gets all: where a process execs between
+// two, the second finds nothing more.
+func carries(pid int, mark []byte) (has bool, size int, err error) {
+	f, err := os.Open(procFile(pid, "environ"))
+	if err != nil {
+		return false, 0, err
+	}
+	defer f.Close()
+	pooled := buffers.Get().(*[readSize]byte)
+	defer buffers.Put(pooled)
+	for buffer := pooled[:]; ; buffer = make([]byte, 4*len(buffer)) {
+		n, err := f.ReadAt(buffer, 0)
+		if n < len(buffer) {
+			if err == io.EOF {
+				err = nil
+			}
+			return bytes.Contains(buffer[:n], mark), n, err
+		}
+	}
 }
 
 // withoutEnvironment tells processes that have none apart.
@@ -102,11 +125,12 @@ func withoutEnvironment(pid int) kind {
 }
 
 // kindOf does so by the contents of a process's stat file, see
-// proc_pid_stat(5). Its name may hold any character.
+// proc_pid_stat(5). Its name may hold any character. Exec gives a process an
+// environment that is empty at first, and code at the end.
 func kindOf(stat []byte) kind {
 	const ( // of the fields behind the name, and of the flags among them
-		state, flags, envEnd = 0, 6, 48
-		exiting, kernel      = 0x4, 0x200000
+		state, flags, code, envStart, envEnd = 0, 6, 23, 47, 48
+		exiting, kernel                      = 0x4, 0x200000
 	)
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) <= envEnd {
@@ -118,10 +142,10 @@ func kindOf(stat []byte) kind {
 		return foreign
 	case bits&exiting != 0:
 		return dying
-	case fields[envEnd] == "0":
-		return changing
+	case fields[code] != "0" && fields[envStart] == fields[envEnd]:
+		return foreign // its environment is empty for good
 	}
-	return foreign // an environment that is empty for good
+	return changing // or has one since
 }
 
 func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }

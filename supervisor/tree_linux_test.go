@@ -278,10 +278,15 @@ func TestNothingPilesUp(t *testing.T) {
 				}
 			}
 		}
+		noStrays := func() bool {
+			strays, _ := withMark(string(m.tree.id) + "-")
+			return len(strays) == 0
+		}
 		launch(3) // the first ones open what is opened once
 		m.reading.Wait()
 		before := counts(t)
 		launch(40)
+		eventually(t, "end of the strays", noStrays)
 		m.reading.Wait()
 		eventually(t, "end of what came later", func() bool {
 			now := counts(t)
