@@ -1,0 +1,244 @@
+package supervisor
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// What holds for every policy, however wrong, and every past.
+func FuzzPolicyNext(f *testing.F) {
+	f.Add(int64(time.Second), 2.0, int64(0), 0.2, int64(0), 3, int64(0), 0.5, false, []byte("crash"))
+	f.Fuzz(func(t *testing.T, delay int64, factor float64, most int64, jitter float64, reset int64, exits int, window int64,
+		draw float64, exact bool, past []byte) {
+		p := Policy{
+			Delay:   time.Duration(delay),
+			Backoff: Backoff{Factor: factor, Max: time.Duration(most), Jitter: jitter, Reset: time.Duration(reset)},
+			Limit:   Limit{Exits: exits, Window: time.Duration(window)},
+			Exact:   exact,
+		}
+		var h History
+		now := time.Unix(0, 0)
+		for _, b := range append(past[:min(len(past), 300)], 0) {
+			now = now.Add(time.Duration(b) * time.Second)
+			e := Exit{Code: []int{0, 1, 2, 127}[b&3], Uptime: time.Duration(b) * time.Second / 32}
+			if b&4 > 0 {
+				e.Ready = e.Uptime
+			}
+			h = h.After(e, now, p)
+		}
+		d := p.Next(h, now, draw)
+		if d.Delay < 0 || d.Delay > longest || d.Relaunch == d.GiveUp {
+			t.Errorf("%+v decides %+v", p, d)
+		}
+		if p.check() != nil || draw < 0 || draw > 1 {
+			return
+		}
+		most64 := float64(max(p.Delay, p.Backoff.max(), launchFailureDelay)) * (1 + jitter)
+		if float64(d.Delay) > most64*1.000001 || d.GiveUp != (exits > 0 && h.count(h.Last.neverReady(), now.Add(-p.Limit.window())) >= exits) {
+			t.Errorf("%+v decides %+v", p, d)
+		}
+		if longer := p.delay(h.Row+1, draw); longer < p.delay(h.Row, draw) {
+			t.Errorf("%+v: the delay falls to %v from one exit to the next", p, longer)
+		}
+	})
+}
+
+func FuzzProbe(f *testing.F) {
+	f.Add(1, int64(time.Second), int64(time.Second), 3, true)
+	f.Fuzz(func(t *testing.T, kind int, period, timeout int64, threshold int, alive bool) {
+		p := Probe{Kind: ProbeKind(kind), Period: time.Duration(period), Timeout: time.Duration(timeout), Threshold: threshold}
+		if p.check("a:1", alive, true) != nil {
+			return
+		}
+		usual := readyPeriod
+		if alive {
+			usual = alivePeriod
+		}
+		got := p.withDefaults(usual)
+		if got.Period < LeastPeriod || got.Timeout <= 0 || got.Threshold < 1 || alive && got.Timeout > got.Period {
+			t.Errorf("%+v comes to %+v", p, got)
+		}
+	})
+}
+
+// What can be read can be written, and read again.
+func FuzzEventJSON(f *testing.F) {
+	f.Add([]byte(`{"v":1,"seq":9,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000000,"kind":"exited","replica":"a",
+		"exit":{"signal":"SIGKILL","uptime_ms":1200.5},"next":{"relaunch":true,"delay_ms":500},"output":["panic"]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var e Event
+		if json.Unmarshal(data, &e) != nil {
+			return
+		}
+		if y := e.Time.UTC().Year(); y < 0 || y > 9999 {
+			return // of which JSON knows none
+		}
+		first, err := json.Marshal(e)
+		if err != nil {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		var again Event
+		if err := json.Unmarshal(first, &again); err != nil {
+			t.Fatalf("%s: %v", first, err)
+		}
+		for _, d := range []time.Duration{e.After, e.Exit.Uptime, e.Exit.Ready, e.Next.Delay} {
+			if d.Abs() > 30*24*time.Hour {
+				return // it is not exact any more
+			}
+		}
+		if second, err := json.Marshal(again); err != nil || !bytes.Equal(first, second) {
+			t.Errorf("%s became %s, %v", first, second, err)
+		}
+	})
+}
+
+// Milliseconds are exact for months, and close for all times.
+func FuzzMilliseconds(f *testing.F) {
+	f.Add(int64(1))
+	f.Fuzz(func(t *testing.T, ns int64) {
+		text, err := json.Marshal(milliseconds(ns))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back milliseconds
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		if off := time.Duration(int64(back) - ns); off.Abs() > time.Duration(ns).Abs()>>50 {
+			t.Errorf("%d came back from %s as %d", ns, text, back)
+		}
+	})
+}
+
+// However wrong the lines are, a guardian kills nobody who is not its own, and
+// half a line is none.
+func FuzzReadOrders(f *testing.F) {
+	f.Add("tree " + someID + "\ncgroup /x/supervisor-1\n+12\n+13\n-12\nend\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := readOrders(strings.NewReader(text))
+		if o.tree != "" && !o.tree.valid() || o.cgroup != "" && !strings.HasPrefix(filepath.Base(string(o.cgroup)), cgroupPrefix) {
+			t.Errorf("%+v", o)
+		}
+		var written strings.Builder
+		for id := range o.groups {
+			if id < 2 {
+				t.Errorf("group %d is to be killed", id)
+			}
+			fmt.Fprintf(&written, "+%d\n", id)
+		}
+		for word, value := range map[string]string{"tree": string(o.tree), "cgroup": string(o.cgroup)} {
+			if value != "" {
+				fmt.Fprintf(&written, "%s %s\n", word, value)
+			}
+		}
+		if o.end {
+			written.WriteString("end\n")
+		}
+		again, errAgain := readOrders(strings.NewReader(written.String()))
+		if errAgain != nil || !sameOrders(o, again) {
+			t.Errorf("%+v, written and read, is %+v, %v", o, again, errAgain)
+		}
+		whole, errWhole := readOrders(strings.NewReader(text[:strings.LastIndexByte(text, '\n')+1]))
+		if !sameOrders(o, whole) || fmt.Sprint(err) != fmt.Sprint(errWhole) {
+			t.Errorf("half a line makes %+v, %v of %+v, %v", o, err, whole, errWhole)
+		}
+	})
+}
+
+func sameOrders(a, b orders) bool {
+	return a.tree == b.tree && a.cgroup == b.cgroup && a.end == b.end && maps.Equal(a.groups, b.groups)
+}
+
+// Lines that are read in any portions are those that a plain split finds.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("a\nbc\n\nd"), uint16(1), uint16(3))
+	f.Fuzz(func(t *testing.T, text []byte, times, part uint16) {
+		if len(text)*int(times) > 5*maxLine/2 || part == 0 {
+			return
+		}
+		input := bytes.Repeat(text, int(times))
+		var got, wanted [][]byte
+		for line := range bytes.Lines(input) {
+			line = bytes.TrimSuffix(line, []byte{'\n'})
+			for ; len(line) > maxLine; line = line[maxLine:] {
+				wanted = append(wanted, line[:maxLine])
+			}
+			wanted = append(wanted, line)
+		}
+		var b lineBuffer
+		emit := func(lines []byte) {
+			for line := range bytes.Lines(bytes.Clone(lines)) {
+				got = append(got, bytes.TrimSuffix(line, []byte{'\n'}))
+			}
+		}
+		for len(input) > 0 {
+			n := copy(b.space(), input[:min(int(part), len(input))])
+			b.add(n, emit)
+			input = input[n:]
+		}
+		if b.end(emit); !slices.EqualFunc(got, wanted, bytes.Equal) {
+			t.Errorf("got %d lines, want %d", len(got), len(wanted))
+		}
+	})
+}
+
+// The last lines are as much of them as may be, as text.
+func FuzzLastWritten(f *testing.F) {
+	f.Add("a\nb\xff\n"+strings.Repeat("é", lastLineSize), uint16(1))
+	f.Fuzz(func(t *testing.T, text string, times uint16) {
+		if len(text)*int(times) > 1<<20 {
+			return
+		}
+		all := strings.Split(text, "\n")
+		var l lastWritten
+		for range times {
+			l.add([]byte(text + "\n"))
+		}
+		got := l.text()
+		if len(got) != min(len(all)*int(times), lastLinesKept) {
+			t.Fatalf("%d lines of %d", len(got), len(all)*int(times))
+		}
+		for i, line := range slices.Backward(got) {
+			whole := all[(len(all)*int(times)-len(got)+i)%len(all)]
+			if !utf8.ValidString(line) || len(line) > lastLineSize || utf8.ValidString(whole) && line != whole[:cutAt(whole)] {
+				t.Errorf("%q became %q", whole, line)
+			}
+		}
+	})
+}
+
+func FuzzSaysReady(f *testing.F) {
+	f.Add([]byte("STATUS=up\nREADY=1\n"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if wanted := slices.Contains(strings.Split(string(message), "\n"), "READY=1"); saysReady(message) != wanted {
+			t.Errorf("message %q says ready: %v", message, !wanted)
+		}
+	})
+}
+
+// What is put into a queue are whole lines, as many as there is room for, or one.
+func FuzzFit(f *testing.F) {
+	f.Add([]byte("a\nbc\n"), 3)
+	f.Fuzz(func(t *testing.T, lines []byte, room int) {
+		lines = append(lines, '\n')
+		room = min(room, maxQueued)
+		q := queue{taken: uint64(maxQueued - min(max(room, -1), maxQueued))}
+		n := q.fit(lines)
+		switch {
+		case room <= 0:
+			if n != 0 {
+				t.Errorf("%d bytes where there is no room", n)
+			}
+		case n < 1 || lines[n-1] != '\n' || n > room && bytes.IndexByte(lines, '\n') != n-1 || bytes.IndexByte(lines[n:], '\n')+n+1 <= room && n < len(lines):
+			t.Errorf("%d bytes of %q in %d", n, lines, room)
+		}
+	})
+}
