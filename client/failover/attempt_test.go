@@ -42,7 +42,7 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 		{"the replica sees the caller's deadline before the timer", late{live}, late{live}, true, codes.DeadlineExceeded, Canceled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := &call{client: new(client), ctx: tc.caller}
+			c := &plan{client: new(client), ctx: tc.caller}
 			if got := c.outcome(tc.caller, tc.attempt, wire{sent: true, answered: tc.answered}, status.Error(tc.code, "")); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}

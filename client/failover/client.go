@@ -21,7 +21,6 @@ import (
 type client struct {
 	policy        Policy // with defaults
 	rules         core.Rules
-	plain         bool // see easy
 	replicas      *replicas.Set
 	serviceConfig grpc.DialOption
 	born          time.Time // the zero of the clock
@@ -71,7 +70,6 @@ func newClient(p Policy) (*client, error) {
 		born:     time.Now(),
 		hedges:   core.NewBudget(p.Hedge.Share, 0, hedgeBurst),
 	}
-	c.plain = p.plain()
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Pause: p.Pause, Rounds: p.Rounds,
 		Order: core.Order(p.Order), Wait: p.WhenDown == Wait,

@@ -17,53 +17,43 @@ import (
 // hedgeBurst is how many hedges may be made at once, above Hedge.Share.
 const hedgeBurst = 5
 
-// hedging is how the call is hedged: as its options say, else as the policy does.
-func (c *call) hedging() *Hedge {
-	if c.settings != nil && c.settings.overrides != nil && c.settings.overrides.hedge != nil {
-		return c.settings.overrides.hedge
-	}
-	return &c.policy.Hedge
-}
-
 // hedgeDelay is how long the next attempt is left alone before another one joins it. It returns false where none may.
-func (c *call) hedgeDelay() (time.Duration, bool) {
-	h := c.hedging()
-	if !h.enabled() || !c.rules.Idempotent {
+func (p *plan) hedgeDelay() (time.Duration, bool) {
+	h := p.hedge
+	if !h.enabled() || !p.rules.Idempotent {
 		return 0, false
 	}
 	if h.Quantile > 0 {
-		if d, known := c.known.latency.Quantile(h.Quantile); known {
+		if d, known := p.known.latency.Quantile(h.Quantile); known {
 			return d, true
 		}
 	}
 	return h.After, h.After > 0
 }
 
-// hedge is an attempt and another one that joins it late. The first runs in the call's goroutine, the second in its own,
-// on values of its own, so that neither sees what the other writes. The first to end the call, by a success or a status
-// that is not retried, cancels the other. The call goes on when both have ended.
+// hedge is a second attempt that joins the first late. The first runs in the call's goroutine, the second in its own, with
+// outputs of its own. The first of them to end the call, by a success or a status that is not retried, cancels the other.
 type hedge struct {
-	call  call // as it was before the first attempt
-	first uint32
-	stop  context.CancelFunc // ends the first attempt
-	trial bool               // the first attempt is its replica's trial
-	reply func() any         // makes another reply, without a look at the call's, which the first attempt may be writing to
+	plan     plan
+	core     core.Call          // as the first attempt left it
+	first    lease              // the attempt that it joins
+	trial    bool               // which is the trial of a replica that was left out
+	stop     context.CancelFunc // ends the first attempt
+	newReply func() any         // makes another reply without a look at the call's, which the first attempt may be writing to
 
-	mu     sync.Mutex // guards what follows
-	over   bool       // the first attempt has ended: it is too late to begin, or to win
-	won    bool       // the second attempt was first to end the call
-	second *second    // nil: not begun
+	mu    sync.Mutex // guards what follows
+	over  bool       // the first attempt has ended: it is too late to begin, or to win
+	won   bool       // the second attempt was first to end the call
+	begun *second    // nil: not begun
 }
 
-// second is the attempt that joins.
+// second is a hedge that was begun.
 type second struct {
-	call    call
 	lease   lease
-	outputs outputs
+	request request // with outputs of its own
 	cancel  context.CancelFunc
-	ended   chan struct{} // closed when it has
-
-	outcome Outcome
+	ended   chan struct{} // closed when there is a result
+	result  result
 }
 
 // hedgedAttempt makes an attempt that another may join after the delay. It reports whether one of them succeeded.
@@ -71,30 +61,41 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
 	l.patience = delay
-	h := &hedge{call: *c, first: l.key, stop: stop, trial: l.ejected.Load(), reply: another(c.request.reply)}
+	h := &hedge{plan: c.plan, core: c.core, first: *l, trial: l.ejected.Load(), stop: stop, newReply: another(c.request.reply)}
 	timer := time.AfterFunc(delay, h.begin)
-	o := c.attempt(ctx, l)
+	first := c.attempt(ctx, l, c.request)
 	timer.Stop()
-	s := h.end(o)
+	s := h.end(first.Outcome)
+	ok := c.note(l, first)
 	if s == nil {
-		return o == OK
+		return ok
 	}
-	c.attempts = append(c.attempts, s.call.attempts...)
-	if h.won && o == Canceled {
+	if h.won && first.Outcome == Canceled {
 		c.canceled = false // it was not the caller who ended the first
 		c.fails(l, true)
 	}
-	switch {
-	case o == OK && !(h.won && s.outcome == OK):
-		return true
-	case s.outcome == OK:
-		c.counters.hedgesWon.Add(1)
-		s.outputs.copy(c.request)
-		return true
+	return c.join(ok && !(h.won && s.result.Outcome == OK), first, s)
+}
+
+// join takes note of a hedge beside the first attempt, which answered the call or did not. It reports whether one of them did.
+func (c *call) join(answered bool, first result, s *second) bool {
+	r := s.result
+	if !r.missed {
+		c.record(r)
 	}
-	c.core.Join(&s.call.core)
-	if o != Rejected && len(s.call.attempts) > 0 { // else the first has ended the call, and the second; or there was no second
-		c.last, c.canceled = s.call.last, c.canceled || s.call.canceled
+	switch {
+	case answered:
+		return true
+	case r.Outcome == OK && !r.missed:
+		c.counters.hedgesWon.Add(1)
+		copyOutputs(c.request, s.request)
+		return true
+	case r.missed:
+		return false
+	}
+	c.core.NoteHedge(s.lease.key, s.lease.decision.Round, r.forCore())
+	if first.missed || first.Outcome != Rejected { // else the first has ended the call
+		c.last, c.canceled = r.Err, c.canceled || r.Outcome == Canceled
 	}
 	return false
 }
@@ -102,23 +103,25 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 // begin makes the second attempt, if it is not too late and one can be afforded.
 func (h *hedge) begin() {
 	h.mu.Lock()
+	var ctx context.Context
 	if !h.over {
-		h.second = h.prepare()
+		ctx = h.prepare()
 	}
-	s := h.second
+	s := h.begun
 	h.mu.Unlock()
 	if s == nil {
 		return
 	}
 	defer close(s.ended)
 	defer s.cancel()
-	s.outcome = s.call.attempt(s.call.ctx, &s.lease)
-	if s.outcome == OK || len(s.call.attempts) > 0 { // else its replica was lost before it began
-		s.call.counters.hedges.Add(1)
+	s.result = h.plan.attempt(ctx, &s.lease, s.request)
+	if s.result.missed {
+		return
 	}
+	h.plan.counters.hedges.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if (s.outcome == OK || s.outcome == Rejected) && !h.over {
+	if o := s.result.Outcome; (o == OK || o == Rejected) && !h.over {
 		h.won = true
 		h.stop()
 	}
@@ -128,7 +131,7 @@ func (h *hedge) begin() {
 func (h *hedge) end(o Outcome) *second {
 	h.mu.Lock()
 	h.over = true
-	s := h.second
+	s := h.begun
 	h.mu.Unlock()
 	if s == nil {
 		return nil
@@ -140,56 +143,45 @@ func (h *hedge) end(o Outcome) *second {
 	return s
 }
 
-// prepare chooses a replica for the second attempt, takes a place at it and pays for it; nil where it may not be. A trial
-// needs one to be judged by.
-func (h *hedge) prepare() *second {
-	c := &h.call
-	t := c.backends.table(c.replicas)
-	if t == nil || c.rules.Wait && c.queue.crowded() { // those that wait come first
+// prepare chooses a replica for the second attempt, takes a place at it and pays for it. It returns the attempt's context, or
+// nil where there may be no second attempt. mu must be held.
+func (h *hedge) prepare() context.Context {
+	p := &h.plan
+	t := p.backends.table(p.replicas)
+	if t == nil || p.rules.Wait && p.queue.crowded() { // those that wait come first
 		return nil
 	}
-	limit := c.limit()
+	limit := p.limit()
 	var buf [8]core.Candidate
-	d, ok := c.core.Hedge(c.rules, c.moment(c.ask()), t.candidates(buf[:0], limit), h.first)
-	if !ok {
-		return nil
-	}
-	if !t.entries[d.Index].acquire(limit, false) {
+	d, ok := h.core.Hedge(p.rules, p.moment(p.ask()), t.candidates(buf[:0], limit), h.first.key)
+	if !ok || !t.entries[d.Index].acquire(limit, false) {
 		return nil
 	}
 	if !h.pay() {
-		c.counters.denied.Add(1)
-		c.abandon(t.entries[d.Index].backend)
+		p.counters.denied.Add(1)
+		p.abandon(t.entries[d.Index].backend)
 		return nil
 	}
-	s := &second{call: *c, lease: lease{entry: t.entries[d.Index], decision: d, hedge: true}, ended: make(chan struct{})}
-	s.call.before = len(c.attempts) + 1
-	s.call.attempts = nil
-	s.call.ctx, s.cancel = context.WithCancel(c.ctx)
-	s.outputs = s.call.request.separate(h.reply())
-	return s
+	l := lease{entry: t.entries[d.Index], decision: d, number: h.first.number + 1, hedge: true}
+	ctx, cancel := context.WithCancel(p.ctx)
+	h.begun = &second{lease: l, request: p.request.separate(h.newReply()), cancel: cancel, ended: make(chan struct{})}
+	return ctx
 }
 
-// pay takes the second attempt from the share of hedges and from the budget. The share is not asked for a trial's, as trials
-// are rare.
+// pay takes the second attempt from the share of hedges and from the budget. The trial of a replica that was left out needs a
+// hedge to be judged by; the share is not asked for it, as trials are rare.
 func (h *hedge) pay() bool {
-	c := &h.call
-	if !h.trial && !c.hedges.Take(0) {
+	p := &h.plan
+	if !h.trial && !p.hedges.Take(0) {
 		return false
 	}
-	if c.budget != nil && !c.budget.Take(c.now()) {
+	if p.budget != nil && !p.budget.Take(p.now()) {
 		if !h.trial {
-			c.hedges.Give()
+			p.hedges.Give()
 		}
 		return false
 	}
 	return true
-}
-
-// outputs are where an attempt has put what is for the caller.
-type outputs struct {
-	reply any
-	opts  []grpc.CallOption
 }
 
 // another returns what makes a reply of the same kind.
@@ -206,8 +198,8 @@ func another(reply any) func() any {
 	}
 }
 
-// separate gives the request outputs of its own.
-func (r *request) separate(reply any) outputs {
+// separate returns the request with outputs of its own.
+func (r request) separate(reply any) request {
 	r.reply = reply
 	r.opts = slices.Clone(r.opts)
 	for i, o := range r.opts {
@@ -220,11 +212,11 @@ func (r *request) separate(reply any) outputs {
 			r.opts[i] = grpc.Peer(new(peer.Peer))
 		}
 	}
-	return outputs{r.reply, r.opts}
+	return r
 }
 
-// copy gives the caller what is in the outputs.
-func (from outputs) copy(to request) {
+// copyOutputs gives the caller what is in the outputs of a request made by separate.
+func copyOutputs(to, from request) {
 	resetOutputs(to.reply, to.opts)
 	if m, ok := to.reply.(proto.Message); ok {
 		proto.Merge(m, from.reply.(proto.Message))

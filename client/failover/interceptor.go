@@ -19,81 +19,75 @@ type request struct {
 	opts    []grpc.CallOption
 }
 
-// call is one call on its way. Of a call that goes well it does not leave the stack.
-type call struct {
+// plan is what is decided about a call before it begins. It does not change.
+type plan struct {
 	*client
 	ctx      context.Context
 	request  request
-	settings *settings     // nil: the call has no options of ours
-	known    *method       // nil: it has not mattered yet
-	rules    *core.Rules   // the method's, once it is known, with what the call's options say
+	settings *settings // nil: the call has no options of ours
+	known    *method
+	rules    *core.Rules // the method's, with what the call's options override
+	hedge    *Hedge
 	deadline time.Duration // the caller's, on the client's clock
 	number   uint64        // among the connection's calls, from 1
-	began    time.Duration // where somebody wants to know
-	waited   time.Duration // for replicas to become available
+	began    time.Duration
+}
+
+// call is a plan under way.
+type call struct {
+	plan
 	core     core.Call
-	paid     bool // the budget has granted the next attempt
-	canceled bool // by the caller, in the last attempt
-	reason   Reason
-	last     error // of the last attempt that failed
-	before   int   // attempts that are not among these, as the call is another one's hedge
+	waited   time.Duration // for replicas to become available
+	paid     bool          // the budget has granted the next attempt
+	canceled bool          // by the caller, in the last attempt
+	last     error         // of the last attempt that failed
 	attempts []Attempt
+}
+
+// failure is why a call fails.
+type failure struct {
+	reason Reason
+	err    error
 }
 
 // unary carries one call through the replicas.
 func (c *client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	number := c.counters.calls.Add(1)
-	r := request{method, req, reply, cc, invoker, opts}
-	if e := c.easy(ctx, number, opts); e != nil {
-		return c.quick(ctx, number, e, r)
-	}
-	call := call{client: c, ctx: ctx, number: number, request: r}
-	call.begin()
+	call := call{plan: c.plan(ctx, request{method, req, reply, cc, invoker, opts})}
 	return call.end(call.run())
 }
 
-// begin takes note of what the call asks for.
-func (c *call) begin() {
-	c.rules = &c.client.rules
-	c.deadline = core.Forever
-	c.settings, c.request.opts = parseOptions(c.request.opts)
+// plan takes note of what a call asks for.
+func (c *client) plan(ctx context.Context, r request) plan {
+	known := c.method(r.method)
+	p := plan{
+		client: c, ctx: ctx, request: r, known: known, rules: &known.rules, hedge: &c.policy.Hedge,
+		deadline: core.Forever, number: c.counters.calls.Add(1), began: c.now(),
+	}
+	p.settings, p.request.opts = parseOptions(r.opts)
+	if p.settings != nil && p.settings.overrides != nil {
+		p.rules = p.settings.overrides.apply(known.rules)
+		if h := p.settings.overrides.hedge; h != nil {
+			p.hedge = h
+		}
+	}
+	if d, bounded := ctx.Deadline(); bounded {
+		p.deadline = d.Sub(c.born)
+	}
 	if c.budget != nil {
 		c.budget.Call()
 	}
-	if c.policy.OnCall != nil {
-		c.began = c.now()
-	}
-	d, bounded := c.ctx.Deadline()
-	if bounded {
-		c.deadline = d.Sub(c.born)
-	}
-	hedged := c.hedging().enabled()
-	if hedged {
+	if p.hedge.enabled() {
 		c.hedges.Call()
 	}
-	if bounded || hedged || c.settings != nil {
-		c.know()
-	}
+	return p
 }
 
-// know looks up the rules of the method. Until something depends on them, a call that goes well saves the time.
-func (c *call) know() {
-	if c.known != nil {
-		return
-	}
-	c.known = c.method(c.request.method)
-	c.rules = &c.known.rules
-	if c.settings != nil && c.settings.overrides != nil {
-		c.rules = c.settings.overrides.apply(c.known.rules)
-	}
-}
-
-// run makes attempts until one succeeds, and returns nil then. Otherwise it returns what ended the call.
-func (c *call) run() error {
+// run makes attempts until one succeeds, and returns nil then.
+func (c *call) run() *failure {
 	for {
-		l, err := c.next()
-		if err != nil {
-			return err
+		l, failure := c.lease()
+		if failure != nil {
+			return failure
 		}
 		if delay, ok := c.hedgeDelay(); ok {
 			if c.hedgedAttempt(&l, delay) {
@@ -101,22 +95,42 @@ func (c *call) run() error {
 			}
 			continue
 		}
-		if o := c.attempt(c.ctx, &l); o == OK {
+		if r := c.attempt(c.ctx, &l, c.request); c.note(&l, r) {
 			return nil
 		}
 	}
 }
 
+// note takes note of what became of an attempt. It reports whether it succeeded.
+func (c *call) note(l *lease, r result) (ok bool) {
+	if r.missed {
+		c.core.Untry(l.key) // the call has not had its turn there, and has not spent what it paid
+		c.paid = c.last != nil
+		return false
+	}
+	if r.Outcome != OK {
+		c.last, c.canceled = r.Err, r.Outcome == Canceled
+		c.core.Note(r.forCore())
+	}
+	c.record(r)
+	return r.Outcome == OK
+}
+
+// record keeps an attempt for those who want to know.
+func (c *call) record(r result) {
+	if r.Outcome != OK || c.settings != nil || c.policy.OnCall != nil {
+		c.attempts = append(c.attempts, r.Attempt)
+	}
+}
+
 // end tells whoever wants to know that the call has ended.
-func (c *call) end(err error) error {
-	if err == nil {
+func (c *call) end(f *failure) error {
+	var err error
+	if f == nil {
 		c.counters.succeeded.Add(1)
-		if c.settings == nil && c.policy.OnCall == nil {
-			return nil
-		}
 	} else {
-		c.counters.failed[c.reason].Add(1)
-		err = &Error{Method: c.request.method, Attempts: c.attempts, Reason: c.reason, cause: err}
+		c.counters.failed[f.reason].Add(1)
+		err = &Error{Method: c.request.method, Attempts: c.attempts, Reason: f.reason, cause: f.err}
 	}
 	if c.policy.OnCall != nil {
 		c.policy.OnCall(c.ctx, Call{
@@ -128,9 +142,4 @@ func (c *call) end(err error) error {
 		c.settings.report(c.attempts, err)
 	}
 	return err
-}
-
-// traced reports whether attempts that succeed are noted as well.
-func (c *call) traced() bool {
-	return c.settings != nil || c.policy.OnCall != nil || c.policy.OnAttempt != nil
 }

@@ -19,23 +19,54 @@ import (
 type lease struct {
 	entry
 	decision core.Decision
+	number   int // among the call's attempts, from 1
 	hedge    bool
 	conn     connection // the one it will be made with
 	start    time.Duration
 	patience time.Duration // after which a hedge is due; zero: never
 }
 
-// next asks the call's core what to do, and does it until that is an attempt. It returns what ended the call otherwise.
-func (c *call) next() (lease, error) {
+// step is what a call does next: an attempt, a pause, a wait for a replica, or nothing more.
+type step struct {
+	action  core.Action
+	lease   lease         // to Try
+	pause   time.Duration // to Pause
+	failure *failure      // to GiveUp
+}
+
+func giveUp(r Reason, err error) step {
+	return step{action: core.GiveUp, failure: &failure{r, err}}
+}
+
+// lease returns the right to the call's next attempt, after the pauses and waits that come before it, or why there is none.
+func (c *call) lease() (lease, *failure) {
+	s := c.next()
+	for {
+		switch s.action {
+		case core.Try:
+			return s.lease, nil
+		case core.GiveUp:
+			return lease{}, s.failure
+		case core.Await:
+			s = c.await()
+		case core.Pause:
+			if err := c.sleep(s.pause); err != nil {
+				return lease{}, &failure{c.without(), err}
+			}
+			s = c.next()
+		}
+	}
+}
+
+// next asks the call's core what to do. Where that is to try a replica, the place there is taken.
+func (c *call) next() step {
 	for {
 		if c.canceled {
-			c.reason = CallerEnded
-			return lease{}, callerError(c.ctx)
+			return giveUp(CallerEnded, callerError(c.ctx))
 		}
 		t, err := c.table()
 		if err != nil {
-			c.reason = c.without()
-			return lease{}, err
+			return giveUp(c.without(), err)
 		}
 		c.replicas.Want()
 		limit := c.limit()
@@ -43,55 +74,45 @@ func (c *call) next() (lease, error) {
 		candidates := t.candidates(buf[:0], limit)
 		if c.rules.Wait && c.queue.crowded() {
 			for i := range candidates {
-				candidates[i].Full = true // what room there is those who wait have a say in
+				candidates[i].Full = true // those that wait have a say in what room there is
 			}
 		}
 		d := c.core.Next(c.rules, c.moment(c.ask()), candidates)
-		if d.Action == core.Await {
-			if l, again, err := c.await(); !again {
-				return l, err
-			}
-			continue
-		}
 		if d.Action == core.Try && !t.entries[d.Index].acquire(limit, candidates[d.Index].Ejected) {
 			c.core.Untry(t.entries[d.Index].key) // another call was quicker
 			continue
 		}
-		l, again, err := c.follow(d, t)
-		if !again {
-			return l, err
-		}
+		return c.follow(d, t)
 	}
 }
 
-// follow does what was decided; the place at the replica to try is taken. It reports whether to ask again.
-func (c *call) follow(d core.Decision, t *table) (l lease, again bool, err error) {
-	give := func(r Reason, err error) (lease, bool, error) {
-		if d.Action == core.Try {
-			c.abandon(t.entries[d.Index].backend)
-		}
-		c.reason = r
-		return lease{}, false, err
+// follow makes a step of what was decided. The place at a replica to try is taken, and given back where there is no attempt.
+func (c *call) follow(d core.Decision, t *table) step {
+	s := c.grounds(d, t)
+	if d.Action == core.Try && s.action == core.GiveUp {
+		c.abandon(t.entries[d.Index].backend)
 	}
+	return s
+}
+
+func (c *call) grounds(d core.Decision, t *table) step {
 	switch {
 	case d.Action == core.GiveUp && d.Reason == core.NoTime && ended(c.ctx) != nil:
-		return give(CallerEnded, callerError(c.ctx))
+		return giveUp(CallerEnded, callerError(c.ctx))
 	case d.Action == core.GiveUp && d.Reason == core.Spent && c.last == nil:
-		return give(NoneToTry, noReplicas(t.view.Err))
+		return giveUp(NoneToTry, noReplicas(t.view.Err))
 	case d.Action == core.GiveUp:
-		return give(publicReason[d.Reason], c.failure(d.Reason))
+		return giveUp(publicReason[d.Reason], c.failure(d.Reason))
 	case c.ctx.Err() != nil:
-		return give(CallerEnded, callerError(c.ctx))
+		return giveUp(CallerEnded, callerError(c.ctx))
 	case !c.pay():
-		return give(BudgetSpent, c.last)
-	case d.Action == core.Pause:
-		if err := c.pause(d.Wait); err != nil {
-			return give(c.without(), err)
-		}
-		return l, true, nil
+		return giveUp(BudgetSpent, c.last)
+	case d.Action == core.Try:
+		c.paid = false
+		l := lease{entry: t.entries[d.Index], decision: d, number: len(c.attempts) + 1}
+		return step{action: core.Try, lease: l}
 	}
-	c.paid = false
-	return lease{entry: t.entries[d.Index], decision: d}, false, nil
+	return step{action: d.Action, pause: d.Wait}
 }
 
 // without is why a call ends that cannot go on: its caller's doing, or there is no connection any more.
@@ -138,12 +159,12 @@ type question struct {
 	remaining time.Duration
 }
 
-func (c *call) ask() question { return question{c.number, c.rules, c.known, c.remaining()} }
+func (p *plan) ask() question { return question{p.number, p.rules, p.known, p.remaining()} }
 
 // moment is what a decision depends on, beside the replicas.
 func (c *client) moment(q question) core.Moment {
 	m := core.Moment{Remaining: q.remaining, Start: q.number - 1}
-	if q.remaining != core.Forever && q.known != nil {
+	if q.remaining != core.Forever {
 		m.Typical = q.known.typical()
 	}
 	switch q.rules.Order {
@@ -156,11 +177,11 @@ func (c *client) moment(q question) core.Moment {
 }
 
 // remaining is the time until the caller's deadline.
-func (c *call) remaining() time.Duration {
-	if c.deadline == core.Forever {
+func (p *plan) remaining() time.Duration {
+	if p.deadline == core.Forever {
 		return core.Forever
 	}
-	return c.deadline - c.now()
+	return p.deadline - p.now()
 }
 
 // table returns the replicas as the resolver found them, and waits for the resolver where it has not spoken yet.
@@ -226,8 +247,8 @@ func noReplicas(why error) error {
 	return &statusError{codes.Unavailable, fmt.Errorf("%w: %w", ErrNoReplicas, why)}
 }
 
-// pause returns after d, with the caller's error when the caller's context ends first, or when the connection is closed.
-func (c *call) pause(d time.Duration) error {
+// sleep returns after d, with the caller's error when the caller's context ends first, or when the connection is closed.
+func (c *call) sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}

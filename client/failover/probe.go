@@ -13,8 +13,8 @@ import (
 )
 
 // fails takes note that a replica hung, or failed an attempt, and leaves it out if that is enough.
-func (c *call) fails(l *lease, hung bool) {
-	b, e := l.backend, c.policy.Ejection
+func (p *plan) fails(l *lease, hung bool) {
+	b, e := l.backend, p.policy.Ejection
 	if e.After < 0 {
 		return
 	}
@@ -25,21 +25,21 @@ func (c *call) fails(l *lease, hung bool) {
 	}
 	b.suspect.Store(true)
 	if b.standing.Failed(e.After) {
-		c.leaveOut(l, hung)
+		p.leaveOut(l, hung)
 	}
 }
 
 // leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must be held.
-func (c *call) leaveOut(l *lease, hung bool) {
+func (p *plan) leaveOut(l *lease, hung bool) {
 	b := l.backend
-	b.since, b.left = c.now(), l.connection()
+	b.since, b.left = p.now(), l.connection()
 	b.trial.Store(false)
 	if !b.ejected.Swap(true) { // else it was on trial
-		c.counters.ejections.Add(1)
-		c.tellStanding(l.replica, Ejected)
+		p.counters.ejections.Add(1)
+		p.tellStanding(l.replica, Ejected)
 	}
-	b.probe = &probe{client: c.client, backend: b, invoker: c.request.invoker, cc: c.request.cc}
-	time.AfterFunc(b.standing.Backoff(c.policy.Ejection.Probe, hung), b.probe.run)
+	b.probe = &probe{client: p.client, backend: b, invoker: p.request.invoker, cc: p.request.cc}
+	time.AfterFunc(b.standing.Backoff(p.policy.Ejection.Probe, hung), b.probe.run)
 }
 
 // forgive takes note of a success of a replica that had failed before. One for which a hedge was due proves nothing, as there

@@ -138,29 +138,24 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 	}
 }
 
-// await waits until a replica is available to the call. It reports whether to ask again what to do.
-func (c *call) await() (l lease, again bool, err error) {
-	if !c.pay() {
-		c.reason = BudgetSpent
-		return l, false, c.last
-	}
+// await waits until a replica is available to the call, and returns what to do then.
+func (c *call) await() step {
 	w := &waiter{question: c.ask(), deadline: c.deadline, core: c.core, granted: make(chan grant, 1)}
-	g, err := c.wait(w)
+	g, failure := c.wait(w)
 	switch {
-	case err != nil:
-		return l, false, err
+	case failure != nil:
+		return step{action: core.GiveUp, failure: failure}
 	case g.full:
-		c.reason = Shed
-		return l, false, shed("%d older calls wait for a replica", c.policy.MaxWaiting)
+		return giveUp(Shed, shed("%d older calls wait for a replica", c.policy.MaxWaiting))
 	case g.table == nil:
-		return l, true, nil
+		return c.next()
 	}
 	c.core = w.core
 	return c.follow(g.decision, g.table)
 }
 
-// wait lines up until there is a grant. It returns what ended the call otherwise.
-func (c *call) wait(w *waiter) (g grant, err error) {
+// wait lines up until there is a grant, or until the call has waited for as long as it may.
+func (c *call) wait(w *waiter) (g grant, f *failure) {
 	start := c.now()
 	c.replicas.AddWaiting(1)
 	defer c.replicas.AddWaiting(-1)
@@ -178,7 +173,7 @@ func (c *call) wait(w *waiter) (g grant, err error) {
 	}
 	c.waited += c.now() - start
 	if c.queue.leave(w) {
-		return g, c.impatient()
+		return g, c.waitedTooLong()
 	}
 	return <-w.granted, nil // which came at the same moment
 }
@@ -199,16 +194,13 @@ func (c *call) patience() time.Duration {
 	return left
 }
 
-// impatient is the error of a call that has waited for as long as it may, or its caller.
-func (c *call) impatient() error {
+// waitedTooLong is why a call fails that has waited for as long as it may, or its caller.
+func (c *call) waitedTooLong() *failure {
 	switch {
 	case ended(c.ctx) != nil:
-		c.reason = CallerEnded
-		return callerError(c.ctx)
+		return &failure{CallerEnded, callerError(c.ctx)}
 	case c.remaining() <= c.rules.MinTimeout:
-		c.reason = OutOfTime
-		return c.failure(core.NoTime)
+		return &failure{OutOfTime, c.failure(core.NoTime)}
 	}
-	c.reason = Shed
-	return shed("no replica became available in %v", c.waited)
+	return &failure{Shed, shed("no replica became available in %v", c.waited)}
 }

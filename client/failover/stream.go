@@ -19,8 +19,7 @@ import (
 // replica until a first message has been delivered; else until the stream is open.
 func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s := &stream{desc: desc, streamer: streamer}
-	s.call = call{client: c, ctx: ctx, number: c.counters.calls.Add(1), request: request{method: method, cc: cc, invoker: s.invoke, opts: opts}}
-	s.call.begin()
+	s.call.plan = c.plan(ctx, request{method: method, cc: cc, invoker: s.invoke, opts: opts})
 	if s.call.settings != nil {
 		s.finishes, s.call.settings.finishes = s.call.settings.finishes, nil
 	}
@@ -76,9 +75,9 @@ var errLate = status.Error(codes.DeadlineExceeded, "failover: no message within 
 // open makes attempts until one has been sent. It returns what ended the call otherwise. mu must be held.
 func (s *stream) open() error {
 	for {
-		l, err := s.call.next()
-		if err != nil {
-			return s.finish(s.call.end(err))
+		l, failure := s.call.lease()
+		if failure != nil {
+			return s.finish(s.call.end(failure))
 		}
 		if s.attempt(&l) {
 			return nil
@@ -89,7 +88,7 @@ func (s *stream) open() error {
 // attempt opens a stream at one replica and sends what the caller has sent. It reports whether that went well; where
 // the sending fails, receiving tells why.
 func (s *stream) attempt(l *lease) bool {
-	if len(s.call.attempts) > 0 {
+	if l.number > 1 {
 		resetOutputs(nil, s.call.request.opts)
 	}
 	s.call.start(l)
@@ -134,10 +133,15 @@ func (s *stream) fail(a *streamAttempt, err error) {
 	}
 	a.end()
 	if a.on.Missed() {
-		s.call.missed(&a.lease)
+		s.call.note(&a.lease, s.call.missed(&a.lease))
 		return
 	}
-	s.call.finish(&a.lease, o, w, err)
+	s.note(a, o, w, err)
+}
+
+// note takes note of how an attempt ended. mu must be held.
+func (s *stream) note(a *streamAttempt, o Outcome, w wire, err error) {
+	s.call.note(&a.lease, s.call.finish(&a.lease, o, w, err))
 }
 
 // end lets go of what an attempt that is over has held.
@@ -155,7 +159,7 @@ func (s *stream) deliver(a *streamAttempt) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	s.call.finish(&a.lease, OK, wire{sent: true, answered: !s.desc.ClientStreams}, nil)
+	s.note(a, OK, wire{sent: true, answered: !s.desc.ClientStreams}, nil)
 	s.call.end(nil)
 }
 
@@ -191,11 +195,10 @@ func (s *stream) abandoned() {
 		if a := s.current.Load(); a != nil {
 			a.end()
 			// What became of the request is not asked: the caller's goroutine may be at it still.
-			s.call.finish(&a.lease, Canceled, wire{sent: true, answered: true}, err)
+			s.note(a, Canceled, wire{sent: true, answered: true}, err)
 		}
-		s.call.reason = CallerEnded
 		s.untold, s.call.settings = s.call.settings, nil
-		err = s.call.end(err)
+		err = s.call.end(&failure{CallerEnded, err})
 	}
 	s.finish(err)
 }

@@ -16,51 +16,61 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// attempt makes one attempt of a unary call and takes note of its end. The parent is the caller's context, or one that
-// ends also when the attempt is no longer wanted.
-func (c *call) attempt(parent context.Context, l *lease) Outcome {
-	if len(c.attempts) > 0 {
-		resetOutputs(c.request.reply, c.request.opts)
+// result is what became of an attempt.
+type result struct {
+	Attempt
+	wire   wire
+	missed bool // it was not made: the replica had lost its connection a moment before, as in a crash
+}
+
+func (r *result) forCore() core.Result {
+	return core.Result{Final: r.Outcome == Rejected, Sent: r.Sent, Pushback: r.wire.pushback}
+}
+
+// attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends also when the attempt is
+// no longer wanted; the request says where the reply goes.
+func (p *plan) attempt(parent context.Context, l *lease, r request) result {
+	if l.number > 1 {
+		resetOutputs(r.reply, r.opts)
 	}
-	c.start(l)
+	p.start(l)
 	ctx, cancel := parent, context.CancelFunc(nil)
 	if l.decision.Timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, l.decision.Timeout)
 	}
-	on := c.on(ctx, l)
-	err := c.request.invoker(on, c.request.method, c.request.req, c.request.reply, c.request.cc, c.request.opts...)
+	on := p.on(ctx, l)
+	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
 	o, w := OK, wire{sent: true, answered: true}
 	if err != nil {
 		w = wireOf(on)
-		o = c.outcome(parent, ctx, w, err)
+		o = p.outcome(parent, ctx, w, err)
 	}
 	if cancel != nil {
 		cancel()
 	}
 	if on.Missed() {
-		c.missed(l)
-	} else {
-		c.finish(l, o, w, err)
+		return p.missed(l)
 	}
-	return o
+	return p.finish(l, o, w, err)
 }
 
-// on returns the context of an attempt. Who waits for a connection, or has another attempt on its way, has no use for a
-// dial that may fail.
-func (c *call) on(ctx context.Context, l *lease) *replicas.Attempt {
-	on := c.replicas.NewAttempt(c.announce(ctx), l.replica)
-	if c.rules.Wait || l.hedge {
+// on returns the context of an attempt. A call that waits for a connection, or has another attempt on its way, does not want
+// a dial that may fail.
+func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
+	if l.number > 1 {
+		ctx = metadata.AppendToOutgoingContext(ctx, previousAttempts, strconv.Itoa(l.number-1))
+	}
+	on := p.replicas.NewAttempt(ctx, l.replica)
+	if p.rules.Wait || l.hedge {
 		on.RequireReady()
 	}
 	return on
 }
 
-// missed takes back an attempt whose replica had lost its connection a moment before, as in a crash: the call has not had
-// its turn there, and has not spent what it paid.
-func (c *call) missed(l *lease) {
-	c.core.Untry(l.key)
-	c.paid = c.last != nil
-	c.abandon(l.backend)
+// missed gives back the place of an attempt that was not made.
+func (p *plan) missed(l *lease) result {
+	p.abandon(l.backend)
+	return result{missed: true}
 }
 
 // wire is what is known of an attempt that failed from below.
@@ -72,8 +82,8 @@ type wire struct {
 func wireOf(on *replicas.Attempt) wire { return wire{on.Sent, on.Answered, on.Pushback} }
 
 // start takes note that the attempt begins.
-func (c *call) start(l *lease) {
-	l.start = c.now()
+func (p *plan) start(l *lease) {
+	l.start = p.now()
 	ready := l.replica.Ready()
 	if !ready {
 		l.replica.Wake()
@@ -86,88 +96,71 @@ func (c *call) start(l *lease) {
 // previousAttempts is the header that tells a replica how many attempts of the call went before, as of gRFC A6.
 const previousAttempts = "grpc-previous-rpc-attempts"
 
-// announce returns the context of an attempt that follows others.
-func (c *call) announce(ctx context.Context) context.Context {
-	if n := c.before + len(c.attempts); n > 0 {
-		return metadata.AppendToOutgoingContext(ctx, previousAttempts, strconv.Itoa(n))
-	}
-	return ctx
-}
-
-// finish gives the replica's place back and takes note of how the attempt ended, for the call, the replica and whoever
-// wants to know.
-func (c *call) finish(l *lease, o Outcome, w wire, err error) {
-	c.settle(l, o, w)
-	if o == OK && !c.traced() {
-		return
-	}
+// finish gives the replica's place back and takes note of how the attempt ended, for the replica and whoever wants to know.
+func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
+	p.settle(l, o, w)
 	a := Attempt{
-		Replica: l.addr, Number: c.before + len(c.attempts) + 1, Round: l.decision.Round, Hedge: l.hedge,
-		Start: c.born.Add(l.start), Duration: c.now() - l.start, Outcome: o, Sent: w.sent, Err: err,
+		Replica: l.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
+		Start: p.born.Add(l.start), Duration: p.now() - l.start, Outcome: o, Sent: w.sent, Err: err,
 	}
-	if o != OK {
-		c.last, c.canceled = err, o == Canceled
-		c.know()
-		c.core.Note(core.Result{Final: o == Rejected, Sent: w.sent, Pushback: w.pushback})
+	if p.policy.OnAttempt != nil {
+		p.policy.OnAttempt(p.ctx, p.request.method, a)
 	}
-	c.attempts = append(c.attempts, a)
-	if c.policy.OnAttempt != nil {
-		c.policy.OnAttempt(c.ctx, c.request.method, a)
-	}
+	return result{Attempt: a, wire: w}
 }
 
 // settle takes note of what an attempt says of its replica.
-func (c *call) settle(l *lease, o Outcome, w wire) {
-	c.backends.count(l.backend, o)
+func (p *plan) settle(l *lease, o Outcome, w wire) {
+	p.backends.count(l.backend, o)
 	switch {
 	case (o == OK || o == Rejected) && w.answered:
-		c.thrives(l, o)
+		p.thrives(l, o)
 	case o == Failed:
-		c.fails(l, false)
+		p.fails(l, false)
 	case o == Timeout:
-		c.fails(l, true)
-		c.learn(l) // it would have taken longer
+		p.fails(l, true)
+		p.learn(l) // it would have taken longer
 	default:
 		if o == Lost {
-			c.loses(l)
+			p.loses(l)
 		}
 		if l.ejected.Load() {
 			l.undecided(l.start)
 		}
 	}
-	c.release(l.backend)
+	p.release(l.backend)
 }
 
 // thrives takes note that a replica has answered.
-func (c *call) thrives(l *lease, o Outcome) {
+func (p *plan) thrives(l *lease, o Outcome) {
 	if l.suspect.Load() {
-		c.forgive(l)
+		p.forgive(l)
 	}
-	if c.policy.AdaptiveLimit {
-		c.hazard.Survived()
+	if p.policy.AdaptiveLimit {
+		p.hazard.Survived()
 	}
 	if o != OK {
 		return
 	}
-	c.learn(l)
-	if c.policy.Order == Sticky && c.client.last.Load() != l.key {
-		c.client.last.Store(l.key)
+	p.learn(l)
+	if p.policy.Order == Sticky && p.client.last.Load() != l.key {
+		p.client.last.Store(l.key)
 	}
 }
 
 // loses takes note that the connection to a replica broke.
-func (c *call) loses(l *lease) {
+func (p *plan) loses(l *lease) {
 	l.loss.Store(&loss{l.conn, time.Now()})
-	if c.policy.AdaptiveLimit && l.crashed(l.conn) {
-		c.hazard.Crashed()
+	if p.policy.AdaptiveLimit && l.crashed(l.conn) {
+		p.hazard.Crashed()
 	}
 }
 
 // learn takes note of how long the attempt took, where what attempts of the method take bears on a decision: on the share
 // of the time that each replica gets, or on when to hedge.
-func (c *call) learn(l *lease) {
-	if c.known != nil && c.rules.Idempotent {
-		c.known.latency.Add(c.now() - l.start)
+func (p *plan) learn(l *lease) {
+	if p.rules.Idempotent {
+		p.known.latency.Add(p.now() - l.start)
 	}
 }
 
@@ -198,14 +191,14 @@ func (b *backend) crashed(conn connection) bool {
 
 // outcome tells how an attempt that failed ended. The error's text is never looked at: whose deadline passed the two
 // contexts know, and what happened on the wire the attempt.
-func (c *call) outcome(parent, attempt context.Context, w wire, err error) Outcome {
+func (p *plan) outcome(parent, attempt context.Context, w wire, err error) Outcome {
 	code := status.Code(err)
 	switch {
 	case ended(parent) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
 		return Canceled
 	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.answered):
 		return Timeout // not answered: a timeout that the service config gives the method
-	case !c.policy.retryable(code):
+	case !p.policy.retryable(code):
 		return Rejected
 	case !w.sent:
 		return Refused

@@ -164,28 +164,24 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d 
 	return d, d.Action == Try
 }
 
-// First takes note that the replica of that key was tried first, without having been asked: it is the one that Next would
-// have chosen. It returns what Next would have decided where there is no deadline.
-func (c *Call) First(key uint32) Decision {
-	c.tried.set(key, 1)
-	return Decision{Action: Try, Round: 1}
-}
-
 // Note takes the result of an attempt that failed.
 func (c *Call) Note(res Result) { c.failed, c.paused, c.last = true, false, res }
 
 // Untry takes back the last try at a replica: it has not been made.
 func (c *Call) Untry(key uint32) { c.tried.set(key, c.tried.of(key)-1) }
 
-// Join takes over what a hedge has tried, and its failure, beside the call's own.
-func (c *Call) Join(hedge *Call) {
-	for _, m := range hedge.tried.all() {
-		c.tried.set(m.key, max(c.tried.of(m.key), int(m.value)))
+// NoteHedge takes the result of a hedge that failed beside the attempt that it joined: what rules out a repetition of either
+// rules out the call's. The hedge was made at the replica of that key, in that round, as Hedge decided.
+func (c *Call) NoteHedge(key uint32, round int, res Result) {
+	if !c.failed { // the first was not made
+		c.last = Result{}
 	}
-	c.last.Final = c.last.Final || hedge.last.Final
-	c.last.Sent = c.last.Sent || hedge.last.Sent
-	if theirs := hedge.last.Pushback; c.last.Pushback >= 0 && (theirs < 0 || theirs > c.last.Pushback) {
-		c.last.Pushback = theirs
+	c.failed, c.paused = true, false
+	c.tried.set(key, max(c.tried.of(key), round))
+	c.last.Final = c.last.Final || res.Final
+	c.last.Sent = c.last.Sent || res.Sent
+	if c.last.Pushback >= 0 && (res.Pushback < 0 || res.Pushback > c.last.Pushback) {
+		c.last.Pushback = res.Pushback
 	}
 }
 

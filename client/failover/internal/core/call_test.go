@@ -343,11 +343,10 @@ func TestHedge(t *testing.T) {
 			}
 		})
 	}
-	hedge := c
-	hedge.Hedge(one(), anytime, cs, 'a')
-	hedge.Note(Result{Pushback: time.Second})
+	hedged := c
+	d, _ := hedged.Hedge(one(), anytime, cs, 'a')
 	c.Note(Result{Sent: true})
-	c.Join(&hedge)
+	c.NoteHedge(cs[d.Index].Key, d.Round, Result{Pushback: time.Second})
 	if d := c.Next(one(), anytime, cs); d.Action != Pause {
 		t.Errorf("after a hedge that was pushed back: %+v, want a pause", d)
 	}

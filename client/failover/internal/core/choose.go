@@ -142,8 +142,6 @@ func (s *marks) set(key uint32, value int) {
 	m.value = int32(value)
 }
 
-func (s *marks) all() []mark { return append(slices.Clone(s.few[:s.n]), s.more...) }
-
 func (s *marks) find(key uint32) *mark {
 	for i := range s.few[:s.n] {
 		if s.few[i].key == key {
