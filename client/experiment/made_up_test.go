@@ -38,7 +38,7 @@ func add(run *record.Run, cell, ok, all int, latency time.Duration) *record.Tria
 		c := record.Call{Number: n + 1, Intended: start, Start: start, Duration: latency}
 		a := record.Attempt{Number: 1, Round: 1, Replica: "a", Start: start, Duration: latency, Sent: true}
 		if n >= ok {
-			c.Result, c.Reason, a.Outcome = record.Failed, "rounds spent", failover.Lost
+			c.Result, c.Reason, a.Outcome = record.Failed, "rounds spent", failover.OutcomeLost
 		}
 		c.Attempts = []record.Attempt{a}
 		t.Calls = append(t.Calls, c)
@@ -71,7 +71,7 @@ func manyCalls() *record.Run {
 			c := &t.Calls[i]
 			c.Duration = time.Duration(r.ExpFloat64() * float64(100*ms))
 			for range r.IntN(5) {
-				c.Attempts = append(c.Attempts, record.Attempt{Replica: string(rune('a' + r.IntN(3))), Outcome: failover.Refused})
+				c.Attempts = append(c.Attempts, record.Attempt{Replica: string(rune('a' + r.IntN(3))), Outcome: failover.OutcomeRefused})
 			}
 		}
 	}

@@ -25,16 +25,16 @@ func eventful() record.TrialRecords {
 	return record.TrialRecords{
 		Trial: record.Trial{Addrs: map[string]string{"a": "127.0.0.1:7101", "b": "127.0.0.1:7102", "c": "127.0.0.1:7103"}},
 		Calls: []record.Call{
-			{Warmup: true, Intended: 0, Duration: 900 * ms, Attempts: []record.Attempt{attempt("a", failover.OK, true)}},
+			{Warmup: true, Intended: 0, Duration: 900 * ms, Attempts: []record.Attempt{attempt("a", failover.OutcomeOK, true)}},
 			{Warmup: true, Result: record.Interrupted, Duration: 900 * ms},
 			{Intended: 100 * ms, Start: 160 * ms, Duration: 40 * ms, Attempts: []record.Attempt{
-				attempt("a", failover.Lost, true), attempt("b", failover.OK, true)}},
-			{Intended: 50 * ms, Start: 50 * ms, Duration: 20 * ms, Attempts: []record.Attempt{attempt("b", failover.OK, true)}},
+				attempt("a", failover.OutcomeLost, true), attempt("b", failover.OutcomeOK, true)}},
+			{Intended: 50 * ms, Start: 50 * ms, Duration: 20 * ms, Attempts: []record.Attempt{attempt("b", failover.OutcomeOK, true)}},
 			{Intended: 200 * ms, Start: 200 * ms, Duration: 300 * ms, Result: record.Failed, Reason: "deadline",
-				Attempts: []record.Attempt{attempt("a", failover.Refused, false), attempt("b", failover.Timeout, true),
-					attempt("a", failover.Rejected, true)}},
+				Attempts: []record.Attempt{attempt("a", failover.OutcomeRefused, false), attempt("b", failover.OutcomeTimeout, true),
+					attempt("a", failover.OutcomeRejected, true)}},
 			{Result: record.Interrupted, Intended: 300 * ms, Start: 300 * ms, Duration: 700 * ms, Attempts: []record.Attempt{
-				attempt("a", failover.Canceled, true)}},
+				attempt("a", failover.OutcomeCanceled, true)}},
 		},
 		Events: []record.Event{
 			process(supervisor.Launched, "a", 1), process(supervisor.Exited, "a", 1), process(supervisor.Launched, "a", 2),
@@ -53,8 +53,8 @@ func TestTrialSummary(t *testing.T) {
 	if s.Attempts != 6 || s.Sent != 5 {
 		t.Errorf("%d attempts, %d sent, want 6 and 5", s.Attempts, s.Sent)
 	}
-	outcomes := map[failover.Outcome]int{failover.OK: 2, failover.Refused: 1, failover.Lost: 1, failover.Failed: 0,
-		failover.Timeout: 1, failover.Rejected: 1, failover.Canceled: 0}
+	outcomes := map[failover.Outcome]int{failover.OutcomeOK: 2, failover.OutcomeRefused: 1, failover.OutcomeLost: 1, failover.OutcomeFailed: 0,
+		failover.OutcomeTimeout: 1, failover.OutcomeRejected: 1, failover.OutcomeCanceled: 0}
 	if !maps.Equal(s.Outcomes, outcomes) || !maps.Equal(s.Reasons, map[string]int{"deadline": 1}) {
 		t.Errorf("outcomes %v, reasons %v", s.Outcomes, s.Reasons)
 	}
@@ -83,8 +83,8 @@ func TestMetrics(t *testing.T) {
 	add(run, 0, 10, 50, 10*ms)
 	add(run, 0, 20, 50, 20*ms)
 	extra := &add(run, 0, 30, 50, 30*ms).Calls[0]
-	extra.Attempts = append(extra.Attempts, record.Attempt{Outcome: failover.Refused},
-		record.Attempt{Outcome: failover.Lost, Sent: true})
+	extra.Attempts = append(extra.Attempts, record.Attempt{Outcome: failover.OutcomeRefused},
+		record.Attempt{Outcome: failover.OutcomeLost, Sent: true})
 	add(run, 0, 50, 50, time.Second).Interrupted = true
 	s := summarize(run, noViolations).Cells[0]
 	for m, want := range map[design.Metric]float64{

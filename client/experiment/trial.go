@@ -71,13 +71,13 @@ func (s *TrialSummary) addAttempts(attempts []record.Attempt) {
 		s.Outcomes[a.Outcome]++
 		r := s.Replicas[a.Replica]
 		switch a.Outcome {
-		case failover.OK:
+		case failover.OutcomeOK:
 			r.Served++
-		case failover.Lost:
+		case failover.OutcomeLost:
 			r.Lost++
-		case failover.Refused:
+		case failover.OutcomeRefused:
 			r.Refused++
-		case failover.Timeout:
+		case failover.OutcomeTimeout:
 			r.Timeout++
 		default:
 			r.Other++

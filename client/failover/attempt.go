@@ -14,7 +14,7 @@ type Attempt struct {
 	Replica string
 	// Number is its place among the call's attempts, from 1.
 	Number int
-	// Round is the pass through the replicas that the attempt belongs to, from 1. Under Wait it is how often the call has
+	// Round is the pass through the replicas that the attempt belongs to, from 1. Under WhenDownWait it is how often the call has
 	// tried this replica.
 	Round int
 	// Hedge is true for a second attempt that was made while the one before it was on its way.
@@ -51,31 +51,31 @@ func (a Attempt) String() string {
 type Outcome int
 
 const (
-	// OK: the replica answered, and its status was OK.
-	OK Outcome = iota
-	// Refused: never sent, mostly because there was no connection to the replica.
-	Refused
-	// Lost: sent, then the connection broke before the replica answered.
-	Lost
-	// Failed: the replica answered with a status that is retried. An answer that broke off after its header counts too.
-	Failed
-	// Timeout: the attempt's own deadline passed, the caller's did not.
-	Timeout
-	// Rejected: a status that is not retried. It ends the call.
-	Rejected
-	// Canceled: the caller's deadline passed, or the caller gave the call up, which ends the call; or another attempt of
+	// OutcomeOK: the replica answered, and its status was OutcomeOK.
+	OutcomeOK Outcome = iota
+	// OutcomeRefused: never sent, mostly because there was no connection to the replica.
+	OutcomeRefused
+	// OutcomeLost: sent, then the connection broke before the replica answered.
+	OutcomeLost
+	// OutcomeFailed: the replica answered with a status that is retried. An answer that broke off after its header counts too.
+	OutcomeFailed
+	// OutcomeTimeout: the attempt's own deadline passed, the caller's did not.
+	OutcomeTimeout
+	// OutcomeRejected: a status that is not retried. It ends the call.
+	OutcomeRejected
+	// OutcomeCanceled: the caller's deadline passed, or the caller gave the call up, which ends the call; or another attempt of
 	// a hedged call has succeeded.
-	Canceled
+	OutcomeCanceled
 )
 
 // Outcomes returns all outcomes, in the order of their constants.
 func Outcomes() []Outcome {
-	return []Outcome{OK, Refused, Lost, Failed, Timeout, Rejected, Canceled}
+	return []Outcome{OutcomeOK, OutcomeRefused, OutcomeLost, OutcomeFailed, OutcomeTimeout, OutcomeRejected, OutcomeCanceled}
 }
 
 var outcomeNames = [...]string{
-	OK: "ok", Refused: "refused", Lost: "lost", Failed: "failed",
-	Timeout: "timeout", Rejected: "rejected", Canceled: "canceled",
+	OutcomeOK: "ok", OutcomeRefused: "refused", OutcomeLost: "lost", OutcomeFailed: "failed",
+	OutcomeTimeout: "timeout", OutcomeRejected: "rejected", OutcomeCanceled: "canceled",
 }
 
 // String returns the outcome's name, in lower case.

@@ -34,12 +34,12 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 		code            codes.Code
 		want            Outcome
 	}{
-		{"an answer, and then the caller left", left, left, true, codes.InvalidArgument, Rejected},
-		{"a loss, and then the caller left", left, left, false, codes.Unavailable, Lost},
-		{"an answer, and then the attempt's deadline", live, late{live}, true, codes.InvalidArgument, Rejected},
-		{"a failure, and then the attempt's deadline", live, late{live}, true, codes.Unavailable, Failed},
-		{"the replica sees the attempt's deadline before the timer", live, late{live}, true, codes.DeadlineExceeded, Timeout},
-		{"the replica sees the caller's deadline before the timer", late{live}, late{live}, true, codes.DeadlineExceeded, Canceled},
+		{"an answer, and then the caller left", left, left, true, codes.InvalidArgument, OutcomeRejected},
+		{"a loss, and then the caller left", left, left, false, codes.Unavailable, OutcomeLost},
+		{"an answer, and then the attempt's deadline", live, late{live}, true, codes.InvalidArgument, OutcomeRejected},
+		{"a failure, and then the attempt's deadline", live, late{live}, true, codes.Unavailable, OutcomeFailed},
+		{"the replica sees the attempt's deadline before the timer", live, late{live}, true, codes.DeadlineExceeded, OutcomeTimeout},
+		{"the replica sees the caller's deadline before the timer", late{live}, late{live}, true, codes.DeadlineExceeded, OutcomeCanceled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := &plan{client: new(client), ctx: tc.caller}
@@ -76,9 +76,9 @@ func TestAttemptString(t *testing.T) {
 		attempt Attempt
 		want    string
 	}{
-		{Attempt{Replica: "a:1", Outcome: Lost, Sent: true, Duration: 12 * time.Millisecond}, "a:1 lost (sent, 12ms)"},
-		{Attempt{Replica: "a:1", Outcome: OK, Sent: true, Duration: 1234567 * time.Nanosecond}, "a:1 ok (sent, 1.23ms)"},
-		{Attempt{Replica: "a:1", Outcome: Refused}, "a:1 refused (unsent, 0s)"},
+		{Attempt{Replica: "a:1", Outcome: OutcomeLost, Sent: true, Duration: 12 * time.Millisecond}, "a:1 lost (sent, 12ms)"},
+		{Attempt{Replica: "a:1", Outcome: OutcomeOK, Sent: true, Duration: 1234567 * time.Nanosecond}, "a:1 ok (sent, 1.23ms)"},
+		{Attempt{Replica: "a:1", Outcome: OutcomeRefused}, "a:1 refused (unsent, 0s)"},
 	} {
 		if got := tc.attempt.String(); got != tc.want {
 			t.Errorf("got %q, want %q", got, tc.want)

@@ -56,13 +56,13 @@ func invokeNothing(context.Context, string, any, any, *grpc.ClientConn, ...grpc.
 // deadline; a hedge.
 func interceptorPolicies() map[string]Policy {
 	bounded := Policy{
-		Rounds: 3, Order: LeastInFlight, WhenDown: Wait, MaxInFlight: 1000, AdaptiveLimit: true, Budget: Budget{Ratio: 0.1},
+		Rounds: 3, Order: OrderLeastInFlight, WhenDown: WhenDownWait, MaxInFlight: 1000, AdaptiveLimit: true, Budget: Budget{Ratio: 0.1},
 		Idempotent: map[string]bool{"/": true}, Statistics: new(Statistics),
 	}
 	hedged := bounded
 	hedged.Hedge = Hedge{Quantile: 0.95, After: time.Second}
 	return map[string]Policy{
-		"plain": {Rounds: 3}, "round-robin": {Rounds: 3, Order: RoundRobin}, "bounded": bounded, "hedged": hedged,
+		"plain": {Rounds: 3}, "round-robin": {Rounds: 3, Order: OrderRoundRobin}, "bounded": bounded, "hedged": hedged,
 		"deadline": {Rounds: 3, Timeout: time.Second},
 	}
 }

@@ -25,9 +25,9 @@ var outages = []struct {
 	whenDown failover.WhenDown
 	begin    func(cluster)
 }{
-	{"refused", failover.AttemptDown, cluster.crash},
-	{"unavailable", failover.AttemptDown, cluster.unavailable},
-	{"unavailable, calls wait", failover.Wait, cluster.unavailable},
+	{"refused", failover.WhenDownAttempt, cluster.crash},
+	{"unavailable", failover.WhenDownAttempt, cluster.unavailable},
+	{"unavailable, calls wait", failover.WhenDownWait, cluster.unavailable},
 }
 
 // An outage of all replicas is answered with at most 1.2 attempts per call: those that the bucket held, and one more for
@@ -49,7 +49,7 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 						group.Go(func() {
 							for range calls / callers {
 								attempts, err := call(t.Context(), conn)
-								if status.Code(err) != codes.Unavailable || len(attempts) < 9 && reason(err) != failover.BudgetSpent {
+								if status.Code(err) != codes.Unavailable || len(attempts) < 9 && reason(err) != failover.ReasonBudgetSpent {
 									t.Errorf("got %q, %v, want the outage's error, and the budget spent", path(attempts), err)
 								}
 							}
@@ -57,7 +57,7 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 					}
 					group.Wait()
 					s := seen.Read()
-					attempts := s.Attempts[failover.Refused] + s.Attempts[failover.Failed]
+					attempts := s.Attempts[failover.OutcomeRefused] + s.Attempts[failover.OutcomeFailed]
 					if attempts > calls*12/10 {
 						t.Errorf("%d attempts for %d calls, want at most 1.2 of each", attempts, calls)
 					}
@@ -65,8 +65,8 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 					if most, least := int64(calls+20+calls/10), int64(calls+20+(calls-callers)/10); attempts < least || attempts > most {
 						t.Errorf("%d attempts for %d calls, want %d to %d", attempts, calls, least, most)
 					}
-					if s.Denied != s.Failed[failover.BudgetSpent] {
-						t.Errorf("%d denied, and %d calls failed for that", s.Denied, s.Failed[failover.BudgetSpent])
+					if s.Denied != s.Failed[failover.ReasonBudgetSpent] {
+						t.Errorf("%d denied, and %d calls failed for that", s.Denied, s.Failed[failover.ReasonBudgetSpent])
 					}
 				})
 			})
@@ -81,7 +81,7 @@ func TestZeroBudgetIsUnbounded(t *testing.T) {
 		var seen failover.Statistics
 		conn := c.connect(t, failover.Policy{Rounds: 9, Statistics: &seen})
 		for range 20 {
-			if attempts, err := call(t.Context(), conn); len(attempts) != 27 || reason(err) != failover.RoundsSpent {
+			if attempts, err := call(t.Context(), conn); len(attempts) != 27 || reason(err) != failover.ReasonRoundsSpent {
 				t.Fatalf("%d attempts, %v, want 27 and the rounds spent", len(attempts), err)
 			}
 		}
@@ -160,7 +160,7 @@ func TestBudgetBoundsHedgesInAnOutage(t *testing.T) {
 		}
 		group.Wait()
 		s := seen.Read()
-		if n := s.Attempts[failover.Timeout] + s.Attempts[failover.Canceled]; n > calls*12/10 || s.Hedges == 0 {
+		if n := s.Attempts[failover.OutcomeTimeout] + s.Attempts[failover.OutcomeCanceled]; n > calls*12/10 || s.Hedges == 0 {
 			t.Errorf("%d attempts for %d calls, %d of them hedges, want at most 1.2 of each", n, calls, s.Hedges)
 		}
 	})
@@ -188,7 +188,7 @@ func TestHedgesDrawOnTheBudget(t *testing.T) {
 		// Nothing is left for a repetition either.
 		synctest.Wait()
 		c.unavailable()
-		if attempts, err := call(t.Context(), conn); len(attempts) != 1 || reason(err) != failover.BudgetSpent {
+		if attempts, err := call(t.Context(), conn); len(attempts) != 1 || reason(err) != failover.ReasonBudgetSpent {
 			t.Errorf("got %q, %v, want one attempt and the budget spent", path(attempts), err)
 		}
 	})

@@ -34,7 +34,7 @@ func TestChatGoesOnOnlyUntilItIsOpen(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if r := s.Read().Replicas[0]; r.InFlight != 0 || r.Attempts[failover.OK] == 0 {
+					if r := s.Read().Replicas[0]; r.InFlight != 0 || r.Attempts[failover.OutcomeOK] == 0 {
 						t.Errorf("once it is open: %+v, want it counted as over", r)
 					}
 					time.Sleep(10 * time.Second) // the attempt's deadline is met
@@ -87,7 +87,7 @@ func TestChatsSendAndReceiveAtATime(t *testing.T) {
 			}
 		}
 	}
-	conn := c.connect(t, failover.Policy{Order: failover.RoundRobin, Timeout: time.Minute})
+	conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin, Timeout: time.Minute})
 	const words = 200
 	var chats sync.WaitGroup
 	for range 8 {

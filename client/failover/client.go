@@ -34,7 +34,7 @@ type client struct {
 
 	methods    sync.Map // full name → *method
 	lastMethod atomic.Pointer[method]
-	last       atomic.Uint32 // key of the replica that last answered, for Sticky
+	last       atomic.Uint32 // key of the replica that last answered, for OrderSticky
 
 	tell sync.Mutex // held while OnReplica is called
 }
@@ -72,7 +72,7 @@ func newClient(p Policy) (*client, error) {
 	}
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Pause: p.Pause, Rounds: p.Rounds,
-		Order: core.Order(p.Order), Wait: p.WhenDown == Wait,
+		Order: core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
 	}
 	if p.Budget.bounded() {
 		c.budget = core.NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)

@@ -50,20 +50,20 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 		took     time.Duration
 		reason   failover.Reason
 	}{
-		{"evenly", failover.Policy{}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.CallerEnded},
-		{"under Wait as well", failover.Policy{WhenDown: failover.Wait}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.CallerEnded},
-		{"within Timeout", failover.Policy{Timeout: 400 * ms}, 3000 * ms, []time.Duration{400 * ms, 400 * ms, 400 * ms}, 1200 * ms, failover.RoundsSpent},
-		{"Timeout is above the share", failover.Policy{Timeout: 2000 * ms}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.CallerEnded},
+		{"evenly", failover.Policy{}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
+		{"under WhenDownWait as well", failover.Policy{WhenDown: failover.WhenDownWait}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
+		{"within Timeout", failover.Policy{Timeout: 400 * ms}, 3000 * ms, []time.Duration{400 * ms, 400 * ms, 400 * ms}, 1200 * ms, failover.ReasonRoundsSpent},
+		{"Timeout is above the share", failover.Policy{Timeout: 2000 * ms}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
 		{"each round anew", failover.Policy{Timeout: 400 * ms, Rounds: 2}, 1500 * ms,
-			[]time.Duration{400 * ms, 400 * ms, 400 * ms, 100 * ms, 100 * ms, 100 * ms}, 1500 * ms, failover.CallerEnded},
-		{"no less than the least", failover.Policy{MinTimeout: 500 * ms}, 1200 * ms, []time.Duration{500 * ms, 500 * ms}, 1000 * ms, failover.OutOfTime},
-		{"the last gets what is left", failover.Policy{MinTimeout: 500 * ms}, 1000 * ms, []time.Duration{500 * ms, 500 * ms}, 1000 * ms, failover.CallerEnded},
-		{"less than the least", failover.Policy{MinTimeout: 500 * ms}, 499 * ms, nil, 0, failover.OutOfTime},
-		{"just the least", failover.Policy{MinTimeout: 500 * ms}, 500 * ms, []time.Duration{500 * ms}, 500 * ms, failover.CallerEnded},
-		{"not idempotent", failover.Policy{Idempotent: no}, 3000 * ms, []time.Duration{3000 * ms}, 3000 * ms, failover.CallerEnded},
-		{"not idempotent, up to Timeout", failover.Policy{Idempotent: no, Timeout: 2000 * ms}, 3000 * ms, []time.Duration{2000 * ms}, 2000 * ms, failover.Ambiguous},
+			[]time.Duration{400 * ms, 400 * ms, 400 * ms, 100 * ms, 100 * ms, 100 * ms}, 1500 * ms, failover.ReasonCallerEnded},
+		{"no less than the least", failover.Policy{MinTimeout: 500 * ms}, 1200 * ms, []time.Duration{500 * ms, 500 * ms}, 1000 * ms, failover.ReasonOutOfTime},
+		{"the last gets what is left", failover.Policy{MinTimeout: 500 * ms}, 1000 * ms, []time.Duration{500 * ms, 500 * ms}, 1000 * ms, failover.ReasonCallerEnded},
+		{"less than the least", failover.Policy{MinTimeout: 500 * ms}, 499 * ms, nil, 0, failover.ReasonOutOfTime},
+		{"just the least", failover.Policy{MinTimeout: 500 * ms}, 500 * ms, []time.Duration{500 * ms}, 500 * ms, failover.ReasonCallerEnded},
+		{"not idempotent", failover.Policy{Idempotent: no}, 3000 * ms, []time.Duration{3000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
+		{"not idempotent, up to Timeout", failover.Policy{Idempotent: no, Timeout: 2000 * ms}, 3000 * ms, []time.Duration{2000 * ms}, 2000 * ms, failover.ReasonAmbiguous},
 		{"no time for the pause and an attempt", failover.Policy{MinTimeout: 300 * ms, Timeout: 300 * ms, Rounds: 2, Pause: 400 * ms}, 1500 * ms,
-			[]time.Duration{300 * ms, 300 * ms, 300 * ms}, 900 * ms, failover.OutOfTime},
+			[]time.Duration{300 * ms, 300 * ms, 300 * ms}, 900 * ms, failover.ReasonOutOfTime},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -99,12 +99,12 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 func TestNoAttemptAfterTheDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
-		for _, w := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+		for _, w := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 			conn := c.connect(t, failover.Policy{WhenDown: w, Rounds: 3})
 			ctx, cancel := context.WithDeadline(t.Context(), time.Now())
 			defer cancel()
 			attempts, err := call(ctx, conn)
-			if len(attempts) != 0 || !errors.Is(err, context.DeadlineExceeded) || reason(err) != failover.CallerEnded {
+			if len(attempts) != 0 || !errors.Is(err, context.DeadlineExceeded) || reason(err) != failover.ReasonCallerEnded {
 				t.Errorf("%v: got %q, %v, want no attempt and the caller's deadline", w, path(attempts), err)
 			}
 		}
@@ -147,7 +147,7 @@ func TestNoTimeoutKeepsTheLeast(t *testing.T) {
 			defer cancel()
 			attempts, err := call(ctx, conn, failover.WithTimeout(tc.timeout))
 			synctest.Wait()
-			if len(got.each) != 1 || got.each[0].Truncate(time.Millisecond) != tc.want || reason(err) != failover.OutOfTime {
+			if len(got.each) != 1 || got.each[0].Truncate(time.Millisecond) != tc.want || reason(err) != failover.ReasonOutOfTime {
 				t.Errorf("with a timeout of %v the attempts %q were given %v, want one of %v: %v", tc.timeout, path(attempts), got.each, tc.want, err)
 			}
 		}
@@ -284,9 +284,9 @@ func (x trial) judge(start, end time.Time, attempts []failover.Attempt, err erro
 			return fmt.Sprintf("attempt %d began with %v left", i+1, left)
 		case a.Duration > left || x.policy.Timeout > 0 && a.Duration > x.policy.Timeout:
 			return fmt.Sprintf("attempt %d took %v", i+1, a.Duration)
-		case a.Outcome == failover.Timeout && a.Duration < min(least, left):
+		case a.Outcome == failover.OutcomeTimeout && a.Duration < min(least, left):
 			return fmt.Sprintf("attempt %d was given %v, less than the least", i+1, a.Duration)
-		case a.Round == 1 && a.Outcome == failover.Timeout && a.Duration != x.share(left, first, a.Sent):
+		case a.Round == 1 && a.Outcome == failover.OutcomeTimeout && a.Duration != x.share(left, first, a.Sent):
 			return fmt.Sprintf("attempt %d was given %v of %v, want %v", i+1, a.Duration, left, x.share(left, first, a.Sent))
 		}
 		if a.Round == 1 {
@@ -318,17 +318,17 @@ func (x trial) judgeEnd(left time.Duration, attempts []failover.Attempt, err err
 	}
 	switch r := reason(err); {
 	case err == nil:
-	case r == failover.CallerEnded && left > 0:
+	case r == failover.ReasonCallerEnded && left > 0:
 		return fmt.Sprintf("the caller's deadline is blamed with %v left", left)
-	case r == failover.OutOfTime && left >= x.policy.MinTimeout+x.policy.Pause+1:
+	case r == failover.ReasonOutOfTime && left >= x.policy.MinTimeout+x.policy.Pause+1:
 		return fmt.Sprintf("gave up with %v left", left)
-	case r == failover.RoundsSpent && len(attempts) != len(x.ails)*x.policy.Rounds:
+	case r == failover.ReasonRoundsSpent && len(attempts) != len(x.ails)*x.policy.Rounds:
 		return "the rounds are not spent"
-	case r == failover.Ambiguous && x.policy.Idempotent["/"]:
+	case r == failover.ReasonAmbiguous && x.policy.Idempotent["/"]:
 		return "the method is idempotent"
-	case r != failover.CallerEnded && r != failover.OutOfTime && r != failover.RoundsSpent && r != failover.Ambiguous:
+	case r != failover.ReasonCallerEnded && r != failover.ReasonOutOfTime && r != failover.ReasonRoundsSpent && r != failover.ReasonAmbiguous:
 		return "the reason is none of those that can be"
-	case r != failover.Ambiguous && x.policy.WhenDown == failover.AttemptDown && x.policy.MinTimeout == 0 && x.policy.Idempotent["/"] && len(all) < len(x.ails):
+	case r != failover.ReasonAmbiguous && x.policy.WhenDown == failover.WhenDownAttempt && x.policy.MinTimeout == 0 && x.policy.Idempotent["/"] && len(all) < len(x.ails):
 		return "a replica was not tried"
 	}
 	return ""

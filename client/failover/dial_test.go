@@ -100,7 +100,7 @@ func TestCallsElsewhereBringAReplicaBack(t *testing.T) {
 		c := newCluster(t, 2)
 		var ready atomic.Pointer[time.Time]
 		conn := c.connect(t, failover.Policy{OnReplica: func(e failover.ReplicaEvent) {
-			if e.Replica == "b:1" && e.State == failover.Ready {
+			if e.Replica == "b:1" && e.State == failover.ReplicaReady {
 				now := time.Now()
 				ready.Store(&now)
 			}

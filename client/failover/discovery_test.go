@@ -182,11 +182,11 @@ func TestScalingLosesNoCall(t *testing.T) {
 		}
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("ab"))
-		conn := c.connectTo(t, "test:///x", 2, repeatable(failover.Policy{Rounds: 3, Order: failover.RoundRobin}), grpc.WithResolvers(m))
+		conn := c.connectTo(t, "test:///x", 2, repeatable(failover.Policy{Rounds: 3, Order: failover.OrderRoundRobin}), grpc.WithResolvers(m))
 		var lost atomic.Int64
 		stop := callers(t, conn, func(attempts []failover.Attempt) {
 			for _, a := range attempts {
-				if a.Outcome != failover.OK && a.Sent {
+				if a.Outcome != failover.OutcomeOK && a.Sent {
 					lost.Add(1)
 				}
 			}

@@ -198,7 +198,7 @@ func TestDNSRecordsComeAndGo(t *testing.T) {
 	names := newNameserver(t, l.ip(0), l.ip(1))
 	conn, err := failover.NewClient(fmt.Sprintf("dns://%v/counter.test:%d", names.conn.LocalAddr(), l.port),
 		repeatable(failover.Policy{
-			Rounds: 3, Order: failover.RoundRobin, OnReplica: func(e failover.ReplicaEvent) { h.events <- e },
+			Rounds: 3, Order: failover.OrderRoundRobin, OnReplica: func(e failover.ReplicaEvent) { h.events <- e },
 		}),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
 	if err != nil {
@@ -206,26 +206,26 @@ func TestDNSRecordsComeAndGo(t *testing.T) {
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.Connect()
-	h.await(l.addr(0), failover.Ready, 1)
-	h.await(l.addr(1), failover.Ready, 1)
+	h.await(l.addr(0), failover.ReplicaReady, 1)
+	h.await(l.addr(1), failover.ReplicaReady, 1)
 
 	var lost atomic.Int64
 	stop := callers(t, conn, func(attempts []failover.Attempt) {
 		for _, a := range attempts {
-			if a.Replica == l.addr(1) && a.Sent && a.Outcome != failover.OK {
+			if a.Replica == l.addr(1) && a.Sent && a.Outcome != failover.OutcomeOK {
 				lost.Add(1)
 			}
 		}
 	})
 	names.set(l.ip(0), l.ip(1), l.ip(2))
 	l.listeners[0].breakAll()
-	h.await(l.addr(0), failover.Ready, 2)
-	h.await(l.addr(2), failover.Ready, 1)
+	h.await(l.addr(0), failover.ReplicaReady, 2)
+	h.await(l.addr(2), failover.ReplicaReady, 1)
 
 	names.set(l.ip(0), l.ip(2))
 	l.listeners[0].breakAll()
-	h.await(l.addr(1), failover.Gone, 1)
-	h.await(l.addr(0), failover.Ready, 3)
+	h.await(l.addr(1), failover.ReplicaGone, 1)
+	h.await(l.addr(0), failover.ReplicaReady, 3)
 	stop()
 	if n := lost.Load(); n > 0 {
 		t.Errorf("%d attempts lost at the replica that left", n)

@@ -109,8 +109,8 @@ func TestNeverAreAllLeftOut(t *testing.T) {
 	}{
 		{"all hang", hang, failover.Policy{}, "a:1 timeout sent, b:1 timeout sent"},
 		{"all fail", answer(codes.Unavailable), failover.Policy{}, "a:1 failed sent, b:1 failed sent"},
-		{"all hang, under Wait", hang, failover.Policy{WhenDown: failover.Wait}, "a:1 timeout sent, b:1 timeout sent"},
-		{"all fail, under Wait", answer(codes.Unavailable), failover.Policy{WhenDown: failover.Wait}, "a:1 failed sent, b:1 failed sent"},
+		{"all hang, under WhenDownWait", hang, failover.Policy{WhenDown: failover.WhenDownWait}, "a:1 timeout sent, b:1 timeout sent"},
+		{"all fail, under WhenDownWait", answer(codes.Unavailable), failover.Policy{WhenDown: failover.WhenDownWait}, "a:1 failed sent, b:1 failed sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

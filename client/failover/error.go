@@ -16,7 +16,7 @@ var ErrNoReplicas = errors.New("no replicas")
 // Error is the error of a call that failed. It tells all that was tried.
 //
 // Its status is that of the last attempt, so that status.Code and status.Details see what the replica said. Where the
-// caller's context ended the call, its code is DeadlineExceeded or Canceled; where the call was Shed, ResourceExhausted.
+// caller's context ended the call, its code is DeadlineExceeded or Canceled; where the call was shed, ResourceExhausted.
 // errors.Is finds ErrNoReplicas, the caller's context error (only if the caller's context it was), and the network error
 // of a last attempt that was refused; those of earlier ones are in Attempts.
 type Error struct {
@@ -35,30 +35,30 @@ type Error struct {
 type Reason int
 
 const (
-	// RoundsSpent: every replica was tried in every round.
-	RoundsSpent Reason = iota
-	// NotRetryable: the last attempt was Rejected.
-	NotRetryable
-	// Ambiguous: the last attempt was sent, so that it may have been executed, and the method is not idempotent.
-	Ambiguous
-	// OutOfTime: too little was left until the caller's deadline for another attempt, or for the pause before it.
-	OutOfTime
-	// PushedBack: the replica asked by grpc-retry-pushback-ms not to repeat the call, or not before the deadline.
-	PushedBack
-	// BudgetSpent: Policy.Budget had no repetition left.
-	BudgetSpent
-	// Shed: no replica had room, or too many calls waited, or this one for too long.
-	Shed
-	// CallerEnded: the caller's deadline passed, or the caller gave up.
-	CallerEnded
-	// NoneToTry: there was no replica, or the connection was closed.
-	NoneToTry
+	// ReasonRoundsSpent: every replica was tried in every round.
+	ReasonRoundsSpent Reason = iota
+	// ReasonNotRetryable: the last attempt was rejected.
+	ReasonNotRetryable
+	// ReasonAmbiguous: the last attempt was sent, so that it may have been executed, and the method is not idempotent.
+	ReasonAmbiguous
+	// ReasonOutOfTime: too little was left until the caller's deadline for another attempt, or for the pause before it.
+	ReasonOutOfTime
+	// ReasonPushedBack: the replica asked by grpc-retry-pushback-ms not to repeat the call, or not before the deadline.
+	ReasonPushedBack
+	// ReasonBudgetSpent: Policy.Budget had no repetition left.
+	ReasonBudgetSpent
+	// ReasonShed: no replica had room, or too many calls waited, or this one for too long.
+	ReasonShed
+	// ReasonCallerEnded: the caller's deadline passed, or the caller gave up.
+	ReasonCallerEnded
+	// ReasonNoReplica: there was no replica, or the connection was closed.
+	ReasonNoReplica
 )
 
 var reasonNames = [...]string{
-	RoundsSpent: "rounds spent", NotRetryable: "not retryable", Ambiguous: "it may have been executed and is not idempotent",
-	OutOfTime: "too little time left", PushedBack: "the replica pushed back", BudgetSpent: "retry budget spent",
-	Shed: "shed", CallerEnded: "the caller's context ended", NoneToTry: "no replica to try",
+	ReasonRoundsSpent: "rounds spent", ReasonNotRetryable: "not retryable", ReasonAmbiguous: "it may have been executed and is not idempotent",
+	ReasonOutOfTime: "too little time left", ReasonPushedBack: "the replica pushed back", ReasonBudgetSpent: "retry budget spent",
+	ReasonShed: "shed", ReasonCallerEnded: "the caller's context ended", ReasonNoReplica: "no replica to try",
 }
 
 // Reasons returns all reasons, in the order of their constants.
@@ -75,8 +75,8 @@ func (r Reason) String() string { return name(reasonNames[:], r) }
 
 // publicReason is the reason of the core's.
 var publicReason = [...]Reason{
-	core.Spent: RoundsSpent, core.Final: NotRetryable, core.Ambiguous: Ambiguous, core.NoTime: OutOfTime,
-	core.PushedBack: PushedBack, core.Full: Shed,
+	core.Spent: ReasonRoundsSpent, core.Final: ReasonNotRetryable, core.Ambiguous: ReasonAmbiguous, core.NoTime: ReasonOutOfTime,
+	core.PushedBack: ReasonPushedBack, core.Full: ReasonShed,
 }
 
 // Error returns one line that names every attempt.
@@ -94,7 +94,7 @@ func (e *Error) Error() string {
 		b.WriteString(sep + a.String())
 	}
 	switch e.Reason {
-	case Ambiguous, OutOfTime, PushedBack, BudgetSpent, Shed:
+	case ReasonAmbiguous, ReasonOutOfTime, ReasonPushedBack, ReasonBudgetSpent, ReasonShed:
 		fmt.Fprintf(&b, ": %v", e.Reason)
 	}
 	fmt.Fprintf(&b, ": %s", status.Convert(e.cause).Message())

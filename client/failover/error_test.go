@@ -109,8 +109,8 @@ func TestOutcomeNames(t *testing.T) {
 
 func TestOrderNames(t *testing.T) {
 	for want, name := range map[failover.Order]string{
-		failover.First: "first", failover.RoundRobin: "round-robin", failover.Random: "random",
-		failover.LeastInFlight: "least-in-flight", failover.Sticky: "sticky",
+		failover.OrderFirst: "first", failover.OrderRoundRobin: "round-robin", failover.OrderRandom: "random",
+		failover.OrderLeastInFlight: "least-in-flight", failover.OrderSticky: "sticky",
 	} {
 		var got failover.Order
 		if err := got.UnmarshalText([]byte(name)); err != nil || got != want || want.String() != name {

@@ -71,7 +71,7 @@ func TestHooksTellWhatTraceTells(t *testing.T) {
 		{name: "no attempt", patient: -1, want: ""},
 		{name: "hedge", policy: failover.Policy{Hedge: hedge}, prepare: func(_ cluster, w []*work) { w[0].does(hang) },
 			want: "a:1 canceled sent, b:1 ok sent", took: 50 * ms},
-		{name: "wait", policy: failover.Policy{WhenDown: failover.Wait}, prepare: func(c cluster, _ []*work) {
+		{name: "wait", policy: failover.Policy{WhenDown: failover.WhenDownWait}, prepare: func(c cluster, _ []*work) {
 			c.crash()
 			time.AfterFunc(10*time.Second, c[1].start)
 		}, want: "b:1 ok sent", took: 10 * time.Second, waited: 10 * time.Second},
@@ -112,7 +112,7 @@ func TestHooksTellWhatTraceTells(t *testing.T) {
 					t.Errorf("the error has %+v, want %+v", err, trace)
 				}
 				for i, a := range trace {
-					if a.Number != i+1 || (a.Err == nil) != (a.Outcome == failover.OK) {
+					if a.Number != i+1 || (a.Err == nil) != (a.Outcome == failover.OutcomeOK) {
 						t.Errorf("attempt %d: %+v", i+1, a)
 					}
 				}

@@ -88,8 +88,8 @@ func ExamplePolicy() {
 	var statistics failover.Statistics
 	conn, err := failover.NewClient("static:///"+addr, failover.Policy{
 		Rounds:        3,
-		Order:         failover.LeastInFlight,
-		WhenDown:      failover.Wait,
+		Order:         failover.OrderLeastInFlight,
+		WhenDown:      failover.WhenDownWait,
 		AdaptiveLimit: true,
 		Budget:        failover.Budget{Ratio: 0.2, Burst: 100},
 		Hedge:         failover.Hedge{Quantile: 0.99},

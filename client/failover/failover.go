@@ -11,7 +11,7 @@
 //
 // A request that was sent may have been executed, whatever became of the reply. So an attempt is repeated only where no
 // byte of it was sent, or where the method is idempotent: by Policy.Idempotent, or by the idempotency_level of its proto.
-// Mind that few protos say so; an Error whose Reason is Ambiguous is the sign.
+// Mind that few protos say so; an Error whose Reason is ReasonAmbiguous is the sign.
 //
 // # Streams
 //

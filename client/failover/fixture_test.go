@@ -220,7 +220,7 @@ func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy
 		if user != nil {
 			user(e)
 		}
-		if e.State == failover.Ready || e.State == failover.Down {
+		if e.State == failover.ReplicaReady || e.State == failover.ReplicaDown {
 			if count++; count == n {
 				close(settled)
 			}

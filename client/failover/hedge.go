@@ -70,11 +70,11 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 	if s == nil {
 		return ok
 	}
-	if h.won && first.Outcome == Canceled {
+	if h.won && first.Outcome == OutcomeCanceled {
 		c.canceled = false // it was not the caller who ended the first
 		c.fails(l, true)
 	}
-	return c.join(ok && !(h.won && s.result.Outcome == OK), first, s)
+	return c.join(ok && !(h.won && s.result.Outcome == OutcomeOK), first, s)
 }
 
 // join takes note of a hedge beside the first attempt, which answered the call or did not. It reports whether one of them did.
@@ -86,7 +86,7 @@ func (c *call) join(answered bool, first result, s *second) bool {
 	switch {
 	case answered:
 		return true
-	case r.Outcome == OK && !r.missed:
+	case r.Outcome == OutcomeOK && !r.missed:
 		c.counters.hedgesWon.Add(1)
 		copyOutputs(c.request, s.request)
 		return true
@@ -94,8 +94,8 @@ func (c *call) join(answered bool, first result, s *second) bool {
 		return false
 	}
 	c.core.NoteHedge(s.lease.key, s.lease.decision.Round, r.forCore())
-	if first.missed || first.Outcome != Rejected { // else the first has ended the call
-		c.last, c.canceled = r.Err, c.canceled || r.Outcome == Canceled
+	if first.missed || first.Outcome != OutcomeRejected { // else the first has ended the call
+		c.last, c.canceled = r.Err, c.canceled || r.Outcome == OutcomeCanceled
 	}
 	return false
 }
@@ -121,7 +121,7 @@ func (h *hedge) begin() {
 	h.plan.counters.hedges.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if o := s.result.Outcome; (o == OK || o == Rejected) && !h.over {
+	if o := s.result.Outcome; (o == OutcomeOK || o == OutcomeRejected) && !h.over {
 		h.won = true
 		h.stop()
 	}
@@ -136,7 +136,7 @@ func (h *hedge) end(o Outcome) *second {
 	if s == nil {
 		return nil
 	}
-	if !h.won && (o == OK || o == Rejected || o == Canceled) {
+	if !h.won && (o == OutcomeOK || o == OutcomeRejected || o == OutcomeCanceled) {
 		s.cancel()
 	}
 	<-s.ended

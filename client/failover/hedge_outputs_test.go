@@ -65,7 +65,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 			r.signs(4 * ms)
 		}
 		var s failover.Statistics
-		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.Random, Statistics: &s,
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Statistics: &s,
 			Rounds: 20, Ejection: failover.Ejection{After: -1}}, c.peers())
 		var callers sync.WaitGroup
 		for range 8 {
@@ -82,7 +82,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 						return
 					}
 					by := reply.GetValue()
-					if !slices.ContainsFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OK }) {
+					if !slices.ContainsFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OutcomeOK }) {
 						t.Errorf("the reply is %q, the attempts %q", by, path(attempts))
 					}
 					if h, tr := strings.Join(header["by"], " "), strings.Join(trailer["by"], " "); h != by || tr != by || from.Addr.String() != by {
@@ -105,7 +105,7 @@ func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 		for _, r := range c {
 			r.signs(4 * ms)
 		}
-		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.Random, Rounds: 20,
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Rounds: 20,
 			Ejection: failover.Ejection{After: -1}})
 		won := 0
 		for range times(100) {
@@ -115,7 +115,7 @@ func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 				t.Fatal(err)
 			}
 			by := strings.TrimLeft(reply, "\n\x03") // as protobuf has it
-			i := slices.IndexFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OK })
+			i := slices.IndexFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OutcomeOK })
 			if i < 0 {
 				t.Fatalf("the reply is %q, the attempts %q", reply, path(attempts))
 			}

@@ -107,7 +107,7 @@ func TestHedge(t *testing.T) {
 				}
 				got := s.Read()
 				hedges, won := min(int64(len(attempts)-1), 1), int64(0)
-				if hedges > 0 && attempts[1].Outcome == failover.OK {
+				if hedges > 0 && attempts[1].Outcome == failover.OutcomeOK {
 					won = 1
 				}
 				if got.Hedges != hedges || got.HedgesWon != won {
@@ -142,7 +142,7 @@ func TestCallerLeavesAHedgedCall(t *testing.T) {
 				time.AfterFunc(100*ms, cancel)
 				attempts, err := do(ctx, c.connect(t, failover.Policy{Hedge: failover.Hedge{After: 50 * ms}}))
 				failed, ok := errors.AsType[*failover.Error](err)
-				if path(attempts) != tc.want || status.Code(err) != codes.Canceled || !ok || failed.Reason != failover.CallerEnded {
+				if path(attempts) != tc.want || status.Code(err) != codes.Canceled || !ok || failed.Reason != failover.ReasonCallerEnded {
 					t.Errorf("got %q, %v, want %q, and that the caller has left", path(attempts), err, tc.want)
 				}
 			})

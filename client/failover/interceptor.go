@@ -108,17 +108,17 @@ func (c *call) note(l *lease, r result) (ok bool) {
 		c.paid = c.last != nil
 		return false
 	}
-	if r.Outcome != OK {
-		c.last, c.canceled = r.Err, r.Outcome == Canceled
+	if r.Outcome != OutcomeOK {
+		c.last, c.canceled = r.Err, r.Outcome == OutcomeCanceled
 		c.core.Note(r.forCore())
 	}
 	c.record(r)
-	return r.Outcome == OK
+	return r.Outcome == OutcomeOK
 }
 
 // record keeps an attempt for those who want to know.
 func (c *call) record(r result) {
-	if r.Outcome != OK || c.settings != nil || c.policy.OnCall != nil {
+	if r.Outcome != OutcomeOK || c.settings != nil || c.policy.OnCall != nil {
 		c.attempts = append(c.attempts, r.Attempt)
 	}
 }

@@ -168,7 +168,7 @@ func TestPrefersReadyReplicas(t *testing.T) {
 // Each call starts one replica further than the one before it, and the first at the first.
 func TestRoundRobinSharesTheCalls(t *testing.T) {
 	c := newCluster(t, 3)
-	conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
+	conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin})
 	for i := range 30 {
 		want := c[i%3].addr + " ok sent"
 		if attempts, err := call(t.Context(), conn); path(attempts) != want {
@@ -196,7 +196,7 @@ func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 			return hang(ctx)
 		}
 	}
-	conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
+	conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin})
 	var lost atomic.Int64
 	var callers sync.WaitGroup
 	for range 16 {
@@ -236,7 +236,7 @@ func TestAttemptsReachTheReplicaTheyName(t *testing.T) {
 			return nil
 		}
 	}
-	conn := c.connect(t, failover.Policy{Rounds: 30, Order: failover.RoundRobin})
+	conn := c.connect(t, failover.Policy{Rounds: 30, Order: failover.OrderRoundRobin})
 	var callers sync.WaitGroup
 	for range 16 {
 		callers.Go(func() {

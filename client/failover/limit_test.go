@@ -100,15 +100,15 @@ func (r *replica) mishap(ctx context.Context) error {
 // have none.
 func TestLimitHolds(t *testing.T) {
 	seen := map[failover.Outcome]int64{}
-	for order := failover.First; order <= failover.Sticky; order++ {
-		for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+	for order := failover.OrderFirst; order <= failover.OrderSticky; order++ {
+		for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 			t.Run(fmt.Sprint(order, " ", whenDown), func(t *testing.T) {
 				bubble(t, func(t *testing.T) { limitHolds(t, order, whenDown, seen) })
 			})
 		}
 	}
 	for _, o := range failover.Outcomes() {
-		if seen[o] == 0 && o != failover.Refused {
+		if seen[o] == 0 && o != failover.OutcomeRefused {
 			t.Errorf("no attempt was %v: the test has tested too little", o)
 		}
 	}
@@ -163,7 +163,7 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 // The same in real time, where goroutines run at the same time.
 func TestLimitHoldsInParallel(t *testing.T) {
 	t.Parallel()
-	for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 		t.Run(whenDown.String(), func(t *testing.T) {
 			c := newCluster(t, 2)
 			crowds := make([]crowd, len(c))
@@ -177,7 +177,7 @@ func TestLimitHoldsInParallel(t *testing.T) {
 			}
 			var seen failover.Statistics
 			conn := c.connect(t, failover.Policy{
-				WhenDown: whenDown, Order: failover.LeastInFlight, MaxInFlight: 2, Statistics: &seen, Ejection: failover.Ejection{After: -1},
+				WhenDown: whenDown, Order: failover.OrderLeastInFlight, MaxInFlight: 2, Statistics: &seen, Ejection: failover.Ejection{After: -1},
 			})
 			var callers sync.WaitGroup
 			for range 16 {
@@ -199,7 +199,7 @@ func TestLimitHoldsInParallel(t *testing.T) {
 }
 
 func TestZeroIsNoLimit(t *testing.T) {
-	for _, whenDown := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			c[0].handle = sleep(time.Second)
@@ -237,7 +237,7 @@ func TestFullReplicasArePassedOver(t *testing.T) {
 			calls = append(calls, begin(t.Context(), conn, ""))
 		}
 		attempts, err := call(t.Context(), conn)
-		if len(attempts) != 0 || status.Code(err) != codes.ResourceExhausted || reason(err) != failover.Shed {
+		if len(attempts) != 0 || status.Code(err) != codes.ResourceExhausted || reason(err) != failover.ReasonShed {
 			t.Errorf("with all full: got %q, %v, want ResourceExhausted and no attempt", path(attempts), err)
 		}
 		var paths []string
@@ -291,8 +291,8 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 			t.Errorf("got %v and %v, with up to %d requests in hand, want success and 1", first.err, second.err, crowd.most())
 		}
 		s := seen.Read()
-		if s.Replicas[0].InFlight != 0 || s.Attempts[failover.OK] != 2 {
-			t.Errorf("at the end %d are in flight, and %d were served, want none and 2", s.Replicas[0].InFlight, s.Attempts[failover.OK])
+		if s.Replicas[0].InFlight != 0 || s.Attempts[failover.OutcomeOK] != 2 {
+			t.Errorf("at the end %d are in flight, and %d were served, want none and 2", s.Replicas[0].InFlight, s.Attempts[failover.OutcomeOK])
 		}
 	})
 }
@@ -316,11 +316,11 @@ func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 		}
 		cancel()
 		synctest.Wait()
-		if s := seen.Read(); s.Replicas[0].InFlight != 0 || s.Failed[failover.CallerEnded] != 1 || s.Attempts[failover.Canceled] != 1 {
+		if s := seen.Read(); s.Replicas[0].InFlight != 0 || s.Failed[failover.ReasonCallerEnded] != 1 || s.Attempts[failover.OutcomeCanceled] != 1 {
 			t.Errorf("%+v after the caller has left, want nothing in flight and the call ended", s)
 		}
 		// A caller who does come back is told as ever.
-		if err := stream.RecvMsg(nil); reason(err) != failover.CallerEnded || path(attempts) != "a:1 canceled sent" {
+		if err := stream.RecvMsg(nil); reason(err) != failover.ReasonCallerEnded || path(attempts) != "a:1 canceled sent" {
 			t.Errorf("got %q, %v, want the attempt and Canceled", path(attempts), err)
 		}
 	})
@@ -332,7 +332,7 @@ func TestCrashCountsOnce(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			var seen failover.Statistics
-			conn := c.connect(t, failover.Policy{AdaptiveLimit: true, WhenDown: failover.Wait, Statistics: &seen})
+			conn := c.connect(t, failover.Policy{AdaptiveLimit: true, WhenDown: failover.WhenDownWait, Statistics: &seen})
 			for range 20 {
 				call(t.Context(), conn)
 			}
@@ -347,8 +347,8 @@ func TestCrashCountsOnce(t *testing.T) {
 				<-p.over
 			}
 			synctest.Wait()
-			if victims > 1 && seen.Read().Attempts[failover.Lost] < 2 {
-				t.Errorf("%d attempts were lost, want several", seen.Read().Attempts[failover.Lost])
+			if victims > 1 && seen.Read().Attempts[failover.OutcomeLost] < 2 {
+				t.Errorf("%d attempts were lost, want several", seen.Read().Attempts[failover.OutcomeLost])
 			}
 			rate = seen.Read().CrashRate
 			conn.Close()
@@ -369,7 +369,7 @@ func TestStatisticsOfAnIdleConnection(t *testing.T) {
 			call(t.Context(), conn)
 			time.Sleep(time.Hour)
 			s := seen.Read()
-			if len(s.Replicas) != 2 || s.Replicas[0].Ready || s.Replicas[0].Attempts[failover.OK] != n+1 || s.Attempts[failover.OK] != n+1 {
+			if len(s.Replicas) != 2 || s.Replicas[0].Ready || s.Replicas[0].Attempts[failover.OutcomeOK] != n+1 || s.Attempts[failover.OutcomeOK] != n+1 {
 				t.Errorf("%+v, want two replicas without a connection, and %d attempts at the first", s, n+1)
 			}
 		}

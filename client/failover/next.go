@@ -62,7 +62,7 @@ func (c *call) lease() (lease, *failure) {
 func (c *call) next() step {
 	for {
 		if c.canceled {
-			return giveUp(CallerEnded, callerError(c.ctx))
+			return giveUp(ReasonCallerEnded, callerError(c.ctx))
 		}
 		t, err := c.table()
 		if err != nil {
@@ -98,15 +98,15 @@ func (c *call) follow(d core.Decision, t *table) step {
 func (c *call) grounds(d core.Decision, t *table) step {
 	switch {
 	case d.Action == core.GiveUp && d.Reason == core.NoTime && ended(c.ctx) != nil:
-		return giveUp(CallerEnded, callerError(c.ctx))
+		return giveUp(ReasonCallerEnded, callerError(c.ctx))
 	case d.Action == core.GiveUp && d.Reason == core.Spent && c.last == nil:
-		return giveUp(NoneToTry, noReplicas(t.view.Err))
+		return giveUp(ReasonNoReplica, noReplicas(t.view.Err))
 	case d.Action == core.GiveUp:
 		return giveUp(publicReason[d.Reason], c.failure(d.Reason))
 	case c.ctx.Err() != nil:
-		return giveUp(CallerEnded, callerError(c.ctx))
+		return giveUp(ReasonCallerEnded, callerError(c.ctx))
 	case !c.pay():
-		return giveUp(BudgetSpent, c.last)
+		return giveUp(ReasonBudgetSpent, c.last)
 	case d.Action == core.Try:
 		c.paid = false
 		l := lease{entry: t.entries[d.Index], decision: d, number: len(c.attempts) + 1}
@@ -118,9 +118,9 @@ func (c *call) grounds(d core.Decision, t *table) step {
 // without is why a call ends that cannot go on: its caller's doing, or there is no connection any more.
 func (c *call) without() Reason {
 	if ended(c.ctx) != nil {
-		return CallerEnded
+		return ReasonCallerEnded
 	}
-	return NoneToTry
+	return ReasonNoReplica
 }
 
 // pay takes the next attempt from the budget, unless it is the first, or paid for.

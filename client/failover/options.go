@@ -128,7 +128,7 @@ func (o *overrides) apply(r core.Rules) *core.Rules {
 		r.Idempotent = *o.idempotent
 	}
 	if o.whenDown != nil {
-		r.Wait = *o.whenDown == Wait
+		r.Wait = *o.whenDown == WhenDownWait
 	}
 	return &r
 }

@@ -17,12 +17,12 @@ func TestOrdersUnderConcurrency(t *testing.T) {
 		slow        time.Duration // a takes as long, the others 10 ms
 		least, most [3]int64      // of 480 calls
 	}{
-		{failover.First, 10 * ms, [3]int64{480, 0, 0}, [3]int64{480, 0, 0}},
-		{failover.RoundRobin, 10 * ms, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
-		{failover.RoundRobin, time.Second, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
-		{failover.Random, 10 * ms, [3]int64{98, 98, 98}, [3]int64{222, 222, 222}}, // six standard deviations
+		{failover.OrderFirst, 10 * ms, [3]int64{480, 0, 0}, [3]int64{480, 0, 0}},
+		{failover.OrderRoundRobin, 10 * ms, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
+		{failover.OrderRoundRobin, time.Second, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
+		{failover.OrderRandom, 10 * ms, [3]int64{98, 98, 98}, [3]int64{222, 222, 222}}, // six standard deviations
 		// A third of the calls in flight are at a, or a few more, and they take ten times as long.
-		{failover.LeastInFlight, 100 * ms, [3]int64{10, 140, 140}, [3]int64{80, 300, 300}},
+		{failover.OrderLeastInFlight, 100 * ms, [3]int64{10, 140, 140}, [3]int64{80, 300, 300}},
 	} {
 		t.Run(tc.order.String()+" "+tc.slow.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestOrdersUnderConcurrency(t *testing.T) {
 func TestStickyStaysWhereItSucceeded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
-		conn := c.connect(t, failover.Policy{Order: failover.Sticky})
+		conn := c.connect(t, failover.Policy{Order: failover.OrderSticky})
 		stays := func(want string) {
 			t.Helper()
 			for range 5 {

@@ -29,7 +29,7 @@ type Policy struct {
 
 	// MinTimeout is the least time that an attempt is worth making in. No attempt is given less, even where the replicas
 	// after it then get none, and none starts when less is left until the caller's deadline. It may not be above a Timeout.
-	// Zero means that any time is enough; only where calls wait for each other, under Wait, one that has less left than
+	// Zero means that any time is enough; only where calls wait for each other, under WhenDownWait, one that has less left than
 	// 95% of the method's attempts took lately makes way.
 	MinTimeout time.Duration
 
@@ -39,7 +39,7 @@ type Policy struct {
 	// Pause is the wait between two rounds. Zero means none.
 	Pause time.Duration
 
-	// Order is the order in which a round tries the replicas that are equally ready. Zero means First.
+	// Order is the order in which a round tries the replicas that are equally ready. Zero means OrderFirst.
 	Order Order
 
 	// Retryable are the status codes after which a call goes on to the next replica, where the method allows it. Empty
@@ -54,19 +54,19 @@ type Policy struct {
 	Idempotent map[string]bool
 
 	// WhenDown is what a call does when none of the replicas it may still try has a connection and room for it.
-	// Zero means AttemptDown.
+	// Zero means WhenDownAttempt.
 	WhenDown WhenDown
 
-	// MaxWait is how long a call may wait for replicas in all, under Wait; then it fails with ResourceExhausted. Zero
+	// MaxWait is how long a call may wait for replicas in all, under WhenDownWait; then it fails with ResourceExhausted. Zero
 	// means until the caller's deadline, and one minute for a call that has none.
 	MaxWait time.Duration
 
-	// MaxWaiting is how many calls may wait at a time, under Wait. With one more the youngest fails at once, with
+	// MaxWaiting is how many calls may wait at a time, under WhenDownWait. With one more the youngest fails at once, with
 	// ResourceExhausted. Zero means 1000.
 	MaxWaiting int
 
-	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under AttemptDown a call passes over a
-	// replica that is full, and fails with ResourceExhausted when it could try none; under Wait it waits. Zero means no
+	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under WhenDownAttempt a call passes over a
+	// replica that is full, and fails with ResourceExhausted when it could try none; under WhenDownWait it waits. Zero means no
 	// limit.
 	MaxInFlight int
 
@@ -112,20 +112,20 @@ type Policy struct {
 type Order int
 
 const (
-	// First starts every round at the resolver's first replica, so that the others stand by.
-	First Order = iota
-	// RoundRobin starts each call one replica further than the call before it.
-	RoundRobin
-	// Random picks any.
-	Random
-	// LeastInFlight picks two at random and takes the one with fewer attempts in flight.
-	LeastInFlight
-	// Sticky starts at the replica that last answered a call with success, so that it moves only when it must.
-	Sticky
+	// OrderFirst starts every round at the resolver's first replica, so that the others stand by.
+	OrderFirst Order = iota
+	// OrderRoundRobin starts each call one replica further than the call before it.
+	OrderRoundRobin
+	// OrderRandom picks any.
+	OrderRandom
+	// OrderLeastInFlight picks two at random and takes the one with fewer attempts in flight.
+	OrderLeastInFlight
+	// OrderSticky starts at the replica that last answered a call with success, so that it moves only when it must.
+	OrderSticky
 )
 
 var orderNames = []string{
-	First: "first", RoundRobin: "round-robin", Random: "random", LeastInFlight: "least-in-flight", Sticky: "sticky",
+	OrderFirst: "first", OrderRoundRobin: "round-robin", OrderRandom: "random", OrderLeastInFlight: "least-in-flight", OrderSticky: "sticky",
 }
 
 // String returns the order's name as flags and files spell it.
@@ -138,15 +138,15 @@ func (o *Order) UnmarshalText(text []byte) error { return parseName(o, orderName
 type WhenDown int
 
 const (
-	// AttemptDown tries one that has no connection: it is dialed, and mostly refuses; then the rounds go on.
-	AttemptDown WhenDown = iota
-	// Wait waits until one is available. The oldest call comes first, and a new one does not overtake those that wait.
+	// WhenDownAttempt tries one that has no connection: it is dialed, and mostly refuses; then the rounds go on.
+	WhenDownAttempt WhenDown = iota
+	// WhenDownWait waits until one is available. The oldest call comes first, and a new one does not overtake those that wait.
 	// Rounds is then how often a call may try each replica; a call returns to one that it has tried, after Pause, before
 	// it waits for the others.
-	Wait
+	WhenDownWait
 )
 
-var whenDownNames = []string{AttemptDown: "attempt", Wait: "wait"}
+var whenDownNames = []string{WhenDownAttempt: "attempt", WhenDownWait: "wait"}
 
 // String returns the name as flags and files spell it.
 func (w WhenDown) String() string { return name(whenDownNames, w) }
@@ -232,14 +232,14 @@ func (p *Policy) validate() error {
 	check(p.Timeout <= 0 || p.MinTimeout <= p.Timeout, "MinTimeout %v: want at most the Timeout of %v", p.MinTimeout, p.Timeout)
 	check(p.Rounds >= 0, "Rounds %d: want 0 or more", p.Rounds)
 	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
-	check(p.Order >= First && p.Order <= Sticky, "Order %d: want First to Sticky", p.Order)
+	check(p.Order >= OrderFirst && p.Order <= OrderSticky, "Order %d: want OrderFirst to OrderSticky", p.Order)
 	for _, c := range p.Retryable {
 		check(c != codes.OK && c != codes.Canceled, "Retryable has %v, which cannot be retried", c)
 	}
 	for key := range p.Idempotent {
 		check(methodKey(key), `Idempotent has %q: want "/SERVICE/METHOD", "/SERVICE/" or "/"`, key)
 	}
-	check(p.WhenDown == AttemptDown || p.WhenDown == Wait, "WhenDown %d: want AttemptDown or Wait", p.WhenDown)
+	check(p.WhenDown == WhenDownAttempt || p.WhenDown == WhenDownWait, "WhenDown %d: want WhenDownAttempt or WhenDownWait", p.WhenDown)
 	check(p.MaxWait >= 0, "MaxWait %v: want 0 or more", p.MaxWait)
 	check(p.MaxWaiting >= 0, "MaxWaiting %d: want 0 or more", p.MaxWaiting)
 	check(p.MaxInFlight >= 0, "MaxInFlight %d: want 0 or more", p.MaxInFlight)

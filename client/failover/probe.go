@@ -36,7 +36,7 @@ func (p *plan) leaveOut(l *lease, hung bool) {
 	b.trial.Store(false)
 	if !b.ejected.Swap(true) { // else it was on trial
 		p.counters.ejections.Add(1)
-		p.tellStanding(l.replica, Ejected)
+		p.tellStanding(l.replica, ReplicaEjected)
 	}
 	b.probe = &probe{client: p.client, backend: b, invoker: p.request.invoker, cc: p.request.cc}
 	time.AfterFunc(b.standing.Backoff(p.policy.Ejection.Probe, hung), b.probe.run)
@@ -64,7 +64,7 @@ func (c *client) takeBack(b *backend, r *replicas.Replica) {
 	b.since = c.now()
 	b.ejected.Store(false)
 	b.trial.Store(false)
-	c.tellStanding(r, Ready)
+	c.tellStanding(r, ReplicaReady)
 }
 
 // undecided takes note of an attempt that began at a time and says nothing of the replica: if it was its trial, another
@@ -183,7 +183,7 @@ func (c *client) tellStanding(r *replicas.Replica, s ReplicaState) {
 	}
 	c.tell.Lock()
 	defer c.tell.Unlock()
-	if r.Gone() || s == Ready && !r.Ready() {
+	if r.Gone() || s == ReplicaReady && !r.Ready() {
 		return
 	}
 	c.policy.OnReplica(ReplicaEvent{Replica: r.Addr, State: s})

@@ -36,25 +36,25 @@ func TestPushbackIsObeyed(t *testing.T) {
 		{name: "at once", trailer: []string{"0"}, want: soon, reason: -1},
 		{name: "later", trailer: []string{"250"}, want: soon, took: 250 * time.Millisecond, reason: -1},
 		{name: "later, and within the deadline", trailer: []string{"1999"}, deadline: all, want: soon, took: 1999 * time.Millisecond, reason: -1},
-		{name: "later, under Wait", trailer: []string{"250"}, policy: failover.Policy{WhenDown: failover.Wait}, want: soon, took: 250 * time.Millisecond, reason: -1},
-		{name: "at the deadline", trailer: []string{"2000"}, deadline: all, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "after the deadline", trailer: []string{"60000"}, deadline: all, want: "a:1 failed sent", reason: failover.PushedBack},
+		{name: "later, under WhenDownWait", trailer: []string{"250"}, policy: failover.Policy{WhenDown: failover.WhenDownWait}, want: soon, took: 250 * time.Millisecond, reason: -1},
+		{name: "at the deadline", trailer: []string{"2000"}, deadline: all, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "after the deadline", trailer: []string{"60000"}, deadline: all, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
 		{name: "too late for the least timeout", trailer: []string{"1500"}, policy: failover.Policy{MinTimeout: time.Second}, deadline: all,
-			want: "a:1 failed sent", reason: failover.PushedBack},
+			want: "a:1 failed sent", reason: failover.ReasonPushedBack},
 		{name: "in time for the least timeout", trailer: []string{"1000"}, policy: failover.Policy{MinTimeout: time.Second}, deadline: all,
 			want: soon, took: time.Second, reason: -1},
-		{name: "longer than can be told", trailer: []string{"9223372036854775807"}, deadline: all, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "never", trailer: []string{"-1"}, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "never, under Wait", trailer: []string{"-1"}, policy: failover.Policy{WhenDown: failover.Wait}, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "no number", trailer: []string{"soon"}, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "no whole number", trailer: []string{"1.5"}, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "nothing", trailer: []string{""}, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "too large", trailer: []string{"9223372036854775808"}, want: "a:1 failed sent", reason: failover.PushedBack},
-		{name: "two", trailer: []string{"1", "2"}, want: "a:1 failed sent", reason: failover.PushedBack},
+		{name: "longer than can be told", trailer: []string{"9223372036854775807"}, deadline: all, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "never", trailer: []string{"-1"}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "never, under WhenDownWait", trailer: []string{"-1"}, policy: failover.Policy{WhenDown: failover.WhenDownWait}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "no number", trailer: []string{"soon"}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "no whole number", trailer: []string{"1.5"}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "nothing", trailer: []string{""}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "too large", trailer: []string{"9223372036854775808"}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
+		{name: "two", trailer: []string{"1", "2"}, want: "a:1 failed sent", reason: failover.ReasonPushedBack},
 		{name: "not idempotent", trailer: []string{"1"}, policy: failover.Policy{Idempotent: map[string]bool{"/": false}},
-			want: "a:1 failed sent", reason: failover.Ambiguous},
+			want: "a:1 failed sent", reason: failover.ReasonAmbiguous},
 		{name: "not retryable", trailer: []string{"1"}, policy: failover.Policy{Retryable: []codes.Code{codes.Aborted}},
-			want: "a:1 rejected sent", reason: failover.NotRetryable},
+			want: "a:1 rejected sent", reason: failover.ReasonNotRetryable},
 		{name: "later than the budget", trailer: []string{"250"}, policy: failover.Policy{Budget: failover.Budget{PerSecond: 1e-3, Burst: 1}},
 			want: soon, took: 250 * time.Millisecond, reason: -1},
 	} {
@@ -136,7 +136,7 @@ func TestCallerCancelsDuringAPushback(t *testing.T) {
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
 		attempts, err := call(ctx, conn)
-		if path(attempts) != "a:1 failed sent" || status.Code(err) != codes.Canceled || reason(err) != failover.CallerEnded {
+		if path(attempts) != "a:1 failed sent" || status.Code(err) != codes.Canceled || reason(err) != failover.ReasonCallerEnded {
 			t.Errorf("got %q, %v, want Canceled after one attempt", path(attempts), err)
 		}
 		if took := time.Since(start); took != time.Second {

@@ -146,7 +146,7 @@ func (c *call) await() step {
 	case failure != nil:
 		return step{action: core.GiveUp, failure: failure}
 	case g.full:
-		return giveUp(Shed, shed("%d older calls wait for a replica", c.policy.MaxWaiting))
+		return giveUp(ReasonShed, shed("%d older calls wait for a replica", c.policy.MaxWaiting))
 	case g.table == nil:
 		return c.next()
 	}
@@ -198,9 +198,9 @@ func (c *call) patience() time.Duration {
 func (c *call) waitedTooLong() *failure {
 	switch {
 	case ended(c.ctx) != nil:
-		return &failure{CallerEnded, callerError(c.ctx)}
+		return &failure{ReasonCallerEnded, callerError(c.ctx)}
 	case c.remaining() <= c.rules.MinTimeout:
-		return &failure{OutOfTime, c.failure(core.NoTime)}
+		return &failure{ReasonOutOfTime, c.failure(core.NoTime)}
 	}
-	return &failure{Shed, shed("no replica became available in %v", c.waited)}
+	return &failure{ReasonShed, shed("no replica became available in %v", c.waited)}
 }

@@ -48,7 +48,7 @@ func TestOldestCallFirst(t *testing.T) {
 		c := newCluster(t, 1)
 		var served ledger
 		c[0].handle = served.by(sleep(time.Second))
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		var calls []*pending
 		var want []string
 		for i := range 20 {
@@ -79,7 +79,7 @@ func TestRetryingCallIsOlder(t *testing.T) {
 			return nil
 		})
 		c[1].handle = atB.by(sleep(10 * time.Second))
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		var calls []*pending
 		for i := range 15 {
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
@@ -104,7 +104,7 @@ func TestNewCallsDoNotOvertake(t *testing.T) {
 		for _, r := range c {
 			r.handle = served.by(sleep(time.Second))
 		}
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		var calls []*pending
 		for i := range 6 {
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint("old", i)))
@@ -140,11 +140,11 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 		budget failover.Budget
 		want   failover.Reason
 	}{
-		{"rejected", answer(codes.InvalidArgument), nil, failover.Budget{}, failover.NotRetryable},
-		{"rejected, and the budget is spent", answer(codes.InvalidArgument), nil, failover.Budget{Ratio: 1e-9, Burst: 1}, failover.NotRetryable},
-		{"ambiguous", answer(codes.Unavailable), []grpc.CallOption{failover.WithIdempotent(false)}, failover.Budget{}, failover.Ambiguous},
-		{"pushed back", pushback(codes.Unavailable, "-1"), nil, failover.Budget{}, failover.PushedBack},
-		{"every replica tried", answer(codes.Unavailable), nil, failover.Budget{}, failover.RoundsSpent},
+		{"rejected", answer(codes.InvalidArgument), nil, failover.Budget{}, failover.ReasonNotRetryable},
+		{"rejected, and the budget is spent", answer(codes.InvalidArgument), nil, failover.Budget{Ratio: 1e-9, Burst: 1}, failover.ReasonNotRetryable},
+		{"ambiguous", answer(codes.Unavailable), []grpc.CallOption{failover.WithIdempotent(false)}, failover.Budget{}, failover.ReasonAmbiguous},
+		{"pushed back", pushback(codes.Unavailable, "-1"), nil, failover.Budget{}, failover.ReasonPushedBack},
+		{"every replica tried", answer(codes.Unavailable), nil, failover.Budget{}, failover.ReasonRoundsSpent},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 					return sleep(10 * time.Second)(ctx)
 				}
 				var seen failover.Statistics
-				conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Budget: tc.budget, Statistics: &seen})
+				conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Budget: tc.budget, Statistics: &seen})
 				first := begin(t.Context(), conn, "first", tc.opts...)
 				for range 3 {
 					begin(t.Context(), conn, "others")
@@ -188,7 +188,7 @@ func TestMaxWaiting(t *testing.T) {
 			return sleep(time.Second)(ctx)
 		})
 		var seen failover.Statistics
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, Rounds: 2, MaxInFlight: 1, MaxWaiting: 3, Statistics: &seen})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Rounds: 2, MaxInFlight: 1, MaxWaiting: 3, Statistics: &seen})
 		var calls []*pending
 		for i := range 5 {
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
@@ -199,7 +199,7 @@ func TestMaxWaiting(t *testing.T) {
 			if !p.ended() {
 				t.Fatalf("call %d still waits", i)
 			}
-			if status.Code(p.err) != codes.ResourceExhausted || reason(p.err) != failover.Shed || p.took != 0 || len(p.attempts) != 0 {
+			if status.Code(p.err) != codes.ResourceExhausted || reason(p.err) != failover.ReasonShed || p.took != 0 || len(p.attempts) != 0 {
 				t.Errorf("call %d: %v after %v, want it to be shed at once", i, p.err, p.took)
 			}
 		}
@@ -219,7 +219,7 @@ func TestMaxWaiting(t *testing.T) {
 		if served.String() != "0 1 0 2 3" {
 			t.Errorf("served %v, want 0 1 0 2 3", &served)
 		}
-		if s := seen.Read(); s.Waiting != 0 || s.Failed[failover.Shed] != 2 || s.Succeeded != 4 {
+		if s := seen.Read(); s.Waiting != 0 || s.Failed[failover.ReasonShed] != 2 || s.Succeeded != 4 {
 			t.Errorf("statistics %+v, want nobody to wait, 2 shed and 4 served", s)
 		}
 	})
@@ -233,23 +233,23 @@ func TestTheYoungestIsShed(t *testing.T) {
 			return errors.Join(sleep(time.Second)(ctx), status.Error(codes.Unavailable, "no"))
 		}
 		c[1].handle = sleep(10 * time.Second)
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, MaxWaiting: 2, Ejection: failover.Ejection{After: -1}})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, MaxWaiting: 2, Ejection: failover.Ejection{After: -1}})
 		var calls []*pending
 		for i := range 4 { // 0 at a, 1 at b, 2 and 3 wait
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
 		}
 		time.Sleep(1500 * time.Millisecond) // 2 is at a, 0 waits for b
 		calls = append(calls, begin(t.Context(), conn, "4"))
-		if !calls[4].ended() || reason(calls[4].err) != failover.Shed {
+		if !calls[4].ended() || reason(calls[4].err) != failover.ReasonShed {
 			t.Error("a third call waits, want two at most")
 		}
 		time.Sleep(time.Second) // 3 is at a, 2 waits for b as well
 		calls = append(calls, begin(t.Context(), conn, "5"))
-		if !calls[5].ended() || reason(calls[5].err) != failover.Shed {
+		if !calls[5].ended() || reason(calls[5].err) != failover.ReasonShed {
 			t.Error("a third call waits, want two at most")
 		}
 		time.Sleep(time.Second) // 3 comes back, and is the youngest
-		if !calls[3].ended() || reason(calls[3].err) != failover.Shed || path(calls[3].attempts) != "a:1 failed sent" {
+		if !calls[3].ended() || reason(calls[3].err) != failover.ReasonShed || path(calls[3].attempts) != "a:1 failed sent" {
 			t.Errorf("the youngest of three: got %q, %v, want it to be shed", path(calls[3].attempts), calls[3].err)
 		}
 		for _, i := range []int{0, 2} {
@@ -266,7 +266,7 @@ func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
 		c[0].handle = answer(codes.Unavailable)
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxWaiting: 1, Ejection: failover.Ejection{After: -1}})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxWaiting: 1, Ejection: failover.Ejection{After: -1}})
 		first := begin(t.Context(), conn, "") // has tried a, and waits for b
 		if first.ended() {
 			t.Fatalf("got %q, %v, want it to wait", path(first.attempts), first.err)
@@ -297,7 +297,7 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 		}
 	}
 	var seen failover.Statistics
-	conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Rounds: 2, Statistics: &seen})
+	conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Rounds: 2, Statistics: &seen})
 	var callers sync.WaitGroup
 	var left atomic.Int64
 	for i := range leave {
@@ -335,10 +335,10 @@ func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
 		c[1].crash()
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, Budget: failover.Budget{Ratio: 1e-9, Burst: 1}})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Budget: failover.Budget{Ratio: 1e-9, Burst: 1}})
 		first := begin(t.Context(), conn, "")
 		second := begin(t.Context(), conn, "")
-		if <-second.over; second.took != 0 || reason(second.err) != failover.BudgetSpent {
+		if <-second.over; second.took != 0 || reason(second.err) != failover.ReasonBudgetSpent {
 			t.Errorf("got %v after %v, want the budget to be spent", second.err, second.took)
 		}
 		time.AfterFunc(time.Second, c[1].start)
@@ -360,7 +360,7 @@ func TestCallThatWaitsPauses(t *testing.T) {
 			}
 			return nil
 		})
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Rounds: 2, Pause: 5 * time.Second})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Rounds: 2, Pause: 5 * time.Second})
 		first, second := begin(t.Context(), conn, "first"), begin(t.Context(), conn, "second")
 		if <-second.over; second.took != 2*time.Second {
 			t.Errorf("the second call took %v, want 2s: it comes in while the first pauses", second.took)
@@ -379,14 +379,14 @@ func TestWhenDownOfACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
-		for _, w := range []failover.WhenDown{failover.AttemptDown, failover.Wait} {
+		for _, w := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 			conn := c.connect(t, failover.Policy{WhenDown: w})
-			attempts, err := call(t.Context(), conn, failover.WithWhenDown(failover.AttemptDown))
+			attempts, err := call(t.Context(), conn, failover.WithWhenDown(failover.WhenDownAttempt))
 			if path(attempts) != "a:1 refused" {
 				t.Errorf("policy %v, call that does not wait: got %q, %v", w, path(attempts), err)
 			}
 			time.AfterFunc(time.Second, c[0].start)
-			attempts, err = call(t.Context(), conn, failover.WithWhenDown(failover.Wait))
+			attempts, err = call(t.Context(), conn, failover.WithWhenDown(failover.WhenDownWait))
 			if err != nil || path(attempts) != "a:1 ok sent" {
 				t.Errorf("policy %v, call that waits: got %q, %v", w, path(attempts), err)
 			}

@@ -49,7 +49,7 @@ func connectReady(tb testing.TB, p Policy, target string, opts ...grpc.DialOptio
 	tb.Helper()
 	ready := make(chan struct{}, 3)
 	p.OnReplica = func(e ReplicaEvent) {
-		if e.State == Ready {
+		if e.State == ReplicaReady {
 			ready <- struct{}{}
 		}
 	}

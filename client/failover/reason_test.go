@@ -26,11 +26,11 @@ func TestReasonWithoutReplicas(t *testing.T) {
 		m := manual.NewBuilderWithScheme("test")
 		conn := newCluster(t, 0).client(t, "test:///x", failover.Policy{Rounds: 2, Pause: time.Hour}, grpc.WithResolvers(m))
 		m.InitialState(endpoints(""))
-		if _, err := call(t.Context(), conn); reason(err) != failover.NoneToTry || !errors.Is(err, failover.ErrNoReplicas) {
+		if _, err := call(t.Context(), conn); reason(err) != failover.ReasonNoReplica || !errors.Is(err, failover.ErrNoReplicas) {
 			t.Errorf("with an empty target: %v, for the reason %q", err, reason(err))
 		}
 		time.AfterFunc(time.Minute, func() { conn.Close() })
-		if _, err := call(t.Context(), conn); reason(err) != failover.NoneToTry || status.Code(err) != codes.Canceled {
+		if _, err := call(t.Context(), conn); reason(err) != failover.ReasonNoReplica || status.Code(err) != codes.Canceled {
 			t.Errorf("closed in a pause: %v, for the reason %q", err, reason(err))
 		}
 	})

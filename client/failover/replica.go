@@ -17,21 +17,21 @@ type ReplicaEvent struct {
 type ReplicaState int
 
 const (
-	// Connecting: a connection is wanted and not yet there. The first state of every replica.
-	Connecting ReplicaState = iota
-	// Ready: there is a connection.
-	Ready
-	// Down: the last dial failed. It lasts until a dial succeeds.
-	Down
-	// Gone: the resolver no longer names the replica, or the connection was closed or has gone idle, in which case its
+	// ReplicaConnecting: a connection is wanted and not yet there. The first state of every replica.
+	ReplicaConnecting ReplicaState = iota
+	// ReplicaReady: there is a connection.
+	ReplicaReady
+	// ReplicaDown: the last dial failed. It lasts until a dial succeeds.
+	ReplicaDown
+	// ReplicaGone: the resolver no longer names the replica, or the connection was closed or has gone idle, in which case its
 	// replicas are found again by the next call.
-	Gone
-	// Ejected: it is left out, as Policy.Ejection says, though there may be a connection. Ready follows when it is taken
+	ReplicaGone
+	// ReplicaEjected: it is left out, as Policy.Ejection says, though there may be a connection. ReplicaReady follows when it is taken
 	// back, or another state when its connection is lost.
-	Ejected
+	ReplicaEjected
 )
 
-var replicaStateNames = []string{Connecting: "connecting", Ready: "ready", Down: "down", Gone: "gone", Ejected: "ejected"}
+var replicaStateNames = []string{ReplicaConnecting: "connecting", ReplicaReady: "ready", ReplicaDown: "down", ReplicaGone: "gone", ReplicaEjected: "ejected"}
 
 // String returns the state's name, in lower case.
 func (s ReplicaState) String() string {
@@ -41,13 +41,13 @@ func (s ReplicaState) String() string {
 func replicaState(s connectivity.State) ReplicaState {
 	switch s {
 	case connectivity.Ready:
-		return Ready
+		return ReplicaReady
 	case connectivity.TransientFailure:
-		return Down
+		return ReplicaDown
 	case connectivity.Shutdown:
-		return Gone
+		return ReplicaGone
 	default:
-		return Connecting
+		return ReplicaConnecting
 	}
 }
 

@@ -317,7 +317,7 @@ func calledBy(authority *string) func(context.Context) error {
 func TestStaticReplicaIsItsOwnAuthority(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
-		conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
+		conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin})
 		for _, r := range c {
 			var got string
 			r.handle = calledBy(&got)

@@ -55,7 +55,7 @@ func (n *tally) begins() {
 // complete reports whether there was each outcome but a refusal.
 func (n *tally) complete() bool {
 	for o := range n.attempts {
-		if n.attempts[o].Load() == 0 && failover.Outcome(o) != failover.Refused {
+		if n.attempts[o].Load() == 0 && failover.Outcome(o) != failover.OutcomeRefused {
 			return false
 		}
 	}
@@ -125,7 +125,7 @@ func TestStatisticsAddUp(t *testing.T) {
 	var s failover.Statistics
 	var told tally
 	conn := c.connectTo(t, "test:///x", 4, told.policy(failover.Policy{
-		Statistics: &s, Rounds: 2, Pause: ms, Order: failover.Random, MaxInFlight: 6,
+		Statistics: &s, Rounds: 2, Pause: ms, Order: failover.OrderRandom, MaxInFlight: 6,
 		Hedge: failover.Hedge{After: 2 * ms, Share: 0.5}, Budget: failover.Budget{Ratio: 0.5},
 		Ejection: failover.Ejection{Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) { s.Read() }, // which may be read anywhere
 	}), grpc.WithResolvers(m))
@@ -162,7 +162,7 @@ func callAnyhow(ctx context.Context, conn *grpc.ClientConn, m *manual.Resolver, 
 		time.AfterFunc(rand.N(10*ms), cancel)
 		fetch(ctx, conn, usual)
 	case 3:
-		do(ctx, conn, usual, failover.WithIdempotent(false), failover.WithWhenDown(failover.Wait))
+		do(ctx, conn, usual, failover.WithIdempotent(false), failover.WithWhenDown(failover.WhenDownWait))
 	case 4:
 		m.UpdateState(endpoints(views[rand.IntN(len(views))]))
 		time.AfterFunc(50*ms, cancel)
@@ -213,16 +213,16 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 		synctest.Wait()
 		m.UpdateState(endpoints("b")) // with one attempt still at a
 		wantPath(t, conn, "b:1 ok sent")
-		if got := s.Read(); len(got.Replicas) != 1 || got.Replicas[0].Replica != "b:1" || got.Attempts[failover.OK] != 3 {
+		if got := s.Read(); len(got.Replicas) != 1 || got.Replicas[0].Replica != "b:1" || got.Attempts[failover.OutcomeOK] != 3 {
 			t.Errorf("a is gone: %+v, want b alone, and 3 attempts in all", got)
 		}
 		late.Wait()
-		if n := s.Read().Attempts[failover.OK]; n != 4 {
+		if n := s.Read().Attempts[failover.OutcomeOK]; n != 4 {
 			t.Errorf("the last attempt at a has ended: %d attempts, want 4", n)
 		}
 		m.UpdateState(endpoints("ab"))
 		synctest.Wait()
-		if got := s.Read(); got.Replicas[0].Attempts[failover.OK] != 0 || got.Attempts[failover.OK] != 4 {
+		if got := s.Read(); got.Replicas[0].Attempts[failover.OutcomeOK] != 0 || got.Attempts[failover.OutcomeOK] != 4 {
 			t.Errorf("a is back: %+v, want none at it, and 4 in all", got)
 		}
 	})
@@ -236,7 +236,7 @@ func TestStatisticsOfACallOnItsWay(t *testing.T) {
 			t.Errorf("before there is a connection: %+v, want every outcome and reason with zero", got)
 		}
 		c, works := newWork(t, 1)
-		conn := c.connect(t, failover.Policy{Statistics: &s, WhenDown: failover.Wait, MaxInFlight: 1})
+		conn := c.connect(t, failover.Policy{Statistics: &s, WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		works[0].does(takes(time.Second, codes.OK))
 		var calls sync.WaitGroup
 		for range 2 {

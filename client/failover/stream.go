@@ -128,8 +128,8 @@ func (s *stream) fail(a *streamAttempt, err error) {
 		w = wireOf(a.on)
 	}
 	o := s.call.outcome(s.call.ctx, a.on, w, err)
-	if !a.inTime() && o != Canceled {
-		o, err = Timeout, errLate
+	if !a.inTime() && o != OutcomeCanceled {
+		o, err = OutcomeTimeout, errLate
 	}
 	a.end()
 	if a.on.Missed() {
@@ -159,7 +159,7 @@ func (s *stream) deliver(a *streamAttempt) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	s.note(a, OK, wire{sent: true, answered: !s.desc.ClientStreams}, nil)
+	s.note(a, OutcomeOK, wire{sent: true, answered: !s.desc.ClientStreams}, nil)
 	s.call.end(nil)
 }
 
@@ -195,10 +195,10 @@ func (s *stream) abandoned() {
 		if a := s.current.Load(); a != nil {
 			a.end()
 			// What became of the request is not asked: the caller's goroutine may be at it still.
-			s.note(a, Canceled, wire{sent: true, answered: true}, err)
+			s.note(a, OutcomeCanceled, wire{sent: true, answered: true}, err)
 		}
 		s.untold, s.call.settings = s.call.settings, nil
-		err = s.call.end(&failure{CallerEnded, err})
+		err = s.call.end(&failure{ReasonCallerEnded, err})
 	}
 	s.finish(err)
 }

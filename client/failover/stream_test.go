@@ -25,7 +25,7 @@ func TestStreamsReachAReadyReplica(t *testing.T) {
 func TestStreamsAreSharedAmongTheReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
-		conn := c.connect(t, failover.Policy{Order: failover.RoundRobin})
+		conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin})
 		for range 10 {
 			watch(t.Context(), conn)
 		}
@@ -41,7 +41,7 @@ func TestStreamWaitsWhereThePolicySaysSo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait})
 		time.AfterFunc(time.Second, c[0].start)
 		if err := watch(t.Context(), conn); status.Code(err) != codes.Unimplemented {
 			t.Errorf("got %v, want the replica's answer once it is up", err)

@@ -52,8 +52,8 @@ func TestStreamThatHasFailedIsAskedAgain(t *testing.T) {
 				t.Errorf("got %v, want %v", err, first)
 			}
 		}
-		if calls != 1 || s.Read().Attempts[failover.Failed] != 2 {
-			t.Errorf("told of %d calls and %d attempts that failed, want 1 and 2", calls, s.Read().Attempts[failover.Failed])
+		if calls != 1 || s.Read().Attempts[failover.OutcomeFailed] != 2 {
+			t.Errorf("told of %d calls and %d attempts that failed, want 1 and 2", calls, s.Read().Attempts[failover.OutcomeFailed])
 		}
 		wantAtRest(t, &s)
 	})
@@ -144,7 +144,7 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 			go func() {
 				_, err := drain(stream)
 				failed, ok := errors.AsType[*failover.Error](err)
-				if !ok || failed.Reason != failover.CallerEnded || !errors.Is(err, context.Canceled) || path(failed.Attempts) != "a:1 canceled sent" {
+				if !ok || failed.Reason != failover.ReasonCallerEnded || !errors.Is(err, context.Canceled) || path(failed.Attempts) != "a:1 canceled sent" {
 					t.Errorf("got %v, want that the caller has left", err)
 				}
 			}()
@@ -205,7 +205,7 @@ func TestStreamIsCanceledAtAnyMoment(t *testing.T) {
 	var s failover.Statistics
 	var told tally
 	conn := c.connect(t, told.policy(failover.Policy{
-		Statistics: &s, Rounds: 3, Order: failover.Random, Timeout: time.Second, Ejection: failover.Ejection{After: -1},
+		Statistics: &s, Rounds: 3, Order: failover.OrderRandom, Timeout: time.Second, Ejection: failover.Ejection{After: -1},
 	}))
 	var callers sync.WaitGroup
 	for k := range 8 {

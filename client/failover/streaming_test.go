@@ -172,7 +172,7 @@ func TestStreamOfWhichNothingWasSent(t *testing.T) {
 				if took := time.Since(start); took != time.Second || path(attempts) != "a:1 refused, b:1 refused, a:1 refused, b:1 refused" {
 					t.Errorf("got %q after %v, want two rounds and one pause", path(attempts), took)
 				}
-				if failed, ok := errors.AsType[*failover.Error](err); !ok || failed.Reason != failover.RoundsSpent || !errors.Is(err, syscall.ECONNREFUSED) {
+				if failed, ok := errors.AsType[*failover.Error](err); !ok || failed.Reason != failover.ReasonRoundsSpent || !errors.Is(err, syscall.ECONNREFUSED) {
 					t.Errorf("got %v, want a *failover.Error, and the refusal in its chain", err)
 				}
 				c[1].start()
@@ -203,7 +203,7 @@ func TestStreamThatTimesOutEverywhere(t *testing.T) {
 			t.Errorf("got %q, %v, want four attempts and DeadlineExceeded, not the caller's", path(attempts), err)
 		}
 		for _, a := range attempts {
-			if a.Outcome != failover.Timeout || a.Code() != codes.DeadlineExceeded || a.Duration != time.Second {
+			if a.Outcome != failover.OutcomeTimeout || a.Code() != codes.DeadlineExceeded || a.Duration != time.Second {
 				t.Errorf("got %+v, want a timeout of 1s with its code", a)
 			}
 		}

@@ -19,7 +19,7 @@ func TestAllAreSlow(t *testing.T) {
 		for _, w := range works {
 			w.does(func(ctx context.Context) error { return takes(50*ms+rand.N(100*ms), codes.OK)(ctx) })
 		}
-		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: 50 * ms, Share: 0.5}, Order: failover.RoundRobin})
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: 50 * ms, Share: 0.5}, Order: failover.OrderRoundRobin})
 		for range 600 {
 			if _, err := do(t.Context(), conn); err != nil {
 				t.Fatal(err)
@@ -43,10 +43,10 @@ func TestHedgesCutTheTail(t *testing.T) {
 		callers int
 		learn   int // calls of each caller before it counts
 	}{
-		{"round-robin", failover.Hedge{After: 20 * ms}, failover.RoundRobin, 1, 0},
-		{"random", failover.Hedge{After: 20 * ms}, failover.Random, 1, 0},
-		{"round-robin, 16 callers", failover.Hedge{After: 20 * ms}, failover.RoundRobin, 16, 0},
-		{"random, learnt, 16 callers", failover.Hedge{Quantile: 0.5}, failover.Random, 16, 40},
+		{"round-robin", failover.Hedge{After: 20 * ms}, failover.OrderRoundRobin, 1, 0},
+		{"random", failover.Hedge{After: 20 * ms}, failover.OrderRandom, 1, 0},
+		{"round-robin, 16 callers", failover.Hedge{After: 20 * ms}, failover.OrderRoundRobin, 16, 0},
+		{"random, learnt, 16 callers", failover.Hedge{Quantile: 0.5}, failover.OrderRandom, 16, 40},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			const calls = 1600

@@ -134,14 +134,14 @@ func verifiedAs(t *testing.T, conn *grpc.ClientConn) string {
 func (s secured) checkHosts(t *testing.T, target string, ca *authority, opts ...grpc.DialOption) {
 	t.Helper()
 	settled := make(chan failover.ReplicaState, 2)
-	conn := s.connect(t, target, failover.Policy{Order: failover.RoundRobin, OnReplica: func(e failover.ReplicaEvent) {
-		if e.State == failover.Ready || e.State == failover.Down {
+	conn := s.connect(t, target, failover.Policy{Order: failover.OrderRoundRobin, OnReplica: func(e failover.ReplicaEvent) {
+		if e.State == failover.ReplicaReady || e.State == failover.ReplicaDown {
 			settled <- e.State
 		}
 	}}, &tls.Config{RootCAs: ca.pool}, opts...)
 	conn.Connect()
 	for range 2 {
-		if state := <-settled; state != failover.Ready {
+		if state := <-settled; state != failover.ReplicaReady {
 			t.Fatalf("a replica is %v, want it ready", state)
 		}
 	}

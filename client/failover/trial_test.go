@@ -131,7 +131,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 		{"the request cannot be marshaled", func(t *testing.T, conn *grpc.ClientConn, _ cluster, a *work) {
 			var attempts []failover.Attempt
 			conn.Invoke(t.Context(), workMethod, "no message", nil, failover.Trace(&attempts))
-			if len(attempts) != 1 || attempts[0].Outcome != failover.Rejected {
+			if len(attempts) != 1 || attempts[0].Outcome != failover.OutcomeRejected {
 				t.Errorf("got %q, want one rejected attempt", path(attempts))
 			}
 			calls := a.served.Load()

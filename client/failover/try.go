@@ -24,7 +24,7 @@ type result struct {
 }
 
 func (r *result) forCore() core.Result {
-	return core.Result{Final: r.Outcome == Rejected, Sent: r.Sent, Pushback: r.wire.pushback}
+	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.Sent, Pushback: r.wire.pushback}
 }
 
 // attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends also when the attempt is
@@ -40,7 +40,7 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	}
 	on := p.on(ctx, l)
 	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
-	o, w := OK, wire{sent: true, answered: true}
+	o, w := OutcomeOK, wire{sent: true, answered: true}
 	if err != nil {
 		w = wireOf(on)
 		o = p.outcome(parent, ctx, w, err)
@@ -113,15 +113,15 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 func (p *plan) settle(l *lease, o Outcome, w wire) {
 	p.backends.count(l.backend, o)
 	switch {
-	case (o == OK || o == Rejected) && w.answered:
+	case (o == OutcomeOK || o == OutcomeRejected) && w.answered:
 		p.thrives(l, o)
-	case o == Failed:
+	case o == OutcomeFailed:
 		p.fails(l, false)
-	case o == Timeout:
+	case o == OutcomeTimeout:
 		p.fails(l, true)
 		p.learn(l) // it would have taken longer
 	default:
-		if o == Lost {
+		if o == OutcomeLost {
 			p.loses(l)
 		}
 		if l.ejected.Load() {
@@ -139,11 +139,11 @@ func (p *plan) thrives(l *lease, o Outcome) {
 	if p.policy.AdaptiveLimit {
 		p.hazard.Survived()
 	}
-	if o != OK {
+	if o != OutcomeOK {
 		return
 	}
 	p.learn(l)
-	if p.policy.Order == Sticky && p.client.last.Load() != l.key {
+	if p.policy.Order == OrderSticky && p.client.last.Load() != l.key {
 		p.client.last.Store(l.key)
 	}
 }
@@ -195,17 +195,17 @@ func (p *plan) outcome(parent, attempt context.Context, w wire, err error) Outco
 	code := status.Code(err)
 	switch {
 	case ended(parent) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
-		return Canceled
+		return OutcomeCanceled
 	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.answered):
-		return Timeout // not answered: a timeout that the service config gives the method
+		return OutcomeTimeout // not answered: a timeout that the service config gives the method
 	case !p.policy.retryable(code):
-		return Rejected
+		return OutcomeRejected
 	case !w.sent:
-		return Refused
+		return OutcomeRefused
 	case w.answered:
-		return Failed
+		return OutcomeFailed
 	default:
-		return Lost
+		return OutcomeLost
 	}
 }
 

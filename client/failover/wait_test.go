@@ -58,7 +58,7 @@ func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 3)
 				c.crash()
-				conn := c.connect(t, failover.Policy{WhenDown: failover.Wait})
+				conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait})
 				time.AfterFunc(down, c[1].start)
 				start := time.Now()
 				attempts, err := call(t.Context(), conn)
@@ -91,7 +91,7 @@ func TestWaitingCallsOutliveACrash(t *testing.T) {
 					})
 					return nil
 				})
-				conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, Rounds: 2, MaxInFlight: limit})
+				conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Rounds: 2, MaxInFlight: limit})
 				var calls []*pending
 				for i := range 3 * limit {
 					calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
@@ -132,7 +132,7 @@ func TestWaitingCostsNothing(t *testing.T) {
 		for _, r := range c {
 			r.handle = sleep(3000 * time.Hour)
 		}
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, MaxWait: 4000 * time.Hour})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, MaxWait: 4000 * time.Hour})
 		var calls []*pending
 		for range 20 {
 			calls = append(calls, begin(t.Context(), conn, ""))
@@ -166,18 +166,18 @@ func TestMaxWait(t *testing.T) {
 		reason   failover.Reason
 		code     codes.Code
 	}{
-		{"by the policy", failover.Policy{MaxWait: 5 * time.Second}, 0, 5 * time.Second, failover.Shed, codes.ResourceExhausted},
-		{"before the deadline", failover.Policy{MaxWait: 5 * time.Second}, time.Minute, 5 * time.Second, failover.Shed, codes.ResourceExhausted},
-		{"by default", failover.Policy{}, 0, time.Minute, failover.Shed, codes.ResourceExhausted},
-		{"until the deadline", failover.Policy{}, 90 * time.Second, 90 * time.Second, failover.CallerEnded, codes.DeadlineExceeded},
-		{"until the deadline, which comes first", failover.Policy{MaxWait: time.Minute}, time.Second, time.Second, failover.CallerEnded, codes.DeadlineExceeded},
-		{"until too little is left", failover.Policy{MinTimeout: time.Second}, time.Minute, 59 * time.Second, failover.OutOfTime, codes.DeadlineExceeded},
+		{"by the policy", failover.Policy{MaxWait: 5 * time.Second}, 0, 5 * time.Second, failover.ReasonShed, codes.ResourceExhausted},
+		{"before the deadline", failover.Policy{MaxWait: 5 * time.Second}, time.Minute, 5 * time.Second, failover.ReasonShed, codes.ResourceExhausted},
+		{"by default", failover.Policy{}, 0, time.Minute, failover.ReasonShed, codes.ResourceExhausted},
+		{"until the deadline", failover.Policy{}, 90 * time.Second, 90 * time.Second, failover.ReasonCallerEnded, codes.DeadlineExceeded},
+		{"until the deadline, which comes first", failover.Policy{MaxWait: time.Minute}, time.Second, time.Second, failover.ReasonCallerEnded, codes.DeadlineExceeded},
+		{"until too little is left", failover.Policy{MinTimeout: time.Second}, time.Minute, 59 * time.Second, failover.ReasonOutOfTime, codes.DeadlineExceeded},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c.crash()
-				tc.policy.WhenDown, tc.policy.Redial.Every = failover.Wait, time.Second
+				tc.policy.WhenDown, tc.policy.Redial.Every = failover.WhenDownWait, time.Second
 				var told failover.Call
 				tc.policy.OnCall = func(_ context.Context, x failover.Call) { told = x }
 				ctx := t.Context()
@@ -195,7 +195,7 @@ func TestMaxWait(t *testing.T) {
 				if told.Waited != tc.took || told.Duration != tc.took {
 					t.Errorf("the hook was told of %v, %v of it waiting, want %v", told.Duration, told.Waited, tc.took)
 				}
-				if is := errors.Is(p.err, context.DeadlineExceeded); is != (tc.reason == failover.CallerEnded) {
+				if is := errors.Is(p.err, context.DeadlineExceeded); is != (tc.reason == failover.ReasonCallerEnded) {
 					t.Errorf("that the caller's deadline ended %v: %v", p.err, is)
 				}
 			})
@@ -212,10 +212,10 @@ func TestMaxWaitCountsEveryWait(t *testing.T) {
 			time.AfterFunc(3*time.Second, c[0].start)
 			return hang(ctx)
 		}
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, Rounds: 9, MaxWait: 8 * time.Second})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Rounds: 9, MaxWait: 8 * time.Second})
 		p := begin(t.Context(), conn, "")
 		<-p.over
-		if len(p.attempts) != 3 || p.took != 11*time.Second || reason(p.err) != failover.Shed {
+		if len(p.attempts) != 3 || p.took != 11*time.Second || reason(p.err) != failover.ReasonShed {
 			t.Errorf("got %q and %v after %v, want 3 attempts of 1s, 8s of waiting, and to be shed", path(p.attempts), p.err, p.took)
 		}
 	})
@@ -228,7 +228,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 		c[0].handle = sleep(10 * time.Second)
 		var seen failover.Statistics
 		var waited []time.Duration
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1, Statistics: &seen,
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Statistics: &seen,
 			OnCall: func(_ context.Context, x failover.Call) {
 				if errors.Is(x.Err, context.Canceled) {
 					waited = append(waited, x.Waited)
@@ -241,7 +241,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 		time.Sleep(time.Second)
 		cancel()
 		<-second.over
-		if second.took != time.Second || !errors.Is(second.err, context.Canceled) || reason(second.err) != failover.CallerEnded || len(second.attempts) != 0 {
+		if second.took != time.Second || !errors.Is(second.err, context.Canceled) || reason(second.err) != failover.ReasonCallerEnded || len(second.attempts) != 0 {
 			t.Errorf("got %v after %v, want Canceled after 1s", second.err, second.took)
 		}
 		if len(waited) != 1 || waited[0] != time.Second {
@@ -265,7 +265,7 @@ func TestClosedConnectionEndsTheWait(t *testing.T) {
 			if !full {
 				c.crash()
 			}
-			conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+			conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 			var calls []*pending
 			for range 5 {
 				calls = append(calls, begin(t.Context(), conn, ""))
@@ -277,8 +277,8 @@ func TestClosedConnectionEndsTheWait(t *testing.T) {
 				}
 			}
 			for _, p := range calls[1:] {
-				if reason(p.err) != failover.NoneToTry {
-					t.Errorf("the reason is %q, want %q", reason(p.err), failover.NoneToTry)
+				if reason(p.err) != failover.ReasonNoReplica {
+					t.Errorf("the reason is %q, want %q", reason(p.err), failover.ReasonNoReplica)
 				}
 			}
 		})
@@ -292,7 +292,7 @@ func TestIdleConnectionKeepsTheQueue(t *testing.T) {
 		c.crash()
 		var served ledger
 		c[0].handle = served.by(sleep(time.Second))
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1}, grpc.WithIdleTimeout(time.Second))
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1}, grpc.WithIdleTimeout(time.Second))
 		var calls []*pending
 		for i := range 5 {
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
@@ -319,7 +319,7 @@ func TestScaleReleasesWaiters(t *testing.T) {
 		}
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("a"))
-		conn := c.connectTo(t, "test:///x", 1, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1}, grpc.WithResolvers(m))
+		conn := c.connectTo(t, "test:///x", 1, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1}, grpc.WithResolvers(m))
 		var calls []*pending
 		for range 4 {
 			calls = append(calls, begin(t.Context(), conn, ""))
@@ -357,10 +357,10 @@ func TestScaleDownEndsTheLastHope(t *testing.T) {
 		c[1].crash()
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("ab"))
-		conn := c.connectTo(t, "test:///x", 2, failover.Policy{WhenDown: failover.Wait}, grpc.WithResolvers(m))
+		conn := c.connectTo(t, "test:///x", 2, failover.Policy{WhenDown: failover.WhenDownWait}, grpc.WithResolvers(m))
 		p := begin(t.Context(), conn, "")
 		time.AfterFunc(time.Second, func() { m.UpdateState(endpoints("a")) })
-		if <-p.over; p.took != time.Second || path(p.attempts) != "a:1 failed sent" || reason(p.err) != failover.RoundsSpent {
+		if <-p.over; p.took != time.Second || path(p.attempts) != "a:1 failed sent" || reason(p.err) != failover.ReasonRoundsSpent {
 			t.Errorf("got %q, %v after %v, want the rounds to be spent after 1s", path(p.attempts), p.err, p.took)
 		}
 	})
@@ -375,7 +375,7 @@ func TestWaitingStreamOutlivesACrash(t *testing.T) {
 			time.AfterFunc(time.Second, c[0].start)
 			return hang(ctx)
 		}
-		conn := c.connect(t, failover.Policy{WhenDown: failover.Wait, MaxInFlight: 1})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		time.AfterFunc(time.Second, func() { call(t.Context(), conn) })
 		time.Sleep(time.Second)
 		var attempts []failover.Attempt

@@ -75,7 +75,7 @@ func anyRuns() map[string]plan {
 		"no success": everyCall(func(c *record.Call) {
 			c.Result, c.Reason = record.Failed, "rounds"
 			for i := range c.Attempts {
-				c.Attempts[i].Outcome = failover.Refused
+				c.Attempts[i].Outcome = failover.OutcomeRefused
 			}
 		}),
 		"no attempts":    everyCall(func(c *record.Call) { c.Result, c.Reason, c.Attempts = record.Failed, "shed", nil }),
@@ -210,7 +210,7 @@ func madeCall(rnd *rand.Rand, lives map[string][]life, start time.Duration, wait
 		a.Number, a.Round, a.Replica, a.Incarnation = len(call.Attempts)+1, try/len(replicaNames)+1, name, incarnation
 		call.Attempts = append(call.Attempts, a)
 		now = a.End()
-		if a.Outcome == failover.OK {
+		if a.Outcome == failover.OutcomeOK {
 			call.Result, call.Reason, call.Code = record.OK, "", codes.OK
 			call.Replica, call.Incarnation, call.Value = name, incarnation, 1
 			break
@@ -228,11 +228,11 @@ func madeAttempt(rnd *rand.Rand, l life, now time.Duration, ready bool) record.A
 	end := now + min(work, time.Second)
 	switch {
 	case !ready:
-		return record.Attempt{Start: now, Duration: 300 * time.Microsecond, Outcome: failover.Refused, Code: codes.Unavailable}
+		return record.Attempt{Start: now, Duration: 300 * time.Microsecond, Outcome: failover.OutcomeRefused, Code: codes.Unavailable}
 	case l.exited < end:
-		return record.Attempt{Start: now, Duration: l.exited - now, Outcome: failover.Lost, Sent: true, Code: codes.Unavailable}
+		return record.Attempt{Start: now, Duration: l.exited - now, Outcome: failover.OutcomeLost, Sent: true, Code: codes.Unavailable}
 	case work > time.Second:
-		return record.Attempt{Start: now, Duration: time.Second, Outcome: failover.Timeout, Sent: true, Code: codes.DeadlineExceeded}
+		return record.Attempt{Start: now, Duration: time.Second, Outcome: failover.OutcomeTimeout, Sent: true, Code: codes.DeadlineExceeded}
 	}
 	return record.Attempt{Start: now, Duration: work, Sent: true}
 }
@@ -302,13 +302,13 @@ func trialSummaryOf(t record.TrialRecords) experiment.TrialSummary {
 					continue
 				}
 				switch a.Outcome {
-				case failover.OK:
+				case failover.OutcomeOK:
 					r.Served++
-				case failover.Lost:
+				case failover.OutcomeLost:
 					r.Lost++
-				case failover.Refused:
+				case failover.OutcomeRefused:
 					r.Refused++
-				case failover.Timeout:
+				case failover.OutcomeTimeout:
 					r.Timeout++
 				default:
 					r.Other++

@@ -114,9 +114,9 @@ func ownScript() string {
 
 func outcomeViews() []outcomeView {
 	meanings := map[failover.Outcome]string{
-		failover.OK: "answered", failover.Refused: "never sent", failover.Lost: "sent, then the connection broke",
-		failover.Failed: "a status that is retried", failover.Timeout: "the attempt's deadline passed",
-		failover.Rejected: "a status that is not retried", failover.Canceled: "given up by the caller",
+		failover.OutcomeOK: "answered", failover.OutcomeRefused: "never sent", failover.OutcomeLost: "sent, then the connection broke",
+		failover.OutcomeFailed: "a status that is retried", failover.OutcomeTimeout: "the attempt's deadline passed",
+		failover.OutcomeRejected: "a status that is not retried", failover.OutcomeCanceled: "given up by the caller",
 	}
 	var views []outcomeView
 	for _, o := range failover.Outcomes() {

@@ -80,7 +80,7 @@ func healthClient(b *testing.B) healthv1.HealthClient {
 	healthv1.RegisterHealthServer(server, health.NewServer())
 	go server.Serve(lis)
 	b.Cleanup(server.Stop)
-	policy := failover.Policy{Rounds: 3, WhenDown: failover.Wait, Timeout: time.Minute}
+	policy := failover.Policy{Rounds: 3, WhenDown: failover.WhenDownWait, Timeout: time.Minute}
 	conn, err := failover.NewClient("static:///"+lis.Addr().String(), policy, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		b.Fatal(err)

@@ -19,9 +19,9 @@ func TestSummarize(t *testing.T) {
 	}
 	s := Summarize([]Record{
 		ok(1, "a:1", 10*time.Millisecond),
-		ok(2, "b:1", 30*time.Millisecond, failover.Lost, failover.Refused),
-		ok(3, "a:1", 20*time.Millisecond, failover.Timeout),
-		{Call: 4, Duration: time.Hour, Err: errors.New("all failed"), Reply: Reply{Attempts: []failover.Attempt{{Outcome: failover.Refused}}}},
+		ok(2, "b:1", 30*time.Millisecond, failover.OutcomeLost, failover.OutcomeRefused),
+		ok(3, "a:1", 20*time.Millisecond, failover.OutcomeTimeout),
+		{Call: 4, Duration: time.Hour, Err: errors.New("all failed"), Reply: Reply{Attempts: []failover.Attempt{{Outcome: failover.OutcomeRefused}}}},
 		{Call: 5, Duration: time.Hour, Err: errors.New("stopped"), Interrupted: true},
 	}, Pace{})
 	if s.Succeeded != 3 || s.Failed != 1 || s.Interrupted != 1 || s.Served["a:1"] != 2 || s.Served["b:1"] != 1 {
@@ -30,7 +30,7 @@ func TestSummarize(t *testing.T) {
 	if !near(s.P50, 20*time.Millisecond) || s.P95 != 30*time.Millisecond || s.P99 != 30*time.Millisecond || s.Max != s.P99 {
 		t.Errorf("latency %v %v %v, want that of successes alone", s.P50, s.P95, s.P99)
 	}
-	if s.Attempts != 7 || s.Outcomes[failover.Refused] != 2 || s.Outcomes[failover.OK] != 3 || s.AttemptsPerCall() != 1.4 {
+	if s.Attempts != 7 || s.Outcomes[failover.OutcomeRefused] != 2 || s.Outcomes[failover.OutcomeOK] != 3 || s.AttemptsPerCall() != 1.4 {
 		t.Errorf("attempts: %+v", s)
 	}
 	if s.SuccessRate() != 0.75 {
@@ -86,9 +86,9 @@ func TestSummarizeCountsFromWhenCallsWereDue(t *testing.T) {
 }
 
 func TestSummarizeCountsEveryAttempt(t *testing.T) {
-	s := Summarize([]Record{{Err: errors.New("stopped"), Interrupted: true, Reply: Reply{Attempts: []failover.Attempt{{Outcome: failover.Canceled}}}}}, Pace{})
-	if s.Attempts != 1 || s.Outcomes[failover.Canceled] != 1 {
-		t.Errorf("got %d attempts, %d canceled, want the interrupted call's one", s.Attempts, s.Outcomes[failover.Canceled])
+	s := Summarize([]Record{{Err: errors.New("stopped"), Interrupted: true, Reply: Reply{Attempts: []failover.Attempt{{Outcome: failover.OutcomeCanceled}}}}}, Pace{})
+	if s.Attempts != 1 || s.Outcomes[failover.OutcomeCanceled] != 1 {
+		t.Errorf("got %d attempts, %d canceled, want the interrupted call's one", s.Attempts, s.Outcomes[failover.OutcomeCanceled])
 	}
 	for _, o := range failover.Outcomes() {
 		if _, ok := s.Outcomes[o]; !ok {

@@ -108,7 +108,7 @@ func (r Record) Served() string {
 		return ""
 	}
 	for _, a := range slices.Backward(r.Attempts) { // of a hedged call it need not be the last
-		if a.Outcome == failover.OK {
+		if a.Outcome == failover.OutcomeOK {
 			return a.Replica
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestServed(t *testing.T) {
-	attempts := []failover.Attempt{{Replica: "a:1", Outcome: failover.Lost}, {Replica: "b:1"}}
+	attempts := []failover.Attempt{{Replica: "a:1", Outcome: failover.OutcomeLost}, {Replica: "b:1"}}
 	for _, tc := range []struct {
 		name   string
 		record Record

@@ -20,7 +20,7 @@ import (
 // everything is a policy with all that there is for a unary call. The Counter's Get is idempotent.
 var everything = failover.Policy{
 	Timeout: 300 * time.Millisecond, MinTimeout: 5 * time.Millisecond, Rounds: 4, Pause: 10 * time.Millisecond,
-	Order: failover.LeastInFlight, WhenDown: failover.Wait, MaxWaiting: 100, MaxInFlight: 20, AdaptiveLimit: true,
+	Order: failover.OrderLeastInFlight, WhenDown: failover.WhenDownWait, MaxWaiting: 100, MaxInFlight: 20, AdaptiveLimit: true,
 	Budget:   failover.Budget{Ratio: 0.5, PerSecond: 50},
 	Ejection: failover.Ejection{Probe: 100 * time.Millisecond},
 	Hedge:    failover.Hedge{After: 50 * time.Millisecond, Quantile: 0.95, Share: 0.05},
@@ -42,14 +42,14 @@ func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections 
 		_, _ = cl.counter.Get(ctx, new(counterv1.GetRequest)) // seen is told
 	})
 	crew.pass() // all are at it
-	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(8, 1000), func() bool { return statistics.Read().Attempts[failover.Lost] > 0 })
+	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(8, 1000), func() bool { return statistics.Read().Attempts[failover.OutcomeLost] > 0 })
 	crew.stop()
 	s := statistics.Read()
 	t.Logf("%s; %.2f%% succeeded, the longest took %v; %d hedges, %d won, %d denied, %d ejections; %d kills, %d stops",
 		figures(s), 100*float64(s.Succeeded)/float64(s.Calls), seen.longest.Round(time.Millisecond),
 		s.Hedges, s.HedgesWon, s.Denied, s.Ejections, h.kills, stops)
 	seen.check(t, s)
-	if s.Attempts[failover.Lost] == 0 || stops == 0 {
+	if s.Attempts[failover.OutcomeLost] == 0 || stops == 0 {
 		t.Error("want attempts that are lost, and replicas that are stopped")
 	}
 	cl.awaitAnswers(len(h.addrs))

@@ -62,7 +62,7 @@ func (c *client) awaitReady(n int) {
 		for _, s := range c.states {
 			count[s]++
 		}
-		done := len(c.states) > 0 && count[failover.Ready] == n && count[failover.Down] == len(c.states)-n
+		done := len(c.states) > 0 && count[failover.ReplicaReady] == n && count[failover.ReplicaDown] == len(c.states)-n
 		states, changed := fmt.Sprint(c.states), c.changed
 		c.mu.Unlock()
 		if done {
@@ -173,7 +173,7 @@ func checkAllRefused(t *testing.T, err error, addrs []string) {
 		t.Fatalf("%d attempts, want one at each of %v: %v", len(tried), addrs, err)
 	}
 	for i, a := range tried {
-		if a.Replica != addrs[i] || a.Outcome != failover.Refused || a.Sent || a.Round != 1 {
+		if a.Replica != addrs[i] || a.Outcome != failover.OutcomeRefused || a.Sent || a.Round != 1 {
 			t.Errorf("attempt at %s in round %d is %v, sent %v; want %s refused, unsent, in round 1",
 				a.Replica, a.Round, a.Outcome, a.Sent, addrs[i])
 		}

@@ -37,7 +37,7 @@ func TestSoakOneIsWell(t *testing.T) {
 				t.Run(order.String(), func(t *testing.T) {
 					s := soakCounter(t, c, tt.ready, failover.Policy{Order: order, Ejection: tt.ejection}, nil)
 					t.Log(figures(s))
-					if tt.failed != (s.Attempts[failover.Failed] > 0) {
+					if tt.failed != (s.Attempts[failover.OutcomeFailed] > 0) {
 						t.Errorf("attempts have failed: want %v", tt.failed)
 					}
 					ready := slices.DeleteFunc(s.Replicas, func(r failover.ReplicaStatistics) bool { return !r.Ready })
@@ -62,7 +62,7 @@ func TestSoakOneIsKilled(t *testing.T) {
 			h := newHunter(startCluster(t, []string{"--restart-delay=50ms"}, "--service-time=1ms"))
 			s := soakCounter(t, h.cluster, 3, failover.Policy{Order: order}, func(crew *crew, s *failover.Statistics) {
 				// What a kill hits is luck, but a hundred do not all miss.
-				for !crew.hasEnough() || h.kills < 3 || h.kills < 100 && s.Read().Attempts[failover.Lost] == 0 {
+				for !crew.hasEnough() || h.kills < 3 || h.kills < 100 && s.Read().Attempts[failover.OutcomeLost] == 0 {
 					i := h.kills % len(h.addrs)
 					h.hit(i, syscall.SIGKILL)
 					h.awaitLaunched(i)
@@ -71,14 +71,14 @@ func TestSoakOneIsKilled(t *testing.T) {
 				}
 			})
 			t.Logf("%s; %d kills", figures(s), h.kills)
-			if s.Attempts[failover.Lost] == 0 {
+			if s.Attempts[failover.OutcomeLost] == 0 {
 				t.Errorf("the %d kills have hit no call", h.kills)
 			}
 		})
 	}
 }
 
-var soakOrders = []failover.Order{failover.First, failover.RoundRobin, failover.Random}
+var soakOrders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin, failover.OrderRandom}
 
 // soakCounter lets 16 workers call the Counter, so many replicas of which are ready and the others down, under the
 // policy, in a single round. No call may fail, also while the test meddles with the replicas, for as long as it likes. It

@@ -29,7 +29,7 @@ func TestOneKilledOfThree(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{"--restart-delay=500ms"}, "--service-time=20ms")
 	p := lenient
-	p.Order = failover.RoundRobin
+	p.Order = failover.OrderRoundRobin
 	cl := newClient(t, c.target(), p)
 	cl.awaitReady(3)
 
@@ -106,7 +106,7 @@ func TestCrashDuringCall(t *testing.T) {
 			if reply.Replica != "b" || reply.Value != 1 {
 				t.Errorf("reply %v, want value 1 of b", reply)
 			}
-			checkOutcomes(t, attempts, failover.Lost, failover.OK)
+			checkOutcomes(t, attempts, failover.OutcomeLost, failover.OutcomeOK)
 			if a := attempts[0]; a.Replica != c.addrs[0] || !a.Sent {
 				t.Errorf("first attempt is %v, want one sent to %s", a, c.addrs[0])
 			} else if point == faultv1.CrashPoint_CRASH_POINT_REPLY && a.Duration < work {
@@ -157,7 +157,7 @@ func checkTimeout(t *testing.T, cl *client, addr string) {
 	for sent := false; !sent; { // on a slow machine the time may be over before a request is sent
 		reply, attempts := cl.mustGet()
 		first := attempts[0]
-		if first.Replica != addr || first.Outcome != failover.Timeout || reply.Replica == "a" {
+		if first.Replica != addr || first.Outcome != failover.OutcomeTimeout || reply.Replica == "a" {
 			t.Fatalf("reply %v after %v; want a timeout at %s first, and a reply of another replica", reply, attempts, addr)
 		}
 		sent = first.Sent
@@ -187,7 +187,7 @@ func TestArithmeticOfTheOriginalLab(t *testing.T) {
 			succeeded++
 		}
 		for _, a := range attempts {
-			if a.Outcome == failover.Lost {
+			if a.Outcome == failover.OutcomeLost {
 				lost++
 			}
 		}

@@ -86,7 +86,7 @@ func TestStoppedReplicaIsReplaced(t *testing.T) {
 func TestSoakRollingRestartLosesNoCall(t *testing.T) {
 	besideOthers(t)
 	c := startControlled(t, write(t, strings.Replace(healthy, "--log-json", "--log-json, --service-time=5ms", 1)))
-	cl := newClient(t, c.target(), failover.Policy{Timeout: patience, Rounds: 3, Order: failover.RoundRobin})
+	cl := newClient(t, c.target(), failover.Policy{Timeout: patience, Rounds: 3, Order: failover.OrderRoundRobin})
 	failed := newMistakes(t)
 	crew := startCrew(t, 8, 1, patience, func(ctx context.Context, number int) {
 		if _, err := cl.counter.Get(ctx, new(counterv1.GetRequest)); err != nil {

@@ -73,7 +73,7 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	h := newHunter(c)
 	var statistics failover.Statistics
 	p := lenient
-	p.Order, p.Statistics = failover.RoundRobin, &statistics
+	p.Order, p.Statistics = failover.OrderRoundRobin, &statistics
 	cl := newClient(t, c.target(), p)
 	cl.awaitReady(3)
 	e := &entries{conn: cl.conn, repeatable: repeatable, wrong: newMistakes(t)}
@@ -132,7 +132,7 @@ func (e *entries) enter(ctx context.Context, number int) {
 		if sent < len(attempts) {
 			e.recovered++
 		}
-	case failed != nil && failed.Reason == failover.Ambiguous && sent == 1:
+	case failed != nil && failed.Reason == failover.ReasonAmbiguous && sent == 1:
 		e.ambiguous++
 	default:
 		e.wrong.add("call %d: %v", number, err)

@@ -63,11 +63,11 @@ func (c connection) settle(ctx context.Context, conn *grpc.ClientConn, watch *re
 	}
 	wait := time.Duration(c.Wait)
 	if wait == 0 {
-		watch.await(ctx, conn, settleTime, func(s failover.ReplicaState) bool { return s != failover.Connecting })
+		watch.await(ctx, conn, settleTime, func(s failover.ReplicaState) bool { return s != failover.ReplicaConnecting })
 		return nil
 	}
 	switch {
-	case watch.await(ctx, conn, wait, func(s failover.ReplicaState) bool { return s == failover.Ready }):
+	case watch.await(ctx, conn, wait, func(s failover.ReplicaState) bool { return s == failover.ReplicaReady }):
 		return nil
 	case ctx.Err() != nil:
 		return interrupted
@@ -125,7 +125,7 @@ func (w *replicaWatch) note(e failover.ReplicaEvent) {
 		w.addrs = append(w.addrs, e.Replica)
 	}
 	w.states[e.Replica] = e.State
-	if e.State == failover.Gone {
+	if e.State == failover.ReplicaGone {
 		delete(w.states, e.Replica) // not to be waited for; its calls still count
 	}
 	close(w.changed)

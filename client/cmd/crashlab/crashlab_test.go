@@ -285,9 +285,9 @@ func TestPrintedOpenLoop(t *testing.T) {
 }
 
 func TestPrintedCall(t *testing.T) {
-	refused := failover.Attempt{Replica: "a:1", Outcome: failover.Refused, Err: status.Error(codes.Unavailable, "first")}
-	lost := failover.Attempt{Replica: "b:1", Outcome: failover.Lost, Sent: true, Err: status.Error(codes.Unavailable, "second")}
-	rejected := failover.Attempt{Replica: "b:1", Outcome: failover.Rejected, Sent: true, Err: status.Error(codes.InvalidArgument, "no")}
+	refused := failover.Attempt{Replica: "a:1", Outcome: failover.OutcomeRefused, Err: status.Error(codes.Unavailable, "first")}
+	lost := failover.Attempt{Replica: "b:1", Outcome: failover.OutcomeLost, Sent: true, Err: status.Error(codes.Unavailable, "second")}
+	rejected := failover.Attempt{Replica: "b:1", Outcome: failover.OutcomeRejected, Sent: true, Err: status.Error(codes.InvalidArgument, "no")}
 	failed := errors.New("failed")
 	for _, tc := range []struct {
 		record workload.Record
@@ -297,9 +297,9 @@ func TestPrintedCall(t *testing.T) {
 			`Request 7 served by a:1 with reply "OK 3"`},
 		{workload.Record{Call: 7, Err: failed, Reply: workload.Reply{Attempts: []failover.Attempt{refused, lost}}},
 			"[Client] Logical Request 7 failed: All replicas failed after 2 attempts. Last error: second"},
-		{workload.Record{Call: 7, Err: &failover.Error{Reason: failover.NotRetryable}, Reply: workload.Reply{Attempts: []failover.Attempt{refused, rejected}}},
+		{workload.Record{Call: 7, Err: &failover.Error{Reason: failover.ReasonNotRetryable}, Reply: workload.Reply{Attempts: []failover.Attempt{refused, rejected}}},
 			"[Client] Logical Request 7 failed: b:1 rejected it after 2 attempts. Last error: no"},
-		{workload.Record{Call: 7, Err: &failover.Error{Reason: failover.Ambiguous}, Reply: workload.Reply{Attempts: []failover.Attempt{lost}}},
+		{workload.Record{Call: 7, Err: &failover.Error{Reason: failover.ReasonAmbiguous}, Reply: workload.Reply{Attempts: []failover.Attempt{lost}}},
 			"[Client] Logical Request 7 failed: It may have been executed and is not idempotent after 1 attempt. Last error: second"},
 		{workload.Record{Call: 7, Err: failed, Interrupted: true, Reply: workload.Reply{Attempts: []failover.Attempt{refused}}},
 			"[Client] Logical Request 7 interrupted after 1 attempt."},
@@ -324,14 +324,14 @@ func TestRounded(t *testing.T) {
 // A replica that has left the target is not waited for.
 func TestWatchForgetsWhatIsGone(t *testing.T) {
 	w := newReplicaWatch()
-	ready := func(s failover.ReplicaState) bool { return s == failover.Ready }
-	for _, e := range []failover.ReplicaEvent{{Replica: "a:1"}, {Replica: "b:1"}, {Replica: "a:1", State: failover.Ready}} {
+	ready := func(s failover.ReplicaState) bool { return s == failover.ReplicaReady }
+	for _, e := range []failover.ReplicaEvent{{Replica: "a:1"}, {Replica: "b:1"}, {Replica: "a:1", State: failover.ReplicaReady}} {
 		w.note(e)
 	}
 	if _, done := w.check(ready); done {
 		t.Error("done while b:1 is connecting")
 	}
-	w.note(failover.ReplicaEvent{Replica: "b:1", State: failover.Gone})
+	w.note(failover.ReplicaEvent{Replica: "b:1", State: failover.ReplicaGone})
 	if _, done := w.check(ready); !done {
 		t.Error("still waiting for b:1, which is gone")
 	}

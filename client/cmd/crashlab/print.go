@@ -21,7 +21,7 @@ func printCall(w io.Writer, r workload.Record) {
 	fmt.Fprintf(w, "[Client] === Logical Request %d ===\n", r.Call)
 	for i, a := range r.Attempts {
 		fmt.Fprintf(w, "[Client] Attempt %d: trying replica %s\n", i+1, a.Replica)
-		if a.Outcome == failover.OK {
+		if a.Outcome == failover.OutcomeOK {
 			fmt.Fprintf(w, "[Client] Success from %s -> OK %d\n", a.Replica, r.Value)
 		} else {
 			what := strings.TrimPrefix(a.String(), a.Replica+" ")
@@ -44,9 +44,9 @@ func verdict(r workload.Record) string {
 	failed, ok := errors.AsType[*failover.Error](r.Err)
 	n := len(r.Attempts)
 	switch {
-	case !ok || failed.Reason == failover.RoundsSpent:
+	case !ok || failed.Reason == failover.ReasonRoundsSpent:
 		return "All replicas failed"
-	case failed.Reason == failover.NotRetryable && n > 0:
+	case failed.Reason == failover.ReasonNotRetryable && n > 0:
 		return r.Attempts[n-1].Replica + " rejected it"
 	default:
 		return strings.ToUpper(failed.Reason.String()[:1]) + failed.Reason.String()[1:]

@@ -52,7 +52,7 @@ func answer(c *record.Call) int {
 		return -1
 	}
 	return slices.IndexFunc(c.Attempts, func(a record.Attempt) bool {
-		return a.Outcome == failover.OK && a.Replica == c.Replica
+		return a.Outcome == failover.OutcomeOK && a.Replica == c.Replica
 	})
 }
 
@@ -60,9 +60,9 @@ func checkResult(f *findings, c *record.Call) {
 	var ok [2]int // the ones that are no hedges, and the hedges
 	for _, a := range c.Attempts {
 		switch {
-		case a.Outcome == failover.OK && a.Hedge:
+		case a.Outcome == failover.OutcomeOK && a.Hedge:
 			ok[1]++
-		case a.Outcome == failover.OK:
+		case a.Outcome == failover.OutcomeOK:
 			ok[0]++
 		}
 	}
@@ -114,7 +114,7 @@ func checkAttempts(f *findings, c *record.Call) {
 		if over && !a.Hedge {
 			f.add(attemptForm, "call %d attempt %d at %s: it follows one that was ok", c.Number, a.Number, a.Replica)
 		}
-		free, over = max(free, a.End()), over || a.Outcome == failover.OK
+		free, over = max(free, a.End()), over || a.Outcome == failover.OutcomeOK
 	}
 }
 
@@ -132,17 +132,17 @@ func lastRound(attempts []record.Attempt, replica string) int {
 // classified reports whether the outcome goes with the status, and with whether the attempt was sent.
 func classified(a record.Attempt) bool {
 	switch a.Outcome {
-	case failover.OK:
+	case failover.OutcomeOK:
 		return a.Sent && a.Code == codes.OK
-	case failover.Refused:
+	case failover.OutcomeRefused:
 		return !a.Sent && a.Code != codes.OK
-	case failover.Lost, failover.Failed:
+	case failover.OutcomeLost, failover.OutcomeFailed:
 		return a.Sent && a.Code != codes.OK
-	case failover.Timeout:
+	case failover.OutcomeTimeout:
 		return a.Code == codes.DeadlineExceeded
-	case failover.Rejected:
+	case failover.OutcomeRejected:
 		return a.Code != codes.OK
-	case failover.Canceled:
+	case failover.OutcomeCanceled:
 		return a.Code == codes.Canceled || a.Code == codes.DeadlineExceeded
 	}
 	return false

@@ -47,7 +47,7 @@ func TestWhatCanBeIsNoViolation(t *testing.T) {
 			ok := 0
 			for _, a := range c.Attempts {
 				outcomes[a.Outcome]++
-				if a.Outcome == failover.OK {
+				if a.Outcome == failover.OutcomeOK {
 					ok++
 				}
 			}
@@ -62,7 +62,7 @@ func TestWhatCanBeIsNoViolation(t *testing.T) {
 	}
 	t.Logf("%v, %v, %d hedges answered beside the first, %d crashes, %d kills", results, outcomes, bothOK, crashes, kills)
 	for _, o := range failover.Outcomes() {
-		if o != failover.Rejected && outcomes[o] < 100 {
+		if o != failover.OutcomeRejected && outcomes[o] < 100 {
 			t.Errorf("the worlds have %d attempts that are %v: too few to say something of them", outcomes[o], o)
 		}
 	}
@@ -114,7 +114,7 @@ func TestBrokenCountersAreDetected(t *testing.T) {
 
 func ambiguous(t record.TrialRecords) bool {
 	return slices.ContainsFunc(t.Calls, func(c record.Call) bool {
-		return slices.ContainsFunc(c.Attempts, func(a record.Attempt) bool { return a.Sent && a.Outcome != failover.OK })
+		return slices.ContainsFunc(c.Attempts, func(a record.Attempt) bool { return a.Sent && a.Outcome != failover.OutcomeOK })
 	})
 }
 

@@ -73,18 +73,18 @@ func (c *client) try(hedge bool) *try {
 	}}
 	c.tries = append(c.tries, t)
 	if n.process == nil {
-		o := failover.Refused
+		o := failover.OutcomeRefused
 		if c.chance(0.1) {
-			o = failover.Lost // on a connection whose end was not noticed yet
+			o = failover.OutcomeLost // on a connection whose end was not noticed yet
 		}
-		t.record.Sent = o == failover.Lost
+		t.record.Sent = o == failover.OutcomeLost
 		c.in(c.upTo(ms), func() { t.finish(o, codes.Unavailable) })
 		return t
 	}
 	n.process.tries = append(n.process.tries, t)
 	c.in(c.upTo(ms), func() { t.process.arrive(t) })
 	if c.timeout > 0 {
-		c.in(c.timeout, func() { t.finish(failover.Timeout, codes.DeadlineExceeded) })
+		c.in(c.timeout, func() { t.finish(failover.OutcomeTimeout, codes.DeadlineExceeded) })
 	}
 	return t
 }
@@ -92,7 +92,7 @@ func (c *client) try(hedge bool) *try {
 // reply sends the answer.
 func (t *try) reply(value uint64) {
 	t.replied, t.value = true, value
-	t.in(t.upTo(ms), func() { t.finish(failover.OK, codes.OK) })
+	t.in(t.upTo(ms), func() { t.finish(failover.OutcomeOK, codes.OK) })
 }
 
 // finish is the end of the attempt, if it has not ended yet, and of the call or the way to the next.
@@ -104,10 +104,10 @@ func (t *try) finish(o failover.Outcome, code codes.Code) {
 	t.record.Duration, t.record.Outcome, t.record.Code = (t.now - t.start).Truncate(us), o, code
 	c := t.client
 	waits := slices.ContainsFunc(c.tries, func(t *try) bool { return !t.over })
-	if o == failover.OK && waits { // the other one of a hedged call; its answer may be on its way
+	if o == failover.OutcomeOK && waits { // the other one of a hedged call; its answer may be on its way
 		for _, other := range c.tries {
 			if !other.over && !other.replied {
-				other.finish(failover.Canceled, codes.Canceled)
+				other.finish(failover.OutcomeCanceled, codes.Canceled)
 				return
 			}
 		}
@@ -115,7 +115,7 @@ func (t *try) finish(o failover.Outcome, code codes.Code) {
 	if waits {
 		return
 	}
-	if i := slices.IndexFunc(c.tries, func(t *try) bool { return t.record.Outcome == failover.OK }); i >= 0 {
+	if i := slices.IndexFunc(c.tries, func(t *try) bool { return t.record.Outcome == failover.OutcomeOK }); i >= 0 {
 		c.end(record.OK, c.tries[i])
 		return
 	}
@@ -129,7 +129,7 @@ func (c *client) cancel(result record.Result, code codes.Code) {
 	}
 	c.gone, c.result, c.code = true, result, code
 	for _, t := range slices.Clone(c.tries) {
-		t.finish(failover.Canceled, code) // the last one ends the call
+		t.finish(failover.OutcomeCanceled, code) // the last one ends the call
 	}
 }
 

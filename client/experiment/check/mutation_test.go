@@ -130,28 +130,28 @@ var mutations = []struct {
 	})},
 	{"an attempt that was ok is lost", callRecord, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
 		a := &c.Attempts[answer(c)]
-		a.Outcome, a.Code = failover.Lost, codes.Unavailable
+		a.Outcome, a.Code = failover.OutcomeLost, codes.Unavailable
 	})},
 	{"a call that was ok has failed, its attempt lost", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
-		fail(c, failover.Lost, true)
+		fail(c, failover.OutcomeLost, true)
 	})},
-	{"the same, and the incarnation has answered another call after that", lostness, onPair(func(a, _ *record.Call) { fail(a, failover.Lost, true) })},
+	{"the same, and the incarnation has answered another call after that", lostness, onPair(func(a, _ *record.Call) { fail(a, failover.OutcomeLost, true) })},
 	{"a call that was ok has failed, its attempt refused", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
-		fail(c, failover.Refused, false)
+		fail(c, failover.OutcomeRefused, false)
 	})},
 	{"an attempt that was lost is ok", callRecord, onCall(
 		func(c *record.Call) bool { return c.Result == record.Failed && len(c.Attempts) > 0 },
 		func(t *record.TrialRecords, c *record.Call) {
 			a := &c.Attempts[len(c.Attempts)-1]
-			a.Outcome, a.Code, a.Sent = failover.OK, codes.OK, true
+			a.Outcome, a.Code, a.Sent = failover.OutcomeOK, codes.OK, true
 		})},
 	{"a call that failed by a lost attempt is ok, with the value 1", "", onCall(
 		func(c *record.Call) bool {
-			return c.Result == record.Failed && c.Attempts[len(c.Attempts)-1].Outcome == failover.Lost
+			return c.Result == record.Failed && c.Attempts[len(c.Attempts)-1].Outcome == failover.OutcomeLost
 		},
 		func(t *record.TrialRecords, c *record.Call) {
 			a := &c.Attempts[len(c.Attempts)-1]
-			a.Outcome, a.Code, c.Code, c.Result = failover.OK, codes.OK, codes.OK, record.OK
+			a.Outcome, a.Code, c.Code, c.Result = failover.OutcomeOK, codes.OK, codes.OK, record.OK
 			c.Replica, c.Incarnation, c.Value = a.Replica, a.Incarnation, 1
 		})},
 	{"two calls got the same value", unique, onPair(func(a, b *record.Call) { b.Value = a.Value })},
@@ -168,7 +168,7 @@ var mutations = []struct {
 	{"a call goes on after an attempt that was ok", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
 		n := len(c.Attempts) + 1
 		c.Attempts = append(c.Attempts, record.Attempt{
-			Number: n, Round: n, Replica: c.Replica, Start: c.End(), Outcome: failover.Refused, Code: codes.Unavailable,
+			Number: n, Round: n, Replica: c.Replica, Start: c.End(), Outcome: failover.OutcomeRefused, Code: codes.Unavailable,
 		})
 	})},
 	{"an attempt begins before its call", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { c.Attempts[0].Start -= 10 * us })},

@@ -175,12 +175,12 @@ func attribute(f *findings, replicas map[string]*replica, calls []record.Call) {
 				f.add(existence, "call %d attempt %d: there is no replica %q", c.Number, a.Number, a.Replica)
 			case k == answered:
 				r.answer(f, c, a)
-			case a.Outcome != failover.OK && a.Incarnation != 0 && r.life(a.Incarnation) == nil:
+			case a.Outcome != failover.OutcomeOK && a.Incarnation != 0 && r.life(a.Incarnation) == nil:
 				f.add(existence, "call %d attempt %d: %s has no incarnation %d", c.Number, a.Number, r.name, a.Incarnation)
 			}
 			if r != nil && k != answered && a.Sent {
 				r.ambiguous = append(r.ambiguous, span{a.Start, a.End()})
-				if a.Outcome == failover.Lost {
+				if a.Outcome == failover.OutcomeLost {
 					r.lost = append(r.lost, lostAttempt{span{a.Start, a.End()}, c.Number, a.Number})
 				}
 			}

@@ -119,7 +119,7 @@ func (w *world) guess() {
 		c := &w.seen.Calls[i]
 		for k := range c.Attempts {
 			a := &c.Attempts[k]
-			if a.Outcome == failover.OK && c.Result == record.OK {
+			if a.Outcome == failover.OutcomeOK && c.Result == record.OK {
 				a.Incarnation = c.Incarnation
 				continue
 			}
@@ -218,7 +218,7 @@ func (p *process) end(exit supervisor.Exit, noticed time.Duration) {
 	}
 	for _, t := range p.tries {
 		if !t.replied {
-			p.in(p.upTo(ms), func() { t.finish(failover.Lost, codes.Unavailable) })
+			p.in(p.upTo(ms), func() { t.finish(failover.OutcomeLost, codes.Unavailable) })
 		}
 	}
 }
@@ -257,7 +257,7 @@ func (p *process) arrive(t *try) {
 	case p.chance(p.pError):
 		p.count.InFlight--
 		t.worked, t.replied = true, true
-		p.in(p.upTo(ms), func() { t.finish(failover.Failed, codes.Unavailable) })
+		p.in(p.upTo(ms), func() { t.finish(failover.OutcomeFailed, codes.Unavailable) })
 	default:
 		p.in(p.upTo(p.service), func() { p.serve(t, crashes) })
 	}

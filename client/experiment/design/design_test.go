@@ -72,7 +72,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("cells %q, want %q", titles, want)
 	}
 	s := Defaults()
-	s.PCrash, s.Order, s.WhenDown, s.Deadline, s.RestartDelay = 0.3, failover.Sticky, failover.Wait, time.Minute, time.Second
+	s.PCrash, s.Order, s.WhenDown, s.Deadline, s.RestartDelay = 0.3, failover.OrderSticky, failover.WhenDownWait, time.Minute, time.Second
 	s.ServiceTime.UnmarshalText([]byte("exp:1s"))
 	if d.Cells[7].Settings != s {
 		t.Errorf("settings %+v, want %+v", d.Cells[7].Settings, s)

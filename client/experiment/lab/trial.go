@@ -65,7 +65,7 @@ func dial(ctx context.Context, policy failover.Policy, addrs []string) (*grpc.Cl
 	ready := make(chan struct{})
 	up := map[string]bool{}
 	policy.OnReplica = func(e failover.ReplicaEvent) {
-		if e.State == failover.Ready && !up[e.Replica] && len(up) < len(addrs) {
+		if e.State == failover.ReplicaReady && !up[e.Replica] && len(up) < len(addrs) {
 			if up[e.Replica] = true; len(up) == len(addrs) {
 				close(ready)
 			}
@@ -137,7 +137,7 @@ func recordCalls(trial int, began time.Time, calls []workload.Record, replica fu
 				Outcome: a.Outcome, Sent: a.Sent, Hedge: a.Hedge, Code: a.Code(),
 			}
 			attempt.Incarnation = latest(launches[attempt.Replica], attempt.Start)
-			if a.Outcome == failover.OK && attempt.Replica == r.Replica { // the other one of a hedged call may be OK too
+			if a.Outcome == failover.OutcomeOK && attempt.Replica == r.Replica { // the other one of a hedged call may be OK too
 				attempt.Incarnation = r.Incarnation
 			}
 			all[i].Attempts[j] = attempt

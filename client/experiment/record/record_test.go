@@ -40,7 +40,7 @@ func seen(trial int) TrialRecords {
 			{
 				Trial: trial, Number: 1, Intended: time.Millisecond, Start: 2 * time.Millisecond, Duration: 3 * time.Microsecond,
 				Warmup: true, Replica: "b", Incarnation: 2, Value: 3, Attempts: []Attempt{
-					{Number: 1, Round: 1, Replica: "a", Incarnation: 1, Start: 2 * time.Millisecond, Duration: time.Microsecond, Outcome: failover.Lost, Sent: true, Code: codes.Unavailable},
+					{Number: 1, Round: 1, Replica: "a", Incarnation: 1, Start: 2 * time.Millisecond, Duration: time.Microsecond, Outcome: failover.OutcomeLost, Sent: true, Code: codes.Unavailable},
 					{Number: 2, Round: 1, Replica: "b", Incarnation: 2, Start: 2 * time.Millisecond, Duration: 2 * time.Microsecond, Sent: true, Hedge: true},
 				},
 			},

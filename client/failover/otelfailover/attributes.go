@@ -22,15 +22,15 @@ const (
 
 // reasonNames are the values of failover.reason. Reason's own String is for sentences.
 var reasonNames = map[failover.Reason]string{
-	failover.RoundsSpent:  "rounds_spent",
-	failover.NotRetryable: "not_retryable",
-	failover.Ambiguous:    "ambiguous",
-	failover.OutOfTime:    "out_of_time",
-	failover.PushedBack:   "pushed_back",
-	failover.BudgetSpent:  "budget_spent",
-	failover.Shed:         "shed",
-	failover.CallerEnded:  "caller_ended",
-	failover.NoneToTry:    "none_to_try",
+	failover.ReasonRoundsSpent:  "rounds_spent",
+	failover.ReasonNotRetryable: "not_retryable",
+	failover.ReasonAmbiguous:    "ambiguous",
+	failover.ReasonOutOfTime:    "out_of_time",
+	failover.ReasonPushedBack:   "pushed_back",
+	failover.ReasonBudgetSpent:  "budget_spent",
+	failover.ReasonShed:         "shed",
+	failover.ReasonCallerEnded:  "caller_ended",
+	failover.ReasonNoReplica:    "none_to_try",
 }
 
 func reasonName(r failover.Reason) string {

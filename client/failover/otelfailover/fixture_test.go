@@ -108,7 +108,7 @@ func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *grpc.ClientCon
 	p.Idempotent = map[string]bool{"/": true}
 	settled, known := make(chan struct{}), map[string]bool{}
 	p.OnReplica = func(e failover.ReplicaEvent) {
-		if e.State != failover.Ready && e.State != failover.Down || known[e.Replica] {
+		if e.State != failover.ReplicaReady && e.State != failover.ReplicaDown || known[e.Replica] {
 			return
 		}
 		if known[e.Replica] = true; len(known) == len(l.replicas) {

@@ -93,7 +93,7 @@ func TestReplicasAreObserved(t *testing.T) {
 		l := newLab(t, 2)
 		l.replicas[0].handle, l.replicas[1].down = hang, true
 		conn := l.dial(failover.Policy{
-			Timeout: time.Second, WhenDown: failover.Wait, MaxInFlight: 2, Ejection: failover.Ejection{After: 2},
+			Timeout: time.Second, WhenDown: failover.WhenDownWait, MaxInFlight: 2, Ejection: failover.Ejection{After: 2},
 		})
 		for range 3 {
 			go check(t.Context(), conn)

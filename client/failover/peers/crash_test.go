@@ -19,7 +19,7 @@ func BenchmarkCrash(b *testing.B) {
 	first, ready := replicas[0], make(chan struct{}, len(addrs))
 	p := policy(0)
 	p.OnReplica = func(e failover.ReplicaEvent) {
-		if e.State == failover.Ready {
+		if e.State == failover.ReplicaReady {
 			ready <- struct{}{}
 		}
 	}
@@ -55,7 +55,7 @@ func callThroughCrash(b *testing.B, conn *grpc.ClientConn, addr string) (loss, s
 	var attempts []failover.Attempt
 	_, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest), failover.Trace(&attempts))
 	success = time.Now()
-	if err != nil || len(attempts) != 2 || attempts[0].Outcome != failover.Lost {
+	if err != nil || len(attempts) != 2 || attempts[0].Outcome != failover.OutcomeLost {
 		b.Fatalf("got %v, %v, want an attempt that is lost, and then success", attempts, err)
 	}
 	return attempts[0].Start.Add(attempts[0].Duration), success
