@@ -43,7 +43,7 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := &plan{client: new(client), ctx: tc.caller}
-			if got := c.outcome(tc.caller, tc.attempt, wire{sent: true, answered: tc.answered}, status.Error(tc.code, "")); got != tc.want {
+			if got := c.outcome(tc.caller, tc.attempt, nil, wire{picked: true, sent: true, answered: tc.answered}, status.Error(tc.code, "")); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})

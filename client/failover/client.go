@@ -64,6 +64,7 @@ func newClient(p Policy) (*client, error) {
 	}
 	p = p.withDefaults()
 	p.Retryable, p.Idempotent = slices.Clone(p.Retryable), maps.Clone(p.Idempotent)
+	p.NotExecuted.Codes = slices.Clone(p.NotExecuted.Codes)
 	c := &client{
 		policy:   p,
 		replicas: replicas.NewSet(replicas.Redial{Every: p.Redial.Every, Linger: p.Redial.Linger}),
@@ -71,7 +72,8 @@ func newClient(p Policy) (*client, error) {
 		hedges:   core.NewBudget(p.Hedge.Share, 0, hedgeBurst),
 	}
 	c.rules = core.Rules{
-		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Pause: p.Pause, Rounds: p.Rounds,
+		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
+		Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
 		Order: core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
 	}
 	if p.Budget.bounded() {

@@ -28,7 +28,8 @@ type Error struct {
 	Reason Reason
 
 	// cause is the last attempt's error, or what kept the call from another attempt.
-	cause error
+	cause    error
+	answered bool // cause is what the replica said
 }
 
 // Reason is why a call gave up.
@@ -109,10 +110,21 @@ func rounds(attempts []Attempt) int {
 	return n
 }
 
-// GRPCStatus returns the status that the call failed with, its message the line of Error.
+// GRPCStatus returns the status that the call failed with. Its message and details are what the replica said. Where no replica
+// said anything, the message is ours and has no address in it, so that a server can pass the error on; the network's own words
+// are in Error.
 func (e *Error) GRPCStatus() *status.Status {
-	p := status.Convert(e.cause).Proto()
-	p.Message = e.Error()
+	st := status.Convert(e.cause)
+	n := len(e.Attempts)
+	p := st.Proto()
+	switch {
+	case e.answered:
+		return st
+	case errors.Is(e.cause, ErrNoReplicas):
+		p.Message = ErrNoReplicas.Error()
+	case n > 0 && e.cause == e.Attempts[n-1].Err:
+		p.Message = fmt.Sprintf("%v after %s, the last one %v", e.Reason, plural(n, "attempt"), e.Attempts[n-1].Outcome)
+	}
 	return status.FromProto(p)
 }
 

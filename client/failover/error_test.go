@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The one line that people see, word for word, and the same in the status. No time is spent on a pause that would outlast
+// The one line that people see, word for word, and what servers pass on, which names no address. No time is spent on a pause that would outlast
 // the caller.
 func TestErrorReadsAsOneLine(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -31,8 +31,9 @@ func TestErrorReadsAsOneLine(t *testing.T) {
 		if err.Error() != line {
 			t.Errorf("got  %s\nwant %s", err, line)
 		}
-		if message := status.Convert(err).Message(); message != line {
-			t.Errorf("the status says\n     %s\nwant %s", message, line)
+		const message = "too little time left after 2 attempts, the last one refused"
+		if got := status.Convert(err).Message(); got != message {
+			t.Errorf("the status says %q, want %q", got, message)
 		}
 	})
 }

@@ -95,7 +95,7 @@ func (c *call) join(answered bool, first result, s *second) bool {
 	}
 	c.core.NoteHedge(s.lease.key, s.lease.decision.Round, r.forCore())
 	if first.missed || first.Outcome != OutcomeRejected { // else the first has ended the call
-		c.last, c.canceled = r.Err, c.canceled || r.Outcome == OutcomeCanceled
+		c.last, c.answered, c.canceled = r.Err, r.answered, c.canceled || r.Outcome == OutcomeCanceled
 	}
 	return false
 }

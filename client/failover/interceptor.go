@@ -41,6 +41,7 @@ type call struct {
 	paid     bool          // the budget has granted the next attempt
 	canceled bool          // by the caller, in the last attempt
 	last     error         // of the last attempt that failed
+	answered bool          // and it is the replica's own
 	attempts []Attempt
 }
 
@@ -109,7 +110,7 @@ func (c *call) note(l *lease, r result) (ok bool) {
 		return false
 	}
 	if r.Outcome != OutcomeOK {
-		c.last, c.canceled = r.Err, r.Outcome == OutcomeCanceled
+		c.last, c.answered, c.canceled = r.Err, r.answered, r.Outcome == OutcomeCanceled
 		c.core.Note(r.forCore())
 	}
 	c.record(r)
@@ -130,7 +131,7 @@ func (c *call) end(f *failure) error {
 		c.counters.succeeded.Add(1)
 	} else {
 		c.counters.failed[f.reason].Add(1)
-		err = &Error{Method: c.request.method, Attempts: c.attempts, Reason: f.reason, cause: f.err}
+		err = &Error{Method: c.request.method, Attempts: c.attempts, Reason: f.reason, cause: f.err, answered: c.answered && f.err == c.last}
 	}
 	if c.policy.OnCall != nil {
 		c.policy.OnCall(c.ctx, Call{

@@ -167,10 +167,10 @@ func (c *client) moment(q question) core.Moment {
 	if q.remaining != core.Forever {
 		m.Typical = q.known.typical()
 	}
-	switch q.rules.Order {
-	case core.Random, core.LeastInFlight:
+	if q.rules.NeedsDice() {
 		m.Dice = rand.Uint64()
-	case core.Sticky:
+	}
+	if q.rules.Order == core.Sticky {
 		m.Last = c.last.Load()
 	}
 	return m

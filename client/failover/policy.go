@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Policy says how a call is carried through the replicas. The zero value tries every replica once, in the resolver's
@@ -39,13 +40,21 @@ type Policy struct {
 	// Pause is the wait between two rounds. Zero means none.
 	Pause time.Duration
 
+	// PauseGrowth lets the pauses of a call grow. With the zero value they are all equal.
+	PauseGrowth Growth
+
 	// Order is the order in which a round tries the replicas that are equally ready. Zero means OrderFirst.
 	Order Order
 
 	// Retryable are the status codes after which a call goes on to the next replica, where the method allows it. Empty
-	// means Unavailable alone. An attempt that ran into its deadline goes on whatever the list says; OK and Canceled are
-	// not allowed in it.
+	// means Unavailable alone. An attempt that ran into its deadline goes on whatever the list says. OK is not allowed in it.
+	// Canceled and DeadlineExceeded in it are those of a replica while the caller still waits. An error that arises on our own
+	// side, such as a message that is too large, is not retried whatever its code.
 	Retryable []codes.Code
+
+	// NotExecuted is how a server, or a load shedder in front of it, says that it has not executed a request. The zero value
+	// is that it cannot.
+	NotExecuted NotExecuted
 
 	// Idempotent says which methods may be repeated, or hedged, though an earlier attempt may have been executed. The
 	// key is a full method name, "/counter.v1.Counter/Get", or a service's, "/counter.v1.Counter/", or "/" for all; the
@@ -106,6 +115,32 @@ type Policy struct {
 
 	// Statistics, unless nil, shows what the connection does. It serves one connection.
 	Statistics *Statistics
+}
+
+// Growth lets pauses grow exponentially, with jitter, so that calls that failed together do not come back together.
+type Growth struct {
+	// Factor is how many times as long as the one before it a pause is, such as 2. From 1; zero means 1.
+	Factor float64
+	// Max bounds a pause, before the jitter. Zero means no bound.
+	Max time.Duration
+	// Jitter is the share of a pause by which it is lengthened or shortened at random, such as 0.2. From 0 to 1.
+	Jitter float64
+}
+
+// NotExecuted is a server's way to say that it has not executed a request. Such an answer is retried whatever the method and
+// Policy.Retryable say.
+type NotExecuted struct {
+	// Codes are status codes that the server sends only before it has done any work, such as ResourceExhausted from a load
+	// shedder.
+	Codes []codes.Code
+	// Trailer is the key of a trailer that the server sends with a status to say so, whatever its value and the status. Empty
+	// means none.
+	Trailer string
+}
+
+// says reports whether an answer says that the request was not executed.
+func (n *NotExecuted) says(w wire, err error) bool {
+	return w.answered && (slices.Contains(n.Codes, status.Code(err)) || n.Trailer != "" && len(w.trailer.Get(n.Trailer)) > 0)
 }
 
 // Order is a start order: which replica a round tries first among those that are equally ready.
@@ -234,8 +269,14 @@ func (p *Policy) validate() error {
 	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
 	check(p.Order >= OrderFirst && p.Order <= OrderSticky, "Order %d: want OrderFirst to OrderSticky", p.Order)
 	for _, c := range p.Retryable {
-		check(c != codes.OK && c != codes.Canceled, "Retryable has %v, which cannot be retried", c)
+		check(c != codes.OK, "Retryable has OK, which is no failure")
 	}
+	for _, c := range p.NotExecuted.Codes {
+		check(c != codes.OK, "NotExecuted.Codes has OK, which is no failure")
+	}
+	check(p.PauseGrowth.Factor == 0 || p.PauseGrowth.Factor >= 1, "PauseGrowth.Factor %v: want 0, or 1 or more", p.PauseGrowth.Factor)
+	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)
+	check(p.PauseGrowth.Jitter >= 0 && p.PauseGrowth.Jitter <= 1, "PauseGrowth.Jitter %v: want 0 to 1", p.PauseGrowth.Jitter)
 	for key := range p.Idempotent {
 		check(methodKey(key), `Idempotent has %q: want "/SERVICE/METHOD", "/SERVICE/" or "/"`, key)
 	}

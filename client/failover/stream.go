@@ -123,11 +123,11 @@ func (s *stream) attempt(l *lease) bool {
 
 // fail takes note of how an attempt ended that brought no first message, or too late. mu must be held.
 func (s *stream) fail(a *streamAttempt, err error) {
-	w := wire{sent: true, answered: true} // for all that can be known
+	w := answeredWire
 	if a.ClientStream == nil || a.on.Ended() {
 		w = wireOf(a.on)
 	}
-	o := s.call.outcome(s.call.ctx, a.on, w, err)
+	o := s.call.outcome(s.call.ctx, a.on, s.request, w, err)
 	if !a.inTime() && o != OutcomeCanceled {
 		o, err = OutcomeTimeout, errLate
 	}
@@ -159,7 +159,7 @@ func (s *stream) deliver(a *streamAttempt) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	s.note(a, OutcomeOK, wire{sent: true, answered: !s.desc.ClientStreams}, nil)
+	s.note(a, OutcomeOK, wire{picked: true, sent: true, answered: !s.desc.ClientStreams}, nil)
 	s.call.end(nil)
 }
 
@@ -195,7 +195,7 @@ func (s *stream) abandoned() {
 		if a := s.current.Load(); a != nil {
 			a.end()
 			// What became of the request is not asked: the caller's goroutine may be at it still.
-			s.note(a, OutcomeCanceled, wire{sent: true, answered: true}, err)
+			s.note(a, OutcomeCanceled, answeredWire, err)
 		}
 		s.untold, s.call.settings = s.call.settings, nil
 		err = s.call.end(&failure{ReasonCallerEnded, err})

@@ -9,22 +9,22 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
 // result is what became of an attempt.
 type result struct {
 	Attempt
-	wire   wire
-	missed bool // it was not made: the replica had lost its connection a moment before, as in a crash
+	executed bool          // or may have been
+	answered bool          // the error is the replica's own
+	pushback time.Duration // which the replica asks for: zero: none; negative: no repetition
+	missed   bool // it was not made: the replica had lost its connection a moment before, as in a crash
 }
 
 func (r *result) forCore() core.Result {
-	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.Sent, Pushback: r.wire.pushback}
+	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.executed, Pushback: r.pushback}
 }
 
 // attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends also when the attempt is
@@ -40,10 +40,10 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	}
 	on := p.on(ctx, l)
 	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
-	o, w := OutcomeOK, wire{sent: true, answered: true}
+	o, w := OutcomeOK, answeredWire
 	if err != nil {
 		w = wireOf(on)
-		o = p.outcome(parent, ctx, w, err)
+		o = p.outcome(parent, ctx, r.req, w, err)
 	}
 	if cancel != nil {
 		cancel()
@@ -64,6 +64,9 @@ func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 	if p.rules.Wait || l.hedge {
 		on.RequireReady()
 	}
+	if l.decision.Alone {
+		on.Stay()
+	}
 	return on
 }
 
@@ -72,14 +75,6 @@ func (p *plan) missed(l *lease) result {
 	p.abandon(l.backend)
 	return result{missed: true}
 }
-
-// wire is what is known of an attempt that failed from below.
-type wire struct {
-	sent, answered bool
-	pushback       time.Duration // zero: none; negative: no repetition
-}
-
-func wireOf(on *replicas.Attempt) wire { return wire{on.Sent, on.Answered, on.Pushback} }
 
 // start takes note that the attempt begins.
 func (p *plan) start(l *lease) {
@@ -106,7 +101,11 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	if p.policy.OnAttempt != nil {
 		p.policy.OnAttempt(p.ctx, p.request.method, a)
 	}
-	return result{Attempt: a, wire: w}
+	r := result{Attempt: a, answered: w.answered && o != OutcomeCanceled}
+	if err != nil {
+		r.executed, r.pushback = w.sent && !p.policy.NotExecuted.says(w, err), pushback(w.trailer, err)
+	}
+	return r
 }
 
 // settle takes note of what an attempt says of its replica.
@@ -187,26 +186,6 @@ func (b *backend) crashed(conn connection) bool {
 		return false
 	}
 	return b.crash.CompareAndSwap(last, &conn)
-}
-
-// outcome tells how an attempt that failed ended. The error's text is never looked at: whose deadline passed the two
-// contexts know, and what happened on the wire the attempt.
-func (p *plan) outcome(parent, attempt context.Context, w wire, err error) Outcome {
-	code := status.Code(err)
-	switch {
-	case ended(parent) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
-		return OutcomeCanceled
-	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.answered):
-		return OutcomeTimeout // not answered: a timeout that the service config gives the method
-	case !p.policy.retryable(code):
-		return OutcomeRejected
-	case !w.sent:
-		return OutcomeRefused
-	case w.answered:
-		return OutcomeFailed
-	default:
-		return OutcomeLost
-	}
 }
 
 // resetOutputs clears what an earlier attempt has left where the caller will look: gRPC leaves a header, trailer or

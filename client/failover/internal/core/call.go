@@ -10,12 +10,42 @@ import (
 
 // Rules are what a policy says of the course of a call.
 type Rules struct {
-	Timeout, MinTimeout, Pause time.Duration // zero: none
+	Timeout, MinTimeout time.Duration // zero: none
+	Pauses              Pauses
 
 	Rounds     int // from 1
 	Order      Order
 	Wait       bool // wait for a replica to become available rather than try one that is down
 	Idempotent bool // attempts may be repeated though they may have been executed
+}
+
+// NeedsDice reports whether a decision may depend on Moment.Dice.
+func (r *Rules) NeedsDice() bool {
+	return r.Order == Random || r.Order == LeastInFlight || r.Pauses.Jitter > 0
+}
+
+// Pauses are the waits between rounds.
+type Pauses struct {
+	First  time.Duration // zero: none
+	Factor float64       // from one pause to the next; below 1 counts as 1
+	Max    time.Duration // zero: none
+	Jitter float64       // the share by which a pause is lengthened or shortened at random
+}
+
+// nth returns the length of the pause after so many others, with a jitter from random bits.
+func (p Pauses) nth(n int, dice uint64) time.Duration {
+	if p.First <= 0 {
+		return 0
+	}
+	length := float64(p.First) * math.Pow(max(p.Factor, 1), float64(n))
+	if p.Max > 0 {
+		length = min(length, float64(p.Max))
+	}
+	length *= 1 + p.Jitter*(2*float64(dice>>11)/(1<<53)-1)
+	if length >= float64(Forever) { // or Inf
+		return Forever
+	}
+	return time.Duration(length)
 }
 
 // Order is which of several equally good replicas is tried first.
@@ -52,7 +82,7 @@ type Moment struct {
 	Crowded bool
 	// Start is the place in the list where RoundRobin starts.
 	Start uint64
-	// Dice are random bits, for Random and LeastInFlight.
+	// Dice are random bits, for Random, LeastInFlight and the jitter of a pause.
 	Dice uint64
 	// Last is the Key of the replica that last answered a call, for Sticky; zero for none.
 	Last uint32
@@ -101,6 +131,8 @@ type Decision struct {
 	Index, Round int
 	// Timeout is the deadline of the attempt; zero means none but the caller's.
 	Timeout time.Duration
+	// Alone is true where no other replica could be tried at once if this attempt came to nothing, nor this one once more.
+	Alone bool
 	// Wait is the length of a pause.
 	Wait time.Duration
 }
@@ -139,8 +171,8 @@ func (c *Call) Next(r *Rules, m Moment, replicas []Candidate) Decision {
 		return c.withoutAvailable(r, replicas)
 	case i < 0:
 		return c.endRound(r, m, replicas)
-	case r.Wait && c.failed && !c.paused && r.Pause > 0 && c.tried.of(replicas[i].Key) > 0:
-		return c.pause(r.Pause, r, m)
+	case r.Wait && c.failed && !c.paused && r.Pauses.First > 0 && c.tried.of(replicas[i].Key) > 0:
+		return c.pause(r.Pauses.nth(c.tried.of(replicas[i].Key)-1, m.Dice), r, m)
 	}
 	return c.try(r, m, replicas, i)
 }
@@ -196,7 +228,20 @@ func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
 		round = c.tried.of(replicas[i].Key) + 1
 	}
 	c.tried.set(replicas[i].Key, round)
-	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout}
+	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Alone: c.alone(r, replicas, i)}
+}
+
+// alone reports whether no other replica than the i-th could be tried at once, nor the i-th again in a further round.
+func (c *Call) alone(r *Rules, replicas []Candidate, i int) bool {
+	if round := max(c.rounds+1, c.tried.of(replicas[i].Key)); round < r.Rounds {
+		return false
+	}
+	for k := range replicas {
+		if k != i && replicas[k].available() && c.rank(r, &replicas[k], false) != unfit {
+			return false
+		}
+	}
+	return true
 }
 
 // allows reports whether a pause of d leaves time for an attempt.
@@ -245,7 +290,7 @@ func (c *Call) withoutAvailable(r *Rules, replicas []Candidate) Decision {
 func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
 	if c.rounds+1 < r.Rounds {
 		c.rounds++
-		return c.pause(r.Pause, r, m)
+		return c.pause(r.Pauses.nth(c.rounds-1, m.Dice), r, m)
 	}
 	d := Decision{Action: GiveUp, Reason: Spent}
 	for i := range replicas {

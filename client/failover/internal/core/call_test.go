@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -135,8 +136,8 @@ func TestCallEnds(t *testing.T) {
 		{"the outcome is final", Rules{Rounds: 2, Idempotent: true}, Result{Final: true}, anytime, Decision{Action: GiveUp, Reason: Final}},
 		{"sent, and not idempotent", Rules{Rounds: 2}, lost, anytime, Decision{Action: GiveUp, Reason: Ambiguous}},
 		{"unsent, and not idempotent", Rules{Rounds: 2}, Result{}, anytime, Decision{Action: Pause}},
-		{"a pause", Rules{Rounds: 2, Pause: 9, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
-		{"no time for the pause", Rules{Rounds: 2, Pause: 10, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: NoTime}},
+		{"a pause", Rules{Rounds: 2, Pauses: Pauses{First: 9}, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
+		{"no time for the pause", Rules{Rounds: 2, Pauses: Pauses{First: 10}, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: NoTime}},
 		{"pushed back for good", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: -1}, anytime, Decision{Action: GiveUp, Reason: PushedBack}},
 		{"pushed back too far", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 10}, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: PushedBack}},
 		{"pushed back", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 9}, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
@@ -206,7 +207,7 @@ func TestCallThatWaits(t *testing.T) {
 			}
 		})
 	}
-	r.Pause = 1
+	r.Pauses.First = 1
 	if got, _ := walk(t, r, anytime, func(int) []Candidate { return replicasOf(2, "ab") }); got != "ab|a|b" {
 		t.Errorf("did %q, want a pause before each return to a replica", got)
 	}
@@ -263,7 +264,7 @@ func TestTimeIsShared(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		n := 1 + rnd.IntN(5)
 		r := &Rules{Rounds: 1 + rnd.IntN(2), Idempotent: true, Wait: rnd.IntN(2) == 0,
-			Pause: time.Duration(rnd.IntN(3)) * time.Second, Timeout: time.Duration(rnd.IntN(5)) * time.Second}
+			Pauses: Pauses{First: time.Duration(rnd.IntN(3)) * time.Second}, Timeout: time.Duration(rnd.IntN(5)) * time.Second}
 		if most := int(r.Timeout / time.Second); most > 0 || r.Timeout == 0 {
 			r.MinTimeout = time.Duration(rnd.IntN(max(most, 2))) * time.Second
 		}
@@ -369,5 +370,31 @@ func TestCallMakesWay(t *testing.T) {
 	m.Remaining = 15
 	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 10 {
 		t.Errorf("with time for one attempt: %+v, want a try of what attempts take, though that leaves the other too little", d)
+	}
+}
+
+func TestPausesGrow(t *testing.T) {
+	const half = 1 << 63 // dice in the middle: no jitter
+	for _, tc := range []struct {
+		name string
+		p    Pauses
+		n    int
+		dice uint64
+		want time.Duration
+	}{
+		{"none", Pauses{Factor: 1e300, Jitter: 1}, 9, 0, 0},
+		{"equal", Pauses{First: 100, Jitter: 0}, 5, 0, 100},
+		{"doubled", Pauses{First: 100, Factor: 2}, 3, half, 800},
+		{"bounded", Pauses{First: 100, Factor: 2, Max: 500}, 3, half, 500},
+		{"bounded from the first", Pauses{First: 100, Max: 50}, 0, half, 50},
+		{"shortened", Pauses{First: 100, Jitter: 0.2}, 0, 0, 80},
+		{"lengthened", Pauses{First: 100, Jitter: 0.2}, 0, math.MaxUint64, 120},
+		{"beyond the bound by the jitter alone", Pauses{First: 100, Factor: 3, Max: 200, Jitter: 0.5}, 7, math.MaxUint64, 300},
+		{"longer than time goes", Pauses{First: math.MaxInt64, Factor: 1.5}, 1, half, Forever},
+		{"longer than numbers go", Pauses{First: 1, Factor: math.MaxFloat64}, 9, half, Forever},
+	} {
+		if got := tc.p.nth(tc.n, tc.dice); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
 	}
 }

@@ -3,13 +3,11 @@ package replicas
 import (
 	"context"
 	"errors"
-	"math"
-	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/metadata"
 )
 
 // Attempt is the context of one attempt: it carries the interceptor's choice to the picker, and back what became of
@@ -19,10 +17,10 @@ type Attempt struct {
 	set     *Set
 	replica *Replica
 
-	// Pushback is the wait that the server asks for before a repetition, zero for none; negative if it asks for no
-	// repetition at all (gRFC A6). Valid as Sent is.
-	Pushback time.Duration
+	// Trailer is what the server sent behind its status. Valid as Sent is.
+	Trailer metadata.MD
 
+	err   error // of the request
 	ended atomic.Bool
 
 	// Sent and Answered are valid when the attempt has ended: whether any byte of the request may have reached the
@@ -32,6 +30,7 @@ type Attempt struct {
 
 	begun bool
 	need  need
+	stay  bool
 }
 
 // need is what an attempt needs of the replica's state.
@@ -58,10 +57,23 @@ func (s *Set) NewAttempt(ctx context.Context, r *Replica) *Attempt {
 // RequireReady lets the attempt fail at once where the replica has no connection, instead of waiting for a dial.
 func (a *Attempt) RequireReady() { a.need = ready }
 
+// Stay lets gRPC repeat a request that the replica has refused unprocessed at the same replica, which it does once. Otherwise
+// the attempt fails, as unsent, so that another replica is tried.
+func (a *Attempt) Stay() { a.stay = true }
+
+// refused reports whether gRPC is about to repeat a request that was sent. It does so only when the replica provably has not
+// processed it: its connection was shut down by a GOAWAY that excludes the request, or the stream was reset with
+// REFUSED_STREAM (RFC 9113, section 8.7).
+func (a *Attempt) refused() bool { return a.begun && a.ended.Load() && a.Sent && !a.stay }
+
+// Picked reports whether the request got as far as a connection. Valid as Sent is. One that did and was not Sent failed by our
+// own doing, such as credentials that cannot be had: where the connection is to blame, gRPC picks again.
+func (a *Attempt) Picked() bool { return a.begun }
+
 // Missed reports whether the attempt has failed for want of a connection that it required. Valid as Sent is.
 func (a *Attempt) Missed() bool { return a.need == missing }
 
-// Ended reports whether the request has ended, or never began, so that Sent, Answered and Pushback may be read. gRPC ends
+// Ended reports whether the request has ended, or never began, so that Sent, Answered and Trailer may be read. gRPC ends
 // a stream whose context is done in a goroutine of its own, perhaps after it has told the stream's user: one that has
 // not Ended must pass for sent and answered.
 func (a *Attempt) Ended() bool { return !a.begun || a.ended.Load() }
@@ -83,25 +95,13 @@ func (a *Attempt) picked() {
 	a.begun, a.Sent, a.Answered = true, true, true
 }
 
+// unpicked is what holds while the request has no connection. An earlier pick's request has provably not been processed.
+func (a *Attempt) unpicked() { a.begun, a.Sent, a.Answered, a.Trailer = false, false, false, nil }
+
 // done takes the end of the request.
 func (a *Attempt) done(info balancer.DoneInfo) {
-	a.Sent, a.Answered = info.BytesSent, info.BytesReceived
-	// Whatever info.Err says, which is nil for a stream that the server ended while the request was being sent.
-	a.Pushback = pushback(info.Trailer["grpc-retry-pushback-ms"])
+	a.Sent, a.Answered, a.Trailer, a.err = info.BytesSent, info.BytesReceived, info.Trailer, info.Err
 	a.ended.Store(true)
-}
-
-// pushback reads a trailer as gRFC A6 has it, and as gRPC's own retries do: whatever is not one number, 0 or above, asks
-// for no repetition.
-func pushback(values []string) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	ms, err := strconv.ParseInt(values[0], 10, 64)
-	if err != nil || ms < 0 || len(values) > 1 {
-		return -1
-	}
-	return time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 }
 
 // notice is the function that gRPC calls at the end of a request. A fresh closure for each would be an allocation, so

@@ -2,59 +2,15 @@ package replicas_test
 
 import (
 	"context"
-	"math"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/replicas"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
-
-// A server's pushback counts where gRFC A6 has it: at the end of a request that failed.
-func TestPushback(t *testing.T) {
-	ms := time.Millisecond
-	for _, tc := range []struct {
-		name   string
-		values []string
-		code   codes.Code
-		want   time.Duration
-	}{
-		{"none", nil, codes.Unavailable, 0},
-		{"a wait", []string{"50"}, codes.Unavailable, 50 * ms},
-		{"no wait", []string{"0"}, codes.Unavailable, 0},
-		{"not at all", []string{"-1"}, codes.Unavailable, -1},
-		{"no number", []string{"soon"}, codes.Unavailable, -1},
-		{"empty", []string{""}, codes.Unavailable, -1},
-		{"two values", []string{"50", "60"}, codes.Unavailable, -1},
-		{"longer than time goes", []string{"9223372036854775807"}, codes.Unavailable, math.MaxInt64 / ms * ms},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				n := newNetwork(t, 1)
-				n[0].check = func(ctx context.Context) error {
-					grpc.SetTrailer(ctx, metadata.MD{"grpc-retry-pushback-ms": tc.values})
-					return status.Error(tc.code, "")
-				}
-				n[0].listen()
-				set := replicas.NewSet(usual)
-				conn, _ := n.connect(t, set)
-				synctest.Wait()
-				a := set.NewAttempt(t.Context(), set.View().Replicas[0])
-				if _, err := healthv1.NewHealthClient(conn).Check(a, nil); status.Code(err) != tc.code {
-					t.Fatalf("got %v, want %v", err, tc.code)
-				}
-				if a.Pushback != tc.want {
-					t.Errorf("got %v, want %v", a.Pushback, tc.want)
-				}
-			})
-		})
-	}
-}
 
 // A stream that its user gives up ends in a goroutine of gRPC's: Ended says when its end may be read.
 func TestEndOfAStream(t *testing.T) {

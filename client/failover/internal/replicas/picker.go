@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// DownError is the error of a request whose replica has no connection. It is always unsent.
+// DownError is the error of a request whose replica has no connection, or has not processed it. It is always unsent.
 type DownError struct{ cause error }
 
 // Error returns the network's own words where there are any, without the layers that gRPC wraps them in.
@@ -19,7 +19,7 @@ func (e *DownError) Error() string {
 	if op, ok := errors.AsType[*net.OpError](e.cause); ok {
 		return op.Error()
 	}
-	return e.cause.Error()
+	return status.Convert(e.cause).Message()
 }
 
 // Unwrap returns the error of the dial that failed.
@@ -47,6 +47,10 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	if r == nil {
 		return balancer.PickResult{}, ErrResolved
 	}
+	if a.refused() {
+		a.unpicked()
+		return balancer.PickResult{}, &DownError{a.err}
+	}
 	if r.state() == connectivity.Shutdown {
 		// After idle mode the same replica is there as another value.
 		if successor := p.view.find(r.ID); successor != nil {
@@ -59,8 +63,11 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		a.picked()
 		res.Done = a.onDone()
 	case a.need == ready:
+		a.unpicked()
 		a.need = missing
 		err = errMissed
+	default:
+		a.unpicked()
 	}
 	return res, err
 }

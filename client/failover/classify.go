@@ -1,0 +1,119 @@
+package failover
+
+import (
+	"context"
+	"math"
+
+	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// wire is what is known from below of an attempt.
+type wire struct {
+	picked   bool // it got as far as a connection
+	sent     bool // and any byte of it may have reached the wire
+	answered bool // and any byte of a reply has come back
+	trailer  metadata.MD
+}
+
+// answeredWire is that of an attempt that succeeded, and the cautious answer where the end cannot be known.
+var answeredWire = wire{picked: true, sent: true, answered: true}
+
+func wireOf(on *replicas.Attempt) wire { return wire{on.Picked(), on.Sent, on.Answered, on.Trailer} }
+
+// outcome tells how an attempt that failed ended. The error's text is never looked at: whose deadline passed the two
+// contexts know, and what happened on the wire the attempt.
+func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err error) Outcome {
+	code := status.Code(err)
+	switch {
+	case ended(parent) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
+		return OutcomeCanceled
+	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.answered):
+		return OutcomeTimeout // not answered: a timeout that the service config gives the method
+	case p.own(req, w, code):
+		return OutcomeRejected
+	case p.policy.NotExecuted.says(w, err):
+		return OutcomeFailed
+	case !p.policy.retryable(code):
+		return OutcomeRejected
+	case !w.sent:
+		return OutcomeRefused
+	case w.answered:
+		return OutcomeFailed
+	default:
+		return OutcomeLost
+	}
+}
+
+// own reports whether an error is of our own making, so that no replica is to blame and another would change nothing.
+func (p *plan) own(req any, w wire, code codes.Code) bool {
+	switch {
+	case !w.sent:
+		// Where the connection is to blame, no connection was picked in the end and the code is Unavailable.
+		return w.picked || code != codes.Unavailable
+	case w.answered:
+		// A reply that is too large, or cannot be decompressed or decoded. A replica's own status comes with a trailer, which
+		// is empty only where the replica had sent a header before.
+		return len(w.trailer) == 0 && (code == codes.ResourceExhausted || code == codes.Internal || code == codes.Unimplemented)
+	default:
+		// Else the replica reset the stream.
+		return (code == codes.ResourceExhausted || code == codes.Internal) && !p.sendable(req)
+	}
+}
+
+// sendable reports whether a message can be encoded, and is no larger than may be sent.
+func (p *plan) sendable(m any) bool {
+	limit := math.MaxInt32
+	codec := encoding.GetCodecV2("proto")
+	for _, o := range p.request.opts {
+		switch o := o.(type) {
+		case grpc.MaxSendMsgSizeCallOption:
+			limit = o.MaxSendMsgSize
+		case grpc.ContentSubtypeCallOption:
+			codec = codecNamed(o.ContentSubtype)
+		case grpc.ForceCodecCallOption:
+			codec = oldCodec{o.Codec}
+		case grpc.ForceCodecV2CallOption:
+			codec = o.CodecV2
+		}
+	}
+	if most := p.request.cc.GetMethodConfig(p.request.method).MaxReqSize; most != nil {
+		limit = min(limit, *most)
+	}
+	if codec == nil {
+		return false
+	}
+	data, err := codec.Marshal(m)
+	if err != nil {
+		return false
+	}
+	defer data.Free()
+	return data.Len() <= limit
+}
+
+func codecNamed(name string) encoding.CodecV2 {
+	if codec := encoding.GetCodecV2(name); codec != nil {
+		return codec
+	}
+	if codec := encoding.GetCodec(name); codec != nil {
+		return oldCodec{codec}
+	}
+	return nil
+}
+
+// oldCodec makes a CodecV2 of a Codec, as far as encoding goes.
+type oldCodec struct{ encoding.Codec }
+
+func (c oldCodec) Marshal(v any) (mem.BufferSlice, error) {
+	data, err := c.Codec.Marshal(v)
+	return mem.BufferSlice{mem.SliceBuffer(data)}, err
+}
+
+func (c oldCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	return c.Codec.Unmarshal(data.Materialize(), v)
+}
