@@ -74,7 +74,7 @@ func newClient(p Policy) (*client, error) {
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
 		Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
-		Order: core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
+		Order:  core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
 	}
 	if p.Budget.bounded() {
 		c.budget = core.NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)

@@ -2,16 +2,10 @@ package failover
 
 import (
 	"context"
-	"reflect"
-	"slices"
 	"sync"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
-	"google.golang.org/protobuf/proto"
 )
 
 // hedgeBurst is how many hedges may be made at once, above Hedge.Share.
@@ -20,7 +14,7 @@ const hedgeBurst = 5
 // hedgeDelay is how long the next attempt is left alone before another one joins it. It returns false where none may.
 func (p *plan) hedgeDelay() (time.Duration, bool) {
 	h := p.hedge
-	if !h.enabled() || !p.rules.Idempotent {
+	if !h.enabled() || !p.rules.Idempotent || !separable(p.request.reply) {
 		return 0, false
 	}
 	if h.Quantile > 0 {
@@ -54,6 +48,7 @@ type second struct {
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when there is a result
 	result  result
+	panic   any // what the attempt panicked with
 }
 
 // hedgedAttempt makes an attempt that another may join after the delay. It reports whether one of them succeeded.
@@ -61,7 +56,7 @@ func (c *call) hedgedAttempt(l *lease, delay time.Duration) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
 	l.patience = delay
-	h := &hedge{plan: c.plan, core: c.core, first: *l, trial: l.ejected.Load(), stop: stop, newReply: another(c.request.reply)}
+	h := &hedge{plan: c.plan, core: c.core, first: *l, trial: l.ejected.Load(), stop: stop, newReply: newReply(c.request.reply)}
 	timer := time.AfterFunc(delay, h.begin)
 	first := c.attempt(ctx, l, c.request)
 	timer.Stop()
@@ -88,7 +83,7 @@ func (c *call) join(answered bool, first result, s *second) bool {
 		return true
 	case r.Outcome == OutcomeOK && !r.missed:
 		c.counters.hedgesWon.Add(1)
-		copyOutputs(c.request, s.request)
+		moveOutputs(c.request, s.request)
 		return true
 	case r.missed:
 		return false
@@ -114,6 +109,7 @@ func (h *hedge) begin() {
 	}
 	defer close(s.ended)
 	defer s.cancel()
+	defer func() { s.panic = recover() }()
 	s.result = h.plan.attempt(ctx, &s.lease, s.request)
 	if s.result.missed {
 		return
@@ -140,6 +136,9 @@ func (h *hedge) end(o Outcome) *second {
 		s.cancel()
 	}
 	<-s.ended
+	if s.panic != nil {
+		panic(s.panic) // where the caller can recover from it
+	}
 	return s
 }
 
@@ -182,55 +181,4 @@ func (h *hedge) pay() bool {
 		return false
 	}
 	return true
-}
-
-// another returns what makes a reply of the same kind.
-func another(reply any) func() any {
-	if m, ok := reply.(proto.Message); ok {
-		kind := m.ProtoReflect().Type()
-		return func() any { return kind.New().Interface() }
-	}
-	return func() any {
-		if v := reflect.ValueOf(reply); v.Kind() == reflect.Pointer && !v.IsNil() {
-			return reflect.New(v.Type().Elem()).Interface()
-		}
-		return reply
-	}
-}
-
-// separate returns the request with outputs of its own.
-func (r request) separate(reply any) request {
-	r.reply = reply
-	r.opts = slices.Clone(r.opts)
-	for i, o := range r.opts {
-		switch o.(type) {
-		case grpc.HeaderCallOption:
-			r.opts[i] = grpc.Header(new(metadata.MD))
-		case grpc.TrailerCallOption:
-			r.opts[i] = grpc.Trailer(new(metadata.MD))
-		case grpc.PeerCallOption:
-			r.opts[i] = grpc.Peer(new(peer.Peer))
-		}
-	}
-	return r
-}
-
-// copyOutputs gives the caller what is in the outputs of a request made by separate.
-func copyOutputs(to, from request) {
-	resetOutputs(to.reply, to.opts)
-	if m, ok := to.reply.(proto.Message); ok {
-		proto.Merge(m, from.reply.(proto.Message))
-	} else if v := reflect.ValueOf(to.reply); v.Kind() == reflect.Pointer && !v.IsNil() {
-		v.Elem().Set(reflect.ValueOf(from.reply).Elem())
-	}
-	for i, o := range to.opts {
-		switch o := o.(type) {
-		case grpc.HeaderCallOption:
-			*o.HeaderAddr = *from.opts[i].(grpc.HeaderCallOption).HeaderAddr
-		case grpc.TrailerCallOption:
-			*o.TrailerAddr = *from.opts[i].(grpc.TrailerCallOption).TrailerAddr
-		case grpc.PeerCallOption:
-			*o.PeerAddr = *from.opts[i].(grpc.PeerCallOption).PeerAddr
-		}
-	}
 }

@@ -2,16 +2,12 @@ package failover
 
 import (
 	"context"
-	"reflect"
 	"strconv"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
-	"google.golang.org/protobuf/proto"
 )
 
 // result is what became of an attempt.
@@ -20,7 +16,7 @@ type result struct {
 	executed bool          // or may have been
 	answered bool          // the error is the replica's own
 	pushback time.Duration // which the replica asks for: zero: none; negative: no repetition
-	missed   bool // it was not made: the replica had lost its connection a moment before, as in a crash
+	missed   bool          // it was not made: the replica had lost its connection a moment before, as in a crash
 }
 
 func (r *result) forCore() core.Result {
@@ -39,7 +35,14 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 		ctx, cancel = context.WithTimeout(ctx, l.decision.Timeout)
 	}
 	on := p.on(ctx, l)
+	returned := false
+	defer func() {
+		if !returned { // it panicked, as a codec of the user's may
+			p.abandon(l.backend)
+		}
+	}()
 	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
+	returned = true
 	o, w := OutcomeOK, answeredWire
 	if err != nil {
 		w = wireOf(on)
@@ -186,24 +189,4 @@ func (b *backend) crashed(conn connection) bool {
 		return false
 	}
 	return b.crash.CompareAndSwap(last, &conn)
-}
-
-// resetOutputs clears what an earlier attempt has left where the caller will look: gRPC leaves a header, trailer or
-// peer as it was when a later attempt gets no stream, and a reply that came before an error stays filled.
-func resetOutputs(reply any, opts []grpc.CallOption) {
-	if m, ok := reply.(proto.Message); ok {
-		proto.Reset(m)
-	} else if v := reflect.ValueOf(reply); v.Kind() == reflect.Pointer && !v.IsNil() {
-		v.Elem().SetZero() // a reply of another codec, such as JSON
-	}
-	for _, o := range opts {
-		switch o := o.(type) {
-		case grpc.HeaderCallOption:
-			*o.HeaderAddr = nil
-		case grpc.TrailerCallOption:
-			*o.TrailerAddr = nil
-		case grpc.PeerCallOption:
-			*o.PeerAddr = peer.Peer{}
-		}
-	}
 }
