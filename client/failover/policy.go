@@ -56,6 +56,10 @@ type Policy struct {
 	// is that it cannot.
 	NotExecuted NotExecuted
 
+	// ReplayLimit is how many bytes of the messages that a caller streams are kept, so that another replica can be sent them
+	// if the first answers with no message. A call that sends more goes on no longer. Zero means 256 KiB; with 1 none are kept.
+	ReplayLimit int
+
 	// Idempotent says which methods may be repeated, or hedged, though an earlier attempt may have been executed. The
 	// key is a full method name, "/counter.v1.Counter/Get", or a service's, "/counter.v1.Counter/", or "/" for all; the
 	// longest that fits decides. For a method that no key fits, the idempotency_level of its descriptor decides, where
@@ -277,6 +281,7 @@ func (p *Policy) validate() error {
 	check(p.PauseGrowth.Factor == 0 || p.PauseGrowth.Factor >= 1, "PauseGrowth.Factor %v: want 0, or 1 or more", p.PauseGrowth.Factor)
 	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)
 	check(p.PauseGrowth.Jitter >= 0 && p.PauseGrowth.Jitter <= 1, "PauseGrowth.Jitter %v: want 0 to 1", p.PauseGrowth.Jitter)
+	check(p.ReplayLimit >= 0, "ReplayLimit %d: want 0 or more", p.ReplayLimit)
 	for key := range p.Idempotent {
 		check(methodKey(key), `Idempotent has %q: want "/SERVICE/METHOD", "/SERVICE/" or "/"`, key)
 	}
@@ -305,6 +310,7 @@ func methodKey(key string) bool {
 // withDefaults returns the policy with what its zero values mean.
 func (p Policy) withDefaults() Policy {
 	p.Rounds = max(p.Rounds, 1)
+	p.ReplayLimit = cmp.Or(p.ReplayLimit, 256<<10)
 	p.MaxWaiting = cmp.Or(p.MaxWaiting, 1000)
 	if p.Budget.bounded() {
 		p.Budget.Burst = cmp.Or(p.Budget.Burst, 20)

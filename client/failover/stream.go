@@ -7,16 +7,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
-// streaming carries a stream through the replicas. Where the server alone sends a stream, the call goes on to the next
-// replica until a first message has been delivered; else until the stream is open.
+// streaming carries a stream through the replicas. The call goes on to the next replica until it is committed: by a first
+// message or a header that the caller has received or, where the caller streams, when what it has sent is more than is kept.
 func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s := &stream{desc: desc, streamer: streamer}
 	s.call.plan = c.plan(ctx, request{method: method, cc: cc, invoker: s.invoke, opts: opts})
@@ -30,7 +28,6 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 		if err := s.open(); err != nil {
 			return nil, err
 		}
-		s.deliver(s.current.Load())
 	}
 	return s, nil
 }
@@ -44,15 +41,17 @@ type stream struct {
 	unwatch  func() bool // no longer calls abandoned
 
 	current   atomic.Pointer[streamAttempt]
-	delivered atomic.Bool // the stream is the current attempt's for good
+	committed atomic.Bool // the stream is the current attempt's for good
 	seen      atomic.Bool // the caller has seen the current attempt's header
 
-	mu      sync.Mutex // guards what follows; held while the call opens its next attempt
-	call    call
-	request any       // the one message of a caller who does not stream
-	over    bool      // the stream has ended
-	err     error     // with this
-	untold  *settings // what asks for a report and has none yet, as the caller has left
+	mu     sync.Mutex // guards what follows; held while the call opens its next attempt
+	call   call
+	sent   []any     // the caller's messages so far, for the next attempt; none once committed
+	size   int       // of them, in bytes
+	closed bool      // the caller has sent all
+	over   bool      // the stream has ended
+	err    error     // with this
+	untold *settings // what asks for a report and has none yet, as the caller has left
 }
 
 // streamAttempt is the stream of one replica.
@@ -62,8 +61,10 @@ type streamAttempt struct {
 	on     *replicas.Attempt
 	cancel context.CancelFunc
 
-	timer   *time.Timer // nil: no deadline for the first message
+	timer   *time.Timer // nil: no deadline for the first message, or, where the caller streams, for the opening
 	decided atomic.Bool // whether it came in time
+
+	receive sync.Mutex // held by the goroutine that receives; taken before the stream's mu
 }
 
 // inTime reports whether what has come now, a first message or an error, came before the deadline for it.
@@ -102,23 +103,39 @@ func (s *stream) attempt(l *lease) bool {
 		})
 	}
 	a.on = s.call.on(ctx, l)
-	cs, err := s.streamer(a.on, s.desc, s.call.request.cc, s.call.request.method, s.call.request.opts...)
-	if err == nil {
-		a.ClientStream = cs
-		if s.desc.ClientStreams {
-			if !a.inTime() {
-				err = errLate
-			}
-		} else if err = cs.SendMsg(s.request); err == io.EOF {
-			err = nil
-		}
-	}
-	if err != nil {
+	if err := s.begin(a); err != nil {
 		s.fail(a, err)
 		return false
 	}
 	s.current.Store(a)
 	return true
+}
+
+// begin opens the attempt's stream and sends what the caller has sent. A stream that has ended by then says why when it is
+// received from.
+func (s *stream) begin(a *streamAttempt) error {
+	cs, err := s.streamer(a.on, s.desc, s.call.request.cc, s.call.request.method, s.call.request.opts...)
+	if err != nil {
+		return err
+	}
+	a.ClientStream = cs
+	if s.desc.ClientStreams {
+		if !a.inTime() {
+			return errLate
+		}
+		a.timer = nil // the first message comes when the caller has sent what it takes
+	}
+	for _, m := range s.sent {
+		if err := cs.SendMsg(m); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	if s.closed {
+		return cs.CloseSend()
+	}
+	return nil
 }
 
 // fail takes note of how an attempt ended that brought no first message, or too late. mu must be held.
@@ -127,7 +144,11 @@ func (s *stream) fail(a *streamAttempt, err error) {
 	if a.ClientStream == nil || a.on.Ended() {
 		w = wireOf(a.on)
 	}
-	o := s.call.outcome(s.call.ctx, a.on, s.request, w, err)
+	var last any // which is the one that an error of our own is about
+	if n := len(s.sent); n > 0 {
+		last = s.sent[n-1]
+	}
+	o := s.call.outcome(s.call.ctx, a.on, last, w, err)
 	if !a.inTime() && o != OutcomeCanceled {
 		o, err = OutcomeTimeout, errLate
 	}
@@ -152,14 +173,15 @@ func (a *streamAttempt) end() {
 	}
 }
 
-// deliver makes the stream the current attempt's for good. Where the caller streams it is open, which says nothing of the
-// replica yet. mu must be held.
-func (s *stream) deliver(a *streamAttempt) {
-	s.delivered.Store(true)
+// commit makes the stream the current attempt's for good, as the replica has answered, or as more was sent than is kept, which
+// says nothing of the replica. mu must be held.
+func (s *stream) commit(a *streamAttempt, answered bool) {
+	s.committed.Store(true)
+	s.sent = nil
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	s.note(a, OutcomeOK, wire{picked: true, sent: true, answered: !s.desc.ClientStreams}, nil)
+	s.note(a, OutcomeOK, wire{picked: true, sent: true, answered: answered}, nil)
 	s.call.end(nil)
 }
 
@@ -191,7 +213,7 @@ func (s *stream) abandoned() {
 		return
 	}
 	err := callerError(s.call.ctx)
-	if !s.delivered.Load() {
+	if !s.committed.Load() {
 		if a := s.current.Load(); a != nil {
 			a.end()
 			// What became of the request is not asked: the caller's goroutine may be at it still.
@@ -211,135 +233,4 @@ func (s *stream) ended() error {
 		s.untold = nil
 	}
 	return s.err
-}
-
-// SendMsg sends a message. Where the caller does not stream, it is the one message, with which the call begins.
-func (s *stream) SendMsg(m any) error {
-	if a := s.current.Load(); a != nil {
-		err := a.SendMsg(m)
-		if err != nil && err != io.EOF && s.delivered.Load() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.finish(err)
-		}
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return s.ended()
-	}
-	s.request = m
-	return s.open()
-}
-
-// CloseSend ends the caller's side of the stream. A caller who does not stream has ended it with the message.
-func (s *stream) CloseSend() error {
-	if !s.desc.ClientStreams {
-		return nil
-	}
-	return s.current.Load().CloseSend()
-}
-
-// RecvMsg receives a message. The first may come from one replica after the other.
-func (s *stream) RecvMsg(m any) error {
-	for {
-		a := s.current.Load()
-		if a == nil {
-			return s.notOpen("RecvMsg")
-		}
-		err := a.RecvMsg(m)
-		if again, err := s.received(a, m, err); !again {
-			return err
-		}
-	}
-}
-
-// received takes note of what an attempt has brought. It reports whether to receive from the next attempt, or what the caller
-// receives.
-func (s *stream) received(a *streamAttempt, m any, err error) (again bool, _ error) {
-	if s.delivered.Load() && err == nil && s.desc.ServerStreams {
-		return false, nil // in the midst of it
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.delivered.Load():
-	case s.over:
-		return false, s.ended()
-	case (err == nil || err == io.EOF) && a.inTime():
-		s.deliver(a)
-	default:
-		err = s.failOver(a, m, err)
-		return err == nil, err
-	}
-	if err != nil || !s.desc.ServerStreams {
-		s.finish(err)
-	}
-	return false, err
-}
-
-// failOver goes on after an attempt that brought no first message. It returns the error of a call that cannot.
-func (s *stream) failOver(a *streamAttempt, m any, err error) error {
-	if err == nil || err == io.EOF {
-		err = errLate
-	}
-	s.fail(a, err)
-	if s.seen.Load() {
-		s.call.core.Note(core.Result{Final: true})
-	}
-	resetOutputs(m, nil)
-	return s.open()
-}
-
-// Header returns the header of the replica whose stream it is, or of the one being tried. With a header the caller has seen
-// something of that replica, so the call does not go on to another.
-func (s *stream) Header() (metadata.MD, error) {
-	a := s.current.Load()
-	if a == nil {
-		return nil, s.notOpen("Header")
-	}
-	md, err := a.ClientStream.Header()
-	if md != nil {
-		s.seen.Store(true)
-	}
-	return md, err
-}
-
-// Trailer returns the trailer of the replica whose stream it was.
-func (s *stream) Trailer() metadata.MD {
-	if a := s.current.Load(); a != nil {
-		return a.ClientStream.Trailer()
-	}
-	return nil
-}
-
-// Context returns the context of the stream under way, or the caller's before there is one.
-func (s *stream) Context() context.Context {
-	if a := s.current.Load(); a != nil {
-		return a.ClientStream.Context()
-	}
-	return s.call.ctx
-}
-
-// invoke makes a unary call, as for a health check, with what a stream's interceptor is given.
-func (s *stream) invoke(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
-	cs, err := s.streamer(ctx, new(grpc.StreamDesc), cc, method, opts...)
-	if err != nil {
-		return err
-	}
-	if err := cs.SendMsg(req); err != nil {
-		return err
-	}
-	return cs.RecvMsg(reply)
-}
-
-// notOpen is the error of a stream that has no attempt yet, or has come to none.
-func (s *stream) notOpen(what string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return s.ended()
-	}
-	return status.Errorf(codes.Internal, "failover: %s before SendMsg, with which the call begins", what)
 }

@@ -74,7 +74,7 @@ func TestHooksOfAStream(t *testing.T) {
 		{name: "rejected", desc: download, a: fails(codes.NotFound), call: codes.NotFound, finish: codes.NotFound},
 		{name: "the caller leaves", desc: download, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
 		{name: "an upload", desc: upload, a: says("a1")},
-		{name: "an upload that is rejected", desc: upload, a: fails(codes.NotFound), finish: codes.NotFound},
+		{name: "an upload that is rejected", desc: upload, a: fails(codes.NotFound), call: codes.NotFound, finish: codes.NotFound},
 		{name: "a chat", desc: chat, a: says("a1")},
 		{name: "a chat that the caller leaves", desc: chat, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
 	} {

@@ -1,6 +1,7 @@
 package replicas
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,8 @@ func (e *DownError) Unwrap() error { return e.cause }
 // GRPCStatus makes the error final for gRPC, for calls that wait for ready too: when to try again is the rounds' say.
 func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
+var errUnprocessed = errors.New("the replica has not processed the request")
+
 var errMissed error = &DownError{errors.New("the connection is lost")}
 
 var errPlain error = status.Error(codes.Internal, "failover: a call that has not come through the failover interceptors")
@@ -49,7 +52,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	if a.refused() {
 		a.unpicked()
-		return balancer.PickResult{}, &DownError{a.err}
+		return balancer.PickResult{}, &DownError{cmp.Or(a.err, errUnprocessed)}
 	}
 	if r.state() == connectivity.Shutdown {
 		// After idle mode the same replica is there as another value.
