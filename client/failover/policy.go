@@ -121,6 +121,16 @@ type Policy struct {
 	Statistics *Statistics
 }
 
+// Recommended returns the policy to begin with: calls wait for a replica rather than fail, no more attempts are in flight at a
+// replica than its crashes allow, and an outage is not answered with a multiple of the load. Give the calls deadlines, and say in
+// Idempotent which methods may be repeated.
+func Recommended() Policy {
+	return Policy{
+		Rounds: 3, Order: OrderLeastInFlight, WhenDown: WhenDownWait, AdaptiveLimit: true,
+		Budget: Budget{Ratio: 0.2, PerSecond: 10, Burst: 100},
+	}
+}
+
 // Growth lets pauses grow exponentially, with jitter, so that calls that failed together do not come back together.
 type Growth struct {
 	// Factor is how many times as long as the one before it a pause is, such as 2. From 1; zero means 1.

@@ -1,0 +1,274 @@
+package failover_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// illness is what is wrong with a replica of a world for a time.
+type illness int
+
+const (
+	illHangs     illness = iota // requests are read and never answered
+	illStopped                  // connections are accepted, and nothing is read or written, as of a stopped process
+	illRefuses                  // there is no process
+	illBlackHole                // as behind a partition: nothing arrives, dials included
+	illHangsUp                  // each request ends the connection
+	illFails                    // each request is answered with Unavailable
+	illSlow                     // each request takes ten times as long
+	illRestarts                 // the process shuts down gracefully and is back at once, again and again
+	illnesses
+)
+
+var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts"}
+
+func (i illness) String() string { return illnessNames[i] }
+
+// phase is an illness from one time of the world to another.
+type phase struct {
+	ill         illness
+	from, until time.Duration
+}
+
+// patient is a replica of a world.
+type patient struct {
+	addr    string
+	service func() time.Duration
+	phases  []phase
+	born    time.Time
+
+	healthv1.UnimplementedHealthServer
+	requests int // guarded by mu, as what follows
+
+	mu     sync.Mutex
+	conns  map[*gated]bool
+	lis    *bufconn.Listener
+	server *grpc.Server
+	over   chan struct{}
+}
+
+// now returns what is wrong now, and until when; false where nothing is.
+func (p *patient) now() (phase, bool) {
+	t := time.Since(p.born)
+	for _, x := range p.phases {
+		if x.from <= t && t < x.until {
+			return x, true
+		}
+	}
+	return phase{}, false
+}
+
+func (p *patient) is(kinds ...illness) (until time.Time, yes bool) {
+	x, ill := p.now()
+	for _, k := range kinds {
+		if ill && x.ill == k {
+			return p.born.Add(x.until), true
+		}
+	}
+	return time.Time{}, false
+}
+
+func newPatient(t testing.TB, addr string, phases []phase, service func() time.Duration) *patient {
+	p := &patient{addr: addr, service: service, phases: phases, born: time.Now(), conns: map[*gated]bool{}, over: make(chan struct{})}
+	p.serve()
+	var life sync.WaitGroup
+	for _, x := range phases {
+		life.Go(func() { p.live(x) })
+	}
+	t.Cleanup(func() {
+		close(p.over)
+		life.Wait()
+		p.hangUp()
+		p.mu.Lock()
+		server := p.server
+		p.mu.Unlock()
+		server.Stop()
+	})
+	return p
+}
+
+// live does what happens of itself in a phase.
+func (p *patient) live(x phase) {
+	if !p.sleep(time.Until(p.born.Add(x.from))) {
+		return
+	}
+	switch x.ill {
+	case illRefuses:
+		p.hangUp()
+	case illRestarts:
+		for time.Since(p.born) < x.until {
+			p.mu.Lock()
+			old := p.server
+			p.mu.Unlock()
+			p.serve()
+			old.GracefulStop()
+			if !p.sleep(500 * time.Millisecond) {
+				return
+			}
+		}
+	}
+}
+
+// sleep returns false when the world ends first.
+func (p *patient) sleep(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-p.over:
+		return false
+	}
+}
+
+func (p *patient) serve() {
+	server, lis := grpc.NewServer(), bufconn.Listen(64<<10)
+	healthv1.RegisterHealthServer(server, p)
+	p.mu.Lock()
+	p.server, p.lis = server, lis
+	p.mu.Unlock()
+	go server.Serve(gatedListener{lis, p})
+}
+
+// hangUp breaks all connections.
+func (p *patient) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		c.Conn.Close()
+	}
+	clear(p.conns)
+}
+
+func (p *patient) dial(ctx context.Context) (net.Conn, error) {
+	if until, yes := p.is(illBlackHole); yes {
+		select {
+		case <-time.After(time.Until(until)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.over:
+			return nil, errors.New("the world is over")
+		}
+	}
+	if _, yes := p.is(illRefuses); yes {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	}
+	p.mu.Lock()
+	lis := p.lis
+	p.mu.Unlock()
+	return lis.DialContext(ctx)
+}
+
+func (p *patient) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	p.mu.Lock()
+	p.requests++
+	p.mu.Unlock()
+	takes := p.service()
+	if x, ill := p.now(); ill {
+		switch x.ill {
+		case illHangs:
+			<-ctx.Done()
+			return nil, status.FromContextError(ctx.Err()).Err()
+		case illHangsUp:
+			p.hangUp()
+		case illFails:
+			return nil, status.Error(codes.Unavailable, "ill")
+		case illSlow:
+			takes *= 10
+		}
+	}
+	select {
+	case <-time.After(takes):
+		return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+// gatedListener accepts connections that a phase can stop.
+type gatedListener struct {
+	*bufconn.Listener
+	p *patient
+}
+
+func (l gatedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &gated{conn, l.p}
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	l.p.conns[c] = true
+	return c, nil
+}
+
+// gated is the server's end of a connection.
+type gated struct {
+	net.Conn
+	p *patient
+}
+
+// pass waits until the process runs and can be reached.
+func (c *gated) pass() error {
+	for {
+		until, stopped := c.p.is(illStopped, illBlackHole)
+		if !stopped {
+			return nil
+		}
+		if !c.p.sleep(time.Until(until)) {
+			return net.ErrClosed
+		}
+	}
+}
+
+// Read waits also after it has read: what arrived before the process was stopped is not seen until it runs again.
+func (c *gated) Read(b []byte) (int, error) {
+	if err := c.pass(); err != nil {
+		return 0, err
+	}
+	n, err := c.Conn.Read(b)
+	if stopped := c.pass(); stopped != nil {
+		return 0, stopped
+	}
+	return n, err
+}
+
+func (c *gated) Write(b []byte) (int, error) {
+	if err := c.pass(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *gated) Close() error {
+	c.p.mu.Lock()
+	delete(c.p.conns, c)
+	c.p.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// serviceTimes are distributions of service times with that mean.
+var serviceTimes = map[string]func(rnd *rand.Rand, mean time.Duration) time.Duration{
+	"constant": func(_ *rand.Rand, mean time.Duration) time.Duration { return mean },
+	"exponential": func(rnd *rand.Rand, mean time.Duration) time.Duration {
+		return time.Duration(rnd.ExpFloat64() * float64(mean))
+	},
+	"bimodal": func(rnd *rand.Rand, mean time.Duration) time.Duration { // one in ten takes ten times as long as the others
+		d := mean * 10 / 19
+		if rnd.IntN(10) == 0 {
+			d *= 10
+		}
+		return d
+	},
+}

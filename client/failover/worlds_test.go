@@ -1,0 +1,296 @@
+package failover_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+)
+
+var worlds = flag.Int("worlds", 50, "how many random worlds TestNoWorseThanRoundRobin tries")
+
+// world is a situation in which calls are made: replicas that fall ill and recover, and a load.
+type world struct {
+	Service    string        // of serviceTimes
+	Mean       time.Duration // of the service times
+	Replicas   [][]phase
+	Calls      int
+	Every      time.Duration // between two calls, on average
+	Deadline   time.Duration
+	Idempotent bool
+	Order      failover.Order
+}
+
+func (w world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "world{Service: %q, Mean: %d, Calls: %d, Every: %d, Deadline: %d, Idempotent: %v, Order: %d, Replicas: [][]phase{",
+		w.Service, w.Mean, w.Calls, w.Every, w.Deadline, w.Idempotent, w.Order)
+	for _, phases := range w.Replicas {
+		b.WriteString("{")
+		for _, x := range phases {
+			fmt.Fprintf(&b, "{%v, %d, %d}, ", x.ill, x.from, x.until)
+		}
+		b.WriteString("}, ")
+	}
+	return b.String() + "}}"
+}
+
+// randomWorld returns a world in which one replica at least is well at any time: without any, all clients fail.
+func randomWorld(rnd *rand.Rand) world {
+	pick := func(from ...time.Duration) time.Duration { return from[rnd.IntN(len(from))] }
+	names := []string{"constant", "exponential", "bimodal"}
+	w := world{
+		Service: names[rnd.IntN(len(names))], Mean: pick(ms, 10*ms, 100*ms),
+		Calls: 60, Every: pick(20*ms, 100*ms, 300*ms), Deadline: pick(300*ms, time.Second, 3*time.Second, 10*time.Second),
+		Idempotent: rnd.IntN(2) == 0, Order: failover.Order(rnd.IntN(5)),
+		Replicas: make([][]phase, 2+rnd.IntN(3)),
+	}
+	w.Mean = min(w.Mean, w.Deadline/20)
+	span := time.Duration(w.Calls) * w.Every
+	for i := range w.Replicas[1:] {
+		x := phase{illness(rnd.IntN(int(illnesses))), 0, time.Hour}
+		if rnd.IntN(2) == 0 {
+			x.from = time.Duration(rnd.Int64N(int64(span)))
+		}
+		if rnd.IntN(2) == 0 {
+			x.until = x.from + time.Duration(rnd.Int64N(int64(span)))
+		}
+		if rnd.IntN(4) > 0 {
+			w.Replicas[i] = []phase{x}
+		}
+	}
+	rnd.Shuffle(len(w.Replicas), func(i, j int) { w.Replicas[i], w.Replicas[j] = w.Replicas[j], w.Replicas[i] })
+	return w
+}
+
+// score is how a client fared in a world.
+type score struct {
+	success  float64 // the share of the calls
+	latency  float64 // the mean in seconds, where a call that failed counts with its deadline
+	requests float64 // that the replicas saw, for each call that succeeded
+}
+
+// dialer makes a client for a world.
+type dialer func(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.ClientConnInterface
+
+// plain is what users of gRPC have without this package.
+func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.ClientConnInterface {
+	config := `{"loadBalancingConfig": [{"round_robin": {}}]`
+	if w.Idempotent {
+		config += fmt.Sprintf(`, "methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": %d, "initialBackoff": "0.001s", "maxBackoff": "0.001s",
+			"backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]}}]`, max(2, len(addrs)))
+	}
+	m := manual.NewBuilderWithScheme("world")
+	var s resolver.State
+	for _, a := range addrs {
+		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a}}})
+	}
+	m.InitialState(s)
+	conn, err := grpc.NewClient("world:///x", dial, grpc.WithResolvers(m), grpc.WithDefaultServiceConfig(config+"}"),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// withPolicy is a client of this package.
+func withPolicy(p failover.Policy) dialer {
+	return func(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.ClientConnInterface {
+		p.Order, p.Idempotent = w.Order, map[string]bool{"/": w.Idempotent}
+		conn, err := failover.NewClient("static:///"+strings.Join(addrs, ","), p, dial, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+}
+
+// live makes the calls of a world, with the luck of a seed.
+func (w world) live(t *testing.T, seed uint64, d dialer) (s score) {
+	ok := t.Run("", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			rnd, luck := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
+			var mu sync.Mutex // guards luck, latencies
+			service := func() time.Duration {
+				mu.Lock()
+				defer mu.Unlock()
+				return serviceTimes[w.Service](luck, w.Mean)
+			}
+			patients, addrs := map[string]*patient{}, []string{}
+			for i, phases := range w.Replicas {
+				addr := fmt.Sprintf("%c:1", 'a'+i)
+				patients[addr], addrs = newPatient(t, addr, phases, service), append(addrs, addr)
+			}
+			conn := d(t, w, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+				return patients[addr].dial(ctx)
+			}), addrs)
+			var latencies []float64
+			var calls sync.WaitGroup
+			for range w.Calls {
+				time.Sleep(time.Duration(rnd.ExpFloat64() * float64(w.Every)))
+				calls.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), w.Deadline)
+					defer cancel()
+					start := time.Now()
+					if _, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest)); err == nil {
+						mu.Lock()
+						defer mu.Unlock()
+						latencies = append(latencies, time.Since(start).Seconds())
+					}
+				})
+			}
+			calls.Wait()
+			s.success = float64(len(latencies)) / float64(w.Calls)
+			s.latency = (1 - s.success) * w.Deadline.Seconds()
+			for _, l := range latencies {
+				s.latency += l / float64(w.Calls)
+			}
+			for _, p := range patients {
+				p.mu.Lock()
+				s.requests += float64(p.requests) / float64(max(len(latencies), 1))
+				p.mu.Unlock()
+			}
+		})
+	})
+	if !ok {
+		t.FailNow()
+	}
+	return s
+}
+
+// measure is something in which one client may be worse than another.
+type measure struct {
+	name  string
+	of    func(ours, plain score) float64 // above zero: ours is worse
+	least float64                         // that matters
+}
+
+// differences returns the mean of the differences between runs, and its standard error.
+func (m measure) differences(ours, plain []score) (mean, se float64) {
+	n := float64(len(ours))
+	for i := range ours {
+		mean += m.of(ours[i], plain[i]) / n
+	}
+	for i := range ours {
+		se += math.Pow(m.of(ours[i], plain[i])-mean, 2)
+	}
+	return mean, math.Sqrt(se / max(n-1, 1) / n)
+}
+
+// worse says in what a client is worse than plain gRPC in a world; empty where that cannot be told. It first looks at one run
+// with the same luck for both, and makes sure with others where it looks bad. A difference counts that is more than four
+// standard errors of the differences between runs, and large enough to matter.
+func (w world) worse(t *testing.T, d dialer) string {
+	const most = 12
+	measures := []measure{
+		{"success", func(o, p score) float64 { return p.success - o.success }, 0.02},
+		{"requests per success", func(o, p score) float64 { return o.requests - p.requests }, 0.1},
+	}
+	if w.comparable() {
+		measures = append(measures, measure{"latency", func(o, p score) float64 { return o.latency - p.latency }, max(0.02, 0.5*w.Mean.Seconds())})
+	}
+	var ours, theirs []score
+	for seed := range uint64(most) {
+		ours, theirs = append(ours, w.live(t, seed, d)), append(theirs, w.live(t, seed, plain))
+		measures = slices.DeleteFunc(measures, func(m measure) bool {
+			mean, _ := m.differences(ours, theirs)
+			return mean <= m.least
+		})
+		if len(measures) == 0 {
+			return ""
+		}
+	}
+	for _, m := range measures {
+		if mean, se := m.differences(ours, theirs); mean > m.least+4*se {
+			return fmt.Sprintf("%s: worse by %.3f ± %.3f; ours %+v, plain %+v", m.name, mean, se, ours[0], theirs[0])
+		}
+	}
+	return ""
+}
+
+// comparable reports whether latencies can be compared: OrderFirst and OrderSticky stay with a replica that is slow but answers in
+// time, as they are told to, and round_robin does not.
+func (w world) comparable() bool {
+	slow := func(phases []phase) bool {
+		return slices.ContainsFunc(phases, func(x phase) bool { return x.ill == illSlow })
+	}
+	return !slices.ContainsFunc(w.Replicas, slow)
+}
+
+// shrink returns a world that is as small as can be found and still bad.
+func (w world) shrink(bad func(world) bool) world {
+	for again := true; again; {
+		again = false
+		for _, smaller := range w.smaller() {
+			if bad(smaller) {
+				w, again = smaller, true
+				break
+			}
+		}
+	}
+	return w
+}
+
+// smaller returns worlds that are a step simpler.
+func (w world) smaller() (all []world) {
+	with := func(change func(*world)) {
+		s := w
+		s.Replicas = slices.Clone(w.Replicas)
+		change(&s)
+		if s.String() != w.String() {
+			all = append(all, s)
+		}
+	}
+	for i := range w.Replicas {
+		if len(w.Replicas) > 2 {
+			with(func(s *world) { s.Replicas = slices.Delete(s.Replicas, i, i+1) })
+		}
+		if len(w.Replicas[i]) > 0 {
+			with(func(s *world) { s.Replicas[i] = nil })
+			x := w.Replicas[i][0]
+			with(func(s *world) { s.Replicas[i] = []phase{{x.ill, 0, x.until}} })
+			with(func(s *world) { s.Replicas[i] = []phase{{x.ill, x.from, time.Hour}} })
+		}
+	}
+	with(func(s *world) { s.Service = "constant" })
+	with(func(s *world) { s.Mean = ms })
+	with(func(s *world) { s.Order = failover.OrderFirst })
+	with(func(s *world) { s.Every = 100 * ms })
+	return all
+}
+
+// worldPolicies are the policies that must not be worse than plain gRPC in any world.
+var worldPolicies = map[string]failover.Policy{"zero": {}, "recommended": failover.Recommended()}
+
+// In no world does failover do worse than round_robin with a retryPolicy: fewer calls that succeed, later, or with more requests.
+func TestNoWorseThanRoundRobin(t *testing.T) {
+	for i := range *worlds {
+		w := randomWorld(rand.New(rand.NewPCG(uint64(i), 0)))
+		for name, p := range worldPolicies {
+			t.Run(fmt.Sprintf("%d/%s", i, name), func(t *testing.T) {
+				if w.worse(t, withPolicy(p)) == "" {
+					return
+				}
+				small := w.shrink(func(w world) bool { return w.worse(t, withPolicy(p)) != "" })
+				t.Errorf("%v\n\t%s", small, small.worse(t, withPolicy(p)))
+			})
+		}
+	}
+}
