@@ -57,7 +57,7 @@ func invokeNothing(context.Context, string, any, any, *grpc.ClientConn, ...grpc.
 func interceptorPolicies() map[string]Policy {
 	bounded := Policy{
 		Rounds: 3, Order: OrderLeastInFlight, WhenDown: WhenDownWait, MaxInFlight: 1000, AdaptiveLimit: true, Budget: Budget{Ratio: 0.1},
-		Idempotent: map[string]bool{"/": true}, Statistics: new(Statistics),
+		Idempotent: map[string]bool{"/": true},
 	}
 	hedged := bounded
 	hedged.Hedge = Hedge{Quantile: 0.95, After: time.Second}

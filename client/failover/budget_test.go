@@ -40,10 +40,8 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					c := newCluster(t, 3)
 					outage.begin(c)
-					var seen failover.Statistics
 					conn := c.connect(t, failover.Policy{
-						Rounds: 3, WhenDown: outage.whenDown, Budget: failover.Budget{Ratio: 0.1}, Statistics: &seen,
-					})
+						Rounds: 3, WhenDown: outage.whenDown, Budget: failover.Budget{Ratio: 0.1}})
 					var group sync.WaitGroup
 					for range callers {
 						group.Go(func() {
@@ -56,7 +54,7 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 						})
 					}
 					group.Wait()
-					s := seen.Read()
+					s := conn.Statistics()
 					attempts := s.Attempts[failover.OutcomeRefused] + s.Attempts[failover.OutcomeFailed]
 					if attempts > calls*12/10 {
 						t.Errorf("%d attempts for %d calls, want at most 1.2 of each", attempts, calls)
@@ -78,14 +76,13 @@ func TestZeroBudgetIsUnbounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		c.unavailable()
-		var seen failover.Statistics
-		conn := c.connect(t, failover.Policy{Rounds: 9, Statistics: &seen})
+		conn := c.connect(t, failover.Policy{Rounds: 9})
 		for range 20 {
 			if attempts, err := call(t.Context(), conn); len(attempts) != 27 || reason(err) != failover.ReasonRoundsSpent {
 				t.Fatalf("%d attempts, %v, want 27 and the rounds spent", len(attempts), err)
 			}
 		}
-		if s := seen.Read(); s.Denied != 0 {
+		if s := conn.Statistics(); s.Denied != 0 {
 			t.Errorf("%d denied, want none", s.Denied)
 		}
 	})
@@ -143,11 +140,9 @@ func TestBudgetBoundsHedgesInAnOutage(t *testing.T) {
 		for _, r := range c {
 			r.handle = hang
 		}
-		var seen failover.Statistics
 		conn := c.connect(t, failover.Policy{
 			Timeout: time.Second, Rounds: 3, Hedge: failover.Hedge{After: 100 * time.Millisecond, Share: 1},
-			Budget: failover.Budget{Ratio: 0.1}, Statistics: &seen,
-		})
+			Budget: failover.Budget{Ratio: 0.1}})
 		var group sync.WaitGroup
 		for range 16 {
 			group.Go(func() {
@@ -159,7 +154,7 @@ func TestBudgetBoundsHedgesInAnOutage(t *testing.T) {
 			})
 		}
 		group.Wait()
-		s := seen.Read()
+		s := conn.Statistics()
 		if n := s.Attempts[failover.OutcomeTimeout] + s.Attempts[failover.OutcomeCanceled]; n > calls*12/10 || s.Hedges == 0 {
 			t.Errorf("%d attempts for %d calls, %d of them hedges, want at most 1.2 of each", n, calls, s.Hedges)
 		}
@@ -172,17 +167,15 @@ func TestHedgesDrawOnTheBudget(t *testing.T) {
 		for _, r := range c {
 			r.handle = sleep(time.Second)
 		}
-		var seen failover.Statistics
 		conn := c.connect(t, failover.Policy{
-			Hedge: failover.Hedge{After: time.Millisecond, Share: 1}, Budget: failover.Budget{Burst: 3}, Statistics: &seen,
-		})
+			Hedge: failover.Hedge{After: time.Millisecond, Share: 1}, Budget: failover.Budget{Burst: 3}})
 		for i := range 10 {
 			attempts, err := call(t.Context(), conn)
 			if want := 1 + min(1, max(0, 3-i)); err != nil || len(attempts) != want {
 				t.Errorf("call %d: got %q, %v, want %d attempts", i+1, path(attempts), err, want)
 			}
 		}
-		if s := seen.Read(); s.Hedges != 3 || s.Denied != 7 {
+		if s := conn.Statistics(); s.Hedges != 3 || s.Denied != 7 {
 			t.Errorf("%d hedges and %d denied, want 3 and 7", s.Hedges, s.Denied)
 		}
 		// Nothing is left for a repetition either.

@@ -32,19 +32,18 @@ func TestChatIsCommittedByWhatWasSent(t *testing.T) {
 					stream.RecvMsg(new(wrapperspb.StringValue))
 					return fails(codes.Unavailable)(stream)
 				}
-				var s failover.Statistics
-				conn := c.connect(t, failover.Policy{Statistics: &s, Timeout: time.Second, ReplayLimit: 10})
+				conn := c.connect(t, failover.Policy{Timeout: time.Second, ReplayLimit: 10})
 				for range 3 {
 					stream, err := open(t.Context(), conn, desc)
 					if err != nil {
 						t.Fatal(err)
 					}
-					if r := s.Read().Replicas[0]; r.InFlight != 1 {
+					if r := conn.Statistics().Replicas[0]; r.InFlight != 1 {
 						t.Errorf("once it is open: %+v, want it in flight", r)
 					}
 					time.Sleep(10 * time.Second) // the attempt's deadline is met
 					stream.SendMsg(wrapperspb.String("more than ten bytes"))
-					if r := s.Read().Replicas[0]; r.InFlight != 0 || r.Attempts[failover.OutcomeOK] == 0 {
+					if r := conn.Statistics().Replicas[0]; r.InFlight != 0 || r.Attempts[failover.OutcomeOK] == 0 {
 						t.Errorf("with too much to keep: %+v, want it counted as over", r)
 					}
 					err = stream.RecvMsg(new(wrapperspb.StringValue))
@@ -190,8 +189,7 @@ func TestChatWithAMessageTooLarge(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other, c[1].other = repeats, repeats
-		var s failover.Statistics
-		conn := c.connect(t, failover.Policy{Statistics: &s, Retryable: []codes.Code{codes.ResourceExhausted}})
+		conn := c.connect(t, failover.Policy{Retryable: []codes.Code{codes.ResourceExhausted}})
 		stream, err := open(t.Context(), conn, chat, grpc.MaxCallSendMsgSize(10))
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +201,7 @@ func TestChatWithAMessageTooLarge(t *testing.T) {
 		if again := stream.RecvMsg(new(wrapperspb.StringValue)); again != err {
 			t.Errorf("receiving: got %v, want the same", again)
 		}
-		if snapshot := s.Read(); snapshot.Failed[failover.ReasonNotRetryable] != 1 || snapshot.Replicas[0].InFlight != 0 {
+		if snapshot := conn.Statistics(); snapshot.Failed[failover.ReasonNotRetryable] != 1 || snapshot.Replicas[0].InFlight != 0 {
 			t.Errorf("got %+v, want one call that failed and nothing in flight", snapshot)
 		}
 	})

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,9 +11,6 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // client is one connection's policy, and what all its calls share.
@@ -43,6 +39,7 @@ type client struct {
 type method struct {
 	name    string
 	rules   core.Rules // the policy's, for this method
+	hedge   Hedge
 	latency core.Latency
 	usual   atomic.Int64  // a quantile of latency, as it was lately
 	asked   atomic.Uint32 // for it
@@ -63,13 +60,13 @@ func newClient(p Policy) (*client, error) {
 		return nil, err
 	}
 	p = p.withDefaults()
-	p.Retryable, p.Idempotent = slices.Clone(p.Retryable), maps.Clone(p.Idempotent)
+	p.Retryable, p.Idempotent, p.Methods = slices.Clone(p.Retryable), maps.Clone(p.Idempotent), maps.Clone(p.Methods)
 	p.NotExecuted.Codes = slices.Clone(p.NotExecuted.Codes)
 	c := &client{
 		policy:   p,
 		replicas: replicas.NewSet(replicas.Redial{Every: p.Redial.Every, Linger: p.Redial.Linger}),
 		born:     time.Now(),
-		hedges:   core.NewBudget(p.Hedge.Share, 0, hedgeBurst),
+		hedges:   core.NewBudget(0, 0, hedgeBurst),
 	}
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
@@ -88,9 +85,6 @@ func newClient(p Policy) (*client, error) {
 		return nil, err
 	}
 	c.serviceConfig = grpc.WithDefaultServiceConfig(js)
-	if p.Statistics != nil {
-		p.Statistics.client.Store(c)
-	}
 	return c, nil
 }
 
@@ -104,30 +98,19 @@ func (c *client) method(name string) *method {
 	}
 	known, ok := c.methods.Load(name)
 	if !ok {
-		m := &method{name: name, rules: c.rules}
+		m := &method{name: name, rules: c.rules, hedge: c.policy.Hedge}
 		m.rules.Idempotent = c.policy.idempotent(name)
+		if override, ok := forMethod(c.policy.Methods, name); ok {
+			override.apply(&m.rules)
+			if override.Hedge != nil {
+				m.hedge = *override.Hedge
+			}
+		}
 		known, _ = c.methods.LoadOrStore(name, m)
 	}
 	m := known.(*method)
 	c.lastMethod.Store(m)
 	return m
-}
-
-// idempotent reports whether the method may be repeated though it may have been executed: as the policy says of the
-// method, of its service or of all, else as the method's descriptor says.
-func (p *Policy) idempotent(method string) bool {
-	for _, key := range []string{method, method[:strings.LastIndexByte(method, '/')+1], "/"} {
-		if yes, ok := p.Idempotent[key]; ok {
-			return yes
-		}
-	}
-	full := strings.ReplaceAll(strings.TrimPrefix(method, "/"), "/", ".")
-	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(full))
-	if err != nil {
-		return false
-	}
-	options, _ := d.Options().(*descriptorpb.MethodOptions)
-	return options != nil && options.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
 }
 
 // limit is how many attempts may be in flight at a replica; zero means any number.

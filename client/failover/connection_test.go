@@ -48,10 +48,10 @@ func TestClosedConnectionEndsACall(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		target  string
-		connect func(*grpc.ClientConn)
+		connect func(*failover.Client)
 	}{
-		{"waiting for the resolver", "test:///x", func(*grpc.ClientConn) {}},
-		{"in a pause", "static:///a:1", (*grpc.ClientConn).Connect},
+		{"waiting for the resolver", "test:///x", func(*failover.Client) {}},
+		{"in a pause", "static:///a:1", func(c *failover.Client) { c.Connect() }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -42,7 +42,7 @@ func TestReplicaIsBackAtOnce(t *testing.T) {
 }
 
 // callFor makes calls for a time, with a wait between them.
-func callFor(t *testing.T, conn *grpc.ClientConn, d, wait time.Duration) {
+func callFor(t *testing.T, conn grpc.ClientConnInterface, d, wait time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(wait) {
 		if attempts, err := call(t.Context(), conn); err != nil {

@@ -143,7 +143,7 @@ func TestBackInOneGap(t *testing.T) {
 }
 
 // callers makes calls by 16 goroutines until it is stopped. None may fail.
-func callers(t *testing.T, conn *grpc.ClientConn, each func([]failover.Attempt)) (stop func()) {
+func callers(t *testing.T, conn grpc.ClientConnInterface, each func([]failover.Attempt)) (stop func()) {
 	t.Helper()
 	var calls, failed atomic.Int64
 	var all sync.WaitGroup

@@ -35,8 +35,7 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 				running := make(gate)
 				works[0].does(running.pass)
 				c[0].handle = running.pass
-				var s failover.Statistics
-				conn := c.connect(t, failover.Policy{Timeout: time.Second, Statistics: &s})
+				conn := c.connect(t, failover.Policy{Timeout: time.Second})
 				for range 3 {
 					wantPath(t, conn, "a:1 timeout sent, b:1 ok sent")
 				}
@@ -48,13 +47,13 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 				if n := c[0].served.Load(); n != probes {
 					t.Errorf("asked for its health %d times in %v, want every 500ms: %d", n, stopped, probes)
 				}
-				if r := s.Read().Replicas[0]; !r.Ejected || !r.Ready || r.InFlight != 0 {
+				if r := conn.Statistics().Replicas[0]; !r.Ejected || !r.Ready || r.InFlight != 0 {
 					t.Errorf("while it hangs: %+v, want it ready and ejected, with nothing in flight", r)
 				}
 				close(running)
 				synctest.Wait()
 				wantPath(t, conn, "a:1 ok sent")
-				if n := s.Read().Ejections; n != 1 {
+				if n := conn.Statistics().Ejections; n != 1 {
 					t.Errorf("%d ejections, want 1", n)
 				}
 				if n := c[1].served.Load() + c[2].served.Load(); n != 0 {
@@ -119,15 +118,14 @@ func TestNeverAreAllLeftOut(t *testing.T) {
 					w.does(tc.answer)
 					c[i].handle = tc.answer
 				}
-				var s failover.Statistics
-				tc.policy.Timeout, tc.policy.Statistics = time.Second, &s
+				tc.policy.Timeout = time.Second
 				conn := c.connect(t, tc.policy)
 				for range 10 {
 					if attempts, err := do(t.Context(), conn); err == nil || path(attempts) != tc.want {
 						t.Errorf("got %q, %v, want %q", path(attempts), err, tc.want)
 					}
 				}
-				for _, r := range s.Read().Replicas {
+				for _, r := range conn.Statistics().Replicas {
 					if !r.Ejected {
 						t.Errorf("%s is not left out", r.Replica)
 					}
@@ -179,8 +177,7 @@ func TestEjectionCanBeTurnedOff(t *testing.T) {
 func TestOnlyFailuresInARowCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
-		var s failover.Statistics
-		conn := c.connect(t, failover.Policy{Statistics: &s})
+		conn := c.connect(t, failover.Policy{})
 		for range 10 {
 			works[0].does(answer(codes.Unavailable))
 			wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
@@ -195,7 +192,7 @@ func TestOnlyFailuresInARowCount(t *testing.T) {
 			wantPath(t, conn, "a:1 lost sent, b:1 ok sent")
 			time.Sleep(time.Second)
 		}
-		if n := s.Read().Ejections; n != 0 {
+		if n := conn.Statistics().Ejections; n != 0 {
 			t.Errorf("%d ejections, want none", n)
 		}
 	})
@@ -223,8 +220,7 @@ func TestStaleAttemptsAreNoNews(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c, works := newWork(t, 2)
 			works[0].does(hang)
-			var s failover.Statistics
-			conn := c.connect(t, failover.Policy{Timeout: time.Second, Statistics: &s})
+			conn := c.connect(t, failover.Policy{Timeout: time.Second})
 			var callers sync.WaitGroup
 			for range 16 {
 				time.Sleep(time.Millisecond)
@@ -233,7 +229,7 @@ func TestStaleAttemptsAreNoNews(t *testing.T) {
 			time.Sleep(900 * time.Millisecond)
 			works[0].does(nil) // and its health is fine: the third time-out takes it out, and it is back at once
 			callers.Wait()
-			if n := s.Read().Ejections; n != 1 {
+			if n := conn.Statistics().Ejections; n != 1 {
 				t.Errorf("%d ejections, want 1", n)
 			}
 			wantPath(t, conn, "a:1 ok sent")

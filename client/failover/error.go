@@ -54,12 +54,15 @@ const (
 	ReasonCallerEnded
 	// ReasonNoReplica: there was no replica, or the connection was closed.
 	ReasonNoReplica
+	// ReasonInvalid: an option of the call is not allowed.
+	ReasonInvalid
 )
 
 var reasonNames = [...]string{
 	ReasonRoundsSpent: "rounds spent", ReasonNotRetryable: "not retryable", ReasonAmbiguous: "it may have been executed and is not idempotent",
 	ReasonOutOfTime: "too little time left", ReasonPushedBack: "the replica pushed back", ReasonBudgetSpent: "retry budget spent",
 	ReasonShed: "shed", ReasonCallerEnded: "the caller's context ended", ReasonNoReplica: "no replica to try",
+	ReasonInvalid: "invalid option",
 }
 
 // Reasons returns all reasons, in the order of their constants.

@@ -85,7 +85,6 @@ func serveExample() (addr string, stop func()) {
 func ExamplePolicy() {
 	addr, stop := serveExample()
 	defer stop()
-	var statistics failover.Statistics
 	conn, err := failover.NewClient("static:///"+addr, failover.Policy{
 		Rounds:        3,
 		Order:         failover.OrderLeastInFlight,
@@ -94,7 +93,6 @@ func ExamplePolicy() {
 		Budget:        failover.Budget{Ratio: 0.2, Burst: 100},
 		Hedge:         failover.Hedge{Quantile: 0.99},
 		Idempotent:    map[string]bool{healthv1.Health_Check_FullMethodName: true},
-		Statistics:    &statistics,
 	}, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		panic(err)
@@ -105,7 +103,7 @@ func ExamplePolicy() {
 	defer cancel()
 	reply, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
 	fmt.Println(reply.GetStatus(), err)
-	s := statistics.Read()
+	s := conn.Statistics()
 	fmt.Println("calls", s.Calls, "succeeded", s.Succeeded, "hedges", s.Hedges, "limit", s.Limit)
 	// Output:
 	// SERVING <nil>

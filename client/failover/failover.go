@@ -50,8 +50,8 @@ import (
 // the replicas itself. Interceptors among the options see a call once, whatever its attempts. A default service config
 // goes into the policy, not into the options. The error names the target, the field of the policy or the option that is
 // not allowed.
-func NewClient(target string, p Policy, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
-	if err := checkStatic(target); err != nil {
+func NewClient(target string, p Policy, opts ...grpc.DialOption) (*Client, error) {
+	if err := checkTarget(target); err != nil {
 		return nil, fmt.Errorf("failover: target %q: %w", target, err)
 	}
 	c, err := newClient(p)
@@ -69,8 +69,17 @@ func NewClient(target string, p Policy, opts ...grpc.DialOption) (*grpc.ClientCo
 		return nil, errors.New("failover: a default service config among the options replaces the failover policy: " +
 			"give it in Policy.ServiceConfig")
 	}
-	return conn, nil
+	return &Client{conn, c}, nil
 }
+
+// Client is a connection whose calls fail over, for use wherever a *grpc.ClientConn is used.
+type Client struct {
+	*grpc.ClientConn
+	client *client
+}
+
+// Statistics returns what the connection has done so far. It may be called at any time, also after Close.
+func (c *Client) Statistics() Statistics { return c.client.statistics() }
 
 // DialOptions returns what NewClient adds to a connection, for those who call grpc.NewClient themselves. They serve one
 // connection: call DialOptions for each. They belong behind all other options, and replace a default service config
@@ -117,10 +126,13 @@ func serviceConfig(user string, lb json.RawMessage) (string, error) {
 	return string(js), err
 }
 
-// checkStatic finds the mistakes in a static target now, which grpc.NewClient would leave to the first call.
-func checkStatic(target string) error {
+// checkTarget finds mistakes in a target now that grpc.NewClient would leave to the first call.
+func checkTarget(target string) error {
 	if target == "" {
 		return errors.New("want a gRPC target such as static:///HOST:PORT,HOST:PORT or dns:///HOST:PORT")
+	}
+	if strings.Contains(target, ",") && !strings.Contains(target, "://") {
+		return fmt.Errorf("want %s:///%s for a list of replicas", static.Scheme, target)
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != static.Scheme {

@@ -193,7 +193,7 @@ func (c cluster) options() []grpc.DialOption {
 
 // client returns a connection to the target, which nothing has used yet. Unless the policy says otherwise, all methods
 // are idempotent.
-func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
+func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	if p.Idempotent == nil {
 		p.Idempotent = map[string]bool{"/": true}
@@ -207,13 +207,13 @@ func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...
 }
 
 // connect returns a connection to the cluster.
-func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
+func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	return c.connectTo(t, c.target(), len(c), p, opts...)
 }
 
 // connectTo returns a connection to a target of n replicas, each of which is known to be ready, or down.
-func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy, opts ...grpc.DialOption) *grpc.ClientConn {
+func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	settled, count, user := make(chan struct{}), 0, p.OnReplica
 	p.OnReplica = func(e failover.ReplicaEvent) {
@@ -240,14 +240,14 @@ func (c cluster) crash() {
 }
 
 // call makes one call and returns its attempts.
-func call(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) ([]failover.Attempt, error) {
+func call(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) ([]failover.Attempt, error) {
 	var attempts []failover.Attempt
 	_, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest), append(opts, failover.Trace(&attempts))...)
 	return attempts, err
 }
 
 // watch opens a stream and returns how the replica ended it: Unimplemented, where it reached one.
-func watch(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+func watch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) error {
 	stream, err := healthv1.NewHealthClient(conn).Watch(ctx, new(healthv1.HealthCheckRequest), opts...)
 	if err != nil {
 		return err

@@ -64,9 +64,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 		for _, r := range c {
 			r.signs(4 * ms)
 		}
-		var s failover.Statistics
-		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Statistics: &s,
-			Rounds: 20, Ejection: failover.Ejection{After: -1}}, c.peers())
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Rounds: 20, Ejection: failover.Ejection{After: -1}}, c.peers())
 		var callers sync.WaitGroup
 		for range 8 {
 			callers.Go(func() {
@@ -92,7 +90,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		if got := s.Read(); got.HedgesWon == 0 || got.HedgesWon == got.Hedges {
+		if got := conn.Statistics(); got.HedgesWon == 0 || got.HedgesWon == got.Hedges {
 			t.Errorf("of %d hedges %d won: the test has tested nothing", got.Hedges, got.HedgesWon)
 		}
 	})

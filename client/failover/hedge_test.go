@@ -32,7 +32,7 @@ const ms = time.Millisecond
 
 // What becomes of a call to three replicas, a at first, and b as the hedge after 50 ms. The third answers at once.
 func TestHedge(t *testing.T) {
-	hedge := failover.Hedge{After: 50 * ms}
+	hedge := failover.Hedge{After: 50 * ms, Share: 0.02}
 	for _, tc := range []struct {
 		name   string
 		policy failover.Policy
@@ -86,8 +86,6 @@ func TestHedge(t *testing.T) {
 				c, works := newWork(t, 3)
 				works[0].does(tc.a)
 				works[1].does(tc.b)
-				var s failover.Statistics
-				tc.policy.Statistics = &s
 				conn := c.connect(t, tc.policy)
 				start := time.Now()
 				attempts, err := do(t.Context(), conn, tc.opts...)
@@ -105,7 +103,7 @@ func TestHedge(t *testing.T) {
 						t.Errorf("%s is still at work after the call", c[i].addr)
 					}
 				}
-				got := s.Read()
+				got := conn.Statistics()
 				hedges, won := min(int64(len(attempts)-1), 1), int64(0)
 				if hedges > 0 && attempts[1].Outcome == failover.OutcomeOK {
 					won = 1
@@ -153,17 +151,17 @@ func TestCallerLeavesAHedgedCall(t *testing.T) {
 // The hedge goes to a replica that is ready, has room and is not left out, or to none.
 func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 	hedge := failover.Hedge{After: 50 * ms}
-	full := func(t *testing.T, conn *grpc.ClientConn, _ cluster, works []*work) {
+	full := func(t *testing.T, conn *failover.Client, _ cluster, works []*work) {
 		works[0].does(answer(codes.Unavailable))
 		works[1].does(takes(time.Hour, codes.OK))
 		go do(t.Context(), conn, failover.WithHedge(failover.Hedge{}))
 		synctest.Wait()
 	}
-	down := func(_ *testing.T, _ *grpc.ClientConn, c cluster, _ []*work) {
+	down := func(_ *testing.T, _ *failover.Client, c cluster, _ []*work) {
 		c[1].crash()
 		synctest.Wait()
 	}
-	out := func(t *testing.T, conn *grpc.ClientConn, c cluster, works []*work) {
+	out := func(t *testing.T, conn *failover.Client, c cluster, works []*work) {
 		works[0].does(answer(codes.Unavailable))
 		works[1].does(answer(codes.Unavailable))
 		for range 3 {
@@ -175,7 +173,7 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		replicas int
-		prepare  func(t *testing.T, conn *grpc.ClientConn, c cluster, works []*work)
+		prepare  func(t *testing.T, conn *failover.Client, c cluster, works []*work)
 		policy   failover.Policy
 		want     string
 	}{
@@ -185,7 +183,7 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 		{"all are down", 2, down, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
 		{"b is left out", 3, out, failover.Policy{Hedge: hedge}, "a:1 canceled sent, c:1 ok sent"},
 		{"all are left out", 2, out, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
-		{"there is no other", 1, func(*testing.T, *grpc.ClientConn, cluster, []*work) {}, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
+		{"there is no other", 1, func(*testing.T, *failover.Client, cluster, []*work) {}, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -207,16 +205,17 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 	}
 }
 
-// After the first five, a call in fifty is hedged where the policy says no more, else as many as it says.
+// After the first five, as many calls are hedged as the share says.
 func TestHedgesWithinTheirShare(t *testing.T) {
-	hedge := failover.Hedge{After: 50 * ms}
+	hedge := failover.Hedge{After: 50 * ms, Share: 0.02}
 	for _, tc := range []struct {
 		name   string
 		policy failover.Policy
 		opts   []grpc.CallOption
 		want   int64 // of 500 calls
 	}{
-		{"the default", failover.Policy{Hedge: hedge}, nil, 5 + 10},
+		{"none", failover.Policy{Hedge: failover.Hedge{After: 50 * ms}}, nil, 5},
+		{"a fiftieth", failover.Policy{Hedge: hedge}, nil, 5 + 10},
 		{"a tenth", failover.Policy{Hedge: failover.Hedge{After: 50 * ms, Share: 0.1}}, nil, 5 + 50},
 		{"by the call's option", failover.Policy{}, []grpc.CallOption{failover.WithHedge(hedge)}, 5 + 10},
 		{"within the budget", failover.Policy{Hedge: hedge, Budget: failover.Budget{Ratio: 0.01, Burst: 1}}, nil, 1 + 5},
@@ -227,15 +226,13 @@ func TestHedgesWithinTheirShare(t *testing.T) {
 				for _, w := range works {
 					w.does(takes(100*ms, codes.OK))
 				}
-				var s failover.Statistics
-				tc.policy.Statistics = &s
 				conn := c.connect(t, tc.policy)
 				for range 500 {
 					if _, err := do(t.Context(), conn, tc.opts...); err != nil {
 						t.Fatal(err)
 					}
 				}
-				got := s.Read()
+				got := conn.Statistics()
 				if got.Hedges < tc.want-1 || got.Hedges > tc.want {
 					t.Errorf("%d hedges in 500 calls, want %d", got.Hedges, tc.want)
 				}

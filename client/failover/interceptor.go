@@ -31,6 +31,7 @@ type plan struct {
 	deadline time.Duration // the caller's, on the client's clock
 	number   uint64        // among the connection's calls, from 1
 	began    time.Duration
+	invalid  error // what is wrong with the call's options
 }
 
 // call is a plan under way.
@@ -61,15 +62,12 @@ func (c *client) unary(ctx context.Context, method string, req, reply any, cc *g
 func (c *client) plan(ctx context.Context, r request) plan {
 	known := c.method(r.method)
 	p := plan{
-		client: c, ctx: ctx, request: r, known: known, rules: &known.rules, hedge: &c.policy.Hedge,
+		client: c, ctx: ctx, request: r, known: known, rules: &known.rules, hedge: &known.hedge,
 		deadline: core.Forever, number: c.counters.calls.Add(1), began: c.now(),
 	}
 	p.settings, p.request.opts = parseOptions(r.opts)
-	if p.settings != nil && p.settings.overrides != nil {
-		p.rules = p.settings.overrides.apply(known.rules)
-		if h := p.settings.overrides.hedge; h != nil {
-			p.hedge = h
-		}
+	if p.settings != nil {
+		p.override(p.settings.override)
 	}
 	if d, bounded := ctx.Deadline(); bounded {
 		p.deadline = d.Sub(c.born)
@@ -78,9 +76,26 @@ func (c *client) plan(ctx context.Context, r request) plan {
 		c.budget.Call()
 	}
 	if p.hedge.enabled() {
-		c.hedges.Call()
+		c.hedges.CallWorth(p.hedge.Share)
 	}
 	return p
+}
+
+// override changes the rules of the call to what its options say.
+func (p *plan) override(m MethodPolicy) {
+	if m == (MethodPolicy{}) {
+		return
+	}
+	if err := m.validate(); err != nil {
+		p.invalid = err
+		return
+	}
+	rules := *p.rules
+	m.apply(&rules)
+	p.rules = &rules
+	if m.Hedge != nil {
+		p.hedge = m.Hedge
+	}
 }
 
 // run makes attempts until one succeeds, and returns nil then.

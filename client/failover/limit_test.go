@@ -122,11 +122,9 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 	for i, r := range c {
 		r.handle = crowds[i].by(r.mishap)
 	}
-	var seen failover.Statistics
 	conn := c.connect(t, failover.Policy{
 		Timeout: 50 * time.Millisecond, Rounds: 2, Pause: time.Millisecond, Order: order, WhenDown: whenDown,
-		MaxInFlight: limit, Statistics: &seen,
-		Hedge: failover.Hedge{After: 8 * time.Millisecond, Share: 1},
+		MaxInFlight: limit, Hedge: failover.Hedge{After: 8 * time.Millisecond, Share: 1},
 	})
 	var group sync.WaitGroup
 	for i := range callers {
@@ -146,7 +144,7 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 			t.Errorf("%s had up to %d requests in hand, want the limit of %d to be reached and kept", r.addr, n, limit)
 		}
 	}
-	s := seen.Read()
+	s := conn.Statistics()
 	for _, r := range s.Replicas {
 		if r.InFlight != 0 {
 			t.Errorf("at the end %d are in flight at %s", r.InFlight, r.Replica)
@@ -175,9 +173,8 @@ func TestLimitHoldsInParallel(t *testing.T) {
 					return nil
 				})
 			}
-			var seen failover.Statistics
 			conn := c.connect(t, failover.Policy{
-				WhenDown: whenDown, Order: failover.OrderLeastInFlight, MaxInFlight: 2, Statistics: &seen, Ejection: failover.Ejection{After: -1},
+				WhenDown: whenDown, Order: failover.OrderLeastInFlight, MaxInFlight: 2, Ejection: failover.Ejection{After: -1},
 			})
 			var callers sync.WaitGroup
 			for range 16 {
@@ -189,7 +186,7 @@ func TestLimitHoldsInParallel(t *testing.T) {
 				})
 			}
 			callers.Wait()
-			for i, r := range seen.Read().Replicas {
+			for i, r := range conn.Statistics().Replicas {
 				if most := crowds[i].most(); most > 2 || r.InFlight != 0 {
 					t.Errorf("%s had up to %d requests in hand, and has %d at the end; want 2 at most, and none", r.Replica, most, r.InFlight)
 				}
@@ -203,13 +200,12 @@ func TestZeroIsNoLimit(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
 			c[0].handle = sleep(time.Second)
-			var seen failover.Statistics
-			conn := c.connect(t, failover.Policy{WhenDown: whenDown, Statistics: &seen})
+			conn := c.connect(t, failover.Policy{WhenDown: whenDown})
 			var calls []*pending
 			for range 200 {
 				calls = append(calls, begin(t.Context(), conn, ""))
 			}
-			if s := seen.Read(); s.Replicas[0].InFlight != 200 || s.Limit != 0 || c[0].served.Load() != 200 {
+			if s := conn.Statistics(); s.Replicas[0].InFlight != 200 || s.Limit != 0 || c[0].served.Load() != 200 {
 				t.Errorf("%v: %d in flight with a limit of %d, want 200 and none", whenDown, s.Replicas[0].InFlight, s.Limit)
 			}
 			for _, p := range calls {
@@ -217,7 +213,7 @@ func TestZeroIsNoLimit(t *testing.T) {
 					t.Error(p.err)
 				}
 			}
-			if n := seen.Read().Replicas[0].InFlight; n != 0 {
+			if n := conn.Statistics().Replicas[0].InFlight; n != 0 {
 				t.Errorf("%v: %d in flight at the end", whenDown, n)
 			}
 		})
@@ -277,8 +273,7 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 		c[0].handle = crowd.by(sleep(time.Second))
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("ab"))
-		var seen failover.Statistics
-		conn := c.connectTo(t, "test:///x", 2, failover.Policy{MaxInFlight: 1, Statistics: &seen}, grpc.WithResolvers(m))
+		conn := c.connectTo(t, "test:///x", 2, failover.Policy{MaxInFlight: 1}, grpc.WithResolvers(m))
 		first := begin(t.Context(), conn, "first")
 		m.UpdateState(endpoints("b"))
 		synctest.Wait()
@@ -290,7 +285,7 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 		if first.err != nil || second.err != nil || crowd.most() != 1 {
 			t.Errorf("got %v and %v, with up to %d requests in hand, want success and 1", first.err, second.err, crowd.most())
 		}
-		s := seen.Read()
+		s := conn.Statistics()
 		if s.Replicas[0].InFlight != 0 || s.Attempts[failover.OutcomeOK] != 2 {
 			t.Errorf("at the end %d are in flight, and %d were served, want none and 2", s.Replicas[0].InFlight, s.Attempts[failover.OutcomeOK])
 		}
@@ -302,8 +297,7 @@ func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].other = func(stream grpc.ServerStream) error { <-stream.Context().Done(); return nil }
-		var seen failover.Statistics
-		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Statistics: &seen})
+		conn := c.connect(t, failover.Policy{MaxInFlight: 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		var attempts []failover.Attempt
 		stream, err := openCheck(ctx, conn, failover.Trace(&attempts))
@@ -311,12 +305,12 @@ func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if n := seen.Read().Replicas[0].InFlight; n != 1 {
+		if n := conn.Statistics().Replicas[0].InFlight; n != 1 {
 			t.Errorf("%d in flight while the first message is awaited, want 1", n)
 		}
 		cancel()
 		synctest.Wait()
-		if s := seen.Read(); s.Replicas[0].InFlight != 0 || s.Failed[failover.ReasonCallerEnded] != 1 || s.Attempts[failover.OutcomeCanceled] != 1 {
+		if s := conn.Statistics(); s.Replicas[0].InFlight != 0 || s.Failed[failover.ReasonCallerEnded] != 1 || s.Attempts[failover.OutcomeCanceled] != 1 {
 			t.Errorf("%+v after the caller has left, want nothing in flight and the call ended", s)
 		}
 		// A caller who does come back is told as ever.
@@ -331,8 +325,7 @@ func TestCrashCountsOnce(t *testing.T) {
 	rate := func(victims int) (rate float64) {
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 1)
-			var seen failover.Statistics
-			conn := c.connect(t, failover.Policy{AdaptiveLimit: true, WhenDown: failover.WhenDownWait, Statistics: &seen})
+			conn := c.connect(t, failover.Policy{AdaptiveLimit: true, WhenDown: failover.WhenDownWait})
 			for range 20 {
 				call(t.Context(), conn)
 			}
@@ -341,16 +334,16 @@ func TestCrashCountsOnce(t *testing.T) {
 			for range victims {
 				calls = append(calls, begin(t.Context(), conn, ""))
 			}
-			inFlight := seen.Read().Replicas[0].InFlight
+			inFlight := conn.Statistics().Replicas[0].InFlight
 			c[0].crash()
 			for _, p := range calls[:min(inFlight, victims)] {
 				<-p.over
 			}
 			synctest.Wait()
-			if victims > 1 && seen.Read().Attempts[failover.OutcomeLost] < 2 {
-				t.Errorf("%d attempts were lost, want several", seen.Read().Attempts[failover.OutcomeLost])
+			if victims > 1 && conn.Statistics().Attempts[failover.OutcomeLost] < 2 {
+				t.Errorf("%d attempts were lost, want several", conn.Statistics().Attempts[failover.OutcomeLost])
 			}
-			rate = seen.Read().CrashRate
+			rate = conn.Statistics().CrashRate
 			conn.Close()
 		})
 		return rate
@@ -363,12 +356,11 @@ func TestCrashCountsOnce(t *testing.T) {
 // What was done at a replica is shown and counted while the connection is idle, and goes on from there.
 func TestStatisticsOfAnIdleConnection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var seen failover.Statistics
-		conn := newCluster(t, 2).connect(t, failover.Policy{Statistics: &seen}, grpc.WithIdleTimeout(time.Minute))
+		conn := newCluster(t, 2).connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))
 		for n := range int64(3) {
 			call(t.Context(), conn)
 			time.Sleep(time.Hour)
-			s := seen.Read()
+			s := conn.Statistics()
 			if len(s.Replicas) != 2 || s.Replicas[0].Ready || s.Replicas[0].Attempts[failover.OutcomeOK] != n+1 || s.Attempts[failover.OutcomeOK] != n+1 {
 				t.Errorf("%+v, want two replicas without a connection, and %d attempts at the first", s, n+1)
 			}

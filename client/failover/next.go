@@ -40,6 +40,9 @@ func giveUp(r Reason, err error) step {
 
 // lease returns the right to the call's next attempt, after the pauses and waits that come before it, or why there is none.
 func (c *call) lease() (lease, *failure) {
+	if c.invalid != nil {
+		return lease{}, &failure{ReasonInvalid, status.Errorf(codes.InvalidArgument, "failover: the call's options: %v", c.invalid)}
+	}
 	s := c.next()
 	for {
 		switch s.action {

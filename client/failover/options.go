@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc"
 )
 
@@ -15,32 +14,29 @@ func Trace(attempts *[]Attempt) grpc.CallOption {
 	return callOption{trace: attempts}
 }
 
-// WithTimeout is a call option that takes the place of Policy.Timeout. A negative value counts as zero.
-func WithTimeout(d time.Duration) grpc.CallOption {
-	return override(func(p *overrides) { p.timeout = new(max(d, 0)) })
+// WithMethodPolicy is a call option that overrides the policy, and what it says of the method, for one call. Where a field is
+// not allowed, the call fails with InvalidArgument.
+func WithMethodPolicy(m MethodPolicy) grpc.CallOption {
+	return callOption{set: func(s *settings) { s.override = s.override.with(m) }}
 }
 
-// WithRounds is a call option that takes the place of Policy.Rounds. Less than 1 counts as 1.
-func WithRounds(n int) grpc.CallOption {
-	return override(func(p *overrides) { p.rounds = new(max(n, 1)) })
-}
+// WithTimeout is a call option that overrides Policy.Timeout for one call.
+func WithTimeout(d time.Duration) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Timeout: &d}) }
+
+// WithRounds is a call option that overrides Policy.Rounds for one call.
+func WithRounds(n int) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Rounds: &n}) }
 
 // WithIdempotent is a call option that says whether this call may be repeated though it may have been executed, whatever
-// Policy.Idempotent says of the method.
+// the policy says of the method.
 func WithIdempotent(idempotent bool) grpc.CallOption {
-	return override(func(p *overrides) { p.idempotent = &idempotent })
+	return WithMethodPolicy(MethodPolicy{Idempotent: &idempotent})
 }
 
-// WithWhenDown is a call option that takes the place of Policy.WhenDown.
-func WithWhenDown(w WhenDown) grpc.CallOption {
-	return override(func(p *overrides) { p.whenDown = &w })
-}
+// WithWhenDown is a call option that overrides Policy.WhenDown for one call.
+func WithWhenDown(w WhenDown) grpc.CallOption { return WithMethodPolicy(MethodPolicy{WhenDown: &w}) }
 
-// WithHedge is a call option that takes the place of Policy.Hedge's After and Quantile; with both zero the call is not
-// hedged.
-func WithHedge(h Hedge) grpc.CallOption {
-	return override(func(p *overrides) { p.hedge = &h })
-}
+// WithHedge is a call option that overrides Policy.Hedge for one call; with the zero Hedge the call is not hedged.
+func WithHedge(h Hedge) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Hedge: &h}) }
 
 // callOption is a call option of this package.
 type callOption struct {
@@ -51,9 +47,9 @@ type callOption struct {
 
 // settings are the call options that concern the call as a whole.
 type settings struct {
-	traces    []*[]Attempt
-	finishes  []func(error)
-	overrides *overrides // nil: none
+	traces   []*[]Attempt
+	finishes []func(error)
+	override MethodPolicy
 }
 
 // report gives the options what they ask for at the end of the call.
@@ -94,41 +90,4 @@ func ofCall(o grpc.CallOption) bool {
 		return true
 	}
 	return false
-}
-
-// overrides are what a call sets in place of the policy.
-type overrides struct {
-	timeout    *time.Duration
-	rounds     *int
-	idempotent *bool
-	whenDown   *WhenDown
-	hedge      *Hedge
-}
-
-func override(set func(*overrides)) grpc.CallOption {
-	return callOption{set: func(s *settings) {
-		if s.overrides == nil {
-			s.overrides = new(overrides)
-		}
-		set(s.overrides)
-	}}
-}
-
-// apply returns the rules with what the call sets.
-func (o *overrides) apply(r core.Rules) *core.Rules {
-	if o.timeout != nil {
-		if r.Timeout = *o.timeout; r.Timeout > 0 {
-			r.MinTimeout = min(r.MinTimeout, r.Timeout)
-		}
-	}
-	if o.rounds != nil {
-		r.Rounds = *o.rounds
-	}
-	if o.idempotent != nil {
-		r.Idempotent = *o.idempotent
-	}
-	if o.whenDown != nil {
-		r.Wait = *o.whenDown == WhenDownWait
-	}
-	return &r
 }

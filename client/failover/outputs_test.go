@@ -110,15 +110,14 @@ func TestPanicOfAHedgeIsTheCallers(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other = func(stream grpc.ServerStream) error { return takes(time.Minute, codes.OK)(stream.Context()) }
 		c[1].other = says("well")
-		stats := new(failover.Statistics)
-		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: time.Second, Share: 1}, Statistics: stats})
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: time.Second, Share: 1}})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		defer func() {
 			if p := recover(); p != "no such thing" {
 				t.Errorf("recovered %v, want the codec's panic", p)
 			}
-			for _, r := range stats.Read().Replicas {
+			for _, r := range conn.Statistics().Replicas {
 				if r.InFlight != 0 {
 					t.Errorf("%s has %d attempts in flight, want none", r.Replica, r.InFlight)
 				}

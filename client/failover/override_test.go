@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -38,8 +39,6 @@ func TestCallOptions(t *testing.T) {
 		{name: "a longer timeout", policy: failover.Policy{Timeout: time.Second}, opts: []grpc.CallOption{failover.WithTimeout(3 * time.Second)},
 			a: takes(2*time.Second, codes.OK), b: ok, want: "a:1 ok sent", took: 2 * time.Second, without: "a:1 timeout sent, b:1 ok sent", withouts: time.Second},
 		{name: "no timeout", policy: failover.Policy{Timeout: time.Second}, opts: []grpc.CallOption{failover.WithTimeout(0)},
-			a: takes(2*time.Second, codes.OK), b: ok, want: "a:1 ok sent", took: 2 * time.Second, without: "a:1 timeout sent, b:1 ok sent", withouts: time.Second},
-		{name: "a negative timeout is none", policy: failover.Policy{Timeout: time.Second}, opts: []grpc.CallOption{failover.WithTimeout(-1)},
 			a: takes(2*time.Second, codes.OK), b: ok, want: "a:1 ok sent", took: 2 * time.Second, without: "a:1 timeout sent, b:1 ok sent", withouts: time.Second},
 		{name: "a timeout below the least", policy: failover.Policy{MinTimeout: 5 * time.Second}, opts: []grpc.CallOption{failover.WithTimeout(time.Second)},
 			a: takes(2*time.Second, codes.OK), b: ok, patient: 20 * time.Second, want: "a:1 timeout sent, b:1 ok sent", took: time.Second,
@@ -161,6 +160,58 @@ func TestIdempotency(t *testing.T) {
 					if path(attempts) != a.path[tc.want] {
 						t.Errorf("got %q, want %q", path(attempts), a.path[tc.want])
 					}
+				}
+			})
+		})
+	}
+}
+
+// An option that is not allowed fails the call, before anything is sent.
+func TestCallOptionsAreValidated(t *testing.T) {
+	for want, opt := range map[string]grpc.CallOption{
+		"Timeout -1ns: want 0 or more":                     failover.WithTimeout(-1),
+		"Rounds -1: want 0 or more":                        failover.WithRounds(-1),
+		"WhenDown 7: want WhenDownAttempt or WhenDownWait": failover.WithWhenDown(7),
+		"Hedge.Quantile 1: want 0 to below 1":              failover.WithHedge(failover.Hedge{Quantile: 1}),
+		"Hedge.Share -1: want 0 to 1":                      failover.WithMethodPolicy(failover.MethodPolicy{Hedge: &failover.Hedge{Share: -1}}),
+	} {
+		t.Run(want, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, 1)
+				attempts, err := call(t.Context(), c.connect(t, failover.Policy{}), opt)
+				if status.Code(err) != codes.InvalidArgument || reason(err) != failover.ReasonInvalid || !strings.Contains(err.Error(), want) || len(attempts) != 0 {
+					t.Errorf("got %q, %v, want InvalidArgument with %q", path(attempts), err, want)
+				}
+			})
+		})
+	}
+}
+
+// The policy of a method overrides that of all, and a call's option overrides both.
+func TestMethodPolicies(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		methods map[string]failover.MethodPolicy
+		opts    []grpc.CallOption
+		want    string
+	}{
+		{"none", nil, nil, "a:1 failed sent, b:1 failed sent"},
+		{"of all methods", map[string]failover.MethodPolicy{"/": {Idempotent: new(false)}}, nil, "a:1 failed sent"},
+		{"of the service", map[string]failover.MethodPolicy{"/": {Rounds: new(9)}, "/test.Work/": {Idempotent: new(false)}}, nil, "a:1 failed sent"},
+		{"of the method", map[string]failover.MethodPolicy{"/test.Work/": {Idempotent: new(false)}, workMethod: {}}, nil, "a:1 failed sent, b:1 failed sent"},
+		{"of another", map[string]failover.MethodPolicy{"/test.Work/Other": {Idempotent: new(false)}}, nil, "a:1 failed sent, b:1 failed sent"},
+		{"and a call's option", map[string]failover.MethodPolicy{"/": {Idempotent: new(false)}}, []grpc.CallOption{failover.WithIdempotent(true)},
+			"a:1 failed sent, b:1 failed sent"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c, works := newWork(t, 2)
+				for _, w := range works {
+					w.does(answer(codes.Unavailable))
+				}
+				conn := c.connect(t, failover.Policy{Methods: tc.methods})
+				if attempts, err := do(t.Context(), conn, tc.opts...); path(attempts) != tc.want {
+					t.Errorf("got %q, %v, want %q", path(attempts), err, tc.want)
 				}
 			})
 		})

@@ -58,9 +58,8 @@ func TestOwnErrorsBlameNoReplica(t *testing.T) {
 				for _, r := range c {
 					r.other = says(strings.Repeat("y", 2000))
 				}
-				stats := new(failover.Statistics)
 				conn := c.connect(t, failover.Policy{
-					Rounds: 3, Statistics: stats, AdaptiveLimit: true,
+					Rounds: 3, AdaptiveLimit: true,
 					Retryable: []codes.Code{codes.Unavailable, codes.ResourceExhausted, codes.Internal, codes.Unimplemented, codes.Unauthenticated},
 				})
 				for range 5 {
@@ -70,7 +69,7 @@ func TestOwnErrorsBlameNoReplica(t *testing.T) {
 						t.Fatalf("got %q, %v, want one attempt, rejected", path(attempts), err)
 					}
 				}
-				if s := stats.Read(); s.Ejections != 0 || s.CrashRate != 0 {
+				if s := conn.Statistics(); s.Ejections != 0 || s.CrashRate != 0 {
 					t.Errorf("%d ejections and a crash rate of %v, want none", s.Ejections, s.CrashRate)
 				}
 			})

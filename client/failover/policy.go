@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +67,9 @@ type Policy struct {
 	// the program has it linked in, and without one it is not idempotent: it is repeated only when no byte of it was sent.
 	Idempotent map[string]bool
 
+	// Methods overrides the policy for some methods. The keys are as those of Idempotent: the longest that fits decides.
+	Methods map[string]MethodPolicy
+
 	// WhenDown is what a call does when none of the replicas it may still try has a connection and room for it.
 	// Zero means WhenDownAttempt.
 	WhenDown WhenDown
@@ -116,9 +120,6 @@ type Policy struct {
 
 	// OnCall, unless nil, is called at the end of every call, as OnAttempt is.
 	OnCall func(ctx context.Context, c Call)
-
-	// Statistics, unless nil, shows what the connection does. It serves one connection.
-	Statistics *Statistics
 }
 
 // Recommended returns the policy to begin with: calls wait for a replica rather than fail, no more attempts are in flight at a
@@ -197,6 +198,8 @@ const (
 
 var whenDownNames = []string{WhenDownAttempt: "attempt", WhenDownWait: "wait"}
 
+func (w WhenDown) valid() bool { return w == WhenDownAttempt || w == WhenDownWait }
+
 // String returns the name as flags and files spell it.
 func (w WhenDown) String() string { return name(whenDownNames, w) }
 
@@ -241,12 +244,24 @@ type Hedge struct {
 	// lately. It takes the place of After once 64 of those are known. From 0, which means that only After counts, to
 	// below 1.
 	Quantile float64
-	// Share is how many hedges each call allows, beside Budget: 0.02 adds a load of 2% at most, and a burst of 5. Those that
-	// try a replica left out do not count. Zero means 0.02. At most 1.
+	// Share is how many hedges each call allows, beside Budget: 0.02, a good value to begin with, adds a load of 2% at most, and
+	// a burst of 5. Hedges that judge a replica on trial after an ejection do not count. From 0, which allows those alone, to 1.
 	Share float64
 }
 
-func (h Hedge) enabled() bool { return h.After > 0 || h.Quantile > 0 }
+func (h *Hedge) enabled() bool { return h.After > 0 || h.Quantile > 0 }
+
+func (h *Hedge) validate() error {
+	switch {
+	case h.After < 0:
+		return fmt.Errorf("Hedge.After %v: want 0 or more", h.After)
+	case !(h.Quantile >= 0 && h.Quantile < 1):
+		return fmt.Errorf("Hedge.Quantile %v: want 0 to below 1", h.Quantile)
+	case !(h.Share >= 0 && h.Share <= 1):
+		return fmt.Errorf("Hedge.Share %v: want 0 to 1", h.Share)
+	}
+	return nil
+}
 
 // Redial bounds how often a replica that is down is dialed. Without calls that want it, it is left to gRPC's backoff.
 type Redial struct {
@@ -292,10 +307,18 @@ func (p *Policy) validate() error {
 	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)
 	check(p.PauseGrowth.Jitter >= 0 && p.PauseGrowth.Jitter <= 1, "PauseGrowth.Jitter %v: want 0 to 1", p.PauseGrowth.Jitter)
 	check(p.ReplayLimit >= 0, "ReplayLimit %d: want 0 or more", p.ReplayLimit)
-	for key := range p.Idempotent {
-		check(methodKey(key), `Idempotent has %q: want "/SERVICE/METHOD", "/SERVICE/" or "/"`, key)
+	for _, key := range slices.Sorted(maps.Keys(p.Idempotent)) {
+		err := checkMethodKey(key)
+		check(err == nil, "Idempotent has %v", err)
 	}
-	check(p.WhenDown == WhenDownAttempt || p.WhenDown == WhenDownWait, "WhenDown %d: want WhenDownAttempt or WhenDownWait", p.WhenDown)
+	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
+		err := checkMethodKey(key)
+		check(err == nil, "Methods has %v", err)
+		m := p.Methods[key]
+		err = m.validate()
+		check(err == nil, "Methods[%q].%v", key, err)
+	}
+	check(p.WhenDown.valid(), "WhenDown %d: want WhenDownAttempt or WhenDownWait", p.WhenDown)
 	check(p.MaxWait >= 0, "MaxWait %v: want 0 or more", p.MaxWait)
 	check(p.MaxWaiting >= 0, "MaxWaiting %d: want 0 or more", p.MaxWaiting)
 	check(p.MaxInFlight >= 0, "MaxInFlight %d: want 0 or more", p.MaxInFlight)
@@ -303,18 +326,11 @@ func (p *Policy) validate() error {
 	check(p.Budget.PerSecond >= 0, "Budget.PerSecond %v: want 0 or more", p.Budget.PerSecond)
 	check(p.Budget.Burst >= 0, "Budget.Burst %d: want 0 or more", p.Budget.Burst)
 	check(p.Ejection.Probe >= 0, "Ejection.Probe %v: want 0 or more", p.Ejection.Probe)
-	check(p.Hedge.After >= 0, "Hedge.After %v: want 0 or more", p.Hedge.After)
-	check(p.Hedge.Quantile >= 0 && p.Hedge.Quantile < 1, "Hedge.Quantile %v: want 0 to below 1", p.Hedge.Quantile)
-	check(p.Hedge.Share >= 0 && p.Hedge.Share <= 1, "Hedge.Share %v: want 0 to 1", p.Hedge.Share)
+	err := p.Hedge.validate()
+	check(err == nil, "%v", err)
 	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
 	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
 	return errors.Join(errs...)
-}
-
-// methodKey reports whether a key of Policy.Idempotent can fit a method.
-func methodKey(key string) bool {
-	parts := strings.Split(key, "/")
-	return key == "/" || len(parts) == 3 && parts[0] == "" && parts[1] != ""
 }
 
 // withDefaults returns the policy with what its zero values mean.
@@ -327,7 +343,6 @@ func (p Policy) withDefaults() Policy {
 	}
 	p.Ejection.After = cmp.Or(p.Ejection.After, 3)
 	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
-	p.Hedge.Share = cmp.Or(p.Hedge.Share, 0.02)
 	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
 	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)
 	return p

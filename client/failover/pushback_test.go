@@ -171,7 +171,7 @@ func TestPushbackOfAStream(t *testing.T) {
 }
 
 // open opens a server stream of a method that replicas answer by other.
-func openCheck(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func openCheck(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/a/Method", opts...)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,7 @@ func openCheck(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOpti
 }
 
 // receive opens such a stream, and returns how its first message ended.
-func receive(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+func receive(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) error {
 	stream, err := openCheck(ctx, conn, opts...)
 	if err != nil {
 		return err

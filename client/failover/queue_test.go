@@ -157,8 +157,7 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 					}
 					return sleep(10 * time.Second)(ctx)
 				}
-				var seen failover.Statistics
-				conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Budget: tc.budget, Statistics: &seen})
+				conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Budget: tc.budget})
 				first := begin(t.Context(), conn, "first", tc.opts...)
 				for range 3 {
 					begin(t.Context(), conn, "others")
@@ -166,7 +165,7 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 				if <-first.over; first.took != time.Second || reason(first.err) != tc.want {
 					t.Errorf("ended after %v: %v, want after 1s, and the reason %v", first.took, first.err, tc.want)
 				}
-				if s := seen.Read(); s.Denied != 0 {
+				if s := conn.Statistics(); s.Denied != 0 {
 					t.Errorf("%d denied, want the budget not to be asked", s.Denied)
 				}
 			})
@@ -187,8 +186,7 @@ func TestMaxWaiting(t *testing.T) {
 			}
 			return sleep(time.Second)(ctx)
 		})
-		var seen failover.Statistics
-		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Rounds: 2, MaxInFlight: 1, MaxWaiting: 3, Statistics: &seen})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Rounds: 2, MaxInFlight: 1, MaxWaiting: 3})
 		var calls []*pending
 		for i := range 5 {
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
@@ -204,7 +202,7 @@ func TestMaxWaiting(t *testing.T) {
 			}
 		}
 		shed(4)
-		if n := seen.Read().Waiting; n != 3 {
+		if n := conn.Statistics().Waiting; n != 3 {
 			t.Errorf("%d wait, want 3", n)
 		}
 		close(fail) // 1 is served, 0 comes back, and another one comes
@@ -219,7 +217,7 @@ func TestMaxWaiting(t *testing.T) {
 		if served.String() != "0 1 0 2 3" {
 			t.Errorf("served %v, want 0 1 0 2 3", &served)
 		}
-		if s := seen.Read(); s.Waiting != 0 || s.Failed[failover.ReasonShed] != 2 || s.Succeeded != 4 {
+		if s := conn.Statistics(); s.Waiting != 0 || s.Failed[failover.ReasonShed] != 2 || s.Succeeded != 4 {
 			t.Errorf("statistics %+v, want nobody to wait, 2 shed and 4 served", s)
 		}
 	})
@@ -296,8 +294,7 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 			return nil
 		}
 	}
-	var seen failover.Statistics
-	conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Rounds: 2, Statistics: &seen})
+	conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Rounds: 2})
 	var callers sync.WaitGroup
 	var left atomic.Int64
 	for i := range leave {
@@ -317,7 +314,7 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 	if left.Load() == 0 {
 		t.Error("no caller left: the test has tested nothing")
 	}
-	s := seen.Read()
+	s := conn.Statistics()
 	for _, r := range s.Replicas {
 		if r.InFlight != 0 || s.Waiting != 0 {
 			t.Errorf("at the end %d are in flight at %s, and %d wait", r.InFlight, r.Replica, s.Waiting)

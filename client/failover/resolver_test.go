@@ -335,7 +335,7 @@ func TestServerNameChanges(t *testing.T) {
 		var got string
 		c[0].handle = calledBy(&got)
 		m := manual.NewBuilderWithScheme("test")
-		var conn *grpc.ClientConn
+		var conn *failover.Client
 		for _, want := range []string{"old", "new"} {
 			addr := resolver.Address{Addr: "a:1", ServerName: want}
 			m.UpdateState(resolver.State{Endpoints: []resolver.Endpoint{{Addresses: []resolver.Address{addr}}}})

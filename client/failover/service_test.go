@@ -51,7 +51,7 @@ func (w *work) serve(stream grpc.ServerStream) error {
 const workMethod = "/test.Work/Do"
 
 // do makes one call of work and returns its attempts.
-func do(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) ([]failover.Attempt, error) {
+func do(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) ([]failover.Attempt, error) {
 	var attempts []failover.Attempt
 	err := conn.Invoke(ctx, workMethod, new(healthv1.HealthCheckRequest), new(healthv1.HealthCheckResponse),
 		append(opts, failover.Trace(&attempts))...)
@@ -59,7 +59,7 @@ func do(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) ([]
 }
 
 // wantPath makes one call, which must succeed on that path.
-func wantPath(t *testing.T, conn *grpc.ClientConn, p string, opts ...grpc.CallOption) {
+func wantPath(t *testing.T, conn grpc.ClientConnInterface, p string, opts ...grpc.CallOption) {
 	t.Helper()
 	if attempts, err := do(t.Context(), conn, opts...); err != nil || path(attempts) != p {
 		t.Errorf("got %q, %v, want %q", path(attempts), err, p)

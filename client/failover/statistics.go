@@ -4,13 +4,8 @@ import (
 	"sync/atomic"
 )
 
-// Statistics shows what a connection does. The zero value is ready to be given to a Policy, and may be read at any time.
+// Statistics is what a connection has done so far. Its numbers are each exact, but are not read in the same instant.
 type Statistics struct {
-	client atomic.Pointer[client]
-}
-
-// Snapshot is what a connection has done so far. Its numbers are each exact, but are not read in the same instant.
-type Snapshot struct {
 	// Calls is how many calls have begun. Of those that have ended, Succeeded and Failed count each.
 	Calls, Succeeded int64
 	// Failed has every reason.
@@ -57,37 +52,32 @@ type counters struct {
 	ejections atomic.Int64
 }
 
-// Read returns what the connection has done. Before there is one, everything is zero.
-func (s *Statistics) Read() Snapshot {
-	c := s.client.Load()
-	if c == nil {
-		c = new(client)
-	}
+func (c *client) statistics() Statistics {
 	n := &c.counters
-	snapshot := Snapshot{
+	s := Statistics{
 		Calls: int64(n.calls.Load()), Succeeded: n.succeeded.Load(), Failed: map[Reason]int64{},
 		Waiting: int(c.queue.n.Load()), Attempts: map[Outcome]int64{},
 		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(), Denied: n.denied.Load(), Ejections: n.ejections.Load(),
 		CrashRate: c.hazard.Rate(), Limit: int(c.limit()),
 	}
 	for r := range n.failed {
-		snapshot.Failed[Reason(r)] = n.failed[r].Load()
+		s.Failed[Reason(r)] = n.failed[r].Load()
 	}
 	c.backends.mu.Lock() // else what is being moved to the past would be missing
 	defer c.backends.mu.Unlock()
 	for o := range c.backends.past {
-		snapshot.Attempts[Outcome(o)] = c.backends.past[o].Load()
+		s.Attempts[Outcome(o)] = c.backends.past[o].Load()
 	}
 	if t := c.backends.current.Load(); t != nil {
 		for _, e := range t.entries {
 			r := e.statistics()
 			for o, n := range r.Attempts {
-				snapshot.Attempts[o] += n
+				s.Attempts[o] += n
 			}
-			snapshot.Replicas = append(snapshot.Replicas, r)
+			s.Replicas = append(s.Replicas, r)
 		}
 	}
-	return snapshot
+	return s
 }
 
 func (e entry) statistics() ReplicaStatistics {

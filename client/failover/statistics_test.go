@@ -21,7 +21,7 @@ import (
 // tally counts what the hooks are told.
 type tally struct {
 	attempts [7]atomic.Int64
-	reasons  [9]atomic.Int64
+	reasons  [10]atomic.Int64
 	ok       atomic.Int64
 	hedges   atomic.Int64
 	calls    atomic.Int64
@@ -64,7 +64,7 @@ func (n *tally) complete() bool {
 
 // check waits until all calls have ended, those that their callers abandoned too, and fails the test where the statistics are
 // not what the hooks were told.
-func (n *tally) check(t *testing.T, s *failover.Statistics) {
+func (n *tally) check(t *testing.T, conn *failover.Client) {
 	t.Helper()
 	n.under.Wait()
 	want := func(what string, got, want int64) {
@@ -73,7 +73,7 @@ func (n *tally) check(t *testing.T, s *failover.Statistics) {
 			t.Errorf("%s: %d, want %d", what, got, want)
 		}
 	}
-	got := s.Read()
+	got := conn.Statistics()
 	ended := got.Succeeded
 	want("calls", got.Calls, n.calls.Load())
 	want("succeeded", got.Succeeded, n.ok.Load())
@@ -122,14 +122,19 @@ func TestStatisticsAddUp(t *testing.T) {
 	}
 	m := manual.NewBuilderWithScheme("test")
 	m.InitialState(endpoints("abcd"))
-	var s failover.Statistics
 	var told tally
+	var shared atomic.Pointer[failover.Client]
 	conn := c.connectTo(t, "test:///x", 4, told.policy(failover.Policy{
-		Statistics: &s, Rounds: 2, Pause: ms, Order: failover.OrderRandom, MaxInFlight: 6,
+		Rounds: 2, Pause: ms, Order: failover.OrderRandom, MaxInFlight: 6,
 		Hedge: failover.Hedge{After: 2 * ms, Share: 0.5}, Budget: failover.Budget{Ratio: 0.5},
-		Ejection: failover.Ejection{Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) { s.Read() }, // which may be read anywhere
+		Ejection: failover.Ejection{Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) {
+			if c := shared.Load(); c != nil {
+				c.Statistics() // which may be read anywhere
+			}
+		},
 	}), grpc.WithResolvers(m))
-	stop := neverFalls(t, &s)
+	shared.Store(conn)
+	stop := neverFalls(t, conn)
 	for timeout := 20 * ms; !told.complete(); timeout *= 2 { // on a machine that needs more time for a success
 		var callers sync.WaitGroup
 		for range 16 {
@@ -142,11 +147,11 @@ func TestStatisticsAddUp(t *testing.T) {
 		callers.Wait()
 	}
 	stop()
-	told.check(t, &s)
+	told.check(t, conn)
 }
 
 // callAnyhow makes a call, or a stream, of a random kind.
-func callAnyhow(ctx context.Context, conn *grpc.ClientConn, m *manual.Resolver, told *tally, timeout time.Duration) {
+func callAnyhow(ctx context.Context, conn *failover.Client, m *manual.Resolver, told *tally, timeout time.Duration) {
 	views := []string{"abcd", "abc", "acd", "ad", "dcba", "a"}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -173,13 +178,13 @@ func callAnyhow(ctx context.Context, conn *grpc.ClientConn, m *manual.Resolver, 
 }
 
 // neverFalls watches the numbers until it is stopped.
-func neverFalls(t *testing.T, s *failover.Statistics) (stop func()) {
+func neverFalls(t *testing.T, conn *failover.Client) (stop func()) {
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
 	watcher.Go(func() {
-		var last failover.Snapshot
+		var last failover.Statistics
 		for {
-			now := s.Read()
+			now := conn.Statistics()
 			if now.Calls < last.Calls || now.Succeeded < last.Succeeded || slices.ContainsFunc(failover.Outcomes(), func(o failover.Outcome) bool {
 				return now.Attempts[o] < last.Attempts[o]
 			}) {
@@ -202,8 +207,7 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 		c, works := newWork(t, 2)
 		m := manual.NewBuilderWithScheme("test")
 		m.InitialState(endpoints("ab"))
-		var s failover.Statistics
-		conn := c.connectTo(t, "test:///x", 2, failover.Policy{Statistics: &s}, grpc.WithResolvers(m))
+		conn := c.connectTo(t, "test:///x", 2, failover.Policy{}, grpc.WithResolvers(m))
 		works[0].does(takes(time.Second, codes.OK))
 		var late sync.WaitGroup
 		late.Go(func() { wantPath(t, conn, "a:1 ok sent") })
@@ -213,16 +217,16 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 		synctest.Wait()
 		m.UpdateState(endpoints("b")) // with one attempt still at a
 		wantPath(t, conn, "b:1 ok sent")
-		if got := s.Read(); len(got.Replicas) != 1 || got.Replicas[0].Replica != "b:1" || got.Attempts[failover.OutcomeOK] != 3 {
+		if got := conn.Statistics(); len(got.Replicas) != 1 || got.Replicas[0].Replica != "b:1" || got.Attempts[failover.OutcomeOK] != 3 {
 			t.Errorf("a is gone: %+v, want b alone, and 3 attempts in all", got)
 		}
 		late.Wait()
-		if n := s.Read().Attempts[failover.OutcomeOK]; n != 4 {
+		if n := conn.Statistics().Attempts[failover.OutcomeOK]; n != 4 {
 			t.Errorf("the last attempt at a has ended: %d attempts, want 4", n)
 		}
 		m.UpdateState(endpoints("ab"))
 		synctest.Wait()
-		if got := s.Read(); got.Replicas[0].Attempts[failover.OutcomeOK] != 0 || got.Attempts[failover.OutcomeOK] != 4 {
+		if got := conn.Statistics(); got.Replicas[0].Attempts[failover.OutcomeOK] != 0 || got.Attempts[failover.OutcomeOK] != 4 {
 			t.Errorf("a is back: %+v, want none at it, and 4 in all", got)
 		}
 	})
@@ -231,22 +235,18 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 // What a call sees of itself while it is on its way.
 func TestStatisticsOfACallOnItsWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		var s failover.Statistics
-		if got := s.Read(); got.Calls != 0 || len(got.Replicas) != 0 || len(got.Attempts) != len(failover.Outcomes()) || len(got.Failed) != len(failover.Reasons()) {
-			t.Errorf("before there is a connection: %+v, want every outcome and reason with zero", got)
-		}
 		c, works := newWork(t, 1)
-		conn := c.connect(t, failover.Policy{Statistics: &s, WhenDown: failover.WhenDownWait, MaxInFlight: 1})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		works[0].does(takes(time.Second, codes.OK))
 		var calls sync.WaitGroup
 		for range 2 {
 			calls.Go(func() { wantPath(t, conn, "a:1 ok sent") })
 		}
 		synctest.Wait()
-		if got := s.Read(); got.Calls != 2 || got.Succeeded != 0 || got.Waiting != 1 || got.Replicas[0].InFlight != 1 || got.Limit != 1 {
+		if got := conn.Statistics(); got.Calls != 2 || got.Succeeded != 0 || got.Waiting != 1 || got.Replicas[0].InFlight != 1 || got.Limit != 1 {
 			t.Errorf("got %+v, want two calls, one of them in flight and one waiting", got)
 		}
 		calls.Wait()
-		wantAtRest(t, &s)
+		wantAtRest(t, conn)
 	})
 }

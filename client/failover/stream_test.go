@@ -92,7 +92,7 @@ func TestStreamsHaveAReplicaBackAtOnce(t *testing.T) {
 
 // tokens are credentials that ask another connection for a token, with the context of the request that needs it.
 type tokens struct {
-	conn *grpc.ClientConn
+	conn *failover.Client
 	busy *atomic.Bool
 	got  *error
 }

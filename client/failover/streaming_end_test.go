@@ -16,10 +16,10 @@ import (
 )
 
 // wantAtRest fails the test where something is still in flight, or the calls do not add up.
-func wantAtRest(t *testing.T, s *failover.Statistics) {
+func wantAtRest(t *testing.T, conn *failover.Client) {
 	t.Helper()
 	synctest.Wait()
-	got := s.Read()
+	got := conn.Statistics()
 	ended := got.Succeeded
 	for _, n := range got.Failed {
 		ended += n
@@ -39,9 +39,8 @@ func TestStreamThatHasFailedIsAskedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other, c[1].other = fails(codes.Unavailable), fails(codes.Unavailable)
-		var s failover.Statistics
 		calls := 0
-		conn := c.connect(t, failover.Policy{Statistics: &s, OnCall: func(context.Context, failover.Call) { calls++ }})
+		conn := c.connect(t, failover.Policy{OnCall: func(context.Context, failover.Call) { calls++ }})
 		stream, err := open(t.Context(), conn, download)
 		if err != nil {
 			t.Fatal(err)
@@ -52,10 +51,10 @@ func TestStreamThatHasFailedIsAskedAgain(t *testing.T) {
 				t.Errorf("got %v, want %v", err, first)
 			}
 		}
-		if calls != 1 || s.Read().Attempts[failover.OutcomeFailed] != 2 {
-			t.Errorf("told of %d calls and %d attempts that failed, want 1 and 2", calls, s.Read().Attempts[failover.OutcomeFailed])
+		if calls != 1 || conn.Statistics().Attempts[failover.OutcomeFailed] != 2 {
+			t.Errorf("told of %d calls and %d attempts that failed, want 1 and 2", calls, conn.Statistics().Attempts[failover.OutcomeFailed])
 		}
-		wantAtRest(t, &s)
+		wantAtRest(t, conn)
 	})
 }
 
@@ -85,8 +84,7 @@ func TestHooksOfAStream(t *testing.T) {
 				var mu sync.Mutex
 				var finished []error
 				var calls []failover.Call
-				var s failover.Statistics
-				conn := c.connect(t, failover.Policy{Statistics: &s, OnCall: func(_ context.Context, c failover.Call) { calls = append(calls, c) }})
+				conn := c.connect(t, failover.Policy{OnCall: func(_ context.Context, c failover.Call) { calls = append(calls, c) }})
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var attempts []failover.Attempt
@@ -113,7 +111,7 @@ func TestHooksOfAStream(t *testing.T) {
 				if len(finished) != 1 || status.Code(finished[0]) != tc.finish {
 					t.Errorf("OnFinish was told %v, want once %v", finished, tc.finish)
 				}
-				wantAtRest(t, &s)
+				wantAtRest(t, conn)
 			})
 		})
 	}
@@ -124,19 +122,19 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		a    func(grpc.ServerStream) error
-		do   func(t *testing.T, ctx context.Context, conn *grpc.ClientConn)
+		do   func(t *testing.T, ctx context.Context, conn *failover.Client)
 	}{
-		{"before the message with which it begins", hangs, func(t *testing.T, ctx context.Context, conn *grpc.ClientConn) {
+		{"before the message with which it begins", hangs, func(t *testing.T, ctx context.Context, conn *failover.Client) {
 			if _, err := conn.NewStream(ctx, download, workMethod); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"before the first reply", hangs, func(t *testing.T, ctx context.Context, conn *grpc.ClientConn) {
+		{"before the first reply", hangs, func(t *testing.T, ctx context.Context, conn *failover.Client) {
 			if _, err := open(ctx, conn, download); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{"while it is received", hangs, func(t *testing.T, ctx context.Context, conn *grpc.ClientConn) {
+		{"while it is received", hangs, func(t *testing.T, ctx context.Context, conn *failover.Client) {
 			stream, err := open(ctx, conn, download)
 			if err != nil {
 				t.Fatal(err)
@@ -149,7 +147,7 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 				}
 			}()
 		}},
-		{"after the first reply", func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, func(t *testing.T, ctx context.Context, conn *grpc.ClientConn) {
+		{"after the first reply", func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, func(t *testing.T, ctx context.Context, conn *failover.Client) {
 			stream, err := open(ctx, conn, download)
 			if err == nil {
 				err = stream.RecvMsg(new(wrapperspb.StringValue))
@@ -158,14 +156,14 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"in a pause", fails(codes.Unavailable), func(t *testing.T, ctx context.Context, conn *grpc.ClientConn) {
+		{"in a pause", fails(codes.Unavailable), func(t *testing.T, ctx context.Context, conn *failover.Client) {
 			stream, err := open(ctx, conn, download)
 			if err != nil {
 				t.Fatal(err)
 			}
 			go stream.RecvMsg(new(wrapperspb.StringValue))
 		}},
-		{"a chat", hangs, func(t *testing.T, ctx context.Context, conn *grpc.ClientConn) {
+		{"a chat", hangs, func(t *testing.T, ctx context.Context, conn *failover.Client) {
 			if _, err := open(ctx, conn, chat); err != nil {
 				t.Fatal(err)
 			}
@@ -175,13 +173,12 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 1)
 				c[0].other = tc.a
-				var s failover.Statistics
-				conn := c.connect(t, failover.Policy{Statistics: &s, MaxInFlight: 1, Rounds: 2, Pause: time.Hour, Timeout: time.Hour})
+				conn := c.connect(t, failover.Policy{MaxInFlight: 1, Rounds: 2, Pause: time.Hour, Timeout: time.Hour})
 				ctx, cancel := context.WithCancel(t.Context())
 				tc.do(t, ctx, conn)
 				time.Sleep(time.Second)
 				cancel()
-				wantAtRest(t, &s)
+				wantAtRest(t, conn)
 				if _, err := call(t.Context(), conn); err != nil {
 					t.Errorf("the next call: %v, want that there is room for it", err)
 				}
@@ -202,10 +199,9 @@ func TestStreamIsCanceledAtAnyMoment(t *testing.T) {
 			return say(stream, "c1", "c2")
 		}
 	}
-	var s failover.Statistics
 	var told tally
 	conn := c.connect(t, told.policy(failover.Policy{
-		Statistics: &s, Rounds: 3, Order: failover.OrderRandom, Timeout: time.Second, Ejection: failover.Ejection{After: -1},
+		Rounds: 3, Order: failover.OrderRandom, Timeout: time.Second, Ejection: failover.Ejection{After: -1},
 	}))
 	var callers sync.WaitGroup
 	for k := range 8 {
@@ -222,5 +218,5 @@ func TestStreamIsCanceledAtAnyMoment(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	told.check(t, &s)
+	told.check(t, conn)
 }

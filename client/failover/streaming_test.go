@@ -25,7 +25,7 @@ var (
 )
 
 // open opens a stream of work.
-func open(ctx context.Context, conn *grpc.ClientConn, desc *grpc.StreamDesc, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func open(ctx context.Context, conn grpc.ClientConnInterface, desc *grpc.StreamDesc, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := conn.NewStream(ctx, desc, workMethod, opts...)
 	if err == nil && desc == download {
 		if err = stream.SendMsg(wrapperspb.String("go")); err == nil {
@@ -52,7 +52,7 @@ func drain(stream grpc.ClientStream) (got string, err error) {
 }
 
 // fetch makes a call whose replies are a stream.
-func fetch(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) (got string, attempts []failover.Attempt, err error) {
+func fetch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) (got string, attempts []failover.Attempt, err error) {
 	stream, err := open(ctx, conn, download, append(opts, failover.Trace(&attempts))...)
 	if err != nil {
 		return "", attempts, err
@@ -139,8 +139,6 @@ func TestStream(t *testing.T) {
 				c := newCluster(t, 2)
 				c[0].other = func(stream grpc.ServerStream) error { return tc.a(stream, c[0]) }
 				c[1].other = says("b1", "b2")
-				var s failover.Statistics
-				tc.policy.Statistics = &s
 				conn := c.connect(t, tc.policy)
 				start := time.Now()
 				got, attempts, err := fetch(t.Context(), conn)
@@ -151,7 +149,7 @@ func TestStream(t *testing.T) {
 				if _, ours := errors.AsType[*failover.Error](err); err != nil && ours == tc.raw {
 					t.Errorf("error %#v: want the stream's own is %v", err, tc.raw)
 				}
-				wantAtRest(t, &s)
+				wantAtRest(t, conn)
 			})
 		})
 	}
@@ -245,8 +243,7 @@ func TestHeaderCommitsAStream(t *testing.T) {
 			stream.SetTrailer(metadata.Pairs("by", "b"))
 			return say(stream, "b1")
 		}
-		var s failover.Statistics
-		conn := c.connect(t, failover.Policy{Rounds: 2, Statistics: &s})
+		conn := c.connect(t, failover.Policy{Rounds: 2})
 		var attempts []failover.Attempt
 		stream, err := open(t.Context(), conn, download, failover.Trace(&attempts))
 		if err != nil {
@@ -273,7 +270,7 @@ func TestHeaderCommitsAStream(t *testing.T) {
 		if md, _ := stream.Header(); strings.Join(md["by"], " ") != "b" || strings.Join(stream.Trailer()["by"], " ") != "b" {
 			t.Errorf("got the header %v and the trailer %v, want b's", md, stream.Trailer())
 		}
-		wantAtRest(t, &s)
+		wantAtRest(t, conn)
 	})
 }
 
@@ -308,8 +305,8 @@ func TestStreamBeforeItsMessage(t *testing.T) {
 func TestStreamOfNoMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
-		var s failover.Statistics
-		stream, err := c.connect(t, failover.Policy{Statistics: &s, Rounds: 3}).NewStream(t.Context(), download, workMethod)
+		conn := c.connect(t, failover.Policy{Rounds: 3})
+		stream, err := conn.NewStream(t.Context(), download, workMethod)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -321,6 +318,6 @@ func TestStreamOfNoMessage(t *testing.T) {
 		if again := stream.RecvMsg(new(wrapperspb.StringValue)); again != err {
 			t.Errorf("receiving: got %v, want the same", again)
 		}
-		wantAtRest(t, &s)
+		wantAtRest(t, conn)
 	})
 }

@@ -107,7 +107,7 @@ func (s secured) serve(t *testing.T, addr string, config *tls.Config, client *st
 	t.Cleanup(server.Stop)
 }
 
-func (s secured) connect(t *testing.T, target string, p failover.Policy, config *tls.Config, opts ...grpc.DialOption) *grpc.ClientConn {
+func (s secured) connect(t *testing.T, target string, p failover.Policy, config *tls.Config, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	conn, err := failover.NewClient(target, repeatable(p), append([]grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(config)),
@@ -121,7 +121,7 @@ func (s secured) connect(t *testing.T, target string, p failover.Policy, config 
 }
 
 // verifiedAs makes a call, and returns the name that the client checked the replica's certificate for.
-func verifiedAs(t *testing.T, conn *grpc.ClientConn) string {
+func verifiedAs(t *testing.T, conn grpc.ClientConnInterface) string {
 	t.Helper()
 	var p peer.Peer
 	if attempts, err := call(t.Context(), conn, grpc.Peer(&p)); err != nil || len(attempts) != 1 {

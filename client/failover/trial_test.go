@@ -21,7 +21,7 @@ func (c cluster) noHealth() {
 }
 
 // leaveOut makes a fail until it is left out, and then answer with success.
-func leaveOut(t *testing.T, conn *grpc.ClientConn, a *work) {
+func leaveOut(t *testing.T, conn grpc.ClientConnInterface, a *work) {
 	t.Helper()
 	a.does(answer(codes.Unavailable))
 	for range 3 {
@@ -43,8 +43,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = health
-		var s failover.Statistics
-		conn := c.connect(t, failover.Policy{Statistics: &s})
+		conn := c.connect(t, failover.Policy{})
 		leaveOut(t, conn, works[0])
 		before := works[0].served.Load()
 		works[0].does(func(context.Context) error { time.Sleep(time.Second); return nil })
@@ -66,7 +65,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 		callers.Wait()
 		time.Sleep(time.Second)
 		wantPath(t, conn, "a:1 ok sent")
-		if s.Read().Replicas[0].Ejected {
+		if conn.Statistics().Replicas[0].Ejected {
 			t.Error("it is still left out after a success")
 		}
 		works[0].most.Store(0)
@@ -104,23 +103,23 @@ func TestTrialThatFails(t *testing.T) {
 func TestTrialIsNotLostWithItsCall(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		trial func(t *testing.T, conn *grpc.ClientConn, c cluster, a *work)
+		trial func(t *testing.T, conn *failover.Client, c cluster, a *work)
 	}{
-		{"the caller had left before", func(t *testing.T, conn *grpc.ClientConn, _ cluster, _ *work) {
+		{"the caller had left before", func(t *testing.T, conn *failover.Client, _ cluster, _ *work) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if attempts, err := do(ctx, conn); len(attempts) != 0 || status.Code(err) != codes.Canceled {
 				t.Errorf("got %q, %v, want no attempt", path(attempts), err)
 			}
 		}},
-		{"the caller leaves", func(t *testing.T, conn *grpc.ClientConn, _ cluster, a *work) {
+		{"the caller leaves", func(t *testing.T, conn *failover.Client, _ cluster, a *work) {
 			ctx, cancel := context.WithCancel(t.Context())
 			a.does(func(ctx context.Context) error { cancel(); return hang(ctx) })
 			if attempts, _ := do(ctx, conn); path(attempts) != "a:1 canceled sent" {
 				t.Errorf("got %q, want a:1 canceled sent", path(attempts))
 			}
 		}},
-		{"the caller's deadline", func(t *testing.T, conn *grpc.ClientConn, _ cluster, a *work) {
+		{"the caller's deadline", func(t *testing.T, conn *failover.Client, _ cluster, a *work) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			a.does(hang)
@@ -128,7 +127,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 				t.Errorf("got %q, want a:1 canceled sent", path(attempts))
 			}
 		}},
-		{"the request cannot be marshaled", func(t *testing.T, conn *grpc.ClientConn, _ cluster, a *work) {
+		{"the request cannot be marshaled", func(t *testing.T, conn *failover.Client, _ cluster, a *work) {
 			var attempts []failover.Attempt
 			conn.Invoke(t.Context(), workMethod, "no message", nil, failover.Trace(&attempts))
 			if len(attempts) != 1 || attempts[0].Outcome != failover.OutcomeRejected {
@@ -145,7 +144,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 				t.Errorf("%d calls were let through at a time, want 1", n)
 			}
 		}},
-		{"the connection is lost", func(t *testing.T, conn *grpc.ClientConn, c cluster, a *work) {
+		{"the connection is lost", func(t *testing.T, conn *failover.Client, c cluster, a *work) {
 			a.does(func(ctx context.Context) error { go c[0].crash(); return hang(ctx) })
 			wantPath(t, conn, "a:1 lost sent, b:1 ok sent")
 			c[0].start()

@@ -28,7 +28,7 @@ type pending struct {
 }
 
 // begin begins a call, named so in its request's metadata, and returns when it has come as far as it can.
-func begin(ctx context.Context, conn *grpc.ClientConn, name string, opts ...grpc.CallOption) *pending {
+func begin(ctx context.Context, conn grpc.ClientConnInterface, name string, opts ...grpc.CallOption) *pending {
 	p := &pending{over: make(chan struct{})}
 	start := time.Now()
 	go func() {
@@ -226,14 +226,12 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].handle = sleep(10 * time.Second)
-		var seen failover.Statistics
 		var waited []time.Duration
-		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, Statistics: &seen,
-			OnCall: func(_ context.Context, x failover.Call) {
-				if errors.Is(x.Err, context.Canceled) {
-					waited = append(waited, x.Waited)
-				}
-			}})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, OnCall: func(_ context.Context, x failover.Call) {
+			if errors.Is(x.Err, context.Canceled) {
+				waited = append(waited, x.Waited)
+			}
+		}})
 		first := begin(t.Context(), conn, "first")
 		ctx, cancel := context.WithCancel(t.Context())
 		second := begin(ctx, conn, "second")
@@ -247,7 +245,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 		if len(waited) != 1 || waited[0] != time.Second {
 			t.Errorf("the hook was told that the call waited for %v, want 1s", waited)
 		}
-		if n := seen.Read().Waiting; n != 1 {
+		if n := conn.Statistics().Waiting; n != 1 {
 			t.Errorf("%d wait, want 1", n)
 		}
 		<-first.over

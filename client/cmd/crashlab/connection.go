@@ -33,7 +33,7 @@ type connection struct {
 
 // client is a connection to the counter, and what is known of its replicas.
 type client struct {
-	conn     *grpc.ClientConn
+	conn     *failover.Client
 	counter  counterv1.CounterClient
 	target   target
 	deadline time.Duration // of a call; zero for none
@@ -57,7 +57,7 @@ func (c connection) dial(ctx context.Context) (*client, error) {
 }
 
 // settle waits until every replica has been tried, or is ready where Wait says so.
-func (c connection) settle(ctx context.Context, conn *grpc.ClientConn, watch *replicaWatch) error {
+func (c connection) settle(ctx context.Context, conn *failover.Client, watch *replicaWatch) error {
 	if err := c.Target.lookUp(ctx); err != nil {
 		return &exit{exitUsage, fmt.Sprintf("--target %v", err)}
 	}
@@ -155,7 +155,7 @@ func (w *replicaWatch) String() string {
 // await blocks until there are replicas and all are as wanted. It returns false when that takes longer than limit, or
 // the context ends. It keeps asking for the connections: replicas that are down are dialed often only while they are
 // wanted, and no call is made yet.
-func (w *replicaWatch) await(ctx context.Context, conn *grpc.ClientConn, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
+func (w *replicaWatch) await(ctx context.Context, conn *failover.Client, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
 	timeout, ask := time.NewTimer(limit), time.NewTicker(askPeriod)
 	defer timeout.Stop()
 	defer ask.Stop()

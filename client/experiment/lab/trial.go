@@ -61,7 +61,7 @@ func (l *Lab) trial(ctx context.Context, d *design.Design, t design.Trial, p *pr
 }
 
 // dial returns a connection to the replicas, once it has one to each.
-func dial(ctx context.Context, policy failover.Policy, addrs []string) (*grpc.ClientConn, error) {
+func dial(ctx context.Context, policy failover.Policy, addrs []string) (*failover.Client, error) {
 	ready := make(chan struct{})
 	up := map[string]bool{}
 	policy.OnReplica = func(e failover.ReplicaEvent) {
@@ -88,7 +88,7 @@ func dial(ctx context.Context, policy failover.Policy, addrs []string) (*grpc.Cl
 }
 
 // caller returns what makes one call of the load.
-func caller(conn *grpc.ClientConn, deadline time.Duration) func(context.Context, int) (workload.Reply, error) {
+func caller(conn grpc.ClientConnInterface, deadline time.Duration) func(context.Context, int) (workload.Reply, error) {
 	counter := counterv1.NewCounterClient(conn)
 	return func(ctx context.Context, _ int) (workload.Reply, error) {
 		if deadline > 0 {

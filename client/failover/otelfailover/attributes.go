@@ -30,7 +30,8 @@ var reasonNames = map[failover.Reason]string{
 	failover.ReasonBudgetSpent:  "budget_spent",
 	failover.ReasonShed:         "shed",
 	failover.ReasonCallerEnded:  "caller_ended",
-	failover.ReasonNoReplica:    "none_to_try",
+	failover.ReasonNoReplica:    "no_replica",
+	failover.ReasonInvalid:      "invalid",
 }
 
 func reasonName(r failover.Reason) string {

@@ -86,7 +86,7 @@ func (empty) RecvMsg(any) error { return io.EOF }
 
 // A context may outlive any number of streams, and must not keep them.
 func TestStreamLeavesItsContext(t *testing.T) {
-	tel, err := newTelemetry(without(), new(failover.Statistics))
+	tel, err := newTelemetry(without())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestStreamLeavesItsContext(t *testing.T) {
 // oneCall returns a function that makes a call which its first attempt answers; the request goes nowhere.
 func oneCall(tb testing.TB, o Options) func() {
 	tb.Helper()
-	t, err := newTelemetry(o, new(failover.Statistics))
+	t, err := newTelemetry(o)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -21,19 +21,15 @@ import (
 
 // A call that succeeds with its second attempt is one span with two events. A program would export its spans; this one
 // keeps them.
-func ExampleInstrument() {
+func ExampleNewClient() {
 	addr, stop := serveAtSecondAttempt()
 	defer stop()
 	spans := tracetest.NewInMemoryExporter()
 	otel.SetTracerProvider(trace.NewTracerProvider(trace.WithSyncer(spans)))
 
 	policy := failover.Policy{Rounds: 3, Idempotent: map[string]bool{"/grpc.health.v1.Health/": true}}
-	policy, opts, err := otelfailover.Instrument(policy, otelfailover.Options{})
-	if err != nil {
-		panic(err)
-	}
-	opts = append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	conn, err := failover.NewClient("static:///"+addr, policy, opts...)
+	conn, err := otelfailover.NewClient("static:///"+addr, policy, otelfailover.Options{},
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		panic(err)
 	}

@@ -103,7 +103,7 @@ func (l *lab) target() string {
 
 // dial returns a connection that is seen, each replica of which is known to be ready, or down. All methods are
 // idempotent. The options come behind those of the package.
-func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *grpc.ClientConn {
+func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *failover.Client {
 	l.t.Helper()
 	p.Idempotent = map[string]bool{"/": true}
 	settled, known := make(chan struct{}), map[string]bool{}
@@ -115,16 +115,11 @@ func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *grpc.ClientCon
 			close(settled)
 		}
 	}
-	p, opts, err := otelfailover.Instrument(p, l.options)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	opts = append(opts, within...)
-	opts = append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	opts := append(within, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			return l.replicas[addr[0]-'a'].dial(ctx)
 		}))
-	conn, err := failover.NewClient(l.target(), p, opts...)
+	conn, err := otelfailover.NewClient(l.target(), p, l.options, opts...)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -219,7 +214,7 @@ func path(span tracetest.SpanStub) string {
 	return s
 }
 
-func check(ctx context.Context, conn *grpc.ClientConn, opts ...grpc.CallOption) error {
+func check(ctx context.Context, conn *failover.Client, opts ...grpc.CallOption) error {
 	_, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest), opts...)
 	return err
 }

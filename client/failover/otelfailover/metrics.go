@@ -66,7 +66,7 @@ func (t *telemetry) watch() {
 }
 
 func (t *telemetry) observe(o metric.Observer) {
-	s, i := t.statistics.Read(), t.instruments
+	s, i := t.client.Statistics(), t.instruments
 	o.ObserveInt64(i.waiting, int64(s.Waiting), metric.WithAttributes(t.server...))
 	for _, r := range s.Replicas {
 		at := metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(t.server), replicaKey.String(r.Replica))...))

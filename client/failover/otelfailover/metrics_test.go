@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 )
 
@@ -196,7 +195,7 @@ func (r countedRegistration) Unregister() error {
 // A provider lives as long as the program, and must not keep the connections that it has shown.
 func TestConnectionLeavesNothingBehind(t *testing.T) {
 	counted := &callbacks{none: make(chan struct{})}
-	var conn weak.Pointer[grpc.ClientConn]
+	var conn weak.Pointer[failover.Client]
 	// In a bubble, since the runtime may keep a timer that was stopped, and the connection with it, until it was due.
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)

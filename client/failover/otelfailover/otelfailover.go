@@ -33,7 +33,7 @@
 //	failover.replica.ready     {replica}             1 or 0: whether there is a connection, by failover.replica
 //	failover.replica.ejected   {replica}             1 or 0: whether it is left out, by failover.replica
 //
-// The last five are read from failover.Statistics when metrics are collected, from the connection's first call until it
+// The last five are read from Client.Statistics when metrics are collected, from the connection's first call until it
 // is closed, and are sums: connections to one target add up. All metrics have server.address and server.port, which
 // name the connection's target, not a replica. A method is named where generated code calls it, or a caller who gives
 // grpc.StaticMethod; all others are _OTHER, so that names which a program makes up cannot flood a metrics store.
@@ -70,16 +70,12 @@ type Options struct {
 	Propagator propagation.TextMapPropagator
 }
 
-// Instrument returns the policy and the dial options that make one connection show in OpenTelemetry: call it for each.
-//
-// The policy is p with an OnAttempt that calls p's own first, and with Statistics where p has none. The options belong
-// among those given to failover.NewClient, or before those of failover.DialOptions; interceptors that come before them
-// run outside the call's span, those behind within. The error is the MeterProvider's.
-func Instrument(p failover.Policy, o Options) (failover.Policy, []grpc.DialOption, error) {
-	p.Statistics = cmp.Or(p.Statistics, new(failover.Statistics))
-	t, err := newTelemetry(o, p.Statistics)
+// NewClient is failover.NewClient for a connection that shows in OpenTelemetry. Interceptors among the options run within the
+// call's span. The error is the MeterProvider's or failover.NewClient's.
+func NewClient(target string, p failover.Policy, o Options, opts ...grpc.DialOption) (*failover.Client, error) {
+	t, err := newTelemetry(o)
 	if err != nil {
-		return failover.Policy{}, nil, err
+		return nil, err
 	}
 	user := p.OnAttempt
 	p.OnAttempt = func(ctx context.Context, method string, a failover.Attempt) {
@@ -88,10 +84,11 @@ func Instrument(p failover.Policy, o Options) (failover.Policy, []grpc.DialOptio
 		}
 		onAttempt(ctx, a)
 	}
-	return p, []grpc.DialOption{
+	t.client, err = failover.NewClient(target, p, append([]grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(t.unary),
 		grpc.WithChainStreamInterceptor(t.streaming),
-	}, nil
+	}, opts...)...)
+	return t.client, err
 }
 
 const scope = "example.com/crashlab/client/failover/otelfailover"
@@ -102,7 +99,7 @@ type telemetry struct {
 	propagator  propagation.TextMapPropagator
 	meter       metric.Meter
 	instruments *instruments
-	statistics  *failover.Statistics
+	client      *failover.Client
 
 	first  sync.Once // guards what follows, which a first call brings
 	conn   *grpc.ClientConn
@@ -111,7 +108,7 @@ type telemetry struct {
 	methods sync.Map // full name → *method
 }
 
-func newTelemetry(o Options, s *failover.Statistics) (*telemetry, error) {
+func newTelemetry(o Options) (*telemetry, error) {
 	meter := cmp.Or(o.MeterProvider, otel.GetMeterProvider()).Meter(scope, metric.WithSchemaURL(semconv.SchemaURL))
 	instruments, err := newInstruments(meter)
 	return &telemetry{
@@ -119,7 +116,6 @@ func newTelemetry(o Options, s *failover.Statistics) (*telemetry, error) {
 		propagator:  cmp.Or(o.Propagator, otel.GetTextMapPropagator()),
 		meter:       meter,
 		instruments: instruments,
-		statistics:  s,
 	}, err
 }
 

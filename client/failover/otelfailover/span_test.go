@@ -176,10 +176,8 @@ func TestInterceptorsOfTheUsers(t *testing.T) {
 		return invoker(ctx, method, req, reply, cc, opts...)
 	}
 	var attempts []failover.Attempt
-	var statistics failover.Statistics
 	conn := l.dial(failover.Policy{
-		Statistics: &statistics,
-		OnAttempt:  func(_ context.Context, _ string, a failover.Attempt) { attempts = append(attempts, a) },
+		OnAttempt: func(_ context.Context, _ string, a failover.Attempt) { attempts = append(attempts, a) },
 	}, grpc.WithChainUnaryInterceptor(within))
 	if err := check(t.Context(), conn); err != nil {
 		t.Fatal(err)
@@ -193,7 +191,7 @@ func TestInterceptorsOfTheUsers(t *testing.T) {
 		t.Errorf("the interceptor's span has %d events, the call's %d, the user's hook saw %d attempts; want 0, 2 and 2",
 			len(inner.Events), len(outer.Events), len(attempts))
 	}
-	if s := statistics.Read(); s.Calls != 1 {
+	if s := conn.Statistics(); s.Calls != 1 {
 		t.Errorf("the user's statistics have %d calls, want 1", s.Calls)
 	}
 }

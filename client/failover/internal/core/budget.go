@@ -31,9 +31,14 @@ func NewBudget(ratio, perSecond float64, burst int) *Budget {
 }
 
 // Call notes that a call has begun.
-func (b *Budget) Call() {
-	if b.ratio > 0 && b.tokens.Load() < b.burst {
-		b.add(b.ratio)
+func (b *Budget) Call() { b.earn(b.ratio) }
+
+// CallWorth notes a call that adds the given part of a token in place of the bucket's ratio.
+func (b *Budget) CallWorth(ratio float64) { b.earn(int64(math.Round(ratio * token))) }
+
+func (b *Budget) earn(n int64) {
+	if n > 0 && b.tokens.Load() < b.burst {
+		b.add(n)
 	}
 }
 
