@@ -106,8 +106,9 @@ func (c cell) compare(t *testing.T, results map[string]*outcome) {
 }
 
 // Without a limit, a crash takes so many calls with it that hardly any ends well; with the one that is learnt, they do.
-// The calls have no deadline, and all who wait rush to a replica that is back: so it is not the machine's speed that
-// decides, as long as a few requests are sent within the service time.
+// Time takes none of them: a deadline far away lets calls wait longer than the minute that those without one may. And all
+// who wait rush to a replica that is back. So it is not the machine's speed that decides, as long as a few requests are
+// sent within the service time.
 func TestLimitKeepsCallsAlive(t *testing.T) {
 	long(t, "dozens of crashes and relaunches")
 	t.Parallel()
@@ -119,7 +120,7 @@ func TestLimitKeepsCallsAlive(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t, []string{"--restart-delay=50ms"}, "--p-crash=0.3", "--seed=2", "--service-time=50ms")
 			code, stdout, stderr := run(t, "crashlab", "load", "--json", "-n60", "-c30", "--wait=1m", "--target="+c.target(),
-				"--timeout=0s", "--pause=0s", "--order=least-in-flight", "--when-down=wait", "--max-in-flight="+limit)
+				"--timeout=0s", "--deadline=1h", "--pause=0s", "--order=least-in-flight", "--when-down=wait", "--max-in-flight="+limit)
 			var o outcome
 			if err := json.Unmarshal([]byte(stdout), &o); err != nil || code != 0 {
 				t.Fatalf("exit code %d, %v: %s%s", code, err, stdout, stderr)
