@@ -236,6 +236,10 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 func TestStatisticsOfACallOnItsWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 1)
+		fresh := c.client(t, c.target(), failover.Policy{})
+		if got := fresh.Statistics(); got.Calls != 0 || len(got.Replicas) != 0 || len(got.Attempts) != len(failover.Outcomes()) || len(got.Failed) != len(failover.Reasons()) {
+			t.Errorf("before the first call: %+v, want every outcome and reason with zero", got)
+		}
 		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1})
 		works[0].does(takes(time.Second, codes.OK))
 		var calls sync.WaitGroup

@@ -32,19 +32,18 @@ func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections 
 	long(t, "a second of chaos, beside no other test")
 	h := newHunter(startCluster(t, []string{"--restart-delay=200ms"}, "--service-time=uniform:1ms:10ms"))
 	awaitNoClient(t)
-	var statistics failover.Statistics
 	seen := newTally()
 	p := everything
-	p.Statistics, p.OnAttempt, p.OnCall = &statistics, seen.attempt, seen.call
+	p.OnAttempt, p.OnCall = seen.attempt, seen.call
 	cl := newClient(t, h.target(), p)
 	cl.awaitReady(3)
 	crew := startCrew(t, 32, 1, 3*time.Second, func(ctx context.Context, _ int) {
 		_, _ = cl.counter.Get(ctx, new(counterv1.GetRequest)) // seen is told
 	})
 	crew.pass() // all are at it
-	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(8, 1000), func() bool { return statistics.Read().Attempts[failover.OutcomeLost] > 0 })
+	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(8, 1000), func() bool { return cl.conn.Statistics().Attempts[failover.OutcomeLost] > 0 })
 	crew.stop()
-	s := statistics.Read()
+	s := cl.conn.Statistics()
 	t.Logf("%s; %.2f%% succeeded, the longest took %v; %d hedges, %d won, %d denied, %d ejections; %d kills, %d stops",
 		figures(s), 100*float64(s.Succeeded)/float64(s.Calls), seen.longest.Round(time.Millisecond),
 		s.Hedges, s.HedgesWon, s.Denied, s.Ejections, h.kills, stops)
@@ -107,12 +106,12 @@ func (h *hunter) torment(rnd *rand.Rand, shots int, hit func() bool) (stops int)
 // tally is what the hooks of a policy were told, to be compared with the statistics.
 type tally struct {
 	mu      sync.Mutex // guards what follows
-	seen    failover.Snapshot
+	seen    failover.Statistics
 	longest time.Duration // of a call
 }
 
 func newTally() *tally {
-	n := &tally{seen: failover.Snapshot{Failed: map[failover.Reason]int64{}, Attempts: map[failover.Outcome]int64{}}}
+	n := &tally{seen: failover.Statistics{Failed: map[failover.Reason]int64{}, Attempts: map[failover.Outcome]int64{}}}
 	for _, r := range failover.Reasons() {
 		n.seen.Failed[r] = 0
 	}
@@ -144,7 +143,7 @@ func (n *tally) call(_ context.Context, c failover.Call) {
 }
 
 // check checks the statistics of a connection whose calls have all ended.
-func (n *tally) check(t *testing.T, s failover.Snapshot) {
+func (n *tally) check(t *testing.T, s failover.Statistics) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 // client makes calls through failover.
 type client struct {
 	t       testing.TB
-	conn    *grpc.ClientConn
+	conn    *failover.Client
 	counter counterv1.CounterClient
 
 	mu      sync.Mutex

@@ -60,9 +60,9 @@ func TestSoakOneIsKilled(t *testing.T) {
 		t.Run(order.String(), func(t *testing.T) {
 			besideOthers(t)
 			h := newHunter(startCluster(t, []string{"--restart-delay=50ms"}, "--service-time=1ms"))
-			s := soakCounter(t, h.cluster, 3, failover.Policy{Order: order}, func(crew *crew, s *failover.Statistics) {
+			s := soakCounter(t, h.cluster, 3, failover.Policy{Order: order}, func(crew *crew, conn *failover.Client) {
 				// What a kill hits is luck, but a hundred do not all miss.
-				for !crew.hasEnough() || h.kills < 3 || h.kills < 100 && s.Read().Attempts[failover.OutcomeLost] == 0 {
+				for !crew.hasEnough() || h.kills < 3 || h.kills < 100 && conn.Statistics().Attempts[failover.OutcomeLost] == 0 {
 					i := h.kills % len(h.addrs)
 					h.hit(i, syscall.SIGKILL)
 					h.awaitLaunched(i)
@@ -83,12 +83,11 @@ var soakOrders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin,
 // soakCounter lets 16 workers call the Counter, so many replicas of which are ready and the others down, under the
 // policy, in a single round. No call may fail, also while the test meddles with the replicas, for as long as it likes. It
 // returns the statistics.
-func soakCounter(t *testing.T, c *cluster, ready int, p failover.Policy, meddle func(*crew, *failover.Statistics)) failover.Snapshot {
+func soakCounter(t *testing.T, c *cluster, ready int, p failover.Policy, meddle func(*crew, *failover.Client)) failover.Statistics {
 	t.Helper()
 	// In a soak the three orders make a million.
 	n := scale(300, 333_334)
-	var statistics failover.Statistics
-	p.Rounds, p.Statistics = 1, &statistics
+	p.Rounds = 1
 	cl := newClient(t, c.target(), p)
 	cl.awaitReady(ready)
 	failed := newMistakes(t)
@@ -98,11 +97,11 @@ func soakCounter(t *testing.T, c *cluster, ready int, p failover.Policy, meddle 
 		}
 	})
 	if meddle != nil {
-		meddle(crew, &statistics)
+		meddle(crew, cl.conn)
 	}
 	<-crew.enough
 	crew.stop()
-	s := statistics.Read()
+	s := cl.conn.Statistics()
 	if s.Succeeded < int64(n) || s.Succeeded != s.Calls {
 		t.Errorf("want %d calls or more, and no failure: %s", n, figures(s))
 	}

@@ -204,7 +204,7 @@ func (h *hunter) hit(i int, sig syscall.Signal) {
 }
 
 // figures are the counts of a run in one line.
-func figures(s failover.Snapshot) string {
+func figures(s failover.Statistics) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d calls: %d succeeded", s.Calls, s.Succeeded)
 	for _, r := range failover.Reasons() {

@@ -55,7 +55,7 @@ func TestSoakSentIsRepeated(t *testing.T) {
 
 // entries are calls of a ledger, and what became of them.
 type entries struct {
-	conn       *grpc.ClientConn
+	conn       *failover.Client
 	repeatable bool // although they were sent
 	wrong      *mistakes
 
@@ -71,9 +71,8 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	t.Helper()
 	c, folder := startLedger(t)
 	h := newHunter(c)
-	var statistics failover.Statistics
 	p := lenient
-	p.Order, p.Statistics = failover.OrderRoundRobin, &statistics
+	p.Order = failover.OrderRoundRobin
 	cl := newClient(t, c.target(), p)
 	cl.awaitReady(3)
 	e := &entries{conn: cl.conn, repeatable: repeatable, wrong: newMistakes(t)}
@@ -88,7 +87,7 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	crew.stop()
 	e.executions = executions(t, folder)
 	t.Logf("%s; %d kills, %d calls recovered from unsent attempts, %d executed more than once",
-		figures(statistics.Read()), h.kills, e.recovered, duplicates(e.executions))
+		figures(cl.conn.Statistics()), h.kills, e.recovered, duplicates(e.executions))
 	return e
 }
 
