@@ -1,35 +1,3 @@
-// Package failover carries gRPC calls through a set of replicas: an attempt that fails at one goes on to another, in
-// rounds, each attempt with its own deadline. What comes back is the first success, or an Error that tells every
-// attempt: which replica, how it ended, how long it took, and whether the request can have reached it.
-//
-// It is one standard *grpc.ClientConn, made by NewClient, so stubs, credentials and interceptors work as ever; a stats
-// handler and per-RPC credentials see each attempt. The zero Policy tries each replica once; its fields add limits on the
-// attempts in flight, waiting for a replica rather than failing, a retry budget, hedges. Hooks and Statistics show what
-// goes on; call options such as WithTimeout set aside the policy for one call.
-//
-// # What may be repeated
-//
-// A request that was sent may have been executed, whatever became of the reply. So an attempt is repeated only where no
-// byte of it was sent, or where the method is idempotent: by Policy.Idempotent, or by the idempotency_level of its proto.
-// Mind that few protos say so; an Error whose Reason is ReasonAmbiguous is the sign.
-//
-// # Streams
-//
-// A call whose replies are a stream goes on to another replica until the first message has been delivered, or the header
-// been asked for. It counts as an attempt in flight until then. A call that sends a stream goes on until its stream is
-// open.
-//
-// # Connections
-//
-// A replica that is down is dialed every 25 ms, give or take 5, for as long as calls are made and for a second after, so
-// that it is back in use as soon as it listens again, however long it was gone; Policy.Redial sets the bounds. Connect,
-// called on the connection, counts as a call in this. Without calls it is left to gRPC's backoff. When a replica is lost,
-// the resolver is asked for its replicas again, once a second at most; one among the dial options after each dial that
-// fails. The dns resolver looks no more often than every 30 s, and only when asked: a new record is found after a loss.
-//
-// A call for which the resolver has not found replicas yet waits for it. Where the resolver has failed, it fails, unless
-// the call option WaitForReady says to wait. It does not make an attempt wait for a replica that is down: that is for
-// Rounds, Pause and WhenDown to say.
 package failover
 
 import (
