@@ -19,15 +19,23 @@ type backend struct {
 	outcomes [len(outcomeNames)]atomic.Int64
 	gone     atomic.Bool
 
+	// ramp bounds the attempts of calls that wait, when a connection is new that they have waited for. ramped is the last one.
+	ramp   core.Ramp
+	ramped atomic.Pointer[connection]
+
 	// crash is the connection whose loss was last taken for a crash: its replica and epoch.
 	crash atomic.Pointer[connection]
 
 	// loss is the last attempt that was lost.
 	loss atomic.Pointer[loss]
 
-	suspect atomic.Bool // has failed since its last success, or is left out: a success is news
-	ejected atomic.Bool // is left out
-	trial   atomic.Bool // is left out, but one call may try it
+	suspect atomic.Bool  // has failed since its last success, or is left out: a success is news
+	ejected atomic.Bool  // is left out
+	trial   atomic.Bool  // is left out, but one call may try it
+	doubted atomic.Int64 // until when calls had better be made elsewhere, on the client's clock; zero: no doubt
+
+	// Its last answer: when the attempt began, on the client's clock, and how long it took; zero before the first.
+	asked, took atomic.Int64
 
 	mu       sync.Mutex // guards what follows
 	standing core.Standing
@@ -140,21 +148,38 @@ func (b *backends) fold(x *backend) {
 	}
 }
 
-// candidates are what a decision needs to know of the replicas.
-func (t *table) candidates(to []core.Candidate, limit int32) []core.Candidate {
+// candidates are what a decision needs to know of the replicas, for calls that wait or do not.
+func (t *table) candidates(to []core.Candidate, limit int32, wait bool, now time.Duration) []core.Candidate {
 	for i := range t.entries {
 		e := &t.entries[i]
-		n := e.inFlight.Load()
+		n, most := e.inFlight.Load(), limit
+		if wait {
+			most = e.ramp.Limit(limit)
+		}
 		to = append(to, core.Candidate{
 			Key:      e.key,
 			InFlight: n,
 			Ready:    e.replica.Ready(),
 			Lost:     e.justLost(),
 			Ejected:  e.ejected.Load() && !e.trial.Load(),
-			Full:     limit > 0 && n >= limit,
+			Doubted:  now < time.Duration(e.doubted.Load()),
+			Full:     most > 0 && n >= most,
 		})
 	}
 	return to
+}
+
+// candidates are what a decision about the call needs to know of the replicas.
+func (p *plan) candidates(to []core.Candidate, t *table, limit int32) []core.Candidate {
+	return t.candidates(to, limit, p.rules.Wait, p.now())
+}
+
+// ramped is how many attempts the call may find in flight at a replica, of which there may be limit.
+func (p *plan) ramped(b *backend, limit int32) int32 {
+	if p.rules.Wait {
+		return b.ramp.Limit(limit)
+	}
+	return limit
 }
 
 // acquire takes a place among the attempts in flight, of which there may be limit; zero means any number. It returns

@@ -93,7 +93,7 @@ func TestBudgetPerSecond(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c.unavailable()
-		conn := c.connect(t, failover.Policy{Budget: failover.Budget{PerSecond: 2, Burst: 1}, Ejection: failover.Ejection{After: -1}})
+		conn := c.connect(t, failover.Policy{Budget: failover.Budget{PerSecond: 2, Burst: 1}, Ejection: failover.Ejection{Off: true}})
 		for _, step := range []struct {
 			after time.Duration
 			want  int // attempts

@@ -224,7 +224,7 @@ func TestChatsAtReplicasThatFail(t *testing.T) {
 			return fails(codes.Unavailable)(stream)
 		}
 	}
-	conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: -1}})
+	conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{Off: true}})
 	var want []string
 	for i := range words {
 		want = append(want, fmt.Sprint(i))

@@ -26,9 +26,13 @@ type client struct {
 	hazard   core.Hazard
 	budget   *core.Budget // nil: unbounded
 	hedges   *core.Budget
+	joins    *core.Budget
 	counters counters
 
-	methods    sync.Map // full name → *method
+	cc atomic.Pointer[grpc.ClientConn] // the connection, known from the first call on
+
+	wasReady   atomic.Bool // a replica has been
+	methods    sync.Map    // full name → *method
 	lastMethod atomic.Pointer[method]
 	last       atomic.Uint32 // key of the replica that last answered, for OrderSticky
 
@@ -67,6 +71,7 @@ func newClient(p Policy) (*client, error) {
 		replicas: replicas.NewSet(replicas.Redial{Every: p.Redial.Every, Linger: p.Redial.Linger}),
 		born:     time.Now(),
 		hedges:   core.NewBudget(0, 0, hedgeBurst),
+		joins:    core.NewBudget(joinRatio, 0, joinBurst),
 	}
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
@@ -87,6 +92,9 @@ func newClient(p Policy) (*client, error) {
 	c.serviceConfig = grpc.WithDefaultServiceConfig(js)
 	return c, nil
 }
+
+// conn returns the connection; nil before the first call.
+func (c *client) conn() *grpc.ClientConn { return c.cc.Load() }
 
 // now is the time since the client was made.
 func (c *client) now() time.Duration { return time.Since(c.born) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,18 @@ func (a *allowed) by(next func(context.Context) error) func(context.Context) err
 	}
 }
 
-// Replicas that all hang, each given its time to the last moment.
+// train makes the client know how long the method takes at replicas that are well: no time at all.
+func train(t *testing.T, conn *failover.Client) {
+	t.Helper()
+	for range 100 {
+		if _, err := call(t.Context(), conn); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Replicas that all hang: each is asked when the one before it has had its share of the time, and none is given up before the
+// caller's deadline, or Timeout.
 func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 	const ms = time.Millisecond
 	no := map[string]bool{"/": false}
@@ -50,14 +62,14 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 		took     time.Duration
 		reason   failover.Reason
 	}{
-		{"evenly", failover.Policy{}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
-		{"under WhenDownWait as well", failover.Policy{WhenDown: failover.WhenDownWait}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
+		{"evenly", failover.Policy{}, 3000 * ms, []time.Duration{3000 * ms, 2000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
+		{"under WhenDownWait as well", failover.Policy{WhenDown: failover.WhenDownWait}, 3000 * ms, []time.Duration{3000 * ms, 2000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
 		{"within Timeout", failover.Policy{Timeout: 400 * ms}, 3000 * ms, []time.Duration{400 * ms, 400 * ms, 400 * ms}, 1200 * ms, failover.ReasonRoundsSpent},
-		{"Timeout is above the share", failover.Policy{Timeout: 2000 * ms}, 3000 * ms, []time.Duration{1000 * ms, 1000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
+		{"Timeout is above the share", failover.Policy{Timeout: 2000 * ms}, 3000 * ms, []time.Duration{2000 * ms, 2000 * ms, 1000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
 		{"each round anew", failover.Policy{Timeout: 400 * ms, Rounds: 2}, 1500 * ms,
-			[]time.Duration{400 * ms, 400 * ms, 400 * ms, 100 * ms, 100 * ms, 100 * ms}, 1500 * ms, failover.ReasonCallerEnded},
-		{"no less than the least", failover.Policy{MinTimeout: 500 * ms}, 1200 * ms, []time.Duration{500 * ms, 500 * ms}, 1000 * ms, failover.ReasonOutOfTime},
-		{"the last gets what is left", failover.Policy{MinTimeout: 500 * ms}, 1000 * ms, []time.Duration{500 * ms, 500 * ms}, 1000 * ms, failover.ReasonCallerEnded},
+			[]time.Duration{400 * ms, 400 * ms, 400 * ms, 300 * ms, 200 * ms, 100 * ms}, 1500 * ms, failover.ReasonCallerEnded},
+		{"no less than the least", failover.Policy{MinTimeout: 500 * ms}, 1200 * ms, []time.Duration{1200 * ms, 700 * ms}, 1200 * ms, failover.ReasonCallerEnded},
+		{"the last gets what is left", failover.Policy{MinTimeout: 500 * ms}, 1000 * ms, []time.Duration{1000 * ms, 500 * ms}, 1000 * ms, failover.ReasonCallerEnded},
 		{"less than the least", failover.Policy{MinTimeout: 500 * ms}, 499 * ms, nil, 0, failover.ReasonOutOfTime},
 		{"just the least", failover.Policy{MinTimeout: 500 * ms}, 500 * ms, []time.Duration{500 * ms}, 500 * ms, failover.ReasonCallerEnded},
 		{"not idempotent", failover.Policy{Idempotent: no}, 3000 * ms, []time.Duration{3000 * ms}, 3000 * ms, failover.ReasonCallerEnded},
@@ -68,12 +80,13 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 3)
+				tc.policy.Ejection.Off = true
+				conn := c.connect(t, tc.policy)
+				train(t, conn)
 				var got allowed
 				for _, r := range c {
 					r.handle = got.by(hang)
 				}
-				tc.policy.Ejection.After = -1
-				conn := c.connect(t, tc.policy)
 				ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
 				defer cancel()
 				start := time.Now()
@@ -141,13 +154,17 @@ func TestNoTimeoutKeepsTheLeast(t *testing.T) {
 		conn := c.connect(t, failover.Policy{Timeout: time.Second, MinTimeout: time.Second})
 		for _, tc := range []struct {
 			timeout, want time.Duration
-		}{{0, time.Second}, {750 * time.Millisecond, 750 * time.Millisecond}} {
+			reason        failover.Reason
+		}{
+			{0, 1200 * time.Millisecond, failover.ReasonCallerEnded},
+			{750 * time.Millisecond, 750 * time.Millisecond, failover.ReasonOutOfTime},
+		} {
 			got.each = nil
 			ctx, cancel := context.WithTimeout(t.Context(), 1200*time.Millisecond)
 			defer cancel()
 			attempts, err := call(ctx, conn, failover.WithTimeout(tc.timeout))
 			synctest.Wait()
-			if len(got.each) != 1 || got.each[0].Truncate(time.Millisecond) != tc.want || reason(err) != failover.ReasonOutOfTime {
+			if len(got.each) != 1 || got.each[0].Truncate(time.Millisecond) != tc.want || reason(err) != tc.reason {
 				t.Errorf("with a timeout of %v the attempts %q were given %v, want one of %v: %v", tc.timeout, path(attempts), got.each, tc.want, err)
 			}
 		}
@@ -192,7 +209,7 @@ func newTrial(r *rand.Rand) trial {
 		}
 	}
 	if r.IntN(3) == 0 {
-		x.policy.Ejection.After = -1
+		x.policy.Ejection.Off = true
 	}
 	for range 1 + r.IntN(4) {
 		x.ails = append(x.ails, ailment(r.IntN(int(ailments))))
@@ -301,13 +318,18 @@ func (x trial) judge(start, end time.Time, attempts []failover.Attempt, err erro
 // been.
 func (x trial) share(left time.Duration, tried int, sent bool) time.Duration {
 	d := left
-	if !sent || x.policy.Idempotent["/"] {
+	if !sent {
 		d = max(left/time.Duration(len(x.ails)-tried), x.policy.MinTimeout)
 	}
 	if x.policy.Timeout > 0 {
 		d = min(d, x.policy.Timeout)
 	}
 	return d
+}
+
+// unanswering reports whether a replica may keep a call for all its time.
+func (x trial) unanswering() bool {
+	return slices.ContainsFunc(x.ails, func(a ailment) bool { return a == hanging || a == stopped || a == slow })
 }
 
 // judgeEnd tells what is wrong with the end of a call.
@@ -328,7 +350,7 @@ func (x trial) judgeEnd(left time.Duration, attempts []failover.Attempt, err err
 		return "the method is idempotent"
 	case r != failover.ReasonCallerEnded && r != failover.ReasonOutOfTime && r != failover.ReasonRoundsSpent && r != failover.ReasonAmbiguous:
 		return "the reason is none of those that can be"
-	case r != failover.ReasonAmbiguous && x.policy.WhenDown == failover.WhenDownAttempt && x.policy.MinTimeout == 0 && x.policy.Idempotent["/"] && len(all) < len(x.ails):
+	case r != failover.ReasonAmbiguous && x.policy.WhenDown == failover.WhenDownAttempt && x.policy.MinTimeout == 0 && x.policy.Idempotent["/"] && len(all) < len(x.ails) && !x.unanswering():
 		return "a replica was not tried"
 	}
 	return ""

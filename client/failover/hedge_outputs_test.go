@@ -64,7 +64,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 		for _, r := range c {
 			r.signs(4 * ms)
 		}
-		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Rounds: 20, Ejection: failover.Ejection{After: -1}}, c.peers())
+		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Rounds: 20, Ejection: failover.Ejection{Off: true}}, c.peers())
 		var callers sync.WaitGroup
 		for range 8 {
 			callers.Go(func() {
@@ -104,7 +104,7 @@ func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 			r.signs(4 * ms)
 		}
 		conn := c.connect(t, failover.Policy{Hedge: failover.Hedge{After: ms, Share: 1}, Order: failover.OrderRandom, Rounds: 20,
-			Ejection: failover.Ejection{After: -1}})
+			Ejection: failover.Ejection{Off: true}})
 		won := 0
 		for range times(100) {
 			var attempts []failover.Attempt

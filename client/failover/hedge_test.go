@@ -150,7 +150,7 @@ func TestCallerLeavesAHedgedCall(t *testing.T) {
 
 // The hedge goes to a replica that is ready, has room and is not left out, or to none.
 func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
-	hedge := failover.Hedge{After: 50 * ms}
+	hedge, all := failover.Hedge{After: 50 * ms}, failover.Ejection{After: 3, MaxShare: 1}
 	full := func(t *testing.T, conn *failover.Client, _ cluster, works []*work) {
 		works[0].does(answer(codes.Unavailable))
 		works[1].does(takes(time.Hour, codes.OK))
@@ -181,8 +181,8 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 		{"all are full", 2, full, failover.Policy{Hedge: hedge, MaxInFlight: 1}, "a:1 ok sent"},
 		{"b is down", 3, down, failover.Policy{Hedge: hedge}, "a:1 canceled sent, c:1 ok sent"},
 		{"all are down", 2, down, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
-		{"b is left out", 3, out, failover.Policy{Hedge: hedge}, "a:1 canceled sent, c:1 ok sent"},
-		{"all are left out", 2, out, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
+		{"b is left out", 3, out, failover.Policy{Hedge: hedge, Ejection: all}, "a:1 canceled sent, c:1 ok sent"},
+		{"all are left out", 2, out, failover.Policy{Hedge: hedge, Ejection: all}, "a:1 ok sent"},
 		{"there is no other", 1, func(*testing.T, *failover.Client, cluster, []*work) {}, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

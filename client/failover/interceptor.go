@@ -54,6 +54,10 @@ type failure struct {
 
 // unary carries one call through the replicas.
 func (c *client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if on := probed(opts); on != nil {
+		on.Context = ctx // with what the user's interceptors have added
+		return invoker(on, method, req, reply, cc, opts...)
+	}
 	call := call{plan: c.plan(ctx, request{method, req, reply, cc, invoker, opts})}
 	return call.end(call.run())
 }
@@ -77,6 +81,10 @@ func (c *client) plan(ctx context.Context, r request) plan {
 	}
 	if p.hedge.enabled() {
 		c.hedges.CallWorth(p.hedge.Share)
+	}
+	c.joins.Call()
+	if c.cc.Load() == nil {
+		c.cc.Store(r.cc)
 	}
 	return p
 }
@@ -105,8 +113,8 @@ func (c *call) run() *failure {
 		if failure != nil {
 			return failure
 		}
-		if delay, ok := c.hedgeDelay(); ok {
-			if c.hedgedAttempt(&l, delay) {
+		if delay, hedge := c.joinDelay(l.decision); delay > 0 {
+			if c.race(&l, delay, hedge) {
 				return nil
 			}
 			continue
@@ -134,7 +142,7 @@ func (c *call) note(l *lease, r result) (ok bool) {
 
 // record keeps an attempt for those who want to know.
 func (c *call) record(r result) {
-	if r.Outcome != OutcomeOK || c.settings != nil || c.policy.OnCall != nil {
+	if !r.missed && (r.Outcome != OutcomeOK || c.settings != nil || c.policy.OnCall != nil) {
 		c.attempts = append(c.attempts, r.Attempt)
 	}
 }

@@ -174,7 +174,7 @@ func TestLimitHoldsInParallel(t *testing.T) {
 				})
 			}
 			conn := c.connect(t, failover.Policy{
-				WhenDown: whenDown, Order: failover.OrderLeastInFlight, MaxInFlight: 2, Ejection: failover.Ejection{After: -1},
+				WhenDown: whenDown, Order: failover.OrderLeastInFlight, MaxInFlight: 2, Ejection: failover.Ejection{Off: true},
 			})
 			var callers sync.WaitGroup
 			for range 16 {

@@ -74,14 +74,14 @@ func (c *call) next() step {
 		c.replicas.Want()
 		limit := c.limit()
 		var buf [8]core.Candidate
-		candidates := t.candidates(buf[:0], limit)
+		candidates := c.candidates(buf[:0], t, limit)
 		if c.rules.Wait && c.queue.crowded() {
 			for i := range candidates {
 				candidates[i].Full = true // those that wait have a say in what room there is
 			}
 		}
 		d := c.core.Next(c.rules, c.moment(c.ask()), candidates)
-		if d.Action == core.Try && !t.entries[d.Index].acquire(limit, candidates[d.Index].Ejected) {
+		if d.Action == core.Try && !t.entries[d.Index].acquire(c.ramped(t.entries[d.Index].backend, limit), candidates[d.Index].Ejected) {
 			c.core.Untry(t.entries[d.Index].key) // another call was quicker
 			continue
 		}

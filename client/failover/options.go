@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 )
 
@@ -41,8 +42,9 @@ func WithHedge(h Hedge) grpc.CallOption { return WithMethodPolicy(MethodPolicy{H
 // callOption is a call option of this package.
 type callOption struct {
 	grpc.EmptyCallOption
-	trace *[]Attempt      // of Trace
-	set   func(*settings) // of the others
+	trace *[]Attempt        // of Trace
+	probe *replicas.Attempt // of a probe, which is no call
+	set   func(*settings)   // of the others
 }
 
 // settings are the call options that concern the call as a whole.
@@ -82,6 +84,16 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 		}
 	}
 	return s, slices.DeleteFunc(slices.Clone(opts), ofCall)
+}
+
+// probed returns the attempt of a probe, nil for a call.
+func probed(opts []grpc.CallOption) *replicas.Attempt {
+	for _, o := range opts {
+		if o, ok := o.(callOption); ok && o.probe != nil {
+			return o.probe
+		}
+	}
+	return nil
 }
 
 func ofCall(o grpc.CallOption) bool {

@@ -219,19 +219,43 @@ type Budget struct {
 
 func (b Budget) bounded() bool { return b != Budget{} }
 
-// Ejection leaves a replica out of the choice after failures in a row: attempts that ran into their own deadline, that
-// a hedge overtook, or that the replica answered with a retryable status. Lost connections do not count, for then
-// the replica is down. While no other replica is to be had, those left out are used as if they were not.
+// Ejection leaves a replica out of the choice after failures in a row: attempts that ran into Policy.Timeout, that another
+// replica's answer overtook, that the replica answered with a retryable status, or that ended with the connection. If no other
+// replica is available, those left out are used all the same.
 //
-// A replica left out is probed with the standard health service, and taken back at once when it is well. If it has no
-// such service, or one that saw nothing wrong, one call at a time is let through until one succeeds, with a hedge to be
-// judged by. If it fails again without a success between, it is left out at once, and each time twice as long passes before
-// it is probed, up to 64 times Probe.
+// An attempt that the caller's deadline cut off counts as well if it had a fair share of the call's time, but only beside another
+// replica that has answered in less time than that: callers may simply be impatient. Until there is one, calls are made elsewhere
+// for a while, if they can be. A caller who cancels proves nothing.
+//
+// A replica left out is probed with the standard health service, by a call on the connection, and taken back when it is well. If
+// it is alive but has no such service, or one that saw nothing wrong, one call at a time is let through until one succeeds, with a
+// hedge to be judged by. If it fails again without a success between, it is left out at once, and each time twice as long passes
+// before it is probed, up to 64 times Probe. Whatever the probes find, a call is let through after 20 times Probe, and each time
+// twice as long, up to 64 times that.
 type Ejection struct {
-	// After is how many failures in a row it takes. Zero means 3; a negative value leaves none out ever.
+	// Off leaves none out ever.
+	Off bool
+	// After is how many failures in a row it takes. From 1. The zero Ejection has 3.
 	After int
 	// Probe is the time between two probes, and the deadline of one. Zero means 500 ms.
 	Probe time.Duration
+	// Service is what the health service is asked about. Empty means the server as a whole.
+	Service string
+	// MaxShare bounds the share of the replicas that are left out at a time, so that the others can carry the load: from 0 to 1,
+	// rounded down, but one of several may always be. Zero means 0.5.
+	MaxShare float64
+}
+
+func (e *Ejection) validate() error {
+	switch {
+	case *e != Ejection{} && !e.Off && e.After < 1:
+		return fmt.Errorf("Ejection.After %d: want 1 or more, or Off", e.After)
+	case e.Probe < 0:
+		return fmt.Errorf("Ejection.Probe %v: want 0 or more", e.Probe)
+	case !(e.MaxShare >= 0 && e.MaxShare <= 1):
+		return fmt.Errorf("Ejection.MaxShare %v: want 0 to 1", e.MaxShare)
+	}
+	return nil
 }
 
 // Hedge sends a second attempt of a call to another replica while the first is still on its way; the first success, or
@@ -325,8 +349,9 @@ func (p *Policy) validate() error {
 	check(p.Budget.Ratio >= 0 && p.Budget.Ratio <= 1, "Budget.Ratio %v: want 0 to 1", p.Budget.Ratio)
 	check(p.Budget.PerSecond >= 0, "Budget.PerSecond %v: want 0 or more", p.Budget.PerSecond)
 	check(p.Budget.Burst >= 0, "Budget.Burst %d: want 0 or more", p.Budget.Burst)
-	check(p.Ejection.Probe >= 0, "Ejection.Probe %v: want 0 or more", p.Ejection.Probe)
-	err := p.Hedge.validate()
+	err := p.Ejection.validate()
+	check(err == nil, "%v", err)
+	err = p.Hedge.validate()
 	check(err == nil, "%v", err)
 	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
 	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
@@ -342,6 +367,7 @@ func (p Policy) withDefaults() Policy {
 		p.Budget.Burst = cmp.Or(p.Budget.Burst, 20)
 	}
 	p.Ejection.After = cmp.Or(p.Ejection.After, 3)
+	p.Ejection.MaxShare = cmp.Or(p.Ejection.MaxShare, 0.5)
 	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
 	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
 	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)

@@ -84,7 +84,7 @@ func (c *client) dispatch() {
 	var buf [8]core.Candidate
 	var candidates []core.Candidate
 	if t != nil { // else all of them ask again
-		candidates = t.candidates(buf[:0], limit)
+		candidates = t.candidates(buf[:0], limit, true, now)
 	}
 	room := hasRoom(candidates)
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiter) bool {
@@ -126,9 +126,10 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 			return grant{table: t, decision: d}, true
 		}
 		e, x := t.entries[d.Index], &candidates[d.Index]
-		taken := e.acquire(limit, x.Ejected)
+		most := e.ramp.Limit(limit)
+		taken := e.acquire(most, x.Ejected)
 		x.InFlight = e.inFlight.Load()
-		x.Full = limit > 0 && x.InFlight >= limit
+		x.Full = most > 0 && x.InFlight >= most
 		if taken {
 			x.Ejected = e.ejected.Load() && !e.trial.Load()
 			return grant{table: t, decision: d}, true

@@ -231,7 +231,7 @@ func TestTheYoungestIsShed(t *testing.T) {
 			return errors.Join(sleep(time.Second)(ctx), status.Error(codes.Unavailable, "no"))
 		}
 		c[1].handle = sleep(10 * time.Second)
-		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, MaxWaiting: 2, Ejection: failover.Ejection{After: -1}})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, MaxWaiting: 2, Ejection: failover.Ejection{Off: true}})
 		var calls []*pending
 		for i := range 4 { // 0 at a, 1 at b, 2 and 3 wait
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
@@ -264,7 +264,7 @@ func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
 		c[0].handle = answer(codes.Unavailable)
-		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxWaiting: 1, Ejection: failover.Ejection{After: -1}})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxWaiting: 1, Ejection: failover.Ejection{Off: true}})
 		first := begin(t.Context(), conn, "") // has tried a, and waits for b
 		if first.ended() {
 			t.Fatalf("got %q, %v, want it to wait", path(first.attempts), first.err)

@@ -127,7 +127,7 @@ func TestStatisticsAddUp(t *testing.T) {
 	conn := c.connectTo(t, "test:///x", 4, told.policy(failover.Policy{
 		Rounds: 2, Pause: ms, Order: failover.OrderRandom, MaxInFlight: 6,
 		Hedge: failover.Hedge{After: 2 * ms, Share: 0.5}, Budget: failover.Budget{Ratio: 0.5},
-		Ejection: failover.Ejection{Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) {
+		Ejection: failover.Ejection{After: 3, Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) {
 			if c := shared.Load(); c != nil {
 				c.Statistics() // which may be read anywhere
 			}

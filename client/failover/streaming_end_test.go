@@ -201,7 +201,7 @@ func TestStreamIsCanceledAtAnyMoment(t *testing.T) {
 	}
 	var told tally
 	conn := c.connect(t, told.policy(failover.Policy{
-		Rounds: 3, Order: failover.OrderRandom, Timeout: time.Second, Ejection: failover.Ejection{After: -1},
+		Rounds: 3, Order: failover.OrderRandom, Timeout: time.Second, Ejection: failover.Ejection{Off: true},
 	}))
 	var callers sync.WaitGroup
 	for k := range 8 {

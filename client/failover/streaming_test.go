@@ -215,7 +215,7 @@ func TestFirstMessageAtTheLastMoment(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other = func(stream grpc.ServerStream) error { time.Sleep(time.Second); return say(stream, "a1", "a2") }
 		c[1].other = says("b1", "b2")
-		conn := c.connect(t, failover.Policy{Timeout: time.Second, Ejection: failover.Ejection{After: -1}})
+		conn := c.connect(t, failover.Policy{Timeout: time.Second, Ejection: failover.Ejection{Off: true}})
 		seen := map[string]int{}
 		for range times(100) {
 			got, attempts, err := fetch(t.Context(), conn)

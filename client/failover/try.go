@@ -7,7 +7,9 @@ import (
 
 	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // result is what became of an attempt.
@@ -96,7 +98,7 @@ const previousAttempts = "grpc-previous-rpc-attempts"
 
 // finish gives the replica's place back and takes note of how the attempt ended, for the replica and whoever wants to know.
 func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
-	p.settle(l, o, w)
+	p.settle(l, o, w, err)
 	a := Attempt{
 		Replica: l.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
 		Start: p.born.Add(l.start), Duration: p.now() - l.start, Outcome: o, Sent: w.sent, Err: err,
@@ -112,59 +114,62 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 }
 
 // settle takes note of what an attempt says of its replica.
-func (p *plan) settle(l *lease, o Outcome, w wire) {
+func (p *plan) settle(l *lease, o Outcome, w wire, err error) {
 	p.backends.count(l.backend, o)
 	switch {
 	case (o == OutcomeOK || o == OutcomeRejected) && w.answered:
-		p.thrives(l, o)
-	case o == OutcomeFailed:
-		p.fails(l, false)
-	case o == OutcomeTimeout:
-		p.fails(l, true)
-		p.learn(l) // it would have taken longer
-	default:
-		if o == OutcomeLost {
-			p.loses(l)
-		}
-		if l.ejected.Load() {
-			l.undecided(l.start)
-		}
+		p.answers(l, o)
+	case o == OutcomeFailed && status.Code(err) != codes.Unimplemented: // which concerns the one method
+		p.fails(l, core.Failing)
+	case o == OutcomeTimeout && l.replica.Ready():
+		p.cutOff(l)
+		p.fails(l, core.Hung)
+	case o == OutcomeLost:
+		p.loses(l)
+	case o == OutcomeCanceled && w.sent:
+		p.cutOff(l)
+		p.unanswered(l, p.backends.current.Load())
+	}
+	if l.ejected.Load() {
+		l.undecided(l.start)
 	}
 	p.release(l.backend)
 }
 
-// thrives takes note that a replica has answered.
-func (p *plan) thrives(l *lease, o Outcome) {
+// answers takes note that a replica has answered.
+func (p *plan) answers(l *lease, o Outcome) {
 	if l.suspect.Load() {
 		p.forgive(l)
 	}
 	if p.policy.AdaptiveLimit {
 		p.hazard.Survived()
 	}
+	l.ramp.Answered()
+	took := p.now() - l.start
+	p.outdoes(l, took)
 	if o != OutcomeOK {
 		return
 	}
-	p.learn(l)
+	p.known.latency.Add(took)
 	if p.policy.Order == OrderSticky && p.client.last.Load() != l.key {
 		p.client.last.Store(l.key)
 	}
 }
 
-// loses takes note that the connection to a replica broke.
+// loses takes note that the connection to a replica broke. That counts once, however many attempts were lost with it.
 func (p *plan) loses(l *lease) {
 	l.loss.Store(&loss{l.conn, time.Now()})
-	if p.policy.AdaptiveLimit && l.crashed(l.conn) {
+	if !l.crashed(l.conn) {
+		return
+	}
+	if p.policy.AdaptiveLimit {
 		p.hazard.Crashed()
 	}
+	p.fails(l, core.HungUp)
 }
 
-// learn takes note of how long the attempt took, where what attempts of the method take bears on a decision: on the share
-// of the time that each replica gets, or on when to hedge.
-func (p *plan) learn(l *lease) {
-	if p.rules.Idempotent {
-		p.known.latency.Add(p.now() - l.start)
-	}
-}
+// cutOff takes note that the attempt would have taken longer than it did.
+func (p *plan) cutOff(l *lease) { p.known.latency.AddCutOff(p.now() - l.start) }
 
 // abandon gives back a place that no attempt was made with.
 func (c *client) abandon(b *backend) {

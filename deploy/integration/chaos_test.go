@@ -22,7 +22,7 @@ var everything = failover.Policy{
 	Timeout: 300 * time.Millisecond, MinTimeout: 5 * time.Millisecond, Rounds: 4, Pause: 10 * time.Millisecond,
 	Order: failover.OrderLeastInFlight, WhenDown: failover.WhenDownWait, MaxWaiting: 100, MaxInFlight: 20, AdaptiveLimit: true,
 	Budget:   failover.Budget{Ratio: 0.5, PerSecond: 50},
-	Ejection: failover.Ejection{Probe: 100 * time.Millisecond},
+	Ejection: failover.Ejection{After: 3, Probe: 100 * time.Millisecond},
 	Hedge:    failover.Hedge{After: 50 * time.Millisecond, Quantile: 0.95, Share: 0.05},
 }
 

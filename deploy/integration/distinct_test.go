@@ -26,7 +26,7 @@ func TestSoakOneIsWell(t *testing.T) {
 		failed   bool // attempts at the two have failed
 	}{
 		"gone":     {func(c *cluster) { c.kill(0, 1) }, failover.Ejection{}, 1, false},
-		"failing":  {failing, failover.Ejection{After: -1}, 3, true},
+		"failing":  {failing, failover.Ejection{Off: true}, 3, true},
 		"left out": {failing, failover.Ejection{}, 3, true},
 	} {
 		t.Run(name, func(t *testing.T) {

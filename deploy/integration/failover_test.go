@@ -23,7 +23,7 @@ const pause = 20 * time.Millisecond
 
 // impatient is a policy under which a call soon leaves a replica that hangs, and the next call tries it again. Where the
 // others take as long, it comes back to them.
-var impatient = failover.Policy{Timeout: 250 * time.Millisecond, Rounds: 1000, Ejection: failover.Ejection{After: -1}}
+var impatient = failover.Policy{Timeout: 250 * time.Millisecond, Rounds: 1000, Ejection: failover.Ejection{Off: true}}
 
 func TestOneKilledOfThree(t *testing.T) {
 	t.Parallel()

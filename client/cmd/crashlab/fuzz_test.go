@@ -21,7 +21,7 @@ func FuzzTarget(f *testing.F) {
 		var to target
 		err := to.UnmarshalText([]byte(text))
 		if err == nil {
-			var conn *grpc.ClientConn
+			var conn *failover.Client
 			conn, err = failover.NewClient(string(to), failover.Policy{}, grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err == nil {
 				conn.Close()

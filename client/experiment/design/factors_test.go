@@ -80,7 +80,7 @@ func TestPolicyAndPlan(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	s.MaxInFlight, s.EjectAfter, s.OnlyUnsent, s.Budget, s.HedgeAfter = Adaptive, 0, true, 0.1, time.Second
-	want.AdaptiveLimit, want.Ejection.After, want.Idempotent = true, -1, map[string]bool{"/": false}
+	want.AdaptiveLimit, want.Ejection, want.Idempotent = true, failover.Ejection{Off: true}, map[string]bool{"/": false}
 	want.Budget.Ratio, want.Hedge.After = 0.1, time.Second
 	if got := s.Policy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -76,14 +76,11 @@ func (s Settings) Policy() failover.Policy {
 		MaxInFlight:   s.MaxInFlight,
 		AdaptiveLimit: s.MaxInFlight == Adaptive,
 		Budget:        failover.Budget{Ratio: s.Budget},
-		Ejection:      failover.Ejection{After: s.EjectAfter},
+		Ejection:      failover.Ejection{After: s.EjectAfter, Off: s.EjectAfter == 0},
 		Hedge:         failover.Hedge{After: s.HedgeAfter, Share: 1},
 	}
 	if p.AdaptiveLimit {
 		p.MaxInFlight = 0
-	}
-	if s.EjectAfter == 0 {
-		p.Ejection.After = -1 // zero is failover's default
 	}
 	if s.OnlyUnsent {
 		p.Idempotent = map[string]bool{"/": false}

@@ -17,7 +17,7 @@ import (
 
 func TestMetricsAddUp(t *testing.T) {
 	l := newLab(t, 2)
-	conn := l.dial(failover.Policy{Rounds: 2, Budget: failover.Budget{Burst: 2}, Ejection: failover.Ejection{After: -1}})
+	conn := l.dial(failover.Policy{Rounds: 2, Budget: failover.Budget{Burst: 2}, Ejection: failover.Ejection{Off: true}})
 	calls := func(n int) {
 		for range n {
 			check(t.Context(), conn)

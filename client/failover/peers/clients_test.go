@@ -58,7 +58,11 @@ func dialFailover(addrs []string, deadline time.Duration) (*grpc.ClientConn, err
 }
 
 func dialPolicy(addrs []string, p failover.Policy) (*grpc.ClientConn, error) {
-	return failover.NewClient("static:///"+strings.Join(addrs, ","), p, plaintext)
+	conn, err := failover.NewClient("static:///"+strings.Join(addrs, ","), p, plaintext)
+	if err != nil {
+		return nil, err
+	}
+	return conn.ClientConn, nil
 }
 
 func dialBare(addrs []string, _ time.Duration) (*grpc.ClientConn, error) {

@@ -68,6 +68,7 @@ type Candidate struct {
 	Ready    bool // has a connection
 	Lost     bool // and an attempt was lost with it just now, so that it hardly has it any more
 	Ejected  bool // is left out while others can be had
+	Doubted  bool // has not answered lately, for whatever reason
 	Full     bool // has no room for another attempt
 }
 
@@ -131,6 +132,8 @@ type Decision struct {
 	Index, Round int
 	// Timeout is the deadline of the attempt; zero means none but the caller's.
 	Timeout time.Duration
+	// Join is when another attempt may join this one, if it has not ended; zero means never.
+	Join time.Duration
 	// Alone is true where no other replica could be tried at once if this attempt came to nothing, nor this one once more.
 	Alone bool
 	// Wait is the length of a pause.
@@ -177,13 +180,13 @@ func (c *Call) Next(r *Rules, m Moment, replicas []Candidate) Decision {
 	return c.try(r, m, replicas, i)
 }
 
-// Hedge decides on a second attempt while the first, at the replica of that key, is on its way. It is made only at
-// another that the call has not tried, that is ready, has room and is not left out; or not at all.
+// Hedge decides on another attempt while one at the replica of that key is on its way. It is made only at a replica that the call
+// has tried less often, that is ready, has room and is not left out; or not at all.
 func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d Decision, ok bool) {
 	var others []Candidate
 	var at []int
 	for i, x := range replicas {
-		if x.Key != first && x.available() && c.tried.of(x.Key) == 0 {
+		if x.available() && c.tried.of(x.Key) < c.tried.of(first) {
 			others, at = append(others, x), append(at, i)
 		}
 	}
@@ -219,7 +222,7 @@ func (c *Call) NoteHedge(key uint32, round int, res Result) {
 
 // try decides to try a replica, unless there is no time to.
 func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
-	timeout, ok := c.timeout(r, m, replicas, i)
+	timeout, join, ok := c.timeout(r, m, replicas, i)
 	if !ok {
 		return Decision{Action: GiveUp, Reason: NoTime}
 	}
@@ -228,7 +231,7 @@ func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
 		round = c.tried.of(replicas[i].Key) + 1
 	}
 	c.tried.set(replicas[i].Key, round)
-	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Alone: c.alone(r, replicas, i)}
+	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, i)}
 }
 
 // alone reports whether no other replica than the i-th could be tried at once, nor the i-th again in a further round.
@@ -301,35 +304,47 @@ func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
 	return d
 }
 
-// timeout returns the deadline of an attempt at the i-th replica: what remains, divided among the replicas that the call
-// has tried no more often than this one, but no less than attempts take. It returns false where the time that remains is
-// not enough for an attempt.
-func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (time.Duration, bool) {
+// timeout returns the deadline of an attempt at the i-th replica, and when another may join it. It returns false where the time
+// that remains is not enough for an attempt.
+//
+// What remains is shared among the replicas that the call has tried no more often than this one. A replica that has no connection
+// gets no more than its share. One that has is not cut off, for the call may be a heavy one: when its share is over, and attempts
+// usually take no longer, another attempt joins.
+func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (timeout, join time.Duration, ok bool) {
 	if m.Remaining == Forever {
-		return r.Timeout, true
+		return r.Timeout, 0, true
 	}
 	if m.Remaining <= 0 || m.Remaining < r.MinTimeout || m.Crowded && m.Remaining < m.Typical {
-		return 0, false
+		return 0, 0, false
 	}
-	share := m.Remaining
-	if r.Idempotent || !replicas[i].Ready {
-		standing := c.rounds
-		if r.Wait {
-			standing = c.tried.of(replicas[i].Key)
-		}
-		n := 0
-		for k := range replicas {
-			if c.tried.of(replicas[k].Key) <= standing {
-				n++
-			}
-		}
-		share = max(share/time.Duration(n), r.MinTimeout, m.Typical)
-	}
+	timeout = m.Remaining
 	if r.Timeout > 0 {
-		share = min(share, r.Timeout)
+		timeout = min(timeout, r.Timeout)
 	}
-	if share >= m.Remaining {
-		return 0, true // the caller's own deadline does it
+	share := max(m.Remaining/time.Duration(c.left(r, replicas, i)), r.MinTimeout, m.Typical, 1)
+	switch {
+	case !replicas[i].Ready:
+		timeout = min(timeout, share)
+	case r.Idempotent && m.Typical > 0 && share < timeout:
+		join = share
 	}
-	return max(share, 1), true
+	if timeout >= m.Remaining {
+		timeout = 0 // the caller's own deadline does it
+	}
+	return timeout, join, true
+}
+
+// left returns how many replicas the call has tried no more often than the i-th, which is one of them.
+func (c *Call) left(r *Rules, replicas []Candidate, i int) int {
+	standing := c.rounds
+	if r.Wait {
+		standing = c.tried.of(replicas[i].Key)
+	}
+	n := 0
+	for k := range replicas {
+		if c.tried.of(replicas[k].Key) <= standing {
+			n++
+		}
+	}
+	return n
 }

@@ -258,7 +258,7 @@ func checkRounds(did string, rounds int, stays rune) error {
 }
 
 // A call whose every attempt takes the whole of its time: none begins that cannot end before the caller's deadline, none
-// gets less than the least, and the last replica gets as much as the first, where Timeout and MinTimeout leave it to that.
+// gets less than the least, and the last replica gets its share, where Timeout and MinTimeout leave it to that.
 func TestTimeIsShared(t *testing.T) {
 	for seed := range uint64(5000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
@@ -269,12 +269,26 @@ func TestTimeIsShared(t *testing.T) {
 			r.MinTimeout = time.Duration(rnd.IntN(max(most, 2))) * time.Second
 		}
 		left := time.Duration(1+rnd.IntN(20)) * time.Second
-		whole, given := left, []time.Duration(nil)
+		whole, given, typical := left, []time.Duration(nil), time.Duration(0)
+		if r.Timeout == 0 {
+			typical = 1 // known, so that another attempt may join
+		}
 		var c Call
 		for over := false; !over; {
-			d := c.Next(r, Moment{Remaining: left}, replicasOf(n, "abcde"[:n]))
+			rs := replicasOf(n, "abcde"[:n])
+			d := c.Next(r, Moment{Remaining: left, Typical: typical}, rs)
 			switch d.Action {
 			case Try:
+				for more := d.Join > 0; more && d.Join > 0; {
+					if left -= d.Join; left <= 0 {
+						t.Fatalf("seed %d: %+v: an attempt joins at the deadline or after it", seed, *r)
+					}
+					given = append(given, d.Join)
+					var next Decision
+					if next, more = c.Hedge(r, Moment{Remaining: left, Typical: typical}, rs, rs[d.Index].Key); more {
+						d = next
+					}
+				}
 				took := d.Timeout
 				if took == 0 {
 					took = left
@@ -294,14 +308,11 @@ func TestTimeIsShared(t *testing.T) {
 				over = true
 			}
 		}
-		if r.MinTimeout == 0 {
+		if r.MinTimeout == 0 && r.Timeout == 0 {
 			if len(given) < n {
 				t.Fatalf("seed %d: %+v: %d of %d replicas were tried in %v", seed, *r, len(given), n, whole)
 			}
 			fair := whole / time.Duration(n)
-			if r.Timeout > 0 {
-				fair = min(fair, r.Timeout)
-			}
 			if last := given[n-1]; last < fair-time.Microsecond {
 				t.Fatalf("seed %d: %+v: the last replica got %v of %v, want %v", seed, *r, last, whole, fair)
 			}
@@ -368,8 +379,8 @@ func TestCallMakesWay(t *testing.T) {
 		t.Errorf("in a crowd: %+v, want to give up", d)
 	}
 	m.Remaining = 15
-	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 10 {
-		t.Errorf("with time for one attempt: %+v, want a try of what attempts take, though that leaves the other too little", d)
+	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 0 || d.Join != 10 {
+		t.Errorf("with time for one attempt: %+v, want a try with all the time there is, which another joins after what attempts take", d)
 	}
 }
 

@@ -81,10 +81,13 @@ func (c *Call) rank(r *Rules, x *Candidate, alone bool) int {
 	case x.Full:
 		return unfit
 	case r.Wait && tried < r.Rounds && (x.available() || alone && x.Ready):
-		return tried
+		if x.Doubted {
+			return 2*tried + 1
+		}
+		return 2 * tried
 	case r.Wait || tried > c.rounds:
 		return unfit
-	case x.available() && !x.Lost:
+	case x.available() && !x.Lost && !x.Doubted:
 		return 0
 	case !x.Ejected:
 		return 1

@@ -7,12 +7,14 @@ import (
 )
 
 // Latency learns the distribution of the lately seen durations: a histogram with four buckets to the octave, so that a
-// quantile is at most 25% too high, whose counts are halved every 2048 durations. Safe for concurrent use; the zero
-// value knows nothing.
+// quantile is at most 25% too high, whose counts are halved every 2048 durations. A duration that was cut off is a censored
+// observation: it counts as one that is longer, by the product-limit estimate (Kaplan and Meier, JASA 53:457, 1958), and not as
+// one that was seen. Safe for concurrent use; the zero value knows nothing.
 type Latency struct {
 	n       atomic.Uint32 // in all buckets, but for what is on its way
 	forgets atomic.Bool   // somebody halves the counts
 	buckets [octaves * perOctave]atomic.Uint32
+	cutOff  [octaves * perOctave]atomic.Uint32
 }
 
 const (
@@ -24,8 +26,13 @@ const (
 )
 
 // Add notes a duration.
-func (l *Latency) Add(d time.Duration) {
-	l.buckets[bucket(d)].Add(1)
+func (l *Latency) Add(d time.Duration) { l.add(&l.buckets[bucket(d)]) }
+
+// AddCutOff notes that a duration would have been longer than d.
+func (l *Latency) AddCutOff(d time.Duration) { l.add(&l.cutOff[bucket(d)]) }
+
+func (l *Latency) add(count *atomic.Uint32) {
+	count.Add(1)
 	if l.n.Add(1) >= halving && l.forgets.CompareAndSwap(false, true) {
 		l.halve()
 		l.forgets.Store(false)
@@ -35,32 +42,36 @@ func (l *Latency) Add(d time.Duration) {
 // halve forgets half of what is known, and nothing of what is added meanwhile.
 func (l *Latency) halve() {
 	for i := range l.buckets {
-		n := l.buckets[i].Load()
-		gone := n - n/2
-		l.buckets[i].Add(-gone)
-		l.n.Add(-gone)
+		for _, count := range []*atomic.Uint32{&l.buckets[i], &l.cutOff[i]} {
+			n := count.Load()
+			gone := n - n/2
+			count.Add(-gone)
+			l.n.Add(-gone)
+		}
 	}
 }
 
-// Quantile returns the least duration that at least the share q of the durations did not exceed, rounded up to the end
-// of its bucket. It returns false until 64 durations are known.
+// Quantile returns the least duration that the share q of the durations did not exceed, rounded up to the end of its bucket.
+// It returns false until 64 durations are known, and where too many were cut off to tell.
 func (l *Latency) Quantile(q float64) (time.Duration, bool) {
-	n := l.n.Load()
-	if n < known {
+	atRisk := float64(l.n.Load())
+	if atRisk < known {
 		return 0, false
 	}
-	want, seen, last := q*float64(n), uint32(0), 0
+	const rounding = 1e-9
+	longer := 1.0 // the share of the durations that exceed the bucket
 	for i := range l.buckets {
-		x := l.buckets[i].Load()
-		if x == 0 {
-			continue
+		seen := float64(l.buckets[i].Load())
+		if seen > 0 {
+			if longer *= max(0, 1-seen/atRisk); longer <= 1-q+rounding {
+				return upper(i), true
+			}
 		}
-		last = i
-		if seen += x; float64(seen) >= want {
+		if atRisk -= seen + float64(l.cutOff[i].Load()); atRisk <= 0 {
 			break
 		}
 	}
-	return upper(last), true // also where some were halved away since they were counted
+	return 0, false
 }
 
 // bucket returns the index of the bucket of d: the octave, then the next two bits.

@@ -1,0 +1,241 @@
+package failover
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+)
+
+// hedgeBurst is how many hedges may be made at once, above Hedge.Share.
+const hedgeBurst = 5
+
+// joinRatio is how many attempts a call adds to those that may join others which have had their share of the time, and joinBurst
+// how many may at once. So healthy replicas that have become slow are not made slower by many.
+const (
+	joinRatio = 0.1
+	joinBurst = 10
+)
+
+// joinDelay is how long an attempt is left alone before another one joins it, and whether that is a hedge of the policy's; zero
+// where none may.
+func (p *plan) joinDelay(d core.Decision) (delay time.Duration, hedge bool) {
+	if !p.rules.Idempotent || !separable(p.request.reply) {
+		return 0, false
+	}
+	delay = p.hedge.After
+	if p.hedge.Quantile > 0 {
+		if learned, known := p.known.latency.Quantile(p.hedge.Quantile); known {
+			delay = learned
+		}
+	}
+	if d.Join > 0 && (delay == 0 || d.Join < delay) {
+		return d.Join, false
+	}
+	return delay, delay > 0
+}
+
+// race is the attempts of a call that are on their way at a time: a first one, and others that join it late. The first runs in the
+// call's goroutine, each of the others in its own, with outputs of its own. The first of them to end the call, by a success or a
+// status that is not retried, cancels the others.
+type race struct {
+	plan     plan
+	trial    bool               // the first attempt is the trial of a replica that was left out
+	stop     context.CancelFunc // ends the first attempt
+	newReply func() any         // makes another reply without a look at the call's, which the first attempt may be writing to
+
+	mu     sync.Mutex // guards what follows
+	core   core.Call  // with what the attempts have tried
+	last   lease      // of the attempt that was last to begin
+	hedge  bool       // the next to begin is a hedge of the policy's
+	timer  *time.Timer
+	over   bool    // it is too late to begin, or to win
+	winner *joiner // the first of the others to end the call
+	others []*joiner
+}
+
+// joiner is an attempt that has joined another.
+type joiner struct {
+	lease   lease
+	request request // with outputs of its own
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when there is a result
+	result  result
+	panic   any // what the attempt panicked with
+}
+
+// race makes an attempt that others may join, the first after the delay. It reports whether one of them succeeded.
+func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
+	ctx, stop := context.WithCancel(c.ctx)
+	defer stop()
+	l.patience = delay
+	r := &race{plan: c.plan, core: c.core, last: *l, trial: l.ejected.Load(), hedge: hedge, stop: stop, newReply: newReply(c.request.reply)}
+	r.mu.Lock()
+	r.timer = time.AfterFunc(delay, r.join)
+	r.mu.Unlock()
+	first := c.attempt(ctx, l, c.request)
+	others := r.end(first.Outcome)
+	ok := c.note(l, first)
+	if r.winner != nil && first.Outcome == OutcomeCanceled {
+		c.canceled = false // it was not the caller who ended the first
+		c.fails(l, core.Hung)
+	}
+	for _, j := range others {
+		c.record(j.result)
+	}
+	if r.winner == nil && ok {
+		return true
+	}
+	if j := r.answered(); j != nil {
+		c.counters.hedgesWon.Add(1)
+		moveOutputs(c.request, j.request)
+		return true
+	}
+	if ok {
+		return true
+	}
+	for _, j := range others {
+		c.noteOther(first, j)
+	}
+	return false
+}
+
+// answered returns the joiner that succeeded, after all have ended.
+func (r *race) answered() *joiner {
+	if r.winner != nil && r.winner.result.Outcome == OutcomeOK {
+		return r.winner
+	}
+	for _, j := range r.others {
+		if j.result.Outcome == OutcomeOK && !j.result.missed {
+			return j
+		}
+	}
+	return nil
+}
+
+// noteOther takes note of a joiner that failed beside the first attempt.
+func (c *call) noteOther(first result, j *joiner) {
+	r := j.result
+	if r.missed {
+		return
+	}
+	c.core.NoteHedge(j.lease.key, j.lease.decision.Round, r.forCore())
+	if first.missed || first.Outcome != OutcomeRejected { // else the first has ended the call
+		c.last, c.answered, c.canceled = r.Err, r.answered, c.canceled || r.Outcome == OutcomeCanceled
+	}
+}
+
+// join makes another attempt, if it is not too late and one can be afforded.
+func (r *race) join() {
+	r.mu.Lock()
+	var j *joiner
+	if !r.over && r.winner == nil {
+		j = r.prepare()
+	}
+	r.mu.Unlock()
+	if j == nil {
+		return
+	}
+	defer close(j.ended)
+	defer j.cancel()
+	defer func() { j.panic = recover() }()
+	j.result = r.plan.attempt(j.ctx, &j.lease, j.request)
+	if j.result.missed {
+		return
+	}
+	r.plan.counters.hedges.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o := j.result.Outcome; (o == OutcomeOK || o == OutcomeRejected) && !r.over && r.winner == nil {
+		r.winner = j
+		r.stop()
+		r.cancelOthers(j)
+	}
+}
+
+// cancelOthers ends the joiners but one. mu must be held.
+func (r *race) cancelOthers(but *joiner) {
+	for _, j := range r.others {
+		if j != but {
+			j.cancel()
+		}
+	}
+}
+
+// end takes note that the first attempt has ended so, and returns the others after their ends. Where it has not ended the call, more
+// may join those that are on their way.
+func (r *race) end(o Outcome) []*joiner {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o == OutcomeOK || o == OutcomeRejected || o == OutcomeCanceled {
+		r.over = true
+		if r.winner == nil {
+			r.cancelOthers(nil)
+		}
+	}
+	for i := 0; i < len(r.others); i++ {
+		j := r.others[i]
+		r.mu.Unlock()
+		<-j.ended
+		r.mu.Lock()
+		if j.panic != nil {
+			panic(j.panic) // where the caller can recover from it
+		}
+	}
+	r.over = true
+	r.timer.Stop()
+	return r.others
+}
+
+// prepare chooses a replica for another attempt, takes a place at it and pays for it, and sets the timer for the next. It returns
+// nil where there may be none. mu must be held.
+func (r *race) prepare() *joiner {
+	p := &r.plan
+	t := p.backends.table(p.replicas)
+	if t == nil || p.rules.Wait && p.queue.crowded() { // those that wait come first
+		return nil
+	}
+	limit := p.limit()
+	var buf [8]core.Candidate
+	d, ok := r.core.Hedge(p.rules, p.moment(p.ask()), p.candidates(buf[:0], t, limit), r.last.key)
+	if !ok || !t.entries[d.Index].acquire(p.ramped(t.entries[d.Index].backend, limit), false) {
+		return nil
+	}
+	if !r.pay() {
+		p.counters.denied.Add(1)
+		p.abandon(t.entries[d.Index].backend)
+		return nil
+	}
+	j := &joiner{
+		lease:   lease{entry: t.entries[d.Index], decision: d, number: r.last.number + 1, hedge: true},
+		request: p.request.separate(r.newReply()), ended: make(chan struct{}),
+	}
+	j.ctx, j.cancel = context.WithCancel(p.ctx)
+	r.last, r.others = j.lease, append(r.others, j)
+	if d.Join > 0 {
+		r.hedge = false
+		r.timer = time.AfterFunc(d.Join, r.join)
+	}
+	return j
+}
+
+// pay takes another attempt from the share of hedges, or of attempts that join, and from the budget. The trial of a replica that
+// was left out needs an attempt to be judged by; no share is asked for that, as trials are rare.
+func (r *race) pay() bool {
+	p, share := &r.plan, r.plan.joins
+	if r.hedge {
+		share = r.plan.hedges
+	}
+	if !r.trial && !share.Take(0) {
+		return false
+	}
+	if p.budget != nil && !p.budget.Take(p.now()) {
+		if !r.trial {
+			share.Give()
+		}
+		return false
+	}
+	return true
+}
