@@ -1,0 +1,379 @@
+package failover_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+var orders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin, failover.OrderRandom, failover.OrderLeastInFlight, failover.OrderSticky}
+
+// doFor makes calls of that deadline and returns how many failed.
+func doFor(t *testing.T, conn *failover.Client, calls int, deadline time.Duration) (failed int) {
+	t.Helper()
+	for range calls {
+		ctx, cancel := context.WithTimeout(t.Context(), deadline)
+		if _, err := do(ctx, conn); err != nil {
+			failed++
+		}
+		cancel()
+	}
+	return failed
+}
+
+// A replica that hangs is noticed within a few calls though each has no longer than its caller's deadline.
+func TestReplicaThatHangsBeyondTheCallersDeadlines(t *testing.T) {
+	for _, order := range orders {
+		for _, tc := range []struct {
+			name   string
+			policy failover.Policy
+			most   int // calls that fail, of 40
+		}{
+			{"zero", failover.Policy{}, 4},
+			{"a longer timeout", failover.Policy{Timeout: time.Second}, 4},
+			{"after one", failover.Policy{Ejection: failover.Ejection{After: 1}}, 2},
+			{"waiting", failover.Policy{WhenDown: failover.WhenDownWait}, 4},
+			{"idempotent", failover.Policy{Idempotent: map[string]bool{"/": true}}, 4},
+		} {
+			for _, known := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%v, %s, one call before: %v", order, tc.name, known), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						c, works := newWork(t, 3)
+						if tc.policy.Order = order; tc.policy.Idempotent == nil {
+							tc.policy.Idempotent = map[string]bool{"/": false}
+						}
+						conn := c.connect(t, tc.policy)
+						if known {
+							do(t.Context(), conn)
+						}
+						works[0].does(hang)
+						c[0].handle = hang
+						if failed := doFor(t, conn, 40, 300*ms); failed > tc.most {
+							t.Errorf("%d of 40 calls failed, want %d at most", failed, tc.most)
+						}
+						if !conn.Statistics().Replicas[0].Ejected {
+							t.Error("it is not left out")
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// Replicas that are all slower than their callers have patience are not left out, nor are those whose callers cancel.
+func TestImpatienceIsNoEvidence(t *testing.T) {
+	for _, order := range orders {
+		for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+			"by deadlines": func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, 300*ms)
+			},
+			"by canceling": func(ctx context.Context) (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancel(ctx)
+				time.AfterFunc(300*ms, cancel)
+				return ctx, cancel
+			},
+		} {
+			for _, idempotent := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%v, %s, idempotent %v", order, name, idempotent), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						c, works := newWork(t, 3)
+						for _, w := range works {
+							w.does(takes(500*ms, codes.OK))
+						}
+						conn := c.connect(t, failover.Policy{Order: order, Idempotent: map[string]bool{"/": idempotent}})
+						for range 60 {
+							ctx, cancel := leave(t.Context())
+							do(ctx, conn)
+							cancel()
+						}
+						if n := conn.Statistics().Ejections; n != 0 {
+							t.Errorf("%d ejections, want none", n)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// With replicas that are all well, no call fails that would have been answered in time by the first that it reached, and few take
+// more than one request, whatever the distribution of the service times and the deadline.
+func TestSharingTheTimeLosesNoCall(t *testing.T) {
+	distributions := map[string]func(*rand.Rand) time.Duration{
+		"constant":    func(*rand.Rand) time.Duration { return 500 * ms },
+		"uniform":     func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(time.Second))) },
+		"exponential": func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(200*ms)) },
+		"one in 25 is heavy": func(r *rand.Rand) time.Duration {
+			if r.IntN(25) == 0 {
+				return 800 * ms
+			}
+			return 10 * ms
+		},
+		"one in 5 is heavy": func(r *rand.Rand) time.Duration {
+			if r.IntN(5) == 0 {
+				return 800 * ms
+			}
+			return 10 * ms
+		},
+	}
+	for name, service := range distributions {
+		for _, deadline := range []time.Duration{300 * ms, time.Second, 3 * time.Second} {
+			for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
+				t.Run(fmt.Sprintf("%s, %v, %v", name, deadline, whenDown), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						c := newCluster(t, 3)
+						luck := rand.New(rand.NewPCG(1, 2))
+						var heavy time.Duration // of the call on its way, wherever it goes
+						var requests int
+						for _, r := range c {
+							r.handle = func(ctx context.Context) error { requests++; return takes(heavy, codes.OK)(ctx) }
+						}
+						conn := c.connect(t, failover.Policy{WhenDown: whenDown, Order: failover.OrderRoundRobin})
+						const calls = 1000
+						for i := range calls {
+							heavy = service(luck)
+							ctx, cancel := context.WithTimeout(t.Context(), deadline)
+							attempts, err := call(ctx, conn)
+							cancel()
+							synctest.Wait()
+							if err != nil && heavy < deadline {
+								t.Fatalf("call %d: %q, %v, though it takes %v", i, path(attempts), err, heavy)
+							}
+						}
+						if requests > calls*12/10 {
+							t.Errorf("%d requests for %d calls, want 1.2 times as many at most", requests, calls)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// A client whose interceptor adds what the servers demand finds that a replica is well again.
+func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 3)
+		var asked atomic.Pointer[string]
+		c[0].handle = func(ctx context.Context) error {
+			md, _ := metadata.FromIncomingContext(ctx)
+			if len(md["authorization"]) == 0 {
+				return status.Error(codes.Unauthenticated, "who are you?")
+			}
+			return status.Error(codes.Unavailable, "ill")
+		}
+		authorize := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			if r, ok := req.(*healthv1.HealthCheckRequest); ok && method == healthv1.Health_Check_FullMethodName {
+				asked.Store(&r.Service)
+			}
+			return invoker(metadata.AppendToOutgoingContext(ctx, "authorization", "me"), method, req, reply, cc, opts...)
+		}
+		conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, Service: "work"}}, grpc.WithUnaryInterceptor(authorize))
+		leaveOut(t, conn, works[0])
+		before := conn.Statistics().Calls
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if s := asked.Load(); s == nil || *s != "work" {
+			t.Errorf("asked for the health of %v, want work", s)
+		}
+		wantPath(t, conn, "b:1 ok sent")
+		c[0].handle, works[0].answer = nil, atomic.Pointer[func(context.Context) error]{}
+		time.Sleep(600 * ms)
+		synctest.Wait()
+		wantPath(t, conn, "a:1 ok sent")
+		if n := conn.Statistics().Calls - before; n != 2 {
+			t.Errorf("%d calls, want 2: a probe is none", n)
+		}
+	})
+}
+
+// Any answer of a live process but NOT_SERVING lets a call try it.
+func TestWhatAProbeFindsOut(t *testing.T) {
+	for _, tc := range []struct {
+		code codes.Code
+		back bool
+	}{
+		{codes.OK, true}, {codes.Unimplemented, true}, {codes.NotFound, true}, {codes.Unauthenticated, true}, {codes.PermissionDenied, true},
+		{codes.Internal, true}, {codes.Unavailable, false}, {codes.ResourceExhausted, false}, {codes.DeadlineExceeded, false},
+	} {
+		t.Run(tc.code.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c, works := newWork(t, 2)
+				c[0].handle = answer(tc.code)
+				conn := c.connect(t, failover.Policy{})
+				leaveOut(t, conn, works[0])
+				works[0].does(nil)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				want := "b:1 ok sent"
+				if tc.back {
+					want = "a:1 ok sent"
+				}
+				wantPath(t, conn, want)
+			})
+		})
+	}
+}
+
+// A replica whose probes can never succeed is tried all the same, ever more rarely.
+func TestNoEjectionIsForEver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		c[0].handle = answer(codes.Unavailable)
+		conn := c.connect(t, failover.Policy{})
+		leaveOut(t, conn, works[0])
+		works[0].does(answer(codes.Unavailable))
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "b:1 ok sent")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "a:1 failed sent, b:1 ok sent") // a trial, which fails
+		works[0].does(nil)
+		time.Sleep(18 * time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "b:1 ok sent")
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "a:1 ok sent")
+		wantPath(t, conn, "a:1 ok sent")
+	})
+}
+
+// At most half of the replicas are left out, so that the others can carry the load.
+func TestShareOfReplicasLeftOut(t *testing.T) {
+	for _, tc := range []struct {
+		n, want int
+		share   float64
+	}{{2, 1, 0}, {3, 1, 0}, {6, 3, 0}, {6, 1, 0.2}, {6, 5, 0.9}} {
+		t.Run(fmt.Sprint(tc), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c, works := newWork(t, tc.n)
+				for i, w := range works {
+					w.does(answer(codes.Unavailable))
+					c[i].handle = answer(codes.Unavailable)
+				}
+				conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, MaxShare: tc.share}})
+				for range 10 {
+					do(t.Context(), conn)
+				}
+				out := 0
+				for _, r := range conn.Statistics().Replicas {
+					if r.Ejected {
+						out++
+					}
+				}
+				if out != tc.want {
+					t.Errorf("%d of %d are left out, want %d", out, tc.n, tc.want)
+				}
+			})
+		})
+	}
+}
+
+// A replica that breaks the connection of each request, and accepts the next, is left out.
+func TestReplicaThatHangsUpIsLeftOut(t *testing.T) {
+	for _, order := range orders {
+		t.Run(order.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				c[0].raw(t, hangUp)
+				conn := c.connect(t, failover.Policy{Order: order, Idempotent: map[string]bool{"/": false}})
+				failed := 0
+				for range 60 {
+					if _, err := call(t.Context(), conn); err != nil {
+						failed++
+					}
+					time.Sleep(100 * ms)
+				}
+				if failed > 6 {
+					t.Errorf("%d of 60 calls failed, want 6 at most", failed)
+				}
+			})
+		})
+	}
+}
+
+// A crash that takes many attempts with it counts once.
+func TestLossesOfOneCrashCountOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		conn := c.connect(t, failover.Policy{})
+		for range 5 {
+			works[0].does(hang)
+			var calls sync.WaitGroup
+			for range 10 {
+				calls.Go(func() { do(t.Context(), conn) })
+			}
+			synctest.Wait()
+			c[0].crash()
+			calls.Wait()
+			works[0].does(nil)
+			c[0].start()
+			time.Sleep(time.Second)
+			wantPath(t, conn, "a:1 ok sent")
+		}
+		if n := conn.Statistics().Ejections; n != 0 {
+			t.Errorf("%d ejections, want none", n)
+		}
+	})
+}
+
+// A method that a replica has not implemented says nothing of its others.
+func TestMethodThatIsNotImplemented(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		works[0].does(answer(codes.Unimplemented))
+		conn := c.connect(t, failover.Policy{Retryable: []codes.Code{codes.Unimplemented}})
+		for range 10 {
+			wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
+		}
+		if n := conn.Statistics().Ejections; n != 0 {
+			t.Errorf("%d ejections, want none", n)
+		}
+	})
+}
+
+// The calls that waited for a replica through an outage come to it in growing numbers.
+func TestWaitingCallsComeInARamp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 3)
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait})
+		do(t.Context(), conn)
+		c.crash()
+		synctest.Wait()
+		var calls sync.WaitGroup
+		for range 900 {
+			calls.Go(func() {
+				if _, err := do(t.Context(), conn); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		works[0].does(takes(100*ms, codes.OK))
+		c[0].start()
+		time.Sleep(50 * ms) // until it has been dialed
+		synctest.Wait()
+		if n := works[0].now.Load(); n < 1 || n > 16 {
+			t.Errorf("%d calls at once, want 16 at most", n)
+		}
+		calls.Wait()
+		if most := works[0].most.Load(); most < 200 {
+			t.Errorf("never more than %d at once, want a load that grows", most)
+		}
+	})
+}
