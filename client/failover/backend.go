@@ -37,6 +37,10 @@ type backend struct {
 	// Its last answer: when the attempt began, on the client's clock, and how long it took; zero before the first.
 	asked, took atomic.Int64
 
+	answers atomic.Int64 // how many there were
+	waiting atomic.Int32 // attempts in flight that have begun since the last
+	first   atomic.Int64 // when the first of those began
+
 	mu       sync.Mutex // guards what follows
 	standing core.Standing
 	since    time.Duration // when it was last left out, or taken back: attempts that began before are no news
@@ -149,10 +153,18 @@ func (b *backends) fold(x *backend) {
 }
 
 // candidates are what a decision needs to know of the replicas, for calls that wait or do not.
-func (t *table) candidates(to []core.Candidate, limit int32, wait bool, now time.Duration) []core.Candidate {
+func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after int, now time.Duration) []core.Candidate {
+	usual := time.Duration(-1) // not looked up yet
 	for i := range t.entries {
 		e := &t.entries[i]
 		n, most := e.inFlight.Load(), limit
+		doubted := now < time.Duration(e.doubted.Load())
+		if waiting := int(e.waiting.Load()); waiting >= after {
+			if usual < 0 {
+				usual = t.usual()
+			}
+			doubted = doubted || core.Stuck(waiting, after, now-time.Duration(e.first.Load()), usual)
+		}
 		if wait {
 			most = e.ramp.Limit(limit)
 		}
@@ -162,16 +174,43 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, now time
 			Ready:    e.replica.Ready(),
 			Lost:     e.justLost(),
 			Ejected:  e.ejected.Load() && !e.trial.Load(),
-			Doubted:  now < time.Duration(e.doubted.Load()),
+			Doubted:  doubted,
 			Full:     most > 0 && n >= most,
 		})
 	}
 	return to
 }
 
+// usual is the longest that a replica's last answer took.
+func (t *table) usual() (d time.Duration) {
+	for _, e := range t.entries {
+		d = max(d, time.Duration(e.took.Load()))
+	}
+	return d
+}
+
+// begins takes note that an attempt begins, and returns how many answers there were before.
+func (b *backend) begins(now time.Duration) int64 {
+	if b.waiting.Add(1) <= 1 {
+		b.first.Store(int64(now))
+	}
+	return b.answers.Load()
+}
+
+// ends takes note that an attempt has ended which began after so many answers.
+func (b *backend) ends(answers int64, answered bool) {
+	switch {
+	case answered:
+		b.answers.Add(1)
+		b.waiting.Store(0)
+	case answers == b.answers.Load():
+		b.waiting.Add(-1)
+	}
+}
+
 // candidates are what a decision about the call needs to know of the replicas.
 func (p *plan) candidates(to []core.Candidate, t *table, limit int32) []core.Candidate {
-	return t.candidates(to, limit, p.rules.Wait, p.now())
+	return t.candidates(to, limit, p.rules.Wait, p.stuckAfter, p.now())
 }
 
 // ramped is how many attempts the call may find in flight at a replica, of which there may be limit.

@@ -31,6 +31,7 @@ type client struct {
 
 	cc atomic.Pointer[grpc.ClientConn] // the connection, known from the first call on
 
+	stuckAfter int         // attempts without an answer
 	wasReady   atomic.Bool // a replica has been
 	methods    sync.Map    // full name → *method
 	lastMethod atomic.Pointer[method]
@@ -77,6 +78,9 @@ func newClient(p Policy) (*client, error) {
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
 		Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
 		Order:  core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
+	}
+	if c.stuckAfter = p.Ejection.After; p.Ejection.Off {
+		c.stuckAfter = math.MaxInt
 	}
 	if p.Budget.bounded() {
 		c.budget = core.NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)

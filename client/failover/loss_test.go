@@ -34,7 +34,7 @@ func TestLossIsBelieved(t *testing.T) {
 				c, _ := readyClient(t, Policy{})
 				entries := c.backends.table(c.replicas).entries
 				entries[0].loss.Store(tc.loss(entries[0], entries[1]))
-				candidates := c.backends.current.Load().candidates(nil, 0, false, 0)
+				candidates := c.backends.current.Load().candidates(nil, 0, false, 3, 0)
 				if candidates[0].Lost != tc.want {
 					t.Errorf("lost: %v, want %v", candidates[0].Lost, tc.want)
 				}

@@ -23,6 +23,7 @@ type lease struct {
 	hedge    bool
 	conn     connection // the one it will be made with
 	start    time.Duration
+	answers  int64         // of the replica, before it began
 	patience time.Duration // after which a hedge is due; zero: never
 }
 

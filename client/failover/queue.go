@@ -84,7 +84,7 @@ func (c *client) dispatch() {
 	var buf [8]core.Candidate
 	var candidates []core.Candidate
 	if t != nil { // else all of them ask again
-		candidates = t.candidates(buf[:0], limit, true, now)
+		candidates = t.candidates(buf[:0], limit, true, c.stuckAfter, now)
 	}
 	room := hasRoom(candidates)
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *waiter) bool {

@@ -40,7 +40,7 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	returned := false
 	defer func() {
 		if !returned { // it panicked, as a codec of the user's may
-			p.abandon(l.backend)
+			p.missed(l)
 		}
 	}()
 	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
@@ -77,6 +77,7 @@ func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 
 // missed gives back the place of an attempt that was not made.
 func (p *plan) missed(l *lease) result {
+	l.ends(l.answers, false)
 	p.abandon(l.backend)
 	return result{missed: true}
 }
@@ -84,6 +85,7 @@ func (p *plan) missed(l *lease) result {
 // start takes note that the attempt begins.
 func (p *plan) start(l *lease) {
 	l.start = p.now()
+	l.answers = l.begins(l.start)
 	ready := l.replica.Ready()
 	if !ready {
 		l.replica.Wake()
@@ -116,6 +118,7 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 // settle takes note of what an attempt says of its replica.
 func (p *plan) settle(l *lease, o Outcome, w wire, err error) {
 	p.backends.count(l.backend, o)
+	l.ends(l.answers, w.answered && o != OutcomeCanceled)
 	switch {
 	case (o == OutcomeOK || o == OutcomeRejected) && w.answered:
 		p.answers(l, o)

@@ -15,6 +15,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // illness is what is wrong with a replica of a world for a time.
@@ -50,13 +51,13 @@ type patient struct {
 	born    time.Time
 
 	healthv1.UnimplementedHealthServer
-	requests int // guarded by mu, as what follows
 
-	mu     sync.Mutex
-	conns  map[*gated]bool
-	lis    *bufconn.Listener
-	server *grpc.Server
-	over   chan struct{}
+	mu       sync.Mutex // guards what follows
+	requests int        // of calls
+	conns    map[*gated]bool
+	lis      *bufconn.Listener
+	server   *grpc.Server
+	over     chan struct{}
 }
 
 // now returns what is wrong now, and until when; false where nothing is.
@@ -132,7 +133,7 @@ func (p *patient) sleep(d time.Duration) bool {
 }
 
 func (p *patient) serve() {
-	server, lis := grpc.NewServer(), bufconn.Listen(64<<10)
+	server, lis := grpc.NewServer(grpc.UnknownServiceHandler(p.work)), bufconn.Listen(64<<10)
 	healthv1.RegisterHealthServer(server, p)
 	p.mu.Lock()
 	p.server, p.lis = server, lis
@@ -170,28 +171,44 @@ func (p *patient) dial(ctx context.Context) (net.Conn, error) {
 }
 
 func (p *patient) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
+	return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, p.answer(ctx)
+}
+
+// work answers the calls.
+func (p *patient) work(_ any, stream grpc.ServerStream) error {
+	if err := stream.RecvMsg(new(emptypb.Empty)); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	p.requests++
 	p.mu.Unlock()
+	if err := p.answer(stream.Context()); err != nil {
+		return err
+	}
+	return stream.SendMsg(new(emptypb.Empty))
+}
+
+// answer is what becomes of a request.
+func (p *patient) answer(ctx context.Context) error {
 	takes := p.service()
 	if x, ill := p.now(); ill {
 		switch x.ill {
 		case illHangs:
 			<-ctx.Done()
-			return nil, status.FromContextError(ctx.Err()).Err()
+			return status.FromContextError(ctx.Err()).Err()
 		case illHangsUp:
 			p.hangUp()
 		case illFails:
-			return nil, status.Error(codes.Unavailable, "ill")
+			return status.Error(codes.Unavailable, "ill")
 		case illSlow:
 			takes *= 10
 		}
 	}
 	select {
 	case <-time.After(takes):
-		return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
+		return nil
 	case <-ctx.Done():
-		return nil, status.FromContextError(ctx.Err()).Err()
+		return status.FromContextError(ctx.Err()).Err()
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 	"example.com/crashlab/client/failover"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 var worlds = flag.Int("worlds", 50, "how many random worlds TestNoWorseThanRoundRobin tries")
@@ -149,7 +149,7 @@ func (w world) live(t *testing.T, seed uint64, d dialer) (s score) {
 					ctx, cancel := context.WithTimeout(t.Context(), w.Deadline)
 					defer cancel()
 					start := time.Now()
-					if _, err := healthv1.NewHealthClient(conn).Check(ctx, new(healthv1.HealthCheckRequest)); err == nil {
+					if err := conn.Invoke(ctx, workMethod, new(emptypb.Empty), new(emptypb.Empty)); err == nil {
 						mu.Lock()
 						defer mu.Unlock()
 						latencies = append(latencies, time.Since(start).Seconds())

@@ -80,6 +80,13 @@ func (s *Standing) Outdone(now time.Duration, after int, start, took time.Durati
 	return true
 }
 
+// Stuck reports whether calls had better be made elsewhere, as that many attempts at a replica wait for an answer, the first of them
+// for so long, and none has been answered since it began: three times as long as usual, which is what the latest answers of any replica
+// took; zero before the first.
+func Stuck(waiting, after int, first, usual time.Duration) bool {
+	return waiting >= after && first > 3*usual
+}
+
 // Answered notes an answer: all is forgiven.
 func (s *Standing) Answered() { *s = Standing{} }
 
