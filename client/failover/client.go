@@ -68,11 +68,14 @@ func newClient(p Policy) (*client, error) {
 	p.Retryable, p.Idempotent, p.Methods = slices.Clone(p.Retryable), maps.Clone(p.Idempotent), maps.Clone(p.Methods)
 	p.NotExecuted.Codes = slices.Clone(p.NotExecuted.Codes)
 	c := &client{
-		policy:   p,
-		replicas: replicas.NewSet(replicas.Redial{Every: p.Redial.Every, Linger: p.Redial.Linger}),
-		born:     time.Now(),
-		hedges:   core.NewBudget(0, 0, hedgeBurst),
-		joins:    core.NewBudget(joinRatio, 0, joinBurst),
+		policy: p,
+		replicas: replicas.NewSet(replicas.Redial{
+			Every: p.Redial.Every, Linger: p.Redial.Linger, PerSecond: p.Redial.PerSecond, Timeout: p.Redial.Timeout,
+			Resolve: p.ResolveEvery,
+		}),
+		born:   time.Now(),
+		hedges: core.NewBudget(0, 0, hedgeBurst),
+		joins:  core.NewBudget(joinRatio, 0, joinBurst),
 	}
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
@@ -85,7 +88,7 @@ func newClient(p Policy) (*client, error) {
 	if p.Budget.bounded() {
 		c.budget = core.NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)
 	}
-	c.replicas.OnReady = c.onReady
+	c.replicas.OnReady, c.replicas.Host = c.onReady, p.SameHost
 	if p.OnReplica != nil {
 		c.replicas.OnChange = c.onChange
 	}

@@ -191,10 +191,10 @@ func (c *client) isReady(e entry) {
 }
 
 // onChange passes on what happens to a connection.
-func (c *client) onChange(addr string, s connectivity.State) {
+func (c *client) onChange(addr string, s connectivity.State, err error) {
 	c.tell.Lock()
 	defer c.tell.Unlock()
-	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s)})
+	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s), Err: err})
 }
 
 // tellStanding tells the user that a replica is left out or taken back, unless its connection has more to say: that it is

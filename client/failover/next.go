@@ -23,8 +23,10 @@ type lease struct {
 	hedge    bool
 	conn     connection // the one it will be made with
 	start    time.Duration
-	answers  int64         // of the replica, before it began
-	patience time.Duration // after which a hedge is due; zero: never
+	answers  int64          // of the replica, before it began
+	patience time.Duration  // after which a hedge is due; zero: never
+	core     core.Call      // the call's, with this attempt as tried
+	wait     *replicas.Wait // for a connection; nil: the replica had one
 }
 
 // step is what a call does next: an attempt, a pause, a wait for a replica, or nothing more.
@@ -113,7 +115,7 @@ func (c *call) grounds(d core.Decision, t *table) step {
 		return giveUp(ReasonBudgetSpent, c.last)
 	case d.Action == core.Try:
 		c.paid = false
-		l := lease{entry: t.entries[d.Index], decision: d, number: len(c.attempts) + 1}
+		l := lease{entry: t.entries[d.Index], decision: d, number: len(c.attempts) + 1, core: c.core}
 		return step{action: core.Try, lease: l}
 	}
 	return step{action: d.Action, pause: d.Wait}

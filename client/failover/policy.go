@@ -102,8 +102,18 @@ type Policy struct {
 	// Hedge sends a call that takes long to a second replica. The zero value does not.
 	Hedge Hedge
 
-	// Redial is how replicas that are down are dialed while calls want them.
+	// Redial is how replicas are dialed.
 	Redial Redial
+
+	// ResolveEvery is how often the resolver is asked for its replicas again while nothing happens, so that replicas that
+	// are added are found. It is asked besides when a replica is lost, and while one is down once a second. The dns resolver
+	// looks no more often than every 30 s of its own. Zero means 30 s; a negative value means not to ask without a cause.
+	ResolveEvery time.Duration
+
+	// SameHost, unless nil, returns the host that an address belongs to, such as its name without the port. Addresses of one
+	// host count as one replica, which is reached at one of them. Nil means that each is a replica, unless the resolver
+	// puts several into one endpoint.
+	SameHost func(addr string) string
 
 	// ServiceConfig is a gRPC service config in JSON, for the methods' own settings such as message sizes. It may not
 	// choose a load-balancing policy, for that is what this package is; a retryPolicy or healthCheckConfig in it is
@@ -287,13 +297,22 @@ func (h *Hedge) validate() error {
 	return nil
 }
 
-// Redial bounds how often a replica that is down is dialed. Without calls that want it, it is left to gRPC's backoff.
+// Redial is how replicas are dialed. One whose connection is lost is dialed again at once. While it stays down and calls
+// want it, it is dialed so often that it is in use as soon as it is back; while none does, in gaps that grow from 1 s to 2
+// minutes, as of gRPC's connection backoff. Where a dial fails for a reason that lasts, such as a certificate or a name
+// that does not exist, the gaps grow from 1 s to 30 s with calls too.
 type Redial struct {
-	// Every is the mean time between two dials while calls want the replica, jittered by a fifth. Zero means 25 ms,
-	// which makes 33 to 50 dials a second; the least is 1 ms. Above a second, gRPC's backoff dials in between.
+	// Every is the mean time between two dials of a replica that calls want, jittered by a fifth. Zero means 25 ms, which
+	// makes 33 to 50 dials a second; the least is 1 ms. Gaps are longer where PerSecond does not allow for all that are
+	// down, and after minutes of dialing in vain, by 1/4000 of that time up to 5 s.
 	Every time.Duration
 	// Linger is how long a call's wish for a replica is remembered. Zero means 1 s.
 	Linger time.Duration
+	// PerSecond is how many dials all replicas together may take in any second; each address of a replica takes one. The
+	// first dial of a replica does not count where it succeeds. Zero means 100.
+	PerSecond int
+	// Timeout is how long a dial may take until the connection is ready for calls, its handshake included. Zero means 5 s.
+	Timeout time.Duration
 }
 
 // parseName sets v to the constant of that name.
@@ -355,6 +374,8 @@ func (p *Policy) validate() error {
 	check(err == nil, "%v", err)
 	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
 	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
+	check(p.Redial.PerSecond >= 0, "Redial.PerSecond %d: want 0 or more", p.Redial.PerSecond)
+	check(p.Redial.Timeout >= 0, "Redial.Timeout %v: want 0 or more", p.Redial.Timeout)
 	return errors.Join(errs...)
 }
 
@@ -371,6 +392,9 @@ func (p Policy) withDefaults() Policy {
 	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
 	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
 	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)
+	p.Redial.PerSecond = cmp.Or(p.Redial.PerSecond, 100)
+	p.Redial.Timeout = cmp.Or(p.Redial.Timeout, 5*time.Second)
+	p.ResolveEvery = cmp.Or(p.ResolveEvery, 30*time.Second)
 	return p
 }
 

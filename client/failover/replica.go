@@ -11,6 +11,8 @@ type ReplicaEvent struct {
 	// Replica is the address, as the resolver gave it.
 	Replica string
 	State   ReplicaState
+	// Err is why the dial failed, with ReplicaDown; else nil.
+	Err error
 }
 
 // ReplicaState is the state of the connection to a replica.

@@ -35,6 +35,8 @@ type ReplicaStatistics struct {
 	Replica string
 	// Ready is whether there is a connection, Ejected whether the replica is left out.
 	Ready, Ejected bool
+	// Err is why the last dial failed; nil while there is a connection, and before a dial has failed.
+	Err error
 	// InFlight is how many attempts are in flight.
 	InFlight int
 	// Attempts counts those that have ended, by outcome, and has every outcome.
@@ -82,7 +84,7 @@ func (c *client) statistics() Statistics {
 
 func (e entry) statistics() ReplicaStatistics {
 	r := ReplicaStatistics{
-		Replica: e.addr, Ready: e.replica.Ready(), Ejected: e.ejected.Load(), InFlight: int(e.inFlight.Load()),
+		Replica: e.addr, Ready: e.replica.Ready(), Ejected: e.ejected.Load(), Err: e.replica.Err(), InFlight: int(e.inFlight.Load()),
 		Attempts: map[Outcome]int64{},
 	}
 	for o := range e.outcomes {

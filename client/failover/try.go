@@ -66,8 +66,11 @@ func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 		ctx = metadata.AppendToOutgoingContext(ctx, previousAttempts, strconv.Itoa(l.number-1))
 	}
 	on := p.replicas.NewAttempt(ctx, l.replica)
-	if p.rules.Wait || l.hedge {
+	switch {
+	case p.rules.Wait || l.hedge:
 		on.RequireReady()
+	case l.wait != nil:
+		on.Await(l.wait)
 	}
 	if l.decision.Alone {
 		on.Stay()
@@ -88,7 +91,7 @@ func (p *plan) start(l *lease) {
 	l.answers = l.begins(l.start)
 	ready := l.replica.Ready()
 	if !ready {
-		l.replica.Wake()
+		l.wait = p.connecting(l)
 	}
 	if l.conn = l.connection(); !ready {
 		l.conn.epoch++

@@ -70,6 +70,14 @@ func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
 	return nth(0, 0)
 }
 
+// Better reports whether a call whose attempt at the replica of that key cannot begin yet, for want of a connection, is
+// better made elsewhere now.
+func (c Call) Better(r *Rules, m Moment, replicas []Candidate, key uint32) bool {
+	c.Untry(key)
+	i := c.choose(r, m, replicas)
+	return i >= 0 && replicas[i].Key != key && replicas[i].available() && !replicas[i].Lost
+}
+
 // rank says how good a replica is to try next; the least is the best.
 //
 // A call that waits tries only what is available, that which it has tried least first. Another tries each replica once a

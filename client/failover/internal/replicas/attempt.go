@@ -14,8 +14,8 @@ import (
 // the request. It is the one thing that a call without trouble allocates, hence its fields' order and size.
 type Attempt struct {
 	context.Context
-	set     *Set
 	replica *Replica
+	wait    *Wait // nil: for no dial where the last one has failed
 
 	// Trailer is what the server sent behind its status. Valid as Sent is.
 	Trailer metadata.MD
@@ -51,7 +51,31 @@ var ErrResolved error = &DownError{errors.New("the target is resolved")}
 // NewAttempt returns the context of an attempt at the replica. An attempt at nil is never sent: it waits for the
 // resolver and fails with the resolver's error, or ErrResolved.
 func (s *Set) NewAttempt(ctx context.Context, r *Replica) *Attempt {
-	return &Attempt{Context: ctx, set: s, replica: r}
+	if r == nil {
+		r = s.nobody
+	}
+	return &Attempt{Context: ctx, replica: r}
+}
+
+// Wait says how an attempt waits for a connection.
+type Wait struct {
+	// Dial is the number of the dial whose end it waits for, as Wake returns it.
+	Dial uint64
+	// Better, unless nil, is asked whenever the state of a replica changes while the attempt waits: whether it would better
+	// be made elsewhere. Then it is not made, as if a connection had been required. It is called by the goroutine that makes
+	// the attempt.
+	Better func() bool
+}
+
+// Await says how the attempt waits for its connection, where there is none.
+func (a *Attempt) Await(w *Wait) { a.wait = w }
+
+// dial is the number of the dial that the attempt waits for.
+func (a *Attempt) dial() uint64 {
+	if a.wait == nil {
+		return 0
+	}
+	return a.wait.Dial
 }
 
 // RequireReady lets the attempt fail at once where the replica has no connection, instead of waiting for a dial.

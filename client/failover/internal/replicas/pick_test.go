@@ -22,7 +22,7 @@ func readyPicker(tb testing.TB) (*picker, balancer.PickInfo) {
 	s := NewSet(Redial{Every: 25 * time.Millisecond, Linger: time.Second})
 	p, v := &policy{set: s}, new(View)
 	for range 3 {
-		r := &Replica{policy: p}
+		r := &Replica{set: s, policy: p}
 		r.setState(balancer.State{ConnectivityState: connectivity.Ready, Picker: new(constant)})
 		v.Replicas = append(v.Replicas, r)
 	}

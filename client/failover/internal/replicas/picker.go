@@ -43,11 +43,11 @@ type picker struct {
 
 func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	a, ok := info.Ctx.Value(&attemptKey).(*Attempt)
-	if !ok || a.set != p.set {
+	if !ok || a.replica.set != p.set {
 		return balancer.PickResult{}, errPlain
 	}
 	r := a.replica
-	if r == nil {
+	if r == p.set.nobody {
 		return balancer.PickResult{}, ErrResolved
 	}
 	if a.refused() {
@@ -60,7 +60,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 			r = successor
 		}
 	}
-	res, err := r.pick(info)
+	res, err := r.pick(info, a)
 	switch {
 	case err == nil:
 		a.picked()
@@ -75,18 +75,24 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	return res, err
 }
 
-// pick returns the replica's connection, ErrNoSubConnAvailable while it is being dialed, or a DownError.
-func (r *Replica) pick(info balancer.PickInfo) (balancer.PickResult, error) {
+// pick returns the replica's connection, ErrNoSubConnAvailable while the dial that the attempt waits for is under way, or
+// a DownError.
+func (r *Replica) pick(info balancer.PickInfo, a *Attempt) (balancer.PickResult, error) {
 	s := r.reported.Load()
 	switch s.ConnectivityState {
 	case connectivity.Ready:
 		return s.Picker.Pick(info)
-	case connectivity.TransientFailure:
-		_, err := s.Picker.Pick(info)
-		return balancer.PickResult{}, &DownError{err}
 	case connectivity.Shutdown:
 		return balancer.PickResult{}, &DownError{fmt.Errorf("replica %s is gone from the target", r.Addr)}
-	default:
-		return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 	}
+	// A picker may be replaced before an attempt has seen it: so the end of a dial is known by its number, whatever dials
+	// follow.
+	if f := r.failure.Load(); f != nil && f.dial >= a.dial() {
+		return balancer.PickResult{}, f.err
+	}
+	if a.wait != nil && a.wait.Better != nil && a.wait.Better() {
+		a.need = missing
+		return balancer.PickResult{}, errMissed
+	}
+	return balancer.PickResult{}, balancer.ErrNoSubConnAvailable
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/balancer"
@@ -23,6 +24,9 @@ type policy struct {
 	control sync.Mutex
 	set     *Set  // written once, before there is a child
 	view    *View // the last one published; guarded by control
+
+	refresh *time.Timer // asks the resolver again; guarded by control
+	closed  atomic.Bool
 }
 
 // UpdateClientConnState takes over the resolver's endpoints. A replica that was known stays, with its connection.
@@ -36,16 +40,17 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	if p.set == nil {
 		p.set = c.set
 		p.set.want() // the policy was built because somebody wants the connection
+		p.scheduleRefresh()
 	}
 	next := new(View)
-	for _, ep := range s.ResolverState.Endpoints {
+	for _, ep := range p.set.merge(s.ResolverState.Endpoints) {
 		id := next.newID(ep)
 		if id == "" {
 			continue
 		}
 		r := p.view.find(id)
 		if r == nil {
-			r = newReplica(p, id, ep.Addresses[0].Addr)
+			r = newReplica(p, id, ep)
 		}
 		next.Replicas = append(next.Replicas, r)
 		r.update(ep, s.ResolverState)
@@ -89,10 +94,47 @@ func (p *policy) ExitIdle() {
 	}
 }
 
+// scheduleRefresh sees to it that the resolver is asked again after a time, and again: else replicas that are added would
+// be found only when another is lost. control must be held.
+func (p *policy) scheduleRefresh() {
+	every := p.set.redial.Resolve
+	if every <= 0 {
+		return
+	}
+	p.refresh = time.AfterFunc(every, func() {
+		p.resolve()
+		p.control.Lock()
+		defer p.control.Unlock()
+		if !p.closed.Load() {
+			p.scheduleRefresh()
+		}
+	})
+}
+
+// resolve asks the resolver to look again, at once or when a second has passed since it was asked last.
+func (p *policy) resolve() {
+	p.set.mu.Lock()
+	now, wait := p.set.asked.Wish(p.set.now())
+	p.set.mu.Unlock()
+	switch {
+	case now:
+		p.cc.ResolveNow(resolver.ResolveNowOptions{})
+	case wait > 0:
+		time.AfterFunc(wait, func() {
+			p.set.noteAsked()
+			if !p.closed.Load() {
+				p.cc.ResolveNow(resolver.ResolveNowOptions{})
+			}
+		})
+	}
+}
+
 // Close ends all connections. The Set is left without a view, as before the first.
 func (p *policy) Close() {
 	p.control.Lock()
 	defer p.control.Unlock()
+	p.closed.Store(true)
+	stop(&p.refresh)
 	if p.set != nil {
 		p.replace(nil)
 	}
@@ -126,16 +168,44 @@ func (p *policy) report(c *child, s balancer.State) bool {
 	if r.current != c {
 		return false
 	}
-	if s.ConnectivityState == connectivity.TransientFailure && r.state() == connectivity.TransientFailure {
-		r.lastDial = time.Now() // the child dialed by itself, after its backoff
+	switch s.ConnectivityState {
+	case connectivity.Connecting:
+		if !r.underway { // by itself, as when the resolver has given it other addresses
+			r.begin(p.set.now(), p.set.inDemand())
+		}
+	case connectivity.Ready:
+		r.connected()
+	case connectivity.Idle:
+		p.set.asked.Later(p.set.now()) // gRPC has asked the resolver, as it does after each failure
+		if r.underway {
+			r.failed(errHungUp, false)
+			r.current = c // which has a next dial in it
+		}
+	case connectivity.TransientFailure:
+		p.set.asked.Later(p.set.now())
+		_, err := s.Picker.Pick(balancer.PickInfo{})
+		r.failed(err, lasting(err, r.reached))
+		// In a goroutine, as the child holds its own lock.
+		go func() {
+			p.control.Lock()
+			defer p.control.Unlock()
+			r.drop(c)
+		}()
 	}
+	p.changed(r, s)
+	return true
+}
+
+var errHungUp = errors.New("the connection was closed as soon as it was there")
+
+// changed takes over a new state of a replica. The Set's mu must be held.
+func (p *policy) changed(r *Replica, s balancer.State) {
 	r.setState(s)
-	r.scheduleDial()
 	p.set.countMissing()
+	r.scheduleDial()
 	if v := p.set.View(); v != nil {
 		p.reportState(v)
 	}
-	return true
 }
 
 // reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's mu must be held, so

@@ -1,35 +1,14 @@
 package replicas
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc/balancer"
-	"google.golang.org/grpc/balancer/pickfirst"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/resolver"
 )
-
-// Redial says how replicas that are down are dialed while calls want them. gRPC's own backoff grows to two minutes, so
-// that a replica is noticed long after it is back.
-type Redial struct {
-	// Every is the mean time between two dials of a replica, jittered by a fifth. Above zero. gRPC's backoff, which begins
-	// at a second after each of them, goes on beside.
-	Every time.Duration
-	// Linger is how long one call's wish for a replica is remembered. Above zero.
-	Linger time.Duration
-}
-
-// leisure is when a replica that hung up is dialed again if no call wants it. One that is down is left to gRPC's backoff.
-const leisure = time.Second
-
-func (r Redial) jitter() time.Duration { return r.Every / 5 }
-
-// gap is a time between two dials, with its jitter.
-func (r Redial) gap() time.Duration {
-	return r.Every + time.Duration((2*rand.Float64()-1)*float64(r.jitter()))
-}
 
 // Replica is one endpoint, connected through a pick_first child.
 type Replica struct {
@@ -38,31 +17,45 @@ type Replica struct {
 	// Addr is its first address, for people.
 	Addr string
 
-	policy *policy
+	set       *Set
+	policy    *policy
+	addresses int // how many
 
 	// Guarded by policy.control.
-	child    *child
+	child    *child // nil while there is neither a connection nor a dial of gRPC's
 	endpoint resolver.Endpoint
 	resolved resolver.State // the resolver's state, whose attributes a child wants to see
 
-	// Guarded by policy.set.mu.
-	current  *child      // the child whose reports count
-	redial   *time.Timer // a dial to come, or nil
-	redialAt time.Time
-	lastDial time.Time
+	// Guarded by set.mu.
+	current  *child             // the child whose reports count
 	told     connectivity.State // what OnChange was last told
+	dialing  core.Dialing
+	underway bool        // a dial has begun and not ended
+	reached  bool        // and something has accepted a connection
+	overdue  *time.Timer // ends the dial under way
+	unknock  func()      // ends the knock under way, or nil
+	redial   *time.Timer // a dial to come, or nil
+	redialAt time.Duration
 
+	begun    atomic.Uint64           // how many dials have begun; written with set.mu held
+	failure  atomic.Pointer[failure] // of the last dial that failed; nil while there is a connection
 	reported atomic.Pointer[balancer.State]
 	// summary is the reported state once more, with the epoch above it, for those who ask on every call.
 	summary atomic.Uint64
 }
 
+// failure is the end of a dial that failed.
+type failure struct {
+	dial uint64 // its number, from 1
+	err  *DownError
+}
+
 const stateBits = 3 // of a summary
 
-func newReplica(p *policy, id, addr string) *Replica {
-	r := &Replica{ID: id, Addr: addr, policy: p}
-	p.set.mu.Lock()
-	defer p.set.mu.Unlock()
+func newReplica(p *policy, id string, ep resolver.Endpoint) *Replica {
+	r := &Replica{ID: id, Addr: ep.Addresses[0].Addr, set: p.set, policy: p, addresses: len(ep.Addresses), endpoint: ep}
+	r.set.mu.Lock()
+	defer r.set.mu.Unlock()
 	r.setState(balancer.State{ConnectivityState: connectivity.Connecting})
 	return r
 }
@@ -77,52 +70,16 @@ func (r *Replica) Gone() bool { return r.state() == connectivity.Shutdown }
 // another value of the same ID begins at zero.
 func (r *Replica) Epoch() uint64 { return r.summary.Load() >> stateBits }
 
+// Err returns why the last dial failed, a *DownError; nil while there is a connection, and before a dial has failed.
+func (r *Replica) Err() error {
+	if f := r.failure.Load(); f != nil {
+		return f.err
+	}
+	return nil
+}
+
 func (r *Replica) state() connectivity.State {
 	return connectivity.State(r.summary.Load() & (1<<stateBits - 1))
-}
-
-// Wake makes sure that the replica's state is fresh enough to rely on: where the last dial is longer ago than a gap,
-// it dials at once, and an attempt at the replica then waits for what comes of it.
-func (r *Replica) Wake() {
-	r.policy.set.mu.Lock()
-	fresh := r.justDialed()
-	r.policy.set.mu.Unlock()
-	if fresh {
-		return
-	}
-	r.policy.control.Lock()
-	defer r.policy.control.Unlock()
-	r.dial()
-}
-
-// dial connects a replica that is down or idle, unless it was dialed just now: then it sees to it that it is dialed
-// soon. control must be held.
-func (r *Replica) dial() {
-	r.policy.set.mu.Lock()
-	state := r.state()
-	switch {
-	case state != connectivity.Idle && state != connectivity.TransientFailure:
-	case r.justDialed():
-		r.scheduleDial()
-		state = connectivity.Connecting
-	default:
-		r.lastDial = time.Now()
-	}
-	r.policy.set.mu.Unlock()
-	switch state {
-	case connectivity.Idle:
-		r.child.ExitIdle()
-	case connectivity.TransientFailure:
-		// The child sits out its backoff, and gRPC can end that only for all replicas at once: take a new child.
-		r.child.Close()
-		r.build()
-	}
-}
-
-// justDialed reports whether the next dial is not due yet. The Set's mu must be held.
-func (r *Replica) justDialed() bool {
-	redial := r.policy.set.redial
-	return time.Since(r.lastDial) < redial.Every-redial.jitter()
 }
 
 // update takes over what the resolver says of the endpoint. control must be held.
@@ -133,40 +90,48 @@ func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
 	}
 }
 
-// connectIfNew builds the first child. control must be held.
+// connectIfNew dials a replica for the first time. control must be held.
 func (r *Replica) connectIfNew() {
-	if r.child != nil {
-		return
+	if r.begun.Load() == 0 {
+		r.dial()
 	}
-	r.policy.set.mu.Lock()
-	r.lastDial = time.Now()
-	r.policy.set.mu.Unlock()
-	r.build()
 }
 
 // build makes a child and lets it connect. control must be held.
 func (r *Replica) build() {
 	c := &child{ClientConn: r.policy.cc, replica: r}
-	r.policy.set.mu.Lock()
+	r.set.mu.Lock()
 	r.current = c
-	r.policy.set.mu.Unlock()
+	r.set.mu.Unlock()
 	r.child = c
-	c.Balancer = balancer.Get(pickfirst.Name).Build(c, r.policy.opts)
+	c.Balancer = newPickFirst(c, r.policy.opts)
 	c.give(r.endpoint, r.resolved)
+}
+
+// drop closes the child, unless it is another by now: gRPC would dial again after a backoff of its own. control must be
+// held.
+func (r *Replica) drop(c *child) {
+	if c != nil && r.child == c {
+		r.child = nil
+		c.Close()
+	}
 }
 
 // close ends the connection. control must be held.
 func (r *Replica) close() {
-	r.policy.set.mu.Lock()
+	r.set.mu.Lock()
 	r.current = nil // a last report of the child does not count
-	if r.redial != nil {
-		r.redial.Stop()
-		r.redial = nil
-	}
+	stop(&r.redial)
+	r.endDial()
 	r.setState(balancer.State{ConnectivityState: connectivity.Shutdown})
-	r.policy.set.mu.Unlock()
-	if r.child != nil {
-		r.child.Close()
+	r.set.mu.Unlock()
+	r.drop(r.child)
+}
+
+func stop(t **time.Timer) {
+	if *t != nil {
+		(*t).Stop()
+		*t = nil
 	}
 }
 
@@ -183,44 +148,14 @@ func (r *Replica) setState(s balancer.State) {
 		news = connectivity.Connecting
 	}
 	redialing := r.told == connectivity.TransientFailure && news == connectivity.Connecting
-	if f := r.policy.set.OnChange; f != nil && news != r.told && !redialing {
+	if f := r.set.OnChange; f != nil && news != r.told && !redialing {
 		r.told = news
-		f(r.Addr, news)
+		var err error
+		if news == connectivity.TransientFailure {
+			err = r.Err()
+		}
+		f(r.Addr, news, err)
 	}
-}
-
-// scheduleDial sees to it that a replica that is down or idle is dialed: a gap after its last dial where calls want it.
-// Else only an idle one is, at leisure. The Set's mu must be held.
-func (r *Replica) scheduleDial() {
-	redial := r.policy.set.redial
-	wait := redial.gap()
-	switch state := r.state(); {
-	case state != connectivity.Idle && state != connectivity.TransientFailure:
-		return
-	case r.policy.set.inDemand():
-	case state == connectivity.Idle:
-		wait = max(wait, leisure)
-	default:
-		return
-	}
-	at := r.lastDial.Add(wait)
-	if r.redial != nil && !at.Before(r.redialAt.Add(-redial.Every)) {
-		return // it is to come about then
-	}
-	if r.redial != nil {
-		r.redial.Stop()
-	}
-	r.redialAt = at
-	r.redial = time.AfterFunc(max(0, time.Until(at)), r.redialNow)
-}
-
-func (r *Replica) redialNow() {
-	r.policy.set.mu.Lock()
-	r.redial = nil
-	r.policy.set.mu.Unlock()
-	r.policy.control.Lock()
-	defer r.policy.control.Unlock()
-	r.dial()
 }
 
 // child is the pick_first policy of one replica, and the ClientConn that it sees.
@@ -241,6 +176,6 @@ func (c *child) give(ep resolver.Endpoint, s resolver.State) {
 // UpdateState is the child's report. It may come from within a call to the child, or at any time.
 func (c *child) UpdateState(s balancer.State) {
 	if c.replica.policy.report(c, s) {
-		c.replica.policy.set.notify()
+		c.replica.set.notify()
 	}
 }

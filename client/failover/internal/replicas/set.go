@@ -6,11 +6,15 @@
 package replicas
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/resolver"
 )
 
 // Set is the replicas of one connection. It outlives the load-balancing policy, which gRPC destroys when the
@@ -18,21 +22,30 @@ import (
 type Set struct {
 	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting at first and when a
 	// connection is lost, then Ready or TransientFailure, which lasts until it is Ready again; Shutdown when it is gone.
-	OnChange func(addr string, s connectivity.State)
+	// The error is why it is in TransientFailure.
+	OnChange func(addr string, s connectivity.State, err error)
 
 	// OnReady, unless nil, is called after any change of the View or of a replica's state, which can be seen by then.
 	// It may be called by several goroutines at a time, with locks of gRPC held: it must return at once, may not use
 	// the connection, and may not wait for a goroutine that does, or that is within Wake.
 	OnReady func()
 
+	// Host, unless nil, returns the host of an address. The addresses of one host make one replica, at the place of the first.
+	Host func(addr string) string
+
 	redial Redial
 
 	// mu guards what the replicas report, here and in each Replica. It is never held while a child is called.
 	mu sync.Mutex
 
+	dials *core.DialBudget // guarded by mu
+	asked core.Calm        // for the resolver; guarded by mu
+	down  int              // how many addresses belong to replicas that are not ready; guarded by mu
+
 	claimed atomic.Bool
 	view    atomic.Pointer[View]
 	changed atomic.Pointer[chan struct{}]
+	nobody  *Replica // stands for no replica, in an attempt
 	born    time.Time
 	wanted  atomic.Int64 // when somebody last wanted replicas that were down: nanoseconds since born
 	waiting atomic.Int64 // how many calls wait for a replica
@@ -50,7 +63,9 @@ type View struct {
 // NewSet returns a Set whose View is not known yet.
 func NewSet(r Redial) *Set {
 	// Born so long ago that nothing is in demand yet.
-	s := &Set{redial: r, born: time.Now().Add(-r.Linger)}
+	r.PerSecond = cmp.Or(r.PerSecond, 100)
+	s := &Set{redial: r, born: time.Now().Add(-r.Linger), dials: core.NewDialBudget(r.PerSecond), asked: core.Calm{Gap: calm}}
+	s.nobody = &Replica{set: s}
 	s.renewChanged()
 	return s
 }
@@ -75,10 +90,12 @@ func (s *Set) publish(old, next *View) {
 // countMissing brings missing up to date. mu must be held, since the replicas' states changed.
 func (s *Set) countMissing() {
 	n := 0
+	s.down = 0
 	if v := s.View(); v != nil {
 		for _, r := range v.Replicas {
 			if !r.Ready() {
 				n++
+				s.down += r.addresses
 			}
 		}
 	}
@@ -132,9 +149,42 @@ func (s *Set) dialMissing() {
 	}
 }
 
-func (s *Set) want() { s.wanted.Store(int64(time.Since(s.born))) }
+// now is the time on the Set's clock.
+func (s *Set) now() time.Duration { return time.Since(s.born) }
 
-func (s *Set) sinceWanted() time.Duration { return time.Since(s.born) - time.Duration(s.wanted.Load()) }
+func (s *Set) want() { s.wanted.Store(int64(s.now())) }
+
+func (s *Set) sinceWanted() time.Duration { return s.now() - time.Duration(s.wanted.Load()) }
+
+// noteAsked takes note that the resolver is asked now.
+func (s *Set) noteAsked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked.Later(s.now())
+}
+
+// merge makes one endpoint of those of one host.
+func (s *Set) merge(endpoints []resolver.Endpoint) []resolver.Endpoint {
+	if s.Host == nil {
+		return endpoints
+	}
+	var merged []resolver.Endpoint
+	at := map[string]int{}
+	for _, ep := range endpoints {
+		if len(ep.Addresses) == 0 {
+			continue
+		}
+		host := s.Host(ep.Addresses[0].Addr)
+		i, known := at[host]
+		if !known {
+			at[host] = len(merged)
+			merged = append(merged, ep)
+			continue
+		}
+		merged[i].Addresses = append(slices.Clip(merged[i].Addresses), ep.Addresses...)
+	}
+	return merged
+}
 
 // inDemand reports whether somebody wants the replicas, or did not long ago.
 func (s *Set) inDemand() bool { return s.waiting.Load() > 0 || s.sinceWanted() < s.redial.Linger }

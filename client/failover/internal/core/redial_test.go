@@ -1,0 +1,157 @@
+package core_test
+
+import (
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+)
+
+var usualRedial = core.Redial{Every: 25 * ms, PerSecond: 100}
+
+const (
+	ms     = time.Millisecond
+	middle = 1 << 63 // the dice that make no jitter
+)
+
+// near fails the test unless two times are within a fifth of the gap.
+func near(t *testing.T, what string, got, want time.Duration) {
+	t.Helper()
+	if (got - want).Abs() > want/5+time.Microsecond {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// vainly lets a replica be dialed for so long without a success, and returns the last gap.
+func vainly(d *core.Dialing, r core.Redial, down int, wanted, lasting bool, from, long time.Duration) (gap time.Duration, dials int) {
+	for now := from; now < from+long; dials++ {
+		d.Begin(now, wanted, middle)
+		d.Failed(now, lasting)
+		next := d.Due(r, down, wanted)
+		gap, now = next-now, next
+	}
+	return gap, dials
+}
+
+// Where calls want a replica, the gaps stay short for as long as an outage usually takes, and grow with those that do not
+// end; many that are down share the dials.
+func TestGapsWhileCallsWant(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		down int
+		away time.Duration
+		want time.Duration
+	}{
+		{"just now", 1, 0 + ms, 25 * ms},
+		{"a minute", 1, time.Minute, 25 * ms},
+		{"a day", 1, 24 * time.Hour, 5 * time.Second},
+		{"three", 3, time.Minute, 30 * ms},
+		{"three hundred", 300, time.Minute, 3 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			gap, _ := vainly(new(core.Dialing), usualRedial, tc.down, true, false, 0, tc.away)
+			near(t, "the last gap", gap, tc.want)
+		})
+	}
+}
+
+func TestGapsGrow(t *testing.T) {
+	for _, tc := range []struct {
+		name            string
+		wanted, lasting bool
+		most            time.Duration
+	}{
+		{"for a reason that lasts", true, true, 30 * time.Second},
+		{"while no call wants it", false, false, 2 * time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, dials := vainly(new(core.Dialing), usualRedial, 1, tc.wanted, tc.lasting, 0, 10*time.Second)
+			if dials < 4 || dials > 6 {
+				t.Errorf("%d dials in 10s, want gRPC's 5", dials)
+			}
+			gap, _ := vainly(new(core.Dialing), usualRedial, 1, tc.wanted, tc.lasting, 0, time.Hour)
+			near(t, "the gap after an hour", gap, tc.most)
+		})
+	}
+}
+
+// A call's wish ends the long gaps of a silence, and a connection ends everything.
+func TestGapsAreForgotten(t *testing.T) {
+	var d core.Dialing
+	if due := d.Due(usualRedial, 1, false); due != 0 {
+		t.Errorf("the first dial is due at %v, want at once", due)
+	}
+	vainly(&d, usualRedial, 1, false, false, 0, time.Hour)
+	d.Begin(time.Hour, false, middle)
+	d.Failed(time.Hour, false)
+	near(t, "a call's wish", d.Due(usualRedial, 1, true)-time.Hour, 25*ms)
+	vainly(&d, usualRedial, 1, true, true, time.Hour, time.Hour)
+	d.Begin(3*time.Hour, true, middle)
+	d.Connected()
+	near(t, "after a connection", d.Due(usualRedial, 1, true)-3*time.Hour, 25*ms)
+	near(t, "after a connection, in silence", d.Due(usualRedial, 1, false)-3*time.Hour, time.Second)
+}
+
+// A dial that is slow to fail is not followed by the next at once.
+func TestGapsCountFromTheEnd(t *testing.T) {
+	var d core.Dialing
+	d.Begin(time.Second, true, middle)
+	d.Failed(2*time.Second, false)
+	near(t, "due", d.Due(usualRedial, 1, true)-2*time.Second, 25*ms)
+}
+
+// In no second are there more dials than the budget has, whatever the wishes, and it is used up where they are many.
+func TestDialBudget(t *testing.T) {
+	const most = 10
+	b := core.NewDialBudget(most)
+	var granted []time.Duration
+	for now := time.Duration(0); now < 10*time.Second; {
+		ok, again := b.Take(now, 1)
+		if ok {
+			granted = append(granted, now)
+			now += 7 * ms
+			continue
+		}
+		if again <= now {
+			t.Fatalf("at %v: ask again at %v", now, again)
+		}
+		now = again
+	}
+	for i := most; i < len(granted); i++ {
+		if gap := granted[i] - granted[i-most]; gap < time.Second {
+			t.Fatalf("%d dials in %v", most+1, gap)
+		}
+	}
+	if len(granted) != 100 {
+		t.Errorf("%d dials in 10s, want 100", len(granted))
+	}
+	if ok, again := b.Take(10*time.Second, 3); ok || again > 11*time.Second {
+		t.Errorf("three at once: %v, again at %v", ok, again)
+	}
+	b.Give(3)
+	if ok, _ := b.Take(10*time.Second, 3); !ok {
+		t.Error("what was given back is not there")
+	}
+	if ok, _ := core.NewDialBudget(1).Take(0, 5); !ok {
+		t.Error("a replica of more addresses than the budget has can never be dialed")
+	}
+}
+
+func TestCalm(t *testing.T) {
+	c := core.Calm{Gap: time.Second}
+	for _, step := range []struct {
+		at   time.Duration
+		do   bool
+		wait time.Duration
+	}{
+		{0, true, 0}, {1 * ms, false, 999 * ms}, {2 * ms, false, 0},
+	} {
+		if do, wait := c.Wish(step.at); do != step.do || wait != step.wait {
+			t.Errorf("at %v: %v, wait %v, want %v, %v", step.at, do, wait, step.do, step.wait)
+		}
+	}
+	c.Later(time.Second)
+	if do, wait := c.Wish(1500 * ms); do || wait != 500*ms {
+		t.Errorf("after the later one: %v, wait %v, want to wait 500ms", do, wait)
+	}
+}

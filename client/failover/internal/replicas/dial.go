@@ -1,0 +1,328 @@
+package replicas
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+	"google.golang.org/grpc/balancer"
+	"google.golang.org/grpc/balancer/pickfirst"
+	"google.golang.org/grpc/connectivity"
+)
+
+// Redial says how replicas are dialed, and how often the resolver is asked.
+type Redial struct {
+	// Every is the mean time between two dials of a replica that is down while calls want it, jittered by a fifth. Above
+	// zero.
+	Every time.Duration
+	// Linger is how long one call's wish for a replica is remembered. Above zero.
+	Linger time.Duration
+	// PerSecond is how many addresses may be dialed in any second, at all replicas together. The first dial of a replica
+	// does not count where it succeeds. Zero means 100.
+	PerSecond int
+	// Timeout is how long a dial may take, until the connection is ready for calls. Zero means no bound but gRPC's own.
+	Timeout time.Duration
+	// Resolve is how often the resolver is asked again while nothing happens. Zero means never.
+	Resolve time.Duration
+}
+
+func newPickFirst(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.Balancer {
+	return balancer.Get(pickfirst.Name).Build(cc, opts)
+}
+
+// Wake makes sure that the replica's state is fresh enough to rely on: where a dial is due, it dials at once. It returns
+// the number of the dial whose end tells an attempt what to do: the one under way, or the last one where its failure is
+// still fresh, else the next one.
+func (r *Replica) Wake() (dial uint64) {
+	r.set.want()
+	if dial, ok := r.awaited(false); ok {
+		return dial
+	}
+	r.policy.control.Lock()
+	r.dial()
+	r.policy.control.Unlock()
+	dial, _ = r.awaited(true)
+	return dial
+}
+
+// awaited returns the number that Wake returns. It is not known yet where a dial is due, unless that has been seen to.
+func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
+	s := r.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dial = r.begun.Load()
+	switch f := r.failure.Load(); {
+	case r.underway || r.Ready() || r.Gone():
+		return dial, true
+	case !dialed && r.dialing.Due(s.rules(), s.down, true) <= s.now():
+		return 0, false
+	case f != nil && f.dial == dial:
+		return dial, true
+	}
+	return dial + 1, true
+}
+
+// dial connects a replica that has no connection, if that is due and the budget allows it: else it sees to it that it is
+// dialed later. control must be held.
+func (r *Replica) dial() {
+	old := r.child
+	state, ok := r.beginDial()
+	switch {
+	case !ok:
+	case state == connectivity.Idle:
+		old.ExitIdle()
+	case state == connectivity.TransientFailure && r.canKnock():
+		r.drop(old)
+		r.policy.knock(r)
+	default:
+		r.drop(old)
+		r.build()
+	}
+}
+
+// beginDial decides whether to dial now, and takes note of it. It returns the state before.
+func (r *Replica) beginDial() (state connectivity.State, ok bool) {
+	s := r.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state = r.state()
+	if !r.dialable() {
+		return state, false
+	}
+	now, wanted := s.now(), s.inDemand()
+	if due := r.dialing.Due(s.rules(), s.down, wanted); due > now {
+		r.dialAt(due)
+		return state, false
+	}
+	if ok, again := s.dials.Take(now, r.addresses); !ok {
+		r.dialAt(again)
+		return state, false
+	}
+	r.begin(now, wanted)
+	return state, true
+}
+
+// begin takes note that a dial begins. The Set's mu must be held.
+func (r *Replica) begin(now time.Duration, wanted bool) {
+	stop(&r.redial)
+	r.dialing.Begin(now, wanted, rand.Uint64())
+	r.underway, r.reached = true, false
+	dial := r.begun.Add(1)
+	if t := r.set.redial.Timeout; t > 0 {
+		r.overdue = time.AfterFunc(t, func() { r.giveUp(dial) })
+	}
+}
+
+// dialable reports whether the replica has neither a connection nor a dial under way. The Set's mu must be held.
+func (r *Replica) dialable() bool { return !r.underway && !r.Ready() && !r.Gone() }
+
+// scheduleDial sees to it that a replica without a connection is dialed when that is due. The Set's mu must be held.
+func (r *Replica) scheduleDial() {
+	if s := r.set; r.dialable() {
+		r.dialAt(r.dialing.Due(s.rules(), s.down, s.inDemand()))
+	}
+}
+
+// dialAt sees to it that the replica is dialed at a time, or earlier. The Set's mu must be held.
+func (r *Replica) dialAt(at time.Duration) {
+	if r.redial != nil && r.redialAt <= at {
+		return
+	}
+	stop(&r.redial)
+	var t *time.Timer
+	t = time.AfterFunc(max(0, at-r.set.now()), func() {
+		r.set.mu.Lock()
+		current := r.redial == t
+		if current {
+			r.redial = nil
+		}
+		r.set.mu.Unlock()
+		if current {
+			r.policy.control.Lock()
+			defer r.policy.control.Unlock()
+			r.dial()
+		}
+	})
+	r.redial, r.redialAt = t, at
+}
+
+// giveUp ends a dial that takes too long.
+func (r *Replica) giveUp(dial uint64) {
+	r.policy.control.Lock()
+	defer r.policy.control.Unlock()
+	if r.fail(dial, fmt.Errorf("no connection within %v", r.set.redial.Timeout), false) {
+		r.drop(r.child)
+	}
+}
+
+// fail ends the dial of that number as failed, unless it has ended. lasting says that a repetition would fare no better.
+func (r *Replica) fail(dial uint64, err error, lasting bool) bool {
+	s := r.set
+	s.mu.Lock()
+	if !r.underway || r.begun.Load() != dial {
+		s.mu.Unlock()
+		return false
+	}
+	r.failed(err, lasting)
+	r.policy.changed(r, balancer.State{ConnectivityState: connectivity.TransientFailure})
+	s.mu.Unlock()
+	s.notify()
+	return true
+}
+
+// failed takes note that the dial under way has failed. The Set's mu must be held.
+func (r *Replica) failed(err error, lasting bool) {
+	r.endDial()
+	r.current = nil // what the child has to say from now on is of no dial of ours
+	r.dialing.Failed(r.set.now(), lasting)
+	r.failure.Store(&failure{r.begun.Load(), &DownError{err}})
+}
+
+// connected takes note that there is a connection. The Set's mu must be held.
+func (r *Replica) connected() {
+	if r.underway && r.begun.Load() == 1 {
+		r.set.dials.Give(r.addresses)
+		r.set.dialAnother()
+	}
+	r.endDial()
+	r.dialing.Connected()
+	r.failure.Store(nil)
+}
+
+// dialAnother dials a replica that has never been dialed, for want of a budget. mu must be held.
+func (s *Set) dialAnother() {
+	v := s.View()
+	if v == nil {
+		return
+	}
+	for _, r := range v.Replicas {
+		if now := s.now(); r.begun.Load() == 0 && r.redial != nil && r.redialAt > now {
+			r.dialAt(now)
+			return
+		}
+	}
+}
+
+// endDial takes note that no dial is under way. The Set's mu must be held.
+func (r *Replica) endDial() {
+	r.underway = false
+	stop(&r.overdue)
+	if r.unknock != nil {
+		r.unknock()
+		r.unknock = nil
+	}
+}
+
+// canKnock reports whether knock can dial all addresses of the replica as gRPC would. control must be held.
+func (r *Replica) canKnock() bool {
+	for _, a := range r.endpoint.Addresses {
+		if _, _, err := net.SplitHostPort(a.Addr); err != nil {
+			return false // a socket of another kind
+		}
+	}
+	return true
+}
+
+// knock finds out whether a replica that was down accepts connections, and only then lets gRPC dial it: gRPC asks the
+// resolver after every dial that fails, in code of its own, and most dials of a replica that is down fail. control must
+// be held.
+func (p *policy) knock(r *Replica) {
+	p.set.mu.Lock()
+	dial := r.begun.Load()
+	p.changed(r, balancer.State{ConnectivityState: connectivity.Connecting})
+	var addrs []string
+	for _, a := range r.endpoint.Addresses {
+		addrs = append(addrs, a.Addr)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.unknock = cancel
+	p.set.mu.Unlock()
+	go func() {
+		defer cancel()
+		err := p.reach(ctx, addrs)
+		if err != nil {
+			if r.fail(dial, err, lasting(err, false)) {
+				p.resolve()
+			}
+			return
+		}
+		p.control.Lock()
+		defer p.control.Unlock()
+		p.set.mu.Lock()
+		current := r.underway && r.begun.Load() == dial
+		r.reached = current
+		p.set.mu.Unlock()
+		if current {
+			r.build()
+		}
+	}()
+}
+
+// reach returns nil as soon as one of the addresses accepts a connection.
+func (p *policy) reach(ctx context.Context, addrs []string) error {
+	dial := p.opts.Dialer
+	if dial == nil {
+		dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", addr)
+		}
+	}
+	ends := make(chan error, len(addrs))
+	for _, addr := range addrs {
+		go func() {
+			conn, err := dial(ctx, addr)
+			if err == nil {
+				conn.Close()
+			}
+			ends <- err
+		}()
+	}
+	var err error
+	for range addrs {
+		if err = <-ends; err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// lasting reports whether a dial that failed so is bound to fail until somebody mends the cause, such as a certificate.
+// Whatever may come from a process that is not there yet, or is on its way out, is not of that kind. The error's text is
+// never looked at. reached says that something had accepted a connection: then everything but a connection that broke off
+// is.
+func lasting(err error, reached bool) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
+		return true // an alert of TLS
+	}
+	switch {
+	case is[*tls.CertificateVerificationError](err), is[tls.RecordHeaderError](err), is[*net.DNSError](err),
+		is[x509.CertificateInvalidError](err), is[x509.HostnameError](err), is[x509.UnknownAuthorityError](err):
+		return true
+	case !reached, is[syscall.Errno](err), is[net.Error](err):
+		return false
+	}
+	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, os.ErrDeadlineExceeded, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, broken) {
+			return false
+		}
+	}
+	return true
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// rules are the core's.
+func (s *Set) rules() core.Redial {
+	return core.Redial{Every: s.redial.Every, PerSecond: s.redial.PerSecond}
+}
