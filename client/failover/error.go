@@ -102,6 +102,9 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %v", e.Reason)
 	}
 	fmt.Fprintf(&b, ": %s", status.Convert(e.cause).Message())
+	if h, ok := e.cause.(*hindered); ok {
+		b.WriteString("; " + h.why())
+	}
 	return b.String()
 }
 

@@ -44,6 +44,8 @@ type call struct {
 	last     error         // of the last attempt that failed
 	answered bool          // and it is the replica's own
 	attempts []Attempt
+
+	unresolved error // the resolver's, while the call waits for it
 }
 
 // failure is why a call fails.
@@ -153,6 +155,7 @@ func (c *call) end(f *failure) error {
 	if f == nil {
 		c.counters.succeeded.Add(1)
 	} else {
+		f = c.explained(f)
 		c.counters.failed[f.reason].Add(1)
 		err = &Error{Method: c.request.method, Attempts: c.attempts, Reason: f.reason, cause: f.err, answered: c.answered && f.err == c.last}
 	}

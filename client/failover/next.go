@@ -70,9 +70,9 @@ func (c *call) next() step {
 		if c.canceled {
 			return giveUp(ReasonCallerEnded, callerError(c.ctx))
 		}
-		t, err := c.table()
-		if err != nil {
-			return giveUp(c.without(), err)
+		t, f := c.table()
+		if f != nil {
+			return step{action: core.GiveUp, failure: f}
 		}
 		c.replicas.Want()
 		limit := c.limit()
@@ -191,7 +191,7 @@ func (p *plan) remaining() time.Duration {
 }
 
 // table returns the replicas as the resolver found them, and waits for the resolver where it has not spoken yet.
-func (c *call) table() (*table, error) {
+func (c *call) table() (*table, *failure) {
 	for {
 		if t := c.backends.table(c.replicas); t != nil {
 			return t, nil
@@ -201,26 +201,44 @@ func (c *call) table() (*table, error) {
 			continue
 		}
 		if !c.replicas.Claimed() {
-			return nil, status.Error(codes.FailedPrecondition, "failover: another service config has replaced the failover policy: "+
-				"give it in Policy.ServiceConfig")
+			return nil, &failure{c.without(), status.Error(codes.FailedPrecondition,
+				"failover: another service config has replaced the failover policy: give it in Policy.ServiceConfig")}
 		}
 		if awaitResolver(c.ctx, c.request.cc, changed) {
 			continue
 		}
 		if ended(c.ctx) != nil {
-			return nil, callerError(c.ctx)
+			return nil, &failure{ReasonCallerEnded, callerError(c.ctx)}
 		}
 		// The resolver failed, or the connection is closed. Only a request is told why.
 		r := c.request
 		err := r.invoker(c.replicas.NewAttempt(c.ctx, nil), r.method, r.req, r.reply, r.cc, r.opts...)
 		switch {
 		case errors.Is(err, replicas.ErrResolved):
-		case status.Code(err) == codes.Unavailable:
-			return nil, noReplicas(errors.New(status.Convert(err).Message()))
+		case status.Code(err) != codes.Unavailable:
+			return nil, &failure{c.without(), err}
+		case !c.rules.Wait:
+			return nil, &failure{c.without(), noReplicas(errors.New(status.Convert(err).Message()))}
 		default:
-			return nil, err
+			c.unresolved = errors.New(status.Convert(err).Message())
+			if f := c.awaitRecovery(); f != nil {
+				return nil, f
+			}
 		}
 	}
+}
+
+// awaitRecovery waits until the resolver, which has failed, may have succeeded, or for as long as the call may wait.
+func (c *call) awaitRecovery() *failure {
+	start := c.now()
+	ctx, cancel := context.WithTimeout(c.ctx, c.patience())
+	defer cancel()
+	changed := c.request.cc.WaitForStateChange(ctx, connectivity.TransientFailure)
+	c.waited += c.now() - start
+	if changed {
+		return nil
+	}
+	return c.waitedTooLong()
 }
 
 // awaitResolver brings an idle connection to life, again where it idles meanwhile, as a call that waits here is none to

@@ -33,7 +33,8 @@ func WithIdempotent(idempotent bool) grpc.CallOption {
 	return WithMethodPolicy(MethodPolicy{Idempotent: &idempotent})
 }
 
-// WithWhenDown is a call option that overrides Policy.WhenDown for one call.
+// WithWhenDown is a call option that overrides Policy.WhenDown for one call. grpc.WaitForReady(true) has the same effect as
+// WithWhenDown(WhenDownWait), and precedence.
 func WithWhenDown(w WhenDown) grpc.CallOption { return WithMethodPolicy(MethodPolicy{WhenDown: &w}) }
 
 // WithHedge is a call option that overrides Policy.Hedge for one call; with the zero Hedge the call is not hedged.
@@ -70,7 +71,7 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	if !slices.ContainsFunc(opts, ofCall) {
 		return nil, opts
 	}
-	s := new(settings)
+	s, waitForReady := new(settings), false
 	for _, o := range opts {
 		switch o := o.(type) {
 		case callOption:
@@ -79,9 +80,14 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 			} else {
 				o.set(s)
 			}
+		case grpc.FailFastCallOption:
+			waitForReady = !o.FailFast // the last one counts
 		case grpc.OnFinishCallOption:
 			s.finishes = append(s.finishes, o.OnFinish)
 		}
+	}
+	if waitForReady {
+		s.override.WhenDown = new(WhenDownWait)
 	}
 	return s, slices.DeleteFunc(slices.Clone(opts), ofCall)
 }
@@ -98,7 +104,7 @@ func probed(opts []grpc.CallOption) *replicas.Attempt {
 
 func ofCall(o grpc.CallOption) bool {
 	switch o.(type) {
-	case callOption, grpc.OnFinishCallOption:
+	case callOption, grpc.OnFinishCallOption, grpc.FailFastCallOption:
 		return true
 	}
 	return false

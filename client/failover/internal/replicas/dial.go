@@ -184,6 +184,9 @@ func (r *Replica) failed(err error, lasting bool) {
 	r.endDial()
 	r.current = nil // what the child has to say from now on is of no dial of ours
 	r.dialing.Failed(r.set.now(), lasting)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = errors.New(err.Error()) // a dial's context is not the caller's
+	}
 	r.failure.Store(&failure{r.begun.Load(), &DownError{err}})
 }
 

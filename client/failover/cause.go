@@ -1,0 +1,91 @@
+package failover
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/status"
+)
+
+// mostCauses is how many replicas an error's line names that could not be reached.
+const mostCauses = 4
+
+// hindered is the error of a call that found no replica to try, with what was wrong with each.
+type hindered struct {
+	error  // what ended the call
+	causes []cause
+}
+
+// cause is why a replica had no connection, or why there was none.
+type cause struct {
+	replica string // empty: of the resolver
+	err     error
+}
+
+func (c cause) String() string {
+	if c.replica == "" {
+		return c.err.Error()
+	}
+	return c.replica + ": " + c.err.Error()
+}
+
+// GRPCStatus is that of what ended the call. It names no address.
+func (e *hindered) GRPCStatus() *status.Status { return status.Convert(e.error) }
+
+// Unwrap returns what ended the call, and the errors of the dials.
+func (e *hindered) Unwrap() []error {
+	all := []error{e.error}
+	for _, c := range e.causes {
+		all = append(all, c.err)
+	}
+	return all
+}
+
+// why names the causes in one line.
+func (e *hindered) why() string {
+	var all []string
+	for i, c := range e.causes {
+		if i == mostCauses {
+			all = append(all, fmt.Sprintf("and %d more", len(e.causes)-i))
+			break
+		}
+		all = append(all, c.String())
+	}
+	return strings.Join(all, "; ")
+}
+
+// explained returns a failure with the root causes, where the call had no replica to try.
+func (c *call) explained(f *failure) *failure {
+	n := len(c.attempts)
+	switch f.reason {
+	case ReasonCallerEnded, ReasonOutOfTime, ReasonShed:
+		if n > 0 && c.waited == 0 && (f.reason != ReasonCallerEnded || c.attempts[n-1].Sent) {
+			return f // the attempts say it all
+		}
+	default:
+		return f
+	}
+	if causes := c.causes(); len(causes) > 0 {
+		return &failure{f.reason, &hindered{f.err, causes}}
+	}
+	return f
+}
+
+// causes are what is wrong with each replica that has no connection, or with the resolver.
+func (c *call) causes() (all []cause) {
+	t := c.backends.table(c.replicas)
+	switch {
+	case t == nil && c.unresolved != nil:
+		return []cause{{err: c.unresolved}}
+	case t == nil:
+		return nil
+	case t.view.Err != nil:
+		return []cause{{err: t.view.Err}}
+	}
+	for _, e := range t.entries {
+		if err := e.replica.Err(); err != nil {
+			all = append(all, cause{e.addr, err})
+		}
+	}
+	return all
+}
