@@ -31,10 +31,20 @@
 //
 // # Connections
 //
-// The client keeps one connection to each replica. Connect, called on the connection, counts as a call in what follows.
+// The client keeps one connection to each replica. A call never waits for a replica's connection while another replica is ready.
 //
-// A call for which the resolver has not found replicas yet waits for it. If the resolver has failed, the call fails, unless the
-// call option WaitForReady says to wait.
+// A replica that is down is dialed every 25 ms, give or take 5, as long as calls are made and for a second after, so that it is in
+// use again as soon as it listens. Replicas that are down share 100 dials a second. Connect, called on the connection, counts as a
+// call here. Without calls, or if a dial fails for a reason that lasts, such as a certificate, the gaps grow as gRPC's backoff
+// does. Policy.Redial sets the bounds. Before gRPC dials a replica that was down, a plain connect finds out whether it is there:
+// its server sees one connection that is closed at once.
+//
+// The resolver is asked again when a replica is lost, once a second while one is down, and every Policy.ResolveEvery. The dns
+// resolver looks no more often than every 30 s.
+//
+// A call for which the resolver has not found replicas yet waits for it. If the resolver has failed, the call fails, unless it
+// waits under WhenDownWait, which the call option grpc.WaitForReady(true) selects as well. The error of a call that found no
+// replica to try has the last error of each replica's dials, or the resolver's, for errors.Is and errors.As.
 //
 // # Coming from retryPolicy
 //

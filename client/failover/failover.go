@@ -57,7 +57,7 @@ func DialOptions(p Policy) ([]grpc.DialOption, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(c.dialOptions(), c.serviceConfig), nil
+	return append(c.dialOptions(), c.serviceConfig, replicas.CalmResolvers("dns:///")), nil
 }
 
 func (c *client) dialOptions() []grpc.DialOption {
