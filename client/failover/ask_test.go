@@ -24,7 +24,11 @@ func (o ownScheme) Build(t resolver.Target, cc resolver.ClientConn, _ resolver.B
 // ways are those to make a client whose resolver is the user's own.
 var ways = map[string]func(c cluster, p failover.Policy, r resolver.Builder) (*grpc.ClientConn, error){
 	"NewClient": func(c cluster, p failover.Policy, r resolver.Builder) (*grpc.ClientConn, error) {
-		return failover.NewClient("own:///abc", p, append(c.options(), grpc.WithResolvers(r))...)
+		client, err := failover.NewClient("own:///abc", p, append(c.options(), grpc.WithResolvers(r))...)
+		if err != nil {
+			return nil, err
+		}
+		return client.ClientConn, nil
 	},
 	"DialOptions": func(c cluster, p failover.Policy, r resolver.Builder) (*grpc.ClientConn, error) {
 		opts, err := failover.DialOptions(p)

@@ -227,6 +227,7 @@ func TestStaleAttemptsAreNoNews(t *testing.T) {
 			if n := conn.Statistics().Ejections; n != 1 {
 				t.Errorf("%d ejections, want 1", n)
 			}
+			synctest.Wait() // for the probe
 			wantPath(t, conn, "a:1 ok sent")
 		})
 	})

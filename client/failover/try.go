@@ -132,8 +132,10 @@ func (p *plan) settle(l *lease, o Outcome, w wire, err error) {
 		p.fails(l, core.Hung)
 	case o == OutcomeLost:
 		p.loses(l)
-	case o == OutcomeCanceled && w.sent:
-		p.cutOff(l)
+	case o == OutcomeCanceled && w.picked:
+		if w.sent { // else the connection had no stream to give
+			p.cutOff(l)
+		}
 		p.unanswered(l, p.backends.current.Load())
 	}
 	if l.ejected.Load() {

@@ -132,7 +132,7 @@ func TestWaitingCostsNothing(t *testing.T) {
 		for _, r := range c {
 			r.handle = sleep(3000 * time.Hour)
 		}
-		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, MaxWait: 4000 * time.Hour})
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, MaxInFlight: 1, MaxWait: 4000 * time.Hour, ResolveEvery: -1})
 		var calls []*pending
 		for range 20 {
 			calls = append(calls, begin(t.Context(), conn, ""))

@@ -254,7 +254,8 @@ func (w world) smaller() (all []world) {
 		s := w
 		s.Replicas = slices.Clone(w.Replicas)
 		change(&s)
-		if s.String() != w.String() {
+		well := func(phases []phase) bool { return len(phases) == 0 }
+		if s.String() != w.String() && slices.ContainsFunc(s.Replicas, well) {
 			all = append(all, s)
 		}
 	}
