@@ -18,6 +18,9 @@ import (
 )
 
 func TestEveryTrialIsRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: a second of real clusters")
+	}
 	t.Parallel()
 	seen := run(t, t.Context(), `
 name: every

@@ -14,6 +14,9 @@ import (
 
 // With one worker and one seed, what becomes of each call is the same every time.
 func TestSameSeedSameOutcomes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: a second of real clusters")
+	}
 	repeats := 5
 	if *soak {
 		repeats = 50
@@ -64,6 +67,9 @@ func outcomes(calls []record.Call) string {
 
 // Without restart and with one call at a time, each of three replicas answers until the crash that its seed has in store.
 func TestSuccessesUntilAllAreDown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: a second of real clusters")
+	}
 	t.Parallel()
 	seen := run(t, t.Context(), `
 repeats: 3
