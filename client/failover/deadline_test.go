@@ -257,7 +257,7 @@ func (x trial) dialer(c cluster) grpc.DialOption {
 
 // Calls of all shapes, and streams until their first message, keep both deadlines at replicas of all ailments.
 func TestTwoDeadlines(t *testing.T) {
-	for seed := range uint64(times(50)) {
+	for seed := range uint64(times(40)) {
 		x := newTrial(rand.New(rand.NewPCG(seed, 4)))
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, len(x.ails))

@@ -2,7 +2,6 @@ package failover_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -193,7 +192,7 @@ func TestDNSRecordsComeAndGo(t *testing.T) {
 	t.Cleanup(func() { dns.SetMinResolutionInterval(30 * time.Second) }) // gRPC's own
 	l, h := newLoopbacks(t, 3), newHistory(t)
 	for _, r := range l.hosts {
-		r.handle = func(context.Context) error { time.Sleep(time.Millisecond); return nil }
+		r.handle = sleep(10 * ms)
 	}
 	names := newNameserver(t, l.ip(0), l.ip(1))
 	conn, err := failover.NewClient(fmt.Sprintf("dns://%v/counter.test:%d", names.conn.LocalAddr(), l.port),

@@ -39,7 +39,7 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 				for range 3 {
 					wantPath(t, conn, "a:1 timeout sent, b:1 ok sent")
 				}
-				for end := time.Now().Add(stopped); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+				for end := time.Now().Add(stopped); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 					wantPath(t, conn, "b:1 ok sent")
 				}
 				synctest.Wait()
@@ -75,7 +75,7 @@ func TestReplicaThatKeepsFailingIsTriedEverMoreRarely(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[0].does(answer(codes.Unavailable))
 		conn := c.connect(t, failover.Policy{})
-		const every = 100 * time.Millisecond
+		const every = 250 * time.Millisecond
 		var gaps []time.Duration // between the calls lost
 		for last, end := time.Now(), time.Now().Add(3*time.Minute); time.Now().Before(end); time.Sleep(every) {
 			before := works[0].served.Load()

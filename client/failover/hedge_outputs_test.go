@@ -68,7 +68,7 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 		var callers sync.WaitGroup
 		for range 8 {
 			callers.Go(func() {
-				for range times(75) {
+				for range times(40) {
 					var header, trailer metadata.MD
 					var from peer.Peer
 					var attempts []failover.Attempt

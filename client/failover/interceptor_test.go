@@ -201,7 +201,7 @@ func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 16 {
 		callers.Go(func() {
-			for range times(100) {
+			for range times(60) {
 				attempts, err := call(t.Context(), conn)
 				if err != nil {
 					t.Errorf("a call failed with one replica well: %v", err)
@@ -240,7 +240,7 @@ func TestAttemptsReachTheReplicaTheyName(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 16 {
 		callers.Go(func() {
-			for range times(50) {
+			for range times(25) {
 				var header metadata.MD
 				attempts, err := call(t.Context(), conn, grpc.Header(&header))
 				if err != nil {

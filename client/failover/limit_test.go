@@ -116,7 +116,7 @@ func TestLimitHolds(t *testing.T) {
 
 func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, outcomes map[failover.Outcome]int64) {
 	const limit, callers = 3, 24
-	each := times(15)
+	each := times(8)
 	c := newCluster(t, 3)
 	crowds := make([]crowd, len(c))
 	for i, r := range c {

@@ -27,7 +27,7 @@ func TestCallOptions(t *testing.T) {
 		policy   failover.Policy
 		opts     []grpc.CallOption
 		a, b     func(context.Context) error
-		down     bool          // both, until b is started after 10 s
+		down     bool          // both, until b is started after 2 s
 		patient  time.Duration // of the caller; zero: for ever
 		want     string
 		took     time.Duration
@@ -54,10 +54,10 @@ func TestCallOptions(t *testing.T) {
 			a: answer(codes.Unavailable), b: ok, want: "a:1 failed sent, b:1 ok sent", without: "a:1 failed sent"},
 		{name: "not idempotent", opts: []grpc.CallOption{failover.WithIdempotent(false)}, a: answer(codes.Unavailable), b: ok,
 			want: "a:1 failed sent", without: "a:1 failed sent, b:1 ok sent"},
-		{name: "wait", opts: []grpc.CallOption{failover.WithWhenDown(failover.WhenDownWait)}, b: ok, down: true, want: "b:1 ok sent", took: 10 * time.Second,
+		{name: "wait", opts: []grpc.CallOption{failover.WithWhenDown(failover.Wait)}, b: ok, down: true, want: "b:1 ok sent", took: 2 * time.Second,
 			without: "b:1 ok sent"},
-		{name: "do not wait", policy: failover.Policy{WhenDown: failover.WhenDownWait}, opts: []grpc.CallOption{failover.WithWhenDown(failover.WhenDownAttempt)}, b: ok,
-			down: true, want: "a:1 refused, b:1 refused", without: "b:1 ok sent", withouts: 10 * time.Second},
+		{name: "do not wait", policy: failover.Policy{WhenDown: failover.Wait}, opts: []grpc.CallOption{failover.WithWhenDown(failover.AttemptDown)}, b: ok,
+			down: true, want: "a:1 refused, b:1 refused", without: "b:1 ok sent", withouts: 2 * time.Second},
 		{name: "the last of two options", opts: []grpc.CallOption{failover.WithTimeout(time.Minute), failover.WithTimeout(time.Second)},
 			a: takes(2*time.Second, codes.OK), b: ok, want: "a:1 timeout sent, b:1 ok sent", took: time.Second, without: "a:1 ok sent", withouts: 2 * time.Second},
 	} {
@@ -68,7 +68,7 @@ func TestCallOptions(t *testing.T) {
 				works[1].does(tc.b)
 				if tc.down {
 					c.crash()
-					time.AfterFunc(10*time.Second, c[1].start)
+					time.AfterFunc(2*time.Second, c[1].start)
 				}
 				conn := c.connect(t, tc.policy)
 				one := func(which, want string, took time.Duration, opts ...grpc.CallOption) {

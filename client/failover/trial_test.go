@@ -47,7 +47,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 		leaveOut(t, conn, works[0])
 		before := works[0].served.Load()
 		works[0].does(func(context.Context) error { time.Sleep(time.Second); return nil })
-		works[1].does(func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
+		works[1].does(func(context.Context) error { time.Sleep(50 * time.Millisecond); return nil })
 		var callers sync.WaitGroup
 		for range 16 {
 			callers.Go(func() {
