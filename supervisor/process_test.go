@@ -148,7 +148,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 		exits int
 		kill  bool // the holders, so that reading ends
 	}{
-		{"relaunches", time.Hour, 9, true}, // were a pipe waited for, there would be none
+		{"relaunches", 2 * patience, 9, true}, // were a pipe waited for, there would be none for that long
 		{"end of Run", time.Millisecond, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
