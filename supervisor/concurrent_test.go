@@ -125,7 +125,11 @@ func TestConcurrentCommands(t *testing.T) {
 			people.Go(func() { c.person(rand.New(rand.NewPCG(n, i)), *steps/10) })
 		}
 		people.Wait()
-		if err := th.SetPolicy(t.Context(), "g", Policy{}); err != nil {
+		err := ErrNotReady
+		for try := 0; try < 10 && errors.Is(err, ErrNotReady); try++ { // what is still to be restarted may have no luck
+			err = th.SetPolicy(t.Context(), "g", Policy{})
+		}
+		if err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Second) // for what was still to be stopped
