@@ -68,6 +68,9 @@ grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first 
 
 NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
 
+# Under the race detector a program stays for a second when it exits, and the tests run hundreds.
+test test-stress soak: export GORACE ?= atexit_sleep_ms=0
+
 # client/stats has no goroutine and thousands of simulated experiments, which the race detector would slow down for nothing.
 .PHONY: test
 test: ## all tests, those on real clusters among them; under three minutes on two cores
@@ -81,13 +84,13 @@ test-short: ## the tests without the longest ones and without the race detector,
 test-stress: ## all tests ten times each with -race: alone, on one processor, beside busy loops, with half a core; hours
 	@deploy/stress.sh
 
-# How long each fuzz test runs.
+# How long each fuzz test runs: a time, or with an x how many inputs.
 FUZZTIME ?= 1m
 
 .PHONY: fuzz
 fuzz: ## the fuzz tests of the parsers and the pure functions, FUZZTIME=1m each
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' client deploy services supervisor | while IFS=: read -r file func; do \
-		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x "./$$(dirname "$$file")" || exit 1; \
 	done
 
 # Runs of the benchmarks that compare, for benchstat.
@@ -95,9 +98,12 @@ BENCH_COUNT ?= 5
 
 .PHONY: soak
 soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9, the learnt limit against fixed ones; 1,000 kills of the supervisor, 10,000 random commands; over an hour
-	$(GO) test -timeout 2h -parallel 8 ./deploy/integration -run Soak -soak -v
+	$(GO) test -timeout 2h ./deploy/integration -run Soak -soak -v
 	$(GO) test -timeout 1h ./supervisor -run 'KillAtAnyMoment|RandomScheduleOfProcesses' -soak -v
-	$(GO) test -timeout 1h ./client/experiment/check -run Clean -soak -v
+	$(GO) test -timeout 1h ./client/experiment/check -run 'Clean|CanBe|Detected|Missed' -soak -v
+	$(GO) test -timeout 1h ./client/experiment/lab -run SameSeed -soak -v
+	$(GO) test -timeout 1h ./client/stats -soak -v
+	$(GO) test -timeout 2h ./client/failover -run NoWorse -worlds 2000 -v
 
 .PHONY: bench
 bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves

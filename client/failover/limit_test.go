@@ -124,7 +124,7 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 	}
 	conn := c.connect(t, failover.Policy{
 		Timeout: 50 * time.Millisecond, Rounds: 2, Pause: time.Millisecond, Order: order, WhenDown: whenDown,
-		MaxInFlight: limit, Hedge: failover.Hedge{After: 8 * time.Millisecond, Share: 1},
+		MaxInFlight: limit, Hedge: failover.Hedge{After: 8 * time.Millisecond, Share: 1}, Ejection: failover.Ejection{Off: true},
 	})
 	var group sync.WaitGroup
 	for i := range callers {

@@ -48,7 +48,7 @@ func TestLoad(t *testing.T) {
 func TestLoadQuiet(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil)
-	code, stdout, stderr := run(t, "crashlab", "load", "-n7", "--quiet", "--wait=1m", "--timeout=1m", "--target="+c.target())
+	code, stdout, stderr := run(t, "crashlab", "load", "-n7", "-c1", "--quiet", "--wait=1m", "--timeout=1m", "--target="+c.target())
 	if code != 0 || stderr != "" {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}

@@ -80,11 +80,14 @@ func (s *Standing) Outdone(now time.Duration, after int, start, took time.Durati
 	return true
 }
 
-// Stuck reports whether calls had better be made elsewhere, as that many attempts at a replica wait for an answer, the first of them
-// for so long, and none has been answered since it began: three times as long as usual, which is what the latest answers of any replica
-// took; zero before the first.
+// stuckFloor is the least wait that says something of a replica.
+const stuckFloor = 50 * time.Millisecond
+
+// Stuck reports whether calls had better be made elsewhere, as that many attempts at a replica wait for an answer, and none has been
+// answered since the first of them began, for three times as long as usual and 50 ms at least. The usual time is what the latest
+// answers of any replica took; zero before the first.
 func Stuck(waiting, after int, first, usual time.Duration) bool {
-	return waiting >= after && first > 3*usual
+	return waiting >= after && first > max(3*usual, stuckFloor)
 }
 
 // Answered notes an answer: all is forgiven.
