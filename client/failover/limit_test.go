@@ -139,10 +139,15 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 	}
 	group.Wait()
 	synctest.Wait()
+	most := 0
 	for i, r := range c {
-		if n := crowds[i].most(); n != limit {
-			t.Errorf("%s had up to %d requests in hand, want the limit of %d to be reached and kept", r.addr, n, limit)
+		n := int(crowds[i].most())
+		if most = max(most, n); n > limit {
+			t.Errorf("%s had up to %d requests in hand, want the limit of %d kept", r.addr, n, limit)
 		}
+	}
+	if most < limit { // at a replica that is down for long it may not be
+		t.Errorf("no replica had more than %d requests in hand, want the limit of %d to be reached", most, limit)
 	}
 	s := conn.Statistics()
 	for _, r := range s.Replicas {
