@@ -168,12 +168,16 @@ func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
 		var asked atomic.Pointer[string]
+		var well atomic.Bool
 		c[0].handle = func(ctx context.Context) error {
 			md, _ := metadata.FromIncomingContext(ctx)
 			if len(md["authorization"]) == 0 {
 				return status.Error(codes.Unauthenticated, "who are you?")
 			}
-			return status.Error(codes.Unavailable, "ill")
+			if !well.Load() {
+				return status.Error(codes.Unavailable, "ill")
+			}
+			return nil
 		}
 		authorize := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 			if r, ok := req.(*healthv1.HealthCheckRequest); ok && method == healthv1.Health_Check_FullMethodName {
@@ -190,7 +194,7 @@ func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
 			t.Errorf("asked for the health of %v, want work", s)
 		}
 		wantPath(t, conn, "b:1 ok sent")
-		c[0].handle, works[0].answer = nil, atomic.Pointer[func(context.Context) error]{}
+		well.Store(true)
 		time.Sleep(600 * ms)
 		synctest.Wait()
 		wantPath(t, conn, "a:1 ok sent")

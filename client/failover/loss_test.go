@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"io"
 	"testing"
 	"time"
 
@@ -44,6 +45,43 @@ func TestLossIsBelieved(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// gRPC does not say what became of a request whose stream had ended before it was written. That is no answer of the replica's:
+// the call goes on.
+func TestEndOfTheStreamIsNoAnswer(t *testing.T) {
+	for name, p := range map[string]Policy{"alone": {}, "hedged": {Hedge: Hedge{After: time.Hour, Share: 1}}} {
+		for _, tc := range []struct {
+			name string
+			ends func(ctx context.Context) // the first attempt's
+			want Outcome
+			code codes.Code
+		}{
+			{"the connection breaks", func(context.Context) {}, OutcomeLost, codes.Unavailable},
+			{"the attempt's deadline passes", func(ctx context.Context) { <-ctx.Done() }, OutcomeTimeout, codes.DeadlineExceeded},
+		} {
+			t.Run(name+", "+tc.name, func(t *testing.T) {
+				Bubble(t, func(t *testing.T) {
+					p.Idempotent, p.Timeout = map[string]bool{"/": true}, time.Second
+					c, conn := readyClient(t, p)
+					calls := 0
+					var attempts []Attempt
+					err := c.unary(t.Context(), "/service/Method", nil, nil, conn, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+						if calls++; calls > 1 {
+							return nil
+						}
+						on := ctx.(*replicas.Attempt)
+						on.Sent, on.Answered = true, true // as after a pick
+						tc.ends(ctx)
+						return io.EOF
+					}, Trace(&attempts))
+					if err != nil || len(attempts) != 2 || attempts[0].Outcome != tc.want || attempts[0].Code() != tc.code || !attempts[0].Sent {
+						t.Errorf("got %v, %v, want an attempt that is %v with %v, and then success", attempts, err, tc.want, tc.code)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"io"
 	"strconv"
 	"time"
 
@@ -48,6 +49,9 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	o, w := OutcomeOK, answeredWire
 	if err != nil {
 		w = wireOf(on)
+		if err == io.EOF {
+			w, err = unwritten(ctx, w)
+		}
 		o = p.outcome(parent, ctx, r.req, w, err)
 	}
 	if cancel != nil {
@@ -57,6 +61,16 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 		return p.missed(l)
 	}
 	return p.finish(l, o, w, err)
+}
+
+// unwritten is what gRPC does not say of a request whose stream ended before it was written: it gives back a plain io.EOF
+// (grpc-go issue 7230). Either the attempt's context has ended, or the connection.
+func unwritten(attempt context.Context, w wire) (wire, error) {
+	w.answered = false
+	if why := ended(attempt); why != nil {
+		return w, status.FromContextError(why).Err()
+	}
+	return w, status.Error(codes.Unavailable, "the connection broke before the request was written")
 }
 
 // on returns the context of an attempt. A call that waits for a connection, or has another attempt on its way, does not want

@@ -1,0 +1,5 @@
+//go:build race
+
+package failover_test
+
+func init() { raced = true }
