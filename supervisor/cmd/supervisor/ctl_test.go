@@ -26,20 +26,18 @@ import (
 	"example.com/crashlab/supervisor/control"
 )
 
-// ctlPatience is for what happens soon unless something is broken.
-const ctlPatience = 30 * time.Second
-
 // controlled is a supervisor in this process, which the program controls.
 type controlled struct {
 	*supervisor.Supervisor
 	addr string
-	end  func()
+	halt func() // ends the supervisor
+	end  func() // and its control service
 }
 
 // sleepers is n replicas that do nothing, named after their group.
 func sleepers(group string, n int) supervisor.Group {
 	return supervisor.Group{Name: group, Count: n, Replica: func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint(group, i), Args: []string{"sleep", "300"}, Addr: fmt.Sprintf("127.0.0.1:%d", 7101+i)}
+		return supervisor.Replica{Name: fmt.Sprint(group, i), Args: []string{"sleep", "300"}, Addr: fmt.Sprintf("127.0.0.1:%d", 7101+i), StopTimeout: time.Hour}
 	}}
 }
 
@@ -63,9 +61,12 @@ func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *
 			t.Error(err)
 		}
 	})
-	c.end = func() {
+	c.halt = func() {
 		stop()
 		ran.Wait()
+	}
+	c.end = func() {
+		c.halt()
 		stopServing()
 		served.Wait()
 	}
@@ -82,7 +83,7 @@ func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *
 
 func (c *controlled) until(t *testing.T, ok func([]supervisor.Status) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), ctlPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for after := c.Sequence(); !ok(c.List()); after = c.Sequence() {
 		for range c.Watch(ctx, after) {
@@ -106,7 +107,7 @@ func loopback(t *testing.T) net.Listener {
 // ctl runs the program to its end.
 func ctl(t *testing.T, addr string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), ctlPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append([]string{"ctl"}, args...)...)
 	cmd.Env = append(os.Environ(), "SUPERVISOR_CONTROL="+addr)
@@ -142,8 +143,8 @@ func matchLines(lines, want []string) bool {
 
 const (
 	ctlHeader = "REPLICA +STATE +PID +INCARNATION +UPTIME +RESTARTS +LAST EXIT"
-	ctlAgo    = `, [\d.]+m?s ago`
-	ctlUp     = `[\d.]+m?s`
+	ctlUp     = `[\d.dhms]+`
+	ctlAgo    = `, ` + ctlUp + ` ago`
 )
 
 func TestCtlShowsAndCommandsReplicas(t *testing.T) {
@@ -156,14 +157,16 @@ func TestCtlShowsAndCommandsReplicas(t *testing.T) {
 	c.until(t, func(all []supervisor.Status) bool { return all[1].State == supervisor.Running })
 	shows(t, c.addr, []string{ctlHeader, `web0 +ready +\d+ +2 +.* 1 +SIGTERM` + ctlAgo, `web1 +ready +\d+ +3 .*`}, "restart", "--all")
 	shows(t, c.addr, []string{""}, "signal", "KILL", "web0")
-	c.until(t, func(all []supervisor.Status) bool { return all[0].Incarnation == 3 })
+	c.until(t, func(all []supervisor.Status) bool {
+		return all[0].Incarnation == 3 && all[0].State == supervisor.Running
+	})
 	shows(t, c.addr, []string{ctlHeader, `web0 .* SIGKILL` + ctlAgo}, "scale", "1")
-	shows(t, c.addr, []string{"restart on-failure after 1.5s, limit 3 exits in 1m0s, then stop-all"},
-		"set-policy", "--restart", "on-failure", "--restart-delay", "1.5s", "--limit-exits", "3", "--limit-then", "stop-all")
+	shows(t, c.addr, []string{"restart on-failure after 1.5s, limit 3 exits in 1h0m0s, then stop-all"},
+		"set-policy", "--restart", "on-failure", "--restart-delay", "1.5s", "--limit-exits", "3", "--limit-window", "1h", "--limit-then", "stop-all")
 	shows(t, c.addr, []string{
 		`replica +web0`, `group +web`, `address +127.0.0.1:7101`, `state +ready`, `pid +\d+`, `incarnation +3`, `uptime +` + ctlUp,
 		`ready for +` + ctlUp, `restarts +2`, `exits +1, of which \d never ready`, `last exit +SIGKILL` + ctlAgo, `lost lines +0`,
-		`policy +restart on-failure after 1.5s, limit 3 exits in 1m0s, then stop-all`}, "get", "web0")
+		`policy +restart on-failure after 1.5s, limit 3 exits in 1h0m0s, then stop-all`}, "get", "web0")
 	shows(t, c.addr, []string{
 		`\d\d:\d\d:\d\d\.\d{3} #\d+ web0 stopping incarnation=3 pid=\d+ reason="a rolling restart"`,
 		`.* web0 exited incarnation=3 pid=\d+ signal=SIGTERM uptime=.*`,
@@ -195,8 +198,7 @@ func TestCtlJSONIsOneLineEach(t *testing.T) {
 
 func TestCtlRefusals(t *testing.T) {
 	c := startControlled(t, loopback(t), sleepers("web", 1))
-	gone := loopback(t)
-	gone.Close()
+	gone := refusing(t)
 	other := loopback(t)
 	server := grpc.NewServer()
 	go server.Serve(other)
@@ -227,9 +229,9 @@ func TestCtlRefusals(t *testing.T) {
 		{c.addr, "set-policy --backoff-jitter 2", 1, "backoff jitter 2: want 0 to 1"},
 		{replica, "list", 1, "what answers at " + replica + " is no supervisor: unknown service supervisor.v1.Supervisor"},
 		{c.addr, "watch --after 999", 1, "not kept"},
-		{gone.Addr().String(), "list", 1, "no supervisor answers at " + gone.Addr().String() + ": dial tcp " + gone.Addr().String() +
+		{gone, "list", 1, "no supervisor answers at " + gone + ": dial tcp " + gone +
 			": connect: connection refused; --control ADDR or SUPERVISOR_CONTROL says where it is"},
-		{gone.Addr().String(), "list --watch", 1, "connection refused"},
+		{gone, "list --watch", 1, "connection refused"},
 	} {
 		stdout, stderr, code := ctl(t, tc.addr, strings.Fields(tc.args)...)
 		if code != tc.code || stdout != "" || !strings.Contains(stderr, tc.message) || strings.Count(stderr, "\n") != 1 {
@@ -264,7 +266,7 @@ func ctlLines(t *testing.T, addr string, args ...string) <-chan string {
 			t.Errorf("ctl %q: %v, %v after %q", args, err, waited, text)
 		}
 	}()
-	stuck := time.AfterFunc(ctlPatience, func() { _ = cmd.Process.Kill() })
+	stuck := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
 		<-ended
 		stuck.Stop()
@@ -318,7 +320,7 @@ func TestCtlWatchUntilTheSupervisorEnds(t *testing.T) {
 	if !slices.Contains(shown, "") || !slices.ContainsFunc(shown, func(s string) bool { return strings.HasPrefix(s, "REPLICA") }) {
 		t.Errorf("got %q, want another table, apart from the first", shown)
 	}
-	c.end()
+	c.halt() // the control service stays for as long as the watchers need to hear of it
 	var last string
 	for line := range watch {
 		last = line

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -22,7 +21,7 @@ import (
 
 const (
 	childMode = "SUPERVISOR_TEST_CHILD" // makes the test binary play a replica
-	patience  = 30 * time.Second        // for what happens soon unless something is broken
+	patience  = 2 * time.Minute         // only what hangs takes so long
 )
 
 // program is the supervisor, built once.
@@ -42,6 +41,7 @@ func buildAndRun(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // else replicas that play a part take a second to exit
 	program = filepath.Join(dir, "supervisor")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("%v\n%s", err, out))
@@ -223,28 +223,6 @@ func waitDead(t *testing.T, pids []int) {
 			}
 		}
 	}
-}
-
-// freePorts returns the first of n free ports in a row, below the ephemeral
-// range, from which another test's sockets come.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	for range 1000 {
-		base := 12000 + rand.IntN(20000)
-		free := 0
-		for ; free < n; free++ {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+free))
-			if err != nil {
-				break
-			}
-			defer l.Close()
-		}
-		if free == n {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 func write(t *testing.T, text string) string {

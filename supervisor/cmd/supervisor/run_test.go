@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -40,6 +39,7 @@ func testSignalStopsAll(t *testing.T, sig syscall.Signal) {
 base_port: %d
 command: [%q, "{addr}"]
 ready: tcp
+stop_timeout: 1h
 banner: |
   call {addr} or any of {addrs}
 `, base, os.Args[0]))
@@ -68,7 +68,7 @@ func TestStopsInOrderWithoutAReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--replicas", "1", "--", "sh", "-c", `trap 'echo yes >"$0"; exit' TERM; echo up; while :; do sleep 0.01; done`, stopped)
+	cmd := exec.Command(program, "--replicas", "1", "--stop-timeout", "1h", "--", "sh", "-c", `trap 'echo yes >"$0"; exit' TERM; echo up; while :; do sleep 0.01; done`, stopped)
 	cmd.Stdout, cmd.Stderr = write, write
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -111,17 +111,16 @@ func TestSecondSignalKills(t *testing.T) {
 
 // As behind Ctrl-S: the log takes no line any more, and yet the second signal ends it all.
 func TestSecondSignalEndsItWithAStuckLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 2 s, the time that the end after a second signal is given")
+	}
+	t.Parallel()
 	read, full, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	if err := full.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		t.Fatal(err)
-	}
-	for err == nil {
-		_, err = full.Write(make([]byte, 4096))
-	}
+	fillPipe(t, full)
 	cmd := exec.Command(program, "--replicas", "1", "--", "sh", "-c", "echo up $$; exec sleep 1000")
 	cmd.Stderr = full
 	stdout, err := cmd.StdoutPipe()
@@ -131,6 +130,7 @@ func TestSecondSignalEndsItWithAStuckLog(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer cmd.Process.Kill()
 	full.Close()
 	var pid int
 	if _, err := fmt.Fscanf(stdout, "a | up %d\n", &pid); err != nil {
@@ -143,6 +143,27 @@ func TestSecondSignalEndsItWithAStuckLog(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	waitDead(t, []int{pid})
+}
+
+// fillPipe writes to a pipe what it takes.
+func fillPipe(t *testing.T, pipe *os.File) {
+	t.Helper()
+	raw, err := pipe.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var full error
+	err = raw.Write(func(fd uintptr) bool {
+		for _, size := range []int{4096, 1} {
+			for full = nil; full == nil || full == syscall.EINTR; {
+				_, full = syscall.Write(int(fd), make([]byte, size))
+			}
+		}
+		return true
+	})
+	if err != nil || full != syscall.EAGAIN {
+		t.Fatal(err, full)
+	}
 }
 
 func TestKilledSupervisorLeavesNothing(t *testing.T) {
@@ -184,6 +205,7 @@ func TestPortInUse(t *testing.T) {
 func TestCrashIsLogged(t *testing.T) {
 	p := start(t, "crash", "--replicas=1", "--restart-delay=17ms", "--log-json", "--", os.Args[0])
 	p.until(&p.stdout, "second incarnation", func(text string) bool { return strings.Contains(text, "up 2 ") })
+	p.until(&p.stderr, "line of the exit", func(text string) bool { return strings.Contains(text, `"exited"`) })
 	for line := range strings.Lines(p.stderr.text()) {
 		var got map[string]any
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
