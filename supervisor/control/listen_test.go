@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -212,9 +211,8 @@ func TestClientFailsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	start := time.Now()
 	_, err = supervisorv1.NewSupervisorClient(conn).List(patient(t), &supervisorv1.ListRequest{})
-	if status.Code(err) != codes.Unavailable || time.Since(start) > patience/2 {
-		t.Errorf("got %v after %v, want UNAVAILABLE at once", err, time.Since(start))
+	if status.Code(err) != codes.Unavailable { // DEADLINE_EXCEEDED of one that waits
+		t.Errorf("got %v, want UNAVAILABLE", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 const (
 	childMode = "CONTROL_TEST_CHILD" // makes the test binary play a part other than the test
-	patience  = 30 * time.Second     // for what happens soon unless something is broken
+	patience  = 2 * time.Minute      // only what hangs takes so long
 )
 
 func TestMain(m *testing.M) {

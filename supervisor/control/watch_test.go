@@ -112,6 +112,7 @@ func (f *fixture) record(exits int) (events []string, err error) {
 
 // Crashes while many watch: each sees every event once, in order.
 func TestWatchersSeeEveryEventOnce(t *testing.T) {
+	t.Parallel()
 	const crashes = 30
 	f := control(t, nil, group("web", 2, as("serve")...))
 	seen := make(chan []string, 3)
@@ -184,7 +185,7 @@ func TestSlowWatchersHinderNobody(t *testing.T) {
 func TestWatchEndsWithTheSupervisor(t *testing.T) {
 	f := control(t, nil, group("web", 2, as("serve")...))
 	w := f.watch(t, nil)
-	f.end()
+	f.halt() // the server stays for as long as the watcher needs to hear of it
 	var kinds []string
 	for {
 		reply, err := w.Recv()
@@ -225,7 +226,7 @@ func (f *fixture) roll(name string, meanwhile func()) (events []string, err erro
 func TestRollingRestartTellsItsEvents(t *testing.T) {
 	web := group("web", 2, as("serve")...)
 	web.Replica = func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: as("serve"), Addr: "unused:1", Ready: supervisor.Probe{Kind: supervisor.HealthProbe}}
+		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: as("serve"), Addr: "unused:1", Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, StopTimeout: time.Hour}
 	}
 	f := control(t, nil, web, group("db", 1, as("serve")...))
 	var want []string
@@ -251,7 +252,7 @@ func TestRollingRestartStopsAtOneThatIsNotReady(t *testing.T) {
 		script := `[ {i} = 1 ] && [ "$INCARNATION" = 2 ] && exit 7; exec "$@"`
 		return supervisor.Replica{
 			Name: fmt.Sprint("web", i), Args: append([]string{"sh", "-c", strings.ReplaceAll(script, "{i}", fmt.Sprint(i)), "sh"}, as("serve")...),
-			Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, Addr: "unused:1",
+			Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, Addr: "unused:1", StopTimeout: time.Hour,
 		}
 	}
 	web.Policy.Delay = time.Hour
