@@ -86,7 +86,7 @@ func (c *children) last(of crew) int64 {
 }
 
 // patience bounds each wait: far above what anything here takes.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // await reads until a condition holds.
 func (c *children) await(ctx context.Context, patience time.Duration, met func() bool) error {

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestRecordsPairUp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 3 s of real processes")
+	}
 	l, err := openLab(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +73,10 @@ func TestRecordsPairUp(t *testing.T) {
 }
 
 func TestNothingIsLeft(t *testing.T) {
-	l, err := openLab(t.Context(), "")
+	if testing.Short() {
+		t.Skip("-short: 2 s to build a child and run it")
+	}
+	l, err := openLab(t.Context(), "none") // as no supervisor of ours runs, none is built
 	if err != nil {
 		t.Fatal(err)
 	}
