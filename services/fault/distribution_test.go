@@ -67,3 +67,22 @@ func TestDistributionRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is taken prints as it was given, and has no duration below 0 nor one below a smaller share's.
+func FuzzDistribution(f *testing.F) {
+	for _, text := range []string{"0", "50ms", "uniform:50ms:500ms", "exp:100ms", "exp:2000000h", "uniform:5ms:1ms", "exp:-1ms", "uniform::"} {
+		f.Add(text, 0.25, 0.75)
+	}
+	f.Fuzz(func(t *testing.T, text string, u, v float64) {
+		var d Distribution
+		if d.UnmarshalText([]byte(text)) != nil || !(0 <= u && u <= v && v < 1) {
+			return
+		}
+		if d.String() != text {
+			t.Errorf("%q prints as %q", text, d)
+		}
+		if least, less, more := d.Quantile(0), d.Quantile(u), d.Quantile(v); least < 0 || less < least || more < less {
+			t.Errorf("%q: quantiles %v, %v and %v at 0, %v and %v", text, least, less, more, u, v)
+		}
+	})
+}

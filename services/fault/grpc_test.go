@@ -69,7 +69,7 @@ func start(t *testing.T, initial fault.Faults) *replica {
 
 // patiently ends a call that would otherwise never end, so that the test can fail.
 func patiently(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -83,35 +83,39 @@ func TestCrashAtArrivalDoesNotQueue(t *testing.T) {
 	})
 }
 
-// Places are neither lost nor made up, whenever requests leave.
+// Places are neither lost nor made up, whenever requests leave: in virtual time, in which deadlines and turns come at the
+// same moment, too.
 func TestQueueKeepsItsPlaces(t *testing.T) {
-	const capacity = 3
-	q := newQueue(capacity)
-	var inside, worked, left atomic.Int32
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 2000 {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rand.IntN(20))*time.Microsecond)
-				if q.enter(ctx) != nil {
-					left.Add(1)
+	synctest.Test(t, func(t *testing.T) {
+		const capacity = 3
+		q := newQueue(capacity)
+		var inside, worked, left atomic.Int32
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 1000 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(4))*time.Microsecond)
+					if q.enter(ctx) != nil {
+						left.Add(1)
+						cancel()
+						time.Sleep(time.Microsecond)
+						continue
+					}
+					if n := inside.Add(1); n > capacity {
+						t.Errorf("%d requests at work, want %d at most", n, capacity)
+					}
+					worked.Add(1)
+					time.Sleep(time.Microsecond)
+					inside.Add(-1)
+					q.leave()
 					cancel()
-					continue
 				}
-				if n := inside.Add(1); n > capacity {
-					t.Errorf("%d requests at work, want %d at most", n, capacity)
-				}
-				worked.Add(1)
-				time.Sleep(time.Microsecond)
-				inside.Add(-1)
-				q.leave()
-				cancel()
-			}
-		})
-	}
-	wg.Wait()
-	if q.free != capacity || q.waiting.Len() != 0 || worked.Load() == 0 || left.Load() == 0 {
-		t.Errorf("%d places free, %d waiting, after %d worked and %d left; want %d, 0, some and some",
-			q.free, q.waiting.Len(), worked.Load(), left.Load(), capacity)
-	}
+			})
+		}
+		wg.Wait()
+		if q.free != capacity || q.waiting.Len() != 0 || worked.Load() == 0 || left.Load() == 0 {
+			t.Errorf("%d places free, %d waiting, after %d worked and %d left; want %d, 0, some and some",
+				q.free, q.waiting.Len(), worked.Load(), left.Load(), capacity)
+		}
+	})
 }
