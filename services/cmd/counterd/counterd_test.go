@@ -125,6 +125,10 @@ func lastCounts(t *testing.T, crash bool) int {
 }
 
 func TestCapacityBoundsTheWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 1 s of requests, one after the other")
+	}
+	t.Parallel()
 	const gets, work = 5, 200 * time.Millisecond
 	service := counterv1.NewCounterClient(start(t, "--capacity", "1", "--service-time", work.String()).dial(t))
 	began := time.Now()
@@ -177,8 +181,12 @@ func TestRunsWithOneSeedCrashAtTheSameRequest(t *testing.T) {
 }
 
 func TestSignalDrains(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 1 s of a request in flight")
+	}
 	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
 		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
 			p := start(t, "--service-time", "1s", "--drain-timeout", "10m")
 			reply := beginGet(t, p.dial(t))
 			p.Signal(sig)
@@ -193,23 +201,36 @@ func TestSignalDrains(t *testing.T) {
 }
 
 func TestHealthSaysThatItDrains(t *testing.T) {
+	// A machine that takes its time may let lastNews pass before the news is sent, but not again and again.
+	const most = 20
+	tries := 1
+	for ; !saysThatItDrains(t) && tries < most; tries++ {
+	}
+	if tries == most {
+		t.Errorf("in %d drains no watch got NOT_SERVING", most)
+	}
+}
+
+// saysThatItDrains reports whether a watch of a counterd that drains got NOT_SERVING before its end.
+func saysThatItDrains(t *testing.T) bool {
+	t.Helper()
 	p := start(t, "--drain-timeout", "10m")
 	watch, err := healthv1.NewHealthClient(p.dial(t)).Watch(patiently(t), &healthv1.HealthCheckRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := func(want healthv1.HealthCheckResponse_ServingStatus) {
-		t.Helper()
-		if reply, err := watch.Recv(); err != nil || reply.GetStatus() != want {
-			t.Fatalf("health = %v, %v; want %v", reply.GetStatus(), err, want)
-		}
+	if reply, err := watch.Recv(); err != nil || reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+		t.Fatalf("health = %v, %v; want SERVING", reply.GetStatus(), err)
 	}
-	next(healthv1.HealthCheckResponse_SERVING)
 	p.Signal(syscall.SIGTERM)
-	next(healthv1.HealthCheckResponse_NOT_SERVING)
+	reply, err := watch.Recv()
+	if err == nil && reply.GetStatus() != healthv1.HealthCheckResponse_NOT_SERVING {
+		t.Fatalf("health = %v; want NOT_SERVING", reply.GetStatus())
+	}
 	if code := p.exitCode(t); code != 0 {
 		t.Errorf("exit code %d, want 0: a watch must not hold up the drain", code)
 	}
+	return err == nil
 }
 
 // A connection that never says a word is one that grpc's own stop waits for.
@@ -311,7 +332,7 @@ func TestListeningLine(t *testing.T) {
 func TestPortInUse(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Skip("somebody was quicker to listen at the free address")
+		t.Fatal(err)
 	}
 	defer listener.Close()
 	p := launch(t, "--addr", listener.Addr().String())

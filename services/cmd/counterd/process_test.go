@@ -65,7 +65,7 @@ type process struct {
 	logged []string // the lines that wait has taken from lines
 }
 
-const patience = 60 * time.Second // for what must happen, on a machine however slow
+const patience = 2 * time.Minute // for what must happen, on a machine however slow
 
 // listeningLine has the address, in a log of either form.
 var listeningLine = regexp.MustCompile(`"?addr"?[=:]"?([0-9.:]+)`)
