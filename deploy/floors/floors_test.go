@@ -93,6 +93,7 @@ func home(path string) (entry string, floor int) {
 }
 
 func TestImportsPointDown(t *testing.T) {
+	t.Parallel() // go list takes most of the time
 	for _, p := range list(t, "./...") {
 		entry, floor := home(p.ImportPath)
 		if floor < 0 {
@@ -117,6 +118,7 @@ func TestImportsPointDown(t *testing.T) {
 }
 
 func TestIntegrationIsAClientLikeAny(t *testing.T) {
+	t.Parallel()
 	for _, p := range list(t, "./deploy/integration") {
 		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
 			if entry, _ := home(imp); strings.HasPrefix(imp, module) && entry != "gen" && imp != module+"client/failover" {
@@ -127,13 +129,20 @@ func TestIntegrationIsAClientLikeAny(t *testing.T) {
 }
 
 func TestDependenciesAreFew(t *testing.T) {
+	t.Parallel()
 	standard := map[string]bool{}
 	for _, p := range list(t, "std") {
 		standard[p.ImportPath] = true
 	}
-	for path, allowed := range only {
+	var paths []string
+	for path := range only {
+		paths = append(paths, "./"+path)
+	}
+	for _, p := range list(t, paths...) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		allowed := only[path]
 		var others []string
-		for _, dep := range list(t, "./"+path)[0].Deps {
+		for _, dep := range p.Deps {
 			under := func(prefix string) bool { return dep == prefix || strings.HasPrefix(dep, prefix+"/") }
 			if !standard[dep] && !strings.HasPrefix(dep, "vendor/") && !under(module+path) && !slices.ContainsFunc(allowed, under) {
 				others = append(others, dep)
@@ -146,6 +155,7 @@ func TestDependenciesAreFew(t *testing.T) {
 }
 
 func TestAPIsStayInside(t *testing.T) {
+	t.Parallel()
 	for _, p := range list(t, "./...") {
 		for _, imp := range p.Imports {
 			for api, inside := range within {
