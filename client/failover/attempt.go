@@ -17,7 +17,7 @@ type Attempt struct {
 	// Round is the pass through the replicas that the attempt belongs to, from 1. Under WhenDownWait it is how often the call has
 	// tried this replica.
 	Round int
-	// Hedge is true for a second attempt that was made while the one before it was on its way.
+	// Hedge is true for an attempt that joined another one that was on its way.
 	Hedge bool
 	// Start is when the attempt began.
 	Start time.Time

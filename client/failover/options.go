@@ -10,7 +10,7 @@ import (
 
 // Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
 // whether the call succeeded or not. Earlier contents are dropped. Of a stream it is there when the first message or the
-// error is, or, where the client sends a stream, when that is open.
+// error is, or when the call is committed to a replica by what the caller has streamed.
 func Trace(attempts *[]Attempt) grpc.CallOption {
 	return callOption{trace: attempts}
 }

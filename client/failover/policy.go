@@ -1,11 +1,8 @@
 package failover
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,24 +12,27 @@ import (
 )
 
 // Policy says how a call is carried through the replicas. The zero value tries every replica once, in the resolver's
-// order, with no deadline but the caller's.
+// order, with no deadline but the caller's. A Policy is a plain value, which may serve any number of clients.
 type Policy struct {
-	// Timeout is the deadline of one attempt. Zero means none of its own. Where the caller has a deadline, the time that
-	// remains is divided evenly among the replicas not yet tried in the round, so that the last of them still gets its
-	// share. No share is above Timeout; none is below what 95% of the method's attempts took lately, once 64 are known:
-	// better to try fewer replicas than each for too short a time. A method that is not idempotent gets all that remains,
-	// up to Timeout, once there is a connection: no other replica could be tried after it. Of a server-streaming call,
-	// Timeout bounds the wait for the first message.
+	// Attempts.
+
+	// Timeout is the deadline of one attempt. Zero means none but the caller's. Of a stream whose messages only the server sends,
+	// Timeout bounds the wait for the first message; where the caller streams, it bounds the opening.
+	//
+	// If the caller has a deadline, the time that remains is shared evenly among the replicas not yet tried in the round. An
+	// attempt that waits for a connection gets no more than its share. One at a replica that is connected is not cut off by it, as
+	// the request may be a heavy one: if the method is idempotent, and once 64 of its attempts have shown how long it takes,
+	// another attempt joins the first when the share is over and 95% of the attempts have lately taken less. At most one call in
+	// ten, and ten at once, is joined in this way. Unary calls alone are.
 	//
 	// A timeout that ServiceConfig gives the method bounds an attempt as well, but where the replica is quicker to say
 	// DeadlineExceeded than we are, that is its answer and ends the call. Neither bounds the wait for a resolver that
 	// has not found the replicas yet: only the caller's deadline does.
 	Timeout time.Duration
 
-	// MinTimeout is the least time that an attempt is worth making in. No attempt is given less, even where the replicas
-	// after it then get none, and none starts when less is left until the caller's deadline. It may not be above a Timeout.
-	// Zero means that any time is enough; only where calls wait for each other, under WhenDownWait, one that has less left than
-	// 95% of the method's attempts took lately makes way.
+	// MinTimeout is the least time that an attempt is worth making in. No share is less, and no attempt starts when less is left
+	// until the caller's deadline. It may not be above a Timeout. Zero means that any time is enough; only where calls wait for
+	// each other, under WhenDownWait, one that has less left than 95% of the method's attempts took lately makes way.
 	MinTimeout time.Duration
 
 	// Rounds is how often a call may pass through the replicas, each tried at most once in a round. Zero means 1.
@@ -70,6 +70,8 @@ type Policy struct {
 	// Methods overrides the policy for some methods. The keys are as those of Idempotent: the longest that fits decides.
 	Methods map[string]MethodPolicy
 
+	// Waiting.
+
 	// WhenDown is what a call does when none of the replicas it may still try has a connection and room for it.
 	// Zero means WhenDownAttempt.
 	WhenDown WhenDown
@@ -81,6 +83,8 @@ type Policy struct {
 	// MaxWaiting is how many calls may wait at a time, under WhenDownWait. With one more the youngest fails at once, with
 	// ResourceExhausted. Zero means 1000.
 	MaxWaiting int
+
+	// Protection.
 
 	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under WhenDownAttempt a call passes over a
 	// replica that is full, and fails with ResourceExhausted when it could try none; under WhenDownWait it waits. Zero means no
@@ -98,6 +102,8 @@ type Policy struct {
 
 	// Ejection leaves out a replica that hangs or keeps failing. The zero value does so after 3 such attempts in a row.
 	Ejection Ejection
+
+	// Hedging.
 
 	// Hedge sends a call that takes long to a second replica. The zero value does not.
 	Hedge Hedge
@@ -119,6 +125,8 @@ type Policy struct {
 	// choose a load-balancing policy, for that is what this package is; a retryPolicy or healthCheckConfig in it is
 	// without effect. Empty means none. A service config from the resolver is not looked at.
 	ServiceConfig string
+
+	// Observation.
 
 	// OnReplica, unless nil, is called whenever a replica is found, changes its state or is gone: one call at a time,
 	// in order. It must return at once and must not use the connection.
@@ -324,78 +332,6 @@ func parseName[T ~int](v *T, names []string, text []byte) error {
 	}
 	*v = T(i)
 	return nil
-}
-
-// validate returns one error that names every field out of its range.
-func (p *Policy) validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("failover: Policy."+format, args...))
-		}
-	}
-	check(p.Timeout >= 0, "Timeout %v: want 0 or more", p.Timeout)
-	check(p.MinTimeout >= 0, "MinTimeout %v: want 0 or more", p.MinTimeout)
-	check(p.Timeout <= 0 || p.MinTimeout <= p.Timeout, "MinTimeout %v: want at most the Timeout of %v", p.MinTimeout, p.Timeout)
-	check(p.Rounds >= 0, "Rounds %d: want 0 or more", p.Rounds)
-	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
-	check(p.Order >= OrderFirst && p.Order <= OrderSticky, "Order %d: want OrderFirst to OrderSticky", p.Order)
-	for _, c := range p.Retryable {
-		check(c != codes.OK, "Retryable has OK, which is no failure")
-	}
-	for _, c := range p.NotExecuted.Codes {
-		check(c != codes.OK, "NotExecuted.Codes has OK, which is no failure")
-	}
-	check(p.PauseGrowth.Factor == 0 || p.PauseGrowth.Factor >= 1, "PauseGrowth.Factor %v: want 0, or 1 or more", p.PauseGrowth.Factor)
-	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)
-	check(p.PauseGrowth.Jitter >= 0 && p.PauseGrowth.Jitter <= 1, "PauseGrowth.Jitter %v: want 0 to 1", p.PauseGrowth.Jitter)
-	check(p.ReplayLimit >= 0, "ReplayLimit %d: want 0 or more", p.ReplayLimit)
-	for _, key := range slices.Sorted(maps.Keys(p.Idempotent)) {
-		err := checkMethodKey(key)
-		check(err == nil, "Idempotent has %v", err)
-	}
-	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
-		err := checkMethodKey(key)
-		check(err == nil, "Methods has %v", err)
-		m := p.Methods[key]
-		err = m.validate()
-		check(err == nil, "Methods[%q].%v", key, err)
-	}
-	check(p.WhenDown.valid(), "WhenDown %d: want WhenDownAttempt or WhenDownWait", p.WhenDown)
-	check(p.MaxWait >= 0, "MaxWait %v: want 0 or more", p.MaxWait)
-	check(p.MaxWaiting >= 0, "MaxWaiting %d: want 0 or more", p.MaxWaiting)
-	check(p.MaxInFlight >= 0, "MaxInFlight %d: want 0 or more", p.MaxInFlight)
-	check(p.Budget.Ratio >= 0 && p.Budget.Ratio <= 1, "Budget.Ratio %v: want 0 to 1", p.Budget.Ratio)
-	check(p.Budget.PerSecond >= 0, "Budget.PerSecond %v: want 0 or more", p.Budget.PerSecond)
-	check(p.Budget.Burst >= 0, "Budget.Burst %d: want 0 or more", p.Budget.Burst)
-	err := p.Ejection.validate()
-	check(err == nil, "%v", err)
-	err = p.Hedge.validate()
-	check(err == nil, "%v", err)
-	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
-	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
-	check(p.Redial.PerSecond >= 0, "Redial.PerSecond %d: want 0 or more", p.Redial.PerSecond)
-	check(p.Redial.Timeout >= 0, "Redial.Timeout %v: want 0 or more", p.Redial.Timeout)
-	return errors.Join(errs...)
-}
-
-// withDefaults returns the policy with what its zero values mean.
-func (p Policy) withDefaults() Policy {
-	p.Rounds = max(p.Rounds, 1)
-	p.ReplayLimit = cmp.Or(p.ReplayLimit, 256<<10)
-	p.MaxWaiting = cmp.Or(p.MaxWaiting, 1000)
-	if p.Budget.bounded() {
-		p.Budget.Burst = cmp.Or(p.Budget.Burst, 20)
-	}
-	p.Ejection.After = cmp.Or(p.Ejection.After, 3)
-	p.Ejection.MaxShare = cmp.Or(p.Ejection.MaxShare, 0.5)
-	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
-	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
-	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)
-	p.Redial.PerSecond = cmp.Or(p.Redial.PerSecond, 100)
-	p.Redial.Timeout = cmp.Or(p.Redial.Timeout, 5*time.Second)
-	p.ResolveEvery = cmp.Or(p.ResolveEvery, 30*time.Second)
-	return p
 }
 
 func (p *Policy) retryable(c codes.Code) bool {

@@ -14,7 +14,7 @@ type Statistics struct {
 	Waiting int
 	// Attempts counts the attempts by outcome, and has every outcome. It includes those at replicas that are gone.
 	Attempts map[Outcome]int64
-	// Hedges is how many of them were hedges, HedgesWon how many hedges answered first.
+	// Hedges is how many of them joined another attempt of their call that was on its way, HedgesWon how many of those answered it.
 	Hedges, HedgesWon int64
 	// Denied is how many repetitions the budget did not grant, and how many hedges it or Hedge.Share did not.
 	Denied int64

@@ -1,0 +1,84 @@
+package failover
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// validate returns one error that names every field out of its range.
+func (p *Policy) validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("failover: Policy."+format, args...))
+		}
+	}
+	check(p.Timeout >= 0, "Timeout %v: want 0 or more", p.Timeout)
+	check(p.MinTimeout >= 0, "MinTimeout %v: want 0 or more", p.MinTimeout)
+	check(p.Timeout <= 0 || p.MinTimeout <= p.Timeout, "MinTimeout %v: want at most the Timeout of %v", p.MinTimeout, p.Timeout)
+	check(p.Rounds >= 0, "Rounds %d: want 0 or more", p.Rounds)
+	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
+	check(p.Order >= OrderFirst && p.Order <= OrderSticky, "Order %d: want OrderFirst to OrderSticky", p.Order)
+	for _, c := range p.Retryable {
+		check(c != codes.OK, "Retryable has OK, which is no failure")
+	}
+	for _, c := range p.NotExecuted.Codes {
+		check(c != codes.OK, "NotExecuted.Codes has OK, which is no failure")
+	}
+	check(p.PauseGrowth.Factor == 0 || p.PauseGrowth.Factor >= 1, "PauseGrowth.Factor %v: want 0, or 1 or more", p.PauseGrowth.Factor)
+	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)
+	check(p.PauseGrowth.Jitter >= 0 && p.PauseGrowth.Jitter <= 1, "PauseGrowth.Jitter %v: want 0 to 1", p.PauseGrowth.Jitter)
+	check(p.ReplayLimit >= 0, "ReplayLimit %d: want 0 or more", p.ReplayLimit)
+	for _, key := range slices.Sorted(maps.Keys(p.Idempotent)) {
+		err := checkMethodKey(key)
+		check(err == nil, "Idempotent has %v", err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
+		err := checkMethodKey(key)
+		check(err == nil, "Methods has %v", err)
+		m := p.Methods[key]
+		err = m.validate()
+		check(err == nil, "Methods[%q].%v", key, err)
+	}
+	check(p.WhenDown.valid(), "WhenDown %d: want WhenDownAttempt or WhenDownWait", p.WhenDown)
+	check(p.MaxWait >= 0, "MaxWait %v: want 0 or more", p.MaxWait)
+	check(p.MaxWaiting >= 0, "MaxWaiting %d: want 0 or more", p.MaxWaiting)
+	check(p.MaxInFlight >= 0, "MaxInFlight %d: want 0 or more", p.MaxInFlight)
+	check(p.Budget.Ratio >= 0 && p.Budget.Ratio <= 1, "Budget.Ratio %v: want 0 to 1", p.Budget.Ratio)
+	check(p.Budget.PerSecond >= 0, "Budget.PerSecond %v: want 0 or more", p.Budget.PerSecond)
+	check(p.Budget.Burst >= 0, "Budget.Burst %d: want 0 or more", p.Budget.Burst)
+	err := p.Ejection.validate()
+	check(err == nil, "%v", err)
+	err = p.Hedge.validate()
+	check(err == nil, "%v", err)
+	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
+	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
+	check(p.Redial.PerSecond >= 0, "Redial.PerSecond %d: want 0 or more", p.Redial.PerSecond)
+	check(p.Redial.Timeout >= 0, "Redial.Timeout %v: want 0 or more", p.Redial.Timeout)
+	return errors.Join(errs...)
+}
+
+// withDefaults returns the policy with what its zero values mean.
+func (p Policy) withDefaults() Policy {
+	p.Rounds = max(p.Rounds, 1)
+	p.ReplayLimit = cmp.Or(p.ReplayLimit, 256<<10)
+	p.MaxWaiting = cmp.Or(p.MaxWaiting, 1000)
+	if p.Budget.bounded() {
+		p.Budget.Burst = cmp.Or(p.Budget.Burst, 20)
+	}
+	p.Ejection.After = cmp.Or(p.Ejection.After, 3)
+	p.Ejection.MaxShare = cmp.Or(p.Ejection.MaxShare, 0.5)
+	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
+	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
+	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)
+	p.Redial.PerSecond = cmp.Or(p.Redial.PerSecond, 100)
+	p.Redial.Timeout = cmp.Or(p.Redial.Timeout, 5*time.Second)
+	p.ResolveEvery = cmp.Or(p.ResolveEvery, 30*time.Second)
+	return p
+}
