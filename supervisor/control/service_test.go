@@ -283,6 +283,9 @@ func TestServerShowsItsHealth(t *testing.T) {
 
 // A connection that never says anything does not hold up the end.
 func TestServeEndsInSpiteOfASilentConnection(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 1 s, the time that Serve gives to what does not end")
+	}
 	t.Parallel()
 	f := control(t, nil, group("web", 1, as("serve")...))
 	silent, err := net.Dial("tcp", strings.TrimPrefix(f.conn.Target(), "passthrough:///"))
@@ -322,6 +325,9 @@ func TestCodesOfErrors(t *testing.T) {
 // What is still in flight at the end is cut off, as this watch of a supervisor
 // that never ends.
 func TestServeCutsCallsOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 1 s, the time that Serve gives to calls in flight")
+	}
 	t.Parallel()
 	l, err := Listen("127.0.0.1:0", false)
 	if err != nil {

@@ -112,6 +112,9 @@ func (f *fixture) record(exits int) (events []string, err error) {
 
 // Crashes while many watch: each sees every event once, in order.
 func TestWatchersSeeEveryEventOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 1 s of crashes")
+	}
 	t.Parallel()
 	const crashes = 30
 	f := control(t, nil, group("web", 2, as("serve")...))

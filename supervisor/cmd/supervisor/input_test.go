@@ -50,6 +50,7 @@ func TestBadFlags(t *testing.T) {
 		{"-- true {nmae}", []string{"COMMAND", "{nmae}", "{name}, {index}, {addr}, {port}"}},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
 			stderr := refused(t, strings.Fields(tt.args)...)
 			if strings.Contains(stderr, "\n") {
 				t.Errorf("more than one line:\n%s", stderr)
@@ -132,6 +133,7 @@ func TestBadFile(t *testing.T) {
 		{"two documents", "replicas: 3\n---\nreplicas: 4\n", []string{":3:", "second document"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			path := write(t, tt.text)
 			first, excerpt, _ := strings.Cut(refused(t, "--config", path), "\n")
 			contains(t, first, append(tt.want, path))
