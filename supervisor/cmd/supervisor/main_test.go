@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		play(mode)
 		return
 	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // else, under nohup, the programs would not end with their terminal
 	os.Exit(buildAndRun(m))
 }
 
