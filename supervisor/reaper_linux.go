@@ -142,33 +142,42 @@ func heldProcesses() map[int]bool {
 
 // killOrphans kills our orphans that carry the mark of a launch or are in the
 // group of its leader, which has ended, and reaps them and those they leave,
-// until there is none or end has come, but not before strayLooks.
-func killOrphans(leader int, mark string, end time.Time) {
-	for look := 1; ; look++ {
-		var strays []stray
-		again := false
-		for _, pid := range orphans() {
-			if pid == leader {
-				continue // somebody waits for it
-			}
-			s, kind := openOrphan(pid, leader, mark)
-			if kind == marked {
-				s.kill()
-				strays = append(strays, s)
-			}
-			again = again || kind != foreign
+// until there is none, which it reports, or end has come.
+func killOrphans(leader int, mark string, end time.Time) bool {
+	for {
+		killed, again := killOrphansOnce(leader, mark, end)
+		if !again || time.Now().After(end) {
+			return !again
 		}
-		for _, s := range strays {
-			s.reap(end)
-			s.close()
-		}
-		if !again || look >= strayLooks && time.Now().After(end) {
-			return
-		}
-		if len(strays) == 0 {
+		if !killed {
 			time.Sleep(orphanPause)
 		}
 	}
+}
+
+// killOrphansOnce has one look, and reports whether it has found any, and
+// whether there may be more.
+func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool) {
+	var strays []stray
+	list := orphans()
+	for _, pid := range list {
+		if pid == leader {
+			continue // somebody waits for it
+		}
+		s, kind := openOrphan(pid, leader, mark)
+		if kind == marked {
+			s.kill()
+			strays = append(strays, s)
+		}
+		again = again || kind != foreign
+	}
+	for _, s := range strays {
+		s.reap(end)
+		s.close()
+	}
+	// One that ended before it was looked at has left us its children.
+	again = again || slices.ContainsFunc(orphans(), func(pid int) bool { return !slices.Contains(list, pid) })
+	return len(strays) > 0, again
 }
 
 // openOrphan takes members of the group for marked even when they have ended,

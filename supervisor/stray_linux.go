@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"strconv"
@@ -98,7 +99,9 @@ func openStray(pid int, mark []byte) (stray, kind) {
 // two, the second finds nothing more.
 func carries(pid int, mark []byte) (has bool, size int, err error) {
 	f, err := os.Open(procFile(pid, "environ"))
-	if err != nil {
+	if errors.Is(err, unix.ESRCH) { // so newer kernels say that it has none
+		return false, 0, nil
+	} else if err != nil {
 		return false, 0, err
 	}
 	defer f.Close()

@@ -43,6 +43,38 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 	}
 }
 
+// Strays that were not found in time, as each was the child of another, are
+// killed later, and not only at the end.
+func TestLateStraysAreKilled(t *testing.T) {
+	needs(t, "setsid")
+	needsPidfds(t)
+	m, err := newMachine(&Supervisor{noCgroup: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	b := m.tree.branch()
+	cmd := exec.Command("/bin/sh", "-c", "(setsid sh -c 'sleep 300 & echo $$ $!; wait' &)")
+	cmd.Env = environ(Replica{}, 1, b.mark, "")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var parent, child int
+	if _, err := fmt.Fscan(out, &parent, &child); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	b.strays = true
+	b.remove()
+	waitDead(t, parent, child)
+}
+
 // A mark is found behind as much of an environment as a process may have.
 func TestMarkInALargeEnvironment(t *testing.T) {
 	const around = len("A= MARK=1 ")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -15,18 +14,13 @@ const (
 	// left behind is gone: it could hold the address that is needed next.
 	strayTime = 100 * time.Millisecond
 
-	// maxRemovePause is the longest time between two attempts to remove the
-	// control group of an incarnation that has ended.
-	maxRemovePause = time.Second
+	// maxTidyPause is the longest time between two attempts to clear up what
+	// incarnations that ended have left.
+	maxTidyPause = time.Second
 
 	// filesAtOnce bounds how many goroutines wait for the files of control
 	// groups at a time, as each takes a thread when many replicas end at once.
 	filesAtOnce = 4
-
-	// strayLooks is how many looks at what a process left behind there are at
-	// least: strayTime may pass without one while this process gets no
-	// processor.
-	strayLooks = 10
 
 	// clearLooks bounds the looks for the rest of a whole tree, which take 10 s
 	// or more.
@@ -46,11 +40,11 @@ type tree struct {
 	launches int64
 	inside   bool     // launches go into control groups
 	reaper   *reaper  // nil: orphans are none of our business
-	left     []cgroup // yet to be removed, as a process in them would not die
+	left     []branch // of incarnations that have ended, with processes that would not die in time
 
-	removing sync.WaitGroup
-	closing  context.Context
-	stop     context.CancelFunc // ends closing
+	tidying sync.WaitGroup
+	closing context.Context
+	stop    context.CancelFunc // ends closing
 }
 
 func newTree(cgroups bool) *tree {
@@ -80,7 +74,7 @@ func (t *tree) close() {
 	t.mu.Lock()
 	t.stop()
 	t.mu.Unlock()
-	t.removing.Wait()
+	t.tidying.Wait()
 	killTree(t.id, t.root, 1)
 	if t.reaper != nil {
 		t.reaper.close()
@@ -92,6 +86,7 @@ type branch struct {
 	tree   *tree
 	mark   string
 	cgroup cgroup // empty: none
+	strays bool   // some may live on though they were to be killed
 }
 
 func (t *tree) branch() *branch {
@@ -146,11 +141,11 @@ func (t *tree) goOutside() {
 }
 
 // kill kills what is left of the branch when its leader has ended, and waits
-// for at most strayTime until it is gone. The leader's group must have been
-// killed, and its ID not be free yet.
+// for at most strayTime until it is gone; remove sees to the rest. The leader's
+// group must have been killed, and its ID not be free yet.
 func (b *branch) kill(leader int) {
 	if b.cgroup == "" {
-		killOrphans(leader, b.mark, time.Now().Add(strayTime))
+		b.strays = !killOrphans(leader, b.mark, time.Now().Add(strayTime))
 		return
 	}
 	b.tree.files <- struct{}{}
@@ -161,40 +156,55 @@ func (b *branch) kill(leader int) {
 	}
 }
 
-// remove removes what the branch has in the file system.
+// remove clears up what the branch has left: its files, and processes that
+// were not found, or would not die, in time. It waits for none of them.
 func (b *branch) remove() {
-	if b.cgroup != "" {
-		b.tree.files <- struct{}{}
-		err := b.cgroup.remove()
-		<-b.tree.files
-		if err != nil {
-			b.tree.removeLater(b.cgroup)
-		}
-		b.cgroup = ""
+	left := *b
+	b.cgroup, b.strays = "", false
+	b.tree.files <- struct{}{}
+	done := left.tidy()
+	<-b.tree.files
+	if !done {
+		b.tree.tidyLater(left)
 	}
 }
 
-// removeLater removes a control group when the processes in it have died. What
-// is still there at the end, close removes.
-func (t *tree) removeLater(c cgroup) {
+// tidy reports whether nothing is left.
+func (b *branch) tidy() bool {
+	if b.strays {
+		_, b.strays = killOrphansOnce(-1, b.mark, time.Now()) // its leader's ID may be another's by now
+	}
+	if b.cgroup != "" && b.cgroup.remove() == nil {
+		b.cgroup = ""
+	}
+	return b.cgroup == "" && !b.strays
+}
+
+// tidyLater tries again until a branch is tidy, or close sees to all.
+func (t *tree) tidyLater(b branch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closing.Err() != nil {
 		return
 	}
-	if t.left = append(t.left, c); len(t.left) == 1 {
-		t.removing.Go(t.removeLeft)
+	if t.left = append(t.left, b); len(t.left) == 1 {
+		t.tidying.Go(t.tidyLeft)
 	}
 }
 
-func (t *tree) removeLeft() {
-	for pause := scanPause; t.closing.Err() == nil; pause = min(2*pause, maxRemovePause) {
+func (t *tree) tidyLeft() {
+	for pause := scanPause; t.closing.Err() == nil; pause = min(2*pause, maxTidyPause) {
 		sleep(t.closing, pause)
 		t.mu.Lock()
-		t.left = slices.DeleteFunc(t.left, func(c cgroup) bool { return c.remove() == nil })
-		done := len(t.left) == 0
+		left := t.left[:0]
+		for _, b := range t.left {
+			if !b.tidy() {
+				left = append(left, b)
+			}
+		}
+		t.left = left
 		t.mu.Unlock()
-		if done {
+		if len(left) == 0 {
 			return
 		}
 	}
