@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -38,7 +39,7 @@ type replica struct {
 	healthv1.UnimplementedHealthServer
 	addr   string
 	lis    *bufconn.Listener
-	down   bool                          // refuses connections
+	down   atomic.Bool                   // refuses connections
 	handle func(context.Context) error   // unless nil, answers a Check in place of SERVING
 	stream func(grpc.ServerStream) error // answers all methods but a Check
 }
@@ -57,7 +58,7 @@ func (r *replica) Watch(_ *healthv1.HealthCheckRequest, s grpc.ServerStreamingSe
 }
 
 func (r *replica) dial(ctx context.Context) (net.Conn, error) {
-	if r.down {
+	if r.down.Load() {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	return r.lis.DialContext(ctx)

@@ -21,7 +21,7 @@ import (
 
 func TestCallIsOneSpan(t *testing.T) {
 	l := newLab(t, 2)
-	l.replicas[0].down = true
+	l.replicas[0].down.Store(true)
 	ctx, parent := l.options.TracerProvider.Tracer("test").Start(t.Context(), "parent")
 	if err := check(ctx, l.dial(failover.Policy{})); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,8 @@ func TestCallIsOneSpan(t *testing.T) {
 func TestAttemptsAreEvents(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 3)
-		l.replicas[0].down, l.replicas[1].handle = true, answer(grpccodes.Unavailable)
+		l.replicas[0].down.Store(true)
+		l.replicas[1].handle = answer(grpccodes.Unavailable)
 		l.replicas[2].handle = hang
 		check(t.Context(), l.dial(failover.Policy{Timeout: time.Second, Rounds: 2}))
 		want := "1 b:1 failed sent UNAVAILABLE, 2 c:1 timeout sent DEADLINE_EXCEEDED, 3 a:1 refused UNAVAILABLE, " +

@@ -193,7 +193,7 @@ func TestStreamThatTheClientSendsOn(t *testing.T) {
 func TestStreamThatCannotBeOpened(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{{ClientStreams: true}, {ServerStreams: true}} {
 		l := newLab(t, 1)
-		l.replicas[0].down = true
+		l.replicas[0].down.Store(true)
 		stream, err := l.dial(failover.Policy{}).NewStream(t.Context(), desc, "/test.Stream/Any", grpc.StaticMethod())
 		if err == nil {
 			err = stream.SendMsg(new(healthv1.HealthCheckRequest))
