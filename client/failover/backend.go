@@ -32,10 +32,8 @@ type backend struct {
 	suspect atomic.Bool  // has failed since its last success, or is left out: a success is news
 	ejected atomic.Bool  // is left out
 	trial   atomic.Bool  // is left out, but one call may try it
-	doubted atomic.Int64 // until when calls had better be made elsewhere, on the client's clock; zero: no doubt
-
-	// Its last answer: when the attempt began, on the client's clock, and how long it took; zero before the first.
-	asked, took atomic.Int64
+	doubt   atomic.Int32 // of standing
+	took    atomic.Int64 // what its last answer took; zero before the first
 
 	answers atomic.Int64 // how many there were
 	waiting atomic.Int32 // attempts in flight that have begun since the last
@@ -158,12 +156,14 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after in
 	for i := range t.entries {
 		e := &t.entries[i]
 		n, most := e.inFlight.Load(), limit
-		doubted := now < time.Duration(e.doubted.Load())
+		doubt := int(e.doubt.Load())
 		if waiting := int(e.waiting.Load()); waiting >= after {
 			if usual < 0 {
 				usual = t.usual()
 			}
-			doubted = doubted || core.Stuck(waiting, after, now-time.Duration(e.first.Load()), usual)
+			if core.Stuck(waiting, after, now-time.Duration(e.first.Load()), usual) {
+				doubt = max(doubt, 1)
+			}
 		}
 		if wait {
 			most = e.ramp.Limit(limit)
@@ -174,7 +174,7 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after in
 			Ready:    e.replica.Ready(),
 			Lost:     e.justLost(),
 			Ejected:  e.ejected.Load() && !e.trial.Load(),
-			Doubted:  doubted,
+			Doubt:    doubt,
 			Full:     most > 0 && n >= most,
 		})
 	}

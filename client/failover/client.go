@@ -31,6 +31,9 @@ type client struct {
 
 	cc atomic.Pointer[grpc.ClientConn] // the connection, known from the first call on
 
+	leaving  sync.Mutex   // held while a replica is left out, so that the share of those is kept
+	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
+
 	stuckAfter int         // attempts without an answer
 	wasReady   atomic.Bool // a replica has been
 	methods    sync.Map    // full name → *method

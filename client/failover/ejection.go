@@ -1,8 +1,6 @@
 package failover
 
 import (
-	"context"
-	"errors"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -12,11 +10,24 @@ import (
 
 // fails takes note that an attempt says something bad of its replica by itself, and leaves the replica out if that is enough.
 func (p *plan) fails(l *lease, cause core.Cause) {
-	e := &p.policy.Ejection
-	if e.Off {
+	p.suspect(l, func(s *core.Standing) bool { return s.Failed(p.policy.Ejection.After, cause) })
+}
+
+// cutOff takes note that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt that
+// was not sent, as the connection had no stream left, says nothing of how long the method takes.
+func (p *plan) cutOff(l *lease, sent bool) {
+	waited := p.now() - l.start
+	if sent {
+		p.known.latency.AddCutOff(waited)
+	}
+	p.suspect(l, func(s *core.Standing) bool { return s.CutOff(p.policy.Ejection.After, &p.known.latency, waited) })
+}
+
+// suspect takes note of what speaks against a replica, unless it is no news.
+func (p *plan) suspect(l *lease, note func(*core.Standing) (enough bool)) {
+	if p.policy.Ejection.Off {
 		return
 	}
-	may := p.mayLeaveOut(l.backend)
 	b := l.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -24,88 +35,75 @@ func (p *plan) fails(l *lease, cause core.Cause) {
 		return
 	}
 	b.suspect.Store(true)
-	if b.standing.Failed(p.now(), e.After, cause, may) {
-		p.leaveOut(l.entry)
-	}
+	p.judge(l.entry, note(&b.standing))
 }
 
-// unanswered takes note that the caller's deadline cut an attempt off, where the attempt had a fair share of the time: what
-// attempts of the method take, or, before that is known, an even share of the call's. A caller who cancels proves nothing.
-func (p *plan) unanswered(l *lease, t *table) {
-	now := p.now()
-	if p.policy.Ejection.Off || t == nil || !errors.Is(ended(p.ctx), context.DeadlineExceeded) {
-		return
-	}
-	fair := p.known.typical()
-	if fair == 0 {
-		fair = (p.deadline - p.began) / time.Duration(max(len(t.entries), 1))
-	}
-	b := l.backend
-	b.mu.Lock()
-	if now-l.start >= fair && l.start >= b.since {
-		b.suspect.Store(true)
-		b.standing.Unanswered(l.start, now)
-		b.doubt(&p.policy.Ejection)
-	}
-	b.mu.Unlock()
-	for _, other := range t.entries {
-		if took := other.took.Load(); other.backend != b && took > 0 {
-			p.outdone(l.entry, time.Duration(other.asked.Load()), time.Duration(took))
+// judge leaves a replica out against which enough has been said, if it may. Its mu must be held.
+func (c *client) judge(e entry, enough bool) {
+	if enough {
+		c.leaving.Lock()
+		if c.mayLeaveOut(e.backend) {
+			c.leaveOut(e)
 		}
+		c.leaving.Unlock()
+	}
+	e.doubt.Store(int32(e.standing.Doubt(c.policy.Ejection.After)))
+	if e.standing.Suspect() {
+		c.suspects.Add(1)
 	}
 }
 
-// doubt brings up to date until when calls had better be made elsewhere. mu must be held.
-func (b *backend) doubt(e *Ejection) {
-	b.doubted.Store(int64(b.standing.Doubted(e.After, e.Probe)))
-}
-
-// outdone takes note that another replica has answered an attempt that began at start and took so long.
-func (c *client) outdone(e entry, start, took time.Duration) {
-	may := c.mayLeaveOut(e.backend)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.standing.Outdone(c.now(), c.policy.Ejection.After, start, took, may) {
-		c.leaveOut(e)
-	}
-}
-
-// outdoes compares the replica that has answered with those that are in doubt.
-func (c *client) outdoes(l *lease, took time.Duration) {
-	l.asked.Store(int64(l.start))
-	l.took.Store(int64(max(took, 1)))
+// compare tells the replicas against which something has been said that another one has answered an attempt of the method after so
+// long, or has turned out to be well though one was cut off after so long.
+func (c *client) compare(with *backend, method *core.Latency, took time.Duration, answered bool) {
+	seen := c.suspects.Load()
 	t := c.backends.current.Load()
-	if t == nil {
+	if seen == 0 || t == nil {
 		return
 	}
+	any := false
 	for _, e := range t.entries {
-		if e.backend != l.backend && e.doubted.Load() != 0 && !e.ejected.Load() {
-			c.outdone(e, l.start, took)
+		if e.backend == with || !e.suspect.Load() {
+			continue
 		}
+		e.mu.Lock()
+		if e.standing.Suspect() {
+			any = true
+			c.judge(e, e.standing.Compare(c.policy.Ejection.After, method, took, answered))
+		}
+		e.mu.Unlock()
+	}
+	if !any {
+		c.suspects.CompareAndSwap(seen, 0)
 	}
 }
 
-// mayLeaveOut reports whether the share of replicas that may be left out has room for this one.
+// mayLeaveOut reports whether the share of the replicas with a connection that may be left out has room for this one. leaving must be
+// held.
 func (c *client) mayLeaveOut(b *backend) bool {
 	t := c.backends.current.Load()
 	if t == nil {
 		return false
 	}
-	out := 0
+	out, n := 0, 1
 	for _, e := range t.entries {
-		if e.backend != b && e.ejected.Load() && !e.trial.Load() {
+		if e.backend == b || !e.replica.Ready() {
+			continue
+		}
+		n++
+		if e.ejected.Load() && !e.trial.Load() {
 			out++
 		}
 	}
-	return core.MayLeaveOut(out, len(t.entries), c.policy.Ejection.MaxShare)
+	return core.MayLeaveOut(out, n, c.policy.Ejection.MaxShare)
 }
 
-// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must be held.
+// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must be held, and leaving.
 func (c *client) leaveOut(e entry) {
 	b := e.backend
 	b.since, b.left = c.now(), e.connection()
+	b.standing.LeaveOut(b.since)
 	b.trial.Store(false)
-	b.doubted.Store(0)
 	if !b.ejected.Swap(true) { // else it was on trial
 		c.counters.ejections.Add(1)
 		c.tellStanding(e.replica, ReplicaEjected)
@@ -119,16 +117,24 @@ func (c *client) leaveOut(e entry) {
 func (c *client) forgive(l *lease) {
 	b := l.backend
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	slow := l.patience > 0 && c.now()-l.start > l.patience
 	if l.start < b.since || slow && !b.standing.OnTrial() {
+		b.mu.Unlock()
 		return
 	}
 	b.suspect.Store(false)
-	b.doubted.Store(0)
-	b.standing.Answered()
+	b.doubt.Store(0)
+	var forgiven []func()
+	b.standing.Answered(func(method *core.Latency, waited time.Duration) {
+		method.AddSlow(waited)
+		forgiven = append(forgiven, func() { c.compare(b, method, waited, false) })
+	})
 	if b.ejected.Load() {
 		c.takeBack(b, l.replica)
+	}
+	b.mu.Unlock() // before those of others are taken
+	for _, compare := range forgiven {
+		compare()
 	}
 }
 

@@ -237,13 +237,15 @@ type Budget struct {
 
 func (b Budget) bounded() bool { return b != Budget{} }
 
-// Ejection leaves a replica out of the choice after failures in a row: attempts that ran into Policy.Timeout, that another
-// replica's answer overtook, that the replica answered with a retryable status, or that ended with the connection. If no other
-// replica is available, those left out are used all the same.
+// Ejection leaves a replica out of the choice after failures in a row: attempts that the replica answered with a retryable status, that
+// another replica's answer overtook, or that ended with the connection. If no other replica is available, those left out are used all
+// the same.
 //
-// An attempt that the caller's deadline cut off counts as well if it had a fair share of the call's time, but only beside another
-// replica that has answered in less time than that: callers may simply be impatient. Until there is one, calls are made elsewhere
-// for a while, if they can be. A caller who cancels proves nothing.
+// An attempt that a deadline cut off, its own or the caller's, is a censored observation: an answer would have taken longer, and that
+// is all it says. It counts by how unlikely that is for a replica that is well, beside what other replicas have answered since and
+// what attempts of the method have taken lately; as much as a failure if it is one in a hundred. Replicas that are all slower than
+// their callers have patience are not left out. After as many such attempts in a row as it takes failures, calls are made elsewhere
+// until the matter is decided, if they can be. A caller who cancels proves nothing.
 //
 // A replica left out is probed with the standard health service, by a call on the connection, and taken back when it is well. If
 // it is alive but has no such service, or one that saw nothing wrong, one call at a time is let through until one succeeds, with a

@@ -20,9 +20,9 @@ import (
 func TestProbesDoNotMultiply(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
-		c[1].crash()
+		works[1].does(answer(codes.Unavailable))
 		c[0].handle = answer(codes.Unavailable) // its health service says that it is not well
-		conn := c.connect(t, failover.Policy{})
+		conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, MaxShare: 1}})
 		for range 50 {
 			works[0].does(answer(codes.Unavailable))
 			for range 3 {
@@ -188,7 +188,6 @@ func TestEventsOfAReplicaLeftOut(t *testing.T) {
 func TestNothingIsToldOfAReplicaThatIsGone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
-		c[1].crash()
 		works[0].does(hang)
 		c[0].handle = hang
 		var e events

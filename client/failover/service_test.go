@@ -16,6 +16,8 @@ type work struct {
 	served atomic.Int64
 	now    atomic.Int64 // requests being served
 	most   atomic.Int64 // of now
+
+	byMethod map[string]func(context.Context) error // which answer for their methods in place of answer
 }
 
 // newWork returns n replicas that serve work beside health.
@@ -40,8 +42,13 @@ func (w *work) serve(stream grpc.ServerStream) error {
 	defer w.now.Add(-1)
 	for most := w.most.Load(); now > most && !w.most.CompareAndSwap(most, now); most = w.most.Load() {
 	}
-	if f := w.answer.Load(); f != nil && *f != nil {
-		if err := (*f)(stream.Context()); err != nil {
+	method, _ := grpc.MethodFromServerStream(stream)
+	answer := w.byMethod[method]
+	if f := w.answer.Load(); answer == nil && f != nil {
+		answer = *f
+	}
+	if answer != nil {
+		if err := answer(stream.Context()); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -141,16 +142,10 @@ func (p *plan) settle(l *lease, o Outcome, w wire, err error) {
 		p.answers(l, o)
 	case o == OutcomeFailed && status.Code(err) != codes.Unimplemented: // which concerns the one method
 		p.fails(l, core.Failing)
-	case o == OutcomeTimeout && l.replica.Ready():
-		p.cutOff(l)
-		p.fails(l, core.Hung)
 	case o == OutcomeLost:
 		p.loses(l)
-	case o == OutcomeCanceled && w.picked:
-		if w.sent { // else the connection had no stream to give
-			p.cutOff(l)
-		}
-		p.unanswered(l, p.backends.current.Load())
+	case o == OutcomeTimeout && w.picked, o == OutcomeCanceled && w.picked && errors.Is(ended(p.ctx), context.DeadlineExceeded):
+		p.cutOff(l, w.sent)
 	}
 	if l.ejected.Load() {
 		l.undecided(l.start)
@@ -168,7 +163,8 @@ func (p *plan) answers(l *lease, o Outcome) {
 	}
 	l.ramp.Answered()
 	took := p.now() - l.start
-	p.outdoes(l, took)
+	l.took.Store(int64(max(took, 1)))
+	p.compare(l.backend, &p.known.latency, took, true)
 	if o != OutcomeOK {
 		return
 	}
@@ -189,9 +185,6 @@ func (p *plan) loses(l *lease) {
 	}
 	p.fails(l, core.HungUp)
 }
-
-// cutOff takes note that the attempt would have taken longer than it did.
-func (p *plan) cutOff(l *lease) { p.known.latency.AddCutOff(p.now() - l.start) }
 
 // abandon gives back a place that no attempt was made with.
 func (c *client) abandon(b *backend) {

@@ -90,7 +90,8 @@ func attributeSets(a metricdata.Aggregation) (all []attribute.Set) {
 func TestReplicasAreObserved(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 2)
-		l.replicas[0].handle, l.replicas[1].down = hang, true
+		l.replicas[0].handle = hang
+		l.replicas[1].down.Store(true)
 		conn := l.dial(failover.Policy{
 			Timeout: time.Second, WhenDown: failover.WhenDownWait, MaxInFlight: 2, Ejection: failover.Ejection{After: 2},
 		})
@@ -114,8 +115,9 @@ func TestReplicasAreObserved(t *testing.T) {
 		want("two calls in flight", map[string]int{
 			"call.waiting": 1, "in_flight/a": 2, "in_flight/b": 0, "limit/a": 2, "limit/b": 2, "ready/a": 1, "ready/b": 0, "ejected/a": 0,
 		})
+		l.replicas[1].down.Store(false)
 		time.Sleep(time.Second)
-		synctest.Wait() // the two have hung
+		synctest.Wait() // the two have hung, and b has answered
 		want("after two timeouts", map[string]int{"ejected/a": 1, "ejected/b": 0})
 		conn.Close()
 		synctest.Wait()

@@ -68,7 +68,7 @@ type Candidate struct {
 	Ready    bool // has a connection
 	Lost     bool // and an attempt was lost with it just now, so that it hardly has it any more
 	Ejected  bool // is left out while others can be had
-	Doubted  bool // has not answered lately, for whatever reason
+	Doubt    int  // how much there is to be said for another one; see Standing
 	Full     bool // has no room for another attempt
 }
 

@@ -5,8 +5,13 @@ import (
 	"slices"
 )
 
-// unfit is the rank of a replica that may not be tried.
-const unfit = math.MaxInt
+// Ranks of replicas, the best of which is 0. Those of replicas that are in doubt lie between two of them.
+const (
+	step    = 1 << 20     // from a replica that was tried so often to one that was tried once more
+	down    = 1 * step    // no connection, or hardly
+	leftOut = 2 * step    // ejected
+	unfit   = math.MaxInt // may not be tried
+)
 
 // choose returns the index of the replica to try next, or -1: of those of the least rank, the one that the order says.
 func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
@@ -32,8 +37,8 @@ func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
 		if n == len(replicas) { // as when all is well
 			return (from + k) % n
 		}
-		for step := range replicas {
-			i := (from + step) % len(replicas)
+		for ahead := range replicas {
+			i := (from + ahead) % len(replicas)
 			if c.rank(r, &replicas[i], alone) != least {
 				continue
 			}
@@ -89,18 +94,15 @@ func (c *Call) rank(r *Rules, x *Candidate, alone bool) int {
 	case x.Full:
 		return unfit
 	case r.Wait && tried < r.Rounds && (x.available() || alone && x.Ready):
-		if x.Doubted {
-			return 2*tried + 1
-		}
-		return 2 * tried
+		return tried*step + min(x.Doubt, step-1)
 	case r.Wait || tried > c.rounds:
 		return unfit
-	case x.available() && !x.Lost && !x.Doubted:
-		return 0
+	case x.available() && !x.Lost:
+		return min(x.Doubt, step-1)
 	case !x.Ejected:
-		return 1
+		return down
 	default:
-		return 2
+		return leftOut
 	}
 }
 

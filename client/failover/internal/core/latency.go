@@ -15,6 +15,7 @@ type Latency struct {
 	forgets atomic.Bool   // somebody halves the counts
 	buckets [octaves * perOctave]atomic.Uint32
 	cutOff  [octaves * perOctave]atomic.Uint32
+	slow    [octaves * perOctave]atomic.Uint32 // some of cutOff
 }
 
 const (
@@ -48,6 +49,8 @@ func (l *Latency) halve() {
 			count.Add(-gone)
 			l.n.Add(-gone)
 		}
+		n := l.slow[i].Load()
+		l.slow[i].Add(-(n - n/2))
 	}
 }
 
@@ -72,6 +75,28 @@ func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 		}
 	}
 	return 0, false
+}
+
+// AddSlow notes that a duration that was cut off at d was no more than long: what it belongs to has answered since.
+func (l *Latency) AddSlow(d time.Duration) { l.slow[bucket(d)].Add(1) }
+
+// Sample compares the durations with one of them. Of those that were cut off, it counts the slow ones, so that a replica that is ill
+// does not speak for itself or for others. One that is nearly as long counts as sooner.
+func (l *Latency) Sample(waited time.Duration) (s Sample) {
+	at := bucket(waited)
+	for i := range l.buckets {
+		n := int(l.buckets[i].Load())
+		switch {
+		case i > at:
+			s.Later += n
+		case n > 0:
+			s.Sooner, s.Longest = s.Sooner+n, upper(i)
+		}
+		if i >= at {
+			s.Later += int(l.slow[i].Load())
+		}
+	}
+	return s
 }
 
 // bucket returns the index of the bucket of d: the octave, then the next two bits.

@@ -8,7 +8,7 @@ type Cause uint8
 const (
 	// Failing: the replica answered with a failure.
 	Failing Cause = iota
-	// Hung: it did not answer within the attempt's own deadline, or before another replica that was asked later.
+	// Hung: it did not answer before the attempt's deadline, or before another replica that was asked later.
 	Hung
 	// HungUp: it took the request and broke the connection.
 	HungUp
@@ -16,9 +16,11 @@ const (
 
 // Standing judges a replica by what became of the attempts at it. Its zero value is in good standing.
 //
-// Two kinds of evidence count. A failure is evidence by itself. An attempt that was cut off by its caller's deadline is a
-// censored observation: all that is known is that an answer takes longer than the caller waited. It counts against the replica
-// only beside another that answered in less time than that, since callers may simply be impatient.
+// It counts what happens in a row, until an answer. A failure is evidence by itself. An attempt that its own deadline or its
+// caller's cut off is a censored observation: all that is known is that an answer takes longer. Whether that speaks against the
+// replica depends on how long other replicas take for the same method at the same time, and how long the method takes now and then
+// anyway. The weights are added up as in Wald's sequential test (Ann. Math. Stat. 16:117, 1945), until they come to that of the
+// failures in a row that it takes. Before that, calls that have the choice are made elsewhere, which is how it is found out.
 type Standing struct {
 	failures int // in a row
 	out      bool
@@ -26,59 +28,99 @@ type Standing struct {
 	again    int           // how often it was left out without an answer between
 	since    time.Duration // when it was last left out
 
-	unanswered int           // attempts in a row that their callers' deadlines cut off
-	start      time.Duration // of the first of them
-	longest    time.Duration // that one of them waited
-	last       time.Duration // when the last of them ended
+	unanswered int      // attempts that were cut off in a row, and not explained since
+	cut        []cutOff // the last of them
+	elsewhere  int      // answers of other replicas since the last of them
 }
 
-// maxBackoff is how often the time to the next probe doubles at most.
-const maxBackoff = 6
+const (
+	// maxBackoff is how often the time to the next probe doubles at most.
+	maxBackoff = 6
+	// maxCut is how many attempts that were cut off are remembered.
+	maxCut = 8
+	// undecided is after how many answers of others a replica is asked again that was neither left out nor cleared meanwhile.
+	undecided = 128
+)
 
-// Failed notes a failure. It reports whether the replica is to be left out from now on, if it may, which takes after failures in
-// a row, or one where it was left out before and has not answered since.
-func (s *Standing) Failed(now time.Duration, after int, cause Cause, may bool) bool {
+// Failed notes a failure. It reports whether the replica is to be left out from now on, which takes after failures in a row, or
+// one where it was left out before and has not answered since.
+func (s *Standing) Failed(after int, cause Cause) bool {
 	s.failures++
-	if s.out || !may || s.failures < after && s.again == 0 {
-		return false
-	}
-	s.leaveOut(now, cause)
-	return true
+	s.cause = cause
+	return s.enough(after)
 }
 
-func (s *Standing) leaveOut(now time.Duration, cause Cause) {
-	s.out, s.cause, s.since = true, cause, now
-	s.again = min(s.again+1, maxBackoff+1)
-	s.unanswered = 0
-}
-
-// Unanswered notes an attempt that began at start and was cut off now.
-func (s *Standing) Unanswered(start, now time.Duration) {
-	if s.unanswered == 0 {
-		s.start, s.longest = start, 0
-	}
+// CutOff notes an attempt of a method that was cut off when it had waited so long. It reports whether the replica is to be left out.
+func (s *Standing) CutOff(after int, method *Latency, waited time.Duration) bool {
 	s.unanswered++
-	s.longest, s.last = max(s.longest, now-start), now
-}
-
-// Doubted returns until when calls had better be made elsewhere: for a while after the last of that many attempts in a row that
-// were not answered. Zero where there is no doubt.
-func (s *Standing) Doubted(after int, while time.Duration) time.Duration {
-	if s.unanswered < after && s.again == 0 || s.unanswered == 0 {
-		return 0
+	s.elsewhere = 0
+	if len(s.cut) == maxCut {
+		copy(s.cut, s.cut[1:])
+		s.cut = s.cut[:maxCut-1]
 	}
-	return s.last + while
+	s.cut = append(s.cut, cutOff{method: method, waited: waited})
+	s.cause = Hung
+	return s.enough(after)
 }
 
-// Outdone notes that another replica answered an attempt that began at start and took so long. It reports whether the replica
-// is to be left out from now on, if it may, as it did not answer that many attempts in a row, one of which waited for longer.
-func (s *Standing) Outdone(now time.Duration, after int, start, took time.Duration, may bool) bool {
-	if s.out || !may || s.unanswered == 0 || s.unanswered < after && s.again == 0 || start < s.start || took > s.longest {
+// Compare notes that an attempt of the method at another replica was answered after so long, or turned out to have been cut off by
+// nothing but its deadline. It reports whether the replica is to be left out.
+func (s *Standing) Compare(after int, method *Latency, took time.Duration, answered bool) bool {
+	for i := range s.cut {
+		s.cut[i].compare(method, took, answered)
+	}
+	before := len(s.cut)
+	s.cut = withoutExplained(s.cut)
+	s.unanswered = max(0, s.unanswered-(before-len(s.cut)))
+	if s.enough(after) {
+		return true
+	}
+	if s.elsewhere++; s.elsewhere >= undecided {
+		s.elsewhere, s.unanswered = 0, min(s.unanswered, s.need(after)-1)
+	}
+	return false
+}
+
+// need is how many failures in a row it takes to be left out.
+func (s *Standing) need(after int) int {
+	if s.again > 0 {
+		return 1
+	}
+	return after
+}
+
+// enough reports whether the replica is to be left out.
+func (s *Standing) enough(after int) bool {
+	need := s.need(after)
+	if s.out || s.failures+s.unanswered < need {
 		return false
 	}
-	s.leaveOut(now, Hung)
-	return true
+	if s.failures >= need {
+		return true
+	}
+	weight := weighCutOffs(s.cut)
+	if s.unanswered > maxCut {
+		weight *= float64(s.unanswered) / maxCut
+	}
+	return float64(s.failures)+weight >= float64(need)
 }
+
+// LeaveOut leaves the replica out from now on.
+func (s *Standing) LeaveOut(now time.Duration) {
+	s.out, s.since = true, now
+	s.again = min(s.again+1, maxBackoff+1)
+	s.forget()
+}
+
+// forget drops what was cut off.
+func (s *Standing) forget() { s.unanswered, s.cut, s.elsewhere = 0, nil, 0 }
+
+// Doubt is how much there is to be said for making calls elsewhere, as attempts were cut off: zero for nothing, and one more each time
+// that as many were as it takes to be left out. So those that are in doubt have their turns.
+func (s *Standing) Doubt(after int) int { return s.unanswered / s.need(after) }
+
+// Suspect reports whether attempts of other replicas are to be compared.
+func (s *Standing) Suspect() bool { return !s.out && len(s.cut) > 0 }
 
 // stuckFloor is the least wait that says something of a replica.
 const stuckFloor = 50 * time.Millisecond
@@ -90,11 +132,20 @@ func Stuck(waiting, after int, first, usual time.Duration) bool {
 	return waiting >= after && first > max(3*usual, stuckFloor)
 }
 
-// Answered notes an answer: all is forgiven.
-func (s *Standing) Answered() { *s = Standing{} }
+// Answered notes an answer: all is forgiven. It calls with what was cut off before, which was no more than slow.
+func (s *Standing) Answered(with func(method *Latency, waited time.Duration)) {
+	cut := s.cut
+	*s = Standing{}
+	for _, x := range cut {
+		with(x.method, x.waited)
+	}
+}
 
 // Try takes the replica back on trial.
-func (s *Standing) Try() { s.out, s.failures, s.unanswered = false, 0, 0 }
+func (s *Standing) Try() {
+	s.out, s.failures = false, 0
+	s.forget()
+}
 
 // Out reports whether the replica is left out.
 func (s *Standing) Out() bool { return s.out }

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// answered notes an answer and returns how many attempts that had been cut off were no more than slow.
+func answered(s *Standing) (slow int) {
+	s.Answered(func(*Latency, time.Duration) { slow++ })
+	return slow
+}
+
 // Each step is what happens: f is a failure, s a success, p a probe that found the replica well. A capital letter is one
 // that reports something: the replica is to be left out.
 func TestStanding(t *testing.T) {
@@ -31,11 +37,15 @@ func TestStanding(t *testing.T) {
 			for i, step := range tc.steps {
 				switch step {
 				case 'f', 'F':
-					if out := s.Failed(0, tc.after, Failing, true); out != (step == 'F') {
+					out := s.Failed(tc.after, Failing)
+					if out != (step == 'F') {
 						t.Errorf("step %d of %s: to be left out is %v", i+1, tc.steps, out)
 					}
+					if out {
+						s.LeaveOut(0)
+					}
 				case 's':
-					s.Answered()
+					answered(&s)
 				case 'p':
 					s.Try()
 				}
@@ -53,7 +63,8 @@ func TestStandingBackoff(t *testing.T) {
 	for _, cause := range []Cause{Failing, Hung, HungUp} {
 		var s Standing
 		for n := range 10 {
-			s.Failed(time.Hour, 1, cause, true)
+			s.Failed(1, cause)
+			s.LeaveOut(time.Hour)
 			want := min(time.Second<<n, 64*time.Second)
 			if got := s.TrialAt(time.Second); got != time.Hour+20*want {
 				t.Errorf("cause %d, left out for the %d. time: tried at %v, want %v", cause, n+1, got, time.Hour+20*want)
@@ -66,8 +77,9 @@ func TestStandingBackoff(t *testing.T) {
 			}
 			s.Try()
 		}
-		s.Answered()
-		s.Failed(0, 1, Failing, true)
+		answered(&s)
+		s.Failed(1, Failing)
+		s.LeaveOut(0)
 		if got := s.Backoff(time.Second); got != time.Second {
 			t.Errorf("after an answer: %v before a probe, want 1s", got)
 		}
@@ -77,55 +89,13 @@ func TestStandingBackoff(t *testing.T) {
 // Where no more may be left out, failures are remembered until one may.
 func TestStandingWaitsForItsTurn(t *testing.T) {
 	var s Standing
-	for range 5 {
-		if s.Failed(0, 3, Failing, false) {
-			t.Fatal("left out, though it may not be")
+	for n := range 5 {
+		if enough := s.Failed(3, Failing); enough != (n >= 2) {
+			t.Errorf("after %d failures enough is %v", n+1, enough)
 		}
 	}
-	if !s.Failed(0, 3, Failing, true) {
-		t.Error("not left out")
-	}
-}
-
-// Attempts that callers cut off count beside another replica that was quicker than they waited.
-func TestStandingBesideOthers(t *testing.T) {
-	const ms = time.Millisecond
-	for _, tc := range []struct {
-		name        string
-		after       int
-		waited      []time.Duration // attempts in a row, each of which begins when the one before it ends, from 0 on
-		start, took time.Duration   // of another replica's answer
-		doubted     bool
-		out         bool
-	}{
-		{"three, and another answers sooner", 3, []time.Duration{300 * ms, 300 * ms, 300 * ms}, 900 * ms, 10 * ms, true, true},
-		{"one, where that is enough", 1, []time.Duration{300 * ms}, 300 * ms, 10 * ms, true, true},
-		{"two are not enough", 3, []time.Duration{300 * ms, 300 * ms}, 600 * ms, 10 * ms, false, false},
-		{"the other is no quicker", 3, []time.Duration{300 * ms, 300 * ms, 300 * ms}, 900 * ms, 400 * ms, true, false},
-		{"the longest wait is what counts", 3, []time.Duration{50 * ms, 500 * ms, 50 * ms}, 900 * ms, 400 * ms, true, true},
-		{"the other's answer is older", 3, []time.Duration{300 * ms, 300 * ms, 300 * ms}, -10 * ms, 5 * ms, true, false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var s Standing
-			now := time.Duration(0)
-			for _, d := range tc.waited {
-				s.Unanswered(now, now+d)
-				now += d
-			}
-			if until := s.Doubted(tc.after, time.Second); (until > now) != tc.doubted {
-				t.Errorf("in doubt until %v at %v, want %v", until, now, tc.doubted)
-			}
-			if got := s.Outdone(now, tc.after, tc.start, tc.took, false); got || s.Out() {
-				t.Error("left out, though it may not be")
-			}
-			if got := s.Outdone(now, tc.after, tc.start, tc.took, true); got != tc.out || s.Out() != tc.out {
-				t.Errorf("left out is %v, want %v", got, tc.out)
-			}
-			s.Answered()
-			if s.Outdone(now, 1, now, 0, true) || s.Doubted(1, time.Hour) != 0 {
-				t.Error("an answer has not cleared it")
-			}
-		})
+	if s.Out() {
+		t.Error("left out by itself")
 	}
 }
 

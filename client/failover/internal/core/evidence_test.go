@@ -1,0 +1,209 @@
+package core
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+const ms = time.Millisecond
+
+// learned returns what is known of a method after attempts that took so long.
+func learned(all ...time.Duration) *Latency {
+	l := new(Latency)
+	for _, d := range all {
+		l.Add(d)
+	}
+	return l
+}
+
+// times returns n times the same duration.
+func times(n int, d time.Duration) []time.Duration {
+	all := make([]time.Duration, n)
+	for i := range all {
+		all[i] = d
+	}
+	return all
+}
+
+// After attempts that were cut off, other replicas answer, or are slow in turn. How many of their attempts does it take?
+func TestStandingBesideOthers(t *testing.T) {
+	all := func(n int, d time.Duration) func(int) (time.Duration, bool) {
+		return func(i int) (time.Duration, bool) { return d, i < n }
+	}
+	for _, tc := range []struct {
+		name   string
+		after  int
+		waited []time.Duration
+		lately []time.Duration                 // attempts of the method before
+		others func(int) (time.Duration, bool) // what the others' attempts take afterwards; false: no more
+		want   int                             // of them until it is left out; 0: never
+	}{
+		{"three, and others are quick", 3, times(3, 300*ms), nil, all(10, ms), 1},
+		{"one, where that is enough", 1, times(1, 300*ms), nil, all(10, ms), 1},
+		{"two are not enough", 3, times(2, 300*ms), nil, all(500, ms), 0},
+		{"others are not much quicker", 3, times(3, 300*ms), nil, all(200, 250*ms), 88},
+		{"more that were cut off", 3, times(6, 300*ms), nil, all(200, 250*ms), 7},
+		{"others are slower", 3, times(8, 300*ms), nil, all(500, 400*ms), 0},
+		{"it has always been quick", 3, times(3, 300*ms), times(1000, ms), all(10, ms), 1},
+		{"but others are slow now", 3, times(3, 300*ms), times(1000, ms), all(500, 400*ms), 0},
+		{"one in ten has always been slow", 3, times(3, 300*ms), append(times(900, ms), times(100, 400*ms)...), all(100, ms), 0},
+		{"seven in a row then", 3, times(7, 300*ms), append(times(900, ms), times(100, 400*ms)...), all(100, ms), 1},
+		{"the waits differ", 3, []time.Duration{ms, 2 * ms, 300 * ms}, nil, all(20, 50*ms), 0},
+		{"half of the others' are slow", 3, times(8, 300*ms), nil, func(i int) (time.Duration, bool) {
+			return []time.Duration{400 * ms, ms}[i%2], i < 500
+		}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			method := learned(tc.lately...)
+			var s Standing
+			for _, d := range tc.waited {
+				if s.CutOff(tc.after, method, d) {
+					t.Fatal("left out before another has answered")
+				}
+			}
+			if doubt := s.Doubt(tc.after); doubt != len(tc.waited)/tc.after {
+				t.Errorf("doubt %d after %d", doubt, len(tc.waited))
+			}
+			n := 0
+			for i := 0; n == 0; i++ {
+				took, more := tc.others(i)
+				if !more {
+					break
+				}
+				method.Add(took)
+				if s.Compare(tc.after, method, took, true) {
+					n = i + 1
+				}
+			}
+			if n != tc.want {
+				t.Errorf("left out after %d attempts of others, want %d", n, tc.want)
+			}
+		})
+	}
+}
+
+// What others do of another method is no comparison, nor is an attempt of theirs that was cut off sooner.
+func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
+	slow, quick := learned(), learned()
+	var s Standing
+	for range 3 {
+		s.CutOff(3, slow, 300*ms)
+	}
+	for range 60 {
+		quick.Add(ms)
+		if s.Compare(3, quick, ms, true) || s.Compare(3, slow, 100*ms, false) {
+			t.Fatal("left out beside what is not alike")
+		}
+	}
+	if s.Doubt(3) != 1 || !s.Suspect() {
+		t.Error("no longer in doubt")
+	}
+	for range 2 {
+		s.Compare(3, slow, 299*ms, false)
+	}
+	if s.Doubt(3) != 0 || s.Suspect() {
+		t.Error("in doubt though two others took as long")
+	}
+}
+
+// A replica that is neither left out nor cleared is asked again after a while, and at once in doubt again if that is cut off too.
+func TestUndecidedReplicaIsAskedAgain(t *testing.T) {
+	slow, other := learned(), learned()
+	var s Standing
+	for range 3 {
+		s.CutOff(3, slow, 300*ms)
+	}
+	for n := 0; s.Doubt(3) > 0; n++ {
+		if n == undecided {
+			t.Fatalf("in doubt after %d answers elsewhere", n)
+		}
+		s.Compare(3, other, ms, true)
+	}
+	if s.CutOff(3, slow, 300*ms); s.Doubt(3) != 1 {
+		t.Error("not in doubt again")
+	}
+}
+
+// An answer clears the replica, and what was cut off before it was slow. On trial, one that is cut off is enough.
+func TestAnswersAndTrials(t *testing.T) {
+	method := learned(times(100, ms)...)
+	var s Standing
+	for range 2 {
+		s.CutOff(3, method, 300*ms)
+	}
+	if n := answered(&s); n != 2 || s.Suspect() || s.Doubt(3) != 0 {
+		t.Errorf("%d were slow, want 2, and no doubt left", n)
+	}
+	s.Failed(1, Failing)
+	s.LeaveOut(0)
+	if s.Compare(3, method, ms, true) {
+		t.Error("left out twice")
+	}
+	s.Try()
+	if s.CutOff(3, method, 300*ms); s.Doubt(3) != 1 {
+		t.Error("on trial, one that is cut off raises no doubt")
+	}
+	if !s.Compare(3, method, ms, true) {
+		t.Error("on trial, one that is cut off is not enough")
+	}
+}
+
+// Of replicas that are alike none is left out, whatever the distribution and the deadline; one that hangs is, within a few of its own.
+func TestEvidenceIsRarelyWrong(t *testing.T) {
+	for name, draw := range map[string]func(*rand.Rand) time.Duration{
+		"exponential": func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(100*ms)) },
+		"constant":    func(*rand.Rand) time.Duration { return 100 * ms },
+		"uniform":     func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(200 * ms))) },
+		"Pareto":      func(r *rand.Rand) time.Duration { return time.Duration(float64(20*ms) / (1 - r.Float64())) },
+		"two kinds": func(r *rand.Rand) time.Duration {
+			return []time.Duration{ms, time.Hour}[r.IntN(10)/9]
+		},
+	} {
+		for _, deadline := range []time.Duration{20 * ms, 50 * ms, 100 * ms, 200 * ms, time.Second} {
+			for _, hangs := range []bool{false, true} {
+				rnd := rand.New(rand.NewPCG(1, 2))
+				method, all, out, lost := new(Latency), make([]Standing, 3), 0, 0
+				for n := range 20000 {
+					i := n % len(all)
+					least := all[i].Doubt(3)
+					for k := range all {
+						if d := all[k].Doubt(3); !all[k].Out() && (d < least || all[i].Out()) {
+							i, least = k, d
+						}
+					}
+					took := draw(rnd)
+					if hangs && i == 0 && n > 1000 {
+						took = time.Hour
+						lost++
+					}
+					tell := func(took time.Duration, answered bool) {
+						for k := range all {
+							if k != i && all[k].Suspect() && all[k].Compare(3, method, took, answered) {
+								all[k].LeaveOut(0)
+								out++
+							}
+						}
+					}
+					if took <= deadline {
+						method.Add(took)
+						all[i].Answered(func(_ *Latency, d time.Duration) { method.AddSlow(d); tell(d, false) })
+						tell(took, true)
+					} else if method.AddCutOff(deadline); all[i].CutOff(3, method, deadline) {
+						all[i].LeaveOut(0)
+						out++
+					}
+					if all[0].Out() && !hangs {
+						all[0].Answered(func(*Latency, time.Duration) {})
+					}
+				}
+				if !hangs && out > 0 {
+					t.Errorf("%s, %v: %d left out of replicas that are alike", name, deadline, out)
+				}
+				if hangs && method.Sample(deadline).Sooner > 2000 && lost > 60 {
+					t.Errorf("%s, %v: one that hangs was tried %d times", name, deadline, lost)
+				}
+			}
+		}
+	}
+}
