@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"context"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -39,25 +40,25 @@ func (p *plan) suspect(l *lease, note func(*core.Standing) (enough bool)) {
 }
 
 // judge leaves a replica out against which enough has been said, if it may. Its mu must be held.
-func (c *client) judge(e entry, enough bool) {
+func (p *plan) judge(e entry, enough bool) {
 	if enough {
-		c.leaving.Lock()
-		if c.mayLeaveOut(e.backend) {
-			c.leaveOut(e)
+		p.leaving.Lock()
+		if p.mayLeaveOut(e.backend) {
+			p.leaveOut(e)
 		}
-		c.leaving.Unlock()
+		p.leaving.Unlock()
 	}
-	e.doubt.Store(int32(e.standing.Doubt(c.policy.Ejection.After)))
+	e.doubt.Store(int32(e.standing.Doubt(p.policy.Ejection.After)))
 	if e.standing.Suspect() {
-		c.suspects.Add(1)
+		p.suspects.Add(1)
 	}
 }
 
 // compare tells the replicas against which something has been said that another one has answered an attempt of the method after so
 // long, or has turned out to be well though one was cut off after so long.
-func (c *client) compare(with *backend, method *core.Latency, took time.Duration, answered bool) {
-	seen := c.suspects.Load()
-	t := c.backends.current.Load()
+func (p *plan) compare(with *backend, method *core.Latency, took time.Duration, answered bool) {
+	seen := p.suspects.Load()
+	t := p.backends.current.Load()
 	if seen == 0 || t == nil {
 		return
 	}
@@ -69,12 +70,12 @@ func (c *client) compare(with *backend, method *core.Latency, took time.Duration
 		e.mu.Lock()
 		if e.standing.Suspect() {
 			any = true
-			c.judge(e, e.standing.Compare(c.policy.Ejection.After, method, took, answered))
+			p.judge(e, e.standing.Compare(p.policy.Ejection.After, method, took, answered))
 		}
 		e.mu.Unlock()
 	}
 	if !any {
-		c.suspects.CompareAndSwap(seen, 0)
+		p.suspects.CompareAndSwap(seen, 0)
 	}
 }
 
@@ -98,43 +99,42 @@ func (c *client) mayLeaveOut(b *backend) bool {
 	return core.MayLeaveOut(out, n, c.policy.Ejection.MaxShare)
 }
 
-// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must be held, and leaving.
-func (c *client) leaveOut(e entry) {
-	b := e.backend
-	b.since, b.left = c.now(), e.connection()
-	b.standing.LeaveOut(b.since)
+// leaveOut takes a replica out of the choice, and sees to it that it is looked after, with what this call has been given. Its mu must be
+// held, and leaving.
+func (p *plan) leaveOut(e entry) {
+	b, now := e.backend, p.now()
+	b.since, b.left = now, e.connection()
+	b.standing.LeaveOut(now)
 	b.trial.Store(false)
 	if !b.ejected.Swap(true) { // else it was on trial
-		c.counters.ejections.Add(1)
-		c.tellStanding(e.replica, ReplicaEjected)
+		p.counters.ejections.Add(1)
+		p.tellStanding(e.replica, ReplicaEjected)
 	}
-	b.probe = &probe{client: c, backend: b}
-	time.AfterFunc(b.standing.Backoff(c.policy.Ejection.Probe), b.probe.run)
+	b.probe = &probe{client: p.client, backend: b, ctx: context.WithoutCancel(p.ctx)}
+	every := p.policy.Ejection.Probe
+	time.AfterFunc(b.standing.Backoff(every), b.probe.run)
+	time.AfterFunc(b.standing.TrialAt(every)-now, b.probe.end)
 }
 
 // forgive takes note of a success of a replica that had failed before. One for which a hedge was due proves nothing, as there
 // are not hedges enough to overtake all that are slow; but on trial there is one, and it did not.
-func (c *client) forgive(l *lease) {
+func (p *plan) forgive(l *lease) {
 	b := l.backend
 	b.mu.Lock()
-	slow := l.patience > 0 && c.now()-l.start > l.patience
+	slow := l.patience > 0 && p.now()-l.start > l.patience
 	if l.start < b.since || slow && !b.standing.OnTrial() {
 		b.mu.Unlock()
 		return
 	}
 	b.suspect.Store(false)
 	b.doubt.Store(0)
-	var forgiven []func()
-	b.standing.Answered(func(method *core.Latency, waited time.Duration) {
-		method.AddSlow(waited)
-		forgiven = append(forgiven, func() { c.compare(b, method, waited, false) })
-	})
+	forgiven := b.standing.Answered()
 	if b.ejected.Load() {
-		c.takeBack(b, l.replica)
+		p.takeBack(b, l.replica)
 	}
 	b.mu.Unlock() // before those of others are taken
-	for _, compare := range forgiven {
-		compare()
+	for _, x := range forgiven {
+		p.compare(b, x.Method, x.Waited, false)
 	}
 }
 

@@ -218,7 +218,7 @@ func TestWhatAProbeFindsOut(t *testing.T) {
 		back bool
 	}{
 		{codes.OK, true}, {codes.Unimplemented, true}, {codes.NotFound, true}, {codes.Unauthenticated, true}, {codes.PermissionDenied, true},
-		{codes.Internal, true}, {codes.Unavailable, false}, {codes.ResourceExhausted, false}, {codes.DeadlineExceeded, false},
+		{codes.Internal, true}, {codes.Unavailable, false}, {codes.ResourceExhausted, true}, {codes.DeadlineExceeded, false},
 	} {
 		t.Run(tc.code.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

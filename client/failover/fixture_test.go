@@ -39,6 +39,8 @@ type replica struct {
 
 	// handle, unless nil, answers in place of SERVING.
 	handle func(context.Context) error
+	// verdict is what the health service says, unless zero: then SERVING.
+	verdict atomic.Int32
 	// other answers the methods that the replica does not know, as a stream. Unless nil.
 	other   func(grpc.ServerStream) error
 	served  atomic.Int64
@@ -64,7 +66,11 @@ func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*h
 			return nil, err
 		}
 	}
-	return &healthv1.HealthCheckResponse{Status: healthv1.HealthCheckResponse_SERVING}, nil
+	says := healthv1.HealthCheckResponse_SERVING
+	if v := r.verdict.Load(); v != 0 {
+		says = healthv1.HealthCheckResponse_ServingStatus(v)
+	}
+	return &healthv1.HealthCheckResponse{Status: says}, nil
 }
 
 // Watch counts the stream and ends it as not implemented.

@@ -7,6 +7,7 @@ import (
 
 	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 )
 
 // request is what gRPC hands to an interceptor.
@@ -56,8 +57,9 @@ type failure struct {
 
 // unary carries one call through the replicas.
 func (c *client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if on := probed(opts); on != nil {
-		on.Context = ctx // with what the user's interceptors have added
+	if on := probeOf(opts); on != nil {
+		before, _ := metadata.FromOutgoingContext(on.Context)
+		on.Context = probed(ctx, before)
 		return invoker(on, method, req, reply, cc, opts...)
 	}
 	call := call{plan: c.plan(ctx, request{method, req, reply, cc, invoker, opts})}

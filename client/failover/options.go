@@ -92,8 +92,8 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	return s, slices.DeleteFunc(slices.Clone(opts), ofCall)
 }
 
-// probed returns the attempt of a probe, nil for a call.
-func probed(opts []grpc.CallOption) *replicas.Attempt {
+// probeOf returns the attempt of a probe, nil for a call.
+func probeOf(opts []grpc.CallOption) *replicas.Attempt {
 	for _, o := range opts {
 		if o, ok := o.(callOption); ok && o.probe != nil {
 			return o.probe

@@ -247,9 +247,10 @@ func (b Budget) bounded() bool { return b != Budget{} }
 // their callers have patience are not left out. After as many such attempts in a row as it takes failures, calls are made elsewhere
 // until the matter is decided, if they can be. A caller who cancels proves nothing.
 //
-// A replica left out is probed with the standard health service, by a call on the connection, and taken back when it is well. If
-// it is alive but has no such service, or one that saw nothing wrong, one call at a time is let through until one succeeds, with a
-// hedge to be judged by. If it fails again without a success between, it is left out at once, and each time twice as long passes
+// A replica left out is probed with the standard health service, and taken back when it is well. If it is alive but has no such
+// service, does not let the probe in, or saw nothing wrong, one call at a time is let through until one succeeds, with a hedge to be
+// judged by. A probe is a call on the connection: the user's interceptors see it, with the context's values and the metadata of the call
+// that left the replica out. NOT_SERVING, Unavailable, DeadlineExceeded and no answer mean that it is not well. If it fails again without a success between, it is left out at once, and each time twice as long passes
 // before it is probed, up to 64 times Probe. Whatever the probes find, a call is let through after 20 times Probe, and each time
 // twice as long, up to 64 times that.
 type Ejection struct {

@@ -5,9 +5,13 @@ import (
 	"time"
 
 	"example.com/crashlab/client/failover/internal/replicas"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -15,7 +19,8 @@ import (
 type probe struct {
 	client  *client
 	backend *backend
-	ill     bool // it has said so, or not answered
+	ctx     context.Context // the values and metadata of the call that left it out
+	ill     bool            // it has said so, or not answered
 }
 
 // run asks the replica how it is, and comes again until it is well. A replica that is down is not asked, but it may still be
@@ -31,10 +36,24 @@ func (p *probe) run() {
 	if replica.Ready() {
 		finding = p.ask(replica, interval)
 	}
-	if !p.judge(finding) {
+	if p.judge(finding) {
+		p.client.offer()
+	} else {
 		time.AfterFunc(max(0, interval-(p.client.now()-start)), p.run)
-	} else if p.client.queue.crowded() {
-		p.client.dispatch()
+	}
+}
+
+// end is called when the replica is to be tried whatever the probes have found, so that none is left out for ever.
+func (p *probe) end() {
+	if p.judge(alive) {
+		p.client.offer()
+	}
+}
+
+// offer lets calls that wait have a replica that may be tried again.
+func (c *client) offer() {
+	if c.queue.crowded() {
+		c.dispatch()
 	}
 }
 
@@ -49,21 +68,40 @@ const (
 
 // ask makes the request of a probe, as a call on the connection: it passes the user's interceptors and has the user's
 // credentials, without which a replica might refuse it.
-func (p *probe) ask(r *replicas.Replica, timeout time.Duration) finding {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f finding) {
+	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
+	defer func() {
+		if recover() != nil {
+			f = deaf // an interceptor that is not prepared for it; there is no caller to recover from that
+		}
+	}()
 	request, reply := &healthv1.HealthCheckRequest{Service: p.client.policy.Ejection.Service}, new(healthv1.HealthCheckResponse)
 	on := p.client.replicas.NewAttempt(ctx, r)
-	err := p.client.conn().Invoke(ctx, healthv1.Health_Check_FullMethodName, request, reply, callOption{probe: on})
+	err := p.client.conn().Invoke(ctx, healthv1.Health_Check_FullMethodName, request, reply, callOption{probe: on}, grpc.CallContentSubtype(proto.Name),
+		grpc.ForceCodecV2(encoding.GetCodecV2(proto.Name)))
 	switch code := status.Code(err); {
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_SERVING:
 		return serving
-	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING, !on.Answered,
-		code == codes.Unavailable, code == codes.DeadlineExceeded, code == codes.ResourceExhausted:
+	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING,
+		code == codes.Unavailable, code == codes.DeadlineExceeded, // as proxies answer in its place
+		!on.Answered, ctx.Err() != nil:
 		return deaf
 	default:
 		return alive
 	}
+}
+
+// probed returns the context of a probe whose metadata had been added to before. What the user's interceptors have added once more
+// takes the place of that.
+func probed(ctx context.Context, before metadata.MD) context.Context {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	for key, values := range md {
+		if n := len(before[key]); n > 0 && len(values) > n {
+			md[key] = values[n:]
+		}
+	}
+	return metadata.NewOutgoingContext(ctx, md)
 }
 
 // replica returns the connection to ask on. It returns true where nobody needs to know any more.
@@ -89,7 +127,7 @@ func (p *probe) replica() (r *replicas.Replica, over bool) {
 }
 
 // judge takes back a replica that is well again. One that is alive, or whose health service saw nothing wrong, is tried by one
-// call at a time, and so is any other after a longer while. It reports whether there is nothing left to ask.
+// call at a time. It reports whether there is nothing left to ask.
 func (p *probe) judge(f finding) bool {
 	b, now := p.backend, p.client.now()
 	b.mu.Lock()
@@ -100,7 +138,7 @@ func (p *probe) judge(f finding) bool {
 	case f == serving && p.ill:
 		b.standing.Try()
 		p.client.takeBack(b, b.left.replica)
-	case f != deaf, now >= b.standing.TrialAt(p.client.policy.Ejection.Probe):
+	case f != deaf:
 		b.standing.Try()
 		b.since = now
 		b.trial.Store(true)

@@ -127,12 +127,12 @@ func TestUndecidedReplicaIsAskedAgain(t *testing.T) {
 
 // An answer clears the replica, and what was cut off before it was slow. On trial, one that is cut off is enough.
 func TestAnswersAndTrials(t *testing.T) {
-	method := learned(times(100, ms)...)
+	method := learned(times(1000, ms)...)
 	var s Standing
 	for range 2 {
 		s.CutOff(3, method, 300*ms)
 	}
-	if n := answered(&s); n != 2 || s.Suspect() || s.Doubt(3) != 0 {
+	if n := len(s.Answered()); n != 2 || s.Suspect() || s.Doubt(3) != 0 {
 		t.Errorf("%d were slow, want 2, and no doubt left", n)
 	}
 	s.Failed(1, Failing)
@@ -187,14 +187,16 @@ func TestEvidenceIsRarelyWrong(t *testing.T) {
 					}
 					if took <= deadline {
 						method.Add(took)
-						all[i].Answered(func(_ *Latency, d time.Duration) { method.AddSlow(d); tell(d, false) })
+						for _, x := range all[i].Answered() {
+							tell(x.Waited, false)
+						}
 						tell(took, true)
 					} else if method.AddCutOff(deadline); all[i].CutOff(3, method, deadline) {
 						all[i].LeaveOut(0)
 						out++
 					}
 					if all[0].Out() && !hangs {
-						all[0].Answered(func(*Latency, time.Duration) {})
+						all[0].Answered()
 					}
 				}
 				if !hangs && out > 0 {

@@ -132,13 +132,20 @@ func Stuck(waiting, after int, first, usual time.Duration) bool {
 	return waiting >= after && first > max(3*usual, stuckFloor)
 }
 
-// Answered notes an answer: all is forgiven. It calls with what was cut off before, which was no more than slow.
-func (s *Standing) Answered(with func(method *Latency, waited time.Duration)) {
-	cut := s.cut
-	*s = Standing{}
-	for _, x := range cut {
-		with(x.method, x.waited)
+// Slow is an attempt that was cut off after so long, at a replica that has answered since: it was no more than slow.
+type Slow struct {
+	Method *Latency
+	Waited time.Duration
+}
+
+// Answered notes an answer: all is forgiven. It returns what was cut off before.
+func (s *Standing) Answered() (slow []Slow) {
+	for _, x := range s.cut {
+		x.method.AddSlow(x.waited)
+		slow = append(slow, Slow{x.method, x.waited})
 	}
+	*s = Standing{}
+	return slow
 }
 
 // Try takes the replica back on trial.

@@ -5,12 +5,6 @@ import (
 	"time"
 )
 
-// answered notes an answer and returns how many attempts that had been cut off were no more than slow.
-func answered(s *Standing) (slow int) {
-	s.Answered(func(*Latency, time.Duration) { slow++ })
-	return slow
-}
-
 // Each step is what happens: f is a failure, s a success, p a probe that found the replica well. A capital letter is one
 // that reports something: the replica is to be left out.
 func TestStanding(t *testing.T) {
@@ -45,7 +39,7 @@ func TestStanding(t *testing.T) {
 						s.LeaveOut(0)
 					}
 				case 's':
-					answered(&s)
+					s.Answered()
 				case 'p':
 					s.Try()
 				}
@@ -77,7 +71,7 @@ func TestStandingBackoff(t *testing.T) {
 			}
 			s.Try()
 		}
-		answered(&s)
+		s.Answered()
 		s.Failed(1, Failing)
 		s.LeaveOut(0)
 		if got := s.Backoff(time.Second); got != time.Second {

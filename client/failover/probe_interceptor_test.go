@@ -1,0 +1,124 @@
+package failover_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// tenant is the key of a value that the user's interceptor cannot do without.
+type tenant struct{}
+
+// A probe has what the call had that left the replica out: its values and its metadata, but not its deadline.
+func TestProbeHasWhatTheCallHad(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		var asked atomic.Int64
+		var wrong atomic.Pointer[[]string]
+		c[0].handle = func(ctx context.Context) error {
+			asked.Add(1)
+			md, _ := metadata.FromIncomingContext(ctx)
+			if tokens := md["authorization"]; len(tokens) != 1 || len(md["tenant"]) != 1 {
+				wrong.Store(&tokens)
+				return status.Error(codes.Unavailable, "who are you?")
+			}
+			return nil
+		}
+		authorize := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			ctx = metadata.AppendToOutgoingContext(ctx, "authorization", ctx.Value(tenant{}).(string))
+			return invoker(ctx, method, req, reply, cc, opts...)
+		}
+		conn := c.connect(t, failover.Policy{}, grpc.WithChainUnaryInterceptor(authorize))
+		ctx := metadata.AppendToOutgoingContext(context.WithValue(t.Context(), tenant{}, "me"), "tenant", "me")
+		works[0].does(answer(codes.Unavailable))
+		for range 3 {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			do(ctx, conn)
+			cancel()
+		}
+		works[0].does(nil)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if asked.Load() == 0 || wrong.Load() != nil {
+			t.Errorf("asked %d times, with the tokens %v", asked.Load(), wrong.Load())
+		}
+		if attempts, err := do(ctx, conn); path(attempts) != "a:1 ok sent" {
+			t.Errorf("got %q, %v, want a:1 ok sent", path(attempts), err)
+		}
+	})
+}
+
+// A probe that panics in the user's interceptor, or gets no answer by any other fault of the user's, ends no program, and the replica
+// is tried all the same.
+func TestProbeThatCannotSucceed(t *testing.T) {
+	for name, spoil := range map[string]func(context.Context) error{
+		"panics":         func(context.Context) error { panic("no health checks here") },
+		"refuses":        func(context.Context) error { return status.Error(codes.PermissionDenied, "no health checks here") },
+		"waits":          func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"waits for ever": func(ctx context.Context) error { time.Sleep(long); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c, works := newWork(t, 2)
+				conn := c.connect(t, failover.Policy{}, grpc.WithUnaryInterceptor(
+					func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+						if method == healthv1.Health_Check_FullMethodName {
+							if err := spoil(ctx); err != nil {
+								return err
+							}
+						}
+						return invoker(ctx, method, req, reply, cc, opts...)
+					}))
+				leaveOut(t, conn, works[0])
+				time.Sleep(12 * time.Second)
+				synctest.Wait()
+				wantPath(t, conn, "a:1 ok sent")
+				wantPath(t, conn, "a:1 ok sent")
+				conn.Close()
+				time.Sleep(2 * long)
+			})
+		})
+	}
+}
+
+// NOT_SERVING keeps a replica out for longer than any other answer, but not for ever.
+func TestReplicaThatSaysItDoesNotServe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		c[0].verdict.Store(int32(healthv1.HealthCheckResponse_NOT_SERVING))
+		conn := c.connect(t, failover.Policy{})
+		leaveOut(t, conn, works[0])
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "b:1 ok sent")
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "a:1 ok sent")
+	})
+}
+
+// A user's codec is none for the health service.
+func TestProbeWithACodecOfTheUsers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		conn := c.connect(t, failover.Policy{}, grpc.WithDefaultCallOptions(grpc.CallContentSubtype("unheard-of")))
+		proto := grpc.CallContentSubtype("proto")
+		works[0].does(answer(codes.Unavailable))
+		for range 3 {
+			wantPath(t, conn, "a:1 failed sent, b:1 ok sent", proto)
+		}
+		works[0].does(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		wantPath(t, conn, "a:1 ok sent", proto)
+	})
+}
