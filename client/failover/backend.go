@@ -166,7 +166,7 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after in
 			}
 		}
 		if wait {
-			most = e.ramp.Limit(limit)
+			most = e.ramp.Limit(limit, now)
 		}
 		to = append(to, core.Candidate{
 			Key:      e.key,
@@ -216,7 +216,7 @@ func (p *plan) candidates(to []core.Candidate, t *table, limit int32) []core.Can
 // ramped is how many attempts the call may find in flight at a replica, of which there may be limit.
 func (p *plan) ramped(b *backend, limit int32) int32 {
 	if p.rules.Wait {
-		return b.ramp.Limit(limit)
+		return b.ramp.Limit(limit, p.now())
 	}
 	return limit
 }

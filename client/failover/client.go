@@ -35,7 +35,7 @@ type client struct {
 	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
 
 	stuckAfter int         // attempts without an answer
-	wasReady   atomic.Bool // a replica has been
+	wasDown    atomic.Bool // the dial of a replica has failed
 	methods    sync.Map    // full name → *method
 	lastMethod atomic.Pointer[method]
 	last       atomic.Uint32 // key of the replica that last answered, for OrderSticky

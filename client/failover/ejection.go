@@ -173,8 +173,11 @@ func (c *client) onReady() {
 	t := c.backends.table(c.replicas)
 	if t != nil {
 		for _, e := range t.entries {
-			if e.replica.Ready() {
+			switch {
+			case e.replica.Ready():
 				c.isReady(e)
+			case e.replica.Down():
+				c.wasDown.Store(true)
 			}
 		}
 	}
@@ -187,8 +190,8 @@ func (c *client) onReady() {
 func (c *client) isReady(e entry) {
 	conn := e.connection()
 	if last := e.ramped.Swap(&conn); last == nil || *last != conn {
-		if c.wasReady.Swap(true) && c.queue.crowded() {
-			e.ramp.Begin() // as after an outage of all
+		if (last != nil || c.wasDown.Load()) && c.queue.crowded() {
+			e.ramp.Begin(c.now()) // as after an outage of all
 		}
 	}
 	if e.ejected.Load() {

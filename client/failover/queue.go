@@ -15,6 +15,7 @@ type queue struct {
 	mu sync.Mutex   // guards waiting, and each waiter in it
 
 	waiting []*waiter
+	rising  *time.Timer // unless nil, there is a dispatch to come, as the bound of a ramp rises
 }
 
 // waiter is a call that waits. Whoever makes a replica available decides for it, and takes the place for it.
@@ -99,6 +100,28 @@ func (c *client) dispatch() {
 		return ok
 	})
 	q.n.Store(int32(len(q.waiting)))
+	if t != nil && len(q.waiting) > 0 && q.rising == nil {
+		c.dispatchAsRampsRise(t, now)
+	}
+}
+
+// dispatchAsRampsRise comes back when a replica has room for more of the calls that wait, whatever is answered. mu must be held.
+func (c *client) dispatchAsRampsRise(t *table, now time.Duration) {
+	var soonest time.Duration
+	for _, e := range t.entries {
+		if step := e.ramp.Step(now); step > 0 && e.replica.Ready() && (soonest == 0 || step < soonest) {
+			soonest = step
+		}
+	}
+	if soonest == 0 {
+		return
+	}
+	c.queue.rising = time.AfterFunc(soonest, func() {
+		c.queue.mu.Lock()
+		c.queue.rising = nil
+		c.queue.mu.Unlock()
+		c.offer()
+	})
 }
 
 // hasRoom reports whether there may be anything to decide for a call that waits: a replica with room, or none at all.
@@ -126,7 +149,7 @@ func (c *client) grant(w *waiter, t *table, candidates []core.Candidate, limit i
 			return grant{table: t, decision: d}, true
 		}
 		e, x := t.entries[d.Index], &candidates[d.Index]
-		most := e.ramp.Limit(limit)
+		most := e.ramp.Limit(limit, now)
 		taken := e.acquire(most, x.Ejected)
 		x.InFlight = e.inFlight.Load()
 		x.Full = most > 0 && x.InFlight >= most

@@ -1,37 +1,63 @@
 package core
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 const (
 	rampStart = 16
 	rampEnd   = 1024
+	rampStep  = 250 * time.Millisecond
 )
 
 // Ramp bounds the attempts in flight at a replica that has just come back, at which all the calls that waited for it would
 // otherwise rush: 16 at first, and one more with each answer, so that the load doubles with each round of answers, as in TCP's slow
-// start (RFC 5681, section 3.1); from 1,024 on it is no bound any more. The zero value is none. Safe for concurrent use.
+// start (RFC 5681, section 3.1). It doubles each quarter of a second besides, for a replica may take long to answer and be well, and
+// is over at 1,024. The zero value is no bound. Safe for concurrent use.
 type Ramp struct {
-	allowed atomic.Int32 // zero: any number
+	began   atomic.Int64 // plus 1; zero: no bound
+	answers atomic.Int32
 }
 
 // Begin begins anew.
-func (r *Ramp) Begin() { r.allowed.Store(rampStart) }
+func (r *Ramp) Begin(now time.Duration) {
+	r.answers.Store(0)
+	r.began.Store(int64(now) + 1)
+}
 
 // Answered notes an answer.
 func (r *Ramp) Answered() {
-	if n := r.allowed.Load(); n > 0 {
-		if n >= rampEnd {
-			r.allowed.Store(0)
-			return
-		}
-		r.allowed.CompareAndSwap(n, n+1) // a lost update is a little patience more
+	if r.began.Load() != 0 {
+		r.answers.Add(1)
 	}
 }
 
 // Limit returns the lower of a limit and the ramp's; zero means any number.
-func (r *Ramp) Limit(limit int32) int32 {
-	if n := r.allowed.Load(); n > 0 && (limit == 0 || n < limit) {
-		return n
+func (r *Ramp) Limit(limit int32, now time.Duration) int32 {
+	began := r.began.Load()
+	if began == 0 {
+		return limit
 	}
-	return limit
+	allowed := int32(rampEnd)
+	if steps := (now - time.Duration(began-1)) / rampStep; steps < 16 {
+		allowed = rampStart<<max(steps, 0) + r.answers.Load()
+	}
+	if allowed >= rampEnd {
+		r.began.CompareAndSwap(began, 0)
+		return limit
+	}
+	if limit == 0 {
+		return allowed
+	}
+	return min(limit, allowed)
+}
+
+// Step returns how long it takes until the limit rises whatever is answered; zero where it does not.
+func (r *Ramp) Step(now time.Duration) time.Duration {
+	began := r.began.Load()
+	if began == 0 {
+		return 0
+	}
+	return rampStep - max(0, now-time.Duration(began-1))%rampStep
 }

@@ -63,6 +63,9 @@ func newReplica(p *policy, id string, ep resolver.Endpoint) *Replica {
 // Ready reports whether the replica has a connection.
 func (r *Replica) Ready() bool { return r.state() == connectivity.Ready }
 
+// Down reports whether the last dial failed.
+func (r *Replica) Down() bool { return r.state() == connectivity.TransientFailure }
+
 // Gone reports whether the replica has left the View for good; another value of the same ID may be in it.
 func (r *Replica) Gone() bool { return r.state() == connectivity.Shutdown }
 

@@ -1,0 +1,88 @@
+package failover_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"google.golang.org/grpc/codes"
+)
+
+// outage lets so many calls wait at a cluster that is down, whether or not the client has known it up, and brings a up.
+func outage(t *testing.T, wasUp bool, calls int, deadline time.Duration, serves func(context.Context) error) (a *work, answered func() int) {
+	c, works := newWork(t, 3)
+	if !wasUp {
+		c.crash()
+	}
+	conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait})
+	if wasUp {
+		do(t.Context(), conn)
+		c.crash()
+	}
+	synctest.Wait()
+	var waiting sync.WaitGroup
+	var mu sync.Mutex
+	ok := 0
+	for range calls {
+		waiting.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), deadline)
+			defer cancel()
+			if _, err := do(ctx, conn); err == nil {
+				mu.Lock()
+				ok++
+				mu.Unlock()
+			}
+		})
+	}
+	synctest.Wait()
+	works[0].does(serves)
+	c[0].start()
+	return works[0], func() int { waiting.Wait(); return ok }
+}
+
+// A client that began while all were down does not rush at the first that is up either.
+func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
+	for _, wasUp := range []bool{true, false} {
+		bubble(t, func(t *testing.T) {
+			a, answered := outage(t, wasUp, 900, time.Minute, takes(100*ms, codes.OK))
+			time.Sleep(60 * ms) // until it has been dialed
+			synctest.Wait()
+			if n := a.now.Load(); n < 1 || n > 16 {
+				t.Errorf("was up %v: %d calls at once, want 16 at most", wasUp, n)
+			}
+			if n := answered(); n != 900 {
+				t.Errorf("was up %v: %d of 900 were answered", wasUp, n)
+			}
+		})
+	}
+}
+
+// A replica that takes long to answer has more calls with time, so that those that wait have an answer within their deadlines.
+func TestRampIsNoLimitOnSlowReplicas(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, answered := outage(t, true, 900, 10*time.Second, takes(5*time.Second, codes.OK))
+		if n := answered(); n != 900 {
+			t.Errorf("%d of 900 calls were answered", n)
+		}
+	})
+}
+
+// Where nothing was down, nothing is held back.
+func TestNoRampAtTheBeginning(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 1)
+		works[0].does(takes(100*ms, codes.OK))
+		conn := c.client(t, c.target(), failover.Policy{WhenDown: failover.WhenDownWait})
+		var calls sync.WaitGroup
+		for range 300 {
+			calls.Go(func() { do(t.Context(), conn) })
+		}
+		calls.Wait()
+		if most := works[0].most.Load(); most != 300 {
+			t.Errorf("%d calls at once, want all 300", most)
+		}
+	})
+}
