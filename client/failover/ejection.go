@@ -49,7 +49,7 @@ func (p *plan) judge(e entry, enough bool) {
 		p.leaving.Unlock()
 	}
 	e.doubt.Store(int32(e.standing.Doubt(p.policy.Ejection.After)))
-	if e.standing.Suspect() {
+	if e.standing.Suspect(p.policy.Ejection.After) {
 		p.suspects.Add(1)
 	}
 }
@@ -68,7 +68,7 @@ func (p *plan) compare(with *backend, method *core.Latency, took time.Duration, 
 			continue
 		}
 		e.mu.Lock()
-		if e.standing.Suspect() {
+		if e.standing.Suspect(p.policy.Ejection.After) {
 			any = true
 			p.judge(e, e.standing.Compare(p.policy.Ejection.After, method, took, answered))
 		}

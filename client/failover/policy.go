@@ -263,7 +263,8 @@ type Ejection struct {
 	// Service is what the health service is asked about. Empty means the server as a whole.
 	Service string
 	// MaxShare bounds the share of the replicas that are left out at a time, so that the others can carry the load: from 0 to 1,
-	// rounded down, but one of several may always be. Zero means 0.5.
+	// rounded down, but one of several may always be. Of those that have no connection none counts. Zero means two thirds, so that
+	// one of three can go on alone. Where no more may be left out, calls are made elsewhere if they can be.
 	MaxShare float64
 }
 

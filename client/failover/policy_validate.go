@@ -73,7 +73,7 @@ func (p Policy) withDefaults() Policy {
 		p.Budget.Burst = cmp.Or(p.Budget.Burst, 20)
 	}
 	p.Ejection.After = cmp.Or(p.Ejection.After, 3)
-	p.Ejection.MaxShare = cmp.Or(p.Ejection.MaxShare, 0.5)
+	p.Ejection.MaxShare = cmp.Or(p.Ejection.MaxShare, 2.0/3)
 	p.Ejection.Probe = cmp.Or(p.Ejection.Probe, 500*time.Millisecond)
 	p.Redial.Every = cmp.Or(p.Redial.Every, 25*time.Millisecond)
 	p.Redial.Linger = cmp.Or(p.Redial.Linger, time.Second)

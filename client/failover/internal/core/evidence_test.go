@@ -96,13 +96,13 @@ func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
 			t.Fatal("left out beside what is not alike")
 		}
 	}
-	if s.Doubt(3) != 1 || !s.Suspect() {
+	if s.Doubt(3) != 1 || !s.Suspect(3) {
 		t.Error("no longer in doubt")
 	}
 	for range 2 {
 		s.Compare(3, slow, 299*ms, false)
 	}
-	if s.Doubt(3) != 0 || s.Suspect() {
+	if s.Doubt(3) != 0 || s.Suspect(3) {
 		t.Error("in doubt though two others took as long")
 	}
 }
@@ -125,6 +125,29 @@ func TestUndecidedReplicaIsAskedAgain(t *testing.T) {
 	}
 }
 
+// One that fails, where no more may be left out, is asked again as well.
+func TestFailingReplicaIsAskedAgain(t *testing.T) {
+	method := learned()
+	var s Standing
+	for range 6 {
+		s.Failed(3, Failing)
+	}
+	if s.Doubt(3) != 2 || !s.Suspect(3) {
+		t.Error("in no doubt after six failures")
+	}
+	for n := range undecided {
+		if enough := s.Compare(3, method, ms, true); enough != (n < undecided-1) {
+			t.Fatalf("after %d answers elsewhere enough is %v", n+1, enough)
+		}
+	}
+	if s.Doubt(3) != 0 {
+		t.Error("still in doubt")
+	}
+	if !s.Failed(3, Failing) || s.Doubt(3) != 1 {
+		t.Error("not in doubt again")
+	}
+}
+
 // An answer clears the replica, and what was cut off before it was slow. On trial, one that is cut off is enough.
 func TestAnswersAndTrials(t *testing.T) {
 	method := learned(times(1000, ms)...)
@@ -132,7 +155,7 @@ func TestAnswersAndTrials(t *testing.T) {
 	for range 2 {
 		s.CutOff(3, method, 300*ms)
 	}
-	if n := len(s.Answered()); n != 2 || s.Suspect() || s.Doubt(3) != 0 {
+	if n := len(s.Answered()); n != 2 || s.Suspect(3) || s.Doubt(3) != 0 {
 		t.Errorf("%d were slow, want 2, and no doubt left", n)
 	}
 	s.Failed(1, Failing)
@@ -179,7 +202,7 @@ func TestEvidenceIsRarelyWrong(t *testing.T) {
 					}
 					tell := func(took time.Duration, answered bool) {
 						for k := range all {
-							if k != i && all[k].Suspect() && all[k].Compare(3, method, took, answered) {
+							if k != i && all[k].Suspect(3) && all[k].Compare(3, method, took, answered) {
 								all[k].LeaveOut(0)
 								out++
 							}

@@ -30,7 +30,7 @@ type Standing struct {
 
 	unanswered int      // attempts that were cut off in a row, and not explained since
 	cut        []cutOff // the last of them
-	elsewhere  int      // answers of other replicas since the last of them
+	elsewhere  int      // answers of other replicas since the last attempt that came to nothing
 }
 
 const (
@@ -46,6 +46,7 @@ const (
 // one where it was left out before and has not answered since.
 func (s *Standing) Failed(after int, cause Cause) bool {
 	s.failures++
+	s.elsewhere = 0
 	s.cause = cause
 	return s.enough(after)
 }
@@ -72,13 +73,12 @@ func (s *Standing) Compare(after int, method *Latency, took time.Duration, answe
 	before := len(s.cut)
 	s.cut = withoutExplained(s.cut)
 	s.unanswered = max(0, s.unanswered-(before-len(s.cut)))
-	if s.enough(after) {
-		return true
-	}
 	if s.elsewhere++; s.elsewhere >= undecided {
-		s.elsewhere, s.unanswered = 0, min(s.unanswered, s.need(after)-1)
+		s.elsewhere = 0
+		s.failures = min(s.failures, s.need(after)-1)
+		s.unanswered = min(s.unanswered, s.need(after)-1-s.failures)
 	}
-	return false
+	return s.enough(after)
 }
 
 // need is how many failures in a row it takes to be left out.
@@ -112,15 +112,18 @@ func (s *Standing) LeaveOut(now time.Duration) {
 	s.forget()
 }
 
-// forget drops what was cut off.
-func (s *Standing) forget() { s.unanswered, s.cut, s.elsewhere = 0, nil, 0 }
+// forget drops what has come to nothing.
+func (s *Standing) forget() { s.failures, s.unanswered, s.cut, s.elsewhere = 0, 0, nil, 0 }
 
-// Doubt is how much there is to be said for making calls elsewhere, as attempts were cut off: zero for nothing, and one more each time
-// that as many were as it takes to be left out. So those that are in doubt have their turns.
-func (s *Standing) Doubt(after int) int { return s.unanswered / s.need(after) }
+// Doubt is how much there is to be said for making calls elsewhere, where attempts were cut off, or no more replicas may be left out:
+// zero for nothing, and one more each time that as many have come to nothing as it takes to be left out. So those that are in doubt
+// have their turns.
+func (s *Standing) Doubt(after int) int { return (s.failures + s.unanswered) / s.need(after) }
 
-// Suspect reports whether attempts of other replicas are to be compared.
-func (s *Standing) Suspect() bool { return !s.out && len(s.cut) > 0 }
+// Suspect reports whether what other replicas do is to be compared.
+func (s *Standing) Suspect(after int) bool {
+	return !s.out && (len(s.cut) > 0 || s.Doubt(after) > 0)
+}
 
 // stuckFloor is the least wait that says something of a replica.
 const stuckFloor = 50 * time.Millisecond
@@ -150,7 +153,7 @@ func (s *Standing) Answered() (slow []Slow) {
 
 // Try takes the replica back on trial.
 func (s *Standing) Try() {
-	s.out, s.failures = false, 0
+	s.out = false
 	s.forget()
 }
 
@@ -182,5 +185,6 @@ func (s *Standing) TrialAt(probe time.Duration) time.Duration {
 // MayLeaveOut reports whether one more of n replicas may be left out where so many are: as long as they are no more than the
 // share of all, rounded down, but at least one of several.
 func MayLeaveOut(out, n int, share float64) bool {
-	return n > 1 && out < max(1, int(share*float64(n)))
+	const rounding = 1e-9
+	return n > 1 && out < max(1, int(share*float64(n)+rounding))
 }

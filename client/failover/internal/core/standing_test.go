@@ -100,7 +100,7 @@ func TestMayLeaveOut(t *testing.T) {
 		want   bool
 	}{
 		{0, 1, 1, false}, {0, 2, 0.5, true}, {1, 2, 0.5, false}, {0, 3, 0.5, true}, {1, 3, 0.5, false}, {1, 4, 0.5, true}, {2, 4, 0.5, false},
-		{0, 10, 0, true}, {1, 10, 0, false}, {9, 10, 1, true},
+		{0, 10, 0, true}, {1, 10, 0, false}, {9, 10, 1, true}, {1, 3, 2.0 / 3, true}, {2, 3, 2.0 / 3, false}, {5, 9, 2.0 / 3, true}, {6, 9, 2.0 / 3, false},
 	} {
 		if got := MayLeaveOut(tc.out, tc.n, tc.share); got != tc.want {
 			t.Errorf("%d of %d are left out, with a share of %v: another may be is %v, want %v", tc.out, tc.n, tc.share, got, tc.want)
