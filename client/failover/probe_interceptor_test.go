@@ -122,3 +122,53 @@ func TestProbeWithACodecOfTheUsers(t *testing.T) {
 		wantPath(t, conn, "a:1 ok sent", proto)
 	})
 }
+
+// wantOK makes one call, which must succeed.
+func wantOK(t *testing.T, conn *failover.Client) {
+	t.Helper()
+	if attempts, err := do(t.Context(), conn); err != nil {
+		t.Errorf("got %q, %v", path(attempts), err)
+	}
+}
+
+// Replicas that are ill one after the other, and demand credentials, all have their share of the calls afterwards.
+func TestReplicasIllInTurnComeBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 4)
+		for _, r := range c {
+			r.handle = func(ctx context.Context) error {
+				if md, _ := metadata.FromIncomingContext(ctx); len(md["authorization"]) == 0 {
+					return status.Error(codes.Unauthenticated, "who are you?")
+				}
+				return nil
+			}
+		}
+		conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin}, grpc.WithUnaryInterceptor(
+			func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				return invoker(metadata.AppendToOutgoingContext(ctx, "authorization", "me"), method, req, reply, cc, opts...)
+			}))
+		for _, w := range works {
+			w.does(answer(codes.Unavailable))
+			for range 12 {
+				wantOK(t, conn)
+			}
+			w.does(nil)
+			time.Sleep(600 * ms)
+			synctest.Wait()
+		}
+		for range 4 {
+			wantOK(t, conn) // each has one call to be taken back by
+		}
+		for _, w := range works {
+			w.served.Store(0)
+		}
+		for range 400 {
+			do(t.Context(), conn)
+		}
+		for i, w := range works {
+			if n := w.served.Load(); n < 90 || n > 110 {
+				t.Errorf("%s has served %d of 400 calls, want a fourth", c[i].addr, n)
+			}
+		}
+	})
+}
