@@ -11,32 +11,40 @@ import (
 
 // fails takes note that an attempt says something bad of its replica by itself, and leaves the replica out if that is enough.
 func (p *plan) fails(l *lease, cause core.Cause) {
-	p.suspect(l, func(s *core.Standing) bool { return s.Failed(p.policy.Ejection.After, cause) })
-}
-
-// cutOff takes note that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt that
-// was not sent, as the connection had no stream left, says nothing of how long the method takes.
-func (p *plan) cutOff(l *lease, sent bool) {
-	waited := p.now() - l.start
-	if sent {
-		p.known.latency.AddCutOff(waited)
-	}
-	p.suspect(l, func(s *core.Standing) bool { return s.CutOff(p.policy.Ejection.After, &p.known.latency, waited) })
-}
-
-// suspect takes note of what speaks against a replica, unless it is no news.
-func (p *plan) suspect(l *lease, note func(*core.Standing) (enough bool)) {
 	if p.policy.Ejection.Off {
 		return
 	}
 	b := l.backend
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if l.start < b.since {
+	if l.start >= b.since {
+		b.suspect.Store(true)
+		p.judge(l.entry, b.standing.Failed(p.policy.Ejection.After, cause))
+	}
+}
+
+// cutOff takes note that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt
+// that was not sent, because the connection had no stream left, says nothing about how long the method takes.
+func (p *plan) cutOff(l *lease, sent bool) {
+	method, waited := &p.known.latency, p.now()-l.start
+	if sent {
+		method.AddCutOff(waited)
+	}
+	if p.policy.Ejection.Off {
 		return
 	}
-	b.suspect.Store(true)
-	p.judge(l.entry, note(&b.standing))
+	enough, compare := false, false
+	b := l.backend
+	b.mu.Lock()
+	if l.start >= b.since {
+		b.suspect.Store(true)
+		enough, compare = b.standing.CutOff(p.policy.Ejection.After, method, waited)
+		p.judge(l.entry, enough)
+	}
+	b.mu.Unlock() // before those of others are taken
+	if compare && sent {
+		p.compare(b, method, waited, false)
+	}
 }
 
 // judge leaves a replica out against which enough has been said, if it may. Its mu must be held.

@@ -156,6 +156,30 @@ func TestAllBecomeSlowAtATime(t *testing.T) {
 	}
 }
 
+// The same where half of the calls have become too slow, and the others have not. That three in a row are slow at one replica and none at
+// the others, where none has been for long, is bad luck that cannot be told from illness. It is rare.
+func TestHalfOfTheCallsBecomeSlowAtATime(t *testing.T) {
+	ejections := int64(0)
+	for seed := range uint64(20) {
+		bubble(t, func(t *testing.T) {
+			c, works := newWork(t, 3)
+			conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin, Idempotent: map[string]bool{"/": false}})
+			doFor(t, conn, 2000, 300*ms)
+			luck := rand.New(rand.NewPCG(seed, 5))
+			for range 60 {
+				for _, w := range works {
+					w.does(takes([]time.Duration{ms, 500 * ms}[luck.IntN(2)], codes.OK))
+				}
+				doFor(t, conn, 1, 300*ms)
+			}
+			ejections += conn.Statistics().Ejections
+		})
+	}
+	if ejections > 6 {
+		t.Errorf("%d ejections in 20 times 60 calls, want 6 at most", ejections)
+	}
+}
+
 // With two of three that hang, most calls get through.
 func TestTwoReplicasThatHang(t *testing.T) {
 	for _, order := range orders {

@@ -2,7 +2,6 @@ package core
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -11,6 +10,7 @@ type cutOff struct {
 	method    *Latency // which stands for the method, and knows what its attempts have taken lately
 	waited    time.Duration
 	elsewhere Sample
+	told      bool // others have been compared with it
 }
 
 // Sample counts attempts by whether they took longer than a given time.
@@ -20,8 +20,6 @@ type Sample struct {
 }
 
 const (
-	// explained is how many other attempts have to have taken as long for one that was cut off to prove nothing.
-	explained = 2
 	// nearly is the share of a wait that another has to have lasted to be as long, since deadlines are never quite alike.
 	nearly = 7.0 / 8
 	// grain is the least time that is told from a longer one: below it, schedulers and networks have their say.
@@ -67,9 +65,4 @@ func weighCutOffs(cut []cutOff) float64 {
 		sum += min(x.elsewhere.against(x.waited), x.method.Sample(x.waited).against(x.waited))
 	}
 	return sum / failureWeight
-}
-
-// withoutExplained drops the attempts that have turned out to be nothing special.
-func withoutExplained(cut []cutOff) []cutOff {
-	return slices.DeleteFunc(cut, func(x cutOff) bool { return x.elsewhere.Later >= explained })
 }

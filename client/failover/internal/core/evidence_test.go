@@ -49,6 +49,7 @@ func TestStandingBesideOthers(t *testing.T) {
 		{"but others are slow now", 3, times(3, 300*ms), times(1000, ms), all(500, 400*ms), 0},
 		{"one in ten has always been slow", 3, times(3, 300*ms), append(times(900, ms), times(100, 400*ms)...), all(100, ms), 0},
 		{"seven in a row then", 3, times(7, 300*ms), append(times(900, ms), times(100, 400*ms)...), all(100, ms), 1},
+		{"twelve in a row", 3, times(12, 300*ms), nil, all(200, 250*ms), 1},
 		{"the waits differ", 3, []time.Duration{ms, 2 * ms, 300 * ms}, nil, all(20, 50*ms), 0},
 		{"half of the others' are slow", 3, times(8, 300*ms), nil, func(i int) (time.Duration, bool) {
 			return []time.Duration{400 * ms, ms}[i%2], i < 500
@@ -58,7 +59,7 @@ func TestStandingBesideOthers(t *testing.T) {
 			method := learned(tc.lately...)
 			var s Standing
 			for _, d := range tc.waited {
-				if s.CutOff(tc.after, method, d) {
+				if enough, _ := s.CutOff(tc.after, method, d); enough {
 					t.Fatal("left out before another has answered")
 				}
 			}
@@ -85,7 +86,7 @@ func TestStandingBesideOthers(t *testing.T) {
 
 // What others do of another method is no comparison, nor is an attempt of theirs that was cut off sooner.
 func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
-	slow, quick := learned(), learned()
+	slow, quick := learned(times(1000, ms)...), learned()
 	var s Standing
 	for range 3 {
 		s.CutOff(3, slow, 300*ms)
@@ -96,55 +97,50 @@ func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
 			t.Fatal("left out beside what is not alike")
 		}
 	}
-	if s.Doubt(3) != 1 || !s.Suspect(3) {
-		t.Error("no longer in doubt")
-	}
 	for range 2 {
-		s.Compare(3, slow, 299*ms, false)
+		if s.Compare(3, slow, 299*ms, false) {
+			t.Fatal("left out beside others that took as long")
+		}
 	}
-	if s.Doubt(3) != 0 || s.Suspect(3) {
-		t.Error("in doubt though two others took as long")
+	for n := 1; !s.Compare(3, slow, ms, true); n++ {
+		if n == 1000 {
+			t.Fatal("not left out beside a thousand that were quick, and two that were not")
+		}
 	}
 }
 
-// A replica that is neither left out nor cleared is asked again after a while, and at once in doubt again if that is cut off too.
-func TestUndecidedReplicaIsAskedAgain(t *testing.T) {
+// A replica that is neither left out nor cleared is asked again after a while, and at once in doubt again if that comes to nothing.
+// The while grows.
+func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
 	slow, other := learned(), learned()
-	var s Standing
-	for range 3 {
-		s.CutOff(3, slow, 300*ms)
-	}
-	for n := 0; s.Doubt(3) > 0; n++ {
-		if n == undecided {
-			t.Fatalf("in doubt after %d answers elsewhere", n)
+	for name, nothing := range map[string]func(*Standing){
+		"cut off": func(s *Standing) { s.CutOff(3, slow, 300*ms) },
+		"failed":  func(s *Standing) { s.Failed(3, Failing) },
+	} {
+		var s Standing
+		for range 6 {
+			nothing(&s)
 		}
-		s.Compare(3, other, ms, true)
-	}
-	if s.CutOff(3, slow, 300*ms); s.Doubt(3) != 1 {
-		t.Error("not in doubt again")
-	}
-}
-
-// One that fails, where no more may be left out, is asked again as well.
-func TestFailingReplicaIsAskedAgain(t *testing.T) {
-	method := learned()
-	var s Standing
-	for range 6 {
-		s.Failed(3, Failing)
-	}
-	if s.Doubt(3) != 2 || !s.Suspect(3) {
-		t.Error("in no doubt after six failures")
-	}
-	for n := range undecided {
-		if enough := s.Compare(3, method, ms, true); enough != (n < undecided-1) {
-			t.Fatalf("after %d answers elsewhere enough is %v", n+1, enough)
+		if doubt := s.Doubt(3); doubt != 2 || !s.Suspect(3) {
+			t.Errorf("%s: doubt %d after six", name, doubt)
 		}
-	}
-	if s.Doubt(3) != 0 {
-		t.Error("still in doubt")
-	}
-	if !s.Failed(3, Failing) || s.Doubt(3) != 1 {
-		t.Error("not in doubt again")
+		for i := range 10 {
+			want, n := undecided<<min(i, 6), 0
+			for ; s.Doubt(3) > 0; n++ {
+				s.Compare(3, other, ms, true)
+			}
+			if n != want {
+				t.Errorf("%s: asked again after %d answers of others, want %d", name, n, want)
+			}
+			nothing(&s)
+			if s.Doubt(3) != 1 {
+				t.Errorf("%s: not in doubt again", name)
+			}
+		}
+		s.Answered()
+		if s.Doubt(3) != 0 || s.Suspect(3) {
+			t.Errorf("%s: an answer does not clear it", name)
+		}
 	}
 }
 
@@ -155,9 +151,19 @@ func TestAnswersAndTrials(t *testing.T) {
 	for range 2 {
 		s.CutOff(3, method, 300*ms)
 	}
-	if n := len(s.Answered()); n != 2 || s.Suspect(3) || s.Doubt(3) != 0 {
-		t.Errorf("%d were slow, want 2, and no doubt left", n)
+	if n := len(s.Answered()); n != 0 || s.Suspect(3) {
+		t.Errorf("%d to be compared, want none: they were before there was a doubt", n)
 	}
+	for range 5 {
+		s.CutOff(3, method, 300*ms)
+	}
+	if n := len(s.Answered()); n != 3 || s.Suspect(3) {
+		t.Errorf("%d to be compared, want the 3 of the doubt", n)
+	}
+	if got := method.Sample(200 * ms).Later; got != 7 {
+		t.Errorf("%d were slow, want 7", got)
+	}
+	method = learned(times(1000, ms)...)
 	s.Failed(1, Failing)
 	s.LeaveOut(0)
 	if s.Compare(3, method, ms, true) {
@@ -214,9 +220,16 @@ func TestEvidenceIsRarelyWrong(t *testing.T) {
 							tell(x.Waited, false)
 						}
 						tell(took, true)
-					} else if method.AddCutOff(deadline); all[i].CutOff(3, method, deadline) {
-						all[i].LeaveOut(0)
-						out++
+					} else {
+						method.AddCutOff(deadline)
+						enough, compare := all[i].CutOff(3, method, deadline)
+						if enough {
+							all[i].LeaveOut(0)
+							out++
+						}
+						if compare {
+							tell(deadline, false)
+						}
 					}
 					if all[0].Out() && !hangs {
 						all[0].Answered()

@@ -77,8 +77,8 @@ func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	return 0, false
 }
 
-// AddSlow notes that a duration that was cut off at d was no more than long: what it belongs to has answered since.
-func (l *Latency) AddSlow(d time.Duration) { l.slow[bucket(d)].Add(1) }
+// AddSlow notes that n durations that were cut off at d were no more than long: what they belong to has answered since.
+func (l *Latency) AddSlow(d time.Duration, n int) { l.slow[bucket(d)].Add(uint32(n)) }
 
 // Sample compares the durations with one of them. Of those that were cut off, it counts the slow ones, so that a replica that is ill
 // does not speak for itself or for others. One that is nearly as long counts as sooner.

@@ -28,9 +28,11 @@ type Standing struct {
 	again    int           // how often it was left out without an answer between
 	since    time.Duration // when it was last left out
 
-	unanswered int      // attempts that were cut off in a row, and not explained since
+	unanswered int      // attempts that were cut off in a row
 	cut        []cutOff // the last of them
-	elsewhere  int      // answers of other replicas since the last attempt that came to nothing
+	doubtful   int      // attempts in a row that came to nothing, or fewer where it is to be asked again
+	elsewhere  int      // answers of other replicas since the last of them
+	asked      int      // how often it was asked again meanwhile
 }
 
 const (
@@ -38,45 +40,46 @@ const (
 	maxBackoff = 6
 	// maxCut is how many attempts that were cut off are remembered.
 	maxCut = 8
-	// undecided is after how many answers of others a replica is asked again that was neither left out nor cleared meanwhile.
-	undecided = 128
+	// undecided is after how many answers of others a replica is asked again that is in doubt.
+	undecided = 16
+	// mostAsked is how often that number doubles at most.
+	mostAsked = 6
 )
 
 // Failed notes a failure. It reports whether the replica is to be left out from now on, which takes after failures in a row, or
 // one where it was left out before and has not answered since.
-func (s *Standing) Failed(after int, cause Cause) bool {
+func (s *Standing) Failed(after int, cause Cause) (enough bool) {
 	s.failures++
-	s.elsewhere = 0
-	s.cause = cause
+	s.nothing(cause)
 	return s.enough(after)
 }
 
-// CutOff notes an attempt of a method that was cut off when it had waited so long. It reports whether the replica is to be left out.
-func (s *Standing) CutOff(after int, method *Latency, waited time.Duration) bool {
+// nothing notes that an attempt came to nothing.
+func (s *Standing) nothing(cause Cause) { s.doubtful, s.elsewhere, s.cause = s.doubtful+1, 0, cause }
+
+// CutOff notes an attempt of a method that was cut off when it had waited so long. It reports whether the replica is to be left out,
+// and whether the others are to be compared with this attempt: a replica that is in doubt may be ill and is no comparison.
+func (s *Standing) CutOff(after int, method *Latency, waited time.Duration) (enough, compare bool) {
 	s.unanswered++
-	s.elsewhere = 0
+	s.nothing(Hung)
 	if len(s.cut) == maxCut {
 		copy(s.cut, s.cut[1:])
 		s.cut = s.cut[:maxCut-1]
 	}
-	s.cut = append(s.cut, cutOff{method: method, waited: waited})
-	s.cause = Hung
-	return s.enough(after)
+	compare = s.Doubt(after) == 0
+	s.cut = append(s.cut, cutOff{method: method, waited: waited, told: compare})
+	return s.enough(after), compare
 }
 
-// Compare notes that an attempt of the method at another replica was answered after so long, or turned out to have been cut off by
-// nothing but its deadline. It reports whether the replica is to be left out.
-func (s *Standing) Compare(after int, method *Latency, took time.Duration, answered bool) bool {
+// Compare notes that an attempt of the method at another replica was answered after so long, or was cut off by nothing but its
+// deadline. It reports whether the replica is to be left out.
+func (s *Standing) Compare(after int, method *Latency, took time.Duration, answered bool) (enough bool) {
 	for i := range s.cut {
 		s.cut[i].compare(method, took, answered)
 	}
-	before := len(s.cut)
-	s.cut = withoutExplained(s.cut)
-	s.unanswered = max(0, s.unanswered-(before-len(s.cut)))
-	if s.elsewhere++; s.elsewhere >= undecided {
-		s.elsewhere = 0
-		s.failures = min(s.failures, s.need(after)-1)
-		s.unanswered = min(s.unanswered, s.need(after)-1-s.failures)
+	if s.elsewhere++; s.Doubt(after) > 0 && s.elsewhere >= undecided<<s.asked {
+		s.elsewhere, s.asked = 0, min(s.asked+1, mostAsked)
+		s.doubtful = s.need(after) - 1
 	}
 	return s.enough(after)
 }
@@ -113,12 +116,15 @@ func (s *Standing) LeaveOut(now time.Duration) {
 }
 
 // forget drops what has come to nothing.
-func (s *Standing) forget() { s.failures, s.unanswered, s.cut, s.elsewhere = 0, 0, nil, 0 }
+func (s *Standing) forget() {
+	s.failures, s.unanswered, s.cut = 0, 0, nil
+	s.doubtful, s.elsewhere, s.asked = 0, 0, 0
+}
 
 // Doubt is how much there is to be said for making calls elsewhere, where attempts were cut off, or no more replicas may be left out:
 // zero for nothing, and one more each time that as many have come to nothing as it takes to be left out. So those that are in doubt
 // have their turns.
-func (s *Standing) Doubt(after int) int { return (s.failures + s.unanswered) / s.need(after) }
+func (s *Standing) Doubt(after int) int { return s.doubtful / s.need(after) }
 
 // Suspect reports whether what other replicas do is to be compared.
 func (s *Standing) Suspect(after int) bool {
@@ -135,17 +141,22 @@ func Stuck(waiting, after int, first, usual time.Duration) bool {
 	return waiting >= after && first > max(3*usual, stuckFloor)
 }
 
-// Slow is an attempt that was cut off after so long, at a replica that has answered since: it was no more than slow.
+// Slow is an attempt that was cut off after so long, at a replica that was in doubt and has answered since: it was no more than slow.
 type Slow struct {
 	Method *Latency
 	Waited time.Duration
 }
 
-// Answered notes an answer: all is forgiven. It returns what was cut off before.
+// Answered notes an answer: all is forgiven. It returns what others are to be compared with.
 func (s *Standing) Answered() (slow []Slow) {
-	for _, x := range s.cut {
-		x.method.AddSlow(x.waited)
-		slow = append(slow, Slow{x.method, x.waited})
+	for i, x := range s.cut {
+		x.method.AddSlow(x.waited, 1)
+		if i == 0 {
+			x.method.AddSlow(x.waited, s.unanswered-len(s.cut)) // those before it, which have been forgotten
+		}
+		if !x.told {
+			slow = append(slow, Slow{x.method, x.waited})
+		}
 	}
 	*s = Standing{}
 	return slow
