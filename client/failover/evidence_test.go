@@ -295,6 +295,25 @@ func TestShareOfReplicasLeftOut(t *testing.T) {
 	}
 }
 
+// Replicas that have no connection cannot carry the load, so that of two others one stays.
+func TestShareOfReplicasThatHaveAConnection(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 4)
+		for i, w := range works[:2] {
+			w.does(answer(codes.Unavailable))
+			c[i].handle = answer(codes.Unavailable)
+			c[2+i].crash()
+		}
+		conn := c.connect(t, failover.Policy{})
+		for range 10 {
+			do(t.Context(), conn)
+		}
+		if r := conn.Statistics().Replicas; !r[0].Ejected || r[1].Ejected {
+			t.Errorf("%+v, want the first left out and not the second", r)
+		}
+	})
+}
+
 // A replica that breaks the connection of each request, and accepts the next, is left out.
 func TestReplicaThatHangsUpIsLeftOut(t *testing.T) {
 	for _, order := range orders {

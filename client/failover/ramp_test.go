@@ -12,8 +12,8 @@ import (
 )
 
 // outage lets so many calls wait at a cluster that is down, whether or not the client has known it up, and brings a up.
-func outage(t *testing.T, wasUp bool, calls int, deadline time.Duration, serves func(context.Context) error) (a *work, answered func() int) {
-	c, works := newWork(t, 3)
+func outage(t *testing.T, replicas int, wasUp bool, calls int, deadline time.Duration, serves func(context.Context) error) (a *work, answered func() int) {
+	c, works := newWork(t, replicas)
 	if !wasUp {
 		c.crash()
 	}
@@ -47,7 +47,7 @@ func outage(t *testing.T, wasUp bool, calls int, deadline time.Duration, serves 
 func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
 	for _, wasUp := range []bool{true, false} {
 		bubble(t, func(t *testing.T) {
-			a, answered := outage(t, wasUp, 900, time.Minute, takes(100*ms, codes.OK))
+			a, answered := outage(t, 3, wasUp, 900, time.Minute, takes(100*ms, codes.OK))
 			time.Sleep(60 * ms) // until it has been dialed
 			synctest.Wait()
 			if n := a.now.Load(); n < 1 || n > 16 {
@@ -62,12 +62,14 @@ func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
 
 // A replica that takes long to answer has more calls with time, so that those that wait have an answer within their deadlines.
 func TestRampIsNoLimitOnSlowReplicas(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		_, answered := outage(t, true, 900, 10*time.Second, takes(5*time.Second, codes.OK))
-		if n := answered(); n != 900 {
-			t.Errorf("%d of 900 calls were answered", n)
-		}
-	})
+	for replicas := range 3 {
+		bubble(t, func(t *testing.T) {
+			_, answered := outage(t, 1+replicas, true, 900, 10*time.Second, takes(5*time.Second, codes.OK))
+			if n := answered(); n != 900 {
+				t.Errorf("with %d replicas, %d of 900 calls were answered", 1+replicas, n)
+			}
+		})
+	}
 }
 
 // Where nothing was down, nothing is held back.
