@@ -164,7 +164,7 @@ func TestHalfOfTheCallsBecomeSlowAtATime(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c, works := newWork(t, 3)
 			conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin, Idempotent: map[string]bool{"/": false}})
-			doFor(t, conn, 2000, 300*ms)
+			doFor(t, conn, 500, 300*ms)
 			luck := rand.New(rand.NewPCG(seed, 5))
 			for range 60 {
 				for _, w := range works {
@@ -203,7 +203,7 @@ func TestTwoReplicasThatHang(t *testing.T) {
 // A replica whose health service is fine, and that answers no call, costs a call ever more rarely.
 func TestReplicaThatHangsButIsHealthy(t *testing.T) {
 	for _, order := range orders {
-		for _, every := range []time.Duration{10 * ms, time.Second} {
+		for _, every := range []time.Duration{100 * ms, time.Second} {
 			t.Run(fmt.Sprintf("%v, every %v", order, every), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					c, works := newWork(t, 3)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -175,73 +174,5 @@ func TestAnswersAndTrials(t *testing.T) {
 	}
 	if !s.Compare(3, method, ms, true) {
 		t.Error("on trial, one that is cut off is not enough")
-	}
-}
-
-// Of replicas that are alike none is left out, whatever the distribution and the deadline; one that hangs is, within a few of its own.
-func TestEvidenceIsRarelyWrong(t *testing.T) {
-	for name, draw := range map[string]func(*rand.Rand) time.Duration{
-		"exponential": func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(100*ms)) },
-		"constant":    func(*rand.Rand) time.Duration { return 100 * ms },
-		"uniform":     func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(200 * ms))) },
-		"Pareto":      func(r *rand.Rand) time.Duration { return time.Duration(float64(20*ms) / (1 - r.Float64())) },
-		"two kinds": func(r *rand.Rand) time.Duration {
-			return []time.Duration{ms, time.Hour}[r.IntN(10)/9]
-		},
-	} {
-		for _, deadline := range []time.Duration{20 * ms, 50 * ms, 100 * ms, 200 * ms, time.Second} {
-			for _, hangs := range []bool{false, true} {
-				rnd := rand.New(rand.NewPCG(1, 2))
-				method, all, out, lost := new(Latency), make([]Standing, 3), 0, 0
-				for n := range 20000 {
-					i := n % len(all)
-					least := all[i].Doubt(3)
-					for k := range all {
-						if d := all[k].Doubt(3); !all[k].Out() && (d < least || all[i].Out()) {
-							i, least = k, d
-						}
-					}
-					took := draw(rnd)
-					if hangs && i == 0 && n > 1000 {
-						took = time.Hour
-						lost++
-					}
-					tell := func(took time.Duration, answered bool) {
-						for k := range all {
-							if k != i && all[k].Suspect(3) && all[k].Compare(3, method, took, answered) {
-								all[k].LeaveOut(0)
-								out++
-							}
-						}
-					}
-					if took <= deadline {
-						method.Add(took)
-						for _, x := range all[i].Answered() {
-							tell(x.Waited, false)
-						}
-						tell(took, true)
-					} else {
-						method.AddCutOff(deadline)
-						enough, compare := all[i].CutOff(3, method, deadline)
-						if enough {
-							all[i].LeaveOut(0)
-							out++
-						}
-						if compare {
-							tell(deadline, false)
-						}
-					}
-					if all[0].Out() && !hangs {
-						all[0].Answered()
-					}
-				}
-				if !hangs && out > 0 {
-					t.Errorf("%s, %v: %d left out of replicas that are alike", name, deadline, out)
-				}
-				if hangs && method.Sample(deadline).Sooner > 2000 && lost > 60 {
-					t.Errorf("%s, %v: one that hangs was tried %d times", name, deadline, lost)
-				}
-			}
-		}
 	}
 }

@@ -1,0 +1,114 @@
+package core
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// judged are replicas that are judged by what becomes of calls that are made one after the other.
+type judged struct {
+	method *Latency
+	all    []Standing
+	out    int // how often one was left out
+}
+
+const judgedAfter = 3 // failures
+
+// choose returns the replica for the n-th call: by turns, and among those that are not left out the one with the least doubt.
+func (j *judged) choose(n int) int {
+	i := n % len(j.all)
+	for k := range j.all {
+		if !j.all[k].Out() && (j.all[i].Out() || j.all[k].Doubt(judgedAfter) < j.all[i].Doubt(judgedAfter)) {
+			i = k
+		}
+	}
+	return i
+}
+
+// call makes a call at a replica, which takes that long unless the deadline cuts it off.
+func (j *judged) call(i int, took, deadline time.Duration) {
+	if took <= deadline {
+		j.method.Add(took)
+		for _, x := range j.all[i].Answered() {
+			j.compare(i, x.Waited, false)
+		}
+		j.compare(i, took, true)
+		return
+	}
+	j.method.AddCutOff(deadline)
+	enough, compare := j.all[i].CutOff(judgedAfter, j.method, deadline)
+	if enough {
+		j.leaveOut(i)
+	}
+	if compare {
+		j.compare(i, deadline, false)
+	}
+}
+
+// compare tells the other replicas what an attempt at one of them took.
+func (j *judged) compare(with int, took time.Duration, answered bool) {
+	for k := range j.all {
+		if k != with && j.all[k].Suspect(judgedAfter) && j.all[k].Compare(judgedAfter, j.method, took, answered) {
+			j.leaveOut(k)
+		}
+	}
+}
+
+func (j *judged) leaveOut(i int) {
+	j.all[i].LeaveOut(0)
+	j.out++
+}
+
+var luck = map[string]func(*rand.Rand) time.Duration{
+	"exponential": func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(100*ms)) },
+	"constant":    func(*rand.Rand) time.Duration { return 100 * ms },
+	"uniform":     func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(200 * ms))) },
+	"Pareto":      func(r *rand.Rand) time.Duration { return time.Duration(float64(20*ms) / (1 - r.Float64())) },
+	"two kinds":   func(r *rand.Rand) time.Duration { return []time.Duration{ms, time.Hour}[r.IntN(10)/9] },
+}
+
+// eachLuck runs a test for each distribution of service times and each deadline.
+func eachLuck(t *testing.T, test func(t *testing.T, draw func() time.Duration, deadline time.Duration)) {
+	for name, draw := range luck {
+		for _, deadline := range []time.Duration{20 * ms, 50 * ms, 100 * ms, 200 * ms, time.Second} {
+			t.Run(fmt.Sprintf("%s, %v", name, deadline), func(t *testing.T) {
+				t.Parallel()
+				rnd := rand.New(rand.NewPCG(1, 2))
+				test(t, func() time.Duration { return draw(rnd) }, deadline)
+			})
+		}
+	}
+}
+
+// No replica is left out for bad luck alone, whatever the distribution and the deadline.
+func TestBadLuckLeavesNobodyOut(t *testing.T) {
+	eachLuck(t, func(t *testing.T, draw func() time.Duration, deadline time.Duration) {
+		j := judged{method: new(Latency), all: make([]Standing, 3)}
+		for n := range 8000 {
+			j.call(j.choose(n), draw(), deadline)
+		}
+		if j.out > 0 {
+			t.Errorf("%d were left out of replicas that are alike", j.out)
+		}
+	})
+}
+
+// A replica that hangs is tried few more times, unless so many calls are cut off at the others that there is nothing to tell it by.
+func TestReplicaThatHangsIsTold(t *testing.T) {
+	eachLuck(t, func(t *testing.T, draw func() time.Duration, deadline time.Duration) {
+		j, lost := judged{method: new(Latency), all: make([]Standing, 3)}, 0
+		for n := range 8000 {
+			i, took := j.choose(n), draw()
+			if i == 0 && n > 1000 {
+				took = time.Hour
+				lost++
+			}
+			j.call(i, took, deadline)
+		}
+		if j.method.Sample(deadline).Sooner > 2000 && lost > 60 {
+			t.Errorf("it was tried %d times", lost)
+		}
+	})
+}
