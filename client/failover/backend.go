@@ -172,10 +172,12 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after in
 			Key:      e.key,
 			InFlight: n,
 			Ready:    e.replica.Ready(),
-			Lost:     e.justLost(),
-			Ejected:  e.ejected.Load() && !e.trial.Load(),
-			Doubt:    doubt,
-			Full:     most > 0 && n >= most,
+			Dialing:  e.replica.Dialing(),
+
+			Lost:    e.justLost(),
+			Ejected: e.ejected.Load() && !e.trial.Load(),
+			Doubt:   doubt,
+			Full:    most > 0 && n >= most,
 		})
 	}
 	return to

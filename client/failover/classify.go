@@ -15,16 +15,19 @@ import (
 
 // wire is what is known from below of an attempt.
 type wire struct {
-	picked   bool // it got as far as a connection
-	sent     bool // and any byte of it may have reached the wire
-	answered bool // and any byte of a reply has come back
-	trailer  metadata.MD
+	picked      bool // it got as far as a connection
+	sent        bool // and any byte of it may have reached the wire
+	answered    bool // and any byte of a reply has come back
+	unprocessed bool // it came back, and the replica said that it has not processed it: as if never sent
+	trailer     metadata.MD
 }
 
 // answeredWire is that of an attempt that succeeded, and the cautious answer where the end cannot be known.
 var answeredWire = wire{picked: true, sent: true, answered: true}
 
-func wireOf(on *replicas.Attempt) wire { return wire{on.Picked(), on.Sent, on.Answered, on.Trailer} }
+func wireOf(on *replicas.Attempt) wire {
+	return wire{on.Picked(), on.Sent, on.Answered, on.Unprocessed(), on.Trailer}
+}
 
 // outcome tells how an attempt that failed ended. The error's text is never looked at: whose deadline passed the two
 // contexts know, and what happened on the wire the attempt.

@@ -23,6 +23,20 @@ func (p *plan) fails(l *lease, cause core.Cause) {
 	}
 }
 
+// turnedAway takes note that a replica gave a request back unprocessed.
+func (p *plan) turnedAway(l *lease) {
+	if p.policy.Ejection.Off {
+		return
+	}
+	b := l.backend
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l.start >= b.since {
+		b.suspect.Store(true)
+		p.judge(l.entry, b.standing.TurnedAway(l.start, p.now(), p.policy.Ejection.After))
+	}
+}
+
 // cutOff takes note that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt
 // that was not sent, because the connection had no stream left, says nothing about how long the method takes.
 func (p *plan) cutOff(l *lease, sent bool) {

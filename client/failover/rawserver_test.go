@@ -1,13 +1,17 @@
 package failover_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
+	"time"
 
 	"example.com/crashlab/client/failover"
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/test/bufconn"
@@ -28,17 +32,19 @@ func (r *replica) raw(t *testing.T, answer func(f *http2.Framer, stream uint32) 
 			if err != nil {
 				return
 			}
-			go r.serveRaw(conn, answer)
+			go serveRaw(conn, func(string) { r.served.Add(1) }, answer)
 		}
 	}()
 }
 
-func (r *replica) serveRaw(conn net.Conn, answer func(*http2.Framer, uint32) bool) {
+// serveRaw serves one connection as raw does. It calls seen with the method of each request.
+func serveRaw(conn net.Conn, seen func(method string), answer func(*http2.Framer, uint32) bool) {
 	defer conn.Close()
 	if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
 		return
 	}
 	f := http2.NewFramer(conn, conn)
+	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	f.WriteSettings()
 	for {
 		frame, err := f.ReadFrame()
@@ -54,8 +60,8 @@ func (r *replica) serveRaw(conn net.Conn, answer func(*http2.Framer, uint32) boo
 			if !frame.IsAck() {
 				f.WritePing(true, frame.Data)
 			}
-		case *http2.HeadersFrame:
-			r.served.Add(1)
+		case *http2.MetaHeadersFrame:
+			seen(frame.PseudoValue("path"))
 			if !answer(f, frame.StreamID) {
 				return
 			}
@@ -134,6 +140,69 @@ func TestUnprocessedStaysWhereItIsAlone(t *testing.T) {
 			t.Errorf("the replica saw %d requests, want 2: %q, %v", n, path(attempts), err)
 		}
 	})
+}
+
+// A replica that turns requests away while another is being connected has them go there.
+func TestUnprocessedAwaitsAConnection(t *testing.T) {
+	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
+		t.Run(whenDown.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, 2)
+				c[0].raw(t, resetStream(http2.ErrCodeRefusedStream))
+				slow := grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+					if addr == c[0].addr {
+						return c[0].dial(ctx)
+					}
+					time.Sleep(50 * ms)
+					return c[1].dial(ctx)
+				})
+				conn := c.client(t, c.target(), failover.Policy{WhenDown: whenDown, Idempotent: map[string]bool{"/": false}}, slow)
+				attempts, err := call(t.Context(), conn)
+				if got, want := path(attempts), "a:1 refused, b:1 ok sent"; got != want || err != nil {
+					t.Errorf("got %q, %v, want %q", got, err, want)
+				}
+			})
+		})
+	}
+}
+
+// One that turns every request away is left out, as one that hangs up is. Those that were on their way at a time count once.
+func TestTurnsAway(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		answer  func(*http2.Framer, uint32) bool
+		callers int
+		rounds  int // of so many callers
+		want    int64
+	}{
+		{"three streams", resetStream(http2.ErrCodeRefusedStream), 1, 3, 1},
+		{"two", resetStream(http2.ErrCodeRefusedStream), 1, 2, 0},
+		{"many at a time", resetStream(http2.ErrCodeRefusedStream), 10, 2, 0},
+		{"three connections", goAway, 1, 3, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				c[0].raw(t, tc.answer)
+				conn := c.connect(t, failover.Policy{})
+				for range tc.rounds {
+					time.Sleep(time.Second) // a connection that is gone is back
+					var callers sync.WaitGroup
+					for range tc.callers {
+						callers.Go(func() {
+							if _, err := call(t.Context(), conn); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					callers.Wait()
+				}
+				if got := conn.Statistics().Ejections; got != tc.want {
+					t.Errorf("%d ejections, want %d", got, tc.want)
+				}
+			})
+		})
+	}
 }
 
 // The network's own words are kept.

@@ -142,6 +142,8 @@ func (p *plan) settle(l *lease, o Outcome, w wire, err error) {
 		p.answers(l, o)
 	case o == OutcomeFailed && status.Code(err) != codes.Unimplemented: // which concerns the one method
 		p.fails(l, core.Failing)
+	case w.unprocessed:
+		p.turnedAway(l)
 	case o == OutcomeLost:
 		p.loses(l)
 	case o == OutcomeTimeout && w.picked, o == OutcomeCanceled && w.picked && errors.Is(ended(p.ctx), context.DeadlineExceeded):

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -22,18 +23,20 @@ import (
 type illness int
 
 const (
-	illHangs     illness = iota // requests are read and never answered
-	illStopped                  // connections are accepted, and nothing is read or written, as of a stopped process
-	illRefuses                  // there is no process
-	illBlackHole                // as behind a partition: nothing arrives, dials included
-	illHangsUp                  // each request ends the connection
-	illFails                    // each request is answered with Unavailable
-	illSlow                     // each request takes ten times as long
-	illRestarts                 // the process shuts down gracefully and is back at once, again and again
+	illHangs          illness = iota // requests are read and never answered
+	illStopped                       // connections are accepted, and nothing is read or written, as of a stopped process
+	illRefuses                       // there is no process
+	illBlackHole                     // as behind a partition: nothing arrives, dials included
+	illHangsUp                       // each request ends the connection
+	illFails                         // each request is answered with Unavailable
+	illSlow                          // each request takes ten times as long
+	illRestarts                      // the process shuts down gracefully and is back at once, again and again
+	illRefusesStreams                // each request is answered with REFUSED_STREAM
+	illGoesAway                      // each request is answered with a GOAWAY that says that it was not processed
 	illnesses
 )
 
-var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts"}
+var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts", "illRefusesStreams", "illGoesAway"}
 
 func (i illness) String() string { return illnessNames[i] }
 
@@ -108,6 +111,11 @@ func (p *patient) live(x phase) {
 	switch x.ill {
 	case illRefuses:
 		p.hangUp()
+	case illRefusesStreams, illGoesAway:
+		p.hangUp()
+		if p.sleep(time.Until(p.born.Add(x.until))) {
+			p.hangUp()
+		}
 	case illRestarts:
 		for time.Since(p.born) < x.until {
 			p.mu.Lock()
@@ -164,10 +172,42 @@ func (p *patient) dial(ctx context.Context) (net.Conn, error) {
 	if _, yes := p.is(illRefuses); yes {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
+	if x, ill := p.now(); ill && unprocessed[x.ill] != nil {
+		return p.dialRaw(unprocessed[x.ill]), nil
+	}
 	p.mu.Lock()
 	lis := p.lis
 	p.mu.Unlock()
 	return lis.DialContext(ctx)
+}
+
+// unprocessed is how a replica says that it has not processed a request.
+var unprocessed = map[illness]func(*http2.Framer, uint32) bool{
+	illRefusesStreams: resetStream(http2.ErrCodeRefusedStream),
+	illGoesAway:       goAway,
+}
+
+// dialRaw connects to a server that answers each request with frames.
+func (p *patient) dialRaw(answer func(*http2.Framer, uint32) bool) net.Conn {
+	lis := bufconn.Listen(64 << 10)
+	go func() {
+		conn, err := gatedListener{lis, p}.Accept()
+		if err != nil {
+			return
+		}
+		serveRaw(conn, func(method string) {
+			if method == workMethod {
+				p.mu.Lock()
+				p.requests++
+				p.mu.Unlock()
+			}
+		}, answer)
+	}()
+	client, err := lis.Dial()
+	if err != nil {
+		panic(err) // it accepts
+	}
+	return client
 }
 
 func (p *patient) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {

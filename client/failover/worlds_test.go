@@ -202,6 +202,10 @@ func (m measure) differences(ours, plain []score) (mean, se float64) {
 // standard errors of the differences between runs, and large enough to matter.
 func (w world) worse(t *testing.T, d dialer) string {
 	const most = 12
+	least := 1
+	if w.Order == failover.OrderFirst || w.Order == failover.OrderSticky {
+		least = len(w.Replicas)
+	}
 	measures := []measure{
 		{"success", func(o, p score) float64 { return p.success - o.success }, 0.02},
 		{"requests per success", func(o, p score) float64 { return o.requests - p.requests }, 0.1},
@@ -211,7 +215,11 @@ func (w world) worse(t *testing.T, d dialer) string {
 	}
 	var ours, theirs []score
 	for seed := range uint64(most) {
+		w := w.rotated(int(seed) % least)
 		ours, theirs = append(ours, w.live(t, seed, d)), append(theirs, w.live(t, seed, plain))
+		if len(ours) < least {
+			continue
+		}
 		measures = slices.DeleteFunc(measures, func(m measure) bool {
 			mean, _ := m.differences(ours, theirs)
 			return mean <= m.least
@@ -226,6 +234,13 @@ func (w world) worse(t *testing.T, d dialer) string {
 		}
 	}
 	return ""
+}
+
+// rotated returns the world with its replicas listed from another one on. Which of them falls ill is chance: OrderFirst has all its
+// calls in flight at one replica, and loses all or none of them with the first that breaks, where round_robin loses some.
+func (w world) rotated(by int) world {
+	w.Replicas = slices.Concat(w.Replicas[by:], w.Replicas[:by])
+	return w
 }
 
 // comparable reports whether latencies can be compared: OrderFirst and OrderSticky stay with a replica that is slow but answers in

@@ -66,6 +66,7 @@ type Candidate struct {
 	Key      uint32
 	InFlight int32
 	Ready    bool // has a connection
+	Dialing  bool // has none yet, but no dial has failed: it may soon
 	Lost     bool // and an attempt was lost with it just now, so that it hardly has it any more
 	Ejected  bool // is left out while others can be had
 	Doubt    int  // how much there is to be said for another one; see Standing
@@ -134,7 +135,7 @@ type Decision struct {
 	Timeout time.Duration
 	// Join is when another attempt may join this one, if it has not ended; zero means never.
 	Join time.Duration
-	// Alone is true where no other replica could be tried at once if this attempt came to nothing, nor this one once more.
+	// Alone is true where no other replica is likely to be had if this attempt comes to nothing, nor this one once more.
 	Alone bool
 	// Wait is the length of a pause.
 	Wait time.Duration
@@ -234,13 +235,16 @@ func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
 	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, i)}
 }
 
-// alone reports whether no other replica than the i-th could be tried at once, nor the i-th again in a further round.
+// alone reports whether no other replica than the i-th could be tried at once or after a dial that has not failed, nor the i-th again in
+// a further round.
 func (c *Call) alone(r *Rules, replicas []Candidate, i int) bool {
 	if round := max(c.rounds+1, c.tried.of(replicas[i].Key)); round < r.Rounds {
 		return false
 	}
 	for k := range replicas {
-		if k != i && replicas[k].available() && c.rank(r, &replicas[k], false) != unfit {
+		x := replicas[k]
+		x.Ready = x.Ready || x.Dialing
+		if k != i && x.available() && c.rank(r, &x, false) != unfit {
 			return false
 		}
 	}

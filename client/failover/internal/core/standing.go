@@ -10,7 +10,7 @@ const (
 	Failing Cause = iota
 	// Hung: it did not answer before the attempt's deadline, or before another replica that was asked later.
 	Hung
-	// HungUp: it took the request and broke the connection.
+	// HungUp: it took the request and broke the connection, or gave it back unprocessed.
 	HungUp
 )
 
@@ -27,6 +27,7 @@ type Standing struct {
 	cause    Cause
 	again    int           // how often it was left out without an answer between
 	since    time.Duration // when it was last left out
+	turned   time.Duration // when it last turned a request away
 
 	unanswered int      // attempts that were cut off in a row
 	cut        []cutOff // the last of them
@@ -52,6 +53,16 @@ func (s *Standing) Failed(after int, cause Cause) (enough bool) {
 	s.failures++
 	s.nothing(cause)
 	return s.enough(after)
+}
+
+// TurnedAway notes that the replica gave a request that began at start back unprocessed, as one that shuts down does, or one that has too
+// many. Those that were on their way at a time count once. It reports whether the replica is to be left out.
+func (s *Standing) TurnedAway(start, now time.Duration, after int) (enough bool) {
+	if s.turned > 0 && start <= s.turned {
+		return false
+	}
+	s.turned = now
+	return s.Failed(after, HungUp)
 }
 
 // nothing notes that an attempt came to nothing.

@@ -28,9 +28,10 @@ type Attempt struct {
 	// a stream see Ended.
 	Sent, Answered bool
 
-	begun bool
-	need  need
-	stay  bool
+	begun       bool
+	need        need
+	stay        bool
+	unprocessed bool
 }
 
 // need is what an attempt needs of the replica's state.
@@ -89,6 +90,10 @@ func (a *Attempt) Stay() { a.stay = true }
 // processed it: its connection was shut down by a GOAWAY that excludes the request, or the stream was reset with
 // REFUSED_STREAM (RFC 9113, section 8.7).
 func (a *Attempt) refused() bool { return a.begun && a.ended.Load() && a.Sent && !a.stay }
+
+// Unprocessed reports whether the attempt has failed because the replica took the request and said that it has not processed it.
+// Valid as Sent is.
+func (a *Attempt) Unprocessed() bool { return a.unprocessed }
 
 // Picked reports whether the request got as far as a connection. Valid as Sent is. One that did and was not Sent failed by our
 // own doing, such as credentials that cannot be had: where the connection is to blame, gRPC picks again.

@@ -52,6 +52,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	}
 	if a.refused() {
 		a.unpicked()
+		a.unprocessed = true
 		return balancer.PickResult{}, &DownError{cmp.Or(a.err, errUnprocessed)}
 	}
 	if r.state() == connectivity.Shutdown {

@@ -66,6 +66,11 @@ func (r *Replica) Ready() bool { return r.state() == connectivity.Ready }
 // Down reports whether the last dial failed.
 func (r *Replica) Down() bool { return r.state() == connectivity.TransientFailure }
 
+// Dialing reports whether the replica has no connection, and no dial has failed since the last.
+func (r *Replica) Dialing() bool {
+	return r.state() == connectivity.Connecting && r.failure.Load() == nil
+}
+
 // Gone reports whether the replica has left the View for good; another value of the same ID may be in it.
 func (r *Replica) Gone() bool { return r.state() == connectivity.Shutdown }
 
