@@ -173,11 +173,10 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after in
 			InFlight: n,
 			Ready:    e.replica.Ready(),
 			Dialing:  e.replica.Dialing(),
-
-			Lost:    e.justLost(),
-			Ejected: e.ejected.Load() && !e.trial.Load(),
-			Doubt:   doubt,
-			Full:    most > 0 && n >= most,
+			Lost:     e.justLost(),
+			Ejected:  e.ejected.Load() && !e.trial.Load(),
+			Doubt:    doubt,
+			Full:     most > 0 && n >= most,
 		})
 	}
 	return to

@@ -49,18 +49,6 @@ type method struct {
 	rules   core.Rules // the policy's, for this method
 	hedge   Hedge
 	latency core.Latency
-	usual   atomic.Int64  // a quantile of latency, as it was lately
-	asked   atomic.Uint32 // for it
-}
-
-// typical is how long nearly all attempts of the method take; zero until that is known.
-func (m *method) typical() time.Duration {
-	if m.asked.Add(1)%64 == 1 {
-		if d, known := m.latency.Quantile(0.95); known {
-			m.usual.Store(int64(d))
-		}
-	}
-	return time.Duration(m.usual.Load())
 }
 
 func newClient(p Policy) (*client, error) {
@@ -77,8 +65,8 @@ func newClient(p Policy) (*client, error) {
 			Resolve: p.ResolveEvery,
 		}),
 		born:   time.Now(),
-		hedges: core.NewBudget(0, 0, hedgeBurst),
-		joins:  core.NewBudget(joinRatio, 0, joinBurst),
+		hedges: core.NewBudget(0, 0, core.HedgeBurst),
+		joins:  core.NewBudget(core.JoinRatio, 0, core.JoinBurst),
 	}
 	c.rules = core.Rules{
 		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,

@@ -203,9 +203,7 @@ func (c *client) onReady() {
 			}
 		}
 	}
-	if c.queue.crowded() {
-		c.dispatch()
-	}
+	c.offer()
 }
 
 // isReady takes note that a replica has a connection, perhaps a new one.

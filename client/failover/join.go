@@ -8,32 +8,13 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// hedgeBurst is how many hedges may be made at once, above Hedge.Share.
-const hedgeBurst = 5
-
-// joinRatio is how many attempts a call adds to those that may join others which have had their share of the time, and joinBurst
-// how many may at once. So healthy replicas that have become slow are not made slower by many.
-const (
-	joinRatio = 0.1
-	joinBurst = 10
-)
-
 // joinDelay is how long an attempt is left alone before another one joins it, and whether that is a hedge of the policy's; zero
 // where none may.
 func (p *plan) joinDelay(d core.Decision) (delay time.Duration, hedge bool) {
 	if !p.rules.Idempotent || !separable(p.request.reply) {
 		return 0, false
 	}
-	delay = p.hedge.After
-	if p.hedge.Quantile > 0 {
-		if learned, known := p.known.latency.Quantile(p.hedge.Quantile); known {
-			delay = learned
-		}
-	}
-	if d.Join > 0 && (delay == 0 || d.Join < delay) {
-		return d.Join, false
-	}
-	return delay, delay > 0
+	return core.Hedging{After: p.hedge.After, Quantile: p.hedge.Quantile}.Delay(d, &p.known.latency)
 }
 
 // race is the attempts of a call that are on their way at a time: a first one, and others that join it late. The first runs in the

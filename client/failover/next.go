@@ -171,7 +171,7 @@ func (p *plan) ask() question { return question{p.number, p.rules, p.known, p.re
 func (c *client) moment(q question) core.Moment {
 	m := core.Moment{Remaining: q.remaining, Start: q.number - 1}
 	if q.remaining != core.Forever {
-		m.Typical = q.known.typical()
+		m.Typical = q.known.latency.Typical()
 	}
 	if q.rules.NeedsDice() {
 		m.Dice = rand.Uint64()

@@ -50,13 +50,6 @@ func (p *probe) end() {
 	}
 }
 
-// offer lets calls that wait have a replica that may be tried again.
-func (c *client) offer() {
-	if c.queue.crowded() {
-		c.dispatch()
-	}
-}
-
 // finding is what a probe has found out.
 type finding uint8
 

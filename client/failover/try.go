@@ -199,9 +199,7 @@ func (c *client) abandon(b *backend) {
 // release gives a place at the replica back, to a call that waits for one.
 func (c *client) release(b *backend) {
 	b.inFlight.Add(-1)
-	if c.queue.crowded() {
-		c.dispatch()
-	}
+	c.offer()
 }
 
 // crashed reports whether the loss of the connection is news: all attempts in flight were lost with it, and it counts once.

@@ -1,0 +1,101 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// Line is the calls that wait for a replica, the oldest first. The zero value is empty.
+type Line[Owner any] struct{ waiting []*Waiter[Owner] }
+
+// Waiter is a call that waits. Its Owner is whoever is told what is decided for it.
+type Waiter[Owner any] struct {
+	Number   uint64 // of the call; older calls have lower ones
+	Deadline time.Duration
+	Rules    *Rules
+	Call     Call
+	Owner    Owner
+}
+
+// Len returns how many calls wait.
+func (l *Line[O]) Len() int { return len(l.waiting) }
+
+// Join puts a call in its place by age, which is not the end where it has waited before.
+func (l *Line[O]) Join(w *Waiter[O]) {
+	i, _ := slices.BinarySearchFunc(l.waiting, w.Number, func(x *Waiter[O], n uint64) int {
+		if x.Number < n {
+			return -1
+		}
+		return 1
+	})
+	l.waiting = slices.Insert(l.waiting, i, w)
+}
+
+// Leave takes a call out. It returns false where it does not wait any more.
+func (l *Line[O]) Leave(w *Waiter[O]) bool {
+	i := slices.Index(l.waiting, w)
+	if i < 0 {
+		return false
+	}
+	l.waiting = slices.Delete(l.waiting, i, i+1)
+	return true
+}
+
+// Shed takes the youngest calls out where more than so many wait, and returns them.
+func (l *Line[O]) Shed(most int) []*Waiter[O] {
+	if len(l.waiting) <= most {
+		return nil
+	}
+	shed := slices.Clone(l.waiting[most:])
+	l.waiting = slices.Delete(l.waiting, most, len(l.waiting))
+	return shed
+}
+
+// Serve decides for the calls that wait, the oldest first, and takes those out for which there is something to do: they are told by
+// served. The moment is that of a call, but for Crowded. take takes a place at the i-th replica, if there still is one, and brings
+// that candidate up to date.
+func (l *Line[O]) Serve(replicas []Candidate, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
+	crowded := len(l.waiting) > 1
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *Waiter[O]) bool {
+		if !anyRoom(replicas) {
+			return false
+		}
+		m := moment(w)
+		m.Crowded = crowded
+		d := w.Call.Next(w.Rules, m, replicas)
+		for d.Action == Try && !take(d.Index) {
+			w.Call.Untry(replicas[d.Index].Key)
+			replicas[d.Index].Full = true // for now
+			d = w.Call.Next(w.Rules, m, replicas)
+		}
+		if d.Action == Await {
+			return false
+		}
+		served(w, d)
+		return true
+	})
+}
+
+// anyRoom reports whether there may be anything to decide for a call that waits: a replica with room, or no replica at all.
+func anyRoom(replicas []Candidate) bool {
+	return len(replicas) == 0 || slices.ContainsFunc(replicas, func(x Candidate) bool { return x.Ready && !x.Full })
+}
+
+// maxPatience is how long a call waits that has no deadline, where the policy does not say.
+const maxPatience = time.Minute
+
+// Patience is how long a call may wait from now on: in all for most, where zero stands for a minute if it has no deadline, and no
+// longer than leaves time for an attempt.
+func (r *Rules) Patience(most, waited, remaining time.Duration) time.Duration {
+	if most == 0 && remaining == Forever {
+		most = maxPatience
+	}
+	left := Forever
+	if most > 0 {
+		left = most - waited
+	}
+	if remaining != Forever {
+		left = min(left, remaining-r.MinTimeout)
+	}
+	return left
+}

@@ -1,0 +1,145 @@
+package core
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// lineOf returns a line of calls of those numbers, which joined in that order.
+func lineOf(rules *Rules, numbers ...uint64) *Line[string] {
+	l := new(Line[string])
+	for _, n := range numbers {
+		l.Join(&Waiter[string]{Number: n, Deadline: Forever, Rules: rules})
+	}
+	return l
+}
+
+func numbers(waiting []*Waiter[string]) (all []uint64) {
+	for _, w := range waiting {
+		all = append(all, w.Number)
+	}
+	return all
+}
+
+func TestLineIsOrderedByAge(t *testing.T) {
+	l := lineOf(nil, 7, 3, 9, 1)
+	if got, want := numbers(l.waiting), []uint64{1, 3, 7, 9}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	third := l.waiting[2]
+	if !l.Leave(third) || l.Leave(third) {
+		t.Error("a call leaves once")
+	}
+	if got, want := numbers(l.Shed(1)), []uint64{3, 9}; !slices.Equal(got, want) {
+		t.Errorf("shed %v, want the youngest, %v", got, want)
+	}
+	if got, want := numbers(l.waiting), []uint64{1}; !slices.Equal(got, want) {
+		t.Errorf("%v are left, want %v", got, want)
+	}
+	if got := l.Shed(1); got != nil {
+		t.Errorf("shed %v of one that may wait", got)
+	}
+}
+
+func TestLineServesTheOldestFirst(t *testing.T) {
+	wait := &Rules{Rounds: 1, Wait: true}
+	for _, tc := range []struct {
+		name   string
+		places []int // that can be had of each replica, whatever the candidates say
+		full   []bool
+		want   []uint64 // served
+		at     []int
+	}{
+		{"no room", []int{1, 1}, []bool{true, true}, nil, nil},
+		{"one place", []int{1, 0}, []bool{false, true}, []uint64{1}, []int{0}},
+		{"a place each", []int{1, 1}, []bool{false, false}, []uint64{1, 2}, []int{0, 1}},
+		{"a place that another has taken", []int{0, 1}, []bool{false, false}, []uint64{1}, []int{1}},
+		{"places for all", []int{2, 2}, []bool{false, false}, []uint64{1, 2, 3}, []int{0, 0, 1}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := lineOf(wait, 3, 1, 2)
+			replicas := make([]Candidate, len(tc.places))
+			for i := range replicas {
+				replicas[i] = Candidate{Key: uint32(i + 1), Ready: true, Full: tc.full[i]}
+			}
+			var got []uint64
+			var at []int
+			l.Serve(replicas, func(w *Waiter[string]) Moment { return Moment{Remaining: w.Deadline} }, func(i int) bool {
+				taken := tc.places[i] > 0
+				tc.places[i]--
+				replicas[i].Full = tc.places[i] <= 0
+				return taken
+			}, func(w *Waiter[string], d Decision) {
+				got, at = append(got, w.Number), append(at, d.Index)
+			})
+			if !slices.Equal(got, tc.want) || !slices.Equal(at, tc.at) {
+				t.Errorf("served %v at %v, want %v at %v", got, at, tc.want, tc.at)
+			}
+			if l.Len() != 3-len(tc.want) {
+				t.Errorf("%d still wait", l.Len())
+			}
+		})
+	}
+}
+
+// A call whose time is over is told so, though it gets no replica, and a decision knows that others wait.
+func TestLineTellsWhatElseIsDecided(t *testing.T) {
+	l := lineOf(&Rules{Rounds: 1, Wait: true, Idempotent: true}, 1, 2)
+	l.waiting[0].Deadline = 5 * ms
+	var got []Decision
+	l.Serve([]Candidate{{Key: 1, Ready: true}}, func(w *Waiter[string]) Moment {
+		return Moment{Remaining: w.Deadline, Typical: 10 * ms}
+	}, func(int) bool { return true }, func(_ *Waiter[string], d Decision) { got = append(got, d) })
+	if len(got) != 2 || got[0].Action != GiveUp || got[0].Reason != NoTime || got[1].Action != Try {
+		t.Errorf("got %+v, want no time for the first, as another waits, and the replica for the second", got)
+	}
+}
+
+func TestPatience(t *testing.T) {
+	for _, tc := range []struct {
+		name                           string
+		least, most, waited, remaining time.Duration
+		want                           time.Duration
+	}{
+		{"neither a bound nor a deadline", 0, 0, 0, Forever, time.Minute},
+		{"a part of the minute is over", 0, 0, 20 * time.Second, Forever, 40 * time.Second},
+		{"a deadline", 0, 0, time.Hour, 3 * time.Second, 3 * time.Second},
+		{"a deadline that an attempt has to fit in", time.Second, 0, 0, 3 * time.Second, 2 * time.Second},
+		{"a bound", 0, time.Second, 0, Forever, time.Second},
+		{"both", 0, time.Second, 400 * ms, 3 * time.Second, 600 * ms},
+		{"more than the bound", 0, time.Second, 2 * time.Second, Forever, -time.Second},
+	} {
+		r := Rules{MinTimeout: tc.least}
+		if got := r.Patience(tc.most, tc.waited, tc.remaining); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestHedgeDelay(t *testing.T) {
+	quick := learned(times(100, 10*ms)...)
+	for _, tc := range []struct {
+		name    string
+		hedging Hedging
+		join    time.Duration
+		latency *Latency
+		want    time.Duration
+		hedge   bool
+	}{
+		{"none", Hedging{}, 0, quick, 0, false},
+		{"a fixed time", Hedging{After: 50 * ms}, 0, quick, 50 * ms, true},
+		{"a quantile that is not known", Hedging{After: 50 * ms, Quantile: 0.95}, 0, new(Latency), 50 * ms, true},
+		{"neither", Hedging{Quantile: 0.95}, 0, new(Latency), 0, false},
+		{"its share of the time", Hedging{}, 70 * ms, quick, 70 * ms, false},
+		{"a hedge before that", Hedging{After: 50 * ms}, 70 * ms, quick, 50 * ms, true},
+		{"a hedge after that", Hedging{After: 90 * ms}, 70 * ms, quick, 70 * ms, false},
+	} {
+		if got, hedge := tc.hedging.Delay(Decision{Join: tc.join}, tc.latency); got != tc.want || hedge != tc.hedge {
+			t.Errorf("%s: got %v, %v, want %v, %v", tc.name, got, hedge, tc.want, tc.hedge)
+		}
+	}
+	if got, hedge := (Hedging{After: time.Second, Quantile: 0.95}).Delay(Decision{}, quick); got < 10*ms || got > 12500*time.Microsecond || !hedge {
+		t.Errorf("a quantile: got %v, %v, want 10 ms to 12.5 ms", got, hedge)
+	}
+}
