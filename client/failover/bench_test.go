@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 )
 
 // serveHealth starts a server on loopback and returns its address.
@@ -34,9 +37,27 @@ func loopbackClient(tb testing.TB, p Policy) *grpc.ClientConn {
 	return conn
 }
 
+// bareConn returns a connection to one server on loopback, as gRPC makes it.
 func bareConn(tb testing.TB) *grpc.ClientConn {
 	tb.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+serveHealth(tb), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return plainConn(tb, "passthrough:///"+serveHealth(tb))
+}
+
+// roundRobinConn returns a connection to three servers on loopback, with gRPC's own round_robin.
+func roundRobinConn(tb testing.TB) *grpc.ClientConn {
+	tb.Helper()
+	m := manual.NewBuilderWithScheme("loopback")
+	var s resolver.State
+	for range 3 {
+		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: serveHealth(tb)}}})
+	}
+	m.InitialState(s)
+	return plainConn(tb, "loopback:///x", grpc.WithResolvers(m), grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"round_robin": {}}]}`))
+}
+
+func plainConn(tb testing.TB, target string, opts ...grpc.DialOption) *grpc.ClientConn {
+	tb.Helper()
+	conn, err := grpc.NewClient(target, append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -149,6 +170,43 @@ func BenchmarkCall(b *testing.B) {
 				}
 				cancel()
 			}
+		})
+	}
+}
+
+// BenchmarkOverhead makes whole calls over TCP on loopback in turn, through gRPC alone and through failover, and reports the ratio of the
+// medians. What else the machine does meets both.
+func BenchmarkOverhead(b *testing.B) {
+	for _, bm := range []struct {
+		name            string
+		plain, failover func(testing.TB) *grpc.ClientConn
+	}{
+		{"bare", bareConn, func(tb testing.TB) *grpc.ClientConn { return loopbackClient(tb, Policy{}) }},
+		{"round-robin", roundRobinConn, func(tb testing.TB) *grpc.ClientConn { return loopbackClient(tb, Policy{Order: OrderRoundRobin}) }},
+		{"recommended", roundRobinConn, func(tb testing.TB) *grpc.ClientConn { return loopbackClient(tb, Recommended()) }},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			clients := [2]healthv1.HealthClient{healthv1.NewHealthClient(bm.plain(b)), healthv1.NewHealthClient(bm.failover(b))}
+			var took [2][]float64
+			for n := 0; b.Loop(); n++ {
+				for i := range clients {
+					i := (i + n) % 2 // neither is always the first
+					ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+					start := time.Now()
+					_, err := clients[i].Check(ctx, new(healthv1.HealthCheckRequest))
+					took[i] = append(took[i], time.Since(start).Seconds())
+					cancel()
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			median := func(all []float64) float64 {
+				slices.Sort(all)
+				return all[len(all)/2]
+			}
+			b.ReportMetric(0, "ns/op") // of both together, which says nothing
+			b.ReportMetric(median(took[1])/median(took[0]), "ratio")
 		})
 	}
 }
