@@ -123,8 +123,8 @@ func (c *client) method(name string) *method {
 func (c *client) limit() int32 {
 	limit := c.policy.MaxInFlight
 	if c.policy.AdaptiveLimit {
-		if learnt := c.hazard.Limit(); learnt > 0 && (limit == 0 || learnt < limit) {
-			limit = learnt
+		if learned := c.hazard.Limit(); learned > 0 && (limit == 0 || learned < limit) {
+			limit = learned
 		}
 	}
 	return int32(min(limit, math.MaxInt32))

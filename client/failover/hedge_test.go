@@ -244,7 +244,7 @@ func TestHedgesWithinTheirShare(t *testing.T) {
 	}
 }
 
-// The delay is learnt from the attempts that succeeded, of each method by itself; rejections are quick and teach nothing.
+// The delay is learned from the attempts that succeeded, of each method by itself; rejections are quick and teach nothing.
 func TestHedgeLearnsTheQuantile(t *testing.T) {
 	learn := failover.Hedge{Quantile: 0.9}
 	for _, tc := range []struct {

@@ -46,7 +46,7 @@ func TestHedgesCutTheTail(t *testing.T) {
 		{"round-robin", failover.Hedge{After: 20 * ms, Share: 0.02}, failover.OrderRoundRobin, 1, 0},
 		{"random", failover.Hedge{After: 20 * ms, Share: 0.02}, failover.OrderRandom, 1, 0},
 		{"round-robin, 16 callers", failover.Hedge{After: 20 * ms, Share: 0.02}, failover.OrderRoundRobin, 16, 0},
-		{"random, learnt, 16 callers", failover.Hedge{Quantile: 0.5, Share: 0.02}, failover.OrderRandom, 16, 40},
+		{"random, learned, 16 callers", failover.Hedge{Quantile: 0.5, Share: 0.02}, failover.OrderRandom, 16, 40},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			const calls = 1600

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -366,41 +365,4 @@ func TestOtherLastingFailures(t *testing.T) {
 			})
 		})
 	}
-}
-
-// The addresses of one host make one replica, where the option says so.
-func TestSameHost(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := newCluster(t, 2)
-		c.crash()
-		m := manual.NewBuilderWithScheme("test")
-		var state resolver.State
-		for _, addr := range []string{"a:1", "b:1", "a:2", "b:2"} {
-			state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: addr}}})
-		}
-		m.InitialState(state)
-		var dialed []string
-		var mu sync.Mutex
-		conn := c.connectTo(t, "test:///x", 2, failover.Policy{SameHost: func(addr string) string { return addr[:1] }}, grpc.WithResolvers(m),
-			grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				dialed = append(dialed, addr)
-				return c[addr[0]-'a'].dial(ctx)
-			}))
-		attempts, _ := call(t.Context(), conn)
-		if path(attempts) != "a:1 refused, b:1 refused" {
-			t.Errorf("got %q, want one attempt for each host", path(attempts))
-		}
-		for _, ep := range state.Endpoints {
-			if !slices.Contains(dialed, ep.Addresses[0].Addr) {
-				t.Errorf("%s was not dialed: %q", ep.Addresses[0].Addr, dialed)
-			}
-		}
-		c[1].start()
-		time.Sleep(100 * time.Millisecond)
-		if attempts, err := call(t.Context(), conn); err != nil {
-			t.Errorf("got %q, %v, want success at b", path(attempts), err)
-		}
-	})
 }

@@ -32,7 +32,7 @@ type Settings struct {
 	Pause       time.Duration
 	Order       failover.Order
 	WhenDown    failover.WhenDown
-	MaxInFlight int           // 0: any number; Adaptive: learnt
+	MaxInFlight int           // 0: any number; Adaptive: learned
 	Budget      float64       // 0 to 1; 0: no bound
 	EjectAfter  int           // 0: never
 	HedgeAfter  time.Duration // 0: never
@@ -51,7 +51,7 @@ type Settings struct {
 const (
 	// Never is a RestartDelay: no relaunch.
 	Never time.Duration = -1
-	// Adaptive is a MaxInFlight: learnt from the crashes.
+	// Adaptive is a MaxInFlight: learned from the crashes.
 	Adaptive = -1
 )
 

@@ -2,7 +2,6 @@ package core
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -332,41 +331,6 @@ func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 	}
 }
 
-func TestHedge(t *testing.T) {
-	cs := replicasOf(4, "abd")
-	var c Call
-	c.Next(one(), anytime, cs)
-	for _, tc := range []struct {
-		name    string
-		prepare func(cs []Candidate)
-		want    int // -1: no hedge
-	}{
-		{"another that is ready", func([]Candidate) {}, 1},
-		{"not one that is full", func(cs []Candidate) { cs[1].Full = true }, 3},
-		{"not one left out", func(cs []Candidate) { cs[1].Ejected = true }, 3},
-		{"nor one that is down", func(cs []Candidate) { cs[1].Ready, cs[3].Ready = false, false }, -1},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			cs, c := slices.Clone(cs), c
-			tc.prepare(cs)
-			d, ok := c.Hedge(one(), anytime, cs, 'a')
-			if ok != (tc.want >= 0) || ok && (d.Index != tc.want || d.Action != Try) {
-				t.Errorf("got %+v, %v, want replica %d", d, ok, tc.want)
-			}
-		})
-	}
-	hedged := c
-	d, _ := hedged.Hedge(one(), anytime, cs, 'a')
-	c.Note(Result{Sent: true})
-	c.NoteHedge(cs[d.Index].Key, d.Round, Result{Pushback: time.Second})
-	if d := c.Next(one(), anytime, cs); d.Action != Pause {
-		t.Errorf("after a hedge that was pushed back: %+v, want a pause", d)
-	}
-	if d := c.Next(one(), anytime, cs); d.Index != 3 {
-		t.Errorf("after both: %+v, want the next that is ready", d)
-	}
-}
-
 // A call that has less time left than attempts take makes way where others wait, and has its chance where none do.
 func TestCallMakesWay(t *testing.T) {
 	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
@@ -381,31 +345,5 @@ func TestCallMakesWay(t *testing.T) {
 	m.Remaining = 15
 	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 0 || d.Join != 10 {
 		t.Errorf("with time for one attempt: %+v, want a try with all the time there is, which another joins after what attempts take", d)
-	}
-}
-
-func TestPausesGrow(t *testing.T) {
-	const half = 1 << 63 // dice in the middle: no jitter
-	for _, tc := range []struct {
-		name string
-		p    Pauses
-		n    int
-		dice uint64
-		want time.Duration
-	}{
-		{"none", Pauses{Factor: 1e300, Jitter: 1}, 9, 0, 0},
-		{"equal", Pauses{First: 100, Jitter: 0}, 5, 0, 100},
-		{"doubled", Pauses{First: 100, Factor: 2}, 3, half, 800},
-		{"bounded", Pauses{First: 100, Factor: 2, Max: 500}, 3, half, 500},
-		{"bounded from the first", Pauses{First: 100, Max: 50}, 0, half, 50},
-		{"shortened", Pauses{First: 100, Jitter: 0.2}, 0, 0, 80},
-		{"lengthened", Pauses{First: 100, Jitter: 0.2}, 0, math.MaxUint64, 120},
-		{"beyond the bound by the jitter alone", Pauses{First: 100, Factor: 3, Max: 200, Jitter: 0.5}, 7, math.MaxUint64, 300},
-		{"longer than time goes", Pauses{First: math.MaxInt64, Factor: 1.5}, 1, half, Forever},
-		{"longer than numbers go", Pauses{First: 1, Factor: math.MaxFloat64}, 9, half, Forever},
-	} {
-		if got := tc.p.nth(tc.n, tc.dice); got != tc.want {
-			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
-		}
 	}
 }

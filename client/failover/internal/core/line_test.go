@@ -116,30 +116,3 @@ func TestPatience(t *testing.T) {
 		}
 	}
 }
-
-func TestHedgeDelay(t *testing.T) {
-	quick := learned(times(100, 10*ms)...)
-	for _, tc := range []struct {
-		name    string
-		hedging Hedging
-		join    time.Duration
-		latency *Latency
-		want    time.Duration
-		hedge   bool
-	}{
-		{"none", Hedging{}, 0, quick, 0, false},
-		{"a fixed time", Hedging{After: 50 * ms}, 0, quick, 50 * ms, true},
-		{"a quantile that is not known", Hedging{After: 50 * ms, Quantile: 0.95}, 0, new(Latency), 50 * ms, true},
-		{"neither", Hedging{Quantile: 0.95}, 0, new(Latency), 0, false},
-		{"its share of the time", Hedging{}, 70 * ms, quick, 70 * ms, false},
-		{"a hedge before that", Hedging{After: 50 * ms}, 70 * ms, quick, 50 * ms, true},
-		{"a hedge after that", Hedging{After: 90 * ms}, 70 * ms, quick, 70 * ms, false},
-	} {
-		if got, hedge := tc.hedging.Delay(Decision{Join: tc.join}, tc.latency); got != tc.want || hedge != tc.hedge {
-			t.Errorf("%s: got %v, %v, want %v, %v", tc.name, got, hedge, tc.want, tc.hedge)
-		}
-	}
-	if got, hedge := (Hedging{After: time.Second, Quantile: 0.95}).Delay(Decision{}, quick); got < 10*ms || got > 12500*time.Microsecond || !hedge {
-		t.Errorf("a quantile: got %v, %v, want 10 ms to 12.5 ms", got, hedge)
-	}
-}

@@ -16,7 +16,7 @@ type cell struct {
 	fixed   []string // limits to compare with; "0" is none
 }
 
-// cells are where a limit must be learnt that does as well as the best fixed one. The fixed limits are those that a
+// cells are where a limit must be learned that does as well as the best fixed one. The fixed limits are those that a
 // simulation of the same cell shows near the best.
 var cells = []cell{
 	{0, 10, 2000, []string{"0"}},
@@ -59,7 +59,7 @@ func (c cell) make(t *testing.T, limit string) outcome {
 	return o
 }
 
-// The limit that is learnt against fixed ones, at full length: service 50 to 500 ms, restart delay 1 s, calls of 10 s.
+// The limit that is learned against fixed ones, at full length: service 50 to 500 ms, restart delay 1 s, calls of 10 s.
 func TestSoakLearntLimitIsAsGoodAsTheBest(t *testing.T) {
 	if !*soak {
 		t.Skip("only with -soak: half an hour. The simulation in client/failover/internal/core is its short form, and TestLimitKeepsCallsAlive.")
@@ -82,11 +82,11 @@ func TestSoakLearntLimitIsAsGoodAsTheBest(t *testing.T) {
 	}
 }
 
-// compare looks whether the learnt limit is within a point of success of the best fixed one, and at replicas that never
+// compare looks whether the learned limit is within a point of success of the best fixed one, and at replicas that never
 // crash within 5% of its throughput. Crashes make calls fail together, so the error of a share is twice the one of calls
 // that fail one by one.
 func (c cell) compare(t *testing.T, results map[string]*outcome) {
-	learnt, best := results["adaptive"], &outcome{}
+	learned, best := results["adaptive"], &outcome{}
 	for limit, o := range results {
 		if limit != "adaptive" && cmp.Or(cmp.Compare(o.SuccessRate, best.SuccessRate), cmp.Compare(o.throughput(), best.throughput())) > 0 {
 			best = o
@@ -96,16 +96,16 @@ func (c cell) compare(t *testing.T, results map[string]*outcome) {
 		return
 	}
 	noise := 2 * 2 * math.Sqrt(2*best.SuccessRate*(1-best.SuccessRate)/float64(c.calls))
-	t.Logf("learnt: %v; best fixed: %v; within %.2f points of noise", *learnt, *best, 100*noise)
-	if learnt.SuccessRate < best.SuccessRate-0.01-noise {
-		t.Errorf("%.2f%% of the calls succeeded, with the best fixed limit %.2f%%", 100*learnt.SuccessRate, 100*best.SuccessRate)
+	t.Logf("learned: %v; best fixed: %v; within %.2f points of noise", *learned, *best, 100*noise)
+	if learned.SuccessRate < best.SuccessRate-0.01-noise {
+		t.Errorf("%.2f%% of the calls succeeded, with the best fixed limit %.2f%%", 100*learned.SuccessRate, 100*best.SuccessRate)
 	}
-	if c.crashes == 0 && learnt.throughput() < 0.95*best.throughput() {
-		t.Errorf("%.2f calls a second, with the best fixed limit %.2f", learnt.throughput(), best.throughput())
+	if c.crashes == 0 && learned.throughput() < 0.95*best.throughput() {
+		t.Errorf("%.2f calls a second, with the best fixed limit %.2f", learned.throughput(), best.throughput())
 	}
 }
 
-// Without a limit, a crash takes so many calls with it that hardly any ends well; with the one that is learnt, they do.
+// Without a limit, a crash takes so many calls with it that hardly any ends well; with the one that is learned, they do.
 // Time takes none of them: a deadline far away lets calls wait longer than the minute that those without one may. And all
 // who wait rush to a replica that is back. So it is not the machine's speed that decides, as long as a few requests are
 // sent within the service time.
