@@ -214,12 +214,12 @@ func (p *plan) candidates(to []core.Candidate, t *table, limit int32) []core.Can
 	return t.candidates(to, limit, p.rules.Wait, p.stuckAfter, p.now())
 }
 
-// ramped is how many attempts the call may find in flight at a replica, of which there may be limit.
-func (p *plan) ramped(b *backend, limit int32) int32 {
+// acquire takes a place at a replica for an attempt of the call.
+func (p *plan) acquire(e entry, limit int32, leftOut bool) bool {
 	if p.rules.Wait {
-		return b.ramp.Limit(limit, p.now())
+		limit = e.ramp.Limit(limit, p.now())
 	}
-	return limit
+	return e.acquire(limit, leftOut)
 }
 
 // acquire takes a place among the attempts in flight, of which there may be limit; zero means any number. It returns

@@ -181,7 +181,7 @@ func (r *race) prepare() *joiner {
 	limit := p.limit()
 	var buf [8]core.Candidate
 	d, ok := r.core.Hedge(p.rules, p.moment(p.ask()), p.candidates(buf[:0], t, limit), r.last.key)
-	if !ok || !t.entries[d.Index].acquire(p.ramped(t.entries[d.Index].backend, limit), false) {
+	if !ok || !p.acquire(t.entries[d.Index], limit, false) {
 		return nil
 	}
 	if !r.pay() {

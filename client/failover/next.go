@@ -84,7 +84,7 @@ func (c *call) next() step {
 			}
 		}
 		d := c.core.Next(c.rules, c.moment(c.ask()), candidates)
-		if d.Action == core.Try && !t.entries[d.Index].acquire(c.ramped(t.entries[d.Index].backend, limit), candidates[d.Index].Ejected) {
+		if d.Action == core.Try && !c.acquire(t.entries[d.Index], limit, candidates[d.Index].Ejected) {
 			c.core.Untry(t.entries[d.Index].key) // another call was quicker
 			continue
 		}

@@ -237,34 +237,36 @@ type Budget struct {
 
 func (b Budget) bounded() bool { return b != Budget{} }
 
-// Ejection leaves a replica out of the choice after failures in a row: attempts that the replica answered with a retryable status, that
-// another replica's answer overtook, or that ended with the connection. If no other replica is available, those left out are used all
-// the same.
+// Ejection takes a replica out of use after a number of failures in a row: attempts that it answered with a retryable status, that
+// were lost with the connection, that it gave back unprocessed, or that a hedge at another replica overtook. If no other replica is
+// available, ejected replicas are used all the same.
 //
-// An attempt that a deadline cut off, its own or the caller's, is a censored observation: an answer would have taken longer, and that
-// is all it says. It counts by how unlikely that is for a replica that is well, beside what other replicas have answered since and
-// what attempts of the method have taken lately; as much as a failure if it is one in a hundred. Replicas that are all slower than
-// their callers have patience are not left out. After as many such attempts in a row as it takes failures, calls are made elsewhere
-// until the matter is decided, if they can be. A caller who cancels proves nothing.
+// An attempt cut off by a deadline, its own or the caller's, is a censored observation: the answer would have taken longer, and
+// nothing else is known. It is weighed by how unlikely it is for a healthy replica, given what other replicas have answered since
+// and what recent attempts at the method have taken. An attempt that takes longer than 99 of 100 weighs as much as a failure.
+// Replicas that are all slower than their callers' deadlines are not ejected. After so many cut-off attempts in a row that failures
+// would have ejected the replica, calls go to other replicas, if they can, until the comparison has a result. A call that its caller
+// cancels proves nothing.
 //
-// A replica left out is probed with the standard health service, and taken back when it is well. If it is alive but has no such
-// service, does not let the probe in, or saw nothing wrong, one call at a time is let through until one succeeds, with a hedge to be
-// judged by. A probe is a call on the connection: the user's interceptors see it, with the context's values and the metadata of the call
-// that left the replica out. NOT_SERVING, Unavailable, DeadlineExceeded and no answer mean that it is not well. If it fails again without a success between, it is left out at once, and each time twice as long passes
-// before it is probed, up to 64 times Probe. Whatever the probes find, a call is let through after 20 times Probe, and each time
-// twice as long, up to 64 times that.
+// An ejected replica is probed with the standard health service, and put back when it is healthy. A probe is a call on the
+// connection: it passes through the interceptors, with the context values and the metadata of the call that caused the ejection.
+// NOT_SERVING, Unavailable, DeadlineExceeded and silence mean that the replica is still unhealthy. A replica that answers anything
+// else, or reported no problem in the first place, gets one call at a time, with a hedge for comparison, until one succeeds. A
+// replica that fails again without a success in between is ejected at once, and the delay before its first probe doubles each time,
+// up to 64 times Probe. Whatever the probes find, a call is let through after 20 times Probe, and after twice as long each time, up
+// to 64 times that.
 type Ejection struct {
-	// Off leaves none out ever.
+	// Off ejects no replica.
 	Off bool
-	// After is how many failures in a row it takes. From 1. The zero Ejection has 3.
+	// After is the number of failures in a row, from 1. The zero Ejection has 3.
 	After int
-	// Probe is the time between two probes, and the deadline of one. Zero means 500 ms.
+	// Probe is the time between two probes, and the deadline of each. Zero means 500 ms.
 	Probe time.Duration
-	// Service is what the health service is asked about. Empty means the server as a whole.
+	// Service is the name that probes ask the health service about. Empty means the server as a whole.
 	Service string
-	// MaxShare bounds the share of the replicas that are left out at a time, so that the others can carry the load: from 0 to 1,
-	// rounded down, but one of several may always be. Of those that have no connection none counts. Zero means two thirds, so that
-	// one of three can go on alone. Where no more may be left out, calls are made elsewhere if they can be.
+	// MaxShare bounds the share of connected replicas that are ejected at a time, so that the others can carry the load. It ranges
+	// from 0 to 1; the number of replicas is rounded down, but one of several may always be ejected. Zero means two thirds. If no
+	// more may be ejected, calls prefer other replicas.
 	MaxShare float64
 }
 

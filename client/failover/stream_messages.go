@@ -213,7 +213,7 @@ func (s *stream) Context() context.Context {
 	return s.call.ctx
 }
 
-// invoke makes a unary call, as for a health check, with what a stream's interceptor is given.
+// invoke makes a unary call with what a stream's interceptor is given: the question to the resolver.
 func (s *stream) invoke(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
 	cs, err := s.streamer(ctx, new(grpc.StreamDesc), cc, method, opts...)
 	if err != nil {
