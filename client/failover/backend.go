@@ -35,6 +35,8 @@ type backend struct {
 	doubt   atomic.Int32 // of standing
 	took    atomic.Int64 // what its last answer took; zero before the first
 
+	unproven atomic.Bool // has come back after a failed dial or a lost connection, and has not answered since
+
 	answers atomic.Int64 // how many there were
 	waiting atomic.Int32 // attempts in flight that have begun since the last
 	first   atomic.Int64 // when the first of those began
@@ -157,13 +159,17 @@ func (t *table) candidates(to []core.Candidate, limit int32, wait bool, after in
 		e := &t.entries[i]
 		n, most := e.inFlight.Load(), limit
 		doubt := int(e.doubt.Load())
-		if waiting := int(e.waiting.Load()); waiting >= after {
+		waiting := int(e.waiting.Load())
+		if waiting >= after {
 			if usual < 0 {
 				usual = t.usual()
 			}
 			if core.Stuck(waiting, after, now-time.Duration(e.first.Load()), usual) {
 				doubt = max(doubt, 1)
 			}
+		}
+		if waiting > 0 && e.unproven.Load() {
+			doubt = max(doubt, 1) // the first call finds out
 		}
 		if wait {
 			most = e.ramp.Limit(limit, now)

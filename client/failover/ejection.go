@@ -200,6 +200,7 @@ func (c *client) onReady() {
 				c.isReady(e)
 			case e.replica.Down():
 				c.wasDown.Store(true)
+				e.unproven.Store(true)
 			}
 		}
 	}
@@ -210,6 +211,9 @@ func (c *client) onReady() {
 func (c *client) isReady(e entry) {
 	conn := e.connection()
 	if last := e.ramped.Swap(&conn); last == nil || *last != conn {
+		if last != nil {
+			e.unproven.Store(true)
+		}
 		if (last != nil || c.wasDown.Load()) && c.queue.crowded() {
 			e.ramp.Begin(c.now()) // as after an outage of all
 		}

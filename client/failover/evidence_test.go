@@ -11,11 +11,7 @@ import (
 	"time"
 
 	"example.com/crashlab/client/failover"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 )
 
 var orders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin, failover.OrderRandom, failover.OrderLeastInFlight, failover.OrderSticky}
@@ -170,45 +166,39 @@ func TestSharingTheTimeLosesNoCall(t *testing.T) {
 	}
 }
 
-// A client whose interceptor adds what the servers demand finds that a replica is well again.
-func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c, works := newWork(t, 3)
-		var asked atomic.Pointer[string]
-		var well atomic.Bool
-		c[0].handle = func(ctx context.Context) error {
-			md, _ := metadata.FromIncomingContext(ctx)
-			if len(md["authorization"]) == 0 {
-				return status.Error(codes.Unauthenticated, "who are you?")
-			}
-			if !well.Load() {
-				return status.Error(codes.Unavailable, "ill")
-			}
-			return nil
-		}
-		authorize := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			if r, ok := req.(*healthv1.HealthCheckRequest); ok && method == healthv1.Health_Check_FullMethodName {
-				asked.Store(&r.Service)
-			}
-			return invoker(metadata.AppendToOutgoingContext(ctx, "authorization", "me"), method, req, reply, cc, opts...)
-		}
-		conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, Service: "work"}}, grpc.WithUnaryInterceptor(authorize))
-		leaveOut(t, conn, works[0])
-		before := conn.Statistics().Calls
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		if s := asked.Load(); s == nil || *s != "work" {
-			t.Errorf("asked for the health of %v, want work", s)
-		}
-		wantPath(t, conn, "b:1 ok sent")
-		well.Store(true)
-		time.Sleep(600 * ms)
-		synctest.Wait()
-		wantPath(t, conn, "a:1 ok sent")
-		if n := conn.Statistics().Calls - before; n != 2 {
-			t.Errorf("%d calls, want 2: a probe is none", n)
-		}
-	})
+// A replica that comes back and hangs costs one call at a time, whatever the order: the others go elsewhere until it has answered.
+func TestComingBackToHang(t *testing.T) {
+	for _, order := range orders {
+		t.Run(order.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				conn := c.connect(t, failover.Policy{Order: order, Idempotent: map[string]bool{"/": false}})
+				for range 3 {
+					call(t.Context(), conn)
+				}
+				c[0].crash()
+				time.Sleep(100 * ms)
+				c[0].handle = hang
+				c[0].start()
+				var calls sync.WaitGroup
+				var failed atomic.Int64
+				for range 50 {
+					calls.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+						defer cancel()
+						if _, err := call(ctx, conn); err != nil {
+							failed.Add(1)
+						}
+					})
+					time.Sleep(10 * ms)
+				}
+				calls.Wait()
+				if n := failed.Load(); n > 1 {
+					t.Errorf("%d calls failed, want one at most", n)
+				}
+			})
+		})
+	}
 }
 
 // Any answer of a live process but NOT_SERVING lets a call try it.

@@ -172,6 +172,9 @@ func (c *client) moment(q question) core.Moment {
 	m := core.Moment{Remaining: q.remaining, Start: q.number - 1}
 	if q.remaining != core.Forever {
 		m.Typical = q.known.latency.Typical()
+		if m.Usual = m.Typical; m.Usual == 0 {
+			m.Usual = q.known.latency.Guess()
+		}
 	}
 	if q.rules.NeedsDice() {
 		m.Dice = rand.Uint64()

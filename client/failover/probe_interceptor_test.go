@@ -172,3 +172,44 @@ func TestReplicasIllInTurnComeBack(t *testing.T) {
 		}
 	})
 }
+
+// A client whose interceptor adds what the servers demand finds that a replica is well again.
+func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 3)
+		var asked atomic.Pointer[string]
+		var well atomic.Bool
+		c[0].handle = func(ctx context.Context) error {
+			md, _ := metadata.FromIncomingContext(ctx)
+			if len(md["authorization"]) == 0 {
+				return status.Error(codes.Unauthenticated, "who are you?")
+			}
+			if !well.Load() {
+				return status.Error(codes.Unavailable, "ill")
+			}
+			return nil
+		}
+		authorize := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			if r, ok := req.(*healthv1.HealthCheckRequest); ok && method == healthv1.Health_Check_FullMethodName {
+				asked.Store(&r.Service)
+			}
+			return invoker(metadata.AppendToOutgoingContext(ctx, "authorization", "me"), method, req, reply, cc, opts...)
+		}
+		conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, Service: "work"}}, grpc.WithUnaryInterceptor(authorize))
+		leaveOut(t, conn, works[0])
+		before := conn.Statistics().Calls
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if s := asked.Load(); s == nil || *s != "work" {
+			t.Errorf("asked for the health of %v, want work", s)
+		}
+		wantPath(t, conn, "b:1 ok sent")
+		well.Store(true)
+		time.Sleep(600 * ms)
+		synctest.Wait()
+		wantPath(t, conn, "a:1 ok sent")
+		if n := conn.Statistics().Calls - before; n != 2 {
+			t.Errorf("%d calls, want 2: a probe is none", n)
+		}
+	})
+}

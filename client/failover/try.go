@@ -164,6 +164,9 @@ func (p *plan) answers(l *lease, o Outcome) {
 		p.hazard.Survived()
 	}
 	l.ramp.Answered()
+	if l.unproven.Load() {
+		l.unproven.Store(false)
+	}
 	took := p.now() - l.start
 	l.took.Store(int64(max(took, 1)))
 	p.compare(l.backend, &p.known.latency, took, true)

@@ -15,6 +15,7 @@ import (
 
 	"example.com/crashlab/client/failover"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
@@ -60,20 +61,25 @@ func randomWorld(rnd *rand.Rand) world {
 		Service: names[rnd.IntN(len(names))], Mean: pick(ms, 10*ms, 100*ms),
 		Calls: 60, Every: pick(20*ms, 100*ms, 300*ms), Deadline: pick(300*ms, time.Second, 3*time.Second, 10*time.Second),
 		Idempotent: rnd.IntN(2) == 0, Order: failover.Order(rnd.IntN(5)),
-		Replicas: make([][]phase, 2+rnd.IntN(3)),
+		Replicas: make([][]phase, 2+rnd.IntN(4)),
 	}
 	w.Mean = min(w.Mean, w.Deadline/20)
 	span := time.Duration(w.Calls) * w.Every
 	for i := range w.Replicas[1:] {
-		x := phase{illness(rnd.IntN(int(illnesses))), 0, time.Hour}
+		begin := time.Duration(0) // of the first phase
 		if rnd.IntN(2) == 0 {
-			x.from = time.Duration(rnd.Int64N(int64(span)))
+			begin = time.Duration(rnd.Int64N(int64(span)))
 		}
-		if rnd.IntN(2) == 0 {
-			x.until = x.from + time.Duration(rnd.Int64N(int64(span)))
-		}
-		if rnd.IntN(4) > 0 {
-			w.Replicas[i] = []phase{x}
+		for n := rnd.IntN(4); n > 0; n-- {
+			x := phase{illness(rnd.IntN(int(illnesses))), begin, time.Hour}
+			if n > 1 || rnd.IntN(2) == 0 {
+				x.until = x.from + time.Duration(rnd.Int64N(int64(span)))
+			}
+			w.Replicas[i] = append(w.Replicas[i], x)
+			begin = x.until
+			if rnd.IntN(2) == 0 {
+				begin += time.Duration(rnd.Int64N(int64(span)))
+			}
 		}
 	}
 	rnd.Shuffle(len(w.Replicas), func(i, j int) { w.Replicas[i], w.Replicas[j] = w.Replicas[j], w.Replicas[i] })
@@ -103,8 +109,11 @@ func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.Cli
 		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a}}})
 	}
 	m.InitialState(s)
+	// By default a replica that was down for a moment is spared for a second or more, whether it is well or falls ill in another way.
+	// To compare what is done about an illness, gRPC has to meet it too.
+	redial := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 25 * ms, Multiplier: 1, MaxDelay: 25 * ms}, MinConnectTimeout: 20 * time.Second}
 	conn, err := grpc.NewClient("world:///x", dial, grpc.WithResolvers(m), grpc.WithDefaultServiceConfig(config+"}"),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithConnectParams(redial), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,9 +292,18 @@ func (w world) smaller() (all []world) {
 		}
 		if len(w.Replicas[i]) > 0 {
 			with(func(s *world) { s.Replicas[i] = nil })
-			x := w.Replicas[i][0]
-			with(func(s *world) { s.Replicas[i] = []phase{{x.ill, 0, x.until}} })
-			with(func(s *world) { s.Replicas[i] = []phase{{x.ill, x.from, time.Hour}} })
+			x, all := w.Replicas[i][0], len(w.Replicas[i])
+			last := w.Replicas[i][all-1]
+			if all > 1 {
+				with(func(s *world) { s.Replicas[i] = slices.Clone(s.Replicas[i][1:]) })
+				with(func(s *world) { s.Replicas[i] = slices.Clone(s.Replicas[i][:all-1]) })
+			}
+			with(func(s *world) {
+				s.Replicas[i] = slices.Concat([]phase{{x.ill, 0, x.until}}, s.Replicas[i][1:])
+			})
+			with(func(s *world) {
+				s.Replicas[i] = slices.Concat(s.Replicas[i][:all-1], []phase{{last.ill, last.from, time.Hour}})
+			})
 		}
 	}
 	with(func(s *world) { s.Service = "constant" })

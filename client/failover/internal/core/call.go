@@ -79,6 +79,8 @@ type Moment struct {
 	Remaining time.Duration
 	// Typical is what an attempt may be expected to take; zero where that is not known.
 	Typical time.Duration
+	// Usual is the time beyond which an attempt takes unusually long; zero where that is not known.
+	Usual time.Duration
 	// Crowded is true where other calls wait for the replicas. Then none is spent on an attempt that has less than Typical:
 	// as likely as not, it would end with the deadline, where another call might have been answered.
 	Crowded bool
@@ -325,11 +327,11 @@ func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (timeout
 	if r.Timeout > 0 {
 		timeout = min(timeout, r.Timeout)
 	}
-	share := max(m.Remaining/time.Duration(c.left(r, replicas, i)), r.MinTimeout, m.Typical, 1)
+	share := max(m.Remaining/time.Duration(c.left(r, replicas, i)), r.MinTimeout, m.Usual, 1)
 	switch {
 	case !replicas[i].Ready:
 		timeout = min(timeout, share)
-	case r.Idempotent && m.Typical > 0 && share < timeout:
+	case r.Idempotent && m.Usual > 0 && share < timeout:
 		join = share
 	}
 	if timeout >= m.Remaining {

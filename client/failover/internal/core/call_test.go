@@ -59,7 +59,7 @@ func TestCallOrder(t *testing.T) {
 		{"nobody ready: the order stays", 1, First, 0, "", "abc"},
 		{"ready before the others", 1, First, 0, "c", "cab"},
 		{"start further on", 2, RoundRobin, 1, "abc", "bca|bca"},
-		{"start wraps", 1, RoundRobin, 5, "abc", "cab"},
+		{"start wraps", 1, RoundRobin, 5, "abc", "cba"},
 		{"start and ready", 1, RoundRobin, 2, "ab", "abc"},
 		{"first does not start further on", 1, First, 1, "abc", "abc"},
 		{"sticky", 1, Sticky, 0, "abc", "bac"},
@@ -109,6 +109,33 @@ func TestRandomIsEven(t *testing.T) {
 }
 
 // Of two at random the one with fewer attempts in flight, so the busiest is never taken.
+// The share of a replica that cannot be tried goes to all the others alike, at the first attempt and after a failure.
+func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
+	const all = 5
+	for _, tc := range []struct {
+		name   string
+		refuse bool // the second replica fails its attempts, in place of being down
+	}{{"down", false}, {"failing", true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			var got [all]int
+			for start := range uint64(100 * all) {
+				cs, c := replicasOf(all, "abcde"), new(Call)
+				cs[1].Ready = tc.refuse
+				r, m := &Rules{Rounds: 1, Order: RoundRobin}, Moment{Remaining: Forever, Start: start}
+				d := c.Next(r, m, cs)
+				if d.Index == 1 {
+					c.Note(Result{})
+					d = c.Next(r, m, cs)
+				}
+				got[d.Index]++
+			}
+			if want := [all]int{125, 0, 125, 125, 125}; got != want {
+				t.Errorf("the calls ended at %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 func TestLeastInFlight(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	seen := map[int]bool{}
@@ -275,7 +302,7 @@ func TestTimeIsShared(t *testing.T) {
 		var c Call
 		for over := false; !over; {
 			rs := replicasOf(n, "abcde"[:n])
-			d := c.Next(r, Moment{Remaining: left, Typical: typical}, rs)
+			d := c.Next(r, Moment{Remaining: left, Usual: typical}, rs)
 			switch d.Action {
 			case Try:
 				for more := d.Join > 0; more && d.Join > 0; {
@@ -284,7 +311,7 @@ func TestTimeIsShared(t *testing.T) {
 					}
 					given = append(given, d.Join)
 					var next Decision
-					if next, more = c.Hedge(r, Moment{Remaining: left, Typical: typical}, rs, rs[d.Index].Key); more {
+					if next, more = c.Hedge(r, Moment{Remaining: left, Usual: typical}, rs, rs[d.Index].Key); more {
 						d = next
 					}
 				}
@@ -334,7 +361,7 @@ func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 // A call that has less time left than attempts take makes way where others wait, and has its chance where none do.
 func TestCallMakesWay(t *testing.T) {
 	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
-	m := Moment{Remaining: 9, Typical: 10}
+	m := Moment{Remaining: 9, Typical: 10, Usual: 10}
 	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 0 {
 		t.Errorf("alone: %+v, want a try with all the time there is", d)
 	}

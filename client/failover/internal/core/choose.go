@@ -51,7 +51,12 @@ func (c *Call) choose(r *Rules, m Moment, replicas []Candidate) int {
 	}
 	switch r.Order {
 	case RoundRobin:
-		return nth(0, int(m.Start%uint64(len(replicas))))
+		all := uint64(len(replicas))
+		if n == len(replicas) {
+			return nth(0, int(m.Start%all))
+		}
+		// The share of one that cannot be tried goes to all the others in turn, not to the next in the list.
+		return nth(int(m.Start/all%uint64(n)), int(m.Start%all))
 	case Random:
 		return nth(int(m.Dice%uint64(n)), 0)
 	case LeastInFlight:

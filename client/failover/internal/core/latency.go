@@ -25,6 +25,7 @@ const (
 	octaves   = 28 // from 1 µs to 268 s
 	unit      = 10 // 1<<unit ns is the lower end, near enough to a microsecond
 	known     = 64 // durations that a quantile needs
+	few       = 8  // durations that a guess needs
 	halving   = 2048
 )
 
@@ -88,6 +89,21 @@ func (l *Latency) Typical() time.Duration {
 		}
 	}
 	return time.Duration(l.typical.Load())
+}
+
+// Guess returns the time beyond which a duration is unusual where too little is known for a quantile: three times the longest of at
+// least eight durations; zero before.
+func (l *Latency) Guess() time.Duration {
+	seen, longest := uint32(0), 0
+	for i := range l.buckets {
+		if n := l.buckets[i].Load(); n > 0 {
+			seen, longest = seen+n, i
+		}
+	}
+	if seen < few {
+		return 0
+	}
+	return 3 * upper(longest)
 }
 
 // AddSlow notes that n durations that were cut off at d were no more than long: what they belong to has answered since.

@@ -56,6 +56,21 @@ func TestQuantileNeeds64(t *testing.T) {
 	}
 }
 
+// Before a quantile is known, the longest of a few durations is the base of a guess.
+func TestLatencyGuess(t *testing.T) {
+	l := new(Latency)
+	for i := range few {
+		if got := l.Guess(); got != 0 {
+			t.Errorf("%v after %d durations, want no guess", got, i)
+		}
+		l.Add(10 * ms)
+	}
+	l.AddCutOff(time.Second)
+	if got := l.Guess(); got < 30*ms || got > 37500*time.Microsecond {
+		t.Errorf("%v, want 30 to 37.5 ms", got)
+	}
+}
+
 // Durations beyond both ends count as those ends.
 func TestLatencyOfAnyLength(t *testing.T) {
 	for d, want := range map[time.Duration]time.Duration{-1: 1280, 0: 1280, math.MaxInt64: 8 << (octaves + unit - 3)} {
