@@ -33,3 +33,25 @@ func TestRejectionBesideAHedge(t *testing.T) {
 		})
 	}
 }
+
+// An attempt that has joined others rejects the call: that is the call's error, not that the others were canceled for it.
+func TestRejectionByOneOfThree(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 4)
+		conn := c.connect(t, failover.Policy{})
+		for range 100 { // so that it is known how long attempts take
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := call(ctx, conn); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+		}
+		c[0].handle, c[1].handle, c[2].handle = hang, hang, answer(codes.InvalidArgument)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		attempts, err := call(ctx, conn)
+		if status.Code(err) != codes.InvalidArgument || reason(err) != failover.ReasonNotRetryable || len(attempts) != 3 {
+			t.Errorf("%q, reason %v: %v, want InvalidArgument by the third", path(attempts), reason(err), err)
+		}
+	})
+}

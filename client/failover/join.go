@@ -57,7 +57,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	r.timer = time.AfterFunc(delay, r.join)
 	r.mu.Unlock()
 	first := c.attempt(ctx, l, c.request)
-	others := r.end(first.Outcome)
+	others := r.end(!first.missed && first.ends())
 	ok := c.note(l, first)
 	if r.winner != nil && first.Outcome == OutcomeCanceled {
 		c.canceled = false // it was not the caller who ended the first
@@ -78,7 +78,12 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 		return true
 	}
 	for _, j := range others {
-		c.noteOther(first, j)
+		if j != r.winner {
+			c.noteOther(first, j)
+		}
+	}
+	if r.winner != nil { // the last word
+		c.noteOther(first, r.winner)
 	}
 	return false
 }
@@ -99,7 +104,7 @@ func (r *race) answered() *joiner {
 // noteOther takes note of a joiner that failed beside the first attempt.
 func (c *call) noteOther(first result, j *joiner) {
 	r := j.result
-	if r.missed {
+	if r.missed || r.Outcome == OutcomeCanceled && ended(c.ctx) == nil { // not made, or canceled for another that has ended the call
 		return
 	}
 	c.core.NoteHedge(j.lease.key, j.lease.decision.Round, r.forCore())
@@ -129,7 +134,7 @@ func (r *race) join() {
 	r.plan.counters.hedges.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o := j.result.Outcome; (o == OutcomeOK || o == OutcomeRejected) && !r.over && r.winner == nil {
+	if o := j.result.Outcome; o != OutcomeCanceled && j.result.ends() && !r.over && r.winner == nil {
 		r.winner = j
 		r.stop()
 		r.cancelOthers(j)
@@ -145,12 +150,12 @@ func (r *race) cancelOthers(but *joiner) {
 	}
 }
 
-// end takes note that the first attempt has ended so, and returns the others after their ends. Where it has not ended the call, more
-// may join those that are on their way.
-func (r *race) end(o Outcome) []*joiner {
+// end takes note that the first attempt has ended, and returns the others after their ends. Where it has not ended the call, more may
+// join those that are on their way.
+func (r *race) end(call bool) []*joiner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o == OutcomeOK || o == OutcomeRejected || o == OutcomeCanceled {
+	if call {
 		r.over = true
 		if r.winner == nil {
 			r.cancelOthers(nil)

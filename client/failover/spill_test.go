@@ -9,6 +9,7 @@ import (
 
 	"example.com/crashlab/client/failover"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -53,4 +54,28 @@ func TestUsedUpStreamsSpillOver(t *testing.T) {
 			holders.Wait()
 		})
 	}
+}
+
+// An attempt that has waited for a stream may lose its connection before it was ever made. An attempt that joined it goes on.
+func TestAttemptThatIsMissedLate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		c[0].narrow(1)
+		c[0].handle = hang
+		c[1].handle = takes(50*ms, codes.OK)
+		hedge := failover.Hedge{After: 10 * ms, Share: 1}
+		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait, Hedge: hedge})
+		var holder sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		holder.Go(func() { call(ctx, conn, failover.WithHedge(failover.Hedge{})) })
+		synctest.Wait()
+		time.AfterFunc(30*ms, c[0].crash)
+		start := time.Now()
+		attempts, err := call(t.Context(), conn)
+		if got := path(attempts); got != "b:1 ok sent" || err != nil || time.Since(start) != 60*ms {
+			t.Errorf("after %v: %q, %v, want success at b after 60ms", time.Since(start), got, err)
+		}
+		cancel()
+		holder.Wait()
+	})
 }

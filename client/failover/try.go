@@ -27,6 +27,11 @@ func (r *result) forCore() core.Result {
 	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.executed, Pushback: r.pushback}
 }
 
+// ends reports whether the outcome is the call's, so that there is no use in another attempt.
+func (r *result) ends() bool {
+	return r.Outcome == OutcomeOK || r.Outcome == OutcomeRejected || r.Outcome == OutcomeCanceled
+}
+
 // attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends also when the attempt is
 // no longer wanted; the request says where the reply goes.
 func (p *plan) attempt(parent context.Context, l *lease, r request) result {
