@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-var scenes = flag.Int("scenes", 60, "how many scenes TestPromises plays; a fifth as many with -short or the race detector")
+var scenes = flag.Int("scenes", 600, "how many scenes TestPromises plays; a fifth as many with -short or the race detector")
 
 // scene is a random policy, a random load, and replicas that answer each request as they like.
 type scene struct {
