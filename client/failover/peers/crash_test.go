@@ -18,6 +18,7 @@ func BenchmarkCrash(b *testing.B) {
 	replicas, addrs := launchAll(b, serving, serving, serving)
 	first, ready := replicas[0], make(chan struct{}, len(addrs))
 	p := policy(0)
+	p.Ejection = failover.Ejection{Off: true} // of a replica that crashes at each call
 	p.OnReplica = func(e failover.ReplicaEvent) {
 		if e.State == failover.ReplicaReady {
 			ready <- struct{}{}
