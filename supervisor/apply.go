@@ -22,7 +22,7 @@ func (s *Supervisor) Apply(ctx context.Context, groups []Group) error {
 		return err
 	}
 	defer release()
-	return s.set.apply(ctx, groups, s.Health != nil)
+	return s.set.apply(ctx, groups, s.config.Health != nil)
 }
 
 // Scale changes the number of replicas of a group: the last ones are stopped,
@@ -55,7 +55,7 @@ func (s *Supervisor) changeGroup(ctx context.Context, name string, change func(*
 		return fmt.Errorf("group %q: %w", name, ErrUnknown)
 	}
 	change(&groups[i])
-	return s.set.apply(ctx, groups, s.Health != nil)
+	return s.set.apply(ctx, groups, s.config.Health != nil)
 }
 
 // Current returns the groups that shall run now: those that Apply, Scale and

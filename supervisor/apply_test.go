@@ -62,11 +62,11 @@ func TestScaleInOrder(t *testing.T) {
 			t.Errorf("it took %v", d)
 		}
 		th.at(10 * time.Second)
-		expect(t, th.told(Added), "1s launched b/1", "2s launched c/1", "3s launched d/1")
+		expect(t, th.told(EventAdded), "1s launched b/1", "2s launched c/1", "3s launched d/1")
 		if err := th.Scale(t.Context(), "g", 1); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(Exited, Removed), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
+		expect(t, th.told(EventExited, EventRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
 	})
 	bubble(t, func(t *testing.T) { // its end is not waited for either
 		s := of(group(1, Policy{}, notice))
@@ -92,7 +92,7 @@ func TestApplyStopsBeforeItLaunches(t *testing.T) {
 		if err := th.Apply(t.Context(), []Group{named("b")}); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(Ready), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
+		expect(t, th.told(EventReady), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
 	})
 }
 
@@ -127,7 +127,7 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 		if err := th.Apply(t.Context(), changed); err != nil {
 			t.Error(err)
 		}
-		if s, _ := th.Get("b"); s.Incarnation != 2 || s.State != Running {
+		if s, _ := th.Get("b"); s.Incarnation != 2 || s.State != StateReady {
 			t.Errorf("b is %v at incarnation %d, want it restarted", s.State, s.Incarnation)
 		}
 	})
@@ -157,7 +157,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 		version := func(n int) []Group {
 			return []Group{group(2, Policy{}, notice, func(r *Replica) {
 				r.Addr = fmt.Sprintf("%s:%d", r.Name, n)
-				r.Alive = Probe{Kind: HealthProbe, Period: time.Duration(n) * 100 * ms}
+				r.Alive = Probe{Kind: ProbeGRPC, Period: time.Duration(n) * 100 * ms}
 			})}
 		}
 		s := of(version(1)...)
@@ -181,7 +181,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 		if s, _ := th.Get("b"); s.Addr != "b:2" {
 			t.Errorf("b is said to serve at %s", s.Addr)
 		}
-		expect(t, th.told(Changed, Exited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
+		expect(t, th.told(EventChanged, EventExited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
 			"11s stopping b/1", "11s launched b/2", "16s ready b/2")
 	})
 }
@@ -192,7 +192,7 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 		probed := func(service string, timeout time.Duration) Group {
 			return group(1, Policy{}, func(r *Replica) {
 				r.Addr, r.StartTimeout = "a:1", timeout
-				r.Ready = Probe{Kind: HealthProbe, Service: service}
+				r.Ready = Probe{Kind: ProbeGRPC, Service: service}
 			})
 		}
 		s := of(probed("wrong", 0))
@@ -208,7 +208,7 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 		if err := th.Apply(t.Context(), []Group{probed("right", 0)}); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(Added), "0s launched a/1", "10s changed a/1", "10s ready a/1")
+		expect(t, th.told(EventAdded), "0s launched a/1", "10s changed a/1", "10s ready a/1")
 		if err := th.Apply(t.Context(), []Group{probed("wrong", time.Minute)}); err != nil {
 			t.Error(err)
 		}
@@ -226,7 +226,7 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(20 * time.Second)
-		expect(t, th.told(Changed, Launched, Stopping, Exited)) // without a timeout any more
+		expect(t, th.told(EventChanged, EventLaunched, EventStopping, EventExited)) // without a timeout any more
 		if err := th.Apply(t.Context(), []Group{probed("wrong", 15*time.Second)}); err != nil {
 			t.Error(err)
 		}
@@ -237,10 +237,10 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 
 // A process that was not given a NOTIFY_SOCKET cannot say that it is ready.
 func TestApplyNotifyRestarts(t *testing.T) {
-	if (Replica{}).sameProcess(Replica{Ready: Probe{Kind: NotifyProbe}}) {
+	if (Replica{}).sameProcess(Replica{Ready: Probe{Kind: ProbeNotify}}) {
 		t.Error("the process of a replica without a NOTIFY_SOCKET is taken for one that has it")
 	}
-	if !(Replica{}).sameProcess(Replica{Ready: Probe{Kind: TCPProbe}, StopTimeout: 1, StartTimeout: 1}) {
+	if !(Replica{}).sameProcess(Replica{Ready: Probe{Kind: ProbeTCP}, StopTimeout: 1, StartTimeout: 1}) {
 		t.Error("another way to ask is taken for another process")
 	}
 }
@@ -260,7 +260,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 	}}
 	for _, stay := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			s := of(one("once", Policy{Restart: Never}), one("b", Policy{}))
+			s := of(one("once", Policy{Restart: RestartNever}), one("b", Policy{}))
 			s.Stay = stay
 			th := perform(t, s, once)
 			th.at(2 * time.Second)
@@ -269,7 +269,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 				if i == 99 {
 					name = "c"
 				}
-				if err := th.Apply(t.Context(), []Group{one("once", Policy{Restart: Never}), one(name, Policy{})}); err != nil {
+				if err := th.Apply(t.Context(), []Group{one("once", Policy{Restart: RestartNever}), one(name, Policy{})}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -317,8 +317,8 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 		th.at(time.Minute)
 		th.told()
 		for i, groups := range [][]Group{
-			asked(1, Probe{Kind: HealthProbe, Service: "x"}), asked(2, Probe{Kind: HealthProbe, Service: "x"}), asked(2, Probe{}),
-			asked(2, Probe{Kind: HealthProbe, Service: "y"}),
+			asked(1, Probe{Kind: ProbeGRPC, Service: "x"}), asked(2, Probe{Kind: ProbeGRPC, Service: "x"}), asked(2, Probe{}),
+			asked(2, Probe{Kind: ProbeGRPC, Service: "y"}),
 		} {
 			th.at(time.Minute + time.Duration(i)*1100*ms)
 			if err := th.Apply(t.Context(), groups); err != nil {
@@ -326,16 +326,16 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 			}
 		}
 		th.at(time.Minute + 3*1100*ms + 3*time.Second)
-		expect(t, th.told(Changed, Killed), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
-		if err := th.Apply(t.Context(), asked(3, Probe{Kind: HealthProbe, Service: "y"})); err != nil {
+		expect(t, th.told(EventChanged, EventKilled), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
+		if err := th.Apply(t.Context(), asked(3, Probe{Kind: ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
 		th.at(time.Minute + 3*1100*ms + 5500*ms)
-		if err := th.Apply(t.Context(), asked(4, Probe{Kind: HealthProbe, Service: "y"})); err != nil {
+		if err := th.Apply(t.Context(), asked(4, Probe{Kind: ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
 		th.at(time.Minute + 3*1100*ms + 6*time.Second)
-		expect(t, th.told(Changed, Killed), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
+		expect(t, th.told(EventChanged, EventKilled), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
 	})
 }
 

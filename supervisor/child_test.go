@@ -90,7 +90,7 @@ func names(env []string) (all []string) {
 }
 
 // report prints what the test must know of a child, which is ready by then.
-func report() { fmt.Println("up", os.Getenv("INCARNATION"), os.Getpid()) }
+func report() { fmt.Println("up", os.Getenv("CRASHLAB_INCARNATION"), os.Getpid()) }
 
 // linger outlasts every test, but not for ever should the test be killed.
 func linger() { time.Sleep(5 * time.Minute) }
@@ -155,13 +155,13 @@ func supervise(args []string) {
 	s.OnOutput = func(replica string, line []byte) { fmt.Printf("%s %s\n", replica, line) }
 	s.weaken(args)
 	s.waits = &patient
-	if err := s.Run(context.Background()); err != nil {
+	if err := run(context.Background(), s); err != nil {
 		panic(err)
 	}
 }
 
 // weaken takes away what the words leave out.
-func (s *Supervisor) weaken(means []string) {
+func (s *Config) weaken(means []string) {
 	s.noCgroup, s.noParentDeathSignal = true, true
 	for _, m := range means {
 		switch m {
@@ -178,13 +178,13 @@ func (s *Supervisor) weaken(means []string) {
 // storm launches processes of all sorts as fast as it can, until it is killed,
 // and says when it has begun.
 func storm(means []string) {
-	s := &Supervisor{waits: &patient}
+	s := &Config{waits: &patient}
 	s.weaken(means)
 	limits := Limits{Nice: 1}
 	if canLimit() != nil {
 		limits = Limits{}
 	}
-	m, err := newMachine(s)
+	m, err := newMachine(*s, func(error) {}, nil)
 	if err != nil {
 		panic(err)
 	}

@@ -132,7 +132,7 @@ func (u *unit) replace(ctx context.Context, reason string) error {
 	defer cancel()
 	var late <-chan time.Time
 	ready := u.await(ctx, func() func() (bool, error) {
-		if u.order == stayDown || u.process == nil && u.state != Waiting {
+		if u.order == stayDown || u.process == nil && u.state != StateWaiting {
 			return func() (bool, error) { return true, nil }
 		}
 		if u.replica.StartTimeout == 0 { // else it is ready, or killed, by then
@@ -163,7 +163,7 @@ func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 			if failed = ErrNotRunning; u.process == nil {
 				return
 			}
-			e := u.event(Signaled)
+			e := u.event(EventSignaled)
 			e.Signal = sig
 			u.emit(e)
 			u.process.signal(sig)
@@ -223,7 +223,7 @@ func (u *unit) unwanted() bool { return u.order == stayDown || u.order == leave 
 // whenDown waits for the end of the process.
 func (u *unit) whenDown() (bool, error) {
 	switch {
-	case u.process == nil && u.state != Waiting:
+	case u.process == nil && u.state != StateWaiting:
 		return true, nil
 	case !u.unwanted():
 		return true, ErrSuperseded
@@ -248,7 +248,7 @@ func (u *unit) whenLaunched(before int) func() (bool, error) {
 func (u *unit) whenReady(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
-		case u.incarnation > before && u.state == Running:
+		case u.incarnation > before && u.state == StateReady:
 			return true, nil
 		case u.unwanted():
 			return true, ErrSuperseded

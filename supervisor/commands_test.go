@@ -87,7 +87,7 @@ func TestStartDuringStop(t *testing.T) {
 			t.Errorf("got %v, want %v", err, ErrSuperseded)
 		}
 		th.at(5 * time.Second)
-		expect(t, th.told(Added, Ready), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
+		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
 	})
 }
 
@@ -103,18 +103,22 @@ func TestRestart(t *testing.T) {
 		if err := th.Restart(t.Context()); err != nil { // also the one that is down
 			t.Fatal(err)
 		}
-		got := th.told(Ready)
+		got := th.told(EventReady)
 		expect(t, got, "1.1s stopping a/1", "1.1s launched b/2", "1.1s exited a/1", "1.2s launched a/2")
 	})
 }
 
 func TestCommandsToWhatIsNotThere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}))
+		c := of(group(1, Policy{}))
+		s, err := New(*c)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Start("a"); !errors.Is(err, ErrClosed) {
 			t.Errorf("before Run: %v", err)
 		}
-		th := perform(t, s, &script{})
+		th := perform(t, c, &script{})
 		for _, err := range []error{
 			th.Start("x"), th.Stop(t.Context(), "a", "x"), th.Restart(t.Context(), "x"), th.RollingRestart(t.Context(), "x"),
 			th.Signal(1, "x"), th.Scale(t.Context(), "x", 1), th.SetPolicy(t.Context(), "x", Policy{}),
@@ -246,7 +250,7 @@ func TestApplyRollsThroughTheChanged(t *testing.T) {
 		if err := th.Apply(t.Context(), []Group{group(2, Policy{}, notice, func(r *Replica) { r.Dir = "/" })}); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, th.told(Changed, Stopping, Exited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
+		expect(t, th.told(EventChanged, EventStopping, EventExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
 	})
 }
 
@@ -268,7 +272,7 @@ func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 		th.at(5 * time.Second) // 4 s from the exit, not from the change
 		expect(t, th.told(), "3s changed a/1", "5s launched a/2", "5s ready a/2")
 		th.at(7 * time.Second)
-		set(Policy{Restart: Never})
+		set(Policy{Restart: RestartNever})
 		expect(t, th.told(), "6s exited a/2", "7s changed a/2", "7s finished a/2", "7s removed a/2")
 	})
 }
@@ -293,7 +297,7 @@ func TestCommandToAnEmptyGroup(t *testing.T) {
 
 func TestSignalAGroup(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(3, Policy{Restart: Never})), &script{})
+		th := perform(t, of(group(3, Policy{Restart: RestartNever})), &script{})
 		if err := th.Stop(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
@@ -301,6 +305,6 @@ func TestSignalAGroup(t *testing.T) {
 		if err := th.Signal(syscall.SIGKILL, "g", "b"); !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "b") {
 			t.Errorf("got %v, want a's %v", err, ErrNotRunning)
 		}
-		expect(t, th.told(Exited, Finished), "0s signaled b/1", "0s signaled c/1")
+		expect(t, th.told(EventExited, EventFinished), "0s signaled b/1", "0s signaled c/1")
 	})
 }

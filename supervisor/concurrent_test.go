@@ -44,7 +44,7 @@ func (c *crowd) person(r *rand.Rand, commands int) {
 			c.t.Errorf("command %d to %s: %v", n, name, err)
 		}
 		for _, s := range c.s.List() {
-			if s.State < Waiting || (s.PID != 0) != (s.State == Starting || s.State == Running || s.State == Ending) {
+			if s.State < StateWaiting || (s.PID != 0) != (s.State == StateStarting || s.State == StateReady || s.State == StateStopping) {
 				c.t.Errorf("a replica that cannot be: %+v", s)
 			}
 		}
@@ -74,7 +74,7 @@ func (c *crowd) settled() {
 		c.t.Errorf("%d replicas, want %d", len(all), n)
 	}
 	for i, s := range all {
-		if s.Replica != string(rune('a'+i)) || s.State != Running || s.Policy != c.s.Current()[0].Policy {
+		if s.Replica != string(rune('a'+i)) || s.State != StateReady || s.Policy != c.s.Current()[0].Policy {
 			c.t.Errorf("replica %d is %+v, want it ready by %+v", i, s, c.s.Current()[0].Policy)
 		}
 	}
@@ -103,8 +103,8 @@ func TestConcurrentCommands(t *testing.T) {
 		some := func(count int, p Policy, version int) Group {
 			return group(count, p, func(r *Replica) {
 				r.Addr, r.Args, r.StopTimeout = "a:1", []string{"service", fmt.Sprint(version)}, 50*ms
-				r.Ready = Probe{Kind: []ProbeKind{NoProbe, NotifyProbe, HealthProbe}[version]}
-				r.Alive = Probe{Kind: HealthProbe, Period: 10 * ms}
+				r.Ready = Probe{Kind: []ProbeKind{ProbeNone, ProbeNotify, ProbeGRPC}[version]}
+				r.Alive = Probe{Kind: ProbeGRPC, Period: 10 * ms}
 			})
 		}
 		s := of(some(3, Policy{}, 0))

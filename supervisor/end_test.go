@@ -18,7 +18,7 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 		th.Kill()
 		<-th.ended
 		for _, e := range th.events {
-			if e.Kind == Launched && e.Replica != "a" {
+			if e.Kind == EventLaunched && e.Replica != "a" {
 				t.Errorf("%s was launched", e.Replica)
 			}
 		}
@@ -43,7 +43,12 @@ func TestStopDuringTheEnd(t *testing.T) {
 
 func TestWatchEndsWithARunThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(-1, Policy{}))
+		c := of(group(1, Policy{}))
+		c.Guardian = []string{"/no/such"}
+		s, err := New(*c)
+		if err != nil {
+			t.Fatal(err)
+		}
 		watched := make(chan struct{})
 		go func() {
 			defer close(watched)
@@ -51,7 +56,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 			}
 		}()
 		if err := s.Run(t.Context()); err == nil {
-			t.Error("-1 replicas were taken")
+			t.Error("a guardian that is missing was taken")
 		}
 		<-watched
 	})
@@ -60,7 +65,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 // Run waits for the questions that are still asked.
 func TestRunWaitsForHealth(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Ready = "a:1", Probe{Kind: HealthProbe} }))
+		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Ready = "a:1", Probe{Kind: ProbeGRPC} }))
 		asking := make(chan struct{}, 1)
 		s.Health = func(ctx context.Context, _, _ string) error {
 			asking <- struct{}{}
@@ -72,7 +77,7 @@ func TestRunWaitsForHealth(t *testing.T) {
 		th := perform(t, s, &script{})
 		th.stop()
 		synctest.Wait()
-		if s, _ := th.Get("a"); s.State != Down || s.PID != 0 {
+		if s, _ := th.Get("a"); s.State != StateStopped || s.PID != 0 {
 			t.Errorf("got %+v, want it down", s)
 		}
 		<-th.ended
@@ -101,7 +106,7 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 func TestEndingIsLeftInPeace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, func(r *Replica) {
-			r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Period: 200 * ms}
+			r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Period: 200 * ms}
 		}))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
 		th := perform(t, s, &script{deaf: true, lag: 10 * time.Second})
@@ -114,16 +119,16 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 			t.Error(err)
 		}
 		<-th.ended
-		expect(t, th.told(Stopping, Exited, Removed), "2s killed a/1")
+		expect(t, th.told(EventStopping, EventExited, EventRemoved), "2s killed a/1")
 	})
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe} }))
+		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC} }))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
 		th := perform(t, s, &script{lag: 10 * time.Second})
 		th.at(4 * time.Second)
 		th.Kill()
 		<-th.ended
-		expect(t, th.told(Added, Launched, Ready, Removed), "3s unhealthy a/1", "3s killed a/1", "3s exited a/1")
+		expect(t, th.told(EventAdded, EventLaunched, EventReady, EventRemoved), "3s unhealthy a/1", "3s killed a/1", "3s exited a/1")
 	})
 }
 
@@ -140,7 +145,7 @@ func TestLaunchAtTheEnd(t *testing.T) {
 		th := perform(t, of(group(1, Policy{})), sys)
 		stop <- th.stop
 		<-th.ended
-		expect(t, th.told(Added, Ready), "0s launched a/1", "1s exited a/1", "1s removed a/1")
+		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "1s exited a/1", "1s removed a/1")
 	})
 }
 
@@ -153,7 +158,7 @@ func TestAStoppedProcessEnds(t *testing.T) {
 		if err := th.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(Added, Launched, Ready), "0s signaled a/1", "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		expect(t, th.told(EventAdded, EventLaunched, EventReady), "0s signaled a/1", "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 
 // A group that is launched anew, again and again, has the delays of any replica.
 func TestRestartAllIsNoHotLoop(t *testing.T) {
-	p := Policy{Limit: Limit{Exits: 1, Then: RestartAll}}
+	p := Policy{Limit: Limit{Exits: 1, Then: EscalationRestartAll}}
 	bubble(t, func(t *testing.T) {
 		n := 0
 		th := perform(t, of(group(1, p)), &script{err: errors.New("no such file"), each: func(s *script, _ Replica, _ int) {
@@ -17,7 +17,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 			}
 		}})
 		th.at(1500 * ms)
-		expect(t, th.told(Added), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
+		expect(t, th.told(EventAdded), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, p))
@@ -39,7 +39,7 @@ func TestRestartAllLeavesTheStopped(t *testing.T) {
 				s.lives = time.Second
 			}
 		}}
-		th := perform(t, of(group(3, Policy{Limit: Limit{Exits: 1, Then: RestartAll}})), dying)
+		th := perform(t, of(group(3, Policy{Limit: Limit{Exits: 1, Then: EscalationRestartAll}})), dying)
 		if err := th.Stop(t.Context(), "b"); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type eventJSON struct {
 	Sequence    uint64       `json:"seq"`
 	Time        time.Time    `json:"time"` // RFC 3339, to the nanosecond
 	Mono        int64        `json:"mono_ns"`
-	Kind        Kind         `json:"kind"`
+	Kind        EventKind    `json:"kind"`
 	Replica     string       `json:"replica,omitempty"`
 	Group       string       `json:"group,omitempty"`
 	Incarnation int          `json:"incarnation,omitempty"`
@@ -86,7 +86,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Output: e.Output, Lost: e.Lost, Error: text(e.Err),
 	}
 	switch e.Kind {
-	case LaunchFailed, Exited, Finished, Failed:
+	case EventLaunchFailed, EventExited, EventFinished, EventFailed:
 		j.Exit = &exitJSON{
 			Signal: signalJSON(e.Exit.Signal), Uptime: milliseconds(e.Exit.Uptime),
 			Ready: milliseconds(e.Exit.Ready), Error: text(e.Exit.Err),
@@ -140,7 +140,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 }
 
 // MarshalText returns String with _ between words.
-func (k Kind) MarshalText() ([]byte, error) {
+func (k EventKind) MarshalText() ([]byte, error) {
 	if k < 1 || int(k) >= len(kinds) {
 		return nil, fmt.Errorf("supervisor: no such kind of event: %d", int(k))
 	}
@@ -148,11 +148,11 @@ func (k Kind) MarshalText() ([]byte, error) {
 }
 
 // UnmarshalText reads what MarshalText wrote.
-func (k *Kind) UnmarshalText(data []byte) error {
+func (k *EventKind) UnmarshalText(data []byte) error {
 	name := strings.ReplaceAll(string(data), "_", " ")
 	for i, known := range kinds {
 		if known == name && known != "" {
-			*k = Kind(i)
+			*k = EventKind(i)
 			return nil
 		}
 	}

@@ -17,70 +17,70 @@ func TestEventAsJSON(t *testing.T) {
 	const head = `{"v":1,"seq":7,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000001,"kind":`
 	const a2 = `,"replica":"a","group":"g","incarnation":2,"pid":42`
 	crash := Exit{Code: 3, Uptime: 1200500 * time.Microsecond, Ready: time.Second + 1}
-	seen := make(map[Kind]bool)
+	seen := make(map[EventKind]bool)
 	for _, tt := range []struct {
 		e    Event
 		want string
 	}{
-		{Event{Kind: Added, Replica: "a", Group: "g"}, `"added","replica":"a","group":"g"}`},
-		{Event{Kind: Changed, Replica: "a"}, `"changed","replica":"a"}`},
-		{Event{Kind: Removed, Replica: "a"}, `"removed","replica":"a"}`},
-		{Event{Kind: Launched, Replica: "a", Group: "g", Incarnation: 2, PID: 42}, `"launched"` + a2 + `}`},
+		{Event{Kind: EventAdded, Replica: "a", Group: "g"}, `"added","replica":"a","group":"g"}`},
+		{Event{Kind: EventChanged, Replica: "a"}, `"changed","replica":"a"}`},
+		{Event{Kind: EventRemoved, Replica: "a"}, `"removed","replica":"a"}`},
+		{Event{Kind: EventLaunched, Replica: "a", Group: "g", Incarnation: 2, PID: 42}, `"launched"` + a2 + `}`},
 		{
 			Event{
-				Kind: LaunchFailed, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Err: errors.New("no such file")},
+				Kind: EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Err: errors.New("no such file")},
 				Next: Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
 			},
 			`"launch_failed","replica":"a","incarnation":1,"exit":{"uptime_ms":0,"error":"no such file"},` +
 				`"next":{"relaunch":true,"delay_ms":1000,"reason":"the program did not run"}}`,
 		},
 		{
-			Event{Kind: Ready, Replica: "a", Group: "g", Incarnation: 2, PID: 42, After: 12345678 * time.Nanosecond},
+			Event{Kind: EventReady, Replica: "a", Group: "g", Incarnation: 2, PID: 42, After: 12345678 * time.Nanosecond},
 			`"ready"` + a2 + `,"ready_after_ms":12.345678}`,
 		},
 		{
-			Event{Kind: Unhealthy, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Err: errors.New("3 × deadline exceeded")},
+			Event{Kind: EventUnhealthy, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Err: errors.New("3 × deadline exceeded")},
 			`"unhealthy"` + a2 + `,"error":"3 × deadline exceeded"}`,
 		},
 		{
-			Event{Kind: Stopping, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it was asked for"},
+			Event{Kind: EventStopping, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it was asked for"},
 			`"stopping"` + a2 + `,"reason":"it was asked for"}`,
 		},
 		{
-			Event{Kind: Killed, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it did not stop in time"},
+			Event{Kind: EventKilled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it did not stop in time"},
 			`"killed"` + a2 + `,"reason":"it did not stop in time"}`,
 		},
 		{
-			Event{Kind: Signaled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Signal: syscall.SIGSTOP},
+			Event{Kind: EventSignaled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Signal: syscall.SIGSTOP},
 			`"signaled"` + a2 + `,"signal":"SIGSTOP"}`,
 		},
 		{
 			Event{
-				Kind: Exited, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Exit: crash,
+				Kind: EventExited, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Exit: crash,
 				Next: Decision{Relaunch: true}, Output: []string{"", `"<p>" -> 'é'`},
 			},
 			`"exited"` + a2 + `,"exit":{"code":3,"uptime_ms":1200.5,"ready_ms":1000.000001},` +
 				`"next":{"relaunch":true,"delay_ms":0},"output":["","\"<p>\" -> 'é'"]}`,
 		},
 		{
-			Event{Kind: Exited, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: 1}},
+			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: 1}},
 			`"exited","replica":"a","incarnation":1,"exit":{"signal":"SIGKILL","uptime_ms":0.000001}}`,
 		},
 		{
-			Event{Kind: Exited, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Signal: 35, Uptime: time.Hour}},
+			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Signal: 35, Uptime: time.Hour}},
 			`"exited","replica":"a","incarnation":1,"exit":{"signal":"35","uptime_ms":3600000}}`,
 		},
-		{Event{Kind: Stopped, Replica: "a", Incarnation: 2}, `"stopped","replica":"a","incarnation":2}`},
+		{Event{Kind: EventStopped, Replica: "a", Incarnation: 2}, `"stopped","replica":"a","incarnation":2}`},
 		{
-			Event{Kind: Finished, Replica: "a", Incarnation: 1, Exit: Exit{Uptime: time.Second}},
+			Event{Kind: EventFinished, Replica: "a", Incarnation: 1, Exit: Exit{Uptime: time.Second}},
 			`"finished","replica":"a","incarnation":1,"exit":{"code":0,"uptime_ms":1000}}`,
 		},
 		{
-			Event{Kind: Failed, Replica: "a", Incarnation: 5, Exit: crash, Reason: "5 exits within 1m0s"},
+			Event{Kind: EventFailed, Replica: "a", Incarnation: 5, Exit: crash, Reason: "5 exits within 1m0s"},
 			`"failed","replica":"a","incarnation":5,"exit":{"code":3,"uptime_ms":1200.5,"ready_ms":1000.000001},"reason":"5 exits within 1m0s"}`,
 		},
-		{Event{Kind: OutputLost, Replica: "a", Lost: 99}, `"output_lost","replica":"a","lost":99}`},
-		{Event{Kind: GuardianLost, Err: errors.New("exit status 1")}, `"guardian_lost","error":"exit status 1"}`},
+		{Event{Kind: EventOutputLost, Replica: "a", Lost: 99}, `"output_lost","replica":"a","lost":99}`},
+		{Event{Kind: EventGuardianLost, Err: errors.New("exit status 1")}, `"guardian_lost","error":"exit status 1"}`},
 	} {
 		seen[tt.e.Kind] = true
 		tt.e.Sequence, tt.e.Time, tt.e.Elapsed = 7, at, 1500000001
@@ -94,8 +94,8 @@ func TestEventAsJSON(t *testing.T) {
 		}
 	}
 	for k := range kinds {
-		if k > 0 && !seen[Kind(k)] {
-			t.Errorf("no example of kind %v", Kind(k))
+		if k > 0 && !seen[EventKind(k)] {
+			t.Errorf("no example of kind %v", EventKind(k))
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestMillisecondsAreExact(t *testing.T) {
 }
 
 func TestEventOfAnotherZone(t *testing.T) {
-	e := Event{Kind: Added, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
+	e := Event{Kind: EventAdded, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
 	if got, err := json.Marshal(e); err != nil || !strings.Contains(string(got), `"time":"2026-01-02T02:04:05Z"`) {
 		t.Errorf("got %s, %v: want the time in UTC", got, err)
 	}

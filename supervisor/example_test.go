@@ -8,20 +8,24 @@ import (
 	"example.com/crashlab/supervisor"
 )
 
-func ExampleSupervisor() {
-	s := &supervisor.Supervisor{
+func Example() {
+	s, err := supervisor.New(supervisor.Config{
 		Groups: []supervisor.Group{{
 			Count:  1,
 			Policy: supervisor.Policy{Limit: supervisor.Limit{Exits: 3, Window: time.Hour}},
 			Replica: func(i int) supervisor.Replica {
-				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $INCARNATION"}}
+				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $CRASHLAB_INCARNATION"}}
 			},
 		}},
 		OnEvent: func(e supervisor.Event) {
-			if e.Kind == supervisor.Exited || e.Kind == supervisor.Failed {
+			if e.Kind == supervisor.EventExited || e.Kind == supervisor.EventFailed {
 				fmt.Println(e.Replica, e.Kind, e.Exit)
 			}
 		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
 	}
 	if err := s.Run(context.Background()); err != nil { // until no replica runs any more
 		fmt.Println(err)

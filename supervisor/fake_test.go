@@ -72,7 +72,7 @@ func (p *fakeProcess) pid() int             { return p.id }
 func (p *fakeProcess) ended() <-chan ending { return p.end }
 
 func (p *fakeProcess) notified() <-chan struct{} {
-	if p.replica.Ready.Kind != NotifyProbe {
+	if p.replica.Ready.Kind != ProbeNotify {
 		return nil
 	}
 	return p.notice
@@ -112,12 +112,12 @@ type theater struct {
 }
 
 // perform runs s on the system until the test ends, or stop is called.
-func perform(t *testing.T, s *Supervisor, sys system) *theater {
+func perform(t *testing.T, c *Config, sys system) *theater {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	th := &theater{Supervisor: s, t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
-	tell := s.OnEvent
-	s.OnEvent = func(e Event) {
+	th := &theater{t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
+	tell := c.OnEvent
+	c.OnEvent = func(e Event) {
 		th.mu.Lock()
 		th.events = append(th.events, e)
 		th.mu.Unlock()
@@ -125,13 +125,14 @@ func perform(t *testing.T, s *Supervisor, sys system) *theater {
 			tell(e)
 		}
 	}
-	all, err := s.check()
+	s, err := New(*c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	th.Supervisor = s
 	go func() {
 		defer close(th.ended)
-		s.run(ctx, sys, all)
+		s.run(ctx, sys)
 		s.journal.close()
 	}()
 	t.Cleanup(func() { stop(); <-th.ended })
@@ -141,7 +142,7 @@ func perform(t *testing.T, s *Supervisor, sys system) *theater {
 
 // told returns the events so far and forgets them, as "TIME KIND
 // REPLICA/INCARNATION", the time since the start, without those of these kinds.
-func (th *theater) told(without ...Kind) []string {
+func (th *theater) told(without ...EventKind) []string {
 	synctest.Wait()
 	th.mu.Lock()
 	defer th.mu.Unlock()
@@ -183,9 +184,9 @@ func group(n int, p Policy, more ...func(*Replica)) Group {
 	}}
 }
 
-func of(groups ...Group) *Supervisor { return &Supervisor{Groups: groups, Stay: true} }
+func of(groups ...Group) *Config { return &Config{Groups: groups, Stay: true} }
 
-func notice(r *Replica) { r.Ready.Kind = NotifyProbe }
+func notice(r *Replica) { r.Ready.Kind = ProbeNotify }
 
 func expect(t *testing.T, got []string, want ...string) {
 	t.Helper()

@@ -22,9 +22,9 @@ type Group struct {
 
 // Replica is one command to keep running, as one process at a time.
 //
-// INCARNATION in its environment is the number of the launch, from 1, and
+// CRASHLAB_INCARNATION in its environment is the number of the launch, from 1, and
 // SUPERVISOR_ID tells its processes from others; they must not clear that.
-// NOTIFY_SOCKET is there with a NotifyProbe for Ready: a message may come from
+// NOTIFY_SOCKET is there with a ProbeNotify for Ready: a message may come from
 // any process of the replica's user, ours or root.
 type Replica struct {
 	Name string   // unique within a Supervisor, not empty
@@ -77,13 +77,13 @@ const Unlimited = ^uint64(0)
 type ProbeKind int
 
 const (
-	NoProbe     ProbeKind = iota // it is not asked
-	TCPProbe                     // it accepts a connection at its address
-	HealthProbe                  // it answers [Supervisor.Health]: the service says that it serves
-	NotifyProbe                  // it says so itself: READY=1 to NOTIFY_SOCKET, as sd_notify(3) has it. Not for Alive
+	ProbeNone   ProbeKind = iota // it is not asked
+	ProbeTCP                     // it accepts a connection at its address
+	ProbeGRPC                    // it answers [Config.Health]: the service says that it serves
+	ProbeNotify                  // it says so itself: READY=1 to NOTIFY_SOCKET, as sd_notify(3) has it. Not for Alive
 )
 
-var probeKinds = [...]string{NoProbe: "none", TCPProbe: "tcp", HealthProbe: "grpc", NotifyProbe: "notify"}
+var probeKinds = [...]string{ProbeNone: "none", ProbeTCP: "tcp", ProbeGRPC: "grpc", ProbeNotify: "notify"}
 
 func (k ProbeKind) String() string {
 	if k < 0 || int(k) >= len(probeKinds) {
@@ -98,7 +98,7 @@ func (k ProbeKind) String() string {
 // hung.
 type Probe struct {
 	Kind    ProbeKind
-	Service string // with HealthProbe: the service asked for; empty: the server as a whole
+	Service string // with ProbeGRPC: the service asked for; empty: the server as a whole
 
 	// Period is the time from one question to the next, from LeastPeriod. Zero: 1 s
 	// for Alive. For Ready it is the longest time: the first questions follow
@@ -141,14 +141,14 @@ func (p Probe) withDefaults(period time.Duration) Probe {
 
 func (p Probe) check(addr string, alive, health bool) error {
 	switch {
-	case p.Kind < NoProbe || p.Kind > NotifyProbe:
+	case p.Kind < ProbeNone || p.Kind > ProbeNotify:
 		return fmt.Errorf("probe %v: want none, tcp, grpc or notify", p.Kind)
-	case alive && p.Kind == NotifyProbe:
+	case alive && p.Kind == ProbeNotify:
 		return errors.New("probe notify: want tcp or grpc, as a replica that hangs says nothing")
-	case (p.Kind == TCPProbe || p.Kind == HealthProbe) && addr == "":
+	case (p.Kind == ProbeTCP || p.Kind == ProbeGRPC) && addr == "":
 		return fmt.Errorf("probe %v: want an address to ask at", p.Kind)
-	case p.Kind == HealthProbe && !health:
-		return errors.New("probe grpc: want Supervisor.Health to ask with")
+	case p.Kind == ProbeGRPC && !health:
+		return errors.New("probe grpc: want Config.Health to ask with")
 	case p.Period != 0 && p.Period < LeastPeriod:
 		return fmt.Errorf("probe period %v: want %v or more", p.Period, LeastPeriod)
 	case p.Timeout < 0:
@@ -176,8 +176,8 @@ func (r Replica) sameProcess(other Replica) bool {
 // ofProcess returns the part of r that a process is made of.
 func (r Replica) ofProcess() Replica {
 	p := Replica{Name: r.Name, Args: r.Args, Env: r.Env, Dir: r.Dir, Addr: r.Addr, Limits: r.Limits}
-	if r.Ready.Kind == NotifyProbe { // its process has a NOTIFY_SOCKET
-		p.Ready.Kind = NotifyProbe
+	if r.Ready.Kind == ProbeNotify { // its process has a NOTIFY_SOCKET
+		p.Ready.Kind = ProbeNotify
 	}
 	return p
 }

@@ -16,7 +16,7 @@ import (
 // that was killed.
 const guardLooks = 3
 
-// Guard is the whole body of a guardian process, see [Supervisor.Guardian]. It
+// Guard is the whole body of a guardian process, see [Config.Guardian]. It
 // reads lines from r, the read end of a pipe whose write end only the
 // supervisor holds:
 //

@@ -62,12 +62,12 @@ func TestLostGuardianIsReplaced(t *testing.T) {
 	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, told}
 	r := start(t, s)
 	r.line("a up 1")
-	leader := r.event(Launched, 1).PID
+	leader := r.event(EventLaunched, 1).PID
 	first := guardianPID(t, told, 0)
 	_ = syscall.Kill(first, syscall.SIGKILL)
 	r.until("guardian lost", func() bool {
 		return slices.ContainsFunc(r.events, func(e Event) bool {
-			return e.Kind == GuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "SIGKILL")
+			return e.Kind == EventGuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "SIGKILL")
 		})
 	})
 	second := guardianPID(t, told, first)
@@ -129,12 +129,12 @@ func TestHungGuardianIsLost(t *testing.T) {
 }
 
 func TestGuardianEndsWithRun(t *testing.T) {
-	s := one(child("exit", "0"), Policy{Restart: Never})
+	s := one(child("exit", "0"), Policy{Restart: RestartNever})
 	s.Guardian = as("guard")
 	r := start(t, s)
 	r.ends()
 	for _, e := range r.events {
-		if e.Kind == GuardianLost {
+		if e.Kind == EventGuardianLost {
 			t.Errorf("event %+v at a normal end", e)
 		}
 	}
@@ -145,12 +145,12 @@ func TestGuardianIsToldOfEachGroup(t *testing.T) {
 	s := one(child("exit", "0"), Policy{})
 	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, told}
 	r := start(t, s)
-	r.event(Exited, 2)
+	r.event(EventExited, 2)
 	r.stop()
 	r.ends()
 	var want string
 	for _, e := range r.events {
-		if e.Kind == Launched {
+		if e.Kind == EventLaunched {
 			want += fmt.Sprintf("+%d\n-%[1]d\n", e.PID)
 		}
 	}

@@ -18,20 +18,20 @@ func (u *unit) launch(turns <-chan struct{}) {
 	}
 	if err != nil && !u.mayLaunch() {
 		u.endTurn()
-		u.state = Down
+		u.state = StateStopped
 		return
 	}
 	u.incarnation++
 	u.launched = time.Now()
 	if err != nil {
 		u.endTurn()
-		u.after(u.event(LaunchFailed), Exit{Code: -1, Err: err}, u.launched)
+		u.after(u.event(EventLaunchFailed), Exit{Code: -1, Err: err}, u.launched)
 		return
 	}
 	u.process, u.pid, u.ready, u.killing = p, p.pid(), time.Time{}, false
-	u.state, u.endProbes = Starting, func() {}
-	u.emit(u.event(Launched))
-	if u.replica.Ready.Kind != NoProbe {
+	u.state, u.endProbes = StateStarting, func() {}
+	u.emit(u.event(EventLaunched))
+	if u.replica.Ready.Kind != ProbeNone {
 		time.AfterFunc(turnTime, u.endTurn)
 	}
 	u.probe()
@@ -56,18 +56,18 @@ func (u *unit) probe() {
 		u.timer.Reset(time.Until(u.launched.Add(u.replica.StartTimeout)))
 	}
 	switch u.replica.Ready.Kind {
-	case NoProbe:
+	case ProbeNone:
 		u.becomeReady()
-	case TCPProbe, HealthProbe:
+	case ProbeTCP, ProbeGRPC:
 		u.ask(u.replica.Ready.withDefaults(readyPeriod), untilReady)
 	}
 }
 
 func (u *unit) becomeReady() {
 	u.timer.Stop()
-	u.state, u.ready = Running, time.Now()
+	u.state, u.ready = StateReady, time.Now()
 	u.endTurn()
-	e := u.event(Ready)
+	e := u.event(EventReady)
 	e.Time, e.After = u.ready, u.ready.Sub(u.launched)
 	u.emit(e)
 	u.watch()
@@ -76,7 +76,7 @@ func (u *unit) becomeReady() {
 // watch begins to find out whether the incarnation, which is ready, is alive.
 func (u *unit) watch() {
 	u.endProbes()
-	if u.replica.Alive.Kind != NoProbe {
+	if u.replica.Alive.Kind != ProbeNone {
 		u.ask(u.replica.Alive.withDefaults(alivePeriod), untilDead)
 	}
 }
@@ -84,32 +84,32 @@ func (u *unit) watch() {
 // due does what the time has come for.
 func (u *unit) due() {
 	switch u.state {
-	case Waiting:
+	case StateWaiting:
 		u.queue()
-	case Starting:
+	case StateStarting:
 		err := fmt.Errorf("not ready within %v", u.replica.StartTimeout)
 		if u.unready != nil {
 			err = fmt.Errorf("%w: %w", err, u.unready)
 		}
 		u.unhealthy(err)
-	case Ending:
+	case StateStopping:
 		u.kill(fmt.Sprintf("it did not end within %v", u.replica.stopTimeout()))
 	}
 }
 
 // unhealthy replaces an incarnation that is no use.
 func (u *unit) unhealthy(err error) {
-	e := u.event(Unhealthy)
+	e := u.event(EventUnhealthy)
 	e.Err = err
 	u.emit(e)
 	u.kill("it is unhealthy")
 }
 
 func (u *unit) kill(reason string) {
-	u.state, u.killing = Ending, true
+	u.state, u.killing = StateStopping, true
 	u.timer.Stop()
 	u.endProbes()
-	e := u.event(Killed)
+	e := u.event(EventKilled)
 	e.Reason = reason
 	u.emit(e)
 	u.process.signal(syscall.SIGKILL)
@@ -117,9 +117,9 @@ func (u *unit) kill(reason string) {
 
 // terminate tells the process to end, in the time it is allowed.
 func (u *unit) terminate(reason string) {
-	u.state = Ending
+	u.state = StateStopping
 	u.endProbes()
-	e := u.event(Stopping)
+	e := u.event(EventStopping)
 	e.Reason = reason
 	u.emit(e)
 	u.process.signal(syscall.SIGTERM)
@@ -129,7 +129,7 @@ func (u *unit) terminate(reason string) {
 
 // ended does what follows from the end of the process.
 func (u *unit) ended(end ending) {
-	e := u.event(Exited)
+	e := u.event(EventExited)
 	e.Time, e.Output = end.at, end.output
 	exit := end.Exit
 	if !u.ready.IsZero() {
@@ -170,17 +170,17 @@ func (u *unit) after(e Event, exit Exit, at time.Time) {
 
 // follow does what the policy has decided about an exit, which was at a time.
 func (u *unit) follow(d Decision, at time.Time) {
-	e := u.event(Finished)
+	e := u.event(EventFinished)
 	e.Exit, e.Reason = u.history.Last, d.Reason
 	switch {
 	case d.Relaunch:
-		u.state, u.next = Waiting, at.Add(d.Delay)
+		u.state, u.next = StateWaiting, at.Add(d.Delay)
 		u.timer.Reset(time.Until(u.next))
 		return
 	case d.GiveUp:
-		u.state, e.Kind = Broken, Failed
+		u.state, e.Kind = StateFailed, EventFailed
 	default:
-		u.state = Done
+		u.state = StateFinished
 	}
 	u.emit(e)
 	if !d.GiveUp {
@@ -188,7 +188,7 @@ func (u *unit) follow(d Decision, at time.Time) {
 	}
 	then := u.policy.Limit.Then
 	u.fails(u, then)
-	if then == RestartAll {
+	if then == EscalationRestartAll {
 		u.history = History{Last: u.history.Last, Short: u.history.Short}
 		u.follow(Decision{Relaunch: true, Delay: d.Delay}, at)
 	}
@@ -196,8 +196,8 @@ func (u *unit) follow(d Decision, at time.Time) {
 
 func (u *unit) down() {
 	u.timer.Stop()
-	u.state, u.queued = Down, false
-	u.emit(u.event(Stopped))
+	u.state, u.queued = StateStopped, false
+	u.emit(u.event(EventStopped))
 }
 
 // renew launches a replica as if it had no past.

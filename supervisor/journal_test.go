@@ -68,9 +68,9 @@ func TestJournalBoundsOutput(t *testing.T) {
 	} {
 		var j journal
 		for i := range 2*kept + 100 {
-			e := Event{Kind: Launched}
+			e := Event{Kind: EventLaunched}
 			if chatty(i) {
-				e = Event{Kind: Exited, Output: output}
+				e = Event{Kind: EventExited, Output: output}
 			}
 			j.add(e, nil)
 			if i%500 == 0 || i > 2*kept && i%4 == 0 {
@@ -92,7 +92,7 @@ func checkOutput(t *testing.T, name string, j *journal) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Kind != Exited {
+		if e.Kind != EventExited {
 			continue
 		}
 		if e.Output == nil && !bare {

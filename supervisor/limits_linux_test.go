@@ -19,7 +19,7 @@ func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
 		t.Fatal(err)
 	}
 	const say = "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(nice) $(grep TracerPid /proc/$$/status)"
-	s := many(20, Policy{Restart: Never}, func(int) []string { return []string{"/bin/sh", "-c", say} })
+	s := many(20, Policy{Restart: RestartNever}, func(int) []string { return []string{"/bin/sh", "-c", say} })
 	replica := s.Groups[0].Replica
 	s.Groups[0].Replica = func(i int) Replica {
 		r := replica(i)
@@ -40,7 +40,7 @@ func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
 
 func TestLimitedProgramThatIsMissing(t *testing.T) {
 	r := start(t, one(Replica{Args: []string{"/no/such"}, Limits: Limits{Nice: 1}}, Policy{}))
-	if e := r.event(LaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "/no/such") {
+	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "/no/such") {
 		t.Errorf("error %v: want the program's name", e.Exit.Err)
 	}
 }
@@ -51,7 +51,7 @@ func TestLimitThatTheSystemRefuses(t *testing.T) {
 	r := start(t, one(Replica{
 		Args: []string{"sleep", "300"}, Limits: Limits{Rlimits: map[string]Rlimit{"nofile": {1, Unlimited}}},
 	}, later))
-	err := r.event(LaunchFailed, 1).Exit.Err
+	err := r.event(EventLaunchFailed, 1).Exit.Err
 	if !strings.Contains(fmt.Sprint(err), "rlimit nofile: operation not permitted") {
 		t.Errorf("error %v: want the limit's name", err)
 	}

@@ -92,7 +92,7 @@ func TestUser(t *testing.T) {
 			r := start(t, one(Replica{
 				Args: []string{"/bin/sh", "-c", "echo $(id -u) $(id -G)"}, Dir: "/",
 				Limits: Limits{User: tt.user, Nice: tt.nice},
-			}, Policy{Restart: Never}))
+			}, Policy{Restart: RestartNever}))
 			r.ends()
 			got := strings.TrimPrefix(strings.Join(r.lines, "\n"), "a ")
 			uid, groups, _ := strings.Cut(got, " ")
@@ -110,7 +110,7 @@ func sorted(words string) string {
 
 func TestUnknownUser(t *testing.T) {
 	r := start(t, one(Replica{Args: []string{"true"}, Limits: Limits{User: "no-such-user"}}, Policy{}))
-	if e := r.event(LaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "no-such-user") {
+	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "no-such-user") {
 		t.Errorf("error %v: want the name", e.Exit.Err)
 	}
 }
@@ -125,7 +125,7 @@ func TestOurOwnUser(t *testing.T) {
 	}
 	other := Replica{Args: []string{"true"}, Limits: Limits{User: "0"}}
 	r := start(t, one(other, Policy{}))
-	if e := r.event(LaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "takes root") {
+	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "takes root") {
 		t.Errorf("error %v: want it to say that it takes root", e.Exit.Err)
 	}
 }

@@ -47,7 +47,7 @@ func environ(r Replica, incarnation int, mark, notifySocket string) []string {
 	if r.Dir != "" && r.Env == nil {
 		env = append(env, "PWD="+r.Dir) // as package os/exec does
 	}
-	env = append(env, fmt.Sprintf("INCARNATION=%d", incarnation),
+	env = append(env, fmt.Sprintf("CRASHLAB_INCARNATION=%d", incarnation),
 		markVariable+"="+os.Getenv(markVariable)+mark)
 	if notifySocket != "" {
 		env = append(env, notifyVariable+"="+notifySocket)

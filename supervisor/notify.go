@@ -10,7 +10,7 @@ import (
 // sd_notify(3) has it.
 const notifyVariable = "NOTIFY_SOCKET"
 
-// readySocket is the socket of one incarnation with a NotifyProbe. Its name is
+// readySocket is the socket of one incarnation with a ProbeNotify. Its name is
 // random, and told to that incarnation alone.
 type readySocket struct {
 	conn  *net.UnixConn

@@ -17,9 +17,9 @@ func TestNoticeMakesReady(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.replica.Ready.Kind = NotifyProbe
+			tt.replica.Ready.Kind = ProbeNotify
 			r := start(t, one(tt.replica, Policy{}))
-			r.event(Ready, 1)
+			r.event(EventReady, 1)
 		})
 	}
 }

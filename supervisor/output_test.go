@@ -302,10 +302,10 @@ func TestStuckOutputHoldsUpNothing(t *testing.T) {
 	var delivered int
 	var lost uint64
 	var exit Event
-	s := &Supervisor{
+	s := &Config{
 		waits: &patient,
 		Groups: []Group{{
-			Count: 1, Policy: Policy{Restart: Never},
+			Count: 1, Policy: Policy{Restart: RestartNever},
 			Replica: func(int) Replica { return Replica{Name: "a", Args: []string{"seq", fmt.Sprint(n)}} },
 		}},
 		OnOutput: func(string, []byte) {
@@ -314,13 +314,13 @@ func TestStuckOutputHoldsUpNothing(t *testing.T) {
 		},
 		OnEvent: func(e Event) {
 			lost += e.Lost
-			if e.Kind == Exited {
+			if e.Kind == EventExited {
 				exit = e
 				close(stuck) // only now
 			}
 		},
 	}
-	if err := s.Run(t.Context()); err != nil {
+	if err := run(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	if delivered+int(lost) != n || lost == 0 {
@@ -341,7 +341,7 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 	var last Event
 	w := patient
 	w.flush = time.Millisecond
-	s := &Supervisor{
+	s := &Config{
 		waits: &w,
 		Groups: []Group{{
 			Name: "g", Count: 1, Policy: later,
@@ -352,7 +352,7 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 			<-stuck
 		},
 		OnEvent: func(e Event) {
-			if last = e; e.Kind == Exited {
+			if last = e; e.Kind == EventExited {
 				close(exited)
 			}
 		},
@@ -364,10 +364,10 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 		<-exited
 		stop()
 	}()
-	if err := s.Run(ctx); err != nil {
+	if err := run(ctx, s); err != nil {
 		t.Fatal(err)
 	}
-	if last.Kind != OutputLost || last.Replica != "a" || last.Group != "g" || last.Lost != 9 {
+	if last.Kind != EventOutputLost || last.Replica != "a" || last.Group != "g" || last.Lost != 9 {
 		t.Errorf("got %+v, want the loss of 9 lines of a in g", last)
 	}
 }
@@ -379,7 +379,7 @@ func TestOutputOfARunawayHoldsUpNothing(t *testing.T) {
 		setsid sh -c 'echo $$; touch "$0"; exec sleep 300' "$0" &
 		until [ -e "$0" ]; do sleep 0.01; done`
 	gone := filepath.Join(t.TempDir(), "gone")
-	r := start(t, one(Replica{Args: []string{"sh", "-c", script, gone}}, Policy{Restart: Never}))
+	r := start(t, one(Replica{Args: []string{"sh", "-c", script, gone}}, Policy{Restart: RestartNever}))
 	r.ends()
 	var pid int
 	r.line("a %d", &pid)

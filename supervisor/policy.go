@@ -34,12 +34,12 @@ const (
 type Restart int
 
 const (
-	Always    Restart = iota // after every exit, whatever its code or signal
-	OnFailure                // unless it exited with code 0
-	Never                    // after none: the first incarnation is the only one, unless somebody asks for another
+	RestartAlways    Restart = iota // after every exit, whatever its code or signal
+	RestartOnFailure                // unless it exited with code 0
+	RestartNever                    // after none: the first incarnation is the only one, unless somebody asks for another
 )
 
-var restarts = [...]string{Always: "always", OnFailure: "on-failure", Never: "never"}
+var restarts = [...]string{RestartAlways: "always", RestartOnFailure: "on-failure", RestartNever: "never"}
 
 func (r Restart) String() string {
 	if r < 0 || int(r) >= len(restarts) {
@@ -90,12 +90,12 @@ type Limit struct {
 type Escalation int
 
 const (
-	Isolate    Escalation = iota // the others go on
-	StopAll                      // all of them are stopped
-	RestartAll                   // all of them are launched anew, at once, and it too, after its delay
+	EscalationIsolate    Escalation = iota // the others go on
+	EscalationStopAll                      // all of them are stopped
+	EscalationRestartAll                   // all of them are launched anew, at once, and it too, after its delay
 )
 
-var escalations = [...]string{Isolate: "isolate", StopAll: "stop-all", RestartAll: "restart-all"}
+var escalations = [...]string{EscalationIsolate: "isolate", EscalationStopAll: "stop-all", EscalationRestartAll: "restart-all"}
 
 func (e Escalation) String() string {
 	if e < 0 || int(e) >= len(escalations) {
@@ -188,7 +188,7 @@ func (h History) count(neverReady bool, since time.Time) int {
 type Decision struct {
 	Relaunch bool          // false: the replica stays down
 	GiveUp   bool          // as it exited too often; Policy.Limit.Then says what becomes of the others
-	Delay    time.Duration // from the exit to the relaunch, also to that by RestartAll
+	Delay    time.Duration // from the exit to the relaunch, also to that by EscalationRestartAll
 	Reason   string        // why it stays down, or Delay is not the policy's; else empty
 }
 
@@ -200,9 +200,9 @@ type Decision struct {
 // and, unless Exact, to 100 ms once ten incarnations in a row have lived under 1 s each.
 func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	switch {
-	case p.Restart == Never:
+	case p.Restart == RestartNever:
 		return Decision{Reason: "restart is never"}
-	case p.Restart == OnFailure && h.Last.Success():
+	case p.Restart == RestartOnFailure && h.Last.Success():
 		return Decision{Reason: "it has succeeded, and restart is on-failure"}
 	}
 	d := Decision{Relaunch: true, Delay: p.delay(h.Row, draw)}
@@ -274,7 +274,7 @@ func (l Limit) window() time.Duration {
 func (p Policy) check() error {
 	b, l := p.Backoff, p.Limit
 	switch {
-	case p.Restart < Always || p.Restart > Never:
+	case p.Restart < RestartAlways || p.Restart > RestartNever:
 		return fmt.Errorf("restart %v: want always, on-failure or never", p.Restart)
 	case p.Delay < 0:
 		return fmt.Errorf("restart delay %v: want 0 or more", p.Delay)
@@ -292,7 +292,7 @@ func (p Policy) check() error {
 		return fmt.Errorf("limit of %d exits: want 0 (none) to %d", l.Exits, MaxExits)
 	case l.Window < 0:
 		return fmt.Errorf("limit window %v: want 0 (1 minute) or more", l.Window)
-	case l.Then < Isolate || l.Then > RestartAll:
+	case l.Then < EscalationIsolate || l.Then > EscalationRestartAll:
 		return fmt.Errorf("limit then %v: want isolate, stop-all or restart-all", l.Then)
 	}
 	return nil

@@ -41,11 +41,11 @@ func TestPolicyNext(t *testing.T) {
 		{"crash", Policy{Delay: time.Millisecond}, times(1, crash), relaunch(time.Millisecond), false},
 		{"clean exit", Policy{Delay: time.Millisecond}, times(1, code(0)), relaunch(time.Millisecond), false},
 		{"signal", Policy{Delay: time.Millisecond}, times(1, killed), relaunch(time.Millisecond), false},
-		{"never", Policy{Restart: Never}, times(1, crash), Decision{}, true},
-		{"on failure, clean exit", Policy{Restart: OnFailure}, times(1, code(0)), Decision{}, true},
-		{"on failure, crash", Policy{Restart: OnFailure}, times(1, crash), relaunch(0), false},
-		{"on failure, signal", Policy{Restart: OnFailure}, times(1, killed), relaunch(0), false},
-		{"never, not run", Policy{Restart: Never}, times(1, missing), Decision{}, true},
+		{"never", Policy{Restart: RestartNever}, times(1, crash), Decision{}, true},
+		{"on failure, clean exit", Policy{Restart: RestartOnFailure}, times(1, code(0)), Decision{}, true},
+		{"on failure, crash", Policy{Restart: RestartOnFailure}, times(1, crash), relaunch(0), false},
+		{"on failure, signal", Policy{Restart: RestartOnFailure}, times(1, killed), relaunch(0), false},
+		{"never, not run", Policy{Restart: RestartNever}, times(1, missing), Decision{}, true},
 
 		{"code 124 is a crash", Policy{}, times(1, code(124)), relaunch(0), false},
 		{"code 125 is not", Policy{}, times(1, code(125)), relaunch(time.Second), true},
@@ -125,7 +125,7 @@ func TestPolicyProperties(t *testing.T) {
 				n++
 			}
 		}
-		stays := p.Restart == Never || p.Restart == OnFailure && h.Last.Code == 0
+		stays := p.Restart == RestartNever || p.Restart == RestartOnFailure && h.Last.Code == 0
 		over := !stays && p.Limit.Exits > 0 && n >= p.Limit.Exits
 		most := max(time.Duration(float64(max(p.Backoff.max(), p.Delay))*(1+p.Backoff.Jitter)), hotLoopDelay)
 		least := min(time.Duration(float64(p.Delay)*(1-p.Backoff.Jitter)), most)
@@ -175,7 +175,7 @@ func TestPolicyCheck(t *testing.T) {
 			t.Errorf("%+v was taken", p)
 		}
 	}
-	if err := (Policy{Restart: OnFailure, Delay: 1, Backoff: Backoff{1000, 1, 1, 1}, Limit: Limit{100, 1, RestartAll}}).check(); err != nil {
+	if err := (Policy{Restart: RestartOnFailure, Delay: 1, Backoff: Backoff{1000, 1, 1, 1}, Limit: Limit{100, 1, EscalationRestartAll}}).check(); err != nil {
 		t.Error(err)
 	}
 }

@@ -93,7 +93,7 @@ func (q question) say(ctx context.Context, v verdict) {
 func (q question) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
 	defer cancel()
-	if q.Kind == HealthProbe {
+	if q.Kind == ProbeGRPC {
 		return q.health(ctx, q.addr, q.Service)
 	}
 	var d net.Dialer

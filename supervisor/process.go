@@ -45,19 +45,19 @@ type machine struct {
 	reading sync.WaitGroup
 }
 
-func newMachine(s *Supervisor) (*machine, error) {
+func newMachine(c Config, guardianLost func(error), outputLost func(replica, group string, n uint64)) (*machine, error) {
 	w := usualWaits
-	if s.waits != nil {
-		w = *s.waits
+	if c.waits != nil {
+		w = *c.waits
 	}
-	t := newTree(!s.noCgroup)
-	g, err := startGuardian(s.Guardian, t.orders(), w, s.guardianLost)
+	t := newTree(!c.noCgroup)
+	g, err := startGuardian(c.Guardian, t.orders(), w, guardianLost)
 	if err != nil {
 		t.close()
 		return nil, err
 	}
 	m := &machine{
-		waits: w, outputs: newOutputs(s.OnOutput, s.outputLost), tree: t, guardian: g, parentDeath: !s.noParentDeathSignal,
+		waits: w, outputs: newOutputs(c.OnOutput, outputLost), tree: t, guardian: g, parentDeath: !c.noParentDeathSignal,
 		forks: make(chan func()),
 	}
 	m.forking.Go(m.forkAll)
@@ -124,7 +124,7 @@ func (m *machine) start(ctx context.Context, p *osProcess, out *os.File, r Repli
 	if err != nil {
 		return err
 	}
-	if r.Ready.Kind == NotifyProbe {
+	if r.Ready.Kind == ProbeNotify {
 		if p.notice, err = newReadySocket(p.branch.mark, uidOf(credential)); err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ type osProcess struct {
 	drain    time.Duration
 	guardian *guardian
 	branch   *branch
-	notice   *readySocket // nil without a NotifyProbe
+	notice   *readySocket // nil without a ProbeNotify
 	launched time.Time
 	end      chan ending
 

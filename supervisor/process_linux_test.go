@@ -16,7 +16,7 @@ import (
 // The parent-death signal comes when the thread that forked ends, and Go ends
 // a thread with a goroutine that was locked to it.
 func TestEndOfThreadsKillsNoReplica(t *testing.T) {
-	s := many(10, Policy{Restart: Never}, func(int) []string { return as("serve") })
+	s := many(10, Policy{Restart: RestartNever}, func(int) []string { return as("serve") })
 	replica := s.Groups[0].Replica
 	s.Groups[0].Replica = func(i int) Replica {
 		r := replica(i)
@@ -29,7 +29,7 @@ func TestEndOfThreadsKillsNoReplica(t *testing.T) {
 	r.stop()
 	r.ends()
 	for _, e := range r.events {
-		if e.Kind == Exited && e.Exit.Signal != syscall.SIGTERM {
+		if e.Kind == EventExited && e.Exit.Signal != syscall.SIGTERM {
 			t.Errorf("replica %s ended: %v", e.Replica, e.Exit)
 		}
 	}

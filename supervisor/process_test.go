@@ -19,7 +19,7 @@ var later = Policy{Delay: time.Hour}
 
 func TestRelaunchRaisesTheIncarnation(t *testing.T) {
 	r := start(t, one(child("exit", "7"), Policy{}))
-	first, second := r.event(Exited, 1), r.event(Exited, 2)
+	first, second := r.event(EventExited, 1), r.event(EventExited, 2)
 	var pid1, pid2 int
 	r.line("a up 1 %d", &pid1)
 	r.line("a up 2 %d", &pid2)
@@ -39,14 +39,14 @@ func TestSignalIsReported(t *testing.T) {
 	up := time.Now()
 	least := time.Since(up)
 	syscall.Kill(pid, syscall.SIGKILL)
-	e := r.event(Exited, 1).Exit
+	e := r.event(EventExited, 1).Exit
 	if e.Code != -1 || e.Signal != syscall.SIGKILL {
 		t.Errorf("exit %+v: want code -1, signal KILL", e)
 	}
 	if most := time.Since(before); e.Uptime < least || e.Uptime > most {
 		t.Errorf("uptime %v: want %v to %v", e.Uptime, least, most)
 	}
-	r.event(Launched, 2)
+	r.event(EventLaunched, 2)
 }
 
 func TestEnvironmentAndDirectory(t *testing.T) {
@@ -55,14 +55,14 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, one(Replica{
-		Dir: dir, Env: []string{"X=y", "INCARNATION=wrong"},
-		Args: []string{"/bin/sh", "-c", `echo "$INCARNATION $X $(pwd)" >&2; read line || exit 3`},
-	}, Policy{Restart: Never}))
+		Dir: dir, Env: []string{"X=y", "CRASHLAB_INCARNATION=wrong"},
+		Args: []string{"/bin/sh", "-c", `echo "$CRASHLAB_INCARNATION $X $(pwd)" >&2; read line || exit 3`},
+	}, Policy{Restart: RestartNever}))
 	r.ends()
 	if got := r.lines[0]; !strings.HasPrefix(got, "a 1 y ") || !strings.HasSuffix(got, dir) {
 		t.Errorf("line %q: want incarnation 1, X=y, directory %s, on stderr too", got, dir)
 	}
-	if e := r.event(Exited, 1); e.Exit.Code != 3 {
+	if e := r.event(EventExited, 1); e.Exit.Code != 3 {
 		t.Errorf("exit %v: want 3, from an empty stdin", e.Exit)
 	}
 }
@@ -70,7 +70,7 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Setenv(notifyVariable, "for us")
 	t.Setenv("X", "several\nlines")
-	added := []string{"GORACE", "INCARNATION", "SUPERVISOR_ID"}
+	added := []string{"CRASHLAB_INCARNATION", "GORACE", "SUPERVISOR_ID"}
 	for _, tt := range []struct {
 		name string
 		env  []string
@@ -81,7 +81,7 @@ func TestEnvironment(t *testing.T) {
 		{"given", []string{"Y=z"}, append(added, "Y")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := start(t, one(Replica{Args: as("names"), Env: tt.env}, Policy{Restart: Never}))
+			r := start(t, one(Replica{Args: as("names"), Env: tt.env}, Policy{Restart: RestartNever}))
 			r.ends()
 			expected := slices.DeleteFunc(slices.Clone(tt.want), func(name string) bool { return name == notifyVariable })
 			slices.Sort(expected)
@@ -97,11 +97,11 @@ func TestDeafChildIsKilled(t *testing.T) {
 	r.line("a up 1 %d", &pid)
 	r.stop()
 	r.ends()
-	waited := r.event(Killed, 1).Time.Sub(r.event(Stopping, 1).Time)
+	waited := r.event(EventKilled, 1).Time.Sub(r.event(EventStopping, 1).Time)
 	if waited < timeout {
 		t.Errorf("killed after %v, before the stop timeout", waited)
 	}
-	if e := r.event(Exited, 1); e.Exit.Signal != syscall.SIGKILL || alive(pid) {
+	if e := r.event(EventExited, 1); e.Exit.Signal != syscall.SIGKILL || alive(pid) {
 		t.Errorf("exit %v, alive: %v; want SIGKILL, dead", e.Exit, alive(pid))
 	}
 }
@@ -115,7 +115,7 @@ func TestStoppedChildDiesOnStop(t *testing.T) {
 	}
 	r.stop()
 	r.ends()
-	if e := r.event(Exited, 1); e.Exit.Signal != syscall.SIGTERM {
+	if e := r.event(EventExited, 1); e.Exit.Signal != syscall.SIGTERM {
 		t.Errorf("exit %v; want SIGTERM, as it continued", e.Exit)
 	}
 }
@@ -124,7 +124,7 @@ func TestKillDoesNotWait(t *testing.T) {
 	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: time.Hour}, Policy{}))
 	r.line("a up 1")
 	r.stop()
-	r.event(Stopping, 1)
+	r.event(EventStopping, 1)
 	r.Kill()
 	r.ends()
 }
@@ -134,8 +134,8 @@ func TestGrandchildEndsWithTheReplica(t *testing.T) {
 	var grandchild int
 	r.line("a child %d", &grandchild)
 	r.line("a up 1 %d", &grandchild) // deaf by now
-	syscall.Kill(r.event(Launched, 1).PID, syscall.SIGKILL)
-	r.event(Exited, 1)
+	syscall.Kill(r.event(EventLaunched, 1).PID, syscall.SIGKILL)
+	r.event(EventExited, 1)
 	waitDead(t, grandchild)
 }
 
@@ -164,7 +164,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 			w := patient
 			s.noCgroup, s.waits, w.drain = true, &w, tt.drain
 			r := start(t, s)
-			r.event(Failed, tt.exits)
+			r.event(EventFailed, tt.exits)
 			if !tt.kill {
 				r.ends()
 			}
@@ -184,7 +184,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 
 func TestMissingProgram(t *testing.T) {
 	r := start(t, one(Replica{Args: []string{"/no/such/program"}}, Policy{}))
-	e := r.event(LaunchFailed, 1)
+	e := r.event(EventLaunchFailed, 1)
 	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != launchFailureDelay {
 		t.Errorf("event %+v: want the program's name and a delay of %v", e, launchFailureDelay)
 	}
@@ -192,7 +192,7 @@ func TestMissingProgram(t *testing.T) {
 
 // A launch that waited for its turn while the stop came is none.
 func TestNoLaunchAfterTheStop(t *testing.T) {
-	m, err := newMachine(&Supervisor{})
+	m, err := newMachine(Config{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

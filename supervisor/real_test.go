@@ -35,16 +35,22 @@ type running struct {
 }
 
 // start runs s until the test's end or a call of stop.
-func start(t *testing.T, s *Supervisor) *running {
-	if s.waits == nil {
-		s.waits = &patient
+func start(t *testing.T, c *Config) *running {
+	t.Helper()
+	if c.waits == nil {
+		c.waits = &patient
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Supervisor: s, t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
-	s.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
-	s.OnOutput = func(replica string, line []byte) {
+	r := &running{t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
+	c.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
+	c.OnOutput = func(replica string, line []byte) {
 		r.told(func() { r.lines = append(r.lines, replica+" "+string(line)) })
 	}
+	s, err := New(*c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Supervisor = s
 	go func() {
 		defer close(r.done)
 		if err := s.Run(ctx); err != nil {
@@ -92,7 +98,7 @@ func (r *running) until(what string, ok func() bool) {
 }
 
 // event blocks until the n-th incarnation of the only replica had an event.
-func (r *running) event(kind Kind, n int) Event {
+func (r *running) event(kind EventKind, n int) Event {
 	r.t.Helper()
 	var found Event
 	r.until(fmt.Sprintf("event %q of incarnation %d", kind, n), func() bool {
@@ -129,17 +135,26 @@ func (r *running) ends() {
 	}
 }
 
+// run runs a supervisor until ctx ends.
+func run(ctx context.Context, c *Config) error {
+	s, err := New(*c)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
 // many are n replicas a, b, c …, whose commands are told by their numbers.
-func many(n int, p Policy, args func(i int) []string) *Supervisor {
-	return &Supervisor{Groups: []Group{{Count: n, Policy: p, Replica: func(i int) Replica {
+func many(n int, p Policy, args func(i int) []string) *Config {
+	return &Config{Groups: []Group{{Count: n, Policy: p, Replica: func(i int) Replica {
 		return Replica{Name: string(rune('a' + i)), Args: args(i)}
 	}}}}
 }
 
 // one is one replica, a.
-func one(r Replica, p Policy) *Supervisor {
+func one(r Replica, p Policy) *Config {
 	r.Name = "a"
-	return &Supervisor{Groups: []Group{{Count: 1, Policy: p, Replica: func(int) Replica { return r }}}}
+	return &Config{Groups: []Group{{Count: 1, Policy: p, Replica: func(int) Replica { return r }}}}
 }
 
 // child is a replica that plays a part.

@@ -26,11 +26,12 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 			r.Args, r.StopTimeout, r.Env = as("serve", fmt.Sprint(version)), patience, append(os.Environ(), mark)
 		})
 	})
-	c.s.Guardian = as("guard")
+	c.config.Guardian = as("guard")
 	before := held(t)
 	before["threads"] = max(before["threads"], 16) // some rest again and again
-	r := start(t, c.s)
-	r.until("three replicas", func() bool { return r.has(Launched, "c") })
+	r := start(t, c.config)
+	c.s = r.Supervisor
+	r.until("three replicas", func() bool { return r.has(EventLaunched, "c") })
 	for range n {
 		c.step()
 	}
@@ -75,6 +76,6 @@ func held(t *testing.T) map[string]int {
 }
 
 // has reports whether a replica had an event. It is for until.
-func (r *running) has(kind Kind, replica string) bool {
+func (r *running) has(kind EventKind, replica string) bool {
 	return slices.ContainsFunc(r.events, func(e Event) bool { return e.Kind == kind && e.Replica == replica })
 }

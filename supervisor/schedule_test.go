@@ -21,7 +21,8 @@ var (
 type schedule struct {
 	*rand.Rand
 	t      *testing.T
-	s      *Supervisor
+	config *Config
+	s      *Supervisor // once it runs
 	group  func(count int, p Policy, version int) Group
 	count  int
 	policy Policy
@@ -85,9 +86,9 @@ func (c *schedule) settled() error {
 		return fmt.Errorf("%d replicas, want %d", len(all), c.count)
 	}
 	for i, s := range all {
-		want := Running
+		want := StateReady
 		if c.down[s.Replica] {
-			want = Down
+			want = StateStopped
 		}
 		if s.Replica != c.names()[i] || s.State != want || s.Policy != c.policy {
 			return fmt.Errorf("replica %s is %v by %+v; want %s %v by %+v", s.Replica, s.State, s.Policy, c.names()[i], want, c.policy)
@@ -111,29 +112,29 @@ func account(t *testing.T, events []Event) {
 		if e.Sequence != uint64(i+1) {
 			t.Fatalf("event %d has the number %d", i+1, e.Sequence)
 		}
-		if e.Kind == Added && replicas[e.Replica] == nil {
+		if e.Kind == EventAdded && replicas[e.Replica] == nil {
 			replicas[e.Replica] = new(replica)
 		}
 		r := replicas[e.Replica]
 		bad := r == nil
 		switch {
 		case bad:
-		case e.Kind == Added:
+		case e.Kind == EventAdded:
 			bad = r.added
 			*r = replica{added: true}
-		case e.Kind == Launched, e.Kind == LaunchFailed:
+		case e.Kind == EventLaunched, e.Kind == EventLaunchFailed:
 			bad = r.pid != 0 || e.Incarnation != r.incarnation+1
 			r.incarnation, r.pid = e.Incarnation, e.PID
-		case e.Kind == Exited:
+		case e.Kind == EventExited:
 			bad = r.pid == 0 || e.PID != r.pid || e.Incarnation != r.incarnation
 			r.pid = 0
-		case e.Kind == Removed:
+		case e.Kind == EventRemoved:
 			bad = r.pid != 0
 			r.added = false
 		default:
 			bad = e.PID != r.pid || e.Incarnation != r.incarnation
 		}
-		if bad || !r.added && e.Kind != Removed {
+		if bad || !r.added && e.Kind != EventRemoved {
 			t.Fatalf("event %d does not follow: %+v", i+1, e)
 		}
 	}
@@ -152,7 +153,7 @@ func newSchedule(t *testing.T, group func(int, Policy, int) Group) *schedule {
 	t.Logf("-seed %d", n)
 	return &schedule{
 		Rand: rand.New(rand.NewPCG(n, 1)), t: t, group: group, count: 3, down: make(map[string]bool),
-		s: &Supervisor{Groups: []Group{group(3, Policy{}, 0)}, Stay: true},
+		config: of(group(3, Policy{}, 0)),
 	}
 }
 
@@ -161,11 +162,12 @@ func TestRandomSchedule(t *testing.T) {
 		c := newSchedule(t, func(count int, p Policy, version int) Group {
 			return group(count, p, func(r *Replica) {
 				r.Addr, r.Args = "a:1", []string{"service", fmt.Sprint(version)}
-				r.Alive = Probe{Kind: HealthProbe, Period: 100 * ms}
+				r.Alive = Probe{Kind: ProbeGRPC, Period: 100 * ms}
 			})
 		})
-		c.s.Health = func(context.Context, string, string) error { return nil }
-		th := perform(t, c.s, &script{lag: ms, each: func(s *script, _ Replica, n int) { s.deaf = n%3 == 0 }})
+		c.config.Health = func(context.Context, string, string) error { return nil }
+		th := perform(t, c.config, &script{lag: ms, each: func(s *script, _ Replica, n int) { s.deaf = n%3 == 0 }})
+		c.s = th.Supervisor
 		for range *steps {
 			c.step()
 			time.Sleep(time.Duration(c.IntN(50)) * ms)

@@ -29,8 +29,8 @@ type set struct {
 
 // open has the set run its first groups, and returns when all were launched,
 // or ctx has ended. Who wants to change the set waits until then.
-func (t *set) open(ctx context.Context, s *Supervisor, sys system, all []placed) {
-	turns := s.MaxStarting
+func (t *set) open(ctx context.Context, s *Supervisor, sys system) {
+	turns := s.config.MaxStarting
 	if turns == 0 {
 		turns = defaultMaxStarting
 	}
@@ -40,7 +40,8 @@ func (t *set) open(ctx context.Context, s *Supervisor, sys system, all []placed)
 	t.idled, t.changing, t.rolling = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	t.changing <- struct{}{}
 	t.mu.Unlock()
-	t.launch(ctx, t.admit(s.Groups, all))
+	all, _ := place(s.config.Groups, true) // New has checked them
+	t.launch(ctx, t.admit(s.config.Groups, all))
 	<-t.changing
 }
 
@@ -64,7 +65,7 @@ func (t *set) admit(groups []Group, all []placed) []*unit {
 	t.groups, t.units = slices.Clone(groups), append(t.units, fresh...)
 	slices.SortStableFunc(t.units, func(a, b *unit) int { return place[a.name] - place[b.name] })
 	for _, u := range fresh {
-		u.emit(u.event(Added))
+		u.emit(u.event(EventAdded))
 		u.publish()
 		go u.run()
 	}
@@ -73,10 +74,10 @@ func (t *set) admit(groups []Group, all []placed) []*unit {
 
 func (t *set) unit(p placed) *unit {
 	u := &unit{
-		name: p.Name, sys: t.sys, tell: t.supervisor.emit, health: t.supervisor.Health, turns: t.turns, extra: t.extra,
-		fails: t.escalate, idle: t.idle, leaves: t.forget, killed: t.supervisor.killing().Done(),
+		name: p.Name, sys: t.sys, tell: t.supervisor.emit, health: t.supervisor.config.Health, turns: t.turns, extra: t.extra,
+		fails: t.escalate, idle: t.idle, leaves: t.forget, killed: t.supervisor.killed.Done(),
 		gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
-		ctx: t.ctx, group: p.group, replica: p.Replica, policy: p.policy, state: Waiting, next: time.Now(),
+		ctx: t.ctx, group: p.group, replica: p.Replica, policy: p.policy, state: StateWaiting, next: time.Now(),
 	}
 	u.timer.Stop()
 	return u
@@ -87,7 +88,7 @@ func (t *set) unit(p placed) *unit {
 func (t *set) launch(ctx context.Context, fresh []*unit) {
 	for _, u := range fresh {
 		tried := u.await(ctx, func() func() (bool, error) {
-			if u.state == Waiting {
+			if u.state == StateWaiting {
 				u.queue()
 			}
 			return func() (bool, error) { return !u.queued, nil }
@@ -232,8 +233,8 @@ func (t *set) busy(stay bool) bool {
 	units := t.all()
 	for _, u := range units {
 		switch u.now().State {
-		case Done:
-		case Down, Broken:
+		case StateFinished:
+		case StateStopped, StateFailed:
 			if stay {
 				return true
 			}
@@ -249,9 +250,9 @@ func (t *set) busy(stay bool) bool {
 func (t *set) escalate(failed *unit, then Escalation) {
 	group, o := failed.group, stayDown
 	switch then {
-	case Isolate:
+	case EscalationIsolate:
 		return
-	case RestartAll:
+	case EscalationRestartAll:
 		o = relaunch
 	}
 	t.escalations.Go(func() {

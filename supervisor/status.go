@@ -9,18 +9,18 @@ import (
 type State int
 
 const (
-	Waiting  State = iota + 1 // it will be launched, at Status.Next: its restart delay runs, or others are starting
-	Starting                  // its process runs, and is not ready yet
-	Running                   // its process runs, and is ready
-	Ending                    // its process was told to end
-	Down                      // there is no process, as somebody asked for none
-	Done                      // there is no process: its policy wants none after the last exit
-	Broken                    // there is no process: it exited too often
+	StateWaiting  State = iota + 1 // it will be launched, at Status.Next: its restart delay runs, or others are starting
+	StateStarting                  // its process runs, and is not ready yet
+	StateReady                     // its process runs, and is ready
+	StateStopping                  // its process was told to end
+	StateStopped                   // there is no process, as somebody asked for none
+	StateFinished                  // there is no process: its policy wants none after the last exit
+	StateFailed                    // there is no process: it exited too often
 )
 
 var states = [...]string{
-	Waiting: "waiting", Starting: "starting", Running: "ready", Ending: "stopping",
-	Down: "stopped", Done: "finished", Broken: "failed",
+	StateWaiting: "waiting", StateStarting: "starting", StateReady: "ready", StateStopping: "stopping",
+	StateStopped: "stopped", StateFinished: "finished", StateFailed: "failed",
 }
 
 func (s State) String() string {
@@ -40,7 +40,7 @@ type Status struct {
 	PID         int       // zero: there is no process
 	Launched    time.Time // when the process was launched; zero: there is none
 	Ready       time.Time // when it became ready; zero: it is not
-	Next        time.Time // with Waiting: when it will be launched
+	Next        time.Time // with StateWaiting: when it will be launched
 	Restarts    int       // launches after the first
 	Exits       int       // ends of processes that nobody asked for
 	Failures    int       // of those, the ones that were of no use (see Limit); and launches that failed

@@ -20,7 +20,7 @@ func TestWhatIsCounted(t *testing.T) {
 		th := perform(t, of(group(1, Policy{Limit: Limit{Exits: 3}})), missing)
 		th.at(time.Minute)
 		s, _ := th.Get("a")
-		if s.Exits != 2 || s.Failures != 3 || s.Restarts != 4 || s.State != Broken {
+		if s.Exits != 2 || s.Failures != 3 || s.Restarts != 4 || s.State != StateFailed {
 			t.Errorf("got %+v, want 2 exits, 3 failures, 4 restarts", s)
 		}
 	})
@@ -30,7 +30,7 @@ func TestWhatIsCounted(t *testing.T) {
 func TestLateQuestionsAreLeftOut(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{}, func(r *Replica) {
-			r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Period: 50 * ms, Threshold: 5}
+			r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Period: 50 * ms, Threshold: 5}
 		}))
 		start := time.Now()
 		s.Health = func(context.Context, string, string) error {
@@ -44,7 +44,7 @@ func TestLateQuestionsAreLeftOut(t *testing.T) {
 		}
 		th := perform(t, s, &script{})
 		th.at(time.Minute)
-		expect(t, th.told(Added), "0s launched a/1", "0s ready a/1")
+		expect(t, th.told(EventAdded), "0s launched a/1", "0s ready a/1")
 	})
 }
 
@@ -56,7 +56,7 @@ func TestStopTwiceIsToldOnce(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		expect(t, th.told(Added, Launched, Ready), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		expect(t, th.told(EventAdded, EventLaunched, EventReady), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
 		if s, _ := th.Get("a"); s.Last.Signal != syscall.SIGTERM || s.Exited != th.start || s.Exits != 0 {
 			t.Errorf("got %+v, want its exit as the last, but not counted", s)
 		}
@@ -67,7 +67,7 @@ func TestStopTwiceIsToldOnce(t *testing.T) {
 func TestWhyItIsNotReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, Policy{Delay: time.Hour}, func(r *Replica) {
-			r.Addr, r.StartTimeout, r.Ready = "a:1", time.Second, Probe{Kind: HealthProbe}
+			r.Addr, r.StartTimeout, r.Ready = "a:1", time.Second, Probe{Kind: ProbeGRPC}
 		}))
 		refused := errors.New("refused")
 		s.Health = func(context.Context, string, string) error { return refused }
@@ -77,7 +77,7 @@ func TestWhyItIsNotReady(t *testing.T) {
 		}
 		th.at(time.Minute)
 		for _, e := range th.events {
-			if e.Kind == Unhealthy && !errors.Is(e.Err, refused) {
+			if e.Kind == EventUnhealthy && !errors.Is(e.Err, refused) {
 				t.Errorf("it is not ready as %v, want %v", e.Err, refused)
 			}
 		}
@@ -105,13 +105,13 @@ func TestReadyHoweverShort(t *testing.T) {
 // at each event is right after the last.
 func TestWhatIsToldCanBeSeen(t *testing.T) {
 	seen := State(0)
-	u := &unit{name: "a", state: Starting}
+	u := &unit{name: "a", state: StateStarting}
 	u.tell = func(Event) { seen = u.now().State }
 	u.publish()
-	u.emit(u.event(Ready))
-	u.state = Running
+	u.emit(u.event(EventReady))
+	u.state = StateReady
 	u.publish()
-	if seen != Running {
-		t.Errorf("when it is told the replica is seen %v, want %v", seen, Running)
+	if seen != StateReady {
+		t.Errorf("when it is told the replica is seen %v, want %v", seen, StateReady)
 	}
 }

@@ -48,7 +48,7 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 func TestLateStraysAreKilled(t *testing.T) {
 	needs(t, "setsid")
 	needsPidfds(t)
-	m, err := newMachine(&Supervisor{noCgroup: true})
+	m, err := newMachine(Config{noCgroup: true}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,9 +22,55 @@ const (
 	defaultMaxStarting = 16
 )
 
-// Supervisor runs replicas. Fields must not change once [Supervisor.Run] was
-// called. It runs once; its other methods may be called at any time, by any
-// goroutine.
+// Config says what a [Supervisor] runs and whom it tells.
+type Config struct {
+	Groups []Group // what runs at first; at least one
+
+	// Stay keeps Run going while no replica runs or waits for its relaunch, as
+	// a command may start one. Run then returns only when all replicas are
+	// finished.
+	Stay bool
+
+	// MaxStarting bounds how many replicas are between launch and ready at a
+	// time, each for at most a second; the others wait for their turn. Launches
+	// that a command asked for have as many turns of their own. Zero: 16.
+	// Negative: an error.
+	MaxStarting int
+
+	// Health asks the service at an address whether it serves; nil means that it
+	// does. Probes of kind ProbeGRPC use it. Calls run at the same time, one per
+	// replica, and each must end soon after ctx has. Nil: such probes are an
+	// error.
+	Health func(ctx context.Context, addr, service string) error
+
+	// OnEvent receives events, one call at a time, in order. It may block:
+	// later events then wait in memory, and Run returns only after the last was
+	// delivered. Nil: nothing is called; see also Watch.
+	OnEvent func(Event)
+
+	// OnOutput receives what replicas write to stdout and stderr, line by line
+	// without the newline, one call at a time. Lines above 1 MiB come in
+	// pieces of 1 MiB. The line is valid during the call only. Where it takes
+	// too long to keep up with, whole lines are dropped, and counted in events
+	// of kind EventOutputLost: no replica waits longer than 10 ms for it, and the
+	// end of Run 1 s, when a call may still run. Nil: output is discarded.
+	OnOutput func(replica string, line []byte)
+
+	// Guardian is a command whose process runs [Guard] on its stdin. It kills
+	// the replicas and what they started should the supervisor's process be
+	// killed. It is replaced when it ends or hangs. On systems other than Linux
+	// it knows process groups alone. Empty: none; Linux's parent-death signal
+	// then still kills each replica's process, but not the processes it started
+	// (and an empty control group stays), and other systems kill nothing.
+	Guardian []string
+
+	noParentDeathSignal bool   // tests prove with it that the guardian works alone
+	noCgroup            bool   // and with it that it needs no control group
+	waits               *waits // nil: the usual ones
+}
+
+// Supervisor runs replicas. It runs once; its other methods may be called at
+// any time, by any goroutine.
 //
 // A replica is its process: each leads its own process group, and stdin is
 // empty. What its process has started is killed when that has ended, before a
@@ -38,58 +83,28 @@ const (
 // that the program around us starts by other means than package os must not be
 // those of its first thread.
 type Supervisor struct {
-	Groups []Group // what runs at first
-
-	// Stay makes Run go on while no replica runs or waits for its relaunch, as
-	// somebody may start one. It returns then only when all are Done.
-	Stay bool
-
-	// MaxStarting bounds how many replicas are between launch and ready at a
-	// time, each for at most a second: the others wait for their turn. As many
-	// again may be starting as somebody asked for it, who need not wait for
-	// the others. Zero: 16. Negative: an error.
-	MaxStarting int
-
-	// Health asks the service at an address whether it serves; nil means that it
-	// does. HealthProbes are asked by it. Calls run at the same time, one per
-	// replica, and each must end soon after ctx has. Nil: such probes are an
-	// error.
-	Health func(ctx context.Context, addr, service string) error
-
-	// OnEvent is told what happens, one call at a time, in order. It may
-	// block: nothing waits for it but the next events, which take memory
-	// meanwhile, and the return of Run, when all processes have ended: that
-	// comes after the last was told, however long it takes. Nil: nobody is
-	// told; see also Watch.
-	OnEvent func(Event)
-
-	// OnOutput gets what replicas write to stdout and stderr, line by line
-	// without the newline, one call at a time. Lines above 1 MiB come in
-	// pieces of 1 MiB. The line is valid during the call only. Where it takes
-	// too long to keep up with, whole lines are dropped, and counted in events
-	// of kind OutputLost: no replica waits longer than 10 ms for it, and the end
-	// of Run 1 s, when a call may still run. Nil: output is discarded.
-	OnOutput func(replica string, line []byte)
-
-	// Guardian is a command whose process runs [Guard] on its stdin. It kills
-	// the replicas and what they started, as told above, should the
-	// supervisor's process be killed. It is replaced when it ends or hangs. On
-	// systems other than Linux it knows process groups alone. Empty: none;
-	// Linux's parent-death signal then still kills each replica's process, but
-	// not the processes it started (and an empty control group stays), and
-	// other systems kill nothing.
-	Guardian []string
-
-	noParentDeathSignal bool   // tests prove with it that the guardian works alone
-	noCgroup            bool   // and with it that it needs no control group
-	waits               *waits // nil: the usual ones
-
+	config  Config
 	used    atomic.Bool // Run was called
-	setup   sync.Once
-	killed  context.Context // ends by Kill; use through killing
+	killed  context.Context
 	kill    context.CancelFunc
 	journal journal
 	set     set
+}
+
+// New returns a Supervisor that launches nothing before [Supervisor.Run]. The
+// error names what is out of range.
+func New(c Config) (*Supervisor, error) {
+	switch _, err := place(c.Groups, c.Health != nil); {
+	case err != nil:
+		return nil, fmt.Errorf("supervisor: %w", err)
+	case len(c.Groups) == 0:
+		return nil, errors.New("supervisor: no groups: want at least one")
+	case c.MaxStarting < 0:
+		return nil, fmt.Errorf("supervisor: %d replicas starting at a time: want 0 (the default, %d) or more", c.MaxStarting, defaultMaxStarting)
+	}
+	s := &Supervisor{config: c}
+	s.killed, s.kill = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Run launches all replicas in their order and keeps them running until ctx
@@ -98,22 +113,18 @@ type Supervisor struct {
 // ended nothing is launched. Run returns nil when the last process has ended
 // and the last line and event were delivered; also when no replica runs or
 // will be launched again, unless Stay. It returns an error only before
-// anything was launched: for fields out of range, a guardian that cannot be
-// started, or a second call.
+// anything was launched: for a guardian that cannot be started, or a second
+// call.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if s.used.Swap(true) {
 		return errors.New("supervisor: Run was called before")
 	}
 	defer s.journal.close()
-	all, err := s.check()
-	if err != nil {
-		return fmt.Errorf("supervisor: %w", err)
-	}
-	m, err := newMachine(s)
+	m, err := newMachine(s.config, s.guardianLost, s.outputLost)
 	if err != nil {
 		return err
 	}
-	s.run(ctx, m, all)
+	s.run(ctx, m)
 	m.close()
 	return nil
 }
@@ -121,36 +132,15 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // Kill ends all replicas with SIGKILL and makes Run return: at once when Run
 // is already stopping them, and in place of an orderly stop when it is not. It
 // does not wait. Calls after the first change nothing.
-func (s *Supervisor) Kill() {
-	s.killing()
-	s.kill()
-}
-
-func (s *Supervisor) killing() context.Context {
-	s.setup.Do(func() { s.killed, s.kill = context.WithCancel(context.Background()) })
-	return s.killed
-}
-
-func (s *Supervisor) check() ([]placed, error) {
-	all, err := place(s.Groups, s.Health != nil)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(s.Groups) == 0:
-		return nil, errors.New("no groups: want at least one")
-	case s.MaxStarting < 0:
-		return nil, fmt.Errorf("%d replicas starting at a time: want 0 (the default, %d) or more", s.MaxStarting, defaultMaxStarting)
-	}
-	return all, nil
-}
+func (s *Supervisor) Kill() { s.kill() }
 
 // run drives the replicas on the given system until the last one has ended.
-func (s *Supervisor) run(ctx context.Context, sys system, all []placed) {
+func (s *Supervisor) run(ctx context.Context, sys system) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.killing(), cancel)()
-	s.set.open(ctx, s, sys, all)
-	for s.set.busy(s.Stay) {
+	defer context.AfterFunc(s.killed, cancel)()
+	s.set.open(ctx, s, sys)
+	for s.set.busy(s.config.Stay) {
 		select {
 		case <-s.set.idled:
 			continue
@@ -162,7 +152,7 @@ func (s *Supervisor) run(ctx context.Context, sys system, all []placed) {
 	s.set.close()
 }
 
-func (s *Supervisor) emit(e Event) { s.journal.add(e, s.OnEvent) }
+func (s *Supervisor) emit(e Event) { s.journal.add(e, s.config.OnEvent) }
 
 // outputLost takes note of lines of a replica's output that were dropped.
 // It may have been removed by then.
@@ -170,7 +160,7 @@ func (s *Supervisor) outputLost(replica, group string, n uint64) {
 	if u := s.set.find(replica); u != nil {
 		u.lost.Add(n)
 	}
-	s.emit(Event{Kind: OutputLost, Replica: replica, Group: group, Lost: n})
+	s.emit(Event{Kind: EventOutputLost, Replica: replica, Group: group, Lost: n})
 }
 
-func (s *Supervisor) guardianLost(err error) { s.emit(Event{Kind: GuardianLost, Err: err}) }
+func (s *Supervisor) guardianLost(err error) { s.emit(Event{Kind: EventGuardianLost, Err: err}) }

@@ -17,7 +17,7 @@ type system interface {
 type process interface {
 	pid() int
 	// notified is closed when the process has said that it is ready; nil
-	// unless its replica's Ready is a NotifyProbe.
+	// unless its replica's Ready is a ProbeNotify.
 	notified() <-chan struct{}
 	// ended delivers one value, when the process has ended, what it left
 	// behind is killed and its last lines are most likely delivered.

@@ -56,10 +56,10 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 				var pid, stray int
 				if mode == "daemon" { // which lingers; a runaway ends by itself
 					r.line("a up 1 %d", &stray)
-					pid = r.event(Launched, 1).PID
+					pid = r.event(EventLaunched, 1).PID
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}
-				r.event(Exited, 1)
+				r.event(EventExited, 1)
 				if mode == "runaway" {
 					r.line("a child %d", &stray)
 				}
@@ -77,13 +77,13 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 		var spared, killed int
 		r.line("a up 1 %d", &spared)
 		r.line("b up 1 %d", &killed)
-		r.until("launches", func() bool { return r.has(Launched, "a") && r.has(Launched, "b") })
+		r.until("launches", func() bool { return r.has(EventLaunched, "a") && r.has(EventLaunched, "b") })
 		status, err := r.Get("b")
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = syscall.Kill(status.PID, syscall.SIGKILL)
-		r.until("exit of b", func() bool { return r.has(Exited, "b") })
+		r.until("exit of b", func() bool { return r.has(EventExited, "b") })
 		waitDead(t, killed)
 		if !alive(spared) {
 			t.Error("the stray of a replica that runs was killed with that of another")
@@ -112,7 +112,7 @@ func playFirst() {
 		fmt.Println("reaped", os.Getpid())
 		cancel()
 	}
-	if err := s.Run(ctx); err != nil {
+	if err := run(ctx, s); err != nil {
 		panic(err)
 	}
 }
@@ -199,7 +199,7 @@ func TestHeldProcesses(t *testing.T) {
 
 // A control group that nobody may be put in shows at the first launch only.
 func TestLaunchWhereControlGroupsRefuse(t *testing.T) {
-	m, err := newMachine(&Supervisor{})
+	m, err := newMachine(Config{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,14 +249,14 @@ func TestFindCgroup(t *testing.T) {
 func TestNothingPilesUp(t *testing.T) {
 	needs(t, "setsid")
 	eachTree(t, func(t *testing.T, noCgroup bool) {
-		m, err := newMachine(&Supervisor{noCgroup: noCgroup, Guardian: as("guard"), waits: &patient})
+		m, err := newMachine(Config{noCgroup: noCgroup, Guardian: as("guard"), waits: &patient}, func(error) {}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer m.close()
 		crash := Replica{
 			Name: "a", Args: []string{"/bin/sh", "-c", "setsid sleep 300 & exit 1"},
-			Ready: Probe{Kind: NotifyProbe},
+			Ready: Probe{Kind: ProbeNotify},
 		}
 		if canLimit() == nil {
 			crash.Limits.Nice = 1
@@ -313,15 +313,15 @@ func counts(t *testing.T) []int {
 // Whoever runs a supervisor has no orphans to care for once that has ended.
 func TestSubreaperOnlyWhileRunning(t *testing.T) {
 	needsPidfds(t)
-	s := one(Replica{Args: []string{"true"}}, Policy{Restart: Never})
+	s := one(Replica{Args: []string{"true"}}, Policy{Restart: RestartNever})
 	s.noCgroup = true
 	during := int32(-1)
 	s.OnEvent = func(e Event) {
-		if e.Kind == Launched {
+		if e.Kind == EventLaunched {
 			during = subreaper(t)
 		}
 	}
-	if err := s.Run(t.Context()); err != nil {
+	if err := run(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	if after := subreaper(t); during != 1 || after != 0 {

@@ -31,7 +31,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(time.Minute)
-		expect(t, th.told(Added, Exited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
+		expect(t, th.told(EventAdded, EventExited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(3, Policy{}, notice))

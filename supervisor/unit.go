@@ -46,7 +46,7 @@ type unit struct {
 	as          Replica // what the latest launch was made of
 	policy      Policy
 	state       State
-	next        time.Time // with Waiting: when it is due
+	next        time.Time // with StateWaiting: when it is due
 	order       order
 	queued      bool
 	asked       bool // somebody asked for the launch that it is queued for
@@ -99,11 +99,11 @@ func (u *unit) run() {
 		u.settle()
 	}
 	u.timer.Stop()
-	u.state = Down
+	u.state = StateStopped
 	u.publish()
 	u.probes.Wait()
 	u.leaves(u)
-	u.emit(u.event(Removed))
+	u.emit(u.event(EventRemoved))
 	u.publish()
 	u.answer()
 }
@@ -112,7 +112,7 @@ func (u *unit) run() {
 func (u *unit) settle() {
 	u.publish()
 	u.answer()
-	if u.state == Down || u.state == Done || u.state == Broken {
+	if u.state == StateStopped || u.state == StateFinished || u.state == StateFailed {
 		u.idle()
 	}
 }
@@ -131,7 +131,7 @@ func (u *unit) step() bool {
 	}
 	if u.process != nil {
 		ended = u.process.ended()
-		if u.state == Starting {
+		if u.state == StateStarting {
 			notified = u.process.notified()
 		}
 		if !u.killing {
@@ -163,7 +163,7 @@ func (u *unit) step() bool {
 // queue asks for the replica's turn to be launched.
 func (u *unit) queue() {
 	u.timer.Stop()
-	u.state, u.next, u.queued, u.asked = Waiting, time.Now(), true, false
+	u.state, u.next, u.queued, u.asked = StateWaiting, time.Now(), true, false
 }
 
 // command makes a replica do what somebody asked for, for the reason given.
@@ -173,14 +173,14 @@ func (u *unit) command(o order, reason string) {
 	}
 	switch u.order = o; {
 	case u.process != nil:
-		if u.state != Ending {
+		if u.state != StateStopping {
 			u.terminate(reason)
 		}
 	case o == relaunch:
 		u.renew()
 	case o == leave:
 		u.queued = false
-	case u.state != Down:
+	case u.state != StateStopped:
 		u.down()
 	}
 }
@@ -197,18 +197,18 @@ func (u *unit) start() {
 func (u *unit) configure(p placed) {
 	old, oldPolicy := u.replica, u.policy
 	u.group, u.replica, u.policy = p.group, p.Replica, p.policy
-	u.emit(u.event(Changed))
+	u.emit(u.event(EventChanged))
 	switch {
-	case u.state == Waiting && !u.queued && u.policy != oldPolicy:
+	case u.state == StateWaiting && !u.queued && u.policy != oldPolicy:
 		u.follow(p.policy.Next(u.history, u.exited, rand.Float64()), u.exited)
-	case u.state == Starting && (u.replica.Ready != old.Ready || u.replica.StartTimeout != old.StartTimeout):
+	case u.state == StateStarting && (u.replica.Ready != old.Ready || u.replica.StartTimeout != old.StartTimeout):
 		u.probe()
-	case u.state == Running && u.replica.Alive != old.Alive:
+	case u.state == StateReady && u.replica.Alive != old.Alive:
 		u.watch()
 	}
 }
 
-func (u *unit) event(k Kind) Event {
+func (u *unit) event(k EventKind) Event {
 	return Event{Kind: k, Replica: u.name, Group: u.group, Incarnation: u.incarnation, PID: u.pid}
 }
 
@@ -231,7 +231,7 @@ func (u *unit) publish() {
 	if u.process != nil {
 		s.Addr, s.Launched = u.as.Addr, u.launched
 	}
-	if u.state == Waiting {
+	if u.state == StateWaiting {
 		s.Next = u.next
 	}
 	u.mu.Lock()

@@ -16,7 +16,7 @@ func TestRestartDelayCountsFromTheExit(t *testing.T) {
 		th.at(2 * time.Second)
 		th.stop()
 		<-th.ended
-		expect(t, th.told(Ready),
+		expect(t, th.told(EventReady),
 			"0s added a/0",
 			"0s launched a/1", "300ms exited a/1",
 			"800ms launched a/2", "1.1s exited a/2",
@@ -30,9 +30,9 @@ func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 		missing := errors.New("no such file")
 		th := perform(t, of(group(1, Policy{})), &script{err: missing})
 		th.at(2500 * ms)
-		expect(t, th.told(Added), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
+		expect(t, th.told(EventAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
 		s, err := th.Get("a")
-		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != Waiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
+		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != StateWaiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
 			t.Errorf("status %+v, %v", s, err)
 		}
 	})
@@ -44,9 +44,9 @@ func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
 		code    int
 		want    string
 	}{
-		{Always, 0, "a ready"}, {Always, 1, "a ready"},
-		{OnFailure, 0, "a finished"}, {OnFailure, 1, "a ready"},
-		{Never, 0, "a finished"}, {Never, 1, "a finished"},
+		{RestartAlways, 0, "a ready"}, {RestartAlways, 1, "a ready"},
+		{RestartOnFailure, 0, "a finished"}, {RestartOnFailure, 1, "a ready"},
+		{RestartNever, 0, "a finished"}, {RestartNever, 1, "a finished"},
 	} {
 		t.Run(tt.restart.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestStopAtTheEnd(t *testing.T) {
 					th.Kill()
 				}
 				<-th.ended
-				got := th.told(Removed)
+				got := th.told(EventRemoved)
 				if len(got) > 2 { // a and b are told of in any order from here on
 					sortPairs(got[2:])
 				}
@@ -127,8 +127,8 @@ func TestRunEndsWhenNothingRuns(t *testing.T) {
 		then Policy
 		ends bool
 	}{
-		{"finished", false, Policy{Restart: Never}, true},
-		{"finished, stay", true, Policy{Restart: Never}, true},
+		{"finished", false, Policy{Restart: RestartNever}, true},
+		{"finished, stay", true, Policy{Restart: RestartNever}, true},
 		{"failed", false, Policy{Limit: Limit{Exits: 1}}, true},
 		{"failed, stay", true, Policy{Limit: Limit{Exits: 1}}, false},
 		{"waits", false, Policy{Delay: time.Hour}, false},
@@ -159,9 +159,9 @@ func TestGivenUp(t *testing.T) {
 		then Escalation
 		want string
 	}{
-		{Isolate, "a failed, b ready, c ready"},
-		{StopAll, "a failed, b stopped, c stopped"},
-		{RestartAll, "a ready, b ready, c ready"},
+		{EscalationIsolate, "a failed, b ready, c ready"},
+		{EscalationStopAll, "a failed, b stopped, c stopped"},
+		{EscalationRestartAll, "a ready, b ready, c ready"},
 	} {
 		t.Run(tt.then.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestGivenUp(t *testing.T) {
 				th := perform(t, of(group(3, Policy{Limit: Limit{Exits: 3, Window: time.Second, Then: tt.then}})), dying)
 				th.at(time.Second)
 				want(t, th.states(), tt.want)
-				if tt.then == RestartAll {
+				if tt.then == EscalationRestartAll {
 					for _, s := range th.List() {
 						if n := map[string]int{"a": 4, "b": 2, "c": 2}[s.Replica]; s.Incarnation != n {
 							t.Errorf("%s is at incarnation %d, want %d", s.Replica, s.Incarnation, n)
@@ -196,7 +196,7 @@ func TestReadiness(t *testing.T) {
 		th := perform(t, of(group(1, Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
 		want(t, th.states(), "a starting")
 		th.at(699 * ms)
-		expect(t, th.told(Added), "0s launched a/1")
+		expect(t, th.told(EventAdded), "0s launched a/1")
 		th.at(700 * ms)
 		expect(t, th.told(), "700ms ready a/1")
 		th.at(5 * time.Second)
@@ -213,7 +213,7 @@ func TestStartTimeout(t *testing.T) {
 		p := Policy{Delay: time.Second, Limit: Limit{Exits: 2}}
 		th := perform(t, of(group(1, p, notice, func(r *Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
 		th.at(time.Minute)
-		expect(t, th.told(Added),
+		expect(t, th.told(EventAdded),
 			"0s launched a/1", "2s unhealthy a/1", "2s killed a/1", "2s exited a/1",
 			"3s launched a/2", "5s unhealthy a/2", "5s killed a/2", "5s exited a/2", "5s failed a/2")
 		if s, _ := th.Get("a"); s.Failures != 2 || s.Exits != 2 {
@@ -232,7 +232,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 	t.Helper()
 	bubble(t, func(t *testing.T) {
 		var hangs atomic.Bool
-		alive := Probe{Kind: HealthProbe, Period: 50 * ms, Timeout: timeout, Threshold: 3}
+		alive := Probe{Kind: ProbeGRPC, Period: 50 * ms, Timeout: timeout, Threshold: 3}
 		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", alive }))
 		s.Health = func(ctx context.Context, addr, _ string) error {
 			if addr != "a:1" {
@@ -258,7 +258,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 func TestOneBadAnswerIsForgiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: HealthProbe, Threshold: 2} }))
+		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Threshold: 2} }))
 		s.Health = func(context.Context, string, string) error {
 			if n++; n%2 == 0 {
 				return errors.New("no")
@@ -267,7 +267,7 @@ func TestOneBadAnswerIsForgiven(t *testing.T) {
 		}
 		th := perform(t, s, &script{})
 		th.at(time.Hour)
-		expect(t, th.told(Added), "0s launched a/1", "0s ready a/1")
+		expect(t, th.told(EventAdded), "0s launched a/1", "0s ready a/1")
 		if n < 3000 {
 			t.Errorf("asked %d times in an hour, want once a second", n)
 		}
@@ -280,7 +280,7 @@ func TestFewStartAtATime(t *testing.T) {
 		s.MaxStarting = 2
 		th := perform(t, s, &script{ready: 100 * ms})
 		th.at(time.Second)
-		expect(t, th.told(Added, Ready), "0s launched a/1", "0s launched b/1",
+		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "0s launched b/1",
 			"100ms launched c/1", "100ms launched d/1", "200ms launched e/1")
 	})
 	bubble(t, func(t *testing.T) {
@@ -288,7 +288,7 @@ func TestFewStartAtATime(t *testing.T) {
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		th.at(time.Minute) // one that is never ready does not keep the others from it
-		expect(t, th.told(Added), "0s launched a/1", "1s launched b/1")
+		expect(t, th.told(EventAdded), "0s launched a/1", "1s launched b/1")
 	})
 }
 
@@ -303,7 +303,7 @@ func TestOnEventMayBlock(t *testing.T) {
 			t.Errorf("incarnation %d, want 10: supervision waits for nobody", got.Incarnation)
 		}
 		close(free)
-		if n := len(th.told(Added, Ready)); n != 19 {
+		if n := len(th.told(EventAdded, EventReady)); n != 19 {
 			t.Errorf("told %d launches and exits, want 19", n)
 		}
 	})

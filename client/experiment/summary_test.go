@@ -19,7 +19,7 @@ func eventful() record.TrialRecords {
 	attempt := func(replica string, o failover.Outcome, sent bool) record.Attempt {
 		return record.Attempt{Replica: replica, Outcome: o, Sent: sent}
 	}
-	process := func(kind supervisor.Kind, replica string, incarnation int) record.Event {
+	process := func(kind supervisor.EventKind, replica string, incarnation int) record.Event {
 		return record.Event{Process: &supervisor.Event{Kind: kind, Replica: replica, Incarnation: incarnation}}
 	}
 	return record.TrialRecords{
@@ -37,10 +37,10 @@ func eventful() record.TrialRecords {
 				attempt("a", failover.OutcomeCanceled, true)}},
 		},
 		Events: []record.Event{
-			process(supervisor.Launched, "a", 1), process(supervisor.Exited, "a", 1), process(supervisor.Launched, "a", 2),
-			process(supervisor.Launched, "b", 1), {Count: &record.Count{Replica: "a"}}, process(supervisor.GuardianLost, "", 0),
-			process(supervisor.Stopping, "a", 2), process(supervisor.Exited, "a", 2),
-			process(supervisor.Killed, "b", 1), process(supervisor.Exited, "b", 1),
+			process(supervisor.EventLaunched, "a", 1), process(supervisor.EventExited, "a", 1), process(supervisor.EventLaunched, "a", 2),
+			process(supervisor.EventLaunched, "b", 1), {Count: &record.Count{Replica: "a"}}, process(supervisor.EventGuardianLost, "", 0),
+			process(supervisor.EventStopping, "a", 2), process(supervisor.EventExited, "a", 2),
+			process(supervisor.EventKilled, "b", 1), process(supervisor.EventExited, "b", 1),
 		},
 	}
 }

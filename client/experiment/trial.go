@@ -96,11 +96,11 @@ func (s *TrialSummary) addEvents(events []record.Event) {
 		}
 		r := s.Replicas[p.Replica]
 		switch p.Kind {
-		case supervisor.Launched:
+		case supervisor.EventLaunched:
 			r.Launches++
-		case supervisor.Stopping, supervisor.Killed:
+		case supervisor.EventStopping, supervisor.EventKilled:
 			asked[p.Replica] = p.Incarnation
-		case supervisor.Exited:
+		case supervisor.EventExited:
 			if asked[p.Replica] != p.Incarnation {
 				r.Crashes++
 			}

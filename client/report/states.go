@@ -60,23 +60,23 @@ func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
 	for _, e := range byTime(events) {
 		p := e.Process
 		switch p.Kind {
-		case supervisor.Added:
+		case supervisor.EventAdded:
 			turn(p.Replica, down, e.At)
-		case supervisor.Launched:
+		case supervisor.EventLaunched:
 			asked[p.Replica] = false
 			turn(p.Replica, starting, e.At)
-		case supervisor.Ready:
+		case supervisor.EventReady:
 			turn(p.Replica, up, e.At)
-		case supervisor.Signaled:
+		case supervisor.EventSignaled:
 			switch b := current[p.Replica]; {
 			case b != nil && p.Signal == syscall.SIGSTOP && b.state == up:
 				turn(p.Replica, paused, e.At)
 			case b != nil && p.Signal == syscall.SIGCONT && b.state == paused:
 				turn(p.Replica, up, e.At)
 			}
-		case supervisor.Stopping, supervisor.Killed:
+		case supervisor.EventStopping, supervisor.EventKilled:
 			asked[p.Replica] = true
-		case supervisor.Exited:
+		case supervisor.EventExited:
 			if !asked[p.Replica] && e.At >= 0 && e.At <= end {
 				crashes = append(crashes, crash{p.Replica, p.Incarnation, e.At})
 			}

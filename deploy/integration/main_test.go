@@ -57,7 +57,7 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer ports.lock.Close()
-	os.Unsetenv("INCARNATION") // these replicas are not those of a supervisor that runs the tests
+	os.Unsetenv("CRASHLAB_INCARNATION") // these replicas are not those of a supervisor that runs the tests
 	// Else a process built with -race goes on for a second after its os.Exit, serving.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	args := []string{"build", "-o", filepath.Join(lab, "bin") + string(filepath.Separator)}

@@ -78,9 +78,9 @@ func eventMessage(e supervisor.Event) *supervisorv1.Event {
 		m.Error = text(e.Err.Error())
 	}
 	switch e.Kind {
-	case supervisor.LaunchFailed, supervisor.Exited, supervisor.Finished, supervisor.Failed:
+	case supervisor.EventLaunchFailed, supervisor.EventExited, supervisor.EventFinished, supervisor.EventFailed:
 		m.Exit = exitMessage(e.Exit)
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		m.After = durationpb.New(e.After)
 	}
 	if e.Next != (supervisor.Decision{}) {

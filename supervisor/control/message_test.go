@@ -29,10 +29,10 @@ func set(v reflect.Value, n *int) {
 		*at = errors.New(strings.Repeat("e", *n))
 		return
 	case *supervisor.Restart:
-		*at = supervisor.Never
+		*at = supervisor.RestartNever
 		return
 	case *supervisor.Escalation:
-		*at = supervisor.RestartAll
+		*at = supervisor.EscalationRestartAll
 		return
 	case *syscall.Signal:
 		*at = syscall.SIGKILL
@@ -86,9 +86,9 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	}
 	var e supervisor.Event
 	set(reflect.ValueOf(&e).Elem(), &n)
-	e.Kind = supervisor.Exited
+	e.Kind = supervisor.EventExited
 	exited := eventMessage(e)
-	e.Kind = supervisor.Ready
+	e.Kind = supervisor.EventReady
 	exited.After = eventMessage(e).After
 	if names := absent(exited.ProtoReflect()); len(names) > 0 {
 		t.Errorf("without a value: %v", names)
@@ -118,14 +118,14 @@ func TestZeroIsAbsent(t *testing.T) {
 	if s.Last != nil || s.Launched != nil || s.Ready != nil || s.Next != nil || s.Exited != nil {
 		t.Errorf("got %v, want no exit and no times but that of the status", s)
 	}
-	e := eventMessage(supervisor.Event{Kind: supervisor.Launched, Time: time.Unix(1, 0)})
+	e := eventMessage(supervisor.Event{Kind: supervisor.EventLaunched, Time: time.Unix(1, 0)})
 	if e.Exit != nil || e.Next != nil || e.After != nil {
 		t.Errorf("got %v, want none of exit, next and after", e)
 	}
 }
 
 func TestWhatAReplicaWritesIsMadeText(t *testing.T) {
-	e := eventMessage(supervisor.Event{Kind: supervisor.Exited, Replica: "a\xff", Output: []string{"\xc3("}, Err: errors.New("\xff")})
+	e := eventMessage(supervisor.Event{Kind: supervisor.EventExited, Replica: "a\xff", Output: []string{"\xc3("}, Err: errors.New("\xff")})
 	if _, err := proto.Marshal(e); err != nil || !utf8.ValidString(e.Output[0]) {
 		t.Errorf("%v: %v", e, err)
 	}
@@ -143,7 +143,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 		same("STATE_", supervisorv1.State(n), supervisor.State(n))
 	}
 	for n := 1; n < len(supervisorv1.EventKind_name); n++ {
-		same("EVENT_KIND_", supervisorv1.EventKind(n), supervisor.Kind(n))
+		same("EVENT_KIND_", supervisorv1.EventKind(n), supervisor.EventKind(n))
 	}
 	for n := 1; n < len(supervisorv1.Restart_name); n++ {
 		same("RESTART_", supervisorv1.Restart(n), supervisor.Restart(n-1))
@@ -159,7 +159,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 	}
 	// One more than the messages know has no name in the library either.
 	for _, unknown := range []interface{ String() string }{
-		supervisor.State(len(supervisorv1.State_name)), supervisor.Kind(len(supervisorv1.EventKind_name)),
+		supervisor.State(len(supervisorv1.State_name)), supervisor.EventKind(len(supervisorv1.EventKind_name)),
 		supervisor.Restart(len(supervisorv1.Restart_name) - 1), supervisor.Escalation(len(supervisorv1.Escalation_name) - 1),
 	} {
 		if !strings.Contains(unknown.String(), "(") {

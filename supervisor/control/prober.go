@@ -33,7 +33,7 @@ type Prober struct {
 
 // Health returns nil if the service at addr, HOST:PORT, says that it serves;
 // the empty service is the server as a whole. Else the error says what it
-// says, or why there is no answer. It fits supervisor.Supervisor.Health.
+// says, or why there is no answer. It fits supervisor.Config.Health.
 //
 // It asks once, at once: nothing is waited for but the answer, until ctx ends.
 // Connections that work are kept for the next time, up to a minute.

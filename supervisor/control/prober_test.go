@@ -290,18 +290,21 @@ func BenchmarkProbes(b *testing.B) {
 func BenchmarkSupervisorProbes(b *testing.B) {
 	const replicas = 200
 	addrs := healthyServers(b, replicas)
-	alive := supervisor.Probe{Kind: supervisor.HealthProbe, Period: time.Second}
-	s := &supervisor.Supervisor{Health: newProber(b).Health, Groups: []supervisor.Group{{
+	alive := supervisor.Probe{Kind: supervisor.ProbeGRPC, Period: time.Second}
+	s, err := supervisor.New(supervisor.Config{Health: newProber(b).Health, Groups: []supervisor.Group{{
 		Count: replicas, Replica: func(i int) supervisor.Replica {
-			return supervisor.Replica{Name: fmt.Sprint(i), Args: []string{"sleep", "300"}, Addr: addrs[i], Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, Alive: alive}
+			return supervisor.Replica{Name: fmt.Sprint(i), Args: []string{"sleep", "300"}, Addr: addrs[i], Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC}, Alive: alive}
 		},
-	}}}
+	}}})
+	if err != nil {
+		b.Fatal(err)
+	}
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(running) }()
 	unready := replicas
 	for e := range s.Watch(b.Context(), 0) {
-		if e.Kind == supervisor.Ready {
+		if e.Kind == supervisor.EventReady {
 			unready--
 		}
 		if unready == 0 {

@@ -53,7 +53,10 @@ func healthy(ctx context.Context, _, _ string) error {
 // are ready.
 func control(t testing.TB, reload func(context.Context) error, groups ...supervisor.Group) *fixture {
 	t.Helper()
-	s := &supervisor.Supervisor{Groups: groups, Stay: true, Health: healthy}
+	s, err := supervisor.New(supervisor.Config{Groups: groups, Stay: true, Health: healthy})
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := &fixture{Supervisor: s, ctx: patient(t)}
 	l, err := Listen("127.0.0.1:0", false)
 	if err != nil {
@@ -73,7 +76,7 @@ func control(t testing.TB, reload func(context.Context) error, groups ...supervi
 		unready += g.Count
 	}
 	for e := range f.Supervisor.Watch(f.ctx, 0) {
-		if e.Kind == supervisor.Ready {
+		if e.Kind == supervisor.EventReady {
 			unready--
 		}
 		if unready == 0 {
@@ -162,7 +165,7 @@ func TestCommands(t *testing.T) {
 	if _, err := f.SupervisorClient.Start(f.ctx, &supervisorv1.StartRequest{Names: []string{"web"}}); err != nil {
 		t.Error(err)
 	}
-	f.until(t, func(all []supervisor.Status) bool { return states(all, supervisor.Running) == 3 })
+	f.until(t, func(all []supervisor.Status) bool { return states(all, supervisor.StateReady) == 3 })
 	restart, err := f.SupervisorClient.Restart(f.ctx, &supervisorv1.RestartRequest{All: true})
 	check(t, restart.GetReplicas(), err, "web0:ready:3 web1:ready:2 db0:ready:2")
 
@@ -196,13 +199,13 @@ func TestSignal(t *testing.T) {
 
 func TestSetPolicy(t *testing.T) {
 	web := group("web", 1, as("serve")...)
-	web.Policy = supervisor.Policy{Restart: supervisor.OnFailure, Delay: time.Second}
+	web.Policy = supervisor.Policy{Restart: supervisor.RestartOnFailure, Delay: time.Second}
 	f := control(t, nil, web)
 	// The name may be left out where there is one group.
 	reply, err := f.SupervisorClient.SetPolicy(f.ctx, &supervisorv1.SetPolicyRequest{Policy: &supervisorv1.Policy{
 		Delay: durationpb.New(0), Limit: &supervisorv1.Limit{Exits: new(uint32(5))},
 	}})
-	want := supervisor.Policy{Restart: supervisor.OnFailure, Limit: supervisor.Limit{Exits: 5}}
+	want := supervisor.Policy{Restart: supervisor.RestartOnFailure, Limit: supervisor.Limit{Exits: 5}}
 	var got supervisor.Policy
 	if err != nil || merge(&got, reply.GetPolicy()) != nil || got != want || f.Current()[0].Policy != want {
 		t.Errorf("got %+v and %+v, %v, want %+v", got, f.Current()[0].Policy, err, want)

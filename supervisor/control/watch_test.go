@@ -134,7 +134,7 @@ func TestWatchersSeeEveryEventOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.until(t, func(all []supervisor.Status) bool {
-			return all[n%2].Incarnation == n/2+2 && all[n%2].State == supervisor.Running
+			return all[n%2].Incarnation == n/2+2 && all[n%2].State == supervisor.StateReady
 		})
 	}
 	first := <-seen
@@ -229,7 +229,7 @@ func (f *fixture) roll(name string, meanwhile func()) (events []string, err erro
 func TestRollingRestartTellsItsEvents(t *testing.T) {
 	web := group("web", 2, as("serve")...)
 	web.Replica = func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: as("serve"), Addr: "unused:1", Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, StopTimeout: time.Hour}
+		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: as("serve"), Addr: "unused:1", Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC}, StopTimeout: time.Hour}
 	}
 	f := control(t, nil, web, group("db", 1, as("serve")...))
 	var want []string
@@ -252,10 +252,10 @@ func TestRollingRestartStopsAtOneThatIsNotReady(t *testing.T) {
 	web := group("web", 3, as("serve")...)
 	// The second incarnation of web1 exits.
 	web.Replica = func(i int) supervisor.Replica {
-		script := `[ {i} = 1 ] && [ "$INCARNATION" = 2 ] && exit 7; exec "$@"`
+		script := `[ {i} = 1 ] && [ "$CRASHLAB_INCARNATION" = 2 ] && exit 7; exec "$@"`
 		return supervisor.Replica{
 			Name: fmt.Sprint("web", i), Args: append([]string{"sh", "-c", strings.ReplaceAll(script, "{i}", fmt.Sprint(i)), "sh"}, as("serve")...),
-			Ready: supervisor.Probe{Kind: supervisor.HealthProbe}, Addr: "unused:1", StopTimeout: time.Hour,
+			Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC}, Addr: "unused:1", StopTimeout: time.Hour,
 		}
 	}
 	web.Policy.Delay = time.Hour

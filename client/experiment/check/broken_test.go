@@ -80,7 +80,7 @@ func serveBroken(add func(*broken) uint64) error {
 	flag.Func("service-time", "", func(s string) error { return faults.ServiceTime.UnmarshalText([]byte(s)) })
 	flag.Bool("log-json", false, "")
 	flag.Parse()
-	incarnation, err := strconv.ParseUint(os.Getenv("INCARNATION"), 10, 64)
+	incarnation, err := strconv.ParseUint(os.Getenv("CRASHLAB_INCARNATION"), 10, 64)
 	if err != nil {
 		return err
 	}

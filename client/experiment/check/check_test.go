@@ -47,7 +47,7 @@ func TestWhatCanBeIsNoViolation(t *testing.T) {
 			bothOK += max(ok-1, 0)
 		}
 		for _, e := range seen.Events {
-			if e.Process != nil && e.Process.Kind == supervisor.Exited {
+			if e.Process != nil && e.Process.Kind == supervisor.EventExited {
 				crashes += max(e.Process.Exit.Code, 0)
 				kills += max(-e.Process.Exit.Code, 0)
 			}

@@ -99,24 +99,24 @@ func replicasOf(f *findings, events []record.Event) map[string]*replica {
 func (r *replica) note(f *findings, e record.Event) {
 	l := r.life(e.Process.Incarnation)
 	switch e.Process.Kind {
-	case supervisor.Launched, supervisor.Exited, supervisor.Ready:
+	case supervisor.EventLaunched, supervisor.EventExited, supervisor.EventReady:
 		if l == nil {
 			l = &life{number: e.Process.Incarnation, begin: always, end: never, lastStart: always}
 			i, _ := r.search(l.number)
 			r.lives = slices.Insert(r.lives, i, l)
 		}
-	case supervisor.OutputLost:
+	case supervisor.EventOutputLost:
 		r.outputLost = true
 	}
 	switch e.Process.Kind {
-	case supervisor.Launched:
+	case supervisor.EventLaunched:
 		if l.launched {
 			f.add(oneExit, "%s incarnation %d: it was launched twice, at %v and at %v", r.name, l.number, l.at, e.At)
 		}
 		l.launched, l.at = true, e.At
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		l.ready = true
-	case supervisor.Exited:
+	case supervisor.EventExited:
 		if l.exited {
 			f.add(oneExit, "%s incarnation %d: it ended twice, at %v and at %v", r.name, l.number, l.end, e.At)
 		}

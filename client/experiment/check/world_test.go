@@ -124,7 +124,7 @@ func (w *world) guess() {
 				continue
 			}
 			for _, e := range w.seen.Events {
-				if p := e.Process; p != nil && p.Kind == supervisor.Launched && p.Replica == a.Replica && e.At <= a.Start {
+				if p := e.Process; p != nil && p.Kind == supervisor.EventLaunched && p.Replica == a.Replica && e.At <= a.Start {
 					a.Incarnation = p.Incarnation
 				}
 			}
@@ -195,8 +195,8 @@ func (n *node) launch(at time.Duration) {
 	n.n++
 	p := &process{node: n, count: record.Count{Replica: n.name, Incarnation: n.n}, launched: at + n.upTo(3*ms)}
 	n.process = p
-	n.event(p.launched, &supervisor.Event{Kind: supervisor.Launched, Replica: n.name, Incarnation: n.n}, nil)
-	n.event(p.launched+ms, &supervisor.Event{Kind: supervisor.Ready, Replica: n.name, Incarnation: n.n}, nil)
+	n.event(p.launched, &supervisor.Event{Kind: supervisor.EventLaunched, Replica: n.name, Incarnation: n.n}, nil)
+	n.event(p.launched+ms, &supervisor.Event{Kind: supervisor.EventReady, Replica: n.name, Incarnation: n.n}, nil)
 }
 
 // stop ends the replica in order.
@@ -212,7 +212,7 @@ func (n *node) stop() {
 func (p *process) end(exit supervisor.Exit, noticed time.Duration) {
 	p.dead, p.process = true, nil
 	noticed = max(noticed, p.launched) // here it is told in order
-	p.event(noticed, &supervisor.Event{Kind: supervisor.Exited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
+	p.event(noticed, &supervisor.Event{Kind: supervisor.EventExited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
 	if p.restart >= 0 {
 		p.at(noticed+p.restart, func() { p.launch(p.now) })
 	}

@@ -77,17 +77,21 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 		addrs: addrs, lock: lock, ended: make(chan struct{}),
 		news: make(chan struct{}), ready: map[string]bool{},
 	}
-	c.supervisor = &supervisor.Supervisor{
+	c.supervisor, err = supervisor.New(supervisor.Config{
 		Groups: []supervisor.Group{{
 			Name: "counter", Count: s.Replicas, Policy: restartPolicy(s.RestartDelay),
 			Replica: func(i int) supervisor.Replica {
 				return supervisor.Replica{
 					Name: design.ReplicaName(i), Addr: addrs[i], Args: arguments(counterd, design.ReplicaName(i), addrs[i], s, seed),
-					StopTimeout: stopTimeout, Ready: supervisor.Probe{Kind: supervisor.TCPProbe}, StartTimeout: startTimeout,
+					StopTimeout: stopTimeout, Ready: supervisor.Probe{Kind: supervisor.ProbeTCP}, StartTimeout: startTimeout,
 				}
 			},
 		}},
 		Stay: true, OnEvent: c.note, OnOutput: c.read, Guardian: guardian,
+	})
+	if err != nil {
+		lock.Close()
+		return nil, err
 	}
 	// The replicas outlive ctx: when a run is ended, its calls end first, so that none is lost by our own doing.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -103,7 +107,7 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 
 func restartPolicy(delay time.Duration) supervisor.Policy {
 	if delay == design.Never {
-		return supervisor.Policy{Restart: supervisor.Never}
+		return supervisor.Policy{Restart: supervisor.RestartNever}
 	}
 	return supervisor.Policy{Delay: delay, Exact: true}
 }
@@ -135,9 +139,9 @@ func (c *cluster) note(e supervisor.Event) {
 	defer c.mu.Unlock()
 	c.events = append(c.events, timed{e.Time, record.Event{Process: &e}})
 	switch e.Kind {
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		c.ready[e.Replica] = true
-	case supervisor.Exited, supervisor.LaunchFailed:
+	case supervisor.EventExited, supervisor.EventLaunchFailed:
 		c.ready[e.Replica] = false
 		if !c.started && c.failure == nil { // also one that was ready: nobody may launch it again
 			c.failure = endedEarly(e)

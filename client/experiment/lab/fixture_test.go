@@ -84,7 +84,7 @@ func run(t testing.TB, ctx context.Context, text string) *record.Run {
 func verify(t testing.TB, trial record.TrialRecords) {
 	t.Helper()
 	for _, e := range trial.Events {
-		if p := e.Process; p != nil && p.Kind == supervisor.Launched && isLeft(p.PID, trial.Addrs[p.Replica]) {
+		if p := e.Process; p != nil && p.Kind == supervisor.EventLaunched && isLeft(p.PID, trial.Addrs[p.Replica]) {
 			t.Errorf("trial %d: process %d of replica %s is left", trial.Number, p.PID, p.Replica)
 		}
 	}

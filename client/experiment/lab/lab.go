@@ -21,7 +21,7 @@ type Lab struct {
 	Runs string
 	// Command is what repeats the run, for the manifest.
 	Command []string
-	// Guardian is the command of the supervisor's guardian, see supervisor.Supervisor; empty: none.
+	// Guardian is the command of the supervisor's guardian, see supervisor.Config; empty: none.
 	Guardian []string
 	// OnProgress, unless nil, is told how the run goes on, several times a second and at the end of every trial: one call at
 	// a time. It must return soon.

@@ -117,7 +117,7 @@ schedule:
 // signaled returns the events of signals that were sent.
 func signaled(events []record.Event) []record.Event {
 	return slices.DeleteFunc(slices.Clone(events), func(e record.Event) bool {
-		return e.Process == nil || e.Process.Kind != supervisor.Signaled
+		return e.Process == nil || e.Process.Kind != supervisor.EventSignaled
 	})
 }
 

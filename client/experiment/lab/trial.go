@@ -115,7 +115,7 @@ type launched struct {
 func launches(events []record.Event) map[string][]launched {
 	all := map[string][]launched{}
 	for _, e := range events {
-		if p := e.Process; p != nil && p.Kind == supervisor.Launched {
+		if p := e.Process; p != nil && p.Kind == supervisor.EventLaunched {
 			all[p.Replica] = append(all[p.Replica], launched{e.At, p.Incarnation})
 		}
 	}

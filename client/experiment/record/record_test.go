@@ -28,7 +28,7 @@ var twoCells = &design.Design{Cells: []design.Cell{{Settings: design.Defaults()}
 // seen is what a trial may have seen: something of each kind.
 func seen(trial int) TrialRecords {
 	exited := supervisor.Event{
-		Sequence: 9, Kind: supervisor.Exited, Time: began.Add(time.Second), Elapsed: 2 * time.Second, Replica: "a", Incarnation: 1,
+		Sequence: 9, Kind: supervisor.EventExited, Time: began.Add(time.Second), Elapsed: 2 * time.Second, Replica: "a", Incarnation: 1,
 		PID: 4711, Exit: supervisor.Exit{Code: 1, Uptime: time.Second}, Next: supervisor.Decision{Relaunch: true, Delay: time.Second},
 	}
 	return TrialRecords{

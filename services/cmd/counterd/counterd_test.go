@@ -161,8 +161,8 @@ func TestRunsWithOneSeedCrashAtTheSameRequest(t *testing.T) {
 		seed++
 	}
 
-	for _, incarnation := range []uint64{1, 1, 2} {
-		t.Setenv("INCARNATION", strconv.FormatUint(incarnation, 10))
+	for i, incarnation := range []uint64{1, 1, 2} {
+		t.Setenv([]string{"CRASHLAB_INCARNATION", "INCARNATION"}[i%2], strconv.FormatUint(incarnation, 10))
 		process := start(t, "--p-crash", "0.2", "--seed", strconv.FormatUint(seed, 10))
 		counter := counterv1.NewCounterClient(process.dial(t))
 		k := uint64(1)
@@ -286,6 +286,7 @@ func TestBadInput(t *testing.T) {
 		{"--replica=", `--replica "": want a name without spaces, such as a`},
 		{"--incarnation 0", `--incarnation "0": want a whole number from 1`},
 		{"INCARNATION=first", `INCARNATION "first": want a whole number from 1`},
+		{"CRASHLAB_INCARNATION=first", `CRASHLAB_INCARNATION "first": want a whole number from 1`},
 		{"--seed -1", `--seed "-1": want a whole number from 0`},
 		{"--drain-timeout 5", `--drain-timeout "5": want a duration that is not negative, such as 5s`},
 		{"--drain-timeout -5s", `--drain-timeout "-5s": want a duration that is not negative, such as 5s`},
@@ -295,7 +296,7 @@ func TestBadInput(t *testing.T) {
 	} {
 		var stdout, stderr strings.Builder
 		cmd := exec.CommandContext(patiently(t), binary)
-		if strings.HasPrefix(test.args, "INCARNATION=") {
+		if strings.Contains(test.args, "INCARNATION=") {
 			cmd.Env = append(os.Environ(), test.args)
 		} else {
 			cmd.Args = append(cmd.Args, strings.Fields(test.args)...)

@@ -24,7 +24,7 @@ import (
 type flags struct {
 	Addr        string `type:"hostport" default:"127.0.0.1:7101" help:"Address to listen on, HOST:PORT."`
 	Replica     string `type:"name" default:"a" help:"Name of this replica."`
-	Incarnation uint64 `type:"incarnation" default:"1" env:"INCARNATION" help:"Which launch of the replica this is, from 1."`
+	Incarnation uint64 `type:"incarnation" default:"1" env:"CRASHLAB_INCARNATION,INCARNATION" help:"Which launch of the replica this is, from 1."`
 
 	PCrash           float64            `group:"Faults" default:"0" help:"Probability, 0 to 1, that a request crashes the process."`
 	CrashPoint       fault.CrashPoint   `group:"Faults" default:"arrival" help:"Where a crash strikes: arrival (before the work) or reply (work done, reply never sent)."`
@@ -104,6 +104,7 @@ func mapper[T any](bad *badValue, parse func(string) (T, error)) kong.MapperFunc
 		for _, env := range ctx.Value.Tag.Envs {
 			if value, ok := os.LookupEnv(env); ok && value == text {
 				source = env
+				break
 			}
 		}
 		value, err := parse(text)

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		defer os.RemoveAll(dir)
 		// Else a process built with -race goes on for a second after its os.Exit, serving.
 		os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
-		os.Unsetenv("INCARNATION") // these replicas are not those of a supervisor that runs the tests
+		os.Unsetenv("CRASHLAB_INCARNATION") // these replicas are not those of a supervisor that runs the tests
 		binary = filepath.Join(dir, "counterd")
 		args := []string{"build", "-o", binary}
 		if raced() {

@@ -144,7 +144,7 @@ func (g *group) checkAlive() error {
 			period = p.Period.span()
 		}
 		switch {
-		case p.is(supervisor.NotifyProbe):
+		case p.is(supervisor.ProbeNotify):
 			return g.wrong("alive", ".kind", `"notify": want tcp, grpc or none, as a replica that hangs says nothing`)
 		case p.Timeout.span() > period:
 			return g.wrong("alive", ".timeout", fmt.Sprintf("%v: want the period, %v, or less", p.Timeout.span(), period))
@@ -159,7 +159,7 @@ func (g *group) checkProbe(key string, p *probe) error {
 		return nil
 	case p.Kind == nil:
 		return g.wrong(key, "", "no kind: want kind: tcp, grpc, notify or none")
-	case p.Service != nil && !p.is(supervisor.HealthProbe):
+	case p.Service != nil && !p.is(supervisor.ProbeGRPC):
 		return g.wrong(key, ".service", "want none, as the kind is not grpc")
 	case p.Period != nil && p.Period.span() < supervisor.LeastPeriod:
 		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), supervisor.LeastPeriod))
@@ -173,7 +173,7 @@ func (g *group) checkEnv() error {
 	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
 		switch value := string(g.Env[key]); {
 		case key == "" || strings.ContainsAny(key, "=\x00") || ours[key]:
-			return g.wrongVariable(key, "want a name without = or NUL, other than INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set")
+			return g.wrongVariable(key, "want a name without = or NUL, other than CRASHLAB_INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set")
 		case strings.Contains(value, "\x00"):
 			return g.wrong("env", "."+key, fmt.Sprintf("%q: want a text without a NUL", value))
 		}
@@ -182,7 +182,7 @@ func (g *group) checkEnv() error {
 }
 
 // ours are the environment variables that the supervisor sets.
-var ours = map[string]bool{"INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}
+var ours = map[string]bool{"CRASHLAB_INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}
 
 func (g *group) checkLimits() error {
 	limits := g.limits().Rlimits

@@ -45,7 +45,11 @@ func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *
 	t.Helper()
 	running, stop := context.WithCancel(context.Background())
 	serving, stopServing := context.WithCancel(context.Background())
-	c := &controlled{Supervisor: &supervisor.Supervisor{Groups: groups, Stay: true}, addr: l.Addr().String()}
+	s, err := supervisor.New(supervisor.Config{Groups: groups, Stay: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &controlled{Supervisor: s, addr: l.Addr().String()}
 	if l.Addr().Network() == "unix" {
 		c.addr = "unix://" + c.addr
 	}
@@ -76,7 +80,7 @@ func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *
 		want += g.Count
 	}
 	c.until(t, func(all []supervisor.Status) bool {
-		return len(all) == want && !slices.ContainsFunc(all, func(s supervisor.Status) bool { return s.State != supervisor.Running })
+		return len(all) == want && !slices.ContainsFunc(all, func(s supervisor.Status) bool { return s.State != supervisor.StateReady })
 	})
 	return c
 }
@@ -154,11 +158,11 @@ func TestCtlShowsAndCommandsReplicas(t *testing.T) {
 		`web1 +ready +\d+ +1 +` + ctlUp + ` +0 +-`}, "list")
 	shows(t, c.addr, []string{ctlHeader, `web1 +stopped +- +1 +- +0 +SIGTERM` + ctlAgo}, "stop", "web1")
 	shows(t, c.addr, []string{ctlHeader, `web1 +(starting|waiting 0s|ready) +.*`}, "start", "web1")
-	c.until(t, func(all []supervisor.Status) bool { return all[1].State == supervisor.Running })
+	c.until(t, func(all []supervisor.Status) bool { return all[1].State == supervisor.StateReady })
 	shows(t, c.addr, []string{ctlHeader, `web0 +ready +\d+ +2 +.* 1 +SIGTERM` + ctlAgo, `web1 +ready +\d+ +3 .*`}, "restart", "--all")
 	shows(t, c.addr, []string{""}, "signal", "KILL", "web0")
 	c.until(t, func(all []supervisor.Status) bool {
-		return all[0].Incarnation == 3 && all[0].State == supervisor.Running
+		return all[0].Incarnation == 3 && all[0].State == supervisor.StateReady
 	})
 	shows(t, c.addr, []string{ctlHeader, `web0 .* SIGKILL` + ctlAgo}, "scale", "1")
 	shows(t, c.addr, []string{"restart on-failure after 1.5s, limit 3 exits in 1h0m0s, then stop-all"},
@@ -238,7 +242,7 @@ func TestCtlRefusals(t *testing.T) {
 			t.Errorf("ctl %s: exit code %d, stdout %q, stderr %q, want %d and %q", tc.args, code, stdout, stderr, tc.code, tc.message)
 		}
 	}
-	if s, err := c.Get("web0"); err != nil || s.Incarnation != 1 || s.State != supervisor.Running {
+	if s, err := c.Get("web0"); err != nil || s.Incarnation != 1 || s.State != supervisor.StateReady {
 		t.Errorf("what was refused has done something: %+v, %v", s, err)
 	}
 }

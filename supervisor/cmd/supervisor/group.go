@@ -70,7 +70,7 @@ func (g *group) lastPort() int { return int(*g.BasePort) + int(*g.Replicas) - 1 
 
 // asks reports whether a replica is asked at its address.
 func (p *probe) asks() bool {
-	return p != nil && (p.is(supervisor.TCPProbe) || p.is(supervisor.HealthProbe))
+	return p != nil && (p.is(supervisor.ProbeTCP) || p.is(supervisor.ProbeGRPC))
 }
 
 func (p *probe) is(k supervisor.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }

@@ -50,17 +50,17 @@ nice: 5
 		t.Fatalf("groups %+v: want one of two", c.groups)
 	}
 	if got, want := c.groups[0].Policy, (supervisor.Policy{
-		Restart: supervisor.OnFailure, Delay: 10 * time.Millisecond,
+		Restart: supervisor.RestartOnFailure, Delay: 10 * time.Millisecond,
 		Backoff: supervisor.Backoff{Factor: 2, Max: time.Second, Jitter: 0.5, Reset: 3 * time.Second},
-		Limit:   supervisor.Limit{Exits: 5, Window: 10 * time.Second, Then: supervisor.StopAll},
+		Limit:   supervisor.Limit{Exits: 5, Window: 10 * time.Second, Then: supervisor.EscalationStopAll},
 	}); got != want {
 		t.Errorf("policy\n%+v, want\n%+v", got, want)
 	}
 	want := supervisor.Replica{
 		Name: "b", Args: []string{"true", "b", "{addr}"}, Env: []string{"PORT=8001"}, Dir: dir, Addr: "[::1]:8001",
 		StopTimeout: 6 * time.Second, StartTimeout: 4 * time.Second,
-		Ready: supervisor.Probe{Kind: supervisor.HealthProbe, Service: "x", Period: 20 * time.Millisecond, Timeout: 3 * time.Second},
-		Alive: supervisor.Probe{Kind: supervisor.TCPProbe, Period: 50 * time.Millisecond, Timeout: 40 * time.Millisecond, Threshold: 7},
+		Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC, Service: "x", Period: 20 * time.Millisecond, Timeout: 3 * time.Second},
+		Alive: supervisor.Probe{Kind: supervisor.ProbeTCP, Period: 50 * time.Millisecond, Timeout: 40 * time.Millisecond, Threshold: 7},
 		Limits: supervisor.Limits{Nice: 5, Rlimits: map[string]supervisor.Rlimit{
 			"nofile": {Soft: 10, Hard: 20}, "core": {}, "as": {Soft: supervisor.Unlimited, Hard: supervisor.Unlimited},
 		}},
@@ -105,16 +105,16 @@ groups:
 	if got, want := web.Env, append(os.Environ(), "A=a", "B=127.0.0.1:7102", "C=c"); !slices.Equal(got, want) {
 		t.Errorf("environment %q, want %q", got, want)
 	}
-	if want := (supervisor.Probe{Kind: supervisor.HealthProbe, Service: "x"}); web.Alive != want || web.Ready != want {
+	if want := (supervisor.Probe{Kind: supervisor.ProbeGRPC, Service: "x"}); web.Alive != want || web.Ready != want {
 		t.Errorf("alive %+v, ready %+v: want %+v for both", web.Alive, web.Ready, want)
 	}
-	if job.Alive != (supervisor.Probe{Kind: supervisor.TCPProbe}) || job.Ready != (supervisor.Probe{}) {
+	if job.Alive != (supervisor.Probe{Kind: supervisor.ProbeTCP}) || job.Ready != (supervisor.Probe{}) {
 		t.Errorf("alive %+v, ready %+v: want tcp, and none", job.Alive, job.Ready)
 	}
 	if got := web.Limits.Rlimits; got["nofile"].Hard != 8 || len(got) != 2 {
 		t.Errorf("limits %v: want core of the defaults and nofile of its own", got)
 	}
-	for i, want := range []supervisor.Policy{{Delay: 2 * time.Second}, {Delay: 2 * time.Second, Restart: supervisor.Never}} {
+	for i, want := range []supervisor.Policy{{Delay: 2 * time.Second}, {Delay: 2 * time.Second, Restart: supervisor.RestartNever}} {
 		if got := c.groups[i].Policy; got != want {
 			t.Errorf("policy of %s %+v, want %+v", c.groups[i].Name, got, want)
 		}
@@ -139,29 +139,29 @@ func TestFlagsThatGroupsRefuse(t *testing.T) {
 func TestOutcome(t *testing.T) {
 	ready := 0
 	o := newOutcome([]supervisor.Replica{{Name: "a"}, {Name: "b"}}, func() { ready++ })
-	note := func(k supervisor.Kind, replica string, code int) {
+	note := func(k supervisor.EventKind, replica string, code int) {
 		o.note(supervisor.Event{Kind: k, Replica: replica, Exit: supervisor.Exit{Code: code}})
 	}
-	note(supervisor.Ready, "a", 0)
-	note(supervisor.Ready, "a", 0)
+	note(supervisor.EventReady, "a", 0)
+	note(supervisor.EventReady, "a", 0)
 	if ready != 0 {
 		t.Error("all are ready before b is")
 	}
-	note(supervisor.Ready, "b", 0)
-	note(supervisor.Ready, "b", 0)
+	note(supervisor.EventReady, "b", 0)
+	note(supervisor.EventReady, "b", 0)
 	if ready != 1 {
 		t.Errorf("told %d times that all are ready, want once", ready)
 	}
-	note(supervisor.Finished, "a", 0)
+	note(supervisor.EventFinished, "a", 0)
 	if err := o.err(); err != nil {
 		t.Errorf("error %v after a success", err)
 	}
-	note(supervisor.Finished, "a", 3)
-	note(supervisor.Failed, "b", 4)
+	note(supervisor.EventFinished, "a", 3)
+	note(supervisor.EventFailed, "b", 4)
 	if err := o.err(); err == nil || err.Error() != "2 replicas have failed: a (exit code 3), b (exit code 4)" {
 		t.Errorf("error %v", err)
 	}
-	note(supervisor.Launched, "b", 0)
+	note(supervisor.EventLaunched, "b", 0)
 	if err := o.err(); err == nil || err.Error() != "replica a (exit code 3) has failed" {
 		t.Errorf("error %v", err)
 	}

@@ -83,7 +83,7 @@ func TestBadFile(t *testing.T) {
 		{"no such program", "command:\n  - no/such/program\n", []string{":2:5: ", "no/such/program", "want a program"}},
 		{"placeholder in the command", "command: [\"true\", \"{nmae}\"]\n", []string{":1:19: ", "{nmae}", "{name}, {index}, {addr}, {port}"}},
 		{"NUL", "command: [\"true\", \"a\\0b\"]\n", []string{":1:19: ", `"a\x00b"`, "without a NUL"}},
-		{"env sets ours", "command: [\"true\"]\nenv: {INCARNATION: 7}\n", []string{":2:7: ", "INCARNATION", "ours to set"}},
+		{"env sets ours", "command: [\"true\"]\nenv: {CRASHLAB_INCARNATION: 7}\n", []string{":2:7: ", "CRASHLAB_INCARNATION", "ours to set"}},
 		{"env name", "command: [\"true\"]\nenv: {\"A=B\": c}\n", []string{":2:7: ", `"A=B"`, "without ="}},
 		{"placeholder in env", "command: [\"true\"]\nenv:\n  A: \"{nmae}\"\n", []string{":3:6: ", "{nmae}", "{name}, "}},
 		{"placeholder in the banner", "command: [\"true\"]\nbanner: \"{name}\"\n", []string{":2:9: ", "{name}", "{addrs}, {addr}"}},

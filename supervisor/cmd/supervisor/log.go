@@ -24,13 +24,13 @@ func logEvent(log hclog.Logger, e supervisor.Event, shown bool) {
 		add("pid", e.PID)
 	}
 	switch e.Kind {
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		add("after", e.After.Round(time.Microsecond).String())
-	case supervisor.Signaled:
+	case supervisor.EventSignaled:
 		add("signal", supervisor.SignalName(e.Signal))
-	case supervisor.OutputLost:
+	case supervisor.EventOutputLost:
 		add("lines", e.Lost)
-	case supervisor.LaunchFailed, supervisor.Exited, supervisor.Finished, supervisor.Failed:
+	case supervisor.EventLaunchFailed, supervisor.EventExited, supervisor.EventFinished, supervisor.EventFailed:
 		addExit(add, e.Exit)
 	}
 	if e.Next.Relaunch {
@@ -67,26 +67,26 @@ func addExit(add func(string, any), e supervisor.Exit) {
 
 // unasked reports that an incarnation ended though nobody had told it to.
 func unasked(e supervisor.Event) bool {
-	return e.Kind == supervisor.Exited && e.Next != supervisor.Decision{}
+	return e.Kind == supervisor.EventExited && e.Next != supervisor.Decision{}
 }
 
 func level(e supervisor.Event) hclog.Level {
 	switch e.Kind {
-	case supervisor.LaunchFailed, supervisor.Failed:
+	case supervisor.EventLaunchFailed, supervisor.EventFailed:
 		return hclog.Error
-	case supervisor.Killed, supervisor.Unhealthy, supervisor.OutputLost, supervisor.GuardianLost:
+	case supervisor.EventKilled, supervisor.EventUnhealthy, supervisor.EventOutputLost, supervisor.EventGuardianLost:
 		return hclog.Warn
-	case supervisor.Exited:
+	case supervisor.EventExited:
 		if unasked(e) && !e.Exit.Success() {
 			return hclog.Warn
 		}
-	case supervisor.Finished:
+	case supervisor.EventFinished:
 		if !e.Exit.Success() {
 			return hclog.Warn
 		}
-	case supervisor.Added, supervisor.Removed:
+	case supervisor.EventAdded, supervisor.EventRemoved:
 		return hclog.Debug
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		if e.After < time.Millisecond { // that soon, it was not asked
 			return hclog.Debug
 		}

@@ -21,51 +21,51 @@ func TestLogEvent(t *testing.T) {
 		hidden bool // the output is
 		want   string
 	}{
-		{e: supervisor.Event{Kind: supervisor.Added, Replica: "a"}, want: "[DEBUG] added: replica=a"},
-		{e: supervisor.Event{Kind: supervisor.Changed, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  changed: replica=a incarnation=1 pid=42"},
-		{e: supervisor.Event{Kind: supervisor.Removed, Replica: "a", Incarnation: 1}, want: "[DEBUG] removed: replica=a incarnation=1"},
-		{e: supervisor.Event{Kind: supervisor.Launched, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  launched: replica=a incarnation=1 pid=42"},
+		{e: supervisor.Event{Kind: supervisor.EventAdded, Replica: "a"}, want: "[DEBUG] added: replica=a"},
+		{e: supervisor.Event{Kind: supervisor.EventChanged, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  changed: replica=a incarnation=1 pid=42"},
+		{e: supervisor.Event{Kind: supervisor.EventRemoved, Replica: "a", Incarnation: 1}, want: "[DEBUG] removed: replica=a incarnation=1"},
+		{e: supervisor.Event{Kind: supervisor.EventLaunched, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  launched: replica=a incarnation=1 pid=42"},
 		{
 			e: supervisor.Event{
-				Kind: supervisor.LaunchFailed, Replica: "a", Incarnation: 1, Exit: supervisor.Exit{Code: -1, Err: errors.New("no such file")},
+				Kind: supervisor.EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: supervisor.Exit{Code: -1, Err: errors.New("no such file")},
 				Next: supervisor.Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
 			},
 			want: `[ERROR] launch failed: replica=a incarnation=1 error="no such file" relaunch_in=1s reason="the program did not run"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Ready, Replica: "a", Incarnation: 1, PID: 42, After: 1234567 * time.Nanosecond},
+			e:    supervisor.Event{Kind: supervisor.EventReady, Replica: "a", Incarnation: 1, PID: 42, After: 1234567 * time.Nanosecond},
 			want: "[INFO]  ready: replica=a incarnation=1 pid=42 after=1.235ms",
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Ready, Replica: "a", Incarnation: 1, PID: 42, After: 1234 * time.Nanosecond},
+			e:    supervisor.Event{Kind: supervisor.EventReady, Replica: "a", Incarnation: 1, PID: 42, After: 1234 * time.Nanosecond},
 			want: "[DEBUG] ready: replica=a incarnation=1 pid=42 after=\"1µs\"",
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Unhealthy, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("no answer")},
+			e:    supervisor.Event{Kind: supervisor.EventUnhealthy, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("no answer")},
 			want: `[WARN]  unhealthy: replica=a incarnation=1 pid=42 error="no answer"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Stopping, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
+			e:    supervisor.Event{Kind: supervisor.EventStopping, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
 			want: `[INFO]  stopping: replica=a incarnation=1 pid=42 reason="asked for"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Killed, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
+			e:    supervisor.Event{Kind: supervisor.EventKilled, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
 			want: `[WARN]  killed: replica=a incarnation=1 pid=42 reason="asked for"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Signaled, Replica: "a", Incarnation: 1, PID: 42, Signal: syscall.SIGSTOP},
+			e:    supervisor.Event{Kind: supervisor.EventSignaled, Replica: "a", Incarnation: 1, PID: 42, Signal: syscall.SIGSTOP},
 			want: "[INFO]  signaled: replica=a incarnation=1 pid=42 signal=SIGSTOP",
 		},
 		{
 			e: supervisor.Event{
-				Kind: supervisor.Exited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
+				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
 				Output: []string{"panic:", "at x.go"},
 			},
 			want: "[WARN]  exited: replica=a incarnation=1 pid=42 exit_code=3 uptime=1.235s relaunch_in=500ms",
 		},
 		{
 			e: supervisor.Event{
-				Kind: supervisor.Exited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
+				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
 				Output: []string{"panic:", "at x.go"},
 			},
 			hidden: true,
@@ -73,28 +73,28 @@ func TestLogEvent(t *testing.T) {
 				"\n  output=\n  | panic:\n  | at x.go\n  ",
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Exited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: gaveUp},
+			e:    supervisor.Event{Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: gaveUp},
 			want: "[WARN]  exited: replica=a incarnation=1 pid=42 exit_code=3 uptime=1.235s",
 		},
 		{
 			e: supervisor.Event{
-				Kind: supervisor.Exited, Replica: "a", Incarnation: 1, PID: 42, Output: []string{"bye"},
+				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Output: []string{"bye"},
 				Exit: supervisor.Exit{Code: -1, Signal: syscall.SIGTERM, Uptime: time.Minute},
 			},
 			hidden: true, // but it was told to end
 			want:   "[INFO]  exited: replica=a incarnation=1 pid=42 signal=SIGTERM uptime=1m0s",
 		},
-		{e: supervisor.Event{Kind: supervisor.Stopped, Replica: "a", Incarnation: 1}, want: "[INFO]  stopped: replica=a incarnation=1"},
+		{e: supervisor.Event{Kind: supervisor.EventStopped, Replica: "a", Incarnation: 1}, want: "[INFO]  stopped: replica=a incarnation=1"},
 		{
-			e:    supervisor.Event{Kind: supervisor.Finished, Replica: "a", Incarnation: 1, Reason: "restart is never"},
+			e:    supervisor.Event{Kind: supervisor.EventFinished, Replica: "a", Incarnation: 1, Reason: "restart is never"},
 			want: `[INFO]  finished: replica=a incarnation=1 exit_code=0 reason="restart is never"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.Failed, Replica: "a", Incarnation: 1, Exit: crash, Reason: gaveUp.Reason},
+			e:    supervisor.Event{Kind: supervisor.EventFailed, Replica: "a", Incarnation: 1, Exit: crash, Reason: gaveUp.Reason},
 			want: `[ERROR] failed: replica=a incarnation=1 exit_code=3 uptime=1.235s reason="5 exits within 1m0s"`,
 		},
-		{e: supervisor.Event{Kind: supervisor.OutputLost, Replica: "a", Lost: 99}, want: "[WARN]  output lost: replica=a lines=99"},
-		{e: supervisor.Event{Kind: supervisor.GuardianLost, Err: errors.New("exit status 1")}, want: `[WARN]  guardian lost: error="exit status 1"`},
+		{e: supervisor.Event{Kind: supervisor.EventOutputLost, Replica: "a", Lost: 99}, want: "[WARN]  output lost: replica=a lines=99"},
+		{e: supervisor.Event{Kind: supervisor.EventGuardianLost, Err: errors.New("exit status 1")}, want: `[WARN]  guardian lost: error="exit status 1"`},
 	} {
 		var b bytes.Buffer
 		log := hclog.New(&hclog.LoggerOptions{Output: &b, Level: hclog.Trace, DisableTime: true})

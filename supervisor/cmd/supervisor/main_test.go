@@ -60,7 +60,7 @@ func play(mode string) {
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 	}
-	fmt.Println("up", os.Getenv("INCARNATION"), os.Getpid())
+	fmt.Println("up", os.Getenv("CRASHLAB_INCARNATION"), os.Getpid())
 	if mode == "crash" {
 		os.Exit(3)
 	}

@@ -65,11 +65,11 @@ func newMetrics(list func() []supervisor.Status) *metrics {
 // note counts an event. A replica that was removed is told of no more.
 func (m *metrics) note(e supervisor.Event) {
 	switch e.Kind {
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		m.readyAfter.WithLabelValues(e.Replica, e.Group).Observe(e.After.Seconds())
-	case supervisor.LaunchFailed:
+	case supervisor.EventLaunchFailed:
 		m.launchFailures.WithLabelValues(e.Replica, e.Group).Inc()
-	case supervisor.Exited:
+	case supervisor.EventExited:
 		var code, signal string
 		switch {
 		case e.Exit.Signal != 0:
@@ -78,7 +78,7 @@ func (m *metrics) note(e supervisor.Event) {
 			code = strconv.Itoa(e.Exit.Code)
 		}
 		m.exits.WithLabelValues(e.Replica, e.Group, code, signal, strconv.FormatBool(!unasked(e))).Inc()
-	case supervisor.Removed:
+	case supervisor.EventRemoved:
 		labels := prometheus.Labels{"replica": e.Replica}
 		m.exits.DeletePartialMatch(labels)
 		m.launchFailures.DeletePartialMatch(labels)
@@ -100,8 +100,8 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(d, t, v, append([]string{s.Replica, s.Group}, labels...)...)
 		}
 		send(upDesc, prometheus.GaugeValue, number(s.PID != 0))
-		send(readyDesc, prometheus.GaugeValue, number(s.State == supervisor.Running))
-		for state := supervisor.Waiting; state <= supervisor.Broken; state++ {
+		send(readyDesc, prometheus.GaugeValue, number(s.State == supervisor.StateReady))
+		for state := supervisor.StateWaiting; state <= supervisor.StateFailed; state++ {
 			send(stateDesc, prometheus.GaugeValue, number(s.State == state), state.String())
 		}
 		send(restartsDesc, prometheus.CounterValue, float64(s.Restarts))

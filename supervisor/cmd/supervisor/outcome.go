@@ -32,20 +32,20 @@ func (o *outcome) note(e supervisor.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch e.Kind {
-	case supervisor.Ready:
+	case supervisor.EventReady:
 		if !o.missing[e.Replica] {
 			return
 		}
 		if delete(o.missing, e.Replica); len(o.missing) == 0 {
 			o.allReady()
 		}
-	case supervisor.Launched:
+	case supervisor.EventLaunched:
 		delete(o.failed, e.Replica)
-	case supervisor.Finished:
+	case supervisor.EventFinished:
 		if !e.Exit.Success() {
 			o.failed[e.Replica] = e
 		}
-	case supervisor.Failed:
+	case supervisor.EventFailed:
 		o.failed[e.Replica] = e
 	}
 }

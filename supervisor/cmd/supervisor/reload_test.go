@@ -127,7 +127,7 @@ func TestFailureIsTold(t *testing.T) {
 	}{
 		{"replicas: 1\nrestart: never\ncommand: [sh, -c, exit 3]\n", "supervisor: replica a (exit code 3) has failed"},
 		{"replicas: 1\nrestart: never\ncommand: [sh, -c, 'kill -9 $$']\n", "supervisor: replica a (SIGKILL) has failed"},
-		{"replicas: 1\nrestart: on-failure\ncommand: [sh, -c, 'exit $((2 - INCARNATION))']\nrestart_delay: 1ms\n", ""},
+		{"replicas: 1\nrestart: on-failure\ncommand: [sh, -c, 'exit $((2 - CRASHLAB_INCARNATION))']\nrestart_delay: 1ms\n", ""},
 		{"replicas: 2\nlimit: {exits: 2}\nrestart_delay: 1ms\ncommand: [sh, -c, exit 4]\n", "supervisor: 2 replicas have failed: a (exit code 4), b (exit code 4)"},
 	} {
 		p := start(t, "", "--log-level=off", "--config", write(t, tt.file))
@@ -153,7 +153,10 @@ func TestReloadsAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &supervisor.Supervisor{Groups: c.groups}
+	s, err := supervisor.New(supervisor.Config{Groups: c.groups})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- s.Run(ctx) }()
@@ -164,7 +167,7 @@ func TestReloadsAtATime(t *testing.T) {
 		}
 	}()
 	for e := range s.Watch(t.Context(), 0) {
-		if e.Kind == supervisor.Launched {
+		if e.Kind == supervisor.EventLaunched {
 			break
 		}
 	}

@@ -83,7 +83,7 @@ func (f *reportFlags) open(stdout, stderr io.Writer, list func() []supervisor.St
 	return r, nil
 }
 
-// event is for Supervisor.OnEvent.
+// event is for Config.OnEvent.
 func (r *report) event(e supervisor.Event) {
 	if r.events != nil {
 		r.events.write(e)
@@ -92,9 +92,9 @@ func (r *report) event(e supervisor.Event) {
 		r.metrics.note(e)
 	}
 	switch e.Kind {
-	case supervisor.Added:
+	case supervisor.EventAdded:
 		r.console.align(e.Replica)
-	case supervisor.Removed:
+	case supervisor.EventRemoved:
 		if r.dir != nil {
 			r.dir.close(e.Replica)
 		}
@@ -102,7 +102,7 @@ func (r *report) event(e supervisor.Event) {
 	logEvent(r.log, e, !r.quiet)
 }
 
-// output is for Supervisor.OnOutput.
+// output is for Config.OnOutput.
 func (r *report) output(replica string, line []byte) {
 	if r.dir != nil {
 		r.dir.line(replica, line, time.Now())

@@ -111,7 +111,7 @@ func TestEventFileThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		f.write(supervisor.Event{Kind: supervisor.Added})
+		f.write(supervisor.Event{Kind: supervisor.EventAdded})
 	}
 	if told != 1 {
 		t.Errorf("told %d times, want once", told)
@@ -146,30 +146,34 @@ func TestReport(t *testing.T) {
 		LogLevel: "info", LogSize: 2, LogFiles: 1, LogDir: filepath.Join(dir, "logs"), Events: events,
 		MetricsAddr: "127.0.0.1:0", Quiet: true,
 	}
-	var s supervisor.Supervisor
+	var s *supervisor.Supervisor
+	var c supervisor.Config
 	var stdout, stderr bytes.Buffer
-	r, err := flags.open(&stdout, &stderr, s.List)
+	r, err := flags.open(&stdout, &stderr, func() []supervisor.Status { return s.List() })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready, written := make(chan struct{}), make(chan struct{})
-	s.Groups = []supervisor.Group{{
+	c.Groups = []supervisor.Group{{
 		Name: "g", Count: 1,
 		Replica: func(int) supervisor.Replica {
-			return supervisor.Replica{Name: "a", Args: []string{"sh", "-c", `echo "up $INCARNATION"; [ $INCARNATION = 2 ] || exit 3; exec sleep 1000`}}
+			return supervisor.Replica{Name: "a", Args: []string{"sh", "-c", `echo "up $CRASHLAB_INCARNATION"; [ $CRASHLAB_INCARNATION = 2 ] || exit 3; exec sleep 1000`}}
 		},
 	}}
-	s.OnOutput = func(replica string, line []byte) {
+	c.OnOutput = func(replica string, line []byte) {
 		r.output(replica, line)
 		if string(line) == "up 2" {
 			close(written)
 		}
 	}
-	s.OnEvent = func(e supervisor.Event) {
+	c.OnEvent = func(e supervisor.Event) {
 		r.event(e)
-		if e.Kind == supervisor.Ready && e.Incarnation == 2 {
+		if e.Kind == supervisor.EventReady && e.Incarnation == 2 {
 			close(ready)
 		}
+	}
+	if s, err = supervisor.New(c); err != nil {
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -237,7 +241,7 @@ func checkEvents(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	var last supervisor.Event
-	count := make(map[supervisor.Kind]int)
+	count := make(map[supervisor.EventKind]int)
 	for line := range strings.Lines(string(text)) {
 		before := last
 		if err := json.Unmarshal([]byte(line), &last); err != nil {
@@ -248,7 +252,7 @@ func checkEvents(t *testing.T, path string) {
 		}
 		count[last.Kind]++
 	}
-	if count[supervisor.Launched] != 2 || count[supervisor.Exited] != 2 || last.Kind != supervisor.Removed || last.Elapsed <= 0 {
+	if count[supervisor.EventLaunched] != 2 || count[supervisor.EventExited] != 2 || last.Kind != supervisor.EventRemoved || last.Elapsed <= 0 {
 		t.Errorf("events %v, the last %+v", count, last)
 	}
 }

@@ -63,25 +63,27 @@ func (r *runCmd) Run() error {
 func (r *runCmd) supervise(in input, c *cluster, guardian []string) error {
 	prober := new(control.Prober)
 	defer prober.Close()
-	s := &supervisor.Supervisor{
+	var told *report
+	var result *outcome
+	s, err := supervisor.New(supervisor.Config{
 		Groups: c.groups, Stay: c.Control.Addr != nil, MaxStarting: int(deref(c.MaxStarting)), Health: prober.Health, Guardian: guardian,
+		OnEvent:  func(e supervisor.Event) { told.event(e); result.note(e) },
+		OnOutput: func(replica string, line []byte) { told.output(replica, line) },
+	})
+	if err != nil {
+		return err
 	}
-	told, err := r.reports(c).open(r.stdout, r.stderr, s.List)
+	told, err = r.reports(c).open(r.stdout, r.stderr, s.List)
 	if err != nil {
 		return err
 	}
 	defer told.close()
 	told.console.align(c.names()...)
-	result := newOutcome(c.replicas, func() {
+	result = newOutcome(c.replicas, func() {
 		if c.banner != "" {
 			told.banner(c.banner)
 		}
 	})
-	s.OnEvent = func(e supervisor.Event) {
-		told.event(e)
-		result.note(e)
-	}
-	s.OnOutput = told.output
 	var reloads *reloader
 	var reload func(context.Context) error // nil: there is no file
 	if in.file.path != "" {

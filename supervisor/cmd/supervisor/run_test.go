@@ -267,7 +267,7 @@ func TestEventsOnStdout(t *testing.T) {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
-	if e.Kind != supervisor.Removed {
+	if e.Kind != supervisor.EventRemoved {
 		t.Errorf("the last event is %+v", e)
 	}
 }

@@ -124,7 +124,7 @@ func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 func defaults() settings {
 	return settings{
 		Replicas: new(count(3)), Host: new(host("127.0.0.1")), BasePort: new(port(7101)),
-		Restart: new(restart(supervisor.Always)), RestartDelay: new(duration(500 * time.Millisecond)),
+		Restart: new(restart(supervisor.RestartAlways)), RestartDelay: new(duration(500 * time.Millisecond)),
 		StopTimeout: new(duration(5 * time.Second)),
 	}
 }

@@ -89,15 +89,15 @@ func (b *boolean) UnmarshalText(text []byte) error {
 }
 
 func (r *restart) UnmarshalText(text []byte) error {
-	return choose(text, r, supervisor.Always, supervisor.OnFailure, supervisor.Never)
+	return choose(text, r, supervisor.RestartAlways, supervisor.RestartOnFailure, supervisor.RestartNever)
 }
 
 func (t *then) UnmarshalText(text []byte) error {
-	return choose(text, t, supervisor.Isolate, supervisor.StopAll, supervisor.RestartAll)
+	return choose(text, t, supervisor.EscalationIsolate, supervisor.EscalationStopAll, supervisor.EscalationRestartAll)
 }
 
 func (k *kind) UnmarshalText(text []byte) error {
-	return choose(text, k, supervisor.TCPProbe, supervisor.HealthProbe, supervisor.NotifyProbe, supervisor.NoProbe)
+	return choose(text, k, supervisor.ProbeTCP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
 }
 
 // choose takes the value that reads as the text does.
