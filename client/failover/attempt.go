@@ -12,7 +12,8 @@ import (
 type Attempt struct {
 	// Replica is the address of the replica, as the resolver gave it.
 	Replica string
-	// Number is its place among the call's attempts, from 1.
+	// Number counts the call's attempts in the order in which they began, from 1. A number is missing if its attempt turned out not to
+	// have been made when another one had joined it.
 	Number int
 	// Round is the pass through the replicas that the attempt belongs to, from 1. Under WhenDownWait it is how often the call has
 	// tried this replica.

@@ -42,6 +42,7 @@ type call struct {
 	waited   time.Duration // for replicas to become available
 	paid     bool          // the budget has granted the next attempt
 	canceled bool          // by the caller, in the last attempt
+	begun    int           // attempts, the number of the last of them
 	last     error         // of the last attempt that failed
 	answered bool          // and it is the replica's own
 	attempts []Attempt
@@ -133,6 +134,9 @@ func (c *call) run() *failure {
 func (c *call) note(l *lease, r result) (ok bool) {
 	if r.missed {
 		c.core.Untry(l.key) // the call has not had its turn there, and has not spent what it paid
+		if c.begun == l.number {
+			c.begun--
+		}
 		c.paid = c.last != nil
 		return false
 	}

@@ -58,6 +58,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	r.mu.Unlock()
 	first := c.attempt(ctx, l, c.request)
 	others := r.end(!first.missed && first.ends())
+	c.begun = r.last.number
 	ok := c.note(l, first)
 	if r.winner != nil && first.Outcome == OutcomeCanceled {
 		c.canceled = false // it was not the caller who ended the first
@@ -128,12 +129,15 @@ func (r *race) join() {
 	defer j.cancel()
 	defer func() { j.panic = recover() }()
 	j.result = r.plan.attempt(j.ctx, &j.lease, j.request)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if j.result.missed {
+		if r.last.number == j.lease.number {
+			r.last.number--
+		}
 		return
 	}
 	r.plan.counters.hedges.Add(1)
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if o := j.result.Outcome; o != OutcomeCanceled && j.result.ends() && !r.over && r.winner == nil {
 		r.winner = j
 		r.stop()

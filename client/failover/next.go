@@ -115,7 +115,8 @@ func (c *call) grounds(d core.Decision, t *table) step {
 		return giveUp(ReasonBudgetSpent, c.last)
 	case d.Action == core.Try:
 		c.paid = false
-		l := lease{entry: t.entries[d.Index], decision: d, number: len(c.attempts) + 1, core: c.core}
+		l := lease{entry: t.entries[d.Index], decision: d, number: c.begun + 1, core: c.core}
+		c.begun++
 		return step{action: core.Try, lease: l}
 	}
 	return step{action: d.Action, pause: d.Wait}

@@ -162,6 +162,13 @@ func (s scene) check(t *testing.T, ctx context.Context, attempts []failover.Atte
 	ended := func(o failover.Outcome) bool {
 		return slices.ContainsFunc(attempts, func(a failover.Attempt) bool { return a.Outcome == o })
 	}
+	number, hedged := 0, slices.ContainsFunc(attempts, func(a failover.Attempt) bool { return a.Hedge })
+	for _, a := range attempts {
+		if a.Number <= number || a.Number > number+1 && !hedged {
+			t.Errorf("attempt %d after %d: %q", a.Number, number, path(attempts))
+		}
+		number = a.Number
+	}
 	if err == nil {
 		if !ended(failover.OutcomeOK) {
 			t.Errorf("success without an attempt that succeeded: %q", path(attempts))

@@ -92,10 +92,14 @@ func checkResult(f *findings, c *record.Call) {
 func checkAttempts(f *findings, c *record.Call) {
 	free := c.Start // when the next attempt that is no hedge may begin
 	over := false   // an attempt was ok
+	number := 0     // of the last attempt
+	hedged := slices.ContainsFunc(c.Attempts, func(a record.Attempt) bool { return a.Hedge })
 	for i, a := range c.Attempts {
-		if a.Number != i+1 {
-			f.add(attemptForm, "call %d: its attempts are numbered %d after %d", c.Number, a.Number, i)
+		// An attempt that was joined by another, and turned out not to have been made, leaves a gap.
+		if a.Number <= number || a.Number > number+1 && !hedged {
+			f.add(attemptForm, "call %d: its attempts are numbered %d after %d", c.Number, a.Number, number)
 		}
+		number = a.Number
 		if last := lastRound(c.Attempts[:i], a.Replica); a.Round <= last || a.Round > a.Number {
 			f.add(attemptForm, "call %d attempt %d: round %d at %s after round %d", c.Number, a.Number, a.Round, a.Replica, last)
 		}
