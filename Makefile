@@ -21,8 +21,9 @@ GRPCURL            := $(TOOLS)/grpcurl@$(GRPCURL_VERSION)/grpcurl
 # The race detector needs cgo and a C compiler.
 RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
 
-# A module of its own, so that the libraries it compares failover with are no dependencies of ours.
-PEERS := client/failover/peers
+# Modules of their own, so that what they compare ours with is no dependency of ours.
+PEERS   := client/failover/peers
+COMPARE := supervisor/compare
 
 # The contracts must not break what users of the last tagged version have, or, before a first tag, of the first commit
 # that had them.
@@ -74,11 +75,11 @@ test test-stress soak: export GORACE ?= atexit_sleep_ms=0
 # client/stats has no goroutine and thousands of simulated experiments, which the race detector would slow down for nothing.
 .PHONY: test
 test: ## all tests, those on real clusters among them; under three minutes on two cores
-	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v /client/stats$$) -- ./client/stats -- -C $(PEERS) ./...
+	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v /client/stats$$) -- ./client/stats -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
 
 .PHONY: test-short
 test-short: ## the tests without the longest ones and without the race detector, for the edit loop; under 40 seconds
-	@$(GO) run ./deploy/gotest -- -short ./... -- -C $(PEERS) -short ./...
+	@$(GO) run ./deploy/gotest -- -short ./... -- -C $(PEERS) -short ./... -- -C $(COMPARE) -short ./...
 
 .PHONY: test-stress
 test-stress: ## all tests ten times each with -race: alone, on one processor, beside busy loops, with half a core; hours
@@ -114,10 +115,10 @@ bench: ## what a failover call costs beside a bare one and beside other librarie
 
 .PHONY: compare
 compare: ## our supervisor beside supervisord, runit and s6 (Debian packages) and bare loops; 15 minutes on an idle machine
-	$(GO) run ./supervisor/compare peers
-	$(GO) run ./supervisor/compare delay
-	$(GO) run ./supervisor/compare scale
-	$(GO) run ./supervisor/compare output
+	cd $(COMPARE) && $(GO) run . peers
+	cd $(COMPARE) && $(GO) run . delay
+	cd $(COMPARE) && $(GO) run . scale
+	cd $(COMPARE) && $(GO) run . output
 
 .PHONY: lint
 lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the import floors, a tidy go.mod
@@ -129,6 +130,7 @@ lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the impo
 	$(GO) test -count=1 ./deploy/floors
 	$(GO) mod tidy -diff
 	cd $(PEERS) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
+	cd $(COMPARE) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 
 .PHONY: lint-proto
 lint-proto: $(OWN_BUF) ## buf lint, and the check for breaking changes

@@ -17,7 +17,7 @@ const module = "example.com/crashlab/"
 // may use a neighbour of the same floor, as the fault injectors' do with the Counter.
 var floors = [][]string{
 	{"deploy/integration", "deploy/floors", "deploy/gotest"},
-	{"services/cmd/counterd", "supervisor/cmd/supervisor", "supervisor/compare", "client/cmd/crashlab"},
+	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
 	{"client/report"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover"},

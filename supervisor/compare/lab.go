@@ -12,13 +12,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-const module = "example.com/crashlab/"
 
 // Ports are claimed in blocks below the range that the system gives to clients,
 // and above those that tests use.
@@ -41,7 +40,7 @@ type lab struct {
 	started  int
 }
 
-// openLab builds what is measured. An empty path has our supervisor built.
+// openLab builds what is measured, from the module's folder. An empty path has our supervisor built.
 func openLab(ctx context.Context, ours string) (*lab, error) {
 	// What any supervisor leaves behind becomes our child, and is found.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -55,15 +54,15 @@ func openLab(ctx context.Context, ours string) (*lab, error) {
 		dir: dir, child: filepath.Join(dir, "child"), ours: ours,
 		records: filepath.Join(dir, "records"), running: make(map[int]bool),
 	}
-	builds := map[string]string{l.child: "supervisor/compare/child"}
+	builds := [][]string{{"-o", l.child, "./child"}}
 	if ours == "" {
 		l.ours = filepath.Join(dir, "supervisor")
-		builds[l.ours] = oursPackage
+		builds = append(builds, []string{"-C", "../..", "-o", l.ours, oursPackage}) // another module
 	}
-	for to, pkg := range builds {
-		if out, err := exec.CommandContext(ctx, "go", "build", "-o", to, module+pkg).CombinedOutput(); err != nil {
+	for _, args := range builds {
+		if out, err := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...).CombinedOutput(); err != nil {
 			l.close()
-			return nil, fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+			return nil, fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 	if l.lock, err = claimPorts(); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // oursPackage is the supervisor that is measured unless --supervisor names
 // another program.
-const oursPackage = "supervisor/cmd/supervisor"
+const oursPackage = "./supervisor/cmd/supervisor"
 
 // peer is one way to keep children running.
 type peer struct {
