@@ -1,6 +1,7 @@
 package inputfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,8 +28,10 @@ type Document struct {
 	Root ast.Node
 }
 
-// Parse parses the text of the YAML file at a path. An error is a [*Mistake].
+// Parse parses the text of the YAML file at a path, without the byte order mark that some editors put before it. An error is a
+// [*Mistake].
 func Parse(path string, text []byte) (*Document, error) {
+	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	d := &Document{path: path, lines: strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")}
 	switch n := strings.Count(string(text), "\n") + strings.Count(string(text), "\r"); {
 	case len(text) > MaxYAML:
@@ -130,6 +133,8 @@ func (m *Mistake) Error() string { return m.Name + ": " + m.What }
 type Place struct {
 	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value.
 	Name string
+	// Line is its line, from 1; zero for the file as a whole.
+	Line int
 	// Excerpt is that line of the file, those around it, and a mark beneath the column. May be empty.
 	Excerpt string
 }
@@ -152,7 +157,7 @@ func (d *Document) At(t *token.Token) Place {
 		return Place{Name: d.path}
 	}
 	line, column := t.Position.Line, t.Position.Column
-	return Place{Name: fmt.Sprintf("%s:%d:%d", d.path, line, column), Excerpt: d.excerpt(line, column)}
+	return Place{Name: fmt.Sprintf("%s:%d:%d", d.path, line, column), Line: line, Excerpt: d.excerpt(line, column)}
 }
 
 const (

@@ -31,6 +31,14 @@ var onALine = map[string]struct{ before, open, end string }{
 var onLines = map[string]string{"mappings": "a:\n", "lists": "-\n", "mixed": "- a:\n", "complex keys": "? \n"}
 
 // Whatever is too deep is refused in one line, and for next to nothing: without the bound the library takes gigabytes.
+// Some editors put a byte order mark before a text.
+func TestByteOrderMark(t *testing.T) {
+	d, err := Parse("x.yaml", []byte("\xef\xbb\xbfkey: value\n"))
+	if err != nil || d.Root == nil || d.Root.String() != "key: value" {
+		t.Errorf("got %v, %v", d, err)
+	}
+}
+
 func TestDepthIsBounded(t *testing.T) {
 	for name, n := range onALine {
 		for _, depth := range []int{40, 1000, 10_000, 100_000} {

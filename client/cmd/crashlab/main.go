@@ -11,12 +11,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/alecthomas/kong"
 )
 
 type commandLine struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
 	Get  getCmd  `cmd:"" help:"Make one call and show what happened on the way."`
 	Load loadCmd `cmd:"" help:"Make many calls and show what happened to each, and the statistics."`
 
@@ -73,7 +76,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		kong.Description("Makes calls to a cluster of replicas that crash, and shows what happened."),
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.WithHyphenPrefixedParameters(true), // "--rounds -1" is a bad number, not a missing value
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
+		kong.Vars{"version": version()}, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
 	if err != nil {
 		return err
 	}
@@ -82,6 +85,15 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return &exit{exitUsage, usage(err)}
 	}
 	return parsed.Run()
+}
+
+// version is the program's, as the Go toolchain has recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "crashlab (unknown version)"
+	}
+	return fmt.Sprintf("crashlab %s %s", info.Main.Version, info.GoVersion)
 }
 
 // usage is the parser's error in words that do not tell how it parses.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ import (
 
 // flags are the command line of counterd. The help texts are their documentation.
 type flags struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
 	Addr        string `type:"hostport" default:"127.0.0.1:7101" help:"Address to listen on, HOST:PORT."`
 	Replica     string `type:"name" default:"a" help:"Name of this replica."`
 	Incarnation uint64 `type:"incarnation" default:"1" env:"CRASHLAB_INCARNATION,INCARNATION" help:"Which launch of the replica this is, from 1."`
@@ -60,6 +63,7 @@ func parseFlags(args []string) (flags, error) {
 	parser, err := kong.New(&f,
 		kong.Name("counterd"),
 		kong.Description("Serves one replica of the Counter service, and lets it fail on purpose."),
+		kong.Vars{"version": version()},
 		kong.WithHyphenPrefixedParameters(true), // "--p-crash -1" is a bad probability, not a missing value
 		kong.NamedMapper("hostport", mapper(&bad, parseHostPort)),
 		kong.NamedMapper("name", mapper(&bad, parseName)),
@@ -87,6 +91,15 @@ func parseFlags(args []string) (flags, error) {
 		f.Seed = 1 + rand.Uint64N(1<<53-1)
 	}
 	return f, nil
+}
+
+// version is the program's, as the Go toolchain has recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "counterd (unknown version)"
+	}
+	return fmt.Sprintf("counterd %s %s", info.Main.Version, info.GoVersion)
 }
 
 // badValue is the first value that a mapper refused. Kong's own error has it too, but words it differently, and not as

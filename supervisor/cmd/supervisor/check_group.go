@@ -169,6 +169,17 @@ func (g *group) checkProbe(key string, p *probe) error {
 	return nil
 }
 
+// readEnvFile reads the variables of env_file, over which env goes.
+func (g *group) readEnvFile() (err error) {
+	if g.EnvFile == nil {
+		return nil
+	}
+	if g.fileEnv, err = readEnvFile(string(*g.EnvFile), g.in.file.path); err != nil {
+		return g.wrong("env_file", "", err.Error())
+	}
+	return nil
+}
+
 func (g *group) checkEnv() error {
 	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
 		switch value := string(g.Env[key]); {

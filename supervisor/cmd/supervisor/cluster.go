@@ -17,6 +17,7 @@ import (
 type cluster struct {
 	own
 	groups   []supervisor.Group
+	settings []settings           // of each group, with the defaults
 	replicas []supervisor.Replica // of all groups, at first
 	bound    []string             // addresses that they will listen at
 	banner   string
@@ -115,6 +116,7 @@ func (c *cluster) add(g *group) error {
 			c.bound = append(c.bound, r.Addr)
 		}
 	}
+	c.settings = append(c.settings, g.settings)
 	c.groups = append(c.groups, supervisor.Group{
 		Name: g.name, Count: n, Policy: g.policy(),
 		Replica: func(i int) supervisor.Replica {

@@ -17,8 +17,9 @@ type group struct {
 	name string
 	settings
 	in      input
-	listens bool // its replicas will do so at their addresses
-	located bool // its replicas have addresses
+	listens bool              // its replicas will do so at their addresses
+	located bool              // its replicas have addresses
+	fileEnv map[string]string // of env_file
 }
 
 // group returns a group that has settings of its own, and checks them.
@@ -42,7 +43,7 @@ func (in input) group(name string, own settings) (*group, error) {
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port that all groups have is for those that listen.
 	g.located = g.listens || own.BasePort != nil || name == "" && set.BasePort != nil
-	checks := []func() error{g.checkCommand, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.checkEnv, g.checkLimits}
+	checks := []func() error{g.checkCommand, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err
@@ -155,8 +156,11 @@ func (g *group) environ(values []placeholder) ([]string, error) {
 	switch {
 	case bool(deref(g.CleanEnv)):
 		env = []string{}
-	case len(g.Env) > 0:
+	case len(g.Env) > 0, len(g.fileEnv) > 0:
 		env = os.Environ()
+	}
+	for _, key := range slices.Sorted(maps.Keys(g.fileEnv)) {
+		env = append(env, key+"="+g.fileEnv[key])
 	}
 	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
 		text, _, err := expand(string(g.Env[key]), values)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -17,8 +18,11 @@ import (
 )
 
 type commandLine struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
 	Run   runCmd   `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all. supervisor ctl shows and commands them; see supervisor ctl --help."`
 	Ctl   ctlCmd   `cmd:"" help:"Show and command the replicas of a supervisor that runs."`
+	Check checkCmd `cmd:"" help:"Validate a cluster file and print what would run, with defaults and placeholders replaced. Nothing is launched."`
 	Guard guardCmd `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 
@@ -68,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	parser, err := kong.New(&cli, kong.Name("supervisor"),
 		kong.Description("Keeps replicas of commands running on this machine."),
 		kong.Writers(stdout, stderr), kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_addr": control.DefaultAddr},
+		kong.Vars{"default_addr": control.DefaultAddr, "version": version()},
 		kong.WithHyphenPrefixedParameters(true)) // "--replicas -1" is a bad number, not a missing value
 	if err != nil {
 		return err
@@ -82,7 +86,17 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	cli.Run.Command = command
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr
+	cli.Check.stdout = stdout
 	return parsed.Run()
+}
+
+// version is the program's, as the Go toolchain has recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "supervisor (unknown version)"
+	}
+	return fmt.Sprintf("supervisor %s %s", info.Main.Version, info.GoVersion)
 }
 
 // noEmptyFlag refuses a flag without a value, as an unset variable of a script

@@ -126,7 +126,7 @@ func TestFailureIsTold(t *testing.T) {
 		file, want string
 	}{
 		{"replicas: 1\nrestart: never\ncommand: [sh, -c, exit 3]\n", "supervisor: replica a (exit code 3) has failed"},
-		{"replicas: 1\nrestart: never\ncommand: [sh, -c, 'kill -9 $$']\n", "supervisor: replica a (SIGKILL) has failed"},
+		{"replicas: 1\nrestart: never\ncommand: [sh, -c, 'kill -9 $$$$']\n", "supervisor: replica a (SIGKILL) has failed"},
 		{"replicas: 1\nrestart: on-failure\ncommand: [sh, -c, 'exit $((2 - CRASHLAB_INCARNATION))']\nrestart_delay: 1ms\n", ""},
 		{"replicas: 2\nlimit: {exits: 2}\nrestart_delay: 1ms\ncommand: [sh, -c, exit 4]\n", "supervisor: 2 replicas have failed: a (exit code 4), b (exit code 4)"},
 	} {

@@ -21,10 +21,11 @@ type settings struct {
 	Limit        *limit            `yaml:"limit" kong:"-"`
 	Ready        *probe            `yaml:"ready" placeholder:"tcp|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
 	StartTimeout *duration         `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
-	Alive        *probe            `yaml:"alive" placeholder:"tcp|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers (default none)"`
+	Alive        *probe            `yaml:"alive" placeholder:"tcp|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
 	StopTimeout  *duration         `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
 	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
 	Env          map[string]word   `yaml:"env" kong:"-"`
+	EnvFile      *word             `yaml:"env_file" kong:"-"`
 	CleanEnv     *boolean          `yaml:"clean_env" kong:"-"`
 	Dir          *word             `yaml:"dir" kong:"-"`
 	Rlimits      map[string]rlimit `yaml:"rlimits" kong:"-"`
