@@ -11,6 +11,8 @@ func FuzzClusterFile(f *testing.F) {
 		"replicas: 2\nbase_port: 8000\ncommand: [\"true\", \"{addr}\"]\nready: {kind: grpc, timeout: 1s}\nbanner: \"{addrs}\"\n",
 		"command: [\"true\"]\nenv: {A: \"{name}\"}\nlimit: {exits: 3, then: stop-all}\nrlimits: {nofile: 10:20}\n",
 		"command: [\"true\"]\ngroups:\n  a: {replicas: 1}\n  b: {base_port: 9000, backoff: {factor: 2, jitter: 0.5}}\ncontrol: {addr: 127.0.0.1:1}\n",
+		"command: [\"true\", \"${HOME:-x}$$\", \"${NONE}\"]\nenv_file: x.env\n",
+		"command: [\"true\", --addr={addr}]\n",
 	} {
 		f.Add(text)
 	}
@@ -29,6 +31,24 @@ func FuzzClusterFile(f *testing.F) {
 		m, ok := errors.AsType[*mistake](err)
 		if !ok || strings.Contains(m.where+m.what, "\n") || m.what == "" {
 			t.Errorf("%v: want a mistake on one line", err)
+		}
+	})
+}
+
+func FuzzInterpolate(f *testing.F) {
+	for _, text := range []string{"${A}", "${B:-x}$$", "$A", "${", "$$${A}", "${A:-${B}}"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := interpolate(text, func(name string) (string, bool) { return "v", name == "A" })
+		switch {
+		case !strings.Contains(text, "$") && (got != text || err != nil):
+			t.Errorf("%q became %q, %v", text, got, err)
+		case err != nil && !strings.Contains(text, "${"):
+			t.Errorf("%q: %v", text, err)
+		}
+		if again, err := interpolate(strings.ReplaceAll(text, "$", "$$"), nil); again != text || err != nil {
+			t.Errorf("%q with its dollars doubled became %q, %v", text, again, err)
 		}
 	})
 }
