@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 // childMode makes the test binary play a part other than the test.
@@ -152,7 +155,11 @@ func supervise(args []string) {
 	s := many(3, Policy{}, func(i int) []string {
 		return [][]string{as("serve"), as("deaf"), as("parent", as("deaf")...)}[i]
 	})
-	s.OnOutput = func(replica string, line []byte) { fmt.Printf("%s %s\n", replica, line) }
+	s.OnOutput = func(replica string, lines []byte) {
+		for line := range bytes.Lines(lines) {
+			fmt.Printf("%s %s", replica, line)
+		}
+	}
 	s.weaken(args)
 	s.waits = &patient
 	if err := run(context.Background(), s); err != nil {
@@ -184,7 +191,7 @@ func storm(means []string) {
 	if canLimit() != nil {
 		limits = Limits{}
 	}
-	m, err := newMachine(*s, func(error) {}, nil)
+	m, err := newMachine(*s, output.NewHub(nil, nil, 0), func(error) {})
 	if err != nil {
 		panic(err)
 	}

@@ -27,7 +27,7 @@ const (
 	EventStopped                           // the replica stays down until it is started, as somebody asked
 	EventFinished                          // it stays down, as its policy does not launch it again after such an exit
 	EventFailed                            // it stays down, unless by EscalationRestartAll, as it exited too often; Reason says how often
-	EventOutputLost                        // Lost lines of its output were dropped, as OnOutput took too long
+	EventOutputLost                        // Lost lines of its output were dropped, as OnOutput took too long or Run ended
 	EventGuardianLost                      // the guardian does not work any more, and another is started; Err says why
 )
 

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 )
 
 // What holds for every policy, however wrong, and every past.
@@ -157,88 +156,11 @@ func sameOrders(a, b orders) bool {
 	return a.tree == b.tree && a.cgroup == b.cgroup && a.end == b.end && maps.Equal(a.groups, b.groups)
 }
 
-// Lines that are read in any portions are those that a plain split finds.
-func FuzzLines(f *testing.F) {
-	f.Add([]byte("a\nbc\n\nd"), uint16(1), uint16(3))
-	f.Fuzz(func(t *testing.T, text []byte, times, part uint16) {
-		if len(text)*int(times) > 5*maxLine/2 || part == 0 {
-			return
-		}
-		input := bytes.Repeat(text, int(times))
-		var got, wanted [][]byte
-		for line := range bytes.Lines(input) {
-			line = bytes.TrimSuffix(line, []byte{'\n'})
-			for ; len(line) > maxLine; line = line[maxLine:] {
-				wanted = append(wanted, line[:maxLine])
-			}
-			wanted = append(wanted, line)
-		}
-		var b lineBuffer
-		emit := func(lines []byte) {
-			for line := range bytes.Lines(bytes.Clone(lines)) {
-				got = append(got, bytes.TrimSuffix(line, []byte{'\n'}))
-			}
-		}
-		for len(input) > 0 {
-			n := copy(b.space(), input[:min(int(part), len(input))])
-			b.add(n, emit)
-			input = input[n:]
-		}
-		if b.end(emit); !slices.EqualFunc(got, wanted, bytes.Equal) {
-			t.Errorf("got %d lines, want %d", len(got), len(wanted))
-		}
-	})
-}
-
-// The last lines are as much of them as may be, as text.
-func FuzzLastWritten(f *testing.F) {
-	f.Add("a\nb\xff\n"+strings.Repeat("é", lastLineSize), uint16(1))
-	f.Fuzz(func(t *testing.T, text string, times uint16) {
-		if len(text)*int(times) > 1<<20 {
-			return
-		}
-		all := strings.Split(text, "\n")
-		var l lastWritten
-		for range times {
-			l.add([]byte(text + "\n"))
-		}
-		got := l.text()
-		if len(got) != min(len(all)*int(times), lastLinesKept) {
-			t.Fatalf("%d lines of %d", len(got), len(all)*int(times))
-		}
-		for i, line := range slices.Backward(got) {
-			whole := all[(len(all)*int(times)-len(got)+i)%len(all)]
-			if !utf8.ValidString(line) || len(line) > lastLineSize || utf8.ValidString(whole) && line != whole[:cutAt(whole)] {
-				t.Errorf("%q became %q", whole, line)
-			}
-		}
-	})
-}
-
 func FuzzSaysReady(f *testing.F) {
 	f.Add([]byte("STATUS=up\nREADY=1\n"))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		if wanted := slices.Contains(strings.Split(string(message), "\n"), "READY=1"); saysReady(message) != wanted {
 			t.Errorf("message %q says ready: %v", message, !wanted)
-		}
-	})
-}
-
-// What is put into a queue are whole lines, as many as there is room for, or one.
-func FuzzFit(f *testing.F) {
-	f.Add([]byte("a\nbc\n"), 3)
-	f.Fuzz(func(t *testing.T, lines []byte, room int) {
-		lines = append(lines, '\n')
-		room = min(room, maxQueued)
-		q := queue{taken: uint64(maxQueued - min(max(room, -1), maxQueued))}
-		n := q.fit(lines)
-		switch {
-		case room <= 0:
-			if n != 0 {
-				t.Errorf("%d bytes where there is no room", n)
-			}
-		case n < 1 || lines[n-1] != '\n' || n > room && bytes.IndexByte(lines, '\n') != n-1 || bytes.IndexByte(lines[n:], '\n')+n+1 <= room && n < len(lines):
-			t.Errorf("%d bytes of %q in %d", n, lines, room)
 		}
 	})
 }

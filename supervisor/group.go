@@ -47,6 +47,28 @@ type Replica struct {
 	Alive Probe
 
 	Limits Limits
+
+	// Overflow says what happens to lines that [Config.OnOutput] is too slow
+	// for. A change holds from the next launch on.
+	Overflow Overflow
+}
+
+// Overflow is what happens to lines for which there is no room.
+type Overflow int
+
+const (
+	OverflowBlock Overflow = iota // the replica waits as it writes; when it has ended, nobody does
+	OverflowDrop                  // they are dropped and counted
+)
+
+func (o Overflow) String() string {
+	switch o {
+	case OverflowBlock:
+		return "block"
+	case OverflowDrop:
+		return "drop"
+	}
+	return fmt.Sprintf("Overflow(%d)", int(o))
 }
 
 // Limits bound what an incarnation may use. They hold from its first
@@ -195,6 +217,8 @@ func (r Replica) check(health bool) error {
 	switch {
 	case len(r.Args) == 0:
 		return fmt.Errorf("replica %q has no command", r.Name)
+	case r.Overflow != OverflowBlock && r.Overflow != OverflowDrop:
+		return fmt.Errorf("replica %q: overflow %d: want OverflowBlock or OverflowDrop", r.Name, int(r.Overflow))
 	case r.StopTimeout < 0:
 		return fmt.Errorf("replica %q: stop timeout %v: want 0 (the default, %v) or more", r.Name, r.StopTimeout, defaultStopTimeout)
 	case r.StartTimeout < 0:

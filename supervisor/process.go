@@ -8,12 +8,18 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 const (
+	// flushTime is how long the end of Run waits for an OnOutput that takes
+	// nothing.
+	flushTime = 5 * time.Second
+
 	// lastLines is how long the news of an exit waits for OnOutput to be given
-	// the process's last lines, which were read by then. Only a pipe that
-	// another process keeps open, or a slow OnOutput, takes that long.
+	// the process's last lines, which were read by then. Only a slow OnOutput
+	// takes that long.
 	lastLines = 10 * time.Millisecond
 
 	// drainTime is how long after an exit a pipe is read that another process
@@ -30,12 +36,19 @@ type waits struct {
 	silence  time.Duration // see guardianSilence
 }
 
+func (c Config) bounds() waits {
+	if c.waits == nil {
+		return usualWaits
+	}
+	return *c.waits
+}
+
 var usualWaits = waits{drainTime, flushTime, guardianPatience, guardianSilence}
 
 // machine launches real processes.
 type machine struct {
 	waits       waits
-	outputs     *outputs
+	output      *output.Hub
 	tree        *tree
 	guardian    *guardian
 	parentDeath bool
@@ -45,11 +58,8 @@ type machine struct {
 	reading sync.WaitGroup
 }
 
-func newMachine(c Config, guardianLost func(error), outputLost func(replica, group string, n uint64)) (*machine, error) {
-	w := usualWaits
-	if c.waits != nil {
-		w = *c.waits
-	}
+func newMachine(c Config, out *output.Hub, guardianLost func(error)) (*machine, error) {
+	w := c.bounds()
 	t := newTree(!c.noCgroup)
 	g, err := startGuardian(c.Guardian, t.orders(), w, guardianLost)
 	if err != nil {
@@ -57,7 +67,7 @@ func newMachine(c Config, guardianLost func(error), outputLost func(replica, gro
 		return nil, err
 	}
 	m := &machine{
-		waits: w, outputs: newOutputs(c.OnOutput, outputLost), tree: t, guardian: g, parentDeath: !c.noParentDeathSignal,
+		waits: w, output: out, tree: t, guardian: g, parentDeath: !c.noParentDeathSignal,
 		forks: make(chan func()),
 	}
 	m.forking.Go(m.forkAll)
@@ -90,7 +100,7 @@ func (m *machine) fork(ctx context.Context, start func() error) error {
 func (m *machine) close() {
 	m.tree.close()
 	m.reading.Wait()
-	m.outputs.close(m.waits.flush)
+	m.output.Close()
 	close(m.forks)
 	m.forking.Wait()
 	m.guardian.stop()
@@ -99,21 +109,21 @@ func (m *machine) close() {
 func (m *machine) launch(ctx context.Context, r placed, incarnation int) (process, error) {
 	// The pipe is passed as a file, so that Wait does not wait for whoever
 	// else holds its write end.
-	in, out, err := m.outputs.open(r.Name, r.group)
+	in, out, err := m.output.Open(r.Name, r.group, r.Overflow == OverflowDrop)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
 	p := &osProcess{out: out, drain: m.waits.drain, guardian: m.guardian, branch: m.tree.branch(), end: make(chan ending, 1)}
 	if err := m.start(ctx, p, in, r.Replica, incarnation); err != nil {
-		out.close()
+		out.Close()
 		p.notice.close()
 		p.branch.remove()
 		return nil, err
 	}
 	p.launched = time.Now()
 	p.guardian.watch(p.pid())
-	m.reading.Go(out.run)
+	m.reading.Go(out.Run)
 	m.reading.Go(p.watch)
 	return p, nil
 }
@@ -154,7 +164,7 @@ func (m *machine) start(ctx context.Context, p *osProcess, out *os.File, r Repli
 type osProcess struct {
 	cmd      *exec.Cmd
 	exit     exitWatch
-	out      *reader
+	out      *output.Reader
 	drain    time.Duration
 	guardian *guardian
 	branch   *branch
@@ -190,17 +200,12 @@ func (p *osProcess) watch() {
 		at = time.Now()
 		p.endGroup()
 	})
-	p.out.processEnded(at.Add(p.drain))
-	<-p.out.caughtUp
-	grace := time.NewTimer(lastLines)
-	defer grace.Stop()
-	select {
-	case <-p.out.delivered:
-	case <-grace.C:
-	}
+	p.out.ProcessEnded(at.Add(p.drain))
+	<-p.out.CaughtUp
+	p.out.Flush(lastLines)
 	exit := exitOf(p.cmd.ProcessState, err)
 	exit.Uptime = at.Sub(p.launched)
-	p.end <- ending{Exit: exit, at: at, output: p.out.lastWritten()}
+	p.end <- ending{Exit: exit, at: at, output: p.out.LastLines()}
 	p.notice.close()
 	p.branch.remove()
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 // later are restart delays that no test lives to see the end of.
@@ -192,7 +194,7 @@ func TestMissingProgram(t *testing.T) {
 
 // A launch that waited for its turn while the stop came is none.
 func TestNoLaunchAfterTheStop(t *testing.T) {
-	m, err := newMachine(Config{}, nil, nil)
+	m, err := newMachine(Config{}, output.NewHub(nil, nil, 0), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,8 +43,12 @@ func start(t *testing.T, c *Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
 	c.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
-	c.OnOutput = func(replica string, line []byte) {
-		r.told(func() { r.lines = append(r.lines, replica+" "+string(line)) })
+	c.OnOutput = func(replica string, lines []byte) {
+		r.told(func() {
+			for line := range strings.Lines(string(lines)) {
+				r.lines = append(r.lines, replica+" "+strings.TrimSuffix(line, "\n"))
+			}
+		})
 	}
 	s, err := New(*c)
 	if err != nil {

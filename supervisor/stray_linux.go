@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -94,6 +95,11 @@ func openStray(pid int, mark []byte) (stray, kind) {
 	return stray{}, foreign
 }
 
+// environSize is what most environments fit in.
+const environSize = 64 << 10
+
+var environments = sync.Pool{New: func() any { return new([environSize]byte) }}
+
 // carries reports whether a process has a mark in its environment, and the
 // size of that. It takes one read that gets all: where a process execs between
 // two, the second finds nothing more.
@@ -105,8 +111,8 @@ func carries(pid int, mark []byte) (has bool, size int, err error) {
 		return false, 0, err
 	}
 	defer f.Close()
-	pooled := buffers.Get().(*[readSize]byte)
-	defer buffers.Put(pooled)
+	pooled := environments.Get().(*[environSize]byte)
+	defer environments.Put(pooled)
 	for buffer := pooled[:]; ; buffer = make([]byte, 4*len(buffer)) {
 		n, err := f.ReadAt(buffer, 0)
 		if n < len(buffer) {

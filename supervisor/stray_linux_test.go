@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 // stat is what the kernel tells of a process.
@@ -48,7 +50,7 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 func TestLateStraysAreKilled(t *testing.T) {
 	needs(t, "setsid")
 	needsPidfds(t)
-	m, err := newMachine(Config{noCgroup: true}, nil, nil)
+	m, err := newMachine(Config{noCgroup: true}, output.NewHub(nil, nil, 0), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +80,7 @@ func TestLateStraysAreKilled(t *testing.T) {
 // A mark is found behind as much of an environment as a process may have.
 func TestMarkInALargeEnvironment(t *testing.T) {
 	const around = len("A= MARK=1 ")
-	for _, size := range []int{0, readSize - around - 1, readSize - around, readSize - around + 1, 100_000} {
+	for _, size := range []int{0, environSize - around - 1, environSize - around, environSize - around + 1, 100_000} {
 		cmd := exec.Command("sleep", "300")
 		cmd.Env = []string{"A=" + strings.Repeat("x", size), "MARK=1"}
 		if err := cmd.Start(); err != nil {

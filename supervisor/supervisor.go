@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 const (
@@ -48,13 +50,15 @@ type Config struct {
 	// delivered. Nil: nothing is called; see also Watch.
 	OnEvent func(Event)
 
-	// OnOutput receives what replicas write to stdout and stderr, line by line
-	// without the newline, one call at a time. Lines above 1 MiB come in
-	// pieces of 1 MiB. The line is valid during the call only. Where it takes
-	// too long to keep up with, whole lines are dropped, and counted in events
-	// of kind EventOutputLost: no replica waits longer than 10 ms for it, and the
-	// end of Run 1 s, when a call may still run. Nil: output is discarded.
-	OnOutput func(replica string, line []byte)
+	// OnOutput receives what replicas write to stdout and stderr: whole lines,
+	// one or more, each with its newline. Lines above 1 MiB come in pieces of
+	// 1 MiB. The bytes are valid during the call only. Each replica's calls come
+	// one at a time; those of different replicas overlap. A call that blocks
+	// delays its own replica's lines and nothing else: 1 MiB of them waits, and
+	// then what the replica's Overflow says happens. The end of Run waits for
+	// lines while some are taken every 5 s. Lost lines are counted in
+	// Status.Lost and in events of kind EventOutputLost. Nil: see Output.
+	OnOutput func(replica string, lines []byte)
 
 	// Guardian is a command whose process runs [Guard] on its stdin. It kills
 	// the replicas and what they started should the supervisor's process be
@@ -88,6 +92,7 @@ type Supervisor struct {
 	killed  context.Context
 	kill    context.CancelFunc
 	journal journal
+	output  *output.Hub
 	set     set
 }
 
@@ -103,6 +108,7 @@ func New(c Config) (*Supervisor, error) {
 		return nil, fmt.Errorf("supervisor: %d replicas starting at a time: want 0 (the default, %d) or more", c.MaxStarting, defaultMaxStarting)
 	}
 	s := &Supervisor{config: c}
+	s.output = output.NewHub(c.OnOutput, s.outputLost, c.bounds().flush)
 	s.killed, s.kill = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -120,7 +126,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return errors.New("supervisor: Run was called before")
 	}
 	defer s.journal.close()
-	m, err := newMachine(s.config, s.guardianLost, s.outputLost)
+	m, err := newMachine(s.config, s.output, s.guardianLost)
 	if err != nil {
 		return err
 	}
@@ -152,7 +158,12 @@ func (s *Supervisor) run(ctx context.Context, sys system) {
 	s.set.close()
 }
 
-func (s *Supervisor) emit(e Event) { s.journal.add(e, s.config.OnEvent) }
+func (s *Supervisor) emit(e Event) {
+	s.journal.add(e, s.config.OnEvent)
+	if e.Kind == EventRemoved {
+		s.output.Forget(e.Replica)
+	}
+}
 
 // outputLost takes note of lines of a replica's output that were dropped.
 // It may have been removed by then.

@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 // eachTree runs a test with control groups, where they can be had, and without.
@@ -119,7 +121,7 @@ func playFirst() {
 
 // playForkFirst forks from the first thread, to which orphans come as well.
 func playForkFirst() {
-	m := &machine{tree: newTree(false), outputs: newOutputs(nil, nil), forks: make(chan func())}
+	m := &machine{tree: newTree(false), output: output.NewHub(nil, nil, 0), forks: make(chan func())}
 	go func() {
 		for n := range 20 {
 			p, err := m.launch(context.Background(), placed{Replica: Replica{Name: "a", Args: []string{"/bin/sh", "-c", "exit 7"}}}, n)
@@ -199,7 +201,7 @@ func TestHeldProcesses(t *testing.T) {
 
 // A control group that nobody may be put in shows at the first launch only.
 func TestLaunchWhereControlGroupsRefuse(t *testing.T) {
-	m, err := newMachine(Config{}, nil, nil)
+	m, err := newMachine(Config{}, output.NewHub(nil, nil, 0), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +251,7 @@ func TestFindCgroup(t *testing.T) {
 func TestNothingPilesUp(t *testing.T) {
 	needs(t, "setsid")
 	eachTree(t, func(t *testing.T, noCgroup bool) {
-		m, err := newMachine(Config{noCgroup: noCgroup, Guardian: as("guard"), waits: &patient}, func(error) {}, nil)
+		m, err := newMachine(Config{noCgroup: noCgroup, Guardian: as("guard"), waits: &patient}, output.NewHub(nil, nil, 0), func(error) {})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,8 +40,22 @@ type Server struct {
 	// the same time. Nil: there is nothing to read.
 	Reload func(ctx context.Context) error
 
+	// Reopen closes the files that the program writes and opens what is at their
+	// paths now. Nil: there are none.
+	Reopen func(ctx context.Context) error
+
+	// Sinks returns where the program writes, for List. Nil: nowhere.
+	Sinks func() []Sink
+
 	// Credentials secure the connections, see [TLS]. Nil: they are not.
 	Credentials credentials.TransportCredentials
+}
+
+// Sink is a place to which the program writes lines.
+type Sink struct {
+	Name string
+	Lost uint64 // lines that were lost
+	Err  error  // of the latest write; nil: it succeeded
 }
 
 // Serve answers calls that come by the listener, which it closes, until ctx

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -177,8 +178,14 @@ type counts struct {
 	Request     uint64  `json:"request"`
 }
 
-// read takes a line of a replica's log.
-func (c *cluster) read(replica string, line []byte) {
+// read takes lines of a replica's log.
+func (c *cluster) read(replica string, lines []byte) {
+	for line := range bytes.Lines(lines) {
+		c.readLine(replica, line)
+	}
+}
+
+func (c *cluster) readLine(replica string, line []byte) {
 	var l counts
 	if json.Unmarshal(line, &l) != nil || l.Arrived == nil {
 		return

@@ -8,23 +8,32 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/output"
 )
 
-// console writes whole lines to stdout, which replicas, the banner and, with
-// 2>&1, the log share. As a Writer it writes each call's text at once.
+// console is stdout, which replicas, the banner and, with 2>&1, the log share.
+// As a Writer it takes each call's text as one or more whole lines. Only lines of
+// replicas that go to a regular file wait for it.
 type console struct {
-	json  bool // replicas' lines become JSON
-	lines lineFormat
+	json bool // replicas' lines become JSON
+	file bool // stdout is a regular file
+	out  io.Writer
+	sink output.Sink
 
 	mu     sync.Mutex
-	out    io.Writer
+	lines  lineFormat
 	width  int // of the longest name
 	prefix map[string]string
-	buf    bytes.Buffer
 }
 
 func newConsole(out io.Writer, json bool) *console {
-	return &console{json: json, out: out, prefix: make(map[string]string)}
+	c := &console{json: json, out: out, sink: output.Sink{To: out}, prefix: make(map[string]string)}
+	if f, ok := out.(*os.File); ok {
+		info, err := f.Stat()
+		c.file = err == nil && info.Mode().IsRegular()
+	}
+	return c
 }
 
 // align makes room for replicas' names in front of their lines. Names that
@@ -44,47 +53,53 @@ func (c *console) widen(name string) {
 	}
 }
 
-// line writes a replica's line in one write, so that nothing comes in between.
-func (c *console) line(replica string, line []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.buf.Reset()
-	if c.json {
-		c.lines.json(&c.buf, replica, line, time.Now())
+// write shows whole lines of a replica.
+func (c *console) write(replica string, lines []byte) {
+	shown := c.format(replica, lines)
+	if c.file {
+		c.sink.PutAll(replica, shown, nil)
 	} else {
-		c.widen(replica)
-		prefix, ok := c.prefix[replica]
-		if !ok {
-			prefix = fmt.Sprintf("%-*s | ", c.width, replica)
-			c.prefix[replica] = prefix
-		}
-		c.lines.text(&c.buf, prefix, line)
+		c.sink.Put(replica, shown)
 	}
-	c.out.Write(c.buf.Bytes())
 }
 
-// text writes text that is nobody's line.
+func (c *console) format(replica string, lines []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.widen(replica)
+	prefix, ok := c.prefix[replica]
+	if !ok {
+		prefix = fmt.Sprintf("%-*s | ", c.width, replica)
+		c.prefix[replica] = prefix
+	}
+	var to bytes.Buffer
+	for line := range bytes.Lines(lines) {
+		line = bytes.TrimSuffix(line, []byte{'\n'})
+		if c.json {
+			c.lines.json(&to, replica, line, time.Now())
+		} else {
+			c.lines.text(&to, prefix, line)
+		}
+	}
+	return to.Bytes()
+}
+
+// text shows text that is nobody's line.
 func (c *console) text(text string) { io.WriteString(c, strings.TrimRight(text, "\n")+"\n") }
 
 func (c *console) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.Write(b)
+	c.sink.Put("", b)
+	return len(b), nil
 }
 
-// beside returns what to write a log to that goes to w. Where that is the same
-// file as stdout, the lines of both stay whole. Otherwise neither waits for
-// the other: stdout may be stuck, and the log then tells so.
-func (c *console) beside(w io.Writer) io.Writer {
+// shares reports whether w is the same file as stdout.
+func (c *console) shares(w io.Writer) bool {
 	out, _ := c.out.(*os.File)
-	err, _ := w.(*os.File)
-	if out == nil || err == nil {
-		return w
+	other, _ := w.(*os.File)
+	if out == nil || other == nil {
+		return false
 	}
 	a, aErr := out.Stat()
-	b, bErr := err.Stat()
-	if aErr != nil || bErr != nil || !os.SameFile(a, b) {
-		return w
-	}
-	return c
+	b, bErr := other.Stat()
+	return aErr == nil && bErr == nil && os.SameFile(a, b)
 }

@@ -16,10 +16,11 @@ func TestConsoleAligns(t *testing.T) {
 	var b bytes.Buffer
 	c := newConsole(&b, false)
 	c.align("a", "bb")
-	c.line("a", []byte("1"))
-	c.line("cccc", []byte("2"))
-	c.line("a", []byte(""))
+	c.write("a", []byte("1\n"))
+	c.write("cccc", []byte("2\n"))
+	c.write("a", []byte("\n"))
 	c.text("ready\n\n")
+	c.sink.Close(patience)
 	if got, want := b.String(), "a  | 1\ncccc | 2\na    | \nready\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
@@ -31,16 +32,16 @@ func TestConsoleAndLogInOneFile(t *testing.T) {
 	stdout := openFile(t, path)
 	stderr := openFile(t, path) // another description of the same file
 	c := newConsole(stdout, false)
-	log := hclog.New(&hclog.LoggerOptions{Output: c.beside(stderr), DisableTime: true})
-	if c.beside(stderr) == stderr || c.beside(os.Stderr) != os.Stderr {
-		t.Error("the lock is shared with another file than stdout's")
+	log := hclog.New(&hclog.LoggerOptions{Output: c, DisableTime: true})
+	if !c.shares(stderr) || c.shares(os.Stderr) {
+		t.Error("the queue is shared with another file than stdout's")
 	}
-	const n = 200
+	const n = 50 // what both have room for
 	long := strings.Repeat("x", 20_000)
 	var writing sync.WaitGroup
 	writing.Go(func() {
 		for range n {
-			c.line("a", []byte(long))
+			c.write("a", []byte(long+"\n"))
 		}
 	})
 	writing.Go(func() {
@@ -49,6 +50,7 @@ func TestConsoleAndLogInOneFile(t *testing.T) {
 		}
 	})
 	writing.Wait()
+	c.sink.Close(patience)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +100,8 @@ func TestChildsLogIsShownAsText(t *testing.T) {
 				}
 				var got bytes.Buffer
 				c := newConsole(&got, false)
-				c.line("a", bytes.TrimSpace(asJSON.Bytes()))
+				c.write("a", append(bytes.TrimSpace(asJSON.Bytes()), '\n'))
+				c.sink.Close(patience)
 				if got.String() != want {
 					t.Errorf("got\n%swant\n%s", got.String(), want)
 				}
@@ -113,7 +116,9 @@ func TestOtherLinesAreShownAsTheyAre(t *testing.T) {
 		`{"@level":"info"} {"@level":"info"}`, `["@level"]`, "\xff\x00",
 	} {
 		var got bytes.Buffer
-		newConsole(&got, false).line("a", []byte(line))
+		c := newConsole(&got, false)
+		c.write("a", []byte(line+"\n"))
+		c.sink.Close(patience)
 		if got.String() != "a | "+line+"\n" {
 			t.Errorf("got %q for %q", got.String(), line)
 		}

@@ -7,13 +7,12 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
 )
 
-// startControl serves s until stop is called, which comes after its end. It
+// startControl has server serve until stop is called, which comes after its end. It
 // does nothing where no control service is wanted.
-func (in input) startControl(c controlSettings, s *supervisor.Supervisor, reload func(context.Context) error, log hclog.Logger) (stop func(), err error) {
+func (in input) startControl(c controlSettings, server *control.Server, log hclog.Logger) (stop func(), err error) {
 	if c.Addr == nil {
 		return func() {}, nil
 	}
@@ -29,11 +28,11 @@ func (in input) startControl(c controlSettings, s *supervisor.Supervisor, reload
 	case err != nil:
 		return nil, fmt.Errorf("--control: %w", err)
 	}
+	server.Credentials = credentials
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		server := &control.Server{Supervisor: s, Reload: reload, Credentials: credentials}
 		if err := server.Serve(ctx, l); err != nil {
 			log.Error("the control service has ended", "error", err)
 		}

@@ -1,53 +1,38 @@
 package main
 
 import (
-	"encoding/json"
-	"io"
-	"os"
+	"errors"
+	"io/fs"
+	"syscall"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 // eventFile gets each event as a line of JSON, see
-// [supervisor.Event.MarshalJSON], in one write as it happens.
+// [supervisor.Event.MarshalJSON]. Sequence number 1 begins another run in it;
+// where lines were lost, numbers are missing.
 type eventFile struct {
-	lines  *json.Encoder
-	file   io.Closer // nil: stdout
-	failed func(error)
+	file *output.File // nil: stdout
+	sink *output.Sink
 }
 
-// openEvents opens a file, which is appended to; sequence number 1 begins
-// another run in it. A path of - is stdout.
-func openEvents(path string, stdout io.Writer, failed func(error)) (*eventFile, error) {
-	f := &eventFile{failed: failed}
-	if path == "-" {
-		f.lines = json.NewEncoder(stdout)
-	} else {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		f.lines, f.file = json.NewEncoder(file), file
+// openEvents opens a file, which is appended to. A pipe need not have a reader
+// yet: events are lost until it has.
+func openEvents(path string, mode fs.FileMode) (*eventFile, error) {
+	f := &output.File{Path: path, Mode: mode}
+	if err := f.Open(); err != nil && !errors.Is(err, syscall.ENXIO) {
+		return nil, err
 	}
-	f.lines.SetEscapeHTML(false)
-	return f, nil
+	return &eventFile{file: f, sink: &output.Sink{To: f}}, nil
 }
 
-// write writes an event. After an error, which is told once, nothing is
-// written any more: a file with a hole would look whole.
+// write writes an event.
 func (f *eventFile) write(e supervisor.Event) {
-	if f.failed == nil {
+	line, err := e.MarshalJSON()
+	if err != nil { // a kind without a name: the library's mistake
+		f.sink.Losses.Add("", 1, err)
 		return
 	}
-	if err := f.lines.Encode(e); err != nil {
-		f.failed(err)
-		f.failed = nil
-	}
-}
-
-func (f *eventFile) close() error {
-	if f.file == nil {
-		return nil
-	}
-	return f.file.Close()
+	f.sink.Put("", append(line, '\n'))
 }

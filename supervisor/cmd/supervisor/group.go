@@ -118,6 +118,7 @@ func (g *group) replica(i int) (supervisor.Replica, error) {
 		Name:         values[0].value,
 		StopTimeout:  max(g.StopTimeout.span(), 1), // the library's zero is its default; ours is at once
 		StartTimeout: g.StartTimeout.span(), Ready: g.Ready.probe(), Alive: g.Alive.probe(), Limits: g.limits(),
+		Overflow: supervisor.Overflow(deref(g.LogOverflow)),
 	}
 	if g.located {
 		r.Addr = values[2].value

@@ -1,78 +1,96 @@
 package main
 
 import (
+	"bytes"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"gopkg.in/natefinch/lumberjack.v2"
-
-	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/internal/output"
 )
 
-// logDir writes what each replica writes to a file of its own, NAME.log, and
-// begins another when that is full: NAME-TIME.log is then what was before. A
-// line is as the replica wrote it, behind the time in UTC. Files that cannot
-// be written cost their lines and nothing else.
+// logDir writes what each replica writes to a file of its own, NAME.log. A line
+// is as the replica wrote it, behind the time in UTC. Each replica's lines wait
+// for its own file only.
 type logDir struct {
-	dir       string
-	megabytes int // per file
-	backups   int // files that are kept of those that were full
-	failed    func(replica string, err error)
-	mu        sync.Mutex
-	files     map[string]*logFile
-	buf       []byte
+	dir     string
+	mode    fs.FileMode
+	size    int64 // bytes per file
+	backups int   // full files that are kept of each replica
+	losses  output.Losses
+
+	mu    sync.Mutex
+	files map[string]*output.File
 }
 
-type logFile struct {
-	*lumberjack.Logger
-	open    bool
-	failing bool // the error was told
-}
-
-// line writes a replica's line. The first error of a row is told.
-func (d *logDir) line(replica string, line []byte, now time.Time) {
+func (d *logDir) file(replica string) *output.File {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f := d.files[replica]
 	if f == nil {
-		f = &logFile{Logger: &lumberjack.Logger{
+		f = &output.File{
 			// A name is one element of the path, whatever is in it.
-			Filename: filepath.Join(d.dir, url.PathEscape(replica)+".log"),
-			MaxSize:  d.megabytes, MaxBackups: d.backups,
-		}}
+			Path: filepath.Join(d.dir, url.PathEscape(replica)+".log"),
+			Mode: d.mode, Size: d.size, Backups: d.backups,
+		}
+		if d.files == nil {
+			d.files = make(map[string]*output.File)
+		}
 		d.files[replica] = f
 	}
-	d.buf = now.UTC().AppendFormat(d.buf[:0], "2006-01-02T15:04:05.000000Z07:00 ")
-	d.buf = append(append(d.buf, line...), '\n')
-	err := f.write(d.buf)
-	if err != nil && !f.failing {
-		d.failed(replica, err)
-	}
-	f.failing = err != nil
+	return f
 }
 
-// write opens nothing but a regular file: a pipe without a reader would hold up
-// the lines of all replicas.
-func (f *logFile) write(line []byte) error {
-	if !f.open {
-		if err := inputfile.CheckPath(f.Filename); err != nil {
-			return err
+// writeSize is how many bytes of lines are written at a time.
+const writeSize = 64 << 10
+
+var writeBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// write writes whole lines of a replica, which were read by now.
+func (d *logDir) write(replica string, lines []byte, now time.Time) {
+	f := d.file(replica)
+	b := writeBuffers.Get().(*bytes.Buffer)
+	b.Reset()
+	stamp := now.UTC().Format("2006-01-02T15:04:05.000000Z07:00 ")
+	for line := range bytes.Lines(lines) {
+		if b.Len() > 0 && b.Len()+len(stamp)+len(line) > writeSize {
+			d.put(replica, f, b.Bytes())
+			b.Reset()
 		}
-		f.open = true
+		b.WriteString(stamp)
+		b.Write(line)
 	}
-	_, err := f.Write(line)
-	return err
+	d.put(replica, f, b.Bytes())
+	if b.Cap() <= 2*writeSize {
+		writeBuffers.Put(b)
+	}
 }
 
-// close closes a replica's file until it writes again. The logger stays, as
-// each has a goroutine that lives for ever.
+func (d *logDir) put(replica string, f *output.File, lines []byte) {
+	n, err := f.Write(lines)
+	d.losses.Outcome(err)
+	d.losses.Add(replica, uint64(bytes.Count(lines[n:], []byte{'\n'})), err)
+}
+
+// close closes a replica's file until it writes again. It does not wait for one
+// that hangs.
 func (d *logDir) close(replica string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if f := d.files[replica]; f != nil {
-		f.Close()
-		f.open = false
+		delete(d.files, replica)
+		go f.Close()
 	}
+}
+
+func (d *logDir) all() []*output.File {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var files []*output.File
+	for _, f := range d.files {
+		files = append(files, f)
+	}
+	return files
 }

@@ -12,12 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
 )
 
 // metrics are what Prometheus is told: how the replicas are when it asks, and
 // what the events so far come to.
 type metrics struct {
 	list     func() []supervisor.Status
+	sinks    func() []control.Sink
 	registry *prometheus.Registry
 
 	exits          *prometheus.CounterVec
@@ -39,10 +41,14 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("supervisor_replica_"+name, help, append(replicaLabels[:2:2], labels...), nil)
 }
 
-// newMetrics returns metrics over a supervisor's List.
-func newMetrics(list func() []supervisor.Status) *metrics {
+// sinkDesc is of what becomes of lines after a replica has written them, and of
+// those that the supervisor writes itself.
+var sinkDesc = prometheus.NewDesc("supervisor_sink_lines_lost_total", "Lines that a sink lost, as it was full or a write failed.", []string{"sink"}, nil)
+
+// newMetrics returns metrics over a supervisor's List, and over sinks.
+func newMetrics(list func() []supervisor.Status, sinks func() []control.Sink) *metrics {
 	m := &metrics{
-		list: list, registry: prometheus.NewRegistry(),
+		list: list, sinks: sinks, registry: prometheus.NewRegistry(),
 		exits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "supervisor_replica_exits_total",
 			Help: "Ends of the replica's processes, by exit code or signal. Expected are those that somebody asked for.",
@@ -88,7 +94,7 @@ func (m *metrics) note(e supervisor.Event) {
 
 // Describe is part of prometheus.Collector.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{upDesc, readyDesc, stateDesc, restartsDesc, lostDesc} {
+	for _, d := range []*prometheus.Desc{upDesc, readyDesc, stateDesc, restartsDesc, lostDesc, sinkDesc} {
 		to <- d
 	}
 }
@@ -106,6 +112,9 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		}
 		send(restartsDesc, prometheus.CounterValue, float64(s.Restarts))
 		send(lostDesc, prometheus.CounterValue, float64(s.Lost))
+	}
+	for _, s := range m.sinks() {
+		to <- prometheus.MustNewConstMetric(sinkDesc, prometheus.CounterValue, float64(s.Lost), s.Name)
 	}
 }
 

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -11,30 +13,37 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/internal/output"
 )
+
+// closePatience is how long the end waits for a sink that takes nothing.
+const closePatience = time.Second
 
 // reportFlags say where it goes what the supervisor and its replicas tell. What
 // is empty is not wanted.
 type reportFlags struct {
-	LogJSON     bool   // the log is JSON, and replicas' lines are too
-	LogLevel    string // least level to log, as hclog names them
-	Quiet       bool   // no replicas' lines on stdout: the last before a crash are logged
-	LogDir      string // where each replica's lines go to a file
-	LogSize     int    // of such a file, in MB, from 2, as a line can be 1 MiB
-	LogFiles    int    // how many of a replica's that were full are kept, from 1
-	Events      string // file that events are appended to; -: stdout, and nothing else there
-	MetricsAddr string // where Prometheus' metrics are served
+	LogJSON     bool        // the log is JSON, and replicas' lines are too
+	LogLevel    string      // least level to log, as hclog names them
+	Quiet       bool        // no replicas' lines on stdout: the last before a crash are logged
+	LogDir      string      // where each replica's lines go to a file
+	LogSize     int         // of such a file, in MB, from 2, as a line can be 1 MiB
+	LogFiles    int         // how many of a replica's that were full are kept, from 1
+	Events      string      // file that events are appended to; -: stdout, and nothing else there
+	FileMode    fs.FileMode // of files that are created
+	MetricsAddr string      // where Prometheus' metrics are served
 }
 
-// report is where it goes.
+// report is where it goes. None of it waits for another, see package output.
 type report struct {
 	log        hclog.Logger
 	console    *console
-	quiet      bool       // no replica's lines on the console
-	onlyEvents bool       // nor anything but events
-	dir        *logDir    // nil: none
-	events     *eventFile // nil: none
-	metrics    *metrics   // nil: none
+	stderr     *output.Sink // nil: the log goes to the console
+	quiet      bool         // no replica's lines on the console
+	onlyEvents bool         // nor anything but events
+	dir        *logDir      // nil: none
+	events     *eventFile   // nil: none
+	metrics    *metrics     // nil: none
 
 	listener net.Listener
 	serving  sync.WaitGroup
@@ -43,47 +52,81 @@ type report struct {
 // open opens what the flags name. List is the supervisor's, for the metrics.
 func (f *reportFlags) open(stdout, stderr io.Writer, list func() []supervisor.Status) (*report, error) {
 	r := &report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || f.Events == "-", onlyEvents: f.Events == "-"}
-	r.log = hclog.New(&hclog.LoggerOptions{
-		Name: "supervisor", Output: r.console.beside(stderr), JSONFormat: f.LogJSON,
-		Level: hclog.LevelFromString(f.LogLevel),
-	})
+	r.console.sink.Losses.Tell = r.tellLost("stdout")
+	r.openLog(stderr, f)
 	if f.LogDir != "" {
-		r.dir = &logDir{
-			dir: f.LogDir, megabytes: f.LogSize, backups: f.LogFiles, files: make(map[string]*logFile),
-			failed: func(replica string, err error) {
-				r.log.Error("replica's lines are not written to --log-dir", "replica", replica, "error", err)
-			},
-		}
+		r.dir = &logDir{dir: f.LogDir, mode: f.FileMode, size: int64(f.LogSize) * 1e6, backups: f.LogFiles}
+		r.dir.losses.Tell = r.tellLost("log_dir")
 		if err := os.MkdirAll(f.LogDir, 0o755); err != nil {
 			return nil, fmt.Errorf("--log-dir: %w", err)
 		}
 	}
-	if f.Events != "" {
+	switch f.Events {
+	case "":
+	case "-":
+		r.events = &eventFile{sink: &r.console.sink}
+	default:
 		var err error
-		if r.events, err = openEvents(f.Events, r.console, func(err error) {
-			r.log.Error("no more events are written to --events", "error", err)
-		}); err != nil {
+		if r.events, err = openEvents(f.Events, f.FileMode); err != nil {
 			return nil, fmt.Errorf("--events: %w", err)
 		}
+		r.events.sink.Losses.Tell = r.tellLost("events")
 	}
-	if f.MetricsAddr == "" {
-		return r, nil
+	return r, r.serveMetrics(f.MetricsAddr, list)
+}
+
+func (r *report) openLog(stderr io.Writer, f *reportFlags) {
+	var to io.Writer = r.console // so that the lines of both keep their order
+	if !r.console.shares(stderr) {
+		r.stderr = &output.Sink{To: stderr}
+		to = sinkWriter{r.stderr}
 	}
-	l, err := net.Listen("tcp", f.MetricsAddr)
+	r.log = hclog.New(&hclog.LoggerOptions{
+		Name: "supervisor", Output: to, JSONFormat: f.LogJSON, Level: hclog.LevelFromString(f.LogLevel),
+	})
+}
+
+// sinkWriter queues whole lines.
+type sinkWriter struct{ *output.Sink }
+
+func (w sinkWriter) Write(lines []byte) (int, error) {
+	w.Put("", lines)
+	return len(lines), nil
+}
+
+// tellLost returns what logs the lines that a sink has lost.
+func (r *report) tellLost(sink string) func(source string, lines uint64, err error) {
+	return func(source string, lines uint64, err error) {
+		args := []any{"sink", sink, "lines", lines}
+		if source != "" {
+			args = append(args, "replica", source)
+		}
+		if err != nil {
+			args = append(args, "error", err)
+		}
+		r.log.Warn("lines lost", args...)
+	}
+}
+
+func (r *report) serveMetrics(addr string, list func() []supervisor.Status) error {
+	if addr == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		r.close()
-		return nil, fmt.Errorf("--metrics-addr: %w", err)
+		return fmt.Errorf("--metrics-addr: %w", err)
 	}
-	r.listener, r.metrics = l, newMetrics(list)
+	r.listener, r.metrics = l, newMetrics(list, r.sinks)
 	r.serving.Go(func() {
 		if err := r.metrics.serve(l); err != nil {
 			r.log.Error("no more metrics are served", "error", err)
 		}
 	})
-	return r, nil
+	return nil
 }
 
-// event is for Config.OnEvent.
+// event is for Config.OnEvent. It does not block.
 func (r *report) event(e supervisor.Event) {
 	if r.events != nil {
 		r.events.write(e)
@@ -102,13 +145,13 @@ func (r *report) event(e supervisor.Event) {
 	logEvent(r.log, e, !r.quiet)
 }
 
-// output is for Config.OnOutput.
-func (r *report) output(replica string, line []byte) {
-	if r.dir != nil {
-		r.dir.line(replica, line, time.Now())
-	}
+// output is for Config.OnOutput. It blocks only for a file.
+func (r *report) output(replica string, lines []byte) {
 	if !r.quiet {
-		r.console.line(replica, line)
+		r.console.write(replica, lines)
+	}
+	if r.dir != nil {
+		r.dir.write(replica, lines, time.Now())
 	}
 }
 
@@ -119,15 +162,69 @@ func (r *report) banner(text string) {
 	}
 }
 
-// close ends it all when the supervisor has ended.
+// reopen closes the files and opens what is at their paths now. It returns when
+// all are open, or ctx has ended, as a file may hang.
+func (r *report) reopen(ctx context.Context) error {
+	var files []*output.File
+	if r.dir != nil {
+		files = r.dir.all()
+	}
+	if r.events != nil && r.events.file != nil {
+		files = append(files, r.events.file)
+	}
+	results := make(chan error, len(files))
+	for _, f := range files {
+		go func() { results <- f.Reopen() }()
+	}
+	var failed error
+	for range files {
+		select {
+		case err := <-results:
+			if err != nil {
+				failed = err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return failed
+}
+
+// sinks returns what each sink has lost.
+func (r *report) sinks() []control.Sink {
+	var all []control.Sink
+	add := func(name string, l *output.Losses) {
+		lost, err := l.Lost()
+		all = append(all, control.Sink{Name: name, Lost: lost, Err: err})
+	}
+	add("stdout", &r.console.sink.Losses)
+	if r.stderr != nil {
+		add("stderr", &r.stderr.Losses)
+	}
+	if r.events != nil && r.events.file != nil {
+		add("events", &r.events.sink.Losses)
+	}
+	if r.dir != nil {
+		add("log_dir", &r.dir.losses)
+	}
+	return all
+}
+
+// close ends it all when the supervisor has ended, within three times
+// closePatience. What the log says of the others comes last.
 func (r *report) close() {
 	if r.listener != nil {
 		r.listener.Close()
 		r.serving.Wait()
 	}
-	if r.events != nil {
-		if err := r.events.close(); err != nil {
-			r.log.Error("cannot close --events", "error", err)
-		}
+	if r.events != nil && r.events.file != nil {
+		r.events.sink.Close(closePatience)
+	}
+	if r.dir != nil {
+		r.dir.losses.Flush()
+	}
+	r.console.sink.Close(closePatience)
+	if r.stderr != nil {
+		r.stderr.Close(closePatience)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,107 +18,80 @@ import (
 	"example.com/crashlab/supervisor"
 )
 
-func newLogDir(dir string, failed func(string, error)) *logDir {
-	return &logDir{dir: dir, megabytes: 2, backups: 2, files: make(map[string]*logFile), failed: failed}
+func newLogDir(dir string) *logDir {
+	return &logDir{dir: dir, mode: 0o640, size: 2e6, backups: 2}
 }
 
-func TestLogDirRotates(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "made", "for", "it")
-	d := newLogDir(dir, func(replica string, err error) { t.Error(replica, err) })
+func TestLogDir(t *testing.T) {
+	dir := t.TempDir()
+	d := newLogDir(dir)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.FixedZone("", 3600))
-	d.line("a", []byte("hello"), at)
-	d.line("a/../b", []byte("hello"), at)
-	for name, want := range map[string]string{"a.log": "2026-01-02T02:04:05.678901Z hello\n", "a%2F..%2Fb.log": "2026-01-02T02:04:05.678901Z hello\n"} {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
+	d.write("a", []byte("hello\n"), at)
+	d.write("a/../b", []byte("hello\n\n"), at)
+	for name, want := range map[string]string{
+		"a.log":          "2026-01-02T02:04:05.678901Z hello\n",
+		"a%2F..%2Fb.log": "2026-01-02T02:04:05.678901Z hello\n2026-01-02T02:04:05.678901Z \n",
+	} {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
 		}
 	}
-	d.close("a/../b")
-	big := bytes.Repeat([]byte("x"), 1<<20) // the longest line there is
+	big := append(bytes.Repeat([]byte("x"), 1<<20), '\n') // the longest line there is
 	for range 12 {
-		d.line("a", big, at)
+		d.write("a", big, at)
 	}
-	// Files too many go in the background.
-	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
-		files, err := filepath.Glob(filepath.Join(dir, "a*.log"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(files) == 1+2+1 { // with a%2F..%2Fb.log
-			break
-		}
-		if time.Since(begin) > patience {
-			t.Fatalf("files: %v; want a.log and two full ones", files)
-		}
+	if files, err := filepath.Glob(filepath.Join(dir, "a*.log")); err != nil || len(files) != 1+2+1 { // with a%2F..%2Fb.log
+		t.Errorf("files: %v; want a.log and two full ones", files)
 	}
-	d.close("a")
+	if n, err := d.losses.Lost(); n != 0 || err != nil {
+		t.Errorf("%d lines are lost, %v", n, err)
+	}
 }
 
 // Replicas that come and go leave nothing behind.
 func TestLogDirOfReplicasThatComeAndGo(t *testing.T) {
-	d := newLogDir(t.TempDir(), func(replica string, err error) { t.Error(replica, err) })
-	for i := range 100 {
-		d.line("a", []byte("hello"), time.Now())
-		d.line("b", []byte("hello"), time.Now())
-		d.close("a")
-		d.close("b")
-		if i == 0 {
-			defer func(n int) {
-				for begin := time.Now(); runtime.NumGoroutine() > n+10; time.Sleep(time.Millisecond) { // some may still end
-					if time.Since(begin) > patience {
-						t.Fatalf("%d goroutines, at first %d", runtime.NumGoroutine(), n)
-					}
-				}
-			}(runtime.NumGoroutine())
+	d := newLogDir(t.TempDir())
+	for range 100 {
+		for _, name := range []string{"a", "b"} {
+			d.write(name, []byte("hello\n"), time.Now())
+			d.close(name)
 		}
+	}
+	if files := d.all(); len(files) > 0 {
+		t.Errorf("%d files are left", len(files))
 	}
 }
 
 func TestLogDirThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	openFile(t, path)
-	var told []string
-	d := newLogDir(path, func(replica string, err error) { told = append(told, replica) })
+	d := newLogDir(path)
+	told := map[string]uint64{}
+	d.losses.Tell = func(replica string, n uint64, err error) {
+		if told[replica] += n; err == nil {
+			t.Error("no reason")
+		}
+	}
 	for range 3 {
-		d.line("a", []byte("hello"), time.Now())
-		d.line("b", []byte("hello"), time.Now())
+		d.write("a", []byte("1\n2\n"), time.Now())
+		d.write("b", []byte("1\n"), time.Now())
 	}
-	if got := fmt.Sprint(told); got != "[a b]" {
-		t.Errorf("told of %s, want once of each replica", got)
+	d.losses.Flush()
+	if told["a"] != 6 || told["b"] != 3 {
+		t.Errorf("told of %v, want all lines of each replica", told)
 	}
-	// One that was whole again is told of anew.
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	d.line("a", []byte("hello"), time.Now())
-	d.close("a")
-	if err := os.RemoveAll(path); err != nil {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	openFile(t, path)
-	d.line("a", []byte("hello"), time.Now())
-	if got := fmt.Sprint(told); got != "[a b a]" {
-		t.Errorf("told of %s, want of a again", got)
+	d.write("a", []byte("whole again\n"), time.Now())
+	if n, err := d.losses.Lost(); n != 9 || err != nil {
+		t.Errorf("%d lines are lost, %v; want 9 and no error any more", n, err)
 	}
 }
-
-func TestEventFileThatFails(t *testing.T) {
-	told := 0
-	f, err := openEvents("-", failing{}, func(error) { told++ })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		f.write(supervisor.Event{Kind: supervisor.EventAdded})
-	}
-	if told != 1 {
-		t.Errorf("told %d times, want once", told)
-	}
-}
-
-type failing struct{}
-
-func (failing) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
 func TestReportThatCannotBe(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -144,7 +115,7 @@ func TestReport(t *testing.T) {
 	events := filepath.Join(dir, "events.jsonl")
 	flags := reportFlags{
 		LogLevel: "info", LogSize: 2, LogFiles: 1, LogDir: filepath.Join(dir, "logs"), Events: events,
-		MetricsAddr: "127.0.0.1:0", Quiet: true,
+		MetricsAddr: "127.0.0.1:0", Quiet: true, FileMode: 0o640,
 	}
 	var s *supervisor.Supervisor
 	var c supervisor.Config
@@ -160,9 +131,9 @@ func TestReport(t *testing.T) {
 			return supervisor.Replica{Name: "a", Args: []string{"sh", "-c", `echo "up $CRASHLAB_INCARNATION"; [ $CRASHLAB_INCARNATION = 2 ] || exit 3; exec sleep 1000`}}
 		},
 	}}
-	c.OnOutput = func(replica string, line []byte) {
-		r.output(replica, line)
-		if string(line) == "up 2" {
+	c.OnOutput = func(replica string, lines []byte) {
+		r.output(replica, lines)
+		if string(lines) == "up 2\n" {
 			close(written)
 		}
 	}
@@ -195,6 +166,8 @@ func TestReport(t *testing.T) {
 		`supervisor_replica_exits_total{code="3",expected="false",group="g",replica="a",signal=""} 1`,
 		`supervisor_replica_ready_after_seconds_count{group="g",replica="a"} 2`,
 		`supervisor_replica_output_lines_dropped_total{group="g",replica="a"} 0`,
+		`supervisor_sink_lines_lost_total{sink="events"} 0`,
+		`supervisor_sink_lines_lost_total{sink="log_dir"} 0`,
 	} {
 		if !strings.Contains(scraped, "\n"+want+"\n") {
 			t.Errorf("no %s in\n%s", want, scraped)

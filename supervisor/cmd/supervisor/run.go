@@ -4,24 +4,25 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"runtime"
 	"sync"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
 )
 
 type runCmd struct {
-	Config   string   `placeholder:"FILE" help:"Cluster file (YAML); flags override its values, and SIGHUP reads it again"`
-	Settings settings `embed:""`
-	Own      own      `embed:""`
-	LogJSON  bool     `name:"log-json" help:"Log JSON, not text, to stderr; replicas' lines become JSON on stdout, with the replica's name"`
-	LogLevel logLevel `default:"info" placeholder:"LEVEL" help:"Least level to log: trace, debug, info, warn, error or off (default ${default})"`
-	Quiet    bool     `help:"Do not show replicas' lines on stdout; the last ones before a crash are logged then"`
-	Command  []string `kong:"-"` // behind "--"
+	Config     string   `placeholder:"FILE" help:"Cluster file (YAML); flags override its values, and SIGHUP reads it again"`
+	Settings   settings `embed:""`
+	Own        own      `embed:""`
+	LogJSON    bool     `name:"log-json" help:"Log JSON, not text, to stderr; replicas' lines become JSON on stdout, with the replica's name"`
+	LogLevel   logLevel `default:"info" placeholder:"LEVEL" help:"Least level to log: trace, debug, info, warn, error or off (default ${default})"`
+	Quiet      bool     `help:"Do not show replicas' lines on stdout; the last ones before a crash are logged then"`
+	DumpStacks bool     `help:"At SIGQUIT, which stops as SIGTERM does, log the stacks of all goroutines first"`
+	Command    []string `kong:"-"` // behind "--"
 
 	stdout, stderr io.Writer
 }
@@ -68,7 +69,7 @@ func (r *runCmd) supervise(in input, c *cluster, guardian []string) error {
 	s, err := supervisor.New(supervisor.Config{
 		Groups: c.groups, Stay: c.Control.Addr != nil, MaxStarting: int(deref(c.MaxStarting)), Health: prober.Health, Guardian: guardian,
 		OnEvent:  func(e supervisor.Event) { told.event(e); result.note(e) },
-		OnOutput: func(replica string, line []byte) { told.output(replica, line) },
+		OnOutput: func(replica string, lines []byte) { told.output(replica, lines) },
 	})
 	if err != nil {
 		return err
@@ -90,12 +91,12 @@ func (r *runCmd) supervise(in input, c *cluster, guardian []string) error {
 		reloads = &reloader{in: in, now: c, supervisor: s}
 		reload = reloads.reload
 	}
-	stop, err := in.startControl(c.Control, s, reload, told.log)
+	stop, err := in.startControl(c.Control, &control.Server{Supervisor: s, Reload: reload, Reopen: told.reopen, Sinks: told.sinks}, told.log)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	switch how, err := untilSignal(s, reloads, told.log); {
+	switch how, err := r.untilSignal(s, reloads, told); {
 	case err != nil:
 		return err
 	case how == byForce:
@@ -111,7 +112,10 @@ func (r *runCmd) reports(c *cluster) *reportFlags {
 	f := &reportFlags{
 		LogJSON: r.LogJSON, LogLevel: string(r.LogLevel), Quiet: r.Quiet,
 		LogDir: string(deref(c.LogDir)), LogSize: 10, LogFiles: 5, Events: string(deref(c.Events)),
-		MetricsAddr: string(deref(c.MetricsAddr)),
+		MetricsAddr: string(deref(c.MetricsAddr)), FileMode: 0o640,
+	}
+	if c.FileMode != nil {
+		f.FileMode = fs.FileMode(*c.FileMode)
 	}
 	if c.LogSize != nil {
 		f.LogSize = int(*c.LogSize)
@@ -124,15 +128,22 @@ func (r *runCmd) reports(c *cluster) *reportFlags {
 
 // untilSignal runs s until a signal, or until nothing is left to run. Reloads
 // is nil where there is no file.
-func untilSignal(s *supervisor.Supervisor, reloads *reloader, log hclog.Logger) (how ending, err error) {
+func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, told *report) (how ending, err error) {
+	log := told.log
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var others sync.WaitGroup
 	var reload func()
 	if reloads != nil {
-		reload = func() { others.Go(func() { reloads.reloadAndSay(ctx, log) }) }
+		reload = func() {
+			others.Go(func() { reopenAndSay(ctx, told) })
+			others.Go(func() { reloads.reloadAndSay(ctx, log) })
+		}
 	}
 	caught := catchSignals(log, reload, func() time.Duration { return longestStop(s.Current()) })
+	if r.DumpStacks {
+		caught.dump = func() { log.Info("stacks of all goroutines", "stacks", stacks()) }
+	}
 	ended := make(chan struct{})
 	others.Go(func() { how = caught.obey(ended, cancel, s.Kill) })
 	err = s.Run(ctx)
@@ -140,4 +151,16 @@ func untilSignal(s *supervisor.Supervisor, reloads *reloader, log hclog.Logger) 
 	close(ended)
 	others.Wait()
 	return how, err
+}
+
+func reopenAndSay(ctx context.Context, told *report) {
+	if err := told.reopen(ctx); err != nil && ctx.Err() == nil {
+		told.log.Error("not all files are reopened", "error", err)
+	}
+}
+
+// stacks returns the stacks of all goroutines, up to 1 MiB.
+func stacks() string {
+	text := make([]byte, 1<<20)
+	return string(text[:runtime.Stack(text, true)])
 }

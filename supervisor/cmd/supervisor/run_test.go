@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
 )
 
 func TestSignalStopsAll(t *testing.T) {
@@ -321,13 +322,13 @@ func TestHelpNamesTheDefaults(t *testing.T) {
 func TestControlIsExposedOnlyByWill(t *testing.T) {
 	c := controlSettings{Addr: new(endpoint("0.0.0.0:0"))}
 	in := input{own: own{Control: c}, file: &file{}}
-	_, err := in.startControl(c, new(supervisor.Supervisor), nil, hclog.NewNullLogger())
+	_, err := in.startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
 	var m *mistake
 	if !errors.As(err, &m) || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
 		t.Errorf("got %v", err)
 	}
 	c.AllowRemote = new(boolean(true))
-	stop, err := in.startControl(c, new(supervisor.Supervisor), nil, hclog.NewNullLogger())
+	stop, err := in.startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

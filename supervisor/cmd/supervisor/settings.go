@@ -23,6 +23,7 @@ type settings struct {
 	StartTimeout *duration         `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
 	Alive        *probe            `yaml:"alive" placeholder:"tcp|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
 	StopTimeout  *duration         `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
+	LogOverflow  *overflow         `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
 	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
 	Env          map[string]word   `yaml:"env" kong:"-"`
 	EnvFile      *word             `yaml:"env_file" kong:"-"`
@@ -64,6 +65,7 @@ type own struct {
 	LogDir        *word           `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
 	LogSize       *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size of a file in --log-dir, 2 to 10000 MB; then another is begun (default 10)"`
 	LogFiles      *count          `yaml:"log_files" placeholder:"N" help:"How many full files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
+	FileMode      *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir (default 0640)"`
 	StateDir      *word           `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
 	MaxStarting   *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
 }

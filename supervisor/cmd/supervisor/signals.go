@@ -13,13 +13,11 @@ import (
 )
 
 const (
-	// logPatience is how long a signal waits for its line in the log.
-	logPatience = 100 * time.Millisecond
 	// killPatience is how long the end after a second signal may take.
 	killPatience = 2 * time.Second
 	// stopPatience is how much longer than the replicas the end after the first
-	// signal may take, and what comes after the last replica's end: the log or
-	// the output may be stuck.
+	// signal may take, and what comes after the last replica's end: a file
+	// system may hang.
 	stopPatience = 30 * time.Second
 	// hangupPatience is how much later than its signal the end of a terminal
 	// may show.
@@ -43,6 +41,7 @@ type signals struct {
 	received chan os.Signal
 	terminal bool   // there was one at the start, whose end means ours
 	reload   func() // what SIGHUP does; nil: it stops us
+	dump     func() // what SIGQUIT does first; nil: nothing
 	log      hclog.Logger
 	stopping func() time.Duration // how long the replicas may take to stop
 	exit     func(code int)
@@ -55,7 +54,7 @@ func catchSignals(log hclog.Logger, reload func(), stopping func() time.Duration
 	// As nohup has it: the end of the terminal is no reason to stop then.
 	deaf := signal.Ignored(syscall.SIGHUP)
 	s.terminal = !deaf && atTerminal()
-	signal.Notify(s.received, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(s.received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	if !deaf || reload != nil {
 		signal.Notify(s.received, syscall.SIGHUP)
 	}
@@ -75,7 +74,10 @@ func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 				s.reload()
 				continue
 			}
-			say(s.log, "stopping; a second signal kills at once", "signal", supervisor.SignalName(sig.(syscall.Signal)))
+			if sig == syscall.SIGQUIT && s.dump != nil {
+				s.dump()
+			}
+			s.log.Info("stopping; a second signal kills at once", "signal", supervisor.SignalName(sig.(syscall.Signal)))
 			stop()
 			return s.obeySecond(ended, sig, kill)
 		case <-ended:
@@ -107,7 +109,7 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 		}
 		signal.Stop(s.received)
 		kill()
-		// The replicas die with us, should the log or the output be stuck for ever.
+		// The replicas die with us, should a file system hang.
 		s.exitSoon(killPatience)
 		return byForce
 	}
@@ -149,17 +151,4 @@ func atTerminal() bool {
 	}
 	unix.Close(fd)
 	return true
-}
-
-// say logs, but does not wait for a log that is stuck, as behind Ctrl-S: signals must be obeyed all the same.
-func say(log hclog.Logger, text string, args ...any) {
-	said := make(chan struct{})
-	go func() {
-		defer close(said)
-		log.Info(text, args...)
-	}()
-	select {
-	case <-said:
-	case <-time.After(logPatience):
-	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 	"strconv"
@@ -35,6 +36,8 @@ type (
 	restart   supervisor.Restart
 	then      supervisor.Escalation
 	kind      supervisor.ProbeKind
+	overflow  supervisor.Overflow
+	fileMode  fs.FileMode
 	rlimit    supervisor.Rlimit
 	logLevel  string // as hclog names them
 )
@@ -98,6 +101,19 @@ func (t *then) UnmarshalText(text []byte) error {
 
 func (k *kind) UnmarshalText(text []byte) error {
 	return choose(text, k, supervisor.ProbeTCP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
+}
+
+func (o *overflow) UnmarshalText(text []byte) error {
+	return choose(text, o, supervisor.OverflowBlock, supervisor.OverflowDrop)
+}
+
+func (m *fileMode) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseUint(string(text), 8, 32)
+	if err != nil || v > 0o777 || v&0o200 == 0 {
+		return fmt.Errorf("%q: want permissions in octal that let the owner write, such as 0640", text)
+	}
+	*m = fileMode(v)
+	return nil
 }
 
 // choose takes the value that reads as the text does.

@@ -1,14 +1,14 @@
-package supervisor
+package output
 
 import (
-	"math/rand/v2"
+	"bytes"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 )
 
 func TestLines(t *testing.T) {
@@ -68,90 +68,52 @@ func lengths(lines []string) []int {
 	return n
 }
 
-// The last lines, however they arrive, are those that a plain split finds.
-func TestLastWritten(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 100 {
-		var l lastWritten
-		var all []string
-		for range rng.IntN(30) {
-			var part strings.Builder
-			for range rng.IntN(30) {
-				line := strings.Repeat("é", rng.IntN(3)*rng.IntN(400)) + strings.Repeat("x", rng.IntN(3))
-				part.WriteString(line + "\n")
-				all = append(all, line[:cutAt(line)])
-			}
-			l.add([]byte(part.String()))
-		}
-		want := all[max(0, len(all)-lastLinesKept):]
-		if got := l.text(); !slices.Equal(got, want) {
-			t.Fatalf("got %q, want %q", got, want)
-		}
-	}
-}
-
-func cutAt(line string) int {
-	n := min(len(line), lastLineSize)
-	for !utf8.ValidString(line[:n]) {
-		n--
-	}
-	return n
-}
-
-func TestLastWrittenIsText(t *testing.T) {
-	var l lastWritten
-	l.add([]byte("a\xffb\n" + strings.Repeat("\xff", 2*lastLineSize) + "\n" + strings.Repeat("\x80x", lastLineSize) + "\n"))
-	for _, line := range l.text() {
-		if !utf8.ValidString(line) || len(line) > lastLineSize || len(line) < 3 {
-			t.Errorf("%d bytes: %q", len(line), line)
-		}
-	}
-}
-
 // A process that left the group may keep the pipe open for ever.
 func TestReadingEndsAtItsTime(t *testing.T) {
-	s := newSink(&sink{})
-	in, r, err := s.open("a", "g")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newLines(nil)
+	in, r := l.open(t, "a", false)
 	defer in.Close()
 	in.Write([]byte("one\ntwo"))
-	r.processEnded(time.Now().Add(ms))
-	r.run()
-	<-r.delivered
-	s.close()
-	if !slices.Equal(s.lines, []string{"a one", "a two"}) {
-		t.Errorf("got %q", s.lines)
+	r.ProcessEnded(time.Now().Add(time.Millisecond))
+	r.Run()
+	l.Close()
+	if !slices.Equal(l.all, []string{"a one", "a two"}) {
+		t.Errorf("got %q", l.all)
 	}
 }
 
 func TestSilentReplicasTakeNoBuffers(t *testing.T) {
-	s := newSink(&sink{})
+	l := newLines(nil)
 	const n = 200
 	before := heap()
 	var ins []*os.File
 	ended := make(chan struct{})
-	for range n {
-		in, r, err := s.open("a", "g")
-		if err != nil {
-			t.Fatal(err)
-		}
+	for i := range n {
+		in, r := l.open(t, fmt.Sprint(i), false)
 		ins = append(ins, in)
-		go func() { r.run(); ended <- struct{}{} }()
+		go func() { r.Run(); ended <- struct{}{} }()
 		in.Write([]byte("hello\n"))
 	}
 	eventually(t, "line of each", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.lines) == n
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.all) == n
 	})
 	eventually(t, "rest in which a replica takes 8 KiB or less", func() bool { return (heap()-before)/n <= 8<<10 })
 	for _, in := range ins {
 		in.Close()
 		<-ended
 	}
-	s.close()
+	l.Close()
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for begin := time.Now(); !ok(); time.Sleep(time.Millisecond) {
+		if time.Since(begin) > patience {
+			t.Fatalf("after %v still no %s", patience, what)
+		}
+	}
 }
 
 // heap returns the bytes on it that are in use.
@@ -163,22 +125,27 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// discard reads what is written to the returned pipe; its lines are counted.
-func discard(t testing.TB, lines chan<- int) *os.File {
+// discard reads what is written to the returned pipe; it tells of each empty
+// line, with the number of lines up to it.
+func discard(t testing.TB, empty chan<- int) *os.File {
 	n := 0
-	o := newOutputs(func(_ string, line []byte) {
-		if n++; len(line) == 0 {
-			lines <- n
-			n = 0
+	h := NewHub(func(_ string, lines []byte) {
+		for len(lines) > 0 {
+			end := bytes.IndexByte(lines, '\n')
+			if n++; end == 0 {
+				empty <- n
+				n = 0
+			}
+			lines = lines[end+1:]
 		}
-	}, func(string, string, uint64) { t.Error("lines are lost") })
-	in, r, err := o.open("a", "g")
+	}, func(string, string, uint64) { t.Error("lines are lost") }, patience)
+	in, r, err := h.Open("a", "g", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	go func() { r.run(); close(ended) }()
-	t.Cleanup(func() { in.Close(); <-ended; o.close(patience) })
+	go func() { r.Run(); close(ended) }()
+	t.Cleanup(func() { in.Close(); <-ended; h.Close() })
 	return in
 }
 
@@ -193,7 +160,7 @@ func TestLinesAreNotAllocated(t *testing.T) {
 		if n := <-lines; n != 101 {
 			t.Errorf("%d lines came, want 101", n)
 		}
-	}); allocs > 0 {
+	}); allocs > 3 { // for the goroutine of the sink
 		t.Errorf("%v allocations per 100 lines", allocs)
 	}
 }

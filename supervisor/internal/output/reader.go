@@ -1,13 +1,11 @@
-package supervisor
+package output
 
 import (
 	"bytes"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -21,73 +19,63 @@ const (
 	// most unless root has made it larger.
 	drainReads = 16
 
-	lastLinesKept = 20      // of each incarnation
-	lastLineSize  = 1 << 10 // of each of those
+	lastLines    = 20      // of each incarnation
+	lastLineSize = 1 << 10 // of each of those
 )
 
-// reader reads what one incarnation writes.
-type reader struct {
-	outputs *outputs
-	queue   *queue
+// Reader reads what one incarnation writes.
+type Reader struct {
+	hub     *Hub
+	replica string
+	stream  *stream
+	drop    bool
 	pipe    *os.File
 	lines   lineBuffer
-	got     int // bytes of the latest read; 0: the pipe's end, -1: none yet, or an error
+	got     int    // bytes of the latest read; 0: the pipe's end, -1: none yet, or an error
+	begin   Cursor // where in the history the incarnation's lines begin
 
 	mu    sync.Mutex
-	last  lastWritten
 	until time.Time // reading ends, once the process has ended
 
-	caughtUp  chan struct{} // closed when all that the process wrote before its end was read
-	delivered chan struct{} // closed when it has ended and the sink was given its last line
+	hurry    chan struct{} // closed when the process has ended: nobody waits for a sink then
+	CaughtUp chan struct{} // closed when all that the process wrote before its end was read
 }
 
-// open returns a reader for a new incarnation, which either runs or is closed,
-// and the end of the pipe that the incarnation is to write to.
-func (o *outputs) open(replica, group string) (*os.File, *reader, error) {
-	out, in, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	return in, &reader{
-		outputs: o, queue: o.attach(replica, group), pipe: out, got: -1,
-		caughtUp: make(chan struct{}), delivered: make(chan struct{}),
-	}, nil
-}
+// Close releases what a reader has. Run does it too.
+func (r *Reader) Close() { r.pipe.Close() }
 
-// close releases what a reader has. Run does it too.
-func (r *reader) close() {
-	r.pipe.Close()
-	r.outputs.detach(r)
-}
-
-// processEnded makes the reader read what the pipe holds, and end at a time,
+// ProcessEnded makes the reader read what the pipe holds, and end at a time,
 // though others keep the pipe open.
-func (r *reader) processEnded(until time.Time) {
+func (r *Reader) ProcessEnded(until time.Time) {
 	r.mu.Lock()
 	r.until = until
 	r.mu.Unlock()
+	close(r.hurry)
 	_ = r.pipe.SetReadDeadline(time.Now()) // fails only when the reader has ended
 }
 
-func (r *reader) readUntil() time.Time {
+func (r *Reader) readUntil() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.until
 }
 
-// lastWritten returns the last lines, as text.
-func (r *reader) lastWritten() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.last.text()
+// LastLines returns the incarnation's last lines as text, at most 20 of at most
+// 1 KiB each.
+func (r *Reader) LastLines() []string {
+	return r.stream.history.Texts(r.begin, lastLines, lastLineSize)
 }
 
-// run reads until all write ends of the pipe are closed, or the time that
-// processEnded was given. What the process has written is read in any case,
+// Flush waits until what was read is delivered, but no longer than patience
+// without any progress.
+func (r *Reader) Flush(patience time.Duration) { r.stream.sink.Flush(patience) }
+
+// Run reads until all write ends of the pipe are closed, or the time that
+// ProcessEnded was given. What the process has written is read in any case,
 // however late this goroutine gets to it.
-func (r *reader) run() {
-	defer r.close()
-	catchUp := sync.OnceFunc(func() { close(r.caughtUp) })
+func (r *Reader) Run() {
+	defer r.Close()
+	catchUp := sync.OnceFunc(func() { close(r.CaughtUp) })
 	defer catchUp()
 	conn, err := r.pipe.SyscallConn()
 	if err != nil {
@@ -115,7 +103,7 @@ func (r *reader) run() {
 // fill reads once, and reports whether there was anything to read, be it the
 // end. It leaves no buffer behind for the time that it takes for more to come:
 // replicas are many, and most are silent.
-func (r *reader) fill(fd uintptr) bool {
+func (r *Reader) fill(fd uintptr) bool {
 	var err error
 	for {
 		r.got, err = syscall.Read(int(fd), r.lines.space())
@@ -130,15 +118,26 @@ func (r *reader) fill(fd uintptr) bool {
 	return true
 }
 
-func (r *reader) emit(lines []byte) {
-	r.mu.Lock()
-	r.last.add(lines)
-	r.mu.Unlock()
-	r.outputs.push(r.queue, lines)
+func (r *Reader) emit(lines []byte) {
+	r.stream.history.Add(lines)
+	switch {
+	case r.hub.deliver == nil:
+	case r.drop:
+		r.stream.sink.Put("", lines)
+	default:
+		r.stream.sink.PutAll("", lines, r.hurry)
+	}
 }
 
 // buffers are those of readers that have something to read.
 var buffers = sync.Pool{New: func() any { return new([readSize]byte) }}
+
+// recycle takes a buffer back that no one uses any more.
+func recycle(b []byte) {
+	if cap(b) == readSize {
+		buffers.Put((*[readSize]byte)(b[:readSize]))
+	}
+}
 
 // lineBuffer gathers bytes until they are whole lines.
 type lineBuffer struct {
@@ -214,51 +213,4 @@ func (b *lineBuffer) release() {
 		buffers.Put(b.pooled)
 	}
 	b.bytes, b.pooled = nil, nil
-}
-
-// lastWritten is the last lines of many.
-type lastWritten struct {
-	lines [lastLinesKept][]byte // a ring
-	n     int                   // lines there ever were
-}
-
-// add adds whole lines, each with its newline.
-func (l *lastWritten) add(lines []byte) {
-	from := len(lines)
-	for range lastLinesKept {
-		if from == 0 {
-			break
-		}
-		from = bytes.LastIndexByte(lines[:from-1], '\n') + 1
-	}
-	for lines = lines[from:]; len(lines) > 0; l.n++ {
-		end := bytes.IndexByte(lines, '\n')
-		slot := &l.lines[l.n%lastLinesKept]
-		*slot = append((*slot)[:0], lines[:runeBefore(lines[:end], lastLineSize)]...)
-		lines = lines[end+1:]
-	}
-}
-
-// text returns the lines as valid UTF-8, as events are sent in formats that
-// take nothing else.
-func (l *lastWritten) text() []string {
-	var all []string
-	for i := max(0, l.n-lastLinesKept); i < l.n; i++ {
-		s := strings.ToValidUTF8(string(l.lines[i%lastLinesKept]), string(utf8.RuneError))
-		all = append(all, s[:runeBefore(s, lastLineSize)])
-	}
-	return all
-}
-
-// runeBefore returns the length to cut text to that has most bytes and ends
-// with a whole character.
-func runeBefore[T string | []byte](text T, most int) int {
-	if len(text) <= most {
-		return len(text)
-	}
-	n := most
-	for n > most-utf8.UTFMax+1 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return n
 }

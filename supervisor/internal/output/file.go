@@ -1,0 +1,203 @@
+package output
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// File appends whole lines to the file that is at its path when they come. Where
+// it was renamed or removed, another is created; where it was truncated, lines
+// go to its new end. A file that cannot be opened or written is tried again
+// with the next lines.
+type File struct {
+	Path string
+	Mode fs.FileMode // of a file that is created, before the umask
+
+	// Size is how many bytes a file may have before it is renamed to NAME-TIME.EXT
+	// and another is begun. Backups is how many of those are kept. A file of zero
+	// Size grows without bound, and need not be a regular one.
+	Size    int64
+	Backups int
+
+	mu   sync.Mutex
+	file *os.File // nil: not open
+	size int64    // of a regular file, before the write in hand
+	torn bool     // its end is within a line
+}
+
+// Open opens the file, unless it is open.
+func (f *File) Open() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open()
+}
+
+// Reopen closes the file and opens what is at its path now.
+func (f *File) Reopen() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.close()
+	return f.open()
+}
+
+// Close closes the file until there are more lines.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.close()
+}
+
+func (f *File) close() error {
+	file := f.file
+	if f.file = nil; file == nil {
+		return nil
+	}
+	return file.Close()
+}
+
+// Write writes whole lines, at once. It returns how many bytes of lines that are
+// whole in the file were written. The error may be that of a file that cannot be
+// renamed or removed: all lines were written then.
+func (f *File) Write(lines []byte) (n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.open(); err != nil {
+		return 0, err
+	}
+	var rotated error
+	if f.Size > 0 && f.size > 0 && f.size+int64(len(lines)) > f.Size {
+		if rotated = f.rotate(); f.file == nil {
+			return 0, rotated
+		}
+	}
+	n, err = f.append(lines)
+	return n, errors.Join(err, rotated)
+}
+
+func (f *File) append(lines []byte) (n int, err error) {
+	if f.torn {
+		if _, err := f.file.Write([]byte{'\n'}); err != nil {
+			return 0, err
+		}
+		f.torn = false
+		f.size++
+	}
+	n, err = f.file.Write(lines)
+	if err == nil {
+		return n, nil
+	}
+	whole := bytes.LastIndexByte(lines[:n], '\n') + 1
+	f.torn = n > whole && !f.cut(int64(n), int64(whole))
+	return whole, err
+}
+
+// cut takes the beginning of a line off the end of the file, unless somebody
+// else has written to it meanwhile.
+func (f *File) cut(written, whole int64) bool {
+	info, err := f.file.Stat()
+	return err == nil && info.Mode().IsRegular() && info.Size() == f.size+written && f.file.Truncate(f.size+whole) == nil
+}
+
+// open makes sure that the file at the path is the one that is open.
+func (f *File) open() error {
+	if f.file != nil {
+		here, err := f.file.Stat()
+		there, gone := os.Stat(f.Path)
+		if err == nil && gone == nil && os.SameFile(here, there) {
+			f.size = here.Size()
+			return nil
+		}
+		f.close()
+	}
+	if info, err := os.Stat(f.Path); f.Size > 0 && err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: want a regular file, not %v", f.Path, info.Mode())
+	}
+	// Not to wait for a pipe's reader. Writes still wait for it.
+	file, err := os.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NONBLOCK|syscall.O_NOCTTY, f.Mode)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return err
+	}
+	f.file, f.size, f.torn = file, info.Size(), info.Mode().IsRegular() && f.endsInLine(info.Size())
+	return nil
+}
+
+// endsInLine reports whether the last byte of the file is no newline, as after a
+// crash.
+func (f *File) endsInLine(size int64) bool {
+	if size == 0 {
+		return false
+	}
+	file, err := os.Open(f.Path)
+	if err != nil {
+		return false // we may only write it
+	}
+	defer file.Close()
+	last := []byte{'\n'}
+	_, err = file.ReadAt(last, size-1)
+	return err == nil && last[0] != '\n'
+}
+
+// backupTime is the form of the time in the name of a file that was full. Files
+// sort by it.
+const backupTime = "2006-01-02T15-04-05.000000"
+
+// rotate renames the file, begins another and removes those too many.
+func (f *File) rotate() error {
+	name, ext := f.parts()
+	to := ""
+	for at := time.Now().UTC(); ; at = at.Add(time.Microsecond) {
+		to = name + "-" + at.Format(backupTime) + ext
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(f.Path, to); err != nil {
+		return err
+	}
+	if err := f.open(); err != nil {
+		return err
+	}
+	return f.prune()
+}
+
+func (f *File) parts() (name, ext string) {
+	ext = filepath.Ext(f.Path)
+	return strings.TrimSuffix(f.Path, ext), ext
+}
+
+func (f *File) prune() error {
+	name, ext := f.parts()
+	entries, err := os.ReadDir(filepath.Dir(f.Path))
+	if err != nil {
+		return fmt.Errorf("cannot look for files too many: %w", err)
+	}
+	var backups []string
+	for _, e := range entries {
+		stamp, ok := strings.CutPrefix(e.Name(), filepath.Base(name)+"-")
+		stamp, log := strings.CutSuffix(stamp, ext)
+		if _, err := time.Parse("2006-01-02T15-04-05", stamp); ok && log && err == nil {
+			backups = append(backups, e.Name())
+		}
+	}
+	slices.Sort(backups)
+	for _, old := range backups[:max(0, len(backups)-f.Backups)] {
+		err = errors.Join(err, os.Remove(filepath.Join(filepath.Dir(f.Path), old)))
+	}
+	return err
+}

@@ -1,0 +1,179 @@
+package output
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+const (
+	// HistoryLines is how many of a replica's last lines are kept in memory.
+	HistoryLines = 1000
+	// historyBytes bounds them. A line that is longer is kept alone.
+	historyBytes = 256 << 10
+	// chunkBytes bounds what Next returns at a time, unless one line is longer.
+	chunkBytes = 64 << 10
+)
+
+// History keeps the last lines that were added, for readers that come later or
+// follow. Nobody waits for a reader. The zero value is ready.
+type History struct {
+	mu      sync.Mutex
+	text    []byte // whole lines
+	first   Cursor // of text
+	lines   uint64 // ever added
+	trimAt  int    // length of text at which old lines go
+	changed chan struct{}
+	closed  bool
+}
+
+// Cursor is a place between two lines. The zero value is before the first line
+// there ever was.
+type Cursor struct {
+	line   uint64 // lines before it
+	offset uint64 // bytes before it
+}
+
+// Add adds whole lines, each with its newline.
+func (h *History) Add(lines []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text = append(h.text, lines...)
+	h.lines += uint64(bytes.Count(lines, []byte{'\n'}))
+	if len(h.text) > h.trimAt {
+		h.trim()
+	}
+	h.wake()
+}
+
+// trim lets old lines go. It leaves room for as much again, so that its cost
+// per byte added is constant.
+func (h *History) trim() {
+	from := tail(h.text, HistoryLines, historyBytes)
+	h.first.line += uint64(bytes.Count(h.text[:from], []byte{'\n'}))
+	h.first.offset += uint64(from)
+	kept := h.text[from:]
+	if from > 0 && cap(h.text) > 4*len(kept)+4<<10 {
+		h.text = bytes.Clone(kept)
+	} else {
+		h.text = h.text[:copy(h.text, kept)]
+	}
+	h.trimAt = max(2*len(kept), 4<<10)
+}
+
+// tail returns where in text its last lines begin, at most so many lines and
+// bytes, but at least one line.
+func tail(text []byte, lines, size int) int {
+	from := len(text)
+	for range lines {
+		if from == 0 {
+			break
+		}
+		before := bytes.LastIndexByte(text[:from-1], '\n') + 1
+		if len(text)-before > size && from < len(text) {
+			break
+		}
+		from = before
+	}
+	return from
+}
+
+// Close ends those who follow.
+func (h *History) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	h.wake()
+}
+
+func (h *History) wake() {
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// End returns the place after the last line.
+func (h *History) End() Cursor {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Cursor{h.lines, h.first.offset + uint64(len(h.text))}
+}
+
+// Last returns the place before the last n lines, or before the oldest that is
+// kept.
+func (h *History) Last(n int) Cursor {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	from := tail(h.text, min(n, HistoryLines), historyBytes)
+	return h.cursor(from)
+}
+
+func (h *History) cursor(from int) Cursor {
+	return Cursor{
+		line:   h.first.line + uint64(bytes.Count(h.text[:from], []byte{'\n'})),
+		offset: h.first.offset + uint64(from),
+	}
+}
+
+// Next returns lines after a place, the place after them, and how many lines
+// between were forgotten. If there are none yet, it returns a channel that is
+// closed when there may be, and nil if there will be none.
+func (h *History) Next(after Cursor) (lines []byte, then Cursor, forgotten uint64, changed <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if after.offset < h.first.offset {
+		forgotten = h.first.line - after.line
+		after = h.first
+	}
+	from := int(after.offset - h.first.offset)
+	if rest := h.text[from:]; len(rest) > 0 {
+		end := len(rest)
+		if end > chunkBytes {
+			if end = bytes.LastIndexByte(rest[:chunkBytes], '\n') + 1; end == 0 {
+				end = bytes.IndexByte(rest, '\n') + 1
+			}
+		}
+		lines = bytes.Clone(rest[:end])
+		then = Cursor{after.line + uint64(bytes.Count(lines, []byte{'\n'})), after.offset + uint64(end)}
+		return lines, then, forgotten, nil
+	}
+	if h.closed {
+		return nil, after, forgotten, nil
+	}
+	if h.changed == nil {
+		h.changed = make(chan struct{})
+	}
+	return nil, after, forgotten, h.changed
+}
+
+// Texts returns the last lines after a place, at most n, each cut to size bytes
+// and made valid UTF-8, as events are sent in formats that take nothing else.
+func (h *History) Texts(after Cursor, n, size int) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	text := h.text[max(after.offset, h.first.offset)-h.first.offset:]
+	text = text[tail(text, n, len(text)):]
+	var all []string
+	for len(text) > 0 {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte{'\n'})
+		s := strings.ToValidUTF8(string(line[:runeBefore(line, size)]), string(utf8.RuneError))
+		all = append(all, s[:runeBefore(s, size)])
+	}
+	return all
+}
+
+// runeBefore returns the length to cut text to that has most bytes and ends
+// with a whole character.
+func runeBefore[T string | []byte](text T, most int) int {
+	if len(text) <= most {
+		return len(text)
+	}
+	n := most
+	for n > most-utf8.UTFMax+1 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return n
+}

@@ -1,0 +1,118 @@
+package output
+
+import (
+	"os"
+	"sync"
+	"time"
+)
+
+// Hub has what every replica writes: its last lines in memory, and a [Sink] for
+// the lines that are yet to be delivered. It outlives incarnations.
+type Hub struct {
+	deliver  func(replica string, lines []byte)    // nil: lines are kept in memory only
+	lost     func(replica, group string, n uint64) // told how many lines were dropped; must not block
+	patience time.Duration
+
+	mu      sync.Mutex
+	streams map[string]*stream // by replica
+	closing sync.WaitGroup     // of sinks
+}
+
+// stream is what one replica writes.
+type stream struct {
+	history History
+	sink    Sink // unused without deliver
+	mu      sync.Mutex
+	group   string // of the latest launch
+}
+
+// NewHub returns a hub that delivers whole lines, each with its newline, one
+// call at a time for each replica, and reports those that it drops. When a
+// replica is gone, its lines are dropped once for as long as patience none was
+// delivered.
+func NewHub(deliver func(replica string, lines []byte), lost func(replica, group string, n uint64), patience time.Duration) *Hub {
+	return &Hub{deliver: deliver, lost: lost, patience: patience, streams: make(map[string]*stream)}
+}
+
+// writer makes a function the end of a sink.
+type writer func(lines []byte)
+
+func (w writer) Write(lines []byte) (int, error) {
+	w(lines)
+	return len(lines), nil
+}
+
+// stream returns a replica's, for an incarnation in a group.
+func (h *Hub) stream(replica, group string) *stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.streams[replica]
+	if s == nil {
+		s = new(stream)
+		s.sink.To = writer(func(lines []byte) { h.deliver(replica, lines) })
+		s.sink.Losses.Tell = func(_ string, n uint64, _ error) {
+			s.mu.Lock()
+			group := s.group
+			s.mu.Unlock()
+			h.lost(replica, group, n)
+		}
+		h.streams[replica] = s
+	}
+	s.mu.Lock()
+	s.group = group
+	s.mu.Unlock()
+	return s
+}
+
+// Open returns a reader for a new incarnation, which either runs or is closed,
+// and the end of the pipe that the incarnation is to write to. With drop, lines
+// for which there is no room are lost; otherwise the incarnation waits.
+func (h *Hub) Open(replica, group string, drop bool) (*os.File, *Reader, error) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := h.stream(replica, group)
+	return in, &Reader{
+		hub: h, replica: replica, stream: s, drop: drop, pipe: out, got: -1, begin: s.history.End(),
+		hurry: make(chan struct{}), CaughtUp: make(chan struct{}),
+	}, nil
+}
+
+// History returns what a replica wrote last; nil: it has not been launched, or
+// is gone.
+func (h *Hub) History(replica string) *History {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.streams[replica]; s != nil {
+		return &s.history
+	}
+	return nil
+}
+
+// Forget lets a replica go that is launched no more, and whose last reader has
+// caught up. Its lines are still delivered.
+func (h *Hub) Forget(replica string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.streams[replica]; s != nil {
+		h.forget(replica, s)
+	}
+}
+
+func (h *Hub) forget(replica string, s *stream) {
+	delete(h.streams, replica)
+	s.history.Close()
+	h.closing.Go(func() { s.sink.Close(h.patience) })
+}
+
+// Close returns when all lines are delivered or dropped. A delivery may still
+// be going on. The last reader must have ended.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	for replica, s := range h.streams {
+		h.forget(replica, s)
+	}
+	h.mu.Unlock()
+	h.closing.Wait()
+}

@@ -1,0 +1,82 @@
+package output
+
+import (
+	"sync"
+	"time"
+)
+
+// tellPeriod is how often lost lines are reported, while there are any.
+const tellPeriod = time.Second
+
+// Losses counts lines that were lost. The zero value is ready.
+type Losses struct {
+	// Tell is called once a second while lines are lost, with their number since
+	// the last call, one source at a time, and why: nil if there was no room for
+	// them. It must not block. Nil: lines are counted and nothing else.
+	Tell func(source string, lines uint64, err error)
+
+	telling sync.Mutex // held while Tell runs; taken before mu
+
+	mu    sync.Mutex
+	total uint64
+	err   error // why the latest write failed; nil: it did not
+	fresh map[string]loss
+	timer *time.Timer // nil: nothing is to be told
+}
+
+type loss struct {
+	lines uint64
+	err   error
+}
+
+// Add counts lines of a source that were lost by err; nil: for want of room.
+func (l *Losses) Add(source string, lines uint64, err error) {
+	if lines == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total += lines
+	if l.Tell == nil {
+		return
+	}
+	if l.fresh == nil {
+		l.fresh = make(map[string]loss)
+	}
+	l.fresh[source] = loss{l.fresh[source].lines + lines, err}
+	if l.timer == nil {
+		l.timer = time.AfterFunc(tellPeriod, l.Flush)
+	}
+}
+
+// Outcome takes note of how a write ended.
+func (l *Losses) Outcome(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+// Flush tells at once what has not been told.
+func (l *Losses) Flush() {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	l.mu.Lock()
+	fresh := l.fresh
+	l.fresh = nil
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	l.mu.Unlock()
+	for source, lost := range fresh {
+		l.Tell(source, lost.lines, lost.err)
+	}
+}
+
+// Lost returns how many lines were lost in all, and the error of the latest
+// write; nil: it succeeded.
+func (l *Losses) Lost() (lines uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total, l.err
+}

@@ -1,0 +1,194 @@
+package output
+
+import (
+	"bytes"
+	"io"
+	"sync"
+	"time"
+)
+
+// maxQueued is how many bytes of one source may wait in a [Sink].
+const maxQueued = 1 << 20
+
+// Sink writes whole lines, in their order, from a queue of its own. Its methods
+// may be called by any goroutine.
+type Sink struct {
+	// To gets all lines that have come since its last call ended, each with its
+	// newline, one call at a time. It may block for ever. What it does not write
+	// is lost. After a write that ended within a line, the next begins with a
+	// newline.
+	To io.Writer
+
+	// Limit bounds the bytes that wait for each source. What exceeds it alone is
+	// still taken if nothing else waits. Zero: 1 MiB.
+	Limit int
+
+	Losses Losses
+
+	mu      sync.Mutex
+	queue   []byte
+	held    map[string]int // bytes in queue, by source
+	put     uint64         // bytes ever put into queue
+	done    uint64         // bytes ever taken from it, and written or lost
+	torn    bool           // the last write ended within a line
+	writing bool           // a goroutine is
+	closed  bool
+	moved   chan struct{} // closed when done grows; nil: nobody waits
+}
+
+// Put queues lines of a source, or loses them if there is no room. It never
+// blocks.
+func (s *Sink) Put(source string, lines []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !s.fits(source, lines) {
+		s.lose(source, lines, nil)
+		return
+	}
+	s.add(source, lines)
+}
+
+// PutAll queues lines of a source when there is room, which it waits for.
+// When hurry is closed it waits no longer, and takes twice the limit: all that
+// a pipe held when its process ended.
+func (s *Sink) PutAll(source string, lines []byte, hurry <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for hurried := false; !hurried && !s.closed && !s.fits(source, lines); {
+		moved := s.wait()
+		s.mu.Unlock()
+		select {
+		case <-moved:
+		case <-hurry:
+			hurried = true
+		}
+		s.mu.Lock()
+	}
+	if s.closed || s.held[source] > 2*s.limit() {
+		s.lose(source, lines, nil)
+		return
+	}
+	s.add(source, lines)
+}
+
+func (s *Sink) limit() int {
+	if s.Limit == 0 {
+		return maxQueued
+	}
+	return s.Limit
+}
+
+func (s *Sink) fits(source string, lines []byte) bool {
+	held := s.held[source]
+	return held == 0 || held+len(lines) <= s.limit()
+}
+
+func (s *Sink) add(source string, lines []byte) {
+	if len(lines) == 0 {
+		return
+	}
+	if s.queue == nil {
+		s.queue = buffers.Get().(*[readSize]byte)[:0]
+	}
+	if s.held == nil {
+		s.held = make(map[string]int)
+	}
+	s.queue = append(s.queue, lines...)
+	s.held[source] += len(lines)
+	s.put += uint64(len(lines))
+	if !s.writing {
+		s.writing = true
+		go s.run()
+	}
+}
+
+func (s *Sink) lose(source string, lines []byte, err error) {
+	s.Losses.Add(source, uint64(bytes.Count(lines, []byte{'\n'})), err)
+}
+
+// wait returns a channel that is closed when done has grown.
+func (s *Sink) wait() <-chan struct{} {
+	if s.moved == nil {
+		s.moved = make(chan struct{})
+	}
+	return s.moved
+}
+
+// run writes until the queue is empty.
+func (s *Sink) run() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) > 0 {
+		lines := s.queue
+		s.queue = nil
+		clear(s.held)
+		s.mu.Unlock()
+		s.write(lines)
+		s.mu.Lock()
+		s.done += uint64(len(lines))
+		recycle(lines)
+		if s.moved != nil {
+			close(s.moved)
+			s.moved = nil
+		}
+	}
+	s.writing = false
+}
+
+// write writes lines, and counts those that it cannot.
+func (s *Sink) write(lines []byte) {
+	if s.torn {
+		if _, err := s.To.Write([]byte{'\n'}); err != nil {
+			s.Losses.Outcome(err)
+			s.lose("", lines, err)
+			return
+		}
+		s.torn = false
+	}
+	n, err := s.To.Write(lines)
+	s.Losses.Outcome(err)
+	if err == nil {
+		return
+	}
+	s.torn = n > 0 && lines[n-1] != '\n'
+	s.lose("", lines[n:], err)
+}
+
+// Flush waits until all lines that were put before are written or lost. It
+// gives up, and reports false, when for as long as patience none was.
+func (s *Sink) Flush(patience time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for end := s.put; s.done < end; {
+		moved := s.wait()
+		s.mu.Unlock()
+		select {
+		case <-moved:
+			timeout.Reset(patience)
+			s.mu.Lock()
+		case <-timeout.C:
+			s.mu.Lock()
+			return false
+		}
+	}
+	return true
+}
+
+// Close flushes the sink with the given patience. What still waits then, and
+// what comes later, is lost. A write may still be going on; nobody waits for it.
+func (s *Sink) Close(patience time.Duration) {
+	s.Flush(patience)
+	s.mu.Lock()
+	s.closed = true
+	s.lose("", s.queue, nil)
+	s.queue = nil
+	clear(s.held)
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+	s.mu.Unlock()
+	s.Losses.Flush()
+}

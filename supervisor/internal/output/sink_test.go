@@ -1,0 +1,275 @@
+package output
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// patience is a limit for what happens soon: only what hangs reaches it, on any
+// machine.
+const patience = 2 * time.Minute
+
+// end is the end of a sink: it remembers, and blocks and fails on demand.
+type end struct {
+	stuck chan struct{} // closed: it blocks no more; nil: it never does
+
+	mu     sync.Mutex
+	text   []byte
+	fails  error // what the next writes end with
+	writes int
+	room   int // bytes that the next failing write still writes
+}
+
+func (e *end) Write(lines []byte) (int, error) {
+	if e.stuck != nil {
+		<-e.stuck
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.writes++
+	if e.fails == nil {
+		e.text = append(e.text, lines...)
+		return len(lines), nil
+	}
+	n := min(e.room, len(lines))
+	e.room -= n
+	e.text = append(e.text, lines[:n]...)
+	return n, e.fails
+}
+
+func (e *end) fail(err error, room int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fails, e.room = err, room
+}
+
+func (e *end) got() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return string(e.text)
+}
+
+func count(text string) uint64 { return uint64(strings.Count(text, "\n")) }
+
+func lostBy(l *Losses) uint64 {
+	n, _ := l.Lost()
+	return n
+}
+
+// numbered is lines that each carry their number, of about a size.
+func numbered(from, n, size int) []byte {
+	xs := strings.Repeat("x", size+6)
+	b := make([]byte, 0, n*(size+16))
+	for i := from; i < from+n; i++ {
+		b = append(strconv.AppendInt(b, int64(i), 10), ' ')
+		b = append(append(b, xs[:size+i%7]...), '\n')
+	}
+	return b
+}
+
+func TestSinkThatIsStuckLosesWhatHasNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &end{stuck: make(chan struct{})}
+		s := &Sink{To: e}
+		begin := time.Now()
+		const n, size = 30_000, 90
+		for i := 0; i < n; i += 100 {
+			s.Put("a", numbered(i, 100, size))
+		}
+		s.Put("b", []byte("hello\n"))
+		if waited := time.Since(begin); waited > 0 {
+			t.Errorf("waited %v", waited)
+		}
+		close(e.stuck)
+		s.Close(time.Second)
+		got := e.got()
+		if count(got)+lostBy(&s.Losses) != n+1 || len(got) < maxQueued/2 || len(got) > 2*maxQueued+200 {
+			t.Errorf("%d lines of %d bytes came and %d were lost, want all %d, and about %d bytes", count(got), len(got), lostBy(&s.Losses), n+1, maxQueued)
+		}
+		if !strings.HasSuffix(got, "hello\n") {
+			t.Error("the flood of one source cost another its line")
+		}
+	})
+}
+
+func TestPutAllWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &end{stuck: make(chan struct{})}
+		s := &Sink{To: e}
+		const n, size = 100_000, 90
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			for i := 0; i < n; i += 100 {
+				s.PutAll("a", numbered(i, 100, size), nil)
+			}
+		}()
+		synctest.Wait()
+		select {
+		case <-written:
+			t.Fatal("it did not wait")
+		default:
+		}
+		close(e.stuck)
+		<-written
+		s.Close(time.Second)
+		if got := e.got(); got != string(numbered(0, n, size)) || lostBy(&s.Losses) != 0 {
+			t.Errorf("%d lines came and %d were lost, want all %d", count(got), lostBy(&s.Losses), n)
+		}
+		if e.writes > n/1000 {
+			t.Errorf("%d writes: want batches", e.writes)
+		}
+	})
+}
+
+// The process has ended: what its pipe held is taken, and no more than that.
+func TestPutAllInAHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &end{stuck: make(chan struct{})}
+		s := &Sink{To: e}
+		s.Put("a", []byte("in hand\n"))
+		synctest.Wait()
+		hurry := make(chan struct{})
+		big := numbered(0, 9000, 100)
+		s.PutAll("a", big, hurry)
+		go func() {
+			time.Sleep(time.Hour)
+			close(hurry)
+		}()
+		begin := time.Now()
+		for range 10 {
+			s.PutAll("a", big, hurry)
+		}
+		if waited := time.Since(begin); waited != time.Hour {
+			t.Errorf("waited %v", waited)
+		}
+		if len(s.queue) > 3*maxQueued || len(s.queue) < 2*maxQueued {
+			t.Errorf("%d bytes wait", len(s.queue))
+		}
+		close(e.stuck)
+		s.Close(time.Second)
+		if got := count(e.got()) + lostBy(&s.Losses); got != 11*9000+1 {
+			t.Errorf("%d lines in all", got)
+		}
+	})
+}
+
+func TestLostLinesAreToldOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &end{stuck: make(chan struct{})}
+		told := 0
+		s := &Sink{To: e, Losses: Losses{Tell: func(source string, n uint64, err error) {
+			if told++; source != "a" || n == 0 || err != nil {
+				t.Errorf("told %q, %d, %v", source, n, err)
+			}
+		}}}
+		lines := numbered(0, 200, 100)
+		for begin := time.Now(); time.Since(begin) < 6*time.Second; time.Sleep(10 * time.Millisecond) {
+			s.Put("a", lines)
+		}
+		synctest.Wait()
+		if told != 5 {
+			t.Errorf("told %d times in 6 s: want 5", told)
+		}
+		s.Losses.Flush()
+		if told != 6 {
+			t.Errorf("told %d times at the end: want one more", told)
+		}
+		close(e.stuck)
+		s.Close(time.Second)
+	})
+}
+
+func TestCloseDoesNotWaitForAStuckEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &end{stuck: make(chan struct{})}
+		s := &Sink{To: e}
+		s.Put("a", []byte("1\n"))
+		synctest.Wait()
+		s.Put("a", []byte("2\n3\n")) // behind the call that is stuck
+		begin := time.Now()
+		s.Close(time.Second)
+		if waited := time.Since(begin); waited != time.Second {
+			t.Errorf("ended after %v, want 1 s", waited)
+		}
+		s.Put("a", []byte("4\n"))
+		s.PutAll("a", []byte("5\n"), nil)
+		if got := lostBy(&s.Losses); got != 4 {
+			t.Errorf("%d lines are lost, want 4", got)
+		}
+		close(e.stuck)
+		synctest.Wait()
+		if e.got() != "1\n" {
+			t.Errorf("got %q", e.got())
+		}
+	})
+}
+
+// Each time the end takes something, there is hope.
+func TestCloseWaitsForASlowEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []byte
+		s := &Sink{To: writer(func(lines []byte) {
+			time.Sleep(900 * time.Millisecond)
+			got = append(got, lines...)
+		})}
+		s.Put("a", []byte("1\n"))
+		synctest.Wait()
+		s.Put("a", []byte("2\n"))
+		s.Close(time.Second)
+		if string(got) != "1\n2\n" || lostBy(&s.Losses) != 0 {
+			t.Errorf("got %q, lost %d", got, lostBy(&s.Losses))
+		}
+	})
+}
+
+// As of a disk that was full.
+func TestLineAfterAFailedWriteIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, full := new(end), errors.New("disk full")
+		s := &Sink{To: e}
+		put := func(line string) {
+			s.Put("", []byte(line))
+			synctest.Wait()
+		}
+		put(`{"seq":1}` + "\n")
+		e.fail(full, 4)
+		put(`{"seq":2}` + "\n")
+		put(`{"seq":3}` + "\n")
+		if n, err := s.Losses.Lost(); n != 2 || err != full {
+			t.Errorf("%d lines are lost by %v, want 2", n, err)
+		}
+		e.fail(nil, 0)
+		put(`{"seq":4}` + "\n")
+		put(`{"seq":5}` + "\n")
+		if n, err := s.Losses.Lost(); n != 2 || err != nil {
+			t.Errorf("%d lines are lost, %v, want 2 and no error any more", n, err)
+		}
+		if want := `{"seq":1}` + "\n" + `{"se` + "\n" + `{"seq":4}` + "\n" + `{"seq":5}` + "\n"; e.got() != want {
+			t.Errorf("got\n%swant\n%s", e.got(), want)
+		}
+		s.Close(time.Second)
+	})
+}
+
+// A sink that rests has no goroutine and no buffer.
+func TestSinkAtRest(t *testing.T) {
+	s := &Sink{To: io.Discard}
+	for range 3 {
+		s.Put("", []byte("hello\n"))
+		if !s.Flush(patience) {
+			t.Fatal("it hangs")
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queue != nil {
+		t.Error("a buffer is left")
+	}
+}
