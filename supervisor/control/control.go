@@ -72,7 +72,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	server := grpc.NewServer(options...)
 	checker := health.NewServer()
 	checker.SetServingStatus(supervisorv1.Supervisor_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
-	supervisorv1.RegisterSupervisorServer(server, &service{supervisor: s.Supervisor, reload: s.Reload})
+	supervisorv1.RegisterSupervisorServer(server, &service{supervisor: s.Supervisor, reload: s.Reload, reopen: s.Reopen, sinks: s.Sinks})
 	healthv1.RegisterHealthServer(server, checker)
 	reflection.Register(server)
 

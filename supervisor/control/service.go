@@ -23,10 +23,22 @@ type service struct {
 	supervisorv1.UnimplementedSupervisorServer
 	supervisor *supervisor.Supervisor
 	reload     func(context.Context) error
+	reopen     func(context.Context) error
+	sinks      func() []Sink
 }
 
 func (s *service) List(context.Context, *supervisorv1.ListRequest) (*supervisorv1.ListResponse, error) {
-	return &supervisorv1.ListResponse{Replicas: s.statuses(everyone)}, nil
+	reply := &supervisorv1.ListResponse{Replicas: s.statuses(everyone)}
+	if s.sinks != nil {
+		for _, one := range s.sinks() {
+			m := &supervisorv1.Sink{Name: one.Name, Lost: one.Lost}
+			if one.Err != nil {
+				m.Error = text(one.Err.Error())
+			}
+			reply.Sinks = append(reply.Sinks, m)
+		}
+	}
+	return reply, nil
 }
 
 func (s *service) Get(_ context.Context, req *supervisorv1.GetRequest) (*supervisorv1.GetResponse, error) {
@@ -108,6 +120,15 @@ func (s *service) Reload(ctx context.Context, _ *supervisorv1.ReloadRequest) (*s
 		return nil, refusal(err, codes.InvalidArgument)
 	}
 	return &supervisorv1.ReloadResponse{Replicas: s.statuses(everyone)}, nil
+}
+
+func (s *service) Reopen(ctx context.Context, _ *supervisorv1.ReopenRequest) (*supervisorv1.ReopenResponse, error) {
+	if s.reopen != nil {
+		if err := s.reopen(ctx); err != nil {
+			return nil, refusal(err, codes.FailedPrecondition)
+		}
+	}
+	return new(supervisorv1.ReopenResponse), nil
 }
 
 // request is one that names replicas.

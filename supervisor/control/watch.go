@@ -13,6 +13,9 @@ import (
 	"example.com/crashlab/supervisor"
 )
 
+// maxLogLines is more than are kept.
+const maxLogLines = 1000
+
 func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStreamingServer[supervisorv1.WatchResponse]) error {
 	after := s.supervisor.Sequence()
 	if req.After != nil {
@@ -84,4 +87,24 @@ func (s *service) tell(ctx context.Context, after, until uint64, send func(super
 		}
 	}
 	return after, nil
+}
+
+func (s *service) Logs(req *supervisorv1.LogsRequest, stream grpc.ServerStreamingServer[supervisorv1.LogsResponse]) error {
+	last := maxLogLines
+	if req.Lines != nil {
+		last = int(min(req.GetLines(), maxLogLines))
+	}
+	lines, err := s.supervisor.Output(stream.Context(), req.GetReplica(), last, req.GetFollow())
+	if err != nil {
+		return refusal(err, codes.InvalidArgument)
+	}
+	if err := stream.SendHeader(metadata.MD{}); err != nil {
+		return err
+	}
+	for some := range lines {
+		if err := stream.Send(&supervisorv1.LogsResponse{Text: some.Text, Missed: some.Missed}); err != nil {
+			return err
+		}
+	}
+	return status.FromContextError(stream.Context().Err()).Err()
 }

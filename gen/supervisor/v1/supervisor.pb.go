@@ -1182,8 +1182,10 @@ func (*ListRequest) Descriptor() ([]byte, []int) {
 }
 
 type ListResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Replicas      []*Status              `protobuf:"bytes,1,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Replicas []*Status              `protobuf:"bytes,1,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	// Where the supervisor writes its log, events and the replicas' lines.
+	Sinks         []*Sink `protobuf:"bytes,2,rep,name=sinks,proto3" json:"sinks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1225,6 +1227,77 @@ func (x *ListResponse) GetReplicas() []*Status {
 	return nil
 }
 
+func (x *ListResponse) GetSinks() []*Sink {
+	if x != nil {
+		return x.Sinks
+	}
+	return nil
+}
+
+// A place to which the supervisor writes lines.
+type Sink struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "stdout", "stderr", "events" or "log_dir".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Lines that were lost since the start: there was no room for them, or a write failed.
+	Lost uint64 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Why the latest write failed. Empty: it succeeded.
+	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sink) Reset() {
+	*x = Sink{}
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sink) ProtoMessage() {}
+
+func (x *Sink) ProtoReflect() protoreflect.Message {
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sink.ProtoReflect.Descriptor instead.
+func (*Sink) Descriptor() ([]byte, []int) {
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Sink) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Sink) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *Sink) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 type GetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Replica       string                 `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
@@ -1234,7 +1307,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[9]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1319,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[9]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1332,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{9}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetRequest) GetReplica() string {
@@ -1278,7 +1351,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[10]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1363,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[10]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1376,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{10}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetResponse) GetStatus() *Status {
@@ -1323,7 +1396,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[11]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1408,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[11]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1421,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{11}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchRequest) GetAfter() uint64 {
@@ -1367,7 +1440,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[12]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1452,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[12]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1465,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{12}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchResponse) GetEvent() *Event {
@@ -1414,7 +1487,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[13]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1499,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[13]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1512,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{13}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StartRequest) GetNames() []string {
@@ -1465,7 +1538,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[14]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1550,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[14]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1563,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{14}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StartResponse) GetReplicas() []*Status {
@@ -1512,7 +1585,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[15]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1524,7 +1597,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[15]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1537,7 +1610,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{15}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StopRequest) GetNames() []string {
@@ -1563,7 +1636,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[16]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1648,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[16]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1661,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{16}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StopResponse) GetReplicas() []*Status {
@@ -1610,7 +1683,7 @@ type RestartRequest struct {
 
 func (x *RestartRequest) Reset() {
 	*x = RestartRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[17]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1695,7 @@ func (x *RestartRequest) String() string {
 func (*RestartRequest) ProtoMessage() {}
 
 func (x *RestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[17]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1708,7 @@ func (x *RestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartRequest.ProtoReflect.Descriptor instead.
 func (*RestartRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{17}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RestartRequest) GetNames() []string {
@@ -1661,7 +1734,7 @@ type RestartResponse struct {
 
 func (x *RestartResponse) Reset() {
 	*x = RestartResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[18]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1746,7 @@ func (x *RestartResponse) String() string {
 func (*RestartResponse) ProtoMessage() {}
 
 func (x *RestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[18]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1759,7 @@ func (x *RestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartResponse.ProtoReflect.Descriptor instead.
 func (*RestartResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{18}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestartResponse) GetReplicas() []*Status {
@@ -1709,7 +1782,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[19]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1794,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[19]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1807,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{19}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SignalRequest) GetNames() []string {
@@ -1766,7 +1839,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[20]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1851,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[20]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1864,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{20}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{21}
 }
 
 type RollingRestartRequest struct {
@@ -1806,7 +1879,7 @@ type RollingRestartRequest struct {
 
 func (x *RollingRestartRequest) Reset() {
 	*x = RollingRestartRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[21]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1891,7 @@ func (x *RollingRestartRequest) String() string {
 func (*RollingRestartRequest) ProtoMessage() {}
 
 func (x *RollingRestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[21]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1904,7 @@ func (x *RollingRestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollingRestartRequest.ProtoReflect.Descriptor instead.
 func (*RollingRestartRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{21}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RollingRestartRequest) GetNames() []string {
@@ -1857,7 +1930,7 @@ type RollingRestartResponse struct {
 
 func (x *RollingRestartResponse) Reset() {
 	*x = RollingRestartResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[22]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1869,7 +1942,7 @@ func (x *RollingRestartResponse) String() string {
 func (*RollingRestartResponse) ProtoMessage() {}
 
 func (x *RollingRestartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[22]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1882,7 +1955,7 @@ func (x *RollingRestartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollingRestartResponse.ProtoReflect.Descriptor instead.
 func (*RollingRestartResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{22}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RollingRestartResponse) GetEvent() *Event {
@@ -1904,7 +1977,7 @@ type ScaleRequest struct {
 
 func (x *ScaleRequest) Reset() {
 	*x = ScaleRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[23]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1916,7 +1989,7 @@ func (x *ScaleRequest) String() string {
 func (*ScaleRequest) ProtoMessage() {}
 
 func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[23]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1929,7 +2002,7 @@ func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScaleRequest.ProtoReflect.Descriptor instead.
 func (*ScaleRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{23}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ScaleRequest) GetGroup() string {
@@ -1956,7 +2029,7 @@ type ScaleResponse struct {
 
 func (x *ScaleResponse) Reset() {
 	*x = ScaleResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[24]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2041,7 @@ func (x *ScaleResponse) String() string {
 func (*ScaleResponse) ProtoMessage() {}
 
 func (x *ScaleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[24]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2054,7 @@ func (x *ScaleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScaleResponse.ProtoReflect.Descriptor instead.
 func (*ScaleResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{24}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ScaleResponse) GetReplicas() []*Status {
@@ -2003,7 +2076,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[25]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2088,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[25]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2101,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{25}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetPolicyRequest) GetGroup() string {
@@ -2055,7 +2128,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[26]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2140,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[26]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2153,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{26}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetPolicyResponse) GetPolicy() *Policy {
@@ -2098,7 +2171,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[27]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2183,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[27]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2196,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{27}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{28}
 }
 
 type ReloadResponse struct {
@@ -2136,7 +2209,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[28]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2221,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_supervisor_v1_supervisor_proto_msgTypes[28]
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2234,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{28}
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReloadResponse) GetReplicas() []*Status {
@@ -2169,6 +2242,194 @@ func (x *ReloadResponse) GetReplicas() []*Status {
 		return x.Replicas
 	}
 	return nil
+}
+
+type LogsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Replica string                 `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
+	// How many of the last lines to send, 0 to 1000. Absent: 1000.
+	Lines *uint32 `protobuf:"varint,2,opt,name=lines,proto3,oneof" json:"lines,omitempty"`
+	// Whether to go on with what the replica writes from then on.
+	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogsRequest) Reset() {
+	*x = LogsRequest{}
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogsRequest) ProtoMessage() {}
+
+func (x *LogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
+func (*LogsRequest) Descriptor() ([]byte, []int) {
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *LogsRequest) GetReplica() string {
+	if x != nil {
+		return x.Replica
+	}
+	return ""
+}
+
+func (x *LogsRequest) GetLines() uint32 {
+	if x != nil && x.Lines != nil {
+		return *x.Lines
+	}
+	return 0
+}
+
+func (x *LogsRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type LogsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whole lines as the replica wrote them, each with its newline.
+	Text []byte `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	// Lines before these that are missing, as they came too fast for the reader.
+	Missed        uint64 `protobuf:"varint,2,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogsResponse) Reset() {
+	*x = LogsResponse{}
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogsResponse) ProtoMessage() {}
+
+func (x *LogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
+func (*LogsResponse) Descriptor() ([]byte, []int) {
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LogsResponse) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *LogsResponse) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
+type ReopenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReopenRequest) Reset() {
+	*x = ReopenRequest{}
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReopenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReopenRequest) ProtoMessage() {}
+
+func (x *ReopenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReopenRequest.ProtoReflect.Descriptor instead.
+func (*ReopenRequest) Descriptor() ([]byte, []int) {
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{32}
+}
+
+type ReopenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReopenResponse) Reset() {
+	*x = ReopenResponse{}
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReopenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReopenResponse) ProtoMessage() {}
+
+func (x *ReopenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_supervisor_v1_supervisor_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReopenResponse.ProtoReflect.Descriptor instead.
+func (*ReopenResponse) Descriptor() ([]byte, []int) {
+	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{33}
 }
 
 var File_supervisor_v1_supervisor_proto protoreflect.FileDescriptor
@@ -2243,9 +2504,14 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x06window\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12-\n" +
 	"\x04then\x18\x03 \x01(\x0e2\x19.supervisor.v1.EscalationR\x04thenB\b\n" +
 	"\x06_exits\"\r\n" +
-	"\vListRequest\"A\n" +
+	"\vListRequest\"l\n" +
 	"\fListResponse\x121\n" +
-	"\breplicas\x18\x01 \x03(\v2\x15.supervisor.v1.StatusR\breplicas\"&\n" +
+	"\breplicas\x18\x01 \x03(\v2\x15.supervisor.v1.StatusR\breplicas\x12)\n" +
+	"\x05sinks\x18\x02 \x03(\v2\x13.supervisor.v1.SinkR\x05sinks\"D\n" +
+	"\x04Sink\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04lost\x18\x02 \x01(\x04R\x04lost\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"&\n" +
 	"\n" +
 	"GetRequest\x12\x18\n" +
 	"\areplica\x18\x01 \x01(\tR\areplica\"<\n" +
@@ -2294,7 +2560,17 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x06policy\x18\x01 \x01(\v2\x15.supervisor.v1.PolicyR\x06policy\"\x0f\n" +
 	"\rReloadRequest\"C\n" +
 	"\x0eReloadResponse\x121\n" +
-	"\breplicas\x18\x01 \x03(\v2\x15.supervisor.v1.StatusR\breplicas*\xa3\x01\n" +
+	"\breplicas\x18\x01 \x03(\v2\x15.supervisor.v1.StatusR\breplicas\"d\n" +
+	"\vLogsRequest\x12\x18\n" +
+	"\areplica\x18\x01 \x01(\tR\areplica\x12\x19\n" +
+	"\x05lines\x18\x02 \x01(\rH\x00R\x05lines\x88\x01\x01\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06followB\b\n" +
+	"\x06_lines\":\n" +
+	"\fLogsResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\x12\x16\n" +
+	"\x06missed\x18\x02 \x01(\x04R\x06missed\"\x0f\n" +
+	"\rReopenRequest\"\x10\n" +
+	"\x0eReopenResponse*\xa3\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x12\n" +
@@ -2350,7 +2626,7 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\vSIGNAL_STOP\x10\n" +
 	"\x12\x0f\n" +
 	"\vSIGNAL_CONT\x10\v\x12\x10\n" +
-	"\fSIGNAL_WINCH\x10\f2\xcb\x06\n" +
+	"\fSIGNAL_WINCH\x10\f2\xdf\a\n" +
 	"\n" +
 	"Supervisor\x12D\n" +
 	"\x04List\x12\x1a.supervisor.v1.ListRequest\x1a\x1b.supervisor.v1.ListResponse\"\x03\x90\x02\x01\x12A\n" +
@@ -2363,7 +2639,9 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x0eRollingRestart\x12$.supervisor.v1.RollingRestartRequest\x1a%.supervisor.v1.RollingRestartResponse0\x01\x12G\n" +
 	"\x05Scale\x12\x1b.supervisor.v1.ScaleRequest\x1a\x1c.supervisor.v1.ScaleResponse\"\x03\x90\x02\x02\x12S\n" +
 	"\tSetPolicy\x12\x1f.supervisor.v1.SetPolicyRequest\x1a .supervisor.v1.SetPolicyResponse\"\x03\x90\x02\x02\x12J\n" +
-	"\x06Reload\x12\x1c.supervisor.v1.ReloadRequest\x1a\x1d.supervisor.v1.ReloadResponse\"\x03\x90\x02\x02B5Z3example.com/crashlab/gen/supervisor/v1;supervisorv1b\x06proto3"
+	"\x06Reload\x12\x1c.supervisor.v1.ReloadRequest\x1a\x1d.supervisor.v1.ReloadResponse\"\x03\x90\x02\x02\x12F\n" +
+	"\x04Logs\x12\x1a.supervisor.v1.LogsRequest\x1a\x1b.supervisor.v1.LogsResponse\"\x03\x90\x02\x010\x01\x12J\n" +
+	"\x06Reopen\x12\x1c.supervisor.v1.ReopenRequest\x1a\x1d.supervisor.v1.ReopenResponse\"\x03\x90\x02\x02B5Z3example.com/crashlab/gen/supervisor/v1;supervisorv1b\x06proto3"
 
 var (
 	file_supervisor_v1_supervisor_proto_rawDescOnce sync.Once
@@ -2378,7 +2656,7 @@ func file_supervisor_v1_supervisor_proto_rawDescGZIP() []byte {
 }
 
 var file_supervisor_v1_supervisor_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_supervisor_v1_supervisor_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_supervisor_v1_supervisor_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_supervisor_v1_supervisor_proto_goTypes = []any{
 	(State)(0),                     // 0: supervisor.v1.State
 	(EventKind)(0),                 // 1: supervisor.v1.EventKind
@@ -2394,94 +2672,104 @@ var file_supervisor_v1_supervisor_proto_goTypes = []any{
 	(*Limit)(nil),                  // 11: supervisor.v1.Limit
 	(*ListRequest)(nil),            // 12: supervisor.v1.ListRequest
 	(*ListResponse)(nil),           // 13: supervisor.v1.ListResponse
-	(*GetRequest)(nil),             // 14: supervisor.v1.GetRequest
-	(*GetResponse)(nil),            // 15: supervisor.v1.GetResponse
-	(*WatchRequest)(nil),           // 16: supervisor.v1.WatchRequest
-	(*WatchResponse)(nil),          // 17: supervisor.v1.WatchResponse
-	(*StartRequest)(nil),           // 18: supervisor.v1.StartRequest
-	(*StartResponse)(nil),          // 19: supervisor.v1.StartResponse
-	(*StopRequest)(nil),            // 20: supervisor.v1.StopRequest
-	(*StopResponse)(nil),           // 21: supervisor.v1.StopResponse
-	(*RestartRequest)(nil),         // 22: supervisor.v1.RestartRequest
-	(*RestartResponse)(nil),        // 23: supervisor.v1.RestartResponse
-	(*SignalRequest)(nil),          // 24: supervisor.v1.SignalRequest
-	(*SignalResponse)(nil),         // 25: supervisor.v1.SignalResponse
-	(*RollingRestartRequest)(nil),  // 26: supervisor.v1.RollingRestartRequest
-	(*RollingRestartResponse)(nil), // 27: supervisor.v1.RollingRestartResponse
-	(*ScaleRequest)(nil),           // 28: supervisor.v1.ScaleRequest
-	(*ScaleResponse)(nil),          // 29: supervisor.v1.ScaleResponse
-	(*SetPolicyRequest)(nil),       // 30: supervisor.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 31: supervisor.v1.SetPolicyResponse
-	(*ReloadRequest)(nil),          // 32: supervisor.v1.ReloadRequest
-	(*ReloadResponse)(nil),         // 33: supervisor.v1.ReloadResponse
-	(*timestamppb.Timestamp)(nil),  // 34: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 35: google.protobuf.Duration
+	(*Sink)(nil),                   // 14: supervisor.v1.Sink
+	(*GetRequest)(nil),             // 15: supervisor.v1.GetRequest
+	(*GetResponse)(nil),            // 16: supervisor.v1.GetResponse
+	(*WatchRequest)(nil),           // 17: supervisor.v1.WatchRequest
+	(*WatchResponse)(nil),          // 18: supervisor.v1.WatchResponse
+	(*StartRequest)(nil),           // 19: supervisor.v1.StartRequest
+	(*StartResponse)(nil),          // 20: supervisor.v1.StartResponse
+	(*StopRequest)(nil),            // 21: supervisor.v1.StopRequest
+	(*StopResponse)(nil),           // 22: supervisor.v1.StopResponse
+	(*RestartRequest)(nil),         // 23: supervisor.v1.RestartRequest
+	(*RestartResponse)(nil),        // 24: supervisor.v1.RestartResponse
+	(*SignalRequest)(nil),          // 25: supervisor.v1.SignalRequest
+	(*SignalResponse)(nil),         // 26: supervisor.v1.SignalResponse
+	(*RollingRestartRequest)(nil),  // 27: supervisor.v1.RollingRestartRequest
+	(*RollingRestartResponse)(nil), // 28: supervisor.v1.RollingRestartResponse
+	(*ScaleRequest)(nil),           // 29: supervisor.v1.ScaleRequest
+	(*ScaleResponse)(nil),          // 30: supervisor.v1.ScaleResponse
+	(*SetPolicyRequest)(nil),       // 31: supervisor.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 32: supervisor.v1.SetPolicyResponse
+	(*ReloadRequest)(nil),          // 33: supervisor.v1.ReloadRequest
+	(*ReloadResponse)(nil),         // 34: supervisor.v1.ReloadResponse
+	(*LogsRequest)(nil),            // 35: supervisor.v1.LogsRequest
+	(*LogsResponse)(nil),           // 36: supervisor.v1.LogsResponse
+	(*ReopenRequest)(nil),          // 37: supervisor.v1.ReopenRequest
+	(*ReopenResponse)(nil),         // 38: supervisor.v1.ReopenResponse
+	(*timestamppb.Timestamp)(nil),  // 39: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 40: google.protobuf.Duration
 }
 var file_supervisor_v1_supervisor_proto_depIdxs = []int32{
-	34, // 0: supervisor.v1.Status.time:type_name -> google.protobuf.Timestamp
+	39, // 0: supervisor.v1.Status.time:type_name -> google.protobuf.Timestamp
 	0,  // 1: supervisor.v1.Status.state:type_name -> supervisor.v1.State
-	34, // 2: supervisor.v1.Status.launched:type_name -> google.protobuf.Timestamp
-	34, // 3: supervisor.v1.Status.ready:type_name -> google.protobuf.Timestamp
-	34, // 4: supervisor.v1.Status.next:type_name -> google.protobuf.Timestamp
+	39, // 2: supervisor.v1.Status.launched:type_name -> google.protobuf.Timestamp
+	39, // 3: supervisor.v1.Status.ready:type_name -> google.protobuf.Timestamp
+	39, // 4: supervisor.v1.Status.next:type_name -> google.protobuf.Timestamp
 	6,  // 5: supervisor.v1.Status.last:type_name -> supervisor.v1.Exit
-	34, // 6: supervisor.v1.Status.exited:type_name -> google.protobuf.Timestamp
+	39, // 6: supervisor.v1.Status.exited:type_name -> google.protobuf.Timestamp
 	9,  // 7: supervisor.v1.Status.policy:type_name -> supervisor.v1.Policy
-	35, // 8: supervisor.v1.Exit.uptime:type_name -> google.protobuf.Duration
-	35, // 9: supervisor.v1.Exit.ready:type_name -> google.protobuf.Duration
-	35, // 10: supervisor.v1.Decision.delay:type_name -> google.protobuf.Duration
+	40, // 8: supervisor.v1.Exit.uptime:type_name -> google.protobuf.Duration
+	40, // 9: supervisor.v1.Exit.ready:type_name -> google.protobuf.Duration
+	40, // 10: supervisor.v1.Decision.delay:type_name -> google.protobuf.Duration
 	1,  // 11: supervisor.v1.Event.kind:type_name -> supervisor.v1.EventKind
-	34, // 12: supervisor.v1.Event.time:type_name -> google.protobuf.Timestamp
-	35, // 13: supervisor.v1.Event.elapsed:type_name -> google.protobuf.Duration
+	39, // 12: supervisor.v1.Event.time:type_name -> google.protobuf.Timestamp
+	40, // 13: supervisor.v1.Event.elapsed:type_name -> google.protobuf.Duration
 	6,  // 14: supervisor.v1.Event.exit:type_name -> supervisor.v1.Exit
 	7,  // 15: supervisor.v1.Event.next:type_name -> supervisor.v1.Decision
-	35, // 16: supervisor.v1.Event.after:type_name -> google.protobuf.Duration
+	40, // 16: supervisor.v1.Event.after:type_name -> google.protobuf.Duration
 	2,  // 17: supervisor.v1.Policy.restart:type_name -> supervisor.v1.Restart
-	35, // 18: supervisor.v1.Policy.delay:type_name -> google.protobuf.Duration
+	40, // 18: supervisor.v1.Policy.delay:type_name -> google.protobuf.Duration
 	10, // 19: supervisor.v1.Policy.backoff:type_name -> supervisor.v1.Backoff
 	11, // 20: supervisor.v1.Policy.limit:type_name -> supervisor.v1.Limit
-	35, // 21: supervisor.v1.Backoff.max:type_name -> google.protobuf.Duration
-	35, // 22: supervisor.v1.Backoff.reset:type_name -> google.protobuf.Duration
-	35, // 23: supervisor.v1.Limit.window:type_name -> google.protobuf.Duration
+	40, // 21: supervisor.v1.Backoff.max:type_name -> google.protobuf.Duration
+	40, // 22: supervisor.v1.Backoff.reset:type_name -> google.protobuf.Duration
+	40, // 23: supervisor.v1.Limit.window:type_name -> google.protobuf.Duration
 	3,  // 24: supervisor.v1.Limit.then:type_name -> supervisor.v1.Escalation
 	5,  // 25: supervisor.v1.ListResponse.replicas:type_name -> supervisor.v1.Status
-	5,  // 26: supervisor.v1.GetResponse.status:type_name -> supervisor.v1.Status
-	8,  // 27: supervisor.v1.WatchResponse.event:type_name -> supervisor.v1.Event
-	5,  // 28: supervisor.v1.StartResponse.replicas:type_name -> supervisor.v1.Status
-	5,  // 29: supervisor.v1.StopResponse.replicas:type_name -> supervisor.v1.Status
-	5,  // 30: supervisor.v1.RestartResponse.replicas:type_name -> supervisor.v1.Status
-	4,  // 31: supervisor.v1.SignalRequest.signal:type_name -> supervisor.v1.Signal
-	8,  // 32: supervisor.v1.RollingRestartResponse.event:type_name -> supervisor.v1.Event
-	5,  // 33: supervisor.v1.ScaleResponse.replicas:type_name -> supervisor.v1.Status
-	9,  // 34: supervisor.v1.SetPolicyRequest.policy:type_name -> supervisor.v1.Policy
-	9,  // 35: supervisor.v1.SetPolicyResponse.policy:type_name -> supervisor.v1.Policy
-	5,  // 36: supervisor.v1.ReloadResponse.replicas:type_name -> supervisor.v1.Status
-	12, // 37: supervisor.v1.Supervisor.List:input_type -> supervisor.v1.ListRequest
-	14, // 38: supervisor.v1.Supervisor.Get:input_type -> supervisor.v1.GetRequest
-	16, // 39: supervisor.v1.Supervisor.Watch:input_type -> supervisor.v1.WatchRequest
-	18, // 40: supervisor.v1.Supervisor.Start:input_type -> supervisor.v1.StartRequest
-	20, // 41: supervisor.v1.Supervisor.Stop:input_type -> supervisor.v1.StopRequest
-	22, // 42: supervisor.v1.Supervisor.Restart:input_type -> supervisor.v1.RestartRequest
-	24, // 43: supervisor.v1.Supervisor.Signal:input_type -> supervisor.v1.SignalRequest
-	26, // 44: supervisor.v1.Supervisor.RollingRestart:input_type -> supervisor.v1.RollingRestartRequest
-	28, // 45: supervisor.v1.Supervisor.Scale:input_type -> supervisor.v1.ScaleRequest
-	30, // 46: supervisor.v1.Supervisor.SetPolicy:input_type -> supervisor.v1.SetPolicyRequest
-	32, // 47: supervisor.v1.Supervisor.Reload:input_type -> supervisor.v1.ReloadRequest
-	13, // 48: supervisor.v1.Supervisor.List:output_type -> supervisor.v1.ListResponse
-	15, // 49: supervisor.v1.Supervisor.Get:output_type -> supervisor.v1.GetResponse
-	17, // 50: supervisor.v1.Supervisor.Watch:output_type -> supervisor.v1.WatchResponse
-	19, // 51: supervisor.v1.Supervisor.Start:output_type -> supervisor.v1.StartResponse
-	21, // 52: supervisor.v1.Supervisor.Stop:output_type -> supervisor.v1.StopResponse
-	23, // 53: supervisor.v1.Supervisor.Restart:output_type -> supervisor.v1.RestartResponse
-	25, // 54: supervisor.v1.Supervisor.Signal:output_type -> supervisor.v1.SignalResponse
-	27, // 55: supervisor.v1.Supervisor.RollingRestart:output_type -> supervisor.v1.RollingRestartResponse
-	29, // 56: supervisor.v1.Supervisor.Scale:output_type -> supervisor.v1.ScaleResponse
-	31, // 57: supervisor.v1.Supervisor.SetPolicy:output_type -> supervisor.v1.SetPolicyResponse
-	33, // 58: supervisor.v1.Supervisor.Reload:output_type -> supervisor.v1.ReloadResponse
-	48, // [48:59] is the sub-list for method output_type
-	37, // [37:48] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	14, // 26: supervisor.v1.ListResponse.sinks:type_name -> supervisor.v1.Sink
+	5,  // 27: supervisor.v1.GetResponse.status:type_name -> supervisor.v1.Status
+	8,  // 28: supervisor.v1.WatchResponse.event:type_name -> supervisor.v1.Event
+	5,  // 29: supervisor.v1.StartResponse.replicas:type_name -> supervisor.v1.Status
+	5,  // 30: supervisor.v1.StopResponse.replicas:type_name -> supervisor.v1.Status
+	5,  // 31: supervisor.v1.RestartResponse.replicas:type_name -> supervisor.v1.Status
+	4,  // 32: supervisor.v1.SignalRequest.signal:type_name -> supervisor.v1.Signal
+	8,  // 33: supervisor.v1.RollingRestartResponse.event:type_name -> supervisor.v1.Event
+	5,  // 34: supervisor.v1.ScaleResponse.replicas:type_name -> supervisor.v1.Status
+	9,  // 35: supervisor.v1.SetPolicyRequest.policy:type_name -> supervisor.v1.Policy
+	9,  // 36: supervisor.v1.SetPolicyResponse.policy:type_name -> supervisor.v1.Policy
+	5,  // 37: supervisor.v1.ReloadResponse.replicas:type_name -> supervisor.v1.Status
+	12, // 38: supervisor.v1.Supervisor.List:input_type -> supervisor.v1.ListRequest
+	15, // 39: supervisor.v1.Supervisor.Get:input_type -> supervisor.v1.GetRequest
+	17, // 40: supervisor.v1.Supervisor.Watch:input_type -> supervisor.v1.WatchRequest
+	19, // 41: supervisor.v1.Supervisor.Start:input_type -> supervisor.v1.StartRequest
+	21, // 42: supervisor.v1.Supervisor.Stop:input_type -> supervisor.v1.StopRequest
+	23, // 43: supervisor.v1.Supervisor.Restart:input_type -> supervisor.v1.RestartRequest
+	25, // 44: supervisor.v1.Supervisor.Signal:input_type -> supervisor.v1.SignalRequest
+	27, // 45: supervisor.v1.Supervisor.RollingRestart:input_type -> supervisor.v1.RollingRestartRequest
+	29, // 46: supervisor.v1.Supervisor.Scale:input_type -> supervisor.v1.ScaleRequest
+	31, // 47: supervisor.v1.Supervisor.SetPolicy:input_type -> supervisor.v1.SetPolicyRequest
+	33, // 48: supervisor.v1.Supervisor.Reload:input_type -> supervisor.v1.ReloadRequest
+	35, // 49: supervisor.v1.Supervisor.Logs:input_type -> supervisor.v1.LogsRequest
+	37, // 50: supervisor.v1.Supervisor.Reopen:input_type -> supervisor.v1.ReopenRequest
+	13, // 51: supervisor.v1.Supervisor.List:output_type -> supervisor.v1.ListResponse
+	16, // 52: supervisor.v1.Supervisor.Get:output_type -> supervisor.v1.GetResponse
+	18, // 53: supervisor.v1.Supervisor.Watch:output_type -> supervisor.v1.WatchResponse
+	20, // 54: supervisor.v1.Supervisor.Start:output_type -> supervisor.v1.StartResponse
+	22, // 55: supervisor.v1.Supervisor.Stop:output_type -> supervisor.v1.StopResponse
+	24, // 56: supervisor.v1.Supervisor.Restart:output_type -> supervisor.v1.RestartResponse
+	26, // 57: supervisor.v1.Supervisor.Signal:output_type -> supervisor.v1.SignalResponse
+	28, // 58: supervisor.v1.Supervisor.RollingRestart:output_type -> supervisor.v1.RollingRestartResponse
+	30, // 59: supervisor.v1.Supervisor.Scale:output_type -> supervisor.v1.ScaleResponse
+	32, // 60: supervisor.v1.Supervisor.SetPolicy:output_type -> supervisor.v1.SetPolicyResponse
+	34, // 61: supervisor.v1.Supervisor.Reload:output_type -> supervisor.v1.ReloadResponse
+	36, // 62: supervisor.v1.Supervisor.Logs:output_type -> supervisor.v1.LogsResponse
+	38, // 63: supervisor.v1.Supervisor.Reopen:output_type -> supervisor.v1.ReopenResponse
+	51, // [51:64] is the sub-list for method output_type
+	38, // [38:51] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_supervisor_v1_supervisor_proto_init() }
@@ -2492,15 +2780,16 @@ func file_supervisor_v1_supervisor_proto_init() {
 	file_supervisor_v1_supervisor_proto_msgTypes[4].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[5].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[6].OneofWrappers = []any{}
-	file_supervisor_v1_supervisor_proto_msgTypes[11].OneofWrappers = []any{}
-	file_supervisor_v1_supervisor_proto_msgTypes[23].OneofWrappers = []any{}
+	file_supervisor_v1_supervisor_proto_msgTypes[12].OneofWrappers = []any{}
+	file_supervisor_v1_supervisor_proto_msgTypes[24].OneofWrappers = []any{}
+	file_supervisor_v1_supervisor_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_supervisor_v1_supervisor_proto_rawDesc), len(file_supervisor_v1_supervisor_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   29,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

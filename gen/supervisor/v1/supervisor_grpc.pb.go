@@ -32,6 +32,8 @@ const (
 	Supervisor_Scale_FullMethodName          = "/supervisor.v1.Supervisor/Scale"
 	Supervisor_SetPolicy_FullMethodName      = "/supervisor.v1.Supervisor/SetPolicy"
 	Supervisor_Reload_FullMethodName         = "/supervisor.v1.Supervisor/Reload"
+	Supervisor_Logs_FullMethodName           = "/supervisor.v1.Supervisor/Logs"
+	Supervisor_Reopen_FullMethodName         = "/supervisor.v1.Supervisor/Reopen"
 )
 
 // SupervisorClient is the client API for Supervisor service.
@@ -90,6 +92,13 @@ type SupervisorClient interface {
 	// Reload reads the cluster file again and changes only what differs. INVALID_ARGUMENT: the file is not valid, and
 	// nothing was changed. FAILED_PRECONDITION: there is no file to read. ABORTED: another Reload has come since.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
+	// Logs sends the last lines that a replica wrote, and with follow each as it comes, until the replica is removed. At
+	// most 1000 lines and 256 KiB of each replica are kept. A reader that is too slow misses lines; replicas do not wait for
+	// it.
+	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
+	// Reopen closes the supervisor's events and log files and opens what is at their paths now, as after a rename.
+	// FAILED_PRECONDITION: one could not be opened; it is tried again with the next line.
+	Reopen(ctx context.Context, in *ReopenRequest, opts ...grpc.CallOption) (*ReopenResponse, error)
 }
 
 type supervisorClient struct {
@@ -228,6 +237,35 @@ func (c *supervisorClient) Reload(ctx context.Context, in *ReloadRequest, opts .
 	return out, nil
 }
 
+func (c *supervisorClient) Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Supervisor_ServiceDesc.Streams[2], Supervisor_Logs_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[LogsRequest, LogsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Supervisor_LogsClient = grpc.ServerStreamingClient[LogsResponse]
+
+func (c *supervisorClient) Reopen(ctx context.Context, in *ReopenRequest, opts ...grpc.CallOption) (*ReopenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReopenResponse)
+	err := c.cc.Invoke(ctx, Supervisor_Reopen_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SupervisorServer is the server API for Supervisor service.
 // All implementations must embed UnimplementedSupervisorServer
 // for forward compatibility.
@@ -284,6 +322,13 @@ type SupervisorServer interface {
 	// Reload reads the cluster file again and changes only what differs. INVALID_ARGUMENT: the file is not valid, and
 	// nothing was changed. FAILED_PRECONDITION: there is no file to read. ABORTED: another Reload has come since.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
+	// Logs sends the last lines that a replica wrote, and with follow each as it comes, until the replica is removed. At
+	// most 1000 lines and 256 KiB of each replica are kept. A reader that is too slow misses lines; replicas do not wait for
+	// it.
+	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
+	// Reopen closes the supervisor's events and log files and opens what is at their paths now, as after a rename.
+	// FAILED_PRECONDITION: one could not be opened; it is tried again with the next line.
+	Reopen(context.Context, *ReopenRequest) (*ReopenResponse, error)
 	mustEmbedUnimplementedSupervisorServer()
 }
 
@@ -326,6 +371,12 @@ func (UnimplementedSupervisorServer) SetPolicy(context.Context, *SetPolicyReques
 }
 func (UnimplementedSupervisorServer) Reload(context.Context, *ReloadRequest) (*ReloadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reload not implemented")
+}
+func (UnimplementedSupervisorServer) Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error {
+	return status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedSupervisorServer) Reopen(context.Context, *ReopenRequest) (*ReopenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reopen not implemented")
 }
 func (UnimplementedSupervisorServer) mustEmbedUnimplementedSupervisorServer() {}
 func (UnimplementedSupervisorServer) testEmbeddedByValue()                    {}
@@ -532,6 +583,35 @@ func _Supervisor_Reload_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Supervisor_Logs_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(LogsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SupervisorServer).Logs(m, &grpc.GenericServerStream[LogsRequest, LogsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Supervisor_LogsServer = grpc.ServerStreamingServer[LogsResponse]
+
+func _Supervisor_Reopen_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReopenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SupervisorServer).Reopen(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Supervisor_Reopen_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SupervisorServer).Reopen(ctx, req.(*ReopenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Supervisor_ServiceDesc is the grpc.ServiceDesc for Supervisor service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -575,6 +655,10 @@ var Supervisor_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Reload",
 			Handler:    _Supervisor_Reload_Handler,
 		},
+		{
+			MethodName: "Reopen",
+			Handler:    _Supervisor_Reopen_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -585,6 +669,11 @@ var Supervisor_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "RollingRestart",
 			Handler:       _Supervisor_RollingRestart_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Logs",
+			Handler:       _Supervisor_Logs_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -33,6 +33,7 @@ type ctlCmd struct {
 	List           ctlListCmd           `cmd:"" help:"Show all replicas."`
 	Get            ctlGetCmd            `cmd:"" help:"Show one replica."`
 	Watch          ctlWatchCmd          `cmd:"" help:"Show what happens, one line an event."`
+	Logs           ctlLogsCmd           `cmd:"" help:"Show the last lines that a replica wrote."`
 	Start          ctlStartCmd          `cmd:"" help:"Launch replicas that are down, and those that wait, now."`
 	Stop           ctlStopCmd           `cmd:"" help:"Stop replicas; they stay down until they are started."`
 	Restart        ctlRestartCmd        `cmd:"" help:"Stop replicas and launch them again, all at a time."`
@@ -41,6 +42,7 @@ type ctlCmd struct {
 	Scale          ctlScaleCmd          `cmd:"" help:"Change the number of replicas of a group."`
 	SetPolicy      ctlSetPolicyCmd      `cmd:"" help:"Change what is given of the restart policy of a group."`
 	Reload         ctlReloadCmd         `cmd:"" help:"Have the supervisor read its cluster file again."`
+	Reopen         ctlReopenCmd         `cmd:"" help:"Have the supervisor open its events and log files again, as after a rename."`
 }
 
 // call has something done with the supervisor, which writes to w.

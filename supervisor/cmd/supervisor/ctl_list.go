@@ -44,7 +44,10 @@ func (l *ctlListCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, 
 	case err != nil:
 		return err
 	case !l.JSON:
-		return writeTable(w, reply.GetReplicas())
+		if err := writeTable(w, reply.GetReplicas()); err != nil {
+			return err
+		}
+		return writeLosses(w, reply.GetSinks())
 	}
 	for _, one := range reply.GetReplicas() {
 		if err := writeJSON(w, one); err != nil {
@@ -190,6 +193,23 @@ func writeTable(w io.Writer, replicas []*supervisorv1.Status) error {
 			uptimeText(s), s.GetRestarts(), lastExitText(s))
 	}
 	return t.Flush()
+}
+
+// writeLosses writes a line per sink that has lost lines.
+func writeLosses(w io.Writer, sinks []*supervisorv1.Sink) error {
+	for _, s := range sinks {
+		if s.GetLost() == 0 && s.GetError() == "" {
+			continue
+		}
+		line := fmt.Sprintf("%s lost %d lines", s.GetName(), s.GetLost())
+		if s.GetError() != "" {
+			line += ": " + s.GetError()
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeDetails(w io.Writer, s *supervisorv1.Status) error {

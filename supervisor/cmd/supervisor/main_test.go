@@ -60,11 +60,34 @@ func play(mode string) {
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 	}
+	if mode == "burst" {
+		burst(os.Args[2], os.Args[3:])
+	}
 	fmt.Println("up", os.Getenv("CRASHLAB_INCARNATION"), os.Getpid())
 	if mode == "crash" {
 		os.Exit(3)
 	}
 	time.Sleep(5 * time.Minute) // beyond every test, but not for ever
+}
+
+// burst writes numbered lines of a size as replica a, and as b the time, now and then.
+func burst(name string, numbers []string) {
+	var n, size, quiet int
+	fmt.Sscan(strings.Join(numbers, " "), &n, &size, &quiet)
+	if name == "a" {
+		out := bufio.NewWriter(os.Stdout)
+		text := strings.Repeat("x", size)
+		for i := range n {
+			fmt.Fprintln(out, i, text)
+		}
+		out.Flush()
+	} else {
+		for range quiet {
+			fmt.Println(time.Now().UnixNano())
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	time.Sleep(5 * time.Minute)
 }
 
 // proc is a running supervisor and what it has printed so far.

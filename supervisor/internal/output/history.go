@@ -35,6 +35,9 @@ type Cursor struct {
 	offset uint64 // bytes before it
 }
 
+// Before reports whether one place is before another of the same history.
+func (c Cursor) Before(other Cursor) bool { return c.offset < other.offset }
+
 // Add adds whole lines, each with its newline.
 func (h *History) Add(lines []byte) {
 	h.mu.Lock()

@@ -42,10 +42,8 @@ func (w writer) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// stream returns a replica's, for an incarnation in a group.
-func (h *Hub) stream(replica, group string) *stream {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// stream returns a replica's.
+func (h *Hub) stream(replica string) *stream {
 	s := h.streams[replica]
 	if s == nil {
 		s = new(stream)
@@ -58,9 +56,6 @@ func (h *Hub) stream(replica, group string) *stream {
 		}
 		h.streams[replica] = s
 	}
-	s.mu.Lock()
-	s.group = group
-	s.mu.Unlock()
 	return s
 }
 
@@ -72,22 +67,23 @@ func (h *Hub) Open(replica, group string, drop bool) (*os.File, *Reader, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	s := h.stream(replica, group)
+	h.mu.Lock()
+	s := h.stream(replica)
+	h.mu.Unlock()
+	s.mu.Lock()
+	s.group = group
+	s.mu.Unlock()
 	return in, &Reader{
 		hub: h, replica: replica, stream: s, drop: drop, pipe: out, got: -1, begin: s.history.End(),
 		hurry: make(chan struct{}), CaughtUp: make(chan struct{}),
 	}, nil
 }
 
-// History returns what a replica wrote last; nil: it has not been launched, or
-// is gone.
+// History returns what a replica wrote last. It lasts until [Hub.Forget].
 func (h *Hub) History(replica string) *History {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s := h.streams[replica]; s != nil {
-		return &s.history
-	}
-	return nil
+	return &h.stream(replica).history
 }
 
 // Forget lets a replica go that is launched no more, and whose last reader has

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+type ctlLogsCmd struct {
+	Name   string   `arg:"" help:"Name of the replica."`
+	Follow bool     `short:"f" help:"Go on with what the replica writes from now on, until Ctrl-C."`
+	Lines  ctlCount `short:"n" placeholder:"N" default:"1000" help:"How many of the last lines, 0 to 1000 (default ${default})"`
+}
+
+func (l *ctlLogsCmd) Run(c *ctlCmd, k *kong.Context) error {
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		stream, err := s.Logs(ctx, &supervisorv1.LogsRequest{Replica: l.Name, Follow: l.Follow, Lines: new(uint32(l.Lines))})
+		if err != nil {
+			return err
+		}
+		for {
+			reply, err := stream.Recv()
+			if err != nil {
+				return streamEnd(err)
+			}
+			if n := reply.GetMissed(); n > 0 {
+				fmt.Fprintf(k.Stderr, "%d lines missed\n", n)
+			}
+			if _, err := w.Write(reply.GetText()); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+type ctlReopenCmd struct{}
+
+func (*ctlReopenCmd) Run(c *ctlCmd, k *kong.Context) error {
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, _ io.Writer) error {
+		_, err := s.Reopen(ctx, &supervisorv1.ReopenRequest{})
+		return err
+	})
+}

@@ -1,0 +1,53 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"iter"
+)
+
+// Lines are some of what a replica wrote.
+type Lines struct {
+	Text   []byte // whole lines, each with its newline
+	Missed uint64 // lines before these that are not kept any more
+}
+
+// Output returns what a replica wrote last, at most so many lines, and, with
+// follow, then what it writes until ctx ends, the replica is removed or Run
+// returns. The last 1,000 lines of each replica are kept, or 256 KiB where that
+// is less. Nobody waits for whoever ranges over them. The error wraps
+// [ErrUnknown] or says that last is negative.
+func (s *Supervisor) Output(ctx context.Context, replica string, last int, follow bool) (iter.Seq[Lines], error) {
+	if last < 0 {
+		return nil, fmt.Errorf("%d lines: want 0 or more", last)
+	}
+	known := func() bool { return s.set.find(replica) != nil }
+	if !known() {
+		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
+	}
+	history := s.output.History(replica)
+	if !known() { // it was removed just now, and nobody else forgets what came after that
+		s.output.Forget(replica)
+		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
+	}
+	at, end := history.Last(last), history.End()
+	return func(yield func(Lines) bool) {
+		for ctx.Err() == nil && (follow || at.Before(end)) {
+			text, then, missed, changed := history.Next(at)
+			if text == nil {
+				if !follow || changed == nil {
+					return
+				}
+				select {
+				case <-changed:
+				case <-ctx.Done():
+				}
+				continue
+			}
+			if !yield(Lines{text, missed}) {
+				return
+			}
+			at = then
+		}
+	}, nil
+}
