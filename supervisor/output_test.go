@@ -3,10 +3,12 @@ package supervisor
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -113,5 +115,84 @@ func TestOutputOfARunawayHoldsUpNothing(t *testing.T) {
 		waitDead(t, pid)
 	} else {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// Lines that are not taken delay no relaunch.
+func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
+	stuck, relaunched := make(chan struct{}), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	var delivered bytes.Buffer
+	c := &Config{
+		waits: &patient,
+		Groups: []Group{{
+			Count: 1, Policy: Policy{Exact: true},
+			Replica: func(int) Replica {
+				return Replica{Name: "a", Args: []string{"sh", "-c", "echo $CRASHLAB_INCARNATION; [ $CRASHLAB_INCARNATION -lt 5 ] || exec sleep 300; exit 3"}}
+			},
+		}},
+		OnOutput: func(_ string, lines []byte) {
+			<-stuck
+			delivered.Write(lines)
+		},
+		OnEvent: func(e Event) {
+			if e.Kind == EventReady && e.Incarnation == 5 {
+				close(relaunched)
+			}
+		},
+	}
+	go func() {
+		<-relaunched
+		close(stuck)
+		stop()
+	}()
+	if err := run(ctx, c); err != nil {
+		t.Fatal(err)
+	}
+	if got := delivered.String(); len(got) < 8 || got[:8] != "1\n2\n3\n4\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What a replica wrote can be asked for while it runs, over its incarnations.
+func TestOutput(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	r := start(t, one(Replica{Args: []string{"sh", "-c", `
+		if [ $CRASHLAB_INCARNATION = 1 ]; then seq 3; exit 3; fi
+		echo again; until [ -e "$0" ]; do sleep 0.01; done; echo more; exec sleep 300`, gate}}, Policy{}))
+	r.until("line of the second incarnation", func() bool { return slices.Contains(r.lines, "a again") })
+	if _, err := r.Output(t.Context(), "b", 1, false); !errors.Is(err, ErrUnknown) {
+		t.Errorf("got %v", err)
+	}
+	for last, want := range map[int]string{0: "", 2: "3\nagain\n", 1000: "1\n2\n3\nagain\n"} {
+		lines, err := r.Output(t.Context(), "a", last, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for some := range lines {
+			got += string(some.Text)
+		}
+		if got != want {
+			t.Errorf("the last %d: got %q, want %q", last, got, want)
+		}
+	}
+	lines, err := r.Output(t.Context(), "a", 1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for some := range lines {
+		switch got += string(some.Text); got {
+		case "again\n":
+			if err := os.WriteFile(gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		case "again\nmore\n":
+			r.stop() // which ends it
+		}
+	}
+	if got != "again\nmore\n" {
+		t.Errorf("got %q", got)
 	}
 }

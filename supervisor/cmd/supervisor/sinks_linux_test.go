@@ -326,7 +326,7 @@ func TestBurstIsOnDiskWhole(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 100 MB")
 	}
-	const n, size, quiet = 100_000, 1000, 200
+	const n, size, quiet = 1_000_000, 100, 200
 	c := startIn(t, t.TempDir(), "burst", fmt.Sprintf("replicas: 2\nlog_size: 10000\nstop_timeout: 0s\ncommand: [%q, %q, '{name}', '%d', '%d', '%d']\n", os.Args[0], "x", n, size, quiet))
 	defer c.Process.Kill()
 	var worst time.Duration
@@ -344,16 +344,27 @@ func TestBurstIsOnDiskWhole(t *testing.T) {
 		}
 		worst = max(worst, at.Sub(time.Unix(0, ns)))
 	}
-	var got []byte
-	for timeout := time.After(patience); bytes.Count(got, []byte{'\n'}) < n; {
-		if got, err = os.ReadFile(c.path("a.log")); err != nil {
+	total := int64(n * (len("2006-01-02T15:04:05.000000Z  ") + size + 1)) // and the numbers
+	for i := range n {
+		total += int64(len(strconv.Itoa(i)))
+	}
+	for timeout := time.After(patience); ; {
+		info, err := os.Stat(c.path("a.log"))
+		if err != nil {
 			t.Fatal(err)
+		}
+		if info.Size() >= total {
+			break
 		}
 		select {
 		case <-timeout:
-			t.Fatalf("%d lines of %d are on disk", bytes.Count(got, []byte{'\n'}), n)
-		case <-time.After(50 * time.Millisecond):
+			t.Fatalf("%d bytes of %d are on disk", info.Size(), total)
+		case <-time.After(10 * time.Millisecond):
 		}
+	}
+	got, err := os.ReadFile(c.path("a.log"))
+	if err != nil {
+		t.Fatal(err)
 	}
 	want := 0
 	for line := range bytes.Lines(got) {
