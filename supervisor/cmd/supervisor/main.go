@@ -15,6 +15,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/internal/output"
 )
 
 type commandLine struct {
@@ -36,7 +37,9 @@ func main() {
 		return
 	}
 	// The library's errors name it, and so us, already.
-	fmt.Fprintln(os.Stderr, "supervisor:", strings.TrimPrefix(err.Error(), "supervisor: "))
+	last := output.Sink{To: os.Stderr} // which may be stuck, and must not hold up the exit
+	last.Put("", []byte("supervisor: "+strings.TrimPrefix(err.Error(), "supervisor: ")+"\n"))
+	last.Close(closePatience)
 	var m *mistake
 	if errors.As(err, &m) {
 		os.Exit(2)

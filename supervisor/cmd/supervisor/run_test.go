@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -110,40 +111,50 @@ func TestSecondSignalKills(t *testing.T) {
 	}
 }
 
-// As behind Ctrl-S: the log takes no line any more, and yet the second signal ends it all.
-func TestSecondSignalEndsItWithAStuckLog(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: 2 s, the time that the end after a second signal is given")
+// As behind Ctrl-S: the log takes no line any more, and delays no end.
+func TestStuckLogDelaysNoEnd(t *testing.T) {
+	for name, tt := range map[string]struct {
+		script  string
+		signals []syscall.Signal
+		code    int
+	}{
+		"a signal":    {"echo up $$; exec sleep 1000", []syscall.Signal{syscall.SIGTERM}, 0},
+		"two signals": {"trap '' TERM; echo up $$; while :; do sleep 1; done", []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}, 1},
+		"by itself":   {"echo up $$; exit 3", nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			read, full, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer read.Close()
+			fillPipe(t, full)
+			cmd := exec.Command(program, "--replicas=1", "--restart=never", "--stop-timeout=1h", "--", "sh", "-c", tt.script)
+			cmd.Stderr = full
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer time.AfterFunc(patience, func() { cmd.Process.Kill() }).Stop()
+			full.Close()
+			var pid int
+			if _, err := fmt.Fscanf(stdout, "a | up %d\n", &pid); err != nil {
+				t.Fatal(err)
+			}
+			for _, sig := range tt.signals {
+				cmd.Process.Signal(sig)
+			}
+			cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			waitDead(t, []int{pid})
+		})
 	}
-	t.Parallel()
-	read, full, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer read.Close()
-	fillPipe(t, full)
-	cmd := exec.Command(program, "--replicas", "1", "--", "sh", "-c", "echo up $$; exec sleep 1000")
-	cmd.Stderr = full
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Process.Kill()
-	full.Close()
-	var pid int
-	if _, err := fmt.Fscanf(stdout, "a | up %d\n", &pid); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Process.Signal(syscall.SIGINT)
-	cmd.Process.Signal(syscall.SIGTERM)
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 1 {
-		t.Errorf("exit code %d, want 1", code)
-	}
-	waitDead(t, []int{pid})
 }
 
 // fillPipe writes to a pipe what it takes.
