@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor"
 )
 
 func TestBadFlags(t *testing.T) {
@@ -125,6 +127,8 @@ func TestBadFile(t *testing.T) {
 		{"control at a replica", "command: [\"true\", \"{addr}\"]\ncontrol: {addr: 127.0.0.1:7102}\n", []string{":2:17: ", "control.addr", "replica b's"}},
 		{"control at a replica of another host", "command: [\"true\", \"{addr}\"]\ncontrol: {addr: 0.0.0.0:7102, allow_remote: true}\n", []string{":2:17: ", "control.addr", "replica b's"}},
 		{"metrics for all", "command: [\"true\"]\nmetrics_addr: 0.0.0.0:7190\n", []string{":2:15: ", "metrics_addr", "0.0.0.0:7190", "metrics_public"}},
+		{"file mode", "file_mode: 0440\n", []string{":1:12: ", "file_mode", `"0440"`, "in octal", "such as 0640"}},
+		{"overflow", "log_overflow: wait\n", []string{":1:15: ", "log_overflow", "wait", "block or drop"}},
 		{"log size", "log_size: 1\n", []string{":1:11: ", "log_size", `"1"`, "2 to 10000"}},
 		{"metrics", "metrics_addr: \":x\"\n", []string{":1:15: ", "metrics_addr", "HOST:PORT"}},
 		{"syntax", "command: [\"true\n", []string{":1:11: ", "double-quoted"}},
@@ -256,6 +260,22 @@ func TestCommittedClusterFile(t *testing.T) {
 	})
 	if len(c.replicas) != 3 || len(c.bound) != 3 {
 		t.Errorf("got %+v: want three replicas that listen", c.replicas)
+	}
+}
+
+func TestOverflowOfGroups(t *testing.T) {
+	f, err := load(write(t, "command: [\"true\"]\nlog_overflow: drop\ngroups:\n  a: {}\n  b: {log_overflow: block}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := input{file: f}.cluster()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []supervisor.Overflow{supervisor.OverflowDrop, supervisor.OverflowBlock} {
+		if got := c.groups[i].Replica(0).Overflow; got != want {
+			t.Errorf("group %d: %v, want %v", i, got, want)
+		}
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -70,6 +72,9 @@ func (d *logDir) write(replica string, lines []byte, now time.Time) {
 
 func (d *logDir) put(replica string, f *output.File, lines []byte) {
 	n, err := f.Write(lines)
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(d.dir, 0o755) == nil { // somebody has removed all of it
+		n, err = f.Write(lines)
+	}
 	d.losses.Outcome(err)
 	d.losses.Add(replica, uint64(bytes.Count(lines[n:], []byte{'\n'})), err)
 }

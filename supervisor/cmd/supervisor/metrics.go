@@ -15,8 +15,8 @@ import (
 	"example.com/crashlab/supervisor/control"
 )
 
-// metrics are what Prometheus is told: how the replicas are when it asks, and
-// what the events so far come to.
+// metrics collects for Prometheus: the replicas' status at each scrape, and
+// counts of the events so far.
 type metrics struct {
 	list     func() []supervisor.Status
 	sinks    func() []control.Sink
@@ -34,15 +34,13 @@ var (
 	readyDesc    = describe("ready", "1 if the replica is ready.")
 	stateDesc    = describe("state", "1 for the state that the replica is in, 0 for the others.", "state")
 	restartsDesc = describe("restarts_total", "Launches of the replica after its first.")
-	lostDesc     = describe("output_lines_dropped_total", "Lines of the replica's output that were dropped, as they were not taken fast enough.")
+	lostDesc     = describe("output_lines_dropped_total", "Lines of the replica's output that were dropped, as they came faster than they were written and log_overflow is drop.")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("supervisor_replica_"+name, help, append(replicaLabels[:2:2], labels...), nil)
 }
 
-// sinkDesc is of what becomes of lines after a replica has written them, and of
-// those that the supervisor writes itself.
 var sinkDesc = prometheus.NewDesc("supervisor_sink_lines_lost_total", "Lines that a sink lost, as it was full or a write failed.", []string{"sink"}, nil)
 
 // newMetrics returns metrics over a supervisor's List, and over sinks.
@@ -68,7 +66,7 @@ func newMetrics(list func() []supervisor.Status, sinks func() []control.Sink) *m
 	return m
 }
 
-// note counts an event. A replica that was removed is told of no more.
+// note counts an event. The counts of a replica go when it is removed.
 func (m *metrics) note(e supervisor.Event) {
 	switch e.Kind {
 	case supervisor.EventReady:

@@ -20,8 +20,8 @@ import (
 // closePatience is how long the end waits for a sink that takes nothing.
 const closePatience = time.Second
 
-// reportFlags say where it goes what the supervisor and its replicas tell. What
-// is empty is not wanted.
+// reportFlags say where the log, the events, the replicas' lines and the metrics
+// go. Empty: nowhere.
 type reportFlags struct {
 	LogJSON     bool        // the log is JSON, and replicas' lines are too
 	LogLevel    string      // least level to log, as hclog names them
@@ -34,12 +34,12 @@ type reportFlags struct {
 	MetricsAddr string      // where Prometheus' metrics are served
 }
 
-// report is where it goes. None of it waits for another, see package output.
+// report holds the open sinks. None waits for another, see package output.
 type report struct {
 	log        hclog.Logger
 	console    *console
 	stderr     *output.Sink // nil: the log goes to the console
-	quiet      bool         // no replica's lines on the console
+	quiet      bool         // no replicas' lines on the console
 	onlyEvents bool         // nor anything but events
 	dir        *logDir      // nil: none
 	events     *eventFile   // nil: none
@@ -210,8 +210,8 @@ func (r *report) sinks() []control.Sink {
 	return all
 }
 
-// close ends it all when the supervisor has ended, within three times
-// closePatience. What the log says of the others comes last.
+// close closes all sinks after the supervisor has ended, in at most three times
+// closePatience; the log last, as it reports what the others have lost.
 func (r *report) close() {
 	if r.listener != nil {
 		r.listener.Close()

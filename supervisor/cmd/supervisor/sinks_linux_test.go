@@ -257,6 +257,16 @@ func TestFilesThatAreRenamedRemovedAndTruncated(t *testing.T) {
 		c.checkTicks("a.log")
 		c.events("e.jsonl")
 	})
+	t.Run("renamed with their directory", func(t *testing.T) {
+		t.Parallel()
+		c := startIn(t, filepath.Join(t.TempDir(), "logs"), "", ticks)
+		c.file("a.log", "lines", lines(10))
+		if err := os.Rename(c.dir, c.dir+".1"); err != nil {
+			t.Fatal(err)
+		}
+		c.file("a.log", "lines", lines(10))
+		c.checkTicks("a.log")
+	})
 	t.Run("truncated", func(t *testing.T) {
 		t.Parallel()
 		c := startIn(t, t.TempDir(), "", ticks)
