@@ -439,3 +439,37 @@ func TestCtlLogs(t *testing.T) {
 		t.Errorf("exit code %d at the supervisor's end, want 0", code)
 	}
 }
+
+// A regular file is no terminal: replicas wait for it as they write.
+func TestStdoutInAFileIsWhole(t *testing.T) {
+	t.Parallel()
+	const n = 1_000_000
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command(program, "--replicas=1", "--restart=never", "--", "seq", strconv.Itoa(n))
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(patience, func() { cmd.Process.Kill() }).Stop()
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	for line := range bytes.Lines(text) {
+		if want++; string(line) != fmt.Sprintf("a | %d\n", want) {
+			t.Fatalf("line %d is %q", want, line)
+		}
+	}
+	if want != n {
+		t.Errorf("%d lines, want %d", want, n)
+	}
+}
