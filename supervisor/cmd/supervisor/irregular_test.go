@@ -50,7 +50,7 @@ func TestLogFileThatIsAPipe(t *testing.T) {
 	p := start(t, "serve", "--replicas=2", "--log-dir", filepath.Dir(path), "--", os.Args[0])
 	p.pids(2)
 	p.until(&p.stderr, "news of the pipe", func(text string) bool {
-		return regexp.MustCompile(`lines lost: sink=log_dir lines=\d+ replica=a error="` + path + `: want a regular file, not p`).MatchString(text)
+		return regexp.MustCompile(`lines lost: sink=log_dir lines=\d+ total=\d+ replica=a error="` + path + `: want a regular file, not p`).MatchString(text)
 	})
 	p.Process.Signal(syscall.SIGTERM)
 	if code := p.ends(); code != 0 {

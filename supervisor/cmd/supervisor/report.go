@@ -52,11 +52,11 @@ type report struct {
 // open opens what the flags name. List is the supervisor's, for the metrics.
 func (f *reportFlags) open(stdout, stderr io.Writer, list func() []supervisor.Status) (*report, error) {
 	r := &report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || f.Events == "-", onlyEvents: f.Events == "-"}
-	r.console.sink.Losses.Tell = r.tellLost("stdout")
+	r.logLosses("stdout", &r.console.sink.Losses)
 	r.openLog(stderr, f)
 	if f.LogDir != "" {
 		r.dir = &logDir{dir: f.LogDir, mode: f.FileMode, size: int64(f.LogSize) * 1e6, backups: f.LogFiles}
-		r.dir.losses.Tell = r.tellLost("log_dir")
+		r.logLosses("log_dir", &r.dir.losses)
 		if err := os.MkdirAll(f.LogDir, 0o755); err != nil {
 			return nil, fmt.Errorf("--log-dir: %w", err)
 		}
@@ -70,7 +70,7 @@ func (f *reportFlags) open(stdout, stderr io.Writer, list func() []supervisor.St
 		if r.events, err = openEvents(f.Events, f.FileMode); err != nil {
 			return nil, fmt.Errorf("--events: %w", err)
 		}
-		r.events.sink.Losses.Tell = r.tellLost("events")
+		r.logLosses("events", &r.events.sink.Losses)
 	}
 	return r, r.serveMetrics(f.MetricsAddr, list)
 }
@@ -79,6 +79,7 @@ func (r *report) openLog(stderr io.Writer, f *reportFlags) {
 	var to io.Writer = r.console // so that the lines of both keep their order
 	if !r.console.shares(stderr) {
 		r.stderr = &output.Sink{To: stderr}
+		r.logLosses("stderr", &r.stderr.Losses)
 		to = sinkWriter{r.stderr}
 	}
 	r.log = hclog.New(&hclog.LoggerOptions{
@@ -94,10 +95,12 @@ func (w sinkWriter) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// tellLost returns what logs the lines that a sink has lost.
-func (r *report) tellLost(sink string) func(source string, lines uint64, err error) {
-	return func(source string, lines uint64, err error) {
-		args := []any{"sink", sink, "lines", lines}
+// logLosses has the lines logged that a sink loses. Those that the log itself
+// loses are in the total once it takes lines again.
+func (r *report) logLosses(sink string, l *output.Losses) {
+	l.Tell = func(source string, lines uint64, err error) {
+		total, _ := l.Lost()
+		args := []any{"sink", sink, "lines", lines, "total", total}
 		if source != "" {
 			args = append(args, "replica", source)
 		}

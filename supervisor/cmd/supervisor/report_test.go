@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/crashlab/supervisor"
@@ -228,4 +229,45 @@ func checkEvents(t *testing.T, path string) {
 	if count[supervisor.EventLaunched] != 2 || count[supervisor.EventExited] != 2 || last.Kind != supervisor.EventRemoved || last.Elapsed <= 0 {
 		t.Errorf("events %v, the last %+v", count, last)
 	}
+}
+
+// gated is a log that takes nothing until it is opened.
+type gated struct {
+	open chan struct{}
+	stream
+}
+
+func (g *gated) Write(b []byte) (int, error) {
+	<-g.open
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lines = append(g.lines, string(b))
+	return len(b), nil
+}
+
+// When the log takes lines again, it says how many it has lost.
+func TestLogThatWasStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stderr := &gated{open: make(chan struct{})}
+		r, err := (&reportFlags{LogLevel: "info"}).open(io.Discard, stderr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		long := strings.Repeat("x", 100<<10)
+		for range 100 {
+			r.log.Info(long)
+		}
+		time.Sleep(time.Minute)
+		lost := r.sinks()[1]
+		if lost.Name != "stderr" || lost.Lost < 70 {
+			t.Errorf("lost %+v", lost)
+		}
+		close(stderr.open)
+		r.log.Info("short")
+		time.Sleep(time.Minute)
+		r.close()
+		if text := stderr.text(); !strings.Contains(text, "lines lost: sink=stderr lines=") || !strings.Contains(text, "short") {
+			t.Errorf("%d bytes, without the loss", len(text))
+		}
+	})
 }

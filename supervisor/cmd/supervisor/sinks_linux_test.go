@@ -473,3 +473,25 @@ func TestStdoutInAFileIsWhole(t *testing.T) {
 		t.Errorf("%d lines, want %d", want, n)
 	}
 }
+
+// Events are lost until the pipe has a reader, and nobody waits for one.
+func TestEventsToAPipeWithoutAReader(t *testing.T) {
+	t.Parallel()
+	path := fifo(t, "events")
+	p := start(t, "serve", "--replicas=1", "--events", path, "--", os.Args[0])
+	p.until(&p.stderr, "news of the loss", func(text string) bool { return strings.Contains(text, "lines lost: sink=events") })
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	text := make([]byte, 64<<10)
+	n, err := reader.Read(text)
+	if err != nil || !strings.Contains(string(text[:n]), `"kind":"removed"`) {
+		t.Errorf("read %q, %v; want the last event", text[:n], err)
+	}
+}
