@@ -160,10 +160,13 @@ func TestPage(t *testing.T) {
 		const width = `document.querySelector("#lanes .uplot").getBoundingClientRect().width`
 		screen := evaluate[float64](b, width)
 		evaluate[bool](b, `dispatchEvent(new Event("beforeprint"))`)
+		// What changed on the screen a moment before may be noticed only now.
+		evaluate[string](b, `document.getElementById("lanes").style.width = "1000px"`)
 		evaluate[bool](b, painted)
 		if paper := evaluate[float64](b, width); paper > 740 {
 			t.Errorf("on paper a chart is %v px wide, and so cut off", paper)
 		}
+		evaluate[string](b, `document.getElementById("lanes").style.width = ""`)
 		evaluate[bool](b, `dispatchEvent(new Event("afterprint"))`)
 		if _, err := chromedp.Run(b, chromedp.PrintToPDF()); err != nil {
 			t.Error(err)

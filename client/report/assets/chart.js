@@ -22,7 +22,7 @@ function addChart(host, options, data) {
   host.replaceChildren();
   const u = new uPlot({ width: widthIn(host), ...options }, data, host);
   charts.push(u);
-  const size = new ResizeObserver(() => widen(u, widthIn(host)));
+  const size = new ResizeObserver(() => fit(u));
   size.observe(host);
   u.hooks.destroy = [() => size.disconnect()];
   return u;
@@ -35,13 +35,17 @@ function widen(u, width) {
 }
 
 const PAPER = 700; // px; what is wider would be cut off on it
+let onPaper = false;
 
-function fitToPaper() {
-  for (const u of charts) widen(u, Math.min(u.width, PAPER));
+function fit(u) {
+  const width = widthIn(u.root.parentElement);
+  widen(u, onPaper ? Math.min(width, PAPER) : width);
 }
 
-function fitToScreen() {
-  for (const u of charts) widen(u, widthIn(u.root.parentElement));
+// fitTo fits all charts to paper, or to the screen again. An observer may still see a change that was made before.
+function fitTo(paper) {
+  onPaper = paper;
+  charts.forEach(fit);
 }
 
 function removeChart(u) {

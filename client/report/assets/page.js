@@ -183,11 +183,11 @@ function listen() {
   addEventListener("beforeprint", () => {
     screenTheme = theme();
     setTheme("light");
-    fitToPaper();
+    fitTo(true);
   });
   addEventListener("afterprint", () => {
     setTheme(screenTheme);
-    fitToScreen();
+    fitTo(false);
   });
 }
 
