@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"client/report"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover"},
-	{"gen", "supervisor", "supervisor/inputfile", "client/failover", "client/stats"},
+	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "client/failover", "client/stats"},
 }
 
 // grpc is gRPC, and what it depends on.
@@ -34,6 +34,7 @@ var grpc = []string{
 var only = map[string][]string{
 	"supervisor":           {"golang.org/x/sys"},
 	"supervisor/inputfile": {"github.com/goccy/go-yaml"},
+	"supervisor/parse":     nil,
 	"client/failover":      grpc,
 	"client/failover/otelfailover": slices.Concat(grpc, []string{
 		module + "client/failover", "go.opentelemetry.io/otel",

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // policy are the flags that say how a call is carried through the replicas. The defaults are the original lab's.
@@ -43,7 +45,7 @@ func (n *inFlight) UnmarshalText(text []byte) error {
 		*n = adaptive
 		return nil
 	}
-	v, err := wholeNumber(text, 0)
+	v, err := parse.Whole(string(text), 0, math.MaxInt)
 	if err != nil {
 		return fmt.Errorf("%w, or adaptive", err)
 	}
@@ -62,7 +64,7 @@ func (n inFlight) String() string {
 type number int
 
 func (n *number) UnmarshalText(text []byte) error {
-	v, err := wholeNumber(text, 0)
+	v, err := parse.Whole(string(text), 0, math.MaxInt)
 	*n = number(v)
 	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/workload"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // The flags' types. Each refuses what is not allowed with the value and what is.
@@ -71,41 +73,27 @@ const lookUpTime = 5 * time.Second
 type count int
 
 func (c *count) UnmarshalText(text []byte) error {
-	n, err := wholeNumber(text, 1)
+	n, err := parse.Whole(string(text), 1, math.MaxInt)
 	*c = count(n)
 	return err
-}
-
-func wholeNumber(text []byte, least int) (int, error) {
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < least {
-		return 0, fmt.Errorf("%q: want a whole number from %d", text, least)
-	}
-	return n, nil
 }
 
 // duration is a time.Duration that is not negative.
 type duration time.Duration
 
 func (d *duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q: want a duration with its unit, such as 500ms or 2s, 0s or more", text)
-	}
+	v, err := parse.Duration(string(text))
 	*d = duration(v)
-	return nil
+	return err
 }
 
 // share is a number from 0 to 1.
 type share float64
 
 func (s *share) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || !(v >= 0 && v <= 1) {
-		return fmt.Errorf("%q: want 0 to 1, such as 0.99", text)
-	}
+	v, err := parse.Number(string(text), 0, 1)
 	*s = share(v)
-	return nil
+	return err
 }
 
 // level is a factor and its value, as FACTOR=VALUE.
@@ -137,12 +125,9 @@ func (r *rate) UnmarshalText(text []byte) error {
 type seed uint64
 
 func (s *seed) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseUint(string(text), 10, 64)
-	if err != nil {
-		return fmt.Errorf("%q: want a whole number from 0", text)
-	}
+	v, err := parse.Uint64(string(text))
 	*s = seed(v)
-	return nil
+	return err
 }
 
 // chart is a picture of a report; empty where none was asked for.

@@ -3,12 +3,12 @@ package design
 import (
 	"encoding"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // form is how values of a type are spelt in files. What spell writes, parse reads; equal values are spelt alike. The
@@ -20,34 +20,20 @@ type form[T any] struct {
 
 func whole(least, most int) form[int] {
 	return form[int]{strconv.Itoa, func(text string) (int, error) {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < least || n > most {
-			return 0, fmt.Errorf("%q: want a whole number from %d to %d", text, least, most)
-		}
-		return n, nil
+		return parse.Whole(text, least, most)
 	}}
 }
 
 // number is one from 0.
 func number(most float64) form[float64] {
 	return form[float64]{spellNumber, func(text string) (float64, error) {
-		n, err := strconv.ParseFloat(text, 64)
-		if err != nil || !(n >= 0 && n <= most) { // which NaN fails too
-			return 0, fmt.Errorf("%q: want a number from 0 to %s", text, spellNumber(most))
-		}
-		return math.Abs(n), nil // -0 is spelt otherwise than 0
+		return parse.Number(text, 0, most)
 	}}
 }
 
 func spellNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
-var duration = form[time.Duration]{spellDuration, func(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q: want a duration with its unit, such as 500ms or 2s, 0s or more", text)
-	}
-	return d, nil
-}}
+var duration = form[time.Duration]{spellDuration, parse.Duration}
 
 // spellDuration leaves out the zeros at the end of 1h0m0s.
 func spellDuration(d time.Duration) string {
@@ -112,9 +98,4 @@ func text[T fmt.Stringer, P interface {
 	}}
 }
 
-var boolean = form[bool]{strconv.FormatBool, func(text string) (bool, error) {
-	if text != "true" && text != "false" {
-		return false, fmt.Errorf("%q: want true or false", text)
-	}
-	return text == "true", nil
-}}
+var boolean = form[bool]{strconv.FormatBool, parse.Bool}

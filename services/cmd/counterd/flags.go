@@ -4,12 +4,11 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
-	"net"
 	"os"
 	"reflect"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -19,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // flags are the command line of counterd. The help texts are their documentation.
@@ -68,13 +68,13 @@ func parseFlags(args []string) (flags, error) {
 		kong.NamedMapper("hostport", mapper(&bad, parseHostPort)),
 		kong.NamedMapper("name", mapper(&bad, parseName)),
 		kong.NamedMapper("incarnation", mapper(&bad, parseIncarnation)),
-		kong.TypeMapper(reflect.TypeFor[uint64](), mapper(&bad, parseWhole)),
+		kong.TypeMapper(reflect.TypeFor[uint64](), mapper(&bad, parse.Uint64)),
 		kong.TypeMapper(reflect.TypeFor[int](), mapper(&bad, parseCapacity)),
 		kong.TypeMapper(reflect.TypeFor[float64](), mapper(&bad, fault.ParseProbability)),
 		kong.TypeMapper(reflect.TypeFor[fault.CrashPoint](), mapper(&bad, parseText[fault.CrashPoint])),
 		kong.TypeMapper(reflect.TypeFor[fault.Distribution](), mapper(&bad, parseText[fault.Distribution])),
 		kong.TypeMapper(reflect.TypeFor[codes.Code](), mapper(&bad, fault.ParseCode)),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(&bad, parseTimeout)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(&bad, parse.Duration)),
 		kong.TypeMapper(reflect.TypeFor[hclog.Level](), mapper(&bad, parseLevel)),
 	)
 	if err != nil {
@@ -139,16 +139,7 @@ func parseText[T any, P interface {
 	return value, err
 }
 
-func parseHostPort(text string) (string, error) {
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return "", fmt.Errorf("%q: want HOST:PORT, with a port from 0 (any that is free) to 65535", text)
-	}
-	return text, nil
-}
+func parseHostPort(text string) (string, error) { return parse.HostPort(text, 0) }
 
 func parseName(text string) (string, error) {
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' }) {
@@ -158,41 +149,16 @@ func parseName(text string) (string, error) {
 }
 
 func parseIncarnation(text string) (uint64, error) {
-	n, err := parseWhole(text)
+	n, err := parse.Uint64(text)
 	if err != nil || n == 0 {
 		return 0, fmt.Errorf("%q: want a whole number from 1", text)
 	}
 	return n, nil
 }
 
-func parseWhole(text string) (uint64, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%q: want a whole number from 0", text)
-	}
-	return n, nil
-}
-
-func parseCapacity(text string) (int, error) {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, fmt.Errorf("%q: want a whole number from 0", text)
-	}
-	return n, nil
-}
-
-func parseTimeout(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%q: want a duration that is not negative, such as 5s", text)
-	}
-	return d, nil
-}
+func parseCapacity(text string) (int, error) { return parse.Whole(text, 0, math.MaxInt) }
 
 func parseLevel(text string) (hclog.Level, error) {
-	level := hclog.LevelFromString(text)
-	if level == hclog.NoLevel {
-		return level, fmt.Errorf("%q: want trace, debug, info, warn, error or off", text)
-	}
-	return level, nil
+	name, err := parse.LogLevel(text)
+	return hclog.LevelFromString(name), err
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // wrong says what is wrong with the value of a key, or with what rest selects
@@ -66,13 +67,13 @@ func (g *group) checkCommand() error {
 
 func (g *group) checkPorts() error {
 	n, base, last := int(*g.Replicas), int(*g.BasePort), g.lastPort()
-	if last <= maxPort {
+	if last <= parse.MaxPort {
 		return nil
 	}
 	if !given(g.in.flags, "base_port") && given(g.in.flags, "replicas") {
-		return g.wrong("replicas", "", fmt.Sprintf("%d: want %d or less, as ports begin at %d", n, maxPort-base+1, base))
+		return g.wrong("replicas", "", fmt.Sprintf("%d: want %d or less, as ports begin at %d", n, parse.MaxPort-base+1, base))
 	}
-	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, maxPort-n+1, n, last))
+	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, parse.MaxPort-n+1, n, last))
 }
 
 // checkApart refuses ports that one of the groups before has.
@@ -99,7 +100,7 @@ func (g *group) room(groups []*group, ours own) int {
 			taken = append(taken, other.addr(0))
 		}
 	}
-	most := min(maxCount, maxPort-int(*g.BasePort)+1)
+	most := min(maxCount, parse.MaxPort-int(*g.BasePort)+1)
 	for n := int(*g.Replicas); n < most; n++ {
 		if slices.ContainsFunc(taken, func(addr string) bool { return clash(addr, g.addr(n)) }) {
 			return n

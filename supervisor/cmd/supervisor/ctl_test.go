@@ -218,7 +218,7 @@ func TestCtlRefusals(t *testing.T) {
 		{c.addr, "rolling-restart", 2, "want names of replicas or groups, or --all"},
 		{c.addr, "signal kill", 2, "want names of replicas or groups, or --all"},
 		{c.addr, "signal nuke web", 2, `"nuke": want hup, int, `},
-		{c.addr, "scale many", 2, `"many": want a whole number, 0 or more`},
+		{c.addr, "scale many", 2, `"many": want a whole number from 0`},
 		{c.addr, "set-policy", 2, "nothing to change: want a flag such as --restart-delay"},
 		{c.addr, "set-policy --restart maybe", 2, `--restart "maybe": want always, on-failure or never`},
 		{c.addr, "set-policy --limit-then x", 2, `--limit-then "x": want isolate, stop-all or restart-all`},

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // Values of flags and arguments of ctl.
@@ -33,12 +35,9 @@ func (s *signalWord) UnmarshalText(text []byte) error {
 }
 
 func (n *ctlCount) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseUint(string(text), 10, 32)
-	if err != nil {
-		return fmt.Errorf("%q: want a whole number, 0 or more", text)
-	}
+	v, err := parse.Whole(string(text), 0, math.MaxInt32)
 	*n = ctlCount(v)
-	return nil
+	return err
 }
 
 func (n *ctlSequence) UnmarshalText(text []byte) error {
@@ -77,8 +76,7 @@ func enumNames(names map[int32]string, prefix string) string {
 	for _, n := range slices.Sorted(maps.Keys(names))[1:] {
 		words = append(words, wordOf(names[n], prefix))
 	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+	return parse.Or(words)
 }
 
 // spanText is a time that has passed, as exact as one wants to know it.

@@ -23,7 +23,7 @@ func TestBadFlags(t *testing.T) {
 		{"--base-port 70000 -- true", []string{"--base-port", "70000", "1 to 65535"}},
 		{"--base-port x -- true", []string{"--base-port", "x", "1 to 65535"}},
 		{"--base-port 65534 -- true", []string{"--base-port", "65534", "65533 or less"}},
-		{"--base-port", []string{`--base-port ""`, "want 1 to 65535"}},
+		{"--base-port", []string{`--base-port ""`, "want a whole number from 1 to 65535"}},
 		{"--replicas 0 -- true", []string{"--replicas", "0", "1 to 1000"}},
 		{"--replicas 1001 -- true", []string{"--replicas", "1001", "1 to 1000"}},
 		{"--restart-delay 500 -- true", []string{"--restart-delay", "500", "with its unit"}},

@@ -4,18 +4,15 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/parse"
 )
 
-const (
-	maxCount = 1000 // replicas: beyond the ports and processes one machine is good for
-	maxPort  = 65535
-)
+const maxCount = 1000 // replicas: beyond the ports and processes one machine is good for
 
 // Values of flags and of the cluster file. Their errors name the value and
 // what is allowed.
@@ -47,64 +44,65 @@ func (w *word) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (c *count) UnmarshalText(text []byte) error     { return parseInt(text, 1, maxCount, c) }
-func (e *exits) UnmarshalText(text []byte) error     { return parseInt(text, 1, supervisor.MaxExits, e) }
-func (p *port) UnmarshalText(text []byte) error      { return parseInt(text, 1, maxPort, p) }
-func (m *megabytes) UnmarshalText(text []byte) error { return parseInt(text, 2, 10_000, m) } // a line can be 1 MiB
+func (c *count) UnmarshalText(text []byte) error     { return whole(c, text, 1, maxCount) }
+func (e *exits) UnmarshalText(text []byte) error     { return whole(e, text, 1, supervisor.MaxExits) }
+func (p *port) UnmarshalText(text []byte) error      { return whole(p, text, 1, parse.MaxPort) }
+func (m *megabytes) UnmarshalText(text []byte) error { return whole(m, text, 2, 10_000) } // a line can be 1 MiB
 func (f *factor) UnmarshalText(text []byte) error {
-	return parseFloat(text, 1, supervisor.MaxFactor, f)
+	return real(f, text, 1, supervisor.MaxFactor)
 }
-func (s *share) UnmarshalText(text []byte) error { return parseFloat(text, 0, 1, s) }
+func (s *share) UnmarshalText(text []byte) error { return real(s, text, 0, 1) }
 
-func parseInt[T ~int](text []byte, least, most int, to *T) error {
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < least || n > most {
-		return fmt.Errorf("%q: want %d to %d", text, least, most)
-	}
+// whole, real and oneOf set a value as package parse reads its text.
+func whole[T ~int](to *T, text []byte, least, most int) error {
+	n, err := parse.Whole(string(text), least, most)
 	*to = T(n)
-	return nil
+	return err
 }
 
-func parseFloat[T ~float64](text []byte, least, most float64, to *T) error {
-	x, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || !(x >= least && x <= most) {
-		return fmt.Errorf("%q: want %v to %v", text, least, most)
-	}
+func real[T ~float64](to *T, text []byte, least, most float64) error {
+	x, err := parse.Number(string(text), least, most)
 	*to = T(x)
-	return nil
+	return err
+}
+
+func oneOf[T ~int, V interface {
+	~int
+	fmt.Stringer
+}](to *T, text []byte, values ...V) error {
+	v, err := parse.OneOf(string(text), values...)
+	*to = T(v)
+	return err
 }
 
 func (d *duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q: want a duration with its unit, such as 500ms or 2s, 0s or more", text)
-	}
+	v, err := parse.Duration(string(text))
 	*d = duration(v)
-	return nil
+	return err
 }
 
 func (b *boolean) UnmarshalText(text []byte) error {
-	if string(text) != "true" && string(text) != "false" {
-		return fmt.Errorf("%q: want true or false", text)
-	}
-	*b = string(text) == "true"
-	return nil
+	v, err := parse.Bool(string(text))
+	*b = boolean(v)
+	return err
+}
+
+func (l *logLevel) UnmarshalText(text []byte) error {
+	v, err := parse.LogLevel(string(text))
+	*l = logLevel(v)
+	return err
 }
 
 func (r *restart) UnmarshalText(text []byte) error {
-	return choose(text, r, supervisor.RestartAlways, supervisor.RestartOnFailure, supervisor.RestartNever)
+	return oneOf(r, text, supervisor.RestartAlways, supervisor.RestartOnFailure, supervisor.RestartNever)
 }
 
 func (t *then) UnmarshalText(text []byte) error {
-	return choose(text, t, supervisor.EscalationIsolate, supervisor.EscalationStopAll, supervisor.EscalationRestartAll)
-}
-
-func (k *kind) UnmarshalText(text []byte) error {
-	return choose(text, k, supervisor.ProbeTCP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
+	return oneOf(t, text, supervisor.EscalationIsolate, supervisor.EscalationStopAll, supervisor.EscalationRestartAll)
 }
 
 func (o *overflow) UnmarshalText(text []byte) error {
-	return choose(text, o, supervisor.OverflowBlock, supervisor.OverflowDrop)
+	return oneOf(o, text, supervisor.OverflowBlock, supervisor.OverflowDrop)
 }
 
 func (m *fileMode) UnmarshalText(text []byte) error {
@@ -116,34 +114,8 @@ func (m *fileMode) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// choose takes the value that reads as the text does.
-func choose[T ~int, V interface {
-	~int
-	fmt.Stringer
-}](text []byte, to *T, values ...V) error {
-	var allowed []string
-	for _, v := range values {
-		if v.String() == string(text) {
-			*to = T(v)
-			return nil
-		}
-		allowed = append(allowed, v.String())
-	}
-	return fmt.Errorf("%q: want %s", text, anyOf(allowed))
-}
-
-func anyOf(words []string) string {
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
-func (l *logLevel) UnmarshalText(text []byte) error {
-	levels := []string{"trace", "debug", "info", "warn", "error", "off"}
-	if !slices.Contains(levels, string(text)) {
-		return fmt.Errorf("%q: want %s", text, anyOf(levels))
-	}
-	*l = logLevel(text)
-	return nil
+func (k *kind) UnmarshalText(text []byte) error {
+	return oneOf(k, text, supervisor.ProbeTCP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
 }
 
 func (h *host) UnmarshalText(text []byte) error {
@@ -155,17 +127,14 @@ func (h *host) UnmarshalText(text []byte) error {
 }
 
 func (a *addr) UnmarshalText(text []byte) error {
-	_, number, err := net.SplitHostPort(string(text))
-	if err != nil || new(port).UnmarshalText([]byte(number)) != nil {
-		return fmt.Errorf("%q: want HOST:PORT, with a port of 1 to %d", text, maxPort)
-	}
-	*a = addr(text)
-	return nil
+	v, err := parse.HostPort(string(text), 1)
+	*a = addr(v)
+	return err
 }
 
 func (e *endpoint) UnmarshalText(text []byte) error {
 	if !strings.HasPrefix(string(text), "unix:///") && new(addr).UnmarshalText(text) != nil {
-		return fmt.Errorf("%q: want HOST:PORT, with a port of 1 to %d, or unix:///PATH", text, maxPort)
+		return fmt.Errorf("%q: want HOST:PORT, with a port of 1 to %d, or unix:///PATH", text, parse.MaxPort)
 	}
 	*e = endpoint(text)
 	return nil
