@@ -28,10 +28,9 @@ type Document struct {
 	Root ast.Node
 }
 
-// Parse parses the text of the YAML file at a path, without the byte order mark that some editors put before it. An error is a
-// [*Mistake].
+// Parse parses the text of the YAML file at a path, which may begin with a byte order mark. An error is a [*Mistake].
 func Parse(path string, text []byte) (*Document, error) {
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	d := &Document{path: path, lines: strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")}
 	switch n := strings.Count(string(text), "\n") + strings.Count(string(text), "\r"); {
 	case len(text) > MaxYAML:
@@ -42,6 +41,9 @@ func Parse(path string, text []byte) (*Document, error) {
 	tokens := lexer.Tokenize(string(text))
 	if t := tooDeep(tokens); t != nil {
 		return nil, d.At(t).Errorf("more than %d lists and mappings in each other: want fewer", maxDepth)
+	}
+	if t := unquoted(tokens); t != nil {
+		return nil, d.At(t).Errorf("{%s}: want quotes around a text with braces, such as \"{%[1]s}\"", t.Next.Value)
 	}
 	tree, err := parser.Parse(tokens, 0)
 	var syntax yaml.Error
@@ -103,6 +105,17 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
+// unquoted returns the brace that begins {WORD}; nil: there is none. To YAML that is a mapping with a key and no value,
+// or no YAML at all, but its author meant a placeholder.
+func unquoted(tokens token.Tokens) *token.Token {
+	for i := range len(tokens) - 2 {
+		if tokens[i].Type == token.MappingStartType && tokens[i+1].Type == token.StringType && tokens[i+2].Type == token.MappingEndType {
+			return tokens[i]
+		}
+	}
+	return nil
+}
+
 // Scalar returns the text of a scalar as the file has it; false for what is none, for null, and for what has an anchor, an
 // alias or a tag.
 func Scalar(n ast.Node) (text string, ok bool) {
@@ -133,8 +146,6 @@ func (m *Mistake) Error() string { return m.Name + ": " + m.What }
 type Place struct {
 	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value.
 	Name string
-	// Line is its line, from 1; zero for the file as a whole.
-	Line int
 	// Excerpt is that line of the file, those around it, and a mark beneath the column. May be empty.
 	Excerpt string
 }
@@ -157,7 +168,7 @@ func (d *Document) At(t *token.Token) Place {
 		return Place{Name: d.path}
 	}
 	line, column := t.Position.Line, t.Position.Column
-	return Place{Name: fmt.Sprintf("%s:%d:%d", d.path, line, column), Line: line, Excerpt: d.excerpt(line, column)}
+	return Place{Name: fmt.Sprintf("%s:%d:%d", d.path, line, column), Excerpt: d.excerpt(line, column)}
 }
 
 const (

@@ -31,14 +31,6 @@ var onALine = map[string]struct{ before, open, end string }{
 var onLines = map[string]string{"mappings": "a:\n", "lists": "-\n", "mixed": "- a:\n", "complex keys": "? \n"}
 
 // Whatever is too deep is refused in one line, and for next to nothing: without the bound the library takes gigabytes.
-// Some editors put a byte order mark before a text.
-func TestByteOrderMark(t *testing.T) {
-	d, err := Parse("x.yaml", []byte("\xef\xbb\xbfkey: value\n"))
-	if err != nil || d.Root == nil || d.Root.String() != "key: value" {
-		t.Errorf("got %v, %v", d, err)
-	}
-}
-
 func TestDepthIsBounded(t *testing.T) {
 	for name, n := range onALine {
 		for _, depth := range []int{40, 1000, 10_000, 100_000} {
@@ -157,6 +149,41 @@ func TestSyntax(t *testing.T) {
 		if d, err := Parse("x.yaml", []byte(empty)); err != nil || d.Root != nil {
 			t.Errorf("%q: got %v, %v", empty, d, err)
 		}
+	}
+}
+
+// Braces without quotes around them are YAML's; what was meant is a text.
+func TestBracesWithoutQuotes(t *testing.T) {
+	want := `{addr}: want quotes around a text with braces, such as "{addr}"`
+	for text, column := range map[string]int{
+		"command: [bin/x, --addr={addr}]": 25,
+		"command: [bin/x, {addr}, b]":     18,
+		"command: [a, {addr}:{addr}]":     14,
+		"command: [a, ${addr}]":           15,
+		"dir: {addr}/x":                   6,
+		"env: {A: {addr}}":                10,
+	} {
+		_, err := Parse("x.yaml", []byte(text))
+		m, ok := errors.AsType[*Mistake](err)
+		if where := fmt.Sprintf("x.yaml:1:%d", column); !ok || m.Name != where || m.What != want {
+			t.Errorf("%s: got %v, want %s: %s", text, err, where, want)
+		}
+	}
+	for _, text := range []string{`a: ["--addr={addr}", '{addr}']`, "a: x{addr}", "a:\n- b {addr} c", "a: |\n  {addr}", "# {addr}", "a: {b: c}", "a: {}"} {
+		if _, err := Parse("x.yaml", []byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// Some editors begin a file with a byte order mark.
+func TestByteOrderMark(t *testing.T) {
+	d, err := Parse("x.yaml", []byte("\ufeffa: b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key := d.Root.(*ast.MappingNode).Values[0].Key.GetToken(); key.Value != "a" || key.Position.Column != 1 {
+		t.Errorf("got the key %q at column %d", key.Value, key.Position.Column)
 	}
 }
 

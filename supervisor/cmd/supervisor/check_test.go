@@ -60,12 +60,12 @@ func TestCheckRefuses(t *testing.T) {
 	}
 	for text, want := range map[string][]string{
 		"replicas: 0\ncommand: [true]\n":                                     {":1:11: replicas", `"0"`, "1 to 1000"},
-		"command: [\"true\", --addr={addr}]\n":                               {":1:", `quote the braces: "--addr={addr}"`},
+		"command: [\"true\", --addr={addr}]\n":                               {":1:", `want quotes around a text with braces, such as "{addr}"`},
 		"command: [\"true\", \"${NO_SUCH_VARIABLE}\"]\n":                     {"command[1]", "the environment has no NO_SUCH_VARIABLE", "$${NO_SUCH_VARIABLE}"},
 		"command: [\"true\"]\nenv_file: " + filepath.Join(dir, "bad.env"):    {"env_file", "bad.env:2", `"no variable"`, "want NAME=VALUE"},
 		"command: [\"true\"]\nenv_file: none.env\n":                          {":2:11: env_file", "none.env: no such file"},
 		"command: [\"true\"]\nenv_file: " + dir + "\n":                       {"env_file", "a directory: want a regular file"},
-		"command: [\"true\", \"{name}\", {addr}, \"{port}\"]\nreplicas: 2\n": {"command[2]", `quote the braces: "{addr}"`},
+		"command: [\"true\", \"{name}\", {addr}, \"{port}\"]\nreplicas: 2\n": {":1:", `want quotes around a text with braces`},
 	} {
 		var stdout, stderr bytes.Buffer
 		err := run([]string{"check", write(t, text)}, &stdout, &stderr)

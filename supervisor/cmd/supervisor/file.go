@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -27,7 +26,6 @@ type content struct {
 type file struct {
 	content
 	path string
-	text string
 	yaml *inputfile.Document
 	at   map[string]*token.Token // where in the text the values are, by their paths: env.KEY, command[0]
 	keys map[string]*token.Token // and their keys
@@ -42,9 +40,9 @@ func loadBy(read func(path string, most int) ([]byte, error), path string) (*fil
 	if err != nil {
 		return nil, &mistake{where: "--config", what: err.Error()}
 	}
-	f := &file{path: path, text: string(text), at: make(map[string]*token.Token), keys: make(map[string]*token.Token)}
+	f := &file{path: path, at: make(map[string]*token.Token), keys: make(map[string]*token.Token)}
 	if f.yaml, err = inputfile.Parse(path, text); err != nil {
-		return nil, hintAtBraces(err, f.text)
+		return nil, ofFile(err)
 	}
 	if f.yaml.Root == nil {
 		return f, nil
@@ -91,7 +89,7 @@ func (f *file) read(to reflect.Value, n ast.Node, path string) error {
 		if err == nil {
 			err = fmt.Errorf("%q: want a text", line)
 		}
-		return hintAtBraces(f.yaml.At(n.GetToken()).Errorf("%s: %v", path, err), f.text)
+		return f.mistakeAt(n.GetToken(), "%s: %v", path, err)
 	case to.Kind() == reflect.Slice && isList:
 		return f.readList(to, list, path)
 	case to.Kind() == reflect.Map && isMap, to.Kind() == reflect.Struct && isMap:
@@ -192,25 +190,6 @@ func (f *file) mistakeAt(at *token.Token, format string, args ...any) error {
 	}
 	return ofFile(place.Errorf(format, args...))
 }
-
-// hintAtBraces adds to a mistake of syntax that a placeholder in its line must
-// be quoted, as braces begin a mapping in YAML.
-func hintAtBraces(err error, text string) error {
-	m, ok := errors.AsType[*inputfile.Mistake](err)
-	lines := strings.Split(text, "\n")
-	if !ok || m.Line < 1 || m.Line > len(lines) {
-		return ofFile(err)
-	}
-	if found := unquoted.FindStringSubmatch(lines[m.Line-1]); found != nil {
-		hinted := *m
-		hinted.What += fmt.Sprintf(`; quote the braces: "%s"`, found[1])
-		return ofFile(&hinted)
-	}
-	return ofFile(err)
-}
-
-// unquoted is a word with a placeholder in it, outside quotes.
-var unquoted = regexp.MustCompile(`(?:^|[\s,\[])([^\s,\["']*\{(?:name|index|addr|port)\}[^\s,\]"']*)`)
 
 // ofFile returns a mistake in a file as one of ours.
 func ofFile(err error) error {
