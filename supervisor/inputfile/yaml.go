@@ -132,7 +132,7 @@ func Scalar(n ast.Node) (text string, ok bool) {
 	return "", false
 }
 
-// Mistake is what is wrong in a file.
+// Mistake is what is wrong in a file or another input.
 type Mistake struct {
 	Place
 	// What has the value and what is allowed, on one line.
@@ -140,11 +140,16 @@ type Mistake struct {
 }
 
 // Error returns one line: the place and what is wrong there.
-func (m *Mistake) Error() string { return m.Name + ": " + m.What }
+func (m *Mistake) Error() string {
+	if m.Name == "" {
+		return m.What
+	}
+	return m.Name + ": " + m.What
+}
 
 // Place is where a value comes from.
 type Place struct {
-	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value.
+	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value, such as a flag. May be empty.
 	Name string
 	// Excerpt is that line of the file, those around it, and a mark beneath the column. May be empty.
 	Excerpt string

@@ -14,17 +14,19 @@ import (
 	"github.com/alecthomas/kong"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/ctl"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/internal/output"
 )
 
 type commandLine struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Run   runCmd   `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all. supervisor ctl shows and commands them; see supervisor ctl --help."`
-	Ctl   ctlCmd   `cmd:"" help:"Show and command the replicas of a supervisor that runs."`
-	Check checkCmd `cmd:"" help:"Validate a cluster file and print what would run, with defaults and placeholders replaced. Nothing is launched."`
-	Guard guardCmd `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
+	Run   runCmd      `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all. supervisor ctl shows and commands them; see supervisor ctl --help."`
+	Ctl   ctl.Command `cmd:"" help:"Show and command the replicas of a supervisor that runs."`
+	Check checkCmd    `cmd:"" help:"Validate a cluster file and print what would run, with defaults and placeholders replaced. Nothing is launched."`
+	Guard guardCmd    `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 
 type guardCmd struct{}
@@ -40,8 +42,9 @@ func main() {
 	last := output.Sink{To: os.Stderr} // which may be stuck, and must not hold up the exit
 	last.Put("", []byte("supervisor: "+strings.TrimPrefix(err.Error(), "supervisor: ")+"\n"))
 	last.Close(closePatience)
-	var m *mistake
-	if errors.As(err, &m) {
+	var ours *mistake
+	var ctls *inputfile.Mistake
+	if errors.As(err, &ours) || errors.As(err, &ctls) {
 		os.Exit(2)
 	}
 	os.Exit(1)

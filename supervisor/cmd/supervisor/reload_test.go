@@ -65,7 +65,7 @@ func TestCtlReloadShowsTheMistake(t *testing.T) {
 	if err := os.WriteFile(p.config, []byte("replicas: 1\ncomand: [x]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr, code := ctl(t, addr, "reload")
+	_, stderr, code := runCtl(t, addr, "reload")
 	if code != 1 || !strings.HasSuffix(stderr, "\n   1 | replicas: 1\n>  2 | comand: [x]\n       ^\n") {
 		t.Errorf("exit code %d, stderr\n%s", code, stderr)
 	}

@@ -252,7 +252,7 @@ func TestControlledStays(t *testing.T) {
 	p := start(t, "serve", "--replicas=1", "--control", addr, "--", os.Args[0])
 	p.pids(1)
 	for _, command := range []string{"stop", "start"} {
-		if _, stderr, code := ctl(t, addr, command, "--all"); code != 0 {
+		if _, stderr, code := runCtl(t, addr, command, "--all"); code != 0 {
 			t.Errorf("%s: exit code %d: %s", command, code, stderr)
 		}
 	}

@@ -1,4 +1,5 @@
-package main
+// Package ctl is the command line that shows and commands the replicas of a supervisor through its control service.
+package ctl
 
 import (
 	"context"
@@ -18,49 +19,51 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // controlEnv says where the supervisor is when --control does not.
 const controlEnv = "SUPERVISOR_CONTROL"
 
-// ctlCmd shows and commands the replicas of a supervisor that runs.
-type ctlCmd struct {
+// Command is supervisor ctl, with its flags and subcommands, for kong. The variable default_addr must be bound. Input that
+// is not allowed is an [*inputfile.Mistake].
+type Command struct {
 	Control string `placeholder:"ADDR" env:"SUPERVISOR_CONTROL" default:"${default_addr}" help:"Where the supervisor is controlled, HOST:PORT or unix:///PATH (default ${default})"`
 	CA      string `name:"ca" placeholder:"FILE" help:"Certificate (PEM) of who vouches for the supervisor, for TLS"`
 	Cert    string `placeholder:"FILE" help:"Our own certificate (PEM), for TLS"`
 	Key     string `placeholder:"FILE" help:"Its key (PEM)"`
 
-	List           ctlListCmd           `cmd:"" help:"Show all replicas."`
-	Get            ctlGetCmd            `cmd:"" help:"Show one replica."`
-	Watch          ctlWatchCmd          `cmd:"" help:"Show what happens, one line an event."`
-	Logs           ctlLogsCmd           `cmd:"" help:"Show the last lines that a replica wrote."`
-	Start          ctlStartCmd          `cmd:"" help:"Launch replicas that are down, and those that wait, now."`
-	Stop           ctlStopCmd           `cmd:"" help:"Stop replicas; they stay down until they are started."`
-	Restart        ctlRestartCmd        `cmd:"" help:"Stop replicas and launch them again, all at a time."`
-	RollingRestart ctlRollingRestartCmd `cmd:"" help:"Restart replicas one at a time; the next when the one before is ready again."`
-	Signal         ctlSignalCmd         `cmd:"" help:"Send a signal to replicas."`
-	Scale          ctlScaleCmd          `cmd:"" help:"Change the number of replicas of a group."`
-	SetPolicy      ctlSetPolicyCmd      `cmd:"" help:"Change what is given of the restart policy of a group."`
-	Reload         ctlReloadCmd         `cmd:"" help:"Have the supervisor read its cluster file again."`
-	Reopen         ctlReopenCmd         `cmd:"" help:"Have the supervisor open its events and log files again, as after a rename."`
+	List           listCmd           `cmd:"" help:"Show all replicas."`
+	Get            getCmd            `cmd:"" help:"Show one replica."`
+	Watch          watchCmd          `cmd:"" help:"Show what happens, one line an event."`
+	Logs           logsCmd           `cmd:"" help:"Show the last lines that a replica wrote."`
+	Start          startCmd          `cmd:"" help:"Launch replicas that are down, and those that wait, now."`
+	Stop           stopCmd           `cmd:"" help:"Stop replicas; they stay down until they are started."`
+	Restart        restartCmd        `cmd:"" help:"Stop replicas and launch them again, all at a time."`
+	RollingRestart rollingRestartCmd `cmd:"" help:"Restart replicas one at a time; the next when the one before is ready again."`
+	Signal         signalCmd         `cmd:"" help:"Send a signal to replicas."`
+	Scale          scaleCmd          `cmd:"" help:"Change the number of replicas of a group."`
+	SetPolicy      setPolicyCmd      `cmd:"" help:"Change what is given of the restart policy of a group."`
+	Reload         reloadCmd         `cmd:"" help:"Have the supervisor read its cluster file again."`
+	Reopen         reopenCmd         `cmd:"" help:"Have the supervisor open its events and log files again, as after a rename."`
 }
 
 // call has something done with the supervisor, which writes to w.
-func (c *ctlCmd) call(k *kong.Context, do func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error) error {
+func (c *Command) call(k *kong.Context, do func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error) error {
 	credentials, err := control.TLS{CA: c.CA, Cert: c.Cert, Key: c.Key}.Client()
 	if err != nil {
-		return &mistake{where: "--ca, --cert and --key", what: err.Error()}
+		return &inputfile.Mistake{Place: inputfile.Place{Name: "--ca, --cert and --key"}, What: err.Error()}
 	}
 	conn, err := control.NewClient(c.Control, credentials)
 	if err != nil {
-		return &mistake{where: c.source(), what: err.Error()}
+		return &inputfile.Mistake{Place: inputfile.Place{Name: c.source()}, What: err.Error()}
 	}
 	defer conn.Close()
 	return c.failure(do(context.Background(), supervisorv1.NewSupervisorClient(conn), k.Stdout))
 }
 
 // source is where the address came from.
-func (c *ctlCmd) source() string {
+func (c *Command) source() string {
 	if c.Control == os.Getenv(controlEnv) {
 		return controlEnv
 	}
@@ -69,7 +72,7 @@ func (c *ctlCmd) source() string {
 
 // failure is an error of a call in words that do not tell how it is made. With
 // what is wrong in the cluster file comes its place.
-func (c *ctlCmd) failure(err error) error {
+func (c *Command) failure(err error) error {
 	s, ok := status.FromError(err)
 	switch {
 	case err == nil:
@@ -102,16 +105,16 @@ func reachless(message string) string {
 	return strings.ReplaceAll(message, "\n", " ")
 }
 
-// ctlNames are the replicas that a command is for. None is an error, and not
+// names are the replicas that a command is for. None is an error, and not
 // all: a name that a script left out must not stop everything.
-type ctlNames struct {
+type names struct {
 	Names []string `arg:"" optional:"" name:"name" help:"Names of replicas, or of groups for all in them."`
 	All   bool     `help:"All replicas, in place of names."`
 }
 
-func (n *ctlNames) check() error {
+func (n *names) check() error {
 	if (len(n.Names) > 0) == n.All {
-		return &mistake{what: "want names of replicas or groups, or --all for all; see supervisor ctl list"}
+		return &inputfile.Mistake{What: "want names of replicas or groups, or --all for all; see supervisor ctl list"}
 	}
 	return nil
 }

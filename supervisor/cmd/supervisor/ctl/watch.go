@@ -1,4 +1,4 @@
-package main
+package ctl
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-type ctlWatchCmd struct {
-	After *ctlSequence `placeholder:"N" help:"Begin after the event of this number, 0 for the very first (default: with what happens next)"`
-	JSON  bool         `name:"json" help:"Print events as JSON."`
+type watchCmd struct {
+	After *sequence `placeholder:"N" help:"Begin after the event of this number, 0 for the very first (default: with what happens next)"`
+	JSON  bool      `name:"json" help:"Print events as JSON."`
 }
 
-func (o *ctlWatchCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (o *watchCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{After: (*uint64)(o.After)})
 		if err != nil {
@@ -28,12 +28,12 @@ func (o *ctlWatchCmd) Run(c *ctlCmd, k *kong.Context) error {
 	})
 }
 
-type ctlRollingRestartCmd struct {
-	ctlNames `embed:""`
-	JSON     bool `name:"json" help:"Print events as JSON."`
+type rollingRestartCmd struct {
+	names `embed:""`
+	JSON  bool `name:"json" help:"Print events as JSON."`
 }
 
-func (r *ctlRollingRestartCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}

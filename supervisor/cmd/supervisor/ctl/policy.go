@@ -1,4 +1,4 @@
-package main
+package ctl
 
 import (
 	"context"
@@ -11,24 +11,24 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
-// ctlSetPolicyCmd has the flags of a policy; nil: not given.
-type ctlSetPolicyCmd struct {
-	Group         string     `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
-	Restart       *restart   `placeholder:"always|on-failure|never" help:"After which exits to relaunch"`
-	RestartDelay  *duration  `placeholder:"DURATION" help:"From a replica's exit to its relaunch"`
-	BackoffFactor *ctlNumber `placeholder:"X" help:"Multiplies the delay at each exit after the first in a row, from 1; 0 for none"`
-	BackoffMax    *duration  `placeholder:"DURATION" help:"Bounds the delay; 0s for 1 minute"`
-	BackoffJitter *ctlNumber `placeholder:"X" help:"Share of the delay over which it is spread, 0 to 1"`
-	BackoffReset  *duration  `placeholder:"DURATION" help:"How long a replica must have been ready for the next delay to be the first again; 0s for 10 s"`
-	LimitExits    *ctlCount  `placeholder:"N" help:"How many exits within the window fail a replica, to 100; 0 for no limit"`
-	LimitWindow   *duration  `placeholder:"DURATION" help:"The window; 0s for 1 minute"`
-	LimitThen     *then      `placeholder:"isolate|stop-all|restart-all" help:"What becomes of the group then"`
+// setPolicyCmd has the flags of a policy; nil: not given.
+type setPolicyCmd struct {
+	Group         string       `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
+	Restart       *restartWord `placeholder:"always|on-failure|never" help:"After which exits to relaunch"`
+	RestartDelay  *duration    `placeholder:"DURATION" help:"From a replica's exit to its relaunch"`
+	BackoffFactor *number      `placeholder:"X" help:"Multiplies the delay at each exit after the first in a row, from 1; 0 for none"`
+	BackoffMax    *duration    `placeholder:"DURATION" help:"Bounds the delay; 0s for 1 minute"`
+	BackoffJitter *number      `placeholder:"X" help:"Share of the delay over which it is spread, 0 to 1"`
+	BackoffReset  *duration    `placeholder:"DURATION" help:"How long a replica must have been ready for the next delay to be the first again; 0s for 10 s"`
+	LimitExits    *count       `placeholder:"N" help:"How many exits within the window fail a replica, to 100; 0 for no limit"`
+	LimitWindow   *duration    `placeholder:"DURATION" help:"The window; 0s for 1 minute"`
+	LimitThen     *thenWord    `placeholder:"isolate|stop-all|restart-all" help:"What becomes of the group then"`
 }
 
-func (p *ctlSetPolicyCmd) policy() *supervisorv1.Policy {
+func (p *setPolicyCmd) policy() *supervisorv1.Policy {
 	m := &supervisorv1.Policy{
 		Delay: durationMessage(p.RestartDelay),
 		Backoff: &supervisorv1.Backoff{
@@ -38,10 +38,10 @@ func (p *ctlSetPolicyCmd) policy() *supervisorv1.Policy {
 		Limit: &supervisorv1.Limit{Exits: (*uint32)(p.LimitExits), Window: durationMessage(p.LimitWindow)},
 	}
 	if p.Restart != nil {
-		m.Restart = supervisorv1.Restart(enumNumber(supervisorv1.Restart_value, "RESTART_", supervisor.Restart(*p.Restart).String()))
+		m.Restart = supervisorv1.Restart(*p.Restart)
 	}
 	if p.LimitThen != nil {
-		m.Limit.Then = supervisorv1.Escalation(enumNumber(supervisorv1.Escalation_value, "ESCALATION_", supervisor.Escalation(*p.LimitThen).String()))
+		m.Limit.Then = supervisorv1.Escalation(*p.LimitThen)
 	}
 	return m
 }
@@ -54,10 +54,10 @@ func durationMessage(d *duration) *durationpb.Duration {
 }
 
 // Run shows the policy that is in force then.
-func (p *ctlSetPolicyCmd) Run(c *ctlCmd, k *kong.Context) error {
-	nothing := (&ctlSetPolicyCmd{}).policy()
+func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
+	nothing := (&setPolicyCmd{}).policy()
 	if proto.Equal(p.policy(), nothing) {
-		return &mistake{what: "nothing to change: want a flag such as --restart-delay; see supervisor ctl set-policy --help"}
+		return &inputfile.Mistake{What: "nothing to change: want a flag such as --restart-delay; see supervisor ctl set-policy --help"}
 	}
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		reply, err := s.SetPolicy(ctx, &supervisorv1.SetPolicyRequest{Group: p.Group, Policy: p.policy()})

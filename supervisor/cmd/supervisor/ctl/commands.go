@@ -1,4 +1,4 @@
-package main
+package ctl
 
 import (
 	"context"
@@ -11,17 +11,17 @@ import (
 
 // Commands show how the replicas are that they were for.
 type (
-	ctlStartCmd   struct{ ctlNames }
-	ctlStopCmd    struct{ ctlNames }
-	ctlRestartCmd struct{ ctlNames }
-	ctlReloadCmd  struct{}
-	ctlSignalCmd  struct {
+	startCmd   struct{ names }
+	stopCmd    struct{ names }
+	restartCmd struct{ names }
+	reloadCmd  struct{}
+	signalCmd  struct {
 		Signal signalWord `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2 or another."`
-		ctlNames
+		names
 	}
-	ctlScaleCmd struct {
-		Count ctlCount `arg:"" help:"How many replicas."`
-		Group string   `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
+	scaleCmd struct {
+		Count count  `arg:"" help:"How many replicas."`
+		Group string `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
 	}
 )
 
@@ -30,8 +30,8 @@ type statuses interface {
 	GetReplicas() []*supervisorv1.Status
 }
 
-// ctlCommand makes a call and writes the table of its reply.
-func ctlCommand[R statuses](c *ctlCmd, k *kong.Context, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
+// command makes a call and writes the table of its reply.
+func command[R statuses](c *Command, k *kong.Context, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		reply, err := call(ctx, s)
 		if err != nil {
@@ -41,35 +41,35 @@ func ctlCommand[R statuses](c *ctlCmd, k *kong.Context, call func(context.Contex
 	})
 }
 
-func (n *ctlStartCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (n *startCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return ctlCommand(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StartResponse, error) {
+	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StartResponse, error) {
 		return s.Start(ctx, &supervisorv1.StartRequest{Names: n.Names, All: n.All})
 	})
 }
 
-func (n *ctlStopCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (n *stopCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return ctlCommand(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StopResponse, error) {
+	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StopResponse, error) {
 		return s.Stop(ctx, &supervisorv1.StopRequest{Names: n.Names, All: n.All})
 	})
 }
 
-func (n *ctlRestartCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (n *restartCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return ctlCommand(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.RestartResponse, error) {
+	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.RestartResponse, error) {
 		return s.Restart(ctx, &supervisorv1.RestartRequest{Names: n.Names, All: n.All})
 	})
 }
 
 // Run shows nothing: what a signal comes to takes its time.
-func (n *ctlSignalCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (n *signalCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
@@ -79,14 +79,14 @@ func (n *ctlSignalCmd) Run(c *ctlCmd, k *kong.Context) error {
 	})
 }
 
-func (n *ctlScaleCmd) Run(c *ctlCmd, k *kong.Context) error {
-	return ctlCommand(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ScaleResponse, error) {
+func (n *scaleCmd) Run(c *Command, k *kong.Context) error {
+	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ScaleResponse, error) {
 		return s.Scale(ctx, &supervisorv1.ScaleRequest{Group: n.Group, Count: new(uint32(n.Count))})
 	})
 }
 
-func (*ctlReloadCmd) Run(c *ctlCmd, k *kong.Context) error {
-	return ctlCommand(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ReloadResponse, error) {
+func (*reloadCmd) Run(c *Command, k *kong.Context) error {
+	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ReloadResponse, error) {
 		return s.Reload(ctx, &supervisorv1.ReloadRequest{})
 	})
 }

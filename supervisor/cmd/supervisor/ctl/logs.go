@@ -1,4 +1,4 @@
-package main
+package ctl
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-type ctlLogsCmd struct {
-	Name   string   `arg:"" help:"Name of the replica."`
-	Follow bool     `short:"f" help:"Go on with what the replica writes from now on, until Ctrl-C."`
-	Lines  ctlCount `short:"n" placeholder:"N" default:"1000" help:"How many of the last lines, 0 to 1000 (default ${default})"`
+type logsCmd struct {
+	Name   string `arg:"" help:"Name of the replica."`
+	Follow bool   `short:"f" help:"Go on with what the replica writes from now on, until Ctrl-C."`
+	Lines  count  `short:"n" placeholder:"N" default:"1000" help:"How many of the last lines, 0 to 1000 (default ${default})"`
 }
 
-func (l *ctlLogsCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (l *logsCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		stream, err := s.Logs(ctx, &supervisorv1.LogsRequest{Replica: l.Name, Follow: l.Follow, Lines: new(uint32(l.Lines))})
 		if err != nil {
@@ -37,9 +37,9 @@ func (l *ctlLogsCmd) Run(c *ctlCmd, k *kong.Context) error {
 	})
 }
 
-type ctlReopenCmd struct{}
+type reopenCmd struct{}
 
-func (*ctlReopenCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (*reopenCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, _ io.Writer) error {
 		_, err := s.Reopen(ctx, &supervisorv1.ReopenRequest{})
 		return err

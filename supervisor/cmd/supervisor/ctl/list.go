@@ -1,4 +1,4 @@
-package main
+package ctl
 
 import (
 	"bytes"
@@ -24,12 +24,12 @@ import (
 // in it.
 const redrawPeriod = time.Second
 
-type ctlListCmd struct {
+type listCmd struct {
 	Watch bool `short:"w" help:"Show the table again after each event, in a terminal in place, until Ctrl-C."`
 	JSON  bool `name:"json" help:"Print a line of JSON per replica."`
 }
 
-func (l *ctlListCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (l *listCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		if !l.Watch {
 			return l.show(ctx, s, w)
@@ -38,7 +38,7 @@ func (l *ctlListCmd) Run(c *ctlCmd, k *kong.Context) error {
 	})
 }
 
-func (l *ctlListCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+func (l *listCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 	reply, err := s.List(ctx, &supervisorv1.ListRequest{})
 	switch {
 	case err != nil:
@@ -59,7 +59,7 @@ func (l *ctlListCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, 
 
 // watch shows the table after each event until the supervisor has ended.
 // Events that come while it is shown count as one.
-func (l *ctlListCmd) watch(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+func (l *listCmd) watch(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func streamEnd(err error) error {
 	return err
 }
 
-func (l *ctlListCmd) frames(w io.Writer) *frames {
+func (l *listCmd) frames(w io.Writer) *frames {
 	file, ok := w.(*os.File)
 	return &frames{w: w, inPlace: !l.JSON && ok && isatty.IsTerminal(file.Fd()), apart: !l.JSON}
 }
@@ -155,12 +155,12 @@ func (f *frames) draw(show func(io.Writer) error) error {
 	return err
 }
 
-type ctlGetCmd struct {
+type getCmd struct {
 	Name string `arg:"" help:"Name of the replica."`
 	JSON bool   `name:"json" help:"Print a line of JSON."`
 }
 
-func (g *ctlGetCmd) Run(c *ctlCmd, k *kong.Context) error {
+func (g *getCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		reply, err := s.Get(ctx, &supervisorv1.GetRequest{Replica: g.Name})
 		switch {

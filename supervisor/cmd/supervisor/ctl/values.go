@@ -1,4 +1,4 @@
-package main
+package ctl
 
 import (
 	"fmt"
@@ -16,9 +16,12 @@ import (
 // Values of flags and arguments of ctl.
 type (
 	signalWord  supervisorv1.Signal
-	ctlCount    uint32
-	ctlSequence uint64
-	ctlNumber   float64
+	restartWord supervisorv1.Restart
+	thenWord    supervisorv1.Escalation
+	count       uint32
+	sequence    uint64
+	number      float64
+	duration    time.Duration
 )
 
 func (s *signalWord) UnmarshalText(text []byte) error {
@@ -34,27 +37,51 @@ func (s *signalWord) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (n *ctlCount) UnmarshalText(text []byte) error {
-	v, err := parse.Whole(string(text), 0, math.MaxInt32)
-	*n = ctlCount(v)
+func (r *restartWord) UnmarshalText(text []byte) error {
+	n := enumNumber(supervisorv1.Restart_value, "RESTART_", string(text))
+	if n == 0 {
+		return fmt.Errorf("%q: want %s", text, enumNames(supervisorv1.Restart_name, "RESTART_"))
+	}
+	*r = restartWord(n)
+	return nil
+}
+
+func (t *thenWord) UnmarshalText(text []byte) error {
+	n := enumNumber(supervisorv1.Escalation_value, "ESCALATION_", string(text))
+	if n == 0 {
+		return fmt.Errorf("%q: want %s", text, enumNames(supervisorv1.Escalation_name, "ESCALATION_"))
+	}
+	*t = thenWord(n)
+	return nil
+}
+
+func (d *duration) UnmarshalText(text []byte) error {
+	v, err := parse.Duration(string(text))
+	*d = duration(v)
 	return err
 }
 
-func (n *ctlSequence) UnmarshalText(text []byte) error {
+func (n *count) UnmarshalText(text []byte) error {
+	v, err := parse.Whole(string(text), 0, math.MaxInt32)
+	*n = count(v)
+	return err
+}
+
+func (n *sequence) UnmarshalText(text []byte) error {
 	v, err := strconv.ParseUint(string(text), 10, 64)
 	if err != nil {
 		return fmt.Errorf("%q: want the number of an event, 0 or more", text)
 	}
-	*n = ctlSequence(v)
+	*n = sequence(v)
 	return nil
 }
 
-func (n *ctlNumber) UnmarshalText(text []byte) error {
+func (n *number) UnmarshalText(text []byte) error {
 	v, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
 		return fmt.Errorf("%q: want a number, such as 1.5", text)
 	}
-	*n = ctlNumber(v)
+	*n = number(v)
 	return nil
 }
 
