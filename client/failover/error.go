@@ -13,16 +13,16 @@ import (
 // ErrNoReplicas is wrapped by the error of a call that had no replica to try: the resolver failed, or found none.
 var ErrNoReplicas = errors.New("no replicas")
 
-// Error is the error of a call that failed. It tells all that was tried.
+// Error is the error of a call that failed. It lists every attempt.
 //
-// Its status is that of the last attempt, so that status.Code and status.Details see what the replica said. Where the
-// caller's context ended the call, its code is DeadlineExceeded or Canceled; where the call was shed, ResourceExhausted.
-// errors.Is finds ErrNoReplicas, the caller's context error (only if the caller's context it was), and the network error
-// of a last attempt that was refused; those of earlier ones are in Attempts.
+// Its status is that of the last attempt, so status.Code and status.Details return what the replica sent. If the
+// caller's context ended the call, the code is DeadlineExceeded or Canceled; if the call was shed, ResourceExhausted.
+// errors.Is finds ErrNoReplicas, the caller's context error (only if that context ended the call), and the network
+// error of the last attempt if it was refused. The errors of earlier attempts are in Attempts.
 type Error struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".
 	Method string
-	// Attempts are all attempts of the call, in order. Empty when there was no replica to try, or no time to.
+	// Attempts lists the attempts of the call, in order. It is empty if there was no replica to try, or no time to try one.
 	Attempts []Attempt
 	// Reason is why there was no further attempt.
 	Reason Reason
@@ -40,7 +40,7 @@ const (
 	ReasonRoundsSpent Reason = iota
 	// ReasonNotRetryable: the last attempt was rejected.
 	ReasonNotRetryable
-	// ReasonAmbiguous: the last attempt was sent, so that it may have been executed, and the method is not idempotent.
+	// ReasonAmbiguous: the last attempt was sent, so it may have been executed, and the method is not idempotent.
 	ReasonAmbiguous
 	// ReasonOutOfTime: too little was left until the caller's deadline for another attempt, or for the pause before it.
 	ReasonOutOfTime

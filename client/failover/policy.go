@@ -11,13 +11,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Policy says how a call is carried through the replicas. The zero value tries every replica once, in the resolver's
-// order, with no deadline but the caller's. A Policy is a plain value, which may serve any number of clients.
+// Policy describes how a call fails over between replicas. The zero value tries every replica once, in the resolver's
+// order, with no deadline but the caller's. A Policy is a plain value; any number of clients may share it.
 type Policy struct {
 	// Attempts.
 
-	// Timeout is the deadline of one attempt. Zero means none but the caller's. Of a stream whose messages only the server sends,
-	// Timeout bounds the wait for the first message; where the caller streams, it bounds the opening.
+	// Timeout is the deadline of one attempt. Zero means only the caller's deadline applies. For a server-streaming call, Timeout
+	// bounds the wait for the first message; if the client streams, it bounds opening the stream.
 	//
 	// If the caller has a deadline, the time that remains is shared evenly among the replicas not yet tried in the round. An
 	// attempt that waits for a connection gets no more than its share. One at a replica that is connected is not cut off by it, as
@@ -30,35 +30,35 @@ type Policy struct {
 	// has not found the replicas yet: only the caller's deadline does.
 	Timeout time.Duration
 
-	// MinTimeout is the least time that an attempt is worth making in. No share is less, and no attempt starts when less is left
-	// until the caller's deadline. It may not be above a Timeout. Zero means that any time is enough; only where calls wait for
+	// MinTimeout is the shortest time in which an attempt is worth making. No share is less, and no attempt starts when less is left
+	// until the caller's deadline. It may not exceed a Timeout. Zero means that any time is enough; only where calls wait for
 	// each other, under WhenDownWait, one that has less left than 95% of the method's attempts took lately makes way.
 	MinTimeout time.Duration
 
-	// Rounds is how often a call may pass through the replicas, each tried at most once in a round. Zero means 1.
+	// Rounds is the maximum number of rounds of a call. A round tries each replica at most once. Zero means 1.
 	Rounds int
 
 	// Pause is the wait between two rounds. Zero means none.
 	Pause time.Duration
 
-	// PauseGrowth lets the pauses of a call grow. With the zero value they are all equal.
+	// PauseGrowth makes successive pauses of a call longer. The zero value keeps them equal.
 	PauseGrowth Growth
 
 	// Order is the order in which a round tries the replicas that are equally ready. Zero means OrderFirst.
 	Order Order
 
 	// Retryable are the status codes after which a call goes on to the next replica, where the method allows it. Empty
-	// means Unavailable alone. An attempt that ran into its deadline goes on whatever the list says. OK is not allowed in it.
-	// Canceled and DeadlineExceeded in it are those of a replica while the caller still waits. An error that arises on our own
-	// side, such as a message that is too large, is not retried whatever its code.
+	// means Unavailable alone. A call whose attempt exceeded its deadline goes on regardless of the list. The list may not contain OK.
+	// Canceled and DeadlineExceeded in it are those of a replica while the caller still waits. An error raised on the client
+	// side, such as a message that is too large, is never retried.
 	Retryable []codes.Code
 
 	// NotExecuted is how a server, or a load shedder in front of it, says that it has not executed a request. The zero value
-	// is that it cannot.
+	// means that it cannot.
 	NotExecuted NotExecuted
 
 	// ReplayLimit is how many bytes of the messages that a caller streams are kept, so that another replica can be sent them
-	// if the first answers with no message. A call that sends more goes on no longer. Zero means 256 KiB; with 1 none are kept.
+	// if the first answers with no message. A call that sends more no longer fails over. Zero means 256 KiB; with 1 none are kept.
 	ReplayLimit int
 
 	// Idempotent says which methods may be repeated, or hedged, though an earlier attempt may have been executed. The
@@ -80,14 +80,14 @@ type Policy struct {
 	// means until the caller's deadline, and one minute for a call that has none.
 	MaxWait time.Duration
 
-	// MaxWaiting is how many calls may wait at a time, under WhenDownWait. With one more the youngest fails at once, with
-	// ResourceExhausted. Zero means 1000.
+	// MaxWaiting is how many calls may wait at a time, under WhenDownWait. When this is exceeded, the newest waiter fails at once
+	// with ResourceExhausted. Zero means 1000.
 	MaxWaiting int
 
 	// Protection.
 
-	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under WhenDownAttempt a call passes over a
-	// replica that is full, and fails with ResourceExhausted when it could try none; under WhenDownWait it waits. Zero means no
+	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under WhenDownAttempt a call skips a
+	// replica that is full, and fails with ResourceExhausted if it could try none; under WhenDownWait it waits. Zero means no
 	// limit.
 	MaxInFlight int
 
@@ -100,20 +100,20 @@ type Policy struct {
 	// The zero value sets no bound.
 	Budget Budget
 
-	// Ejection leaves out a replica that hangs or keeps failing. The zero value does so after 3 such attempts in a row.
+	// Ejection ejects a replica that hangs or keeps failing. The zero value ejects it after 3 such attempts in a row.
 	Ejection Ejection
 
 	// Hedging.
 
-	// Hedge sends a call that takes long to a second replica. The zero value does not.
+	// Hedge sends a slow call to a second replica. The zero value disables hedging.
 	Hedge Hedge
 
 	// Redial is how replicas are dialed.
 	Redial Redial
 
 	// ResolveEvery is how often the resolver is asked for its replicas again while nothing happens, so that replicas that
-	// are added are found. It is asked besides when a replica is lost, and while one is down once a second. The dns resolver
-	// looks no more often than every 30 s of its own. Zero means 30 s; a negative value means not to ask without a cause.
+	// are added are found. It is also asked when a replica is lost, and once a second while one is down. The dns resolver
+	// itself looks no more often than every 30 s. Zero means 30 s; a negative value means not to ask without a cause.
 	ResolveEvery time.Duration
 
 	// SameHost, unless nil, returns the host that an address belongs to, such as its name without the port. Addresses of one
@@ -122,8 +122,8 @@ type Policy struct {
 	SameHost func(addr string) string
 
 	// ServiceConfig is a gRPC service config in JSON, for the methods' own settings such as message sizes. It may not
-	// choose a load-balancing policy, for that is what this package is; a retryPolicy or healthCheckConfig in it is
-	// without effect. Empty means none. A service config from the resolver is not looked at.
+	// choose a load-balancing policy, because this package is one; a retryPolicy or healthCheckConfig in it has
+	// no effect. Empty means none. A service config from the resolver is ignored.
 	ServiceConfig string
 
 	// Observation.
