@@ -44,7 +44,7 @@ func (s Sample) against(waited time.Duration) float64 {
 // failureWeight is what a failure says against a replica: as much as an attempt that takes longer than 99 of 100.
 var failureWeight = math.Log(100)
 
-// compare notes that an attempt of the method at another replica took so long, or was cut off after so long by its deadline.
+// compare records that an attempt of the method at another replica took so long, or was cut off after so long by its deadline.
 func (x *cutOff) compare(method *Latency, took time.Duration, answered bool) {
 	switch {
 	case x.method != method:

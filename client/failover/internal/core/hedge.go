@@ -2,7 +2,7 @@ package core
 
 import "time"
 
-// Hedging is when a second attempt may be made beside one that has not ended.
+// Hedging says when a second attempt may join one that is in flight.
 type Hedging struct {
 	After    time.Duration // after the first began; zero: never
 	Quantile float64       // in place of After, once the method's latency is known well enough; zero: none

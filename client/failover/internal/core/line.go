@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Line is the calls that wait for a replica, the oldest first. The zero value is empty.
+// Line is a queue of calls that wait for a replica, oldest first. The zero value is empty.
 type Line[Owner any] struct{ waiting []*Waiter[Owner] }
 
 // Waiter is a call that waits. Its Owner is whoever is told what is decided for it.
@@ -17,10 +17,10 @@ type Waiter[Owner any] struct {
 	Owner    Owner
 }
 
-// Len returns how many calls wait.
+// Len returns the number of waiters.
 func (l *Line[O]) Len() int { return len(l.waiting) }
 
-// Join puts a call in its place by age, which is not the end where it has waited before.
+// Join inserts a call by age, so a call that has waited before need not go to the end.
 func (l *Line[O]) Join(w *Waiter[O]) {
 	i, _ := slices.BinarySearchFunc(l.waiting, w.Number, func(x *Waiter[O], n uint64) int {
 		if x.Number < n {
@@ -31,7 +31,7 @@ func (l *Line[O]) Join(w *Waiter[O]) {
 	l.waiting = slices.Insert(l.waiting, i, w)
 }
 
-// Leave takes a call out. It returns false where it does not wait any more.
+// Leave removes a call. It returns false if the call is no longer waiting.
 func (l *Line[O]) Leave(w *Waiter[O]) bool {
 	i := slices.Index(l.waiting, w)
 	if i < 0 {
@@ -41,7 +41,7 @@ func (l *Line[O]) Leave(w *Waiter[O]) bool {
 	return true
 }
 
-// Shed takes the youngest calls out where more than so many wait, and returns them.
+// Shed removes and returns the newest waiters in excess of the maximum.
 func (l *Line[O]) Shed(most int) []*Waiter[O] {
 	if len(l.waiting) <= most {
 		return nil
