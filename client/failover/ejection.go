@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// fails takes note that an attempt says something bad of its replica by itself, and leaves the replica out if that is enough.
+// fails records an attempt that counts as a failure of its replica, and ejects the replica if the evidence suffices.
 func (p *plan) fails(l *lease, cause core.Cause) {
 	if p.policy.Ejection.Off {
 		return
@@ -23,7 +23,7 @@ func (p *plan) fails(l *lease, cause core.Cause) {
 	}
 }
 
-// turnedAway takes note that a replica gave a request back unprocessed.
+// turnedAway records that a replica gave a request back unprocessed.
 func (p *plan) turnedAway(l *lease) {
 	if p.policy.Ejection.Off {
 		return
@@ -37,7 +37,7 @@ func (p *plan) turnedAway(l *lease) {
 	}
 }
 
-// cutOff takes note that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt
+// cutOff records that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt
 // that was not sent, because the connection had no stream left, says nothing about how long the method takes.
 func (p *plan) cutOff(l *lease, sent bool) {
 	method, waited := &p.known.latency, p.now()-l.start
@@ -61,7 +61,7 @@ func (p *plan) cutOff(l *lease, sent bool) {
 	}
 }
 
-// judge leaves a replica out against which enough has been said, if it may. Its mu must be held.
+// judge ejects a replica if the evidence against it suffices and the ejection is allowed. The replica's mu must be held.
 func (p *plan) judge(e entry, enough bool) {
 	if enough {
 		p.leaving.Lock()

@@ -9,13 +9,13 @@ import (
 )
 
 // Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
-// whether the call succeeded or not. Earlier contents are dropped. Of a stream it is there when the first message or the
+// whether the call succeeded or not. Earlier contents are discarded. Of a stream it is there when the first message or the
 // error is, or when the call is committed to a replica by what the caller has streamed.
 func Trace(attempts *[]Attempt) grpc.CallOption {
 	return callOption{trace: attempts}
 }
 
-// WithMethodPolicy is a call option that overrides the policy, and what it says of the method, for one call. Where a field is
+// WithMethodPolicy is a call option that overrides the policy, including its settings for the method, for one call. Where a field is
 // not allowed, the call fails with InvalidArgument.
 func WithMethodPolicy(m MethodPolicy) grpc.CallOption {
 	return callOption{set: func(s *settings) { s.override = s.override.with(m) }}

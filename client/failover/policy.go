@@ -128,7 +128,7 @@ type Policy struct {
 
 	// Observation.
 
-	// OnReplica, unless nil, is called whenever a replica is found, changes its state or is gone: one call at a time,
+	// OnReplica, unless nil, is called whenever a replica is found, changes state or disappears: one call at a time,
 	// in order. It must return at once and must not use the connection.
 	OnReplica func(ReplicaEvent)
 
@@ -140,7 +140,7 @@ type Policy struct {
 	OnCall func(ctx context.Context, c Call)
 }
 
-// Recommended returns the policy to begin with: calls wait for a replica rather than fail, no more attempts are in flight at a
+// Recommended returns the recommended settings: calls wait for a replica rather than fail, no more attempts are in flight at a
 // replica than its crashes allow, and an outage is not answered with a multiple of the load. Give the calls deadlines, and say in
 // Idempotent which methods may be repeated.
 func Recommended() Policy {
@@ -150,9 +150,9 @@ func Recommended() Policy {
 	}
 }
 
-// Growth lets pauses grow exponentially, with jitter, so that calls that failed together do not come back together.
+// Growth makes pauses grow exponentially, with jitter, so that calls that failed together do not retry together.
 type Growth struct {
-	// Factor is how many times as long as the one before it a pause is, such as 2. From 1; zero means 1.
+	// Factor is the ratio of a pause to the previous one, such as 2. It is 1 or more; zero means 1.
 	Factor float64
 	// Max bounds a pause, before the jitter. Zero means no bound.
 	Max time.Duration
@@ -160,8 +160,8 @@ type Growth struct {
 	Jitter float64
 }
 
-// NotExecuted is a server's way to say that it has not executed a request. Such an answer is retried whatever the method and
-// Policy.Retryable say.
+// NotExecuted is a server's way to say that it has not executed a request. Such an answer is retried regardless of the method and
+// of Policy.Retryable.
 type NotExecuted struct {
 	// Codes are status codes that the server sends only before it has done any work, such as ResourceExhausted from a load
 	// shedder.
@@ -184,11 +184,11 @@ const (
 	OrderFirst Order = iota
 	// OrderRoundRobin starts each call one replica further than the call before it.
 	OrderRoundRobin
-	// OrderRandom picks any.
+	// OrderRandom picks a replica at random.
 	OrderRandom
 	// OrderLeastInFlight picks two at random and takes the one with fewer attempts in flight.
 	OrderLeastInFlight
-	// OrderSticky starts at the replica that last answered a call with success, so that it moves only when it must.
+	// OrderSticky starts at the replica that last answered a call successfully, so it changes replicas only when it must.
 	OrderSticky
 )
 
@@ -206,9 +206,9 @@ func (o *Order) UnmarshalText(text []byte) error { return parseName(o, orderName
 type WhenDown int
 
 const (
-	// WhenDownAttempt tries one that has no connection: it is dialed, and mostly refuses; then the rounds go on.
+	// WhenDownAttempt tries a replica that has no connection: it is dialed, and usually refuses; then the rounds continue.
 	WhenDownAttempt WhenDown = iota
-	// WhenDownWait waits until one is available. The oldest call comes first, and a new one does not overtake those that wait.
+	// WhenDownWait waits until one is available. Waiters are served oldest first, and a new call does not overtake them.
 	// Rounds is then how often a call may try each replica; a call returns to one that it has tried, after Pause, before
 	// it waits for the others.
 	WhenDownWait
@@ -225,7 +225,7 @@ func (w WhenDown) String() string { return name(whenDownNames, w) }
 func (w *WhenDown) UnmarshalText(text []byte) error { return parseName(w, whenDownNames, text) }
 
 // Budget is a token bucket that each call fills a little and each repetition or hedge takes one token from. A call
-// without a token for another attempt fails as it stands. Finagle's RetryBudget is the model.
+// without a token for another attempt fails with the error it has. The model is Finagle's RetryBudget.
 type Budget struct {
 	// Ratio is how many repetitions each call adds, such as 0.1 for one in ten calls. From 0 to 1.
 	Ratio float64
@@ -282,17 +282,17 @@ func (e *Ejection) validate() error {
 	return nil
 }
 
-// Hedge sends a second attempt of a call to another replica while the first is still on its way; the first success, or
+// Hedge sends a second attempt of a call to another replica while the first is still in flight; the first success, or
 // status that is not retried, wins and the other is canceled. Only methods that are idempotent are hedged, only at a
 // replica that is ready and has room, and only within Budget. Streams are not hedged.
 type Hedge struct {
-	// After is how long a call is left to its first replica. Zero means never, or what Quantile finds.
+	// After is how long a call waits for its first replica before it is hedged. Zero means never, unless Quantile is set.
 	After time.Duration
 	// Quantile, such as 0.95, hedges calls that take longer than that share of the method's successful attempts did
-	// lately. It takes the place of After once 64 of those are known. From 0, which means that only After counts, to
+	// lately. It replaces After once 64 of those are known. From 0, which means that only After counts, to
 	// below 1.
 	Quantile float64
-	// Share is how many hedges each call allows, beside Budget: 0.02, a good value to begin with, adds a load of 2% at most, and
+	// Share is how many hedges each call allows, beside Budget: 0.02, a good initial value, adds a load of 2% at most, and
 	// a burst of 5. Hedges that judge a replica on trial after an ejection do not count. From 0, which allows those alone, to 1.
 	Share float64
 }

@@ -19,7 +19,7 @@ type ReplicaEvent struct {
 type ReplicaState int
 
 const (
-	// ReplicaConnecting: a connection is wanted and not yet there. The first state of every replica.
+	// ReplicaConnecting: a connection is wanted but not established yet. Every replica starts in this state.
 	ReplicaConnecting ReplicaState = iota
 	// ReplicaReady: there is a connection.
 	ReplicaReady
@@ -28,7 +28,7 @@ const (
 	// ReplicaGone: the resolver no longer names the replica, or the connection was closed or has gone idle, in which case its
 	// replicas are found again by the next call.
 	ReplicaGone
-	// ReplicaEjected: it is left out, as Policy.Ejection says, though there may be a connection. ReplicaReady follows when it is taken
+	// ReplicaEjected: the replica is ejected (see Policy.Ejection), though there may be a connection. ReplicaReady follows when it is taken
 	// back, or another state when its connection is lost.
 	ReplicaEjected
 )

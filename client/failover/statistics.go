@@ -4,13 +4,13 @@ import (
 	"sync/atomic"
 )
 
-// Statistics is what a connection has done so far. Its numbers are each exact, but are not read in the same instant.
+// Statistics is what a connection has done so far. Each number is exact, but they are not read at the same instant.
 type Statistics struct {
-	// Calls is how many calls have begun. Of those that have ended, Succeeded and Failed count each.
+	// Calls is how many calls have begun. Succeeded and Failed count those that have ended.
 	Calls, Succeeded int64
 	// Failed has every reason.
 	Failed map[Reason]int64
-	// Waiting is how many calls wait for a replica now.
+	// Waiting is how many calls are waiting for a replica.
 	Waiting int
 	// Attempts counts the attempts by outcome, and has every outcome. It includes those at replicas that are gone.
 	Attempts map[Outcome]int64
@@ -18,7 +18,7 @@ type Statistics struct {
 	Hedges, HedgesWon int64
 	// Denied is how many repetitions the budget did not grant, and how many hedges it or Hedge.Share did not.
 	Denied int64
-	// Ejections is how often a replica was left out.
+	// Ejections is how often a replica was ejected.
 	Ejections int64
 	// CrashRate is the share of attempts that lately ended in a crash of their replica, where Policy.AdaptiveLimit is set.
 	CrashRate float64
@@ -33,7 +33,7 @@ type Statistics struct {
 type ReplicaStatistics struct {
 	// Replica is the address, as the resolver gave it.
 	Replica string
-	// Ready is whether there is a connection, Ejected whether the replica is left out.
+	// Ready is whether there is a connection, Ejected whether the replica is ejected.
 	Ready, Ejected bool
 	// Err is why the last dial failed; nil while there is a connection, and before a dial has failed.
 	Err error
