@@ -15,7 +15,7 @@ import (
 // DownError is the error of a request whose replica has no connection, or has not processed it. It is always unsent.
 type DownError struct{ cause error }
 
-// Error returns the network's own words where there are any, without the layers that gRPC wraps them in.
+// Error returns the network error's text if there is one, without gRPC's wrapping.
 func (e *DownError) Error() string {
 	if op, ok := errors.AsType[*net.OpError](e.cause); ok {
 		return op.Error()

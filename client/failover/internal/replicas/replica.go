@@ -14,7 +14,7 @@ import (
 type Replica struct {
 	// ID identifies the endpoint for as long as its addresses stay the same.
 	ID string
-	// Addr is its first address, for people.
+	// Addr is its first address, for display.
 	Addr string
 
 	set       *Set
@@ -28,7 +28,7 @@ type Replica struct {
 
 	// Guarded by set.mu.
 	current  *child             // the child whose reports count
-	told     connectivity.State // what OnChange was last told
+	told     connectivity.State // the state last reported to OnChange
 	dialing  core.Dialing
 	underway bool        // a dial has begun and not ended
 	reached  bool        // and something has accepted a connection
@@ -40,11 +40,11 @@ type Replica struct {
 	begun    atomic.Uint64           // how many dials have begun; written with set.mu held
 	failure  atomic.Pointer[failure] // of the last dial that failed; nil while there is a connection
 	reported atomic.Pointer[balancer.State]
-	// summary is the reported state once more, with the epoch above it, for those who ask on every call.
+	// summary is the reported state once more, with the epoch in the bits above it, for lookups on every call.
 	summary atomic.Uint64
 }
 
-// failure is the end of a dial that failed.
+// failure describes a dial that failed.
 type failure struct {
 	dial uint64 // its number, from 1
 	err  *DownError
@@ -90,7 +90,7 @@ func (r *Replica) state() connectivity.State {
 	return connectivity.State(r.summary.Load() & (1<<stateBits - 1))
 }
 
-// update takes over what the resolver says of the endpoint. control must be held.
+// update applies the resolver's data for the endpoint. control must be held.
 func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
 	r.endpoint, r.resolved = ep, s
 	if r.child != nil {
@@ -143,7 +143,7 @@ func stop(t **time.Timer) {
 	}
 }
 
-// setState takes over a report, and tells who wants to know. The Set's mu must be held.
+// setState applies a report, and notifies observers. The Set's mu must be held.
 func (r *Replica) setState(s balancer.State) {
 	r.reported.Store(&s)
 	epoch := r.Epoch()
@@ -173,7 +173,7 @@ type child struct {
 	replica *Replica
 }
 
-// give hands the child its one endpoint.
+// give passes the child its endpoint.
 func (c *child) give(ep resolver.Endpoint, s resolver.State) {
 	s.Endpoints = []resolver.Endpoint{ep}
 	s.Addresses = nil

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// calm is the least time between two requests to a resolver.
+// calm is the minimum time between two requests to a resolver.
 const calm = time.Second
 
 // CalmResolver returns a builder whose resolvers are asked for another resolution at most once a second: at once when a
@@ -17,7 +17,7 @@ const calm = time.Second
 //
 // gRPC asks after every lost connection and every dial that fails, in the connection's own code and not through its
 // load-balancing policy. So the resolver is the one place to bound it, when a replica that is down is dialed 40 times a
-// second. The dns resolver keeps 30 s between two requests of its own besides.
+// second. In addition, the dns resolver itself keeps 30 s between two requests.
 func CalmResolver(b resolver.Builder) resolver.Builder {
 	c := calmBuilder{b}
 	if o, ok := b.(resolver.AuthorityOverrider); ok {
@@ -56,7 +56,7 @@ type calmResolver struct {
 
 	mu     sync.Mutex // held while the resolver is asked, so that it is not after Close
 	asked  time.Time
-	later  bool // a request is to come
+	later  bool // a request is scheduled
 	closed bool
 }
 

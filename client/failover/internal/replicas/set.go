@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Set is the replicas of one connection. It outlives the load-balancing policy, which gRPC destroys when the
+// Set holds the replicas of one connection. It outlives the load-balancing policy, which gRPC destroys when the
 // connection goes idle and builds again afterwards.
 type Set struct {
 	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting at first and when a
@@ -47,7 +47,7 @@ type Set struct {
 	changed atomic.Pointer[chan struct{}]
 	nobody  *Replica // stands for no replica, in an attempt
 	born    time.Time
-	wanted  atomic.Int64 // when somebody last wanted replicas that were down: nanoseconds since born
+	wanted  atomic.Int64 // when replicas that were down were last in demand: nanoseconds since born
 	waiting atomic.Int64 // how many calls wait for a replica
 	missing atomic.Int64 // how many replicas of the view are not ready; written with mu held
 }
@@ -73,13 +73,13 @@ func NewSet(r Redial) *Set {
 // Claimed reports whether a connection has taken the Set's Config as its own.
 func (s *Set) Claimed() bool { return s.claimed.Load() }
 
-// View returns what the resolver found; nil before it has spoken, and while the connection is idle or closed.
+// View returns what the resolver found; it is nil before the first result, and while the connection is idle or closed.
 func (s *Set) View() *View { return s.view.Load() }
 
 // Changed returns a channel that is closed when the View is replaced. Take it before the View.
 func (s *Set) Changed() <-chan struct{} { return *s.changed.Load() }
 
-// publish replaces the view old, if that is still the one in force. mu must be held.
+// publish replaces the view old, if it is still current. mu must be held.
 func (s *Set) publish(old, next *View) {
 	if s.view.CompareAndSwap(old, next) {
 		s.countMissing()
@@ -87,7 +87,7 @@ func (s *Set) publish(old, next *View) {
 	}
 }
 
-// countMissing brings missing up to date. mu must be held, since the replicas' states changed.
+// countMissing updates missing. mu must have been held since the replicas' states changed.
 func (s *Set) countMissing() {
 	n := 0
 	s.down = 0
@@ -121,7 +121,7 @@ func (s *Set) Want() {
 		return
 	}
 	if s.sinceWanted() < min(s.redial.Every, s.redial.Linger)/2 {
-		return // calls come in crowds, and the first has seen to it
+		return // calls come in groups, and the first one has done it
 	}
 	s.want()
 	s.dialMissing()
@@ -138,7 +138,7 @@ func (s *Set) AddWaiting(n int) {
 	}
 }
 
-// dialMissing sees to it that replicas that are down are dialed soon.
+// dialMissing makes sure that replicas that are down are dialed soon.
 func (s *Set) dialMissing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,14 +156,14 @@ func (s *Set) want() { s.wanted.Store(int64(s.now())) }
 
 func (s *Set) sinceWanted() time.Duration { return s.now() - time.Duration(s.wanted.Load()) }
 
-// noteAsked takes note that the resolver is asked now.
+// noteAsked records that the resolver is asked now.
 func (s *Set) noteAsked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked.Later(s.now())
 }
 
-// merge makes one endpoint of those of one host.
+// merge combines the endpoints of each host into one.
 func (s *Set) merge(endpoints []resolver.Endpoint) []resolver.Endpoint {
 	if s.Host == nil {
 		return endpoints
@@ -186,10 +186,10 @@ func (s *Set) merge(endpoints []resolver.Endpoint) []resolver.Endpoint {
 	return merged
 }
 
-// inDemand reports whether somebody wants the replicas, or did not long ago.
+// inDemand reports whether calls want the replicas, or wanted them recently.
 func (s *Set) inDemand() bool { return s.waiting.Load() > 0 || s.sinceWanted() < s.redial.Linger }
 
-// find returns the replica of that id, or nil; a View of nil has none.
+// find returns the replica with that ID, or nil if there is none. A nil View has no replicas.
 func (v *View) find(id string) *Replica {
 	if v == nil {
 		return nil
