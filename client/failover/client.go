@@ -31,7 +31,7 @@ type client struct {
 
 	cc atomic.Pointer[grpc.ClientConn] // the connection, known from the first call on
 
-	leaving  sync.Mutex   // held while a replica is left out, so that the share of those is kept
+	leaving  sync.Mutex   // held while a replica is ejected, so that MaxShare holds
 	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
 
 	stuckAfter int         // attempts without an answer
@@ -43,7 +43,7 @@ type client struct {
 	tell sync.Mutex // held while OnReplica is called
 }
 
-// method is what is known of a method.
+// method is what the client knows about a method.
 type method struct {
 	name    string
 	rules   core.Rules // the policy's, for this method
@@ -97,7 +97,7 @@ func (c *client) conn() *grpc.ClientConn { return c.cc.Load() }
 // now is the time since the client was made.
 func (c *client) now() time.Duration { return time.Since(c.born) }
 
-// method returns what is known of the method of that name.
+// method returns what the client knows about the named method.
 func (c *client) method(name string) *method {
 	if m := c.lastMethod.Load(); m != nil && m.name == name {
 		return m
