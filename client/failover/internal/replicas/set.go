@@ -87,7 +87,7 @@ func (s *Set) publish(old, next *View) {
 	}
 }
 
-// countMissing updates missing. mu must have been held since the replicas' states changed.
+// countMissing updates missing after a change of the replicas' states. mu must be held for both.
 func (s *Set) countMissing() {
 	n := 0
 	s.down = 0
