@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
 // Apply makes the groups the ones that run: it stops what is not in them,
@@ -76,7 +78,7 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 	for _, p := range all {
 		wanted[p.Name] = p
 	}
-	var leaving, restarting []*unit
+	var leaving, restarting []*runner
 	for _, u := range t.all() {
 		p, ok := wanted[u.name]
 		if !ok {
@@ -97,12 +99,12 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 
 // adapt gives the replica its settings, and reports whether it takes a restart
 // for its process to have them.
-func (u *unit) adapt(p placed) bool {
-	if !reflect.DeepEqual(placed{u.replica, u.group, u.policy}, p) {
+func (u *runner) adapt(p placed) bool {
+	if !reflect.DeepEqual(u.placed, p) {
 		u.configure(p)
 	}
-	if u.order == leave && u.ctx.Err() == nil {
-		u.order = relaunch // it was not wanted for a while
+	if u.core.Intent() == lifecycle.IntentLeave && u.set.ctx.Err() == nil {
+		u.command(lifecycle.InputReturn, "") // it was not wanted for a while
 		return true
 	}
 	return !u.as.sameProcess(p.Replica)

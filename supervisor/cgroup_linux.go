@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,6 +110,24 @@ func (c cgroup) kill() error {
 func (c cgroup) populated() bool {
 	events, err := os.ReadFile(c.file("cgroup.events"))
 	return err == nil && bytes.Contains(events, []byte("populated 1"))
+}
+
+// processes returns those in c and below, without zombies.
+func (c cgroup) processes() []int {
+	var pids []int
+	list, _ := os.ReadFile(c.file("cgroup.procs")) // gone: there are none
+	for field := range strings.FieldsSeq(string(list)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	entries, _ := os.ReadDir(string(c))
+	for _, e := range entries {
+		if e.IsDir() {
+			pids = append(pids, cgroup(c.file(e.Name())).processes()...)
+		}
+	}
+	return pids
 }
 
 // empty kills all in c, and waits for at most patience until it is gone.

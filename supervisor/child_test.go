@@ -66,6 +66,13 @@ func play(mode string, args []string) {
 		linger()
 	case "notice":
 		say(args)
+	case "listen":
+		l, err := net.Listen("tcp", os.Getenv("LISTEN_AT"))
+		if err != nil {
+			panic(err)
+		}
+		defer l.Close()
+		linger()
 	case "names": // of its environment
 		all := names(os.Environ())
 		slices.Sort(all)
@@ -182,6 +189,17 @@ func (s *Config) weaken(means []string) {
 	}
 }
 
+// endOf waits for the end of a replica, and kills what its first process left.
+func endOf(p process) ending {
+	select {
+	case <-p.abandoned():
+		p.kill()
+		return <-p.ended()
+	case end := <-p.ended():
+		return end
+	}
+}
+
 // storm launches processes of all sorts as fast as it can, until it is killed,
 // and says when it has begun.
 func storm(means []string) {
@@ -219,7 +237,7 @@ func storm(means []string) {
 					time.Sleep(20 * time.Millisecond)
 					p.signal(syscall.SIGKILL)
 				}()
-				<-p.ended()
+				endOf(p)
 			}
 		})
 	}

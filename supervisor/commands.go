@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
 // Errors of commands. They come wrapped in one that names the replica or group.
@@ -30,8 +32,8 @@ func (s *Supervisor) Start(names ...string) error {
 	for _, u := range units {
 		failed := u.absent()
 		u.do(func() {
-			if u.order != leave {
-				u.start()
+			if u.core.Intent() != lifecycle.IntentLeave {
+				u.command(lifecycle.InputStart, "a start")
 				failed = nil
 			}
 		})
@@ -45,8 +47,8 @@ func (s *Supervisor) Start(names ...string) error {
 // or with ctx's error, while they are stopped all the same. Names are of
 // replicas or groups; none: all.
 func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
-	return s.command(ctx, names, func(u *unit) func() (bool, error) {
-		u.command(stayDown, "somebody asked for it")
+	return s.command(ctx, names, func(u *runner) func() (bool, error) {
+		u.command(lifecycle.InputStop, "stop requested")
 		return u.whenDown
 	})
 }
@@ -56,16 +58,16 @@ func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
 // all were launched; ctx as in Stop. Names are of replicas or groups; none:
 // all.
 func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
-	return s.command(ctx, names, func(u *unit) func() (bool, error) {
-		before := u.incarnation
-		u.command(relaunch, "somebody asked for a restart")
+	return s.command(ctx, names, func(u *runner) func() (bool, error) {
+		before := u.core.Incarnation()
+		u.command(lifecycle.InputRestart, "restart requested")
 		return u.whenLaunched(before)
 	})
 }
 
 // command gives a command to replicas, which returns what to wait for, and
 // waits.
-func (s *Supervisor) command(ctx context.Context, names []string, give func(*unit) func() (bool, error)) error {
+func (s *Supervisor) command(ctx context.Context, names []string, give func(*runner) func() (bool, error)) error {
 	units, err := s.set.named(names...)
 	if err != nil {
 		return err
@@ -103,7 +105,7 @@ func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error 
 }
 
 // roll restarts replicas one at a time, also when several want to.
-func (t *set) roll(ctx context.Context, units []*unit, reason string) error {
+func (t *set) roll(ctx context.Context, units []*runner, reason string) error {
 	if len(units) == 0 {
 		return nil
 	}
@@ -127,19 +129,19 @@ func (t *set) roll(ctx context.Context, units []*unit, reason string) error {
 }
 
 // replace restarts a replica, unless it is down, and returns when it is ready.
-func (u *unit) replace(ctx context.Context, reason string) error {
+func (u *runner) replace(ctx context.Context, reason string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var late <-chan time.Time
 	ready := u.await(ctx, func() func() (bool, error) {
-		if u.order == stayDown || u.process == nil && u.state != StateWaiting {
+		if u.core.Intent() == lifecycle.IntentDown || u.process == nil && u.core.State() != lifecycle.StateWaiting {
 			return func() (bool, error) { return true, nil }
 		}
-		if u.replica.StartTimeout == 0 { // else it is ready, or killed, by then
-			late = time.After(readyPatience + min(u.replica.stopTimeout(), longest))
+		if u.placed.StartTimeout == 0 { // else it is ready, or killed, by then
+			late = time.After(readyPatience + min(u.placed.stopTimeout(), longest))
 		}
-		before := u.incarnation
-		u.command(relaunch, reason)
+		before := u.core.Incarnation()
+		u.command(lifecycle.InputRestart, reason)
 		return u.whenReady(before)
 	})
 	select {
@@ -163,9 +165,8 @@ func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 			if failed = ErrNotRunning; u.process == nil {
 				return
 			}
-			e := u.event(EventSignaled)
-			e.Signal = sig
-			u.emit(e)
+			u.emit(lifecycle.Event{Kind: lifecycle.EventSignaled, Incarnation: u.core.Incarnation()})
+			u.untold[len(u.untold)-1].Signal = sig
 			u.process.signal(sig)
 			failed = nil
 		})
@@ -194,7 +195,7 @@ func (s *Supervisor) Get(name string) (Status, error) {
 // await has begin run by the unit's goroutine, and returns a channel that
 // delivers what the condition that it returns comes to, unless ctx ends. Every
 // condition comes to something once the order is to leave.
-func (u *unit) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
+func (u *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
 	done := make(chan error, 1)
 	if !u.do(func() { u.waiters = append(u.waiters, waiter{ctx, begin(), done}) }) {
 		done <- u.absent()
@@ -203,14 +204,14 @@ func (u *unit) await(ctx context.Context, begin func() func() (bool, error)) <-c
 }
 
 // absent is why a replica is not there any more.
-func (u *unit) absent() error {
-	if u.ctx.Err() != nil {
+func (u *runner) absent() error {
+	if u.set.ctx.Err() != nil {
 		return ErrClosed
 	}
 	return ErrUnknown
 }
 
-func (u *unit) wrap(err error) error {
+func (u *runner) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -218,12 +219,14 @@ func (u *unit) wrap(err error) error {
 }
 
 // unwanted reports whether there shall be no process.
-func (u *unit) unwanted() bool { return u.order == stayDown || u.order == leave }
+func (u *runner) unwanted() bool {
+	return u.core.Intent() == lifecycle.IntentDown || u.core.Intent() == lifecycle.IntentLeave
+}
 
 // whenDown waits for the end of the process.
-func (u *unit) whenDown() (bool, error) {
+func (u *runner) whenDown() (bool, error) {
 	switch {
-	case u.process == nil && u.state != StateWaiting:
+	case u.process == nil && u.core.State() != lifecycle.StateWaiting:
 		return true, nil
 	case !u.unwanted():
 		return true, ErrSuperseded
@@ -232,12 +235,12 @@ func (u *unit) whenDown() (bool, error) {
 }
 
 // whenLaunched waits for an incarnation after one.
-func (u *unit) whenLaunched(before int) func() (bool, error) {
+func (u *runner) whenLaunched(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
-		case u.incarnation > before && u.process == nil:
-			return true, u.history.Last.Err
-		case u.incarnation > before:
+		case u.core.Incarnation() > before && u.process == nil:
+			return true, u.core.Last().Err
+		case u.core.Incarnation() > before:
 			return true, nil
 		}
 		return u.unwanted(), ErrSuperseded
@@ -245,15 +248,15 @@ func (u *unit) whenLaunched(before int) func() (bool, error) {
 }
 
 // whenReady waits until an incarnation after one is ready.
-func (u *unit) whenReady(before int) func() (bool, error) {
+func (u *runner) whenReady(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
-		case u.incarnation > before && u.state == StateReady:
+		case u.core.Incarnation() > before && u.core.State() == lifecycle.StateReady:
 			return true, nil
 		case u.unwanted():
 			return true, ErrSuperseded
-		case u.incarnation > before && u.process == nil:
-			return true, fmt.Errorf("%w: %v", ErrNotReady, u.history.Last)
+		case u.core.Incarnation() > before && u.process == nil:
+			return true, fmt.Errorf("%w: %v", ErrNotReady, Exit(u.core.Last()))
 		}
 		return false, nil
 	}

@@ -6,41 +6,44 @@ import (
 	"time"
 )
 
-// Kind is the kind of an [Event].
+// EventKind is what an [Event] reports.
 type EventKind int
 
 // A replica's first event is EventAdded and its last, but for EventOutputLost, is
 // EventRemoved: its output may be read a little longer. Each EventLaunched is followed by
-// one EventExited of the same incarnation.
+// one EventExited of the same incarnation. They are in the order of package
+// lifecycle.
 const (
 	EventAdded        EventKind = iota + 1 // the replica is known; Group
 	EventChanged                           // its policy or probes are others now; its process is not touched
 	EventRemoved                           // it left the set, or Run ends; there is no process
 	EventLaunched                          // a process runs; incarnation and PID are new
 	EventLaunchFailed                      // no process came to be; Exit.Err says why, Next what follows
-	EventReady                             // the incarnation is ready; After is the time since its launch
-	EventUnhealthy                         // it did not become ready in time, or is not alive, and is killed; Err says why
-	EventStopping                          // the process group was sent SIGTERM; Reason says what for
-	EventKilled                            // SIGKILL was sent; Reason says what for
-	EventSignaled                          // it was sent Signal, as somebody asked
-	EventExited                            // the process ended; Exit, Output, and Next unless it was told to end
-	EventStopped                           // the replica stays down until it is started, as somebody asked
+	EventReady                             // the incarnation is ready, or so again after EventUnready; After is the time since its launch
+	EventUnhealthy                         // it did not become ready in time, or is not alive, and is replaced; Err says why
+	EventStopping                          // it was sent its stop signal; Reason says why
+	EventKilled                            // all of it was sent SIGKILL; Reason says why, and how many processes there were
+	EventSignaled                          // it was sent Signal, by command
+	EventExited                            // the last of its processes ended; Exit of the first, Output, and Next unless a command ended it
+	EventStopped                           // the replica stays down until it is started, by command
 	EventFinished                          // it stays down, as its policy does not launch it again after such an exit
 	EventFailed                            // it stays down, unless by EscalationRestartAll, as it exited too often; Reason says how often
 	EventOutputLost                        // Lost lines of its output were dropped, as OnOutput took too long or Run ended
 	EventGuardianLost                      // the guardian does not work any more, and another is started; Err says why
+	EventUnready                           // the incarnation was ready and reports that it does not serve; Err says how
+	EventDaemonized                        // its first process ended and left others running, for the first time with its settings; Reason
 )
 
 var kinds = [...]string{
 	EventAdded: "added", EventChanged: "changed", EventRemoved: "removed", EventLaunched: "launched", EventLaunchFailed: "launch failed",
 	EventReady: "ready", EventUnhealthy: "unhealthy", EventStopping: "stopping", EventKilled: "killed", EventSignaled: "signaled",
 	EventExited: "exited", EventStopped: "stopped", EventFinished: "finished", EventFailed: "failed", EventOutputLost: "output lost",
-	EventGuardianLost: "guardian lost",
+	EventGuardianLost: "guardian lost", EventUnready: "unready", EventDaemonized: "daemonized",
 }
 
 func (k EventKind) String() string {
 	if k < 1 || int(k) >= len(kinds) {
-		return fmt.Sprintf("Kind(%d)", int(k))
+		return fmt.Sprintf("EventKind(%d)", int(k))
 	}
 	return kinds[k]
 }
@@ -59,8 +62,8 @@ type Event struct {
 	Next        Decision       // with EventLaunchFailed and EventExited
 	After       time.Duration  // with Ready
 	Signal      syscall.Signal // with EventSignaled
-	Reason      string         // with EventStopping, EventKilled, EventFinished and EventFailed
+	Reason      string         // with EventStopping, EventKilled, EventFinished, EventFailed and EventDaemonized
 	Output      []string       // with EventExited: the last lines it wrote, at most 20 of at most 1 KiB each; see also Watch
 	Lost        uint64         // with EventOutputLost: how many lines since the last such event
-	Err         error          // with EventUnhealthy and EventGuardianLost
+	Err         error          // with EventUnhealthy, EventUnready and EventGuardianLost
 }

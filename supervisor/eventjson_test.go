@@ -80,6 +80,8 @@ func TestEventAsJSON(t *testing.T) {
 			`"failed","replica":"a","incarnation":5,"exit":{"code":3,"uptime_ms":1200.5,"ready_ms":1000.000001},"reason":"5 exits within 1m0s"}`,
 		},
 		{Event{Kind: EventOutputLost, Replica: "a", Lost: 99}, `"output_lost","replica":"a","lost":99}`},
+		{Event{Kind: EventUnready, Replica: "a", Incarnation: 1, Err: errors.New("not serving")}, `"unready","replica":"a","incarnation":1,"error":"not serving"}`},
+		{Event{Kind: EventDaemonized, Replica: "a", Incarnation: 1, Reason: "why"}, `"daemonized","replica":"a","incarnation":1,"reason":"why"}`},
 		{Event{Kind: EventGuardianLost, Err: errors.New("exit status 1")}, `"guardian_lost","error":"exit status 1"}`},
 	} {
 		seen[tt.e.Kind] = true

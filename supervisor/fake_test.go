@@ -71,6 +71,19 @@ type fakeProcess struct {
 func (p *fakeProcess) pid() int             { return p.id }
 func (p *fakeProcess) ended() <-chan ending { return p.end }
 
+func (p *fakeProcess) abandoned() <-chan ending { return nil }
+func (p *fakeProcess) holds(string) error       { return nil }
+
+func (p *fakeProcess) terminate(sig syscall.Signal, _ StopTarget) {
+	p.signal(sig)
+	p.signal(syscall.SIGCONT)
+}
+
+func (p *fakeProcess) kill() int {
+	p.signal(syscall.SIGKILL)
+	return 0
+}
+
 func (p *fakeProcess) notified() <-chan struct{} {
 	if p.replica.Ready.Kind != ProbeNotify {
 		return nil

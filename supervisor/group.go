@@ -1,10 +1,14 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
+	"syscall"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
 // Group is replicas that are launched from one command and restarted by one
@@ -33,9 +37,11 @@ type Replica struct {
 	Dir  string   // working directory, also for a relative program path; empty: inherit
 	Addr string   // where it serves, for probes and for those who ask; may be empty
 
-	// StopTimeout is the time from SIGTERM to SIGKILL. Zero: 5 s. Negative: an
-	// error.
+	// StopTimeout is the time from StopSignal until SIGKILL ends whatever is
+	// left of the replica. Zero: 5 s. Negative: an error.
 	StopTimeout time.Duration
+	StopSignal  syscall.Signal // asks the replica to end; zero: SIGTERM
+	StopTo      StopTarget     // who gets it
 
 	// Ready says when an incarnation that was launched is ready. Zero: at once.
 	Ready Probe
@@ -71,6 +77,14 @@ func (o Overflow) String() string {
 	return fmt.Sprintf("Overflow(%d)", int(o))
 }
 
+// StopTarget is who gets a replica's StopSignal.
+type StopTarget int
+
+const (
+	StopGroup  StopTarget = iota // the whole process group
+	StopLeader                   // the first process alone, while it runs, as it stops the others itself
+)
+
 // Limits bound what an incarnation may use. They hold from its first
 // instruction, and for what it starts too. A launch fails where the system
 // refuses them.
@@ -102,10 +116,11 @@ const (
 	ProbeNone   ProbeKind = iota // it is not asked
 	ProbeTCP                     // it accepts a connection at its address
 	ProbeGRPC                    // it answers [Config.Health]: the service says that it serves
+	ProbeHTTP                    // it answers GET Path at its address with a status from 200 to 299
 	ProbeNotify                  // it says so itself: READY=1 to NOTIFY_SOCKET, as sd_notify(3) has it. Not for Alive
 )
 
-var probeKinds = [...]string{ProbeNone: "none", ProbeTCP: "tcp", ProbeGRPC: "grpc", ProbeNotify: "notify"}
+var probeKinds = [...]string{ProbeNone: "none", ProbeTCP: "tcp", ProbeGRPC: "grpc", ProbeHTTP: "http", ProbeNotify: "notify"}
 
 func (k ProbeKind) String() string {
 	if k < 0 || int(k) >= len(probeKinds) {
@@ -117,10 +132,13 @@ func (k ProbeKind) String() string {
 // Probe is a question to a replica. The zero value asks nothing.
 //
 // A hung replica is killed no later than Threshold × Period + Timeout after it
-// hung.
+// hung. ProbeTCP cannot see a hang: the kernel accepts connections for a process
+// that does nothing. What keeps a question from being asked or answered on our
+// side (no file descriptors, a time in which we were suspended) is not counted.
 type Probe struct {
 	Kind    ProbeKind
 	Service string // with ProbeGRPC: the service asked for; empty: the server as a whole
+	Path    string // with ProbeHTTP: from the slash on; empty: /
 
 	// Period is the time from one question to the next, from LeastPeriod. Zero: 1 s
 	// for Alive. For Ready it is the longest time: the first questions follow
@@ -131,6 +149,9 @@ type Probe struct {
 	Timeout time.Duration
 	// Threshold is how many questions in a row must fail for Alive to. Zero: 3.
 	Threshold int
+	// Terminate makes a failed Alive end the replica as a stop does. False:
+	// SIGKILL at once, as a hung process cannot be expected to drain.
+	Terminate bool
 }
 
 // LeastPeriod is the least Period of a [Probe].
@@ -139,9 +160,8 @@ const LeastPeriod = 10 * time.Millisecond
 const (
 	readyPeriod = 100 * time.Millisecond
 	alivePeriod = time.Second
-	firstPause  = 2 * time.Millisecond // between the first two questions whether a replica is ready
-	maxTimeout  = time.Second          // of a question, by default
-	threshold   = 3                    // by default
+	maxTimeout  = time.Second // of a question, by default
+	threshold   = 3           // by default
 )
 
 // withDefaults fills in what is zero.
@@ -161,13 +181,54 @@ func (p Probe) withDefaults(period time.Duration) Probe {
 	return p
 }
 
+// asks reports whether the replica is asked, as opposed to saying so itself.
+func (p Probe) asks() bool { return p.Kind != ProbeNone && p.Kind != ProbeNotify }
+
+func (p Probe) path() string { return cmp.Or(p.Path, "/") }
+
+// core returns the probe for the machine that decides when to ask.
+func (p Probe) core(period time.Duration) lifecycle.Probe {
+	d := p.withDefaults(period)
+	c := lifecycle.Probe{Period: d.Period, Timeout: d.Timeout, Threshold: d.Threshold, Terminate: d.Terminate}
+	switch {
+	case p.Kind == ProbeNotify:
+		c.Kind = lifecycle.ProbeNotify
+	case p.asks():
+		c.Kind = lifecycle.ProbeAsked
+	}
+	return c
+}
+
+// question is what makes two probes ask for the same.
+type question struct {
+	kind          ProbeKind
+	service, path string
+}
+
+func (p Probe) question() question { return question{p.Kind, p.Service, p.path()} }
+
+// settings returns what the replica's machine needs to know.
+func (p placed) settings() lifecycle.Settings {
+	s := lifecycle.Settings{
+		Policy: restartPolicy(p.policy), Ready: p.Ready.core(readyPeriod), Alive: p.Alive.core(alivePeriod),
+		StartTimeout: p.StartTimeout, StopTimeout: p.stopTimeout(), Question: [2]question{p.Ready.question(), p.Alive.question()},
+	}
+	// Only these can say that they do not serve any more.
+	if (p.Ready.Kind == ProbeGRPC || p.Ready.Kind == ProbeHTTP) && p.Ready.question() != p.Alive.question() {
+		s.Ready.Watch = max(p.Ready.Period, alivePeriod)
+	}
+	return s
+}
+
 func (p Probe) check(addr string, alive, health bool) error {
 	switch {
 	case p.Kind < ProbeNone || p.Kind > ProbeNotify:
-		return fmt.Errorf("probe %v: want none, tcp, grpc or notify", p.Kind)
+		return fmt.Errorf("probe %v: want none, tcp, grpc, http or notify", p.Kind)
 	case alive && p.Kind == ProbeNotify:
-		return errors.New("probe notify: want tcp or grpc, as a replica that hangs says nothing")
-	case (p.Kind == ProbeTCP || p.Kind == ProbeGRPC) && addr == "":
+		return errors.New("probe notify: want grpc, http or tcp, as a replica that hangs says nothing")
+	case p.Path != "" && (p.Kind != ProbeHTTP || p.Path[0] != '/'):
+		return fmt.Errorf("probe path %q: want one from / on, and the kind http", p.Path)
+	case p.asks() && addr == "":
 		return fmt.Errorf("probe %v: want an address to ask at", p.Kind)
 	case p.Kind == ProbeGRPC && !health:
 		return errors.New("probe grpc: want Config.Health to ask with")
@@ -189,6 +250,8 @@ func (r Replica) stopTimeout() time.Duration {
 	}
 	return r.StopTimeout
 }
+
+func (r Replica) stopSignal() syscall.Signal { return cmp.Or(r.StopSignal, syscall.SIGTERM) }
 
 // sameProcess reports whether a process of r is as good as one of other.
 func (r Replica) sameProcess(other Replica) bool {
@@ -221,6 +284,8 @@ func (r Replica) check(health bool) error {
 		return fmt.Errorf("replica %q: overflow %d: want OverflowBlock or OverflowDrop", r.Name, int(r.Overflow))
 	case r.StopTimeout < 0:
 		return fmt.Errorf("replica %q: stop timeout %v: want 0 (the default, %v) or more", r.Name, r.StopTimeout, defaultStopTimeout)
+	case r.StopSignal < 0 || r.StopTo < StopGroup || r.StopTo > StopLeader:
+		return fmt.Errorf("replica %q: stop signal %d to %d: want a signal, to the group or its leader", r.Name, r.StopSignal, r.StopTo)
 	case r.StartTimeout < 0:
 		return fmt.Errorf("replica %q: start timeout %v: want 0 (none) or more", r.Name, r.StartTimeout)
 	}

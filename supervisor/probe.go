@@ -2,113 +2,116 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"time"
+	"net/http"
+	"sync"
+	"syscall"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
-// verdict is what a replica's answers come to.
-type verdict struct {
-	err  error // nil: it is ready
-	dead bool
+// ErrNotServing is wrapped by what [Config.Health] returns for a service that
+// answers that it does not serve: it is alive, and not ready.
+var ErrNotServing = errors.New("not serving")
+
+// asking is the questions that an incarnation is being asked.
+type asking struct {
+	ctx     context.Context // nil: none was asked yet
+	cancel  context.CancelFunc
+	answers chan lifecycle.Input
+	asked   sync.WaitGroup
 }
 
-// question is what an incarnation is asked.
-type question struct {
-	Probe
-	addr   string
-	health func(ctx context.Context, addr, service string) error
-	tell   chan<- verdict
-}
-
-// ask has the incarnation asked until endProbes is called, in a goroutine of
-// its own, so that nothing waits for an answer.
-func (u *unit) ask(p Probe, until func(context.Context, question)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	verdicts := make(chan verdict)
-	u.endProbes = func() { cancel(); u.verdicts = nil }
-	u.verdicts = verdicts
-	q := question{Probe: p, addr: u.as.Addr, health: u.health, tell: verdicts}
-	u.probes.Go(func() { until(ctx, q) })
-}
-
-// judge takes note of a verdict.
-func (u *unit) judge(v verdict) {
-	switch {
-	case v.dead:
-		u.unhealthy(v.err)
-	case v.err != nil:
-		u.unready = v.err
-	default:
-		u.becomeReady()
+// end ends the questions: nobody takes their answers.
+func (a *asking) end() {
+	if a.ctx != nil {
+		a.cancel()
+		a.ctx = nil
 	}
 }
 
-// untilReady asks until the answer is good, first at a quick pace.
-func untilReady(ctx context.Context, q question) {
-	for pause := firstPause; ctx.Err() == nil; pause = min(pause*3/2, q.Period) {
-		err := q.ask(ctx)
-		q.say(ctx, verdict{err: err})
-		if err == nil {
-			return
-		}
-		sleep(ctx, pause)
+// ask asks once, in a goroutine of its own, so that nothing waits for an
+// answer.
+func (r *runner) ask(c lifecycle.Check, question int) {
+	if r.asking.ctx == nil {
+		r.asking.ctx, r.asking.cancel = context.WithCancel(context.Background())
 	}
+	ctx, p, addr := r.asking.ctx, r.placed.Ready.withDefaults(readyPeriod), r.as.Addr
+	if c == lifecycle.CheckAlive {
+		p = r.placed.Alive.withDefaults(alivePeriod)
+	}
+	var holds func(addr string) error
+	if r.core.State() == lifecycle.StateStarting {
+		holds = r.process.holds
+	}
+	health := r.set.supervisor.config.Health
+	r.asking.asked.Go(func() {
+		err := p.ask(ctx, addr, health)
+		if err == nil && holds != nil {
+			err = holds(addr)
+		}
+		in := lifecycle.Input{
+			Kind: lifecycle.InputAnswer, Check: c, Question: question,
+			Err: err, NotServing: errors.Is(err, ErrNotServing), Ours: ours(err),
+		}
+		select {
+		case r.asking.answers <- in:
+		case <-ctx.Done():
+		}
+	})
 }
 
-// untilDead asks once a period until Threshold answers in a row were bad. The
-// questions that a pause of ours made late are left out, not asked all at once.
-//
-// Replicas with the same period are asked at the same moments: to be woken for
-// each of many costs several times what asking does. That holds for as long as
-// they live only if the moments are the clock's, not each one's last.
-func untilDead(ctx context.Context, q question) {
-	next := time.Now()
-	next = next.Add(q.Period - time.Duration(next.UnixNano())%q.Period)
-	for failed := 0; ; {
-		if sleep(ctx, time.Until(next)); ctx.Err() != nil {
-			return
-		}
-		next = next.Add(q.Period + time.Since(next).Truncate(q.Period))
-		err := q.ask(ctx)
-		if failed++; err == nil {
-			failed = 0
-		}
-		if failed == q.Threshold {
-			err = fmt.Errorf("not alive, asked %d times in %v: %w", failed, time.Duration(failed)*q.Period, err)
-			q.say(ctx, verdict{err: err, dead: true})
-			return
+// ours reports whether it is our own trouble that there is no answer.
+func ours(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, e) {
+			return true
 		}
 	}
+	return false
 }
 
-func (q question) say(ctx context.Context, v verdict) {
-	select {
-	case q.tell <- v:
-	case <-ctx.Done():
-	}
-}
-
-// ask asks once.
-func (q question) ask(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
+// ask asks a replica once.
+func (p Probe) ask(ctx context.Context, addr string, health func(ctx context.Context, addr, service string) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	if q.Kind == ProbeGRPC {
-		return q.health(ctx, q.addr, q.Service)
+	switch p.Kind {
+	case ProbeGRPC:
+		return health(ctx, addr, p.Service)
+	case ProbeHTTP:
+		return askHTTP(ctx, "http://"+addr+p.path())
 	}
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", q.addr)
+	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err == nil {
 		conn.Close()
 	}
 	return err
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+// httpClient keeps no connections: one that is kept may be the incarnation's
+// before.
+var httpClient = http.Client{
+	Transport:     &http.Transport{DisableKeepAlives: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// askHTTP returns nil for an answer with a status from 200 to 299.
+func askHTTP(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
 	}
+	req.Header.Set("User-Agent", "supervisor")
+	answer, err := httpClient.Do(req)
+	if err != nil {
+		return err
+	}
+	answer.Body.Close()
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		return fmt.Errorf("%w: GET %s: %s", ErrNotServing, req.URL.Path, answer.Status)
+	}
+	return nil
 }

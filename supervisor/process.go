@@ -25,6 +25,10 @@ const (
 	// drainTime is how long after an exit a pipe is read that another process
 	// keeps open, so that descriptors do not pile up with the incarnations.
 	drainTime = 250 * time.Millisecond
+
+	// What a first process has left behind is looked at after pauses that
+	// double, from the first to the longest.
+	leftPause, maxLeftPause = time.Millisecond, 20 * time.Millisecond
 )
 
 // waits bounds the waits for what may hang. Tests have longer ones, as on a slow
@@ -114,7 +118,10 @@ func (m *machine) launch(ctx context.Context, r placed, incarnation int) (proces
 		return nil, err
 	}
 	defer in.Close()
-	p := &osProcess{out: out, drain: m.waits.drain, guardian: m.guardian, branch: m.tree.branch(), end: make(chan ending, 1)}
+	p := &osProcess{
+		out: out, drain: m.waits.drain, guardian: m.guardian, branch: m.tree.branch(),
+		leader: true, behind: make(chan ending, 1), end: make(chan ending, 1), struck: make(chan struct{}),
+	}
 	if err := m.start(ctx, p, in, r.Replica, incarnation); err != nil {
 		out.Close()
 		p.notice.close()
@@ -160,7 +167,7 @@ func (m *machine) start(ctx context.Context, p *osProcess, out *os.File, r Repli
 	})
 }
 
-// osProcess is a process that leads its own group.
+// osProcess is a replica's processes: the first leads its own group.
 type osProcess struct {
 	cmd      *exec.Cmd
 	exit     exitWatch
@@ -170,19 +177,30 @@ type osProcess struct {
 	branch   *branch
 	notice   *readySocket // nil without a ProbeNotify
 	launched time.Time
+	behind   chan ending
 	end      chan ending
+	struck   chan struct{} // closed when all were killed
 
-	mu   sync.Mutex
-	gone bool // the process has ended, so that its ID may soon be another's
+	mu       sync.Mutex
+	leader   bool // it runs
+	isStruck bool
+	gone     bool // all have ended, so that the group's ID may soon be another's
 }
 
 func (p *osProcess) pid() int                  { return p.cmd.Process.Pid }
+func (p *osProcess) abandoned() <-chan ending  { return p.behind }
 func (p *osProcess) ended() <-chan ending      { return p.end }
 func (p *osProcess) notified() <-chan struct{} { return p.notice.said() }
+func (p *osProcess) holds(addr string) error   { return holds(addr, p.branch.processes(p.pid())) }
 
 func (p *osProcess) signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.signalGroup(sig)
+}
+
+// signalGroup does so while p.mu is held.
+func (p *osProcess) signalGroup(sig syscall.Signal) {
 	if p.gone {
 		return
 	}
@@ -193,13 +211,38 @@ func (p *osProcess) signal(sig syscall.Signal) {
 	}
 }
 
-// watch waits for the process and tells its end.
+func (p *osProcess) terminate(sig syscall.Signal, to StopTarget) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.leader && to == StopLeader:
+		_ = syscall.Kill(p.pid(), sig)
+	case p.leader:
+		p.signalGroup(sig)
+	case !p.gone: // those that it left behind, whatever their group
+		for _, pid := range p.branch.processes(p.pid()) {
+			_ = syscall.Kill(pid, sig)
+		}
+	}
+	p.signalGroup(syscall.SIGCONT) // a stopped process gets a signal only as it continues
+}
+
+func (p *osProcess) kill() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.branch.processes(p.pid()))
+	p.signalGroup(syscall.SIGKILL)
+	if !p.isStruck {
+		p.isStruck = true
+		close(p.struck)
+	}
+	return n
+}
+
+// watch waits for the end of all processes and tells it.
 func (p *osProcess) watch() {
 	var at time.Time
-	err := p.exit.wait(p.cmd, func() {
-		at = time.Now()
-		p.endGroup()
-	})
+	err := p.exit.wait(p.cmd, func() { at = p.outlast() })
 	p.out.ProcessEnded(at.Add(p.drain))
 	<-p.out.CaughtUp
 	p.out.Flush(lastLines)
@@ -210,15 +253,45 @@ func (p *osProcess) watch() {
 	p.branch.remove()
 }
 
-// endGroup kills what a process that has ended leaves behind: its group, and
-// those who left that.
-func (p *osProcess) endGroup() {
-	p.signal(syscall.SIGKILL)
+// outlast waits, once the first process has ended, until the others have ended
+// too or were killed, and returns when that was.
+func (p *osProcess) outlast() time.Time {
+	at := time.Now()
+	p.mu.Lock()
+	p.leader = false
+	p.mu.Unlock()
+	left := p.branch.left(p.pid())
+	tell := sync.OnceFunc(func() { p.behind <- ending{left: left} })
+	for pause := leftPause; left > 0 && !p.wasStruck(pause); pause = min(2*pause, maxLeftPause) {
+		if left = p.branch.left(p.pid()); left > 0 {
+			tell() // not at the first look: most end with their leader
+		}
+		at = time.Now()
+	}
+	p.signal(syscall.SIGKILL) // for a process that was just being forked
 	p.branch.kill(p.pid())
 	p.mu.Lock()
 	p.gone = true
 	p.mu.Unlock()
 	p.guardian.forget(p.pid())
+	return at
+}
+
+// wasStruck waits for a pause, unless all were killed, which it reports.
+func (p *osProcess) wasStruck(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-p.struck:
+		return true
+	case <-timer.C:
+		select {
+		case <-p.struck:
+			return true
+		default:
+			return false
+		}
+	}
 }
 
 func exitOf(state *os.ProcessState, err error) Exit {

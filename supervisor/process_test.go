@@ -132,7 +132,9 @@ func TestKillDoesNotWait(t *testing.T) {
 }
 
 func TestGrandchildEndsWithTheReplica(t *testing.T) {
-	r := start(t, one(child("parent", as("deaf")...), later))
+	parent := child("parent", as("deaf")...)
+	parent.StopTimeout = time.Millisecond
+	r := start(t, one(parent, later))
 	var grandchild int
 	r.line("a child %d", &grandchild)
 	r.line("a up 1 %d", &grandchild) // deaf by now

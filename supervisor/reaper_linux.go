@@ -192,3 +192,51 @@ func openOrphan(pid, group int, mark string) (stray, kind) {
 	}
 	return stray{fd}, marked
 }
+
+// orphansOf returns our orphans that run, and carry the mark of a launch or are
+// in the group of its leader; and how many more may do so, as they exec.
+func orphansOf(leader int, mark string) (pids []int, unsure int) {
+	for _, pid := range orphans() {
+		if pid == leader {
+			continue // somebody waits for it
+		}
+		s, kind := openOrphan(pid, leader, mark)
+		switch kind {
+		case marked:
+			s.close()
+			if !isZombie(pid) {
+				pids = append(pids, pid)
+			}
+		case changing, dying:
+			unsure++
+		}
+	}
+	return pids, unsure
+}
+
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile(procFile(pid, "stat"))
+	if err != nil {
+		return true
+	}
+	state := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:])
+	return len(state) > 0 && (state[0] == 'Z' || state[0] == 'X')
+}
+
+// descendants returns a process and those that it has started, as far as their
+// parents still run.
+func descendants(pid int) []int {
+	pids := []int{pid}
+	for i := 0; i < len(pids); i++ {
+		tasks, _ := os.ReadDir(procFile(pids[i], "task"))
+		for _, task := range tasks {
+			list, _ := os.ReadFile(procFile(pids[i], "task/"+task.Name()+"/children"))
+			for field := range strings.FieldsSeq(string(list)) {
+				if child, err := strconv.Atoi(field); err == nil {
+					pids = append(pids, child)
+				}
+			}
+		}
+	}
+	return pids
+}

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
 // set is the replicas of a supervisor that runs. The zero value is closed.
@@ -23,7 +24,7 @@ type set struct {
 
 	mu     sync.Mutex
 	groups []Group
-	units  []*unit // in the order of the groups
+	units  []*runner // in the order of the groups
 	isOpen bool
 }
 
@@ -47,7 +48,7 @@ func (t *set) open(ctx context.Context, s *Supervisor, sys system) {
 
 // admit makes groups, whose replicas are all, the ones that are seen. It
 // returns the units that are new, which are yet to be launched.
-func (t *set) admit(groups []Group, all []placed) []*unit {
+func (t *set) admit(groups []Group, all []placed) []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, place := make(map[string]bool), make(map[string]int)
@@ -55,43 +56,30 @@ func (t *set) admit(groups []Group, all []placed) []*unit {
 		have[u.name] = true
 		place[u.name] = len(all) // those that leave come last
 	}
-	var fresh []*unit
+	var fresh []*runner
 	for i, p := range all {
 		place[p.Name] = i
 		if !have[p.Name] && t.isOpen {
-			fresh = append(fresh, t.unit(p))
+			fresh = append(fresh, newRunner(t, p))
 		}
 	}
 	t.groups, t.units = slices.Clone(groups), append(t.units, fresh...)
-	slices.SortStableFunc(t.units, func(a, b *unit) int { return place[a.name] - place[b.name] })
+	slices.SortStableFunc(t.units, func(a, b *runner) int { return place[a.name] - place[b.name] })
 	for _, u := range fresh {
-		u.emit(u.event(EventAdded))
+		u.emit(lifecycle.Event{Kind: lifecycle.EventAdded})
 		u.publish()
 		go u.run()
 	}
 	return fresh
 }
 
-func (t *set) unit(p placed) *unit {
-	u := &unit{
-		name: p.Name, sys: t.sys, tell: t.supervisor.emit, health: t.supervisor.config.Health, turns: t.turns, extra: t.extra,
-		fails: t.escalate, idle: t.idle, leaves: t.forget, killed: t.supervisor.killed.Done(),
-		gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
-		ctx: t.ctx, group: p.group, replica: p.Replica, policy: p.policy, state: StateWaiting, next: time.Now(),
-	}
-	u.timer.Stop()
-	return u
-}
-
 // launch launches replicas that are new in their order, and returns when the
 // last launch was tried. When ctx ends it does not wait for that.
-func (t *set) launch(ctx context.Context, fresh []*unit) {
+func (t *set) launch(ctx context.Context, fresh []*runner) {
 	for _, u := range fresh {
 		tried := u.await(ctx, func() func() (bool, error) {
-			if u.state == StateWaiting {
-				u.queue()
-			}
-			return func() (bool, error) { return !u.queued, nil }
+			u.command(lifecycle.InputBegin, "")
+			return func() (bool, error) { queued, _ := u.core.Queued(); return !queued, nil }
 		})
 		select {
 		case <-tried:
@@ -102,9 +90,9 @@ func (t *set) launch(ctx context.Context, fresh []*unit) {
 
 // remove takes replicas out of the set, the last first, and returns when they
 // are gone.
-func (t *set) remove(ctx context.Context, units []*unit, reason string) error {
+func (t *set) remove(ctx context.Context, units []*runner, reason string) error {
 	for _, u := range slices.Backward(units) {
-		u.do(func() { u.command(leave, reason) })
+		u.do(func() { u.command(lifecycle.InputLeave, reason) })
 	}
 	for _, u := range units {
 		select {
@@ -117,10 +105,10 @@ func (t *set) remove(ctx context.Context, units []*unit, reason string) error {
 }
 
 // forget is told by a replica that is gone.
-func (t *set) forget(u *unit) {
+func (t *set) forget(u *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.units = slices.DeleteFunc(t.units, func(other *unit) bool { return other == u })
+	t.units = slices.DeleteFunc(t.units, func(other *runner) bool { return other == u })
 	t.idle()
 }
 
@@ -131,7 +119,7 @@ func (t *set) close() {
 	units := slices.Clone(t.units)
 	t.mu.Unlock()
 	for _, u := range units {
-		u.do(func() { u.command(leave, "the supervisor ends") })
+		u.do(func() { u.command(lifecycle.InputLeave, "the supervisor ends") })
 	}
 	for _, u := range units {
 		<-u.gone
@@ -140,13 +128,13 @@ func (t *set) close() {
 }
 
 // all returns the units as they are now.
-func (t *set) all() []*unit {
+func (t *set) all() []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.units)
 }
 
-func (t *set) find(name string) *unit {
+func (t *set) find(name string) *runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, u := range t.units {
@@ -159,7 +147,7 @@ func (t *set) find(name string) *unit {
 
 // named returns the replicas with these names, or in groups with these names,
 // in their order. No name: all. A group may have no replica just now.
-func (t *set) named(names ...string) ([]*unit, error) {
+func (t *set) named(names ...string) ([]*runner, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.isOpen {
@@ -169,7 +157,7 @@ func (t *set) named(names ...string) ([]*unit, error) {
 	for _, name := range names {
 		wanted[name] = true
 	}
-	var units []*unit
+	var units []*runner
 	var have, groups []string
 	for _, g := range t.groups {
 		if g.Name != "" {
@@ -246,14 +234,11 @@ func (t *set) busy(stay bool) bool {
 }
 
 // escalate does what is to become of the others in the group of a replica that
-// was given up. Those that somebody stopped stay so.
-func (t *set) escalate(failed *unit, then Escalation) {
-	group, o := failed.group, stayDown
-	switch then {
-	case EscalationIsolate:
-		return
-	case EscalationRestartAll:
-		o = relaunch
+// was given up. Those that were stopped by command stay so.
+func (t *set) escalate(failed *runner, then lifecycle.Escalation) {
+	group, command := failed.placed.group, lifecycle.InputStop
+	if then == lifecycle.EscalationRestartAll {
+		command = lifecycle.InputRestart
 	}
 	t.escalations.Go(func() {
 		for _, u := range t.all() {
@@ -261,8 +246,8 @@ func (t *set) escalate(failed *unit, then Escalation) {
 				continue
 			}
 			u.do(func() {
-				if u.group == group && u.order != stayDown {
-					u.command(o, failed.name+" has failed")
+				if u.placed.group == group && u.core.Intent() != lifecycle.IntentDown {
+					u.command(command, failed.name+" has failed")
 				}
 			})
 		}

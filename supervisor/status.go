@@ -5,22 +5,25 @@ import (
 	"time"
 )
 
-// State is what a replica is at.
+// State is a phase of a replica's lifecycle.
 type State int
 
+// In the order of package lifecycle.
 const (
 	StateWaiting  State = iota + 1 // it will be launched, at Status.Next: its restart delay runs, or others are starting
 	StateStarting                  // its process runs, and is not ready yet
 	StateReady                     // its process runs, and is ready
-	StateStopping                  // its process was told to end
-	StateStopped                   // there is no process, as somebody asked for none
+	StateStopping                  // its process was sent a signal to end
+	StateStopped                   // there is no process, by command
 	StateFinished                  // there is no process: its policy wants none after the last exit
 	StateFailed                    // there is no process: it exited too often
+	StateUnready                   // its process runs, was ready, and reports that it does not serve
 )
 
 var states = [...]string{
 	StateWaiting: "waiting", StateStarting: "starting", StateReady: "ready", StateStopping: "stopping",
 	StateStopped: "stopped", StateFinished: "finished", StateFailed: "failed",
+	StateUnready: "unready",
 }
 
 func (s State) String() string {
@@ -39,7 +42,8 @@ type Status struct {
 	Incarnation int       // the latest launch, from 1; zero: none yet
 	PID         int       // zero: there is no process
 	Launched    time.Time // when the process was launched; zero: there is none
-	Ready       time.Time // when it became ready; zero: it is not
+	Ready       time.Time // when it became ready first; zero: it has not
+	Answer      error     // the latest answer of its process to a probe, if it was bad; nil: it was good, or there was none
 	Next        time.Time // with StateWaiting: when it will be launched
 	Restarts    int       // launches after the first
 	Exits       int       // ends of processes that nobody asked for

@@ -104,14 +104,20 @@ func TestReadyHoweverShort(t *testing.T) {
 // Who hears of an event finds the replica as it is since: a table that is drawn
 // at each event is right after the last.
 func TestWhatIsToldCanBeSeen(t *testing.T) {
-	seen := State(0)
-	u := &unit{name: "a", state: StateStarting}
-	u.tell = func(Event) { seen = u.now().State }
-	u.publish()
-	u.emit(u.event(EventReady))
-	u.state = StateReady
-	u.publish()
-	if seen != StateReady {
-		t.Errorf("when it is told the replica is seen %v, want %v", seen, StateReady)
-	}
+	bubble(t, func(t *testing.T) {
+		seen := make(map[EventKind]State)
+		c := of(group(1, Policy{}, notice))
+		var th *theater
+		c.OnEvent = func(e Event) {
+			if th != nil {
+				s, _ := th.Get("a")
+				seen[e.Kind] = s.State
+			}
+		}
+		th = perform(t, c, &script{ready: time.Second})
+		th.at(time.Minute)
+		if seen[EventReady] != StateReady {
+			t.Errorf("when it is told the replica is seen %v, want %v", seen[EventReady], StateReady)
+		}
+	})
 }

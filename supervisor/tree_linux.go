@@ -156,6 +156,30 @@ func (b *branch) kill(leader int) {
 	}
 }
 
+// left returns how many processes of the branch run on when its leader, which
+// does not count, has ended and is not reaped yet.
+func (b *branch) left(leader int) int {
+	if b.cgroup != "" {
+		b.tree.files <- struct{}{}
+		defer func() { <-b.tree.files }()
+		if !b.cgroup.populated() {
+			return 0
+		}
+		return len(b.cgroup.processes())
+	}
+	pids, unsure := orphansOf(leader, b.mark)
+	return len(pids) + unsure
+}
+
+// processes returns those of the branch, as far as they can be found.
+func (b *branch) processes(leader int) []int {
+	if b.cgroup != "" {
+		return b.cgroup.processes()
+	}
+	left, _ := orphansOf(leader, b.mark)
+	return append(descendants(leader), left...)
+}
+
 // remove clears up what the branch has left: its files, and processes that
 // were not found, or would not die, in time. It waits for none of them.
 func (b *branch) remove() {
@@ -207,5 +231,14 @@ func (t *tree) tidyLeft() {
 		if len(left) == 0 {
 			return
 		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }

@@ -52,20 +52,22 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 	for _, mode := range []string{"runaway", "daemon"} {
 		t.Run(mode, func(t *testing.T) {
 			eachTree(t, func(t *testing.T, noCgroup bool) {
-				s := one(child(mode, as("deaf")...), later)
+				stray := child(mode, as("deaf")...)
+				stray.StopTimeout = time.Millisecond
+				s := one(stray, later)
 				s.noCgroup = noCgroup
 				r := start(t, s)
-				var pid, stray int
+				var pid, left int
 				if mode == "daemon" { // which lingers; a runaway ends by itself
-					r.line("a up 1 %d", &stray)
+					r.line("a up 1 %d", &left)
 					pid = r.event(EventLaunched, 1).PID
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}
 				r.event(EventExited, 1)
 				if mode == "runaway" {
-					r.line("a child %d", &stray)
+					r.line("a child %d", &left)
 				}
-				waitDead(t, stray) // not later than Run's end, which waits for more
+				waitDead(t, left) // not later than Run's end, which waits for more
 			})
 		})
 	}
@@ -74,6 +76,8 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 func TestStraysOfOthersAreSpared(t *testing.T) {
 	eachTree(t, func(t *testing.T, noCgroup bool) {
 		s := many(2, later, func(int) []string { return as("daemon", as("serve")...) })
+		replica := s.Groups[0].Replica
+		s.Groups[0].Replica = func(i int) Replica { r := replica(i); r.StopTimeout = time.Millisecond; return r }
 		s.noCgroup = noCgroup
 		r := start(t, s)
 		var spared, killed int
@@ -272,7 +276,7 @@ func TestNothingPilesUp(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				<-p.ended()
+				endOf(p)
 				for _, r := range []Replica{missing, refused} {
 					if _, err := m.launch(t.Context(), placed{Replica: r}, 1); err == nil {
 						t.Fatalf("%v was launched", r)

@@ -5,6 +5,7 @@ package supervisor
 import (
 	"os/exec"
 	"sync/atomic"
+	"syscall"
 )
 
 // tree is all processes that descend from launches of one supervisor. There is
@@ -33,10 +34,23 @@ func (b *branch) start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*ex
 	return cmd, start(cmd)
 }
 
+// left returns 1 if the group of a leader that has ended is not empty.
+func (b *branch) left(leader int) int {
+	if syscall.Kill(-leader, 0) != nil {
+		return 0
+	}
+	return 1
+}
+
+func (b *branch) processes(int) []int { return nil }
+
 func (b *branch) kill(int) {}
 func (b *branch) remove()  {}
 
 // cgroup is what Linux alone has.
 type cgroup string
+
+// holds returns nil: who listens at an address cannot be known here.
+func holds(string, []int) error { return nil }
 
 func killTree(treeID, cgroup, int) {}

@@ -26,7 +26,7 @@ func TestBadInput(t *testing.T) {
 		"file: unknown key":      {"supervisor --config FILE", "command: [bin/counterd]\nbase_prt: 7101\n", []string{"FILE:2:1: ", `"base_prt"`, "base_port"}},
 		"file: duration":         {"supervisor --config FILE", "command: [bin/counterd]\nrestart_delay: 500\n", []string{"FILE:2:16: ", "restart_delay", `"500"`, "with its unit"}},
 		"supervisor: duration":   {"supervisor --restart-delay 500 -- bin/counterd", "", []string{"--restart-delay", `"500"`, "with its unit"}},
-		"counterd: duration":     {"counterd --drain-timeout 5", "", []string{"--drain-timeout", `"5"`, "such as 5s"}},
+		"counterd: duration":     {"counterd --drain-timeout 5", "", []string{"--drain-timeout", `"5"`, "such as 500ms or 2s"}},
 		"counterd: service time": {"counterd --service-time 50", "", []string{"--service-time", `"50"`, "such as 50ms"}},
 		"crashlab: duration":     {"crashlab load --timeout 1", "", []string{"--timeout", `"1"`, "with its unit"}},
 		"crashlab: rounds":       {"crashlab load --rounds 0", "", []string{"--rounds", `"0"`, "from 1"}},

@@ -191,6 +191,7 @@ func TestEventsOfEveryLaunch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range c.addrs {
+		c.awaitEvent("ready", i, 1) // one that is killed before never is
 		c.kill(i)
 		c.awaitEvent("ready", i, 2)
 	}

@@ -51,6 +51,9 @@ func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 		Lost:        s.Lost,
 		Policy:      policyMessage(s.Policy),
 	}
+	if s.Answer != nil {
+		m.Answer = text(s.Answer.Error())
+	}
 	if m.Exited != nil {
 		m.Last = exitMessage(s.Last)
 	}

@@ -44,6 +44,8 @@ const (
 	State_STATE_FINISHED State = 6
 	// There is no process, as it exited too often.
 	State_STATE_FAILED State = 7
+	// Its process runs, was ready, and reports that it does not serve.
+	State_STATE_UNREADY State = 8
 )
 
 // Enum value maps for State.
@@ -57,6 +59,7 @@ var (
 		5: "STATE_STOPPED",
 		6: "STATE_FINISHED",
 		7: "STATE_FAILED",
+		8: "STATE_UNREADY",
 	}
 	State_value = map[string]int32{
 		"STATE_UNSPECIFIED": 0,
@@ -67,6 +70,7 @@ var (
 		"STATE_STOPPED":     5,
 		"STATE_FINISHED":    6,
 		"STATE_FAILED":      7,
+		"STATE_UNREADY":     8,
 	}
 )
 
@@ -134,6 +138,10 @@ const (
 	EventKind_EVENT_KIND_OUTPUT_LOST EventKind = 15
 	// The guardian of the replicas does not work any more, and another is started; error says why.
 	EventKind_EVENT_KIND_GUARDIAN_LOST EventKind = 16
+	// The incarnation was ready and reports that it does not serve; error says how.
+	EventKind_EVENT_KIND_UNREADY EventKind = 17
+	// Its first process ended and left others running, for the first time with its settings; reason.
+	EventKind_EVENT_KIND_DAEMONIZED EventKind = 18
 )
 
 // Enum value maps for EventKind.
@@ -156,6 +164,8 @@ var (
 		14: "EVENT_KIND_FAILED",
 		15: "EVENT_KIND_OUTPUT_LOST",
 		16: "EVENT_KIND_GUARDIAN_LOST",
+		17: "EVENT_KIND_UNREADY",
+		18: "EVENT_KIND_DAEMONIZED",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":   0,
@@ -175,6 +185,8 @@ var (
 		"EVENT_KIND_FAILED":        14,
 		"EVENT_KIND_OUTPUT_LOST":   15,
 		"EVENT_KIND_GUARDIAN_LOST": 16,
+		"EVENT_KIND_UNREADY":       17,
+		"EVENT_KIND_DAEMONIZED":    18,
 	}
 )
 
@@ -440,7 +452,9 @@ type Status struct {
 	// Lines of output that were dropped.
 	Lost uint64 `protobuf:"varint,16,opt,name=lost,proto3" json:"lost,omitempty"`
 	// Its group's policy, all of it.
-	Policy        *Policy `protobuf:"bytes,17,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy *Policy `protobuf:"bytes,17,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The latest answer of its process to a probe, if it was bad. Empty: it was good, or there was none.
+	Answer        string `protobuf:"bytes,18,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -592,6 +606,13 @@ func (x *Status) GetPolicy() *Policy {
 		return x.Policy
 	}
 	return nil
+}
+
+func (x *Status) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
 }
 
 // How an incarnation ended, or why it never began.
@@ -2436,7 +2457,7 @@ var File_supervisor_v1_supervisor_proto protoreflect.FileDescriptor
 
 const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\n" +
-	"\x1esupervisor/v1/supervisor.proto\x12\rsupervisor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x04\n" +
+	"\x1esupervisor/v1/supervisor.proto\x12\rsupervisor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x04\n" +
 	"\x06Status\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\tR\areplica\x12\x14\n" +
@@ -2455,7 +2476,8 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x04last\x18\x0e \x01(\v2\x13.supervisor.v1.ExitR\x04last\x122\n" +
 	"\x06exited\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06exited\x12\x12\n" +
 	"\x04lost\x18\x10 \x01(\x04R\x04lost\x12-\n" +
-	"\x06policy\x18\x11 \x01(\v2\x15.supervisor.v1.PolicyR\x06policy\"\xac\x01\n" +
+	"\x06policy\x18\x11 \x01(\v2\x15.supervisor.v1.PolicyR\x06policy\x12\x16\n" +
+	"\x06answer\x18\x12 \x01(\tR\x06answer\"\xac\x01\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x121\n" +
@@ -2570,7 +2592,7 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\fR\x04text\x12\x16\n" +
 	"\x06missed\x18\x02 \x01(\x04R\x06missed\"\x0f\n" +
 	"\rReopenRequest\"\x10\n" +
-	"\x0eReopenResponse*\xa3\x01\n" +
+	"\x0eReopenResponse*\xb6\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x12\n" +
@@ -2579,7 +2601,8 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x0eSTATE_STOPPING\x10\x04\x12\x11\n" +
 	"\rSTATE_STOPPED\x10\x05\x12\x12\n" +
 	"\x0eSTATE_FINISHED\x10\x06\x12\x10\n" +
-	"\fSTATE_FAILED\x10\a*\xb6\x03\n" +
+	"\fSTATE_FAILED\x10\a\x12\x11\n" +
+	"\rSTATE_UNREADY\x10\b*\xe9\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_KIND_ADDED\x10\x01\x12\x16\n" +
@@ -2598,7 +2621,9 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x13EVENT_KIND_FINISHED\x10\r\x12\x15\n" +
 	"\x11EVENT_KIND_FAILED\x10\x0e\x12\x1a\n" +
 	"\x16EVENT_KIND_OUTPUT_LOST\x10\x0f\x12\x1c\n" +
-	"\x18EVENT_KIND_GUARDIAN_LOST\x10\x10*a\n" +
+	"\x18EVENT_KIND_GUARDIAN_LOST\x10\x10\x12\x16\n" +
+	"\x12EVENT_KIND_UNREADY\x10\x11\x12\x19\n" +
+	"\x15EVENT_KIND_DAEMONIZED\x10\x12*a\n" +
 	"\aRestart\x12\x17\n" +
 	"\x13RESTART_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRESTART_ALWAYS\x10\x01\x12\x16\n" +

@@ -1,0 +1,139 @@
+package supervisor
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A wrapper dies of the signal at once; what it wraps has its time all the same.
+func TestStopLetsTheWholeGroupDrain(t *testing.T) {
+	const drains = `trap 'sleep 0.2; echo drained; exit' TERM; echo up; while :; do sleep 0.01; done`
+	for name, script := range map[string]string{
+		"group":  `sh -c "$0" & echo ready; wait`,
+		"leader": `trap 'kill -TERM $!; exit' TERM; sh -c "$0" & echo ready; wait`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := Replica{Args: []string{"/bin/sh", "-c", script, drains}, StopTimeout: patience}
+			if name == "leader" {
+				r.StopTo = StopLeader
+			}
+			s := start(t, one(r, Policy{}))
+			s.line("a up")
+			s.line("a ready")
+			s.stop()
+			s.ends()
+			s.line("a drained")
+			for _, e := range s.events {
+				if e.Kind == EventKilled {
+					t.Errorf("it was killed: %s", e.Reason)
+				}
+			}
+		})
+	}
+}
+
+// The reason of a kill says how many processes there were.
+func TestKillSaysHowMany(t *testing.T) {
+	parent := child("parent", as("deaf")...)
+	parent.StopTimeout = time.Millisecond
+	s := start(t, one(parent, Policy{}))
+	s.line("a up 1")
+	s.stop()
+	s.ends()
+	if e := s.event(EventKilled, 1); !strings.HasSuffix(e.Reason, "1 process") { // the parent died of SIGTERM
+		t.Errorf("reason %q", e.Reason)
+	}
+}
+
+// A leader that daemonizes gets one warning, and its daemon is told to end.
+func TestDaemonizedIsSaidOnce(t *testing.T) {
+	needs(t, "setsid")
+	r := Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
+	s := start(t, one(r, Policy{Limit: Limit{Exits: 3, Window: time.Hour}}))
+	s.event(EventFailed, 3)
+	n := 0
+	for _, e := range s.events {
+		if e.Kind == EventDaemonized {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
+}
+
+// A replica whose address is another's is not ready, and says why.
+func TestReadinessIsTheReplicasOwn(t *testing.T) {
+	stranger, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if holds(stranger.Addr().String(), []int{1 << 30}) == nil {
+		t.Skip("this system does not say who listens")
+	}
+	r := child("serve")
+	r.Addr, r.Ready = stranger.Addr().String(), Probe{Kind: ProbeTCP}
+	s := start(t, one(r, Policy{}))
+	eventually(t, "reason", func() bool {
+		status, err := s.Get("a")
+		return err == nil && status.Answer != nil
+	})
+	if status, _ := s.Get("a"); status.State != StateStarting || !strings.Contains(status.Answer.Error(), "another process") {
+		t.Errorf("it is %v, as %v", status.State, status.Answer)
+	}
+}
+
+// The owner is found also where a child of the first process listens.
+func TestReadyByAChild(t *testing.T) {
+	r := Replica{Args: append([]string{"/bin/sh", "-c", `"$@" & wait`, "sh"}, as("listen")...), Ready: Probe{Kind: ProbeTCP}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Addr = l.Addr().String()
+	r.Env = append(inherited(), "LISTEN_AT="+r.Addr)
+	l.Close()
+	s := start(t, one(r, Policy{}))
+	s.event(EventReady, 1)
+}
+
+// One that reports that it does not serve any more is shown, and lives.
+func TestUnready(t *testing.T) {
+	var bad atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if bad.Load() || r.URL.Path != "/healthz" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	probe := Probe{Kind: ProbeHTTP, Path: "/healthz", Period: 10 * time.Millisecond}
+	r := child("serve")
+	r.Addr, r.Alive = strings.TrimPrefix(server.URL, "http://"), probe
+	s := start(t, one(r, Policy{}))
+	s.event(EventReady, 1)
+	bad.Store(true)
+	if e := s.event(EventUnready, 1); !strings.Contains(fmt.Sprint(e.Err), "503") {
+		t.Errorf("it is unready as %v", e.Err)
+	}
+	eventually(t, "state", func() bool { status, _ := s.Get("a"); return status.State == StateUnready })
+	bad.Store(false)
+	eventually(t, "recovery", func() bool { status, _ := s.Get("a"); return status.State == StateReady })
+	if status, _ := s.Get("a"); status.Incarnation != 1 {
+		t.Errorf("incarnation %d: it was killed", status.Incarnation)
+	}
+}
+
+// A lack of file descriptors is ours, not the replica's.
+func TestOwnTroubleIsOurs(t *testing.T) {
+	if !ours(fmt.Errorf("dial: %w", syscall.EMFILE)) || ours(syscall.ECONNREFUSED) || ours(nil) {
+		t.Error("whose trouble it is was mistaken")
+	}
+}

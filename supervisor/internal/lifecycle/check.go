@@ -1,0 +1,210 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// firstPause is between the first two questions whether a replica is ready.
+	firstPause = 2 * time.Millisecond
+
+	// lateBy is how late a timer or an answer may be: beyond it this process was
+	// suspended or starved, and the replica is not judged by what it missed.
+	lateBy = 250 * time.Millisecond
+
+	// secondLook is what a start timeout that came late is prolonged by.
+	secondLook = time.Second
+)
+
+// check is a question that is asked again and again.
+type check struct {
+	question int       // in flight; zero: none
+	asked    time.Time // when it was
+	pause    time.Duration
+	next     time.Time
+	failed   int // bad answers in a row
+}
+
+func (c Check) timer() Timer { return TimerReady + Timer(c) }
+
+// probe returns what a replica that was ready is asked.
+func (s *step) probe(c Check) Probe {
+	if c == CheckAlive {
+		return s.settings.Alive
+	}
+	p := s.settings.Ready
+	p.Period = p.Watch
+	return p
+}
+
+// timer does what the time has come for.
+func (s *step) timer(t Timer) {
+	switch {
+	case t == TimerTurn:
+		s.endTurn()
+	case t == TimerReady || t == TimerAlive:
+		c := Check(t - TimerReady)
+		if s.asks(c) && s.life.checks[c].question == 0 {
+			s.ask(c)
+		}
+	case s.due.IsZero() || s.now.Before(s.due): // it was stopped or set anew
+	default:
+		late := s.now.Sub(s.due) > lateBy
+		s.due = time.Time{}
+		s.isDue(late)
+	}
+}
+
+// asks reports whether a check is under way.
+func (s *step) asks(c Check) bool {
+	switch s.state {
+	case StateStarting:
+		return c == CheckReady && s.settings.Ready.Kind == ProbeAsked
+	case StateReady, StateUnready:
+		return c == CheckAlive && s.settings.Alive.Kind == ProbeAsked || c == CheckReady && s.settings.Ready.Watch > 0
+	}
+	return false
+}
+
+func (s *step) isDue(late bool) {
+	switch s.state {
+	case StateWaiting:
+		s.queue(false)
+	case StateStopping:
+		s.kill(fmt.Sprintf("it did not end within %v", s.settings.StopTimeout))
+	case StateStarting:
+		if late && !s.life.looked {
+			s.life.looked = true
+			s.set(TimerDue, s.now.Add(secondLook))
+			s.timer(TimerReady)
+			return
+		}
+		err := fmt.Errorf("not ready within %v", s.settings.StartTimeout)
+		if s.life.answer != nil {
+			err = fmt.Errorf("%w: %w", err, s.life.answer)
+		}
+		s.unhealthy(err, false)
+	}
+}
+
+// awaitReady begins to find out whether the incarnation is ready.
+func (s *step) awaitReady() {
+	s.endChecks()
+	s.stopDue()
+	s.life.answer = nil
+	if s.settings.StartTimeout > 0 {
+		s.set(TimerDue, s.life.launched.Add(s.settings.StartTimeout))
+	}
+	switch s.settings.Ready.Kind {
+	case ProbeNone:
+		s.becomeReady()
+	case ProbeAsked:
+		s.life.checks[CheckReady].pause = firstPause
+		s.ask(CheckReady)
+	}
+}
+
+func (s *step) becomeReady() {
+	s.stopDue()
+	s.endTurn()
+	s.state, s.life.ready, s.life.answer = StateReady, s.now, nil
+	s.emit(Event{Kind: EventReady, After: s.now.Sub(s.life.launched)})
+	s.watch()
+}
+
+// watch begins to find out whether the incarnation, which was ready, still is,
+// and is alive. Replicas with the same period are asked at the same moments of
+// the clock: to be woken for each of many costs several times what asking does.
+func (s *step) watch() {
+	s.endChecks()
+	for c := range checks {
+		if s.asks(c) {
+			p := s.probe(c)
+			next := s.now.Add(p.Period - time.Duration(s.now.UnixNano())%p.Period)
+			s.life.checks[c].next = next
+			s.set(c.timer(), next)
+		}
+	}
+}
+
+func (s *step) ask(c Check) {
+	check := &s.life.checks[c]
+	s.life.questions++
+	check.question, check.asked = s.life.questions, s.now
+	if s.state != StateStarting { // what a pause of ours made late is left out
+		p := s.probe(c)
+		check.next = check.next.Add(p.Period + s.now.Sub(check.next).Truncate(p.Period))
+	}
+	s.do(Effect{Kind: EffectAsk, Check: c, Question: check.question})
+}
+
+func (s *step) endChecks() {
+	asking := false
+	for c := range checks {
+		asking = asking || s.life.checks[c] != check{}
+		if s.life.checks[c] != (check{}) {
+			s.set(c.timer(), time.Time{})
+		}
+		s.life.checks[c] = check{}
+	}
+	if asking {
+		s.do(Effect{Kind: EffectEndAsking})
+	}
+}
+
+func (s *step) answered(in Input) {
+	check := &s.life.checks[in.Check]
+	if check.question == 0 || in.Question != check.question || !s.asks(in.Check) {
+		return
+	}
+	check.question = 0
+	s.life.answer = in.Err
+	if s.state == StateStarting {
+		if in.Err == nil {
+			s.becomeReady()
+			return
+		}
+		s.set(TimerReady, s.now.Add(check.pause))
+		check.pause = min(check.pause*3/2, s.settings.Ready.Period)
+		return
+	}
+	p := s.probe(in.Check)
+	late := s.now.Sub(check.asked) > p.Timeout+lateBy
+	if in.Err == nil || in.NotServing {
+		check.failed = 0
+		if in.Check == CheckReady || !s.asks(CheckReady) {
+			s.serves(in.Err)
+		}
+	} else if in.Check == CheckAlive && !in.Ours && !late {
+		check.failed++
+	}
+	if in.Check == CheckAlive && check.failed == p.Threshold {
+		s.unhealthy(fmt.Errorf("not alive, asked %d times in %v: %w", check.failed, time.Duration(check.failed)*p.Period, in.Err), p.Terminate)
+		return
+	}
+	s.set(in.Check.timer(), check.next)
+}
+
+// serves takes note of whether the incarnation, which was ready, says that it
+// serves.
+func (s *step) serves(err error) {
+	switch {
+	case err != nil && s.state == StateReady:
+		s.state = StateUnready
+		s.emit(Event{Kind: EventUnready, Err: err})
+	case err == nil && s.state == StateUnready:
+		s.state = StateReady
+		s.emit(Event{Kind: EventReady, After: s.now.Sub(s.life.launched)})
+	}
+}
+
+// unhealthy replaces an incarnation that does not serve.
+func (s *step) unhealthy(err error, terminate bool) {
+	s.emit(Event{Kind: EventUnhealthy, Err: err})
+	if terminate {
+		s.terminate("it is unhealthy")
+	} else {
+		s.kill("it is unhealthy")
+	}
+}

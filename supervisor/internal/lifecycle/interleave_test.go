@@ -1,0 +1,303 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// always launches again at once.
+type always struct{ delay time.Duration }
+
+func (a always) Exited(Memory, Exit, time.Time, float64) (Memory, Decision) {
+	return 1, Decision{Relaunch: true, Delay: a.delay}
+}
+func (a always) Again(Memory, time.Time, float64) Decision {
+	return Decision{Relaunch: true, Delay: a.delay}
+}
+func (always) Escalate(m Memory) (Escalation, Memory) { return EscalationIsolate, m }
+
+// world is a replica with what the effects so far have made of its
+// surroundings. It is a value: a copy is another branch of history.
+type world struct {
+	Replica
+	now       time.Time
+	timers    [Timers]time.Time
+	question  [checks]int
+	launching bool
+	runs      bool
+	exits     int
+	launches  int
+	turn      bool // of others, that it has
+	stopped   bool // the latest command was a stop
+	left      bool // and one before it was to leave
+	struck    bool
+	notified  bool
+	err       error // the first that is wrong
+	path      []string
+}
+
+// give gives the replica an input, and carries out the effects.
+func (w *world) give(name string, in Input) {
+	w.path = append(w.path[:len(w.path):len(w.path)], name)
+	again := w.Replica
+	for _, e := range w.Step(w.now, in) {
+		w.take(e)
+	}
+	if again.Step(w.now, in); again != w.Replica {
+		w.fail("the same input in the same state led elsewhere: the machine is not pure")
+	}
+	switch {
+	case w.runs != w.Runs() && !w.launching:
+		w.fail("a process runs: %v, and is known: %v", w.runs, w.Runs())
+	case w.launches-w.exits > 1 || w.launches < w.exits:
+		w.fail("%d launches and %d exits", w.launches, w.exits)
+	case w.Incarnation() != w.launches && !w.launching:
+		w.fail("incarnation %d after %d launches", w.Incarnation(), w.launches)
+	case w.State() == StateStopping && !w.struck && w.timers[TimerDue].IsZero():
+		w.fail("nothing bounds the stop")
+	case w.runs && (w.stopped || w.left) && w.State() != StateStopping:
+		w.fail("a process runs on after a stop")
+	case w.turn && !w.runs && !w.launching:
+		w.fail("it keeps others from starting, without a process")
+	}
+}
+
+func (w *world) fail(format string, args ...any) {
+	if w.err == nil {
+		w.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (w *world) take(e Effect) {
+	switch e.Kind {
+	case EffectLaunch:
+		if w.stopped || w.left {
+			w.fail("a launch after a stop")
+		}
+		if w.runs || w.launching {
+			w.fail("a launch beside a process")
+		}
+		if e.Incarnation != w.launches+1 {
+			w.fail("launch %d is incarnation %d", w.launches+1, e.Incarnation)
+		}
+		w.launching, w.turn = true, true
+	case EffectEndTurn:
+		if !w.turn {
+			w.fail("a turn is given back twice")
+		}
+		w.turn = false
+	case EffectTimer:
+		w.timers[e.Timer] = e.At
+	case EffectAsk:
+		w.question[e.Check] = e.Question
+	case EffectEndAsking:
+		w.question = [checks]int{}
+	case EffectTerminate, EffectKill:
+		if !w.runs {
+			w.fail("a signal to nobody")
+		}
+		if e.Kind == EffectKill && w.struck {
+			w.fail("killed twice")
+		}
+		w.struck = w.struck || e.Kind == EffectKill
+	case EffectGone:
+		if w.runs || w.launching {
+			w.fail("it is gone, and its process is not")
+		}
+	}
+	if e.Kind == EffectEmit {
+		w.told(e.Event)
+	}
+}
+
+func (w *world) told(e Event) {
+	switch e.Kind {
+	case EventLaunched:
+		w.launches++
+	case EventLaunchFailed:
+		w.launches++
+		w.exits++
+	case EventExited:
+		w.exits++
+	}
+	if e.Kind != EventChanged && e.Incarnation != w.launches {
+		w.fail("event %d of incarnation %d after %d launches", e.Kind, e.Incarnation, w.launches)
+	}
+}
+
+var errBad = errors.New("bad")
+
+// moves are what may happen next, by name.
+func (w *world) moves(s Settings) map[string]func(*world) {
+	m := map[string]func(*world){
+		"start": func(w *world) {
+			w.stopped = false
+			w.give("start", Input{Kind: InputStart})
+		},
+		"stop": func(w *world) {
+			w.stopped = true
+			w.give("stop", Input{Kind: InputStop})
+		},
+		"restart": func(w *world) {
+			w.stopped = false
+			w.give("restart", Input{Kind: InputRestart})
+		},
+		"reload": func(w *world) {
+			other := s
+			other.Policy, other.StartTimeout = always{time.Hour}, 2*s.StartTimeout
+			w.give("reload", Input{Kind: InputConfigure, Settings: other})
+		},
+		"leave": func(w *world) {
+			w.left = true
+			w.give("leave", Input{Kind: InputLeave})
+		},
+		"kill": func(w *world) {
+			w.left = true
+			w.give("kill", Input{Kind: InputKill})
+		},
+	}
+	if queued, _ := w.Queued(); queued {
+		m["turn"] = func(w *world) { w.give("turn", Input{Kind: InputTurn}) }
+	}
+	if w.launching {
+		m["launched"] = func(w *world) {
+			w.launching, w.runs, w.struck = false, true, false
+			w.give("launched", Input{Kind: InputLaunched})
+		}
+		m["launch failed"] = func(w *world) {
+			w.launching = false
+			w.give("launch failed", Input{Kind: InputLaunchFailed, Exit: Exit{Code: -1, Err: errBad}})
+		}
+	}
+	if w.runs {
+		m["exit"] = func(w *world) {
+			w.runs = false
+			w.give("exit", Input{Kind: InputExited, Exit: Exit{Code: 1}})
+		}
+		m["leader ends"] = func(w *world) { w.give("leader ends", Input{Kind: InputLeaderEnded, Left: 1}) }
+		m["notice"] = func(w *world) { w.give("notice", Input{Kind: InputNotified}) }
+	}
+	for t, at := range w.timers {
+		if !at.IsZero() {
+			m[fmt.Sprint("timer ", t)] = func(w *world) {
+				if w.timers[t] = (time.Time{}); at.After(w.now) {
+					w.now = at
+				}
+				w.give(fmt.Sprint("timer ", t), Input{Kind: InputTimer, Timer: Timer(t)})
+			}
+		}
+	}
+	for c, q := range w.question {
+		if q > 0 {
+			for name, in := range map[string]Input{"good": {}, "bad": {Err: errBad}, "not serving": {Err: errBad, NotServing: true}, "ours": {Err: errBad, Ours: true}} {
+				in.Kind, in.Check, in.Question = InputAnswer, Check(c), q
+				m[fmt.Sprint(name, " answer ", c)] = func(w *world) {
+					w.question[c] = 0
+					w.give(fmt.Sprint(name, " answer ", c), in)
+				}
+			}
+		}
+	}
+	return m
+}
+
+// Every order of what can happen, up to a depth, keeps what is promised: one
+// process at a time, one exit for each launch, incarnations without a gap, no
+// launch after a stop, a bound for each stop, turns given back once.
+func TestEveryInterleaving(t *testing.T) {
+	depth := 6
+	if testing.Short() {
+		depth = 5
+	}
+	probe := Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1}
+	watched := probe
+	watched.Watch = time.Second
+	for name, s := range map[string]Settings{
+		"asked":    {Ready: watched, Alive: probe, StartTimeout: time.Minute},
+		"notifies": {Ready: Probe{Kind: ProbeNotify}, Alive: Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1, Terminate: true}},
+		"at once":  {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.Policy, s.StopTimeout = always{}, time.Second
+			now := time.Unix(1, 0)
+			w := world{Replica: New(s, now), now: now}
+			w.give("begin", Input{Kind: InputBegin})
+			n := 0
+			for _, begin := range [][]string{nil, {"turn", "launched"}} { // the second deeper where most happens
+				b := w
+				for _, move := range begin {
+					b.moves(s)[move](&b)
+				}
+				n += explore(t, b, s, depth)
+			}
+			t.Logf("%d histories", n)
+		})
+	}
+}
+
+func explore(t *testing.T, w world, s Settings, depth int) int {
+	if w.err != nil {
+		t.Fatalf("%v: %s", w.err, strings.Join(w.path, ", "))
+	}
+	if depth == 0 || w.gone {
+		return 1
+	}
+	n := 0
+	for _, move := range w.moves(s) {
+		next := w
+		move(&next)
+		n += explore(t, next, s, depth-1)
+	}
+	return n
+}
+
+// What comes late does not judge the replica.
+func TestLateTimersAndAnswers(t *testing.T) {
+	probe := Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1}
+	s := Settings{Policy: always{}, StopTimeout: time.Second, Ready: probe, Alive: probe, StartTimeout: time.Second}
+	begin := func() *world {
+		now := time.Unix(1, 0)
+		w := &world{Replica: New(s, now), now: now}
+		w.give("begin", Input{Kind: InputBegin})
+		w.moves(s)["turn"](w)
+		w.moves(s)["launched"](w)
+		return w
+	}
+	w := begin()
+	w.now = w.now.Add(time.Hour) // suspended while it started
+	w.give("timer", Input{Kind: InputTimer, Timer: TimerDue})
+	if w.State() != StateStarting {
+		t.Errorf("after a late start timeout it is in state %d, want another look", w.State())
+	}
+	w.moves(s)["good answer 0"](w)
+	if w.State() != StateReady {
+		t.Errorf("after a good answer it is in state %d", w.State())
+	}
+	w.moves(s)["timer 3"](w)
+	w.now = w.now.Add(time.Hour) // suspended while it was asked
+	w.moves(s)["bad answer 1"](w)
+	if w.State() != StateReady {
+		t.Errorf("after a late answer it is in state %d, want another question", w.State())
+	}
+	w.moves(s)["timer 3"](w)
+	w.moves(s)["ours answer 1"](w)
+	if w.State() != StateReady || w.Answer() == nil {
+		t.Errorf("after trouble of ours it is in state %d, %v", w.State(), w.Answer())
+	}
+	w.moves(s)["timer 3"](w)
+	w.moves(s)["bad answer 1"](w)
+	if w.State() != StateStopping {
+		t.Errorf("after a bad answer it is in state %d", w.State())
+	}
+	w = begin()
+	w.now = w.now.Add(time.Hour)
+	w.give("timer", Input{Kind: InputTimer, Timer: TimerDue})
+	w.moves(s)["bad answer 0"](w)
+	w.moves(s)["timer 0"](w)
+	if w.State() != StateStopping {
+		t.Errorf("after a second look in vain it is in state %d", w.State())
+	}
+}

@@ -1,0 +1,218 @@
+// Package lifecycle decides what a replica does next: launch, signal, ask, wait
+// or give up. [Replica.Step] takes what has happened and returns what to do
+// about it. There is no clock, goroutine or I/O in here: the supervisor drives
+// it with real processes, tests drive it with every order of events.
+package lifecycle
+
+import (
+	"syscall"
+	"time"
+)
+
+// State is a phase of a replica's lifecycle.
+type State int
+
+const (
+	StateWaiting  State = iota + 1 // a launch is due later, or waits for its turn
+	StateStarting                  // the process runs and is not ready yet
+	StateReady                     // the process runs and is ready
+	StateStopping                  // the process was sent a signal to end
+	StateStopped                   // no process, by command
+	StateFinished                  // no process: the policy wants none after the last exit
+	StateFailed                    // no process: it exited too often
+	StateUnready                   // the process runs, was ready, and reports that it does not serve
+)
+
+// EventKind is what an [Event] reports.
+type EventKind int
+
+const (
+	EventAdded EventKind = iota + 1
+	EventChanged
+	EventRemoved
+	EventLaunched
+	EventLaunchFailed
+	EventReady
+	EventUnhealthy
+	EventStopping
+	EventKilled
+	EventSignaled
+	EventExited
+	EventStopped
+	EventFinished
+	EventFailed
+	EventOutputLost
+	EventGuardianLost
+	EventUnready
+	EventDaemonized
+)
+
+// Event is something that others are to hear of.
+type Event struct {
+	Kind        EventKind
+	Time        time.Time
+	Incarnation int
+	Exit        Exit          // EventLaunchFailed, EventExited, EventFinished, EventFailed
+	Next        Decision      // EventLaunchFailed, EventExited
+	After       time.Duration // EventReady: since the launch
+	Reason      string
+	Err         error // EventUnhealthy, EventUnready
+}
+
+// Exit is how an incarnation ended.
+type Exit struct {
+	Code   int
+	Signal syscall.Signal
+	Uptime time.Duration
+	Ready  time.Duration // zero: it never was ready
+	Err    error         // why it was not launched
+}
+
+// Decision is what a policy wants after an exit.
+type Decision struct {
+	Relaunch bool
+	GiveUp   bool
+	Delay    time.Duration
+	Reason   string
+}
+
+// Escalation is what becomes of the group of a replica that was given up.
+type Escalation int
+
+const (
+	EscalationIsolate Escalation = iota
+	EscalationStopAll
+	EscalationRestartAll
+)
+
+// Memory is what a policy remembers of exits. Nil: nothing. Its values do not
+// change.
+type Memory any
+
+// Policy decides what follows an exit. It must be comparable, and its methods
+// pure; draw is a random number from 0 to 1.
+type Policy interface {
+	// Exited returns the memory with one more exit, and what follows from it.
+	Exited(m Memory, e Exit, at time.Time, draw float64) (Memory, Decision)
+	// Again decides anew about the latest exit in m, which was at a time.
+	Again(m Memory, at time.Time, draw float64) Decision
+	// Escalate says what becomes of the group, and what is remembered then.
+	Escalate(m Memory) (Escalation, Memory)
+}
+
+// ProbeKind is how a replica's condition becomes known.
+type ProbeKind int
+
+const (
+	ProbeNone   ProbeKind = iota // it is not asked
+	ProbeAsked                   // by the answers to questions
+	ProbeNotify                  // it says so itself
+)
+
+// Probe is a [Settings.Ready] or [Settings.Alive] with its defaults filled in.
+type Probe struct {
+	Kind      ProbeKind
+	Watch     time.Duration // Ready: between questions once the replica is ready; zero: it is asked no more
+	Period    time.Duration // between questions; Ready: the longest one
+	Timeout   time.Duration // of an answer
+	Threshold int           // Alive: bad answers in a row
+	Terminate bool          // Alive: end it by a stop, not by SIGKILL
+}
+
+// Settings are what a replica's owner wants. Question makes two probes differ
+// that ask for different things.
+type Settings struct {
+	Policy       Policy
+	Ready, Alive Probe
+	StartTimeout time.Duration // zero: none
+	StopTimeout  time.Duration
+	Question     any
+}
+
+// InputKind is what has happened.
+type InputKind int
+
+const (
+	InputBegin        InputKind = iota + 1 // the first launch is due
+	InputStart                             // command: launch, unless there is a process
+	InputStop                              // command: end, and stay down
+	InputRestart                           // command: end, and launch again
+	InputLeave                             // command: end, for good
+	InputReturn                            // command: take back InputLeave
+	InputKill                              // command: end at once, for good
+	InputConfigure                         // Settings are others
+	InputTurn                              // the launch it waits for may begin
+	InputLaunched                          // EffectLaunch has made a process
+	InputLaunchFailed                      // it has not; Exit.Err says why
+	InputLaunchDenied                      // it was not tried, as nothing may be launched any more
+	InputNotified                          // the process says that it is ready
+	InputAnswer                            // to EffectAsk: Check, Question, Err, NotServing, Ours
+	InputTimer                             // EffectTimer's time has come: Timer
+	InputLeaderEnded                       // the first process ended, and Left others of the replica run on
+	InputExited                            // the last process has ended; Exit
+)
+
+// Input is something that has happened.
+type Input struct {
+	Kind       InputKind
+	At         time.Time // InputExited, InputLaunched, InputNotified: when, if earlier than it is known
+	Reason     string    // of a command
+	Settings   Settings
+	Exit       Exit
+	Left       int
+	Check      Check
+	Question   int
+	Err        error   // of the answer; nil: it is good
+	NotServing bool    // the answer is that it does not serve
+	Ours       bool    // there is no answer, for a reason that is ours
+	Timer      Timer   // InputTimer
+	Draw       float64 // random, from 0 to 1
+}
+
+// Check is one of the two questions that a replica may be asked.
+type Check int
+
+const (
+	CheckReady Check = iota
+	CheckAlive
+	checks
+)
+
+// Timer is one of a replica's timers.
+type Timer int
+
+const (
+	TimerDue   Timer = iota // the relaunch, the start timeout or the stop timeout
+	TimerTurn               // others may start now
+	TimerReady              // the next question of CheckReady
+	TimerAlive              // the next question of CheckAlive
+	Timers                  // how many there are
+)
+
+// EffectKind is what is to be done.
+type EffectKind int
+
+const (
+	EffectLaunch    EffectKind = iota + 1 // make the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
+	EffectEndTurn                         // let others start
+	EffectTerminate                       // send the stop signal
+	EffectKill                            // send SIGKILL, and emit Event
+	EffectTimer                           // give InputTimer at At; zero: not any more
+	EffectAsk                             // ask Question of Check; answered by InputAnswer
+	EffectEndAsking                       // nobody waits for the answers any more
+	EffectEmit                            // emit Event
+	EffectEscalate                        // do to the group what Escalation says
+	EffectGone                            // the replica has left: no process, no further effect
+)
+
+// Effect is something to be done, in the order in which Step returns it.
+type Effect struct {
+	Kind        EffectKind
+	Incarnation int
+	Timer       Timer
+	At          time.Time
+	Check       Check
+	Question    int
+	Event       Event
+	Escalation  Escalation
+}

@@ -1,0 +1,399 @@
+package lifecycle
+
+import (
+	"fmt"
+	"time"
+)
+
+// turnTime is how long a replica may keep others from starting while it
+// starts itself.
+const turnTime = time.Second
+
+// Intent is what shall be once the process has ended.
+type Intent int
+
+const (
+	IntentRun     Intent = iota // what the policy says
+	IntentDown                  // no process until a start
+	IntentRestart               // another process, at once
+	IntentLeave                 // no process, for good
+)
+
+// Replica is the state of one replica. Its zero value is not ready for use;
+// see [New].
+type Replica struct {
+	settings Settings
+	state    State
+	intent   Intent
+	launch   launch
+	life     life
+	memory   Memory
+	last     Exit      // the latest
+	exited   time.Time // when that was
+	next     time.Time // StateWaiting: when the launch is due
+	due      time.Time // when TimerDue is to fire; zero: it is stopped
+	warned   bool      // of a leader that leaves others behind
+	gone     bool
+}
+
+// launch is how far the next launch is.
+type launch struct {
+	queued bool // it waits for its turn
+	asked  bool // by a command, whose user does not want to wait
+	begun  bool // EffectLaunch is being carried out
+	killed bool // InputKill came meanwhile
+	turn   bool // EffectEndTurn is owed
+}
+
+// life is the incarnation that runs, or ran last.
+type life struct {
+	incarnation int
+	runs        bool
+	launched    time.Time
+	ready       time.Time // zero: it never was
+	killed      bool      // SIGKILL was sent
+	looked      bool      // the start timeout was prolonged, as it came late
+	questions   int       // asked so far
+	checks      [checks]check
+	answer      error // the latest that was not good; nil: the latest was
+}
+
+// New returns a replica that waits for [InputBegin], at a time.
+func New(s Settings, now time.Time) Replica {
+	return Replica{settings: s, state: StateWaiting, next: now}
+}
+
+// The following methods tell how the replica is.
+
+func (r *Replica) State() State              { return r.state }
+func (r *Replica) Intent() Intent            { return r.intent }
+func (r *Replica) Incarnation() int          { return r.life.incarnation }
+func (r *Replica) Runs() bool                { return r.life.runs }
+func (r *Replica) Last() Exit                { return r.last }
+func (r *Replica) Exited() time.Time         { return r.exited }
+func (r *Replica) Launched() time.Time       { return r.life.launched }
+func (r *Replica) Next() time.Time           { return r.next }
+func (r *Replica) Queued() (yes, asked bool) { return r.launch.queued, r.launch.asked }
+
+// Doomed reports whether all is over: the process was, or will be, killed.
+func (r *Replica) Doomed() bool { return r.launch.killed }
+
+// Ready returns when the process that runs became ready; zero: it has not.
+func (r *Replica) Ready() time.Time {
+	if !r.life.runs {
+		return time.Time{}
+	}
+	return r.life.ready
+}
+
+// Answer returns the latest answer of the process that runs if it was bad.
+func (r *Replica) Answer() error {
+	if !r.life.runs {
+		return nil
+	}
+	return r.life.answer
+}
+
+// step is one call of Step.
+type step struct {
+	*Replica
+	now     time.Time
+	draw    float64
+	effects []Effect
+}
+
+// Step takes note of what has happened and returns what is to be done.
+func (r *Replica) Step(now time.Time, in Input) []Effect {
+	s := &step{Replica: r, now: now, draw: in.Draw}
+	if r.gone {
+		return nil
+	}
+	switch in.Kind {
+	case InputBegin:
+		if s.state == StateWaiting && !s.launch.begun {
+			s.queue(false)
+		}
+	case InputStart:
+		if s.intent == IntentDown || !s.life.runs && !s.launch.begun {
+			s.command(IntentRestart, in.Reason)
+		}
+	case InputStop:
+		s.command(IntentDown, in.Reason)
+	case InputRestart:
+		s.command(IntentRestart, in.Reason)
+	case InputLeave:
+		s.command(IntentLeave, in.Reason)
+	case InputReturn:
+		if s.intent == IntentLeave && !s.launch.killed && !s.life.killed {
+			s.intent = IntentRestart
+		}
+	case InputKill:
+		s.killAll()
+	case InputConfigure:
+		s.configure(in.Settings)
+	case InputTimer:
+		s.timer(in.Timer)
+	default:
+		s.process(in)
+	}
+	if s.intent == IntentLeave && !s.life.runs && !s.launch.begun {
+		s.leave()
+	}
+	return s.effects
+}
+
+// process takes what concerns the process of an incarnation.
+func (s *step) process(in Input) {
+	switch {
+	case in.Kind == InputTurn && s.launch.queued:
+		s.launch.queued, s.launch.begun, s.launch.turn = false, true, true
+		s.do(Effect{Kind: EffectLaunch, Incarnation: s.life.incarnation + 1})
+	case in.Kind == InputLaunched && s.launch.begun:
+		s.launched(in)
+	case in.Kind == InputLaunchFailed && s.launch.begun:
+		s.launchFailed(in)
+	case in.Kind == InputLaunchDenied && s.launch.begun:
+		s.launch.begun = false
+		s.endTurn()
+		s.state = StateStopped
+	case !s.life.runs:
+	case in.Kind == InputNotified && s.state == StateStarting && s.settings.Ready.Kind == ProbeNotify:
+		s.becomeReady()
+	case in.Kind == InputAnswer:
+		s.answered(in)
+	case in.Kind == InputLeaderEnded:
+		s.leaderEnded(in)
+	case in.Kind == InputExited:
+		s.ended(in)
+	}
+}
+
+func (s *step) do(e Effect) { s.effects = append(s.effects, e) }
+
+func (s *step) emit(e Event) {
+	e.Incarnation = s.life.incarnation
+	if e.Time.IsZero() {
+		e.Time = s.now
+	}
+	s.do(Effect{Kind: EffectEmit, Event: e})
+}
+
+func (s *step) set(t Timer, at time.Time) {
+	if t == TimerDue {
+		s.due = at
+	}
+	s.do(Effect{Kind: EffectTimer, Timer: t, At: at})
+}
+
+func (s *step) stopDue() {
+	if !s.due.IsZero() {
+		s.set(TimerDue, time.Time{})
+	}
+}
+
+func (s *step) endTurn() {
+	if s.launch.turn {
+		s.launch.turn = false
+		s.set(TimerTurn, time.Time{})
+		s.do(Effect{Kind: EffectEndTurn})
+	}
+}
+
+// queue asks for the replica's turn to be launched.
+func (s *step) queue(asked bool) {
+	s.stopDue()
+	s.state, s.next, s.launch.queued, s.launch.asked = StateWaiting, s.now, true, asked
+}
+
+func (s *step) command(i Intent, reason string) {
+	if s.intent == IntentLeave {
+		return
+	}
+	s.intent = i
+	switch {
+	case s.life.runs:
+		if s.state != StateStopping {
+			s.terminate(reason)
+		}
+	case s.launch.begun: // seen to when its outcome is known
+	case i == IntentRestart:
+		s.renew()
+	case i == IntentDown && s.state != StateStopped:
+		s.down()
+	}
+}
+
+// killAll ends the replica at once, whatever it is doing.
+func (s *step) killAll() {
+	s.intent, s.launch.killed = IntentLeave, true
+	if s.life.runs && !s.life.killed {
+		s.kill("all are killed")
+	}
+}
+
+// renew launches the replica as if it had no past.
+func (s *step) renew() {
+	s.intent, s.memory = IntentRun, nil
+	s.queue(true)
+}
+
+func (s *step) down() {
+	s.stopDue()
+	s.state, s.launch.queued = StateStopped, false
+	s.emit(Event{Kind: EventStopped})
+}
+
+func (s *step) leave() {
+	s.stopDue()
+	s.state, s.launch.queued, s.gone = StateStopped, false, true
+	s.do(Effect{Kind: EffectGone})
+}
+
+// configure gives the replica other settings. Its process does not see them
+// before the next launch.
+func (s *step) configure(to Settings) {
+	old := s.settings
+	s.settings, s.warned = to, false
+	s.emit(Event{Kind: EventChanged})
+	asked := old.Question != to.Question
+	switch {
+	case s.state == StateWaiting && !s.launch.queued && !s.launch.begun && s.memory != nil && to.Policy != old.Policy:
+		s.follow(to.Policy.Again(s.memory, s.exited, s.draw))
+	case s.state == StateStarting && (asked || to.Ready != old.Ready || to.StartTimeout != old.StartTimeout):
+		s.awaitReady()
+	case (s.state == StateReady || s.state == StateUnready) && (asked || to.Alive != old.Alive || to.Ready != old.Ready):
+		s.watch()
+	}
+}
+
+func (s *step) launched(in Input) {
+	at := in.At
+	if at.IsZero() {
+		at = s.now
+	}
+	s.launch.begun = false
+	s.life = life{incarnation: s.life.incarnation + 1, runs: true, launched: at}
+	s.state = StateStarting
+	s.emit(Event{Kind: EventLaunched, Time: at})
+	switch {
+	case s.launch.killed:
+		s.kill("all are killed")
+	case s.intent != IntentRun:
+		s.terminate("a command came during its launch")
+	default:
+		if s.settings.Ready.Kind != ProbeNone {
+			s.set(TimerTurn, s.now.Add(turnTime))
+		}
+		s.awaitReady()
+	}
+}
+
+func (s *step) launchFailed(in Input) {
+	s.launch.begun = false
+	s.life = life{incarnation: s.life.incarnation + 1, launched: s.now}
+	s.endTurn()
+	s.after(Event{Kind: EventLaunchFailed}, in.Exit, s.now)
+}
+
+// terminate tells the process to end, in the time that it is allowed.
+func (s *step) terminate(reason string) {
+	s.state = StateStopping
+	s.endChecks()
+	s.emit(Event{Kind: EventStopping, Reason: reason})
+	s.do(Effect{Kind: EffectTerminate})
+	s.set(TimerDue, s.now.Add(s.settings.StopTimeout))
+}
+
+func (s *step) kill(reason string) {
+	s.state, s.life.killed = StateStopping, true
+	s.stopDue()
+	s.endChecks()
+	e := Event{Kind: EventKilled, Time: s.now, Incarnation: s.life.incarnation, Reason: reason}
+	s.do(Effect{Kind: EffectKill, Event: e})
+}
+
+// leaderEnded gives what the first process has left behind the time that a stop
+// allows.
+func (s *step) leaderEnded(in Input) {
+	if s.state == StateStopping {
+		return
+	}
+	if !s.warned {
+		s.warned = true
+		s.emit(Event{Kind: EventDaemonized, Exit: in.Exit, Reason: fmt.Sprintf(
+			"its first process has ended and left %d running; a command must stay in the foreground", in.Left)})
+	}
+	s.terminate(fmt.Sprintf("its first process has ended and left %d running", in.Left))
+}
+
+// ended does what follows from the end of the last process.
+func (s *step) ended(in Input) {
+	at := in.At
+	if at.IsZero() {
+		at = s.now
+	}
+	exit := in.Exit
+	if !s.life.ready.IsZero() {
+		exit.Ready = max(at.Sub(s.life.ready), 1) // it was ready, however short
+	}
+	s.stopDue()
+	s.endTurn()
+	s.endChecks()
+	s.life.runs = false
+	if s.intent == IntentRun {
+		s.after(Event{Kind: EventExited}, exit, at)
+		return
+	}
+	s.last, s.exited = exit, at
+	s.emit(Event{Kind: EventExited, Time: at, Exit: exit})
+	switch s.intent {
+	case IntentDown:
+		s.down()
+	case IntentRestart:
+		s.renew()
+	}
+}
+
+// after does what follows from an end that nobody asked for, or a launch that
+// failed, which e reports.
+func (s *step) after(e Event, exit Exit, at time.Time) {
+	s.last, s.exited = exit, at
+	var d Decision
+	s.memory, d = s.settings.Policy.Exited(s.memory, exit, at, s.draw)
+	e.Time, e.Exit, e.Next = at, exit, d
+	s.emit(e)
+	switch s.intent {
+	case IntentRun:
+		s.follow(d)
+	case IntentDown:
+		s.down()
+	case IntentRestart:
+		s.renew()
+	}
+}
+
+// follow does what the policy has decided about the latest exit.
+func (s *step) follow(d Decision) {
+	s.stopDue()
+	switch {
+	case d.Relaunch:
+		s.state, s.next = StateWaiting, s.exited.Add(d.Delay)
+		s.set(TimerDue, s.next)
+		return
+	case !d.GiveUp:
+		s.state = StateFinished
+		s.emit(Event{Kind: EventFinished, Exit: s.last, Reason: d.Reason})
+		return
+	}
+	s.state = StateFailed
+	s.emit(Event{Kind: EventFailed, Exit: s.last, Reason: d.Reason})
+	then, memory := s.settings.Policy.Escalate(s.memory)
+	if then == EscalationIsolate {
+		return
+	}
+	s.do(Effect{Kind: EffectEscalate, Escalation: then})
+	if then == EscalationRestartAll {
+		s.memory = memory
+		s.follow(Decision{Relaunch: true, Delay: d.Delay})
+	}
+}

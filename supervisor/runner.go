@@ -1,0 +1,327 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
+)
+
+// runner drives one replica: it tells [lifecycle.Replica] what happens and
+// does what that returns. One goroutine does so, and it alone touches the
+// fields below inbox.
+type runner struct {
+	name  string
+	set   *set
+	gone  chan struct{} // closed when the goroutine has ended
+	lost  atomic.Uint64 // lines of output
+	inbox chan func()
+
+	core    lifecycle.Replica
+	placed  placed  // what is wanted
+	as      Replica // what the latest launch was made of
+	process process // nil: none
+	output  []string
+	timer   *time.Timer
+	timers  [lifecycle.Timers]time.Time
+	asking  asking
+	endTurn func()
+	waiters []waiter
+	untold  []Event
+	left    bool
+
+	exits, failures int
+
+	mu     sync.Mutex
+	status Status // as others see it
+}
+
+// waiter waits until a replica is as it shall be, or cannot be any more.
+type waiter struct {
+	ctx  context.Context
+	met  func() (bool, error) // called by the runner's goroutine
+	done chan error
+}
+
+func newRunner(t *set, p placed) *runner {
+	r := &runner{
+		name: p.Name, set: t, gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
+		core: lifecycle.New(p.settings(), time.Now()), placed: p, endTurn: func() {},
+		asking: asking{answers: make(chan lifecycle.Input)},
+	}
+	r.timer.Stop()
+	return r
+}
+
+// do has f run by the runner's goroutine, and returns when it has. It reports
+// whether the replica was still there.
+func (r *runner) do(f func()) bool {
+	done := make(chan struct{})
+	select {
+	case r.inbox <- func() { f(); r.publish(); close(done) }:
+		<-done
+		return true
+	case <-r.gone:
+		return false
+	}
+}
+
+func (r *runner) run() {
+	defer close(r.gone)
+	for !r.left {
+		r.next()
+		r.settle()
+	}
+	r.timer.Stop()
+	r.asking.asked.Wait()
+	r.set.forget(r)
+	r.emit(lifecycle.Event{Kind: lifecycle.EventRemoved, Incarnation: r.core.Incarnation()})
+	r.publish()
+	r.answer()
+}
+
+// settle lets others see what has come about.
+func (r *runner) settle() {
+	r.publish()
+	r.answer()
+	switch State(r.core.State()) {
+	case StateStopped, StateFinished, StateFailed:
+		r.set.idle()
+	}
+}
+
+// next waits for what happens next.
+func (r *runner) next() {
+	var turns, extra chan<- struct{}
+	if queued, asked := r.core.Queued(); queued {
+		turns = r.set.turns
+		if asked {
+			extra = r.set.extra
+		}
+	}
+	var abandoned, ended <-chan ending
+	var notified, killed <-chan struct{}
+	if r.process != nil {
+		abandoned, ended = r.process.abandoned(), r.process.ended()
+		if r.core.State() == lifecycle.StateStarting {
+			notified = r.process.notified()
+		}
+	}
+	if !r.left && !r.core.Doomed() {
+		killed = r.set.supervisor.killed.Done()
+	}
+	select {
+	case f := <-r.inbox:
+		f()
+	case turns <- struct{}{}:
+		r.takeTurn(r.set.turns)
+	case extra <- struct{}{}:
+		r.takeTurn(r.set.extra)
+	case <-r.timer.C:
+		r.fire()
+	case <-notified:
+		r.step(lifecycle.Input{Kind: lifecycle.InputNotified})
+	case in := <-r.asking.answers:
+		r.step(in)
+	case end := <-abandoned:
+		r.step(lifecycle.Input{Kind: lifecycle.InputLeaderEnded, Exit: lifecycle.Exit(end.Exit), Left: end.left})
+	case end := <-ended:
+		r.output = end.output
+		r.step(lifecycle.Input{Kind: lifecycle.InputExited, Exit: lifecycle.Exit(end.Exit), At: end.at})
+		r.process, r.output = nil, nil
+	case <-killed:
+		r.step(lifecycle.Input{Kind: lifecycle.InputKill})
+	}
+}
+
+func (r *runner) takeTurn(turns <-chan struct{}) {
+	r.endTurn = sync.OnceFunc(func() { <-turns })
+	r.step(lifecycle.Input{Kind: lifecycle.InputTurn})
+}
+
+// command gives the replica a command.
+func (r *runner) command(k lifecycle.InputKind, reason string) {
+	r.step(lifecycle.Input{Kind: k, Reason: reason})
+}
+
+// step tells what has happened and does what is to be done about it.
+func (r *runner) step(in lifecycle.Input) {
+	in.Draw = rand.Float64()
+	for _, e := range r.core.Step(time.Now(), in) {
+		r.perform(e)
+	}
+}
+
+func (r *runner) perform(e lifecycle.Effect) {
+	switch e.Kind {
+	case lifecycle.EffectLaunch:
+		r.launch(e.Incarnation)
+	case lifecycle.EffectEndTurn:
+		r.endTurn()
+	case lifecycle.EffectTerminate:
+		r.process.terminate(r.placed.stopSignal(), r.placed.StopTo)
+	case lifecycle.EffectKill:
+		e.Event.Reason = killed(e.Event.Reason, r.process.kill())
+		r.emit(e.Event)
+	case lifecycle.EffectTimer:
+		r.timers[e.Timer] = e.At
+		r.arm()
+	case lifecycle.EffectAsk:
+		r.ask(e.Check, e.Question)
+	case lifecycle.EffectEndAsking:
+		r.asking.end()
+	case lifecycle.EffectEmit:
+		r.emit(e.Event)
+	case lifecycle.EffectEscalate:
+		r.set.escalate(r, e.Escalation)
+	case lifecycle.EffectGone:
+		r.left = true
+	}
+}
+
+func (r *runner) launch(incarnation int) {
+	r.as = r.placed.Replica
+	p, err := process(nil), ErrClosed
+	if r.mayLaunch() {
+		p, err = r.set.sys.launch(r.set.ctx, r.placed, incarnation)
+	}
+	switch {
+	case err == nil:
+		r.process = p
+		r.step(lifecycle.Input{Kind: lifecycle.InputLaunched})
+	case !r.mayLaunch():
+		r.step(lifecycle.Input{Kind: lifecycle.InputLaunchDenied})
+	default:
+		r.step(lifecycle.Input{Kind: lifecycle.InputLaunchFailed, Exit: lifecycle.Exit{Code: -1, Err: err}})
+	}
+}
+
+// mayLaunch reports whether replicas shall still run.
+func (r *runner) mayLaunch() bool {
+	return r.set.supervisor.killed.Err() == nil && r.set.ctx.Err() == nil
+}
+
+// arm sets the one timer to the earliest of the times that are set.
+func (r *runner) arm() {
+	var first time.Time
+	for _, at := range r.timers {
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	if first.IsZero() {
+		r.timer.Stop()
+	} else {
+		r.timer.Reset(time.Until(first))
+	}
+}
+
+// fire tells of the timers whose time has come.
+func (r *runner) fire() {
+	now := time.Now()
+	for t, at := range r.timers {
+		if !r.timers[t].IsZero() && r.timers[t] == at && !at.After(now) {
+			r.timers[t] = time.Time{}
+			r.step(lifecycle.Input{Kind: lifecycle.InputTimer, Timer: lifecycle.Timer(t)})
+		}
+	}
+	r.arm()
+}
+
+// configure gives the replica other settings.
+func (r *runner) configure(p placed) {
+	r.placed = p
+	r.step(lifecycle.Input{Kind: lifecycle.InputConfigure, Settings: p.settings()})
+}
+
+// emit has an event told once what it has changed can be seen.
+func (r *runner) emit(e lifecycle.Event) {
+	event := Event{
+		Kind: EventKind(e.Kind), Time: e.Time, Replica: r.name, Group: r.placed.group, Incarnation: e.Incarnation,
+		Exit: Exit(e.Exit), Next: Decision(e.Next), After: e.After, Reason: e.Reason, Err: e.Err,
+	}
+	if event.Time.IsZero() {
+		event.Time = time.Now()
+	}
+	if r.process != nil && (r.core.Runs() || event.Kind == EventExited) {
+		event.PID = r.process.pid()
+	}
+	switch {
+	case event.Kind == EventExited:
+		event.Output = r.output
+		if event.Next != (Decision{}) { // nobody asked for it
+			r.exits++
+			r.fail(event.Exit)
+		}
+	case event.Kind == EventLaunchFailed:
+		r.fail(event.Exit)
+	}
+	r.untold = append(r.untold, event)
+}
+
+func (r *runner) fail(e Exit) {
+	if e.neverReady() {
+		r.failures++
+	}
+}
+
+// publish makes what has changed be seen by others, and tells of it.
+func (r *runner) publish() {
+	s := Status{
+		Replica: r.name, Group: r.placed.group, Addr: r.placed.Addr, State: State(r.core.State()),
+		Incarnation: r.core.Incarnation(), Ready: r.core.Ready(), Restarts: max(0, r.core.Incarnation()-1),
+		Exits: r.exits, Failures: r.failures, Last: Exit(r.core.Last()), Exited: r.core.Exited(),
+		Lost: r.lost.Load(), Policy: r.placed.policy, Answer: r.core.Answer(),
+	}
+	if r.process != nil && r.core.Runs() {
+		s.PID, s.Addr, s.Launched = r.process.pid(), r.as.Addr, r.core.Launched()
+	}
+	if s.State == StateWaiting {
+		s.Next = r.core.Next()
+	}
+	r.mu.Lock()
+	r.status = s
+	r.mu.Unlock()
+	for _, e := range r.untold {
+		r.set.supervisor.emit(e)
+	}
+	clear(r.untold)
+	r.untold = r.untold[:0]
+}
+
+func (r *runner) now() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	s.Lost = r.lost.Load()
+	return s
+}
+
+// answer tells those who wait for what has come about.
+func (r *runner) answer() {
+	waiting := r.waiters[:0]
+	for _, w := range r.waiters {
+		if met, err := w.met(); met {
+			w.done <- err
+		} else if w.ctx.Err() == nil {
+			waiting = append(waiting, w)
+		}
+	}
+	clear(r.waiters[len(waiting):])
+	r.waiters = waiting
+}
+
+// killed is the reason of a kill, with what it has struck.
+func killed(reason string, processes int) string {
+	switch {
+	case processes == 1:
+		return reason + ": 1 process"
+	case processes > 1:
+		return fmt.Sprintf("%s: %d processes", reason, processes)
+	}
+	return reason
+}
