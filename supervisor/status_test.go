@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -107,14 +108,15 @@ func TestWhatIsToldCanBeSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seen := make(map[EventKind]State)
 		c := of(group(1, Policy{}, notice))
-		var th *theater
+		var begun atomic.Pointer[theater]
 		c.OnEvent = func(e Event) {
-			if th != nil {
+			if th := begun.Load(); th != nil {
 				s, _ := th.Get("a")
 				seen[e.Kind] = s.State
 			}
 		}
-		th = perform(t, c, &script{ready: time.Second})
+		th := perform(t, c, &script{ready: time.Second})
+		begun.Store(th)
 		th.at(time.Minute)
 		if seen[EventReady] != StateReady {
 			t.Errorf("when it is told the replica is seen %v, want %v", seen[EventReady], StateReady)

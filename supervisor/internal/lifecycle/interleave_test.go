@@ -34,7 +34,6 @@ type world struct {
 	stopped   bool // the latest command was a stop
 	left      bool // and one before it was to leave
 	struck    bool
-	notified  bool
 	err       error // the first that is wrong
 	path      []string
 }
