@@ -98,8 +98,9 @@ type Limits struct {
 	Nice    int               // added to ours, -20 to 19
 
 	// User is the name or number of the user to run as, with the groups that
-	// it is in, or for a number that is nobody's the group of that number.
-	// Another than ours takes root. The environment stays as it is. Empty: ours.
+	// it is in, or for a number that is nobody's the group of that number; or
+	// USER:GROUP for another first group. Another than ours takes root. HOME,
+	// USER and LOGNAME are the user's unless Env sets them. Empty: ours.
 	User string
 }
 

@@ -71,9 +71,41 @@ func uidOf(c *syscall.Credential) uint32 {
 	return c.Uid
 }
 
-// credentialOf finds a user by name or number, with its groups. A number that
-// is nobody's has the group of that number.
+// identity returns the variables that say who a process runs as; none where
+// that is unknown or as we do.
+func (l Limits) identity() map[string]string {
+	name, _, _ := strings.Cut(l.User, ":")
+	u, err := user.Lookup(name)
+	if err != nil {
+		u, err = user.LookupId(name)
+	}
+	if err != nil {
+		return nil
+	}
+	return map[string]string{"HOME": u.HomeDir, "USER": u.Username, "LOGNAME": u.Username}
+}
+
+// credentialOf finds USER or USER:GROUP, each by name or number.
 func credentialOf(name string) (*syscall.Credential, error) {
+	name, group, ok := strings.Cut(name, ":")
+	c, err := userCredential(name)
+	if err != nil || !ok {
+		return c, err
+	}
+	if g, err := user.LookupGroup(group); err == nil {
+		group = g.Gid
+	}
+	gid, err := strconv.ParseUint(group, 10, 32)
+	if err != nil {
+		return nil, fmt.Errorf("unknown group %q", group)
+	}
+	c.Gid = uint32(gid)
+	return c, nil
+}
+
+// userCredential finds a user by name or number, with its groups. A number that
+// is nobody's has the group of that number.
+func userCredential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if number, notNumber := strconv.ParseUint(name, 10, 32); err != nil && notNumber == nil {
 		if u, err = user.LookupId(name); err != nil {

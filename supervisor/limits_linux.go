@@ -73,6 +73,9 @@ func (l Limits) apply(pid int) error {
 	for name, limit := range l.Rlimits {
 		r := &unix.Rlimit{Cur: limit.Soft, Max: limit.Hard}
 		if err := unix.Prlimit(pid, rlimits[name], r, nil); err != nil {
+			if name == "nofile" && err == unix.EPERM && unix.Geteuid() == 0 {
+				return fmt.Errorf("rlimit nofile: %w: the kernel allows at most fs.nr_open", err)
+			}
 			return fmt.Errorf("rlimit %s: %w", name, hint(err))
 		}
 	}

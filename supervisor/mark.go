@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -44,8 +47,13 @@ func environ(r Replica, incarnation int, mark, notifySocket string) []string {
 		env = inherited()
 	}
 	env = append([]string(nil), env...)
-	if r.Dir != "" && r.Env == nil {
-		env = append(env, "PWD="+r.Dir) // as package os/exec does
+	if dir, err := filepath.Abs(r.Dir); r.Dir != "" && err == nil && (r.Env == nil || variable(env, "PWD") != "") {
+		env = append(env, "PWD="+dir) // what it holds else is where we are
+	}
+	for name, value := range r.Limits.identity() {
+		if have := variable(env, name); have == "" || have == os.Getenv(name) { // else Env sets it
+			env = append(env, name+"="+value)
+		}
 	}
 	env = append(env, fmt.Sprintf("CRASHLAB_INCARNATION=%d", incarnation),
 		markVariable+"="+os.Getenv(markVariable)+mark)
@@ -53,6 +61,38 @@ func environ(r Replica, incarnation int, mark, notifySocket string) []string {
 		env = append(env, notifyVariable+"="+notifySocket)
 	}
 	return env
+}
+
+// variable returns the value of a variable; empty: there is none.
+func variable(env []string, name string) string {
+	for _, v := range slices.Backward(env) {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// lookPath returns the path of a program as the PATH of its environment has it,
+// where that is another than ours. Relative directories are below dir.
+func lookPath(program, dir string, env []string) (string, error) {
+	path := variable(env, "PATH")
+	if strings.Contains(program, "/") || path == "" || path == os.Getenv("PATH") {
+		return program, nil
+	}
+	for _, at := range filepath.SplitList(path) {
+		if !filepath.IsAbs(at) {
+			at = filepath.Join(dir, at)
+		}
+		at, err := filepath.Abs(filepath.Join(at, program))
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(at); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return at, nil
+		}
+	}
+	return "", &exec.Error{Name: program, Err: fmt.Errorf("%w, which env sets to %q", exec.ErrNotFound, path)}
 }
 
 // inherited returns our environment without the socket that is for us alone.

@@ -82,6 +82,7 @@ func newMachine(c Config, out *output.Hub, guardianLost func(error)) (*machine, 
 // Linux sends the parent-death signal when the thread that forked ends.
 func (m *machine) forkAll() {
 	runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
+	unblockSignals()
 	for fork := range m.forks {
 		fork()
 	}
@@ -146,10 +147,17 @@ func (m *machine) start(ctx context.Context, p *osProcess, out *os.File, r Repli
 			return err
 		}
 	}
+	if credential != nil {
+		_ = out.Chown(int(credential.Uid), -1) // so that it may open /dev/stdout; where it cannot be had, it may only write
+	}
+	env := environ(r, incarnation, p.branch.mark, p.notice.address())
+	program, err := lookPath(r.Args[0], r.Dir, env)
+	if err != nil {
+		return err
+	}
 	build := func() *exec.Cmd {
-		cmd := exec.Command(r.Args[0], r.Args[1:]...)
-		cmd.Dir = r.Dir
-		cmd.Env = environ(r, incarnation, p.branch.mark, p.notice.address())
+		cmd := exec.Command(program, r.Args[1:]...)
+		cmd.Args[0], cmd.Dir, cmd.Env = r.Args[0], r.Dir, env
 		cmd.Stdout, cmd.Stderr = out, out
 		cmd.SysProcAttr = p.exit.attr(m.parentDeath)
 		cmd.SysProcAttr.Credential = credential

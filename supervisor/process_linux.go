@@ -8,6 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// unblockSignals makes the processes that this thread forks begin with no
+// signal blocked, whatever we were started with.
+func unblockSignals() {
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil) // never fails with these arguments
+}
+
 // exitWatch sees the end of a process while it is still unreaped.
 type exitWatch struct{ pidfd int }
 

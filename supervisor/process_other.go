@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// unblockSignals does nothing here: there is no means to.
+func unblockSignals() {}
+
 // exitWatch sees the end of a process as it is reaped.
 type exitWatch struct{}
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -216,4 +217,40 @@ func TestMarksAddUp(t *testing.T) {
 			t.Errorf("environment %q", got)
 		}
 	}
+}
+
+// A program is the one that its own PATH has.
+func TestProgramOfItsOwnPath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "bin", "only-there")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho \"ran in $PWD\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"PATH=bin:/usr/bin:/bin", "PWD=/stale"}
+	r := start(t, one(Replica{Args: []string{"only-there"}, Dir: dir, Env: env}, Policy{Restart: RestartNever}))
+	r.ends()
+	want(t, strings.Join(r.lines, "\n"), "a ran in "+dir)
+	r = start(t, one(Replica{Args: []string{"nowhere"}, Env: env}, Policy{}))
+	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "bin:/usr/bin:/bin") {
+		t.Errorf("error %v: want the PATH", e.Exit.Err)
+	}
+}
+
+func TestUserHasWhatIsTheirs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip(err)
+	}
+	script := `echo "$HOME $USER $LOGNAME $(id -g)" >/dev/stdout`
+	r := start(t, one(Replica{
+		Args: []string{"/bin/sh", "-c", script}, Dir: "/", Limits: Limits{User: "nobody:12345"},
+	}, Policy{Restart: RestartNever}))
+	r.ends()
+	want(t, strings.Join(r.lines, "\n"), fmt.Sprintf("a %s nobody nobody 12345", nobody.HomeDir))
 }

@@ -20,6 +20,8 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"example.com/crashlab/supervisor"
 )
 
 const (
@@ -282,8 +284,12 @@ func (l *link) meaning(code codes.Code, message string) error {
 		proto.Unmarshal(l.reply[prefix:], &reply) != nil {
 		return fmt.Errorf("it answers %q, which is not about health", l.reply)
 	}
-	if reply.GetStatus() != healthv1.HealthCheckResponse_SERVING {
+	switch reply.GetStatus() {
+	case healthv1.HealthCheckResponse_SERVING:
+		return nil
+	case healthv1.HealthCheckResponse_NOT_SERVING:
+		return fmt.Errorf("it says NOT_SERVING: %w", supervisor.ErrNotServing)
+	default:
 		return fmt.Errorf("it says %v", reply.GetStatus())
 	}
-	return nil
 }
