@@ -107,11 +107,12 @@ soak: ## the long form of the tests called Soak: a million calls each, minutes o
 	$(GO) test -timeout 2h ./client/failover -run 'NoWorse|Promises' -worlds 2000 -scenes 20000 -v
 
 .PHONY: bench
-bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves
+bench: ## what a failover call costs beside a bare one and beside other libraries; how soon a relaunched replica serves; lines of replicas
 	$(GO) test -run '^$$' -bench . ./client/failover/...
 	cd $(PEERS) && $(GO) test -run '^$$' -bench 'Call|Throughput' -count $(BENCH_COUNT)
 	cd $(PEERS) && $(GO) test -run '^$$' -bench Crash -benchtime 1000x
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./deploy/integration
+	$(GO) test -run '^$$' -bench . ./supervisor/internal/output
 
 .PHONY: compare
 compare: ## our supervisor beside supervisord, runit and s6 (Debian packages) and bare loops; 15 minutes on an idle machine

@@ -150,8 +150,11 @@ func (s *Sink) write(lines []byte) {
 	if err == nil {
 		return
 	}
-	s.torn = n > 0 && lines[n-1] != '\n'
-	s.lose("", lines[n:], err)
+	lost := lines[n:]
+	if s.torn = n > 0 && lines[n-1] != '\n'; s.torn {
+		lost = bytes.TrimPrefix(lost, []byte{'\n'}) // which the next write begins with
+	}
+	s.lose("", lost, err)
 }
 
 // Flush waits until all lines that were put before are written or lost. It

@@ -1,8 +1,11 @@
 package output
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -273,3 +276,60 @@ func TestSinkAtRest(t *testing.T) {
 		t.Error("a buffer is left")
 	}
 }
+
+// Whatever the end does, each line comes whole and in its source's order, or is
+// counted as lost.
+func TestSinkAccountsForEveryLine(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			var got bytes.Buffer
+			s := &Sink{Limit: 500, To: writerFunc(func(lines []byte) (int, error) {
+				time.Sleep(time.Duration(rng.IntN(30)) * time.Millisecond)
+				if rng.IntN(4) > 0 {
+					return got.Write(lines)
+				}
+				n := rng.IntN(len(lines))
+				got.Write(lines[:n])
+				return n, io.ErrShortWrite
+			})}
+			var putting sync.WaitGroup
+			const n = 300
+			for _, source := range []string{"a", "b", "c"} {
+				pauses := rand.New(rand.NewPCG(seed, uint64(source[0])))
+				putting.Go(func() {
+					for i := range n {
+						line := fmt.Appendf(nil, "<%s %d>\n", source, i)
+						if source == "c" {
+							s.PutAll(source, line, nil)
+						} else {
+							s.Put(source, line)
+						}
+						time.Sleep(time.Duration(pauses.IntN(3)) * time.Millisecond)
+					}
+				})
+			}
+			putting.Wait()
+			s.Close(time.Second)
+			last, whole := map[string]int{"a": -1, "b": -1, "c": -1}, uint64(0)
+			for line := range strings.Lines(got.String() + "\n") { // as the next write would begin
+				var source string
+				var i int
+				if k, _ := fmt.Sscanf(line, "<%1s %d>\n", &source, &i); k < 2 || line != fmt.Sprintf("<%s %d>\n", source, i) {
+					continue // the beginning of a line, or a newline that ends it
+				}
+				if whole++; i <= last[source] {
+					t.Fatalf("seed %d: line %d of %s after %d", seed, i, source, last[source])
+				}
+				last[source] = i
+			}
+			if lost := lostBy(&s.Losses); whole+lost != 3*n || whole == 0 || lost == 0 {
+				t.Errorf("seed %d: %d lines came and %d are lost of %d", seed, whole, lost, 3*n)
+			}
+		})
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
