@@ -59,6 +59,7 @@ func TestDaemonizedIsSaidOnce(t *testing.T) {
 	r := Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
 	s := start(t, one(r, Policy{Limit: Limit{Exits: 3, Window: time.Hour}}))
 	s.event(EventFailed, 3)
+	s.ends()
 	n := 0
 	for _, e := range s.events {
 		if e.Kind == EventDaemonized {
@@ -115,7 +116,7 @@ func TestUnready(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	probe := Probe{Kind: ProbeHTTP, Path: "/healthz", Period: 10 * time.Millisecond, Timeout: patience}
+	probe := Probe{Kind: ProbeHTTP, Path: "/healthz", Period: 10 * time.Millisecond, Threshold: 1 << 20}
 	r := child("serve")
 	r.Addr, r.Alive = strings.TrimPrefix(server.URL, "http://"), probe
 	s := start(t, one(r, Policy{}))

@@ -238,7 +238,10 @@ func (p *osProcess) terminate(sig syscall.Signal, to StopTarget) {
 func (p *osProcess) kill() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := len(p.branch.processes(p.pid()))
+	n := 0
+	if !p.gone {
+		n = len(p.branch.processes(p.pid()))
+	}
 	p.signalGroup(syscall.SIGKILL)
 	if !p.isStruck {
 		p.isStruck = true

@@ -181,10 +181,10 @@ func (b *branch) processes(leader int) []int {
 }
 
 // remove clears up what the branch has left: its files, and processes that
-// were not found, or would not die, in time. It waits for none of them.
+// were not found, or would not die, in time. It waits for none of them. A probe
+// may still look at the branch.
 func (b *branch) remove() {
 	left := *b
-	b.cgroup, b.strays = "", false
 	b.tree.files <- struct{}{}
 	done := left.tidy()
 	<-b.tree.files
