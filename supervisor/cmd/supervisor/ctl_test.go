@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -183,7 +184,7 @@ func TestCtlListShowsGroups(t *testing.T) {
 
 func TestCtlJSONIsOneLineEach(t *testing.T) {
 	c := startControlled(t, loopback(t), sleepers("web", 2))
-	for _, args := range [][]string{{"list", "--json"}, {"get", "--json", "web1"}} {
+	for _, args := range [][]string{{"list", "-o", "json"}, {"get", "-o", "json", "web1"}} {
 		stdout, stderr, code := runCtl(t, c.addr, args...)
 		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 		for _, line := range lines {
@@ -195,6 +196,32 @@ func TestCtlJSONIsOneLineEach(t *testing.T) {
 		if code != 0 || stderr != "" || args[0] == "list" && len(lines) != 2 {
 			t.Errorf("%q: exit code %d, stderr %q, %d lines", args, code, stderr, len(lines))
 		}
+	}
+}
+
+// With --wait a command succeeds only if the replicas are ready and stay so; without a process that lasts they are not.
+func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
+	exits := filepath.Join(t.TempDir(), "exits")
+	web := supervisor.Group{Name: "web", Count: 1, Policy: supervisor.Policy{Delay: time.Hour}, Replica: func(i int) supervisor.Replica {
+		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; exec sleep 300`, exits}}
+	}}
+	c := startControlled(t, loopback(t), web, sleepers("db", 1))
+	for _, args := range []string{"restart web --wait", "start web --wait=5m", "scale 2 --group web --wait=5m", "rolling-restart web"} {
+		if _, stderr, code := runCtl(t, c.addr, strings.Fields(args)...); code != 0 || stderr != "" {
+			t.Errorf("ctl %s: exit code %d, stderr %q, want success", args, code, stderr)
+		}
+	}
+	if err := os.WriteFile(exits, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"restart web0 --wait=2s", "start web --wait=2s", "scale 3 --group web --wait=2s"} {
+		_, stderr, code := runCtl(t, c.addr, strings.Fields(args)...)
+		if code != 1 || !regexp.MustCompile(`not ready after 2s: .*web\d is waiting .*, last exit: exit code 3`).MatchString(stderr) {
+			t.Errorf("ctl %s: exit code %d, stderr %q, want 1 and the reason", args, code, stderr)
+		}
+	}
+	if stdout, stderr, code := runCtl(t, c.addr, "restart", "db", "--wait", "-o", "json"); code != 0 || !strings.HasPrefix(stdout, "{") || strings.Contains(stdout, "web0") {
+		t.Errorf("exit code %d, stdout %q, stderr %q, want db0 alone", code, stdout, stderr)
 	}
 }
 

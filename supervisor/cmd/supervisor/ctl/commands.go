@@ -2,7 +2,9 @@ package ctl
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -11,17 +13,26 @@ import (
 
 // Commands show how the replicas are that they were for.
 type (
-	startCmd   struct{ names }
+	startCmd struct {
+		names
+		Wait wait `placeholder:"TIMEOUT" help:"Wait until they are ready, by default for 30s, and exit with 1 if they are not."`
+	}
 	stopCmd    struct{ names }
-	restartCmd struct{ names }
-	reloadCmd  struct{}
-	signalCmd  struct {
+	restartCmd struct {
+		names
+		Wait wait `placeholder:"TIMEOUT" help:"Wait until they are ready, by default for 30s, and exit with 1 if they are not."`
+	}
+	reloadCmd struct {
+		Wait wait `default:"30s" placeholder:"TIMEOUT" help:"Wait so long until all replicas are ready, and exit with 1 if they are not; 0s: do not wait (default ${default})"`
+	}
+	signalCmd struct {
 		Signal signalWord `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2 or another."`
 		names
 	}
 	scaleCmd struct {
 		Count count  `arg:"" help:"How many replicas."`
 		Group string `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
+		Wait  wait   `placeholder:"TIMEOUT" help:"Wait until the group's replicas are ready, by default for 30s, and exit with 1 if they are not."`
 	}
 )
 
@@ -30,14 +41,27 @@ type statuses interface {
 	GetReplicas() []*supervisorv1.Status
 }
 
-// command makes a call and writes the table of its reply.
-func command[R statuses](c *Command, k *kong.Context, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
-	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+// command makes a call, waits for the replicas of its reply to be ready, and shows how they are.
+func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, out io.Writer) error {
 		reply, err := call(ctx, s)
 		if err != nil {
 			return err
 		}
-		return writeTable(w, reply.GetReplicas())
+		replicas := reply.GetReplicas()
+		names := replicaNames(replicas)
+		if w == 0 || len(names) == 0 {
+			return c.writeStatuses(out, replicas)
+		}
+		waited := w.ready(ctx, s, names)
+		now, err := s.List(ctx, &supervisorv1.ListRequest{})
+		if err != nil {
+			return errors.Join(waited, err)
+		}
+		replicas = slices.DeleteFunc(now.GetReplicas(), func(s *supervisorv1.Status) bool {
+			return !slices.ContainsFunc(replicas, func(r *supervisorv1.Status) bool { return r.GetReplica() == s.GetReplica() })
+		})
+		return errors.Join(waited, c.writeStatuses(out, replicas))
 	})
 }
 
@@ -45,7 +69,7 @@ func (n *startCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StartResponse, error) {
+	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StartResponse, error) {
 		return s.Start(ctx, &supervisorv1.StartRequest{Names: n.Names, All: n.All})
 	})
 }
@@ -54,7 +78,7 @@ func (n *stopCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StopResponse, error) {
+	return command(c, k, 0, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StopResponse, error) {
 		return s.Stop(ctx, &supervisorv1.StopRequest{Names: n.Names, All: n.All})
 	})
 }
@@ -63,30 +87,30 @@ func (n *restartCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.RestartResponse, error) {
+	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.RestartResponse, error) {
 		return s.Restart(ctx, &supervisorv1.RestartRequest{Names: n.Names, All: n.All})
 	})
 }
 
-// Run shows nothing: what a signal comes to takes its time.
+// Run shows nothing but JSON's empty reply: what a signal comes to takes its time.
 func (n *signalCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, _ io.Writer) error {
-		_, err := s.Signal(ctx, &supervisorv1.SignalRequest{Names: n.Names, All: n.All, Signal: supervisorv1.Signal(n.Signal)})
-		return err
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		reply, err := s.Signal(ctx, &supervisorv1.SignalRequest{Names: n.Names, All: n.All, Signal: supervisorv1.Signal(n.Signal)})
+		return c.writeEmpty(w, reply, err)
 	})
 }
 
 func (n *scaleCmd) Run(c *Command, k *kong.Context) error {
-	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ScaleResponse, error) {
+	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ScaleResponse, error) {
 		return s.Scale(ctx, &supervisorv1.ScaleRequest{Group: n.Group, Count: new(uint32(n.Count))})
 	})
 }
 
-func (*reloadCmd) Run(c *Command, k *kong.Context) error {
-	return command(c, k, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ReloadResponse, error) {
+func (r *reloadCmd) Run(c *Command, k *kong.Context) error {
+	return command(c, k, r.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ReloadResponse, error) {
 		return s.Reload(ctx, &supervisorv1.ReloadRequest{})
 	})
 }

@@ -33,6 +33,8 @@ type Command struct {
 	Cert    string `placeholder:"FILE" help:"Our own certificate (PEM), for TLS"`
 	Key     string `placeholder:"FILE" help:"Its key (PEM)"`
 
+	Output output `short:"o" placeholder:"text|json" default:"text" help:"How to show the result: text, or lines of JSON (default ${default})"`
+
 	List           listCmd           `cmd:"" help:"Show all replicas."`
 	Get            getCmd            `cmd:"" help:"Show one replica."`
 	Watch          watchCmd          `cmd:"" help:"Show what happens, one line an event."`

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
@@ -26,30 +27,34 @@ const redrawPeriod = time.Second
 
 type listCmd struct {
 	Watch bool `short:"w" help:"Show the table again after each event, in a terminal in place, until Ctrl-C."`
-	JSON  bool `name:"json" help:"Print a line of JSON per replica."`
 }
 
 func (l *listCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		if !l.Watch {
-			return l.show(ctx, s, w)
+			return l.show(ctx, c, s, w)
 		}
-		return l.watch(ctx, s, w)
+		return l.watch(ctx, c, s, w)
 	})
 }
 
-func (l *listCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+func (l *listCmd) show(ctx context.Context, c *Command, s supervisorv1.SupervisorClient, w io.Writer) error {
 	reply, err := s.List(ctx, &supervisorv1.ListRequest{})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !l.JSON:
-		if err := writeTable(w, reply.GetReplicas()); err != nil {
-			return err
-		}
-		return writeLosses(w, reply.GetSinks())
 	}
-	for _, one := range reply.GetReplicas() {
+	if err := c.writeStatuses(w, reply.GetReplicas()); err != nil || c.Output.json() {
+		return err
+	}
+	return writeLosses(w, reply.GetSinks())
+}
+
+// writeStatuses writes a table, or a line of JSON per replica.
+func (c *Command) writeStatuses(w io.Writer, replicas []*supervisorv1.Status) error {
+	if !c.Output.json() {
+		return writeTable(w, replicas)
+	}
+	for _, one := range replicas {
 		if err := writeJSON(w, one); err != nil {
 			return err
 		}
@@ -57,9 +62,17 @@ func (l *listCmd) show(ctx context.Context, s supervisorv1.SupervisorClient, w i
 	return nil
 }
 
+// writeEmpty writes a reply that says nothing, which only a reader of JSON waits for.
+func (c *Command) writeEmpty(w io.Writer, reply proto.Message, err error) error {
+	if err != nil || !c.Output.json() {
+		return err
+	}
+	return writeJSON(w, reply)
+}
+
 // watch shows the table after each event until the supervisor has ended.
 // Events that come while it is shown count as one.
-func (l *listCmd) watch(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.SupervisorClient, w io.Writer) error {
 	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
 	if err != nil {
 		return err
@@ -68,7 +81,7 @@ func (l *listCmd) watch(ctx context.Context, s supervisorv1.SupervisorClient, w 
 		return err
 	}
 	news, ended := notices(stream)
-	frame := l.frames(w)
+	frame := c.frames(w)
 	var tick <-chan time.Time
 	if frame.inPlace {
 		ticker := time.NewTicker(redrawPeriod)
@@ -76,7 +89,7 @@ func (l *listCmd) watch(ctx context.Context, s supervisorv1.SupervisorClient, w 
 		tick = ticker.C
 	}
 	for {
-		err := frame.draw(func(w io.Writer) error { return l.show(ctx, s, w) })
+		err := frame.draw(func(w io.Writer) error { return l.show(ctx, c, s, w) })
 		if status.Code(err) == codes.Unavailable {
 			return streamEnd(<-ended) // which knows whether that is a good end
 		}
@@ -118,9 +131,9 @@ func streamEnd(err error) error {
 	return err
 }
 
-func (l *listCmd) frames(w io.Writer) *frames {
+func (c *Command) frames(w io.Writer) *frames {
 	file, ok := w.(*os.File)
-	return &frames{w: w, inPlace: !l.JSON && ok && isatty.IsTerminal(file.Fd()), apart: !l.JSON}
+	return &frames{w: w, inPlace: !c.Output.json() && ok && isatty.IsTerminal(file.Fd()), apart: !c.Output.json()}
 }
 
 // frames shows one thing again and again.
@@ -157,7 +170,6 @@ func (f *frames) draw(show func(io.Writer) error) error {
 
 type getCmd struct {
 	Name string `arg:"" help:"Name of the replica."`
-	JSON bool   `name:"json" help:"Print a line of JSON."`
 }
 
 func (g *getCmd) Run(c *Command, k *kong.Context) error {
@@ -166,7 +178,7 @@ func (g *getCmd) Run(c *Command, k *kong.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case g.JSON:
+		case c.Output.json():
 			return writeJSON(w, reply.GetStatus())
 		}
 		return writeDetails(w, reply.GetStatus())

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 
@@ -27,6 +28,13 @@ func (l *logsCmd) Run(c *Command, k *kong.Context) error {
 			if err != nil {
 				return streamEnd(err)
 			}
+			if c.Output.json() {
+				err := json.NewEncoder(w).Encode(map[string]any{"missed": reply.GetMissed(), "text": string(reply.GetText())})
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			if n := reply.GetMissed(); n > 0 {
 				fmt.Fprintf(k.Stderr, "%d lines missed\n", n)
 			}
@@ -40,8 +48,8 @@ func (l *logsCmd) Run(c *Command, k *kong.Context) error {
 type reopenCmd struct{}
 
 func (*reopenCmd) Run(c *Command, k *kong.Context) error {
-	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, _ io.Writer) error {
-		_, err := s.Reopen(ctx, &supervisorv1.ReopenRequest{})
-		return err
+	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
+		reply, err := s.Reopen(ctx, &supervisorv1.ReopenRequest{})
+		return c.writeEmpty(w, reply, err)
 	})
 }

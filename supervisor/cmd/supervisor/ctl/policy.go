@@ -64,6 +64,9 @@ func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
+		if c.Output.json() {
+			return writeJSON(w, reply.GetPolicy())
+		}
 		_, err = fmt.Fprintln(w, policyText(reply.GetPolicy()))
 		return err
 	})

@@ -22,6 +22,7 @@ type (
 	sequence    uint64
 	number      float64
 	duration    time.Duration
+	output      string
 )
 
 func (s *signalWord) UnmarshalText(text []byte) error {
@@ -54,6 +55,16 @@ func (t *thenWord) UnmarshalText(text []byte) error {
 	*t = thenWord(n)
 	return nil
 }
+
+func (o *output) UnmarshalText(text []byte) error {
+	if string(text) != "text" && string(text) != "json" {
+		return fmt.Errorf("%q: want text or json", text)
+	}
+	*o = output(text)
+	return nil
+}
+
+func (o output) json() bool { return o == "json" }
 
 func (d *duration) UnmarshalText(text []byte) error {
 	v, err := parse.Duration(string(text))

@@ -15,7 +15,6 @@ import (
 
 type watchCmd struct {
 	After *sequence `placeholder:"N" help:"Begin after the event of this number, 0 for the very first (default: with what happens next)"`
-	JSON  bool      `name:"json" help:"Print events as JSON."`
 }
 
 func (o *watchCmd) Run(c *Command, k *kong.Context) error {
@@ -24,13 +23,13 @@ func (o *watchCmd) Run(c *Command, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
-		return writeEvents(w, stream.Recv, o.JSON)
+		return writeEvents(w, stream.Recv, c.Output.json())
 	})
 }
 
 type rollingRestartCmd struct {
 	names `embed:""`
-	JSON  bool `name:"json" help:"Print events as JSON."`
+	Wait  wait `default:"30s" placeholder:"TIMEOUT" help:"Wait so long, once the last was restarted, until all of them are ready, and exit with 1 if they are not; 0s: do not wait (default ${default})"`
 }
 
 func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
@@ -42,7 +41,17 @@ func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
-		return writeEvents(w, stream.Recv, r.JSON)
+		if err := writeEvents(w, stream.Recv, c.Output.json()); err != nil || r.Wait == 0 {
+			return err
+		}
+		reply, err := s.List(ctx, &supervisorv1.ListRequest{})
+		if err != nil {
+			return err
+		}
+		if names := r.in(reply.GetReplicas()); len(names) > 0 {
+			return r.Wait.ready(ctx, s, names)
+		}
+		return nil
 	})
 }
 
