@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -133,14 +134,25 @@ func streamEnd(err error) error {
 
 func (c *Command) frames(w io.Writer) *frames {
 	file, ok := w.(*os.File)
-	return &frames{w: w, inPlace: !c.Output.json() && ok && isatty.IsTerminal(file.Fd()), apart: !c.Output.json()}
+	f := &frames{w: w, inPlace: !c.Output.json() && ok && isatty.IsTerminal(file.Fd()), apart: !c.Output.json()}
+	if f.inPlace {
+		f.size = func() (columns, rows int) {
+			size, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+			if err != nil {
+				return 0, 0
+			}
+			return int(size.Col), int(size.Row)
+		}
+	}
+	return f
 }
 
 // frames shows one thing again and again.
 type frames struct {
 	w       io.Writer
-	inPlace bool // each over the one before
-	apart   bool // with an empty line between
+	inPlace bool                       // each over the one before
+	apart   bool                       // with an empty line between
+	size    func() (columns, rows int) // of the terminal; nil, or zeros: not known
 	drawn   bool
 	buffer  bytes.Buffer
 }
@@ -154,6 +166,9 @@ func (f *frames) draw(show func(io.Writer) error) error {
 	text := f.buffer.String()
 	switch {
 	case f.inPlace:
+		if f.size != nil {
+			text = fit(text, f.size)
+		}
 		start := "\x1b[H" // to the top
 		if !f.drawn {
 			start += "\x1b[2J" // and clear all
@@ -166,6 +181,25 @@ func (f *frames) draw(show func(io.Writer) error) error {
 	f.drawn = true
 	_, err := io.WriteString(f.w, text)
 	return err
+}
+
+// fit cuts a text to the size of a terminal, so that its first line stays in view.
+func fit(text string, size func() (columns, rows int)) string {
+	columns, rows := size()
+	if columns < 1 || rows < 3 {
+		return text
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if most := rows - 1; len(lines) > most { // the cursor has the last row
+		more := len(lines) - most + 1
+		lines = append(lines[:most-1:most-1], fmt.Sprintf("and %d more lines", more))
+	}
+	for i, line := range lines {
+		if runes := []rune(line); len(runes) > columns {
+			lines[i] = string(runes[:columns])
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 type getCmd struct {

@@ -26,6 +26,23 @@ func TestFramesInPlace(t *testing.T) {
 	}
 }
 
+// Whatever the terminal's size, the header stays in view.
+func TestFitKeepsTheHeader(t *testing.T) {
+	text := "HEADER IS LONG\na\nb\nc\nd\n"
+	for _, tc := range []struct {
+		columns, rows int
+		want          string
+	}{
+		{20, 6, text},
+		{6, 4, "HEADER\na\nand 3 \n"},
+		{0, 0, text},
+	} {
+		if got := fit(text, func() (int, int) { return tc.columns, tc.rows }); got != tc.want {
+			t.Errorf("%dx%d: got %q, want %q", tc.columns, tc.rows, got, tc.want)
+		}
+	}
+}
+
 func TestTexts(t *testing.T) {
 	at := time.Unix(1_000_000, 0)
 	ago := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(at.Add(-d)) }
