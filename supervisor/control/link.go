@@ -288,7 +288,7 @@ func (l *link) meaning(code codes.Code, message string) error {
 	case healthv1.HealthCheckResponse_SERVING:
 		return nil
 	case healthv1.HealthCheckResponse_NOT_SERVING:
-		return fmt.Errorf("it says NOT_SERVING: %w", supervisor.ErrNotServing)
+		return fmt.Errorf("it is %w", supervisor.ErrNotServing)
 	default:
 		return fmt.Errorf("it says %v", reply.GetStatus())
 	}
