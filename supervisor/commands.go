@@ -117,24 +117,65 @@ func (t *set) roll(ctx context.Context, units []*runner, reason string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for _, u := range units {
+	moves := make([]lifecycle.Move, len(units))
+	for i, u := range units {
+		u.do(func() {
+			if moves[i].To = u.placed.Addr; u.process != nil {
+				moves[i].From = u.as.Addr
+			}
+		})
+	}
+	stopped := make(map[*runner]bool)
+	defer func() { // whatever came in between
+		for u := range stopped {
+			u.do(func() { u.command(lifecycle.InputStart, reason) })
+		}
+	}()
+	for _, step := range lifecycle.Order(moves) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := u.replace(ctx, reason); err != nil && !errors.Is(err, ErrUnknown) {
+		u, err := units[step.Index], error(nil)
+		switch step.Kind {
+		case lifecycle.StepStop:
+			stopped[u] = true
+			err = u.halt(ctx, reason)
+		case lifecycle.StepStart:
+			delete(stopped, u)
+			err = u.replace(ctx, reason, true)
+		default:
+			err = u.replace(ctx, reason, false)
+		}
+		if err != nil && !errors.Is(err, ErrUnknown) {
 			return u.wrap(err)
 		}
 	}
 	return nil
 }
 
-// replace restarts a replica, unless it is down, and returns when it is ready.
-func (u *runner) replace(ctx context.Context, reason string) error {
+// halt stops a replica, so that another can have its address.
+func (u *runner) halt(ctx context.Context, reason string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	select {
+	case err := <-u.await(ctx, func() func() (bool, error) {
+		u.command(lifecycle.InputStop, reason+"; another replica needs its address")
+		return u.whenDown
+	}):
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// replace restarts a replica, unless it is down and even that is not to be
+// changed, and returns when it is ready.
+func (u *runner) replace(ctx context.Context, reason string, evenDown bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var late <-chan time.Time
 	ready := u.await(ctx, func() func() (bool, error) {
-		if u.core.Intent() == lifecycle.IntentDown || u.process == nil && u.core.State() != lifecycle.StateWaiting {
+		if !evenDown && (u.core.Intent() == lifecycle.IntentDown || u.process == nil && u.core.State() != lifecycle.StateWaiting) {
 			return func() (bool, error) { return true, nil }
 		}
 		if u.placed.StartTimeout == 0 { // else it is ready, or killed, by then

@@ -36,6 +36,12 @@ const (
 	mostHeaders = 16 << 10
 )
 
+// notServing is the answer of a service that is alive.
+type notServing struct{}
+
+func (notServing) Error() string { return "it says NOT_SERVING" }
+func (notServing) Unwrap() error { return supervisor.ErrNotServing }
+
 // link is a connection that asks for health, one question at a time. It is not
 // a client of package grpc because there may be hundreds: it takes a half to
 // two thirds of the CPU time and a quarter of the memory.
@@ -288,7 +294,7 @@ func (l *link) meaning(code codes.Code, message string) error {
 	case healthv1.HealthCheckResponse_SERVING:
 		return nil
 	case healthv1.HealthCheckResponse_NOT_SERVING:
-		return fmt.Errorf("it is %w", supervisor.ErrNotServing)
+		return notServing{}
 	default:
 		return fmt.Errorf("it says %v", reply.GetStatus())
 	}

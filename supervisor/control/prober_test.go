@@ -95,7 +95,7 @@ func TestHealthIsWhatTheServiceSays(t *testing.T) {
 	r.health.SetServingStatus("down", healthv1.HealthCheckResponse_NOT_SERVING)
 	for _, tc := range []struct{ addr, service, want string }{
 		{r.addr, "", ""},
-		{r.addr, "down", "it is not serving"},
+		{r.addr, "down", "it says NOT_SERVING"},
 		{r.addr, "other", `it knows no service "other"`},
 		{serve(t, "127.0.0.1:0", false).addr, "", "it has no grpc.health.v1 service: register one, or probe by TCP"},
 		{free(t), "", "connection refused"},
