@@ -85,6 +85,16 @@ const (
 	StopLeader                   // the first process alone, while it runs, as it stops the others itself
 )
 
+func (t StopTarget) String() string {
+	switch t {
+	case StopGroup:
+		return "group"
+	case StopLeader:
+		return "leader"
+	}
+	return fmt.Sprintf("StopTarget(%d)", int(t))
+}
+
 // Limits bound what an incarnation may use. They hold from its first
 // instruction, and for what it starts too. A launch fails where the system
 // refuses them.

@@ -138,6 +138,13 @@ func (g *group) checkReady() error {
 	return g.checkProbe("ready", g.Ready)
 }
 
+func (g *group) checkStop() error {
+	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags, "stop_timeout") {
+		return g.wrong("stop_timeout", "", "the cluster file has stop.timeout: set it there")
+	}
+	return nil
+}
+
 func (g *group) checkAlive() error {
 	if p := g.Alive; p != nil {
 		period := time.Second
@@ -146,7 +153,7 @@ func (g *group) checkAlive() error {
 		}
 		switch {
 		case p.is(supervisor.ProbeNotify):
-			return g.wrong("alive", ".kind", `"notify": want tcp, grpc or none, as a replica that hangs says nothing`)
+			return g.wrong("alive", ".kind", `"notify": want tcp, http, grpc or none, as a replica that hangs says nothing`)
 		case p.Timeout.span() > period:
 			return g.wrong("alive", ".timeout", fmt.Sprintf("%v: want the period, %v, or less", p.Timeout.span(), period))
 		}
@@ -159,9 +166,15 @@ func (g *group) checkProbe(key string, p *probe) error {
 	case p == nil:
 		return nil
 	case p.Kind == nil:
-		return g.wrong(key, "", "no kind: want kind: tcp, grpc, notify or none")
+		return g.wrong(key, "", "no kind: want kind: tcp, http, grpc, notify or none")
 	case p.Service != nil && !p.is(supervisor.ProbeGRPC):
 		return g.wrong(key, ".service", "want none, as the kind is not grpc")
+	case p.Path != nil && !p.is(supervisor.ProbeHTTP):
+		return g.wrong(key, ".path", "want none, as the kind is not http")
+	case p.Path != nil && !strings.HasPrefix(string(*p.Path), "/"):
+		return g.wrong(key, ".path", fmt.Sprintf("%q: want a path from the slash on, such as /healthz", *p.Path))
+	case p.Terminate != nil && key == "ready":
+		return g.wrong(key, ".terminate", "want none: it is for alive")
 	case p.Period != nil && p.Period.span() < supervisor.LeastPeriod:
 		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), supervisor.LeastPeriod))
 	case p.Timeout != nil && *p.Timeout == 0:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"example.com/crashlab/supervisor"
 )
@@ -43,7 +44,7 @@ func (in input) group(name string, own settings) (*group, error) {
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port that all groups have is for those that listen.
 	g.located = g.listens || own.BasePort != nil || name == "" && set.BasePort != nil
-	checks := []func() error{g.checkCommand, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
+	checks := []func() error{g.checkCommand, g.checkPorts, g.checkPolicy, g.checkStop, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err
@@ -71,7 +72,7 @@ func (g *group) lastPort() int { return int(*g.BasePort) + int(*g.Replicas) - 1 
 
 // asks reports whether a replica is asked at its address.
 func (p *probe) asks() bool {
-	return p != nil && (p.is(supervisor.ProbeTCP) || p.is(supervisor.ProbeGRPC))
+	return p != nil && (p.is(supervisor.ProbeTCP) || p.is(supervisor.ProbeHTTP) || p.is(supervisor.ProbeGRPC))
 }
 
 func (p *probe) is(k supervisor.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }
@@ -82,8 +83,8 @@ func (p *probe) probe() supervisor.Probe {
 		return supervisor.Probe{}
 	}
 	return supervisor.Probe{
-		Kind: supervisor.ProbeKind(*p.Kind), Service: string(deref(p.Service)),
-		Period: p.Period.span(), Timeout: p.Timeout.span(), Threshold: int(deref(p.Threshold)),
+		Kind: supervisor.ProbeKind(*p.Kind), Service: string(deref(p.Service)), Path: string(deref(p.Path)),
+		Period: p.Period.span(), Timeout: p.Timeout.span(), Threshold: int(deref(p.Threshold)), Terminate: bool(deref(p.Terminate)),
 	}
 }
 
@@ -119,6 +120,12 @@ func (g *group) replica(i int) (supervisor.Replica, error) {
 		StopTimeout:  max(g.StopTimeout.span(), 1), // the library's zero is its default; ours is at once
 		StartTimeout: g.StartTimeout.span(), Ready: g.Ready.probe(), Alive: g.Alive.probe(), Limits: g.limits(),
 		Overflow: supervisor.Overflow(deref(g.LogOverflow)),
+	}
+	if s := g.Stop; s != nil {
+		r.StopSignal, r.StopTo = syscall.Signal(deref(s.Signal)), supervisor.StopTarget(deref(s.To))
+		if s.Timeout != nil {
+			r.StopTimeout = max(s.Timeout.span(), 1)
+		}
 	}
 	if g.located {
 		r.Addr = values[2].value

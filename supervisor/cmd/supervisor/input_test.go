@@ -44,8 +44,8 @@ func TestBadFlags(t *testing.T) {
 		{"-- guard", []string{"COMMAND", `"guard"`, "want a program"}},
 		{"sh -c x -- y", []string{"unexpected argument sh", "COMMAND goes behind --"}},
 		{"--host localhost -- true", []string{"--host", "localhost", "an IP address"}},
-		{"--ready http -- true", []string{"--ready", "http", "tcp, grpc, notify or none"}},
-		{"--alive notify -- true", []string{"--alive", "notify", "tcp, grpc or none"}},
+		{"--ready https -- true", []string{"--ready", "https", "tcp, http, grpc, notify or none"}},
+		{"--alive notify -- true", []string{"--alive", "notify", "tcp, http, grpc or none"}},
 		{"--control 0.0.0.0:7100 -- true", []string{"--control", "0.0.0.0:7100", "loopback"}},
 		{"--control-key k -- true", []string{"--control-key", "want an address"}},
 		{"--control 127.0.0.1:7101 -- true {addr}", []string{"--control", "127.0.0.1:7101", "replica a's"}},
@@ -90,12 +90,17 @@ func TestBadFile(t *testing.T) {
 		{"placeholder in env", "command: [\"true\"]\nenv:\n  A: \"{nmae}\"\n", []string{":3:6: ", "{nmae}", "{name}, "}},
 		{"placeholder in the banner", "command: [\"true\"]\nbanner: \"{name}\"\n", []string{":2:9: ", "{name}", "{addrs}, {addr}"}},
 		{"escape", "command: [\"true\"]\nbanner: \"{{name}} {addr}\"\n", []string{":2:9: ", "{addr}", "no such address"}},
-		{"unknown key inside", "command: [\"true\"]\nready: {knid: tcp}\n", []string{":2:9: ", `"knid"`, "want one of kind, service, period, timeout, threshold"}},
+		{"unknown key inside", "command: [\"true\"]\nready: {knid: tcp}\n", []string{":2:9: ", `"knid"`, "want one of kind, service, path, period, timeout, threshold, terminate"}},
 		{"unknown key of a group", "groups:\n  web: {comand: [\"true\"]}\n", []string{":2:9: ", `"comand"`, "want one of replicas, ", ", user"}},
 		{"anchor", "command: &c [\"true\"]\n", []string{":1:10: ", "&", "without anchors"}},
-		{"kind", "ready: http\n", []string{":1:8: ", "ready", "http", "tcp, grpc, notify or none"}},
-		{"no kind", "command: [\"true\"]\nalive: {period: 1s}\n", []string{":2:1: ", "alive: no kind", "tcp, grpc"}},
-		{"alive by notify", "command: [\"true\"]\nalive: notify\n", []string{":2:8: ", "notify", "tcp, grpc or none"}},
+		{"kind", "ready: https\n", []string{":1:8: ", "ready", "https", "tcp, http, grpc, notify or none"}},
+		{"path of tcp", "command: [\"true\"]\nalive: {kind: tcp, path: /}\n", []string{":2:26: ", "alive.path", "not http"}},
+		{"relative path", "command: [\"true\"]\nalive: {kind: http, path: x}\n", []string{":2:27: ", "alive.path", `"x"`, "/healthz"}},
+		{"ready that terminates", "command: [\"true\"]\nready: {kind: tcp, terminate: true}\n", []string{":2:31: ", "ready.terminate", "alive"}},
+		{"signal", "command: [\"true\"]\nstop: {signal: KILLL}\n", []string{":2:16: ", "stop.signal", `"KILLL"`, "TERM"}},
+		{"stop target", "command: [\"true\"]\nstop: {to: all}\n", []string{":2:12: ", "stop.to", `"all"`, "group or leader"}},
+		{"no kind", "command: [\"true\"]\nalive: {period: 1s}\n", []string{":2:1: ", "alive: no kind", "tcp, http, grpc"}},
+		{"alive by notify", "command: [\"true\"]\nalive: notify\n", []string{":2:8: ", "notify", "tcp, http, grpc or none"}},
 		{"service of tcp", "command: [\"true\"]\nready: {kind: tcp, service: x}\n", []string{":2:29: ", "ready.service", "not grpc"}},
 		{"alive slower than its period", "command: [\"true\"]\nalive: {kind: tcp, period: 100ms, timeout: 1s}\n", []string{":2:44: ", "alive.timeout: 1s", "100ms, or less"}},
 		{"period", "command: [\"true\"]\nalive: {kind: tcp, period: 1ms}\n", []string{":2:28: ", "alive.period: 1ms", "10ms or more"}},
@@ -291,7 +296,7 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, keys := field(reflect.ValueOf(f.content), "")
-	for _, v := range []any{backoff{}, limit{}, probe{}} {
+	for _, v := range []any{backoff{}, limit{}, probe{}, stop{}} {
 		_, more := field(reflect.ValueOf(v), "")
 		keys = append(keys, more...)
 	}

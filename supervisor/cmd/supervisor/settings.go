@@ -19,9 +19,10 @@ type settings struct {
 	RestartDelay *duration         `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
 	Backoff      *backoff          `yaml:"backoff" kong:"-"`
 	Limit        *limit            `yaml:"limit" kong:"-"`
-	Ready        *probe            `yaml:"ready" placeholder:"tcp|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
+	Ready        *probe            `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
 	StartTimeout *duration         `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
-	Alive        *probe            `yaml:"alive" placeholder:"tcp|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
+	Alive        *probe            `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
+	Stop         *stop             `yaml:"stop" kong:"-"`
 	StopTimeout  *duration         `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
 	LogOverflow  *overflow         `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
 	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
@@ -50,9 +51,18 @@ type limit struct {
 type probe struct {
 	Kind      *kind     `yaml:"kind"`
 	Service   *word     `yaml:"service"`
+	Path      *word     `yaml:"path"`
 	Period    *duration `yaml:"period"`
 	Timeout   *duration `yaml:"timeout"`
 	Threshold *count    `yaml:"threshold"`
+	Terminate *boolean  `yaml:"terminate"`
+}
+
+// stop is how a replica is told to end.
+type stop struct {
+	Signal  *signalName `yaml:"signal"`
+	To      *stopTarget `yaml:"to"`
+	Timeout *duration   `yaml:"timeout"`
 }
 
 // own are the settings of the supervisor itself, which it takes a restart to

@@ -6,10 +6,12 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/parse"
+	"golang.org/x/sys/unix"
 )
 
 const maxCount = 1000 // replicas: beyond the ports and processes one machine is good for
@@ -17,26 +19,28 @@ const maxCount = 1000 // replicas: beyond the ports and processes one machine is
 // Values of flags and of the cluster file. Their errors name the value and
 // what is allowed.
 type (
-	word      string // any text; in the file as it stands: 0755 or 1_000 is no number to a program
-	boolean   bool
-	count     int
-	exits     int
-	port      int
-	nice      int
-	megabytes int
-	factor    float64
-	share     float64
-	duration  time.Duration
-	host      string // an IP address
-	addr      string // HOST:PORT
-	endpoint  string // HOST:PORT or unix:///PATH
-	restart   supervisor.Restart
-	then      supervisor.Escalation
-	kind      supervisor.ProbeKind
-	overflow  supervisor.Overflow
-	fileMode  fs.FileMode
-	rlimit    supervisor.Rlimit
-	logLevel  string // as hclog names them
+	word       string // any text; in the file as it stands: 0755 or 1_000 is no number to a program
+	boolean    bool
+	count      int
+	exits      int
+	port       int
+	nice       int
+	megabytes  int
+	factor     float64
+	share      float64
+	duration   time.Duration
+	host       string // an IP address
+	addr       string // HOST:PORT
+	endpoint   string // HOST:PORT or unix:///PATH
+	restart    supervisor.Restart
+	then       supervisor.Escalation
+	kind       supervisor.ProbeKind
+	signalName syscall.Signal
+	stopTarget supervisor.StopTarget
+	overflow   supervisor.Overflow
+	fileMode   fs.FileMode
+	rlimit     supervisor.Rlimit
+	logLevel   string // as hclog names them
 )
 
 func (w *word) UnmarshalText(text []byte) error {
@@ -115,7 +119,22 @@ func (m *fileMode) UnmarshalText(text []byte) error {
 }
 
 func (k *kind) UnmarshalText(text []byte) error {
-	return oneOf(k, text, supervisor.ProbeTCP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
+	return oneOf(k, text, supervisor.ProbeTCP, supervisor.ProbeHTTP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
+}
+
+// UnmarshalText takes a signal's name with or without SIG, in any case.
+func (s *signalName) UnmarshalText(text []byte) error {
+	name := "SIG" + strings.TrimPrefix(strings.ToUpper(string(text)), "SIG")
+	n := unix.SignalNum(name)
+	if n == 0 {
+		return fmt.Errorf("%q: want the name of a signal, such as TERM, INT or QUIT", text)
+	}
+	*s = signalName(n)
+	return nil
+}
+
+func (t *stopTarget) UnmarshalText(text []byte) error {
+	return oneOf(t, text, supervisor.StopGroup, supervisor.StopLeader)
 }
 
 func (h *host) UnmarshalText(text []byte) error {
