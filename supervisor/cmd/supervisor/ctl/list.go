@@ -219,8 +219,8 @@ func (g *getCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// writeTable writes a line per replica. The column of groups is there only
-// when there is more than one.
+// writeTable writes a line per replica, and below them why some are not ready
+// or unhealthy. The column of groups is there only when there is more than one.
 func writeTable(w io.Writer, replicas []*supervisorv1.Status) error {
 	groups := map[string]bool{}
 	for _, s := range replicas {
@@ -238,7 +238,18 @@ func writeTable(w io.Writer, replicas []*supervisorv1.Status) error {
 		row(orDash(s.GetGroup()), s.GetReplica(), stateText(s), orDash(s.GetPid()), orDash(s.GetIncarnation()),
 			uptimeText(s), s.GetRestarts(), lastExitText(s))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, s := range replicas {
+		if s.GetAnswer() == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%s is %s: %s\n", s.GetReplica(), stateText(s), s.GetAnswer()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeLosses writes a line per sink that has lost lines.
@@ -272,6 +283,7 @@ func writeDetails(w io.Writer, s *supervisorv1.Status) error {
 		{"group", orDash(s.GetGroup())},
 		{"address", orDash(s.GetAddr())},
 		{"state", stateText(s)},
+		{"bad answer", orDash(s.GetAnswer())},
 		{"pid", orDash(s.GetPid())},
 		{"incarnation", orDash(s.GetIncarnation())},
 		{"uptime", uptimeText(s)},

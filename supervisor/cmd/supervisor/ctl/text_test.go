@@ -81,3 +81,18 @@ func TestTexts(t *testing.T) {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
+
+// Below the table stands why a replica is not ready.
+func TestTableSaysWhyNotReady(t *testing.T) {
+	var out strings.Builder
+	if err := writeTable(&out, []*supervisorv1.Status{
+		{Replica: "a", State: supervisorv1.State_STATE_READY},
+		{Replica: "b", State: supervisorv1.State_STATE_STARTING, Answer: `it knows no service "counter.v1.Countr"`},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 5 || lines[3] != `b is starting: it knows no service "counter.v1.Countr"` {
+		t.Errorf("got\n%s", out.String())
+	}
+}

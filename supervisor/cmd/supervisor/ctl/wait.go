@@ -112,6 +112,9 @@ func unready(all []*supervisorv1.Status, names []string) (late []string, hopeles
 			down = true
 		}
 		text := fmt.Sprintf("%s is %s", s.GetReplica(), stateText(s))
+		if s.GetAnswer() != "" {
+			text += ": " + s.GetAnswer()
+		}
 		if s.GetLast() != nil {
 			text += fmt.Sprintf(", last exit: %s", lastExitText(s))
 		}
