@@ -2,54 +2,58 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"example.com/crashlab/supervisor"
 )
 
-// keepIdle is how long a connection is kept that nobody asks by. Probes are
-// seconds apart: an address that has not been asked for so long is gone.
-const keepIdle = time.Minute
+const (
+	// keepIdle is how long a client is kept that nobody asks by. Probes are
+	// seconds apart: an address that has not been asked for so long is gone.
+	keepIdle = time.Minute
+	// readBuffer suits answers of a hundred bytes. There may be hundreds of
+	// connections, and gRPC's default takes 32 KiB for each.
+	readBuffer = 1 << 10
+	// window is the least that gRPC takes. A fixed one does without the pings
+	// that look for a better one at every answer.
+	window = 64 << 10
+)
 
 // Prober asks services for their health by grpc.health.v1. The zero value is
 // ready to use, by any number of goroutines.
-//
-// A question by a kept connection is one write, and a read or two, of a hundred
-// bytes. It costs mostly what waking up for the answer does: least where many
-// are asked at the same moment. A kept connection takes about 15 KiB without
-// TLS, and a goroutine.
 type Prober struct {
 	// Credentials secure the connections. Nil: they are not.
 	Credentials credentials.TransportCredentials
 
-	mu     sync.Mutex
-	closed bool
-	idle   map[string]*link // by address
+	mu      sync.Mutex
+	closed  bool
+	clients map[string]*client // by address
 }
 
 // Health returns nil if the service at addr, HOST:PORT, says that it serves;
 // the empty service is the server as a whole. Else the error says what it
 // says, or why there is no answer. It fits supervisor.Config.Health.
 //
-// It asks once, at once: nothing is waited for but the answer, until ctx ends.
+// It asks at once: nothing is waited for but the answer, until ctx ends.
 // Connections that work are kept for the next time, up to a minute.
 func (p *Prober) Health(ctx context.Context, addr, service string) error {
-	if kept := p.take(addr); kept != nil {
-		answered, err := p.ask(ctx, kept, addr, service)
-		if answered || ctx.Err() != nil {
-			return err
-		}
-		// The connection broke, which may be the fault of the incarnation before.
+	again, err := p.ask(ctx, addr, service)
+	if again && ctx.Err() == nil {
+		_, err = p.ask(ctx, addr, service)
 	}
-	fresh, err := p.dial(ctx, addr)
-	if err != nil {
-		return err
-	}
-	_, err = p.ask(ctx, fresh, addr, service)
 	return err
 }
 
@@ -58,103 +62,185 @@ func (p *Prober) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	for addr, l := range p.idle {
-		delete(p.idle, addr)
-		l.close()
+	for addr, c := range p.clients {
+		p.drop(addr, c)
 	}
 }
 
-// take returns a connection that was kept, which then is the caller's alone;
-// nil if there is none.
-func (p *Prober) take(addr string) *link {
-	p.mu.Lock()
-	l := p.idle[addr]
-	delete(p.idle, addr)
-	p.mu.Unlock()
-	if l != nil {
-		l.forget.Stop()
+// ask asks once. It reports whether a kept connection broke, which may be the
+// fault of the incarnation before.
+func (p *Prober) ask(ctx context.Context, addr, service string) (again bool, err error) {
+	c, kept, err := p.take(addr)
+	if err != nil {
+		return false, err
 	}
-	return l
+	answered, err := c.ask(ctx, service)
+	p.release(addr, c, answered)
+	return kept && !answered && c.dialError() == nil, err
 }
 
-// keep keeps a connection for the next time.
-func (p *Prober) keep(addr string, l *link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed || p.idle[addr] != nil {
-		l.close()
-		return
-	}
-	if p.idle == nil {
-		p.idle = make(map[string]*link)
-	}
-	p.idle[addr] = l
-	if l.forget == nil {
-		l.forget = time.AfterFunc(keepIdle, func() { p.forget(addr, l) })
-	} else {
-		l.forget.Reset(keepIdle)
-	}
-}
-
-func (p *Prober) forget(addr string, l *link) {
+// take returns the address's client, and whether it was there already. The
+// caller releases it.
+func (p *Prober) take(addr string) (c *client, kept bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// It may have been taken in the meantime.
-	if p.idle[addr] == l {
-		delete(p.idle, addr)
-		l.close()
+	c, kept = p.clients[addr]
+	if !kept {
+		if c, err = newClient(addr, p.Credentials); err != nil {
+			return nil, false, err
+		}
+		if p.closed {
+			c.dropped = true
+		} else {
+			if p.clients == nil {
+				p.clients = make(map[string]*client)
+			}
+			p.clients[addr] = c
+		}
+	}
+	c.users++
+	if c.forget != nil {
+		c.forget.Stop()
+	}
+	return c, kept, nil
+}
+
+// release gives back what take returned. A client that had no answer is not
+// used again: the next question neither waits for its backoff nor asks by a
+// connection that may be dead.
+func (p *Prober) release(addr string, c *client, answered bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.users--
+	switch {
+	case c.dropped:
+		c.closeUnused()
+	case !answered:
+		p.drop(addr, c)
+	case c.users > 0:
+	case c.forget == nil:
+		c.forget = time.AfterFunc(keepIdle, func() { p.forget(addr, c) })
+	default:
+		c.forget.Reset(keepIdle)
 	}
 }
 
-// ask asks by a connection, which it keeps or closes. It reports whether there
-// was an answer.
-func (p *Prober) ask(ctx context.Context, l *link, addr, service string) (answered bool, err error) {
-	answered, again, err := l.ask(ctx, service)
-	if again {
-		p.keep(addr, l)
-	} else {
-		l.close()
+func (p *Prober) forget(addr string, c *client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// It may have been taken, or dropped, in the meantime.
+	if c.users == 0 && !c.dropped {
+		p.drop(addr, c)
 	}
-	if !answered {
-		err = noAnswer(ctx, err)
-	}
-	return answered, err
 }
 
-func noAnswer(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+// drop removes a client, which closes with its last user. The caller holds mu.
+func (p *Prober) drop(addr string, c *client) {
+	delete(p.clients, addr)
+	c.dropped = true
+	if c.forget != nil {
+		c.forget.Stop()
 	}
-	return fmt.Errorf("no answer: %w", err)
+	c.closeUnused()
 }
 
-func (p *Prober) dial(ctx context.Context, addr string) (*link, error) {
+// client asks one address. Prober.mu guards what is neither conn nor dialed.
+type client struct {
+	conn   *grpc.ClientConn
+	dialed atomic.Pointer[error] // what the last dial failed with; nil: it did not
+
+	users   int         // who ask by it now
+	dropped bool        // it is no longer in Prober.clients
+	forget  *time.Timer // nil before it was first without users
+}
+
+func newClient(addr string, creds credentials.TransportCredentials) (*client, error) {
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	c := new(client)
+	target := url.URL{Scheme: "passthrough", Path: "/" + addr} // the dialer resolves names
+	var err error
+	c.conn, err = grpc.NewClient(target.String(),
+		grpc.WithTransportCredentials(creds),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, addr) }),
+		grpc.WithIdleTimeout(0), // keepIdle is
+		grpc.WithReadBufferSize(readBuffer), grpc.WithStaticStreamWindowSize(window))
+	return c, err
+}
+
+// dial keeps the error, of which gRPC leaves only the text: the supervisor
+// looks in it for those that are its own fault.
+func (c *client) dial(ctx context.Context, addr string) (net.Conn, error) {
 	// The server would have to be silent for hours for keep-alive to matter.
 	d := net.Dialer{KeepAlive: -1}
-	raw, err := d.DialContext(ctx, "tcp", addr)
+	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
+		c.dialed.Store(&err)
 		return nil, err
 	}
-	l, err := p.link(ctx, raw, addr)
-	if err != nil {
-		return nil, noAnswer(ctx, err)
-	}
-	return l, nil
+	c.dialed.Store(nil)
+	return conn, nil
 }
 
-// link makes a link of a connection, which is forgotten as soon as it is lost.
-func (p *Prober) link(ctx context.Context, raw net.Conn, addr string) (*link, error) {
-	c := p.Credentials
-	if c == nil {
-		c = insecure.NewCredentials()
+func (c *client) dialError() error {
+	if err := c.dialed.Load(); err != nil {
+		return *err
 	}
-	l, err := newLink(ctx, raw, addr, c)
-	if err != nil {
-		return nil, err
-	}
-	go func() {
-		l.read()
-		p.forget(addr, l)
-	}()
-	return l, nil
+	return nil
 }
+
+func (c *client) closeUnused() {
+	if c.users == 0 {
+		c.conn.Close()
+	}
+}
+
+// ask reports whether there was an answer, and the error that the answer is or
+// that there was none for.
+func (c *client) ask(ctx context.Context, service string) (answered bool, err error) {
+	reply, err := healthv1.NewHealthClient(c.conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
+	switch said := status.Convert(err); said.Code() {
+	case codes.OK:
+		return true, meaning(reply.GetStatus())
+	case codes.Unimplemented:
+		return true, errors.New("it has no grpc.health.v1 service: register one, or probe by TCP")
+	case codes.NotFound:
+		return true, fmt.Errorf("it knows no service %q", service)
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		return false, c.noAnswer(ctx, said)
+	default:
+		return true, err
+	}
+}
+
+func (c *client) noAnswer(ctx context.Context, said *status.Status) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("no answer: %w", cause)
+	}
+	if said.Code() == codes.DeadlineExceeded { // by the server's clock
+		return fmt.Errorf("no answer: %w", context.DeadlineExceeded)
+	}
+	if err := c.dialError(); err != nil {
+		return err
+	}
+	return fmt.Errorf("no answer: %s", said.Message())
+}
+
+// meaning is nil if the service serves.
+func meaning(s healthv1.HealthCheckResponse_ServingStatus) error {
+	switch s {
+	case healthv1.HealthCheckResponse_SERVING:
+		return nil
+	case healthv1.HealthCheckResponse_NOT_SERVING:
+		return notServing{}
+	default:
+		return fmt.Errorf("it says %v", s)
+	}
+}
+
+// notServing is the answer of a service that is alive.
+type notServing struct{}
+
+func (notServing) Error() string { return "it says NOT_SERVING" }
+func (notServing) Unwrap() error { return supervisor.ErrNotServing }

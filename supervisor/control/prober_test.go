@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,7 +77,7 @@ func serve(t testing.TB, addr string, healthy bool, opts ...grpc.ServerOption) *
 func (p *Prober) kept() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.idle)
+	return len(p.clients)
 }
 
 func newProber(t testing.TB) *Prober {
@@ -184,37 +186,23 @@ func TestHealthEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestNothingIsKeptForLong(t *testing.T) {
-	r := serve(t, "127.0.0.1:0", true)
-	p := new(Prober)
-	if err := p.Health(patient(t), r.addr, ""); err != nil {
-		t.Fatal(err)
-	}
-	p.mu.Lock()
-	l := p.idle[r.addr]
-	p.mu.Unlock()
-	p.forget(r.addr, l) // as the timer does
-	if p.kept() != 0 {
-		t.Error("the connection is still kept")
-	}
-	if err := p.Health(patient(t), r.addr, ""); err != nil {
-		t.Fatal(err)
-	}
+func TestClosedProberKeepsNothing(t *testing.T) {
+	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	p.Close()
 	if err := p.Health(patient(t), r.addr, ""); err != nil || p.kept() != 0 {
 		t.Errorf("after Close: %v and %d kept, want an answer and none", err, p.kept())
 	}
 }
 
-func TestConnectionsAreForgottenInTime(t *testing.T) {
+func TestClientsAreForgottenInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Prober
-		raw, _ := net.Pipe()
-		l, err := p.link(t.Context(), raw, "nowhere")
-		if err != nil {
-			t.Fatal(err)
+		c, kept, err := p.take("nowhere:1")
+		if err != nil || kept {
+			t.Fatal(kept, err)
 		}
-		p.keep("nowhere", l)
+		time.Sleep(2 * keepIdle) // in use it is not forgotten
+		p.release("nowhere:1", c, true)
 		time.Sleep(keepIdle - time.Second)
 		synctest.Wait()
 		if n := p.kept(); n != 1 {
@@ -228,7 +216,7 @@ func TestConnectionsAreForgottenInTime(t *testing.T) {
 	})
 }
 
-// Of the connections that it takes one is kept, and the others are closed.
+// They share a connection, and nothing is left of it after Close.
 func TestManyAskAtOnce(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	ctx := patient(t)
@@ -243,16 +231,113 @@ func TestManyAskAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := p.kept(); n != 1 {
-		t.Errorf("%d connections kept, want 1", n)
+	if n := r.accepted.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
 	}
 	p.Close()
-	for n := range r.accepted.Load() {
-		select {
-		case <-r.closed:
-		case <-ctx.Done():
-			t.Fatalf("%d of %d connections were closed", n, r.accepted.Load())
+	select {
+	case <-r.closed:
+	case <-ctx.Done():
+		t.Error("the connection was not closed")
+	}
+	noClients(t)
+}
+
+// noClients waits until no goroutine of a gRPC client is left.
+func noClients(t *testing.T) {
+	t.Helper()
+	stacks := make([]byte, 1<<20)
+	for ctx := patient(t); ; {
+		all := string(stacks[:runtime.Stack(stacks, true)])
+		if !strings.Contains(all, "http2Client") && !strings.Contains(all, "grpc.(*addrConn)") && !strings.Contains(all, "CallbackSerializer") {
+			return
 		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("goroutines are left:\n%s", all)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// Whoever fails leaves nothing behind either: each question is a fresh one.
+func TestFailuresLeaveNothing(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := newProber(t)
+	for _, addr := range []string{free(t), silent.Addr().String()} {
+		ctx, cancel := context.WithTimeout(patient(t), 50*time.Millisecond)
+		defer cancel()
+		if err := p.Health(ctx, addr, ""); err == nil {
+			t.Errorf("%s: health without a server", addr)
+		}
+	}
+	if n := p.kept(); n != 0 {
+		t.Errorf("%d clients kept, want none", n)
+	}
+	noClients(t)
+}
+
+// The supervisor does not blame a replica for its own lack of descriptors.
+func TestOwnErrorsAreRecognisable(t *testing.T) {
+	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := p.Health(patient(t), r.addr, "")
+	if back := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); back != nil {
+		t.Fatal(back)
+	}
+	if !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("got %v, want %v", err, syscall.EMFILE)
+	}
+	if err := p.Health(patient(t), r.addr, ""); err != nil {
+		t.Errorf("with descriptors: %v", err)
+	}
+}
+
+func TestWhatIsNoHTTP2(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			conn.Close()
+		}
+	}()
+	if err := newProber(t).Health(patient(t), l.Addr().String(), ""); err == nil || !strings.HasPrefix(err.Error(), "no answer: ") {
+		t.Errorf("got %v, want no answer", err)
+	}
+}
+
+// A server that stops gracefully waits for its connections.
+func TestKeptConnectionsDoNotHoldUpGracefulStop(t *testing.T) {
+	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
+	if err := p.Health(patient(t), r.addr, ""); err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	go func() { r.server.GracefulStop(); close(gone) }()
+	select {
+	case <-gone:
+	case <-patient(t).Done():
+		t.Error("a kept connection holds up GracefulStop")
 	}
 }
 
