@@ -72,10 +72,12 @@ NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
 # Under the race detector a program stays for a second when it exits, and the tests run hundreds.
 test test-stress soak: export GORACE ?= atexit_sleep_ms=0
 
-# client/stats has no goroutine and thousands of simulated experiments, which the race detector would slow down for nothing.
+# Packages without a goroutine that try thousands of cases, which the race detector would slow down for nothing.
+NO_RACES := ./client/stats ./supervisor/internal/lifecycle
+
 .PHONY: test
 test: ## all tests, those on real clusters among them; under three minutes on two cores
-	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v /client/stats$$) -- ./client/stats -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
+	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v $(NO_RACES:.%=-e %$$)) -- $(NO_RACES) -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
 
 .PHONY: test-short
 test-short: ## the tests without the longest ones and without the race detector, for the edit loop; under 40 seconds

@@ -22,6 +22,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	shift
 done
 [ $# = 0 ] || shift
+export GORACE="${GORACE:-atexit_sleep_ms=0}" # else each program stays for a second when it exits
 [ $# -gt 0 ] || set -- -race -count 10 -timeout 3h ./...
 
 tests() { go run ./deploy/gotest -- "$@"; }
