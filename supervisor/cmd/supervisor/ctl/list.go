@@ -271,7 +271,10 @@ func writeLosses(w io.Writer, sinks []*supervisorv1.Sink) error {
 
 func writeDetails(w io.Writer, s *supervisorv1.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	ready := "-"
+	state, ready := stateText(s), "-"
+	if s.GetAnswer() != "" {
+		state += ": " + s.GetAnswer()
+	}
 	if s.GetReady() != nil {
 		ready = spanText(s.GetTime().AsTime().Sub(s.GetReady().AsTime()))
 	}
@@ -282,8 +285,7 @@ func writeDetails(w io.Writer, s *supervisorv1.Status) error {
 		{"replica", s.GetReplica()},
 		{"group", orDash(s.GetGroup())},
 		{"address", orDash(s.GetAddr())},
-		{"state", stateText(s)},
-		{"bad answer", orDash(s.GetAnswer())},
+		{"state", state},
 		{"pid", orDash(s.GetPid())},
 		{"incarnation", orDash(s.GetIncarnation())},
 		{"uptime", uptimeText(s)},
