@@ -70,10 +70,14 @@ func TestLostGuardianIsReplaced(t *testing.T) {
 			return e.Kind == EventGuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "SIGKILL")
 		})
 	})
-	second := guardianPID(t, told, first)
+	second := filepath.Join(told, strconv.Itoa(guardianPID(t, told, first)))
+	eventually(t, "replica at the second guardian", func() bool {
+		got, err := os.ReadFile(second)
+		return err == nil && strings.Contains(string(got), fmt.Sprintf("+%d\n", leader))
+	})
 	r.stop()
 	r.ends()
-	got, err := os.ReadFile(filepath.Join(told, strconv.Itoa(second)))
+	got, err := os.ReadFile(second)
 	if want := fmt.Sprintf("+%d\n-%[1]d\nend\n", leader); err != nil || !strings.HasPrefix(string(got), "tree ") ||
 		!strings.HasSuffix(string(got), want) {
 		t.Errorf("the second guardian was told %q, %v; want the tree, and %q", got, err, want)
