@@ -201,6 +201,9 @@ func TestCtlJSONIsOneLineEach(t *testing.T) {
 
 // With --wait a command succeeds only if the replicas are ready and stay so; without a process that lasts they are not.
 func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: seconds of waiting")
+	}
 	exits := filepath.Join(t.TempDir(), "exits")
 	web := supervisor.Group{Name: "web", Count: 1, Policy: supervisor.Policy{Delay: time.Hour}, Replica: func(i int) supervisor.Replica {
 		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; exec sleep 300`, exits}}

@@ -107,6 +107,9 @@ func TestFilesThatAreRenamedRemovedAndTruncated(t *testing.T) {
 
 // A disk that is full, and then is not.
 func TestFilesOnAFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: seconds of waiting")
+	}
 	dir := t.TempDir()
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Skip("no file system can be mounted here: ", err)

@@ -102,6 +102,9 @@ func lines(n int) func(string) bool {
 
 // Stdout and stderr go to a pipe that nobody reads, and all else goes on.
 func TestStuckStdoutDelaysNothingElse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: seconds of waiting")
+	}
 	t.Parallel()
 	path := fifo(t, "stdout")
 	pipe, err := os.OpenFile(path, os.O_RDWR, 0) // so that opening it does not wait
@@ -150,6 +153,9 @@ command: [sh, -c, "seq %d; [ $CRASHLAB_INCARNATION -gt %d ] && exec sleep 300; e
 
 // What is lost on stdout is told by the log.
 func TestStdoutOnAFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: seconds of waiting")
+	}
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
