@@ -1,16 +1,12 @@
 package control
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,8 +18,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-
-	"example.com/crashlab/supervisor"
 )
 
 // replica is a gRPC server that counts its connections.
@@ -339,139 +333,4 @@ func TestKeptConnectionsDoNotHoldUpGracefulStop(t *testing.T) {
 	case <-patient(t).Done():
 		t.Error("a kept connection holds up GracefulStop")
 	}
-}
-
-// One iteration is one second of 200 replicas that are probed each second,
-// evenly spread over it or in so many batches. The servers are another process,
-// and not counted. "Timers" asks nothing: what is left is what it costs to wake
-// up, which is the machine's and the runtime's.
-func BenchmarkProbes(b *testing.B) {
-	const replicas = 200
-	addrs := healthyServers(b, replicas)
-	p, ctx := newProber(b), context.Background()
-	before := memory(b)
-	for _, addr := range addrs {
-		if err := p.Health(ctx, addr, ""); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.Logf("%d connections take %d KiB", replicas, memory(b)-before)
-	for _, batches := range []int{1, 4, 20, replicas} {
-		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
-			probeEachSecond(b, addrs, batches, func(addr string) {
-				if err := p.Health(ctx, addr, ""); err != nil {
-					b.Error(err)
-				}
-			})
-		})
-	}
-	b.Run(fmt.Sprintf("timers=%d", replicas), func(b *testing.B) {
-		probeEachSecond(b, addrs, replicas, func(string) {})
-	})
-}
-
-// One iteration is one second of a supervisor that probes 200 replicas each
-// second. Their processes only sleep; those that answer are one other.
-func BenchmarkSupervisorProbes(b *testing.B) {
-	const replicas = 200
-	addrs := healthyServers(b, replicas)
-	alive := supervisor.Probe{Kind: supervisor.ProbeGRPC, Period: time.Second}
-	s, err := supervisor.New(supervisor.Config{Health: newProber(b).Health, Groups: []supervisor.Group{{
-		Count: replicas, Replica: func(i int) supervisor.Replica {
-			return supervisor.Replica{Name: fmt.Sprint(i), Args: []string{"sleep", "300"}, Addr: addrs[i], Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC}, Alive: alive}
-		},
-	}}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	running, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(running) }()
-	unready := replicas
-	for e := range s.Watch(b.Context(), 0) {
-		if e.Kind == supervisor.EventReady {
-			unready--
-		}
-		if unready == 0 {
-			break
-		}
-	}
-	time.Sleep(2 * alive.Period) // until each has been asked
-	before := s.Sequence()
-	start := used(b)
-	b.ResetTimer()
-	time.Sleep(time.Duration(b.N) * time.Second)
-	b.ReportMetric(100*(used(b)-start).Seconds()/float64(b.N), "%core")
-	b.ReportMetric(float64(memory(b)), "RSS-KiB")
-	if n := s.Sequence() - before; n > 0 {
-		b.Errorf("%d events, want none", n)
-	}
-	stop()
-	if err := <-ended; err != nil {
-		b.Error(err)
-	}
-}
-
-func probeEachSecond(b *testing.B, addrs []string, batches int, probe func(addr string)) {
-	var all sync.WaitGroup
-	first, start := time.Now().Truncate(time.Second).Add(2*time.Second), used(b)
-	for i, addr := range addrs {
-		at := first.Add(time.Duration(i%batches) * time.Second / time.Duration(batches))
-		all.Go(func() {
-			for n := range b.N {
-				time.Sleep(time.Until(at.Add(time.Duration(n) * time.Second)))
-				probe(addr)
-			}
-		})
-	}
-	all.Wait()
-	probes := float64(b.N * len(addrs))
-	b.ReportMetric(float64((used(b)-start).Microseconds())/probes, "µs-CPU/probe")
-	b.ReportMetric(100*(used(b)-start).Seconds()/float64(b.N), "%core")
-}
-
-// healthyServers starts so many servers in another process, until the
-// benchmark's end, and returns their addresses.
-func healthyServers(b *testing.B, n int) (addrs []string) {
-	args := as("healthy", strconv.Itoa(n))
-	servers := exec.Command(args[0], args[1:]...)
-	out, err := servers.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := servers.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = servers.Process.Kill()
-		_ = servers.Wait()
-	})
-	for in := bufio.NewScanner(out); len(addrs) < n && in.Scan(); {
-		addrs = append(addrs, in.Text())
-	}
-	return addrs
-}
-
-// used is the CPU time of this process so far.
-func used(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
-}
-
-// memory is the resident memory of this process in KiB; zero where /proc does
-// not tell.
-func memory(b *testing.B) int {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
-	kib, err := strconv.Atoi(strings.Fields(rest)[0])
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kib
 }
