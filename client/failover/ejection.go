@@ -9,32 +9,14 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// fails records an attempt that counts as a failure of its replica, and ejects the replica if the evidence suffices.
+// fails records an attempt that counts as a failure of its replica.
 func (p *plan) fails(l *lease, cause core.Cause) {
-	if p.policy.Ejection.Off {
-		return
-	}
-	b := l.backend
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l.start >= b.since {
-		b.suspect.Store(true)
-		p.judge(l.entry, b.standing.Failed(p.policy.Ejection.After, cause))
-	}
+	p.blame(l, func(s *core.Standing) bool { return s.Failed(p.policy.Ejection.After, cause) })
 }
 
 // turnedAway records that a replica gave a request back unprocessed.
 func (p *plan) turnedAway(l *lease) {
-	if p.policy.Ejection.Off {
-		return
-	}
-	b := l.backend
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l.start >= b.since {
-		b.suspect.Store(true)
-		p.judge(l.entry, b.standing.TurnedAway(l.start, p.now(), p.policy.Ejection.After))
-	}
+	p.blame(l, func(s *core.Standing) bool { return s.TurnedAway(l.start, p.now(), p.policy.Ejection.After) })
 }
 
 // cutOff records that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt
@@ -44,21 +26,30 @@ func (p *plan) cutOff(l *lease, sent bool) {
 	if sent {
 		method.AddCutOff(waited)
 	}
+	compare := false
+	p.blame(l, func(s *core.Standing) (enough bool) {
+		enough, compare = s.CutOff(p.policy.Ejection.After, method, waited)
+		return enough
+	})
+	if compare && sent {
+		p.compare(l.backend, method, waited, false)
+	}
+}
+
+// blame records evidence against the replica of an attempt, unless the attempt began before the replica was last ejected or put back,
+// and ejects the replica if note says that the evidence suffices.
+func (p *plan) blame(l *lease, note func(*core.Standing) (enough bool)) {
 	if p.policy.Ejection.Off {
 		return
 	}
-	enough, compare := false, false
 	b := l.backend
 	b.mu.Lock()
-	if l.start >= b.since {
-		b.suspect.Store(true)
-		enough, compare = b.standing.CutOff(p.policy.Ejection.After, method, waited)
-		p.judge(l.entry, enough)
+	defer b.mu.Unlock()
+	if l.start < b.since {
+		return
 	}
-	b.mu.Unlock() // before those of others are taken
-	if compare && sent {
-		p.compare(b, method, waited, false)
-	}
+	b.suspect.Store(true)
+	p.judge(l.entry, note(&b.standing))
 }
 
 // judge ejects a replica if the evidence against it suffices and the ejection is allowed. The replica's mu must be held.
