@@ -14,7 +14,6 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/mattn/go-isatty"
 	"golang.org/x/sys/unix"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -74,14 +73,10 @@ func (c *Command) writeEmpty(w io.Writer, reply proto.Message, err error) error 
 // watch shows the table after each event until the supervisor has ended.
 // Events that come while it is shown count as one.
 func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.SupervisorClient, w io.Writer) error {
-	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
+	news, ended, err := notices(ctx, s)
 	if err != nil {
 		return err
 	}
-	if _, err := stream.Header(); err != nil {
-		return err
-	}
-	news, ended := notices(stream)
 	frame := c.frames(w)
 	var tick <-chan time.Time
 	if frame.inPlace {
@@ -106,8 +101,16 @@ func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.Supervis
 	}
 }
 
-// notices tells that events came, however many, and how their stream ended.
-func notices(stream grpc.ServerStreamingClient[supervisorv1.WatchResponse]) (<-chan struct{}, <-chan error) {
+// notices watches from now on. It returns a channel that gets a token when there are new events, however many, and one that gets
+// the error with which their stream ended.
+func notices(ctx context.Context, s supervisorv1.SupervisorClient) (<-chan struct{}, <-chan error, error) {
+	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := stream.Header(); err != nil { // which comes when the watch has begun
+		return nil, nil, err
+	}
 	news, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
 		for {
@@ -121,7 +124,7 @@ func notices(stream grpc.ServerStreamingClient[supervisorv1.WatchResponse]) (<-c
 			}
 		}
 	}()
-	return news, ended
+	return news, ended, nil
 }
 
 // streamEnd is nil if a stream ended as the supervisor did.

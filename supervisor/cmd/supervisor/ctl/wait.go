@@ -49,14 +49,10 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w))
 	defer cancel()
-	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
+	news, ended, err := notices(ctx, s)
 	if err != nil {
 		return err
 	}
-	if _, err := stream.Header(); err != nil {
-		return err
-	}
-	news, ended := notices(stream)
 	for {
 		// The list has a time of its own, so that the last one still says why.
 		listing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
