@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"client/report"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover"},
-	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "client/failover", "client/stats"},
+	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats"},
 }
 
 // grpc is gRPC, and what it depends on.
@@ -35,6 +35,7 @@ var only = map[string][]string{
 	"supervisor":           {"golang.org/x/sys"},
 	"supervisor/inputfile": {"github.com/goccy/go-yaml"},
 	"supervisor/parse":     nil,
+	"supervisor/version":   nil,
 	"client/failover":      grpc,
 	"client/failover/otelfailover": slices.Concat(grpc, []string{
 		module + "client/failover", "go.opentelemetry.io/otel",

@@ -11,9 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
 
+	"example.com/crashlab/supervisor/version"
 	"github.com/alecthomas/kong"
 )
 
@@ -76,7 +76,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		kong.Description("Makes calls to a cluster of replicas that crash, and shows what happened."),
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.WithHyphenPrefixedParameters(true), // "--rounds -1" is a bad number, not a missing value
-		kong.Vars{"version": version()}, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
+		kong.Vars{"version": version.Of("crashlab")}, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
 	if err != nil {
 		return err
 	}
@@ -85,15 +85,6 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		return &exit{exitUsage, usage(err)}
 	}
 	return parsed.Run()
-}
-
-// version is the program's, as the Go toolchain has recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "crashlab (unknown version)"
-	}
-	return fmt.Sprintf("crashlab %s %s", info.Main.Version, info.GoVersion)
 }
 
 // usage is the parser's error in words that do not tell how it parses.

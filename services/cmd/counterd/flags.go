@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"reflect"
-	"runtime/debug"
 	"strings"
 	"time"
 	"unicode"
@@ -19,6 +18,7 @@ import (
 
 	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor/parse"
+	"example.com/crashlab/supervisor/version"
 )
 
 // flags are the command line of counterd. The help texts are their documentation.
@@ -63,7 +63,7 @@ func parseFlags(args []string) (flags, error) {
 	parser, err := kong.New(&f,
 		kong.Name("counterd"),
 		kong.Description("Serves one replica of the Counter service, and lets it fail on purpose."),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version.Of("counterd")},
 		kong.WithHyphenPrefixedParameters(true), // "--p-crash -1" is a bad probability, not a missing value
 		kong.NamedMapper("hostport", mapper(&bad, parseHostPort)),
 		kong.NamedMapper("name", mapper(&bad, parseName)),
@@ -91,15 +91,6 @@ func parseFlags(args []string) (flags, error) {
 		f.Seed = 1 + rand.Uint64N(1<<53-1)
 	}
 	return f, nil
-}
-
-// version is the program's, as the Go toolchain has recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "counterd (unknown version)"
-	}
-	return fmt.Sprintf("counterd %s %s", info.Main.Version, info.GoVersion)
 }
 
 // badValue is the first value that a mapper refused. Kong's own error has it too, but words it differently, and not as

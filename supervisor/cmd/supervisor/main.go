@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -18,6 +17,7 @@ import (
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/internal/output"
+	"example.com/crashlab/supervisor/version"
 )
 
 type commandLine struct {
@@ -78,7 +78,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	parser, err := kong.New(&cli, kong.Name("supervisor"),
 		kong.Description("Keeps replicas of commands running on this machine."),
 		kong.Writers(stdout, stderr), kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_addr": control.DefaultAddr, "version": version()},
+		kong.Vars{"default_addr": control.DefaultAddr, "version": version.Of("supervisor")},
 		kong.WithHyphenPrefixedParameters(true)) // "--replicas -1" is a bad number, not a missing value
 	if err != nil {
 		return err
@@ -94,15 +94,6 @@ func run(args []string, stdout, stderr io.Writer) error {
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr
 	cli.Check.stdout = stdout
 	return parsed.Run()
-}
-
-// version is the program's, as the Go toolchain has recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "supervisor (unknown version)"
-	}
-	return fmt.Sprintf("supervisor %s %s", info.Main.Version, info.GoVersion)
 }
 
 // noEmptyFlag refuses a flag without a value, as an unset variable of a script
