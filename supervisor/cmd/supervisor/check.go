@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -81,7 +82,7 @@ func resolveReplica(r supervisor.Replica, g supervisor.Group, s settings) resolv
 	v := resolvedReplica{
 		Group: g.Name, Addr: r.Addr, Command: r.Args, Dir: r.Dir, CleanEnv: bool(deref(s.CleanEnv)),
 		Restart: g.Policy.Restart.String(), RestartDelay: g.Policy.Delay.String(),
-		Ready: r.Ready.Kind.String(), Alive: r.Alive.Kind.String(), StopTimeout: s.StopTimeout.span().String(), User: r.Limits.User,
+		Ready: r.Ready.Kind.String(), Alive: r.Alive.Kind.String(), StopTimeout: r.StopTimeout.Round(time.Microsecond).String(), User: r.Limits.User,
 	}
 	if r.StartTimeout > 0 {
 		v.StartTimeout = r.StartTimeout.String()

@@ -53,6 +53,17 @@ control: {addr: 127.0.0.1:7200}
 	}
 }
 
+// The stop timeout is that in force, whichever key has it.
+func TestCheckPrintsTheStopTimeout(t *testing.T) {
+	for key, want := range map[string]string{"stop_timeout: 4s": "4s", "stop: {timeout: 3s}": "3s", "stop_timeout: 0s": "0s", "stop: {signal: INT}": "5s"} {
+		var stdout bytes.Buffer
+		if err := run([]string{"check", write(t, "replicas: 1\ncommand: [\"true\"]\n"+key+"\n")}, &stdout, &stdout); err != nil {
+			t.Fatal(err)
+		}
+		contains(t, stdout.String(), []string{"stop_timeout: " + want + "\n"})
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "bad.env"), []byte("A=1\nno variable\n"), 0o600); err != nil {
