@@ -233,7 +233,7 @@ func (s *Supervisor) Get(name string) (Status, error) {
 	return Status{}, fmt.Errorf("%q: %w", name, ErrUnknown)
 }
 
-// await has begin run by the unit's goroutine, and returns a channel that
+// await has begin run by the runner's goroutine, and returns a channel that
 // delivers what the condition that it returns comes to, unless ctx ends. Every
 // condition comes to something once the order is to leave.
 func (u *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {

@@ -191,7 +191,7 @@ var mutations = []struct {
 	})},
 	{"a launch is missed", oneExit, onEvent(processEvent(supervisor.EventLaunched), removeEvent)},
 	{"an exit is missed", oneExit, onEvent(processEvent(supervisor.EventExited), removeEvent)},
-	{"an exit is told twice", oneExit, onEvent(processEvent(supervisor.EventExited), func(t *record.TrialRecords, i int) {
+	{"an exit is reported twice", oneExit, onEvent(processEvent(supervisor.EventExited), func(t *record.TrialRecords, i int) {
 		t.Events = append(t.Events, t.Events[i])
 	})},
 	{"a launch comes before the exit of the one before", oneExit, onEvent(

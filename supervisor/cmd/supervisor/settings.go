@@ -58,7 +58,7 @@ type probe struct {
 	Terminate *boolean  `yaml:"terminate"`
 }
 
-// stop is how a replica is told to end.
+// stop is how a replica is stopped.
 type stop struct {
 	Signal  *signalName `yaml:"signal"`
 	To      *stopTarget `yaml:"to"`

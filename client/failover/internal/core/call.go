@@ -137,7 +137,7 @@ type Decision struct {
 	Timeout time.Duration
 	// Join is when another attempt may join this one, if it has not ended; zero means never.
 	Join time.Duration
-	// Alone is true where no other replica is likely to be had if this attempt comes to nothing, nor this one once more.
+	// Alone is true if no other attempt is likely to be possible after this one: neither at another replica nor at this one.
 	Alone bool
 	// Wait is the length of a pause.
 	Wait time.Duration

@@ -22,7 +22,7 @@ type Sample struct {
 const (
 	// nearly is the share of a wait that another has to have lasted to be as long, since deadlines are never quite alike.
 	nearly = 7.0 / 8
-	// grain is the least time that is told from a longer one: below it, schedulers and networks have their say.
+	// grain is the resolution of measured times. Shorter ones depend on schedulers and networks.
 	grain = time.Millisecond
 )
 

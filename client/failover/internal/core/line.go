@@ -8,7 +8,7 @@ import (
 // Line is a queue of calls that wait for a replica, oldest first. The zero value is empty.
 type Line[Owner any] struct{ waiting []*Waiter[Owner] }
 
-// Waiter is a call that waits. Its Owner is whoever is told what is decided for it.
+// Waiter is a waiting call. Owner is the caller's own data about it.
 type Waiter[Owner any] struct {
 	Number   uint64 // of the call; older calls have lower ones
 	Deadline time.Duration

@@ -83,7 +83,7 @@ func TestLineServesTheOldestFirst(t *testing.T) {
 	}
 }
 
-// A call whose time is over is told so, though it gets no replica, and a decision knows that others wait.
+// A call that has run out of time is served with NoTime while others wait.
 func TestLineTellsWhatElseIsDecided(t *testing.T) {
 	l := lineOf(&Rules{Rounds: 1, Wait: true, Idempotent: true}, 1, 2)
 	l.waiting[0].Deadline = 5 * ms
