@@ -27,6 +27,10 @@ func openEvents(path string, mode fs.FileMode) (*eventFile, error) {
 	return &eventFile{file: f, sink: &output.Sink{To: f}}, nil
 }
 
+// isFile reports whether events go to a file of their own, not to stdout. No
+// eventFile is none.
+func (f *eventFile) isFile() bool { return f != nil && f.file != nil }
+
 // write writes an event.
 func (f *eventFile) write(e supervisor.Event) {
 	line, err := e.MarshalJSON()

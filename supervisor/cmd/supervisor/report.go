@@ -172,7 +172,7 @@ func (r *report) reopen(ctx context.Context) error {
 	if r.dir != nil {
 		files = r.dir.all()
 	}
-	if r.events != nil && r.events.file != nil {
+	if r.events.isFile() {
 		files = append(files, r.events.file)
 	}
 	results := make(chan error, len(files))
@@ -204,7 +204,7 @@ func (r *report) sinks() []control.Sink {
 	if r.stderr != nil {
 		add("stderr", &r.stderr.Losses)
 	}
-	if r.events != nil && r.events.file != nil {
+	if r.events.isFile() {
 		add("events", &r.events.sink.Losses)
 	}
 	if r.dir != nil {
@@ -220,7 +220,7 @@ func (r *report) close() {
 		r.listener.Close()
 		r.serving.Wait()
 	}
-	if r.events != nil && r.events.file != nil {
+	if r.events.isFile() {
 		r.events.sink.Close(closePatience)
 	}
 	if r.dir != nil {
