@@ -13,12 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"example.com/crashlab/supervisor/internal/output"
 )
 
 // childMode makes the test binary play a part other than the test.
@@ -83,8 +80,6 @@ func play(mode string, args []string) {
 		}
 	case "supervise":
 		supervise(args)
-	case "storm":
-		storm(args)
 	default:
 		parts[mode]()
 	}
@@ -138,7 +133,7 @@ func beget(mode string, args []string) {
 
 // say sends the messages to the socket for notices.
 func say(messages []string) {
-	conn, err := net.Dial("unixgram", os.Getenv(notifyVariable))
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	if err != nil {
 		panic(err)
 	}
@@ -187,59 +182,4 @@ func (s *Config) weaken(means []string) {
 			s.noCgroup = false
 		}
 	}
-}
-
-// endOf waits for the end of a replica, and kills what its first process left.
-func endOf(p process) ending {
-	select {
-	case <-p.abandoned():
-		p.kill()
-		return <-p.ended()
-	case end := <-p.ended():
-		return end
-	}
-}
-
-// storm launches processes of all sorts as fast as it can, until it is killed,
-// and says when it has begun.
-func storm(means []string) {
-	s := &Config{waits: &patient}
-	s.weaken(means)
-	limits := Limits{Nice: 1}
-	if canLimit() != nil {
-		limits = Limits{}
-	}
-	m, err := newMachine(*s, output.NewHub(nil, nil, 0), func(error) {})
-	if err != nil {
-		panic(err)
-	}
-	const sh = "/bin/sh"
-	scripts := []string{
-		"sleep 300 & wait",
-		"setsid sleep 300 & sleep 0.01",
-		"(setsid sleep 300 &) ; exec sleep 300",
-		"(setsid sh -c 'sleep 300 & sleep 300' &) ; sleep 0.005",
-	}
-	fmt.Println("tree", m.tree.id)
-	var all sync.WaitGroup
-	for i, script := range scripts {
-		all.Go(func() {
-			r := Replica{Name: "a", Args: []string{sh, "-c", script}}
-			if i == 0 {
-				r.Limits = limits
-			}
-			for n := 1; ; n++ {
-				p, err := m.launch(context.Background(), placed{Replica: r}, n)
-				if err != nil {
-					panic(err)
-				}
-				go func() {
-					time.Sleep(20 * time.Millisecond)
-					p.signal(syscall.SIGKILL)
-				}()
-				endOf(p)
-			}
-		})
-	}
-	all.Wait()
 }

@@ -208,7 +208,7 @@ func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 			}
 			u.emit(lifecycle.Event{Kind: lifecycle.EventSignaled, Incarnation: u.core.Incarnation()})
 			u.untold[len(u.untold)-1].Signal = sig
-			u.process.signal(sig)
+			u.process.Signal(sig)
 			failed = nil
 		})
 		err = errors.Join(err, u.wrap(failed))

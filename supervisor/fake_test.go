@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process"
 )
 
 // bubble is synctest.Test on one processor. On two, timers of a bubble can fire
@@ -35,7 +37,7 @@ type script struct {
 	each  func(s *script, r Replica, incarnation int) // changes what a launch's process does; unless nil
 }
 
-func (s *script) launch(ctx context.Context, r placed, incarnation int) (process, error) {
+func (s *script) launch(ctx context.Context, r placed, incarnation int) (osProcess, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -46,7 +48,7 @@ func (s *script) launch(ctx context.Context, r placed, incarnation int) (process
 	if own.err != nil {
 		return nil, own.err
 	}
-	p := &fakeProcess{replica: r.Replica, script: own, id: 1000 + incarnation, launched: time.Now(), end: make(chan ending, 1), notice: make(chan struct{})}
+	p := &fakeProcess{replica: r.Replica, script: own, id: 1000 + incarnation, launched: time.Now(), end: make(chan process.End, 1), notice: make(chan struct{})}
 	if own.lives > 0 {
 		time.AfterFunc(own.lives, func() { p.exit(Exit{Code: s.code}) })
 	}
@@ -61,37 +63,36 @@ type fakeProcess struct {
 	replica  Replica
 	id       int
 	launched time.Time
-	end      chan ending
+	end      chan process.End
 	notice   chan struct{}
 	once     sync.Once
 	stopped  bool
 	told     bool // to end, which it hears only while it is not stopped
 }
 
-func (p *fakeProcess) pid() int             { return p.id }
-func (p *fakeProcess) ended() <-chan ending { return p.end }
+func (p *fakeProcess) PID() int                  { return p.id }
+func (p *fakeProcess) Ended() <-chan process.End { return p.end }
+func (p *fakeProcess) Abandoned() <-chan int     { return nil }
+func (p *fakeProcess) Holds(string) error        { return nil }
 
-func (p *fakeProcess) abandoned() <-chan ending { return nil }
-func (p *fakeProcess) holds(string) error       { return nil }
-
-func (p *fakeProcess) terminate(sig syscall.Signal, _ StopTarget) {
-	p.signal(sig)
-	p.signal(syscall.SIGCONT)
+func (p *fakeProcess) Terminate(sig syscall.Signal, _ bool) {
+	p.Signal(sig)
+	p.Signal(syscall.SIGCONT)
 }
 
-func (p *fakeProcess) kill() int {
-	p.signal(syscall.SIGKILL)
+func (p *fakeProcess) Kill() int {
+	p.Signal(syscall.SIGKILL)
 	return 0
 }
 
-func (p *fakeProcess) notified() <-chan struct{} {
+func (p *fakeProcess) Notified() <-chan struct{} {
 	if p.replica.Ready.Kind != ProbeNotify {
 		return nil
 	}
 	return p.notice
 }
 
-func (p *fakeProcess) signal(sig syscall.Signal) {
+func (p *fakeProcess) Signal(sig syscall.Signal) {
 	switch sig {
 	case syscall.SIGSTOP:
 		p.stopped = true
@@ -110,7 +111,9 @@ func (p *fakeProcess) signal(sig syscall.Signal) {
 func (p *fakeProcess) exit(e Exit) {
 	now := time.Now()
 	e.Uptime = now.Sub(p.launched)
-	p.once.Do(func() { time.AfterFunc(p.lag, func() { p.end <- ending{Exit: e, at: now} }) })
+	p.once.Do(func() {
+		time.AfterFunc(p.lag, func() { p.end <- process.End{Code: e.Code, Signal: e.Signal, Err: e.Err, Uptime: e.Uptime, At: now} })
+	})
 }
 
 // theater is a supervisor of fake processes in a bubble, and what it tells.

@@ -3,11 +3,6 @@ package supervisor
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -113,54 +108,6 @@ func FuzzMilliseconds(f *testing.F) {
 		}
 		if off := time.Duration(int64(back) - ns); off.Abs() > time.Duration(ns).Abs()>>50 {
 			t.Errorf("%d came back from %s as %d", ns, text, back)
-		}
-	})
-}
-
-// However wrong the lines are, a guardian kills nobody who is not its own, and
-// half a line is none.
-func FuzzReadOrders(f *testing.F) {
-	f.Add("tree " + someID + "\ncgroup /x/supervisor-1\n+12\n+13\n-12\nend\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		o, err := readOrders(strings.NewReader(text))
-		if o.tree != "" && !o.tree.valid() || o.cgroup != "" && !strings.HasPrefix(filepath.Base(string(o.cgroup)), cgroupPrefix) {
-			t.Errorf("%+v", o)
-		}
-		var written strings.Builder
-		for id := range o.groups {
-			if id < 2 {
-				t.Errorf("group %d is to be killed", id)
-			}
-			fmt.Fprintf(&written, "+%d\n", id)
-		}
-		for word, value := range map[string]string{"tree": string(o.tree), "cgroup": string(o.cgroup)} {
-			if value != "" {
-				fmt.Fprintf(&written, "%s %s\n", word, value)
-			}
-		}
-		if o.end {
-			written.WriteString("end\n")
-		}
-		again, errAgain := readOrders(strings.NewReader(written.String()))
-		if errAgain != nil || !sameOrders(o, again) {
-			t.Errorf("%+v, written and read, is %+v, %v", o, again, errAgain)
-		}
-		whole, errWhole := readOrders(strings.NewReader(text[:strings.LastIndexByte(text, '\n')+1]))
-		if !sameOrders(o, whole) || fmt.Sprint(err) != fmt.Sprint(errWhole) {
-			t.Errorf("half a line makes %+v, %v of %+v, %v", o, err, whole, errWhole)
-		}
-	})
-}
-
-func sameOrders(a, b orders) bool {
-	return a.tree == b.tree && a.cgroup == b.cgroup && a.end == b.end && maps.Equal(a.groups, b.groups)
-}
-
-func FuzzSaysReady(f *testing.F) {
-	f.Add([]byte("STATUS=up\nREADY=1\n"))
-	f.Fuzz(func(t *testing.T, message []byte) {
-		if wanted := slices.Contains(strings.Split(string(message), "\n"), "READY=1"); saysReady(message) != wanted {
-			t.Errorf("message %q says ready: %v", message, !wanted)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/internal/process"
 )
 
 // Group is replicas that are launched from one command and restarted by one
@@ -112,6 +113,21 @@ type Limits struct {
 	// USER:GROUP for another first group. Another than ours takes root. HOME,
 	// USER and LOGNAME are the user's unless Env sets them. Empty: ours.
 	User string
+}
+
+// Check returns what is out of range, or cannot be had on this system: New and
+// Apply refuse that. The user is looked up only at a launch.
+func (l Limits) Check() error { return l.process().Check() }
+
+func (l Limits) process() process.Limits {
+	p := process.Limits{Nice: l.Nice, User: l.User}
+	for name, r := range l.Rlimits {
+		if p.Rlimits == nil {
+			p.Rlimits = make(map[string]process.Rlimit)
+		}
+		p.Rlimits[name] = process.Rlimit(r)
+	}
+	return p
 }
 
 // Rlimit is one resource limit. Unlimited stands for none.

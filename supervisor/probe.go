@@ -44,7 +44,7 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 	}
 	var holds func(addr string) error
 	if r.core.State() == lifecycle.StateStarting {
-		holds = r.process.holds
+		holds = r.process.Holds
 	}
 	health := r.set.supervisor.config.Health
 	r.asking.asked.Go(func() {

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/crashlab/supervisor/internal/process/processtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -44,7 +44,7 @@ func endThreads(t *testing.T) {
 	for range n {
 		go func() {
 			runtime.LockOSThread()
-			threads <- procFile(os.Getpid(), "task/") + strconv.Itoa(unix.Gettid())
+			threads <- "/proc/self/task/" + strconv.Itoa(unix.Gettid())
 			<-gather
 		}()
 	}
@@ -63,7 +63,7 @@ func endThreads(t *testing.T) {
 }
 
 func TestNoThreadPerReplica(t *testing.T) {
-	needsPidfds(t)
+	processtest.NeedsPidfds(t)
 	const n = 60
 	before := threads(t)
 	r := start(t, many(n, Policy{}, func(int) []string { return []string{"sh", "-c", "echo up; sleep 300"} }))
@@ -80,39 +80,4 @@ func threads(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return len(entries)
-}
-
-// Kernels and sandboxes without pidfds.
-func TestWaitWithoutPidfd(t *testing.T) {
-	var w exitWatch
-	w.attr(true)
-	w.pidfd = -1
-	testWait(t, &w)
-}
-
-func TestWaitWithPidfd(t *testing.T) {
-	testWait(t, new(exitWatch))
-}
-
-// testWait checks that the leader can still be signalled, as its ID is taken,
-// while ended runs, and that its exit code is then read.
-func testWait(t *testing.T, w *exitWatch) {
-	args := as("exit", "7")
-	cmd := exec.Command(args[0], args[1:]...)
-	if cmd.SysProcAttr = w.attr(false); w.pidfd < 0 {
-		cmd.SysProcAttr.PidFD = nil
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	calls := 0
-	err := w.wait(cmd, func() {
-		calls++
-		if err := syscall.Kill(-cmd.Process.Pid, 0); err != nil {
-			t.Errorf("the group's ID is free before it was reaped: %v", err)
-		}
-	})
-	if exit := exitOf(cmd.ProcessState, err); calls != 1 || exit.Code != 7 {
-		t.Errorf("%d calls, %v; want 1, exit code 7", calls, exit)
-	}
 }

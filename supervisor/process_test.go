@@ -1,11 +1,8 @@
 package supervisor
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -13,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"example.com/crashlab/supervisor/internal/output"
 )
 
 // later are restart delays that no test lives to see the end of.
@@ -71,7 +66,7 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	t.Setenv(notifyVariable, "for us")
+	t.Setenv("NOTIFY_SOCKET", "for us")
 	t.Setenv("X", "several\nlines")
 	added := []string{"CRASHLAB_INCARNATION", "GORACE", "SUPERVISOR_ID"}
 	for _, tt := range []struct {
@@ -86,7 +81,7 @@ func TestEnvironment(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := start(t, one(Replica{Args: as("names"), Env: tt.env}, Policy{Restart: RestartNever}))
 			r.ends()
-			expected := slices.DeleteFunc(slices.Clone(tt.want), func(name string) bool { return name == notifyVariable })
+			expected := slices.DeleteFunc(slices.Clone(tt.want), func(name string) bool { return name == "NOTIFY_SOCKET" })
 			slices.Sort(expected)
 			want(t, strings.Join(r.lines, " "), fmt.Sprint("a ", slices.Compact(expected)))
 		})
@@ -167,7 +162,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 			}
 			s := one(Replica{Args: []string{"/bin/sh", "-c", script, out}}, Policy{Limit: Limit{Exits: tt.exits, Window: time.Hour}})
 			w := patient
-			s.noCgroup, s.waits, w.drain = true, &w, tt.drain
+			s.noCgroup, s.waits, w.Drain = true, &w, tt.drain
 			r := start(t, s)
 			r.event(EventFailed, tt.exits)
 			if !tt.kill {
@@ -195,30 +190,6 @@ func TestMissingProgram(t *testing.T) {
 	}
 }
 
-// A launch that waited for its turn while the stop came is none.
-func TestNoLaunchAfterTheStop(t *testing.T) {
-	m, err := newMachine(Config{}, output.NewHub(nil, nil, 0), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.close()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if p, err := m.launch(ctx, placed{Replica: Replica{Name: "a", Args: []string{"true"}}}, 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("launched %v, %v after the stop", p, err)
-	}
-}
-
-// A supervisor under a supervisor adds its mark to the outer one's.
-func TestMarksAddUp(t *testing.T) {
-	t.Setenv(markVariable, "outer-1.")
-	for _, env := range [][]string{nil, {}, {"A=b"}} {
-		if got := environ(Replica{Env: env}, 1, "inner-2.", ""); !slices.Contains(got, markVariable+"=outer-1.inner-2.") {
-			t.Errorf("environment %q", got)
-		}
-	}
-}
-
 // A program is the one that its own PATH has.
 func TestProgramOfItsOwnPath(t *testing.T) {
 	dir := t.TempDir()
@@ -237,20 +208,4 @@ func TestProgramOfItsOwnPath(t *testing.T) {
 	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "bin:/usr/bin:/bin") {
 		t.Errorf("error %v: want the PATH", e.Exit.Err)
 	}
-}
-
-func TestUserHasWhatIsTheirs(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skip(err)
-	}
-	script := `echo "$HOME $USER $LOGNAME $(id -g)" >/dev/stdout`
-	r := start(t, one(Replica{
-		Args: []string{"/bin/sh", "-c", script}, Dir: "/", Limits: Limits{User: "nobody:12345"},
-	}, Policy{Restart: RestartNever}))
-	r.ends()
-	want(t, strings.Join(r.lines, "\n"), fmt.Sprintf("a %s nobody nobody 12345", nobody.HomeDir))
 }

@@ -1,25 +1,32 @@
 package supervisor
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process"
+	"example.com/crashlab/supervisor/internal/process/guardian"
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// patience is a limit for what happens soon: only what hangs reaches it, on any
-// machine.
-const patience = 2 * time.Minute
+const patience = processtest.Patience
+
+var (
+	alive        = processtest.Alive
+	processState = processtest.State
+	needs        = processtest.Needs
+	waitDead     = processtest.WaitDead
+	eventually   = processtest.Eventually
+)
 
 // patient are waits that give up nothing which only takes its time.
-var patient = waits{drain: patience, flush: patience, guardian: patience, silence: patience}
+var patient = waits{
+	process.Waits{Drain: patience, Guardian: guardian.Waits{Write: patience, Silence: patience}}, patience,
+}
 
 // running is a Supervisor that runs, and what it told so far.
 type running struct {
@@ -163,54 +170,3 @@ func one(r Replica, p Policy) *Config {
 
 // child is a replica that plays a part.
 func child(mode string, args ...string) Replica { return Replica{Args: as(mode, args...)} }
-
-// alive reports whether a process runs; a zombie does not.
-func alive(pid int) bool {
-	if runtime.GOOS == "linux" {
-		return !strings.Contains("ZX", processState(pid))
-	}
-	return syscall.Kill(pid, 0) == nil
-}
-
-// processState returns the letter that Linux has for a process's state, such as
-// T for one that is stopped; X: there is none.
-func processState(pid int) string {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "X"
-	}
-	return string(stat[bytes.LastIndexByte(stat, ')')+2:][:1])
-}
-
-// needs skips a test where programs are missing.
-func needs(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skip(err)
-		}
-	}
-}
-
-func waitDead(t *testing.T, pids ...int) {
-	t.Helper()
-	begin := time.Now()
-	for _, pid := range pids {
-		eventually(t, fmt.Sprintf("end of process %d", pid), func() bool { return !alive(pid) })
-	}
-	t.Logf("%d processes were gone %v later", len(pids), time.Since(begin))
-}
-
-// eventually blocks until ok says yes about what nobody tells of.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	begin := time.Now()
-	poll := time.NewTicker(time.Millisecond)
-	defer poll.Stop()
-	for !ok() {
-		if time.Since(begin) > patience {
-			t.Fatalf("after %v still no %s", patience, what)
-		}
-		<-poll.C
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/internal/process"
 )
 
 // runner drives one replica: it tells [lifecycle.Replica] what happens and
@@ -22,9 +23,9 @@ type runner struct {
 	inbox chan func()
 
 	core    lifecycle.Replica
-	placed  placed  // what is wanted
-	as      Replica // what the latest launch was made of
-	process process // nil: none
+	placed  placed    // what is wanted
+	as      Replica   // what the latest launch was made of
+	process osProcess // nil: none
 	output  []string
 	timer   *time.Timer
 	timers  [lifecycle.Timers]time.Time
@@ -103,12 +104,13 @@ func (r *runner) next() {
 			extra = r.set.extra
 		}
 	}
-	var abandoned, ended <-chan ending
+	var abandoned <-chan int
+	var ended <-chan process.End
 	var notified, killed <-chan struct{}
 	if r.process != nil {
-		abandoned, ended = r.process.abandoned(), r.process.ended()
+		abandoned, ended = r.process.Abandoned(), r.process.Ended()
 		if r.core.State() == lifecycle.StateStarting {
-			notified = r.process.notified()
+			notified = r.process.Notified()
 		}
 	}
 	if !r.left && !r.core.Doomed() {
@@ -127,11 +129,11 @@ func (r *runner) next() {
 		r.step(lifecycle.Input{Kind: lifecycle.InputNotified})
 	case in := <-r.asking.answers:
 		r.step(in)
-	case end := <-abandoned:
-		r.step(lifecycle.Input{Kind: lifecycle.InputLeaderEnded, Exit: lifecycle.Exit(end.Exit), Left: end.left})
+	case left := <-abandoned:
+		r.step(lifecycle.Input{Kind: lifecycle.InputLeaderEnded, Left: left})
 	case end := <-ended:
-		r.output = end.output
-		r.step(lifecycle.Input{Kind: lifecycle.InputExited, Exit: lifecycle.Exit(end.Exit), At: end.at})
+		r.output = end.Output
+		r.step(lifecycle.Input{Kind: lifecycle.InputExited, Exit: exitOf(end), At: end.At})
 		r.process, r.output = nil, nil
 	case <-killed:
 		r.step(lifecycle.Input{Kind: lifecycle.InputKill})
@@ -163,9 +165,9 @@ func (r *runner) perform(e lifecycle.Effect) {
 	case lifecycle.EffectEndTurn:
 		r.endTurn()
 	case lifecycle.EffectTerminate:
-		r.process.terminate(r.placed.stopSignal(), r.placed.StopTo)
+		r.process.Terminate(r.placed.stopSignal(), r.placed.StopTo == StopLeader)
 	case lifecycle.EffectKill:
-		e.Event.Reason = killed(e.Event.Reason, r.process.kill())
+		e.Event.Reason = killed(e.Event.Reason, r.process.Kill())
 		r.emit(e.Event)
 	case lifecycle.EffectTimer:
 		r.timers[e.Timer] = e.At
@@ -185,7 +187,7 @@ func (r *runner) perform(e lifecycle.Effect) {
 
 func (r *runner) launch(incarnation int) {
 	r.as = r.placed.Replica
-	p, err := process(nil), ErrClosed
+	p, err := osProcess(nil), ErrClosed
 	if r.mayLaunch() {
 		p, err = r.set.sys.launch(r.set.ctx, r.placed, incarnation)
 	}
@@ -248,7 +250,7 @@ func (r *runner) emit(e lifecycle.Event) {
 		event.Time = time.Now()
 	}
 	if r.process != nil && (r.core.Runs() || event.Kind == EventExited) {
-		event.PID = r.process.pid()
+		event.PID = r.process.PID()
 	}
 	switch {
 	case event.Kind == EventExited:
@@ -278,7 +280,7 @@ func (r *runner) publish() {
 		Lost: r.lost.Load(), Policy: r.placed.policy, Answer: r.core.Answer(),
 	}
 	if r.process != nil && r.core.Runs() {
-		s.PID, s.Addr, s.Launched = r.process.pid(), r.as.Addr, r.core.Launched()
+		s.PID, s.Addr, s.Launched = r.process.PID(), r.as.Addr, r.core.Launched()
 	}
 	if s.State == StateWaiting {
 		s.Next = r.core.Next()

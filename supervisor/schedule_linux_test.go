@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
+	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
 var soak = flag.Bool("soak", false, "more tries of what is tried at random")
@@ -20,7 +23,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	if *soak {
 		n = 10_000
 	}
-	mark := stormVariable + "=" + string(newTreeID()) // process IDs come to be others' in so long a time
+	mark := "SUPERVISOR_TEST_MARK=" + tree.RandomID() // process IDs come to be others' in so long a time
 	c := newSchedule(t, func(count int, p Policy, version int) Group {
 		return group(count, p, func(r *Replica) {
 			r.Args, r.StopTimeout, r.Env = as("serve", fmt.Sprint(version)), patience, append(os.Environ(), mark)
@@ -39,7 +42,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	r.stop()
 	r.ends()
 	account(t, r.events)
-	if left, _ := withMark(mark); len(left) > 0 {
+	if left, _ := processtest.WithMark(mark, ""); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
 	}
 	for what, n := range before {

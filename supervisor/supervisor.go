@@ -126,12 +126,12 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		return errors.New("supervisor: Run was called before")
 	}
 	defer s.journal.close()
-	m, err := newMachine(s.config, s.output, s.guardianLost)
+	m, err := newMachine(s)
 	if err != nil {
 		return err
 	}
 	s.run(ctx, m)
-	m.close()
+	m.Close()
 	return nil
 }
 

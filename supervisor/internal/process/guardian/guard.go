@@ -1,0 +1,97 @@
+// Package guardian kills the replicas of a supervisor that was killed itself: by
+// processes of its own, which read from a pipe what there is to kill, and begin
+// when the pipe ends.
+package guardian
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"example.com/crashlab/supervisor/internal/process/tree"
+)
+
+// guardLooks is how many looks in a row must find no process of a supervisor
+// that was killed.
+const guardLooks = 3
+
+// Guard is the body of a guardian process, see supervisor.Guard.
+func Guard(r io.Reader) error {
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	o, err := readOrders(r)
+	for id := range o.groups {
+		// It fails only for a group that has ended by itself meanwhile.
+		_ = syscall.Kill(-id, syscall.SIGKILL)
+	}
+	if !o.end && o.tree.ID != "" {
+		o.tree.Kill(guardLooks)
+	}
+	return err
+}
+
+// orders are what a guardian was told.
+type orders struct {
+	tree   tree.Handle
+	groups map[int]bool
+	end    bool
+}
+
+// readOrders returns what holds at the end of r.
+func readOrders(r io.Reader) (orders, error) {
+	o := orders{groups: make(map[int]bool)}
+	var bad []error
+	in := bufio.NewReader(r)
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			// What was read of an unfinished line may be half a number: not for us.
+			if err != io.EOF {
+				bad = append(bad, err)
+			}
+			return o, errors.Join(bad...)
+		}
+		if err := o.take(strings.TrimSuffix(line, "\n")); err != nil {
+			bad = append(bad, err)
+		}
+	}
+}
+
+func (o *orders) take(line string) error {
+	word, rest, _ := strings.Cut(line, " ")
+	switch {
+	case line == "end":
+		o.end = true
+	case word == "tree":
+		if err := tree.CheckID(rest); err != nil {
+			return fmt.Errorf("guardian: line %q: %w", line, err)
+		}
+		o.tree.ID = rest
+	case word == "cgroup":
+		if err := tree.CheckCgroup(rest); err != nil {
+			return fmt.Errorf("guardian: line %q: %w", line, err)
+		}
+		o.tree.Cgroup = rest
+	default:
+		return o.takeGroup(line)
+	}
+	return nil
+}
+
+func (o *orders) takeGroup(line string) error {
+	id, err := strconv.ParseInt(line, 10, 32)
+	switch {
+	// To kill group 0 or 1 would be to kill ourselves, or every process.
+	case err != nil || -2 < id && id < 2:
+		return fmt.Errorf("guardian: line %q: want +ID or -ID of a process group, 2 or more", line)
+	case id > 0:
+		o.groups[int(id)] = true
+	default:
+		delete(o.groups, int(-id))
+	}
+	return nil
+}

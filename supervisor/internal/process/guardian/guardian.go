@@ -1,0 +1,269 @@
+package guardian
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/crashlab/supervisor/internal/process/tree"
+)
+
+// The first guardian that is lost is replaced at once, the next ones after
+// pauses that double, until one has lived for longer than the longest.
+const (
+	firstPause = 100 * time.Millisecond
+	maxPause   = time.Minute
+)
+
+// Config says what a guardian runs and what it is told.
+type Config struct {
+	Command []string    // runs Guard on its stdin
+	Tree    tree.Handle // what it kills
+	Waits   Waits
+
+	// Lost is called, one call at a time, when a process of the guardian ends or
+	// hangs before Stop, and for each that could not be started then.
+	Lost func(error)
+}
+
+// Waits bound what a guardian that hangs can cost.
+type Waits struct {
+	Write   time.Duration // a write to its pipe, and the wait for its end
+	Silence time.Duration // how long it may leave what it is told unread
+}
+
+// UsualWaits are those outside tests.
+var UsualWaits = Waits{Write: time.Second, Silence: 5 * time.Second}
+
+// Guardian is the supervisor's end of guardian processes, one at a time. Nil
+// is none.
+type Guardian struct {
+	config Config
+	quit   chan struct{} // closed by Stop
+	ended  chan struct{} // closed when the last process has ended
+
+	mu     sync.Mutex
+	groups map[int]bool // those that run
+	guard  *guard       // nil between two
+	end    bool         // Stop was called
+}
+
+// Start starts the command, and another when it ends or hangs before Stop. An
+// empty command gives nil.
+func Start(c Config) (*Guardian, error) {
+	if len(c.Command) == 0 {
+		return nil, nil
+	}
+	g := &Guardian{config: c, quit: make(chan struct{}), ended: make(chan struct{}), groups: make(map[int]bool)}
+	first, err := g.begin()
+	if err != nil {
+		return nil, fmt.Errorf("supervisor: guardian: %w", err)
+	}
+	go g.keep(first)
+	return g, nil
+}
+
+// begin starts a process and tells it all that it must know.
+func (g *Guardian) begin() (*guard, error) {
+	d, err := startGuard(g.config.Command)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var all strings.Builder
+	fmt.Fprintf(&all, "tree %s\n", g.config.Tree.ID)
+	if dir := g.config.Tree.Cgroup; dir != "" {
+		fmt.Fprintf(&all, "cgroup %s\n", dir)
+	}
+	for id := range g.groups {
+		fmt.Fprintf(&all, "+%d\n", id)
+	}
+	d.tell(all.String(), g.config.Waits)
+	g.guard = d
+	if g.end {
+		g.finish()
+	}
+	return d, nil
+}
+
+// keep replaces guards that are lost.
+func (g *Guardian) keep(d *guard) {
+	defer close(g.ended)
+	var pause time.Duration
+	var err error
+	for {
+		began := time.Now()
+		if d != nil {
+			err = d.wait()
+		}
+		g.mu.Lock()
+		g.guard = nil
+		g.mu.Unlock()
+		if g.stopped(0) {
+			return
+		}
+		g.config.Lost(fmt.Errorf("guardian: %w", err))
+		if time.Since(began) > maxPause {
+			pause = 0
+		}
+		if g.stopped(pause) {
+			return
+		}
+		pause = longer(pause)
+		d, err = g.begin()
+	}
+}
+
+func longer(pause time.Duration) time.Duration {
+	return min(max(2*pause, firstPause), maxPause)
+}
+
+// stopped waits for a pause, unless Stop was called, which it reports.
+func (g *Guardian) stopped(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-g.quit:
+		return true
+	case <-timer.C:
+	}
+	select {
+	case <-g.quit: // both were true
+		return true
+	default:
+		return false
+	}
+}
+
+// Watch tells the guardian of a process group that was launched.
+func (g *Guardian) Watch(group int) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.groups[group] = true
+	g.guard.tell(fmt.Sprintf("+%d\n", group), g.config.Waits)
+}
+
+// Forget tells it that the group has ended.
+func (g *Guardian) Forget(group int) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.groups, group)
+	g.guard.tell(fmt.Sprintf("-%d\n", group), g.config.Waits)
+}
+
+// Stop ends the guardian, by the end of its input, and waits for that. All
+// that it was told of must have ended.
+func (g *Guardian) Stop() {
+	if g == nil {
+		return
+	}
+	close(g.quit)
+	g.mu.Lock()
+	g.end = true
+	g.finish()
+	g.mu.Unlock()
+	hangs := time.AfterFunc(g.config.Waits.Write, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.guard.kill(nil)
+	})
+	defer hangs.Stop()
+	<-g.ended
+}
+
+// finish lets the guard end.
+func (g *Guardian) finish() {
+	if g.guard != nil {
+		g.guard.tell("end\n", g.config.Waits)
+		g.guard.pipe.Close()
+	}
+}
+
+// guard is one guardian process and the pipe to it. Nil is none. Calls of tell
+// must not overlap.
+type guard struct {
+	cmd    *exec.Cmd
+	pipe   *os.File
+	unread time.Time // since when the pipe was never found empty
+
+	mu  sync.Mutex
+	why error // why it was killed
+}
+
+func startGuard(command []string) (*guard, error) {
+	lines, pipe, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer lines.Close()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stdin = lines
+	// Its own group, so that neither Ctrl-C nor a kill of ours reaches it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		pipe.Close()
+		return nil, err
+	}
+	return &guard{cmd: cmd, pipe: pipe}, nil
+}
+
+// tell writes lines, or kills a guard that does not read them: it has missed
+// some, and could kill a stranger's group.
+func (d *guard) tell(lines string, w Waits) {
+	if d == nil {
+		return
+	}
+	if now := time.Now(); pipeEmpty(d.pipe) {
+		d.unread = now
+	} else if now.Sub(d.unread) > w.Silence {
+		d.kill(fmt.Errorf("it has read nothing for %v", w.Silence))
+		return
+	}
+	_ = d.pipe.SetWriteDeadline(time.Now().Add(w.Write)) // pipes have deadlines
+	_, err := d.pipe.WriteString(lines)
+	switch {
+	case errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed): // it has ended, as wait tells
+	case err != nil:
+		d.kill(fmt.Errorf("it does not listen: %w", err))
+	}
+}
+
+func (d *guard) kill(why error) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.why == nil {
+		d.why = why
+	}
+	_ = d.cmd.Process.Kill() // unless it has ended already
+}
+
+// wait waits until the guard has ended, and returns why. The pipe is closed
+// only then: a guard that sees its end kills.
+func (d *guard) wait() error {
+	err := d.cmd.Wait()
+	d.pipe.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.why != nil {
+		return d.why
+	}
+	if err == nil {
+		return fmt.Errorf("it has ended: %v", d.cmd.ProcessState)
+	}
+	return fmt.Errorf("it has ended: %w", err)
+}

@@ -1,0 +1,72 @@
+package process
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
+	"golang.org/x/sys/unix"
+)
+
+// A shell's first words tell what it was started with.
+func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
+	needsLimits(t)
+	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const say = "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(nice) $(grep TracerPid /proc/$$/status)"
+	for i := range 20 {
+		got := run(t, say, Limits{Nice: 3, Rlimits: map[string]Rlimit{"nofile": {Soft: uint64(100 + i), Hard: 200}, "core": {}}})
+		if want := fmt.Sprintf("%d 200 0 %d TracerPid: 0", 100+i, min(20-ours+3, 19)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestLimitedProgramThatIsMissing(t *testing.T) {
+	err := launchError(t, newMachine(t, Config{}), Command{Args: []string{"/no/such"}, Limits: Limits{Nice: 1}})
+	if !strings.Contains(err.Error(), "/no/such") {
+		t.Errorf("error %v: want the program's name", err)
+	}
+}
+
+// No system grants that many descriptors.
+func TestLimitThatTheSystemRefuses(t *testing.T) {
+	needsLimits(t)
+	m := newMachine(t, Config{})
+	err := launchError(t, m, Command{
+		Args: []string{"sleep", "300"}, Limits: Limits{Rlimits: map[string]Rlimit{"nofile": {1, ^uint64(0)}}},
+	})
+	if !strings.Contains(err.Error(), "rlimit nofile: operation not permitted") {
+		t.Errorf("error %v: want the limit's name", err)
+	}
+	if left, _ := processtest.WithMark(m.tree.Handle().ID, ""); len(left) > 0 {
+		t.Errorf("processes left: %v", left)
+	}
+}
+
+// Signals that come while the process is held back are its own.
+func TestEarlySignalIsNotLost(t *testing.T) {
+	needsLimits(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("sleep", "300")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Process.Signal(syscall.SIGHUP)
+	if err := (Limits{Nice: 1}).release(cmd.Process.Pid); err != nil {
+		t.Error(err)
+		_ = cmd.Process.Kill()
+	}
+	err := cmd.Wait()
+	if end := exitOf(cmd.ProcessState, err); end.Signal != syscall.SIGHUP {
+		t.Errorf("it ended with %+v", end)
+	}
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package process
+
+import "os/exec"
+
+// rlimits is empty, as there is no means here to set limits of a process
+// before its program begins.
+var rlimits map[string]int
+
+func (l Limits) startStopped(cmd *exec.Cmd) error { return l.Check() }

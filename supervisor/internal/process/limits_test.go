@@ -1,0 +1,141 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestLimitsCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		limits Limits
+		want   string // a part of the error; empty: none
+	}{
+		{"none", Limits{}, ""},
+		{"nice", Limits{Nice: 19}, ""},
+		{"too nice", Limits{Nice: 20}, "nice 20: want -20 to 19"},
+		{"rlimit", Limits{Rlimits: map[string]Rlimit{"nofile": {64, 128}, "core": {0, ^uint64(0)}}}, ""},
+		{"unknown rlimit", Limits{Rlimits: map[string]Rlimit{"files": {}}}, `rlimit "files": want one of as, core, cpu, `},
+		{"soft above hard", Limits{Rlimits: map[string]Rlimit{"as": {2, 1}}}, "rlimit as: soft 2: want at most hard, 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if runtime.GOOS != "linux" && (tt.limits.Nice != 0 || tt.limits.Rlimits != nil) {
+				t.Skip("Linux alone can set these")
+			}
+			err := tt.limits.Check()
+			if (err == nil) != (tt.want == "") || !strings.Contains(fmt.Sprint(err), tt.want) && err != nil {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// canLimit tells why limits cannot be set here before a program begins.
+func canLimit() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("true")
+	cmd.SysProcAttr = new(syscall.SysProcAttr)
+	if err := (Limits{Nice: 1}).start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// needsLimits skips a test where they cannot.
+func needsLimits(t *testing.T) {
+	t.Helper()
+	if err := canLimit(); err != nil {
+		t.Skip("needs a system that lets us trace our children: ", err)
+	}
+}
+
+func TestUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	id := exec.Command("id")
+	id.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+	if err := id.Run(); err != nil {
+		t.Skip("needs root that may become any user: ", err)
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip(err)
+	}
+	groups, err := nobody.GroupIds()
+	if err != nil {
+		t.Skip(err)
+	}
+	asNobody := nobody.Uid + " " + sorted(strings.Join(groups, " "))
+	for _, tt := range []struct {
+		user string
+		nice int // is set another way
+		want string
+	}{
+		{"nobody", 0, asNobody},
+		{nobody.Uid, 0, asNobody},
+		{"54321", 0, "54321 54321"},
+		{"54321", 1, "54321 54321"},
+	} {
+		t.Run(fmt.Sprint(tt.user, " ", tt.nice), func(t *testing.T) {
+			if tt.nice != 0 {
+				needsLimits(t)
+			}
+			got := run(t, "echo $(id -u) $(id -G)", Limits{User: tt.user, Nice: tt.nice})
+			uid, groups, _ := strings.Cut(got, " ")
+			if got := uid + " " + sorted(groups); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// sorted sorts words.
+func sorted(words string) string {
+	all := strings.Fields(words)
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " ")
+}
+
+func TestUnknownUser(t *testing.T) {
+	err := launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: Limits{User: "no-such-user"}})
+	if !strings.Contains(err.Error(), "no-such-user") {
+		t.Errorf("error %v: want the name", err)
+	}
+}
+
+func TestOurOwnUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("needs a user other than root, who may set groups")
+	}
+	c, err := Limits{User: fmt.Sprint(os.Geteuid())}.credential()
+	if c != nil || err != nil {
+		t.Errorf("%v, %v: want none, which takes no root", c, err)
+	}
+	err = launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: Limits{User: "0"}})
+	if !strings.Contains(err.Error(), "takes root") {
+		t.Errorf("error %v: want it to say that it takes root", err)
+	}
+}
+
+func TestUserHasWhatIsTheirs(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Skip(err)
+	}
+	got := run(t, `echo "$HOME $USER $LOGNAME $(id -g)" >/dev/stdout`, Limits{User: "nobody:12345"})
+	if want := fmt.Sprintf("%s nobody nobody 12345", nobody.HomeDir); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,358 @@
+// Package process launches the processes of replicas, and sees them end with all
+// that they have started. It knows nothing of why.
+package process
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/crashlab/supervisor/internal/output"
+	"example.com/crashlab/supervisor/internal/process/guardian"
+	"example.com/crashlab/supervisor/internal/process/tree"
+)
+
+const (
+	// lastLines is how long the news of an exit waits for OnOutput to be given
+	// the process's last lines, which were read by then. Only a slow OnOutput
+	// takes that long.
+	lastLines = 10 * time.Millisecond
+
+	// What a first process has left behind is looked at after pauses that
+	// double, from the first to the longest.
+	leftPause, maxLeftPause = time.Millisecond, 20 * time.Millisecond
+)
+
+// Waits bound the waits for what may hang.
+type Waits struct {
+	Drain    time.Duration // how long after an exit a pipe is read that another process keeps open
+	Guardian guardian.Waits
+}
+
+// UsualWaits are those outside tests, where on a slow machine all may seem to
+// hang. Their Drain keeps descriptors from piling up with the incarnations.
+var UsualWaits = Waits{Drain: 250 * time.Millisecond, Guardian: guardian.UsualWaits}
+
+// Config says how a [Machine] works.
+type Config struct {
+	Output       *output.Hub // receives what the processes write
+	Guardian     []string    // the command of the guardian; empty: none
+	GuardianLost func(error) // see guardian.Config
+	Waits        Waits
+
+	NoParentDeathSignal bool // tests prove with it that the guardian works alone
+	NoCgroup            bool // and with it that it needs no control group
+}
+
+// Machine launches processes.
+type Machine struct {
+	config   Config
+	tree     *tree.Tree
+	guardian *guardian.Guardian
+
+	forks   chan func()
+	forking sync.WaitGroup
+	reading sync.WaitGroup
+}
+
+// New returns a machine without processes. Close must be called. The error is
+// that of a guardian that cannot be started.
+func New(c Config) (*Machine, error) {
+	t := tree.New(!c.NoCgroup)
+	g, err := guardian.Start(guardian.Config{Command: c.Guardian, Tree: t.Handle(), Waits: c.Waits.Guardian, Lost: c.GuardianLost})
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	m := &Machine{config: c, tree: t, guardian: g, forks: make(chan func())}
+	m.forking.Go(m.forkAll)
+	return m, nil
+}
+
+// forkAll makes all forks from one thread, which lives as long as the machine:
+// Linux sends the parent-death signal when the thread that forked ends.
+func (m *Machine) forkAll() {
+	runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
+	unblockSignals()
+	for fork := range m.forks {
+		fork()
+	}
+}
+
+// fork calls start, which forks, unless ctx ends before its turn.
+func (m *Machine) fork(ctx context.Context, start func() error) error {
+	done := make(chan error)
+	m.forks <- func() {
+		if ctx.Err() != nil {
+			done <- ctx.Err()
+			return
+		}
+		done <- start()
+	}
+	return <-done
+}
+
+// Close releases the machine when all its processes have ended.
+func (m *Machine) Close() {
+	m.tree.Close()
+	m.reading.Wait()
+	m.config.Output.Close()
+	close(m.forks)
+	m.forking.Wait()
+	m.guardian.Stop()
+}
+
+// Command is what is launched for a replica.
+type Command struct {
+	Replica     string // its name, and that of its group, for its output
+	Group       string
+	Incarnation int
+
+	Args   []string // the program, looked up in PATH unless it has a slash, then its arguments
+	Env    []string // nil: ours
+	Dir    string   // empty: ours
+	Limits Limits
+	Notify bool // it says by NOTIFY_SOCKET that it is ready
+	Drop   bool // lines of output for which there is no room, in place of waiting
+}
+
+// Launch starts a process, unless ctx has ended. The error says why the program
+// could not be executed.
+func (m *Machine) Launch(ctx context.Context, c Command) (*Process, error) {
+	// The pipe is passed as a file, so that Wait does not wait for whoever
+	// else holds its write end.
+	in, out, err := m.config.Output.Open(c.Replica, c.Group, c.Drop)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	p := &Process{
+		out: out, drain: m.config.Waits.Drain, guardian: m.guardian, branch: m.tree.Branch(),
+		leader: true, behind: make(chan int, 1), end: make(chan End, 1), struck: make(chan struct{}),
+	}
+	if err := m.start(ctx, p, in, c); err != nil {
+		out.Close()
+		p.notice.close()
+		p.branch.Remove()
+		return nil, err
+	}
+	p.launched = time.Now()
+	p.guardian.Watch(p.PID())
+	m.reading.Go(out.Run)
+	m.reading.Go(p.watch)
+	return p, nil
+}
+
+// start starts the process of p, which writes to out.
+func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command) error {
+	credential, err := c.Limits.credential()
+	if err != nil {
+		return err
+	}
+	if c.Notify {
+		if p.notice, err = newReadySocket(p.branch.Mark(), uidOf(credential)); err != nil {
+			return err
+		}
+	}
+	if credential != nil {
+		_ = out.Chown(int(credential.Uid), -1) // so that it may open /dev/stdout; where it cannot be had, it may only write
+	}
+	env := environ(c, p.branch.Mark(), p.notice.address())
+	program, err := lookPath(c.Args[0], c.Dir, env)
+	if err != nil {
+		return err
+	}
+	build := func() *exec.Cmd {
+		cmd := exec.Command(program, c.Args[1:]...)
+		cmd.Args[0], cmd.Dir, cmd.Env = c.Args[0], c.Dir, env
+		cmd.Stdout, cmd.Stderr = out, out
+		cmd.SysProcAttr = p.exit.attr(!m.config.NoParentDeathSignal)
+		cmd.SysProcAttr.Credential = credential
+		return cmd
+	}
+	return m.fork(ctx, func() error {
+		p.cmd, err = p.branch.Start(build, func(cmd *exec.Cmd) error {
+			err := c.Limits.start(cmd)
+			if err != nil {
+				p.exit.abandon()
+			}
+			return err
+		})
+		return err
+	})
+}
+
+// Process is a replica's processes: the first leads its own group.
+type Process struct {
+	cmd      *exec.Cmd
+	exit     exitWatch
+	out      *output.Reader
+	drain    time.Duration
+	guardian *guardian.Guardian
+	branch   *tree.Branch
+	notice   *readySocket // nil without Command.Notify
+	launched time.Time
+	behind   chan int
+	end      chan End
+	struck   chan struct{} // closed when all were killed
+
+	mu       sync.Mutex
+	leader   bool // it runs
+	isStruck bool
+	gone     bool // all have ended, so that the group's ID may soon be another's
+}
+
+// End is how a process ended: its leader's exit, and when the last of them was
+// gone.
+type End struct {
+	Code   int            // exit code; -1 if a signal ended it or Err is set
+	Signal syscall.Signal // that ended it; zero: none
+	Err    error          // why its end could not be read
+	Uptime time.Duration  // from launch to end
+	At     time.Time
+	Output []string // its last lines
+}
+
+// PID returns the ID of the leader, and of the group.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Abandoned delivers one value if the leader has ended and left others of the
+// replica behind: how many.
+func (p *Process) Abandoned() <-chan int { return p.behind }
+
+// Ended delivers one value, when all processes of the replica have ended and
+// the last lines are most likely delivered.
+func (p *Process) Ended() <-chan End { return p.end }
+
+// Notified is closed when the process has said that it is ready; nil without
+// Command.Notify.
+func (p *Process) Notified() <-chan struct{} { return p.notice.said() }
+
+// Holds returns nil if the replica listens at an address, or if that cannot be
+// known.
+func (p *Process) Holds(addr string) error { return p.branch.Holds(p.PID(), addr) }
+
+// Signal sends sig to the group; once the replica has ended, to nobody.
+func (p *Process) Signal(sig syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.signalGroup(sig)
+}
+
+// signalGroup does so while p.mu is held.
+func (p *Process) signalGroup(sig syscall.Signal) {
+	if p.gone {
+		return
+	}
+	// Both fail only for a group that is empty already.
+	_ = syscall.Kill(-p.PID(), sig)
+	if group, err := syscall.Getpgid(p.PID()); err == nil && group != p.PID() {
+		_ = syscall.Kill(p.PID(), sig) // the leader has left its group
+	}
+}
+
+// Terminate asks the replica to end: its group, or the leader alone while that
+// runs.
+func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.leader && leaderAlone:
+		_ = syscall.Kill(p.PID(), sig)
+	case p.leader:
+		p.signalGroup(sig)
+	case !p.gone: // those that it left behind, whatever their group
+		for _, pid := range p.branch.Processes(p.PID()) {
+			_ = syscall.Kill(pid, sig)
+		}
+	}
+	p.signalGroup(syscall.SIGCONT) // a stopped process gets a signal only as it continues
+}
+
+// Kill sends SIGKILL to all processes of the replica, and returns how many there
+// were; zero: unknown.
+func (p *Process) Kill() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	if !p.gone {
+		n = len(p.branch.Processes(p.PID()))
+	}
+	p.signalGroup(syscall.SIGKILL)
+	if !p.isStruck {
+		p.isStruck = true
+		close(p.struck)
+	}
+	return n
+}
+
+// watch waits for the end of all processes and tells it.
+func (p *Process) watch() {
+	var at time.Time
+	err := p.exit.wait(p.cmd, func() { at = p.outlast() })
+	p.out.ProcessEnded(at.Add(p.drain))
+	<-p.out.CaughtUp
+	p.out.Flush(lastLines)
+	end := exitOf(p.cmd.ProcessState, err)
+	end.At, end.Uptime, end.Output = at, at.Sub(p.launched), p.out.LastLines()
+	p.end <- end
+	p.notice.close()
+	p.branch.Remove()
+}
+
+// outlast waits, once the first process has ended, until the others have ended
+// too or were killed, and returns when that was.
+func (p *Process) outlast() time.Time {
+	at := time.Now()
+	p.mu.Lock()
+	p.leader = false
+	p.mu.Unlock()
+	left := p.branch.Left(p.PID())
+	tell := sync.OnceFunc(func() { p.behind <- left })
+	for pause := leftPause; left > 0 && !p.wasStruck(pause); pause = min(2*pause, maxLeftPause) {
+		if left = p.branch.Left(p.PID()); left > 0 {
+			tell() // not at the first look: most end with their leader
+		}
+		at = time.Now()
+	}
+	p.Signal(syscall.SIGKILL) // for a process that was just being forked
+	p.branch.Kill(p.PID())
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+	p.guardian.Forget(p.PID())
+	return at
+}
+
+// wasStruck waits for a pause, unless all were killed, which it reports.
+func (p *Process) wasStruck(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-p.struck:
+		return true
+	case <-timer.C:
+		select {
+		case <-p.struck:
+			return true
+		default:
+			return false
+		}
+	}
+}
+
+func exitOf(state *os.ProcessState, err error) End {
+	if state == nil { // err is no *exec.ExitError then
+		return End{Code: -1, Err: err}
+	}
+	status := state.Sys().(syscall.WaitStatus)
+	end := End{Code: status.ExitStatus()}
+	if status.Signaled() {
+		end.Signal = status.Signal()
+	}
+	return end
+}

@@ -1,0 +1,122 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/crashlab/supervisor/internal/output"
+	"example.com/crashlab/supervisor/internal/process/guardian"
+	"example.com/crashlab/supervisor/internal/process/processtest"
+	"example.com/crashlab/supervisor/internal/process/tree"
+)
+
+// part makes the test binary play a part other than the test.
+const part = "PROCESS_TEST_PART"
+
+// parts are those that there are.
+var parts = map[string]func(){"guard": func() {
+	if err := guardian.Guard(os.Stdin); err != nil {
+		panic(err)
+	}
+}}
+
+func TestMain(m *testing.M) {
+	if play := parts[os.Getenv(part)]; play != nil {
+		os.Unsetenv(part)
+		play()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// as is the command line that makes the test binary play a part, without the
+// second that the race detector takes to exit.
+func as(name string) []string {
+	return []string{"env", "GORACE=atexit_sleep_ms=0", part + "=" + name, os.Args[0]}
+}
+
+// patient are waits that give up nothing which only takes its time.
+var patient = Waits{
+	Drain:    processtest.Patience,
+	Guardian: guardian.Waits{Write: processtest.Patience, Silence: processtest.Patience},
+}
+
+// newMachine returns a machine that lasts until the test's end.
+func newMachine(t *testing.T, c Config) *Machine {
+	t.Helper()
+	if c.Output == nil {
+		c.Output = output.NewHub(nil, nil, 0)
+	}
+	c.Waits, c.GuardianLost = patient, func(err error) { t.Error(err) }
+	m, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// endOf waits for the end of a replica, and kills what its first process left.
+func endOf(p *Process) End {
+	select {
+	case <-p.Abandoned():
+		p.Kill()
+		return <-p.Ended()
+	case end := <-p.Ended():
+		return end
+	}
+}
+
+// run launches a shell script, and returns what it wrote.
+func run(t *testing.T, script string, l Limits) string {
+	t.Helper()
+	end := launch(t, newMachine(t, Config{}), Command{Args: []string{"/bin/sh", "-c", script}, Dir: "/", Limits: l})
+	return strings.Join(end.Output, "\n")
+}
+
+// launch launches a command and waits for its end.
+func launch(t *testing.T, m *Machine, c Command) End {
+	t.Helper()
+	c.Replica = "a"
+	p, err := m.Launch(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return endOf(p)
+}
+
+// launchError launches a command that cannot be, and returns why.
+func launchError(t *testing.T, m *Machine, c Command) error {
+	t.Helper()
+	c.Replica = "a"
+	p, err := m.Launch(t.Context(), c)
+	if err == nil {
+		p.Kill()
+		t.Fatalf("launched %v", c)
+	}
+	return err
+}
+
+// A launch that waited for its turn while the stop came is none.
+func TestNoLaunchAfterTheStop(t *testing.T) {
+	m := newMachine(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if p, err := m.Launch(ctx, Command{Replica: "a", Args: []string{"true"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("launched %v, %v after the stop", p, err)
+	}
+}
+
+// A supervisor under a supervisor adds its mark to the outer one's.
+func TestMarksAddUp(t *testing.T) {
+	t.Setenv(tree.Variable, "outer-1.")
+	for _, env := range [][]string{nil, {}, {"A=b"}} {
+		if got := environ(Command{Env: env}, "inner-2.", ""); !slices.Contains(got, tree.Variable+"=outer-1.inner-2.") {
+			t.Errorf("environment %q", got)
+		}
+	}
+}

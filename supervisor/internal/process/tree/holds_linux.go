@@ -1,0 +1,78 @@
+package tree
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// errHeld says why a replica whose address answers is not ready.
+var errHeld = errors.New("another process listens at the address")
+
+// Holds returns nil if a process of the branch listens at an address of this
+// machine, or if that cannot be known: nobody is seen to listen there, as in
+// another network namespace, or the processes are not ours to look at.
+func (b *Branch) Holds(leader int, addr string) error {
+	want, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil
+	}
+	listening := make(map[string]bool)
+	for _, table := range []string{"tcp", "tcp6"} {
+		text, _ := os.ReadFile("/proc/self/net/" + table)
+		listeners(string(text), want.AddrPort(), listening)
+	}
+	if len(listening) == 0 {
+		return nil
+	}
+	for _, pid := range b.Processes(leader) {
+		dir := procFile(pid, "fd")
+		fds, err := os.ReadDir(dir)
+		if errors.Is(err, os.ErrPermission) {
+			return nil
+		}
+		for _, fd := range fds {
+			if to, err := os.Readlink(dir + "/" + fd.Name()); err == nil && listening[to] {
+				return nil
+			}
+		}
+	}
+	return errHeld
+}
+
+// listeners adds the sockets of a table, see proc_net_tcp(5), that listen at an
+// address, as the links in /proc/PID/fd name them.
+func listeners(table string, want netip.AddrPort, sockets map[string]bool) {
+	const local, state, inode, listen = 1, 3, 9, "0A"
+	suffix := ":" + strings.ToUpper(hex.EncodeToString(binary.BigEndian.AppendUint16(nil, want.Port())))
+	for line := range strings.Lines(table) {
+		if !strings.Contains(line, suffix+" ") { // most lines are others'
+			continue
+		}
+		fields := strings.Fields(line)
+		if len(fields) <= inode || fields[state] != listen || !strings.HasSuffix(fields[local], suffix) {
+			continue
+		}
+		at, ok := parseHexAddr(strings.TrimSuffix(fields[local], suffix))
+		if ok && (at.IsUnspecified() || !want.Addr().IsValid() || want.Addr().IsUnspecified() || at == want.Addr().Unmap().WithZone("")) {
+			sockets["socket:["+fields[inode]+"]"] = true
+		}
+	}
+}
+
+// parseHexAddr parses an address in words of the machine's byte order.
+func parseHexAddr(text string) (netip.Addr, bool) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b)%4 != 0 {
+		return netip.Addr{}, false
+	}
+	for word := b; len(word) > 0; word = word[4:] {
+		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
+	}
+	at, ok := netip.AddrFromSlice(b)
+	return at.Unmap(), ok
+}

@@ -1,0 +1,242 @@
+package tree
+
+import (
+	"bytes"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// orphanPause is the time between two looks at an orphan that is on the way to
+// become something else.
+const orphanPause = 200 * time.Microsecond
+
+// reaper makes orphans that descend from us our children, and reaps them as
+// they end. It leaves alone the children that somebody in this process waits
+// for: package os holds a pidfd of each.
+type reaper struct {
+	news chan os.Signal
+	done sync.WaitGroup
+}
+
+// startReaper returns nil where the system lacks what it takes.
+func startReaper() *reaper {
+	if !waitsByPidfd() || !subreap(+1) {
+		return nil
+	}
+	r := &reaper{news: make(chan os.Signal, 1)}
+	signal.Notify(r.news, unix.SIGCHLD)
+	r.done.Go(func() {
+		for range r.news {
+			for reapOrphans() { // the list of children may miss some while others go
+			}
+		}
+	})
+	return r
+}
+
+func (r *reaper) close() {
+	signal.Stop(r.news)
+	close(r.news)
+	r.done.Wait()
+	for range clearLooks { // what was just killed may still be dying
+		if !reapOrphans() && !slices.ContainsFunc(orphans(), func(pid int) bool { return withoutEnvironment(pid) == dying }) {
+			break
+		}
+		time.Sleep(orphanPause)
+	}
+	subreap(-1)
+}
+
+// waitsByPidfd reports whether package os waits by pidfd: from Linux 5.4.
+func waitsByPidfd() bool {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG, nil) == unix.ECHILD
+}
+
+// subreapers counts who needs this process to be a subreaper.
+var subreapers struct {
+	sync.Mutex
+	n int
+}
+
+// subreap makes this process a subreaper for the first, and ends that after
+// the last. Process 1 is one by its nature.
+func subreap(change int) bool {
+	subreapers.Lock()
+	defer subreapers.Unlock()
+	n := subreapers.n + change
+	if n == 0 || subreapers.n == 0 {
+		if unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, uintptr(min(n, 1)), 0, 0, 0) != nil {
+			return false
+		}
+	}
+	subreapers.n = n
+	return true
+}
+
+// orphans returns the children of our first thread: orphans come to it. There
+// are others only if it forks itself, which the scheduler decides.
+func orphans() []int {
+	list, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children")
+	if err != nil {
+		return nil // a kernel without such lists
+	}
+	var pids []int
+	for field := range strings.FieldsSeq(string(list)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// reapOrphans reaps orphans that have ended, and reports whether there were any.
+func reapOrphans() bool {
+	var dead []int
+	for _, pid := range orphans() {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == nil && info.Signo != 0 {
+			dead = append(dead, pid)
+		}
+	}
+	if len(dead) == 0 {
+		return false
+	}
+	held, reaped := heldProcesses(), false
+	for _, pid := range dead {
+		if !held[pid] {
+			got, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			reaped = reaped || err == nil && got == pid
+		}
+	}
+	return reaped
+}
+
+// heldProcesses returns the processes of which this process holds a pidfd.
+func heldProcesses() map[int]bool {
+	held := make(map[int]bool)
+	fds, _ := os.ReadDir("/proc/self/fdinfo")
+	for _, fd := range fds {
+		info, _ := os.ReadFile("/proc/self/fdinfo/" + fd.Name())
+		if _, rest, ok := bytes.Cut(info, []byte("\nPid:\t")); ok {
+			number, _, _ := bytes.Cut(rest, []byte("\n"))
+			if pid, err := strconv.Atoi(string(number)); err == nil && pid > 0 {
+				held[pid] = true
+			}
+		}
+	}
+	return held
+}
+
+// killOrphans kills our orphans that carry the mark of a launch or are in the
+// group of its leader, which has ended, and reaps them and those they leave,
+// until there is none, which it reports, or end has come.
+func killOrphans(leader int, mark string, end time.Time) bool {
+	for {
+		killed, again := killOrphansOnce(leader, mark, end)
+		if !again || time.Now().After(end) {
+			return !again
+		}
+		if !killed {
+			time.Sleep(orphanPause)
+		}
+	}
+}
+
+// killOrphansOnce has one look, and reports whether it has found any, and
+// whether there may be more.
+func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool) {
+	var strays []stray
+	list := orphans()
+	for _, pid := range list {
+		if pid == leader {
+			continue // somebody waits for it
+		}
+		s, kind := openOrphan(pid, leader, mark)
+		if kind == marked {
+			s.kill()
+			strays = append(strays, s)
+		}
+		again = again || kind != foreign
+	}
+	for _, s := range strays {
+		s.reap(end)
+		s.close()
+	}
+	// One that ended before it was looked at has left us its children.
+	again = again || slices.ContainsFunc(orphans(), func(pid int) bool { return !slices.Contains(list, pid) })
+	return len(strays) > 0, again
+}
+
+// openOrphan takes members of the group for marked even when they have ended,
+// so that theirs are waited for.
+func openOrphan(pid, group int, mark string) (stray, kind) {
+	if g, err := unix.Getpgid(pid); err != nil || g != group {
+		return openStray(pid, []byte(mark))
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return stray{}, foreign
+	}
+	return stray{fd}, marked
+}
+
+// orphansOf returns our orphans that run, and carry the mark of a launch or are
+// in the group of its leader; and how many more may do so, as they exec.
+func orphansOf(leader int, mark string) (pids []int, unsure int) {
+	for _, pid := range orphans() {
+		if pid == leader {
+			continue // somebody waits for it
+		}
+		s, kind := openOrphan(pid, leader, mark)
+		switch kind {
+		case marked:
+			s.close()
+			if !isZombie(pid) {
+				pids = append(pids, pid)
+			}
+		case changing, dying:
+			unsure++
+		}
+	}
+	return pids, unsure
+}
+
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile(procFile(pid, "stat"))
+	if err != nil {
+		return true
+	}
+	state := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:])
+	return len(state) > 0 && (state[0] == 'Z' || state[0] == 'X')
+}
+
+// descendants returns a process and those that it has started, as far as their
+// parents still run.
+func descendants(pid int) []int {
+	pids := []int{pid}
+	for i := 0; i < len(pids); i++ {
+		tasks, _ := os.ReadDir(procFile(pids[i], "task"))
+		for _, task := range tasks {
+			list, _ := os.ReadFile(procFile(pids[i], "task/"+task.Name()+"/children"))
+			for field := range strings.FieldsSeq(string(list)) {
+				if child, err := strconv.Atoi(field); err == nil {
+					pids = append(pids, child)
+				}
+			}
+		}
+	}
+	return pids
+}

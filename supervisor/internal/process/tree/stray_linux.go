@@ -1,0 +1,183 @@
+package tree
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// scanPause is the time between two looks for processes of a tree. A process
+// that execs shows no environment for some microseconds.
+const scanPause = 10 * time.Millisecond
+
+// Kill kills all processes of the tree, until that many looks in a row have
+// found none, and removes its control group, if there is one. The mark finds
+// those that were moved out of the control group, as su(1) may do; it misses
+// only processes that cleared their environment, or that we may not look at.
+func (h Handle) Kill(looks int) {
+	root := cgroup(h.Cgroup)
+	if root != "" {
+		_ = root.kill()
+	}
+	mark := []byte(h.ID + "-")
+	for look, clear := 0, 0; look < clearLooks; look++ {
+		if killMarked(mark) {
+			clear = 0
+		} else if clear++; clear == looks {
+			break
+		}
+		time.Sleep(scanPause)
+	}
+	for look := 0; root != "" && root.remove() != nil && look < clearLooks; look++ {
+		time.Sleep(scanPause)
+	}
+}
+
+// killMarked kills all processes whose environment contains a mark, and
+// reports whether there were any, or may have been.
+func killMarked(mark []byte) bool {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return false
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1) // what it got before an error is all there is
+	found := false
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		s, kind := openStray(pid, mark)
+		if kind == marked {
+			s.kill()
+			s.close()
+		}
+		found = found || kind == marked || kind == changing
+	}
+	return found
+}
+
+// stray is a process that left its group.
+type stray struct{ pidfd int }
+
+// kind says whose a process is.
+type kind int
+
+const (
+	foreign  kind = iota // it carries no mark, or has ended
+	marked               // it carries the mark
+	changing             // it execs, and has no environment for some microseconds
+	dying                // it has none any more, but may still have children
+)
+
+// openStray returns the process with an ID if it is marked. Were the ID
+// another's by the time it is killed, that other would not be.
+func openStray(pid int, mark []byte) (stray, kind) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return stray{}, foreign
+	}
+	has, size, err := carries(pid, mark)
+	if has {
+		return stray{fd}, marked
+	}
+	unix.Close(fd)
+	if err == nil && size == 0 {
+		return stray{}, withoutEnvironment(pid)
+	}
+	return stray{}, foreign
+}
+
+// environSize is what most environments fit in.
+const environSize = 64 << 10
+
+var environments = sync.Pool{New: func() any { return new([environSize]byte) }}
+
+// carries reports whether a process has a mark in its environment, and the
+// size of that. It takes one read that gets all: where a process execs between
+// two, the second finds nothing more.
+func carries(pid int, mark []byte) (has bool, size int, err error) {
+	f, err := os.Open(procFile(pid, "environ"))
+	if errors.Is(err, unix.ESRCH) { // so newer kernels say that it has none
+		return false, 0, nil
+	} else if err != nil {
+		return false, 0, err
+	}
+	defer f.Close()
+	pooled := environments.Get().(*[environSize]byte)
+	defer environments.Put(pooled)
+	for buffer := pooled[:]; ; buffer = make([]byte, 4*len(buffer)) {
+		n, err := f.ReadAt(buffer, 0)
+		if n < len(buffer) {
+			if err == io.EOF {
+				err = nil
+			}
+			return bytes.Contains(buffer[:n], mark), n, err
+		}
+	}
+}
+
+// withoutEnvironment tells processes that have none apart.
+func withoutEnvironment(pid int) kind {
+	stat, err := os.ReadFile(procFile(pid, "stat"))
+	if err != nil {
+		return foreign
+	}
+	return kindOf(stat)
+}
+
+// kindOf does so by the contents of a process's stat file, see
+// proc_pid_stat(5). Its name may hold any character. Exec gives a process an
+// environment that is empty at first, and code at the end.
+func kindOf(stat []byte) kind {
+	const ( // of the fields behind the name, and of the flags among them
+		state, flags, code, envStart, envEnd = 0, 6, 23, 47, 48
+		exiting, kernel                      = 0x4, 0x200000
+	)
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) <= envEnd {
+		return foreign
+	}
+	bits, err := strconv.ParseUint(fields[flags], 10, 64)
+	switch {
+	case err != nil || bits&kernel != 0 || fields[state] == "Z" || fields[state] == "X":
+		return foreign
+	case bits&exiting != 0:
+		return dying
+	case fields[code] != "0" && fields[envStart] == fields[envEnd]:
+		return foreign // its environment is empty for good
+	}
+	return changing // or has one since
+}
+
+func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+func (s stray) kill() {
+	// It fails for a process that has ended, and for one that is not ours to kill.
+	_ = unix.PidfdSendSignal(s.pidfd, unix.SIGKILL, nil, 0)
+}
+
+func (s stray) close() { unix.Close(s.pidfd) }
+
+// reap waits until a child of ours has ended, but not longer than until end.
+func (s stray) reap(end time.Time) {
+	ended := []unix.PollFd{{Fd: int32(s.pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(ended, int(max(time.Until(end), 0).Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if n == 1 {
+			_ = unix.Waitid(unix.P_PIDFD, s.pidfd, nil, unix.WEXITED|unix.WNOHANG, nil)
+		}
+		return
+	}
+}

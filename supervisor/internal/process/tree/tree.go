@@ -1,0 +1,56 @@
+// Package tree finds and kills the processes that descend from the launches of
+// one supervisor, including those that left their process groups.
+//
+// On Linux a control group (version 2) holds them. Where none can be made, they
+// are found by their marks, which are in their environment, among the orphans
+// that become children of this process. Other systems know process groups alone.
+package tree
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Variable is in the environment of each launched process, and so of all that
+// descend from it: its value identifies those that left the group. The value
+// holds the mark of the launch, after those of outer supervisors.
+const Variable = "SUPERVISOR_ID"
+
+// cgroupPrefix begins the names of our control groups.
+const cgroupPrefix = "supervisor-"
+
+// Handle is what another process needs to kill a tree.
+type Handle struct {
+	ID     string // 32 random hexadecimal digits, so that no stranger's environment holds them
+	Cgroup string // the directory of its control group; empty: it has none
+}
+
+// CheckID returns an error for what could be part of a stranger's environment.
+func CheckID(id string) error {
+	if b, err := hex.DecodeString(id); err != nil || len(b) != 16 {
+		return fmt.Errorf("want an ID of 32 hexadecimal digits")
+	}
+	return nil
+}
+
+// CheckCgroup returns an error for a control group that is not a tree's: to kill
+// our own would be to kill ourselves.
+func CheckCgroup(dir string) error {
+	if !strings.HasPrefix(filepath.Base(dir), cgroupPrefix) {
+		return fmt.Errorf("want the path of a control group named %s…", cgroupPrefix)
+	}
+	return nil
+}
+
+// RandomID returns 32 random hexadecimal digits.
+func RandomID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// mark identifies the n-th launch; no mark is a part of another.
+func mark(id string, n int64) string { return fmt.Sprintf("%s-%d.", id, n) }

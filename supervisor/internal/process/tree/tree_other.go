@@ -1,0 +1,64 @@
+//go:build !linux
+
+package tree
+
+import (
+	"os/exec"
+	"sync/atomic"
+	"syscall"
+)
+
+// Tree is all processes that descend from the launches of one supervisor. There
+// is no means here to find those that left their groups.
+type Tree struct {
+	id       string
+	launches atomic.Int64
+}
+
+// New returns a tree without processes.
+func New(bool) *Tree { return &Tree{id: RandomID()} }
+
+// Handle returns what another process needs to kill the tree.
+func (t *Tree) Handle() Handle { return Handle{ID: t.id} }
+
+// Close does nothing here.
+func (t *Tree) Close() {}
+
+// Kill does nothing here: a guardian knows process groups alone.
+func (h Handle) Kill(int) {}
+
+// Branch is the processes that descend from one launch.
+type Branch struct{ mark string }
+
+// Branch returns a branch without processes.
+func (t *Tree) Branch() *Branch { return &Branch{mark: mark(t.id, t.launches.Add(1))} }
+
+// Mark is what Variable must end with in the environment of the branch's first
+// process.
+func (b *Branch) Mark() string { return b.mark }
+
+// Start starts the command that build returns by the function start.
+func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
+	cmd := build()
+	return cmd, start(cmd)
+}
+
+// Left returns 1 if the group of a leader that has ended is not empty.
+func (b *Branch) Left(leader int) int {
+	if syscall.Kill(-leader, 0) != nil {
+		return 0
+	}
+	return 1
+}
+
+// Processes returns nothing here.
+func (b *Branch) Processes(int) []int { return nil }
+
+// Holds returns nil: who listens at an address cannot be known here.
+func (b *Branch) Holds(int, string) error { return nil }
+
+// Kill does nothing here.
+func (b *Branch) Kill(int) {}
+
+// Remove does nothing here.
+func (b *Branch) Remove() {}
