@@ -102,7 +102,7 @@ BENCH_COUNT ?= 5
 .PHONY: soak
 soak: ## the long form of the tests called Soak: a million calls each, minutes of kill -9, the learned limit against fixed ones; 1,000 kills of the supervisor, 10,000 random commands; over an hour
 	$(GO) test -timeout 2h ./deploy/integration -run Soak -soak -v
-	$(GO) test -timeout 1h ./supervisor -run 'KillAtAnyMoment|RandomScheduleOfProcesses' -soak -v
+	$(GO) test -timeout 1h ./supervisor ./supervisor/internal/process -run 'KillAtAnyMoment|RandomScheduleOfProcesses' -soak -v
 	$(GO) test -timeout 1h ./client/experiment/check -run 'Clean|CanBe|Detected|Missed' -soak -v
 	$(GO) test -timeout 1h ./client/experiment/lab -run SameSeed -soak -v
 	$(GO) test -timeout 1h ./client/stats -soak -v
