@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -132,12 +131,5 @@ func TestUnready(t *testing.T) {
 	eventually(t, "recovery", func() bool { status, _ := s.Get("a"); return status.State == StateReady })
 	if status, _ := s.Get("a"); status.Incarnation != 1 {
 		t.Errorf("incarnation %d: it was killed", status.Incarnation)
-	}
-}
-
-// A lack of file descriptors is ours, not the replica's.
-func TestOwnTroubleIsOurs(t *testing.T) {
-	if !ours(fmt.Errorf("dial: %w", syscall.EMFILE)) || ours(syscall.ECONNREFUSED) || ours(nil) {
-		t.Error("whose trouble it is was mistaken")
 	}
 }

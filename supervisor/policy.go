@@ -79,7 +79,8 @@ type Backoff struct {
 
 // Limit bounds how often a replica may exit: after Exits within Window it is
 // given up. Exits zero: no limit. Incarnations that never became ready are
-// counted apart from those that did.
+// counted apart from those that did. Launches for which this machine lacked
+// memory, processes or file descriptors are not counted.
 type Limit struct {
 	Exits  int           // 0 to MaxExits
 	Window time.Duration // zero: 1 minute
@@ -133,6 +134,19 @@ func (e Exit) String() string {
 // Success reports that the program ended by itself with exit code 0.
 func (e Exit) Success() bool { return e.Err == nil && e.Code == 0 }
 
+// ourLack reports that an error came about because this machine, or our process,
+// has no more of something: no fault of the replica's.
+func ourLack(err error) bool {
+	for _, lack := range []syscall.Errno{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRNOTAVAIL,
+	} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
+}
+
 // neverReady reports that the incarnation was no use to anyone: a failure to
 // start, not a crash.
 func (e Exit) neverReady() bool { return e.Ready == 0 || e.NotRun() }
@@ -165,6 +179,9 @@ func (h History) After(e Exit, at time.Time, p Policy) History {
 		h.Short++
 	}
 	h.Last = e
+	if ourLack(e.Err) {
+		return h
+	}
 	h.recent = append(slices.Clone(h.recent), past{at, e.neverReady()})
 	if h.count(e.neverReady(), time.Time{}) > MaxExits {
 		oldest := slices.IndexFunc(h.recent, func(p past) bool { return p.neverReady == e.neverReady() })

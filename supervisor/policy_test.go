@@ -2,8 +2,10 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -199,5 +201,26 @@ func TestLongDelays(t *testing.T) {
 	// No time, multiplied by more than a number can be.
 	if got := (Policy{Backoff: Backoff{Factor: 2}}).Next(History{Row: 10_000}, time.Now(), 0.5).Delay; got != 0 {
 		t.Errorf("no delay comes to %v", got)
+	}
+}
+
+// A lack of file descriptors or processes is ours, not the replica's.
+func TestOurLackIsNoFailure(t *testing.T) {
+	if !ourLack(fmt.Errorf("dial: %w", syscall.EMFILE)) || ourLack(syscall.ECONNREFUSED) || ourLack(nil) {
+		t.Error("whose trouble it is was mistaken")
+	}
+	p := Policy{Limit: Limit{Exits: 2}}
+	var h History
+	for range 5 {
+		h = h.After(Exit{Code: -1, Err: &os.PathError{Op: "fork/exec", Err: syscall.EAGAIN}}, time.Now(), p)
+		if d := p.Next(h, time.Now(), 0); !d.Relaunch || d.Delay != launchFailureDelay {
+			t.Fatalf("%+v: want a relaunch after %v", d, launchFailureDelay)
+		}
+	}
+	for range 2 {
+		h = h.After(Exit{Code: -1, Err: &os.PathError{Op: "fork/exec", Err: syscall.ENOENT}}, time.Now(), p)
+	}
+	if d := p.Next(h, time.Now(), 0); !d.GiveUp {
+		t.Errorf("%+v: want it given up", d)
 	}
 }

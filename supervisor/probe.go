@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
 )
@@ -54,23 +53,13 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 		}
 		in := lifecycle.Input{
 			Kind: lifecycle.InputAnswer, Check: c, Question: question,
-			Err: err, NotServing: errors.Is(err, ErrNotServing), Ours: ours(err),
+			Err: err, NotServing: errors.Is(err, ErrNotServing), Ours: ourLack(err),
 		}
 		select {
 		case r.asking.answers <- in:
 		case <-ctx.Done():
 		}
 	})
-}
-
-// ours reports whether it is our own trouble that there is no answer.
-func ours(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // ask asks a replica once.

@@ -141,7 +141,7 @@ func TestGrandchildEndsWithTheReplica(t *testing.T) {
 
 // It left the group, and all that could tell whose it was.
 func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
-	needs(t, "setsid")
+	needs(t, "setsid", "mkfifo")
 	for _, tt := range []struct {
 		name  string
 		drain time.Duration
@@ -152,15 +152,15 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 		{"end of Run", time.Millisecond, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			// Each incarnation has a FIFO of its own: its read would end with that of
+			// the one before, whose child may not have closed it yet.
 			const script = `
-				env -i PATH="$PATH" setsid sh -c 'echo child $$; echo out >"$0"; exec sleep 300' "$0" &
-				read out <"$0"
+				out="$0/$CRASHLAB_INCARNATION"
+				mkfifo "$out"
+				env -i PATH="$PATH" setsid sh -c 'echo child $$; echo out >"$0"; exec sleep 300' "$out" &
+				read out <"$out"
 				exit 1`
-			out := filepath.Join(t.TempDir(), "out")
-			if err := syscall.Mkfifo(out, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s := one(Replica{Args: []string{"/bin/sh", "-c", script, out}}, Policy{Limit: Limit{Exits: tt.exits, Window: time.Hour}})
+			s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir()}}, Policy{Limit: Limit{Exits: tt.exits, Window: time.Hour}})
 			w := patient
 			s.noCgroup, s.waits, w.Drain = true, &w, tt.drain
 			r := start(t, s)

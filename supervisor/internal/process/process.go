@@ -13,6 +13,7 @@ import (
 
 	"example.com/crashlab/supervisor/internal/output"
 	"example.com/crashlab/supervisor/internal/process/guardian"
+	"example.com/crashlab/supervisor/internal/process/threads"
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
@@ -54,6 +55,7 @@ type Machine struct {
 	tree     *tree.Tree
 	guardian *guardian.Guardian
 
+	spare   fileReserve
 	forks   chan func()
 	forking sync.WaitGroup
 	reading sync.WaitGroup
@@ -69,6 +71,8 @@ func New(c Config) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{config: c, tree: t, guardian: g, forks: make(chan func())}
+	m.spare.fill()
+	threads.Reserve(runtime.GOMAXPROCS(0) + spareThreads)
 	m.forking.Go(m.forkAll)
 	return m, nil
 }
@@ -104,6 +108,7 @@ func (m *Machine) Close() {
 	close(m.forks)
 	m.forking.Wait()
 	m.guardian.Stop()
+	m.spare.close()
 }
 
 // Command is what is launched for a replica.
@@ -123,6 +128,10 @@ type Command struct {
 // Launch starts a process, unless ctx has ended. The error says why the program
 // could not be executed.
 func (m *Machine) Launch(ctx context.Context, c Command) (*Process, error) {
+	return m.spare.launch(func() (*Process, error) { return m.launch(ctx, c) })
+}
+
+func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
 	// The pipe is passed as a file, so that Wait does not wait for whoever
 	// else holds its write end.
 	in, out, err := m.config.Output.Open(c.Replica, c.Group, c.Drop)

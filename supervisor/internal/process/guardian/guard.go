@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"example.com/crashlab/supervisor/internal/process/threads"
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
@@ -20,9 +22,14 @@ import (
 // that was killed.
 const guardLooks = 3
 
+// guardThreads are for one processor, and for what waits in the system.
+const guardThreads = 4
+
 // Guard is the body of a guardian process, see supervisor.Guard.
 func Guard(r io.Reader) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	runtime.GOMAXPROCS(1)
+	threads.Reserve(guardThreads)
 	o, err := readOrders(r)
 	for id := range o.groups {
 		// It fails only for a group that has ended by itself meanwhile.
