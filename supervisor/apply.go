@@ -91,6 +91,7 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 			}
 		})
 	}
+	slices.Reverse(leaving) // the last ones first
 	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
 	t.launch(ctx, t.admit(groups, all))
 	failed = append(failed, t.roll(ctx, restarting, "its settings have changed"))

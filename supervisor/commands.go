@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -33,7 +34,7 @@ func (s *Supervisor) Start(names ...string) error {
 		failed := u.absent()
 		u.do(func() {
 			if u.core.Intent() != lifecycle.IntentLeave {
-				u.command(lifecycle.InputStart, "a start")
+				u.start(lifecycle.InputStart)
 				failed = nil
 			}
 		})
@@ -42,15 +43,32 @@ func (s *Supervisor) Start(names ...string) error {
 	return err
 }
 
-// Stop stops replicas, all at a time: SIGTERM, then SIGKILL after StopTimeout.
-// They stay down until they are started. It returns when the last has ended,
-// or with ctx's error, while they are stopped all the same. Names are of
-// replicas or groups; none: all.
+// Stop stops replicas, all at a time but for those that others are after, see
+// [Group.After]: SIGTERM, then SIGKILL after StopTimeout. They stay down until
+// they are started. It returns when the last has ended, or with ctx's error,
+// while they are stopped all the same. Names are of replicas or groups; none:
+// all.
 func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
-	return s.command(ctx, names, func(u *runner) func() (bool, error) {
-		u.command(lifecycle.InputStop, "stop requested")
-		return u.whenDown
-	})
+	units, err := s.set.named(names...)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, layer := range s.set.layers(units) {
+		failed = append(failed, command(ctx, layer, func(u *runner) func() (bool, error) {
+			u.command(lifecycle.InputStop, "stop requested")
+			return u.whenDown
+		}))
+	}
+	return first(ctx, failed)
+}
+
+// first returns ctx's error where it has ended, else all that has failed.
+func first(ctx context.Context, failed []error) error {
+	if err := ctx.Err(); err != nil && slices.Contains(failed, err) {
+		return err
+	}
+	return errors.Join(failed...)
 }
 
 // Restart stops replicas, all at a time, and launches each as soon as it has
@@ -58,7 +76,11 @@ func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
 // all were launched; ctx as in Stop. Names are of replicas or groups; none:
 // all.
 func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
-	return s.command(ctx, names, func(u *runner) func() (bool, error) {
+	units, err := s.set.named(names...)
+	if err != nil {
+		return err
+	}
+	return command(ctx, units, func(u *runner) func() (bool, error) {
 		before := u.core.Incarnation()
 		u.command(lifecycle.InputRestart, "restart requested")
 		return u.whenLaunched(before)
@@ -67,11 +89,7 @@ func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
 
 // command gives a command to replicas, which returns what to wait for, and
 // waits.
-func (s *Supervisor) command(ctx context.Context, names []string, give func(*runner) func() (bool, error)) error {
-	units, err := s.set.named(names...)
-	if err != nil {
-		return err
-	}
+func command(ctx context.Context, units []*runner, give func(*runner) func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var waits []<-chan error

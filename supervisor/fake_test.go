@@ -50,7 +50,7 @@ func (s *script) launch(ctx context.Context, r placed, incarnation int) (osProce
 	}
 	p := &fakeProcess{replica: r.Replica, script: own, id: 1000 + incarnation, launched: time.Now(), end: make(chan process.End, 1), notice: make(chan struct{})}
 	if own.lives > 0 {
-		time.AfterFunc(own.lives, func() { p.exit(Exit{Code: s.code}) })
+		time.AfterFunc(own.lives, func() { p.exit(Exit{Code: own.code}) })
 	}
 	if !own.mute {
 		time.AfterFunc(own.ready, func() { close(p.notice) })

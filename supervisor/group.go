@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +21,12 @@ type Group struct {
 	Count  int    // how many replicas, from 0
 	Max    int    // bounds Count, also for Scale; zero: nothing does
 	Policy Policy // what follows an exit; zero: always relaunch, at once
+
+	// After names groups that this one needs. A replica of it is started, by a
+	// command or as Run begins, when all of theirs are ready, or have exited with
+	// code 0 where Policy.Restart is RestartNever. When both are stopped, theirs
+	// are when its own have ended. A relaunch or a restart does not wait.
+	After []string
 
 	// Replica returns the i-th replica, from 0: the same for the same i, and
 	// with a name that is unique within the Supervisor.
@@ -362,5 +370,30 @@ func place(groups []Group, health bool) ([]placed, error) {
 			all = append(all, placed{r, g.Name, g.Policy})
 		}
 	}
-	return all, nil
+	return all, checkAfter(groups)
+}
+
+// checkAfter returns why no order of starts suits groups.
+func checkAfter(groups []Group) error {
+	var names []string
+	after := make(map[string][]string)
+	for _, g := range groups {
+		names = append(names, g.Name)
+		after[g.Name] = g.After
+	}
+	for _, g := range groups {
+		for _, name := range g.After {
+			if !slices.Contains(names, name) {
+				return fmt.Errorf("group %q: after %q: want one of the groups %s", g.Name, name, strings.Join(names, ", "))
+			}
+		}
+	}
+	switch _, circle := lifecycle.Layers(names, after); len(circle) {
+	case 0:
+	case 1:
+		return fmt.Errorf("group %q: after: want others than itself", circle[0])
+	default:
+		return fmt.Errorf("groups %s: after: each comes after another of them", strings.Join(circle, ", "))
+	}
+	return nil
 }

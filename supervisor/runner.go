@@ -31,6 +31,8 @@ type runner struct {
 	timers  [lifecycle.Timers]time.Time
 	asking  asking
 	endTurn func()
+	held    bool   // the launch that it waits for is a start, which comes after other groups
+	blocker string // the one that is not up
 	waiters []waiter
 	untold  []Event
 	left    bool
@@ -98,7 +100,8 @@ func (r *runner) settle() {
 // next waits for what happens next.
 func (r *runner) next() {
 	var turns, extra chan<- struct{}
-	if queued, asked := r.core.Queued(); queued {
+	held := r.hold()
+	if queued, asked := r.core.Queued(); queued && held == nil {
 		turns = r.set.turns
 		if asked {
 			extra = r.set.extra
@@ -119,6 +122,7 @@ func (r *runner) next() {
 	select {
 	case f := <-r.inbox:
 		f()
+	case <-held:
 	case turns <- struct{}{}:
 		r.takeTurn(r.set.turns)
 	case extra <- struct{}{}:
@@ -140,13 +144,48 @@ func (r *runner) next() {
 	}
 }
 
+// hold finds the group that the launch the replica waits for must come after.
+// While that is not up, it returns a channel that is closed when that may have
+// changed.
+func (r *runner) hold() <-chan struct{} {
+	var changed <-chan struct{}
+	if r.held {
+		changed = r.set.news.wait()
+	}
+	if blocker := r.blockedBy(); blocker != r.blocker {
+		r.blocker = blocker
+		r.publish()
+	}
+	if r.blocker == "" {
+		return nil
+	}
+	return changed
+}
+
+// blockedBy returns the group that the launch must come after; empty: none.
+func (r *runner) blockedBy() string {
+	if queued, _ := r.core.Queued(); !queued || !r.held {
+		return ""
+	}
+	return r.set.blocker(r.placed.group)
+}
+
+// start gives the replica a command that launches it once the groups are up that
+// it comes after.
+func (r *runner) start(k lifecycle.InputKind) {
+	r.command(k, "a start")
+	r.held, _ = r.core.Queued()
+}
+
 func (r *runner) takeTurn(turns <-chan struct{}) {
+	r.held = false
 	r.endTurn = sync.OnceFunc(func() { <-turns })
 	r.step(lifecycle.Input{Kind: lifecycle.InputTurn})
 }
 
-// command gives the replica a command.
+// command gives the replica a command. What it launches comes after nothing.
 func (r *runner) command(k lifecycle.InputKind, reason string) {
+	r.held = false
 	r.step(lifecycle.Input{Kind: k, Reason: reason})
 }
 
@@ -283,11 +322,15 @@ func (r *runner) publish() {
 		s.PID, s.Addr, s.Launched = r.process.PID(), r.as.Addr, r.core.Launched()
 	}
 	if s.State == StateWaiting {
-		s.Next = r.core.Next()
+		s.Next, s.Blocker = r.core.Next(), r.blocker
 	}
 	r.mu.Lock()
+	changed := r.status.State != s.State
 	r.status = s
 	r.mu.Unlock()
+	if changed {
+		r.set.news.announce()
+	}
 	for _, e := range r.untold {
 		r.set.supervisor.emit(e)
 	}

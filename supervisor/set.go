@@ -21,6 +21,7 @@ type set struct {
 	changing    chan struct{} // holds an element while the set is changed
 	rolling     chan struct{} // holds an element while replicas are restarted one at a time
 	escalations sync.WaitGroup
+	news        news
 
 	mu     sync.Mutex
 	groups []Group
@@ -64,6 +65,7 @@ func (t *set) admit(groups []Group, all []placed) []*runner {
 		}
 	}
 	t.groups, t.units = slices.Clone(groups), append(t.units, fresh...)
+	t.news.announce()
 	slices.SortStableFunc(t.units, func(a, b *runner) int { return place[a.name] - place[b.name] })
 	for _, u := range fresh {
 		u.emit(lifecycle.Event{Kind: lifecycle.EventAdded})
@@ -74,12 +76,16 @@ func (t *set) admit(groups []Group, all []placed) []*runner {
 }
 
 // launch launches replicas that are new in their order, and returns when the
-// last launch was tried. When ctx ends it does not wait for that.
+// last launch was tried, but for those that wait for others. When ctx ends it
+// does not wait for that.
 func (t *set) launch(ctx context.Context, fresh []*runner) {
 	for _, u := range fresh {
 		tried := u.await(ctx, func() func() (bool, error) {
-			u.command(lifecycle.InputBegin, "")
-			return func() (bool, error) { queued, _ := u.core.Queued(); return !queued, nil }
+			u.start(lifecycle.InputBegin)
+			return func() (bool, error) {
+				queued, _ := u.core.Queued()
+				return !queued || u.blockedBy() != "", nil
+			}
 		})
 		select {
 		case <-tried:
@@ -88,20 +94,22 @@ func (t *set) launch(ctx context.Context, fresh []*runner) {
 	}
 }
 
-// remove takes replicas out of the set, the last first, and returns when they
-// are gone.
-func (t *set) remove(ctx context.Context, units []*runner, reason string) error {
-	for _, u := range slices.Backward(units) {
-		u.do(func() { u.command(lifecycle.InputLeave, reason) })
-	}
-	for _, u := range units {
-		select {
-		case <-u.gone:
-		case <-ctx.Done():
-			return ctx.Err()
+// remove takes replicas out of the set, and returns when they are gone. When ctx
+// ends it does not wait for that.
+func (t *set) remove(ctx context.Context, units []*runner, reason string) (err error) {
+	for _, layer := range t.layers(units) {
+		for _, u := range layer {
+			u.do(func() { u.command(lifecycle.InputLeave, reason) })
+		}
+		for _, u := range layer {
+			select {
+			case <-u.gone:
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
 	}
-	return nil
+	return err
 }
 
 // forget is told by a replica that is gone.
@@ -109,21 +117,17 @@ func (t *set) forget(u *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.units = slices.DeleteFunc(t.units, func(other *runner) bool { return other == u })
+	t.news.announce()
 	t.idle()
 }
 
-// close stops all replicas in their order, and returns when they are gone.
+// close stops all replicas, and returns when they are gone.
 func (t *set) close() {
 	t.mu.Lock()
 	t.isOpen = false
 	units := slices.Clone(t.units)
 	t.mu.Unlock()
-	for _, u := range units {
-		u.do(func() { u.command(lifecycle.InputLeave, "the supervisor ends") })
-	}
-	for _, u := range units {
-		<-u.gone
-	}
+	_ = t.remove(context.Background(), units, "the supervisor ends") // it waits for all
 	t.escalations.Wait()
 }
 
@@ -227,7 +231,9 @@ func (t *set) busy(stay bool) bool {
 				return true
 			}
 		default:
-			return true
+			if s := u.now(); stay || s.Blocker == "" || t.blocker(s.Group) == "" {
+				return true
+			}
 		}
 	}
 	return len(units) == 0 && stay

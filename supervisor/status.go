@@ -45,6 +45,7 @@ type Status struct {
 	Ready       time.Time // when it became ready first; zero: it has not
 	Answer      error     // the latest answer of its process to a probe, if it was bad; nil: it was good, or there was none
 	Next        time.Time // with StateWaiting: when it will be launched
+	Blocker     string    // with StateWaiting: the group, not up yet, that its start comes after; empty: none
 	Restarts    int       // launches after the first
 	Exits       int       // ends of processes that nobody asked for
 	Failures    int       // of those, the ones that were of no use (see Limit); and launches that failed

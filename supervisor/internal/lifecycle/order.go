@@ -1,5 +1,7 @@
 package lifecycle
 
+import "slices"
+
 // Move is a replica that is to be replaced by one at another address, or at the
 // same. Empty: it serves nowhere.
 type Move struct{ From, To string }
@@ -66,5 +68,44 @@ func Order(moves []Move) []Step {
 			steps = append(steps, Step{StepReplace, i})
 		}
 		holds[i] = false
+	}
+}
+
+// Layers sorts groups by what they come after: each is in a later layer than
+// all those. After has the names that a group comes after; names of others than
+// groups do not matter. Groups that come after each other, in a circle, are in
+// no layer, nor are those after them; these groups alone are returned then.
+func Layers(groups []string, after map[string][]string) (layers [][]string, circle []string) {
+	comesAfter := func(g string, others []string) bool {
+		return slices.ContainsFunc(after[g], func(name string) bool { return slices.Contains(others, name) })
+	}
+	rest := slices.Clone(groups)
+	for len(rest) > 0 {
+		var layer, later []string
+		for _, g := range rest {
+			if comesAfter(g, rest) {
+				later = append(later, g)
+			} else {
+				layer = append(layer, g)
+			}
+		}
+		if len(layer) == 0 {
+			return layers, inCircle(rest, comesAfter)
+		}
+		layers, rest = append(layers, layer), later
+	}
+	return layers, nil
+}
+
+// inCircle returns groups without those that none of the others comes after.
+func inCircle(groups []string, comesAfter func(g string, others []string) bool) []string {
+	for {
+		needed := slices.DeleteFunc(slices.Clone(groups), func(g string) bool {
+			return !slices.ContainsFunc(groups, func(other string) bool { return comesAfter(other, []string{g}) })
+		})
+		if len(needed) == len(groups) {
+			return groups
+		}
+		groups = needed
 	}
 }

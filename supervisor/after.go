@@ -1,0 +1,87 @@
+package supervisor
+
+import (
+	"slices"
+	"sync"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
+)
+
+// news wakes those who wait for a replica to change its state. The zero value is
+// ready.
+type news struct {
+	mu   sync.Mutex
+	next chan struct{} // closed at the next change; nil: nobody waits
+}
+
+func (n *news) wait() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next == nil {
+		n.next = make(chan struct{})
+	}
+	return n.next
+}
+
+func (n *news) announce() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.next != nil {
+		close(n.next)
+		n.next = nil
+	}
+}
+
+// blocker returns a group that another comes after and that is not up; empty:
+// there is none.
+func (t *set) blocker(group string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	after := t.after()[group]
+	for _, u := range t.units {
+		if s := u.now(); slices.Contains(after, s.Group) && !s.up() {
+			return s.Group
+		}
+	}
+	return ""
+}
+
+// up reports whether what comes after the replica may be started.
+func (s Status) up() bool {
+	return s.State == StateFinished && s.Last.Success() || s.State == StateReady && s.Policy.Restart != RestartNever
+}
+
+// after returns what each group comes after, while t.mu is held.
+func (t *set) after() map[string][]string {
+	after := make(map[string][]string)
+	for _, g := range t.groups {
+		after[g.Name] = g.After
+	}
+	return after
+}
+
+// layers returns replicas in the order in which they are stopped: first those
+// that no other comes after.
+func (t *set) layers(units []*runner) [][]*runner {
+	var groups []string
+	members := make(map[string][]*runner)
+	for _, u := range units {
+		group := u.now().Group
+		if members[group] == nil {
+			groups = append(groups, group)
+		}
+		members[group] = append(members[group], u)
+	}
+	t.mu.Lock()
+	sorted, _ := lifecycle.Layers(groups, t.after()) // place has found no circle
+	t.mu.Unlock()
+	var all [][]*runner
+	for _, names := range slices.Backward(sorted) {
+		var layer []*runner
+		for _, name := range names {
+			layer = append(layer, members[name]...)
+		}
+		all = append(all, layer)
+	}
+	return all
+}

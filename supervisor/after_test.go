@@ -1,0 +1,125 @@
+package supervisor
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// ordered are a database, a job that is meant to end, and a service that comes
+// after both.
+func ordered(jobCode int) (*Config, *script) {
+	named := func(name string, p Policy, after ...string) Group {
+		return Group{Name: name, Count: 1, Policy: p, After: after, Replica: func(int) Replica {
+			r := Replica{Name: name[:1], Args: []string{name}}
+			if name == "database" {
+				notice(&r)
+			}
+			return r
+		}}
+	}
+	sys := &script{lag: time.Second, each: func(s *script, r Replica, incarnation int) {
+		switch r.Name {
+		case "d":
+			s.ready = time.Second
+		case "j":
+			s.lives, s.code = 2*time.Second, jobCode
+		}
+	}}
+	return of(
+		named("service", Policy{}, "database", "job"),
+		named("database", Policy{}),
+		named("job", Policy{Restart: RestartNever}),
+	), sys
+}
+
+func TestAfter(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, sys := ordered(0)
+		th := perform(t, c, sys)
+		want(t, th.states(), "s waiting, d starting, j ready")
+		if s, _ := th.Get("s"); s.Blocker != "database" {
+			t.Errorf("it waits for %q", s.Blocker)
+		}
+		th.at(time.Second)
+		synctest.Wait()
+		if s, _ := th.Get("s"); s.Blocker != "job" {
+			t.Errorf("it waits for %q", s.Blocker)
+		}
+		th.at(10 * time.Second)
+		expect(t, th.told(EventAdded), "0s launched d/1", "0s launched j/1", "0s ready j/1", "1s ready d/1",
+			"2s exited j/1", "3s finished j/1", "3s launched s/1", "3s ready s/1")
+		if s, _ := th.Get("s"); s.Blocker != "" {
+			t.Errorf("it runs and waits for %q", s.Blocker)
+		}
+
+		// A restart and a relaunch wait for nothing.
+		if err := th.Stop(t.Context(), "database"); err != nil {
+			t.Error(err)
+		}
+		if err := th.Restart(t.Context(), "service"); err != nil {
+			t.Error(err)
+		}
+		expect(t, th.told(EventStopping), "10s exited d/1", "11s stopped d/1", "11s exited s/1", "12s launched s/2", "12s ready s/2")
+
+		// A start does, until the other is there again.
+		if err := th.Stop(t.Context(), "service"); err != nil {
+			t.Error(err)
+		}
+		if err := th.Start("service"); err != nil {
+			t.Error(err)
+		}
+		want(t, th.states(), "s waiting, d stopped, j finished")
+		if err := th.Start("database"); err != nil {
+			t.Error(err)
+		}
+		expect(t, th.told(EventStopping), "12s exited s/2", "13s stopped s/2", "13s launched d/2")
+		th.at(14 * time.Second)
+		want(t, th.states(), "s ready, d ready, j finished")
+		th.told()
+
+		th.stop()
+		<-th.ended
+		expect(t, th.told(EventRemoved), "14s stopping s/3", "14s exited s/3", "15s stopping d/2", "15s exited d/2")
+	})
+}
+
+// What can never be started does not keep Run from ending, nor others from
+// being changed.
+func TestAfterOneThatFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, sys := ordered(1)
+		c.Stay = false
+		th := perform(t, c, sys)
+		th.at(5 * time.Second)
+		want(t, th.states(), "s waiting, d ready, j finished")
+		if err := th.Scale(t.Context(), "service", 0); err != nil {
+			t.Error(err)
+		}
+		if err := th.Scale(t.Context(), "service", 1); err != nil {
+			t.Error(err)
+		}
+		want(t, th.states(), "s waiting, d ready, j finished")
+		if err := th.Stop(t.Context(), "database"); err != nil {
+			t.Error(err)
+		}
+		<-th.ended
+	})
+}
+
+func TestAfterIsChecked(t *testing.T) {
+	for _, tt := range []struct{ name, database, want string }{
+		{"unknown", "cache", `group "database": after "cache": want one of the groups service, database, job`},
+		{"itself", "database", `group "database": after: want others than itself`},
+		{"a circle", "service", "groups service, database: after: each comes after another of them"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := ordered(0)
+			c.Groups[1].After = []string{tt.database}
+			if _, err := New(*c); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
