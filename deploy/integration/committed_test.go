@@ -15,8 +15,10 @@ func TestCommittedClusterFile(t *testing.T) {
 		words = strings.Fields(line)
 		return len(words) > 1 && words[0] == "bin/crashlab" && words[1] == "load"
 	})
-	banner := c.stdout.String()
-	containsAll(t, banner, "Replicas listen at "+strings.Join(c.addrs, ",")+".", "grpcurl -plaintext "+c.addrs[0]+" counter.v1.Counter/Get")
+	c.await(&c.stdout, "rest of it", func(line string) bool {
+		return strings.Contains(line, "grpcurl -plaintext "+c.addrs[0]+" counter.v1.Counter/Get")
+	})
+	containsAll(t, c.stdout.String(), "Replicas listen at "+strings.Join(c.addrs, ",")+".")
 
 	code, stdout, stderr := run(t, "crashlab", words[1:]...)
 	if code != 0 || stderr != "" {
