@@ -147,6 +147,15 @@ func (m *Mistake) Error() string {
 	return m.Name + ": " + m.What
 }
 
+// Text returns the text of an error. That of a [*Mistake] has the excerpt beneath.
+func Text(err error) string {
+	text := err.Error()
+	if m, ok := errors.AsType[*Mistake](err); ok && m.Excerpt != "" {
+		text += "\n" + m.Excerpt
+	}
+	return text
+}
+
 // Place is where a value comes from.
 type Place struct {
 	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value, such as a flag. May be empty.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/parse"
 )
 
@@ -23,9 +24,9 @@ import (
 func (g *group) wrong(key, rest, what string) error {
 	switch {
 	case key == "command" && len(g.in.command) > 0:
-		return &mistake{where: "COMMAND", what: what}
+		return inputfile.Place{Name: "COMMAND"}.Errorf("%s", what)
 	case given(g.in.flags, key):
-		return &mistake{where: flag(key), what: what}
+		return inputfile.Place{Name: flag(key)}.Errorf("%s", what)
 	}
 	own := "groups." + g.name + "." + key
 	paths := []string{own + rest, own, key + rest, key}
@@ -58,7 +59,7 @@ func (g *group) checkCommand() error {
 	case len(g.Command) > 0:
 		return nil
 	case g.in.file.path == "":
-		return &mistake{what: "no command: want supervisor [flags] -- COMMAND..., or --config FILE; see supervisor --help"}
+		return inputfile.Place{}.Errorf("no command: want supervisor [flags] -- COMMAND..., or --config FILE; see supervisor --help")
 	case g.name != "":
 		return g.in.file.mistake("groups."+g.name, "groups."+g.name+": "+want)
 	}

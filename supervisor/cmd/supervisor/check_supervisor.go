@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // wrong says what is wrong with a setting of the supervisor itself. It blames
@@ -14,9 +15,9 @@ func (in input) wrong(path, what string) error {
 	key, ofControl := strings.CutPrefix(path, "control.")
 	switch {
 	case path == "control.addr" && in.own.Control.Addr != nil:
-		return &mistake{where: "--control", what: what}
+		return inputfile.Place{Name: "--control"}.Errorf("%s", what)
 	case ofControl && given(in.own.Control, key), !ofControl && given(in.own, key):
-		return &mistake{where: flag(strings.ReplaceAll(path, ".", "_")), what: what}
+		return inputfile.Place{Name: flag(strings.ReplaceAll(path, ".", "_"))}.Errorf("%s", what)
 	}
 	return in.file.mistake(path, path+": "+what)
 }

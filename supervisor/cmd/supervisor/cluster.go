@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // cluster is what the user's input amounts to.
@@ -77,11 +78,11 @@ func (in input) groups() ([]*group, error) {
 	}
 	for _, key := range []string{"replicas", "base_port"} {
 		if given(in.flags, key) {
-			return nil, &mistake{where: flag(key), what: "the cluster file has groups: set it there"}
+			return nil, inputfile.Place{Name: flag(key)}.Errorf("the cluster file has groups: set it there")
 		}
 	}
 	if len(in.command) > 0 {
-		return nil, &mistake{where: "COMMAND", what: "the cluster file has groups: set it there"}
+		return nil, inputfile.Place{Name: "COMMAND"}.Errorf("the cluster file has groups: set it there")
 	}
 	names := slices.SortedFunc(maps.Keys(in.file.Groups), func(a, b string) int {
 		return in.file.at["groups."+a].Position.Offset - in.file.at["groups."+b].Position.Offset

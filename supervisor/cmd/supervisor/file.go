@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding"
-	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -38,11 +37,11 @@ func load(path string) (*file, error) { return loadBy(inputfile.ReadOnce, path) 
 func loadBy(read func(path string, most int) ([]byte, error), path string) (*file, error) {
 	text, err := read(path, inputfile.MaxYAML)
 	if err != nil {
-		return nil, &mistake{where: "--config", what: err.Error()}
+		return nil, inputfile.Place{Name: "--config"}.Errorf("%v", err)
 	}
 	f := &file{path: path, at: make(map[string]*token.Token), keys: make(map[string]*token.Token)}
 	if f.yaml, err = inputfile.Parse(path, text); err != nil {
-		return nil, ofFile(err)
+		return nil, err
 	}
 	if f.yaml.Root == nil {
 		return f, nil
@@ -188,13 +187,5 @@ func (f *file) mistakeAt(at *token.Token, format string, args ...any) error {
 	if f.yaml != nil {
 		place = f.yaml.At(at)
 	}
-	return ofFile(place.Errorf(format, args...))
-}
-
-// ofFile returns a mistake in a file as one of ours.
-func ofFile(err error) error {
-	if m, ok := errors.AsType[*inputfile.Mistake](err); ok {
-		return &mistake{where: m.Name, what: m.What, excerpt: m.Excerpt}
-	}
-	return err
+	return place.Errorf(format, args...)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 func FuzzClusterFile(f *testing.F) {
@@ -28,8 +30,8 @@ func FuzzClusterFile(f *testing.F) {
 			}
 			return
 		}
-		m, ok := errors.AsType[*mistake](err)
-		if !ok || strings.Contains(m.where+m.what, "\n") || m.what == "" {
+		m, ok := errors.AsType[*inputfile.Mistake](err)
+		if !ok || strings.Contains(m.Error(), "\n") || m.What == "" {
 			t.Errorf("%v: want a mistake on one line", err)
 		}
 	})

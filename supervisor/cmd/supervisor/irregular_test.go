@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 func fifo(t *testing.T, name string) string {
@@ -126,7 +128,7 @@ func TestReplicasInAllAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = input{file: f}.cluster()
-	if m, ok := errors.AsType[*mistake](err); !ok || !strings.HasSuffix(m.where, ":14:3") || m.what != "groups.g10: with it there are 11000 replicas: want at most 10000 in all" {
+	if m, ok := errors.AsType[*inputfile.Mistake](err); !ok || !strings.HasSuffix(m.Name, ":14:3") || m.What != "groups.g10: with it there are 11000 replicas: want at most 10000 in all" {
 		t.Errorf("got %v", err)
 	}
 }

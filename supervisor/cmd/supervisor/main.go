@@ -40,32 +40,12 @@ func main() {
 	}
 	// The library's errors name it, and so us, already.
 	last := output.Sink{To: os.Stderr} // which may be stuck, and must not hold up the exit
-	last.Put("", []byte("supervisor: "+strings.TrimPrefix(err.Error(), "supervisor: ")+"\n"))
+	last.Put("", []byte("supervisor: "+strings.TrimPrefix(inputfile.Text(err), "supervisor: ")+"\n"))
 	last.Close(closePatience)
-	var ours *mistake
-	var ctls *inputfile.Mistake
-	if errors.As(err, &ours) || errors.As(err, &ctls) {
+	if _, bad := errors.AsType[*inputfile.Mistake](err); bad {
 		os.Exit(2)
 	}
 	os.Exit(1)
-}
-
-// mistake is bad input: what is wrong comes first, in one line.
-type mistake struct {
-	where   string // the flag, or FILE:LINE:COLUMN; may be empty
-	what    string // the value and what is allowed
-	excerpt string // of the file, if it has the value
-}
-
-func (m *mistake) Error() string {
-	s := m.what
-	if m.where != "" {
-		s = m.where + ": " + s
-	}
-	if m.excerpt != "" {
-		s += "\n" + m.excerpt
-	}
-	return s
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
@@ -88,7 +68,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		err = noEmptyFlag(parsed)
 	}
 	if err != nil {
-		return &mistake{what: misuse(err, parsed)}
+		return inputfile.Place{}.Errorf("%s", misuse(err, parsed))
 	}
 	cli.Run.Command = command
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -32,7 +33,7 @@ var errNextReload = fmt.Errorf("%w: the next reload", supervisor.ErrSuperseded)
 func (r *reloader) reload(ctx context.Context) error {
 	apply, err := r.begin(ctx)
 	if err != nil {
-		return err
+		return errors.New(inputfile.Text(err))
 	}
 	return apply()
 }
@@ -84,7 +85,7 @@ func (r *reloader) read() (*cluster, error) {
 func (r *reloader) reloadAndSay(ctx context.Context, log hclog.Logger) {
 	apply, err := r.begin(ctx)
 	if err != nil {
-		log.Error("not reloaded, all goes on as before", "error", err)
+		log.Error("not reloaded, all goes on as before", "error", inputfile.Text(err))
 		return
 	}
 	log.Info("reloading", "file", r.in.file.path)

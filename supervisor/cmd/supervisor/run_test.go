@@ -18,6 +18,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 func TestSignalStopsAll(t *testing.T) {
@@ -334,8 +335,7 @@ func TestControlIsExposedOnlyByWill(t *testing.T) {
 	c := controlSettings{Addr: new(endpoint("0.0.0.0:0"))}
 	in := input{own: own{Control: c}, file: &file{}}
 	_, err := in.startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
-	var m *mistake
-	if !errors.As(err, &m) || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
+	if _, bad := errors.AsType[*inputfile.Mistake](err); !bad || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
 		t.Errorf("got %v", err)
 	}
 	c.AllowRemote = new(boolean(true))

@@ -54,11 +54,11 @@ type Command struct {
 func (c *Command) call(k *kong.Context, do func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error) error {
 	credentials, err := control.TLS{CA: c.CA, Cert: c.Cert, Key: c.Key}.Client()
 	if err != nil {
-		return &inputfile.Mistake{Place: inputfile.Place{Name: "--ca, --cert and --key"}, What: err.Error()}
+		return inputfile.Place{Name: "--ca, --cert and --key"}.Errorf("%v", err)
 	}
 	conn, err := control.NewClient(c.Control, credentials)
 	if err != nil {
-		return &inputfile.Mistake{Place: inputfile.Place{Name: c.source()}, What: err.Error()}
+		return inputfile.Place{Name: c.source()}.Errorf("%v", err)
 	}
 	defer conn.Close()
 	return c.failure(do(context.Background(), supervisorv1.NewSupervisorClient(conn), k.Stdout))
@@ -116,7 +116,7 @@ type names struct {
 
 func (n *names) check() error {
 	if (len(n.Names) > 0) == n.All {
-		return &inputfile.Mistake{What: "want names of replicas or groups, or --all for all; see supervisor ctl list"}
+		return inputfile.Place{}.Errorf("want names of replicas or groups, or --all for all; see supervisor ctl list")
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func durationMessage(d *duration) *durationpb.Duration {
 func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 	nothing := (&setPolicyCmd{}).policy()
 	if proto.Equal(p.policy(), nothing) {
-		return &inputfile.Mistake{What: "nothing to change: want a flag such as --restart-delay; see supervisor ctl set-policy --help"}
+		return inputfile.Place{}.Errorf("nothing to change: want a flag such as --restart-delay; see supervisor ctl set-policy --help")
 	}
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		reply, err := s.SetPolicy(ctx, &supervisorv1.SetPolicyRequest{Group: p.Group, Policy: p.policy()})
