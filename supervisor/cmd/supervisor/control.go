@@ -7,24 +7,25 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 // startControl has server serve until stop is called, which comes after its end. It
 // does nothing where no control service is wanted.
-func (in input) startControl(c controlSettings, server *control.Server, log hclog.Logger) (stop func(), err error) {
-	if c.Addr == nil {
+func startControl(c clusterfile.Control, server *control.Server, log hclog.Logger) (stop func(), err error) {
+	if c.Addr == "" {
 		return func() {}, nil
 	}
-	tls := c.tls()
-	credentials, err := tls.Server()
+	credentials, err := c.TLS.Server()
 	if err != nil {
 		return nil, err
 	}
-	l, err := control.Listen(string(*c.Addr), tls.Enabled() || bool(deref(c.AllowRemote)))
+	l, err := control.Listen(c.Addr, c.TLS.Enabled() || c.AllowRemote)
 	switch {
 	case errors.Is(err, control.ErrExposed): // a name, which leads elsewhere than it seems to
-		return nil, in.wrong("control.addr", err.Error())
+		return nil, inputfile.Place{Name: "--control"}.Errorf("%v", err)
 	case err != nil:
 		return nil, fmt.Errorf("--control: %w", err)
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"example.com/crashlab/supervisor/inputfile"
 )
 
 func fifo(t *testing.T, name string) string {
@@ -114,21 +112,5 @@ func TestReloadOfADeepFile(t *testing.T) {
 	p.Process.Signal(syscall.SIGTERM)
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
-	}
-}
-
-// A small file does not ask for millions of replicas.
-func TestReplicasInAllAreBounded(t *testing.T) {
-	text := "command: [\"true\"]\nreplicas: 1000\ngroups:\n"
-	for i := range 11 {
-		text += fmt.Sprintf("  g%d: {}\n", i)
-	}
-	f, err := load(write(t, text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = input{file: f}.cluster()
-	if m, ok := errors.AsType[*inputfile.Mistake](err); !ok || !strings.HasSuffix(m.Name, ":14:3") || m.What != "groups.g10: with it there are 11000 replicas: want at most 10000 in all" {
-		t.Errorf("got %v", err)
 	}
 }

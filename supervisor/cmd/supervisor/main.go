@@ -70,7 +70,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return inputfile.Place{}.Errorf("%s", misuse(err, parsed))
 	}
-	cli.Run.Command = command
+	cli.Run.Flags.Command = command
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr
 	cli.Check.stdout = stdout
 	return parsed.Run()

@@ -10,13 +10,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/inputfile"
 )
 
 // reloader makes what the cluster file says now run.
 type reloader struct {
-	in         input
-	now        *cluster // as it was at the start, where that cannot be changed
+	now        *clusterfile.Cluster // as it was at the start, where that cannot be changed
 	supervisor *supervisor.Supervisor
 
 	mu     sync.Mutex
@@ -54,7 +54,7 @@ func (r *reloader) begin(ctx context.Context) (apply func() error, err error) {
 	r.cancel = cancel
 	return func() error {
 		defer cancel(nil)
-		err := r.supervisor.Apply(ctx, c.groups)
+		err := r.supervisor.Apply(ctx, c.Groups)
 		if err != nil && context.Cause(ctx) == errNextReload {
 			return errNextReload
 		}
@@ -63,20 +63,12 @@ func (r *reloader) begin(ctx context.Context) (apply func() error, err error) {
 }
 
 // read reads the file and checks it.
-func (r *reloader) read() (*cluster, error) {
-	in := r.in
-	var err error
-	if in.file, err = loadBy(inputfile.Read, r.in.file.path); err != nil {
-		return nil, err
-	}
-	c, err := in.cluster()
+func (r *reloader) read() (*clusterfile.Cluster, error) {
+	c, err := r.now.Reread()
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checkFixed(r.now, c); err != nil {
-		return nil, err
-	}
-	return c, c.checkFree(func(addr string) bool {
+	return c, c.CheckFree(func(addr string) bool {
 		return slices.ContainsFunc(r.supervisor.List(), func(s supervisor.Status) bool { return s.Addr == addr })
 	})
 }
@@ -88,7 +80,7 @@ func (r *reloader) reloadAndSay(ctx context.Context, log hclog.Logger) {
 		log.Error("not reloaded, all goes on as before", "error", inputfile.Text(err))
 		return
 	}
-	log.Info("reloading", "file", r.in.file.path)
+	log.Info("reloading", "file", r.now.Path)
 	switch err := apply(); {
 	case ctx.Err() != nil: // we stop
 	case err == errNextReload:

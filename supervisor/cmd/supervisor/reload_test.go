@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 )
 
 // reload sends SIGHUP and waits for what the log says then.
@@ -144,16 +145,11 @@ func TestFailureIsTold(t *testing.T) {
 // others say so.
 func TestReloadsAtATime(t *testing.T) {
 	path := write(t, "replicas: 1\ncommand: [sleep, \"300\"]\n")
-	f, err := load(path)
+	c, err := clusterfile.Read(path, clusterfile.Flags{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := input{file: f}
-	c, err := in.cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := supervisor.New(supervisor.Config{Groups: c.groups})
+	s, err := supervisor.New(supervisor.Config{Groups: c.Groups})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +167,7 @@ func TestReloadsAtATime(t *testing.T) {
 			break
 		}
 	}
-	r := &reloader{in: in, now: c, supervisor: s}
+	r := &reloader{now: c, supervisor: s}
 	for n := range 10 {
 		var all []func() error
 		for i := range 3 {

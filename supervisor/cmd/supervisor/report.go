@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -13,25 +12,29 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/internal/output"
+	"example.com/crashlab/supervisor/parse"
 )
 
 // closePatience is how long the end waits for a sink that takes nothing.
 const closePatience = time.Second
 
-// reportFlags say where the log, the events, the replicas' lines and the metrics
-// go. Empty: nowhere.
+// reportFlags say how the log and the replicas' lines are shown.
 type reportFlags struct {
-	LogJSON     bool        // the log is JSON, and replicas' lines are too
-	LogLevel    string      // least level to log, as hclog names them
-	Quiet       bool        // no replicas' lines on stdout: the last before a crash are logged
-	LogDir      string      // where each replica's lines go to a file
-	LogSize     int         // of such a file, in MB, from 2, as a line can be 1 MiB
-	LogFiles    int         // how many of a replica's that were full are kept, from 1
-	Events      string      // file that events are appended to; -: stdout, and nothing else there
-	FileMode    fs.FileMode // of files that are created
-	MetricsAddr string      // where Prometheus' metrics are served
+	LogJSON  bool     `name:"log-json" help:"Log JSON, not text, to stderr; replicas' lines become JSON on stdout, with the replica's name"`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" help:"Least level to log: trace, debug, info, warn, error or off (default ${default})"`
+	Quiet    bool     `help:"Do not show replicas' lines on stdout; the last ones before a crash are logged then"`
+}
+
+// logLevel is the least level to log, as hclog names it.
+type logLevel string
+
+func (l *logLevel) UnmarshalText(text []byte) error {
+	v, err := parse.LogLevel(string(text))
+	*l = logLevel(v)
+	return err
 }
 
 // report holds the open sinks. None waits for another, see package output.
@@ -49,33 +52,33 @@ type report struct {
 	serving  sync.WaitGroup
 }
 
-// open opens what the flags name. List is the supervisor's, for the metrics.
-func (f *reportFlags) open(stdout, stderr io.Writer, list func() []supervisor.Status) (*report, error) {
-	r := &report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || f.Events == "-", onlyEvents: f.Events == "-"}
+// open opens what the settings name. List is the supervisor's, for the metrics.
+func (f reportFlags) open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []supervisor.Status) (*report, error) {
+	r := &report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || s.Events == "-", onlyEvents: s.Events == "-"}
 	r.logLosses("stdout", &r.console.sink.Losses)
 	r.openLog(stderr, f)
-	if f.LogDir != "" {
-		r.dir = &logDir{dir: f.LogDir, mode: f.FileMode, size: int64(f.LogSize) * 1e6, backups: f.LogFiles}
+	if s.LogDir != "" {
+		r.dir = &logDir{dir: s.LogDir, mode: s.FileMode, size: s.LogSize, backups: s.LogFiles}
 		r.logLosses("log_dir", &r.dir.losses)
-		if err := os.MkdirAll(f.LogDir, 0o755); err != nil {
+		if err := os.MkdirAll(s.LogDir, 0o755); err != nil {
 			return nil, fmt.Errorf("--log-dir: %w", err)
 		}
 	}
-	switch f.Events {
+	switch s.Events {
 	case "":
 	case "-":
 		r.events = &eventFile{sink: &r.console.sink}
 	default:
 		var err error
-		if r.events, err = openEvents(f.Events, f.FileMode); err != nil {
+		if r.events, err = openEvents(s.Events, s.FileMode); err != nil {
 			return nil, fmt.Errorf("--events: %w", err)
 		}
 		r.logLosses("events", &r.events.sink.Losses)
 	}
-	return r, r.serveMetrics(f.MetricsAddr, list)
+	return r, r.serveMetrics(s.MetricsAddr, list)
 }
 
-func (r *report) openLog(stderr io.Writer, f *reportFlags) {
+func (r *report) openLog(stderr io.Writer, f reportFlags) {
 	var to io.Writer = r.console // so that the lines of both keep their order
 	if !r.console.shares(stderr) {
 		r.stderr = &output.Sink{To: stderr}
@@ -83,7 +86,7 @@ func (r *report) openLog(stderr io.Writer, f *reportFlags) {
 		to = sinkWriter{r.stderr}
 	}
 	r.log = hclog.New(&hclog.LoggerOptions{
-		Name: "supervisor", Output: to, JSONFormat: f.LogJSON, Level: hclog.LevelFromString(f.LogLevel),
+		Name: "supervisor", Output: to, JSONFormat: f.LogJSON, Level: hclog.LevelFromString(string(f.LogLevel)),
 	})
 }
 

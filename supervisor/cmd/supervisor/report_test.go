@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 )
 
 func newLogDir(dir string) *logDir {
@@ -100,11 +101,11 @@ func TestReportThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for want, f := range map[string]reportFlags{
+	for want, settings := range map[string]clusterfile.Settings{
 		"--metrics-addr: listen tcp " + taken.Addr().String(): {MetricsAddr: taken.Addr().String()},
 		"--events: open /nowhere/events":                      {Events: "/nowhere/events"},
 	} {
-		if _, err := f.open(io.Discard, io.Discard, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := (reportFlags{}).open(settings, io.Discard, io.Discard, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s...", err, want)
 		}
 	}
@@ -114,14 +115,13 @@ func TestReportThatCannotBe(t *testing.T) {
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	events := filepath.Join(dir, "events.jsonl")
-	flags := reportFlags{
-		LogLevel: "info", LogSize: 2, LogFiles: 1, LogDir: filepath.Join(dir, "logs"), Events: events,
-		MetricsAddr: "127.0.0.1:0", Quiet: true, FileMode: 0o640,
+	settings := clusterfile.Settings{
+		LogSize: 2e6, LogFiles: 1, LogDir: filepath.Join(dir, "logs"), Events: events, MetricsAddr: "127.0.0.1:0", FileMode: 0o640,
 	}
 	var s *supervisor.Supervisor
 	var c supervisor.Config
 	var stdout, stderr bytes.Buffer
-	r, err := flags.open(&stdout, &stderr, func() []supervisor.Status { return s.List() })
+	r, err := reportFlags{LogLevel: "info", Quiet: true}.open(settings, &stdout, &stderr, func() []supervisor.Status { return s.List() })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func (g *gated) Write(b []byte) (int, error) {
 func TestLogThatWasStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stderr := &gated{open: make(chan struct{})}
-		r, err := (&reportFlags{LogLevel: "info"}).open(io.Discard, stderr, nil)
+		r, err := reportFlags{LogLevel: "info"}.open(clusterfile.Settings{}, io.Discard, stderr, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,25 +4,21 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"runtime"
 	"sync"
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 )
 
 type runCmd struct {
-	Config     string   `placeholder:"FILE" help:"Cluster file (YAML); flags override its values, and SIGHUP reads it again"`
-	Settings   settings `embed:""`
-	Own        own      `embed:""`
-	LogJSON    bool     `name:"log-json" help:"Log JSON, not text, to stderr; replicas' lines become JSON on stdout, with the replica's name"`
-	LogLevel   logLevel `default:"info" placeholder:"LEVEL" help:"Least level to log: trace, debug, info, warn, error or off (default ${default})"`
-	Quiet      bool     `help:"Do not show replicas' lines on stdout; the last ones before a crash are logged then"`
-	DumpStacks bool     `help:"At SIGQUIT, which stops as SIGTERM does, log the stacks of all goroutines first"`
-	Command    []string `kong:"-"` // behind "--"
+	Config     string            `placeholder:"FILE" help:"Cluster file (YAML); flags override its values, and SIGHUP reads it again"`
+	Flags      clusterfile.Flags `embed:""`
+	Report     reportFlags       `embed:""`
+	DumpStacks bool              `help:"At SIGQUIT, which stops as SIGTERM does, log the stacks of all goroutines first"`
 
 	stdout, stderr io.Writer
 }
@@ -31,67 +27,61 @@ type runCmd struct {
 func (r *runCmd) Run() error {
 	// It is between us and who launched us; the replicas would inherit it.
 	os.Unsetenv("NOTIFY_SOCKET")
-	in := input{flags: r.Settings, own: r.Own, command: r.Command, file: &file{}}
-	if r.Config != "" {
-		f, err := load(r.Config)
-		if err != nil {
-			return err
-		}
-		in.file = f
-	}
-	c, err := in.cluster()
+	c, err := clusterfile.Read(r.Config, r.Flags)
 	if err != nil {
 		return err
 	}
-	if c.StateDir != nil {
-		unlock, err := lock(string(*c.StateDir))
+	if c.StateDir != "" {
+		unlock, err := lock(c.StateDir)
 		if err != nil {
 			return err
 		}
 		defer unlock()
 	}
-	if err := c.checkFree(func(string) bool { return false }); err != nil {
+	if err := c.CheckFree(func(string) bool { return false }); err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	return r.supervise(in, c, []string{self, "guard"})
+	return r.supervise(c, []string{self, "guard"})
 }
 
 // supervise runs the cluster, with all that goes on beside it.
-func (r *runCmd) supervise(in input, c *cluster, guardian []string) error {
+func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	prober := new(control.Prober)
 	defer prober.Close()
 	var told *report
 	var result *outcome
 	s, err := supervisor.New(supervisor.Config{
-		Groups: c.groups, Stay: c.Control.Addr != nil, MaxStarting: int(deref(c.MaxStarting)), Health: prober.Health, Guardian: guardian,
+		Groups: c.Groups, Stay: c.Control.Addr != "", MaxStarting: c.MaxStarting, Health: prober.Health, Guardian: guardian,
 		OnEvent:  func(e supervisor.Event) { told.event(e); result.note(e) },
 		OnOutput: func(replica string, lines []byte) { told.output(replica, lines) },
 	})
 	if err != nil {
 		return err
 	}
-	told, err = r.reports(c).open(r.stdout, r.stderr, s.List)
+	told, err = r.Report.open(c.Settings, r.stdout, r.stderr, s.List)
 	if err != nil {
 		return err
 	}
 	defer told.close()
-	told.console.align(c.names()...)
-	result = newOutcome(c.replicas, func() {
-		if c.banner != "" {
-			told.banner(c.banner)
+	for _, r := range c.Replicas {
+		told.console.align(r.Name)
+	}
+	result = newOutcome(c.Replicas, func() {
+		if c.Banner != "" {
+			told.banner(c.Banner)
 		}
 	})
 	var reloads *reloader
 	var reload func(context.Context) error // nil: there is no file
-	if in.file.path != "" {
-		reloads = &reloader{in: in, now: c, supervisor: s}
+	if c.Path != "" {
+		reloads = &reloader{now: c, supervisor: s}
 		reload = reloads.reload
 	}
-	stop, err := in.startControl(c.Control, &control.Server{Supervisor: s, Reload: reload, Reopen: told.reopen, Sinks: told.sinks}, told.log)
+	stop, err := startControl(c.Control, &control.Server{Supervisor: s, Reload: reload, Reopen: told.reopen, Sinks: told.sinks}, told.log)
 	if err != nil {
 		return err
 	}
@@ -105,25 +95,6 @@ func (r *runCmd) supervise(in input, c *cluster, guardian []string) error {
 		return nil
 	}
 	return result.err()
-}
-
-// reports is where the user wants to be told what.
-func (r *runCmd) reports(c *cluster) *reportFlags {
-	f := &reportFlags{
-		LogJSON: r.LogJSON, LogLevel: string(r.LogLevel), Quiet: r.Quiet,
-		LogDir: string(deref(c.LogDir)), LogSize: 10, LogFiles: 5, Events: string(deref(c.Events)),
-		MetricsAddr: string(deref(c.MetricsAddr)), FileMode: 0o640,
-	}
-	if c.FileMode != nil {
-		f.FileMode = fs.FileMode(*c.FileMode)
-	}
-	if c.LogSize != nil {
-		f.LogSize = int(*c.LogSize)
-	}
-	if c.LogFiles != nil {
-		f.LogFiles = int(*c.LogFiles)
-	}
-	return f
 }
 
 // untilSignal runs s until a signal, or until nothing is left to run. Reloads

@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 )
@@ -310,36 +311,16 @@ func TestLinesAreAligned(t *testing.T) {
 	}
 }
 
-func TestHelpNamesTheDefaults(t *testing.T) {
-	p := start(t, "", "--help")
-	if code := p.ends(); code != 0 {
-		t.Errorf("exit code %d, want 0", code)
-	}
-	text := strings.Join(strings.Fields(p.stdout.text()), " ")
-	d := defaults()
-	for flag, value := range map[string]string{
-		"--replicas": fmt.Sprint(*d.Replicas), "--base-port": fmt.Sprint(*d.BasePort), "--restart": "always",
-		"--restart-delay": "500ms", "--stop-timeout": "5s", "--log-level": "info", "--host": string(*d.Host),
-	} {
-		_, help, _ := strings.Cut(text, " "+flag+"=")
-		help, _, _ = strings.Cut(help, " --")
-		if !strings.Contains(help, "(default "+value+")") {
-			t.Errorf("help of %s does not name its default %s: %s", flag, value, help)
-		}
-	}
-}
-
 // Other machines get to the control service only where that was said outright,
 // whatever the first look at the address has missed.
 func TestControlIsExposedOnlyByWill(t *testing.T) {
-	c := controlSettings{Addr: new(endpoint("0.0.0.0:0"))}
-	in := input{own: own{Control: c}, file: &file{}}
-	_, err := in.startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
+	c := clusterfile.Control{Addr: "0.0.0.0:0"}
+	_, err := startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
 	if _, bad := errors.AsType[*inputfile.Mistake](err); !bad || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
 		t.Errorf("got %v", err)
 	}
-	c.AllowRemote = new(boolean(true))
-	stop, err := in.startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
+	c.AllowRemote = true
+	stop, err := startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
 	if err != nil {
 		t.Fatal(err)
 	}

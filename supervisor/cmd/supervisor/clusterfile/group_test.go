@@ -1,33 +1,22 @@
-package main
+package clusterfile
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"example.com/crashlab/supervisor"
 )
 
-func mustCluster(t *testing.T, text string) *cluster {
-	t.Helper()
-	f, err := load(write(t, text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := input{file: f}.cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // Each key of a group reaches the library.
 func TestKeysOfAGroup(t *testing.T) {
 	dir := t.TempDir()
-	c := mustCluster(t, `
+	c := mustRead(t, `
 replicas: 2
 host: "::1"
 base_port: 8000
@@ -46,10 +35,10 @@ dir: `+dir+`
 rlimits: {nofile: 10:20, core: 0, as: unlimited}
 nice: 5
 `)
-	if len(c.groups) != 1 || c.groups[0].Count != 2 {
-		t.Fatalf("groups %+v: want one of two", c.groups)
+	if len(c.Groups) != 1 || c.Groups[0].Count != 2 {
+		t.Fatalf("groups %+v: want one of two", c.Groups)
 	}
-	if got, want := c.groups[0].Policy, (supervisor.Policy{
+	if got, want := c.Groups[0].Policy, (supervisor.Policy{
 		Restart: supervisor.RestartOnFailure, Delay: 10 * time.Millisecond,
 		Backoff: supervisor.Backoff{Factor: 2, Max: time.Second, Jitter: 0.5, Reset: 3 * time.Second},
 		Limit:   supervisor.Limit{Exits: 5, Window: 10 * time.Second, Then: supervisor.EscalationStopAll},
@@ -65,14 +54,14 @@ nice: 5
 			"nofile": {Soft: 10, Hard: 20}, "core": {}, "as": {Soft: supervisor.Unlimited, Hard: supervisor.Unlimited},
 		}},
 	}
-	if got := c.groups[0].Replica(1); !reflect.DeepEqual(got, want) {
+	if got := c.Groups[0].Replica(1); !reflect.DeepEqual(got, want) {
 		t.Errorf("replica\n%+v, want\n%+v", got, want)
 	}
 }
 
 // A group has what the file says beside the groups, unless it says otherwise.
 func TestGroupsHaveDefaults(t *testing.T) {
-	c := mustCluster(t, `
+	c := mustRead(t, `
 replicas: 1
 restart_delay: 2s
 alive: {kind: grpc, service: x}
@@ -92,7 +81,7 @@ groups:
     command: ["true"]
 `)
 	var names, addrs []string
-	for _, r := range c.replicas {
+	for _, r := range c.Replicas {
 		names, addrs = append(names, r.Name), append(addrs, r.Addr)
 	}
 	if want := []string{"web-a", "web-b", "job-a"}; !slices.Equal(names, want) {
@@ -101,7 +90,7 @@ groups:
 	if want := []string{"127.0.0.1:7101", "127.0.0.1:7102", "127.0.0.1:7103"}; !slices.Equal(addrs, want) {
 		t.Errorf("addresses %q, want %q", addrs, want)
 	}
-	web, job := c.replicas[1], c.replicas[2]
+	web, job := c.Replicas[1], c.Replicas[2]
 	if got, want := web.Env, append(os.Environ(), "A=a", "B=127.0.0.1:7102", "C=c"); !slices.Equal(got, want) {
 		t.Errorf("environment %q, want %q", got, want)
 	}
@@ -115,68 +104,41 @@ groups:
 		t.Errorf("limits %v: want core of the defaults and nofile of its own", got)
 	}
 	for i, want := range []supervisor.Policy{{Delay: 2 * time.Second}, {Delay: 2 * time.Second, Restart: supervisor.RestartNever}} {
-		if got := c.groups[i].Policy; got != want {
-			t.Errorf("policy of %s %+v, want %+v", c.groups[i].Name, got, want)
+		if got := c.Groups[i].Policy; got != want {
+			t.Errorf("policy of %s %+v, want %+v", c.Groups[i].Name, got, want)
 		}
 	}
 }
 
 // Groups that use no port may have the same.
 func TestGroupsWithoutAddresses(t *testing.T) {
-	c := mustCluster(t, "command: [\"true\"]\ngroups:\n  one: {}\n  two: {clean_env: true}\n")
-	if r := c.replicas[3]; r.Name != "two-a" || r.Addr != "" || r.Env == nil || len(r.Env) != 0 {
+	c := mustRead(t, "command: [\"true\"]\ngroups:\n  one: {}\n  two: {clean_env: true}\n")
+	if r := c.Replicas[3]; r.Name != "two-a" || r.Addr != "" || r.Env == nil || len(r.Env) != 0 {
 		t.Errorf("%+v: want two-a, without an address and with an empty environment", r)
 	}
 }
 
 func TestFlagsThatGroupsRefuse(t *testing.T) {
 	path := write(t, "groups:\n  one: {command: [\"true\"]}\n")
-	for _, args := range [][]string{{"--replicas=2"}, {"--base-port=8000"}, {"--", "true"}} {
-		contains(t, refused(t, append([]string{"--config", path}, args...)...), []string{"groups: set it there"})
-	}
-}
-
-func TestOutcome(t *testing.T) {
-	ready := 0
-	o := newOutcome([]supervisor.Replica{{Name: "a"}, {Name: "b"}}, func() { ready++ })
-	note := func(k supervisor.EventKind, replica string, code int) {
-		o.note(supervisor.Event{Kind: k, Replica: replica, Exit: supervisor.Exit{Code: code}})
-	}
-	note(supervisor.EventReady, "a", 0)
-	note(supervisor.EventReady, "a", 0)
-	if ready != 0 {
-		t.Error("all are ready before b is")
-	}
-	note(supervisor.EventReady, "b", 0)
-	note(supervisor.EventReady, "b", 0)
-	if ready != 1 {
-		t.Errorf("told %d times that all are ready, want once", ready)
-	}
-	note(supervisor.EventFinished, "a", 0)
-	if err := o.err(); err != nil {
-		t.Errorf("error %v after a success", err)
-	}
-	note(supervisor.EventFinished, "a", 3)
-	note(supervisor.EventFailed, "b", 4)
-	if err := o.err(); err == nil || err.Error() != "2 replicas have failed: a (exit code 3), b (exit code 4)" {
-		t.Errorf("error %v", err)
-	}
-	note(supervisor.EventLaunched, "b", 0)
-	if err := o.err(); err == nil || err.Error() != "replica a (exit code 3) has failed" {
-		t.Errorf("error %v", err)
+	for want, f := range map[string]Flags{
+		"--replicas":  {Settings: settings{Replicas: new(count(2))}},
+		"--base-port": {Settings: settings{BasePort: new(port(8000))}},
+		"COMMAND":     {Command: []string{"true"}},
+	} {
+		contains(t, bad(t, path, f).Error(), []string{want + ": the cluster file has groups: set it there"})
 	}
 }
 
 // One base port for all groups is for those whose replicas listen.
 func TestGroupsThatDoNotListenShareNoPorts(t *testing.T) {
-	c := mustCluster(t, `
+	c := mustRead(t, `
 base_port: 8000
 groups:
   web: {command: ["true", "{addr}"]}
   worker: {command: ["true"]}
 `)
 	var addrs []string
-	for _, r := range c.replicas {
+	for _, r := range c.Replicas {
 		if r.Addr != "" {
 			addrs = append(addrs, r.Addr)
 		}
@@ -204,9 +166,9 @@ func TestRoomOfAGroup(t *testing.T) {
 		addr + "groups:\n  one: {}\n  two: {base_port: 7104, host: 127.0.0.2}\n": {1000, 1000},
 		addr + "groups:\n  one: {}\n  two: {command: [\"true\"]}\n":              {1000, 1000},
 	} {
-		c := mustCluster(t, text)
+		c := mustRead(t, text)
 		var got []int
-		for _, g := range c.groups {
+		for _, g := range c.Groups {
 			got = append(got, g.Max)
 		}
 		if !slices.Equal(got, want) {
@@ -219,13 +181,29 @@ func TestUserOfAGroup(t *testing.T) {
 	for user, allowed := range map[string]bool{
 		strconv.Itoa(os.Geteuid()): true, "0": os.Geteuid() == 0, "54321": os.Geteuid() == 0, "-1": false,
 	} {
-		f, err := load(write(t, "command: [\"true\"]\nuser: "+user+"\n"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := input{file: f}.cluster()
-		if (err == nil) != allowed || err == nil && c.replicas[0].Limits.User != user {
+		c, err := Read(write(t, "command: [\"true\"]\nuser: "+user+"\n"), Flags{})
+		if (err == nil) != allowed || err == nil && c.Replicas[0].Limits.User != user {
 			t.Errorf("user %s: %v, want it allowed: %v", user, err, allowed)
 		}
+	}
+}
+
+func TestName(t *testing.T) {
+	for i, want := range map[int]string{0: "a", 25: "z", 26: "aa", 27: "ab", 51: "az", 52: "ba", 701: "zz", 702: "aaa"} {
+		if got := name(i); got != want {
+			t.Errorf("name(%d) = %q, want %q", i, got, want)
+		}
+	}
+}
+
+// A small file does not ask for millions of replicas.
+func TestReplicasInAllAreBounded(t *testing.T) {
+	text := "command: [\"true\"]\nreplicas: 1000\ngroups:\n"
+	for i := range 11 {
+		text += fmt.Sprintf("  g%d: {}\n", i)
+	}
+	m := bad(t, write(t, text), Flags{})
+	if !strings.HasSuffix(m.Name, ":14:3") || m.What != "groups.g10: with it there are 11000 replicas: want at most 10000 in all" {
+		t.Errorf("got %v", m)
 	}
 }

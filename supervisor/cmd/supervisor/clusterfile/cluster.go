@@ -1,4 +1,7 @@
-package main
+// Package clusterfile reads the supervisor's cluster file, which says in YAML
+// which replicas run and how, with the flags that override it, and checks both
+// as a whole.
+package clusterfile
 
 import (
 	"errors"
@@ -14,33 +17,67 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// cluster is what the user's input amounts to.
-type cluster struct {
-	own
-	groups   []supervisor.Group
-	settings []settings           // of each group, with the defaults
-	replicas []supervisor.Replica // of all groups, at first
-	bound    []string             // addresses that they will listen at
-	banner   string
+// Cluster is what a cluster file and the flags over it amount to.
+type Cluster struct {
+	Path string // of the file; empty: there is none
+	Settings
+	Groups   []supervisor.Group
+	Replicas []supervisor.Replica // of all groups, at first
+	Banner   string               // to print once all of them are ready
+
+	in       input
+	own      own
+	settings []settings // of each group, with the defaults
+	bound    []string   // addresses that the replicas will listen at
+}
+
+// Read reads the cluster file at a path, which may be a pipe. Without a path
+// the flags say everything. What is wrong in either, or does not fit this
+// machine, is an [*inputfile.Mistake].
+func Read(path string, f Flags) (*Cluster, error) {
+	return input{flags: f, file: &file{path: path}}.read(inputfile.ReadOnce)
+}
+
+// Reread reads the file of c again, which is no pipe then, with the same flags.
+// A change to what only a restart of the supervisor changes is an
+// [*inputfile.Mistake] too.
+func (c *Cluster) Reread() (*Cluster, error) {
+	next, err := c.in.read(inputfile.Read)
+	if err == nil {
+		err = next.in.checkFixed(c, next)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return next, nil
 }
 
 // input is what the user gave: flags, which win, and a file, which is empty
 // where there is none.
 type input struct {
-	flags   settings
-	own     own
-	command []string
-	file    *file
+	flags Flags
+	file  *file
+}
+
+// read reads the file, as readFile gets its text, and checks the input.
+func (in input) read(readFile func(path string, most int) ([]byte, error)) (c *Cluster, err error) {
+	if in.file.path != "" {
+		if in.file, err = load(readFile, in.file.path); err != nil {
+			return nil, err
+		}
+	}
+	return in.cluster()
 }
 
 // cluster checks the input as a whole. Its errors are mistakes.
-func (in input) cluster() (*cluster, error) {
+func (in input) cluster() (*Cluster, error) {
 	groups, err := in.groups()
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{own: in.own.or(in.file.own)}
-	if err := in.checkControl(c.Control); err != nil {
+	c := &Cluster{Path: in.file.path, in: in, own: in.flags.Own.or(in.file.own).or(ownDefaults())}
+	c.Settings = c.own.settings()
+	if err := in.checkControl(c.own.Control); err != nil {
 		return nil, err
 	}
 	total := 0
@@ -59,10 +96,12 @@ func (in input) cluster() (*cluster, error) {
 		return nil, err
 	}
 	for i, g := range groups {
-		c.groups[i].Max = g.room(groups, c.own)
+		c.Groups[i].Max = g.room(groups, c.Settings)
 	}
-	c.banner, err = in.banner(c)
-	return c, err
+	if c.Banner, err = in.banner(c); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // maxReplicas bounds what a small file can ask for: so many processes are more than a machine has.
@@ -77,11 +116,11 @@ func (in input) groups() ([]*group, error) {
 		return []*group{g}, err
 	}
 	for _, key := range []string{"replicas", "base_port"} {
-		if given(in.flags, key) {
+		if given(in.flags.Settings, key) {
 			return nil, inputfile.Place{Name: flag(key)}.Errorf("the cluster file has groups: set it there")
 		}
 	}
-	if len(in.command) > 0 {
+	if len(in.flags.Command) > 0 {
 		return nil, inputfile.Place{Name: "COMMAND"}.Errorf("the cluster file has groups: set it there")
 	}
 	names := slices.SortedFunc(maps.Keys(in.file.Groups), func(a, b string) int {
@@ -102,7 +141,7 @@ func (in input) groups() ([]*group, error) {
 }
 
 // add adds a group, whose replicas it checks.
-func (c *cluster) add(g *group) error {
+func (c *Cluster) add(g *group) error {
 	n := int(*g.Replicas)
 	for i := range n {
 		r, err := g.replica(i)
@@ -112,13 +151,13 @@ func (c *cluster) add(g *group) error {
 		if err != nil {
 			return err
 		}
-		c.replicas = append(c.replicas, r)
+		c.Replicas = append(c.Replicas, r)
 		if g.listens {
 			c.bound = append(c.bound, r.Addr)
 		}
 	}
 	c.settings = append(c.settings, g.settings)
-	c.groups = append(c.groups, supervisor.Group{
+	c.Groups = append(c.Groups, supervisor.Group{
 		Name: g.name, Count: n, Policy: g.policy(),
 		Replica: func(i int) supervisor.Replica {
 			r, _ := g.replica(i) // what can be wrong is so for each of them
@@ -128,24 +167,15 @@ func (c *cluster) add(g *group) error {
 	return nil
 }
 
-// names are those of all replicas at first.
-func (c *cluster) names() []string {
-	var names []string
-	for _, r := range c.replicas {
-		names = append(names, r.Name)
-	}
-	return names
-}
-
 // banner returns the banner's text.
-func (in input) banner(c *cluster) (string, error) {
+func (in input) banner(c *Cluster) (string, error) {
 	var addrs []string
-	for _, r := range c.replicas {
+	for _, r := range c.Replicas {
 		if r.Addr != "" {
 			addrs = append(addrs, r.Addr)
 		}
 	}
-	values := []placeholder{{"addrs", strings.Join(addrs, ",")}, {"addr", ""}, {"control", string(deref(c.Control.Addr))}}
+	values := []placeholder{{"addrs", strings.Join(addrs, ",")}, {"addr", ""}, {"control", c.Control.Addr}}
 	if len(addrs) > 0 {
 		values[1].value = addrs[0]
 	}
@@ -161,10 +191,10 @@ func (in input) banner(c *cluster) (string, error) {
 	return text, nil
 }
 
-// checkFree finds out before the first launch whether another process has a
+// CheckFree finds out before the first launch whether another process has a
 // replica's port: else each launch would crash, for a reason hard to see.
 // Addresses that are ours already are left out.
-func (c *cluster) checkFree(ours func(addr string) bool) error {
+func (c *Cluster) CheckFree(ours func(addr string) bool) error {
 	for _, addr := range c.bound {
 		if ours(addr) {
 			continue
@@ -177,7 +207,7 @@ func (c *cluster) checkFree(ours func(addr string) bool) error {
 		if ours(addr) { // since then, by Scale
 			continue
 		}
-		name := c.replicas[slices.IndexFunc(c.replicas, func(r supervisor.Replica) bool { return r.Addr == addr })].Name
+		name := c.Replicas[slices.IndexFunc(c.Replicas, func(r supervisor.Replica) bool { return r.Addr == addr })].Name
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("%s is in use by another process", addr)
 		}
@@ -187,8 +217,8 @@ func (c *cluster) checkFree(ours func(addr string) bool) error {
 }
 
 // portSetting is what the user changes to have other ports.
-func (c *cluster) portSetting() string {
-	if len(c.groups) > 1 || c.groups[0].Name != "" {
+func (c *Cluster) portSetting() string {
+	if len(c.Groups) > 1 || c.Groups[0].Name != "" {
 		return "base_port"
 	}
 	return flag("base_port")

@@ -1,4 +1,4 @@
-package main
+package clusterfile
 
 import (
 	"errors"
@@ -19,14 +19,11 @@ func FuzzClusterFile(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := loadBy(func(string, int) ([]byte, error) { return []byte(text), nil }, "x.yaml")
-		var c *cluster
+		in := input{file: &file{path: "x.yaml"}}
+		c, err := in.read(func(string, int) ([]byte, error) { return []byte(text), nil })
 		if err == nil {
-			c, err = input{file: file}.cluster()
-		}
-		if err == nil {
-			if len(c.replicas) == 0 || len(c.replicas) > maxReplicas {
-				t.Errorf("%d replicas", len(c.replicas))
+			if len(c.Replicas) == 0 || len(c.Replicas) > maxReplicas {
+				t.Errorf("%d replicas", len(c.Replicas))
 			}
 			return
 		}

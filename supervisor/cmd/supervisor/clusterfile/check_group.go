@@ -1,4 +1,4 @@
-package main
+package clusterfile
 
 import (
 	"errors"
@@ -23,9 +23,9 @@ import (
 // in it. It blames the flag that was given, else the place in the file.
 func (g *group) wrong(key, rest, what string) error {
 	switch {
-	case key == "command" && len(g.in.command) > 0:
+	case key == "command" && len(g.in.flags.Command) > 0:
 		return inputfile.Place{Name: "COMMAND"}.Errorf("%s", what)
-	case given(g.in.flags, key):
+	case given(g.in.flags.Settings, key):
 		return inputfile.Place{Name: flag(key)}.Errorf("%s", what)
 	}
 	own := "groups." + g.name + "." + key
@@ -71,7 +71,7 @@ func (g *group) checkPorts() error {
 	if last <= parse.MaxPort {
 		return nil
 	}
-	if !given(g.in.flags, "base_port") && given(g.in.flags, "replicas") {
+	if !given(g.in.flags.Settings, "base_port") && given(g.in.flags.Settings, "replicas") {
 		return g.wrong("replicas", "", fmt.Sprintf("%d: want %d or less, as ports begin at %d", n, parse.MaxPort-base+1, base))
 	}
 	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, parse.MaxPort-n+1, n, last))
@@ -91,11 +91,11 @@ func (g *group) checkApart(before []*group) error {
 
 // room is how many replicas there can be: as many as there are ports up to those
 // of another group or of ours, which none of the first has.
-func (g *group) room(groups []*group, ours own) int {
+func (g *group) room(groups []*group, ours Settings) int {
 	if !g.located {
 		return maxCount
 	}
-	taken := []string{string(deref(ours.Control.Addr)), string(deref(ours.MetricsAddr))}
+	taken := []string{ours.Control.Addr, ours.MetricsAddr}
 	for _, other := range groups {
 		if other != g && other.located {
 			taken = append(taken, other.addr(0))
@@ -140,7 +140,7 @@ func (g *group) checkReady() error {
 }
 
 func (g *group) checkStop() error {
-	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags, "stop_timeout") {
+	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags.Settings, "stop_timeout") {
 		return g.wrong("stop_timeout", "", "the cluster file has stop.timeout: set it there")
 	}
 	return nil

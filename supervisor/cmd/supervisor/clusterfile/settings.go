@@ -1,13 +1,23 @@
-package main
+package clusterfile
 
 import (
+	"io/fs"
 	"maps"
 	"reflect"
 	"strings"
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
 )
+
+// Flags are the flags that override the cluster file, for a command line to
+// embed, and the command that does.
+type Flags struct {
+	Settings settings `embed:""`
+	Own      own      `embed:""`
+	Command  []string `kong:"-"` // program and arguments; empty: that of the file
+}
 
 // settings are what a group of replicas is made of. Flags can set those with a
 // help text; zero: not given.
@@ -80,8 +90,7 @@ type own struct {
 	MaxStarting   *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
 }
 
-// controlSettings are those of the control service; without an address there
-// is none.
+// controlSettings are those of the control service.
 type controlSettings struct {
 	Addr        *endpoint `yaml:"addr" name:"control" placeholder:"ADDR" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl"`
 	Cert        *word     `yaml:"cert" name:"control-cert" placeholder:"FILE" help:"Certificate of the control service (PEM), for TLS"`
@@ -131,6 +140,40 @@ func given(s any, key string) bool {
 
 // flag is the flag that sets what a key does.
 func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
+
+// Settings are those of the supervisor itself. Zero: not given, which turns off
+// what has no default.
+type Settings struct {
+	Control     Control
+	MetricsAddr string      // where Prometheus' metrics are served
+	Events      string      // file that events are appended to; -: stdout
+	LogDir      string      // where each replica's lines go to a file
+	LogSize     int64       // of such a file, in bytes
+	LogFiles    int         // of a replica that were full and are kept
+	FileMode    fs.FileMode // of files that are created
+	StateDir    string      // for one supervisor at a time
+	MaxStarting int         // replicas at a time
+}
+
+// Control says where the control service is.
+type Control struct {
+	Addr        string
+	TLS         control.TLS
+	AllowRemote bool // without TLS
+}
+
+func (o own) settings() Settings {
+	return Settings{
+		Control:     Control{Addr: string(deref(o.Control.Addr)), TLS: o.Control.tls(), AllowRemote: bool(deref(o.Control.AllowRemote))},
+		MetricsAddr: string(deref(o.MetricsAddr)), Events: string(deref(o.Events)), StateDir: string(deref(o.StateDir)),
+		LogDir: string(deref(o.LogDir)), LogSize: int64(deref(o.LogSize)) * 1e6, LogFiles: int(deref(o.LogFiles)),
+		FileMode: fs.FileMode(deref(o.FileMode)), MaxStarting: int(deref(o.MaxStarting)),
+	}
+}
+
+func ownDefaults() own {
+	return own{LogSize: new(megabytes(10)), LogFiles: new(count(5)), FileMode: new(fileMode(0o640))}
+}
 
 // The base port lies below the ephemeral range, from which a client's own
 // socket could take the port of a replica that is down.

@@ -1,6 +1,8 @@
-package main
+package clusterfile
 
 import (
+	"encoding"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,53 +14,44 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
-func TestBadFlags(t *testing.T) {
-	for _, tt := range []struct {
-		args string
-		want []string // source, value, what is allowed
-	}{
-		{"", []string{"no command", "-- COMMAND", "--config FILE"}},
-		{"--base-port 70000 -- true", []string{"--base-port", "70000", "1 to 65535"}},
-		{"--base-port x -- true", []string{"--base-port", "x", "1 to 65535"}},
-		{"--base-port 65534 -- true", []string{"--base-port", "65534", "65533 or less"}},
-		{"--base-port", []string{`--base-port ""`, "want a whole number from 1 to 65535"}},
-		{"--replicas 0 -- true", []string{"--replicas", "0", "1 to 1000"}},
-		{"--replicas 1001 -- true", []string{"--replicas", "1001", "1 to 1000"}},
-		{"--restart-delay 500 -- true", []string{"--restart-delay", "500", "with its unit"}},
-		{"--restart-delay -1s -- true", []string{"--restart-delay", "-1s", "0s or more"}},
-		{"--stop-timeout=-1s -- true", []string{"--stop-timeout", "-1s", "0s or more"}},
-		{"--restart often -- true", []string{"--restart", "often", "always, on-failure or never"}},
-		{"--log-level loud -- true", []string{"--log-level", "loud", "debug, info"}},
-		{"--config=", []string{"--config: want a value"}},
-		{"--events= -- true", []string{"--events: want a value"}},
-		{"ctl get a b", []string{"unexpected argument b; see supervisor ctl get --help"}},
-		{"ctl get", []string{"want <name>; see supervisor ctl get --help"}},
-		{"ctl", []string{"want a command; see supervisor ctl --help"}},
-		{"--control 127.0.0.1:7100 --control-cert no --control-key no -- true", []string{"--control-cert", `"no"`, "no such file"}},
-		{"--max-starting 0 -- true", []string{"--max-starting", "0", "1 to 1000"}},
-		{"--colour -- true", []string{"unknown flag --colour", "--help"}},
-		{"--config no/such.yaml", []string{"--config", "no/such.yaml", "no such file"}},
-		{"-- no/such/program", []string{"COMMAND", "no/such/program", "want a program"}},
-		{"-- guard", []string{"COMMAND", `"guard"`, "want a program"}},
-		{"sh -c x -- y", []string{"unexpected argument sh", "COMMAND goes behind --"}},
-		{"--host localhost -- true", []string{"--host", "localhost", "an IP address"}},
-		{"--ready https -- true", []string{"--ready", "https", "tcp, http, grpc, notify or none"}},
-		{"--alive notify -- true", []string{"--alive", "notify", "tcp, http, grpc or none"}},
-		{"--control 0.0.0.0:7100 -- true", []string{"--control", "0.0.0.0:7100", "loopback"}},
-		{"--control-key k -- true", []string{"--control-key", "want an address"}},
-		{"--control 127.0.0.1:7101 -- true {addr}", []string{"--control", "127.0.0.1:7101", "replica a's"}},
-		{"-- true {nmae}", []string{"COMMAND", "{nmae}", "{name}, {index}, {addr}, {port}"}},
-	} {
-		t.Run(tt.args, func(t *testing.T) {
-			t.Parallel()
-			stderr := refused(t, strings.Fields(tt.args)...)
-			if strings.Contains(stderr, "\n") {
-				t.Errorf("more than one line:\n%s", stderr)
-			}
-			contains(t, stderr, tt.want)
-		})
+// bad reads a cluster file that is a mistake.
+func bad(t *testing.T, path string, f Flags) *inputfile.Mistake {
+	t.Helper()
+	c, err := Read(path, f)
+	m, ok := errors.AsType[*inputfile.Mistake](err)
+	if c != nil || !ok {
+		t.Fatalf("got %v, %v: want a mistake", c, err)
+	}
+	return m
+}
+
+func mustRead(t *testing.T, text string) *Cluster {
+	t.Helper()
+	c, err := Read(write(t, text), Flags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func contains(t *testing.T, text string, parts []string) {
+	t.Helper()
+	for _, part := range append(parts, "") {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in:\n%s", part, text)
+		}
 	}
 }
 
@@ -144,104 +137,61 @@ func TestBadFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			path := write(t, tt.text)
-			first, excerpt, _ := strings.Cut(refused(t, "--config", path), "\n")
-			contains(t, first, append(tt.want, path))
-			contains(t, excerpt, []string{">  ", "^"})
+			m := bad(t, path, Flags{})
+			contains(t, m.Error(), append(tt.want, path))
+			contains(t, m.Excerpt, []string{">  ", "^"})
 		})
 	}
 	path := write(t, "base_port: 65534\n"+"command: [\"true\"]\n")
-	contains(t, refused(t, "--config", path, "--replicas", "3"), []string{"--replicas: 3: want 2 or less"})
+	contains(t, bad(t, path, Flags{Settings: settings{Replicas: new(count(3))}}).Error(), []string{"--replicas: 3: want 2 or less"})
 	for _, text := range []string{"", "# nothing\n", "replicas: 3\n"} {
 		path := write(t, text)
-		contains(t, refused(t, "--config", path), []string{path + ": no command", "a list of texts"})
-	}
-}
-
-// The excerpt is the file as it stands, with the caret in the right place.
-func TestExcerpt(t *testing.T) {
-	path := write(t, "command: [\"true\"]\r\nenv: {Ä: \"ü\t\", \"A=B\": c}\nreplicas: 3\n\n")
-	_, excerpt, _ := strings.Cut(refused(t, "--config", path), "\n")
-	want := "   1 | command: [\"true\"]\n>  2 | env: {Ä: \"ü\t\", \"A=B\": c}\n       " + "           \t   ^" + "\n   3 | replicas: 3"
-	if excerpt != want {
-		t.Errorf("got\n%s\nwant\n%s", excerpt, want)
-	}
-}
-
-// refused runs the supervisor, which must exit with 2 and print nothing but
-// what it returns, to stderr.
-func refused(t *testing.T, args ...string) string {
-	t.Helper()
-	p := start(t, "", args...)
-	if code := p.ends(); code != 2 {
-		t.Errorf("exit code %d, want 2", code)
-	}
-	if out := p.stdout.text(); out != "" {
-		t.Errorf("stdout: %s", out)
-	}
-	return p.stderr.text()
-}
-
-func contains(t *testing.T, text string, parts []string) {
-	t.Helper()
-	for _, part := range append(parts, "") {
-		if !strings.Contains(text, part) {
-			t.Errorf("no %q in:\n%s", part, text)
-		}
+		contains(t, bad(t, path, Flags{}).Error(), []string{path + ": no command", "a list of texts"})
 	}
 }
 
 // What looks like a number to YAML reaches the command as it was written.
 func TestWordsAreTakenAsTheyStand(t *testing.T) {
-	f, err := load(write(t, `
+	c := mustRead(t, `
 command: ["true", 1_000, 0x10, 012, 2.50, yes, "q\tx", 'a b', --port=80]
 env:
   MODE: 0755
   LINES: |
     a
     b
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := input{file: f}.cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := c.replicas[0].Args, []string{"true", "1_000", "0x10", "012", "2.50", "yes", "q\tx", "a b", "--port=80"}; !slices.Equal(got, want) {
+`)
+	if got, want := c.Replicas[0].Args, []string{"true", "1_000", "0x10", "012", "2.50", "yes", "q\tx", "a b", "--port=80"}; !slices.Equal(got, want) {
 		t.Errorf("command %q, want %q", got, want)
 	}
 	for _, want := range []string{"MODE=0755", "LINES=a\nb\n"} {
-		if !slices.Contains(c.replicas[0].Env, want) {
+		if !slices.Contains(c.Replicas[0].Env, want) {
 			t.Errorf("no %q in the environment", want)
 		}
 	}
 }
 
 func TestFlagsOverrideTheFile(t *testing.T) {
-	f, err := load(write(t, "replicas: 5\nbase_port: 8000\nrestart_delay: 3s\nstop_timeout: 0s\ncommand: [no/such]\nenv: {A: \"{port}\"}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := input{flags: settings{Replicas: new(count(2))}, command: []string{"true", "{name}={addr}"}, file: f}.cluster()
+	path := write(t, "replicas: 5\nbase_port: 8000\nrestart_delay: 3s\nstop_timeout: 0s\ncommand: [no/such]\nenv: {A: \"{port}\"}\n")
+	c, err := Read(path, Flags{Settings: settings{Replicas: new(count(2))}, Command: []string{"true", "{name}={addr}"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := c.bound, []string{"127.0.0.1:8000", "127.0.0.1:8001"}; !slices.Equal(got, want) {
 		t.Errorf("addresses %v, want %v", got, want)
 	}
-	if got, want := c.replicas[1].Args, []string{"true", "b=127.0.0.1:8001"}; !slices.Equal(got, want) {
+	if got, want := c.Replicas[1].Args, []string{"true", "b=127.0.0.1:8001"}; !slices.Equal(got, want) {
 		t.Errorf("command %q, want %q", got, want)
 	}
-	if env := c.replicas[1].Env; !slices.Contains(env, "A=8001") || len(env) != len(os.Environ())+1 {
+	if env := c.Replicas[1].Env; !slices.Contains(env, "A=8001") || len(env) != len(os.Environ())+1 {
 		t.Errorf("environment %q: want ours and A=8001", env)
 	}
-	if stop, delay := c.replicas[1].StopTimeout, c.groups[0].Policy.Delay; stop != 1 || delay != 3*time.Second {
+	if stop, delay := c.Replicas[1].StopTimeout, c.Groups[0].Policy.Delay; stop != 1 || delay != 3*time.Second {
 		t.Errorf("a stop timeout of %v and a delay of %v: want next to nothing and 3s", stop, delay)
 	}
 }
 
 func TestCommittedClusterFile(t *testing.T) {
-	path, err := filepath.Abs("../../../deploy/cluster.yaml")
+	path, err := filepath.Abs("../../../../deploy/cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,33 +202,22 @@ func TestCommittedClusterFile(t *testing.T) {
 	if err := os.WriteFile("bin/counterd", nil, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f, err := load(path)
+	c, err := Read(path, Flags{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := input{file: f}.cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
-	contains(t, c.banner, []string{
+	contains(t, c.Banner, []string{
 		"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103 ", ` '{"crash_probability":1}' 127.0.0.1:7101 `,
 	})
-	if len(c.replicas) != 3 || len(c.bound) != 3 {
-		t.Errorf("got %+v: want three replicas that listen", c.replicas)
+	if len(c.Replicas) != 3 || len(c.bound) != 3 {
+		t.Errorf("got %+v: want three replicas that listen", c.Replicas)
 	}
 }
 
 func TestOverflowOfGroups(t *testing.T) {
-	f, err := load(write(t, "command: [\"true\"]\nlog_overflow: drop\ngroups:\n  a: {}\n  b: {log_overflow: block}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := input{file: f}.cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := mustRead(t, "command: [\"true\"]\nlog_overflow: drop\ngroups:\n  a: {}\n  b: {log_overflow: block}\n")
 	for i, want := range []supervisor.Overflow{supervisor.OverflowDrop, supervisor.OverflowBlock} {
-		if got := c.groups[i].Replica(0).Overflow; got != want {
+		if got := c.Groups[i].Replica(0).Overflow; got != want {
 			t.Errorf("group %d: %v, want %v", i, got, want)
 		}
 	}
@@ -286,12 +225,12 @@ func TestOverflowOfGroups(t *testing.T) {
 
 // The committed file shows every key, and what it has in comments is allowed.
 func TestCommittedFileShowsEveryKey(t *testing.T) {
-	text, err := os.ReadFile("../../../deploy/cluster.yaml")
+	text, err := os.ReadFile("../../../../deploy/cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := regexp.MustCompile(`(?m)^# ( *[A-Za-z_]+:( .*)?)$`).ReplaceAll(text, []byte("$1"))
-	f, err := load(write(t, string(shown)))
+	f, err := load(inputfile.Read, write(t, string(shown)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,32 +248,23 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 	}
 }
 
-func TestExpand(t *testing.T) {
-	values := []placeholder{{"name", "b"}, {"addr", "h:1"}}
-	for _, tt := range []struct{ text, want, used, err string }{
-		{"plain", "plain", "", ""},
-		{"--x={name}@{addr}", "--x=b@h:1", "name addr", ""},
-		{"${name} $x{} {Name} {name1} {{name}} {{{name}}}", "${name} $x{} {Name} {name1} {name} {{name}}", "", ""},
-		{`{"crash_probability":1}`, `{"crash_probability":1}`, "", ""},
-		{"{port}", "", "", `"{port}": unknown placeholder {port}: want one of {name}, {addr}, or {{port}} for the text`},
-	} {
-		got, used, err := expand(tt.text, values)
-		if tt.err != "" {
-			if err == nil || err.Error() != tt.err {
-				t.Errorf("expand(%q): error %v, want %s", tt.text, err, tt.err)
+// The help of a flag names the default in force.
+func TestHelpNamesTheDefaults(t *testing.T) {
+	named := regexp.MustCompile(`\(default ([^ )]+)\)$`)
+	for _, defaults := range []any{defaults(), ownDefaults()} {
+		for f, v := range reflect.ValueOf(defaults).Fields() {
+			if v.IsZero() {
+				continue
 			}
-			continue
-		}
-		if err != nil || got != tt.want || strings.Join(used, " ") != tt.used {
-			t.Errorf("expand(%q) = %q, %q, %v; want %q, %q", tt.text, got, used, err, tt.want, tt.used)
-		}
-	}
-}
-
-func TestName(t *testing.T) {
-	for i, want := range map[int]string{0: "a", 25: "z", 26: "aa", 27: "ab", 51: "az", 52: "ba", 701: "zz", 702: "aaa"} {
-		if got := name(i); got != want {
-			t.Errorf("name(%d) = %q, want %q", i, got, want)
+			help := named.FindStringSubmatch(f.Tag.Get("help"))
+			if help == nil {
+				t.Errorf("the help of %s names no default", f.Name)
+				continue
+			}
+			inHelp := reflect.New(v.Type().Elem())
+			if err := inHelp.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(help[1])); err != nil || !reflect.DeepEqual(inHelp.Elem().Interface(), v.Elem().Interface()) {
+				t.Errorf("the help of %s names the default %s, %v", f.Name, help[1], err)
+			}
 		}
 	}
 }

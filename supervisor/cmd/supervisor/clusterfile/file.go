@@ -1,4 +1,4 @@
-package main
+package clusterfile
 
 import (
 	"encoding"
@@ -30,11 +30,8 @@ type file struct {
 	keys map[string]*token.Token // and their keys
 }
 
-// load reads a cluster file, which may be a pipe.
-func load(path string) (*file, error) { return loadBy(inputfile.ReadOnce, path) }
-
-// loadBy is load for another way to get the text.
-func loadBy(read func(path string, most int) ([]byte, error), path string) (*file, error) {
+// load reads a cluster file as read gets its text.
+func load(read func(path string, most int) ([]byte, error), path string) (*file, error) {
 	text, err := read(path, inputfile.MaxYAML)
 	if err != nil {
 		return nil, inputfile.Place{Name: "--config"}.Errorf("%v", err)

@@ -1,4 +1,4 @@
-package main
+package clusterfile
 
 import (
 	"fmt"
@@ -25,11 +25,11 @@ type group struct {
 
 // group returns a group that has settings of its own, and checks them.
 func (in input) group(name string, own settings) (*group, error) {
-	set := in.flags.or(own).or(in.file.settings)
+	set := in.flags.Settings.or(own).or(in.file.settings)
 	g := &group{name: name, settings: set.or(defaults()), in: in}
-	if len(in.command) > 0 {
+	if len(in.flags.Command) > 0 {
 		g.Command = nil
-		for _, w := range in.command {
+		for _, w := range in.flags.Command {
 			g.Command = append(g.Command, word(w))
 		}
 	}

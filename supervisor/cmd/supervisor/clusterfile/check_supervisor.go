@@ -1,4 +1,4 @@
-package main
+package clusterfile
 
 import (
 	"fmt"
@@ -14,9 +14,9 @@ import (
 func (in input) wrong(path, what string) error {
 	key, ofControl := strings.CutPrefix(path, "control.")
 	switch {
-	case path == "control.addr" && in.own.Control.Addr != nil:
+	case path == "control.addr" && in.flags.Own.Control.Addr != nil:
 		return inputfile.Place{Name: "--control"}.Errorf("%s", what)
-	case ofControl && given(in.own.Control, key), !ofControl && given(in.own, key):
+	case ofControl && given(in.flags.Own.Control, key), !ofControl && given(in.flags.Own, key):
 		return inputfile.Place{Name: flag(strings.ReplaceAll(path, ".", "_"))}.Errorf("%s", what)
 	}
 	return in.file.mistake(path, path+": "+what)
@@ -24,16 +24,16 @@ func (in input) wrong(path, what string) error {
 
 // checkAddrs refuses addresses of ours that a replica has, and metrics for
 // strangers.
-func (in input) checkAddrs(c *cluster) error {
-	if a := c.MetricsAddr; a != nil && !a.local() && !bool(deref(c.MetricsPublic)) {
+func (in input) checkAddrs(c *Cluster) error {
+	if a := c.own.MetricsAddr; a != nil && !a.local() && !bool(deref(c.own.MetricsPublic)) {
 		return in.wrong("metrics_addr", fmt.Sprintf("%q: other machines can reach it: want a loopback address, or metrics_public: true (--metrics-public true)", *a))
 	}
-	for _, r := range c.replicas {
+	for _, r := range c.Replicas {
 		another := fmt.Sprintf("%q: want another, as it is replica %s's", r.Addr, r.Name)
 		switch {
-		case clash(r.Addr, string(deref(c.Control.Addr))):
+		case clash(r.Addr, c.Control.Addr):
 			return in.wrong("control.addr", another)
-		case clash(r.Addr, string(deref(c.MetricsAddr))):
+		case clash(r.Addr, c.MetricsAddr):
 			return in.wrong("metrics_addr", another)
 		}
 	}
@@ -78,8 +78,8 @@ func (c controlSettings) tls() control.TLS {
 
 // checkFixed refuses to change, from one cluster to another, what only a
 // restart can.
-func (in input) checkFixed(now, next *cluster) error {
-	key := differs(now.Control, next.Control)
+func (in input) checkFixed(now, next *Cluster) error {
+	key := differs(now.own.Control, next.own.Control)
 	if key != "" {
 		key = "control." + key
 	} else if key = differs(now.own, next.own); key == "" {

@@ -1,4 +1,4 @@
-package main
+package clusterfile
 
 import (
 	"fmt"
@@ -40,7 +40,6 @@ type (
 	overflow   supervisor.Overflow
 	fileMode   fs.FileMode
 	rlimit     supervisor.Rlimit
-	logLevel   string // as hclog names them
 )
 
 func (w *word) UnmarshalText(text []byte) error {
@@ -88,12 +87,6 @@ func (d *duration) UnmarshalText(text []byte) error {
 func (b *boolean) UnmarshalText(text []byte) error {
 	v, err := parse.Bool(string(text))
 	*b = boolean(v)
-	return err
-}
-
-func (l *logLevel) UnmarshalText(text []byte) error {
-	v, err := parse.LogLevel(string(text))
-	*l = logLevel(v)
 	return err
 }
 
