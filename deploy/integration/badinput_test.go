@@ -19,12 +19,12 @@ func TestBadInput(t *testing.T) {
 		"counterd: port":         {"counterd --addr 127.0.0.1:65536", "", []string{"--addr", "127.0.0.1:65536", "to 65535"}},
 		"supervisor: port":       {"supervisor --base-port 65536 -- bin/counterd", "", []string{"--base-port", "65536", "1 to 65535"}},
 		"supervisor: last port":  {"supervisor --base-port 65534 -- bin/counterd", "", []string{"--base-port", "65534", "65533 or less"}},
-		"file: port":             {"supervisor --config FILE", "command: [bin/counterd]\nbase_port: 65536\n", []string{"FILE:2:12: ", "base_port", "65536", "1 to 65535"}},
+		"file: port":             {"supervisor --config FILE", "command: [../bin/counterd]\nbase_port: 65536\n", []string{"FILE:2:12: ", "base_port", "65536", "1 to 65535"}},
 		"crashlab: port":         {"crashlab get --target static:///127.0.0.1:65536", "", []string{"--target", `"65536"`, "1 to 65535"}},
 		"counterd: probability":  {"counterd --p-crash 1.3", "", []string{"--p-crash", "1.3", "0 to 1"}},
 		"crashlab: share":        {"crashlab load --require-success 1.3", "", []string{"--require-success", "1.3", "0 to 1"}},
-		"file: unknown key":      {"supervisor --config FILE", "command: [bin/counterd]\nbase_prt: 7101\n", []string{"FILE:2:1: ", `"base_prt"`, "base_port"}},
-		"file: duration":         {"supervisor --config FILE", "command: [bin/counterd]\nrestart_delay: 500\n", []string{"FILE:2:16: ", "restart_delay", `"500"`, "with its unit"}},
+		"file: unknown key":      {"supervisor --config FILE", "command: [../bin/counterd]\nbase_prt: 7101\n", []string{"FILE:2:1: ", `"base_prt"`, "base_port"}},
+		"file: duration":         {"supervisor --config FILE", "command: [../bin/counterd]\nrestart_delay: 500\n", []string{"FILE:2:16: ", "restart_delay", `"500"`, "with its unit"}},
 		"supervisor: duration":   {"supervisor --restart-delay 500 -- bin/counterd", "", []string{"--restart-delay", `"500"`, "with its unit"}},
 		"counterd: duration":     {"counterd --drain-timeout 5", "", []string{"--drain-timeout", `"5"`, "such as 500ms or 2s"}},
 		"counterd: service time": {"counterd --service-time 50", "", []string{"--service-time", `"50"`, "such as 50ms"}},
@@ -78,10 +78,14 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// write makes a cluster file with the text and returns its path.
+// write makes a cluster file with the text and returns its path. The binaries are in ../bin.
 func write(t *testing.T, text string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "cluster.yaml")
+	dir, err := os.MkdirTemp(lab, "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "cluster.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ var root = filepath.Join("..", "..")
 var (
 	// lab is the folder that the binaries run in, which lie in its bin/ as in a user's checkout.
 	lab string
-	// clusterFile is the cluster file that users run.
+	// clusterFile is a copy of the cluster file that users run, beside those binaries.
 	clusterFile string
 )
 
@@ -50,7 +50,15 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(lab)
-	if clusterFile, err = filepath.Abs("../cluster.yaml"); err != nil {
+	clusterFile = filepath.Join(lab, "deploy", "cluster.yaml")
+	text, err := os.ReadFile("../cluster.yaml")
+	if err == nil {
+		err = os.Mkdir(filepath.Dir(clusterFile), 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(clusterFile, text, 0o600)
+	}
+	if err != nil {
 		return 0, err
 	}
 	if err := claimPorts(); err != nil {

@@ -46,7 +46,7 @@ replicas: 3
 ready: {kind: grpc, service: counter.v1.Counter}
 alive: {kind: grpc, period: 500ms, timeout: 500ms, threshold: 240}
 stop_timeout: 1m
-command: [bin/counterd, "--addr={addr}", "--replica={name}", --log-json]
+command: [../bin/counterd, "--addr={addr}", "--replica={name}", --log-json]
 `
 
 // ctl runs supervisor ctl to its end.

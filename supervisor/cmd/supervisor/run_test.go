@@ -268,6 +268,42 @@ func TestControlledStays(t *testing.T) {
 	}
 }
 
+// The cluster file is in another directory than the working directory: its paths
+// are relative to its own, and those of flags to the working directory.
+func TestPathsOfAFileElsewhere(t *testing.T) {
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err := errors.Join(err, os.MkdirAll(home+"/etc/data", 0o700), os.Mkdir(home+"/work", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"tool":         "#!/bin/sh\necho \"$GREETING from $PWD\"\nexec sleep 300\n",
+		"vars.env":     "GREETING=hello\n",
+		"cluster.yaml": "replicas: 1\ncommand: [./tool]\nenv_file: vars.env\nevents: ../e.jsonl\nlog_dir: logs\n",
+	} {
+		if err := os.WriteFile(filepath.Join(home, "etc", name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := prepare(t, "", "--config", "../etc/cluster.yaml", "--state-dir", "state")
+	p.Dir = filepath.Join(home, "work")
+	p.launch()
+	p.until(&p.stdout, "the replica's line", func(text string) bool { return text == "a | hello from "+home+"/work" })
+	p.config = filepath.Join(home, "etc", "cluster.yaml")
+	p.reload("replicas: 1\ncommand: [../tool]\ndir: data\nenv_file: vars.env\nevents: ../e.jsonl\nlog_dir: logs\n", "[INFO]  supervisor: reloaded")
+	p.until(&p.stdout, "the line of the next one", func(text string) bool {
+		return strings.HasSuffix(text, "\na | hello from "+home+"/etc/data")
+	})
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	for path, want := range map[string]string{"e.jsonl": `"kind":"exited"`, "etc/logs/a.log": "hello from ", "work/state/lock": fmt.Sprint(p.Process.Pid)} {
+		if text, err := os.ReadFile(filepath.Join(home, path)); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s has %q, %v; want %s in it", path, text, err, want)
+		}
+	}
+}
+
 // Who reads events from stdout gets nothing else there.
 func TestEventsOnStdout(t *testing.T) {
 	config := write(t, "replicas: 1\nrestart: never\nbanner: hello\ncommand: [echo, up]\nbase_port: 7101\n")

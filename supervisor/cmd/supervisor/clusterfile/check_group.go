@@ -189,7 +189,7 @@ func (g *group) readEnvFile() (err error) {
 	if g.EnvFile == nil {
 		return nil
 	}
-	if g.fileEnv, err = readEnvFile(string(*g.EnvFile), g.in.file.path); err != nil {
+	if g.fileEnv, err = readEnvFile(string(*g.EnvFile)); err != nil {
 		return g.wrong("env_file", "", err.Error())
 	}
 	return nil
@@ -243,10 +243,7 @@ func (g *group) checkReplica(r supervisor.Replica) error {
 	}
 	program := r.Args[0]
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
-		program = filepath.Join(r.Dir, program)
-		if !strings.Contains(program, "/") {
-			program = "./" + program
-		}
+		program = withSlash(filepath.Join(r.Dir, program))
 	}
 	if _, err := exec.LookPath(program); err != nil {
 		return g.wrong("command", "[0]", fmt.Sprintf("%q: %v: want a program in PATH, or its path with a slash", r.Args[0], reason(err)))

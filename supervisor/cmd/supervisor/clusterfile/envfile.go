@@ -2,7 +2,6 @@ package clusterfile
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"example.com/crashlab/supervisor/inputfile"
@@ -10,11 +9,8 @@ import (
 
 // readEnvFile returns the variables of an env_file, one NAME=VALUE to a line.
 // Empty lines and those that begin with # do not count, nor do quotes around a
-// whole value. A relative path is relative to the cluster file's folder.
-func readEnvFile(path, clusterFile string) (map[string]string, error) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(clusterFile), path)
-	}
+// whole value.
+func readEnvFile(path string) (map[string]string, error) {
 	text, err := inputfile.Read(path, inputfile.MaxYAML)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -78,6 +79,9 @@ func (f *file) read(to reflect.Value, n ast.Node, path string) error {
 		if err := reader.UnmarshalText([]byte(text)); err != nil {
 			return f.mistakeAt(n.GetToken(), "%s: %v", path, err)
 		}
+		if p, ok := reader.(*filePath); ok && text != "-" { // which is stdout
+			*p = filePath(f.beside(string(*p)))
+		}
 		return nil
 	case reads && to.Kind() != reflect.Struct:
 		line, _, _ := strings.Cut(n.String(), "\n")
@@ -92,6 +96,16 @@ func (f *file) read(to reflect.Value, n ast.Node, path string) error {
 		return f.readKeys(to, keys, path)
 	}
 	return f.mistakeAt(n.GetToken(), "%s%q: want %s", prefix(path, ": "), n.GetToken().Value, wanted(to))
+}
+
+// beside returns the path that one in the file stands for: a relative path is
+// relative to the file's directory. A file that comes by a descriptor, as from
+// a shell's <(COMMAND) or /dev/stdin, has none.
+func (f *file) beside(path string) string {
+	if path == "" || filepath.IsAbs(path) || strings.HasPrefix(f.path, "/dev/") || strings.HasPrefix(f.path, "/proc/") {
+		return path
+	}
+	return filepath.Join(filepath.Dir(f.path), path)
 }
 
 func (f *file) readList(to reflect.Value, list *ast.SequenceNode, path string) error {

@@ -191,21 +191,15 @@ func TestFlagsOverrideTheFile(t *testing.T) {
 }
 
 func TestCommittedClusterFile(t *testing.T) {
-	path, err := filepath.Abs("../../../../deploy/cluster.yaml")
+	text, err := os.ReadFile("../../../../deploy/cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(t.TempDir())
-	if err := os.Mkdir("bin", 0o700); err != nil {
+	dir := t.TempDir()
+	if err := errors.Join(os.Mkdir(dir+"/bin", 0o700), os.WriteFile(dir+"/bin/counterd", nil, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("bin/counterd", nil, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c, err := Read(path, Flags{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := readAs(t, dir+"/deploy/cluster.yaml", string(text), Flags{})
 	contains(t, c.Banner, []string{
 		"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103 ", ` '{"crash_probability":1}' 127.0.0.1:7101 `,
 	})

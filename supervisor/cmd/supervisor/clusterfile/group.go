@@ -130,17 +130,27 @@ func (g *group) replica(i int) (supervisor.Replica, error) {
 	if g.located {
 		r.Addr = values[2].value
 	}
-	var err error
+	dir, _, err := expand(string(deref(g.Dir)), values)
+	if err != nil {
+		return r, g.wrong("dir", "", err.Error())
+	}
+	r.Dir = g.in.file.beside(dir)
 	if r.Args, err = g.args(values); err != nil {
 		return r, err
 	}
-	if r.Env, err = g.environ(values); err != nil {
-		return r, err
+	if dir == "" && len(g.in.flags.Command) == 0 && strings.Contains(r.Args[0], "/") {
+		r.Args[0] = withSlash(g.in.file.beside(r.Args[0]))
 	}
-	if r.Dir, _, err = expand(string(deref(g.Dir)), values); err != nil {
-		return r, g.wrong("dir", "", err.Error())
+	r.Env, err = g.environ(values)
+	return r, err
+}
+
+// withSlash returns the path of a program so that it is not looked up in PATH.
+func withSlash(path string) string {
+	if !strings.Contains(path, "/") {
+		return "./" + path
 	}
-	return r, nil
+	return path
 }
 
 func (g *group) args(values []placeholder) ([]string, error) {

@@ -37,7 +37,7 @@ type settings struct {
 	LogOverflow  *overflow         `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
 	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
 	Env          map[string]word   `yaml:"env" kong:"-"`
-	EnvFile      *word             `yaml:"env_file" kong:"-"`
+	EnvFile      *filePath         `yaml:"env_file" kong:"-"`
 	CleanEnv     *boolean          `yaml:"clean_env" kong:"-"`
 	Dir          *word             `yaml:"dir" kong:"-"`
 	Rlimits      map[string]rlimit `yaml:"rlimits" kong:"-"`
@@ -81,21 +81,21 @@ type own struct {
 	Control       controlSettings `yaml:"control" embed:""`
 	MetricsAddr   *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
 	MetricsPublic *boolean        `yaml:"metrics_public" placeholder:"true" help:"Let --metrics-addr be one that other machines can reach (default false)"`
-	Events        *word           `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
-	LogDir        *word           `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
+	Events        *filePath       `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
+	LogDir        *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
 	LogSize       *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size of a file in --log-dir, 2 to 10000 MB; then another is begun (default 10)"`
 	LogFiles      *count          `yaml:"log_files" placeholder:"N" help:"How many full files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
 	FileMode      *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir (default 0640)"`
-	StateDir      *word           `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
+	StateDir      *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
 	MaxStarting   *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
 }
 
 // controlSettings are those of the control service.
 type controlSettings struct {
 	Addr        *endpoint `yaml:"addr" name:"control" placeholder:"ADDR" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl"`
-	Cert        *word     `yaml:"cert" name:"control-cert" placeholder:"FILE" help:"Certificate of the control service (PEM), for TLS"`
-	Key         *word     `yaml:"key" name:"control-key" placeholder:"FILE" help:"Its key (PEM)"`
-	CA          *word     `yaml:"ca" name:"control-ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the client's, for mTLS"`
+	Cert        *filePath `yaml:"cert" name:"control-cert" placeholder:"FILE" help:"Certificate of the control service (PEM), for TLS"`
+	Key         *filePath `yaml:"key" name:"control-key" placeholder:"FILE" help:"Its key (PEM)"`
+	CA          *filePath `yaml:"ca" name:"control-ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the client's, for mTLS"`
 	AllowRemote *boolean  `yaml:"allow_remote" name:"control-allow-remote" placeholder:"true" help:"Let --control be one that other machines can reach, without TLS (default false)"`
 }
 

@@ -20,6 +20,7 @@ const maxCount = 1000 // replicas: beyond the ports and processes one machine is
 // what is allowed.
 type (
 	word       string // any text; in the file as it stands: 0755 or 1_000 is no number to a program
+	filePath   string // in the file, relative to its directory
 	boolean    bool
 	count      int
 	exits      int
@@ -44,6 +45,11 @@ type (
 
 func (w *word) UnmarshalText(text []byte) error {
 	*w = word(text)
+	return nil
+}
+
+func (p *filePath) UnmarshalText(text []byte) error {
+	*p = filePath(text)
 	return nil
 }
 
