@@ -61,7 +61,8 @@ type Sink struct {
 // Serve answers calls that come by the listener, which it closes, until ctx
 // ends: then it takes no more, and cuts off after 1 s what is still in flight.
 // Watches end by themselves once the supervisor has: ctx should end after it.
-// It returns an error only when the listener fails.
+// It returns an error only when the listener fails. Connections are limited as
+// by [LimitConnections].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	options := []grpc.ServerOption{
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
@@ -77,7 +78,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	reflection.Register(server)
 
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	go func() { served <- server.Serve(LimitConnections(l)) }()
 	select {
 	case err := <-served:
 		return err

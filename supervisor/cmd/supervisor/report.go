@@ -125,7 +125,7 @@ func (r *report) serveMetrics(addr string, list func() []supervisor.Status) erro
 	}
 	r.listener, r.metrics = l, newMetrics(list, r.sinks)
 	r.serving.Go(func() {
-		if err := r.metrics.serve(l); err != nil {
+		if err := r.metrics.serve(control.LimitConnections(l)); err != nil {
 			r.log.Error("no more metrics are served", "error", err)
 		}
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,15 +42,22 @@ func prepareIn(t *testing.T, dir, mode, text string) *clusterProc {
 
 func (c *clusterProc) path(name string) string { return filepath.Join(c.dir, name) }
 
-// ctl returns what a command of ctl writes, or fails.
-func (c *clusterProc) ctl(args ...string) string {
+// socket is the path of the control socket.
+func (c *clusterProc) socket() string {
 	c.t.Helper()
 	text, err := os.ReadFile(c.config)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	socket := regexp.MustCompile(`unix://[^}]*`).FindString(string(text))
-	out, err := exec.Command(program, append([]string{"ctl", "--control", socket}, args...)...).CombinedOutput()
+	return regexp.MustCompile(`unix://([^}]*)`).FindStringSubmatch(string(text))[1]
+}
+
+// ctl returns what a command of ctl writes, or fails.
+func (c *clusterProc) ctl(args ...string) string {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, append([]string{"ctl", "--control", "unix://" + c.socket()}, args...)...).CombinedOutput()
 	if err != nil {
 		c.t.Fatalf("ctl %s: %v\n%s", args, err, out)
 	}

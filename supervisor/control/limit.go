@@ -1,0 +1,94 @@
+package control
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+const leastConnections, mostConnections = 4, 1000
+
+// LimitConnections returns a listener that keeps few connections open, so that
+// clients cannot use up the file descriptors that replicas need: an eighth of
+// those that this process may have, from 4 to 1,000. It accepts more: for each,
+// it closes the connection that was neither read nor written for the longest
+// time. That may be one with a stream on which nothing has come for that long.
+func LimitConnections(l net.Listener) net.Listener {
+	most := uint64(mostConnections)
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		most = min(most, max(leastConnections, uint64(limit.Cur)/8))
+	}
+	return &limited{Listener: l, most: int(most), open: make(map[*limitedConn]bool)}
+}
+
+// limited is a listener with few open connections.
+type limited struct {
+	net.Listener
+	most int
+	uses atomic.Uint64 // numbers reads and writes
+
+	mu   sync.Mutex
+	open map[*limitedConn]bool
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &limitedConn{Conn: conn, listener: l}
+	c.use()
+	if idlest := l.add(c); idlest != nil {
+		idlest.Close()
+	}
+	return c, nil
+}
+
+// add takes note of a connection, and returns the one to close for it, if any.
+func (l *limited) add(c *limitedConn) (idlest *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.open) >= l.most {
+		for other := range l.open {
+			if idlest == nil || other.used.Load() < idlest.used.Load() {
+				idlest = other
+			}
+		}
+	}
+	l.open[c] = true
+	return idlest
+}
+
+func (l *limited) forget(c *limitedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+}
+
+// limitedConn is a connection that knows when it was used.
+type limitedConn struct {
+	net.Conn
+	listener *limited
+	used     atomic.Uint64 // number of the latest read or write
+}
+
+func (c *limitedConn) use() { c.used.Store(c.listener.uses.Add(1)) }
+
+func (c *limitedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.use()
+	return n, err
+}
+
+func (c *limitedConn) Write(b []byte) (int, error) {
+	c.use()
+	return c.Conn.Write(b)
+}
+
+func (c *limitedConn) Close() error {
+	c.listener.forget(c)
+	return c.Conn.Close()
+}
