@@ -54,3 +54,9 @@ type Status struct {
 	Lost        uint64    // lines of output that were dropped
 	Policy      Policy    // its group's
 }
+
+// Usage is what a replica's processes use.
+type Usage struct {
+	CPU    time.Duration // user and system time of those that run, and of those that they have waited for
+	Memory uint64        // resident, in bytes; what processes share counts for each
+}

@@ -60,6 +60,18 @@ func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 	return m
 }
 
+// statusWithUsage is a status with what the replica uses, if that is wanted.
+func statusWithUsage(s supervisor.Status, wanted bool) *supervisorv1.Status {
+	m := statusMessage(s, time.Now())
+	if !wanted {
+		return m
+	}
+	if u, known := s.Usage(); known {
+		m.Cpu, m.Memory = durationpb.New(u.CPU), &u.Memory
+	}
+	return m
+}
+
 func eventMessage(e supervisor.Event) *supervisorv1.Event {
 	m := &supervisorv1.Event{
 		Sequence:    e.Sequence,

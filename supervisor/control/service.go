@@ -27,8 +27,11 @@ type service struct {
 	sinks      func() []Sink
 }
 
-func (s *service) List(context.Context, *supervisorv1.ListRequest) (*supervisorv1.ListResponse, error) {
-	reply := &supervisorv1.ListResponse{Replicas: s.statuses(everyone)}
+func (s *service) List(_ context.Context, req *supervisorv1.ListRequest) (*supervisorv1.ListResponse, error) {
+	reply := new(supervisorv1.ListResponse)
+	for _, one := range s.supervisor.List() {
+		reply.Replicas = append(reply.Replicas, statusWithUsage(one, req.GetUsage()))
+	}
 	if s.sinks != nil {
 		for _, one := range s.sinks() {
 			m := &supervisorv1.Sink{Name: one.Name, Lost: one.Lost}
@@ -46,7 +49,7 @@ func (s *service) Get(_ context.Context, req *supervisorv1.GetRequest) (*supervi
 	if err != nil {
 		return nil, refusal(err, codes.FailedPrecondition)
 	}
-	return &supervisorv1.GetResponse{Status: statusMessage(of, time.Now())}, nil
+	return &supervisorv1.GetResponse{Status: statusWithUsage(of, req.GetUsage())}, nil
 }
 
 func (s *service) Start(_ context.Context, req *supervisorv1.StartRequest) (*supervisorv1.StartResponse, error) {

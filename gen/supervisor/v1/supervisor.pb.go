@@ -454,7 +454,12 @@ type Status struct {
 	// Its group's policy, all of it.
 	Policy *Policy `protobuf:"bytes,17,opt,name=policy,proto3" json:"policy,omitempty"`
 	// The latest answer of its process to a probe, if it was bad. Empty: it was good, or there was none.
-	Answer        string `protobuf:"bytes,18,opt,name=answer,proto3" json:"answer,omitempty"`
+	Answer string `protobuf:"bytes,18,opt,name=answer,proto3" json:"answer,omitempty"`
+	// User and system time that its process and the descendants of that have used, also those that have ended and were waited
+	// for. Absent: not asked for, or not known, as where the supervisor is not on Linux.
+	Cpu *durationpb.Duration `protobuf:"bytes,19,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	// Resident memory of its process and the descendants of that, in bytes. Absent as cpu is.
+	Memory        *uint64 `protobuf:"varint,20,opt,name=memory,proto3,oneof" json:"memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -613,6 +618,20 @@ func (x *Status) GetAnswer() string {
 		return x.Answer
 	}
 	return ""
+}
+
+func (x *Status) GetCpu() *durationpb.Duration {
+	if x != nil {
+		return x.Cpu
+	}
+	return nil
+}
+
+func (x *Status) GetMemory() uint64 {
+	if x != nil && x.Memory != nil {
+		return *x.Memory
+	}
+	return 0
 }
 
 // How an incarnation ended, or why it never began.
@@ -1167,7 +1186,9 @@ func (x *Limit) GetThen() Escalation {
 }
 
 type ListRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether to look up cpu and memory.
+	Usage         bool `protobuf:"varint,1,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1200,6 +1221,13 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
 	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListRequest) GetUsage() bool {
+	if x != nil {
+		return x.Usage
+	}
+	return false
 }
 
 type ListResponse struct {
@@ -1320,8 +1348,10 @@ func (x *Sink) GetError() string {
 }
 
 type GetRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Replica       string                 `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Replica string                 `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
+	// Whether to look up cpu and memory.
+	Usage         bool `protobuf:"varint,2,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,6 +1391,13 @@ func (x *GetRequest) GetReplica() string {
 		return x.Replica
 	}
 	return ""
+}
+
+func (x *GetRequest) GetUsage() bool {
+	if x != nil {
+		return x.Usage
+	}
+	return false
 }
 
 type GetResponse struct {
@@ -2457,7 +2494,7 @@ var File_supervisor_v1_supervisor_proto protoreflect.FileDescriptor
 
 const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\n" +
-	"\x1esupervisor/v1/supervisor.proto\x12\rsupervisor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x04\n" +
+	"\x1esupervisor/v1/supervisor.proto\x12\rsupervisor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x05\n" +
 	"\x06Status\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\tR\areplica\x12\x14\n" +
@@ -2477,7 +2514,10 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x06exited\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x06exited\x12\x12\n" +
 	"\x04lost\x18\x10 \x01(\x04R\x04lost\x12-\n" +
 	"\x06policy\x18\x11 \x01(\v2\x15.supervisor.v1.PolicyR\x06policy\x12\x16\n" +
-	"\x06answer\x18\x12 \x01(\tR\x06answer\"\xac\x01\n" +
+	"\x06answer\x18\x12 \x01(\tR\x06answer\x12+\n" +
+	"\x03cpu\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x03cpu\x12\x1b\n" +
+	"\x06memory\x18\x14 \x01(\x04H\x00R\x06memory\x88\x01\x01B\t\n" +
+	"\a_memory\"\xac\x01\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x121\n" +
@@ -2525,18 +2565,20 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x05exits\x18\x01 \x01(\rH\x00R\x05exits\x88\x01\x01\x121\n" +
 	"\x06window\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12-\n" +
 	"\x04then\x18\x03 \x01(\x0e2\x19.supervisor.v1.EscalationR\x04thenB\b\n" +
-	"\x06_exits\"\r\n" +
-	"\vListRequest\"l\n" +
+	"\x06_exits\"#\n" +
+	"\vListRequest\x12\x14\n" +
+	"\x05usage\x18\x01 \x01(\bR\x05usage\"l\n" +
 	"\fListResponse\x121\n" +
 	"\breplicas\x18\x01 \x03(\v2\x15.supervisor.v1.StatusR\breplicas\x12)\n" +
 	"\x05sinks\x18\x02 \x03(\v2\x13.supervisor.v1.SinkR\x05sinks\"D\n" +
 	"\x04Sink\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\x04R\x04lost\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"&\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"<\n" +
 	"\n" +
 	"GetRequest\x12\x18\n" +
-	"\areplica\x18\x01 \x01(\tR\areplica\"<\n" +
+	"\areplica\x18\x01 \x01(\tR\areplica\x12\x14\n" +
+	"\x05usage\x18\x02 \x01(\bR\x05usage\"<\n" +
 	"\vGetResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\v2\x15.supervisor.v1.StatusR\x06status\"3\n" +
 	"\fWatchRequest\x12\x19\n" +
@@ -2734,67 +2776,68 @@ var file_supervisor_v1_supervisor_proto_depIdxs = []int32{
 	6,  // 5: supervisor.v1.Status.last:type_name -> supervisor.v1.Exit
 	39, // 6: supervisor.v1.Status.exited:type_name -> google.protobuf.Timestamp
 	9,  // 7: supervisor.v1.Status.policy:type_name -> supervisor.v1.Policy
-	40, // 8: supervisor.v1.Exit.uptime:type_name -> google.protobuf.Duration
-	40, // 9: supervisor.v1.Exit.ready:type_name -> google.protobuf.Duration
-	40, // 10: supervisor.v1.Decision.delay:type_name -> google.protobuf.Duration
-	1,  // 11: supervisor.v1.Event.kind:type_name -> supervisor.v1.EventKind
-	39, // 12: supervisor.v1.Event.time:type_name -> google.protobuf.Timestamp
-	40, // 13: supervisor.v1.Event.elapsed:type_name -> google.protobuf.Duration
-	6,  // 14: supervisor.v1.Event.exit:type_name -> supervisor.v1.Exit
-	7,  // 15: supervisor.v1.Event.next:type_name -> supervisor.v1.Decision
-	40, // 16: supervisor.v1.Event.after:type_name -> google.protobuf.Duration
-	2,  // 17: supervisor.v1.Policy.restart:type_name -> supervisor.v1.Restart
-	40, // 18: supervisor.v1.Policy.delay:type_name -> google.protobuf.Duration
-	10, // 19: supervisor.v1.Policy.backoff:type_name -> supervisor.v1.Backoff
-	11, // 20: supervisor.v1.Policy.limit:type_name -> supervisor.v1.Limit
-	40, // 21: supervisor.v1.Backoff.max:type_name -> google.protobuf.Duration
-	40, // 22: supervisor.v1.Backoff.reset:type_name -> google.protobuf.Duration
-	40, // 23: supervisor.v1.Limit.window:type_name -> google.protobuf.Duration
-	3,  // 24: supervisor.v1.Limit.then:type_name -> supervisor.v1.Escalation
-	5,  // 25: supervisor.v1.ListResponse.replicas:type_name -> supervisor.v1.Status
-	14, // 26: supervisor.v1.ListResponse.sinks:type_name -> supervisor.v1.Sink
-	5,  // 27: supervisor.v1.GetResponse.status:type_name -> supervisor.v1.Status
-	8,  // 28: supervisor.v1.WatchResponse.event:type_name -> supervisor.v1.Event
-	5,  // 29: supervisor.v1.StartResponse.replicas:type_name -> supervisor.v1.Status
-	5,  // 30: supervisor.v1.StopResponse.replicas:type_name -> supervisor.v1.Status
-	5,  // 31: supervisor.v1.RestartResponse.replicas:type_name -> supervisor.v1.Status
-	4,  // 32: supervisor.v1.SignalRequest.signal:type_name -> supervisor.v1.Signal
-	8,  // 33: supervisor.v1.RollingRestartResponse.event:type_name -> supervisor.v1.Event
-	5,  // 34: supervisor.v1.ScaleResponse.replicas:type_name -> supervisor.v1.Status
-	9,  // 35: supervisor.v1.SetPolicyRequest.policy:type_name -> supervisor.v1.Policy
-	9,  // 36: supervisor.v1.SetPolicyResponse.policy:type_name -> supervisor.v1.Policy
-	5,  // 37: supervisor.v1.ReloadResponse.replicas:type_name -> supervisor.v1.Status
-	12, // 38: supervisor.v1.Supervisor.List:input_type -> supervisor.v1.ListRequest
-	15, // 39: supervisor.v1.Supervisor.Get:input_type -> supervisor.v1.GetRequest
-	17, // 40: supervisor.v1.Supervisor.Watch:input_type -> supervisor.v1.WatchRequest
-	19, // 41: supervisor.v1.Supervisor.Start:input_type -> supervisor.v1.StartRequest
-	21, // 42: supervisor.v1.Supervisor.Stop:input_type -> supervisor.v1.StopRequest
-	23, // 43: supervisor.v1.Supervisor.Restart:input_type -> supervisor.v1.RestartRequest
-	25, // 44: supervisor.v1.Supervisor.Signal:input_type -> supervisor.v1.SignalRequest
-	27, // 45: supervisor.v1.Supervisor.RollingRestart:input_type -> supervisor.v1.RollingRestartRequest
-	29, // 46: supervisor.v1.Supervisor.Scale:input_type -> supervisor.v1.ScaleRequest
-	31, // 47: supervisor.v1.Supervisor.SetPolicy:input_type -> supervisor.v1.SetPolicyRequest
-	33, // 48: supervisor.v1.Supervisor.Reload:input_type -> supervisor.v1.ReloadRequest
-	35, // 49: supervisor.v1.Supervisor.Logs:input_type -> supervisor.v1.LogsRequest
-	37, // 50: supervisor.v1.Supervisor.Reopen:input_type -> supervisor.v1.ReopenRequest
-	13, // 51: supervisor.v1.Supervisor.List:output_type -> supervisor.v1.ListResponse
-	16, // 52: supervisor.v1.Supervisor.Get:output_type -> supervisor.v1.GetResponse
-	18, // 53: supervisor.v1.Supervisor.Watch:output_type -> supervisor.v1.WatchResponse
-	20, // 54: supervisor.v1.Supervisor.Start:output_type -> supervisor.v1.StartResponse
-	22, // 55: supervisor.v1.Supervisor.Stop:output_type -> supervisor.v1.StopResponse
-	24, // 56: supervisor.v1.Supervisor.Restart:output_type -> supervisor.v1.RestartResponse
-	26, // 57: supervisor.v1.Supervisor.Signal:output_type -> supervisor.v1.SignalResponse
-	28, // 58: supervisor.v1.Supervisor.RollingRestart:output_type -> supervisor.v1.RollingRestartResponse
-	30, // 59: supervisor.v1.Supervisor.Scale:output_type -> supervisor.v1.ScaleResponse
-	32, // 60: supervisor.v1.Supervisor.SetPolicy:output_type -> supervisor.v1.SetPolicyResponse
-	34, // 61: supervisor.v1.Supervisor.Reload:output_type -> supervisor.v1.ReloadResponse
-	36, // 62: supervisor.v1.Supervisor.Logs:output_type -> supervisor.v1.LogsResponse
-	38, // 63: supervisor.v1.Supervisor.Reopen:output_type -> supervisor.v1.ReopenResponse
-	51, // [51:64] is the sub-list for method output_type
-	38, // [38:51] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	40, // 8: supervisor.v1.Status.cpu:type_name -> google.protobuf.Duration
+	40, // 9: supervisor.v1.Exit.uptime:type_name -> google.protobuf.Duration
+	40, // 10: supervisor.v1.Exit.ready:type_name -> google.protobuf.Duration
+	40, // 11: supervisor.v1.Decision.delay:type_name -> google.protobuf.Duration
+	1,  // 12: supervisor.v1.Event.kind:type_name -> supervisor.v1.EventKind
+	39, // 13: supervisor.v1.Event.time:type_name -> google.protobuf.Timestamp
+	40, // 14: supervisor.v1.Event.elapsed:type_name -> google.protobuf.Duration
+	6,  // 15: supervisor.v1.Event.exit:type_name -> supervisor.v1.Exit
+	7,  // 16: supervisor.v1.Event.next:type_name -> supervisor.v1.Decision
+	40, // 17: supervisor.v1.Event.after:type_name -> google.protobuf.Duration
+	2,  // 18: supervisor.v1.Policy.restart:type_name -> supervisor.v1.Restart
+	40, // 19: supervisor.v1.Policy.delay:type_name -> google.protobuf.Duration
+	10, // 20: supervisor.v1.Policy.backoff:type_name -> supervisor.v1.Backoff
+	11, // 21: supervisor.v1.Policy.limit:type_name -> supervisor.v1.Limit
+	40, // 22: supervisor.v1.Backoff.max:type_name -> google.protobuf.Duration
+	40, // 23: supervisor.v1.Backoff.reset:type_name -> google.protobuf.Duration
+	40, // 24: supervisor.v1.Limit.window:type_name -> google.protobuf.Duration
+	3,  // 25: supervisor.v1.Limit.then:type_name -> supervisor.v1.Escalation
+	5,  // 26: supervisor.v1.ListResponse.replicas:type_name -> supervisor.v1.Status
+	14, // 27: supervisor.v1.ListResponse.sinks:type_name -> supervisor.v1.Sink
+	5,  // 28: supervisor.v1.GetResponse.status:type_name -> supervisor.v1.Status
+	8,  // 29: supervisor.v1.WatchResponse.event:type_name -> supervisor.v1.Event
+	5,  // 30: supervisor.v1.StartResponse.replicas:type_name -> supervisor.v1.Status
+	5,  // 31: supervisor.v1.StopResponse.replicas:type_name -> supervisor.v1.Status
+	5,  // 32: supervisor.v1.RestartResponse.replicas:type_name -> supervisor.v1.Status
+	4,  // 33: supervisor.v1.SignalRequest.signal:type_name -> supervisor.v1.Signal
+	8,  // 34: supervisor.v1.RollingRestartResponse.event:type_name -> supervisor.v1.Event
+	5,  // 35: supervisor.v1.ScaleResponse.replicas:type_name -> supervisor.v1.Status
+	9,  // 36: supervisor.v1.SetPolicyRequest.policy:type_name -> supervisor.v1.Policy
+	9,  // 37: supervisor.v1.SetPolicyResponse.policy:type_name -> supervisor.v1.Policy
+	5,  // 38: supervisor.v1.ReloadResponse.replicas:type_name -> supervisor.v1.Status
+	12, // 39: supervisor.v1.Supervisor.List:input_type -> supervisor.v1.ListRequest
+	15, // 40: supervisor.v1.Supervisor.Get:input_type -> supervisor.v1.GetRequest
+	17, // 41: supervisor.v1.Supervisor.Watch:input_type -> supervisor.v1.WatchRequest
+	19, // 42: supervisor.v1.Supervisor.Start:input_type -> supervisor.v1.StartRequest
+	21, // 43: supervisor.v1.Supervisor.Stop:input_type -> supervisor.v1.StopRequest
+	23, // 44: supervisor.v1.Supervisor.Restart:input_type -> supervisor.v1.RestartRequest
+	25, // 45: supervisor.v1.Supervisor.Signal:input_type -> supervisor.v1.SignalRequest
+	27, // 46: supervisor.v1.Supervisor.RollingRestart:input_type -> supervisor.v1.RollingRestartRequest
+	29, // 47: supervisor.v1.Supervisor.Scale:input_type -> supervisor.v1.ScaleRequest
+	31, // 48: supervisor.v1.Supervisor.SetPolicy:input_type -> supervisor.v1.SetPolicyRequest
+	33, // 49: supervisor.v1.Supervisor.Reload:input_type -> supervisor.v1.ReloadRequest
+	35, // 50: supervisor.v1.Supervisor.Logs:input_type -> supervisor.v1.LogsRequest
+	37, // 51: supervisor.v1.Supervisor.Reopen:input_type -> supervisor.v1.ReopenRequest
+	13, // 52: supervisor.v1.Supervisor.List:output_type -> supervisor.v1.ListResponse
+	16, // 53: supervisor.v1.Supervisor.Get:output_type -> supervisor.v1.GetResponse
+	18, // 54: supervisor.v1.Supervisor.Watch:output_type -> supervisor.v1.WatchResponse
+	20, // 55: supervisor.v1.Supervisor.Start:output_type -> supervisor.v1.StartResponse
+	22, // 56: supervisor.v1.Supervisor.Stop:output_type -> supervisor.v1.StopResponse
+	24, // 57: supervisor.v1.Supervisor.Restart:output_type -> supervisor.v1.RestartResponse
+	26, // 58: supervisor.v1.Supervisor.Signal:output_type -> supervisor.v1.SignalResponse
+	28, // 59: supervisor.v1.Supervisor.RollingRestart:output_type -> supervisor.v1.RollingRestartResponse
+	30, // 60: supervisor.v1.Supervisor.Scale:output_type -> supervisor.v1.ScaleResponse
+	32, // 61: supervisor.v1.Supervisor.SetPolicy:output_type -> supervisor.v1.SetPolicyResponse
+	34, // 62: supervisor.v1.Supervisor.Reload:output_type -> supervisor.v1.ReloadResponse
+	36, // 63: supervisor.v1.Supervisor.Logs:output_type -> supervisor.v1.LogsResponse
+	38, // 64: supervisor.v1.Supervisor.Reopen:output_type -> supervisor.v1.ReopenResponse
+	52, // [52:65] is the sub-list for method output_type
+	39, // [39:52] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_supervisor_v1_supervisor_proto_init() }
@@ -2802,6 +2845,7 @@ func file_supervisor_v1_supervisor_proto_init() {
 	if File_supervisor_v1_supervisor_proto != nil {
 		return
 	}
+	file_supervisor_v1_supervisor_proto_msgTypes[0].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[4].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[5].OneofWrappers = []any{}
 	file_supervisor_v1_supervisor_proto_msgTypes[6].OneofWrappers = []any{}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -168,12 +169,24 @@ func TestCtlShowsAndCommandsReplicas(t *testing.T) {
 		"set-policy", "--restart", "on-failure", "--restart-delay", "1.5s", "--limit-exits", "3", "--limit-window", "1h", "--limit-then", "stop-all")
 	shows(t, c.addr, []string{
 		`replica +web0`, `group +web`, `address +127.0.0.1:7101`, `state +ready`, `pid +\d+`, `incarnation +3`, `uptime +` + ctlUp,
-		`ready for +` + ctlUp, `restarts +2`, `exits +1, of which \d never ready`, `last exit +SIGKILL` + ctlAgo, `lost lines +0`,
+		`ready for +` + ctlUp, `cpu +.+`, `memory +.+`, `restarts +2`, `exits +1, of which \d never ready`, `last exit +SIGKILL` + ctlAgo, `lost lines +0`,
 		`policy +restart on-failure after 1.5s, limit 3 exits in 1h0m0s, then stop-all`}, "get", "web0")
 	shows(t, c.addr, []string{
 		`\d\d:\d\d:\d\d\.\d{3} #\d+ web0 stopping incarnation=3 pid=\d+ reason="a rolling restart"`,
 		`.* web0 exited incarnation=3 pid=\d+ signal=SIGTERM uptime=.*`,
 		`.* web0 launched incarnation=4 pid=\d+`, `.* web0 ready incarnation=4 pid=\d+ after=.*`}, "rolling-restart", "web")
+}
+
+// A wide table has what replicas use.
+func TestCtlShowsUsage(t *testing.T) {
+	c := startControlled(t, loopback(t), sleepers("web", 2))
+	cpu, memory := ctlUp, `[\d.]+ MB`
+	if runtime.GOOS != "linux" {
+		cpu, memory = "-", "-"
+	}
+	shows(t, c.addr, []string{strings.Replace(ctlHeader, "UPTIME", "UPTIME +CPU +MEMORY", 1),
+		`web0 +ready +\d+ +1 +` + ctlUp + ` +` + cpu + ` +` + memory + ` +0 +-`,
+		`web1 +ready +\d+ +1 +` + ctlUp + ` +` + cpu + ` +` + memory + ` +0 +-`}, "list", "--wide")
 }
 
 // A table of several groups says which.
@@ -189,7 +202,7 @@ func TestCtlJSONIsOneLineEach(t *testing.T) {
 		lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 		for _, line := range lines {
 			var s supervisorv1.Status
-			if err := protojson.Unmarshal([]byte(line), &s); err != nil || s.GetPid() == 0 || !strings.Contains(line, `"restarts":0`) {
+			if err := protojson.Unmarshal([]byte(line), &s); err != nil || s.GetPid() == 0 || !strings.Contains(line, `"restarts":0`) || (s.Memory == nil) == (runtime.GOOS == "linux") {
 				t.Errorf("%q: %v", line, err)
 			}
 		}

@@ -34,6 +34,8 @@ var (
 	readyDesc    = describe("ready", "1 if the replica is ready.")
 	stateDesc    = describe("state", "1 for the state that the replica is in, 0 for the others.", "state")
 	restartsDesc = describe("restarts_total", "Launches of the replica after its first.")
+	cpuDesc      = describe("cpu_seconds_total", "User and system time of the replica's process and its descendants, also of those that have ended and were waited for. Linux only.")
+	memoryDesc   = describe("resident_memory_bytes", "Resident memory of the replica's process and its descendants. Linux only.")
 	lostDesc     = describe("output_lines_dropped_total", "Lines of the replica's output that were dropped, as they came faster than they were written and log_overflow is drop.")
 )
 
@@ -92,7 +94,7 @@ func (m *metrics) note(e supervisor.Event) {
 
 // Describe is part of prometheus.Collector.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{upDesc, readyDesc, stateDesc, restartsDesc, lostDesc, sinkDesc} {
+	for _, d := range []*prometheus.Desc{upDesc, readyDesc, stateDesc, restartsDesc, cpuDesc, memoryDesc, lostDesc, sinkDesc} {
 		to <- d
 	}
 }
@@ -105,11 +107,15 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		}
 		send(upDesc, prometheus.GaugeValue, number(s.PID != 0))
 		send(readyDesc, prometheus.GaugeValue, number(s.State == supervisor.StateReady))
-		for state := supervisor.StateWaiting; state <= supervisor.StateFailed; state++ {
+		for state := supervisor.StateWaiting; state <= supervisor.StateUnready; state++ {
 			send(stateDesc, prometheus.GaugeValue, number(s.State == state), state.String())
 		}
 		send(restartsDesc, prometheus.CounterValue, float64(s.Restarts))
 		send(lostDesc, prometheus.CounterValue, float64(s.Lost))
+		if u, known := s.Usage(); known {
+			send(cpuDesc, prometheus.CounterValue, u.CPU.Seconds())
+			send(memoryDesc, prometheus.GaugeValue, float64(u.Memory))
+		}
 	}
 	for _, s := range m.sinks() {
 		to <- prometheus.MustNewConstMetric(sinkDesc, prometheus.CounterValue, float64(s.Lost), s.Name)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -163,6 +164,7 @@ func TestReport(t *testing.T) {
 		`supervisor_replica_ready{group="g",replica="a"} 1`,
 		`supervisor_replica_state{group="g",replica="a",state="ready"} 1`,
 		`supervisor_replica_state{group="g",replica="a",state="waiting"} 0`,
+		`supervisor_replica_state{group="g",replica="a",state="unready"} 0`,
 		`supervisor_replica_restarts_total{group="g",replica="a"} 1`,
 		`supervisor_replica_exits_total{code="3",expected="false",group="g",replica="a",signal=""} 1`,
 		`supervisor_replica_ready_after_seconds_count{group="g",replica="a"} 2`,
@@ -173,6 +175,9 @@ func TestReport(t *testing.T) {
 		if !strings.Contains(scraped, "\n"+want+"\n") {
 			t.Errorf("no %s in\n%s", want, scraped)
 		}
+	}
+	if usage := regexp.MustCompile(`(?m)^supervisor_replica_(cpu_seconds_total|resident_memory_bytes)\{group="g",replica="a"\} \d`); runtime.GOOS == "linux" && len(usage.FindAllString(scraped, -1)) != 2 {
+		t.Errorf("no CPU time and memory in\n%s", scraped)
 	}
 	cancel()
 	if err := <-ended; err != nil {

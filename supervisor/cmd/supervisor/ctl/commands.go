@@ -51,7 +51,7 @@ func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.
 		replicas := reply.GetReplicas()
 		names := replicaNames(replicas)
 		if w == 0 || len(names) == 0 {
-			return c.writeStatuses(out, replicas)
+			return c.writeStatuses(out, replicas, false)
 		}
 		waited := w.ready(ctx, s, names)
 		now, err := s.List(ctx, &supervisorv1.ListRequest{})
@@ -61,7 +61,7 @@ func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.
 		replicas = slices.DeleteFunc(now.GetReplicas(), func(s *supervisorv1.Status) bool {
 			return !slices.ContainsFunc(replicas, func(r *supervisorv1.Status) bool { return r.GetReplica() == s.GetReplica() })
 		})
-		return errors.Join(waited, c.writeStatuses(out, replicas))
+		return errors.Join(waited, c.writeStatuses(out, replicas, false))
 	})
 }
 

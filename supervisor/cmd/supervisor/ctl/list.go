@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,6 +28,7 @@ const redrawPeriod = time.Second
 
 type listCmd struct {
 	Watch bool `short:"w" help:"Show the table again after each event, in a terminal in place, until Ctrl-C."`
+	Wide  bool `help:"Show CPU time and resident memory too."`
 }
 
 func (l *listCmd) Run(c *Command, k *kong.Context) error {
@@ -39,20 +41,20 @@ func (l *listCmd) Run(c *Command, k *kong.Context) error {
 }
 
 func (l *listCmd) show(ctx context.Context, c *Command, s supervisorv1.SupervisorClient, w io.Writer) error {
-	reply, err := s.List(ctx, &supervisorv1.ListRequest{})
+	reply, err := s.List(ctx, &supervisorv1.ListRequest{Usage: l.Wide || c.Output.json()})
 	if err != nil {
 		return err
 	}
-	if err := c.writeStatuses(w, reply.GetReplicas()); err != nil || c.Output.json() {
+	if err := c.writeStatuses(w, reply.GetReplicas(), l.Wide); err != nil || c.Output.json() {
 		return err
 	}
 	return writeLosses(w, reply.GetSinks())
 }
 
 // writeStatuses writes a table, or a line of JSON per replica.
-func (c *Command) writeStatuses(w io.Writer, replicas []*supervisorv1.Status) error {
+func (c *Command) writeStatuses(w io.Writer, replicas []*supervisorv1.Status, wide bool) error {
 	if !c.Output.json() {
-		return writeTable(w, replicas)
+		return writeTable(w, replicas, wide)
 	}
 	for _, one := range replicas {
 		if err := writeJSON(w, one); err != nil {
@@ -211,7 +213,7 @@ type getCmd struct {
 
 func (g *getCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
-		reply, err := s.Get(ctx, &supervisorv1.GetRequest{Replica: g.Name})
+		reply, err := s.Get(ctx, &supervisorv1.GetRequest{Replica: g.Name, Usage: true})
 		switch {
 		case err != nil:
 			return err
@@ -223,23 +225,27 @@ func (g *getCmd) Run(c *Command, k *kong.Context) error {
 }
 
 // writeTable writes a line per replica, and below them why some are not ready
-// or unhealthy. The column of groups is there only when there is more than one.
-func writeTable(w io.Writer, replicas []*supervisorv1.Status) error {
+// or unhealthy. The column of groups is there only when there is more than one,
+// those of what replicas use only in a wide table.
+func writeTable(w io.Writer, replicas []*supervisorv1.Status, wide bool) error {
 	groups := map[string]bool{}
 	for _, s := range replicas {
 		groups[s.GetGroup()] = true
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(group any, cells ...any) {
+	row := func(group, cpu, memory any, cells ...any) {
+		if wide {
+			cells = slices.Insert(cells, 5, cpu, memory)
+		}
 		if len(groups) > 1 {
-			cells = append([]any{cells[0], group}, cells[1:]...)
+			cells = slices.Insert(cells, 1, group)
 		}
 		fmt.Fprintf(t, strings.Repeat("%v\t", len(cells)-1)+"%v\n", cells...)
 	}
-	row("GROUP", "REPLICA", "STATE", "PID", "INCARNATION", "UPTIME", "RESTARTS", "LAST EXIT")
+	row("GROUP", "CPU", "MEMORY", "REPLICA", "STATE", "PID", "INCARNATION", "UPTIME", "RESTARTS", "LAST EXIT")
 	for _, s := range replicas {
-		row(orDash(s.GetGroup()), s.GetReplica(), stateText(s), orDash(s.GetPid()), orDash(s.GetIncarnation()),
-			uptimeText(s), s.GetRestarts(), lastExitText(s))
+		row(orDash(s.GetGroup()), cpuText(s), memoryText(s), s.GetReplica(), stateText(s), orDash(s.GetPid()),
+			orDash(s.GetIncarnation()), uptimeText(s), s.GetRestarts(), lastExitText(s))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -293,6 +299,8 @@ func writeDetails(w io.Writer, s *supervisorv1.Status) error {
 		{"incarnation", orDash(s.GetIncarnation())},
 		{"uptime", uptimeText(s)},
 		{"ready for", ready},
+		{"cpu", cpuText(s)},
+		{"memory", memoryText(s)},
 		{"restarts", s.GetRestarts()},
 		{"exits", fmt.Sprintf("%d, of which %d never ready", s.GetExits(), s.GetFailures())},
 		{"last exit", lastExitText(s)},
@@ -325,6 +333,23 @@ func uptimeText(s *supervisorv1.Status) string {
 		return "-"
 	}
 	return spanText(s.GetTime().AsTime().Sub(s.GetLaunched().AsTime()))
+}
+
+func cpuText(s *supervisorv1.Status) string {
+	if s.Cpu == nil {
+		return "-"
+	}
+	if d := s.Cpu.AsDuration(); d < 10*time.Second {
+		return d.String() // which the system counts in hundredths of a second
+	}
+	return spanText(s.Cpu.AsDuration())
+}
+
+func memoryText(s *supervisorv1.Status) string {
+	if s.Memory == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f MB", float64(s.GetMemory())/1e6)
 }
 
 func lastExitText(s *supervisorv1.Status) string {

@@ -88,7 +88,7 @@ func TestTableSaysWhyNotReady(t *testing.T) {
 	if err := writeTable(&out, []*supervisorv1.Status{
 		{Replica: "a", State: supervisorv1.State_STATE_READY},
 		{Replica: "b", State: supervisorv1.State_STATE_STARTING, Answer: `it knows no service "counter.v1.Countr"`},
-	}); err != nil {
+	}, false); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")

@@ -1,0 +1,51 @@
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"time"
+)
+
+// tick is the unit of times in /proc, which is the same for all architectures
+// that Go runs on.
+const tick = time.Second / 100
+
+// Usage returns what the replica's process and its descendants use now. It
+// returns false if the process has ended, or where this cannot be known.
+func (s Status) Usage() (Usage, bool) {
+	if s.PID == 0 {
+		return Usage{}, false
+	}
+	all, parent := usageOf(s.PID)
+	if parent != os.Getpid() { // it has ended, and its ID may be another's
+		return Usage{}, false
+	}
+	for _, pid := range descendants(s.PID)[1:] {
+		u, _ := usageOf(pid)
+		all.CPU += u.CPU
+		all.Memory += u.Memory
+	}
+	return all, true
+}
+
+// usageOf returns what one process uses, and its parent; zero: there is none.
+func usageOf(pid int) (u Usage, parent int) {
+	stat, err := os.ReadFile(procFile(pid, "stat"))
+	if err != nil {
+		return Usage{}, 0
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third on, see proc(5)
+	field := func(number int) int {
+		if number-3 >= len(fields) {
+			return 0
+		}
+		n, _ := strconv.Atoi(string(fields[number-3]))
+		return n
+	}
+	for number := 14; number <= 17; number++ { // user and system, its own and of children that it waited for
+		u.CPU += time.Duration(field(number)) * tick
+	}
+	u.Memory = uint64(max(0, field(24))) * uint64(os.Getpagesize())
+	return u, field(4)
+}

@@ -1,0 +1,50 @@
+package supervisor
+
+import (
+	"syscall"
+	"testing"
+	"time"
+)
+
+const burnt, filled = 300 * time.Millisecond, 64 << 20
+
+func init() {
+	parts["burn"] = func() {
+		memory := make([]byte, filled)
+		for used := time.Duration(0); used < burnt; {
+			for i := 0; i < len(memory); i += 512 {
+				memory[i]++
+			}
+			var u syscall.Rusage
+			_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+			used = time.Duration(u.Utime.Nano() + u.Stime.Nano())
+		}
+		report()
+		linger()
+		_ = memory[0]
+	}
+}
+
+// What a process that the replica has started uses, is the replica's.
+func TestUsage(t *testing.T) {
+	r := start(t, one(child("parent", as("burn")...), Policy{}))
+	r.line("a up 1 %d", new(int))
+	s := r.List()[0]
+	u, known := s.Usage()
+	if least := burnt - 2*tick; !known || u.CPU < least || u.Memory < filled {
+		t.Errorf("%v, %v, want %v and %d bytes or more", u, known, least, filled)
+	}
+	own, parent := usageOf(s.PID)
+	if own.Memory == 0 || own.Memory >= u.Memory || parent != syscall.Getpid() {
+		t.Errorf("the first process alone uses %v and is a child of %d", own, parent)
+	}
+	if err := r.Stop(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if u, known := s.Usage(); known {
+		t.Errorf("a process that has ended uses %v", u)
+	}
+	if u, known := r.List()[0].Usage(); known {
+		t.Errorf("no process uses %v", u)
+	}
+}
