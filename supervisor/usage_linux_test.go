@@ -27,7 +27,9 @@ func init() {
 
 // What a process that the replica has started uses, is the replica's.
 func TestUsage(t *testing.T) {
-	r := start(t, one(child("parent", as("burn")...), Policy{}))
+	c := one(child("parent", as("burn")...), Policy{})
+	c.Stay = true
+	r := start(t, c)
 	r.line("a up 1 %d", new(int))
 	s := r.List()[0]
 	u, known := s.Usage()

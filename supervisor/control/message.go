@@ -63,13 +63,16 @@ func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 // statusWithUsage is a status with what the replica uses, if that is wanted.
 func statusWithUsage(s supervisor.Status, wanted bool) *supervisorv1.Status {
 	m := statusMessage(s, time.Now())
-	if !wanted {
-		return m
-	}
-	if u, known := s.Usage(); known {
-		m.Cpu, m.Memory = durationpb.New(u.CPU), &u.Memory
+	if wanted {
+		if u, known := s.Usage(); known {
+			setUsage(m, u)
+		}
 	}
 	return m
+}
+
+func setUsage(m *supervisorv1.Status, u supervisor.Usage) {
+	m.Cpu, m.Memory = durationpb.New(u.CPU), &u.Memory
 }
 
 func eventMessage(e supervisor.Event) *supervisorv1.Event {

@@ -81,6 +81,9 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	var s supervisor.Status
 	set(reflect.ValueOf(&s).Elem(), &n)
 	status := statusMessage(s, time.Unix(1, 0))
+	var u supervisor.Usage
+	set(reflect.ValueOf(&u).Elem(), &n)
+	setUsage(status, u)
 	if names := absent(status.ProtoReflect()); len(names) > 0 {
 		t.Errorf("without a value: %v", names)
 	}
@@ -98,7 +101,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 		message proto.Message
 		more    int // fields of the message alone
 	}{
-		{supervisor.Status{}, &supervisorv1.Status{}, 1}, // time
+		{supervisor.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and Usage
 		{supervisor.Event{}, &supervisorv1.Event{}, 0},
 		{supervisor.Exit{}, &supervisorv1.Exit{}, 0},
 		{supervisor.Decision{}, &supervisorv1.Decision{}, 0},
