@@ -226,7 +226,7 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(20 * time.Second)
-		expect(t, th.told(EventChanged, EventLaunched, EventStopping, EventExited)) // without a timeout any more
+		expect(t, th.told(EventChanged, EventLaunched, EventStopping, EventExited, EventStillStarting)) // without a timeout any more
 		if err := th.Apply(t.Context(), []Group{probed("wrong", 15*time.Second)}); err != nil {
 			t.Error(err)
 		}

@@ -82,6 +82,7 @@ func TestEventAsJSON(t *testing.T) {
 		{Event{Kind: EventOutputLost, Replica: "a", Lost: 99}, `"output_lost","replica":"a","lost":99}`},
 		{Event{Kind: EventUnready, Replica: "a", Incarnation: 1, Err: errors.New("not serving")}, `"unready","replica":"a","incarnation":1,"error":"not serving"}`},
 		{Event{Kind: EventDaemonized, Replica: "a", Incarnation: 1, Reason: "why"}, `"daemonized","replica":"a","incarnation":1,"reason":"why"}`},
+		{Event{Kind: EventStillStarting, Replica: "a", Incarnation: 1, Err: errors.New("why")}, `"still_starting","replica":"a","incarnation":1,"error":"why"}`},
 		{Event{Kind: EventGuardianLost, Err: errors.New("exit status 1")}, `"guardian_lost","error":"exit status 1"}`},
 	} {
 		seen[tt.e.Kind] = true

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -86,6 +87,39 @@ func TestWhyItIsNotReady(t *testing.T) {
 			t.Errorf("got %+v, want it to wait", s)
 		}
 	})
+}
+
+// Why a replica takes long to become ready is reported once for each incarnation.
+func TestSlowStartIsReported(t *testing.T) {
+	for timeout, long := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Second: time.Second / 2, time.Hour: 10 * time.Second} {
+		bubble(t, func(t *testing.T) {
+			s := of(group(1, Policy{}, func(r *Replica) {
+				r.Addr, r.StartTimeout, r.Ready = "a:1", timeout, Probe{Kind: ProbeGRPC}
+			}))
+			refused := errors.New("refused")
+			s.Health = func(context.Context, string, string) error { return refused }
+			var launched time.Time
+			var reports []string
+			s.OnEvent = func(e Event) {
+				switch e.Kind {
+				case EventLaunched:
+					launched = e.Time
+				case EventStillStarting:
+					if after := e.Time.Sub(launched); after < long || after > long+readyPeriod || !errors.Is(e.Err, refused) {
+						t.Errorf("start timeout %v: reported after %v with %v", timeout, after, e.Err)
+					}
+					reports = append(reports, fmt.Sprintf("%d %v", e.Incarnation, e.Err))
+				}
+			}
+			th := perform(t, s, &script{})
+			th.at(long * 3 / 2)
+			if err := th.Restart(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			th.at(long * 3)
+			expect(t, reports, fmt.Sprintf("1 not ready within %v: refused", long), fmt.Sprintf("2 not ready within %v: refused", long))
+		})
+	}
 }
 
 // An exit in the very moment that it became ready is one of a replica that was.

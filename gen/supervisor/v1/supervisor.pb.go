@@ -142,6 +142,9 @@ const (
 	EventKind_EVENT_KIND_UNREADY EventKind = 17
 	// Its first process ended and left others running, for the first time with its settings; reason.
 	EventKind_EVENT_KIND_DAEMONIZED EventKind = 18
+	// It is not ready 10 s after its launch, or half of its start timeout where that is less; error says why. Once for each
+	// incarnation.
+	EventKind_EVENT_KIND_STILL_STARTING EventKind = 19
 )
 
 // Enum value maps for EventKind.
@@ -166,27 +169,29 @@ var (
 		16: "EVENT_KIND_GUARDIAN_LOST",
 		17: "EVENT_KIND_UNREADY",
 		18: "EVENT_KIND_DAEMONIZED",
+		19: "EVENT_KIND_STILL_STARTING",
 	}
 	EventKind_value = map[string]int32{
-		"EVENT_KIND_UNSPECIFIED":   0,
-		"EVENT_KIND_ADDED":         1,
-		"EVENT_KIND_CHANGED":       2,
-		"EVENT_KIND_REMOVED":       3,
-		"EVENT_KIND_LAUNCHED":      4,
-		"EVENT_KIND_LAUNCH_FAILED": 5,
-		"EVENT_KIND_READY":         6,
-		"EVENT_KIND_UNHEALTHY":     7,
-		"EVENT_KIND_STOPPING":      8,
-		"EVENT_KIND_KILLED":        9,
-		"EVENT_KIND_SIGNALED":      10,
-		"EVENT_KIND_EXITED":        11,
-		"EVENT_KIND_STOPPED":       12,
-		"EVENT_KIND_FINISHED":      13,
-		"EVENT_KIND_FAILED":        14,
-		"EVENT_KIND_OUTPUT_LOST":   15,
-		"EVENT_KIND_GUARDIAN_LOST": 16,
-		"EVENT_KIND_UNREADY":       17,
-		"EVENT_KIND_DAEMONIZED":    18,
+		"EVENT_KIND_UNSPECIFIED":    0,
+		"EVENT_KIND_ADDED":          1,
+		"EVENT_KIND_CHANGED":        2,
+		"EVENT_KIND_REMOVED":        3,
+		"EVENT_KIND_LAUNCHED":       4,
+		"EVENT_KIND_LAUNCH_FAILED":  5,
+		"EVENT_KIND_READY":          6,
+		"EVENT_KIND_UNHEALTHY":      7,
+		"EVENT_KIND_STOPPING":       8,
+		"EVENT_KIND_KILLED":         9,
+		"EVENT_KIND_SIGNALED":       10,
+		"EVENT_KIND_EXITED":         11,
+		"EVENT_KIND_STOPPED":        12,
+		"EVENT_KIND_FINISHED":       13,
+		"EVENT_KIND_FAILED":         14,
+		"EVENT_KIND_OUTPUT_LOST":    15,
+		"EVENT_KIND_GUARDIAN_LOST":  16,
+		"EVENT_KIND_UNREADY":        17,
+		"EVENT_KIND_DAEMONIZED":     18,
+		"EVENT_KIND_STILL_STARTING": 19,
 	}
 )
 
@@ -821,7 +826,7 @@ type Event struct {
 	Output []string `protobuf:"bytes,14,rep,name=output,proto3" json:"output,omitempty"`
 	// With OUTPUT_LOST: how many lines since the last such event.
 	Lost uint64 `protobuf:"varint,15,opt,name=lost,proto3" json:"lost,omitempty"`
-	// With UNHEALTHY and GUARDIAN_LOST.
+	// With UNHEALTHY, UNREADY, STILL_STARTING and GUARDIAN_LOST.
 	Error         string `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2644,7 +2649,7 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\rSTATE_STOPPED\x10\x05\x12\x12\n" +
 	"\x0eSTATE_FINISHED\x10\x06\x12\x10\n" +
 	"\fSTATE_FAILED\x10\a\x12\x11\n" +
-	"\rSTATE_UNREADY\x10\b*\xe9\x03\n" +
+	"\rSTATE_UNREADY\x10\b*\x88\x04\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_KIND_ADDED\x10\x01\x12\x16\n" +
@@ -2665,7 +2670,8 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x16EVENT_KIND_OUTPUT_LOST\x10\x0f\x12\x1c\n" +
 	"\x18EVENT_KIND_GUARDIAN_LOST\x10\x10\x12\x16\n" +
 	"\x12EVENT_KIND_UNREADY\x10\x11\x12\x19\n" +
-	"\x15EVENT_KIND_DAEMONIZED\x10\x12*a\n" +
+	"\x15EVENT_KIND_DAEMONIZED\x10\x12\x12\x1d\n" +
+	"\x19EVENT_KIND_STILL_STARTING\x10\x13*a\n" +
 	"\aRestart\x12\x17\n" +
 	"\x13RESTART_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRESTART_ALWAYS\x10\x01\x12\x16\n" +

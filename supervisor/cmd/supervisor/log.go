@@ -74,7 +74,7 @@ func level(e supervisor.Event) hclog.Level {
 	switch e.Kind {
 	case supervisor.EventLaunchFailed, supervisor.EventFailed:
 		return hclog.Error
-	case supervisor.EventKilled, supervisor.EventUnhealthy, supervisor.EventUnready, supervisor.EventDaemonized, supervisor.EventOutputLost, supervisor.EventGuardianLost:
+	case supervisor.EventKilled, supervisor.EventUnhealthy, supervisor.EventUnready, supervisor.EventStillStarting, supervisor.EventDaemonized, supervisor.EventOutputLost, supervisor.EventGuardianLost:
 		return hclog.Warn
 	case supervisor.EventExited:
 		if unasked(e) && !e.Exit.Success() {

@@ -94,6 +94,10 @@ func TestLogEvent(t *testing.T) {
 			want: `[ERROR] failed: replica=a incarnation=1 exit_code=3 uptime=1.235s reason="5 exits within 1m0s"`,
 		},
 		{e: supervisor.Event{Kind: supervisor.EventOutputLost, Replica: "a", Lost: 99}, want: "[WARN]  output lost: replica=a lines=99"},
+		{
+			e:    supervisor.Event{Kind: supervisor.EventStillStarting, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("not ready within 10s: refused")},
+			want: `[WARN]  still starting: replica=a incarnation=1 pid=42 error="not ready within 10s: refused"`,
+		},
 		{e: supervisor.Event{Kind: supervisor.EventGuardianLost, Err: errors.New("exit status 1")}, want: `[WARN]  guardian lost: error="exit status 1"`},
 	} {
 		var b bytes.Buffer

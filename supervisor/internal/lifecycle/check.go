@@ -15,6 +15,10 @@ const (
 
 	// secondLook is what a start timeout that came late is prolonged by.
 	secondLook = time.Second
+
+	// slowStart is the time from launch to ready that is long enough to report
+	// why an incarnation is not ready, unless half of the start timeout is less.
+	slowStart = 10 * time.Second
 )
 
 // check is a question that is asked again and again.
@@ -165,6 +169,7 @@ func (s *step) answered(in Input) {
 			s.becomeReady()
 			return
 		}
+		s.notReady(in.Err)
 		s.set(TimerReady, s.now.Add(check.pause))
 		check.pause = min(check.pause*3/2, s.settings.Ready.Period)
 		return
@@ -184,6 +189,20 @@ func (s *step) answered(in Input) {
 		return
 	}
 	s.set(in.Check.timer(), check.next)
+}
+
+// notReady reports, once for each incarnation, why one that has been starting
+// for long is not ready.
+func (s *step) notReady(err error) {
+	long := slowStart
+	if s.settings.StartTimeout > 0 {
+		long = min(long, s.settings.StartTimeout/2)
+	}
+	if s.life.slow || s.now.Sub(s.life.launched) < long {
+		return
+	}
+	s.life.slow = true
+	s.emit(Event{Kind: EventStillStarting, Err: fmt.Errorf("not ready within %v: %w", long, err)})
 }
 
 // serves takes note of whether the incarnation, which was ready, says that it

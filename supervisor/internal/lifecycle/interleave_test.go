@@ -34,6 +34,7 @@ type world struct {
 	stopped   bool // the latest command was a stop
 	left      bool // and one before it was to leave
 	struck    bool
+	slow      bool  // it was reported to start slowly
 	err       error // the first that is wrong
 	path      []string
 }
@@ -116,6 +117,12 @@ func (w *world) told(e Event) {
 	switch e.Kind {
 	case EventLaunched:
 		w.launches++
+		w.slow = false
+	case EventStillStarting:
+		if w.State() != StateStarting || w.slow || e.Err == nil || w.now.Sub(w.Launched()) < time.Second {
+			w.fail("still starting in state %d, %v after the launch: %v", w.State(), w.now.Sub(w.Launched()), e.Err)
+		}
+		w.slow = true
 	case EventLaunchFailed:
 		w.launches++
 		w.exits++
@@ -205,7 +212,8 @@ func (w *world) moves(s Settings) map[string]func(*world) {
 
 // Every order of what can happen, up to a depth, keeps what is promised: one
 // process at a time, one exit for each launch, incarnations without a gap, no
-// launch after a stop, a bound for each stop, turns given back once.
+// launch after a stop, a bound for each stop, turns given back once, one report
+// of a slow start.
 func TestEveryInterleaving(t *testing.T) {
 	depth := 6
 	if testing.Short() {
@@ -215,7 +223,7 @@ func TestEveryInterleaving(t *testing.T) {
 	watched := probe
 	watched.Watch = time.Second
 	for name, s := range map[string]Settings{
-		"asked":    {Ready: watched, Alive: probe, StartTimeout: time.Minute},
+		"asked":    {Ready: watched, Alive: probe, StartTimeout: 2 * time.Second},
 		"notifies": {Ready: Probe{Kind: ProbeNotify}, Alive: Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1, Terminate: true}},
 		"at once":  {},
 	} {

@@ -45,6 +45,7 @@ const (
 	EventGuardianLost
 	EventUnready
 	EventDaemonized
+	EventStillStarting
 )
 
 // Event is something that others are to hear of.
@@ -56,7 +57,7 @@ type Event struct {
 	Next        Decision      // EventLaunchFailed, EventExited
 	After       time.Duration // EventReady: since the launch
 	Reason      string
-	Err         error // EventUnhealthy, EventUnready
+	Err         error // EventUnhealthy, EventUnready, EventStillStarting
 }
 
 // Exit is how an incarnation ended.

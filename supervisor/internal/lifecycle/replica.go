@@ -53,6 +53,7 @@ type life struct {
 	ready       time.Time // zero: it never was
 	killed      bool      // SIGKILL was sent
 	looked      bool      // the start timeout was prolonged, as it came late
+	slow        bool      // EventStillStarting was emitted
 	questions   int       // asked so far
 	checks      [checks]check
 	answer      error // the latest that was not good; nil: the latest was
