@@ -231,7 +231,7 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(26 * time.Second) // from the launch, not from the change
-		expect(t, th.told(), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
+		expect(t, th.told(EventStillStarting), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
 	})
 }
 

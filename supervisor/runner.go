@@ -321,8 +321,11 @@ func (r *runner) publish() {
 	if r.process != nil && r.core.Runs() {
 		s.PID, s.Addr, s.Launched = r.process.PID(), r.as.Addr, r.core.Launched()
 	}
-	if s.State == StateWaiting {
-		s.Next, s.Blocker = r.core.Next(), r.blocker
+	switch {
+	case s.State == StateWaiting && r.blocker != "":
+		s.Blocker = r.blocker
+	case s.State == StateWaiting:
+		s.Next = r.core.Next()
 	}
 	r.mu.Lock()
 	changed := r.status.State != s.State

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"fmt"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
 // State is a phase of a replica's lifecycle.
@@ -44,7 +46,7 @@ type Status struct {
 	Launched    time.Time // when the process was launched; zero: there is none
 	Ready       time.Time // when it became ready first; zero: it has not
 	Answer      error     // the latest answer of its process to a probe, if it was bad; nil: it was good, or there was none
-	Next        time.Time // with StateWaiting: when it will be launched
+	Next        time.Time // with StateWaiting: when it will be launched; zero: that depends on Blocker
 	Blocker     string    // with StateWaiting: the group, not up yet, that its start comes after; empty: none
 	Restarts    int       // launches after the first
 	Exits       int       // ends of processes that nobody asked for
@@ -59,4 +61,14 @@ type Status struct {
 type Usage struct {
 	CPU    time.Duration // user and system time of those that run, and of those that they have waited for
 	Memory uint64        // resident, in bytes; what processes share counts for each
+}
+
+// Usage returns what the replica's process and its descendants use now. It
+// returns false if the process has ended, or where this cannot be known.
+func (s Status) Usage() (Usage, bool) {
+	if s.PID == 0 {
+		return Usage{}, false
+	}
+	u, ok := tree.UsageOf(s.PID)
+	return Usage(u), ok
 }

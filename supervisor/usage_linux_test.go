@@ -33,12 +33,8 @@ func TestUsage(t *testing.T) {
 	r.line("a up 1 %d", new(int))
 	s := r.List()[0]
 	u, known := s.Usage()
-	if least := burnt - 2*tick; !known || u.CPU < least || u.Memory < filled {
+	if least := burnt - 20*time.Millisecond; !known || u.CPU < least || u.Memory < filled {
 		t.Errorf("%v, %v, want %v and %d bytes or more", u, known, least, filled)
-	}
-	own, parent := usageOf(s.PID)
-	if own.Memory == 0 || own.Memory >= u.Memory || parent != syscall.Getpid() {
-		t.Errorf("the first process alone uses %v and is a child of %d", own, parent)
 	}
 	if err := r.Stop(t.Context(), "a"); err != nil {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 		Exited:      timestamp(s.Exited),
 		Lost:        s.Lost,
 		Policy:      policyMessage(s.Policy),
+		Blocker:     text(s.Blocker),
 	}
 	if s.Answer != nil {
 		m.Answer = text(s.Answer.Error())

@@ -442,7 +442,7 @@ type Status struct {
 	Launched *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=launched,proto3" json:"launched,omitempty"`
 	// When it became ready. Absent: it is not.
 	Ready *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ready,proto3" json:"ready,omitempty"`
-	// When it will be launched. Only with STATE_WAITING.
+	// When it will be launched. Only with STATE_WAITING; absent where there is a blocker.
 	Next *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next,proto3" json:"next,omitempty"`
 	// Launches after the first.
 	Restarts uint32 `protobuf:"varint,11,opt,name=restarts,proto3" json:"restarts,omitempty"`
@@ -464,7 +464,9 @@ type Status struct {
 	// for. Absent: not asked for, or not known, as where the supervisor is not on Linux.
 	Cpu *durationpb.Duration `protobuf:"bytes,19,opt,name=cpu,proto3" json:"cpu,omitempty"`
 	// Resident memory of its process and the descendants of that, in bytes. Absent as cpu is.
-	Memory        *uint64 `protobuf:"varint,20,opt,name=memory,proto3,oneof" json:"memory,omitempty"`
+	Memory *uint64 `protobuf:"varint,20,opt,name=memory,proto3,oneof" json:"memory,omitempty"`
+	// The group that its start comes after, and that is not up yet. Only with STATE_WAITING.
+	Blocker       string `protobuf:"bytes,21,opt,name=blocker,proto3" json:"blocker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -637,6 +639,13 @@ func (x *Status) GetMemory() uint64 {
 		return *x.Memory
 	}
 	return 0
+}
+
+func (x *Status) GetBlocker() string {
+	if x != nil {
+		return x.Blocker
+	}
+	return ""
 }
 
 // How an incarnation ended, or why it never began.
@@ -2499,7 +2508,7 @@ var File_supervisor_v1_supervisor_proto protoreflect.FileDescriptor
 
 const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\n" +
-	"\x1esupervisor/v1/supervisor.proto\x12\rsupervisor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x05\n" +
+	"\x1esupervisor/v1/supervisor.proto\x12\rsupervisor.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x05\n" +
 	"\x06Status\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\tR\areplica\x12\x14\n" +
@@ -2521,7 +2530,8 @@ const file_supervisor_v1_supervisor_proto_rawDesc = "" +
 	"\x06policy\x18\x11 \x01(\v2\x15.supervisor.v1.PolicyR\x06policy\x12\x16\n" +
 	"\x06answer\x18\x12 \x01(\tR\x06answer\x12+\n" +
 	"\x03cpu\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x03cpu\x12\x1b\n" +
-	"\x06memory\x18\x14 \x01(\x04H\x00R\x06memory\x88\x01\x01B\t\n" +
+	"\x06memory\x18\x14 \x01(\x04H\x00R\x06memory\x88\x01\x01\x12\x18\n" +
+	"\ablocker\x18\x15 \x01(\tR\ablockerB\t\n" +
 	"\a_memory\"\xac\x01\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +

@@ -16,6 +16,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/parse"
 )
 
@@ -64,6 +65,34 @@ func (g *group) checkCommand() error {
 		return g.in.file.mistake("groups."+g.name, "groups."+g.name+": "+want)
 	}
 	return g.in.file.mistake("command", want)
+}
+
+func (g *group) checkAfter() error {
+	if g.name == "" && len(g.After) > 0 || g.name != "" && len(g.in.file.After) > 0 {
+		return g.in.file.mistake("after", "after: want it in one of several groups")
+	}
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(g.in.file.Groups)), func(name string) bool { return name == g.name })
+	for i, name := range g.After {
+		if !slices.Contains(others, string(name)) {
+			return g.wrong("after", fmt.Sprintf("[%d]", i), fmt.Sprintf("%q: want another group: one of %s", name, strings.Join(others, ", ")))
+		}
+	}
+	return nil
+}
+
+// checkOrder refuses groups that come after each other.
+func (in input) checkOrder(groups []supervisor.Group) error {
+	var names []string
+	after := make(map[string][]string)
+	for _, g := range groups {
+		names = append(names, g.Name)
+		after[g.Name] = g.After
+	}
+	if _, circle := lifecycle.Layers(names, after); circle != nil {
+		path := "groups." + circle[0] + ".after"
+		return in.file.mistake(path, fmt.Sprintf("%s: groups %s come after each other: want an order", path, strings.Join(circle, ", ")))
+	}
+	return nil
 }
 
 func (g *group) checkPorts() error {

@@ -92,6 +92,9 @@ func (in input) cluster() (*Cluster, error) {
 			return nil, err
 		}
 	}
+	if err := in.checkOrder(c.Groups); err != nil {
+		return nil, err
+	}
 	if err := in.checkAddrs(c); err != nil {
 		return nil, err
 	}
@@ -158,13 +161,20 @@ func (c *Cluster) add(g *group) error {
 	}
 	c.settings = append(c.settings, g.settings)
 	c.Groups = append(c.Groups, supervisor.Group{
-		Name: g.name, Count: n, Policy: g.policy(),
+		Name: g.name, Count: n, Policy: g.policy(), After: texts(g.After),
 		Replica: func(i int) supervisor.Replica {
 			r, _ := g.replica(i) // what can be wrong is so for each of them
 			return r
 		},
 	})
 	return nil
+}
+
+func texts(words []word) (all []string) {
+	for _, w := range words {
+		all = append(all, string(w))
+	}
+	return all
 }
 
 // banner returns the banner's text.

@@ -44,7 +44,7 @@ func (in input) group(name string, own settings) (*group, error) {
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port that all groups have is for those that listen.
 	g.located = g.listens || own.BasePort != nil || name == "" && set.BasePort != nil
-	checks := []func() error{g.checkCommand, g.checkPorts, g.checkPolicy, g.checkStop, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
+	checks := []func() error{g.checkCommand, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkStop, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err

@@ -207,3 +207,25 @@ func TestReplicasInAllAreBounded(t *testing.T) {
 		t.Errorf("got %v", m)
 	}
 }
+
+func TestAfter(t *testing.T) {
+	const groups = "command: [\"true\"]\nreplicas: 1\ngroups: {web: {after: [%s]}, db: {after: [%s]}, job: {}}\n"
+	c := mustRead(t, fmt.Sprintf(groups, "db, job", ""))
+	if got := c.Groups[0].After; !slices.Equal(got, []string{"db", "job"}) {
+		t.Errorf("after %q", got)
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"a stranger", fmt.Sprintf(groups, "db, cache", ""), `groups.web.after[1]: "cache": want another group: one of db, job`},
+		{"itself", fmt.Sprintf(groups, "web", ""), `groups.web.after[0]: "web": want another group: one of db, job`},
+		{"each other", fmt.Sprintf(groups, "db", "web"), "groups.web.after: groups web, db come after each other: want an order"},
+		{"all groups", "command: [x]\nafter: [db]\ngroups: {db: {}, web: {}}", "after: want it in one of several groups"},
+		{"no groups", "command: [x]\nafter: [db]", "after: want it in one of several groups"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Read(write(t, tt.text), Flags{})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 // resolvedReplica is a replica for [Cluster.Resolved]. Durations have their units.
 type resolvedReplica struct {
 	Group        string            `yaml:"group,omitempty"`
+	After        []string          `yaml:"after,omitempty,flow"`
 	Addr         string            `yaml:"addr,omitempty"`
 	Command      []string          `yaml:"command,flow"`
 	Dir          string            `yaml:"dir,omitempty"`
@@ -53,7 +54,7 @@ func (c *Cluster) Resolved() ([]byte, error) {
 
 func resolveReplica(r supervisor.Replica, g supervisor.Group, s settings) resolvedReplica {
 	v := resolvedReplica{
-		Group: g.Name, Addr: r.Addr, Command: r.Args, Dir: r.Dir, CleanEnv: bool(deref(s.CleanEnv)),
+		Group: g.Name, After: g.After, Addr: r.Addr, Command: r.Args, Dir: r.Dir, CleanEnv: bool(deref(s.CleanEnv)),
 		Restart: g.Policy.Restart.String(), RestartDelay: g.Policy.Delay.String(),
 		Ready: r.Ready.Kind.String(), Alive: r.Alive.Kind.String(), StopTimeout: r.StopTimeout.Round(time.Microsecond).String(), User: r.Limits.User,
 	}

@@ -34,6 +34,7 @@ type settings struct {
 	Alive        *probe            `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
 	Stop         *stop             `yaml:"stop" kong:"-"`
 	StopTimeout  *duration         `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
+	After        []word            `yaml:"after" kong:"-"`
 	LogOverflow  *overflow         `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
 	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
 	Env          map[string]word   `yaml:"env" kong:"-"`

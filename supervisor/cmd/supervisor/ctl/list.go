@@ -322,6 +322,9 @@ func orDash[T comparable](v T) any {
 
 func stateText(s *supervisorv1.Status) string {
 	text := enumWord(s.GetState(), "STATE_")
+	if s.GetBlocker() != "" {
+		text += " for " + s.GetBlocker()
+	}
 	if s.GetNext() != nil {
 		text += " " + spanText(s.GetNext().AsTime().Sub(s.GetTime().AsTime()))
 	}

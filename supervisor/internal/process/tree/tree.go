@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Variable is in the environment of each launched process, and so of all that
@@ -54,3 +55,9 @@ func RandomID() string {
 
 // mark identifies the n-th launch; no mark is a part of another.
 func mark(id string, n int64) string { return fmt.Sprintf("%s-%d.", id, n) }
+
+// Usage is what processes use.
+type Usage struct {
+	CPU    time.Duration
+	Memory uint64
+}

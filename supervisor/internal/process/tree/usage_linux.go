@@ -1,4 +1,4 @@
-package supervisor
+package tree
 
 import (
 	"bytes"
@@ -11,17 +11,14 @@ import (
 // that Go runs on.
 const tick = time.Second / 100
 
-// Usage returns what the replica's process and its descendants use now. It
-// returns false if the process has ended, or where this cannot be known.
-func (s Status) Usage() (Usage, bool) {
-	if s.PID == 0 {
-		return Usage{}, false
-	}
-	all, parent := usageOf(s.PID)
+// UsageOf returns what a child of ours and its descendants use now. It returns
+// false if the child has ended, or where this cannot be known.
+func UsageOf(pid int) (Usage, bool) {
+	all, parent := usageOf(pid)
 	if parent != os.Getpid() { // it has ended, and its ID may be another's
 		return Usage{}, false
 	}
-	for _, pid := range descendants(s.PID)[1:] {
+	for _, pid := range descendants(pid)[1:] {
 		u, _ := usageOf(pid)
 		all.CPU += u.CPU
 		all.Memory += u.Memory

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Groups start and stop in the order that the file has, and what one waits for
+// is shown.
+func TestGroupsInOrder(t *testing.T) {
+	gate := t.TempDir() + "/gate"
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := startIn(t, t.TempDir(), "", fmt.Sprintf(`
+replicas: 1
+groups:
+  web: {after: [job], command: [sleep, "300"]}
+  job: {restart: never, command: [sh, -c, 'read line <"$0"; exit "$line"', %q]}
+  base: {command: [sleep, "300"]}
+`, gate))
+	c.file("e.jsonl", "launched job", func(text string) bool { return strings.Contains(text, `"kind":"launched","replica":"job-a"`) })
+	for _, args := range [][]string{{"list"}, {"get", "web-a"}} {
+		if out := c.ctl(args...); !strings.Contains(out, "waiting for job") {
+			t.Errorf("ctl %s does not say what it waits for:\n%s", args, out)
+		}
+	}
+	if err := os.WriteFile(gate, []byte("0\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	c.file("e.jsonl", "launched web", func(text string) bool { return strings.Contains(text, `"kind":"launched","replica":"web-a"`) })
+	c.Process.Signal(syscall.SIGTERM)
+	if code := c.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	var order []string
+	for _, e := range c.events("e.jsonl") {
+		switch e.Kind.String() {
+		case "launched", "stopping", "exited", "finished":
+			if e.Replica != "base-a" {
+				order = append(order, e.Kind.String()+" "+e.Replica)
+			}
+		}
+	}
+	const want = "launched job-a, exited job-a, finished job-a, launched web-a, stopping web-a, exited web-a"
+	if got := strings.Join(order, ", "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
