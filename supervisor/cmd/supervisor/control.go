@@ -4,32 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"sync"
 
 	"github.com/hashicorp/go-hclog"
+	"google.golang.org/grpc/credentials"
 
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// startControl has server serve until stop is called, which comes after its end. It
-// does nothing where no control service is wanted.
-func startControl(c clusterfile.Control, server *control.Server, log hclog.Logger) (stop func(), err error) {
-	if c.Addr == "" {
-		return func() {}, nil
+// startControl has server serve at l until stop is called, which comes after its
+// end. It does nothing where no control service is wanted.
+func startControl(l *controlListener, server *control.Server, log hclog.Logger) (stop func()) {
+	if l == nil {
+		return func() {}
 	}
-	credentials, err := c.TLS.Server()
-	if err != nil {
-		return nil, err
-	}
-	l, err := control.Listen(c.Addr, c.TLS.Enabled() || c.AllowRemote)
-	switch {
-	case errors.Is(err, control.ErrExposed): // a name, which leads elsewhere than it seems to
-		return nil, inputfile.Place{Name: "--control"}.Errorf("%v", err)
-	case err != nil:
-		return nil, fmt.Errorf("--control: %w", err)
-	}
-	server.Credentials = credentials
+	server.Credentials = l.credentials
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan struct{})
 	go func() {
@@ -41,5 +34,105 @@ func startControl(c clusterfile.Control, server *control.Server, log hclog.Logge
 	return func() {
 		cancel()
 		<-served
-	}, nil
+	}
 }
+
+// controlListener is where the control service listens. Nil: there is none.
+type controlListener struct {
+	settings    clusterfile.Control
+	credentials credentials.TransportCredentials
+
+	mu     sync.Mutex
+	now    net.Listener
+	socket os.FileInfo // of now, if that is at a path
+	closed bool
+}
+
+func listenControl(c clusterfile.Control) (*controlListener, error) {
+	if c.Addr == "" {
+		return nil, nil
+	}
+	credentials, err := c.TLS.Server()
+	if err != nil {
+		return nil, err
+	}
+	l := &controlListener{settings: c, credentials: credentials}
+	switch err := l.listen(); {
+	case errors.Is(err, control.ErrExposed): // a name, which leads elsewhere than it seems to
+		return nil, inputfile.Place{Name: "--control"}.Errorf("%v", err)
+	case err != nil:
+		return nil, fmt.Errorf("--control: %w", err)
+	}
+	return l, nil
+}
+
+func (l *controlListener) listen() error {
+	now, err := control.Listen(l.settings.Addr, l.settings.TLS.Enabled() || l.settings.AllowRemote)
+	if err == nil {
+		l.now = now
+		l.socket, _ = os.Lstat(now.Addr().String())
+	}
+	return err
+}
+
+// restore listens again if somebody has removed the socket. Connections stay.
+func (l *controlListener) restore() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || !l.lost() {
+		return nil
+	}
+	before := l.now
+	if err := l.listen(); err != nil {
+		return fmt.Errorf("the control socket is gone: %w", err)
+	}
+	closeLost(before)
+	return nil
+}
+
+// lost reports whether the socket is not at its path any more.
+func (l *controlListener) lost() bool {
+	if l.now.Addr().Network() != "unix" {
+		return false
+	}
+	there, err := os.Lstat(l.now.Addr().String())
+	return err != nil || !os.SameFile(there, l.socket)
+}
+
+// closeLost closes a listener but leaves what is at its path.
+func closeLost(l net.Listener) error {
+	l.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false)
+	return l.Close()
+}
+
+// Accept is part of net.Listener.
+func (l *controlListener) Accept() (net.Conn, error) {
+	for {
+		now := l.current()
+		if conn, err := now.Accept(); err == nil || now == l.current() {
+			return conn, err
+		}
+	}
+}
+
+func (l *controlListener) current() net.Listener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.now
+}
+
+// Close is part of net.Listener.
+func (l *controlListener) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed = true; l.lost() {
+		return closeLost(l.now)
+	}
+	return l.now.Close()
+}
+
+// Addr is part of net.Listener.
+func (l *controlListener) Addr() net.Addr { return l.current().Addr() }

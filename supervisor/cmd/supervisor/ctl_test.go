@@ -378,12 +378,7 @@ func TestCtlWatchUntilTheSupervisorEnds(t *testing.T) {
 }
 
 func TestCtlAtAPath(t *testing.T) {
-	dir, err := os.MkdirTemp("", "ctl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	l, err := control.Listen("unix://"+dir+"/s", false)
+	l, err := control.Listen("unix://"+socketDir(t)+"/s", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 type reloader struct {
 	now        *clusterfile.Cluster // as it was at the start, where that cannot be changed
 	supervisor *supervisor.Supervisor
+	control    *controlListener
 
 	mu     sync.Mutex
 	cancel context.CancelCauseFunc // of the reload before; nil: there was none
@@ -31,11 +32,12 @@ var errNextReload = fmt.Errorf("%w: the next reload", supervisor.ErrSuperseded)
 // restart can, changes nothing. A reload that still goes on then ends with
 // errNextReload.
 func (r *reloader) reload(ctx context.Context) error {
+	restored := r.control.restore()
 	apply, err := r.begin(ctx)
 	if err != nil {
-		return errors.New(inputfile.Text(err))
+		return errors.Join(errors.New(inputfile.Text(err)), restored)
 	}
-	return apply()
+	return errors.Join(apply(), restored)
 }
 
 // begin reads the file, and returns what makes it run. Of several reloads the
@@ -75,6 +77,9 @@ func (r *reloader) read() (*clusterfile.Cluster, error) {
 
 // reloadAndSay is reload for those who can only read the log.
 func (r *reloader) reloadAndSay(ctx context.Context, log hclog.Logger) {
+	if err := r.control.restore(); err != nil {
+		log.Error("not restored", "error", err)
+	}
 	apply, err := r.begin(ctx)
 	if err != nil {
 		log.Error("not reloaded, all goes on as before", "error", inputfile.Text(err))

@@ -75,17 +75,17 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 			told.banner(c.Banner)
 		}
 	})
-	var reloads *reloader
-	var reload func(context.Context) error // nil: there is no file
-	if c.Path != "" {
-		reloads = &reloader{now: c, supervisor: s}
-		reload = reloads.reload
-	}
-	stop, err := startControl(c.Control, &control.Server{Supervisor: s, Reload: reload, Reopen: told.reopen, Sinks: told.sinks}, told.log)
+	listener, err := listenControl(c.Control)
 	if err != nil {
 		return err
 	}
-	defer stop()
+	var reloads *reloader
+	var reload func(context.Context) error // nil: there is no file
+	if c.Path != "" {
+		reloads = &reloader{now: c, supervisor: s, control: listener}
+		reload = reloads.reload
+	}
+	defer startControl(listener, &control.Server{Supervisor: s, Reload: reload, Reopen: told.reopen, Sinks: told.sinks}, told.log)()
 	switch how, err := r.untilSignal(s, reloads, told); {
 	case err != nil:
 		return err

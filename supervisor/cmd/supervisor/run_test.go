@@ -14,12 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"example.com/crashlab/supervisor"
-	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
-	"example.com/crashlab/supervisor/control"
-	"example.com/crashlab/supervisor/inputfile"
 )
 
 func TestSignalStopsAll(t *testing.T) {
@@ -245,11 +240,7 @@ func TestCrashIsLogged(t *testing.T) {
 
 // One that is controlled stays when all is stopped, as somebody may start it.
 func TestControlledStays(t *testing.T) {
-	dir, err := os.MkdirTemp("", "supervisor") // shorter than the test's
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := socketDir(t)
 	addr := "unix://" + filepath.Join(dir, "s")
 	p := start(t, "serve", "--replicas=1", "--control", addr, "--", os.Args[0])
 	p.pids(1)
@@ -345,20 +336,4 @@ func TestLinesAreAligned(t *testing.T) {
 			t.Errorf("no line %q in %s", want, text)
 		}
 	}
-}
-
-// Other machines get to the control service only where that was said outright,
-// whatever the first look at the address has missed.
-func TestControlIsExposedOnlyByWill(t *testing.T) {
-	c := clusterfile.Control{Addr: "0.0.0.0:0"}
-	_, err := startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
-	if _, bad := errors.AsType[*inputfile.Mistake](err); !bad || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
-		t.Errorf("got %v", err)
-	}
-	c.AllowRemote = true
-	stop, err := startControl(c, &control.Server{Supervisor: new(supervisor.Supervisor)}, hclog.NewNullLogger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop()
 }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
+)
+
+// Other machines get to the control service only where that was said outright,
+// whatever the first look at the address has missed.
+func TestControlIsExposedOnlyByWill(t *testing.T) {
+	c := clusterfile.Control{Addr: "0.0.0.0:0"}
+	_, err := listenControl(c)
+	if _, bad := errors.AsType[*inputfile.Mistake](err); !bad || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
+		t.Errorf("got %v", err)
+	}
+	c.AllowRemote = true
+	l, err := listenControl(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}
+
+// socketDir is a directory with a path short enough for a socket.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// A socket that somebody has removed is there again after a reload. Neither the
+// replicas nor those who were connected notice.
+func TestReloadRestoresTheControlSocket(t *testing.T) {
+	dir := socketDir(t) + "/run"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	addr := "unix://" + path
+	text := fmt.Sprintf("replicas: 1\ncommand: [%q]\ncontrol: {addr: %q}\n", os.Args[0], addr)
+	p := start(t, "serve", "--config", write(t, text))
+	p.pids(1)
+	watch := ctlLines(t, addr, "watch", "--after", "0")
+	<-watch // it is connected
+	conn, err := control.NewClient(addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reload := func() error {
+		_, err := supervisorv1.NewSupervisorClient(conn).Reload(t.Context(), &supervisorv1.ReloadRequest{})
+		return err
+	}
+	if err := reload(); err != nil {
+		t.Error(err)
+	}
+	same := func() {
+		t.Helper()
+		shows(t, addr, []string{ctlHeader, fmt.Sprintf("a +ready +%d +1 .*", p.pid("a"))}, "list")
+	}
+	same()
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	p.reload(text, "[INFO]  supervisor: reloaded")
+	same()
+
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := reload(); err != nil { // by a connection from before
+		t.Error(err)
+	}
+	same()
+
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := reload(); err == nil || !strings.Contains(err.Error(), "the control socket is gone: ") {
+		t.Errorf("a reload without the socket's directory: %v", err)
+	}
+	p.reload(text, "[INFO]  supervisor: reloaded")
+	contains(t, p.stderr.text(), []string{"not restored: error=\"the control socket is gone: "})
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.reload(text, "[INFO]  supervisor: reloaded")
+	same()
+
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	var last string
+	for line := range watch {
+		last = line
+	}
+	if !strings.Contains(last, "a removed") {
+		t.Errorf("the watcher's last line is %q, want the replica's end", last)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the socket is left")
+	}
+}
+
+// A socket that another has put at the path is not taken from it.
+func TestControlSocketOfAnother(t *testing.T) {
+	path := filepath.Join(socketDir(t), "s")
+	addr := "unix://" + path
+	text := fmt.Sprintf("replicas: 1\ncommand: [%q]\ncontrol: {addr: %q}\n", os.Args[0], addr)
+	p := start(t, "serve", "--config", write(t, text))
+	p.pids(1)
+	if err := os.Rename(path, path+".old"); err != nil { // so that its inode is not used again
+		t.Fatal(err)
+	}
+	l, err := control.Listen(addr, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := startControlled(t, l, sleepers("web", 1))
+	p.reload(text, "unix://"+path+": another process listens there")
+	p.Process.Signal(syscall.SIGTERM)
+	if code := p.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	shows(t, c.addr, []string{ctlHeader, "web0 +ready .*"}, "list")
+}
