@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // news wakes those who wait for a replica to change its state. The zero value is
@@ -48,7 +49,7 @@ func (t *set) blocker(group string) string {
 
 // up reports whether what comes after the replica may be started.
 func (s Status) up() bool {
-	return s.State == StateFinished && s.Last.Success() || s.State == StateReady && s.Policy.Restart != RestartNever
+	return s.State == StateFinished && s.Last.Success() || s.State == StateReady && s.Policy.Mode != restart.ModeNever
 }
 
 // after returns what each group comes after, while t.mu is held.

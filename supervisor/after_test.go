@@ -5,12 +5,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // ordered are a database, a job that is meant to end, and a service that comes
 // after both.
 func ordered(jobCode int) (*Config, *script) {
-	named := func(name string, p Policy, after ...string) Group {
+	named := func(name string, p restart.Policy, after ...string) Group {
 		return Group{Name: name, Count: 1, Policy: p, After: after, Replica: func(int) Replica {
 			r := Replica{Name: name[:1], Args: []string{name}}
 			if name == "database" {
@@ -28,9 +30,9 @@ func ordered(jobCode int) (*Config, *script) {
 		}
 	}}
 	return of(
-		named("service", Policy{}, "database", "job"),
-		named("database", Policy{}),
-		named("job", Policy{Restart: RestartNever}),
+		named("service", restart.Policy{}, "database", "job"),
+		named("database", restart.Policy{}),
+		named("job", restart.Policy{Mode: restart.ModeNever}),
 	), sys
 }
 

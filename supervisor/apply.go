@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Apply makes the groups the ones that run: it stops what is not in them,
@@ -35,13 +36,13 @@ func (s *Supervisor) Scale(ctx context.Context, group string, count int) error {
 
 // SetPolicy changes the policy of a group. A restart delay that runs is
 // changed with it.
-func (s *Supervisor) SetPolicy(ctx context.Context, group string, p Policy) error {
-	return s.ChangePolicy(ctx, group, func(old *Policy) { *old = p })
+func (s *Supervisor) SetPolicy(ctx context.Context, group string, p restart.Policy) error {
+	return s.ChangePolicy(ctx, group, func(old *restart.Policy) { *old = p })
 }
 
 // ChangePolicy is SetPolicy with what a function makes of the policy. Nobody
 // else changes it meanwhile.
-func (s *Supervisor) ChangePolicy(ctx context.Context, group string, change func(*Policy)) error {
+func (s *Supervisor) ChangePolicy(ctx context.Context, group string, change func(*restart.Policy)) error {
 	return s.changeGroup(ctx, group, func(g *Group) { change(&g.Policy) })
 }
 

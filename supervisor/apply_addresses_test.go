@@ -3,12 +3,14 @@ package supervisor
 import (
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Replicas that move to each other's addresses wait until these are free.
 func TestApplyFreesAddressesFirst(t *testing.T) {
 	at := func(addrs ...string) []Group {
-		return []Group{group(len(addrs), Policy{}, notice, func(r *Replica) { r.Addr = addrs[r.Name[0]-'a'] })}
+		return []Group{group(len(addrs), restart.Policy{}, notice, func(r *Replica) { r.Addr = addrs[r.Name[0]-'a'] })}
 	}
 	for _, tt := range []struct {
 		to   []string

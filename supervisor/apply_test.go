@@ -7,12 +7,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // A replica that is wanted again while it leaves is there in the end.
 func TestScaleUpWhileLeaving(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
+		th := perform(t, of(group(2, restart.Policy{})), &script{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := th.Scale(ctx, "g", 0); !errors.Is(err, context.DeadlineExceeded) {
@@ -51,7 +53,7 @@ func TestOrderOfTheSet(t *testing.T) {
 // Scale takes the last ones first, and who scales need not wait for turns.
 func TestScaleInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, notice))
+		s := of(group(1, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		th.told()
@@ -69,7 +71,7 @@ func TestScaleInOrder(t *testing.T) {
 		expect(t, th.told(EventExited, EventRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
 	})
 	bubble(t, func(t *testing.T) { // its end is not waited for either
-		s := of(group(1, Policy{}, notice))
+		s := of(group(1, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		scaled := failure(func() error { return th.Scale(context.Background(), "g", 4) })
@@ -113,8 +115,8 @@ func TestApplyDuringTheEnd(t *testing.T) {
 func TestApplyAgainFinishesTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := &script{}
-		th := perform(t, of(group(2, Policy{}, notice)), sys)
-		changed := []Group{group(2, Policy{}, notice, func(r *Replica) { r.Dir = "/" })}
+		th := perform(t, of(group(2, restart.Policy{}, notice)), sys)
+		changed := []Group{group(2, restart.Policy{}, notice, func(r *Replica) { r.Dir = "/" })}
 		sys.mute = true
 		if err := th.Apply(t.Context(), changed); !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
@@ -136,7 +138,7 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 // A change waits until the first launches are done.
 func TestApplyDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(3, Policy{}, notice))
+		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		want(t, th.states(), "a starting, b waiting, c waiting")
@@ -155,7 +157,7 @@ func TestApplyDuringTheFirstLaunches(t *testing.T) {
 func TestProbesFollowTheProcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		version := func(n int) []Group {
-			return []Group{group(2, Policy{}, notice, func(r *Replica) {
+			return []Group{group(2, restart.Policy{}, notice, func(r *Replica) {
 				r.Addr = fmt.Sprintf("%s:%d", r.Name, n)
 				r.Alive = Probe{Kind: ProbeGRPC, Period: time.Duration(n) * 100 * ms}
 			})}
@@ -190,7 +192,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 func TestReadyProbeChangesWhileStarting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		probed := func(service string, timeout time.Duration) Group {
-			return group(1, Policy{}, func(r *Replica) {
+			return group(1, restart.Policy{}, func(r *Replica) {
 				r.Addr, r.StartTimeout = "a:1", timeout
 				r.Ready = Probe{Kind: ProbeGRPC, Service: service}
 			})
@@ -248,7 +250,7 @@ func TestApplyNotifyRestarts(t *testing.T) {
 // Run ends when what is left after a change has nothing to do, and not in the
 // midst of it.
 func TestRunEndsAfterAChange(t *testing.T) {
-	one := func(name string, p Policy) Group {
+	one := func(name string, p restart.Policy) Group {
 		return Group{Name: name, Count: 1, Policy: p, Replica: func(int) Replica {
 			return Replica{Name: name, Args: []string{"service"}}
 		}}
@@ -260,7 +262,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 	}}
 	for _, stay := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			s := of(one("once", Policy{Restart: RestartNever}), one("b", Policy{}))
+			s := of(one("once", restart.Policy{Mode: restart.ModeNever}), one("b", restart.Policy{}))
 			s.Stay = stay
 			th := perform(t, s, once)
 			th.at(2 * time.Second)
@@ -269,7 +271,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 				if i == 99 {
 					name = "c"
 				}
-				if err := th.Apply(t.Context(), []Group{one("once", Policy{Restart: RestartNever}), one(name, Policy{})}); err != nil {
+				if err := th.Apply(t.Context(), []Group{one("once", restart.Policy{Mode: restart.ModeNever}), one(name, restart.Policy{})}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -292,9 +294,9 @@ func TestRunEndsAfterAChange(t *testing.T) {
 // A change is seen as soon as it was made.
 func TestSettingsAreSeenAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{})
+		th := perform(t, of(group(1, restart.Policy{})), &script{})
 		for d := range time.Duration(3000) {
-			if err := th.SetPolicy(t.Context(), "g", Policy{Delay: d}); err != nil {
+			if err := th.SetPolicy(t.Context(), "g", restart.Policy{Delay: d}); err != nil {
 				t.Fatal(err)
 			}
 			if s, _ := th.Get("a"); s.Policy.Delay != d {
@@ -309,7 +311,7 @@ func TestSettingsAreSeenAtOnce(t *testing.T) {
 func TestAliveProbeChangesWhileRunning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		asked := func(stop time.Duration, alive Probe) []Group {
-			return []Group{group(1, Policy{}, func(r *Replica) { r.Addr, r.StopTimeout, r.Alive = "a:1", stop, alive })}
+			return []Group{group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.StopTimeout, r.Alive = "a:1", stop, alive })}
 		}
 		s := of(asked(1, Probe{})...)
 		s.Health = func(_ context.Context, _, service string) error { return errors.New("not " + service) }
@@ -342,7 +344,7 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 // A delay that has passed is not begun again.
 func TestSetPolicyWhileQueued(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(2, Policy{}, notice))
+		s := of(group(2, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true, each: func(s *script, r Replica, n int) {
 			if r.Name == "a" && n == 1 {
@@ -351,7 +353,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 		}})
 		th.at(600 * ms) // b has its turn since 0.5 s, and a waits for its own
 		want(t, th.states(), "a waiting, b starting")
-		if err := th.SetPolicy(t.Context(), "g", Policy{Delay: time.Hour}); err != nil {
+		if err := th.SetPolicy(t.Context(), "g", restart.Policy{Delay: time.Hour}); err != nil {
 			t.Error(err)
 		}
 		if s, _ := th.Get("a"); s.Next != th.start.Add(500*ms) {
@@ -368,7 +370,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 // What leaves cannot be brought back but by those who decide what there is.
 func TestCommandsToWhatLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
+		th := perform(t, of(group(2, restart.Policy{})), &script{deaf: true})
 		scaled := failure(func() error { return th.Scale(t.Context(), "g", 1) })
 		if err := th.Start("b"); !errors.Is(err, ErrUnknown) {
 			t.Errorf("start: got %v, want %v", err, ErrUnknown)

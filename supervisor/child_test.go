@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // childMode makes the test binary play a part other than the test.
@@ -154,7 +156,7 @@ func (r readyReader) Read(b []byte) (int, error) {
 
 // supervise is a process with a Supervisor in it, for tests that kill it.
 func supervise(args []string) {
-	s := many(3, Policy{}, func(i int) []string {
+	s := many(3, restart.Policy{}, func(i int) []string {
 		return [][]string{as("serve"), as("deaf"), as("parent", as("deaf")...)}[i]
 	})
 	s.OnOutput = func(replica string, lines []byte) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"syscall"
 	"time"
@@ -197,7 +198,7 @@ func (u *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 			return func() (bool, error) { return true, nil }
 		}
 		if u.placed.StartTimeout == 0 { // else it is ready, or killed, by then
-			late = time.After(readyPatience + min(u.placed.stopTimeout(), longest))
+			late = time.After(readyPatience + min(u.placed.stopTimeout(), math.MaxInt64-readyPatience))
 		}
 		before := u.core.Incarnation()
 		u.command(lifecycle.InputRestart, reason)
@@ -315,7 +316,7 @@ func (u *runner) whenReady(before int) func() (bool, error) {
 		case u.unwanted():
 			return true, ErrSuperseded
 		case u.core.Incarnation() > before && u.process == nil:
-			return true, fmt.Errorf("%w: %v", ErrNotReady, Exit(u.core.Last()))
+			return true, fmt.Errorf("%w: %v", ErrNotReady, u.core.Last())
 		}
 		return false, nil
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // failure is what a command comes to, in a goroutine of its own.
@@ -20,7 +22,7 @@ func failure(command func() error) <-chan error {
 
 func TestStartCutsADelayShort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{lives: time.Second})
+		th := perform(t, of(group(1, restart.Policy{Delay: time.Hour})), &script{lives: time.Second})
 		th.at(2 * time.Second)
 		want(t, th.states(), "a waiting")
 		th.told()
@@ -37,7 +39,7 @@ func TestStartCutsADelayShort(t *testing.T) {
 
 func TestStopInADelayDoesNotLaunch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: time.Second})), &script{lives: time.Second})
+		th := perform(t, of(group(1, restart.Policy{Delay: time.Second})), &script{lives: time.Second})
 		th.at(1500 * ms)
 		th.told()
 		if err := th.Stop(t.Context(), "a"); err != nil {
@@ -50,7 +52,7 @@ func TestStopInADelayDoesNotLaunch(t *testing.T) {
 
 func TestStopWaitsForTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{})), &script{deaf: true})
+		th := perform(t, of(group(2, restart.Policy{})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
 		th.at(4999 * ms)
 		select {
@@ -77,7 +79,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 // A start while it is being stopped wins, and whoever stopped it is told.
 func TestStartDuringStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{deaf: true})
+		th := perform(t, of(group(1, restart.Policy{Delay: time.Hour})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
 		th.at(time.Second)
 		if err := th.Start("a"); err != nil {
@@ -93,7 +95,7 @@ func TestStartDuringStop(t *testing.T) {
 
 func TestRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{Delay: time.Hour})), &script{lag: 100 * ms})
+		th := perform(t, of(group(2, restart.Policy{Delay: time.Hour})), &script{lag: 100 * ms})
 		th.told()
 		th.at(time.Second)
 		if err := th.Stop(t.Context(), "b"); err != nil {
@@ -110,7 +112,7 @@ func TestRestart(t *testing.T) {
 
 func TestCommandsToWhatIsNotThere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := of(group(1, Policy{}))
+		c := of(group(1, restart.Policy{}))
 		s, err := New(*c)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +123,7 @@ func TestCommandsToWhatIsNotThere(t *testing.T) {
 		th := perform(t, c, &script{})
 		for _, err := range []error{
 			th.Start("x"), th.Stop(t.Context(), "a", "x"), th.Restart(t.Context(), "x"), th.RollingRestart(t.Context(), "x"),
-			th.Signal(1, "x"), th.Scale(t.Context(), "x", 1), th.SetPolicy(t.Context(), "x", Policy{}),
+			th.Signal(1, "x"), th.Scale(t.Context(), "x", 1), th.SetPolicy(t.Context(), "x", restart.Policy{}),
 		} {
 			if !errors.Is(err, ErrUnknown) {
 				t.Errorf("got %v, want %v", err, ErrUnknown)
@@ -147,7 +149,7 @@ func TestCommandsToWhatIsNotThere(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := &script{ready: time.Second, lag: 100 * ms}
-		th := perform(t, of(group(3, Policy{}, notice)), sys)
+		th := perform(t, of(group(3, restart.Policy{}, notice)), sys)
 		th.at(2 * time.Second)
 		if err := th.Stop(t.Context(), "b"); err != nil {
 			t.Fatal(err)
@@ -170,7 +172,7 @@ func TestRollingRestart(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T) {
 		sys := &script{}
-		th := perform(t, of(group(2, Policy{}, notice)), sys)
+		th := perform(t, of(group(2, restart.Policy{}, notice)), sys)
 		sys.mute = true
 		if err := th.RollingRestart(t.Context()); !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
@@ -184,7 +186,7 @@ func TestRollingRestart(t *testing.T) {
 
 func TestScale(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{})), &script{lag: 100 * ms})
+		th := perform(t, of(group(2, restart.Policy{})), &script{lag: 100 * ms})
 		if err := th.Scale(t.Context(), "g", 4); err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +214,7 @@ func TestScale(t *testing.T) {
 
 func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(3, Policy{}, notice)), &script{ready: time.Second})
+		th := perform(t, of(group(3, restart.Policy{}, notice)), &script{ready: time.Second})
 		th.at(2 * time.Second)
 		th.told()
 		apply := func(g Group) {
@@ -221,18 +223,18 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		apply(group(3, Policy{}, notice))
+		apply(group(3, restart.Policy{}, notice))
 		expect(t, th.told()) // the same
-		apply(group(3, Policy{Delay: time.Second}, notice, func(r *Replica) { r.StopTimeout = time.Minute }))
+		apply(group(3, restart.Policy{Delay: time.Second}, notice, func(r *Replica) { r.StopTimeout = time.Minute }))
 		expect(t, th.told(), "2s changed a/1", "2s changed b/1", "2s changed c/1")
-		apply(group(2, Policy{Delay: time.Second}, notice, func(r *Replica) {
+		apply(group(2, restart.Policy{Delay: time.Second}, notice, func(r *Replica) {
 			if r.StopTimeout = time.Minute; r.Name == "b" {
 				r.Args = []string{"service", "--new"}
 			}
 		}))
 		expect(t, th.told(), "2s changed b/1", "2s stopping c/1", "2s exited c/1", "2s removed c/1",
 			"2s stopping b/1", "2s exited b/1", "2s launched b/2", "3s ready b/2")
-		bad := group(2, Policy{Delay: -1})
+		bad := group(2, restart.Policy{Delay: -1})
 		if err := th.Apply(t.Context(), []Group{bad}); err == nil {
 			t.Error("a negative delay was taken")
 		}
@@ -244,10 +246,10 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 // Replicas whose settings differ are restarted one at a time.
 func TestApplyRollsThroughTheChanged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{}, notice)), &script{ready: time.Second})
+		th := perform(t, of(group(2, restart.Policy{}, notice)), &script{ready: time.Second})
 		th.at(time.Second)
 		th.told()
-		if err := th.Apply(t.Context(), []Group{group(2, Policy{}, notice, func(r *Replica) { r.Dir = "/" })}); err != nil {
+		if err := th.Apply(t.Context(), []Group{group(2, restart.Policy{}, notice, func(r *Replica) { r.Dir = "/" })}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, th.told(EventChanged, EventStopping, EventExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
@@ -256,23 +258,23 @@ func TestApplyRollsThroughTheChanged(t *testing.T) {
 
 func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: time.Hour})), &script{lives: time.Second})
+		th := perform(t, of(group(1, restart.Policy{Delay: time.Hour})), &script{lives: time.Second})
 		th.at(3 * time.Second)
 		th.told()
-		set := func(p Policy) {
+		set := func(p restart.Policy) {
 			t.Helper()
 			if err := th.SetPolicy(t.Context(), "g", p); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := th.SetPolicy(t.Context(), "g", Policy{Delay: -1}); err == nil {
+		if err := th.SetPolicy(t.Context(), "g", restart.Policy{Delay: -1}); err == nil {
 			t.Error("a negative delay was taken")
 		}
-		set(Policy{Delay: 4 * time.Second})
+		set(restart.Policy{Delay: 4 * time.Second})
 		th.at(5 * time.Second) // 4 s from the exit, not from the change
 		expect(t, th.told(), "3s changed a/1", "5s launched a/2", "5s ready a/2")
 		th.at(7 * time.Second)
-		set(Policy{Restart: RestartNever})
+		set(restart.Policy{Mode: restart.ModeNever})
 		expect(t, th.told(), "6s exited a/2", "7s changed a/2", "7s finished a/2", "7s removed a/2")
 	})
 }
@@ -280,7 +282,7 @@ func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 // A group is known while it has no replica.
 func TestCommandToAnEmptyGroup(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{})
+		th := perform(t, of(group(1, restart.Policy{})), &script{})
 		if err := th.Scale(t.Context(), "g", 0); err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +299,7 @@ func TestCommandToAnEmptyGroup(t *testing.T) {
 
 func TestSignalAGroup(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(3, Policy{Restart: RestartNever})), &script{})
+		th := perform(t, of(group(3, restart.Policy{Mode: restart.ModeNever})), &script{})
 		if err := th.Stop(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}

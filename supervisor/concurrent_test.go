@@ -10,13 +10,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // crowd is people who do not know of each other, and command one supervisor.
 type crowd struct {
 	t    *testing.T
 	s    *Supervisor
-	some func(count int, p Policy, version int) Group
+	some func(count int, p restart.Policy, version int) Group
 }
 
 // person gives random commands. Others may be faster, or time may be up.
@@ -27,7 +29,7 @@ func (c *crowd) person(r *rand.Rand, commands int) {
 		if r.IntN(4) == 0 {
 			name = "g"
 		}
-		p := Policy{Delay: time.Duration(r.IntN(20)) * ms, Limit: Limit{Exits: r.IntN(3), Then: Escalation(r.IntN(3))}}
+		p := restart.Policy{Delay: time.Duration(r.IntN(20)) * ms, Limit: restart.Limit{Exits: r.IntN(3), Then: restart.Escalation(r.IntN(3))}}
 		count, version := 1+r.IntN(5), r.IntN(3)
 		commands := []func() error{
 			func() error { return c.s.Start(name) },
@@ -100,14 +102,14 @@ func TestConcurrentCommands(t *testing.T) {
 			n = rand.Uint64()
 		}
 		t.Logf("-seed %d", n)
-		some := func(count int, p Policy, version int) Group {
+		some := func(count int, p restart.Policy, version int) Group {
 			return group(count, p, func(r *Replica) {
 				r.Addr, r.Args, r.StopTimeout = "a:1", []string{"service", fmt.Sprint(version)}, 50*ms
 				r.Ready = Probe{Kind: []ProbeKind{ProbeNone, ProbeNotify, ProbeGRPC}[version]}
 				r.Alive = Probe{Kind: ProbeGRPC, Period: 10 * ms}
 			})
 		}
-		s := of(some(3, Policy{}, 0))
+		s := of(some(3, restart.Policy{}, 0))
 		s.MaxStarting = 2
 		s.Health = func(context.Context, string, string) error { return nil }
 		th := perform(t, s, &script{lag: ms, ready: 5 * ms, each: func(s *script, _ Replica, n int) {
@@ -127,7 +129,7 @@ func TestConcurrentCommands(t *testing.T) {
 		people.Wait()
 		err := ErrNotReady
 		for try := 0; try < 10 && errors.Is(err, ErrNotReady); try++ { // what is still to be restarted may have no luck
-			err = th.SetPolicy(t.Context(), "g", Policy{})
+			err = th.SetPolicy(t.Context(), "g", restart.Policy{})
 		}
 		if err != nil {
 			t.Error(err)
@@ -162,7 +164,7 @@ func TestConcurrentCommands(t *testing.T) {
 
 func TestScaleIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		g := group(2, Policy{})
+		g := group(2, restart.Policy{})
 		g.Max = 3
 		th := perform(t, of(g), &script{})
 		if err := th.Scale(t.Context(), "g", 4); err == nil || !strings.Contains(err.Error(), "4 replicas: want 3 or less") {
@@ -179,7 +181,7 @@ func TestScaleIsBounded(t *testing.T) {
 // Who has given up changes nothing: another change may have come since.
 func TestChangeThatWasGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{})
+		th := perform(t, of(group(1, restart.Policy{})), &script{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 20 { // the lock is free, and ctx has ended: either could be seen first

@@ -7,12 +7,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // After Kill nothing is launched any more.
 func TestKillDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(3, Policy{}, notice))
+		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true, deaf: true})
 		th.Kill()
@@ -31,7 +33,7 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 // A stop is done also where its replica leaves meanwhile.
 func TestStopDuringTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+		th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(context.Background(), "a") })
 		th.stop()
 		<-th.ended
@@ -43,7 +45,7 @@ func TestStopDuringTheEnd(t *testing.T) {
 
 func TestWatchEndsWithARunThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := of(group(1, Policy{}))
+		c := of(group(1, restart.Policy{}))
 		c.Guardian = []string{"/no/such"}
 		s, err := New(*c)
 		if err != nil {
@@ -65,7 +67,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 // Run waits for the questions that are still asked.
 func TestRunWaitsForHealth(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Ready = "a:1", Probe{Kind: ProbeGRPC} }))
+		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Ready = "a:1", Probe{Kind: ProbeGRPC} }))
 		asking := make(chan struct{}, 1)
 		s.Health = func(ctx context.Context, _, _ string) error {
 			asking <- struct{}{}
@@ -90,7 +92,7 @@ func TestRunWaitsForHealth(t *testing.T) {
 // Where nobody is to start them again, all that are stopped end Run.
 func TestRunEndsWhenAllAreStopped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(2, Policy{}))
+		s := of(group(2, restart.Policy{}))
 		s.Stay = false
 		th := perform(t, s, &script{})
 		for _, name := range []string{"a", "b"} {
@@ -105,7 +107,7 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 // One that is told to end is asked nothing, and is killed once.
 func TestEndingIsLeftInPeace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, func(r *Replica) {
+		s := of(group(1, restart.Policy{}, func(r *Replica) {
 			r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Period: 200 * ms}
 		}))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
@@ -122,7 +124,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 		expect(t, th.told(EventStopping, EventExited, EventRemoved), "2s killed a/1")
 	})
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC} }))
+		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC} }))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
 		th := perform(t, s, &script{lag: 10 * time.Second})
 		th.at(4 * time.Second)
@@ -142,7 +144,7 @@ func TestLaunchAtTheEnd(t *testing.T) {
 				s.err = context.Canceled
 			}
 		}}
-		th := perform(t, of(group(1, Policy{})), sys)
+		th := perform(t, of(group(1, restart.Policy{})), sys)
 		stop <- th.stop
 		<-th.ended
 		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "1s exited a/1", "1s removed a/1")
@@ -151,7 +153,7 @@ func TestLaunchAtTheEnd(t *testing.T) {
 
 func TestAStoppedProcessEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{})
+		th := perform(t, of(group(1, restart.Policy{})), &script{})
 		if err := th.Signal(syscall.SIGSTOP, "a"); err != nil {
 			t.Error(err)
 		}
@@ -165,7 +167,7 @@ func TestAStoppedProcessEnds(t *testing.T) {
 func TestRunOfNothing(t *testing.T) {
 	for _, stay := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			s := of(group(0, Policy{}))
+			s := of(group(0, restart.Policy{}))
 			s.Stay = stay
 			th := perform(t, s, &script{})
 			select {

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // A group that is launched anew, again and again, has the delays of any replica.
 func TestRestartAllIsNoHotLoop(t *testing.T) {
-	p := Policy{Limit: Limit{Exits: 1, Then: EscalationRestartAll}}
+	p := restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}}
 	bubble(t, func(t *testing.T) {
 		n := 0
 		th := perform(t, of(group(1, p)), &script{err: errors.New("no such file"), each: func(s *script, _ Replica, _ int) {
@@ -39,7 +41,7 @@ func TestRestartAllLeavesTheStopped(t *testing.T) {
 				s.lives = time.Second
 			}
 		}}
-		th := perform(t, of(group(3, Policy{Limit: Limit{Exits: 1, Then: EscalationRestartAll}})), dying)
+		th := perform(t, of(group(3, restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}})), dying)
 		if err := th.Stop(t.Context(), "b"); err != nil {
 			t.Fatal(err)
 		}

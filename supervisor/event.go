@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // EventKind is what an [Event] reports.
@@ -54,18 +56,18 @@ func (k EventKind) String() string {
 type Event struct {
 	Sequence    uint64 // from 1, without a gap, in the order in which events are told
 	Kind        EventKind
-	Time        time.Time      // when it happened: for EventExited when the process ended, however late that is told
-	Elapsed     time.Duration  // from the first event's Time to this one's, by the monotonic clock
-	Replica     string         // its name; empty with EventGuardianLost
-	Group       string         // its group's
-	Incarnation int            // the launch it belongs to, from 1; zero: not launched yet, and with EventOutputLost
-	PID         int            // process and process group; zero: there is no process, and with EventOutputLost
-	Exit        Exit           // with EventLaunchFailed, EventExited, EventFinished and EventFailed
-	Next        Decision       // with EventLaunchFailed and EventExited
-	After       time.Duration  // with Ready
-	Signal      syscall.Signal // with EventSignaled
-	Reason      string         // with EventStopping, EventKilled, EventFinished, EventFailed and EventDaemonized
-	Output      []string       // with EventExited: the last lines it wrote, at most 20 of at most 1 KiB each; see also Watch
-	Lost        uint64         // with EventOutputLost: how many lines since the last such event
-	Err         error          // with EventUnhealthy, EventUnready, EventStillStarting and EventGuardianLost
+	Time        time.Time        // when it happened: for EventExited when the process ended, however late that is told
+	Elapsed     time.Duration    // from the first event's Time to this one's, by the monotonic clock
+	Replica     string           // its name; empty with EventGuardianLost
+	Group       string           // its group's
+	Incarnation int              // the launch it belongs to, from 1; zero: not launched yet, and with EventOutputLost
+	PID         int              // process and process group; zero: there is no process, and with EventOutputLost
+	Exit        restart.Exit     // with EventLaunchFailed, EventExited, EventFinished and EventFailed
+	Next        restart.Decision // with EventLaunchFailed and EventExited
+	After       time.Duration    // with Ready
+	Signal      syscall.Signal   // with EventSignaled
+	Reason      string           // with EventStopping, EventKilled, EventFinished, EventFailed and EventDaemonized
+	Output      []string         // with EventExited: the last lines it wrote, at most 20 of at most 1 KiB each; see also Watch
+	Lost        uint64           // with EventOutputLost: how many lines since the last such event
+	Err         error            // with EventUnhealthy, EventUnready, EventStillStarting and EventGuardianLost
 }

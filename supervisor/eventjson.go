@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
 )
 
@@ -95,7 +96,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 			j.Exit.Code = &e.Exit.Code
 		}
 	}
-	if e.Next != (Decision{}) {
+	if e.Next != (restart.Decision{}) {
 		j.Next = &nextJSON{e.Next.Relaunch, e.Next.GiveUp, milliseconds(e.Next.Delay), e.Next.Reason}
 	}
 	var b bytes.Buffer
@@ -125,7 +126,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		Output: j.Output, Lost: j.Lost, Err: untext(j.Error),
 	}
 	if x := j.Exit; x != nil {
-		e.Exit = Exit{
+		e.Exit = restart.Exit{
 			Code: -1, Signal: syscall.Signal(x.Signal), Uptime: time.Duration(x.Uptime),
 			Ready: time.Duration(x.Ready), Err: untext(x.Error),
 		}
@@ -134,7 +135,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		}
 	}
 	if n := j.Next; n != nil {
-		e.Next = Decision{n.Relaunch, n.GiveUp, time.Duration(n.Delay), n.Reason}
+		e.Next = restart.Decision{Relaunch: n.Relaunch, GiveUp: n.GiveUp, Delay: time.Duration(n.Delay), Reason: n.Reason}
 	}
 	return nil
 }
@@ -182,20 +183,11 @@ func (m *milliseconds) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// SignalName is the name of a signal as events have it: SIGSTOP, or its number
-// where it has no name.
-func SignalName(sig syscall.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return name
-	}
-	return strconv.Itoa(int(sig))
-}
-
 // signalJSON is a signal that is written as its name.
 type signalJSON syscall.Signal
 
 func (s signalJSON) MarshalText() ([]byte, error) {
-	return []byte(SignalName(syscall.Signal(s))), nil
+	return []byte(restart.SignalName(syscall.Signal(s))), nil
 }
 
 func (s *signalJSON) UnmarshalText(data []byte) error {

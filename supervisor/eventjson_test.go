@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Others read these lines: what is here must stay, or the version be raised.
@@ -16,7 +18,7 @@ func TestEventAsJSON(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.UTC)
 	const head = `{"v":1,"seq":7,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000001,"kind":`
 	const a2 = `,"replica":"a","group":"g","incarnation":2,"pid":42`
-	crash := Exit{Code: 3, Uptime: 1200500 * time.Microsecond, Ready: time.Second + 1}
+	crash := restart.Exit{Code: 3, Uptime: 1200500 * time.Microsecond, Ready: time.Second + 1}
 	seen := make(map[EventKind]bool)
 	for _, tt := range []struct {
 		e    Event
@@ -28,8 +30,8 @@ func TestEventAsJSON(t *testing.T) {
 		{Event{Kind: EventLaunched, Replica: "a", Group: "g", Incarnation: 2, PID: 42}, `"launched"` + a2 + `}`},
 		{
 			Event{
-				Kind: EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Err: errors.New("no such file")},
-				Next: Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
+				Kind: EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Err: errors.New("no such file")},
+				Next: restart.Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
 			},
 			`"launch_failed","replica":"a","incarnation":1,"exit":{"uptime_ms":0,"error":"no such file"},` +
 				`"next":{"relaunch":true,"delay_ms":1000,"reason":"the program did not run"}}`,
@@ -57,22 +59,22 @@ func TestEventAsJSON(t *testing.T) {
 		{
 			Event{
 				Kind: EventExited, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Exit: crash,
-				Next: Decision{Relaunch: true}, Output: []string{"", `"<p>" -> 'é'`},
+				Next: restart.Decision{Relaunch: true}, Output: []string{"", `"<p>" -> 'é'`},
 			},
 			`"exited"` + a2 + `,"exit":{"code":3,"uptime_ms":1200.5,"ready_ms":1000.000001},` +
 				`"next":{"relaunch":true,"delay_ms":0},"output":["","\"<p>\" -> 'é'"]}`,
 		},
 		{
-			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: 1}},
+			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: 1}},
 			`"exited","replica":"a","incarnation":1,"exit":{"signal":"SIGKILL","uptime_ms":0.000001}}`,
 		},
 		{
-			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: Exit{Code: -1, Signal: 35, Uptime: time.Hour}},
+			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Signal: 35, Uptime: time.Hour}},
 			`"exited","replica":"a","incarnation":1,"exit":{"signal":"35","uptime_ms":3600000}}`,
 		},
 		{Event{Kind: EventStopped, Replica: "a", Incarnation: 2}, `"stopped","replica":"a","incarnation":2}`},
 		{
-			Event{Kind: EventFinished, Replica: "a", Incarnation: 1, Exit: Exit{Uptime: time.Second}},
+			Event{Kind: EventFinished, Replica: "a", Incarnation: 1, Exit: restart.Exit{Uptime: time.Second}},
 			`"finished","replica":"a","incarnation":1,"exit":{"code":0,"uptime_ms":1000}}`,
 		},
 		{

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 func Example() {
 	s, err := supervisor.New(supervisor.Config{
 		Groups: []supervisor.Group{{
 			Count:  1,
-			Policy: supervisor.Policy{Limit: supervisor.Limit{Exits: 3, Window: time.Hour}},
+			Policy: restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}},
 			Replica: func(i int) supervisor.Replica {
 				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $CRASHLAB_INCARNATION"}}
 			},

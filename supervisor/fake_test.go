@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/internal/process"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // bubble is synctest.Test on one processor. On two, timers of a bubble can fire
@@ -50,7 +51,7 @@ func (s *script) launch(ctx context.Context, r placed, incarnation int) (osProce
 	}
 	p := &fakeProcess{replica: r.Replica, script: own, id: 1000 + incarnation, launched: time.Now(), end: make(chan process.End, 1), notice: make(chan struct{})}
 	if own.lives > 0 {
-		time.AfterFunc(own.lives, func() { p.exit(Exit{Code: own.code}) })
+		time.AfterFunc(own.lives, func() { p.exit(restart.Exit{Code: own.code}) })
 	}
 	if !own.mute {
 		time.AfterFunc(own.ready, func() { close(p.notice) })
@@ -101,14 +102,14 @@ func (p *fakeProcess) Signal(sig syscall.Signal) {
 	case syscall.SIGTERM:
 		p.told = true
 	case syscall.SIGKILL:
-		p.exit(Exit{Code: -1, Signal: sig})
+		p.exit(restart.Exit{Code: -1, Signal: sig})
 	}
 	if p.told && !p.stopped && !p.deaf {
-		p.exit(Exit{Code: -1, Signal: syscall.SIGTERM})
+		p.exit(restart.Exit{Code: -1, Signal: syscall.SIGTERM})
 	}
 }
 
-func (p *fakeProcess) exit(e Exit) {
+func (p *fakeProcess) exit(e restart.Exit) {
 	now := time.Now()
 	e.Uptime = now.Sub(p.launched)
 	p.once.Do(func() {
@@ -190,7 +191,7 @@ func (th *theater) states() string {
 }
 
 // group is a group of replicas a, b, c …
-func group(n int, p Policy, more ...func(*Replica)) Group {
+func group(n int, p restart.Policy, more ...func(*Replica)) Group {
 	return Group{Name: "g", Count: n, Policy: p, Replica: func(i int) Replica {
 		r := Replica{Name: string(rune('a' + i)), Args: []string{"service"}}
 		for _, m := range more {

@@ -12,19 +12,20 @@ import (
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/internal/process"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Group is replicas that are launched from one command and restarted by one
 // policy.
 type Group struct {
-	Name   string // unique within a Supervisor; may be empty
-	Count  int    // how many replicas, from 0
-	Max    int    // bounds Count, also for Scale; zero: nothing does
-	Policy Policy // what follows an exit; zero: always relaunch, at once
+	Name   string         // unique within a Supervisor; may be empty
+	Count  int            // how many replicas, from 0
+	Max    int            // bounds Count, also for Scale; zero: nothing does
+	Policy restart.Policy // what follows an exit; zero: always relaunch, at once
 
 	// After names groups that this one needs. A replica of it is started, by a
 	// command or as Run begins, when all of theirs are ready, or have exited with
-	// code 0 where Policy.Restart is RestartNever. When both are stopped, theirs
+	// code 0 where Policy.Mode is ModeNever. When both are stopped, theirs
 	// are when its own have ended. A relaunch or a restart does not wait.
 	After []string
 
@@ -245,7 +246,7 @@ func (p Probe) question() question { return question{p.Kind, p.Service, p.path()
 // settings returns what the replica's machine needs to know.
 func (p placed) settings() lifecycle.Settings {
 	s := lifecycle.Settings{
-		Policy: restartPolicy(p.policy), Ready: p.Ready.core(readyPeriod), Alive: p.Alive.core(alivePeriod),
+		Policy: p.policy, Ready: p.Ready.core(readyPeriod), Alive: p.Alive.core(alivePeriod),
 		StartTimeout: p.StartTimeout, StopTimeout: p.stopTimeout(), Question: [2]question{p.Ready.question(), p.Alive.question()},
 	}
 	// Only these can say that they do not serve any more.
@@ -331,7 +332,7 @@ func (r Replica) check(health bool) error {
 type placed struct {
 	Replica
 	group  string
-	policy Policy
+	policy restart.Policy
 }
 
 // place checks groups and returns their replicas in order.
@@ -352,7 +353,7 @@ func place(groups []Group, health bool) ([]placed, error) {
 			return nil, fmt.Errorf("group %q has no Replica", g.Name)
 		}
 		groupNames[g.Name] = true
-		if err := g.Policy.check(); err != nil {
+		if err := g.Policy.Check(); err != nil {
 			return nil, fmt.Errorf("group %q: %w", g.Name, err)
 		}
 		for i := range g.Count {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // A wrapper dies of the signal at once; what it wraps has its time all the same.
@@ -25,7 +27,7 @@ func TestStopLetsTheWholeGroupDrain(t *testing.T) {
 			if name == "leader" {
 				r.StopTo = StopLeader
 			}
-			s := start(t, one(r, Policy{}))
+			s := start(t, one(r, restart.Policy{}))
 			s.line("a up")
 			s.line("a ready")
 			s.stop()
@@ -44,7 +46,7 @@ func TestStopLetsTheWholeGroupDrain(t *testing.T) {
 func TestKillSaysHowMany(t *testing.T) {
 	parent := child("parent", as("deaf")...)
 	parent.StopTimeout = time.Millisecond
-	s := start(t, one(parent, Policy{}))
+	s := start(t, one(parent, restart.Policy{}))
 	s.line("a up 1")
 	s.stop()
 	s.ends()
@@ -58,7 +60,7 @@ func TestKillSaysHowMany(t *testing.T) {
 func TestDaemonizedIsSaidOnce(t *testing.T) {
 	needs(t, "setsid")
 	r := Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
-	s := start(t, one(r, Policy{Limit: Limit{Exits: 3, Window: time.Hour}}))
+	s := start(t, one(r, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}}))
 	s.event(EventFailed, 3)
 	s.ends()
 	n := 0
@@ -84,7 +86,7 @@ func TestReadinessIsTheReplicasOwn(t *testing.T) {
 	defer stranger.Close()
 	r := child("serve")
 	r.Addr, r.Ready = stranger.Addr().String(), Probe{Kind: ProbeTCP}
-	s := start(t, one(r, Policy{}))
+	s := start(t, one(r, restart.Policy{}))
 	eventually(t, "reason", func() bool {
 		status, err := s.Get("a")
 		return err == nil && status.Answer != nil
@@ -104,7 +106,7 @@ func TestReadyByAChild(t *testing.T) {
 	r.Addr = l.Addr().String()
 	r.Env = append(os.Environ(), "LISTEN_AT="+r.Addr)
 	l.Close()
-	s := start(t, one(r, Policy{}))
+	s := start(t, one(r, restart.Policy{}))
 	s.event(EventReady, 1)
 }
 
@@ -120,7 +122,7 @@ func TestUnready(t *testing.T) {
 	probe := Probe{Kind: ProbeHTTP, Path: "/healthz", Period: 10 * time.Millisecond, Threshold: 1 << 20}
 	r := child("serve")
 	r.Addr, r.Alive = strings.TrimPrefix(server.URL, "http://"), probe
-	s := start(t, one(r, Policy{}))
+	s := start(t, one(r, restart.Policy{}))
 	s.event(EventReady, 1)
 	bad.Store(true)
 	if e := s.event(EventUnready, 1); !strings.Contains(fmt.Sprint(e.Err), "503") {

@@ -12,12 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestLostGuardianIsReplaced(t *testing.T) {
 	// Each guardian keeps what it is told in a file of its own.
 	told := t.TempDir()
-	s := one(child("serve"), Policy{})
+	s := one(child("serve"), restart.Policy{})
 	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, told}
 	r := start(t, s)
 	r.line("a up 1")
@@ -56,7 +58,7 @@ func guardianPID(t *testing.T, dir string, old int) int {
 }
 
 func TestGuardianEndsWithRun(t *testing.T) {
-	s := one(child("exit", "0"), Policy{Restart: RestartNever})
+	s := one(child("exit", "0"), restart.Policy{Mode: restart.ModeNever})
 	s.Guardian = as("guard")
 	r := start(t, s)
 	r.ends()
@@ -69,7 +71,7 @@ func TestGuardianEndsWithRun(t *testing.T) {
 
 func TestGuardianIsToldOfEachGroup(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
-	s := one(child("exit", "0"), Policy{})
+	s := one(child("exit", "0"), restart.Policy{})
 	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, told}
 	r := start(t, s)
 	r.event(EventExited, 2)

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestWatch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: 999 * ms})), &script{lives: ms})
+		th := perform(t, of(group(1, restart.Policy{Delay: 999 * ms})), &script{lives: ms})
 		th.at(1500 * ms)
 		var got []string
 		watched := make(chan struct{})
@@ -37,7 +39,7 @@ func TestWatch(t *testing.T) {
 
 func TestWatchForgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{lives: time.Second})
+		th := perform(t, of(group(1, restart.Policy{})), &script{lives: time.Second})
 		th.at(2000 * time.Second) // 6,000 events
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

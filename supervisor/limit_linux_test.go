@@ -15,6 +15,7 @@ import (
 
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
 )
 
@@ -79,7 +80,7 @@ func init() {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
 		const forks = `i=0; while [ $i -lt 12 ]; do sleep 300 & i=$((i+1)); done; wait`
-		c := many(10, Policy{Exact: true}, func(int) []string { return []string{"/bin/sh", "-c", forks} })
+		c := many(10, restart.Policy{Exact: true}, func(int) []string { return []string{"/bin/sh", "-c", forks} })
 		c.OnEvent = func(e Event) { fmt.Println(e.Kind, e.Replica, e.Err, e.Exit) }
 		c.Guardian = []string{"env", "GORACE=atexit_sleep_ms=0", childMode + "=guard", os.Args[0]}
 		if err := run(ctx, c); err != nil {

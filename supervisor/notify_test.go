@@ -3,6 +3,8 @@ package supervisor
 import (
 	"slices"
 	"testing"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestNoticeMakesReady(t *testing.T) {
@@ -18,7 +20,7 @@ func TestNoticeMakesReady(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.replica.Ready.Kind = ProbeNotify
-			r := start(t, one(tt.replica, Policy{}))
+			r := start(t, one(tt.replica, restart.Policy{}))
 			r.event(EventReady, 1)
 		})
 	}

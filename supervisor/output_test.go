@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // The whole of it, with a process that writes more than anyone takes.
@@ -25,7 +27,7 @@ func TestStuckOutputHoldsUpNothing(t *testing.T) {
 	s := &Config{
 		waits: &patient,
 		Groups: []Group{{
-			Count: 1, Policy: Policy{Restart: RestartNever},
+			Count: 1, Policy: restart.Policy{Mode: restart.ModeNever},
 			Replica: func(int) Replica {
 				return Replica{Name: "a", Args: []string{"seq", fmt.Sprint(n)}, Overflow: OverflowDrop}
 			},
@@ -107,7 +109,7 @@ func TestOutputOfARunawayHoldsUpNothing(t *testing.T) {
 		setsid sh -c 'echo $$; touch "$0"; exec sleep 300' "$0" &
 		until [ -e "$0" ]; do sleep 0.01; done`
 	gone := filepath.Join(t.TempDir(), "gone")
-	r := start(t, one(Replica{Args: []string{"sh", "-c", script, gone}}, Policy{Restart: RestartNever}))
+	r := start(t, one(Replica{Args: []string{"sh", "-c", script, gone}}, restart.Policy{Mode: restart.ModeNever}))
 	r.ends()
 	var pid int
 	r.line("a %d", &pid)
@@ -126,7 +128,7 @@ func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
 	c := &Config{
 		waits: &patient,
 		Groups: []Group{{
-			Count: 1, Policy: Policy{Exact: true},
+			Count: 1, Policy: restart.Policy{Exact: true},
 			Replica: func(int) Replica {
 				return Replica{Name: "a", Args: []string{"sh", "-c", "echo $CRASHLAB_INCARNATION; [ $CRASHLAB_INCARNATION -lt 5 ] || exec sleep 300; exit 3"}}
 			},
@@ -159,7 +161,7 @@ func TestOutput(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	r := start(t, one(Replica{Args: []string{"sh", "-c", `
 		if [ $CRASHLAB_INCARNATION = 1 ]; then seq 3; exit 3; fi
-		echo again; until [ -e "$0" ]; do sleep 0.01; done; echo more; exec sleep 300`, gate}}, Policy{}))
+		echo again; until [ -e "$0" ]; do sleep 0.01; done; echo more; exec sleep 300`, gate}}, restart.Policy{}))
 	r.until("line of the second incarnation", func() bool { return slices.Contains(r.lines, "a again") })
 	if _, err := r.Output(t.Context(), "b", 1, false); !errors.Is(err, ErrUnknown) {
 		t.Errorf("got %v", err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // ErrNotServing is wrapped by what [Config.Health] returns for a service that
@@ -53,7 +54,7 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 		}
 		in := lifecycle.Input{
 			Kind: lifecycle.InputAnswer, Check: c, Question: question,
-			Err: err, NotServing: errors.Is(err, ErrNotServing), Ours: ourLack(err),
+			Err: err, NotServing: errors.Is(err, ErrNotServing), Ours: restart.OurLack(err),
 		}
 		select {
 		case r.asking.answers <- in:

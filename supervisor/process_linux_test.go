@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"example.com/crashlab/supervisor/internal/process/processtest"
+	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
 )
 
 // The parent-death signal comes when the thread that forked ends, and Go ends
 // a thread with a goroutine that was locked to it.
 func TestEndOfThreadsKillsNoReplica(t *testing.T) {
-	s := many(10, Policy{Restart: RestartNever}, func(int) []string { return as("serve") })
+	s := many(10, restart.Policy{Mode: restart.ModeNever}, func(int) []string { return as("serve") })
 	replica := s.Groups[0].Replica
 	s.Groups[0].Replica = func(i int) Replica {
 		r := replica(i)
@@ -66,7 +67,7 @@ func TestNoThreadPerReplica(t *testing.T) {
 	processtest.NeedsPidfds(t)
 	const n = 60
 	before := threads(t)
-	r := start(t, many(n, Policy{}, func(int) []string { return []string{"sh", "-c", "echo up; sleep 300"} }))
+	r := start(t, many(n, restart.Policy{}, func(int) []string { return []string{"sh", "-c", "echo up; sleep 300"} }))
 	r.until("replicas that are up", func() bool { return len(r.lines) == n })
 	eventually(t, "rest in which fewer than half of the replicas have a thread", func() bool {
 		endThreads(t) // those that are kept for what comes

@@ -10,13 +10,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // later are restart delays that no test lives to see the end of.
-var later = Policy{Delay: time.Hour}
+var later = restart.Policy{Delay: time.Hour}
 
 func TestRelaunchRaisesTheIncarnation(t *testing.T) {
-	r := start(t, one(child("exit", "7"), Policy{}))
+	r := start(t, one(child("exit", "7"), restart.Policy{}))
 	first, second := r.event(EventExited, 1), r.event(EventExited, 2)
 	var pid1, pid2 int
 	r.line("a up 1 %d", &pid1)
@@ -31,7 +33,7 @@ func TestRelaunchRaisesTheIncarnation(t *testing.T) {
 
 func TestSignalIsReported(t *testing.T) {
 	before := time.Now()
-	r := start(t, one(child("serve"), Policy{}))
+	r := start(t, one(child("serve"), restart.Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	up := time.Now()
@@ -55,7 +57,7 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 	r := start(t, one(Replica{
 		Dir: dir, Env: []string{"X=y", "CRASHLAB_INCARNATION=wrong"},
 		Args: []string{"/bin/sh", "-c", `echo "$CRASHLAB_INCARNATION $X $(pwd)" >&2; read line || exit 3`},
-	}, Policy{Restart: RestartNever}))
+	}, restart.Policy{Mode: restart.ModeNever}))
 	r.ends()
 	if got := r.lines[0]; !strings.HasPrefix(got, "a 1 y ") || !strings.HasSuffix(got, dir) {
 		t.Errorf("line %q: want incarnation 1, X=y, directory %s, on stderr too", got, dir)
@@ -79,7 +81,7 @@ func TestEnvironment(t *testing.T) {
 		{"given", []string{"Y=z"}, append(added, "Y")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := start(t, one(Replica{Args: as("names"), Env: tt.env}, Policy{Restart: RestartNever}))
+			r := start(t, one(Replica{Args: as("names"), Env: tt.env}, restart.Policy{Mode: restart.ModeNever}))
 			r.ends()
 			expected := slices.DeleteFunc(slices.Clone(tt.want), func(name string) bool { return name == "NOTIFY_SOCKET" })
 			slices.Sort(expected)
@@ -90,7 +92,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestDeafChildIsKilled(t *testing.T) {
 	const timeout = 20 * time.Millisecond
-	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: timeout}, Policy{}))
+	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: timeout}, restart.Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	r.stop()
@@ -105,7 +107,7 @@ func TestDeafChildIsKilled(t *testing.T) {
 }
 
 func TestStoppedChildDiesOnStop(t *testing.T) {
-	r := start(t, one(Replica{Args: as("stopped"), StopTimeout: patience}, Policy{}))
+	r := start(t, one(Replica{Args: as("stopped"), StopTimeout: patience}, restart.Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	if runtime.GOOS == "linux" { // else it may be told to end before it has stopped
@@ -119,7 +121,7 @@ func TestStoppedChildDiesOnStop(t *testing.T) {
 }
 
 func TestKillDoesNotWait(t *testing.T) {
-	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: time.Hour}, Policy{}))
+	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: time.Hour}, restart.Policy{}))
 	r.line("a up 1")
 	r.stop()
 	r.event(EventStopping, 1)
@@ -160,7 +162,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 				env -i PATH="$PATH" setsid sh -c 'echo child $$; echo out >"$0"; exec sleep 300' "$out" &
 				read out <"$out"
 				exit 1`
-			s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir()}}, Policy{Limit: Limit{Exits: tt.exits, Window: time.Hour}})
+			s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir()}}, restart.Policy{Limit: restart.Limit{Exits: tt.exits, Window: time.Hour}})
 			w := patient
 			s.noCgroup, s.waits, w.Drain = true, &w, tt.drain
 			r := start(t, s)
@@ -183,10 +185,10 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 }
 
 func TestMissingProgram(t *testing.T) {
-	r := start(t, one(Replica{Args: []string{"/no/such/program"}}, Policy{}))
+	r := start(t, one(Replica{Args: []string{"/no/such/program"}}, restart.Policy{}))
 	e := r.event(EventLaunchFailed, 1)
-	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != launchFailureDelay {
-		t.Errorf("event %+v: want the program's name and a delay of %v", e, launchFailureDelay)
+	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != time.Second {
+		t.Errorf("event %+v: want the program's name and a delay of 1 s", e)
 	}
 }
 
@@ -201,10 +203,10 @@ func TestProgramOfItsOwnPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"PATH=bin:/usr/bin:/bin", "PWD=/stale"}
-	r := start(t, one(Replica{Args: []string{"only-there"}, Dir: dir, Env: env}, Policy{Restart: RestartNever}))
+	r := start(t, one(Replica{Args: []string{"only-there"}, Dir: dir, Env: env}, restart.Policy{Mode: restart.ModeNever}))
 	r.ends()
 	want(t, strings.Join(r.lines, "\n"), "a ran in "+dir)
-	r = start(t, one(Replica{Args: []string{"nowhere"}, Env: env}, Policy{}))
+	r = start(t, one(Replica{Args: []string{"nowhere"}, Env: env}, restart.Policy{}))
 	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "bin:/usr/bin:/bin") {
 		t.Errorf("error %v: want the PATH", e.Exit.Err)
 	}

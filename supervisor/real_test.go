@@ -11,6 +11,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/internal/process/guardian"
 	"example.com/crashlab/supervisor/internal/process/processtest"
+	"example.com/crashlab/supervisor/restart"
 )
 
 const patience = processtest.Patience
@@ -156,14 +157,14 @@ func run(ctx context.Context, c *Config) error {
 }
 
 // many are n replicas a, b, c …, whose commands are told by their numbers.
-func many(n int, p Policy, args func(i int) []string) *Config {
+func many(n int, p restart.Policy, args func(i int) []string) *Config {
 	return &Config{Groups: []Group{{Count: n, Policy: p, Replica: func(i int) Replica {
 		return Replica{Name: string(rune('a' + i)), Args: args(i)}
 	}}}}
 }
 
 // one is one replica, a.
-func one(r Replica, p Policy) *Config {
+func one(r Replica, p restart.Policy) *Config {
 	r.Name = "a"
 	return &Config{Groups: []Group{{Count: 1, Policy: p, Replica: func(int) Replica { return r }}}}
 }

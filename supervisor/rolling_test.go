@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Who asks for what another has asked for gets it too.
@@ -19,7 +21,7 @@ func TestTheSameCommandTwice(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+				th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
 				first := failure(func() error { return tt.command(th) })
 				th.at(time.Second)
 				if err := tt.command(th); err != nil {
@@ -36,7 +38,7 @@ func TestTheSameCommandTwice(t *testing.T) {
 // Two rolling restarts take turns: no two replicas are down at a time.
 func TestRollingRestartsTakeTurns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, Policy{}, notice)), &script{ready: time.Second})
+		th := perform(t, of(group(2, restart.Policy{}, notice)), &script{ready: time.Second})
 		th.at(time.Second)
 		th.told()
 		first := failure(func() error { return th.RollingRestart(t.Context()) })
@@ -55,7 +57,7 @@ func TestRollingRestartsTakeTurns(t *testing.T) {
 func TestRollingRestartOfTheSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := func(r *Replica) { r.StartTimeout = 2 * time.Second }
-		th := perform(t, of(group(1, Policy{}, notice, slow)), &script{ready: 1990 * ms, deaf: true, lag: 20 * ms})
+		th := perform(t, of(group(1, restart.Policy{}, notice, slow)), &script{ready: 1990 * ms, deaf: true, lag: 20 * ms})
 		th.at(2 * time.Second)
 		if err := th.RollingRestart(t.Context()); err != nil {
 			t.Error(err)
@@ -66,7 +68,7 @@ func TestRollingRestartOfTheSlow(t *testing.T) {
 // A rolling restart does not undo a stop.
 func TestRollingRestartLeavesTheStopping(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+		th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
 		stopped := failure(func() error { return th.Stop(t.Context()) })
 		if err := th.RollingRestart(t.Context()); err != nil {
 			t.Error(err)
@@ -81,7 +83,7 @@ func TestRollingRestartLeavesTheStopping(t *testing.T) {
 // Who does not wait any more leaves nothing behind.
 func TestWaitersAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{}, notice)), &script{mute: true})
+		th := perform(t, of(group(1, restart.Policy{}, notice)), &script{mute: true})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if err := th.RollingRestart(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -10,6 +10,7 @@ import (
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/internal/process"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // runner drives one replica: it tells [lifecycle.Replica] what happens and
@@ -237,7 +238,7 @@ func (r *runner) launch(incarnation int) {
 	case !r.mayLaunch():
 		r.step(lifecycle.Input{Kind: lifecycle.InputLaunchDenied})
 	default:
-		r.step(lifecycle.Input{Kind: lifecycle.InputLaunchFailed, Exit: lifecycle.Exit{Code: -1, Err: err}})
+		r.step(lifecycle.Input{Kind: lifecycle.InputLaunchFailed, Exit: restart.Exit{Code: -1, Err: err}})
 	}
 }
 
@@ -283,7 +284,7 @@ func (r *runner) configure(p placed) {
 func (r *runner) emit(e lifecycle.Event) {
 	event := Event{
 		Kind: EventKind(e.Kind), Time: e.Time, Replica: r.name, Group: r.placed.group, Incarnation: e.Incarnation,
-		Exit: Exit(e.Exit), Next: Decision(e.Next), After: e.After, Reason: e.Reason, Err: e.Err,
+		Exit: e.Exit, Next: e.Next, After: e.After, Reason: e.Reason, Err: e.Err,
 	}
 	if event.Time.IsZero() {
 		event.Time = time.Now()
@@ -294,7 +295,7 @@ func (r *runner) emit(e lifecycle.Event) {
 	switch {
 	case event.Kind == EventExited:
 		event.Output = r.output
-		if event.Next != (Decision{}) { // nobody asked for it
+		if event.Next != (restart.Decision{}) { // nobody asked for it
 			r.exits++
 			r.fail(event.Exit)
 		}
@@ -304,8 +305,8 @@ func (r *runner) emit(e lifecycle.Event) {
 	r.untold = append(r.untold, event)
 }
 
-func (r *runner) fail(e Exit) {
-	if e.neverReady() {
+func (r *runner) fail(e restart.Exit) {
+	if e.NeverReady() {
 		r.failures++
 	}
 }
@@ -315,7 +316,7 @@ func (r *runner) publish() {
 	s := Status{
 		Replica: r.name, Group: r.placed.group, Addr: r.placed.Addr, State: State(r.core.State()),
 		Incarnation: r.core.Incarnation(), Ready: r.core.Ready(), Restarts: max(0, r.core.Incarnation()-1),
-		Exits: r.exits, Failures: r.failures, Last: Exit(r.core.Last()), Exited: r.core.Exited(),
+		Exits: r.exits, Failures: r.failures, Last: r.core.Last(), Exited: r.core.Exited(),
 		Lost: r.lost.Load(), Policy: r.placed.policy, Answer: r.core.Answer(),
 	}
 	if r.process != nil && r.core.Runs() {

@@ -6,13 +6,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 const ms = time.Millisecond
 
 func TestRestartDelayCountsFromTheExit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: 500 * ms})), &script{lives: 300 * ms, lag: 10 * ms, code: 1})
+		th := perform(t, of(group(1, restart.Policy{Delay: 500 * ms})), &script{lives: 300 * ms, lag: 10 * ms, code: 1})
 		th.at(2 * time.Second)
 		th.stop()
 		<-th.ended
@@ -28,7 +30,7 @@ func TestRestartDelayCountsFromTheExit(t *testing.T) {
 func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		missing := errors.New("no such file")
-		th := perform(t, of(group(1, Policy{})), &script{err: missing})
+		th := perform(t, of(group(1, restart.Policy{})), &script{err: missing})
 		th.at(2500 * ms)
 		expect(t, th.told(EventAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
 		s, err := th.Get("a")
@@ -40,17 +42,17 @@ func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 
 func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
 	for _, tt := range []struct {
-		restart Restart
+		restart restart.Mode
 		code    int
 		want    string
 	}{
-		{RestartAlways, 0, "a ready"}, {RestartAlways, 1, "a ready"},
-		{RestartOnFailure, 0, "a finished"}, {RestartOnFailure, 1, "a ready"},
-		{RestartNever, 0, "a finished"}, {RestartNever, 1, "a finished"},
+		{restart.ModeAlways, 0, "a ready"}, {restart.ModeAlways, 1, "a ready"},
+		{restart.ModeOnFailure, 0, "a finished"}, {restart.ModeOnFailure, 1, "a ready"},
+		{restart.ModeNever, 0, "a finished"}, {restart.ModeNever, 1, "a finished"},
 	} {
 		t.Run(tt.restart.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				s := of(group(1, Policy{Restart: tt.restart}), Group{Name: "other", Count: 1, Replica: func(int) Replica {
+				s := of(group(1, restart.Policy{Mode: tt.restart}), Group{Name: "other", Count: 1, Replica: func(int) Replica {
 					return Replica{Name: "z", Args: []string{"service"}}
 				}})
 				th := perform(t, s, &script{code: tt.code, each: func(s *script, r Replica, incarnation int) {
@@ -79,7 +81,7 @@ func TestStopAtTheEnd(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				th := perform(t, of(group(2, Policy{})), &script{deaf: tt.deaf, lag: ms})
+				th := perform(t, of(group(2, restart.Policy{})), &script{deaf: tt.deaf, lag: ms})
 				th.told()
 				th.at(time.Second)
 				th.stop()
@@ -109,7 +111,7 @@ func sortPairs(events []string) {
 
 func TestKillInPlaceOfStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{deaf: true})
+		th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
 		th.told()
 		th.Kill()
 		<-th.ended
@@ -124,14 +126,14 @@ func TestRunEndsWhenNothingRuns(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		stay bool
-		then Policy
+		then restart.Policy
 		ends bool
 	}{
-		{"finished", false, Policy{Restart: RestartNever}, true},
-		{"finished, stay", true, Policy{Restart: RestartNever}, true},
-		{"failed", false, Policy{Limit: Limit{Exits: 1}}, true},
-		{"failed, stay", true, Policy{Limit: Limit{Exits: 1}}, false},
-		{"waits", false, Policy{Delay: time.Hour}, false},
+		{"finished", false, restart.Policy{Mode: restart.ModeNever}, true},
+		{"finished, stay", true, restart.Policy{Mode: restart.ModeNever}, true},
+		{"failed", false, restart.Policy{Limit: restart.Limit{Exits: 1}}, true},
+		{"failed, stay", true, restart.Policy{Limit: restart.Limit{Exits: 1}}, false},
+		{"waits", false, restart.Policy{Delay: time.Hour}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -156,12 +158,12 @@ func TestRunEndsWhenNothingRuns(t *testing.T) {
 
 func TestGivenUp(t *testing.T) {
 	for _, tt := range []struct {
-		then Escalation
+		then restart.Escalation
 		want string
 	}{
-		{EscalationIsolate, "a failed, b ready, c ready"},
-		{EscalationStopAll, "a failed, b stopped, c stopped"},
-		{EscalationRestartAll, "a ready, b ready, c ready"},
+		{restart.EscalationIsolate, "a failed, b ready, c ready"},
+		{restart.EscalationStopAll, "a failed, b stopped, c stopped"},
+		{restart.EscalationRestartAll, "a ready, b ready, c ready"},
 	} {
 		t.Run(tt.then.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -170,10 +172,10 @@ func TestGivenUp(t *testing.T) {
 						s.lives = 100 * ms
 					}
 				}}
-				th := perform(t, of(group(3, Policy{Limit: Limit{Exits: 3, Window: time.Second, Then: tt.then}})), dying)
+				th := perform(t, of(group(3, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Second, Then: tt.then}})), dying)
 				th.at(time.Second)
 				want(t, th.states(), tt.want)
-				if tt.then == EscalationRestartAll {
+				if tt.then == restart.EscalationRestartAll {
 					for _, s := range th.List() {
 						if n := map[string]int{"a": 4, "b": 2, "c": 2}[s.Replica]; s.Incarnation != n {
 							t.Errorf("%s is at incarnation %d, want %d", s.Replica, s.Incarnation, n)
@@ -193,7 +195,7 @@ func TestGivenUp(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := &script{ready: 700 * ms}
-		th := perform(t, of(group(1, Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
+		th := perform(t, of(group(1, restart.Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
 		want(t, th.states(), "a starting")
 		th.at(699 * ms)
 		expect(t, th.told(EventAdded), "0s launched a/1")
@@ -210,7 +212,7 @@ func TestReadiness(t *testing.T) {
 
 func TestStartTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := Policy{Delay: time.Second, Limit: Limit{Exits: 2}}
+		p := restart.Policy{Delay: time.Second, Limit: restart.Limit{Exits: 2}}
 		th := perform(t, of(group(1, p, notice, func(r *Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
 		th.at(time.Minute)
 		expect(t, th.told(EventAdded),
@@ -233,7 +235,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 	bubble(t, func(t *testing.T) {
 		var hangs atomic.Bool
 		alive := Probe{Kind: ProbeGRPC, Period: 50 * ms, Timeout: timeout, Threshold: 3}
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", alive }))
+		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", alive }))
 		s.Health = func(ctx context.Context, addr, _ string) error {
 			if addr != "a:1" {
 				t.Errorf("asked at %s", addr)
@@ -258,7 +260,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 func TestOneBadAnswerIsForgiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
-		s := of(group(1, Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Threshold: 2} }))
+		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Threshold: 2} }))
 		s.Health = func(context.Context, string, string) error {
 			if n++; n%2 == 0 {
 				return errors.New("no")
@@ -276,7 +278,7 @@ func TestOneBadAnswerIsForgiven(t *testing.T) {
 
 func TestFewStartAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(5, Policy{}, notice))
+		s := of(group(5, restart.Policy{}, notice))
 		s.MaxStarting = 2
 		th := perform(t, s, &script{ready: 100 * ms})
 		th.at(time.Second)
@@ -284,7 +286,7 @@ func TestFewStartAtATime(t *testing.T) {
 			"100ms launched c/1", "100ms launched d/1", "200ms launched e/1")
 	})
 	bubble(t, func(t *testing.T) {
-		s := of(group(2, Policy{}, notice))
+		s := of(group(2, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		th.at(time.Minute) // one that is never ready does not keep the others from it
@@ -294,7 +296,7 @@ func TestFewStartAtATime(t *testing.T) {
 
 func TestOnEventMayBlock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}))
+		s := of(group(1, restart.Policy{}))
 		free := make(chan struct{})
 		s.OnEvent = func(Event) { <-free }
 		th := perform(t, s, &script{lives: time.Second})

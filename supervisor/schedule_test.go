@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 var (
@@ -23,9 +25,9 @@ type schedule struct {
 	t      *testing.T
 	config *Config
 	s      *Supervisor // once it runs
-	group  func(count int, p Policy, version int) Group
+	group  func(count int, p restart.Policy, version int) Group
 	count  int
-	policy Policy
+	policy restart.Policy
 	vers   int
 	down   map[string]bool // stopped by command
 }
@@ -145,7 +147,7 @@ func account(t *testing.T, events []Event) {
 	}
 }
 
-func newSchedule(t *testing.T, group func(int, Policy, int) Group) *schedule {
+func newSchedule(t *testing.T, group func(int, restart.Policy, int) Group) *schedule {
 	n := *seed
 	if n == 0 {
 		n = rand.Uint64()
@@ -153,13 +155,13 @@ func newSchedule(t *testing.T, group func(int, Policy, int) Group) *schedule {
 	t.Logf("-seed %d", n)
 	return &schedule{
 		Rand: rand.New(rand.NewPCG(n, 1)), t: t, group: group, count: 3, down: make(map[string]bool),
-		config: of(group(3, Policy{}, 0)),
+		config: of(group(3, restart.Policy{}, 0)),
 	}
 }
 
 func TestRandomSchedule(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := newSchedule(t, func(count int, p Policy, version int) Group {
+		c := newSchedule(t, func(count int, p restart.Policy, version int) Group {
 			return group(count, p, func(r *Replica) {
 				r.Addr, r.Args = "a:1", []string{"service", fmt.Sprint(version)}
 				r.Alive = Probe{Kind: ProbeGRPC, Period: 100 * ms}

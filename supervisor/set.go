@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // set is the replicas of a supervisor that runs. The zero value is closed.
@@ -241,9 +242,9 @@ func (t *set) busy(stay bool) bool {
 
 // escalate does what is to become of the others in the group of a replica that
 // was given up. Those that were stopped by command stay so.
-func (t *set) escalate(failed *runner, then lifecycle.Escalation) {
+func (t *set) escalate(failed *runner, then restart.Escalation) {
 	group, command := failed.placed.group, lifecycle.InputStop
-	if then == lifecycle.EscalationRestartAll {
+	if then == restart.EscalationRestartAll {
 		command = lifecycle.InputRestart
 	}
 	t.escalations.Go(func() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // State is a phase of a replica's lifecycle.
@@ -41,20 +42,20 @@ type Status struct {
 	Group       string
 	Addr        string
 	State       State
-	Incarnation int       // the latest launch, from 1; zero: none yet
-	PID         int       // zero: there is no process
-	Launched    time.Time // when the process was launched; zero: there is none
-	Ready       time.Time // when it became ready first; zero: it has not
-	Answer      error     // the latest answer of its process to a probe, if it was bad; nil: it was good, or there was none
-	Next        time.Time // with StateWaiting: when it will be launched; zero: that depends on Blocker
-	Blocker     string    // with StateWaiting: the group, not up yet, that its start comes after; empty: none
-	Restarts    int       // launches after the first
-	Exits       int       // ends of processes that nobody asked for
-	Failures    int       // of those, the ones that were of no use (see Limit); and launches that failed
-	Last        Exit      // the latest exit; zero: none yet
-	Exited      time.Time // when that was
-	Lost        uint64    // lines of output that were dropped
-	Policy      Policy    // its group's
+	Incarnation int            // the latest launch, from 1; zero: none yet
+	PID         int            // zero: there is no process
+	Launched    time.Time      // when the process was launched; zero: there is none
+	Ready       time.Time      // when it became ready first; zero: it has not
+	Answer      error          // the latest answer of its process to a probe, if it was bad; nil: it was good, or there was none
+	Next        time.Time      // with StateWaiting: when it will be launched; zero: that depends on Blocker
+	Blocker     string         // with StateWaiting: the group, not up yet, that its start comes after; empty: none
+	Restarts    int            // launches after the first
+	Exits       int            // ends of processes that nobody asked for
+	Failures    int            // of those, the ones that were of no use (see Limit); and launches that failed
+	Last        restart.Exit   // the latest exit; zero: none yet
+	Exited      time.Time      // when that was
+	Lost        uint64         // lines of output that were dropped
+	Policy      restart.Policy // its group's
 }
 
 // Usage is what a replica's processes use.

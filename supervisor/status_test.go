@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // A launch that failed is no exit.
@@ -19,7 +21,7 @@ func TestWhatIsCounted(t *testing.T) {
 				s.err = errors.New("no such file")
 			}
 		}}
-		th := perform(t, of(group(1, Policy{Limit: Limit{Exits: 3}})), missing)
+		th := perform(t, of(group(1, restart.Policy{Limit: restart.Limit{Exits: 3}})), missing)
 		th.at(time.Minute)
 		s, _ := th.Get("a")
 		if s.Exits != 2 || s.Failures != 3 || s.Restarts != 4 || s.State != StateFailed {
@@ -31,7 +33,7 @@ func TestWhatIsCounted(t *testing.T) {
 // Questions that a pause of ours delayed are not asked all at once.
 func TestLateQuestionsAreLeftOut(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{}, func(r *Replica) {
+		s := of(group(1, restart.Policy{}, func(r *Replica) {
 			r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Period: 50 * ms, Threshold: 5}
 		}))
 		start := time.Now()
@@ -52,7 +54,7 @@ func TestLateQuestionsAreLeftOut(t *testing.T) {
 
 func TestStopTwiceIsToldOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{})
+		th := perform(t, of(group(1, restart.Policy{})), &script{})
 		for range 2 {
 			if err := th.Stop(t.Context()); err != nil {
 				t.Error(err)
@@ -68,7 +70,7 @@ func TestStopTwiceIsToldOnce(t *testing.T) {
 // Status tells the reason and the times of a start that did not come off.
 func TestWhyItIsNotReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, Policy{Delay: time.Hour}, func(r *Replica) {
+		s := of(group(1, restart.Policy{Delay: time.Hour}, func(r *Replica) {
 			r.Addr, r.StartTimeout, r.Ready = "a:1", time.Second, Probe{Kind: ProbeGRPC}
 		}))
 		refused := errors.New("refused")
@@ -93,7 +95,7 @@ func TestWhyItIsNotReady(t *testing.T) {
 func TestSlowStartIsReported(t *testing.T) {
 	for timeout, long := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Second: time.Second / 2, time.Hour: 10 * time.Second} {
 		bubble(t, func(t *testing.T) {
-			s := of(group(1, Policy{}, func(r *Replica) {
+			s := of(group(1, restart.Policy{}, func(r *Replica) {
 				r.Addr, r.StartTimeout, r.Ready = "a:1", timeout, Probe{Kind: ProbeGRPC}
 			}))
 			refused := errors.New("refused")
@@ -125,7 +127,7 @@ func TestSlowStartIsReported(t *testing.T) {
 // An exit in the very moment that it became ready is one of a replica that was.
 func TestReadyHoweverShort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{})), &script{})
+		th := perform(t, of(group(1, restart.Policy{})), &script{})
 		if err := th.Signal(syscall.SIGKILL, "a"); err != nil {
 			t.Error(err)
 		}
@@ -141,7 +143,7 @@ func TestReadyHoweverShort(t *testing.T) {
 func TestWhatIsToldCanBeSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seen := make(map[EventKind]State)
-		c := of(group(1, Policy{}, notice))
+		c := of(group(1, restart.Policy{}, notice))
 		var begun atomic.Pointer[theater]
 		c.OnEvent = func(e Event) {
 			if th := begun.Load(); th != nil {

@@ -3,7 +3,7 @@
 // ends itself. It knows nothing about what the commands do.
 //
 // What happens is told by events and complete lines of output; nothing is
-// printed or logged here. What to do after an exit is decided by [Policy.Next],
+// printed or logged here. What to do after an exit is decided by [restart.Policy.Next],
 // a pure function.
 package supervisor
 

@@ -6,9 +6,9 @@ import (
 	"syscall"
 	"time"
 
-	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/internal/process/guardian"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // system is the seam to the operating system.
@@ -44,8 +44,8 @@ func (m machine) launch(ctx context.Context, r placed, incarnation int) (osProce
 	return p, nil
 }
 
-func exitOf(e process.End) lifecycle.Exit {
-	return lifecycle.Exit{Code: e.Code, Signal: e.Signal, Uptime: e.Uptime, Err: e.Err}
+func exitOf(e process.End) restart.Exit {
+	return restart.Exit{Code: e.Code, Signal: e.Signal, Uptime: e.Uptime, Err: e.Err}
 }
 
 // waits bounds the waits for what may hang.

@@ -8,6 +8,7 @@ import (
 
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
 )
 
@@ -84,7 +85,7 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 // Whoever runs a supervisor has no orphans to care for once that has ended.
 func TestSubreaperOnlyWhileRunning(t *testing.T) {
 	processtest.NeedsPidfds(t)
-	s := one(Replica{Args: []string{"true"}}, Policy{Restart: RestartNever})
+	s := one(Replica{Args: []string{"true"}}, restart.Policy{Mode: restart.ModeNever})
 	s.noCgroup = true
 	during := int32(-1)
 	s.OnEvent = func(e Event) {

@@ -3,11 +3,13 @@ package supervisor
 import (
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestStartWhenAllTurnsAreTaken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(3, Policy{}, notice))
+		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		th.told()
@@ -24,7 +26,7 @@ func TestStartWhenAllTurnsAreTaken(t *testing.T) {
 // waits for its turn is not launched.
 func TestTurnsAreGivenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(4, Policy{Delay: time.Hour}, notice))
+		s := of(group(4, restart.Policy{Delay: time.Hour}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true, lives: 100 * ms})
 		if err := th.Stop(t.Context(), "c"); err != nil {
@@ -34,7 +36,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 		expect(t, th.told(EventAdded, EventExited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
 	})
 	bubble(t, func(t *testing.T) {
-		s := of(group(3, Policy{}, notice))
+		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		if err := th.Stop(t.Context(), "b"); err != nil { // the next
@@ -48,7 +50,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 // A start forgets the past.
 func TestStartForgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, Policy{Delay: time.Second, Limit: Limit{Exits: 2}})), &script{lives: time.Second})
+		th := perform(t, of(group(1, restart.Policy{Delay: time.Second, Limit: restart.Limit{Exits: 2}})), &script{lives: time.Second})
 		th.at(1500 * ms)
 		if err := th.Start(); err != nil {
 			t.Error(err)

@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 const burnt, filled = 300 * time.Millisecond, 64 << 20
@@ -27,7 +29,7 @@ func init() {
 
 // What a process that the replica has started uses, is the replica's.
 func TestUsage(t *testing.T) {
-	c := one(child("parent", as("burn")...), Policy{})
+	c := one(child("parent", as("burn")...), restart.Policy{})
 	c.Stay = true
 	r := start(t, c)
 	r.line("a up 1 %d", new(int))

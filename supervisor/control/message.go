@@ -11,6 +11,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // signals are those that can be sent. Their numbers are the system's.
@@ -102,13 +103,13 @@ func eventMessage(e supervisor.Event) *supervisorv1.Event {
 	case supervisor.EventReady:
 		m.After = durationpb.New(e.After)
 	}
-	if e.Next != (supervisor.Decision{}) {
+	if e.Next != (restart.Decision{}) {
 		m.Next = decisionMessage(e.Next)
 	}
 	return m
 }
 
-func exitMessage(e supervisor.Exit) *supervisorv1.Exit {
+func exitMessage(e restart.Exit) *supervisorv1.Exit {
 	m := &supervisorv1.Exit{
 		Code:   int32(e.Code),
 		Signal: signalName(e.Signal),
@@ -121,15 +122,15 @@ func exitMessage(e supervisor.Exit) *supervisorv1.Exit {
 	return m
 }
 
-func decisionMessage(d supervisor.Decision) *supervisorv1.Decision {
+func decisionMessage(d restart.Decision) *supervisorv1.Decision {
 	return &supervisorv1.Decision{
 		Relaunch: d.Relaunch, GiveUp: d.GiveUp, Delay: durationpb.New(d.Delay), Reason: text(d.Reason),
 	}
 }
 
-func policyMessage(p supervisor.Policy) *supervisorv1.Policy {
+func policyMessage(p restart.Policy) *supervisorv1.Policy {
 	return &supervisorv1.Policy{
-		Restart: supervisorv1.Restart(p.Restart + 1),
+		Restart: supervisorv1.Restart(p.Mode + 1),
 		Delay:   durationpb.New(p.Delay),
 		Backoff: &supervisorv1.Backoff{
 			Factor: new(p.Backoff.Factor),
@@ -147,7 +148,7 @@ func policyMessage(p supervisor.Policy) *supervisorv1.Policy {
 }
 
 // merge writes what m has into p. Ranges are left to the supervisor.
-func merge(p *supervisor.Policy, m *supervisorv1.Policy) error {
+func merge(p *restart.Policy, m *supervisorv1.Policy) error {
 	b, l := m.GetBackoff(), m.GetLimit()
 	if b != nil && b.Factor != nil {
 		p.Backoff.Factor = b.GetFactor()
@@ -162,10 +163,10 @@ func merge(p *supervisor.Policy, m *supervisorv1.Policy) error {
 		p.Exact = m.GetExact()
 	}
 	if r := m.GetRestart(); r != supervisorv1.Restart_RESTART_UNSPECIFIED {
-		p.Restart = supervisor.Restart(r) - 1
+		p.Mode = restart.Mode(r) - 1
 	}
 	if e := l.GetThen(); e != supervisorv1.Escalation_ESCALATION_UNSPECIFIED {
-		p.Limit.Then = supervisor.Escalation(e) - 1
+		p.Limit.Then = restart.Escalation(e) - 1
 	}
 	for _, d := range []struct {
 		name string
@@ -199,7 +200,7 @@ func signalName(sig syscall.Signal) string {
 	if sig == 0 {
 		return ""
 	}
-	return supervisor.SignalName(sig)
+	return restart.SignalName(sig)
 }
 
 // text is s as a message can carry it. Replicas write what they like.

@@ -15,6 +15,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // set gives v, and all fields in it, values other than zero, of which no two
@@ -28,11 +29,11 @@ func set(v reflect.Value, n *int) {
 	case *error:
 		*at = errors.New(strings.Repeat("e", *n))
 		return
-	case *supervisor.Restart:
-		*at = supervisor.RestartNever
+	case *restart.Mode:
+		*at = restart.ModeNever
 		return
-	case *supervisor.Escalation:
-		*at = supervisor.EscalationRestartAll
+	case *restart.Escalation:
+		*at = restart.EscalationRestartAll
 		return
 	case *syscall.Signal:
 		*at = syscall.SIGKILL
@@ -103,11 +104,11 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	}{
 		{supervisor.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and Usage
 		{supervisor.Event{}, &supervisorv1.Event{}, 0},
-		{supervisor.Exit{}, &supervisorv1.Exit{}, 0},
-		{supervisor.Decision{}, &supervisorv1.Decision{}, 0},
-		{supervisor.Policy{}, &supervisorv1.Policy{}, 0},
-		{supervisor.Backoff{}, &supervisorv1.Backoff{}, 0},
-		{supervisor.Limit{}, &supervisorv1.Limit{}, 0},
+		{restart.Exit{}, &supervisorv1.Exit{}, 0},
+		{restart.Decision{}, &supervisorv1.Decision{}, 0},
+		{restart.Policy{}, &supervisorv1.Policy{}, 0},
+		{restart.Backoff{}, &supervisorv1.Backoff{}, 0},
+		{restart.Limit{}, &supervisorv1.Limit{}, 0},
 	} {
 		want := reflect.TypeOf(tc.of).NumField() + tc.more
 		if n := tc.message.ProtoReflect().Descriptor().Fields().Len(); n != want {
@@ -149,10 +150,10 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 		same("EVENT_KIND_", supervisorv1.EventKind(n), supervisor.EventKind(n))
 	}
 	for n := 1; n < len(supervisorv1.Restart_name); n++ {
-		same("RESTART_", supervisorv1.Restart(n), supervisor.Restart(n-1))
+		same("RESTART_", supervisorv1.Restart(n), restart.Mode(n-1))
 	}
 	for n := 1; n < len(supervisorv1.Escalation_name); n++ {
-		same("ESCALATION_", supervisorv1.Escalation(n), supervisor.Escalation(n-1))
+		same("ESCALATION_", supervisorv1.Escalation(n), restart.Escalation(n-1))
 	}
 	for n := 1; n < len(supervisorv1.Signal_name); n++ {
 		name := supervisorv1.Signal(n).String()
@@ -163,7 +164,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 	// One more than the messages know has no name in the library either.
 	for _, unknown := range []interface{ String() string }{
 		supervisor.State(len(supervisorv1.State_name)), supervisor.EventKind(len(supervisorv1.EventKind_name)),
-		supervisor.Restart(len(supervisorv1.Restart_name) - 1), supervisor.Escalation(len(supervisorv1.Escalation_name) - 1),
+		restart.Mode(len(supervisorv1.Restart_name) - 1), restart.Escalation(len(supervisorv1.Escalation_name) - 1),
 	} {
 		if !strings.Contains(unknown.String(), "(") {
 			t.Errorf("%v is missing in the messages", unknown)
@@ -174,14 +175,14 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 // What a message has is merged, and only that.
 func TestMergeChangesWhatIsGiven(t *testing.T) {
 	var n int
-	var full supervisor.Policy
+	var full restart.Policy
 	set(reflect.ValueOf(&full).Elem(), &n)
-	var got supervisor.Policy
+	var got restart.Policy
 	if err := merge(&got, policyMessage(full)); err != nil || got != full {
 		t.Errorf("got %+v, %v, want %+v", got, err, full)
 	}
-	zero := policyMessage(supervisor.Policy{})
-	if err := merge(&got, zero); err != nil || got != (supervisor.Policy{}) {
+	zero := policyMessage(restart.Policy{})
+	if err := merge(&got, zero); err != nil || got != (restart.Policy{}) {
 		t.Errorf("got %+v, %v, want zero as every field is given", got, err)
 	}
 	got = full
@@ -233,7 +234,7 @@ func differences(a, b reflect.Value) (n int) {
 }
 
 func TestMergeRefusesWhatIsNoDuration(t *testing.T) {
-	err := merge(new(supervisor.Policy), &supervisorv1.Policy{Delay: &durationpb.Duration{Seconds: 1, Nanos: -1}})
+	err := merge(new(restart.Policy), &supervisorv1.Policy{Delay: &durationpb.Duration{Seconds: 1, Nanos: -1}})
 	if err == nil || !strings.HasPrefix(err.Error(), "policy.delay: want a duration") {
 		t.Errorf("got %v", err)
 	}

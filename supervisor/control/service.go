@@ -13,6 +13,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // maxCount is beyond the ports and processes that one machine is good for.
@@ -98,13 +99,13 @@ func given(n *uint32) string {
 }
 
 func (s *service) SetPolicy(ctx context.Context, req *supervisorv1.SetPolicyRequest) (*supervisorv1.SetPolicyResponse, error) {
-	var now supervisor.Policy
+	var now restart.Policy
 	group, err := s.group(req.GetGroup())
 	if err == nil {
 		err = merge(&now, req.GetPolicy()) // whether it can be, is all the same to what
 	}
 	if err == nil {
-		err = s.supervisor.ChangePolicy(ctx, group, func(p *supervisor.Policy) {
+		err = s.supervisor.ChangePolicy(ctx, group, func(p *restart.Policy) {
 			_ = merge(p, req.GetPolicy())
 			now = *p
 		})

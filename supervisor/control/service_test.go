@@ -20,6 +20,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // fixture is a supervisor of real processes that is controlled by gRPC.
@@ -199,14 +200,14 @@ func TestSignal(t *testing.T) {
 
 func TestSetPolicy(t *testing.T) {
 	web := group("web", 1, as("serve")...)
-	web.Policy = supervisor.Policy{Restart: supervisor.RestartOnFailure, Delay: time.Second}
+	web.Policy = restart.Policy{Mode: restart.ModeOnFailure, Delay: time.Second}
 	f := control(t, nil, web)
 	// The name may be left out where there is one group.
 	reply, err := f.SupervisorClient.SetPolicy(f.ctx, &supervisorv1.SetPolicyRequest{Policy: &supervisorv1.Policy{
 		Delay: durationpb.New(0), Limit: &supervisorv1.Limit{Exits: new(uint32(5))},
 	}})
-	want := supervisor.Policy{Restart: supervisor.RestartOnFailure, Limit: supervisor.Limit{Exits: 5}}
-	var got supervisor.Policy
+	want := restart.Policy{Mode: restart.ModeOnFailure, Limit: restart.Limit{Exits: 5}}
+	var got restart.Policy
 	if err != nil || merge(&got, reply.GetPolicy()) != nil || got != want || f.Current()[0].Policy != want {
 		t.Errorf("got %+v and %+v, %v, want %+v", got, f.Current()[0].Policy, err, want)
 	}

@@ -10,6 +10,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 const (
@@ -38,7 +39,7 @@ type life struct {
 	launched bool
 	at       time.Duration // when the launch was told, a little after it was made
 	exited   bool
-	exit     supervisor.Exit
+	exit     restart.Exit
 	ready    bool
 	count    *record.Count
 

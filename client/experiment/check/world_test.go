@@ -13,6 +13,7 @@ import (
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 const (
@@ -204,12 +205,12 @@ func (n *node) stop() {
 	if p := n.process; p != nil {
 		p.count.InFlight = 0
 		n.event(n.now+ms, nil, &p.count)
-		p.end(supervisor.Exit{}, n.now+2*ms)
+		p.end(restart.Exit{}, n.now+2*ms)
 	}
 }
 
 // end is the end of the process, as the supervisor notices it at a time.
-func (p *process) end(exit supervisor.Exit, noticed time.Duration) {
+func (p *process) end(exit restart.Exit, noticed time.Duration) {
 	p.dead, p.process = true, nil
 	noticed = max(noticed, p.launched) // here it is told in order
 	p.event(noticed, &supervisor.Event{Kind: supervisor.EventExited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
@@ -237,7 +238,7 @@ func (p *process) crash(by *try) {
 			}
 		}
 	}
-	p.end(supervisor.Exit{Code: 1}, p.now+p.upTo(3*ms))
+	p.end(restart.Exit{Code: 1}, p.now+p.upTo(3*ms))
 }
 
 // arrive is the arrival of an attempt at the process.
@@ -251,7 +252,7 @@ func (p *process) arrive(t *try) {
 	crashes := p.chance(p.pCrash)
 	switch {
 	case p.chance(p.pKill):
-		p.end(supervisor.Exit{Code: -1, Signal: 9}, p.now+p.upTo(3*ms))
+		p.end(restart.Exit{Code: -1, Signal: 9}, p.now+p.upTo(3*ms))
 	case crashes && p.point == fault.Arrival:
 		p.crash(t)
 	case p.chance(p.pError):

@@ -15,6 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 const (
@@ -106,11 +107,11 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 	return c, nil
 }
 
-func restartPolicy(delay time.Duration) supervisor.Policy {
+func restartPolicy(delay time.Duration) restart.Policy {
 	if delay == design.Never {
-		return supervisor.Policy{Restart: supervisor.RestartNever}
+		return restart.Policy{Mode: restart.ModeNever}
 	}
-	return supervisor.Policy{Delay: delay, Exact: true}
+	return restart.Policy{Delay: delay, Exact: true}
 }
 
 // arguments are the command of one replica.

@@ -19,6 +19,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -29,7 +30,7 @@ var twoCells = &design.Design{Cells: []design.Cell{{Settings: design.Defaults()}
 func seen(trial int) TrialRecords {
 	exited := supervisor.Event{
 		Sequence: 9, Kind: supervisor.EventExited, Time: began.Add(time.Second), Elapsed: 2 * time.Second, Replica: "a", Incarnation: 1,
-		PID: 4711, Exit: supervisor.Exit{Code: 1, Uptime: time.Second}, Next: supervisor.Decision{Relaunch: true, Delay: time.Second},
+		PID: 4711, Exit: restart.Exit{Code: 1, Uptime: time.Second}, Next: restart.Decision{Relaunch: true, Delay: time.Second},
 	}
 	return TrialRecords{
 		Trial: Trial{

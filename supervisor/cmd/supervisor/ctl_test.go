@@ -24,6 +24,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // controlled is a supervisor in this process, which the program controls.
@@ -218,7 +219,7 @@ func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 		t.Skip("-short: seconds of waiting")
 	}
 	exits := filepath.Join(t.TempDir(), "exits")
-	web := supervisor.Group{Name: "web", Count: 1, Policy: supervisor.Policy{Delay: time.Hour}, Replica: func(i int) supervisor.Replica {
+	web := supervisor.Group{Name: "web", Count: 1, Policy: restart.Policy{Delay: time.Hour}, Replica: func(i int) supervisor.Replica {
 		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; exec sleep 300`, exits}}
 	}}
 	c := startControlled(t, loopback(t), web, sleepers("db", 1))

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // logEvent logs an event in one line. The last lines of an incarnation that
@@ -27,7 +28,7 @@ func logEvent(log hclog.Logger, e supervisor.Event, shown bool) {
 	case supervisor.EventReady:
 		add("after", e.After.Round(time.Microsecond).String())
 	case supervisor.EventSignaled:
-		add("signal", supervisor.SignalName(e.Signal))
+		add("signal", restart.SignalName(e.Signal))
 	case supervisor.EventOutputLost:
 		add("lines", e.Lost)
 	case supervisor.EventLaunchFailed, supervisor.EventExited, supervisor.EventFinished, supervisor.EventFailed:
@@ -51,12 +52,12 @@ func logEvent(log hclog.Logger, e supervisor.Event, shown bool) {
 	log.Log(level(e), e.Kind.String(), args...)
 }
 
-func addExit(add func(string, any), e supervisor.Exit) {
+func addExit(add func(string, any), e restart.Exit) {
 	switch {
 	case e.Err != nil:
 		add("error", e.Err)
 	case e.Signal != 0:
-		add("signal", supervisor.SignalName(e.Signal))
+		add("signal", restart.SignalName(e.Signal))
 	default:
 		add("exit_code", e.Code)
 	}
@@ -67,7 +68,7 @@ func addExit(add func(string, any), e supervisor.Exit) {
 
 // unasked reports that an incarnation ended though nobody had told it to.
 func unasked(e supervisor.Event) bool {
-	return e.Kind == supervisor.EventExited && e.Next != supervisor.Decision{}
+	return e.Kind == supervisor.EventExited && e.Next != restart.Decision{}
 }
 
 func level(e supervisor.Event) hclog.Level {

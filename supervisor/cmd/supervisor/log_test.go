@@ -10,12 +10,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestLogEvent(t *testing.T) {
-	crash := supervisor.Exit{Code: 3, Uptime: 1234567 * time.Microsecond}
-	relaunch := supervisor.Decision{Relaunch: true, Delay: 500 * time.Millisecond}
-	gaveUp := supervisor.Decision{GiveUp: true, Reason: "5 exits within 1m0s"}
+	crash := restart.Exit{Code: 3, Uptime: 1234567 * time.Microsecond}
+	relaunch := restart.Decision{Relaunch: true, Delay: 500 * time.Millisecond}
+	gaveUp := restart.Decision{GiveUp: true, Reason: "5 exits within 1m0s"}
 	for _, tt := range []struct {
 		e      supervisor.Event
 		hidden bool // the output is
@@ -27,8 +28,8 @@ func TestLogEvent(t *testing.T) {
 		{e: supervisor.Event{Kind: supervisor.EventLaunched, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  launched: replica=a incarnation=1 pid=42"},
 		{
 			e: supervisor.Event{
-				Kind: supervisor.EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: supervisor.Exit{Code: -1, Err: errors.New("no such file")},
-				Next: supervisor.Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
+				Kind: supervisor.EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Err: errors.New("no such file")},
+				Next: restart.Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
 			},
 			want: `[ERROR] launch failed: replica=a incarnation=1 error="no such file" relaunch_in=1s reason="the program did not run"`,
 		},
@@ -79,7 +80,7 @@ func TestLogEvent(t *testing.T) {
 		{
 			e: supervisor.Event{
 				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Output: []string{"bye"},
-				Exit: supervisor.Exit{Code: -1, Signal: syscall.SIGTERM, Uptime: time.Minute},
+				Exit: restart.Exit{Code: -1, Signal: syscall.SIGTERM, Uptime: time.Minute},
 			},
 			hidden: true, // but it was told to end
 			want:   "[INFO]  exited: replica=a incarnation=1 pid=42 signal=SIGTERM uptime=1m0s",

@@ -13,6 +13,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // metrics collects for Prometheus: the replicas' status at each scrape, and
@@ -79,7 +80,7 @@ func (m *metrics) note(e supervisor.Event) {
 		var code, signal string
 		switch {
 		case e.Exit.Signal != 0:
-			signal = supervisor.SignalName(e.Exit.Signal)
+			signal = restart.SignalName(e.Exit.Signal)
 		case e.Exit.Code >= 0:
 			code = strconv.Itoa(e.Exit.Code)
 		}

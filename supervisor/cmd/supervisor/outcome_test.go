@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestOutcome(t *testing.T) {
 	ready := 0
 	o := newOutcome([]supervisor.Replica{{Name: "a"}, {Name: "b"}}, func() { ready++ })
 	note := func(k supervisor.EventKind, replica string, code int) {
-		o.note(supervisor.Event{Kind: k, Replica: replica, Exit: supervisor.Exit{Code: code}})
+		o.note(supervisor.Event{Kind: k, Replica: replica, Exit: restart.Exit{Code: code}})
 	}
 	note(supervisor.EventReady, "a", 0)
 	note(supervisor.EventReady, "a", 0)

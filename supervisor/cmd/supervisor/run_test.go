@@ -15,11 +15,12 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 func TestSignalStopsAll(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		t.Run(supervisor.SignalName(sig), func(t *testing.T) { testSignalStopsAll(t, sig) })
+		t.Run(restart.SignalName(sig), func(t *testing.T) { testSignalStopsAll(t, sig) })
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 const (
@@ -77,7 +78,7 @@ func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 			if sig == syscall.SIGQUIT && s.dump != nil {
 				s.dump()
 			}
-			s.log.Info("stopping; a second signal kills at once", "signal", supervisor.SignalName(sig.(syscall.Signal)))
+			s.log.Info("stopping; a second signal kills at once", "signal", restart.SignalName(sig.(syscall.Signal)))
 			stop()
 			return s.obeySecond(ended, sig, kill)
 		case <-ended:

@@ -3,21 +3,13 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
-
-// always launches again at once.
-type always struct{ delay time.Duration }
-
-func (a always) Exited(Memory, Exit, time.Time, float64) (Memory, Decision) {
-	return 1, Decision{Relaunch: true, Delay: a.delay}
-}
-func (a always) Again(Memory, time.Time, float64) Decision {
-	return Decision{Relaunch: true, Delay: a.delay}
-}
-func (always) Escalate(m Memory) (Escalation, Memory) { return EscalationIsolate, m }
 
 // world is a replica with what the effects so far have made of its
 // surroundings. It is a value: a copy is another branch of history.
@@ -46,7 +38,7 @@ func (w *world) give(name string, in Input) {
 	for _, e := range w.Step(w.now, in) {
 		w.take(e)
 	}
-	if again.Step(w.now, in); again != w.Replica {
+	if again.Step(w.now, in); !reflect.DeepEqual(again, w.Replica) {
 		w.fail("the same input in the same state led elsewhere: the machine is not pure")
 	}
 	switch {
@@ -153,7 +145,7 @@ func (w *world) moves(s Settings) map[string]func(*world) {
 		},
 		"reload": func(w *world) {
 			other := s
-			other.Policy, other.StartTimeout = always{time.Hour}, 2*s.StartTimeout
+			other.Policy, other.StartTimeout = restart.Policy{Delay: time.Hour}, 2*s.StartTimeout
 			w.give("reload", Input{Kind: InputConfigure, Settings: other})
 		},
 		"leave": func(w *world) {
@@ -175,13 +167,13 @@ func (w *world) moves(s Settings) map[string]func(*world) {
 		}
 		m["launch failed"] = func(w *world) {
 			w.launching = false
-			w.give("launch failed", Input{Kind: InputLaunchFailed, Exit: Exit{Code: -1, Err: errBad}})
+			w.give("launch failed", Input{Kind: InputLaunchFailed, Exit: restart.Exit{Code: -1, Err: errBad}})
 		}
 	}
 	if w.runs {
 		m["exit"] = func(w *world) {
 			w.runs = false
-			w.give("exit", Input{Kind: InputExited, Exit: Exit{Code: 1}})
+			w.give("exit", Input{Kind: InputExited, Exit: restart.Exit{Code: 1}})
 		}
 		m["leader ends"] = func(w *world) { w.give("leader ends", Input{Kind: InputLeaderEnded, Left: 1}) }
 		m["notice"] = func(w *world) { w.give("notice", Input{Kind: InputNotified}) }
@@ -228,7 +220,7 @@ func TestEveryInterleaving(t *testing.T) {
 		"at once":  {},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.Policy, s.StopTimeout = always{}, time.Second
+			s.Policy, s.StopTimeout = restart.Policy{Exact: true}, time.Second
 			now := time.Unix(1, 0)
 			w := world{Replica: New(s, now), now: now}
 			w.give("begin", Input{Kind: InputBegin})
@@ -264,7 +256,7 @@ func explore(t *testing.T, w world, s Settings, depth int) int {
 // What comes late does not judge the replica.
 func TestLateTimersAndAnswers(t *testing.T) {
 	probe := Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1}
-	s := Settings{Policy: always{}, StopTimeout: time.Second, Ready: probe, Alive: probe, StartTimeout: time.Second}
+	s := Settings{Policy: restart.Policy{Exact: true}, StopTimeout: time.Second, Ready: probe, Alive: probe, StartTimeout: time.Second}
 	begin := func() *world {
 		now := time.Unix(1, 0)
 		w := &world{Replica: New(s, now), now: now}

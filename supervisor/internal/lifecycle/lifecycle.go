@@ -5,8 +5,9 @@
 package lifecycle
 
 import (
-	"syscall"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // State is a phase of a replica's lifecycle.
@@ -53,52 +54,11 @@ type Event struct {
 	Kind        EventKind
 	Time        time.Time
 	Incarnation int
-	Exit        Exit          // EventLaunchFailed, EventExited, EventFinished, EventFailed
-	Next        Decision      // EventLaunchFailed, EventExited
-	After       time.Duration // EventReady: since the launch
+	Exit        restart.Exit     // EventLaunchFailed, EventExited, EventFinished, EventFailed
+	Next        restart.Decision // EventLaunchFailed, EventExited
+	After       time.Duration    // EventReady: since the launch
 	Reason      string
 	Err         error // EventUnhealthy, EventUnready, EventStillStarting
-}
-
-// Exit is how an incarnation ended.
-type Exit struct {
-	Code   int
-	Signal syscall.Signal
-	Uptime time.Duration
-	Ready  time.Duration // zero: it never was ready
-	Err    error         // why it was not launched
-}
-
-// Decision is what a policy wants after an exit.
-type Decision struct {
-	Relaunch bool
-	GiveUp   bool
-	Delay    time.Duration
-	Reason   string
-}
-
-// Escalation is what becomes of the group of a replica that was given up.
-type Escalation int
-
-const (
-	EscalationIsolate Escalation = iota
-	EscalationStopAll
-	EscalationRestartAll
-)
-
-// Memory is what a policy remembers of exits. Nil: nothing. Its values do not
-// change.
-type Memory any
-
-// Policy decides what follows an exit. It must be comparable, and its methods
-// pure; draw is a random number from 0 to 1.
-type Policy interface {
-	// Exited returns the memory with one more exit, and what follows from it.
-	Exited(m Memory, e Exit, at time.Time, draw float64) (Memory, Decision)
-	// Again decides anew about the latest exit in m, which was at a time.
-	Again(m Memory, at time.Time, draw float64) Decision
-	// Escalate says what becomes of the group, and what is remembered then.
-	Escalate(m Memory) (Escalation, Memory)
 }
 
 // ProbeKind is how a replica's condition becomes known.
@@ -123,7 +83,7 @@ type Probe struct {
 // Settings are what a replica's owner wants. Question makes two probes differ
 // that ask for different things.
 type Settings struct {
-	Policy       Policy
+	Policy       restart.Policy
 	Ready, Alive Probe
 	StartTimeout time.Duration // zero: none
 	StopTimeout  time.Duration
@@ -159,7 +119,7 @@ type Input struct {
 	At         time.Time // InputExited, InputLaunched, InputNotified: when, if earlier than it is known
 	Reason     string    // of a command
 	Settings   Settings
-	Exit       Exit
+	Exit       restart.Exit
 	Left       int
 	Check      Check
 	Question   int
@@ -215,5 +175,5 @@ type Effect struct {
 	Check       Check
 	Question    int
 	Event       Event
-	Escalation  Escalation
+	Escalation  restart.Escalation
 }

@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"fmt"
 	"time"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // turnTime is how long a replica may keep others from starting while it
@@ -27,12 +29,12 @@ type Replica struct {
 	intent   Intent
 	launch   launch
 	life     life
-	memory   Memory
-	last     Exit      // the latest
-	exited   time.Time // when that was
-	next     time.Time // StateWaiting: when the launch is due
-	due      time.Time // when TimerDue is to fire; zero: it is stopped
-	warned   bool      // of a leader that leaves others behind
+	history  restart.History // since the last command
+	last     restart.Exit    // the latest
+	exited   time.Time       // when that was
+	next     time.Time       // StateWaiting: when the launch is due
+	due      time.Time       // when TimerDue is to fire; zero: it is stopped
+	warned   bool            // of a leader that leaves others behind
 	gone     bool
 }
 
@@ -70,7 +72,7 @@ func (r *Replica) State() State              { return r.state }
 func (r *Replica) Intent() Intent            { return r.intent }
 func (r *Replica) Incarnation() int          { return r.life.incarnation }
 func (r *Replica) Runs() bool                { return r.life.runs }
-func (r *Replica) Last() Exit                { return r.last }
+func (r *Replica) Last() restart.Exit        { return r.last }
 func (r *Replica) Exited() time.Time         { return r.exited }
 func (r *Replica) Launched() time.Time       { return r.life.launched }
 func (r *Replica) Next() time.Time           { return r.next }
@@ -234,7 +236,7 @@ func (s *step) killAll() {
 
 // renew launches the replica as if it had no past.
 func (s *step) renew() {
-	s.intent, s.memory = IntentRun, nil
+	s.intent, s.history = IntentRun, restart.History{}
 	s.queue(true)
 }
 
@@ -258,8 +260,8 @@ func (s *step) configure(to Settings) {
 	s.emit(Event{Kind: EventChanged})
 	asked := old.Question != to.Question
 	switch {
-	case s.state == StateWaiting && !s.launch.queued && !s.launch.begun && s.memory != nil && to.Policy != old.Policy:
-		s.follow(to.Policy.Again(s.memory, s.exited, s.draw))
+	case s.state == StateWaiting && !s.launch.queued && !s.due.IsZero() && to.Policy != old.Policy:
+		s.follow(to.Policy.Next(s.history, s.exited, s.draw))
 	case s.state == StateStarting && (asked || to.Ready != old.Ready || to.StartTimeout != old.StartTimeout):
 		s.awaitReady()
 	case (s.state == StateReady || s.state == StateUnready) && (asked || to.Alive != old.Alive || to.Ready != old.Ready):
@@ -357,10 +359,10 @@ func (s *step) ended(in Input) {
 
 // after does what follows from an end that nobody asked for, or a launch that
 // failed, which e reports.
-func (s *step) after(e Event, exit Exit, at time.Time) {
+func (s *step) after(e Event, exit restart.Exit, at time.Time) {
 	s.last, s.exited = exit, at
-	var d Decision
-	s.memory, d = s.settings.Policy.Exited(s.memory, exit, at, s.draw)
+	s.history = s.history.After(exit, at, s.settings.Policy)
+	d := s.settings.Policy.Next(s.history, at, s.draw)
 	e.Time, e.Exit, e.Next = at, exit, d
 	s.emit(e)
 	switch s.intent {
@@ -374,7 +376,7 @@ func (s *step) after(e Event, exit Exit, at time.Time) {
 }
 
 // follow does what the policy has decided about the latest exit.
-func (s *step) follow(d Decision) {
+func (s *step) follow(d restart.Decision) {
 	s.stopDue()
 	switch {
 	case d.Relaunch:
@@ -388,13 +390,13 @@ func (s *step) follow(d Decision) {
 	}
 	s.state = StateFailed
 	s.emit(Event{Kind: EventFailed, Exit: s.last, Reason: d.Reason})
-	then, memory := s.settings.Policy.Escalate(s.memory)
-	if then == EscalationIsolate {
+	then := s.settings.Policy.Limit.Then
+	if then == restart.EscalationIsolate {
 		return
 	}
 	s.do(Effect{Kind: EffectEscalate, Escalation: then})
-	if then == EscalationRestartAll {
-		s.memory = memory
-		s.follow(Decision{Relaunch: true, Delay: d.Delay})
+	if then == restart.EscalationRestartAll {
+		s.history = s.history.Forgiven()
+		s.follow(restart.Decision{Relaunch: true, Delay: d.Delay})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // group is one group of replicas, with all its settings.
@@ -53,16 +54,16 @@ func (in input) group(name string, own settings) (*group, error) {
 	return g, nil
 }
 
-func (g *group) policy() supervisor.Policy {
-	p := supervisor.Policy{Restart: supervisor.Restart(*g.Restart), Delay: g.RestartDelay.span()}
+func (g *group) policy() restart.Policy {
+	p := restart.Policy{Mode: restart.Mode(*g.Restart), Delay: g.RestartDelay.span()}
 	if b := g.Backoff; b != nil {
-		p.Backoff = supervisor.Backoff{
+		p.Backoff = restart.Backoff{
 			Factor: float64(deref(b.Factor)), Max: b.Max.span(), Jitter: float64(deref(b.Jitter)), Reset: b.Reset.span(),
 		}
 	}
 	if l := g.Limit; l != nil {
-		p.Limit = supervisor.Limit{
-			Exits: int(*l.Exits), Window: l.Window.span(), Then: supervisor.Escalation(deref(l.Then)),
+		p.Limit = restart.Limit{
+			Exits: int(*l.Exits), Window: l.Window.span(), Then: restart.Escalation(deref(l.Then)),
 		}
 	}
 	return p

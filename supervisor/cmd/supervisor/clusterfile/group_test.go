@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Each key of a group reaches the library.
@@ -38,10 +39,10 @@ nice: 5
 	if len(c.Groups) != 1 || c.Groups[0].Count != 2 {
 		t.Fatalf("groups %+v: want one of two", c.Groups)
 	}
-	if got, want := c.Groups[0].Policy, (supervisor.Policy{
-		Restart: supervisor.RestartOnFailure, Delay: 10 * time.Millisecond,
-		Backoff: supervisor.Backoff{Factor: 2, Max: time.Second, Jitter: 0.5, Reset: 3 * time.Second},
-		Limit:   supervisor.Limit{Exits: 5, Window: 10 * time.Second, Then: supervisor.EscalationStopAll},
+	if got, want := c.Groups[0].Policy, (restart.Policy{
+		Mode: restart.ModeOnFailure, Delay: 10 * time.Millisecond,
+		Backoff: restart.Backoff{Factor: 2, Max: time.Second, Jitter: 0.5, Reset: 3 * time.Second},
+		Limit:   restart.Limit{Exits: 5, Window: 10 * time.Second, Then: restart.EscalationStopAll},
 	}); got != want {
 		t.Errorf("policy\n%+v, want\n%+v", got, want)
 	}
@@ -103,7 +104,7 @@ groups:
 	if got := web.Limits.Rlimits; got["nofile"].Hard != 8 || len(got) != 2 {
 		t.Errorf("limits %v: want core of the defaults and nofile of its own", got)
 	}
-	for i, want := range []supervisor.Policy{{Delay: 2 * time.Second}, {Delay: 2 * time.Second, Restart: supervisor.RestartNever}} {
+	for i, want := range []restart.Policy{{Delay: 2 * time.Second}, {Delay: 2 * time.Second, Mode: restart.ModeNever}} {
 		if got := c.Groups[i].Policy; got != want {
 			t.Errorf("policy of %s %+v, want %+v", c.Groups[i].Name, got, want)
 		}

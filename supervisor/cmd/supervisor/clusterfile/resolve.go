@@ -55,7 +55,7 @@ func (c *Cluster) Resolved() ([]byte, error) {
 func resolveReplica(r supervisor.Replica, g supervisor.Group, s settings) resolvedReplica {
 	v := resolvedReplica{
 		Group: g.Name, After: g.After, Addr: r.Addr, Command: r.Args, Dir: r.Dir, CleanEnv: bool(deref(s.CleanEnv)),
-		Restart: g.Policy.Restart.String(), RestartDelay: g.Policy.Delay.String(),
+		Restart: g.Policy.Mode.String(), RestartDelay: g.Policy.Delay.String(),
 		Ready: r.Ready.Kind.String(), Alive: r.Alive.Kind.String(), StopTimeout: r.StopTimeout.Round(time.Microsecond).String(), User: r.Limits.User,
 	}
 	if r.StartTimeout > 0 {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/restart"
 )
 
 // Flags are the flags that override the cluster file, for a command line to
@@ -25,7 +25,7 @@ type settings struct {
 	Replicas     *count            `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
 	Host         *host             `yaml:"host" placeholder:"IP" help:"Address that the replicas listen at (default 127.0.0.1)"`
 	BasePort     *port             `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
-	Restart      *restart          `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
+	Restart      *mode             `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
 	RestartDelay *duration         `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
 	Backoff      *backoff          `yaml:"backoff" kong:"-"`
 	Limit        *limit            `yaml:"limit" kong:"-"`
@@ -181,7 +181,7 @@ func ownDefaults() own {
 func defaults() settings {
 	return settings{
 		Replicas: new(count(3)), Host: new(host("127.0.0.1")), BasePort: new(port(7101)),
-		Restart: new(restart(supervisor.RestartAlways)), RestartDelay: new(duration(500 * time.Millisecond)),
+		Restart: new(mode(restart.ModeAlways)), RestartDelay: new(duration(500 * time.Millisecond)),
 		StopTimeout: new(duration(5 * time.Second)),
 	}
 }

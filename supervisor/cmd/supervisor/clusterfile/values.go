@@ -11,6 +11,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/parse"
+	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,8 +34,8 @@ type (
 	host       string // an IP address
 	addr       string // HOST:PORT
 	endpoint   string // HOST:PORT or unix:///PATH
-	restart    supervisor.Restart
-	then       supervisor.Escalation
+	mode       restart.Mode
+	then       restart.Escalation
 	kind       supervisor.ProbeKind
 	signalName syscall.Signal
 	stopTarget supervisor.StopTarget
@@ -54,11 +55,11 @@ func (p *filePath) UnmarshalText(text []byte) error {
 }
 
 func (c *count) UnmarshalText(text []byte) error     { return whole(c, text, 1, maxCount) }
-func (e *exits) UnmarshalText(text []byte) error     { return whole(e, text, 1, supervisor.MaxExits) }
+func (e *exits) UnmarshalText(text []byte) error     { return whole(e, text, 1, restart.MaxExits) }
 func (p *port) UnmarshalText(text []byte) error      { return whole(p, text, 1, parse.MaxPort) }
 func (m *megabytes) UnmarshalText(text []byte) error { return whole(m, text, 2, 10_000) } // a line can be 1 MiB
 func (f *factor) UnmarshalText(text []byte) error {
-	return real(f, text, 1, supervisor.MaxFactor)
+	return real(f, text, 1, restart.MaxFactor)
 }
 func (s *share) UnmarshalText(text []byte) error { return real(s, text, 0, 1) }
 
@@ -96,12 +97,12 @@ func (b *boolean) UnmarshalText(text []byte) error {
 	return err
 }
 
-func (r *restart) UnmarshalText(text []byte) error {
-	return oneOf(r, text, supervisor.RestartAlways, supervisor.RestartOnFailure, supervisor.RestartNever)
+func (m *mode) UnmarshalText(text []byte) error {
+	return oneOf(m, text, restart.ModeAlways, restart.ModeOnFailure, restart.ModeNever)
 }
 
 func (t *then) UnmarshalText(text []byte) error {
-	return oneOf(t, text, supervisor.EscalationIsolate, supervisor.EscalationStopAll, supervisor.EscalationRestartAll)
+	return oneOf(t, text, restart.EscalationIsolate, restart.EscalationStopAll, restart.EscalationRestartAll)
 }
 
 func (o *overflow) UnmarshalText(text []byte) error {

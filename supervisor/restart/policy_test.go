@@ -1,4 +1,4 @@
-package supervisor
+package restart
 
 import (
 	"errors"
@@ -43,11 +43,11 @@ func TestPolicyNext(t *testing.T) {
 		{"crash", Policy{Delay: time.Millisecond}, times(1, crash), relaunch(time.Millisecond), false},
 		{"clean exit", Policy{Delay: time.Millisecond}, times(1, code(0)), relaunch(time.Millisecond), false},
 		{"signal", Policy{Delay: time.Millisecond}, times(1, killed), relaunch(time.Millisecond), false},
-		{"never", Policy{Restart: RestartNever}, times(1, crash), Decision{}, true},
-		{"on failure, clean exit", Policy{Restart: RestartOnFailure}, times(1, code(0)), Decision{}, true},
-		{"on failure, crash", Policy{Restart: RestartOnFailure}, times(1, crash), relaunch(0), false},
-		{"on failure, signal", Policy{Restart: RestartOnFailure}, times(1, killed), relaunch(0), false},
-		{"never, not run", Policy{Restart: RestartNever}, times(1, missing), Decision{}, true},
+		{"never", Policy{Mode: ModeNever}, times(1, crash), Decision{}, true},
+		{"on failure, clean exit", Policy{Mode: ModeOnFailure}, times(1, code(0)), Decision{}, true},
+		{"on failure, crash", Policy{Mode: ModeOnFailure}, times(1, crash), relaunch(0), false},
+		{"on failure, signal", Policy{Mode: ModeOnFailure}, times(1, killed), relaunch(0), false},
+		{"never, not run", Policy{Mode: ModeNever}, times(1, missing), Decision{}, true},
 
 		{"code 124 is a crash", Policy{}, times(1, code(124)), relaunch(0), false},
 		{"code 125 is not", Policy{}, times(1, code(125)), relaunch(time.Second), true},
@@ -99,7 +99,7 @@ func TestPolicyProperties(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		p := Policy{
-			Restart: Restart(r.IntN(3)), Delay: time.Duration(r.Int64N(int64(time.Minute))),
+			Mode: Mode(r.IntN(3)), Delay: time.Duration(r.Int64N(int64(time.Minute))),
 			Backoff: Backoff{Factor: 1 + 3*r.Float64(), Max: time.Duration(r.Int64N(int64(time.Hour))), Jitter: r.Float64()},
 			Limit:   Limit{Exits: r.IntN(5), Window: time.Duration(1 + r.Int64N(int64(time.Hour)))},
 		}
@@ -127,7 +127,7 @@ func TestPolicyProperties(t *testing.T) {
 				n++
 			}
 		}
-		stays := p.Restart == RestartNever || p.Restart == RestartOnFailure && h.Last.Code == 0
+		stays := p.Mode == ModeNever || p.Mode == ModeOnFailure && h.Last.Code == 0
 		over := !stays && p.Limit.Exits > 0 && n >= p.Limit.Exits
 		most := max(time.Duration(float64(max(p.Backoff.max(), p.Delay))*(1+p.Backoff.Jitter)), hotLoopDelay)
 		least := min(time.Duration(float64(p.Delay)*(1-p.Backoff.Jitter)), most)
@@ -157,7 +157,7 @@ func TestJitter(t *testing.T) {
 		{math.MaxInt64, 0, 1, longest}, {math.MaxInt64, 1.5, 1, longest}, {math.MaxInt64, 1.5, 0.5, longest}, {longest + 1, 1000, 1, longest},
 	} {
 		p := Policy{Delay: tt.delay, Backoff: Backoff{Factor: tt.factor, Jitter: 0.2}}
-		if got := p.Next(History{Row: 5}, time.Now(), tt.draw).Delay; got.Round(ms) != tt.want.Round(ms) {
+		if got := p.Next(History{Row: 5}, time.Now(), tt.draw).Delay; got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
 			t.Errorf("%+v with %v: got %v, want %v", p, tt.draw, got, tt.want)
 		}
 		if got := p.Next(History{}, time.Now(), 0.5).Delay; got != min(tt.delay, longest) {
@@ -168,16 +168,16 @@ func TestJitter(t *testing.T) {
 
 func TestPolicyCheck(t *testing.T) {
 	for _, p := range []Policy{
-		{Restart: -1}, {Restart: 3}, {Delay: -1}, {Delay: 1, Backoff: Backoff{Factor: 0.5}}, {Delay: 1, Backoff: Backoff{Factor: math.NaN()}},
+		{Mode: -1}, {Mode: 3}, {Delay: -1}, {Delay: 1, Backoff: Backoff{Factor: 0.5}}, {Delay: 1, Backoff: Backoff{Factor: math.NaN()}},
 		{Delay: 1, Backoff: Backoff{Factor: 1001}}, {Backoff: Backoff{Factor: 2}}, {Backoff: Backoff{Jitter: 1.1}}, {Backoff: Backoff{Jitter: math.NaN()}},
 		{Backoff: Backoff{Max: -1}}, {Backoff: Backoff{Reset: -1}}, {Limit: Limit{Exits: -1}}, {Limit: Limit{Exits: 101}},
 		{Limit: Limit{Window: -1}}, {Limit: Limit{Then: 3}},
 	} {
-		if p.check() == nil {
+		if p.Check() == nil {
 			t.Errorf("%+v was taken", p)
 		}
 	}
-	if err := (Policy{Restart: RestartOnFailure, Delay: 1, Backoff: Backoff{1000, 1, 1, 1}, Limit: Limit{100, 1, EscalationRestartAll}}).check(); err != nil {
+	if err := (Policy{Mode: ModeOnFailure, Delay: 1, Backoff: Backoff{1000, 1, 1, 1}, Limit: Limit{100, 1, EscalationRestartAll}}).Check(); err != nil {
 		t.Error(err)
 	}
 }
@@ -206,7 +206,7 @@ func TestLongDelays(t *testing.T) {
 
 // A lack of file descriptors or processes is ours, not the replica's.
 func TestOurLackIsNoFailure(t *testing.T) {
-	if !ourLack(fmt.Errorf("dial: %w", syscall.EMFILE)) || ourLack(syscall.ECONNREFUSED) || ourLack(nil) {
+	if !OurLack(fmt.Errorf("dial: %w", syscall.EMFILE)) || OurLack(syscall.ECONNREFUSED) || OurLack(nil) {
 		t.Error("whose trouble it is was mistaken")
 	}
 	p := Policy{Limit: Limit{Exits: 2}}

@@ -1,11 +1,11 @@
-package supervisor
+// Package restart decides whether and when a process that exited is launched
+// again: a pure function of a [Policy], the [History] of its exits and the time.
+package restart
 
 import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
-	"syscall"
 	"time"
 )
 
@@ -30,28 +30,28 @@ const (
 	MaxFactor = 1000 // of a [Backoff]
 )
 
-// Restart says after which exits a replica is launched again.
-type Restart int
+// Mode says after which exits a replica is launched again.
+type Mode int
 
 const (
-	RestartAlways    Restart = iota // after every exit, whatever its code or signal
-	RestartOnFailure                // unless it exited with code 0
-	RestartNever                    // after none: the first incarnation is the only one, unless somebody asks for another
+	ModeAlways    Mode = iota // after every exit, whatever its code or signal
+	ModeOnFailure             // unless it exited with code 0
+	ModeNever                 // after none: the first incarnation is the only one, unless somebody asks for another
 )
 
-var restarts = [...]string{RestartAlways: "always", RestartOnFailure: "on-failure", RestartNever: "never"}
+var modes = [...]string{ModeAlways: "always", ModeOnFailure: "on-failure", ModeNever: "never"}
 
-func (r Restart) String() string {
-	if r < 0 || int(r) >= len(restarts) {
-		return fmt.Sprintf("Restart(%d)", int(r))
+func (m Mode) String() string {
+	if m < 0 || int(m) >= len(modes) {
+		return fmt.Sprintf("Mode(%d)", int(m))
 	}
-	return restarts[r]
+	return modes[m]
 }
 
 // Policy decides whether and when a replica that exited is launched again. The
 // zero value launches it always, at once.
 type Policy struct {
-	Restart Restart
+	Mode    Mode
 	Delay   time.Duration // from exit to relaunch; zero: at once
 	Backoff Backoff       // lengthens Delay; zero: it stays as it is
 	Limit   Limit         // when a replica is given up; zero: never
@@ -105,102 +105,6 @@ func (e Escalation) String() string {
 	return escalations[e]
 }
 
-// Exit is how an incarnation ended, or why it never began.
-type Exit struct {
-	Code   int            // exit code, 0 to 255; -1 if a signal ended it or Err is set
-	Signal syscall.Signal // the signal that ended it; zero: none
-	Uptime time.Duration  // from launch to exit; zero if it was never launched
-	Ready  time.Duration  // from ready to exit; zero if it never was ready
-	Err    error          // why it could not be launched or its end not be read; else nil
-}
-
-// NotRun reports that the service did not fail, as it never ran: the program
-// could not be executed, or a shell, env or container runtime in front of it
-// said so with its exit code, 125 to 127.
-func (e Exit) NotRun() bool {
-	return e.Err != nil || 125 <= e.Code && e.Code <= 127
-}
-
-func (e Exit) String() string {
-	switch {
-	case e.Err != nil:
-		return e.Err.Error()
-	case e.Signal != 0:
-		return SignalName(e.Signal)
-	}
-	return fmt.Sprintf("exit code %d", e.Code)
-}
-
-// Success reports that the program ended by itself with exit code 0.
-func (e Exit) Success() bool { return e.Err == nil && e.Code == 0 }
-
-// ourLack reports that an error came about because this machine, or our process,
-// has no more of something: no fault of the replica's.
-func ourLack(err error) bool {
-	for _, lack := range []syscall.Errno{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRNOTAVAIL,
-	} {
-		if errors.Is(err, lack) {
-			return true
-		}
-	}
-	return false
-}
-
-// neverReady reports that the incarnation was no use to anyone: a failure to
-// start, not a crash.
-func (e Exit) neverReady() bool { return e.Ready == 0 || e.NotRun() }
-
-// History is what a policy knows of the past of one replica. The zero value is
-// that of a replica without an exit.
-type History struct {
-	Last  Exit // the latest
-	Row   int  // exits in a row, up to the latest, of the latest's sort: after being ready, or without
-	Short int  // exits in a row, up to the latest, after less than 1 s of uptime
-
-	recent []past // oldest first, at most MaxExits of each sort
-}
-
-// past is what is kept of an exit.
-type past struct {
-	at         time.Time
-	neverReady bool
-}
-
-// After returns the history with one more exit, which was at a time.
-func (h History) After(e Exit, at time.Time, p Policy) History {
-	if e.neverReady() != h.Last.neverReady() || !e.neverReady() && e.Ready >= p.Backoff.reset() {
-		h.Row = 0
-	}
-	h.Row++
-	if e.Uptime >= shortUptime {
-		h.Short = 0
-	} else {
-		h.Short++
-	}
-	h.Last = e
-	if ourLack(e.Err) {
-		return h
-	}
-	h.recent = append(slices.Clone(h.recent), past{at, e.neverReady()})
-	if h.count(e.neverReady(), time.Time{}) > MaxExits {
-		oldest := slices.IndexFunc(h.recent, func(p past) bool { return p.neverReady == e.neverReady() })
-		h.recent = slices.Delete(h.recent, oldest, oldest+1)
-	}
-	return h
-}
-
-// count returns the number of recent exits of a sort since a time.
-func (h History) count(neverReady bool, since time.Time) int {
-	n := 0
-	for _, p := range h.recent {
-		if p.neverReady == neverReady && !p.at.Before(since) {
-			n++
-		}
-	}
-	return n
-}
-
 // Decision is what a policy wants after an exit.
 type Decision struct {
 	Relaunch bool          // false: the replica stays down
@@ -217,9 +121,9 @@ type Decision struct {
 // and, unless Exact, to 100 ms once ten incarnations in a row have lived under 1 s each.
 func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	switch {
-	case p.Restart == RestartNever:
+	case p.Mode == ModeNever:
 		return Decision{Reason: "restart is never"}
-	case p.Restart == RestartOnFailure && h.Last.Success():
+	case p.Mode == ModeOnFailure && h.Last.Success():
 		return Decision{Reason: "it has succeeded, and restart is on-failure"}
 	}
 	d := Decision{Relaunch: true, Delay: p.delay(h.Row, draw)}
@@ -231,9 +135,9 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 		d.Delay = hotLoopDelay
 		d.Reason = fmt.Sprintf("%d incarnations in a row lived under %v", h.Short, shortUptime)
 	}
-	if n := h.count(h.Last.neverReady(), now.Add(-p.Limit.window())); p.Limit.Exits > 0 && n >= p.Limit.Exits {
+	if n := h.count(h.Last.NeverReady(), now.Add(-p.Limit.window())); p.Limit.Exits > 0 && n >= p.Limit.Exits {
 		sort := "exits"
-		if h.Last.neverReady() {
+		if h.Last.NeverReady() {
 			sort = "failures to start"
 		}
 		d.Relaunch, d.GiveUp, d.Reason = false, true, fmt.Sprintf("%d %s within %v", n, sort, p.Limit.window())
@@ -287,12 +191,12 @@ func (l Limit) window() time.Duration {
 	return l.Window
 }
 
-// check returns what is out of range.
-func (p Policy) check() error {
+// Check returns what is out of range.
+func (p Policy) Check() error {
 	b, l := p.Backoff, p.Limit
 	switch {
-	case p.Restart < RestartAlways || p.Restart > RestartNever:
-		return fmt.Errorf("restart %v: want always, on-failure or never", p.Restart)
+	case p.Mode < ModeAlways || p.Mode > ModeNever:
+		return fmt.Errorf("restart %v: want always, on-failure or never", p.Mode)
 	case p.Delay < 0:
 		return fmt.Errorf("restart delay %v: want 0 or more", p.Delay)
 	case b.Factor != 0 && !(b.Factor >= 1 && b.Factor <= MaxFactor):
