@@ -13,8 +13,9 @@ const leastConnections, mostConnections = 4, 1000
 // LimitConnections returns a listener that keeps few connections open, so that
 // clients cannot use up the file descriptors that replicas need: an eighth of
 // those that this process may have, from 4 to 1,000. It accepts more: for each,
-// it closes the connection that was neither read nor written for the longest
-// time. That may be one with a stream on which nothing has come for that long.
+// it closes the oldest connection on which nothing has come yet, or else the one
+// that was neither read nor written for the longest time. That may be one with a
+// stream that has had nothing to send for that long.
 func LimitConnections(l net.Listener) net.Listener {
 	most := uint64(mostConnections)
 	var limit unix.Rlimit
@@ -53,7 +54,7 @@ func (l *limited) add(c *limitedConn) (idlest *limitedConn) {
 	defer l.mu.Unlock()
 	if len(l.open) >= l.most {
 		for other := range l.open {
-			if idlest == nil || other.used.Load() < idlest.used.Load() {
+			if idlest == nil || other.idlerThan(idlest) {
 				idlest = other
 			}
 		}
@@ -72,14 +73,25 @@ func (l *limited) forget(c *limitedConn) {
 type limitedConn struct {
 	net.Conn
 	listener *limited
+	heard    atomic.Bool   // something has come
 	used     atomic.Uint64 // number of the latest read or write
 }
 
 func (c *limitedConn) use() { c.used.Store(c.listener.uses.Add(1)) }
 
+func (c *limitedConn) idlerThan(other *limitedConn) bool {
+	if heard := c.heard.Load(); heard != other.heard.Load() {
+		return !heard
+	}
+	return c.used.Load() < other.used.Load()
+}
+
 func (c *limitedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.use()
+	if n > 0 {
+		c.heard.Store(true)
+		c.use()
+	}
 	return n, err
 }
 

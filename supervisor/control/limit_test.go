@@ -41,25 +41,25 @@ func TestIdlestConnectionIsClosed(t *testing.T) {
 		_, err := io.ReadFull(to, make([]byte, 1))
 		return err
 	}
-	for range 3 {
+	for i := range 3 {
 		connect()
-	}
-	for _, err := range []error{send(clients[0], servers[0]), send(servers[1], clients[1])} {
-		if err != nil {
+		if err := send(clients[i], servers[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	connect() // 2 is idle, 0 was read and 1 was written
-	connect()
-	for i, closed := range []bool{0: true, 2: true, 4: false} {
-		err := send(servers[i], clients[i])
-		if (err != nil) != closed || errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := send(servers[0], clients[0]); err != nil {
+		t.Fatal(err)
+	}
+	connect() // in the place of 1, which is idle for longest
+	connect() // in that of 3, from which nothing has come
+	for i, closed := range map[int]bool{0: false, 1: true, 3: true, 4: false} {
+		if err := send(servers[i], clients[i]); (err != nil) != closed || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("connection %d: %v, want that it is closed: %v", i, err, closed)
 		}
 	}
-	servers[1].Close()
+	servers[0].Close()
 	connect() // in its place
-	for _, i := range []int{3, 4, 5} {
+	for _, i := range []int{2, 4, 5} {
 		if err := send(clients[i], servers[i]); err != nil {
 			t.Errorf("connection %d: %v", i, err)
 		}

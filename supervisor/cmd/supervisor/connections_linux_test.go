@@ -1,15 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor/control"
 )
 
-// Clients that connect and do nothing take no descriptors that replicas need, and keep nobody out.
+// Clients that connect and do nothing take no descriptors that replicas need, and keep out nobody, be it a watcher to whom
+// nothing is to be said.
 func TestIdleConnectionsStarveNobody(t *testing.T) {
 	t.Parallel()
 	metrics := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))
@@ -23,6 +28,20 @@ command: [%q, "{addr}"]
 	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 64 && exec "$0" "$@"`, program}, c.Args[1:]...)
 	c.launch()
 	c.file("e.jsonl", "three ready replicas", func(text string) bool { return strings.Count(text, `"kind":"ready"`) == 3 })
+	client, err := control.NewClient("unix://"+c.socket(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	watch, err := supervisorv1.NewSupervisorClient(client).Watch(ctx, new(supervisorv1.WatchRequest))
+	if err == nil {
+		_, err = watch.Header() // the watch has begun
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 300 {
 		for _, at := range [][2]string{{"unix", c.socket()}, {"tcp", metrics}} {
 			conn, err := net.Dial(at[0], at[1])
@@ -40,5 +59,12 @@ command: [%q, "{addr}"]
 	c.ctl("restart", "--wait", "b")
 	if list := c.ctl("list"); !regexp.MustCompile(`(?m)^b +ready +\d+ +2 `).MatchString(list) {
 		t.Errorf("after a restart of b:\n%s", list)
+	}
+	for kind := supervisorv1.EventKind_EVENT_KIND_UNSPECIFIED; kind != supervisorv1.EventKind_EVENT_KIND_LAUNCHED; {
+		next, err := watch.Recv()
+		if err != nil {
+			t.Fatalf("watch: %v", err)
+		}
+		kind = next.GetEvent().GetKind()
 	}
 }
