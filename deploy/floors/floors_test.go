@@ -35,6 +35,7 @@ var only = map[string][]string{
 	"supervisor":           {"golang.org/x/sys"},
 	"supervisor/inputfile": {"github.com/goccy/go-yaml"},
 	"supervisor/parse":     nil,
+	"supervisor/restart":   {"golang.org/x/sys"},
 	"supervisor/version":   nil,
 	"client/failover":      grpc,
 	"client/failover/otelfailover": slices.Concat(grpc, []string{

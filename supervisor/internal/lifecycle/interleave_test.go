@@ -31,15 +31,20 @@ type world struct {
 	path      []string
 }
 
+// given is how many inputs all replicas were given.
+var given int
+
 // give gives the replica an input, and carries out the effects.
 func (w *world) give(name string, in Input) {
 	w.path = append(w.path[:len(w.path):len(w.path)], name)
-	again := w.Replica
+	before := w.Replica
 	for _, e := range w.Step(w.now, in) {
 		w.take(e)
 	}
-	if again.Step(w.now, in); !reflect.DeepEqual(again, w.Replica) {
-		w.fail("the same input in the same state led elsewhere: the machine is not pure")
+	if given++; given%16 == 0 { // to compare takes longer than a step
+		if before.Step(w.now, in); !reflect.DeepEqual(before, w.Replica) {
+			w.fail("the same input in the same state led elsewhere: the machine is not pure")
+		}
 	}
 	switch {
 	case w.runs != w.Runs() && !w.launching:

@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -35,7 +36,8 @@ func TestLimitedProgramThatIsMissing(t *testing.T) {
 	}
 }
 
-// No system grants that many descriptors.
+// No system grants that many descriptors, not even to root, who is not told to
+// become root.
 func TestLimitThatTheSystemRefuses(t *testing.T) {
 	needsLimits(t)
 	m := newMachine(t, Config{})
@@ -44,6 +46,15 @@ func TestLimitThatTheSystemRefuses(t *testing.T) {
 	})
 	if !strings.Contains(err.Error(), "rlimit nofile: operation not permitted") {
 		t.Errorf("error %v: want the limit's name", err)
+	}
+	want := "takes root"
+	if os.Geteuid() == 0 {
+		want = "fs.nr_open"
+	}
+	for _, reason := range []string{"takes root", "fs.nr_open"} {
+		if strings.Contains(err.Error(), reason) != (reason == want) {
+			t.Errorf("error %v: want %q alone", err, want)
+		}
 	}
 	if left, _ := processtest.WithMark(m.tree.Handle().ID, ""); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
