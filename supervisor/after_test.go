@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -50,7 +51,7 @@ func TestAfter(t *testing.T) {
 			t.Errorf("it waits for %q", s.Blocker)
 		}
 		th.at(10 * time.Second)
-		expect(t, th.told(EventAdded), "0s launched d/1", "0s launched j/1", "0s ready j/1", "1s ready d/1",
+		expect(t, th.told(event.KindAdded), "0s launched d/1", "0s launched j/1", "0s ready j/1", "1s ready d/1",
 			"2s exited j/1", "3s finished j/1", "3s launched s/1", "3s ready s/1")
 		if s, _ := th.Get("s"); s.Blocker != "" {
 			t.Errorf("it runs and waits for %q", s.Blocker)
@@ -63,7 +64,7 @@ func TestAfter(t *testing.T) {
 		if err := th.Restart(t.Context(), "service"); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventStopping), "10s exited d/1", "11s stopped d/1", "11s exited s/1", "12s launched s/2", "12s ready s/2")
+		expect(t, th.told(event.KindStopping), "10s exited d/1", "11s stopped d/1", "11s exited s/1", "12s launched s/2", "12s ready s/2")
 
 		// A start does, until the other is there again.
 		if err := th.Stop(t.Context(), "service"); err != nil {
@@ -76,14 +77,14 @@ func TestAfter(t *testing.T) {
 		if err := th.Start("database"); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventStopping), "12s exited s/2", "13s stopped s/2", "13s launched d/2")
+		expect(t, th.told(event.KindStopping), "12s exited s/2", "13s stopped s/2", "13s launched d/2")
 		th.at(14 * time.Second)
 		want(t, th.states(), "s ready, d ready, j finished")
 		th.told()
 
 		th.stop()
 		<-th.ended
-		expect(t, th.told(EventRemoved), "14s stopping s/3", "14s exited s/3", "15s stopping d/2", "15s exited d/2")
+		expect(t, th.told(event.KindRemoved), "14s stopping s/3", "14s exited s/3", "15s stopping d/2", "15s exited d/2")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -29,7 +30,7 @@ func TestApplyFreesAddressesFirst(t *testing.T) {
 			if err := th.Apply(t.Context(), at(tt.to...)); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, th.told(EventChanged, EventExited, EventStopped), tt.want...)
+			expect(t, th.told(event.KindChanged, event.KindExited, event.KindStopped), tt.want...)
 		})
 	}
 }

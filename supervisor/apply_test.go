@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -64,11 +65,11 @@ func TestScaleInOrder(t *testing.T) {
 			t.Errorf("it took %v", d)
 		}
 		th.at(10 * time.Second)
-		expect(t, th.told(EventAdded), "1s launched b/1", "2s launched c/1", "3s launched d/1")
+		expect(t, th.told(event.KindAdded), "1s launched b/1", "2s launched c/1", "3s launched d/1")
 		if err := th.Scale(t.Context(), "g", 1); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventExited, EventRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
+		expect(t, th.told(event.KindExited, event.KindRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
 	})
 	bubble(t, func(t *testing.T) { // its end is not waited for either
 		s := of(group(1, restart.Policy{}, notice))
@@ -94,7 +95,7 @@ func TestApplyStopsBeforeItLaunches(t *testing.T) {
 		if err := th.Apply(t.Context(), []Group{named("b")}); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventReady), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
+		expect(t, th.told(event.KindReady), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
 	})
 }
 
@@ -183,7 +184,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 		if s, _ := th.Get("b"); s.Addr != "b:2" {
 			t.Errorf("b is said to serve at %s", s.Addr)
 		}
-		expect(t, th.told(EventChanged, EventExited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
+		expect(t, th.told(event.KindChanged, event.KindExited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
 			"11s stopping b/1", "11s launched b/2", "16s ready b/2")
 	})
 }
@@ -210,7 +211,7 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 		if err := th.Apply(t.Context(), []Group{probed("right", 0)}); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventAdded), "0s launched a/1", "10s changed a/1", "10s ready a/1")
+		expect(t, th.told(event.KindAdded), "0s launched a/1", "10s changed a/1", "10s ready a/1")
 		if err := th.Apply(t.Context(), []Group{probed("wrong", time.Minute)}); err != nil {
 			t.Error(err)
 		}
@@ -228,12 +229,12 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(20 * time.Second)
-		expect(t, th.told(EventChanged, EventLaunched, EventStopping, EventExited, EventStillStarting)) // without a timeout any more
+		expect(t, th.told(event.KindChanged, event.KindLaunched, event.KindStopping, event.KindExited, event.KindStillStarting)) // without a timeout any more
 		if err := th.Apply(t.Context(), []Group{probed("wrong", 15*time.Second)}); err != nil {
 			t.Error(err)
 		}
 		th.at(26 * time.Second) // from the launch, not from the change
-		expect(t, th.told(EventStillStarting), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
+		expect(t, th.told(event.KindStillStarting), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
 	})
 }
 
@@ -328,7 +329,7 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 			}
 		}
 		th.at(time.Minute + 3*1100*ms + 3*time.Second)
-		expect(t, th.told(EventChanged, EventKilled), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
+		expect(t, th.told(event.KindChanged, event.KindKilled), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
 		if err := th.Apply(t.Context(), asked(3, Probe{Kind: ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
@@ -337,7 +338,7 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(time.Minute + 3*1100*ms + 6*time.Second)
-		expect(t, th.told(EventChanged, EventKilled), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
+		expect(t, th.told(event.KindChanged, event.KindKilled), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
@@ -225,8 +226,7 @@ func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 			if failed = ErrNotRunning; u.process == nil {
 				return
 			}
-			u.emit(lifecycle.Event{Kind: lifecycle.EventSignaled, Incarnation: u.core.Incarnation()})
-			u.untold[len(u.untold)-1].Signal = sig
+			u.emit(event.Event{Kind: event.KindSignaled, Incarnation: u.core.Incarnation(), Signal: sig})
 			u.process.Signal(sig)
 			failed = nil
 		})

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -89,7 +90,7 @@ func TestStartDuringStop(t *testing.T) {
 			t.Errorf("got %v, want %v", err, ErrSuperseded)
 		}
 		th.at(5 * time.Second)
-		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
+		expect(t, th.told(event.KindAdded, event.KindReady), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
 	})
 }
 
@@ -105,7 +106,7 @@ func TestRestart(t *testing.T) {
 		if err := th.Restart(t.Context()); err != nil { // also the one that is down
 			t.Fatal(err)
 		}
-		got := th.told(EventReady)
+		got := th.told(event.KindReady)
 		expect(t, got, "1.1s stopping a/1", "1.1s launched b/2", "1.1s exited a/1", "1.2s launched a/2")
 	})
 }
@@ -252,7 +253,7 @@ func TestApplyRollsThroughTheChanged(t *testing.T) {
 		if err := th.Apply(t.Context(), []Group{group(2, restart.Policy{}, notice, func(r *Replica) { r.Dir = "/" })}); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, th.told(EventChanged, EventStopping, EventExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
+		expect(t, th.told(event.KindChanged, event.KindStopping, event.KindExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
 	})
 }
 
@@ -307,6 +308,6 @@ func TestSignalAGroup(t *testing.T) {
 		if err := th.Signal(syscall.SIGKILL, "g", "b"); !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "b") {
 			t.Errorf("got %v, want a's %v", err, ErrNotRunning)
 		}
-		expect(t, th.told(EventExited, EventFinished), "0s signaled b/1", "0s signaled c/1")
+		expect(t, th.told(event.KindExited, event.KindFinished), "0s signaled b/1", "0s signaled c/1")
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -20,7 +21,7 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 		th.Kill()
 		<-th.ended
 		for _, e := range th.events {
-			if e.Kind == EventLaunched && e.Replica != "a" {
+			if e.Kind == event.KindLaunched && e.Replica != "a" {
 				t.Errorf("%s was launched", e.Replica)
 			}
 		}
@@ -121,7 +122,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 			t.Error(err)
 		}
 		<-th.ended
-		expect(t, th.told(EventStopping, EventExited, EventRemoved), "2s killed a/1")
+		expect(t, th.told(event.KindStopping, event.KindExited, event.KindRemoved), "2s killed a/1")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC} }))
@@ -130,7 +131,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 		th.at(4 * time.Second)
 		th.Kill()
 		<-th.ended
-		expect(t, th.told(EventAdded, EventLaunched, EventReady, EventRemoved), "3s unhealthy a/1", "3s killed a/1", "3s exited a/1")
+		expect(t, th.told(event.KindAdded, event.KindLaunched, event.KindReady, event.KindRemoved), "3s unhealthy a/1", "3s killed a/1", "3s exited a/1")
 	})
 }
 
@@ -147,7 +148,7 @@ func TestLaunchAtTheEnd(t *testing.T) {
 		th := perform(t, of(group(1, restart.Policy{})), sys)
 		stop <- th.stop
 		<-th.ended
-		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "1s exited a/1", "1s removed a/1")
+		expect(t, th.told(event.KindAdded, event.KindReady), "0s launched a/1", "1s exited a/1", "1s removed a/1")
 	})
 }
 
@@ -160,7 +161,7 @@ func TestAStoppedProcessEnds(t *testing.T) {
 		if err := th.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventAdded, EventLaunched, EventReady), "0s signaled a/1", "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		expect(t, th.told(event.KindAdded, event.KindLaunched, event.KindReady), "0s signaled a/1", "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -19,7 +20,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 			}
 		}})
 		th.at(1500 * ms)
-		expect(t, th.told(EventAdded), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
+		expect(t, th.told(event.KindAdded), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, p))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -18,8 +19,8 @@ func Example() {
 				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $CRASHLAB_INCARNATION"}}
 			},
 		}},
-		OnEvent: func(e supervisor.Event) {
-			if e.Kind == supervisor.EventExited || e.Kind == supervisor.EventFailed {
+		OnEvent: func(e event.Event) {
+			if e.Kind == event.KindExited || e.Kind == event.KindFailed {
 				fmt.Println(e.Replica, e.Kind, e.Exit)
 			}
 		},

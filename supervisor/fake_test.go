@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/restart"
 )
@@ -125,7 +126,7 @@ type theater struct {
 	ended  chan struct{}
 	stop   context.CancelFunc
 	mu     sync.Mutex
-	events []Event
+	events []event.Event
 }
 
 // perform runs s on the system until the test ends, or stop is called.
@@ -134,7 +135,7 @@ func perform(t *testing.T, c *Config, sys system) *theater {
 	ctx, stop := context.WithCancel(t.Context())
 	th := &theater{t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
 	tell := c.OnEvent
-	c.OnEvent = func(e Event) {
+	c.OnEvent = func(e event.Event) {
 		th.mu.Lock()
 		th.events = append(th.events, e)
 		th.mu.Unlock()
@@ -150,7 +151,7 @@ func perform(t *testing.T, c *Config, sys system) *theater {
 	go func() {
 		defer close(th.ended)
 		s.run(ctx, sys)
-		s.journal.close()
+		s.journal.Close()
 	}()
 	t.Cleanup(func() { stop(); <-th.ended })
 	synctest.Wait()
@@ -159,7 +160,7 @@ func perform(t *testing.T, c *Config, sys system) *theater {
 
 // told returns the events so far and forgets them, as "TIME KIND
 // REPLICA/INCARNATION", the time since the start, without those of these kinds.
-func (th *theater) told(without ...EventKind) []string {
+func (th *theater) told(without ...event.Kind) []string {
 	synctest.Wait()
 	th.mu.Lock()
 	defer th.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -34,7 +35,7 @@ func TestStopLetsTheWholeGroupDrain(t *testing.T) {
 			s.ends()
 			s.line("a drained")
 			for _, e := range s.events {
-				if e.Kind == EventKilled {
+				if e.Kind == event.KindKilled {
 					t.Errorf("it was killed: %s", e.Reason)
 				}
 			}
@@ -51,7 +52,7 @@ func TestKillSaysHowMany(t *testing.T) {
 	s.stop()
 	s.ends()
 	// The parent may have died of SIGTERM by then.
-	if e := s.event(EventKilled, 1); !strings.HasSuffix(e.Reason, ": 1 process") && !strings.HasSuffix(e.Reason, ": 2 processes") {
+	if e := s.event(event.KindKilled, 1); !strings.HasSuffix(e.Reason, ": 1 process") && !strings.HasSuffix(e.Reason, ": 2 processes") {
 		t.Errorf("reason %q", e.Reason)
 	}
 }
@@ -61,11 +62,11 @@ func TestDaemonizedIsSaidOnce(t *testing.T) {
 	needs(t, "setsid")
 	r := Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
 	s := start(t, one(r, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}}))
-	s.event(EventFailed, 3)
+	s.event(event.KindFailed, 3)
 	s.ends()
 	n := 0
 	for _, e := range s.events {
-		if e.Kind == EventDaemonized {
+		if e.Kind == event.KindDaemonized {
 			n++
 		}
 	}
@@ -107,7 +108,7 @@ func TestReadyByAChild(t *testing.T) {
 	r.Env = append(os.Environ(), "LISTEN_AT="+r.Addr)
 	l.Close()
 	s := start(t, one(r, restart.Policy{}))
-	s.event(EventReady, 1)
+	s.event(event.KindReady, 1)
 }
 
 // One that reports that it does not serve any more is shown, and lives.
@@ -123,9 +124,9 @@ func TestUnready(t *testing.T) {
 	r := child("serve")
 	r.Addr, r.Alive = strings.TrimPrefix(server.URL, "http://"), probe
 	s := start(t, one(r, restart.Policy{}))
-	s.event(EventReady, 1)
+	s.event(event.KindReady, 1)
 	bad.Store(true)
-	if e := s.event(EventUnready, 1); !strings.Contains(fmt.Sprint(e.Err), "503") {
+	if e := s.event(event.KindUnready, 1); !strings.Contains(fmt.Sprint(e.Err), "503") {
 		t.Errorf("it is unready as %v", e.Err)
 	}
 	eventually(t, "state", func() bool { status, _ := s.Get("a"); return status.State == StateUnready })

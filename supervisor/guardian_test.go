@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -23,12 +24,12 @@ func TestLostGuardianIsReplaced(t *testing.T) {
 	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, told}
 	r := start(t, s)
 	r.line("a up 1")
-	leader := r.event(EventLaunched, 1).PID
+	leader := r.event(event.KindLaunched, 1).PID
 	first := guardianPID(t, told, 0)
 	_ = syscall.Kill(first, syscall.SIGKILL)
 	r.until("guardian lost", func() bool {
-		return slices.ContainsFunc(r.events, func(e Event) bool {
-			return e.Kind == EventGuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "killed")
+		return slices.ContainsFunc(r.events, func(e event.Event) bool {
+			return e.Kind == event.KindGuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "killed")
 		})
 	})
 	second := filepath.Join(told, strconv.Itoa(guardianPID(t, told, first)))
@@ -63,7 +64,7 @@ func TestGuardianEndsWithRun(t *testing.T) {
 	r := start(t, s)
 	r.ends()
 	for _, e := range r.events {
-		if e.Kind == EventGuardianLost {
+		if e.Kind == event.KindGuardianLost {
 			t.Errorf("event %+v at a normal end", e)
 		}
 	}
@@ -74,12 +75,12 @@ func TestGuardianIsToldOfEachGroup(t *testing.T) {
 	s := one(child("exit", "0"), restart.Policy{})
 	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, told}
 	r := start(t, s)
-	r.event(EventExited, 2)
+	r.event(event.KindExited, 2)
 	r.stop()
 	r.ends()
 	var want string
 	for _, e := range r.events {
-		if e.Kind == EventLaunched {
+		if e.Kind == event.KindLaunched {
 			want += fmt.Sprintf("+%d\n-%[1]d\n", e.PID)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/restart"
@@ -55,7 +56,7 @@ func TestProcessLimit(t *testing.T) {
 	failed := 0
 	in := bufio.NewScanner(out)
 	for failed < 20 && in.Scan() {
-		if strings.HasPrefix(in.Text(), EventLaunchFailed.String()) {
+		if strings.HasPrefix(in.Text(), event.KindLaunchFailed.String()) {
 			failed++
 		}
 	}
@@ -81,7 +82,7 @@ func init() {
 		defer stop()
 		const forks = `i=0; while [ $i -lt 12 ]; do sleep 300 & i=$((i+1)); done; wait`
 		c := many(10, restart.Policy{Exact: true}, func(int) []string { return []string{"/bin/sh", "-c", forks} })
-		c.OnEvent = func(e Event) { fmt.Println(e.Kind, e.Replica, e.Err, e.Exit) }
+		c.OnEvent = func(e event.Event) { fmt.Println(e.Kind, e.Replica, e.Err, e.Exit) }
 		c.Guardian = []string{"env", "GORACE=atexit_sleep_ms=0", childMode + "=guard", os.Args[0]}
 		if err := run(ctx, c); err != nil {
 			panic(err)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -21,7 +22,7 @@ func TestNoticeMakesReady(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.replica.Ready.Kind = ProbeNotify
 			r := start(t, one(tt.replica, restart.Policy{}))
-			r.event(EventReady, 1)
+			r.event(event.KindReady, 1)
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -23,7 +24,7 @@ func TestStuckOutputHoldsUpNothing(t *testing.T) {
 	stuck := make(chan struct{})
 	var delivered int
 	var lost uint64
-	var exit Event
+	var exit event.Event
 	s := &Config{
 		waits: &patient,
 		Groups: []Group{{
@@ -36,9 +37,9 @@ func TestStuckOutputHoldsUpNothing(t *testing.T) {
 			<-stuck
 			delivered += bytes.Count(lines, []byte{'\n'})
 		},
-		OnEvent: func(e Event) {
+		OnEvent: func(e event.Event) {
 			lost += e.Lost
-			if e.Kind == EventExited {
+			if e.Kind == event.KindExited {
 				exit = e
 				close(stuck) // only now
 			}
@@ -63,7 +64,7 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 	needs(t, "seq")
 	stuck, given, exited := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	gate := filepath.Join(t.TempDir(), "gate")
-	var last Event
+	var last event.Event
 	w := patient
 	w.flush = time.Millisecond
 	s := &Config{
@@ -81,8 +82,8 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 			close(given)
 			<-stuck
 		},
-		OnEvent: func(e Event) {
-			if last = e; e.Kind == EventExited {
+		OnEvent: func(e event.Event) {
+			if last = e; e.Kind == event.KindExited {
 				close(exited)
 			}
 		},
@@ -97,7 +98,7 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 	if err := run(ctx, s); err != nil {
 		t.Fatal(err)
 	}
-	if last.Kind != EventOutputLost || last.Replica != "a" || last.Group != "g" || last.Lost != 9 {
+	if last.Kind != event.KindOutputLost || last.Replica != "a" || last.Group != "g" || last.Lost != 9 {
 		t.Errorf("got %+v, want the loss of 9 lines of a in g", last)
 	}
 }
@@ -137,8 +138,8 @@ func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
 			<-stuck
 			delivered.Write(lines)
 		},
-		OnEvent: func(e Event) {
-			if e.Kind == EventReady && e.Incarnation == 5 {
+		OnEvent: func(e event.Event) {
+			if e.Kind == event.KindReady && e.Incarnation == 5 {
 				close(relaunched)
 			}
 		},

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ func TestEndOfThreadsKillsNoReplica(t *testing.T) {
 	r.stop()
 	r.ends()
 	for _, e := range r.events {
-		if e.Kind == EventExited && e.Exit.Signal != syscall.SIGTERM {
+		if e.Kind == event.KindExited && e.Exit.Signal != syscall.SIGTERM {
 			t.Errorf("replica %s ended: %v", e.Replica, e.Exit)
 		}
 	}

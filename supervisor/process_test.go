@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -19,7 +20,7 @@ var later = restart.Policy{Delay: time.Hour}
 
 func TestRelaunchRaisesTheIncarnation(t *testing.T) {
 	r := start(t, one(child("exit", "7"), restart.Policy{}))
-	first, second := r.event(EventExited, 1), r.event(EventExited, 2)
+	first, second := r.event(event.KindExited, 1), r.event(event.KindExited, 2)
 	var pid1, pid2 int
 	r.line("a up 1 %d", &pid1)
 	r.line("a up 2 %d", &pid2)
@@ -39,14 +40,14 @@ func TestSignalIsReported(t *testing.T) {
 	up := time.Now()
 	least := time.Since(up)
 	syscall.Kill(pid, syscall.SIGKILL)
-	e := r.event(EventExited, 1).Exit
+	e := r.event(event.KindExited, 1).Exit
 	if e.Code != -1 || e.Signal != syscall.SIGKILL {
 		t.Errorf("exit %+v: want code -1, signal KILL", e)
 	}
 	if most := time.Since(before); e.Uptime < least || e.Uptime > most {
 		t.Errorf("uptime %v: want %v to %v", e.Uptime, least, most)
 	}
-	r.event(EventLaunched, 2)
+	r.event(event.KindLaunched, 2)
 }
 
 func TestEnvironmentAndDirectory(t *testing.T) {
@@ -62,7 +63,7 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 	if got := r.lines[0]; !strings.HasPrefix(got, "a 1 y ") || !strings.HasSuffix(got, dir) {
 		t.Errorf("line %q: want incarnation 1, X=y, directory %s, on stderr too", got, dir)
 	}
-	if e := r.event(EventExited, 1); e.Exit.Code != 3 {
+	if e := r.event(event.KindExited, 1); e.Exit.Code != 3 {
 		t.Errorf("exit %v: want 3, from an empty stdin", e.Exit)
 	}
 }
@@ -97,11 +98,11 @@ func TestDeafChildIsKilled(t *testing.T) {
 	r.line("a up 1 %d", &pid)
 	r.stop()
 	r.ends()
-	waited := r.event(EventKilled, 1).Time.Sub(r.event(EventStopping, 1).Time)
+	waited := r.event(event.KindKilled, 1).Time.Sub(r.event(event.KindStopping, 1).Time)
 	if waited < timeout {
 		t.Errorf("killed after %v, before the stop timeout", waited)
 	}
-	if e := r.event(EventExited, 1); e.Exit.Signal != syscall.SIGKILL || alive(pid) {
+	if e := r.event(event.KindExited, 1); e.Exit.Signal != syscall.SIGKILL || alive(pid) {
 		t.Errorf("exit %v, alive: %v; want SIGKILL, dead", e.Exit, alive(pid))
 	}
 }
@@ -115,7 +116,7 @@ func TestStoppedChildDiesOnStop(t *testing.T) {
 	}
 	r.stop()
 	r.ends()
-	if e := r.event(EventExited, 1); e.Exit.Signal != syscall.SIGTERM {
+	if e := r.event(event.KindExited, 1); e.Exit.Signal != syscall.SIGTERM {
 		t.Errorf("exit %v; want SIGTERM, as it continued", e.Exit)
 	}
 }
@@ -124,7 +125,7 @@ func TestKillDoesNotWait(t *testing.T) {
 	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: time.Hour}, restart.Policy{}))
 	r.line("a up 1")
 	r.stop()
-	r.event(EventStopping, 1)
+	r.event(event.KindStopping, 1)
 	r.Kill()
 	r.ends()
 }
@@ -136,8 +137,8 @@ func TestGrandchildEndsWithTheReplica(t *testing.T) {
 	var grandchild int
 	r.line("a child %d", &grandchild)
 	r.line("a up 1 %d", &grandchild) // deaf by now
-	syscall.Kill(r.event(EventLaunched, 1).PID, syscall.SIGKILL)
-	r.event(EventExited, 1)
+	syscall.Kill(r.event(event.KindLaunched, 1).PID, syscall.SIGKILL)
+	r.event(event.KindExited, 1)
 	waitDead(t, grandchild)
 }
 
@@ -166,7 +167,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 			w := patient
 			s.noCgroup, s.waits, w.Drain = true, &w, tt.drain
 			r := start(t, s)
-			r.event(EventFailed, tt.exits)
+			r.event(event.KindFailed, tt.exits)
 			if !tt.kill {
 				r.ends()
 			}
@@ -186,7 +187,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 
 func TestMissingProgram(t *testing.T) {
 	r := start(t, one(Replica{Args: []string{"/no/such/program"}}, restart.Policy{}))
-	e := r.event(EventLaunchFailed, 1)
+	e := r.event(event.KindLaunchFailed, 1)
 	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != time.Second {
 		t.Errorf("event %+v: want the program's name and a delay of 1 s", e)
 	}
@@ -207,7 +208,7 @@ func TestProgramOfItsOwnPath(t *testing.T) {
 	r.ends()
 	want(t, strings.Join(r.lines, "\n"), "a ran in "+dir)
 	r = start(t, one(Replica{Args: []string{"nowhere"}, Env: env}, restart.Policy{}))
-	if e := r.event(EventLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "bin:/usr/bin:/bin") {
+	if e := r.event(event.KindLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "bin:/usr/bin:/bin") {
 		t.Errorf("error %v: want the PATH", e.Exit.Err)
 	}
 }

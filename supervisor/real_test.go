@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/internal/process/guardian"
 	"example.com/crashlab/supervisor/internal/process/processtest"
@@ -37,7 +38,7 @@ type running struct {
 	done chan struct{} // closed when Run has returned
 
 	mu     sync.Mutex
-	events []Event
+	events []event.Event
 	lines  []string
 	news   chan struct{} // one token: something was told since
 }
@@ -50,7 +51,7 @@ func start(t *testing.T, c *Config) *running {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
-	c.OnEvent = func(e Event) { r.told(func() { r.events = append(r.events, e) }) }
+	c.OnEvent = func(e event.Event) { r.told(func() { r.events = append(r.events, e) }) }
 	c.OnOutput = func(replica string, lines []byte) {
 		r.told(func() {
 			for line := range strings.Lines(string(lines)) {
@@ -110,9 +111,9 @@ func (r *running) until(what string, ok func() bool) {
 }
 
 // event blocks until the n-th incarnation of the only replica had an event.
-func (r *running) event(kind EventKind, n int) Event {
+func (r *running) event(kind event.Kind, n int) event.Event {
 	r.t.Helper()
-	var found Event
+	var found event.Event
 	r.until(fmt.Sprintf("event %q of incarnation %d", kind, n), func() bool {
 		for _, e := range r.events {
 			if e.Kind == kind && e.Incarnation == n {

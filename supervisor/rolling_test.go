@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -48,7 +49,7 @@ func TestRollingRestartsTakeTurns(t *testing.T) {
 		if err := <-first; err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(EventExited, EventStopping), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2",
+		expect(t, th.told(event.KindExited, event.KindStopping), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2",
 			"3s launched a/3", "4s ready a/3", "4s launched b/3", "5s ready b/3")
 	})
 }

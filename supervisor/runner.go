@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/restart"
@@ -35,7 +36,7 @@ type runner struct {
 	held    bool   // the launch that it waits for is a start, which comes after other groups
 	blocker string // the one that is not up
 	waiters []waiter
-	untold  []Event
+	untold  []event.Event
 	left    bool
 
 	exits, failures int
@@ -83,7 +84,7 @@ func (r *runner) run() {
 	r.timer.Stop()
 	r.asking.asked.Wait()
 	r.set.forget(r)
-	r.emit(lifecycle.Event{Kind: lifecycle.EventRemoved, Incarnation: r.core.Incarnation()})
+	r.emit(event.Event{Kind: event.KindRemoved, Incarnation: r.core.Incarnation()})
 	r.publish()
 	r.answer()
 }
@@ -281,28 +282,25 @@ func (r *runner) configure(p placed) {
 }
 
 // emit has an event told once what it has changed can be seen.
-func (r *runner) emit(e lifecycle.Event) {
-	event := Event{
-		Kind: EventKind(e.Kind), Time: e.Time, Replica: r.name, Group: r.placed.group, Incarnation: e.Incarnation,
-		Exit: e.Exit, Next: e.Next, After: e.After, Reason: e.Reason, Err: e.Err,
+func (r *runner) emit(e event.Event) {
+	e.Replica, e.Group = r.name, r.placed.group
+	if e.Time.IsZero() {
+		e.Time = time.Now()
 	}
-	if event.Time.IsZero() {
-		event.Time = time.Now()
+	if r.process != nil && (r.core.Runs() || e.Kind == event.KindExited) {
+		e.PID = r.process.PID()
 	}
-	if r.process != nil && (r.core.Runs() || event.Kind == EventExited) {
-		event.PID = r.process.PID()
-	}
-	switch {
-	case event.Kind == EventExited:
-		event.Output = r.output
-		if event.Next != (restart.Decision{}) { // nobody asked for it
+	switch e.Kind {
+	case event.KindExited:
+		e.Output = r.output
+		if e.Next != (restart.Decision{}) { // nobody asked for it
 			r.exits++
-			r.fail(event.Exit)
+			r.fail(e.Exit)
 		}
-	case event.Kind == EventLaunchFailed:
-		r.fail(event.Exit)
+	case event.KindLaunchFailed:
+		r.fail(e.Exit)
 	}
-	r.untold = append(r.untold, event)
+	r.untold = append(r.untold, e)
 }
 
 func (r *runner) fail(e restart.Exit) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -18,7 +19,7 @@ func TestRestartDelayCountsFromTheExit(t *testing.T) {
 		th.at(2 * time.Second)
 		th.stop()
 		<-th.ended
-		expect(t, th.told(EventReady),
+		expect(t, th.told(event.KindReady),
 			"0s added a/0",
 			"0s launched a/1", "300ms exited a/1",
 			"800ms launched a/2", "1.1s exited a/2",
@@ -32,7 +33,7 @@ func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 		missing := errors.New("no such file")
 		th := perform(t, of(group(1, restart.Policy{})), &script{err: missing})
 		th.at(2500 * ms)
-		expect(t, th.told(EventAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
+		expect(t, th.told(event.KindAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
 		s, err := th.Get("a")
 		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != StateWaiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
 			t.Errorf("status %+v, %v", s, err)
@@ -90,7 +91,7 @@ func TestStopAtTheEnd(t *testing.T) {
 					th.Kill()
 				}
 				<-th.ended
-				got := th.told(EventRemoved)
+				got := th.told(event.KindRemoved)
 				if len(got) > 2 { // a and b are told of in any order from here on
 					sortPairs(got[2:])
 				}
@@ -198,7 +199,7 @@ func TestReadiness(t *testing.T) {
 		th := perform(t, of(group(1, restart.Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
 		want(t, th.states(), "a starting")
 		th.at(699 * ms)
-		expect(t, th.told(EventAdded), "0s launched a/1")
+		expect(t, th.told(event.KindAdded), "0s launched a/1")
 		th.at(700 * ms)
 		expect(t, th.told(), "700ms ready a/1")
 		th.at(5 * time.Second)
@@ -215,7 +216,7 @@ func TestStartTimeout(t *testing.T) {
 		p := restart.Policy{Delay: time.Second, Limit: restart.Limit{Exits: 2}}
 		th := perform(t, of(group(1, p, notice, func(r *Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
 		th.at(time.Minute)
-		expect(t, th.told(EventAdded),
+		expect(t, th.told(event.KindAdded),
 			"0s launched a/1", "2s unhealthy a/1", "2s killed a/1", "2s exited a/1",
 			"3s launched a/2", "5s unhealthy a/2", "5s killed a/2", "5s exited a/2", "5s failed a/2")
 		if s, _ := th.Get("a"); s.Failures != 2 || s.Exits != 2 {
@@ -269,7 +270,7 @@ func TestOneBadAnswerIsForgiven(t *testing.T) {
 		}
 		th := perform(t, s, &script{})
 		th.at(time.Hour)
-		expect(t, th.told(EventAdded), "0s launched a/1", "0s ready a/1")
+		expect(t, th.told(event.KindAdded), "0s launched a/1", "0s ready a/1")
 		if n < 3000 {
 			t.Errorf("asked %d times in an hour, want once a second", n)
 		}
@@ -282,7 +283,7 @@ func TestFewStartAtATime(t *testing.T) {
 		s.MaxStarting = 2
 		th := perform(t, s, &script{ready: 100 * ms})
 		th.at(time.Second)
-		expect(t, th.told(EventAdded, EventReady), "0s launched a/1", "0s launched b/1",
+		expect(t, th.told(event.KindAdded, event.KindReady), "0s launched a/1", "0s launched b/1",
 			"100ms launched c/1", "100ms launched d/1", "200ms launched e/1")
 	})
 	bubble(t, func(t *testing.T) {
@@ -290,7 +291,7 @@ func TestFewStartAtATime(t *testing.T) {
 		s.MaxStarting = 1
 		th := perform(t, s, &script{mute: true})
 		th.at(time.Minute) // one that is never ready does not keep the others from it
-		expect(t, th.told(EventAdded), "0s launched a/1", "1s launched b/1")
+		expect(t, th.told(event.KindAdded), "0s launched a/1", "1s launched b/1")
 	})
 }
 
@@ -298,14 +299,14 @@ func TestOnEventMayBlock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}))
 		free := make(chan struct{})
-		s.OnEvent = func(Event) { <-free }
+		s.OnEvent = func(event.Event) { <-free }
 		th := perform(t, s, &script{lives: time.Second})
 		th.at(9500 * ms)
 		if got, _ := th.Get("a"); got.Incarnation != 10 {
 			t.Errorf("incarnation %d, want 10: supervision waits for nobody", got.Incarnation)
 		}
 		close(free)
-		if n := len(th.told(EventAdded, EventReady)); n != 19 {
+		if n := len(th.told(event.KindAdded, event.KindReady)); n != 19 {
 			t.Errorf("told %d launches and exits, want 19", n)
 		}
 	})

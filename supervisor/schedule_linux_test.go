@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/restart"
@@ -35,7 +36,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	before["threads"] = max(before["threads"], 16) // some rest again and again
 	r := start(t, c.config)
 	c.s = r.Supervisor
-	r.until("three replicas", func() bool { return r.has(EventLaunched, "c") })
+	r.until("three replicas", func() bool { return r.has(event.KindLaunched, "c") })
 	for range n {
 		c.step()
 	}
@@ -80,6 +81,6 @@ func held(t *testing.T) map[string]int {
 }
 
 // has reports whether a replica had an event. It is for until.
-func (r *running) has(kind EventKind, replica string) bool {
-	return slices.ContainsFunc(r.events, func(e Event) bool { return e.Kind == kind && e.Replica == replica })
+func (r *running) has(kind event.Kind, replica string) bool {
+	return slices.ContainsFunc(r.events, func(e event.Event) bool { return e.Kind == kind && e.Replica == replica })
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -102,7 +103,7 @@ func (c *schedule) settled() error {
 // account checks that the events of a whole run add up: one exit per launch, no
 // gap in the incarnations, nothing before a replica was added nor after it was
 // removed, sequence numbers without a gap.
-func account(t *testing.T, events []Event) {
+func account(t *testing.T, events []event.Event) {
 	t.Helper()
 	type replica struct {
 		added       bool
@@ -114,29 +115,29 @@ func account(t *testing.T, events []Event) {
 		if e.Sequence != uint64(i+1) {
 			t.Fatalf("event %d has the number %d", i+1, e.Sequence)
 		}
-		if e.Kind == EventAdded && replicas[e.Replica] == nil {
+		if e.Kind == event.KindAdded && replicas[e.Replica] == nil {
 			replicas[e.Replica] = new(replica)
 		}
 		r := replicas[e.Replica]
 		bad := r == nil
 		switch {
 		case bad:
-		case e.Kind == EventAdded:
+		case e.Kind == event.KindAdded:
 			bad = r.added
 			*r = replica{added: true}
-		case e.Kind == EventLaunched, e.Kind == EventLaunchFailed:
+		case e.Kind == event.KindLaunched, e.Kind == event.KindLaunchFailed:
 			bad = r.pid != 0 || e.Incarnation != r.incarnation+1
 			r.incarnation, r.pid = e.Incarnation, e.PID
-		case e.Kind == EventExited:
+		case e.Kind == event.KindExited:
 			bad = r.pid == 0 || e.PID != r.pid || e.Incarnation != r.incarnation
 			r.pid = 0
-		case e.Kind == EventRemoved:
+		case e.Kind == event.KindRemoved:
 			bad = r.pid != 0
 			r.added = false
 		default:
 			bad = e.PID != r.pid || e.Incarnation != r.incarnation
 		}
-		if bad || !r.added && e.Kind != EventRemoved {
+		if bad || !r.added && e.Kind != event.KindRemoved {
 			t.Fatalf("event %d does not follow: %+v", i+1, e)
 		}
 	}

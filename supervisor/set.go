@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/restart"
 )
@@ -69,7 +70,7 @@ func (t *set) admit(groups []Group, all []placed) []*runner {
 	t.news.announce()
 	slices.SortStableFunc(t.units, func(a, b *runner) int { return place[a.name] - place[b.name] })
 	for _, u := range fresh {
-		u.emit(lifecycle.Event{Kind: lifecycle.EventAdded})
+		u.emit(event.Event{Kind: event.KindAdded})
 		u.publish()
 		go u.run()
 	}

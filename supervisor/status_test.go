@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -48,7 +49,7 @@ func TestLateQuestionsAreLeftOut(t *testing.T) {
 		}
 		th := perform(t, s, &script{})
 		th.at(time.Minute)
-		expect(t, th.told(EventAdded), "0s launched a/1", "0s ready a/1")
+		expect(t, th.told(event.KindAdded), "0s launched a/1", "0s ready a/1")
 	})
 }
 
@@ -60,7 +61,7 @@ func TestStopTwiceIsToldOnce(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		expect(t, th.told(EventAdded, EventLaunched, EventReady), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		expect(t, th.told(event.KindAdded, event.KindLaunched, event.KindReady), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
 		if s, _ := th.Get("a"); s.Last.Signal != syscall.SIGTERM || s.Exited != th.start || s.Exits != 0 {
 			t.Errorf("got %+v, want its exit as the last, but not counted", s)
 		}
@@ -81,7 +82,7 @@ func TestWhyItIsNotReady(t *testing.T) {
 		}
 		th.at(time.Minute)
 		for _, e := range th.events {
-			if e.Kind == EventUnhealthy && !errors.Is(e.Err, refused) {
+			if e.Kind == event.KindUnhealthy && !errors.Is(e.Err, refused) {
 				t.Errorf("it is not ready as %v, want %v", e.Err, refused)
 			}
 		}
@@ -102,11 +103,11 @@ func TestSlowStartIsReported(t *testing.T) {
 			s.Health = func(context.Context, string, string) error { return refused }
 			var launched time.Time
 			var reports []string
-			s.OnEvent = func(e Event) {
+			s.OnEvent = func(e event.Event) {
 				switch e.Kind {
-				case EventLaunched:
+				case event.KindLaunched:
 					launched = e.Time
-				case EventStillStarting:
+				case event.KindStillStarting:
 					if after := e.Time.Sub(launched); after < long || after > long+readyPeriod || !errors.Is(e.Err, refused) {
 						t.Errorf("start timeout %v: reported after %v with %v", timeout, after, e.Err)
 					}
@@ -142,10 +143,10 @@ func TestReadyHoweverShort(t *testing.T) {
 // at each event is right after the last.
 func TestWhatIsToldCanBeSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		seen := make(map[EventKind]State)
+		seen := make(map[event.Kind]State)
 		c := of(group(1, restart.Policy{}, notice))
 		var begun atomic.Pointer[theater]
-		c.OnEvent = func(e Event) {
+		c.OnEvent = func(e event.Event) {
 			if th := begun.Load(); th != nil {
 				s, _ := th.Get("a")
 				seen[e.Kind] = s.State
@@ -154,8 +155,8 @@ func TestWhatIsToldCanBeSeen(t *testing.T) {
 		th := perform(t, c, &script{ready: time.Second})
 		begun.Store(th)
 		th.at(time.Minute)
-		if seen[EventReady] != StateReady {
-			t.Errorf("when it is told the replica is seen %v, want %v", seen[EventReady], StateReady)
+		if seen[event.KindReady] != StateReady {
+			t.Errorf("when it is told the replica is seen %v, want %v", seen[event.KindReady], StateReady)
 		}
 	})
 }

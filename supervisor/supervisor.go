@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/output"
 )
 
@@ -48,7 +49,7 @@ type Config struct {
 	// OnEvent receives events, one call at a time, in order. It may block:
 	// later events then wait in memory, and Run returns only after the last was
 	// delivered. Nil: nothing is called; see also Watch.
-	OnEvent func(Event)
+	OnEvent func(event.Event)
 
 	// OnOutput receives what replicas write to stdout and stderr: whole lines,
 	// one or more, each with its newline. Lines above 1 MiB come in pieces of
@@ -57,7 +58,7 @@ type Config struct {
 	// delays its own replica's lines and nothing else: 1 MiB of them waits, and
 	// then what the replica's Overflow says happens. The end of Run waits for
 	// lines while some are taken every 5 s. Lost lines are counted in
-	// Status.Lost and in events of kind EventOutputLost. Nil: see Output.
+	// Status.Lost and in events of kind event.KindOutputLost. Nil: see Output.
 	OnOutput func(replica string, lines []byte)
 
 	// Guardian is a command whose process runs [Guard] on its stdin. It kills
@@ -91,7 +92,7 @@ type Supervisor struct {
 	used    atomic.Bool // Run was called
 	killed  context.Context
 	kill    context.CancelFunc
-	journal journal
+	journal event.Journal
 	output  *output.Hub
 	set     set
 }
@@ -125,7 +126,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	if s.used.Swap(true) {
 		return errors.New("supervisor: Run was called before")
 	}
-	defer s.journal.close()
+	defer s.journal.Close()
 	m, err := newMachine(s)
 	if err != nil {
 		return err
@@ -158,9 +159,9 @@ func (s *Supervisor) run(ctx context.Context, sys system) {
 	s.set.close()
 }
 
-func (s *Supervisor) emit(e Event) {
-	s.journal.add(e, s.config.OnEvent)
-	if e.Kind == EventRemoved {
+func (s *Supervisor) emit(e event.Event) {
+	s.journal.Add(e, s.config.OnEvent)
+	if e.Kind == event.KindRemoved {
 		s.output.Forget(e.Replica)
 	}
 }
@@ -171,7 +172,9 @@ func (s *Supervisor) outputLost(replica, group string, n uint64) {
 	if u := s.set.find(replica); u != nil {
 		u.lost.Add(n)
 	}
-	s.emit(Event{Kind: EventOutputLost, Replica: replica, Group: group, Lost: n})
+	s.emit(event.Event{Kind: event.KindOutputLost, Replica: replica, Group: group, Lost: n})
 }
 
-func (s *Supervisor) guardianLost(err error) { s.emit(Event{Kind: EventGuardianLost, Err: err}) }
+func (s *Supervisor) guardianLost(err error) {
+	s.emit(event.Event{Kind: event.KindGuardianLost, Err: err})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/restart"
@@ -42,10 +43,10 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 				var pid, left int
 				if mode == "daemon" { // which lingers; a runaway ends by itself
 					r.line("a up 1 %d", &left)
-					pid = r.event(EventLaunched, 1).PID
+					pid = r.event(event.KindLaunched, 1).PID
 					_ = syscall.Kill(pid, syscall.SIGKILL)
 				}
-				r.event(EventExited, 1)
+				r.event(event.KindExited, 1)
 				if mode == "runaway" {
 					r.line("a child %d", &left)
 				}
@@ -65,13 +66,13 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 		var spared, killed int
 		r.line("a up 1 %d", &spared)
 		r.line("b up 1 %d", &killed)
-		r.until("launches", func() bool { return r.has(EventLaunched, "a") && r.has(EventLaunched, "b") })
+		r.until("launches", func() bool { return r.has(event.KindLaunched, "a") && r.has(event.KindLaunched, "b") })
 		status, err := r.Get("b")
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = syscall.Kill(status.PID, syscall.SIGKILL)
-		r.until("exit of b", func() bool { return r.has(EventExited, "b") })
+		r.until("exit of b", func() bool { return r.has(event.KindExited, "b") })
 		waitDead(t, killed)
 		if !alive(spared) {
 			t.Error("the stray of a replica that runs was killed with that of another")
@@ -88,8 +89,8 @@ func TestSubreaperOnlyWhileRunning(t *testing.T) {
 	s := one(Replica{Args: []string{"true"}}, restart.Policy{Mode: restart.ModeNever})
 	s.noCgroup = true
 	during := int32(-1)
-	s.OnEvent = func(e Event) {
-		if e.Kind == EventLaunched {
+	s.OnEvent = func(e event.Event) {
+		if e.Kind == event.KindLaunched {
 			during = subreaper(t)
 		}
 	}

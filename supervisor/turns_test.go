@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -33,7 +34,7 @@ func TestTurnsAreGivenBack(t *testing.T) {
 			t.Error(err)
 		}
 		th.at(time.Minute)
-		expect(t, th.told(EventAdded, EventExited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
+		expect(t, th.told(event.KindAdded, event.KindExited), "0s launched a/1", "0s stopped c/0", "100ms launched b/1", "200ms launched d/1")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(3, restart.Policy{}, notice))

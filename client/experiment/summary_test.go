@@ -11,7 +11,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // eventful is a trial with one call of each sort.
@@ -19,8 +19,8 @@ func eventful() record.TrialRecords {
 	attempt := func(replica string, o failover.Outcome, sent bool) record.Attempt {
 		return record.Attempt{Replica: replica, Outcome: o, Sent: sent}
 	}
-	process := func(kind supervisor.EventKind, replica string, incarnation int) record.Event {
-		return record.Event{Process: &supervisor.Event{Kind: kind, Replica: replica, Incarnation: incarnation}}
+	process := func(kind event.Kind, replica string, incarnation int) record.Event {
+		return record.Event{Process: &event.Event{Kind: kind, Replica: replica, Incarnation: incarnation}}
 	}
 	return record.TrialRecords{
 		Trial: record.Trial{Addrs: map[string]string{"a": "127.0.0.1:7101", "b": "127.0.0.1:7102", "c": "127.0.0.1:7103"}},
@@ -37,10 +37,10 @@ func eventful() record.TrialRecords {
 				attempt("a", failover.OutcomeCanceled, true)}},
 		},
 		Events: []record.Event{
-			process(supervisor.EventLaunched, "a", 1), process(supervisor.EventExited, "a", 1), process(supervisor.EventLaunched, "a", 2),
-			process(supervisor.EventLaunched, "b", 1), {Count: &record.Count{Replica: "a"}}, process(supervisor.EventGuardianLost, "", 0),
-			process(supervisor.EventStopping, "a", 2), process(supervisor.EventExited, "a", 2),
-			process(supervisor.EventKilled, "b", 1), process(supervisor.EventExited, "b", 1),
+			process(event.KindLaunched, "a", 1), process(event.KindExited, "a", 1), process(event.KindLaunched, "a", 2),
+			process(event.KindLaunched, "b", 1), {Count: &record.Count{Replica: "a"}}, process(event.KindGuardianLost, "", 0),
+			process(event.KindStopping, "a", 2), process(event.KindExited, "a", 2),
+			process(event.KindKilled, "b", 1), process(event.KindExited, "b", 1),
 		},
 	}
 }

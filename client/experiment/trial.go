@@ -7,7 +7,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/stats"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // summarizeTrial returns what the records of a trial show; its violations are not among it.
@@ -96,11 +96,11 @@ func (s *TrialSummary) addEvents(events []record.Event) {
 		}
 		r := s.Replicas[p.Replica]
 		switch p.Kind {
-		case supervisor.EventLaunched:
+		case event.KindLaunched:
 			r.Launches++
-		case supervisor.EventStopping, supervisor.EventKilled:
+		case event.KindStopping, event.KindKilled:
 			asked[p.Replica] = p.Incarnation
-		case supervisor.EventExited:
+		case event.KindExited:
 			if asked[p.Replica] != p.Incarnation {
 				r.Crashes++
 			}

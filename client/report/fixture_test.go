@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/stats"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // plan is a run to be made up.
@@ -239,17 +239,17 @@ func madeAttempt(rnd *rand.Rand, l life, now time.Duration, ready bool) record.A
 
 func madeEvents(trial int, lives map[string][]life, end time.Duration) []record.Event {
 	var events []record.Event
-	add := func(replica string, kind supervisor.EventKind, incarnation int, at time.Duration) {
+	add := func(replica string, kind event.Kind, incarnation int, at time.Duration) {
 		if at <= end {
-			events = append(events, record.Event{Trial: trial, At: at, Process: &supervisor.Event{Kind: kind, Replica: replica, Incarnation: incarnation}})
+			events = append(events, record.Event{Trial: trial, At: at, Process: &event.Event{Kind: kind, Replica: replica, Incarnation: incarnation}})
 		}
 	}
 	for _, name := range replicaNames {
-		add(name, supervisor.EventAdded, 0, -300*time.Millisecond)
+		add(name, event.KindAdded, 0, -300*time.Millisecond)
 		for i, l := range lives[name] {
-			add(name, supervisor.EventLaunched, i+1, l.launched)
-			add(name, supervisor.EventReady, i+1, l.ready)
-			add(name, supervisor.EventExited, i+1, l.exited)
+			add(name, event.KindLaunched, i+1, l.launched)
+			add(name, event.KindReady, i+1, l.ready)
+			add(name, event.KindExited, i+1, l.exited)
 		}
 	}
 	slices.SortStableFunc(events, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
@@ -259,7 +259,7 @@ func madeEvents(trial int, lives map[string][]life, end time.Duration) []record.
 // signaled stops a replica by a signal for a while.
 func signaled(t *record.TrialRecords, replica string, from, to time.Duration) {
 	add := func(at time.Duration, signal syscall.Signal) {
-		t.Events = append(t.Events, record.Event{At: at, Process: &supervisor.Event{Kind: supervisor.EventSignaled, Replica: replica, Signal: signal}})
+		t.Events = append(t.Events, record.Event{At: at, Process: &event.Event{Kind: event.KindSignaled, Replica: replica, Signal: signal}})
 	}
 	add(from, syscall.SIGSTOP)
 	add(to, syscall.SIGCONT)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"example.com/crashlab/client/experiment/record"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // state is what a replica's process is doing.
@@ -60,23 +60,23 @@ func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
 	for _, e := range byTime(events) {
 		p := e.Process
 		switch p.Kind {
-		case supervisor.EventAdded:
+		case event.KindAdded:
 			turn(p.Replica, down, e.At)
-		case supervisor.EventLaunched:
+		case event.KindLaunched:
 			asked[p.Replica] = false
 			turn(p.Replica, starting, e.At)
-		case supervisor.EventReady:
+		case event.KindReady:
 			turn(p.Replica, up, e.At)
-		case supervisor.EventSignaled:
+		case event.KindSignaled:
 			switch b := current[p.Replica]; {
 			case b != nil && p.Signal == syscall.SIGSTOP && b.state == up:
 				turn(p.Replica, paused, e.At)
 			case b != nil && p.Signal == syscall.SIGCONT && b.state == paused:
 				turn(p.Replica, up, e.At)
 			}
-		case supervisor.EventStopping, supervisor.EventKilled:
+		case event.KindStopping, event.KindKilled:
 			asked[p.Replica] = true
-		case supervisor.EventExited:
+		case event.KindExited:
 			if !asked[p.Replica] && e.At >= 0 && e.At <= end {
 				crashes = append(crashes, crash{p.Replica, p.Incarnation, e.At})
 			}

@@ -36,6 +36,7 @@ var only = map[string][]string{
 	"supervisor/inputfile": {"github.com/goccy/go-yaml"},
 	"supervisor/parse":     nil,
 	"supervisor/restart":   {"golang.org/x/sys"},
+	"supervisor/event":     {"golang.org/x/sys", module + "supervisor/restart"},
 	"supervisor/version":   nil,
 	"client/failover":      grpc,
 	"client/failover/otelfailover": slices.Concat(grpc, []string{

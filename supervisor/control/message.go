@@ -11,6 +11,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -77,7 +78,7 @@ func setUsage(m *supervisorv1.Status, u supervisor.Usage) {
 	m.Cpu, m.Memory = durationpb.New(u.CPU), &u.Memory
 }
 
-func eventMessage(e supervisor.Event) *supervisorv1.Event {
+func eventMessage(e event.Event) *supervisorv1.Event {
 	m := &supervisorv1.Event{
 		Sequence:    e.Sequence,
 		Kind:        supervisorv1.EventKind(e.Kind),
@@ -98,9 +99,9 @@ func eventMessage(e supervisor.Event) *supervisorv1.Event {
 		m.Error = text(e.Err.Error())
 	}
 	switch e.Kind {
-	case supervisor.EventLaunchFailed, supervisor.EventExited, supervisor.EventFinished, supervisor.EventFailed:
+	case event.KindLaunchFailed, event.KindExited, event.KindFinished, event.KindFailed:
 		m.Exit = exitMessage(e.Exit)
-	case supervisor.EventReady:
+	case event.KindReady:
 		m.After = durationpb.New(e.After)
 	}
 	if e.Next != (restart.Decision{}) {

@@ -15,6 +15,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -88,11 +89,11 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	if names := absent(status.ProtoReflect()); len(names) > 0 {
 		t.Errorf("without a value: %v", names)
 	}
-	var e supervisor.Event
+	var e event.Event
 	set(reflect.ValueOf(&e).Elem(), &n)
-	e.Kind = supervisor.EventExited
+	e.Kind = event.KindExited
 	exited := eventMessage(e)
-	e.Kind = supervisor.EventReady
+	e.Kind = event.KindReady
 	exited.After = eventMessage(e).After
 	if names := absent(exited.ProtoReflect()); len(names) > 0 {
 		t.Errorf("without a value: %v", names)
@@ -103,7 +104,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 		more    int // fields of the message alone
 	}{
 		{supervisor.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and Usage
-		{supervisor.Event{}, &supervisorv1.Event{}, 0},
+		{event.Event{}, &supervisorv1.Event{}, 0},
 		{restart.Exit{}, &supervisorv1.Exit{}, 0},
 		{restart.Decision{}, &supervisorv1.Decision{}, 0},
 		{restart.Policy{}, &supervisorv1.Policy{}, 0},
@@ -122,14 +123,14 @@ func TestZeroIsAbsent(t *testing.T) {
 	if s.Last != nil || s.Launched != nil || s.Ready != nil || s.Next != nil || s.Exited != nil {
 		t.Errorf("got %v, want no exit and no times but that of the status", s)
 	}
-	e := eventMessage(supervisor.Event{Kind: supervisor.EventLaunched, Time: time.Unix(1, 0)})
+	e := eventMessage(event.Event{Kind: event.KindLaunched, Time: time.Unix(1, 0)})
 	if e.Exit != nil || e.Next != nil || e.After != nil {
 		t.Errorf("got %v, want none of exit, next and after", e)
 	}
 }
 
 func TestWhatAReplicaWritesIsMadeText(t *testing.T) {
-	e := eventMessage(supervisor.Event{Kind: supervisor.EventExited, Replica: "a\xff", Output: []string{"\xc3("}, Err: errors.New("\xff")})
+	e := eventMessage(event.Event{Kind: event.KindExited, Replica: "a\xff", Output: []string{"\xc3("}, Err: errors.New("\xff")})
 	if _, err := proto.Marshal(e); err != nil || !utf8.ValidString(e.Output[0]) {
 		t.Errorf("%v: %v", e, err)
 	}
@@ -147,7 +148,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 		same("STATE_", supervisorv1.State(n), supervisor.State(n))
 	}
 	for n := 1; n < len(supervisorv1.EventKind_name); n++ {
-		same("EVENT_KIND_", supervisorv1.EventKind(n), supervisor.EventKind(n))
+		same("EVENT_KIND_", supervisorv1.EventKind(n), event.Kind(n))
 	}
 	for n := 1; n < len(supervisorv1.Restart_name); n++ {
 		same("RESTART_", supervisorv1.Restart(n), restart.Mode(n-1))
@@ -163,7 +164,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 	}
 	// One more than the messages know has no name in the library either.
 	for _, unknown := range []interface{ String() string }{
-		supervisor.State(len(supervisorv1.State_name)), supervisor.EventKind(len(supervisorv1.EventKind_name)),
+		supervisor.State(len(supervisorv1.State_name)), event.Kind(len(supervisorv1.EventKind_name)),
 		restart.Mode(len(supervisorv1.Restart_name) - 1), restart.Escalation(len(supervisorv1.Escalation_name) - 1),
 	} {
 		if !strings.Contains(unknown.String(), "(") {

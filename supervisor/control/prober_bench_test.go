@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // One iteration is one second of 200 replicas that are probed each second,
@@ -64,7 +65,7 @@ func BenchmarkSupervisorProbes(b *testing.B) {
 	go func() { ended <- s.Run(running) }()
 	unready := replicas
 	for e := range s.Watch(b.Context(), 0) {
-		if e.Kind == supervisor.EventReady {
+		if e.Kind == event.KindReady {
 			unready--
 		}
 		if unready == 0 {

@@ -13,6 +13,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -221,7 +222,7 @@ func refusal(err error, otherwise codes.Code) error {
 		{supervisor.ErrNotReady, codes.FailedPrecondition},
 		{supervisor.ErrClosed, codes.FailedPrecondition},
 		{supervisor.ErrSuperseded, codes.Aborted},
-		{supervisor.ErrForgotten, codes.OutOfRange},
+		{event.ErrForgotten, codes.OutOfRange},
 		{context.Canceled, codes.Canceled},
 		{context.DeadlineExceeded, codes.DeadlineExceeded},
 	} {

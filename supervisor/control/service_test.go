@@ -20,6 +20,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -77,7 +78,7 @@ func control(t testing.TB, reload func(context.Context) error, groups ...supervi
 		unready += g.Count
 	}
 	for e := range f.Supervisor.Watch(f.ctx, 0) {
-		if e.Kind == supervisor.EventReady {
+		if e.Kind == event.KindReady {
 			unready--
 		}
 		if unready == 0 {
@@ -314,7 +315,7 @@ func TestCodesOfErrors(t *testing.T) {
 		supervisor.ErrNotReady:   codes.FailedPrecondition,
 		supervisor.ErrClosed:     codes.FailedPrecondition,
 		supervisor.ErrSuperseded: codes.Aborted,
-		supervisor.ErrForgotten:  codes.OutOfRange,
+		event.ErrForgotten:       codes.OutOfRange,
 		context.Canceled:         codes.Canceled,
 		context.DeadlineExceeded: codes.DeadlineExceeded,
 		errors.New("else"):       codes.InvalidArgument,

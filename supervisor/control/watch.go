@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // maxLogLines is more than are kept.
@@ -24,7 +24,7 @@ func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStream
 	if err := stream.SendHeader(metadata.MD{}); err != nil {
 		return err
 	}
-	_, err := s.tell(stream.Context(), after, math.MaxUint64, func(e supervisor.Event) error {
+	_, err := s.tell(stream.Context(), after, math.MaxUint64, func(e event.Event) error {
 		return stream.Send(&supervisorv1.WatchResponse{Event: eventMessage(e)})
 	})
 	if err == nil {
@@ -43,7 +43,7 @@ func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream
 		return err
 	}
 	concerned := among(names)
-	send := func(e supervisor.Event) error {
+	send := func(e event.Event) error {
 		if !concerned(e.Replica, e.Group) {
 			return nil
 		}
@@ -71,7 +71,7 @@ func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream
 // tell sends the events after a sequence number, up to another, and returns
 // the number of the last that was sent. It ends when ctx does, which is no
 // error.
-func (s *service) tell(ctx context.Context, after, until uint64, send func(supervisor.Event) error) (uint64, error) {
+func (s *service) tell(ctx context.Context, after, until uint64, send func(event.Event) error) (uint64, error) {
 	if after >= until {
 		return after, nil
 	}

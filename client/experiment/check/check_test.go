@@ -9,7 +9,7 @@ import (
 
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // Soak makes long what is tried at random.
@@ -47,7 +47,7 @@ func TestWhatCanBeIsNoViolation(t *testing.T) {
 			bothOK += max(ok-1, 0)
 		}
 		for _, e := range seen.Events {
-			if e.Process != nil && e.Process.Kind == supervisor.EventExited {
+			if e.Process != nil && e.Process.Kind == event.KindExited {
 				crashes += max(e.Process.Exit.Code, 0)
 				kills += max(-e.Process.Exit.Code, 0)
 			}

@@ -9,7 +9,7 @@ import (
 
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // find returns the indexes of those of which it is true.
@@ -28,7 +28,7 @@ func isOK(c *record.Call) bool { return c.Result == record.OK }
 // calm is true for a call that one attempt answered, with no other beside it.
 func calm(c *record.Call) bool { return c.Result == record.OK && len(c.Attempts) == 1 }
 
-func processEvent(kind supervisor.EventKind) func(*record.Event) bool {
+func processEvent(kind event.Kind) func(*record.Event) bool {
 	return func(e *record.Event) bool { return e.Process != nil && e.Process.Kind == kind }
 }
 
@@ -189,19 +189,19 @@ var mutations = []struct {
 	{"an attempt is made at a replica that never was", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
 		c.Replica, c.Attempts[0].Replica = "z", "z"
 	})},
-	{"a launch is missed", oneExit, onEvent(processEvent(supervisor.EventLaunched), removeEvent)},
-	{"an exit is missed", oneExit, onEvent(processEvent(supervisor.EventExited), removeEvent)},
-	{"an exit is reported twice", oneExit, onEvent(processEvent(supervisor.EventExited), func(t *record.TrialRecords, i int) {
+	{"a launch is missed", oneExit, onEvent(processEvent(event.KindLaunched), removeEvent)},
+	{"an exit is missed", oneExit, onEvent(processEvent(event.KindExited), removeEvent)},
+	{"an exit is reported twice", oneExit, onEvent(processEvent(event.KindExited), func(t *record.TrialRecords, i int) {
 		t.Events = append(t.Events, t.Events[i])
 	})},
 	{"a launch comes before the exit of the one before", oneExit, onEvent(
 		func(e *record.Event) bool {
-			return processEvent(supervisor.EventLaunched)(e) && e.Process.Incarnation > 1
+			return processEvent(event.KindLaunched)(e) && e.Process.Incarnation > 1
 		},
 		func(t *record.TrialRecords, i int) { t.Events[i].At -= time.Minute })},
 	{"a crash is not told", crashTold, onEvent(func(e *record.Event) bool { return e.Count != nil && e.Count.Crash > 0 }, removeEvent)},
 	{"a crash is no exit with code 1", crashTold, onEvent(
-		func(e *record.Event) bool { return processEvent(supervisor.EventExited)(e) && e.Process.Exit.Code == 1 },
+		func(e *record.Event) bool { return processEvent(event.KindExited)(e) && e.Process.Exit.Code == 1 },
 		func(t *record.TrialRecords, i int) { t.Events[i].Process.Exit.Code = 0 })},
 	{"a count is told by one that was never launched", existence, onEvent(
 		func(e *record.Event) bool { return e.Count != nil },
@@ -267,7 +267,7 @@ func TestWrongRecordsAreDetected(t *testing.T) {
 func TestMissedExitIsToldOnce(t *testing.T) {
 	for seed := range seeds(100) {
 		seen := newWorld(seed).run(workers(seed))
-		onEvent(processEvent(supervisor.EventExited), removeEvent)(&seen, int(seed))
+		onEvent(processEvent(event.KindExited), removeEvent)(&seen, int(seed))
 		if found := Trial(seen); len(found) != 1 || found[0].Check != oneExit {
 			t.Errorf("seed %d: %v", seed, found)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -100,24 +100,24 @@ func replicasOf(f *findings, events []record.Event) map[string]*replica {
 func (r *replica) note(f *findings, e record.Event) {
 	l := r.life(e.Process.Incarnation)
 	switch e.Process.Kind {
-	case supervisor.EventLaunched, supervisor.EventExited, supervisor.EventReady:
+	case event.KindLaunched, event.KindExited, event.KindReady:
 		if l == nil {
 			l = &life{number: e.Process.Incarnation, begin: always, end: never, lastStart: always}
 			i, _ := r.search(l.number)
 			r.lives = slices.Insert(r.lives, i, l)
 		}
-	case supervisor.EventOutputLost:
+	case event.KindOutputLost:
 		r.outputLost = true
 	}
 	switch e.Process.Kind {
-	case supervisor.EventLaunched:
+	case event.KindLaunched:
 		if l.launched {
 			f.add(oneExit, "%s incarnation %d: it was launched twice, at %v and at %v", r.name, l.number, l.at, e.At)
 		}
 		l.launched, l.at = true, e.At
-	case supervisor.EventReady:
+	case event.KindReady:
 		l.ready = true
-	case supervisor.EventExited:
+	case event.KindExited:
 		if l.exited {
 			f.add(oneExit, "%s incarnation %d: it ended twice, at %v and at %v", r.name, l.number, l.end, e.At)
 		}

@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/services/fault"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -125,7 +125,7 @@ func (w *world) guess() {
 				continue
 			}
 			for _, e := range w.seen.Events {
-				if p := e.Process; p != nil && p.Kind == supervisor.EventLaunched && p.Replica == a.Replica && e.At <= a.Start {
+				if p := e.Process; p != nil && p.Kind == event.KindLaunched && p.Replica == a.Replica && e.At <= a.Start {
 					a.Incarnation = p.Incarnation
 				}
 			}
@@ -142,7 +142,7 @@ func (w *world) in(d time.Duration, do func()) { w.at(w.now+d, do) }
 
 func (w *world) at(t time.Duration, do func()) { heap.Push(&w.queue, task{t, do}) }
 
-func (w *world) event(at time.Duration, p *supervisor.Event, c *record.Count) {
+func (w *world) event(at time.Duration, p *event.Event, c *record.Count) {
 	w.seen.Events = append(w.seen.Events, record.Event{Trial: 1, At: at.Truncate(us), Process: p, Count: c})
 }
 
@@ -196,8 +196,8 @@ func (n *node) launch(at time.Duration) {
 	n.n++
 	p := &process{node: n, count: record.Count{Replica: n.name, Incarnation: n.n}, launched: at + n.upTo(3*ms)}
 	n.process = p
-	n.event(p.launched, &supervisor.Event{Kind: supervisor.EventLaunched, Replica: n.name, Incarnation: n.n}, nil)
-	n.event(p.launched+ms, &supervisor.Event{Kind: supervisor.EventReady, Replica: n.name, Incarnation: n.n}, nil)
+	n.event(p.launched, &event.Event{Kind: event.KindLaunched, Replica: n.name, Incarnation: n.n}, nil)
+	n.event(p.launched+ms, &event.Event{Kind: event.KindReady, Replica: n.name, Incarnation: n.n}, nil)
 }
 
 // stop ends the replica in order.
@@ -213,7 +213,7 @@ func (n *node) stop() {
 func (p *process) end(exit restart.Exit, noticed time.Duration) {
 	p.dead, p.process = true, nil
 	noticed = max(noticed, p.launched) // here it is told in order
-	p.event(noticed, &supervisor.Event{Kind: supervisor.EventExited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
+	p.event(noticed, &event.Event{Kind: event.KindExited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
 	if p.restart >= 0 {
 		p.at(noticed+p.restart, func() { p.launch(p.now) })
 	}

@@ -15,6 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -136,14 +137,14 @@ func (c *cluster) replica(addr string) string {
 }
 
 // note takes an event of the supervisor.
-func (c *cluster) note(e supervisor.Event) {
+func (c *cluster) note(e event.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events = append(c.events, timed{e.Time, record.Event{Process: &e}})
 	switch e.Kind {
-	case supervisor.EventReady:
+	case event.KindReady:
 		c.ready[e.Replica] = true
-	case supervisor.EventExited, supervisor.EventLaunchFailed:
+	case event.KindExited, event.KindLaunchFailed:
 		c.ready[e.Replica] = false
 		if !c.started && c.failure == nil { // also one that was ready: nobody may launch it again
 			c.failure = endedEarly(e)
@@ -154,7 +155,7 @@ func (c *cluster) note(e supervisor.Event) {
 }
 
 // endedEarly is the failure of a cluster of which a replica has ended before the load.
-func endedEarly(e supervisor.Event) error {
+func endedEarly(e event.Event) error {
 	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
 	if len(e.Output) > 0 {
 		why += ": " + strings.Join(e.Output, "; ")

@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/client/experiment/check"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 var soak = flag.Bool("soak", false, "repeat trials of the same seed 50 times")
@@ -84,7 +84,7 @@ func run(t testing.TB, ctx context.Context, text string) *record.Run {
 func verify(t testing.TB, trial record.TrialRecords) {
 	t.Helper()
 	for _, e := range trial.Events {
-		if p := e.Process; p != nil && p.Kind == supervisor.EventLaunched && isLeft(p.PID, trial.Addrs[p.Replica]) {
+		if p := e.Process; p != nil && p.Kind == event.KindLaunched && isLeft(p.PID, trial.Addrs[p.Replica]) {
 			t.Errorf("trial %d: process %d of replica %s is left", trial.Number, p.PID, p.Replica)
 		}
 	}

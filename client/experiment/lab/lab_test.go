@@ -14,7 +14,7 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 func TestEveryTrialIsRun(t *testing.T) {
@@ -117,7 +117,7 @@ schedule:
 // signaled returns the events of signals that were sent.
 func signaled(events []record.Event) []record.Event {
 	return slices.DeleteFunc(slices.Clone(events), func(e record.Event) bool {
-		return e.Process == nil || e.Process.Kind != supervisor.EventSignaled
+		return e.Process == nil || e.Process.Kind != event.KindSignaled
 	})
 }
 

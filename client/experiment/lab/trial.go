@@ -18,7 +18,7 @@ import (
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 	counterv1 "example.com/crashlab/gen/counter/v1"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // trial runs one trial on a cluster of its own. What it saw is returned also when ctx ended it.
@@ -115,7 +115,7 @@ type launched struct {
 func launches(events []record.Event) map[string][]launched {
 	all := map[string][]launched{}
 	for _, e := range events {
-		if p := e.Process; p != nil && p.Kind == supervisor.EventLaunched {
+		if p := e.Process; p != nil && p.Kind == event.KindLaunched {
 			all[p.Replica] = append(all[p.Replica], launched{e.At, p.Incarnation})
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // The form of the files. What a record has not is left out.
@@ -85,11 +85,11 @@ func (c *Call) UnmarshalJSON(data []byte) error {
 }
 
 type eventJSON struct {
-	Trial   int               `json:"trial"`
-	At      int64             `json:"at_us"`
-	Process *supervisor.Event `json:"process,omitempty"`
-	Count   *Count            `json:"count,omitempty"`
-	Ended   *Trial            `json:"ended,omitempty"`
+	Trial   int          `json:"trial"`
+	At      int64        `json:"at_us"`
+	Process *event.Event `json:"process,omitempty"`
+	Count   *Count       `json:"count,omitempty"`
+	Ended   *Trial       `json:"ended,omitempty"`
 }
 
 // MarshalJSON returns the event as one JSON object on one line.

@@ -15,7 +15,7 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // Manifest says what was run, where, and by which versions.
@@ -122,7 +122,7 @@ type Event struct {
 	Trial int
 	At    time.Duration // negative: before the load began
 	// Process is an event of the supervisor.
-	Process *supervisor.Event
+	Process *event.Event
 	// Count is what a replica said of itself as it ended.
 	Count *Count
 	// Ended is the trial, which has ended, and whose records are all there. A run has it in Trials, not among the events.

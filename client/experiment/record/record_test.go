@@ -18,7 +18,7 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -28,8 +28,8 @@ var twoCells = &design.Design{Cells: []design.Cell{{Settings: design.Defaults()}
 
 // seen is what a trial may have seen: something of each kind.
 func seen(trial int) TrialRecords {
-	exited := supervisor.Event{
-		Sequence: 9, Kind: supervisor.EventExited, Time: began.Add(time.Second), Elapsed: 2 * time.Second, Replica: "a", Incarnation: 1,
+	exited := event.Event{
+		Sequence: 9, Kind: event.KindExited, Time: began.Add(time.Second), Elapsed: 2 * time.Second, Replica: "a", Incarnation: 1,
 		PID: 4711, Exit: restart.Exit{Code: 1, Uptime: time.Second}, Next: restart.Decision{Relaunch: true, Delay: time.Second},
 	}
 	return TrialRecords{

@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"syscall"
 
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/output"
 )
 
@@ -32,7 +32,7 @@ func openEvents(path string, mode fs.FileMode) (*eventFile, error) {
 func (f *eventFile) isFile() bool { return f != nil && f.file != nil }
 
 // write writes an event.
-func (f *eventFile) write(e supervisor.Event) {
+func (f *eventFile) write(e event.Event) {
 	line, err := e.MarshalJSON()
 	if err != nil { // a kind without a name: the library's mistake
 		f.sink.Losses.Add("", 1, err)

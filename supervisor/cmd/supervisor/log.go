@@ -6,13 +6,13 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
 // logEvent logs an event in one line. The last lines of an incarnation that
 // ended by itself are in it unless they were shown already.
-func logEvent(log hclog.Logger, e supervisor.Event, shown bool) {
+func logEvent(log hclog.Logger, e event.Event, shown bool) {
 	var args []any
 	add := func(key string, value any) { args = append(args, key, value) }
 	if e.Replica != "" {
@@ -25,13 +25,13 @@ func logEvent(log hclog.Logger, e supervisor.Event, shown bool) {
 		add("pid", e.PID)
 	}
 	switch e.Kind {
-	case supervisor.EventReady:
+	case event.KindReady:
 		add("after", e.After.Round(time.Microsecond).String())
-	case supervisor.EventSignaled:
+	case event.KindSignaled:
 		add("signal", restart.SignalName(e.Signal))
-	case supervisor.EventOutputLost:
+	case event.KindOutputLost:
 		add("lines", e.Lost)
-	case supervisor.EventLaunchFailed, supervisor.EventExited, supervisor.EventFinished, supervisor.EventFailed:
+	case event.KindLaunchFailed, event.KindExited, event.KindFinished, event.KindFailed:
 		addExit(add, e.Exit)
 	}
 	if e.Next.Relaunch {
@@ -67,27 +67,27 @@ func addExit(add func(string, any), e restart.Exit) {
 }
 
 // unasked reports that an incarnation ended though nobody had told it to.
-func unasked(e supervisor.Event) bool {
-	return e.Kind == supervisor.EventExited && e.Next != restart.Decision{}
+func unasked(e event.Event) bool {
+	return e.Kind == event.KindExited && e.Next != restart.Decision{}
 }
 
-func level(e supervisor.Event) hclog.Level {
+func level(e event.Event) hclog.Level {
 	switch e.Kind {
-	case supervisor.EventLaunchFailed, supervisor.EventFailed:
+	case event.KindLaunchFailed, event.KindFailed:
 		return hclog.Error
-	case supervisor.EventKilled, supervisor.EventUnhealthy, supervisor.EventUnready, supervisor.EventStillStarting, supervisor.EventDaemonized, supervisor.EventOutputLost, supervisor.EventGuardianLost:
+	case event.KindKilled, event.KindUnhealthy, event.KindUnready, event.KindStillStarting, event.KindDaemonized, event.KindOutputLost, event.KindGuardianLost:
 		return hclog.Warn
-	case supervisor.EventExited:
+	case event.KindExited:
 		if unasked(e) && !e.Exit.Success() {
 			return hclog.Warn
 		}
-	case supervisor.EventFinished:
+	case event.KindFinished:
 		if !e.Exit.Success() {
 			return hclog.Warn
 		}
-	case supervisor.EventAdded, supervisor.EventRemoved:
+	case event.KindAdded, event.KindRemoved:
 		return hclog.Debug
-	case supervisor.EventReady:
+	case event.KindReady:
 		if e.After < time.Millisecond { // that soon, it was not asked
 			return hclog.Debug
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -18,55 +18,55 @@ func TestLogEvent(t *testing.T) {
 	relaunch := restart.Decision{Relaunch: true, Delay: 500 * time.Millisecond}
 	gaveUp := restart.Decision{GiveUp: true, Reason: "5 exits within 1m0s"}
 	for _, tt := range []struct {
-		e      supervisor.Event
+		e      event.Event
 		hidden bool // the output is
 		want   string
 	}{
-		{e: supervisor.Event{Kind: supervisor.EventAdded, Replica: "a"}, want: "[DEBUG] added: replica=a"},
-		{e: supervisor.Event{Kind: supervisor.EventChanged, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  changed: replica=a incarnation=1 pid=42"},
-		{e: supervisor.Event{Kind: supervisor.EventRemoved, Replica: "a", Incarnation: 1}, want: "[DEBUG] removed: replica=a incarnation=1"},
-		{e: supervisor.Event{Kind: supervisor.EventLaunched, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  launched: replica=a incarnation=1 pid=42"},
+		{e: event.Event{Kind: event.KindAdded, Replica: "a"}, want: "[DEBUG] added: replica=a"},
+		{e: event.Event{Kind: event.KindChanged, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  changed: replica=a incarnation=1 pid=42"},
+		{e: event.Event{Kind: event.KindRemoved, Replica: "a", Incarnation: 1}, want: "[DEBUG] removed: replica=a incarnation=1"},
+		{e: event.Event{Kind: event.KindLaunched, Replica: "a", Incarnation: 1, PID: 42}, want: "[INFO]  launched: replica=a incarnation=1 pid=42"},
 		{
-			e: supervisor.Event{
-				Kind: supervisor.EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Err: errors.New("no such file")},
+			e: event.Event{
+				Kind: event.KindLaunchFailed, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Err: errors.New("no such file")},
 				Next: restart.Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
 			},
 			want: `[ERROR] launch failed: replica=a incarnation=1 error="no such file" relaunch_in=1s reason="the program did not run"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventReady, Replica: "a", Incarnation: 1, PID: 42, After: 1234567 * time.Nanosecond},
+			e:    event.Event{Kind: event.KindReady, Replica: "a", Incarnation: 1, PID: 42, After: 1234567 * time.Nanosecond},
 			want: "[INFO]  ready: replica=a incarnation=1 pid=42 after=1.235ms",
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventReady, Replica: "a", Incarnation: 1, PID: 42, After: 1234 * time.Nanosecond},
+			e:    event.Event{Kind: event.KindReady, Replica: "a", Incarnation: 1, PID: 42, After: 1234 * time.Nanosecond},
 			want: "[DEBUG] ready: replica=a incarnation=1 pid=42 after=\"1µs\"",
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventUnhealthy, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("no answer")},
+			e:    event.Event{Kind: event.KindUnhealthy, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("no answer")},
 			want: `[WARN]  unhealthy: replica=a incarnation=1 pid=42 error="no answer"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventStopping, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
+			e:    event.Event{Kind: event.KindStopping, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
 			want: `[INFO]  stopping: replica=a incarnation=1 pid=42 reason="asked for"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventKilled, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
+			e:    event.Event{Kind: event.KindKilled, Replica: "a", Incarnation: 1, PID: 42, Reason: "asked for"},
 			want: `[WARN]  killed: replica=a incarnation=1 pid=42 reason="asked for"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventSignaled, Replica: "a", Incarnation: 1, PID: 42, Signal: syscall.SIGSTOP},
+			e:    event.Event{Kind: event.KindSignaled, Replica: "a", Incarnation: 1, PID: 42, Signal: syscall.SIGSTOP},
 			want: "[INFO]  signaled: replica=a incarnation=1 pid=42 signal=SIGSTOP",
 		},
 		{
-			e: supervisor.Event{
-				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
+			e: event.Event{
+				Kind: event.KindExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
 				Output: []string{"panic:", "at x.go"},
 			},
 			want: "[WARN]  exited: replica=a incarnation=1 pid=42 exit_code=3 uptime=1.235s relaunch_in=500ms",
 		},
 		{
-			e: supervisor.Event{
-				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
+			e: event.Event{
+				Kind: event.KindExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: relaunch,
 				Output: []string{"panic:", "at x.go"},
 			},
 			hidden: true,
@@ -74,32 +74,32 @@ func TestLogEvent(t *testing.T) {
 				"\n  output=\n  | panic:\n  | at x.go\n  ",
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: gaveUp},
+			e:    event.Event{Kind: event.KindExited, Replica: "a", Incarnation: 1, PID: 42, Exit: crash, Next: gaveUp},
 			want: "[WARN]  exited: replica=a incarnation=1 pid=42 exit_code=3 uptime=1.235s",
 		},
 		{
-			e: supervisor.Event{
-				Kind: supervisor.EventExited, Replica: "a", Incarnation: 1, PID: 42, Output: []string{"bye"},
+			e: event.Event{
+				Kind: event.KindExited, Replica: "a", Incarnation: 1, PID: 42, Output: []string{"bye"},
 				Exit: restart.Exit{Code: -1, Signal: syscall.SIGTERM, Uptime: time.Minute},
 			},
 			hidden: true, // but it was told to end
 			want:   "[INFO]  exited: replica=a incarnation=1 pid=42 signal=SIGTERM uptime=1m0s",
 		},
-		{e: supervisor.Event{Kind: supervisor.EventStopped, Replica: "a", Incarnation: 1}, want: "[INFO]  stopped: replica=a incarnation=1"},
+		{e: event.Event{Kind: event.KindStopped, Replica: "a", Incarnation: 1}, want: "[INFO]  stopped: replica=a incarnation=1"},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventFinished, Replica: "a", Incarnation: 1, Reason: "restart is never"},
+			e:    event.Event{Kind: event.KindFinished, Replica: "a", Incarnation: 1, Reason: "restart is never"},
 			want: `[INFO]  finished: replica=a incarnation=1 exit_code=0 reason="restart is never"`,
 		},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventFailed, Replica: "a", Incarnation: 1, Exit: crash, Reason: gaveUp.Reason},
+			e:    event.Event{Kind: event.KindFailed, Replica: "a", Incarnation: 1, Exit: crash, Reason: gaveUp.Reason},
 			want: `[ERROR] failed: replica=a incarnation=1 exit_code=3 uptime=1.235s reason="5 exits within 1m0s"`,
 		},
-		{e: supervisor.Event{Kind: supervisor.EventOutputLost, Replica: "a", Lost: 99}, want: "[WARN]  output lost: replica=a lines=99"},
+		{e: event.Event{Kind: event.KindOutputLost, Replica: "a", Lost: 99}, want: "[WARN]  output lost: replica=a lines=99"},
 		{
-			e:    supervisor.Event{Kind: supervisor.EventStillStarting, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("not ready within 10s: refused")},
+			e:    event.Event{Kind: event.KindStillStarting, Replica: "a", Incarnation: 1, PID: 42, Err: errors.New("not ready within 10s: refused")},
 			want: `[WARN]  still starting: replica=a incarnation=1 pid=42 error="not ready within 10s: refused"`,
 		},
-		{e: supervisor.Event{Kind: supervisor.EventGuardianLost, Err: errors.New("exit status 1")}, want: `[WARN]  guardian lost: error="exit status 1"`},
+		{e: event.Event{Kind: event.KindGuardianLost, Err: errors.New("exit status 1")}, want: `[WARN]  guardian lost: error="exit status 1"`},
 	} {
 		var b bytes.Buffer
 		log := hclog.New(&hclog.LoggerOptions{Output: &b, Level: hclog.Trace, DisableTime: true})

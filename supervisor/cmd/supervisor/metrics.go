@@ -13,6 +13,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -70,13 +71,13 @@ func newMetrics(list func() []supervisor.Status, sinks func() []control.Sink) *m
 }
 
 // note counts an event. The counts of a replica go when it is removed.
-func (m *metrics) note(e supervisor.Event) {
+func (m *metrics) note(e event.Event) {
 	switch e.Kind {
-	case supervisor.EventReady:
+	case event.KindReady:
 		m.readyAfter.WithLabelValues(e.Replica, e.Group).Observe(e.After.Seconds())
-	case supervisor.EventLaunchFailed:
+	case event.KindLaunchFailed:
 		m.launchFailures.WithLabelValues(e.Replica, e.Group).Inc()
-	case supervisor.EventExited:
+	case event.KindExited:
 		var code, signal string
 		switch {
 		case e.Exit.Signal != 0:
@@ -85,7 +86,7 @@ func (m *metrics) note(e supervisor.Event) {
 			code = strconv.Itoa(e.Exit.Code)
 		}
 		m.exits.WithLabelValues(e.Replica, e.Group, code, signal, strconv.FormatBool(!unasked(e))).Inc()
-	case supervisor.EventRemoved:
+	case event.KindRemoved:
 		labels := prometheus.Labels{"replica": e.Replica}
 		m.exits.DeletePartialMatch(labels)
 		m.launchFailures.DeletePartialMatch(labels)

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // outcome learns from events what the replicas have come to. Its methods may
@@ -16,36 +17,36 @@ type outcome struct {
 	allReady func() // called once all replicas of the start were ready
 
 	mu      sync.Mutex
-	missing map[string]bool             // replicas that were not ready yet
-	failed  map[string]supervisor.Event // how those ended that failed and stay down
+	missing map[string]bool        // replicas that were not ready yet
+	failed  map[string]event.Event // how those ended that failed and stay down
 }
 
 func newOutcome(replicas []supervisor.Replica, allReady func()) *outcome {
-	o := &outcome{allReady: allReady, missing: make(map[string]bool), failed: make(map[string]supervisor.Event)}
+	o := &outcome{allReady: allReady, missing: make(map[string]bool), failed: make(map[string]event.Event)}
 	for _, r := range replicas {
 		o.missing[r.Name] = true
 	}
 	return o
 }
 
-func (o *outcome) note(e supervisor.Event) {
+func (o *outcome) note(e event.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch e.Kind {
-	case supervisor.EventReady:
+	case event.KindReady:
 		if !o.missing[e.Replica] {
 			return
 		}
 		if delete(o.missing, e.Replica); len(o.missing) == 0 {
 			o.allReady()
 		}
-	case supervisor.EventLaunched:
+	case event.KindLaunched:
 		delete(o.failed, e.Replica)
-	case supervisor.EventFinished:
+	case event.KindFinished:
 		if !e.Exit.Success() {
 			o.failed[e.Replica] = e
 		}
-	case supervisor.EventFailed:
+	case event.KindFailed:
 		o.failed[e.Replica] = e
 	}
 }

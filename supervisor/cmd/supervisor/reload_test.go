@@ -13,6 +13,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/event"
 )
 
 // reload sends SIGHUP and waits for what the log says then.
@@ -163,7 +164,7 @@ func TestReloadsAtATime(t *testing.T) {
 		}
 	}()
 	for e := range s.Watch(t.Context(), 0) {
-		if e.Kind == supervisor.EventLaunched {
+		if e.Kind == event.KindLaunched {
 			break
 		}
 	}

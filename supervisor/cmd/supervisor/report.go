@@ -14,6 +14,7 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/output"
 	"example.com/crashlab/supervisor/parse"
 )
@@ -133,7 +134,7 @@ func (r *report) serveMetrics(addr string, list func() []supervisor.Status) erro
 }
 
 // event is for Config.OnEvent. It does not block.
-func (r *report) event(e supervisor.Event) {
+func (r *report) event(e event.Event) {
 	if r.events != nil {
 		r.events.write(e)
 	}
@@ -141,9 +142,9 @@ func (r *report) event(e supervisor.Event) {
 		r.metrics.note(e)
 	}
 	switch e.Kind {
-	case supervisor.EventAdded:
+	case event.KindAdded:
 		r.console.align(e.Replica)
-	case supervisor.EventRemoved:
+	case event.KindRemoved:
 		if r.dir != nil {
 			r.dir.close(e.Replica)
 		}

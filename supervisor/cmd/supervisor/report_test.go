@@ -19,6 +19,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/event"
 )
 
 func newLogDir(dir string) *logDir {
@@ -139,9 +140,9 @@ func TestReport(t *testing.T) {
 			close(written)
 		}
 	}
-	c.OnEvent = func(e supervisor.Event) {
+	c.OnEvent = func(e event.Event) {
 		r.event(e)
-		if e.Kind == supervisor.EventReady && e.Incarnation == 2 {
+		if e.Kind == event.KindReady && e.Incarnation == 2 {
 			close(ready)
 		}
 	}
@@ -219,8 +220,8 @@ func checkEvents(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var last supervisor.Event
-	count := make(map[supervisor.EventKind]int)
+	var last event.Event
+	count := make(map[event.Kind]int)
 	for line := range strings.Lines(string(text)) {
 		before := last
 		if err := json.Unmarshal([]byte(line), &last); err != nil {
@@ -231,7 +232,7 @@ func checkEvents(t *testing.T, path string) {
 		}
 		count[last.Kind]++
 	}
-	if count[supervisor.EventLaunched] != 2 || count[supervisor.EventExited] != 2 || last.Kind != supervisor.EventRemoved || last.Elapsed <= 0 {
+	if count[event.KindLaunched] != 2 || count[event.KindExited] != 2 || last.Kind != event.KindRemoved || last.Elapsed <= 0 {
 		t.Errorf("events %v, the last %+v", count, last)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/event"
 )
 
 type runCmd struct {
@@ -56,7 +57,7 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	var result *outcome
 	s, err := supervisor.New(supervisor.Config{
 		Groups: c.Groups, Stay: c.Control.Addr != "", MaxStarting: c.MaxStarting, Health: prober.Health, Guardian: guardian,
-		OnEvent:  func(e supervisor.Event) { told.event(e); result.note(e) },
+		OnEvent:  func(e event.Event) { told.event(e); result.note(e) },
 		OnOutput: func(replica string, lines []byte) { told.output(replica, lines) },
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -303,13 +303,13 @@ func TestEventsOnStdout(t *testing.T) {
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	var e supervisor.Event
+	var e event.Event
 	for line := range strings.Lines(p.stdout.text()) {
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
-	if e.Kind != supervisor.EventRemoved {
+	if e.Kind != event.KindRemoved {
 		t.Errorf("the last event is %+v", e)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/event"
 )
 
 // clusterProc is a supervisor on a cluster file, with all that it writes below dir.
@@ -87,15 +87,15 @@ func (c *clusterProc) file(name, what string, ok func(text string) bool) string 
 }
 
 // events returns the events of a file, which has nothing else.
-func (c *clusterProc) events(name string) []supervisor.Event {
+func (c *clusterProc) events(name string) []event.Event {
 	c.t.Helper()
 	text, err := os.ReadFile(c.path(name))
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	var events []supervisor.Event
+	var events []event.Event
 	for line := range strings.Lines(string(text)) {
-		var e supervisor.Event
+		var e event.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			c.t.Fatalf("%s: %v: %.200q", name, err, line)
 		}
@@ -154,7 +154,7 @@ command: [sh, -c, "seq %d; [ $CRASHLAB_INCARNATION -gt %d ] && exec sleep 300; e
 	if code := c.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	if all := c.events("e.jsonl"); all[len(all)-1].Kind != supervisor.EventRemoved || int(all[len(all)-1].Sequence) != len(all) {
+	if all := c.events("e.jsonl"); all[len(all)-1].Kind != event.KindRemoved || int(all[len(all)-1].Sequence) != len(all) {
 		t.Errorf("the last of %d events is %+v", len(all), all[len(all)-1])
 	}
 }

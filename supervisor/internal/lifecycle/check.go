@@ -3,6 +3,8 @@ package lifecycle
 import (
 	"fmt"
 	"time"
+
+	"example.com/crashlab/supervisor/event"
 )
 
 const (
@@ -113,7 +115,7 @@ func (s *step) becomeReady() {
 	s.stopDue()
 	s.endTurn()
 	s.state, s.life.ready, s.life.answer = StateReady, s.now, nil
-	s.emit(Event{Kind: EventReady, After: s.now.Sub(s.life.launched)})
+	s.emit(event.Event{Kind: event.KindReady, After: s.now.Sub(s.life.launched)})
 	s.watch()
 }
 
@@ -202,7 +204,7 @@ func (s *step) notReady(err error) {
 		return
 	}
 	s.life.slow = true
-	s.emit(Event{Kind: EventStillStarting, Err: fmt.Errorf("not ready within %v: %w", long, err)})
+	s.emit(event.Event{Kind: event.KindStillStarting, Err: fmt.Errorf("not ready within %v: %w", long, err)})
 }
 
 // serves takes note of whether the incarnation, which was ready, says that it
@@ -211,16 +213,16 @@ func (s *step) serves(err error) {
 	switch {
 	case err != nil && s.state == StateReady:
 		s.state = StateUnready
-		s.emit(Event{Kind: EventUnready, Err: err})
+		s.emit(event.Event{Kind: event.KindUnready, Err: err})
 	case err == nil && s.state == StateUnready:
 		s.state = StateReady
-		s.emit(Event{Kind: EventReady, After: s.now.Sub(s.life.launched)})
+		s.emit(event.Event{Kind: event.KindReady, After: s.now.Sub(s.life.launched)})
 	}
 }
 
 // unhealthy replaces an incarnation that does not serve.
 func (s *step) unhealthy(err error, terminate bool) {
-	s.emit(Event{Kind: EventUnhealthy, Err: err})
+	s.emit(event.Event{Kind: event.KindUnhealthy, Err: err})
 	if terminate {
 		s.terminate("it is unhealthy")
 	} else {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -110,23 +111,23 @@ func (w *world) take(e Effect) {
 	}
 }
 
-func (w *world) told(e Event) {
+func (w *world) told(e event.Event) {
 	switch e.Kind {
-	case EventLaunched:
+	case event.KindLaunched:
 		w.launches++
 		w.slow = false
-	case EventStillStarting:
+	case event.KindStillStarting:
 		if w.State() != StateStarting || w.slow || e.Err == nil || w.now.Sub(w.Launched()) < time.Second {
 			w.fail("still starting in state %d, %v after the launch: %v", w.State(), w.now.Sub(w.Launched()), e.Err)
 		}
 		w.slow = true
-	case EventLaunchFailed:
+	case event.KindLaunchFailed:
 		w.launches++
 		w.exits++
-	case EventExited:
+	case event.KindExited:
 		w.exits++
 	}
-	if e.Kind != EventChanged && e.Incarnation != w.launches {
+	if e.Kind != event.KindChanged && e.Incarnation != w.launches {
 		w.fail("event %d of incarnation %d after %d launches", e.Kind, e.Incarnation, w.launches)
 	}
 }

@@ -7,6 +7,7 @@ package lifecycle
 import (
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -23,43 +24,6 @@ const (
 	StateFailed                    // no process: it exited too often
 	StateUnready                   // the process runs, was ready, and reports that it does not serve
 )
-
-// EventKind is what an [Event] reports.
-type EventKind int
-
-const (
-	EventAdded EventKind = iota + 1
-	EventChanged
-	EventRemoved
-	EventLaunched
-	EventLaunchFailed
-	EventReady
-	EventUnhealthy
-	EventStopping
-	EventKilled
-	EventSignaled
-	EventExited
-	EventStopped
-	EventFinished
-	EventFailed
-	EventOutputLost
-	EventGuardianLost
-	EventUnready
-	EventDaemonized
-	EventStillStarting
-)
-
-// Event is something that others are to hear of.
-type Event struct {
-	Kind        EventKind
-	Time        time.Time
-	Incarnation int
-	Exit        restart.Exit     // EventLaunchFailed, EventExited, EventFinished, EventFailed
-	Next        restart.Decision // EventLaunchFailed, EventExited
-	After       time.Duration    // EventReady: since the launch
-	Reason      string
-	Err         error // EventUnhealthy, EventUnready, EventStillStarting
-}
 
 // ProbeKind is how a replica's condition becomes known.
 type ProbeKind int
@@ -174,6 +138,6 @@ type Effect struct {
 	At          time.Time
 	Check       Check
 	Question    int
-	Event       Event
+	Event       event.Event
 	Escalation  restart.Escalation
 }

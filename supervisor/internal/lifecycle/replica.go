@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -55,7 +56,7 @@ type life struct {
 	ready       time.Time // zero: it never was
 	killed      bool      // SIGKILL was sent
 	looked      bool      // the start timeout was prolonged, as it came late
-	slow        bool      // EventStillStarting was emitted
+	slow        bool      // event.KindStillStarting was emitted
 	questions   int       // asked so far
 	checks      [checks]check
 	answer      error // the latest that was not good; nil: the latest was
@@ -173,7 +174,7 @@ func (s *step) process(in Input) {
 
 func (s *step) do(e Effect) { s.effects = append(s.effects, e) }
 
-func (s *step) emit(e Event) {
+func (s *step) emit(e event.Event) {
 	e.Incarnation = s.life.incarnation
 	if e.Time.IsZero() {
 		e.Time = s.now
@@ -243,7 +244,7 @@ func (s *step) renew() {
 func (s *step) down() {
 	s.stopDue()
 	s.state, s.launch.queued = StateStopped, false
-	s.emit(Event{Kind: EventStopped})
+	s.emit(event.Event{Kind: event.KindStopped})
 }
 
 func (s *step) leave() {
@@ -257,7 +258,7 @@ func (s *step) leave() {
 func (s *step) configure(to Settings) {
 	old := s.settings
 	s.settings, s.warned = to, false
-	s.emit(Event{Kind: EventChanged})
+	s.emit(event.Event{Kind: event.KindChanged})
 	asked := old.Question != to.Question
 	switch {
 	case s.state == StateWaiting && !s.launch.queued && !s.due.IsZero() && to.Policy != old.Policy:
@@ -277,7 +278,7 @@ func (s *step) launched(in Input) {
 	s.launch.begun = false
 	s.life = life{incarnation: s.life.incarnation + 1, runs: true, launched: at}
 	s.state = StateStarting
-	s.emit(Event{Kind: EventLaunched, Time: at})
+	s.emit(event.Event{Kind: event.KindLaunched, Time: at})
 	switch {
 	case s.launch.killed:
 		s.kill("all are killed")
@@ -295,14 +296,14 @@ func (s *step) launchFailed(in Input) {
 	s.launch.begun = false
 	s.life = life{incarnation: s.life.incarnation + 1, launched: s.now}
 	s.endTurn()
-	s.after(Event{Kind: EventLaunchFailed}, in.Exit, s.now)
+	s.after(event.Event{Kind: event.KindLaunchFailed}, in.Exit, s.now)
 }
 
 // terminate tells the process to end, in the time that it is allowed.
 func (s *step) terminate(reason string) {
 	s.state = StateStopping
 	s.endChecks()
-	s.emit(Event{Kind: EventStopping, Reason: reason})
+	s.emit(event.Event{Kind: event.KindStopping, Reason: reason})
 	s.do(Effect{Kind: EffectTerminate})
 	s.set(TimerDue, s.now.Add(s.settings.StopTimeout))
 }
@@ -311,7 +312,7 @@ func (s *step) kill(reason string) {
 	s.state, s.life.killed = StateStopping, true
 	s.stopDue()
 	s.endChecks()
-	e := Event{Kind: EventKilled, Time: s.now, Incarnation: s.life.incarnation, Reason: reason}
+	e := event.Event{Kind: event.KindKilled, Time: s.now, Incarnation: s.life.incarnation, Reason: reason}
 	s.do(Effect{Kind: EffectKill, Event: e})
 }
 
@@ -323,7 +324,7 @@ func (s *step) leaderEnded(in Input) {
 	}
 	if !s.warned {
 		s.warned = true
-		s.emit(Event{Kind: EventDaemonized, Exit: in.Exit, Reason: fmt.Sprintf(
+		s.emit(event.Event{Kind: event.KindDaemonized, Exit: in.Exit, Reason: fmt.Sprintf(
 			"its first process has ended and left %d running; a command must stay in the foreground", in.Left)})
 	}
 	s.terminate(fmt.Sprintf("its first process has ended and left %d running", in.Left))
@@ -344,11 +345,11 @@ func (s *step) ended(in Input) {
 	s.endChecks()
 	s.life.runs = false
 	if s.intent == IntentRun {
-		s.after(Event{Kind: EventExited}, exit, at)
+		s.after(event.Event{Kind: event.KindExited}, exit, at)
 		return
 	}
 	s.last, s.exited = exit, at
-	s.emit(Event{Kind: EventExited, Time: at, Exit: exit})
+	s.emit(event.Event{Kind: event.KindExited, Time: at, Exit: exit})
 	switch s.intent {
 	case IntentDown:
 		s.down()
@@ -359,7 +360,7 @@ func (s *step) ended(in Input) {
 
 // after does what follows from an end that nobody asked for, or a launch that
 // failed, which e reports.
-func (s *step) after(e Event, exit restart.Exit, at time.Time) {
+func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	s.last, s.exited = exit, at
 	s.history = s.history.After(exit, at, s.settings.Policy)
 	d := s.settings.Policy.Next(s.history, at, s.draw)
@@ -385,11 +386,11 @@ func (s *step) follow(d restart.Decision) {
 		return
 	case !d.GiveUp:
 		s.state = StateFinished
-		s.emit(Event{Kind: EventFinished, Exit: s.last, Reason: d.Reason})
+		s.emit(event.Event{Kind: event.KindFinished, Exit: s.last, Reason: d.Reason})
 		return
 	}
 	s.state = StateFailed
-	s.emit(Event{Kind: EventFailed, Exit: s.last, Reason: d.Reason})
+	s.emit(event.Event{Kind: event.KindFailed, Exit: s.last, Reason: d.Reason})
 	then := s.settings.Policy.Limit.Then
 	if then == restart.EscalationIsolate {
 		return

@@ -1,4 +1,4 @@
-package supervisor
+package event
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ type eventJSON struct {
 	Sequence    uint64       `json:"seq"`
 	Time        time.Time    `json:"time"` // RFC 3339, to the nanosecond
 	Mono        int64        `json:"mono_ns"`
-	Kind        EventKind    `json:"kind"`
+	Kind        Kind         `json:"kind"`
 	Replica     string       `json:"replica,omitempty"`
 	Group       string       `json:"group,omitempty"`
 	Incarnation int          `json:"incarnation,omitempty"`
@@ -87,7 +87,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		Output: e.Output, Lost: e.Lost, Error: text(e.Err),
 	}
 	switch e.Kind {
-	case EventLaunchFailed, EventExited, EventFinished, EventFailed:
+	case KindLaunchFailed, KindExited, KindFinished, KindFailed:
 		j.Exit = &exitJSON{
 			Signal: signalJSON(e.Exit.Signal), Uptime: milliseconds(e.Exit.Uptime),
 			Ready: milliseconds(e.Exit.Ready), Error: text(e.Exit.Err),
@@ -141,7 +141,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 }
 
 // MarshalText returns String with _ between words.
-func (k EventKind) MarshalText() ([]byte, error) {
+func (k Kind) MarshalText() ([]byte, error) {
 	if k < 1 || int(k) >= len(kinds) {
 		return nil, fmt.Errorf("supervisor: no such kind of event: %d", int(k))
 	}
@@ -149,11 +149,11 @@ func (k EventKind) MarshalText() ([]byte, error) {
 }
 
 // UnmarshalText reads what MarshalText wrote.
-func (k *EventKind) UnmarshalText(data []byte) error {
+func (k *Kind) UnmarshalText(data []byte) error {
 	name := strings.ReplaceAll(string(data), "_", " ")
 	for i, known := range kinds {
 		if known == name && known != "" {
-			*k = EventKind(i)
+			*k = Kind(i)
 			return nil
 		}
 	}

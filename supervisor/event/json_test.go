@@ -1,4 +1,4 @@
-package supervisor
+package event
 
 import (
 	"encoding/json"
@@ -19,73 +19,73 @@ func TestEventAsJSON(t *testing.T) {
 	const head = `{"v":1,"seq":7,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000001,"kind":`
 	const a2 = `,"replica":"a","group":"g","incarnation":2,"pid":42`
 	crash := restart.Exit{Code: 3, Uptime: 1200500 * time.Microsecond, Ready: time.Second + 1}
-	seen := make(map[EventKind]bool)
+	seen := make(map[Kind]bool)
 	for _, tt := range []struct {
 		e    Event
 		want string
 	}{
-		{Event{Kind: EventAdded, Replica: "a", Group: "g"}, `"added","replica":"a","group":"g"}`},
-		{Event{Kind: EventChanged, Replica: "a"}, `"changed","replica":"a"}`},
-		{Event{Kind: EventRemoved, Replica: "a"}, `"removed","replica":"a"}`},
-		{Event{Kind: EventLaunched, Replica: "a", Group: "g", Incarnation: 2, PID: 42}, `"launched"` + a2 + `}`},
+		{Event{Kind: KindAdded, Replica: "a", Group: "g"}, `"added","replica":"a","group":"g"}`},
+		{Event{Kind: KindChanged, Replica: "a"}, `"changed","replica":"a"}`},
+		{Event{Kind: KindRemoved, Replica: "a"}, `"removed","replica":"a"}`},
+		{Event{Kind: KindLaunched, Replica: "a", Group: "g", Incarnation: 2, PID: 42}, `"launched"` + a2 + `}`},
 		{
 			Event{
-				Kind: EventLaunchFailed, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Err: errors.New("no such file")},
+				Kind: KindLaunchFailed, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Err: errors.New("no such file")},
 				Next: restart.Decision{Relaunch: true, Delay: time.Second, Reason: "the program did not run"},
 			},
 			`"launch_failed","replica":"a","incarnation":1,"exit":{"uptime_ms":0,"error":"no such file"},` +
 				`"next":{"relaunch":true,"delay_ms":1000,"reason":"the program did not run"}}`,
 		},
 		{
-			Event{Kind: EventReady, Replica: "a", Group: "g", Incarnation: 2, PID: 42, After: 12345678 * time.Nanosecond},
+			Event{Kind: KindReady, Replica: "a", Group: "g", Incarnation: 2, PID: 42, After: 12345678 * time.Nanosecond},
 			`"ready"` + a2 + `,"ready_after_ms":12.345678}`,
 		},
 		{
-			Event{Kind: EventUnhealthy, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Err: errors.New("3 × deadline exceeded")},
+			Event{Kind: KindUnhealthy, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Err: errors.New("3 × deadline exceeded")},
 			`"unhealthy"` + a2 + `,"error":"3 × deadline exceeded"}`,
 		},
 		{
-			Event{Kind: EventStopping, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it was asked for"},
+			Event{Kind: KindStopping, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it was asked for"},
 			`"stopping"` + a2 + `,"reason":"it was asked for"}`,
 		},
 		{
-			Event{Kind: EventKilled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it did not stop in time"},
+			Event{Kind: KindKilled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Reason: "it did not stop in time"},
 			`"killed"` + a2 + `,"reason":"it did not stop in time"}`,
 		},
 		{
-			Event{Kind: EventSignaled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Signal: syscall.SIGSTOP},
+			Event{Kind: KindSignaled, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Signal: syscall.SIGSTOP},
 			`"signaled"` + a2 + `,"signal":"SIGSTOP"}`,
 		},
 		{
 			Event{
-				Kind: EventExited, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Exit: crash,
+				Kind: KindExited, Replica: "a", Group: "g", Incarnation: 2, PID: 42, Exit: crash,
 				Next: restart.Decision{Relaunch: true}, Output: []string{"", `"<p>" -> 'é'`},
 			},
 			`"exited"` + a2 + `,"exit":{"code":3,"uptime_ms":1200.5,"ready_ms":1000.000001},` +
 				`"next":{"relaunch":true,"delay_ms":0},"output":["","\"<p>\" -> 'é'"]}`,
 		},
 		{
-			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: 1}},
+			Event{Kind: KindExited, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: 1}},
 			`"exited","replica":"a","incarnation":1,"exit":{"signal":"SIGKILL","uptime_ms":0.000001}}`,
 		},
 		{
-			Event{Kind: EventExited, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Signal: 35, Uptime: time.Hour}},
+			Event{Kind: KindExited, Replica: "a", Incarnation: 1, Exit: restart.Exit{Code: -1, Signal: 35, Uptime: time.Hour}},
 			`"exited","replica":"a","incarnation":1,"exit":{"signal":"35","uptime_ms":3600000}}`,
 		},
-		{Event{Kind: EventStopped, Replica: "a", Incarnation: 2}, `"stopped","replica":"a","incarnation":2}`},
+		{Event{Kind: KindStopped, Replica: "a", Incarnation: 2}, `"stopped","replica":"a","incarnation":2}`},
 		{
-			Event{Kind: EventFinished, Replica: "a", Incarnation: 1, Exit: restart.Exit{Uptime: time.Second}},
+			Event{Kind: KindFinished, Replica: "a", Incarnation: 1, Exit: restart.Exit{Uptime: time.Second}},
 			`"finished","replica":"a","incarnation":1,"exit":{"code":0,"uptime_ms":1000}}`,
 		},
 		{
-			Event{Kind: EventFailed, Replica: "a", Incarnation: 5, Exit: crash, Reason: "5 exits within 1m0s"},
+			Event{Kind: KindFailed, Replica: "a", Incarnation: 5, Exit: crash, Reason: "5 exits within 1m0s"},
 			`"failed","replica":"a","incarnation":5,"exit":{"code":3,"uptime_ms":1200.5,"ready_ms":1000.000001},"reason":"5 exits within 1m0s"}`,
 		},
-		{Event{Kind: EventOutputLost, Replica: "a", Lost: 99}, `"output_lost","replica":"a","lost":99}`},
-		{Event{Kind: EventUnready, Replica: "a", Incarnation: 1, Err: errors.New("not serving")}, `"unready","replica":"a","incarnation":1,"error":"not serving"}`},
-		{Event{Kind: EventDaemonized, Replica: "a", Incarnation: 1, Reason: "why"}, `"daemonized","replica":"a","incarnation":1,"reason":"why"}`},
-		{Event{Kind: EventStillStarting, Replica: "a", Incarnation: 1, Err: errors.New("why")}, `"still_starting","replica":"a","incarnation":1,"error":"why"}`},
-		{Event{Kind: EventGuardianLost, Err: errors.New("exit status 1")}, `"guardian_lost","error":"exit status 1"}`},
+		{Event{Kind: KindOutputLost, Replica: "a", Lost: 99}, `"output_lost","replica":"a","lost":99}`},
+		{Event{Kind: KindUnready, Replica: "a", Incarnation: 1, Err: errors.New("not serving")}, `"unready","replica":"a","incarnation":1,"error":"not serving"}`},
+		{Event{Kind: KindDaemonized, Replica: "a", Incarnation: 1, Reason: "why"}, `"daemonized","replica":"a","incarnation":1,"reason":"why"}`},
+		{Event{Kind: KindStillStarting, Replica: "a", Incarnation: 1, Err: errors.New("why")}, `"still_starting","replica":"a","incarnation":1,"error":"why"}`},
+		{Event{Kind: KindGuardianLost, Err: errors.New("exit status 1")}, `"guardian_lost","error":"exit status 1"}`},
 	} {
 		seen[tt.e.Kind] = true
 		tt.e.Sequence, tt.e.Time, tt.e.Elapsed = 7, at, 1500000001
@@ -99,8 +99,8 @@ func TestEventAsJSON(t *testing.T) {
 		}
 	}
 	for k := range kinds {
-		if k > 0 && !seen[EventKind(k)] {
-			t.Errorf("no example of kind %v", EventKind(k))
+		if k > 0 && !seen[Kind(k)] {
+			t.Errorf("no example of kind %v", Kind(k))
 		}
 	}
 }
@@ -121,7 +121,7 @@ func TestMillisecondsAreExact(t *testing.T) {
 }
 
 func TestEventOfAnotherZone(t *testing.T) {
-	e := Event{Kind: EventAdded, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
+	e := Event{Kind: KindAdded, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))}
 	if got, err := json.Marshal(e); err != nil || !strings.Contains(string(got), `"time":"2026-01-02T02:04:05Z"`) {
 		t.Errorf("got %s, %v: want the time in UTC", got, err)
 	}

@@ -1,10 +1,8 @@
-package supervisor
+package event
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"sync"
 	"time"
 )
@@ -21,44 +19,12 @@ const (
 // yet.
 var ErrForgotten = errors.New("these events are not kept")
 
-var errEnded = errors.New("no more events")
+// ErrEnded says that there are no more events.
+var ErrEnded = errors.New("no more events")
 
-// Watch returns the events after the one with a sequence number, and then each
-// as it happens, until ctx ends or Run has returned: after zero all, after
-// [Supervisor.Sequence] what happens next. It yields an error that wraps
-// [ErrForgotten], and ends, where events in between are not kept any more: the
-// latest 4,096 are. Of Output the latest 4 MiB are kept: events before those
-// come without. Nobody waits for who watches.
-func (s *Supervisor) Watch(ctx context.Context, after uint64) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		for ctx.Err() == nil {
-			e, changed, err := s.journal.next(after)
-			switch {
-			case err == errEnded:
-				return
-			case changed == nil:
-				if !yield(e, err) || err != nil {
-					return
-				}
-				after = e.Sequence
-				continue
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-// Sequence returns the number of the latest event; zero: nothing has happened
-// yet. What happens from now on has higher ones.
-func (s *Supervisor) Sequence() uint64 { return s.journal.last() }
-
-// journal numbers the events, keeps the latest for those who watch, and tells
+// Journal numbers the events, keeps the latest for those who watch, and tells
 // them to one in a goroutine of its own. The zero value is ready.
-type journal struct {
+type Journal struct {
 	mu      sync.Mutex
 	events  []Event   // a ring once there are kept of them
 	count   uint64    // events so far
@@ -72,8 +38,8 @@ type journal struct {
 	told    sync.WaitGroup
 }
 
-// add appends an event and has it told, unless tell is nil.
-func (j *journal) add(e Event, tell func(Event)) {
+// Add appends an event and has it told, unless tell is nil.
+func (j *Journal) Add(e Event, tell func(Event)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e.Time.IsZero() {
@@ -97,7 +63,7 @@ func (j *journal) add(e Event, tell func(Event)) {
 }
 
 // keep keeps an event in place of the oldest, and output in place of older.
-func (j *journal) keep(e Event) {
+func (j *Journal) keep(e Event) {
 	if len(j.events) < kept {
 		j.events = append(j.events, Event{})
 	}
@@ -120,7 +86,7 @@ func outputSize(e Event) (n int) {
 }
 
 // tell tells what is untold, one event at a time.
-func (j *journal) tell(tell func(Event)) {
+func (j *Journal) tell(tell func(Event)) {
 	for {
 		j.mu.Lock()
 		events := j.untold
@@ -136,23 +102,24 @@ func (j *journal) tell(tell func(Event)) {
 	}
 }
 
-func (j *journal) wake() {
+func (j *Journal) wake() {
 	if j.changed != nil {
 		close(j.changed)
 		j.changed = nil
 	}
 }
 
-func (j *journal) last() uint64 {
+// Last returns the number of the latest event; zero: none has happened.
+func (j *Journal) Last() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.count
 }
 
-// next returns the event after a sequence number or, if it has not happened
+// Next returns the event after a sequence number or, if it has not happened
 // yet, a channel that is closed when it may have. After the last of all it
-// returns errEnded.
-func (j *journal) next(after uint64) (Event, <-chan struct{}, error) {
+// returns ErrEnded.
+func (j *Journal) Next(after uint64) (Event, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	switch {
@@ -163,7 +130,7 @@ func (j *journal) next(after uint64) (Event, <-chan struct{}, error) {
 	case after < j.count:
 		return j.events[after%kept], nil, nil
 	case j.closed:
-		return Event{}, nil, errEnded
+		return Event{}, nil, ErrEnded
 	}
 	if j.changed == nil {
 		j.changed = make(chan struct{})
@@ -171,8 +138,8 @@ func (j *journal) next(after uint64) (Event, <-chan struct{}, error) {
 	return Event{}, j.changed, nil
 }
 
-// close ends the journal when all is told.
-func (j *journal) close() {
+// Close ends the journal when all is told.
+func (j *Journal) Close() {
 	j.told.Wait()
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,0 +1,54 @@
+package event
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Chatty replicas that crash do not take memory for all that they ever wrote.
+func TestJournalBoundsOutput(t *testing.T) {
+	output := slices.Repeat([]string{strings.Repeat("x", 1<<10)}, 20)
+	for name, chatty := range map[string]func(i int) bool{
+		"often":  func(i int) bool { return i%3 > 0 },
+		"at end": func(i int) bool { return i%25 == 0 || i > 2*kept-10 }, // the ring's end is in the middle of it
+	} {
+		var j Journal
+		for i := range 2*kept + 100 {
+			e := Event{Kind: KindLaunched}
+			if chatty(i) {
+				e = Event{Kind: KindExited, Output: output}
+			}
+			j.Add(e, nil)
+			if i%500 == 0 || i > 2*kept && i%4 == 0 {
+				checkOutput(t, name, &j)
+			}
+		}
+		if j.output < keptOutput-20<<10 {
+			t.Errorf("%s: only %d bytes of output are kept", name, j.output)
+		}
+	}
+}
+
+// checkOutput fails unless the latest output is kept, within bounds.
+func checkOutput(t *testing.T, name string, j *Journal) {
+	t.Helper()
+	bytes, bare := 0, true
+	for after := j.count - min(j.count, kept); after < j.count; after++ {
+		e, _, err := j.Next(after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind != KindExited {
+			continue
+		}
+		if e.Output == nil && !bare {
+			t.Fatalf("%s: event %d has no output, but an older one has", name, e.Sequence)
+		}
+		bare = e.Output == nil
+		bytes += outputSize(e)
+	}
+	if bytes != j.output || bytes > keptOutput {
+		t.Fatalf("%s: after %d events: %d bytes of output are kept, counted as %d", name, j.count, bytes, j.output)
+	}
+}
