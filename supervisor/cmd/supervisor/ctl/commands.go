@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -23,7 +24,7 @@ type (
 		Wait wait `placeholder:"TIMEOUT" help:"Wait until they are ready, by default for 30s, and exit with 1 if they are not."`
 	}
 	reloadCmd struct {
-		Wait wait `default:"30s" placeholder:"TIMEOUT" help:"Wait so long until all replicas are ready, and exit with 1 if they are not; 0s: do not wait (default ${default})"`
+		Wait wait `default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each replica to be ready; exit with 1 if one is not; 0s: do not wait (default ${default})"`
 	}
 	signalCmd struct {
 		Signal signalWord `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2 or another."`
@@ -41,6 +42,14 @@ type statuses interface {
 	GetReplicas() []*supervisorv1.Status
 }
 
+// some refuses a reply without replicas, which were launched and have all finished since.
+func some[R statuses](reply R, err error) (R, error) {
+	if err == nil && len(reply.GetReplicas()) == 0 {
+		err = errors.New("no replica is left: the supervisor ends when all have finished")
+	}
+	return reply, err
+}
+
 // command makes a call, waits for the replicas of its reply to be ready, and shows how they are.
 func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, out io.Writer) error {
@@ -56,7 +65,7 @@ func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.
 		waited := w.ready(ctx, s, names)
 		now, err := s.List(ctx, &supervisorv1.ListRequest{})
 		if err != nil {
-			return errors.Join(waited, err)
+			return cmp.Or(waited, err)
 		}
 		replicas = slices.DeleteFunc(now.GetReplicas(), func(s *supervisorv1.Status) bool {
 			return !slices.ContainsFunc(replicas, func(r *supervisorv1.Status) bool { return r.GetReplica() == s.GetReplica() })
@@ -70,7 +79,7 @@ func (n *startCmd) Run(c *Command, k *kong.Context) error {
 		return err
 	}
 	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StartResponse, error) {
-		return s.Start(ctx, &supervisorv1.StartRequest{Names: n.Names, All: n.All})
+		return some(s.Start(ctx, &supervisorv1.StartRequest{Names: n.Names, All: n.All}))
 	})
 }
 
@@ -88,7 +97,7 @@ func (n *restartCmd) Run(c *Command, k *kong.Context) error {
 		return err
 	}
 	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.RestartResponse, error) {
-		return s.Restart(ctx, &supervisorv1.RestartRequest{Names: n.Names, All: n.All})
+		return some(s.Restart(ctx, &supervisorv1.RestartRequest{Names: n.Names, All: n.All}))
 	})
 }
 
@@ -111,6 +120,11 @@ func (n *scaleCmd) Run(c *Command, k *kong.Context) error {
 
 func (r *reloadCmd) Run(c *Command, k *kong.Context) error {
 	return command(c, k, r.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ReloadResponse, error) {
-		return s.Reload(ctx, &supervisorv1.ReloadRequest{})
+		var reply *supervisorv1.ReloadResponse
+		err := r.Wait.during(ctx, s, func(*supervisorv1.Status) bool { return true }, func(ctx context.Context) (err error) {
+			reply, err = some(s.Reload(ctx, &supervisorv1.ReloadRequest{}))
+			return err
+		})
+		return reply, err
 	})
 }

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,5 +95,16 @@ func TestTableSaysWhyNotReady(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	if len(lines) != 5 || lines[3] != `b is starting: it knows no service "counter.v1.Countr"` {
 		t.Errorf("got\n%s", out.String())
+	}
+}
+
+// A replica that is not there any more is not ready, and none at all are no success.
+func TestGoneReplicasAreNotReady(t *testing.T) {
+	late, hopeless := unready([]*supervisorv1.Status{{Replica: "a", State: supervisorv1.State_STATE_WAITING}}, []string{"a", "b"})
+	if want := []string{"a is waiting", "b is gone"}; !slices.Equal(late, want) || !hopeless {
+		t.Errorf("got %q, hopeless %v", late, hopeless)
+	}
+	if _, err := some(new(supervisorv1.ReloadResponse), nil); err == nil {
+		t.Error("no replicas are taken for success")
 	}
 }

@@ -40,13 +40,9 @@ func (w *wait) Decode(ctx *kong.DecodeContext) error {
 	return err
 }
 
-// ready returns once all replicas of the given names have been ready for a moment or have finished with success; no
-// names means all replicas that are not stopped. It returns an error that says what each of the others is at when the
-// time is over, or one cannot become ready any more.
+// ready returns once all replicas of the given names have been ready for a moment or have finished with success. It returns
+// an error that says what each of the others is at when the time is over, or one cannot become ready any more.
 func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names []string) error {
-	if w == 0 {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w))
 	defer cancel()
 	news, ended, err := notices(ctx, s)
@@ -82,41 +78,72 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 	}
 }
 
-// unready describes the replicas that are not ready. Hopeless: one of them stays down.
+// during makes a call that goes on for as long as replicas need to become ready, and gives it up when one of those chosen has
+// been starting for too long.
+func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chosen func(*supervisorv1.Status) bool, call func(context.Context) error) error {
+	if w == 0 {
+		return call(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		for ctx.Err() == nil {
+			reply, _ := s.List(ctx, &supervisorv1.ListRequest{})
+			for _, one := range reply.GetReplicas() {
+				if chosen(one) && one.GetState() == supervisorv1.State_STATE_STARTING && one.GetTime().AsTime().Sub(one.GetLaunched().AsTime()) >= time.Duration(w) {
+					cancel(fmt.Errorf("not ready after %v: %s", time.Duration(w), unreadyText(one)))
+				}
+			}
+			select {
+			case <-time.After(settled / 4):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	err := call(ctx)
+	if gaveUp := context.Cause(ctx); err != nil && gaveUp != nil {
+		return gaveUp
+	}
+	return err
+}
+
+// unready describes the replicas of the given names that are not ready. Hopeless: one of them stays down.
 func unready(all []*supervisorv1.Status, names []string) (late []string, hopeless bool) {
-	for _, s := range all {
-		if len(names) > 0 && !slices.Contains(names, s.GetReplica()) {
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(s *supervisorv1.Status) bool { return s.GetReplica() == name })
+		if i < 0 {
+			late, hopeless = append(late, name+" is gone"), true
 			continue
 		}
-		down := false
+		s := all[i]
 		switch s.GetState() {
 		case supervisorv1.State_STATE_READY:
-			if s.GetTime().AsTime().Sub(s.GetReady().AsTime()) >= settled {
-				continue
+			if since := s.GetTime().AsTime().Sub(s.GetReady().AsTime()); since < settled {
+				late = append(late, fmt.Sprintf("%s has only been ready for %s", name, spanText(since)))
 			}
+			continue
 		case supervisorv1.State_STATE_FINISHED:
 			if e := s.GetLast(); e.GetCode() == 0 && e.GetSignal() == "" && e.GetError() == "" {
 				continue
 			}
-			down = true
-		case supervisorv1.State_STATE_STOPPED:
-			if len(names) == 0 {
-				continue
-			}
-			down = true
-		case supervisorv1.State_STATE_FAILED:
-			down = true
+			hopeless = true
+		case supervisorv1.State_STATE_STOPPED, supervisorv1.State_STATE_FAILED:
+			hopeless = true
 		}
-		text := fmt.Sprintf("%s is %s", s.GetReplica(), stateText(s))
-		if s.GetAnswer() != "" {
-			text += ": " + s.GetAnswer()
-		}
-		if s.GetLast() != nil {
-			text += fmt.Sprintf(", last exit: %s", lastExitText(s))
-		}
-		late, hopeless = append(late, text), hopeless || down
+		late = append(late, unreadyText(s))
 	}
 	return late, hopeless
+}
+
+func unreadyText(s *supervisorv1.Status) string {
+	text := fmt.Sprintf("%s is %s", s.GetReplica(), stateText(s))
+	if s.GetAnswer() != "" {
+		text += ": " + s.GetAnswer()
+	}
+	if s.GetLast() != nil {
+		text += ", last exit: " + lastExitText(s)
+	}
+	return text
 }
 
 // replicaNames are the names of those that are not stopped.
@@ -130,9 +157,7 @@ func replicaNames(all []*supervisorv1.Status) []string {
 	return names
 }
 
-// in returns the names of the replicas that the names of replicas and groups stand for.
-func (n *names) in(all []*supervisorv1.Status) []string {
-	return replicaNames(slices.DeleteFunc(slices.Clone(all), func(s *supervisorv1.Status) bool {
-		return !n.All && !slices.Contains(n.Names, s.GetReplica()) && !slices.Contains(n.Names, s.GetGroup())
-	}))
+// mean reports whether the names of replicas and groups stand for a replica.
+func (n *names) mean(s *supervisorv1.Status) bool {
+	return n.All || slices.Contains(n.Names, s.GetReplica()) || slices.Contains(n.Names, s.GetGroup())
 }

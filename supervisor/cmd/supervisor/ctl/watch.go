@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func (o *watchCmd) Run(c *Command, k *kong.Context) error {
 
 type rollingRestartCmd struct {
 	names `embed:""`
-	Wait  wait `default:"30s" placeholder:"TIMEOUT" help:"Wait so long, once the last was restarted, until all of them are ready, and exit with 1 if they are not; 0s: do not wait (default ${default})"`
+	Wait  wait `default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each to be ready; exit with 1 if one is not; 0s: do not wait (default ${default})"`
 }
 
 func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
@@ -37,21 +38,22 @@ func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
 		return err
 	}
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
-		stream, err := s.RollingRestart(ctx, &supervisorv1.RollingRestartRequest{Names: r.Names, All: r.All})
+		err := r.Wait.during(ctx, s, r.mean, func(ctx context.Context) error {
+			stream, err := s.RollingRestart(ctx, &supervisorv1.RollingRestartRequest{Names: r.Names, All: r.All})
+			if err != nil {
+				return err
+			}
+			return writeEvents(w, stream.Recv, c.Output.json())
+		})
+		if err != nil || r.Wait == 0 {
+			return err
+		}
+		reply, err := some(s.List(ctx, &supervisorv1.ListRequest{}))
 		if err != nil {
 			return err
 		}
-		if err := writeEvents(w, stream.Recv, c.Output.json()); err != nil || r.Wait == 0 {
-			return err
-		}
-		reply, err := s.List(ctx, &supervisorv1.ListRequest{})
-		if err != nil {
-			return err
-		}
-		if names := r.in(reply.GetReplicas()); len(names) > 0 {
-			return r.Wait.ready(ctx, s, names)
-		}
-		return nil
+		all := slices.DeleteFunc(reply.GetReplicas(), func(s *supervisorv1.Status) bool { return !r.mean(s) })
+		return r.Wait.ready(ctx, s, replicaNames(all))
 	})
 }
 
