@@ -2,7 +2,14 @@ package main
 
 import (
 	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/goccy/go-yaml"
+
+	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 )
 
@@ -20,9 +27,73 @@ func (c *checkCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	text, err := cluster.Resolved()
+	text, err := yaml.MarshalWithOptions(resolve(cluster), yaml.UseLiteralStyleIfMultiline(true))
 	if err == nil {
 		_, err = c.stdout.Write(text)
 	}
 	return err
+}
+
+// resolvedReplica is a replica with its placeholders replaced and its
+// defaults filled in. Durations have their units.
+type resolvedReplica struct {
+	Group        string            `yaml:"group,omitempty"`
+	After        []string          `yaml:"after,omitempty,flow"`
+	Addr         string            `yaml:"addr,omitempty"`
+	Command      []string          `yaml:"command,flow"`
+	Dir          string            `yaml:"dir,omitempty"`
+	Env          map[string]string `yaml:"env,omitempty"` // beside what it inherits
+	CleanEnv     bool              `yaml:"clean_env,omitempty"`
+	Restart      string            `yaml:"restart"`
+	RestartDelay string            `yaml:"restart_delay"`
+	Ready        string            `yaml:"ready"`
+	StartTimeout string            `yaml:"start_timeout,omitempty"`
+	Alive        string            `yaml:"alive"`
+	StopTimeout  string            `yaml:"stop_timeout"`
+	User         string            `yaml:"user,omitempty"`
+}
+
+type resolvedCluster struct {
+	Replicas yaml.MapSlice `yaml:"replicas"` // by name, in their order
+	Control  string        `yaml:"control,omitempty"`
+	Metrics  string        `yaml:"metrics_addr,omitempty"`
+	Events   string        `yaml:"events,omitempty"`
+	LogDir   string        `yaml:"log_dir,omitempty"`
+	StateDir string        `yaml:"state_dir,omitempty"`
+}
+
+func resolve(c *clusterfile.Cluster) resolvedCluster {
+	all := resolvedCluster{
+		Control: c.Control.Addr, Metrics: c.MetricsAddr, Events: c.Events, LogDir: c.LogDir, StateDir: c.StateDir,
+	}
+	for _, g := range c.Groups {
+		for n := range g.Count {
+			r := g.Replica(n)
+			all.Replicas = append(all.Replicas, yaml.MapItem{Key: r.Name, Value: resolveReplica(r, g)})
+		}
+	}
+	return all
+}
+
+func resolveReplica(r supervisor.Replica, g supervisor.Group) resolvedReplica {
+	v := resolvedReplica{
+		Group: g.Name, After: g.After, Addr: r.Addr, Command: r.Args, Dir: r.Dir,
+		Restart: g.Policy.Mode.String(), RestartDelay: g.Policy.Delay.String(),
+		Ready: r.Ready.Kind.String(), Alive: r.Alive.Kind.String(), StopTimeout: r.StopTimeout.Round(time.Microsecond).String(), User: r.Limits.User,
+	}
+	if r.StartTimeout > 0 {
+		v.StartTimeout = r.StartTimeout.String()
+	}
+	env, inherited := r.Env, os.Environ()
+	if v.CleanEnv = env != nil && (len(env) < len(inherited) || !slices.Equal(env[:len(inherited)], inherited)); !v.CleanEnv {
+		env = env[min(len(env), len(inherited)):]
+	}
+	for _, pair := range env {
+		if v.Env == nil {
+			v.Env = map[string]string{}
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		v.Env[key] = value
+	}
+	return v
 }

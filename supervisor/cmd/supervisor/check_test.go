@@ -66,14 +66,17 @@ func TestCheckPrintsTheStopTimeout(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "bad.env"), []byte("A=1\nno variable\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{"bad.env": "A=1\nno variable\n", "ours.env": "SUPERVISOR_ID=1\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for text, want := range map[string][]string{
 		"replicas: 0\ncommand: [true]\n":                                     {":1:11: replicas", `"0"`, "1 to 1000"},
 		"command: [\"true\", --addr={addr}]\n":                               {":1:", `want quotes around a text with braces, such as "{addr}"`},
 		"command: [\"true\", \"${NO_SUCH_VARIABLE}\"]\n":                     {"command[1]", "the environment has no NO_SUCH_VARIABLE", "$${NO_SUCH_VARIABLE}"},
 		"command: [\"true\"]\nenv_file: " + filepath.Join(dir, "bad.env"):    {"env_file", "bad.env:2", `"no variable"`, "want NAME=VALUE"},
+		"command: [\"true\"]\nenv_file: " + filepath.Join(dir, "ours.env"):   {":2:11: env_file", `"SUPERVISOR_ID"`, "ours to set"},
 		"command: [\"true\"]\nenv_file: none.env\n":                          {":2:11: env_file", "none.env: no such file"},
 		"command: [\"true\"]\nenv_file: " + dir + "\n":                       {"env_file", "a directory: want a regular file"},
 		"command: [\"true\", \"{name}\", {addr}, \"{port}\"]\nreplicas: 2\n": {":1:", `want quotes around a text with braces`},

@@ -158,22 +158,13 @@ func (g *group) checkPolicy() error {
 	if g.Limit != nil && g.Limit.Exits == nil {
 		return g.wrong("limit", "", "no exits: want how many there may be, such as exits: 5")
 	}
-	return nil
-}
-
-func (g *group) checkReady() error {
-	if g.Ready != nil && g.Ready.Threshold != nil {
-		return g.wrong("ready", ".threshold", "want none: one good answer makes a replica ready")
-	}
-	return g.checkProbe("ready", g.Ready)
-}
-
-func (g *group) checkStop() error {
 	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags.Settings, "stop_timeout") {
 		return g.wrong("stop_timeout", "", "the cluster file has stop.timeout: set it there")
 	}
 	return nil
 }
+
+func (g *group) checkReady() error { return g.checkProbe("ready", g.Ready) }
 
 func (g *group) checkAlive() error {
 	if p := g.Alive; p != nil {
@@ -203,6 +194,8 @@ func (g *group) checkProbe(key string, p *probe) error {
 		return g.wrong(key, ".path", "want none, as the kind is not http")
 	case p.Path != nil && !strings.HasPrefix(string(*p.Path), "/"):
 		return g.wrong(key, ".path", fmt.Sprintf("%q: want a path from the slash on, such as /healthz", *p.Path))
+	case p.Threshold != nil && key == "ready":
+		return g.wrong(key, ".threshold", "want none: one good answer makes a replica ready")
 	case p.Terminate != nil && key == "ready":
 		return g.wrong(key, ".terminate", "want none: it is for alive")
 	case p.Period != nil && p.Period.span() < supervisor.LeastPeriod:
@@ -218,8 +211,13 @@ func (g *group) readEnvFile() (err error) {
 	if g.EnvFile == nil {
 		return nil
 	}
-	if g.fileEnv, err = readEnvFile(string(*g.EnvFile)); err != nil {
+	if g.fileEnv, err = inputfile.ReadEnv(string(*g.EnvFile)); err != nil {
 		return g.wrong("env_file", "", err.Error())
+	}
+	for name := range ours {
+		if _, found := g.fileEnv[name]; found {
+			return g.wrong("env_file", "", fmt.Sprintf("%q: %s", name, otherNames))
+		}
 	}
 	return nil
 }
@@ -228,13 +226,15 @@ func (g *group) checkEnv() error {
 	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
 		switch value := string(g.Env[key]); {
 		case key == "" || strings.ContainsAny(key, "=\x00") || ours[key]:
-			return g.wrongVariable(key, "want a name without = or NUL, other than CRASHLAB_INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set")
+			return g.wrongVariable(key, otherNames)
 		case strings.Contains(value, "\x00"):
 			return g.wrong("env", "."+key, fmt.Sprintf("%q: want a text without a NUL", value))
 		}
 	}
 	return nil
 }
+
+const otherNames = "want a name without = or NUL, other than CRASHLAB_INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set"
 
 // ours are the environment variables that the supervisor sets.
 var ours = map[string]bool{"CRASHLAB_INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}

@@ -25,10 +25,9 @@ type Cluster struct {
 	Replicas []supervisor.Replica // of all groups, at first
 	Banner   string               // to print once all of them are ready
 
-	in       input
-	own      own
-	settings []settings // of each group, with the defaults
-	bound    []string   // addresses that the replicas will listen at
+	in    input
+	own   own
+	bound []string // addresses that the replicas will listen at
 }
 
 // Read reads the cluster file at a path, which may be a pipe. Without a path
@@ -159,9 +158,8 @@ func (c *Cluster) add(g *group) error {
 			c.bound = append(c.bound, r.Addr)
 		}
 	}
-	c.settings = append(c.settings, g.settings)
 	c.Groups = append(c.Groups, supervisor.Group{
-		Name: g.name, Count: n, Policy: g.policy(), After: texts(g.After),
+		Name: g.name, Count: n, Policy: g.policy(), After: texts[string](g.After),
 		Replica: func(i int) supervisor.Replica {
 			r, _ := g.replica(i) // what can be wrong is so for each of them
 			return r
@@ -170,11 +168,11 @@ func (c *Cluster) add(g *group) error {
 	return nil
 }
 
-func texts(words []word) (all []string) {
-	for _, w := range words {
-		all = append(all, string(w))
+func texts[To, From ~string](from []From) (to []To) {
+	for _, text := range from {
+		to = append(to, To(text))
 	}
-	return all
+	return to
 }
 
 // banner returns the banner's text.

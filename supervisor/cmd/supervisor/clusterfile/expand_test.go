@@ -26,19 +26,3 @@ func TestExpand(t *testing.T) {
 		}
 	}
 }
-
-func TestInterpolate(t *testing.T) {
-	env := map[string]string{"A": "1", "EMPTY": ""}
-	lookup := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
-	for text, want := range map[string]string{
-		"${A}": "1", "x${A}y${A}": "x1y1", "${EMPTY}": "", "${EMPTY:-d}": "d", "${B:-}": "", "${B:-a b}": "a b", "${A:-d}": "1",
-		"$A": "$A", "$": "$", "$$": "$", "$${A}": "${A}", "$$$$": "$$", "${": "${", "${A": "${A", "${1}": "${1}", "{name}": "{name}", "$(x)": "$(x)",
-	} {
-		if got, err := interpolate(text, lookup); got != want || err != nil {
-			t.Errorf("%q became %q, %v; want %q", text, got, err, want)
-		}
-	}
-	if _, err := interpolate("${A}${B}", lookup); err == nil || !strings.Contains(err.Error(), "no B") {
-		t.Errorf("got %v for a variable that is not set", err)
-	}
-}

@@ -57,7 +57,7 @@ func (f *file) read(to reflect.Value, n ast.Node, path string) error {
 	text, isText := inputfile.Scalar(n)
 	if isText {
 		var err error
-		if text, err = interpolate(text, os.LookupEnv); err != nil {
+		if text, err = inputfile.Interpolate(text, os.LookupEnv); err != nil {
 			return f.mistakeAt(n.GetToken(), "%s: %v", path, err)
 		}
 	}

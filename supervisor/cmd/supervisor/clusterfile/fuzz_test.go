@@ -33,21 +33,3 @@ func FuzzClusterFile(f *testing.F) {
 		}
 	})
 }
-
-func FuzzInterpolate(f *testing.F) {
-	for _, text := range []string{"${A}", "${B:-x}$$", "$A", "${", "$$${A}", "${A:-${B}}"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		got, err := interpolate(text, func(name string) (string, bool) { return "v", name == "A" })
-		switch {
-		case !strings.Contains(text, "$") && (got != text || err != nil):
-			t.Errorf("%q became %q, %v", text, got, err)
-		case err != nil && !strings.Contains(text, "${"):
-			t.Errorf("%q: %v", text, err)
-		}
-		if again, err := interpolate(strings.ReplaceAll(text, "$", "$$"), nil); again != text || err != nil {
-			t.Errorf("%q with its dollars doubled became %q, %v", text, again, err)
-		}
-	})
-}

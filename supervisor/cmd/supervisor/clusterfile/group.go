@@ -29,10 +29,7 @@ func (in input) group(name string, own settings) (*group, error) {
 	set := in.flags.Settings.or(own).or(in.file.settings)
 	g := &group{name: name, settings: set.or(defaults()), in: in}
 	if len(in.flags.Command) > 0 {
-		g.Command = nil
-		for _, w := range in.flags.Command {
-			g.Command = append(g.Command, word(w))
-		}
+		g.Command = texts[word](in.flags.Command)
 	}
 	if g.Ready == nil && g.Alive != nil {
 		// Else a replica would be asked whether it is alive before it is up.
@@ -45,7 +42,7 @@ func (in input) group(name string, own settings) (*group, error) {
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port that all groups have is for those that listen.
 	g.located = g.listens || own.BasePort != nil || name == "" && set.BasePort != nil
-	checks := []func() error{g.checkCommand, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkStop, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
+	checks := []func() error{g.checkCommand, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err

@@ -85,15 +85,13 @@ func oneOf[T ~int, V interface {
 	return err
 }
 
-func (d *duration) UnmarshalText(text []byte) error {
-	v, err := parse.Duration(string(text))
-	*d = duration(v)
+func (d *duration) UnmarshalText(text []byte) (err error) {
+	*(*time.Duration)(d), err = parse.Duration(string(text))
 	return err
 }
 
-func (b *boolean) UnmarshalText(text []byte) error {
-	v, err := parse.Bool(string(text))
-	*b = boolean(v)
+func (b *boolean) UnmarshalText(text []byte) (err error) {
+	*(*bool)(b), err = parse.Bool(string(text))
 	return err
 }
 
@@ -145,9 +143,8 @@ func (h *host) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (a *addr) UnmarshalText(text []byte) error {
-	v, err := parse.HostPort(string(text), 1)
-	*a = addr(v)
+func (a *addr) UnmarshalText(text []byte) (err error) {
+	*(*string)(a), err = parse.HostPort(string(text), 1)
 	return err
 }
 

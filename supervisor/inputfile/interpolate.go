@@ -1,0 +1,32 @@
+package inputfile
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// variable is ${NAME} or ${NAME:-default} of the environment, or $$, which is
+// a dollar sign.
+var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
+
+// Interpolate replaces ${NAME} and ${NAME:-DEFAULT} in a value by the environment variable that lookup finds, and $$ by a
+// dollar sign. The default is taken where the variable is not set, or empty; without one that is an error. $NAME without
+// braces is left to shells.
+func Interpolate(text string, lookup func(string) (string, bool)) (replaced string, err error) {
+	replaced = variable.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "$$" {
+			return "$"
+		}
+		parts := variable.FindStringSubmatch(found)
+		name, hasDefault, other := parts[1], parts[2] != "", parts[3]
+		value, set := lookup(name)
+		switch {
+		case hasDefault && value == "":
+			return other
+		case !set:
+			err = fmt.Errorf("%q: the environment has no %s: set it, give a default, ${%s:-VALUE}, or write $${%s} for the text", text, name, name, name)
+		}
+		return value
+	})
+	return replaced, err
+}
