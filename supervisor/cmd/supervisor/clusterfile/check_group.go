@@ -250,13 +250,18 @@ func (g *group) checkLimits() error {
 	if g.User == nil {
 		return nil
 	}
-	id := string(*g.User)
+	id, group, hasGroup := strings.Cut(string(*g.User), ":")
 	if u, err := user.Lookup(id); err == nil {
 		id = u.Uid
 	}
-	switch _, err := strconv.ParseUint(id, 10, 32); {
-	case err != nil:
-		return g.wrong("user", "", fmt.Sprintf("%q: want the name or number of a user of this machine", *g.User))
+	if of, err := user.LookupGroup(group); err == nil {
+		group = of.Gid
+	}
+	_, err := strconv.ParseUint(id, 10, 32)
+	_, groupErr := strconv.ParseUint(group, 10, 32)
+	switch {
+	case err != nil, hasGroup && groupErr != nil:
+		return g.wrong("user", "", fmt.Sprintf("%q: want USER or USER:GROUP, each the name or number of one of this machine", *g.User))
 	case os.Geteuid() != 0 && id != strconv.Itoa(os.Geteuid()):
 		return g.wrong("user", "", fmt.Sprintf("%q: only root can run replicas as another user", *g.User))
 	}
@@ -270,25 +275,42 @@ func (g *group) checkReplica(r supervisor.Replica) error {
 			return g.wrong("dir", "", fmt.Sprintf("%q: want a directory", r.Dir))
 		}
 	}
-	program := r.Args[0]
-	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
-		program = withSlash(filepath.Join(r.Dir, program))
-	}
-	if _, err := exec.LookPath(program); err != nil {
-		return g.wrong("command", "[0]", fmt.Sprintf("%q: %v: want a program in PATH, or its path with a slash", r.Args[0], reason(err)))
+	if err := findProgram(r); err != nil {
+		for errors.Unwrap(err) != nil { // what LookPath says beside the reason
+			err = errors.Unwrap(err)
+		}
+		return g.wrong("command", "[0]", fmt.Sprintf("%q: %v: want a program in PATH, or its path with a slash", r.Args[0], err))
 	}
 	return nil
 }
 
-// reason strips what LookPath says beside the reason.
-func reason(err error) error {
-	var e *exec.Error
-	if errors.As(err, &e) {
-		err = e.Err
+// findProgram looks for a replica's program where its launch will.
+func findProgram(r supervisor.Replica) error {
+	program := r.Args[0]
+	if strings.Contains(program, "/") {
+		if !filepath.IsAbs(program) {
+			program = withSlash(filepath.Join(r.Dir, program))
+		}
+		_, err := exec.LookPath(program)
+		return err
 	}
-	var path *os.PathError
-	if errors.As(err, &path) {
-		err = path.Err
+	path := ""
+	for _, v := range r.Env {
+		if own, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = own // the last one counts
+		}
 	}
-	return err
+	if path == "" || path == os.Getenv("PATH") {
+		_, err := exec.LookPath(program)
+		return err
+	}
+	for _, dir := range filepath.SplitList(path) {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(r.Dir, dir)
+		}
+		if _, err := exec.LookPath(withSlash(filepath.Join(dir, program))); err == nil {
+			return nil
+		}
+	}
+	return exec.ErrNotFound
 }

@@ -33,7 +33,7 @@ func (in input) group(name string, own settings) (*group, error) {
 	}
 	if g.Ready == nil && g.Alive != nil {
 		// Else a replica would be asked whether it is alive before it is up.
-		g.Ready = &probe{Kind: g.Alive.Kind, Service: g.Alive.Service}
+		g.Ready = &probe{Kind: g.Alive.Kind, Service: g.Alive.Service, Path: g.Alive.Path}
 	}
 	for _, text := range slices.Concat(g.Command, slices.Collect(maps.Values(g.Env))) {
 		_, used, _ := expand(string(text), g.placeholders(0))

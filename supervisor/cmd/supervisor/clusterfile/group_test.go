@@ -111,6 +111,36 @@ groups:
 	}
 }
 
+// Without ready a replica is ready when it is alive.
+func TestReadyIsAsAlive(t *testing.T) {
+	c := mustRead(t, "command: [\"true\"]\nalive: {kind: http, path: /healthz, period: 100ms, timeout: 50ms}\n")
+	if got, want := c.Replicas[0].Ready, (supervisor.Probe{Kind: supervisor.ProbeHTTP, Path: "/healthz"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// The program is looked up in the PATH that the replica gets.
+func TestProgramInItsOwnPath(t *testing.T) {
+	home := atHome(t)
+	for text, found := range map[string]bool{
+		"command: [tool]\n": false,
+		"command: [tool]\nenv: {PATH: \"/nowhere:" + home + "/bin\"}\n":             true,
+		"command: [tool]\nenv: {PATH: bin}\ndir: " + home + "\n":                    true,
+		"command: [tool]\nenv: {PATH: bin}\n":                                       false,
+		"command: [sh]\nenv: {PATH: \"" + home + "/bin\"}\n":                        false,
+		"command: [sh]\nenv: {PATH: \"\"}\n":                                        true,
+		"command: [tool]\nenv_file: " + home + "/etc/path.env\nclean_env: true\n":   true,
+		"command: [tool]\nenv: {PATH: /bin}\nenv_file: " + home + "/etc/path.env\n": false,
+	} {
+		if err := os.WriteFile(home+"/etc/path.env", []byte("PATH="+home+"/bin"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(write(t, text), Flags{}); (err == nil) != found {
+			t.Errorf("%q: %v, want it found: %v", text, err, found)
+		}
+	}
+}
+
 // Groups that use no port may have the same.
 func TestGroupsWithoutAddresses(t *testing.T) {
 	c := mustRead(t, "command: [\"true\"]\ngroups:\n  one: {}\n  two: {clean_env: true}\n")
@@ -181,6 +211,7 @@ func TestRoomOfAGroup(t *testing.T) {
 func TestUserOfAGroup(t *testing.T) {
 	for user, allowed := range map[string]bool{
 		strconv.Itoa(os.Geteuid()): true, "0": os.Geteuid() == 0, "54321": os.Geteuid() == 0, "-1": false,
+		"0:0": os.Geteuid() == 0, strconv.Itoa(os.Geteuid()) + ":54321": true, "0:": false, "0:no-such-group": false, "no-such-user:0": false,
 	} {
 		c, err := Read(write(t, "command: [\"true\"]\nuser: "+user+"\n"), Flags{})
 		if (err == nil) != allowed || err == nil && c.Replicas[0].Limits.User != user {
