@@ -73,7 +73,7 @@ func (c *call) explained(f *failure) *failure {
 
 // causes are what is wrong with each replica that has no connection, or with the resolver.
 func (c *call) causes() (all []cause) {
-	t := c.backends.table(c.replicas)
+	t := c.table()
 	switch {
 	case t == nil && c.unresolved != nil:
 		return []cause{{err: c.unresolved}}

@@ -2,7 +2,7 @@ package failover
 
 import (
 	"maps"
-	"math"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,29 +16,19 @@ import (
 // client is one connection's policy, and what all its calls share.
 type client struct {
 	policy        Policy // with defaults
-	rules         core.Rules
+	shared        core.Shared
 	replicas      *replicas.Set
 	serviceConfig grpc.DialOption
 	born          time.Time // the zero of the clock
 
 	backends backends
 	queue    queue
-	hazard   core.Hazard
-	budget   *core.Budget // nil: unbounded
-	hedges   *core.Budget
-	joins    *core.Budget
 	counters counters
 
 	cc atomic.Pointer[grpc.ClientConn] // the connection, known from the first call on
 
-	leaving  sync.Mutex   // held while a replica is ejected, so that MaxShare holds
-	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
-
-	stuckAfter int         // attempts without an answer
-	wasDown    atomic.Bool // the dial of a replica has failed
-	methods    sync.Map    // full name → *method
+	methods    sync.Map // full name → *method
 	lastMethod atomic.Pointer[method]
-	last       atomic.Uint32 // key of the replica that last answered, for OrderSticky
 
 	tell sync.Mutex // held while OnReplica is called
 }
@@ -47,7 +37,7 @@ type client struct {
 type method struct {
 	name    string
 	rules   core.Rules // the policy's, for this method
-	hedge   Hedge
+	hedging core.Hedging
 	latency core.Latency
 }
 
@@ -64,21 +54,9 @@ func newClient(p Policy) (*client, error) {
 			Every: p.Redial.Every, Linger: p.Redial.Linger, PerSecond: p.Redial.PerSecond, Timeout: p.Redial.Timeout,
 			Resolve: p.ResolveEvery,
 		}),
-		born:   time.Now(),
-		hedges: core.NewBudget(0, 0, core.HedgeBurst),
-		joins:  core.NewBudget(core.JoinRatio, 0, core.JoinBurst),
+		born: time.Now(),
 	}
-	c.rules = core.Rules{
-		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
-		Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
-		Order:  core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
-	}
-	if c.stuckAfter = p.Ejection.After; p.Ejection.Off {
-		c.stuckAfter = math.MaxInt
-	}
-	if p.Budget.bounded() {
-		c.budget = core.NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)
-	}
+	c.shared.Init(p.forCore(), rand.Uint64())
 	c.replicas.OnReady, c.replicas.Host = c.onReady, p.SameHost
 	if p.OnReplica != nil {
 		c.replicas.OnChange = c.onChange
@@ -104,12 +82,12 @@ func (c *client) method(name string) *method {
 	}
 	known, ok := c.methods.Load(name)
 	if !ok {
-		m := &method{name: name, rules: c.rules, hedge: c.policy.Hedge}
+		m := &method{name: name, rules: c.shared.Policy.Rules, hedging: c.shared.Policy.Hedging}
 		m.rules.Idempotent = c.policy.idempotent(name)
 		if override, ok := forMethod(c.policy.Methods, name); ok {
 			override.apply(&m.rules)
 			if override.Hedge != nil {
-				m.hedge = *override.Hedge
+				m.hedging = override.Hedge.forCore()
 			}
 		}
 		known, _ = c.methods.LoadOrStore(name, m)
@@ -117,15 +95,4 @@ func (c *client) method(name string) *method {
 	m := known.(*method)
 	c.lastMethod.Store(m)
 	return m
-}
-
-// limit is how many attempts may be in flight at a replica; zero means any number.
-func (c *client) limit() int32 {
-	limit := c.policy.MaxInFlight
-	if c.policy.AdaptiveLimit {
-		if learned := c.hazard.Limit(); learned > 0 && (limit == 0 || learned < limit) {
-			limit = learned
-		}
-	}
-	return int32(min(limit, math.MaxInt32))
 }

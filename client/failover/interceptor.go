@@ -23,16 +23,12 @@ type request struct {
 // plan is what is decided about a call before it begins. It does not change.
 type plan struct {
 	*client
-	ctx      context.Context
-	request  request
-	settings *settings // nil: the call has no options of ours
-	known    *method
-	rules    *core.Rules // the method's, with what the call's options override
-	hedge    *Hedge
-	deadline time.Duration // the caller's, on the client's clock
-	number   uint64        // among the connection's calls, from 1
-	began    time.Duration
-	invalid  error // what is wrong with the call's options
+	core.Terms // the method's, with what the call's options override
+	ctx        context.Context
+	request    request
+	settings   *settings // nil: the call has no options of ours
+	began      time.Duration
+	invalid    error // what is wrong with the call's options
 }
 
 // call is a plan under way.
@@ -40,7 +36,6 @@ type call struct {
 	plan
 	core     core.Call
 	waited   time.Duration // for replicas to become available
-	paid     bool          // the budget has granted the next attempt
 	canceled bool          // by the caller, in the last attempt
 	begun    int           // attempts, the number of the last of them
 	last     error         // of the last attempt that failed
@@ -71,23 +66,19 @@ func (c *client) unary(ctx context.Context, method string, req, reply any, cc *g
 func (c *client) plan(ctx context.Context, r request) plan {
 	known := c.method(r.method)
 	p := plan{
-		client: c, ctx: ctx, request: r, known: known, rules: &known.rules, hedge: &known.hedge,
-		deadline: core.Forever, number: c.counters.calls.Add(1), began: c.now(),
+		client: c, ctx: ctx, request: r, began: c.now(),
+		Terms: core.Terms{
+			Number: c.counters.calls.Add(1), Deadline: core.Forever, Rules: &known.rules, Hedging: &known.hedging, Method: &known.latency,
+		},
 	}
 	p.settings, p.request.opts = parseOptions(r.opts)
 	if p.settings != nil {
 		p.override(p.settings.override)
 	}
 	if d, bounded := ctx.Deadline(); bounded {
-		p.deadline = d.Sub(c.born)
+		p.Deadline = d.Sub(c.born)
 	}
-	if c.budget != nil {
-		c.budget.Call()
-	}
-	if p.hedge.enabled() {
-		c.hedges.CallWorth(p.hedge.Share)
-	}
-	c.joins.Call()
+	c.shared.Begins(&p.Terms)
 	if c.cc.Load() == nil {
 		c.cc.Store(r.cc)
 	}
@@ -103,11 +94,12 @@ func (p *plan) override(m MethodPolicy) {
 		p.invalid = err
 		return
 	}
-	rules := *p.rules
+	rules := *p.Rules
 	m.apply(&rules)
-	p.rules = &rules
+	p.Rules = &rules
 	if m.Hedge != nil {
-		p.hedge = m.Hedge
+		hedging := m.Hedge.forCore()
+		p.Hedging = &hedging
 	}
 }
 
@@ -133,11 +125,10 @@ func (c *call) run() *failure {
 // note takes note of what became of an attempt. It reports whether it succeeded.
 func (c *call) note(l *lease, r result) (ok bool) {
 	if r.missed {
-		c.core.Untry(l.key) // the call has not had its turn there, and has not spent what it paid
+		c.core.Miss(l.Key)
 		if c.begun == l.number {
 			c.begun--
 		}
-		c.paid = c.last != nil
 		return false
 	}
 	if r.Outcome != OutcomeOK {

@@ -11,10 +11,10 @@ import (
 // joinDelay is how long an attempt is left alone before another one joins it, and whether that is a hedge of the policy's; zero
 // where none may.
 func (p *plan) joinDelay(d core.Decision) (delay time.Duration, hedge bool) {
-	if !p.rules.Idempotent || !separable(p.request.reply) {
+	if !p.Rules.Idempotent || !separable(p.request.reply) {
 		return 0, false
 	}
-	return core.Hedging{After: p.hedge.After, Quantile: p.hedge.Quantile}.Delay(d, &p.known.latency)
+	return p.Hedging.Delay(d, p.Method)
 }
 
 // race is the attempts of a call that are on their way at a time: a first one, and others that join it late. The first runs in the
@@ -51,8 +51,8 @@ type joiner struct {
 func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
-	l.patience = delay
-	r := &race{plan: c.plan, core: c.core, last: *l, trial: l.ejected.Load(), hedge: hedge, stop: stop, newReply: newReply(c.request.reply)}
+	l.Patience = delay
+	r := &race{plan: c.plan, core: c.core, last: *l, trial: l.Ejected(), hedge: hedge, stop: stop, newReply: newReply(c.request.reply)}
 	r.mu.Lock()
 	r.timer = time.AfterFunc(delay, r.join)
 	r.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ok := c.note(l, first)
 	if r.winner != nil && first.Outcome == OutcomeCanceled {
 		c.canceled = false // it was not the caller who ended the first
-		c.fails(l, core.Hung)
+		c.shared.Overtaken(&l.Lease, c.now(), c.news())
 	}
 	for _, j := range others {
 		c.record(j.result)
@@ -108,7 +108,7 @@ func (c *call) noteOther(first result, j *joiner) {
 	if r.missed || r.Outcome == OutcomeCanceled && ended(c.ctx) == nil { // not made, or canceled for another that has ended the call
 		return
 	}
-	c.core.NoteHedge(j.lease.key, j.lease.decision.Round, r.forCore())
+	c.core.NoteHedge(j.lease.Key, j.lease.decision.Round, r.forCore())
 	if first.missed || first.Outcome != OutcomeRejected { // else the first has ended the call
 		c.last, c.answered, c.canceled = r.Err, r.answered, c.canceled || r.Outcome == OutcomeCanceled
 	}
@@ -183,25 +183,21 @@ func (r *race) end(call bool) []*joiner {
 // nil where there may be none. mu must be held.
 func (r *race) prepare() *joiner {
 	p := &r.plan
-	t := p.backends.table(p.replicas)
-	if t == nil || p.rules.Wait && p.queue.crowded() { // those that wait come first
+	t := p.table()
+	if t == nil || p.Rules.Wait && p.queue.crowded() { // those that wait come first
 		return nil
 	}
-	limit := p.limit()
-	var buf [8]core.Candidate
-	d, ok := r.core.Hedge(p.rules, p.moment(p.ask()), p.candidates(buf[:0], t, limit), r.last.key)
-	if !ok || !p.acquire(t.entries[d.Index], limit, false) {
+	d, ok := p.shared.Hedge(&p.Terms, &r.core, t.members, r.last.Key, p.now())
+	if !ok {
 		return nil
 	}
-	if !r.pay() {
+	if !p.shared.PayHedge(r.hedge, r.trial, p.now()) {
 		p.counters.denied.Add(1)
-		p.abandon(t.entries[d.Index].backend)
+		p.abandon(t.members[d.Index].Replica)
 		return nil
 	}
-	j := &joiner{
-		lease:   lease{entry: t.entries[d.Index], decision: d, number: r.last.number + 1, hedge: true},
-		request: p.request.separate(r.newReply()), ended: make(chan struct{}),
-	}
+	j := &joiner{lease: p.leaseFor(t, d, r.last.number+1), request: p.request.separate(r.newReply()), ended: make(chan struct{})}
+	j.lease.hedge = true
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
 	r.last, r.others = j.lease, append(r.others, j)
 	if d.Join > 0 {
@@ -209,23 +205,4 @@ func (r *race) prepare() *joiner {
 		r.timer = time.AfterFunc(d.Join, r.join)
 	}
 	return j
-}
-
-// pay takes another attempt from the share of hedges, or of attempts that join, and from the budget. The trial of a replica that
-// was left out needs an attempt to be judged by; no share is asked for that, as trials are rare.
-func (r *race) pay() bool {
-	p, share := &r.plan, r.plan.joins
-	if r.hedge {
-		share = r.plan.hedges
-	}
-	if !r.trial && !share.Take(0) {
-		return false
-	}
-	if p.budget != nil && !p.budget.Take(p.now()) {
-		if !r.trial {
-			share.Give()
-		}
-		return false
-	}
-	return true
 }

@@ -6,47 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
-
-// gRPC tells an attempt that its connection broke before it tells the connection's state. Calls believe the attempt: for a
-// while, and of that connection alone.
-func TestLossIsBelieved(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		loss func(a, b entry) *loss
-		want bool
-	}{
-		{"no loss", func(a, b entry) *loss { return nil }, false},
-		{"just now", func(a, b entry) *loss { return &loss{a.connection(), time.Now()} }, true},
-		{"a while ago", func(a, b entry) *loss { return &loss{a.connection(), time.Now().Add(1 - lossTime)} }, true},
-		{"long ago", func(a, b entry) *loss { return &loss{a.connection(), time.Now().Add(-lossTime)} }, false},
-		{"of a connection before", func(a, b entry) *loss {
-			return &loss{connection{a.replica, a.connection().epoch - 1}, time.Now()}
-		}, false},
-		{"of another replica's", func(a, b entry) *loss { return &loss{b.connection(), time.Now()} }, false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			Bubble(t, func(t *testing.T) {
-				c, _ := readyClient(t, Policy{})
-				entries := c.backends.table(c.replicas).entries
-				entries[0].loss.Store(tc.loss(entries[0], entries[1]))
-				candidates := c.backends.current.Load().candidates(nil, 0, false, 3, 0)
-				if candidates[0].Lost != tc.want {
-					t.Errorf("lost: %v, want %v", candidates[0].Lost, tc.want)
-				}
-				d := new(core.Call).Next(&c.rules, c.moment(question{number: 1, rules: &c.rules, remaining: core.Forever}), candidates)
-				if first := d.Index == 0; first == tc.want {
-					t.Errorf("the core chooses replica %d", d.Index)
-				}
-			})
-		})
-	}
-}
 
 // gRPC does not say what became of a request whose stream had ended before it was written. That is no answer of the replica's:
 // the call goes on.
@@ -94,12 +58,12 @@ func TestLossIsTold(t *testing.T) {
 	for name, p := range map[string]Policy{"alone": {}, "hedged": {Hedge: Hedge{After: time.Hour, Share: 1}}} {
 		t.Run(name, func(t *testing.T) {
 			c, conn := readyClient(t, p)
-			a := c.backends.table(c.replicas).entries[0]
+			a := c.table().members[0]
 			if err := c.unary(t.Context(), "/service/Method", nil, nil, conn, lost); status.Code(err) != codes.Unavailable {
 				t.Fatal(err)
 			}
-			if l := a.loss.Load(); l == nil || l.connection != a.connection() {
-				t.Errorf("got %+v, want the loss of %+v", l, a.connection())
+			if !a.JustLost(c.now()) {
+				t.Error("the loss is not believed")
 			}
 		})
 	}

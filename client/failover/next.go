@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -17,16 +16,23 @@ import (
 
 // lease is the right to one attempt at a replica.
 type lease struct {
-	entry
+	core.Lease
+	backend  *backend
+	replica  *replicas.Replica
 	decision core.Decision
 	number   int // among the call's attempts, from 1
 	hedge    bool
-	conn     connection // the one it will be made with
-	start    time.Duration
-	answers  int64          // of the replica, before it began
-	patience time.Duration  // after which a hedge is due; zero: never
 	core     core.Call      // the call's, with this attempt as tried
 	wait     *replicas.Wait // for a connection; nil: the replica had one
+}
+
+// leaseFor is the right that a decision to try a replica gives.
+func (p *plan) leaseFor(t *table, d core.Decision, number int) lease {
+	e := t.entries[d.Index]
+	return lease{
+		Lease:   core.Lease{Member: t.members[d.Index], Method: p.Method},
+		backend: e.backend, replica: e.replica, decision: d, number: number,
+	}
 }
 
 // step is what a call does next: an attempt, a pause, a wait for a replica, or nothing more.
@@ -70,25 +76,15 @@ func (c *call) next() step {
 		if c.canceled {
 			return giveUp(ReasonCallerEnded, callerError(c.ctx))
 		}
-		t, f := c.table()
+		t, f := c.resolved()
 		if f != nil {
 			return step{action: core.GiveUp, failure: f}
 		}
 		c.replicas.Want()
-		limit := c.limit()
-		var buf [8]core.Candidate
-		candidates := c.candidates(buf[:0], t, limit)
-		if c.rules.Wait && c.queue.crowded() {
-			for i := range candidates {
-				candidates[i].Full = true // those that wait have a say in what room there is
-			}
+		d, ok := c.shared.Next(&c.Terms, &c.core, t.members, c.queue.crowded(), c.now())
+		if ok {
+			return c.follow(d, t)
 		}
-		d := c.core.Next(c.rules, c.moment(c.ask()), candidates)
-		if d.Action == core.Try && !c.acquire(t.entries[d.Index], limit, candidates[d.Index].Ejected) {
-			c.core.Untry(t.entries[d.Index].key) // another call was quicker
-			continue
-		}
-		return c.follow(d, t)
 	}
 }
 
@@ -96,7 +92,7 @@ func (c *call) next() step {
 func (c *call) follow(d core.Decision, t *table) step {
 	s := c.grounds(d, t)
 	if d.Action == core.Try && s.action == core.GiveUp {
-		c.abandon(t.entries[d.Index].backend)
+		c.abandon(t.members[d.Index].Replica)
 	}
 	return s
 }
@@ -105,18 +101,19 @@ func (c *call) grounds(d core.Decision, t *table) step {
 	switch {
 	case d.Action == core.GiveUp && d.Reason == core.NoTime && ended(c.ctx) != nil:
 		return giveUp(ReasonCallerEnded, callerError(c.ctx))
-	case d.Action == core.GiveUp && d.Reason == core.Spent && c.last == nil:
+	case d.Action == core.GiveUp && d.Reason == core.Spent && !c.core.Failed():
 		return giveUp(ReasonNoReplica, noReplicas(t.view.Err))
 	case d.Action == core.GiveUp:
 		return giveUp(publicReason[d.Reason], c.failure(d.Reason))
 	case c.ctx.Err() != nil:
 		return giveUp(ReasonCallerEnded, callerError(c.ctx))
-	case !c.pay():
+	case !c.shared.Pay(&c.core, d, c.now()):
+		c.counters.denied.Add(1)
 		return giveUp(ReasonBudgetSpent, c.last)
 	case d.Action == core.Try:
-		c.paid = false
-		l := lease{entry: t.entries[d.Index], decision: d, number: c.begun + 1, core: c.core}
 		c.begun++
+		l := c.leaseFor(t, d, c.begun)
+		l.core = c.core
 		return step{action: core.Try, lease: l}
 	}
 	return step{action: d.Action, pause: d.Wait}
@@ -130,27 +127,16 @@ func (c *call) without() Reason {
 	return ReasonNoReplica
 }
 
-// pay takes the next attempt from the budget, unless it is the first, or paid for.
-func (c *call) pay() bool {
-	if c.last == nil || c.paid || c.budget == nil {
-		return true
-	}
-	if c.paid = c.budget.Take(c.now()); !c.paid {
-		c.counters.denied.Add(1)
-	}
-	return c.paid
-}
-
 // failure is the error of a call that gives up.
 func (c *call) failure(r core.Reason) error {
 	switch {
 	case r == core.Full:
-		return shed("every replica that is left to try has %d attempts in flight, its limit", c.limit())
+		return shed("every replica that is left to try has %d attempts in flight, its limit", c.shared.Limit())
 	case c.last != nil:
 		return c.last
 	default: // no time for a first attempt
 		return &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
-			c.remaining().Round(time.Microsecond), c.rules.MinTimeout)}
+			c.Remaining(c.now()).Round(time.Microsecond), c.Rules.MinTimeout)}
 	}
 }
 
@@ -158,46 +144,10 @@ func shed(format string, args ...any) error {
 	return &statusError{codes.ResourceExhausted, fmt.Errorf("failover: "+format, args...)}
 }
 
-// question is what of a call the next decision depends on, beside the replicas.
-type question struct {
-	number    uint64
-	rules     *core.Rules
-	known     *method
-	remaining time.Duration
-}
-
-func (p *plan) ask() question { return question{p.number, p.rules, p.known, p.remaining()} }
-
-// moment is what a decision depends on, beside the replicas.
-func (c *client) moment(q question) core.Moment {
-	m := core.Moment{Remaining: q.remaining, Start: q.number - 1}
-	if q.remaining != core.Forever {
-		m.Typical = q.known.latency.Typical()
-		if m.Usual = m.Typical; m.Usual == 0 {
-			m.Usual = q.known.latency.Guess()
-		}
-	}
-	if q.rules.NeedsDice() {
-		m.Dice = rand.Uint64()
-	}
-	if q.rules.Order == core.Sticky {
-		m.Last = c.last.Load()
-	}
-	return m
-}
-
-// remaining is the time until the caller's deadline.
-func (p *plan) remaining() time.Duration {
-	if p.deadline == core.Forever {
-		return core.Forever
-	}
-	return p.deadline - p.now()
-}
-
-// table returns the replicas as the resolver found them, and waits for the resolver where it has not spoken yet.
-func (c *call) table() (*table, *failure) {
+// resolved returns the replicas as the resolver found them, and waits for the resolver where it has not spoken yet.
+func (c *call) resolved() (*table, *failure) {
 	for {
-		if t := c.backends.table(c.replicas); t != nil {
+		if t := c.table(); t != nil {
 			return t, nil
 		}
 		changed := c.replicas.Changed()
@@ -221,7 +171,7 @@ func (c *call) table() (*table, *failure) {
 		case errors.Is(err, replicas.ErrResolved):
 		case status.Code(err) != codes.Unavailable:
 			return nil, &failure{c.without(), err}
-		case !c.rules.Wait:
+		case !c.Rules.Wait:
 			return nil, &failure{c.without(), noReplicas(errors.New(status.Convert(err).Message()))}
 		default:
 			c.unresolved = errors.New(status.Convert(err).Message())

@@ -297,8 +297,6 @@ type Hedge struct {
 	Share float64
 }
 
-func (h *Hedge) enabled() bool { return h.After > 0 || h.Quantile > 0 }
-
 func (h *Hedge) validate() error {
 	switch {
 	case h.After < 0:

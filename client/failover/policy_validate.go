@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc/codes"
 )
 
@@ -81,4 +82,23 @@ func (p Policy) withDefaults() Policy {
 	p.Redial.Timeout = cmp.Or(p.Redial.Timeout, 5*time.Second)
 	p.ResolveEvery = cmp.Or(p.ResolveEvery, 30*time.Second)
 	return p
+}
+
+// forCore is what decisions depend on of a policy with its defaults.
+func (p *Policy) forCore() core.Policy {
+	return core.Policy{
+		Rules: core.Rules{
+			Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
+			Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
+			Order:  core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
+		},
+		MaxWait: p.MaxWait, MaxWaiting: p.MaxWaiting, MaxInFlight: p.MaxInFlight, AdaptiveLimit: p.AdaptiveLimit,
+		Budget:   core.BudgetPolicy{Ratio: p.Budget.Ratio, PerSecond: p.Budget.PerSecond, Burst: p.Budget.Burst},
+		Ejection: core.Ejection{Off: p.Ejection.Off, After: p.Ejection.After, Probe: p.Ejection.Probe, MaxShare: p.Ejection.MaxShare},
+		Hedging:  p.Hedge.forCore(),
+	}
+}
+
+func (h *Hedge) forCore() core.Hedging {
+	return core.Hedging{After: h.After, Quantile: h.Quantile, Share: h.Share}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,10 +18,10 @@ import (
 
 // probe looks after a replica that is left out.
 type probe struct {
-	client  *client
-	backend *backend
-	ctx     context.Context // the values and metadata of the call that left it out
-	ill     bool            // it has said so, or not answered
+	client *client
+	member core.Member     // with the connection that it was left out with
+	number int             // of the watch
+	ctx    context.Context // the values and metadata of the call that left it out
 }
 
 // run asks the replica how it is, and comes again until it is well. A replica that is down is not asked, but it may still be
@@ -31,42 +32,36 @@ func (p *probe) run() {
 	if over {
 		return
 	}
-	interval := p.client.policy.Ejection.Probe
-	finding := deaf
+	ejection := p.client.shared.Policy.Ejection
+	finding := core.FindingDeaf
 	if replica.Ready() {
-		finding = p.ask(replica, interval)
+		finding = p.ask(replica, ejection.Probe)
 	}
-	if p.judge(finding) {
+	now := p.client.now()
+	if p.member.Found(p.number, finding, now, p.takenBack) {
 		p.client.offer()
 	} else {
-		time.AfterFunc(max(0, interval-(p.client.now()-start)), p.run)
+		time.AfterFunc(ejection.Interval(now-start), p.run)
 	}
 }
+
+func (p *probe) takenBack() { p.client.tellStanding(p.member.Link.(*replicas.Replica), ReplicaReady) }
 
 // end is called when the replica is to be tried whatever the probes have found, so that none is left out for ever.
 func (p *probe) end() {
-	if p.judge(alive) {
+	if p.member.Tried(p.number, p.client.now()) {
 		p.client.offer()
 	}
 }
 
-// finding is what a probe has found out.
-type finding uint8
-
-const (
-	deaf    finding = iota // no answer, or one that says that it cannot serve
-	alive                  // an answer of a live process, which says nothing about what it serves
-	serving                // the health service says that it serves
-)
-
 // ask makes the request of a probe, as a call on the connection: it passes the user's interceptors and has the user's
 // credentials, without which a replica might refuse it.
-func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f finding) {
+func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding) {
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			f = deaf // an interceptor that is not prepared for it; there is no caller to recover from that
+			f = core.FindingDeaf // an interceptor that is not prepared for it; there is no caller to recover from that
 		}
 	}()
 	request, reply := &healthv1.HealthCheckRequest{Service: p.client.policy.Ejection.Service}, new(healthv1.HealthCheckResponse)
@@ -75,13 +70,13 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f finding) {
 		grpc.ForceCodecV2(encoding.GetCodecV2(proto.Name)))
 	switch code := status.Code(err); {
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_SERVING:
-		return serving
+		return core.FindingServing
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING,
 		code == codes.Unavailable, code == codes.DeadlineExceeded, // as proxies answer in its place
 		!on.Answered, ctx.Err() != nil:
-		return deaf
+		return core.FindingDeaf
 	default:
-		return alive
+		return core.FindingAlive
 	}
 }
 
@@ -99,45 +94,19 @@ func probed(ctx context.Context, before metadata.MD) context.Context {
 
 // replica returns the connection to ask on. It returns true where nobody needs to know any more.
 func (p *probe) replica() (r *replicas.Replica, over bool) {
-	p.backend.mu.Lock()
-	defer p.backend.mu.Unlock()
 	conn := p.client.conn()
-	if p.backend.probe != p || !p.backend.standing.Out() || conn == nil || conn.GetState() == connectivity.Shutdown {
+	if !p.member.Watched(p.number) || conn == nil || conn.GetState() == connectivity.Shutdown {
 		return nil, true
 	}
-	if p.backend.gone.Load() {
-		p.backend.probe = nil // if it comes back, it is as good as new
-		return nil, true
+	t := p.client.backends.current.Load()
+	if t == nil {
+		return p.member.Link.(*replicas.Replica), false
 	}
-	if t := p.client.backends.current.Load(); t != nil {
-		for _, e := range t.entries {
-			if e.backend == p.backend {
-				return e.replica, false
-			}
+	for _, e := range t.entries {
+		if e.Key == p.member.Key {
+			return e.replica, false
 		}
 	}
-	return p.backend.left.replica, false
-}
-
-// judge takes back a replica that is well again. One that is alive, or whose health service saw nothing wrong, is tried by one
-// call at a time. It reports whether there is nothing left to ask.
-func (p *probe) judge(f finding) bool {
-	b, now := p.backend, p.client.now()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.probe != p || !b.standing.Out():
-		return true
-	case f == serving && p.ill:
-		b.standing.Try()
-		p.client.takeBack(b, b.left.replica)
-	case f != deaf:
-		b.standing.Try()
-		b.since = now
-		b.trial.Store(true)
-	default:
-		p.ill = true
-		return false
-	}
-	return true
+	p.member.Unwatch(p.number)
+	return nil, true
 }

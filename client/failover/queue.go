@@ -19,7 +19,6 @@ type queue struct {
 
 // waiter is a call that waits. Whoever makes a replica available decides for it, and takes the place for it.
 type waiter struct {
-	known   *method
 	granted chan grant // has room for the one grant
 }
 
@@ -71,56 +70,24 @@ func (c *client) offer() {
 
 // dispatch hands the places that are free to the calls that wait. It takes no lock but the table's.
 func (c *client) dispatch(line *core.Line[waiter]) {
-	t := c.backends.table(c.replicas)
+	t := c.table()
 	if t == nil {
 		for _, w := range line.Shed(0) {
 			w.Owner.granted <- grant{} // to ask again
 		}
 		return
 	}
-	limit, now := c.limit(), c.now()
-	var buf [8]core.Candidate
-	candidates := t.candidates(buf[:0], limit, true, c.stuckAfter, now)
-	line.Serve(candidates, func(w *core.Waiter[waiter]) core.Moment {
-		q := question{w.Number, w.Rules, w.Owner.known, w.Deadline}
-		if q.remaining != core.Forever {
-			q.remaining -= now
-		}
-		return c.moment(q)
-	}, func(i int) bool {
-		return t.entries[i].take(&candidates[i], limit, now)
-	}, func(w *core.Waiter[waiter], d core.Decision) {
+	again := core.Serve(&c.shared, line, t.members, c.now(), func(w *core.Waiter[waiter], d core.Decision) {
 		w.Owner.granted <- grant{table: t, decision: d}
 	})
-	if line.Len() > 0 && c.queue.rising == nil {
-		c.dispatchAsRampsRise(t, now)
+	if again > 0 && c.queue.rising == nil {
+		c.dispatchAfter(again)
 	}
 }
 
-// take takes a place for a call that waits, and brings the candidate up to date.
-func (e entry) take(x *core.Candidate, limit int32, now time.Duration) bool {
-	most := e.ramp.Limit(limit, now)
-	taken := e.acquire(most, x.Ejected)
-	x.InFlight = e.inFlight.Load()
-	x.Full = most > 0 && x.InFlight >= most
-	if taken {
-		x.Ejected = e.ejected.Load() && !e.trial.Load()
-	}
-	return taken
-}
-
-// dispatchAsRampsRise comes back when a replica has room for more of the calls that wait, whatever is answered. mu must be held.
-func (c *client) dispatchAsRampsRise(t *table, now time.Duration) {
-	var soonest time.Duration
-	for _, e := range t.entries {
-		if step := e.ramp.Step(now); step > 0 && e.replica.Ready() && (soonest == 0 || step < soonest) {
-			soonest = step
-		}
-	}
-	if soonest == 0 {
-		return
-	}
-	c.queue.rising = time.AfterFunc(soonest, func() {
+// dispatchAfter comes back when a replica has room for more of the calls that wait, whatever is answered. mu must be held.
+func (c *client) dispatchAfter(d time.Duration) {
+	c.queue.rising = time.AfterFunc(d, func() {
 		c.queue.mu.Lock()
 		c.queue.rising = nil
 		c.queue.mu.Unlock()
@@ -130,10 +97,7 @@ func (c *client) dispatchAsRampsRise(t *table, now time.Duration) {
 
 // await waits until a replica is available to the call, and returns what to do then.
 func (c *call) await() step {
-	w := &core.Waiter[waiter]{
-		Number: c.number, Deadline: c.deadline, Rules: c.rules, Call: c.core,
-		Owner: waiter{c.known, make(chan grant, 1)},
-	}
+	w := &core.Waiter[waiter]{Terms: c.Terms, Call: c.core, Owner: waiter{make(chan grant, 1)}}
 	g, failure := c.wait(w)
 	switch {
 	case failure != nil:
@@ -173,7 +137,7 @@ func (c *call) wait(w *core.Waiter[waiter]) (g grant, f *failure) {
 
 // patience is how long the call may wait from now on.
 func (c *call) patience() time.Duration {
-	return c.rules.Patience(c.policy.MaxWait, c.waited, c.remaining())
+	return c.Rules.Patience(c.policy.MaxWait, c.waited, c.Remaining(c.now()))
 }
 
 // waitedTooLong is why a call fails that has waited for as long as it may, or its caller.
@@ -181,7 +145,7 @@ func (c *call) waitedTooLong() *failure {
 	switch {
 	case ended(c.ctx) != nil:
 		return &failure{ReasonCallerEnded, callerError(c.ctx)}
-	case c.remaining() <= c.rules.MinTimeout:
+	case c.Remaining(c.now()) <= c.Rules.MinTimeout:
 		return &failure{ReasonOutOfTime, c.failure(core.NoTime)}
 	}
 	return &failure{ReasonShed, shed("no replica became available in %v", c.waited)}

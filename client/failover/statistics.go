@@ -60,7 +60,7 @@ func (c *client) statistics() Statistics {
 		Calls: int64(n.calls.Load()), Succeeded: n.succeeded.Load(), Failed: map[Reason]int64{},
 		Waiting: int(c.queue.n.Load()), Attempts: map[Outcome]int64{},
 		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(), Denied: n.denied.Load(), Ejections: n.ejections.Load(),
-		CrashRate: c.hazard.Rate(), Limit: int(c.limit()),
+		CrashRate: c.shared.CrashRate(), Limit: int(c.shared.Limit()),
 	}
 	for r := range n.failed {
 		s.Failed[Reason(r)] = n.failed[r].Load()
@@ -84,7 +84,7 @@ func (c *client) statistics() Statistics {
 
 func (e entry) statistics() ReplicaStatistics {
 	r := ReplicaStatistics{
-		Replica: e.addr, Ready: e.replica.Ready(), Ejected: e.ejected.Load(), Err: e.replica.Err(), InFlight: int(e.inFlight.Load()),
+		Replica: e.addr, Ready: e.replica.Ready(), Ejected: e.Ejected(), Err: e.replica.Err(), InFlight: e.InFlight(),
 		Attempts: map[Outcome]int64{},
 	}
 	for o := range e.outcomes {

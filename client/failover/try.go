@@ -87,7 +87,7 @@ func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 	}
 	on := p.replicas.NewAttempt(ctx, l.replica)
 	switch {
-	case p.rules.Wait || l.hedge:
+	case p.Rules.Wait || l.hedge:
 		on.RequireReady()
 	case l.wait != nil:
 		on.Await(l.wait)
@@ -100,21 +100,15 @@ func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 
 // missed gives back the place of an attempt that was not made.
 func (p *plan) missed(l *lease) result {
-	l.ends(l.answers, false)
-	p.abandon(l.backend)
+	p.shared.Miss(&l.Lease, p.now())
+	p.offer()
 	return result{missed: true}
 }
 
 // start takes note that the attempt begins.
 func (p *plan) start(l *lease) {
-	l.start = p.now()
-	l.answers = l.begins(l.start)
-	ready := l.replica.Ready()
-	if !ready {
+	if !l.Begin(p.now()) {
 		l.wait = p.connecting(l)
-	}
-	if l.conn = l.connection(); !ready {
-		l.conn.epoch++
 	}
 }
 
@@ -123,10 +117,13 @@ const previousAttempts = "grpc-previous-rpc-attempts"
 
 // finish gives the replica's place back and takes note of how the attempt ended, for the replica and whoever wants to know.
 func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
-	p.settle(l, o, w, err)
+	now := p.now()
+	p.backends.count(l.backend, o)
+	p.shared.Settle(&l.Lease, p.ending(o, w, err), now, p.news())
+	p.release(l.Replica)
 	a := Attempt{
-		Replica: l.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
-		Start: p.born.Add(l.start), Duration: p.now() - l.start, Outcome: o, Sent: w.sent, Err: err,
+		Replica: l.backend.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
+		Start: p.born.Add(l.Start), Duration: now - l.Start, Outcome: o, Sent: w.sent, Err: err,
 	}
 	if p.policy.OnAttempt != nil {
 		p.policy.OnAttempt(p.ctx, p.request.method, a)
@@ -138,83 +135,34 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	return r
 }
 
-// settle takes note of what an attempt says of its replica.
-func (p *plan) settle(l *lease, o Outcome, w wire, err error) {
-	p.backends.count(l.backend, o)
-	l.ends(l.answers, w.answered && o != OutcomeCanceled)
+// ending is what an attempt's end says of its replica.
+func (p *plan) ending(o Outcome, w wire, err error) core.End {
+	e := core.End{Answered: w.answered && o != OutcomeCanceled, Sent: w.sent}
 	switch {
-	case (o == OutcomeOK || o == OutcomeRejected) && w.answered:
-		p.answers(l, o)
+	case o == OutcomeOK && w.answered:
+		e.Says = core.SaysOK
+	case o == OutcomeRejected && w.answered:
+		e.Says = core.SaysRejected
 	case o == OutcomeFailed && status.Code(err) != codes.Unimplemented: // which concerns the one method
-		p.fails(l, core.Failing)
+		e.Says = core.SaysFailing
 	case w.unprocessed:
-		p.turnedAway(l)
+		e.Says = core.SaysUnprocessed
 	case o == OutcomeLost:
-		p.loses(l)
+		e.Says = core.SaysLost
 	case o == OutcomeTimeout && w.picked, o == OutcomeCanceled && w.picked && errors.Is(ended(p.ctx), context.DeadlineExceeded):
-		p.cutOff(l, w.sent)
+		e.Says = core.SaysCutOff
 	}
-	if l.ejected.Load() {
-		l.undecided(l.start)
-	}
-	p.release(l.backend)
-}
-
-// answers takes note that a replica has answered.
-func (p *plan) answers(l *lease, o Outcome) {
-	if l.suspect.Load() {
-		p.forgive(l)
-	}
-	if p.policy.AdaptiveLimit {
-		p.hazard.Survived()
-	}
-	l.ramp.Answered()
-	if l.unproven.Load() {
-		l.unproven.Store(false)
-	}
-	took := p.now() - l.start
-	l.took.Store(int64(max(took, 1)))
-	p.compare(l.backend, &p.known.latency, took, true)
-	if o != OutcomeOK {
-		return
-	}
-	p.known.latency.Add(took)
-	if p.policy.Order == OrderSticky && p.client.last.Load() != l.key {
-		p.client.last.Store(l.key)
-	}
-}
-
-// loses takes note that the connection to a replica broke. That counts once, however many attempts were lost with it.
-func (p *plan) loses(l *lease) {
-	l.loss.Store(&loss{l.conn, time.Now()})
-	if !l.crashed(l.conn) {
-		return
-	}
-	if p.policy.AdaptiveLimit {
-		p.hazard.Crashed()
-	}
-	p.fails(l, core.HungUp)
+	return e
 }
 
 // abandon gives back a place that no attempt was made with.
-func (c *client) abandon(b *backend) {
-	if b.ejected.Load() {
-		b.undecided(c.now())
-	}
-	c.release(b)
-}
-
-// release gives a place at the replica back, to a call that waits for one.
-func (c *client) release(b *backend) {
-	b.inFlight.Add(-1)
+func (c *client) abandon(r *core.Replica) {
+	c.shared.Abandon(r, c.now())
 	c.offer()
 }
 
-// crashed reports whether the loss of the connection is news: all attempts in flight were lost with it, and it counts once.
-func (b *backend) crashed(conn connection) bool {
-	last := b.crash.Load()
-	if last != nil && last.replica == conn.replica && last.epoch >= conn.epoch {
-		return false
-	}
-	return b.crash.CompareAndSwap(last, &conn)
+// release gives a place at the replica back, to a call that waits for one.
+func (c *client) release(r *core.Replica) {
+	c.shared.Release(r)
+	c.offer()
 }

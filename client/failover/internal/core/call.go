@@ -160,6 +160,8 @@ type Call struct {
 	tried  marks
 	paused bool // since the last attempt
 	failed bool // an attempt was noted
+	paid   bool // the budget has granted the next attempt
+	steps  int  // attempts noted, and pauses
 	last   Result
 }
 
@@ -203,10 +205,23 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d 
 }
 
 // Note takes the result of an attempt that failed.
-func (c *Call) Note(res Result) { c.failed, c.paused, c.last = true, false, res }
+func (c *Call) Note(res Result) {
+	c.steps++
+	c.failed, c.paused, c.last = true, false, res
+}
+
+// Failed reports whether an attempt of the call has failed.
+func (c *Call) Failed() bool { return c.failed }
 
 // Untry takes back the last try at a replica: it has not been made.
 func (c *Call) Untry(key uint32) { c.tried.set(key, c.tried.of(key)-1) }
+
+// Miss takes back the last try at a replica, which had begun and was not made. The call has not had its turn there, and has not spent
+// what it paid.
+func (c *Call) Miss(key uint32) {
+	c.Untry(key)
+	c.paid = c.failed
+}
 
 // NoteHedge takes the result of a hedge that failed beside the attempt that it joined: what rules out a repetition of either
 // rules out the call's. The hedge was made at the replica of that key, in that round, as Hedge decided.
@@ -214,6 +229,7 @@ func (c *Call) NoteHedge(key uint32, round int, res Result) {
 	if !c.failed { // the first was not made
 		c.last = Result{}
 	}
+	c.steps++
 	c.failed, c.paused = true, false
 	c.tried.set(key, max(c.tried.of(key), round))
 	c.last.Final = c.last.Final || res.Final
@@ -261,6 +277,7 @@ func (c *Call) pause(d time.Duration, r *Rules, m Moment) Decision {
 	if !m.allows(d, r) {
 		return Decision{Action: GiveUp, Reason: NoTime}
 	}
+	c.steps++
 	c.paused = true
 	return Decision{Action: Pause, Wait: d}
 }

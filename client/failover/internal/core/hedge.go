@@ -6,7 +6,10 @@ import "time"
 type Hedging struct {
 	After    time.Duration // after the first began; zero: never
 	Quantile float64       // in place of After, once the method's latency is known well enough; zero: none
+	Share    float64       // of the calls that may have one
 }
+
+func (h *Hedging) enabled() bool { return h.After > 0 || h.Quantile > 0 }
 
 const (
 	// HedgeBurst is how many hedges may be made at once, above the share of the calls that may have one.

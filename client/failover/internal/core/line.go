@@ -10,11 +10,9 @@ type Line[Owner any] struct{ waiting []*Waiter[Owner] }
 
 // Waiter is a waiting call. Owner is the caller's own data about it.
 type Waiter[Owner any] struct {
-	Number   uint64 // of the call; older calls have lower ones
-	Deadline time.Duration
-	Rules    *Rules
-	Call     Call
-	Owner    Owner
+	Terms
+	Call  Call
+	Owner Owner
 }
 
 // Len returns the number of waiters.

@@ -10,7 +10,7 @@ import (
 func lineOf(rules *Rules, numbers ...uint64) *Line[string] {
 	l := new(Line[string])
 	for _, n := range numbers {
-		l.Join(&Waiter[string]{Number: n, Deadline: Forever, Rules: rules})
+		l.Join(&Waiter[string]{Terms: Terms{Number: n, Deadline: Forever, Rules: rules}})
 	}
 	return l
 }

@@ -1,0 +1,286 @@
+package core
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Policy is what decisions depend on of a policy, with its defaults.
+type Policy struct {
+	Rules         Rules
+	MaxWait       time.Duration // zero: none
+	MaxWaiting    int
+	MaxInFlight   int // zero: no limit
+	AdaptiveLimit bool
+	Budget        BudgetPolicy
+	Ejection      Ejection
+	Hedging       Hedging
+	Redial        Redial
+}
+
+// BudgetPolicy bounds repetitions. The zero value sets no bound.
+type BudgetPolicy struct {
+	Ratio, PerSecond float64
+	Burst            int
+}
+
+// Ejection says when replicas are left out.
+type Ejection struct {
+	Off      bool
+	After    int           // failures in a row, from 1
+	Probe    time.Duration // between two probes
+	MaxShare float64       // of the replicas with a connection
+}
+
+// Shared is what the calls of a client share. Safe for concurrent use.
+type Shared struct {
+	Policy Policy
+	hazard Hazard
+	budget *Budget // nil: unbounded
+	hedges *Budget
+	joins  *Budget
+
+	members atomic.Pointer[[]Member]
+
+	stuckAfter int           // attempts without an answer
+	wasDown    atomic.Bool   // the dial of a replica has failed
+	last       atomic.Uint32 // key of the replica that last answered, for Sticky
+
+	leaving  sync.Mutex   // held while a replica is left out, so that Ejection.MaxShare holds
+	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
+	seed     uint64       // of all dice
+}
+
+// Init prepares the zero value for a policy. What is random depends on the seed.
+func (s *Shared) Init(p Policy, seed uint64) {
+	s.Policy, s.seed = p, seed
+	s.hedges, s.joins = NewBudget(0, 0, HedgeBurst), NewBudget(JoinRatio, 0, JoinBurst)
+	if p.Budget != (BudgetPolicy{}) {
+		s.budget = NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)
+	}
+	if s.stuckAfter = p.Ejection.After; p.Ejection.Off {
+		s.stuckAfter = math.MaxInt
+	}
+}
+
+// Use says which replicas there are.
+func (s *Shared) Use(members []Member) { s.members.Store(&members) }
+
+// current are the replicas that there are.
+func (s *Shared) current() []Member {
+	if m := s.members.Load(); m != nil {
+		return *m
+	}
+	return nil
+}
+
+// Limit is how many attempts may be in flight at a replica; zero means any number.
+func (s *Shared) Limit() int32 {
+	limit := s.Policy.MaxInFlight
+	if s.Policy.AdaptiveLimit {
+		if learned := s.hazard.Limit(); learned > 0 && (limit == 0 || learned < limit) {
+			limit = learned
+		}
+	}
+	return int32(min(limit, math.MaxInt32))
+}
+
+// CrashRate is the share of attempts that lately ended in a crash of their replica, where that is learned.
+func (s *Shared) CrashRate() float64 { return s.hazard.Rate() }
+
+// Terms are what a call is made under.
+type Terms struct {
+	Number   uint64        // among the client's calls, from 1: older calls have lower ones
+	Deadline time.Duration // the caller's, on the client's clock, or Forever
+	Rules    *Rules
+	Hedging  *Hedging
+	Method   *Latency // of the call's method
+}
+
+// Begins takes note that a call begins.
+func (s *Shared) Begins(t *Terms) {
+	if s.budget != nil {
+		s.budget.Call()
+	}
+	if t.Hedging.enabled() {
+		s.hedges.CallWorth(t.Hedging.Share)
+	}
+	s.joins.Call()
+}
+
+// Remaining is the time until the caller's deadline.
+func (t *Terms) Remaining(now time.Duration) time.Duration {
+	if t.Deadline == Forever {
+		return Forever
+	}
+	return t.Deadline - now
+}
+
+// moment is what a decision about the call depends on, beside the replicas.
+func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
+	m := Moment{Remaining: t.Remaining(now), Start: t.Number - 1}
+	if m.Remaining != Forever {
+		m.Typical = t.Method.Typical()
+		if m.Usual = m.Typical; m.Usual == 0 {
+			m.Usual = t.Method.Guess()
+		}
+	}
+	if t.Rules.NeedsDice() {
+		m.Dice = roll(s.seed, t.Number, uint64(c.steps))
+	}
+	if t.Rules.Order == Sticky {
+		m.Last = s.last.Load()
+	}
+	return m
+}
+
+// candidates are what a decision needs to know of the replicas, for calls that wait or do not.
+func (s *Shared) candidates(to []Candidate, members []Member, limit int32, wait bool, now time.Duration) []Candidate {
+	usual := time.Duration(-1) // not looked up yet
+	for i := range members {
+		m := &members[i]
+		n, most := m.inFlight.Load(), limit
+		doubt := int(m.doubt.Load())
+		waiting := int(m.waiting.Load())
+		if waiting >= s.stuckAfter {
+			if usual < 0 {
+				usual = longest(members)
+			}
+			if Stuck(waiting, s.stuckAfter, now-time.Duration(m.first.Load()), usual) {
+				doubt = max(doubt, 1)
+			}
+		}
+		if waiting > 0 && m.unproven.Load() {
+			doubt = max(doubt, 1) // the first call finds out
+		}
+		if wait {
+			most = m.ramp.Limit(limit, now)
+		}
+		to = append(to, Candidate{
+			Key:      m.Key,
+			InFlight: n,
+			Ready:    m.Link.Ready(),
+			Dialing:  m.Link.Dialing(),
+			Lost:     m.JustLost(now),
+			Ejected:  m.leftOut(),
+			Doubt:    doubt,
+			Full:     most > 0 && n >= most,
+		})
+	}
+	return to
+}
+
+// longest is the longest that a replica's last answer took.
+func longest(members []Member) (d time.Duration) {
+	for i := range members {
+		d = max(d, time.Duration(members[i].took.Load()))
+	}
+	return d
+}
+
+// Next decides what the call does next. Where that is to try a replica, a place there is taken; it returns false, and is to be asked
+// again, where another call was quicker. Crowded is true where other calls wait: they have a say in what room there is.
+func (s *Shared) Next(t *Terms, c *Call, members []Member, crowded bool, now time.Duration) (d Decision, ok bool) {
+	limit := s.Limit()
+	var buf [8]Candidate
+	candidates := s.candidates(buf[:0], members, limit, t.Rules.Wait, now)
+	if t.Rules.Wait && crowded {
+		for i := range candidates {
+			candidates[i].Full = true
+		}
+	}
+	d = c.Next(t.Rules, s.moment(t, c, now), candidates)
+	if d.Action != Try || s.acquire(t, &members[d.Index], limit, candidates[d.Index].Ejected, now) {
+		return d, true
+	}
+	c.Untry(members[d.Index].Key)
+	return d, false
+}
+
+// acquire takes a place at a replica for an attempt of the call.
+func (s *Shared) acquire(t *Terms, m *Member, limit int32, leftOut bool, now time.Duration) bool {
+	if t.Rules.Wait {
+		limit = m.ramp.Limit(limit, now)
+	}
+	return m.acquire(limit, leftOut)
+}
+
+// Better reports whether a call whose attempt at the replica of that key cannot begin yet is better made elsewhere.
+func (s *Shared) Better(t *Terms, tried *Call, members []Member, key uint32, now time.Duration) bool {
+	var buf [8]Candidate
+	candidates := s.candidates(buf[:0], members, s.Limit(), t.Rules.Wait, now)
+	return tried.Better(t.Rules, s.moment(t, tried, now), candidates, key)
+}
+
+// Pay takes what the call was decided to do next from the budget, if it is a repetition. It returns false where the budget has none.
+func (s *Shared) Pay(c *Call, d Decision, now time.Duration) bool {
+	if c.failed && !c.paid && s.budget != nil && !s.budget.Take(now) {
+		return false
+	}
+	c.paid = c.failed && d.Action != Try
+	return true
+}
+
+// Hedge decides on another attempt beside the last, at the replica of that key, as Call.Hedge does, and takes a place for it.
+func (s *Shared) Hedge(t *Terms, c *Call, members []Member, key uint32, now time.Duration) (d Decision, ok bool) {
+	limit := s.Limit()
+	var buf [8]Candidate
+	candidates := s.candidates(buf[:0], members, limit, t.Rules.Wait, now)
+	d, ok = c.Hedge(t.Rules, s.moment(t, c, now), candidates, key)
+	return d, ok && s.acquire(t, &members[d.Index], limit, false, now)
+}
+
+// PayHedge takes another attempt beside one on its way from the share of hedges, or of attempts that join, and from the budget. hedge
+// says that the policy asked for it. The trial of a replica that was left out needs an attempt to be judged by; no share is asked for
+// that, as trials are rare.
+func (s *Shared) PayHedge(hedge, trial bool, now time.Duration) bool {
+	share := s.joins
+	if hedge {
+		share = s.hedges
+	}
+	if !trial && !share.Take(0) {
+		return false
+	}
+	if s.budget != nil && !s.budget.Take(now) {
+		if !trial {
+			share.Give()
+		}
+		return false
+	}
+	return true
+}
+
+// Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a replica has room for more of them then,
+// whatever is answered; zero means never.
+func Serve[O any](s *Shared, line *Line[O], members []Member, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
+	limit := s.Limit()
+	var buf [8]Candidate
+	candidates := s.candidates(buf[:0], members, limit, true, now)
+	line.Serve(candidates, func(w *Waiter[O]) Moment {
+		return s.moment(&w.Terms, &w.Call, now)
+	}, func(i int) bool {
+		return members[i].take(&candidates[i], limit, now)
+	}, served)
+	if line.Len() > 0 {
+		for i := range members {
+			if step := members[i].ramp.Step(now); step > 0 && members[i].Link.Ready() && (again == 0 || step < again) {
+				again = step
+			}
+		}
+	}
+	return again
+}
+
+// take takes a place for a call that waits, and brings the candidate up to date.
+func (r *Replica) take(x *Candidate, limit int32, now time.Duration) bool {
+	most := r.ramp.Limit(limit, now)
+	taken := r.acquire(most, x.Ejected)
+	x.InFlight = r.inFlight.Load()
+	x.Full = most > 0 && x.InFlight >= most
+	if taken {
+		x.Ejected = r.leftOut()
+	}
+	return taken
+}
