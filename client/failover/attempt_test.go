@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -43,7 +44,7 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := &plan{client: new(client), ctx: tc.caller}
-			if got := c.outcome(tc.caller, tc.attempt, nil, wire{picked: true, sent: true, answered: tc.answered}, status.Error(tc.code, "")); got != tc.want {
+			if got := c.outcome(tc.caller, tc.attempt, nil, wire{Wire: core.Wire{Picked: true, Sent: true, Answered: tc.answered}}, status.Error(tc.code, "")); got != tc.want {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -15,18 +16,15 @@ import (
 
 // wire is what is known from below of an attempt.
 type wire struct {
-	picked      bool // it got as far as a connection
-	sent        bool // and any byte of it may have reached the wire
-	answered    bool // and any byte of a reply has come back
-	unprocessed bool // it came back, and the replica said that it has not processed it: as if never sent
-	trailer     metadata.MD
+	core.Wire
+	trailer metadata.MD
 }
 
 // answeredWire is that of an attempt that succeeded, and the cautious answer where the end cannot be known.
-var answeredWire = wire{picked: true, sent: true, answered: true}
+var answeredWire = wire{Wire: core.Wire{Picked: true, Sent: true, Answered: true}}
 
 func wireOf(on *replicas.Attempt) wire {
-	return wire{on.Picked(), on.Sent, on.Answered, on.Unprocessed(), on.Trailer}
+	return wire{core.Wire{Picked: on.Picked(), Sent: on.Sent, Answered: on.Answered, Unprocessed: on.Unprocessed()}, on.Trailer}
 }
 
 // outcome tells how an attempt that failed ended. The error's text is never looked at: whose deadline passed the two
@@ -36,7 +34,7 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 	switch {
 	case ended(parent) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
 		return OutcomeCanceled
-	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.answered):
+	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.Answered):
 		return OutcomeTimeout // not answered: a timeout that the service config gives the method
 	case p.own(req, w, code):
 		return OutcomeRejected
@@ -44,9 +42,9 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 		return OutcomeFailed
 	case !p.policy.retryable(code):
 		return OutcomeRejected
-	case !w.sent:
+	case !w.Sent:
 		return OutcomeRefused
-	case w.answered:
+	case w.Answered:
 		return OutcomeFailed
 	default:
 		return OutcomeLost
@@ -56,10 +54,10 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 // own reports whether an error is of our own making, so that no replica is to blame and another would change nothing.
 func (p *plan) own(req any, w wire, code codes.Code) bool {
 	switch {
-	case !w.sent:
+	case !w.Sent:
 		// Where the connection is to blame, no connection was picked in the end and the code is Unavailable.
-		return w.picked || code != codes.Unavailable
-	case w.answered:
+		return w.Picked || code != codes.Unavailable
+	case w.Answered:
 		// A reply that is too large, or cannot be decompressed or decoded. A replica's own status comes with a trailer, which
 		// is empty only where the replica had sent a header before.
 		return len(w.trailer) == 0 && (code == codes.ResourceExhausted || code == codes.Internal || code == codes.Unimplemented)

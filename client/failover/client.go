@@ -56,7 +56,7 @@ func newClient(p Policy) (*client, error) {
 		}),
 		born: time.Now(),
 	}
-	c.shared.Init(p.forCore(), rand.Uint64())
+	c.seed(rand.Uint64())
 	c.replicas.OnReady, c.replicas.Host = c.onReady, p.SameHost
 	if p.OnReplica != nil {
 		c.replicas.OnChange = c.onChange
@@ -67,6 +67,12 @@ func newClient(p Policy) (*client, error) {
 	}
 	c.serviceConfig = grpc.WithDefaultServiceConfig(js)
 	return c, nil
+}
+
+// seed decides what is random. It is called before there is a call.
+func (c *client) seed(seed uint64) {
+	c.shared.Init(c.policy.forCore(), seed)
+	c.replicas.Seed = seed
 }
 
 // conn returns the connection; nil before the first call.

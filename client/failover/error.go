@@ -80,7 +80,8 @@ func (r Reason) String() string { return name(reasonNames[:], r) }
 // publicReason is the reason of the core's.
 var publicReason = [...]Reason{
 	core.Spent: ReasonRoundsSpent, core.Final: ReasonNotRetryable, core.Ambiguous: ReasonAmbiguous, core.NoTime: ReasonOutOfTime,
-	core.PushedBack: ReasonPushedBack, core.Full: ReasonShed,
+	core.PushedBack: ReasonPushedBack, core.Full: ReasonShed, core.CallerEnded: ReasonCallerEnded, core.NoReplica: ReasonNoReplica,
+	core.BudgetSpent: ReasonBudgetSpent, core.Impatient: ReasonShed, core.Crowded: ReasonShed,
 }
 
 // Error returns one line that names every attempt.

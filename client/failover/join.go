@@ -57,7 +57,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	r.timer = time.AfterFunc(delay, r.join)
 	r.mu.Unlock()
 	first := c.attempt(ctx, l, c.request)
-	others := r.end(!first.missed && first.ends())
+	others := r.end(!first.missed && core.Outcome(first.Outcome).Ends())
 	c.begun = r.last.number
 	ok := c.note(l, first)
 	if r.winner != nil && first.Outcome == OutcomeCanceled {
@@ -138,7 +138,7 @@ func (r *race) join() {
 		return
 	}
 	r.plan.counters.hedges.Add(1)
-	if o := j.result.Outcome; o != OutcomeCanceled && j.result.ends() && !r.over && r.winner == nil {
+	if o := j.result.Outcome; o != OutcomeCanceled && core.Outcome(o).Ends() && !r.over && r.winner == nil {
 		r.winner = j
 		r.stop()
 		r.cancelOthers(j)

@@ -43,8 +43,8 @@ type step struct {
 	failure *failure      // to GiveUp
 }
 
-func giveUp(r Reason, err error) step {
-	return step{action: core.GiveUp, failure: &failure{r, err}}
+func (c *call) giveUp(r core.Reason) step {
+	return step{action: core.GiveUp, failure: c.failure(r, nil)}
 }
 
 // lease returns the right to the call's next attempt, after the pauses and waits that come before it, or why there is none.
@@ -74,7 +74,7 @@ func (c *call) lease() (lease, *failure) {
 func (c *call) next() step {
 	for {
 		if c.canceled {
-			return giveUp(ReasonCallerEnded, callerError(c.ctx))
+			return c.giveUp(core.CallerEnded)
 		}
 		t, f := c.resolved()
 		if f != nil {
@@ -90,33 +90,24 @@ func (c *call) next() step {
 
 // follow makes a step of what was decided. The place at a replica to try is taken, and given back where there is no attempt.
 func (c *call) follow(d core.Decision, t *table) step {
-	s := c.grounds(d, t)
-	if d.Action == core.Try && s.action == core.GiveUp {
-		c.abandon(t.members[d.Index].Replica)
-	}
-	return s
-}
-
-func (c *call) grounds(d core.Decision, t *table) step {
-	switch {
-	case d.Action == core.GiveUp && d.Reason == core.NoTime && ended(c.ctx) != nil:
-		return giveUp(ReasonCallerEnded, callerError(c.ctx))
-	case d.Action == core.GiveUp && d.Reason == core.Spent && !c.core.Failed():
-		return giveUp(ReasonNoReplica, noReplicas(t.view.Err))
-	case d.Action == core.GiveUp:
-		return giveUp(publicReason[d.Reason], c.failure(d.Reason))
-	case c.ctx.Err() != nil:
-		return giveUp(ReasonCallerEnded, callerError(c.ctx))
-	case !c.shared.Pay(&c.core, d, c.now()):
-		c.counters.denied.Add(1)
-		return giveUp(ReasonBudgetSpent, c.last)
-	case d.Action == core.Try:
+	over := c.ctx.Err() != nil || d.Action == core.GiveUp && ended(c.ctx) != nil
+	next := c.shared.Follow(&c.core, d, over, c.now())
+	switch next.Action {
+	case core.GiveUp:
+		if d.Action == core.Try {
+			c.abandon(t.members[d.Index].Replica)
+		}
+		if next.Reason == core.BudgetSpent {
+			c.counters.denied.Add(1)
+		}
+		return step{action: core.GiveUp, failure: c.failure(next.Reason, t)}
+	case core.Try:
 		c.begun++
 		l := c.leaseFor(t, d, c.begun)
 		l.core = c.core
 		return step{action: core.Try, lease: l}
 	}
-	return step{action: d.Action, pause: d.Wait}
+	return step{action: next.Action, pause: next.Wait}
 }
 
 // without is why a call ends that cannot go on: its caller's doing, or there is no connection any more.
@@ -127,17 +118,25 @@ func (c *call) without() Reason {
 	return ReasonNoReplica
 }
 
-// failure is the error of a call that gives up.
-func (c *call) failure(r core.Reason) error {
+// failure is why a call gives up.
+func (c *call) failure(r core.Reason, t *table) *failure {
+	f := &failure{reason: publicReason[r], err: c.last}
 	switch {
+	case r == core.CallerEnded:
+		f.err = callerError(c.ctx)
+	case r == core.NoReplica:
+		f.err = noReplicas(t.view.Err)
 	case r == core.Full:
-		return shed("every replica that is left to try has %d attempts in flight, its limit", c.shared.Limit())
-	case c.last != nil:
-		return c.last
-	default: // no time for a first attempt
-		return &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
+		f.err = shed("every replica that is left to try has %d attempts in flight, its limit", c.shared.Limit())
+	case r == core.Crowded:
+		f.err = shed("%d older calls wait for a replica", c.policy.MaxWaiting)
+	case r == core.Impatient:
+		f.err = shed("no replica became available in %v", c.waited)
+	case c.last == nil: // no time for a first attempt
+		f.err = &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
 			c.Remaining(c.now()).Round(time.Microsecond), c.Rules.MinTimeout)}
 	}
+	return f
 }
 
 func shed(format string, args ...any) error {

@@ -173,7 +173,7 @@ type NotExecuted struct {
 
 // says reports whether an answer says that the request was not executed.
 func (n *NotExecuted) says(w wire, err error) bool {
-	return w.answered && (slices.Contains(n.Codes, status.Code(err)) || n.Trailer != "" && len(w.trailer.Get(n.Trailer)) > 0)
+	return w.Answered && (slices.Contains(n.Codes, status.Code(err)) || n.Trailer != "" && len(w.trailer.Get(n.Trailer)) > 0)
 }
 
 // Order is a start order: which replica a round tries first among those that are equally ready.

@@ -96,6 +96,7 @@ func (p *Policy) forCore() core.Policy {
 		Budget:   core.BudgetPolicy{Ratio: p.Budget.Ratio, PerSecond: p.Budget.PerSecond, Burst: p.Budget.Burst},
 		Ejection: core.Ejection{Off: p.Ejection.Off, After: p.Ejection.After, Probe: p.Ejection.Probe, MaxShare: p.Ejection.MaxShare},
 		Hedging:  p.Hedge.forCore(),
+		Redial:   core.Redial{Every: p.Redial.Every, PerSecond: p.Redial.PerSecond, Linger: p.Redial.Linger, Timeout: p.Redial.Timeout},
 	}
 }
 

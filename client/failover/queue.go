@@ -103,7 +103,7 @@ func (c *call) await() step {
 	case failure != nil:
 		return step{action: core.GiveUp, failure: failure}
 	case g.full:
-		return giveUp(ReasonShed, shed("%d older calls wait for a replica", c.policy.MaxWaiting))
+		return c.giveUp(core.Crowded)
 	case g.table == nil:
 		return c.next()
 	}
@@ -137,16 +137,10 @@ func (c *call) wait(w *core.Waiter[waiter]) (g grant, f *failure) {
 
 // patience is how long the call may wait from now on.
 func (c *call) patience() time.Duration {
-	return c.Rules.Patience(c.policy.MaxWait, c.waited, c.Remaining(c.now()))
+	return c.shared.Patience(&c.Terms, c.waited, c.now())
 }
 
 // waitedTooLong is why a call fails that has waited for as long as it may, or its caller.
 func (c *call) waitedTooLong() *failure {
-	switch {
-	case ended(c.ctx) != nil:
-		return &failure{ReasonCallerEnded, callerError(c.ctx)}
-	case c.Remaining(c.now()) <= c.Rules.MinTimeout:
-		return &failure{ReasonOutOfTime, c.failure(core.NoTime)}
-	}
-	return &failure{ReasonShed, shed("no replica became available in %v", c.waited)}
+	return c.failure(c.Impatience(ended(c.ctx) != nil, c.now()), nil)
 }

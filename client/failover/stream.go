@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/crashlab/client/failover/internal/core"
 	"example.com/crashlab/client/failover/internal/replicas"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -181,7 +182,7 @@ func (s *stream) commit(a *streamAttempt, answered bool) {
 	if a.timer != nil {
 		a.timer.Stop()
 	}
-	s.note(a, OutcomeOK, wire{picked: true, sent: true, answered: answered}, nil)
+	s.note(a, OutcomeOK, wire{Wire: core.Wire{Picked: true, Sent: true, Answered: answered}}, nil)
 	s.call.end(nil)
 }
 

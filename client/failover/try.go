@@ -27,11 +27,6 @@ func (r *result) forCore() core.Result {
 	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.executed, Pushback: r.pushback}
 }
 
-// ends reports whether the outcome is the call's, so that there is no use in another attempt.
-func (r *result) ends() bool {
-	return r.Outcome == OutcomeOK || r.Outcome == OutcomeRejected || r.Outcome == OutcomeCanceled
-}
-
 // attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends also when the attempt is
 // no longer wanted; the request says where the reply goes.
 func (p *plan) attempt(parent context.Context, l *lease, r request) result {
@@ -72,7 +67,7 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 // unwritten is what gRPC does not say of a request whose stream ended before it was written: it gives back a plain io.EOF
 // (grpc-go issue 7230). Either the attempt's context has ended, or the connection.
 func unwritten(attempt context.Context, w wire) (wire, error) {
-	w.answered = false
+	w.Answered = false
 	if why := ended(attempt); why != nil {
 		return w, status.FromContextError(why).Err()
 	}
@@ -123,36 +118,22 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	p.release(l.Replica)
 	a := Attempt{
 		Replica: l.backend.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
-		Start: p.born.Add(l.Start), Duration: now - l.Start, Outcome: o, Sent: w.sent, Err: err,
+		Start: p.born.Add(l.Start), Duration: now - l.Start, Outcome: o, Sent: w.Sent, Err: err,
 	}
 	if p.policy.OnAttempt != nil {
 		p.policy.OnAttempt(p.ctx, p.request.method, a)
 	}
-	r := result{Attempt: a, answered: w.answered && o != OutcomeCanceled}
+	r := result{Attempt: a, answered: w.Answered && o != OutcomeCanceled}
 	if err != nil {
-		r.executed, r.pushback = w.sent && !p.policy.NotExecuted.says(w, err), pushback(w.trailer, err)
+		r.executed, r.pushback = w.Sent && !p.policy.NotExecuted.says(w, err), pushback(w.trailer, err)
 	}
 	return r
 }
 
 // ending is what an attempt's end says of its replica.
 func (p *plan) ending(o Outcome, w wire, err error) core.End {
-	e := core.End{Answered: w.answered && o != OutcomeCanceled, Sent: w.sent}
-	switch {
-	case o == OutcomeOK && w.answered:
-		e.Says = core.SaysOK
-	case o == OutcomeRejected && w.answered:
-		e.Says = core.SaysRejected
-	case o == OutcomeFailed && status.Code(err) != codes.Unimplemented: // which concerns the one method
-		e.Says = core.SaysFailing
-	case w.unprocessed:
-		e.Says = core.SaysUnprocessed
-	case o == OutcomeLost:
-		e.Says = core.SaysLost
-	case o == OutcomeTimeout && w.picked, o == OutcomeCanceled && w.picked && errors.Is(ended(p.ctx), context.DeadlineExceeded):
-		e.Says = core.SaysCutOff
-	}
-	return e
+	deadline := o == OutcomeCanceled && errors.Is(ended(p.ctx), context.DeadlineExceeded)
+	return core.Outcome(o).End(w.Wire, deadline, status.Code(err) == codes.Unimplemented)
 }
 
 // abandon gives back a place that no attempt was made with.

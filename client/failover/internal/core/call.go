@@ -125,6 +125,16 @@ const (
 	PushedBack
 	// Full: no replica has room for another attempt.
 	Full
+	// CallerEnded: the caller's deadline has passed, or the caller has given up.
+	CallerEnded
+	// NoReplica: there is none.
+	NoReplica
+	// BudgetSpent: there is no budget for a repetition.
+	BudgetSpent
+	// Impatient: the call has waited for as long as it may.
+	Impatient
+	// Crowded: too many older calls wait.
+	Crowded
 )
 
 // Decision is an answer of Next.

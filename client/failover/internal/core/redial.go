@@ -11,6 +11,25 @@ type Redial struct {
 	Every time.Duration
 	// PerSecond is how many dials a second the replicas that are down share. Above zero.
 	PerSecond int
+	// Linger is how long one call's wish for a replica is remembered.
+	Linger time.Duration
+	// Timeout is how long a dial may take. Zero: no bound.
+	Timeout time.Duration
+}
+
+// Wanted reports whether calls want the replicas: some wait, or the last that wanted one did so long ago.
+func (r Redial) Wanted(waiting bool, since time.Duration) bool { return waiting || since < r.Linger }
+
+// Fresh reports whether the wish of a call that long ago does for another call: calls come in groups.
+func (r Redial) Fresh(since time.Duration) bool { return since < min(r.Every, r.Linger)/2 }
+
+// Awaited is the number of the dial whose end tells an attempt what to do: the last, where it is under way or its failure is still
+// fresh, or else the next. failed is the number of the last that failed, zero for none. It is asked where no dial is due.
+func Awaited(last, failed uint64, underway bool) uint64 {
+	if underway || failed > 0 && failed == last {
+		return last
+	}
+	return last + 1
 }
 
 const (

@@ -214,13 +214,43 @@ func (s *Shared) Better(t *Terms, tried *Call, members []Member, key uint32, now
 	return tried.Better(t.Rules, s.moment(t, tried, now), candidates, key)
 }
 
-// Pay takes what the call was decided to do next from the budget, if it is a repetition. It returns false where the budget has none.
-func (s *Shared) Pay(c *Call, d Decision, now time.Duration) bool {
+// Follow returns what comes of a decision of Next or Serve about the call: it pays for it, and knows better why a call fails. ended says
+// that the caller's time has ended. Where a replica was to be tried and is not, its place is to be given back.
+func (s *Shared) Follow(c *Call, d Decision, ended bool, now time.Duration) Decision {
+	switch {
+	case ended && (d.Action != GiveUp || d.Reason == NoTime):
+		return Decision{Action: GiveUp, Reason: CallerEnded}
+	case d.Action == GiveUp && d.Reason == Spent && !c.failed:
+		return Decision{Action: GiveUp, Reason: NoReplica}
+	case d.Action != GiveUp && !s.pay(c, d, now):
+		return Decision{Action: GiveUp, Reason: BudgetSpent}
+	}
+	return d
+}
+
+// pay takes what the call does next from the budget, if it is a repetition. It returns false where the budget has none.
+func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	if c.failed && !c.paid && s.budget != nil && !s.budget.Take(now) {
 		return false
 	}
 	c.paid = c.failed && d.Action != Try
 	return true
+}
+
+// Patience is how long a call may wait from now on that has waited for so long; see Rules.Patience.
+func (s *Shared) Patience(t *Terms, waited, now time.Duration) time.Duration {
+	return t.Rules.Patience(s.Policy.MaxWait, waited, t.Remaining(now))
+}
+
+// Impatience is why a call fails whose patience is over.
+func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
+	switch {
+	case ended:
+		return CallerEnded
+	case t.Remaining(now) <= t.Rules.MinTimeout:
+		return NoTime
+	}
+	return Impatient
 }
 
 // Hedge decides on another attempt beside the last, at the replica of that key, as Call.Hedge does, and takes a place for it.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"syscall"
@@ -60,15 +59,17 @@ func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dial = r.begun.Load()
-	switch f := r.failure.Load(); {
-	case r.underway || r.Ready() || r.Gone():
-		return dial, true
-	case !dialed && r.dialing.Due(s.rules(), s.down, true) <= s.now():
-		return 0, false
-	case f != nil && f.dial == dial:
-		return dial, true
+	failed := uint64(0)
+	if f := r.failure.Load(); f != nil {
+		failed = f.dial
 	}
-	return dial + 1, true
+	switch {
+	case r.Ready() || r.Gone():
+		return dial, true
+	case !r.underway && !dialed && r.dialing.Due(s.rules(), s.down, true) <= s.now():
+		return 0, false
+	}
+	return core.Awaited(dial, failed, r.underway), true
 }
 
 // dial connects a replica that has no connection, if that is due and the budget allows it: else it sees to it that it is
@@ -114,9 +115,9 @@ func (r *Replica) beginDial() (state connectivity.State, ok bool) {
 // begin takes note that a dial begins. The Set's mu must be held.
 func (r *Replica) begin(now time.Duration, wanted bool) {
 	stop(&r.redial)
-	r.dialing.Begin(now, wanted, rand.Uint64())
 	r.underway, r.reached = true, false
 	dial := r.begun.Add(1)
+	r.dialing.Begin(now, wanted, core.DialDice(r.set.Seed, r.key, dial))
 	if t := r.set.redial.Timeout; t > 0 {
 		r.overdue = time.AfterFunc(t, func() { r.giveUp(dial) })
 	}
@@ -327,5 +328,5 @@ func is[E error](err error) bool {
 
 // rules are the core's.
 func (s *Set) rules() core.Redial {
-	return core.Redial{Every: s.redial.Every, PerSecond: s.redial.PerSecond}
+	return core.Redial{Every: s.redial.Every, PerSecond: s.redial.PerSecond, Linger: s.redial.Linger, Timeout: s.redial.Timeout}
 }

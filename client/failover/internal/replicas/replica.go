@@ -19,7 +19,8 @@ type Replica struct {
 
 	set       *Set
 	policy    *policy
-	addresses int // how many
+	addresses int    // how many
+	key       uint32 // among all that there have been, from 1
 
 	// Guarded by policy.control.
 	child    *child // nil while there is neither a connection nor a dial of gRPC's
@@ -56,6 +57,8 @@ func newReplica(p *policy, id string, ep resolver.Endpoint) *Replica {
 	r := &Replica{ID: id, Addr: ep.Addresses[0].Addr, set: p.set, policy: p, addresses: len(ep.Addresses), endpoint: ep}
 	r.set.mu.Lock()
 	defer r.set.mu.Unlock()
+	r.set.known++
+	r.key = r.set.known
 	r.setState(balancer.State{ConnectivityState: connectivity.Connecting})
 	return r
 }

@@ -33,6 +33,9 @@ type Set struct {
 	// Host, unless nil, returns the host of an address. The addresses of one host make one replica, at the place of the first.
 	Host func(addr string) string
 
+	// Seed decides what is random about the dials.
+	Seed uint64
+
 	redial Redial
 
 	// mu guards what the replicas report, here and in each Replica. It is never held while a child is called.
@@ -41,6 +44,7 @@ type Set struct {
 	dials *core.DialBudget // guarded by mu
 	asked core.Calm        // for the resolver; guarded by mu
 	down  int              // how many addresses belong to replicas that are not ready; guarded by mu
+	known uint32           // how many replicas there have been; guarded by mu
 
 	claimed atomic.Bool
 	view    atomic.Pointer[View]
@@ -120,8 +124,8 @@ func (s *Set) Want() {
 	if s.missing.Load() == 0 {
 		return
 	}
-	if s.sinceWanted() < min(s.redial.Every, s.redial.Linger)/2 {
-		return // calls come in groups, and the first one has done it
+	if s.rules().Fresh(s.sinceWanted()) {
+		return
 	}
 	s.want()
 	s.dialMissing()
@@ -187,7 +191,7 @@ func (s *Set) merge(endpoints []resolver.Endpoint) []resolver.Endpoint {
 }
 
 // inDemand reports whether calls want the replicas, or wanted them recently.
-func (s *Set) inDemand() bool { return s.waiting.Load() > 0 || s.sinceWanted() < s.redial.Linger }
+func (s *Set) inDemand() bool { return s.rules().Wanted(s.waiting.Load() > 0, s.sinceWanted()) }
 
 // find returns the replica with that ID, or nil if there is none. A nil View has no replicas.
 func (v *View) find(id string) *Replica {
