@@ -110,7 +110,7 @@ func (c *call) run() *failure {
 		if failure != nil {
 			return failure
 		}
-		if delay, hedge := c.joinDelay(l.decision); delay > 0 {
+		if delay, hedge := c.JoinDelay(l.decision); delay > 0 && separable(c.request.reply) {
 			if c.race(&l, delay, hedge) {
 				return nil
 			}

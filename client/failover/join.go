@@ -8,31 +8,15 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// joinDelay is how long an attempt is left alone before another one joins it, and whether that is a hedge of the policy's; zero
-// where none may.
-func (p *plan) joinDelay(d core.Decision) (delay time.Duration, hedge bool) {
-	if !p.Rules.Idempotent || !separable(p.request.reply) {
-		return 0, false
-	}
-	return p.Hedging.Delay(d, p.Method)
-}
-
-// race is the attempts of a call that are on their way at a time: a first one, and others that join it late. The first runs in the
-// call's goroutine, each of the others in its own, with outputs of its own. The first of them to end the call, by a success or a
-// status that is not retried, cancels the others.
+// race is a race under way. The first attempt runs in the call's goroutine, each of the others in its own, with outputs of its own.
 type race struct {
 	plan     plan
-	trial    bool               // the first attempt is the trial of a replica that was left out
 	stop     context.CancelFunc // ends the first attempt
 	newReply func() any         // makes another reply without a look at the call's, which the first attempt may be writing to
 
 	mu     sync.Mutex // guards what follows
-	core   core.Call  // with what the attempts have tried
-	last   lease      // of the attempt that was last to begin
-	hedge  bool       // the next to begin is a hedge of the policy's
+	core   core.Race
 	timer  *time.Timer
-	over   bool    // it is too late to begin, or to win
-	winner *joiner // the first of the others to end the call
 	others []*joiner
 }
 
@@ -44,6 +28,7 @@ type joiner struct {
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when there is a result
 	result  result
+	winner  bool
 	panic   any // what the attempt panicked with
 }
 
@@ -52,75 +37,56 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
 	l.Patience = delay
-	r := &race{plan: c.plan, core: c.core, last: *l, trial: l.Ejected(), hedge: hedge, stop: stop, newReply: newReply(c.request.reply)}
+	r := &race{plan: c.plan, core: core.NewRace(&c.core, &l.Lease, l.number, hedge), stop: stop, newReply: newReply(c.request.reply)}
 	r.mu.Lock()
 	r.timer = time.AfterFunc(delay, r.join)
 	r.mu.Unlock()
 	first := c.attempt(ctx, l, c.request)
-	others := r.end(!first.missed && core.Outcome(first.Outcome).Ends())
-	c.begun = r.last.number
-	ok := c.note(l, first)
-	if r.winner != nil && first.Outcome == OutcomeCanceled {
-		c.canceled = false // it was not the caller who ended the first
-		c.shared.Overtaken(&l.Lease, c.now(), c.news())
+	others := r.end(first)
+	c.begun = r.core.Number()
+	return c.conclude(l, first, others)
+}
+
+// conclude takes note of how the attempts of a race ended. It reports whether one of them succeeded.
+func (c *call) conclude(l *lease, first result, others []*joiner) bool {
+	if first.missed && c.begun == l.number {
+		c.begun--
 	}
+	c.record(first)
+	racers := make([]core.Racer, 0, len(others))
 	for _, j := range others {
 		c.record(j.result)
+		racers = append(racers, j.result.racer(&j.lease, j.winner))
 	}
-	if r.winner == nil && ok {
-		return true
+	f := c.core.Finish(first.racer(l, false), racers, ended(c.ctx) != nil)
+	if f.Overtaken {
+		c.shared.Overtaken(&l.Lease, c.now(), c.news())
 	}
-	if j := r.answered(); j != nil {
+	if f.Success > 0 {
 		c.counters.hedgesWon.Add(1)
-		moveOutputs(c.request, j.request)
-		return true
+		moveOutputs(c.request, others[f.Success-1].request)
 	}
-	if ok {
-		return true
-	}
-	for _, j := range others {
-		if j != r.winner {
-			c.noteOther(first, j)
+	if f.Last >= 0 {
+		last := first
+		if f.Last > 0 {
+			last = others[f.Last-1].result
 		}
+		c.last, c.answered, c.canceled = last.Err, last.answered, f.Canceled
 	}
-	if r.winner != nil { // the last word
-		c.noteOther(first, r.winner)
-	}
-	return false
+	return f.Success >= 0
 }
 
-// answered returns the joiner that succeeded, after all have ended.
-func (r *race) answered() *joiner {
-	if r.winner != nil && r.winner.result.Outcome == OutcomeOK {
-		return r.winner
-	}
-	for _, j := range r.others {
-		if j.result.Outcome == OutcomeOK && !j.result.missed {
-			return j
-		}
-	}
-	return nil
-}
-
-// noteOther takes note of a joiner that failed beside the first attempt.
-func (c *call) noteOther(first result, j *joiner) {
-	r := j.result
-	if r.missed || r.Outcome == OutcomeCanceled && ended(c.ctx) == nil { // not made, or canceled for another that has ended the call
-		return
-	}
-	c.core.NoteHedge(j.lease.Key, j.lease.decision.Round, r.forCore())
-	if first.missed || first.Outcome != OutcomeRejected { // else the first has ended the call
-		c.last, c.answered, c.canceled = r.Err, r.answered, c.canceled || r.Outcome == OutcomeCanceled
+// racer is what became of an attempt, for the core.
+func (r *result) racer(l *lease, winner bool) core.Racer {
+	return core.Racer{
+		Key: l.Key, Round: l.decision.Round, Outcome: core.Outcome(r.Outcome), Missed: r.missed, Winner: winner, Result: r.forCore(),
 	}
 }
 
 // join makes another attempt, if it is not too late and one can be afforded.
 func (r *race) join() {
 	r.mu.Lock()
-	var j *joiner
-	if !r.over && r.winner == nil {
-		j = r.prepare()
-	}
+	j := r.prepare()
 	r.mu.Unlock()
 	if j == nil {
 		return
@@ -132,14 +98,11 @@ func (r *race) join() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if j.result.missed {
-		if r.last.number == j.lease.number {
-			r.last.number--
-		}
+		r.core.Missed(j.lease.number)
 		return
 	}
 	r.plan.counters.hedges.Add(1)
-	if o := j.result.Outcome; o != OutcomeCanceled && core.Outcome(o).Ends() && !r.over && r.winner == nil {
-		r.winner = j
+	if j.winner = r.core.Joined(core.Outcome(j.result.Outcome)); j.winner {
 		r.stop()
 		r.cancelOthers(j)
 	}
@@ -154,16 +117,12 @@ func (r *race) cancelOthers(but *joiner) {
 	}
 }
 
-// end takes note that the first attempt has ended, and returns the others after their ends. Where it has not ended the call, more may
-// join those that are on their way.
-func (r *race) end(call bool) []*joiner {
+// end takes note that the first attempt has ended, and returns the others after their ends.
+func (r *race) end(first result) []*joiner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if call {
-		r.over = true
-		if r.winner == nil {
-			r.cancelOthers(nil)
-		}
+	if r.core.First(core.Outcome(first.Outcome), first.missed) {
+		r.cancelOthers(nil)
 	}
 	for i := 0; i < len(r.others); i++ {
 		j := r.others[i]
@@ -174,7 +133,7 @@ func (r *race) end(call bool) []*joiner {
 			panic(j.panic) // where the caller can recover from it
 		}
 	}
-	r.over = true
+	r.core.Close()
 	r.timer.Stop()
 	return r.others
 }
@@ -184,24 +143,23 @@ func (r *race) end(call bool) []*joiner {
 func (r *race) prepare() *joiner {
 	p := &r.plan
 	t := p.table()
-	if t == nil || p.Rules.Wait && p.queue.crowded() { // those that wait come first
+	if t == nil {
 		return nil
 	}
-	d, ok := p.shared.Hedge(&p.Terms, &r.core, t.members, r.last.Key, p.now())
+	d, ok := p.shared.Join(&p.Terms, &r.core, t.members, p.queue.crowded(), p.now())
 	if !ok {
 		return nil
 	}
-	if !p.shared.PayHedge(r.hedge, r.trial, p.now()) {
+	if !p.shared.PayJoin(&r.core, d, t.members[d.Index].Key, p.now()) {
 		p.counters.denied.Add(1)
 		p.abandon(t.members[d.Index].Replica)
 		return nil
 	}
-	j := &joiner{lease: p.leaseFor(t, d, r.last.number+1), request: p.request.separate(r.newReply()), ended: make(chan struct{})}
+	j := &joiner{lease: p.leaseFor(t, d, r.core.Number()), request: p.request.separate(r.newReply()), ended: make(chan struct{})}
 	j.lease.hedge = true
 	j.ctx, j.cancel = context.WithCancel(p.ctx)
-	r.last, r.others = j.lease, append(r.others, j)
+	r.others = append(r.others, j)
 	if d.Join > 0 {
-		r.hedge = false
 		r.timer = time.AfterFunc(d.Join, r.join)
 	}
 	return j

@@ -253,35 +253,6 @@ func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 	return Impatient
 }
 
-// Hedge decides on another attempt beside the last, at the replica of that key, as Call.Hedge does, and takes a place for it.
-func (s *Shared) Hedge(t *Terms, c *Call, members []Member, key uint32, now time.Duration) (d Decision, ok bool) {
-	limit := s.Limit()
-	var buf [8]Candidate
-	candidates := s.candidates(buf[:0], members, limit, t.Rules.Wait, now)
-	d, ok = c.Hedge(t.Rules, s.moment(t, c, now), candidates, key)
-	return d, ok && s.acquire(t, &members[d.Index], limit, false, now)
-}
-
-// PayHedge takes another attempt beside one on its way from the share of hedges, or of attempts that join, and from the budget. hedge
-// says that the policy asked for it. The trial of a replica that was left out needs an attempt to be judged by; no share is asked for
-// that, as trials are rare.
-func (s *Shared) PayHedge(hedge, trial bool, now time.Duration) bool {
-	share := s.joins
-	if hedge {
-		share = s.hedges
-	}
-	if !trial && !share.Take(0) {
-		return false
-	}
-	if s.budget != nil && !s.budget.Take(now) {
-		if !trial {
-			share.Give()
-		}
-		return false
-	}
-	return true
-}
-
 // Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a replica has room for more of them then,
 // whatever is answered; zero means never.
 func Serve[O any](s *Shared, line *Line[O], members []Member, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
