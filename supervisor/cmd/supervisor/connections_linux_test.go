@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -51,7 +52,11 @@ command: [%q, "{addr}"]
 			defer conn.Close()
 		}
 	}
-	scrape(t, "http://"+metrics+"/metrics")
+	scraped, err := (&http.Client{Timeout: patience}).Get("http://" + metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scraped.Body.Close()
 	list := c.ctl("list")
 	if n := len(regexp.MustCompile(`(?m)^[abc] +ready +\d+ +1 `).FindAllString(list, -1)); n != 3 {
 		t.Errorf("%d replicas are in their first incarnation, want 3:\n%s", n, list)

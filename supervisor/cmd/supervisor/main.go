@@ -14,6 +14,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/ctl"
+	"example.com/crashlab/supervisor/cmd/supervisor/report"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/internal/output"
@@ -41,7 +42,7 @@ func main() {
 	// The library's errors name it, and so us, already.
 	last := output.Sink{To: os.Stderr} // which may be stuck, and must not hold up the exit
 	last.Put("", []byte("supervisor: "+strings.TrimPrefix(inputfile.Text(err), "supervisor: ")+"\n"))
-	last.Close(closePatience)
+	last.Close(report.ClosePatience)
 	if _, bad := errors.AsType[*inputfile.Mistake](err); bad {
 		os.Exit(2)
 	}

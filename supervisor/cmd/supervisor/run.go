@@ -11,6 +11,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/cmd/supervisor/report"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/event"
 )
@@ -18,7 +19,7 @@ import (
 type runCmd struct {
 	Config     string            `placeholder:"FILE" help:"Cluster file (YAML); flags override its values, and SIGHUP reads it again"`
 	Flags      clusterfile.Flags `embed:""`
-	Report     reportFlags       `embed:""`
+	Report     report.Flags      `embed:""`
 	DumpStacks bool              `help:"At SIGQUIT, which stops as SIGTERM does, log the stacks of all goroutines first"`
 
 	stdout, stderr io.Writer
@@ -53,27 +54,25 @@ func (r *runCmd) Run() error {
 func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	prober := new(control.Prober)
 	defer prober.Close()
-	var told *report
+	var told *report.Report
 	var result *outcome
 	s, err := supervisor.New(supervisor.Config{
 		Groups: c.Groups, Stay: c.Control.Addr != "", MaxStarting: c.MaxStarting, Health: prober.Health, Guardian: guardian,
-		OnEvent:  func(e event.Event) { told.event(e); result.note(e) },
-		OnOutput: func(replica string, lines []byte) { told.output(replica, lines) },
+		OnEvent:  func(e event.Event) { told.Event(e); result.note(e) },
+		OnOutput: func(replica string, lines []byte) { told.Output(replica, lines) },
 	})
 	if err != nil {
 		return err
 	}
-	told, err = r.Report.open(c.Settings, r.stdout, r.stderr, s.List)
+	told, err = r.Report.Open(c.Settings, r.stdout, r.stderr, s.List)
 	if err != nil {
 		return err
 	}
-	defer told.close()
-	for _, r := range c.Replicas {
-		told.console.align(r.Name)
-	}
+	defer told.Close()
+	told.Align(c.Replicas...)
 	result = newOutcome(c.Replicas, func() {
 		if c.Banner != "" {
-			told.banner(c.Banner)
+			told.Banner(c.Banner)
 		}
 	})
 	listener, err := listenControl(c.Control)
@@ -86,7 +85,7 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 		reloads = &reloader{now: c, supervisor: s, control: listener}
 		reload = reloads.reload
 	}
-	defer startControl(listener, &control.Server{Supervisor: s, Reload: reload, Reopen: told.reopen, Sinks: told.sinks}, told.log)()
+	defer startControl(listener, &control.Server{Supervisor: s, Reload: reload, Reopen: told.Reopen, Sinks: told.Sinks}, told.Log)()
 	switch how, err := r.untilSignal(s, reloads, told); {
 	case err != nil:
 		return err
@@ -100,8 +99,8 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 
 // untilSignal runs s until a signal, or until nothing is left to run. Reloads
 // is nil where there is no file.
-func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, told *report) (how ending, err error) {
-	log := told.log
+func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, told *report.Report) (how ending, err error) {
+	log := told.Log
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var others sync.WaitGroup
@@ -125,9 +124,9 @@ func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, told *
 	return how, err
 }
 
-func reopenAndSay(ctx context.Context, told *report) {
-	if err := told.reopen(ctx); err != nil && ctx.Err() == nil {
-		told.log.Error("not all files are reopened", "error", err)
+func reopenAndSay(ctx context.Context, told *report.Report) {
+	if err := told.Reopen(ctx); err != nil && ctx.Err() == nil {
+		told.Log.Error("not all files are reopened", "error", err)
 	}
 }
 

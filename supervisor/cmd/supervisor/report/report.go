@@ -1,4 +1,7 @@
-package main
+// Package report shows people and programs what a supervisor and its replicas
+// do: by the log, the console, files and metrics. None of these sinks waits for
+// another, see package output.
+package report
 
 import (
 	"context"
@@ -19,11 +22,11 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// closePatience is how long the end waits for a sink that takes nothing.
-const closePatience = time.Second
+// ClosePatience is how long the end waits for a sink that takes nothing.
+const ClosePatience = time.Second
 
-// reportFlags say how the log and the replicas' lines are shown.
-type reportFlags struct {
+// Flags say how the log and the replicas' lines are shown.
+type Flags struct {
 	LogJSON  bool     `name:"log-json" help:"Log JSON, not text, to stderr; replicas' lines become JSON on stdout, with the replica's name"`
 	LogLevel logLevel `default:"info" placeholder:"LEVEL" help:"Least level to log: trace, debug, info, warn, error or off (default ${default})"`
 	Quiet    bool     `help:"Do not show replicas' lines on stdout; the last ones before a crash are logged then"`
@@ -38,9 +41,10 @@ func (l *logLevel) UnmarshalText(text []byte) error {
 	return err
 }
 
-// report holds the open sinks. None waits for another, see package output.
-type report struct {
-	log        hclog.Logger
+// Report holds the open sinks.
+type Report struct {
+	Log hclog.Logger
+
 	console    *console
 	stderr     *output.Sink // nil: the log goes to the console
 	quiet      bool         // no replicas' lines on the console
@@ -53,9 +57,9 @@ type report struct {
 	serving  sync.WaitGroup
 }
 
-// open opens what the settings name. List is the supervisor's, for the metrics.
-func (f reportFlags) open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []supervisor.Status) (*report, error) {
-	r := &report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || s.Events == "-", onlyEvents: s.Events == "-"}
+// Open opens what the settings name. List is the supervisor's, for the metrics.
+func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []supervisor.Status) (*Report, error) {
+	r := &Report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || s.Events == "-", onlyEvents: s.Events == "-"}
 	r.logLosses("stdout", &r.console.sink.Losses)
 	r.openLog(stderr, f)
 	if s.LogDir != "" {
@@ -79,14 +83,14 @@ func (f reportFlags) open(s clusterfile.Settings, stdout, stderr io.Writer, list
 	return r, r.serveMetrics(s.MetricsAddr, list)
 }
 
-func (r *report) openLog(stderr io.Writer, f reportFlags) {
+func (r *Report) openLog(stderr io.Writer, f Flags) {
 	var to io.Writer = r.console // so that the lines of both keep their order
 	if !r.console.shares(stderr) {
 		r.stderr = &output.Sink{To: stderr}
 		r.logLosses("stderr", &r.stderr.Losses)
 		to = sinkWriter{r.stderr}
 	}
-	r.log = hclog.New(&hclog.LoggerOptions{
+	r.Log = hclog.New(&hclog.LoggerOptions{
 		Name: "supervisor", Output: to, JSONFormat: f.LogJSON, Level: hclog.LevelFromString(string(f.LogLevel)),
 	})
 }
@@ -101,7 +105,7 @@ func (w sinkWriter) Write(lines []byte) (int, error) {
 
 // logLosses has the lines logged that a sink loses. Those that the log itself
 // loses are in the total once it takes lines again.
-func (r *report) logLosses(sink string, l *output.Losses) {
+func (r *Report) logLosses(sink string, l *output.Losses) {
 	l.Tell = func(source string, lines uint64, err error) {
 		total, _ := l.Lost()
 		args := []any{"sink", sink, "lines", lines, "total", total}
@@ -111,30 +115,30 @@ func (r *report) logLosses(sink string, l *output.Losses) {
 		if err != nil {
 			args = append(args, "error", err)
 		}
-		r.log.Warn("lines lost", args...)
+		r.Log.Warn("lines lost", args...)
 	}
 }
 
-func (r *report) serveMetrics(addr string, list func() []supervisor.Status) error {
+func (r *Report) serveMetrics(addr string, list func() []supervisor.Status) error {
 	if addr == "" {
 		return nil
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		r.close()
+		r.Close()
 		return fmt.Errorf("--metrics-addr: %w", err)
 	}
-	r.listener, r.metrics = l, newMetrics(list, r.sinks)
+	r.listener, r.metrics = l, newMetrics(list, r.Sinks)
 	r.serving.Go(func() {
 		if err := r.metrics.serve(control.LimitConnections(l)); err != nil {
-			r.log.Error("no more metrics are served", "error", err)
+			r.Log.Error("no more metrics are served", "error", err)
 		}
 	})
 	return nil
 }
 
-// event is for Config.OnEvent. It does not block.
-func (r *report) event(e event.Event) {
+// Event is for supervisor.Config.OnEvent. It does not block.
+func (r *Report) Event(e event.Event) {
 	if r.events != nil {
 		r.events.write(e)
 	}
@@ -149,11 +153,11 @@ func (r *report) event(e event.Event) {
 			r.dir.close(e.Replica)
 		}
 	}
-	logEvent(r.log, e, !r.quiet)
+	logEvent(r.Log, e, !r.quiet)
 }
 
-// output is for Config.OnOutput. It blocks only for a file.
-func (r *report) output(replica string, lines []byte) {
+// Output is for supervisor.Config.OnOutput. It blocks only for a file.
+func (r *Report) Output(replica string, lines []byte) {
 	if !r.quiet {
 		r.console.write(replica, lines)
 	}
@@ -162,16 +166,23 @@ func (r *report) output(replica string, lines []byte) {
 	}
 }
 
-// banner shows text on stdout, unless that is for events alone.
-func (r *report) banner(text string) {
+// Align makes room for replicas' names in front of their lines.
+func (r *Report) Align(replicas ...supervisor.Replica) {
+	for _, one := range replicas {
+		r.console.align(one.Name)
+	}
+}
+
+// Banner shows text on stdout, unless that is for events alone.
+func (r *Report) Banner(text string) {
 	if !r.onlyEvents {
 		r.console.text(text)
 	}
 }
 
-// reopen closes the files and opens what is at their paths now. It returns when
+// Reopen closes the files and opens what is at their paths now. It returns when
 // all are open, or ctx has ended, as a file may hang.
-func (r *report) reopen(ctx context.Context) error {
+func (r *Report) Reopen(ctx context.Context) error {
 	var files []*output.File
 	if r.dir != nil {
 		files = r.dir.all()
@@ -197,8 +208,8 @@ func (r *report) reopen(ctx context.Context) error {
 	return failed
 }
 
-// sinks returns what each sink has lost.
-func (r *report) sinks() []control.Sink {
+// Sinks returns what each sink has lost.
+func (r *Report) Sinks() []control.Sink {
 	var all []control.Sink
 	add := func(name string, l *output.Losses) {
 		lost, err := l.Lost()
@@ -217,21 +228,21 @@ func (r *report) sinks() []control.Sink {
 	return all
 }
 
-// close closes all sinks after the supervisor has ended, in at most three times
-// closePatience; the log last, as it reports what the others have lost.
-func (r *report) close() {
+// Close closes all sinks after the supervisor has ended, in at most three times
+// ClosePatience; the log last, as it reports what the others have lost.
+func (r *Report) Close() {
 	if r.listener != nil {
 		r.listener.Close()
 		r.serving.Wait()
 	}
 	if r.events.isFile() {
-		r.events.sink.Close(closePatience)
+		r.events.sink.Close(ClosePatience)
 	}
 	if r.dir != nil {
 		r.dir.losses.Flush()
 	}
-	r.console.sink.Close(closePatience)
+	r.console.sink.Close(ClosePatience)
 	if r.stderr != nil {
-		r.stderr.Close(closePatience)
+		r.stderr.Close(ClosePatience)
 	}
 }

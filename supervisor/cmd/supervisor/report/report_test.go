@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,7 +108,7 @@ func TestReportThatCannotBe(t *testing.T) {
 		"--metrics-addr: listen tcp " + taken.Addr().String(): {MetricsAddr: taken.Addr().String()},
 		"--events: open /nowhere/events":                      {Events: "/nowhere/events"},
 	} {
-		if _, err := (reportFlags{}).open(settings, io.Discard, io.Discard, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := (Flags{}).Open(settings, io.Discard, io.Discard, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s...", err, want)
 		}
 	}
@@ -123,7 +124,7 @@ func TestReport(t *testing.T) {
 	var s *supervisor.Supervisor
 	var c supervisor.Config
 	var stdout, stderr bytes.Buffer
-	r, err := reportFlags{LogLevel: "info", Quiet: true}.open(settings, &stdout, &stderr, func() []supervisor.Status { return s.List() })
+	r, err := Flags{LogLevel: "info", Quiet: true}.Open(settings, &stdout, &stderr, func() []supervisor.Status { return s.List() })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,13 +136,13 @@ func TestReport(t *testing.T) {
 		},
 	}}
 	c.OnOutput = func(replica string, lines []byte) {
-		r.output(replica, lines)
+		r.Output(replica, lines)
 		if string(lines) == "up 2\n" {
 			close(written)
 		}
 	}
 	c.OnEvent = func(e event.Event) {
-		r.event(e)
+		r.Event(e)
 		if e.Kind == event.KindReady && e.Incarnation == 2 {
 			close(ready)
 		}
@@ -187,7 +188,7 @@ func TestReport(t *testing.T) {
 	if families, err := r.metrics.registry.Gather(); err != nil || strings.Contains(fmt.Sprint(families), "supervisor_replica_") {
 		t.Errorf("a replica that is gone is still told of, or %v", err)
 	}
-	r.close()
+	r.Close()
 	checkEvents(t, events)
 	text, err := os.ReadFile(filepath.Join(dir, "logs", "a.log"))
 	if want := regexp.MustCompile(`^\S+Z up 1\n\S+Z up 2\n$`); err != nil || !want.Match(text) {
@@ -237,42 +238,47 @@ func checkEvents(t *testing.T, path string) {
 	}
 }
 
+// patience is for what only a hang reaches.
+const patience = 2 * time.Minute
+
 // gated is a log that takes nothing until it is opened.
 type gated struct {
 	open chan struct{}
-	stream
+	mu   sync.Mutex
+	text bytes.Buffer
 }
 
 func (g *gated) Write(b []byte) (int, error) {
 	<-g.open
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lines = append(g.lines, string(b))
-	return len(b), nil
+	return g.text.Write(b)
 }
 
 // When the log takes lines again, it says how many it has lost.
 func TestLogThatWasStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stderr := &gated{open: make(chan struct{})}
-		r, err := reportFlags{LogLevel: "info"}.open(clusterfile.Settings{}, io.Discard, stderr, nil)
+		r, err := Flags{LogLevel: "info"}.Open(clusterfile.Settings{}, io.Discard, stderr, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		long := strings.Repeat("x", 100<<10)
 		for range 100 {
-			r.log.Info(long)
+			r.Log.Info(long)
 		}
 		time.Sleep(time.Minute)
-		lost := r.sinks()[1]
+		lost := r.Sinks()[1]
 		if lost.Name != "stderr" || lost.Lost < 70 {
 			t.Errorf("lost %+v", lost)
 		}
 		close(stderr.open)
-		r.log.Info("short")
+		r.Log.Info("short")
 		time.Sleep(time.Minute)
-		r.close()
-		if text := stderr.text(); !strings.Contains(text, "lines lost: sink=stderr lines=") || !strings.Contains(text, "short") {
+		r.Close()
+		stderr.mu.Lock()
+		defer stderr.mu.Unlock()
+		if text := stderr.text.String(); !strings.Contains(text, "lines lost: sink=stderr lines=") || !strings.Contains(text, "short") {
 			t.Errorf("%d bytes, without the loss", len(text))
 		}
 	})
