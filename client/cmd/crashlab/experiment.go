@@ -16,6 +16,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/report"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/inputfile"
@@ -60,11 +61,12 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	told := newTrialPrinter(out, d, e.Quiet, e.JSON)
-	l := lab.Lab{
-		Counterd: counterd, Runs: e.Runs, Command: e.command(d), Guardian: []string{self, guardCommand}, OnProgress: told.print,
+	r := trials.Run{
+		Engine: &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}},
+		Runs:   e.Runs, Command: e.command(d), OnProgress: told.print,
 	}
 	ctx, running := begin(ctx)
-	dir, failed := l.Run(ctx, d)
+	dir, failed := r.Do(ctx, d)
 	told.end()
 	out = running.end(out)
 	if failed != nil {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/crashlab/client/experiment/design"
-	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/trials"
 )
 
 // trialPrinter shows how a run goes on: on a terminal as a line that changes; else as a line, or a JSON object, for each
@@ -50,7 +50,7 @@ func newTrialPrinter(out output, d *design.Design, quiet, asJSON bool) *trialPri
 }
 
 // print shows the progress, if it is time to.
-func (p *trialPrinter) print(now lab.Progress) {
+func (p *trialPrinter) print(now trials.Progress) {
 	if p.w == nil || now.Ended == p.ended && time.Since(p.shown) < periods[p.form] {
 		return
 	}
@@ -89,7 +89,7 @@ func cut(line string, most int) string {
 // line is such as
 //
 //	3 of 20 trials, 40s left, waiting, concurrency 5: 41 ok, 2 failed, ●●○, p99 812ms, 1.43 attempts sent per call
-func (p *trialPrinter) line(now lab.Progress) string {
+func (p *trialPrinter) line(now trials.Progress) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d trials", now.Ended, now.Trials)
 	if now.Left > 0 {
@@ -125,7 +125,7 @@ func dots(up []bool) string {
 }
 
 // printJSON writes the progress as one JSON object on a line.
-func (p *trialPrinter) printJSON(now lab.Progress) {
+func (p *trialPrinter) printJSON(now trials.Progress) {
 	type running struct {
 		Trial     int     `json:"trial"`
 		Cell      string  `json:"cell"`

@@ -11,10 +11,11 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
 )
 
-// trials runs a design on real processes of the program, and returns what was seen.
-func trials(t *testing.T, counterd, text string) []record.TrialRecords {
+// seen runs a design on real processes of the program, and returns what was seen.
+func seen(t *testing.T, counterd, text string) []record.TrialRecords {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "design.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -24,7 +25,7 @@ func trials(t *testing.T, counterd, text string) []record.TrialRecords {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := (&lab.Lab{Counterd: counterd, Runs: t.TempDir()}).Run(t.Context(), d)
+	dir, err := (&trials.Run{Engine: &lab.Lab{Counterd: counterd}, Runs: t.TempDir()}).Do(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestBrokenServiceIsDetected(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Calls wait until a replica is back, however long that takes: enough of them are answered to show the bug.
-			for _, seen := range trials(t, counterd, `
+			for _, seen := range seen(t, counterd, `
 repeats: 1
 factors:
   restart_delay: 5ms
@@ -114,7 +115,7 @@ func TestCleanRunsRaiseNoAlarm(t *testing.T) {
 		repeats = 20
 	}
 	counts := 0
-	for _, seen := range trials(t, counterd, fmt.Sprintf(clean, repeats)) {
+	for _, seen := range seen(t, counterd, fmt.Sprintf(clean, repeats)) {
 		for _, v := range check.Trial(seen) {
 			t.Errorf("trial %d: %s: %s", seen.Number, v.Check, v.Detail)
 		}

@@ -16,6 +16,7 @@ import (
 	"example.com/crashlab/client/experiment/check"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/supervisor/event"
 )
 
@@ -65,8 +66,8 @@ func load(t testing.TB, text string) *design.Design {
 // run runs a design to its end, and returns what it saw. No process is left, and the records can be true.
 func run(t testing.TB, ctx context.Context, text string) *record.Run {
 	t.Helper()
-	l := Lab{Counterd: counterd, Runs: t.TempDir(), Command: []string{"the", "test"}}
-	dir, err := l.Run(ctx, load(t, text))
+	l := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), Command: []string{"the", "test"}}
+	dir, err := l.Do(ctx, load(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}

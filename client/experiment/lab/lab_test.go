@@ -14,6 +14,8 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/client/workload"
 	"example.com/crashlab/supervisor/event"
 )
 
@@ -75,23 +77,19 @@ schedule:
 `)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	p := newProgress("", 1)
-	ended := func() int {
-		now := p.snapshot().Running[0]
-		return now.Succeeded + now.Failed
+	c, err := startCluster(ctx, counterd, nil, d.Cells[0].Settings, 1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	enough := 0 // calls, when both signals have been sent: the one under way, and two at each replica
-	stop := p.tell(func(now Progress) {
-		switch {
-		case len(now.Running) == 0:
-		case enough == 0 && len(signaled(p.running[1].cluster.history(1, time.Now()))) >= 2:
-			enough = ended() + 7
-		case enough > 0 && ended() >= enough:
+	ended, enough := 0, 0 // calls, and how many they are to be: when both signals have been sent, the one under way, and two at each replica
+	seen, err := c.trial(ctx, d, d.Trials()[0], trials.Watch{Call: func(workload.Record) {
+		switch ended++; {
+		case enough == 0 && len(signaled(c.history(1, time.Now()))) >= 2:
+			enough = ended + 7
+		case ended == enough:
 			cancel()
 		}
-	})
-	seen, err := (&Lab{Counterd: counterd}).trial(ctx, d, d.Trials()[0], p)
-	stop()
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,12 +125,12 @@ func TestInterruptedRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var once sync.Once
-	l := Lab{Counterd: counterd, Runs: t.TempDir(), OnProgress: func(p Progress) {
+	l := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), OnProgress: func(p trials.Progress) {
 		if len(p.Running) == 2 && p.Running[0].Succeeded > 0 && p.Running[1].Succeeded > 0 {
 			once.Do(cancel)
 		}
 	}}
-	dir, err := l.Run(ctx, load(t, `
+	dir, err := l.Do(ctx, load(t, `
 repeats: 9
 parallel: 2
 factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
@@ -166,8 +164,8 @@ factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
 // A program that is no counterd is reported with its output.
 func TestBrokenProgram(t *testing.T) {
 	t.Parallel()
-	l := Lab{Counterd: "testdata/broken", Runs: t.TempDir()}
-	dir, err := l.Run(t.Context(), load(t, "repeats: 3"))
+	l := trials.Run{Engine: &Lab{Counterd: "testdata/broken"}, Runs: t.TempDir()}
+	dir, err := l.Do(t.Context(), load(t, "repeats: 3"))
 	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "trial 1: replica ") {
 		t.Errorf("got %v", err)
 	}
@@ -207,7 +205,7 @@ func TestRunThatCannotBeWritten(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var once sync.Once
-	l := Lab{Counterd: counterd, Runs: t.TempDir(), OnProgress: func(p Progress) {
+	l := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), OnProgress: func(p trials.Progress) {
 		if len(p.Running) == 1 && p.Running[0].Succeeded > 0 {
 			once.Do(func() {
 				if err := os.RemoveAll(p.Dir); err != nil {
@@ -217,7 +215,7 @@ func TestRunThatCannotBeWritten(t *testing.T) {
 			})
 		}
 	}}
-	if _, err := l.Run(ctx, load(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := l.Do(ctx, load(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that the manifest cannot be written", err)
 	}
 }
@@ -228,5 +226,23 @@ func TestLatestLaunch(t *testing.T) {
 		if got := latest(all, at); got != want {
 			t.Errorf("at %v: %d, want %d", at, got, want)
 		}
+	}
+}
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	var last trials.Progress
+	r := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), OnProgress: func(p trials.Progress) {
+		if p.Ended < last.Ended || len(p.Running) > 2 {
+			t.Errorf("%d trials had ended, now %d, and %d run", last.Ended, p.Ended, len(p.Running))
+		}
+		last = p
+	}}
+	dir, err := r.Do(t.Context(), load(t, "repeats: 4\nparallel: 2\nfactors: {calls: 5}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last.Ended != 4 || last.Trials != 4 || len(last.Running) != 0 || last.Dir != dir || last.Left != 0 {
+		t.Errorf("at last %+v", last)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/services/fault"
 )
 
@@ -32,8 +33,7 @@ func TestSameSeedSameOutcomes(t *testing.T) {
 			l := Lab{Counterd: counterd}
 			var first string
 			for i := range repeats {
-				p := newProgress("", 1)
-				seen, err := l.trial(t.Context(), d, trial, p)
+				seen, err := l.Trial(t.Context(), d, trial, trials.Watch{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -15,25 +15,33 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 	counterv1 "example.com/crashlab/gen/counter/v1"
 	"example.com/crashlab/supervisor/event"
 )
 
-// trial runs one trial on a cluster of its own. What it saw is returned also when ctx ended it.
-func (l *Lab) trial(ctx context.Context, d *design.Design, t design.Trial, p *progress) (record.TrialRecords, error) {
-	s := d.Cells[t.Cell].Settings
-	c, err := startCluster(ctx, l.Counterd, l.Guardian, s, t.Seed)
+// Trial runs one trial on a cluster of its own. What it saw is returned also when ctx ended it.
+func (l *Lab) Trial(ctx context.Context, d *design.Design, t design.Trial, watch trials.Watch) (record.TrialRecords, error) {
+	c, err := startCluster(ctx, l.Counterd, l.Guardian, d.Cells[t.Cell].Settings, t.Seed)
 	if err != nil {
 		return record.TrialRecords{}, err
 	}
+	return c.trial(ctx, d, t, watch)
+}
+
+// trial runs one trial, and ends the cluster.
+func (c *cluster) trial(ctx context.Context, d *design.Design, t design.Trial, watch trials.Watch) (record.TrialRecords, error) {
+	s := d.Cells[t.Cell].Settings
 	conn, err := dial(ctx, s.Policy(), c.addrs)
 	if err != nil {
 		c.end()
 		return record.TrialRecords{}, err
 	}
-	p.begin(t, c)
+	if watch.Begin != nil {
+		watch.Begin(c.up)
+	}
 	seen := record.TrialRecords{Trial: record.Trial{Trial: t, Addrs: map[string]string{}}}
 	for i, addr := range c.addrs {
 		seen.Addrs[design.ReplicaName(i)] = addr
@@ -46,7 +54,9 @@ func (l *Lab) trial(ctx context.Context, d *design.Design, t design.Trial, p *pr
 	var calls workload.Records
 	pace := s.Plan(t.Seed).Run(ctx, caller(conn, s.Deadline), func(r workload.Record) {
 		calls.Add(r)
-		p.call(t, r)
+		if watch.Call != nil {
+			watch.Call(r)
+		}
 	})
 	seen.Began, seen.Took = began, time.Since(began)
 	seen.Late, seen.Interrupted = pace.Late, pace.Interrupted

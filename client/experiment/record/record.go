@@ -22,6 +22,7 @@ import (
 type Manifest struct {
 	Version     int       `json:"version"` // of these files: 1
 	Name        string    `json:"name"`    // the design's
+	Engine      string    `json:"engine"`  // where the trials ran: processes, or simulation; empty in old runs: processes
 	Command     []string  `json:"command"` // that repeats the run
 	Seed        uint64    `json:"seed"`
 	Began       time.Time `json:"began"`

@@ -1,4 +1,4 @@
-package lab
+package trials
 
 import (
 	"cmp"
@@ -46,7 +46,7 @@ type progress struct {
 // running is a trial in hand.
 type running struct {
 	TrialProgress
-	cluster   *cluster
+	up        func() []bool
 	latencies workload.Latencies // of the calls that succeeded
 }
 
@@ -84,10 +84,26 @@ func (p *progress) tell(hook func(Progress)) (stop func()) {
 	}
 }
 
-func (p *progress) begin(t design.Trial, c *cluster) {
+// Watch is what is told how a trial goes on. Functions may be nil.
+type Watch struct {
+	// Begin says that the trial's load begins, and how to find out which replicas are ready.
+	Begin func(up func() []bool)
+	// Call says that a call has ended.
+	Call func(workload.Record)
+}
+
+// watch returns what is told of a trial.
+func (p *progress) watch(t design.Trial) Watch {
+	return Watch{
+		Begin: func(up func() []bool) { p.begin(t, up) },
+		Call:  func(r workload.Record) { p.call(t, r) },
+	}
+}
+
+func (p *progress) begin(t design.Trial, up func() []bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running[t.Number] = &running{TrialProgress: TrialProgress{Trial: t}, cluster: c}
+	p.running[t.Number] = &running{TrialProgress: TrialProgress{Trial: t}, up: up}
 }
 
 func (p *progress) call(t design.Trial, r workload.Record) {
@@ -132,7 +148,7 @@ func (p *progress) snapshot() Progress {
 	}
 	for _, r := range p.running {
 		t := r.TrialProgress
-		t.P99, t.Up = r.latencies.Quantile(0.99), r.cluster.up()
+		t.P99, t.Up = r.latencies.Quantile(0.99), r.up()
 		s.Running = append(s.Running, t)
 	}
 	slices.SortFunc(s.Running, func(a, b TrialProgress) int { return cmp.Compare(a.Trial.Number, b.Trial.Number) })

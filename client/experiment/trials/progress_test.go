@@ -1,4 +1,4 @@
-package lab
+package trials
 
 import (
 	"context"
@@ -8,27 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 )
-
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	var last Progress
-	l := Lab{Counterd: counterd, Runs: t.TempDir(), OnProgress: func(p Progress) {
-		if p.Ended < last.Ended || len(p.Running) > 2 {
-			t.Errorf("%d trials had ended, now %d, and %d run", last.Ended, p.Ended, len(p.Running))
-		}
-		last = p
-	}}
-	dir, err := l.Run(t.Context(), load(t, "repeats: 4\nparallel: 2\nfactors: {calls: 5}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if last.Ended != 4 || last.Trials != 4 || len(last.Running) != 0 || last.Dir != dir || last.Left != 0 {
-		t.Errorf("at last %+v", last)
-	}
-}
 
 // Progress is told several times a second and when a trial ends, with an estimate of the rest.
 func TestProgressInTime(t *testing.T) {
@@ -36,12 +19,13 @@ func TestProgressInTime(t *testing.T) {
 		p := newProgress("", 4)
 		var told []Progress
 		stop := p.tell(func(now Progress) { told = append(told, now) })
-		d := load(t, "repeats: 4")
+		d := &design.Design{Seed: 1, Repeats: 4, Parallel: 1, Cells: []design.Cell{{Settings: design.Defaults()}}}
 		for _, trial := range d.Trials()[:2] {
-			p.begin(trial, &cluster{addrs: []string{"x:1"}, ready: map[string]bool{"a": true}})
-			p.call(trial, workload.Record{Duration: time.Second, Reply: workload.Reply{Attempts: []failover.Attempt{{Sent: true}, {}}}})
-			p.call(trial, workload.Record{Err: errors.New("failed")})
-			p.call(trial, workload.Record{Err: context.Canceled, Interrupted: true})
+			watch := p.watch(trial)
+			watch.Begin(func() []bool { return []bool{true} })
+			watch.Call(workload.Record{Duration: time.Second, Reply: workload.Reply{Attempts: []failover.Attempt{{Sent: true}, {}}}})
+			watch.Call(workload.Record{Err: errors.New("failed")})
+			watch.Call(workload.Record{Err: context.Canceled, Interrupted: true})
 		}
 		time.Sleep(10*time.Second + tellPeriod/2)
 		synctest.Wait()

@@ -1,0 +1,100 @@
+// Package trials runs the trials of a design on an engine, which may be processes of this machine or a simulation of them, and
+// writes down what they have shown. It computes nothing.
+package trials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+)
+
+// Engine is where trials run. Its methods may be called by several goroutines at a time.
+type Engine interface {
+	// Name is what the manifest calls it.
+	Name() string
+	// Trial runs a trial of the design, which watch may be told of. What it has shown is returned also when ctx ended it. The error
+	// says why there was no load.
+	Trial(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (record.TrialRecords, error)
+}
+
+// Run is a run of a design.
+type Run struct {
+	Engine Engine
+	// Runs is the folder in which the run gets one of its own.
+	Runs string
+	// Command is what repeats the run, for the manifest.
+	Command []string
+	// OnProgress, unless nil, is told how the run goes on, several times a second and at the end of every trial: one call at
+	// a time. It must return soon.
+	OnProgress func(Progress)
+}
+
+// Do runs all trials of the design, each on a fresh cluster, and returns the folder of the run: empty when there is none.
+//
+// When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in the folder, and the error
+// is nil. A trial that cannot be run ends the run in the same way, with its error.
+func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) {
+	w, err := record.Create(r.Runs, record.Manifest{
+		Name: d.Name, Engine: r.Engine.Name(), Command: r.Command, Seed: d.Seed, Began: time.Now(),
+		Versions: versions(), Machine: machine(), Design: d,
+	})
+	if err != nil {
+		return "", err
+	}
+	all := d.Trials()
+	p := newProgress(w.Dir(), len(all))
+	defer p.tell(r.OnProgress)()
+	done, err := r.trials(ctx, d, all, w, p)
+	return w.Dir(), errors.Join(err, w.Close(done < len(all)))
+}
+
+// trials runs the trials, Design.Parallel at a time, and returns how many were done to their end.
+func (r *Run) trials(ctx context.Context, d *design.Design, all []design.Trial, w *record.Writer, p *progress) (done int, err error) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var (
+		mu      sync.Mutex // of done, err and w
+		workers sync.WaitGroup
+	)
+	work := func(next <-chan design.Trial) {
+		for t := range next {
+			seen, failed := r.Engine.Trial(ctx, d, t, p.watch(t))
+			mu.Lock()
+			switch {
+			case failed == nil:
+				if failed = w.Write(seen); failed == nil && !seen.Interrupted {
+					done++
+				}
+			case ctx.Err() != nil:
+				failed = nil // it could not begin, as the run has ended
+			}
+			if failed != nil && err == nil { // those that follow are its doing
+				err = fmt.Errorf("trial %d: %w", t.Number, failed)
+				giveUp()
+			}
+			mu.Unlock()
+			p.end(t)
+		}
+	}
+	next := make(chan design.Trial)
+	for range d.Parallel {
+		workers.Go(func() { work(next) })
+	}
+	for _, t := range all {
+		if ctx.Err() != nil {
+			break
+		}
+		select {
+		case next <- t:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	workers.Wait()
+	return done, err
+}
