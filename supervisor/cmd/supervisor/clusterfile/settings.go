@@ -11,8 +11,8 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// Flags are the flags that override the cluster file, for a command line to
-// embed, and the command that does.
+// Flags are what the command line says, which overrides the cluster file. Commands
+// embed them.
 type Flags struct {
 	Settings settings `embed:""`
 	Own      own      `embed:""`
