@@ -41,8 +41,8 @@ func (a *Arrivals) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// schedule yields when each call of an open loop is due, from the start of the load.
-func (p Plan) schedule() iter.Seq[time.Duration] {
+// Due yields when each call of an open loop is due, from the start of the load.
+func (p Plan) Due() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		random := rand.New(rand.NewPCG(p.Seed, 0))
 		at := 0.0 // in seconds

@@ -8,7 +8,7 @@ import (
 )
 
 // due returns when the calls of the plan are due.
-func due(p Plan) []time.Duration { return slices.Collect(p.schedule()) }
+func due(p Plan) []time.Duration { return slices.Collect(p.Due()) }
 
 func TestConstantArrivals(t *testing.T) {
 	times := due(Plan{Rate: 3, Duration: 1000 * time.Second})

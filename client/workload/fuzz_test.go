@@ -25,7 +25,7 @@ func FuzzSchedule(f *testing.F) {
 		}
 		const most = 1000
 		first := func() (times []time.Duration) {
-			for at := range p.schedule() {
+			for at := range p.Due() {
 				if times = append(times, at); len(times) == most {
 					break
 				}

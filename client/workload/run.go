@@ -132,7 +132,7 @@ func (l *load) open() {
 	defer g.timer.Stop()
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	for after := range l.schedule() {
+	for after := range l.Due() {
 		if l.ctx.Err() != nil {
 			l.cut.Store(true)
 			return

@@ -1,0 +1,136 @@
+// Package virtual is a supervised replica in virtual time: the decisions of
+// package supervisor, which are the same code, about a process that a [World]
+// plays. It has no process, no goroutine and no clock, and is for simulations.
+//
+// It leaves out what replicas decide together: turns to start, groups that come
+// after others, and what becomes of a group when one of it is given up.
+package virtual
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/restart"
+)
+
+// Timer is one of a replica's timers.
+type Timer = lifecycle.Timer
+
+// Timers is how many there are; they are numbered from 0.
+const Timers = lifecycle.Timers
+
+// World is what is outside a replica. Its methods must not call the replica.
+type World interface {
+	// Launch starts the process of an incarnation. Exited says when it has
+	// ended, and Ready when it serves.
+	Launch(incarnation int)
+	// Terminate asks the process to end.
+	Terminate()
+	// Kill ends the process.
+	Kill()
+	// Set has Fire called with the timer at a time, in place of any other time
+	// for it; zero: not at all.
+	Set(t Timer, at time.Time)
+	// Emit takes an event. Its Sequence, Elapsed and PID are not set.
+	Emit(event.Event)
+}
+
+// Config says what a replica is.
+type Config struct {
+	Name, Group string
+	Policy      restart.Policy
+	StopTimeout time.Duration // from Terminate to Kill; zero: 5 s
+	Random      *rand.Rand    // draws the jitter of delays; nil: there is none
+}
+
+// Replica is one replica. Its methods are called with the time, which does not
+// go back.
+type Replica struct {
+	config Config
+	world  World
+	core   lifecycle.Replica
+}
+
+// New returns a replica that waits for Start.
+func New(c Config, w World, now time.Time) *Replica {
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 5 * time.Second
+	}
+	r := &Replica{config: c, world: w}
+	r.core = lifecycle.New(lifecycle.Settings{
+		Policy: c.Policy, StopTimeout: c.StopTimeout, Ready: lifecycle.Probe{Kind: lifecycle.ProbeNotify},
+	}, now)
+	r.world.Emit(r.signed(event.Event{Kind: event.KindAdded, Time: now}))
+	return r
+}
+
+// Start launches the replica for the first time.
+func (r *Replica) Start(now time.Time) { r.step(now, lifecycle.Input{Kind: lifecycle.InputBegin}) }
+
+// Ready says that the process serves.
+func (r *Replica) Ready(now time.Time) { r.step(now, lifecycle.Input{Kind: lifecycle.InputNotified}) }
+
+// Exited says that the process has ended.
+func (r *Replica) Exited(now time.Time, e restart.Exit) {
+	r.step(now, lifecycle.Input{Kind: lifecycle.InputExited, Exit: e, At: now})
+}
+
+// Leave stops the replica for good.
+func (r *Replica) Leave(now time.Time, reason string) {
+	r.step(now, lifecycle.Input{Kind: lifecycle.InputLeave, Reason: reason})
+}
+
+// Fire says that a timer's time has come.
+func (r *Replica) Fire(now time.Time, t Timer) {
+	r.step(now, lifecycle.Input{Kind: lifecycle.InputTimer, Timer: t})
+}
+
+// Incarnation is the latest launch, from 1; zero: none yet.
+func (r *Replica) Incarnation() int { return r.core.Incarnation() }
+
+// Launched is when the process was launched; the zero Time: there is none.
+func (r *Replica) Launched() time.Time {
+	if !r.core.Runs() {
+		return time.Time{}
+	}
+	return r.core.Launched()
+}
+
+func (r *Replica) step(now time.Time, in lifecycle.Input) {
+	in.Draw = 0.5
+	if r.config.Random != nil {
+		in.Draw = r.config.Random.Float64()
+	}
+	for _, e := range r.core.Step(now, in) {
+		r.perform(now, e)
+	}
+	if queued, _ := r.core.Queued(); queued { // nobody else has the turn
+		r.step(now, lifecycle.Input{Kind: lifecycle.InputTurn})
+	}
+}
+
+func (r *Replica) perform(now time.Time, e lifecycle.Effect) {
+	switch e.Kind {
+	case lifecycle.EffectLaunch:
+		r.world.Launch(e.Incarnation)
+		r.step(now, lifecycle.Input{Kind: lifecycle.InputLaunched})
+	case lifecycle.EffectTerminate:
+		r.world.Terminate()
+	case lifecycle.EffectKill:
+		r.world.Kill()
+		r.world.Emit(r.signed(e.Event))
+	case lifecycle.EffectTimer:
+		r.world.Set(e.Timer, e.At)
+	case lifecycle.EffectEmit:
+		r.world.Emit(r.signed(e.Event))
+	case lifecycle.EffectGone:
+		r.world.Emit(r.signed(event.Event{Kind: event.KindRemoved, Time: now, Incarnation: r.core.Incarnation()}))
+	}
+}
+
+func (r *Replica) signed(e event.Event) event.Event {
+	e.Replica, e.Group = r.config.Name, r.config.Group
+	return e
+}
