@@ -25,7 +25,8 @@ type Document struct {
 	path  string
 	lines []string
 	// Root is nil when the file is empty, or has nothing but comments.
-	Root ast.Node
+	Root   ast.Node
+	places places
 }
 
 // Parse parses the text of the YAML file at a path, which may begin with a byte order mark. An error is a [*Mistake].

@@ -35,23 +35,23 @@ func (g *group) wrong(key, rest, what string) error {
 		paths = []string{own + rest, key + rest}
 	}
 	for _, path := range paths {
-		if _, ok := g.in.file.at[path]; ok {
-			return g.in.file.mistake(path, path+": "+what)
+		if g.in.file.Has(path) {
+			return g.in.file.Value(path).Errorf("%s: %s", path, what)
 		}
 	}
 	if g.name == "" {
 		own = key
 	}
-	return g.in.file.mistake("groups."+g.name, own+rest+": "+what)
+	return g.in.file.Value("groups."+g.name).Errorf("%s: %s", own+rest, what)
 }
 
 // wrongVariable says what is wrong with the name of a variable in env.
 func (g *group) wrongVariable(name, what string) error {
-	at := g.in.file.keys["groups."+g.name+".env."+name]
-	if at == nil {
-		at = g.in.file.keys["env."+name]
+	path := "groups." + g.name + ".env." + name
+	if !g.in.file.Has(path) {
+		path = "env." + name
 	}
-	return g.in.file.mistakeAt(at, "env: %q: %s", name, what)
+	return g.in.file.Key(path).Errorf("env: %q: %s", name, what)
 }
 
 func (g *group) checkCommand() error {
@@ -62,14 +62,14 @@ func (g *group) checkCommand() error {
 	case g.in.file.path == "":
 		return inputfile.Place{}.Errorf("no command: want supervisor [flags] -- COMMAND..., or --config FILE; see supervisor --help")
 	case g.name != "":
-		return g.in.file.mistake("groups."+g.name, "groups."+g.name+": "+want)
+		return g.in.file.Value("groups."+g.name).Errorf("groups.%s: %s", g.name, want)
 	}
-	return g.in.file.mistake("command", want)
+	return g.in.file.Value("command").Errorf(want)
 }
 
 func (g *group) checkAfter() error {
 	if g.name == "" && len(g.After) > 0 || g.name != "" && len(g.in.file.After) > 0 {
-		return g.in.file.mistake("after", "after: want it in one of several groups")
+		return g.in.file.Value("after").Errorf("after: want it in one of several groups")
 	}
 	others := slices.DeleteFunc(slices.Sorted(maps.Keys(g.in.file.Groups)), func(name string) bool { return name == g.name })
 	for i, name := range g.After {
@@ -90,7 +90,7 @@ func (in input) checkOrder(groups []supervisor.Group) error {
 	}
 	if _, circle := lifecycle.Layers(names, after); circle != nil {
 		path := "groups." + circle[0] + ".after"
-		return in.file.mistake(path, fmt.Sprintf("%s: groups %s come after each other: want an order", path, strings.Join(circle, ", ")))
+		return in.file.Value(path).Errorf("%s: groups %s come after each other: want an order", path, strings.Join(circle, ", "))
 	}
 	return nil
 }

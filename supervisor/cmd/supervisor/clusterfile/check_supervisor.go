@@ -19,7 +19,7 @@ func (in input) wrong(path, what string) error {
 	case ofControl && given(in.flags.Own.Control, key), !ofControl && given(in.flags.Own, key):
 		return inputfile.Place{Name: flag(strings.ReplaceAll(path, ".", "_"))}.Errorf("%s", what)
 	}
-	return in.file.mistake(path, path+": "+what)
+	return in.file.Value(path).Errorf("%s: %s", path, what)
 }
 
 // checkAddrs refuses addresses of ours that a replica has, and metrics for

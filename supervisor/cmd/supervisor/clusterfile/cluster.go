@@ -6,7 +6,6 @@ package clusterfile
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -82,7 +81,7 @@ func (in input) cluster() (*Cluster, error) {
 	total := 0
 	for i, g := range groups {
 		if total += int(*g.Replicas); total > maxReplicas {
-			return nil, in.file.mistake("groups."+g.name, fmt.Sprintf("groups.%s: with it there are %d replicas: want at most %d in all", g.name, total, maxReplicas))
+			return nil, in.file.Value("groups."+g.name).Errorf("groups.%s: with it there are %d replicas: want at most %d in all", g.name, total, maxReplicas)
 		}
 		if err := g.checkApart(groups[:i]); err != nil {
 			return nil, err
@@ -125,13 +124,10 @@ func (in input) groups() ([]*group, error) {
 	if len(in.flags.Command) > 0 {
 		return nil, inputfile.Place{Name: "COMMAND"}.Errorf("the cluster file has groups: set it there")
 	}
-	names := slices.SortedFunc(maps.Keys(in.file.Groups), func(a, b string) int {
-		return in.file.at["groups."+a].Position.Offset - in.file.at["groups."+b].Position.Offset
-	})
 	var groups []*group
-	for _, name := range names {
+	for _, name := range in.file.Keys("groups") {
 		if !groupName.MatchString(name) {
-			return nil, in.file.mistake("groups."+name, fmt.Sprintf("groups: %q: want a name of letters, digits, - and _", name))
+			return nil, in.file.Value("groups."+name).Errorf("groups: %q: want a name of letters, digits, - and _", name)
 		}
 		g, err := in.group(name, in.file.Groups[name])
 		if err != nil {
@@ -194,7 +190,7 @@ func (in input) banner(c *Cluster) (string, error) {
 		}
 	}
 	if err != nil {
-		return "", in.file.mistake("banner", "banner: "+err.Error())
+		return "", in.file.Value("banner").Errorf("banner: %v", err)
 	}
 	return text, nil
 }

@@ -3,7 +3,6 @@ package clusterfile
 import (
 	"encoding"
 	"errors"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -228,16 +227,21 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, keys := field(reflect.ValueOf(f.content), "")
-	for _, v := range []any{backoff{}, limit{}, probe{}, stop{}} {
-		_, more := field(reflect.ValueOf(v), "")
-		keys = append(keys, more...)
-	}
-	for _, key := range keys {
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(f.at)), func(path string) bool {
-			return path == key || strings.HasSuffix(path, "."+key)
-		}) {
-			t.Errorf("no %s in it", key)
+	for _, tt := range []struct {
+		of      any
+		parents []string
+	}{
+		{f.content, []string{"", "groups.site."}},
+		{backoff{}, []string{"backoff."}},
+		{limit{}, []string{"limit."}},
+		{stop{}, []string{"stop."}},
+		{probe{}, []string{"ready.", "alive.", "groups.web.ready.", "groups.web.alive."}},
+	} {
+		_, keys := inputfile.Field(reflect.ValueOf(tt.of), "")
+		for _, key := range keys {
+			if !slices.ContainsFunc(tt.parents, func(parent string) bool { return f.Has(parent + key) }) {
+				t.Errorf("no %s of %q in it", key, tt.parents)
+			}
 		}
 	}
 }

@@ -104,8 +104,12 @@ func (g *group) addr(i int) string {
 
 // placeholders are those of the i-th replica.
 func (g *group) placeholders(i int) []placeholder {
+	name := name(i)
+	if g.name != "" {
+		name = g.name + "-" + name
+	}
 	return []placeholder{
-		{"name", prefix(g.name, "-") + name(i)}, {"index", strconv.Itoa(i)},
+		{"name", name}, {"index", strconv.Itoa(i)},
 		{"addr", g.addr(i)}, {"port", strconv.Itoa(int(*g.BasePort) + i)},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -135,7 +136,7 @@ func join[V any](first, others map[string]V) map[string]V {
 
 // given reports whether s, which may be any such struct, has a value for a key.
 func given(s any, key string) bool {
-	v, _ := field(reflect.ValueOf(s), key)
+	v, _ := inputfile.Field(reflect.ValueOf(s), key)
 	return !v.IsZero()
 }
 
