@@ -88,14 +88,8 @@ func (c *client) method(name string) *method {
 	}
 	known, ok := c.methods.Load(name)
 	if !ok {
-		m := &method{name: name, rules: c.shared.Policy.Rules, hedging: c.shared.Policy.Hedging}
-		m.rules.Idempotent = c.policy.idempotent(name)
-		if override, ok := forMethod(c.policy.Methods, name); ok {
-			override.apply(&m.rules)
-			if override.Hedge != nil {
-				m.hedging = override.Hedge.forCore()
-			}
-		}
+		m := &method{name: name}
+		m.rules, m.hedging = c.policy.forMethod(name)
 		known, _ = c.methods.LoadOrStore(name, m)
 	}
 	m := known.(*method)

@@ -87,17 +87,34 @@ func (p Policy) withDefaults() Policy {
 // forCore is what decisions depend on of a policy with its defaults.
 func (p *Policy) forCore() core.Policy {
 	return core.Policy{
-		Rules: core.Rules{
-			Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
-			Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
-			Order:  core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
-		},
+		Rules:   p.rules(),
 		MaxWait: p.MaxWait, MaxWaiting: p.MaxWaiting, MaxInFlight: p.MaxInFlight, AdaptiveLimit: p.AdaptiveLimit,
 		Budget:   core.BudgetPolicy{Ratio: p.Budget.Ratio, PerSecond: p.Budget.PerSecond, Burst: p.Budget.Burst},
 		Ejection: core.Ejection{Off: p.Ejection.Off, After: p.Ejection.After, Probe: p.Ejection.Probe, MaxShare: p.Ejection.MaxShare},
 		Hedging:  p.Hedge.forCore(),
 		Redial:   core.Redial{Every: p.Redial.Every, PerSecond: p.Redial.PerSecond, Linger: p.Redial.Linger, Timeout: p.Redial.Timeout},
 	}
+}
+
+func (p *Policy) rules() core.Rules {
+	return core.Rules{
+		Timeout: p.Timeout, MinTimeout: p.MinTimeout, Rounds: p.Rounds,
+		Pauses: core.Pauses{First: p.Pause, Factor: p.PauseGrowth.Factor, Max: p.PauseGrowth.Max, Jitter: p.PauseGrowth.Jitter},
+		Order:  core.Order(p.Order), Wait: p.WhenDown == WhenDownWait,
+	}
+}
+
+// forMethod is what the policy says of calls of a method.
+func (p *Policy) forMethod(name string) (core.Rules, core.Hedging) {
+	rules, hedging := p.rules(), p.Hedge.forCore()
+	rules.Idempotent = p.idempotent(name)
+	if override, ok := forMethod(p.Methods, name); ok {
+		override.apply(&rules)
+		if override.Hedge != nil {
+			hedging = override.Hedge.forCore()
+		}
+	}
+	return rules, hedging
 }
 
 func (h *Hedge) forCore() core.Hedging {

@@ -32,12 +32,21 @@ type scene struct {
 
 func randomScene(rnd *rand.Rand) scene {
 	pick := func(from ...time.Duration) time.Duration { return from[rnd.IntN(len(from))] }
-	maybe := func() bool { return rnd.IntN(2) == 0 }
 	s := scene{
 		replicas: 1 + rnd.IntN(4), calls: 1 + rnd.IntN(60), every: pick(0, ms, 20*ms, 200*ms),
 		deadline: pick(50*ms, 300*ms, time.Second, 5*time.Second), cancels: rnd.IntN(4) == 0,
 	}
-	p := &s.policy
+	s.policy = randomPolicy(rnd)
+	all := []string{"quick", "slow", "hang", "unavailable", "exhausted", "invalid", "canceled", "crash", "crash after"}
+	for range 1 + rnd.IntN(5) {
+		s.behaviors = append(s.behaviors, all[rnd.IntN(len(all))])
+	}
+	return s
+}
+
+func randomPolicy(rnd *rand.Rand) (p failover.Policy) {
+	pick := func(from ...time.Duration) time.Duration { return from[rnd.IntN(len(from))] }
+	maybe := func() bool { return rnd.IntN(2) == 0 }
 	p.Idempotent = map[string]bool{"/": maybe()}
 	p.Rounds, p.Order = rnd.IntN(4), failover.Order(rnd.IntN(5))
 	p.Timeout, p.MinTimeout, p.Pause = pick(0, 20*ms, 200*ms), pick(0, 0, 10*ms), pick(0, 0, 10*ms, 100*ms)
@@ -54,11 +63,7 @@ func randomScene(rnd *rand.Rand) scene {
 	if maybe() {
 		p.Budget.Ratio = rnd.Float64()
 	}
-	all := []string{"quick", "slow", "hang", "unavailable", "exhausted", "invalid", "canceled", "crash", "crash after"}
-	for range 1 + rnd.IntN(5) {
-		s.behaviors = append(s.behaviors, all[rnd.IntN(len(all))])
-	}
-	return s
+	return p
 }
 
 // behave answers a request to a replica. executed is called when the work is done.

@@ -69,3 +69,6 @@ func connectReady(tb testing.TB, p Policy, target string, opts ...grpc.DialOptio
 	}
 	return c, conn
 }
+
+// Seed decides what is random about the client, before there is a connection.
+func (c *Client) Seed(seed uint64) { c.client.seed(seed) }

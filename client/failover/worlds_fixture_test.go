@@ -49,7 +49,7 @@ type phase struct {
 // patient is a replica of a world.
 type patient struct {
 	addr    string
-	service func() time.Duration
+	service func(context.Context) time.Duration
 	phases  []phase
 	born    time.Time
 
@@ -84,7 +84,7 @@ func (p *patient) is(kinds ...illness) (until time.Time, yes bool) {
 	return time.Time{}, false
 }
 
-func newPatient(t testing.TB, addr string, phases []phase, service func() time.Duration) *patient {
+func newPatient(t testing.TB, addr string, phases []phase, service func(context.Context) time.Duration) *patient {
 	p := &patient{addr: addr, service: service, phases: phases, born: time.Now(), conns: map[*gated]bool{}, over: make(chan struct{})}
 	p.serve()
 	var life sync.WaitGroup
@@ -175,6 +175,7 @@ func (p *patient) dial(ctx context.Context) (net.Conn, error) {
 	if x, ill := p.now(); ill && unprocessed[x.ill] != nil {
 		return p.dialRaw(unprocessed[x.ill]), nil
 	}
+	p.sleep(sooner) // a dial that is refused ends earlier
 	p.mu.Lock()
 	lis := p.lis
 	p.mu.Unlock()
@@ -228,17 +229,26 @@ func (p *patient) work(_ any, stream grpc.ServerStream) error {
 	return stream.SendMsg(new(emptypb.Empty))
 }
 
+// soon is how long the quickest answer takes, and sooner a dial: whatever comes of it, it comes later than what caused it.
+const (
+	soon   = time.Microsecond
+	sooner = 300 * time.Nanosecond
+)
+
 // answer is what becomes of a request.
 func (p *patient) answer(ctx context.Context) error {
-	takes := p.service()
+	takes := p.service(ctx)
 	if x, ill := p.now(); ill {
 		switch x.ill {
 		case illHangs:
 			<-ctx.Done()
+			p.sleep(soon)
 			return status.FromContextError(ctx.Err()).Err()
 		case illHangsUp:
+			p.sleep(soon)
 			p.hangUp()
 		case illFails:
+			p.sleep(soon)
 			return status.Error(codes.Unavailable, "ill")
 		case illSlow:
 			takes *= 10
@@ -248,6 +258,7 @@ func (p *patient) answer(ctx context.Context) error {
 	case <-time.After(takes):
 		return nil
 	case <-ctx.Done():
+		p.sleep(soon) // it is the caller who is to see the deadline pass
 		return status.FromContextError(ctx.Err()).Err()
 	}
 }

@@ -140,7 +140,7 @@ func (w world) live(t *testing.T, seed uint64, d dialer) (s score) {
 		bubble(t, func(t *testing.T) {
 			rnd, luck := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2))
 			var mu sync.Mutex // guards luck, latencies
-			service := func() time.Duration {
+			service := func(context.Context) time.Duration {
 				mu.Lock()
 				defer mu.Unlock()
 				return serviceTimes[w.Service](luck, w.Mean)

@@ -1,0 +1,193 @@
+package virtual
+
+import (
+	"slices"
+
+	"example.com/crashlab/client/failover/internal/core"
+)
+
+// attemptState is what an attempt is at.
+type attemptState uint8
+
+const (
+	attemptNone    attemptState = iota // there is none
+	attemptPending                     // it waits for a connection
+	attemptSent
+	attemptLost // and the connection has broken
+)
+
+// attempt is an attempt under way, or about to be.
+type attempt struct {
+	call     *call
+	lease    core.Lease
+	link     *link
+	decision core.Decision
+	number   int
+	hedge    bool       // it has joined another
+	racer    core.Racer // after its end
+	state    attemptState
+	tried    core.Call // the call's, with this attempt as tried, while it is pending
+	dial     uint64    // that a pending attempt waits for
+	reply    Reply
+
+	answer Timer // the reply comes
+	limit  Timer // the attempt's own deadline
+
+	before, behind *attempt // on the same connection
+}
+
+func (a *attempt) init(k *call) {
+	a.call = k
+	a.answer.Do = func() { a.replied(); k.client.run() }
+	a.limit.Do = func() { a.cutOff(OutcomeTimeout); k.client.run() }
+}
+
+// prepare makes the attempt that of a decision.
+func (a *attempt) prepare(d core.Decision, number int) {
+	c := a.call.client
+	a.decision, a.number, a.link = d, number, &c.links[d.Index]
+	a.lease = core.Lease{Member: c.members[d.Index], Method: a.call.Method}
+	a.racer = core.Racer{Key: a.lease.Key, Round: d.Round}
+}
+
+// begin makes the attempt.
+func (a *attempt) begin() {
+	k, c, d := a.call, a.call.client, a.decision
+	ready := a.lease.Begin(c.now())
+	if d.Timeout > 0 {
+		c.timeline.Set(&a.limit, after(c.now(), d.Timeout))
+	}
+	a.state, a.dial = attemptPending, 0
+	if !ready && !a.needsConnection() {
+		a.tried = k.Waiter.Call
+		a.dial = a.link.wake()
+	}
+	if a.waits() {
+		c.pending = append(c.pending, a)
+	}
+}
+
+// needsConnection reports whether the attempt does not want a dial that may fail.
+func (a *attempt) needsConnection() bool { return a.hedge || a.call.Rules.Wait }
+
+// waits looks whether the attempt still waits for a connection, and goes on with it where it does not.
+func (a *attempt) waits() bool {
+	k, c := a.call, a.call.client
+	switch {
+	case a.link.broken:
+		return true
+	case a.link.Ready():
+		a.send()
+	case a.needsConnection():
+		a.missed()
+	case a.link.failed > 0 && a.link.failed >= a.dial:
+		a.ended(OutcomeRefused, core.Wire{}, Reply{})
+	case a.dial > 0 && c.shared.Better(&k.Terms, &a.tried, c.members, a.lease.Key, c.now()):
+		a.missed()
+	default:
+		return true
+	}
+	return false
+}
+
+// send sends the attempt on the connection.
+func (a *attempt) send() {
+	c, l := a.call.client, a.link
+	a.state = attemptSent
+	if l.inFlight == nil {
+		l.inFlight, a.before, a.behind = a, a, a
+	} else {
+		a.before, a.behind = l.inFlight.before, l.inFlight
+		a.before.behind, a.behind.before = a, a
+	}
+	a.reply = c.world.Send(a.report())
+	if a.reply.After != Forever {
+		c.timeline.Set(&a.answer, after(c.now(), a.reply.After))
+	}
+}
+
+func (a *attempt) report() Attempt {
+	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start}
+}
+
+// replied takes the reply.
+func (a *attempt) replied() {
+	switch o := a.reply.Outcome; o {
+	case OutcomeLost:
+		a.link.lose()
+	case OutcomeRefused:
+		a.ended(o, core.Wire{Unprocessed: true}, a.reply)
+	default:
+		a.ended(o, core.Wire{Picked: true, Sent: true, Answered: true}, a.reply)
+	}
+}
+
+// cutOff ends the attempt for want of time.
+func (a *attempt) cutOff(o Outcome) {
+	sent := a.state == attemptSent
+	if !sent {
+		a.forget()
+	}
+	a.ended(o, core.Wire{Picked: sent, Sent: sent}, Reply{})
+}
+
+// cancel ends the attempt, if it has not ended.
+func (a *attempt) cancel() {
+	if a.state == attemptPending || a.state == attemptSent {
+		a.cutOff(OutcomeCanceled)
+	}
+}
+
+// forget takes the attempt out of those that wait for a connection.
+func (a *attempt) forget() {
+	c := a.call.client
+	i := slices.Index(c.pending, a)
+	c.pending = slices.Delete(c.pending, i, i+1)
+}
+
+// stop takes the attempt off its connection, and stops its timers.
+func (a *attempt) stop() {
+	t := a.call.client.timeline
+	t.Stop(&a.answer)
+	t.Stop(&a.limit)
+	if a.state == attemptSent || a.state == attemptLost {
+		if a.behind == a {
+			a.link.inFlight = nil
+		} else {
+			a.before.behind, a.behind.before = a.behind, a.before
+			if a.link.inFlight == a {
+				a.link.inFlight = a.behind
+			}
+		}
+		a.before, a.behind = nil, nil
+	}
+	a.state = attemptNone
+}
+
+// missed takes note that the attempt was not made.
+func (a *attempt) missed() {
+	k, c := a.call, a.call.client
+	a.stop()
+	c.shared.Miss(&a.lease, c.now())
+	c.offer()
+	a.racer.Missed = true
+	k.attemptEnded(a)
+}
+
+// ended takes note of how the attempt ended.
+func (a *attempt) ended(o Outcome, w core.Wire, r Reply) {
+	k, c := a.call, a.call.client
+	now := c.now()
+	a.stop()
+	c.shared.Settle(&a.lease, o.End(w, k.over(), false), now, c.news)
+	c.shared.Release(a.lease.Replica)
+	c.offer()
+	if c.OnAttempt != nil {
+		x := a.report()
+		x.Duration, x.Outcome, x.Sent = now-a.lease.Start, o, w.Sent
+		c.OnAttempt(x)
+	}
+	a.racer.Outcome = o
+	a.racer.Result = core.Result{Final: o == OutcomeRejected, Sent: w.Sent && !r.NotExecuted, Pushback: r.Pushback}
+	k.attemptEnded(a)
+}

@@ -1,0 +1,184 @@
+package virtual
+
+import (
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+)
+
+// call is a call under way. Those that have ended are used again.
+type call struct {
+	core.Waiter[*call]
+
+	client   *Client
+	done     func(Call)
+	began    time.Duration
+	waited   time.Duration
+	waits    bool          // in the line
+	since    time.Duration // since then
+	begun    int           // attempts, the number of the last of them
+	canceled bool          // the last attempt, by the caller's deadline
+	first    attempt
+	race     core.Race // of first and others
+	racing   bool      // others may join first
+	others   []*attempt
+	join     Timer // the next of them
+
+	grant core.Decision // what a call does that has waited
+	timer Timer         // the end of a pause, or of the call's patience
+	limit Timer         // the caller's deadline
+}
+
+// Call makes a call with a deadline, or Forever. done, unless nil, is told of its end.
+func (c *Client) Call(deadline time.Duration, done func(Call)) {
+	k := c.newCall()
+	c.calls++
+	k.Terms = core.Terms{
+		Number: c.calls, Deadline: deadline, Rules: &c.policy.Rules, Hedging: &c.policy.Hedging, Method: &c.latency,
+	}
+	k.done, k.began = done, c.now()
+	c.shared.Begins(&k.Terms)
+	if deadline != Forever {
+		c.timeline.Set(&k.limit, deadline)
+	}
+	k.wake(next)
+	c.run()
+}
+
+func (c *Client) newCall() *call {
+	if n := len(c.free); n > 0 {
+		k := c.free[n-1]
+		c.free = c.free[:n-1]
+		return k
+	}
+	k := &call{client: c}
+	k.Owner = k
+	k.first.init(k)
+	k.join.Do = func() { k.joins(); c.run() }
+	k.timer.Do = func() { k.timed(); c.run() }
+	k.limit.Do = func() { k.expire(); c.run() }
+	return k
+}
+
+// over reports whether the caller's deadline has passed.
+func (k *call) over() bool { return k.client.now() >= k.Deadline }
+
+func next(k *call, _ *attempt) { k.next() }
+
+// next decides what the call does next.
+func (k *call) next() {
+	c := k.client
+	if k.canceled {
+		k.end(false, core.CallerEnded)
+		return
+	}
+	for {
+		c.want()
+		if d, ok := c.shared.Next(&k.Terms, &k.Waiter.Call, c.members, c.line.Len() > 0, c.now()); ok {
+			k.follow(d)
+			return
+		}
+	}
+}
+
+// follow does what was decided. The place at a replica to try is taken.
+func (k *call) follow(d core.Decision) {
+	c := k.client
+	next := c.shared.Follow(&k.Waiter.Call, d, k.over(), c.now())
+	switch next.Action {
+	case core.GiveUp:
+		if d.Action == core.Try {
+			c.shared.Abandon(c.members[d.Index].Replica, c.now())
+			c.offer()
+		}
+		k.end(false, next.Reason)
+	case core.Try:
+		k.attempt(d)
+	case core.Pause:
+		c.timeline.Set(&k.timer, c.now()+next.Wait)
+	case core.Await:
+		k.await()
+	}
+}
+
+// await lines up until a replica is available to the call.
+func (k *call) await() {
+	c := k.client
+	k.waits, k.since = true, c.now()
+	first := c.line.Len() == 0
+	c.line.Join(&k.Waiter)
+	if first {
+		c.dialMissing()
+	}
+	c.offer()
+	for _, w := range c.line.Shed(c.policy.MaxWaiting) {
+		w.Owner.leave()
+		w.Owner.wake(func(k *call, _ *attempt) { k.end(false, core.Crowded) })
+	}
+	if k.waits {
+		if patience := c.shared.Patience(&k.Terms, k.waited, c.now()); patience != Forever {
+			c.timeline.Set(&k.timer, after(c.now(), patience))
+		}
+	}
+}
+
+// leave takes note that the call does not wait any more.
+func (k *call) leave() {
+	c := k.client
+	k.waits = false
+	k.waited += c.now() - k.since
+	c.timeline.Stop(&k.timer)
+	c.wanted = c.now()
+}
+
+// granted lets a call that has waited do what was decided for it.
+func (k *call) granted(d core.Decision) {
+	k.leave()
+	k.grant = d
+	k.wake(func(k *call, _ *attempt) { k.follow(k.grant) })
+}
+
+// timed is called at the end of a pause, or of the call's patience.
+func (k *call) timed() {
+	if k.waits {
+		k.giveUp()
+	} else {
+		k.wake(next)
+	}
+}
+
+// giveUp ends a call that has waited for as long as it may.
+func (k *call) giveUp() {
+	c := k.client
+	c.line.Leave(&k.Waiter)
+	k.leave()
+	k.end(false, k.Impatience(k.over(), c.now()))
+}
+
+// expire is called at the caller's deadline.
+func (k *call) expire() {
+	switch {
+	case k.waits:
+		k.giveUp()
+	case k.racing || k.first.state != attemptNone:
+		k.cancelAll()
+	default: // it pauses
+		k.end(false, core.CallerEnded)
+	}
+}
+
+// end ends the call.
+func (k *call) end(ok bool, r core.Reason) {
+	c := k.client
+	c.timeline.Stop(&k.timer)
+	c.timeline.Stop(&k.limit)
+	done, report := k.done, Call{
+		Number: k.Number, Start: k.began, Duration: c.now() - k.began, Waited: k.waited, Attempts: k.begun, OK: ok, Reason: r,
+	}
+	k.Waiter.Call = core.Call{}
+	k.done, k.waited, k.begun, k.canceled = nil, 0, 0, false
+	c.free = append(c.free, k)
+	if done != nil {
+		done(report)
+	}
+}

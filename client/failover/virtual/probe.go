@@ -1,0 +1,104 @@
+package virtual
+
+import (
+	"time"
+
+	"example.com/crashlab/client/failover/internal/core"
+)
+
+// probe looks after a replica that is left out.
+type probe struct {
+	client *Client
+	link   *link
+	member core.Member
+	watch  core.Watch
+
+	due, answered, trial Timer
+	began                time.Duration // the latest request
+	found                core.Finding  // by it
+	epoch                uint64        // of the connection that it was sent on
+}
+
+// leftOut sees to it that a replica that is left out is looked after.
+func (c *Client) leftOut(m core.Member, w core.Watch) {
+	l := m.Link.(*link)
+	p := &probe{client: c, link: l, member: m, watch: w}
+	p.due.Do = func() { p.ask(); c.run() }
+	p.answered.Do = func() { p.judge(); c.run() }
+	p.trial.Do = func() {
+		if p.member.Tried(w.Number, c.now()) {
+			c.offer()
+		}
+		c.run()
+	}
+	if w.Probe == 0 {
+		c.tasks.probes = append(c.tasks.probes, p) // as the replica is locked
+	} else {
+		c.timeline.Set(&p.due, after(c.now(), w.Probe))
+	}
+	c.timeline.Set(&p.trial, after(c.now(), w.Trial))
+}
+
+// ask asks the replica how it is. One that is down is not asked.
+func (p *probe) ask() {
+	c := p.client
+	if !p.member.Watched(p.watch.Number) {
+		c.timeline.Stop(&p.trial)
+		return
+	}
+	p.began, p.found = c.now(), core.FindingDeaf
+	switch {
+	case !p.link.Ready():
+		p.judge()
+	case p.link.broken:
+		p.link.probe = p // it waits for the next connection
+		c.timeline.Set(&p.answered, p.overdue())
+	default:
+		p.send()
+	}
+}
+
+// overdue is when an answer comes too late.
+func (p *probe) overdue() time.Duration { return p.began + p.client.policy.Ejection.Probe }
+
+// send asks the replica on its connection.
+func (p *probe) send() {
+	c := p.client
+	took, found := c.world.Probe(p.link.replica)
+	at := after(c.now(), took)
+	if at < p.overdue() {
+		p.found = found
+	}
+	p.epoch = p.link.epoch
+	c.timeline.Set(&p.answered, min(at, p.overdue()))
+}
+
+// changed goes on with a probe that waits for a connection.
+func (p *probe) changed() {
+	switch {
+	case p.link.Ready():
+		p.link.probe = nil
+		p.send()
+	case p.link.Down():
+		p.link.probe = nil
+		p.client.timeline.Stop(&p.answered)
+		p.judge()
+	}
+}
+
+// judge takes note of what the replica has answered, and asks again until it is well.
+func (p *probe) judge() {
+	c := p.client
+	found := p.found
+	if p.link.probe == p {
+		p.link.probe = nil
+	}
+	if !p.link.Ready() || p.link.epoch != p.epoch {
+		found = core.FindingDeaf // the connection has broken
+	}
+	if p.member.Found(p.watch.Number, found, c.now(), func() {}) {
+		c.offer()
+		return
+	}
+	c.timeline.Set(&p.due, c.now()+c.policy.Ejection.Interval(c.now()-p.began))
+}

@@ -1,0 +1,152 @@
+package virtual
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Timeline is virtual time: what is to happen happens in order, and nothing takes time but waiting. What is due at the same time happens
+// in the order in which it was set. The zero value is at time zero.
+type Timeline struct {
+	// Ties, unless nil, is asked whenever several things happen at the same time in an order that is open: it returns one of
+	// the numbers from 0 to below n. With 0 always, it is the order in which they were set. So a test can try other orders.
+	Ties func(n int) int
+
+	now   time.Duration
+	set   uint64
+	timed []*Timer // a heap in which each has four below it
+	count uint64
+}
+
+// Timer calls Do at a time. It may be set again, also by Do.
+type Timer struct {
+	Do func()
+
+	at    time.Duration
+	order uint64
+	place int // in the heap, from 1; zero: not set
+}
+
+// Now is the time.
+func (t *Timeline) Now() time.Duration { return t.now }
+
+// Events is how many timers have fired.
+func (t *Timeline) Events() uint64 { return t.count }
+
+// Set sets the timer to a time, which is not before now. If it was set, it is to another time from now on.
+func (t *Timeline) Set(x *Timer, at time.Duration) {
+	t.set++
+	x.at, x.order = max(at, t.now), t.set
+	if x.place == 0 {
+		t.timed = append(t.timed, x)
+		x.place = len(t.timed)
+	}
+	t.down(t.up(x.place - 1))
+}
+
+// Stop stops the timer, if it is set.
+func (t *Timeline) Stop(x *Timer) {
+	if x.place == 0 {
+		return
+	}
+	i, last := x.place-1, len(t.timed)-1
+	t.put(i, t.timed[last])
+	t.timed[last] = nil
+	t.timed = t.timed[:last]
+	x.place = 0
+	if i < last {
+		t.down(t.up(i))
+	}
+}
+
+// due adds those of the next timers to a list that are at i in the heap or below it.
+func (t *Timeline) due(to []*Timer, i int) []*Timer {
+	if i >= len(t.timed) || t.timed[i].at > t.timed[0].at {
+		return to
+	}
+	to = append(to, t.timed[i])
+	for below := 4*i + 1; below <= 4*i+4; below++ {
+		to = t.due(to, below)
+	}
+	return to
+}
+
+// tie asks for one of n numbers.
+func (t *Timeline) tie(n int) int {
+	if t.Ties == nil || n < 2 {
+		return 0
+	}
+	return t.Ties(n)
+}
+
+// Pending reports whether the timer is set.
+func (x *Timer) Pending() bool { return x.place > 0 }
+
+// Step lets the next timer fire. It returns false where none is set.
+func (t *Timeline) Step() bool {
+	if len(t.timed) == 0 {
+		return false
+	}
+	x := t.timed[0]
+	if t.Ties != nil {
+		if due := t.due(nil, 0); len(due) > 1 {
+			slices.SortFunc(due, func(a, b *Timer) int { return cmp.Compare(a.order, b.order) })
+			x = due[t.tie(len(due))]
+		}
+	}
+	t.Stop(x)
+	t.now = x.at
+	t.count++
+	x.Do()
+	return true
+}
+
+// RunUntil lets all timers fire that are due until a time, which it is then.
+func (t *Timeline) RunUntil(end time.Duration) {
+	for len(t.timed) > 0 && t.timed[0].at <= end {
+		t.Step()
+	}
+	t.now = max(t.now, end)
+}
+
+func (x *Timer) before(y *Timer) bool { return x.at < y.at || x.at == y.at && x.order < y.order }
+
+func (t *Timeline) put(i int, x *Timer) {
+	t.timed[i] = x
+	x.place = i + 1
+}
+
+// up moves the timer at i to its place above, and returns where that is.
+func (t *Timeline) up(i int) int {
+	x := t.timed[i]
+	for i > 0 {
+		above := (i - 1) / 4
+		if !x.before(t.timed[above]) {
+			break
+		}
+		t.put(i, t.timed[above])
+		i = above
+	}
+	t.put(i, x)
+	return i
+}
+
+// down moves the timer at i to its place below.
+func (t *Timeline) down(i int) {
+	x := t.timed[i]
+	for {
+		least := 0
+		for below := 4*i + 1; below <= 4*i+4 && below < len(t.timed); below++ {
+			if least == 0 || t.timed[below].before(t.timed[least]) {
+				least = below
+			}
+		}
+		if least == 0 || !t.timed[least].before(x) {
+			break
+		}
+		t.put(i, t.timed[least])
+		i = least
+	}
+	t.put(i, x)
+}

@@ -1,0 +1,248 @@
+package failover_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/failover/virtual"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// scenario is a world with a policy, in which the real client and the virtual one are to do the same.
+type scenario struct {
+	world
+	Policy failover.Policy
+	Seed   uint64
+}
+
+// arrivals are when the calls begin.
+func (s scenario) arrivals() (all []time.Duration) {
+	rnd, at := rand.New(rand.NewPCG(s.Seed, 1)), 3*soon
+	for range s.Calls {
+		at += 1 + time.Duration(rnd.ExpFloat64()*float64(s.Every))
+		all = append(all, at)
+	}
+	return all
+}
+
+// takes is the service time of an attempt, which depends on nothing else.
+func (s scenario) takes(call uint64, number int) time.Duration {
+	return serviceTimes[s.Service](rand.New(rand.NewPCG(s.Seed, call<<16|uint64(number))), s.Mean)
+}
+
+func (s scenario) policy() failover.Policy {
+	p := s.Policy
+	p.Order, p.Idempotent = s.Order, map[string]bool{"/": s.Idempotent}
+	return p
+}
+
+// journal is what a client did: a line for each attempt and for each call.
+type journal struct {
+	mu    sync.Mutex
+	lines []journalLine
+}
+
+type journalLine struct {
+	at     time.Duration // when it ended
+	call   uint64
+	number int // of the attempt; the call's end is the last
+	text   string
+}
+
+func (j *journal) attempt(call uint64, number, round int, replica int, start, took time.Duration, outcome string, sent, hedge bool) {
+	j.add(start+took, call, number, fmt.Sprintf("attempt %d, round %d at %c: %d + %d %s, sent %v, hedge %v", number, round, 'a'+replica, start, took, outcome, sent, hedge))
+}
+
+func (j *journal) end(call uint64, start, took, waited time.Duration, ended string) {
+	j.add(start+took, call, 1<<30, fmt.Sprintf("%d + %d, waited %d: %s", start, took, waited, ended))
+}
+
+func (j *journal) add(at time.Duration, call uint64, number int, text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, journalLine{at, call, number, fmt.Sprintf("call %d: %s", call, text)})
+}
+
+// sorted returns the lines in the order in which they ended.
+func (j *journal) sorted() []journalLine {
+	slices.SortFunc(j.lines, func(a, b journalLine) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.call, b.call), cmp.Compare(a.number, b.number))
+	})
+	return j.lines
+}
+
+// real plays the scenario with the real client.
+func (s scenario) real(t *testing.T) []journalLine {
+	var h journal
+	ok := t.Run("", func(t *testing.T) {
+		bubble(t, func(t *testing.T) { s.playReal(t, &h) })
+	})
+	if !ok {
+		t.FailNow()
+	}
+	return h.sorted()
+}
+
+func (s scenario) playReal(t *testing.T, h *journal) {
+	patients, addrs := map[string]*patient{}, []string{}
+	for i, phases := range s.Replicas {
+		addr := fmt.Sprintf("%c:1", 'a'+i)
+		patients[addr] = newPatient(t, addr, phases, func(ctx context.Context) time.Duration {
+			md, _ := metadata.FromIncomingContext(ctx)
+			call, number := 0, 1
+			if method, _ := grpc.Method(ctx); method == workMethod { // else it is a probe, with the metadata of a call
+				call, _ = strconv.Atoi(md.Get("id")[0])
+			}
+			if n := md.Get("grpc-previous-rpc-attempts"); len(n) > 0 {
+				number, _ = strconv.Atoi(n[0])
+				number++
+			}
+			return s.takes(uint64(call), number)
+		})
+		addrs = append(addrs, addr)
+	}
+	p, start := s.policy(), time.Now()
+	p.OnCall = func(ctx context.Context, c failover.Call) {
+		md, _ := metadata.FromOutgoingContext(ctx)
+		id, _ := strconv.Atoi(md.Get("id")[0])
+		for _, a := range c.Attempts {
+			h.attempt(uint64(id), a.Number, a.Round, int(a.Replica[0]-'a'), a.Start.Sub(start), a.Duration, a.Outcome.String(), a.Sent, a.Hedge)
+		}
+		ended := "ok"
+		if c.Err != nil {
+			ended = reason(c.Err).String()
+		}
+		h.end(uint64(id), c.Start.Sub(start), c.Duration, c.Waited, ended)
+	}
+	conn, err := failover.NewClient("static:///"+strings.Join(addrs, ","), p, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return patients[addr].dial(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.Seed(s.Seed)
+	conn.Connect()
+	time.Sleep(2 * soon)
+	synctest.Wait()
+	var calls sync.WaitGroup
+	for i, at := range s.arrivals() {
+		time.Sleep(time.Until(start.Add(at)))
+		calls.Go(func() {
+			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "id", strconv.Itoa(i+1)), s.Deadline)
+			defer cancel()
+			conn.Invoke(ctx, workMethod, new(emptypb.Empty), new(emptypb.Empty))
+		})
+	}
+	calls.Wait()
+}
+
+// virtual plays the scenario with the virtual client, in which what happens at the same time has the order of the ties.
+func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
+	policy, err := s.policy().Virtual(workMethod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var h journal
+	w := &virtualWorld{scenario: s}
+	w.timeline.Ties = func(n int) int { return ties.choose(w.timeline.Now(), n) }
+	for i, phases := range s.Replicas {
+		for _, x := range phases {
+			if x.ill == illRefuses {
+				w.at(x.from, func() { w.client.Break(i) })
+			}
+		}
+	}
+	w.client = virtual.New(&w.timeline, policy, w, len(s.Replicas), s.Seed)
+	w.client.OnAttempt = func(a virtual.Attempt) {
+		h.attempt(a.Call, a.Number, a.Round, a.Replica, a.Start, a.Duration, failover.Outcome(a.Outcome).String(), a.Sent, a.Hedge)
+	}
+	for i, at := range s.arrivals() {
+		w.at(at, func() {
+			w.client.Call(at+s.Deadline, func(c virtual.Call) {
+				ended := "ok"
+				if !c.OK {
+					ended = failover.ReasonOf(c.Reason).String()
+				}
+				h.end(uint64(i+1), c.Start, c.Duration, c.Waited, ended)
+			})
+		})
+	}
+	w.timeline.RunUntil(s.arrivals()[s.Calls-1] + s.Deadline + time.Hour)
+	return h.sorted()
+}
+
+// virtualWorld are the patients of a scenario.
+type virtualWorld struct {
+	scenario
+	timeline virtual.Timeline
+	client   *virtual.Client
+}
+
+func (w *virtualWorld) at(at time.Duration, do func()) {
+	w.timeline.Set(&virtual.Timer{Do: do}, at)
+}
+
+func (w *virtualWorld) ill(replica int) (phase, bool) {
+	for _, x := range w.Replicas[replica] {
+		if x.from <= w.timeline.Now() && w.timeline.Now() < x.until {
+			return x, true
+		}
+	}
+	return phase{}, false
+}
+
+func (w *virtualWorld) Dial(replica int) (time.Duration, bool) {
+	if x, ill := w.ill(replica); ill && x.ill == illRefuses {
+		return 0, false
+	}
+	return sooner, true
+}
+
+func (w *virtualWorld) Send(a virtual.Attempt) virtual.Reply {
+	takes := w.takes(a.Call, a.Number)
+	if x, ill := w.ill(a.Replica); ill {
+		switch x.ill {
+		case illHangs:
+			takes = virtual.Forever
+		case illHangsUp:
+			return virtual.Reply{After: soon, Outcome: virtual.OutcomeLost}
+		case illFails:
+			return virtual.Reply{After: soon, Outcome: virtual.OutcomeFailed}
+		case illSlow:
+			takes *= 10
+		}
+	}
+	return virtual.Reply{After: takes}
+}
+
+func (w *virtualWorld) Probe(replica int) (time.Duration, virtual.Finding) {
+	takes := w.takes(0, 1)
+	if x, ill := w.ill(replica); ill {
+		switch x.ill {
+		case illHangs:
+			return virtual.Forever, virtual.FindingDeaf
+		case illHangsUp:
+			w.at(w.timeline.Now()+soon, func() { w.client.Break(replica) })
+			return soon, virtual.FindingDeaf
+		case illFails:
+			return soon, virtual.FindingDeaf
+		case illSlow:
+			takes *= 10
+		}
+	}
+	return takes, virtual.FindingServing
+}
