@@ -9,10 +9,11 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/restart"
-	"golang.org/x/sys/unix"
 )
 
 // The parent-death signal comes when the thread that forked ends, and Go ends

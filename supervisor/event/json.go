@@ -11,8 +11,9 @@ import (
 	"syscall"
 	"time"
 
-	"example.com/crashlab/supervisor/restart"
 	"golang.org/x/sys/unix"
+
+	"example.com/crashlab/supervisor/restart"
 )
 
 // eventVersion is the version of an event's JSON. It is raised when a field

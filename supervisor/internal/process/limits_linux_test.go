@@ -9,8 +9,9 @@ import (
 	"syscall"
 	"testing"
 
-	"example.com/crashlab/supervisor/internal/process/processtest"
 	"golang.org/x/sys/unix"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // A shell's first words tell what it was started with.

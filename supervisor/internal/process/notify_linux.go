@@ -7,8 +7,9 @@ import (
 	"os"
 	"syscall"
 
-	"example.com/crashlab/supervisor/internal/process/tree"
 	"golang.org/x/sys/unix"
+
+	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
 // credentialsSize has room for a sender's credentials and nothing else: what

@@ -9,10 +9,11 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/parse"
 	"example.com/crashlab/supervisor/restart"
-	"golang.org/x/sys/unix"
 )
 
 const maxCount = 1000 // replicas: beyond the ports and processes one machine is good for
