@@ -39,8 +39,8 @@ func (t *set) blocker(group string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	after := t.after()[group]
-	for _, u := range t.units {
-		if s := u.now(); slices.Contains(after, s.Group) && !s.up() {
+	for _, r := range t.runners {
+		if s := r.now(); slices.Contains(after, s.Group) && !s.up() {
 			return s.Group
 		}
 	}
@@ -63,18 +63,18 @@ func (t *set) after() map[string][]string {
 
 // layers returns replicas in the order in which they are stopped: first those
 // that no other comes after.
-func (t *set) layers(units []*runner) [][]*runner {
+func (t *set) layers(runners []*runner) [][]*runner {
 	var groups []string
 	members := make(map[string][]*runner)
-	for _, u := range units {
-		group := u.now().Group
+	for _, r := range runners {
+		group := r.now().Group
 		if members[group] == nil {
 			groups = append(groups, group)
 		}
-		members[group] = append(members[group], u)
+		members[group] = append(members[group], r)
 	}
 	t.mu.Lock()
-	sorted, _ := lifecycle.Layers(groups, t.after()) // place has found no circle
+	sorted, _ := lifecycle.Layers(groups, t.after()) // members has found no circle
 	t.mu.Unlock()
 	var all [][]*runner
 	for _, names := range slices.Backward(sorted) {

@@ -71,24 +71,24 @@ func (s *Supervisor) Current() []Group {
 
 // apply makes the set what the groups say. Nobody else changes it meanwhile.
 func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
-	all, err := place(groups, health)
+	all, err := members(groups, health)
 	if err != nil {
 		return err
 	}
-	wanted := make(map[string]placed)
+	wanted := make(map[string]member)
 	for _, p := range all {
 		wanted[p.Name] = p
 	}
 	var leaving, restarting []*runner
-	for _, u := range t.all() {
-		p, ok := wanted[u.name]
+	for _, r := range t.all() {
+		m, ok := wanted[r.name]
 		if !ok {
-			leaving = append(leaving, u)
+			leaving = append(leaving, r)
 			continue
 		}
-		u.do(func() {
-			if u.adapt(p) {
-				restarting = append(restarting, u)
+		r.do(func() {
+			if r.adapt(m) {
+				restarting = append(restarting, r)
 			}
 		})
 	}
@@ -101,13 +101,13 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 
 // adapt gives the replica its settings, and reports whether it takes a restart
 // for its process to have them.
-func (u *runner) adapt(p placed) bool {
-	if !reflect.DeepEqual(u.placed, p) {
-		u.configure(p)
+func (r *runner) adapt(m member) bool {
+	if !reflect.DeepEqual(r.wanted, m) {
+		r.configure(m)
 	}
-	if u.core.Intent() == lifecycle.IntentLeave && u.set.ctx.Err() == nil {
-		u.command(lifecycle.InputReturn, "") // it was not wanted for a while
+	if r.core.Intent() == lifecycle.IntentLeave && r.set.ctx.Err() == nil {
+		r.command(lifecycle.InputReturn, "") // it was not wanted for a while
 		return true
 	}
-	return !u.as.sameProcess(p.Replica)
+	return !r.launched.sameProcess(m.Replica)
 }

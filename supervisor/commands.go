@@ -31,16 +31,16 @@ const readyPatience = time.Minute
 // forgotten. Those that have a process are left alone. It does not wait for
 // them to be ready. Names are of replicas or groups; none: all.
 func (s *Supervisor) Start(names ...string) error {
-	units, err := s.set.named(names...)
-	for _, u := range units {
-		failed := u.absent()
-		u.do(func() {
-			if u.core.Intent() != lifecycle.IntentLeave {
-				u.start(lifecycle.InputStart)
+	runners, err := s.set.named(names...)
+	for _, r := range runners {
+		failed := r.absent()
+		r.do(func() {
+			if r.core.Intent() != lifecycle.IntentLeave {
+				r.start(lifecycle.InputStart)
 				failed = nil
 			}
 		})
-		err = errors.Join(err, u.wrap(failed))
+		err = errors.Join(err, r.wrap(failed))
 	}
 	return err
 }
@@ -51,15 +51,15 @@ func (s *Supervisor) Start(names ...string) error {
 // while they are stopped all the same. Names are of replicas or groups; none:
 // all.
 func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
-	units, err := s.set.named(names...)
+	runners, err := s.set.named(names...)
 	if err != nil {
 		return err
 	}
 	var failed []error
-	for _, layer := range s.set.layers(units) {
-		failed = append(failed, command(ctx, layer, func(u *runner) func() (bool, error) {
-			u.command(lifecycle.InputStop, "stop requested")
-			return u.whenDown
+	for _, layer := range s.set.layers(runners) {
+		failed = append(failed, command(ctx, layer, func(r *runner) func() (bool, error) {
+			r.command(lifecycle.InputStop, "stop requested")
+			return r.whenDown
 		}))
 	}
 	return first(ctx, failed)
@@ -78,31 +78,31 @@ func first(ctx context.Context, failed []error) error {
 // all were launched; ctx as in Stop. Names are of replicas or groups; none:
 // all.
 func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
-	units, err := s.set.named(names...)
+	runners, err := s.set.named(names...)
 	if err != nil {
 		return err
 	}
-	return command(ctx, units, func(u *runner) func() (bool, error) {
-		before := u.core.Incarnation()
-		u.command(lifecycle.InputRestart, "restart requested")
-		return u.whenLaunched(before)
+	return command(ctx, runners, func(r *runner) func() (bool, error) {
+		before := r.core.Incarnation()
+		r.command(lifecycle.InputRestart, "restart requested")
+		return r.whenLaunched(before)
 	})
 }
 
 // command gives a command to replicas, which returns what to wait for, and
 // waits.
-func command(ctx context.Context, units []*runner, give func(*runner) func() (bool, error)) error {
+func command(ctx context.Context, runners []*runner, give func(*runner) func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var waits []<-chan error
-	for _, u := range units {
-		waits = append(waits, u.await(ctx, func() func() (bool, error) { return give(u) }))
+	for _, r := range runners {
+		waits = append(waits, r.await(ctx, func() func() (bool, error) { return give(r) }))
 	}
 	var failed []error
-	for i, u := range units {
+	for i, r := range runners {
 		select {
 		case err := <-waits[i]:
-			failed = append(failed, u.wrap(err))
+			failed = append(failed, r.wrap(err))
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -117,16 +117,16 @@ func command(ctx context.Context, units []*runner, give func(*runner) func() (bo
 // When ctx ends, the one in hand is still launched. Replicas that are down
 // stay so. Names are of replicas or groups; none: all.
 func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error {
-	units, err := s.set.named(names...)
+	runners, err := s.set.named(names...)
 	if err != nil {
 		return err
 	}
-	return s.set.roll(ctx, units, "a rolling restart")
+	return s.set.roll(ctx, runners, "a rolling restart")
 }
 
 // roll restarts replicas one at a time, also when several want to.
-func (t *set) roll(ctx context.Context, units []*runner, reason string) error {
-	if len(units) == 0 {
+func (t *set) roll(ctx context.Context, runners []*runner, reason string) error {
+	if len(runners) == 0 {
 		return nil
 	}
 	select {
@@ -137,50 +137,50 @@ func (t *set) roll(ctx context.Context, units []*runner, reason string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	moves := make([]lifecycle.Move, len(units))
-	for i, u := range units {
-		u.do(func() {
-			if moves[i].To = u.placed.Addr; u.process != nil {
-				moves[i].From = u.as.Addr
+	moves := make([]lifecycle.Move, len(runners))
+	for i, r := range runners {
+		r.do(func() {
+			if moves[i].To = r.wanted.Addr; r.process != nil {
+				moves[i].From = r.launched.Addr
 			}
 		})
 	}
 	stopped := make(map[*runner]bool)
 	defer func() { // whatever came in between
-		for u := range stopped {
-			u.do(func() { u.command(lifecycle.InputStart, reason) })
+		for r := range stopped {
+			r.do(func() { r.command(lifecycle.InputStart, reason) })
 		}
 	}()
 	for _, step := range lifecycle.Order(moves) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		u, err := units[step.Index], error(nil)
+		r, err := runners[step.Index], error(nil)
 		switch step.Kind {
 		case lifecycle.StepStop:
-			stopped[u] = true
-			err = u.halt(ctx, reason)
+			stopped[r] = true
+			err = r.halt(ctx, reason)
 		case lifecycle.StepStart:
-			delete(stopped, u)
-			err = u.replace(ctx, reason, true)
+			delete(stopped, r)
+			err = r.replace(ctx, reason, true)
 		default:
-			err = u.replace(ctx, reason, false)
+			err = r.replace(ctx, reason, false)
 		}
 		if err != nil && !errors.Is(err, ErrUnknown) {
-			return u.wrap(err)
+			return r.wrap(err)
 		}
 	}
 	return nil
 }
 
 // halt stops a replica, so that another can have its address.
-func (u *runner) halt(ctx context.Context, reason string) error {
+func (r *runner) halt(ctx context.Context, reason string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	select {
-	case err := <-u.await(ctx, func() func() (bool, error) {
-		u.command(lifecycle.InputStop, reason+"; another replica needs its address")
-		return u.whenDown
+	case err := <-r.await(ctx, func() func() (bool, error) {
+		r.command(lifecycle.InputStop, reason+"; another replica needs its address")
+		return r.whenDown
 	}):
 		return err
 	case <-ctx.Done():
@@ -190,20 +190,20 @@ func (u *runner) halt(ctx context.Context, reason string) error {
 
 // replace restarts a replica, unless it is down and even that is not to be
 // changed, and returns when it is ready.
-func (u *runner) replace(ctx context.Context, reason string, evenDown bool) error {
+func (r *runner) replace(ctx context.Context, reason string, evenDown bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var late <-chan time.Time
-	ready := u.await(ctx, func() func() (bool, error) {
-		if !evenDown && (u.core.Intent() == lifecycle.IntentDown || u.process == nil && u.core.State() != lifecycle.StateWaiting) {
+	ready := r.await(ctx, func() func() (bool, error) {
+		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.process == nil && r.core.State() != lifecycle.StateWaiting) {
 			return func() (bool, error) { return true, nil }
 		}
-		if u.placed.StartTimeout == 0 { // else it is ready, or killed, by then
-			late = time.After(readyPatience + min(u.placed.stopTimeout(), math.MaxInt64-readyPatience))
+		if r.wanted.StartTimeout == 0 { // else it is ready, or killed, by then
+			late = time.After(readyPatience + min(r.wanted.stopTimeout(), math.MaxInt64-readyPatience))
 		}
-		before := u.core.Incarnation()
-		u.command(lifecycle.InputRestart, reason)
-		return u.whenReady(before)
+		before := r.core.Incarnation()
+		r.command(lifecycle.InputRestart, reason)
+		return r.whenReady(before)
 	})
 	select {
 	case err := <-ready:
@@ -219,18 +219,18 @@ func (u *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 // process get it, whatever the error says of others. Names are of replicas or
 // groups; none: all.
 func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
-	units, err := s.set.named(names...)
-	for _, u := range units {
-		failed := u.absent()
-		u.do(func() {
-			if failed = ErrNotRunning; u.process == nil {
+	runners, err := s.set.named(names...)
+	for _, r := range runners {
+		failed := r.absent()
+		r.do(func() {
+			if failed = ErrNotRunning; r.process == nil {
 				return
 			}
-			u.emit(event.Event{Kind: event.KindSignaled, Incarnation: u.core.Incarnation(), Signal: sig})
-			u.process.Signal(sig)
+			r.emit(event.Event{Kind: event.KindSignaled, Incarnation: r.core.Incarnation(), Signal: sig})
+			r.process.Signal(sig)
 			failed = nil
 		})
-		err = errors.Join(err, u.wrap(failed))
+		err = errors.Join(err, r.wrap(failed))
 	}
 	return err
 }
@@ -238,16 +238,16 @@ func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 // List returns how all replicas are, in the order of the set.
 func (s *Supervisor) List() []Status {
 	var all []Status
-	for _, u := range s.set.all() {
-		all = append(all, u.now())
+	for _, r := range s.set.all() {
+		all = append(all, r.now())
 	}
 	return all
 }
 
 // Get returns how one replica is.
 func (s *Supervisor) Get(name string) (Status, error) {
-	if u := s.set.find(name); u != nil {
-		return u.now(), nil
+	if r := s.set.find(name); r != nil {
+		return r.now(), nil
 	}
 	return Status{}, fmt.Errorf("%q: %w", name, ErrUnknown)
 }
@@ -255,68 +255,68 @@ func (s *Supervisor) Get(name string) (Status, error) {
 // await has begin run by the runner's goroutine, and returns a channel that
 // delivers what the condition that it returns comes to, unless ctx ends. Every
 // condition comes to something once the order is to leave.
-func (u *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
+func (r *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
 	done := make(chan error, 1)
-	if !u.do(func() { u.waiters = append(u.waiters, waiter{ctx, begin(), done}) }) {
-		done <- u.absent()
+	if !r.do(func() { r.waiters = append(r.waiters, waiter{ctx, begin(), done}) }) {
+		done <- r.absent()
 	}
 	return done
 }
 
 // absent is why a replica is not there any more.
-func (u *runner) absent() error {
-	if u.set.ctx.Err() != nil {
+func (r *runner) absent() error {
+	if r.set.ctx.Err() != nil {
 		return ErrClosed
 	}
 	return ErrUnknown
 }
 
-func (u *runner) wrap(err error) error {
+func (r *runner) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("replica %s: %w", u.name, err)
+	return fmt.Errorf("replica %s: %w", r.name, err)
 }
 
 // unwanted reports whether there shall be no process.
-func (u *runner) unwanted() bool {
-	return u.core.Intent() == lifecycle.IntentDown || u.core.Intent() == lifecycle.IntentLeave
+func (r *runner) unwanted() bool {
+	return r.core.Intent() == lifecycle.IntentDown || r.core.Intent() == lifecycle.IntentLeave
 }
 
 // whenDown waits for the end of the process.
-func (u *runner) whenDown() (bool, error) {
+func (r *runner) whenDown() (bool, error) {
 	switch {
-	case u.process == nil && u.core.State() != lifecycle.StateWaiting:
+	case r.process == nil && r.core.State() != lifecycle.StateWaiting:
 		return true, nil
-	case !u.unwanted():
+	case !r.unwanted():
 		return true, ErrSuperseded
 	}
 	return false, nil
 }
 
 // whenLaunched waits for an incarnation after one.
-func (u *runner) whenLaunched(before int) func() (bool, error) {
+func (r *runner) whenLaunched(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
-		case u.core.Incarnation() > before && u.process == nil:
-			return true, u.core.Last().Err
-		case u.core.Incarnation() > before:
+		case r.core.Incarnation() > before && r.process == nil:
+			return true, r.core.Last().Err
+		case r.core.Incarnation() > before:
 			return true, nil
 		}
-		return u.unwanted(), ErrSuperseded
+		return r.unwanted(), ErrSuperseded
 	}
 }
 
 // whenReady waits until an incarnation after one is ready.
-func (u *runner) whenReady(before int) func() (bool, error) {
+func (r *runner) whenReady(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
-		case u.core.Incarnation() > before && u.core.State() == lifecycle.StateReady:
+		case r.core.Incarnation() > before && r.core.State() == lifecycle.StateReady:
 			return true, nil
-		case u.unwanted():
+		case r.unwanted():
 			return true, ErrSuperseded
-		case u.core.Incarnation() > before && u.process == nil:
-			return true, fmt.Errorf("%w: %v", ErrNotReady, u.core.Last())
+		case r.core.Incarnation() > before && r.process == nil:
+			return true, fmt.Errorf("%w: %v", ErrNotReady, r.core.Last())
 		}
 		return false, nil
 	}

@@ -81,14 +81,14 @@ func (c *crowd) settled() {
 		}
 	}
 	set := &c.s.set
-	for _, u := range set.all() {
-		u.do(func() {
-			if len(u.waiters) > 0 {
-				c.t.Errorf("%d wait for %s", len(u.waiters), u.name)
+	for _, r := range set.all() {
+		r.do(func() {
+			if len(r.waiters) > 0 {
+				c.t.Errorf("%d wait for %s", len(r.waiters), r.name)
 			}
 		})
 	}
-	if n := len(set.turns) + len(set.extra) + len(set.changing) + len(set.rolling); n > 0 {
+	if n := len(set.turns) + len(set.commandTurns) + len(set.changing) + len(set.rolling); n > 0 {
 		c.t.Errorf("%d turns are held", n)
 	}
 }

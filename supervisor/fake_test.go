@@ -39,7 +39,7 @@ type script struct {
 	each  func(s *script, r Replica, incarnation int) // changes what a launch's process does; unless nil
 }
 
-func (s *script) launch(ctx context.Context, r placed, incarnation int) (osProcess, error) {
+func (s *script) launch(ctx context.Context, r member, incarnation int) (osProcess, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}

@@ -244,14 +244,14 @@ type question struct {
 func (p Probe) question() question { return question{p.Kind, p.Service, p.path()} }
 
 // settings returns what the replica's machine needs to know.
-func (p placed) settings() lifecycle.Settings {
+func (m member) settings() lifecycle.Settings {
 	s := lifecycle.Settings{
-		Policy: p.policy, Ready: p.Ready.core(readyPeriod), Alive: p.Alive.core(alivePeriod),
-		StartTimeout: p.StartTimeout, StopTimeout: p.stopTimeout(), Question: [2]question{p.Ready.question(), p.Alive.question()},
+		Policy: m.policy, Ready: m.Ready.core(readyPeriod), Alive: m.Alive.core(alivePeriod),
+		StartTimeout: m.StartTimeout, StopTimeout: m.stopTimeout(), Question: [2]question{m.Ready.question(), m.Alive.question()},
 	}
 	// Only these can say that they do not serve any more.
-	if (p.Ready.Kind == ProbeGRPC || p.Ready.Kind == ProbeHTTP) && p.Ready.question() != p.Alive.question() {
-		s.Ready.Watch = max(p.Ready.Period, alivePeriod)
+	if (m.Ready.Kind == ProbeGRPC || m.Ready.Kind == ProbeHTTP) && m.Ready.question() != m.Alive.question() {
+		s.Ready.Watch = max(m.Ready.Period, alivePeriod)
 	}
 	return s
 }
@@ -328,16 +328,16 @@ func (r Replica) check(health bool) error {
 	return nil
 }
 
-// placed is a replica with what it has from its group.
-type placed struct {
+// member is a replica with what it has from its group.
+type member struct {
 	Replica
 	group  string
 	policy restart.Policy
 }
 
-// place checks groups and returns their replicas in order.
-func place(groups []Group, health bool) ([]placed, error) {
-	var all []placed
+// members checks groups and returns their replicas in order.
+func members(groups []Group, health bool) ([]member, error) {
+	var all []member
 	names, groupNames := make(map[string]bool), make(map[string]bool)
 	for _, g := range groups {
 		switch {
@@ -368,7 +368,7 @@ func place(groups []Group, health bool) ([]placed, error) {
 			if err := r.check(health); err != nil {
 				return nil, err
 			}
-			all = append(all, placed{r, g.Name, g.Policy})
+			all = append(all, member{r, g.Name, g.Policy})
 		}
 	}
 	return all, checkAfter(groups)

@@ -38,9 +38,9 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 	if r.asking.ctx == nil {
 		r.asking.ctx, r.asking.cancel = context.WithCancel(context.Background())
 	}
-	ctx, p, addr := r.asking.ctx, r.placed.Ready.withDefaults(readyPeriod), r.as.Addr
+	ctx, p, addr := r.asking.ctx, r.wanted.Ready.withDefaults(readyPeriod), r.launched.Addr
 	if c == lifecycle.CheckAlive {
-		p = r.placed.Alive.withDefaults(alivePeriod)
+		p = r.wanted.Alive.withDefaults(alivePeriod)
 	}
 	var holds func(addr string) error
 	if r.core.State() == lifecycle.StateStarting {

@@ -92,11 +92,11 @@ func TestWaitersAreForgotten(t *testing.T) {
 			}
 			cancel()
 		}
-		u := th.set.find("a")
-		u.do(func() {})
+		r := th.set.find("a")
+		r.do(func() {})
 		synctest.Wait()
-		u.do(func() {
-			if n := len(u.waiters); n > 0 {
+		r.do(func() {
+			if n := len(r.waiters); n > 0 {
 				t.Errorf("%d still wait", n)
 			}
 		})

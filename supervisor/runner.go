@@ -24,20 +24,20 @@ type runner struct {
 	lost  atomic.Uint64 // lines of output
 	inbox chan func()
 
-	core    lifecycle.Replica
-	placed  placed    // what is wanted
-	as      Replica   // what the latest launch was made of
-	process osProcess // nil: none
-	output  []string
-	timer   *time.Timer
-	timers  [lifecycle.Timers]time.Time
-	asking  asking
-	endTurn func()
-	held    bool   // the launch that it waits for is a start, which comes after other groups
-	blocker string // the one that is not up
-	waiters []waiter
-	untold  []event.Event
-	left    bool
+	core     lifecycle.Replica
+	wanted   member    // the settings
+	launched Replica   // what the latest launch was made of
+	process  osProcess // nil: none
+	output   []string
+	timer    *time.Timer
+	timers   [lifecycle.Timers]time.Time
+	asking   asking
+	endTurn  func()
+	held     bool   // the launch that it waits for is a start, which comes after other groups
+	blocker  string // the one that is not up
+	waiters  []waiter
+	pending  []event.Event // emitted by the next publish
+	left     bool
 
 	exits, failures int
 
@@ -52,10 +52,10 @@ type waiter struct {
 	done chan error
 }
 
-func newRunner(t *set, p placed) *runner {
+func newRunner(t *set, m member) *runner {
 	r := &runner{
-		name: p.Name, set: t, gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
-		core: lifecycle.New(p.settings(), time.Now()), placed: p, endTurn: func() {},
+		name: m.Name, set: t, gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
+		core: lifecycle.New(m.settings(), time.Now()), wanted: m, endTurn: func() {},
 		asking: asking{answers: make(chan lifecycle.Input)},
 	}
 	r.timer.Stop()
@@ -101,12 +101,12 @@ func (r *runner) settle() {
 
 // next waits for what happens next.
 func (r *runner) next() {
-	var turns, extra chan<- struct{}
+	var turns, commandTurns chan<- struct{}
 	held := r.hold()
 	if queued, asked := r.core.Queued(); queued && held == nil {
 		turns = r.set.turns
 		if asked {
-			extra = r.set.extra
+			commandTurns = r.set.commandTurns
 		}
 	}
 	var abandoned <-chan int
@@ -127,8 +127,8 @@ func (r *runner) next() {
 	case <-held:
 	case turns <- struct{}{}:
 		r.takeTurn(r.set.turns)
-	case extra <- struct{}{}:
-		r.takeTurn(r.set.extra)
+	case commandTurns <- struct{}{}:
+		r.takeTurn(r.set.commandTurns)
 	case <-r.timer.C:
 		r.fire()
 	case <-notified:
@@ -169,7 +169,7 @@ func (r *runner) blockedBy() string {
 	if queued, _ := r.core.Queued(); !queued || !r.held {
 		return ""
 	}
-	return r.set.blocker(r.placed.group)
+	return r.set.blocker(r.wanted.group)
 }
 
 // start gives the replica a command that launches it once the groups are up that
@@ -206,7 +206,7 @@ func (r *runner) perform(e lifecycle.Effect) {
 	case lifecycle.EffectEndTurn:
 		r.endTurn()
 	case lifecycle.EffectTerminate:
-		r.process.Terminate(r.placed.stopSignal(), r.placed.StopTo == StopLeader)
+		r.process.Terminate(r.wanted.stopSignal(), r.wanted.StopTo == StopLeader)
 	case lifecycle.EffectKill:
 		e.Event.Reason = killed(e.Event.Reason, r.process.Kill())
 		r.emit(e.Event)
@@ -227,10 +227,10 @@ func (r *runner) perform(e lifecycle.Effect) {
 }
 
 func (r *runner) launch(incarnation int) {
-	r.as = r.placed.Replica
+	r.launched = r.wanted.Replica
 	p, err := osProcess(nil), ErrClosed
 	if r.mayLaunch() {
-		p, err = r.set.sys.launch(r.set.ctx, r.placed, incarnation)
+		p, err = r.set.sys.launch(r.set.ctx, r.wanted, incarnation)
 	}
 	switch {
 	case err == nil:
@@ -276,14 +276,14 @@ func (r *runner) fire() {
 }
 
 // configure gives the replica other settings.
-func (r *runner) configure(p placed) {
-	r.placed = p
-	r.step(lifecycle.Input{Kind: lifecycle.InputConfigure, Settings: p.settings()})
+func (r *runner) configure(m member) {
+	r.wanted = m
+	r.step(lifecycle.Input{Kind: lifecycle.InputConfigure, Settings: m.settings()})
 }
 
 // emit has an event told once what it has changed can be seen.
 func (r *runner) emit(e event.Event) {
-	e.Replica, e.Group = r.name, r.placed.group
+	e.Replica, e.Group = r.name, r.wanted.group
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -300,7 +300,7 @@ func (r *runner) emit(e event.Event) {
 	case event.KindLaunchFailed:
 		r.fail(e.Exit)
 	}
-	r.untold = append(r.untold, e)
+	r.pending = append(r.pending, e)
 }
 
 func (r *runner) fail(e restart.Exit) {
@@ -312,13 +312,13 @@ func (r *runner) fail(e restart.Exit) {
 // publish makes what has changed be seen by others, and tells of it.
 func (r *runner) publish() {
 	s := Status{
-		Replica: r.name, Group: r.placed.group, Addr: r.placed.Addr, State: State(r.core.State()),
+		Replica: r.name, Group: r.wanted.group, Addr: r.wanted.Addr, State: State(r.core.State()),
 		Incarnation: r.core.Incarnation(), Ready: r.core.Ready(), Restarts: max(0, r.core.Incarnation()-1),
 		Exits: r.exits, Failures: r.failures, Last: r.core.Last(), Exited: r.core.Exited(),
-		Lost: r.lost.Load(), Policy: r.placed.policy, Answer: r.core.Answer(),
+		Lost: r.lost.Load(), Policy: r.wanted.policy, Answer: r.core.Answer(),
 	}
 	if r.process != nil && r.core.Runs() {
-		s.PID, s.Addr, s.Launched = r.process.PID(), r.as.Addr, r.core.Launched()
+		s.PID, s.Addr, s.Launched = r.process.PID(), r.launched.Addr, r.core.Launched()
 	}
 	switch {
 	case s.State == StateWaiting && r.blocker != "":
@@ -333,11 +333,11 @@ func (r *runner) publish() {
 	if changed {
 		r.set.news.announce()
 	}
-	for _, e := range r.untold {
+	for _, e := range r.pending {
 		r.set.supervisor.emit(e)
 	}
-	clear(r.untold)
-	r.untold = r.untold[:0]
+	clear(r.pending)
+	r.pending = r.pending[:0]
 }
 
 func (r *runner) now() Status {

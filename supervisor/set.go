@@ -14,21 +14,21 @@ import (
 
 // set is the replicas of a supervisor that runs. The zero value is closed.
 type set struct {
-	supervisor  *Supervisor
-	ctx         context.Context // ends when nothing may be launched any more
-	sys         system
-	turns       chan struct{}
-	extra       chan struct{}
-	idled       chan struct{} // has an element when a replica may have been the last to become idle
-	changing    chan struct{} // holds an element while the set is changed
-	rolling     chan struct{} // holds an element while replicas are restarted one at a time
-	escalations sync.WaitGroup
-	news        news
+	supervisor   *Supervisor
+	ctx          context.Context // ends when nothing may be launched any more
+	sys          system
+	turns        chan struct{} // holds an element per replica that starts
+	commandTurns chan struct{} // the same, for launches that a command asked for
+	idled        chan struct{} // has an element when a replica may have been the last to become idle
+	changing     chan struct{} // holds an element while the set is changed
+	rolling      chan struct{} // holds an element while replicas are restarted one at a time
+	escalations  sync.WaitGroup
+	news         news
 
-	mu     sync.Mutex
-	groups []Group
-	units  []*runner // in the order of the groups
-	isOpen bool
+	mu      sync.Mutex
+	groups  []Group
+	runners []*runner // in the order of the groups
+	isOpen  bool
 }
 
 // open has the set run its first groups, and returns when all were launched,
@@ -40,24 +40,24 @@ func (t *set) open(ctx context.Context, s *Supervisor, sys system) {
 	}
 	t.mu.Lock()
 	t.supervisor, t.ctx, t.sys, t.isOpen = s, ctx, sys, true
-	t.turns, t.extra = make(chan struct{}, turns), make(chan struct{}, turns)
+	t.turns, t.commandTurns = make(chan struct{}, turns), make(chan struct{}, turns)
 	t.idled, t.changing, t.rolling = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	t.changing <- struct{}{}
 	t.mu.Unlock()
-	all, _ := place(s.config.Groups, true) // New has checked them
+	all, _ := members(s.config.Groups, true) // New has checked them
 	t.launch(ctx, t.admit(s.config.Groups, all))
 	<-t.changing
 }
 
 // admit makes groups, whose replicas are all, the ones that are seen. It
-// returns the units that are new, which are yet to be launched.
-func (t *set) admit(groups []Group, all []placed) []*runner {
+// returns the runners that are new, which are yet to be launched.
+func (t *set) admit(groups []Group, all []member) []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, place := make(map[string]bool), make(map[string]int)
-	for _, u := range t.units {
-		have[u.name] = true
-		place[u.name] = len(all) // those that leave come last
+	for _, r := range t.runners {
+		have[r.name] = true
+		place[r.name] = len(all) // those that leave come last
 	}
 	var fresh []*runner
 	for i, p := range all {
@@ -66,13 +66,13 @@ func (t *set) admit(groups []Group, all []placed) []*runner {
 			fresh = append(fresh, newRunner(t, p))
 		}
 	}
-	t.groups, t.units = slices.Clone(groups), append(t.units, fresh...)
+	t.groups, t.runners = slices.Clone(groups), append(t.runners, fresh...)
 	t.news.announce()
-	slices.SortStableFunc(t.units, func(a, b *runner) int { return place[a.name] - place[b.name] })
-	for _, u := range fresh {
-		u.emit(event.Event{Kind: event.KindAdded})
-		u.publish()
-		go u.run()
+	slices.SortStableFunc(t.runners, func(a, b *runner) int { return place[a.name] - place[b.name] })
+	for _, r := range fresh {
+		r.emit(event.Event{Kind: event.KindAdded})
+		r.publish()
+		go r.run()
 	}
 	return fresh
 }
@@ -81,12 +81,12 @@ func (t *set) admit(groups []Group, all []placed) []*runner {
 // last launch was tried, but for those that wait for others. When ctx ends it
 // does not wait for that.
 func (t *set) launch(ctx context.Context, fresh []*runner) {
-	for _, u := range fresh {
-		tried := u.await(ctx, func() func() (bool, error) {
-			u.start(lifecycle.InputBegin)
+	for _, r := range fresh {
+		tried := r.await(ctx, func() func() (bool, error) {
+			r.start(lifecycle.InputBegin)
 			return func() (bool, error) {
-				queued, _ := u.core.Queued()
-				return !queued || u.blockedBy() != "", nil
+				queued, _ := r.core.Queued()
+				return !queued || r.blockedBy() != "", nil
 			}
 		})
 		select {
@@ -98,14 +98,14 @@ func (t *set) launch(ctx context.Context, fresh []*runner) {
 
 // remove takes replicas out of the set, and returns when they are gone. When ctx
 // ends it does not wait for that.
-func (t *set) remove(ctx context.Context, units []*runner, reason string) (err error) {
-	for _, layer := range t.layers(units) {
-		for _, u := range layer {
-			u.do(func() { u.command(lifecycle.InputLeave, reason) })
+func (t *set) remove(ctx context.Context, runners []*runner, reason string) (err error) {
+	for _, layer := range t.layers(runners) {
+		for _, r := range layer {
+			r.do(func() { r.command(lifecycle.InputLeave, reason) })
 		}
-		for _, u := range layer {
+		for _, r := range layer {
 			select {
-			case <-u.gone:
+			case <-r.gone:
 			case <-ctx.Done():
 				err = ctx.Err()
 			}
@@ -115,10 +115,10 @@ func (t *set) remove(ctx context.Context, units []*runner, reason string) (err e
 }
 
 // forget is told by a replica that is gone.
-func (t *set) forget(u *runner) {
+func (t *set) forget(r *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.units = slices.DeleteFunc(t.units, func(other *runner) bool { return other == u })
+	t.runners = slices.DeleteFunc(t.runners, func(other *runner) bool { return other == r })
 	t.news.announce()
 	t.idle()
 }
@@ -127,25 +127,25 @@ func (t *set) forget(u *runner) {
 func (t *set) close() {
 	t.mu.Lock()
 	t.isOpen = false
-	units := slices.Clone(t.units)
+	runners := slices.Clone(t.runners)
 	t.mu.Unlock()
-	_ = t.remove(context.Background(), units, "the supervisor ends") // it waits for all
+	_ = t.remove(context.Background(), runners, "the supervisor ends") // it waits for all
 	t.escalations.Wait()
 }
 
-// all returns the units as they are now.
+// all returns the runners as they are now.
 func (t *set) all() []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Clone(t.units)
+	return slices.Clone(t.runners)
 }
 
 func (t *set) find(name string) *runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, u := range t.units {
-		if u.name == name {
-			return u
+	for _, r := range t.runners {
+		if r.name == name {
+			return r
 		}
 	}
 	return nil
@@ -163,7 +163,7 @@ func (t *set) named(names ...string) ([]*runner, error) {
 	for _, name := range names {
 		wanted[name] = true
 	}
-	var units []*runner
+	var runners []*runner
 	var have, groups []string
 	for _, g := range t.groups {
 		if g.Name != "" {
@@ -171,12 +171,12 @@ func (t *set) named(names ...string) ([]*runner, error) {
 			groups = append(groups, g.Name)
 		}
 	}
-	for _, u := range t.units {
-		group := u.now().Group
-		known[u.name] = true
-		have = append(have, u.name)
-		if len(names) == 0 || wanted[u.name] || group != "" && wanted[group] {
-			units = append(units, u)
+	for _, r := range t.runners {
+		group := r.now().Group
+		known[r.name] = true
+		have = append(have, r.name)
+		if len(names) == 0 || wanted[r.name] || group != "" && wanted[group] {
+			runners = append(runners, r)
 		}
 	}
 	for _, name := range names {
@@ -184,7 +184,7 @@ func (t *set) named(names ...string) ([]*runner, error) {
 			return nil, fmt.Errorf("%q: %w: want one of %s", name, ErrUnknown, strings.Join(append(have, groups...), ", "))
 		}
 	}
-	return units, nil
+	return runners, nil
 }
 
 // change holds off others who would change the set, until release is called.
@@ -224,38 +224,38 @@ func (t *set) busy(stay bool) bool {
 	if len(t.changing) > 0 {
 		return true // it is told when that is over
 	}
-	units := t.all()
-	for _, u := range units {
-		switch u.now().State {
+	runners := t.all()
+	for _, r := range runners {
+		switch r.now().State {
 		case StateFinished:
 		case StateStopped, StateFailed:
 			if stay {
 				return true
 			}
 		default:
-			if s := u.now(); stay || s.Blocker == "" || t.blocker(s.Group) == "" {
+			if s := r.now(); stay || s.Blocker == "" || t.blocker(s.Group) == "" {
 				return true
 			}
 		}
 	}
-	return len(units) == 0 && stay
+	return len(runners) == 0 && stay
 }
 
 // escalate does what is to become of the others in the group of a replica that
 // was given up. Those that were stopped by command stay so.
 func (t *set) escalate(failed *runner, then restart.Escalation) {
-	group, command := failed.placed.group, lifecycle.InputStop
+	group, command := failed.wanted.group, lifecycle.InputStop
 	if then == restart.EscalationRestartAll {
 		command = lifecycle.InputRestart
 	}
 	t.escalations.Go(func() {
-		for _, u := range t.all() {
-			if u == failed {
+		for _, r := range t.all() {
+			if r == failed {
 				continue
 			}
-			u.do(func() {
-				if u.placed.group == group && u.core.Intent() != lifecycle.IntentDown {
-					u.command(command, failed.name+" has failed")
+			r.do(func() {
+				if r.wanted.group == group && r.core.Intent() != lifecycle.IntentDown {
+					r.command(command, failed.name+" has failed")
 				}
 			})
 		}

@@ -100,7 +100,7 @@ type Supervisor struct {
 // New returns a Supervisor that launches nothing before [Supervisor.Run]. The
 // error names what is out of range.
 func New(c Config) (*Supervisor, error) {
-	switch _, err := place(c.Groups, c.Health != nil); {
+	switch _, err := members(c.Groups, c.Health != nil); {
 	case err != nil:
 		return nil, fmt.Errorf("supervisor: %w", err)
 	case len(c.Groups) == 0:
@@ -169,8 +169,8 @@ func (s *Supervisor) emit(e event.Event) {
 // outputLost takes note of lines of a replica's output that were dropped.
 // It may have been removed by then.
 func (s *Supervisor) outputLost(replica, group string, n uint64) {
-	if u := s.set.find(replica); u != nil {
-		u.lost.Add(n)
+	if r := s.set.find(replica); r != nil {
+		r.lost.Add(n)
 	}
 	s.emit(event.Event{Kind: event.KindOutputLost, Replica: replica, Group: group, Lost: n})
 }

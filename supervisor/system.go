@@ -15,7 +15,7 @@ import (
 type system interface {
 	// launch starts an incarnation's process, unless ctx has ended. The error
 	// says why the program could not be executed.
-	launch(ctx context.Context, r placed, incarnation int) (osProcess, error)
+	launch(ctx context.Context, r member, incarnation int) (osProcess, error)
 }
 
 // osProcess is a [process.Process].
@@ -33,7 +33,7 @@ type osProcess interface {
 // machine is the system that launches real processes.
 type machine struct{ *process.Machine }
 
-func (m machine) launch(ctx context.Context, r placed, incarnation int) (osProcess, error) {
+func (m machine) launch(ctx context.Context, r member, incarnation int) (osProcess, error) {
 	p, err := m.Launch(ctx, process.Command{
 		Replica: r.Name, Group: r.group, Incarnation: incarnation, Args: r.Args, Env: r.Env, Dir: r.Dir,
 		Limits: r.Limits.process(), Notify: r.Ready.Kind == ProbeNotify, Drop: r.Overflow == OverflowDrop,
