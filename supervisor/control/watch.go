@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// maxLogLines is more than are kept.
+// maxLogLines is how many lines are kept of a replica, at most.
 const maxLogLines = 1000
 
 func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStreamingServer[supervisorv1.WatchResponse]) error {

@@ -53,7 +53,7 @@ func FuzzHistoryTexts(f *testing.F) {
 		for range times {
 			h.Add([]byte(text + "\n"))
 		}
-		got := h.Texts(Cursor{}, lastLines, lastLineSize)
+		got := h.texts(Cursor{}, lastLines, lastLineSize)
 		if most := min(len(all)*int(times), lastLines); len(got) > most || len(got) < most && len(got)*len(text) < historyBytes/2 && len(text) < historyBytes/lastLines {
 			t.Fatalf("%d lines of %d", len(got), len(all)*int(times))
 		}

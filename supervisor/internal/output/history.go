@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// HistoryLines is how many of a replica's last lines are kept in memory.
-	HistoryLines = 1000
+	// historyLines is how many of a replica's last lines are kept in memory.
+	historyLines = 1000
 	// historyBytes bounds them. A line that is longer is kept alone.
 	historyBytes = 256 << 10
 	// chunkBytes bounds what Next returns at a time, unless one line is longer.
@@ -53,7 +53,7 @@ func (h *History) Add(lines []byte) {
 // trim lets old lines go. It leaves room for as much again, so that its cost
 // per byte added is constant.
 func (h *History) trim() {
-	from := tail(h.text, HistoryLines, historyBytes)
+	from := tail(h.text, historyLines, historyBytes)
 	h.first.line += uint64(bytes.Count(h.text[:from], []byte{'\n'}))
 	h.first.offset += uint64(from)
 	kept := h.text[from:]
@@ -109,7 +109,7 @@ func (h *History) End() Cursor {
 func (h *History) Last(n int) Cursor {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	from := tail(h.text, min(n, HistoryLines), historyBytes)
+	from := tail(h.text, min(n, historyLines), historyBytes)
 	return h.cursor(from)
 }
 
@@ -151,9 +151,9 @@ func (h *History) Next(after Cursor) (lines []byte, then Cursor, forgotten uint6
 	return nil, after, forgotten, h.changed
 }
 
-// Texts returns the last lines after a place, at most n, each cut to size bytes
+// texts returns the last lines after a place, at most n, each cut to size bytes
 // and made valid UTF-8, as events are sent in formats that take nothing else.
-func (h *History) Texts(after Cursor, n, size int) []string {
+func (h *History) texts(after Cursor, n, size int) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	text := h.text[max(after.offset, h.first.offset)-h.first.offset:]

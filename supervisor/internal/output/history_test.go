@@ -29,7 +29,7 @@ func TestHistoryAgainstASplit(t *testing.T) {
 		for i, line := range want {
 			want[i] = line[:cutAt(line)]
 		}
-		if got := h.Texts(Cursor{}, n, lastLineSize); !slices.Equal(got, want) {
+		if got := h.texts(Cursor{}, n, lastLineSize); !slices.Equal(got, want) {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 		if len(h.text) > 4*historyBytes {
@@ -50,7 +50,7 @@ func TestHistoryAgainstASplit(t *testing.T) {
 		if want := strings.Join(append(all[missed:], ""), "\n"); got.String() != want || at != h.End() {
 			t.Fatalf("%d bytes after %d forgotten lines, want %d; at %v of %v", got.Len(), missed, len(want), at, h.End())
 		}
-		if len(all) > HistoryLines && int(missed) > len(all)-HistoryLines && got.Len() < historyBytes-2000 {
+		if len(all) > historyLines && int(missed) > len(all)-historyLines && got.Len() < historyBytes-2000 {
 			t.Fatalf("%d lines of %d are forgotten", missed, len(all))
 		}
 	}
@@ -87,7 +87,7 @@ func TestHistoryIsBounded(t *testing.T) {
 func TestHistoryTextsAreText(t *testing.T) {
 	var h History
 	h.Add([]byte("a\xffb\n" + strings.Repeat("\xff", 2*lastLineSize) + "\n" + strings.Repeat("\x80x", lastLineSize) + "\n"))
-	for _, line := range h.Texts(Cursor{}, 20, lastLineSize) {
+	for _, line := range h.texts(Cursor{}, 20, lastLineSize) {
 		if !utf8.ValidString(line) || len(line) > lastLineSize || len(line) < 3 {
 			t.Errorf("%d bytes: %q", len(line), line)
 		}

@@ -63,7 +63,7 @@ func (r *Reader) readUntil() time.Time {
 // LastLines returns the incarnation's last lines as text, at most 20 of at most
 // 1 KiB each.
 func (r *Reader) LastLines() []string {
-	return r.stream.history.Texts(r.begin, lastLines, lastLineSize)
+	return r.stream.history.texts(r.begin, lastLines, lastLineSize)
 }
 
 // Flush waits until what was read is delivered, but no longer than patience
