@@ -16,13 +16,13 @@ type Exit struct {
 	Signal syscall.Signal // the signal that ended it; zero: none
 	Uptime time.Duration  // from launch to exit; zero if it was never launched
 	Ready  time.Duration  // from ready to exit; zero if it never was ready
-	Err    error          // why it could not be launched or its end not be read; else nil
+	Err    error          // why it could not be launched, or its exit status not be read; else nil
 }
 
-// NotRun reports that the service did not fail, as it never ran: the program
-// could not be executed, or a shell, env or container runtime in front of it
-// said so with its exit code, 125 to 127.
-func (e Exit) NotRun() bool {
+// notRun reports whether the program never ran: it could not be executed, or
+// the exit code is one of 125 to 127, by which a shell, env(1) or a container
+// runtime reports that.
+func (e Exit) notRun() bool {
 	return e.Err != nil || 125 <= e.Code && e.Code <= 127
 }
 
@@ -36,15 +36,16 @@ func (e Exit) String() string {
 	return fmt.Sprintf("exit code %d", e.Code)
 }
 
-// Success reports that the program ended by itself with exit code 0.
+// Success reports whether the program ended by itself with exit code 0.
 func (e Exit) Success() bool { return e.Err == nil && e.Code == 0 }
 
-// NeverReady reports that the incarnation was of no use to anyone: a failure to
-// start, not a crash.
-func (e Exit) NeverReady() bool { return e.Ready == 0 || e.NotRun() }
+// NeverReady reports whether the incarnation failed to start, as opposed to one
+// that crashed: it never was ready, or its program never ran.
+func (e Exit) NeverReady() bool { return e.Ready == 0 || e.notRun() }
 
-// OurLack reports that an error came about because this machine, or our process,
-// has no more of something: no fault of the replica's.
+// OurLack reports whether an error was caused by a lack of memory, processes,
+// descriptors or the like in this machine or this process, and so by no fault
+// of the replica.
 func OurLack(err error) bool {
 	for _, lack := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRNOTAVAIL,
@@ -56,8 +57,8 @@ func OurLack(err error) bool {
 	return false
 }
 
-// SignalName is the name of a signal as events have it: SIGSTOP, or its number
-// where it has no name.
+// SignalName returns the name of a signal, such as SIGSTOP, or its number if it
+// has no name.
 func SignalName(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return name

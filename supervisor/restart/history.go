@@ -5,23 +5,24 @@ import (
 	"time"
 )
 
-// History is what a policy knows of the past of one replica. The zero value is
-// that of a replica without an exit.
+// History is what a policy knows of one replica's past. The zero value is the
+// history of a replica that never exited.
 type History struct {
 	Last  Exit // the latest
-	Row   int  // exits in a row, up to the latest, of the latest's sort: after being ready, or without
-	Short int  // exits in a row, up to the latest, after less than 1 s of uptime
+	Row   int  // latest exits in a row that were all of the same kind: after being ready, or never ready
+	Short int  // latest exits in a row that had less than 1 s of uptime each
 
-	recent []past // oldest first, at most MaxExits of each sort
+	recent []past // oldest first, at most MaxExits of each kind
 }
 
-// past is what is kept of an exit.
+// past is what is kept of an earlier exit.
 type past struct {
 	at         time.Time
 	neverReady bool
 }
 
-// After returns the history with one more exit, which was at a time.
+// After returns the history with one more exit, at the given time. A policy
+// whose Backoff.Reset the incarnation outlived begins a new row.
 func (h History) After(e Exit, at time.Time, p Policy) History {
 	if e.NeverReady() != h.Last.NeverReady() || !e.NeverReady() && e.Ready >= p.Backoff.reset() {
 		h.Row = 0
@@ -44,7 +45,7 @@ func (h History) After(e Exit, at time.Time, p Policy) History {
 	return h
 }
 
-// count returns the number of recent exits of a sort since a time.
+// count returns the number of recent exits of a kind since a time.
 func (h History) count(neverReady bool, since time.Time) int {
 	n := 0
 	for _, p := range h.recent {
@@ -55,6 +56,6 @@ func (h History) count(neverReady bool, since time.Time) int {
 	return n
 }
 
-// Forgiven returns the history without what lengthens a delay or gives a replica
-// up. What slows down a hot loop stays.
+// Forgiven returns the history without the exits that lengthen the delay or count
+// toward the limit. A hot loop is still slowed down.
 func (h History) Forgiven() History { return History{Last: h.Last, Short: h.Short} }

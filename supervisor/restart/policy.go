@@ -1,5 +1,10 @@
 // Package restart decides whether and when a process that exited is launched
-// again: a pure function of a [Policy], the [History] of its exits and the time.
+// again. The decision is a pure function of a [Policy], the [History] of the
+// process's exits and the time, see [Policy.Next].
+//
+// Package supervisor applies a Policy to each of its groups. Use this package
+// alone to launch processes by other means, or to try out a policy without
+// launching anything.
 package restart
 
 import (
@@ -11,23 +16,24 @@ import (
 
 const (
 	// launchFailureDelay is the least delay after a launch that failed. A
-	// program that is missing or broken needs a person, whose pace this is.
+	// program that is missing or broken must be mended by a person: to try
+	// more often is useless.
 	launchFailureDelay = time.Second
 
 	// A replica is in a hot loop after hotLoopExits incarnations in a row that
-	// lived under shortUptime each. Simulated crashes end incarnations that
-	// soon too, at any rate the user asked for: hence the long row, and a
-	// delay that only keeps the machine usable.
+	// lived for less than shortUptime each. Simulated crashes may end
+	// incarnations that soon too, at whatever rate the user wants: hence the
+	// long row, and a delay that does no more than keep the machine usable.
 	hotLoopExits = 10
 	shortUptime  = time.Second
 	hotLoopDelay = 100 * time.Millisecond
 
-	longest time.Duration = 1 << 62 // delay, 146 years: whatever backoff and jitter make of it
+	longest time.Duration = 1 << 62 // delay that backoff and jitter can result in: 146 years
 )
 
 const (
-	MaxExits  = 100  // that a [Limit] can count
-	MaxFactor = 1000 // of a [Backoff]
+	MaxExits  = 100  // highest Exits of a [Limit]
+	MaxFactor = 1000 // highest Factor of a [Backoff]
 )
 
 // Mode says after which exits a replica is launched again.
@@ -36,7 +42,7 @@ type Mode int
 const (
 	ModeAlways    Mode = iota // after every exit, whatever its code or signal
 	ModeOnFailure             // unless it exited with code 0
-	ModeNever                 // after none: the first incarnation is the only one, unless somebody asks for another
+	ModeNever                 // after none: there is one incarnation, unless a command asks for another
 )
 
 var modes = [...]string{ModeAlways: "always", ModeOnFailure: "on-failure", ModeNever: "never"}
@@ -56,44 +62,46 @@ type Policy struct {
 	Backoff Backoff       // lengthens Delay; zero: it stays as it is
 	Limit   Limit         // when a replica is given up; zero: never
 
-	// Exact makes Delay hold for programs that exit at once again and again, for which it is raised otherwise, see Next.
-	// They may then be launched as often as the machine can.
+	// Exact keeps Delay as it is for programs that exit soon again and again;
+	// without it, Next raises the delay of those. They may then be launched as
+	// fast as the machine can.
 	Exact bool
 }
 
 // Backoff lengthens the restart delay of a replica that exits again and again.
 type Backoff struct {
-	// Factor multiplies the delay at each exit after the first in a row, from
-	// 1. Zero: it stays as it is.
+	// Factor, from 1 to MaxFactor, multiplies the delay at each exit after the
+	// first in a row. Zero: the delay does not grow.
 	Factor float64
 	// Max bounds the delay, before its jitter. Zero: 1 minute, or Policy.Delay
 	// where that is longer.
 	Max time.Duration
-	// Jitter spreads the delay evenly over this share of it, from 0 to 1, to
-	// both sides.
+	// Jitter, from 0 to 1, is the largest share of the delay by which it is
+	// shortened or lengthened at random, evenly distributed.
 	Jitter float64
-	// Reset is the time that an incarnation must have been ready for its exit
-	// to be the first of a new row. Zero: 10 s.
+	// Reset is how long an incarnation must have been ready for its exit to
+	// begin a new row. Zero: 10 s.
 	Reset time.Duration
 }
 
-// Limit bounds how often a replica may exit: after Exits within Window it is
-// given up. Exits zero: no limit. Incarnations that never became ready are
-// counted apart from those that did. Launches for which this machine lacked
-// memory, processes or file descriptors are not counted.
+// Limit bounds how often a replica may exit: after Exits exits within Window it
+// is given up. Exits of incarnations that never became ready and of those that
+// did are counted separately. Launches that failed because this machine lacked
+// memory, processes or file descriptors are not counted. The zero value is no
+// limit.
 type Limit struct {
-	Exits  int           // 0 to MaxExits
+	Exits  int           // 0 to MaxExits; zero: no limit
 	Window time.Duration // zero: 1 minute
-	Then   Escalation
+	Then   Escalation    // what becomes of the rest of the group
 }
 
 // Escalation is what becomes of the group of a replica that was given up.
 type Escalation int
 
 const (
-	EscalationIsolate    Escalation = iota // the others go on
-	EscalationStopAll                      // all of them are stopped
-	EscalationRestartAll                   // all of them are launched anew, at once, and it too, after its delay
+	EscalationIsolate    Escalation = iota // the others keep running
+	EscalationStopAll                      // the others are stopped
+	EscalationRestartAll                   // the others are restarted at once, and the replica itself after its delay
 )
 
 var escalations = [...]string{EscalationIsolate: "isolate", EscalationStopAll: "stop-all", EscalationRestartAll: "restart-all"}
@@ -108,17 +116,19 @@ func (e Escalation) String() string {
 // Decision is what a policy wants after an exit.
 type Decision struct {
 	Relaunch bool          // false: the replica stays down
-	GiveUp   bool          // as it exited too often; Policy.Limit.Then says what becomes of the others
-	Delay    time.Duration // from the exit to the relaunch, also to that by EscalationRestartAll
-	Reason   string        // why it stays down, or Delay is not the policy's; else empty
+	GiveUp   bool          // it exited too often; Policy.Limit.Then says what becomes of the others
+	Delay    time.Duration // from the exit to the relaunch, including one by EscalationRestartAll
+	Reason   string        // why it stays down, or why Delay differs from the policy's; else empty
 }
 
-// Next decides after the latest exit in h, which holds at least one, at the
-// time of that exit. Draw is a random number from 0 to 1, for the jitter. It
-// is pure.
+// Next returns what follows the latest exit in h, which must hold at least one;
+// now is the time of that exit. Draw is a random number from 0 to 1, for the
+// jitter. Next is a pure function.
 //
-// The delay is raised to 1 s when the program did not run (see [Exit.NotRun]),
-// and, unless Exact, to 100 ms once ten incarnations in a row have lived under 1 s each.
+// The delay is raised to 1 s when the program did not run: it could not be
+// executed, or exited with a code of 125 to 127, by which shells, env(1) and
+// container runtimes report that. Unless Exact, it is raised to 100 ms once ten
+// incarnations in a row have lived for less than 1 s each.
 func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	switch {
 	case p.Mode == ModeNever:
@@ -128,7 +138,7 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	}
 	d := Decision{Relaunch: true, Delay: p.delay(h.Row, draw)}
 	switch {
-	case h.Last.NotRun() && d.Delay < launchFailureDelay:
+	case h.Last.notRun() && d.Delay < launchFailureDelay:
 		d.Delay = launchFailureDelay
 		d.Reason = "the program did not run"
 	case h.Short >= hotLoopExits && d.Delay < hotLoopDelay && !p.Exact:
@@ -145,8 +155,8 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	return d
 }
 
-// delay is the policy's own delay after the n-th exit in a row; zero: the row
-// is forgotten.
+// delay returns the policy's own delay after the n-th exit in a row; zero: the
+// row was forgotten.
 func (p Policy) delay(n int, draw float64) time.Duration {
 	d := min(max(p.Delay, 0), longest)
 	if p.Backoff.Factor > 1 {
@@ -158,7 +168,8 @@ func (p Policy) delay(n int, draw float64) time.Duration {
 	return d
 }
 
-// times multiplies a duration, from 0 to longest, and keeps it in that range.
+// times multiplies a duration, which is 0 to longest, and keeps the product in
+// that range.
 func times(d time.Duration, factor float64) time.Duration {
 	product := float64(d) * factor
 	switch {
@@ -167,7 +178,7 @@ func times(d time.Duration, factor float64) time.Duration {
 	case product > 0:
 		return time.Duration(product)
 	}
-	return 0 // also where no time is multiplied by infinity
+	return 0 // for NaN too: zero times infinity
 }
 
 func (b Backoff) max() time.Duration {
@@ -191,7 +202,8 @@ func (l Limit) window() time.Duration {
 	return l.Window
 }
 
-// Check returns what is out of range.
+// Check returns an error that names the first value out of range; nil: there is
+// none.
 func (p Policy) Check() error {
 	b, l := p.Backoff, p.Limit
 	switch {
