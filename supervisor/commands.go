@@ -115,7 +115,8 @@ func command(ctx context.Context, runners []*runner, give func(*runner) func() (
 // error that wraps ErrNotReady at the first that does not become so: because
 // it exits, or its StartTimeout has passed, or 1 minute where it has none.
 // When ctx ends, the one in hand is still launched. Replicas that are down
-// stay so. Names are of replicas or groups; none: all.
+// stay so, and those that wait for other groups go on waiting. Names are of
+// replicas or groups; none: all.
 func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error {
 	runners, err := s.set.named(names...)
 	if err != nil {
@@ -188,14 +189,14 @@ func (r *runner) halt(ctx context.Context, reason string) error {
 	}
 }
 
-// replace restarts a replica, unless it is down and even that is not to be
-// changed, and returns when it is ready.
+// replace restarts a replica, unless it is down, or its start is yet to come, and
+// even that is not to be changed. It returns when the replica is ready.
 func (r *runner) replace(ctx context.Context, reason string, evenDown bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var late <-chan time.Time
 	ready := r.await(ctx, func() func() (bool, error) {
-		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.process == nil && r.core.State() != lifecycle.StateWaiting) {
+		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.held || r.process == nil && r.core.State() != lifecycle.StateWaiting) {
 			return func() (bool, error) { return true, nil }
 		}
 		if r.wanted.StartTimeout == 0 { // else it is ready, or killed, by then

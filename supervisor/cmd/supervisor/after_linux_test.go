@@ -50,3 +50,28 @@ groups:
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// What happens to other groups is no reason to launch what still waits.
+func TestReloadDoesNotEndTheWait(t *testing.T) {
+	c := startIn(t, t.TempDir(), "", `
+replicas: 1
+groups:
+  web: {after: [job], command: [sleep, "300"]}
+  job: {restart: never, command: [sleep, "300"]}
+  base: {command: [sleep, "300"]}
+`)
+	c.file("e.jsonl", "ready base", func(text string) bool { return strings.Contains(text, `"kind":"ready","replica":"base-a"`) })
+	for _, args := range [][]string{
+		{"scale", "--group", "base", "2"}, {"set-policy", "--group", "base", "--restart-delay", "1s"},
+		{"reload", "--wait=0s"}, {"rolling-restart", "--wait=0s", "--all"},
+	} {
+		c.ctl(args...)
+		if out := c.ctl("get", "web-a"); !strings.Contains(out, "waiting for job") {
+			t.Fatalf("after ctl %s:\n%s", args, out)
+		}
+	}
+	c.Process.Signal(syscall.SIGTERM)
+	if code := c.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
