@@ -100,7 +100,7 @@ func checkAttempts(f *findings, c *record.Call) {
 			f.add(attemptForm, "call %d: its attempts are numbered %d after %d", c.Number, a.Number, number)
 		}
 		number = a.Number
-		if last := lastRound(c.Attempts[:i], a.Replica); a.Round <= last || a.Round > a.Number {
+		if last := lastRound(c.Attempts[:i], a.Replica); a.Round <= last {
 			f.add(attemptForm, "call %d attempt %d: round %d at %s after round %d", c.Number, a.Number, a.Round, a.Replica, last)
 		}
 		if !classified(a) {

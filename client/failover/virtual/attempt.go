@@ -107,7 +107,7 @@ func (a *attempt) send() {
 }
 
 func (a *attempt) report() Attempt {
-	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start}
+	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start, handle: a}
 }
 
 // replied takes the reply.

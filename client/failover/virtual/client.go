@@ -41,7 +41,8 @@ type World interface {
 	// Dial is asked when a dial of a replica begins: after what time it ends, and whether the replica is connected then. A replica that
 	// was down is dialed twice: first only to find out whether something accepts connections there.
 	Dial(replica int) (after time.Duration, ok bool)
-	// Send is asked when an attempt is sent to a replica: what comes back, if the connection lasts.
+	// Send is asked when an attempt is sent to a replica: what comes back, if the connection lasts. Where that is not known yet, it
+	// comes after Forever, and Client.Answer says it later.
 	Send(a Attempt) Reply
 	// Probe is asked when a replica that is ejected is probed: after what time it answers, and what.
 	Probe(replica int) (after time.Duration, f Finding)
@@ -81,6 +82,8 @@ type Attempt struct {
 	Duration time.Duration // once it has ended, as what follows
 	Outcome  Outcome
 	Sent     bool
+
+	handle *attempt // of another by now, if this one has ended
 }
 
 // Call is a call that has ended.
@@ -149,6 +152,17 @@ func (c *Client) Waiting() int { return c.line.Len() }
 
 // Limit is how many attempts may be in flight at a replica; zero means any number.
 func (c *Client) Limit() int { return int(c.shared.Limit()) }
+
+// Answer says what comes back to an attempt for which World.Send had nothing yet, in Reply.After from now. An attempt that has ended
+// takes no answer.
+func (c *Client) Answer(x Attempt, r Reply) {
+	a := x.handle
+	if a.state != attemptSent || a.call.Number != x.Call || a.number != x.Number {
+		return
+	}
+	a.reply = r
+	c.timeline.Set(&a.answer, after(c.now(), r.After))
+}
 
 // Break breaks the connection to a replica, if there is one: the attempts in flight on it are lost.
 func (c *Client) Break(replica int) {

@@ -1,0 +1,154 @@
+package simulate
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/failover/virtual"
+	"example.com/crashlab/client/workload"
+)
+
+// load makes the calls of a plan, as workload.Plan.Run does.
+type load struct {
+	workload.Plan
+	world    *world
+	started  int
+	underWay int
+	late     int
+
+	// Of an open loop.
+
+	next    func() (time.Duration, bool)
+	due     time.Duration // of the call that comes next
+	more    bool          // there is one
+	waiting []time.Duration
+	timer   virtual.Timer
+}
+
+func (l *load) begin(w *world) {
+	l.Plan, l.world = w.settings.Plan(w.trial.Seed), w
+	if l.Rate > 0 {
+		l.open()
+		return
+	}
+	workers := l.Workers
+	if l.Calls > 0 {
+		workers = min(workers, l.Calls)
+	}
+	for range workers {
+		l.work()
+	}
+}
+
+// since is the time since the load began.
+func (l *load) since() time.Duration { return l.world.now() - l.world.began }
+
+// over reports whether no call is under way, and none will be.
+func (l *load) over() bool { return l.underWay == 0 && !l.more && len(l.waiting) == 0 }
+
+// work is a worker of a closed loop that is free.
+func (l *load) work() {
+	if l.Duration > 0 && l.since() >= l.Duration || l.Calls > 0 && l.started >= l.Calls {
+		return
+	}
+	l.call(l.since(), func() { l.work() })
+}
+
+// open begins an open loop.
+func (l *load) open() {
+	if l.MaxUnderWay == 0 {
+		l.MaxUnderWay = workload.DefaultMaxUnderWay
+	}
+	l.next, _ = iter.Pull(l.Due())
+	l.timer.Do = l.arrives
+	l.await()
+}
+
+// await waits until the next call of an open loop is due.
+func (l *load) await() {
+	if l.due, l.more = l.next(); l.more {
+		l.world.timeline.Set(&l.timer, l.world.began+l.due)
+	}
+}
+
+func (l *load) arrives() {
+	l.waiting = append(l.waiting, l.due)
+	l.await()
+	l.admit()
+}
+
+// admit starts the calls that are due and have a place.
+func (l *load) admit() {
+	for len(l.waiting) > 0 && l.underWay < l.MaxUnderWay {
+		intended := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		if l.Duration > 0 && l.since() > l.Duration+workload.Tolerance { // too late for any
+			if intended >= l.Warmup {
+				l.late++
+			}
+			continue
+		}
+		l.call(intended, l.admit)
+	}
+}
+
+// call makes a call that was due, and then does what comes next.
+func (l *load) call(intended time.Duration, then func()) {
+	w := l.world
+	l.started++
+	l.underWay++
+	number, start := l.started, l.since()
+	deadline := virtual.Forever
+	if w.settings.Deadline > 0 {
+		deadline = w.now() + w.settings.Deadline
+	}
+	w.client.Call(deadline, func(c virtual.Call) {
+		l.underWay--
+		w.calls = append(w.calls, w.recordCall(c, record.Call{
+			Trial: w.trial.Number, Number: number, Intended: intended, Start: start, Duration: c.Duration, Warmup: intended < l.Warmup,
+		}))
+		then()
+	})
+}
+
+// recordCall completes the record of a call.
+func (w *world) recordCall(c virtual.Call, r record.Call) record.Call {
+	r.Attempts = w.attempts[c.Number]
+	slices.SortFunc(r.Attempts, func(a, b record.Attempt) int { return a.Number - b.Number }) // a hedge may end first
+	a, answered := w.answers[c.Number]
+	delete(w.attempts, c.Number)
+	delete(w.answers, c.Number)
+	if c.OK && answered {
+		r.Result, r.Replica, r.Incarnation, r.Value = record.OK, design.ReplicaName(a.replica), a.incarnation, a.value
+		return r
+	}
+	reason := failover.ReasonOf(c.Reason)
+	r.Result, r.Reason, r.Code = record.Failed, reason.String(), codes.Unavailable
+	switch reason {
+	case failover.ReasonCallerEnded:
+		r.Code = codes.DeadlineExceeded
+	case failover.ReasonShed:
+		r.Code = codes.ResourceExhausted
+	}
+	return r
+}
+
+func outcome(o virtual.Outcome) failover.Outcome { return failover.Outcome(o) }
+
+func attemptCode(o virtual.Outcome) codes.Code {
+	switch o {
+	case virtual.OutcomeOK:
+		return codes.OK
+	case virtual.OutcomeTimeout:
+		return codes.DeadlineExceeded
+	case virtual.OutcomeCanceled:
+		return codes.Canceled
+	}
+	return codes.Unavailable
+}

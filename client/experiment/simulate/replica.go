@@ -1,0 +1,215 @@
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	failover "example.com/crashlab/client/failover/virtual"
+	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/restart"
+	supervisor "example.com/crashlab/supervisor/virtual"
+)
+
+// replica is a replica and its process, as counterd is. It is the supervisor.World of its own supervision.
+type replica struct {
+	world *world
+	index int
+
+	supervised *supervisor.Replica
+	timers     [supervisor.Timers]failover.Timer
+	launches   []time.Duration // of each incarnation
+
+	// The process that runs.
+
+	runs        bool
+	listens     bool
+	incarnation int
+	connected   int // the incarnation that the client's latest connection is to
+	plan        fault.Plan
+	arrived     uint64
+	counted     uint64
+	inFlight    []*request // that have arrived and not ended
+	working     int        // of them, those that have a place
+	queue       []*request // those that wait for one
+}
+
+func newReplica(w *world, i int) *replica {
+	r := &replica{world: w, index: i}
+	for t := range r.timers {
+		r.timers[t].Do = func() { r.supervised.Fire(r.time(), supervisor.Timer(t)) }
+	}
+	policy := restart.Policy{Delay: w.settings.RestartDelay + w.model.Relaunch, Exact: true}
+	if w.settings.RestartDelay == design.Never {
+		policy = restart.Policy{Mode: restart.ModeNever}
+	}
+	r.supervised = supervisor.New(supervisor.Config{Name: design.ReplicaName(i), Group: "counter", Policy: policy}, r, r.time())
+	r.supervised.Start(r.time())
+	return r
+}
+
+// epoch is the beginning of the timeline as package supervisor has times.
+var epoch = time.Unix(0, 0).UTC()
+
+func (r *replica) time() time.Time { return epoch.Add(r.world.now()) }
+
+// Set is part of supervisor.World.
+func (r *replica) Set(t supervisor.Timer, at time.Time) {
+	if at.IsZero() {
+		r.world.timeline.Stop(&r.timers[t])
+	} else {
+		r.world.timeline.Set(&r.timers[t], at.Sub(epoch))
+	}
+}
+
+// Emit is part of supervisor.World.
+func (r *replica) Emit(e event.Event) { r.world.noteProcess(e) }
+
+// Launch is part of supervisor.World.
+func (r *replica) Launch(incarnation int) {
+	w := r.world
+	r.runs, r.incarnation = true, incarnation
+	r.plan = fault.Plan{Seed: w.trial.Seed, Replica: design.ReplicaName(r.index), Incarnation: uint64(incarnation)}
+	r.arrived, r.counted, r.inFlight, r.working, r.queue = 0, 0, nil, 0, nil
+	r.launches = append(r.launches, w.now())
+	w.after(w.model.Boot, func() {
+		if r.runs && r.incarnation == incarnation {
+			r.listens = true
+			r.supervised.Ready(r.time())
+		}
+	})
+}
+
+// Terminate is part of supervisor.World: an idle counterd ends at once.
+func (r *replica) Terminate() { r.world.after(0, func() { r.exit(restart.Exit{}, 0) }) }
+
+// Kill is part of supervisor.World.
+func (r *replica) Kill() { r.world.after(0, func() { r.exit(restart.Exit{Code: -1}, 0) }) }
+
+func (r *replica) leave() { r.supervised.Leave(r.time(), "the supervisor ends") }
+
+// incarnationAt returns the incarnation that was launched last before a time.
+func (r *replica) incarnationAt(at time.Duration) int {
+	n := len(r.launches)
+	for n > 0 && r.launches[n-1] > at {
+		n--
+	}
+	return n
+}
+
+// exit ends the process. Crash is the number of the request that has crashed it; zero: it was told to end.
+func (r *replica) exit(e restart.Exit, crash uint64) {
+	if !r.runs {
+		return
+	}
+	w := r.world
+	inFlight := uint64(len(r.inFlight))
+	if crash > 0 {
+		inFlight--
+	}
+	w.note(record.Event{Count: &record.Count{
+		Replica: design.ReplicaName(r.index), Incarnation: r.incarnation, Arrived: r.arrived, Counted: r.counted,
+		InFlight: inFlight, Crash: crash,
+	}})
+	r.runs, r.listens = false, false
+	for _, q := range r.inFlight {
+		w.timeline.Stop(&q.timer)
+	}
+	lose := func() { w.client.Break(r.index) }
+	w.after(w.model.Notice, lose)
+	w.after(w.model.Notice+w.model.Connect, lose) // a dial that was under way
+	e.Uptime = r.time().Sub(r.supervised.Launched())
+	r.supervised.Exited(r.time(), e)
+}
+
+// request is the request of an attempt.
+type request struct {
+	attempt  failover.Attempt
+	replica  *replica
+	timer    failover.Timer
+	number   uint64 // in the order of arrival, from 1; zero: it has not arrived
+	draws    fault.Draws
+	place    bool // it is being worked on
+	answered bool
+}
+
+// arrive takes the request in.
+func (q *request) arrive() {
+	r := q.replica
+	if !r.listens || r.connected != r.incarnation {
+		r.world.client.Break(r.index)
+		return
+	}
+	r.arrived++
+	q.number, q.draws = r.arrived, r.plan.Draws(r.arrived)
+	r.inFlight = append(r.inFlight, q)
+	switch capacity := r.world.settings.Capacity; {
+	case q.crashes(fault.Arrival):
+		r.exit(restart.Exit{Code: 1}, q.number)
+	case capacity > 0 && r.working >= capacity:
+		r.queue = append(r.queue, q)
+	default:
+		q.work()
+	}
+}
+
+func (q *request) crashes(at fault.CrashPoint) bool {
+	s := q.replica.world.settings
+	return s.CrashPoint == at && q.draws.Crash < s.PCrash
+}
+
+// work begins to work on the request.
+func (q *request) work() {
+	w := q.replica.world
+	q.place = true
+	q.replica.working++
+	q.timer.Do = q.done
+	w.timeline.Set(&q.timer, w.now()+w.settings.ServiceTime.Quantile(q.draws.ServiceTime))
+}
+
+// done counts the request, and sends the reply.
+func (q *request) done() {
+	r, w := q.replica, q.replica.world
+	r.counted++
+	if q.crashes(fault.Reply) {
+		r.exit(restart.Exit{Code: 1}, q.number)
+		return
+	}
+	q.leave()
+	q.answered = true
+	w.answers[q.attempt.Call] = answer{r.index, r.incarnation, r.counted}
+	w.client.Answer(q.attempt, failover.Reply{After: w.model.RoundTrip / 2, Outcome: failover.OutcomeOK})
+}
+
+// leave takes the request off the process.
+func (q *request) leave() {
+	r := q.replica
+	r.inFlight = slices.DeleteFunc(r.inFlight, func(x *request) bool { return x == q })
+	if !q.place {
+		r.queue = slices.DeleteFunc(r.queue, func(x *request) bool { return x == q })
+		return
+	}
+	r.working--
+	if len(r.queue) > 0 {
+		next := r.queue[0]
+		r.queue = r.queue[1:]
+		next.work()
+	}
+}
+
+// cancel ends the request, whose attempt has ended, when the process has heard of that.
+func (q *request) cancel() {
+	r, w := q.replica, q.replica.world
+	if q.answered {
+		return
+	}
+	incarnation := r.incarnation
+	w.after(w.model.RoundTrip/2, func() {
+		if q.number > 0 && !q.answered && r.runs && r.incarnation == incarnation && slices.Contains(r.inFlight, q) {
+			w.timeline.Stop(&q.timer)
+			q.leave()
+		}
+	})
+}

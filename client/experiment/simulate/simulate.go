@@ -1,0 +1,62 @@
+// Package simulate runs trials in virtual time: the same decisions of client and supervisor, and the same luck of the replicas, as in
+// a trial on processes with the same seed, about what a [Model] says that the machine takes its time for.
+//
+// What it leaves out: that processors, kernels and networks have limits. A trial whose calls keep the processors busy takes longer for
+// real.
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
+	counterv1 "example.com/crashlab/gen/counter/v1"
+)
+
+// Engine is the engine of trials in virtual time.
+type Engine struct {
+	// Model is what the machine takes its time for.
+	Model Model
+}
+
+// Name is part of trials.Engine.
+func (*Engine) Name() string { return "simulation" }
+
+// Check returns why a design cannot be simulated.
+func Check(d *design.Design) error {
+	if len(d.Schedule) > 0 {
+		return errors.New("the design has a schedule of signals, and stopped or killed processes cannot be simulated yet: want a design without one")
+	}
+	return nil
+}
+
+// methodName is the method that is called. Whether it is idempotent is in its descriptor.
+const methodName = counterv1.Counter_Get_FullMethodName
+
+// Trial is part of trials.Engine.
+func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, _ trials.Watch) (record.TrialRecords, error) {
+	if err := Check(d); err != nil {
+		return record.TrialRecords{}, err
+	}
+	s := d.Cells[t.Cell].Settings
+	policy, err := s.Policy().Virtual(methodName)
+	if err != nil {
+		return record.TrialRecords{}, err
+	}
+	w := newWorld(e.Model, s, t, policy)
+	seen := record.TrialRecords{Trial: record.Trial{Trial: t, Addrs: map[string]string{}, Began: time.Now()}}
+	for i := range s.Replicas {
+		seen.Addrs[design.ReplicaName(i)] = fmt.Sprintf("simulated:%d", i)
+	}
+	if err := w.run(ctx); err != nil {
+		return record.TrialRecords{}, err
+	}
+	seen.Took = w.ended - w.began
+	seen.Late, seen.Interrupted = w.load.late, w.interrupted
+	seen.Calls, seen.Events = w.calls, w.history()
+	return seen, nil
+}

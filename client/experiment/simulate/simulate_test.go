@@ -1,0 +1,168 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
+)
+
+func parse(t testing.TB, text string) *design.Design {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "design.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := design.Load(file, design.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// simulate returns what the trials of a design show.
+func simulate(t testing.TB, d *design.Design) experiment.Summary {
+	t.Helper()
+	e := &Engine{Model: DefaultModel()}
+	run := &record.Run{Manifest: record.Manifest{Design: d}}
+	for _, trial := range d.Trials() {
+		seen, err := e.Trial(t.Context(), d, trial, trials.Watch{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run.Trials = append(run.Trials, seen)
+	}
+	return experiment.Summarize(run)
+}
+
+// Whatever the cluster, the client and the load, the records can be true: they pass all checks that those of real trials do.
+func TestRecordsCanBeTrue(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	for n := range 300 {
+		text := fmt.Sprintf("seed: %d\nrepeats: 2\nfactors:\n", n+1)
+		for _, f := range [][]string{
+			{"replicas", "1", "2", "3", "7"}, {"p_crash", "0", "0.05", "0.3", "1"}, {"crash_point", "arrival", "reply"},
+			{"service_time", "0", "1ms", "uniform:5ms:500ms", "exp:100ms"}, {"capacity", "0", "1", "3"},
+			{"restart_delay", "none", "0s", "100ms", "1s"}, {"timeout", "0s", "50ms", "1s"}, {"deadline", "100ms", "5s"},
+			{"rounds", "1", "3"}, {"pause", "0s", "200ms"}, {"order", "first", "round-robin", "random", "least-in-flight"},
+			{"when_down", "attempt", "wait"}, {"max_in_flight", "0", "1", "5", "adaptive"}, {"budget", "0", "0.2"},
+			{"eject_after", "0", "3"}, {"hedge_after", "0s", "20ms"}, {"only_unsent", "false", "true"},
+		} {
+			text += fmt.Sprintf("  %s: %s\n", f[0], pick(f[1:]...))
+		}
+		text += pick("  concurrency: 1\n  calls: 30\n", "  concurrency: 20\n  calls: 100\n", "  rate: 20\n  arrivals: poisson\n  duration: 5s\n  warmup: 1s\n")
+		for _, c := range simulate(t, parse(t, text)).Cells {
+			for _, trial := range c.Trials {
+				for _, v := range trial.Violations {
+					t.Fatalf("%s: %s in\n%s", v.Check, v.Detail, text)
+				}
+			}
+		}
+	}
+}
+
+// Without a restart and with one call at a time, successes until all three replicas are dead have a negative binomial
+// distribution, with the mean 3(1-p)/p.
+func TestSuccessesUntilAllAreDown(t *testing.T) {
+	const repeats, p = 400, 0.2
+	d := parse(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
+	sum := 0
+	for _, trial := range simulate(t, d).Cells[0].Trials {
+		sum += trial.Succeeded
+	}
+	want, deviation := 3*(1-p)/p, math.Sqrt(3*(1-p)/(p*p)/repeats)
+	if mean := float64(sum) / repeats; math.Abs(mean-want) > 4*deviation {
+		t.Errorf("%v successes on average, want %v ± %v", mean, want, deviation)
+	}
+}
+
+// With one call in flight at each replica, which is back after a delay, the capacity is known: with q = (1-p)/p successes
+// for each crash, n·q / ((q+β)·E[S] + d + boot), where β is 1 if the crash comes after the work.
+func TestCapacity(t *testing.T) {
+	for _, tt := range []struct {
+		point string
+		beta  float64
+	}{{"arrival", 0}, {"reply", 1}} {
+		d := parse(t, "seed: 4\nrepeats: 10\nfactors: {duration: 1000s, deadline: 1000s, concurrency: 20, p_crash: 0.3, restart_delay: 1s, service_time: 'uniform:50ms:500ms', "+
+			"when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s, pause: 0s, rounds: 99, eject_after: 0, crash_point: "+tt.point+"}")
+		var calls int
+		for _, trial := range simulate(t, d).Cells[0].Trials {
+			calls += trial.Succeeded
+		}
+		const q = 0.7 / 0.3
+		want := 3 * q / ((q+tt.beta)*0.275 + 1 + 0.010)
+		if got := float64(calls) / 10_000; math.Abs(got/want-1) > 0.02 {
+			t.Errorf("%s: %.3f calls/s, want %.3f", tt.point, got, want)
+		}
+	}
+}
+
+// The same seed, the same trial.
+func TestSameSeed(t *testing.T) {
+	d := parse(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
+	e := &Engine{Model: DefaultModel()}
+	var first string
+	for range 3 {
+		seen, err := e.Trial(t.Context(), d, d.Trials()[0], trials.Watch{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprint(seen.Calls)
+		if first == "" {
+			first = text
+		}
+		if text != first {
+			t.Fatal("another trial")
+		}
+	}
+}
+
+func TestWhatCannotBeSimulated(t *testing.T) {
+	d := parse(t, "factors: {calls: 10}\nschedule: [{at: 1s, signal: stop, replicas: [a]}]")
+	if _, err := new(Engine).Trial(t.Context(), d, d.Trials()[0], trials.Watch{}); err == nil {
+		t.Error("a schedule was left out")
+	}
+}
+
+func TestInterruptedTrial(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d := parse(t, "factors: {duration: 1000000h, service_time: 1ms}")
+	seen, err := (&Engine{Model: DefaultModel()}).Trial(ctx, d, d.Trials()[0], trials.Watch{})
+	if err != nil || !seen.Interrupted {
+		t.Errorf("%+v, %v", seen.Trial, err)
+	}
+}
+
+// BenchmarkEvents is how many events there are in a second, and how that changes with the number of replicas and callers.
+func BenchmarkEvents(b *testing.B) {
+	for _, n := range []int{1, 3, 9} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			d := parse(b, fmt.Sprintf("repeats: 1\nfactors: {calls: 20000, replicas: %d, concurrency: %d, p_crash: 0.1, restart_delay: 1s, "+
+				"service_time: 'uniform:50ms:500ms', when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s}", 3, 10*n))
+			s := d.Cells[0].Settings
+			s.Replicas = 3 * n
+			p, err := s.Policy().Virtual(methodName)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var events uint64
+			for b.Loop() {
+				w := newWorld(DefaultModel(), s, d.Trials()[0], p)
+				w.run(b.Context())
+				events += w.timeline.Events()
+			}
+			b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(events), "ns/event")
+		})
+	}
+}

@@ -1,0 +1,159 @@
+package simulate
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover/virtual"
+	"example.com/crashlab/supervisor/event"
+)
+
+// world is a trial: the replicas, their client and its load, on one timeline.
+type world struct {
+	model    Model
+	settings design.Settings
+	trial    design.Trial
+	timeline virtual.Timeline
+	client   *virtual.Client
+	replicas []*replica
+	load     load
+
+	requests map[key]*request // that are on the way to a replica, or there
+	attempts map[uint64][]record.Attempt
+	answers  map[uint64]answer // of calls that succeed
+	calls    []record.Call
+	events   []record.Event
+
+	began       time.Duration // of the load
+	ended       time.Duration
+	interrupted bool
+}
+
+// key names an attempt.
+type key struct {
+	call   uint64
+	number int
+}
+
+// answer is what a replica answered to a call.
+type answer struct {
+	replica     int
+	incarnation int
+	value       uint64
+}
+
+func newWorld(m Model, s design.Settings, t design.Trial, p virtual.Policy) *world {
+	w := &world{
+		model: m, settings: s, trial: t,
+		requests: map[key]*request{}, attempts: map[uint64][]record.Attempt{}, answers: map[uint64]answer{},
+	}
+	for i := range s.Replicas {
+		w.replicas = append(w.replicas, newReplica(w, i))
+	}
+	w.timeline.RunUntil(m.Boot) // all listen then, and the client begins
+	w.client = virtual.New(&w.timeline, p, w, s.Replicas, t.Seed)
+	w.client.OnAttempt = w.attemptEnded
+	return w
+}
+
+// settle is how long the client has to connect to all replicas before the load begins.
+const settle = time.Second
+
+// run runs the trial to the end of its load, or until ctx ends.
+func (w *world) run(ctx context.Context) error {
+	w.timeline.RunUntil(w.timeline.Now() + settle)
+	w.began = w.timeline.Now()
+	w.load.begin(w)
+	for n := 0; !w.load.over(); n++ {
+		if n%1000 == 0 && ctx.Err() != nil {
+			w.interrupted = true
+			break
+		}
+		if !w.timeline.Step() {
+			break // calls that hang for ever, with nothing to wait for
+		}
+	}
+	w.ended = w.timeline.Now()
+	for _, r := range w.replicas {
+		r.leave()
+	}
+	w.timeline.RunUntil(w.ended + time.Second)
+	return nil
+}
+
+func (w *world) now() time.Duration { return w.timeline.Now() }
+
+// after has something done after a time.
+func (w *world) after(d time.Duration, do func()) *virtual.Timer {
+	t := &virtual.Timer{Do: do}
+	w.timeline.Set(t, w.now()+d)
+	return t
+}
+
+// Dial is part of virtual.World.
+func (w *world) Dial(i int) (time.Duration, bool) {
+	r := w.replicas[i]
+	if !r.listens {
+		return w.model.Refuse, false
+	}
+	r.connected = r.incarnation
+	return w.model.Connect, true
+}
+
+// Probe is part of virtual.World.
+func (w *world) Probe(i int) (time.Duration, virtual.Finding) {
+	if !w.replicas[i].listens {
+		return w.model.Notice, virtual.FindingDeaf
+	}
+	return w.model.RoundTrip, virtual.FindingServing
+}
+
+// Send is part of virtual.World.
+func (w *world) Send(a virtual.Attempt) virtual.Reply {
+	q := &request{attempt: a, replica: w.replicas[a.Replica]}
+	w.requests[key{a.Call, a.Number}] = q
+	q.timer.Do = q.arrive
+	w.timeline.Set(&q.timer, w.now()+w.model.RoundTrip/2)
+	return virtual.Reply{After: virtual.Forever} // see Answer
+}
+
+// attemptEnded takes an attempt that has ended. A request that is still at work is canceled.
+func (w *world) attemptEnded(a virtual.Attempt) {
+	k := key{a.Call, a.Number}
+	if q := w.requests[k]; q != nil {
+		delete(w.requests, k)
+		q.cancel()
+	}
+	w.attempts[a.Call] = append(w.attempts[a.Call], w.recordAttempt(a))
+}
+
+func (w *world) recordAttempt(a virtual.Attempt) record.Attempt {
+	r := record.Attempt{
+		Number: a.Number, Round: a.Round, Replica: design.ReplicaName(a.Replica), Start: a.Start - w.began, Duration: a.Duration,
+		Outcome: outcome(a.Outcome), Sent: a.Sent, Hedge: a.Hedge, Code: attemptCode(a.Outcome),
+		Incarnation: w.replicas[a.Replica].incarnationAt(a.Start),
+	}
+	return r
+}
+
+// history returns the events in the order of their times.
+func (w *world) history() []record.Event {
+	slices.SortStableFunc(w.events, func(a, b record.Event) int { return int(a.At - b.At) })
+	for i := range w.events {
+		e := &w.events[i]
+		if e.At -= w.began; e.Process != nil {
+			e.Process.Sequence, e.Process.Elapsed = uint64(i+1), e.At-w.events[0].At
+		}
+	}
+	return w.events
+}
+
+func (w *world) note(e record.Event) {
+	e.Trial, e.At = w.trial.Number, w.now()
+	w.events = append(w.events, e)
+}
+
+func (w *world) noteProcess(e event.Event) { w.note(record.Event{Process: &e}) }
