@@ -1,5 +1,9 @@
-// Package event has what a supervisor tells of its replicas: events, their form
-// in JSON, and a journal of the latest of them.
+// Package event defines the events that a supervisor reports about its replicas,
+// their JSON form, and a journal that keeps the latest of them.
+//
+// Programs that embed package supervisor receive events by Config.OnEvent or
+// Supervisor.Watch. Use this package alone to read events that were written as
+// JSON lines, see [Event.UnmarshalJSON].
 package event
 
 import (
@@ -13,26 +17,26 @@ import (
 // Kind is what an [Event] reports.
 type Kind int
 
-// A replica's first event is KindAdded and its last, but for KindOutputLost, is
-// KindRemoved: its output may be read a little longer. Each KindLaunched is
-// followed by one KindExited of the same incarnation.
+// A replica's first event is KindAdded. Its last is KindRemoved, except that
+// KindOutputLost may follow, as its output may be read a little longer. Each
+// KindLaunched is followed by one KindExited of the same incarnation.
 const (
-	KindAdded         Kind = iota + 1 // the replica is known; Group
-	KindChanged                       // its policy or probes are others now; its process is not touched
-	KindRemoved                       // it left the set, or Run ends; there is no process
+	KindAdded         Kind = iota + 1 // the replica is in the set; Group
+	KindChanged                       // its settings changed; its process is not touched
+	KindRemoved                       // it left the set, or the supervisor ends; there is no process
 	KindLaunched                      // a process runs; incarnation and PID are new
-	KindLaunchFailed                  // no process came to be; Exit.Err says why, Next what follows
-	KindReady                         // the incarnation is ready, or so again after KindUnready; After is the time since its launch
+	KindLaunchFailed                  // no process could be started; Exit.Err says why, Next what follows
+	KindReady                         // the incarnation is ready, or is so again after KindUnready; After is the time since its launch
 	KindUnhealthy                     // it did not become ready in time, or is not alive, and is replaced; Err says why
 	KindStopping                      // it was sent its stop signal; Reason says why
-	KindKilled                        // all of it was sent SIGKILL; Reason says why, and how many processes there were
+	KindKilled                        // all its processes were sent SIGKILL; Reason says why, and how many there were
 	KindSignaled                      // it was sent Signal, by command
-	KindExited                        // the last of its processes ended; Exit of the first, Output, and Next unless a command ended it
-	KindStopped                       // the replica stays down until it is started, by command
+	KindExited                        // the last of its processes ended; Exit is that of the first; Output; Next, unless a command ended it
+	KindStopped                       // the replica stays down until a command starts it
 	KindFinished                      // it stays down, as its policy does not launch it again after such an exit
-	KindFailed                        // it stays down, unless by EscalationRestartAll, as it exited too often; Reason says how often
-	KindOutputLost                    // Lost lines of its output were dropped, as OnOutput took too long or Run ended
-	KindGuardianLost                  // the guardian does not work any more, and another is started; Err says why
+	KindFailed                        // it exited too often and stays down, unless its group is restarted by EscalationRestartAll; Reason says how often
+	KindOutputLost                    // Lost lines of its output were dropped, as Config.OnOutput took too long or the supervisor ended
+	KindGuardianLost                  // the guardian ended or hangs, and another is started; Err says why
 	KindUnready                       // the incarnation was ready and reports that it does not serve; Err says how
 	KindDaemonized                    // its first process ended and left others running, for the first time with its settings; Reason
 	KindStillStarting                 // it is not ready 10 s after its launch, or half of StartTimeout where that is less; Err says why
@@ -55,20 +59,20 @@ func (k Kind) String() string {
 
 // Event is something that happened to a replica, or to the guardian.
 type Event struct {
-	Sequence    uint64 // from 1, without a gap, in the order in which events are told
+	Sequence    uint64 // from 1, without a gap, in the order in which events are reported
 	Kind        Kind
-	Time        time.Time        // when it happened: for KindExited when the process ended, however late that is told
+	Time        time.Time        // when it happened: for KindExited when the process ended, however late that is reported
 	Elapsed     time.Duration    // from the first event's Time to this one's, by the monotonic clock
-	Replica     string           // its name; empty with KindGuardianLost
-	Group       string           // its group's
+	Replica     string           // name; empty with KindGuardianLost
+	Group       string           // name of its group
 	Incarnation int              // the launch it belongs to, from 1; zero: not launched yet, and with KindOutputLost
 	PID         int              // process and process group; zero: there is no process, and with KindOutputLost
 	Exit        restart.Exit     // with KindLaunchFailed, KindExited, KindFinished and KindFailed
 	Next        restart.Decision // with KindLaunchFailed and KindExited
-	After       time.Duration    // with Ready
+	After       time.Duration    // with KindReady
 	Signal      syscall.Signal   // with KindSignaled
 	Reason      string           // with KindStopping, KindKilled, KindFinished, KindFailed and KindDaemonized
-	Output      []string         // with KindExited: the last lines it wrote, at most 20 of at most 1 KiB each; see also Watch
+	Output      []string         // with KindExited: the last lines it wrote, at most 20 of at most 1 KiB each; a journal drops old ones
 	Lost        uint64           // with KindOutputLost: how many lines since the last such event
 	Err         error            // with KindUnhealthy, KindUnready, KindStillStarting and KindGuardianLost
 }

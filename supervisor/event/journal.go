@@ -8,22 +8,23 @@ import (
 )
 
 const (
-	// kept is how many events can be watched after they have happened.
+	// kept is how many of the latest events a journal keeps.
 	kept = 4096
-	// keptOutput bounds the bytes of output in them: 4,096 exits of chatty
-	// replicas would take 80 MiB.
+	// keptOutput bounds the bytes of output in them: without it, 4,096 exits of
+	// verbose replicas could take 80 MiB.
 	keptOutput = 4 << 20
 )
 
-// ErrForgotten says that the events asked for are no longer kept, or not known
-// yet.
+// ErrForgotten is wrapped by the errors of [Journal.Next] for events that are no
+// longer kept, and for those beyond the latest.
 var ErrForgotten = errors.New("these events are not kept")
 
-// ErrEnded says that there are no more events.
+// ErrEnded is returned by [Journal.Next] after the last event of a closed journal.
 var ErrEnded = errors.New("no more events")
 
-// Journal numbers the events, keeps the latest for those who watch, and tells
-// them to one in a goroutine of its own. The zero value is ready.
+// Journal numbers events, keeps the latest 4,096 of them for readers, and of their
+// Output the latest 4 MiB, and delivers all to a function. The zero value is ready
+// for use. Its methods may be called by any goroutine.
 type Journal struct {
 	mu      sync.Mutex
 	events  []Event   // a ring once there are kept of them
@@ -33,13 +34,17 @@ type Journal struct {
 	begun   time.Time // of the first
 	closed  bool
 	changed chan struct{} // closed at the next event, or at the end; nil: nobody waits
-	untold  []Event
-	telling bool
-	told    sync.WaitGroup
+
+	queue      []Event // yet to be delivered
+	delivering bool    // a goroutine is
+	deliveries sync.WaitGroup
 }
 
-// Add appends an event and has it told, unless tell is nil.
-func (j *Journal) Add(e Event, tell func(Event)) {
+// Add appends an event, with its Sequence, Elapsed and, if that is zero, Time
+// set, and has a goroutine of the journal call deliver with it, unless deliver is
+// nil. Calls come one at a time, in the order of the events; one that blocks
+// delays the next ones, but not Add.
+func (j *Journal) Add(e Event, deliver func(Event)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if e.Time.IsZero() {
@@ -52,17 +57,18 @@ func (j *Journal) Add(e Event, tell func(Event)) {
 	e.Sequence, e.Elapsed = j.count, e.Time.Sub(j.begun)
 	j.keep(e)
 	j.wake()
-	if tell == nil {
+	if deliver == nil {
 		return
 	}
-	j.untold = append(j.untold, e)
-	if !j.telling {
-		j.telling = true
-		j.told.Go(func() { j.tell(tell) })
+	j.queue = append(j.queue, e)
+	if !j.delivering {
+		j.delivering = true
+		j.deliveries.Go(func() { j.deliver(deliver) })
 	}
 }
 
-// keep keeps an event in place of the oldest, and output in place of older.
+// keep stores an event in place of the oldest, and drops the oldest output that
+// there is no more room for.
 func (j *Journal) keep(e Event) {
 	if len(j.events) < kept {
 		j.events = append(j.events, Event{})
@@ -85,19 +91,19 @@ func outputSize(e Event) (n int) {
 	return n
 }
 
-// tell tells what is untold, one event at a time.
-func (j *Journal) tell(tell func(Event)) {
+// deliver delivers the queue, one event at a time, until it is empty.
+func (j *Journal) deliver(deliver func(Event)) {
 	for {
 		j.mu.Lock()
-		events := j.untold
-		j.untold = nil
-		j.telling = len(events) > 0
+		events := j.queue
+		j.queue = nil
+		j.delivering = len(events) > 0
 		j.mu.Unlock()
 		if len(events) == 0 {
 			return
 		}
 		for _, e := range events {
-			tell(e)
+			deliver(e)
 		}
 	}
 }
@@ -116,9 +122,10 @@ func (j *Journal) Last() uint64 {
 	return j.count
 }
 
-// Next returns the event after a sequence number or, if it has not happened
-// yet, a channel that is closed when it may have. After the last of all it
-// returns ErrEnded.
+// Next returns the event after a sequence number or, if it has not happened yet,
+// a channel that is closed when it may have. The error wraps ErrForgotten where
+// that event is not kept, and is ErrEnded after the last event of a closed
+// journal.
 func (j *Journal) Next(after uint64) (Event, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -138,9 +145,9 @@ func (j *Journal) Next(after uint64) (Event, <-chan struct{}, error) {
 	return Event{}, j.changed, nil
 }
 
-// Close ends the journal when all is told.
+// Close waits until all events so far are delivered, and closes the journal.
 func (j *Journal) Close() {
-	j.told.Wait()
+	j.deliveries.Wait()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.closed = true

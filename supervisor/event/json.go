@@ -16,12 +16,12 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// eventVersion is the version of an event's JSON. It is raised when a field
-// changes its meaning or goes; new ones may come without.
+// eventVersion is the version of an event's JSON. It is raised when a field is
+// removed or changes its meaning, not when one is added.
 const eventVersion = 1
 
-// eventJSON is the form of an event as one line of JSON. What an event has not
-// is left out.
+// eventJSON is an event as one line of JSON. Fields that the event does not have
+// are left out.
 type eventJSON struct {
 	Version     int          `json:"v"`
 	Sequence    uint64       `json:"seq"`
@@ -64,19 +64,19 @@ type nextJSON struct {
 //	 "exit":{"signal":"SIGKILL","uptime_ms":1200.5,"ready_ms":1000},
 //	 "next":{"relaunch":true,"delay_ms":500},"output":["panic: out of luck"]}
 //
-// What an event has not is left out. Its fields are:
+// Fields that the event does not have are left out. The fields are:
 //
 //	v            version of this format: 1
 //	seq          Sequence
 //	time         Time in UTC, as RFC 3339 with up to 9 digits of a second
-//	mono_ns      Elapsed, in nanoseconds: differences of these are exact, whatever is done to the clock
+//	mono_ns      Elapsed, in nanoseconds: differences are exact even if the clock is set
 //	kind         Kind.String, with _ between words: launch_failed, output_lost
 //	replica      and group, incarnation, pid, reason, output, lost: the fields of those names
-//	exit         Exit: code unless a signal or an error ended it, signal, uptime_ms, ready_ms if it ever
-//	             was ready, error
-//	next         Next: relaunch; give_up if so; delay_ms; reason if there is one
+//	exit         Exit: code, unless there is a signal or an error; signal; uptime_ms; ready_ms, if it
+//	             ever was ready; error
+//	next         Next: relaunch; give_up, if true; delay_ms; reason, if there is one
 //	ready_after_ms  After
-//	signal       Signal, as SIGSTOP; a number where it has no name
+//	signal       Signal, such as SIGSTOP; its number, as a string, if it has no name
 //	error        the text of Err
 //
 // Milliseconds have fractions, down to the nanosecond.
@@ -107,15 +107,15 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. Of errors it has their text. It
-// fails for other versions, and for kinds that it does not know.
+// UnmarshalJSON reads what MarshalJSON wrote; of errors only the text is kept. It
+// returns an error for other versions of the format and for unknown kinds.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var j eventJSON
 	if err := json.Unmarshal(data, &j); err != nil {
 		return err
 	}
 	if j.Version != eventVersion {
-		return fmt.Errorf("supervisor: event of version %d: want %d", j.Version, eventVersion)
+		return fmt.Errorf("event: version %d: want %d", j.Version, eventVersion)
 	}
 	if _, err := j.Kind.MarshalText(); err != nil {
 		return err // it has none
@@ -141,15 +141,16 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalText returns String with _ between words.
+// MarshalText returns String with _ between words. It returns an error for
+// values that are no kind.
 func (k Kind) MarshalText() ([]byte, error) {
 	if k < 1 || int(k) >= len(kinds) {
-		return nil, fmt.Errorf("supervisor: no such kind of event: %d", int(k))
+		return nil, fmt.Errorf("event: no such kind: %d", int(k))
 	}
 	return []byte(strings.ReplaceAll(k.String(), " ", "_")), nil
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText reads what MarshalText wrote. It returns an error for other text.
 func (k *Kind) UnmarshalText(data []byte) error {
 	name := strings.ReplaceAll(string(data), "_", " ")
 	for i, known := range kinds {
@@ -158,7 +159,7 @@ func (k *Kind) UnmarshalText(data []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("supervisor: no such kind of event: %q", data)
+	return fmt.Errorf("event: no such kind: %q", data)
 }
 
 // milliseconds is a duration that is written as a number of them.
@@ -174,7 +175,7 @@ func (m *milliseconds) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	switch ns := math.Round(ms * float64(time.Millisecond)); {
-	case ns >= math.MaxInt64: // which as a float is one too many for an integer
+	case ns >= math.MaxInt64: // as a float it is MaxInt64 + 1
 		*m = math.MaxInt64
 	case ns <= math.MinInt64:
 		*m = math.MinInt64
@@ -197,7 +198,7 @@ func (s *signalJSON) UnmarshalText(data []byte) error {
 		n, err = int(known), nil
 	}
 	if err != nil {
-		return fmt.Errorf("supervisor: no such signal: %q", data)
+		return fmt.Errorf("event: no such signal: %q", data)
 	}
 	*s = signalJSON(n)
 	return nil

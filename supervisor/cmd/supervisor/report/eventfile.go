@@ -9,9 +9,9 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// eventFile gets each event as a line of JSON, see
-// [supervisor.Event.MarshalJSON]. Sequence number 1 begins another run in it;
-// where lines were lost, numbers are missing.
+// eventFile gets each event as a line of JSON, see [event.Event.MarshalJSON].
+// Sequence number 1 begins another run in it; where lines were lost, numbers are
+// missing.
 type eventFile struct {
 	file *output.File // nil: stdout
 	sink *output.Sink
