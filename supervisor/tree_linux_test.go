@@ -10,32 +10,14 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
-	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/internal/process/tree/treetest"
 	"example.com/crashlab/supervisor/restart"
 )
-
-// eachTree runs a test with control groups, where they can be had, and without.
-func eachTree(t *testing.T, test func(t *testing.T, noCgroup bool)) {
-	t.Run("control group", func(t *testing.T) {
-		needsCgroup(t)
-		test(t, false)
-	})
-	t.Run("marks", func(t *testing.T) { test(t, true) })
-}
-
-func needsCgroup(t *testing.T) {
-	t.Helper()
-	tree := tree.New(true)
-	defer tree.Close()
-	if tree.Handle().Cgroup == "" {
-		t.Skip("no control group version 2 that may be divided")
-	}
-}
 
 func TestStraysEndWithTheReplica(t *testing.T) {
 	for _, mode := range []string{"runaway", "daemon"} {
 		t.Run(mode, func(t *testing.T) {
-			eachTree(t, func(t *testing.T, noCgroup bool) {
+			treetest.Each(t, func(t *testing.T, noCgroup bool) {
 				stray := child(mode, as("deaf")...)
 				stray.StopTimeout = time.Millisecond
 				s := one(stray, later)
@@ -58,7 +40,7 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 }
 
 func TestStraysOfOthersAreSpared(t *testing.T) {
-	eachTree(t, func(t *testing.T, noCgroup bool) {
+	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		s := many(2, later, func(int) []string { return as("daemon", as("serve")...) })
 		replica := s.Groups[0].Replica
 		s.Groups[0].Replica = func(i int) Replica { r := replica(i); r.StopTimeout = time.Millisecond; return r }

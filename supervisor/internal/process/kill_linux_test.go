@@ -17,6 +17,7 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/internal/process/tree/treetest"
 )
 
 var soak = flag.Bool("soak", false, "more tries of what is tried at random")
@@ -42,7 +43,7 @@ func TestKillAtAnyMoment(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if slices.Contains(tt.means, "cgroup") {
-				needsCgroup(t)
+				treetest.NeedsCgroup(t)
 			}
 			t.Parallel()
 			seed := uint64(time.Now().UnixNano())

@@ -15,30 +15,13 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/internal/process/tree/treetest"
 )
-
-// eachTree runs a test with control groups, where they can be had, and without.
-func eachTree(t *testing.T, test func(t *testing.T, noCgroup bool)) {
-	t.Run("control group", func(t *testing.T) {
-		needsCgroup(t)
-		test(t, false)
-	})
-	t.Run("marks", func(t *testing.T) { test(t, true) })
-}
-
-func needsCgroup(t *testing.T) {
-	t.Helper()
-	tree := tree.New(true)
-	defer tree.Close()
-	if tree.Handle().Cgroup == "" {
-		t.Skip("no control group version 2 that may be divided")
-	}
-}
 
 // Incarnations leave nothing: they end with strays, a socket and limits.
 func TestNothingPilesUp(t *testing.T) {
 	processtest.Needs(t, "setsid")
-	eachTree(t, func(t *testing.T, noCgroup bool) {
+	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		m := newMachine(t, Config{NoCgroup: noCgroup, Guardian: as("guard")})
 		crash := Command{Args: []string{"/bin/sh", "-c", "setsid sleep 300 & exit 1"}, Notify: true}
 		if canLimit() == nil {
