@@ -11,11 +11,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 const (
 	childMode = "CONTROL_TEST_CHILD" // makes the test binary play a part other than the test
-	patience  = 2 * time.Minute      // only what hangs takes so long
+	patience  = processtest.Patience
 )
 
 func TestMain(m *testing.M) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // A supervisor with a file stops when its terminal goes away, as the SIGHUP of
@@ -25,7 +27,7 @@ func TestEndOfTheTerminalStops(t *testing.T) {
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	if !strings.Contains(p.stderr.text(), "signal=SIGHUP") || alive(pids[0]) {
+	if !strings.Contains(p.stderr.text(), "signal=SIGHUP") || processtest.Alive(pids[0]) {
 		t.Errorf("not stopped in order")
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 func fifo(t *testing.T, name string) string {
@@ -74,7 +76,7 @@ func TestClusterFileFromAPipe(t *testing.T) {
 	p.until(&p.stderr, "news of the pipe", func(text string) bool {
 		return strings.Contains(text, "not reloaded, all goes on as before") && strings.Contains(text, path+": a pipe: want a regular file")
 	})
-	if !alive(pid) {
+	if !processtest.Alive(pid) {
 		t.Error("the replica is dead")
 	}
 	p.Process.Signal(syscall.SIGTERM)
@@ -101,7 +103,7 @@ func TestReloadOfADeepFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.reload(text, "[INFO]  supervisor: reloaded")
-	if !alive(pid) {
+	if !processtest.Alive(pid) {
 		t.Error("the replica was restarted")
 	}
 	for line := range strings.Lines(p.stderr.text()) {

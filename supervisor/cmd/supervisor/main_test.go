@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -10,18 +9,19 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 const (
 	childMode = "SUPERVISOR_TEST_CHILD" // makes the test binary play a replica
-	patience  = 2 * time.Minute         // only what hangs takes so long
+	patience  = processtest.Patience
 )
 
 // program is the supervisor, built once.
@@ -218,35 +218,6 @@ func (p *proc) ends() int {
 		p.t.Fatalf("it has not ended after %v", patience)
 	}
 	return p.ProcessState.ExitCode()
-}
-
-// alive reports whether a process runs; a zombie does not.
-func alive(pid int) bool {
-	if syscall.Kill(pid, 0) != nil {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return runtime.GOOS != "linux"
-	}
-	_, state, _ := bytes.Cut(stat, []byte(") "))
-	return !bytes.HasPrefix(state, []byte("Z"))
-}
-
-func waitDead(t *testing.T, pids []int) {
-	t.Helper()
-	poll := time.NewTicker(time.Millisecond)
-	defer poll.Stop()
-	timeout := time.After(patience)
-	for _, pid := range pids {
-		for alive(pid) {
-			select {
-			case <-poll.C:
-			case <-timeout:
-				t.Fatalf("replica %d is still alive after %v", pid, patience)
-			}
-		}
-	}
 }
 
 func write(t *testing.T, text string) string {

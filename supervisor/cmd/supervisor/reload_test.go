@@ -14,6 +14,7 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // reload sends SIGHUP and waits for what the log says then.
@@ -49,8 +50,8 @@ func TestReload(t *testing.T) {
 	p.reload(strings.Replace(text, "replicas: 2", "replicas: 3", 1), "[INFO]  supervisor: reloaded")
 	p.pids(3)
 	p.reload(strings.Replace(text, "replicas: 2", "replicas: 1", 1), "[INFO]  supervisor: reloaded")
-	waitDead(t, []int{b, p.pid("c")})
-	if strings.Count(p.stdout.text(), " up ") != 3 || !alive(a) {
+	processtest.WaitDead(t, b, p.pid("c"))
+	if strings.Count(p.stdout.text(), " up ") != 3 || !processtest.Alive(a) {
 		t.Error("replicas that are as they were have been restarted")
 	}
 	p.Process.Signal(syscall.SIGTERM)

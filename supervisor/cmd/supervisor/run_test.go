@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -52,7 +53,7 @@ banner: |
 		t.Errorf("exit code %d, want 0", code)
 	}
 	for _, pid := range pids {
-		if alive(pid) {
+		if processtest.Alive(pid) {
 			t.Errorf("replica %d is alive", pid)
 		}
 	}
@@ -103,7 +104,7 @@ func TestSecondSignalKills(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	for _, pid := range pids {
-		if alive(pid) {
+		if processtest.Alive(pid) {
 			t.Errorf("replica %d is alive", pid)
 		}
 	}
@@ -150,7 +151,7 @@ func TestStuckLogDelaysNoEnd(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
-			waitDead(t, []int{pid})
+			processtest.WaitDead(t, pid)
 		})
 	}
 }
@@ -180,7 +181,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	p := start(t, "deaf", "--", "sh", "-c", `"$0" & wait`, os.Args[0])
 	pids := p.pids(3) // the shells' children: the parent-death signal does not reach them
 	p.Process.Kill()
-	waitDead(t, pids)
+	processtest.WaitDead(t, pids...)
 }
 
 func TestPortInUse(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // clusterProc is a supervisor on a cluster file, with all that it writes below dir.
@@ -222,7 +223,7 @@ func TestQuitStopsInOrder(t *testing.T) {
 			if log := p.stderr.text(); !strings.Contains(log, "signal=SIGQUIT") || strings.Contains(log, "goroutine ") != (flag != "") {
 				t.Errorf("log\n%s", log)
 			}
-			waitDead(t, []int{pid})
+			processtest.WaitDead(t, pid)
 		})
 	}
 }

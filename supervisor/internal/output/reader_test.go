@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 func TestLines(t *testing.T) {
@@ -94,26 +96,17 @@ func TestSilentReplicasTakeNoBuffers(t *testing.T) {
 		go func() { r.Run(); ended <- struct{}{} }()
 		in.Write([]byte("hello\n"))
 	}
-	eventually(t, "line of each", func() bool {
+	processtest.Eventually(t, "line of each", func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.all) == n
 	})
-	eventually(t, "rest in which a replica takes 8 KiB or less", func() bool { return (heap()-before)/n <= 8<<10 })
+	processtest.Eventually(t, "rest in which a replica takes 8 KiB or less", func() bool { return (heap()-before)/n <= 8<<10 })
 	for _, in := range ins {
 		in.Close()
 		<-ended
 	}
 	l.Close()
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for begin := time.Now(); !ok(); time.Sleep(time.Millisecond) {
-		if time.Since(begin) > patience {
-			t.Fatalf("after %v still no %s", patience, what)
-		}
-	}
 }
 
 // heap returns the bytes on it that are in use.

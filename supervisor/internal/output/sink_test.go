@@ -12,11 +12,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// patience is a limit for what happens soon: only what hangs reaches it, on any
-// machine.
-const patience = 2 * time.Minute
+const patience = processtest.Patience
 
 // end is the end of a sink: it remembers, and blocks and fails on demand.
 type end struct {

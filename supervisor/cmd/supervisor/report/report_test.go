@@ -21,6 +21,7 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 func newLogDir(dir string) *logDir {
@@ -238,8 +239,7 @@ func checkEvents(t *testing.T, path string) {
 	}
 }
 
-// patience is for what only a hang reaches.
-const patience = 2 * time.Minute
+const patience = processtest.Patience
 
 // gated is a log that takes nothing until it is opened.
 type gated struct {
