@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -114,13 +113,8 @@ func (c cgroup) populated() bool {
 
 // processes returns those in c and below, without zombies.
 func (c cgroup) processes() []int {
-	var pids []int
-	list, _ := os.ReadFile(c.file("cgroup.procs")) // gone: there are none
-	for field := range strings.FieldsSeq(string(list)) {
-		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
-			pids = append(pids, pid)
-		}
-	}
+	list, _ := os.ReadFile(c.file("cgroup.procs")) // if c is gone, there are none
+	pids := parsePIDs(list)
 	entries, _ := os.ReadDir(string(c))
 	for _, e := range entries {
 		if e.IsDir() {

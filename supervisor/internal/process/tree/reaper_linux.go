@@ -6,7 +6,6 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -92,13 +91,7 @@ func orphans() []int {
 	if err != nil {
 		return nil // a kernel without such lists
 	}
-	var pids []int
-	for field := range strings.FieldsSeq(string(list)) {
-		if pid, err := strconv.Atoi(field); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
+	return parsePIDs(list)
 }
 
 // reapOrphans reaps orphans that have ended, and reports whether there were any.
@@ -219,8 +212,8 @@ func isZombie(pid int) bool {
 	if err != nil {
 		return true
 	}
-	state := bytes.TrimSpace(stat[bytes.LastIndexByte(stat, ')')+1:])
-	return len(state) > 0 && (state[0] == 'Z' || state[0] == 'X')
+	fields := statFields(stat)
+	return len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X")
 }
 
 // descendants returns a process and those that it has started, as far as their
@@ -231,11 +224,7 @@ func descendants(pid int) []int {
 		tasks, _ := os.ReadDir(procFile(pids[i], "task"))
 		for _, task := range tasks {
 			list, _ := os.ReadFile(procFile(pids[i], "task/"+task.Name()+"/children"))
-			for field := range strings.FieldsSeq(string(list)) {
-				if child, err := strconv.Atoi(field); err == nil {
-					pids = append(pids, child)
-				}
-			}
+			pids = append(pids, parsePIDs(list)...)
 		}
 	}
 	return pids

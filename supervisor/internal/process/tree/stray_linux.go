@@ -135,14 +135,14 @@ func withoutEnvironment(pid int) kind {
 }
 
 // kindOf does so by the contents of a process's stat file, see
-// proc_pid_stat(5). Its name may hold any character. Exec gives a process an
-// environment that is empty at first, and code at the end.
+// proc_pid_stat(5). Exec gives a process an environment that is empty at first,
+// and its code only at the end.
 func kindOf(stat []byte) kind {
 	const ( // of the fields behind the name, and of the flags among them
 		state, flags, code, envStart, envEnd = 0, 6, 23, 47, 48
 		exiting, kernel                      = 0x4, 0x200000
 	)
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	fields := statFields(stat)
 	if len(fields) <= envEnd {
 		return foreign
 	}
@@ -159,6 +159,23 @@ func kindOf(stat []byte) kind {
 }
 
 func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+// statFields returns the fields of a process's stat file behind its name, which
+// may hold any character: the first is the state.
+func statFields(stat []byte) []string {
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+}
+
+// parsePIDs returns the process IDs in the contents of a file that lists them.
+func parsePIDs(list []byte) []int {
+	var pids []int
+	for field := range strings.FieldsSeq(string(list)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
 
 func (s stray) kill() {
 	// It fails for a process that has ended, and for one that is not ours to kill.

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"os"
 	"strconv"
 	"time"
@@ -32,12 +31,12 @@ func usageOf(pid int) (u Usage, parent int) {
 	if err != nil {
 		return Usage{}, 0
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // from the third on, see proc(5)
+	fields := statFields(stat) // from the third on, see proc_pid_stat(5)
 	field := func(number int) int {
 		if number-3 >= len(fields) {
 			return 0
 		}
-		n, _ := strconv.Atoi(string(fields[number-3]))
+		n, _ := strconv.Atoi(fields[number-3])
 		return n
 	}
 	for number := 14; number <= 17; number++ { // user and system, its own and of children that it waited for
