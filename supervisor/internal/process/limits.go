@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// Limits bound what a launch may use, see supervisor.Limits.
+// Limits bound what an incarnation may use, see supervisor.Limits.
 type Limits struct {
 	Rlimits map[string]Rlimit
 	Nice    int
@@ -22,8 +22,8 @@ type Limits struct {
 // Rlimit is one resource limit.
 type Rlimit struct{ Soft, Hard uint64 }
 
-// Check returns what is out of range, or cannot be had on this system. The user
-// is looked up only at a launch.
+// Check returns an error for what is out of range or not supported on this system.
+// It does not look up the user.
 func (l Limits) Check() error {
 	if l.Nice < -20 || l.Nice > 19 {
 		return fmt.Errorf("nice %d: want -20 to 19", l.Nice)
@@ -58,7 +58,7 @@ func rlimitNames() []string {
 	return names
 }
 
-// credential returns what makes a process run as the user; nil: as ours.
+// credential returns the credential of l.User; nil: that of our own process.
 func (l Limits) credential() (*syscall.Credential, error) {
 	if l.User == "" {
 		return nil, nil
@@ -68,12 +68,12 @@ func (l Limits) credential() (*syscall.Credential, error) {
 	case err != nil:
 		return nil, fmt.Errorf("user %q: %w", l.User, err)
 	case int(c.Uid) == os.Geteuid() && c.Uid != 0:
-		return nil, nil // only root may set groups anew
+		return nil, nil // only root may set the groups
 	}
 	return c, nil
 }
 
-// uidOf returns the user that a credential makes of ours.
+// uidOf returns the ID of the user that a process with this credential runs as.
 func uidOf(c *syscall.Credential) uint32 {
 	if c == nil {
 		return uint32(os.Geteuid())
@@ -81,8 +81,8 @@ func uidOf(c *syscall.Credential) uint32 {
 	return c.Uid
 }
 
-// identity returns the variables that say who a process runs as; none where
-// that is unknown or as we do.
+// identity returns the environment variables that describe l.User; nil if that is
+// empty or unknown.
 func (l Limits) identity() map[string]string {
 	name, _, _ := strings.Cut(l.User, ":")
 	u, err := user.Lookup(name)
@@ -95,7 +95,7 @@ func (l Limits) identity() map[string]string {
 	return map[string]string{"HOME": u.HomeDir, "USER": u.Username, "LOGNAME": u.Username}
 }
 
-// credentialOf finds USER or USER:GROUP, each by name or number.
+// credentialOf looks up USER or USER:GROUP, each by name or number.
 func credentialOf(name string) (*syscall.Credential, error) {
 	name, group, ok := strings.Cut(name, ":")
 	c, err := userCredential(name)
@@ -113,8 +113,8 @@ func credentialOf(name string) (*syscall.Credential, error) {
 	return c, nil
 }
 
-// userCredential finds a user by name or number, with its groups. A number that
-// is nobody's has the group of that number.
+// userCredential looks up a user by name or number, with its groups. A number that
+// no user has gets the group of that number.
 func userCredential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if number, notNumber := strconv.ParseUint(name, 10, 32); err != nil && notNumber == nil {
@@ -143,7 +143,7 @@ func userCredential(name string) (*syscall.Credential, error) {
 }
 
 // start starts a command, whose attributes hold the credential of l.User. The
-// limits hold before its first instruction.
+// limits are in force before its first instruction.
 func (l Limits) start(cmd *exec.Cmd) error {
 	begin := cmd.Start
 	if len(l.Rlimits) > 0 || l.Nice != 0 {

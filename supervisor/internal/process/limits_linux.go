@@ -16,12 +16,12 @@ var rlimits = map[string]int{
 	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
 }
 
-// startStopped starts a command by a debugger's means, which stop a process at
-// its exec, and sets its limits there: no program of ours need be executed
-// first, as a shell would, and nothing races. Only the thread that forked may
-// do so, hence it must be that of the calling goroutine for good. A traced exec
-// gains nothing by the set-user-ID bit or file capabilities of a program,
-// unless we are root.
+// startStopped starts a command under ptrace(2), which stops a process at its exec,
+// and sets its limits there. Unlike a wrapper program, such as a shell, this needs
+// no other exec first, and there is no race. Only the thread that forked may
+// trace, so the calling goroutine must be locked to its thread. A traced exec
+// ignores the set-user-ID bit and the file capabilities of a program, unless we
+// are root.
 func (l Limits) startStopped(cmd *exec.Cmd) error {
 	cmd.SysProcAttr.Ptrace = true
 	if err := cmd.Start(); err != nil {
@@ -35,12 +35,12 @@ func (l Limits) startStopped(cmd *exec.Cmd) error {
 	return err
 }
 
-// release sets the limits of a process that stops at its exec, and lets it go.
+// release sets the limits of a process that stops at its exec, and lets it run.
 func (l Limits) release(pid int) error {
 	if err := awaitExec(pid); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
-	// Should this thread end with our process, the kernel kills the process too.
+	// If our process is killed meanwhile, the kernel kills the traced one too.
 	if err := unix.PtraceSetOptions(pid, unix.PTRACE_O_EXITKILL); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
@@ -53,8 +53,8 @@ func (l Limits) release(pid int) error {
 	return nil
 }
 
-// awaitExec waits until a process stops at its exec. The kernel takes the trap
-// that stops it before all signals it may have been sent; those stay pending.
+// awaitExec waits until a process stops at its exec. The kernel delivers the trap
+// that stops it before any other signal; those stay pending.
 func awaitExec(pid int) error {
 	for {
 		var status unix.WaitStatus
@@ -82,7 +82,7 @@ func (l Limits) apply(pid int) error {
 	if l.Nice == 0 {
 		return nil
 	}
-	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 - nice, as the kernel tells it
+	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // the system call returns 20 - nice
 	if err != nil {
 		return fmt.Errorf("nice %d: %w", l.Nice, err)
 	}
@@ -93,7 +93,7 @@ func (l Limits) apply(pid int) error {
 	return nil
 }
 
-// hint tells what is missing where the kernel just says no.
+// hint adds the missing privilege to a permission error.
 func hint(err error) error {
 	if err == unix.EPERM || err == unix.EACCES {
 		return fmt.Errorf("%w: a limit above ours takes root (CAP_SYS_RESOURCE, CAP_SYS_NICE)", err)

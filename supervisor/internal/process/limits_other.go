@@ -4,7 +4,7 @@ package process
 
 import "os/exec"
 
-// rlimits is empty, as there is no means here to set limits of a process
+// rlimits is empty: these systems have no means to set the limits of a process
 // before its program begins.
 var rlimits map[string]int
 

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// notifyVariable names the socket at which a process says that it is ready, as
-// sd_notify(3) has it.
+// notifyVariable is the environment variable that names the socket by which a
+// process reports that it is ready, see sd_notify(3).
 const notifyVariable = "NOTIFY_SOCKET"
 
-// readySocket is the socket of one incarnation with a ProbeNotify. Its name is
-// random, and told to that incarnation alone.
+// readySocket is the socket by which one incarnation reports that it is ready. Its
+// name is random, and known to that incarnation alone. Nil is none.
 type readySocket struct {
 	conn  *net.UnixConn
 	name  string
@@ -20,11 +20,11 @@ type readySocket struct {
 	tidy  func()
 }
 
-// listen reads messages until close. All are read, as who writes to a full
-// socket blocks. The one that counts is taken from senders that are allowed.
+// listen reads messages until close. It reads all, as senders block at a full
+// socket, and heeds READY=1 from the allowed ones.
 func (n *readySocket) listen(allowed func(credentials []byte) bool) {
 	n.done.Go(func() {
-		told := sync.OnceFunc(func() { close(n.ready) })
+		report := sync.OnceFunc(func() { close(n.ready) })
 		message, credentials := make([]byte, 4096), make([]byte, credentialsSize)
 		for {
 			m, c, _, _, err := n.conn.ReadMsgUnix(message, credentials)
@@ -32,7 +32,7 @@ func (n *readySocket) listen(allowed func(credentials []byte) bool) {
 				return
 			}
 			if saysReady(message[:m]) && allowed(credentials[:c]) {
-				told()
+				report()
 			}
 		}
 	})
@@ -47,8 +47,6 @@ func saysReady(message []byte) bool {
 	return false
 }
 
-// A nil readySocket is none.
-
 func (n *readySocket) address() string {
 	if n == nil {
 		return ""
@@ -56,7 +54,7 @@ func (n *readySocket) address() string {
 	return n.name
 }
 
-func (n *readySocket) said() <-chan struct{} {
+func (n *readySocket) reported() <-chan struct{} {
 	if n == nil {
 		return nil
 	}

@@ -12,15 +12,15 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// credentialsSize has room for a sender's credentials and nothing else: what
-// descriptors a message brings are closed by the kernel.
+// credentialsSize has room for a sender's credentials and nothing else: the kernel
+// closes any descriptors in a message.
 var credentialsSize = unix.CmsgSpace(unix.SizeofUcred)
 
 // newReadySocket opens a socket with an abstract name: it needs no directory that
-// the replica's user can enter, and it is gone with this process, however that
-// ends. All users of the machine may write to it, so senders are told by their
-// user: it must be the replica's, ours or root, who could end the replica as
-// well. Nothing is asked of the sender's process ID: a sender such as
+// the replica's user can enter, and it disappears with this process, however
+// that ends. All users of the machine may write to it, so the sender's user is
+// checked: it must be the replica's, ours or root, all of whom could end the
+// replica as well. The sender's process ID is not checked, as a sender such as
 // systemd-notify(1) has often ended before its message is read.
 func newReadySocket(mark string, user uint32) (*readySocket, error) {
 	name := "@supervisor-" + mark + tree.RandomID()
@@ -40,8 +40,8 @@ func newReadySocket(mark string, user uint32) (*readySocket, error) {
 	return n, nil
 }
 
-// allowed reports whether a message with these credentials was sent by a user
-// who may speak for a replica that runs as another, or the same.
+// allowed reports whether the sender with these credentials may report that a
+// replica of the given user is ready.
 func allowed(credentials []byte, user uint32) bool {
 	messages, err := unix.ParseSocketControlMessage(credentials)
 	if err != nil || len(messages) != 1 || len(messages[0].Data) < unix.SizeofUcred {

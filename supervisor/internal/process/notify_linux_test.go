@@ -51,7 +51,7 @@ func TestNoticeTakesNoDescriptors(t *testing.T) {
 	if err := unix.Sendmsg(sender, []byte("READY=1"), unix.UnixRights(int(writer.Fd())), to, 0); err != nil {
 		t.Fatal(err)
 	}
-	<-n.said()
+	<-n.reported()
 	writer.Close()
 	if _, err := reader.Read(make([]byte, 1)); err == nil {
 		t.Error("read from a pipe that nobody holds")

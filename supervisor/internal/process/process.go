@@ -1,5 +1,7 @@
-// Package process launches the processes of replicas, and sees them end with all
-// that they have started. It knows nothing of why.
+// Package process launches the processes of replicas, and waits for their end and
+// that of all processes that they have started. It is what package supervisor
+// uses of the operating system; when to launch, signal or kill is decided there
+// and in package lifecycle.
 package process
 
 import (
@@ -18,24 +20,25 @@ import (
 )
 
 const (
-	// lastLines is how long the news of an exit waits for OnOutput to be given
-	// the process's last lines, which were read by then. Only a slow OnOutput
+	// lastLines is how long the report of an exit is held back for the delivery
+	// of the process's last lines, which were read by then. Only a slow receiver
 	// takes that long.
 	lastLines = 10 * time.Millisecond
 
-	// What a first process has left behind is looked at after pauses that
-	// double, from the first to the longest.
+	// The pauses between two looks at what a first process has left behind: each
+	// is twice the one before, up to the longest.
 	leftPause, maxLeftPause = time.Millisecond, 20 * time.Millisecond
 )
 
-// Waits bound the waits for what may hang.
+// Waits bound how long to wait for what may hang.
 type Waits struct {
-	Drain    time.Duration // how long after an exit a pipe is read that another process keeps open
+	Drain    time.Duration // how long after an exit to read a pipe that another process keeps open
 	Guardian guardian.Waits
 }
 
-// UsualWaits are those outside tests, where on a slow machine all may seem to
-// hang. Their Drain keeps descriptors from piling up with the incarnations.
+// UsualWaits are the waits outside tests, which wait longer, as on a slow machine
+// everything may seem to hang. Drain is short so that descriptors do not pile up
+// over many incarnations.
 var UsualWaits = Waits{Drain: 250 * time.Millisecond, Guardian: guardian.UsualWaits}
 
 // Config says how a [Machine] works.
@@ -45,8 +48,8 @@ type Config struct {
 	GuardianLost func(error) // see guardian.Config
 	Waits        Waits
 
-	NoParentDeathSignal bool // tests prove with it that the guardian works alone
-	NoCgroup            bool // and with it that it needs no control group
+	NoParentDeathSignal bool // for tests that the guardian works alone
+	NoCgroup            bool // for tests that no control group is needed
 }
 
 // Machine launches processes.
@@ -61,8 +64,8 @@ type Machine struct {
 	reading sync.WaitGroup
 }
 
-// New returns a machine without processes. Close must be called. The error is
-// that of a guardian that cannot be started.
+// New returns a machine without processes, which must be closed. The only error
+// is that the guardian cannot be started.
 func New(c Config) (*Machine, error) {
 	t := tree.New(!c.NoCgroup)
 	g, err := guardian.Start(guardian.Config{Command: c.Guardian, Tree: t.Handle(), Waits: c.Waits.Guardian, Lost: c.GuardianLost})
@@ -77,7 +80,7 @@ func New(c Config) (*Machine, error) {
 	return m, nil
 }
 
-// forkAll makes all forks from one thread, which lives as long as the machine:
+// forkAll forks all processes from one thread, which lives as long as the machine:
 // Linux sends the parent-death signal when the thread that forked ends.
 func (m *Machine) forkAll() {
 	runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
@@ -100,7 +103,7 @@ func (m *Machine) fork(ctx context.Context, start func() error) error {
 	return <-done
 }
 
-// Close releases the machine when all its processes have ended.
+// Close releases the machine. All its processes must have ended.
 func (m *Machine) Close() {
 	m.tree.Close()
 	m.reading.Wait()
@@ -121,19 +124,20 @@ type Command struct {
 	Env    []string // nil: ours
 	Dir    string   // empty: ours
 	Limits Limits
-	Notify bool // it says by NOTIFY_SOCKET that it is ready
-	Drop   bool // lines of output for which there is no room, in place of waiting
+	Notify bool // give it a NOTIFY_SOCKET, by which it reports that it is ready
+	Drop   bool // drop lines of output for which there is no room, rather than have it wait
 }
 
 // Launch starts a process, unless ctx has ended. The error says why the program
-// could not be executed.
+// could not be executed. For want of descriptors it tries again with those that
+// the machine keeps in reserve.
 func (m *Machine) Launch(ctx context.Context, c Command) (*Process, error) {
 	return m.spare.launch(func() (*Process, error) { return m.launch(ctx, c) })
 }
 
 func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
-	// The pipe is passed as a file, so that Wait does not wait for whoever
-	// else holds its write end.
+	// The pipe is passed as a file, so that Wait does not wait for other
+	// processes that hold its write end.
 	in, out, err := m.config.Output.Open(c.Replica, c.Group, c.Drop)
 	if err != nil {
 		return nil, err
@@ -141,7 +145,7 @@ func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
 	defer in.Close()
 	p := &Process{
 		out: out, drain: m.config.Waits.Drain, guardian: m.guardian, branch: m.tree.Branch(),
-		leader: true, behind: make(chan int, 1), end: make(chan End, 1), struck: make(chan struct{}),
+		leader: true, behind: make(chan int, 1), end: make(chan End, 1), killed: make(chan struct{}),
 	}
 	if err := m.start(ctx, p, in, c); err != nil {
 		out.Close()
@@ -168,7 +172,7 @@ func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command
 		}
 	}
 	if credential != nil {
-		_ = out.Chown(int(credential.Uid), -1) // so that it may open /dev/stdout; where it cannot be had, it may only write
+		_ = out.Chown(int(credential.Uid), -1) // so that it may open /dev/stdout; without, it may only write
 	}
 	env := environ(c, p.branch.Mark(), p.notice.address())
 	program, err := lookPath(c.Args[0], c.Dir, env)
@@ -195,7 +199,9 @@ func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command
 	})
 }
 
-// Process is a replica's processes: the first leads its own group.
+// Process is the processes of one incarnation: the first, the leader, and all that
+// descend from it. The leader begins in a process group of its own. Methods may
+// be called by any goroutine.
 type Process struct {
 	cmd      *exec.Cmd
 	exit     exitWatch
@@ -207,65 +213,65 @@ type Process struct {
 	launched time.Time
 	behind   chan int
 	end      chan End
-	struck   chan struct{} // closed when all were killed
+	killed   chan struct{} // closed by the first Kill
 
 	mu       sync.Mutex
-	leader   bool // it runs
-	isStruck bool
-	gone     bool // all have ended, so that the group's ID may soon be another's
+	leader   bool // the leader runs
+	isKilled bool
+	gone     bool // all have ended: the group's ID may soon be another's
 }
 
-// End is how a process ended: its leader's exit, and when the last of them was
-// gone.
+// End is how an incarnation ended.
 type End struct {
-	Code   int            // exit code; -1 if a signal ended it or Err is set
-	Signal syscall.Signal // that ended it; zero: none
-	Err    error          // why its end could not be read
-	Uptime time.Duration  // from launch to end
-	At     time.Time
-	Output []string // its last lines
+	Code   int            // exit code of the leader, 0 to 255; -1 if a signal ended it or Err is set
+	Signal syscall.Signal // the signal that ended the leader; zero: none
+	Err    error          // why its exit status could not be read; else nil
+	Uptime time.Duration  // from launch to At
+	At     time.Time      // when the last process had ended
+	Output []string       // the last lines that were written
 }
 
 // PID returns the ID of the leader, and of the group.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Abandoned delivers one value if the leader has ended and left others of the
-// replica behind: how many.
+// Abandoned delivers one value if the leader ended and left other processes
+// behind: how many.
 func (p *Process) Abandoned() <-chan int { return p.behind }
 
-// Ended delivers one value, when all processes of the replica have ended and
-// the last lines are most likely delivered.
+// Ended delivers one value when all processes have ended, and the last lines are
+// delivered or were held up for 10 ms.
 func (p *Process) Ended() <-chan End { return p.end }
 
-// Notified is closed when the process has said that it is ready; nil without
-// Command.Notify.
-func (p *Process) Notified() <-chan struct{} { return p.notice.said() }
+// Notified returns a channel that is closed when the replica has reported that it
+// is ready; nil without Command.Notify.
+func (p *Process) Notified() <-chan struct{} { return p.notice.reported() }
 
-// Holds returns nil if the replica listens at an address, or if that cannot be
-// known.
+// Holds returns an error if the replica does not listen at an address; nil also
+// if that cannot be known.
 func (p *Process) Holds(addr string) error { return p.branch.Holds(p.PID(), addr) }
 
-// Signal sends sig to the group; once the replica has ended, to nobody.
+// Signal sends sig to the group. It does nothing once all processes have ended.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.signalGroup(sig)
 }
 
-// signalGroup does so while p.mu is held.
+// signalGroup is Signal for callers that hold p.mu.
 func (p *Process) signalGroup(sig syscall.Signal) {
 	if p.gone {
 		return
 	}
-	// Both fail only for a group that is empty already.
+	// Both calls fail only for a group that is empty already.
 	_ = syscall.Kill(-p.PID(), sig)
 	if group, err := syscall.Getpgid(p.PID()); err == nil && group != p.PID() {
 		_ = syscall.Kill(p.PID(), sig) // the leader has left its group
 	}
 }
 
-// Terminate asks the replica to end: its group, or the leader alone while that
-// runs.
+// Terminate sends sig to the group, or, while the leader runs, to that alone if
+// leaderAlone. If the leader has ended, all processes that are left get it. Those
+// in the group that are stopped are continued, so that the signal reaches them.
 func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -274,16 +280,16 @@ func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 		_ = syscall.Kill(p.PID(), sig)
 	case p.leader:
 		p.signalGroup(sig)
-	case !p.gone: // those that it left behind, whatever their group
+	case !p.gone:
 		for _, pid := range p.branch.Processes(p.PID()) {
 			_ = syscall.Kill(pid, sig)
 		}
 	}
-	p.signalGroup(syscall.SIGCONT) // a stopped process gets a signal only as it continues
+	p.signalGroup(syscall.SIGCONT)
 }
 
-// Kill sends SIGKILL to all processes of the replica, and returns how many there
-// were; zero: unknown.
+// Kill sends SIGKILL to all processes, and returns how many there were; zero:
+// unknown.
 func (p *Process) Kill() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -292,14 +298,14 @@ func (p *Process) Kill() int {
 		n = len(p.branch.Processes(p.PID()))
 	}
 	p.signalGroup(syscall.SIGKILL)
-	if !p.isStruck {
-		p.isStruck = true
-		close(p.struck)
+	if !p.isKilled {
+		p.isKilled = true
+		close(p.killed)
 	}
 	return n
 }
 
-// watch waits for the end of all processes and tells it.
+// watch waits until all processes have ended, and delivers p.end.
 func (p *Process) watch() {
 	var at time.Time
 	err := p.exit.wait(p.cmd, func() { at = p.outlast() })
@@ -313,18 +319,18 @@ func (p *Process) watch() {
 	p.branch.Remove()
 }
 
-// outlast waits, once the first process has ended, until the others have ended
-// too or were killed, and returns when that was.
+// outlast is called when the leader has ended. It waits until the other processes
+// have ended too, or were killed, and returns when that was.
 func (p *Process) outlast() time.Time {
 	at := time.Now()
 	p.mu.Lock()
 	p.leader = false
 	p.mu.Unlock()
 	left := p.branch.Left(p.PID())
-	tell := sync.OnceFunc(func() { p.behind <- left })
-	for pause := leftPause; left > 0 && !p.wasStruck(pause); pause = min(2*pause, maxLeftPause) {
+	report := sync.OnceFunc(func() { p.behind <- left })
+	for pause := leftPause; left > 0 && !p.waitKilled(pause); pause = min(2*pause, maxLeftPause) {
 		if left = p.branch.Left(p.PID()); left > 0 {
-			tell() // not at the first look: most end with their leader
+			report() // not at the first look: most end with their leader
 		}
 		at = time.Now()
 	}
@@ -337,16 +343,17 @@ func (p *Process) outlast() time.Time {
 	return at
 }
 
-// wasStruck waits for a pause, unless all were killed, which it reports.
-func (p *Process) wasStruck(pause time.Duration) bool {
+// waitKilled waits for a call of Kill, but no longer than for a pause, and reports
+// whether there was one.
+func (p *Process) waitKilled(pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
-	case <-p.struck:
+	case <-p.killed:
 		return true
 	case <-timer.C:
 		select {
-		case <-p.struck:
+		case <-p.killed:
 			return true
 		default:
 			return false
@@ -355,7 +362,7 @@ func (p *Process) wasStruck(pause time.Duration) bool {
 }
 
 func exitOf(state *os.ProcessState, err error) End {
-	if state == nil { // err is no *exec.ExitError then
+	if state == nil { // then err is not an *exec.ExitError
 		return End{Code: -1, Err: err}
 	}
 	status := state.Sys().(syscall.WaitStatus)

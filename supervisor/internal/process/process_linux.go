@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unblockSignals makes the processes that this thread forks begin with no
-// signal blocked, whatever we were started with.
+// unblockSignals makes the processes that this thread forks begin with no signal
+// blocked, whatever signals were blocked when our own process began.
 func unblockSignals() {
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil) // never fails with these arguments
 }
 
-// exitWatch sees the end of a process while it is still unreaped.
+// exitWatch waits for the end of a process without reaping it.
 type exitWatch struct{ pidfd int }
 
-// attr returns what a process must be started with to be watched.
+// attr returns the attributes with which a process must be started to be watched.
 func (w *exitWatch) attr(parentDeath bool) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, PidFD: &w.pidfd}
 	if parentDeath {
@@ -26,7 +26,7 @@ func (w *exitWatch) attr(parentDeath bool) *syscall.SysProcAttr {
 	return a
 }
 
-// abandon releases what a start that failed has left.
+// abandon releases what a failed start has left.
 func (w *exitWatch) abandon() {
 	if w.pidfd > 0 {
 		unix.Close(w.pidfd)
@@ -38,7 +38,7 @@ func (w *exitWatch) abandon() {
 // no other process or group can have its ID.
 func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	if w.pidfd < 0 || !pollExit(w.pidfd) {
-		// Kernels before 5.4, and some sandboxes: at the cost of a thread.
+		// For kernels before 5.4, and some sandboxes. This takes a thread.
 		for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 		}
 	}
@@ -46,8 +46,8 @@ func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	return cmd.Wait()
 }
 
-// pollExit takes the pidfd over and waits in the network poller, not in a
-// thread, until its process has ended. It returns false if it cannot.
+// pollExit takes over the pidfd and waits in the network poller, not in a thread,
+// until its process has ended. It returns false if it cannot.
 func pollExit(pidfd int) bool {
 	if unix.SetNonblock(pidfd, true) != nil {
 		unix.Close(pidfd)
@@ -68,8 +68,8 @@ func pollExit(pidfd int) bool {
 				break
 			}
 		}
-		// WNOHANG leaves the info zero while the process runs. Nonblocking
-		// pidfds may say EAGAIN instead.
+		// With WNOHANG, info stays zero while the process runs. Nonblocking
+		// pidfds may return EAGAIN instead.
 		return waitErr != unix.EAGAIN && (waitErr != nil || info.Signo != 0)
 	})
 	return err == nil && waitErr == nil

@@ -7,23 +7,24 @@ import (
 	"syscall"
 )
 
-// unblockSignals does nothing here: there is no means to.
+// unblockSignals does nothing: these systems have no call for it.
 func unblockSignals() {}
 
-// exitWatch sees the end of a process as it is reaped.
+// exitWatch waits for the end of a process, which reaps it.
 type exitWatch struct{}
 
-// attr returns what a process must be started with to be watched. There is no
-// parent-death signal here: the guardian alone prevents orphans.
+// attr returns the attributes with which a process must be started to be watched.
+// There is no parent-death signal on these systems: the guardian alone prevents
+// orphans.
 func (w *exitWatch) attr(bool) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
 
 func (w *exitWatch) abandon() {}
 
-// wait calls ended when the process has ended and was reaped. A group that
-// still has members keeps its ID; for an empty one, whose ID could be used
-// anew in the instants before ended has killed it, Linux alone offers better.
+// wait calls ended when the process has ended and was reaped. A group that still
+// has members keeps its ID. That of an empty group could be reused in the instant
+// before ended kills it; only Linux has a means against that.
 func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	err := cmd.Wait()
 	ended()

@@ -8,22 +8,22 @@ import (
 )
 
 const (
-	// spareThreads are those beside one per processor: for forks, for files
-	// that are slow, and for what waits in the system.
+	// spareThreads is how many threads are reserved beside one per processor: for
+	// forks, slow files and other system calls that block.
 	spareThreads = 16
 
-	// spareFiles are for what a launch opens: pipes, a pidfd, a socket, the files
-	// of a control group.
+	// spareFiles is how many descriptors are reserved. A launch opens pipes, a
+	// pidfd, a socket and the files of a control group.
 	spareFiles = 10
 )
 
-// fileReserve is descriptors for launches at a time when there are no others.
+// fileReserve holds descriptors for launches at a time when there are no others.
 type fileReserve struct {
 	mu    sync.Mutex
 	files []*os.File
 }
 
-// fill opens what is missing, as far as it can.
+// fill opens the missing files, as far as the system allows.
 func (r *fileReserve) fill() {
 	for len(r.files) < spareFiles {
 		f, err := os.Open(os.DevNull)
@@ -41,8 +41,8 @@ func (r *fileReserve) close() {
 	r.files = nil
 }
 
-// launch calls a function that launches, and again with the reserve if it
-// fails for want of descriptors.
+// launch calls f and, if that fails for want of descriptors, once more with those
+// of the reserve.
 func (r *fileReserve) launch(f func() (*Process, error)) (*Process, error) {
 	p, err := f()
 	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {

@@ -1,4 +1,4 @@
-// Package processtest helps tests that look at real processes.
+// Package processtest helps tests that observe real processes.
 package processtest
 
 import (
@@ -14,11 +14,12 @@ import (
 	"time"
 )
 
-// Patience is a limit for what happens soon: only what hangs reaches it, on any
-// machine.
+// Patience bounds waits for what should happen soon: on any machine, only a hang
+// reaches it.
 const Patience = 2 * time.Minute
 
-// Eventually blocks until ok says yes about what no event announces.
+// Eventually polls until ok returns true. It is for conditions that no event
+// announces. Beyond Patience the test fails with "still no" and what.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	begin := time.Now()
@@ -40,8 +41,8 @@ func Alive(pid int) bool {
 	return syscall.Kill(pid, 0) == nil
 }
 
-// State returns the letter that Linux has for a process's state, such as T for
-// one that is stopped; X: there is none.
+// State returns the letter by which Linux shows a process's state, such as T for
+// one that is stopped; X: there is no such process.
 func State(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

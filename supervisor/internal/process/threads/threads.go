@@ -1,4 +1,5 @@
-// Package threads keeps a process alive that may have no more threads.
+// Package threads reserves threads, so that a process survives when it may create
+// no more of them.
 package threads
 
 import (
@@ -6,9 +7,9 @@ import (
 	"sync"
 )
 
-// Reserve gives the Go runtime that many threads, which it keeps. A
-// thread that it cannot create later, because the limit on processes has been
-// reached (ulimit -u, pids.max), would end our process.
+// Reserve makes the Go runtime create n threads, which it keeps for later use.
+// The runtime ends the process if it cannot create a thread that it needs, because
+// the limit on processes has been reached (ulimit -u, pids.max).
 func Reserve(n int) {
 	var begun sync.WaitGroup
 	begun.Add(n)
