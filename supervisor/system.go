@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"syscall"
 	"time"
@@ -70,7 +71,10 @@ func newMachine(s *Supervisor) (machine, error) {
 		Output: s.output, Guardian: c.Guardian, GuardianLost: s.guardianLost, Waits: c.bounds().Waits,
 		NoParentDeathSignal: c.noParentDeathSignal, NoCgroup: c.noCgroup,
 	})
-	return machine{m}, err
+	if err != nil {
+		return machine{}, fmt.Errorf("supervisor: %w", err)
+	}
+	return machine{m}, nil
 }
 
 // Guard is the whole body of a guardian process, see [Config.Guardian]. It

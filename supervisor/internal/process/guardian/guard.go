@@ -1,6 +1,6 @@
-// Package guardian kills the replicas of a supervisor that was killed itself: by
-// processes of its own, which read from a pipe what there is to kill, and begin
-// when the pipe ends.
+// Package guardian kills the replicas of a supervisor that was killed itself. A
+// guardian process reads from a pipe what there is to kill, and kills it when the
+// pipe ends. [Guardian] is the supervisor's side, [Guard] the guardian's.
 package guardian
 
 import (
@@ -18,11 +18,12 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// guardLooks is how many looks in a row must find no process of a supervisor
-// that was killed.
+// guardLooks is how many searches in a row must find no process of the supervisor
+// before a guardian ends.
 const guardLooks = 3
 
-// guardThreads are for one processor, and for what waits in the system.
+// guardThreads is how many threads are reserved: for one processor, and for system
+// calls that block.
 const guardThreads = 4
 
 // Guard is the body of a guardian process, see supervisor.Guard.
@@ -41,14 +42,14 @@ func Guard(r io.Reader) error {
 	return err
 }
 
-// orders are what a guardian was told.
+// orders are what a guardian has read.
 type orders struct {
 	tree   tree.Handle
 	groups map[int]bool
 	end    bool
 }
 
-// readOrders returns what holds at the end of r.
+// readOrders returns the orders that are in force at the end of r.
 func readOrders(r io.Reader) (orders, error) {
 	o := orders{groups: make(map[int]bool)}
 	var bad []error
@@ -56,7 +57,7 @@ func readOrders(r io.Reader) (orders, error) {
 	for {
 		line, err := in.ReadString('\n')
 		if err != nil {
-			// What was read of an unfinished line may be half a number: not for us.
+			// An unfinished line may be half a number, and is ignored.
 			if err != io.EOF {
 				bad = append(bad, err)
 			}

@@ -13,31 +13,31 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// The first guardian that is lost is replaced at once, the next ones after
-// pauses that double, until one has lived for longer than the longest.
+// The first guardian that is lost is replaced at once, the next ones after pauses
+// of twice the one before, until one has lived for longer than maxPause.
 const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = time.Minute
 )
 
-// Config says what a guardian runs and what it is told.
+// Config says how a [Guardian] works.
 type Config struct {
-	Command []string    // runs Guard on its stdin
-	Tree    tree.Handle // what it kills
+	Command []string    // a program that calls Guard with its stdin; empty: no guardian
+	Tree    tree.Handle // what to kill
 	Waits   Waits
 
-	// Lost is called, one call at a time, when a process of the guardian ends or
-	// hangs before Stop, and for each that could not be started then.
+	// Lost is called, one call at a time, when a guardian process ends or hangs
+	// before Stop, and for each further one that could not be started.
 	Lost func(error)
 }
 
 // Waits bound what a guardian that hangs can cost.
 type Waits struct {
 	Write   time.Duration // a write to its pipe, and the wait for its end
-	Silence time.Duration // how long it may leave what it is told unread
+	Silence time.Duration // how long it may leave lines unread
 }
 
-// UsualWaits are those outside tests.
+// UsualWaits are the waits outside tests.
 var UsualWaits = Waits{Write: time.Second, Silence: 5 * time.Second}
 
 // Guardian is the supervisor's end of guardian processes, one at a time. Nil
@@ -48,13 +48,14 @@ type Guardian struct {
 	ended  chan struct{} // closed when the last process has ended
 
 	mu     sync.Mutex
-	groups map[int]bool // those that run
-	guard  *guard       // nil between two
+	groups map[int]bool // process groups that run
+	guard  *guard       // nil between two processes
 	end    bool         // Stop was called
 }
 
-// Start starts the command, and another when it ends or hangs before Stop. An
-// empty command gives nil.
+// Start starts the command, and starts it again when it ends or hangs before Stop.
+// It returns nil if there is no command, and an error if that cannot be started
+// the first time.
 func Start(c Config) (*Guardian, error) {
 	if len(c.Command) == 0 {
 		return nil, nil
@@ -62,13 +63,13 @@ func Start(c Config) (*Guardian, error) {
 	g := &Guardian{config: c, quit: make(chan struct{}), ended: make(chan struct{}), groups: make(map[int]bool)}
 	first, err := g.begin()
 	if err != nil {
-		return nil, fmt.Errorf("supervisor: guardian: %w", err)
+		return nil, fmt.Errorf("guardian: %w", err)
 	}
 	go g.keep(first)
 	return g, nil
 }
 
-// begin starts a process and tells it all that it must know.
+// begin starts a process and sends it all that it must know.
 func (g *Guardian) begin() (*guard, error) {
 	d, err := startGuard(g.config.Command)
 	if err != nil {
@@ -84,7 +85,7 @@ func (g *Guardian) begin() (*guard, error) {
 	for id := range g.groups {
 		fmt.Fprintf(&all, "+%d\n", id)
 	}
-	d.tell(all.String(), g.config.Waits)
+	d.send(all.String(), g.config.Waits)
 	g.guard = d
 	if g.end {
 		g.finish()
@@ -92,7 +93,7 @@ func (g *Guardian) begin() (*guard, error) {
 	return d, nil
 }
 
-// keep replaces guards that are lost.
+// keep replaces guards that are lost, until Stop.
 func (g *Guardian) keep(d *guard) {
 	defer close(g.ended)
 	var pause time.Duration
@@ -124,7 +125,8 @@ func longer(pause time.Duration) time.Duration {
 	return min(max(2*pause, firstPause), maxPause)
 }
 
-// stopped waits for a pause, unless Stop was called, which it reports.
+// stopped waits for a call of Stop, but no longer than for a pause, and reports
+// whether there was one.
 func (g *Guardian) stopped(pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -141,7 +143,7 @@ func (g *Guardian) stopped(pause time.Duration) bool {
 	}
 }
 
-// Watch tells the guardian of a process group that was launched.
+// Watch has the guardian kill a process group that was launched.
 func (g *Guardian) Watch(group int) {
 	if g == nil {
 		return
@@ -149,10 +151,10 @@ func (g *Guardian) Watch(group int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.groups[group] = true
-	g.guard.tell(fmt.Sprintf("+%d\n", group), g.config.Waits)
+	g.guard.send(fmt.Sprintf("+%d\n", group), g.config.Waits)
 }
 
-// Forget tells it that the group has ended.
+// Forget ends that, as the group has ended.
 func (g *Guardian) Forget(group int) {
 	if g == nil {
 		return
@@ -160,11 +162,11 @@ func (g *Guardian) Forget(group int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.groups, group)
-	g.guard.tell(fmt.Sprintf("-%d\n", group), g.config.Waits)
+	g.guard.send(fmt.Sprintf("-%d\n", group), g.config.Waits)
 }
 
-// Stop ends the guardian, by the end of its input, and waits for that. All
-// that it was told of must have ended.
+// Stop ends the guardian and waits for its end. All processes of the tree must have
+// ended.
 func (g *Guardian) Stop() {
 	if g == nil {
 		return
@@ -183,20 +185,20 @@ func (g *Guardian) Stop() {
 	<-g.ended
 }
 
-// finish lets the guard end.
+// finish makes the guard end, while g.mu is held.
 func (g *Guardian) finish() {
 	if g.guard != nil {
-		g.guard.tell("end\n", g.config.Waits)
+		g.guard.send("end\n", g.config.Waits)
 		g.guard.pipe.Close()
 	}
 }
 
-// guard is one guardian process and the pipe to it. Nil is none. Calls of tell
+// guard is one guardian process and the pipe to it. Nil is none. Calls of send
 // must not overlap.
 type guard struct {
 	cmd    *exec.Cmd
 	pipe   *os.File
-	unread time.Time // since when the pipe was never found empty
+	unread time.Time // when the pipe was last found empty
 
 	mu  sync.Mutex
 	why error // why it was killed
@@ -219,9 +221,9 @@ func startGuard(command []string) (*guard, error) {
 	return &guard{cmd: cmd, pipe: pipe}, nil
 }
 
-// tell writes lines, or kills a guard that does not read them: it has missed
-// some, and could kill a stranger's group.
-func (d *guard) tell(lines string, w Waits) {
+// send writes lines. It kills a guard that does not read them: one that missed
+// some could kill a group that is not ours.
+func (d *guard) send(lines string, w Waits) {
 	if d == nil {
 		return
 	}
@@ -231,10 +233,10 @@ func (d *guard) tell(lines string, w Waits) {
 		d.kill(fmt.Errorf("it has read nothing for %v", w.Silence))
 		return
 	}
-	_ = d.pipe.SetWriteDeadline(time.Now().Add(w.Write)) // pipes have deadlines
+	_ = d.pipe.SetWriteDeadline(time.Now().Add(w.Write)) // never fails for an open pipe
 	_, err := d.pipe.WriteString(lines)
 	switch {
-	case errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed): // it has ended, as wait tells
+	case errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed): // it has ended; wait returns why
 	case err != nil:
 		d.kill(fmt.Errorf("it does not listen: %w", err))
 	}
@@ -252,8 +254,8 @@ func (d *guard) kill(why error) {
 	_ = d.cmd.Process.Kill() // unless it has ended already
 }
 
-// wait waits until the guard has ended, and returns why. The pipe is closed
-// only then: a guard that sees its end kills.
+// wait waits until the guard has ended, and returns why. The pipe is closed only
+// then, as a guard kills at its end.
 func (d *guard) wait() error {
 	err := d.cmd.Wait()
 	d.pipe.Close()

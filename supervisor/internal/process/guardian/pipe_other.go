@@ -4,5 +4,6 @@ package guardian
 
 import "os"
 
-// pipeEmpty is not known here: only a full pipe tells of a reader that hangs.
+// pipeEmpty returns true, as this cannot be known: on these systems only a full
+// pipe shows that its reader hangs.
 func pipeEmpty(*os.File) bool { return true }

@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroup is the directory of a control group, version 2. Empty is none.
+// cgroup is the directory of a control group of version 2. Empty is none.
 type cgroup string
 
-// makeCgroup makes a control group below our own: one that can be killed as a
-// whole, which takes Linux 5.14 and write access to our own.
+// makeCgroup makes a control group below our own that can be killed as a whole,
+// which takes Linux 5.14 and write access to our own.
 func makeCgroup(name string) (cgroup, error) {
 	own, err := ownCgroup()
 	if err != nil {
@@ -62,7 +62,7 @@ func findCgroup(groups, mounts string) (cgroup, error) {
 			path = strings.TrimSuffix(p, "\n")
 		}
 	}
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/..") { // none, or outside what we may see
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/..") { // there is none, or we may not see it
 		mounts = ""
 	}
 	for line := range strings.Lines(mounts) {
@@ -94,7 +94,7 @@ func (c cgroup) make(name string) (cgroup, error) {
 	return cgroup(dir), nil
 }
 
-// kill kills all processes in c and below, and those they fork meanwhile.
+// kill kills all processes in c and below, and those that they fork meanwhile.
 func (c cgroup) kill() error {
 	f, err := os.OpenFile(c.file("cgroup.kill"), os.O_WRONLY, 0)
 	if err != nil {
@@ -105,13 +105,13 @@ func (c cgroup) kill() error {
 	return err
 }
 
-// populated reports whether a process is in c or below; a zombie does not count.
+// populated reports whether a process is in c or below. Zombies do not count.
 func (c cgroup) populated() bool {
 	events, err := os.ReadFile(c.file("cgroup.events"))
 	return err == nil && bytes.Contains(events, []byte("populated 1"))
 }
 
-// processes returns those in c and below, without zombies.
+// processes returns the IDs of the processes in c and below, without zombies.
 func (c cgroup) processes() []int {
 	list, _ := os.ReadFile(c.file("cgroup.procs")) // if c is gone, there are none
 	pids := parsePIDs(list)
@@ -124,18 +124,19 @@ func (c cgroup) processes() []int {
 	return pids
 }
 
-// empty kills all in c, and waits for at most patience until it is gone.
+// empty kills all processes in c, and waits until they are gone, at most for
+// patience.
 func (c cgroup) empty(patience time.Duration) {
 	if !c.populated() {
 		return
 	}
-	_ = c.kill() // what it could not kill is seen below
+	_ = c.kill() // if it fails, c stays populated
 	for end := time.Now().Add(patience); c.populated() && time.Now().Before(end); {
 		time.Sleep(500 * time.Microsecond)
 	}
 }
 
-// remove removes c and all below, unless there are processes.
+// remove removes c and all below. It fails while there are processes.
 func (c cgroup) remove() error {
 	entries, err := os.ReadDir(string(c))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,7 +144,7 @@ func (c cgroup) remove() error {
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			_ = cgroup(c.file(e.Name())).remove() // else c's own removal fails
+			_ = cgroup(c.file(e.Name())).remove() // if it fails, so does c's own removal
 		}
 	}
 	return unix.Rmdir(string(c))

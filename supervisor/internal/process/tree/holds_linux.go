@@ -10,12 +10,13 @@ import (
 	"strings"
 )
 
-// errHeld says why a replica whose address answers is not ready.
+// errHeld is why a replica at whose address something answers is not ready.
 var errHeld = errors.New("another process listens at the address")
 
-// Holds returns nil if a process of the branch listens at an address of this
-// machine, or if that cannot be known: nobody is seen to listen there, as in
-// another network namespace, or the processes are not ours to look at.
+// Holds returns an error if a process listens at an address of this machine, and it
+// is none of the branch. It returns nil if that cannot be known: no process is
+// seen to listen there, as for another network namespace, or we may not look at
+// the branch's processes.
 func (b *Branch) Holds(leader int, addr string) error {
 	want, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
@@ -45,12 +46,12 @@ func (b *Branch) Holds(leader int, addr string) error {
 }
 
 // listeners adds the sockets of a table, see proc_net_tcp(5), that listen at an
-// address, as the links in /proc/PID/fd name them.
+// address, by the names that the links in /proc/PID/fd have for them.
 func listeners(table string, want netip.AddrPort, sockets map[string]bool) {
 	const local, state, inode, listen = 1, 3, 9, "0A"
 	suffix := ":" + strings.ToUpper(hex.EncodeToString(binary.BigEndian.AppendUint16(nil, want.Port())))
 	for line := range strings.Lines(table) {
-		if !strings.Contains(line, suffix+" ") { // most lines are others'
+		if !strings.Contains(line, suffix+" ") { // as most lines do not
 			continue
 		}
 		fields := strings.Fields(line)

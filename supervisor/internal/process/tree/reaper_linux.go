@@ -12,19 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// orphanPause is the time between two looks at an orphan that is on the way to
-// become something else.
+// orphanPause is the time between two looks at an orphan that is in the middle of
+// exec or exit.
 const orphanPause = 200 * time.Microsecond
 
-// reaper makes orphans that descend from us our children, and reaps them as
-// they end. It leaves alone the children that somebody in this process waits
-// for: package os holds a pidfd of each.
+// reaper makes orphans that descend from us our children, and reaps them as they
+// end. It leaves alone the children that package os waits for, of which it holds
+// a pidfd each.
 type reaper struct {
 	news chan os.Signal
 	done sync.WaitGroup
 }
 
-// startReaper returns nil where the system lacks what it takes.
+// startReaper returns nil if the system does not support it.
 func startReaper() *reaper {
 	if !waitsByPidfd() || !subreap(+1) {
 		return nil
@@ -33,7 +33,7 @@ func startReaper() *reaper {
 	signal.Notify(r.news, unix.SIGCHLD)
 	r.done.Go(func() {
 		for range r.news {
-			for reapOrphans() { // the list of children may miss some while others go
+			for reapOrphans() { // the list of children may lack some while others are reaped
 			}
 		}
 	})
@@ -44,7 +44,7 @@ func (r *reaper) close() {
 	signal.Stop(r.news)
 	close(r.news)
 	r.done.Wait()
-	for range clearLooks { // what was just killed may still be dying
+	for range clearLooks { // processes that were just killed may still be dying
 		if !reapOrphans() && !slices.ContainsFunc(orphans(), func(pid int) bool { return withoutEnvironment(pid) == dying }) {
 			break
 		}
@@ -53,7 +53,8 @@ func (r *reaper) close() {
 	subreap(-1)
 }
 
-// waitsByPidfd reports whether package os waits by pidfd: from Linux 5.4.
+// waitsByPidfd reports whether package os waits by pidfd, as it does from Linux 5.4
+// on.
 func waitsByPidfd() bool {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -63,14 +64,15 @@ func waitsByPidfd() bool {
 	return unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG, nil) == unix.ECHILD
 }
 
-// subreapers counts who needs this process to be a subreaper.
+// subreapers counts the trees that need this process to be a subreaper.
 var subreapers struct {
 	sync.Mutex
 	n int
 }
 
-// subreap makes this process a subreaper for the first, and ends that after
-// the last. Process 1 is one by its nature.
+// subreap adds change to the count, makes this process a subreaper for the first
+// tree, and ends that after the last one. It reports whether that succeeded.
+// Process 1 always is a subreaper.
 func subreap(change int) bool {
 	subreapers.Lock()
 	defer subreapers.Unlock()
@@ -84,8 +86,9 @@ func subreap(change int) bool {
 	return true
 }
 
-// orphans returns the children of our first thread: orphans come to it. There
-// are others only if it forks itself, which the scheduler decides.
+// orphans returns the children of our first thread, which is where orphans come.
+// Other children are among them only if that thread forks, which depends on the
+// Go scheduler.
 func orphans() []int {
 	list, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children")
 	if err != nil {
@@ -117,7 +120,7 @@ func reapOrphans() bool {
 	return reaped
 }
 
-// heldProcesses returns the processes of which this process holds a pidfd.
+// heldProcesses returns the IDs of the processes of which we hold a pidfd.
 func heldProcesses() map[int]bool {
 	held := make(map[int]bool)
 	fds, _ := os.ReadDir("/proc/self/fdinfo")
@@ -133,9 +136,9 @@ func heldProcesses() map[int]bool {
 	return held
 }
 
-// killOrphans kills our orphans that carry the mark of a launch or are in the
-// group of its leader, which has ended, and reaps them and those they leave,
-// until there is none, which it reports, or end has come.
+// killOrphans kills our orphans that carry the mark of a launch or are in the group
+// of its leader, which has ended. It reaps them, and goes on with the orphans that
+// they leave, until there is none, which it reports, or end has come.
 func killOrphans(leader int, mark string, end time.Time) bool {
 	for {
 		killed, again := killOrphansOnce(leader, mark, end)
@@ -148,8 +151,8 @@ func killOrphans(leader int, mark string, end time.Time) bool {
 	}
 }
 
-// killOrphansOnce has one look, and reports whether it has found any, and
-// whether there may be more.
+// killOrphansOnce looks once, and reports whether it killed any, and whether there
+// may be more.
 func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool) {
 	var strays []stray
 	list := orphans()
@@ -168,13 +171,13 @@ func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool
 		s.reap(end)
 		s.close()
 	}
-	// One that ended before it was looked at has left us its children.
+	// An orphan that ended before it was looked at has left us its children.
 	again = again || slices.ContainsFunc(orphans(), func(pid int) bool { return !slices.Contains(list, pid) })
 	return len(strays) > 0, again
 }
 
-// openOrphan takes members of the group for marked even when they have ended,
-// so that theirs are waited for.
+// openOrphan is openStray, but members of the group count as marked, even when
+// they have ended, so that their children are waited for.
 func openOrphan(pid, group int, mark string) (stray, kind) {
 	if g, err := unix.Getpgid(pid); err != nil || g != group {
 		return openStray(pid, []byte(mark))
@@ -186,8 +189,9 @@ func openOrphan(pid, group int, mark string) (stray, kind) {
 	return stray{fd}, marked
 }
 
-// orphansOf returns our orphans that run, and carry the mark of a launch or are
-// in the group of its leader; and how many more may do so, as they exec.
+// orphansOf returns our orphans that run and carry the mark of a launch or are in
+// the group of its leader, and how many more there may be, as they are in the
+// middle of exec or exit.
 func orphansOf(leader int, mark string) (pids []int, unsure int) {
 	for _, pid := range orphans() {
 		if pid == leader {
@@ -216,8 +220,8 @@ func isZombie(pid int) bool {
 	return len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X")
 }
 
-// descendants returns a process and those that it has started, as far as their
-// parents still run.
+// descendants returns a process and those that descend from it by parents that
+// still run.
 func descendants(pid int) []int {
 	pids := []int{pid}
 	for i := 0; i < len(pids); i++ {

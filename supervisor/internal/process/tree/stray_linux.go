@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scanPause is the time between two looks for processes of a tree. A process
-// that execs shows no environment for some microseconds.
+// scanPause is the time between two searches for the processes of a tree. A
+// process in the middle of exec shows no environment for some microseconds.
 const scanPause = 10 * time.Millisecond
 
-// Kill kills all processes of the tree, until that many looks in a row have
-// found none, and removes its control group, if there is one. The mark finds
-// those that were moved out of the control group, as su(1) may do; it misses
-// only processes that cleared their environment, or that we may not look at.
+// Kill kills all processes of the tree, until so many looks in a row have found
+// none, and removes its control group, if there is one. Those that were moved out
+// of the control group, as su(1) may do, are found by their mark, unless they
+// cleared their environment or we may not look at them.
 func (h Handle) Kill(looks int) {
 	root := cgroup(h.Cgroup)
 	if root != "" {
@@ -48,7 +48,7 @@ func killMarked(mark []byte) bool {
 		return false
 	}
 	defer proc.Close()
-	names, _ := proc.Readdirnames(-1) // what it got before an error is all there is
+	names, _ := proc.Readdirnames(-1) // on an error, the names so far
 	found := false
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -65,21 +65,21 @@ func killMarked(mark []byte) bool {
 	return found
 }
 
-// stray is a process that left its group.
+// stray is a process that may have left its group.
 type stray struct{ pidfd int }
 
-// kind says whose a process is.
+// kind is whether a process belongs to a tree or branch.
 type kind int
 
 const (
 	foreign  kind = iota // it carries no mark, or has ended
 	marked               // it carries the mark
-	changing             // it execs, and has no environment for some microseconds
-	dying                // it has none any more, but may still have children
+	changing             // it is in the middle of exec, and has no environment for some microseconds
+	dying                // it has no environment any more, but may still have children
 )
 
-// openStray returns the process with an ID if it is marked. Were the ID
-// another's by the time it is killed, that other would not be.
+// openStray returns the process with an ID if it is marked. Should the ID be
+// another process's by the time of kill, that process is safe.
 func openStray(pid int, mark []byte) (stray, kind) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -96,17 +96,17 @@ func openStray(pid int, mark []byte) (stray, kind) {
 	return stray{}, foreign
 }
 
-// environSize is what most environments fit in.
+// environSize has room for most environments.
 const environSize = 64 << 10
 
 var environments = sync.Pool{New: func() any { return new([environSize]byte) }}
 
-// carries reports whether a process has a mark in its environment, and the
-// size of that. It takes one read that gets all: where a process execs between
-// two, the second finds nothing more.
+// carries reports whether a process has a mark in its environment, and the size of
+// the environment. It must be read at once: if the process execs between two
+// reads, the second returns nothing.
 func carries(pid int, mark []byte) (has bool, size int, err error) {
 	f, err := os.Open(procFile(pid, "environ"))
-	if errors.Is(err, unix.ESRCH) { // so newer kernels say that it has none
+	if errors.Is(err, unix.ESRCH) { // on newer kernels: it has none
 		return false, 0, nil
 	} else if err != nil {
 		return false, 0, err
@@ -125,7 +125,7 @@ func carries(pid int, mark []byte) (has bool, size int, err error) {
 	}
 }
 
-// withoutEnvironment tells processes that have none apart.
+// withoutEnvironment returns the kind of a process that shows no environment.
 func withoutEnvironment(pid int) kind {
 	stat, err := os.ReadFile(procFile(pid, "stat"))
 	if err != nil {
@@ -155,7 +155,7 @@ func kindOf(stat []byte) kind {
 	case fields[code] != "0" && fields[envStart] == fields[envEnd]:
 		return foreign // its environment is empty for good
 	}
-	return changing // or has one since
+	return changing // or it has one by now
 }
 
 func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
@@ -184,7 +184,7 @@ func (s stray) kill() {
 
 func (s stray) close() { unix.Close(s.pidfd) }
 
-// reap waits until a child of ours has ended, but not longer than until end.
+// reap waits until a child of ours has ended, at most until end, and reaps it.
 func (s stray) reap(end time.Time) {
 	ended := []unix.PollFd{{Fd: int32(s.pidfd), Events: unix.POLLIN}}
 	for {

@@ -1,9 +1,9 @@
 // Package tree finds and kills the processes that descend from the launches of
 // one supervisor, including those that left their process groups.
 //
-// On Linux a control group (version 2) holds them. Where none can be made, they
-// are found by their marks, which are in their environment, among the orphans
-// that become children of this process. Other systems know process groups alone.
+// On Linux they are in a control group (version 2). Where none can be made, they
+// are found by a mark in their environment, among the orphans that become
+// children of this process. On other systems only process groups are known.
 package tree
 
 import (
@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// Variable is in the environment of each launched process, and so of all that
-// descend from it: its value identifies those that left the group. The value
-// holds the mark of the launch, after those of outer supervisors.
+// Variable is an environment variable of each launched process, and so of all that
+// descend from it. Its value identifies those that left the group: it ends with
+// the mark of the launch, after those of outer supervisors.
 const Variable = "SUPERVISOR_ID"
 
 // cgroupPrefix begins the names of our control groups.
@@ -29,7 +29,8 @@ type Handle struct {
 	Cgroup string // the directory of its control group; empty: it has none
 }
 
-// CheckID returns an error for what could be part of a stranger's environment.
+// CheckID returns an error for an ID that the environment of an unrelated process
+// could contain.
 func CheckID(id string) error {
 	if b, err := hex.DecodeString(id); err != nil || len(b) != 16 {
 		return fmt.Errorf("want an ID of 32 hexadecimal digits")
@@ -37,7 +38,7 @@ func CheckID(id string) error {
 	return nil
 }
 
-// CheckCgroup returns an error for a control group that is not a tree's: to kill
+// CheckCgroup returns an error for a control group that is not a tree's. To kill
 // our own would be to kill ourselves.
 func CheckCgroup(dir string) error {
 	if !strings.HasPrefix(filepath.Base(dir), cgroupPrefix) {
@@ -53,10 +54,10 @@ func RandomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// mark identifies the n-th launch; no mark is a part of another.
+// mark returns the mark of the n-th launch. No mark is contained in another.
 func mark(id string, n int64) string { return fmt.Sprintf("%s-%d.", id, n) }
 
-// Usage is what processes use.
+// Usage is what processes use, see supervisor.Usage.
 type Usage struct {
 	CPU    time.Duration
 	Memory uint64

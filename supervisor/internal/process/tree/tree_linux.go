@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// strayTime is how long the news of an exit waits until what the process
-	// left behind is gone: it could hold the address that is needed next.
+	// strayTime is how long an exit is held back until the processes that were
+	// left behind are gone: one could hold the address that is needed next.
 	strayTime = 100 * time.Millisecond
 
-	// maxTidyPause is the longest time between two attempts to clear up what
-	// incarnations that ended have left.
+	// maxTidyPause is the longest time between two attempts to clear up what ended
+	// incarnations have left.
 	maxTidyPause = time.Second
 
-	// filesAtOnce bounds how many goroutines wait for the files of control
-	// groups at a time, as each takes a thread when many replicas end at once.
+	// filesAtOnce bounds how many goroutines access the files of control groups
+	// at a time. Each takes a thread, and many replicas may end at once.
 	filesAtOnce = 4
 
-	// clearLooks bounds the looks for the rest of a whole tree, which take 10 s
-	// or more.
+	// clearLooks bounds how often a whole tree is searched for what is left, which
+	// then takes 10 s or more.
 	clearLooks = 1000
 )
 
@@ -36,21 +36,21 @@ type Tree struct {
 	mu       sync.Mutex
 	launches int64
 	inside   bool     // launches go into control groups
-	reaper   *reaper  // nil: orphans are none of our business
-	left     []Branch // of incarnations that have ended, with processes that would not die in time
+	reaper   *reaper  // nil: orphans do not become our children
+	left     []Branch // of ended incarnations, with files or processes yet to be removed
 
 	tidying sync.WaitGroup
 	closing context.Context
 	stop    context.CancelFunc // ends closing
 }
 
-// New returns a tree without processes. Close must be called. Without cgroups,
-// no control group is made.
+// New returns a tree without processes, which must be closed. Without cgroups, no
+// control group is made.
 func New(cgroups bool) *Tree {
 	t := &Tree{id: RandomID(), files: make(chan struct{}, filesAtOnce)}
 	t.closing, t.stop = context.WithCancel(context.Background())
 	if cgroups {
-		t.root, _ = makeCgroup(cgroupPrefix + t.id) // without, it goes on as told above
+		t.root, _ = makeCgroup(cgroupPrefix + t.id) // on an error, marks are used
 	}
 	t.inside = t.root != ""
 	if !t.inside || os.Getpid() == 1 {
@@ -62,7 +62,7 @@ func New(cgroups bool) *Tree {
 // Handle returns what another process needs to kill the tree.
 func (t *Tree) Handle() Handle { return Handle{t.id, string(t.root)} }
 
-// Close kills what is left of the tree when all its leaders have ended.
+// Close kills what is left of the tree. All its leaders must have ended.
 func (t *Tree) Close() {
 	t.mu.Lock()
 	t.stop()
@@ -79,17 +79,17 @@ type Branch struct {
 	tree   *Tree
 	mark   string
 	cgroup cgroup // empty: none
-	strays bool   // some may live on though they were to be killed
+	strays bool   // some processes may have survived Kill
 }
 
-// Branch returns a branch without processes. Remove must be called.
+// Branch returns a branch without processes, which must be removed.
 func (t *Tree) Branch() *Branch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.launches++
 	b := &Branch{tree: t, mark: mark(t.id, t.launches)}
 	if t.inside {
-		b.cgroup, _ = t.root.make(strconv.FormatInt(t.launches, 10)) // without, there is the mark
+		b.cgroup, _ = t.root.make(strconv.FormatInt(t.launches, 10)) // on an error, there is the mark
 	}
 	return b
 }
@@ -98,8 +98,8 @@ func (t *Tree) Branch() *Branch {
 // process.
 func (b *Branch) Mark() string { return b.mark }
 
-// Start starts the command that build returns, inside the branch, by the
-// function start.
+// Start starts a command inside the branch by calling start. It calls build for
+// the command, and once more if it must try again without a control group.
 func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	if b.cgroup != "" {
 		cmd, err := b.startInside(build(), start)
@@ -126,9 +126,9 @@ func (b *Branch) startInside(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exec.
 	return cmd, start(cmd)
 }
 
-// goOutside ends the use of control groups: some sandboxes and delegations let
-// us make them, but put nobody in. A launch that works without tells those
-// from a program that cannot be executed.
+// goOutside ends the use of control groups. Some sandboxes and delegations let us
+// make them, but put no process in. A launch that succeeds only without one shows
+// that this is so, and not that the program cannot be executed.
 func (t *Tree) goOutside() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,9 +138,9 @@ func (t *Tree) goOutside() {
 	}
 }
 
-// Kill kills what is left of the branch when its leader has ended, and waits
-// for at most strayTime until it is gone; Remove sees to the rest. The leader's
-// group must have been killed, and its ID not be free yet.
+// Kill kills what is left of the branch when its leader has ended, and waits until
+// that is gone, at most for strayTime; Remove takes care of the rest. The leader's
+// group must have been killed before, and the leader must not be reaped yet.
 func (b *Branch) Kill(leader int) {
 	if b.cgroup == "" {
 		b.strays = !killOrphans(leader, b.mark, time.Now().Add(strayTime))
@@ -154,8 +154,8 @@ func (b *Branch) Kill(leader int) {
 	}
 }
 
-// Left returns how many processes of the branch still run when its leader, which
-// does not count, has ended and is not reaped yet.
+// Left returns how many processes of the branch still run, other than its leader,
+// which must have ended but not be reaped yet.
 func (b *Branch) Left(leader int) int {
 	if b.cgroup != "" {
 		b.tree.files <- struct{}{}
@@ -169,7 +169,7 @@ func (b *Branch) Left(leader int) int {
 	return len(pids) + unsure
 }
 
-// Processes returns the IDs of those of the branch, as far as they can be found.
+// Processes returns the IDs of the processes of the branch that can be found.
 func (b *Branch) Processes(leader int) []int {
 	if b.cgroup != "" {
 		return b.cgroup.processes()
@@ -178,9 +178,9 @@ func (b *Branch) Processes(leader int) []int {
 	return append(descendants(leader), left...)
 }
 
-// Remove clears up what the branch has left: its files, and processes that
-// were not found, or would not die, in time. It waits for none of them. A probe
-// may still look at the branch.
+// Remove clears up what the branch has left: its files, and processes that Kill
+// did not find or that did not die in time. It does not wait for them. A probe
+// may still call Holds.
 func (b *Branch) Remove() {
 	left := *b
 	b.tree.files <- struct{}{}
@@ -191,7 +191,7 @@ func (b *Branch) Remove() {
 	}
 }
 
-// tidy reports whether nothing is left.
+// tidy removes what it can, and reports whether nothing is left.
 func (b *Branch) tidy() bool {
 	if b.strays {
 		_, b.strays = killOrphansOnce(-1, b.mark, time.Now()) // its leader's ID may be another's by now
@@ -202,7 +202,7 @@ func (b *Branch) tidy() bool {
 	return b.cgroup == "" && !b.strays
 }
 
-// tidyLater tries again until a branch is tidy, or Close sees to all.
+// tidyLater has tidy called until it succeeds, or Close takes care of the branch.
 func (t *Tree) tidyLater(b Branch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Tree is all processes that descend from the launches of one supervisor. There
-// is no means here to find those that left their groups.
+// Tree is all processes that descend from the launches of one supervisor. On these
+// systems, those that left their groups cannot be found.
 type Tree struct {
 	id       string
 	launches atomic.Int64
@@ -21,10 +21,10 @@ func New(bool) *Tree { return &Tree{id: RandomID()} }
 // Handle returns what another process needs to kill the tree.
 func (t *Tree) Handle() Handle { return Handle{ID: t.id} }
 
-// Close does nothing here.
+// Close does nothing on these systems.
 func (t *Tree) Close() {}
 
-// Kill does nothing here: a guardian knows process groups alone.
+// Kill does nothing on these systems: only process groups are known.
 func (h Handle) Kill(int) {}
 
 // Branch is the processes that descend from one launch.
@@ -37,7 +37,7 @@ func (t *Tree) Branch() *Branch { return &Branch{mark: mark(t.id, t.launches.Add
 // process.
 func (b *Branch) Mark() string { return b.mark }
 
-// Start starts the command that build returns by the function start.
+// Start starts a command by calling start. It calls build for the command.
 func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	cmd := build()
 	return cmd, start(cmd)
@@ -51,14 +51,14 @@ func (b *Branch) Left(leader int) int {
 	return 1
 }
 
-// Processes returns nothing here.
+// Processes returns nil: the processes of a branch cannot be found.
 func (b *Branch) Processes(int) []int { return nil }
 
-// Holds returns nil: who listens at an address cannot be known here.
+// Holds returns nil: it cannot be known which process listens at an address.
 func (b *Branch) Holds(int, string) error { return nil }
 
-// Kill does nothing here.
+// Kill does nothing on these systems.
 func (b *Branch) Kill(int) {}
 
-// Remove does nothing here.
+// Remove does nothing on these systems.
 func (b *Branch) Remove() {}

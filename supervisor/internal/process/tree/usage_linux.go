@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// tick is the unit of times in /proc, which is the same for all architectures
-// that Go runs on.
+// tick is the unit of times in /proc. It is the same on all architectures that Go
+// supports.
 const tick = time.Second / 100
 
 // UsageOf returns what a child of ours and its descendants use now. It returns
-// false if the child has ended, or where this cannot be known.
+// false if the child has ended.
 func UsageOf(pid int) (Usage, bool) {
 	all, parent := usageOf(pid)
 	if parent != os.Getpid() { // it has ended, and its ID may be another's
@@ -25,7 +25,8 @@ func UsageOf(pid int) (Usage, bool) {
 	return all, true
 }
 
-// usageOf returns what one process uses, and its parent; zero: there is none.
+// usageOf returns what one process uses, and its parent; zero: there is no such
+// process.
 func usageOf(pid int) (u Usage, parent int) {
 	stat, err := os.ReadFile(procFile(pid, "stat"))
 	if err != nil {
