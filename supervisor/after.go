@@ -8,13 +8,14 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// news wakes those who wait for a replica to change its state. The zero value is
-// ready.
+// news announces that a replica has changed its state. The zero value is ready for
+// use.
 type news struct {
 	mu   sync.Mutex
 	next chan struct{} // closed at the next change; nil: nobody waits
 }
 
+// wait returns a channel that is closed at the next announcement.
 func (n *news) wait() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -33,36 +34,36 @@ func (n *news) announce() {
 	}
 }
 
-// blocker returns a group that another comes after and that is not up; empty:
+// blocker returns a group that the given one comes after and that is not up; empty:
 // there is none.
 func (t *set) blocker(group string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	after := t.after()[group]
+	needed := after(t.groups)[group]
 	for _, r := range t.runners {
-		if s := r.now(); slices.Contains(after, s.Group) && !s.up() {
+		if s := r.now(); slices.Contains(needed, s.Group) && !s.up() {
 			return s.Group
 		}
 	}
 	return ""
 }
 
-// up reports whether what comes after the replica may be started.
+// up reports whether replicas that come after this one may be started.
 func (s Status) up() bool {
 	return s.State == StateFinished && s.Last.Success() || s.State == StateReady && s.Policy.Mode != restart.ModeNever
 }
 
-// after returns what each group comes after, while t.mu is held.
-func (t *set) after() map[string][]string {
-	after := make(map[string][]string)
-	for _, g := range t.groups {
-		after[g.Name] = g.After
+// after returns the After of each group, by its name.
+func after(groups []Group) map[string][]string {
+	all := make(map[string][]string)
+	for _, g := range groups {
+		all[g.Name] = g.After
 	}
-	return after
+	return all
 }
 
-// layers returns replicas in the order in which they are stopped: first those
-// that no other comes after.
+// layers returns replicas in the order in which to stop them: first those that no
+// other comes after.
 func (t *set) layers(runners []*runner) [][]*runner {
 	var groups []string
 	members := make(map[string][]*runner)
@@ -74,7 +75,7 @@ func (t *set) layers(runners []*runner) [][]*runner {
 		members[group] = append(members[group], r)
 	}
 	t.mu.Lock()
-	sorted, _ := lifecycle.Layers(groups, t.after()) // members has found no circle
+	sorted, _ := lifecycle.Layers(groups, after(t.groups)) // members has found no circle
 	t.mu.Unlock()
 	var all [][]*runner
 	for _, names := range slices.Backward(sorted) {

@@ -11,14 +11,16 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// Apply makes the groups the ones that run: it stops what is not in them,
-// launches what is new, and leaves alone what is the same. Replicas whose
-// command, environment, directory, address or limits differ are restarted, one
-// at a time as by RollingRestart; other changes need no restart. If the groups
-// are not valid it returns an error and changes nothing. It returns when all
-// is done, or with ctx's error, or that of a replica that did not become
-// ready. What is not restarted by then is at the next Apply; the rest is as it
-// shall be.
+// Apply replaces the groups: it stops the replicas that are not in the new ones,
+// launches those that are new, and leaves alone those that are the same. Replicas
+// whose command, environment, directory, address or limits differ are restarted
+// one at a time, as by RollingRestart; other changes need no restart.
+//
+// If the groups are not valid, Apply returns an error and changes nothing. It
+// returns when all is done, when ctx ends, with its error, or when a restarted
+// replica does not become ready, with an error that wraps ErrNotReady. All changes
+// are in force then, except that replicas that were not restarted yet are restarted
+// by the next Apply.
 func (s *Supervisor) Apply(ctx context.Context, groups []Group) error {
 	release, err := s.set.change(ctx)
 	if err != nil {
@@ -28,20 +30,21 @@ func (s *Supervisor) Apply(ctx context.Context, groups []Group) error {
 	return s.set.apply(ctx, groups, s.config.Health != nil)
 }
 
-// Scale changes the number of replicas of a group: the last ones are stopped,
-// or new ones launched. It returns when all is done; ctx as in Stop.
+// Scale changes the number of replicas of a group: the last ones are stopped, or
+// new ones launched. It returns when that is done, or with ctx's error when that
+// ends, but the replicas are stopped or launched all the same.
 func (s *Supervisor) Scale(ctx context.Context, group string, count int) error {
 	return s.changeGroup(ctx, group, func(g *Group) { g.Count = count })
 }
 
-// SetPolicy changes the policy of a group. A restart delay that runs is
-// changed with it.
+// SetPolicy changes the policy of a group. If a restart delay is running, it is
+// changed accordingly.
 func (s *Supervisor) SetPolicy(ctx context.Context, group string, p restart.Policy) error {
 	return s.ChangePolicy(ctx, group, func(old *restart.Policy) { *old = p })
 }
 
-// ChangePolicy is SetPolicy with what a function makes of the policy. Nobody
-// else changes it meanwhile.
+// ChangePolicy is SetPolicy with a function that changes the present policy. No
+// other change of the groups comes in between.
 func (s *Supervisor) ChangePolicy(ctx context.Context, group string, change func(*restart.Policy)) error {
 	return s.changeGroup(ctx, group, func(g *Group) { change(&g.Policy) })
 }
@@ -61,15 +64,14 @@ func (s *Supervisor) changeGroup(ctx context.Context, name string, change func(*
 	return s.set.apply(ctx, groups, s.config.Health != nil)
 }
 
-// Current returns the groups that shall run now: those that Apply, Scale and
-// SetPolicy made of the first.
+// Current returns the groups as Apply, Scale and SetPolicy have left them.
 func (s *Supervisor) Current() []Group {
 	s.set.mu.Lock()
 	defer s.set.mu.Unlock()
 	return slices.Clone(s.set.groups)
 }
 
-// apply makes the set what the groups say. Nobody else changes it meanwhile.
+// apply is Apply for callers that hold off other changes.
 func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 	all, err := members(groups, health)
 	if err != nil {
@@ -92,15 +94,15 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 			}
 		})
 	}
-	slices.Reverse(leaving) // the last ones first
+	slices.Reverse(leaving) // stop the last ones first
 	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
 	t.launch(ctx, t.admit(groups, all))
 	failed = append(failed, t.roll(ctx, restarting, "its settings have changed"))
 	return errors.Join(failed...)
 }
 
-// adapt gives the replica its settings, and reports whether it takes a restart
-// for its process to have them.
+// adapt gives the replica its settings, and reports whether its process must be
+// restarted for them.
 func (r *runner) adapt(m member) bool {
 	if !reflect.DeepEqual(r.wanted, m) {
 		r.configure(m)

@@ -13,23 +13,24 @@ import (
 	"example.com/crashlab/supervisor/internal/lifecycle"
 )
 
-// Errors of commands. They come wrapped in one that names the replica or group.
+// Errors of commands. They are wrapped in errors that name the replica or group;
+// ErrClosed may come alone.
 var (
 	ErrUnknown    = errors.New("no such replica or group")
-	ErrNotRunning = errors.New("no process is running")           // of Signal
-	ErrNotReady   = errors.New("it did not become ready")         // of RollingRestart and Apply
-	ErrClosed     = errors.New("the supervisor does not run")     // before Run, or since it ends
-	ErrSuperseded = errors.New("another command came in between") // which asked for the opposite
+	ErrNotRunning = errors.New("no process is running")           // from Signal
+	ErrNotReady   = errors.New("it did not become ready")         // from RollingRestart and Apply
+	ErrClosed     = errors.New("the supervisor does not run")     // before Run, and once Run stops its replicas
+	ErrSuperseded = errors.New("another command came in between") // and asked for the opposite
 )
 
 // readyPatience is how long RollingRestart waits for a replica that has no
 // StartTimeout.
 const readyPatience = time.Minute
 
-// Start launches replicas that are down, for whatever reason, and cuts short
-// the delays of those that wait. What is known of their past exits is
-// forgotten. Those that have a process are left alone. It does not wait for
-// them to be ready. Names are of replicas or groups; none: all.
+// Start launches replicas that are down, for whatever reason, and those that wait
+// for a relaunch. Their past exits are forgotten. Replicas that have a process are
+// left alone. Start does not wait until they are launched. Names are of replicas
+// or groups; none: all.
 func (s *Supervisor) Start(names ...string) error {
 	runners, err := s.set.named(names...)
 	for _, r := range runners {
@@ -45,11 +46,11 @@ func (s *Supervisor) Start(names ...string) error {
 	return err
 }
 
-// Stop stops replicas, all at a time but for those that others are after, see
-// [Group.After]: SIGTERM, then SIGKILL after StopTimeout. They stay down until
-// they are started. It returns when the last has ended, or with ctx's error,
-// while they are stopped all the same. Names are of replicas or groups; none:
-// all.
+// Stop stops replicas, all at the same time, except that those that others come
+// after (see [Group.After]) end last. Each gets its StopSignal, and SIGKILL after
+// its StopTimeout, and stays down until it is started. Stop returns when the last
+// has ended. If ctx ends before, Stop returns its error, but the replicas are
+// stopped all the same. Names are of replicas or groups; none: all.
 func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
 	runners, err := s.set.named(names...)
 	if err != nil {
@@ -73,10 +74,10 @@ func first(ctx context.Context, failed []error) error {
 	return errors.Join(failed...)
 }
 
-// Restart stops replicas, all at a time, and launches each as soon as it has
-// ended, without a delay. Those that were down are launched. It returns when
-// all were launched; ctx as in Stop. Names are of replicas or groups; none:
-// all.
+// Restart stops replicas, all at the same time, and launches each as soon as it
+// has ended, without a delay. Those that were down are launched. It returns when
+// all were launched. If ctx ends before, it returns its error, but the replicas
+// are restarted all the same. Names are of replicas or groups; none: all.
 func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
 	runners, err := s.set.named(names...)
 	if err != nil {
@@ -89,8 +90,8 @@ func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
 	})
 }
 
-// command gives a command to replicas, which returns what to wait for, and
-// waits.
+// command calls give for each of the replicas, and waits until the conditions that
+// it returned are met.
 func command(ctx context.Context, runners []*runner, give func(*runner) func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -110,13 +111,13 @@ func command(ctx context.Context, runners []*runner, give func(*runner) func() (
 	return errors.Join(failed...)
 }
 
-// RollingRestart restarts replicas one at a time, in the order of the set: the
-// next is stopped only when the one before it is ready again. It ends with an
-// error that wraps ErrNotReady at the first that does not become so: because
-// it exits, or its StartTimeout has passed, or 1 minute where it has none.
-// When ctx ends, the one in hand is still launched. Replicas that are down
-// stay so, and those that wait for other groups go on waiting. Names are of
-// replicas or groups; none: all.
+// RollingRestart restarts replicas one at a time, in their order: the next is
+// stopped only when the one before is ready again. It returns an error that wraps
+// ErrNotReady at the first replica that does not become ready: it exited, or took
+// longer than its StartTimeout, or 1 minute if it has none. If ctx ends, it returns
+// its error, but the replica that was stopped is still launched. Replicas that are
+// down stay down, and those that wait for other groups go on waiting. Names are
+// of replicas or groups; none: all.
 func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error {
 	runners, err := s.set.named(names...)
 	if err != nil {
@@ -125,7 +126,7 @@ func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error 
 	return s.set.roll(ctx, runners, "a rolling restart")
 }
 
-// roll restarts replicas one at a time, also when several want to.
+// roll restarts replicas one at a time. So that this holds in all, so do calls.
 func (t *set) roll(ctx context.Context, runners []*runner, reason string) error {
 	if len(runners) == 0 {
 		return nil
@@ -147,7 +148,7 @@ func (t *set) roll(ctx context.Context, runners []*runner, reason string) error 
 		})
 	}
 	stopped := make(map[*runner]bool)
-	defer func() { // whatever came in between
+	defer func() { // whatever ends the loop
 		for r := range stopped {
 			r.do(func() { r.command(lifecycle.InputStart, reason) })
 		}
@@ -189,8 +190,8 @@ func (r *runner) halt(ctx context.Context, reason string) error {
 	}
 }
 
-// replace restarts a replica, unless it is down, or its start is yet to come, and
-// even that is not to be changed. It returns when the replica is ready.
+// replace restarts a replica, and returns when it is ready. One that is down, or
+// waits for other groups, is left alone unless evenDown.
 func (r *runner) replace(ctx context.Context, reason string, evenDown bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -199,7 +200,7 @@ func (r *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.held || r.process == nil && r.core.State() != lifecycle.StateWaiting) {
 			return func() (bool, error) { return true, nil }
 		}
-		if r.wanted.StartTimeout == 0 { // else it is ready, or killed, by then
+		if r.wanted.StartTimeout == 0 { // otherwise it is ready or killed by then
 			late = time.After(readyPatience + min(r.wanted.stopTimeout(), math.MaxInt64-readyPatience))
 		}
 		before := r.core.Incarnation()
@@ -216,9 +217,9 @@ func (r *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 	}
 }
 
-// Signal sends a signal to the process groups of replicas. Those that have a
-// process get it, whatever the error says of others. Names are of replicas or
-// groups; none: all.
+// Signal sends a signal to the process groups of replicas. For replicas without a
+// process the error wraps ErrNotRunning; the others get the signal all the same.
+// Names are of replicas or groups; none: all.
 func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 	runners, err := s.set.named(names...)
 	for _, r := range runners {
@@ -236,7 +237,8 @@ func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 	return err
 }
 
-// List returns how all replicas are, in the order of the set.
+// List returns the status of all replicas, in their order: that of the groups, and
+// in each from 0 on.
 func (s *Supervisor) List() []Status {
 	var all []Status
 	for _, r := range s.set.all() {
@@ -245,7 +247,7 @@ func (s *Supervisor) List() []Status {
 	return all
 }
 
-// Get returns how one replica is.
+// Get returns the status of a replica. The error wraps ErrUnknown.
 func (s *Supervisor) Get(name string) (Status, error) {
 	if r := s.set.find(name); r != nil {
 		return r.now(), nil
@@ -253,9 +255,9 @@ func (s *Supervisor) Get(name string) (Status, error) {
 	return Status{}, fmt.Errorf("%q: %w", name, ErrUnknown)
 }
 
-// await has begin run by the runner's goroutine, and returns a channel that
-// delivers what the condition that it returns comes to, unless ctx ends. Every
-// condition comes to something once the order is to leave.
+// await has the runner's goroutine call begin, which returns a condition. It
+// returns a channel that delivers the condition's error once that is met, unless
+// ctx ends. Conditions must be met when the replica leaves the set.
 func (r *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
 	done := make(chan error, 1)
 	if !r.do(func() { r.waiters = append(r.waiters, waiter{ctx, begin(), done}) }) {
@@ -264,7 +266,7 @@ func (r *runner) await(ctx context.Context, begin func() func() (bool, error)) <
 	return done
 }
 
-// absent is why a replica is not there any more.
+// absent returns why a replica is no longer in the set.
 func (r *runner) absent() error {
 	if r.set.ctx.Err() != nil {
 		return ErrClosed
@@ -279,12 +281,12 @@ func (r *runner) wrap(err error) error {
 	return fmt.Errorf("replica %s: %w", r.name, err)
 }
 
-// unwanted reports whether there shall be no process.
+// unwanted reports whether a command asked for no process.
 func (r *runner) unwanted() bool {
 	return r.core.Intent() == lifecycle.IntentDown || r.core.Intent() == lifecycle.IntentLeave
 }
 
-// whenDown waits for the end of the process.
+// whenDown is the condition that there is no process and none is due.
 func (r *runner) whenDown() (bool, error) {
 	switch {
 	case r.process == nil && r.core.State() != lifecycle.StateWaiting:
@@ -295,7 +297,8 @@ func (r *runner) whenDown() (bool, error) {
 	return false, nil
 }
 
-// whenLaunched waits for an incarnation after one.
+// whenLaunched returns the condition that an incarnation after the given one was
+// launched. Its error says why that failed.
 func (r *runner) whenLaunched(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
@@ -308,7 +311,8 @@ func (r *runner) whenLaunched(before int) func() (bool, error) {
 	}
 }
 
-// whenReady waits until an incarnation after one is ready.
+// whenReady returns the condition that an incarnation after the given one is ready.
+// Its error says why none became so.
 func (r *runner) whenReady(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {

@@ -19,53 +19,54 @@ import (
 // policy.
 type Group struct {
 	Name   string         // unique within a Supervisor; may be empty
-	Count  int            // how many replicas, from 0
-	Max    int            // bounds Count, also for Scale; zero: nothing does
-	Policy restart.Policy // what follows an exit; zero: always relaunch, at once
+	Count  int            // number of replicas, 0 or more
+	Max    int            // highest Count, also for Scale; zero: no limit
+	Policy restart.Policy // what follows an exit; zero: relaunch always, at once
 
-	// After names groups that this one needs. A replica of it is started, by a
-	// command or as Run begins, when all of theirs are ready, or have exited with
-	// code 0 where Policy.Mode is ModeNever. When both are stopped, theirs
-	// are when its own have ended. A relaunch or a restart does not wait.
+	// After names groups that this one needs. Its replicas are started, by a
+	// command or when Run begins, once all replicas of those groups are ready or,
+	// if their Policy.Mode is ModeNever, have exited with code 0. When both are
+	// stopped, those of this group end first. A relaunch or restart does not wait.
 	After []string
 
-	// Replica returns the i-th replica, from 0: the same for the same i, and
-	// with a name that is unique within the Supervisor.
+	// Replica returns the i-th replica, from 0. It must return the same for the
+	// same i. The name must be unique within the Supervisor.
 	Replica func(i int) Replica
 }
 
 // Replica is one command to keep running, as one process at a time.
 //
-// CRASHLAB_INCARNATION in its environment is the number of the launch, from 1, and
-// SUPERVISOR_ID tells its processes from others; they must not clear that.
-// NOTIFY_SOCKET is there with a ProbeNotify for Ready: a message may come from
-// any process of the replica's user, ours or root.
+// These variables are added to its environment: CRASHLAB_INCARNATION is the number
+// of the launch, from 1. SUPERVISOR_ID identifies its processes, which must not
+// clear it. NOTIFY_SOCKET is set if Ready is a ProbeNotify: the socket takes
+// messages from any process of the replica's user, our own or root.
 type Replica struct {
 	Name string   // unique within a Supervisor, not empty
 	Args []string // the program, looked up in PATH unless it has a slash, then its arguments
-	Env  []string // "KEY=value" each; nil: inherit, but for NOTIFY_SOCKET; empty: none. See below for what is added
-	Dir  string   // working directory, also for a relative program path; empty: inherit
-	Addr string   // where it serves, for probes and for those who ask; may be empty
+	Env  []string // "KEY=value" each, see above for what is added; nil: inherit all but NOTIFY_SOCKET; empty: none
+	Dir  string   // working directory, also for a relative path of the program; empty: inherit
+	Addr string   // where it serves, for probes and Status; may be empty
 
 	// StopTimeout is the time from StopSignal until SIGKILL ends whatever is
 	// left of the replica. Zero: 5 s. Negative: an error.
 	StopTimeout time.Duration
 	StopSignal  syscall.Signal // asks the replica to end; zero: SIGTERM
-	StopTo      StopTarget     // who gets it
+	StopTo      StopTarget     // which processes get StopSignal
 
 	// Ready says when an incarnation that was launched is ready. Zero: at once.
 	Ready Probe
-	// StartTimeout is the time from launch to ready after which an incarnation
-	// is killed, and counts as one that failed to start. Zero: none.
+	// StartTimeout is the longest time from launch to ready. An incarnation that
+	// exceeds it is killed, and counts as one that failed to start. Zero: none.
 	StartTimeout time.Duration
-	// Alive is asked of an incarnation that is ready. One that fails
-	// Threshold times in a row is killed. Zero: nothing is asked.
+	// Alive is asked of incarnations that are ready. One that fails Threshold
+	// times in a row is killed. Zero: nothing is asked.
 	Alive Probe
 
+	// Limits bound what the replica may use. The zero value does not.
 	Limits Limits
 
-	// Overflow says what happens to lines that [Config.OnOutput] is too slow
-	// for. A change holds from the next launch on.
+	// Overflow says what happens to lines for which [Config.OnOutput] is too
+	// slow. A change applies from the next launch on.
 	Overflow Overflow
 }
 
@@ -73,8 +74,8 @@ type Replica struct {
 type Overflow int
 
 const (
-	OverflowBlock Overflow = iota // the replica waits as it writes; when it has ended, nobody does
-	OverflowDrop                  // they are dropped and counted
+	OverflowBlock Overflow = iota // the replica blocks when it writes; its exit is never held up
+	OverflowDrop                  // lines are dropped and counted
 )
 
 func (o Overflow) String() string {
@@ -87,12 +88,12 @@ func (o Overflow) String() string {
 	return fmt.Sprintf("Overflow(%d)", int(o))
 }
 
-// StopTarget is who gets a replica's StopSignal.
+// StopTarget says which processes of a replica get its StopSignal.
 type StopTarget int
 
 const (
 	StopGroup  StopTarget = iota // the whole process group
-	StopLeader                   // the first process alone, while it runs, as it stops the others itself
+	StopLeader                   // only the first process, while it runs: it stops the others itself
 )
 
 func (t StopTarget) String() string {
@@ -105,27 +106,27 @@ func (t StopTarget) String() string {
 	return fmt.Sprintf("StopTarget(%d)", int(t))
 }
 
-// Limits bound what an incarnation may use. They hold from its first
-// instruction, and for what it starts too. A launch fails where the system
-// refuses them.
+// Limits bound what an incarnation may use, from its first instruction on, and what
+// the processes that it starts may use. A launch fails if the system refuses them.
 //
-// Rlimits and Nice are for Linux alone; elsewhere they are an error. A program
-// that they are set for gains nothing by a set-user-ID bit or file
-// capabilities of its own, unless we are root, and the system must let us trace
-// our children, as it does unless it was told otherwise (Yama, seccomp).
+// Rlimits and Nice are for Linux; on other systems they are an error. With them a
+// program's set-user-ID bit and file capabilities have no effect, unless we are
+// root, and the system must let us trace our children, as it does by default (see
+// Yama and seccomp).
 type Limits struct {
-	Rlimits map[string]Rlimit // by their names without RLIMIT_, in lower case: nofile, core, as …
-	Nice    int               // added to ours, -20 to 19
+	Rlimits map[string]Rlimit // by name, without RLIMIT_ and in lower case: nofile, core, as …
+	Nice    int               // added to that of our process, -20 to 19
 
-	// User is the name or number of the user to run as, with the groups that
-	// it is in, or for a number that is nobody's the group of that number; or
-	// USER:GROUP for another first group. Another than ours takes root. HOME,
-	// USER and LOGNAME are the user's unless Env sets them. Empty: ours.
+	// User is the name or number of the user to run as, or USER:GROUP for another
+	// primary group. The process also gets the user's other groups; a number that
+	// no user has gets the group of that number. To run as another user than ours
+	// takes root. HOME, USER and LOGNAME are set to the user's unless Env sets
+	// them. Empty: ours.
 	User string
 }
 
-// Check returns what is out of range, or cannot be had on this system: New and
-// Apply refuse that. The user is looked up only at a launch.
+// Check returns an error for what is out of range or not supported on this system,
+// as New and Apply do. It does not look up the user.
 func (l Limits) Check() error { return l.process().Check() }
 
 func (l Limits) process() process.Limits {
@@ -139,21 +140,21 @@ func (l Limits) process() process.Limits {
 	return p
 }
 
-// Rlimit is one resource limit. Unlimited stands for none.
+// Rlimit is one resource limit, in the unit of setrlimit(2), or Unlimited.
 type Rlimit struct{ Soft, Hard uint64 }
 
 // Unlimited is the value of an [Rlimit] that does not limit.
 const Unlimited = ^uint64(0)
 
-// ProbeKind is a way to ask a replica how it is.
+// ProbeKind is a way to check whether a replica is ready or alive.
 type ProbeKind int
 
 const (
-	ProbeNone   ProbeKind = iota // it is not asked
-	ProbeTCP                     // it accepts a connection at its address
-	ProbeGRPC                    // it answers [Config.Health]: the service says that it serves
-	ProbeHTTP                    // it answers GET Path at its address with a status from 200 to 299
-	ProbeNotify                  // it says so itself: READY=1 to NOTIFY_SOCKET, as sd_notify(3) has it. Not for Alive
+	ProbeNone   ProbeKind = iota // no check
+	ProbeTCP                     // its address accepts a connection
+	ProbeGRPC                    // [Config.Health] returns nil for its address
+	ProbeHTTP                    // a GET of Path at its address is answered by a status from 200 to 299
+	ProbeNotify                  // it sends READY=1 to NOTIFY_SOCKET, see sd_notify(3); not for Alive
 )
 
 var probeKinds = [...]string{ProbeNone: "none", ProbeTCP: "tcp", ProbeGRPC: "grpc", ProbeHTTP: "http", ProbeNotify: "notify"}
@@ -167,26 +168,27 @@ func (k ProbeKind) String() string {
 
 // Probe is a question to a replica. The zero value asks nothing.
 //
-// A hung replica is killed no later than Threshold × Period + Timeout after it
-// hung. ProbeTCP cannot see a hang: the kernel accepts connections for a process
-// that does nothing. What keeps a question from being asked or answered on our
-// side (no file descriptors, a time in which we were suspended) is not counted.
+// A replica that hangs is killed after Threshold × Period + Timeout at the latest.
+// ProbeTCP does not detect a hang, as the kernel accepts connections for a process
+// that does nothing. Failures on our side, such as a lack of file descriptors or a
+// time in which our process was suspended, are not counted.
 type Probe struct {
 	Kind    ProbeKind
-	Service string // with ProbeGRPC: the service asked for; empty: the server as a whole
-	Path    string // with ProbeHTTP: from the slash on; empty: /
+	Service string // with ProbeGRPC: the service to ask for; empty: the server as a whole
+	Path    string // with ProbeHTTP: the path of the URL, which begins with a slash; empty: /
 
-	// Period is the time from one question to the next, from LeastPeriod. Zero: 1 s
-	// for Alive. For Ready it is the longest time: the first questions follow
-	// each other faster; zero: 100 ms.
+	// Period is the time from one question to the next, LeastPeriod or more. For
+	// Ready it is the longest time: the first questions come sooner. Zero: 1 s
+	// for Alive, 100 ms for Ready.
 	Period time.Duration
-	// Timeout is how long an answer may take: at most Period for Alive. Zero:
-	// 1 s, or for Alive Period where that is less.
+	// Timeout is how long an answer may take; for Alive at most Period. Zero:
+	// 1 s, or for Alive Period if that is less.
 	Timeout time.Duration
-	// Threshold is how many questions in a row must fail for Alive to. Zero: 3.
+	// Threshold is how many questions in a row must fail before Alive does. Zero:
+	// 3. Ready does not use it.
 	Threshold int
-	// Terminate makes a failed Alive end the replica as a stop does. False:
-	// SIGKILL at once, as a hung process cannot be expected to drain.
+	// Terminate makes a failed Alive stop the replica as Stop does. False: it is
+	// killed at once, as a process that hangs cannot be expected to drain.
 	Terminate bool
 }
 
@@ -196,8 +198,8 @@ const LeastPeriod = 10 * time.Millisecond
 const (
 	readyPeriod = 100 * time.Millisecond
 	alivePeriod = time.Second
-	maxTimeout  = time.Second // of a question, by default
-	threshold   = 3           // by default
+	maxTimeout  = time.Second // default of Probe.Timeout
+	threshold   = 3           // default of Probe.Threshold
 )
 
 // withDefaults fills in what is zero.
@@ -217,12 +219,12 @@ func (p Probe) withDefaults(period time.Duration) Probe {
 	return p
 }
 
-// asks reports whether the replica is asked, as opposed to saying so itself.
+// asks reports whether we ask the replica, rather than wait for its own report.
 func (p Probe) asks() bool { return p.Kind != ProbeNone && p.Kind != ProbeNotify }
 
 func (p Probe) path() string { return cmp.Or(p.Path, "/") }
 
-// core returns the probe for the machine that decides when to ask.
+// core returns the probe for package lifecycle, which decides when to ask.
 func (p Probe) core(period time.Duration) lifecycle.Probe {
 	d := p.withDefaults(period)
 	c := lifecycle.Probe{Period: d.Period, Timeout: d.Timeout, Threshold: d.Threshold, Terminate: d.Terminate}
@@ -235,7 +237,7 @@ func (p Probe) core(period time.Duration) lifecycle.Probe {
 	return c
 }
 
-// question is what makes two probes ask for the same.
+// question is what a probe asks for.
 type question struct {
 	kind          ProbeKind
 	service, path string
@@ -243,13 +245,13 @@ type question struct {
 
 func (p Probe) question() question { return question{p.Kind, p.Service, p.path()} }
 
-// settings returns what the replica's machine needs to know.
+// settings returns the settings for package lifecycle.
 func (m member) settings() lifecycle.Settings {
 	s := lifecycle.Settings{
 		Policy: m.policy, Ready: m.Ready.core(readyPeriod), Alive: m.Alive.core(alivePeriod),
 		StartTimeout: m.StartTimeout, StopTimeout: m.stopTimeout(), Question: [2]question{m.Ready.question(), m.Alive.question()},
 	}
-	// Only these can say that they do not serve any more.
+	// Only these can report that they do not serve any more.
 	if (m.Ready.Kind == ProbeGRPC || m.Ready.Kind == ProbeHTTP) && m.Ready.question() != m.Alive.question() {
 		s.Ready.Watch = max(m.Ready.Period, alivePeriod)
 	}
@@ -289,15 +291,15 @@ func (r Replica) stopTimeout() time.Duration {
 
 func (r Replica) stopSignal() syscall.Signal { return cmp.Or(r.StopSignal, syscall.SIGTERM) }
 
-// sameProcess reports whether a process of r is as good as one of other.
+// sameProcess reports whether a process of r need not be restarted for other.
 func (r Replica) sameProcess(other Replica) bool {
 	return reflect.DeepEqual(r.ofProcess(), other.ofProcess())
 }
 
-// ofProcess returns the part of r that a process is made of.
+// ofProcess returns the part of r that takes a restart to change.
 func (r Replica) ofProcess() Replica {
 	p := Replica{Name: r.Name, Args: r.Args, Env: r.Env, Dir: r.Dir, Addr: r.Addr, Limits: r.Limits}
-	if r.Ready.Kind == ProbeNotify { // its process has a NOTIFY_SOCKET
+	if r.Ready.Kind == ProbeNotify { // which gives its process a NOTIFY_SOCKET
 		p.Ready.Kind = ProbeNotify
 	}
 	return p
@@ -328,14 +330,15 @@ func (r Replica) check(health bool) error {
 	return nil
 }
 
-// member is a replica with what it has from its group.
+// member is a replica with the settings of its group.
 type member struct {
 	Replica
 	group  string
 	policy restart.Policy
 }
 
-// members checks groups and returns their replicas in order.
+// members checks groups and returns their replicas in order. Health says whether
+// there is a Config.Health.
 func members(groups []Group, health bool) ([]member, error) {
 	var all []member
 	names, groupNames := make(map[string]bool), make(map[string]bool)
@@ -374,13 +377,11 @@ func members(groups []Group, health bool) ([]member, error) {
 	return all, checkAfter(groups)
 }
 
-// checkAfter returns why no order of starts suits groups.
+// checkAfter returns an error if there is no order in which to start groups.
 func checkAfter(groups []Group) error {
 	var names []string
-	after := make(map[string][]string)
 	for _, g := range groups {
 		names = append(names, g.Name)
-		after[g.Name] = g.After
 	}
 	for _, g := range groups {
 		for _, name := range g.After {
@@ -389,7 +390,7 @@ func checkAfter(groups []Group) error {
 			}
 		}
 	}
-	switch _, circle := lifecycle.Layers(names, after); len(circle) {
+	switch _, circle := lifecycle.Layers(names, after(groups)); len(circle) {
 	case 0:
 	case 1:
 		return fmt.Errorf("group %q: after: want others than itself", circle[0])

@@ -6,17 +6,17 @@ import (
 	"iter"
 )
 
-// Lines are some of what a replica wrote.
+// Lines are consecutive lines of a replica's output.
 type Lines struct {
 	Text   []byte // whole lines, each with its newline
-	Missed uint64 // lines before these that are not kept any more
+	Missed uint64 // how many lines before these are no longer kept
 }
 
-// Output returns what a replica wrote last, at most so many lines, and, with
-// follow, then what it writes until ctx ends, the replica is removed or Run
-// returns. The last 1,000 lines of each replica are kept, or 256 KiB where that
-// is less. Nobody waits for whoever ranges over them. The error wraps
-// [ErrUnknown] or says that last is negative.
+// Output returns the last lines of a replica's output, at most last of them, and,
+// with follow, then those that it writes until ctx ends, the replica is removed or
+// Run returns. The last 1,000 lines of each replica are kept, or 256 KiB if that
+// is less. Readers never block the supervisor. The error wraps [ErrUnknown], or
+// says that last is negative.
 func (s *Supervisor) Output(ctx context.Context, replica string, last int, follow bool) (iter.Seq[Lines], error) {
 	if last < 0 {
 		return nil, fmt.Errorf("%d lines: want 0 or more", last)
@@ -26,7 +26,7 @@ func (s *Supervisor) Output(ctx context.Context, replica string, last int, follo
 		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
 	}
 	history := s.output.History(replica)
-	if !known() { // it was removed just now, and nobody else forgets what came after that
+	if !known() { // it was removed just now, and its history was made anew
 		s.output.Forget(replica)
 		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
 	}

@@ -12,11 +12,11 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// ErrNotServing is wrapped by what [Config.Health] returns for a service that
-// answers that it does not serve: it is alive, and not ready.
+// ErrNotServing is to be wrapped by the error that [Config.Health] returns for a
+// service that answers that it does not serve: it is alive, but not ready.
 var ErrNotServing = errors.New("not serving")
 
-// asking is the questions that an incarnation is being asked.
+// asking holds the questions to one incarnation that are under way.
 type asking struct {
 	ctx     context.Context // nil: none was asked yet
 	cancel  context.CancelFunc
@@ -24,7 +24,7 @@ type asking struct {
 	asked   sync.WaitGroup
 }
 
-// end ends the questions: nobody takes their answers.
+// end cancels the questions. Their answers are dropped.
 func (a *asking) end() {
 	if a.ctx != nil {
 		a.cancel()
@@ -32,8 +32,7 @@ func (a *asking) end() {
 	}
 }
 
-// ask asks once, in a goroutine of its own, so that nothing waits for an
-// answer.
+// ask asks once, in a goroutine of its own, which delivers the answer.
 func (r *runner) ask(c lifecycle.Check, question int) {
 	if r.asking.ctx == nil {
 		r.asking.ctx, r.asking.cancel = context.WithCancel(context.Background())
@@ -63,7 +62,7 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 	})
 }
 
-// ask asks a replica once.
+// ask asks the replica at addr once, and returns nil for a good answer.
 func (p Probe) ask(ctx context.Context, addr string, health func(ctx context.Context, addr, service string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
@@ -81,8 +80,8 @@ func (p Probe) ask(ctx context.Context, addr string, health func(ctx context.Con
 	return err
 }
 
-// httpClient keeps no connections: one that is kept may be the incarnation's
-// before.
+// httpClient keeps no connections, as a kept one may lead to the previous
+// incarnation.
 var httpClient = http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -14,9 +14,9 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// runner drives one replica: it tells [lifecycle.Replica] what happens and
-// does what that returns. One goroutine does so, and it alone touches the
-// fields below inbox.
+// runner drives one replica: it passes what happens to [lifecycle.Replica], and
+// carries out the effects that this returns. The fields from core to failures are
+// only for the goroutine of run.
 type runner struct {
 	name  string
 	set   *set
@@ -33,8 +33,8 @@ type runner struct {
 	timers   [lifecycle.Timers]time.Time
 	asking   asking
 	endTurn  func()
-	held     bool   // the launch that it waits for is a start, which comes after other groups
-	blocker  string // the one that is not up
+	held     bool   // its launch must wait for Group.After
+	blocker  string // the group that it waits for; empty: none
 	waiters  []waiter
 	pending  []event.Event // emitted by the next publish
 	left     bool
@@ -42,14 +42,14 @@ type runner struct {
 	exits, failures int
 
 	mu     sync.Mutex
-	status Status // as others see it
+	status Status // as it was last published
 }
 
-// waiter waits until a replica is as it shall be, or cannot be any more.
+// waiter waits for a condition of a replica.
 type waiter struct {
 	ctx  context.Context
-	met  func() (bool, error) // called by the runner's goroutine
-	done chan error
+	met  func() (bool, error) // the condition; called by the runner's goroutine
+	done chan error           // receives the condition's error when it is met
 }
 
 func newRunner(t *set, m member) *runner {
@@ -62,8 +62,8 @@ func newRunner(t *set, m member) *runner {
 	return r
 }
 
-// do has f run by the runner's goroutine, and returns when it has. It reports
-// whether the replica was still there.
+// do has the runner's goroutine call f, and returns when that has returned. It
+// reports whether there still was such a goroutine.
 func (r *runner) do(f func()) bool {
 	done := make(chan struct{})
 	select {
@@ -89,7 +89,7 @@ func (r *runner) run() {
 	r.answer()
 }
 
-// settle lets others see what has come about.
+// settle publishes what has changed.
 func (r *runner) settle() {
 	r.publish()
 	r.answer()
@@ -99,7 +99,7 @@ func (r *runner) settle() {
 	}
 }
 
-// next waits for what happens next.
+// next waits for what happens next, and handles it.
 func (r *runner) next() {
 	var turns, commandTurns chan<- struct{}
 	held := r.hold()
@@ -146,8 +146,8 @@ func (r *runner) next() {
 	}
 }
 
-// hold finds the group that the launch the replica waits for must come after.
-// While that is not up, it returns a channel that is closed when that may have
+// hold returns nil if nothing keeps the replica from its launch. While a group of
+// its Group.After does, hold returns a channel that is closed when that may have
 // changed.
 func (r *runner) hold() <-chan struct{} {
 	var changed <-chan struct{}
@@ -164,7 +164,7 @@ func (r *runner) hold() <-chan struct{} {
 	return changed
 }
 
-// blockedBy returns the group that the launch must come after; empty: none.
+// blockedBy returns the group that the launch must wait for; empty: none.
 func (r *runner) blockedBy() string {
 	if queued, _ := r.core.Queued(); !queued || !r.held {
 		return ""
@@ -172,8 +172,7 @@ func (r *runner) blockedBy() string {
 	return r.set.blocker(r.wanted.group)
 }
 
-// start gives the replica a command that launches it once the groups are up that
-// it comes after.
+// start gives the replica a command that launches it, which waits for Group.After.
 func (r *runner) start(k lifecycle.InputKind) {
 	r.command(k, "a start")
 	r.held, _ = r.core.Queued()
@@ -185,13 +184,14 @@ func (r *runner) takeTurn(turns <-chan struct{}) {
 	r.step(lifecycle.Input{Kind: lifecycle.InputTurn})
 }
 
-// command gives the replica a command. What it launches comes after nothing.
+// command gives the replica a command. A launch by it does not wait for
+// Group.After.
 func (r *runner) command(k lifecycle.InputKind, reason string) {
 	r.held = false
 	r.step(lifecycle.Input{Kind: k, Reason: reason})
 }
 
-// step tells what has happened and does what is to be done about it.
+// step passes on what has happened, and carries out the effects.
 func (r *runner) step(in lifecycle.Input) {
 	in.Draw = rand.Float64()
 	for _, e := range r.core.Step(time.Now(), in) {
@@ -243,7 +243,7 @@ func (r *runner) launch(incarnation int) {
 	}
 }
 
-// mayLaunch reports whether replicas shall still run.
+// mayLaunch reports whether replicas may still be launched.
 func (r *runner) mayLaunch() bool {
 	return r.set.supervisor.killed.Err() == nil && r.set.ctx.Err() == nil
 }
@@ -263,7 +263,7 @@ func (r *runner) arm() {
 	}
 }
 
-// fire tells of the timers whose time has come.
+// fire passes on the timers that are due.
 func (r *runner) fire() {
 	now := time.Now()
 	for t, at := range r.timers {
@@ -281,7 +281,7 @@ func (r *runner) configure(m member) {
 	r.step(lifecycle.Input{Kind: lifecycle.InputConfigure, Settings: m.settings()})
 }
 
-// emit has an event told once what it has changed can be seen.
+// emit completes an event, which publish reports after the status that it led to.
 func (r *runner) emit(e event.Event) {
 	e.Replica, e.Group = r.name, r.wanted.group
 	if e.Time.IsZero() {
@@ -309,7 +309,7 @@ func (r *runner) fail(e restart.Exit) {
 	}
 }
 
-// publish makes what has changed be seen by others, and tells of it.
+// publish updates the status that others see, and reports the pending events.
 func (r *runner) publish() {
 	s := Status{
 		Replica: r.name, Group: r.wanted.group, Addr: r.wanted.Addr, State: State(r.core.State()),
@@ -348,7 +348,7 @@ func (r *runner) now() Status {
 	return s
 }
 
-// answer tells those who wait for what has come about.
+// answer answers the waiters whose conditions are met.
 func (r *runner) answer() {
 	waiting := r.waiters[:0]
 	for _, w := range r.waiters {
@@ -362,7 +362,7 @@ func (r *runner) answer() {
 	r.waiters = waiting
 }
 
-// killed is the reason of a kill, with what it has struck.
+// killed returns the reason of a kill with the number of processes; zero: unknown.
 func killed(reason string, processes int) string {
 	switch {
 	case processes == 1:

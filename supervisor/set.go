@@ -12,14 +12,14 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// set is the replicas of a supervisor that runs. The zero value is closed.
+// set is the replicas of a running supervisor. The zero value is closed.
 type set struct {
 	supervisor   *Supervisor
 	ctx          context.Context // ends when nothing may be launched any more
 	sys          system
 	turns        chan struct{} // holds an element per replica that starts
 	commandTurns chan struct{} // the same, for launches that a command asked for
-	idled        chan struct{} // has an element when a replica may have been the last to become idle
+	idled        chan struct{} // has an element when the last replica may have become idle
 	changing     chan struct{} // holds an element while the set is changed
 	rolling      chan struct{} // holds an element while replicas are restarted one at a time
 	escalations  sync.WaitGroup
@@ -31,8 +31,8 @@ type set struct {
 	isOpen  bool
 }
 
-// open has the set run its first groups, and returns when all were launched,
-// or ctx has ended. Who wants to change the set waits until then.
+// open makes the set run its first groups, and returns when all were launched, or
+// ctx has ended. Changes of the set wait until then.
 func (t *set) open(ctx context.Context, s *Supervisor, sys system) {
 	turns := s.config.MaxStarting
 	if turns == 0 {
@@ -49,8 +49,8 @@ func (t *set) open(ctx context.Context, s *Supervisor, sys system) {
 	<-t.changing
 }
 
-// admit makes groups, whose replicas are all, the ones that are seen. It
-// returns the runners that are new, which are yet to be launched.
+// admit makes groups, whose replicas are all, those of the set, and returns the new
+// runners, which are yet to be launched.
 func (t *set) admit(groups []Group, all []member) []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -77,9 +77,8 @@ func (t *set) admit(groups []Group, all []member) []*runner {
 	return fresh
 }
 
-// launch launches replicas that are new in their order, and returns when the
-// last launch was tried, but for those that wait for others. When ctx ends it
-// does not wait for that.
+// launch launches new replicas in their order. It returns when each launch was tried
+// or waits for other groups, or when ctx ends.
 func (t *set) launch(ctx context.Context, fresh []*runner) {
 	for _, r := range fresh {
 		tried := r.await(ctx, func() func() (bool, error) {
@@ -96,8 +95,8 @@ func (t *set) launch(ctx context.Context, fresh []*runner) {
 	}
 }
 
-// remove takes replicas out of the set, and returns when they are gone. When ctx
-// ends it does not wait for that.
+// remove takes replicas out of the set, and returns when they are gone, or when ctx
+// ends, with its error.
 func (t *set) remove(ctx context.Context, runners []*runner, reason string) (err error) {
 	for _, layer := range t.layers(runners) {
 		for _, r := range layer {
@@ -114,7 +113,7 @@ func (t *set) remove(ctx context.Context, runners []*runner, reason string) (err
 	return err
 }
 
-// forget is told by a replica that is gone.
+// forget is called by a runner when its replica is gone.
 func (t *set) forget(r *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,11 +128,11 @@ func (t *set) close() {
 	t.isOpen = false
 	runners := slices.Clone(t.runners)
 	t.mu.Unlock()
-	_ = t.remove(context.Background(), runners, "the supervisor ends") // it waits for all
+	_ = t.remove(context.Background(), runners, "the supervisor ends") // its context does not end
 	t.escalations.Wait()
 }
 
-// all returns the runners as they are now.
+// all returns the present runners.
 func (t *set) all() []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -151,8 +150,8 @@ func (t *set) find(name string) *runner {
 	return nil
 }
 
-// named returns the replicas with these names, or in groups with these names,
-// in their order. No name: all. A group may have no replica just now.
+// named returns the replicas with these names, or in groups with these names, in
+// their order. No name: all. A group may have no replicas.
 func (t *set) named(names ...string) ([]*runner, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,7 +186,8 @@ func (t *set) named(names ...string) ([]*runner, error) {
 	return runners, nil
 }
 
-// change holds off others who would change the set, until release is called.
+// change waits for other changes of the set, and holds off the next ones until
+// release is called.
 func (t *set) change(ctx context.Context) (release func(), err error) {
 	t.mu.Lock()
 	changing, isOpen := t.changing, t.isOpen
@@ -198,7 +198,7 @@ func (t *set) change(ctx context.Context) (release func(), err error) {
 	select {
 	case changing <- struct{}{}:
 		release = func() { <-changing; t.idle() }
-		if err := ctx.Err(); err != nil { // both were true: whoever gave up wants no change any more
+		if err := ctx.Err(); err != nil { // ctx had ended too: the caller wants no change any more
 			release()
 			return nil, err
 		}
@@ -210,7 +210,8 @@ func (t *set) change(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// idle is told by a replica that has nothing more to do.
+// idle is called when a replica has nothing more to do, or a change of the set is
+// over.
 func (t *set) idle() {
 	select {
 	case t.idled <- struct{}{}:
@@ -218,11 +219,11 @@ func (t *set) idle() {
 	}
 }
 
-// busy reports whether a replica runs, or will. With stay, only one that is
-// done will not.
+// busy reports whether a replica runs or will run. With stay, all will but those
+// that are finished.
 func (t *set) busy(stay bool) bool {
 	if len(t.changing) > 0 {
-		return true // it is told when that is over
+		return true // idle is called when that is over
 	}
 	runners := t.all()
 	for _, r := range runners {
@@ -241,8 +242,8 @@ func (t *set) busy(stay bool) bool {
 	return len(runners) == 0 && stay
 }
 
-// escalate does what is to become of the others in the group of a replica that
-// was given up. Those that were stopped by command stay so.
+// escalate stops or restarts the others in the group of a replica that was given
+// up. Those that were stopped by command stay stopped.
 func (t *set) escalate(failed *runner, then restart.Escalation) {
 	group, command := failed.wanted.group, lifecycle.InputStop
 	if then == restart.EscalationRestartAll {

@@ -11,15 +11,15 @@ import (
 // State is a phase of a replica's lifecycle.
 type State int
 
-// In the order of package lifecycle.
+// The states have the same order in package lifecycle.
 const (
-	StateWaiting  State = iota + 1 // it will be launched, at Status.Next: its restart delay runs, or others are starting
-	StateStarting                  // its process runs, and is not ready yet
-	StateReady                     // its process runs, and is ready
+	StateWaiting  State = iota + 1 // it waits for its launch, at Status.Next, or for its turn to start
+	StateStarting                  // its process runs and is not ready yet
+	StateReady                     // its process runs and is ready
 	StateStopping                  // its process was sent a signal to end
-	StateStopped                   // there is no process, by command
-	StateFinished                  // there is no process: its policy wants none after the last exit
-	StateFailed                    // there is no process: it exited too often
+	StateStopped                   // it has no process, as it was stopped by command
+	StateFinished                  // it has no process, as its policy wants none after the last exit
+	StateFailed                    // it has no process, as it exited too often
 	StateUnready                   // its process runs, was ready, and reports that it does not serve
 )
 
@@ -36,36 +36,36 @@ func (s State) String() string {
 	return states[s]
 }
 
-// Status is how a replica is at one time.
+// Status describes a replica at one point in time.
 type Status struct {
-	Replica     string
-	Group       string
-	Addr        string
+	Replica     string // its name
+	Group       string // the name of its group
+	Addr        string // where its process serves; without a process, where the next one will
 	State       State
 	Incarnation int            // the latest launch, from 1; zero: none yet
 	PID         int            // zero: there is no process
 	Launched    time.Time      // when the process was launched; zero: there is none
-	Ready       time.Time      // when it became ready first; zero: it has not
-	Answer      error          // the latest answer of its process to a probe, if it was bad; nil: it was good, or there was none
-	Next        time.Time      // with StateWaiting: when it will be launched; zero: that depends on Blocker
-	Blocker     string         // with StateWaiting: the group, not up yet, that its start comes after; empty: none
+	Ready       time.Time      // when its process first became ready; zero: it has not
+	Answer      error          // why the latest probe of its process failed; nil: it succeeded, or there was none
+	Next        time.Time      // with StateWaiting: when its launch is due; zero: that depends on Blocker
+	Blocker     string         // with StateWaiting: the group that it must wait for, see Group.After; empty: none
 	Restarts    int            // launches after the first
-	Exits       int            // ends of processes that nobody asked for
-	Failures    int            // of those, the ones that were of no use (see Limit); and launches that failed
+	Exits       int            // exits that no command asked for
+	Failures    int            // of Exits, those of incarnations that never became ready; and launches that failed
 	Last        restart.Exit   // the latest exit; zero: none yet
-	Exited      time.Time      // when that was
+	Exited      time.Time      // when Last was
 	Lost        uint64         // lines of output that were dropped
-	Policy      restart.Policy // its group's
+	Policy      restart.Policy // the policy of its group
 }
 
 // Usage is what a replica's processes use.
 type Usage struct {
-	CPU    time.Duration // user and system time of those that run, and of those that they have waited for
-	Memory uint64        // resident, in bytes; what processes share counts for each
+	CPU    time.Duration // user and system time of those that run, and of children that they have waited for
+	Memory uint64        // resident memory in bytes; shared pages count for each process
 }
 
-// Usage returns what the replica's process and its descendants use now. It
-// returns false if the process has ended, or where this cannot be known.
+// Usage returns what the replica's process and its descendants use now. It returns
+// false if the process has ended, and on systems other than Linux.
 func (s Status) Usage() (Usage, bool) {
 	if s.PID == 0 {
 		return Usage{}, false

@@ -2,9 +2,13 @@
 // as a process, relaunches those that exit, and leaves none behind, however it
 // ends itself. It knows nothing about what the commands do.
 //
-// What happens is told by events and complete lines of output; nothing is
-// printed or logged here. What to do after an exit is decided by [restart.Policy.Next],
-// a pure function.
+// Use it to embed supervision in a program; the command in cmd/supervisor adds a
+// cluster file, logs and metrics, and package control a gRPC service. It is not
+// for goroutines, nor for processes on several machines.
+//
+// The package prints and logs nothing: it reports events, see package event, and
+// delivers complete lines of output. What follows an exit is decided by
+// [restart.Policy.Next], a pure function.
 package supervisor
 
 import (
@@ -19,74 +23,79 @@ import (
 )
 
 const (
-	// defaultStopTimeout suits servers that drain calls of a few seconds, and
-	// is half of the 10 s that container runtimes grant the supervisor itself.
+	// defaultStopTimeout suits servers whose calls take a few seconds, and is
+	// half of the 10 s that container runtimes give the supervisor itself.
 	defaultStopTimeout = 5 * time.Second
 	defaultMaxStarting = 16
 )
 
-// Config says what a [Supervisor] runs and whom it tells.
+// Config says what a [Supervisor] runs, and where it reports events and output.
 type Config struct {
 	Groups []Group // what runs at first; at least one
 
-	// Stay keeps Run going while no replica runs or waits for its relaunch, as
-	// a command may start one. Run then returns only when all replicas are
-	// finished.
+	// Stay keeps Run going while no replica runs or waits for a relaunch, as a
+	// command may start one. Run then returns by itself only when all replicas
+	// are finished (see StateFinished).
 	Stay bool
 
 	// MaxStarting bounds how many replicas are between launch and ready at a
-	// time, each for at most a second; the others wait for their turn. Launches
-	// that a command asked for have as many turns of their own. Zero: 16.
-	// Negative: an error.
+	// time; the others wait for their turn. One that takes longer than a second
+	// no longer counts. For launches that a command asked for there are as many
+	// turns more. Zero: 16. Negative: an error.
 	MaxStarting int
 
-	// Health asks the service at an address whether it serves; nil means that it
-	// does. Probes of kind ProbeGRPC use it. Calls run at the same time, one per
-	// replica, and each must end soon after ctx has. Nil: such probes are an
+	// Health asks the server at addr whether the service serves, and returns nil
+	// if so. Probes of kind ProbeGRPC call it, for several replicas at the same
+	// time. A call must return soon after ctx has ended. Nil: such probes are an
 	// error.
 	Health func(ctx context.Context, addr, service string) error
 
-	// OnEvent receives events, one call at a time, in order. It may block:
-	// later events then wait in memory, and Run returns only after the last was
-	// delivered. Nil: nothing is called; see also Watch.
+	// OnEvent receives events, one call at a time, in order. It may block: later
+	// events then wait in memory, without bound, and Run returns only after the
+	// last call. Nil: events can be read by Watch only.
 	OnEvent func(event.Event)
 
-	// OnOutput receives what replicas write to stdout and stderr: whole lines,
-	// one or more, each with its newline. Lines above 1 MiB come in pieces of
-	// 1 MiB. The bytes are valid during the call only. Each replica's calls come
-	// one at a time; those of different replicas overlap. A call that blocks
-	// delays its own replica's lines and nothing else: 1 MiB of them waits, and
-	// then what the replica's Overflow says happens. The end of Run waits for
-	// lines while some are taken every 5 s. Lost lines are counted in
-	// Status.Lost and in events of kind event.KindOutputLost. Nil: see Output.
+	// OnOutput receives what replicas write to stdout and stderr: one or more
+	// whole lines, each with its newline. Lines above 1 MiB come in pieces of
+	// 1 MiB. The bytes are valid during the call only. Calls for one replica come
+	// one at a time; those for different replicas overlap. A call that blocks
+	// delays the lines of its own replica and nothing else: up to 1 MiB of them
+	// waits, and beyond that the replica's Overflow applies. At its end Run waits
+	// until all lines are taken, but drops the rest once none was taken for 5 s.
+	// Dropped lines are counted in Status.Lost and in events of kind
+	// event.KindOutputLost. Nil: lines can be read by Output only.
 	OnOutput func(replica string, lines []byte)
 
-	// Guardian is a command whose process runs [Guard] on its stdin. It kills
-	// the replicas and what they started should the supervisor's process be
-	// killed. It is replaced when it ends or hangs. On systems other than Linux
-	// it knows process groups alone. Empty: none; Linux's parent-death signal
-	// then still kills each replica's process, but not the processes it started
-	// (and an empty control group stays), and other systems kill nothing.
+	// Guardian is a command that calls [Guard] with its stdin. Should the
+	// supervisor's process be killed, it kills the replicas and all that they
+	// started. It is replaced when it ends or hangs. On systems other than Linux
+	// it kills only what is still in the replicas' process groups. Empty: there
+	// is none. Then, on Linux, the parent-death signal still kills each replica's
+	// first process, but not the processes that it started, and an empty control
+	// group stays; on other systems nothing is killed.
 	Guardian []string
 
-	noParentDeathSignal bool   // tests prove with it that the guardian works alone
-	noCgroup            bool   // and with it that it needs no control group
+	noParentDeathSignal bool   // for tests that the guardian works alone
+	noCgroup            bool   // for tests that no control group is needed
 	waits               *waits // nil: the usual ones
 }
 
 // Supervisor runs replicas. It runs once; its other methods may be called at
 // any time, by any goroutine.
 //
-// A replica is its process: each leads its own process group, and stdin is
-// empty. What its process has started is killed when that has ended, before a
-// relaunch, and at the latest when Run ends. For processes that left the group
-// (setsid, daemons) this takes Linux. They are in a control group (version 2)
-// below ours, where we may make one. Else they are known by SUPERVISOR_ID in
-// their environment: one that has cleared it is not found, nor one of another
-// user unless we may look at it (CAP_SYS_PTRACE). In that case, and as process
-// 1, our process is a subreaper while Run runs, and reaps orphans: children
-// that the program around us starts by other means than package os must not be
-// those of its first thread.
+// A replica is one process at a time, which leads its own process group and has
+// an empty stdin. When it has ended, the processes that it started get its
+// StopSignal, and SIGKILL after its StopTimeout; the relaunch, and the end of
+// Run, come after that.
+//
+// Processes that left the group (setsid, daemons) are found on Linux only. They
+// are in a control group (version 2) below that of our process, if one can be
+// made. Otherwise they are found by SUPERVISOR_ID in their environment: those that
+// have cleared it are missed, and so are those of other users, unless we may look
+// at them (CAP_SYS_PTRACE). In that case, and as process 1, our process is a
+// subreaper while Run runs, and reaps orphans. Children that the program around
+// us starts by other means than package os must then not be started by its first
+// thread.
 type Supervisor struct {
 	config  Config
 	used    atomic.Bool // Run was called
@@ -97,8 +106,8 @@ type Supervisor struct {
 	set     set
 }
 
-// New returns a Supervisor that launches nothing before [Supervisor.Run]. The
-// error names what is out of range.
+// New returns a Supervisor, which launches nothing before [Supervisor.Run]. It
+// returns an error that names the value that is out of range.
 func New(c Config) (*Supervisor, error) {
 	switch _, err := members(c.Groups, c.Health != nil); {
 	case err != nil:
@@ -114,14 +123,12 @@ func New(c Config) (*Supervisor, error) {
 	return s, nil
 }
 
-// Run launches all replicas in their order and keeps them running until ctx
-// ends, then stops them: in their order each process group gets SIGTERM, and
-// SIGKILL when its leader is still there after its StopTimeout. After ctx has
-// ended nothing is launched. Run returns nil when the last process has ended
-// and the last line and event were delivered; also when no replica runs or
-// will be launched again, unless Stay. It returns an error only before
-// anything was launched: for a guardian that cannot be started, or a second
-// call.
+// Run launches all replicas in order and keeps them running until ctx ends. Then
+// it launches nothing more and stops all, as [Supervisor.Stop] does. It returns
+// nil when the last process has ended and the last line and event were delivered.
+// It does so too, unless Stay, when no replica runs or will be launched again. It
+// returns an error only before anything was launched: if the guardian cannot be
+// started, or for a second call.
 func (s *Supervisor) Run(ctx context.Context) error {
 	if s.used.Swap(true) {
 		return errors.New("supervisor: Run was called before")
@@ -136,9 +143,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	return nil
 }
 
-// Kill ends all replicas with SIGKILL and makes Run return: at once when Run
-// is already stopping them, and in place of an orderly stop when it is not. It
-// does not wait. Calls after the first change nothing.
+// Kill sends SIGKILL to all replicas, whether or not Run is already stopping them,
+// and makes Run return. It does not wait. Calls after the first do nothing.
 func (s *Supervisor) Kill() { s.kill() }
 
 // run drives the replicas on the given system until the last one has ended.
@@ -166,8 +172,8 @@ func (s *Supervisor) emit(e event.Event) {
 	}
 }
 
-// outputLost takes note of lines of a replica's output that were dropped.
-// It may have been removed by then.
+// outputLost counts and reports dropped lines of a replica, which may have been
+// removed by then.
 func (s *Supervisor) outputLost(replica, group string, n uint64) {
 	if r := s.set.find(replica); r != nil {
 		r.lost.Add(n)

@@ -14,8 +14,8 @@ import (
 
 // system is the seam to the operating system.
 type system interface {
-	// launch starts an incarnation's process, unless ctx has ended. The error
-	// says why the program could not be executed.
+	// launch starts the process of an incarnation, unless ctx has ended. The
+	// error says why the program could not be executed.
 	launch(ctx context.Context, r member, incarnation int) (osProcess, error)
 }
 
@@ -49,10 +49,10 @@ func exitOf(e process.End) restart.Exit {
 	return restart.Exit{Code: e.Code, Signal: e.Signal, Uptime: e.Uptime, Err: e.Err}
 }
 
-// waits bounds the waits for what may hang.
+// waits bounds how long to wait for what may hang.
 type waits struct {
 	process.Waits
-	flush time.Duration // how long the end of Run waits for an OnOutput that takes nothing
+	flush time.Duration // how long Run waits at its end for an OnOutput that takes no line
 }
 
 var usualWaits = waits{process.UsualWaits, 5 * time.Second}
@@ -64,7 +64,7 @@ func (c Config) bounds() waits {
 	return *c.waits
 }
 
-// newMachine returns the system that s runs on.
+// newMachine returns the machine that s runs on. Its errors are for users.
 func newMachine(s *Supervisor) (machine, error) {
 	c := s.config
 	m, err := process.New(process.Config{
@@ -77,20 +77,19 @@ func newMachine(s *Supervisor) (machine, error) {
 	return machine{m}, nil
 }
 
-// Guard is the whole body of a guardian process, see [Config.Guardian]. It
-// reads lines from r, the read end of a pipe whose write end only the
-// supervisor holds:
+// Guard is all that a guardian process does, see [Config.Guardian]. It reads lines
+// from r, the read end of a pipe whose write end only the supervisor holds:
 //
-//	tree ID      what it launches is marked with an ID: 32 hexadecimal digits
-//	cgroup PATH  and is in this control group, where there is one
-//	+ID          a process group was launched
-//	-ID          it has ended
+//	tree ID      launched processes are marked with this ID of 32 hexadecimal digits
+//	cgroup PATH  and are in this control group, if there is one
+//	+ID          the process group ID was launched
+//	-ID          the process group ID has ended
 //	end          all have ended
 //
-// At the end of r, which comes however the supervisor ended, it kills
-// (SIGKILL) the groups still there and, on Linux and unless there was "end",
-// all processes in the control group or with the mark; then it returns. It
-// ignores SIGINT, SIGTERM and SIGHUP from then on, as the supervisor needs it
-// after those. It returns an error for lines it did not understand, which
-// change nothing, and when r fails; it kills then too.
+// At the end of r, which comes however the supervisor ended, it sends SIGKILL to
+// the groups that have not ended and, on Linux and unless there was "end", to all
+// processes in the control group or with the mark. Then it returns. Guard makes the
+// process ignore SIGINT, SIGTERM and SIGHUP, as the supervisor still needs it after
+// those. It returns an error for lines that it does not understand, which it skips,
+// and if r cannot be read; it kills then too.
 func Guard(r io.Reader) error { return guardian.Guard(r) }

@@ -7,12 +7,12 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Watch returns the events after the one with a sequence number, and then each
-// as it happens, until ctx ends or Run has returned: after zero all, after
-// [Supervisor.Sequence] what happens next. It yields an error that wraps
-// [event.ErrForgotten], and ends, where events in between are not kept any more: the
-// latest 4,096 are. Of Output the latest 4 MiB are kept: events before those
-// come without. Nobody waits for who watches.
+// Watch returns the events after the one with a sequence number, and then each as
+// it happens, until ctx ends or Run has returned. After zero it begins with the
+// first event, after [Supervisor.Sequence] with the next. The latest 4,096 events
+// are kept: where others are missing, Watch yields an error that wraps
+// [event.ErrForgotten], and ends. Of their Output the latest 4 MiB are kept: older
+// events come without. Watchers never block the supervisor.
 func (s *Supervisor) Watch(ctx context.Context, after uint64) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
 		for ctx.Err() == nil {
@@ -36,6 +36,6 @@ func (s *Supervisor) Watch(ctx context.Context, after uint64) iter.Seq2[event.Ev
 	}
 }
 
-// Sequence returns the number of the latest event; zero: nothing has happened
-// yet. What happens from now on has higher ones.
+// Sequence returns the sequence number of the latest event; zero: there was none.
+// Later events have higher numbers.
 func (s *Supervisor) Sequence() uint64 { return s.journal.Last() }
