@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -90,4 +91,46 @@ func subreaper(t *testing.T) (is int32) {
 		t.Error(err)
 	}
 	return is
+}
+
+// A stop reaches also those outside the group of a wrapper that dies of it, and
+// nobody twice.
+func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
+	needs(t, "setsid")
+	const script = `exec 2>/dev/null
+		sh -c 'trap "echo inside told" TERM; echo inside up; until [ -e "$0" ]; do sleep 0.01; done; echo inside ends' "$0" &
+		setsid sh -c 'trap "echo outside told; : >\"$0\"; exit" TERM; echo outside up; while :; do sleep 0.01; done' "$0" &
+		wait`
+	for _, to := range []StopTarget{StopGroup, StopLeader} {
+		t.Run(to.String(), func(t *testing.T) {
+			treetest.Each(t, func(t *testing.T, noCgroup bool) {
+				s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience, StopTo: to}, restart.Policy{})
+				s.noCgroup = noCgroup
+				r := start(t, s)
+				r.until("both", func() bool { return len(r.lines) == 2 })
+				r.stop()
+				r.ends()
+				slices.Sort(r.lines)
+				want := []string{"a inside ends", "a inside told", "a inside up", "a outside told", "a outside up"}
+				if !slices.Equal(r.lines, want) {
+					t.Errorf("got %q, want %q", r.lines, want)
+				}
+			})
+		})
+	}
+}
+
+// What a process without its parent has started is told to end too.
+func TestDaemonsChildrenAreAsked(t *testing.T) {
+	treetest.Each(t, func(t *testing.T, noCgroup bool) {
+		const script = `exec 2>/dev/null
+			sh -c 'sh -c "trap \"echo told; exit\" TERM; echo up; : >\"$0\"; while :; do sleep 0.01; done"; true' "$0" & until [ -e "$0" ]; do sleep 0.01; done`
+		s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience}, later)
+		s.noCgroup = noCgroup
+		r := start(t, s)
+		r.event(event.KindExited, 1)
+		if want := []string{"a up", "a told"}; !slices.Equal(r.lines, want) {
+			t.Errorf("got %q, want %q", r.lines, want)
+		}
+	})
 }

@@ -97,8 +97,8 @@ func (w *world) take(e Effect) {
 		if !w.runs {
 			w.fail("a signal to nobody")
 		}
-		if e.Kind == EffectKill && w.struck {
-			w.fail("killed twice")
+		if w.struck {
+			w.fail("a signal after SIGKILL")
 		}
 		w.struck = w.struck || e.Kind == EffectKill
 	case EffectGone:

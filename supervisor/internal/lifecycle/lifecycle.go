@@ -120,7 +120,7 @@ type EffectKind int
 const (
 	EffectLaunch    EffectKind = iota + 1 // make the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
 	EffectEndTurn                         // let others start
-	EffectTerminate                       // send the stop signal
+	EffectTerminate                       // send the stop signal to those of the replica that did not get it
 	EffectKill                            // send SIGKILL, and emit Event
 	EffectTimer                           // give InputTimer at At; zero: not any more
 	EffectAsk                             // ask Question of Check; answered by InputAnswer

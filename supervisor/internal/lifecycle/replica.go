@@ -317,9 +317,13 @@ func (s *step) kill(reason string) {
 }
 
 // leaderEnded gives what the first process has left behind the time that a stop
-// allows.
+// allows. During a stop, the stop signal has not reached all of them.
 func (s *step) leaderEnded(in Input) {
-	if s.state == StateStopping {
+	switch {
+	case s.life.killed:
+		return
+	case s.state == StateStopping:
+		s.do(Effect{Kind: EffectTerminate})
 		return
 	}
 	if !s.warned {

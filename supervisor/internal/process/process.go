@@ -216,10 +216,21 @@ type Process struct {
 	killed   chan struct{} // closed by the first Kill
 
 	mu       sync.Mutex
-	leader   bool // the leader runs
+	leader   bool // it runs
+	asked    asked
 	isKilled bool
-	gone     bool // all have ended: the group's ID may soon be another's
+	gone     bool // all have ended, so that the group's ID may soon be another's
 }
+
+// asked is who got the signal that asks the replica to end.
+type asked int
+
+const (
+	askedNobody asked = iota
+	askedLeader
+	askedGroup
+	askedRest // those that the leader left behind, the last who may need it
+)
 
 // End is how an incarnation ended.
 type End struct {
@@ -270,26 +281,44 @@ func (p *Process) signalGroup(sig syscall.Signal) {
 }
 
 // Terminate sends sig to the group, or, while the leader runs, to that alone if
-// leaderAlone. If the leader has ended, all processes that are left get it. Those
-// in the group that are stopped are continued, so that the signal reaches them.
+// leaderAlone. If the leader has ended, those that are left get it unless they
+// had it before: all of them if nobody had, or those outside the group if the
+// leader has died of it. A leader that exited by itself has seen to the others.
+// Processes that are stopped are continued, so that the signal reaches them.
 func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.leader && leaderAlone:
+		p.asked = askedLeader
 		_ = syscall.Kill(p.PID(), sig)
 	case p.leader:
+		p.asked = askedGroup
 		p.signalGroup(sig)
-	case !p.gone:
-		for _, pid := range p.branch.Processes(p.PID()) {
-			_ = syscall.Kill(pid, sig)
-		}
+	case p.asked == askedNobody, p.asked != askedRest && p.exit.bySignal:
+		p.askRest(sig)
 	}
 	p.signalGroup(syscall.SIGCONT)
 }
 
-// Kill sends SIGKILL to all processes, and returns how many there were; zero:
-// unknown.
+// askRest asks those that the leader has left behind, while p.mu is held.
+func (p *Process) askRest(sig syscall.Signal) {
+	was := p.asked
+	p.asked = askedRest
+	if p.gone {
+		return
+	}
+	for _, pid := range p.branch.Processes(p.PID()) {
+		if group, _ := syscall.Getpgid(pid); was == askedGroup && group == p.PID() {
+			continue
+		}
+		_ = syscall.Kill(pid, sig)
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+}
+
+// Kill sends SIGKILL to all processes of the replica, and returns how many there
+// were; zero: unknown.
 func (p *Process) Kill() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

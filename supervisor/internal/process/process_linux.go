@@ -14,8 +14,11 @@ func unblockSignals() {
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil) // never fails with these arguments
 }
 
-// exitWatch waits for the end of a process without reaping it.
-type exitWatch struct{ pidfd int }
+// exitWatch sees the end of a process while it is still unreaped.
+type exitWatch struct {
+	pidfd    int
+	bySignal bool // what the process ended by, from then on
+}
 
 // attr returns the attributes with which a process must be started to be watched.
 func (w *exitWatch) attr(parentDeath bool) *syscall.SysProcAttr {
@@ -37,18 +40,24 @@ func (w *exitWatch) abandon() {
 // wait calls ended when the process has ended, then reaps it. While ended runs,
 // no other process or group can have its ID.
 func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
-	if w.pidfd < 0 || !pollExit(w.pidfd) {
-		// For kernels before 5.4, and some sandboxes. This takes a thread.
-		for unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	var info unix.Siginfo
+	if w.pidfd < 0 || !pollExit(w.pidfd, &info) {
+		// Kernels before 5.4, and some sandboxes: at the cost of a thread.
+		for unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 		}
 	}
+	w.bySignal = info.Code != exited
 	ended()
 	return cmd.Wait()
 }
 
-// pollExit takes over the pidfd and waits in the network poller, not in a thread,
-// until its process has ended. It returns false if it cannot.
-func pollExit(pidfd int) bool {
+// exited is the code of a process that ended by itself: CLD_EXITED.
+const exited = 1
+
+// pollExit takes the pidfd over and waits in the network poller, not in a
+// thread, until its process has ended, as info says then. It returns false if it
+// cannot.
+func pollExit(pidfd int, info *unix.Siginfo) bool {
 	if unix.SetNonblock(pidfd, true) != nil {
 		unix.Close(pidfd)
 		return false
@@ -61,9 +70,8 @@ func pollExit(pidfd int) bool {
 	}
 	var waitErr error
 	err = conn.Read(func(fd uintptr) bool {
-		var info unix.Siginfo
 		for {
-			waitErr = unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+			waitErr = unix.Waitid(unix.P_PIDFD, int(fd), info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 			if waitErr != unix.EINTR {
 				break
 			}

@@ -10,8 +10,10 @@ import (
 // unblockSignals does nothing: these systems have no call for it.
 func unblockSignals() {}
 
-// exitWatch waits for the end of a process, which reaps it.
-type exitWatch struct{}
+// exitWatch sees the end of a process as it is reaped.
+type exitWatch struct {
+	bySignal bool // what the process ended by, from then on
+}
 
 // attr returns the attributes with which a process must be started to be watched.
 // There is no parent-death signal on these systems: the guardian alone prevents
@@ -27,6 +29,7 @@ func (w *exitWatch) abandon() {}
 // before ended kills it; only Linux has a means against that.
 func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	err := cmd.Wait()
+	w.bySignal = exitOf(cmd.ProcessState, err).Signal != 0
 	ended()
 	return err
 }

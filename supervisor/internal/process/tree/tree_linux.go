@@ -174,8 +174,12 @@ func (b *Branch) Processes(leader int) []int {
 	if b.cgroup != "" {
 		return b.cgroup.processes()
 	}
+	all := descendants(leader)
 	left, _ := orphansOf(leader, b.mark)
-	return append(descendants(leader), left...)
+	for _, pid := range left {
+		all = append(all, descendants(pid)...)
+	}
+	return all
 }
 
 // Remove clears up what the branch has left: its files, and processes that Kill
