@@ -8,15 +8,15 @@ import (
 const maxEnv = 64 << 10 // bytes
 
 // ReadEnv reads environment variables from a regular file, one NAME=VALUE to a line. Empty lines and those that begin
-// with # do not count, nor do quotes around a whole value. Another line is a [*Mistake], and errors are those of [Read]
-// otherwise.
+// with # do not count, nor do quotes around a whole value and a byte order mark. Another line is a [*Mistake], and errors
+// are those of [Read] otherwise.
 func ReadEnv(path string) (map[string]string, error) {
 	text, err := Read(path, maxEnv)
 	if err != nil {
 		return nil, err
 	}
 	env := make(map[string]string)
-	for n, line := range strings.Split(string(text), "\n") {
+	for n, line := range strings.Split(strings.TrimPrefix(string(text), bom), "\n") {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue

@@ -15,7 +15,7 @@ func TestReadEnv(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("# comment\n\nA=1\r\n B = x=y \nC=\"q \"\nD='\nE=\nA=2\n")
+	write("\ufeffA=1\r\n B = x=y \nC=\"q \"\nD='\nE=\nA=2\n")
 	want := map[string]string{"A": "2", "B": "x=y", "C": "q ", "D": "'", "E": ""}
 	if got, err := ReadEnv(path); err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)

@@ -20,6 +20,9 @@ const (
 	maxDepth = 32 // collections in each other
 )
 
+// bom is the byte order mark, with which some editors begin a file.
+const bom = "\ufeff"
+
 // Document is the one document of a YAML file.
 type Document struct {
 	path  string
@@ -31,7 +34,7 @@ type Document struct {
 
 // Parse parses the text of the YAML file at a path, which may begin with a byte order mark. An error is a [*Mistake].
 func Parse(path string, text []byte) (*Document, error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = bytes.TrimPrefix(text, []byte(bom))
 	d := &Document{path: path, lines: strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")}
 	switch n := strings.Count(string(text), "\n") + strings.Count(string(text), "\r"); {
 	case len(text) > MaxYAML:
