@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/restart"
 )
 
@@ -119,13 +121,25 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 // exitSoon ends the process if it has not ended by itself until then.
 func (s *signals) exitSoon(after time.Duration) { time.AfterFunc(after, func() { s.exit(1) }) }
 
-// longestStop is how long the replicas of groups may take to stop.
-func longestStop(groups []supervisor.Group) time.Duration {
-	var longest time.Duration
+// longestStop is how long the replicas of groups may take to stop: groups that
+// others come after are stopped when those have ended.
+func longestStop(groups []supervisor.Group) (longest time.Duration) {
+	var names []string
+	stops, after := make(map[string]time.Duration), make(map[string][]string)
 	for _, g := range groups {
+		names = append(names, g.Name)
+		after[g.Name] = g.After
 		for i := range g.Count {
-			longest = max(longest, g.Replica(i).StopTimeout)
+			stops[g.Name] = max(stops[g.Name], g.Replica(i).StopTimeout)
 		}
+	}
+	layers, _ := lifecycle.Layers(names, after)
+	for _, layer := range layers {
+		var slowest time.Duration
+		for _, name := range layer {
+			slowest = max(slowest, stops[name])
+		}
+		longest += min(slowest, math.MaxInt64-stopPatience-longest) // which some may have, as good as for ever
 	}
 	return longest
 }

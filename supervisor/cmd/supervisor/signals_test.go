@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -115,13 +116,26 @@ func TestSignalAfterTheEnd(t *testing.T) {
 	})
 }
 
-// How long a stop may take is up to the replica that may take longest.
+// How long a stop may take is up to the replica that may take longest, of each
+// step of an ordered one.
 func TestLongestStop(t *testing.T) {
-	group := func(stops ...time.Duration) supervisor.Group {
-		return supervisor.Group{Count: len(stops), Replica: func(i int) supervisor.Replica { return supervisor.Replica{StopTimeout: stops[i]} }}
+	group := func(name string, after []string, stops ...time.Duration) supervisor.Group {
+		return supervisor.Group{Name: name, After: after, Count: len(stops), Replica: func(i int) supervisor.Replica {
+			return supervisor.Replica{StopTimeout: stops[i]}
+		}}
 	}
-	if got := longestStop([]supervisor.Group{group(1, 3), group(), group(2)}); got != 3 {
-		t.Errorf("got %d, want 3", got)
+	for _, tt := range []struct {
+		name   string
+		groups []supervisor.Group
+		want   time.Duration
+	}{
+		{"at a time", []supervisor.Group{group("a", nil, 1, 3), group("b", nil), group("c", nil, 2)}, 3},
+		{"one after another", []supervisor.Group{group("a", []string{"b"}, 1, 3), group("b", nil, 4), group("c", []string{"b"}, 2)}, 7},
+		{"for ever", []supervisor.Group{group("a", []string{"b"}, math.MaxInt64), group("b", nil, math.MaxInt64)}, math.MaxInt64 - stopPatience},
+	} {
+		if got := longestStop(tt.groups); got != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
+		}
 	}
 }
 
