@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,5 +125,22 @@ func TestAfterIsChecked(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// The end comes also when a job fails before the others begin to wait for it.
+func TestAfterOneThatCannotBeLaunched(t *testing.T) {
+	for range 3000 {
+		c, sys := ordered(1)
+		c.Stay = false
+		c.Groups = []Group{c.Groups[2], c.Groups[0]} // the job, and what comes after it
+		c.Groups[1].After = []string{"job"}
+		sys.err = errors.New("no such program")
+		s, err := New(*c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.run(t.Context(), sys)
+		s.journal.Close()
 	}
 }

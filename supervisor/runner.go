@@ -157,6 +157,7 @@ func (r *runner) hold() <-chan struct{} {
 	if blocker := r.blockedBy(); blocker != r.blocker {
 		r.blocker = blocker
 		r.publish()
+		r.set.idle() // it may be the last that waits, and for ever
 	}
 	if r.blocker == "" {
 		return nil
