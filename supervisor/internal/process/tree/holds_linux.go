@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // errHeld is why a replica at whose address something answers is not ready.
@@ -16,7 +18,7 @@ var errHeld = errors.New("another process listens at the address")
 // Holds returns an error if a process listens at an address of this machine, and it
 // is none of the branch. It returns nil if that cannot be known: no process is
 // seen to listen there, as for another network namespace, or we may not look at
-// the branch's processes.
+// the branch's processes. What keeps us from looking, such as a lack of descriptors, is an error of its own.
 func (b *Branch) Holds(leader int, addr string) error {
 	want, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
@@ -24,17 +26,23 @@ func (b *Branch) Holds(leader int, addr string) error {
 	}
 	listening := make(map[string]bool)
 	for _, table := range []string{"tcp", "tcp6"} {
-		text, _ := os.ReadFile("/proc/self/net/" + table)
+		text, err := os.ReadFile("/proc/self/net/" + table)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // there may be no IPv6
+			return err
+		}
 		listeners(string(text), want.AddrPort(), listening)
 	}
 	if len(listening) == 0 {
 		return nil
 	}
-	for _, pid := range b.Processes(leader) {
+	for _, pid := range append(b.Processes(leader), leader) { // those may be none where they cannot be listed
 		dir := procFile(pid, "fd")
 		fds, err := os.ReadDir(dir)
-		if errors.Is(err, os.ErrPermission) {
+		switch {
+		case errors.Is(err, os.ErrPermission):
 			return nil
+		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH): // it has ended
+			return err
 		}
 		for _, fd := range fds {
 			if to, err := os.Readlink(dir + "/" + fd.Name()); err == nil && listening[to] {
