@@ -102,7 +102,7 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 }
 
 // adapt gives the replica its settings, and reports whether its process must be
-// restarted for them.
+// restarted for them. A start that is yet to come has them without.
 func (r *runner) adapt(m member) bool {
 	if !reflect.DeepEqual(r.wanted, m) {
 		r.configure(m)
@@ -111,5 +111,5 @@ func (r *runner) adapt(m member) bool {
 		r.command(lifecycle.InputReturn, "") // it was not wanted for a while
 		return true
 	}
-	return !r.launched.sameProcess(m.Replica)
+	return !r.held && !r.launched.sameProcess(m.Replica)
 }

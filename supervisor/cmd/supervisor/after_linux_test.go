@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/event"
 )
 
 // Groups start and stop in the order that the file has, and what one waits for
@@ -70,8 +72,25 @@ groups:
 			t.Fatalf("after ctl %s:\n%s", args, out)
 		}
 	}
+	text, err := os.ReadFile(c.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.config, []byte(strings.Replace(string(text), "after: [job]", "nice: 1", 1)), 0); err != nil {
+		t.Fatal(err)
+	}
+	c.ctl("reload")
 	c.Process.Signal(syscall.SIGTERM)
 	if code := c.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+	launches := 0
+	for _, e := range c.events("e.jsonl") {
+		if e.Kind == event.KindLaunched && e.Replica == "web-a" {
+			launches++
+		}
+	}
+	if launches != 1 {
+		t.Errorf("%d launches once it need not wait, want 1", launches)
 	}
 }

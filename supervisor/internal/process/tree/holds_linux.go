@@ -18,7 +18,8 @@ var errHeld = errors.New("another process listens at the address")
 // Holds returns an error if a process listens at an address of this machine, and it
 // is none of the branch. It returns nil if that cannot be known: no process is
 // seen to listen there, as for another network namespace, or we may not look at
-// the branch's processes. What keeps us from looking, such as a lack of descriptors, is an error of its own.
+// the branch's processes. What keeps us from looking, such as a lack of
+// descriptors, is an error of its own.
 func (b *Branch) Holds(leader int, addr string) error {
 	want, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
