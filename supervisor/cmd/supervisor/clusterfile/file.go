@@ -54,5 +54,11 @@ func (f *file) beside(path string) string {
 	if path == "" || filepath.IsAbs(path) || strings.HasPrefix(f.path, "/dev/") || strings.HasPrefix(f.path, "/proc/") {
 		return path
 	}
-	return filepath.Join(filepath.Dir(f.path), path)
+	dir, _ := filepath.Split(f.path)
+	if strings.Contains(dir+path, "..") { // LINK/.. is the parent of where the link leads
+		if real, err := filepath.EvalSymlinks(dir + "."); err == nil {
+			dir = real
+		}
+	}
+	return filepath.Join(dir, path)
 }

@@ -35,6 +35,20 @@ func readAs(t *testing.T, path, text string, f Flags) *Cluster {
 	return c
 }
 
+// The parent of a directory behind a symbolic link is where the link leads.
+func TestParentBehindALink(t *testing.T) {
+	home := atHome(t)
+	if err := os.Symlink(home+"/etc/data", "link"); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{"link/c.yaml": "../vars.env", "link/../c.yaml": "vars.env"} {
+		c := readAs(t, path, "command: [\"true\"]\nenv_file: "+text+"\n", Flags{})
+		if !slices.Contains(c.Replicas[0].Env, "A=1") {
+			t.Errorf("%s: %s has %q", path, text, c.Replicas[0].Env)
+		}
+	}
+}
+
 // A relative path of a program or of a directory is relative to that of the file.
 func TestProgramsAreRelativeToTheFile(t *testing.T) {
 	home := atHome(t)
