@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -257,15 +258,20 @@ func (g *group) checkLimits() error {
 	if of, err := user.LookupGroup(group); err == nil {
 		group = of.Gid
 	}
-	_, err := strconv.ParseUint(id, 10, 32)
-	_, groupErr := strconv.ParseUint(group, 10, 32)
 	switch {
-	case err != nil, hasGroup && groupErr != nil:
+	case !isID(id), hasGroup && !isID(group):
 		return g.wrong("user", "", fmt.Sprintf("%q: want USER or USER:GROUP, each the name or number of one of this machine", *g.User))
 	case os.Geteuid() != 0 && id != strconv.Itoa(os.Geteuid()):
 		return g.wrong("user", "", fmt.Sprintf("%q: only root can run replicas as another user", *g.User))
 	}
 	return nil
+}
+
+// isID reports whether a text is the number of a user or group. The system has
+// no use for the last one.
+func isID(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 32)
+	return err == nil && n < math.MaxUint32
 }
 
 // checkReplica looks whether a replica's directory and program are there.

@@ -212,6 +212,7 @@ func TestUserOfAGroup(t *testing.T) {
 	for user, allowed := range map[string]bool{
 		strconv.Itoa(os.Geteuid()): true, "0": os.Geteuid() == 0, "54321": os.Geteuid() == 0, "-1": false,
 		"0:0": os.Geteuid() == 0, strconv.Itoa(os.Geteuid()) + ":54321": true, "0:": false, "0:no-such-group": false, "no-such-user:0": false,
+		"4294967295": false, "0:4294967295": false,
 	} {
 		c, err := Read(write(t, "command: [\"true\"]\nuser: "+user+"\n"), Flags{})
 		if (err == nil) != allowed || err == nil && c.Replicas[0].Limits.User != user {
