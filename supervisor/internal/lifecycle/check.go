@@ -8,25 +8,26 @@ import (
 )
 
 const (
-	// firstPause is between the first two questions whether a replica is ready.
+	// firstPause is the time from the first answer of a replica that is not ready
+	// to the second question.
 	firstPause = 2 * time.Millisecond
 
-	// lateBy is how late a timer or an answer may be: beyond it this process was
-	// suspended or starved, and the replica is not judged by what it missed.
+	// lateBy is how late a timer or an answer may be. If it is later, our own
+	// process was suspended or starved, and it does not count against the replica.
 	lateBy = 250 * time.Millisecond
 
-	// secondLook is what a start timeout that came late is prolonged by.
+	// secondLook is how much longer a start timeout gets if it went off late.
 	secondLook = time.Second
 
-	// slowStart is the time from launch to ready that is long enough to report
-	// why an incarnation is not ready, unless half of the start timeout is less.
+	// slowStart is the time after its launch at which it is reported why an
+	// incarnation is not ready yet, unless half of the start timeout is less.
 	slowStart = 10 * time.Second
 )
 
 // check is a question that is asked again and again.
 type check struct {
 	question int       // in flight; zero: none
-	asked    time.Time // when it was
+	asked    time.Time // when question was asked
 	pause    time.Duration
 	next     time.Time
 	failed   int // bad answers in a row
@@ -34,7 +35,7 @@ type check struct {
 
 func (c Check) timer() Timer { return TimerReady + Timer(c) }
 
-// probe returns what a replica that was ready is asked.
+// probe returns the probe by which a replica that was ready is checked.
 func (s *step) probe(c Check) Probe {
 	if c == CheckAlive {
 		return s.settings.Alive
@@ -44,7 +45,7 @@ func (s *step) probe(c Check) Probe {
 	return p
 }
 
-// timer does what the time has come for.
+// timer handles a timer that went off.
 func (s *step) timer(t Timer) {
 	switch {
 	case t == TimerTurn:
@@ -54,7 +55,7 @@ func (s *step) timer(t Timer) {
 		if s.asks(c) && s.life.checks[c].question == 0 {
 			s.ask(c)
 		}
-	case s.due.IsZero() || s.now.Before(s.due): // it was stopped or set anew
+	case s.due.IsZero() || s.now.Before(s.due): // it was stopped or set again
 	default:
 		late := s.now.Sub(s.due) > lateBy
 		s.due = time.Time{}
@@ -94,7 +95,7 @@ func (s *step) isDue(late bool) {
 	}
 }
 
-// awaitReady begins to find out whether the incarnation is ready.
+// awaitReady begins to check whether the incarnation is ready.
 func (s *step) awaitReady() {
 	s.endChecks()
 	s.stopDue()
@@ -119,9 +120,9 @@ func (s *step) becomeReady() {
 	s.watch()
 }
 
-// watch begins to find out whether the incarnation, which was ready, still is,
-// and is alive. Replicas with the same period are asked at the same moments of
-// the clock: to be woken for each of many costs several times what asking does.
+// watch begins to check whether the incarnation, which was ready, still is, and is
+// alive. Replicas with the same period are asked at the same moments of the clock:
+// to wake up for each of many would cost several times what asking does.
 func (s *step) watch() {
 	s.endChecks()
 	for c := range checks {
@@ -138,7 +139,7 @@ func (s *step) ask(c Check) {
 	check := &s.life.checks[c]
 	s.life.questions++
 	check.question, check.asked = s.life.questions, s.now
-	if s.state != StateStarting { // what a pause of ours made late is left out
+	if s.state != StateStarting { // skip the questions that a pause of our own process has missed
 		p := s.probe(c)
 		check.next = check.next.Add(p.Period + s.now.Sub(check.next).Truncate(p.Period))
 	}
@@ -193,8 +194,8 @@ func (s *step) answered(in Input) {
 	s.set(in.Check.timer(), check.next)
 }
 
-// notReady reports, once for each incarnation, why one that has been starting
-// for long is not ready.
+// notReady reports, once for each incarnation, why it is not ready if it has been
+// starting for long.
 func (s *step) notReady(err error) {
 	long := slowStart
 	if s.settings.StartTimeout > 0 {
@@ -207,8 +208,7 @@ func (s *step) notReady(err error) {
 	s.emit(event.Event{Kind: event.KindStillStarting, Err: fmt.Errorf("not ready within %v: %w", long, err)})
 }
 
-// serves takes note of whether the incarnation, which was ready, says that it
-// serves.
+// serves handles the answer of an incarnation that was ready: nil if it serves.
 func (s *step) serves(err error) {
 	switch {
 	case err != nil && s.state == StateReady:

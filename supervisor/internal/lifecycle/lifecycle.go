@@ -1,7 +1,8 @@
 // Package lifecycle decides what a replica does next: launch, signal, ask, wait
-// or give up. [Replica.Step] takes what has happened and returns what to do
-// about it. There is no clock, goroutine or I/O in here: the supervisor drives
-// it with real processes, tests drive it with every order of events.
+// or give up. [Replica.Step] takes an input, which is something that has happened,
+// and returns the effects that are to be carried out. There is no clock, goroutine
+// or I/O in this package: the supervisor drives it with real processes, tests drive
+// it with every order of inputs.
 package lifecycle
 
 import (
@@ -25,27 +26,37 @@ const (
 	StateUnready                   // the process runs, was ready, and reports that it does not serve
 )
 
-// ProbeKind is how a replica's condition becomes known.
+// Intent is what follows once the process has ended.
+type Intent int
+
+const (
+	IntentRun     Intent = iota // what the policy says
+	IntentDown                  // no process until a start
+	IntentRestart               // another process, at once
+	IntentLeave                 // no process, for good
+)
+
+// ProbeKind is how it becomes known whether a replica is ready or alive.
 type ProbeKind int
 
 const (
-	ProbeNone   ProbeKind = iota // it is not asked
-	ProbeAsked                   // by the answers to questions
-	ProbeNotify                  // it says so itself
+	ProbeNone   ProbeKind = iota // it does not
+	ProbeAsked                   // by answers to questions
+	ProbeNotify                  // by the replica's own report
 )
 
 // Probe is a [Settings.Ready] or [Settings.Alive] with its defaults filled in.
 type Probe struct {
 	Kind      ProbeKind
-	Watch     time.Duration // Ready: between questions once the replica is ready; zero: it is asked no more
+	Watch     time.Duration // Ready: between questions once the replica is ready; zero: there are none
 	Period    time.Duration // between questions; Ready: the longest one
 	Timeout   time.Duration // of an answer
 	Threshold int           // Alive: bad answers in a row
-	Terminate bool          // Alive: end it by a stop, not by SIGKILL
+	Terminate bool          // Alive: stop it rather than kill it
 }
 
-// Settings are what a replica's owner wants. Question makes two probes differ
-// that ask for different things.
+// Settings are the settings of a replica. Question is comparable, and differs if
+// the probes ask for something else.
 type Settings struct {
 	Policy       restart.Policy
 	Ready, Alive Probe
@@ -65,12 +76,12 @@ const (
 	InputLeave                             // command: end, for good
 	InputReturn                            // command: take back InputLeave
 	InputKill                              // command: end at once, for good
-	InputConfigure                         // Settings are others
+	InputConfigure                         // the settings are changed to Settings
 	InputTurn                              // the launch it waits for may begin
-	InputLaunched                          // EffectLaunch has made a process
-	InputLaunchFailed                      // it has not; Exit.Err says why
-	InputLaunchDenied                      // it was not tried, as nothing may be launched any more
-	InputNotified                          // the process says that it is ready
+	InputLaunched                          // EffectLaunch started a process
+	InputLaunchFailed                      // EffectLaunch failed; Exit.Err says why
+	InputLaunchDenied                      // EffectLaunch was not tried, as nothing may be launched any more
+	InputNotified                          // the process reports that it is ready
 	InputAnswer                            // to EffectAsk: Check, Question, Err, NotServing, Ours
 	InputTimer                             // EffectTimer's time has come: Timer
 	InputLeaderEnded                       // the first process ended, and Left others of the replica run on
@@ -80,7 +91,7 @@ const (
 // Input is something that has happened.
 type Input struct {
 	Kind       InputKind
-	At         time.Time // InputExited, InputLaunched, InputNotified: when, if earlier than it is known
+	At         time.Time // InputExited, InputLaunched: when it happened; zero: now
 	Reason     string    // of a command
 	Settings   Settings
 	Exit       restart.Exit
@@ -89,7 +100,7 @@ type Input struct {
 	Question   int
 	Err        error   // of the answer; nil: it is good
 	NotServing bool    // the answer is that it does not serve
-	Ours       bool    // there is no answer, for a reason that is ours
+	Ours       bool    // there is no answer because of a failure on our side
 	Timer      Timer   // InputTimer
 	Draw       float64 // random, from 0 to 1
 }
@@ -100,7 +111,7 @@ type Check int
 const (
 	CheckReady Check = iota
 	CheckAlive
-	checks
+	checks // how many there are
 )
 
 // Timer is one of a replica's timers.
@@ -118,15 +129,15 @@ const (
 type EffectKind int
 
 const (
-	EffectLaunch    EffectKind = iota + 1 // make the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
+	EffectLaunch    EffectKind = iota + 1 // start the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
 	EffectEndTurn                         // let others start
 	EffectTerminate                       // send the stop signal to those of the replica that did not get it
 	EffectKill                            // send SIGKILL, and emit Event
-	EffectTimer                           // give InputTimer at At; zero: not any more
+	EffectTimer                           // set Timer to go off at At, as InputTimer; zero: stop it
 	EffectAsk                             // ask Question of Check; answered by InputAnswer
-	EffectEndAsking                       // nobody waits for the answers any more
+	EffectEndAsking                       // cancel all questions, whose answers are not needed any more
 	EffectEmit                            // emit Event
-	EffectEscalate                        // do to the group what Escalation says
+	EffectEscalate                        // do with the rest of the group what Escalation says
 	EffectGone                            // the replica has left: no process, no further effect
 )
 

@@ -12,18 +12,8 @@ import (
 // starts itself.
 const turnTime = time.Second
 
-// Intent is what shall be once the process has ended.
-type Intent int
-
-const (
-	IntentRun     Intent = iota // what the policy says
-	IntentDown                  // no process until a start
-	IntentRestart               // another process, at once
-	IntentLeave                 // no process, for good
-)
-
-// Replica is the state of one replica. Its zero value is not ready for use;
-// see [New].
+// Replica is the state of one replica. The zero value is not ready for use, see
+// [New].
 type Replica struct {
 	settings Settings
 	state    State
@@ -31,24 +21,24 @@ type Replica struct {
 	launch   launch
 	life     life
 	history  restart.History // since the last command
-	last     restart.Exit    // the latest
-	exited   time.Time       // when that was
+	last     restart.Exit    // the latest exit
+	exited   time.Time       // when last was
 	next     time.Time       // StateWaiting: when the launch is due
-	due      time.Time       // when TimerDue is to fire; zero: it is stopped
-	warned   bool            // of a leader that leaves others behind
+	due      time.Time       // when TimerDue goes off; zero: it is stopped
+	warned   bool            // event.KindDaemonized was emitted for these settings
 	gone     bool
 }
 
-// launch is how far the next launch is.
+// launch is the state of the next launch.
 type launch struct {
 	queued bool // it waits for its turn
-	asked  bool // by a command, whose user does not want to wait
+	asked  bool // by a command, whose user should not have to wait
 	begun  bool // EffectLaunch is being carried out
-	killed bool // InputKill came meanwhile
+	killed bool // InputKill came
 	turn   bool // EffectEndTurn is owed
 }
 
-// life is the incarnation that runs, or ran last.
+// life is the state of the incarnation that runs, or ran last.
 type life struct {
 	incarnation int
 	runs        bool
@@ -59,15 +49,15 @@ type life struct {
 	slow        bool      // event.KindStillStarting was emitted
 	questions   int       // asked so far
 	checks      [checks]check
-	answer      error // the latest that was not good; nil: the latest was
+	answer      error // the latest answer, if it was bad; else nil
 }
 
-// New returns a replica that waits for [InputBegin], at a time.
+// New returns a replica that waits for [InputBegin]. Now is the present time.
 func New(s Settings, now time.Time) Replica {
 	return Replica{settings: s, state: StateWaiting, next: now}
 }
 
-// The following methods tell how the replica is.
+// The following methods return parts of the state.
 
 func (r *Replica) State() State              { return r.state }
 func (r *Replica) Intent() Intent            { return r.intent }
@@ -79,10 +69,11 @@ func (r *Replica) Launched() time.Time       { return r.life.launched }
 func (r *Replica) Next() time.Time           { return r.next }
 func (r *Replica) Queued() (yes, asked bool) { return r.launch.queued, r.launch.asked }
 
-// Doomed reports whether all is over: the process was, or will be, killed.
+// Doomed reports whether there was an InputKill.
 func (r *Replica) Doomed() bool { return r.launch.killed }
 
-// Ready returns when the process that runs became ready; zero: it has not.
+// Ready returns when the running process became ready; zero: it has not, or there
+// is none.
 func (r *Replica) Ready() time.Time {
 	if !r.life.runs {
 		return time.Time{}
@@ -90,7 +81,7 @@ func (r *Replica) Ready() time.Time {
 	return r.life.ready
 }
 
-// Answer returns the latest answer of the process that runs if it was bad.
+// Answer returns the latest answer of the running process if it was bad; else nil.
 func (r *Replica) Answer() error {
 	if !r.life.runs {
 		return nil
@@ -106,7 +97,8 @@ type step struct {
 	effects []Effect
 }
 
-// Step takes note of what has happened and returns what is to be done.
+// Step changes the state by what has happened and returns what is to be done, in
+// this order.
 func (r *Replica) Step(now time.Time, in Input) []Effect {
 	s := &step{Replica: r, now: now, draw: in.Draw}
 	if r.gone {
@@ -146,7 +138,7 @@ func (r *Replica) Step(now time.Time, in Input) []Effect {
 	return s.effects
 }
 
-// process takes what concerns the process of an incarnation.
+// process handles the inputs that concern the process of an incarnation.
 func (s *step) process(in Input) {
 	switch {
 	case in.Kind == InputTurn && s.launch.queued:
@@ -219,7 +211,7 @@ func (s *step) command(i Intent, reason string) {
 		if s.state != StateStopping {
 			s.terminate(reason)
 		}
-	case s.launch.begun: // seen to when its outcome is known
+	case s.launch.begun: // handled when its outcome is known
 	case i == IntentRestart:
 		s.renew()
 	case i == IntentDown && s.state != StateStopped:
@@ -227,7 +219,7 @@ func (s *step) command(i Intent, reason string) {
 	}
 }
 
-// killAll ends the replica at once, whatever it is doing.
+// killAll kills the replica, whatever its state.
 func (s *step) killAll() {
 	s.intent, s.launch.killed = IntentLeave, true
 	if s.life.runs && !s.life.killed {
@@ -235,7 +227,7 @@ func (s *step) killAll() {
 	}
 }
 
-// renew launches the replica as if it had no past.
+// renew launches the replica and forgets its past exits.
 func (s *step) renew() {
 	s.intent, s.history = IntentRun, restart.History{}
 	s.queue(true)
@@ -253,8 +245,8 @@ func (s *step) leave() {
 	s.do(Effect{Kind: EffectGone})
 }
 
-// configure gives the replica other settings. Its process does not see them
-// before the next launch.
+// configure changes the settings. Probes and timers follow them at once, the process
+// only at the next launch.
 func (s *step) configure(to Settings) {
 	old := s.settings
 	s.settings, s.warned = to, false
@@ -299,7 +291,7 @@ func (s *step) launchFailed(in Input) {
 	s.after(event.Event{Kind: event.KindLaunchFailed}, in.Exit, s.now)
 }
 
-// terminate tells the process to end, in the time that it is allowed.
+// terminate asks the process to end, and has it killed after the stop timeout.
 func (s *step) terminate(reason string) {
 	s.state = StateStopping
 	s.endChecks()
@@ -334,7 +326,7 @@ func (s *step) leaderEnded(in Input) {
 	s.terminate(fmt.Sprintf("its first process has ended and left %d running", in.Left))
 }
 
-// ended does what follows from the end of the last process.
+// ended handles the end of the last process.
 func (s *step) ended(in Input) {
 	at := in.At
 	if at.IsZero() {
@@ -342,7 +334,7 @@ func (s *step) ended(in Input) {
 	}
 	exit := in.Exit
 	if !s.life.ready.IsZero() {
-		exit.Ready = max(at.Sub(s.life.ready), 1) // it was ready, however short
+		exit.Ready = max(at.Sub(s.life.ready), 1) // zero would mean that it never was ready
 	}
 	s.stopDue()
 	s.endTurn()
@@ -362,8 +354,8 @@ func (s *step) ended(in Input) {
 	}
 }
 
-// after does what follows from an end that nobody asked for, or a launch that
-// failed, which e reports.
+// after handles an exit that no command asked for, or a launch that failed. The
+// event for that is e.
 func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	s.last, s.exited = exit, at
 	s.history = s.history.After(exit, at, s.settings.Policy)
@@ -380,7 +372,7 @@ func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	}
 }
 
-// follow does what the policy has decided about the latest exit.
+// follow carries out what the policy has decided about the latest exit.
 func (s *step) follow(d restart.Decision) {
 	s.stopDue()
 	switch {
