@@ -21,13 +21,13 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// wrong says what is wrong with the value of a key, or with what rest selects
-// in it. It blames the flag that was given, else the place in the file.
+// wrong returns an error about the value of a key, or about the part of it that rest
+// selects. It names the flag, if that was given, or else the place in the file.
 func (g *group) wrong(key, rest, what string) error {
 	switch {
 	case key == "command" && len(g.in.flags.Command) > 0:
 		return inputfile.Place{Name: "COMMAND"}.Errorf("%s", what)
-	case given(g.in.flags.Settings, key):
+	case given(g.in.flags.Group, key):
 		return inputfile.Place{Name: flag(key)}.Errorf("%s", what)
 	}
 	own := "groups." + g.name + "." + key
@@ -46,7 +46,7 @@ func (g *group) wrong(key, rest, what string) error {
 	return g.in.file.Value("groups."+g.name).Errorf("%s: %s", own+rest, what)
 }
 
-// wrongVariable says what is wrong with the name of a variable in env.
+// wrongVariable returns an error about the name of a variable in env.
 func (g *group) wrongVariable(name, what string) error {
 	path := "groups." + g.name + ".env." + name
 	if !g.in.file.Has(path) {
@@ -81,7 +81,8 @@ func (g *group) checkAfter() error {
 	return nil
 }
 
-// checkOrder refuses groups that come after each other.
+// checkOrder refuses groups that come after each other. The library does too, but
+// cannot name the place in the file.
 func (in input) checkOrder(groups []supervisor.Group) error {
 	var names []string
 	after := make(map[string][]string)
@@ -101,13 +102,13 @@ func (g *group) checkPorts() error {
 	if last <= parse.MaxPort {
 		return nil
 	}
-	if !given(g.in.flags.Settings, "base_port") && given(g.in.flags.Settings, "replicas") {
+	if !given(g.in.flags.Group, "base_port") && given(g.in.flags.Group, "replicas") {
 		return g.wrong("replicas", "", fmt.Sprintf("%d: want %d or less, as ports begin at %d", n, parse.MaxPort-base+1, base))
 	}
 	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, parse.MaxPort-n+1, n, last))
 }
 
-// checkApart refuses ports that one of the groups before has.
+// checkApart refuses ports that an earlier group has.
 func (g *group) checkApart(before []*group) error {
 	for _, other := range before {
 		if !g.located || !other.located || !sameHost(*g.Host, *other.Host) ||
@@ -119,8 +120,8 @@ func (g *group) checkApart(before []*group) error {
 	return nil
 }
 
-// room is how many replicas there can be: as many as there are ports up to those
-// of another group or of ours, which none of the first has.
+// room returns how many replicas the group can be scaled to: as many as there are
+// ports before the next one of another group or of the supervisor.
 func (g *group) room(groups []*group, ours Settings) int {
 	if !g.located {
 		return maxCount
@@ -140,7 +141,7 @@ func (g *group) room(groups []*group, ours Settings) int {
 	return most
 }
 
-// clash reports whether one address cannot be listened at beside the other.
+// clash reports whether it is impossible to listen at both addresses.
 func clash(a, b string) bool {
 	aHost, aPort, aErr := net.SplitHostPort(a)
 	bHost, bPort, bErr := net.SplitHostPort(b)
@@ -159,7 +160,7 @@ func (g *group) checkPolicy() error {
 	if g.Limit != nil && g.Limit.Exits == nil {
 		return g.wrong("limit", "", "no exits: want how many there may be, such as exits: 5")
 	}
-	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags.Settings, "stop_timeout") {
+	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags.Group, "stop_timeout") {
 		return g.wrong("stop_timeout", "", "the cluster file has stop.timeout: set it there")
 	}
 	return nil
@@ -207,7 +208,7 @@ func (g *group) checkProbe(key string, p *probe) error {
 	return nil
 }
 
-// readEnvFile reads the variables of env_file, over which env goes.
+// readEnvFile reads the variables of env_file, which env overrides.
 func (g *group) readEnvFile() (err error) {
 	if g.EnvFile == nil {
 		return nil
@@ -282,7 +283,7 @@ func (g *group) checkReplica(r supervisor.Replica) error {
 		}
 	}
 	if err := findProgram(r); err != nil {
-		for errors.Unwrap(err) != nil { // what LookPath says beside the reason
+		for errors.Unwrap(err) != nil { // LookPath wraps the reason
 			err = errors.Unwrap(err)
 		}
 		return g.wrong("command", "[0]", fmt.Sprintf("%q: %v: want a program in PATH, or its path with a slash", r.Args[0], err))
@@ -290,7 +291,7 @@ func (g *group) checkReplica(r supervisor.Replica) error {
 	return nil
 }
 
-// findProgram looks for a replica's program where its launch will.
+// findProgram looks up a replica's program as its launch will.
 func findProgram(r supervisor.Replica) error {
 	program := r.Args[0]
 	if strings.Contains(program, "/") {

@@ -9,23 +9,23 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// wrong says what is wrong with a setting of the supervisor itself. It blames
-// the flag that was given, else the place in the file.
+// wrong returns an error about a setting of the supervisor itself. It names the flag,
+// if that was given, or else the place in the file.
 func (in input) wrong(path, what string) error {
 	key, ofControl := strings.CutPrefix(path, "control.")
 	switch {
-	case path == "control.addr" && in.flags.Own.Control.Addr != nil:
+	case path == "control.addr" && in.flags.Supervisor.Control.Addr != nil:
 		return inputfile.Place{Name: "--control"}.Errorf("%s", what)
-	case ofControl && given(in.flags.Own.Control, key), !ofControl && given(in.flags.Own, key):
+	case ofControl && given(in.flags.Supervisor.Control, key), !ofControl && given(in.flags.Supervisor, key):
 		return inputfile.Place{Name: flag(strings.ReplaceAll(path, ".", "_"))}.Errorf("%s", what)
 	}
 	return in.file.Value(path).Errorf("%s: %s", path, what)
 }
 
-// checkAddrs refuses addresses of ours that a replica has, and metrics for
-// strangers.
+// checkAddrs refuses addresses of the supervisor that a replica has too, and metrics
+// that other machines can reach unless that is allowed.
 func (in input) checkAddrs(c *Cluster) error {
-	if a := c.own.MetricsAddr; a != nil && !a.local() && !bool(deref(c.own.MetricsPublic)) {
+	if a := c.supervisor.MetricsAddr; a != nil && !a.local() && !bool(deref(c.supervisor.MetricsPublic)) {
 		return in.wrong("metrics_addr", fmt.Sprintf("%q: other machines can reach it: want a loopback address, or metrics_public: true (--metrics-public true)", *a))
 	}
 	for _, r := range c.Replicas {
@@ -40,8 +40,8 @@ func (in input) checkAddrs(c *Cluster) error {
 	return nil
 }
 
-// checkControl refuses a control service that cannot be, or that strangers can
-// use.
+// checkControl refuses incomplete settings of the control service, and those by which
+// other machines can use it unless that is allowed.
 func (in input) checkControl(c controlSettings) error {
 	if c.Addr == nil {
 		for _, key := range []string{"cert", "key", "ca", "allow_remote"} {
@@ -76,19 +76,19 @@ func (c controlSettings) tls() control.TLS {
 	return control.TLS{Cert: string(deref(c.Cert)), Key: string(deref(c.Key)), CA: string(deref(c.CA))}
 }
 
-// checkFixed refuses to change, from one cluster to another, what only a
-// restart can.
+// checkFixed refuses changes from one cluster to the next that take a restart.
 func (in input) checkFixed(now, next *Cluster) error {
-	key := differs(now.own.Control, next.own.Control)
+	key := differs(now.supervisor.Control, next.supervisor.Control)
 	if key != "" {
 		key = "control." + key
-	} else if key = differs(now.own, next.own); key == "" {
+	} else if key = differs(now.supervisor, next.supervisor); key == "" {
 		return nil
 	}
 	return in.wrong(key, "want it as it was: only a restart of the supervisor changes it")
 }
 
-// differs returns the key of the first field that does.
+// differs returns the key of the first field in which a and b differ; empty: there is
+// none.
 func differs[T any](a, b T) string {
 	for f, v := range reflect.ValueOf(a).Fields() {
 		if !reflect.DeepEqual(v.Interface(), reflect.ValueOf(b).FieldByIndex(f.Index).Interface()) {

@@ -1,6 +1,6 @@
-// Package clusterfile reads the supervisor's cluster file, which says in YAML
-// which replicas run and how, with the flags that override it, and checks both
-// as a whole.
+// Package clusterfile reads the supervisor's cluster file, which says in YAML which
+// replicas run and how, together with the flags that override it. It checks both
+// as a whole, so that errors can name the flag or the place in the file.
 package clusterfile
 
 import (
@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// Cluster is what a cluster file and the flags over it amount to.
+// Cluster is the result of a cluster file and the flags that override it.
 type Cluster struct {
 	Path string // of the file; empty: there is none
 	Settings
@@ -24,21 +24,19 @@ type Cluster struct {
 	Replicas []supervisor.Replica // of all groups, at first
 	Banner   string               // to print once all of them are ready
 
-	in    input
-	own   own
-	bound []string // addresses that the replicas will listen at
+	in         input
+	supervisor supervisorSettings
+	bound      []string // addresses that the replicas will listen at
 }
 
-// Read reads the cluster file at a path, which may be a pipe. Without a path
-// the flags say everything. What is wrong in either, or does not fit this
-// machine, is an [*inputfile.Mistake].
+// Read reads the cluster file at a path, which may be a pipe. If the path is empty,
+// there are only the flags. An error about either is an [*inputfile.Mistake].
 func Read(path string, f Flags) (*Cluster, error) {
 	return input{flags: f, file: &file{path: path}}.read(inputfile.ReadOnce)
 }
 
-// Reread reads the file of c again, which is no pipe then, with the same flags.
-// A change to what only a restart of the supervisor changes is an
-// [*inputfile.Mistake] too.
+// Reread reads the file of c again, which must not be a pipe, with the same flags.
+// A change that takes a restart of the supervisor is an [*inputfile.Mistake] too.
 func (c *Cluster) Reread() (*Cluster, error) {
 	next, err := c.in.read(inputfile.Read)
 	if err == nil {
@@ -50,8 +48,8 @@ func (c *Cluster) Reread() (*Cluster, error) {
 	return next, nil
 }
 
-// input is what the user gave: flags, which win, and a file, which is empty
-// where there is none.
+// input is what the user gave: flags, which take precedence, and a file, which is
+// empty if there is none.
 type input struct {
 	flags Flags
 	file  *file
@@ -73,9 +71,9 @@ func (in input) cluster() (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Path: in.file.path, in: in, own: in.flags.Own.or(in.file.own).or(ownDefaults())}
-	c.Settings = c.own.settings()
-	if err := in.checkControl(c.own.Control); err != nil {
+	c := &Cluster{Path: in.file.path, in: in, supervisor: in.flags.Supervisor.or(in.file.supervisorSettings).or(supervisorDefaults())}
+	c.Settings = c.supervisor.settings()
+	if err := in.checkControl(c.supervisor.Control); err != nil {
 		return nil, err
 	}
 	total := 0
@@ -105,7 +103,8 @@ func (in input) cluster() (*Cluster, error) {
 	return c, nil
 }
 
-// maxReplicas bounds what a small file can ask for: so many processes are more than a machine has.
+// maxReplicas bounds what a small file can ask for. No machine runs so many
+// processes well.
 const maxReplicas = 10_000
 
 var groupName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
@@ -113,11 +112,11 @@ var groupName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // groups returns the groups in the order of the file.
 func (in input) groups() ([]*group, error) {
 	if len(in.file.Groups) == 0 {
-		g, err := in.group("", settings{})
+		g, err := in.group("", groupSettings{})
 		return []*group{g}, err
 	}
 	for _, key := range []string{"replicas", "base_port"} {
-		if given(in.flags.Settings, key) {
+		if given(in.flags.Group, key) {
 			return nil, inputfile.Place{Name: flag(key)}.Errorf("the cluster file has groups: set it there")
 		}
 	}
@@ -138,7 +137,7 @@ func (in input) groups() ([]*group, error) {
 	return groups, nil
 }
 
-// add adds a group, whose replicas it checks.
+// add adds a group and checks its replicas.
 func (c *Cluster) add(g *group) error {
 	n := int(*g.Replicas)
 	for i := range n {
@@ -157,7 +156,7 @@ func (c *Cluster) add(g *group) error {
 	c.Groups = append(c.Groups, supervisor.Group{
 		Name: g.name, Count: n, Policy: g.policy(), After: texts[string](g.After),
 		Replica: func(i int) supervisor.Replica {
-			r, _ := g.replica(i) // what can be wrong is so for each of them
+			r, _ := g.replica(i) // an error would have been that of replica 0 too
 			return r
 		},
 	})
@@ -195,9 +194,8 @@ func (in input) banner(c *Cluster) (string, error) {
 	return text, nil
 }
 
-// CheckFree finds out before the first launch whether another process has a
-// replica's port: else each launch would crash, for a reason hard to see.
-// Addresses that are ours already are left out.
+// CheckFree returns an error if another process has a replica's port: each launch
+// would crash, for a reason that is hard to see. It skips addresses that are ours.
 func (c *Cluster) CheckFree(ours func(addr string) bool) error {
 	for _, addr := range c.bound {
 		if ours(addr) {
@@ -220,7 +218,7 @@ func (c *Cluster) CheckFree(ours func(addr string) bool) error {
 	return nil
 }
 
-// portSetting is what the user changes to have other ports.
+// portSetting returns the flag or key with which to choose other ports.
 func (c *Cluster) portSetting() string {
 	if len(c.Groups) > 1 || c.Groups[0].Name != "" {
 		return "base_port"

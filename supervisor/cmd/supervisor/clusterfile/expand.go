@@ -8,12 +8,13 @@ import (
 
 type placeholder struct{ name, value string }
 
-// A shell's ${name} is not ours, nor is anything but lower-case letters in
-// braces.
+// braces matches {name}, which is a placeholder, and ${name} and {{name}}, which are
+// not. Names are of lower-case letters.
 var braces = regexp.MustCompile(`\$?\{[a-z]+\}|\{\{[a-z]+\}\}`)
 
-// expand replaces {name} by its value and returns the names used. An unknown
-// one is an error that lists the allowed ones. {{name}} is {name} as a text.
+// expand replaces each {name} by its value and {{name}} by {name}, and returns the
+// names used. The error for an unknown name lists the allowed ones. ${name} is left
+// to shells.
 func expand(text string, values []placeholder) (expanded string, used []string, err error) {
 	expanded = braces.ReplaceAllStringFunc(text, func(found string) string {
 		switch {

@@ -11,10 +11,10 @@ import (
 
 // content is what a cluster file says.
 type content struct {
-	settings                     // of the one group, or what groups have unless they say otherwise
-	Groups   map[string]settings `yaml:"groups"`
-	own
-	Banner *word `yaml:"banner"` // with placeholders
+	groupSettings                          // of the only group, or the defaults of Groups
+	Groups        map[string]groupSettings `yaml:"groups"`
+	supervisorSettings
+	Banner *verbatim `yaml:"banner"` // with placeholders
 }
 
 // file is a cluster file. Its places are those in the text.
@@ -47,9 +47,9 @@ func (f *file) interpolate(text string, v encoding.TextUnmarshaler) (string, err
 	return text, err
 }
 
-// beside returns the path that one in the file stands for: a relative path is
-// relative to the file's directory. A file that comes by a descriptor, as from
-// a shell's <(COMMAND) or /dev/stdin, has none.
+// beside resolves a path in the file: a relative path is relative to the file's
+// directory. A file that comes by a descriptor, such as a shell's <(COMMAND) or
+// /dev/stdin, has no directory.
 func (f *file) beside(path string) string {
 	if path == "" || filepath.IsAbs(path) || strings.HasPrefix(f.path, "/dev/") || strings.HasPrefix(f.path, "/proc/") {
 		return path

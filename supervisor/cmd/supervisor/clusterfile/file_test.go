@@ -142,7 +142,7 @@ func TestBadFile(t *testing.T) {
 		})
 	}
 	path := write(t, "base_port: 65534\n"+"command: [\"true\"]\n")
-	contains(t, bad(t, path, Flags{Settings: settings{Replicas: new(count(3))}}).Error(), []string{"--replicas: 3: want 2 or less"})
+	contains(t, bad(t, path, Flags{Group: groupSettings{Replicas: new(count(3))}}).Error(), []string{"--replicas: 3: want 2 or less"})
 	for _, text := range []string{"", "# nothing\n", "replicas: 3\n"} {
 		path := write(t, text)
 		contains(t, bad(t, path, Flags{}).Error(), []string{path + ": no command", "a list of texts"})
@@ -171,7 +171,7 @@ env:
 
 func TestFlagsOverrideTheFile(t *testing.T) {
 	path := write(t, "replicas: 5\nbase_port: 8000\nrestart_delay: 3s\nstop_timeout: 0s\ncommand: [no/such]\nenv: {A: \"{port}\"}\n")
-	c, err := Read(path, Flags{Settings: settings{Replicas: new(count(2))}, Command: []string{"true", "{name}={addr}"}})
+	c, err := Read(path, Flags{Group: groupSettings{Replicas: new(count(2))}, Command: []string{"true", "{name}={addr}"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 // The help of a flag names the default in force.
 func TestHelpNamesTheDefaults(t *testing.T) {
 	named := regexp.MustCompile(`\(default ([^ )]+)\)$`)
-	for _, defaults := range []any{defaults(), ownDefaults()} {
+	for _, defaults := range []any{defaults(), supervisorDefaults()} {
 		for f, v := range reflect.ValueOf(defaults).Fields() {
 			if v.IsZero() {
 				continue

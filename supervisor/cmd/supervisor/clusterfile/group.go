@@ -17,22 +17,22 @@ import (
 // group is one group of replicas, with all its settings.
 type group struct {
 	name string
-	settings
+	groupSettings
 	in      input
-	listens bool              // its replicas will do so at their addresses
+	listens bool              // its replicas listen at their addresses
 	located bool              // its replicas have addresses
 	fileEnv map[string]string // of env_file
 }
 
-// group returns a group that has settings of its own, and checks them.
-func (in input) group(name string, own settings) (*group, error) {
-	set := in.flags.Settings.or(own).or(in.file.settings)
-	g := &group{name: name, settings: set.or(defaults()), in: in}
+// group returns the group with these settings in the file, and checks it.
+func (in input) group(name string, inGroup groupSettings) (*group, error) {
+	set := in.flags.Group.or(inGroup).or(in.file.groupSettings)
+	g := &group{name: name, groupSettings: set.or(defaults()), in: in}
 	if len(in.flags.Command) > 0 {
-		g.Command = texts[word](in.flags.Command)
+		g.Command = texts[verbatim](in.flags.Command)
 	}
 	if g.Ready == nil && g.Alive != nil {
-		// Else a replica would be asked whether it is alive before it is up.
+		// Otherwise a replica would be asked whether it is alive before it is up.
 		g.Ready = &probe{Kind: g.Alive.Kind, Service: g.Alive.Service, Path: g.Alive.Path}
 	}
 	for _, text := range slices.Concat(g.Command, slices.Collect(maps.Values(g.Env))) {
@@ -40,8 +40,8 @@ func (in input) group(name string, own settings) (*group, error) {
 		g.listens = g.listens || slices.Contains(used, "addr") || slices.Contains(used, "port")
 	}
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
-	// A base port that all groups have is for those that listen.
-	g.located = g.listens || own.BasePort != nil || name == "" && set.BasePort != nil
+	// A base port outside the groups is only for those that listen.
+	g.located = g.listens || inGroup.BasePort != nil || name == "" && set.BasePort != nil
 	checks := []func() error{g.checkCommand, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -68,14 +68,14 @@ func (g *group) policy() restart.Policy {
 
 func (g *group) lastPort() int { return int(*g.BasePort) + int(*g.Replicas) - 1 }
 
-// asks reports whether a replica is asked at its address.
+// asks reports whether the probe asks at the replica's address.
 func (p *probe) asks() bool {
 	return p != nil && (p.is(supervisor.ProbeTCP) || p.is(supervisor.ProbeHTTP) || p.is(supervisor.ProbeGRPC))
 }
 
 func (p *probe) is(k supervisor.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }
 
-// probe is p as the library has it; nil asks nothing.
+// probe returns p for the library. Nil asks nothing.
 func (p *probe) probe() supervisor.Probe {
 	if p == nil {
 		return supervisor.Probe{}
@@ -97,12 +97,12 @@ func (g *group) limits() supervisor.Limits {
 	return l
 }
 
-// addr is the address of the i-th replica.
+// addr returns the address of the i-th replica.
 func (g *group) addr(i int) string {
 	return net.JoinHostPort(string(*g.Host), strconv.Itoa(int(*g.BasePort)+i))
 }
 
-// placeholders are those of the i-th replica.
+// placeholders returns those of the i-th replica.
 func (g *group) placeholders(i int) []placeholder {
 	name := name(i)
 	if g.name != "" {
@@ -119,7 +119,7 @@ func (g *group) replica(i int) (supervisor.Replica, error) {
 	values := g.placeholders(i)
 	r := supervisor.Replica{
 		Name:         values[0].value,
-		StopTimeout:  max(g.StopTimeout.span(), 1), // the library's zero is its default; ours is at once
+		StopTimeout:  max(g.StopTimeout.span(), 1), // zero is the library's default, but here it means at once
 		StartTimeout: g.StartTimeout.span(), Ready: g.Ready.probe(), Alive: g.Alive.probe(), Limits: g.limits(),
 		Overflow: supervisor.Overflow(deref(g.LogOverflow)),
 	}
@@ -147,7 +147,8 @@ func (g *group) replica(i int) (supervisor.Replica, error) {
 	return r, err
 }
 
-// withSlash returns the path of a program so that it is not looked up in PATH.
+// withSlash returns the path of a program with a slash in it, so that it is not looked
+// up in PATH.
 func withSlash(path string) string {
 	if !strings.Contains(path, "/") {
 		return "./" + path
@@ -170,7 +171,7 @@ func (g *group) args(values []placeholder) ([]string, error) {
 	return args, nil
 }
 
-// environ is nil where the supervisor's own environment is inherited.
+// environ returns the replica's environment; nil: it inherits that of the supervisor.
 func (g *group) environ(values []placeholder) ([]string, error) {
 	var env []string
 	switch {
@@ -192,7 +193,7 @@ func (g *group) environ(values []placeholder) ([]string, error) {
 	return env, nil
 }
 
-// name is the i-th of a, b, ... z, aa, ab, ...
+// name returns the i-th of a, b, ... z, aa, ab, ...
 func name(i int) string {
 	s := string(rune('a' + i%26))
 	if i < 26 {

@@ -152,8 +152,8 @@ func TestGroupsWithoutAddresses(t *testing.T) {
 func TestFlagsThatGroupsRefuse(t *testing.T) {
 	path := write(t, "groups:\n  one: {command: [\"true\"]}\n")
 	for want, f := range map[string]Flags{
-		"--replicas":  {Settings: settings{Replicas: new(count(2))}},
-		"--base-port": {Settings: settings{BasePort: new(port(8000))}},
+		"--replicas":  {Group: groupSettings{Replicas: new(count(2))}},
+		"--base-port": {Group: groupSettings{BasePort: new(port(8000))}},
 		"COMMAND":     {Command: []string{"true"}},
 	} {
 		contains(t, bad(t, path, f).Error(), []string{want + ": the cluster file has groups: set it there"})

@@ -89,7 +89,7 @@ func TestFilesAreRelativeToTheFile(t *testing.T) {
 		t.Errorf("got %+v and the environment %q", c.Settings, c.Replicas[0].Env)
 	}
 	logs, mode := filePath("logs"), fileMode(0o600)
-	c = readAs(t, home+"/etc/c.yaml", text, Flags{Own: own{LogDir: &logs, FileMode: &mode}})
+	c = readAs(t, home+"/etc/c.yaml", text, Flags{Supervisor: supervisorSettings{LogDir: &logs, FileMode: &mode}})
 	if c.Events != home+"/e.jsonl" || c.LogDir != "logs" || c.FileMode != 0o600 {
 		t.Errorf("got %+v: want the flag's log directory relative to the working directory", c.Settings)
 	}

@@ -15,36 +15,36 @@ import (
 // Flags are what the command line says, which overrides the cluster file. Commands
 // embed them.
 type Flags struct {
-	Settings settings `embed:""`
-	Own      own      `embed:""`
-	Command  []string `kong:"-"` // program and arguments; empty: that of the file
+	Group      groupSettings      `embed:""`
+	Supervisor supervisorSettings `embed:""`
+	Command    []string           `kong:"-"` // program and arguments; empty: that of the file
 }
 
-// settings are what a group of replicas is made of. Flags can set those with a
-// help text; zero: not given.
-type settings struct {
-	Replicas     *count            `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
-	Host         *host             `yaml:"host" placeholder:"IP" help:"Address that the replicas listen at (default 127.0.0.1)"`
-	BasePort     *port             `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
-	Restart      *mode             `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
-	RestartDelay *duration         `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
-	Backoff      *backoff          `yaml:"backoff" kong:"-"`
-	Limit        *limit            `yaml:"limit" kong:"-"`
-	Ready        *probe            `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
-	StartTimeout *duration         `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
-	Alive        *probe            `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
-	Stop         *stop             `yaml:"stop" kong:"-"`
-	StopTimeout  *duration         `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
-	After        []word            `yaml:"after" kong:"-"`
-	LogOverflow  *overflow         `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
-	Command      []word            `yaml:"command" kong:"-"` // with placeholders, as are env and dir
-	Env          map[string]word   `yaml:"env" kong:"-"`
-	EnvFile      *filePath         `yaml:"env_file" kong:"-"`
-	CleanEnv     *boolean          `yaml:"clean_env" kong:"-"`
-	Dir          *word             `yaml:"dir" kong:"-"`
-	Rlimits      map[string]rlimit `yaml:"rlimits" kong:"-"`
-	Nice         *nice             `yaml:"nice" kong:"-"`
-	User         *word             `yaml:"user" kong:"-"`
+// groupSettings are the settings of a group of replicas. Those with a help text have
+// flags. Nil: not given.
+type groupSettings struct {
+	Replicas     *count              `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
+	Host         *host               `yaml:"host" placeholder:"IP" help:"Address that the replicas listen at (default 127.0.0.1)"`
+	BasePort     *port               `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
+	Restart      *mode               `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
+	RestartDelay *duration           `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
+	Backoff      *backoff            `yaml:"backoff" kong:"-"`
+	Limit        *limit              `yaml:"limit" kong:"-"`
+	Ready        *probe              `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
+	StartTimeout *duration           `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
+	Alive        *probe              `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
+	Stop         *stop               `yaml:"stop" kong:"-"`
+	StopTimeout  *duration           `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
+	After        []verbatim          `yaml:"after" kong:"-"`
+	LogOverflow  *overflow           `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
+	Command      []verbatim          `yaml:"command" kong:"-"` // with placeholders, as are env and dir
+	Env          map[string]verbatim `yaml:"env" kong:"-"`
+	EnvFile      *filePath           `yaml:"env_file" kong:"-"`
+	CleanEnv     *boolean            `yaml:"clean_env" kong:"-"`
+	Dir          *verbatim           `yaml:"dir" kong:"-"`
+	Rlimits      map[string]rlimit   `yaml:"rlimits" kong:"-"`
+	Nice         *nice               `yaml:"nice" kong:"-"`
+	User         *verbatim           `yaml:"user" kong:"-"`
 }
 
 type backoff struct {
@@ -62,24 +62,24 @@ type limit struct {
 
 type probe struct {
 	Kind      *kind     `yaml:"kind"`
-	Service   *word     `yaml:"service"`
-	Path      *word     `yaml:"path"`
+	Service   *verbatim `yaml:"service"`
+	Path      *verbatim `yaml:"path"`
 	Period    *duration `yaml:"period"`
 	Timeout   *duration `yaml:"timeout"`
 	Threshold *count    `yaml:"threshold"`
 	Terminate *boolean  `yaml:"terminate"`
 }
 
-// stop is how a replica is stopped.
+// stop says how a replica is stopped.
 type stop struct {
 	Signal  *signalName `yaml:"signal"`
 	To      *stopTarget `yaml:"to"`
 	Timeout *duration   `yaml:"timeout"`
 }
 
-// own are the settings of the supervisor itself, which it takes a restart to
-// change.
-type own struct {
+// supervisorSettings are the settings of the supervisor itself, which only a restart
+// can change. Nil: not given.
+type supervisorSettings struct {
 	Control       controlSettings `yaml:"control" embed:""`
 	MetricsAddr   *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
 	MetricsPublic *boolean        `yaml:"metrics_public" placeholder:"true" help:"Let --metrics-addr be one that other machines can reach (default false)"`
@@ -96,26 +96,26 @@ type own struct {
 type controlSettings struct {
 	Addr        *endpoint `yaml:"addr" name:"control" placeholder:"ADDR" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl"`
 	Cert        *filePath `yaml:"cert" name:"control-cert" placeholder:"FILE" help:"Certificate of the control service (PEM), for TLS"`
-	Key         *filePath `yaml:"key" name:"control-key" placeholder:"FILE" help:"Its key (PEM)"`
+	Key         *filePath `yaml:"key" name:"control-key" placeholder:"FILE" help:"Private key for --control-cert (PEM)"`
 	CA          *filePath `yaml:"ca" name:"control-ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the client's, for mTLS"`
 	AllowRemote *boolean  `yaml:"allow_remote" name:"control-allow-remote" placeholder:"true" help:"Let --control be one that other machines can reach, without TLS (default false)"`
 }
 
-// or takes what is not given from others. Maps are joined.
-func (s settings) or(others settings) settings {
+// or returns s with what it does not give taken from others. Maps are joined.
+func (s groupSettings) or(others groupSettings) groupSettings {
 	fill(&s, others)
 	s.Env = join(s.Env, others.Env)
 	s.Rlimits = join(s.Rlimits, others.Rlimits)
 	return s
 }
 
-func (o own) or(others own) own {
+func (o supervisorSettings) or(others supervisorSettings) supervisorSettings {
 	fill(&o.Control, others.Control)
 	fill(&o, others)
 	return o
 }
 
-// fill sets the fields that are zero as others has them.
+// fill sets the fields of s that are zero to those of others.
 func fill[T any](s *T, others T) {
 	to, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(others)
 	for i := range to.NumField() {
@@ -134,37 +134,37 @@ func join[V any](first, others map[string]V) map[string]V {
 	return all
 }
 
-// given reports whether s, which may be any such struct, has a value for a key.
+// given reports whether s, a struct of settings, has a value for a key.
 func given(s any, key string) bool {
 	v, _ := inputfile.Field(reflect.ValueOf(s), key)
 	return !v.IsZero()
 }
 
-// flag is the flag that sets what a key does.
+// flag returns the flag for a key.
 func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
-// Settings are those of the supervisor itself. Zero: not given, which turns off
-// what has no default.
+// Settings are the settings of the supervisor itself, with defaults filled in. Zero:
+// off.
 type Settings struct {
 	Control     Control
-	MetricsAddr string      // where Prometheus' metrics are served
+	MetricsAddr string      // address at which metrics are served for Prometheus
 	Events      string      // file that events are appended to; -: stdout
-	LogDir      string      // where each replica's lines go to a file
-	LogSize     int64       // of such a file, in bytes
-	LogFiles    int         // of a replica that were full and are kept
-	FileMode    fs.FileMode // of files that are created
-	StateDir    string      // for one supervisor at a time
-	MaxStarting int         // replicas at a time
+	LogDir      string      // directory with a file of each replica's lines
+	LogSize     int64       // size in bytes at which such a file is full
+	LogFiles    int         // number of full files that are kept of each replica
+	FileMode    fs.FileMode // permissions of files that are created
+	StateDir    string      // directory that only one supervisor may have at a time
+	MaxStarting int         // see supervisor.Config; zero: its default
 }
 
 // Control says where the control service is.
 type Control struct {
 	Addr        string
 	TLS         control.TLS
-	AllowRemote bool // without TLS
+	AllowRemote bool // other machines may reach Addr without TLS
 }
 
-func (o own) settings() Settings {
+func (o supervisorSettings) settings() Settings {
 	return Settings{
 		Control:     Control{Addr: string(deref(o.Control.Addr)), TLS: o.Control.tls(), AllowRemote: bool(deref(o.Control.AllowRemote))},
 		MetricsAddr: string(deref(o.MetricsAddr)), Events: string(deref(o.Events)), StateDir: string(deref(o.StateDir)),
@@ -173,14 +173,14 @@ func (o own) settings() Settings {
 	}
 }
 
-func ownDefaults() own {
-	return own{LogSize: new(megabytes(10)), LogFiles: new(count(5)), FileMode: new(fileMode(0o640))}
+func supervisorDefaults() supervisorSettings {
+	return supervisorSettings{LogSize: new(megabytes(10)), LogFiles: new(count(5)), FileMode: new(fileMode(0o640))}
 }
 
 // The base port lies below the ephemeral range, from which a client's own
 // socket could take the port of a replica that is down.
-func defaults() settings {
-	return settings{
+func defaults() groupSettings {
+	return groupSettings{
 		Replicas: new(count(3)), Host: new(host("127.0.0.1")), BasePort: new(port(7101)),
 		Restart: new(mode(restart.ModeAlways)), RestartDelay: new(duration(500 * time.Millisecond)),
 		StopTimeout: new(duration(5 * time.Second)),

@@ -21,7 +21,7 @@ const maxCount = 1000 // replicas: beyond the ports and processes one machine is
 // Values of flags and of the cluster file. Their errors name the value and
 // what is allowed.
 type (
-	word       string // any text; in the file as it stands: 0755 or 1_000 is no number to a program
+	verbatim   string // any text, unchanged: 0755 and 1_000 in the file are no numbers
 	filePath   string // in the file, relative to its directory
 	boolean    bool
 	count      int
@@ -45,8 +45,8 @@ type (
 	rlimit     supervisor.Rlimit
 )
 
-func (w *word) UnmarshalText(text []byte) error {
-	*w = word(text)
+func (w *verbatim) UnmarshalText(text []byte) error {
+	*w = verbatim(text)
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (e *endpoint) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// local reports whether nobody but this machine's users can get there.
+// local reports whether only users of this machine can reach the endpoint.
 func (e endpoint) local() bool {
 	return strings.HasPrefix(string(e), "unix://") || addr(e).local()
 }
@@ -199,13 +199,13 @@ func parseLimit(text string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 63)
 }
 
-// A probe may be given by its kind alone.
+// UnmarshalText takes the kind of a probe alone.
 func (p *probe) UnmarshalText(text []byte) error {
 	p.Kind = new(kind)
 	return p.Kind.UnmarshalText(text)
 }
 
-// span is a duration that may not have been given; zero then.
+// span returns the duration; zero if it was not given.
 func (d *duration) span() time.Duration {
 	if d == nil {
 		return 0
@@ -213,7 +213,7 @@ func (d *duration) span() time.Duration {
 	return time.Duration(*d)
 }
 
-// deref is what was given, or zero.
+// deref returns the value that was given, or zero.
 func deref[T any](given *T) T {
 	if given == nil {
 		return *new(T)
