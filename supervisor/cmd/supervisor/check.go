@@ -20,8 +20,8 @@ type checkCmd struct {
 	stdout io.Writer
 }
 
-// Run reads the file, with the flags over it, and prints what would run. It
-// launches nothing, and does not look whether the ports are free.
+// Run prints what would run by the file and the flags. It launches nothing, and does
+// not check whether the ports are free.
 func (c *checkCmd) Run() error {
 	cluster, err := clusterfile.Read(c.File, c.Flags)
 	if err != nil {

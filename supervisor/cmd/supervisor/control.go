@@ -16,8 +16,8 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// startControl has server serve at l until stop is called, which comes after its
-// end. It does nothing where no control service is wanted.
+// startControl has server serve at l until stop is called, which waits for its end.
+// It does nothing if l is nil.
 func startControl(l *controlListener, server *control.Server, log hclog.Logger) (stop func()) {
 	if l == nil {
 		return func() {}
@@ -58,7 +58,7 @@ func listenControl(c clusterfile.Control) (*controlListener, error) {
 	}
 	l := &controlListener{settings: c, credentials: credentials}
 	switch err := l.listen(); {
-	case errors.Is(err, control.ErrExposed): // a name, which leads elsewhere than it seems to
+	case errors.Is(err, control.ErrExposed): // a name that stands for another address than it seems to
 		return nil, inputfile.Place{Name: "--control"}.Errorf("%v", err)
 	case err != nil:
 		return nil, fmt.Errorf("--control: %w", err)
@@ -75,7 +75,7 @@ func (l *controlListener) listen() error {
 	return err
 }
 
-// restore listens again if somebody has removed the socket. Connections stay.
+// restore listens again if the socket was removed. Connections stay.
 func (l *controlListener) restore() error {
 	if l == nil {
 		return nil
@@ -93,7 +93,7 @@ func (l *controlListener) restore() error {
 	return nil
 }
 
-// lost reports whether the socket is not at its path any more.
+// lost reports whether the socket is no longer at its path.
 func (l *controlListener) lost() bool {
 	if l.now.Addr().Network() != "unix" {
 		return false
@@ -102,7 +102,7 @@ func (l *controlListener) lost() bool {
 	return err != nil || !os.SameFile(there, l.socket)
 }
 
-// closeLost closes a listener but leaves what is at its path.
+// closeLost closes a listener and leaves alone what is at its path.
 func closeLost(l net.Listener) error {
 	l.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false)
 	return l.Close()

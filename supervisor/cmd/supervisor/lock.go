@@ -12,9 +12,9 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// lock takes a state directory, which it makes where there is none, for this
-// process alone. The file in it stays, as one that others may have opened
-// cannot be removed safely; the system gives the lock back however we end.
+// lock makes sure that only this process uses a state directory, which it creates if
+// needed. The lock file stays, as it cannot be removed safely once others may have
+// opened it. The system releases the lock however the process ends.
 func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)

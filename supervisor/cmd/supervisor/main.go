@@ -39,8 +39,8 @@ func main() {
 	if err == nil {
 		return
 	}
-	// The library's errors name it, and so us, already.
-	last := output.Sink{To: os.Stderr} // which may be stuck, and must not hold up the exit
+	// The library's errors begin with its name, which is ours too.
+	last := output.Sink{To: os.Stderr} // a stderr that is stuck must not hold up the exit
 	last.Put("", []byte("supervisor: "+strings.TrimPrefix(inputfile.Text(err), "supervisor: ")+"\n"))
 	last.Close(report.ClosePatience)
 	if _, bad := errors.AsType[*inputfile.Mistake](err); bad {
@@ -50,7 +50,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
-	// The command's own flags, and a COMMAND called guard, are none of kong's.
+	// Kong must not see the flags of COMMAND, nor a COMMAND called guard.
 	var command []string
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, command = args[:i], args[i+1:]
@@ -77,8 +77,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return parsed.Run()
 }
 
-// noEmptyFlag refuses a flag without a value, as an unset variable of a script
-// gives it. To the parser that is as if the flag were not there.
+// noEmptyFlag refuses a flag with an empty value, as from an unset variable in a
+// script. The parser takes it for a flag that is not given.
 func noEmptyFlag(parsed *kong.Context) error {
 	for _, p := range parsed.Path {
 		if p.Flag == nil {
@@ -91,12 +91,12 @@ func noEmptyFlag(parsed *kong.Context) error {
 	return nil
 }
 
-// misuse is an error of the command line in words that do not tell how it is
-// parsed. Parsed is nil where that is the parser's.
+// misuse returns the text of an error of the command line, without the parser's
+// jargon. Parsed is nil for errors of the parser.
 func misuse(err error, parsed *kong.Context) string {
-	what := strings.TrimSuffix(err.Error(), `, did you mean "-h"?`) // which is how it takes a negative number
+	what := strings.TrimSuffix(err.Error(), `, did you mean "-h"?`) // its hint at a negative number
 	if name, rest, ok := strings.Cut(what, `: "`); ok && (strings.HasPrefix(name, "--") || strings.HasPrefix(name, "<")) {
-		what = name + ` "` + rest // a flag and its value belong together
+		what = name + ` "` + rest // no colon between a flag and its value
 	}
 	var parse *kong.ParseError
 	if errors.As(err, &parse) {
@@ -114,18 +114,18 @@ func misuse(err error, parsed *kong.Context) string {
 	return what + "; see " + asked + " --help"
 }
 
-// command is the one that was given, as far as it is one.
+// command returns the command that was given, with those that it is part of.
 func command(parsed *kong.Context) string {
 	words := "supervisor"
 	for _, p := range parsed.Path {
-		if p.Command != nil && p.Command.Name != "run" { // which needs no name
+		if p.Command != nil && p.Command.Name != "run" { // the default
 			words += " " + p.Command.Name
 		}
 	}
 	return words
 }
 
-// help shows the flags of the default command to those who name none.
+// help prints the help, with the flags of the default command if none is named.
 func help(options kong.HelpOptions, ctx *kong.Context) error {
 	if ctx.Selected() == nil {
 		run, err := kong.Trace(ctx.Kong, []string{"run"})

@@ -11,14 +11,14 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// outcome learns from events what the replicas have come to. Its methods may
-// be called by any goroutine.
+// outcome derives from events how the replicas ended. Its methods may be called by
+// any goroutine.
 type outcome struct {
 	allReady func() // called once all replicas of the start were ready
 
 	mu      sync.Mutex
 	missing map[string]bool        // replicas that were not ready yet
-	failed  map[string]event.Event // how those ended that failed and stay down
+	failed  map[string]event.Event // the last events of replicas that failed and stay down
 }
 
 func newOutcome(replicas []supervisor.Replica, allReady func()) *outcome {
@@ -51,7 +51,7 @@ func (o *outcome) note(e event.Event) {
 	}
 }
 
-// err names the replicas that failed; nil: none.
+// err returns an error that names the replicas that failed; nil: none did.
 func (o *outcome) err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

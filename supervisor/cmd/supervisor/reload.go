@@ -14,22 +14,22 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// reloader makes what the cluster file says now run.
+// reloader applies the cluster file as it is now.
 type reloader struct {
-	now        *clusterfile.Cluster // as it was at the start, where that cannot be changed
+	now        *clusterfile.Cluster // from the start, for what only a restart can change
 	supervisor *supervisor.Supervisor
 	control    *controlListener
 
 	mu     sync.Mutex
-	cancel context.CancelCauseFunc // of the reload before; nil: there was none
+	cancel context.CancelCauseFunc // cancels the previous reload; nil: there was none
 }
 
-// errNextReload ends a reload that still goes on when the next one begins.
+// errNextReload is the error of a reload that the next one cut short.
 var errNextReload = fmt.Errorf("%w: the next reload", supervisor.ErrSuperseded)
 
-// reload reads the file again, which is no pipe then, with the same flags over
-// it, and returns when all of it runs. A file with a mistake, or one that changes what only a
-// restart can, changes nothing. A reload that still goes on then ends with
+// reload reads the file again, which must not be a pipe, with the same flags, and
+// returns when all of it runs. If the file has a mistake, or a change that takes a
+// restart, nothing is changed. A previous reload that is still under way ends with
 // errNextReload.
 func (r *reloader) reload(ctx context.Context) error {
 	restored := r.control.restore()
@@ -40,8 +40,8 @@ func (r *reloader) reload(ctx context.Context) error {
 	return errors.Join(apply(), restored)
 }
 
-// begin reads the file, and returns what makes it run. Of several reloads the
-// last to read is the one that counts.
+// begin reads the file, and returns a function that applies it. Of several reloads,
+// the last to read the file counts.
 func (r *reloader) begin(ctx context.Context) (apply func() error, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,8 +75,8 @@ func (r *reloader) read() (*clusterfile.Cluster, error) {
 	})
 }
 
-// reloadAndSay is reload for those who can only read the log.
-func (r *reloader) reloadAndSay(ctx context.Context, log hclog.Logger) {
+// reloadAndLog is reload for a signal, which only the log can answer.
+func (r *reloader) reloadAndLog(ctx context.Context, log hclog.Logger) {
 	if err := r.control.restore(); err != nil {
 		log.Error("not restored", "error", err)
 	}

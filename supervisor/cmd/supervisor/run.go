@@ -27,7 +27,7 @@ type runCmd struct {
 
 // Run supervises the cluster until a signal, or until nothing is left to run.
 func (r *runCmd) Run() error {
-	// It is between us and who launched us; the replicas would inherit it.
+	// It is for us to report to whoever launched us. Replicas must not inherit it.
 	os.Unsetenv("NOTIFY_SOCKET")
 	c, err := clusterfile.Read(r.Config, r.Flags)
 	if err != nil {
@@ -50,29 +50,29 @@ func (r *runCmd) Run() error {
 	return r.supervise(c, []string{self, "guard"})
 }
 
-// supervise runs the cluster, with all that goes on beside it.
+// supervise runs the cluster, with its reports and the control service.
 func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	prober := new(control.Prober)
 	defer prober.Close()
-	var told *report.Report
+	var out *report.Report
 	var result *outcome
 	s, err := supervisor.New(supervisor.Config{
 		Groups: c.Groups, Stay: c.Control.Addr != "", MaxStarting: c.MaxStarting, Health: prober.Health, Guardian: guardian,
-		OnEvent:  func(e event.Event) { told.Event(e); result.note(e) },
-		OnOutput: func(replica string, lines []byte) { told.Output(replica, lines) },
+		OnEvent:  func(e event.Event) { out.Event(e); result.note(e) },
+		OnOutput: func(replica string, lines []byte) { out.Output(replica, lines) },
 	})
 	if err != nil {
 		return err
 	}
-	told, err = r.Report.Open(c.Settings, r.stdout, r.stderr, s.List)
+	out, err = r.Report.Open(c.Settings, r.stdout, r.stderr, s.List)
 	if err != nil {
 		return err
 	}
-	defer told.Close()
-	told.Align(c.Replicas...)
+	defer out.Close()
+	out.Align(c.Replicas...)
 	result = newOutcome(c.Replicas, func() {
 		if c.Banner != "" {
-			told.Banner(c.Banner)
+			out.Banner(c.Banner)
 		}
 	})
 	listener, err := listenControl(c.Control)
@@ -85,8 +85,8 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 		reloads = &reloader{now: c, supervisor: s, control: listener}
 		reload = reloads.reload
 	}
-	defer startControl(listener, &control.Server{Supervisor: s, Reload: reload, Reopen: told.Reopen, Sinks: told.Sinks}, told.Log)()
-	switch how, err := r.untilSignal(s, reloads, told); {
+	defer startControl(listener, &control.Server{Supervisor: s, Reload: reload, Reopen: out.Reopen, Sinks: out.Sinks}, out.Log)()
+	switch how, err := r.untilSignal(s, reloads, out); {
 	case err != nil:
 		return err
 	case how == byForce:
@@ -97,18 +97,18 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	return result.err()
 }
 
-// untilSignal runs s until a signal, or until nothing is left to run. Reloads
-// is nil where there is no file.
-func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, told *report.Report) (how ending, err error) {
-	log := told.Log
+// untilSignal runs s until a signal, or until nothing is left to run. Reloads is nil
+// if there is no file.
+func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, out *report.Report) (how ending, err error) {
+	log := out.Log
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	var others sync.WaitGroup
 	var reload func()
 	if reloads != nil {
 		reload = func() {
-			others.Go(func() { reopenAndSay(ctx, told) })
-			others.Go(func() { reloads.reloadAndSay(ctx, log) })
+			others.Go(func() { reopenAndLog(ctx, out) })
+			others.Go(func() { reloads.reloadAndLog(ctx, log) })
 		}
 	}
 	caught := catchSignals(log, reload, func() time.Duration { return longestStop(s.Current()) })
@@ -124,9 +124,9 @@ func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, told *
 	return how, err
 }
 
-func reopenAndSay(ctx context.Context, told *report.Report) {
-	if err := told.Reopen(ctx); err != nil && ctx.Err() == nil {
-		told.Log.Error("not all files are reopened", "error", err)
+func reopenAndLog(ctx context.Context, out *report.Report) {
+	if err := out.Reopen(ctx); err != nil && ctx.Err() == nil {
+		out.Log.Error("not all files are reopened", "error", err)
 	}
 }
 

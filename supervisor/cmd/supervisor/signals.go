@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// killPatience is how long the end after a second signal may take.
+	// killPatience is how long the supervisor may take to end after a second
+	// signal.
 	killPatience = 2 * time.Second
-	// stopPatience is how much longer than the replicas the end after the first
-	// signal may take, and what comes after the last replica's end: a file
+	// stopPatience is how much longer than its replicas the supervisor may take to
+	// end, after the first signal or when all have ended by themselves: a file
 	// system may hang.
 	stopPatience = 30 * time.Second
-	// hangupPatience is how much later than its signal the end of a terminal
-	// may show.
+	// hangupPatience is how much later than SIGHUP the loss of the terminal may
+	// show.
 	hangupPatience = 100 * time.Millisecond
-	// echo is how soon the same signal may come again without being a second
-	// one: timeout(1) sends it to its child, and then to all in its group.
+	// echo is how soon after the first signal the same one does not count as a
+	// second: timeout(1) sends its signal to its child, and then to its group.
 	echo = 100 * time.Millisecond
 )
 
@@ -39,36 +40,38 @@ const (
 	byForce // at a second signal, or as the stop took too long
 )
 
-// signals are those that the user may send.
+// signals handles the signals that users send.
 type signals struct {
 	received chan os.Signal
-	terminal bool   // there was one at the start, whose end means ours
-	reload   func() // what SIGHUP does; nil: it stops us
-	dump     func() // what SIGQUIT does first; nil: nothing
+	terminal bool   // there was a terminal at the start: its loss stops us
+	reload   func() // called for SIGHUP; nil: that stops us
+	dump     func() // called for SIGQUIT, which stops us; nil: nothing is
 	log      hclog.Logger
 	stopping func() time.Duration // how long the replicas may take to stop
 	exit     func(code int)
 }
 
-// catchSignals begins to. They are never given back: one that comes as all has
-// ended must not turn a good end into a bad one.
+// catchSignals begins to catch signals, for as long as the process lives: one that
+// comes when all has ended must not change the exit code.
 func catchSignals(log hclog.Logger, reload func(), stopping func() time.Duration) *signals {
 	s := &signals{received: make(chan os.Signal, 2), reload: reload, log: log, stopping: stopping, exit: os.Exit}
-	// As nohup has it: the end of the terminal is no reason to stop then.
-	deaf := signal.Ignored(syscall.SIGHUP)
-	s.terminal = !deaf && atTerminal()
+	// Under nohup(1), the loss of the terminal is no reason to stop.
+	ignored := signal.Ignored(syscall.SIGHUP)
+	s.terminal = !ignored && atTerminal()
 	signal.Notify(s.received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-	if !deaf || reload != nil {
+	if !ignored || reload != nil {
 		signal.Notify(s.received, syscall.SIGHUP)
 	}
-	// Whoever reads our output may end before us, at the same Ctrl-C even: that must not end us before the replicas.
-	// Caught and left alone, not ignored, for the replicas would inherit that.
+	// The reader of our output may end before us, perhaps by the same Ctrl-C. That
+	// must not end us before the replicas. The signal is caught rather than ignored,
+	// as the replicas would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return s
 }
 
-// obey turns the first signal into a stop and the second into a kill. The
-// third is the system's, should even that hang. It returns at ended.
+// obey calls stop at the first signal and kill at the second. The third has the
+// system's default action, in case even kill hangs. It returns when ended is
+// closed, or after kill.
 func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 	for {
 		select {
@@ -99,7 +102,7 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 	for {
 		select {
 		case sig := <-s.received:
-			if sig == syscall.SIGHUP { // the shell and the system both send one when a terminal ends
+			if sig == syscall.SIGHUP { // both the shell and the kernel send one when a terminal is lost
 				continue
 			}
 			if sig == first && time.Now().Before(echoed) {
@@ -112,13 +115,13 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 		}
 		signal.Stop(s.received)
 		kill()
-		// The replicas die with us, should a file system hang.
+		// If a file system hangs, the replicas die with us.
 		s.exitSoon(killPatience)
 		return byForce
 	}
 }
 
-// exitSoon ends the process if it has not ended by itself until then.
+// exitSoon exits with code 1 if the process has not ended by then.
 func (s *signals) exitSoon(after time.Duration) { time.AfterFunc(after, func() { s.exit(1) }) }
 
 // longestStop is how long the replicas of groups may take to stop: groups that
@@ -144,7 +147,7 @@ func longestStop(groups []supervisor.Group) (longest time.Duration) {
 	return longest
 }
 
-// hungUp reports whether a SIGHUP means that our terminal is gone.
+// hungUp reports whether a SIGHUP was sent because our terminal is gone.
 func (s *signals) hungUp() bool {
 	if !s.terminal {
 		return false
