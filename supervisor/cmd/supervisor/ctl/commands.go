@@ -12,7 +12,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// Commands show how the replicas are that they were for.
+// Commands that show the status of the replicas that they were for.
 type (
 	startCmd struct {
 		names
@@ -37,12 +37,12 @@ type (
 	}
 )
 
-// statuses is a reply that says how replicas are.
+// statuses is a reply with the status of replicas.
 type statuses interface {
 	GetReplicas() []*supervisorv1.Status
 }
 
-// some refuses a reply without replicas, which were launched and have all finished since.
+// some returns an error for a reply without replicas, as all have finished by then.
 func some[R statuses](reply R, err error) (R, error) {
 	if err == nil && len(reply.GetReplicas()) == 0 {
 		err = errors.New("no replica is left: the supervisor ends when all have finished")
@@ -50,7 +50,8 @@ func some[R statuses](reply R, err error) (R, error) {
 	return reply, err
 }
 
-// command makes a call, waits for the replicas of its reply to be ready, and shows how they are.
+// command makes a call, waits until the replicas of its reply are ready, if w says so,
+// and shows their status.
 func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, out io.Writer) error {
 		reply, err := call(ctx, s)
@@ -101,7 +102,7 @@ func (n *restartCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// Run shows nothing but JSON's empty reply: what a signal comes to takes its time.
+// Run shows nothing but the empty reply in JSON, as the effect of a signal takes time.
 func (n *signalCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err

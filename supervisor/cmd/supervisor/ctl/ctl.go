@@ -1,4 +1,5 @@
-// Package ctl is the command line that shows and commands the replicas of a supervisor through its control service.
+// Package ctl is the part of the command line that shows and commands the replicas of
+// a supervisor through its control service.
 package ctl
 
 import (
@@ -22,16 +23,16 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// controlEnv says where the supervisor is when --control does not.
+// controlEnv is the environment variable that stands in for --control.
 const controlEnv = "SUPERVISOR_CONTROL"
 
-// Command is supervisor ctl, with its flags and subcommands, for kong. The variable default_addr must be bound. Input that
-// is not allowed is an [*inputfile.Mistake].
+// Command is supervisor ctl, with its flags and subcommands, for kong, which must have
+// a variable default_addr. Errors about input are [*inputfile.Mistake].
 type Command struct {
 	Control string `placeholder:"ADDR" env:"SUPERVISOR_CONTROL" default:"${default_addr}" help:"Where the supervisor is controlled, HOST:PORT or unix:///PATH (default ${default})"`
-	CA      string `name:"ca" placeholder:"FILE" help:"Certificate (PEM) of who vouches for the supervisor, for TLS"`
+	CA      string `name:"ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the supervisor's, for TLS"`
 	Cert    string `placeholder:"FILE" help:"Our own certificate (PEM), for TLS"`
-	Key     string `placeholder:"FILE" help:"Its key (PEM)"`
+	Key     string `placeholder:"FILE" help:"Private key for --cert (PEM)"`
 
 	Output output `short:"o" placeholder:"text|json" default:"text" help:"How to show the result: text, or lines of JSON (default ${default})"`
 
@@ -50,7 +51,7 @@ type Command struct {
 	Reopen         reopenCmd         `cmd:"" help:"Have the supervisor open its events and log files again, as after a rename."`
 }
 
-// call has something done with the supervisor, which writes to w.
+// call connects to the supervisor and calls do, which writes the result to w.
 func (c *Command) call(k *kong.Context, do func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error) error {
 	credentials, err := control.TLS{CA: c.CA, Cert: c.Cert, Key: c.Key}.Client()
 	if err != nil {
@@ -64,7 +65,7 @@ func (c *Command) call(k *kong.Context, do func(ctx context.Context, s superviso
 	return c.failure(do(context.Background(), supervisorv1.NewSupervisorClient(conn), k.Stdout))
 }
 
-// source is where the address came from.
+// source returns where the address of the supervisor came from.
 func (c *Command) source() string {
 	if c.Control == os.Getenv(controlEnv) {
 		return controlEnv
@@ -72,8 +73,8 @@ func (c *Command) source() string {
 	return "--control"
 }
 
-// failure is an error of a call in words that do not tell how it is made. With
-// what is wrong in the cluster file comes its place.
+// failure returns the error of a call without gRPC's jargon. An error about the
+// cluster file keeps its place there.
 func (c *Command) failure(err error) error {
 	s, ok := status.FromError(err)
 	switch {
@@ -86,16 +87,15 @@ func (c *Command) failure(err error) error {
 		if c.CA == "" {
 			where += ", and --ca FILE that it wants TLS"
 		}
-		return fmt.Errorf("no supervisor answers at %s: %s; %s", c.Control, reachless(s.Message()), where)
+		return fmt.Errorf("no supervisor answers at %s: %s; %s", c.Control, connectError(s.Message()), where)
 	case s.Code() == codes.Unimplemented:
 		return fmt.Errorf("what answers at %s is no supervisor: %s", c.Control, s.Message())
 	}
 	return errors.New(strings.TrimPrefix(s.Message(), `group "": `)) // the only one, which has no name
 }
 
-// reachless takes what says nothing to the user off gRPC's words for a
-// connection that did not come about.
-func reachless(message string) string {
+// connectError removes gRPC's jargon from the message for a connection that failed.
+func connectError(message string) string {
 	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
 		if plain, err := strconv.Unquote(quoted); err == nil {
 			message = plain
@@ -107,8 +107,8 @@ func reachless(message string) string {
 	return strings.ReplaceAll(message, "\n", " ")
 }
 
-// names are the replicas that a command is for. None is an error, and not
-// all: a name that a script left out must not stop everything.
+// names are the replicas that a command is for. No name is an error and does not
+// mean all: a name that is missing in a script must not stop everything.
 type names struct {
 	Names []string `arg:"" optional:"" name:"name" help:"Names of replicas, or of groups for all in them."`
 	All   bool     `help:"All replicas, in place of names."`
@@ -121,7 +121,7 @@ func (n *names) check() error {
 	return nil
 }
 
-// writeJSON writes a message in one line.
+// writeJSON writes a message as one line of JSON.
 func writeJSON(w io.Writer, m proto.Message) error {
 	text, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(m)
 	if err != nil {

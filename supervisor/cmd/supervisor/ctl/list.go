@@ -22,8 +22,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// redrawPeriod is how often a table in a terminal is drawn anew for the times
-// in it.
+// redrawPeriod is how often a table in a terminal is drawn again, as the times in it
+// change.
 const redrawPeriod = time.Second
 
 type listCmd struct {
@@ -64,7 +64,7 @@ func (c *Command) writeStatuses(w io.Writer, replicas []*supervisorv1.Status, wi
 	return nil
 }
 
-// writeEmpty writes a reply that says nothing, which only a reader of JSON waits for.
+// writeEmpty writes an empty reply, but only as JSON.
 func (c *Command) writeEmpty(w io.Writer, reply proto.Message, err error) error {
 	if err != nil || !c.Output.json() {
 		return err
@@ -89,7 +89,7 @@ func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.Supervis
 	for {
 		err := frame.draw(func(w io.Writer) error { return l.show(ctx, c, s, w) })
 		if status.Code(err) == codes.Unavailable {
-			return streamEnd(<-ended) // which knows whether that is a good end
+			return streamEnd(<-ended) // the stream shows whether the supervisor ended in order
 		}
 		if err != nil {
 			return err
@@ -103,14 +103,14 @@ func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.Supervis
 	}
 }
 
-// notices watches from now on. It returns a channel that gets a token when there are new events, however many, and one that gets
-// the error with which their stream ended.
+// notices watches events from now on. It returns a channel that receives a token when there are new events, however many,
+// and one that receives the error with which their stream ended.
 func notices(ctx context.Context, s supervisorv1.SupervisorClient) (<-chan struct{}, <-chan error, error) {
 	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := stream.Header(); err != nil { // which comes when the watch has begun
+	if _, err := stream.Header(); err != nil { // it comes when the watch has begun
 		return nil, nil, err
 	}
 	news, ended := make(chan struct{}, 1), make(chan error, 1)
@@ -129,7 +129,8 @@ func notices(ctx context.Context, s supervisorv1.SupervisorClient) (<-chan struc
 	return news, ended, nil
 }
 
-// streamEnd is nil if a stream ended as the supervisor did.
+// streamEnd returns nil for the error of a stream that ended with the supervisor, and
+// any other error unchanged.
 func streamEnd(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -152,17 +153,17 @@ func (c *Command) frames(w io.Writer) *frames {
 	return f
 }
 
-// frames shows one thing again and again.
+// frames shows a changing text again and again.
 type frames struct {
 	w       io.Writer
-	inPlace bool                       // each over the one before
-	apart   bool                       // with an empty line between
+	inPlace bool                       // each frame replaces the previous one
+	apart   bool                       // there is an empty line between frames
 	size    func() (columns, rows int) // of the terminal; nil, or zeros: not known
 	drawn   bool
 	buffer  bytes.Buffer
 }
 
-// draw shows what show writes, in one write, so that nothing flickers.
+// draw shows what show writes. It does so in one write, so that nothing flickers.
 func (f *frames) draw(show func(io.Writer) error) error {
 	f.buffer.Reset()
 	if err := show(&f.buffer); err != nil {
@@ -224,9 +225,9 @@ func (g *getCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// writeTable writes a line per replica, and below them why some are not ready
-// or unhealthy. The column of groups is there only when there is more than one,
-// those of what replicas use only in a wide table.
+// writeTable writes a line per replica, and below the table why some are not ready or
+// unhealthy. There is a column of groups only if there are several, and columns of
+// CPU time and memory only in a wide table.
 func writeTable(w io.Writer, replicas []*supervisorv1.Status, wide bool) error {
 	groups := map[string]bool{}
 	for _, s := range replicas {
@@ -343,7 +344,7 @@ func cpuText(s *supervisorv1.Status) string {
 		return "-"
 	}
 	if d := s.Cpu.AsDuration(); d < 10*time.Second {
-		return d.String() // which the system counts in hundredths of a second
+		return d.String() // exact, as the system counts in hundredths of a second
 	}
 	return spanText(s.Cpu.AsDuration())
 }

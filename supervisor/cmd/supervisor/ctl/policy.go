@@ -53,7 +53,7 @@ func durationMessage(d *duration) *durationpb.Duration {
 	return durationpb.New(time.Duration(*d))
 }
 
-// Run shows the policy that is in force then.
+// Run shows the policy that is in force after the change.
 func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 	nothing := (&setPolicyCmd{}).policy()
 	if proto.Equal(p.policy(), nothing) {
@@ -72,7 +72,7 @@ func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// policyText is a policy in one line, with what its zeros mean left out.
+// policyText returns a policy in one line, without what is off or at its default.
 func policyText(p *supervisorv1.Policy) string {
 	text := fmt.Sprintf("restart %s after %v", enumWord(p.GetRestart(), "RESTART_"), p.GetDelay().AsDuration())
 	if b := p.GetBackoff(); b.GetFactor() > 1 {

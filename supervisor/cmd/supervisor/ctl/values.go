@@ -96,19 +96,19 @@ func (n *number) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// enumWord is the name of a value of an enum, as users write it.
+// enumWord returns the name of a value of an enum as users write it.
 func enumWord(enum fmt.Stringer, prefix string) string { return wordOf(enum.String(), prefix) }
 
 func wordOf(name, prefix string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", "-")
 }
 
-// enumNumber is the value of an enum for its word; zero: there is none.
+// enumNumber returns the value of an enum for its word; zero: there is none.
 func enumNumber(values map[string]int32, prefix, word string) int32 {
 	return values[prefix+strings.ToUpper(strings.ReplaceAll(word, "-", "_"))]
 }
 
-// enumNames lists the words of an enum but the first, which says nothing.
+// enumNames lists the words of an enum without the first, which is unspecified.
 func enumNames(names map[int32]string, prefix string) string {
 	var words []string
 	for _, n := range slices.Sorted(maps.Keys(names))[1:] {
@@ -117,7 +117,7 @@ func enumNames(names map[int32]string, prefix string) string {
 	return parse.Or(words)
 }
 
-// spanText is a time that has passed, as exact as one wants to know it.
+// spanText formats a duration, the longer the coarser.
 func spanText(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < 10*time.Second:

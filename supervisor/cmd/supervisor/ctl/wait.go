@@ -18,8 +18,8 @@ import (
 
 const (
 	defaultWait = 30 * time.Second
-	// settled is how long a replica must have been ready to count: one without a readiness probe is ready from its
-	// launch, even if it exits at once.
+	// settled is how long a replica must have been ready to count. One without a readiness probe is ready when it
+	// is launched, even if it exits at once.
 	settled = time.Second
 )
 
@@ -40,8 +40,8 @@ func (w *wait) Decode(ctx *kong.DecodeContext) error {
 	return err
 }
 
-// ready returns once all replicas of the given names have been ready for a moment or have finished with success. It returns
-// an error that says what each of the others is at when the time is over, or one cannot become ready any more.
+// ready returns nil once all replicas of the given names have been ready for a second or have finished with success. When
+// the time is over, or one of them cannot become ready any more, it returns an error with the state of each of the others.
 func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w))
 	defer cancel()
@@ -50,7 +50,7 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 		return err
 	}
 	for {
-		// The list has a time of its own, so that the last one still says why.
+		// The list has a timeout of its own, so that the last one still shows why.
 		listing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		reply, err := s.List(listing, &supervisorv1.ListRequest{})
 		cancel()
@@ -73,13 +73,13 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 			if code := status.Code(err); code != codes.DeadlineExceeded && code != codes.OutOfRange {
 				return errors.Join(errors.New("the supervisor has ended"), streamEnd(err))
 			}
-			ended = nil // and the timer goes on
+			ended = nil // the timer alone goes on
 		}
 	}
 }
 
-// during makes a call that goes on for as long as replicas need to become ready, and gives it up when one of those chosen has
-// been starting for too long.
+// during makes a call that takes as long as replicas need to become ready, and cancels it when one of those chosen has been
+// starting for longer than w.
 func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chosen func(*supervisorv1.Status) bool, call func(context.Context) error) error {
 	if w == 0 {
 		return call(ctx)
@@ -107,7 +107,7 @@ func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chose
 	return err
 }
 
-// unready describes the replicas of the given names that are not ready. Hopeless: one of them stays down.
+// unready describes the replicas of the given names that are not ready. Hopeless is whether one of them stays down.
 func unready(all []*supervisorv1.Status, names []string) (late []string, hopeless bool) {
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(s *supervisorv1.Status) bool { return s.GetReplica() == name })
@@ -146,7 +146,7 @@ func unreadyText(s *supervisorv1.Status) string {
 	return text
 }
 
-// replicaNames are the names of those that are not stopped.
+// replicaNames returns the names of the replicas that are not stopped.
 func replicaNames(all []*supervisorv1.Status) []string {
 	var names []string
 	for _, s := range all {

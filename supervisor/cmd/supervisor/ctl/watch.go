@@ -84,19 +84,19 @@ func writeEvent(w io.Writer, e *supervisorv1.Event, asJSON bool) error {
 	return err
 }
 
-// pairs are key=value.
+// pairs are texts of the form key=value.
 type pairs []string
 
 func (p *pairs) add(key string, value any) { *p = append(*p, fmt.Sprintf("%s=%v", key, value)) }
 
-// text adds what is not empty.
+// text adds a quoted value unless it is empty.
 func (p *pairs) text(key, value string) {
 	if value != "" {
 		p.add(key, strconv.Quote(value))
 	}
 }
 
-// eventDetails are the other fields of an event that say something.
+// eventDetails returns the other fields that the event has.
 func eventDetails(e *supervisorv1.Event) []string {
 	var p pairs
 	if e.GetIncarnation() != 0 {

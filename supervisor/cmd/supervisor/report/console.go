@@ -12,9 +12,9 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// console is stdout, which replicas, the banner and, with 2>&1, the log share.
-// As a Writer it takes each call's text as one or more whole lines. Only lines of
-// replicas that go to a regular file wait for it.
+// console is stdout, which replicas, the banner and, with 2>&1, the log share. As an
+// io.Writer it takes one or more whole lines at each call. Only if stdout is a
+// regular file, replicas' lines wait for it rather than get lost.
 type console struct {
 	json bool // replicas' lines become JSON
 	file bool // stdout is a regular file
@@ -36,8 +36,8 @@ func newConsole(out io.Writer, json bool) *console {
 	return c
 }
 
-// align makes room for replicas' names in front of their lines. Names that
-// were not announced make it when they come.
+// align makes room for the names of replicas in front of their lines. For other
+// names, room is made when their first line comes.
 func (c *console) align(replicas ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,7 +84,7 @@ func (c *console) format(replica string, lines []byte) []byte {
 	return to.Bytes()
 }
 
-// text shows text that is nobody's line.
+// text shows text that is not from a replica.
 func (c *console) text(text string) { io.WriteString(c, strings.TrimRight(text, "\n")+"\n") }
 
 func (c *console) Write(b []byte) (int, error) {

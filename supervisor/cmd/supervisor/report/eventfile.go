@@ -17,8 +17,8 @@ type eventFile struct {
 	sink *output.Sink
 }
 
-// openEvents opens a file, which is appended to. A pipe need not have a reader
-// yet: events are lost until it has.
+// openEvents opens a file to append to. A named pipe need not have a reader yet:
+// events are lost until it has one.
 func openEvents(path string, mode fs.FileMode) (*eventFile, error) {
 	f := &output.File{Path: path, Mode: mode}
 	if err := f.Open(); err != nil && !errors.Is(err, syscall.ENXIO) {
@@ -27,14 +27,14 @@ func openEvents(path string, mode fs.FileMode) (*eventFile, error) {
 	return &eventFile{file: f, sink: &output.Sink{To: f}}, nil
 }
 
-// isFile reports whether events go to a file of their own, not to stdout. No
-// eventFile is none.
+// isFile reports whether events go to a file of their own, not to stdout. F may be
+// nil.
 func (f *eventFile) isFile() bool { return f != nil && f.file != nil }
 
 // write writes an event.
 func (f *eventFile) write(e event.Event) {
 	line, err := e.MarshalJSON()
-	if err != nil { // a kind without a name: the library's mistake
+	if err != nil { // a kind without a name: a bug of the library
 		f.sink.Losses.Add("", 1, err)
 		return
 	}

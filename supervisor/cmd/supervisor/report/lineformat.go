@@ -10,17 +10,17 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// lineFormat turns replicas' lines into what is shown of them. The zero value
-// is ready; its methods are called one at a time.
+// lineFormat formats replicas' lines for the console. The zero value is ready for
+// use. Its methods must be called one at a time.
 type lineFormat struct {
 	log hclog.Logger // writes to buf
 	buf bytes.Buffer
-	at  time.Time // what its lines are stamped with
+	at  time.Time // the time of the next line of log
 }
 
-// text appends a line behind a prefix. JSON as hclog writes it becomes what
-// hclog writes without JSON: the same level, message and fields, as our own
-// log has them. Each line of that gets the prefix.
+// text appends a line with a prefix. JSON that hclog wrote becomes the text that
+// hclog would have written, like that of our own log. If that has several lines,
+// each gets the prefix.
 func (f *lineFormat) text(to *bytes.Buffer, prefix string, line []byte) {
 	if rendered, ok := f.render(line); ok {
 		line = bytes.TrimSuffix(rendered, []byte{'\n'})
@@ -34,8 +34,8 @@ func (f *lineFormat) text(to *bytes.Buffer, prefix string, line []byte) {
 	}
 }
 
-// render returns hclog's text for a line of hclog's JSON, valid until the next
-// call. It reports whether the line is that.
+// render returns hclog's text for a line of JSON that hclog wrote, valid until the
+// next call. It returns false for any other line.
 func (f *lineFormat) render(line []byte) ([]byte, bool) {
 	if !bytes.HasPrefix(line, []byte{'{'}) || !bytes.Contains(line, []byte(`"@level"`)) {
 		return nil, false
@@ -65,7 +65,7 @@ func (f *lineFormat) render(line []byte) ([]byte, bool) {
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[key]
 		if nested, ok := value.(map[string]any); ok {
-			text, _ := json.Marshal(nested) // it was JSON before
+			text, _ := json.Marshal(nested) // cannot fail, as it was JSON before
 			value = string(text)
 		}
 		args = append(args, key, value)
@@ -80,11 +80,10 @@ func (f *lineFormat) render(line []byte) ([]byte, bool) {
 	return f.buf.Bytes(), true
 }
 
-// json appends a line as a JSON object on one line. One that is a JSON object
-// already, hclog's or another's, keeps its fields; "replica" is put before
-// them unless it is among them. Any other becomes "@message", with the time
-// now as "@timestamp", as hclog has them. There is no "@level" then: nobody
-// knows it.
+// json appends a line as a JSON object on one line. A line that is a JSON object
+// already keeps its fields, and gets "replica" as the first unless it has one. Any
+// other line becomes "@message", with the time now as "@timestamp", as hclog calls
+// them. It has no "@level", as that is unknown.
 func (f *lineFormat) json(to *bytes.Buffer, replica string, line []byte, now time.Time) {
 	if bytes.HasPrefix(line, []byte{'{'}) {
 		if fields, ok := object(line); ok {
@@ -113,7 +112,7 @@ func (f *lineFormat) json(to *bytes.Buffer, replica string, line []byte, now tim
 // object returns the fields of a line that is one JSON object.
 func object(line []byte) (fields map[string]any, ok bool) {
 	decoder := json.NewDecoder(bytes.NewReader(line))
-	decoder.UseNumber() // as it is written
+	decoder.UseNumber() // keeps numbers as they are written
 	if decoder.Decode(&fields) != nil || fields == nil {
 		return nil, false
 	}

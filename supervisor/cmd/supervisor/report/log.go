@@ -36,7 +36,7 @@ func logEvent(log hclog.Logger, e event.Event, shown bool) {
 	}
 	if e.Next.Relaunch {
 		add("relaunch_in", e.Next.Delay.Round(time.Microsecond).String())
-		if e.Next.Reason != "" { // else the event that follows has it
+		if e.Next.Reason != "" { // without a relaunch, the event that follows has it
 			add("reason", e.Next.Reason)
 		}
 	}
@@ -66,7 +66,7 @@ func addExit(add func(string, any), e restart.Exit) {
 	}
 }
 
-// unasked reports that an incarnation ended though nobody had told it to.
+// unasked reports whether the event is an exit that no command asked for.
 func unasked(e event.Event) bool {
 	return e.Kind == event.KindExited && e.Next != restart.Decision{}
 }
@@ -88,7 +88,7 @@ func level(e event.Event) hclog.Level {
 	case event.KindAdded, event.KindRemoved:
 		return hclog.Debug
 	case event.KindReady:
-		if e.After < time.Millisecond { // that soon, it was not asked
+		if e.After < time.Millisecond { // too soon for an answer to a probe
 			return hclog.Debug
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// logDir writes what each replica writes to a file of its own, NAME.log. A line
-// is as the replica wrote it, behind the time in UTC. Each replica's lines wait
-// for its own file only.
+// logDir writes the lines of each replica to its own file, NAME.log: the time in UTC,
+// then the line as the replica wrote it. A replica's lines wait only for its own
+// file.
 type logDir struct {
 	dir     string
 	mode    fs.FileMode
@@ -33,7 +33,7 @@ func (d *logDir) file(replica string) *output.File {
 	f := d.files[replica]
 	if f == nil {
 		f = &output.File{
-			// A name is one element of the path, whatever is in it.
+			// The name must stay one element of the path, whatever is in it.
 			Path: filepath.Join(d.dir, url.PathEscape(replica)+".log"),
 			Mode: d.mode, Size: d.size, Backups: d.backups,
 		}
@@ -50,7 +50,7 @@ const writeSize = 64 << 10
 
 var writeBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// write writes whole lines of a replica, which were read by now.
+// write writes whole lines of a replica, with the time now.
 func (d *logDir) write(replica string, lines []byte, now time.Time) {
 	f := d.file(replica)
 	b := writeBuffers.Get().(*bytes.Buffer)
@@ -72,7 +72,7 @@ func (d *logDir) write(replica string, lines []byte, now time.Time) {
 
 func (d *logDir) put(replica string, f *output.File, lines []byte) {
 	n, err := f.Write(lines)
-	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(d.dir, 0o755) == nil { // somebody has removed all of it
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(d.dir, 0o755) == nil { // the directory was removed
 		n, err = f.Write(lines)
 	}
 	d.losses.Outcome(err)

@@ -17,8 +17,8 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// metrics collects for Prometheus: the replicas' status at each scrape, and
-// counts of the events so far.
+// metrics is a collector for Prometheus: it reads the replicas' status at each
+// scrape, and counts events.
 type metrics struct {
 	list     func() []supervisor.Status
 	sinks    func() []control.Sink
@@ -70,7 +70,7 @@ func newMetrics(list func() []supervisor.Status, sinks func() []control.Sink) *m
 	return m
 }
 
-// note counts an event. The counts of a replica go when it is removed.
+// note counts an event. The counts of a replica are dropped when it is removed.
 func (m *metrics) note(e event.Event) {
 	switch e.Kind {
 	case event.KindReady:

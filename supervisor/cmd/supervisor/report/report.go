@@ -1,6 +1,6 @@
-// Package report shows people and programs what a supervisor and its replicas
-// do: by the log, the console, files and metrics. None of these sinks waits for
-// another, see package output.
+// Package report shows what a supervisor and its replicas do: in the log, on the
+// console, in files and as metrics. None of these sinks waits for another, see
+// package output.
 package report
 
 import (
@@ -22,7 +22,7 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// ClosePatience is how long the end waits for a sink that takes nothing.
+// ClosePatience is how long a sink that takes nothing is waited for at the end.
 const ClosePatience = time.Second
 
 // Flags say how the log and the replicas' lines are shown.
@@ -47,8 +47,8 @@ type Report struct {
 
 	console    *console
 	stderr     *output.Sink // nil: the log goes to the console
-	quiet      bool         // no replicas' lines on the console
-	onlyEvents bool         // nor anything but events
+	quiet      bool         // the console shows no replicas' lines
+	onlyEvents bool         // the console shows events only
 	dir        *logDir      // nil: none
 	events     *eventFile   // nil: none
 	metrics    *metrics     // nil: none
@@ -57,7 +57,8 @@ type Report struct {
 	serving  sync.WaitGroup
 }
 
-// Open opens what the settings name. List is the supervisor's, for the metrics.
+// Open opens the sinks that the settings name. List is that of the supervisor, for
+// the metrics. The error names the flag.
 func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []supervisor.Status) (*Report, error) {
 	r := &Report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || s.Events == "-", onlyEvents: s.Events == "-"}
 	r.logLosses("stdout", &r.console.sink.Losses)
@@ -103,8 +104,8 @@ func (w sinkWriter) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// logLosses has the lines logged that a sink loses. Those that the log itself
-// loses are in the total once it takes lines again.
+// logLosses logs how many lines a sink loses. The losses of the log itself are logged
+// once it takes lines again.
 func (r *Report) logLosses(sink string, l *output.Losses) {
 	l.Tell = func(source string, lines uint64, err error) {
 		total, _ := l.Lost()
@@ -166,22 +167,23 @@ func (r *Report) Output(replica string, lines []byte) {
 	}
 }
 
-// Align makes room for replicas' names in front of their lines.
+// Align makes room for the names of replicas in front of their lines.
 func (r *Report) Align(replicas ...supervisor.Replica) {
 	for _, one := range replicas {
 		r.console.align(one.Name)
 	}
 }
 
-// Banner shows text on stdout, unless that is for events alone.
+// Banner shows text on stdout, unless that is only for events.
 func (r *Report) Banner(text string) {
 	if !r.onlyEvents {
 		r.console.text(text)
 	}
 }
 
-// Reopen closes the files and opens what is at their paths now. It returns when
-// all are open, or ctx has ended, as a file may hang.
+// Reopen closes the files and opens what is at their paths now. It returns when all
+// are open, with the error of one that could not be opened, or when ctx has ended,
+// as a file may hang.
 func (r *Report) Reopen(ctx context.Context) error {
 	var files []*output.File
 	if r.dir != nil {
