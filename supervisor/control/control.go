@@ -1,6 +1,7 @@
-// Package control puts gRPC around package supervisor: the Supervisor service,
-// by which others see and command its replicas, and the probe that asks the
-// replicas themselves for their health.
+// Package control adds gRPC to package supervisor: the service supervisor.v1.Supervisor,
+// by which other programs see and command the replicas ([Server]), a client for it
+// ([NewClient]), and a probe for replicas that serve grpc.health.v1 ([Prober]). A
+// program that needs none of these can use package supervisor without gRPC.
 package control
 
 import (
@@ -20,11 +21,11 @@ import (
 )
 
 const (
-	// endPatience is how long calls in flight may take to end when Serve does.
-	// Watchers get their last events in it.
+	// endPatience is how long calls in flight may take when Serve ends. It lets
+	// watchers get their last events.
 	endPatience = time.Second
-	// A connection whose other side has vanished without a word is found out
-	// within keepaliveTime + keepaliveTimeout.
+	// A connection whose other side has vanished is detected within
+	// keepaliveTime + keepaliveTimeout.
 	keepaliveTime    = time.Minute
 	keepaliveTimeout = 20 * time.Second
 )
@@ -35,9 +36,9 @@ type Server struct {
 	Supervisor *supervisor.Supervisor
 
 	// Reload reads the configuration again and applies it. Its errors are for
-	// the caller; those that wrap none of package supervisor's or of package
-	// context's mean that the configuration is not valid. Calls may come at
-	// the same time. Nil: there is nothing to read.
+	// the caller; those that wrap no error of package supervisor or context mean
+	// that the configuration is not valid. Calls may overlap. Nil: there is no
+	// configuration to read.
 	Reload func(ctx context.Context) error
 
 	// Reopen closes the files that the program writes and opens what is at their
@@ -47,7 +48,7 @@ type Server struct {
 	// Sinks returns where the program writes, for List. Nil: nowhere.
 	Sinks func() []Sink
 
-	// Credentials secure the connections, see [TLS]. Nil: they are not.
+	// Credentials secure the connections, see [TLS]. Nil: they are not secured.
 	Credentials credentials.TransportCredentials
 }
 
@@ -58,11 +59,10 @@ type Sink struct {
 	Err  error  // of the latest write; nil: it succeeded
 }
 
-// Serve answers calls that come by the listener, which it closes, until ctx
-// ends: then it takes no more, and cuts off after 1 s what is still in flight.
-// Watches end by themselves once the supervisor has: ctx should end after it.
-// It returns an error only when the listener fails. Connections are limited as
-// by [LimitConnections].
+// Serve serves on the listener, which it closes, until ctx ends. Then it accepts no
+// more calls, and after 1 s cancels those still in flight. Watches end by themselves
+// when the supervisor has ended, so ctx should end after that. Serve returns an error
+// only when the listener fails. Connections are limited as by [LimitConnections].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	options := []grpc.ServerOption{
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),

@@ -10,12 +10,12 @@ import (
 
 const leastConnections, mostConnections = 4, 1000
 
-// LimitConnections returns a listener that keeps few connections open, so that
-// clients cannot use up the file descriptors that replicas need: an eighth of
-// those that this process may have, from 4 to 1,000. It accepts more: for each,
-// it closes the oldest connection on which nothing has come yet, or else the one
+// LimitConnections returns a listener that bounds how many connections are open, so
+// that clients cannot use up the file descriptors that replicas need: an eighth of
+// those that this process may have, from 4 to 1,000. For each connection beyond
+// that, it closes the oldest one on which nothing has been received, or else the one
 // that was neither read nor written for the longest time. That may be one with a
-// stream that has had nothing to send for that long.
+// stream that has had nothing to send.
 func LimitConnections(l net.Listener) net.Listener {
 	most := uint64(mostConnections)
 	var limit unix.Rlimit
@@ -25,7 +25,7 @@ func LimitConnections(l net.Listener) net.Listener {
 	return &limited{Listener: l, most: int(most), open: make(map[*limitedConn]bool)}
 }
 
-// limited is a listener with few open connections.
+// limited is a listener with a bounded number of open connections.
 type limited struct {
 	net.Listener
 	most int
@@ -48,7 +48,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// add takes note of a connection, and returns the one to close for it, if any.
+// add adds a connection, and returns the one to close for it; nil: none.
 func (l *limited) add(c *limitedConn) (idlest *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,11 +69,11 @@ func (l *limited) forget(c *limitedConn) {
 	delete(l.open, c)
 }
 
-// limitedConn is a connection that knows when it was used.
+// limitedConn is a connection that records when it was used.
 type limitedConn struct {
 	net.Conn
 	listener *limited
-	heard    atomic.Bool   // something has come
+	heard    atomic.Bool   // something was received
 	used     atomic.Uint64 // number of the latest read or write
 }
 

@@ -17,30 +17,29 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// DefaultAddr is where a supervisor is controlled unless something else is
-// said: below the ephemeral range, beside the replicas from 7101.
+// DefaultAddr is the default address of the control service. Its port is below the
+// ephemeral range, next to those of the replicas, which begin at 7101.
 const DefaultAddr = "127.0.0.1:7100"
 
-// ErrExposed says that an address can be reached from other machines. It comes
-// wrapped in an error that names the address.
+// ErrExposed is wrapped by the error for an address that other machines can reach.
 var ErrExposed = errors.New("other machines can reach it without TLS: want an address on loopback, such as " +
 	DefaultAddr + ", or unix:///PATH, or TLS")
 
 const (
-	// Longer than any path that the systems in use have room for.
+	// maxPath is the longest path of a socket that both Linux and macOS allow.
 	maxPath = 103
-	// dialTimeout is how long a host that does not answer is asked.
+	// dialTimeout bounds the wait for a host that does not answer.
 	dialTimeout = 5 * time.Second
 )
 
-// Listen listens at addr, which is HOST:PORT or unix:///PATH. Unless exposed,
-// which says that connections are secured or need not be, a host must be on
-// loopback: else it returns an error that wraps [ErrExposed].
+// Listen listens at addr, which is HOST:PORT or unix:///PATH. A host must be on
+// loopback, or the error wraps [ErrExposed], unless exposed, which says that
+// connections are secured or need not be.
 //
-// The socket at a path has mode 0600; on Linux, connections of other users
-// than ours and root are closed whatever its mode is then. What a supervisor
-// that was killed has left at the path is replaced. It is an error if somebody
-// listens there, or if it is no socket.
+// The socket at a path has mode 0600. On Linux, connections of users other than ours
+// and root are closed even if the mode is changed. A socket that was left at the
+// path by a supervisor that was killed is replaced. It is an error if a process
+// listens there, or if the file there is not a socket.
 func Listen(addr string, exposed bool) (net.Listener, error) {
 	network, address, err := parse(addr)
 	if err != nil {
@@ -66,10 +65,10 @@ func Listen(addr string, exposed bool) (net.Listener, error) {
 	return l, nil
 }
 
-// NewClient returns a connection to the supervisor at addr, which is as for
-// [Listen]. Nil credentials: it is not secured. It does not connect before the
-// first call, which fails at once where nobody listens. Neither proxies nor
-// the service configurations of DNS have a say.
+// NewClient returns a connection to the supervisor at addr, which is as for [Listen].
+// Nil credentials: it is not secured. It connects at the first call, which fails at
+// once if no process listens there. It uses neither proxies nor service
+// configurations from DNS.
 func NewClient(addr string, c credentials.TransportCredentials) (*grpc.ClientConn, error) {
 	network, address, err := parse(addr)
 	if err != nil {
@@ -88,12 +87,12 @@ func NewClient(addr string, c credentials.TransportCredentials) (*grpc.ClientCon
 		}),
 	}
 	if network == "unix" {
-		options = append(options, grpc.WithAuthority("localhost")) // a path is none
+		options = append(options, grpc.WithAuthority("localhost")) // a path is not a valid one
 	}
 	return grpc.NewClient("passthrough:///"+address, options...)
 }
 
-// parse returns the network and address, as package net has them.
+// parse returns the network and address for package net.
 func parse(addr string) (network, address string, err error) {
 	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
 		if !strings.HasPrefix(path, "/") || len(path) > maxPath {
@@ -111,8 +110,8 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	// The mode is set before there is a path, so that there is no moment at
-	// which others could connect. Where a system cannot do that, it is set after.
+	// The mode is set before there is a path, so that others cannot connect at any
+	// moment. Where the system does not allow that, it is set below.
 	early := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
 	}}
@@ -130,7 +129,7 @@ func listenUnix(path string) (net.Listener, error) {
 	return &guarded{l.(*net.UnixListener), permitted}, nil
 }
 
-// removeStale removes a socket at which nobody listens any more.
+// removeStale removes a socket at which no process listens.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -147,7 +146,7 @@ func removeStale(path string) error {
 		conn.Close()
 		return inUse(path)
 	case !errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("unix://%s: it cannot be told whether the socket is in use: %w", path, err)
+		return fmt.Errorf("unix://%s: it is unknown whether the socket is in use: %w", path, err)
 	}
 	return os.Remove(path)
 }
@@ -156,7 +155,7 @@ func inUse(path string) error {
 	return fmt.Errorf("unix://%s: another process listens there: want a path that is free", path)
 }
 
-// guarded is a listener that closes the connections of those who may not.
+// guarded is a listener that closes connections that are not permitted.
 type guarded struct {
 	*net.UnixListener
 	permitted func(*net.UnixConn) bool

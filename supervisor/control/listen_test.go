@@ -143,7 +143,7 @@ func TestListenLeavesOtherSocketsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := Listen(addr, false); err == nil || !strings.Contains(err.Error(), "cannot be told") {
+	if _, err := Listen(addr, false); err == nil || !strings.Contains(err.Error(), "it is unknown") {
 		t.Errorf("got %v, want a refusal", err)
 	}
 	if _, err := os.Lstat(path); err != nil {

@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// signals are those that can be sent. Their numbers are the system's.
+// signals are the signals that can be sent. Their numbers depend on the system.
 var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_HUP:   syscall.SIGHUP,
 	supervisorv1.Signal_SIGNAL_INT:   syscall.SIGINT,
@@ -31,8 +31,8 @@ var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_WINCH: syscall.SIGWINCH,
 }
 
-// State, Kind, Restart and Escalation have the numbers of their enums, or
-// follow in the same order from 1.
+// supervisor.State and event.Kind have the numbers of their enums. restart.Mode and
+// restart.Escalation have the same order, but begin at 0 rather than 1.
 
 func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 	m := &supervisorv1.Status{
@@ -63,7 +63,7 @@ func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 	return m
 }
 
-// statusWithUsage is a status with what the replica uses, if that is wanted.
+// statusWithUsage returns a status, with the replica's usage if that is wanted.
 func statusWithUsage(s supervisor.Status, wanted bool) *supervisorv1.Status {
 	m := statusMessage(s, time.Now())
 	if wanted {
@@ -148,7 +148,7 @@ func policyMessage(p restart.Policy) *supervisorv1.Policy {
 	}
 }
 
-// merge writes what m has into p. Ranges are left to the supervisor.
+// merge sets the fields of p that m has. Ranges are checked by the supervisor.
 func merge(p *restart.Policy, m *supervisorv1.Policy) error {
 	b, l := m.GetBackoff(), m.GetLimit()
 	if b != nil && b.Factor != nil {
@@ -204,5 +204,5 @@ func signalName(sig syscall.Signal) string {
 	return restart.SignalName(sig)
 }
 
-// text is s as a message can carry it. Replicas write what they like.
+// text returns s as valid UTF-8, as messages require. Replicas may write anything.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

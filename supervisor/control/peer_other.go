@@ -4,5 +4,5 @@ package control
 
 import "net"
 
-// permitted leaves it to the socket's mode.
+// permitted returns true: on these systems the mode of the socket decides.
 func permitted(*net.UnixConn) bool { return true }

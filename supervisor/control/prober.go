@@ -21,21 +21,22 @@ import (
 )
 
 const (
-	// keepIdle is how long a client is kept that nobody asks by. Probes are
-	// seconds apart: an address that has not been asked for so long is gone.
+	// keepIdle is how long a client is kept without use. Probes are seconds apart:
+	// an address that was not asked for that long is gone.
 	keepIdle = time.Minute
-	// readBuffer suits answers of a hundred bytes. There may be hundreds of
-	// connections, and gRPC's default takes 32 KiB for each.
+	// readBuffer suffices for answers of a hundred bytes. There may be hundreds of
+	// connections, for each of which gRPC's default takes 32 KiB.
 	readBuffer = 1 << 10
-	// window is the least that gRPC takes. A fixed one does without the pings
-	// that look for a better one at every answer.
+	// window is the smallest that gRPC allows. With a fixed one, gRPC does not send
+	// a ping at every answer to find a better one.
 	window = 64 << 10
 )
 
-// Prober asks services for their health by grpc.health.v1. The zero value is
-// ready to use, by any number of goroutines. An address takes about 55 KiB.
+// Prober asks services for their health by grpc.health.v1. The zero value is ready
+// for use. Its methods may be called by any goroutine. Each address takes about
+// 55 KiB of memory.
 type Prober struct {
-	// Credentials secure the connections. Nil: they are not.
+	// Credentials secure the connections. Nil: they are not secured.
 	Credentials credentials.TransportCredentials
 
 	mu      sync.Mutex
@@ -43,12 +44,12 @@ type Prober struct {
 	clients map[string]*client // by address
 }
 
-// Health returns nil if the service at addr, HOST:PORT, says that it serves;
-// the empty service is the server as a whole. Else the error says what it
-// says, or why there is no answer. It fits supervisor.Config.Health.
+// Health returns nil if the service at addr, HOST:PORT, answers that it serves; the
+// empty service is the server as a whole. Otherwise the error says what it answers,
+// or why there is no answer. Health is meant for supervisor.Config.Health.
 //
-// It asks at once: nothing is waited for but the answer, until ctx ends.
-// Connections that work are kept for the next time, up to a minute.
+// It asks at once, and waits only for the answer, until ctx ends. Connections that
+// work are kept for the next call, for up to a minute.
 func (p *Prober) Health(ctx context.Context, addr, service string) error {
 	again, err := p.ask(ctx, addr, service)
 	if again && ctx.Err() == nil {
@@ -57,7 +58,7 @@ func (p *Prober) Health(ctx context.Context, addr, service string) error {
 	return err
 }
 
-// Close closes the connections. Those in use close after their answer.
+// Close closes the connections, those in use after their answer.
 func (p *Prober) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,8 +68,8 @@ func (p *Prober) Close() {
 	}
 }
 
-// ask asks once. It reports whether a kept connection broke, which may be the
-// fault of the incarnation before.
+// ask asks once. Again is whether a kept connection broke, perhaps because it led to
+// the previous incarnation.
 func (p *Prober) ask(ctx context.Context, addr, service string) (again bool, err error) {
 	c, kept, err := p.take(addr)
 	if err != nil {
@@ -79,8 +80,8 @@ func (p *Prober) ask(ctx context.Context, addr, service string) (again bool, err
 	return kept && !answered && c.dialError() == nil, err
 }
 
-// take returns the address's client, and whether it was there already. The
-// caller releases it.
+// take returns the client for an address, and whether it was kept from before. The
+// caller must release it.
 func (p *Prober) take(addr string) (c *client, kept bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,9 +106,9 @@ func (p *Prober) take(addr string) (c *client, kept bool, err error) {
 	return c, kept, nil
 }
 
-// release gives back what take returned. A client that had no answer is not
-// used again: the next question neither waits for its backoff nor asks by a
-// connection that may be dead.
+// release gives back a client that take returned. One that got no answer is not used
+// again: the next question must not wait for its backoff, nor use a connection that
+// may be dead.
 func (p *Prober) release(addr string, c *client, answered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -134,7 +135,7 @@ func (p *Prober) forget(addr string, c *client) {
 	}
 }
 
-// drop removes a client, which closes with its last user. The caller holds mu.
+// drop removes a client, which is closed after its last use. The caller holds mu.
 func (p *Prober) drop(addr string, c *client) {
 	delete(p.clients, addr)
 	c.dropped = true
@@ -144,12 +145,12 @@ func (p *Prober) drop(addr string, c *client) {
 	c.closeUnused()
 }
 
-// client asks one address. Prober.mu guards what is neither conn nor dialed.
+// client asks one address. Prober.mu guards users, dropped and forget.
 type client struct {
 	conn   *grpc.ClientConn
-	dialed atomic.Pointer[error] // what the last dial failed with; nil: it did not
+	dialed atomic.Pointer[error] // the error of the last dial; nil: it succeeded
 
-	users   int         // who ask by it now
+	users   int         // number of calls of Health that use it
 	dropped bool        // it is no longer in Prober.clients
 	forget  *time.Timer // nil before it was first without users
 }
@@ -164,13 +165,13 @@ func newClient(addr string, creds credentials.TransportCredentials) (*client, er
 	c.conn, err = grpc.NewClient(target.String(),
 		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, addr) }),
-		grpc.WithIdleTimeout(0), // keepIdle is
+		grpc.WithIdleTimeout(0), // keepIdle takes its place
 		grpc.WithReadBufferSize(readBuffer), grpc.WithStaticStreamWindowSize(window))
 	return c, err
 }
 
-// dial keeps the error, of which gRPC leaves only the text: the supervisor
-// looks in it for those that are its own fault.
+// dial keeps the error, of which gRPC passes on only the text: the supervisor checks
+// whether it is one of our own side.
 func (c *client) dial(ctx context.Context, addr string) (net.Conn, error) {
 	// The server would have to be silent for hours for keep-alive to matter.
 	d := net.Dialer{KeepAlive: -1}
@@ -196,11 +197,11 @@ func (c *client) closeUnused() {
 	}
 }
 
-// ask reports whether there was an answer, and the error that the answer is or
-// that there was none for.
+// ask returns whether there was an answer, and the error that the answer stands for or
+// why there was none.
 func (c *client) ask(ctx context.Context, service string) (answered bool, err error) {
 	reply, err := healthv1.NewHealthClient(c.conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
-	switch said := status.Convert(err); said.Code() {
+	switch s := status.Convert(err); s.Code() {
 	case codes.OK:
 		return true, meaning(reply.GetStatus())
 	case codes.Unimplemented:
@@ -208,26 +209,26 @@ func (c *client) ask(ctx context.Context, service string) (answered bool, err er
 	case codes.NotFound:
 		return true, fmt.Errorf("it knows no service %q", service)
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
-		return false, c.noAnswer(ctx, said)
+		return false, c.noAnswer(ctx, s)
 	default:
 		return true, err
 	}
 }
 
-func (c *client) noAnswer(ctx context.Context, said *status.Status) error {
+func (c *client) noAnswer(ctx context.Context, s *status.Status) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("no answer: %w", cause)
 	}
-	if said.Code() == codes.DeadlineExceeded { // by the server's clock
+	if s.Code() == codes.DeadlineExceeded { // by the server's clock
 		return fmt.Errorf("no answer: %w", context.DeadlineExceeded)
 	}
 	if err := c.dialError(); err != nil {
 		return err
 	}
-	return fmt.Errorf("no answer: %s", said.Message())
+	return fmt.Errorf("no answer: %s", s.Message())
 }
 
-// meaning is nil if the service serves.
+// meaning returns nil if the service serves.
 func meaning(s healthv1.HealthCheckResponse_ServingStatus) error {
 	switch s {
 	case healthv1.HealthCheckResponse_SERVING:
@@ -239,7 +240,7 @@ func meaning(s healthv1.HealthCheckResponse_ServingStatus) error {
 	}
 }
 
-// notServing is the answer of a service that is alive.
+// notServing is the answer of a service that is alive but does not serve.
 type notServing struct{}
 
 func (notServing) Error() string { return "it says NOT_SERVING" }

@@ -17,7 +17,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// maxCount is beyond the ports and processes that one machine is good for.
+// maxCount bounds Scale. No machine has the ports and processes for more.
 const maxCount = 1000
 
 // service is supervisor.v1.Supervisor.
@@ -103,7 +103,7 @@ func (s *service) SetPolicy(ctx context.Context, req *supervisorv1.SetPolicyRequ
 	var now restart.Policy
 	group, err := s.group(req.GetGroup())
 	if err == nil {
-		err = merge(&now, req.GetPolicy()) // whether it can be, is all the same to what
+		err = merge(&now, req.GetPolicy()) // whether it fails does not depend on the policy
 	}
 	if err == nil {
 		err = s.supervisor.ChangePolicy(ctx, group, func(p *restart.Policy) {
@@ -142,7 +142,7 @@ type request interface {
 	GetAll() bool
 }
 
-// chosen returns the names of a request, or none if it means all.
+// chosen returns the names in a request; none if it is for all replicas.
 func chosen(req request) ([]string, error) {
 	names := req.GetNames()
 	if (len(names) > 0) == req.GetAll() || slices.Contains(names, "") {
@@ -151,7 +151,8 @@ func chosen(req request) ([]string, error) {
 	return names, nil
 }
 
-// among reports whether a replica is one that the names mean.
+// among returns a function that reports whether a replica or its group is among the
+// names; for no names it always is.
 func among(names []string) func(replica, group string) bool {
 	return func(replica, group string) bool {
 		return len(names) == 0 || slices.Contains(names, replica) || slices.Contains(names, group)
@@ -160,8 +161,8 @@ func among(names []string) func(replica, group string) bool {
 
 func everyone(_, _ string) bool { return true }
 
-// command does something to the replicas that a request names, and returns how
-// they are then.
+// command calls do with the names in a request, and returns the status of those
+// replicas after that.
 func (s *service) command(req request, do func(names ...string) error) ([]*supervisorv1.Status, error) {
 	names, err := chosen(req)
 	if err != nil {
@@ -173,8 +174,8 @@ func (s *service) command(req request, do func(names ...string) error) ([]*super
 	return s.statuses(among(names)), nil
 }
 
-// group returns the name of a group. The empty one is that of the only group,
-// if there is only one.
+// group returns the name of a group. An empty name stands for the only group, if
+// there is only one.
 func (s *service) group(name string) (string, error) {
 	groups := s.supervisor.Current()
 	if name == "" && len(groups) == 1 {
@@ -196,7 +197,7 @@ func (s *service) group(name string) (string, error) {
 	return "", fmt.Errorf("group %q: %w: want one of %s", name, supervisor.ErrUnknown, strings.Join(names, ", "))
 }
 
-// statuses tell how the replicas are that are asked for.
+// statuses returns the status of the replicas that are wanted.
 func (s *service) statuses(want func(replica, group string) bool) []*supervisorv1.Status {
 	var messages []*supervisorv1.Status
 	all := s.supervisor.List()
@@ -209,8 +210,8 @@ func (s *service) statuses(want func(replica, group string) bool) []*supervisorv
 	return messages
 }
 
-// refusal gives an error of the supervisor its code: otherwise, if it has none
-// of its own.
+// refusal returns the gRPC error for an error of the supervisor. Its code is otherwise
+// if the error has no code of its own.
 func refusal(err error, otherwise codes.Code) error {
 	code := otherwise
 	for _, known := range []struct {

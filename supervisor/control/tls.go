@@ -11,23 +11,23 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// TLS names files of certificates and keys in PEM. The zero value is none.
-// A server reads them again for each connection, so that certificates can be
-// renewed; one that cannot be read then fails that connection. They are
-// regular files; a client, which reads them once, takes pipes too.
+// TLS names files of certificates and keys in PEM. The zero value has none: there is
+// no TLS. A server reads the files again for each connection, so that certificates
+// can be renewed; if one cannot be read then, that connection fails. They must be
+// regular files, or, for a client, which reads them once, pipes.
 type TLS struct {
-	Cert, Key string // who we are; both or neither
-	// CA is who vouches for the other side. A server with it lets in only
-	// clients with a certificate (mTLS), and without it everyone. A client
-	// without it relies on the system's.
+	Cert, Key string // our own certificate and its key; both or neither
+	// CA has certificates of which one must have signed that of the other side.
+	// Empty: a server accepts clients without a certificate, and a client trusts
+	// the authorities that the system trusts.
 	CA string
 }
 
-// Enabled reports that there is a file.
+// Enabled reports whether there is TLS.
 func (t TLS) Enabled() bool { return t != TLS{} }
 
-// Server returns the credentials of a [Server], after it has read the files
-// once. Cert and Key are needed. They are nil if t is the zero value.
+// Server returns the credentials for a [Server]; nil if t is the zero value. Cert and
+// Key are required. It returns an error if the files cannot be read or used now.
 func (t TLS) Server() (credentials.TransportCredentials, error) {
 	if !t.Enabled() {
 		return nil, nil
@@ -56,8 +56,8 @@ func (t TLS) server() (*tls.Config, error) {
 	return c, nil
 }
 
-// Client returns the credentials for [NewClient]. They are nil if t is the
-// zero value.
+// Client returns the credentials for [NewClient]; nil if t is the zero value. It
+// returns an error if the files cannot be read or used.
 func (t TLS) Client() (credentials.TransportCredentials, error) {
 	if !t.Enabled() {
 		return nil, nil
@@ -69,8 +69,8 @@ func (t TLS) Client() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(c), nil
 }
 
-// maxPEM is the size in bytes of a file that is read; all authorities that a
-// system trusts take a fifth of it.
+// maxPEM is the largest size of a file in bytes. The certificates of all authorities
+// that a system trusts take a fifth of it.
 const maxPEM = 1 << 20
 
 // config reads the files.

@@ -24,7 +24,7 @@ func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStream
 	if err := stream.SendHeader(metadata.MD{}); err != nil {
 		return err
 	}
-	_, err := s.tell(stream.Context(), after, math.MaxUint64, func(e event.Event) error {
+	_, err := s.sendEvents(stream.Context(), after, math.MaxUint64, func(e event.Event) error {
 		return stream.Send(&supervisorv1.WatchResponse{Event: eventMessage(e)})
 	})
 	if err == nil {
@@ -56,22 +56,21 @@ func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream
 		defer ended()
 		result <- s.supervisor.RollingRestart(ctx, names...)
 	}()
-	after, told := s.tell(during, after, math.MaxUint64, send)
+	after, sendErr := s.sendEvents(during, after, math.MaxUint64, send)
 	if err := <-result; err != nil {
-		// What led to it comes first, as far as the caller still listens.
-		_, _ = s.tell(ctx, after, s.supervisor.Sequence(), send)
+		// The events that led to it come first, if the caller still listens.
+		_, _ = s.sendEvents(ctx, after, s.supervisor.Sequence(), send)
 		return refusal(err, codes.FailedPrecondition)
 	}
-	if told == nil {
-		_, told = s.tell(ctx, after, s.supervisor.Sequence(), send)
+	if sendErr == nil {
+		_, sendErr = s.sendEvents(ctx, after, s.supervisor.Sequence(), send)
 	}
-	return told
+	return sendErr
 }
 
-// tell sends the events after a sequence number, up to another, and returns
-// the number of the last that was sent. It ends when ctx does, which is no
-// error.
-func (s *service) tell(ctx context.Context, after, until uint64, send func(event.Event) error) (uint64, error) {
+// sendEvents calls send for the events after one sequence number and up to another,
+// and returns the number of the last one. It returns nil if ctx ends before.
+func (s *service) sendEvents(ctx context.Context, after, until uint64, send func(event.Event) error) (uint64, error) {
 	if after >= until {
 		return after, nil
 	}
