@@ -227,14 +227,14 @@ func (t *set) busy(stay bool) bool {
 	}
 	runners := t.all()
 	for _, r := range runners {
-		switch r.now().State {
+		switch s := r.now(); s.State {
 		case StateFinished:
 		case StateStopped, StateFailed:
 			if stay {
 				return true
 			}
 		default:
-			if s := r.now(); stay || s.Blocker == "" || t.blocker(s.Group) == "" {
+			if stay || s.Blocker == "" || t.blocker(s.Group) == "" {
 				return true
 			}
 		}

@@ -48,6 +48,13 @@ func (s *Sink) Put(source string, lines []byte) {
 	s.add(source, lines)
 }
 
+// Write is Put for lines without a source. It makes a Sink an [io.Writer] for a log,
+// and returns no error.
+func (s *Sink) Write(lines []byte) (int, error) {
+	s.Put("", lines)
+	return len(lines), nil
+}
+
 // PutAll queues lines of a source when there is room, which it waits for.
 // When hurry is closed it waits no longer, and takes twice the limit: all that
 // a pipe held when its process ended.

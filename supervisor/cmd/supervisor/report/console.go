@@ -12,9 +12,8 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// console is stdout, which replicas, the banner and, with 2>&1, the log share. As an
-// io.Writer it takes one or more whole lines at each call. Only if stdout is a
-// regular file, replicas' lines wait for it rather than get lost.
+// console is stdout, which replicas, the banner and, with 2>&1, the log share. Only
+// if stdout is a regular file, replicas' lines wait for it rather than get lost.
 type console struct {
 	json bool // replicas' lines become JSON
 	file bool // stdout is a regular file
@@ -85,12 +84,7 @@ func (c *console) format(replica string, lines []byte) []byte {
 }
 
 // text shows text that is not from a replica.
-func (c *console) text(text string) { io.WriteString(c, strings.TrimRight(text, "\n")+"\n") }
-
-func (c *console) Write(b []byte) (int, error) {
-	c.sink.Put("", b)
-	return len(b), nil
-}
+func (c *console) text(text string) { c.sink.Put("", []byte(strings.TrimRight(text, "\n")+"\n")) }
 
 // shares reports whether w is the same file as stdout.
 func (c *console) shares(w io.Writer) bool {

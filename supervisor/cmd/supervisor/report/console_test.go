@@ -32,7 +32,7 @@ func TestConsoleAndLogInOneFile(t *testing.T) {
 	stdout := openFile(t, path)
 	stderr := openFile(t, path) // another description of the same file
 	c := newConsole(stdout, false)
-	log := hclog.New(&hclog.LoggerOptions{Output: c, DisableTime: true})
+	log := hclog.New(&hclog.LoggerOptions{Output: &c.sink, DisableTime: true})
 	if !c.shares(stderr) || c.shares(os.Stderr) {
 		t.Error("the queue is shared with another file than stdout's")
 	}

@@ -85,23 +85,15 @@ func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func(
 }
 
 func (r *Report) openLog(stderr io.Writer, f Flags) {
-	var to io.Writer = r.console // so that the lines of both keep their order
+	to := &r.console.sink // so that the lines of both keep their order
 	if !r.console.shares(stderr) {
 		r.stderr = &output.Sink{To: stderr}
 		r.logLosses("stderr", &r.stderr.Losses)
-		to = sinkWriter{r.stderr}
+		to = r.stderr
 	}
 	r.Log = hclog.New(&hclog.LoggerOptions{
 		Name: "supervisor", Output: to, JSONFormat: f.LogJSON, Level: hclog.LevelFromString(string(f.LogLevel)),
 	})
-}
-
-// sinkWriter queues whole lines.
-type sinkWriter struct{ *output.Sink }
-
-func (w sinkWriter) Write(lines []byte) (int, error) {
-	w.Put("", lines)
-	return len(lines), nil
 }
 
 // logLosses logs how many lines a sink loses. The losses of the log itself are logged
