@@ -1,5 +1,5 @@
-// Package output carries what replicas write to the places that want it: sinks
-// that neither wait for each other nor make a replica wait for them.
+// Package output carries the output of replicas, and events, to sinks that do not
+// wait for each other. Which of them a replica waits for is shown below.
 //
 //	process → pipe → Reader → History            (memory: the last lines, ctl logs)
 //	                        → Sink → OnOutput    (one per replica)
@@ -11,10 +11,10 @@
 //
 // Package supervisor has the upper half: a [Hub] opens a [Reader] for each
 // incarnation, whose goroutine reads the pipe, and each replica's [Sink] calls
-// OnOutput. Package main has the lower half. Calls go from left to right only;
-// what is full says so by its return, by a wait that ends with the process, or
-// by a count of lost lines, see [Losses].
+// OnOutput. Package report of cmd/supervisor has the lower half. Calls go from left
+// to right only. What is full returns an error, blocks, but not beyond the end of
+// the replica's process, or counts the lines that it drops, see [Losses].
 //
-// A Sink has a goroutine while it has something to write, and only that
-// goroutine meets a writer that blocks. Everyone else meets a bounded queue.
+// A Sink has a goroutine while it has something to write. Only that goroutine can be
+// blocked by the writer; all others put lines into a bounded queue.
 package output

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// File appends whole lines to the file that is at its path when they come. Where
-// it was renamed or removed, another is created; where it was truncated, lines
-// go to its new end. A file that cannot be opened or written is tried again
-// with the next lines.
+// File appends whole lines to the file that is at its path when they are written. If
+// the file was renamed or removed, a new one is created; if it was truncated, lines
+// go to its new end. If it cannot be opened or written, the next write tries again.
+// Methods may be called by any goroutine.
 type File struct {
 	Path string
 	Mode fs.FileMode // of a file that is created, before the umask
 
-	// Size is how many bytes a file may have before it is renamed to NAME-TIME.EXT
-	// and another is begun. Backups is how many of those are kept. A file of zero
-	// Size grows without bound, and need not be a regular one.
+	// Size is the largest size in bytes. A file that would exceed it is renamed to
+	// NAME-TIME.EXT, and a new one begun. Backups is how many of those are kept. With
+	// a Size of zero, the file grows without bound and need not be a regular one.
 	Size    int64
 	Backups int
 
@@ -49,7 +49,7 @@ func (f *File) Reopen() error {
 	return f.open()
 }
 
-// Close closes the file until there are more lines.
+// Close closes the file until the next write.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,9 +64,9 @@ func (f *File) close() error {
 	return file.Close()
 }
 
-// Write writes whole lines, at once. It returns how many bytes of lines that are
-// whole in the file were written. The error may be that of a file that cannot be
-// renamed or removed: all lines were written then.
+// Write writes whole lines at once. It returns the number of bytes written, without
+// those of a line that was not written to its end. If n is len(lines), an error is
+// that of a file that could not be renamed or removed.
 func (f *File) Write(lines []byte) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,8 +100,8 @@ func (f *File) append(lines []byte) (n int, err error) {
 	return whole, err
 }
 
-// cut takes the beginning of a line off the end of the file, unless somebody
-// else has written to it meanwhile.
+// cut removes the beginning of a line from the end of the file, unless another
+// process has written to the file meanwhile.
 func (f *File) cut(written, whole int64) bool {
 	info, err := f.file.Stat()
 	return err == nil && info.Mode().IsRegular() && info.Size() == f.size+written && f.file.Truncate(f.size+whole) == nil
@@ -121,7 +121,7 @@ func (f *File) open() error {
 	if info, err := os.Stat(f.Path); f.Size > 0 && err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: want a regular file, not %v", f.Path, info.Mode())
 	}
-	// Not to wait for a pipe's reader. Writes still wait for it.
+	// O_NONBLOCK: do not wait for the reader of a named pipe. Writes still do.
 	file, err := os.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NONBLOCK|syscall.O_NOCTTY, f.Mode)
 	if err != nil {
 		return err
@@ -135,8 +135,8 @@ func (f *File) open() error {
 	return nil
 }
 
-// endsInLine reports whether the last byte of the file is no newline, as after a
-// crash.
+// endsInLine reports whether the last byte of the file is not a newline, as may be
+// after a crash.
 func (f *File) endsInLine(size int64) bool {
 	if size == 0 {
 		return false
@@ -151,11 +151,11 @@ func (f *File) endsInLine(size int64) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// backupTime is the form of the time in the name of a file that was full. Files
-// sort by it.
+// backupTime is the format of the time in the names of full files. It makes the names
+// sort by time.
 const backupTime = "2006-01-02T15-04-05.000000"
 
-// rotate renames the file, begins another and removes those too many.
+// rotate renames the file, begins a new one and removes the oldest beyond Backups.
 func (f *File) rotate() error {
 	name, ext := f.parts()
 	to := ""

@@ -17,13 +17,13 @@ const (
 )
 
 // History keeps the last lines that were added, for readers that come later or
-// follow. Nobody waits for a reader. The zero value is ready.
+// follow. Readers never block Add. The zero value is ready for use.
 type History struct {
 	mu      sync.Mutex
 	text    []byte // whole lines
 	first   Cursor // of text
 	lines   uint64 // ever added
-	trimAt  int    // length of text at which old lines go
+	trimAt  int    // length of text at which old lines are dropped
 	changed chan struct{}
 	closed  bool
 }
@@ -50,8 +50,8 @@ func (h *History) Add(lines []byte) {
 	h.wake()
 }
 
-// trim lets old lines go. It leaves room for as much again, so that its cost
-// per byte added is constant.
+// trim drops old lines. It leaves room for as much again, so that its cost per byte
+// added is constant.
 func (h *History) trim() {
 	from := tail(h.text, historyLines, historyBytes)
 	h.first.line += uint64(bytes.Count(h.text[:from], []byte{'\n'}))
@@ -65,8 +65,8 @@ func (h *History) trim() {
 	h.trimAt = max(2*len(kept), 4<<10)
 }
 
-// tail returns where in text its last lines begin, at most so many lines and
-// bytes, but at least one line.
+// tail returns where in text its last lines begin: at most so many lines, and so many
+// bytes unless one line is longer.
 func tail(text []byte, lines, size int) int {
 	from := len(text)
 	for range lines {
@@ -82,7 +82,7 @@ func tail(text []byte, lines, size int) int {
 	return from
 }
 
-// Close ends those who follow.
+// Close ends the history for readers that follow it.
 func (h *History) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,9 +120,9 @@ func (h *History) cursor(from int) Cursor {
 	}
 }
 
-// Next returns lines after a place, the place after them, and how many lines
-// between were forgotten. If there are none yet, it returns a channel that is
-// closed when there may be, and nil if there will be none.
+// Next returns lines after a place, the place after them, and how many lines before
+// them are no longer kept. If there are no lines yet, it returns a channel that is
+// closed when there may be some, or nil if the history is closed.
 func (h *History) Next(after Cursor) (lines []byte, then Cursor, forgotten uint64, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -152,7 +152,7 @@ func (h *History) Next(after Cursor) (lines []byte, then Cursor, forgotten uint6
 }
 
 // texts returns the last lines after a place, at most n, each cut to size bytes
-// and made valid UTF-8, as events are sent in formats that take nothing else.
+// and made valid UTF-8, as the formats of events require.
 func (h *History) texts(after Cursor, n, size int) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,8 +168,8 @@ func (h *History) texts(after Cursor, n, size int) []string {
 	return all
 }
 
-// runeBefore returns the length to cut text to that has most bytes and ends
-// with a whole character.
+// runeBefore returns the length to which to cut text so that it has at most so many
+// bytes and ends with a whole character.
 func runeBefore[T string | []byte](text T, most int) int {
 	if len(text) <= most {
 		return len(text)

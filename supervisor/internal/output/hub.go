@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Hub has what every replica writes: its last lines in memory, and a [Sink] for
+// Hub has the output of all replicas: their last lines, and a [Sink] for each with
 // the lines that are yet to be delivered. It outlives incarnations.
 type Hub struct {
 	deliver  func(replica string, lines []byte)    // nil: lines are kept in memory only
-	lost     func(replica, group string, n uint64) // told how many lines were dropped; must not block
+	lost     func(replica, group string, n uint64) // called with the number of dropped lines; must not block
 	patience time.Duration
 
 	mu      sync.Mutex
@@ -18,7 +18,7 @@ type Hub struct {
 	closing sync.WaitGroup     // of sinks
 }
 
-// stream is what one replica writes.
+// stream is the output of one replica.
 type stream struct {
 	history History
 	sink    Sink // unused without deliver
@@ -26,10 +26,10 @@ type stream struct {
 	group   string // of the latest launch
 }
 
-// NewHub returns a hub that delivers whole lines, each with its newline, one
-// call at a time for each replica, and reports those that it drops. When a
-// replica is gone, its lines are dropped once for as long as patience none was
-// delivered.
+// NewHub returns a hub that calls deliver with whole lines, each with its newline,
+// one call at a time for each replica, and lost for those that it drops. When a
+// replica is gone, its remaining lines are dropped once none was delivered for as
+// long as patience.
 func NewHub(deliver func(replica string, lines []byte), lost func(replica, group string, n uint64), patience time.Duration) *Hub {
 	return &Hub{deliver: deliver, lost: lost, patience: patience, streams: make(map[string]*stream)}
 }
@@ -42,7 +42,7 @@ func (w writer) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// stream returns a replica's.
+// stream returns that of a replica. The caller holds h.mu.
 func (h *Hub) stream(replica string) *stream {
 	s := h.streams[replica]
 	if s == nil {
@@ -59,9 +59,9 @@ func (h *Hub) stream(replica string) *stream {
 	return s
 }
 
-// Open returns a reader for a new incarnation, which either runs or is closed,
-// and the end of the pipe that the incarnation is to write to. With drop, lines
-// for which there is no room are lost; otherwise the incarnation waits.
+// Open returns a reader for a new incarnation, which the caller must run or close,
+// and the end of the pipe that the incarnation is to write to. With drop, lines for
+// which there is no room are lost; otherwise the incarnation waits.
 func (h *Hub) Open(replica, group string, drop bool) (*os.File, *Reader, error) {
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -79,15 +79,15 @@ func (h *Hub) Open(replica, group string, drop bool) (*os.File, *Reader, error) 
 	}, nil
 }
 
-// History returns what a replica wrote last. It lasts until [Hub.Forget].
+// History returns the last lines of a replica. [Hub.Forget] closes it.
 func (h *Hub) History(replica string) *History {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return &h.stream(replica).history
 }
 
-// Forget lets a replica go that is launched no more, and whose last reader has
-// caught up. Its lines are still delivered.
+// Forget drops the history of a replica that will not be launched again and whose
+// last reader has caught up. Its lines are still delivered.
 func (h *Hub) Forget(replica string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,8 +102,8 @@ func (h *Hub) forget(replica string, s *stream) {
 	h.closing.Go(func() { s.sink.Close(h.patience) })
 }
 
-// Close returns when all lines are delivered or dropped. A delivery may still
-// be going on. The last reader must have ended.
+// Close returns when all lines are delivered or dropped. A call of deliver that
+// blocks may still be under way. All readers must have ended.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	for replica, s := range h.streams {

@@ -8,7 +8,7 @@ import (
 // tellPeriod is how often lost lines are reported, while there are any.
 const tellPeriod = time.Second
 
-// Losses counts lines that were lost. The zero value is ready.
+// Losses counts lost lines. The zero value is ready for use.
 type Losses struct {
 	// Tell is called once a second while lines are lost, with their number since
 	// the last call, one source at a time, and why: nil if there was no room for
@@ -21,7 +21,7 @@ type Losses struct {
 	total uint64
 	err   error // why the latest write failed; nil: it did not
 	fresh map[string]loss
-	timer *time.Timer // nil: nothing is to be told
+	timer *time.Timer // nil: there is nothing to report
 }
 
 type loss struct {
@@ -29,7 +29,8 @@ type loss struct {
 	err   error
 }
 
-// Add counts lines of a source that were lost by err; nil: for want of room.
+// Add counts lines of a source that were lost because of err; nil: there was no room
+// for them.
 func (l *Losses) Add(source string, lines uint64, err error) {
 	if lines == 0 {
 		return
@@ -49,14 +50,14 @@ func (l *Losses) Add(source string, lines uint64, err error) {
 	}
 }
 
-// Outcome takes note of how a write ended.
+// Outcome records the error of the latest write.
 func (l *Losses) Outcome(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
 }
 
-// Flush tells at once what has not been told.
+// Flush reports at once what was not reported yet.
 func (l *Losses) Flush() {
 	l.telling.Lock()
 	defer l.telling.Unlock()

@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// maxLine bounds the memory that a child which writes no newline can take.
+	// maxLine bounds the memory for a replica that writes no newline.
 	maxLine = 1 << 20
 
-	// readSize is how much is read at a time: all that a pipe holds on Linux.
+	// readSize is how much is read at a time: the default size of a pipe on Linux.
 	readSize = 64 << 10
 
-	// drainReads is how many reads at most empty a pipe, whose size is 1 MiB at
-	// most unless root has made it larger.
+	// drainReads is how many reads empty any pipe: its size is at most 1 MiB, unless
+	// root has made it larger.
 	drainReads = 16
 
 	lastLines    = 20      // of each incarnation
 	lastLineSize = 1 << 10 // of each of those
 )
 
-// Reader reads what one incarnation writes.
+// Reader reads the output of one incarnation.
 type Reader struct {
 	hub     *Hub
 	replica string
@@ -41,11 +41,11 @@ type Reader struct {
 	CaughtUp chan struct{} // closed when all that the process wrote before its end was read
 }
 
-// Close releases what a reader has. Run does it too.
+// Close closes the pipe. Run does so too.
 func (r *Reader) Close() { r.pipe.Close() }
 
-// ProcessEnded makes the reader read what the pipe holds, and end at a time,
-// though others keep the pipe open.
+// ProcessEnded makes the reader read what the pipe holds, and end at the given time
+// even if other processes keep the pipe open.
 func (r *Reader) ProcessEnded(until time.Time) {
 	r.mu.Lock()
 	r.until = until
@@ -70,9 +70,9 @@ func (r *Reader) LastLines() []string {
 // without any progress.
 func (r *Reader) Flush(patience time.Duration) { r.stream.sink.Flush(patience) }
 
-// Run reads until all write ends of the pipe are closed, or the time that
-// ProcessEnded was given. What the process has written is read in any case,
-// however late this goroutine gets to it.
+// Run reads until all write ends of the pipe are closed, or until the time given to
+// ProcessEnded. All that the process had written by its end is read, however late
+// this goroutine runs.
 func (r *Reader) Run() {
 	defer r.Close()
 	catchUp := sync.OnceFunc(func() { close(r.CaughtUp) })
@@ -100,9 +100,9 @@ func (r *Reader) Run() {
 	r.lines.end(emit)
 }
 
-// fill reads once, and reports whether there was anything to read, be it the
-// end. It leaves no buffer behind for the time that it takes for more to come:
-// replicas are many, and most are silent.
+// fill reads once, and reports whether there was anything to read, which may be the
+// end of the pipe. If not, it gives the buffer back until there is: there may be
+// many replicas, and most are silent.
 func (r *Reader) fill(fd uintptr) bool {
 	var err error
 	for {
@@ -129,10 +129,10 @@ func (r *Reader) emit(lines []byte) {
 	}
 }
 
-// buffers are those of readers that have something to read.
+// buffers has the buffers of readers and sinks.
 var buffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
-// recycle takes a buffer back that no one uses any more.
+// recycle takes back a buffer that is no longer used.
 func recycle(b []byte) {
 	if cap(b) == readSize {
 		buffers.Put((*[readSize]byte)(b[:readSize]))
@@ -160,9 +160,8 @@ func (b *lineBuffer) space() []byte {
 	return b.bytes[len(b.bytes):cap(b.bytes)]
 }
 
-// add takes the n bytes that were put into space, and emits the whole lines
-// there are now, each with its newline. A line above maxLine comes in pieces
-// of maxLine.
+// add adds the n bytes that were put into space, and emits the lines that are whole
+// now, each with its newline. A line above maxLine comes in pieces of maxLine.
 func (b *lineBuffer) add(n int, emit func(lines []byte)) {
 	before := len(b.bytes)
 	b.bytes = b.bytes[:before+n]

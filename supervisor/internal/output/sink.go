@@ -13,14 +13,14 @@ const maxQueued = 1 << 20
 // Sink writes whole lines, in their order, from a queue of its own. Its methods
 // may be called by any goroutine.
 type Sink struct {
-	// To gets all lines that have come since its last call ended, each with its
-	// newline, one call at a time. It may block for ever. What it does not write
-	// is lost. After a write that ended within a line, the next begins with a
+	// To gets all lines that were put since its last call, each with its newline,
+	// one call at a time. It may block for ever. Lines that it does not write are
+	// lost. After a write that ended within a line, the next one begins with a
 	// newline.
 	To io.Writer
 
-	// Limit bounds the bytes that wait for each source. What exceeds it alone is
-	// still taken if nothing else waits. Zero: 1 MiB.
+	// Limit bounds the bytes of each source that wait. Lines that exceed it alone
+	// are taken if no others of the source wait. Zero: 1 MiB.
 	Limit int
 
 	Losses Losses
@@ -36,8 +36,7 @@ type Sink struct {
 	moved   chan struct{} // closed when done grows; nil: nobody waits
 }
 
-// Put queues lines of a source, or loses them if there is no room. It never
-// blocks.
+// Put queues lines of a source, or drops them if there is no room. It never blocks.
 func (s *Sink) Put(source string, lines []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,9 +54,9 @@ func (s *Sink) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// PutAll queues lines of a source when there is room, which it waits for.
-// When hurry is closed it waits no longer, and takes twice the limit: all that
-// a pipe held when its process ended.
+// PutAll waits until there is room for lines of a source, and queues them. Once hurry
+// is closed it does not wait, and takes up to twice the limit, so that there is room
+// for all that a pipe held when its process ended.
 func (s *Sink) PutAll(source string, lines []byte, hurry <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,8 +163,8 @@ func (s *Sink) write(lines []byte) {
 	s.lose("", lost, err)
 }
 
-// Flush waits until all lines that were put before are written or lost. It
-// gives up, and reports false, when for as long as patience none was.
+// Flush waits until all lines that were put before are written or lost, and returns
+// true. It returns false once none was for as long as patience.
 func (s *Sink) Flush(patience time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,8 +185,8 @@ func (s *Sink) Flush(patience time.Duration) bool {
 	return true
 }
 
-// Close flushes the sink with the given patience. What still waits then, and
-// what comes later, is lost. A write may still be going on; nobody waits for it.
+// Close flushes the sink with the given patience. Lines that still wait then, and
+// those that are put later, are lost. Close does not wait for a write that blocks.
 func (s *Sink) Close(patience time.Duration) {
 	s.Flush(patience)
 	s.mu.Lock()
