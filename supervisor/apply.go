@@ -82,6 +82,7 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 		wanted[p.Name] = p
 	}
 	var leaving, restarting []*runner
+	held := make(map[string]bool) // addresses of those that are to be restarted
 	for _, r := range t.all() {
 		m, ok := wanted[r.name]
 		if !ok {
@@ -89,15 +90,27 @@ func (t *set) apply(ctx context.Context, groups []Group, health bool) error {
 			continue
 		}
 		r.do(func() {
-			if r.adapt(m) {
-				restarting = append(restarting, r)
+			if !r.adapt(m) {
+				return
+			}
+			if restarting = append(restarting, r); r.process != nil {
+				held[r.launched.Addr] = r.launched.Addr != ""
 			}
 		})
 	}
 	slices.Reverse(leaving) // stop the last ones first
 	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
-	t.launch(ctx, t.admit(groups, all))
+	var first, later []*runner
+	for _, r := range t.admit(groups, all) {
+		if held[r.now().Addr] {
+			later = append(later, r)
+		} else {
+			first = append(first, r)
+		}
+	}
+	t.launch(ctx, first)
 	failed = append(failed, t.roll(ctx, restarting, "its settings have changed"))
+	t.launch(ctx, later)
 	return errors.Join(failed...)
 }
 

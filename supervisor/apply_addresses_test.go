@@ -8,29 +8,31 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// Replicas that move to each other's addresses wait until these are free.
+// Replicas that come to others' addresses wait until these are free.
 func TestApplyFreesAddressesFirst(t *testing.T) {
 	at := func(addrs ...string) []Group {
 		return []Group{group(len(addrs), restart.Policy{}, notice, func(r *Replica) { r.Addr = addrs[r.Name[0]-'a'] })}
 	}
 	for _, tt := range []struct {
+		from int
 		to   []string
 		want []string
 	}{
-		{[]string{"x:2", "x:3", "x:4"}, []string{
+		{3, []string{"x:2", "x:3", "x:4"}, []string{
 			"1s stopping c/1", "1s launched c/2", "2s ready c/2", "2s stopping b/1", "2s launched b/2", "3s ready b/2",
 			"3s stopping a/1", "3s launched a/2", "4s ready a/2"}},
-		{[]string{"x:2", "x:1", "x:3"}, []string{
+		{3, []string{"x:2", "x:1", "x:3"}, []string{
 			"1s stopping a/1", "1s stopping b/1", "1s launched b/2", "2s ready b/2", "2s launched a/2", "3s ready a/2"}},
+		{1, []string{"x:2", "x:1"}, []string{"1s stopping a/1", "1s launched a/2", "2s ready a/2", "2s launched b/1"}},
 	} {
 		bubble(t, func(t *testing.T) {
-			th := perform(t, of(at("x:1", "x:2", "x:3")...), &script{ready: time.Second})
+			th := perform(t, of(at([]string{"x:1", "x:2", "x:3"}[:tt.from]...)...), &script{ready: time.Second})
 			th.at(time.Second)
 			th.told()
 			if err := th.Apply(t.Context(), at(tt.to...)); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, th.told(event.KindChanged, event.KindExited, event.KindStopped), tt.want...)
+			expect(t, th.told(event.KindChanged, event.KindExited, event.KindStopped, event.KindAdded), tt.want...)
 		})
 	}
 }

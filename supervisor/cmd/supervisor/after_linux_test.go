@@ -94,3 +94,39 @@ groups:
 		t.Errorf("%d launches once it need not wait, want 1", launches)
 	}
 }
+
+// A new replica comes to the address of another once that has left it.
+func TestReloadFreesAddressesForNewReplicas(t *testing.T) {
+	base := freePorts(t, 2)
+	const text = `
+replicas: 1
+stop_timeout: 1h
+command: [sh, -c, 'trap "exit" TERM; echo up; while :; do sleep 0.01; done', "{addr}"]
+`
+	old := fmt.Sprintf("groups: {x: {base_port: %d}}\n", base)
+	c := startIn(t, t.TempDir(), "", text+old)
+	c.file("x-a.log", "start", lines(1))
+	have, err := os.ReadFile(c.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := fmt.Sprintf("groups: {x: {base_port: %d}, y: {base_port: %d}}\n", base+1, base)
+	if err := os.WriteFile(c.config, []byte(strings.Replace(string(have), old, with, 1)), 0); err != nil {
+		t.Fatal(err)
+	}
+	c.ctl("reload")
+	c.Process.Signal(syscall.SIGTERM)
+	if code := c.ends(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	var order []string
+	for _, e := range c.events("e.jsonl") {
+		if e.Kind == event.KindLaunched || e.Kind == event.KindExited {
+			order = append(order, fmt.Sprint(e.Kind, " ", e.Replica))
+		}
+	}
+	const want = "launched x-a, exited x-a, launched x-a, launched y-a"
+	if got := strings.Join(order, ", "); !strings.HasPrefix(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
