@@ -123,7 +123,7 @@ func (r *Report) serveMetrics(addr string, list func() []supervisor.Status) erro
 	}
 	r.listener, r.metrics = l, newMetrics(list, r.Sinks)
 	r.serving.Go(func() {
-		if err := r.metrics.serve(control.LimitConnections(l)); err != nil {
+		if err := r.metrics.serve(control.LimitConnections(l), r.Log); err != nil {
 			r.Log.Error("no more metrics are served", "error", err)
 		}
 	})

@@ -14,9 +14,12 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
@@ -282,4 +285,34 @@ func TestLogThatWasStuck(t *testing.T) {
 			t.Errorf("%d bytes, without the loss", len(text))
 		}
 	})
+}
+
+// lackingListener is one that runs out of descriptors once, and is closed then.
+type lackingListener struct {
+	net.Listener
+	asked bool
+}
+
+func (l *lackingListener) Accept() (net.Conn, error) {
+	if l.asked {
+		return nil, net.ErrClosed
+	}
+	l.asked = true
+	return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+}
+
+// The server of the metrics writes to the log, not to stderr beside it.
+func TestMetricsServerLogs(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	m := newMetrics(nil, nil)
+	if err := m.serve(&lackingListener{Listener: l}, hclog.New(&hclog.LoggerOptions{Output: &log, JSONFormat: true})); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), `"@level":"warn"`) || !strings.Contains(log.String(), "too many open files") {
+		t.Errorf("the log has %q", log.String())
+	}
 }
