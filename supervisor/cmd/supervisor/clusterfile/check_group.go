@@ -73,9 +73,13 @@ func (g *group) checkAfter() error {
 		return g.in.file.Value("after").Errorf("after: want it in one of several groups")
 	}
 	others := slices.DeleteFunc(slices.Sorted(maps.Keys(g.in.file.Groups)), func(name string) bool { return name == g.name })
+	want := "one of " + strings.Join(others, ", ")
+	if len(others) == 0 {
+		want = "there is none"
+	}
 	for i, name := range g.After {
 		if !slices.Contains(others, string(name)) {
-			return g.wrong("after", fmt.Sprintf("[%d]", i), fmt.Sprintf("%q: want another group: one of %s", name, strings.Join(others, ", ")))
+			return g.wrong("after", fmt.Sprintf("[%d]", i), fmt.Sprintf("%q: want another group: %s", name, want))
 		}
 	}
 	return nil

@@ -251,6 +251,7 @@ func TestAfter(t *testing.T) {
 		{"a stranger", fmt.Sprintf(groups, "db, cache", ""), `groups.web.after[1]: "cache": want another group: one of db, job`},
 		{"itself", fmt.Sprintf(groups, "web", ""), `groups.web.after[0]: "web": want another group: one of db, job`},
 		{"each other", fmt.Sprintf(groups, "db", "web"), "groups.web.after: groups web, db come after each other: want an order"},
+		{"the only one", "command: [x]\ngroups: {web: {after: [web]}}", `groups.web.after[0]: "web": want another group: there is none`},
 		{"all groups", "command: [x]\nafter: [db]\ngroups: {db: {}, web: {}}", "after: want it in one of several groups"},
 		{"no groups", "command: [x]\nafter: [db]", "after: want it in one of several groups"},
 	} {
