@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -20,19 +21,20 @@ func (l *Line[O]) Len() int { return len(l.waiting) }
 
 // Join inserts a call by age, so a call that has waited before need not go to the end.
 func (l *Line[O]) Join(w *Waiter[O]) {
-	i, _ := slices.BinarySearchFunc(l.waiting, w.Number, func(x *Waiter[O], n uint64) int {
-		if x.Number < n {
-			return -1
-		}
-		return 1
-	})
+	i, _ := l.place(w)
 	l.waiting = slices.Insert(l.waiting, i, w)
+}
+
+// place returns the place of a call, and whether it waits there.
+func (l *Line[O]) place(w *Waiter[O]) (i int, waits bool) {
+	i, _ = slices.BinarySearchFunc(l.waiting, w.Number, func(x *Waiter[O], n uint64) int { return cmp.Compare(x.Number, n) })
+	return i, i < len(l.waiting) && l.waiting[i] == w
 }
 
 // Leave removes a call. It returns false if the call is no longer waiting.
 func (l *Line[O]) Leave(w *Waiter[O]) bool {
-	i := slices.Index(l.waiting, w)
-	if i < 0 {
+	i, waits := l.place(w)
+	if !waits {
 		return false
 	}
 	l.waiting = slices.Delete(l.waiting, i, i+1)
@@ -54,10 +56,9 @@ func (l *Line[O]) Shed(most int) []*Waiter[O] {
 // that candidate up to date.
 func (l *Line[O]) Serve(replicas []Candidate, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
 	crowded := len(l.waiting) > 1
-	l.waiting = slices.DeleteFunc(l.waiting, func(w *Waiter[O]) bool {
-		if !anyRoom(replicas) {
-			return false
-		}
+	still, asked := 0, 0 // of those that were asked, how many wait still
+	for ; asked < len(l.waiting) && anyRoom(replicas); asked++ {
+		w := l.waiting[asked]
 		m := moment(w)
 		m.Crowded = crowded
 		d := w.Call.Next(w.Rules, m, replicas)
@@ -67,11 +68,13 @@ func (l *Line[O]) Serve(replicas []Candidate, moment func(*Waiter[O]) Moment, ta
 			d = w.Call.Next(w.Rules, m, replicas)
 		}
 		if d.Action == Await {
-			return false
+			l.waiting[still] = w
+			still++
+			continue
 		}
 		served(w, d)
-		return true
-	})
+	}
+	l.waiting = slices.Delete(l.waiting, still, asked)
 }
 
 // anyRoom reports whether there may be anything to decide for a call that waits: a replica with room, or no replica at all.

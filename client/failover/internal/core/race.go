@@ -48,8 +48,9 @@ func (s *Shared) Join(t *Terms, r *Race, members []Member, crowded bool, now tim
 		return d, false
 	}
 	limit := s.Limit()
-	var buf [8]Candidate
-	candidates := s.candidates(buf[:0], members, limit, t.Rules.Wait, now)
+	var buf buffer
+	defer buf.giveBack(s)
+	candidates := s.candidates(buf.empty(s, len(members)), members, limit, t.Rules.Wait, now)
 	d, ok = r.call.Hedge(t.Rules, s.moment(t, &r.call, now), candidates, r.key)
 	return d, ok && s.acquire(t, &members[d.Index], limit, false, now)
 }

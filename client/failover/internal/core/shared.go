@@ -2,6 +2,7 @@ package core
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,7 @@ type Shared struct {
 	leaving  sync.Mutex   // held while a replica is left out, so that Ejection.MaxShare holds
 	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
 	seed     uint64       // of all dice
+	buffers  sync.Pool    // of *[]Candidate
 }
 
 // Init prepares the zero value for a policy. What is random depends on the seed.
@@ -172,6 +174,31 @@ func (s *Shared) candidates(to []Candidate, members []Member, limit int32, wait 
 	return to
 }
 
+// buffer has room for candidates. Up to eight cost no allocation.
+type buffer struct {
+	few  [8]Candidate
+	many *[]Candidate
+}
+
+// empty returns room for n candidates, which is to be given back.
+func (b *buffer) empty(s *Shared, n int) []Candidate {
+	if n <= len(b.few) {
+		return b.few[:0]
+	}
+	b.many, _ = s.buffers.Get().(*[]Candidate)
+	if b.many == nil {
+		b.many = new([]Candidate)
+	}
+	*b.many = slices.Grow((*b.many)[:0], n)
+	return *b.many
+}
+
+func (b *buffer) giveBack(s *Shared) {
+	if b.many != nil {
+		s.buffers.Put(b.many)
+	}
+}
+
 // longest is the longest that a replica's last answer took.
 func longest(members []Member) (d time.Duration) {
 	for i := range members {
@@ -184,8 +211,9 @@ func longest(members []Member) (d time.Duration) {
 // again, where another call was quicker. Crowded is true where other calls wait: they have a say in what room there is.
 func (s *Shared) Next(t *Terms, c *Call, members []Member, crowded bool, now time.Duration) (d Decision, ok bool) {
 	limit := s.Limit()
-	var buf [8]Candidate
-	candidates := s.candidates(buf[:0], members, limit, t.Rules.Wait, now)
+	var buf buffer
+	defer buf.giveBack(s)
+	candidates := s.candidates(buf.empty(s, len(members)), members, limit, t.Rules.Wait, now)
 	if t.Rules.Wait && crowded {
 		for i := range candidates {
 			candidates[i].Full = true
@@ -209,8 +237,9 @@ func (s *Shared) acquire(t *Terms, m *Member, limit int32, leftOut bool, now tim
 
 // Better reports whether a call whose attempt at the replica of that key cannot begin yet is better made elsewhere.
 func (s *Shared) Better(t *Terms, tried *Call, members []Member, key uint32, now time.Duration) bool {
-	var buf [8]Candidate
-	candidates := s.candidates(buf[:0], members, s.Limit(), t.Rules.Wait, now)
+	var buf buffer
+	defer buf.giveBack(s)
+	candidates := s.candidates(buf.empty(s, len(members)), members, s.Limit(), t.Rules.Wait, now)
 	return tried.Better(t.Rules, s.moment(t, tried, now), candidates, key)
 }
 
@@ -257,8 +286,9 @@ func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 // whatever is answered; zero means never.
 func Serve[O any](s *Shared, line *Line[O], members []Member, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
 	limit := s.Limit()
-	var buf [8]Candidate
-	candidates := s.candidates(buf[:0], members, limit, true, now)
+	var buf buffer
+	defer buf.giveBack(s)
+	candidates := s.candidates(buf.empty(s, len(members)), members, limit, true, now)
 	line.Serve(candidates, func(w *Waiter[O]) Moment {
 		return s.moment(&w.Terms, &w.Call, now)
 	}, func(i int) bool {
