@@ -8,8 +8,8 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// news announces that a replica has changed its state. The zero value is ready for
-// use.
+// news announces that a replica is up now, or is not any more. The zero value is
+// ready for use.
 type news struct {
 	mu   sync.Mutex
 	next chan struct{} // closed at the next change; nil: nobody waits

@@ -328,7 +328,7 @@ func (r *runner) publish() {
 		s.Next = r.core.Next()
 	}
 	r.mu.Lock()
-	changed := r.status.State != s.State
+	changed := r.status.up() != s.up()
 	r.status = s
 	r.mu.Unlock()
 	if changed {

@@ -158,7 +158,7 @@ func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 	}
 	var h journal
 	w := &virtualWorld{scenario: s}
-	w.timeline.Ties = func(n int) int { return ties.choose(w.timeline.Now(), n) }
+	w.timeline.Ties = func(kind virtual.Tie, n int) int { return ties.choose(w.timeline.Now(), kind, n) }
 	for i, phases := range s.Replicas {
 		for _, x := range phases {
 			if x.ill == illRefuses {
@@ -196,53 +196,73 @@ func (w *virtualWorld) at(at time.Duration, do func()) {
 	w.timeline.Set(&virtual.Timer{Do: do}, at)
 }
 
-func (w *virtualWorld) ill(replica int) (phase, bool) {
+// ill is what is wrong with a replica at a time.
+func (w *virtualWorld) ill(replica int, at time.Duration) (phase, bool) {
 	for _, x := range w.Replicas[replica] {
-		if x.from <= w.timeline.Now() && w.timeline.Now() < x.until {
+		if x.from <= at && at < x.until {
 			return x, true
 		}
 	}
 	return phase{}, false
 }
 
-func (w *virtualWorld) Dial(replica int) (time.Duration, bool) {
-	if x, ill := w.ill(replica); ill && x.ill == illRefuses {
-		return 0, false
+// runs is when a replica goes on with what it is at from a time on, as it may be stopped then.
+func (w *virtualWorld) runs(replica int, at time.Duration) time.Duration {
+	for x, ill := w.ill(replica, at); ill && (x.ill == illStopped || x.ill == illBlackHole); x, ill = w.ill(replica, at) {
+		at = x.until
 	}
-	return sooner, true
+	return at
+}
+
+func (w *virtualWorld) Dial(replica int, knock bool) (time.Duration, bool) {
+	now := w.timeline.Now()
+	at := now
+	if x, ill := w.ill(replica, at); ill && x.ill == illBlackHole {
+		at = x.until
+	}
+	if x, ill := w.ill(replica, at); ill && x.ill == illRefuses {
+		return at - now, false
+	}
+	if at += sooner; !knock {
+		at = w.runs(replica, at)
+	}
+	return at - now, true
+}
+
+// answer is when a replica answers a request that takes so long, and how. down says that its connection breaks at that.
+func (w *virtualWorld) answer(replica int, takes time.Duration) (after time.Duration, o virtual.Outcome) {
+	now := w.timeline.Now()
+	at, o := w.runs(replica, now), virtual.OutcomeOK
+	if x, ill := w.ill(replica, at); ill {
+		switch x.ill {
+		case illHangs:
+			return virtual.Forever, o
+		case illHangsUp:
+			takes, o = soon, virtual.OutcomeLost
+		case illFails:
+			takes, o = soon, virtual.OutcomeFailed
+		case illSlow:
+			takes *= 10
+		}
+	}
+	if at += takes; o != virtual.OutcomeLost {
+		at = w.runs(replica, at)
+	}
+	return at - now, o
 }
 
 func (w *virtualWorld) Send(a virtual.Attempt) virtual.Reply {
-	takes := w.takes(a.Call, a.Number)
-	if x, ill := w.ill(a.Replica); ill {
-		switch x.ill {
-		case illHangs:
-			takes = virtual.Forever
-		case illHangsUp:
-			return virtual.Reply{After: soon, Outcome: virtual.OutcomeLost}
-		case illFails:
-			return virtual.Reply{After: soon, Outcome: virtual.OutcomeFailed}
-		case illSlow:
-			takes *= 10
-		}
-	}
-	return virtual.Reply{After: takes}
+	after, o := w.answer(a.Replica, w.takes(a.Call, a.Number))
+	return virtual.Reply{After: after, Outcome: o}
 }
 
 func (w *virtualWorld) Probe(replica int) (time.Duration, virtual.Finding) {
-	takes := w.takes(0, 1)
-	if x, ill := w.ill(replica); ill {
-		switch x.ill {
-		case illHangs:
-			return virtual.Forever, virtual.FindingDeaf
-		case illHangsUp:
-			w.at(w.timeline.Now()+soon, func() { w.client.Break(replica) })
-			return soon, virtual.FindingDeaf
-		case illFails:
-			return soon, virtual.FindingDeaf
-		case illSlow:
-			takes *= 10
-		}
+	after, o := w.answer(replica, w.takes(0, 1))
+	switch o {
+	case virtual.OutcomeLost:
+		w.at(w.timeline.Now()+after, func() { w.client.Break(replica) })
+	case virtual.OutcomeOK:
+		return after, virtual.FindingServing
 	}
-	return takes, virtual.FindingServing
+	return after, virtual.FindingDeaf
 }

@@ -94,10 +94,10 @@ func (w *world) after(d time.Duration, do func()) *virtual.Timer {
 }
 
 // Dial is part of virtual.World.
-func (w *world) Dial(i int) (time.Duration, bool) {
+func (w *world) Dial(i int, knock bool) (time.Duration, bool) {
 	r := w.replicas[i]
-	if !r.listens {
-		return w.model.Refuse, false
+	if !r.listens || knock { // to be let in by the kernel takes as long as to be refused by it
+		return w.model.Refuse, r.listens
 	}
 	r.connected = r.incarnation
 	return w.model.Connect, true

@@ -62,20 +62,18 @@ func (a *attempt) begin() {
 		a.tried = k.Waiter.Call
 		a.dial = a.link.wake()
 	}
-	if a.waits() {
-		c.pending = append(c.pending, a)
-	}
+	a.look()
 }
 
 // needsConnection reports whether the attempt does not want a dial that may fail.
 func (a *attempt) needsConnection() bool { return a.hedge || a.call.Rules.Wait }
 
-// waits looks whether the attempt still waits for a connection, and goes on with it where it does not.
-func (a *attempt) waits() bool {
+// look looks whether the attempt still has to wait for a connection, and goes on with it where it does not.
+func (a *attempt) look() {
 	k, c := a.call, a.call.client
 	switch {
 	case a.link.broken:
-		return true
+		c.pending = append(c.pending, a)
 	case a.link.Ready():
 		a.send()
 	case a.needsConnection():
@@ -85,9 +83,8 @@ func (a *attempt) waits() bool {
 	case a.dial > 0 && c.shared.Better(&k.Terms, &a.tried, c.members, a.lease.Key, c.now()):
 		a.missed()
 	default:
-		return true
+		c.pending = append(c.pending, a)
 	}
-	return false
 }
 
 // send sends the attempt on the connection.

@@ -41,7 +41,7 @@ func (c *Client) Call(deadline time.Duration, done func(Call)) {
 	if deadline != Forever {
 		c.timeline.Set(&k.limit, deadline)
 	}
-	k.wake(next)
+	k.wake(goesOn)
 	c.run()
 }
 
@@ -63,7 +63,7 @@ func (c *Client) newCall() *call {
 // over reports whether the caller's deadline has passed.
 func (k *call) over() bool { return k.client.now() >= k.Deadline }
 
-func next(k *call, _ *attempt) { k.next() }
+func goesOn(k *call, _ *attempt) { k.next() }
 
 // next decides what the call does next.
 func (k *call) next() {
@@ -95,7 +95,11 @@ func (k *call) follow(d core.Decision) {
 	case core.Try:
 		k.attempt(d)
 	case core.Pause:
-		c.timeline.Set(&k.timer, c.now()+next.Wait)
+		if next.Wait > 0 {
+			c.timeline.Set(&k.timer, c.now()+next.Wait)
+		} else {
+			k.wake(goesOn)
+		}
 	case core.Await:
 		k.await()
 	}
@@ -143,7 +147,7 @@ func (k *call) timed() {
 	if k.waits {
 		k.giveUp()
 	} else {
-		k.wake(next)
+		k.wake(goesOn)
 	}
 }
 

@@ -39,8 +39,8 @@ const Forever = core.Forever
 // World is what is outside the client.
 type World interface {
 	// Dial is asked when a dial of a replica begins: after what time it ends, and whether the replica is connected then. A replica that
-	// was down is dialed twice: first only to find out whether something accepts connections there.
-	Dial(replica int) (after time.Duration, ok bool)
+	// was down is knocked at before, which finds out whether something accepts connections there, and no more.
+	Dial(replica int, knock bool) (after time.Duration, ok bool)
 	// Send is asked when an attempt is sent to a replica: what comes back, if the connection lasts. Where that is not known yet, it
 	// comes after Forever, and Client.Answer says it later.
 	Send(a Attempt) Reply
@@ -116,6 +116,7 @@ type Client struct {
 	down    int           // links that are not ready
 	wanted  time.Duration // when a call last wanted replicas that were down
 	pending []*attempt    // that wait for a connection
+	ejected []int         // replicas, and perhaps some that are not any more
 
 	line   core.Line[*call]
 	rising Timer

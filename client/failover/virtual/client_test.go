@@ -65,7 +65,7 @@ func (x *caller) ended(c virtual.Call) {
 	x.Set(&x.again, x.Now()+1)
 }
 
-func (c *cluster) Dial(replica int) (time.Duration, bool) {
+func (c *cluster) Dial(replica int, knock bool) (time.Duration, bool) {
 	return time.Microsecond, c.Now() >= c.downTill[replica]
 }
 

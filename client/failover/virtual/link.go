@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"slices"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -127,7 +128,7 @@ func (l *link) dial() {
 // reach asks the world what comes of the dial under way.
 func (l *link) reach() {
 	c := l.client
-	took, ok := c.world.Dial(l.replica)
+	took, ok := c.world.Dial(l.replica, l.knocks)
 	at := after(c.now(), took)
 	if at > l.overdue {
 		at, ok = l.overdue, false
@@ -143,6 +144,7 @@ func (l *link) dialed() {
 	if l.knocks && l.up {
 		l.knocks = false
 		l.reach()
+		l.changed(linkConnecting)
 		return
 	}
 	l.underway = false
@@ -183,15 +185,13 @@ func (l *link) lose() {
 	first := len(t.queue)
 	for a := l.inFlight; a != nil && a.state == attemptSent; a = a.behind {
 		a.state = attemptLost
-		t.queue = append(t.queue, task{lost, a.call, a})
+		t.queue = append(t.queue, task{loses, a.call, a})
 	}
-	for lost := t.queue[first:]; len(lost) > 1; lost = lost[1:] {
-		i := c.timeline.tie(len(lost))
-		lost[0], lost[i] = lost[i], lost[0]
-	}
+	lost := t.queue[first:]
+	c.timeline.mix(len(lost), func(i, j int) { lost[i], lost[j] = lost[j], lost[i] })
 }
 
-func lost(_ *call, a *attempt) { a.ended(OutcomeLost, core.Wire{Picked: true, Sent: true}, Reply{}) }
+func loses(_ *call, a *attempt) { a.ended(OutcomeLost, core.Wire{Picked: true, Sent: true}, Reply{}) }
 
 // changed takes over a state.
 func (l *link) changed(s linkState) {
@@ -204,12 +204,22 @@ func (l *link) changed(s linkState) {
 	}
 	l.state = s
 	l.schedule()
-	c.shared.Changed(c.members[l.replica:l.replica+1], c.line.Len() > 0, c.now())
+	c.noteChange(l.replica)
 	c.offer()
 	c.reconsider()
 	if l.probe != nil {
 		l.probe.changed()
 	}
+}
+
+// noteChange takes note of a change of a link. Those that are ejected may be taken back by any.
+func (c *Client) noteChange(replica int) {
+	crowded, now := c.line.Len() > 0, c.now()
+	c.shared.Changed(c.members[replica:replica+1], crowded, now)
+	c.ejected = slices.DeleteFunc(c.ejected, func(i int) bool {
+		c.shared.Changed(c.members[i:i+1], crowded, now)
+		return !c.members[i].Ejected()
+	})
 }
 
 // wake makes sure that the replica's state is fresh enough to rely on, and returns the number of the dial whose end tells an attempt
@@ -222,14 +232,21 @@ func (l *link) wake() uint64 {
 	return core.Awaited(l.begun, l.failed, l.underway)
 }
 
-// reconsider looks at the attempts that wait for a connection, as a link has changed.
+// reconsider lets the attempts that wait for a connection look again, as a link has changed.
 func (c *Client) reconsider() {
-	still := c.pending[:0]
+	t := &c.tasks
+	first := len(t.queue)
 	for _, a := range c.pending {
-		if a.waits() {
-			still = append(still, a)
-		}
+		t.queue = append(t.queue, task{looks, a.call, a})
 	}
-	clear(c.pending[len(still):])
-	c.pending = still
+	looking := t.queue[first:]
+	c.timeline.mix(len(looking), func(i, j int) { looking[i], looking[j] = looking[j], looking[i] })
+}
+
+// looks is what an attempt does that waits for a connection.
+func looks(_ *call, a *attempt) {
+	if a.state == attemptPending {
+		a.forget()
+		a.look()
+	}
 }

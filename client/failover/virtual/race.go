@@ -76,10 +76,9 @@ func (k *call) cancelOthers(but *attempt) {
 func (k *call) cancelAll() {
 	all := []*attempt{&k.first}
 	all = append(all, k.others...)
-	for ; len(all) > 0; all = all[1:] {
-		i := k.client.timeline.tie(len(all))
-		all[0], all[i] = all[i], all[0]
-		all[0].cancel()
+	k.client.timeline.mix(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for _, a := range all {
+		a.cancel()
 	}
 }
 

@@ -48,7 +48,7 @@ func (c *Client) run() {
 	t.running = true
 	for {
 		switch {
-		case len(t.broken) > 0 && (!t.any() && len(t.probes) == 0 || c.timeline.tie(2) == 1):
+		case len(t.broken) > 0 && c.isKnown():
 			l := t.broken[0]
 			t.broken = slices.Delete(t.broken, 0, 1)
 			l.broken = false
@@ -65,6 +65,17 @@ func (c *Client) run() {
 			return
 		}
 	}
+}
+
+// isKnown reports whether it is known by now that a connection is lost.
+func (c *Client) isKnown() bool {
+	switch t := &c.tasks; {
+	case t.any():
+		return c.timeline.tie(TieLoss, 2) == 1
+	case len(t.probes) > 0:
+		return c.timeline.tie(TieProbe, 2) == 1
+	}
+	return true
 }
 
 // do does a task, and what its call does next, until that waits.

@@ -10,14 +10,25 @@ import (
 // in the order in which it was set. The zero value is at time zero.
 type Timeline struct {
 	// Ties, unless nil, is asked whenever several things happen at the same time in an order that is open: it returns one of
-	// the numbers from 0 to below n. With 0 always, it is the order in which they were set. So a test can try other orders.
-	Ties func(n int) int
+	// the numbers from 0 to below n. With 0 always, it is the usual order. So a test can try others.
+	Ties func(kind Tie, n int) int
 
 	now   time.Duration
 	set   uint64
 	timed []*Timer // a heap in which each has four below it
 	count uint64
 }
+
+// Tie is what happens at the same time.
+type Tie int
+
+const (
+	TieTimers   Tie = iota // which timer is the first: usually the one that was set first
+	TieAttempts            // which attempt goes on first: usually the one that began first
+	TieLoss                // is it known that a connection is lost, before calls go on that were lost with it: usually not
+	TieProbe               // is that known before a replica is probed: usually not
+	TieKinds               // how many there are
+)
 
 // Timer calls Do at a time. It may be set again, also by Do.
 type Timer struct {
@@ -73,11 +84,18 @@ func (t *Timeline) due(to []*Timer, i int) []*Timer {
 }
 
 // tie asks for one of n numbers.
-func (t *Timeline) tie(n int) int {
+func (t *Timeline) tie(kind Tie, n int) int {
 	if t.Ties == nil || n < 2 {
 		return 0
 	}
-	return t.Ties(n)
+	return t.Ties(kind, n)
+}
+
+// mix gives n attempts the order that ties have.
+func (t *Timeline) mix(n int, swap func(i, j int)) {
+	for i := 0; t.Ties != nil && i < n-1; i++ {
+		swap(i, i+t.tie(TieAttempts, n-i))
+	}
 }
 
 // Pending reports whether the timer is set.
@@ -92,7 +110,7 @@ func (t *Timeline) Step() bool {
 	if t.Ties != nil {
 		if due := t.due(nil, 0); len(due) > 1 {
 			slices.SortFunc(due, func(a, b *Timer) int { return cmp.Compare(a.order, b.order) })
-			x = due[t.tie(len(due))]
+			x = due[t.tie(TieTimers, len(due))]
 		}
 	}
 	t.Stop(x)
