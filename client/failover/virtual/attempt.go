@@ -97,14 +97,16 @@ func (a *attempt) send() {
 		a.before, a.behind = l.inFlight.before, l.inFlight
 		a.before.behind, a.behind.before = a, a
 	}
-	a.reply = c.world.Send(a.report())
+	x := a.report()
+	x.handle = a
+	a.reply = c.world.Send(x)
 	if a.reply.After != Forever {
 		c.timeline.Set(&a.answer, after(c.now(), a.reply.After))
 	}
 }
 
 func (a *attempt) report() Attempt {
-	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start, handle: a}
+	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start}
 }
 
 // replied takes the reply.
