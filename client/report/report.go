@@ -83,6 +83,9 @@ func pageOf(run *record.Run, summary experiment.Summary) pageView {
 		Table:    newTable(summary), Contrasts: contrastsTable(summary), HasRows: len(summary.Cells) > 0 && summary.Cells[0].Cell.Row != "",
 		Trials: trialGroups(run, summary),
 	}
+	if run.Manifest.Predicted() {
+		v.Title += " (predicted)"
+	}
 	if d := run.Manifest.Design; d != nil {
 		v.Question, v.Source = d.Question, d.Source
 	}

@@ -16,6 +16,11 @@ import (
 // Table writes what each cell has shown, a line for each: as table (for a terminal), md (Markdown), csv or json. The
 // latter two have plain numbers, times in seconds. A format of another name is an error.
 func Table(w io.Writer, format string, run *record.Run, summary experiment.Summary) error {
+	if run.Manifest.Predicted() && (format == "table" || format == "md") {
+		if _, err := io.WriteString(w, "Predicted: the trials ran in virtual time.\n\n"); err != nil {
+			return err
+		}
+	}
 	switch format {
 	case "table":
 		return writeText(w, newTable(summary))

@@ -105,6 +105,7 @@ func csvLine(s experiment.Summary, cell int, c experiment.CellSummary, varied []
 
 type runJSON struct {
 	Name       string             `json:"name"`
+	Engine     string             `json:"engine,omitempty"` // see record.Manifest
 	Seed       uint64             `json:"seed"`
 	Command    []string           `json:"command"`
 	Verdict    experiment.Verdict `json:"verdict"`
@@ -149,7 +150,7 @@ type violationJSON struct {
 func writeJSON(w io.Writer, run *record.Run, s experiment.Summary) error {
 	m := run.Manifest
 	out := runJSON{
-		Name: m.Name, Seed: m.Seed, Command: m.Command, Verdict: s.Verdict,
+		Name: m.Name, Engine: m.Engine, Seed: m.Seed, Command: m.Command, Verdict: s.Verdict,
 		Cells: []cellJSON{}, Claims: []claimJSON{}, Violations: []violationJSON{},
 		Differences: differencesData(s.Differences),
 	}

@@ -27,27 +27,29 @@ type experimentCmd struct {
 	Factors experimentFactorsCmd `cmd:"" help:"List the factors of a design, what they are and their defaults."`
 }
 
+// designFlags say which trials are run, and how their run is shown.
+type designFlags struct {
+	File  string  `arg:"" placeholder:"FILE" help:"The design, such as deploy/experiments/quick.yaml."`
+	Set   []level `placeholder:"FACTOR=VALUE" sep:"none" help:"Give a factor this value in all cells, such as --set timeout=300ms. May be repeated."`
+	Seed  count   `placeholder:"N" help:"The seed, in place of the design's."`
+	Runs  string  `default:"runs" placeholder:"FOLDER" help:"Where each run gets a folder of its own. (default: runs)"`
+	Quiet bool    `short:"q" help:"No progress."`
+	JSON  bool    `help:"Progress and the table as JSON objects."`
+}
+
 type experimentRunCmd struct {
-	File     string  `arg:"" placeholder:"FILE" help:"The design, such as deploy/experiments/quick.yaml."`
-	Set      []level `placeholder:"FACTOR=VALUE" sep:"none" help:"Give a factor this value in all cells, such as --set timeout=300ms. May be repeated."`
-	Repeats  count   `placeholder:"N" help:"How many trials each cell has, in place of the design's."`
-	Seed     count   `placeholder:"N" help:"The seed, in place of the design's."`
-	Parallel count   `placeholder:"N" help:"How many trials run at a time, in place of the design's."`
-	DryRun   bool    `help:"Only show the cells and how many trials there are."`
-	Runs     string  `default:"runs" placeholder:"FOLDER" help:"Where each run gets a folder of its own. (default: runs)"`
-	Counterd string  `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
-	Quiet    bool    `short:"q" help:"No progress."`
-	JSON     bool    `help:"Progress and the table as JSON objects."`
+	Design   designFlags `embed:""`
+	Repeats  count       `placeholder:"N" help:"How many trials each cell has, in place of the design's."`
+	Parallel count       `placeholder:"N" help:"How many trials run at a time, in place of the design's."`
+	DryRun   bool        `help:"Only show the cells and how many trials there are."`
+	Counterd string      `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
 }
 
 // Run runs the experiment. Ctrl-C ends it early, and what it saw is still reported.
 func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
-	d, err := e.load()
+	d, err := e.Design.load(out, int(e.Repeats), int(e.Parallel))
 	if err != nil {
 		return err
-	}
-	for _, what := range d.LeftOut {
-		fmt.Fprintln(out.stderr, "left out", what)
 	}
 	if e.DryRun {
 		return printDesign(out.stdout, d)
@@ -60,11 +62,14 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	told := newTrialPrinter(out, d, e.Quiet, e.JSON)
-	r := trials.Run{
-		Engine: &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}},
-		Runs:   e.Runs, Command: e.command(d), OnProgress: told.print,
-	}
+	engine := &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}}
+	return e.Design.run(ctx, out, d, engine, e.command(d))
+}
+
+// run runs the trials of a design on an engine, and reports what they have shown.
+func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) error {
+	told := newTrialPrinter(out, d, f.Quiet, f.JSON)
+	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command, OnProgress: told.print}
 	ctx, running := begin(ctx)
 	dir, failed := r.Do(ctx, d)
 	told.end()
@@ -75,16 +80,16 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 		}
 		return failed
 	}
-	return e.report(out, dir)
+	return f.report(out, dir)
 }
 
-// load returns the design that is to be run.
-func (e *experimentRunCmd) load() (*design.Design, error) {
-	o := design.Overrides{Seed: uint64(e.Seed), Repeats: int(e.Repeats), Parallel: int(e.Parallel)}
-	for _, l := range e.Set {
+// load returns the design that is to be run, and says what is left out of it.
+func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, error) {
+	o := design.Overrides{Seed: uint64(f.Seed), Repeats: repeats, Parallel: parallel}
+	for _, l := range f.Set {
 		o.Set = append(o.Set, design.Level(l))
 	}
-	d, err := design.Load(e.File, o)
+	d, err := design.Load(f.File, o)
 	if mistake, ok := errors.AsType[*design.Mistake](err); ok {
 		return nil, &exit{exitUsage, strings.TrimSuffix(mistake.Error()+"\n"+mistake.Excerpt, "\n")}
 	}
@@ -92,13 +97,19 @@ func (e *experimentRunCmd) load() (*design.Design, error) {
 		return nil, &exit{exitUsage, refused.Error()}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &exit{exitUsage, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", e.File)}
+		return nil, &exit{exitUsage, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", f.File)}
 	}
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	for _, what := range d.LeftOut {
+		fmt.Fprintln(out.stderr, "left out", what)
+	}
+	return d, nil
 }
 
 // report writes the report into the folder of the run, prints the table, and returns the verdict as an error.
-func (e *experimentRunCmd) report(out output, dir string) error {
+func (f *designFlags) report(out output, dir string) error {
 	run, err := record.Open(dir)
 	if err != nil {
 		return err
@@ -109,13 +120,13 @@ func (e *experimentRunCmd) report(out output, dir string) error {
 		return err
 	}
 	format := "table"
-	if e.JSON {
+	if f.JSON {
 		format = "json"
 	}
 	if err := report.Table(out.stdout, format, run, summary); err != nil {
 		return err
 	}
-	if !e.JSON {
+	if !f.JSON {
 		fmt.Fprintf(out.stdout, "\n%s\n%s\n", strings.Join(verdictLines(summary), "\n"), path)
 	}
 	if run.Manifest.Interrupted {
@@ -161,12 +172,18 @@ func (e *experimentRunCmd) program() (string, error) {
 
 // command is what repeats the run, with the seed, whoever chose it.
 func (e *experimentRunCmd) command(d *design.Design) []string {
-	command := []string{os.Args[0], "experiment", "run", e.File, fmt.Sprintf("--seed=%d", d.Seed),
-		fmt.Sprintf("--repeats=%d", d.Repeats), fmt.Sprintf("--parallel=%d", d.Parallel)}
+	command := append(e.Design.command(d, "experiment", "run"), fmt.Sprintf("--parallel=%d", d.Parallel))
 	if e.Counterd != "" {
 		command = append(command, "--counterd="+e.Counterd)
 	}
-	for _, l := range e.Set {
+	return command
+}
+
+// command is that of a subcommand, with what all have.
+func (f *designFlags) command(d *design.Design, subcommand ...string) []string {
+	command := append([]string{os.Args[0]}, subcommand...)
+	command = append(command, f.File, fmt.Sprintf("--seed=%d", d.Seed), fmt.Sprintf("--repeats=%d", d.Repeats))
+	for _, l := range f.Set {
 		command = append(command, "--set", l.Factor+"="+l.Value)
 	}
 	return command

@@ -68,7 +68,7 @@ func FuzzCommandLine(f *testing.F) {
 		case "get":
 			p = cli.Get.policy
 		case "experiment run <file>":
-			for _, l := range cli.Experiment.Run.Set {
+			for _, l := range cli.Experiment.Run.Design.Set {
 				if again, err := design.NewLevel(l.Factor, l.Value); err != nil || again != design.Level(l) {
 					t.Errorf("%v becomes %v, %v", l, again, err)
 				}

@@ -24,6 +24,7 @@ type commandLine struct {
 	Load loadCmd `cmd:"" help:"Make many calls and show what happened to each, and the statistics."`
 
 	Experiment experimentCmd `cmd:"" help:"Run experiments, each trial on a fresh cluster."`
+	Predict    predictCmd    `cmd:"" help:"Predict what an experiment would show, by simulation in virtual time."`
 	Report     reportCmd     `cmd:"" help:"Show what a run has shown: as a page, or as a table."`
 	Compare    compareCmd    `cmd:"" help:"Tell whether one run is better than another."`
 	Guard      guardCmd      `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`

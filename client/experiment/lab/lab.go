@@ -1,6 +1,8 @@
 // Package lab runs trials on real clusters: replicas that are processes, a supervisor, a client with its policy.
 package lab
 
+import "example.com/crashlab/client/experiment/record"
+
 // Lab is the engine of trials on clusters of this machine.
 type Lab struct {
 	// Counterd is the program of a replica.
@@ -10,4 +12,4 @@ type Lab struct {
 }
 
 // Name is part of trials.Engine.
-func (*Lab) Name() string { return "processes" }
+func (*Lab) Name() string { return record.EngineProcesses }

@@ -22,7 +22,7 @@ import (
 type Manifest struct {
 	Version     int       `json:"version"` // of these files: 1
 	Name        string    `json:"name"`    // the design's
-	Engine      string    `json:"engine"`  // where the trials ran: processes, or simulation; empty in old runs: processes
+	Engine      string    `json:"engine"`  // where the trials ran, one of those below; empty in old runs: EngineProcesses
 	Command     []string  `json:"command"` // that repeats the run
 	Seed        uint64    `json:"seed"`
 	Began       time.Time `json:"began"`
@@ -33,6 +33,15 @@ type Manifest struct {
 
 	Design *design.Design `json:"design"`
 }
+
+// The engines of [Manifest.Engine].
+const (
+	EngineProcesses  = "processes"  // of this machine
+	EngineSimulation = "simulation" // in virtual time
+)
+
+// Predicted reports whether the run says what would happen, not what has.
+func (m Manifest) Predicted() bool { return m.Engine == EngineSimulation }
 
 // Versions are those of the programs that took part.
 type Versions struct {

@@ -24,7 +24,7 @@ type Engine struct {
 }
 
 // Name is part of trials.Engine.
-func (*Engine) Name() string { return "simulation" }
+func (*Engine) Name() string { return record.EngineSimulation }
 
 // Check returns why a design cannot be simulated.
 func Check(d *design.Design) error {
