@@ -65,6 +65,9 @@ func (s Sample) Interval() Interval {
 	return e.interval(float64(e.n - 1)).times(s.times())
 }
 
+// StandardError is that of the estimate, by the spread between the runs: zero where they are equal, or are fewer than two.
+func (s Sample) StandardError() float64 { return s.estimate().err * s.times() }
+
 func (s Sample) times() float64 {
 	if s.Times == 0 {
 		return 1
