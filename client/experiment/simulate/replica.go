@@ -25,6 +25,7 @@ type replica struct {
 	// The process that runs.
 
 	runs        bool
+	exits       bool // it has crashed, and its supervisor does not know yet
 	listens     bool
 	incarnation int
 	connected   int // the incarnation that the client's latest connection is to
@@ -41,7 +42,7 @@ func newReplica(w *world, i int) *replica {
 	for t := range r.timers {
 		r.timers[t].Do = func() { r.supervised.Fire(r.time(), supervisor.Timer(t)) }
 	}
-	policy := restart.Policy{Delay: w.settings.RestartDelay + w.model.Relaunch, Exact: true}
+	policy := restart.Policy{Delay: w.settings.RestartDelay, Exact: true}
 	if w.settings.RestartDelay == design.Never {
 		policy = restart.Policy{Mode: restart.ModeNever}
 	}
@@ -74,7 +75,7 @@ func (r *replica) Launch(incarnation int) {
 	r.plan = fault.Plan{Seed: w.trial.Seed, Replica: design.ReplicaName(r.index), Incarnation: uint64(incarnation)}
 	r.arrived, r.counted, r.inFlight, r.working, r.queue = 0, 0, nil, 0, nil
 	r.launches = append(r.launches, w.now())
-	w.after(w.model.Boot, func() {
+	w.after(w.boot(), func() {
 		if r.runs && r.incarnation == incarnation {
 			r.listens = true
 			r.supervised.Ready(r.time())
@@ -117,29 +118,49 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	for _, q := range r.inFlight {
 		w.timeline.Stop(&q.timer)
 	}
-	lose := func() { w.client.Break(r.index) }
-	w.after(w.model.Notice, lose)
-	w.after(w.model.Notice+w.model.Connect, lose) // a dial that was under way
+	ended := r.incarnation
+	lose := func() { r.lose(ended) }
+	notice := w.notice()
+	w.after(notice, lose)
+	w.after(notice+w.connect(), lose) // a dial that was under way
 	e.Uptime = r.time().Sub(r.supervised.Launched())
-	r.supervised.Exited(r.time(), e)
+	noticed := func() {
+		r.exits = false
+		r.supervised.Exited(r.time(), e)
+	}
+	if r.exits = crash > 0; r.exits {
+		w.after(w.relaunch(), noticed)
+	} else {
+		noticed()
+	}
+}
+
+// lose breaks the client's connection, if it is to that incarnation.
+func (r *replica) lose(incarnation int) {
+	if r.connected == incarnation {
+		r.world.client.Break(r.index)
+	}
 }
 
 // request is the request of an attempt.
 type request struct {
 	attempt  failover.Attempt
 	replica  *replica
+	to       int           // the incarnation that the connection is to
+	way      time.Duration // of the request, and of the reply
 	timer    failover.Timer
 	number   uint64 // in the order of arrival, from 1; zero: it has not arrived
 	draws    fault.Draws
 	place    bool // it is being worked on
 	answered bool
+	answer   answer // valid then
 }
 
 // arrive takes the request in.
 func (q *request) arrive() {
 	r := q.replica
-	if !r.listens || r.connected != r.incarnation {
-		r.world.client.Break(r.index)
+	if !r.listens || q.to != r.incarnation {
+		r.lose(q.to)
 		return
 	}
 	r.arrived++
@@ -179,8 +200,8 @@ func (q *request) done() {
 	}
 	q.leave()
 	q.answered = true
-	w.answers[q.attempt.Call] = answer{r.index, r.incarnation, r.counted}
-	w.client.Answer(q.attempt, failover.Reply{After: w.model.RoundTrip / 2, Outcome: failover.OutcomeOK})
+	q.answer = answer{r.index, r.incarnation, r.counted}
+	w.client.Answer(q.attempt, failover.Reply{After: q.way, Outcome: failover.OutcomeOK})
 }
 
 // leave takes the request off the process.
@@ -206,7 +227,7 @@ func (q *request) cancel() {
 		return
 	}
 	incarnation := r.incarnation
-	w.after(w.model.RoundTrip/2, func() {
+	w.after(q.way, func() {
 		if q.number > 0 && !q.answered && r.runs && r.incarnation == incarnation && slices.Contains(r.inFlight, q) {
 			w.timeline.Stop(&q.timer)
 			q.leave()

@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-func parse(t testing.TB, text string) *design.Design {
+func designOf(t testing.TB, text string) *design.Design {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "design.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -31,7 +31,19 @@ func parse(t testing.TB, text string) *design.Design {
 // simulate returns what the trials of a design show.
 func simulate(t testing.TB, d *design.Design) experiment.Summary {
 	t.Helper()
-	e := &Engine{Model: DefaultModel()}
+	return simulateOn(t, d, DefaultModel())
+}
+
+// busy is the model of a machine on which much else runs.
+func busy() Model {
+	m, s := DefaultModel(), Spread{0.5, 1, 10, 100, 1000}
+	m.Spreads = Spreads{s, s, s, s, s, s}
+	return m
+}
+
+func simulateOn(t testing.TB, d *design.Design, m Model) experiment.Summary {
+	t.Helper()
+	e := &Engine{Model: m}
 	run := &record.Run{Manifest: record.Manifest{Design: d}}
 	for _, trial := range d.Trials() {
 		seen, err := e.Trial(t.Context(), d, trial, trials.Watch{})
@@ -60,7 +72,11 @@ func TestRecordsCanBeTrue(t *testing.T) {
 			text += fmt.Sprintf("  %s: %s\n", f[0], pick(f[1:]...))
 		}
 		text += pick("  concurrency: 1\n  calls: 30\n", "  concurrency: 20\n  calls: 100\n", "  rate: 20\n  arrivals: poisson\n  duration: 5s\n  warmup: 1s\n")
-		for _, c := range simulate(t, parse(t, text)).Cells {
+		model := DefaultModel()
+		if n%2 == 1 {
+			model = busy()
+		}
+		for _, c := range simulateOn(t, designOf(t, text), model).Cells {
 			for _, trial := range c.Trials {
 				for _, v := range trial.Violations {
 					t.Fatalf("%s: %s in\n%s", v.Check, v.Detail, text)
@@ -74,7 +90,7 @@ func TestRecordsCanBeTrue(t *testing.T) {
 // distribution, with the mean 3(1-p)/p.
 func TestSuccessesUntilAllAreDown(t *testing.T) {
 	const repeats, p = 400, 0.2
-	d := parse(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
+	d := designOf(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
 	sum := 0
 	for _, trial := range simulate(t, d).Cells[0].Trials {
 		sum += trial.Succeeded
@@ -92,7 +108,7 @@ func TestCapacity(t *testing.T) {
 		point string
 		beta  float64
 	}{{"arrival", 0}, {"reply", 1}} {
-		d := parse(t, "seed: 4\nrepeats: 10\nfactors: {duration: 1000s, deadline: 1000s, concurrency: 20, p_crash: 0.3, restart_delay: 1s, service_time: 'uniform:50ms:500ms', "+
+		d := designOf(t, "seed: 4\nrepeats: 10\nfactors: {duration: 1000s, deadline: 1000s, concurrency: 20, p_crash: 0.3, restart_delay: 1s, service_time: 'uniform:50ms:500ms', "+
 			"when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s, pause: 0s, rounds: 99, eject_after: 0, crash_point: "+tt.point+"}")
 		var calls int
 		for _, trial := range simulate(t, d).Cells[0].Trials {
@@ -108,7 +124,7 @@ func TestCapacity(t *testing.T) {
 
 // The same seed, the same trial.
 func TestSameSeed(t *testing.T) {
-	d := parse(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
+	d := designOf(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
 	e := &Engine{Model: DefaultModel()}
 	var first string
 	for range 3 {
@@ -127,7 +143,7 @@ func TestSameSeed(t *testing.T) {
 }
 
 func TestWhatCannotBeSimulated(t *testing.T) {
-	d := parse(t, "factors: {calls: 10}\nschedule: [{at: 1s, signal: stop, replicas: [a]}]")
+	d := designOf(t, "factors: {calls: 10}\nschedule: [{at: 1s, signal: stop, replicas: [a]}]")
 	if _, err := new(Engine).Trial(t.Context(), d, d.Trials()[0], trials.Watch{}); err == nil {
 		t.Error("a schedule was left out")
 	}
@@ -136,7 +152,7 @@ func TestWhatCannotBeSimulated(t *testing.T) {
 func TestInterruptedTrial(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := parse(t, "factors: {duration: 1000000h, service_time: 1ms}")
+	d := designOf(t, "factors: {duration: 1000000h, service_time: 1ms}")
 	seen, err := (&Engine{Model: DefaultModel()}).Trial(ctx, d, d.Trials()[0], trials.Watch{})
 	if err != nil || !seen.Interrupted {
 		t.Errorf("%+v, %v", seen.Trial, err)
@@ -147,7 +163,7 @@ func TestInterruptedTrial(t *testing.T) {
 func BenchmarkEvents(b *testing.B) {
 	for _, n := range []int{1, 3, 9} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			d := parse(b, fmt.Sprintf("repeats: 1\nfactors: {calls: 20000, replicas: %d, concurrency: %d, p_crash: 0.1, restart_delay: 1s, "+
+			d := designOf(b, fmt.Sprintf("repeats: 1\nfactors: {calls: 20000, replicas: %d, concurrency: %d, p_crash: 0.1, restart_delay: 1s, "+
 				"service_time: 'uniform:50ms:500ms', when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s}", 3, 10*n))
 			s := d.Cells[0].Settings
 			s.Replicas = 3 * n

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // world is a trial: the replicas, their client and its load, on one timeline.
 type world struct {
 	model    Model
+	random   *rand.Rand // draws the model's times
 	settings design.Settings
 	trial    design.Trial
 	timeline virtual.Timeline
@@ -47,16 +49,27 @@ type answer struct {
 
 func newWorld(m Model, s design.Settings, t design.Trial, p virtual.Policy) *world {
 	w := &world{
-		model: m, settings: s, trial: t,
+		model: m, random: rand.New(rand.NewPCG(t.Seed, 0)), settings: s, trial: t,
 		requests: map[key]*request{}, attempts: map[uint64][]record.Attempt{}, answers: map[uint64]answer{},
 	}
 	for i := range s.Replicas {
 		w.replicas = append(w.replicas, newReplica(w, i))
 	}
-	w.timeline.RunUntil(m.Boot) // all listen then, and the client begins
+	for !w.allListen() { // then the client begins
+		w.timeline.Step()
+	}
 	w.client = virtual.New(&w.timeline, p, w, s.Replicas, t.Seed)
 	w.client.OnAttempt = w.attemptEnded
 	return w
+}
+
+func (w *world) allListen() bool {
+	return !slices.ContainsFunc(w.replicas, func(r *replica) bool { return !r.listens })
+}
+
+// anyProcess reports whether there is a process, or one whose end the supervisor does not know yet.
+func (w *world) anyProcess() bool {
+	return slices.ContainsFunc(w.replicas, func(r *replica) bool { return r.runs || r.exits })
 }
 
 // settle is how long the client has to connect to all replicas before the load begins.
@@ -80,7 +93,8 @@ func (w *world) run(ctx context.Context) error {
 	for _, r := range w.replicas {
 		r.leave()
 	}
-	w.timeline.RunUntil(w.ended + time.Second)
+	for w.anyProcess() && w.timeline.Step() {
+	}
 	return nil
 }
 
@@ -93,30 +107,55 @@ func (w *world) after(d time.Duration, do func()) *virtual.Timer {
 	return t
 }
 
+func (w *world) roundTrip() time.Duration {
+	return w.model.Spreads.RoundTrip.draw(w.model.RoundTrip, w.random)
+}
+
+func (w *world) connect() time.Duration {
+	return w.model.Spreads.Connect.draw(w.model.Connect, w.random)
+}
+
+func (w *world) refuse() time.Duration {
+	return w.model.Spreads.Refuse.draw(w.model.Refuse, w.random)
+}
+
+func (w *world) notice() time.Duration {
+	return w.model.Spreads.Notice.draw(w.model.Notice, w.random)
+}
+
+func (w *world) relaunch() time.Duration {
+	return w.model.Spreads.Relaunch.draw(w.model.Relaunch, w.random)
+}
+
+func (w *world) boot() time.Duration {
+	return w.model.Spreads.Boot.draw(w.model.Boot, w.random)
+}
+
 // Dial is part of virtual.World.
 func (w *world) Dial(i int, knock bool) (time.Duration, bool) {
 	r := w.replicas[i]
 	if !r.listens || knock { // to be let in by the kernel takes as long as to be refused by it
-		return w.model.Refuse, r.listens
+		return w.refuse(), r.listens
 	}
 	r.connected = r.incarnation
-	return w.model.Connect, true
+	return w.connect(), true
 }
 
 // Probe is part of virtual.World.
 func (w *world) Probe(i int) (time.Duration, virtual.Finding) {
 	if !w.replicas[i].listens {
-		return w.model.Notice, virtual.FindingDeaf
+		return w.notice(), virtual.FindingDeaf
 	}
-	return w.model.RoundTrip, virtual.FindingServing
+	return w.roundTrip(), virtual.FindingServing
 }
 
 // Send is part of virtual.World.
 func (w *world) Send(a virtual.Attempt) virtual.Reply {
-	q := &request{attempt: a, replica: w.replicas[a.Replica]}
+	r := w.replicas[a.Replica]
+	q := &request{attempt: a, replica: r, to: r.connected, way: w.roundTrip() / 2}
 	w.requests[key{a.Call, a.Number}] = q
 	q.timer.Do = q.arrive
-	w.timeline.Set(&q.timer, w.now()+w.model.RoundTrip/2)
+	w.timeline.Set(&q.timer, w.now()+q.way)
 	return virtual.Reply{After: virtual.Forever} // see Answer
 }
 
@@ -125,6 +164,9 @@ func (w *world) attemptEnded(a virtual.Attempt) {
 	k := key{a.Call, a.Number}
 	if q := w.requests[k]; q != nil {
 		delete(w.requests, k)
+		if _, another := w.answers[a.Call]; a.Outcome == virtual.OutcomeOK && !another {
+			w.answers[a.Call] = q.answer
+		}
 		q.cancel()
 	}
 	w.attempts[a.Call] = append(w.attempts[a.Call], w.recordAttempt(a))
