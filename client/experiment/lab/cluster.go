@@ -86,7 +86,8 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 			Replica: func(i int) supervisor.Replica {
 				return supervisor.Replica{
 					Name: design.ReplicaName(i), Addr: addrs[i], Args: arguments(counterd, design.ReplicaName(i), addrs[i], s, seed),
-					StopTimeout: stopTimeout, Ready: supervisor.Probe{Kind: supervisor.ProbeTCP}, StartTimeout: startTimeout,
+					StopTimeout: stopTimeout, StartTimeout: startTimeout,
+					Ready: supervisor.Probe{Kind: supervisor.ProbeTCP, Period: supervisor.LeastPeriod}, // records say how long a launch takes
 				}
 			},
 		}},
