@@ -19,6 +19,8 @@ type Agreement struct {
 	// Allowed is how far apart the two may be: of success, 3 percentage points or 3 standard errors of the difference, whichever is
 	// more; of attempts 5%, of p50 10%, and of p99 20% of what was measured.
 	Allowed float64
+	// Late is how many of the measured trials had a load that was generated too late to be believed, see workload.Pace.
+	Late int
 }
 
 // Agrees reports whether the two are no further apart than is allowed.
@@ -55,7 +57,7 @@ func Agree(measured, predicted *record.Run) ([]Agreement, error) {
 }
 
 func agreement(measured, predicted CellSummary, m design.Metric) (Agreement, bool) {
-	a := Agreement{Cell: measured.Cell.Title(), Metric: m, Measured: measured.Metrics[m], Predicted: predicted.Metrics[m]}
+	a := Agreement{Cell: measured.Cell.Title(), Metric: m, Measured: measured.Metrics[m], Predicted: predicted.Metrics[m], Late: measured.Late}
 	if a.Measured.N == 0 || a.Predicted.N == 0 {
 		return Agreement{}, false
 	}
