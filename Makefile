@@ -62,6 +62,15 @@ result: # the table and the pictures of NAME, from the files of RUN
 	bin/crashlab report $(RUN) --chart sweep -o $(RESULTS)/$(NAME).svg
 	[ $(NAME) != policies ] || bin/crashlab report $(RUN) --chart policies -o $(RESULTS)/success-and-p99.svg
 
+.PHONY: validate
+validate: build ## run deploy/experiments/validation.yaml on processes, in 10 minutes on an idle machine; fails unless its prediction agrees in 95% of the rows
+	bin/crashlab calibrate --model runs/model.json
+	bin/crashlab experiment run -q $(VALIDATE) deploy/experiments/validation.yaml >/dev/null || [ $$? = 3 ]
+	bin/crashlab validate --model runs/model.json
+
+# VALIDATE='--repeats 4 --parallel 2' runs less of it.
+VALIDATE ?=
+
 ARGS ?= -plaintext 127.0.0.1:7101 counter.v1.Counter/Get
 .PHONY: grpcurl
 grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first replica

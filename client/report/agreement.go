@@ -29,6 +29,9 @@ func agreementsTable(agreements []experiment.Agreement) table {
 	for i, a := range agreements {
 		if i == 0 || agreements[i-1].Cell != a.Cell {
 			row = []entry{{Text: a.Cell}, {Text: none}, {Text: none}, {Text: none}, {Text: none}, {Text: "yes", Verdict: true}}
+			if a.Late > 0 {
+				t.note(&row[0], fmt.Sprintf("load generated too late to be believed in %s", counted(a.Late, "trial")))
+			}
 			t.Rows = append(t.Rows, row)
 		}
 		row[columns[a.Metric]] = entry{Text: estimate(a.Metric, a.Measured) + ", " + estimate(a.Metric, a.Predicted)}

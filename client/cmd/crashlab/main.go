@@ -27,6 +27,8 @@ type commandLine struct {
 	Predict    predictCmd    `cmd:"" help:"Predict what an experiment would show, by simulation in virtual time."`
 	Report     reportCmd     `cmd:"" help:"Show what a run has shown: as a page, or as a table."`
 	Compare    compareCmd    `cmd:"" help:"Tell whether one run is better than another."`
+	Calibrate  calibrateCmd  `cmd:"" help:"Measure on this machine what a prediction must know of it."`
+	Validate   validateCmd   `cmd:"" help:"Tell whether what is predicted of a run agrees with what it has measured."`
 	Guard      guardCmd      `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 

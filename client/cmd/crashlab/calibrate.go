@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/client/failover"
+)
+
+type calibrateCmd struct {
+	From     string `placeholder:"RUN" help:"Measure the records of this run, in place of a small cluster. Records have no dials, whose times are then the defaults."`
+	Model    string `placeholder:"FILE" help:"Where to save the model. (default: crashlab/model.json in the user's configuration, where predict finds it)"`
+	Counterd string `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
+}
+
+// Run measures what a simulation must know of this machine, prints it and saves it.
+func (c *calibrateCmd) Run(ctx context.Context, out output) error {
+	path := c.Model
+	if path == "" {
+		var err error
+		if path, err = simulate.ModelFile(); err != nil {
+			return &exit{exitUsage, fmt.Sprintf("no folder for the model: %v; want --model FILE", err)}
+		}
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return &exit{exitUsage, fmt.Sprintf("--model %q: want a regular file, or a path where there is none", path)}
+	}
+	measured, err := c.measure(ctx, out)
+	if err != nil {
+		return err
+	}
+	if err := measured.Save(path); err != nil {
+		return err
+	}
+	if err := printCalibration(out, measured); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out.stdout, path)
+	return err
+}
+
+func (c *calibrateCmd) measure(ctx context.Context, out output) (simulate.Calibration, error) {
+	if c.From != "" {
+		return c.fromRun()
+	}
+	return c.fromCluster(ctx, out)
+}
+
+func (c *calibrateCmd) fromRun() (simulate.Calibration, error) {
+	run, err := openRun(c.From)
+	if err != nil {
+		return simulate.Calibration{}, err
+	}
+	measured, err := simulate.Calibrate(run)
+	if err != nil {
+		return simulate.Calibration{}, &exit{exitUsage, err.Error()}
+	}
+	return measured, nil
+}
+
+const (
+	calibrationCalls   = 150 // of which some 60 crash a replica
+	calibrationCrashes = 20  // for the dials
+)
+
+func (c *calibrateCmd) fromCluster(ctx context.Context, out output) (measured simulate.Calibration, err error) {
+	counterd, err := (&experimentRunCmd{Counterd: c.Counterd}).program()
+	if err != nil {
+		return measured, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return measured, err
+	}
+	l := &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}}
+	ctx, running := begin(ctx)
+	defer running.end(out)
+	d := calibrationDesign()
+	seen, err := l.Trial(ctx, d, d.Trials()[0], trials.Watch{})
+	if err == nil && !seen.Interrupted {
+		measured, err = simulate.Calibrate(&record.Run{
+			Dir: "the calibration", Manifest: record.Manifest{Engine: l.Name(), Design: d}, Trials: []record.TrialRecords{seen},
+		})
+	}
+	if err != nil || seen.Interrupted {
+		return measured, orInterrupted(ctx, err)
+	}
+	connected, refused, err := l.Dials(ctx, calibrationCrashes)
+	measured.SetDials(connected, refused)
+	return measured, orInterrupted(ctx, err)
+}
+
+// orInterrupted is the error, or that Ctrl-C has ended ctx.
+func orInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return interrupted
+	}
+	return err
+}
+
+// calibrationDesign is of one caller and one replica that crashes often, so that all that happens is measured alone. The service times
+// are short but not zero: how late a timer fires is part of what a request takes.
+func calibrationDesign() *design.Design {
+	s := design.Defaults()
+	s.Replicas, s.PCrash, s.RestartDelay, s.Concurrency, s.Calls = 1, 0.3, 0, 1, calibrationCalls
+	s.WhenDown, s.Rounds, s.Timeout, s.Pause = failover.WhenDownWait, 1000, 0, 0
+	if err := s.ServiceTime.UnmarshalText([]byte("uniform:2ms:6ms")); err != nil {
+		panic(err)
+	}
+	return &design.Design{Name: "calibration", Seed: 1, Repeats: 1, Parallel: 1, Cells: []design.Cell{{Settings: s}}}
+}
+
+func printCalibration(out output, c simulate.Calibration) error {
+	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TIME\tMEDIAN\t95% INTERVAL\tMEASURED")
+	for _, p := range []struct {
+		name string
+		simulate.Measurement
+	}{
+		{"round trip, without the service time", c.RoundTrip},
+		{"dial that connects", c.Connect},
+		{"dial that is refused", c.Refuse},
+		{"crash until the client notices", c.Notice},
+		{"crash until the relaunch, without the delay", c.Relaunch},
+		{"launch until the replica listens", c.Boot},
+	} {
+		times := fmt.Sprint(int(p.N))
+		if p.N == 0 {
+			times = "no, default"
+		}
+		fmt.Fprintf(w, "%s\t%v\t%v to %v\t%s\n", p.name, p.Median, p.Low, p.High, times)
+	}
+	return w.Flush()
+}

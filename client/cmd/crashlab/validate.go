@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/client/report"
+	"example.com/crashlab/supervisor/inputfile"
+)
+
+type validateCmd struct {
+	Folder string `arg:"" optional:"" default:"runs/latest" placeholder:"RUN" help:"The folder of a run on processes. (default: runs/latest)"`
+	Model  string `placeholder:"FILE" help:"The model of the machine, as calibrate saved it. (default: crashlab/model.json in the user's configuration, else built-in times)"`
+	Format string `enum:"table,md" default:"table" placeholder:"FORMAT" help:"table or md. (default: table)"`
+}
+
+// Run simulates the trials of the run and compares, cell by cell.
+func (v *validateCmd) Run(ctx context.Context, out output) error {
+	run, err := openRun(v.Folder)
+	if err != nil {
+		return err
+	}
+	if run.Manifest.Engine == new(simulate.Engine).Name() {
+		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
+	}
+	model, err := v.model()
+	if err != nil {
+		return err
+	}
+	ctx, running := begin(ctx)
+	predicted, err := v.predict(ctx, run, &simulate.Engine{Model: model})
+	err = orInterrupted(ctx, err)
+	out = running.end(out)
+	if err != nil {
+		return err
+	}
+	agreements, err := experiment.Agree(run, predicted)
+	if err != nil {
+		return err
+	}
+	if err := report.Agreements(out.stdout, v.Format, agreements); err != nil {
+		return err
+	}
+	agreeing, cells := experiment.AgreeingCells(agreements)
+	fmt.Fprintf(out.stdout, "\n%d of %d cells agree, of %d trials\n", agreeing, cells, len(run.Trials))
+	if float64(agreeing) < experiment.RequiredAgreement*float64(cells) {
+		return &exit{exitBelow, fmt.Sprintf("%d of %d cells agree: want %v%%", agreeing, cells, 100*experiment.RequiredAgreement)}
+	}
+	return nil
+}
+
+func (v *validateCmd) model() (simulate.Model, error) {
+	m, err := simulate.LoadModel(v.Model)
+	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
+		return m, &exit{exitUsage, mistake.Error()}
+	}
+	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
+		return m, &exit{exitUsage, refused.Error()}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, &exit{exitUsage, fmt.Sprintf("--model %q: no such file: want one that `crashlab calibrate` saved", v.Model)}
+	}
+	return m, err
+}
+
+// predict simulates the trials that the run has: with the same seeds, so the luck of both is the same.
+func (v *validateCmd) predict(ctx context.Context, run *record.Run, e *simulate.Engine) (*record.Run, error) {
+	d := run.Manifest.Design
+	if err := simulate.Check(d); err != nil {
+		return nil, &exit{exitUsage, fmt.Sprintf("%q: %v", v.Folder, err)}
+	}
+	predicted := &record.Run{Manifest: record.Manifest{Engine: e.Name(), Design: d}}
+	for _, t := range run.Trials {
+		seen, err := e.Trial(ctx, d, t.Trial.Trial, trials.Watch{})
+		if err != nil {
+			return nil, err
+		}
+		predicted.Trials = append(predicted.Trials, seen)
+	}
+	return predicted, nil
+}

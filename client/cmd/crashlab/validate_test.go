@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/experiment/trials"
+)
+
+// played is the engine of a machine of the default model, of which the records say what else it is.
+type played struct {
+	simulate.Engine
+	name  string
+	wrong bool // each replica crashes with twice the probability
+}
+
+func (p *played) Name() string { return p.name }
+
+func (p *played) Trial(ctx context.Context, d *design.Design, t design.Trial, w trials.Watch) (record.TrialRecords, error) {
+	if p.wrong {
+		other := *d
+		other.Cells = []design.Cell{d.Cells[t.Cell]}
+		other.Cells[0].Settings.PCrash *= 2
+		d = &other
+	}
+	return p.Engine.Trial(ctx, d, t, w)
+}
+
+// playedRun returns the folder of a run, as if it had been on processes.
+func playedRun(t *testing.T, p *played) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.yaml")
+	text := "repeats: 6\nfactors: {calls: 60, concurrency: 2, p_crash: 0.2, restart_delay: 100ms, service_time: 'uniform:5ms:20ms', when_down: wait}"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := design.Load(file, design.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Engine.Model = simulate.DefaultModel()
+	dir, err := (&trials.Run{Engine: p, Runs: t.TempDir()}).Do(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// What a run shows calibrates a model, with which its prediction agrees; where the run was of something else, it does not.
+func TestCalibrateAndValidate(t *testing.T) {
+	model := filepath.Join(t.TempDir(), "model.json")
+	dir := playedRun(t, &played{name: "processes"})
+	code, stdout, stderr := crashlab(t.Context(), "calibrate", "--from", dir, "--model", model)
+	if code != 0 || stderr != "" || !strings.Contains(stdout, "launch until the replica listens") || !strings.Contains(stdout, "no, default") || !strings.HasSuffix(stdout, model+"\n") {
+		t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr = crashlab(t.Context(), "validate", dir, "--model", model); code != 0 || !strings.Contains(stdout, "1 of 1 cells agree, of 6 trials") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+	wrong := playedRun(t, &played{name: "processes", wrong: true})
+	if code, stdout, stderr = crashlab(t.Context(), "validate", wrong, "--model", model); code != exitBelow || stderr != "crashlab: 0 of 1 cells agree: want 95%\n" {
+		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+func TestValidateRefuses(t *testing.T) {
+	simulated := playedRun(t, &played{name: "simulation"})
+	run := playedRun(t, &played{name: "processes"})
+	broken := filepath.Join(t.TempDir(), "model.json")
+	if err := os.WriteFile(broken, []byte("{boot: {median: fast}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"validate", simulated}, `"` + simulated + `" was simulated: want a run on processes`},
+		{[]string{"validate", "nowhere"}, `"nowhere": no run is there`},
+		{[]string{"validate", run, "--model", "nowhere"}, `--model "nowhere": no such file: want one that ` + "`crashlab calibrate` saved"},
+		{[]string{"validate", run, "--model", broken}, broken + `:1:17: boot.median: "fast": want a duration with its unit`},
+		{[]string{"calibrate", "--from", simulated, "--model", broken}, simulated + ` was simulated: want a run on processes`},
+		{[]string{"calibrate", "--from", "nowhere", "--model", broken}, `"nowhere": no run is there`},
+		{[]string{"calibrate", "--model", t.TempDir()}, `want a regular file`},
+		{[]string{"calibrate", "--model", broken, "--counterd", "nowhere"}, `--counterd "nowhere": want a program that can be run`},
+	} {
+		code, stdout, stderr := crashlab(t.Context(), tt.args...)
+		if code != exitUsage || stdout != "" || !strings.HasPrefix(stderr, "crashlab: ") || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%q: exit code %d, %q%q, want %q", tt.args, code, stdout, stderr, tt.want)
+		}
+	}
+}
