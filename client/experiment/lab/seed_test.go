@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/services/fault"
 )
@@ -49,6 +50,40 @@ func TestSameSeedSameOutcomes(t *testing.T) {
 				t.Errorf("no crash in %s", first)
 			}
 		})
+	}
+}
+
+// With one caller and no relaunch, a simulated trial and a real one of the same seed have the same outcomes. Orders with
+// chance in them, such as least-in-flight among equals, are drawn by each client for itself.
+func TestSameSeedSimulated(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: a second of real clusters")
+	}
+	t.Parallel()
+	repeats := 3
+	if *soak {
+		repeats = 50
+	}
+	d := load(t, fmt.Sprintf("seed: 5\nrepeats: %d\n", repeats)+`
+factors: {calls: 40, concurrency: 1, p_crash: 0.1, timeout: 0s, pause: 0s, service_time: 'uniform:1ms:5ms'}
+rows:
+  - {name: original}
+  - {name: round robin and one round, order: round-robin, rounds: 1}
+  - {name: crash before the reply, crash_point: reply, order: sticky}
+`)
+	real, simulated := Lab{Counterd: counterd}, simulate.Engine{Model: simulate.DefaultModel()}
+	for _, trial := range d.Trials() {
+		was, err := real.Trial(t.Context(), d, trial, trials.Watch{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := simulated.Trial(t.Context(), d, trial, trials.Watch{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := outcomes(said.Calls), outcomes(was.Calls); got != want {
+			t.Errorf("%s, repeat %d: simulated\n%s\nand for real\n%s", d.Cells[trial.Cell].Title(), trial.Repeat, got, want)
+		}
 	}
 }
 
