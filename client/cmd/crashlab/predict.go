@@ -2,12 +2,37 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"runtime"
 
 	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
+// modelFlag says what a simulation takes the machine for.
+type modelFlag struct {
+	Model string `placeholder:"FILE" help:"The model of the machine, as calibrate saved it. (default: crashlab/model.json in the user's configuration, else built-in times)"`
+}
+
+// load returns the model.
+func (f modelFlag) load() (simulate.Model, error) {
+	m, err := simulate.LoadModel(f.Model)
+	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
+		return m, &exit{exitUsage, mistake.Error()}
+	}
+	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
+		return m, &exit{exitUsage, refused.Error()}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, &exit{exitUsage, fmt.Sprintf("--model %q: no such file: want one that `crashlab calibrate` saved", f.Model)}
+	}
+	return m, err
+}
+
 type predictCmd struct {
+	modelFlag
 	Design  designFlags `embed:""`
 	Repeats count       `default:"200" placeholder:"N" help:"How many trials each cell has (default: ${default})."`
 }
@@ -15,7 +40,7 @@ type predictCmd struct {
 // Help is what kong shows below the flags.
 func (predictCmd) Help() string {
 	return `The trials run in virtual time: client, supervisor and faults decide and draw as in "experiment run" with the same seed, and no process is started. ` +
-		`What a machine takes its time for beside the service time is that of an idle one. Processors, kernel and network have no limits: ` +
+		`What the machine takes its time for beside the service time is as calibrate has measured it, else that of an idle one. Processors, kernel and network have no limits: ` +
 		`a cluster whose calls keep the processors busy is slower. A design with a schedule of signals cannot be predicted.`
 }
 
@@ -28,6 +53,13 @@ func (p *predictCmd) Run(ctx context.Context, out output) error {
 	if err := simulate.Check(d); err != nil {
 		return &exit{exitUsage, err.Error()}
 	}
-	engine := &simulate.Engine{Model: simulate.DefaultModel()}
-	return p.Design.run(ctx, out, d, engine, p.Design.command(d, "predict"))
+	model, err := p.modelFlag.load()
+	if err != nil {
+		return err
+	}
+	command := p.Design.command(d, "predict")
+	if p.Model != "" {
+		command = append(command, "--model="+p.Model)
+	}
+	return p.Design.run(ctx, out, d, &simulate.Engine{Model: model}, command)
 }

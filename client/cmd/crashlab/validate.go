@@ -2,21 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/report"
-	"example.com/crashlab/supervisor/inputfile"
 )
 
 type validateCmd struct {
+	modelFlag
 	Folder string `arg:"" optional:"" default:"runs/latest" placeholder:"RUN" help:"The folder of a run on processes. (default: runs/latest)"`
-	Model  string `placeholder:"FILE" help:"The model of the machine, as calibrate saved it. (default: crashlab/model.json in the user's configuration, else built-in times)"`
 	Format string `enum:"table,md" default:"table" placeholder:"FORMAT" help:"table or md. (default: table)"`
 }
 
@@ -29,7 +26,7 @@ func (v *validateCmd) Run(ctx context.Context, out output) error {
 	if run.Manifest.Engine == new(simulate.Engine).Name() {
 		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
 	}
-	model, err := v.model()
+	model, err := v.modelFlag.load()
 	if err != nil {
 		return err
 	}
@@ -53,20 +50,6 @@ func (v *validateCmd) Run(ctx context.Context, out output) error {
 		return &exit{exitBelow, fmt.Sprintf("%d of %d cells agree: want %v%%", agreeing, cells, 100*experiment.RequiredAgreement)}
 	}
 	return nil
-}
-
-func (v *validateCmd) model() (simulate.Model, error) {
-	m, err := simulate.LoadModel(v.Model)
-	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
-		return m, &exit{exitUsage, mistake.Error()}
-	}
-	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
-		return m, &exit{exitUsage, refused.Error()}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, &exit{exitUsage, fmt.Sprintf("--model %q: no such file: want one that `crashlab calibrate` saved", v.Model)}
-	}
-	return m, err
 }
 
 // predict simulates the trials that the run has: with the same seeds, so the luck of both is the same.
