@@ -82,7 +82,7 @@ NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
 test test-stress soak: export GORACE ?= atexit_sleep_ms=0
 
 # Packages without a goroutine that try thousands of cases, which the race detector would slow down for nothing.
-NO_RACES := ./client/stats ./supervisor/internal/lifecycle
+NO_RACES := ./client/stats ./client/experiment/simulate ./supervisor/internal/lifecycle
 
 .PHONY: test
 test: ## all tests, those on real clusters among them; under three minutes on two cores

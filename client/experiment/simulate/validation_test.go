@@ -83,6 +83,9 @@ func randomLine(t *record.TrialRecords) {
 
 // A model that is wrong in one respect does not pass the validation, and one of a machine that is somewhat slower does.
 func TestWrongModelIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: 3,600 simulated trials")
+	}
 	d, err := design.Load("../../../deploy/experiments/validation.yaml", design.Overrides{})
 	if err != nil {
 		t.Fatal(err)
