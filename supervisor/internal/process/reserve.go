@@ -10,7 +10,7 @@ import (
 const (
 	// spareThreads is how many threads are reserved beside one per processor: for
 	// forks, slow files and other system calls that block.
-	spareThreads = 16
+	spareThreads = 6
 
 	// spareFiles is how many descriptors are reserved. A launch opens pipes, a
 	// pidfd, a socket and the files of a control group.
