@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -115,8 +117,24 @@ func TestPoliciesDifferAsMeasured(t *testing.T) {
 	}
 }
 
+// A virtual client has what the policy says of the method; a policy that is not allowed is refused.
+func TestPolicyOfAMethod(t *testing.T) {
+	rounds, idempotent := 5, true
+	p := failover.Policy{Rounds: 2, Methods: map[string]failover.MethodPolicy{"/service/Method": {Rounds: &rounds, Idempotent: &idempotent}}}
+	for method, want := range map[string]int{"/service/Method": 5, "/service/Other": 2} {
+		v, err := p.Virtual(method)
+		if err != nil || v.Rules.Rounds != want || v.Rules.Idempotent != (want == 5) || v.MaxWaiting != 1000 {
+			t.Errorf("%s: got %+v, %v, want %d rounds and the defaults", method, v, err, want)
+		}
+	}
+	p.Timeout = -1
+	if _, err := p.Virtual("/service/Method"); err == nil || !strings.Contains(err.Error(), "Policy.Timeout -1ns: want 0 or more") {
+		t.Errorf("got %v, want the timeout refused", err)
+	}
+}
+
 // BenchmarkEvents is the time of an event, in clusters of several sizes under the recommended policy, and the memory that a replica or a
-// caller takes.
+// caller takes. Other processes bear on events/s, not on events/cpu-s.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 3}, {3, 10}, {3, 1000}, {100, 100}, {3, 1000000}, {10000, 100}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
@@ -127,14 +145,25 @@ func BenchmarkEvents(b *testing.B) {
 			}
 			bytes := float64(heap()-before) / float64(size.replicas+size.callers)
 			b.ReportAllocs()
+			began := cpu(b)
 			for b.Loop() {
 				c.Step()
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.N)/(cpu(b)-began).Seconds(), "events/cpu-s")
 			b.ReportMetric(bytes, "B/member")
 			runtime.KeepAlive(c)
 		})
 	}
+}
+
+// cpu is the processor time that the process has had.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func heap() int64 {

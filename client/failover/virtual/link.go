@@ -77,15 +77,11 @@ func (c *Client) dialMissing() {
 // dialable reports whether there is neither a connection nor a dial under way.
 func (l *link) dialable() bool { return !l.underway && l.state != linkReady }
 
-// due is when to dial next.
-func (l *link) due(wanted bool) time.Duration {
-	return l.dialing.Due(l.client.policy.Redial, l.client.down, wanted)
-}
-
 // schedule sees to it that a replica without a connection is dialed when that is due.
 func (l *link) schedule() {
 	if l.dialable() {
-		l.dialAt(l.due(l.client.demand()))
+		c := l.client
+		l.dialAt(l.dialing.Due(c.policy.Redial, c.down, c.demand()))
 	}
 }
 
@@ -102,19 +98,14 @@ func (l *link) dial() {
 	if !l.dialable() {
 		return
 	}
-	wanted := c.demand()
-	if due := l.due(wanted); due > now {
-		l.dialAt(due)
-		return
-	}
-	if ok, again := c.dials.Take(now, 1); !ok {
+	dice := core.DialDice(c.seed, l.key(), l.begun+1)
+	if ok, again := l.dialing.Try(now, c.policy.Redial, c.dials, 1, c.down, c.demand(), dice); !ok {
 		l.dialAt(again)
 		return
 	}
 	c.timeline.Stop(&l.redial)
 	l.begun++
 	l.underway = true
-	l.dialing.Begin(now, wanted, core.DialDice(c.seed, l.key(), l.begun))
 	l.knocks, l.overdue = l.state == linkDown, Forever
 	if limit := c.policy.Redial.Timeout; limit > 0 {
 		l.overdue = now + limit

@@ -111,6 +111,18 @@ func (d *Dialing) backoff(n int, most time.Duration) time.Duration {
 	return time.Duration(gap * (1 - math.Abs(d.jitter)/5))
 }
 
+// Try begins a dial of so many addresses, if it is due and the budget allows for it, as Begin does. Else it returns when to try again.
+func (d *Dialing) Try(now time.Duration, r Redial, b *DialBudget, addresses, down int, wanted bool, dice uint64) (ok bool, again time.Duration) {
+	if due := d.Due(r, down, wanted); due > now {
+		return false, due
+	}
+	if ok, again := b.Take(now, addresses); !ok {
+		return false, again
+	}
+	d.Begin(now, wanted, dice)
+	return true, 0
+}
+
 // DialBudget bounds the dials of a client: at most so many in any second.
 type DialBudget struct {
 	most  int

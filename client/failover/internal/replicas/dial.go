@@ -58,7 +58,7 @@ func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
 	s := r.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dial = r.begun.Load()
+	dial = r.dials.Load()
 	failed := uint64(0)
 	if f := r.failure.Load(); f != nil {
 		failed = f.dial
@@ -99,25 +99,23 @@ func (r *Replica) beginDial() (state connectivity.State, ok bool) {
 	if !r.dialable() {
 		return state, false
 	}
-	now, wanted := s.now(), s.inDemand()
-	if due := r.dialing.Due(s.rules(), s.down, wanted); due > now {
-		r.dialAt(due)
-		return state, false
-	}
-	if ok, again := s.dials.Take(now, r.addresses); !ok {
+	ok, again := r.dialing.Try(s.now(), s.rules(), s.dials, r.addresses, s.down, s.inDemand(), r.dice())
+	if ok {
+		r.begun()
+	} else {
 		r.dialAt(again)
-		return state, false
 	}
-	r.begin(now, wanted)
-	return state, true
+	return state, ok
 }
 
-// begin takes note that a dial begins. The Set's mu must be held.
-func (r *Replica) begin(now time.Duration, wanted bool) {
+// dice are random bits for the next dial.
+func (r *Replica) dice() uint64 { return core.DialDice(r.set.Seed, r.key, r.dials.Load()+1) }
+
+// begun takes note that a dial has begun. The Set's mu must be held.
+func (r *Replica) begun() {
 	stop(&r.redial)
 	r.underway, r.reached = true, false
-	dial := r.begun.Add(1)
-	r.dialing.Begin(now, wanted, core.DialDice(r.set.Seed, r.key, dial))
+	dial := r.dials.Add(1)
 	if t := r.set.redial.Timeout; t > 0 {
 		r.overdue = time.AfterFunc(t, func() { r.giveUp(dial) })
 	}
@@ -169,7 +167,7 @@ func (r *Replica) giveUp(dial uint64) {
 func (r *Replica) fail(dial uint64, err error, lasting bool) bool {
 	s := r.set
 	s.mu.Lock()
-	if !r.underway || r.begun.Load() != dial {
+	if !r.underway || r.dials.Load() != dial {
 		s.mu.Unlock()
 		return false
 	}
@@ -188,12 +186,12 @@ func (r *Replica) failed(err error, lasting bool) {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		err = errors.New(err.Error()) // a dial's context is not the caller's
 	}
-	r.failure.Store(&failure{r.begun.Load(), &DownError{err}})
+	r.failure.Store(&failure{r.dials.Load(), &DownError{err}})
 }
 
 // connected takes note that there is a connection. The Set's mu must be held.
 func (r *Replica) connected() {
-	if r.underway && r.begun.Load() == 1 {
+	if r.underway && r.dials.Load() == 1 {
 		r.set.dials.Give(r.addresses)
 		r.set.dialAnother()
 	}
@@ -209,7 +207,7 @@ func (s *Set) dialAnother() {
 		return
 	}
 	for _, r := range v.Replicas {
-		if now := s.now(); r.begun.Load() == 0 && r.redial != nil && r.redialAt > now {
+		if now := s.now(); r.dials.Load() == 0 && r.redial != nil && r.redialAt > now {
 			r.dialAt(now)
 			return
 		}
@@ -241,7 +239,7 @@ func (r *Replica) canKnock() bool {
 // be held.
 func (p *policy) knock(r *Replica) {
 	p.set.mu.Lock()
-	dial := r.begun.Load()
+	dial := r.dials.Load()
 	p.changed(r, balancer.State{ConnectivityState: connectivity.Connecting})
 	var addrs []string
 	for _, a := range r.endpoint.Addresses {
@@ -262,7 +260,7 @@ func (p *policy) knock(r *Replica) {
 		p.control.Lock()
 		defer p.control.Unlock()
 		p.set.mu.Lock()
-		current := r.underway && r.begun.Load() == dial
+		current := r.underway && r.dials.Load() == dial
 		r.reached = current
 		p.set.mu.Unlock()
 		if current {

@@ -171,7 +171,8 @@ func (p *policy) report(c *child, s balancer.State) bool {
 	switch s.ConnectivityState {
 	case connectivity.Connecting:
 		if !r.underway { // by itself, as when the resolver has given it other addresses
-			r.begin(p.set.now(), p.set.inDemand())
+			r.dialing.Begin(p.set.now(), p.set.inDemand(), r.dice())
+			r.begun()
 		}
 	case connectivity.Ready:
 		r.connected()

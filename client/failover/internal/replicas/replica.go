@@ -38,7 +38,7 @@ type Replica struct {
 	redial   *time.Timer // a dial to come, or nil
 	redialAt time.Duration
 
-	begun    atomic.Uint64           // how many dials have begun; written with set.mu held
+	dials    atomic.Uint64           // how many dials have begun; written with set.mu held
 	failure  atomic.Pointer[failure] // of the last dial that failed; nil while there is a connection
 	reported atomic.Pointer[balancer.State]
 	// summary is the reported state once more, with the epoch in the bits above it, for lookups on every call.
@@ -103,7 +103,7 @@ func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
 
 // connectIfNew dials a replica for the first time. control must be held.
 func (r *Replica) connectIfNew() {
-	if r.begun.Load() == 0 {
+	if r.dials.Load() == 0 {
 		r.dial()
 	}
 }
