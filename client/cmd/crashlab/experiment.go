@@ -16,6 +16,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/report"
 	"example.com/crashlab/supervisor"
@@ -43,6 +44,8 @@ type experimentRunCmd struct {
 	Parallel count       `placeholder:"N" help:"How many trials run at a time, in place of the design's."`
 	DryRun   bool        `help:"Only show the cells and how many trials there are."`
 	Counterd string      `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	Predict  bool        `help:"Simulate the same trials, and compare what is predicted with what was measured, as crashlab validate does."`
+	modelFlag
 }
 
 // Run runs the experiment. Ctrl-C ends it early, and what it saw is still reported.
@@ -54,6 +57,9 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if e.DryRun {
 		return printDesign(out.stdout, d)
 	}
+	if err := e.checkPrediction(d); err != nil {
+		return err
+	}
 	counterd, err := e.program()
 	if err != nil {
 		return err
@@ -63,11 +69,35 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	engine := &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}}
-	return e.Design.run(ctx, out, d, engine, e.command(d))
+	dir, err := e.Design.run(ctx, out, d, engine, e.command(d))
+	if failed, ok := errors.AsType[*exit](err); !e.Predict || err != nil && !ok || ok && failed.code == exitInterrupted {
+		return err
+	}
+	fmt.Fprintln(out.stdout)
+	validate := validateCmd{modelFlag: e.modelFlag, Folder: dir, Format: "table"}
+	if disagrees := validate.Run(ctx, out); err == nil {
+		err = disagrees
+	}
+	return err
 }
 
-// run runs the trials of a design on an engine, and reports what they have shown.
-func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) error {
+// checkPrediction finds out before the trials run whether they can be predicted.
+func (e *experimentRunCmd) checkPrediction(d *design.Design) error {
+	if !e.Predict {
+		return nil
+	}
+	if e.Design.JSON {
+		return &exit{exitUsage, "--predict: not with --json: want crashlab predict --json, or crashlab validate"}
+	}
+	if err := simulate.Check(d); err != nil {
+		return &exit{exitUsage, "--predict: " + err.Error()}
+	}
+	_, err := e.modelFlag.load()
+	return err
+}
+
+// run runs the trials of a design on an engine, and reports what they have shown. It returns the folder of the run.
+func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) (dir string, err error) {
 	told := newTrialPrinter(out, d, f.Quiet, f.JSON)
 	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command, OnProgress: told.print}
 	ctx, running := begin(ctx)
@@ -78,9 +108,9 @@ func (f *designFlags) run(ctx context.Context, out output, d *design.Design, eng
 		if dir != "" {
 			failed = fmt.Errorf("%w; what was seen is in %s", failed, dir)
 		}
-		return failed
+		return dir, failed
 	}
-	return f.report(out, dir)
+	return dir, f.report(out, dir)
 }
 
 // load returns the design that is to be run, and says what is left out of it.

@@ -61,5 +61,6 @@ func (p *predictCmd) Run(ctx context.Context, out output) error {
 	if p.Model != "" {
 		command = append(command, "--model="+p.Model)
 	}
-	return p.Design.run(ctx, out, d, &simulate.Engine{Model: model}, command)
+	_, err = p.Design.run(ctx, out, d, &simulate.Engine{Model: model}, command)
+	return err
 }
