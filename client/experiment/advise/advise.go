@@ -1,0 +1,126 @@
+// Package advise finds the cheapest policy of the client that meets a goal, by simulation: which deadlines, rounds and limits to
+// use with replicas that crash and restart as given, under a given load.
+package advise
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/stats"
+)
+
+// Goal is what the calls must achieve. At least one of its fields is set.
+type Goal struct {
+	// Success is the share of the calls that must succeed, below 1; zero: any.
+	Success float64
+	// P99 is what 99 of 100 calls that succeed may take at most; zero: any time.
+	P99 time.Duration
+}
+
+// Claims returns the goal as the claims of a design.
+func (g Goal) Claims() []design.Claim {
+	var claims []design.Claim
+	if g.Success > 0 {
+		claims = append(claims, design.Claim{
+			Metric: design.Success, AtLeast: true, Threshold: g.Success, Text: fmt.Sprintf("success >= %v", g.Success),
+		})
+	}
+	if g.P99 > 0 {
+		claims = append(claims, design.Claim{Metric: design.P99, Threshold: g.P99.Seconds(), Text: fmt.Sprintf("p99 <= %v", g.P99)})
+	}
+	return claims
+}
+
+// Question is what advice is about.
+type Question struct {
+	Goal Goal
+	// Settings are the cluster, and of the load Concurrency, or Rate and Arrivals. The other factors are for the search to choose.
+	Settings design.Settings
+	// Model is that of the machine.
+	Model simulate.Model
+	// Seed is that of the simulated trials: the same seed, the same advice.
+	Seed uint64
+}
+
+// Check returns why the question cannot be answered: goals that no policy could ever be shown to meet.
+func (q Question) Check() error {
+	least := q.Settings.ServiceTime.Quantile(0) + q.Model.RoundTrip
+	switch {
+	case q.Goal == Goal{}:
+		return fmt.Errorf("no goal: want a share of successes, a p99, or both")
+	case q.Goal.Success >= 1:
+		return fmt.Errorf("success %v: want less than 1, as no number of trials shows that no call ever fails", q.Goal.Success)
+	case q.Goal.P99 > 0 && q.Goal.P99 < least:
+		return fmt.Errorf("p99 %v: want %v or more, as no call is faster with a service time of %v", q.Goal.P99, least, q.Settings.ServiceTime)
+	}
+	return nil
+}
+
+// Answer is the advice.
+type Answer struct {
+	// Best is the advised candidate; where Possible is false, the one that comes closest to the goal.
+	Best Candidate
+	// Next are up to two that meet the goal too, the better one first.
+	Next []Candidate
+	// Possible reports whether Best meets the goal.
+	Possible bool
+	// Uses are how much of each constraint Best uses, the binding one first.
+	Uses []Use
+
+	// Where nothing meets the goal:
+
+	Reasons  []string // why, the most important first
+	Remedies []Remedy // what would help, one change at a time
+}
+
+// Candidate is a policy and what is predicted of it.
+type Candidate struct {
+	// Settings are those of a trial that shows what is predicted; the simulated trials may have had more calls.
+	Settings design.Settings
+	Metrics  map[design.Metric]stats.Interval
+	// Trials and Calls are how many were simulated.
+	Trials, Calls int
+	// Held reports whether the goal is met with confidence: by the ends of the intervals, not only by the estimates.
+	Held bool
+}
+
+// attempts is the cost of a candidate: the attempts sent per call.
+func (c Candidate) attempts() float64 { return c.Metrics[design.Attempts].Estimate }
+
+// Use is how much of a constraint is used.
+type Use struct {
+	What  string  // such as "p99"
+	Share float64 // 1: all of it
+}
+
+// Find searches for the cheapest policy that meets the goal, and returns what it has found. The error is that of ctx, or says why
+// the question cannot be answered.
+func Find(ctx context.Context, q Question) (*Answer, error) {
+	if err := q.Check(); err != nil {
+		return nil, err
+	}
+	s := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
+	all, err := s.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Best: all[0], Possible: all[0].Held}
+	for _, c := range all[1:] {
+		if a.Possible && c.Held && len(a.Next) < 2 {
+			a.Next = append(a.Next, c)
+		}
+	}
+	capacity, err := s.capacity(ctx, q.Settings)
+	if err != nil {
+		return nil, err
+	}
+	a.Uses = q.uses(a.Best, capacity)
+	if !a.Possible {
+		a.Reasons = q.reasons(a.Best, capacity)
+		a.Remedies, err = s.remedies(ctx)
+	}
+	return a, err
+}

@@ -1,0 +1,245 @@
+package advise
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/services/fault"
+)
+
+// question is one whose answer is found soon: of a few calls, which are far from the limit.
+func question(t testing.TB, change func(*Question)) Question {
+	t.Helper()
+	s := design.Defaults()
+	s.PCrash, s.RestartDelay, s.Concurrency = 0.2, 200*time.Millisecond, 3
+	if err := s.ServiceTime.UnmarshalText([]byte("uniform:10ms:50ms")); err != nil {
+		t.Fatal(err)
+	}
+	q := Question{Goal: Goal{Success: 0.9, P99: 2 * time.Second}, Settings: s, Model: simulate.DefaultModel(), Seed: 1}
+	if change != nil {
+		change(&q)
+	}
+	return q
+}
+
+func find(t testing.TB, q Question) *Answer {
+	t.Helper()
+	a, err := Find(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// The advice meets the goal by the ends of its intervals, in trials of another seed too; the next best meet it as well, and are
+// not cheaper by more than what counts as equal.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	q := question(t, nil)
+	a := find(t, q)
+	if !a.Possible || len(a.Next) != 2 || len(a.Uses) < 2 {
+		t.Fatalf("%+v", a)
+	}
+	for _, c := range append([]Candidate{a.Best}, a.Next...) {
+		if success, p99 := c.Metrics[design.Success], c.Metrics[design.P99]; !c.Held || success.Low < 0.9 || p99.High > 2 {
+			t.Errorf("%v: %+v, %+v", Policy(c.Settings), success, p99)
+		}
+		if c.attempts() < a.Best.attempts()*(1-alike) {
+			t.Errorf("%v: %v attempts, the best %v", Policy(c.Settings), c.attempts(), a.Best.attempts())
+		}
+	}
+	other := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
+	other.Seed = 77
+	if again, err := other.try(t.Context(), a.Best.Settings, 24); err != nil || !again.Held {
+		t.Errorf("with another seed: %+v, %v", again, err)
+	}
+	if !slices.IsSortedFunc(a.Uses, func(a, b Use) int { return -int(math.Copysign(1, a.Share-b.Share)) }) {
+		t.Errorf("%v: want the binding one first", a.Uses)
+	}
+}
+
+// The same seed, the same answer, however many processors search for it.
+func TestSameSeedSameAdvice(t *testing.T) {
+	t.Parallel()
+	q := question(t, nil)
+	if a, b := find(t, q), find(t, q); !reflect.DeepEqual(a, b) {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
+// Replicas that do not crash need no policy but a deadline.
+func TestNothingToDo(t *testing.T) {
+	t.Parallel()
+	a := find(t, question(t, func(q *Question) { q.Settings.PCrash = 0 }))
+	if policy := Policy(a.Best.Settings); !a.Possible || len(policy) != 1 || policy[0].Factor != "deadline" {
+		t.Errorf("%v", policy)
+	}
+}
+
+func TestGoalsThatContradict(t *testing.T) {
+	for want, change := range map[string]func(*Question){
+		"no goal":                     func(q *Question) { q.Goal = Goal{} },
+		"success 1: want less than 1": func(q *Question) { q.Goal.Success = 1 },
+		"p99 5ms: want 10.3ms or more, as no call is faster with a service time of uniform:10ms:50ms": func(q *Question) { q.Goal.P99 = 5 * time.Millisecond },
+	} {
+		if _, err := Find(t.Context(), question(t, change)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// With one call in flight at each replica the capacity is known: n·q / (q·E[S] + d + boot), with q = (1-p)/p, where a crash comes
+// before the work. At this crash probability no other limit does better.
+func TestCapacityIsTheClosedForm(t *testing.T) {
+	t.Parallel()
+	q := question(t, func(q *Question) {
+		q.Settings.PCrash, q.Settings.RestartDelay, q.Settings.Rate = 0.3, time.Second, 6
+		q.Settings.ServiceTime = parse("uniform:50ms:500ms")
+	})
+	s := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
+	got, err := s.capacity(t.Context(), q.Settings)
+	const odds = 0.7 / 0.3
+	if want := 3 * odds / (odds*0.275 + 1 + 0.010); err != nil || math.Abs(got/want-1) > 0.05 {
+		t.Errorf("%.3f calls/s, want %.3f; %v", got, want, err)
+	}
+	if reasons := q.reasons(Candidate{}, got); len(reasons) != 1 || reasons[0] != fmt.Sprintf("capacity %.3g calls/s at most, 6 asked", got) {
+		t.Errorf("%q", reasons)
+	}
+}
+
+// A remedy makes the goal possible, and less of it does not.
+func TestRemedy(t *testing.T) {
+	t.Parallel()
+	q := question(t, func(q *Question) { q.Settings.PCrash, q.Settings.RestartDelay = 0.5, 500*time.Millisecond })
+	q.Goal = Goal{Success: 0.95, P99: time.Second}
+	s := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
+	now, err := s.possible(t.Context(), q.Settings)
+	if err != nil || now {
+		t.Fatalf("possible as it is: %v, %v", now, err)
+	}
+	i := slices.IndexFunc(q.changes(), func(c change) bool { return c.factor == "restart_delay" })
+	r, err := s.remedy(t.Context(), q.changes()[i])
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := q.Settings
+	if changed.RestartDelay, err = time.ParseDuration(r.Value); err != nil || changed.RestartDelay < 10*time.Millisecond || changed.RestartDelay >= 500*time.Millisecond {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if ok, err := s.possible(t.Context(), changed); err != nil || !ok {
+		t.Errorf("with a restart delay of %v: %v, %v", changed.RestartDelay, ok, err)
+	}
+	if q.Settings = changed; !find(t, q).Possible {
+		t.Errorf("no advice with a restart delay of %v", changed.RestartDelay)
+	}
+}
+
+// The changes begin with what is there, and get better.
+func TestChanges(t *testing.T) {
+	q := question(t, func(q *Question) { q.Settings.Rate = 20 })
+	var factors []string
+	for _, c := range q.changes() {
+		factors = append(factors, c.factor)
+		first, middle, last := q.Settings, q.Settings, q.Settings
+		c.set(&first, 0)
+		c.set(&middle, 0.5)
+		c.set(&last, 1)
+		if first != q.Settings || middle == first || middle == last {
+			t.Errorf("%s: %+v, %+v, %+v", c.factor, first, middle, last)
+		}
+	}
+	if !slices.Equal(factors, []string{"replicas", "restart_delay", "p_crash", "rate"}) {
+		t.Errorf("%v", factors)
+	}
+}
+
+func TestWithoutARestart(t *testing.T) {
+	q := question(t, func(q *Question) { q.Settings.RestartDelay = design.Never })
+	if got, want := q.reasons(Candidate{}, 0), []string{"no restart: all 3 replicas are down after about 12 calls"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What a run was made with is found in its records.
+func TestMeasure(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		service string
+		point   fault.CrashPoint
+	}{{"uniform:10ms:50ms", fault.Arrival}, {"exp:40ms", fault.Arrival}, {"20ms", fault.Reply}} {
+		q := question(t, func(q *Question) {
+			q.Settings.PCrash, q.Settings.CrashPoint, q.Settings.ServiceTime, q.Settings.Calls = 0.1, tt.point, parse(tt.service), 300
+			q.Settings.Concurrency = 6
+		})
+		run := simulated(t, q.Settings, 20)
+		m, err := Measure(run, q.Model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(m.PCrash-0.1) > 0.02 || m.RestartDelay != 200*time.Millisecond || m.Boot != q.Model.Boot {
+			t.Errorf("%+v", m)
+		}
+		want := parse(tt.service)
+		for _, u := range []float64{0.1, 0.5, 0.9} {
+			if got, want := m.ServiceTime.Quantile(u), want.Quantile(u); math.Abs(float64(got)/float64(want)-1) > 0.1 {
+				t.Errorf("%s: %v, quantile %v is %v, want %v", tt.service, m.ServiceTime, u, got, want)
+			}
+		}
+		if m.Misfit > 0.1 {
+			t.Errorf("%s: misfit %v", tt.service, m.Misfit)
+		}
+	}
+}
+
+func TestMeasureWithoutRecords(t *testing.T) {
+	s := question(t, nil).Settings
+	run := simulated(t, s, 1)
+	for want, change := range map[string]func(*record.TrialRecords){
+		"no replica has reported its requests: the crash rate is unknown": func(r *record.TrialRecords) { r.Events = nil },
+		"no attempt was answered: the service times are unknown":          func(r *record.TrialRecords) { r.Calls = nil },
+	} {
+		r := *run
+		r.Trials = slices.Clone(run.Trials)
+		change(&r.Trials[0])
+		if _, err := Measure(&r, simulate.DefaultModel()); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	run.Trials = nil
+	if _, err := Measure(run, simulate.DefaultModel()); err == nil {
+		t.Error("a run without a trial was measured")
+	}
+}
+
+// simulated returns a run that was not written.
+func simulated(t *testing.T, s design.Settings, repeats int) *record.Run {
+	t.Helper()
+	d := &design.Design{Seed: 5, Repeats: repeats, Cells: []design.Cell{{Settings: s}}}
+	run := &record.Run{Manifest: record.Manifest{Design: d}}
+	e := &simulate.Engine{Model: simulate.DefaultModel()}
+	for _, trial := range d.Trials() {
+		seen, err := e.Trial(t.Context(), d, trial, trials.Watch{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run.Trials = append(run.Trials, seen)
+	}
+	return run
+}
+
+func TestNice(t *testing.T) {
+	for d, want := range map[time.Duration]time.Duration{0: 0, 7: time.Microsecond, 101 * time.Millisecond: 110 * time.Millisecond, 1234 * time.Millisecond: 1300 * time.Millisecond} {
+		if got := nice(d); got != want {
+			t.Errorf("%v: %v, want %v", d, got, want)
+		}
+	}
+}
