@@ -25,6 +25,7 @@ type commandLine struct {
 
 	Experiment experimentCmd `cmd:"" help:"Run experiments, each trial on a fresh cluster."`
 	Predict    predictCmd    `cmd:"" help:"Predict what an experiment would show, by simulation in virtual time."`
+	Advise     adviseCmd     `cmd:"" help:"Find the cheapest policy that meets a goal, by simulation."`
 	Report     reportCmd     `cmd:"" help:"Show what a run has shown: as a page, or as a table."`
 	Compare    compareCmd    `cmd:"" help:"Tell whether one run is better than another."`
 	Calibrate  calibrateCmd  `cmd:"" help:"Measure on this machine what a prediction must know of it."`

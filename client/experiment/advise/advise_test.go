@@ -76,12 +76,14 @@ func TestSameSeedSameAdvice(t *testing.T) {
 	}
 }
 
-// Replicas that do not crash need no policy but a deadline.
+// Replicas that do not crash need no policy but a deadline, also where no trial differs from the others.
 func TestNothingToDo(t *testing.T) {
 	t.Parallel()
-	a := find(t, question(t, func(q *Question) { q.Settings.PCrash = 0 }))
-	if policy := Policy(a.Best.Settings); !a.Possible || len(policy) != 1 || policy[0].Factor != "deadline" {
-		t.Errorf("%v", policy)
+	for _, service := range []string{"uniform:10ms:50ms", "10ms"} {
+		a := find(t, question(t, func(q *Question) { q.Settings.PCrash, q.Settings.ServiceTime = 0, parse(service) }))
+		if policy := Policy(a.Best.Settings); !a.Possible || len(policy) != 1 || policy[0].Factor != "deadline" {
+			t.Errorf("%s: %v", service, policy)
+		}
 	}
 }
 

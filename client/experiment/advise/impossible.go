@@ -48,7 +48,7 @@ func (q Question) uses(c Candidate, capacity float64) []Use {
 		uses = append(uses, Use{"failures allowed", (1 - i.Low) / (1 - q.Goal.Success)})
 	}
 	if i, ok := c.Metrics[design.P99]; ok && q.Goal.P99 > 0 {
-		uses = append(uses, Use{"p99", i.High / q.Goal.P99.Seconds()})
+		uses = append(uses, Use{"p99", high(i) / q.Goal.P99.Seconds()})
 	}
 	if capacity > 0 && q.Settings.Rate > 0 {
 		uses = append(uses, Use{"capacity", q.Settings.Rate / capacity})
@@ -74,7 +74,7 @@ func (q Question) reasons(c Candidate, capacity float64) []string {
 	if i := c.Metrics[design.Success]; q.Goal.Success > 0 && i.Low < q.Goal.Success {
 		reasons = append(reasons, fmt.Sprintf("success %.4g%% at best, %.6g%% asked", 100*i.Estimate, 100*q.Goal.Success))
 	}
-	if i, ok := c.Metrics[design.P99]; ok && q.Goal.P99 > 0 && i.High > q.Goal.P99.Seconds() {
+	if i, ok := c.Metrics[design.P99]; ok && q.Goal.P99 > 0 && high(i) > q.Goal.P99.Seconds() {
 		reasons = append(reasons, fmt.Sprintf("p99 %.3gs at best, %v asked", i.Estimate, q.Goal.P99))
 	}
 	return reasons

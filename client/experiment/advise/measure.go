@@ -131,8 +131,10 @@ func median(of []time.Duration) time.Duration {
 func (r *reading) distribution() (fault.Distribution, float64) {
 	slices.Sort(r.answers)
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-	least, middle, most := r.answers[0], stats.Quantile(r.answers, 0.5), r.answers[len(r.answers)-1]
-	if stats.Quantile(r.answers, 0.99)-least < 2*time.Millisecond {
+	// The ends of a uniform distribution follow from quantiles: the extremes may be stalls of the machine.
+	low, middle, high := stats.Quantile(r.answers, 0.05), stats.Quantile(r.answers, 0.5), stats.Quantile(r.answers, 0.95)
+	least, most := max(low-(high-low)/18, 0), high+(high-low)/18
+	if high-low < 2*time.Millisecond {
 		return parse(round(middle).String()), 0 // the machine's own noise is of this size
 	}
 	var sum time.Duration

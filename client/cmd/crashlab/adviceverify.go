@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/client/report"
+)
+
+// verify runs the advice on real clusters and says whether it held.
+func (a *adviseCmd) verify(ctx context.Context, out output, counterd string, given advice) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	d := a.design(given)
+	told := newTrialPrinter(out, d, a.Quiet, false)
+	r := trials.Run{
+		Engine: &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}},
+		Runs:   a.Runs, Command: os.Args, OnProgress: told.print,
+	}
+	ctx, running := begin(ctx)
+	dir, failed := r.Do(ctx, d)
+	told.end()
+	out = running.end(out)
+	if failed != nil {
+		return failed
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		return err
+	}
+	if run.Manifest.Interrupted {
+		return &exit{exitInterrupted, fmt.Sprintf("interrupted; what was seen is in %s", dir)}
+	}
+	summary := experiment.Summarize(run)
+	path := filepath.Join(dir, reportFile)
+	if err := writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) }); err != nil {
+		return err
+	}
+	return given.verdict(out.stdout, summary, path)
+}
+
+// design is that of the trials that verify the advice.
+func (a *adviseCmd) design(given advice) *design.Design {
+	s, goal := given.answer.Best.Settings, given.question.Goal
+	d := &design.Design{
+		Name: "advise", Question: "Does the advice hold?", Seed: given.question.Seed, Repeats: int(a.Repeats), Parallel: int(a.Parallel),
+		Cells: []design.Cell{{Settings: s}}, Claims: goal.Claims(), Source: given.yaml(s),
+	}
+	if d.Repeats == 0 {
+		// 3.7 calls without a failure are needed for each failure that is allowed, see package stats; a few more allow for one.
+		d.Repeats = min(max(8, int(math.Ceil(6/(1-goal.Success)/float64(s.Calls)))), 100)
+	}
+	if d.Parallel == 0 {
+		d.Parallel = min(d.Repeats, 10)
+		if s.Rate > 0 {
+			d.Parallel = max(1, min(d.Parallel, int(200/s.Rate))) // what keeps a processor busy spoils the measurement
+		}
+	}
+	return d
+}
+
+// verdict prints what the trials have shown, and returns how the advice stands.
+func (a advice) verdict(w io.Writer, s experiment.Summary, path string) error {
+	var b strings.Builder
+	cell := s.Cells[0]
+	fmt.Fprintf(&b, "\nVerified in %s on clusters of this machine:\n\n", plural(len(cell.Trials), "trial"))
+	a.metrics(&b, "measured", cell.Metrics)
+	fmt.Fprintf(&b, "\n%s\n%s\n", strings.Join(verdictLines(s), "\n"), path)
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	switch s.Verdict {
+	case experiment.Failed:
+		return &exit{exitFailed, "the advice did not hold"}
+	case experiment.Inconclusive:
+		return &exit{exitInconclusive, "inconclusive: the trials do not tell whether the advice holds; more of them may (--repeats)"}
+	}
+	_, err := fmt.Fprintln(w, "The advice held.")
+	return err
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"example.com/crashlab/client/experiment/advise"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/workload"
+	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/parse"
+)
+
+type adviseCmd struct {
+	Success share    `default:"0" placeholder:"SHARE" help:"The goal: this share of the calls succeeds, such as 0.999."`
+	P99     duration `name:"p99" default:"0s" placeholder:"DURATION" help:"The goal: 99 of 100 calls that succeed take this long at most."`
+
+	From         string              `placeholder:"RUN" help:"Take the cluster and the load from the records of a run, such as runs/latest; the flags below take precedence."`
+	Replicas     *count              `placeholder:"N" help:"How many replicas there are. (default: 3)"`
+	PCrash       *share              `placeholder:"SHARE" help:"Probability that a request crashes its replica. (default: 0)"`
+	CrashPoint   *fault.CrashPoint   `placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it. (default: arrival)"`
+	ServiceTime  *fault.Distribution `placeholder:"DISTRIBUTION" help:"How long the work of a request takes: 50ms, uniform:50ms:500ms or exp:100ms. (default: 0s)"`
+	Capacity     *number             `placeholder:"N" help:"How many requests a replica works on at a time, the others queue; 0 is any number. (default: 0)"`
+	RestartDelay *restartDelay       `placeholder:"DURATION" help:"From a crash to the relaunch; none: the replica stays down. (default: none)"`
+	Rate         rate                `placeholder:"N" help:"How many calls a second are due."`
+	Concurrency  count               `placeholder:"N" help:"In place of --rate, how many calls are under way at a time, each begun when another ends."`
+	Arrivals     *workload.Arrivals  `placeholder:"constant|poisson" help:"How the calls of --rate follow each other. (default: constant)"`
+	Seed         count               `default:"1" placeholder:"N" help:"Seed of the simulation: the same seed, the same advice. (default: 1)"`
+
+	Verify   bool   `help:"Run the advice on real clusters of this machine, and exit with 1 if it does not hold."`
+	Repeats  count  `placeholder:"N" help:"With --verify, how many trials are run. (default: as many as the goal takes)"`
+	Parallel count  `placeholder:"N" help:"With --verify, how many of them run at a time. (default: up to 10)"`
+	Runs     string `default:"runs" placeholder:"FOLDER" help:"With --verify, where the run gets a folder of its own. (default: runs)"`
+	Counterd string `placeholder:"PROGRAM" help:"With --verify, the program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	Quiet    bool   `short:"q" help:"No progress."`
+}
+
+// restartDelay is a duration, or none.
+type restartDelay time.Duration
+
+func (d *restartDelay) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		*d = restartDelay(design.Never)
+		return nil
+	}
+	v, err := parse.Duration(string(text))
+	if err != nil {
+		return fmt.Errorf("%w, or none", err)
+	}
+	*d = restartDelay(v)
+	return nil
+}
+
+// Run searches, prints the advice, and verifies it where that is asked for.
+func (a *adviseCmd) Run(ctx context.Context, out output) error {
+	q, source, err := a.question()
+	if err != nil {
+		return err
+	}
+	var counterd string
+	if a.Verify {
+		if counterd, err = (&experimentRunCmd{Counterd: a.Counterd}).program(); err != nil {
+			return err
+		}
+	}
+	answer, err := a.search(ctx, out, q)
+	if err != nil {
+		return err
+	}
+	given := advice{q, source, answer}
+	if err := given.print(out.stdout); err != nil || !a.Verify {
+		return err
+	}
+	if !answer.Possible {
+		return &exit{exitFailed, "no advice that could be verified"}
+	}
+	return a.verify(ctx, out, counterd, given)
+}
+
+// search finds the answer.
+func (a *adviseCmd) search(ctx context.Context, out output, q advise.Question) (*advise.Answer, error) {
+	if !a.Quiet && isTerminal(out.stderr) {
+		fmt.Fprint(out.stderr, "searching by simulation ...")
+		defer fmt.Fprint(out.stderr, "\r\033[K")
+	}
+	ctx, searching := begin(ctx)
+	answer, err := advise.Find(ctx, q)
+	ended := ctx.Err() != nil
+	searching.end(out)
+	if ended {
+		return nil, interrupted
+	}
+	return answer, err
+}
+
+// question returns what the flags ask, and where the values that they do not name come from.
+func (a *adviseCmd) question() (q advise.Question, source string, err error) {
+	q = advise.Question{
+		Goal:     advise.Goal{Success: float64(a.Success), P99: time.Duration(a.P99)},
+		Settings: design.Defaults(), Model: simulate.DefaultModel(), Seed: uint64(a.Seed),
+	}
+	if a.From != "" {
+		if source, err = a.measure(&q); err != nil {
+			return q, "", err
+		}
+	}
+	switch {
+	case a.Rate > 0 && a.Concurrency > 0:
+		return q, "", &exit{exitUsage, fmt.Sprintf("--concurrency %d: not with --rate: want one of the two", a.Concurrency)}
+	case a.From == "" && a.Rate == 0 && a.Concurrency == 0:
+		return q, "", &exit{exitUsage, "no load: want --rate, --concurrency, or --from"}
+	}
+	a.override(&q.Settings)
+	if a.Arrivals != nil && q.Settings.Rate == 0 {
+		return q, "", &exit{exitUsage, fmt.Sprintf("--arrivals %v: want --rate with it", *a.Arrivals)}
+	}
+	text, _ := json.Marshal(q.Settings)
+	if err := json.Unmarshal(text, new(design.Settings)); err != nil { // it checks each factor
+		factor, rest, _ := strings.Cut(err.Error(), " ")
+		return q, "", &exit{exitUsage, flagOf(factor) + " " + rest}
+	}
+	if err := q.Check(); err != nil {
+		return q, "", &exit{exitUsage, err.Error()}
+	}
+	return q, source, nil
+}
+
+// override sets the factors that have a flag.
+func (a *adviseCmd) override(s *design.Settings) {
+	if a.Replicas != nil {
+		s.Replicas = int(*a.Replicas)
+	}
+	if a.PCrash != nil {
+		s.PCrash = float64(*a.PCrash)
+	}
+	if a.CrashPoint != nil {
+		s.CrashPoint = *a.CrashPoint
+	}
+	if a.ServiceTime != nil {
+		s.ServiceTime = *a.ServiceTime
+	}
+	if a.Capacity != nil {
+		s.Capacity = int(*a.Capacity)
+	}
+	if a.RestartDelay != nil {
+		s.RestartDelay = time.Duration(*a.RestartDelay)
+	}
+	if a.Rate > 0 {
+		s.Rate = float64(a.Rate)
+	}
+	if a.Concurrency > 0 {
+		s.Rate, s.Arrivals, s.Concurrency = 0, 0, int(a.Concurrency)
+	}
+	if a.Arrivals != nil {
+		s.Arrivals = *a.Arrivals
+	}
+}
+
+// measure takes the cluster and the load from a run.
+func (a *adviseCmd) measure(q *advise.Question) (source string, err error) {
+	run, err := openRun(a.From)
+	if err != nil {
+		return "", err
+	}
+	load := a.Rate > 0 || a.Concurrency > 0
+	for _, f := range []struct {
+		factor string
+		given  bool
+	}{
+		{"replicas", a.Replicas != nil}, {"p_crash", a.PCrash != nil}, {"crash_point", a.CrashPoint != nil},
+		{"service_time", a.ServiceTime != nil}, {"capacity", a.Capacity != nil}, {"restart_delay", a.RestartDelay != nil},
+		{"rate", load}, {"concurrency", load}, {"arrivals", load},
+	} {
+		if values := valuesOf(run.Manifest.Design.Cells, f.factor); len(values) > 1 && !f.given {
+			return "", &exit{exitUsage, fmt.Sprintf("%s: its cells differ in %s (%s): want %s too", a.From, f.factor, strings.Join(values, ", "), flagOf(f.factor))}
+		}
+	}
+	found, err := advise.Measure(run, q.Model)
+	if err != nil {
+		return "", &exit{exitUsage, fmt.Sprintf("%s: %v", a.From, err)}
+	}
+	s := run.Manifest.Design.Cells[0].Settings
+	s.PCrash, s.ServiceTime = found.PCrash, found.ServiceTime
+	if found.Crashes > 0 {
+		s.RestartDelay = found.RestartDelay
+	}
+	if found.Boot > 0 {
+		q.Model.Boot = found.Boot
+	}
+	q.Settings = s
+	source = fmt.Sprintf("measured in %s: %d crashes in %s, %s,\nstart-up %v\n", a.From, found.Crashes,
+		plural(found.Requests, "request"), plural(found.Answers, "answer"), rounded(q.Model.Boot))
+	if found.Misfit > 0.1 {
+		source += fmt.Sprintf("no distribution fits the service times well; the nearest is off by up to\n%.0f percentage points: %v\n", 100*found.Misfit, found.ServiceTime)
+	}
+	return source, nil
+}
+
+// valuesOf returns the values that cells have of a factor.
+func valuesOf(cells []design.Cell, factor string) []string {
+	var values []string
+	seen := map[string]bool{}
+	for _, c := range cells {
+		if v, _ := c.Settings.Value(factor); !seen[v] {
+			seen[v] = true
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
+// flagOf is the flag of a factor.
+func flagOf(factor string) string { return "--" + strings.ReplaceAll(factor, "_", "-") }

@@ -1,0 +1,208 @@
+package main
+
+import (
+	goparser "go/parser"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+
+	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/advise"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/stats"
+)
+
+func TestAdviseBadInput(t *testing.T) {
+	t.Parallel()
+	empty := madeRun(t)
+	for args, want := range map[string]string{
+		"--rate 3":                                                         "no goal: want a share of successes, a p99, or both",
+		"--success 0.9":                                                    "no load: want --rate, --concurrency, or --from",
+		"--success 1 --rate 3":                                             "success 1: want less than 1, as no number of trials shows that no call ever fails",
+		"--success 1.5 --rate 3":                                           `--success "1.5": want a number from 0 to 1; see crashlab --help`,
+		"--p99 1s --rate 3 --p-crash x":                                    `--p-crash "x": want a number from 0 to 1; see crashlab --help`,
+		"--p99 1s --rate 3 --replicas 30":                                  `--replicas "30": want a whole number from 1 to 26`,
+		"--p99 1s --concurrency 1000000":                                   `--concurrency "1000000": want a whole number from 1 to 100000`,
+		"--p99 1s --restart-delay soon":                                    `--restart-delay "soon": want a duration with its unit, such as 500ms or 2s, 0s or more, or none; see crashlab --help`,
+		"--p99 1s --service-time norm:1s":                                  `--service-time "norm:1s": want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, or exp:MEAN, no duration negative; see crashlab --help`,
+		"--p99 1s --from nowhere":                                          "\"nowhere\": no run is there: want a folder that `crashlab experiment run` made, such as runs/latest",
+		"--p99 1s --from " + empty:                                         empty + ": no trial of the run has ended",
+		"--success 0.9 --rate 3 --concurrency 2":                           "--concurrency 2: not with --rate: want one of the two",
+		"--success 0.9 --concurrency 3 --arrivals poisson":                 "--arrivals poisson: want --rate with it",
+		"--p99 10ms --concurrency 2 --service-time uniform:50ms:500ms":     "p99 10ms: want 50.3ms or more, as no call is faster with a service time of uniform:50ms:500ms",
+		"--success 0.9 --rate 3 --verify --counterd /nonexistent/counterd": `--counterd "/nonexistent/counterd": want a program that can be run: stat /nonexistent/counterd: no such file or directory`,
+	} {
+		code, stdout, stderr := crashlab(t.Context(), append([]string{"advise"}, strings.Fields(args)...)...)
+		if code != exitUsage || stdout != "" || stderr != "crashlab: "+want+"\n" {
+			t.Errorf("%s: exit code %d, %q%q, want %q", args, code, stdout, stderr, want)
+		}
+	}
+}
+
+// answered is an answer of every kind of line.
+func answered() advice {
+	s := design.Defaults()
+	s.PCrash, s.RestartDelay, s.Rate, s.Calls = 0.3, time.Second, 3, 200
+	question := s
+	s.Timeout, s.Deadline, s.Order, s.WhenDown = 750*time.Millisecond, 10*time.Second, failover.OrderLeastInFlight, failover.WhenDownWait
+	s.MaxInFlight, s.Budget, s.HedgeAfter, s.EjectAfter, s.Pause = design.Adaptive, 0.5, 480*time.Millisecond, 0, 0
+	metrics := map[design.Metric]stats.Interval{
+		design.Success: {Estimate: 0.9997, Low: 0.9992, High: 0.9999}, design.P50: {Estimate: 0.4371, Low: 0.4267, High: 0.4503},
+		design.P99: {Estimate: 2.425, Low: 2.3, High: 2.58}, design.Attempts: {Estimate: 1.432, Low: 1.424, High: 1.441},
+	}
+	best := advise.Candidate{Settings: s, Metrics: metrics, Trials: 24, Calls: 19200, Held: true}
+	return advice{
+		advise.Question{Goal: advise.Goal{Success: 0.999, P99: 5 * time.Second}, Settings: question}, "",
+		&advise.Answer{Best: best, Possible: true, Next: []advise.Candidate{best}, Uses: []advise.Use{{What: "capacity", Share: 0.7}, {What: "p99", Share: 0.516}}},
+	}
+}
+
+// The golden files are what the printer writes; UPDATE_GOLDEN=yes writes them anew.
+func TestAdvicePrinted(t *testing.T) {
+	impossible := answered()
+	impossible.answer.Possible = false
+	impossible.answer.Reasons = []string{"capacity 4.2 calls/s at most, 6 asked"}
+	impossible.answer.Remedies = []advise.Remedy{{Factor: "replicas", Value: "5", Limit: "26"}, {Factor: "restart_delay", Value: "420ms", Limit: "1ms"}, {Factor: "rate", Limit: "0.03"}}
+	for name, a := range map[string]advice{"advice": answered(), "impossible": impossible} {
+		var b strings.Builder
+		if err := a.print(&b); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join("testdata", name+".txt")
+		if os.Getenv("UPDATE_GOLDEN") != "" {
+			if err := os.WriteFile(path, []byte(b.String()), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil || b.String() != string(want) {
+			t.Errorf("%v\n%s\nwant\n%s", err, b.String(), want)
+		}
+		fits(t, b.String())
+	}
+}
+
+// fits fails the test for lines that are longer than 80 columns.
+func fits(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "        ")) > 81 {
+			t.Errorf("longer than 80 columns: %s", line)
+		}
+	}
+}
+
+// What is advised can be used as it is: as flags, as Go and as a design.
+func TestAdviceIsUsable(t *testing.T) {
+	a := answered()
+	s := a.answer.Best.Settings
+	var cli commandLine
+	parser, err := kong.New(&cli)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(append([]string{"load"}, strings.Fields(strings.Join(flags(s), " "))...)); err != nil {
+		t.Fatal(err)
+	}
+	if got := cli.Load.policy.failover(); got.Timeout != s.Timeout || got.WhenDown != s.WhenDown || !got.AdaptiveLimit || got.Hedge.After != s.HedgeAfter || !got.Ejection.Off {
+		t.Errorf("%v: %+v", flags(s), got)
+	}
+	if _, err := goparser.ParseExpr(literal(s)); err != nil {
+		t.Errorf("%v in\n%s", err, literal(s))
+	}
+	path := filepath.Join(t.TempDir(), "advice.yaml")
+	if err := os.WriteFile(path, []byte(a.yaml(s)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := design.Load(path, design.Overrides{}); err != nil || d.Cells[0].Settings != s || len(d.Claims) != 2 {
+		t.Errorf("%v: %+v\nwant %+v", err, d, s)
+	}
+}
+
+func TestAdviceVerdict(t *testing.T) {
+	for verdict, want := range map[experiment.Verdict]int{experiment.Held: 0, experiment.Failed: exitFailed, experiment.Inconclusive: exitInconclusive} {
+		var b strings.Builder
+		err := answered().verdict(&b, experiment.Summary{Cells: make([]experiment.CellSummary, 1), Verdict: verdict}, "report.html")
+		code := 0
+		if e, ok := err.(*exit); ok {
+			code = e.code
+		}
+		if held := strings.HasSuffix(b.String(), "\nThe advice held.\n"); code != want || held != (want == 0) {
+			t.Errorf("%v: exit code %d\n%s", verdict, code, b.String())
+		}
+	}
+}
+
+// small is a question that is answered soon.
+var small = []string{"advise", "--success=0.5", "--p99=1m", "--p-crash=0.1", "--restart-delay=50ms", "--service-time=1ms", "--concurrency=2"}
+
+// The advice is verified on real clusters, whose records it can be asked for again.
+func TestAdviseOnRealClusters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	counterd := filepath.Join(dir, "counterd")
+	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	p, stdout := capture(t, append(small, "--verify", "--repeats=2", "--parallel=2", "--runs="+filepath.Join(dir, "runs"), "--counterd="+counterd)...)
+	run, err := record.Open(filepath.Join(dir, "runs", "latest"))
+	if err != nil {
+		t.Fatalf("%v: %s%s", err, stdout, p.stderr.String())
+	}
+	if run.Manifest.Engine != "processes" || len(run.Trials) != 2 || len(run.Manifest.Design.Claims) != 2 {
+		t.Errorf("%+v", run.Manifest)
+	}
+	held := strings.HasSuffix(stdout, "\nThe advice held.\n") // on a machine that stalls it may not
+	if code := p.ProcessState.ExitCode(); held != (code == 0) || code == exitUsage || !strings.Contains(stdout, "ADVICE   ") || !strings.Contains(stdout, "checks: no violation") {
+		t.Errorf("exit code %d\n%s%s", code, stdout, p.stderr.String())
+	}
+	fits(t, strings.ReplaceAll(stdout, dir, ""))
+
+	p, stdout = capture(t, "advise", "--success=0.5", "--p99=1m", "--from="+run.Dir)
+	if code := p.ProcessState.ExitCode(); code != 0 || !strings.HasPrefix(stdout, "measured in "+run.Dir+": ") || !strings.Contains(stdout, "concurrency 2\n") {
+		t.Errorf("from the run: exit code %d\n%s%s", code, stdout, p.stderr.String())
+	}
+}
+
+// Where nothing helps the command says why, and what would.
+func TestAdviseImpossible(t *testing.T) {
+	t.Parallel()
+	p, stdout := capture(t, "advise", "--success=0.95", "--p99=300ms", "--p-crash=0.5", "--restart-delay=300ms", "--concurrency=2", "--service-time=1ms")
+	for _, want := range []string{
+		"\nIMPOSSIBLE: no policy meets the goal.\n  capacity 9.", " calls/s at most: each call of 2 callers takes ",
+		"\n  restart_delay  at most ", "\n  p_crash        at most ", "  now 0.5\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if code := p.ProcessState.ExitCode(); code != 0 || t.Failed() {
+		t.Errorf("exit code %d\n%s%s", code, stdout, p.stderr.String())
+	}
+	fits(t, stdout)
+}
+
+// capture runs a command line in a process of its own, and returns what it wrote.
+func capture(t *testing.T, args ...string) (*process, string) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	p := start(t, file, args...)
+	<-p.ended
+	text, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, string(text)
+}
