@@ -18,6 +18,12 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree/treetest"
 )
 
+// as is the command line that makes the test binary play a part, without the
+// second that the race detector takes to exit.
+func as(name string) []string {
+	return []string{"env", "GORACE=atexit_sleep_ms=0", part + "=" + name, os.Args[0]}
+}
+
 // Incarnations leave nothing: they end with strays, a socket and limits.
 func TestNothingPilesUp(t *testing.T) {
 	processtest.Needs(t, "setsid")

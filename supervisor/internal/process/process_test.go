@@ -33,12 +33,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// as is the command line that makes the test binary play a part, without the
-// second that the race detector takes to exit.
-func as(name string) []string {
-	return []string{"env", "GORACE=atexit_sleep_ms=0", part + "=" + name, os.Args[0]}
-}
-
 // patient are waits that give up nothing which only takes its time.
 var patient = Waits{
 	Drain:    processtest.Patience,
