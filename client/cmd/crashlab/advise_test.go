@@ -47,6 +47,23 @@ func TestAdviseBadInput(t *testing.T) {
 	}
 }
 
+// A run of several clusters does not say which of them is asked about.
+func TestAdviseFromCellsThatDiffer(t *testing.T) {
+	a, b := design.Defaults(), design.Defaults()
+	a.PCrash, b.PCrash = 0.1, 0.3
+	w, err := record.Create(t.TempDir(), record.Manifest{Name: "made", Design: &design.Design{Cells: []design.Cell{{Settings: a}, {Settings: b}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	want := "crashlab: " + w.Dir() + ": its cells differ in p_crash (0.1, 0.3): want --p-crash too\n"
+	if code, stdout, stderr := crashlab(t.Context(), "advise", "--p99=1s", "--from="+w.Dir()); code != exitUsage || stdout != "" || stderr != want {
+		t.Errorf("exit code %d, %q%q, want %q", code, stdout, stderr, want)
+	}
+}
+
 // answered is an answer of every kind of line.
 func answered() advice {
 	s := design.Defaults()
