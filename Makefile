@@ -81,8 +81,8 @@ NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
 # Under the race detector a program stays for a second when it exits, and the tests run hundreds.
 test test-stress soak: export GORACE ?= atexit_sleep_ms=0
 
-# Packages without a goroutine that try thousands of cases, which the race detector would slow down for nothing.
-NO_RACES := ./client/stats ./client/experiment/simulate ./supervisor/internal/lifecycle
+# Packages that compute, mostly without a goroutine, and try thousands of cases, which the race detector would slow down for nothing.
+NO_RACES := ./client/stats ./client/experiment/advise ./client/experiment/simulate ./supervisor/internal/lifecycle
 
 .PHONY: test
 test: ## all tests, those on real clusters among them; under three minutes on two cores

@@ -3,7 +3,6 @@ package main
 import (
 	goparser "go/parser"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -156,70 +155,4 @@ func TestAdviceVerdict(t *testing.T) {
 			t.Errorf("%v: exit code %d\n%s", verdict, code, b.String())
 		}
 	}
-}
-
-// small is a question that is answered soon.
-var small = []string{"advise", "--success=0.5", "--p99=1m", "--p-crash=0.1", "--restart-delay=50ms", "--service-time=1ms", "--concurrency=2"}
-
-// The advice is verified on real clusters, whose records it can be asked for again.
-func TestAdviseOnRealClusters(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	counterd := filepath.Join(dir, "counterd")
-	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	p, stdout := capture(t, append(small, "--verify", "--repeats=2", "--parallel=2", "--runs="+filepath.Join(dir, "runs"), "--counterd="+counterd)...)
-	run, err := record.Open(filepath.Join(dir, "runs", "latest"))
-	if err != nil {
-		t.Fatalf("%v: %s%s", err, stdout, p.stderr.String())
-	}
-	if run.Manifest.Engine != "processes" || len(run.Trials) != 2 || len(run.Manifest.Design.Claims) != 2 {
-		t.Errorf("%+v", run.Manifest)
-	}
-	held := strings.HasSuffix(stdout, "\nThe advice held.\n") // on a machine that stalls it may not
-	if code := p.ProcessState.ExitCode(); held != (code == 0) || code == exitUsage || !strings.Contains(stdout, "ADVICE   ") || !strings.Contains(stdout, "checks: no violation") {
-		t.Errorf("exit code %d\n%s%s", code, stdout, p.stderr.String())
-	}
-	fits(t, strings.ReplaceAll(stdout, dir, ""))
-
-	p, stdout = capture(t, "advise", "--success=0.5", "--p99=1m", "--from="+run.Dir)
-	if code := p.ProcessState.ExitCode(); code != 0 || !strings.HasPrefix(stdout, "measured in "+run.Dir+": ") || !strings.Contains(stdout, "concurrency 2\n") {
-		t.Errorf("from the run: exit code %d\n%s%s", code, stdout, p.stderr.String())
-	}
-}
-
-// Where nothing helps the command says why, and what would.
-func TestAdviseImpossible(t *testing.T) {
-	t.Parallel()
-	p, stdout := capture(t, "advise", "--success=0.95", "--p99=300ms", "--p-crash=0.5", "--restart-delay=300ms", "--concurrency=2", "--service-time=1ms")
-	for _, want := range []string{
-		"\nIMPOSSIBLE: no policy meets the goal.\n  capacity 9.", " calls/s at most: each call of 2 callers takes ",
-		"\n  restart_delay  at most ", "\n  p_crash        at most ", "  now 0.5\n",
-	} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q", want)
-		}
-	}
-	if code := p.ProcessState.ExitCode(); code != 0 || t.Failed() {
-		t.Errorf("exit code %d\n%s%s", code, stdout, p.stderr.String())
-	}
-	fits(t, stdout)
-}
-
-// capture runs a command line in a process of its own, and returns what it wrote.
-func capture(t *testing.T, args ...string) (*process, string) {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	p := start(t, file, args...)
-	<-p.ended
-	text, err := os.ReadFile(file.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, string(text)
 }
