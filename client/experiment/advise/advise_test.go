@@ -120,6 +120,9 @@ func TestCapacityIsTheClosedForm(t *testing.T) {
 
 // A remedy makes the goal possible, and less of it does not.
 func TestRemedy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: a search for each of four remedies")
+	}
 	t.Parallel()
 	q := question(t, func(q *Question) { q.Settings.PCrash, q.Settings.RestartDelay = 0.5, 500*time.Millisecond })
 	q.Goal = Goal{Success: 0.95, P99: time.Second}
