@@ -41,17 +41,3 @@ func TestAdviceOnRealClusters(t *testing.T) {
 		t.Errorf("from the run: exit code %d\n%s%s", code, stdout, stderr)
 	}
 }
-
-// Where nothing helps the command says why, and what would.
-func TestAdviceThatNothingHelps(t *testing.T) {
-	long(t, "a search for what would help")
-	t.Parallel()
-	code, stdout, stderr := run(t, "crashlab", "advise", "--success=0.95", "--p99=300ms", "--p-crash=0.5", "--restart-delay=300ms",
-		"--concurrency=2", "--service-time=1ms")
-	containsAll(t, stdout, "\nIMPOSSIBLE: no policy meets the goal.\n  capacity 9.", " calls/s at most: each call of 2 callers takes ",
-		"\n  restart_delay  at most ", "\n  p_crash        at most ", "  now 0.5\n")
-	if code != 0 {
-		t.Errorf("exit code %d, %s", code, stderr)
-	}
-	fits(t, stdout)
-}

@@ -1,6 +1,7 @@
 package advise
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"reflect"
@@ -15,6 +16,8 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/services/fault"
 )
+
+var soak = flag.Bool("soak", false, "the searches that take long too")
 
 // question is one whose answer is found soon: of a few calls, which are far from the limit.
 func question(t testing.TB, change func(*Question)) Question {
@@ -120,8 +123,8 @@ func TestCapacityIsTheClosedForm(t *testing.T) {
 
 // A remedy makes the goal possible, and less of it does not.
 func TestRemedy(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: a search for each of four remedies")
+	if !*soak {
+		t.Skip("only with -soak: a dozen searches")
 	}
 	t.Parallel()
 	q := question(t, func(q *Question) { q.Settings.PCrash, q.Settings.RestartDelay = 0.5, 500*time.Millisecond })
@@ -142,9 +145,6 @@ func TestRemedy(t *testing.T) {
 	}
 	if ok, err := s.possible(t.Context(), changed); err != nil || !ok {
 		t.Errorf("with a restart delay of %v: %v, %v", changed.RestartDelay, ok, err)
-	}
-	if q.Settings = changed; !find(t, q).Possible {
-		t.Errorf("no advice with a restart delay of %v", changed.RestartDelay)
 	}
 }
 
