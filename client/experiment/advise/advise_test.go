@@ -13,7 +13,6 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
-	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/services/fault"
 )
 
@@ -190,7 +189,7 @@ func TestMeasure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(m.PCrash-0.1) > 0.02 || (m.RestartDelay-200*time.Millisecond).Abs() > 2*q.Model.Relaunch || m.Boot != q.Model.Boot {
+		if math.Abs(m.PCrash-0.1) > 0.02 || m.RestartDelay != 200*time.Millisecond || m.Boot != q.Model.Boot {
 			t.Errorf("%+v", m)
 		}
 		want := parse(tt.service)
@@ -229,14 +228,9 @@ func TestMeasureWithoutRecords(t *testing.T) {
 func simulated(t *testing.T, s design.Settings, repeats int) *record.Run {
 	t.Helper()
 	d := &design.Design{Seed: 5, Repeats: repeats, Cells: []design.Cell{{Settings: s}}}
-	run := &record.Run{Manifest: record.Manifest{Design: d}}
-	e := &simulate.Engine{Model: simulate.DefaultModel()}
-	for _, trial := range d.Trials() {
-		seen, err := e.Trial(t.Context(), d, trial, trials.Watch{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		run.Trials = append(run.Trials, seen)
+	run, err := (&simulate.Engine{Model: simulate.DefaultModel()}).Run(t.Context(), d, d.Trials())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return run
 }

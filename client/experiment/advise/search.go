@@ -11,9 +11,7 @@ import (
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
-	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
-	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/stats"
 )
 
@@ -133,16 +131,9 @@ func (s *search) try(ctx context.Context, settings design.Settings, repeats int)
 		Name: "advise", Seed: s.Seed, Repeats: repeats, Parallel: 1,
 		Cells: []design.Cell{{Settings: settings}}, Claims: s.Goal.Claims(),
 	}
-	run := &record.Run{Manifest: record.Manifest{Design: d}}
-	for _, t := range d.Trials() {
-		if err := ctx.Err(); err != nil {
-			return Candidate{}, err
-		}
-		seen, err := s.engine.Trial(ctx, d, t, trials.Watch{})
-		if err != nil {
-			return Candidate{}, err
-		}
-		run.Trials = append(run.Trials, seen)
+	run, err := s.engine.Run(ctx, d, d.Trials())
+	if err != nil {
+		return Candidate{}, err
 	}
 	summary := experiment.Summarize(run)
 	c := Candidate{Settings: settings, Metrics: summary.Cells[0].Metrics, Trials: repeats, Calls: repeats * settings.Calls, Held: true}

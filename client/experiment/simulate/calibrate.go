@@ -21,7 +21,7 @@ import (
 func Calibrate(run *record.Run) (Calibration, error) {
 	d := run.Manifest.Design
 	switch {
-	case run.Manifest.Engine == new(Engine).Name():
+	case run.Manifest.Predicted():
 		return Calibration{}, fmt.Errorf("%s was simulated: want a run on processes", run.Dir)
 	case len(d.Schedule) > 0:
 		return Calibration{}, fmt.Errorf("%s has a schedule of signals, which disturb what is measured: want a run without one", run.Dir)

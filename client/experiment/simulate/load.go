@@ -25,6 +25,7 @@ type load struct {
 	// Of an open loop.
 
 	next    func() (time.Duration, bool)
+	stop    func()        // ends next
 	due     time.Duration // of the call that comes next
 	more    bool          // there is one
 	waiting []time.Duration
@@ -43,6 +44,13 @@ func (l *load) begin(w *world) {
 	}
 	for range workers {
 		l.work()
+	}
+}
+
+// end gives up what is left of the load.
+func (l *load) end() {
+	if l.stop != nil {
+		l.stop()
 	}
 }
 
@@ -65,7 +73,7 @@ func (l *load) open() {
 	if l.MaxUnderWay == 0 {
 		l.MaxUnderWay = workload.DefaultMaxUnderWay
 	}
-	l.next, _ = iter.Pull(l.Due())
+	l.next, l.stop = iter.Pull(l.Due())
 	l.timer.Do = l.arrives
 	l.await()
 }
@@ -138,8 +146,6 @@ func (w *world) recordCall(c virtual.Call, r record.Call) record.Call {
 	}
 	return r
 }
-
-func outcome(o virtual.Outcome) failover.Outcome { return failover.Outcome(o) }
 
 func attemptCode(o virtual.Outcome) codes.Code {
 	switch o {

@@ -27,6 +27,7 @@ type replica struct {
 	runs        bool
 	exits       bool // it has crashed, and its supervisor does not know yet
 	listens     bool
+	ended       time.Duration // when the latest process did
 	incarnation int
 	connected   int // the incarnation that the client's latest connection is to
 	plan        fault.Plan
@@ -65,8 +66,15 @@ func (r *replica) Set(t supervisor.Timer, at time.Time) {
 	}
 }
 
-// Emit is part of supervisor.World.
-func (r *replica) Emit(e event.Event) { r.world.noteProcess(e) }
+// Emit is part of supervisor.World. An exit is told later than it was.
+func (r *replica) Emit(e event.Event) {
+	at := r.world.now()
+	if e.Kind == event.KindExited {
+		at = r.ended
+		e.Time = epoch.Add(at)
+	}
+	r.world.note(at, record.Event{Process: &e})
+}
 
 // Launch is part of supervisor.World.
 func (r *replica) Launch(incarnation int) {
@@ -110,16 +118,16 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	if crash > 0 {
 		inFlight--
 	}
-	w.note(record.Event{Count: &record.Count{
+	w.note(w.now(), record.Event{Count: &record.Count{
 		Replica: design.ReplicaName(r.index), Incarnation: r.incarnation, Arrived: r.arrived, Counted: r.counted,
 		InFlight: inFlight, Crash: crash,
 	}})
-	r.runs, r.listens = false, false
+	r.runs, r.listens, r.ended = false, false, w.now()
 	for _, q := range r.inFlight {
 		w.timeline.Stop(&q.timer)
 	}
-	ended := r.incarnation
-	lose := func() { r.lose(ended) }
+	incarnation := r.incarnation
+	lose := func() { r.lose(incarnation) }
 	notice := w.notice()
 	w.after(notice, lose)
 	w.after(notice+w.connect(), lose) // a dial that was under way

@@ -11,7 +11,6 @@ import (
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
-	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
 )
 
@@ -43,14 +42,9 @@ func busy() Model {
 
 func simulateOn(t testing.TB, d *design.Design, m Model) experiment.Summary {
 	t.Helper()
-	e := &Engine{Model: m}
-	run := &record.Run{Manifest: record.Manifest{Design: d}}
-	for _, trial := range d.Trials() {
-		seen, err := e.Trial(t.Context(), d, trial, trials.Watch{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		run.Trials = append(run.Trials, seen)
+	run, err := (&Engine{Model: m}).Run(t.Context(), d, d.Trials())
+	if err != nil {
+		t.Fatal(err)
 	}
 	return experiment.Summarize(run)
 }

@@ -8,8 +8,8 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/failover/virtual"
-	"example.com/crashlab/supervisor/event"
 )
 
 // world is a trial: the replicas, their client and its load, on one timeline.
@@ -76,10 +76,11 @@ func (w *world) anyProcess() bool {
 const settle = time.Second
 
 // run runs the trial to the end of its load, or until ctx ends.
-func (w *world) run(ctx context.Context) error {
+func (w *world) run(ctx context.Context) {
 	w.timeline.RunUntil(w.timeline.Now() + settle)
 	w.began = w.timeline.Now()
 	w.load.begin(w)
+	defer w.load.end()
 	for n := 0; !w.load.over(); n++ {
 		if n%1000 == 0 && ctx.Err() != nil {
 			w.interrupted = true
@@ -95,16 +96,13 @@ func (w *world) run(ctx context.Context) error {
 	}
 	for w.anyProcess() && w.timeline.Step() {
 	}
-	return nil
 }
 
 func (w *world) now() time.Duration { return w.timeline.Now() }
 
 // after has something done after a time.
-func (w *world) after(d time.Duration, do func()) *virtual.Timer {
-	t := &virtual.Timer{Do: do}
-	w.timeline.Set(t, w.now()+d)
-	return t
+func (w *world) after(d time.Duration, do func()) {
+	w.timeline.Set(&virtual.Timer{Do: do}, w.now()+d)
 }
 
 func (w *world) roundTrip() time.Duration {
@@ -173,12 +171,11 @@ func (w *world) attemptEnded(a virtual.Attempt) {
 }
 
 func (w *world) recordAttempt(a virtual.Attempt) record.Attempt {
-	r := record.Attempt{
+	return record.Attempt{
 		Number: a.Number, Round: a.Round, Replica: design.ReplicaName(a.Replica), Start: a.Start - w.began, Duration: a.Duration,
-		Outcome: outcome(a.Outcome), Sent: a.Sent, Hedge: a.Hedge, Code: attemptCode(a.Outcome),
+		Outcome: failover.Outcome(a.Outcome), Sent: a.Sent, Hedge: a.Hedge, Code: attemptCode(a.Outcome),
 		Incarnation: w.replicas[a.Replica].incarnationAt(a.Start),
 	}
-	return r
 }
 
 // history returns the events in the order of their times.
@@ -193,9 +190,8 @@ func (w *world) history() []record.Event {
 	return w.events
 }
 
-func (w *world) note(e record.Event) {
-	e.Trial, e.At = w.trial.Number, w.now()
+// note takes note of what happened at a time.
+func (w *world) note(at time.Duration, e record.Event) {
+	e.Trial, e.At = w.trial.Number, at
 	w.events = append(w.events, e)
 }
-
-func (w *world) noteProcess(e event.Event) { w.note(record.Event{Process: &e}) }
