@@ -18,17 +18,10 @@ import (
 )
 
 // verify runs the advice on real clusters and says whether it held.
-func (a *adviseCmd) verify(ctx context.Context, out output, counterd string, given advice) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
+func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, given advice) error {
 	d := a.design(given)
 	told := newTrialPrinter(out, d, a.Quiet, false)
-	r := trials.Run{
-		Engine: &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}},
-		Runs:   a.Runs, Command: os.Args, OnProgress: told.print,
-	}
+	r := trials.Run{Engine: engine, Runs: a.Runs, Command: os.Args, OnProgress: told.print}
 	ctx, running := begin(ctx)
 	dir, failed := r.Do(ctx, d)
 	told.end()

@@ -9,6 +9,7 @@ import (
 
 	"example.com/crashlab/client/experiment/advise"
 	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/workload"
 	"example.com/crashlab/services/fault"
@@ -61,9 +62,9 @@ func (a *adviseCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	var counterd string
+	var engine *lab.Lab
 	if a.Verify {
-		if counterd, err = (&experimentRunCmd{Counterd: a.Counterd}).program(); err != nil {
+		if engine, err = newLab(a.Counterd); err != nil {
 			return err
 		}
 	}
@@ -78,7 +79,7 @@ func (a *adviseCmd) Run(ctx context.Context, out output) error {
 	if !answer.Possible {
 		return &exit{exitFailed, "no advice that could be verified"}
 	}
-	return a.verify(ctx, out, counterd, given)
+	return a.verify(ctx, out, engine, given)
 }
 
 // search finds the answer.

@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 
 	"example.com/crashlab/client/experiment/design"
-	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
@@ -71,15 +70,10 @@ const (
 )
 
 func (c *calibrateCmd) fromCluster(ctx context.Context, out output) (measured simulate.Calibration, err error) {
-	counterd, err := (&experimentRunCmd{Counterd: c.Counterd}).program()
+	l, err := newLab(c.Counterd)
 	if err != nil {
 		return measured, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return measured, err
-	}
-	l := &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}}
 	ctx, running := begin(ctx)
 	defer running.end(out)
 	d := calibrationDesign()

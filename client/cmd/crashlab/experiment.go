@@ -60,15 +60,10 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if err := e.checkPrediction(d); err != nil {
 		return err
 	}
-	counterd, err := e.program()
+	engine, err := newLab(e.Counterd)
 	if err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	engine := &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}}
 	dir, err := e.Design.run(ctx, out, d, engine, e.command(d))
 	if failed, ok := errors.AsType[*exit](err); !e.Predict || err != nil && !ok || ok && failed.code == exitInterrupted {
 		return err
@@ -177,18 +172,25 @@ func (f *designFlags) report(out output, dir string) error {
 	return nil
 }
 
-// program returns the path of counterd.
-func (e *experimentRunCmd) program() (string, error) {
-	if e.Counterd != "" {
-		path, err := exec.LookPath(e.Counterd)
-		if err != nil {
-			return "", &exit{exitUsage, fmt.Sprintf("--counterd %q: want a program that can be run: %v", e.Counterd, errors.Unwrap(err))}
-		}
-		return path, nil
-	}
+// newLab returns the engine of real processes. Without a program of a replica, that is counterd beside this one, or in PATH.
+func newLab(counterd string) (*lab.Lab, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	if counterd, err = findCounterd(counterd, self); err != nil {
+		return nil, err
+	}
+	return &lab.Lab{Counterd: counterd, Guardian: []string{self, guardCommand}}, nil
+}
+
+func findCounterd(given, self string) (string, error) {
+	if given != "" {
+		path, err := exec.LookPath(given)
+		if err != nil {
+			return "", &exit{exitUsage, fmt.Sprintf("--counterd %q: want a program that can be run: %v", given, errors.Unwrap(err))}
+		}
+		return path, nil
 	}
 	if path, err := exec.LookPath(filepath.Join(filepath.Dir(self), "counterd")); err == nil {
 		return path, nil

@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
-	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/report"
 )
 
@@ -23,7 +23,7 @@ func (v *validateCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	if run.Manifest.Engine == new(simulate.Engine).Name() {
+	if run.Manifest.Predicted() {
 		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
 	}
 	model, err := v.modelFlag.load()
@@ -58,13 +58,9 @@ func (v *validateCmd) predict(ctx context.Context, run *record.Run, e *simulate.
 	if err := simulate.Check(d); err != nil {
 		return nil, &exit{exitUsage, fmt.Sprintf("%q: %v", v.Folder, err)}
 	}
-	predicted := &record.Run{Manifest: record.Manifest{Engine: e.Name(), Design: d}}
+	var of []design.Trial
 	for _, t := range run.Trials {
-		seen, err := e.Trial(ctx, d, t.Trial.Trial, trials.Watch{})
-		if err != nil {
-			return nil, err
-		}
-		predicted.Trials = append(predicted.Trials, seen)
+		of = append(of, t.Trial.Trial)
 	}
-	return predicted, nil
+	return e.Run(ctx, d, of)
 }
