@@ -40,11 +40,11 @@ type predictCmd struct {
 // Help is what kong shows below the flags.
 func (predictCmd) Help() string {
 	return `The trials run in virtual time: client, supervisor and faults decide and draw as in "experiment run" with the same seed, and no process is started. ` +
-		`What the machine takes its time for beside the service time is as calibrate has measured it, else that of an idle one. Processors, kernel and network have no limits: ` +
+		`Delays of the machine itself, such as a dial, are those that calibrate has measured, or else those of an idle machine. Processors, kernel and network have no limits: ` +
 		`a cluster whose calls keep the processors busy is slower. A design with a schedule of signals cannot be predicted.`
 }
 
-// Run predicts what the trials would show. Ctrl-C ends it early, and what it saw is still reported.
+// Run simulates the trials and reports them as predicted. After Ctrl-C it reports the trials that have ended.
 func (p *predictCmd) Run(ctx context.Context, out output) error {
 	d, err := p.Design.load(out, int(p.Repeats), runtime.NumCPU())
 	if err != nil {

@@ -84,15 +84,15 @@ func (p *progress) tell(hook func(Progress)) (stop func()) {
 	}
 }
 
-// Watch is what is told how a trial goes on. Functions may be nil.
+// Watch has functions that an engine calls while a trial runs. Each may be nil.
 type Watch struct {
-	// Begin says that the trial's load begins, and how to find out which replicas are ready.
+	// Begin is called when the load begins; up returns for each replica whether it is ready.
 	Begin func(up func() []bool)
-	// Call says that a call has ended.
+	// Call is called when a call has ended.
 	Call func(workload.Record)
 }
 
-// watch returns what is told of a trial.
+// watch returns the functions that record the progress of a trial.
 func (p *progress) watch(t design.Trial) Watch {
 	return Watch{
 		Begin: func(up func() []bool) { p.begin(t, up) },

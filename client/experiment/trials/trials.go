@@ -17,8 +17,8 @@ import (
 type Engine interface {
 	// Name is what the manifest calls it.
 	Name() string
-	// Trial runs a trial of the design, which watch may be told of. What it has shown is returned also when ctx ended it. The error
-	// says why there was no load.
+	// Trial runs a trial of the design and reports its progress to watch. It returns the records also when ctx has ended the trial.
+	// The error says why there was no load.
 	Trial(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (record.TrialRecords, error)
 }
 
@@ -29,8 +29,8 @@ type Run struct {
 	Runs string
 	// Command is what repeats the run, for the manifest.
 	Command []string
-	// OnProgress, unless nil, is told how the run goes on, several times a second and at the end of every trial: one call at
-	// a time. It must return soon.
+	// OnProgress is called with the progress of the run, several times a second and at the end of each trial, one call at a
+	// time. It must return soon. Nil: it is not called.
 	OnProgress func(Progress)
 }
 

@@ -30,7 +30,7 @@ type Watch struct {
 	Probe, Trial time.Duration
 }
 
-// News is told what a judgement changes. It is called with the replica's lock held.
+// News has functions that are called when a judgement changes a replica. They run with the replica's lock held.
 type News struct {
 	LeftOut   func(Member, Watch)
 	TakenBack func(Member)
