@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"example.com/crashlab/client/experiment"
@@ -14,20 +13,15 @@ import (
 	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
-	"example.com/crashlab/client/report"
 )
 
 // verify runs the advice on real clusters and says whether it held.
 func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, given advice) error {
 	d := a.design(given)
-	told := newTrialPrinter(out, d, a.Quiet, false)
-	r := trials.Run{Engine: engine, Runs: a.Runs, Command: os.Args, OnProgress: told.print}
-	ctx, running := begin(ctx)
-	dir, failed := r.Do(ctx, d)
-	told.end()
-	out = running.end(out)
-	if failed != nil {
-		return failed
+	r := trials.Run{Engine: engine, Runs: a.Runs, Command: os.Args}
+	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, a.Quiet, false))
+	if err != nil {
+		return err
 	}
 	run, err := record.Open(dir)
 	if err != nil {
@@ -36,9 +30,8 @@ func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, giv
 	if run.Manifest.Interrupted {
 		return &exit{exitInterrupted, fmt.Sprintf("interrupted; what was seen is in %s", dir)}
 	}
-	summary := experiment.Summarize(run)
-	path := filepath.Join(dir, reportFile)
-	if err := writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) }); err != nil {
+	summary, path, err := writePage(run)
+	if err != nil {
 		return err
 	}
 	return given.verdict(out.stdout, summary, path)

@@ -93,19 +93,30 @@ func (e *experimentRunCmd) checkPrediction(d *design.Design) error {
 
 // run runs the trials of a design on an engine, and reports what they have shown. It returns the folder of the run.
 func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) (dir string, err error) {
-	told := newTrialPrinter(out, d, f.Quiet, f.JSON)
-	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command, OnProgress: told.print}
-	ctx, running := begin(ctx)
-	dir, failed := r.Do(ctx, d)
-	told.end()
-	out = running.end(out)
-	if failed != nil {
+	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command}
+	dir, out, err = runTrials(ctx, out, d, r, newTrialPrinter(out, d, f.Quiet, f.JSON))
+	if err != nil {
 		if dir != "" {
-			failed = fmt.Errorf("%w; what was seen is in %s", failed, dir)
+			err = fmt.Errorf("%w; what was seen is in %s", err, dir)
 		}
-		return dir, failed
+		return dir, err
 	}
 	return dir, f.report(out, dir)
+}
+
+// runTrials does a run and prints its progress. It returns the folder of the run, and the output for what follows.
+func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, progress *trialPrinter) (string, output, error) {
+	r.OnProgress = progress.print
+	ctx, running := begin(ctx)
+	dir, err := r.Do(ctx, d)
+	progress.end()
+	return dir, running.end(out), err
+}
+
+// writePage summarizes a run and writes the page of its report into its folder.
+func writePage(run *record.Run) (summary experiment.Summary, path string, err error) {
+	summary, path = experiment.Summarize(run), filepath.Join(run.Dir, reportFile)
+	return summary, path, writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) })
 }
 
 // load returns the design that is to be run, and says what is left out of it.
@@ -139,9 +150,8 @@ func (f *designFlags) report(out output, dir string) error {
 	if err != nil {
 		return err
 	}
-	summary := experiment.Summarize(run)
-	path := filepath.Join(dir, reportFile)
-	if err := writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) }); err != nil {
+	summary, path, err := writePage(run)
+	if err != nil {
 		return err
 	}
 	format := "table"
