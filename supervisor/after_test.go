@@ -9,21 +9,22 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // ordered are a database, a job that is meant to end, and a service that comes
 // after both.
 func ordered(jobCode int) (*Config, *script) {
-	named := func(name string, p restart.Policy, after ...string) Group {
-		return Group{Name: name, Count: 1, Policy: p, After: after, Replica: func(int) Replica {
-			r := Replica{Name: name[:1], Args: []string{name}}
+	named := func(name string, p restart.Policy, after ...string) spec.Group {
+		return spec.Group{Name: name, Count: 1, Policy: p, After: after, Replica: func(int) spec.Replica {
+			r := spec.Replica{Name: name[:1], Args: []string{name}}
 			if name == "database" {
 				notice(&r)
 			}
 			return r
 		}}
 	}
-	sys := &script{lag: time.Second, each: func(s *script, r Replica, incarnation int) {
+	sys := &script{lag: time.Second, each: func(s *script, r spec.Replica, incarnation int) {
 		switch r.Name {
 		case "d":
 			s.ready = time.Second
@@ -133,7 +134,7 @@ func TestAfterOneThatCannotBeLaunched(t *testing.T) {
 	for range 3000 {
 		c, sys := ordered(1)
 		c.Stay = false
-		c.Groups = []Group{c.Groups[2], c.Groups[0]} // the job, and what comes after it
+		c.Groups = []spec.Group{c.Groups[2], c.Groups[0]} // the job, and what comes after it
 		c.Groups[1].After = []string{"job"}
 		sys.err = errors.New("no such program")
 		s, err := New(*c)

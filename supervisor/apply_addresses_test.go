@@ -6,12 +6,13 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // Replicas that come to others' addresses wait until these are free.
 func TestApplyFreesAddressesFirst(t *testing.T) {
-	at := func(addrs ...string) []Group {
-		return []Group{group(len(addrs), restart.Policy{}, notice, func(r *Replica) { r.Addr = addrs[r.Name[0]-'a'] })}
+	at := func(addrs ...string) []spec.Group {
+		return []spec.Group{group(len(addrs), restart.Policy{}, notice, func(r *spec.Replica) { r.Addr = addrs[r.Name[0]-'a'] })}
 	}
 	for _, tt := range []struct {
 		from int

@@ -10,6 +10,8 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // A replica that is wanted again while it leaves is there in the end.
@@ -31,9 +33,9 @@ func TestScaleUpWhileLeaving(t *testing.T) {
 }
 
 // named is a group of replicas with these names.
-func named(names ...string) Group {
-	return Group{Name: "g", Count: len(names), Replica: func(i int) Replica {
-		return Replica{Name: names[i], Args: []string{"service"}}
+func named(names ...string) spec.Group {
+	return spec.Group{Name: "g", Count: len(names), Replica: func(i int) spec.Replica {
+		return spec.Replica{Name: names[i], Args: []string{"service"}}
 	}}
 }
 
@@ -42,7 +44,7 @@ func TestOrderOfTheSet(t *testing.T) {
 		th := perform(t, of(named("a", "b", "c")), &script{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), ms)
 		defer cancel()
-		if err := th.Apply(ctx, []Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := th.Apply(ctx, []spec.Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		want(t, th.states(), "c ready, x ready, b ready, a stopping") // what is new does not wait for ctx's sake
@@ -92,7 +94,7 @@ func TestApplyStopsBeforeItLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		th := perform(t, of(named("a")), &script{lag: ms})
 		th.told()
-		if err := th.Apply(t.Context(), []Group{named("b")}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{named("b")}); err != nil {
 			t.Error(err)
 		}
 		expect(t, th.told(event.KindReady), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
@@ -103,7 +105,7 @@ func TestApplyStopsBeforeItLaunches(t *testing.T) {
 func TestApplyDuringTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		th := perform(t, of(named("a")), &script{deaf: true})
-		failure(func() error { return th.Apply(context.Background(), []Group{named("b", "c")}) })
+		failure(func() error { return th.Apply(context.Background(), []spec.Group{named("b", "c")}) })
 		th.at(time.Second)
 		th.told()
 		th.stop()
@@ -117,7 +119,7 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := &script{}
 		th := perform(t, of(group(2, restart.Policy{}, notice)), sys)
-		changed := []Group{group(2, restart.Policy{}, notice, func(r *Replica) { r.Dir = "/" })}
+		changed := []spec.Group{group(2, restart.Policy{}, notice, func(r *spec.Replica) { r.Dir = "/" })}
 		sys.mute = true
 		if err := th.Apply(t.Context(), changed); !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
@@ -130,7 +132,7 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 		if err := th.Apply(t.Context(), changed); err != nil {
 			t.Error(err)
 		}
-		if s, _ := th.Get("b"); s.Incarnation != 2 || s.State != StateReady {
+		if s, _ := th.Get("b"); s.Incarnation != 2 || s.State != status.StateReady {
 			t.Errorf("b is %v at incarnation %d, want it restarted", s.State, s.Incarnation)
 		}
 	})
@@ -157,10 +159,10 @@ func TestApplyDuringTheFirstLaunches(t *testing.T) {
 // Until its turn to be restarted comes, a replica is asked where it serves.
 func TestProbesFollowTheProcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		version := func(n int) []Group {
-			return []Group{group(2, restart.Policy{}, notice, func(r *Replica) {
+		version := func(n int) []spec.Group {
+			return []spec.Group{group(2, restart.Policy{}, notice, func(r *spec.Replica) {
 				r.Addr = fmt.Sprintf("%s:%d", r.Name, n)
-				r.Alive = Probe{Kind: ProbeGRPC, Period: time.Duration(n) * 100 * ms}
+				r.Alive = spec.Probe{Kind: spec.ProbeGRPC, Period: time.Duration(n) * 100 * ms}
 			})}
 		}
 		s := of(version(1)...)
@@ -171,7 +173,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 			}
 			return nil
 		}
-		th := perform(t, s, &script{ready: 5 * time.Second, each: func(_ *script, r Replica, _ int) { serves.Store(r.Name, r.Addr) }})
+		th := perform(t, s, &script{ready: 5 * time.Second, each: func(_ *script, r spec.Replica, _ int) { serves.Store(r.Name, r.Addr) }})
 		th.at(6 * time.Second)
 		th.told()
 		applied := failure(func() error { return th.Apply(t.Context(), version(2)) })
@@ -192,10 +194,10 @@ func TestProbesFollowTheProcess(t *testing.T) {
 // Who waits for an answer that was asked for wrongly is asked anew.
 func TestReadyProbeChangesWhileStarting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		probed := func(service string, timeout time.Duration) Group {
-			return group(1, restart.Policy{}, func(r *Replica) {
+		probed := func(service string, timeout time.Duration) spec.Group {
+			return group(1, restart.Policy{}, func(r *spec.Replica) {
 				r.Addr, r.StartTimeout = "a:1", timeout
-				r.Ready = Probe{Kind: ProbeGRPC, Service: service}
+				r.Ready = spec.Probe{Kind: spec.ProbeGRPC, Service: service}
 			})
 		}
 		s := of(probed("wrong", 0))
@@ -208,29 +210,29 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 		th := perform(t, s, &script{})
 		th.at(10 * time.Second)
 		want(t, th.states(), "a starting")
-		if err := th.Apply(t.Context(), []Group{probed("right", 0)}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{probed("right", 0)}); err != nil {
 			t.Error(err)
 		}
 		expect(t, th.told(event.KindAdded), "0s launched a/1", "10s changed a/1", "10s ready a/1")
-		if err := th.Apply(t.Context(), []Group{probed("wrong", time.Minute)}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", time.Minute)}); err != nil {
 			t.Error(err)
 		}
 		if err := th.Restart(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := th.Apply(t.Context(), []Group{probed("wrong", 0)}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 0)}); err != nil {
 			t.Error(err)
 		}
 		th.at(15 * time.Second)
-		if err := th.Apply(t.Context(), []Group{probed("wrong", 6*time.Second)}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 6*time.Second)}); err != nil {
 			t.Error(err)
 		}
-		if err := th.Apply(t.Context(), []Group{probed("wrong", 0)}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 0)}); err != nil {
 			t.Error(err)
 		}
 		th.at(20 * time.Second)
 		expect(t, th.told(event.KindChanged, event.KindLaunched, event.KindStopping, event.KindExited, event.KindStillStarting)) // without a timeout any more
-		if err := th.Apply(t.Context(), []Group{probed("wrong", 15*time.Second)}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 15*time.Second)}); err != nil {
 			t.Error(err)
 		}
 		th.at(26 * time.Second) // from the launch, not from the change
@@ -238,25 +240,15 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 	})
 }
 
-// A process that was not given a NOTIFY_SOCKET cannot say that it is ready.
-func TestApplyNotifyRestarts(t *testing.T) {
-	if (Replica{}).sameProcess(Replica{Ready: Probe{Kind: ProbeNotify}}) {
-		t.Error("the process of a replica without a NOTIFY_SOCKET is taken for one that has it")
-	}
-	if !(Replica{}).sameProcess(Replica{Ready: Probe{Kind: ProbeTCP}, StopTimeout: 1, StartTimeout: 1}) {
-		t.Error("another way to ask is taken for another process")
-	}
-}
-
 // Run ends when what is left after a change has nothing to do, and not in the
 // midst of it.
 func TestRunEndsAfterAChange(t *testing.T) {
-	one := func(name string, p restart.Policy) Group {
-		return Group{Name: name, Count: 1, Policy: p, Replica: func(int) Replica {
-			return Replica{Name: name, Args: []string{"service"}}
+	one := func(name string, p restart.Policy) spec.Group {
+		return spec.Group{Name: name, Count: 1, Policy: p, Replica: func(int) spec.Replica {
+			return spec.Replica{Name: name, Args: []string{"service"}}
 		}}
 	}
-	once := &script{each: func(s *script, r Replica, _ int) {
+	once := &script{each: func(s *script, r spec.Replica, _ int) {
 		if s.deaf = r.Name == "c"; r.Name == "once" {
 			s.lives = time.Second
 		}
@@ -272,7 +264,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 				if i == 99 {
 					name = "c"
 				}
-				if err := th.Apply(t.Context(), []Group{one("once", restart.Policy{Mode: restart.ModeNever}), one(name, restart.Policy{})}); err != nil {
+				if err := th.Apply(t.Context(), []spec.Group{one("once", restart.Policy{Mode: restart.ModeNever}), one(name, restart.Policy{})}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -311,17 +303,17 @@ func TestSettingsAreSeenAtOnce(t *testing.T) {
 // only then.
 func TestAliveProbeChangesWhileRunning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		asked := func(stop time.Duration, alive Probe) []Group {
-			return []Group{group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.StopTimeout, r.Alive = "a:1", stop, alive })}
+		asked := func(stop time.Duration, alive spec.Probe) []spec.Group {
+			return []spec.Group{group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.StopTimeout, r.Alive = "a:1", stop, alive })}
 		}
-		s := of(asked(1, Probe{})...)
+		s := of(asked(1, spec.Probe{})...)
 		s.Health = func(_ context.Context, _, service string) error { return errors.New("not " + service) }
 		th := perform(t, s, &script{})
 		th.at(time.Minute)
 		th.told()
-		for i, groups := range [][]Group{
-			asked(1, Probe{Kind: ProbeGRPC, Service: "x"}), asked(2, Probe{Kind: ProbeGRPC, Service: "x"}), asked(2, Probe{}),
-			asked(2, Probe{Kind: ProbeGRPC, Service: "y"}),
+		for i, groups := range [][]spec.Group{
+			asked(1, spec.Probe{Kind: spec.ProbeGRPC, Service: "x"}), asked(2, spec.Probe{Kind: spec.ProbeGRPC, Service: "x"}), asked(2, spec.Probe{}),
+			asked(2, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"}),
 		} {
 			th.at(time.Minute + time.Duration(i)*1100*ms)
 			if err := th.Apply(t.Context(), groups); err != nil {
@@ -330,11 +322,11 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 		}
 		th.at(time.Minute + 3*1100*ms + 3*time.Second)
 		expect(t, th.told(event.KindChanged, event.KindKilled), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
-		if err := th.Apply(t.Context(), asked(3, Probe{Kind: ProbeGRPC, Service: "y"})); err != nil {
+		if err := th.Apply(t.Context(), asked(3, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
 		th.at(time.Minute + 3*1100*ms + 5500*ms)
-		if err := th.Apply(t.Context(), asked(4, Probe{Kind: ProbeGRPC, Service: "y"})); err != nil {
+		if err := th.Apply(t.Context(), asked(4, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
 		th.at(time.Minute + 3*1100*ms + 6*time.Second)
@@ -347,7 +339,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(2, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true, each: func(s *script, r Replica, n int) {
+		th := perform(t, s, &script{mute: true, each: func(s *script, r spec.Replica, n int) {
 			if r.Name == "a" && n == 1 {
 				s.lives = 500 * ms
 			}

@@ -2,76 +2,37 @@ package supervisor
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math"
-	"slices"
 	"syscall"
-	"time"
 
-	"example.com/crashlab/supervisor/event"
-	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/internal/replicas"
+	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // Errors of commands. They are wrapped in errors that name the replica or group;
 // ErrClosed may come alone.
 var (
-	ErrUnknown    = errors.New("no such replica or group")
-	ErrNotRunning = errors.New("no process is running")           // from Signal
-	ErrNotReady   = errors.New("it did not become ready")         // from RollingRestart and Apply
-	ErrClosed     = errors.New("the supervisor does not run")     // before Run, and once Run stops its replicas
-	ErrSuperseded = errors.New("another command came in between") // and asked for the opposite
+	ErrUnknown    = replicas.ErrUnknown
+	ErrNotRunning = replicas.ErrNotRunning // from Signal
+	ErrNotReady   = replicas.ErrNotReady   // from RollingRestart and Apply
+	ErrClosed     = replicas.ErrClosed     // before Run, and once Run stops its replicas
+	ErrSuperseded = replicas.ErrSuperseded // and asked for the opposite
 )
-
-// readyPatience is how long RollingRestart waits for a replica that has no
-// StartTimeout.
-const readyPatience = time.Minute
 
 // Start launches replicas that are down, for whatever reason, and those that wait
 // for a relaunch. Their past exits are forgotten. Replicas that have a process are
 // left alone. Start does not wait until they are launched. Names are of replicas
 // or groups; none: all.
-func (s *Supervisor) Start(names ...string) error {
-	runners, err := s.set.named(names...)
-	for _, r := range runners {
-		failed := r.absent()
-		r.do(func() {
-			if r.core.Intent() != lifecycle.IntentLeave {
-				r.start(lifecycle.InputStart)
-				failed = nil
-			}
-		})
-		err = errors.Join(err, r.wrap(failed))
-	}
-	return err
-}
+func (s *Supervisor) Start(names ...string) error { return s.set.Start(names...) }
 
 // Stop stops replicas, all at the same time, except that those that others come
-// after (see [Group.After]) end last. Each gets its StopSignal, and SIGKILL after
+// after (see [spec.Group.After]) end last. Each gets its StopSignal, and SIGKILL after
 // its StopTimeout, and stays down until it is started. Stop returns when the last
 // has ended. If ctx ends before, Stop returns its error, but the replicas are
 // stopped all the same. Names are of replicas or groups; none: all.
 func (s *Supervisor) Stop(ctx context.Context, names ...string) error {
-	runners, err := s.set.named(names...)
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, layer := range s.set.layers(runners) {
-		failed = append(failed, command(ctx, layer, func(r *runner) func() (bool, error) {
-			r.command(lifecycle.InputStop, "stop requested")
-			return r.whenDown
-		}))
-	}
-	return first(ctx, failed)
-}
-
-// first returns ctx's error where it has ended, else all that has failed.
-func first(ctx context.Context, failed []error) error {
-	if err := ctx.Err(); err != nil && slices.Contains(failed, err) {
-		return err
-	}
-	return errors.Join(failed...)
+	return s.set.Stop(ctx, names...)
 }
 
 // Restart stops replicas, all at the same time, and launches each as soon as it
@@ -79,36 +40,7 @@ func first(ctx context.Context, failed []error) error {
 // all were launched. If ctx ends before, it returns its error, but the replicas
 // are restarted all the same. Names are of replicas or groups; none: all.
 func (s *Supervisor) Restart(ctx context.Context, names ...string) error {
-	runners, err := s.set.named(names...)
-	if err != nil {
-		return err
-	}
-	return command(ctx, runners, func(r *runner) func() (bool, error) {
-		before := r.core.Incarnation()
-		r.command(lifecycle.InputRestart, "restart requested")
-		return r.whenLaunched(before)
-	})
-}
-
-// command calls give for each of the replicas, and waits until the conditions that
-// it returned are met.
-func command(ctx context.Context, runners []*runner, give func(*runner) func() (bool, error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var waits []<-chan error
-	for _, r := range runners {
-		waits = append(waits, r.await(ctx, func() func() (bool, error) { return give(r) }))
-	}
-	var failed []error
-	for i, r := range runners {
-		select {
-		case err := <-waits[i]:
-			failed = append(failed, r.wrap(err))
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return errors.Join(failed...)
+	return s.set.Restart(ctx, names...)
 }
 
 // RollingRestart restarts replicas one at a time, in their order: the next is
@@ -119,210 +51,55 @@ func command(ctx context.Context, runners []*runner, give func(*runner) func() (
 // down stay down, and those that wait for other groups go on waiting. Names are
 // of replicas or groups; none: all.
 func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error {
-	runners, err := s.set.named(names...)
-	if err != nil {
-		return err
-	}
-	return s.set.roll(ctx, runners, "a rolling restart")
-}
-
-// roll restarts replicas one at a time. So that this holds in all, so do calls.
-func (t *set) roll(ctx context.Context, runners []*runner, reason string) error {
-	if len(runners) == 0 {
-		return nil
-	}
-	select {
-	case t.rolling <- struct{}{}:
-		defer func() { <-t.rolling }()
-	case <-t.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	moves := make([]lifecycle.Move, len(runners))
-	for i, r := range runners {
-		r.do(func() {
-			if moves[i].To = r.wanted.Addr; r.process != nil {
-				moves[i].From = r.launched.Addr
-			}
-		})
-	}
-	stopped := make(map[*runner]bool)
-	defer func() { // whatever ends the loop
-		for r := range stopped {
-			r.do(func() { r.command(lifecycle.InputStart, reason) })
-		}
-	}()
-	for _, step := range lifecycle.Order(moves) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		r, err := runners[step.Index], error(nil)
-		switch step.Kind {
-		case lifecycle.StepStop:
-			stopped[r] = true
-			err = r.halt(ctx, reason)
-		case lifecycle.StepStart:
-			delete(stopped, r)
-			err = r.replace(ctx, reason, true)
-		default:
-			err = r.replace(ctx, reason, false)
-		}
-		if err != nil && !errors.Is(err, ErrUnknown) {
-			return r.wrap(err)
-		}
-	}
-	return nil
-}
-
-// halt stops a replica, so that another can have its address.
-func (r *runner) halt(ctx context.Context, reason string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	select {
-	case err := <-r.await(ctx, func() func() (bool, error) {
-		r.command(lifecycle.InputStop, reason+"; another replica needs its address")
-		return r.whenDown
-	}):
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// replace restarts a replica, and returns when it is ready. One that is down, or
-// waits for other groups, is left alone unless evenDown.
-func (r *runner) replace(ctx context.Context, reason string, evenDown bool) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var late <-chan time.Time
-	ready := r.await(ctx, func() func() (bool, error) {
-		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.held || r.process == nil && r.core.State() != lifecycle.StateWaiting) {
-			return func() (bool, error) { return true, nil }
-		}
-		if r.wanted.StartTimeout == 0 { // otherwise it is ready or killed by then
-			late = time.After(readyPatience + min(r.wanted.stopTimeout(), math.MaxInt64-readyPatience))
-		}
-		before := r.core.Incarnation()
-		r.command(lifecycle.InputRestart, reason)
-		return r.whenReady(before)
-	})
-	select {
-	case err := <-ready:
-		return err
-	case <-late:
-		return fmt.Errorf("%w within %v", ErrNotReady, readyPatience)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.set.RollingRestart(ctx, names...)
 }
 
 // Signal sends a signal to the process groups of replicas. For replicas without a
 // process the error wraps ErrNotRunning; the others get the signal all the same.
 // Names are of replicas or groups; none: all.
 func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
-	runners, err := s.set.named(names...)
-	for _, r := range runners {
-		failed := r.absent()
-		r.do(func() {
-			if failed = ErrNotRunning; r.process == nil {
-				return
-			}
-			r.emit(event.Event{Kind: event.KindSignaled, Incarnation: r.core.Incarnation(), Signal: sig})
-			r.process.Signal(sig)
-			failed = nil
-		})
-		err = errors.Join(err, r.wrap(failed))
-	}
-	return err
+	return s.set.Signal(sig, names...)
 }
 
 // List returns the status of all replicas, in their order: that of the groups, and
 // in each from 0 on.
-func (s *Supervisor) List() []Status {
-	var all []Status
-	for _, r := range s.set.all() {
-		all = append(all, r.now())
-	}
-	return all
-}
+func (s *Supervisor) List() []status.Status { return s.set.List() }
 
 // Get returns the status of a replica. The error wraps ErrUnknown.
-func (s *Supervisor) Get(name string) (Status, error) {
-	if r := s.set.find(name); r != nil {
-		return r.now(), nil
-	}
-	return Status{}, fmt.Errorf("%q: %w", name, ErrUnknown)
+func (s *Supervisor) Get(name string) (status.Status, error) { return s.set.Get(name) }
+
+// Apply replaces the groups: it stops the replicas that are not in the new ones,
+// launches those that are new, and leaves alone those that are the same. Replicas
+// whose command, environment, directory, address or limits differ are restarted
+// one at a time, as by RollingRestart; other changes need no restart.
+//
+// If the groups are not valid, Apply returns an error and changes nothing. It
+// returns when all is done, when ctx ends, with its error, or when a restarted
+// replica does not become ready, with an error that wraps ErrNotReady. All changes
+// are in force then, except that replicas that were not restarted yet are restarted
+// by the next Apply.
+func (s *Supervisor) Apply(ctx context.Context, groups []spec.Group) error {
+	return s.set.Apply(ctx, groups)
 }
 
-// await has the runner's goroutine call begin, which returns a condition. It
-// returns a channel that delivers the condition's error once that is met, unless
-// ctx ends. Conditions must be met when the replica leaves the set.
-func (r *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
-	done := make(chan error, 1)
-	if !r.do(func() { r.waiters = append(r.waiters, waiter{ctx, begin(), done}) }) {
-		done <- r.absent()
-	}
-	return done
+// Scale changes the number of replicas of a group: the last ones are stopped, or
+// new ones launched. It returns when that is done, or with ctx's error when that
+// ends, but the replicas are stopped or launched all the same.
+func (s *Supervisor) Scale(ctx context.Context, group string, count int) error {
+	return s.set.ChangeGroup(ctx, group, func(g *spec.Group) { g.Count = count })
 }
 
-// absent returns why a replica is no longer in the set.
-func (r *runner) absent() error {
-	if r.set.ctx.Err() != nil {
-		return ErrClosed
-	}
-	return ErrUnknown
+// SetPolicy changes the policy of a group. If a restart delay is running, it is
+// changed accordingly.
+func (s *Supervisor) SetPolicy(ctx context.Context, group string, p restart.Policy) error {
+	return s.ChangePolicy(ctx, group, func(old *restart.Policy) { *old = p })
 }
 
-func (r *runner) wrap(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("replica %s: %w", r.name, err)
+// ChangePolicy is SetPolicy with a function that changes the present policy. No
+// other change of the groups comes in between.
+func (s *Supervisor) ChangePolicy(ctx context.Context, group string, change func(*restart.Policy)) error {
+	return s.set.ChangeGroup(ctx, group, func(g *spec.Group) { change(&g.Policy) })
 }
 
-// unwanted reports whether a command asked for no process.
-func (r *runner) unwanted() bool {
-	return r.core.Intent() == lifecycle.IntentDown || r.core.Intent() == lifecycle.IntentLeave
-}
-
-// whenDown is the condition that there is no process and none is due.
-func (r *runner) whenDown() (bool, error) {
-	switch {
-	case r.process == nil && r.core.State() != lifecycle.StateWaiting:
-		return true, nil
-	case !r.unwanted():
-		return true, ErrSuperseded
-	}
-	return false, nil
-}
-
-// whenLaunched returns the condition that an incarnation after the given one was
-// launched. Its error says why that failed.
-func (r *runner) whenLaunched(before int) func() (bool, error) {
-	return func() (bool, error) {
-		switch {
-		case r.core.Incarnation() > before && r.process == nil:
-			return true, r.core.Last().Err
-		case r.core.Incarnation() > before:
-			return true, nil
-		}
-		return r.unwanted(), ErrSuperseded
-	}
-}
-
-// whenReady returns the condition that an incarnation after the given one is ready.
-// Its error says why none became so.
-func (r *runner) whenReady(before int) func() (bool, error) {
-	return func() (bool, error) {
-		switch {
-		case r.core.Incarnation() > before && r.core.State() == lifecycle.StateReady:
-			return true, nil
-		case r.unwanted():
-			return true, ErrSuperseded
-		case r.core.Incarnation() > before && r.process == nil:
-			return true, fmt.Errorf("%w: %v", ErrNotReady, r.core.Last())
-		}
-		return false, nil
-	}
-}
+// Current returns the groups as Apply, Scale and SetPolicy have left them.
+func (s *Supervisor) Current() []spec.Group { return s.set.Current() }

@@ -11,6 +11,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // failure is what a command comes to, in a goroutine of its own.
@@ -178,8 +179,8 @@ func TestRollingRestart(t *testing.T) {
 		if err := th.RollingRestart(t.Context()); !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
 		}
-		if waited := time.Since(th.start); waited != readyPatience+defaultStopTimeout {
-			t.Errorf("waited for %v", waited)
+		if waited := time.Since(th.start); waited != 65*time.Second {
+			t.Errorf("waited for %v, want a minute and the stop timeout", waited)
 		}
 		want(t, th.states(), "a starting, b ready")
 	})
@@ -218,17 +219,17 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 		th := perform(t, of(group(3, restart.Policy{}, notice)), &script{ready: time.Second})
 		th.at(2 * time.Second)
 		th.told()
-		apply := func(g Group) {
+		apply := func(g spec.Group) {
 			t.Helper()
-			if err := th.Apply(t.Context(), []Group{g}); err != nil {
+			if err := th.Apply(t.Context(), []spec.Group{g}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		apply(group(3, restart.Policy{}, notice))
 		expect(t, th.told()) // the same
-		apply(group(3, restart.Policy{Delay: time.Second}, notice, func(r *Replica) { r.StopTimeout = time.Minute }))
+		apply(group(3, restart.Policy{Delay: time.Second}, notice, func(r *spec.Replica) { r.StopTimeout = time.Minute }))
 		expect(t, th.told(), "2s changed a/1", "2s changed b/1", "2s changed c/1")
-		apply(group(2, restart.Policy{Delay: time.Second}, notice, func(r *Replica) {
+		apply(group(2, restart.Policy{Delay: time.Second}, notice, func(r *spec.Replica) {
 			if r.StopTimeout = time.Minute; r.Name == "b" {
 				r.Args = []string{"service", "--new"}
 			}
@@ -236,7 +237,7 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 		expect(t, th.told(), "2s changed b/1", "2s stopping c/1", "2s exited c/1", "2s removed c/1",
 			"2s stopping b/1", "2s exited b/1", "2s launched b/2", "3s ready b/2")
 		bad := group(2, restart.Policy{Delay: -1})
-		if err := th.Apply(t.Context(), []Group{bad}); err == nil {
+		if err := th.Apply(t.Context(), []spec.Group{bad}); err == nil {
 			t.Error("a negative delay was taken")
 		}
 		expect(t, th.told())
@@ -250,7 +251,7 @@ func TestApplyRollsThroughTheChanged(t *testing.T) {
 		th := perform(t, of(group(2, restart.Policy{}, notice)), &script{ready: time.Second})
 		th.at(time.Second)
 		th.told()
-		if err := th.Apply(t.Context(), []Group{group(2, restart.Policy{}, notice, func(r *Replica) { r.Dir = "/" })}); err != nil {
+		if err := th.Apply(t.Context(), []spec.Group{group(2, restart.Policy{}, notice, func(r *spec.Replica) { r.Dir = "/" })}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, th.told(event.KindChanged, event.KindStopping, event.KindExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")

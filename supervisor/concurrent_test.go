@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // crowd is people who do not know of each other, and command one supervisor.
 type crowd struct {
 	t    *testing.T
 	s    *Supervisor
-	some func(count int, p restart.Policy, version int) Group
+	some func(count int, p restart.Policy, version int) spec.Group
 }
 
 // person gives random commands. Others may be faster, or time may be up.
@@ -39,14 +41,14 @@ func (c *crowd) person(r *rand.Rand, commands int) {
 			func() error { return c.s.Signal(syscall.SIGKILL, name) },
 			func() error { return c.s.Scale(ctx, "g", count) },
 			func() error { return c.s.SetPolicy(ctx, "g", p) },
-			func() error { return c.s.Apply(ctx, []Group{c.some(count, p, version)}) },
+			func() error { return c.s.Apply(ctx, []spec.Group{c.some(count, p, version)}) },
 		}
 		n := r.IntN(len(commands))
 		if err := commands[n](); err != nil && !expected(err) {
 			c.t.Errorf("command %d to %s: %v", n, name, err)
 		}
 		for _, s := range c.s.List() {
-			if s.State < StateWaiting || (s.PID != 0) != (s.State == StateStarting || s.State == StateReady || s.State == StateStopping) {
+			if s.State < status.StateWaiting || (s.PID != 0) != (s.State == status.StateStarting || s.State == status.StateReady || s.State == status.StateStopping) {
 				c.t.Errorf("a replica that cannot be: %+v", s)
 			}
 		}
@@ -76,20 +78,12 @@ func (c *crowd) settled() {
 		c.t.Errorf("%d replicas, want %d", len(all), n)
 	}
 	for i, s := range all {
-		if s.Replica != string(rune('a'+i)) || s.State != StateReady || s.Policy != c.s.Current()[0].Policy {
+		if s.Replica != string(rune('a'+i)) || s.State != status.StateReady || s.Policy != c.s.Current()[0].Policy {
 			c.t.Errorf("replica %d is %+v, want it ready by %+v", i, s, c.s.Current()[0].Policy)
 		}
 	}
-	set := &c.s.set
-	for _, r := range set.all() {
-		r.do(func() {
-			if len(r.waiters) > 0 {
-				c.t.Errorf("%d wait for %s", len(r.waiters), r.name)
-			}
-		})
-	}
-	if n := len(set.turns) + len(set.commandTurns) + len(set.changing) + len(set.rolling); n > 0 {
-		c.t.Errorf("%d turns are held", n)
+	if n := c.s.set.Held(); n > 0 {
+		c.t.Errorf("%d commands and turns are held", n)
 	}
 }
 
@@ -102,17 +96,17 @@ func TestConcurrentCommands(t *testing.T) {
 			n = rand.Uint64()
 		}
 		t.Logf("-seed %d", n)
-		some := func(count int, p restart.Policy, version int) Group {
-			return group(count, p, func(r *Replica) {
+		some := func(count int, p restart.Policy, version int) spec.Group {
+			return group(count, p, func(r *spec.Replica) {
 				r.Addr, r.Args, r.StopTimeout = "a:1", []string{"service", fmt.Sprint(version)}, 50*ms
-				r.Ready = Probe{Kind: []ProbeKind{ProbeNone, ProbeNotify, ProbeGRPC}[version]}
-				r.Alive = Probe{Kind: ProbeGRPC, Period: 10 * ms}
+				r.Ready = spec.Probe{Kind: []spec.ProbeKind{spec.ProbeNone, spec.ProbeNotify, spec.ProbeGRPC}[version]}
+				r.Alive = spec.Probe{Kind: spec.ProbeGRPC, Period: 10 * ms}
 			})
 		}
 		s := of(some(3, restart.Policy{}, 0))
 		s.MaxStarting = 2
 		s.Health = func(context.Context, string, string) error { return nil }
-		th := perform(t, s, &script{lag: ms, ready: 5 * ms, each: func(s *script, _ Replica, n int) {
+		th := perform(t, s, &script{lag: ms, ready: 5 * ms, each: func(s *script, _ spec.Replica, n int) {
 			s.deaf = n%3 == 0
 			if n%7 == 0 {
 				s.lives = 3 * ms

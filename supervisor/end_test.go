@@ -10,6 +10,8 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // After Kill nothing is launched any more.
@@ -68,7 +70,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 // Run waits for the questions that are still asked.
 func TestRunWaitsForHealth(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Ready = "a:1", Probe{Kind: ProbeGRPC} }))
+		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Ready = "a:1", spec.Probe{Kind: spec.ProbeGRPC} }))
 		asking := make(chan struct{}, 1)
 		s.Health = func(ctx context.Context, _, _ string) error {
 			asking <- struct{}{}
@@ -80,7 +82,7 @@ func TestRunWaitsForHealth(t *testing.T) {
 		th := perform(t, s, &script{})
 		th.stop()
 		synctest.Wait()
-		if s, _ := th.Get("a"); s.State != StateStopped || s.PID != 0 {
+		if s, _ := th.Get("a"); s.State != status.StateStopped || s.PID != 0 {
 			t.Errorf("got %+v, want it down", s)
 		}
 		<-th.ended
@@ -108,8 +110,8 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 // One that is told to end is asked nothing, and is killed once.
 func TestEndingIsLeftInPeace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, restart.Policy{}, func(r *Replica) {
-			r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Period: 200 * ms}
+		s := of(group(1, restart.Policy{}, func(r *spec.Replica) {
+			r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC, Period: 200 * ms}
 		}))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
 		th := perform(t, s, &script{deaf: true, lag: 10 * time.Second})
@@ -125,7 +127,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 		expect(t, th.told(event.KindStopping, event.KindExited, event.KindRemoved), "2s killed a/1")
 	})
 	bubble(t, func(t *testing.T) {
-		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC} }))
+		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC} }))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
 		th := perform(t, s, &script{lag: 10 * time.Second})
 		th.at(4 * time.Second)
@@ -139,7 +141,7 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 func TestLaunchAtTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		stop := make(chan context.CancelFunc, 1)
-		sys := &script{lives: time.Second, each: func(s *script, _ Replica, n int) {
+		sys := &script{lives: time.Second, each: func(s *script, _ spec.Replica, n int) {
 			if n == 2 {
 				(<-stop)()
 				s.err = context.Canceled

@@ -7,6 +7,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // A group that is launched anew, again and again, has the delays of any replica.
@@ -14,7 +15,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 	p := restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}}
 	bubble(t, func(t *testing.T) {
 		n := 0
-		th := perform(t, of(group(1, p)), &script{err: errors.New("no such file"), each: func(s *script, _ Replica, _ int) {
+		th := perform(t, of(group(1, p)), &script{err: errors.New("no such file"), each: func(s *script, _ spec.Replica, _ int) {
 			if n++; n > 20 {
 				s.err = nil // let the test end
 			}
@@ -37,7 +38,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 // What somebody stopped stays so.
 func TestRestartAllLeavesTheStopped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		dying := &script{each: func(s *script, r Replica, n int) {
+		dying := &script{each: func(s *script, r spec.Replica, n int) {
 			if s.deaf = r.Name == "c"; r.Name == "a" && n == 1 {
 				s.lives = time.Second
 			}

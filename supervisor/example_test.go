@@ -8,15 +8,16 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 func Example() {
 	s, err := supervisor.New(supervisor.Config{
-		Groups: []supervisor.Group{{
+		Groups: []spec.Group{{
 			Count:  1,
 			Policy: restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}},
-			Replica: func(i int) supervisor.Replica {
-				return supervisor.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $CRASHLAB_INCARNATION"}}
+			Replica: func(i int) spec.Replica {
+				return spec.Replica{Name: fmt.Sprint("service-", i), Args: []string{"sh", "-c", "exit $CRASHLAB_INCARNATION"}}
 			},
 		}},
 		OnEvent: func(e event.Event) {

@@ -14,7 +14,9 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process"
+	"example.com/crashlab/supervisor/internal/replicas"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // bubble is synctest.Test on one processor. On two, timers of a bubble can fire
@@ -32,14 +34,14 @@ type script struct {
 	lives time.Duration // zero: until it gets a signal
 	lag   time.Duration // from the end to its news
 	code  int
-	deaf  bool                                        // to SIGTERM
-	ready time.Duration                               // until its notice
-	mute  bool                                        // it gives none
-	err   error                                       // of the launch
-	each  func(s *script, r Replica, incarnation int) // changes what a launch's process does; unless nil
+	deaf  bool                                             // to SIGTERM
+	ready time.Duration                                    // until its notice
+	mute  bool                                             // it gives none
+	err   error                                            // of the launch
+	each  func(s *script, r spec.Replica, incarnation int) // changes what a launch's process does; unless nil
 }
 
-func (s *script) launch(ctx context.Context, r member, incarnation int) (osProcess, error) {
+func (s *script) Launch(ctx context.Context, r replicas.Member, incarnation int) (replicas.Process, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -62,7 +64,7 @@ func (s *script) launch(ctx context.Context, r member, incarnation int) (osProce
 
 type fakeProcess struct {
 	script
-	replica  Replica
+	replica  spec.Replica
 	id       int
 	launched time.Time
 	end      chan process.End
@@ -88,7 +90,7 @@ func (p *fakeProcess) Kill() int {
 }
 
 func (p *fakeProcess) Notified() <-chan struct{} {
-	if p.replica.Ready.Kind != ProbeNotify {
+	if p.replica.Ready.Kind != spec.ProbeNotify {
 		return nil
 	}
 	return p.notice
@@ -130,7 +132,7 @@ type theater struct {
 }
 
 // perform runs s on the system until the test ends, or stop is called.
-func perform(t *testing.T, c *Config, sys system) *theater {
+func perform(t *testing.T, c *Config, sys replicas.System) *theater {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	th := &theater{t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
@@ -192,9 +194,9 @@ func (th *theater) states() string {
 }
 
 // group is a group of replicas a, b, c …
-func group(n int, p restart.Policy, more ...func(*Replica)) Group {
-	return Group{Name: "g", Count: n, Policy: p, Replica: func(i int) Replica {
-		r := Replica{Name: string(rune('a' + i)), Args: []string{"service"}}
+func group(n int, p restart.Policy, more ...func(*spec.Replica)) spec.Group {
+	return spec.Group{Name: "g", Count: n, Policy: p, Replica: func(i int) spec.Replica {
+		r := spec.Replica{Name: string(rune('a' + i)), Args: []string{"service"}}
 		for _, m := range more {
 			m(&r)
 		}
@@ -202,9 +204,9 @@ func group(n int, p restart.Policy, more ...func(*Replica)) Group {
 	}}
 }
 
-func of(groups ...Group) *Config { return &Config{Groups: groups, Stay: true} }
+func of(groups ...spec.Group) *Config { return &Config{Groups: groups, Stay: true} }
 
-func notice(r *Replica) { r.Ready.Kind = ProbeNotify }
+func notice(r *spec.Replica) { r.Ready.Kind = spec.ProbeNotify }
 
 func expect(t *testing.T, got []string, want ...string) {
 	t.Helper()

@@ -14,6 +14,8 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // A wrapper dies of the signal at once; what it wraps has its time all the same.
@@ -24,9 +26,9 @@ func TestStopLetsTheWholeGroupDrain(t *testing.T) {
 		"leader": `trap 'kill -TERM $!; exit' TERM; sh -c "$0" & echo ready; wait`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := Replica{Args: []string{"/bin/sh", "-c", script, drains}, StopTimeout: patience}
+			r := spec.Replica{Args: []string{"/bin/sh", "-c", script, drains}, StopTimeout: patience}
 			if name == "leader" {
-				r.StopTo = StopLeader
+				r.StopTo = spec.StopLeader
 			}
 			s := start(t, one(r, restart.Policy{}))
 			s.line("a up")
@@ -60,7 +62,7 @@ func TestKillSaysHowMany(t *testing.T) {
 // A leader that daemonizes gets one warning, and its daemon is told to end.
 func TestDaemonizedIsSaidOnce(t *testing.T) {
 	needs(t, "setsid")
-	r := Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
+	r := spec.Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
 	s := start(t, one(r, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}}))
 	s.event(event.KindFailed, 3)
 	s.ends()
@@ -86,20 +88,20 @@ func TestReadinessIsTheReplicasOwn(t *testing.T) {
 	}
 	defer stranger.Close()
 	r := child("serve")
-	r.Addr, r.Ready = stranger.Addr().String(), Probe{Kind: ProbeTCP}
+	r.Addr, r.Ready = stranger.Addr().String(), spec.Probe{Kind: spec.ProbeTCP}
 	s := start(t, one(r, restart.Policy{}))
 	eventually(t, "reason", func() bool {
 		status, err := s.Get("a")
 		return err == nil && status.Answer != nil
 	})
-	if status, _ := s.Get("a"); status.State != StateStarting || !strings.Contains(status.Answer.Error(), "another process") {
-		t.Errorf("it is %v, as %v", status.State, status.Answer)
+	if now, _ := s.Get("a"); now.State != status.StateStarting || !strings.Contains(now.Answer.Error(), "another process") {
+		t.Errorf("it is %v, as %v", now.State, now.Answer)
 	}
 }
 
 // The owner is found also where a child of the first process listens.
 func TestReadyByAChild(t *testing.T) {
-	r := Replica{Args: append([]string{"/bin/sh", "-c", `"$@" & wait`, "sh"}, as("listen")...), Ready: Probe{Kind: ProbeTCP}}
+	r := spec.Replica{Args: append([]string{"/bin/sh", "-c", `"$@" & wait`, "sh"}, as("listen")...), Ready: spec.Probe{Kind: spec.ProbeTCP}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +122,7 @@ func TestUnready(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	probe := Probe{Kind: ProbeHTTP, Path: "/healthz", Period: 10 * time.Millisecond, Threshold: 1 << 20}
+	probe := spec.Probe{Kind: spec.ProbeHTTP, Path: "/healthz", Period: 10 * time.Millisecond, Threshold: 1 << 20}
 	r := child("serve")
 	r.Addr, r.Alive = strings.TrimPrefix(server.URL, "http://"), probe
 	s := start(t, one(r, restart.Policy{}))
@@ -129,10 +131,10 @@ func TestUnready(t *testing.T) {
 	if e := s.event(event.KindUnready, 1); !strings.Contains(fmt.Sprint(e.Err), "503") {
 		t.Errorf("it is unready as %v", e.Err)
 	}
-	eventually(t, "state", func() bool { status, _ := s.Get("a"); return status.State == StateUnready })
+	eventually(t, "state", func() bool { now, _ := s.Get("a"); return now.State == status.StateUnready })
 	bad.Store(false)
-	eventually(t, "recovery", func() bool { status, _ := s.Get("a"); return status.State == StateReady })
-	if status, _ := s.Get("a"); status.Incarnation != 1 {
-		t.Errorf("incarnation %d: it was killed", status.Incarnation)
+	eventually(t, "recovery", func() bool { now, _ := s.Get("a"); return now.State == status.StateReady })
+	if now, _ := s.Get("a"); now.Incarnation != 1 {
+		t.Errorf("incarnation %d: it was killed", now.Incarnation)
 	}
 }

@@ -21,7 +21,7 @@ func (s *Supervisor) Output(ctx context.Context, replica string, last int, follo
 	if last < 0 {
 		return nil, fmt.Errorf("%d lines: want 0 or more", last)
 	}
-	known := func() bool { return s.set.find(replica) != nil }
+	known := func() bool { return s.set.Has(replica) }
 	if !known() {
 		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
 	}

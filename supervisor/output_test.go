@@ -15,6 +15,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // The whole of it, with a process that writes more than anyone takes.
@@ -27,10 +28,10 @@ func TestStuckOutputHoldsUpNothing(t *testing.T) {
 	var exit event.Event
 	s := &Config{
 		waits: &patient,
-		Groups: []Group{{
+		Groups: []spec.Group{{
 			Count: 1, Policy: restart.Policy{Mode: restart.ModeNever},
-			Replica: func(int) Replica {
-				return Replica{Name: "a", Args: []string{"seq", fmt.Sprint(n)}, Overflow: OverflowDrop}
+			Replica: func(int) spec.Replica {
+				return spec.Replica{Name: "a", Args: []string{"seq", fmt.Sprint(n)}, Overflow: spec.OverflowDrop}
 			},
 		}},
 		OnOutput: func(_ string, lines []byte) {
@@ -69,10 +70,10 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 	w.flush = time.Millisecond
 	s := &Config{
 		waits: &w,
-		Groups: []Group{{
+		Groups: []spec.Group{{
 			Name: "g", Count: 1, Policy: later,
-			Replica: func(int) Replica {
-				return Replica{Name: "a", Args: []string{"sh", "-c", "echo first; until [ -e \"$0\" ]; do sleep 0.01; done; seq 9", gate}}
+			Replica: func(int) spec.Replica {
+				return spec.Replica{Name: "a", Args: []string{"sh", "-c", "echo first; until [ -e \"$0\" ]; do sleep 0.01; done; seq 9", gate}}
 			},
 		}},
 		OnOutput: func(string, []byte) {
@@ -110,7 +111,7 @@ func TestOutputOfARunawayHoldsUpNothing(t *testing.T) {
 		setsid sh -c 'echo $$; touch "$0"; exec sleep 300' "$0" &
 		until [ -e "$0" ]; do sleep 0.01; done`
 	gone := filepath.Join(t.TempDir(), "gone")
-	r := start(t, one(Replica{Args: []string{"sh", "-c", script, gone}}, restart.Policy{Mode: restart.ModeNever}))
+	r := start(t, one(spec.Replica{Args: []string{"sh", "-c", script, gone}}, restart.Policy{Mode: restart.ModeNever}))
 	r.ends()
 	var pid int
 	r.line("a %d", &pid)
@@ -128,10 +129,10 @@ func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
 	var delivered bytes.Buffer
 	c := &Config{
 		waits: &patient,
-		Groups: []Group{{
+		Groups: []spec.Group{{
 			Count: 1, Policy: restart.Policy{Exact: true},
-			Replica: func(int) Replica {
-				return Replica{Name: "a", Args: []string{"sh", "-c", "echo $CRASHLAB_INCARNATION; [ $CRASHLAB_INCARNATION -lt 5 ] || exec sleep 300; exit 3"}}
+			Replica: func(int) spec.Replica {
+				return spec.Replica{Name: "a", Args: []string{"sh", "-c", "echo $CRASHLAB_INCARNATION; [ $CRASHLAB_INCARNATION -lt 5 ] || exec sleep 300; exit 3"}}
 			},
 		}},
 		OnOutput: func(_ string, lines []byte) {
@@ -160,7 +161,7 @@ func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
 // What a replica wrote can be asked for while it runs, over its incarnations.
 func TestOutput(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
-	r := start(t, one(Replica{Args: []string{"sh", "-c", `
+	r := start(t, one(spec.Replica{Args: []string{"sh", "-c", `
 		if [ $CRASHLAB_INCARNATION = 1 ]; then seq 3; exit 3; fi
 		echo again; until [ -e "$0" ]; do sleep 0.01; done; echo more; exec sleep 300`, gate}}, restart.Policy{}))
 	r.until("line of the second incarnation", func() bool { return slices.Contains(r.lines, "a again") })

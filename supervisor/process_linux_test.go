@@ -14,6 +14,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // The parent-death signal comes when the thread that forked ends, and Go ends
@@ -21,7 +22,7 @@ import (
 func TestEndOfThreadsKillsNoReplica(t *testing.T) {
 	s := many(10, restart.Policy{Mode: restart.ModeNever}, func(int) []string { return as("serve") })
 	replica := s.Groups[0].Replica
-	s.Groups[0].Replica = func(i int) Replica {
+	s.Groups[0].Replica = func(i int) spec.Replica {
 		r := replica(i)
 		r.StopTimeout = patience
 		return r

@@ -13,6 +13,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // later are restart delays that no test lives to see the end of.
@@ -55,7 +56,7 @@ func TestEnvironmentAndDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, one(Replica{
+	r := start(t, one(spec.Replica{
 		Dir: dir, Env: []string{"X=y", "CRASHLAB_INCARNATION=wrong"},
 		Args: []string{"/bin/sh", "-c", `echo "$CRASHLAB_INCARNATION $X $(pwd)" >&2; read line || exit 3`},
 	}, restart.Policy{Mode: restart.ModeNever}))
@@ -82,7 +83,7 @@ func TestEnvironment(t *testing.T) {
 		{"given", []string{"Y=z"}, append(added, "Y")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := start(t, one(Replica{Args: as("names"), Env: tt.env}, restart.Policy{Mode: restart.ModeNever}))
+			r := start(t, one(spec.Replica{Args: as("names"), Env: tt.env}, restart.Policy{Mode: restart.ModeNever}))
 			r.ends()
 			expected := slices.DeleteFunc(slices.Clone(tt.want), func(name string) bool { return name == "NOTIFY_SOCKET" })
 			slices.Sort(expected)
@@ -93,7 +94,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestDeafChildIsKilled(t *testing.T) {
 	const timeout = 20 * time.Millisecond
-	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: timeout}, restart.Policy{}))
+	r := start(t, one(spec.Replica{Args: as("deaf"), StopTimeout: timeout}, restart.Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	r.stop()
@@ -108,7 +109,7 @@ func TestDeafChildIsKilled(t *testing.T) {
 }
 
 func TestStoppedChildDiesOnStop(t *testing.T) {
-	r := start(t, one(Replica{Args: as("stopped"), StopTimeout: patience}, restart.Policy{}))
+	r := start(t, one(spec.Replica{Args: as("stopped"), StopTimeout: patience}, restart.Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
 	if runtime.GOOS == "linux" { // else it may be told to end before it has stopped
@@ -122,7 +123,7 @@ func TestStoppedChildDiesOnStop(t *testing.T) {
 }
 
 func TestKillDoesNotWait(t *testing.T) {
-	r := start(t, one(Replica{Args: as("deaf"), StopTimeout: time.Hour}, restart.Policy{}))
+	r := start(t, one(spec.Replica{Args: as("deaf"), StopTimeout: time.Hour}, restart.Policy{}))
 	r.line("a up 1")
 	r.stop()
 	r.event(event.KindStopping, 1)
@@ -163,7 +164,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 				env -i PATH="$PATH" setsid sh -c 'echo child $$; echo out >"$0"; exec sleep 300' "$out" &
 				read out <"$out"
 				exit 1`
-			s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir()}}, restart.Policy{Limit: restart.Limit{Exits: tt.exits, Window: time.Hour}})
+			s := one(spec.Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir()}}, restart.Policy{Limit: restart.Limit{Exits: tt.exits, Window: time.Hour}})
 			w := patient
 			s.noCgroup, s.waits, w.Drain = true, &w, tt.drain
 			r := start(t, s)
@@ -186,7 +187,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 }
 
 func TestMissingProgram(t *testing.T) {
-	r := start(t, one(Replica{Args: []string{"/no/such/program"}}, restart.Policy{}))
+	r := start(t, one(spec.Replica{Args: []string{"/no/such/program"}}, restart.Policy{}))
 	e := r.event(event.KindLaunchFailed, 1)
 	if e.Exit.Err == nil || !strings.Contains(e.Exit.Err.Error(), "/no/such/program") || e.Next.Delay != time.Second {
 		t.Errorf("event %+v: want the program's name and a delay of 1 s", e)
@@ -204,10 +205,10 @@ func TestProgramOfItsOwnPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"PATH=bin:/usr/bin:/bin", "PWD=/stale"}
-	r := start(t, one(Replica{Args: []string{"only-there"}, Dir: dir, Env: env}, restart.Policy{Mode: restart.ModeNever}))
+	r := start(t, one(spec.Replica{Args: []string{"only-there"}, Dir: dir, Env: env}, restart.Policy{Mode: restart.ModeNever}))
 	r.ends()
 	want(t, strings.Join(r.lines, "\n"), "a ran in "+dir)
-	r = start(t, one(Replica{Args: []string{"nowhere"}, Env: env}, restart.Policy{}))
+	r = start(t, one(spec.Replica{Args: []string{"nowhere"}, Env: env}, restart.Policy{}))
 	if e := r.event(event.KindLaunchFailed, 1); !strings.Contains(fmt.Sprint(e.Exit.Err), "bin:/usr/bin:/bin") {
 		t.Errorf("error %v: want the PATH", e.Exit.Err)
 	}

@@ -13,6 +13,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/guardian"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 const patience = processtest.Patience
@@ -159,16 +160,16 @@ func run(ctx context.Context, c *Config) error {
 
 // many are n replicas a, b, c …, whose commands are told by their numbers.
 func many(n int, p restart.Policy, args func(i int) []string) *Config {
-	return &Config{Groups: []Group{{Count: n, Policy: p, Replica: func(i int) Replica {
-		return Replica{Name: string(rune('a' + i)), Args: args(i)}
+	return &Config{Groups: []spec.Group{{Count: n, Policy: p, Replica: func(i int) spec.Replica {
+		return spec.Replica{Name: string(rune('a' + i)), Args: args(i)}
 	}}}}
 }
 
 // one is one replica, a.
-func one(r Replica, p restart.Policy) *Config {
+func one(r spec.Replica, p restart.Policy) *Config {
 	r.Name = "a"
-	return &Config{Groups: []Group{{Count: 1, Policy: p, Replica: func(int) Replica { return r }}}}
+	return &Config{Groups: []spec.Group{{Count: 1, Policy: p, Replica: func(int) spec.Replica { return r }}}}
 }
 
 // child is a replica that plays a part.
-func child(mode string, args ...string) Replica { return Replica{Args: as(mode, args...)} }
+func child(mode string, args ...string) spec.Replica { return spec.Replica{Args: as(mode, args...)} }

@@ -9,6 +9,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // Who asks for what another has asked for gets it too.
@@ -57,7 +58,7 @@ func TestRollingRestartsTakeTurns(t *testing.T) {
 // The stop's time is not taken from the start's.
 func TestRollingRestartOfTheSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		slow := func(r *Replica) { r.StartTimeout = 2 * time.Second }
+		slow := func(r *spec.Replica) { r.StartTimeout = 2 * time.Second }
 		th := perform(t, of(group(1, restart.Policy{}, notice, slow)), &script{ready: 1990 * ms, deaf: true, lag: 20 * ms})
 		th.at(2 * time.Second)
 		if err := th.RollingRestart(t.Context()); err != nil {
@@ -92,13 +93,11 @@ func TestWaitersAreForgotten(t *testing.T) {
 			}
 			cancel()
 		}
-		r := th.set.find("a")
-		r.do(func() {})
+		th.at(20 * time.Second) // no turn is held any more
+		th.set.Held()           // a runner forgets who does not wait any more at its next step
 		synctest.Wait()
-		r.do(func() {
-			if n := len(r.waiters); n > 0 {
-				t.Errorf("%d still wait", n)
-			}
-		})
+		if n := th.set.Held(); n > 0 {
+			t.Errorf("%d still wait", n)
+		}
 	})
 }

@@ -9,6 +9,8 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 const ms = time.Millisecond
@@ -35,7 +37,7 @@ func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 		th.at(2500 * ms)
 		expect(t, th.told(event.KindAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
 		s, err := th.Get("a")
-		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != StateWaiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
+		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != status.StateWaiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
 			t.Errorf("status %+v, %v", s, err)
 		}
 	})
@@ -53,10 +55,10 @@ func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
 	} {
 		t.Run(tt.restart.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				s := of(group(1, restart.Policy{Mode: tt.restart}), Group{Name: "other", Count: 1, Replica: func(int) Replica {
-					return Replica{Name: "z", Args: []string{"service"}}
+				s := of(group(1, restart.Policy{Mode: tt.restart}), spec.Group{Name: "other", Count: 1, Replica: func(int) spec.Replica {
+					return spec.Replica{Name: "z", Args: []string{"service"}}
 				}})
-				th := perform(t, s, &script{code: tt.code, each: func(s *script, r Replica, incarnation int) {
+				th := perform(t, s, &script{code: tt.code, each: func(s *script, r spec.Replica, incarnation int) {
 					if r.Name == "a" && incarnation == 1 {
 						s.lives = time.Second
 					}
@@ -168,7 +170,7 @@ func TestGivenUp(t *testing.T) {
 	} {
 		t.Run(tt.then.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				dying := &script{each: func(s *script, r Replica, incarnation int) {
+				dying := &script{each: func(s *script, r spec.Replica, incarnation int) {
 					if r.Name == "a" && incarnation <= 3 {
 						s.lives = 100 * ms
 					}
@@ -196,7 +198,7 @@ func TestGivenUp(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := &script{ready: 700 * ms}
-		th := perform(t, of(group(1, restart.Policy{}, notice, func(r *Replica) { r.StartTimeout = time.Second })), slow)
+		th := perform(t, of(group(1, restart.Policy{}, notice, func(r *spec.Replica) { r.StartTimeout = time.Second })), slow)
 		want(t, th.states(), "a starting")
 		th.at(699 * ms)
 		expect(t, th.told(event.KindAdded), "0s launched a/1")
@@ -214,7 +216,7 @@ func TestReadiness(t *testing.T) {
 func TestStartTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := restart.Policy{Delay: time.Second, Limit: restart.Limit{Exits: 2}}
-		th := perform(t, of(group(1, p, notice, func(r *Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
+		th := perform(t, of(group(1, p, notice, func(r *spec.Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
 		th.at(time.Minute)
 		expect(t, th.told(event.KindAdded),
 			"0s launched a/1", "2s unhealthy a/1", "2s killed a/1", "2s exited a/1",
@@ -235,8 +237,8 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 	t.Helper()
 	bubble(t, func(t *testing.T) {
 		var hangs atomic.Bool
-		alive := Probe{Kind: ProbeGRPC, Period: 50 * ms, Timeout: timeout, Threshold: 3}
-		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", alive }))
+		alive := spec.Probe{Kind: spec.ProbeGRPC, Period: 50 * ms, Timeout: timeout, Threshold: 3}
+		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Alive = "a:1", alive }))
 		s.Health = func(ctx context.Context, addr, _ string) error {
 			if addr != "a:1" {
 				t.Errorf("asked at %s", addr)
@@ -247,7 +249,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		th := perform(t, s, &script{deaf: true, each: func(*script, Replica, int) { hangs.Store(false) }})
+		th := perform(t, s, &script{deaf: true, each: func(*script, spec.Replica, int) { hangs.Store(false) }})
 		th.at(1001 * ms) // just after a question was answered
 		th.told()
 		hangs.Store(true)
@@ -261,7 +263,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 func TestOneBadAnswerIsForgiven(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
-		s := of(group(1, restart.Policy{}, func(r *Replica) { r.Addr, r.Alive = "a:1", Probe{Kind: ProbeGRPC, Threshold: 2} }))
+		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC, Threshold: 2} }))
 		s.Health = func(context.Context, string, string) error {
 			if n++; n%2 == 0 {
 				return errors.New("no")

@@ -14,6 +14,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 var soak = flag.Bool("soak", false, "more tries of what is tried at random")
@@ -26,8 +27,8 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 		n = 10_000
 	}
 	mark := "SUPERVISOR_TEST_MARK=" + tree.RandomID() // process IDs come to be others' in so long a time
-	c := newSchedule(t, func(count int, p restart.Policy, version int) Group {
-		return group(count, p, func(r *Replica) {
+	c := newSchedule(t, func(count int, p restart.Policy, version int) spec.Group {
+		return group(count, p, func(r *spec.Replica) {
 			r.Args, r.StopTimeout, r.Env = as("serve", fmt.Sprint(version)), patience, append(os.Environ(), mark)
 		})
 	})

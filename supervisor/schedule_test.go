@@ -12,6 +12,8 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 var (
@@ -26,7 +28,7 @@ type schedule struct {
 	t      *testing.T
 	config *Config
 	s      *Supervisor // once it runs
-	group  func(count int, p restart.Policy, version int) Group
+	group  func(count int, p restart.Policy, version int) spec.Group
 	count  int
 	policy restart.Policy
 	vers   int
@@ -70,7 +72,7 @@ func (c *schedule) step() {
 		check(c.s.SetPolicy(ctx, "g", c.policy))
 	case 8:
 		c.vers = c.IntN(3)
-		check(c.s.Apply(ctx, []Group{c.group(c.count, c.policy, c.vers)}))
+		check(c.s.Apply(ctx, []spec.Group{c.group(c.count, c.policy, c.vers)}))
 	}
 }
 
@@ -89,9 +91,9 @@ func (c *schedule) settled() error {
 		return fmt.Errorf("%d replicas, want %d", len(all), c.count)
 	}
 	for i, s := range all {
-		want := StateReady
+		want := status.StateReady
 		if c.down[s.Replica] {
-			want = StateStopped
+			want = status.StateStopped
 		}
 		if s.Replica != c.names()[i] || s.State != want || s.Policy != c.policy {
 			return fmt.Errorf("replica %s is %v by %+v; want %s %v by %+v", s.Replica, s.State, s.Policy, c.names()[i], want, c.policy)
@@ -148,7 +150,7 @@ func account(t *testing.T, events []event.Event) {
 	}
 }
 
-func newSchedule(t *testing.T, group func(int, restart.Policy, int) Group) *schedule {
+func newSchedule(t *testing.T, group func(int, restart.Policy, int) spec.Group) *schedule {
 	n := *seed
 	if n == 0 {
 		n = rand.Uint64()
@@ -162,14 +164,14 @@ func newSchedule(t *testing.T, group func(int, restart.Policy, int) Group) *sche
 
 func TestRandomSchedule(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := newSchedule(t, func(count int, p restart.Policy, version int) Group {
-			return group(count, p, func(r *Replica) {
+		c := newSchedule(t, func(count int, p restart.Policy, version int) spec.Group {
+			return group(count, p, func(r *spec.Replica) {
 				r.Addr, r.Args = "a:1", []string{"service", fmt.Sprint(version)}
-				r.Alive = Probe{Kind: ProbeGRPC, Period: 100 * ms}
+				r.Alive = spec.Probe{Kind: spec.ProbeGRPC, Period: 100 * ms}
 			})
 		})
 		c.config.Health = func(context.Context, string, string) error { return nil }
-		th := perform(t, c.config, &script{lag: ms, each: func(s *script, _ Replica, n int) { s.deaf = n%3 == 0 }})
+		th := perform(t, c.config, &script{lag: ms, each: func(s *script, _ spec.Replica, n int) { s.deaf = n%3 == 0 }})
 		c.s = th.Supervisor
 		for range *steps {
 			c.step()

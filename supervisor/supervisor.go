@@ -6,36 +6,34 @@
 // cluster file, logs and metrics, and package control a gRPC service. It is not
 // for goroutines, nor for processes on several machines.
 //
+// What it is to run is described by package spec, what it runs by package status.
 // The package prints and logs nothing: it reports events, see package event, and
 // delivers complete lines of output. What follows an exit is decided by
 // [restart.Policy.Next], a pure function.
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/output"
+	"example.com/crashlab/supervisor/internal/replicas"
+	"example.com/crashlab/supervisor/spec"
 )
 
-const (
-	// defaultStopTimeout suits servers whose calls take a few seconds, and is
-	// half of the 10 s that container runtimes give the supervisor itself.
-	defaultStopTimeout = 5 * time.Second
-	defaultMaxStarting = 16
-)
+const defaultMaxStarting = 16
 
 // Config says what a [Supervisor] runs, and where it reports events and output.
 type Config struct {
-	Groups []Group // what runs at first; at least one
+	Groups []spec.Group // what runs at first; at least one
 
 	// Stay keeps Run going while no replica runs or waits for a relaunch, as a
 	// command may start one. Run then returns by itself only when all replicas
-	// are finished (see StateFinished).
+	// are finished (see status.StateFinished).
 	Stay bool
 
 	// MaxStarting bounds how many replicas are between launch and ready at a
@@ -103,13 +101,13 @@ type Supervisor struct {
 	kill    context.CancelFunc
 	journal event.Journal
 	output  *output.Hub
-	set     set
+	set     replicas.Set
 }
 
 // New returns a Supervisor, which launches nothing before [Supervisor.Run]. It
 // returns an error that names the value that is out of range.
 func New(c Config) (*Supervisor, error) {
-	switch _, err := members(c.Groups, c.Health != nil); {
+	switch err := replicas.Check(c.Groups, c.Health != nil); {
 	case err != nil:
 		return nil, fmt.Errorf("supervisor: %w", err)
 	case len(c.Groups) == 0:
@@ -148,21 +146,23 @@ func (s *Supervisor) Run(ctx context.Context) error {
 func (s *Supervisor) Kill() { s.kill() }
 
 // run drives the replicas on the given system until the last one has ended.
-func (s *Supervisor) run(ctx context.Context, sys system) {
+func (s *Supervisor) run(ctx context.Context, sys replicas.System) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.killed, cancel)()
-	s.set.open(ctx, s, sys)
-	for s.set.busy(s.config.Stay) {
+	s.set.Open(ctx, replicas.Config{
+		System: sys, MaxStarting: cmp.Or(s.config.MaxStarting, defaultMaxStarting), Health: s.config.Health, Emit: s.emit, Killed: s.killed,
+	}, s.config.Groups)
+	for s.set.Busy(s.config.Stay) {
 		select {
-		case <-s.set.idled:
+		case <-s.set.Idled():
 			continue
 		case <-ctx.Done():
 		}
 		break
 	}
 	cancel()
-	s.set.close()
+	s.set.Close()
 }
 
 func (s *Supervisor) emit(e event.Event) {
@@ -175,9 +175,7 @@ func (s *Supervisor) emit(e event.Event) {
 // outputLost counts and reports dropped lines of a replica, which may have been
 // removed by then.
 func (s *Supervisor) outputLost(replica, group string, n uint64) {
-	if r := s.set.find(replica); r != nil {
-		r.lost.Add(n)
-	}
+	s.set.Lost(replica, n)
 	s.emit(event.Event{Kind: event.KindOutputLost, Replica: replica, Group: group, Lost: n})
 }
 

@@ -4,49 +4,26 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"syscall"
 	"time"
 
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/internal/process/guardian"
-	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/internal/replicas"
+	"example.com/crashlab/supervisor/spec"
 )
-
-// system is the seam to the operating system.
-type system interface {
-	// launch starts the process of an incarnation, unless ctx has ended. The
-	// error says why the program could not be executed.
-	launch(ctx context.Context, r member, incarnation int) (osProcess, error)
-}
-
-// osProcess is a [process.Process].
-type osProcess interface {
-	PID() int
-	Notified() <-chan struct{}
-	Abandoned() <-chan int
-	Ended() <-chan process.End
-	Signal(sig syscall.Signal)
-	Terminate(sig syscall.Signal, leaderAlone bool)
-	Kill() int
-	Holds(addr string) error
-}
 
 // machine is the system that launches real processes.
 type machine struct{ *process.Machine }
 
-func (m machine) launch(ctx context.Context, r member, incarnation int) (osProcess, error) {
-	p, err := m.Launch(ctx, process.Command{
-		Replica: r.Name, Group: r.group, Incarnation: incarnation, Args: r.Args, Env: r.Env, Dir: r.Dir,
-		Limits: r.Limits.process(), Notify: r.Ready.Kind == ProbeNotify, Drop: r.Overflow == OverflowDrop,
+func (m machine) Launch(ctx context.Context, r replicas.Member, incarnation int) (replicas.Process, error) {
+	p, err := m.Machine.Launch(ctx, process.Command{
+		Replica: r.Name, Group: r.Group, Incarnation: incarnation, Args: r.Args, Env: r.Env, Dir: r.Dir,
+		Limits: r.Limits, Notify: r.Ready.Kind == spec.ProbeNotify, Drop: r.Overflow == spec.OverflowDrop,
 	})
 	if err != nil {
 		return nil, err // not a nil *Process in an interface
 	}
 	return p, nil
-}
-
-func exitOf(e process.End) restart.Exit {
-	return restart.Exit{Code: e.Code, Signal: e.Signal, Uptime: e.Uptime, Err: e.Err}
 }
 
 // waits bounds how long to wait for what may hang.

@@ -13,6 +13,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree/treetest"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 func TestStraysEndWithTheReplica(t *testing.T) {
@@ -44,7 +45,7 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		s := many(2, later, func(int) []string { return as("daemon", as("serve")...) })
 		replica := s.Groups[0].Replica
-		s.Groups[0].Replica = func(i int) Replica { r := replica(i); r.StopTimeout = time.Millisecond; return r }
+		s.Groups[0].Replica = func(i int) spec.Replica { r := replica(i); r.StopTimeout = time.Millisecond; return r }
 		s.noCgroup = noCgroup
 		r := start(t, s)
 		var spared, killed int
@@ -70,7 +71,7 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 // Whoever runs a supervisor has no orphans to care for once that has ended.
 func TestSubreaperOnlyWhileRunning(t *testing.T) {
 	processtest.NeedsPidfds(t)
-	s := one(Replica{Args: []string{"true"}}, restart.Policy{Mode: restart.ModeNever})
+	s := one(spec.Replica{Args: []string{"true"}}, restart.Policy{Mode: restart.ModeNever})
 	s.noCgroup = true
 	during := int32(-1)
 	s.OnEvent = func(e event.Event) {
@@ -101,10 +102,10 @@ func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 		sh -c 'trap "echo inside told" TERM; echo inside up; until [ -e "$0" ]; do sleep 0.01; done; echo inside ends' "$0" &
 		setsid sh -c 'trap "echo outside told; : >\"$0\"; exit" TERM; echo outside up; while :; do sleep 0.01; done' "$0" &
 		wait`
-	for _, to := range []StopTarget{StopGroup, StopLeader} {
+	for _, to := range []spec.StopTarget{spec.StopGroup, spec.StopLeader} {
 		t.Run(to.String(), func(t *testing.T) {
 			treetest.Each(t, func(t *testing.T, noCgroup bool) {
-				s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience, StopTo: to}, restart.Policy{})
+				s := one(spec.Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience, StopTo: to}, restart.Policy{})
 				s.noCgroup = noCgroup
 				r := start(t, s)
 				r.until("both", func() bool { return len(r.lines) == 2 })
@@ -125,7 +126,7 @@ func TestDaemonsChildrenAreAsked(t *testing.T) {
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		const script = `exec 2>/dev/null
 			sh -c 'sh -c "trap \"echo told; exit\" TERM; echo up; : >\"$0\"; while :; do sleep 0.01; done"; true' "$0" & until [ -e "$0" ]; do sleep 0.01; done`
-		s := one(Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience}, later)
+		s := one(spec.Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience}, later)
 		s.noCgroup = noCgroup
 		r := start(t, s)
 		r.event(event.KindExited, 1)

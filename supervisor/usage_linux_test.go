@@ -34,17 +34,17 @@ func TestUsage(t *testing.T) {
 	r := start(t, c)
 	r.line("a up 1 %d", new(int))
 	s := r.List()[0]
-	u, known := s.Usage()
+	u, known := UsageOf(s)
 	if least := burnt - 20*time.Millisecond; !known || u.CPU < least || u.Memory < filled {
 		t.Errorf("%v, %v, want %v and %d bytes or more", u, known, least, filled)
 	}
 	if err := r.Stop(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if u, known := s.Usage(); known {
+	if u, known := UsageOf(s); known {
 		t.Errorf("a process that has ended uses %v", u)
 	}
-	if u, known := r.List()[0].Usage(); known {
+	if u, known := UsageOf(r.List()[0]); known {
 		t.Errorf("no process uses %v", u)
 	}
 }

@@ -37,10 +37,12 @@ var only = map[string][]string{
 	"supervisor/parse":        nil,
 	"supervisor/restart":      {"golang.org/x/sys"},
 	"supervisor/event":        {"golang.org/x/sys", module + "supervisor/restart"},
+	"supervisor/spec":         {"golang.org/x/sys", module + "supervisor/restart"},
+	"supervisor/status":       {"golang.org/x/sys", module + "supervisor/restart"},
 	"supervisor/version":      nil,
 	"client/failover":         grpc,
 	"client/failover/virtual": {module + "client/failover/internal/core"},
-	"supervisor/virtual":      {"golang.org/x/sys", module + "supervisor/event", module + "supervisor/internal/lifecycle", module + "supervisor/restart"},
+	"supervisor/virtual":      {"golang.org/x/sys", module + "supervisor/event", module + "supervisor/internal/lifecycle", module + "supervisor/restart", module + "supervisor/status"},
 	"client/failover/otelfailover": slices.Concat(grpc, []string{
 		module + "client/failover", "go.opentelemetry.io/otel",
 		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own

@@ -12,6 +12,7 @@ import (
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/spec"
 )
 
 func TestLogs(t *testing.T) {
@@ -56,7 +57,7 @@ func TestLogs(t *testing.T) {
 
 func TestReopenAndSinks(t *testing.T) {
 	var failed error
-	s, err := supervisor.New(supervisor.Config{Groups: []supervisor.Group{group("a", 1, "sleep", "300")}, Stay: true})
+	s, err := supervisor.New(supervisor.Config{Groups: []spec.Group{group("a", 1, "sleep", "300")}, Stay: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/crashlab/supervisor/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -31,10 +32,10 @@ var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_WINCH: syscall.SIGWINCH,
 }
 
-// supervisor.State and event.Kind have the numbers of their enums. restart.Mode and
+// status.State and event.Kind have the numbers of their enums. restart.Mode and
 // restart.Escalation have the same order, but begin at 0 rather than 1.
 
-func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
+func statusMessage(s status.Status, at time.Time) *supervisorv1.Status {
 	m := &supervisorv1.Status{
 		Time:        timestamppb.New(at),
 		Replica:     text(s.Replica),
@@ -64,10 +65,10 @@ func statusMessage(s supervisor.Status, at time.Time) *supervisorv1.Status {
 }
 
 // statusWithUsage returns a status, with the replica's usage if that is wanted.
-func statusWithUsage(s supervisor.Status, wanted bool) *supervisorv1.Status {
+func statusWithUsage(s status.Status, wanted bool) *supervisorv1.Status {
 	m := statusMessage(s, time.Now())
 	if wanted {
-		if u, known := s.Usage(); known {
+		if u, known := supervisor.UsageOf(s); known {
 			setUsage(m, u)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"example.com/crashlab/supervisor/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -80,13 +81,13 @@ func absent(m protoreflect.Message) (names []string) {
 // message comes from one.
 func TestMessagesHaveEveryField(t *testing.T) {
 	var n int
-	var s supervisor.Status
+	var s status.Status
 	set(reflect.ValueOf(&s).Elem(), &n)
-	status := statusMessage(s, time.Unix(1, 0))
+	shown := statusMessage(s, time.Unix(1, 0))
 	var u supervisor.Usage
 	set(reflect.ValueOf(&u).Elem(), &n)
-	setUsage(status, u)
-	if names := absent(status.ProtoReflect()); len(names) > 0 {
+	setUsage(shown, u)
+	if names := absent(shown.ProtoReflect()); len(names) > 0 {
 		t.Errorf("without a value: %v", names)
 	}
 	var e event.Event
@@ -103,7 +104,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 		message proto.Message
 		more    int // fields of the message alone
 	}{
-		{supervisor.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and Usage
+		{status.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and Usage
 		{event.Event{}, &supervisorv1.Event{}, 0},
 		{restart.Exit{}, &supervisorv1.Exit{}, 0},
 		{restart.Decision{}, &supervisorv1.Decision{}, 0},
@@ -119,7 +120,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 }
 
 func TestZeroIsAbsent(t *testing.T) {
-	s := statusMessage(supervisor.Status{}, time.Unix(1, 0))
+	s := statusMessage(status.Status{}, time.Unix(1, 0))
 	if s.Last != nil || s.Launched != nil || s.Ready != nil || s.Next != nil || s.Exited != nil {
 		t.Errorf("got %v, want no exit and no times but that of the status", s)
 	}
@@ -145,7 +146,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 		}
 	}
 	for n := 1; n < len(supervisorv1.State_name); n++ {
-		same("STATE_", supervisorv1.State(n), supervisor.State(n))
+		same("STATE_", supervisorv1.State(n), status.State(n))
 	}
 	for n := 1; n < len(supervisorv1.EventKind_name); n++ {
 		same("EVENT_KIND_", supervisorv1.EventKind(n), event.Kind(n))
@@ -164,7 +165,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 	}
 	// One more than the messages know has no name in the library either.
 	for _, unknown := range []interface{ String() string }{
-		supervisor.State(len(supervisorv1.State_name)), event.Kind(len(supervisorv1.EventKind_name)),
+		status.State(len(supervisorv1.State_name)), event.Kind(len(supervisorv1.EventKind_name)),
 		restart.Mode(len(supervisorv1.Restart_name) - 1), restart.Escalation(len(supervisorv1.Escalation_name) - 1),
 	} {
 		if !strings.Contains(unknown.String(), "(") {

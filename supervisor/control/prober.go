@@ -10,14 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/crashlab/supervisor/spec"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-
-	"example.com/crashlab/supervisor"
 )
 
 const (
@@ -244,4 +243,4 @@ func meaning(s healthv1.HealthCheckResponse_ServingStatus) error {
 type notServing struct{}
 
 func (notServing) Error() string { return "it says NOT_SERVING" }
-func (notServing) Unwrap() error { return supervisor.ErrNotServing }
+func (notServing) Unwrap() error { return spec.ErrNotServing }

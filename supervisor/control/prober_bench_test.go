@@ -15,6 +15,7 @@ import (
 
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // One iteration is one second of 200 replicas that are probed each second,
@@ -51,10 +52,10 @@ func BenchmarkProbes(b *testing.B) {
 func BenchmarkSupervisorProbes(b *testing.B) {
 	const replicas = 200
 	addrs := healthyServers(b, replicas)
-	alive := supervisor.Probe{Kind: supervisor.ProbeGRPC, Period: time.Second}
-	s, err := supervisor.New(supervisor.Config{Health: newProber(b).Health, Groups: []supervisor.Group{{
-		Count: replicas, Replica: func(i int) supervisor.Replica {
-			return supervisor.Replica{Name: fmt.Sprint(i), Args: []string{"sleep", "300"}, Addr: addrs[i], Alive: alive}
+	alive := spec.Probe{Kind: spec.ProbeGRPC, Period: time.Second}
+	s, err := supervisor.New(supervisor.Config{Health: newProber(b).Health, Groups: []spec.Group{{
+		Count: replicas, Replica: func(i int) spec.Replica {
+			return spec.Replica{Name: fmt.Sprint(i), Args: []string{"sleep", "300"}, Addr: addrs[i], Alive: alive}
 		},
 	}}})
 	if err != nil {

@@ -15,13 +15,15 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
+	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // fixture is a supervisor of real processes that is controlled by gRPC.
@@ -35,9 +37,9 @@ type fixture struct {
 }
 
 // group is n replicas, named after it, that play a part.
-func group(name string, n int, args ...string) supervisor.Group {
-	return supervisor.Group{Name: name, Count: n, Replica: func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint(name, i), Args: args, StopTimeout: time.Hour} // SIGTERM is enough
+func group(name string, n int, args ...string) spec.Group {
+	return spec.Group{Name: name, Count: n, Replica: func(i int) spec.Replica {
+		return spec.Replica{Name: fmt.Sprint(name, i), Args: args, StopTimeout: time.Hour} // SIGTERM is enough
 	}}
 }
 
@@ -53,7 +55,7 @@ func healthy(ctx context.Context, _, _ string) error {
 
 // control starts the supervisor and the server, and waits until all replicas
 // are ready.
-func control(t testing.TB, reload func(context.Context) error, groups ...supervisor.Group) *fixture {
+func control(t testing.TB, reload func(context.Context) error, groups ...spec.Group) *fixture {
 	t.Helper()
 	s, err := supervisor.New(supervisor.Config{Groups: groups, Stay: true, Health: healthy})
 	if err != nil {
@@ -111,7 +113,7 @@ func (f *fixture) serve(t testing.TB, server Server, l net.Listener) {
 }
 
 // until waits until the replicas are as they shall be.
-func (f *fixture) until(t testing.TB, ok func([]supervisor.Status) bool) {
+func (f *fixture) until(t testing.TB, ok func([]status.Status) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(f.ctx, patience)
 	defer cancel()
@@ -127,7 +129,7 @@ func (f *fixture) until(t testing.TB, ok func([]supervisor.Status) bool) {
 	}
 }
 
-func states(all []supervisor.Status, state supervisor.State) (n int) {
+func states(all []status.Status, state status.State) (n int) {
 	for _, s := range all {
 		if s.State == state {
 			n++
@@ -167,7 +169,7 @@ func TestCommands(t *testing.T) {
 	if _, err := f.SupervisorClient.Start(f.ctx, &supervisorv1.StartRequest{Names: []string{"web"}}); err != nil {
 		t.Error(err)
 	}
-	f.until(t, func(all []supervisor.Status) bool { return states(all, supervisor.StateReady) == 3 })
+	f.until(t, func(all []status.Status) bool { return states(all, status.StateReady) == 3 })
 	restart, err := f.SupervisorClient.Restart(f.ctx, &supervisorv1.RestartRequest{All: true})
 	check(t, restart.GetReplicas(), err, "web0:ready:3 web1:ready:2 db0:ready:2")
 
@@ -182,8 +184,8 @@ func TestSignal(t *testing.T) {
 	if _, err := f.SupervisorClient.Signal(f.ctx, &supervisorv1.SignalRequest{All: true, Signal: supervisorv1.Signal_SIGNAL_KILL}); err != nil {
 		t.Fatal(err)
 	}
-	f.until(t, func(all []supervisor.Status) bool {
-		return !slices.ContainsFunc(all, func(s supervisor.Status) bool {
+	f.until(t, func(all []status.Status) bool {
+		return !slices.ContainsFunc(all, func(s status.Status) bool {
 			return s.Incarnation != 2 || s.Last.Signal != syscall.SIGKILL
 		})
 	})
@@ -193,10 +195,10 @@ func TestSignal(t *testing.T) {
 	_, err := f.SupervisorClient.Signal(f.ctx, &supervisorv1.SignalRequest{
 		Names: []string{"web1", "web2"}, Signal: supervisorv1.Signal_SIGNAL_KILL,
 	})
-	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "web1: no process is running") {
+	if grpcstatus.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "web1: no process is running") {
 		t.Errorf("got %v, want the refusal for web1", err)
 	}
-	f.until(t, func(all []supervisor.Status) bool { return all[2].Incarnation == 3 })
+	f.until(t, func(all []status.Status) bool { return all[2].Incarnation == 3 })
 }
 
 func TestSetPolicy(t *testing.T) {
@@ -215,7 +217,7 @@ func TestSetPolicy(t *testing.T) {
 	_, err = f.SupervisorClient.SetPolicy(f.ctx, &supervisorv1.SetPolicyRequest{Policy: &supervisorv1.Policy{
 		Delay: durationpb.New(time.Hour), Backoff: &supervisorv1.Backoff{Jitter: new(float64(2))},
 	}})
-	if status.Code(err) != codes.InvalidArgument || f.Current()[0].Policy != want {
+	if grpcstatus.Code(err) != codes.InvalidArgument || f.Current()[0].Policy != want {
 		t.Errorf("got %v and %+v, want no change by a jitter of 2", err, f.Current()[0].Policy)
 	}
 }
@@ -229,7 +231,7 @@ func TestReload(t *testing.T) {
 	} {
 		answers <- err
 		_, got := f.Reload(f.ctx, &supervisorv1.ReloadRequest{})
-		if status.Code(got) != want || status.Convert(got).Message() != err.Error() {
+		if grpcstatus.Code(got) != want || grpcstatus.Convert(got).Message() != err.Error() {
 			t.Errorf("got %v, want %v: %v", got, want, err)
 		}
 	}
@@ -262,18 +264,18 @@ func TestRefusals(t *testing.T) {
 		"which group":     {call(f.SupervisorClient.Scale(f.ctx, &supervisorv1.ScaleRequest{Count: new(uint32(1))})), codes.InvalidArgument, "several groups: want one of web, db"},
 		"reload no file":  {call(f.Reload(f.ctx, &supervisorv1.ReloadRequest{})), codes.FailedPrecondition, "without a cluster file"},
 	} {
-		if status.Code(tc.err) != tc.code || !strings.Contains(tc.err.Error(), tc.message) {
+		if grpcstatus.Code(tc.err) != tc.code || !strings.Contains(tc.err.Error(), tc.message) {
 			t.Errorf("%s: got %v, want %v with %q", name, tc.err, tc.code, tc.message)
 		}
 	}
-	f.until(t, func(all []supervisor.Status) bool { return all[0].Incarnation == 1 && all[1].Incarnation == 1 })
+	f.until(t, func(all []status.Status) bool { return all[0].Incarnation == 1 && all[1].Incarnation == 1 })
 }
 
 // Commands before the supervisor runs, and after, are refused, not lost.
 func TestCommandsToOneThatDoesNotRun(t *testing.T) {
 	s := service{supervisor: new(supervisor.Supervisor)}
 	_, err := s.Start(t.Context(), &supervisorv1.StartRequest{All: true})
-	if status.Code(err) != codes.FailedPrecondition {
+	if grpcstatus.Code(err) != codes.FailedPrecondition {
 		t.Errorf("got %v, want FAILED_PRECONDITION", err)
 	}
 }
@@ -321,7 +323,7 @@ func TestCodesOfErrors(t *testing.T) {
 		errors.New("else"):       codes.InvalidArgument,
 	} {
 		got := refusal(errors.Join(fmt.Errorf("replica a: %w", err)), codes.InvalidArgument)
-		if status.Code(got) != want || status.Convert(got).Message() != "replica a: "+err.Error() {
+		if grpcstatus.Code(got) != want || grpcstatus.Convert(got).Message() != "replica a: "+err.Error() {
 			t.Errorf("%v becomes %v, want %v", err, got, want)
 		}
 	}
@@ -358,7 +360,7 @@ func TestServeCutsCallsOff(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
+	if _, err := stream.Recv(); grpcstatus.Code(err) != codes.Unavailable {
 		t.Errorf("got %v, want UNAVAILABLE", err)
 	}
 }

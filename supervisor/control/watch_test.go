@@ -13,10 +13,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	grpcstatus "google.golang.org/grpc/status"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 type watcher = grpc.ServerStreamingClient[supervisorv1.WatchResponse]
@@ -133,8 +134,8 @@ func TestWatchersSeeEveryEventOnce(t *testing.T) {
 		if err := f.Supervisor.Signal(syscall.SIGKILL, name); err != nil {
 			t.Fatal(err)
 		}
-		f.until(t, func(all []supervisor.Status) bool {
-			return all[n%2].Incarnation == n/2+2 && all[n%2].State == supervisor.StateReady
+		f.until(t, func(all []status.Status) bool {
+			return all[n%2].Incarnation == n/2+2 && all[n%2].State == status.StateReady
 		})
 	}
 	first := <-seen
@@ -155,7 +156,7 @@ func TestWatchOfWhatIsNotKept(t *testing.T) {
 	f.nudge(t, 5000)
 	for _, after := range []uint64{0, 1_000_000} {
 		_, err := f.watch(t, new(after)).Recv()
-		if status.Code(err) != codes.OutOfRange || !strings.Contains(err.Error(), "not kept") {
+		if grpcstatus.Code(err) != codes.OutOfRange || !strings.Contains(err.Error(), "not kept") {
 			t.Errorf("after %d: %v, want OUT_OF_RANGE", after, err)
 		}
 	}
@@ -173,7 +174,7 @@ func TestSlowWatchersHinderNobody(t *testing.T) {
 	for n := uint64(4); ; n++ {
 		reply, err := slow.Recv()
 		if err != nil {
-			if status.Code(err) != codes.OutOfRange || n == 4 {
+			if grpcstatus.Code(err) != codes.OutOfRange || n == 4 {
 				t.Errorf("after %d events: %v, want OUT_OF_RANGE", n-4, err)
 			}
 			break
@@ -228,8 +229,8 @@ func (f *fixture) roll(name string, meanwhile func()) (events []string, err erro
 // What happens to others meanwhile is none of its events.
 func TestRollingRestartTellsItsEvents(t *testing.T) {
 	web := group("web", 2, as("serve")...)
-	web.Replica = func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: as("serve"), Addr: "unused:1", Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC}, StopTimeout: time.Hour}
+	web.Replica = func(i int) spec.Replica {
+		return spec.Replica{Name: fmt.Sprint("web", i), Args: as("serve"), Addr: "unused:1", Ready: spec.Probe{Kind: spec.ProbeGRPC}, StopTimeout: time.Hour}
 	}
 	f := control(t, nil, web, group("db", 1, as("serve")...))
 	var want []string
@@ -251,17 +252,17 @@ func TestRollingRestartTellsItsEvents(t *testing.T) {
 func TestRollingRestartStopsAtOneThatIsNotReady(t *testing.T) {
 	web := group("web", 3, as("serve")...)
 	// The second incarnation of web1 exits.
-	web.Replica = func(i int) supervisor.Replica {
+	web.Replica = func(i int) spec.Replica {
 		script := `[ {i} = 1 ] && [ "$CRASHLAB_INCARNATION" = 2 ] && exit 7; exec "$@"`
-		return supervisor.Replica{
+		return spec.Replica{
 			Name: fmt.Sprint("web", i), Args: append([]string{"sh", "-c", strings.ReplaceAll(script, "{i}", fmt.Sprint(i)), "sh"}, as("serve")...),
-			Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC}, Addr: "unused:1", StopTimeout: time.Hour,
+			Ready: spec.Probe{Kind: spec.ProbeGRPC}, Addr: "unused:1", StopTimeout: time.Hour,
 		}
 	}
 	web.Policy.Delay = time.Hour
 	f := control(t, nil, web)
 	got, err := f.roll("web", func() {})
-	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "replica web1: it did not become ready: exit code 7") {
+	if grpcstatus.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "replica web1: it did not become ready: exit code 7") {
 		t.Errorf("got %v, want the refusal for web1", err)
 	}
 	if len(got) == 0 || got[len(got)-1] != "web1 exited" {

@@ -17,6 +17,7 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 const (
@@ -81,13 +82,13 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 		news: make(chan struct{}), ready: map[string]bool{},
 	}
 	c.supervisor, err = supervisor.New(supervisor.Config{
-		Groups: []supervisor.Group{{
+		Groups: []spec.Group{{
 			Name: "counter", Count: s.Replicas, Policy: restartPolicy(s.RestartDelay),
-			Replica: func(i int) supervisor.Replica {
-				return supervisor.Replica{
+			Replica: func(i int) spec.Replica {
+				return spec.Replica{
 					Name: design.ReplicaName(i), Addr: addrs[i], Args: arguments(counterd, design.ReplicaName(i), addrs[i], s, seed),
 					StopTimeout: stopTimeout, StartTimeout: startTimeout,
-					Ready: supervisor.Probe{Kind: supervisor.ProbeTCP, Period: supervisor.LeastPeriod}, // records say how long a launch takes
+					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.LeastPeriod}, // records say how long a launch takes
 				}
 			},
 		}},

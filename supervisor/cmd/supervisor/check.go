@@ -9,8 +9,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/spec"
 )
 
 type checkCmd struct {
@@ -75,7 +75,7 @@ func resolve(c *clusterfile.Cluster) resolvedCluster {
 	return all
 }
 
-func resolveReplica(r supervisor.Replica, g supervisor.Group) resolvedReplica {
+func resolveReplica(r spec.Replica, g spec.Group) resolvedReplica {
 	v := resolvedReplica{
 		Group: g.Name, After: g.After, Addr: r.Addr, Command: r.Args, Dir: r.Dir,
 		Restart: g.Policy.Mode.String(), RestartDelay: g.Policy.Delay.String(),

@@ -23,6 +23,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // controlled is a supervisor in this process, which the program controls.
@@ -34,13 +36,13 @@ type controlled struct {
 }
 
 // sleepers is n replicas that do nothing, named after their group.
-func sleepers(group string, n int) supervisor.Group {
-	return supervisor.Group{Name: group, Count: n, Replica: func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint(group, i), Args: []string{"sleep", "300"}, Addr: fmt.Sprintf("127.0.0.1:%d", 7101+i), StopTimeout: time.Hour}
+func sleepers(group string, n int) spec.Group {
+	return spec.Group{Name: group, Count: n, Replica: func(i int) spec.Replica {
+		return spec.Replica{Name: fmt.Sprint(group, i), Args: []string{"sleep", "300"}, Addr: fmt.Sprintf("127.0.0.1:%d", 7101+i), StopTimeout: time.Hour}
 	}}
 }
 
-func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *controlled {
+func startControlled(t *testing.T, l net.Listener, groups ...spec.Group) *controlled {
 	t.Helper()
 	running, stop := context.WithCancel(context.Background())
 	serving, stopServing := context.WithCancel(context.Background())
@@ -78,13 +80,13 @@ func startControlled(t *testing.T, l net.Listener, groups ...supervisor.Group) *
 	for _, g := range groups {
 		want += g.Count
 	}
-	c.until(t, func(all []supervisor.Status) bool {
-		return len(all) == want && !slices.ContainsFunc(all, func(s supervisor.Status) bool { return s.State != supervisor.StateReady })
+	c.until(t, func(all []status.Status) bool {
+		return len(all) == want && !slices.ContainsFunc(all, func(s status.Status) bool { return s.State != status.StateReady })
 	})
 	return c
 }
 
-func (c *controlled) until(t *testing.T, ok func([]supervisor.Status) bool) {
+func (c *controlled) until(t *testing.T, ok func([]status.Status) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -157,11 +159,11 @@ func TestCtlShowsAndCommandsReplicas(t *testing.T) {
 		`web1 +ready +\d+ +1 +` + ctlUp + ` +0 +-`}, "list")
 	shows(t, c.addr, []string{ctlHeader, `web1 +stopped +- +1 +- +0 +SIGTERM` + ctlAgo}, "stop", "web1")
 	shows(t, c.addr, []string{ctlHeader, `web1 +(starting|waiting 0s|ready) +.*`}, "start", "web1")
-	c.until(t, func(all []supervisor.Status) bool { return all[1].State == supervisor.StateReady })
+	c.until(t, func(all []status.Status) bool { return all[1].State == status.StateReady })
 	shows(t, c.addr, []string{ctlHeader, `web0 +ready +\d+ +2 +.* 1 +SIGTERM` + ctlAgo, `web1 +ready +\d+ +3 .*`}, "restart", "--all")
 	shows(t, c.addr, []string{""}, "signal", "KILL", "web0")
-	c.until(t, func(all []supervisor.Status) bool {
-		return all[0].Incarnation == 3 && all[0].State == supervisor.StateReady
+	c.until(t, func(all []status.Status) bool {
+		return all[0].Incarnation == 3 && all[0].State == status.StateReady
 	})
 	shows(t, c.addr, []string{ctlHeader, `web0 .* SIGKILL` + ctlAgo}, "scale", "1")
 	shows(t, c.addr, []string{"restart on-failure after 1.5s, limit 3 exits in 1h0m0s, then stop-all"},
@@ -253,7 +255,7 @@ func TestCtlRefusals(t *testing.T) {
 			t.Errorf("ctl %s: exit code %d, stdout %q, stderr %q, want %d and %q", tc.args, code, stdout, stderr, tc.code, tc.message)
 		}
 	}
-	if s, err := c.Get("web0"); err != nil || s.Incarnation != 1 || s.State != supervisor.StateReady {
+	if s, err := c.Get("web0"); err != nil || s.Incarnation != 1 || s.State != status.StateReady {
 		t.Errorf("what was refused has done something: %+v, %v", s, err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // With --wait a command succeeds only if the replicas are ready and stay so; without a process that lasts they are not.
@@ -19,8 +19,8 @@ func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 		t.Skip("-short: seconds of waiting")
 	}
 	exits := filepath.Join(t.TempDir(), "exits")
-	web := supervisor.Group{Name: "web", Count: 1, Policy: restart.Policy{Delay: time.Hour}, Replica: func(i int) supervisor.Replica {
-		return supervisor.Replica{Name: fmt.Sprint("web", i), Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; exec sleep 300`, exits}}
+	web := spec.Group{Name: "web", Count: 1, Policy: restart.Policy{Delay: time.Hour}, Replica: func(i int) spec.Replica {
+		return spec.Replica{Name: fmt.Sprint("web", i), Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; exec sleep 300`, exits}}
 	}}
 	c := startControlled(t, loopback(t), web, sleepers("db", 1))
 	for _, args := range []string{"restart web --wait", "start web --wait=5m", "scale 2 --group web --wait=5m", "rolling-restart web"} {

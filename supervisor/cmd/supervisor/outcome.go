@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // outcome derives from events how the replicas ended. Its methods may be called by
@@ -21,7 +21,7 @@ type outcome struct {
 	failed  map[string]event.Event // the last events of replicas that failed and stay down
 }
 
-func newOutcome(replicas []supervisor.Replica, allReady func()) *outcome {
+func newOutcome(replicas []spec.Replica, allReady func()) *outcome {
 	o := &outcome{allReady: allReady, missing: make(map[string]bool), failed: make(map[string]event.Event)}
 	for _, r := range replicas {
 		o.missing[r.Name] = true

@@ -3,14 +3,14 @@ package main
 import (
 	"testing"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 func TestOutcome(t *testing.T) {
 	ready := 0
-	o := newOutcome([]supervisor.Replica{{Name: "a"}, {Name: "b"}}, func() { ready++ })
+	o := newOutcome([]spec.Replica{{Name: "a"}, {Name: "b"}}, func() { ready++ })
 	note := func(k event.Kind, replica string, code int) {
 		o.note(event.Event{Kind: k, Replica: replica, Exit: restart.Exit{Code: code}})
 	}

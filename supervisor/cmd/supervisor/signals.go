@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 const (
@@ -126,7 +126,7 @@ func (s *signals) exitSoon(after time.Duration) { time.AfterFunc(after, func() {
 
 // longestStop is how long the replicas of groups may take to stop: groups that
 // others come after are stopped when those have ended.
-func longestStop(groups []supervisor.Group) (longest time.Duration) {
+func longestStop(groups []spec.Group) (longest time.Duration) {
 	var names []string
 	stops, after := make(map[string]time.Duration), make(map[string][]string)
 	for _, g := range groups {

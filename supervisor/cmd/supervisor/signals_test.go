@@ -10,9 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"example.com/crashlab/supervisor/spec"
 	"github.com/hashicorp/go-hclog"
-
-	"example.com/crashlab/supervisor"
 )
 
 // testSignals are not the process's.
@@ -119,19 +118,19 @@ func TestSignalAfterTheEnd(t *testing.T) {
 // How long a stop may take is up to the replica that may take longest, of each
 // step of an ordered one.
 func TestLongestStop(t *testing.T) {
-	group := func(name string, after []string, stops ...time.Duration) supervisor.Group {
-		return supervisor.Group{Name: name, After: after, Count: len(stops), Replica: func(i int) supervisor.Replica {
-			return supervisor.Replica{StopTimeout: stops[i]}
+	group := func(name string, after []string, stops ...time.Duration) spec.Group {
+		return spec.Group{Name: name, After: after, Count: len(stops), Replica: func(i int) spec.Replica {
+			return spec.Replica{StopTimeout: stops[i]}
 		}}
 	}
 	for _, tt := range []struct {
 		name   string
-		groups []supervisor.Group
+		groups []spec.Group
 		want   time.Duration
 	}{
-		{"at a time", []supervisor.Group{group("a", nil, 1, 3), group("b", nil), group("c", nil, 2)}, 3},
-		{"one after another", []supervisor.Group{group("a", []string{"b"}, 1, 3), group("b", nil, 4), group("c", []string{"b"}, 2)}, 7},
-		{"for ever", []supervisor.Group{group("a", []string{"b"}, math.MaxInt64), group("b", nil, math.MaxInt64)}, math.MaxInt64 - stopPatience},
+		{"at a time", []spec.Group{group("a", nil, 1, 3), group("b", nil), group("c", nil, 2)}, 3},
+		{"one after another", []spec.Group{group("a", []string{"b"}, 1, 3), group("b", nil, 4), group("c", []string{"b"}, 2)}, 7},
+		{"for ever", []spec.Group{group("a", []string{"b"}, math.MaxInt64), group("b", nil, math.MaxInt64)}, math.MaxInt64 - stopPatience},
 	} {
 		if got := longestStop(tt.groups); got != tt.want {
 			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/status"
 )
 
 const (
@@ -66,9 +67,9 @@ func (s *step) timer(t Timer) {
 // asks reports whether a check is under way.
 func (s *step) asks(c Check) bool {
 	switch s.state {
-	case StateStarting:
+	case status.StateStarting:
 		return c == CheckReady && s.settings.Ready.Kind == ProbeAsked
-	case StateReady, StateUnready:
+	case status.StateReady, status.StateUnready:
 		return c == CheckAlive && s.settings.Alive.Kind == ProbeAsked || c == CheckReady && s.settings.Ready.Watch > 0
 	}
 	return false
@@ -76,11 +77,11 @@ func (s *step) asks(c Check) bool {
 
 func (s *step) isDue(late bool) {
 	switch s.state {
-	case StateWaiting:
+	case status.StateWaiting:
 		s.queue(false)
-	case StateStopping:
+	case status.StateStopping:
 		s.kill(fmt.Sprintf("it did not end within %v", s.settings.StopTimeout))
-	case StateStarting:
+	case status.StateStarting:
 		if late && !s.life.looked {
 			s.life.looked = true
 			s.set(TimerDue, s.now.Add(secondLook))
@@ -115,7 +116,7 @@ func (s *step) awaitReady() {
 func (s *step) becomeReady() {
 	s.stopDue()
 	s.endTurn()
-	s.state, s.life.ready, s.life.answer = StateReady, s.now, nil
+	s.state, s.life.ready, s.life.answer = status.StateReady, s.now, nil
 	s.emit(event.Event{Kind: event.KindReady, After: s.now.Sub(s.life.launched)})
 	s.watch()
 }
@@ -139,7 +140,7 @@ func (s *step) ask(c Check) {
 	check := &s.life.checks[c]
 	s.life.questions++
 	check.question, check.asked = s.life.questions, s.now
-	if s.state != StateStarting { // skip the questions that a pause of our own process has missed
+	if s.state != status.StateStarting { // skip the questions that a pause of our own process has missed
 		p := s.probe(c)
 		check.next = check.next.Add(p.Period + s.now.Sub(check.next).Truncate(p.Period))
 	}
@@ -167,7 +168,7 @@ func (s *step) answered(in Input) {
 	}
 	check.question = 0
 	s.life.answer = in.Err
-	if s.state == StateStarting {
+	if s.state == status.StateStarting {
 		if in.Err == nil {
 			s.becomeReady()
 			return
@@ -211,11 +212,11 @@ func (s *step) notReady(err error) {
 // serves handles the answer of an incarnation that was ready: nil if it serves.
 func (s *step) serves(err error) {
 	switch {
-	case err != nil && s.state == StateReady:
-		s.state = StateUnready
+	case err != nil && s.state == status.StateReady:
+		s.state = status.StateUnready
 		s.emit(event.Event{Kind: event.KindUnready, Err: err})
-	case err == nil && s.state == StateUnready:
-		s.state = StateReady
+	case err == nil && s.state == status.StateUnready:
+		s.state = status.StateReady
 		s.emit(event.Event{Kind: event.KindReady, After: s.now.Sub(s.life.launched)})
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/status"
 )
 
 // world is a replica with what the effects so far have made of its
@@ -54,9 +55,9 @@ func (w *world) give(name string, in Input) {
 		w.fail("%d launches and %d exits", w.launches, w.exits)
 	case w.Incarnation() != w.launches && !w.launching:
 		w.fail("incarnation %d after %d launches", w.Incarnation(), w.launches)
-	case w.State() == StateStopping && !w.struck && w.timers[TimerDue].IsZero():
+	case w.State() == status.StateStopping && !w.struck && w.timers[TimerDue].IsZero():
 		w.fail("nothing bounds the stop")
-	case w.runs && (w.stopped || w.left) && w.State() != StateStopping:
+	case w.runs && (w.stopped || w.left) && w.State() != status.StateStopping:
 		w.fail("a process runs on after a stop")
 	case w.turn && !w.runs && !w.launching:
 		w.fail("it keeps others from starting, without a process")
@@ -117,7 +118,7 @@ func (w *world) told(e event.Event) {
 		w.launches++
 		w.slow = false
 	case event.KindStillStarting:
-		if w.State() != StateStarting || w.slow || e.Err == nil || w.now.Sub(w.Launched()) < time.Second {
+		if w.State() != status.StateStarting || w.slow || e.Err == nil || w.now.Sub(w.Launched()) < time.Second {
 			w.fail("still starting in state %d, %v after the launch: %v", w.State(), w.now.Sub(w.Launched()), e.Err)
 		}
 		w.slow = true
@@ -274,27 +275,27 @@ func TestLateTimersAndAnswers(t *testing.T) {
 	w := begin()
 	w.now = w.now.Add(time.Hour) // suspended while it started
 	w.give("timer", Input{Kind: InputTimer, Timer: TimerDue})
-	if w.State() != StateStarting {
+	if w.State() != status.StateStarting {
 		t.Errorf("after a late start timeout it is in state %d, want another look", w.State())
 	}
 	w.moves(s)["good answer 0"](w)
-	if w.State() != StateReady {
+	if w.State() != status.StateReady {
 		t.Errorf("after a good answer it is in state %d", w.State())
 	}
 	w.moves(s)["timer 3"](w)
 	w.now = w.now.Add(time.Hour) // suspended while it was asked
 	w.moves(s)["bad answer 1"](w)
-	if w.State() != StateReady {
+	if w.State() != status.StateReady {
 		t.Errorf("after a late answer it is in state %d, want another question", w.State())
 	}
 	w.moves(s)["timer 3"](w)
 	w.moves(s)["ours answer 1"](w)
-	if w.State() != StateReady || w.Answer() == nil {
+	if w.State() != status.StateReady || w.Answer() == nil {
 		t.Errorf("after trouble of ours it is in state %d, %v", w.State(), w.Answer())
 	}
 	w.moves(s)["timer 3"](w)
 	w.moves(s)["bad answer 1"](w)
-	if w.State() != StateStopping {
+	if w.State() != status.StateStopping {
 		t.Errorf("after a bad answer it is in state %d", w.State())
 	}
 	w = begin()
@@ -302,7 +303,7 @@ func TestLateTimersAndAnswers(t *testing.T) {
 	w.give("timer", Input{Kind: InputTimer, Timer: TimerDue})
 	w.moves(s)["bad answer 0"](w)
 	w.moves(s)["timer 0"](w)
-	if w.State() != StateStopping {
+	if w.State() != status.StateStopping {
 		t.Errorf("after a second look in vain it is in state %d", w.State())
 	}
 }

@@ -12,20 +12,6 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// State is a phase of a replica's lifecycle.
-type State int
-
-const (
-	StateWaiting  State = iota + 1 // a launch is due later, or waits for its turn
-	StateStarting                  // the process runs and is not ready yet
-	StateReady                     // the process runs and is ready
-	StateStopping                  // the process was sent a signal to end
-	StateStopped                   // no process, by command
-	StateFinished                  // no process: the policy wants none after the last exit
-	StateFailed                    // no process: it exited too often
-	StateUnready                   // the process runs, was ready, and reports that it does not serve
-)
-
 // Intent is what follows once the process has ended.
 type Intent int
 

@@ -6,6 +6,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/status"
 )
 
 // turnTime is how long a replica may keep others from starting while it
@@ -16,14 +17,14 @@ const turnTime = time.Second
 // [New].
 type Replica struct {
 	settings Settings
-	state    State
+	state    status.State
 	intent   Intent
 	launch   launch
 	life     life
 	history  restart.History // since the last command
 	last     restart.Exit    // the latest exit
 	exited   time.Time       // when last was
-	next     time.Time       // StateWaiting: when the launch is due
+	next     time.Time       // status.StateWaiting: when the launch is due
 	due      time.Time       // when TimerDue goes off; zero: it is stopped
 	warned   bool            // event.KindDaemonized was emitted for these settings
 	gone     bool
@@ -54,12 +55,12 @@ type life struct {
 
 // New returns a replica that waits for [InputBegin]. Now is the present time.
 func New(s Settings, now time.Time) Replica {
-	return Replica{settings: s, state: StateWaiting, next: now}
+	return Replica{settings: s, state: status.StateWaiting, next: now}
 }
 
 // The following methods return parts of the state.
 
-func (r *Replica) State() State              { return r.state }
+func (r *Replica) State() status.State       { return r.state }
 func (r *Replica) Intent() Intent            { return r.intent }
 func (r *Replica) Incarnation() int          { return r.life.incarnation }
 func (r *Replica) Runs() bool                { return r.life.runs }
@@ -106,7 +107,7 @@ func (r *Replica) Step(now time.Time, in Input) []Effect {
 	}
 	switch in.Kind {
 	case InputBegin:
-		if s.state == StateWaiting && !s.launch.begun {
+		if s.state == status.StateWaiting && !s.launch.begun {
 			s.queue(false)
 		}
 	case InputStart:
@@ -151,9 +152,9 @@ func (s *step) process(in Input) {
 	case in.Kind == InputLaunchDenied && s.launch.begun:
 		s.launch.begun = false
 		s.endTurn()
-		s.state = StateStopped
+		s.state = status.StateStopped
 	case !s.life.runs:
-	case in.Kind == InputNotified && s.state == StateStarting && s.settings.Ready.Kind == ProbeNotify:
+	case in.Kind == InputNotified && s.state == status.StateStarting && s.settings.Ready.Kind == ProbeNotify:
 		s.becomeReady()
 	case in.Kind == InputAnswer:
 		s.answered(in)
@@ -198,7 +199,7 @@ func (s *step) endTurn() {
 // queue asks for the replica's turn to be launched.
 func (s *step) queue(asked bool) {
 	s.stopDue()
-	s.state, s.next, s.launch.queued, s.launch.asked = StateWaiting, s.now, true, asked
+	s.state, s.next, s.launch.queued, s.launch.asked = status.StateWaiting, s.now, true, asked
 }
 
 func (s *step) command(i Intent, reason string) {
@@ -208,13 +209,13 @@ func (s *step) command(i Intent, reason string) {
 	s.intent = i
 	switch {
 	case s.life.runs:
-		if s.state != StateStopping {
+		if s.state != status.StateStopping {
 			s.terminate(reason)
 		}
 	case s.launch.begun: // handled when its outcome is known
 	case i == IntentRestart:
 		s.renew()
-	case i == IntentDown && s.state != StateStopped:
+	case i == IntentDown && s.state != status.StateStopped:
 		s.down()
 	}
 }
@@ -235,13 +236,13 @@ func (s *step) renew() {
 
 func (s *step) down() {
 	s.stopDue()
-	s.state, s.launch.queued = StateStopped, false
+	s.state, s.launch.queued = status.StateStopped, false
 	s.emit(event.Event{Kind: event.KindStopped})
 }
 
 func (s *step) leave() {
 	s.stopDue()
-	s.state, s.launch.queued, s.gone = StateStopped, false, true
+	s.state, s.launch.queued, s.gone = status.StateStopped, false, true
 	s.do(Effect{Kind: EffectGone})
 }
 
@@ -253,11 +254,11 @@ func (s *step) configure(to Settings) {
 	s.emit(event.Event{Kind: event.KindChanged})
 	asked := old.Question != to.Question
 	switch {
-	case s.state == StateWaiting && !s.launch.queued && !s.due.IsZero() && to.Policy != old.Policy:
+	case s.state == status.StateWaiting && !s.launch.queued && !s.due.IsZero() && to.Policy != old.Policy:
 		s.follow(to.Policy.Next(s.history, s.exited, s.draw))
-	case s.state == StateStarting && (asked || to.Ready != old.Ready || to.StartTimeout != old.StartTimeout):
+	case s.state == status.StateStarting && (asked || to.Ready != old.Ready || to.StartTimeout != old.StartTimeout):
 		s.awaitReady()
-	case (s.state == StateReady || s.state == StateUnready) && (asked || to.Alive != old.Alive || to.Ready != old.Ready):
+	case (s.state == status.StateReady || s.state == status.StateUnready) && (asked || to.Alive != old.Alive || to.Ready != old.Ready):
 		s.watch()
 	}
 }
@@ -269,7 +270,7 @@ func (s *step) launched(in Input) {
 	}
 	s.launch.begun = false
 	s.life = life{incarnation: s.life.incarnation + 1, runs: true, launched: at}
-	s.state = StateStarting
+	s.state = status.StateStarting
 	s.emit(event.Event{Kind: event.KindLaunched, Time: at})
 	switch {
 	case s.launch.killed:
@@ -293,7 +294,7 @@ func (s *step) launchFailed(in Input) {
 
 // terminate asks the process to end, and has it killed after the stop timeout.
 func (s *step) terminate(reason string) {
-	s.state = StateStopping
+	s.state = status.StateStopping
 	s.endChecks()
 	s.emit(event.Event{Kind: event.KindStopping, Reason: reason})
 	s.do(Effect{Kind: EffectTerminate})
@@ -301,7 +302,7 @@ func (s *step) terminate(reason string) {
 }
 
 func (s *step) kill(reason string) {
-	s.state, s.life.killed = StateStopping, true
+	s.state, s.life.killed = status.StateStopping, true
 	s.stopDue()
 	s.endChecks()
 	e := event.Event{Kind: event.KindKilled, Time: s.now, Incarnation: s.life.incarnation, Reason: reason}
@@ -314,7 +315,7 @@ func (s *step) leaderEnded(in Input) {
 	switch {
 	case s.life.killed:
 		return
-	case s.state == StateStopping:
+	case s.state == status.StateStopping:
 		s.do(Effect{Kind: EffectTerminate})
 		return
 	}
@@ -377,15 +378,15 @@ func (s *step) follow(d restart.Decision) {
 	s.stopDue()
 	switch {
 	case d.Relaunch:
-		s.state, s.next = StateWaiting, s.exited.Add(d.Delay)
+		s.state, s.next = status.StateWaiting, s.exited.Add(d.Delay)
 		s.set(TimerDue, s.next)
 		return
 	case !d.GiveUp:
-		s.state = StateFinished
+		s.state = status.StateFinished
 		s.emit(event.Event{Kind: event.KindFinished, Exit: s.last, Reason: d.Reason})
 		return
 	}
-	s.state = StateFailed
+	s.state = status.StateFailed
 	s.emit(event.Event{Kind: event.KindFailed, Exit: s.last, Reason: d.Reason})
 	then := s.settings.Policy.Limit.Then
 	if then == restart.EscalationIsolate {

@@ -22,7 +22,7 @@ func environ(c Command, mark, notifySocket string) []string {
 	if dir, err := filepath.Abs(c.Dir); c.Dir != "" && err == nil && (c.Env == nil || variable(env, "PWD") != "") {
 		env = append(env, "PWD="+dir) // an inherited PWD would be our own directory
 	}
-	for name, value := range c.Limits.identity() {
+	for name, value := range limits(c.Limits).identity() {
 		if have := variable(env, name); have == "" || have == os.Getenv(name) { // otherwise Env sets it
 			env = append(env, name+"="+value)
 		}

@@ -18,6 +18,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/internal/process/tree/treetest"
+	"example.com/crashlab/supervisor/spec"
 )
 
 var soak = flag.Bool("soak", false, "more tries of what is tried at random")
@@ -117,9 +118,9 @@ func storm() {
 	if slices.Contains(means, "guardian") {
 		c.Guardian = as("guard")
 	}
-	limits := Limits{Nice: 1}
+	limits := spec.Limits{Nice: 1}
 	if canLimit() != nil {
-		limits = Limits{}
+		limits = spec.Limits{}
 	}
 	m, err := New(c)
 	if err != nil {

@@ -10,21 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"example.com/crashlab/supervisor/spec"
 )
 
-// Limits bound what an incarnation may use, see supervisor.Limits.
-type Limits struct {
-	Rlimits map[string]Rlimit
-	Nice    int
-	User    string
-}
+// limits are the limits of a replica.
+type limits spec.Limits
 
-// Rlimit is one resource limit.
-type Rlimit struct{ Soft, Hard uint64 }
-
-// Check returns an error for what is out of range or not supported on this system.
-// It does not look up the user.
-func (l Limits) Check() error {
+// CheckLimits returns an error for what is out of range or not supported on this
+// system. It does not look up the user.
+func CheckLimits(l spec.Limits) error {
 	if l.Nice < -20 || l.Nice > 19 {
 		return fmt.Errorf("nice %d: want -20 to 19", l.Nice)
 	}
@@ -59,7 +54,7 @@ func rlimitNames() []string {
 }
 
 // credential returns the credential of l.User; nil: that of our own process.
-func (l Limits) credential() (*syscall.Credential, error) {
+func (l limits) credential() (*syscall.Credential, error) {
 	if l.User == "" {
 		return nil, nil
 	}
@@ -83,7 +78,7 @@ func uidOf(c *syscall.Credential) uint32 {
 
 // identity returns the environment variables that describe l.User; nil if that is
 // empty or unknown.
-func (l Limits) identity() map[string]string {
+func (l limits) identity() map[string]string {
 	name, _, _ := strings.Cut(l.User, ":")
 	u, err := user.Lookup(name)
 	if err != nil {
@@ -144,7 +139,7 @@ func userCredential(name string) (*syscall.Credential, error) {
 
 // start starts a command, whose attributes hold the credential of l.User. The
 // limits are in force before its first instruction.
-func (l Limits) start(cmd *exec.Cmd) error {
+func (l limits) start(cmd *exec.Cmd) error {
 	begin := cmd.Start
 	if len(l.Rlimits) > 0 || l.Nice != 0 {
 		begin = func() error { return l.startStopped(cmd) }

@@ -22,7 +22,7 @@ var rlimits = map[string]int{
 // trace, so the calling goroutine must be locked to its thread. A traced exec
 // ignores the set-user-ID bit and the file capabilities of a program, unless we
 // are root.
-func (l Limits) startStopped(cmd *exec.Cmd) error {
+func (l limits) startStopped(cmd *exec.Cmd) error {
 	cmd.SysProcAttr.Ptrace = true
 	if err := cmd.Start(); err != nil {
 		return err
@@ -36,7 +36,7 @@ func (l Limits) startStopped(cmd *exec.Cmd) error {
 }
 
 // release sets the limits of a process that stops at its exec, and lets it run.
-func (l Limits) release(pid int) error {
+func (l limits) release(pid int) error {
 	if err := awaitExec(pid); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
@@ -69,7 +69,7 @@ func awaitExec(pid int) error {
 	}
 }
 
-func (l Limits) apply(pid int) error {
+func (l limits) apply(pid int) error {
 	for name, limit := range l.Rlimits {
 		r := &unix.Rlimit{Cur: limit.Soft, Max: limit.Hard}
 		if err := unix.Prlimit(pid, rlimits[name], r, nil); err != nil {

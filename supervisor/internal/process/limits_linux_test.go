@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"example.com/crashlab/supervisor/internal/process/processtest"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // A shell's first words tell what it was started with.
@@ -23,7 +24,7 @@ func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
 	}
 	const say = "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c) $(nice) $(grep TracerPid /proc/$$/status)"
 	for i := range 20 {
-		got := run(t, say, Limits{Nice: 3, Rlimits: map[string]Rlimit{"nofile": {Soft: uint64(100 + i), Hard: 200}, "core": {}}})
+		got := run(t, say, spec.Limits{Nice: 3, Rlimits: map[string]spec.Rlimit{"nofile": {Soft: uint64(100 + i), Hard: 200}, "core": {}}})
 		if want := fmt.Sprintf("%d 200 0 %d TracerPid: 0", 100+i, min(20-ours+3, 19)); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -31,7 +32,7 @@ func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
 }
 
 func TestLimitedProgramThatIsMissing(t *testing.T) {
-	err := launchError(t, newMachine(t, Config{}), Command{Args: []string{"/no/such"}, Limits: Limits{Nice: 1}})
+	err := launchError(t, newMachine(t, Config{}), Command{Args: []string{"/no/such"}, Limits: spec.Limits{Nice: 1}})
 	if !strings.Contains(err.Error(), "/no/such") {
 		t.Errorf("error %v: want the program's name", err)
 	}
@@ -43,7 +44,7 @@ func TestLimitThatTheSystemRefuses(t *testing.T) {
 	needsLimits(t)
 	m := newMachine(t, Config{})
 	err := launchError(t, m, Command{
-		Args: []string{"sleep", "300"}, Limits: Limits{Rlimits: map[string]Rlimit{"nofile": {1, ^uint64(0)}}},
+		Args: []string{"sleep", "300"}, Limits: spec.Limits{Rlimits: map[string]spec.Rlimit{"nofile": {Soft: 1, Hard: ^uint64(0)}}},
 	})
 	if !strings.Contains(err.Error(), "rlimit nofile: operation not permitted") {
 		t.Errorf("error %v: want the limit's name", err)
@@ -73,7 +74,7 @@ func TestEarlySignalIsNotLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Process.Signal(syscall.SIGHUP)
-	if err := (Limits{Nice: 1}).release(cmd.Process.Pid); err != nil {
+	if err := (limits{Nice: 1}).release(cmd.Process.Pid); err != nil {
 		t.Error(err)
 		_ = cmd.Process.Kill()
 	}

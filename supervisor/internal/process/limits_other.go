@@ -2,10 +2,14 @@
 
 package process
 
-import "os/exec"
+import (
+	"os/exec"
+
+	"example.com/crashlab/supervisor/spec"
+)
 
 // rlimits is empty: these systems have no means to set the limits of a process
 // before its program begins.
 var rlimits map[string]int
 
-func (l Limits) startStopped(cmd *exec.Cmd) error { return l.Check() }
+func (l limits) startStopped(cmd *exec.Cmd) error { return CheckLimits(spec.Limits(l)) }

@@ -10,26 +10,28 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/spec"
 )
 
 func TestLimitsCheck(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		limits Limits
+		limits spec.Limits
 		want   string // a part of the error; empty: none
 	}{
-		{"none", Limits{}, ""},
-		{"nice", Limits{Nice: 19}, ""},
-		{"too nice", Limits{Nice: 20}, "nice 20: want -20 to 19"},
-		{"rlimit", Limits{Rlimits: map[string]Rlimit{"nofile": {64, 128}, "core": {0, ^uint64(0)}}}, ""},
-		{"unknown rlimit", Limits{Rlimits: map[string]Rlimit{"files": {}}}, `rlimit "files": want one of as, core, cpu, `},
-		{"soft above hard", Limits{Rlimits: map[string]Rlimit{"as": {2, 1}}}, "rlimit as: soft 2: want at most hard, 1"},
+		{"none", spec.Limits{}, ""},
+		{"nice", spec.Limits{Nice: 19}, ""},
+		{"too nice", spec.Limits{Nice: 20}, "nice 20: want -20 to 19"},
+		{"rlimit", spec.Limits{Rlimits: map[string]spec.Rlimit{"nofile": {Soft: 64, Hard: 128}, "core": {Soft: 0, Hard: ^uint64(0)}}}, ""},
+		{"unknown rlimit", spec.Limits{Rlimits: map[string]spec.Rlimit{"files": {}}}, `rlimit "files": want one of as, core, cpu, `},
+		{"soft above hard", spec.Limits{Rlimits: map[string]spec.Rlimit{"as": {Soft: 2, Hard: 1}}}, "rlimit as: soft 2: want at most hard, 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if runtime.GOOS != "linux" && (tt.limits.Nice != 0 || tt.limits.Rlimits != nil) {
 				t.Skip("Linux alone can set these")
 			}
-			err := tt.limits.Check()
+			err := CheckLimits(tt.limits)
 			if (err == nil) != (tt.want == "") || !strings.Contains(fmt.Sprint(err), tt.want) && err != nil {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -43,7 +45,7 @@ func canLimit() error {
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("true")
 	cmd.SysProcAttr = new(syscall.SysProcAttr)
-	if err := (Limits{Nice: 1}).start(cmd); err != nil {
+	if err := (limits{Nice: 1}).start(cmd); err != nil {
 		return err
 	}
 	return cmd.Wait()
@@ -89,7 +91,7 @@ func TestUser(t *testing.T) {
 			if tt.nice != 0 {
 				needsLimits(t)
 			}
-			got := run(t, "echo $(id -u) $(id -G)", Limits{User: tt.user, Nice: tt.nice})
+			got := run(t, "echo $(id -u) $(id -G)", spec.Limits{User: tt.user, Nice: tt.nice})
 			uid, groups, _ := strings.Cut(got, " ")
 			if got := uid + " " + sorted(groups); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -106,7 +108,7 @@ func sorted(words string) string {
 }
 
 func TestUnknownUser(t *testing.T) {
-	err := launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: Limits{User: "no-such-user"}})
+	err := launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: spec.Limits{User: "no-such-user"}})
 	if !strings.Contains(err.Error(), "no-such-user") {
 		t.Errorf("error %v: want the name", err)
 	}
@@ -116,11 +118,11 @@ func TestOurOwnUser(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("needs a user other than root, who may set groups")
 	}
-	c, err := Limits{User: fmt.Sprint(os.Geteuid())}.credential()
+	c, err := limits{User: fmt.Sprint(os.Geteuid())}.credential()
 	if c != nil || err != nil {
 		t.Errorf("%v, %v: want none, which takes no root", c, err)
 	}
-	err = launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: Limits{User: "0"}})
+	err = launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: spec.Limits{User: "0"}})
 	if !strings.Contains(err.Error(), "takes root") {
 		t.Errorf("error %v: want it to say that it takes root", err)
 	}
@@ -134,7 +136,7 @@ func TestUserHasWhatIsTheirs(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	got := run(t, `echo "$HOME $USER $LOGNAME $(id -g)" >/dev/stdout`, Limits{User: "nobody:12345"})
+	got := run(t, `echo "$HOME $USER $LOGNAME $(id -g)" >/dev/stdout`, spec.Limits{User: "nobody:12345"})
 	if want := fmt.Sprintf("%s nobody nobody 12345", nobody.HomeDir); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

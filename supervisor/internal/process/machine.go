@@ -16,6 +16,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/guardian"
 	"example.com/crashlab/supervisor/internal/process/threads"
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // Waits bound how long to wait for what may hang.
@@ -111,7 +112,7 @@ type Command struct {
 	Args   []string // the program, looked up in PATH unless it has a slash, then its arguments
 	Env    []string // nil: ours
 	Dir    string   // empty: ours
-	Limits Limits
+	Limits spec.Limits
 	Notify bool // give it a NOTIFY_SOCKET, by which it reports that it is ready
 	Drop   bool // drop lines of output for which there is no room, rather than have it wait
 }
@@ -150,7 +151,7 @@ func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
 
 // start starts the process of p, which writes to out.
 func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command) error {
-	credential, err := c.Limits.credential()
+	credential, err := limits(c.Limits).credential()
 	if err != nil {
 		return err
 	}
@@ -177,7 +178,7 @@ func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command
 	}
 	return m.fork(ctx, func() error {
 		p.cmd, err = p.branch.Start(build, func(cmd *exec.Cmd) error {
-			err := c.Limits.start(cmd)
+			err := limits(c.Limits).start(cmd)
 			if err != nil {
 				p.exit.abandon()
 			}

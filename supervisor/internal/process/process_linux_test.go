@@ -16,6 +16,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/internal/process/tree/treetest"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // as is the command line that makes the test binary play a part, without the
@@ -35,7 +36,7 @@ func TestNothingPilesUp(t *testing.T) {
 		}
 		missing, refused := crash, crash
 		missing.Args = []string{"/no/such"}
-		refused.Limits = Limits{Rlimits: map[string]Rlimit{"nofile": {1, ^uint64(0)}}}
+		refused.Limits = spec.Limits{Rlimits: map[string]spec.Rlimit{"nofile": {Soft: 1, Hard: ^uint64(0)}}}
 		crashes := func(times int) {
 			for range times {
 				launch(t, m, crash)

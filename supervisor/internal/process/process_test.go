@@ -12,6 +12,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/guardian"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 	"example.com/crashlab/supervisor/internal/process/tree"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // part makes the test binary play a part other than the test.
@@ -66,7 +67,7 @@ func endOf(p *Process) End {
 }
 
 // run launches a shell script, and returns what it wrote.
-func run(t *testing.T, script string, l Limits) string {
+func run(t *testing.T, script string, l spec.Limits) string {
 	t.Helper()
 	end := launch(t, newMachine(t, Config{}), Command{Args: []string{"/bin/sh", "-c", script}, Dir: "/", Limits: l})
 	return strings.Join(end.Output, "\n")

@@ -15,10 +15,11 @@ import (
 	"strings"
 	"time"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/parse"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // wrong returns an error about the value of a key, or about the part of it that rest
@@ -87,7 +88,7 @@ func (g *group) checkAfter() error {
 
 // checkOrder refuses groups that come after each other. The library does too, but
 // cannot name the place in the file.
-func (in input) checkOrder(groups []supervisor.Group) error {
+func (in input) checkOrder(groups []spec.Group) error {
 	var names []string
 	after := make(map[string][]string)
 	for _, g := range groups {
@@ -179,7 +180,7 @@ func (g *group) checkAlive() error {
 			period = p.Period.span()
 		}
 		switch {
-		case p.is(supervisor.ProbeNotify):
+		case p.is(spec.ProbeNotify):
 			return g.wrong("alive", ".kind", `"notify": want tcp, http, grpc or none, as a replica that hangs says nothing`)
 		case p.Timeout.span() > period:
 			return g.wrong("alive", ".timeout", fmt.Sprintf("%v: want the period, %v, or less", p.Timeout.span(), period))
@@ -194,9 +195,9 @@ func (g *group) checkProbe(key string, p *probe) error {
 		return nil
 	case p.Kind == nil:
 		return g.wrong(key, "", "no kind: want kind: tcp, http, grpc, notify or none")
-	case p.Service != nil && !p.is(supervisor.ProbeGRPC):
+	case p.Service != nil && !p.is(spec.ProbeGRPC):
 		return g.wrong(key, ".service", "want none, as the kind is not grpc")
-	case p.Path != nil && !p.is(supervisor.ProbeHTTP):
+	case p.Path != nil && !p.is(spec.ProbeHTTP):
 		return g.wrong(key, ".path", "want none, as the kind is not http")
 	case p.Path != nil && !strings.HasPrefix(string(*p.Path), "/"):
 		return g.wrong(key, ".path", fmt.Sprintf("%q: want a path from the slash on, such as /healthz", *p.Path))
@@ -204,8 +205,8 @@ func (g *group) checkProbe(key string, p *probe) error {
 		return g.wrong(key, ".threshold", "want none: one good answer makes a replica ready")
 	case p.Terminate != nil && key == "ready":
 		return g.wrong(key, ".terminate", "want none: it is for alive")
-	case p.Period != nil && p.Period.span() < supervisor.LeastPeriod:
-		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), supervisor.LeastPeriod))
+	case p.Period != nil && p.Period.span() < spec.LeastPeriod:
+		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), spec.LeastPeriod))
 	case p.Timeout != nil && *p.Timeout == 0:
 		return g.wrong(key, ".timeout", "0s: want more")
 	}
@@ -248,8 +249,8 @@ var ours = map[string]bool{"CRASHLAB_INCARNATION": true, "NOTIFY_SOCKET": true, 
 func (g *group) checkLimits() error {
 	limits := g.limits().Rlimits
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
-		one := supervisor.Limits{Rlimits: map[string]supervisor.Rlimit{name: limits[name]}}
-		if err := one.Check(); err != nil {
+		one := spec.Limits{Rlimits: map[string]spec.Rlimit{name: limits[name]}}
+		if err := process.CheckLimits(one); err != nil {
 			return g.wrong("rlimits", "."+name, err.Error())
 		}
 	}
@@ -280,7 +281,7 @@ func isID(text string) bool {
 }
 
 // checkReplica looks whether a replica's directory and program are there.
-func (g *group) checkReplica(r supervisor.Replica) error {
+func (g *group) checkReplica(r spec.Replica) error {
 	if g.Dir != nil {
 		if info, err := os.Stat(r.Dir); err != nil || !info.IsDir() {
 			return g.wrong("dir", "", fmt.Sprintf("%q: want a directory", r.Dir))
@@ -296,7 +297,7 @@ func (g *group) checkReplica(r supervisor.Replica) error {
 }
 
 // findProgram looks up a replica's program as its launch will.
-func findProgram(r supervisor.Replica) error {
+func findProgram(r spec.Replica) error {
 	program := r.Args[0]
 	if strings.Contains(program, "/") {
 		if !filepath.IsAbs(program) {

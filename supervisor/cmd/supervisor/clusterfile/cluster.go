@@ -12,17 +12,17 @@ import (
 	"strings"
 	"syscall"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // Cluster is the result of a cluster file and the flags that override it.
 type Cluster struct {
 	Path string // of the file; empty: there is none
 	Settings
-	Groups   []supervisor.Group
-	Replicas []supervisor.Replica // of all groups, at first
-	Banner   string               // to print once all of them are ready
+	Groups   []spec.Group
+	Replicas []spec.Replica // of all groups, at first
+	Banner   string         // to print once all of them are ready
 
 	in         input
 	supervisor supervisorSettings
@@ -153,9 +153,9 @@ func (c *Cluster) add(g *group) error {
 			c.bound = append(c.bound, r.Addr)
 		}
 	}
-	c.Groups = append(c.Groups, supervisor.Group{
+	c.Groups = append(c.Groups, spec.Group{
 		Name: g.name, Count: n, Policy: g.policy(), After: texts[string](g.After),
-		Replica: func(i int) supervisor.Replica {
+		Replica: func(i int) spec.Replica {
 			r, _ := g.replica(i) // an error would have been that of replica 0 too
 			return r
 		},
@@ -209,7 +209,7 @@ func (c *Cluster) CheckFree(ours func(addr string) bool) error {
 		if ours(addr) { // since then, by Scale
 			continue
 		}
-		name := c.Replicas[slices.IndexFunc(c.Replicas, func(r supervisor.Replica) bool { return r.Addr == addr })].Name
+		name := c.Replicas[slices.IndexFunc(c.Replicas, func(r spec.Replica) bool { return r.Addr == addr })].Name
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = fmt.Errorf("%s is in use by another process", addr)
 		}

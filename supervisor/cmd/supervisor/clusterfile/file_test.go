@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // bad reads a cluster file that is a mistake.
@@ -209,7 +209,7 @@ func TestCommittedClusterFile(t *testing.T) {
 
 func TestOverflowOfGroups(t *testing.T) {
 	c := mustRead(t, "command: [\"true\"]\nlog_overflow: drop\ngroups:\n  a: {}\n  b: {log_overflow: block}\n")
-	for i, want := range []supervisor.Overflow{supervisor.OverflowDrop, supervisor.OverflowBlock} {
+	for i, want := range []spec.Overflow{spec.OverflowDrop, spec.OverflowBlock} {
 		if got := c.Groups[i].Replica(0).Overflow; got != want {
 			t.Errorf("group %d: %v, want %v", i, got, want)
 		}

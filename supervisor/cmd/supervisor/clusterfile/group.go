@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // group is one group of replicas, with all its settings.
@@ -70,29 +70,29 @@ func (g *group) lastPort() int { return int(*g.BasePort) + int(*g.Replicas) - 1 
 
 // asks reports whether the probe asks at the replica's address.
 func (p *probe) asks() bool {
-	return p != nil && (p.is(supervisor.ProbeTCP) || p.is(supervisor.ProbeHTTP) || p.is(supervisor.ProbeGRPC))
+	return p != nil && (p.is(spec.ProbeTCP) || p.is(spec.ProbeHTTP) || p.is(spec.ProbeGRPC))
 }
 
-func (p *probe) is(k supervisor.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }
+func (p *probe) is(k spec.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }
 
 // probe returns p for the library. Nil asks nothing.
-func (p *probe) probe() supervisor.Probe {
+func (p *probe) probe() spec.Probe {
 	if p == nil {
-		return supervisor.Probe{}
+		return spec.Probe{}
 	}
-	return supervisor.Probe{
-		Kind: supervisor.ProbeKind(*p.Kind), Service: string(deref(p.Service)), Path: string(deref(p.Path)),
+	return spec.Probe{
+		Kind: spec.ProbeKind(*p.Kind), Service: string(deref(p.Service)), Path: string(deref(p.Path)),
 		Period: p.Period.span(), Timeout: p.Timeout.span(), Threshold: int(deref(p.Threshold)), Terminate: bool(deref(p.Terminate)),
 	}
 }
 
-func (g *group) limits() supervisor.Limits {
-	l := supervisor.Limits{Nice: int(deref(g.Nice)), User: string(deref(g.User))}
+func (g *group) limits() spec.Limits {
+	l := spec.Limits{Nice: int(deref(g.Nice)), User: string(deref(g.User))}
 	for name, limit := range g.Rlimits {
 		if l.Rlimits == nil {
-			l.Rlimits = make(map[string]supervisor.Rlimit)
+			l.Rlimits = make(map[string]spec.Rlimit)
 		}
-		l.Rlimits[name] = supervisor.Rlimit(limit)
+		l.Rlimits[name] = spec.Rlimit(limit)
 	}
 	return l
 }
@@ -115,16 +115,16 @@ func (g *group) placeholders(i int) []placeholder {
 }
 
 // replica returns the i-th replica.
-func (g *group) replica(i int) (supervisor.Replica, error) {
+func (g *group) replica(i int) (spec.Replica, error) {
 	values := g.placeholders(i)
-	r := supervisor.Replica{
+	r := spec.Replica{
 		Name:         values[0].value,
 		StopTimeout:  max(g.StopTimeout.span(), 1), // zero is the library's default, but here it means at once
 		StartTimeout: g.StartTimeout.span(), Ready: g.Ready.probe(), Alive: g.Alive.probe(), Limits: g.limits(),
-		Overflow: supervisor.Overflow(deref(g.LogOverflow)),
+		Overflow: spec.Overflow(deref(g.LogOverflow)),
 	}
 	if s := g.Stop; s != nil {
-		r.StopSignal, r.StopTo = syscall.Signal(deref(s.Signal)), supervisor.StopTarget(deref(s.To))
+		r.StopSignal, r.StopTo = syscall.Signal(deref(s.Signal)), spec.StopTarget(deref(s.To))
 		if s.Timeout != nil {
 			r.StopTimeout = max(s.Timeout.span(), 1)
 		}

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 // Each key of a group reaches the library.
@@ -46,13 +46,13 @@ nice: 5
 	}); got != want {
 		t.Errorf("policy\n%+v, want\n%+v", got, want)
 	}
-	want := supervisor.Replica{
+	want := spec.Replica{
 		Name: "b", Args: []string{"true", "b", "{addr}"}, Env: []string{"PORT=8001"}, Dir: dir, Addr: "[::1]:8001",
 		StopTimeout: 6 * time.Second, StartTimeout: 4 * time.Second,
-		Ready: supervisor.Probe{Kind: supervisor.ProbeGRPC, Service: "x", Period: 20 * time.Millisecond, Timeout: 3 * time.Second},
-		Alive: supervisor.Probe{Kind: supervisor.ProbeTCP, Period: 50 * time.Millisecond, Timeout: 40 * time.Millisecond, Threshold: 7},
-		Limits: supervisor.Limits{Nice: 5, Rlimits: map[string]supervisor.Rlimit{
-			"nofile": {Soft: 10, Hard: 20}, "core": {}, "as": {Soft: supervisor.Unlimited, Hard: supervisor.Unlimited},
+		Ready: spec.Probe{Kind: spec.ProbeGRPC, Service: "x", Period: 20 * time.Millisecond, Timeout: 3 * time.Second},
+		Alive: spec.Probe{Kind: spec.ProbeTCP, Period: 50 * time.Millisecond, Timeout: 40 * time.Millisecond, Threshold: 7},
+		Limits: spec.Limits{Nice: 5, Rlimits: map[string]spec.Rlimit{
+			"nofile": {Soft: 10, Hard: 20}, "core": {}, "as": {Soft: spec.Unlimited, Hard: spec.Unlimited},
 		}},
 	}
 	if got := c.Groups[0].Replica(1); !reflect.DeepEqual(got, want) {
@@ -95,10 +95,10 @@ groups:
 	if got, want := web.Env, append(os.Environ(), "A=a", "B=127.0.0.1:7102", "C=c"); !slices.Equal(got, want) {
 		t.Errorf("environment %q, want %q", got, want)
 	}
-	if want := (supervisor.Probe{Kind: supervisor.ProbeGRPC, Service: "x"}); web.Alive != want || web.Ready != want {
+	if want := (spec.Probe{Kind: spec.ProbeGRPC, Service: "x"}); web.Alive != want || web.Ready != want {
 		t.Errorf("alive %+v, ready %+v: want %+v for both", web.Alive, web.Ready, want)
 	}
-	if job.Alive != (supervisor.Probe{Kind: supervisor.ProbeTCP}) || job.Ready != (supervisor.Probe{}) {
+	if job.Alive != (spec.Probe{Kind: spec.ProbeTCP}) || job.Ready != (spec.Probe{}) {
 		t.Errorf("alive %+v, ready %+v: want tcp, and none", job.Alive, job.Ready)
 	}
 	if got := web.Limits.Rlimits; got["nofile"].Hard != 8 || len(got) != 2 {
@@ -114,7 +114,7 @@ groups:
 // Without ready a replica is ready when it is alive.
 func TestReadyIsAsAlive(t *testing.T) {
 	c := mustRead(t, "command: [\"true\"]\nalive: {kind: http, path: /healthz, period: 100ms, timeout: 50ms}\n")
-	if got, want := c.Replicas[0].Ready, (supervisor.Probe{Kind: supervisor.ProbeHTTP, Path: "/healthz"}); got != want {
+	if got, want := c.Replicas[0].Ready, (spec.Probe{Kind: spec.ProbeHTTP, Path: "/healthz"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

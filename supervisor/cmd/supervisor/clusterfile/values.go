@@ -11,9 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/parse"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
 
 const maxCount = 1000 // replicas: beyond the ports and processes one machine is good for
@@ -37,12 +38,12 @@ type (
 	endpoint   string // HOST:PORT or unix:///PATH
 	mode       restart.Mode
 	then       restart.Escalation
-	kind       supervisor.ProbeKind
+	kind       spec.ProbeKind
 	signalName syscall.Signal
-	stopTarget supervisor.StopTarget
-	overflow   supervisor.Overflow
+	stopTarget spec.StopTarget
+	overflow   spec.Overflow
 	fileMode   fs.FileMode
-	rlimit     supervisor.Rlimit
+	rlimit     spec.Rlimit
 )
 
 func (w *verbatim) UnmarshalText(text []byte) error {
@@ -105,7 +106,7 @@ func (t *then) UnmarshalText(text []byte) error {
 }
 
 func (o *overflow) UnmarshalText(text []byte) error {
-	return oneOf(o, text, supervisor.OverflowBlock, supervisor.OverflowDrop)
+	return oneOf(o, text, spec.OverflowBlock, spec.OverflowDrop)
 }
 
 func (m *fileMode) UnmarshalText(text []byte) error {
@@ -118,7 +119,7 @@ func (m *fileMode) UnmarshalText(text []byte) error {
 }
 
 func (k *kind) UnmarshalText(text []byte) error {
-	return oneOf(k, text, supervisor.ProbeTCP, supervisor.ProbeHTTP, supervisor.ProbeGRPC, supervisor.ProbeNotify, supervisor.ProbeNone)
+	return oneOf(k, text, spec.ProbeTCP, spec.ProbeHTTP, spec.ProbeGRPC, spec.ProbeNotify, spec.ProbeNone)
 }
 
 // UnmarshalText takes a signal's name with or without SIG, in any case.
@@ -133,7 +134,7 @@ func (s *signalName) UnmarshalText(text []byte) error {
 }
 
 func (t *stopTarget) UnmarshalText(text []byte) error {
-	return oneOf(t, text, supervisor.StopGroup, supervisor.StopLeader)
+	return oneOf(t, text, spec.StopGroup, spec.StopLeader)
 }
 
 func (h *host) UnmarshalText(text []byte) error {
@@ -174,7 +175,7 @@ func (n *nice) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q: want a whole number", text)
 	}
 	*n = nice(v)
-	return supervisor.Limits{Nice: v}.Check()
+	return process.CheckLimits(spec.Limits{Nice: v})
 }
 
 // UnmarshalText takes NUMBER, SOFT:HARD, and unlimited for either.
@@ -194,7 +195,7 @@ func (r *rlimit) UnmarshalText(text []byte) error {
 
 func parseLimit(text string) (uint64, error) {
 	if text == "unlimited" {
-		return supervisor.Unlimited, nil
+		return spec.Unlimited, nil
 	}
 	return strconv.ParseUint(text, 10, 63)
 }

@@ -16,12 +16,13 @@ import (
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/status"
 )
 
 // metrics is a collector for Prometheus: it reads the replicas' status at each
 // scrape, and counts events.
 type metrics struct {
-	list     func() []supervisor.Status
+	list     func() []status.Status
 	sinks    func() []control.Sink
 	registry *prometheus.Registry
 
@@ -49,7 +50,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var sinkDesc = prometheus.NewDesc("supervisor_sink_lines_lost_total", "Lines that a sink lost, as it was full or a write failed.", []string{"sink"}, nil)
 
 // newMetrics returns metrics over a supervisor's List, and over sinks.
-func newMetrics(list func() []supervisor.Status, sinks func() []control.Sink) *metrics {
+func newMetrics(list func() []status.Status, sinks func() []control.Sink) *metrics {
 	m := &metrics{
 		list: list, sinks: sinks, registry: prometheus.NewRegistry(),
 		exits: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -109,13 +110,13 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(d, t, v, append([]string{s.Replica, s.Group}, labels...)...)
 		}
 		send(upDesc, prometheus.GaugeValue, number(s.PID != 0))
-		send(readyDesc, prometheus.GaugeValue, number(s.State == supervisor.StateReady))
-		for state := supervisor.StateWaiting; state <= supervisor.StateUnready; state++ {
+		send(readyDesc, prometheus.GaugeValue, number(s.State == status.StateReady))
+		for state := status.StateWaiting; state <= status.StateUnready; state++ {
 			send(stateDesc, prometheus.GaugeValue, number(s.State == state), state.String())
 		}
 		send(restartsDesc, prometheus.CounterValue, float64(s.Restarts))
 		send(lostDesc, prometheus.CounterValue, float64(s.Lost))
-		if u, known := s.Usage(); known {
+		if u, known := supervisor.UsageOf(s); known {
 			send(cpuDesc, prometheus.CounterValue, u.CPU.Seconds())
 			send(memoryDesc, prometheus.GaugeValue, float64(u.Memory))
 		}

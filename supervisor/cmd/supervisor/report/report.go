@@ -14,12 +14,13 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/output"
 	"example.com/crashlab/supervisor/parse"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // ClosePatience is how long a sink that takes nothing is waited for at the end.
@@ -59,7 +60,7 @@ type Report struct {
 
 // Open opens the sinks that the settings name. List is that of the supervisor, for
 // the metrics. The error names the flag.
-func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []supervisor.Status) (*Report, error) {
+func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []status.Status) (*Report, error) {
 	r := &Report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || s.Events == "-", onlyEvents: s.Events == "-"}
 	r.logLosses("stdout", &r.console.sink.Losses)
 	r.openLog(stderr, f)
@@ -112,7 +113,7 @@ func (r *Report) logLosses(sink string, l *output.Losses) {
 	}
 }
 
-func (r *Report) serveMetrics(addr string, list func() []supervisor.Status) error {
+func (r *Report) serveMetrics(addr string, list func() []status.Status) error {
 	if addr == "" {
 		return nil
 	}
@@ -160,7 +161,7 @@ func (r *Report) Output(replica string, lines []byte) {
 }
 
 // Align makes room for the names of replicas in front of their lines.
-func (r *Report) Align(replicas ...supervisor.Replica) {
+func (r *Report) Align(replicas ...spec.Replica) {
 	for _, one := range replicas {
 		r.console.align(one.Name)
 	}

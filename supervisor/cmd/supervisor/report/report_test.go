@@ -25,6 +25,8 @@ import (
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 func newLogDir(dir string) *logDir {
@@ -128,15 +130,15 @@ func TestReport(t *testing.T) {
 	var s *supervisor.Supervisor
 	var c supervisor.Config
 	var stdout, stderr bytes.Buffer
-	r, err := Flags{LogLevel: "info", Quiet: true}.Open(settings, &stdout, &stderr, func() []supervisor.Status { return s.List() })
+	r, err := Flags{LogLevel: "info", Quiet: true}.Open(settings, &stdout, &stderr, func() []status.Status { return s.List() })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready, written := make(chan struct{}), make(chan struct{})
-	c.Groups = []supervisor.Group{{
+	c.Groups = []spec.Group{{
 		Name: "g", Count: 1,
-		Replica: func(int) supervisor.Replica {
-			return supervisor.Replica{Name: "a", Args: []string{"sh", "-c", `echo "up $CRASHLAB_INCARNATION"; [ $CRASHLAB_INCARNATION = 2 ] || exit 3; exec sleep 1000`}}
+		Replica: func(int) spec.Replica {
+			return spec.Replica{Name: "a", Args: []string{"sh", "-c", `echo "up $CRASHLAB_INCARNATION"; [ $CRASHLAB_INCARNATION = 2 ] || exit 3; exec sleep 1000`}}
 		},
 	}}
 	c.OnOutput = func(replica string, lines []byte) {

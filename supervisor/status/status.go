@@ -1,17 +1,16 @@
-package supervisor
+// Package status describes what the replicas of a supervisor are doing.
+package status
 
 import (
 	"fmt"
 	"time"
 
-	"example.com/crashlab/supervisor/internal/process/tree"
 	"example.com/crashlab/supervisor/restart"
 )
 
 // State is a phase of a replica's lifecycle.
 type State int
 
-// The states have the same order in package lifecycle.
 const (
 	StateWaiting  State = iota + 1 // it waits for its launch, at Status.Next, or for its turn to start
 	StateStarting                  // its process runs and is not ready yet
@@ -48,7 +47,7 @@ type Status struct {
 	Ready       time.Time      // when its process first became ready; zero: it has not
 	Answer      error          // why the latest probe of its process failed; nil: it succeeded, or there was none
 	Next        time.Time      // with StateWaiting: when its launch is due; zero: that depends on Blocker
-	Blocker     string         // with StateWaiting: the group that it must wait for, see Group.After; empty: none
+	Blocker     string         // with StateWaiting: the group that it must wait for, see After in package spec; empty: none
 	Restarts    int            // launches after the first
 	Exits       int            // exits that no command asked for
 	Failures    int            // of Exits, those of incarnations that never became ready; and launches that failed
@@ -56,20 +55,4 @@ type Status struct {
 	Exited      time.Time      // when Last was
 	Lost        uint64         // lines of output that were dropped
 	Policy      restart.Policy // the policy of its group
-}
-
-// Usage is what a replica's processes use.
-type Usage struct {
-	CPU    time.Duration // user and system time of those that run, and of children that they have waited for
-	Memory uint64        // resident memory in bytes; shared pages count for each process
-}
-
-// Usage returns what the replica's process and its descendants use now. It returns
-// false if the process has ended, and on systems other than Linux.
-func (s Status) Usage() (Usage, bool) {
-	if s.PID == 0 {
-		return Usage{}, false
-	}
-	u, ok := tree.UsageOf(s.PID)
-	return Usage(u), ok
 }

@@ -1,4 +1,4 @@
-package supervisor
+package replicas
 
 import (
 	"slices"
@@ -6,6 +6,8 @@ import (
 
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // news announces that a replica is up now, or is not any more. The zero value is
@@ -36,12 +38,12 @@ func (n *news) announce() {
 
 // blocker returns a group that the given one comes after and that is not up; empty:
 // there is none.
-func (t *set) blocker(group string) string {
+func (t *Set) blocker(group string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	needed := after(t.groups)[group]
 	for _, r := range t.runners {
-		if s := r.now(); slices.Contains(needed, s.Group) && !s.up() {
+		if s := r.now(); slices.Contains(needed, s.Group) && !up(s) {
 			return s.Group
 		}
 	}
@@ -49,12 +51,12 @@ func (t *set) blocker(group string) string {
 }
 
 // up reports whether replicas that come after this one may be started.
-func (s Status) up() bool {
-	return s.State == StateFinished && s.Last.Success() || s.State == StateReady && s.Policy.Mode != restart.ModeNever
+func up(s status.Status) bool {
+	return s.State == status.StateFinished && s.Last.Success() || s.State == status.StateReady && s.Policy.Mode != restart.ModeNever
 }
 
 // after returns the After of each group, by its name.
-func after(groups []Group) map[string][]string {
+func after(groups []spec.Group) map[string][]string {
 	all := make(map[string][]string)
 	for _, g := range groups {
 		all[g.Name] = g.After
@@ -64,7 +66,7 @@ func after(groups []Group) map[string][]string {
 
 // layers returns replicas in the order in which to stop them: first those that no
 // other comes after.
-func (t *set) layers(runners []*runner) [][]*runner {
+func (t *Set) layers(runners []*runner) [][]*runner {
 	var groups []string
 	members := make(map[string][]*runner)
 	for _, r := range runners {

@@ -1,4 +1,4 @@
-package supervisor
+package replicas
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/internal/process"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // runner drives one replica: it passes what happens to [lifecycle.Replica], and
@@ -19,15 +21,15 @@ import (
 // only for the goroutine of run.
 type runner struct {
 	name  string
-	set   *set
+	set   *Set
 	gone  chan struct{} // closed when the goroutine has ended
 	lost  atomic.Uint64 // lines of output
 	inbox chan func()
 
 	core     lifecycle.Replica
-	wanted   member    // the settings
-	launched Replica   // what the latest launch was made of
-	process  osProcess // nil: none
+	wanted   Member       // the settings
+	launched spec.Replica // what the latest launch was made of
+	process  Process      // nil: none
 	output   []string
 	timer    *time.Timer
 	timers   [lifecycle.Timers]time.Time
@@ -42,7 +44,7 @@ type runner struct {
 	exits, failures int
 
 	mu     sync.Mutex
-	status Status // as it was last published
+	status status.Status // as it was last published
 }
 
 // waiter waits for a condition of a replica.
@@ -52,7 +54,7 @@ type waiter struct {
 	done chan error           // receives the condition's error when it is met
 }
 
-func newRunner(t *set, m member) *runner {
+func newRunner(t *Set, m Member) *runner {
 	r := &runner{
 		name: m.Name, set: t, gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
 		core: lifecycle.New(m.settings(), time.Now()), wanted: m, endTurn: func() {},
@@ -93,8 +95,8 @@ func (r *runner) run() {
 func (r *runner) settle() {
 	r.publish()
 	r.answer()
-	switch State(r.core.State()) {
-	case StateStopped, StateFinished, StateFailed:
+	switch r.core.State() {
+	case status.StateStopped, status.StateFinished, status.StateFailed:
 		r.set.idle()
 	}
 }
@@ -114,12 +116,12 @@ func (r *runner) next() {
 	var notified, killed <-chan struct{}
 	if r.process != nil {
 		abandoned, ended = r.process.Abandoned(), r.process.Ended()
-		if r.core.State() == lifecycle.StateStarting {
+		if r.core.State() == status.StateStarting {
 			notified = r.process.Notified()
 		}
 	}
 	if !r.left && !r.core.Doomed() {
-		killed = r.set.supervisor.killed.Done()
+		killed = r.set.config.Killed.Done()
 	}
 	select {
 	case f := <-r.inbox:
@@ -170,7 +172,7 @@ func (r *runner) blockedBy() string {
 	if queued, _ := r.core.Queued(); !queued || !r.held {
 		return ""
 	}
-	return r.set.blocker(r.wanted.group)
+	return r.set.blocker(r.wanted.Group)
 }
 
 // start gives the replica a command that launches it, which waits for Group.After.
@@ -207,7 +209,7 @@ func (r *runner) perform(e lifecycle.Effect) {
 	case lifecycle.EffectEndTurn:
 		r.endTurn()
 	case lifecycle.EffectTerminate:
-		r.process.Terminate(r.wanted.stopSignal(), r.wanted.StopTo == StopLeader)
+		r.process.Terminate(r.wanted.stopSignal(), r.wanted.StopTo == spec.StopLeader)
 	case lifecycle.EffectKill:
 		e.Event.Reason = killed(e.Event.Reason, r.process.Kill())
 		r.emit(e.Event)
@@ -229,9 +231,9 @@ func (r *runner) perform(e lifecycle.Effect) {
 
 func (r *runner) launch(incarnation int) {
 	r.launched = r.wanted.Replica
-	p, err := osProcess(nil), ErrClosed
+	p, err := Process(nil), ErrClosed
 	if r.mayLaunch() {
-		p, err = r.set.sys.launch(r.set.ctx, r.wanted, incarnation)
+		p, err = r.set.config.System.Launch(r.set.ctx, r.wanted, incarnation)
 	}
 	switch {
 	case err == nil:
@@ -246,7 +248,7 @@ func (r *runner) launch(incarnation int) {
 
 // mayLaunch reports whether replicas may still be launched.
 func (r *runner) mayLaunch() bool {
-	return r.set.supervisor.killed.Err() == nil && r.set.ctx.Err() == nil
+	return r.set.config.Killed.Err() == nil && r.set.ctx.Err() == nil
 }
 
 // arm sets the one timer to the earliest of the times that are set.
@@ -277,14 +279,14 @@ func (r *runner) fire() {
 }
 
 // configure gives the replica other settings.
-func (r *runner) configure(m member) {
+func (r *runner) configure(m Member) {
 	r.wanted = m
 	r.step(lifecycle.Input{Kind: lifecycle.InputConfigure, Settings: m.settings()})
 }
 
 // emit completes an event, which publish reports after the status that it led to.
 func (r *runner) emit(e event.Event) {
-	e.Replica, e.Group = r.name, r.wanted.group
+	e.Replica, e.Group = r.name, r.wanted.Group
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -312,36 +314,36 @@ func (r *runner) fail(e restart.Exit) {
 
 // publish updates the status that others see, and reports the pending events.
 func (r *runner) publish() {
-	s := Status{
-		Replica: r.name, Group: r.wanted.group, Addr: r.wanted.Addr, State: State(r.core.State()),
+	s := status.Status{
+		Replica: r.name, Group: r.wanted.Group, Addr: r.wanted.Addr, State: r.core.State(),
 		Incarnation: r.core.Incarnation(), Ready: r.core.Ready(), Restarts: max(0, r.core.Incarnation()-1),
 		Exits: r.exits, Failures: r.failures, Last: r.core.Last(), Exited: r.core.Exited(),
-		Lost: r.lost.Load(), Policy: r.wanted.policy, Answer: r.core.Answer(),
+		Lost: r.lost.Load(), Policy: r.wanted.Policy, Answer: r.core.Answer(),
 	}
 	if r.process != nil && r.core.Runs() {
 		s.PID, s.Addr, s.Launched = r.process.PID(), r.launched.Addr, r.core.Launched()
 	}
 	switch {
-	case s.State == StateWaiting && r.blocker != "":
+	case s.State == status.StateWaiting && r.blocker != "":
 		s.Blocker = r.blocker
-	case s.State == StateWaiting:
+	case s.State == status.StateWaiting:
 		s.Next = r.core.Next()
 	}
 	r.mu.Lock()
-	changed := r.status.up() != s.up()
+	changed := up(r.status) != up(s)
 	r.status = s
 	r.mu.Unlock()
 	if changed {
 		r.set.news.announce()
 	}
 	for _, e := range r.pending {
-		r.set.supervisor.emit(e)
+		r.set.config.Emit(e)
 	}
 	clear(r.pending)
 	r.pending = r.pending[:0]
 }
 
-func (r *runner) now() Status {
+func (r *runner) now() status.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.status

@@ -1,4 +1,7 @@
-package supervisor
+// Package replicas runs the replicas of one supervisor. Each has a runner, a goroutine
+// that passes what happens to lifecycle.Replica and carries out the effects; a [Set]
+// holds the runners, gives them commands, and changes which there are.
+package replicas
 
 import (
 	"context"
@@ -10,48 +13,55 @@ import (
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
-// set is the replicas of a running supervisor. The zero value is closed.
-type set struct {
-	supervisor   *Supervisor
+// Config says what a [Set] works with.
+type Config struct {
+	System      System
+	MaxStarting int // replicas between launch and ready at a time
+	Health      func(ctx context.Context, addr, service string) error
+	Emit        func(event.Event)
+	Killed      context.Context // once it has ended, processes are killed and none is launched
+}
+
+// Set is the replicas of one supervisor. The zero value is closed, until Open.
+type Set struct {
+	config       Config
 	ctx          context.Context // ends when nothing may be launched any more
-	sys          system
-	turns        chan struct{} // holds an element per replica that starts
-	commandTurns chan struct{} // the same, for launches that a command asked for
-	idled        chan struct{} // has an element when the last replica may have become idle
-	changing     chan struct{} // holds an element while the set is changed
-	rolling      chan struct{} // holds an element while replicas are restarted one at a time
+	turns        chan struct{}   // holds an element per replica that starts
+	commandTurns chan struct{}   // the same, for launches that a command asked for
+	idled        chan struct{}   // has an element when the last replica may have become idle
+	changing     chan struct{}   // holds an element while the set is changed
+	rolling      chan struct{}   // holds an element while replicas are restarted one at a time
 	escalations  sync.WaitGroup
 	news         news
 
 	mu      sync.Mutex
-	groups  []Group
+	groups  []spec.Group
 	runners []*runner // in the order of the groups
 	isOpen  bool
 }
 
-// open makes the set run its first groups, and returns when all were launched, or
-// ctx has ended. Changes of the set wait until then.
-func (t *set) open(ctx context.Context, s *Supervisor, sys system) {
-	turns := s.config.MaxStarting
-	if turns == 0 {
-		turns = defaultMaxStarting
-	}
+// Open makes the set run its first groups, which Check has checked. It returns when
+// all were launched, or ctx has ended; the set launches nothing after that.
+// Changes of the set wait until Open has returned.
+func (t *Set) Open(ctx context.Context, c Config, groups []spec.Group) {
 	t.mu.Lock()
-	t.supervisor, t.ctx, t.sys, t.isOpen = s, ctx, sys, true
-	t.turns, t.commandTurns = make(chan struct{}, turns), make(chan struct{}, turns)
+	t.config, t.ctx, t.isOpen = c, ctx, true
+	t.turns, t.commandTurns = make(chan struct{}, c.MaxStarting), make(chan struct{}, c.MaxStarting)
 	t.idled, t.changing, t.rolling = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	t.changing <- struct{}{}
 	t.mu.Unlock()
-	all, _ := members(s.config.Groups, true) // New has checked them
-	t.launch(ctx, t.admit(s.config.Groups, all))
+	all, _ := members(groups, true)
+	t.launch(ctx, t.admit(groups, all))
 	<-t.changing
 }
 
 // admit makes groups, whose replicas are all, those of the set, and returns the new
 // runners, which are yet to be launched.
-func (t *set) admit(groups []Group, all []member) []*runner {
+func (t *Set) admit(groups []spec.Group, all []Member) []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, place := make(map[string]bool), make(map[string]int)
@@ -79,7 +89,7 @@ func (t *set) admit(groups []Group, all []member) []*runner {
 
 // launch launches new replicas in their order. It returns when each launch was tried
 // or waits for other groups, or when ctx ends.
-func (t *set) launch(ctx context.Context, fresh []*runner) {
+func (t *Set) launch(ctx context.Context, fresh []*runner) {
 	for _, r := range fresh {
 		tried := r.await(ctx, func() func() (bool, error) {
 			r.start(lifecycle.InputBegin)
@@ -97,7 +107,7 @@ func (t *set) launch(ctx context.Context, fresh []*runner) {
 
 // remove takes replicas out of the set, and returns when they are gone, or when ctx
 // ends, with its error.
-func (t *set) remove(ctx context.Context, runners []*runner, reason string) (err error) {
+func (t *Set) remove(ctx context.Context, runners []*runner, reason string) (err error) {
 	for _, layer := range t.layers(runners) {
 		for _, r := range layer {
 			r.do(func() { r.command(lifecycle.InputLeave, reason) })
@@ -114,7 +124,7 @@ func (t *set) remove(ctx context.Context, runners []*runner, reason string) (err
 }
 
 // forget is called by a runner when its replica is gone.
-func (t *set) forget(r *runner) {
+func (t *Set) forget(r *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.runners = slices.DeleteFunc(t.runners, func(other *runner) bool { return other == r })
@@ -122,8 +132,8 @@ func (t *set) forget(r *runner) {
 	t.idle()
 }
 
-// close stops all replicas, and returns when they are gone.
-func (t *set) close() {
+// Close stops all replicas, and returns when they are gone.
+func (t *Set) Close() {
 	t.mu.Lock()
 	t.isOpen = false
 	runners := slices.Clone(t.runners)
@@ -132,14 +142,34 @@ func (t *set) close() {
 	t.escalations.Wait()
 }
 
+// Held returns how many commands wait and how many turns are taken. It is for tests:
+// 0 once all commands have returned and all replicas are ready.
+func (t *Set) Held() int {
+	n := len(t.turns) + len(t.commandTurns) + len(t.changing) + len(t.rolling)
+	for _, r := range t.all() {
+		r.do(func() { n += len(r.waiters) })
+	}
+	return n
+}
+
 // all returns the present runners.
-func (t *set) all() []*runner {
+func (t *Set) all() []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.runners)
 }
 
-func (t *set) find(name string) *runner {
+// Has reports whether there is a replica of this name.
+func (t *Set) Has(name string) bool { return t.find(name) != nil }
+
+// Lost counts dropped lines of a replica, if it is still there.
+func (t *Set) Lost(name string, lines uint64) {
+	if r := t.find(name); r != nil {
+		r.lost.Add(lines)
+	}
+}
+
+func (t *Set) find(name string) *runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, r := range t.runners {
@@ -152,7 +182,7 @@ func (t *set) find(name string) *runner {
 
 // named returns the replicas with these names, or in groups with these names, in
 // their order. No name: all. A group may have no replicas.
-func (t *set) named(names ...string) ([]*runner, error) {
+func (t *Set) named(names ...string) ([]*runner, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.isOpen {
@@ -188,7 +218,7 @@ func (t *set) named(names ...string) ([]*runner, error) {
 
 // change waits for other changes of the set, and holds off the next ones until
 // release is called.
-func (t *set) change(ctx context.Context) (release func(), err error) {
+func (t *Set) change(ctx context.Context) (release func(), err error) {
 	t.mu.Lock()
 	changing, isOpen := t.changing, t.isOpen
 	t.mu.Unlock()
@@ -212,24 +242,28 @@ func (t *set) change(ctx context.Context) (release func(), err error) {
 
 // idle is called when a replica has nothing more to do, or a change of the set is
 // over.
-func (t *set) idle() {
+func (t *Set) idle() {
 	select {
 	case t.idled <- struct{}{}:
 	default:
 	}
 }
 
-// busy reports whether a replica runs or will run. With stay, all will but those
+// Idled delivers an element when the last replica may have become idle: time to
+// ask Busy.
+func (t *Set) Idled() <-chan struct{} { return t.idled }
+
+// Busy reports whether a replica runs or will run. With stay, all will but those
 // that are finished.
-func (t *set) busy(stay bool) bool {
+func (t *Set) Busy(stay bool) bool {
 	if len(t.changing) > 0 {
 		return true // idle is called when that is over
 	}
 	runners := t.all()
 	for _, r := range runners {
 		switch s := r.now(); s.State {
-		case StateFinished:
-		case StateStopped, StateFailed:
+		case status.StateFinished:
+		case status.StateStopped, status.StateFailed:
 			if stay {
 				return true
 			}
@@ -244,8 +278,8 @@ func (t *set) busy(stay bool) bool {
 
 // escalate stops or restarts the others in the group of a replica that was given
 // up. Those that were stopped by command stay stopped.
-func (t *set) escalate(failed *runner, then restart.Escalation) {
-	group, command := failed.wanted.group, lifecycle.InputStop
+func (t *Set) escalate(failed *runner, then restart.Escalation) {
+	group, command := failed.wanted.Group, lifecycle.InputStop
 	if then == restart.EscalationRestartAll {
 		command = lifecycle.InputRestart
 	}
@@ -255,7 +289,7 @@ func (t *set) escalate(failed *runner, then restart.Escalation) {
 				continue
 			}
 			r.do(func() {
-				if r.wanted.group == group && r.core.Intent() != lifecycle.IntentDown {
+				if r.wanted.Group == group && r.core.Intent() != lifecycle.IntentDown {
 					r.command(command, failed.name+" has failed")
 				}
 			})

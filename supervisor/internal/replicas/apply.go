@@ -1,0 +1,102 @@
+package replicas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/spec"
+)
+
+// Apply does what supervisor.Supervisor.Apply says.
+func (t *Set) Apply(ctx context.Context, groups []spec.Group) error {
+	release, err := t.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return t.apply(ctx, groups)
+}
+
+// ChangeGroup applies what change makes of a group. No other change of the groups
+// comes in between.
+func (t *Set) ChangeGroup(ctx context.Context, name string, change func(*spec.Group)) error {
+	release, err := t.change(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	groups := t.Current()
+	i := slices.IndexFunc(groups, func(g spec.Group) bool { return g.Name == name })
+	if i < 0 {
+		return fmt.Errorf("group %q: %w", name, ErrUnknown)
+	}
+	change(&groups[i])
+	return t.apply(ctx, groups)
+}
+
+// Current does what supervisor.Supervisor.Current says.
+func (t *Set) Current() []spec.Group {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.groups)
+}
+
+// apply is Apply for callers that hold off other changes.
+func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
+	all, err := members(groups, t.config.Health != nil)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]Member)
+	for _, p := range all {
+		wanted[p.Name] = p
+	}
+	var leaving, restarting []*runner
+	held := make(map[string]bool) // addresses of those that are to be restarted
+	for _, r := range t.all() {
+		m, ok := wanted[r.name]
+		if !ok {
+			leaving = append(leaving, r)
+			continue
+		}
+		r.do(func() {
+			if !r.adapt(m) {
+				return
+			}
+			if restarting = append(restarting, r); r.process != nil {
+				held[r.launched.Addr] = r.launched.Addr != ""
+			}
+		})
+	}
+	slices.Reverse(leaving) // stop the last ones first
+	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
+	var first, later []*runner
+	for _, r := range t.admit(groups, all) {
+		if held[r.now().Addr] {
+			later = append(later, r)
+		} else {
+			first = append(first, r)
+		}
+	}
+	t.launch(ctx, first)
+	failed = append(failed, t.roll(ctx, restarting, "its settings have changed"))
+	t.launch(ctx, later)
+	return errors.Join(failed...)
+}
+
+// adapt gives the replica its settings, and reports whether its process must be
+// restarted for them. A start that is yet to come has them without.
+func (r *runner) adapt(m Member) bool {
+	if !reflect.DeepEqual(r.wanted, m) {
+		r.configure(m)
+	}
+	if r.core.Intent() == lifecycle.IntentLeave && r.set.ctx.Err() == nil {
+		r.command(lifecycle.InputReturn, "") // it was not wanted for a while
+		return true
+	}
+	return !r.held && !sameProcess(r.launched, m.Replica)
+}

@@ -1,0 +1,17 @@
+package replicas
+
+import (
+	"testing"
+
+	"example.com/crashlab/supervisor/spec"
+)
+
+// A process that was not given a NOTIFY_SOCKET cannot say that it is ready.
+func TestSameProcess(t *testing.T) {
+	if sameProcess(spec.Replica{}, spec.Replica{Ready: spec.Probe{Kind: spec.ProbeNotify}}) {
+		t.Error("the process of a replica without a NOTIFY_SOCKET is taken for one that has it")
+	}
+	if !sameProcess(spec.Replica{}, spec.Replica{Ready: spec.Probe{Kind: spec.ProbeTCP}, StopTimeout: 1, StartTimeout: 1}) {
+		t.Error("another way to ask is taken for another process")
+	}
+}
