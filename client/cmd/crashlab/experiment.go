@@ -138,6 +138,9 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 	if err != nil {
 		return nil, err
 	}
+	for _, what := range d.Warnings {
+		fmt.Fprintln(out.stderr, "warning:", what)
+	}
 	for _, what := range d.LeftOut {
 		fmt.Fprintln(out.stderr, "left out", what)
 	}

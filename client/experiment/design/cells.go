@@ -90,6 +90,26 @@ func (d *draft) settings(r row, levels []Level) Settings {
 	return s
 }
 
+// warn notes cells in which crashes use up the replicas, as none is relaunched, and nothing says that this is meant.
+func (d *draft) warn() {
+	rows := d.rows
+	if len(rows) == 0 {
+		rows = []row{{}}
+	}
+	for _, r := range rows {
+		if _, ok := d.given(r, "restart_delay"); ok {
+			continue
+		}
+		for _, c := range d.design.Cells {
+			if c.Row == r.name && c.Settings.PCrash > 0 {
+				d.design.Warnings = append(d.design.Warnings, fmt.Sprintf("p_crash is %s and there is no restart_delay (%s): "+
+					"replicas that crash stay down; give one, or none if that is meant", spellNumber(c.Settings.PCrash), c.Title()))
+				return
+			}
+		}
+	}
+}
+
 // given returns what the file, or an override, says of a factor in a row's cells.
 func (d *draft) given(r row, factor string) (given, bool) {
 	if g, ok := find(r.factors, factor); ok {

@@ -32,6 +32,8 @@ type Design struct {
 	Schedule []Disturbance `json:"schedule,omitempty"`
 	// LeftOut says which cells and claims of the file overrides have left nothing of, a line each. Mostly empty.
 	LeftOut []string `json:"left_out,omitempty"`
+	// Warnings are about what is allowed and hardly meant, a line each. Mostly empty.
+	Warnings []string `json:"-"`
 	// Source is the file as it was read.
 	Source string `json:"source"`
 }

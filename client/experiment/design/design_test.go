@@ -324,3 +324,25 @@ func TestBundledDesigns(t *testing.T) {
 		t.Errorf("designs and their cells %v, want %v", cells, want)
 	}
 }
+
+func TestCrashesWithoutRelaunch(t *testing.T) {
+	relaunched := Overrides{Set: []Level{{"restart_delay", "1s"}}}
+	for _, tt := range []struct {
+		text string
+		o    Overrides
+		want string // the beginning; empty: no warning
+	}{
+		{"factors: {p_crash: 0.1}", Overrides{}, "p_crash is 0.1 and there is no restart_delay (all trials): "},
+		{"factors: {p_crash: 0.1}", relaunched, ""},
+		{"factors: {p_crash: 0}", Overrides{}, ""},
+		{"factors: {timeout: 1s}", Overrides{Set: []Level{{"p_crash", "0.2"}}}, "p_crash is 0.2 "},
+		{"factors: {p_crash: [0, 0.1, 0.3]}", Overrides{}, "p_crash is 0.1 and there is no restart_delay (p_crash 0.1): "},
+		{"factors: {p_crash: 0.1, restart_delay: none}", Overrides{}, ""},
+		{"rows: [{name: a, p_crash: 0.1, restart_delay: none}, {name: b, p_crash: 0.3}]", Overrides{}, "p_crash is 0.3 and there is no restart_delay (b): "},
+	} {
+		d := must(t, tt.text, tt.o)
+		if len(d.Warnings) > 1 || (len(d.Warnings) == 1) != (tt.want != "") || tt.want != "" && !strings.HasPrefix(d.Warnings[0], tt.want) {
+			t.Errorf("%s, %+v: %q, want %q", tt.text, tt.o.Set, d.Warnings, tt.want)
+		}
+	}
+}

@@ -70,6 +70,7 @@ func read(path string, text []byte, o Overrides) (*Design, error) {
 			return nil, err
 		}
 	}
+	d.warn()
 	return &d.design, nil
 }
 
