@@ -1,6 +1,7 @@
 #!/bin/sh
 # A cluster that crashes, the same 50 calls through it under two policies, and what became of them side by side.
-# It has ports of its own, so that it can run beside `make run-cluster`: DEMO_PORT=7201 and the two after it.
+# What the replicas and the calls say goes to files in runs/. It has ports of its own, so that it can run beside
+# `make run-cluster`: DEMO_PORT=7201 and the two after it.
 set -eu
 cd "$(dirname "$0")/.."
 port=${DEMO_PORT:-7201}
@@ -12,9 +13,17 @@ if bin/crashlab get --target "$replicas" --rounds 1 >/dev/null 2>&1; then
 	echo "demo: another cluster answers at $replicas; choose another DEMO_PORT" >&2
 	exit 1
 fi
-results=$(mktemp -d)
+results=runs/demo-$port
+mkdir -p "$results"
+
+cat <<END
+Three replicas. A request crashes its replica with probability 0.3; the
+supervisor relaunches it after 300 ms. The same 50 calls are made twice, 10 at a
+time: with the policy of the original course, and with the best of ours.
+
+END
 bin/supervisor --replicas 3 --base-port "$port" --restart-delay 300ms -- \
-	bin/counterd --addr={addr} --replica={name} --p-crash=0.3 --service-time=uniform:10ms:50ms &
+	bin/counterd --addr={addr} --replica={name} --p-crash=0.3 --service-time=uniform:10ms:50ms >"$results/cluster.log" 2>&1 &
 supervisor=$!
 stop() {
 	[ -n "$supervisor" ] || return 0
@@ -22,32 +31,37 @@ stop() {
 	wait "$supervisor" || true
 	supervisor=
 }
-trap 'stop; rm -rf "$results"' EXIT
+trap stop EXIT
 # Ctrl-C in a terminal has reached the supervisor already, to which a second signal means haste.
-trap 'trap - EXIT; wait "$supervisor" || true; rm -rf "$results"; exit 130' INT
+trap 'trap - EXIT; wait "$supervisor" || true; exit 130' INT
 trap 'exit 129' HUP
 trap 'exit 143' TERM
 
 # shellcheck disable=SC2086 # the policies are several words each
 for policy in original best; do
 	eval "flags=\$$policy"
-	bin/crashlab load --target "$replicas" --wait 10s -n 50 -c 10 $flags >"$results/$policy"
-	cat "$results/$policy"
+	echo "$policy: crashlab load -n 50 -c 10 $flags" | fold -s -w 75 | sed '2,$s/^/    /'
+	bin/crashlab load --target "$replicas" --wait 10s -n 50 -c 10 $flags >"$results/$policy.txt" || {
+		cat "$results/cluster.log" >&2
+		exit 1
+	}
 done
 stop
 
-printf '\nThe same 50 calls, 10 at a time, at replicas that crash at every third request and are back after 300 ms:\n\n'
-awk -F': ' '
-	function row(name, a, b) { printf "%-28s %-40s %s\n", name, a, b }
+printf '\nEach attempt is in %s/original.txt and best.txt,\nwhat the replicas did in %s/cluster.log.\n\n' "$results" "$results"
+awk '
+	function row(name, a, b) { printf "%-30s %-24s %s\n", name, a, b }
+	function field(name, text) { value[name, column] = text; if (column == 1) names[++n] = name }
 	FNR == 1 { column++ }
-	/^(Success rate|Latency of successful calls|Attempts per call): / {
-		if (column == 1) names[++n] = $1
-		gsub(/p90 [^,]*, |, p99\.9 .*/, "", $2) # two columns have no room for them
-		value[$1, column] = $2
+	sub(/^Success rate: /, "") { sub(/,.*/, ""); field("calls that succeed", $0) }
+	sub(/^Latency of successful calls: /, "") {
+		p50 = p99 = $0
+		field("latency of those, median", sub(/.*p50 /, "", p50) && sub(/,.*/, "", p50) ? p50 : "none")
+		field("latency of those, p99", sub(/.*p99 /, "", p99) && sub(/,.*/, "", p99) ? p99 : "none")
 	}
+	sub(/^Attempts per call: /, "") { field("attempts per call", $0) }
 	END {
 		row("", "the original policy", "the best of ours")
 		for (i = 1; i <= n; i++) row(names[i], value[names[i], 1], value[names[i], 2])
 	}
-' "$results/original" "$results/best"
-printf '\noriginal: %s\nbest:     %s\n' "$original" "$best"
+' "$results/original.txt" "$results/best.txt"
