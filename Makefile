@@ -161,6 +161,21 @@ check-generate: $(OWN_BUF) $(PROTOC_GEN_GO) $(PROTOC_GEN_GO_GRPC) ## fail when g
 
 buf-generate = PATH="$(dir $(PROTOC_GEN_GO)):$(dir $(PROTOC_GEN_GO_GRPC)):$$PATH" $(BUF) generate --template proto/buf.gen.yaml -o $(1)
 
+.PHONY: module
+module: ## rename the module, with MODULE=host/you/crashlab, everywhere
+	@[ -n "$(MODULE)" ] || { echo "module: want MODULE=host/you/crashlab, the path that it is to have"; exit 2; }
+	@old=$$($(GO) list -m) && git grep -lzF "$$old" -- ':!gen' | xargs -0 perl -pi -e "s#\Q$$old\E(?![\w.-])#$(MODULE)#g" && \
+		gofmt -w client deploy services supervisor && $(MAKE) --no-print-directory generate && $(GO) build ./... && echo "the module is $(MODULE) now"
+
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+.PHONY: release-check
+release-check: ## build the three programs for Linux and macOS, on amd64 and arm64
+	@for platform in $(PLATFORMS); do \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -o /dev/null ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab || exit 1; \
+		echo "$$platform: built"; \
+	done
+
 .PHONY: clean
 clean: ## remove bin/ and the tools
 	rm -rf bin $(TOOLS)
