@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	patience = 2 * time.Minute // for what must happen, on a machine however slow
+	patience = 10 * time.Minute // for what must happen, on a machine however slow
 	never    = "24h"           // a restart delay that no test lives to see
 )
 
