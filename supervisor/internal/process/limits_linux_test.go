@@ -73,13 +73,13 @@ func TestEarlySignalIsNotLost(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Process.Signal(syscall.SIGHUP)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
 	if err := (limits{Nice: 1}).release(cmd.Process.Pid); err != nil {
 		t.Error(err)
 		_ = cmd.Process.Kill()
 	}
 	err := cmd.Wait()
-	if end := exitOf(cmd.ProcessState, err); end.Signal != syscall.SIGHUP {
+	if end := exitOf(cmd.ProcessState, err); end.Signal != syscall.SIGTERM {
 		t.Errorf("it ended with %+v", end)
 	}
 }
