@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 	counterv1 "example.com/crashlab/gen/counter/v1"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // settleTime bounds the wait for the first dial of every replica, so that a run starts from what is there and not
@@ -27,6 +28,7 @@ const askPeriod = 500 * time.Millisecond
 // connection are the flags of every command that calls the replicas.
 type connection struct {
 	Target target `default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: static:///HOST:PORT,HOST:PORT or any gRPC target; without a scheme, static. (default: 127.0.0.1, ports 7101 to 7103)"`
+	transport.Client
 	policy
 	Wait duration `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to wait only until each has been tried, for a second at most. (default: 0s)"`
 }
@@ -41,11 +43,11 @@ type client struct {
 }
 
 // dial returns a client whose replicas have been tried, or are all ready where Wait says so.
-func (c connection) dial(ctx context.Context) (*client, error) {
+func (c connection) dial(ctx context.Context, creds credentials.TransportCredentials) (*client, error) {
 	watch := newReplicaWatch()
 	policy := c.policy.failover()
 	policy.OnReplica = watch.note
-	conn, err := failover.NewClient(string(c.Target), policy, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := failover.NewClient(string(c.Target), policy, grpc.WithTransportCredentials(creds))
 	if err != nil {
 		return nil, &exit{exitUsage, "--target " + strings.TrimPrefix(err.Error(), "failover: target ")}
 	}
@@ -64,7 +66,7 @@ func (c connection) settle(ctx context.Context, conn *failover.Client, watch *re
 	wait := time.Duration(c.Wait)
 	if wait == 0 {
 		watch.await(ctx, conn, settleTime, func(s failover.ReplicaState) bool { return s != failover.ReplicaConnecting })
-		return nil
+		return watch.insecure()
 	}
 	switch {
 	case watch.await(ctx, conn, wait, func(s failover.ReplicaState) bool { return s == failover.ReplicaReady }):
@@ -111,11 +113,12 @@ type replicaWatch struct {
 	mu      sync.Mutex
 	addrs   []string // in the order in which they were found
 	states  map[string]failover.ReplicaState
-	changed chan struct{} // closed and replaced at every change
+	errs    map[string]error // why they are down
+	changed chan struct{}    // closed and replaced at every change
 }
 
 func newReplicaWatch() *replicaWatch {
-	return &replicaWatch{states: map[string]failover.ReplicaState{}, changed: make(chan struct{})}
+	return &replicaWatch{states: map[string]failover.ReplicaState{}, errs: map[string]error{}, changed: make(chan struct{})}
 }
 
 func (w *replicaWatch) note(e failover.ReplicaEvent) {
@@ -124,7 +127,7 @@ func (w *replicaWatch) note(e failover.ReplicaEvent) {
 	if !slices.Contains(w.addrs, e.Replica) {
 		w.addrs = append(w.addrs, e.Replica)
 	}
-	w.states[e.Replica] = e.State
+	w.states[e.Replica], w.errs[e.Replica] = e.State, e.Err
 	if e.State == failover.ReplicaGone {
 		delete(w.states, e.Replica) // not to be waited for; its calls still count
 	}
@@ -148,8 +151,29 @@ func (w *replicaWatch) String() string {
 		if s, ok := w.states[a]; ok {
 			parts = append(parts, fmt.Sprintf("%s %v", a, s))
 		}
+		if f, ok := errors.AsType[*transport.Failure](w.errs[a]); ok {
+			parts[len(parts)-1] += fmt.Sprintf(" (%v)", f)
+		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// insecure returns an error if TLS is the reason why no replica can be used: calls would only say so again and again.
+func (w *replicaWatch) insecure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var first error
+	for _, a := range w.addrs {
+		f, ok := errors.AsType[*transport.Failure](w.errs[a])
+		switch _, there := w.states[a]; {
+		case !there:
+		case !ok:
+			return nil
+		case first == nil:
+			first = &exit{exitFailed, fmt.Sprintf("no connection to %s: %v", a, f)}
+		}
+	}
+	return first
 }
 
 // await blocks until there are replicas and all are as wanted. It returns false when that takes longer than limit, or

@@ -15,9 +15,13 @@ type getCmd struct {
 
 // Run makes the call. One that fails is an error, after all its attempts have been shown.
 func (g *getCmd) Run(ctx context.Context, out output) error {
+	creds, err := secure(g.Client, out)
+	if err != nil {
+		return err
+	}
 	ctx, calling := begin(ctx)
 	defer calling.end(out)
-	c, err := g.dial(ctx)
+	c, err := g.dial(ctx, creds)
 	if err != nil {
 		return err
 	}

@@ -62,9 +62,13 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
+	creds, err := secure(l.Client, out)
+	if err != nil {
+		return err
+	}
 	ctx, calling := begin(ctx)
 	defer calling.end(out)
-	c, err := l.dial(ctx)
+	c, err := l.dial(ctx, creds)
 	if err != nil {
 		return err
 	}

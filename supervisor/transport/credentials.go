@@ -1,0 +1,162 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// Failure is why there is no connection, where that has to do with TLS, and what to do about it.
+type Failure struct {
+	Err    error
+	Advice string
+}
+
+// Error returns both in one line.
+func (f *Failure) Error() string { return f.Err.Error() + "; " + f.Advice }
+
+// Unwrap returns Err.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// secured are the credentials of a client. Each handshake has a configuration of its own.
+type secured struct {
+	credentials.TransportCredentials // that of no certificate, for all but the handshake
+	config                           func() *tls.Config
+}
+
+// ClientHandshake is part of credentials.TransportCredentials.
+func (s secured) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	config := s.config()
+	if config.ServerName != "" {
+		authority = config.ServerName
+	}
+	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		return nil, nil, advise(err)
+	}
+	return advised{conn}, info, nil
+}
+
+// Clone is part of credentials.TransportCredentials.
+func (s secured) Clone() credentials.TransportCredentials {
+	return secured{s.TransportCredentials.Clone(), s.config}
+}
+
+// plain are the credentials of a client without TLS.
+type plain struct {
+	credentials.TransportCredentials
+}
+
+// ClientHandshake is part of credentials.TransportCredentials.
+func (p plain) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := p.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &unheard{Conn: conn}, info, nil
+}
+
+// Clone is part of credentials.TransportCredentials.
+func (p plain) Clone() credentials.TransportCredentials { return plain{p.TransportCredentials.Clone()} }
+
+// advised is a connection that advises what to do about alerts. With TLS 1.3 a server judges the client's certificate
+// when the client's handshake has already ended.
+type advised struct{ net.Conn }
+
+func (a advised) Read(b []byte) (int, error) {
+	n, err := a.Conn.Read(b)
+	return n, advise(err)
+}
+
+// unheard is a connection without TLS from which nothing may have come yet.
+type unheard struct {
+	net.Conn
+	heard atomic.Bool
+}
+
+func (u *unheard) Read(b []byte) (int, error) {
+	n, err := u.Conn.Read(b)
+	if n > 0 {
+		u.heard.Store(true)
+	}
+	return n, u.advise(err)
+}
+
+func (u *unheard) Write(b []byte) (int, error) {
+	n, err := u.Conn.Write(b)
+	return n, u.advise(err)
+}
+
+// advise adds to the error of a connection that the server has closed at once what the reason may be.
+func (u *unheard) advise(err error) error {
+	if err == nil || u.heard.Load() {
+		return err
+	}
+	for _, closed := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, closed) {
+			return &Failure{err, "the server hung up at once: if it wants TLS, give --tls-ca"}
+		}
+	}
+	return err
+}
+
+// Alerts by which a server refuses a client's certificate, from RFC 8446.
+const (
+	alertCertificateRequired tls.AlertError = 116
+	alertHandshakeFailure    tls.AlertError = 40 // certificate required, in TLS 1.2
+)
+
+var alertsBadCertificate = []tls.AlertError{42, 43, 44, 45, 46, 48} // bad, unsupported, revoked, expired, unknown, unknown authority
+
+// advise adds to an error of TLS what to do about it.
+func advise(err error) error {
+	if err == nil {
+		return nil
+	}
+	what := ""
+	alert, isAlert := alertOf(err)
+	switch {
+	case is[x509.UnknownAuthorityError](err):
+		what = "want the authority that signed the server's certificate in --tls-ca"
+	case is[x509.HostnameError](err):
+		what = "want a name of the server's certificate in --tls-server-name"
+	case is[x509.CertificateInvalidError](err):
+		what = "want another certificate of the server"
+	case is[tls.RecordHeaderError](err):
+		what = "the server has no TLS: leave out the flags --tls"
+	case isAlert && (alert == alertCertificateRequired || alert == alertHandshakeFailure):
+		what = "the server wants a certificate of ours: give --tls-cert and --tls-key"
+	case isAlert && slices.Contains(alertsBadCertificate, alert):
+		what = "the server refuses our certificate: want one in --tls-cert that is valid and signed by its --tls-client-ca"
+	default:
+		return err
+	}
+	return &Failure{err, what}
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// alertOf returns the alert that the other side sent. Package tls does not export its type, only what each says.
+func alertOf(err error) (alert tls.AlertError, ok bool) {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || op.Op != "remote error" {
+		return 0, false
+	}
+	for alert := range tls.AlertError(255) {
+		if alert.Error() == op.Err.Error() {
+			return alert, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,198 @@
+// Package transport secures connections. It makes TLS of the certificates and keys in the files that flags and settings
+// name, and refuses to listen where other machines can connect without TLS.
+//
+// The files are read again for each handshake, so that certificates can be renewed while the program runs, by whatever
+// way: files that are renamed or written in place, or a link to their directory that is replaced, as Kubernetes does. As
+// long as what is in the files cannot be used, as when only half of it is written, the certificates from before stay in
+// use. Connections outlast all that.
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// SystemCA as [Client.CA] stands for the authorities that the system trusts.
+const SystemCA = "system"
+
+// Client is how a client secures its connections. The zero value does not. The tags make it flags.
+type Client struct {
+	CA         Path `name:"tls-ca" placeholder:"FILE" help:"Connect by TLS to servers whose certificate is signed by one in this file (PEM); system stands for the authorities that the system trusts."`
+	Cert       Path `name:"tls-cert" placeholder:"FILE" help:"Our certificate (PEM), for servers that want one (mTLS)."`
+	Key        Path `name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)."`
+	ServerName Name `name:"tls-server-name" placeholder:"NAME" help:"Name in the server's certificate, if that is not the host we connect to."`
+}
+
+// Server is how a server secures its connections. The zero value does not. The tags make it flags.
+type Server struct {
+	Cert     Path `name:"tls-cert" placeholder:"FILE" help:"Serve by TLS with this certificate (PEM). It is read again when it is renewed, as are the other files."`
+	Key      Path `name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)."`
+	ClientCA Path `name:"tls-client-ca" placeholder:"FILE" help:"Serve only clients whose certificate is signed by one in this file (PEM): mTLS."`
+}
+
+// Path is the path of a file.
+type Path string
+
+// UnmarshalText refuses an empty path, as from an unset variable in a script: it would mean to go without.
+func (p *Path) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New(`"": want the path of a file`)
+	}
+	*p = Path(text)
+	return nil
+}
+
+// Name is the name of a host.
+type Name string
+
+// UnmarshalText refuses an empty name.
+func (n *Name) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New(`"": want a host's name or IP address`)
+	}
+	*n = Name(text)
+	return nil
+}
+
+// Error is about one setting.
+type Error struct {
+	Setting string // its flag without --tls-: ca, cert, key, server-name, client-ca
+	Err     error
+}
+
+// Error names the flag.
+func (e *Error) Error() string { return "--tls-" + e.Setting + ": " + e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Enabled reports whether connections are secured.
+func (c Client) Enabled() bool { return c.CA != "" }
+
+// Enabled reports whether connections are secured.
+func (s Server) Enabled() bool { return s.Cert != "" }
+
+// Credentials returns the credentials for gRPC. Warn is called, by any goroutine, with the reason when renewed files
+// cannot be used, once for each reason. Errors are of type [*Error].
+func (c Client) Credentials(warn func(error)) (credentials.TransportCredentials, error) {
+	config, err := c.config(warn)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil {
+		return plain{insecure.NewCredentials()}, nil
+	}
+	return secured{credentials.NewTLS(&tls.Config{ServerName: string(c.ServerName)}), config}, nil
+}
+
+// Dialer returns a function that connects by TLS, for use without gRPC; nil if connections are not secured. Warn and
+// errors are as for Credentials.
+func (c Client) Dialer(warn func(error)) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
+	config, err := c.config(warn)
+	if config == nil {
+		return nil, err
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		d := tls.Dialer{Config: config()}
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, advise(err)
+		}
+		return advised{conn}, nil
+	}, nil
+}
+
+// config returns a function that returns the configuration of the next connection; nil if connections are not secured.
+func (c Client) config(warn func(error)) (func() *tls.Config, error) {
+	switch {
+	case c.CA == "" && c.Cert != "":
+		return nil, &Error{"cert", errMissingCA}
+	case c.CA == "" && c.Key != "":
+		return nil, &Error{"key", errMissingCA}
+	case c.CA == "" && c.ServerName != "":
+		return nil, &Error{"server-name", errMissingCA}
+	case c.CA == "":
+		return nil, nil
+	}
+	if err := checkPair(c.Cert, c.Key); err != nil {
+		return nil, err
+	}
+	f := &files{cert: file{setting: "cert", path: c.Cert}, key: file{setting: "key", path: c.Key}, ca: file{setting: "ca", path: c.CA}, warn: warn}
+	if c.CA == SystemCA {
+		f.ca.path = ""
+	}
+	if err := f.open(true); err != nil {
+		return nil, err
+	}
+	return func() *tls.Config {
+		now := f.current()
+		t := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: now.pool, ServerName: string(c.ServerName)}
+		if now.pair != nil {
+			// Else one that the server does not trust is not shown, and the server says that there is none.
+			t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return now.pair, nil }
+		}
+		return t
+	}, nil
+}
+
+var errMissingCA = errors.New("want --tls-ca with it; --tls-ca system stands for the authorities that the system trusts")
+
+// Credentials returns the credentials for gRPC. Warn and errors are as for [Client.Credentials].
+func (s Server) Credentials(warn func(error)) (credentials.TransportCredentials, error) {
+	config, err := s.Config(warn)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil {
+		return insecure.NewCredentials(), nil
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// Config returns the configuration for servers other than gRPC's; nil if connections are not secured. Warn and errors are
+// as for [Client.Credentials].
+func (s Server) Config(warn func(error)) (*tls.Config, error) {
+	if err := checkPair(s.Cert, s.Key); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Cert == "" && s.ClientCA != "":
+		return nil, &Error{"client-ca", errors.New("want --tls-cert and --tls-key with it")}
+	case s.Cert == "":
+		return nil, nil
+	}
+	f := &files{cert: file{setting: "cert", path: s.Cert}, key: file{setting: "key", path: s.Key}, ca: file{setting: "client-ca", path: s.ClientCA}, warn: warn}
+	if err := f.open(false); err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := f.current()
+		t := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*now.pair}}
+		if now.pool != nil {
+			t.ClientCAs, t.ClientAuth = now.pool, tls.RequireAndVerifyClientCert
+		}
+		return t, nil
+	}}, nil
+}
+
+func checkPair(cert, key Path) error {
+	switch {
+	case cert != "" && key == "":
+		return &Error{"cert", errors.New("want its key in --tls-key")}
+	case cert == "" && key != "":
+		return &Error{"key", errors.New("want its certificate in --tls-cert")}
+	}
+	return nil
+}
+
+// material is what the files hold.
+type material struct {
+	pair *tls.Certificate // nil: none
+	pool *x509.CertPool   // nil: that of the system, or none
+}
