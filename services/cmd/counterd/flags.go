@@ -18,6 +18,7 @@ import (
 
 	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor/parse"
+	"example.com/crashlab/supervisor/transport"
 	"example.com/crashlab/supervisor/version"
 )
 
@@ -25,9 +26,12 @@ import (
 type flags struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Addr        string `type:"hostport" default:"127.0.0.1:7101" help:"Address to listen on, HOST:PORT."`
+	Addr        string `type:"hostport" default:"127.0.0.1:7101" help:"Address to listen on, HOST:PORT. Other machines can reach it only with TLS, or with --insecure."`
 	Replica     string `type:"name" default:"a" help:"Name of this replica."`
 	Incarnation uint64 `type:"incarnation" default:"1" env:"CRASHLAB_INCARNATION,INCARNATION" help:"Which launch of the replica this is, from 1."`
+
+	transport.Server `group:"TLS"`
+	Insecure         bool `group:"TLS" help:"Let other machines connect without TLS."`
 
 	PCrash           float64            `group:"Faults" default:"0" help:"Probability, 0 to 1, that a request crashes the process."`
 	CrashPoint       fault.CrashPoint   `group:"Faults" default:"arrival" help:"Where a crash strikes: arrival (before the work) or reply (work done, reply never sent)."`
@@ -36,6 +40,7 @@ type flags struct {
 	ErrorCode        codes.Code         `group:"Faults" default:"UNAVAILABLE" help:"gRPC status code of such an answer."`
 	ServiceTime      fault.Distribution `group:"Faults" default:"0" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
 	Capacity         int                `group:"Faults" default:"0" help:"How many requests are worked on at a time, first come first served; the others queue. 0 is any number."`
+	FaultListen      string             `type:"faultlisten" group:"Faults" placeholder:"HOST:PORT|none" help:"Serve fault.v1.Fault, which changes the faults, at another address, or not at all; without, at --addr."`
 	Seed             uint64             `group:"Faults" default:"0" help:"Seed that decides which requests the faults hit; 0 draws one, and the log shows it."`
 
 	DrainTimeout time.Duration `default:"4s" help:"How long calls in flight may take to end after SIGTERM or SIGINT, before they are cut off. Keep it below the supervisor's stop timeout."`
@@ -66,6 +71,8 @@ func parseFlags(args []string) (flags, error) {
 		kong.Vars{"version": version.Of("counterd")},
 		kong.WithHyphenPrefixedParameters(true), // "--p-crash -1" is a bad probability, not a missing value
 		kong.NamedMapper("hostport", mapper(&bad, parseHostPort)),
+		kong.NamedMapper("faultlisten", mapper(&bad, parseFaultListen)),
+		kong.TypeMapper(reflect.TypeFor[transport.Path](), mapper(&bad, parseText[transport.Path])),
 		kong.NamedMapper("name", mapper(&bad, parseName)),
 		kong.NamedMapper("incarnation", mapper(&bad, parseIncarnation)),
 		kong.TypeMapper(reflect.TypeFor[uint64](), mapper(&bad, parse.Uint64)),
@@ -131,6 +138,19 @@ func parseText[T any, P interface {
 }
 
 func parseHostPort(text string) (string, error) { return parse.HostPort(text, 0) }
+
+// faultsOff as --fault-listen means that the Fault service is not served.
+const faultsOff = "none"
+
+func parseFaultListen(text string) (string, error) {
+	if text == faultsOff {
+		return text, nil
+	}
+	if _, err := parse.HostPort(text, 0); err != nil {
+		return "", fmt.Errorf("%w, or none", err)
+	}
+	return text, nil
+}
 
 func parseName(text string) (string, error) {
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == ' ' }) {

@@ -5,10 +5,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
+
+	"example.com/crashlab/supervisor/transport"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -25,7 +28,12 @@ func run(args []string) int {
 		JSONFormat: f.LogJSON,
 		Output:     os.Stderr,
 	})
-	if err := serve(f, logger); err != nil {
+	err = serve(f, logger)
+	if _, bad := errors.AsType[*transport.Error](err); bad || errors.Is(err, transport.ErrExposed) {
+		fmt.Fprintf(os.Stderr, "counterd: %v\n", err)
+		return 2
+	}
+	if err != nil {
 		logger.Error("cannot serve", "error", err)
 		return 1
 	}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"net"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,6 +20,7 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 	"example.com/crashlab/services/counter"
 	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // stopPatience is how much longer than the drain the end after a signal may take: the log may be stuck.
@@ -44,14 +45,13 @@ func serve(f flags, logger hclog.Logger) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", f.Addr)
+	served := make(chan error, 2)
+	where, err := r.listen(f, served)
 	if err != nil {
 		return err
 	}
-	logger.Info("listening", "addr", listener.Addr().String(), "replica", f.Replica, "incarnation", f.Incarnation,
-		"seed", f.Seed, "faults", f.faults().String())
-	served := make(chan error, 1)
-	go func() { served <- r.server.Serve(listener) }()
+	logger.Info("listening", append(where, "replica", f.Replica, "incarnation", f.Incarnation,
+		"seed", f.Seed, "faults", f.faults().String())...)
 
 	select {
 	case err := <-served:
@@ -63,6 +63,9 @@ func serve(f flags, logger hclog.Logger) error {
 	checker.Shutdown()
 	time.AfterFunc(lastNews, endStreams)
 	drained := drain(r.server, f.DrainTimeout)
+	if r.faults != nil {
+		go r.faults.Stop()
+	}
 	counts := r.injector.Freeze()
 	if !drained {
 		logger.Warn("drain timeout, calls in flight are cut off")
@@ -75,6 +78,7 @@ func serve(f flags, logger hclog.Logger) error {
 // replica is the server of one replica and what it counts.
 type replica struct {
 	server   *grpc.Server
+	faults   *grpc.Server // nil: there is none beside server
 	injector *fault.Injector
 	counter  *counter.Counter
 }
@@ -91,14 +95,50 @@ func newReplica(streams context.Context, f flags, logger hclog.Logger, checker *
 	if err != nil {
 		return nil, err
 	}
+	secured, err := f.Credentials(func(err error) {
+		logger.Warn("the certificates from before stay in use", "error", err)
+	})
+	if err != nil {
+		return nil, err
+	}
 	name := counterv1.Counter_ServiceDesc.ServiceName
-	server := grpc.NewServer(grpc.UnaryInterceptor(injector.Unary(name)), grpc.StreamInterceptor(endWith(streams)))
+	server := grpc.NewServer(grpc.Creds(secured), grpc.UnaryInterceptor(injector.Unary(name)), grpc.StreamInterceptor(endWith(streams)))
 	counterv1.RegisterCounterServer(server, service)
-	faultv1.RegisterFaultServer(server, fault.NewService(injector))
 	checker.SetServingStatus(name, healthv1.HealthCheckResponse_SERVING) // the overall "" serves from the start
 	healthv1.RegisterHealthServer(server, checker)
+	r := &replica{server: server, injector: injector, counter: service}
+	switch f.FaultListen {
+	case faultsOff:
+	case "":
+		faultv1.RegisterFaultServer(server, fault.NewService(injector))
+	default:
+		r.faults = grpc.NewServer(grpc.Creds(secured))
+		faultv1.RegisterFaultServer(r.faults, fault.NewService(injector))
+		reflection.Register(r.faults)
+	}
 	reflection.Register(server)
-	return &replica{server, injector, service}, nil
+	return r, nil
+}
+
+// listen serves, and returns the addresses for the log. What ends a server is sent to served.
+func (r *replica) listen(f flags, served chan<- error) (where []any, err error) {
+	exposed := f.Server.Enabled() || f.Insecure
+	listener, err := transport.Listen(f.Addr, exposed)
+	if err != nil {
+		return nil, fmt.Errorf("--addr: %w", err)
+	}
+	where = []any{"addr", listener.Addr().String()}
+	if r.faults != nil {
+		faults, err := transport.Listen(f.FaultListen, exposed)
+		if err != nil {
+			listener.Close()
+			return nil, fmt.Errorf("--fault-listen: %w", err)
+		}
+		where = append(where, "fault_addr", faults.Addr().String())
+		go func() { served <- r.faults.Serve(faults) }()
+	}
+	go func() { served <- r.server.Serve(listener) }()
+	return where, nil
 }
 
 // endWith returns an interceptor that ends streams with the context. They are health watches and reflection, which last
