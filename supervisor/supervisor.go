@@ -17,10 +17,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/output"
+	"example.com/crashlab/supervisor/internal/probe"
 	"example.com/crashlab/supervisor/internal/replicas"
 	"example.com/crashlab/supervisor/spec"
 )
@@ -47,6 +49,11 @@ type Config struct {
 	// time. A call must return soon after ctx has ended. Nil: such probes are an
 	// error.
 	Health func(ctx context.Context, addr, service string) error
+
+	// DialTLS connects to a replica by TLS. Probes of kind ProbeHTTP call it, for
+	// several replicas at the same time, and ask by HTTPS. A call must return soon
+	// after ctx has ended. Nil: they ask by HTTP.
+	DialTLS func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// OnEvent receives events, one call at a time, in order. It may block: later
 	// events then wait in memory, without bound, and Run returns only after the
@@ -151,7 +158,8 @@ func (s *Supervisor) run(ctx context.Context, sys replicas.System) {
 	defer cancel()
 	defer context.AfterFunc(s.killed, cancel)()
 	s.set.Open(ctx, replicas.Config{
-		System: sys, MaxStarting: cmp.Or(s.config.MaxStarting, defaultMaxStarting), Health: s.config.Health, Emit: s.emit, Killed: s.killed,
+		System: sys, MaxStarting: cmp.Or(s.config.MaxStarting, defaultMaxStarting),
+		Asker: probe.NewAsker(s.config.Health, s.config.DialTLS), Emit: s.emit, Killed: s.killed,
 	}, s.config.Groups)
 	for s.set.Busy(s.config.Stay) {
 		select {

@@ -16,7 +16,7 @@ const module = "example.com/crashlab/"
 // floors are the packages from the top down. A package may import from lower floors and from its own subtree; its tests
 // may use a neighbour of the same floor, as the fault injectors' do with the Counter.
 var floors = [][]string{
-	{"deploy/integration", "deploy/floors", "deploy/gotest"},
+	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
 	{"client/report"},
 	{"supervisor/control", "client/experiment"},

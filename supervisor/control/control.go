@@ -48,7 +48,7 @@ type Server struct {
 	// Sinks returns where the program writes, for List. Nil: nowhere.
 	Sinks func() []Sink
 
-	// Credentials secure the connections, see [TLS]. Nil: they are not secured.
+	// Credentials secure the connections, see package transport. Nil: they are not secured.
 	Credentials credentials.TransportCredentials
 }
 

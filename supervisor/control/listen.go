@@ -15,15 +15,13 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"example.com/crashlab/supervisor/transport"
 )
 
 // DefaultAddr is the default address of the control service. Its port is below the
 // ephemeral range, next to those of the replicas, which begin at 7101.
 const DefaultAddr = "127.0.0.1:7100"
-
-// ErrExposed is wrapped by the error for an address that other machines can reach.
-var ErrExposed = errors.New("other machines can reach it without TLS: want an address on loopback, such as " +
-	DefaultAddr + ", or unix:///PATH, or TLS")
 
 const (
 	// maxPath is the longest path of a socket that both Linux and macOS allow.
@@ -33,8 +31,8 @@ const (
 )
 
 // Listen listens at addr, which is HOST:PORT or unix:///PATH. A host must be on
-// loopback, or the error wraps [ErrExposed], unless exposed, which says that
-// connections are secured or need not be.
+// loopback, or the error wraps [transport.ErrExposed], unless exposed, which says
+// that connections are secured or need not be.
 //
 // The socket at a path has mode 0600. On Linux, connections of users other than ours
 // and root are closed even if the mode is changed. A socket that was left at the
@@ -48,21 +46,11 @@ func Listen(addr string, exposed bool) (net.Listener, error) {
 	if network == "unix" {
 		return listenUnix(address)
 	}
-	tcp, err := net.ResolveTCPAddr(network, address)
-	if err != nil {
-		return nil, fmt.Errorf("%q: want HOST:PORT or unix:///PATH: %w", addr, err)
-	}
-	if !exposed && !tcp.IP.IsLoopback() {
-		return nil, fmt.Errorf("%q: %w", addr, ErrExposed)
-	}
-	l, err := net.ListenTCP(network, tcp)
+	l, err := transport.Listen(address, exposed)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%q: another process listens there: want an address that is free", addr)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l, err
 }
 
 // NewClient returns a connection to the supervisor at addr, which is as for [Listen].

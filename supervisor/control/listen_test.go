@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/transport"
 )
 
 func TestListenRefusesWhatOthersCanReach(t *testing.T) {
@@ -23,7 +25,7 @@ func TestListenRefusesWhatOthersCanReach(t *testing.T) {
 		if err == nil {
 			l.Close()
 		}
-		if !errors.Is(err, ErrExposed) || !strings.Contains(err.Error(), fmt.Sprintf("%q", addr)) {
+		if !errors.Is(err, transport.ErrExposed) || !strings.Contains(err.Error(), fmt.Sprintf("%q", addr)) {
 			t.Errorf("%s: %v, want ErrExposed that names it", addr, err)
 		}
 		l, err = Listen(addr, true)
@@ -151,26 +153,20 @@ func TestListenLeavesOtherSocketsAlone(t *testing.T) {
 	}
 }
 
-// serveAt serves a supervisor without replicas, and calls it.
-func serveAt(t *testing.T, l net.Listener, server, client TLS) error {
+// serveAt serves a supervisor without replicas, and calls it. Nil credentials: without
+// TLS.
+func serveAt(t *testing.T, l net.Listener, server, client credentials.TransportCredentials) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	creds, err := server.Server()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := Server{Supervisor: new(supervisor.Supervisor), Credentials: creds}
+	s := Server{Supervisor: new(supervisor.Supervisor), Credentials: server}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l) }()
 	addr := l.Addr().String()
 	if l.Addr().Network() == "unix" {
 		addr = "unix://" + addr
 	}
-	if creds, err = client.Client(); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := NewClient(addr, creds)
+	conn, err := NewClient(addr, client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +184,7 @@ func TestServeAtAPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := serveAt(t, l, TLS{}, TLS{}); err != nil {
+	if err := serveAt(t, l, nil, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -199,7 +195,7 @@ func TestStrangersAreCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.(*guarded).permitted = func(*net.UnixConn) bool { return false }
-	if err := serveAt(t, l, TLS{}, TLS{}); status.Code(err) != codes.Unavailable {
+	if err := serveAt(t, l, nil, nil); status.Code(err) != codes.Unavailable {
 		t.Errorf("got %v, want UNAVAILABLE", err)
 	}
 }

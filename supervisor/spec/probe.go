@@ -13,7 +13,7 @@ const (
 	ProbeNone   ProbeKind = iota // no check
 	ProbeTCP                     // its address accepts a connection
 	ProbeGRPC                    // Config.Health returns nil for its address
-	ProbeHTTP                    // a GET of Path at its address is answered by a status from 200 to 299
+	ProbeHTTP                    // a GET of Path at its address, by HTTPS with Config.DialTLS, is answered by a status from 200 to 299
 	ProbeNotify                  // it sends READY=1 to NOTIFY_SOCKET, see sd_notify(3); not for Alive
 )
 

@@ -50,7 +50,7 @@ func (p *proc) mustEndBy(sig syscall.Signal) {
 // Before the first launch, and in ctl, a signal ends the process at once, whatever it is doing.
 func TestSignalWhileAFileIsOpened(t *testing.T) {
 	for name, args := range map[string]string{
-		"cluster file": "--config FIFO", "ctl": "ctl --ca FIFO list",
+		"cluster file": "--config FIFO", "ctl": "ctl --tls-ca FIFO list",
 	} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 			t.Run(fmt.Sprintf("%s, %v", name, sig), func(t *testing.T) {

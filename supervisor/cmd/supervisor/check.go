@@ -64,7 +64,7 @@ type resolvedCluster struct {
 
 func resolve(c *clusterfile.Cluster) resolvedCluster {
 	all := resolvedCluster{
-		Control: c.Control.Addr, Metrics: c.MetricsAddr, Events: c.Events, LogDir: c.LogDir, StateDir: c.StateDir,
+		Control: c.Control, Metrics: c.MetricsAddr, Events: c.Events, LogDir: c.LogDir, StateDir: c.StateDir,
 	}
 	for _, g := range c.Groups {
 		for n := range g.Count {

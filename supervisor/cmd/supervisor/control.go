@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,6 +15,7 @@ import (
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // startControl has server serve at l until stop is called, which waits for its end.
@@ -39,7 +41,7 @@ func startControl(l *controlListener, server *control.Server, log hclog.Logger) 
 
 // controlListener is where the control service listens. Nil: there is none.
 type controlListener struct {
-	settings    clusterfile.Control
+	settings    clusterfile.Settings
 	credentials credentials.TransportCredentials
 
 	mu     sync.Mutex
@@ -48,17 +50,20 @@ type controlListener struct {
 	closed bool
 }
 
-func listenControl(c clusterfile.Control) (*controlListener, error) {
-	if c.Addr == "" {
+// listenControl listens for the control service, with TLS if that is set, unless at a
+// path. Warn is as for transport.Client.
+func listenControl(s clusterfile.Settings, warn func(error)) (l *controlListener, err error) {
+	if s.Control == "" {
 		return nil, nil
 	}
-	credentials, err := c.TLS.Server()
-	if err != nil {
-		return nil, err
+	l = &controlListener{settings: s}
+	if !strings.HasPrefix(s.Control, "unix:") {
+		if l.credentials, err = s.Serve.Credentials(warn); err != nil {
+			return nil, err
+		}
 	}
-	l := &controlListener{settings: c, credentials: credentials}
 	switch err := l.listen(); {
-	case errors.Is(err, control.ErrExposed): // a name that stands for another address than it seems to
+	case errors.Is(err, transport.ErrExposed): // a name that stands for another address than it seems to
 		return nil, inputfile.Place{Name: "--control"}.Errorf("%v", err)
 	case err != nil:
 		return nil, fmt.Errorf("--control: %w", err)
@@ -67,7 +72,7 @@ func listenControl(c clusterfile.Control) (*controlListener, error) {
 }
 
 func (l *controlListener) listen() error {
-	now, err := control.Listen(l.settings.Addr, l.settings.TLS.Enabled() || l.settings.AllowRemote)
+	now, err := control.Listen(l.settings.Control, l.settings.Serve.Enabled() || l.settings.Insecure)
 	if err == nil {
 		l.now = now
 		l.socket, _ = os.Lstat(now.Addr().String())

@@ -18,13 +18,13 @@ import (
 // Other machines get to the control service only where that was said outright,
 // whatever the first look at the address has missed.
 func TestControlIsExposedOnlyByWill(t *testing.T) {
-	c := clusterfile.Control{Addr: "0.0.0.0:0"}
-	_, err := listenControl(c)
+	s := clusterfile.Settings{Control: "0.0.0.0:0"}
+	_, err := listenControl(s, nil)
 	if _, bad := errors.AsType[*inputfile.Mistake](err); !bad || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
 		t.Errorf("got %v", err)
 	}
-	c.AllowRemote = true
-	l, err := listenControl(c)
+	s.Insecure = true
+	l, err := listenControl(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,8 +35,9 @@ func TestOnlyRegularFiles(t *testing.T) {
 		{[]string{"--config", dir}, 2, "--config: " + dir + ": a directory: want a regular file or a pipe"},
 		{[]string{"--config", os.DevNull}, 2, "--config: /dev/null: a device: want a regular file or a pipe"},
 		{[]string{"--state-dir", filepath.Dir(state), "--", "true"}, 1, "state directory: " + state + ": a pipe: want a regular file"},
-		{[]string{"--control", "127.0.0.1:7100", "--control-cert", pem, "--control-key", pem, "--", "true"}, 2, pem + ": a pipe: want a regular file"},
-		{[]string{"ctl", "--ca", dir, "list"}, 2, dir + ": a directory: want a regular file or a pipe"},
+		{[]string{"--tls-cert", pem, "--tls-key", pem, "--", "true"}, 2, pem + ": a pipe: want a regular file"},
+		{[]string{"--tls-ca", pem, "--", "true"}, 2, pem + ": a pipe: want a regular file"},
+		{[]string{"ctl", "--tls-ca", dir, "list"}, 2, dir + ": a directory: want a regular file or a pipe"},
 	} {
 		p := start(t, "", tt.args...)
 		if code := p.ends(); code != tt.code || !strings.HasSuffix(p.stderr.text(), tt.want) || strings.Contains(p.stderr.text(), "\n") {

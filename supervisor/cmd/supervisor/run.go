@@ -52,12 +52,20 @@ func (r *runCmd) Run() error {
 
 // supervise runs the cluster, with its reports and the control service.
 func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
+	var out *report.Report
+	warn := func(err error) { out.Log.Warn("the certificates from before stay in use", "error", err) }
 	prober := new(control.Prober)
 	defer prober.Close()
-	var out *report.Report
+	dialTLS, err := c.Ask.Dialer(warn)
+	if err == nil {
+		prober.Credentials, err = c.Ask.Credentials(warn)
+	}
+	if err != nil {
+		return err
+	}
 	var result *outcome
 	s, err := supervisor.New(supervisor.Config{
-		Groups: c.Groups, Stay: c.Control.Addr != "", MaxStarting: c.MaxStarting, Health: prober.Health, Guardian: guardian,
+		Groups: c.Groups, Stay: c.Control != "", MaxStarting: c.MaxStarting, Health: prober.Health, DialTLS: dialTLS, Guardian: guardian,
 		OnEvent:  func(e event.Event) { out.Event(e); result.note(e) },
 		OnOutput: func(replica string, lines []byte) { out.Output(replica, lines) },
 	})
@@ -75,7 +83,7 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 			out.Banner(c.Banner)
 		}
 	})
-	listener, err := listenControl(c.Control)
+	listener, err := listenControl(c.Settings, warn)
 	if err != nil {
 		return err
 	}

@@ -98,16 +98,37 @@ func Check(p spec.Probe, addr string, alive, health bool) error {
 	return nil
 }
 
+// Asker asks replicas.
+type Asker struct {
+	Health func(ctx context.Context, addr, service string) error // see Config.Health
+
+	scheme string
+	client http.Client
+}
+
+// NewAsker returns an Asker for what Config.Health and Config.DialTLS are. By HTTP it
+// keeps no connections, as a kept one may lead to the previous incarnation.
+func NewAsker(health func(ctx context.Context, addr, service string) error, dialTLS func(ctx context.Context, network, addr string) (net.Conn, error)) *Asker {
+	a := &Asker{Health: health, scheme: "http://", client: http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, DialTLSContext: dialTLS},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	if dialTLS != nil {
+		a.scheme = "https://"
+	}
+	return a
+}
+
 // Ask asks the replica at addr once, within p.Timeout, and returns nil for a good
-// answer. Health is Config.Health.
-func Ask(ctx context.Context, p spec.Probe, addr string, health func(ctx context.Context, addr, service string) error) error {
+// answer.
+func (a *Asker) Ask(ctx context.Context, p spec.Probe, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	switch p.Kind {
 	case spec.ProbeGRPC:
-		return health(ctx, addr, p.Service)
+		return a.Health(ctx, addr, p.Service)
 	case spec.ProbeHTTP:
-		return askHTTP(ctx, "http://"+addr+path(p))
+		return a.askHTTP(ctx, addr+path(p))
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -117,21 +138,14 @@ func Ask(ctx context.Context, p spec.Probe, addr string, health func(ctx context
 	return err
 }
 
-// httpClient keeps no connections, as a kept one may lead to the previous
-// incarnation.
-var httpClient = http.Client{
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
 // askHTTP returns nil for an answer with a status from 200 to 299.
-func askHTTP(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+func (a *Asker) askHTTP(ctx context.Context, place string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.scheme+place, nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("User-Agent", "supervisor")
-	answer, err := httpClient.Do(req)
+	answer, err := a.client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (t *Set) Current() []spec.Group {
 
 // apply is Apply for callers that hold off other changes.
 func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
-	all, err := members(groups, t.config.Health != nil)
+	all, err := members(groups, t.config.Asker.Health != nil)
 	if err != nil {
 		return err
 	}

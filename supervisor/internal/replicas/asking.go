@@ -42,9 +42,9 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 	if r.core.State() == status.StateStarting {
 		holds = r.process.Holds
 	}
-	health := r.set.config.Health
+	asker := r.set.config.Asker
 	r.asking.asked.Go(func() {
-		err := probe.Ask(ctx, p, addr, health)
+		err := asker.Ask(ctx, p, addr)
 		if err == nil && holds != nil {
 			err = holds(addr)
 		}

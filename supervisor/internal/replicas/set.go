@@ -12,6 +12,7 @@ import (
 
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/lifecycle"
+	"example.com/crashlab/supervisor/internal/probe"
 	"example.com/crashlab/supervisor/restart"
 	"example.com/crashlab/supervisor/spec"
 	"example.com/crashlab/supervisor/status"
@@ -21,7 +22,7 @@ import (
 type Config struct {
 	System      System
 	MaxStarting int // replicas between launch and ready at a time
-	Health      func(ctx context.Context, addr, service string) error
+	Asker       *probe.Asker
 	Emit        func(event.Event)
 	Killed      context.Context // once it has ended, processes are killed and none is launched
 }

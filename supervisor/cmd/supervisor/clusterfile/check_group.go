@@ -131,7 +131,7 @@ func (g *group) room(groups []*group, ours Settings) int {
 	if !g.located {
 		return maxCount
 	}
-	taken := []string{ours.Control.Addr, ours.MetricsAddr}
+	taken := []string{ours.Control, ours.MetricsAddr}
 	for _, other := range groups {
 		if other != g && other.located {
 			taken = append(taken, other.addr(0))

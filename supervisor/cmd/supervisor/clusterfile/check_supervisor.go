@@ -1,37 +1,45 @@
 package clusterfile
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
-	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // wrong returns an error about a setting of the supervisor itself. It names the flag,
 // if that was given, or else the place in the file.
 func (in input) wrong(path, what string) error {
-	key, ofControl := strings.CutPrefix(path, "control.")
+	flags := in.flags.Supervisor
+	ofTLS, inTLS := strings.CutPrefix(path, "tls.")
 	switch {
-	case path == "control.addr" && in.flags.Supervisor.Control.Addr != nil:
+	case path == "control.addr" && flags.Control.Addr != nil:
 		return inputfile.Place{Name: "--control"}.Errorf("%s", what)
-	case ofControl && given(in.flags.Supervisor.Control, key), !ofControl && given(in.flags.Supervisor, key):
+	case inTLS && given(flags.TLS, ofTLS), path != "control.addr" && !inTLS && given(flags, path):
 		return inputfile.Place{Name: flag(strings.ReplaceAll(path, ".", "_"))}.Errorf("%s", what)
 	}
 	return in.file.Value(path).Errorf("%s: %s", path, what)
 }
 
-// checkAddrs refuses addresses of the supervisor that a replica has too, and metrics
-// that other machines can reach unless that is allowed.
+// checkAddrs refuses addresses of the supervisor that a replica has too, and those that
+// other machines can reach without TLS unless that is allowed.
 func (in input) checkAddrs(c *Cluster) error {
-	if a := c.supervisor.MetricsAddr; a != nil && !a.local() && !bool(deref(c.supervisor.MetricsPublic)) {
-		return in.wrong("metrics_addr", fmt.Sprintf("%q: other machines can reach it: want a loopback address, or metrics_public: true (--metrics-public true)", *a))
+	if !c.Serve.Enabled() && !c.Insecure {
+		const reached = "%q: other machines can reach it without TLS: want tls.cert and tls.key (--tls-cert and --tls-key), a loopback address%s, or insecure: true (--insecure)"
+		if c.Control != "" && !endpoint(c.Control).local() {
+			return in.wrong("control.addr", fmt.Sprintf(reached, c.Control, " or unix:///PATH"))
+		}
+		if c.MetricsAddr != "" && !addr(c.MetricsAddr).local() {
+			return in.wrong("metrics_addr", fmt.Sprintf(reached, c.MetricsAddr, ""))
+		}
 	}
 	for _, r := range c.Replicas {
 		another := fmt.Sprintf("%q: want another, as it is replica %s's", r.Addr, r.Name)
 		switch {
-		case clash(r.Addr, c.Control.Addr):
+		case clash(r.Addr, c.Control):
 			return in.wrong("control.addr", another)
 		case clash(r.Addr, c.MetricsAddr):
 			return in.wrong("metrics_addr", another)
@@ -40,49 +48,38 @@ func (in input) checkAddrs(c *Cluster) error {
 	return nil
 }
 
-// checkControl refuses incomplete settings of the control service, and those by which
-// other machines can use it unless that is allowed.
-func (in input) checkControl(c controlSettings) error {
-	if c.Addr == nil {
-		for _, key := range []string{"cert", "key", "ca", "allow_remote"} {
-			if given(c, key) {
-				return in.wrong("control."+key, "want an address of the control service too")
-			}
-		}
-		return nil
+// checkTLS refuses incomplete settings of TLS, and files that cannot be read or used
+// now.
+func (in input) checkTLS(c *Cluster) error {
+	t := c.supervisor.TLS
+	if t.CA == nil && t.ServerName != nil {
+		return in.wrong("tls.server_name", "want a ca (--tls-ca) too: without it replicas are not asked by TLS")
 	}
-	switch {
-	case c.Cert == nil && c.Key != nil:
-		return in.wrong("control.key", "want a certificate too")
-	case c.Cert != nil && c.Key == nil:
-		return in.wrong("control.cert", "want a key too")
-	case c.CA != nil && c.Cert == nil:
-		return in.wrong("control.ca", "want a certificate and a key too")
-	case c.Cert == nil && !c.Addr.local() && !bool(deref(c.AllowRemote)):
-		return in.wrong("control.addr", fmt.Sprintf("%q: other machines can reach it: want a loopback address, unix:///PATH, a certificate for TLS, or allow_remote: true (--control-allow-remote true)", *c.Addr))
-	case c.Cert != nil:
-		files := c.tls()
-		if _, err := (control.TLS{Cert: files.Cert, Key: files.Key}).Server(); err != nil {
-			return in.wrong("control.cert", err.Error())
-		}
-		if _, err := files.Server(); err != nil {
-			return in.wrong("control.ca", err.Error())
+	if c.Ask.Enabled() && c.Ask.CA != transport.SystemCA {
+		if err := inputfile.CheckPath(string(c.Ask.CA)); err != nil { // a pipe cannot be read again
+			return in.wrong("tls.ca", err.Error())
 		}
 	}
-	return nil
-}
-
-func (c controlSettings) tls() control.TLS {
-	return control.TLS{Cert: string(deref(c.Cert)), Key: string(deref(c.Key)), CA: string(deref(c.CA))}
+	_, err := c.Serve.Config(nil)
+	if err == nil {
+		_, err = c.Ask.Credentials(nil)
+	}
+	if bad, ok := errors.AsType[*transport.Error](err); ok {
+		return in.wrong("tls."+strings.ReplaceAll(bad.Setting, "-", "_"), bad.Err.Error())
+	}
+	return err
 }
 
 // checkFixed refuses changes from one cluster to the next that take a restart.
 func (in input) checkFixed(now, next *Cluster) error {
-	key := differs(now.supervisor.Control, next.supervisor.Control)
-	if key != "" {
-		key = "control." + key
-	} else if key = differs(now.supervisor, next.supervisor); key == "" {
+	key := differs(now.supervisor, next.supervisor)
+	switch key {
+	case "":
 		return nil
+	case "control":
+		key += "." + differs(now.supervisor.Control, next.supervisor.Control)
+	case "tls":
+		key += "." + differs(now.supervisor.TLS, next.supervisor.TLS)
 	}
 	return in.wrong(key, "want it as it was: only a restart of the supervisor changes it")
 }

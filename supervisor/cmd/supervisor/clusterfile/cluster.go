@@ -72,8 +72,11 @@ func (in input) cluster() (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Path: in.file.path, in: in, supervisor: in.flags.Supervisor.or(in.file.supervisorSettings).or(supervisorDefaults())}
+	if in.flags.Insecure {
+		c.supervisor.Insecure = new(boolean(true))
+	}
 	c.Settings = c.supervisor.settings()
-	if err := in.checkControl(c.supervisor.Control); err != nil {
+	if err := in.checkTLS(c); err != nil {
 		return nil, err
 	}
 	total := 0
@@ -178,7 +181,7 @@ func (in input) banner(c *Cluster) (string, error) {
 			addrs = append(addrs, r.Addr)
 		}
 	}
-	values := []placeholder{{"addrs", strings.Join(addrs, ",")}, {"addr", ""}, {"control", c.Control.Addr}}
+	values := []placeholder{{"addrs", strings.Join(addrs, ",")}, {"addr", ""}, {"control", c.Control}}
 	if len(addrs) > 0 {
 		values[1].value = addrs[0]
 	}

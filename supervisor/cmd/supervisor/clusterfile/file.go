@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // content is what a cluster file says.
@@ -41,8 +42,15 @@ func load(read func(path string, most int) ([]byte, error), path string) (*file,
 // interpolate returns what stands for a text that v is to read.
 func (f *file) interpolate(text string, v encoding.TextUnmarshaler) (string, error) {
 	text, err := inputfile.Interpolate(text, os.LookupEnv)
-	if _, isPath := v.(*filePath); isPath && text != "-" { // which is stdout
-		text = f.beside(text)
+	switch v.(type) {
+	case *filePath:
+		if text != "-" { // which is stdout
+			text = f.beside(text)
+		}
+	case *authorities:
+		if text != transport.SystemCA {
+			text = f.beside(text)
+		}
 	}
 	return text, err
 }

@@ -191,7 +191,7 @@ func TestRoomOfAGroup(t *testing.T) {
 		addr + "control: {addr: unix:///tmp/x}\n":                                {1000},
 		addr + "metrics_addr: 127.0.0.1:7105\n":                                  {4},
 		addr + "metrics_addr: 127.0.0.2:7105\n":                                  {1000},
-		addr + "metrics_addr: 0.0.0.0:7105\nmetrics_public: true\n":              {4},
+		addr + "metrics_addr: 0.0.0.0:7105\ninsecure: true\n":                    {4},
 		addr + "groups:\n  one: {}\n  two: {base_port: 7104}\n":                  {3, 1000},
 		addr + "groups:\n  one: {base_port: 7110}\n  two: {}\n":                  {1000, 9},
 		addr + "groups:\n  one: {}\n  two: {base_port: 7104, host: 127.0.0.2}\n": {1000, 1000},

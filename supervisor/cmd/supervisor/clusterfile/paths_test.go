@@ -96,8 +96,11 @@ func TestFilesAreRelativeToTheFile(t *testing.T) {
 	if c := readAs(t, home+"/etc/c.yaml", "command: [\"true\"]\nevents: \"-\"\n", Flags{}); c.Events != "-" {
 		t.Errorf("events on stdout became %s", c.Events)
 	}
-	m := bad(t, write(t, "command: [\"true\"]\ncontrol: {addr: 127.0.0.1:7100, cert: a.pem, key: b.pem}\n"), Flags{})
-	contains(t, m.Error(), []string{"control.cert", filepath.Dir(m.Name) + "/a.pem"})
+	if c := readAs(t, home+"/etc/c.yaml", "command: [\"true\"]\ntls: {ca: system}\n", Flags{}); c.Ask.CA != "system" {
+		t.Errorf("the system's authorities became %s", c.Ask.CA)
+	}
+	m := bad(t, write(t, "command: [\"true\"]\ntls: {cert: a.pem, key: b.pem}\n"), Flags{})
+	contains(t, m.Error(), []string{"tls.cert", filepath.Dir(m.Name) + "/a.pem"})
 	m = bad(t, write(t, "command: [bin/tool]\n"), Flags{})
 	contains(t, m.Error(), []string{"command[0]", filepath.Dir(m.Name) + "/bin/tool", "want a program"})
 }

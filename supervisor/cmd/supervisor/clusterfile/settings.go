@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // Flags are what the command line says, which overrides the cluster file. Commands
@@ -17,6 +17,7 @@ import (
 type Flags struct {
 	Group      groupSettings      `embed:""`
 	Supervisor supervisorSettings `embed:""`
+	Insecure   bool               `help:"Let other machines connect to --control and --metrics-addr without TLS"`
 	Command    []string           `kong:"-"` // program and arguments; empty: that of the file
 }
 
@@ -80,25 +81,31 @@ type stop struct {
 // supervisorSettings are the settings of the supervisor itself, which only a restart
 // can change. Nil: not given.
 type supervisorSettings struct {
-	Control       controlSettings `yaml:"control" embed:""`
-	MetricsAddr   *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
-	MetricsPublic *boolean        `yaml:"metrics_public" placeholder:"true" help:"Let --metrics-addr be one that other machines can reach (default false)"`
-	Events        *filePath       `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
-	LogDir        *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
-	LogSize       *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size of a file in --log-dir, 2 to 10000 MB; then another is begun (default 10)"`
-	LogFiles      *count          `yaml:"log_files" placeholder:"N" help:"How many full files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
-	FileMode      *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir (default 0640)"`
-	StateDir      *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
-	MaxStarting   *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
+	Control     controlSettings `yaml:"control" embed:""`
+	TLS         tlsSettings     `yaml:"tls" embed:""`
+	Insecure    *boolean        `yaml:"insecure" kong:"-"` // a flag of its own
+	MetricsAddr *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
+	Events      *filePath       `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
+	LogDir      *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
+	LogSize     *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size of a file in --log-dir, 2 to 10000 MB; then another is begun (default 10)"`
+	LogFiles    *count          `yaml:"log_files" placeholder:"N" help:"How many full files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
+	FileMode    *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir (default 0640)"`
+	StateDir    *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
+	MaxStarting *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
 }
 
 // controlSettings are those of the control service.
 type controlSettings struct {
-	Addr        *endpoint `yaml:"addr" name:"control" placeholder:"ADDR" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl"`
-	Cert        *filePath `yaml:"cert" name:"control-cert" placeholder:"FILE" help:"Certificate of the control service (PEM), for TLS"`
-	Key         *filePath `yaml:"key" name:"control-key" placeholder:"FILE" help:"Private key for --control-cert (PEM)"`
-	CA          *filePath `yaml:"ca" name:"control-ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the client's, for mTLS"`
-	AllowRemote *boolean  `yaml:"allow_remote" name:"control-allow-remote" placeholder:"true" help:"Let --control be one that other machines can reach, without TLS (default false)"`
+	Addr *endpoint `yaml:"addr" name:"control" placeholder:"ADDR|none" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl; none switches off that of the file"`
+}
+
+// tlsSettings are the files of certificates and keys.
+type tlsSettings struct {
+	Cert       *filePath    `yaml:"cert" name:"tls-cert" placeholder:"FILE" help:"Our certificate (PEM): by TLS we serve --control, unless at a path, and --metrics-addr, and with --tls-ca show it to replicas. It is read again when it is renewed, as are the other files"`
+	Key        *filePath    `yaml:"key" name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)"`
+	ClientCA   *filePath    `yaml:"client_ca" name:"tls-client-ca" placeholder:"FILE" help:"Serve only clients whose certificate is signed by one in this file (PEM): mTLS"`
+	CA         *authorities `yaml:"ca" name:"tls-ca" placeholder:"FILE" help:"Ask replicas by TLS whether they are ready and alive; their certificate is signed by one in this file (PEM), or with system by an authority that the system trusts"`
+	ServerName *verbatim    `yaml:"server_name" name:"tls-server-name" placeholder:"NAME" help:"Name in the replicas' certificate, if that is not the host in their address"`
 }
 
 // or returns s with what it does not give taken from others. Maps are joined.
@@ -111,6 +118,7 @@ func (s groupSettings) or(others groupSettings) groupSettings {
 
 func (o supervisorSettings) or(others supervisorSettings) supervisorSettings {
 	fill(&o.Control, others.Control)
+	fill(&o.TLS, others.TLS)
 	fill(&o, others)
 	return o
 }
@@ -146,31 +154,48 @@ func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 // Settings are the settings of the supervisor itself, with defaults filled in. Zero:
 // off.
 type Settings struct {
-	Control     Control
-	MetricsAddr string      // address at which metrics are served for Prometheus
-	Events      string      // file that events are appended to; -: stdout
-	LogDir      string      // directory with a file of each replica's lines
-	LogSize     int64       // size in bytes at which such a file is full
-	LogFiles    int         // number of full files that are kept of each replica
-	FileMode    fs.FileMode // permissions of files that are created
-	StateDir    string      // directory that only one supervisor may have at a time
-	MaxStarting int         // see supervisor.Config; zero: its default
-}
-
-// Control says where the control service is.
-type Control struct {
-	Addr        string
-	TLS         control.TLS
-	AllowRemote bool // other machines may reach Addr without TLS
+	Control     string           // address of the control service
+	Serve       transport.Server // TLS of the control service and the metrics
+	Ask         transport.Client // TLS of the probes
+	Insecure    bool             // other machines may connect without TLS
+	MetricsAddr string           // address at which metrics are served for Prometheus
+	Events      string           // file that events are appended to; -: stdout
+	LogDir      string           // directory with a file of each replica's lines
+	LogSize     int64            // size in bytes at which such a file is full
+	LogFiles    int              // number of full files that are kept of each replica
+	FileMode    fs.FileMode      // permissions of files that are created
+	StateDir    string           // directory that only one supervisor may have at a time
+	MaxStarting int              // see supervisor.Config; zero: its default
 }
 
 func (o supervisorSettings) settings() Settings {
 	return Settings{
-		Control:     Control{Addr: string(deref(o.Control.Addr)), TLS: o.Control.tls(), AllowRemote: bool(deref(o.Control.AllowRemote))},
+		Control: o.Control.addr(), Serve: o.TLS.server(), Ask: o.TLS.client(), Insecure: bool(deref(o.Insecure)),
 		MetricsAddr: string(deref(o.MetricsAddr)), Events: string(deref(o.Events)), StateDir: string(deref(o.StateDir)),
 		LogDir: string(deref(o.LogDir)), LogSize: int64(deref(o.LogSize)) * 1e6, LogFiles: int(deref(o.LogFiles)),
 		FileMode: fs.FileMode(deref(o.FileMode)), MaxStarting: int(deref(o.MaxStarting)),
 	}
+}
+
+// addr returns the address; empty: the control service is off.
+func (c controlSettings) addr() string {
+	if a := deref(c.Addr); a != off {
+		return string(a)
+	}
+	return ""
+}
+
+func (t tlsSettings) server() transport.Server {
+	return transport.Server{Cert: transport.Path(deref(t.Cert)), Key: transport.Path(deref(t.Key)), ClientCA: transport.Path(deref(t.ClientCA))}
+}
+
+// client returns how replicas are asked. Without a CA that is not by TLS.
+func (t tlsSettings) client() transport.Client {
+	c := transport.Client{CA: transport.Path(deref(t.CA)), ServerName: transport.Name(deref(t.ServerName))}
+	if c.CA != "" {
+		c.Cert, c.Key = transport.Path(deref(t.Cert)), transport.Path(deref(t.Key))
+	}
+	return c
 }
 
 func supervisorDefaults() supervisorSettings {

@@ -22,28 +22,29 @@ const maxCount = 1000 // replicas: beyond the ports and processes one machine is
 // Values of flags and of the cluster file. Their errors name the value and
 // what is allowed.
 type (
-	verbatim   string // any text, unchanged: 0755 and 1_000 in the file are no numbers
-	filePath   string // in the file, relative to its directory
-	boolean    bool
-	count      int
-	exits      int
-	port       int
-	nice       int
-	megabytes  int
-	factor     float64
-	share      float64
-	duration   time.Duration
-	host       string // an IP address
-	addr       string // HOST:PORT
-	endpoint   string // HOST:PORT or unix:///PATH
-	mode       restart.Mode
-	then       restart.Escalation
-	kind       spec.ProbeKind
-	signalName syscall.Signal
-	stopTarget spec.StopTarget
-	overflow   spec.Overflow
-	fileMode   fs.FileMode
-	rlimit     spec.Rlimit
+	verbatim    string // any text, unchanged: 0755 and 1_000 in the file are no numbers
+	filePath    string // in the file, relative to its directory
+	authorities string // path of a file, or system
+	boolean     bool
+	count       int
+	exits       int
+	port        int
+	nice        int
+	megabytes   int
+	factor      float64
+	share       float64
+	duration    time.Duration
+	host        string // an IP address
+	addr        string // HOST:PORT
+	endpoint    string // HOST:PORT, unix:///PATH or none
+	mode        restart.Mode
+	then        restart.Escalation
+	kind        spec.ProbeKind
+	signalName  syscall.Signal
+	stopTarget  spec.StopTarget
+	overflow    spec.Overflow
+	fileMode    fs.FileMode
+	rlimit      spec.Rlimit
 )
 
 func (w *verbatim) UnmarshalText(text []byte) error {
@@ -53,6 +54,11 @@ func (w *verbatim) UnmarshalText(text []byte) error {
 
 func (p *filePath) UnmarshalText(text []byte) error {
 	*p = filePath(text)
+	return nil
+}
+
+func (a *authorities) UnmarshalText(text []byte) error {
+	*a = authorities(text)
 	return nil
 }
 
@@ -150,9 +156,12 @@ func (a *addr) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// off as an endpoint stands for none.
+const off endpoint = "none"
+
 func (e *endpoint) UnmarshalText(text []byte) error {
-	if !strings.HasPrefix(string(text), "unix:///") && new(addr).UnmarshalText(text) != nil {
-		return fmt.Errorf("%q: want HOST:PORT, with a port of 1 to %d, or unix:///PATH", text, parse.MaxPort)
+	if endpoint(text) != off && !strings.HasPrefix(string(text), "unix:///") && new(addr).UnmarshalText(text) != nil {
+		return fmt.Errorf("%q: want HOST:PORT, with a port of 1 to %d, unix:///PATH, or none", text, parse.MaxPort)
 	}
 	*e = endpoint(text)
 	return nil

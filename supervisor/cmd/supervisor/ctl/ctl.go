@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -21,6 +22,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // controlEnv is the environment variable that stands in for --control.
@@ -30,9 +32,7 @@ const controlEnv = "SUPERVISOR_CONTROL"
 // a variable default_addr. Errors about input are [*inputfile.Mistake].
 type Command struct {
 	Control string `placeholder:"ADDR" env:"SUPERVISOR_CONTROL" default:"${default_addr}" help:"Where the supervisor is controlled, HOST:PORT or unix:///PATH (default ${default})"`
-	CA      string `name:"ca" placeholder:"FILE" help:"Certificates (PEM) of which one must have signed the supervisor's, for TLS"`
-	Cert    string `placeholder:"FILE" help:"Our own certificate (PEM), for TLS"`
-	Key     string `placeholder:"FILE" help:"Private key for --cert (PEM)"`
+	transport.Client
 
 	Output output `short:"o" placeholder:"text|json" default:"text" help:"How to show the result: text, or lines of JSON (default ${default})"`
 
@@ -53,9 +53,9 @@ type Command struct {
 
 // call connects to the supervisor and calls do, which writes the result to w.
 func (c *Command) call(k *kong.Context, do func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error) error {
-	credentials, err := control.TLS{CA: c.CA, Cert: c.Cert, Key: c.Key}.Client()
+	credentials, err := c.credentials(k.Stderr)
 	if err != nil {
-		return inputfile.Place{Name: "--ca, --cert and --key"}.Errorf("%v", err)
+		return err
 	}
 	conn, err := control.NewClient(c.Control, credentials)
 	if err != nil {
@@ -63,6 +63,20 @@ func (c *Command) call(k *kong.Context, do func(ctx context.Context, s superviso
 	}
 	defer conn.Close()
 	return c.failure(do(context.Background(), supervisorv1.NewSupervisorClient(conn), k.Stdout))
+}
+
+// credentials returns those that the flags ask for.
+func (c *Command) credentials(stderr io.Writer) (credentials.TransportCredentials, error) {
+	if c.Enabled() && strings.HasPrefix(c.Control, "unix:") {
+		return nil, inputfile.Place{Name: "--tls-ca"}.Errorf("%s: a supervisor has no TLS at a path: leave out the flags --tls", c.Control)
+	}
+	found, err := c.Credentials(func(err error) {
+		fmt.Fprintln(stderr, "supervisor: the certificates from before stay in use:", err)
+	})
+	if bad, ok := errors.AsType[*transport.Error](err); ok {
+		return nil, inputfile.Place{Name: "--tls-" + bad.Setting}.Errorf("%v", bad.Err)
+	}
+	return found, err
 }
 
 // source returns where the address of the supervisor came from.
@@ -83,11 +97,11 @@ func (c *Command) failure(err error) error {
 	case !ok:
 		return err
 	case s.Code() == codes.Unavailable:
-		where := "--control ADDR or " + controlEnv + " says where it is"
-		if c.CA == "" {
-			where += ", and --ca FILE that it wants TLS"
+		message := connectError(s.Message())
+		if !strings.Contains(message, "--tls-") { // which is advice enough
+			message += "; --control ADDR or " + controlEnv + " says where it is"
 		}
-		return fmt.Errorf("no supervisor answers at %s: %s; %s", c.Control, connectError(s.Message()), where)
+		return fmt.Errorf("no supervisor answers at %s: %s", c.Control, message)
 	case s.Code() == codes.Unimplemented:
 		return fmt.Errorf("what answers at %s is no supervisor: %s", c.Control, s.Message())
 	}

@@ -5,6 +5,7 @@ package report
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"example.com/crashlab/supervisor/parse"
 	"example.com/crashlab/supervisor/spec"
 	"example.com/crashlab/supervisor/status"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // ClosePatience is how long a sink that takes nothing is waited for at the end.
@@ -82,7 +84,7 @@ func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func(
 		}
 		r.logLosses("events", &r.events.sink.Losses)
 	}
-	return r, r.serveMetrics(s.MetricsAddr, list)
+	return r, r.serveMetrics(s, list)
 }
 
 func (r *Report) openLog(stderr io.Writer, f Flags) {
@@ -113,18 +115,26 @@ func (r *Report) logLosses(sink string, l *output.Losses) {
 	}
 }
 
-func (r *Report) serveMetrics(addr string, list func() []status.Status) error {
-	if addr == "" {
+func (r *Report) serveMetrics(s clusterfile.Settings, list func() []status.Status) error {
+	if s.MetricsAddr == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", addr)
+	config, err := s.Serve.Config(func(err error) { r.Log.Warn("the certificates from before stay in use", "error", err) })
+	var l net.Listener
+	if err == nil {
+		l, err = transport.Listen(s.MetricsAddr, s.Serve.Enabled() || s.Insecure)
+	}
 	if err != nil {
 		r.Close()
 		return fmt.Errorf("--metrics-addr: %w", err)
 	}
+	l = control.LimitConnections(l)
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
 	r.listener, r.metrics = l, newMetrics(list, r.Sinks)
 	r.serving.Go(func() {
-		if err := r.metrics.serve(control.LimitConnections(l), r.Log); err != nil {
+		if err := r.metrics.serve(l, r.Log); err != nil {
 			r.Log.Error("no more metrics are served", "error", err)
 		}
 	})
