@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
@@ -25,7 +26,8 @@ type cluster struct {
 	*process
 	addrs   []string // of the replicas; none of another test has one of them
 	control string   // the address for the control service, if there is one
-	stopped bool     // the test has ended it, in its own way
+	secure  func() credentials.TransportCredentials
+	stopped bool // the test has ended it, in its own way
 }
 
 // startCluster runs the supervisor with three replicas of counterd, under flags of both.
@@ -49,9 +51,15 @@ const withControl = "--control={control}"
 // with Ctrl-C, unless the test has, and fails the test if that leaves anything.
 func launch(t testing.TB, n int, args []string) *cluster {
 	t.Helper()
+	return launchSecured(t, n, insecure.NewCredentials, args)
+}
+
+// launchSecured is launch for replicas to which the test connects with such credentials.
+func launchSecured(t testing.TB, n int, secure func() credentials.TransportCredentials, args []string) *cluster {
+	t.Helper()
 	for range 10 {
 		base := freePorts(t, n+1)
-		c := &cluster{control: addr(base + n)}
+		c := &cluster{control: addr(base + n), secure: secure}
 		for i := range n {
 			c.addrs = append(c.addrs, addr(base+i))
 		}
@@ -210,9 +218,15 @@ func (c *cluster) kill(replicas ...int) {
 // dial returns a plain connection to the i-th replica alone.
 func (c *cluster) dial(i int) *grpc.ClientConn {
 	c.t.Helper()
+	return c.dialAt(c.addrs[i])
+}
+
+// dialAt returns a plain connection to one address.
+func (c *cluster) dialAt(addr string) *grpc.ClientConn {
+	c.t.Helper()
 	quick := backoff.DefaultConfig
 	quick.BaseDelay, quick.MaxDelay = 10*time.Millisecond, 100*time.Millisecond
-	conn, err := grpc.NewClient("passthrough:///"+c.addrs[i], grpc.WithTransportCredentials(insecure.NewCredentials()),
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(c.secure()),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: patience}))
 	if err != nil {
 		c.t.Fatal(err)

@@ -72,7 +72,7 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	if raced {
 		args = append(args, "-race")
 	}
-	build := exec.Command("go", append(args, "./services/cmd/counterd", "./supervisor/cmd/supervisor", "./client/cmd/crashlab")...)
+	build := exec.Command("go", append(args, "./services/cmd/counterd", "./supervisor/cmd/supervisor", "./client/cmd/crashlab", "./deploy/certs")...)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("go build: %w\n%s", err, out)

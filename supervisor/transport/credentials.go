@@ -76,6 +76,17 @@ func (a advised) Read(b []byte) (int, error) {
 	return n, advise(err)
 }
 
+func (a advised) Write(b []byte) (int, error) {
+	n, err := a.Conn.Write(b)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		_, last := a.Conn.Read(make([]byte, 1))
+		if _, isAlert := alertOf(last); isAlert {
+			err = last // which says why the server hung up
+		}
+	}
+	return n, advise(err)
+}
+
 // unheard is a connection without TLS from which nothing may have come yet.
 type unheard struct {
 	net.Conn
@@ -108,11 +119,8 @@ func (u *unheard) advise(err error) error {
 	return err
 }
 
-// Alerts by which a server refuses a client's certificate, from RFC 8446.
-const (
-	alertCertificateRequired tls.AlertError = 116
-	alertHandshakeFailure    tls.AlertError = 40 // certificate required, in TLS 1.2
-)
+// Alerts by which a server refuses a client, from RFC 8446, section 6.
+const alertCertificateRequired tls.AlertError = 116
 
 var alertsBadCertificate = []tls.AlertError{42, 43, 44, 45, 46, 48} // bad, unsupported, revoked, expired, unknown, unknown authority
 
@@ -132,7 +140,7 @@ func advise(err error) error {
 		what = "want another certificate of the server"
 	case is[tls.RecordHeaderError](err):
 		what = "the server has no TLS: leave out the flags --tls"
-	case isAlert && (alert == alertCertificateRequired || alert == alertHandshakeFailure):
+	case isAlert && alert == alertCertificateRequired:
 		what = "the server wants a certificate of ours: give --tls-cert and --tls-key"
 	case isAlert && slices.Contains(alertsBadCertificate, alert):
 		what = "the server refuses our certificate: want one in --tls-cert that is valid and signed by its --tls-client-ca"

@@ -66,7 +66,7 @@ func (c connection) settle(ctx context.Context, conn *failover.Client, watch *re
 	wait := time.Duration(c.Wait)
 	if wait == 0 {
 		watch.await(ctx, conn, settleTime, func(s failover.ReplicaState) bool { return s != failover.ReplicaConnecting })
-		return watch.insecure()
+		return watch.tlsFailure()
 	}
 	switch {
 	case watch.await(ctx, conn, wait, func(s failover.ReplicaState) bool { return s == failover.ReplicaReady }):
@@ -158,8 +158,8 @@ func (w *replicaWatch) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// insecure returns an error if TLS is the reason why no replica can be used: calls would only say so again and again.
-func (w *replicaWatch) insecure() error {
+// tlsFailure returns an error if TLS is the reason why no replica can be used: calls would only say so again and again.
+func (w *replicaWatch) tlsFailure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var first error

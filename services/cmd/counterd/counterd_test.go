@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	counterv1 "example.com/crashlab/gen/counter/v1"
 	faultv1 "example.com/crashlab/gen/fault/v1"
 	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/transport"
 )
 
 func check(t *testing.T, conn *grpc.ClientConn, service string) {
@@ -181,12 +183,51 @@ func TestRunsWithOneSeedCrashAtTheSameRequest(t *testing.T) {
 }
 
 func TestReflectionListsTheServices(t *testing.T) {
-	conn := start(t, "--p-crash", "1").dial(t)
 	want := []string{
 		"counter.v1.Counter", "fault.v1.Fault", "grpc.health.v1.Health",
 		"grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
 	}
+	if got := services(t, start(t, "--p-crash", "1").dial(t)); !slices.Equal(got, want) {
+		t.Errorf("the services are %q; want %q", got, want)
+	}
+	want = slices.Delete(want, 1, 2)
+	if got := services(t, start(t, "--fault-listen", "none").dial(t)); !slices.Equal(got, want) {
+		t.Errorf("without the Fault service the services are %q; want %q", got, want)
+	}
+}
 
+// The Fault service is where it is wanted, and nowhere else.
+func TestFaultServiceElsewhere(t *testing.T) {
+	p := start(t, "--fault-listen", "127.0.0.1:0")
+	addr := faultAddr.FindStringSubmatch(p.logged[0])
+	if addr == nil {
+		t.Fatalf("no address in %q", p.logged[0])
+	}
+	conn, crash := p.dial(t), &faultv1.SetRequest{CrashProbability: proto.Float64(1)}
+	if _, err := faultv1.NewFaultClient(conn).Set(patiently(t), crash); status.Code(err) != codes.Unimplemented {
+		t.Errorf("Set at the address of the calls: %v, want %v", err, codes.Unimplemented)
+	}
+	there := dial(t, addr[1])
+	want := []string{"fault.v1.Fault", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+	if got := services(t, there); !slices.Equal(got, want) {
+		t.Errorf("the services there are %q; want %q", got, want)
+	}
+	if _, err := faultv1.NewFaultClient(there).Set(patiently(t), crash); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := counterv1.NewCounterClient(conn).Get(patiently(t), &counterv1.GetRequest{}); status.Code(err) != codes.Unavailable {
+		t.Errorf("Get: %v, want %v", err, codes.Unavailable)
+	}
+	if code := p.exitCode(t); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+}
+
+var faultAddr = regexp.MustCompile(` fault_addr=([0-9.:]+) `)
+
+// services returns the services that a server lists, in the order of their names.
+func services(t *testing.T, conn *grpc.ClientConn) (all []string) {
+	t.Helper()
 	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(patiently(t))
 	if err != nil {
 		t.Fatal(err)
@@ -195,13 +236,14 @@ func TestReflectionListsTheServices(t *testing.T) {
 		MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{},
 	})
 	reply, err := stream.Recv()
-	var got []string
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, service := range reply.GetListServicesResponse().GetService() {
-		got = append(got, service.GetName())
+		all = append(all, service.GetName())
 	}
-	if slices.Sort(got); err != nil || !slices.Equal(got, want) {
-		t.Errorf("the services are %q, %v; want %q", got, err, want)
-	}
+	slices.Sort(all)
+	return all
 }
 
 func TestListeningLine(t *testing.T) {
@@ -283,6 +325,13 @@ func TestBadInput(t *testing.T) {
 		{"--addr 127.0.0.1:65536", `--addr "127.0.0.1:65536": ` + hostPort},
 		{"--addr 127.0.0.1", `--addr "127.0.0.1": ` + hostPort},
 		{"--addr 127.0.0.1:", `--addr "127.0.0.1:": ` + hostPort},
+		{"--addr 0.0.0.0:0", `--addr: "0.0.0.0:0": ` + transport.ErrExposed.Error()},
+		{"--addr 127.0.0.1:0 --fault-listen :0", `--fault-listen: ":0": ` + transport.ErrExposed.Error()},
+		{"--fault-listen 7201", `--fault-listen "7201": ` + hostPort + ", or none"},
+		{"--tls-cert=", `--tls-cert "": want the path of a file`},
+		{"--tls-cert server.crt", "--tls-cert: want its key in --tls-key"},
+		{"--tls-client-ca ca.crt", "--tls-client-ca: want --tls-cert and --tls-key with it"},
+		{"--tls-cert no/such --tls-key no/such", "--tls-cert: open no/such: no such file or directory"},
 		{"--replica=", `--replica "": want a name without spaces, such as a`},
 		{"--incarnation 0", `--incarnation "0": want a whole number from 1`},
 		{"INCARNATION=first", `INCARNATION "first": want a whole number from 1`},
