@@ -32,17 +32,19 @@ var grpc = []string{
 
 // only limits what a package may depend on, in all, beyond the standard library and itself. Prefixes.
 var only = map[string][]string{
-	"supervisor":              {"golang.org/x/sys"},
-	"supervisor/inputfile":    {"github.com/goccy/go-yaml"},
-	"supervisor/parse":        nil,
-	"supervisor/restart":      {"golang.org/x/sys"},
-	"supervisor/event":        {"golang.org/x/sys", module + "supervisor/restart"},
-	"supervisor/spec":         {"golang.org/x/sys", module + "supervisor/restart"},
-	"supervisor/status":       {"golang.org/x/sys", module + "supervisor/restart"},
-	"supervisor/version":      nil,
-	"client/failover":         grpc,
-	"client/failover/virtual": {module + "client/failover/internal/core"},
-	"supervisor/virtual":      {"golang.org/x/sys", module + "supervisor/event", module + "supervisor/internal/lifecycle", module + "supervisor/restart", module + "supervisor/status"},
+	"supervisor":                  {"golang.org/x/sys"},
+	"supervisor/inputfile":        {"github.com/goccy/go-yaml"},
+	"supervisor/parse":            nil,
+	"supervisor/restart":          {"golang.org/x/sys"},
+	"supervisor/event":            {"golang.org/x/sys", module + "supervisor/restart"},
+	"supervisor/spec":             {"golang.org/x/sys", module + "supervisor/restart"},
+	"supervisor/status":           {"golang.org/x/sys", module + "supervisor/restart"},
+	"supervisor/version":          nil,
+	"supervisor/transport":        slices.Concat(grpc, []string{module + "supervisor/inputfile", "github.com/goccy/go-yaml"}),
+	"supervisor/transport/issuer": nil,
+	"client/failover":             grpc,
+	"client/failover/virtual":     {module + "client/failover/internal/core"},
+	"supervisor/virtual":          {"golang.org/x/sys", module + "supervisor/event", module + "supervisor/internal/lifecycle", module + "supervisor/restart", module + "supervisor/status"},
 	"client/failover/otelfailover": slices.Concat(grpc, []string{
 		module + "client/failover", "go.opentelemetry.io/otel",
 		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own

@@ -61,7 +61,7 @@ type files struct {
 	warn          func(error)
 
 	mu     sync.Mutex
-	texts  texts // that now was made of
+	texts  *texts // that now was made of; nil: there is none yet
 	now    material
 	warned string // about what is in the files now
 }
@@ -84,33 +84,44 @@ func (f *files) open(pipes bool) (err error) {
 
 // current returns what is in the files, or what was there before if that cannot be used.
 func (f *files) current() material {
+	now, news := f.update()
+	if news != nil {
+		f.warn(news) // which may block
+	}
+	return now
+}
+
+// update returns what is in the files, or what was there before, with the reason if that is new.
+func (f *files) update() (now material, news error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	read, now, err := f.load()
+	read, loaded, err := f.load()
 	switch {
 	case err == nil:
-		f.texts, f.now, f.warned = read, now, ""
+		f.texts, f.now, f.warned = read, loaded, ""
 	case err.Error() != f.warned:
-		f.warned = err.Error()
-		f.warn(err)
+		f.warned, news = err.Error(), err
 	}
-	return f.now
+	return f.now, news
 }
 
 // load reads the files, and parses them if they have changed.
-func (f *files) load() (read texts, now material, err error) {
+func (f *files) load() (*texts, material, error) {
+	var err error
 	for range tries {
-		if read, err = f.read(); err == nil {
-			if read == f.texts {
-				return read, f.now, nil
-			}
-			now, err = f.parse(read)
+		var read texts
+		var now material
+		if read, err = f.read(); err != nil {
+			continue
 		}
-		if err == nil {
-			break
+		if f.texts != nil && read == *f.texts {
+			return f.texts, f.now, nil
+		}
+		if now, err = f.parse(read); err == nil {
+			return &read, now, nil
 		}
 	}
-	return read, now, err
+	return nil, material{}, err
 }
 
 func (f *files) read() (t texts, err error) {

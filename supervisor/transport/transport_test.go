@@ -142,6 +142,7 @@ func TestMistakesOfSettings(t *testing.T) {
 		{Server{Cert: good.Cert, Key: "missing"}, "--tls-key: open missing: no such file or directory"},
 		{Server{Cert: good.Cert, Key: in(dir, "client.key")}, `client.key": tls: private key does not match public key: want the key of "`},
 		{Server{Cert: good.Cert, Key: empty}, `empty": tls: failed to find any PEM data in key input: want the key of "`},
+		{Server{Cert: empty, Key: empty}, `empty": no certificate: want a certificate in PEM`},
 		{Server{Cert: empty, Key: good.Key}, `empty": no certificate: want a certificate in PEM`},
 		{Server{Cert: half, Key: good.Key}, `half": the last block is not complete: want a certificate in PEM`},
 		{Server{Cert: good.Cert, Key: good.Key, ClientCA: good.Key}, `server.key": a block of type PRIVATE KEY: want certificates in PEM`},
