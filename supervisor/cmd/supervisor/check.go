@@ -11,6 +11,7 @@ import (
 
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/transport"
 )
 
 type checkCmd struct {
@@ -57,14 +58,26 @@ type resolvedCluster struct {
 	Replicas yaml.MapSlice `yaml:"replicas"` // by name, in their order
 	Control  string        `yaml:"control,omitempty"`
 	Metrics  string        `yaml:"metrics_addr,omitempty"`
+	TLS      resolvedTLS   `yaml:"tls,omitempty"`
+	Insecure bool          `yaml:"insecure,omitempty"`
 	Events   string        `yaml:"events,omitempty"`
 	LogDir   string        `yaml:"log_dir,omitempty"`
 	StateDir string        `yaml:"state_dir,omitempty"`
 }
 
+type resolvedTLS struct {
+	Cert       transport.Path `yaml:"cert,omitempty"`
+	Key        transport.Path `yaml:"key,omitempty"`
+	ClientCA   transport.Path `yaml:"client_ca,omitempty"`
+	CA         transport.Path `yaml:"ca,omitempty"`
+	ServerName transport.Name `yaml:"server_name,omitempty"`
+}
+
 func resolve(c *clusterfile.Cluster) resolvedCluster {
 	all := resolvedCluster{
-		Control: c.Control, Metrics: c.MetricsAddr, Events: c.Events, LogDir: c.LogDir, StateDir: c.StateDir,
+		Control: c.Control, Metrics: c.MetricsAddr, Insecure: c.Insecure,
+		TLS:    resolvedTLS{c.Serve.Cert, c.Serve.Key, c.Serve.ClientCA, c.Ask.CA, c.Ask.ServerName},
+		Events: c.Events, LogDir: c.LogDir, StateDir: c.StateDir,
 	}
 	for _, g := range c.Groups {
 		for n := range g.Count {
