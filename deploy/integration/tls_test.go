@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,14 +79,16 @@ func (c *certs) client() []string {
 }
 
 // credentials are those of a client, by what is in the files now.
-func (c *certs) credentials() credentials.TransportCredentials {
+func (c *certs) credentials() credentials.TransportCredentials { return credentials.NewTLS(c.config()) }
+
+func (c *certs) config() *tls.Config {
 	ca, err := os.ReadFile(c.path("ca.crt"))
 	c.do(err)
 	pair, err := tls.LoadX509KeyPair(c.path("client.crt"), c.path("client.key"))
 	c.do(err)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
-	return credentials.NewTLS(&tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}})
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}
 }
 
 // shown returns the serial number of the certificate that the server at an address shows.
@@ -159,6 +162,42 @@ func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 	if r := parseReport(t, load.stdout.String()); r.failed != 0 || r.succeeded == 0 {
 		t.Errorf("%d calls succeeded and %d failed, want none to fail", r.succeeded, r.failed)
 	}
+}
+
+// Metrics are served by TLS, and HTTP probes ask by it: the replica is a supervisor with metrics.
+func TestMetricsAndProbesByTLS(t *testing.T) {
+	t.Parallel()
+	set := newCerts(t)
+	base := freePorts(t, 1)
+	bin, err := filepath.Abs(filepath.Join(lab, "bin", "supervisor"))
+	set.do(err)
+	command := slices.Concat([]string{bin, "--metrics-addr={addr}", "--replicas=1"}, set.server(), []string{"--", "sleep", "1000"})
+	p := start(t, "supervisor", "--config", write(t, fmt.Sprintf("replicas: 1\nbase_port: %d\nready: {kind: http, path: /metrics}\n"+
+		"tls: {ca: %q, cert: %q, key: %q}\ncommand: [%s]\n", base, set.path("ca.crt"), set.path("client.crt"), set.path("client.key"), quoted(command))))
+	p.await(&p.stderr, "replica that is ready", func(line string) bool { return strings.Contains(line, "ready: replica=a") })
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: set.config()}}
+	answer, err := client.Get("https://" + addr(base) + "/metrics")
+	set.do(err)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("got %s, want metrics", answer.Status)
+	}
+	if _, err := http.Get("https://" + addr(base) + "/metrics"); err == nil {
+		t.Error("a client without certificates gets metrics")
+	}
+	p.signal(os.Interrupt)
+	if code := p.exitCode(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// quoted lists texts for YAML.
+func quoted(all []string) string {
+	var list []string
+	for _, text := range all {
+		list = append(list, fmt.Sprintf("%q", text))
+	}
+	return strings.Join(list, ", ")
 }
 
 // startServer runs a program that listens at the address in the arguments.

@@ -1,0 +1,43 @@
+package probe
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"example.com/crashlab/supervisor/spec"
+)
+
+// With DialTLS a replica is asked by HTTPS, without by HTTP, and what does not fit is a
+// bad answer.
+func TestProbeByHTTPS(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	secured, plain := httptest.NewTLSServer(handler), httptest.NewServer(handler)
+	defer secured.Close()
+	defer plain.Close()
+	dialer := tls.Dialer{Config: secured.Client().Transport.(*http.Transport).TLSClientConfig}
+	for name, tc := range map[string]struct {
+		asker  *Asker
+		server *httptest.Server
+		path   string
+		good   bool
+	}{
+		"http":                {NewAsker(nil, nil), plain, "/healthz", true},
+		"https":               {NewAsker(nil, dialer.DialContext), secured, "/healthz", true},
+		"https, not serving":  {NewAsker(nil, dialer.DialContext), secured, "/", false},
+		"http, of https":      {NewAsker(nil, nil), secured, "/healthz", false},
+		"https, of http":      {NewAsker(nil, dialer.DialContext), plain, "/healthz", false},
+		"https, of strangers": {NewAsker(nil, new(tls.Dialer).DialContext), secured, "/healthz", false},
+	} {
+		err := tc.asker.Ask(t.Context(), spec.Probe{Kind: spec.ProbeHTTP, Path: tc.path, Timeout: 2 * time.Minute}, tc.server.Listener.Addr().String())
+		if (err == nil) != tc.good {
+			t.Errorf("%s: %v, want a good answer: %v", name, err, tc.good)
+		}
+	}
+}
