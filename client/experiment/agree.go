@@ -12,15 +12,14 @@ import (
 
 // Agreement is how one metric of a cell was measured and how it was predicted.
 type Agreement struct {
-	Cell      string // its title
-	Metric    design.Metric
-	Measured  stats.Interval
-	Predicted stats.Interval
-	// Allowed is how far apart the two may be: of success, 3 percentage points or 3 standard errors of the difference, whichever is
-	// more; of attempts 5%, of p50 10%, and of p99 20% of what was measured.
-	Allowed float64
+	Cell      string         `json:"cell"` // its title
+	Metric    design.Metric  `json:"metric"`
+	Measured  stats.Interval `json:"measured"`
+	Predicted stats.Interval `json:"predicted"`
+	// Allowed is how far apart the two may be: Tolerance or, of success, 3 standard errors of the difference, whichever is more.
+	Allowed float64 `json:"allowed"`
 	// Late is how many of the measured trials had a load that was generated too late to be believed, see workload.Pace.
-	Late int
+	Late int `json:"late_trials"`
 }
 
 // Agrees reports whether the two are no further apart than is allowed.
@@ -34,40 +33,68 @@ const RequiredAgreement = 0.95
 // relativeError is how far a prediction may be from what was measured, as a share of it.
 var relativeError = map[design.Metric]float64{design.Attempts: 0.05, design.P50: 0.10, design.P99: 0.20}
 
+// Tolerance is how far a prediction may be from a metric that was measured as that: of success, 3 percentage points; of attempts 5%, of
+// p50 10%, and of p99 20% of what was measured.
+func Tolerance(m design.Metric, measured float64) float64 {
+	if m == design.Success {
+		return 0.03
+	}
+	return relativeError[m] * measured
+}
+
 // Agree returns how two runs of one design agree, of which one was measured and the other predicted: for each cell success, attempts,
 // p50 and p99, without those that one of the runs has no value of. An error names the cell that only one of them has.
 func Agree(measured, predicted *record.Run) ([]Agreement, error) {
-	none := func(record.TrialRecords) []check.Violation { return nil }
-	was, said := cellsOf(measured, none), cellsOf(predicted, none)
-	if len(was) != len(said) {
-		return nil, fmt.Errorf("%d cells were measured and %d predicted: want runs of the same design", len(was), len(said))
-	}
-	var all []Agreement
-	for i := range was {
-		if was[i].Cell.Settings != said[i].Cell.Settings {
-			return nil, fmt.Errorf("cell %q was measured and %q predicted: want runs of the same design", was[i].Cell.Title(), said[i].Cell.Title())
-		}
-		for _, m := range []design.Metric{design.Success, design.Attempts, design.P50, design.P99} {
-			if a, ok := agreement(was[i], said[i], m); ok {
-				all = append(all, a)
-			}
-		}
-	}
-	return all, nil
+	s := Summary{Cells: cellsOf(measured, unchecked)}
+	err := s.AddPrediction(predicted)
+	return s.Agreements(), err
 }
 
-func agreement(measured, predicted CellSummary, m design.Metric) (Agreement, bool) {
-	a := Agreement{Cell: measured.Cell.Title(), Metric: m, Measured: measured.Metrics[m], Predicted: predicted.Metrics[m], Late: measured.Late}
-	if a.Measured.N == 0 || a.Predicted.N == 0 {
-		return Agreement{}, false
+// unchecked finds no violation.
+func unchecked(record.TrialRecords) []check.Violation { return nil }
+
+// AddPrediction adds to the summary what another run, of the same trials in virtual time, predicts of its cells, and how that agrees with
+// what was measured. An error, which leaves the summary as it was, names the cell that only one of the runs has.
+func (s *Summary) AddPrediction(predicted *record.Run) error {
+	said := cellsOf(predicted, unchecked)
+	if len(s.Cells) != len(said) {
+		return fmt.Errorf("%d cells were measured and %d predicted: want runs of the same design", len(s.Cells), len(said))
 	}
-	if m == design.Success {
-		of := func(c CellSummary) float64 { return sample(c.Counted(), m).StandardError() }
-		a.Allowed = max(0.03, 3*math.Hypot(of(measured), of(predicted)))
-	} else {
-		a.Allowed = relativeError[m] * a.Measured.Estimate
+	for i, c := range s.Cells {
+		if c.Cell.Settings != said[i].Cell.Settings {
+			return fmt.Errorf("cell %q was measured and %q predicted: want runs of the same design", c.Cell.Title(), said[i].Cell.Title())
+		}
 	}
-	return a, true
+	s.Prediction = &predicted.Manifest
+	for i := range s.Cells {
+		s.Cells[i].addPrediction(said[i])
+	}
+	return nil
+}
+
+func (c *CellSummary) addPrediction(predicted CellSummary) {
+	c.Predicted, c.Agreements = predicted.Metrics, nil
+	for _, m := range []design.Metric{design.Success, design.Attempts, design.P50, design.P99} {
+		a := Agreement{Cell: c.Cell.Title(), Metric: m, Measured: c.Metrics[m], Predicted: predicted.Metrics[m], Late: c.Late}
+		if a.Measured.N == 0 || a.Predicted.N == 0 {
+			continue
+		}
+		a.Allowed = Tolerance(m, a.Measured.Estimate)
+		if m == design.Success {
+			of := func(c CellSummary) float64 { return sample(c.Counted(), m).StandardError() }
+			a.Allowed = max(a.Allowed, 3*math.Hypot(of(*c), of(predicted)))
+		}
+		c.Agreements = append(c.Agreements, a)
+	}
+}
+
+// Agreements returns those of all cells; none without a prediction.
+func (s Summary) Agreements() []Agreement {
+	var all []Agreement
+	for _, c := range s.Cells {
+		all = append(all, c.Agreements...)
+	}
+	return all
 }
 
 // AgreeingCells returns in how many cells every metric agrees, and how many there are.
@@ -83,4 +110,10 @@ func AgreeingCells(all []Agreement) (agreeing, cells int) {
 		}
 	}
 	return agreeing, len(agrees)
+}
+
+// Reliable reports whether a prediction that agrees so is to be relied on: it does in RequiredAgreement of the cells, and there are some.
+func Reliable(all []Agreement) bool {
+	agreeing, cells := AgreeingCells(all)
+	return cells > 0 && float64(agreeing) >= RequiredAgreement*float64(cells)
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/crashlab/client/experiment/check"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/stats"
@@ -58,8 +57,7 @@ func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 // leaves out metrics that one of the two has no value of. An error, one line that names the cells, means that no cell is
 // in both. It does not check the records, see [Summarize].
 func Compare(a, b *record.Run) ([]Difference, error) {
-	none := func(record.TrialRecords) []check.Violation { return nil }
-	before, after := cellsOf(a, none), cellsOf(b, none)
+	before, after := cellsOf(a, unchecked), cellsOf(b, unchecked)
 	var differences []Difference
 	paired := false
 	for _, x := range before {
@@ -76,9 +74,14 @@ func Compare(a, b *record.Run) ([]Difference, error) {
 	return differences, nil
 }
 
+// titles names the cells, the first few where they are many.
 func titles(cells []CellSummary) string {
+	const most = 4
 	var quoted []string
-	for _, c := range cells {
+	for i, c := range cells {
+		if i == most && len(cells) > most+1 {
+			return strings.Join(quoted, ", ") + fmt.Sprintf(" and %d more", len(cells)-most)
+		}
 		quoted = append(quoted, fmt.Sprintf("%q", c.Cell.Title()))
 	}
 	return strings.Join(quoted, ", ")

@@ -129,7 +129,7 @@ func TestContrasts(t *testing.T) {
 				addAll(tc.run, i, 10+i, 12+i, 11+i)
 			}
 			var got []string
-			for _, d := range summarize(tc.run, noViolations).Differences {
+			for _, d := range summarize(tc.run, unchecked).Differences {
 				if d.Metric == design.Success {
 					got = append(got, d.Base+" < "+d.Cell)
 				}
@@ -144,4 +144,16 @@ func TestContrasts(t *testing.T) {
 func withRow(name string, c design.Cell) design.Cell {
 	c.Row = name
 	return c
+}
+
+// The line that no cell is in both does not name hundreds.
+func TestCompareNamesFewCells(t *testing.T) {
+	many := madeUp()
+	for _, n := range []string{"1", "2", "3", "4", "5", "6"} {
+		many.Manifest.Design.Cells = append(many.Manifest.Design.Cells, cell("concurrency", n))
+	}
+	_, err := Compare(many, madeUp(cell("rounds", "1"), cell("rounds", "2")))
+	if want := `"concurrency 4" and 2 more; `; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
 }

@@ -51,11 +51,19 @@ type CellSummary struct {
 	RunsNeeded int
 	// Late is the number of trials whose load was generated too late to be believed, see workload.Pace.
 	Late int
+	// Predicted is what a simulation of the trials has in place of Metrics; nil where there is none, see [Summary.AddPrediction].
+	Predicted map[design.Metric]stats.Interval
+	// Agreements are those of the metrics that must agree with what was predicted.
+	Agreements []Agreement
 }
 
 // Summary is what a run has shown.
 type Summary struct {
 	Cells []CellSummary // in the order of the design
+	// Predicted is true when the trials ran in virtual time: nothing was measured.
+	Predicted bool
+	// Prediction is of the run that predicts this one; nil where none does, see [Summary.AddPrediction].
+	Prediction *record.Manifest
 	// Differences are those between the cells: of the success, p99 and attempts of each from those of the first row or
 	// level, where all else is equal.
 	Differences []Difference

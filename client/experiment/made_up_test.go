@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"example.com/crashlab/client/experiment/check"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
@@ -58,8 +57,6 @@ func addAll(run *record.Run, cell int, successes ...int) *record.Run {
 func claim(m design.Metric, atLeast bool, threshold float64) design.Claim {
 	return design.Claim{Metric: m, AtLeast: atLeast, Threshold: threshold}
 }
-
-func noViolations(record.TrialRecords) []check.Violation { return nil }
 
 // manyCalls returns a run of 20 trials and 50,000 calls with up to five attempts each.
 func manyCalls() *record.Run {

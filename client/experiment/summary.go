@@ -14,7 +14,7 @@ import (
 func Summarize(run *record.Run) Summary { return summarize(run, check.Trial) }
 
 func summarize(run *record.Run, violations func(record.TrialRecords) []check.Violation) Summary {
-	s := Summary{Cells: cellsOf(run, violations)}
+	s := Summary{Cells: cellsOf(run, violations), Predicted: run.Manifest.Predicted()}
 	s.Differences = contrasts(s.Cells)
 	s.Claims = judgeAll(run.Manifest.Design.Claims, s.Cells)
 	s.Verdict = overall(s.Claims, s.Cells)

@@ -86,7 +86,7 @@ func TestMetrics(t *testing.T) {
 	extra.Attempts = append(extra.Attempts, record.Attempt{Outcome: failover.OutcomeRefused},
 		record.Attempt{Outcome: failover.OutcomeLost, Sent: true})
 	add(run, 0, 50, 50, time.Second).Interrupted = true
-	s := summarize(run, noViolations).Cells[0]
+	s := summarize(run, unchecked).Cells[0]
 	for m, want := range map[design.Metric]float64{
 		design.Success: 0.4, design.Successes: 20, design.P50: 0.02, design.P90: 0.02, design.P99: 0.02,
 		design.Attempts: 151.0 / 150, design.Tries: 152.0 / 150, design.Throughput: 60 / 3.0, design.Makespan: 1,
@@ -113,7 +113,7 @@ func TestTrialsOfDifferentLengths(t *testing.T) {
 	add(run, 0, 10, 50, ms)
 	add(run, 0, 80, 100, ms)
 	add(run, 0, 30, 60, ms)
-	m := summarize(run, noViolations).Cells[0].Metrics
+	m := summarize(run, unchecked).Cells[0].Metrics
 	if got := m[design.Success].Estimate; math.Abs(got-120.0/210) > 1e-9 {
 		t.Errorf("share %v, want that of all calls", got)
 	}
@@ -125,12 +125,12 @@ func TestTrialsOfDifferentLengths(t *testing.T) {
 // Without a success a trial has no latency, and that is said.
 func TestTrialsWithoutASuccess(t *testing.T) {
 	run := addAll(madeUp(cell("concurrency", "5")), 0, 0, 0, 10, 20, 30)
-	p99 := summarize(run, noViolations).Cells[0].Metrics[design.P99]
+	p99 := summarize(run, unchecked).Cells[0].Metrics[design.P99]
 	if p99.N != 3 || !slices.Contains(p99.Warnings, "trials without a success left out: 2") {
 		t.Errorf("%+v", p99)
 	}
 	run = addAll(madeUp(cell("concurrency", "5"), cell("concurrency", "10")), 0, 0, 0)
-	s := summarize(run, noViolations)
+	s := summarize(run, unchecked)
 	if _, known := s.Cells[0].Metrics[design.P99]; known {
 		t.Error("a latency without any success")
 	}
@@ -153,6 +153,6 @@ func TestEveryMetricHasAValue(t *testing.T) {
 func BenchmarkSummarize50000(b *testing.B) {
 	run := manyCalls()
 	for b.Loop() {
-		summarize(run, noViolations)
+		summarize(run, unchecked)
 	}
 }

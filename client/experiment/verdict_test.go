@@ -41,7 +41,7 @@ func TestClaims(t *testing.T) {
 	} {
 		run := addAll(madeUp(cell("concurrency", "5")), 0, tc.successes...)
 		run.Manifest.Design.Claims = []design.Claim{tc.claim}
-		s := summarize(run, noViolations)
+		s := summarize(run, unchecked)
 		if c := s.Claims[0]; c.Verdict != tc.want || c.Reason != tc.reason || s.Verdict != tc.want {
 			t.Errorf("%s: %v %q, in all %v; want %v %q; %+v",
 				tc.name, c.Verdict, c.Reason, s.Verdict, tc.want, tc.reason, c.Interval)
@@ -55,7 +55,7 @@ func TestAClaimIsJudgedInEachCellThatItIsAbout(t *testing.T) {
 	addAll(run, 1, 1, 2, 3, 1, 2)
 	run.Manifest.Design.Claims = []design.Claim{claim(design.Success, true, 0.9), claim(design.Success, true, 0.8)}
 	run.Manifest.Design.Claims[1].Where = map[string]string{"row": "good"}
-	s := summarize(run, noViolations)
+	s := summarize(run, unchecked)
 	want := []struct {
 		cell    int
 		verdict Verdict
@@ -102,7 +102,7 @@ func TestALateLoadIsNotBelieved(t *testing.T) {
 	addAll(run, 1, 9, 10, 11, 10, 10)
 	run.Manifest.Design.Claims = []design.Claim{claim(design.Success, true, 0.1)}
 	run.Trials[0].Late = 1 // of 50: more than one in a hundred
-	s := summarize(run, noViolations)
+	s := summarize(run, unchecked)
 	late, other := s.Claims[0], s.Claims[1]
 	if late.Verdict != Inconclusive || !strings.Contains(late.Reason, "1 of 5 trials") || other.Verdict != Held {
 		t.Errorf("%+v\n%+v", late, other)
@@ -111,16 +111,16 @@ func TestALateLoadIsNotBelieved(t *testing.T) {
 		t.Errorf("%d late trials, want 1", s.Cells[0].Late)
 	}
 	run.Manifest.Design.Claims = nil
-	if v := summarize(run, noViolations).Verdict; v != Inconclusive {
+	if v := summarize(run, unchecked).Verdict; v != Inconclusive {
 		t.Errorf("without claims %v, want inconclusive", v)
 	}
 	run.Trials[0].Interrupted = true // then it is left out altogether
-	if v := summarize(run, noViolations).Verdict; v != Held {
+	if v := summarize(run, unchecked).Verdict; v != Held {
 		t.Errorf("of a trial that is left out: %v, want held", v)
 	}
 	onTime := madeUp(cell("concurrency", "5"))
 	add(onTime, 0, 90, 100, ms).Late = 1
-	if v := summarize(onTime, noViolations).Verdict; v != Held {
+	if v := summarize(onTime, unchecked).Verdict; v != Held {
 		t.Errorf("one call in a hundred late: %v, want held", v)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -68,6 +70,15 @@ func Open(dir string) (*Run, error) {
 	}
 	slices.SortFunc(run.Trials, func(a, b TrialRecords) int { return cmp.Compare(a.Number, b.Number) })
 	return run, nil
+}
+
+// Prediction reads the run that predicts this one, as [WritePrediction] has written it; nil where none does.
+func (r *Run) Prediction() (*Run, error) {
+	dir := filepath.Join(r.Dir, PredictionFolder)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return Open(dir)
 }
 
 // check returns an error for what those who compute from a run would trip over.

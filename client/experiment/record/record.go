@@ -3,6 +3,7 @@
 //	manifest.json    what was run, where, by which versions, and which trials
 //	records.jsonl    a [Call] a line
 //	events.jsonl     an [Event] a line
+//	predicted/       the same files of the same trials in virtual time, where those were predicted
 //
 // Times in them are offsets from the start of the trial's load, by the monotonic clock, in microseconds. Nothing in them is
 // computed from anything else in them.

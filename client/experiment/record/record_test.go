@@ -104,6 +104,50 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 }
 
+// The prediction of a run is in its folder, and a later one takes its place.
+func TestPredictionOfARun(t *testing.T) {
+	w := create(t, t.TempDir())
+	write(t, w, seen(1))
+	if err := w.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	run := open(t, w.Dir())
+	if predicted, err := run.Prediction(); predicted != nil || err != nil {
+		t.Fatalf("before: %+v, %v", predicted, err)
+	}
+	if err := os.Mkdir(filepath.Join(w.Dir(), PredictionFolder+".new"), 0o777); err != nil { // as one who was killed left it
+		t.Fatal(err)
+	}
+	for n := 1; n <= 2; n++ {
+		said := &Run{Manifest: Manifest{Engine: EngineSimulation, Seed: uint64(n), Design: twoCells}}
+		for trial := range n {
+			said.Trials = append(said.Trials, seen(trial+1))
+		}
+		if err := WritePrediction(run.Dir, said); err != nil {
+			t.Fatal(err)
+		}
+		predicted, err := run.Prediction()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := predicted.Manifest; !m.Predicted() || m.Seed != uint64(n) || m.Ended.IsZero() || !reflect.DeepEqual(predicted.Trials, said.Trials) {
+			t.Errorf("got %+v, want %+v", predicted, said)
+		}
+	}
+	if again := open(t, w.Dir()); !reflect.DeepEqual(again, run) {
+		t.Errorf("the run is now %+v, was %+v", again, run)
+	}
+	if left, _ := filepath.Glob(filepath.Join(w.Dir(), "*.new")); left != nil {
+		t.Errorf("left behind: %q", left)
+	}
+	if err := os.Remove(filepath.Join(w.Dir(), PredictionFolder, manifestFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run.Prediction(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("of half a prediction: %v", err)
+	}
+}
+
 // The exact bytes, as other programs read them.
 func TestFormOfACall(t *testing.T) {
 	got, err := json.Marshal(seen(1).Calls[0])

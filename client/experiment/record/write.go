@@ -22,6 +22,9 @@ const (
 	latest       = "latest"
 )
 
+// PredictionFolder is, in the folder of a run, that of the run which predicts it.
+const PredictionFolder = "predicted"
+
 // Writer writes the files of a run. Make it with [Create]. It is for one goroutine.
 type Writer struct {
 	dir           string
@@ -37,15 +40,7 @@ func Create(runs string, m Manifest) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Version = version
-	w := &Writer{dir: dir, manifest: m}
-	w.calls, err = os.Create(filepath.Join(dir, callsFile))
-	if err == nil {
-		w.events, err = os.Create(filepath.Join(dir, eventsFile))
-	}
-	if err == nil {
-		err = w.writeManifest()
-	}
+	w, err := newWriter(dir, m)
 	if err == nil {
 		err = pointLatest(runs, filepath.Base(dir))
 	}
@@ -56,6 +51,47 @@ func Create(runs string, m Manifest) (*Writer, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// newWriter makes the files of a run in an empty folder. After an error the writer has those that were made.
+func newWriter(dir string, m Manifest) (*Writer, error) {
+	m.Version = version
+	w := &Writer{dir: dir, manifest: m}
+	var err error
+	w.calls, err = os.Create(filepath.Join(dir, callsFile))
+	if err == nil {
+		w.events, err = os.Create(filepath.Join(dir, eventsFile))
+	}
+	if err == nil {
+		err = w.writeManifest()
+	}
+	return w, err
+}
+
+// WritePrediction writes the files of a run into a folder of the run that it predicts, in place of an earlier prediction.
+func WritePrediction(dir string, predicted *Run) error {
+	path := filepath.Join(dir, PredictionFolder)
+	fresh := path + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return err
+	}
+	if err := os.Mkdir(fresh, 0o777); err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh) // unless it was renamed
+	w, err := newWriter(fresh, predicted.Manifest)
+	for _, t := range predicted.Trials {
+		if err == nil {
+			err = w.Write(t)
+		}
+	}
+	if err = errors.Join(err, w.Close(predicted.Manifest.Interrupted)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	return os.Rename(fresh, path)
 }
 
 // newFolder makes the folder of that name, with a number behind it where one of that name is there already.

@@ -34,15 +34,20 @@ type Run struct {
 	OnProgress func(Progress)
 }
 
+// NewManifest returns that of a run which begins now, by this program on this machine.
+func NewManifest(e Engine, d *design.Design, command []string) record.Manifest {
+	return record.Manifest{
+		Name: d.Name, Engine: e.Name(), Command: command, Seed: d.Seed, Began: time.Now(),
+		Versions: versions(), Machine: machine(), Design: d,
+	}
+}
+
 // Do runs all trials of the design, each on a fresh cluster, and returns the folder of the run: empty when there is none.
 //
 // When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in the folder, and the error
 // is nil. A trial that cannot be run ends the run in the same way, with its error.
 func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) {
-	w, err := record.Create(r.Runs, record.Manifest{
-		Name: d.Name, Engine: r.Engine.Name(), Command: r.Command, Seed: d.Seed, Began: time.Now(),
-		Versions: versions(), Machine: machine(), Design: d,
-	})
+	w, err := record.Create(r.Runs, NewManifest(r.Engine, d, r.Command))
 	if err != nil {
 		return "", err
 	}
