@@ -17,9 +17,17 @@ type axis struct {
 
 // tick is a mark on an axis, at At of the picture's width or height. Without Lines it has no label.
 type tick struct {
-	At      px
-	Lines   []string
-	Slanted bool
+	At    px
+	Lines []string
+	Slant int // of the label, in degrees
+}
+
+// SlantX is where a slanted label ends.
+func (t tick) SlantX() px {
+	if t.Slant == upended {
+		return t.At + 4 // the middle of the letters is at the tick
+	}
+	return t.At
 }
 
 // levelAxis places the levels of a factor side by side: by their values when it is numeric, else at equal distances.
@@ -56,10 +64,20 @@ const (
 	lineStep = 13 // from one line of text to the next
 	maxLines = 3  // of a label at the x axis
 	maxSlant = 16 // characters of a slanted label
+	maxUpend = 24 // and of an upended one
 
-	// How far a slanted text goes to the left and down, for each unit of its length.
-	slantReach, slantDrop = 0.84, 0.6
+	// Degrees by which labels are turned that have no room beside each other, and those that would still overlap then.
+	slanted, upended = 35, 90
+	slantedRoom      = 19 // from one slanted label to the next, at least
 )
+
+// slantOf is how labels with that room are turned, and how far they then go to the left and down, for each unit of their length.
+func slantOf(room float64) (degrees int, reach, drop float64) {
+	if room < slantedRoom {
+		return upended, 0, 1
+	}
+	return slanted, 0.84, 0.6
+}
 
 // labels returns the ticks at the levels, and how much height they take below the axis.
 func (a levelAxis) labels() ([]tick, float64) {
@@ -76,12 +94,16 @@ func (a levelAxis) labels() ([]tick, float64) {
 	if !fits {
 		height = 0
 	}
+	degrees, reach, drop := slantOf(a.room)
 	for i, at := range a.places {
 		ticks[i] = tick{At: px(at), Lines: lines[i]}
 		if !fits {
-			label := fitted(shorten(a.factor.levels[i], maxSlant), at/slantReach)
-			ticks[i].Lines, ticks[i].Slanted = []string{label}, true
-			height = max(height, textWidth(label, tickSize)*slantDrop+lineStep)
+			label := shorten(a.factor.levels[i], maxUpend)
+			if degrees == slanted {
+				label = fitted(shorten(label, maxSlant), at/reach)
+			}
+			ticks[i].Lines, ticks[i].Slant = []string{label}, degrees
+			height = max(height, textWidth(label, tickSize)*drop+lineStep)
 		}
 	}
 	return ticks, height

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/xml"
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -18,6 +19,10 @@ import (
 func madeSummaries() map[string]experiment.Summary {
 	longRows := []string{
 		"row", "p=0.3 T=1s C=5", "p=0.1 T=2s C=10", "p=0.6 T=0.3s C=2", "p=0.3 T=1s C=2", "an_endless-row of which nobody knows why",
+	}
+	thirty := []string{"row"}
+	for i := range 30 {
+		thirty = append(thirty, fmt.Sprintf("the client of number %d and its policy", i+1))
 	}
 	two := []string{"concurrency", "1", "5"}
 	point, order := []string{"crash_point", "arrival", "reply"}, []string{"order", "first", "last"}
@@ -50,6 +55,7 @@ func madeSummaries() map[string]experiment.Summary {
 		"long groups": madeGrid(longRows, pCrash, []string{"timeout", "1s", "2s"},
 			[]string{"service_time", "exponential(mean 100ms)", "lognormal(median 200ms, sigma 0.8)"}),
 		"unsure intervals": uncertain,
+		"thirty rows":      madeGrid(thirty),
 	}
 }
 
@@ -154,7 +160,7 @@ func checkPictures(t *testing.T, text string) {
 	if err := xml.Unmarshal([]byte(text), &root); err != nil {
 		t.Fatalf("the picture is no XML: %v", err)
 	}
-	whole := rect{0, 0, policiesWidth, math.Inf(1)} // in a page
+	whole := rect{0, 0, 2 * panelWidth, math.Inf(1)} // in a page, which makes it smaller if need be
 	if root.XMLName.Local == "svg" {
 		whole = rect{0, 0, root.number("width"), root.number("height")}
 		checkTexts(t, element{Attrs: root.Attrs, Children: slices.DeleteFunc(slices.Clone(root.Children), func(e element) bool {
@@ -234,7 +240,10 @@ func textBoxes(e element, group, within string) []textBox {
 			x, _ = strconv.ParseFloat(m[1], 64)
 			y, _ = strconv.ParseFloat(m[2], 64)
 			b.rect = rect{x - 0.75*size, y - w/2, size, w}
-			if m[3] != "-90" { // it ends at x, y
+			switch { // it ends at x, y
+			case b.class == "slanted" && m[3] == "-90":
+				b.rect, b.class = rect{x - 0.75*size, y, size, w}, "upended" // and so must not overlap
+			case b.class == "slanted":
 				b.rect = rect{x - 0.82*w, y, 0.82 * w, 0.57 * w}
 			}
 		}

@@ -88,6 +88,7 @@ const (
 	panelWidth = 360
 	plotHeight = 170
 	plotTop    = 32
+	levelRoom  = 14 // of each level that is a word, as far as a panel can grow
 	labelRoom  = 46 // left of a plot, at least, so that plots one above the other line up
 )
 
@@ -105,7 +106,11 @@ func (d dotPlot) panel() (panel, bool) {
 	if !slices.ContainsFunc(d.group.cells, d.has) {
 		return panel{}, false
 	}
-	p := panel{Title: metricName(d.metric), Width: panelWidth, Right: panelWidth - 8}
+	p := panel{Title: metricName(d.metric), Width: panelWidth}
+	if d.x.values == nil {
+		p.Width = px(min(max(panelWidth, labelRoom+levelRoom*len(d.x.levels)), 2*panelWidth))
+	}
+	p.Right = p.Width - 8
 	p.under(d.group, plotHeight)
 	y := d.scale(float64(p.Bottom), float64(p.Top))
 	p.YAxis.Ticks = metricTicks(d.metric, y, 5)

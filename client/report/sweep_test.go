@@ -104,3 +104,18 @@ func TestPanelsShareAScale(t *testing.T) {
 		ticks[p.Title] = p.YAxis.Ticks
 	}
 }
+
+// Labels are slanted where they have no room beside each other, and upended where they would overlap even then.
+func TestLabelsOfManyLevels(t *testing.T) {
+	for summary, want := range map[string]int{"words": 0, "long words": slanted, "thirty rows": upended} {
+		p := sweepChart(madeSummaries()[summary]).Panels[0]
+		for _, tick := range p.XAxis.Ticks {
+			if tick.Slant != want {
+				t.Errorf("%s: the label %q is turned by %d degrees, want %d", summary, tick.Lines, tick.Slant, want)
+			}
+		}
+		if wide := p.Width > panelWidth; wide != (want == upended) {
+			t.Errorf("%s: the panel is %v wide", summary, p.Width)
+		}
+	}
+}
