@@ -3,42 +3,78 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Agreements writes a line for each cell: every metric as measured and as predicted. The format is table (for a terminal) or md
-// (Markdown); one of another name is an error.
+// Agreements writes a line for each cell, with every metric as measured and as predicted, and in how many cells they agree. The format is
+// table (for a terminal) or md (Markdown); one of another name is an error.
 func Agreements(w io.Writer, format string, agreements []experiment.Agreement) error {
+	var err error
 	switch format {
 	case "table":
-		return writeText(w, agreementsTable(agreements))
+		err = writeText(w, agreementsTable(agreements))
 	case "md":
-		return writeMarkdown(w, agreementsTable(agreements))
+		err = writeMarkdown(w, agreementsTable(agreements))
+	default:
+		return fmt.Errorf("format %q: want table or md", format)
 	}
-	return fmt.Errorf("format %q: want table or md", format)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "\n%s\n", agreeing(agreements))
+	}
+	return err
+}
+
+// agreeing is such as "29 of 30 cells agree, of 720 trials".
+func agreeing(agreements []experiment.Agreement) string {
+	agree, cells := experiment.AgreeingCells(agreements)
+	trials := 0
+	for _, a := range agreements {
+		if a.Metric == design.Success {
+			trials += a.Measured.N
+		}
+	}
+	return fmt.Sprintf("%d of %d cells agree, of %s", agree, cells, counted(trials, "trial"))
+}
+
+// agreementSentence says in how many cells the two agree, and whether that is enough.
+func agreementSentence(agreements []experiment.Agreement) string {
+	agree, cells := experiment.AgreeingCells(agreements)
+	if cells == 0 {
+		return "There is a prediction, and nothing measured to compare it with."
+	}
+	verdict := ", which is enough to rely on it"
+	if !experiment.Reliable(agreements) {
+		verdict = ", which is not enough to rely on it"
+	}
+	return fmt.Sprintf("The prediction agrees in %d of %s%s (%g%%).", agree, counted(cells, "cell"), verdict, 100*experiment.RequiredAgreement)
 }
 
 func agreementsTable(agreements []experiment.Agreement) table {
-	columns := map[design.Metric]int{design.Success: 1, design.Attempts: 2, design.P50: 3, design.P99: 4}
+	const verdict = 1
+	columns := map[design.Metric]int{design.Success: 2, design.Attempts: 3, design.P50: 4, design.P99: 5}
 	t := table{Keys: 1, Heads: []head{
-		{"cell"}, {"success,", "predicted"}, {"sent per call,", "predicted"}, {"p50,", "predicted"}, {"p99,", "predicted"}, {"agree"},
+		{"cell"}, {"agree"}, {"success,", "predicted"}, {"sent per call,", "predicted"}, {"p50,", "predicted"}, {"p99,", "predicted"},
 	}}
+	t.Bounds, t.Hint = "the intervals of both", "Measured ≈ predicted, or ≠ where they are further apart than is allowed."
 	var row []entry
 	for i, a := range agreements {
 		if i == 0 || agreements[i-1].Cell != a.Cell {
-			row = []entry{{Text: a.Cell}, {Text: none}, {Text: none}, {Text: none}, {Text: none}, {Text: "yes", Verdict: true}}
+			row = []entry{{Text: a.Cell}, {Text: "yes", Verdict: true}, {Text: none}, {Text: none}, {Text: none}, {Text: none}}
 			if a.Late > 0 {
 				t.note(&row[0], fmt.Sprintf("load generated too late to be believed in %s", counted(a.Late, "trial")))
 			}
 			t.Rows = append(t.Rows, row)
 		}
-		row[columns[a.Metric]] = entry{Text: estimate(a.Metric, a.Measured) + ", " + estimate(a.Metric, a.Predicted)}
-		if verdict := &row[len(row)-1]; !a.Agrees() {
-			verdict.Text = "no"
-			t.note(verdict, disagreement(a))
+		sign, e := " ≈ ", &row[columns[a.Metric]]
+		if !a.Agrees() {
+			sign, row[verdict].Text = " ≠ ", "no"
+			t.note(e, disagreement(a))
 		}
+		e.Text = estimate(a.Metric, a.Measured) + sign + estimate(a.Metric, a.Predicted)
+		e.Bounds = strings.TrimSpace(bounds(a.Metric, a.Measured) + " " + bounds(a.Metric, a.Predicted))
 	}
 	return t
 }
@@ -46,8 +82,11 @@ func agreementsTable(agreements []experiment.Agreement) table {
 // disagreement says by how much more than is allowed the two differ: in points of a percentage, or as a share of what was measured.
 func disagreement(a experiment.Agreement) string {
 	differ, of, unit := a.Predicted.Estimate-a.Measured.Estimate, a.Measured.Estimate, "%"
-	if a.Metric == design.Success {
+	switch {
+	case a.Metric == design.Success:
 		of, unit = 1, " points"
+	case of == 0:
+		return fmt.Sprintf("%s %s, measured 0", a.Metric, estimate(a.Metric, a.Predicted))
 	}
 	return fmt.Sprintf("%s %+.1f%s, allowed ±%.1f", a.Metric, 100*differ/of, unit, 100*a.Allowed/of)
 }

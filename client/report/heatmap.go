@@ -16,8 +16,10 @@ import (
 type heatBox struct {
 	X, Y, Width, Height px
 	Fill, Ink           string // colours; without a value, empty
-	Number, Bounds      string // the latter is empty where it has no room
+	Number              string
+	Bounds, Predicted   string // empty where there are none, or no room
 	NumberY, BoundsY    px
+	PredictedY          px
 	Title               string
 }
 
@@ -34,13 +36,17 @@ func heatmaps(plan sweepPlan, groups []group) chart {
 }
 
 func heatmap(plan sweepPlan, g group) panel {
-	const rowHeight, nameWidth = 38, 18
+	const nameWidth = 18
+	rowHeight := px(38)
+	if slices.ContainsFunc(g.cells, func(c experiment.CellSummary) bool { return c.Predicted != nil }) {
+		rowHeight += 14
+	}
 	rows, columns := plan.y.levels, plan.x.levels
 	p := panel{Title: metricName(design.Success), Width: panelWidth, Right: panelWidth - 8}
-	p.under(g, float64(rowHeight*len(rows)))
+	p.under(g, float64(rowHeight)*float64(len(rows)))
 	p.YAxis.Name = plan.y.name
 	for i, level := range rows {
-		at := p.Bottom - px((float64(i)+0.5)*rowHeight)
+		at := p.Bottom - (px(i)+0.5)*rowHeight
 		p.YAxis.Ticks = append(p.YAxis.Ticks, tick{At: at, Lines: []string{level}})
 	}
 	p.Left = nameWidth + px(labelWidth(p.YAxis.Ticks)+10)
@@ -76,8 +82,8 @@ func having(cells []experiment.CellSummary, f factor, level string) []experiment
 
 // forms are how the numbers and the intervals of a heatmap are printed, the same for all of its boxes.
 type forms struct {
-	number, bounds func(stats.Interval) string
-	unit           string // for the title, when the numbers have no room for it
+	number, bounds, predicted func(stats.Interval) string
+	unit                      string // for the title, when the numbers have no room for it
 }
 
 // formsFor returns the longest forms that fit into boxes of that width. Intervals that do not fit are left out.
@@ -94,10 +100,19 @@ func formsFor(cells []experiment.CellSummary, width float64) forms {
 		},
 		func(i stats.Interval) string { return whole(i.Low) + "–" + whole(i.High) },
 		func(stats.Interval) string { return "" })
-	if !strings.HasSuffix(number(stats.Interval{}), "%") {
-		return forms{number, bounds, ", %"}
+	var said []experiment.CellSummary
+	for _, c := range cells {
+		said = append(said, asPredicted(c))
 	}
-	return forms{number: number, bounds: bounds}
+	marked := firstThatFits(said, width, 10,
+		func(i stats.Interval) string { return "≠ (" + estimate(design.Success, i) + ")" },
+		func(i stats.Interval) string { return "≠(" + whole(i.Estimate) + ")" })
+	predicted := func(i stats.Interval) string { return strings.TrimLeft(marked(i), "≠ ") }
+	f := forms{number: number, bounds: bounds, predicted: predicted}
+	if !strings.HasSuffix(number(stats.Interval{}), "%") {
+		f.unit = ", %"
+	}
+	return f
 }
 
 // firstThatFits returns the first form that fits for all cells, else the last one.
@@ -116,7 +131,7 @@ func firstThatFits(
 	return all[len(all)-1]
 }
 
-// fill writes the cell's number into the box, and its interval below it.
+// fill writes the cell's number into the box, its interval below it, and what was predicted.
 func (b *heatBox) fill(c experiment.CellSummary, forms forms) {
 	i, ok := metricOf(c, design.Success)
 	if !ok {
@@ -124,9 +139,35 @@ func (b *heatBox) fill(c experiment.CellSummary, forms forms) {
 	}
 	b.Fill, b.Ink = heat(i.Estimate)
 	b.Title = pointTitle(c, design.Success, design.P99, design.Attempts)
-	b.Number, b.NumberY = forms.number(i), b.Y+b.Height/2+4
-	if text := forms.bounds(i); text != "" && !boundless(i) {
-		b.Bounds, b.NumberY, b.BoundsY = text, b.Y+16, b.Y+30
+	b.Number = forms.number(i)
+	if text := forms.bounds(i); !boundless(i) {
+		b.Bounds = text
+	}
+	said := asPredicted(c)
+	if i, ok := metricOf(said, design.Success); ok {
+		b.Predicted = forms.predicted(i)
+		b.Title += "; predicted: " + pointTitle(said, design.Success, design.P99, design.Attempts)
+		if disagrees(c, design.Success) {
+			b.Predicted, b.Title = "≠ "+b.Predicted, b.Title+"; does not agree"
+		}
+	}
+	b.setLines()
+}
+
+// setLines sets the base lines of the texts, which stand in the middle of the box together.
+func (b *heatBox) setLines() {
+	const step = 14
+	lines := 1
+	for _, text := range []string{b.Bounds, b.Predicted} {
+		if text != "" {
+			lines++
+		}
+	}
+	b.NumberY = b.Y + b.Height/2 + 4 - px(lines-1)*step/2
+	b.BoundsY = b.NumberY + step
+	b.PredictedY = b.BoundsY
+	if b.Bounds != "" {
+		b.PredictedY += step
 	}
 }
 

@@ -7,6 +7,9 @@ import "math"
 func placeLabels(bubbles []bubble, plot rect) {
 	taken := obstacles(bubbles)
 	for i := range bubbles {
+		if bubbles[i].Label.Text == "" {
+			continue
+		}
 		l, ok := place(bubbles[i], taken, plot)
 		if !ok {
 			l, ok = place(bubbles[i], withoutWhiskers(taken), plot)

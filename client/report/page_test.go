@@ -216,7 +216,11 @@ func TestPageOfAnyRun(t *testing.T) {
 			defer func() { tabs <- b }()
 			b.t = t
 			run := madeRun(p)
-			address := b.load(run, experiment.Summarize(run))
+			summary := experiment.Summarize(run)
+			if err := summary.AddPrediction(run); err != nil {
+				t.Fatal(err)
+			}
+			address := b.load(run, summary)
 			evaluate[bool](b, `(document.querySelector("[data-step=trouble]")?.click(), true)`)
 			b.mustBeQuiet(address)
 			text := b.text("body")

@@ -47,6 +47,22 @@ func believed(run *record.Run) experiment.Summary {
 	return s
 }
 
+// compared adds the prediction of the run, where it has one.
+func compared(t *testing.T, run *record.Run, s experiment.Summary) experiment.Summary {
+	t.Helper()
+	if run.Dir == "" {
+		return s // it is made up
+	}
+	predicted, err := run.Prediction()
+	if err == nil && predicted != nil {
+		err = s.AddPrediction(predicted)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // picturedRuns are the runs to make pictures of, by name.
 func picturedRuns(t *testing.T) map[string]*record.Run {
 	runs := map[string]*record.Run{}
@@ -74,7 +90,7 @@ func TestPictures(t *testing.T) {
 		for _, width := range []int64{1280, 390} {
 			for _, theme := range []string{"light", "dark"} {
 				b.view(width, theme)
-				b.load(run, believed(run))
+				b.load(run, compared(t, run, believed(run)))
 				evaluate[any](b, choose)
 				evaluate[bool](b, painted)
 				png, err := chromedp.Run(b, chromedp.FullScreenshot(100))

@@ -43,9 +43,10 @@ func policiesChart(s experiment.Summary) chart {
 	if len(drawn) == 0 {
 		return chart{}
 	}
-	plane := plane{rows: varied[0].levels, most: mostAttempts(drawn)}
+	all, _ := withLatency(withPredictions(drawn))
+	plane := plane{rows: varied[0].levels, most: mostAttempts(all)}
 	panels := plane.split(varied)
-	plane.x, plane.y = policyScales(drawn)
+	plane.x, plane.y = policyScales(all)
 	c := chart{Title: "what success costs", Series: plane.rows, Discs: true}
 	for _, g := range groupBy(s.Cells, panels) {
 		if g.cells, _ = withLatency(g.cells); len(g.cells) > 0 {
@@ -53,15 +54,19 @@ func policiesChart(s experiment.Summary) chart {
 		}
 	}
 	c.Notes = append(numberedRows(s.Cells),
-		"The area of a bubble is the number of attempts sent per call"+attemptsRange(drawn)+". Whiskers: "+confidence(s)+".")
+		"The area of a bubble is the number of attempts sent per call"+attemptsRange(all)+". Whiskers: "+confidence(s)+".")
 	if plane.within != nil {
 		c.Notes = append(c.Notes, "The figure beside it is its "+plane.within.name+".")
 	}
 	for _, cell := range silent {
 		c.Notes = append(c.Notes, "Not shown, as no call succeeded: "+cell.Cell.Title()+".")
 	}
+	c.markPredicted(s)
+	c.keyPredictions(s, policyMetrics...)
 	return c
 }
+
+var policyMetrics = []design.Metric{design.Success, design.P99, design.Attempts}
 
 // plane is success against p99.
 type plane struct {
@@ -83,10 +88,15 @@ func (p *plane) split(varied []factor) (panels []factor) {
 	return slices.Delete(panels, i, i+1)
 }
 
+func hasLatency(c experiment.CellSummary) bool {
+	_, success := metricOf(c, design.Success)
+	_, p99 := metricOf(c, design.P99)
+	return success && p99
+}
+
 func withLatency(cells []experiment.CellSummary) (with, without []experiment.CellSummary) {
 	for _, c := range cells {
-		_, ok := metricOf(c, design.Success)
-		if _, okLatency := metricOf(c, design.P99); ok && okLatency {
+		if hasLatency(c) {
 			with = append(with, c)
 		} else {
 			without = append(without, c)
@@ -111,7 +121,11 @@ func (pl plane) panel(g group) panel {
 	p.YAxis.Ticks = metricTicks(design.Success, pl.y, 5)
 	p.XAxis = axis{Name: "p99 latency", Ticks: thin(metricTicks(design.P99, pl.x, 5))}
 	for _, c := range g.cells {
-		p.Bubbles = append(p.Bubbles, pl.bubble(c))
+		b := pl.bubble(c)
+		p.Bubbles = append(p.Bubbles, b)
+		if said := asPredicted(c); hasLatency(said) {
+			p.Bubbles = append(p.Bubbles, pl.predicted(said, b))
+		}
 	}
 	placeLabels(p.Bubbles, rect{planeLeft, float64(p.Top), planeRight - planeLeft, policiesHeight})
 	// The small ones lie on the large ones, so that each can be pointed at.
@@ -119,8 +133,8 @@ func (pl plane) panel(g group) panel {
 	best := slices.MaxFunc(g.cells, func(a, b experiment.CellSummary) int {
 		return cmp.Compare(a.Metrics[design.Success].Estimate, b.Metrics[design.Success].Estimate)
 	})
-	p.Desc = fmt.Sprintf("%s, one bubble for each cell. Most: %s.", p.Title,
-		pointTitle(best, design.Success, design.P99, design.Attempts))
+	p.Desc = fmt.Sprintf("%s, one bubble for each cell. Most: %s.%s", p.Title, pointTitle(best, policyMetrics...),
+		howMany(g.cells, policyMetrics...))
 	return p
 }
 
@@ -168,7 +182,7 @@ func (pl plane) bubble(c experiment.CellSummary) bubble {
 	b := bubble{Class: seriesClass(slices.Index(pl.rows, c.Cell.Row))}
 	b.X, b.Y = px(pl.x.at(p99.Estimate)), px(pl.y.clip(success.Estimate))
 	b.Radius = px(max(4, largestBubble*math.Sqrt(attemptsOf(c)/cmp.Or(pl.most, 1))))
-	b.Title = pointTitle(c, design.Success, design.P99, design.Attempts)
+	b.Title = pointTitle(c, policyMetrics...)
 	b.Label.Text = c.Cell.Row
 	if pl.within != nil {
 		b.Label.Text = levelOf(c.Cell, pl.within.name)
@@ -176,8 +190,17 @@ func (pl plane) bubble(c experiment.CellSummary) bubble {
 	if w, ok := upright(success, float64(b.X), pl.y); ok {
 		b.Whiskers = append(b.Whiskers, w)
 	}
-	if w, ok := upright(p99, 0, pl.x); ok {
-		b.Whiskers = append(b.Whiskers, whisker{w.Y1, b.Y, w.Y2, b.Y, w.OpenLow, w.OpenHigh})
+	if w, ok := sideways(p99, float64(b.Y), pl.x); ok {
+		b.Whiskers = append(b.Whiskers, w)
 	}
+	return b
+}
+
+// predicted is the bubble of what is predicted of a cell, joined by a line to that of what was measured, which has the label.
+func (pl plane) predicted(c experiment.CellSummary, measured bubble) bubble {
+	b := pl.bubble(c)
+	b.Class += " " + predictedClass
+	b.Label = label{Leader: &whisker{measured.X, measured.Y, b.X, b.Y, true, true}}
+	b.predict(c, b.Radius+4, policyMetrics...)
 	return b
 }

@@ -33,6 +33,8 @@ type pageView struct {
 	Verdict  verdictView
 	Outcomes []outcomeView
 
+	Predicted        bool // all of it
+	Prediction       *predictionView
 	Sweep, Policies  fragment
 	Table, Contrasts table
 	HasRows          bool
@@ -44,6 +46,13 @@ type pageView struct {
 	Data      pageData
 
 	Style, Script, PlotStyle, PlotScript any
+}
+
+// predictionView is how what was measured agrees with what was predicted.
+type predictionView struct {
+	Sentence string
+	Chart    fragment
+	Table    table
 }
 
 // outcomeView is an entry of the key to the attempts' colours and shapes.
@@ -83,8 +92,11 @@ func pageOf(run *record.Run, summary experiment.Summary) pageView {
 		Table:    newTable(summary), Contrasts: contrastsTable(summary), HasRows: len(summary.Cells) > 0 && summary.Cells[0].Cell.Row != "",
 		Trials: trialGroups(run, summary),
 	}
-	if run.Manifest.Predicted() {
+	if v.Predicted = summary.Predicted; v.Predicted {
 		v.Title += " (predicted)"
+	}
+	if agreements := summary.Agreements(); summary.Prediction != nil {
+		v.Prediction = &predictionView{agreementSentence(agreements), agreementChart(agreements).fragment(), agreementsTable(agreements)}
 	}
 	if d := run.Manifest.Design; d != nil {
 		v.Question, v.Source = d.Question, d.Source

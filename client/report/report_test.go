@@ -61,6 +61,43 @@ func TestHTMLWithoutDesign(t *testing.T) {
 	}
 }
 
+// The page shows what agrees with the prediction, by which command that was made, and where it was only predicted, it says so.
+func TestHTMLWithPrediction(t *testing.T) {
+	run := madeRun(everyday)
+	summary := predictedToo(experiment.Summarize(run))
+	summary.Prediction.Command = []string{"crashlab", "validate", "runs/x"}
+	var b bytes.Buffer
+	if err := HTML(&b, run, summary); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`<a href="#agreement">`, "<code>crashlab validate runs/x</code>", "The prediction agrees in 6 of 8 cells, which is not enough to rely on it (95%).",
+		`data-word="no"`, "predicted against measured", "measured", `class="series c1 predicted"`,
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	for _, unwanted := range []string{`<main class="predicted">`, "Nothing was measured"} {
+		if strings.Contains(b.String(), unwanted) {
+			t.Errorf("the page of what was measured says %s", unwanted)
+		}
+	}
+	run.Manifest.Engine = record.EngineSimulation
+	b.Reset()
+	if err := HTML(&b, run, experiment.Summarize(run)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`<main class="predicted">`, "Nothing was measured", "<h1>policies (predicted)</h1>", `<th scope="col">Predicted</th>`} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the page of what was predicted has no %s", want)
+		}
+	}
+	if strings.Contains(b.String(), `href="#agreement"`) {
+		t.Error("the page of what was predicted has a section on agreement")
+	}
+}
+
 // columns is what the page's scripts read.
 type columns struct {
 	Replicas []struct {

@@ -28,6 +28,15 @@ func (s scale) at(v float64) float64 {
 	return s.from + (v-low)/(high-low)*(s.to-s.from)
 }
 
+// value is what at places there.
+func (s scale) value(at float64) float64 {
+	share := (at - s.from) / (s.to - s.from)
+	if s.log {
+		return s.low * math.Pow(s.high/s.low, share)
+	}
+	return s.low + share*(s.high-s.low)
+}
+
 // clip returns the place of the nearest value that the scale has.
 func (s scale) clip(v float64) float64 { return s.at(min(max(v, s.low), s.high)) }
 

@@ -23,15 +23,19 @@ func (p px) String() string {
 type panel struct {
 	X, Y, Width, Height px // its place in a picture that stands alone
 	Title, Group, Desc  string
+	Class               string // of the whole panel; may be empty
 
 	Left, Top, Right, Bottom px // the edges of the plot
 	XAxis, YAxis             axis
 	XNameY                   px // the base line of the x axis's name
 
-	Key     []keyItem
-	Series  []series
-	Boxes   []heatBox
-	Bubbles []bubble
+	Key      []keyItem
+	Bands    []string // paths of areas below all else
+	Diagonal string   // path of a line from corner to corner; empty: none
+	Series   []series
+	Boxes    []heatBox
+	Bubbles  []bubble
+	Labels   []label // of points
 }
 
 // MiddleX and MiddleY are the middle of the plot.
@@ -97,6 +101,7 @@ type point struct {
 	Whiskers []whisker
 	Title    string
 	Missing  bool // there is no estimate, and the point marks the place of none
+	Ring     px   // the radius of a ring around it; 0: none
 }
 
 // whisker is an interval as a line from its low to its high bound. A bound that the plot does not show is open.
@@ -165,34 +170,57 @@ func lineThrough(points []point) string {
 // chart is the panels of a part of the report.
 type chart struct {
 	Title  string
-	Series []string // their names, for the key; with less than two there is none
-	Discs  bool     // series have no shapes
+	Class  string    // of the key; may be empty
+	Series []string  // their names, for the key; a single one is not in it
+	Discs  bool      // series have no shapes
+	Marks  []keyItem // what else the key tells; without places
 	Panels []panel
 	Notes  []string // below the panels
+
+	// Of a chart that stands alone: the panels stand one below the other; more notes, which a page has elsewhere.
+
+	Tall    bool
+	Details []string
 }
 
-// key is a panel that tells the series apart, at most as wide; none when there is one series.
-func (c chart) key(width float64) []panel {
-	if len(c.Series) < 2 {
-		return nil
-	}
-	const indent, lineHeight, gap = 16, 20, 16
-	p := panel{Title: "key", Desc: "The series are " + strings.Join(c.Series, ", ") + ".", Height: lineHeight}
-	x := 0.0
+// keyItems are what the key tells, without places.
+func (c chart) keyItems() []keyItem {
+	var items []keyItem
 	for i, name := range c.Series {
-		name = fitted(name, (width-indent)*tickSize/12)
-		w := indent + textWidth(name, 12)
-		if x > 0 && x+w > width {
-			x, p.Height = 0, p.Height+lineHeight
-		}
-		item := keyItem{X: px(x + 6), Y: p.Height - lineHeight/2, Class: seriesClass(i), Shape: shapeOf(i), Name: name}
+		item := keyItem{Class: seriesClass(i), Shape: shapeOf(i), Name: name}
 		if c.Discs {
 			item.Shape = shapes[0]
 		}
+		items = append(items, item)
+	}
+	if len(items) == 1 {
+		items = nil
+	}
+	return append(items, c.Marks...)
+}
+
+// key is a panel that tells what colours and shapes are, at most as wide; none where there is nothing to tell.
+func (c chart) key(width float64) []panel {
+	const indent, lineHeight, gap = 16, 20, 16
+	p := panel{Title: "key", Class: c.Class, Height: lineHeight}
+	var names []string
+	x := 0.0
+	for _, item := range c.keyItems() {
+		names = append(names, item.Name)
+		item.Name = fitted(item.Name, (width-indent)*tickSize/12)
+		w := indent + textWidth(item.Name, 12)
+		if x > 0 && x+w > width {
+			x, p.Height = 0, p.Height+lineHeight
+		}
+		item.X, item.Y = px(x+6), p.Height-lineHeight/2
 		p.Key = append(p.Key, item)
 		p.Width = max(p.Width, px(x+w))
 		x += w + gap
 	}
+	if names == nil {
+		return nil
+	}
+	p.Desc = "Colours and shapes: " + strings.Join(names, ", ") + "."
 	return []panel{p}
 }
 
@@ -206,8 +234,9 @@ type fragment struct {
 
 func (c chart) fragment() fragment { return fragment{c, c.key(panelWidth)} }
 
-// Chart writes a chart of the run as an SVG file that needs no other: kind is sweep (the metrics against the factors) or
-// policies (success against p99, for designs with rows). A run that has nothing to show in such a chart is an error.
+// Chart writes a chart of the run as an SVG file that needs no other: kind is sweep (the metrics against the factors), policies (success
+// against p99, for designs with rows) or agreement (what is predicted against what was measured). A run that has nothing to show in such
+// a chart is a [NotShown].
 func Chart(w io.Writer, kind string, summary experiment.Summary) error {
 	var c chart
 	var want string
@@ -216,14 +245,21 @@ func Chart(w io.Writer, kind string, summary experiment.Summary) error {
 		c, want = sweepChart(summary), "two cells or more that differ, with results"
 	case "policies":
 		c, want = policiesChart(summary), "two rows or more, in which calls succeeded"
+	case "agreement":
+		c, want = agreementChart(summary.Agreements()), "a prediction, which `crashlab validate` adds to a run on processes"
 	default:
-		return fmt.Errorf("chart %q: want sweep or policies", kind)
+		return fmt.Errorf("chart %q: want sweep, policies or agreement", kind)
 	}
 	if c.empty() {
-		return fmt.Errorf("chart %s: want a run with %s", kind, want)
+		return NotShown(fmt.Sprintf("chart %s: want a run with %s", kind, want))
 	}
 	return templates.ExecuteTemplate(w, "file", newFile(c))
 }
+
+// NotShown says why there is no chart of a run.
+type NotShown string
+
+func (n NotShown) Error() string { return string(n) }
 
 // file is a chart that stands alone.
 type file struct {
@@ -240,7 +276,11 @@ type noteLine struct {
 
 // newFile lays the panels out in lines of two, below the key.
 func newFile(c chart) file {
-	const margin, gap, columns, noteStep = 12, 20, 2, 16
+	const margin, gap, noteStep = 12, 20, 16
+	columns := 2
+	if c.Tall {
+		columns = 1
+	}
 	f := file{chart: c, Style: fileStyle()}
 	f.Panels = nil
 	width, y := c.width(columns, gap), px(margin)
@@ -259,7 +299,7 @@ func newFile(c chart) file {
 	for line := range slices.Chunk(c.Panels, columns) {
 		add(line)
 	}
-	for _, n := range c.Notes {
+	for _, n := range slices.Concat(c.Notes, c.Details) {
 		for _, l := range wrap(n, float64(width)*tickSize/12) {
 			f.Lines = append(f.Lines, noteLine{y, l})
 			y += noteStep

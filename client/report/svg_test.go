@@ -61,11 +61,12 @@ func madeSummaries() map[string]experiment.Summary {
 
 func TestChartsAreSound(t *testing.T) {
 	for name, s := range madeSummaries() {
-		for _, c := range []chart{sweepChart(s), policiesChart(s)} {
+		too := predictedToo(s)
+		for i, c := range []chart{sweepChart(s), policiesChart(s), sweepChart(too), policiesChart(too), agreementChart(too.Agreements())} {
 			if c.empty() {
 				continue
 			}
-			t.Run(name+"/"+c.Title, func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%d %s", name, i, c.Title), func(t *testing.T) {
 				for _, p := range c.Panels {
 					checkMarks(t, p)
 				}
@@ -276,9 +277,10 @@ func TestChartRefuses(t *testing.T) {
 		s    experiment.Summary
 		want string
 	}{
-		{"pie", madePolicies(), `chart "pie": want sweep or policies`},
+		{"pie", madePolicies(), `chart "pie": want sweep, policies or agreement`},
 		{"sweep", single, "chart sweep: want a run with two cells or more that differ, with results"},
 		{"policies", madeSweep("p_crash", "0.1", "0.2"), "chart policies: want a run with two rows or more, in which calls succeeded"},
+		{"agreement", madePolicies(), "chart agreement: want a run with a prediction, which `crashlab validate` adds to a run on processes"},
 		{"sweep", experiment.Summary{Cells: make([]experiment.CellSummary, 2)}, "chart sweep: want a run with two cells or more that differ, with results"},
 	} {
 		var b bytes.Buffer

@@ -44,6 +44,8 @@ func planSweep(varied []factor) sweepPlan {
 	return plan
 }
 
+var sweepMetrics = []design.Metric{design.Success, design.P99, design.Attempts, design.Makespan}
+
 // sweepChart shows how the metrics change with the factors. It is empty when the run has one cell, or no results.
 func sweepChart(s experiment.Summary) chart {
 	varied := factorsOf(s.Cells)
@@ -55,15 +57,19 @@ func sweepChart(s experiment.Summary) chart {
 	if plan.y != nil {
 		c := heatmaps(plan, groups)
 		c.Notes = append(numberedRows(s.Cells), "Below the numbers, where there is room: "+confidence(s)+".")
+		if s.Prediction != nil {
+			c.Notes = append(c.Notes, "In parentheses: predicted; ≠ where it does not agree.")
+		}
+		c.markPredicted(s)
 		return c
 	}
 	names := seriesNames(s.Cells, plan.series)
 	c := chart{Title: "what changes with " + plan.x.name, Series: names, Notes: numberedRows(s.Cells)}
 	c.Notes = append(c.Notes, "Whiskers: "+confidence(s)+".")
 	missing := false
-	for _, m := range []design.Metric{design.Success, design.P99, design.Attempts, design.Makespan} {
+	for _, m := range sweepMetrics {
 		for _, g := range groups {
-			d := dotPlot{sweepPlan: plan, metric: m, all: s.Cells, group: g, names: names}
+			d := dotPlot{sweepPlan: plan, metric: m, all: withPredictions(s.Cells), group: g, names: names, predicted: s.Prediction != nil}
 			if p, ok := d.panel(); ok {
 				c.Panels = append(c.Panels, p)
 				missing = missing || p.hasMissing()
@@ -73,6 +79,8 @@ func sweepChart(s experiment.Summary) chart {
 	if missing {
 		c.Notes = append(c.Notes, "× at the base of a plot: there is no value, as no call succeeded or no trial was done.")
 	}
+	c.markPredicted(s)
+	c.keyPredictions(s, sweepMetrics...)
 	return c
 }
 
@@ -95,10 +103,11 @@ const (
 // dotPlot is a metric against one factor, with a line or a colour for each level of others.
 type dotPlot struct {
 	sweepPlan
-	metric design.Metric
-	all    []experiment.CellSummary // of all panels of the metric, which have one scale
-	group  group
-	names  []string // of the series of all panels, so that each has its colour everywhere
+	metric    design.Metric
+	all       []experiment.CellSummary // of all panels of the metric, which have one scale
+	group     group
+	names     []string // of the series of all panels, so that each has its colour everywhere
+	predicted bool     // beside each point is what was predicted
 }
 
 // panel returns the plot; false when no cell of the group has the metric.
@@ -121,7 +130,10 @@ func (d dotPlot) panel() (panel, bool) {
 		if len(d.names) > 1 {
 			i = slices.Index(d.names, g.name)
 		}
-		p.Series = append(p.Series, d.line(i, g, x, y))
+		p.Series = append(p.Series, d.line(i, false, g, x, y))
+		if d.predicted {
+			p.Series = append(p.Series, d.line(i, true, g, x, y))
+		}
 	}
 	p.Desc = d.describe()
 	return p, true
@@ -163,23 +175,39 @@ func (p *panel) setXAxis(a levelAxis) {
 	p.Height = p.XNameY + 6
 }
 
-// line returns the i-th series. Series stand a little beside one another, so that whiskers do not hide each other.
-func (d dotPlot) line(i int, g group, x levelAxis, y scale) series {
-	step := min(7, x.room*0.6/float64(len(d.names)))
-	if d.x.values != nil {
-		step = min(step, 4)
-	}
-	offset := (float64(i) - float64(len(d.names)-1)/2) * step
+// line returns the i-th series: as it was measured, or what is predicted of it.
+func (d dotPlot) line(i int, predicted bool, g group, x levelAxis, y scale) series {
 	s := series{Class: seriesClass(i), Shape: shapeOf(i)}
+	point, place := d.point, i
+	if d.predicted {
+		place = 2 * i
+	}
+	if predicted {
+		point, place = d.predictedPoint, place+1
+		s.Class += " " + predictedClass
+	}
 	for k, level := range d.x.levels {
 		if c, ok := g.find(d.x, level); ok {
-			s.Points = append(s.Points, d.point(c, x.places[k]+offset, y))
+			s.Points = append(s.Points, point(c, x.places[k]+d.offset(place, x), y))
 		}
 	}
 	if d.x.ordered {
 		s.Path = lineThrough(s.Points)
 	}
 	return s
+}
+
+// offset is of the n-th mark at a level. Marks stand a little beside one another, so that whiskers do not hide each other.
+func (d dotPlot) offset(n int, x levelAxis) float64 {
+	marks := float64(len(d.names))
+	if d.predicted {
+		marks *= 2
+	}
+	step := min(7, x.room*0.6/marks)
+	if d.x.values != nil {
+		step = min(step, 4, (x.scale.to-x.scale.from)*0.13/marks) // within the margins of the axis
+	}
+	return (float64(n) - (marks-1)/2) * step
 }
 
 func (d dotPlot) point(c experiment.CellSummary, x float64, y scale) point {
@@ -191,6 +219,12 @@ func (d dotPlot) point(c experiment.CellSummary, x float64, y scale) point {
 	if w, ok := upright(i, x, y); ok {
 		p.Whiskers = append(p.Whiskers, w)
 	}
+	return p
+}
+
+func (d dotPlot) predictedPoint(c experiment.CellSummary, x float64, y scale) point {
+	p := d.point(asPredicted(c), x, y)
+	p.predict(c, ring, d.metric)
 	return p
 }
 
@@ -235,6 +269,6 @@ func (d dotPlot) describe() string {
 		}
 		first = false
 	}
-	return fmt.Sprintf("%s against %s, with intervals. Least: %s. Most: %s.", metricName(d.metric), d.x.name,
-		pointTitle(least, d.metric), pointTitle(most, d.metric))
+	return fmt.Sprintf("%s against %s, with intervals. Least: %s. Most: %s.%s", metricName(d.metric), d.x.name,
+		pointTitle(least, d.metric), pointTitle(most, d.metric), howMany(d.group.cells, d.metric))
 }

@@ -13,25 +13,34 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Table writes what each cell has shown, a line for each: as table (for a terminal), md (Markdown), csv or json. The
-// latter two have plain numbers, times in seconds. A format of another name is an error.
+// Table writes what each cell has shown, a line for each, and how that agrees with what was predicted: as table (for a terminal), md
+// (Markdown), csv or json. The latter two have plain numbers, times in seconds. A format of another name is an error.
 func Table(w io.Writer, format string, run *record.Run, summary experiment.Summary) error {
 	if run.Manifest.Predicted() && (format == "table" || format == "md") {
 		if _, err := io.WriteString(w, "Predicted: the trials ran in virtual time.\n\n"); err != nil {
 			return err
 		}
 	}
+	var err error
 	switch format {
 	case "table":
-		return writeText(w, newTable(summary))
+		err = writeText(w, newTable(summary))
 	case "md":
-		return writeMarkdown(w, newTable(summary))
+		err = writeMarkdown(w, newTable(summary))
 	case "csv":
 		return writeCSV(w, summary)
 	case "json":
 		return writeJSON(w, run, summary)
+	default:
+		return fmt.Errorf("format %q: want table, csv, json or md", format)
 	}
-	return fmt.Errorf("format %q: want table, csv, json or md", format)
+	if err != nil || summary.Prediction == nil {
+		return err
+	}
+	if _, err := io.WriteString(w, "\nMeasured and predicted:\n\n"); err != nil {
+		return err
+	}
+	return Agreements(w, format, summary.Agreements())
 }
 
 // table is the cells as texts for people.

@@ -61,6 +61,11 @@ func writeCSV(w io.Writer, s experiment.Summary) error {
 	for _, m := range design.Metrics() {
 		head = append(head, dataName(m), dataName(m)+"_low", dataName(m)+"_high")
 	}
+	if s.Prediction != nil {
+		for _, m := range design.Metrics() {
+			head = append(head, dataName(m)+"_predicted", dataName(m)+"_predicted_low", dataName(m)+"_predicted_high")
+		}
+	}
 	out := csv.NewWriter(w)
 	out.Write(append(head, "design_effect", "trials_needed", "late_trials", "interrupted_trials", "violations", "verdict"))
 	for i, c := range s.Cells {
@@ -80,12 +85,9 @@ func csvLine(s experiment.Summary, cell int, c experiment.CellSummary, varied []
 		line = append(line, strconv.Itoa(count))
 	}
 	line = append(line, plain(float64(n.failed)/float64(n.trials)))
-	for _, m := range design.Metrics() {
-		if i, ok := metricOf(c, m); ok {
-			line = append(line, plain(i.Estimate), plain(i.Low), plain(i.High))
-		} else {
-			line = append(line, "", "", "")
-		}
+	line = append(line, csvMetrics(c)...)
+	if s.Prediction != nil {
+		line = append(line, csvMetrics(asPredicted(c))...)
 	}
 	effect, needed := "", ""
 	if c.DesignEffect != 0 {
@@ -101,6 +103,18 @@ func csvLine(s experiment.Summary, cell int, c experiment.CellSummary, varied []
 	return append(line, effect, needed, strconv.Itoa(c.Late), strconv.Itoa(n.interrupted), strconv.Itoa(n.violations), verdict)
 }
 
+func csvMetrics(c experiment.CellSummary) []string {
+	var fields []string
+	for _, m := range design.Metrics() {
+		if i, ok := metricOf(c, m); ok {
+			fields = append(fields, plain(i.Estimate), plain(i.Low), plain(i.High))
+		} else {
+			fields = append(fields, "", "", "")
+		}
+	}
+	return fields
+}
+
 // The form of the JSON. What is not known is left out.
 
 type runJSON struct {
@@ -114,6 +128,12 @@ type runJSON struct {
 	Violations []violationJSON    `json:"violations"`
 
 	Differences []experiment.Difference `json:"differences"`
+	Agreements  []agreementJSON         `json:"agreements,omitempty"`
+}
+
+type agreementJSON struct {
+	experiment.Agreement
+	Agrees bool `json:"agrees"`
 }
 
 type cellJSON struct {
@@ -126,6 +146,7 @@ type cellJSON struct {
 	Failures          int                       `json:"failures_total"`
 	FailuresPerTrial  *float64                  `json:"failures_per_trial,omitempty"`
 	Metrics           map[string]stats.Interval `json:"metrics"`
+	Predicted         map[string]stats.Interval `json:"predicted,omitempty"`
 	DesignEffect      float64                   `json:"design_effect,omitempty"`
 	TrialsNeeded      int                       `json:"trials_needed,omitempty"` // to know success to ±0.01
 	LateTrials        int                       `json:"late_trials"`
@@ -170,6 +191,11 @@ func writeJSON(w io.Writer, run *record.Run, s experiment.Summary) error {
 		}
 		out.Claims = append(out.Claims, claim)
 	}
+	for _, a := range s.Agreements() {
+		agrees := a.Agrees()
+		a.Metric = design.Metric(dataName(a.Metric))
+		out.Agreements = append(out.Agreements, agreementJSON{a, agrees})
+	}
 	return writeIndented(w, out)
 }
 
@@ -185,7 +211,7 @@ func newCellJSON(s experiment.Summary, cell int, c experiment.CellSummary, varie
 	j := cellJSON{
 		Name: c.Cell.Title(), Row: c.Cell.Row, Levels: map[string]any{}, Trials: n.trials, Calls: n.succeeded + n.failed,
 		Successes: n.succeeded, Failures: n.failed, FailuresPerTrial: finite(float64(n.failed) / float64(n.trials)),
-		Metrics: map[string]stats.Interval{}, TrialsNeeded: c.RunsNeeded, LateTrials: c.Late, InterruptedTrials: n.interrupted,
+		Metrics: jsonMetrics(c), Predicted: jsonMetrics(asPredicted(c)), TrialsNeeded: c.RunsNeeded, LateTrials: c.Late, InterruptedTrials: n.interrupted,
 	}
 	if effect := finite(c.DesignEffect); effect != nil {
 		j.DesignEffect = *effect
@@ -195,15 +221,20 @@ func newCellJSON(s experiment.Summary, cell int, c experiment.CellSummary, varie
 			j.Levels[f.dataName()] = f.jsonLevel(level)
 		}
 	}
-	for m := range c.Metrics {
-		if i, ok := metricOf(c, m); ok {
-			j.Metrics[dataName(m)] = i
-		}
-	}
 	if worst, about := cellVerdict(s, cell); about {
 		j.Verdict = &worst
 	}
 	return j
+}
+
+func jsonMetrics(c experiment.CellSummary) map[string]stats.Interval {
+	metrics := map[string]stats.Interval{}
+	for m := range c.Metrics {
+		if i, ok := metricOf(c, m); ok {
+			metrics[dataName(m)] = i
+		}
+	}
+	return metrics
 }
 
 // jsonLevel is a number where the level is one.

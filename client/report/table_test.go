@@ -212,6 +212,45 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// What is predicted is in every format, as far as that is about what was measured.
+func TestTablesWithPrediction(t *testing.T) {
+	s := predictedToo(madeSweep("restart_delay", "200ms", "none", "1m"))
+	for _, format := range []string{"table", "md"} {
+		text := tableText(t, format, s)
+		if !strings.Contains(text, "\nMeasured and predicted:\n") || !strings.HasSuffix(text, "2 of 3 cells agree, of 30 trials\n") {
+			t.Errorf("%s:\n%s", format, text)
+		}
+	}
+	lines, err := csv.NewReader(strings.NewReader(tableText(t, "csv", s))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := slices.Index(lines[0], "attempts_sent_per_call_predicted"); at < 0 || lines[3][at] != plain(s.Cells[2].Predicted[design.Attempts].Estimate) {
+		t.Errorf("csv: %q", lines)
+	}
+	var got struct {
+		Cells []struct {
+			Predicted map[string]struct{ Estimate float64 }
+		}
+		Agreements []struct {
+			Cell, Metric string
+			Agrees       bool
+			Predicted    struct{ Estimate float64 }
+			Allowed      float64
+		}
+	}
+	if err := json.Unmarshal([]byte(tableText(t, "json", s)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Agreements) != 12 || got.Cells[2].Predicted["p99_s"].Estimate != s.Cells[2].Predicted[design.P99].Estimate {
+		t.Fatalf("json: %+v", got)
+	}
+	last := got.Agreements[11]
+	if last.Cell != "restart_delay 1m" || last.Metric != "p99_s" || last.Agrees || last.Allowed != 0.2*s.Cells[2].Metrics[design.P99].Estimate {
+		t.Errorf("json: %+v", last)
+	}
+}
+
 func TestTableRefusesFormat(t *testing.T) {
 	err := Table(&bytes.Buffer{}, "xml", namedRun(), smallSummary())
 	if want := `format "xml": want table, csv, json or md`; err == nil || err.Error() != want {

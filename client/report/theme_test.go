@@ -109,6 +109,17 @@ func TestContrast(t *testing.T) {
 	}
 }
 
+// What agrees and what does not can be told from the band on which it is.
+func TestContrastOnBand(t *testing.T) {
+	for theme, colours := range themes(t) {
+		for _, name := range []string{"c1", "c2"} {
+			if got := contrastOf(colours[name], colours["allowed"]); got < 3 {
+				t.Errorf("%s, %s: contrast %.2f to the band, want 3", theme, name, got)
+			}
+		}
+	}
+}
+
 // The outcomes can be told apart by their colours, whatever cones one has.
 func TestOutcomesCanBeToldApart(t *testing.T) {
 	least := map[string]float64{"all cones": 0.12, "no red": 0.08, "no green": 0.08, "no blue": 0.08}

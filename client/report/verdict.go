@@ -40,12 +40,15 @@ type violationView struct {
 	Check, Detail string
 }
 
-type fact struct{ Name, Value string }
+type fact struct {
+	Name, Value string
+	Code        bool // the value can be typed
+}
 
 const mostViolations = 10
 
 func verdictOf(run *record.Run, summary experiment.Summary) verdictView {
-	v := verdictView{Word: summary.Verdict.String(), Facts: facts(run), Notes: notes(run, summary)}
+	v := verdictView{Word: summary.Verdict.String(), Facts: facts(run, summary.Prediction), Notes: notes(run, summary)}
 	for _, c := range summary.Claims {
 		claim := claimOf(c, summary)
 		v.Claims, v.Drawn = append(v.Claims, claim), v.Drawn || claim.Range != nil
@@ -88,6 +91,9 @@ func sentence(summary experiment.Summary, violations int) string {
 			counted(violations, "violation"))
 	} else {
 		b.WriteString(" No check of the records was violated.")
+	}
+	if summary.Prediction != nil {
+		b.WriteString(" " + agreementSentence(summary.Agreements()))
 	}
 	return b.String()
 }
@@ -138,6 +144,9 @@ func rangeOf(i stats.Interval, threshold float64) *rangeView {
 func notes(run *record.Run, summary experiment.Summary) []string {
 	var notes []string
 	m := run.Manifest
+	if summary.Predicted {
+		notes = append(notes, "Nothing was measured: this is what a simulation in virtual time predicts.")
+	}
 	switch {
 	case m.Interrupted:
 		notes = append(notes, "The run was interrupted before its last trial: it shows what was seen until then.")
@@ -157,8 +166,12 @@ func notes(run *record.Run, summary experiment.Summary) []string {
 }
 
 // facts are what it takes to repeat the run.
-func facts(run *record.Run) []fact {
+func facts(run *record.Run, predicted *record.Manifest) []fact {
 	m := run.Manifest
+	prediction := ""
+	if predicted != nil {
+		prediction = quoted(predicted.Command)
+	}
 	calls, attempts := 0, 0
 	for _, t := range run.Trials {
 		calls += len(t.Calls)
@@ -167,13 +180,13 @@ func facts(run *record.Run) []fact {
 		}
 	}
 	all := []fact{
-		{"Command", quoted(m.Command)},
-		{"Seed", strconv.FormatUint(m.Seed, 10)},
-		{"Seen", fmt.Sprintf("%s, %s, %s", counted(len(run.Trials), "trial"), counted(calls, "call"),
-			counted(attempts, "attempt"))},
-		{"Began", began(m)},
-		{"Versions", versions(m.Versions)},
-		{"Machine", machine(m.Machine)},
+		{Name: "Command", Value: quoted(m.Command), Code: true},
+		{Name: "Prediction", Value: prediction, Code: true},
+		{Name: "Seed", Value: strconv.FormatUint(m.Seed, 10)},
+		{Name: "Seen", Value: fmt.Sprintf("%s, %s, %s", counted(len(run.Trials), "trial"), counted(calls, "call"), counted(attempts, "attempt"))},
+		{Name: "Began", Value: began(m)},
+		{Name: "Versions", Value: versions(m.Versions)},
+		{Name: "Machine", Value: machine(m.Machine)},
 	}
 	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
 }
