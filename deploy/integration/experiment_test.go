@@ -235,11 +235,19 @@ func TestExperimentRefused(t *testing.T) {
 // What is predicted of a run is beside what was measured. Whether they agree is for more trials to say.
 func TestExperimentWithItsPrediction(t *testing.T) {
 	t.Parallel()
-	p, _ := experiment(t, "seed: 5\nrepeats: 3\nfactors: {p_crash: [0, 1], calls: 20, pause: 0s, restart_delay: none, timeout: 1m}\n", "--predict", "--quiet")
+	p, runs := experiment(t, "seed: 5\nrepeats: 3\nfactors: {p_crash: [0, 1], calls: 20, pause: 0s, restart_delay: none, timeout: 1m}\n", "--predict", "--quiet")
 	code := p.exitCode()
 	out := p.stdout.String()
 	containsAll(t, out, "success,", "predicted", "0% ≈ 0%", "of 2 cells agree, of 6 trials")
 	if code != 0 && code != 99 {
 		t.Errorf("exit code %d, %s", code, p.stderr.String())
 	}
+	if afterwards := reportOf(t, filepath.Join(runs, "latest"), "--format=table"); !strings.HasPrefix(out, afterwards) {
+		t.Errorf("the report says afterwards\n%s\nand the run has said\n%s", afterwards, out)
+	}
+	page, err := os.ReadFile(filepath.Join(runs, "latest", "report.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	containsAll(t, string(page), "predicted against measured", "crashlab validate ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"example.com/crashlab/client/experiment"
+	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/report"
 )
 
@@ -30,9 +31,13 @@ func (c *compareCmd) Run(out output) error {
 	if err != nil {
 		return &exit{exitUsage, err.Error()}
 	}
-	format := "table"
 	if c.JSON {
-		format = "json"
+		return report.Differences(out.stdout, "json", differences)
 	}
-	return report.Differences(out.stdout, format, differences)
+	for i, run := range []*record.Run{a, b} {
+		if run.Manifest.Predicted() {
+			fmt.Fprintf(out.stdout, "%c is predicted: its trials ran in virtual time.\n\n", 'A'+i)
+		}
+	}
+	return report.Differences(out.stdout, "table", differences)
 }

@@ -64,14 +64,17 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	dir, err := e.Design.run(ctx, out, d, engine, e.command(d))
-	if failed, ok := errors.AsType[*exit](err); !e.Predict || err != nil && !ok || ok && failed.code == exitInterrupted {
+	dir, out, err := e.Design.run(ctx, out, d, engine, e.command(d))
+	if err != nil {
 		return err
 	}
-	fmt.Fprintln(out.stdout)
-	validate := validateCmd{modelFlag: e.modelFlag, Folder: dir, Format: "table"}
-	if disagrees := validate.Run(ctx, out); err == nil {
-		err = disagrees
+	var unpredicted error
+	if e.Predict {
+		out, unpredicted = e.predict(ctx, out, dir)
+	}
+	err = e.Design.report(out, dir)
+	if _, verdict := errors.AsType[*exit](err); unpredicted != nil && (err == nil || verdict) {
+		return unpredicted
 	}
 	return err
 }
@@ -81,9 +84,6 @@ func (e *experimentRunCmd) checkPrediction(d *design.Design) error {
 	if !e.Predict {
 		return nil
 	}
-	if e.Design.JSON {
-		return &exit{exitUsage, "--predict: not with --json: want crashlab predict --json, or crashlab validate"}
-	}
 	if err := simulate.Check(d); err != nil {
 		return &exit{exitUsage, "--predict: " + err.Error()}
 	}
@@ -91,17 +91,27 @@ func (e *experimentRunCmd) checkPrediction(d *design.Design) error {
 	return err
 }
 
-// run runs the trials of a design on an engine, and reports what they have shown. It returns the folder of the run.
-func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) (dir string, err error) {
-	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command}
-	dir, out, err = runTrials(ctx, out, d, r, newTrialPrinter(out, d, f.Quiet, f.JSON))
-	if err != nil {
-		if dir != "" {
-			err = fmt.Errorf("%w; what was seen is in %s", err, dir)
-		}
-		return dir, err
+// predict keeps what is predicted of a run in its folder, unless the run was interrupted. It returns the output for what follows.
+func (e *experimentRunCmd) predict(ctx context.Context, out output, dir string) (output, error) {
+	run, err := record.Open(dir)
+	if err != nil || run.Manifest.Interrupted {
+		return out, err
 	}
-	return dir, f.report(out, dir)
+	predicted, out, err := e.modelFlag.predict(ctx, out, run)
+	if err != nil {
+		return out, err
+	}
+	return out, record.WritePrediction(run.Dir, predicted)
+}
+
+// run runs the trials of a design on an engine. It returns the folder of the run, and the output for what follows.
+func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) (string, output, error) {
+	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command}
+	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, f.Quiet, f.JSON))
+	if err != nil && dir != "" {
+		err = fmt.Errorf("%w; what was seen is in %s", err, dir)
+	}
+	return dir, out, err
 }
 
 // runTrials does a run and prints its progress. It returns the folder of the run, and the output for what follows.
@@ -115,7 +125,10 @@ func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, 
 
 // writePage summarizes a run and writes the page of its report into its folder.
 func writePage(run *record.Run) (summary experiment.Summary, path string, err error) {
-	summary, path = experiment.Summarize(run), filepath.Join(run.Dir, reportFile)
+	if summary, err = summarize(run); err != nil {
+		return summary, "", err
+	}
+	path = filepath.Join(run.Dir, reportFile)
 	return summary, path, writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) })
 }
 
@@ -182,6 +195,9 @@ func (f *designFlags) report(out output, dir string) error {
 	case experiment.Inconclusive:
 		return &exit{exitInconclusive, "inconclusive: the trials do not tell; more of them may (--repeats)"}
 	}
+	if summary.Prediction != nil {
+		return reliable(summary.Agreements())
+	}
 	return nil
 }
 
@@ -220,6 +236,12 @@ func (e *experimentRunCmd) command(d *design.Design) []string {
 	command := append(e.Design.command(d, "experiment", "run"), fmt.Sprintf("--parallel=%d", d.Parallel))
 	if e.Counterd != "" {
 		command = append(command, "--counterd="+e.Counterd)
+	}
+	if e.Predict {
+		command = append(command, "--predict")
+	}
+	if e.Model != "" {
+		command = append(command, "--model="+e.Model)
 	}
 	return command
 }

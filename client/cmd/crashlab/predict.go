@@ -61,6 +61,9 @@ func (p *predictCmd) Run(ctx context.Context, out output) error {
 	if p.Model != "" {
 		command = append(command, "--model="+p.Model)
 	}
-	_, err = p.Design.run(ctx, out, d, &simulate.Engine{Model: model}, command)
-	return err
+	dir, out, err := p.Design.run(ctx, out, d, &simulate.Engine{Model: model}, command)
+	if err != nil {
+		return err
+	}
+	return p.Design.report(out, dir)
 }

@@ -6,11 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"syscall"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/report"
-	"example.com/crashlab/supervisor/inputfile"
 )
 
 // reportFile is the report's name in the folder of its run.
@@ -19,7 +19,7 @@ const reportFile = "report.html"
 type reportCmd struct {
 	Folder string `arg:"" optional:"" default:"runs/latest" placeholder:"RUN" help:"The folder of the run. (default: runs/latest)"`
 	Format string `enum:"html,table,csv,json,md" default:"html" placeholder:"FORMAT" help:"html, or of the table alone: table, csv, json or md. (default: html)"`
-	Chart  chart  `placeholder:"CHART" help:"In place of the report one picture of it, as SVG: sweep or policies."`
+	Chart  chart  `placeholder:"CHART" help:"In place of the report one picture of it, as SVG: sweep, policies or agreement."`
 	Output string `short:"o" placeholder:"FILE" help:"Where to write it; - is stdout. (default: report.html in the run's folder; all else to stdout)"`
 }
 
@@ -29,12 +29,21 @@ func (r *reportCmd) Run(out output) error {
 	if err != nil {
 		return err
 	}
-	summary := experiment.Summarize(run)
+	summary, err := summarize(run)
+	if err != nil {
+		return err
+	}
 	write := func(w io.Writer) error { return report.Table(w, r.Format, run, summary) }
 	path := r.Output
 	switch {
 	case r.Chart != "":
-		write = func(w io.Writer) error { return report.Chart(w, string(r.Chart), summary) }
+		write = func(w io.Writer) error {
+			err := report.Chart(w, string(r.Chart), summary)
+			if none, ok := errors.AsType[report.NotShown](err); ok {
+				return &exit{exitUsage, fmt.Sprintf("%q: %v", r.Folder, none)}
+			}
+			return err
+		}
 	case r.Format == "html":
 		write = func(w io.Writer) error { return report.HTML(w, run, summary) }
 		if path == "" {
@@ -54,11 +63,29 @@ func (r *reportCmd) Run(out output) error {
 // openRun reads the files of a run. A folder that is none is a mistake of the user's.
 func openRun(dir string) (*record.Run, error) {
 	run, err := record.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &exit{exitUsage, fmt.Sprintf("%q: no run is there: want a folder that `crashlab experiment run` made, such as runs/latest", dir)}
+	return run, ofRun(dir, err)
+}
+
+// ofRun returns an error of the files of a run as a mistake of the user's, unless the system failed.
+func ofRun(dir string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return &exit{exitUsage, fmt.Sprintf("%q: no run is there: want a folder that `crashlab experiment run` made, such as runs/latest", dir)}
 	}
-	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
-		return nil, &exit{exitUsage, refused.Error()}
+	if _, system := errors.AsType[*fs.PathError](err); err == nil || system {
+		return err
 	}
-	return run, err
+	return &exit{exitUsage, err.Error()}
+}
+
+// summarize returns what a run has shown, with what was predicted of it where that is in its folder.
+func summarize(run *record.Run) (experiment.Summary, error) {
+	summary := experiment.Summarize(run)
+	predicted, err := run.Prediction()
+	if err != nil || predicted == nil {
+		return summary, ofRun(filepath.Join(run.Dir, record.PredictionFolder), err)
+	}
+	if err := summary.AddPrediction(predicted); err != nil {
+		return summary, &exit{exitUsage, fmt.Sprintf("%s: %v", predicted.Dir, err)}
+	}
+	return summary, nil
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/report"
 )
 
@@ -17,23 +19,21 @@ type validateCmd struct {
 	Format string `enum:"table,md" default:"table" placeholder:"FORMAT" help:"table or md. (default: table)"`
 }
 
+// Help is what kong shows below the flags.
+func (validateCmd) Help() string {
+	return `The prediction is kept in the folder of the run, in place of an earlier one, and "report" shows it beside what was measured.`
+}
+
 // Run simulates the trials of the run and compares, cell by cell.
 func (v *validateCmd) Run(ctx context.Context, out output) error {
 	run, err := openRun(v.Folder)
 	if err != nil {
 		return err
 	}
-	if run.Manifest.Predicted() {
-		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
-	}
-	model, err := v.modelFlag.load()
-	if err != nil {
+	if err := v.check(run); err != nil {
 		return err
 	}
-	ctx, running := begin(ctx)
-	predicted, err := v.predict(ctx, run, &simulate.Engine{Model: model})
-	err = orInterrupted(ctx, err)
-	out = running.end(out)
+	predicted, out, err := v.predict(ctx, out, run)
 	if err != nil {
 		return err
 	}
@@ -41,26 +41,62 @@ func (v *validateCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
+	if len(agreements) == 0 {
+		return &exit{exitUsage, fmt.Sprintf("%q: no trial has a call to compare: want a run with some", v.Folder)}
+	}
+	if err := record.WritePrediction(run.Dir, predicted); err != nil {
+		return err
+	}
 	if err := report.Agreements(out.stdout, v.Format, agreements); err != nil {
 		return err
 	}
-	agreeing, cells := experiment.AgreeingCells(agreements)
-	fmt.Fprintf(out.stdout, "\n%d of %d cells agree, of %d trials\n", agreeing, cells, len(run.Trials))
-	if float64(agreeing) < experiment.RequiredAgreement*float64(cells) {
-		return &exit{exitBelow, fmt.Sprintf("%d of %d cells agree: want %v%%", agreeing, cells, 100*experiment.RequiredAgreement)}
+	return reliable(agreements)
+}
+
+// check returns why a run cannot be compared with its prediction.
+func (v *validateCmd) check(run *record.Run) error {
+	if run.Manifest.Predicted() {
+		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
+	}
+	if err := simulate.Check(run.Manifest.Design); err != nil {
+		return &exit{exitUsage, fmt.Sprintf("%q: %v", v.Folder, err)}
 	}
 	return nil
 }
 
-// predict simulates the trials that the run has: with the same seeds, so the luck of both is the same.
-func (v *validateCmd) predict(ctx context.Context, run *record.Run, e *simulate.Engine) (*record.Run, error) {
-	d := run.Manifest.Design
-	if err := simulate.Check(d); err != nil {
-		return nil, &exit{exitUsage, fmt.Sprintf("%q: %v", v.Folder, err)}
+// reliable returns an error when so few cells agree that the prediction is not to be relied on.
+func reliable(agreements []experiment.Agreement) error {
+	if experiment.Reliable(agreements) {
+		return nil
+	}
+	agreeing, cells := experiment.AgreeingCells(agreements)
+	return &exit{exitBelow, fmt.Sprintf("%d of %d cells agree: want %v%%", agreeing, cells, 100*experiment.RequiredAgreement)}
+}
+
+// predict simulates the trials that a run has: with the same seeds, so the luck of both is the same. It returns the output for what
+// follows, too.
+func (f modelFlag) predict(ctx context.Context, out output, run *record.Run) (*record.Run, output, error) {
+	model, err := f.load()
+	if err != nil {
+		return nil, out, err
 	}
 	var of []design.Trial
 	for _, t := range run.Trials {
 		of = append(of, t.Trial.Trial)
 	}
-	return e.Run(ctx, d, of)
+	command := []string{os.Args[0], "validate", run.Dir}
+	if f.Model != "" {
+		command = append(command, "--model="+f.Model)
+	}
+	engine := &simulate.Engine{Model: model}
+	manifest := trials.NewManifest(engine, run.Manifest.Design, command)
+	ctx, running := begin(ctx)
+	predicted, err := engine.Run(ctx, run.Manifest.Design, of)
+	err = orInterrupted(ctx, err)
+	out = running.end(out)
+	if err != nil {
+		return nil, out, err
+	}
+	predicted.Manifest = manifest
+	return predicted, out, nil
 }

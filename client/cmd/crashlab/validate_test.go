@@ -63,6 +63,19 @@ func TestCalibrateAndValidate(t *testing.T) {
 	if code, stdout, stderr = crashlab(t.Context(), "validate", dir, "--model", model); code != 0 || !strings.Contains(stdout, "1 of 1 cells agree, of 6 trials") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
+	// What was predicted is in the folder of the run, and is shown again.
+	for format, want := range map[string]string{"md": "1 of 1 cells agree, of 6 trials", "json": `"agrees": true`, "csv": "success_predicted"} {
+		if code, stdout, stderr = crashlab(t.Context(), "report", dir, "--format", format); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("report as %s: exit code %d, no %q in\n%s%s", format, code, want, stdout, stderr)
+		}
+	}
+	if code, stdout, stderr = crashlab(t.Context(), "report", dir, "--chart", "agreement"); code != 0 || !strings.Contains(stdout, "<title>predicted against measured</title>") {
+		t.Errorf("chart: exit code %d, %.200s%s", code, stdout, stderr)
+	}
+	said := filepath.Join(dir, record.PredictionFolder)
+	if code, stdout, stderr = crashlab(t.Context(), "compare", dir, said); code != 0 || !strings.HasPrefix(stdout, "B is predicted: ") {
+		t.Errorf("compare: exit code %d, %s%s", code, stdout, stderr)
+	}
 	wrong := playedRun(t, &played{name: "processes", wrong: true})
 	if code, stdout, stderr = crashlab(t.Context(), "validate", wrong, "--model", model); code != exitBelow || stderr != "crashlab: 0 of 1 cells agree: want 95%\n" {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
@@ -72,6 +85,24 @@ func TestCalibrateAndValidate(t *testing.T) {
 func TestValidateRefuses(t *testing.T) {
 	simulated := playedRun(t, &played{name: "simulation"})
 	run := playedRun(t, &played{name: "processes"})
+	otherwise := playedRun(t, &played{name: "processes"})
+	if err := record.WritePrediction(otherwise, &record.Run{Manifest: record.Manifest{Engine: record.EngineSimulation, Design: new(design.Design)}}); err != nil {
+		t.Fatal(err)
+	}
+	half := playedRun(t, &played{name: "processes"})
+	if err := os.Mkdir(filepath.Join(half, record.PredictionFolder), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	without := playedRun(t, &played{name: "processes"})
+	for _, file := range []string{"records.jsonl", "events.jsonl"} {
+		if err := os.Truncate(filepath.Join(without, file), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoilt := playedRun(t, &played{name: "processes"})
+	if err := os.WriteFile(filepath.Join(spoilt, "manifest.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	broken := filepath.Join(t.TempDir(), "model.json")
 	if err := os.WriteFile(broken, []byte("{boot: {median: fast}}"), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,6 +113,13 @@ func TestValidateRefuses(t *testing.T) {
 	}{
 		{[]string{"validate", simulated}, `"` + simulated + `" was simulated: want a run on processes`},
 		{[]string{"validate", "nowhere"}, `"nowhere": no run is there`},
+		{[]string{"validate", broken}, `"` + broken + `": no run is there`},
+		{[]string{"validate", spoilt}, "manifest.json: version 0: want 1"},
+		{[]string{"validate", without}, `"` + without + `": no trial has a call to compare: want a run with some`},
+		{[]string{"report", otherwise}, "1 cells were measured and 0 predicted: want runs of the same design"},
+		{[]string{"report", half}, `predicted": no run is there`},
+		{[]string{"report", run, "--chart", "agreement"}, `"` + run + `": chart agreement: want a run with a prediction`},
+		{[]string{"report", simulated, "--chart", "agreement"}, `"` + simulated + `": chart agreement: want a run with a prediction`},
 		{[]string{"validate", run, "--model", "nowhere"}, `--model "nowhere": no such file: want one that ` + "`crashlab calibrate` saved"},
 		{[]string{"validate", run, "--model", broken}, broken + `:1:17: boot.median: "fast": want a duration with its unit`},
 		{[]string{"calibrate", "--from", simulated, "--model", broken}, simulated + ` was simulated: want a run on processes`},

@@ -134,8 +134,8 @@ func (s *seed) UnmarshalText(text []byte) error {
 type chart string
 
 func (c *chart) UnmarshalText(text []byte) error {
-	if kind := string(text); kind != "sweep" && kind != "policies" {
-		return fmt.Errorf("%q: want sweep or policies", kind)
+	if kind := string(text); kind != "sweep" && kind != "policies" && kind != "agreement" {
+		return fmt.Errorf("%q: want sweep, policies or agreement", kind)
 	}
 	*c = chart(text)
 	return nil
