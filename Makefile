@@ -67,13 +67,22 @@ result: # the table and the pictures of NAME, from the files of RUN
 	[ $(NAME) != policies ] || bin/crashlab report $(RUN) --chart policies -o $(RESULTS)/success-and-p99.svg
 
 .PHONY: validate
-validate: build ## run deploy/experiments/validation.yaml on processes, in 10 minutes on an idle machine; fails unless its prediction agrees in 95% of the rows
+validate: build ## run deploy/experiments/validation.yaml on processes, in 10 minutes on an idle machine, and make its table and picture; fails unless its prediction agrees in 95% of the rows
 	bin/crashlab calibrate --model runs/model.json
 	bin/crashlab experiment run -q $(VALIDATE) deploy/experiments/validation.yaml >/dev/null || [ $$? = 3 ]
-	bin/crashlab validate --model runs/model.json
+	@$(MAKE) --no-print-directory validation RUN=runs/latest
 
-# VALIDATE='--repeats 4 --parallel 2' runs less of it.
-VALIDATE ?=
+# VALIDATE='--repeats 4 --parallel 2' runs less of it, whose table and picture are no results: they go to runs/.
+VALIDATE  ?=
+VALIDATED := $(if $(VALIDATE),runs,$(RESULTS))/validation
+
+.PHONY: validation
+validation: # the table and the picture of RUN against its prediction by runs/model.json
+	@{ printf '%s\n\n' 'Measured by `make validate`, and predicted by the model that `crashlab calibrate` measured on that machine just before.' \
+		'![Predicted against measured: calls that succeed, attempts, p50 and p99](validation.svg)'; \
+	bin/crashlab validate $(RUN) --model runs/model.json --format md; } >runs/validation.new; agrees=$$?; \
+	case $$agrees in 0 | 99) ;; *) exit $$agrees ;; esac; \
+	mv runs/validation.new $(VALIDATED).md && bin/crashlab report $(RUN) --chart agreement -o $(VALIDATED).svg && tail -n 1 $(VALIDATED).md && exit $$agrees
 
 ARGS ?= -plaintext 127.0.0.1:7101 counter.v1.Counter/Get
 .PHONY: grpcurl
