@@ -20,7 +20,7 @@ var floors = [][]string{
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
 	{"client/report"},
 	{"supervisor/control", "client/experiment"},
-	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "supervisor/transport"},
+	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "supervisor/transport", "client/cluster"},
 	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats"},
 }
 

@@ -1,0 +1,231 @@
+// Package cluster is a client of a cluster that is already running: replicas, on one machine or many, whose supervisors are reached
+// through their control services.
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor/parse"
+)
+
+// Target says where a cluster is.
+type Target struct {
+	// Control are the addresses of the supervisors' control services: HOST:PORT, unix:///PATH, or dns:///NAME:PORT for a supervisor
+	// at each address that the name has.
+	Control []string
+	// Group is the group of replicas that is meant; empty where the supervisors have only one.
+	Group string
+	// Replicas says, by name, where replicas are reached for which the address that their supervisor knows is of no use here, such
+	// as those behind a port-forward.
+	Replicas map[string]string
+}
+
+// Cluster is a connection to the supervisors of a cluster. Make it with [Connect].
+type Cluster struct {
+	// Supervisors are in the order of the target, and those of one name in that of their addresses.
+	Supervisors []*Supervisor
+	// Replicas are those of the group. Of one supervisor they are in its own order, of several in that of their names.
+	Replicas []Replica
+
+	target Target
+}
+
+// Replica is a replica of the cluster, as it was when it was asked for.
+type Replica struct {
+	Name       string
+	Addr       string // where it is reached from here, HOST:PORT
+	Supervisor *Supervisor
+	Status     *supervisorv1.Status
+}
+
+// connectTimeout bounds what takes a few round trips.
+const connectTimeout = 15 * time.Second
+
+// Connect connects to the supervisors and lists their replicas. Nil credentials: the connections are not secured. An error is one line
+// that names the supervisor or the replica at fault.
+func Connect(ctx context.Context, t Target, c credentials.TransportCredentials) (*Cluster, error) {
+	if c == nil {
+		c = insecure.NewCredentials()
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	endpoints, err := t.endpoints(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cluster := &Cluster{target: t}
+	for _, e := range endpoints {
+		s, err := newSupervisor(e, c)
+		if err != nil {
+			cluster.Close()
+			return nil, err
+		}
+		cluster.Supervisors = append(cluster.Supervisors, s)
+	}
+	if err := cluster.Refresh(ctx); err != nil {
+		cluster.Close()
+		return nil, err
+	}
+	return cluster, nil
+}
+
+// Close closes the connections.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, s := range c.Supervisors {
+		errs = append(errs, s.conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Each calls do for all supervisors at once, and returns the first of the errors in their order.
+func (c *Cluster) Each(do func(i int, s *Supervisor) error) error {
+	errs := make([]error, len(c.Supervisors))
+	var all sync.WaitGroup
+	for i, s := range c.Supervisors {
+		all.Go(func() { errs[i] = do(i, s) })
+	}
+	all.Wait()
+	return cmp.Or(errs...)
+}
+
+// Refresh lists the replicas anew.
+func (c *Cluster) Refresh(ctx context.Context) error {
+	lists := make([][]*supervisorv1.Status, len(c.Supervisors))
+	err := c.Each(func(i int, s *Supervisor) error {
+		reply, err := s.List(ctx, new(supervisorv1.ListRequest))
+		lists[i] = reply.GetReplicas()
+		return s.Failure(err)
+	})
+	if err != nil {
+		return err
+	}
+	group, err := c.group(slices.Concat(lists...))
+	if err != nil {
+		return err
+	}
+	c.Replicas = nil
+	for i, list := range lists {
+		for _, status := range list {
+			if status.GetGroup() != group {
+				continue
+			}
+			r, err := c.replica(c.Supervisors[i], status)
+			if err != nil {
+				return err
+			}
+			c.Replicas = append(c.Replicas, r)
+		}
+	}
+	return c.order()
+}
+
+// group returns the name of the group that is meant.
+func (c *Cluster) group(all []*supervisorv1.Status) (string, error) {
+	var names []string
+	for _, s := range all {
+		if !slices.Contains(names, s.GetGroup()) {
+			names = append(names, s.GetGroup())
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "", errors.New("the cluster has no replica")
+	case c.target.Group == "" && len(names) > 1:
+		return "", fmt.Errorf("the cluster has several groups: want group to be one of %s", strings.Join(names, ", "))
+	case c.target.Group == "" || slices.Contains(names, c.target.Group):
+		return cmp.Or(c.target.Group, names[0]), nil
+	}
+	return "", fmt.Errorf("group %q: want one that the cluster has: %q", c.target.Group, names)
+}
+
+// replica returns a replica with its address as it is reached from here.
+func (c *Cluster) replica(s *Supervisor, status *supervisorv1.Status) (Replica, error) {
+	r := Replica{Name: status.GetReplica(), Addr: c.target.Replicas[status.GetReplica()], Supervisor: s, Status: status}
+	if r.Addr != "" {
+		return r, nil
+	}
+	host, port, err := net.SplitHostPort(status.GetAddr())
+	if err != nil {
+		return r, fmt.Errorf("replica %s of the supervisor at %s has the address %q: want its HOST:PORT in replicas", r.Name, s.Addr, status.GetAddr())
+	}
+	r.Addr = net.JoinHostPort(s.reach(host), port)
+	return r, nil
+}
+
+// order sorts the replicas, and finds names that are not unique.
+func (c *Cluster) order() error {
+	if len(c.Supervisors) > 1 {
+		slices.SortStableFunc(c.Replicas, func(a, b Replica) int { // counter-10 comes after counter-9
+			return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
+		})
+	}
+	for i := 1; i < len(c.Replicas); i++ {
+		if a, b := c.Replicas[i-1], c.Replicas[i]; a.Name == b.Name {
+			return fmt.Errorf("replica %s is both at the supervisor %s and at %s: want names that are unique in the cluster", a.Name, a.Supervisor.Addr, b.Supervisor.Addr)
+		}
+	}
+	return nil
+}
+
+// endpoint is where a supervisor is reached.
+type endpoint struct {
+	addr string // HOST:PORT or unix:///PATH
+	name string // the host's name, where addr has an address that was looked up; else empty
+}
+
+// endpoints looks up the names among the addresses of the supervisors.
+func (t Target) endpoints(ctx context.Context) ([]endpoint, error) {
+	if len(t.Control) == 0 {
+		return nil, errors.New("no address of a supervisor: want at least one in control")
+	}
+	var all []endpoint
+	for _, addr := range t.Control {
+		if err := checkControl(addr); err != nil {
+			return nil, err
+		}
+		name, ok := strings.CutPrefix(addr, dnsScheme)
+		if !ok {
+			all = append(all, endpoint{addr: addr})
+			continue
+		}
+		host, port, _ := net.SplitHostPort(name)
+		ips, err := net.DefaultResolver.LookupHost(ctx, host)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w: want a name that resolves", addr, err)
+		}
+		slices.Sort(ips)
+		for _, ip := range ips {
+			all = append(all, endpoint{net.JoinHostPort(ip, port), host})
+		}
+	}
+	return all, nil
+}
+
+const (
+	dnsScheme  = "dns:///"
+	unixScheme = "unix://"
+)
+
+// checkControl returns an error for what is no address of a supervisor.
+func checkControl(addr string) error {
+	if path, ok := strings.CutPrefix(addr, unixScheme); ok && strings.HasPrefix(path, "/") {
+		return nil
+	}
+	if _, err := parse.HostPort(strings.TrimPrefix(addr, dnsScheme), 1); err != nil {
+		return fmt.Errorf("%q: want HOST:PORT, dns:///NAME:PORT or unix:///PATH", addr)
+	}
+	return nil
+}
