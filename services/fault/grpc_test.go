@@ -35,6 +35,11 @@ type replica struct {
 
 func start(t *testing.T, initial fault.Faults) *replica {
 	t.Helper()
+	return startWith(t, plan, initial)
+}
+
+func startWith(t *testing.T, plan fault.Plan, initial fault.Faults) *replica {
+	t.Helper()
 	r := &replica{crashes: make(chan fault.Crash, 100)}
 	injector, err := fault.New(plan, initial, func(c fault.Crash) { r.crashes <- c })
 	if err != nil {
@@ -194,12 +199,14 @@ func TestErrorIsAnsweredBeforeAnyWork(t *testing.T) {
 }
 
 func TestSetChangesOnlyWhatItNames(t *testing.T) {
-	r := start(t, fault.Faults{CrashProbability: 0.25})
+	r := startWith(t, fault.Plan{Seed: 7, Replica: "a", Incarnation: 4}, fault.Faults{CrashProbability: 0.25, Capacity: 5})
 	want := &faultv1.Faults{
 		CrashProbability: 0.25,
 		CrashPoint:       faultv1.CrashPoint_CRASH_POINT_ARRIVAL,
 		ServiceTime:      "0s",
 		ErrorCode:        "UNAVAILABLE",
+		Plan:             &faultv1.Plan{Seed: 7, Replica: "a", FirstIncarnation: 1},
+		Capacity:         5,
 	}
 	for _, step := range []struct {
 		request *faultv1.SetRequest
@@ -226,6 +233,15 @@ func TestSetChangesOnlyWhatItNames(t *testing.T) {
 				want.CrashPoint = faultv1.CrashPoint_CRASH_POINT_ARRIVAL
 			},
 		},
+		{
+			&faultv1.SetRequest{Plan: &faultv1.Plan{Seed: 8, Replica: "b", FirstIncarnation: 4}},
+			func() { want.Plan = &faultv1.Plan{Seed: 8, Replica: "b", FirstIncarnation: 4} },
+		},
+		{&faultv1.SetRequest{Hang: proto.Bool(true)}, func() { want.Hang = true }},
+		{
+			&faultv1.SetRequest{Plan: &faultv1.Plan{}},
+			func() { want.Plan = &faultv1.Plan{Replica: "a", FirstIncarnation: 1} },
+		},
 	} {
 		step.change()
 		if got := r.set(t, step.request); !proto.Equal(got, want) {
@@ -250,6 +266,7 @@ func TestSetRefusesAsAWhole(t *testing.T) {
 		{&faultv1.SetRequest{ServiceTime: proto.String("5")}, `service_time "5": want 0, a duration`},
 		{&faultv1.SetRequest{ErrorProbability: proto.Float64(-1)}, "error_probability -1: want 0 to 1"},
 		{&faultv1.SetRequest{ErrorCode: proto.String("OK")}, `error_code "OK": want the name of a gRPC status`},
+		{&faultv1.SetRequest{Plan: &faultv1.Plan{FirstIncarnation: 2}}, "plan.first_incarnation 2: want 0 to 1, which is the process's"},
 	} {
 		// Good values beside the bad one, before and after it in the message.
 		if test.request.CrashProbability == nil {
@@ -266,6 +283,22 @@ func TestSetRefusesAsAWhole(t *testing.T) {
 		}
 		if after := r.set(t, &faultv1.SetRequest{}); !proto.Equal(after, before) {
 			t.Errorf("Set(%v) failed and left %v, want %v", test.request, after, before)
+		}
+	}
+}
+
+// A replica that was given a plan draws as the one of that name and seed whose launches are counted from the first incarnation.
+func TestSetPlanDecidesTheDraws(t *testing.T) {
+	r := startWith(t, fault.Plan{Seed: 9, Replica: "counter-0", Incarnation: 17}, fault.Faults{CrashProbability: 0.5})
+	r.set(t, &faultv1.SetRequest{Plan: &faultv1.Plan{Seed: 7, Replica: "a", FirstIncarnation: 16}})
+	as := fault.Plan{Seed: 7, Replica: "a", Incarnation: 2}
+	for k := range uint64(64) {
+		want := codes.OK
+		if as.Draws(k+1).Crash < 0.5 {
+			want = codes.Unavailable
+		}
+		if _, code := r.get(t); code != want {
+			t.Fatalf("request %d: %v, want %v", k+1, code, want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // Injector injects the faults in force into the requests of one server. Make it with [New].
 type Injector struct {
-	plan     Plan
+	own      Plan // the initial one, with the replica's own name and incarnation
 	onCrash  func(Crash)
 	crashing sync.Once
 	queue    *queue
@@ -28,6 +28,7 @@ type Injector struct {
 // setting is what is in force between two changes.
 type setting struct {
 	faults   Faults
+	plan     Plan
 	replaced chan struct{} // closed once another setting is in force
 }
 
@@ -62,8 +63,8 @@ func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 	if err := initial.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Injector{plan: plan, onCrash: crash, queue: newQueue(initial.Capacity)}
-	i.setting.Store(&setting{faults: initial, replaced: make(chan struct{})})
+	i := &Injector{own: plan, onCrash: crash, queue: newQueue(initial.Capacity)}
+	i.setting.Store(&setting{faults: initial, plan: plan, replaced: make(chan struct{})})
 	return i, nil
 }
 
@@ -93,9 +94,8 @@ func (i *Injector) inject(
 ) (any, error) {
 	k := i.arrive()
 	defer i.end()
-	draws := i.plan.Draws(k)
 	current := i.setting.Load()
-	faults := current.faults
+	faults, draws := current.faults, current.plan.Draws(k)
 
 	crashes := draws.Crash < faults.CrashProbability
 	crash := Crash{Request: k, Method: info.FullMethod, Point: faults.CrashPoint}
@@ -169,20 +169,21 @@ func (i *Injector) hang(ctx context.Context, current *setting) error {
 	return nil
 }
 
-// change puts into force what edit makes of the faults and returns it. An error, of edit or of Validate, changes nothing.
-func (i *Injector) change(edit func(*Faults) error) (Faults, error) {
+// change puts into force what edit makes of the faults and the plan, and returns it. An error, of edit or of Validate, changes
+// nothing.
+func (i *Injector) change(edit func(*Faults, *Plan) error) (*setting, error) {
 	i.changing.Lock()
 	defer i.changing.Unlock()
 
 	old := i.setting.Load()
-	faults := old.faults
-	if err := edit(&faults); err != nil {
-		return Faults{}, err
+	fresh := &setting{faults: old.faults, plan: old.plan, replaced: make(chan struct{})}
+	if err := edit(&fresh.faults, &fresh.plan); err != nil {
+		return nil, err
 	}
-	if err := faults.Validate(); err != nil {
-		return Faults{}, err
+	if err := fresh.faults.Validate(); err != nil {
+		return nil, err
 	}
-	i.setting.Store(&setting{faults: faults, replaced: make(chan struct{})})
+	i.setting.Store(fresh)
 	close(old.replaced)
-	return faults, nil
+	return fresh, nil
 }

@@ -94,7 +94,7 @@ func TestHangEndsWhenItIsCleared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := newTarget(t, Faults{Hang: true, ServiceTime: parse(t, "1s")}, nil)
 		set := func(edit func(*Faults)) {
-			if _, err := target.change(func(f *Faults) error { edit(f); return nil }); err != nil {
+			if _, err := target.change(func(f *Faults, _ *Plan) error { edit(f); return nil }); err != nil {
 				t.Error(err)
 			}
 		}
@@ -153,14 +153,14 @@ func TestNobodyIsAnsweredDuringTheCrash(t *testing.T) {
 			})
 			answered.Add(1)
 		}
-		target.change(func(f *Faults) error { f.CrashPoint = Reply; return nil })
+		target.change(func(f *Faults, _ *Plan) error { f.CrashPoint = Reply; return nil })
 		for range requests - 1 {
 			wg.Go(call)
 		}
 		for begun.Load() < requests-1 {
 			runtime.Gosched()
 		}
-		target.change(func(f *Faults) error { *f = Faults{CrashProbability: 1}; return nil })
+		target.change(func(f *Faults, _ *Plan) error { *f = Faults{CrashProbability: 1}; return nil })
 		call()
 		wg.Wait()
 		if got, want := target.Freeze(), (Counts{Arrived: requests}); got != want {

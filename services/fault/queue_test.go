@@ -72,7 +72,7 @@ func TestCrashAtArrivalDoesNotQueue(t *testing.T) {
 			go target.call(t.Context())
 		}
 		synctest.Wait()
-		target.change(func(f *Faults) error { f.CrashProbability = 1; return nil })
+		target.change(func(f *Faults, _ *Plan) error { f.CrashProbability = 1; return nil })
 		if code, took := target.call(t.Context()); code != codes.Unavailable || took != 0 {
 			t.Errorf("%v after %v, want Unavailable at once", code, took)
 		}

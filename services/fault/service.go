@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -21,17 +22,32 @@ func NewService(injector *Injector) *Service { return &Service{injector: injecto
 
 // Get returns the faults in force. It never fails.
 func (s *Service) Get(context.Context, *faultv1.GetRequest) (*faultv1.GetResponse, error) {
-	return &faultv1.GetResponse{Faults: message(s.injector.setting.Load().faults)}, nil
+	return &faultv1.GetResponse{Faults: s.message(s.injector.setting.Load())}, nil
 }
 
 // Set changes the faults that the request names and returns all of them. A value that is not allowed changes nothing and
 // is INVALID_ARGUMENT, with the field, the value and what is allowed.
 func (s *Service) Set(_ context.Context, req *faultv1.SetRequest) (*faultv1.SetResponse, error) {
-	faults, err := s.injector.change(func(f *Faults) error { return merge(f, req) })
+	now, err := s.injector.change(func(f *Faults, p *Plan) error {
+		if err := merge(f, req); err != nil || req.Plan == nil {
+			return err
+		}
+		return s.replan(p, req.GetPlan())
+	})
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	return &faultv1.SetResponse{Faults: message(faults)}, nil
+	return &faultv1.SetResponse{Faults: s.message(now)}, nil
+}
+
+// replan makes the plan the one of the message.
+func (s *Service) replan(p *Plan, m *faultv1.Plan) error {
+	own, first := s.injector.own, cmp.Or(m.GetFirstIncarnation(), 1)
+	if first > own.Incarnation {
+		return fmt.Errorf("plan.first_incarnation %d: want 0 to %d, which is the process's", first, own.Incarnation)
+	}
+	*p = Plan{Seed: m.GetSeed(), Replica: cmp.Or(m.GetReplica(), own.Replica), Incarnation: own.Incarnation - first + 1}
+	return nil
 }
 
 // merge writes the fields that req names into f. Ranges of numbers are left to Validate.
@@ -69,7 +85,8 @@ func merge(f *Faults, req *faultv1.SetRequest) error {
 	return nil
 }
 
-func message(f Faults) *faultv1.Faults {
+func (s *Service) message(in *setting) *faultv1.Faults {
+	f, p := in.faults, in.plan
 	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
 	if f.CrashPoint == Reply {
 		point = faultv1.CrashPoint_CRASH_POINT_REPLY
@@ -81,5 +98,7 @@ func message(f Faults) *faultv1.Faults {
 		Hang:             f.Hang,
 		ErrorProbability: f.ErrorProbability,
 		ErrorCode:        codeName(f.errorCode()),
+		Plan:             &faultv1.Plan{Seed: p.Seed, Replica: p.Replica, FirstIncarnation: s.injector.own.Incarnation - p.Incarnation + 1},
+		Capacity:         uint32(f.Capacity),
 	}
 }

@@ -90,7 +90,11 @@ type Faults struct {
 	// The probability, 0 to 1, that a request is answered with error_code before any work is done.
 	ErrorProbability float64 `protobuf:"fixed64,5,opt,name=error_probability,json=errorProbability,proto3" json:"error_probability,omitempty"`
 	// The gRPC status code of such an answer, such as "UNAVAILABLE".
-	ErrorCode     string `protobuf:"bytes,6,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	ErrorCode string `protobuf:"bytes,6,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// Which requests the faults hit.
+	Plan *Plan `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
+	// How many requests are worked on at a time, first come first served. Zero: any number. Nothing changes it.
+	Capacity      uint32 `protobuf:"varint,8,opt,name=capacity,proto3" json:"capacity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -167,6 +171,84 @@ func (x *Faults) GetErrorCode() string {
 	return ""
 }
 
+func (x *Faults) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *Faults) GetCapacity() uint32 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+// Plan decides which requests the faults hit: the luck of a request depends on the plan and on its number among those that have
+// arrived at the process, from 1, and on nothing else.
+type Plan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Seed  uint64                 `protobuf:"varint,1,opt,name=seed,proto3" json:"seed,omitempty"`
+	// The name by which the replica draws. In a SetRequest empty stands for its own.
+	Replica string `protobuf:"bytes,2,opt,name=replica,proto3" json:"replica,omitempty"`
+	// The launch of the replica that draws as the first one, the next as the second and so on. In a SetRequest zero stands for 1.
+	FirstIncarnation uint64 `protobuf:"varint,3,opt,name=first_incarnation,json=firstIncarnation,proto3" json:"first_incarnation,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Plan) Reset() {
+	*x = Plan{}
+	mi := &file_fault_v1_fault_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Plan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Plan) ProtoMessage() {}
+
+func (x *Plan) ProtoReflect() protoreflect.Message {
+	mi := &file_fault_v1_fault_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Plan.ProtoReflect.Descriptor instead.
+func (*Plan) Descriptor() ([]byte, []int) {
+	return file_fault_v1_fault_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Plan) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *Plan) GetReplica() string {
+	if x != nil {
+		return x.Replica
+	}
+	return ""
+}
+
+func (x *Plan) GetFirstIncarnation() uint64 {
+	if x != nil {
+		return x.FirstIncarnation
+	}
+	return 0
+}
+
 type GetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -175,7 +257,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_fault_v1_fault_proto_msgTypes[1]
+	mi := &file_fault_v1_fault_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -187,7 +269,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fault_v1_fault_proto_msgTypes[1]
+	mi := &file_fault_v1_fault_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -200,7 +282,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_fault_v1_fault_proto_rawDescGZIP(), []int{1}
+	return file_fault_v1_fault_proto_rawDescGZIP(), []int{2}
 }
 
 type GetResponse struct {
@@ -212,7 +294,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_fault_v1_fault_proto_msgTypes[2]
+	mi := &file_fault_v1_fault_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +306,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fault_v1_fault_proto_msgTypes[2]
+	mi := &file_fault_v1_fault_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +319,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_fault_v1_fault_proto_rawDescGZIP(), []int{2}
+	return file_fault_v1_fault_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetResponse) GetFaults() *Faults {
@@ -256,13 +338,15 @@ type SetRequest struct {
 	Hang             *bool                  `protobuf:"varint,4,opt,name=hang,proto3,oneof" json:"hang,omitempty"`
 	ErrorProbability *float64               `protobuf:"fixed64,5,opt,name=error_probability,json=errorProbability,proto3,oneof" json:"error_probability,omitempty"`
 	ErrorCode        *string                `protobuf:"bytes,6,opt,name=error_code,json=errorCode,proto3,oneof" json:"error_code,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// All of it. The first incarnation is at most that of the process.
+	Plan          *Plan `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetRequest) Reset() {
 	*x = SetRequest{}
-	mi := &file_fault_v1_fault_proto_msgTypes[3]
+	mi := &file_fault_v1_fault_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -274,7 +358,7 @@ func (x *SetRequest) String() string {
 func (*SetRequest) ProtoMessage() {}
 
 func (x *SetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fault_v1_fault_proto_msgTypes[3]
+	mi := &file_fault_v1_fault_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -287,7 +371,7 @@ func (x *SetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRequest.ProtoReflect.Descriptor instead.
 func (*SetRequest) Descriptor() ([]byte, []int) {
-	return file_fault_v1_fault_proto_rawDescGZIP(), []int{3}
+	return file_fault_v1_fault_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SetRequest) GetCrashProbability() float64 {
@@ -332,6 +416,13 @@ func (x *SetRequest) GetErrorCode() string {
 	return ""
 }
 
+func (x *SetRequest) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
 type SetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The faults now in force.
@@ -342,7 +433,7 @@ type SetResponse struct {
 
 func (x *SetResponse) Reset() {
 	*x = SetResponse{}
-	mi := &file_fault_v1_fault_proto_msgTypes[4]
+	mi := &file_fault_v1_fault_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +445,7 @@ func (x *SetResponse) String() string {
 func (*SetResponse) ProtoMessage() {}
 
 func (x *SetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fault_v1_fault_proto_msgTypes[4]
+	mi := &file_fault_v1_fault_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +458,7 @@ func (x *SetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetResponse.ProtoReflect.Descriptor instead.
 func (*SetResponse) Descriptor() ([]byte, []int) {
-	return file_fault_v1_fault_proto_rawDescGZIP(), []int{4}
+	return file_fault_v1_fault_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SetResponse) GetFaults() *Faults {
@@ -381,7 +472,7 @@ var File_fault_v1_fault_proto protoreflect.FileDescriptor
 
 const file_fault_v1_fault_proto_rawDesc = "" +
 	"\n" +
-	"\x14fault/v1/fault.proto\x12\bfault.v1\"\xef\x01\n" +
+	"\x14fault/v1/fault.proto\x12\bfault.v1\"\xaf\x02\n" +
 	"\x06Faults\x12+\n" +
 	"\x11crash_probability\x18\x01 \x01(\x01R\x10crashProbability\x125\n" +
 	"\vcrash_point\x18\x02 \x01(\x0e2\x14.fault.v1.CrashPointR\n" +
@@ -390,11 +481,17 @@ const file_fault_v1_fault_proto_rawDesc = "" +
 	"\x04hang\x18\x04 \x01(\bR\x04hang\x12+\n" +
 	"\x11error_probability\x18\x05 \x01(\x01R\x10errorProbability\x12\x1d\n" +
 	"\n" +
-	"error_code\x18\x06 \x01(\tR\terrorCode\"\f\n" +
+	"error_code\x18\x06 \x01(\tR\terrorCode\x12\"\n" +
+	"\x04plan\x18\a \x01(\v2\x0e.fault.v1.PlanR\x04plan\x12\x1a\n" +
+	"\bcapacity\x18\b \x01(\rR\bcapacity\"a\n" +
+	"\x04Plan\x12\x12\n" +
+	"\x04seed\x18\x01 \x01(\x04R\x04seed\x12\x18\n" +
+	"\areplica\x18\x02 \x01(\tR\areplica\x12+\n" +
+	"\x11first_incarnation\x18\x03 \x01(\x04R\x10firstIncarnation\"\f\n" +
 	"\n" +
 	"GetRequest\"7\n" +
 	"\vGetResponse\x12(\n" +
-	"\x06faults\x18\x01 \x01(\v2\x10.fault.v1.FaultsR\x06faults\"\xe1\x02\n" +
+	"\x06faults\x18\x01 \x01(\v2\x10.fault.v1.FaultsR\x06faults\"\x85\x03\n" +
 	"\n" +
 	"SetRequest\x120\n" +
 	"\x11crash_probability\x18\x01 \x01(\x01H\x00R\x10crashProbability\x88\x01\x01\x125\n" +
@@ -404,7 +501,8 @@ const file_fault_v1_fault_proto_rawDesc = "" +
 	"\x04hang\x18\x04 \x01(\bH\x02R\x04hang\x88\x01\x01\x120\n" +
 	"\x11error_probability\x18\x05 \x01(\x01H\x03R\x10errorProbability\x88\x01\x01\x12\"\n" +
 	"\n" +
-	"error_code\x18\x06 \x01(\tH\x04R\terrorCode\x88\x01\x01B\x14\n" +
+	"error_code\x18\x06 \x01(\tH\x04R\terrorCode\x88\x01\x01\x12\"\n" +
+	"\x04plan\x18\a \x01(\v2\x0e.fault.v1.PlanR\x04planB\x14\n" +
 	"\x12_crash_probabilityB\x0f\n" +
 	"\r_service_timeB\a\n" +
 	"\x05_hangB\x14\n" +
@@ -434,29 +532,32 @@ func file_fault_v1_fault_proto_rawDescGZIP() []byte {
 }
 
 var file_fault_v1_fault_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fault_v1_fault_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fault_v1_fault_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fault_v1_fault_proto_goTypes = []any{
 	(CrashPoint)(0),     // 0: fault.v1.CrashPoint
 	(*Faults)(nil),      // 1: fault.v1.Faults
-	(*GetRequest)(nil),  // 2: fault.v1.GetRequest
-	(*GetResponse)(nil), // 3: fault.v1.GetResponse
-	(*SetRequest)(nil),  // 4: fault.v1.SetRequest
-	(*SetResponse)(nil), // 5: fault.v1.SetResponse
+	(*Plan)(nil),        // 2: fault.v1.Plan
+	(*GetRequest)(nil),  // 3: fault.v1.GetRequest
+	(*GetResponse)(nil), // 4: fault.v1.GetResponse
+	(*SetRequest)(nil),  // 5: fault.v1.SetRequest
+	(*SetResponse)(nil), // 6: fault.v1.SetResponse
 }
 var file_fault_v1_fault_proto_depIdxs = []int32{
 	0, // 0: fault.v1.Faults.crash_point:type_name -> fault.v1.CrashPoint
-	1, // 1: fault.v1.GetResponse.faults:type_name -> fault.v1.Faults
-	0, // 2: fault.v1.SetRequest.crash_point:type_name -> fault.v1.CrashPoint
-	1, // 3: fault.v1.SetResponse.faults:type_name -> fault.v1.Faults
-	2, // 4: fault.v1.Fault.Get:input_type -> fault.v1.GetRequest
-	4, // 5: fault.v1.Fault.Set:input_type -> fault.v1.SetRequest
-	3, // 6: fault.v1.Fault.Get:output_type -> fault.v1.GetResponse
-	5, // 7: fault.v1.Fault.Set:output_type -> fault.v1.SetResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	2, // 1: fault.v1.Faults.plan:type_name -> fault.v1.Plan
+	1, // 2: fault.v1.GetResponse.faults:type_name -> fault.v1.Faults
+	0, // 3: fault.v1.SetRequest.crash_point:type_name -> fault.v1.CrashPoint
+	2, // 4: fault.v1.SetRequest.plan:type_name -> fault.v1.Plan
+	1, // 5: fault.v1.SetResponse.faults:type_name -> fault.v1.Faults
+	3, // 6: fault.v1.Fault.Get:input_type -> fault.v1.GetRequest
+	5, // 7: fault.v1.Fault.Set:input_type -> fault.v1.SetRequest
+	4, // 8: fault.v1.Fault.Get:output_type -> fault.v1.GetResponse
+	6, // 9: fault.v1.Fault.Set:output_type -> fault.v1.SetResponse
+	8, // [8:10] is the sub-list for method output_type
+	6, // [6:8] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_fault_v1_fault_proto_init() }
@@ -464,14 +565,14 @@ func file_fault_v1_fault_proto_init() {
 	if File_fault_v1_fault_proto != nil {
 		return
 	}
-	file_fault_v1_fault_proto_msgTypes[3].OneofWrappers = []any{}
+	file_fault_v1_fault_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fault_v1_fault_proto_rawDesc), len(file_fault_v1_fault_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
