@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,8 +11,12 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
@@ -41,17 +44,14 @@ type cluster struct {
 
 	mu      sync.Mutex
 	news    chan struct{} // closed and replaced at every event
-	events  []timed
+	events  []trials.Event
 	ready   map[string]bool
 	started bool  // all have been ready
 	failure error // why the replicas cannot be used
 }
 
-// timed is an event whose offset is not known yet, as the load has not begun.
-type timed struct {
-	time  time.Time
-	event record.Event
-}
+// insecureOptions are those of the connections to the replicas.
+var insecureOptions = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 
 // startCluster launches the replicas, and returns when all are ready.
 func startCluster(ctx context.Context, counterd string, guardian []string, s design.Settings, seed uint64) (*cluster, error) {
@@ -130,19 +130,11 @@ func arguments(counterd, replica, addr string, s design.Settings, seed uint64) [
 	return args
 }
 
-// replica returns the name of the replica at an address.
-func (c *cluster) replica(addr string) string {
-	if i := slices.Index(c.addrs, addr); i >= 0 {
-		return design.ReplicaName(i)
-	}
-	return addr
-}
-
 // note takes an event of the supervisor.
 func (c *cluster) note(e event.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.events = append(c.events, timed{e.Time, record.Event{Process: &e}})
+	c.events = append(c.events, trials.Event{Time: e.Time, Event: record.Event{Process: &e}})
 	switch e.Kind {
 	case event.KindReady:
 		c.ready[e.Replica] = true
@@ -173,15 +165,6 @@ func (c *cluster) fail(err error) {
 	c.news = make(chan struct{})
 }
 
-// counts is what a line of a replica's log may have of a record.Count.
-type counts struct {
-	Incarnation int     `json:"incarnation"`
-	Arrived     *uint64 `json:"arrived"`
-	Counted     uint64  `json:"counted"`
-	InFlight    uint64  `json:"in_flight"`
-	Request     uint64  `json:"request"`
-}
-
 // read takes lines of a replica's log.
 func (c *cluster) read(replica string, lines []byte) {
 	for line := range bytes.Lines(lines) {
@@ -190,17 +173,14 @@ func (c *cluster) read(replica string, lines []byte) {
 }
 
 func (c *cluster) readLine(replica string, line []byte) {
-	var l counts
-	if json.Unmarshal(line, &l) != nil || l.Arrived == nil {
+	count := trials.ReadCount(replica, line)
+	if count == nil {
 		return
 	}
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.events = append(c.events, timed{now, record.Event{Count: &record.Count{
-		Replica: replica, Incarnation: l.Incarnation,
-		Arrived: *l.Arrived, Counted: l.Counted, InFlight: l.InFlight, Crash: l.Request,
-	}}})
+	c.events = append(c.events, trials.Event{Time: now, Event: record.Event{Count: count}})
 }
 
 // awaitReady returns when all replicas are ready, or why that will not be.
@@ -246,21 +226,6 @@ func (c *cluster) up() []bool {
 	return up
 }
 
-// disturb does what the schedule says of a load that began then, until ctx ends.
-func (c *cluster) disturb(ctx context.Context, began time.Time, schedule []design.Disturbance) {
-	for _, d := range schedule {
-		timer := time.NewTimer(time.Until(began.Add(d.At)))
-		select {
-		case <-timer.C:
-			// The error says that some are down; those it finds get the signal.
-			_ = c.supervisor.Signal(d.Signal, d.Replicas...)
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		}
-	}
-}
-
 // end stops the replicas, returns when no process is left, and gives the ports back.
 func (c *cluster) end() {
 	c.stop()
@@ -268,29 +233,9 @@ func (c *cluster) end() {
 	c.lock.Close()
 }
 
-// history returns the events in the order of their times, as offsets from the beginning of the load. It is complete after
-// the end. An exit has the last lines of the replica's output where these are all that tells of it.
-func (c *cluster) history(trial int, began time.Time) []record.Event {
+// history returns the events. It is complete after the end.
+func (c *cluster) history() []trials.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	slices.SortStableFunc(c.events, func(a, b timed) int { return a.time.Compare(b.time) })
-	type life struct {
-		replica     string
-		incarnation int
-	}
-	told := map[life]bool{}
-	for _, t := range c.events {
-		if n := t.event.Count; n != nil {
-			told[life{n.Replica, n.Incarnation}] = true
-		}
-	}
-	events := make([]record.Event, len(c.events))
-	for i, t := range c.events {
-		events[i] = t.event
-		events[i].Trial, events[i].At = trial, t.time.Sub(began)
-		if p := t.event.Process; p != nil && told[life{p.Replica, p.Incarnation}] {
-			p.Output = nil
-		}
-	}
-	return events
+	return slices.Clone(c.events)
 }

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/failover"
 )
 
@@ -30,13 +30,13 @@ func (l *Lab) Dials(ctx context.Context, crashes int) (connected, refused []time
 	policy := s.Policy()
 	policy.OnReplica = d.changed
 	conn, err := failover.NewClient("static:///"+strings.Join(c.addrs, ","), policy,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(d.dial))
+		append(insecureOptions, grpc.WithContextDialer(d.dial))...)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer conn.Close()
 	// Each attempt of one call crashes the replica and waits for the next incarnation.
-	if _, err := caller(conn, startTimeout)(ctx, 0); ctx.Err() != nil {
+	if _, err := trials.Caller(conn, startTimeout)(ctx, 0); ctx.Err() != nil {
 		return nil, nil, ctx.Err()
 	} else if err == nil {
 		return nil, nil, errors.New("a replica that is to crash has answered")

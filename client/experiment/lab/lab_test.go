@@ -84,7 +84,7 @@ schedule:
 	// A signal takes its time, as the thread that is to take it waits for a processor like any other.
 	effective := func() bool {
 		b, err := c.supervisor.Get("b")
-		return err == nil && len(signaled(c.history(1, time.Now()))) >= 2 && isStopped(b.PID)
+		return err == nil && sentSignals(c) >= 2 && isStopped(b.PID)
 	}
 	ended, from := 0, 0 // calls, and of them those before the signals had their effect
 	seen, err := c.trial(ctx, d, d.Trials()[0], trials.Watch{Call: func(workload.Record) {
@@ -121,6 +121,15 @@ schedule:
 func isStopped(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") T ")
+}
+
+// sentSignals is how many signals have been sent so far.
+func sentSignals(c *cluster) int {
+	var events []record.Event
+	for _, e := range c.history() {
+		events = append(events, e.Event)
+	}
+	return len(signaled(events))
 }
 
 // signaled returns the events of signals that were sent.
@@ -228,15 +237,6 @@ func TestRunThatCannotBeWritten(t *testing.T) {
 	}}
 	if _, err := l.Do(ctx, load(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that the manifest cannot be written", err)
-	}
-}
-
-func TestLatestLaunch(t *testing.T) {
-	all := []launched{{10 * time.Millisecond, 1}, {20 * time.Millisecond, 2}}
-	for at, want := range map[time.Duration]int{0: 0, 10 * time.Millisecond: 1, 15 * time.Millisecond: 1, time.Second: 2} {
-		if got := latest(all, at); got != want {
-			t.Errorf("at %v: %d, want %d", at, got, want)
-		}
 	}
 }
 

@@ -1,0 +1,86 @@
+package trials
+
+import (
+	"errors"
+	"sort"
+	"time"
+
+	"google.golang.org/grpc/status"
+
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
+	"example.com/crashlab/supervisor/event"
+)
+
+// launched is the beginning of an incarnation.
+type launched struct {
+	at          time.Duration
+	incarnation int
+}
+
+// launches returns the launches of each replica, in order.
+func launches(events []record.Event) map[string][]launched {
+	all := map[string][]launched{}
+	for _, e := range events {
+		if p := e.Process; p != nil && p.Kind == event.KindLaunched {
+			all[p.Replica] = append(all[p.Replica], launched{e.At, p.Incarnation})
+		}
+	}
+	return all
+}
+
+// recordCalls returns the calls as the files have them.
+func recordCalls(trial int, began time.Time, calls []workload.Record, replica func(addr string) string, launches map[string][]launched) []record.Call {
+	all := make([]record.Call, len(calls))
+	for i, r := range calls {
+		all[i] = record.Call{
+			Trial: trial, Number: r.Call, Intended: r.Intended.Sub(began), Start: r.Start.Sub(began), Duration: r.Duration,
+			Result: result(r), Warmup: r.Warmup, Reason: reason(r.Err), Code: status.Code(r.Err),
+			Replica: r.Replica, Incarnation: r.Incarnation, Value: r.Value, Attempts: make([]record.Attempt, len(r.Attempts)),
+		}
+		for j, a := range r.Attempts {
+			attempt := record.Attempt{
+				Number: a.Number, Round: a.Round, Replica: replica(a.Replica), Start: a.Start.Sub(began), Duration: a.Duration,
+				Outcome: a.Outcome, Sent: a.Sent, Hedge: a.Hedge, Code: a.Code(),
+			}
+			attempt.Incarnation = latest(launches[attempt.Replica], attempt.Start)
+			if a.Outcome == failover.OutcomeOK && attempt.Replica == r.Replica { // the other one of a hedged call may be OK too
+				attempt.Incarnation = r.Incarnation
+			}
+			all[i].Attempts[j] = attempt
+		}
+	}
+	return all
+}
+
+// latest returns the incarnation that was launched last before a time; zero for none.
+func latest(launches []launched, at time.Duration) int {
+	n := sort.Search(len(launches), func(i int) bool { return launches[i].at > at })
+	if n == 0 {
+		return 0
+	}
+	return launches[n-1].incarnation
+}
+
+func result(r workload.Record) record.Result {
+	switch {
+	case r.Interrupted:
+		return record.Interrupted
+	case r.Err != nil:
+		return record.Failed
+	default:
+		return record.OK
+	}
+}
+
+// reason is why a call failed, in failover's words; empty when it did not.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	if failed, ok := errors.AsType[*failover.Error](err); ok {
+		return failed.Reason.String()
+	}
+	return status.Code(err).String()
+}
