@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,8 @@ type Target struct {
 	// Replicas says, by name, where replicas are reached for which the address that their supervisor knows is of no use here, such
 	// as those behind a port-forward.
 	Replicas map[string]string
+	// FaultPort is where the replicas serve fault.v1.Fault; zero: where they serve the Counter.
+	FaultPort int
 }
 
 // Cluster is a connection to the supervisors of a cluster. Make it with [Connect].
@@ -46,6 +49,7 @@ type Cluster struct {
 type Replica struct {
 	Name       string
 	Addr       string // where it is reached from here, HOST:PORT
+	FaultAddr  string // and its Fault service
 	Supervisor *Supervisor
 	Status     *supervisorv1.Status
 }
@@ -154,14 +158,18 @@ func (c *Cluster) group(all []*supervisorv1.Status) (string, error) {
 // replica returns a replica with its address as it is reached from here.
 func (c *Cluster) replica(s *Supervisor, status *supervisorv1.Status) (Replica, error) {
 	r := Replica{Name: status.GetReplica(), Addr: c.target.Replicas[status.GetReplica()], Supervisor: s, Status: status}
-	if r.Addr != "" {
-		return r, nil
+	if r.Addr == "" {
+		host, port, err := net.SplitHostPort(status.GetAddr())
+		if err != nil {
+			return r, fmt.Errorf("replica %s of the supervisor at %s has the address %q: want its HOST:PORT in replicas", r.Name, s.Addr, status.GetAddr())
+		}
+		r.Addr = net.JoinHostPort(s.reach(host), port)
 	}
-	host, port, err := net.SplitHostPort(status.GetAddr())
-	if err != nil {
-		return r, fmt.Errorf("replica %s of the supervisor at %s has the address %q: want its HOST:PORT in replicas", r.Name, s.Addr, status.GetAddr())
+	r.FaultAddr = r.Addr
+	if c.target.FaultPort != 0 {
+		host, _, _ := net.SplitHostPort(r.Addr)
+		r.FaultAddr = net.JoinHostPort(host, strconv.Itoa(c.target.FaultPort))
 	}
-	r.Addr = net.JoinHostPort(s.reach(host), port)
 	return r, nil
 }
 
