@@ -95,11 +95,11 @@ func (c *Cluster) Close() error {
 }
 
 // Each calls do for all supervisors at once, and returns the first of the errors in their order.
-func (c *Cluster) Each(do func(i int, s *Supervisor) error) error {
+func (c *Cluster) Each(do func(s *Supervisor) error) error {
 	errs := make([]error, len(c.Supervisors))
 	var all sync.WaitGroup
 	for i, s := range c.Supervisors {
-		all.Go(func() { errs[i] = do(i, s) })
+		all.Go(func() { errs[i] = do(s) })
 	}
 	all.Wait()
 	return cmp.Or(errs...)
@@ -107,26 +107,25 @@ func (c *Cluster) Each(do func(i int, s *Supervisor) error) error {
 
 // Refresh lists the replicas anew.
 func (c *Cluster) Refresh(ctx context.Context) error {
-	lists := make([][]*supervisorv1.Status, len(c.Supervisors))
-	err := c.Each(func(i int, s *Supervisor) error {
+	err := c.Each(func(s *Supervisor) error {
 		reply, err := s.List(ctx, new(supervisorv1.ListRequest))
-		lists[i] = reply.GetReplicas()
+		s.listed = reply.GetReplicas()
 		return s.Failure(err)
 	})
 	if err != nil {
 		return err
 	}
-	group, err := c.group(slices.Concat(lists...))
+	group, err := c.group()
 	if err != nil {
 		return err
 	}
 	c.Replicas = nil
-	for i, list := range lists {
-		for _, status := range list {
+	for _, s := range c.Supervisors {
+		for _, status := range s.listed {
 			if status.GetGroup() != group {
 				continue
 			}
-			r, err := c.replica(c.Supervisors[i], status)
+			r, err := c.replica(s, status)
 			if err != nil {
 				return err
 			}
@@ -137,11 +136,13 @@ func (c *Cluster) Refresh(ctx context.Context) error {
 }
 
 // group returns the name of the group that is meant.
-func (c *Cluster) group(all []*supervisorv1.Status) (string, error) {
+func (c *Cluster) group() (string, error) {
 	var names []string
-	for _, s := range all {
-		if !slices.Contains(names, s.GetGroup()) {
-			names = append(names, s.GetGroup())
+	for _, s := range c.Supervisors {
+		for _, status := range s.listed {
+			if !slices.Contains(names, status.GetGroup()) {
+				names = append(names, status.GetGroup())
+			}
 		}
 	}
 	switch {
@@ -173,17 +174,22 @@ func (c *Cluster) replica(s *Supervisor, status *supervisorv1.Status) (Replica, 
 	return r, nil
 }
 
-// order sorts the replicas, and finds names that are not unique.
+// order sorts the replicas, and finds names and addresses that are not unique.
 func (c *Cluster) order() error {
 	if len(c.Supervisors) > 1 {
 		slices.SortStableFunc(c.Replicas, func(a, b Replica) int { // counter-10 comes after counter-9
 			return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
 		})
 	}
-	for i := 1; i < len(c.Replicas); i++ {
-		if a, b := c.Replicas[i-1], c.Replicas[i]; a.Name == b.Name {
-			return fmt.Errorf("replica %s is both at the supervisor %s and at %s: want names that are unique in the cluster", a.Name, a.Supervisor.Addr, b.Supervisor.Addr)
+	names, addrs := map[string]Replica{}, map[string]Replica{}
+	for _, r := range c.Replicas {
+		if other, ok := names[r.Name]; ok {
+			return fmt.Errorf("replica %s is both at the supervisor %s and at %s: want names that are unique in the cluster", r.Name, other.Supervisor.Addr, r.Supervisor.Addr)
 		}
+		if other, ok := addrs[r.Addr]; ok {
+			return fmt.Errorf("replicas %s and %s are both reached at %s: want the address of each in replicas", other.Name, r.Name, r.Addr)
+		}
+		names[r.Name], addrs[r.Addr] = r, r
 	}
 	return nil
 }

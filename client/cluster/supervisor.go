@@ -32,6 +32,8 @@ type Supervisor struct {
 	host string // of Addr; empty: this machine
 	name string // of the host, where Addr has an address that was looked up
 	conn *grpc.ClientConn
+
+	listed []*supervisorv1.Status // its replicas, when they were last listed
 }
 
 func newSupervisor(e endpoint, c credentials.TransportCredentials) (*Supervisor, error) {

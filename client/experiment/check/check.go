@@ -44,7 +44,7 @@ const (
 // most is how many violations of one check are told each; more are only counted.
 const most = 20
 
-// rounding is how far the comparison of two times may be wrong. Files have whole microseconds: an end is the sum of two
+// rounding is how far the comparison of two times of the same clock may be wrong. Files have whole microseconds: an end is the sum of two
 // that were cut off, and those before the load are cut off the other way.
 const rounding = 3 * time.Microsecond
 
@@ -53,7 +53,7 @@ const rounding = 3 * time.Microsecond
 func Trial(t record.TrialRecords) []Violation {
 	var f findings
 	checkCalls(&f, t)
-	replicas := replicasOf(&f, t.Events)
+	replicas := replicasOf(&f, t)
 	attribute(&f, replicas, t.Calls)
 	for _, r := range slices.SortedFunc(maps.Values(replicas), func(a, b *replica) int { return cmp.Compare(a.name, b.name) }) {
 		r.checkProcesses(&f)

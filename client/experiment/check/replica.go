@@ -25,8 +25,9 @@ const (
 // replica is what is known of one.
 type replica struct {
 	name       string
-	lives      []*life // its incarnations, in order
-	outputLost bool    // its own word may be missing
+	lives      []*life       // its incarnations, in order
+	outputLost bool          // its own word may be missing
+	slack      time.Duration // how far the comparison of a time of the client with one of the supervisor may be wrong
 
 	ambiguous    []span // sent, and not known to be counted or not; in the order of their ends
 	starts, ends []time.Duration
@@ -68,13 +69,13 @@ type lostAttempt struct {
 
 // replicasOf returns the replicas that the events tell of, by name. The order of events with nearly the same time may be
 // wrong: a process can be seen to end before its launch is told.
-func replicasOf(f *findings, events []record.Event) map[string]*replica {
+func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 	all := map[string]*replica{}
-	for _, e := range events {
+	for _, e := range t.Events {
 		if e.Process != nil && e.Process.Replica != "" {
 			r := all[e.Process.Replica]
 			if r == nil {
-				r = &replica{name: e.Process.Replica}
+				r = &replica{name: e.Process.Replica, slack: rounding + t.Remote[e.Process.Replica].ClockError}
 				all[r.name] = r
 			}
 			r.note(f, e)
@@ -83,7 +84,7 @@ func replicasOf(f *findings, events []record.Event) map[string]*replica {
 	for _, r := range all {
 		r.bound(f)
 	}
-	for _, e := range events {
+	for _, e := range t.Events {
 		if e.Count != nil {
 			l := all[e.Count.Replica].life(e.Count.Incarnation)
 			if l == nil {
@@ -199,10 +200,10 @@ func (r *replica) answer(f *findings, c *record.Call, a record.Attempt) {
 	case l == nil:
 		f.add(existence, "call %d attempt %d: %s has answered as incarnation %d, which was never launched", c.Number, a.Number, r.name, c.Incarnation)
 		return
-	case a.End() < l.begin-rounding:
+	case a.End() < l.begin-r.slack:
 		f.add(aliveness, "call %d attempt %d: %s incarnation %d has answered by %v, before the exit of the one before at %v",
 			c.Number, a.Number, r.name, l.number, a.End(), l.begin)
-	case a.Start > l.end+rounding:
+	case a.Start > l.end+r.slack:
 		f.add(aliveness, "call %d attempt %d: %s incarnation %d has answered what was sent after %v, and had ended by %v",
 			c.Number, a.Number, r.name, l.number, a.Start, l.end)
 	}
@@ -221,8 +222,8 @@ func (r *replica) sort() {
 
 // during returns the range of the lives during which an attempt was on its way: from the index first up to, not with, next.
 func (r *replica) during(a span) (first, next int) {
-	first = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].end >= a.start-rounding })
-	next = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].begin > a.end+rounding })
+	first = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].end >= a.start-r.slack })
+	next = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].begin > a.end+r.slack })
 	return first, next
 }
 

@@ -115,11 +115,12 @@ type trialJSON struct {
 	Interrupted bool              `json:"interrupted,omitempty"`
 	Late        int               `json:"late,omitempty"`
 	Addrs       map[string]string `json:"addrs"`
+	Remote      map[string]Remote `json:"remote,omitempty"`
 }
 
 // MarshalJSON returns the trial as one JSON object.
 func (t Trial) MarshalJSON() ([]byte, error) {
-	return json.Marshal(trialJSON{t.Number, t.Cell, t.Repeat, t.Seed, t.Began, microseconds(t.Took), t.Interrupted, t.Late, t.Addrs})
+	return json.Marshal(trialJSON{t.Number, t.Cell, t.Repeat, t.Seed, t.Began, microseconds(t.Took), t.Interrupted, t.Late, t.Addrs, t.Remote})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -127,7 +128,27 @@ func (t *Trial) UnmarshalJSON(data []byte) error {
 	var j trialJSON
 	err := json.Unmarshal(data, &j)
 	t.Number, t.Cell, t.Repeat, t.Seed = j.Trial, j.Cell, j.Repeat, j.Seed
-	t.Began, t.Took, t.Interrupted, t.Late, t.Addrs = j.Began, duration(j.Took), j.Interrupted, j.Late, j.Addrs
+	t.Began, t.Took, t.Interrupted, t.Late, t.Addrs, t.Remote = j.Began, duration(j.Took), j.Interrupted, j.Late, j.Addrs, j.Remote
+	return err
+}
+
+type remoteJSON struct {
+	Name             string `json:"name"`
+	FirstIncarnation int    `json:"first_incarnation"`
+	ClockOffset      int64  `json:"clock_offset_us"`
+	ClockError       int64  `json:"clock_error_us"`
+}
+
+// MarshalJSON returns the replica as one JSON object. The error of its clock is rounded up.
+func (r Remote) MarshalJSON() ([]byte, error) {
+	return json.Marshal(remoteJSON{r.Name, r.FirstIncarnation, microseconds(r.ClockOffset), microseconds(r.ClockError + time.Microsecond - 1)})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *Remote) UnmarshalJSON(data []byte) error {
+	var j remoteJSON
+	err := json.Unmarshal(data, &j)
+	*r = Remote{j.Name, j.FirstIncarnation, duration(j.ClockOffset), duration(j.ClockError)}
 	return err
 }
 

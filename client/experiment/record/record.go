@@ -39,6 +39,7 @@ type Manifest struct {
 const (
 	EngineProcesses  = "processes"  // of this machine
 	EngineSimulation = "simulation" // in virtual time
+	EngineCluster    = "cluster"    // on one that was there before, of this machine or others
 )
 
 // Predicted reports whether the run says what would happen, not what has.
@@ -73,6 +74,18 @@ type Trial struct {
 	Late int
 	// Addrs are the addresses of the replicas, by name.
 	Addrs map[string]string
+	// Remote relates the replicas, by name, to a cluster that was there before; nil for a cluster of the trial's own.
+	Remote map[string]Remote
+}
+
+// Remote is what a replica of the records is on a cluster that was there before.
+type Remote struct {
+	// Name is its name there.
+	Name string
+	// FirstIncarnation is the number there of what is incarnation 1 in the records.
+	FirstIncarnation int
+	// ClockOffset was added to the times by the clock of its supervisor; ClockError is how far that may be wrong, to either side.
+	ClockOffset, ClockError time.Duration
 }
 
 // Call is one call of a trial, after its end.

@@ -1,0 +1,155 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"example.com/crashlab/client/cluster"
+	"example.com/crashlab/client/experiment/design"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+const (
+	// commandTimeout bounds a command to a supervisor, which may have to wait for a replica that hangs.
+	commandTimeout = time.Minute
+	// readyTimeout bounds the start of all replicas.
+	readyTimeout = time.Minute
+	// faultTimeout bounds a call to the Fault service of a replica.
+	faultTimeout = 10 * time.Second
+	// askPeriod is between two looks at replicas that are not ready yet.
+	askPeriod = 50 * time.Millisecond
+)
+
+// command calls do for each supervisor that has one of the replicas, with the names of its replicas.
+func (e *Engine) command(ctx context.Context, replicas []cluster.Replica, do func(ctx context.Context, s *cluster.Supervisor, names []string) error) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	return e.cluster.Each(func(s *cluster.Supervisor) error {
+		var names []string
+		for _, r := range replicas {
+			if r.Supervisor == s {
+				names = append(names, r.Name)
+			}
+		}
+		if names == nil {
+			return nil
+		}
+		return s.Failure(do(ctx, s, names))
+	})
+}
+
+// stop stops all replicas.
+func (e *Engine) stop(ctx context.Context) error {
+	return e.command(ctx, e.cluster.Replicas, func(ctx context.Context, s *cluster.Supervisor, names []string) error {
+		_, err := s.Stop(ctx, &supervisorv1.StopRequest{Names: names})
+		return err
+	})
+}
+
+// start launches replicas.
+func (e *Engine) start(ctx context.Context, replicas []cluster.Replica) error {
+	return e.command(ctx, replicas, func(ctx context.Context, s *cluster.Supervisor, names []string) error {
+		_, err := s.Start(ctx, &supervisorv1.StartRequest{Names: names})
+		return err
+	})
+}
+
+// setPolicies sets the policies of the supervisors.
+func (e *Engine) setPolicies(ctx context.Context, policies map[*cluster.Supervisor]*supervisorv1.Policy) error {
+	return e.command(ctx, e.cluster.Replicas, func(ctx context.Context, s *cluster.Supervisor, _ []string) error {
+		_, err := s.SetPolicy(ctx, &supervisorv1.SetPolicyRequest{Group: e.before.group, Policy: policies[s]})
+		return err
+	})
+}
+
+// policy is that of a cell: always the same delay and no limit, as in the lab.
+func policy(s design.Settings) *supervisorv1.Policy {
+	p := &supervisorv1.Policy{
+		Restart: supervisorv1.Restart_RESTART_ALWAYS, Delay: durationpb.New(s.RestartDelay), Exact: new(true),
+		Backoff: &supervisorv1.Backoff{Factor: new(0.0), Jitter: new(0.0)}, Limit: &supervisorv1.Limit{Exits: new(uint32(0))},
+	}
+	if s.RestartDelay == design.Never {
+		p.Restart, p.Delay = supervisorv1.Restart_RESTART_NEVER, nil
+	}
+	return p
+}
+
+// scale sets the number of replicas of the only supervisor, and lists them anew.
+func (e *Engine) scale(ctx context.Context, n int) error {
+	err := e.command(ctx, e.cluster.Replicas[:1], func(ctx context.Context, s *cluster.Supervisor, _ []string) error {
+		_, err := s.Scale(ctx, &supervisorv1.ScaleRequest{Group: e.before.group, Count: new(uint32(n))})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return e.cluster.Refresh(ctx)
+}
+
+// awaitReady returns when all replicas are ready, or why one will not be.
+func (e *Engine) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for {
+		i := slices.IndexFunc(e.cluster.Replicas, func(r cluster.Replica) bool {
+			return r.Status.GetState() != supervisorv1.State_STATE_READY
+		})
+		if i < 0 {
+			return nil
+		}
+		r := e.cluster.Replicas[i]
+		switch state := r.Status.GetState(); state {
+		case supervisorv1.State_STATE_STOPPED, supervisorv1.State_STATE_FINISHED, supervisorv1.State_STATE_FAILED:
+			return fmt.Errorf("replica %s of the supervisor at %s is down: want all replicas running; supervisor ctl start %[1]s", r.Name, r.Supervisor.Addr)
+		}
+		select {
+		case <-time.After(askPeriod):
+		case <-ctx.Done():
+			return fmt.Errorf("replica %s of the supervisor at %s is not ready: %w", r.Name, r.Supervisor.Addr, ctx.Err())
+		}
+		if err := e.cluster.Refresh(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (e *Engine) getFaults(ctx context.Context, r cluster.Replica) (faults *faultv1.Faults, err error) {
+	err = e.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
+		reply, err := f.Get(ctx, new(faultv1.GetRequest))
+		faults = reply.GetFaults()
+		return err
+	})
+	return faults, err
+}
+
+func (e *Engine) setFaults(ctx context.Context, r cluster.Replica, req *faultv1.SetRequest) error {
+	return e.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
+		_, err := f.Set(ctx, req)
+		return err
+	})
+}
+
+// fault makes a call to the Fault service of the process that a replica is now: over a connection of its own, as one from before may be
+// to the process from before.
+func (e *Engine) fault(ctx context.Context, r cluster.Replica, call func(context.Context, faultv1.FaultClient) error) error {
+	options := []grpc.DialOption{grpc.WithTransportCredentials(e.credentials), grpc.WithDisableServiceConfig(), grpc.WithNoProxy()}
+	conn, err := grpc.NewClient("passthrough:///"+r.FaultAddr, append(options, r.Supervisor.Authority()...)...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
+	defer cancel()
+	if err := call(ctx, faultv1.NewFaultClient(conn)); err != nil {
+		return errors.New(status.Convert(err).Message())
+	}
+	return nil
+}
