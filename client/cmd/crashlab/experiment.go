@@ -32,7 +32,7 @@ type experimentCmd struct {
 type designFlags struct {
 	File  string  `arg:"" placeholder:"FILE" help:"The design, such as deploy/experiments/quick.yaml."`
 	Set   []level `placeholder:"FACTOR=VALUE" sep:"none" help:"Give a factor this value in all cells, such as --set timeout=300ms. May be repeated."`
-	Seed  count   `placeholder:"N" help:"The seed, in place of the design's."`
+	Seed  *seed   `placeholder:"N" help:"The seed, in place of the design's."`
 	Runs  string  `default:"runs" placeholder:"FOLDER" help:"Where each run gets a folder of its own. (default: runs)"`
 	Quiet bool    `short:"q" help:"No progress."`
 	JSON  bool    `help:"Progress and the table as JSON objects."`
@@ -134,7 +134,7 @@ func writePage(run *record.Run) (summary experiment.Summary, path string, err er
 
 // load returns the design that is to be run, and says what is left out of it.
 func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, error) {
-	o := design.Overrides{Seed: uint64(f.Seed), Repeats: repeats, Parallel: parallel}
+	o := design.Overrides{Seed: (*uint64)(f.Seed), Repeats: repeats, Parallel: parallel}
 	for _, l := range f.Set {
 		o.Set = append(o.Set, design.Level(l))
 	}

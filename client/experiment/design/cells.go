@@ -240,10 +240,13 @@ func (d *draft) overrideNumbers(o Overrides) error {
 		}
 		*n.to = n.value
 	}
-	if o.Seed > maxSeed {
-		return Place{Name: fmt.Sprintf("seed=%d", o.Seed)}.Errorf("want 1 to %d", uint64(maxSeed))
+	if o.Seed == nil {
+		return nil
 	}
-	d.design.Seed = cmp.Or(o.Seed, d.design.Seed)
+	if *o.Seed > maxSeed {
+		return Place{Name: fmt.Sprintf("seed=%d", *o.Seed)}.Errorf("want 0 to %d", uint64(maxSeed))
+	}
+	d.design.Seed = *o.Seed
 	return nil
 }
 

@@ -17,7 +17,7 @@ type Design struct {
 	Name string `json:"name"`
 	// Question is what the experiment is to show, in a sentence. May be empty.
 	Question string `json:"question,omitempty"`
-	// Seed decides the order of the trials and the luck of each. Not zero, and below 2^53.
+	// Seed decides the order of the trials and the luck of each. Below 2^53.
 	Seed uint64 `json:"seed"`
 	// Repeats is how many trials each cell has. From 1.
 	Repeats int `json:"repeats"`

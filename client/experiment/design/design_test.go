@@ -160,7 +160,7 @@ func TestMistakes(t *testing.T) {
 		{"a\nb", "x.yaml:1:1: "},
 		{"nam: x", `x.yaml:1:1: unknown key "nam": want one of name, question, seed, `},
 		{"seed: 1\nseed: 2", `x.yaml:2:1: want YAML: mapping key "seed" already defined at [1:1]`},
-		{"seed: 0", `x.yaml:1:7: seed "0": want a whole number from 1 to`},
+		{"seed: -1", `x.yaml:1:7: seed "-1": want a whole number from 0 to`},
 		{"seed:", "x.yaml:1:1: seed has no value"},
 		{"name: ../x", `x.yaml:1:7: name "../x": want up to 64 letters`},
 		{"repeats: [1]", `x.yaml:1:10: "[": want a single value`},
@@ -252,9 +252,12 @@ func TestOverrides(t *testing.T) {
 	if len(d.LeftOut) < 4 || !strings.HasPrefix(d.LeftOut[0], `the cell "waiting, `) || !strings.Contains(d.LeftOut[0], `as "original, `) {
 		t.Errorf("left out %q, want the four cells of the second row first", d.LeftOut)
 	}
-	d = must(t, example, Overrides{Seed: 9, Repeats: 3, Parallel: 4})
+	d = must(t, example, Overrides{Seed: new(uint64(9)), Repeats: 3, Parallel: 4})
 	if d.Seed != 9 || d.Repeats != 3 || d.Parallel != 4 || len(d.Cells) != 8 {
 		t.Errorf("got %+v", d)
+	}
+	if d = must(t, example, Overrides{Seed: new(uint64)}); d.Seed != 0 || d.Trials()[0].Seed == 0 {
+		t.Errorf("with seed 0: %d, and the first trial's %d", d.Seed, d.Trials()[0].Seed)
 	}
 	for want, o := range map[string]Overrides{
 		`timeout=3: timeout "3": want a duration`:                    set("timeout", "3"),
@@ -264,7 +267,7 @@ func TestOverrides(t *testing.T) {
 		"repeats=-1: want 1 to 10000":                                {Repeats: -1},
 		"x.yaml: too many trials, 10000 repeats of all combinations": {Repeats: 10000},
 		"parallel=101: want 1 to 100":                                {Parallel: 101},
-		"seed=9007199254740992: want 1 to 9007199254740991":          {Seed: 1 << 53},
+		"seed=9007199254740992: want 0 to 9007199254740991":          {Seed: new(uint64(1 << 53))},
 	} {
 		if _, err := read("x.yaml", []byte(example), o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", o, err, want)
@@ -290,7 +293,7 @@ func TestTrials(t *testing.T) {
 	if !slices.Equal(trials, d.Trials()) {
 		t.Error("equal designs, other trials")
 	}
-	other := must(t, example, Overrides{Seed: 8}).Trials()
+	other := must(t, example, Overrides{Seed: new(uint64(8))}).Trials()
 	order := func(trials []Trial) (cells []int) {
 		for _, tr := range trials {
 			cells = append(cells, tr.Cell)

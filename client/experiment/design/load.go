@@ -20,8 +20,9 @@ type Overrides struct {
 	// Set has factors that have one value in all cells, whatever the file and its rows say. Cells that become equal are
 	// one, which has the name of the first row; claims about cells that are gone are dropped: see Design.LeftOut.
 	Set []Level
-	// Seed, Repeats and Parallel are as in the file when they are zero.
-	Seed              uint64
+	// Seed is as in the file when it is nil.
+	Seed *uint64
+	// Repeats and Parallel are as in the file when they are zero.
 	Repeats, Parallel int
 }
 
@@ -132,6 +133,6 @@ func defaultName(path string) string {
 }
 
 var seed = form[uint64]{parse: func(text string) (uint64, error) {
-	n, err := whole(1, maxSeed).parse(text)
+	n, err := whole(0, maxSeed).parse(text)
 	return uint64(n), err
 }}
