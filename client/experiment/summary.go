@@ -11,7 +11,12 @@ import (
 )
 
 // Summarize returns what the run has shown.
-func Summarize(run *record.Run) Summary { return summarize(run, check.Trial) }
+func Summarize(run *record.Run) Summary {
+	if run.Manifest.Engine == record.EngineLoad {
+		return summarize(run, check.Calls)
+	}
+	return summarize(run, check.Trial)
+}
 
 func summarize(run *record.Run, violations func(record.TrialRecords) []check.Violation) Summary {
 	s := Summary{Cells: cellsOf(run, violations), Predicted: run.Manifest.Predicted()}

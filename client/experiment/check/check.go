@@ -48,6 +48,13 @@ const most = 20
 // that were cut off, and those before the load are cut off the other way.
 const rounding = 3 * time.Microsecond
 
+// Calls returns the violations in the records of a load of whose replicas nothing else is known; none is the rule.
+func Calls(t record.TrialRecords) []Violation {
+	var f findings
+	checkCalls(&f, t)
+	return f.all()
+}
+
 // Trial returns the violations in the records of one trial; none is the rule. Of each check it tells the first 20, and how
 // many more there are.
 func Trial(t record.TrialRecords) []Violation {

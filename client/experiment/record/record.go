@@ -29,10 +29,24 @@ type Manifest struct {
 	Began       time.Time `json:"began"`
 	Ended       time.Time `json:"ended"`                 // zero: the run was killed
 	Interrupted bool      `json:"interrupted,omitempty"` // it was ended before its last trial
+	Shard       string    `json:"shard,omitempty"`       // which of the trials it has, as INDEX/COUNT; empty: all
+	Merged      []Part    `json:"merged,omitempty"`      // the runs that it was merged from
 	Versions    Versions  `json:"versions"`
 	Machine     Machine   `json:"machine"`
 
 	Design *design.Design `json:"design"`
+}
+
+// Part is a run that was merged with others.
+type Part struct {
+	Dir         string    `json:"dir"`
+	Shard       string    `json:"shard,omitempty"`
+	Seed        uint64    `json:"seed"`
+	Began       time.Time `json:"began"`
+	Ended       time.Time `json:"ended"`
+	Interrupted bool      `json:"interrupted,omitempty"`
+	Versions    Versions  `json:"versions"`
+	Machine     Machine   `json:"machine"`
 }
 
 // The engines of [Manifest.Engine].
@@ -40,6 +54,7 @@ const (
 	EngineProcesses  = "processes"  // of this machine
 	EngineSimulation = "simulation" // in virtual time
 	EngineCluster    = "cluster"    // on one that was there before, of this machine or others
+	EngineLoad       = "load"       // no trials: a load whose replicas' processes are unknown, see crashlab load
 )
 
 // Predicted reports whether the run says what would happen, not what has.

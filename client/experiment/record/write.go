@@ -2,6 +2,7 @@ package record
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 )
 
@@ -36,7 +39,11 @@ type Writer struct {
 // Create makes a new folder in runs for the files of a run, named by the time and the manifest's name, and makes
 // runs/latest point to it. Folders that are missing are made. An error leaves no folder of the run.
 func Create(runs string, m Manifest) (*Writer, error) {
-	dir, err := newFolder(runs, m.Began.Format("20060102-150405")+"-"+m.Name)
+	name := m.Began.Format("20060102-150405") + "-" + m.Name
+	if m.Shard != "" {
+		name += "-shard-" + strings.ReplaceAll(m.Shard, "/", "-of-")
+	}
+	dir, err := newFolder(runs, name)
 	if err != nil {
 		return nil, err
 	}
@@ -75,23 +82,53 @@ func WritePrediction(dir string, predicted *Run) error {
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
 	}
-	if err := os.Mkdir(fresh, 0o777); err != nil {
-		return err
-	}
 	defer os.RemoveAll(fresh) // unless it was renamed
-	w, err := newWriter(fresh, predicted.Manifest)
-	for _, t := range predicted.Trials {
-		if err == nil {
-			err = w.Write(t)
-		}
-	}
-	if err = errors.Join(err, w.Close(predicted.Manifest.Interrupted)); err != nil {
+	ended := *predicted
+	ended.Manifest.Ended = time.Now()
+	if err := Save(fresh, &ended); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
 	return os.Rename(fresh, path)
+}
+
+// Save writes the files of a run into a folder of that name, which is made, or is empty.
+func Save(dir string, run *Run) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := CheckEmpty(dir); err != nil {
+		return err
+	}
+	w, err := newWriter(dir, run.Manifest)
+	for _, t := range run.Trials {
+		if err == nil {
+			err = w.Write(t)
+		}
+	}
+	return cmp.Or(err, w.calls.Close(), w.events.Close())
+}
+
+// NotEmpty is an error for a folder that has something in it.
+type NotEmpty struct{ Dir string }
+
+// Error is one line.
+func (n *NotEmpty) Error() string {
+	return fmt.Sprintf("%q: want a new folder, or an empty one", n.Dir)
+}
+
+// CheckEmpty returns [*NotEmpty] for a path at which there is anything but an empty folder; nothing is allowed too.
+func CheckEmpty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, syscall.ENOTDIR), len(entries) > 0:
+		return &NotEmpty{dir}
+	}
+	return err
 }
 
 // newFolder makes the folder of that name, with a number behind it where one of that name is there already.

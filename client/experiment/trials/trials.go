@@ -25,6 +25,8 @@ type Engine interface {
 // Run is a run of a design.
 type Run struct {
 	Engine Engine
+	// Shard is which of the trials are run.
+	Shard Shard
 	// Runs is the folder in which the run gets one of its own.
 	Runs string
 	// Command is what repeats the run, for the manifest.
@@ -42,16 +44,18 @@ func NewManifest(e Engine, d *design.Design, command []string) record.Manifest {
 	}
 }
 
-// Do runs all trials of the design, each on a fresh cluster, and returns the folder of the run: empty when there is none.
+// Do runs the trials of the design, or those of the shard, each on a fresh cluster, and returns the folder of the run: empty when there is none.
 //
 // When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in the folder, and the error
 // is nil. A trial that cannot be run ends the run in the same way, with its error.
 func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) {
-	w, err := record.Create(r.Runs, NewManifest(r.Engine, d, r.Command))
+	m := NewManifest(r.Engine, d, r.Command)
+	m.Shard = r.Shard.String()
+	w, err := record.Create(r.Runs, m)
 	if err != nil {
 		return "", err
 	}
-	all := d.Trials()
+	all := r.Shard.Of(d.Trials())
 	p := newProgress(w.Dir(), len(all))
 	defer p.tell(r.OnProgress)()
 	done, err := r.trials(ctx, d, all, w, p)
