@@ -21,6 +21,7 @@ import (
 	"example.com/crashlab/client/report"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
 )
 
 type experimentCmd struct {
@@ -44,13 +45,25 @@ type experimentRunCmd struct {
 	Parallel count       `placeholder:"N" help:"How many trials run at a time, in place of the design's."`
 	DryRun   bool        `help:"Only show the cells and how many trials there are."`
 	Counterd string      `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
-	Predict  bool        `help:"Simulate the same trials, and compare what is predicted with what was measured, as crashlab validate does."`
+	Shard    *shard      `placeholder:"I/N" help:"Run only the I-th of N shares of the trials, I from 0; /N takes I from JOB_COMPLETION_INDEX. It exits with 0 once they are made and checked; crashlab merge joins them and judges the claims."`
+	clusterFlags
+	Predict bool `help:"Simulate the same trials, and compare what is predicted with what was measured, as crashlab validate does."`
 	modelFlag
 }
 
+// Help is what kong shows below the flags.
+func (experimentRunCmd) Help() string { return clusterHelp }
+
 // Run runs the experiment. Ctrl-C ends it early, and what it saw is still reported.
 func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
-	d, err := e.Design.load(out, int(e.Repeats), int(e.Parallel))
+	if err := e.check(); err != nil {
+		return err
+	}
+	parallel := int(e.Parallel)
+	if e.Cluster != "" {
+		parallel = 1
+	}
+	d, err := e.Design.load(out, int(e.Repeats), parallel)
 	if err != nil {
 		return err
 	}
@@ -60,13 +73,13 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if err := e.checkPrediction(d); err != nil {
 		return err
 	}
-	engine, err := newLab(e.Counterd)
+	engine, err := e.engine(out)
 	if err != nil {
 		return err
 	}
-	dir, out, err := e.Design.run(ctx, out, d, engine, e.command(d))
+	dir, out, err := e.Design.run(ctx, out, d, trials.Run{Engine: engine, Command: e.command(d), Shard: e.shard()})
 	if err != nil {
-		return err
+		return e.refusal(err)
 	}
 	var unpredicted error
 	if e.Predict {
@@ -77,6 +90,34 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 		return unpredicted
 	}
 	return err
+}
+
+// check finds flags that do not go together.
+func (e *experimentRunCmd) check() error {
+	switch {
+	case e.Cluster == "" && e.clusterFlags.Client != transport.Client{}:
+		return &exit{exitUsage, "--tls-ca, --tls-cert, --tls-key, --tls-server-name: want --cluster with them"}
+	case e.Cluster != "" && e.Counterd != "":
+		return &exit{exitUsage, fmt.Sprintf("--counterd %q: not with --cluster, whose replicas have their program", e.Counterd)}
+	case e.Cluster != "" && e.Parallel > 1:
+		return &exit{exitUsage, fmt.Sprintf("--parallel %d: not with --cluster, which has one trial at a time", e.Parallel)}
+	}
+	return nil
+}
+
+// engine returns where the trials run.
+func (e *experimentRunCmd) engine(out output) (trials.Engine, error) {
+	if e.Cluster != "" {
+		return e.clusterFlags.engine(out)
+	}
+	return newLab(e.Counterd)
+}
+
+func (e *experimentRunCmd) shard() trials.Shard {
+	if e.Shard == nil {
+		return trials.Shard{}
+	}
+	return trials.Shard(*e.Shard)
 }
 
 // checkPrediction finds out before the trials run whether they can be predicted.
@@ -104,9 +145,9 @@ func (e *experimentRunCmd) predict(ctx context.Context, out output, dir string) 
 	return out, record.WritePrediction(run.Dir, predicted)
 }
 
-// run runs the trials of a design on an engine. It returns the folder of the run, and the output for what follows.
-func (f *designFlags) run(ctx context.Context, out output, d *design.Design, engine trials.Engine, command []string) (string, output, error) {
-	r := trials.Run{Engine: engine, Runs: f.Runs, Command: command}
+// run does a run of a design. It returns the folder of the run, and the output for what follows.
+func (f *designFlags) run(ctx context.Context, out output, d *design.Design, r trials.Run) (string, output, error) {
+	r.Runs = f.Runs
 	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, f.Quiet, f.JSON))
 	if err != nil && dir != "" {
 		err = fmt.Errorf("%w; what was seen is in %s", err, dir)
@@ -119,6 +160,9 @@ func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, 
 	r.OnProgress = progress.print
 	ctx, running := begin(ctx)
 	dir, err := r.Do(ctx, d)
+	if dir == "" {
+		err = orInterrupted(ctx, err)
+	}
 	progress.end()
 	return dir, running.end(out), err
 }
@@ -187,16 +231,24 @@ func (f *designFlags) report(out output, dir string) error {
 				whole++
 			}
 		}
-		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %d of %d trials", whole, len(run.Manifest.Design.Trials()))}
+		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %d of %d trials", whole, len(ownTrials(run)))}
 	}
-	switch summary.Verdict {
+	if run.Manifest.Shard != "" {
+		return shardVerdict(summary)
+	}
+	return claimsVerdict(summary)
+}
+
+// claimsVerdict returns nil when all claims hold.
+func claimsVerdict(s experiment.Summary) error {
+	switch s.Verdict {
 	case experiment.Failed:
 		return &exit{exitBelow, "a claim or a check failed"}
 	case experiment.Inconclusive:
 		return &exit{exitInconclusive, "inconclusive: the trials do not tell; more of them may (--repeats)"}
 	}
-	if summary.Prediction != nil {
-		return reliable(summary.Agreements())
+	if s.Prediction != nil {
+		return reliable(s.Agreements())
 	}
 	return nil
 }
@@ -243,7 +295,10 @@ func (e *experimentRunCmd) command(d *design.Design) []string {
 	if e.Model != "" {
 		command = append(command, "--model="+e.Model)
 	}
-	return command
+	if e.Shard != nil {
+		command = append(command, "--shard="+e.shard().String())
+	}
+	return append(command, e.clusterFlags.command()...)
 }
 
 // command is that of a subcommand, with what all have.

@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/supervisor/inputfile"
 )
 
@@ -61,7 +62,7 @@ func (p *predictCmd) Run(ctx context.Context, out output) error {
 	if p.Model != "" {
 		command = append(command, "--model="+p.Model)
 	}
-	dir, out, err := p.Design.run(ctx, out, d, &simulate.Engine{Model: model}, command)
+	dir, out, err := p.Design.run(ctx, out, d, trials.Run{Engine: &simulate.Engine{Model: model}, Command: command})
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,14 @@
 package remote
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/crashlab/client/cluster"
@@ -25,10 +26,11 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// Engine is the engine of trials on a running cluster. Make it with [Open]. It runs one trial at a time.
+// Engine is the engine of trials on a running cluster. Make it with [New]. It runs one trial at a time.
 type Engine struct {
-	cluster     *cluster.Cluster
+	target      cluster.Target
 	credentials credentials.TransportCredentials
+	cluster     *cluster.Cluster
 
 	mu      sync.Mutex // held during a trial
 	before  before
@@ -62,18 +64,34 @@ func refuse(c design.Cell, factor, format string, args ...any) error {
 	return &Refused{c.Title(), factor, value, fmt.Sprintf(format, args...)}
 }
 
-// Open connects to a cluster whose replicas are all ready, and finds out whether it can run the design: if it cannot, the error is a
-// [*Refused]. Nothing is changed yet but the number of replicas, where cells need more than there are. The caller must Close the engine.
-func Open(ctx context.Context, t cluster.Target, c credentials.TransportCredentials, d *design.Design) (*Engine, error) {
-	connected, err := cluster.Connect(ctx, t, c)
-	if err != nil {
-		return nil, err
+// New returns the engine of trials on a cluster. Nil credentials: the connections are not secured.
+func New(t cluster.Target, c credentials.TransportCredentials) *Engine {
+	if c == nil {
+		c = insecure.NewCredentials()
 	}
-	e := &Engine{cluster: connected, credentials: c}
-	if err := e.prepare(ctx, d); err != nil {
-		return nil, errors.Join(err, e.Close(ctx))
+	return &Engine{target: t, credentials: c}
+}
+
+// Prepare is part of trials.Preparer. It connects to the cluster, whose replicas must all be ready, and finds out whether it can run the
+// design: if it cannot, the error is a [*Refused]. Nothing is changed yet but the number of replicas, where cells need more than there
+// are.
+func (e *Engine) Prepare(ctx context.Context, d *design.Design) error {
+	var err error
+	if e.cluster, err = cluster.Connect(ctx, e.target, e.credentials); err != nil {
+		return err
 	}
-	return e, nil
+	if err = e.prepare(ctx, d); err != nil {
+		return and(err, e.Close(ctx))
+	}
+	return nil
+}
+
+// and joins two errors in one line; the second one may be nil.
+func and(err, other error) error {
+	if err == nil || other == nil {
+		return cmp.Or(err, other)
+	}
+	return fmt.Errorf("%w; and %w", err, other)
 }
 
 // Name is part of trials.Engine.
@@ -136,8 +154,8 @@ func (e *Engine) check(c design.Cell) error {
 	return nil
 }
 
-// Close puts back what was changed, also when ctx has ended, and closes the connections. The error says why something could not be put
-// back.
+// Close is part of trials.Preparer. It puts back what was changed, also when ctx has ended, and closes the connections. The error says
+// why something could not be put back.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -145,7 +163,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("the cluster was not put back as it was: %w; supervisor ctl reload, and restart --all, make it what its cluster file says", err)
 	}
-	return errors.Join(err, e.cluster.Close())
+	return and(err, e.cluster.Close())
 }
 
 func (e *Engine) restore(ctx context.Context) error {

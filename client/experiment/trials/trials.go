@@ -22,6 +22,14 @@ type Engine interface {
 	Trial(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (record.TrialRecords, error)
 }
 
+// Preparer is an Engine that must be prepared for a run.
+type Preparer interface {
+	// Prepare is called before anything is run. An error is why the design cannot be.
+	Prepare(ctx context.Context, d *design.Design) error
+	// Close is called at the end, also when ctx has ended.
+	Close(ctx context.Context) error
+}
+
 // Run is a run of a design.
 type Run struct {
 	Engine Engine
@@ -49,6 +57,12 @@ func NewManifest(e Engine, d *design.Design, command []string) record.Manifest {
 // When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in the folder, and the error
 // is nil. A trial that cannot be run ends the run in the same way, with its error.
 func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) {
+	if p, ok := r.Engine.(Preparer); ok {
+		if err := p.Prepare(ctx, d); err != nil {
+			return "", err
+		}
+		defer func() { err = errors.Join(err, p.Close(ctx)) }()
+	}
 	m := NewManifest(r.Engine, d, r.Command)
 	m.Shard = r.Shard.String()
 	w, err := record.Create(r.Runs, m)
