@@ -13,7 +13,7 @@ import (
 
 // clusterFlags say which running cluster the trials of an experiment run on.
 type clusterFlags struct {
-	Cluster string `placeholder:"FILE" help:"Run the trials on the running cluster that this file names, one after the other; see below."`
+	Cluster string `placeholder:"FILE" help:"Run the trials on the running cluster that this file names, one after the other; what it says is shown above."`
 	transport.Client
 }
 

@@ -204,25 +204,11 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 	return d, nil
 }
 
-// report writes the report into the folder of the run, prints the table, and returns the verdict as an error.
+// report shows what a run has shown, and returns the verdict as an error.
 func (f *designFlags) report(out output, dir string) error {
-	run, err := record.Open(dir)
+	run, summary, err := showRun(out, dir, f.JSON)
 	if err != nil {
 		return err
-	}
-	summary, path, err := writePage(run)
-	if err != nil {
-		return err
-	}
-	format := "table"
-	if f.JSON {
-		format = "json"
-	}
-	if err := report.Table(out.stdout, format, run, summary); err != nil {
-		return err
-	}
-	if !f.JSON {
-		fmt.Fprintf(out.stdout, "\n%s\n%s\n", strings.Join(verdictLines(summary), "\n"), path)
 	}
 	if run.Manifest.Interrupted {
 		whole := 0
@@ -237,6 +223,27 @@ func (f *designFlags) report(out output, dir string) error {
 		return shardVerdict(summary)
 	}
 	return claimsVerdict(summary)
+}
+
+// showRun writes the report into the folder of a run, and prints the table.
+func showRun(out output, dir string, asJSON bool) (*record.Run, experiment.Summary, error) {
+	run, err := record.Open(dir)
+	if err != nil {
+		return nil, experiment.Summary{}, err
+	}
+	summary, path, err := writePage(run)
+	if err != nil {
+		return nil, experiment.Summary{}, err
+	}
+	format := "table"
+	if asJSON {
+		format = "json"
+	}
+	err = report.Table(out.stdout, format, run, summary)
+	if err == nil && !asJSON {
+		_, err = fmt.Fprintf(out.stdout, "\n%s\n%s\n", strings.Join(verdictLines(summary), "\n"), path)
+	}
+	return run, summary, err
 }
 
 // claimsVerdict returns nil when all claims hold.

@@ -27,6 +27,7 @@ type commandLine struct {
 	Predict    predictCmd    `cmd:"" help:"Predict what an experiment would show, by simulation in virtual time."`
 	Advise     adviseCmd     `cmd:"" help:"Find the cheapest policy that meets a goal, by simulation."`
 	Report     reportCmd     `cmd:"" help:"Show what a run has shown: as a page, or as a table."`
+	Merge      mergeCmd      `cmd:"" help:"Make one run of several: shards of an experiment, or loads from several machines."`
 	Compare    compareCmd    `cmd:"" help:"Tell whether one run is better than another."`
 	Calibrate  calibrateCmd  `cmd:"" help:"Measure on this machine what a prediction must know of it."`
 	Validate   validateCmd   `cmd:"" help:"Tell whether what is predicted of a run agrees with what it has measured."`

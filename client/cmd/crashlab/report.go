@@ -17,17 +17,20 @@ import (
 const reportFile = "report.html"
 
 type reportCmd struct {
-	Folder string `arg:"" optional:"" default:"runs/latest" placeholder:"RUN" help:"The folder of the run. (default: runs/latest)"`
-	Format string `enum:"html,table,csv,json,md" default:"html" placeholder:"FORMAT" help:"html, or of the table alone: table, csv, json or md. (default: html)"`
-	Chart  chart  `placeholder:"CHART" help:"In place of the report one picture of it, as SVG: sweep, policies or agreement."`
-	Output string `short:"o" placeholder:"FILE" help:"Where to write it; - is stdout. (default: report.html in the run's folder; all else to stdout)"`
+	Folders []string `arg:"" optional:"" name:"run" default:"runs/latest" placeholder:"RUN" help:"The folder of the run, or those of several of one design that are one together, as for crashlab merge. (default: runs/latest)"`
+	Format  string   `enum:"html,table,csv,json,md" default:"html" placeholder:"FORMAT" help:"html, or of the table alone: table, csv, json or md. (default: html)"`
+	Chart   chart    `placeholder:"CHART" help:"In place of the report one picture of it, as SVG: sweep, policies or agreement."`
+	Output  string   `short:"o" placeholder:"FILE" help:"Where to write it; - is stdout. (default: report.html in the run's folder; all else to stdout)"`
 }
 
 // Run makes the report of a run from its files.
 func (r *reportCmd) Run(out output) error {
-	run, err := openRun(r.Folder)
+	run, err := openRuns(r.Folders)
 	if err != nil {
 		return err
+	}
+	if missing := missingTrials(run); missing != "" && run.Dir == "" {
+		fmt.Fprintln(out.stderr, missing)
 	}
 	summary, err := summarize(run)
 	if err != nil {
@@ -40,12 +43,15 @@ func (r *reportCmd) Run(out output) error {
 		write = func(w io.Writer) error {
 			err := report.Chart(w, string(r.Chart), summary)
 			if none, ok := errors.AsType[report.NotShown](err); ok {
-				return &exit{exitUsage, fmt.Sprintf("%q: %v", r.Folder, none)}
+				return &exit{exitUsage, fmt.Sprintf("%q: %v", r.Folders, none)}
 			}
 			return err
 		}
 	case r.Format == "html":
 		write = func(w io.Writer) error { return report.HTML(w, run, summary) }
+		if path == "" && run.Dir == "" {
+			return &exit{exitUsage, "--output: want a file for the page of several runs, or one of the other formats with --format"}
+		}
 		if path == "" {
 			path = filepath.Join(run.Dir, reportFile)
 		}

@@ -2,14 +2,13 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
+	"strings"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
-	"example.com/crashlab/supervisor/parse"
 )
 
 // indexEnv is the variable that has a pod's index in an Indexed Job of Kubernetes.
@@ -19,25 +18,25 @@ const indexEnv = "JOB_COMPLETION_INDEX"
 type shard trials.Shard
 
 func (s *shard) UnmarshalText(text []byte) error {
-	var index *int
-	if value, ok := os.LookupEnv(indexEnv); ok && len(text) > 0 && text[0] == '/' {
-		n, err := parse.Whole(value, 0, math.MaxInt)
-		if err != nil {
-			return fmt.Errorf("%q: %s %w", text, indexEnv, err)
+	whole, from := string(text), ""
+	if strings.HasPrefix(whole, "/") {
+		index, ok := os.LookupEnv(indexEnv)
+		if !ok {
+			return fmt.Errorf("%q: want an index before the slash, or %s in the environment", whole, indexEnv)
 		}
-		index = &n
+		whole, from = index+whole, ", with the index from "+indexEnv
 	}
-	parsed, err := trials.ParseShard(string(text), index)
-	if err != nil && len(text) > 0 && text[0] == '/' {
-		return fmt.Errorf("%w; without one it is %s of the environment", err, indexEnv)
+	parsed, err := trials.ParseShard(whole)
+	if err != nil {
+		return fmt.Errorf("%w%s", err, from)
 	}
 	*s = shard(parsed)
-	return err
+	return nil
 }
 
 // ownTrials returns the trials of a run: those of the design, or of its shard.
 func ownTrials(run *record.Run) []design.Trial {
-	s, _ := trials.ParseShard(run.Manifest.Shard, nil) // the zero value for a run that is none
+	s, _ := trials.ParseShard(run.Manifest.Shard) // the zero value for a run that is none
 	return s.Of(run.Manifest.Design.Trials())
 }
 

@@ -74,6 +74,9 @@ func Open(dir string) (*Run, error) {
 
 // Prediction reads the run that predicts this one, as [WritePrediction] has written it; nil where none does.
 func (r *Run) Prediction() (*Run, error) {
+	if r.Dir == "" {
+		return nil, nil
+	}
 	dir := filepath.Join(r.Dir, PredictionFolder)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -15,28 +15,18 @@ type Shard struct{ Index, Count int }
 // MaxShards is how many shards a design may have.
 const MaxShards = 10_000
 
-// ParseShard parses INDEX/COUNT, such as 0/5. Where the text has no index, as in /5, it is the one given, which may be missing: nil.
-func ParseShard(text string, index *int) (Shard, error) {
-	i, n, ok := strings.Cut(text, "/")
-	count, err := strconv.Atoi(n)
-	if !ok || err != nil || count < 1 || count > MaxShards {
+// ParseShard parses INDEX/COUNT, such as 0/5.
+func ParseShard(text string) (Shard, error) {
+	index, count, _ := strings.Cut(text, "/")
+	n, err := strconv.Atoi(count)
+	if err != nil || n < 1 || n > MaxShards {
 		return Shard{}, fmt.Errorf("%q: want INDEX/COUNT, such as 0/5, with a count of 1 to %d", text, MaxShards)
 	}
-	s := Shard{Count: count}
-	switch {
-	case i != "":
-		if s.Index, err = strconv.Atoi(i); err != nil {
-			return Shard{}, fmt.Errorf("%q: want INDEX/COUNT, such as 0/%d", text, count)
-		}
-	case index == nil:
-		return Shard{}, fmt.Errorf("%q: want an index before the slash, such as 0/%d", text, count)
-	default:
-		s.Index = *index
+	i, err := strconv.Atoi(index)
+	if err != nil || i < 0 || i >= n {
+		return Shard{}, fmt.Errorf("%q: index %q: want 0 to %d", text, index, n-1)
 	}
-	if s.Index < 0 || s.Index >= s.Count {
-		return Shard{}, fmt.Errorf("%q: index %d: want 0 to %d", text, s.Index, s.Count-1)
-	}
-	return s, nil
+	return Shard{i, n}, nil
 }
 
 // String returns INDEX/COUNT; empty for the zero value.
