@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type loadCmd struct {
 	Seed           *seed              `placeholder:"N" help:"Draws poisson arrivals: the same seed, the same times. (default: 1)"`
 	Warmup         duration           `placeholder:"DURATION" help:"Leave calls that are due in this first part of the load out of the statistics. (default: 0s)"`
 	RequireSuccess share              `default:"0" placeholder:"SHARE" help:"Exit with 99 when a smaller share of the calls succeeds, such as 0.99. (default: 0)"`
+	Save           string             `placeholder:"FOLDER" help:"Write all calls to this new folder, for crashlab report, and for crashlab merge to join loads from several machines."`
+	StartAt        *startTime         `placeholder:"TIME" help:"Start the calls at this time, such as 2026-12-01T15:00:00Z, so that loads from several machines begin together."`
 	Quiet          bool               `short:"q" help:"Only the statistics, no line for each attempt."`
 	JSON           bool               `help:"Only the statistics, as one JSON object."`
 }
@@ -62,6 +65,9 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
+	if err := l.checkSave(plan); err != nil {
+		return err
+	}
 	creds, err := secure(l.Client, out)
 	if err != nil {
 		return err
@@ -74,6 +80,11 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	}
 	defer c.close()
 
+	if l.StartAt != nil {
+		if err := l.StartAt.await(ctx); err != nil {
+			return err
+		}
+	}
 	run, abort := context.WithCancelCause(ctx)
 	defer abort(nil)
 	var records workload.Records
@@ -108,12 +119,13 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	for _, addr := range res.replicas {
 		res.Served[addr] += 0 // those that served nothing too
 	}
+	saved := l.save(res, start, records.All())
 	if l.JSON {
 		err = res.printJSON(last.stdout)
 	} else {
 		err = res.print(last.stdout)
 	}
-	if err != nil {
+	if err := cmp.Or(err, saved); err != nil {
 		return err
 	}
 	return res.verdict(float64(l.RequireSuccess))

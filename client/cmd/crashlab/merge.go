@@ -68,8 +68,11 @@ func openRuns(folders []string) (*record.Run, error) {
 func missingTrials(run *record.Run) string {
 	const most = 10
 	missing := experiment.Missing(run)
-	if len(missing) == 0 {
+	switch {
+	case len(missing) == 0:
 		return ""
+	case run.Manifest.Engine == record.EngineLoad:
+		return "a load was interrupted"
 	}
 	var numbers []string
 	for _, t := range missing[:min(len(missing), most)] {

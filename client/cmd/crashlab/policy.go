@@ -27,12 +27,15 @@ type policy struct {
 }
 
 // failover returns the policy in the library's terms.
-func (p policy) failover() failover.Policy {
+func (p policy) failover() failover.Policy { return p.settings().Policy() }
+
+// settings returns the policy as a design has it.
+func (p policy) settings() design.Settings {
 	return design.Settings{
 		Timeout: time.Duration(p.Timeout), Deadline: time.Duration(p.Deadline), Rounds: int(p.Rounds), Pause: time.Duration(p.Pause),
 		Order: p.Order, WhenDown: p.WhenDown, MaxInFlight: int(p.MaxInFlight), Budget: float64(p.Budget),
 		EjectAfter: int(p.EjectAfter), HedgeAfter: time.Duration(p.HedgeAfter), OnlyUnsent: p.OnlyUnsent,
-	}.Policy()
+	}
 }
 
 // inFlight is a whole number from 0, or adaptive.

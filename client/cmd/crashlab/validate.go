@@ -58,6 +58,9 @@ func (v *validateCmd) check(run *record.Run) error {
 	if run.Manifest.Predicted() {
 		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
 	}
+	if run.Manifest.Engine == record.EngineLoad {
+		return &exit{exitUsage, fmt.Sprintf("%q is a load, of whose cluster nothing is known: want a run of an experiment", v.Folder)}
+	}
 	if err := simulate.Check(run.Manifest.Design); err != nil {
 		return &exit{exitUsage, fmt.Sprintf("%q: %v", v.Folder, err)}
 	}
@@ -89,7 +92,7 @@ func (f modelFlag) predict(ctx context.Context, out output, run *record.Run) (*r
 		command = append(command, "--model="+f.Model)
 	}
 	engine := &simulate.Engine{Model: model}
-	manifest := trials.NewManifest(engine, run.Manifest.Design, command)
+	manifest := trials.NewManifest(engine.Name(), run.Manifest.Design, command)
 	ctx, running := begin(ctx)
 	predicted, err := engine.Run(ctx, run.Manifest.Design, of)
 	err = orInterrupted(ctx, err)

@@ -30,6 +30,14 @@ func launches(events []record.Event) map[string][]launched {
 	return all
 }
 
+// RecordLoad returns the records of a load to replicas of which nothing but the addresses is known, which are their names then.
+func RecordLoad(t record.Trial, calls []workload.Record) record.TrialRecords {
+	for i := range calls {
+		calls[i].Replica = calls[i].Served()
+	}
+	return record.TrialRecords{Trial: t, Calls: recordCalls(t.Number, t.Began, calls, func(addr string) string { return addr }, nil)}
+}
+
 // recordCalls returns the calls as the files have them.
 func recordCalls(trial int, began time.Time, calls []workload.Record, replica func(addr string) string, launches map[string][]launched) []record.Call {
 	all := make([]record.Call, len(calls))

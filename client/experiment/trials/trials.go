@@ -44,10 +44,10 @@ type Run struct {
 	OnProgress func(Progress)
 }
 
-// NewManifest returns that of a run which begins now, by this program on this machine.
-func NewManifest(e Engine, d *design.Design, command []string) record.Manifest {
+// NewManifest returns that of a run which begins now, on the engine of that name, by this program on this machine.
+func NewManifest(engine string, d *design.Design, command []string) record.Manifest {
 	return record.Manifest{
-		Name: d.Name, Engine: e.Name(), Command: command, Seed: d.Seed, Began: time.Now(),
+		Name: d.Name, Engine: engine, Command: command, Seed: d.Seed, Began: time.Now(),
 		Versions: versions(), Machine: machine(), Design: d,
 	}
 }
@@ -63,7 +63,7 @@ func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) 
 		}
 		defer func() { err = errors.Join(err, p.Close(ctx)) }()
 	}
-	m := NewManifest(r.Engine, d, r.Command)
+	m := NewManifest(r.Engine.Name(), d, r.Command)
 	m.Shard = r.Shard.String()
 	w, err := record.Create(r.Runs, m)
 	if err != nil {
