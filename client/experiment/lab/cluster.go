@@ -73,7 +73,7 @@ func startCluster(ctx context.Context, counterd string, guardian []string, s des
 }
 
 func launch(ctx context.Context, counterd string, guardian []string, s design.Settings, seed uint64) (*cluster, error) {
-	lock, addrs, err := claim(s.Replicas)
+	lock, addrs, err := Claim(s.Replicas)
 	if err != nil {
 		return nil, err
 	}

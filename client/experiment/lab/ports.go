@@ -15,9 +15,9 @@ const (
 	blocks     = 120
 )
 
-// claim returns n addresses on which nobody listens, and a lock on them: no other trial, of this process or another, gets
+// Claim returns n addresses on which nobody listens, and a lock on them: no other trial, of this process or another, gets
 // one of them until it is closed.
-func claim(n int) (lock net.Listener, addrs []string, err error) {
+func Claim(n int) (lock net.Listener, addrs []string, err error) {
 	for _, i := range rand.Perm(blocks) {
 		first := lowestPort + i*blockSize
 		lock, err := net.Listen("tcp", addr(first))

@@ -1,0 +1,190 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"example.com/crashlab/client/cluster"
+	"example.com/crashlab/client/experiment/check"
+	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// counterd is the program that the replicas of all tests are.
+var counterd string
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (int, error) {
+	folder, err := os.MkdirTemp("", "remote")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	counterd = filepath.Join(folder, "counterd")
+	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// ownPolicy is what the machines' replicas are under, before and after a run.
+var ownPolicy = restart.Policy{Delay: 3 * time.Second, Backoff: restart.Backoff{Factor: 2, Max: time.Minute}, Limit: restart.Limit{Exits: 7}}
+
+// machine runs a supervisor with a control service and replicas of those names, each of which crashes at its first request, unless it is
+// told otherwise. It returns the address of the control service.
+func machine(t *testing.T, names ...string) string {
+	t.Helper()
+	lock, addrs, err := lab.Claim(len(names) + 2) // two more, for Scale
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lock.Close() })
+	s, err := supervisor.New(supervisor.Config{
+		Groups: []spec.Group{{
+			Name: "counter", Count: len(names), Policy: ownPolicy,
+			Replica: func(i int) spec.Replica {
+				if i >= len(addrs) {
+					return spec.Replica{} // which is not allowed
+				}
+				name := fmt.Sprintf("more-%d", i)
+				if i < len(names) {
+					name = names[i]
+				}
+				return spec.Replica{
+					Name: name, Addr: addrs[i], StopTimeout: 2 * time.Minute, StartTimeout: 2 * time.Minute,
+					Args:  []string{counterd, "--addr=" + addrs[i], "--replica=" + name, "--p-crash=1"},
+					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.LeastPeriod},
+				}
+			},
+		}},
+		Stay: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended, served := make(chan error, 1), make(chan error, 1)
+	serving, stopServing := context.WithCancel(context.Background())
+	go func() { ended <- s.Run(ctx) }()
+	go func() { served <- (&control.Server{Supervisor: s}).Serve(serving, l) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		stopServing()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return l.Addr().String()
+}
+
+// load returns the design of a text of YAML.
+func load(t *testing.T, text string) *design.Design {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := design.Load(path, design.Overrides{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// run runs a design on an engine to its end. Its records can be true.
+func run(t *testing.T, e trials.Engine, d *design.Design) *record.Run {
+	t.Helper()
+	dir, err := (&trials.Run{Engine: e, Runs: t.TempDir()}).Do(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trial := range seen.Trials {
+		for _, v := range check.Trial(trial) {
+			t.Errorf("trial %d: %s: %s", trial.Number, v.Check, v.Detail)
+		}
+	}
+	return seen
+}
+
+// target is a cluster of supervisors.
+func target(control ...string) cluster.Target { return cluster.Target{Control: control} }
+
+// skewed is an engine on machines whose clocks are off, each by another hour.
+type skewed struct{ *Engine }
+
+func (s skewed) Prepare(ctx context.Context, d *design.Design) error {
+	if err := s.Engine.Prepare(ctx, d); err != nil {
+		return err
+	}
+	for i, one := range s.cluster.Supervisors {
+		one.SupervisorClient = &skewedClient{one.SupervisorClient, time.Duration(i+1) * time.Hour}
+	}
+	return nil
+}
+
+// skewedClient shifts the times that a supervisor tells.
+type skewedClient struct {
+	supervisorv1.SupervisorClient
+	by time.Duration
+}
+
+func (c *skewedClient) Get(ctx context.Context, req *supervisorv1.GetRequest, o ...grpc.CallOption) (*supervisorv1.GetResponse, error) {
+	reply, err := c.SupervisorClient.Get(ctx, req, o...)
+	if err == nil {
+		reply.Status.Time = timestamppb.New(reply.Status.Time.AsTime().Add(c.by))
+	}
+	return reply, err
+}
+
+func (c *skewedClient) Watch(ctx context.Context, req *supervisorv1.WatchRequest, o ...grpc.CallOption) (grpc.ServerStreamingClient[supervisorv1.WatchResponse], error) {
+	stream, err := c.SupervisorClient.Watch(ctx, req, o...)
+	return &skewedStream{stream, c.by}, err
+}
+
+type skewedStream struct {
+	grpc.ServerStreamingClient[supervisorv1.WatchResponse]
+	by time.Duration
+}
+
+func (s *skewedStream) Recv() (*supervisorv1.WatchResponse, error) {
+	reply, err := s.ServerStreamingClient.Recv()
+	if err == nil {
+		reply.Event.Time = timestamppb.New(reply.Event.Time.AsTime().Add(s.by))
+	}
+	return reply, err
+}
