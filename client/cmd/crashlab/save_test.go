@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/crashlab/client/experiment/record"
+)
+
+// The calls start at the time that was asked for, and not before.
+func TestStartAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s startTime
+		at := time.Now().Add(90*time.Second + 300*time.Millisecond).Truncate(time.Millisecond)
+		if err := s.UnmarshalText([]byte(at.In(time.FixedZone("", 3600)).Format(time.RFC3339Nano))); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.await(t.Context()); err != nil || !time.Now().Equal(at) {
+			t.Errorf("it began at %v, %v; want %v", time.Now(), err, at)
+		}
+		err := s.await(t.Context())
+		if e, ok := errors.AsType[*exit](err); !ok || e.code != exitFailed || !strings.Contains(e.message, "has passed before there were connections") {
+			t.Errorf("a time that has passed: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := (startTime{time.Now().Add(time.Hour)}).await(ctx); err != interrupted {
+			t.Errorf("after Ctrl-C: %v", err)
+		}
+	})
+}
+
+// A load is saved with all its calls, each with its attempts, and the report of its folder has what the load printed.
+func TestSave(t *testing.T) {
+	t.Parallel()
+	var c counter
+	folder := filepath.Join(t.TempDir(), "saved")
+	args := []string{"load", "-n", "30", "-c", "3", "--wait=10m", "--timeout=0s", "--json", "--save", folder, "--target", c.serve(t)}
+	if code, _, stderr := crashlab(t.Context(), args...); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	run, err := record.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(run.Trials) != 1 || len(run.Trials[0].Calls) != 30 || run.Manifest.Engine != record.EngineLoad || run.Manifest.Ended.IsZero() {
+		t.Fatalf("%+v", run.Manifest)
+	}
+	for _, call := range run.Trials[0].Calls {
+		if call.Result != record.OK || len(call.Attempts) != 1 || call.Attempts[0].Replica != call.Replica {
+			t.Errorf("%+v", call)
+		}
+	}
+	code, stdout, stderr := crashlab(t.Context(), "report", folder, "--format=json")
+	if code != 0 || !strings.Contains(stdout, `"violations": []`) || !strings.Contains(stdout, `"calls": 30`) {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	code, _, stderr = crashlab(t.Context(), args...)
+	if code != exitUsage || !strings.Contains(stderr, "--save "+`"`+folder+`": want a new folder, or an empty one`) {
+		t.Errorf("a folder that is there: exit code %d, %s", code, stderr)
+	}
+}
+
+func TestShardOfAnIndexedJob(t *testing.T) {
+	parse := func(text string) (shard, error) {
+		var s shard
+		err := s.UnmarshalText([]byte(text))
+		return s, err
+	}
+	os.Unsetenv(indexEnv)
+	if _, err := parse("/4"); err == nil || !strings.Contains(err.Error(), "want an index before the slash, or JOB_COMPLETION_INDEX") {
+		t.Errorf("without the variable: %v", err)
+	}
+	t.Setenv(indexEnv, "3")
+	if s, err := parse("/4"); err != nil || s != (shard{3, 4}) {
+		t.Errorf("/4 is %v, %v", s, err)
+	}
+	if s, err := parse("1/4"); err != nil || s != (shard{1, 4}) {
+		t.Errorf("1/4 is %v, %v", s, err)
+	}
+	for text, value := range map[string]string{"/3": "3", "/4": "x"} {
+		t.Setenv(indexEnv, value)
+		if _, err := parse(text); err == nil || !strings.Contains(err.Error(), "with the index from JOB_COMPLETION_INDEX") {
+			t.Errorf("%s with %s: %v", text, value, err)
+		}
+	}
+}
