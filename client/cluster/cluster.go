@@ -55,7 +55,7 @@ type Replica struct {
 }
 
 // connectTimeout bounds what takes a few round trips.
-const connectTimeout = 15 * time.Second
+const connectTimeout = 30 * time.Second
 
 // Connect connects to the supervisors and lists their replicas. Nil credentials: the connections are not secured. An error is one line
 // that names the supervisor or the replica at fault.

@@ -23,7 +23,7 @@ const (
 	// readyTimeout bounds the start of all replicas.
 	readyTimeout = time.Minute
 	// faultTimeout bounds a call to the Fault service of a replica.
-	faultTimeout = 10 * time.Second
+	faultTimeout = 30 * time.Second
 	// askPeriod is between two looks at replicas that are not ready yet.
 	askPeriod = 50 * time.Millisecond
 )
