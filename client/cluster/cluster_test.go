@@ -65,7 +65,6 @@ func TestConnect(t *testing.T) {
 
 func TestConnectRefuses(t *testing.T) {
 	addrs := serve(t, with("a=127.0.0.1:1"), with("a=127.0.0.1:2"), with("b=127.0.0.1:1"), with("x/a=h:1", "y/b=h:2"), with(), with("a="))
-	closed := serve(t, with())[0] // serves no replica
 	for _, test := range []struct {
 		target Target
 		want   string
@@ -77,7 +76,7 @@ func TestConnectRefuses(t *testing.T) {
 		{Target{Control: addrs[3:4], Group: "z"}, `group "z": want one that the cluster has: ["x" "y"]`},
 		{Target{Control: addrs[4:5]}, "the cluster has no replica"},
 		{Target{Control: addrs[5:6]}, `replica a of the supervisor at ` + addrs[5] + ` has the address "": want its HOST:PORT in replicas`},
-		{Target{Control: []string{closed + "0"}}, "no supervisor answers at " + closed + "0: "},
+		{Target{Control: []string{"127.0.0.1:1"}}, "no supervisor answers at 127.0.0.1:1: dial tcp 127.0.0.1:1: "},
 		{Target{Control: []string{"dns:///nosuch..invalid:1"}}, "want a name that resolves"},
 	} {
 		_, err := connect(t, test.target)

@@ -30,7 +30,7 @@ fault_port: 7102
 		"control: [a:1]\nreplicas: {a: b}":     `c.yaml:2:15: replicas.a: "b": want HOST:PORT`,
 		"control: [a:1]\nfault_port: 0":        `c.yaml:2:13: fault_port: "0": want a whole number from 1 to 65535`,
 		"control: [a:1]\ncommand: [counterd]":  `c.yaml:2:1: unknown key "command": want one of control, group, replicas, fault_port`,
-		"control: {addr: 127.0.0.1:7100}\n":    "control: \"addr\": want a list",
+		"control: {addr: 127.0.0.1:7100}\n":    `control: "{": want a list`,
 		"control: [a:1]\ngroup: [a]":           "c.yaml:2:8: group: ",
 		"control: [a:1]\ncontrol: [b:1]":       "want YAML",
 		"control: [a:1]\ngroup:":               "group has no value",

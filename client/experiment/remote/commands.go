@@ -70,16 +70,20 @@ func (e *Engine) setPolicies(ctx context.Context, policies map[*cluster.Supervis
 	})
 }
 
-// policy is that of a cell: always the same delay and no limit, as in the lab.
+// forever is a restart delay that no trial lives to see.
+const forever = 365 * 24 * time.Hour
+
+// policy is that of a cell: always the same delay and no limit, as in the lab. A replica that is to stay down waits forever: a supervisor
+// all of whose replicas are finished for good would end.
 func policy(s design.Settings) *supervisorv1.Policy {
-	p := &supervisorv1.Policy{
-		Restart: supervisorv1.Restart_RESTART_ALWAYS, Delay: durationpb.New(s.RestartDelay), Exact: new(true),
+	delay := s.RestartDelay
+	if delay == design.Never {
+		delay = forever
+	}
+	return &supervisorv1.Policy{
+		Restart: supervisorv1.Restart_RESTART_ALWAYS, Delay: durationpb.New(delay), Exact: new(true),
 		Backoff: &supervisorv1.Backoff{Factor: new(0.0), Jitter: new(0.0)}, Limit: &supervisorv1.Limit{Exits: new(uint32(0))},
 	}
-	if s.RestartDelay == design.Never {
-		p.Restart, p.Delay = supervisorv1.Restart_RESTART_NEVER, nil
-	}
-	return p
 }
 
 // scale sets the number of replicas of the only supervisor, and lists them anew.
@@ -99,6 +103,9 @@ func (e *Engine) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
+		if err := e.cluster.Refresh(ctx); err != nil {
+			return err
+		}
 		i := slices.IndexFunc(e.cluster.Replicas, func(r cluster.Replica) bool {
 			return r.Status.GetState() != supervisorv1.State_STATE_READY
 		})
@@ -114,9 +121,6 @@ func (e *Engine) awaitReady(ctx context.Context) error {
 		case <-time.After(askPeriod):
 		case <-ctx.Done():
 			return fmt.Errorf("replica %s of the supervisor at %s is not ready: %w", r.Name, r.Supervisor.Addr, ctx.Err())
-		}
-		if err := e.cluster.Refresh(ctx); err != nil {
-			return err
 		}
 	}
 }
