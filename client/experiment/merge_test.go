@@ -187,7 +187,10 @@ func TestMergedLoadsHaveExactPercentiles(t *testing.T) {
 		for i := range 10 + rng.IntN(2000) {
 			start, took := upTo(10*time.Second), time.Duration(rng.ExpFloat64()*float64((n+1)*int(10*time.Millisecond)))
 			took = took.Truncate(time.Microsecond)
-			r.Trials[0].Calls = append(r.Trials[0].Calls, record.Call{Trial: 1, Number: i + 1, Intended: start, Start: start, Duration: took})
+			r.Trials[0].Calls = append(r.Trials[0].Calls, record.Call{
+				Trial: 1, Number: i + 1, Intended: start, Start: start, Duration: took, Replica: "x", Value: uint64(i + 1),
+				Attempts: []record.Attempt{{Number: 1, Round: 1, Replica: "x", Start: start, Duration: took, Sent: true}},
+			})
 			all = append(all, took)
 		}
 		runs = append(runs, r)
@@ -205,8 +208,8 @@ func TestMergedLoadsHaveExactPercentiles(t *testing.T) {
 				t.Errorf("quantile %v of %d calls is %v, want %v", q, len(all), v, want)
 			}
 		}
-		if got.Succeeded != len(all) {
-			t.Errorf("%d calls succeeded, want %d", got.Succeeded, len(all))
+		if got.Succeeded != len(all) || len(got.Violations) > 0 {
+			t.Errorf("%d calls succeeded, want %d; violations: %v", got.Succeeded, len(all), got.Violations)
 		}
 		for i, c := range merged.Trials[0].Calls {
 			if i > 0 && c.End() < merged.Trials[0].Calls[i-1].End() {

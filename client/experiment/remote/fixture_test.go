@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
 	"example.com/crashlab/supervisor/spec"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -63,6 +65,7 @@ func machine(t *testing.T, names ...string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lock.Close() })
+	ready := make(chan struct{}, len(names))
 	s, err := supervisor.New(supervisor.Config{
 		Groups: []spec.Group{{
 			Name: "counter", Count: len(names), Policy: ownPolicy,
@@ -82,6 +85,11 @@ func machine(t *testing.T, names ...string) string {
 			},
 		}},
 		Stay: true,
+		OnEvent: func(e event.Event) {
+			if e.Kind == event.KindReady && e.Incarnation == 1 && slices.Contains(names, e.Replica) {
+				ready <- struct{}{}
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +113,13 @@ func machine(t *testing.T, names ...string) string {
 			t.Error(err)
 		}
 	})
+	for range names {
+		select {
+		case <-ready:
+		case <-time.After(2 * time.Minute):
+			t.Fatal("the replicas are not ready")
+		}
+	}
 	return l.Addr().String()
 }
 
