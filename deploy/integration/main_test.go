@@ -18,7 +18,7 @@ import (
 
 const (
 	patience = 10 * time.Minute // for what must happen, on a machine however slow
-	never    = "24h"           // a restart delay that no test lives to see
+	never    = "24h"            // a restart delay that no test lives to see
 )
 
 // root is the folder of the module.
