@@ -113,7 +113,7 @@ func (u *unheard) advise(err error) error {
 	}
 	for _, closed := range []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE} {
 		if errors.Is(err, closed) {
-			return &Failure{err, "the server hung up at once: if it wants TLS, give --tls-ca"}
+			return withAdvice(err, "the server hung up at once: if it wants TLS, give --tls-ca")
 		}
 	}
 	return err
@@ -146,6 +146,17 @@ func advise(err error) error {
 		what = "the server refuses our certificate: want one in --tls-cert that is valid and signed by its --tls-client-ca"
 	default:
 		return err
+	}
+	return withAdvice(err, what)
+}
+
+// withAdvice returns an error that is a [Failure]. A network error stays one, as some look for it and show nothing that
+// is around it.
+func withAdvice(err error, what string) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		again := *op
+		again.Err = &Failure{op.Err, what}
+		return &again
 	}
 	return &Failure{err, what}
 }
