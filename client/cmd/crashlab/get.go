@@ -42,7 +42,7 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 		return interrupted
 	}
 	if failed, ok := errors.AsType[*failover.Error](err); ok {
-		return fmt.Errorf("the call failed after %s in %v: %s", plural(len(attempts), "attempt"), rounded(took), message(errors.Unwrap(failed)))
+		return fmt.Errorf("the call failed after %s in %v: %s", plural(len(attempts), "attempt"), rounded(took), cause(failed))
 	}
 	if err != nil {
 		return err

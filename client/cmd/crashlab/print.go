@@ -57,7 +57,18 @@ func lastError(r workload.Record) string {
 	if n := len(r.Attempts); n > 0 && r.Attempts[n-1].Err != nil {
 		return message(r.Attempts[n-1].Err)
 	}
+	if failed, ok := errors.AsType[*failover.Error](r.Err); ok {
+		return cause(failed)
+	}
 	return message(r.Err)
+}
+
+// cause is what ended a call that failed. A call without attempts has what is wrong with each replica.
+func cause(failed *failover.Error) string {
+	if _, what, ok := strings.Cut(failed.Error(), " failed: "); ok && len(failed.Attempts) == 0 {
+		return what
+	}
+	return message(errors.Unwrap(failed))
 }
 
 // message is an error in gRPC's words, without the code that the outcome says already.
