@@ -213,8 +213,10 @@ func startServer(t *testing.T, program string, args ...string) {
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
 	ours, others, expired := newCerts(t), newCerts(t), newCerts(t, "-valid=-1h")
-	base := freePorts(t, 4)
+	base := freePorts(t, 6)
 	secured, plain, old, control := addr(base), addr(base+1), addr(base+2), addr(base+3)
+	startServer(t, "counterd", append(ours.server(), fmt.Sprintf("--addr=0.0.0.0:%d", base+4))...)
+	startServer(t, "counterd", "--insecure", fmt.Sprintf("--addr=0.0.0.0:%d", base+5))
 	startServer(t, "counterd", append(ours.server(), "--addr="+secured)...)
 	startServer(t, "counterd", "--addr="+plain)
 	startServer(t, "counterd", append(expired.server(), "--addr="+old)...)

@@ -13,6 +13,7 @@ import (
 	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // Other machines get to the control service only where that was said outright,
@@ -29,6 +30,19 @@ func TestControlIsExposedOnlyByWill(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+}
+
+// At a path the permissions protect it, so the certificates are not even read.
+func TestControlAtAPathHasNoTLS(t *testing.T) {
+	s := clusterfile.Settings{Control: "unix://" + socketDir(t) + "/s", Serve: transport.Server{Cert: "missing", Key: "missing"}}
+	l, err := listenControl(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if l.credentials != nil {
+		t.Errorf("credentials %v, want none", l.credentials.Info())
+	}
 }
 
 // socketDir is a directory with a path short enough for a socket.

@@ -170,6 +170,27 @@ env:
 	}
 }
 
+// Other machines may connect by TLS, or where that was said outright. The control
+// service can be switched off.
+func TestExposed(t *testing.T) {
+	const text = "command: [\"true\"]\ncontrol: {addr: 0.0.0.0:7100}\nmetrics_addr: 0.0.0.0:7190\n"
+	for name, tc := range map[string]struct {
+		text  string
+		flags Flags
+		works bool
+	}{
+		"neither":     {text, Flags{}, false},
+		"by the file": {text + "insecure: true\n", Flags{}, true},
+		"by the flag": {text, Flags{Insecure: true}, true},
+		"without":     {"command: [\"true\"]\ncontrol: {addr: 0.0.0.0:7100}\n", Flags{Supervisor: supervisorSettings{Control: controlSettings{Addr: new(off)}}}, true},
+	} {
+		c, err := Read(write(t, tc.text), tc.flags)
+		if (err == nil) != tc.works || err == nil && (c.Control == "") != (name == "without") {
+			t.Errorf("%s: %v, want success %v", name, err, tc.works)
+		}
+	}
+}
+
 func TestFlagsOverrideTheFile(t *testing.T) {
 	path := write(t, "replicas: 5\nbase_port: 8000\nrestart_delay: 3s\nstop_timeout: 0s\ncommand: [no/such]\nenv: {A: \"{port}\"}\n")
 	c, err := Read(path, Flags{Group: groupSettings{Replicas: new(count(2))}, Command: []string{"true", "{name}={addr}"}})
