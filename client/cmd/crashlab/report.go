@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"example.com/crashlab/client/experiment"
@@ -43,7 +44,7 @@ func (r *reportCmd) Run(out output) error {
 		write = func(w io.Writer) error {
 			err := report.Chart(w, string(r.Chart), summary)
 			if none, ok := errors.AsType[report.NotShown](err); ok {
-				return &exit{exitUsage, fmt.Sprintf("%q: %v", r.Folders, none)}
+				return &exit{exitUsage, fmt.Sprintf("%s: %v", strings.Trim(fmt.Sprintf("%q", r.Folders), "[]"), none)}
 			}
 			return err
 		}

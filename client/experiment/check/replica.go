@@ -27,7 +27,7 @@ type replica struct {
 	name       string
 	lives      []*life       // its incarnations, in order
 	outputLost bool          // its own word may be missing
-	slack      time.Duration // how far the comparison of a time of the client with one of the supervisor may be wrong
+	clockError time.Duration // how far a time of its supervisor may be wrong, by the clock of the client
 
 	ambiguous    []span // sent, and not known to be counted or not; in the order of their ends
 	starts, ends []time.Duration
@@ -75,7 +75,7 @@ func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 		if e.Process != nil && e.Process.Replica != "" {
 			r := all[e.Process.Replica]
 			if r == nil {
-				r = &replica{name: e.Process.Replica, slack: rounding + t.Remote[e.Process.Replica].ClockError}
+				r = &replica{name: e.Process.Replica, clockError: t.Remote[e.Process.Replica].ClockError}
 				all[r.name] = r
 			}
 			r.note(f, e)
@@ -96,6 +96,9 @@ func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 	}
 	return all
 }
+
+// slack is how far the comparison of a time of the client with one of the supervisor may be wrong.
+func (r *replica) slack() time.Duration { return rounding + r.clockError }
 
 // note takes an event of the supervisor.
 func (r *replica) note(f *findings, e record.Event) {
@@ -200,10 +203,10 @@ func (r *replica) answer(f *findings, c *record.Call, a record.Attempt) {
 	case l == nil:
 		f.add(existence, "call %d attempt %d: %s has answered as incarnation %d, which was never launched", c.Number, a.Number, r.name, c.Incarnation)
 		return
-	case a.End() < l.begin-r.slack:
+	case a.End() < l.begin-r.slack():
 		f.add(aliveness, "call %d attempt %d: %s incarnation %d has answered by %v, before the exit of the one before at %v",
 			c.Number, a.Number, r.name, l.number, a.End(), l.begin)
-	case a.Start > l.end+r.slack:
+	case a.Start > l.end+r.slack():
 		f.add(aliveness, "call %d attempt %d: %s incarnation %d has answered what was sent after %v, and had ended by %v",
 			c.Number, a.Number, r.name, l.number, a.Start, l.end)
 	}
@@ -222,8 +225,8 @@ func (r *replica) sort() {
 
 // during returns the range of the lives during which an attempt was on its way: from the index first up to, not with, next.
 func (r *replica) during(a span) (first, next int) {
-	first = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].end >= a.start-r.slack })
-	next = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].begin > a.end+r.slack })
+	first = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].end >= a.start-r.slack() })
+	next = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].begin > a.end+r.slack() })
 	return first, next
 }
 

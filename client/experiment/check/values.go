@@ -57,7 +57,7 @@ func (r *replica) checkGaps(f *findings, l *life, byEnd []reply) {
 
 // ambiguousIn returns how many ambiguous attempts may have reached the incarnation by a time.
 func (r *replica) ambiguousIn(l *life, by time.Duration) int {
-	begun, _ := slices.BinarySearch(r.starts, min(by+rounding, l.end+r.slack)+1)
-	before, _ := slices.BinarySearch(r.ends, l.begin-r.slack)
+	begun, _ := slices.BinarySearch(r.starts, min(by+rounding, l.end+r.slack())+1)
+	before, _ := slices.BinarySearch(r.ends, l.begin-r.slack())
 	return max(begun-before, 0)
 }
