@@ -70,6 +70,33 @@ factors: {p_crash: [0.1, 0.2], calls: 30, concurrency: 1, max_in_flight: 1, time
 	}
 }
 
+// All connections of an experiment are secured, those to a Fault service of its own port too; what is wrong with TLS is told in a line.
+func TestExperimentOnAClusterByTLS(t *testing.T) {
+	t.Parallel()
+	set, others := newCerts(t), newCerts(t)
+	faults := freePorts(t, 1)
+	c := launchSecured(t, 1, set.credentials, slices.Concat(
+		[]string{"--stop-timeout=1m", "--replicas=1", "--ready=tcp", withControl}, set.server(),
+		[]string{"--", "bin/counterd", "--addr={addr}", "--replica={name}", "--p-crash=1", "--fault-listen=" + addr(faults)}, set.server()))
+	where := "--cluster=" + write(t, fmt.Sprintf("control: [%q]\nfault_port: %d\n", c.control, faults))
+	const design = "repeats: 1\nfactors: {replicas: 1, calls: 10, timeout: 0s}\nclaims: [success >= 0.5]\n"
+	p, _ := experiment(t, design, append(set.client(), where)...)
+	if code := p.exitCode(); code != 0 && code != 3 { // one trial may not tell
+		t.Errorf("exit code %d", code)
+	}
+	containsAll(t, p.stdout.String(), "checks: no violation", "10         10")
+	for want, flags := range map[string][]string{
+		"no supervisor answers at " + c.control + ": ": {where},
+		"certificate signed by unknown authority":      append(others.client(), where),
+		"certificate required":                         append(set.client()[:1], where),
+	} {
+		p, _ := experiment(t, design, flags...)
+		if code := p.exitCode(); code != 1 || !strings.Contains(p.stderr.String(), want) || !strings.Contains(p.stderr.String(), "--tls-") || strings.Count(p.stderr.String(), "\n") != 1 {
+			t.Errorf("%q: exit code %d, %s; want a line with %q and advice", flags, code, &p.stderr, want)
+		}
+	}
+}
+
 // policies are those of the replicas. All of them run.
 func (c *controlled) policies() []*supervisorv1.Policy {
 	c.t.Helper()
