@@ -75,7 +75,7 @@ func Missing(run *record.Run) []design.Trial {
 func differs(a, b record.Manifest) string {
 	switch {
 	case engine(a) != engine(b):
-		return fmt.Sprintf("one ran on %s and the other on %s", engine(a), engine(b))
+		return fmt.Sprintf("one has the engine %s and the other %s", engine(a), engine(b))
 	case a.Engine != record.EngineLoad && a.Seed != b.Seed: // loads at the same time must not start their calls at the same times
 		return fmt.Sprintf("one has the seed %d and the other %d", a.Seed, b.Seed)
 	case a.Design.Repeats != b.Design.Repeats:

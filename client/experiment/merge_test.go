@@ -169,7 +169,7 @@ func TestMergeRefuses(t *testing.T) {
 	}
 	real := *base
 	real.Dir, real.Manifest.Engine = "runs/real", record.EngineProcesses
-	if _, err := experiment.Merge([]*record.Run{base, &real}); err == nil || !strings.Contains(err.Error(), "one ran on simulation and the other on processes") {
+	if _, err := experiment.Merge([]*record.Run{base, &real}); err == nil || !strings.Contains(err.Error(), "one has the engine simulation and the other processes") {
 		t.Errorf("runs of two engines: %v", err)
 	}
 }

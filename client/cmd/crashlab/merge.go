@@ -40,11 +40,15 @@ func (m *mergeCmd) Run(out output) error {
 	if err != nil {
 		return err
 	}
-	err = claimsVerdict(summary)
-	if missing := missingTrials(run); missing != "" && summary.Verdict != experiment.Failed {
+	missing := missingTrials(run)
+	switch {
+	case summary.Verdict == experiment.Failed:
+	case missing != "":
 		return &exit{exitInconclusive, "inconclusive: " + missing}
+	case summary.Verdict == experiment.Inconclusive && run.Manifest.Engine == record.EngineLoad:
+		return &exit{exitInconclusive, "inconclusive: the calls of a load started too late"}
 	}
-	return err
+	return claimsVerdict(summary)
 }
 
 // openRuns reads runs, and returns what they are together.

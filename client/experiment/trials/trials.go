@@ -1,5 +1,5 @@
-// Package trials runs the trials of a design on an engine, which may be processes of this machine or a simulation of them, and
-// writes down what they have shown. It computes nothing.
+// Package trials runs the trials of a design on an engine, which may be processes of this machine, a cluster that is already running or a
+// simulation, and writes down what they have shown. It computes nothing.
 package trials
 
 import (
