@@ -31,7 +31,7 @@ func Merge(runs []*record.Run) (*record.Run, error) {
 	}
 	for _, r := range runs[1:] {
 		if why := differs(runs[0].Manifest, r.Manifest); why != "" {
-			return nil, fmt.Errorf("%s and %s cannot be merged: %s", runs[0].Dir, r.Dir, why)
+			return nil, fmt.Errorf("%s and %s cannot be merged, %s: want runs of one design and seed, or loads with the same flags", runs[0].Dir, r.Dir, why)
 		}
 	}
 	merged := &record.Run{Manifest: mergeManifests(runs)}

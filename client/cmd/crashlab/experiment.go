@@ -52,8 +52,8 @@ func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, 
 	r.OnProgress = progress.print
 	ctx, running := begin(ctx)
 	dir, err := r.Do(ctx, d)
-	if dir == "" {
-		err = orInterrupted(ctx, err)
+	if dir == "" && ctx.Err() != nil {
+		err = &exit{exitInterrupted, fmt.Sprintf("interrupted before the first trial: %v", err)}
 	}
 	progress.end()
 	return dir, running.end(out), err

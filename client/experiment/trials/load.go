@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -97,7 +98,11 @@ func (l *Load) replica(addr string) string {
 func (c *Cluster) dial(ctx context.Context, policy failover.Policy) (*failover.Client, error) {
 	ready := make(chan struct{})
 	up := map[string]bool{}
+	var failure atomic.Pointer[failover.ReplicaEvent] // the latest dial that failed
 	policy.OnReplica = func(e failover.ReplicaEvent) {
+		if e.Err != nil {
+			failure.Store(&e)
+		}
 		if e.State == failover.ReplicaReady && !up[e.Replica] && len(up) < len(c.Addrs) {
 			if up[e.Replica] = true; len(up) == len(c.Addrs) {
 				close(ready)
@@ -116,6 +121,9 @@ func (c *Cluster) dial(ctx context.Context, policy failover.Policy) (*failover.C
 		return conn, nil
 	case <-ctx.Done():
 		conn.Close()
+		if e := failure.Load(); e != nil {
+			return nil, fmt.Errorf("no connection to every replica: %w: %s: %w", ctx.Err(), e.Replica, e.Err)
+		}
 		return nil, fmt.Errorf("no connection to every replica: %w", ctx.Err())
 	}
 }
