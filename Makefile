@@ -33,6 +33,22 @@ BREAKING_AGAINST ?= $(or $(shell git describe --tags --abbrev=0 2>/dev/null),$(s
 build: ## build counterd, supervisor and crashlab into bin/
 	$(GO) build -o bin/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
 
+VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
+STAMP   := example.com/crashlab/supervisor/version.stamped=$(VERSION)
+
+.PHONY: static
+static: ## the binaries for Linux without libc, stamped with VERSION, into bin/static/
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '-s -w -X $(STAMP)' -o bin/static/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
+
+IMAGE ?= crashlab:$(VERSION)
+# The first that works: a docker without its daemon does not.
+BUILDER ?= $(shell for tool in docker podman buildah; do $$tool info >/dev/null 2>&1 && echo $$tool && break; done)
+
+.PHONY: image
+image: static ## the container image IMAGE, with docker, podman or buildah
+	@[ -n "$(BUILDER)" ] || { echo "make image: neither docker, podman nor buildah works here"; exit 1; }
+	$(BUILDER) build -t $(IMAGE) .
+
 .PHONY: demo
 demo: build ## a crashing cluster, the same 50 calls through it under two policies; under a minute
 	@deploy/demo.sh
