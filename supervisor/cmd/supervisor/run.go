@@ -14,6 +14,7 @@ import (
 	"example.com/crashlab/supervisor/cmd/supervisor/report"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/inputfile"
 )
 
 type runCmd struct {
@@ -23,12 +24,15 @@ type runCmd struct {
 	DumpStacks bool              `help:"At SIGQUIT, which stops as SIGTERM does, log the stacks of all goroutines first"`
 
 	stdout, stderr io.Writer
+	manager        serviceManager
 }
 
 // Run supervises the cluster until a signal, or until nothing is left to run.
 func (r *runCmd) Run() error {
-	// It is for us to report to whoever launched us. Replicas must not inherit it.
-	os.Unsetenv("NOTIFY_SOCKET")
+	var err error
+	if r.manager, err = findServiceManager(); err != nil {
+		return inputfile.Place{}.Errorf("%v", err)
+	}
 	c, err := clusterfile.Read(r.Config, r.Flags)
 	if err != nil {
 		return err
@@ -78,10 +82,12 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	}
 	defer out.Close()
 	out.Align(c.Replicas...)
+	r.manager.log = out.Log
 	result = newOutcome(c.Replicas, func() {
 		if c.Banner != "" {
 			out.Banner(c.Banner)
 		}
+		r.manager.tell(serviceReady)
 	})
 	listener, err := listenControl(c.Settings, warn)
 	if err != nil {
@@ -124,8 +130,15 @@ func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, out *r
 		caught.dump = func() { log.Info("stacks of all goroutines", "stacks", stacks()) }
 	}
 	ended := make(chan struct{})
-	others.Go(func() { how = caught.obey(ended, cancel, s.Kill) })
+	stop := func() {
+		cancel()
+		others.Go(func() { r.manager.tell(serviceStopping) })
+	}
+	others.Go(func() { how = caught.obey(ended, stop, s.Kill) })
+	watched, unwatch := context.WithCancel(context.Background())
+	others.Go(func() { r.manager.feedWatchdog(watched, func() { s.List() }) })
 	err = s.Run(ctx)
+	unwatch()
 	cancel()
 	close(ended)
 	others.Wait()
