@@ -17,6 +17,8 @@ func TestBadFlags(t *testing.T) {
 		{"--base-port", []string{`--base-port ""`, "want a whole number from 1 to 65535"}},
 		{"--replicas 0 -- true", []string{"--replicas", "0", "1 to 1000"}},
 		{"--replicas 1001 -- true", []string{"--replicas", "1001", "1 to 1000"}},
+		{"--name a/b -- true", []string{"--name", "a/b", "letters, digits"}},
+		{"--name x --replicas 2 -- true", []string{"--name", `"x"`, "one replica alone, not 2"}},
 		{"--restart-delay 500 -- true", []string{"--restart-delay", "500", "with its unit"}},
 		{"--restart-delay -1s -- true", []string{"--restart-delay", "-1s", "0s or more"}},
 		{"--stop-timeout=-1s -- true", []string{"--stop-timeout", "-1s", "0s or more"}},

@@ -69,6 +69,19 @@ func (g *group) checkCommand() error {
 	return g.in.file.Value("command").Errorf(want)
 }
 
+// checkName refuses a name that several replicas would have.
+func (g *group) checkName() error {
+	switch {
+	case g.Name == nil:
+		return nil
+	case g.name != "":
+		return g.wrong("name", "", fmt.Sprintf("%q: want it without groups, whose replicas are named after them", *g.Name))
+	case *g.Replicas != 1:
+		return g.wrong("name", "", fmt.Sprintf("%q: want one replica alone, not %d", *g.Name, *g.Replicas))
+	}
+	return nil
+}
+
 func (g *group) checkAfter() error {
 	if g.name == "" && len(g.After) > 0 || g.name != "" && len(g.in.file.After) > 0 {
 		return g.in.file.Value("after").Errorf("after: want it in one of several groups")
@@ -125,9 +138,13 @@ func (g *group) checkApart(before []*group) error {
 	return nil
 }
 
-// room returns how many replicas the group can be scaled to: as many as there are
-// ports before the next one of another group or of the supervisor.
+// room returns how many replicas the group can be scaled to: one if it has a name, or
+// else as many as there are ports before the next one of another group or of the
+// supervisor.
 func (g *group) room(groups []*group, ours Settings) int {
+	if g.Name != nil {
+		return 1
+	}
 	if !g.located {
 		return maxCount
 	}

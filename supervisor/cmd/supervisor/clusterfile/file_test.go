@@ -59,7 +59,7 @@ func TestBadFile(t *testing.T) {
 		name, text string
 		want       []string // position, value, what is allowed
 	}{
-		{"unknown key", "replicas: 3\ncomand: [true]\n", []string{":2:1: ", `"comand"`, "want one of replicas, host, ", ", banner"}},
+		{"unknown key", "replicas: 3\ncomand: [true]\n", []string{":2:1: ", `"comand"`, "want one of replicas, name, ", ", banner"}},
 		{"key twice", "replicas: 3\nreplicas: 4\n", []string{":2:1: ", `"replicas"`, "already"}},
 		{"no value", "command: [x]\nreplicas:\n", []string{":2:", "replicas has no value"}},
 		{"no argument", "command: [x, ~]\n", []string{":1:14: ", "command[1] has no value"}},
@@ -111,6 +111,8 @@ func TestBadFile(t *testing.T) {
 		{"clean_env", "clean_env: yes\n", []string{":1:12: ", "clean_env", "yes", "true or false"}},
 		{"host", "host: localhost\n", []string{":1:7: ", "host", "localhost", "an IP address"}},
 		{"group without a command", "groups:\n  web: {replicas: 1}\n", []string{":2:3: ", "groups.web: no command"}},
+		{"name in a group", "command: [\"true\"]\ngroups:\n  one: {name: x}\n", []string{":3:15: ", "groups.one.name", `"x"`, "without groups"}},
+		{"name of several", "command: [\"true\"]\nname: x\nreplicas: 3\n", []string{":2:7: ", `"x"`, "one replica alone, not 3"}},
 		{"group's name", "command: [\"true\"]\ngroups:\n  a/b: {replicas: 1}\n", []string{":3:3: ", `"a/b"`, "letters, digits"}},
 		{"group's port", "command: [\"true\", \"{addr}\"]\ngroups:\n  one: {}\n  two:\n    base_port: 7103\n", []string{":5:16: ", "groups.two.base_port: 7103", "group one has the ports 7101 to 7103"}},
 		{"group's default port", "command: [\"true\", \"{addr}\"]\ngroups:\n  one: {}\n  two: {replicas: 1}\n", []string{":4:3: ", "groups.two.base_port: 7101", "group one has the ports 7101 to 7103"}},

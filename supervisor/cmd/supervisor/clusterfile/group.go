@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,9 @@ type group struct {
 // group returns the group with these settings in the file, and checks it.
 func (in input) group(name string, inGroup groupSettings) (*group, error) {
 	set := in.flags.Group.or(inGroup).or(in.file.groupSettings)
+	if set.Name != nil && set.Replicas == nil {
+		set.Replicas = new(count(1))
+	}
 	g := &group{name: name, groupSettings: set.or(defaults()), in: in}
 	if len(in.flags.Command) > 0 {
 		g.Command = texts[verbatim](in.flags.Command)
@@ -42,7 +46,7 @@ func (in input) group(name string, inGroup groupSettings) (*group, error) {
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port outside the groups is only for those that listen.
 	g.located = g.listens || inGroup.BasePort != nil || name == "" && set.BasePort != nil
-	checks := []func() error{g.checkCommand, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
+	checks := []func() error{g.checkCommand, g.checkName, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err
@@ -105,7 +109,10 @@ func (g *group) addr(i int) string {
 // placeholders returns those of the i-th replica.
 func (g *group) placeholders(i int) []placeholder {
 	name := name(i)
-	if g.name != "" {
+	switch {
+	case g.Name != nil:
+		name = string(*g.Name)
+	case g.name != "":
 		name = g.name + "-" + name
 	}
 	return []placeholder{
@@ -200,4 +207,17 @@ func name(i int) string {
 		return s
 	}
 	return name(i/26-1) + s
+}
+
+// label is the name of a replica that is alone.
+type label string
+
+var labels = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
+
+func (l *label) UnmarshalText(text []byte) error {
+	if !labels.Match(text) {
+		return fmt.Errorf("%q: want a name of letters, digits, -, _ and ., such as counter-0", text)
+	}
+	*l = label(text)
+	return nil
 }

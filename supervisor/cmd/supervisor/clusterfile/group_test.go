@@ -60,6 +60,18 @@ nice: 5
 	}
 }
 
+// A replica that is alone can have a name, which that of a pod or of a host may be.
+func TestNameOfTheOnlyReplica(t *testing.T) {
+	t.Setenv("POD_NAME", "counter-0")
+	c := mustRead(t, "name: ${POD_NAME}\ncommand: [\"true\", \"{name}\", \"{addr}\"]\n")
+	if g := c.Groups[0]; g.Count != 1 || g.Max != 1 {
+		t.Errorf("%d replicas, %d at most: want 1", g.Count, g.Max)
+	}
+	if r := c.Groups[0].Replica(0); r.Name != "counter-0" || r.Args[1] != "counter-0" {
+		t.Errorf("name %q, arguments %q", r.Name, r.Args)
+	}
+}
+
 // A group has what the file says beside the groups, unless it says otherwise.
 func TestGroupsHaveDefaults(t *testing.T) {
 	c := mustRead(t, `

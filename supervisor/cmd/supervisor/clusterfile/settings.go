@@ -25,6 +25,7 @@ type Flags struct {
 // flags. Nil: not given.
 type groupSettings struct {
 	Replicas     *count              `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
+	Name         *label              `yaml:"name" placeholder:"NAME" help:"Name of the replica, if there is to be one alone (default a)"`
 	Host         *host               `yaml:"host" placeholder:"IP" help:"Address that the replicas listen at (default 127.0.0.1)"`
 	BasePort     *port               `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
 	Restart      *mode               `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
