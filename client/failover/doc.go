@@ -40,7 +40,7 @@
 // its server sees one connection that is closed at once.
 //
 // The resolver is asked again when a replica is lost, once a second while one is down, and every Policy.ResolveEvery. The dns
-// resolver looks no more often than every 30 s.
+// resolver looks no more often than every 30 s, unless the program has called dns.SetMinResolutionInterval at its start.
 //
 // A call for which the resolver has not found replicas yet waits for it. If the resolver has failed, the call fails, unless it
 // waits under WhenDownWait, which the call option grpc.WaitForReady(true) selects as well. The error of a call that found no

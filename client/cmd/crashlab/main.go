@@ -15,6 +15,7 @@ import (
 
 	"example.com/crashlab/supervisor/version"
 	"github.com/alecthomas/kong"
+	"google.golang.org/grpc/resolver/dns"
 )
 
 type commandLine struct {
@@ -35,6 +36,7 @@ type commandLine struct {
 }
 
 func main() {
+	dns.SetMinResolutionInterval(resolveEvery)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

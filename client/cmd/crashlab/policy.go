@@ -26,8 +26,16 @@ type policy struct {
 	OnlyUnsent  bool              `help:"Repeat a call only when no byte of it was sent, as if Get might not be repeated."`
 }
 
+// resolveEvery is how often a name is looked up, so that replicas which are added, as when a StatefulSet is scaled, are used
+// soon. It is also the least time between two look-ups, for which gRPC's default is 30 s.
+const resolveEvery = time.Second
+
 // failover returns the policy in the library's terms.
-func (p policy) failover() failover.Policy { return p.settings().Policy() }
+func (p policy) failover() failover.Policy {
+	all := p.settings().Policy()
+	all.ResolveEvery = resolveEvery
+	return all
+}
 
 // settings returns the policy as a design has it.
 func (p policy) settings() design.Settings {
