@@ -117,6 +117,10 @@ NO_RACES := ./client/stats ./client/experiment/advise ./client/experiment/simula
 test: ## all tests, those on real clusters among them; under three minutes on two cores
 	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v $(NO_RACES:.%=-e %$$)) -- $(NO_RACES) -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
 
+.PHONY: e2e-netns
+e2e-netns: ## as root: three machines that are network namespaces, cut off from each other one way and both; 20 seconds
+	$(GO) test -count=1 -v -run MachinesApart ./deploy/integration -netns
+
 .PHONY: test-short
 test-short: ## the tests without the longest ones and without the race detector, for the edit loop; under 40 seconds
 	@$(GO) run ./deploy/gotest -- -short ./... -- -C $(PEERS) -short ./... -- -C $(COMPARE) -short ./...

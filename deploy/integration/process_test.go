@@ -27,10 +27,16 @@ type process struct {
 // start runs a binary, until the test's end at the latest.
 func start(t testing.TB, program string, args ...string) *process {
 	t.Helper()
+	return startCommand(t, "bin/"+program, args...)
+}
+
+// startCommand is start for a command that may run a binary in turn.
+func startCommand(t testing.TB, name string, args ...string) *process {
+	t.Helper()
 	if err := lookAtSources(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command("bin/"+program, args...), ended: make(chan struct{})}
+	p := &process{t: t, cmd: exec.Command(name, args...), ended: make(chan struct{})}
 	p.cmd.Dir = lab
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
