@@ -22,8 +22,9 @@ GRPCURL            := $(TOOLS)/grpcurl@$(GRPCURL_VERSION)/grpcurl
 RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env CC) >/dev/null && echo -race)
 
 # Modules of their own, so that what they compare ours with is no dependency of ours.
-PEERS   := client/failover/peers
-COMPARE := supervisor/compare
+PEERS     := client/failover/peers
+COMPARE   := supervisor/compare
+PACKAGING := deploy/packaging
 
 # The contracts must not break what users of the last tagged version have, or, before a first tag, of the first commit
 # that had them.
@@ -117,6 +118,10 @@ NO_RACES := ./client/stats ./client/experiment/advise ./client/experiment/simula
 test: ## all tests, those on real clusters among them; under three minutes on two cores
 	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v $(NO_RACES:.%=-e %$$)) -- $(NO_RACES) -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
 
+.PHONY: packaging
+packaging: ## as root: the image in a container (buildah, runc), the unit under systemd, the files for Kubernetes and Compose
+	@$(GO) run ./deploy/gotest -- -C $(PACKAGING) -count=1 ./...
+
 .PHONY: e2e-netns
 e2e-netns: ## as root: three machines that are network namespaces, cut off from each other one way and both; 20 seconds
 	$(GO) test -count=1 -v -run MachinesApart ./deploy/integration -netns
@@ -178,6 +183,7 @@ lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the impo
 	$(GO) mod tidy -diff
 	cd $(PEERS) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 	cd $(COMPARE) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
+	cd $(PACKAGING) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 
 .PHONY: lint-proto
 lint-proto: $(OWN_BUF) ## buf lint, and the check for breaking changes
