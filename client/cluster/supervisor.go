@@ -83,7 +83,7 @@ func (s *Supervisor) Failure(err error) error {
 	of := status.Convert(err)
 	switch of.Code() {
 	case codes.Unavailable:
-		return fmt.Errorf("no supervisor answers at %s: %s", s.Addr, plain(of.Message()))
+		return fmt.Errorf("no supervisor answers at %s: %s", s.Addr, Plain(of.Message()))
 	case codes.Unimplemented:
 		return fmt.Errorf("what answers at %s is no supervisor: %s", s.Addr, of.Message())
 	case codes.DeadlineExceeded:
@@ -92,8 +92,8 @@ func (s *Supervisor) Failure(err error) error {
 	return fmt.Errorf("the supervisor at %s: %s", s.Addr, strings.TrimPrefix(of.Message(), `group "": `)) // the only one, which has no name
 }
 
-// plain removes gRPC's jargon from the message for a connection that failed.
-func plain(message string) string {
+// Plain removes gRPC's jargon from the message for a connection that failed.
+func Plain(message string) string {
 	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
 		if text, err := strconv.Unquote(quoted); err == nil {
 			message = text

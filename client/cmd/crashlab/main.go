@@ -24,6 +24,8 @@ type commandLine struct {
 	Get  getCmd  `cmd:"" help:"Make one call and show what happened on the way."`
 	Load loadCmd `cmd:"" help:"Make many calls and show what happened to each, and the statistics."`
 
+	Fault faultCmd `cmd:"" help:"Show or change what goes wrong at live replicas."`
+
 	Experiment experimentCmd `cmd:"" help:"Run experiments, each trial on a fresh cluster."`
 	Predict    predictCmd    `cmd:"" help:"Predict what an experiment would show, by simulation in virtual time."`
 	Advise     adviseCmd     `cmd:"" help:"Find the cheapest policy that meets a goal, by simulation."`
