@@ -9,6 +9,18 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
+// Contrasts writes how the cells of a run differ from its first, in the formats of Differences.
+func Contrasts(w io.Writer, format string, s experiment.Summary) error {
+	switch {
+	case format != "table":
+		return Differences(w, format, s.Differences)
+	case len(s.Differences) == 0:
+		_, err := io.WriteString(w, "The run has no two cells to compare.\n")
+		return err
+	}
+	return writeText(w, contrastsTable(s))
+}
+
 // Differences writes how run B differs from run A, a line for each cell and metric: as table (for a terminal) or json, which
 // has plain numbers, times in seconds. A format of another name is an error.
 func Differences(w io.Writer, format string, differences []experiment.Difference) error {
@@ -44,7 +56,7 @@ func differencesTable(differences []experiment.Difference) table {
 // contrastsTable is of the differences between the cells of one run.
 func contrastsTable(s experiment.Summary) table {
 	t := table{Keys: 3, Bounds: confidence(s), Heads: []head{
-		{"cell"}, {"than"}, {"metric"}, {"that"}, {"it"}, {"difference"}, {"it is"},
+		{"cell"}, {"baseline"}, {"metric"}, {"baseline value"}, {"value"}, {"change"}, {"verdict"},
 	}}
 	for i, d := range s.Differences {
 		cell, base := entry{Text: d.Cell}, entry{Text: d.Base}

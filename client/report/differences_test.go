@@ -104,6 +104,10 @@ func TestContrastsTable(t *testing.T) {
 	if len(contrasts.Rows) != len(differences) {
 		t.Fatalf("%d rows of %d differences", len(contrasts.Rows), len(differences))
 	}
+	var text bytes.Buffer
+	if err := Contrasts(&text, "table", experiment.Summary{Differences: differences}); err != nil || !strings.Contains(text.String(), "baseline value") {
+		t.Errorf("%q, %v", text.String(), err)
+	}
 	for i, row := range contrasts.Rows {
 		cell, base := differences[i].Cell, "first"
 		if i > 0 && differences[i-1].Cell == cell {

@@ -9,16 +9,30 @@ import (
 )
 
 type compareCmd struct {
-	A    string `arg:"" placeholder:"RUN_A" help:"The folder of a run."`
-	B    string `arg:"" placeholder:"RUN_B" help:"The folder of the run to compare with it."`
-	JSON bool   `help:"As JSON."`
+	A     string `arg:"" placeholder:"RUN_A" help:"The folder of a run."`
+	B     string `arg:"" optional:"" placeholder:"RUN_B" help:"The folder of the run to compare with it."`
+	Cells bool   `help:"Compare the cells of one run: each with the first, where all else is equal."`
+	JSON  bool   `help:"As JSON."`
 }
 
 // Run says of each metric whether B is better or worse than A, or that the runs do not tell.
 func (c *compareCmd) Run(out output) error {
+	switch {
+	case c.Cells && c.B != "":
+		return &exit{exitUsage, fmt.Sprintf("--cells: want one run, not %q too", c.B)}
+	case !c.Cells && c.B == "":
+		return &exit{exitUsage, "want a second run to compare with, or --cells"}
+	}
 	a, err := openRun(c.A)
 	if err != nil {
 		return err
+	}
+	if c.Cells {
+		format := "table"
+		if c.JSON {
+			format = "json"
+		}
+		return report.Contrasts(out.stdout, format, experiment.Summarize(a))
 	}
 	b, err := openRun(c.B)
 	if err != nil {
