@@ -2,6 +2,7 @@ package failover_test
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -82,8 +83,8 @@ func TestZeroBudgetIsUnbounded(t *testing.T) {
 				t.Fatalf("%d attempts, %v, want 27 and the rounds spent", len(attempts), err)
 			}
 		}
-		if s := conn.Statistics(); s.Denied != 0 {
-			t.Errorf("%d denied, want none", s.Denied)
+		if s := conn.Statistics(); s.Denied != 0 || !math.IsInf(s.Budget, 1) {
+			t.Errorf("%d denied and %v left, want none and any number", s.Denied, s.Budget)
 		}
 	})
 }
@@ -122,7 +123,10 @@ func TestBudgetIsFilledByCalls(t *testing.T) {
 		if got := []int{fails(), fails()}; got[0] != 2 || got[1] != 1 {
 			t.Fatalf("%d attempts, want 2 and then 1", got)
 		}
-		call(t.Context(), conn) // 0.5 are in the bucket
+		call(t.Context(), conn)
+		if left := conn.Statistics().Budget; left != 0.5 {
+			t.Errorf("%v left in the bucket, want 0.5", left)
+		}
 		if got := fails(); got != 1 {
 			t.Errorf("with 0.75 in the bucket: %d attempts, want 1", got)
 		}

@@ -18,6 +18,8 @@ type Statistics struct {
 	Hedges, HedgesWon int64
 	// Denied is how many repetitions the budget did not grant, and how many hedges it or Hedge.Share did not.
 	Denied int64
+	// Budget is how many repetitions Policy.Budget would grant now, also a fraction of one; infinite where there is no bound.
+	Budget float64
 	// Ejections is how often a replica was ejected.
 	Ejections int64
 	// CrashRate is the share of attempts that lately ended in a crash of their replica, where Policy.AdaptiveLimit is set.
@@ -60,7 +62,7 @@ func (c *client) statistics() Statistics {
 		Calls: int64(n.calls.Load()), Succeeded: n.succeeded.Load(), Failed: map[Reason]int64{},
 		Waiting: int(c.queue.n.Load()), Attempts: map[Outcome]int64{},
 		Hedges: n.hedges.Load(), HedgesWon: n.hedgesWon.Load(), Denied: n.denied.Load(), Ejections: n.ejections.Load(),
-		CrashRate: c.shared.CrashRate(), Limit: int(c.shared.Limit()),
+		CrashRate: c.shared.CrashRate(), Limit: int(c.shared.Limit()), Budget: c.shared.BudgetLeft(c.now()),
 	}
 	for r := range n.failed {
 		s.Failed[Reason(r)] = n.failed[r].Load()

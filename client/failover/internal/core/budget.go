@@ -60,6 +60,12 @@ func (b *Budget) Take(now time.Duration) bool {
 // Give gives a token back that was taken and not used.
 func (b *Budget) Give() { b.add(token) }
 
+// Left returns how many tokens there are, at a time of Take's clock.
+func (b *Budget) Left(now time.Duration) float64 {
+	b.fill(now)
+	return float64(b.tokens.Load()) / token
+}
+
 // fill adds what the time has brought since it was last looked at.
 func (b *Budget) fill(now time.Duration) {
 	if b.perSecond == 0 {

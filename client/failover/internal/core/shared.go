@@ -92,6 +92,14 @@ func (s *Shared) Limit() int32 {
 // CrashRate is the share of attempts that lately ended in a crash of their replica, where that is learned.
 func (s *Shared) CrashRate() float64 { return s.hazard.Rate() }
 
+// BudgetLeft is how many repetitions the budget would grant now; infinite without one.
+func (s *Shared) BudgetLeft(now time.Duration) float64 {
+	if s.budget == nil {
+		return math.Inf(1)
+	}
+	return s.budget.Left(now)
+}
+
 // Terms are what a call is made under.
 type Terms struct {
 	Number   uint64        // among the client's calls, from 1: older calls have lower ones
