@@ -9,7 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/spec"
 	"example.com/crashlab/supervisor/transport"
 )

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
-	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/transport"

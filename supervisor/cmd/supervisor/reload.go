@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"example.com/crashlab/supervisor"
-	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/status"
 )

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"example.com/crashlab/supervisor"
-	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/internal/process/processtest"
 )

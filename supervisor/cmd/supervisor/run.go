@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor"
-	"example.com/crashlab/supervisor/cmd/supervisor/clusterfile"
+	"example.com/crashlab/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/cmd/supervisor/report"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/event"
