@@ -112,7 +112,7 @@ NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
 test test-stress soak: export GORACE ?= atexit_sleep_ms=0
 
 # Packages that compute, mostly without a goroutine, and try thousands of cases, which the race detector would slow down for nothing.
-NO_RACES := ./client/stats ./client/experiment/advise ./client/experiment/simulate ./supervisor/internal/lifecycle
+NO_RACES := ./client/stats ./client/experiment/advise ./client/experiment/simulate ./client/live ./supervisor/internal/lifecycle
 
 .PHONY: test
 test: ## all tests, those on real clusters among them; under three minutes on two cores
@@ -152,7 +152,7 @@ soak: ## the long form of the tests called Soak: a million calls each, minutes o
 	$(GO) test -timeout 1h ./supervisor ./supervisor/internal/process -run 'KillAtAnyMoment|RandomScheduleOfProcesses' -soak -v
 	$(GO) test -timeout 1h ./client/experiment/check -run 'Clean|CanBe|Detected|Missed' -soak -v
 	$(GO) test -timeout 1h ./client/experiment/lab -run SameSeed -soak -v
-	$(GO) test -timeout 1h ./client/stats -soak -v
+	$(GO) test -timeout 1h ./client/stats ./client/live -soak -v
 	$(GO) test -timeout 1h ./client/failover -run VirtualIsReal -soak -v
 	$(GO) test -timeout 1h ./client/experiment/advise -run Remedy -soak -v
 	$(GO) test -timeout 2h ./client/failover -run 'NoWorse|Promises' -worlds 2000 -scenes 20000 -v

@@ -18,6 +18,7 @@ const module = "example.com/crashlab/"
 var floors = [][]string{
 	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
+	{"client/live"},
 	{"client/report", "supervisor/clusterfile"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "supervisor/transport", "client/cluster"},
