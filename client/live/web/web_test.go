@@ -1,0 +1,423 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/live"
+)
+
+const token = "the token of this test"
+
+// made is a session that is made up.
+type made struct{ did []live.Command }
+
+func (*made) About() live.About { return live.About{Version: "test"} }
+
+func (*made) Call(load string, number int) (live.Call, bool) {
+	return live.Call{Load: load, Number: number}, load == "A" && number == 7
+}
+
+func (m *made) Do(_ context.Context, c live.Command) (live.Done, error) {
+	switch c.Do {
+	case live.ActionKill:
+		m.did = append(m.did, c)
+		return live.Done{Text: "kill"}, nil
+	case live.ActionStop:
+		return live.Done{}, live.Refuse(http.StatusConflict, "replica b has no process")
+	}
+	_, err := live.DefaultSettings().With("", map[string]string{"rounds": "0"})
+	return live.Done{}, live.Refuse(http.StatusBadRequest, "%w", err)
+}
+
+// serve serves a session until the test ends, and returns the server and its base URL.
+func serve(t *testing.T, s *Server) (*Server, string) {
+	t.Helper()
+	if s.Session == nil {
+		s.Session = new(made)
+	}
+	s.Token = token
+	s.Page = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the page") })
+	l, err := Listen("127.0.0.1:0", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return s, s.scheme() + "://" + l.Addr().String()
+}
+
+// ask makes a request, with headers as NAME, VALUE, and returns the status and the body.
+func ask(t *testing.T, method, url, body string, headers ...string) (int, string, http.Header) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
+	}
+	reply, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply.StatusCode, string(text), reply.Header
+}
+
+const bearer = "Bearer " + token
+
+// Requests that are not those of our page are refused, each for its reason, and none of them reaches the session.
+func TestRequestsOfOthers(t *testing.T) {
+	t.Parallel()
+	session := new(made)
+	_, base := serve(t, &Server{Session: session})
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
+	const kill = `{"do":"kill"}`
+	for name, c := range map[string]struct {
+		method, path string
+		headers      []string
+		want         int
+	}{
+		"no token":                    {"POST", "/api/command", nil, 401},
+		"another token":               {"POST", "/api/command", []string{"Authorization", "Bearer x"}, 401},
+		"the token's beginning":       {"POST", "/api/command", []string{"Authorization", bearer[:20]}, 401},
+		"no token for the events":     {"GET", "/api/events", nil, 401},
+		"no token for a call":         {"GET", "/api/calls/A/7", nil, 401},
+		"another name of the host":    {"POST", "/api/command", []string{"Authorization", bearer, "Host", "evil.example:" + port}, 403},
+		"another port of the host":    {"POST", "/api/command", []string{"Authorization", bearer, "Host", "127.0.0.1:1"}, 403},
+		"no port":                     {"POST", "/api/command", []string{"Authorization", bearer, "Host", "127.0.0.1"}, 403},
+		"the page under another name": {"GET", "/", []string{"Host", "evil.example:" + port}, 403},
+		"another site":                {"POST", "/api/command", []string{"Authorization", bearer, "Origin", "http://evil.example"}, 403},
+		"another port's page":         {"POST", "/api/command", []string{"Authorization", bearer, "Origin", "http://127.0.0.1:1"}, 403},
+		"a page without an origin":    {"POST", "/api/command", []string{"Authorization", bearer, "Origin", "null"}, 403},
+		"fetched by another site":     {"GET", "/api/events", []string{"Authorization", bearer, "Sec-Fetch-Site", "same-site"}, 403},
+		"a form":                      {"POST", "/api/command", []string{"Authorization", bearer, "Content-Type", "text/plain"}, 400},
+		"a GET of a command":          {"GET", "/api/command", []string{"Authorization", bearer}, 404},
+	} {
+		headers := append([]string{"Content-Type", "application/json"}, c.headers...)
+		code, body, _ := ask(t, c.method, base+c.path, kill, headers...)
+		var p live.Problem
+		if code != c.want || json.Unmarshal([]byte(body), &p) != nil || p.Error == "" || strings.Contains(p.Error, "\n") {
+			t.Errorf("%s: %d, %s, want %d", name, code, body, c.want)
+		}
+	}
+	if len(session.did) != 0 {
+		t.Errorf("done for others: %+v", session.did)
+	}
+}
+
+// Our own page gets what it asks for, by any name of this machine.
+func TestRequestsOfThePage(t *testing.T) {
+	t.Parallel()
+	session := new(made)
+	_, base := serve(t, &Server{Session: session})
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
+	for _, host := range []string{"127.0.0.1:" + port, "localhost:" + port, "LOCALHOST:" + port, "[::1]:" + port} {
+		code, body, h := ask(t, "GET", base+"/", "", "Host", host)
+		if code != 200 || body != "the page" {
+			t.Errorf("%s: %d, %s", host, code, body)
+		}
+		if csp := h.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none';") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("content security policy %q", csp)
+		}
+		code, body, _ = ask(t, "POST", base+"/api/command", `{"do":"kill","replicas":["b"]}`, "Host", host, "Origin", "http://"+host,
+			"Sec-Fetch-Site", "same-origin", "Authorization", bearer, "Content-Type", "application/json; charset=utf-8")
+		if code != 200 || body != "{\"text\":\"kill\"}\n" {
+			t.Errorf("%s: %d, %s", host, code, body)
+		}
+	}
+	if len(session.did) != 4 || session.did[0].Replicas[0] != "b" {
+		t.Errorf("done: %+v", session.did)
+	}
+	if code, body, _ := ask(t, "GET", base+"/api/calls/A/7?token="+strings.ReplaceAll(token, " ", "+"), ""); code != 200 || !strings.Contains(body, `"call":7`) {
+		t.Errorf("a call: %d, %s", code, body)
+	}
+}
+
+func TestBadRequests(t *testing.T) {
+	t.Parallel()
+	_, base := serve(t, new(Server))
+	for name, c := range map[string]struct {
+		method, path, body string
+		code               int
+		want               string
+	}{
+		"no JSON":         {"POST", "/api/command", "kill", 400, "want a command as JSON: "},
+		"another field":   {"POST", "/api/command", `{"do":"kill","replica":"b"}`, 400, `unknown field "replica"`},
+		"too much":        {"POST", "/api/command", `{"do":"` + strings.Repeat("x", 70<<10) + `"}`, 413, "too large"},
+		"not now":         {"POST", "/api/command", `{"do":"stop"}`, 409, "replica b has no process"},
+		"a bad value":     {"POST", "/api/command", `{"do":"load"}`, 400, `rounds "0": want`},
+		"no number":       {"GET", "/api/calls/A/x", "", 400, `call "x": want its number`},
+		"an unknown call": {"GET", "/api/calls/A/8", "", 404, "call 8 of load"},
+		"an unknown path": {"GET", "/api/nothing", "", 404, "there is no such request"},
+	} {
+		code, body, _ := ask(t, c.method, base+c.path, c.body, "Authorization", bearer, "Content-Type", "application/json")
+		var p live.Problem
+		if json.Unmarshal([]byte(body), &p) != nil || code != c.code || !strings.Contains(p.Error, c.want) || (p.Field == "rounds") != (name == "a bad value") {
+			t.Errorf("%s: %d, %s, want %d, %s", name, code, body, c.code, c.want)
+		}
+	}
+}
+
+func TestListen(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
+		if l, err := Listen(addr, false); !errors.Is(err, ErrExposed) {
+			t.Errorf("%s: %v, %v, want that it is exposed", addr, l, err)
+		}
+		l, err := Listen(addr, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Listen(l.Addr().String(), true); err == nil || !strings.Contains(err.Error(), "another process listens there: want an address that is free") {
+			t.Errorf("twice: %v", err)
+		}
+		l.Close()
+	}
+	if _, err := Listen("nowhere", false); err == nil || !strings.Contains(err.Error(), "want HOST:PORT") {
+		t.Errorf("no address: %v", err)
+	}
+}
+
+// Where connections are secured, the name is the certificate's affair.
+func TestSecured(t *testing.T) {
+	t.Parallel()
+	from := httptest.NewTLSServer(nil)
+	from.Close()
+	s, base := serve(t, &Server{TLS: &tls.Config{Certificates: from.TLS.Certificates}})
+	client := from.Client()
+	for authorization, want := range map[string]int{"": 401, bearer: 200} {
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", base+"/api/calls/A/7", nil)
+		r.Host = "example.com"
+		r.Header.Set("Authorization", authorization)
+		reply, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply.Body.Close()
+		if reply.StatusCode != want {
+			t.Errorf("%q: %d, want %d", authorization, reply.StatusCode, want)
+		}
+	}
+	l, err := Listen("127.0.0.1:0", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if url, want := s.URL(l), "https://"+l.Addr().String()+"/#"+token; url != want {
+		t.Errorf("URL %s, want %s", url, want)
+	}
+}
+
+// reader reads the events of a tab.
+type reader struct {
+	t     *testing.T
+	lines *bufio.Reader
+	body  io.Closer
+}
+
+func tabOf(t *testing.T, base string) *reader {
+	t.Helper()
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", base+"/api/events", nil)
+	r.Header.Set("Authorization", bearer)
+	reply, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reply.Body.Close() })
+	if kind := reply.Header.Get("Content-Type"); reply.StatusCode != 200 || kind != "text/event-stream" {
+		t.Fatalf("%d, %s", reply.StatusCode, kind)
+	}
+	return &reader{t, bufio.NewReader(reply.Body), reply.Body}
+}
+
+// next returns the next event.
+func (r *reader) next() (event, data string) {
+	r.t.Helper()
+	for {
+		line, err := r.lines.ReadString('\n')
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		line = strings.TrimSuffix(line, "\n")
+		if text, ok := strings.CutPrefix(line, "event: "); ok {
+			event = text
+		} else if text, ok := strings.CutPrefix(line, "data: "); ok {
+			data = text
+		} else if line == "" {
+			return event, data
+		}
+	}
+}
+
+// film is a session of which each frame has a mark.
+type film struct {
+	fold  *live.Fold
+	began time.Time
+	frame int
+	text  string
+}
+
+func newFilm(text string) *film {
+	f := &film{began: time.Now(), text: text}
+	f.fold = live.NewFold("film", f.began, "A")
+	return f
+}
+
+func (f *film) next() live.State {
+	f.frame++
+	at := f.began.Add(time.Duration(f.frame) * live.Frame)
+	f.fold.Apply(at, live.Marked{Kind: live.MarkCommand, Text: fmt.Sprint(f.frame, f.text)})
+	f.fold.Apply(at, live.Tick{})
+	return f.fold.State()
+}
+
+// follow reads events until the tab has the frame, and returns its state and how many whole ones it got.
+func (r *reader) follow(frame uint64) (state live.State, whole int) {
+	r.t.Helper()
+	for state.Frame < frame {
+		event, data := r.next()
+		var err error
+		switch event {
+		case "state":
+			whole++
+			state = live.State{}
+			err = json.Unmarshal([]byte(data), &state)
+		case "diff":
+			var d live.Diff
+			if err = json.Unmarshal([]byte(data), &d); err == nil {
+				state.Apply(d)
+			}
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	return state, whole
+}
+
+func (r *reader) wants(state live.State) {
+	r.t.Helper()
+	got, whole := r.follow(state.Frame)
+	a, _ := json.Marshal(got)
+	b, _ := json.Marshal(state)
+	if string(a) != string(b) {
+		r.t.Errorf("after %d whole states the tab has\n%s\nwant\n%s", whole, a, b)
+	}
+}
+
+// Ten tabs, those that come late too, have the state.
+func TestTabs(t *testing.T) {
+	t.Parallel()
+	s, base := serve(t, new(Server))
+	f := newFilm("")
+	var tabs []*reader
+	var last live.State
+	for range 10 {
+		tabs = append(tabs, tabOf(t, base))
+		last = f.next()
+		s.Publish(last)
+	}
+	last = f.next()
+	s.Publish(last)
+	if event, _ := tabs[0].next(); event != "about" {
+		t.Errorf("the first event is %s", event)
+	}
+	for _, tab := range tabs {
+		tab.wants(last)
+	}
+	if n := s.Tabs(); n != 10 {
+		t.Errorf("%d tabs", n)
+	}
+}
+
+// A tab that reads nothing delays nobody, and has the state as soon as it reads: whole, with what it missed left out.
+func TestSlowTab(t *testing.T) {
+	t.Parallel()
+	s, base := serve(t, new(Server))
+	f := newFilm(strings.Repeat(" a mark of many words", 2000)) // so that buffers are full soon
+	slow, quick := tabOf(t, base), tabOf(t, base)
+	slow.next()
+	for s.Tabs() < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	var last live.State
+	for range 600 {
+		last = f.next()
+		s.Publish(last) // returns, or the test hangs
+	}
+	go func() { _, _ = io.Copy(io.Discard, quick.lines) }()
+	got, whole := slow.follow(last.Frame)
+	if len(got.Marks.Items) != len(last.Marks.Items) || whole < 2 {
+		t.Errorf("%d marks after %d whole states, want %d and more than one", len(got.Marks.Items), whole, len(last.Marks.Items))
+	}
+}
+
+// Tabs that have gone are forgotten, and no more than the most are served.
+func TestTooManyTabs(t *testing.T) {
+	t.Parallel()
+	s, base := serve(t, new(Server))
+	var tabs []*reader
+	for range MaxTabs {
+		tabs = append(tabs, tabOf(t, base))
+	}
+	if code, body, _ := ask(t, "GET", base+"/api/events", "", "Authorization", bearer); code != 503 || !strings.Contains(body, "close one") {
+		t.Errorf("one more: %d, %s", code, body)
+	}
+	for _, tab := range tabs {
+		tab.body.Close()
+	}
+	for s.Tabs() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// While nothing changes, tabs are told the time once a second, and no more.
+func TestSilence(t *testing.T) {
+	var h hub
+	tab := h.join()
+	began := time.Now()
+	f := live.NewFold("s", began, "A")
+	for frame := range 35 {
+		f.Apply(began.Add(time.Duration(frame)*live.Frame), live.Tick{})
+		h.publish(f.State())
+		if frame == 0 {
+			if m := h.next(tab); !strings.HasPrefix(string(m), "event: state\n") {
+				t.Fatalf("got %q", m)
+			}
+		}
+	}
+	n := 0
+	for m := h.next(tab); m != nil; m = h.next(tab) {
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d differences in 3.4 s, want 3", n)
+	}
+}
