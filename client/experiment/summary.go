@@ -12,7 +12,8 @@ import (
 
 // Summarize returns what the run has shown.
 func Summarize(run *record.Run) Summary {
-	if run.Manifest.Engine == record.EngineLoad {
+	switch run.Manifest.Engine {
+	case record.EngineLoad, record.EngineLive: // others may have called the replicas too
 		return summarize(run, check.Calls)
 	}
 	return summarize(run, check.Trial)

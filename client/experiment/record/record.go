@@ -55,6 +55,7 @@ const (
 	EngineSimulation = "simulation" // in virtual time
 	EngineCluster    = "cluster"    // on one that was there before, of this machine or others
 	EngineLoad       = "load"       // no trials: a load whose replicas' processes are unknown, see crashlab load
+	EngineLive       = "live"       // a live session: its replicas were there before, and were changed and commanded meanwhile
 )
 
 // Predicted reports whether the run says what would happen, not what has.

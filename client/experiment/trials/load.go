@@ -3,7 +3,6 @@ package trials
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,8 +39,10 @@ type Cluster struct {
 type Load struct {
 	trial record.Trial
 	calls []workload.Record
-	addrs []string
 }
+
+// NewLoad returns a load that was made elsewhere, for its records: its calls in the order in which they ended.
+func NewLoad(t record.Trial, calls []workload.Record) *Load { return &Load{t, calls} }
 
 // Load makes the load of a trial, once there is a connection to each replica, and does meanwhile what the schedule of the design says.
 // The error says why there was no load.
@@ -55,7 +56,7 @@ func (c *Cluster) Load(ctx context.Context, d *design.Design, t design.Trial, wa
 	if watch.Begin != nil {
 		watch.Begin(c.Up)
 	}
-	l := &Load{trial: record.Trial{Trial: t, Addrs: map[string]string{}}, addrs: c.Addrs}
+	l := &Load{trial: record.Trial{Trial: t, Addrs: map[string]string{}}}
 	for i, addr := range c.Addrs {
 		l.trial.Addrs[design.ReplicaName(i)] = addr
 	}
@@ -88,8 +89,10 @@ func (l *Load) Records(events []Event) record.TrialRecords {
 
 // replica returns the name of the replica at an address.
 func (l *Load) replica(addr string) string {
-	if i := slices.Index(l.addrs, addr); i >= 0 {
-		return design.ReplicaName(i)
+	for name, of := range l.trial.Addrs {
+		if of == addr {
+			return name
+		}
 	}
 	return addr
 }

@@ -1,0 +1,155 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"example.com/crashlab/client/cluster"
+	"example.com/crashlab/client/live"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+)
+
+// keptFaults are the faults that replicas are given again when they are relaunched, by name.
+type keptFaults struct {
+	mu   sync.Mutex
+	kept map[string]map[string]string
+}
+
+// keep adds faults to those of a replica, or forgets them where there are none to add; it returns all of them.
+func (k *keptFaults) keep(replica string, values map[string]string) map[string]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.kept == nil {
+		k.kept = map[string]map[string]string{}
+	}
+	all := maps.Clone(k.kept[replica])
+	if len(values) == 0 {
+		all = nil
+	} else if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, values)
+	k.kept[replica] = all
+	return all
+}
+
+func (k *keptFaults) of(replica string) map[string]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kept[replica]
+}
+
+// setFaults sets faults of the replicas, now and after each relaunch. Those without a process get them when they have one.
+func (s *Session) setFaults(ctx context.Context, replicas []cluster.Replica, values map[string]string) error {
+	request, err := live.FaultRequest(values)
+	if err != nil {
+		return live.Refuse(http.StatusBadRequest, "%w", err)
+	}
+	errs := make([]error, len(replicas))
+	var all sync.WaitGroup
+	for i, r := range replicas {
+		all.Go(func() { errs[i] = s.fault(ctx, r, request, s.faults.keep(r.Name, values)) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// faultPatience bounds the wait for a replica's answer.
+const faultPatience = 5 * time.Second
+
+// fault sets faults of one replica, and reports those that it has then.
+func (s *Session) fault(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest, kept map[string]string) error {
+	s.apply(live.FaultsChanged{Replica: r.Name, Faults: s.known(r.Name), Kept: kept})
+	reply, err := s.ask(ctx, r, request)
+	switch status.Code(err) {
+	case codes.OK:
+	case codes.Unavailable:
+		return nil // it has no process, or none that is ready: they are set again when it is
+	case codes.InvalidArgument:
+		return live.Refuse(http.StatusBadRequest, "%s", status.Convert(err).Message())
+	case codes.Unimplemented:
+		return live.Refuse(http.StatusBadGateway, "replica %s at %s serves no fault.v1.Fault: want counterd, with its faults not turned off", r.Name, r.FaultAddr)
+	default:
+		return live.Refuse(http.StatusBadGateway, "replica %s at %s: %s", r.Name, r.FaultAddr, status.Convert(err).Message())
+	}
+	s.apply(live.FaultsChanged{Replica: r.Name, Faults: live.FaultValues(reply.GetFaults()), Kept: kept})
+	return nil
+}
+
+// ask has a replica set faults, over a connection of its own: one from before may be to the process from before.
+func (s *Session) ask(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest) (*faultv1.SetResponse, error) {
+	conn, err := grpc.NewClient("passthrough:///"+r.FaultAddr, append(s.dialOptions(), r.Supervisor.Authority()...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, faultPatience)
+	defer cancel()
+	return faultv1.NewFaultClient(conn).Set(ctx, request)
+}
+
+// dial returns a connection of a load to a replica, to a process that has the faults that it is to keep: it sets them over a second
+// connection, made after the first one. If that reaches a later process, the first one's is gone, and its connection with it.
+func (s *Session) dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := s.at(addr)
+	kept := s.faults.of(r.Name)
+	if !ok || len(kept) == 0 {
+		return conn, nil
+	}
+	request, err := live.FaultRequest(kept)
+	if err == nil {
+		_, err = s.ask(ctx, r, request)
+	}
+	if status.Code(err) == codes.Unavailable || ctx.Err() != nil {
+		conn.Close()
+		// As from a dial that failed: another one may fare better.
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: fmt.Errorf("its faults cannot be set: %w", err)}
+	}
+	return conn, nil // one that cannot have faults goes without
+}
+
+// known returns the faults that a replica is known to have.
+func (s *Session) known(replica string) map[string]string {
+	for _, r := range s.State().Replicas {
+		if r.Name == replica {
+			return r.Faults
+		}
+	}
+	return nil
+}
+
+// refit gives a replica that is ready again the faults that were set, and finds out which it has.
+func (s *Session) refit(name string) {
+	s.work.Go(func() {
+		replicas, err := s.replicas([]string{name})
+		if err != nil {
+			return // it is listed again, and then asked again
+		}
+		kept := s.faults.of(name)
+		request, err := live.FaultRequest(kept)
+		if err != nil {
+			return // they were allowed before
+		}
+		if err := s.fault(s.calling, replicas[0], request, kept); err != nil && len(kept) > 0 {
+			s.apply(live.Marked{Kind: live.MarkCommand, Text: "faults of " + name, Replicas: []string{name}, Error: err.Error()})
+		}
+	})
+}

@@ -1,0 +1,310 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"example.com/crashlab/client/cluster"
+	"example.com/crashlab/client/live"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+	"example.com/crashlab/supervisor"
+	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
+)
+
+// patience is for what only a hang can reach.
+const patience = 2 * time.Minute
+
+// counterd is the program that the replicas of all tests are.
+var counterd string
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (int, error) {
+	folder, err := os.MkdirTemp("", "live")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+	counterd = filepath.Join(folder, "counterd")
+	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// cast is a cluster of real replicas, with its control service.
+type cast struct {
+	t          testing.TB
+	supervisor *supervisor.Supervisor
+	control    string // address
+	curtain    func() // ends the control service
+}
+
+// startCluster starts replicas a, b, ..., of which there may be more later.
+func startCluster(t testing.TB, replicas, most int) *cast {
+	t.Helper()
+	return startReplicas(t, replicas, most, spec.Probe{Kind: spec.ProbeTCP, Period: spec.LeastPeriod})
+}
+
+// startReplicas is startCluster with a probe of their being ready, and flags of counterd.
+func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...string) *cast {
+	t.Helper()
+	base := freePorts(t, most)
+	added, there := 0, make(chan struct{})
+	s, err := supervisor.New(supervisor.Config{
+		Groups: []spec.Group{{
+			Count: replicas, Max: most, Policy: restart.Policy{Delay: 20 * time.Millisecond, Exact: true},
+			Replica: func(i int) spec.Replica {
+				name, addr := string(rune('a'+i)), fmt.Sprintf("127.0.0.1:%d", base+i)
+				return spec.Replica{
+					Name: name, Addr: addr, Args: append([]string{counterd, "--addr=" + addr, "--replica=" + name, "--service-time=1ms"}, flags...),
+					StopTimeout: patience, Ready: ready,
+				}
+			},
+		}},
+		Stay: true,
+		OnEvent: func(e event.Event) {
+			if e.Kind != event.KindAdded || added == replicas {
+				return
+			}
+			if added++; added == replicas {
+				close(there)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	c := &cast{t: t, supervisor: s}
+	c.serve(fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)))
+	t.Cleanup(func() {
+		cancel()
+		s.Kill() // one that hangs would take its time
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		c.curtain()
+	})
+	<-there
+	return c
+}
+
+// serve serves the control service at an address.
+func (c *cast) serve(addr string) {
+	c.t.Helper()
+	l, err := control.Listen(addr, false)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- (&control.Server{Supervisor: c.supervisor}).Serve(ctx, l) }()
+	c.control = l.Addr().String()
+	c.curtain = sync.OnceFunc(func() {
+		cancel()
+		if err := <-served; err != nil {
+			c.t.Error(err)
+		}
+	})
+}
+
+func (c *cast) status(name string) status.Status {
+	c.t.Helper()
+	s, err := c.supervisor.Get(name)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return s
+}
+
+// faults asks a replica itself.
+func (c *cast) faults(name string) *faultv1.Faults {
+	c.t.Helper()
+	return c.setFaults(name, new(faultv1.SetRequest))
+}
+
+// setFaults sets faults of a replica, as soon as it serves, and returns all that it has.
+func (c *cast) setFaults(name string, set *faultv1.SetRequest) *faultv1.Faults {
+	c.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+c.status(name).Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	reply, err := faultv1.NewFaultClient(conn).Set(ctx, set, grpc.WaitForReady(true))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return reply.GetFaults()
+}
+
+// stage is a session that runs.
+type stage struct {
+	*Session
+	t testing.TB
+
+	mu   sync.Mutex
+	last live.State
+	news chan struct{} // closed and replaced at each state
+}
+
+// play runs a session until the test ends.
+func play(t testing.TB, c Config) *stage {
+	t.Helper()
+	s := &stage{t: t, news: make(chan struct{})}
+	c.OnState = s.note
+	s.Session = New(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return s
+}
+
+// attach runs a session of the cluster, and returns once load A has had an answer from it.
+func (c *cast) attach(runs string) *stage {
+	c.t.Helper()
+	s := play(c.t, Config{Cluster: &cluster.Target{Control: []string{c.control}}, Runs: runs, Command: []string{"the", "test"}})
+	s.await("an answer", func(now live.State) bool { return now.Loads[0].Total.OK > 0 })
+	return s
+}
+
+func (s *stage) note(now live.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = now
+	close(s.news)
+	s.news = make(chan struct{})
+}
+
+// await returns the first state that is as it should be.
+func (s *stage) await(what string, so func(live.State) bool) live.State {
+	s.t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for {
+		s.mu.Lock()
+		now, news := s.last, s.news
+		s.mu.Unlock()
+		if now.Frame > 0 && so(now) {
+			return now
+		}
+		select {
+		case <-news:
+		case <-limit.C:
+			s.t.Fatalf("no %s: %+v", what, now.Replicas)
+		}
+	}
+}
+
+// do does a command, and returns the first state that has its mark.
+func (s *stage) do(c live.Command) live.State {
+	s.t.Helper()
+	done, err := s.Do(s.t.Context(), c)
+	if err != nil {
+		s.t.Fatalf("%+v: %v", c, err)
+	}
+	return s.await("mark "+done.Text, func(now live.State) bool {
+		return slices.ContainsFunc(now.Marks.Items, func(m live.Mark) bool { return m.Text == done.Text && m.Error == "" })
+	})
+}
+
+// replica returns a replica of a state; the zero one where there is none.
+func replica(s live.State, name string) live.Replica {
+	for _, r := range s.Replicas {
+		if r.Name == name {
+			return r
+		}
+	}
+	return live.Replica{}
+}
+
+// freePorts returns the first of n ports in a row, below the ephemeral range, that are kept for the test's replicas.
+func freePorts(t testing.TB, n int) int {
+	t.Helper()
+	for range 1000 {
+		base := 12000 + rand.IntN(20000)
+		free := 0
+		for free < n && reserve(t, base+free) {
+			free++
+		}
+		if free == n {
+			return base
+		}
+	}
+	t.Fatal("no free ports")
+	return 0
+}
+
+// reserve keeps a port until the test's end: on Linux a bound socket that does not listen leaves room for one that does.
+func reserve(t testing.TB, port int) bool {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+		}
+		return err == nil
+	}
+	syscall.ForkLock.RLock()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) != nil {
+		syscall.Close(fd)
+		return false
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// isStopped reports whether a process is stopped, where the system tells.
+func isStopped(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") T ")
+}
