@@ -6,18 +6,18 @@ import (
 	"embed"
 	"html/template"
 	"io"
-	"strings"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/look"
 )
 
 //go:embed assets
 var assets embed.FS
 
-// scripts are the page's own, in the order in which they are run. They share one scope.
-var scripts = []string{"data.js", "paint.js", "chart.js", "lanes.js", "series.js", "page.js"}
+// scripts are the page's own, in the order in which they are run.
+var scripts = []string{"data.js", "dots.js", "chart.js", "lanes.js", "series.js", "page.js"}
 
 var templates = template.Must(template.ParseFS(assets, "assets/*.tmpl", "assets/charts/*.tmpl"))
 
@@ -101,9 +101,8 @@ func pageOf(run *record.Run, summary experiment.Summary) pageView {
 	if d := run.Manifest.Design; d != nil {
 		v.Question, v.Source = d.Question, d.Source
 	}
-	v.Style, v.Script = pageStyle(), template.JS(ownScript())
-	v.PlotStyle = template.CSS(asset("uplot/uPlot.min.css"))
-	v.PlotScript = template.JS("/*!\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js"))
+	v.Style, v.Script = pageStyle(), template.JS(pageScript())
+	v.PlotStyle, v.PlotScript = template.CSS(look.PlotStyle()), template.JS(look.PlotScript())
 	for _, o := range failover.Outcomes() {
 		v.Data.Outcomes = append(v.Data.Outcomes, o.String())
 	}
@@ -116,15 +115,12 @@ func pageOf(run *record.Run, summary experiment.Summary) pageView {
 	return v
 }
 
-// ownScript joins the page's scripts in one strict scope.
-func ownScript() string {
-	var b strings.Builder
-	b.WriteString("(() => {\n\"use strict\";\n")
+func pageScript() string {
+	var own []string
 	for _, name := range scripts {
-		b.WriteString(asset(name))
+		own = append(own, asset(name))
 	}
-	b.WriteString("})();\n")
-	return b.String()
+	return look.Script(own...)
 }
 
 func outcomeViews() []outcomeView {

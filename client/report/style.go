@@ -3,28 +3,20 @@ package report
 import (
 	"fmt"
 	"html/template"
-)
 
-// The colours are custom properties, light.css and dark.css, the same in the page and in pictures that stand alone. A page
-// can be told which theme to take, a picture takes the one that the system prefers.
-const (
-	pageThemes = ":root {\n%s}\n:root[data-theme=\"dark\"] {\n%s}\n"
-	fileThemes = ":root {\n%s}\n@media (prefers-color-scheme: dark) {\n:root {\n%s}\n}\n"
+	"example.com/crashlab/client/look"
 )
-
-func themed(themes string, files ...string) template.CSS {
-	style := fmt.Sprintf(themes, asset("light.css"), asset("dark.css"))
-	for _, f := range files {
-		style += asset(f)
-	}
-	return template.CSS(style)
-}
 
 func pageStyle() template.CSS {
-	return themed(pageThemes, "report.css", "charts/charts.css", "charts/flow.css")
+	return template.CSS(look.Style() + asset("report.css") + asset("charts/charts.css") + asset("charts/flow.css"))
 }
 
-func fileStyle() template.CSS { return themed(fileThemes, "charts/file.css", "charts/charts.css") }
+// fileStyle is that of a picture that stands alone: it takes the theme that the system prefers.
+func fileStyle() template.CSS {
+	const themes = ":root {\n%s}\n@media (prefers-color-scheme: dark) {\n:root {\n%s}\n}\n"
+	colours := fmt.Sprintf(themes, look.Colours("light"), look.Colours("dark"))
+	return template.CSS(colours + asset("charts/file.css") + asset("charts/charts.css"))
+}
 
 func asset(name string) string {
 	text, err := assets.ReadFile("assets/" + name)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/look"
 )
 
 // linear is a colour's red, green and blue as amounts of light, from 0 to 1.
@@ -61,7 +62,7 @@ func themes(t *testing.T) map[string]map[string]colour {
 	t.Helper()
 	all := map[string]map[string]colour{"light": {}, "dark": {}}
 	for theme, colours := range all {
-		for _, m := range property.FindAllStringSubmatch(asset(theme+".css"), -1) {
+		for _, m := range property.FindAllStringSubmatch(look.Colours(theme), -1) {
 			colours[m[1]] = parseColour(t, m[2])
 		}
 	}

@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"client/report", "supervisor/clusterfile"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "supervisor/transport", "client/cluster"},
-	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats"},
+	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats", "client/look"},
 }
 
 // grpc is gRPC, and what it depends on.
@@ -51,6 +51,7 @@ var only = map[string][]string{
 		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own
 	}),
 	"client/stats": {"gonum.org/v1/gonum"},
+	"client/look":  nil,
 }
 
 // within limits which packages may import an API: one that is experimental, or one that only a main may choose.

@@ -1,17 +1,6 @@
 // What the charts over time share: axes, zoom, and drawing in canvas pixels.
 
 const charts = []; // those on the page
-const narrow = () => innerWidth <= 600;
-
-function axis(options) {
-  return {
-    stroke: () => colours.muted, font: "12px system-ui, sans-serif",
-    grid: { stroke: () => colours.grid, width: 1 }, ticks: { stroke: () => colours.grid, width: 1, size: 5 },
-    ...options,
-  };
-}
-
-const yAxis = (options) => axis({ scale: "y", size: narrow() ? 52 : 64, ...options });
 
 const [RIGHT, RIGHT_SIZE] = [1, 24];
 
@@ -118,32 +107,6 @@ function frameOf(u) {
 function paintWarmup(f, trial) {
   if (trial.warmup <= f.min || trial.warmup >= f.max) return;
   paintLine(f, f.x(trial.warmup), f.top, f.x(trial.warmup), f.bottom, colours.ink, [2, 3]);
-}
-
-function paintLine(f, x1, y1, x2, y2, colour, dashes = []) {
-  const { context, r } = f;
-  context.strokeStyle = colour;
-  context.lineWidth = 1.5 * r;
-  context.setLineDash(dashes.map((d) => d * r));
-  context.beginPath();
-  context.moveTo(x1, y1);
-  context.lineTo(x2, y2);
-  context.stroke();
-  context.setLineDash([]);
-}
-
-// paintText writes text with the surface's colour around it, so that it can be read on anything.
-function paintText(f, text, x, y, colour, align = "left") {
-  const { context, r } = f;
-  context.font = `${12 * r}px system-ui, sans-serif`;
-  context.textAlign = align;
-  context.textBaseline = "alphabetic";
-  context.lineJoin = "round";
-  context.strokeStyle = colours.surface;
-  context.lineWidth = 3 * r;
-  context.strokeText(text, x, y);
-  context.fillStyle = colour;
-  context.fillText(text, x, y);
 }
 
 // zoom shows at least width seconds in the charts of a trial, and in their middle the time between two moments.

@@ -1,7 +1,8 @@
 // The trials' records. Times are in seconds from the start of the load.
 
 const run = JSON.parse(document.getElementById("run").textContent);
-const OUTCOME = Object.fromEntries(run.outcomes.map((name, i) => [name, i]));
+const { outcomes } = run;
+const OUTCOME = Object.fromEntries(outcomes.map((name, i) => [name, i]));
 const STATE = { down: 0, starting: 1, up: 2, paused: 3 };
 const RESULT = { ok: 0, failed: 1, interrupted: 2 };
 const MICRO = 1e-6;
@@ -70,7 +71,7 @@ function readAttempts(raw) {
 // indexAttempts makes the ways to find attempts: by call, and by replica and row, each in the order of their starts.
 function indexAttempts(trial) {
   const { calls, attempts } = trial;
-  trial.counts = run.outcomes.map(() => 0); // of attempts, by outcome
+  trial.counts = outcomes.map(() => 0); // of attempts, by outcome
   trial.first = new Int32Array(calls.n + 1); // the attempts of call c: byCall[first[c]] up to byCall[first[c+1]]
   for (let i = 0; i < attempts.n; i++) {
     trial.first[attempts.call[i] + 1]++;
@@ -94,15 +95,6 @@ function attemptsOf(trial, call) {
 // inTrouble says whether a call failed or needed more than one attempt.
 function inTrouble(trial, call) {
   return trial.calls.result[call] === RESULT.failed || trial.first[call + 1] - trial.first[call] > 1;
-}
-
-// duration spells seconds for people, with three digits.
-function duration(s) {
-  const short = (v) => String(Number(v.toPrecision(3)));
-  if (s === 0) return "0 s";
-  if (Math.abs(s) < 0.000999) return short(s * 1e6) + " µs";
-  if (Math.abs(s) < 0.999) return short(s * 1e3) + " ms";
-  return short(s) + " s";
 }
 
 // moment spells a time of the trial.

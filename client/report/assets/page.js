@@ -116,7 +116,7 @@ function wayTable(attempts) {
     const a = (name) => trial.attempts[name][i];
     const row = table.tBodies[0].insertRow();
     const cells = [a("number") + (a("hedge") ? " (hedge)" : ""), a("round"), trial.replicas[a("replica")].name,
-      a("incarnation") || "–", moment(a("start")), duration(a("duration")), run.outcomes[a("outcome")],
+      a("incarnation") || "–", moment(a("start")), duration(a("duration")), outcomes[a("outcome")],
       a("sent") ? "sent" : "unsent", trial.codes[a("code")]];
     cells.forEach((text) => row.append(element("td", text, "figure")));
     row.cells[6].prepend(swatch(a("outcome")));

@@ -1,34 +1,5 @@
 // Latency and outcomes of a trial over time, and the percentiles of the cells.
 
-const LEAST = 1e-6; // what a latency of 0 is drawn as, in seconds
-
-// logRange returns the ends of an axis by powers of ten that has the values well inside.
-function logRange(...lists) {
-  let [low, high] = [Infinity, LEAST];
-  for (const values of lists) {
-    for (let i = 0; i < values.length; i++) {
-      if (values[i] > high) high = values[i];
-      if (values[i] < low && values[i] > 0) low = values[i];
-    }
-  }
-  return [Math.max(Math.min(low, high), LEAST) / 1.5, high * 1.7];
-}
-
-// powersWithin returns 1, 2 and 5 times the powers of ten in a range; the powers alone when there are many.
-function powersWithin(min, max) {
-  const steps = max / min > 5000 ? [1] : [1, 2, 5];
-  const found = [];
-  for (let power = Math.floor(Math.log10(min)); 10 ** power <= max; power++) {
-    found.push(...steps.map((s) => s * 10 ** power));
-  }
-  return found.filter((s) => s >= min && s <= max);
-}
-
-const latencyAxis = () => yAxis({
-  splits: (u, i, min, max) => powersWithin(min, max), filter: (u, splits) => splits,
-  values: (u, splits) => splits.map(duration),
-});
-
 // latencyChart makes the chart of a dot or cross for each call.
 function latencyChart(host, trial, chosen, pick) {
   const limits = limitsOf(trial);
@@ -139,7 +110,7 @@ const BUCKET = 0.25; // seconds
 function countOutcomes(trial) {
   const { attempts } = trial;
   const n = Math.max(1, Math.ceil(trial.end / BUCKET));
-  const counts = run.outcomes.map(() => new Int32Array(n));
+  const counts = outcomes.map(() => new Int32Array(n));
   for (let i = 0; i < attempts.n; i++) {
     counts[attempts.outcome[i]][Math.min(n - 1, Math.floor(attempts.end[i] / BUCKET))]++;
   }
@@ -203,7 +174,7 @@ function paintStacks(f, counts) {
     counts.forEach((c, outcome) => {
       if (c[b] === 0) return;
       const [top, bottom] = [f.y(below + c[b]), f.y(below)];
-      f.context.fillStyle = colours[run.outcomes[outcome]];
+      f.context.fillStyle = colours[outcomes[outcome]];
       f.context.fillRect(x, top, end - x - gap, bottom - top);
       below += c[b];
     });
@@ -224,7 +195,7 @@ function paintSteps(f, steps, end) {
 }
 
 function describeBucket(bucket, counts, steps, replicas) {
-  const parts = counts.flatMap((c, i) => (c[bucket] ? [`${c[bucket]} ${run.outcomes[i]}`] : []));
+  const parts = counts.flatMap((c, i) => (c[bucket] ? [`${c[bucket]} ${outcomes[i]}`] : []));
   const up = upAt(steps, (bucket + 0.5) * BUCKET);
   return `${(bucket * BUCKET).toFixed(2)} to ${((bucket + 1) * BUCKET).toFixed(2)} s: ` +
     `${parts.join(", ") || "no attempt ended"}; ${up} of ${replicas} up`;

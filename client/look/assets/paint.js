@@ -1,4 +1,6 @@
 // Colours and shapes. Each outcome has a shape of its own too, for those who cannot tell the colours apart.
+//
+// The page defines outcomes, the names of the outcomes by their numbers, and STATE, the numbers of a replica's states.
 
 let colours = {};
 
@@ -7,7 +9,7 @@ function readColours() {
   const style = getComputedStyle(document.documentElement);
   colours = {};
   const names = ["surface", "ink", "muted", "grid", "accent", "band-down", "band-starting", "band-hatch"];
-  for (const name of [...names, ...run.outcomes, "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]) {
+  for (const name of [...names, ...outcomes, "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]) {
     colours[name] = style.getPropertyValue("--" + name).trim();
   }
 }
@@ -44,7 +46,7 @@ const isSmall = (w, h, r) => w < SMALL * r || h < SMALL * r;
 
 // paintBar draws an attempt's bar: in its outcome's shape where there is room for it.
 function paintBar(context, outcome, x, y, w, h, r) {
-  const name = run.outcomes[outcome];
+  const name = outcomes[outcome];
   context.fillStyle = colours[name];
   if (isSmall(w, h, r)) context.fillRect(x, y, w, h);
   else shapes[name](context, x, y, w, h, r);
@@ -60,44 +62,9 @@ function paintSwatch(canvas, outcome) {
 function swatch(outcome) {
   const canvas = element("canvas", "");
   [canvas.width, canvas.height] = [44, 24];
-  canvas.dataset.outcome = run.outcomes[outcome];
+  canvas.dataset.outcome = outcomes[outcome];
   paintSwatch(canvas, outcome);
   return canvas;
-}
-
-// pixelsOf returns an empty picture of a chart's inside. Tens of thousands of dots are quicker set in it than drawn.
-function pixelsOf(f) {
-  const width = Math.ceil(f.width);
-  const height = Math.ceil(f.height);
-  return { width, height, data: new Uint32Array(width * height) };
-}
-
-// setSquare fills a square of the picture.
-function setSquare(pixels, left, top, size, rgba) {
-  const [x0, y0] = [Math.max(0, left), Math.max(0, top)];
-  const [x1, y1] = [Math.min(pixels.width, left + size), Math.min(pixels.height, top + size)];
-  for (let y = y0; y < y1; y++) pixels.data.fill(rgba, y * pixels.width + x0, y * pixels.width + Math.max(x0, x1));
-}
-
-function setCross(pixels, x, y, reach, thick, rgba) {
-  for (let d = -reach; d <= reach; d++) {
-    setSquare(pixels, x + d, y + d, thick, rgba);
-    setSquare(pixels, x + d, y - d, thick, rgba);
-  }
-}
-
-// rgba returns a colour that is written as #rrggbb, as a pixel.
-function rgba(colour) {
-  const n = parseInt(colour.slice(1), 16);
-  return new Uint32Array(new Uint8Array([n >> 16, n >> 8, n, 255]).buffer)[0];
-}
-
-function paintPixels(f, pixels) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [pixels.width, pixels.height];
-  const image = new ImageData(new Uint8ClampedArray(pixels.data.buffer), pixels.width, pixels.height);
-  canvas.getContext("2d").putImageData(image, 0, 0);
-  f.context.drawImage(canvas, f.left, f.top);
 }
 
 // hatch returns a pattern of lines, for bands.
@@ -133,4 +100,30 @@ function element(name, text, className) {
   e.textContent = text;
   if (className) e.className = className;
   return e;
+}
+
+function paintLine(f, x1, y1, x2, y2, colour, dashes = []) {
+  const { context, r } = f;
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5 * r;
+  context.setLineDash(dashes.map((d) => d * r));
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x2, y2);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+// paintText writes text with the surface's colour around it, so that it can be read on anything.
+function paintText(f, text, x, y, colour, align = "left") {
+  const { context, r } = f;
+  context.font = `${12 * r}px system-ui, sans-serif`;
+  context.textAlign = align;
+  context.textBaseline = "alphabetic";
+  context.lineJoin = "round";
+  context.strokeStyle = colours.surface;
+  context.lineWidth = 3 * r;
+  context.strokeText(text, x, y);
+  context.fillStyle = colour;
+  context.fillText(text, x, y);
 }
