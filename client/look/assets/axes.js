@@ -26,9 +26,10 @@ function logRange(...lists) {
   return [Math.max(Math.min(low, high), LEAST) / 1.5, high * 1.7];
 }
 
-// powersWithin returns 1, 2 and 5 times the powers of ten in a range; the powers alone when there are many.
-function powersWithin(min, max) {
-  const steps = max / min > 5000 ? [1] : [1, 2, 5];
+// powersWithin returns 1, 2 and 5 times the powers of ten in a range; the powers alone where its ends differ by more than the
+// factor wide.
+function powersWithin(min, max, wide) {
+  const steps = max / min > wide ? [1] : [1, 2, 5];
   const found = [];
   for (let power = Math.floor(Math.log10(min)); 10 ** power <= max; power++) {
     found.push(...steps.map((s) => s * 10 ** power));
@@ -36,8 +37,8 @@ function powersWithin(min, max) {
   return found.filter((s) => s >= min && s <= max);
 }
 
-const latencyAxis = () => yAxis({
-  splits: (u, i, min, max) => powersWithin(min, max), filter: (u, splits) => splits,
+const latencyAxis = (wide = 5000) => yAxis({
+  splits: (u, i, min, max) => powersWithin(min, max, wide), filter: (u, splits) => splits,
   values: (u, splits) => splits.map(duration),
 });
 

@@ -8,7 +8,7 @@ let colours = {};
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   colours = {};
-  const names = ["surface", "ink", "muted", "grid", "accent", "band-down", "band-starting", "band-hatch"];
+  const names = ["page", "surface", "ink", "muted", "grid", "accent", "band-down", "band-starting", "band-hatch"];
   for (const name of [...names, ...outcomes, "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]) {
     colours[name] = style.getPropertyValue("--" + name).trim();
   }

@@ -1,0 +1,123 @@
+// The connection to the server: what it sends, what is asked of it, and what is said when it fails.
+
+const token = location.hash.slice(1);
+const SILENCE = 5000; // ms without news after which the connection is taken for lost; the server sends something each second
+const RETRY = 1000; // ms
+
+let source = null;
+let watchdog = 0;
+let lost = 0; // how often in a row
+
+// connect opens the stream of events. It begins with a state, so nothing is missed that matters.
+function connect() {
+  source?.close();
+  source = new EventSource("api/events?token=" + encodeURIComponent(token));
+  source.addEventListener("about", (e) => takeAbout(JSON.parse(e.data)));
+  source.addEventListener("state", (e) => {
+    takeState(JSON.parse(e.data));
+    news(true);
+  });
+  source.addEventListener("diff", (e) => {
+    if (state) takeDiff(JSON.parse(e.data));
+    news(false);
+  });
+  source.addEventListener("error", () => loseConnection());
+  watch();
+}
+
+// watch has the connection taken for lost when there is no news.
+function watch() {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => loseConnection(), SILENCE);
+}
+
+function news(whole) {
+  watch();
+  if (whole) {
+    lost = 0;
+    withdraw("connection");
+    setConnection("live", "live");
+  }
+  refresh(whole);
+}
+
+// loseConnection says so, and tries again: an EventSource that got an answer other than a stream does not by itself.
+function loseConnection() {
+  clearTimeout(watchdog);
+  source.close();
+  lost++;
+  setConnection("lost", "connection lost");
+  if (lost === 2) explainLoss();
+  setTimeout(connect, Math.min(RETRY * lost, 5 * RETRY));
+}
+
+// explainLoss asks why the stream cannot be had, as an EventSource does not say.
+async function explainLoss() {
+  const say = (text) => complain("connection", text);
+  try {
+    const response = await fetch("api/calls/A/0", { headers: authorization });
+    if (response.status === 401) {
+      say("This page has no valid token. Open the URL that crashlab live has printed in its terminal, all of it.");
+    } else if (response.status === 503) {
+      say((await problemOf(response)).error);
+    } else {
+      say("The connection to crashlab live is lost. Trying again.");
+    }
+  } catch {
+    say("crashlab live does not answer. Trying again; if it has ended, start it again and open the URL that it prints.");
+  }
+}
+
+const authorization = { Authorization: "Bearer " + token };
+
+async function problemOf(response) {
+  try {
+    return await response.json();
+  } catch {
+    return { error: `crashlab live answered with status ${response.status}.` };
+  }
+}
+
+// ask sends a command. It returns null when it was done, and what is wrong otherwise, which is shown unless the caller can
+// show it beside the field at fault.
+async function ask(command) {
+  let problem = null;
+  try {
+    const response = await fetch("api/command", {
+      method: "POST", headers: { ...authorization, "Content-Type": "application/json" }, body: JSON.stringify(command),
+    });
+    if (!response.ok) problem = await problemOf(response);
+  } catch {
+    problem = { error: "crashlab live does not answer, so nothing was changed. Try again when the connection is back." };
+  }
+  if (problem && !problem.field) complain(command.do, problem.error);
+  else withdraw(command.do);
+  return problem;
+}
+
+function setConnection(name, text) {
+  at("connection").dataset.state = name;
+  at("connection").textContent = text;
+}
+
+const MESSAGES = 4; // at most
+
+// complain shows a message until it is closed, withdrawn, or replaced by another about the same.
+function complain(about, text) {
+  const messages = at("messages");
+  const old = messages.querySelector(`[data-about="${about}"]`);
+  if (old?.firstChild.textContent === text) return;
+  const message = element("div", "", "message");
+  message.dataset.about = about;
+  const close = element("button", "Close");
+  close.type = "button";
+  close.addEventListener("click", () => message.remove());
+  message.append(element("p", text), close);
+  if (old) old.replaceWith(message);
+  else messages.append(message);
+  while (messages.children.length > MESSAGES) messages.firstChild.remove();
+}
+
+function withdraw(about) {
+  at("messages").querySelector(`[data-about="${about}"]`)?.remove();
+}

@@ -1,0 +1,74 @@
+// The page: what is brought up to date when, the theme, and the beginning.
+
+function at(id) {
+  return document.getElementById(id);
+}
+
+// refresh shows what the state has now. whole: there is a new state.
+function refresh(whole) {
+  if (!about || !state) return;
+  if (whole || stage.blocks.length !== shown().replicas.length) layOut();
+  if (!stage.frozen || whole) paintSoon();
+  if (document.hidden) return;
+  if (!stage.frozen) {
+    showFigures();
+    showKey();
+  }
+  showHeads();
+  showHistory();
+  showFaults();
+  showCluster();
+  showLoads();
+  showScenario();
+  showRecording();
+  showMarks();
+  showControl();
+  speak();
+  document.documentElement.dataset.ready = "";
+}
+
+// showControl says when the cluster is gone.
+function showControl() {
+  const { connected, error, control } = state.cluster;
+  document.documentElement.classList.toggle("uncontrolled", !control || !connected);
+  if (control && !connected) complain("cluster", `The cluster is not under control: ${error || "the control service does not answer"}`);
+  else withdraw("cluster");
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  sessionStorage.setItem("theme", theme);
+  at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
+  readColours();
+  for (const canvas of document.querySelectorAll("canvas[data-outcome], [data-outcome] > canvas")) {
+    paintSwatch(canvas, OUTCOME[canvas.dataset.outcome ?? canvas.parentElement.dataset.outcome]);
+  }
+  for (const { u } of plots) u.redraw(false, true);
+  paintSoon();
+}
+
+function begin() {
+  stage.canvas = at("lanes");
+  setTheme(document.documentElement.dataset.theme);
+  makeKey();
+  listTerms();
+  listenForTips();
+  listenToLanes();
+  listenToControls();
+  at("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  at("window").addEventListener("change", (e) => {
+    stage.span = Number(e.target.value);
+    paintSoon();
+  });
+  new ResizeObserver(() => {
+    if (!state) return;
+    layOut();
+    paintStage();
+  }).observe(at("stage"));
+  document.addEventListener("visibilitychange", () => refresh(true));
+  showWay();
+  if (token) connect();
+  else complain("connection", "The address of this page lacks its token. Open the URL that crashlab live has printed in its terminal, all of it.");
+}
+
+begin();
