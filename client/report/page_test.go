@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,10 +13,13 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"example.com/crashlab/client/browsertest"
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/failover"
 )
+
+func TestMain(m *testing.M) { browsertest.Main(m) }
 
 // failedOver returns a call of the trial that lost an attempt and then succeeded, and whose first bar is long enough to
 // be hit.
@@ -31,53 +36,53 @@ func failedOver(t testing.TB, c *trialTable) (call int) {
 }
 
 // middleOf returns where the middle of a call's first bar is in the page, in CSS pixels.
-func middleOf(b *browser, c *trialTable, call int) (x, y float64) {
-	b.t.Helper()
-	box := b.box("#lanes .u-over")
+func middleOf(b *browsertest.Tab, c *trialTable, call int) (x, y float64) {
+	b.T.Helper()
+	box := b.Box("#lanes .u-over")
 	for _, a := range c.attempts {
 		if a.call == call && a.Number == 1 {
 			replica := c.replicas[a.Replica]
 			share := float64(a.Start+a.Duration/2) / float64(c.end)
 			lane := (0.06 + 0.88*(float64(a.row)+0.4)/float64(c.rows[replica]) + float64(replica)) / float64(len(c.names))
-			return box.x + share*box.width, box.y + lane*box.height
+			return box.X + share*box.Width, box.Y + lane*box.Height
 		}
 	}
-	b.t.Fatalf("call %d has no first attempt", call)
+	b.T.Fatalf("call %d has no first attempt", call)
 	return 0, 0
 }
 
-type box struct{ x, y, width, height float64 }
-
-// box scrolls to an element and returns where it is in the window.
-func (b *browser) box(selector string) box {
-	b.t.Helper()
-	v := evaluate[[]float64](b, fmt.Sprintf(`((e) => {
-		e.scrollIntoView({block: "center", behavior: "instant"});
-		const {x, y, width, height} = e.getBoundingClientRect();
-		return [x, y, width, height];
-	})(document.querySelector(%q))`, selector))
-	return box{v[0], v[1], v[2], v[3]}
-}
-
-func (b *browser) text(selector string) string {
-	b.t.Helper()
-	return evaluate[string](b, fmt.Sprintf("document.querySelector(%q).innerText", selector))
+// load opens the run's report from a file and returns its address.
+func load(b *browsertest.Tab, run *record.Run, summary experiment.Summary) string {
+	b.T.Helper()
+	path := filepath.Join(b.T.TempDir(), "report.html")
+	f, err := os.Create(path)
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	if err := HTML(f, run, summary); err != nil {
+		b.T.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.T.Fatal(err)
+	}
+	b.Load("file://" + path)
+	return "file://" + path
 }
 
 func TestPage(t *testing.T) {
 	t.Parallel()
-	b := openBrowser(t)
-	b.view(1280, "light")
+	b := browsertest.Open(t)
+	b.View(1280, "light")
 	run := madeRun(everyday)
-	address := b.load(run, summaryOf(run))
-	b.mustBeQuiet(address)
+	address := load(b, run, summaryOf(run))
+	b.MustBeQuiet(address)
 
 	shown := run.Trials[telling(run.Trials)-1]
 	c := trialTableOf(shown)
 	call := failedOver(t, c)
 	t.Run("click", func(t *testing.T) {
-		b.do(chromedp.MouseClickXY(middleOf(b, c, call)))
-		way := b.text("#way")
+		b.Do(chromedp.MouseClickXY(middleOf(b, c, call)))
+		way := b.Text("#way")
 		want := c.calls[call]
 		for _, part := range []string{
 			fmt.Sprintf("Call %d: ok", want.Number),
@@ -90,44 +95,44 @@ func TestPage(t *testing.T) {
 		}
 	})
 	t.Run("keys", func(t *testing.T) {
-		b.do(chromedp.Focus("#lanes"), chromedp.KeyEvent(kb.ArrowRight))
-		if want := fmt.Sprintf("Call %d:", c.calls[call+1].Number); !strings.HasPrefix(b.text("#way"), want) {
-			t.Errorf("the right arrow shows %.30q, want %s", b.text("#way"), want)
+		b.Do(chromedp.Focus("#lanes"), chromedp.KeyEvent(kb.ArrowRight))
+		if want := fmt.Sprintf("Call %d:", c.calls[call+1].Number); !strings.HasPrefix(b.Text("#way"), want) {
+			t.Errorf("the right arrow shows %.30q, want %s", b.Text("#way"), want)
 		}
 	})
 	t.Run("a moment is at one place", func(t *testing.T) {
-		lanes := b.box("#lanes .u-over")
+		lanes := b.Box("#lanes .u-over")
 		for _, chart := range []string{"#latency", "#outcomes"} {
-			if other := b.box(chart + " .u-over"); other.x != lanes.x || other.width != lanes.width {
-				t.Errorf("%s begins at %v and is %v wide, the lanes at %v and %v", chart, other.x, other.width, lanes.x, lanes.width)
+			if other := b.Box(chart + " .u-over"); other.X != lanes.X || other.Width != lanes.Width {
+				t.Errorf("%s begins at %v and is %v wide, the lanes at %v and %v", chart, other.X, other.Width, lanes.X, lanes.Width)
 			}
 		}
 	})
 	t.Run("zoom", func(t *testing.T) {
-		box := b.box("#latency .u-over")
-		from, to, y := box.x+0.4*box.width, box.x+0.6*box.width, box.y+box.height/2
-		b.do(
+		box := b.Box("#latency .u-over")
+		from, to, y := box.X+0.4*box.Width, box.X+0.6*box.Width, box.Y+box.Height/2
+		b.Do(
 			chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, from, y, chromedp.ButtonLeft),
 			chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, to, y, chromedp.ButtonLeft),
 			chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, to, y, chromedp.ButtonLeft),
-			chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, box.x, y),
+			chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, box.X, y),
 		)
-		evaluate[bool](b, painted)
+		browsertest.Evaluate[bool](b, browsertest.Painted)
 		// At the left edge of the other charts is now the time that was at two fifths.
-		other := b.box("#outcomes .u-over")
-		b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, other.x+1, other.y+5))
-		evaluate[bool](b, painted)
+		other := b.Box("#outcomes .u-over")
+		b.Do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, other.X+1, other.Y+5))
+		browsertest.Evaluate[bool](b, browsertest.Painted)
 		second := math.Floor(0.4*c.end.Seconds()*4) / 4
-		if readout, want := b.text("#outcomes-readout"), fmt.Sprintf("%.2f to", second); !strings.HasPrefix(readout, want) {
+		if readout, want := b.Text("#outcomes-readout"), fmt.Sprintf("%.2f to", second); !strings.HasPrefix(readout, want) {
 			t.Errorf("at the left edge after the zoom: %q, want %s", readout, want)
 		}
 	})
 	t.Run("theme", func(t *testing.T) {
 		surface := `getComputedStyle(document.querySelector("section")).backgroundColor`
-		before := evaluate[string](b, surface)
-		box := b.box("#theme")
-		b.do(chromedp.MouseClickXY(box.x+box.width/2, box.y+box.height/2))
-		if after := evaluate[string](b, surface); after == before || evaluate[string](b, "document.documentElement.dataset.theme") != "dark" {
+		before := browsertest.Evaluate[string](b, surface)
+		box := b.Box("#theme")
+		b.Do(chromedp.MouseClickXY(box.X+box.Width/2, box.Y+box.Height/2))
+		if after := browsertest.Evaluate[string](b, surface); after == before || browsertest.Evaluate[string](b, "document.documentElement.dataset.theme") != "dark" {
 			t.Errorf("the button leaves the surface %s", after)
 		}
 	})
@@ -138,8 +143,8 @@ func TestPage(t *testing.T) {
 			select[key] = value;
 			return select.dispatchEvent(new Event("change"));
 		})`
-		evaluate[bool](b, fmt.Sprintf(`%s("cell", "selectedIndex", %d)`, choose, other.Cell))
-		evaluate[bool](b, fmt.Sprintf(`%s("choose", "value", %d)`, choose, other.Number))
+		browsertest.Evaluate[bool](b, fmt.Sprintf(`%s("cell", "selectedIndex", %d)`, choose, other.Cell))
+		browsertest.Evaluate[bool](b, fmt.Sprintf(`%s("choose", "value", %d)`, choose, other.Number))
 		counts := map[failover.Outcome]int{}
 		for _, call := range other.Calls {
 			for _, a := range call.Attempts {
@@ -147,39 +152,39 @@ func TestPage(t *testing.T) {
 			}
 		}
 		for _, o := range failover.Outcomes() {
-			got := b.text(fmt.Sprintf("[data-outcome=%v] b", o))
+			got := b.Text(fmt.Sprintf("[data-outcome=%v] b", o))
 			if want := fmt.Sprint(counts[o]); got != want {
 				t.Errorf("%v: the key says %s, want %s", o, got, want)
 			}
 		}
-		if got, want := evaluate[string](b, `document.getElementById("cell").value`), run.Manifest.Design.Cells[other.Cell].Title(); got != want {
+		if got, want := browsertest.Evaluate[string](b, `document.getElementById("cell").value`), run.Manifest.Design.Cells[other.Cell].Title(); got != want {
 			t.Errorf("the cell is %q, want %q", got, want)
 		}
 	})
 	t.Run("print", func(t *testing.T) {
 		const width = `document.querySelector("#lanes .uplot").getBoundingClientRect().width`
-		screen := evaluate[float64](b, width)
-		evaluate[bool](b, `dispatchEvent(new Event("beforeprint"))`)
+		screen := browsertest.Evaluate[float64](b, width)
+		browsertest.Evaluate[bool](b, `dispatchEvent(new Event("beforeprint"))`)
 		// What changed on the screen a moment before may be noticed only now.
-		evaluate[string](b, `document.getElementById("lanes").style.width = "1000px"`)
-		evaluate[bool](b, painted)
-		if paper := evaluate[float64](b, width); paper > 740 {
+		browsertest.Evaluate[string](b, `document.getElementById("lanes").style.width = "1000px"`)
+		browsertest.Evaluate[bool](b, browsertest.Painted)
+		if paper := browsertest.Evaluate[float64](b, width); paper > 740 {
 			t.Errorf("on paper a chart is %v px wide, and so cut off", paper)
 		}
-		evaluate[string](b, `document.getElementById("lanes").style.width = ""`)
-		evaluate[bool](b, `dispatchEvent(new Event("afterprint"))`)
+		browsertest.Evaluate[string](b, `document.getElementById("lanes").style.width = ""`)
+		browsertest.Evaluate[bool](b, `dispatchEvent(new Event("afterprint"))`)
 		if _, err := chromedp.Run(b, chromedp.PrintToPDF()); err != nil {
 			t.Error(err)
 		}
-		evaluate[bool](b, painted)
-		if after := evaluate[float64](b, width); after != screen {
+		browsertest.Evaluate[bool](b, browsertest.Painted)
+		if after := browsertest.Evaluate[float64](b, width); after != screen {
 			t.Errorf("after printing a chart is %v px wide, want %v as before", after, screen)
 		}
-		if theme := evaluate[string](b, "document.documentElement.dataset.theme"); theme != "dark" {
+		if theme := browsertest.Evaluate[string](b, "document.documentElement.dataset.theme"); theme != "dark" {
 			t.Errorf("after printing the theme is %s", theme)
 		}
 	})
-	b.mustBeQuiet(address)
+	b.MustBeQuiet(address)
 }
 
 // widest is the elements that reach beyond a page that can be scrolled sideways.
@@ -203,10 +208,10 @@ func TestPageOfAnyRun(t *testing.T) {
 		t.Skip("-short: 4 s of a browser")
 	}
 	t.Parallel()
-	tabs := make(chan *browser, 4)
+	tabs := make(chan *browsertest.Tab, 4)
 	for range cap(tabs) {
-		b := openBrowser(t)
-		b.view(390, "dark")
+		b := browsertest.Open(t)
+		b.View(390, "dark")
 		tabs <- b
 	}
 	for name, p := range anyRuns() {
@@ -214,16 +219,16 @@ func TestPageOfAnyRun(t *testing.T) {
 			t.Parallel()
 			b := <-tabs
 			defer func() { tabs <- b }()
-			b.t = t
+			b.T = t
 			run := madeRun(p)
 			summary := experiment.Summarize(run)
 			if err := summary.AddPrediction(run); err != nil {
 				t.Fatal(err)
 			}
-			address := b.load(run, summary)
-			evaluate[bool](b, `(document.querySelector("[data-step=trouble]")?.click(), true)`)
-			b.mustBeQuiet(address)
-			text := b.text("body")
+			address := load(b, run, summary)
+			browsertest.Evaluate[bool](b, `(document.querySelector("[data-step=trouble]")?.click(), true)`)
+			b.MustBeQuiet(address)
+			text := b.Text("body")
 			if !strings.Contains(text, instead[name]) {
 				t.Errorf("the page does not say %q", instead[name])
 			}
@@ -232,10 +237,10 @@ func TestPageOfAnyRun(t *testing.T) {
 					t.Errorf("the page says %s: %q", bad, text)
 				}
 			}
-			if wide := evaluate[string](b, widest); wide != "" {
+			if wide := browsertest.Evaluate[string](b, widest); wide != "" {
 				t.Errorf("wider than the screen: %s", wide)
 			}
-			if theme := evaluate[string](b, "document.documentElement.dataset.theme"); theme != "dark" {
+			if theme := browsertest.Evaluate[string](b, "document.documentElement.dataset.theme"); theme != "dark" {
 				t.Errorf("the theme is %s, want the dark one that the system prefers", theme)
 			}
 		})
@@ -245,44 +250,44 @@ func TestPageOfAnyRun(t *testing.T) {
 // Of 50,000 calls the one that is clicked is shown. BenchmarkPage says how soon.
 func TestPageOfFiftyThousandCalls(t *testing.T) {
 	t.Parallel()
-	b := openBrowser(t)
-	b.view(1280, "light")
+	b := browsertest.Open(t)
+	b.View(1280, "light")
 	run := madeRun(fiftyThousand)
-	address := b.load(run, summaryOf(run))
+	address := load(b, run, summaryOf(run))
 	c := trialTableOf(run.Trials[0])
 	call := failedOver(t, c)
-	b.do(chromedp.MouseClickXY(middleOf(b, c, call)))
-	if way, want := b.text("#way"), fmt.Sprintf("Call %d:", c.calls[call].Number); !strings.HasPrefix(way, want) {
+	b.Do(chromedp.MouseClickXY(middleOf(b, c, call)))
+	if way, want := b.Text("#way"), fmt.Sprintf("Call %d:", c.calls[call].Number); !strings.HasPrefix(way, want) {
 		t.Errorf("a click shows %.40q, want %s", way, want)
 	}
-	b.mustBeQuiet(address)
+	b.MustBeQuiet(address)
 }
 
 // BenchmarkPage measures what a user of a run of 50,000 calls waits for, from the start of loading: the verdict, and the
 // pictures of the trial; and from a click to what it shows.
 func BenchmarkPage(b *testing.B) {
-	tab := openBrowser(b)
-	tab.view(1280, "light")
+	tab := browsertest.Open(b)
+	tab.View(1280, "light")
 	run := madeRun(fiftyThousand)
 	summary := summaryOf(run)
 	c := trialTableOf(run.Trials[0])
 	var verdict, pictures, answer float64
 	for b.Loop() {
-		tab.load(run, summary)
-		opened := evaluate[[]float64](tab, `(async () => [
+		load(tab, run, summary)
+		opened := browsertest.Evaluate[[]float64](tab, `(async () => [
 			performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0,
 			await new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now())))),
 		])()`)
 		x, y := middleOf(tab, c, failedOver(b, c))
-		evaluate[bool](tab, `(() => {
+		browsertest.Evaluate[bool](tab, `(() => {
 			const over = document.querySelector("#lanes .u-over");
 			over.addEventListener("click", () => { window.clicked = performance.now(); }, {capture: true});
 			window.answered = new Promise((done) => over.addEventListener("click", () =>
 				requestAnimationFrame(() => setTimeout(() => done(performance.now() - window.clicked)))));
 			return true;
 		})()`)
-		tab.do(chromedp.MouseClickXY(x, y))
-		verdict, pictures, answer = verdict+opened[0], pictures+opened[1], answer+evaluate[float64](tab, "window.answered")
+		tab.Do(chromedp.MouseClickXY(x, y))
+		verdict, pictures, answer = verdict+opened[0], pictures+opened[1], answer+browsertest.Evaluate[float64](tab, "window.answered")
 	}
 	b.ReportMetric(verdict/float64(b.N), "ms/verdict")
 	b.ReportMetric(pictures/float64(b.N), "ms/pictures")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"example.com/crashlab/client/browsertest"
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/record"
 )
@@ -84,15 +85,15 @@ func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("only with -pictures FOLDER, for people to look at")
 	}
-	b := openBrowser(t)
+	b := browsertest.Open(t)
 	const choose = `for (const k of [1, 2, 3]) document.querySelector("[data-step=trouble]")?.click(); 1`
 	for name, run := range picturedRuns(t) {
 		for _, width := range []int64{1280, 390} {
 			for _, theme := range []string{"light", "dark"} {
-				b.view(width, theme)
-				b.load(run, compared(t, run, believed(run)))
-				evaluate[any](b, choose)
-				evaluate[bool](b, painted)
+				b.View(width, theme)
+				load(b, run, compared(t, run, believed(run)))
+				browsertest.Evaluate[any](b, choose)
+				browsertest.Evaluate[bool](b, browsertest.Painted)
 				png, err := chromedp.Run(b, chromedp.FullScreenshot(100))
 				if err != nil {
 					t.Fatal(err)

@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"client/report", "supervisor/clusterfile"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "supervisor/transport", "client/cluster"},
-	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats", "client/look"},
+	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats", "client/look", "client/browsertest"},
 }
 
 // grpc is gRPC, and what it depends on.
