@@ -89,8 +89,7 @@ function loadFields(id) {
   box.dataset.load = id;
   const head = element("p", "", "load-head");
   const swap = newButton("", "load", () => {
-    const load = state.loads.find((l) => l.id === id);
-    ask({ do: "load", load: id, on: !load.on });
+    ask({ do: "load", load: id, on: !planOf(id).on });
   });
   swap.classList.add("switch");
   head.append(element("b", "Load " + id, "load-name"), swap);
@@ -115,7 +114,7 @@ function loadFields(id) {
 }
 
 function showLoads() {
-  for (const load of state.loads) {
+  for (const load of state.plans) {
     const box = at("load-fields").querySelector(`[data-load="${load.id}"]`);
     const swap = box.querySelector(".switch");
     write(swap, load.on ? "Stop" : "Start");
@@ -132,7 +131,7 @@ function makeScenarios() {
     const details = element("details", "", "guide");
     details.dataset.name = guide.name;
     const steps = element("ol", "");
-    for (const s of guide.steps) if (s.say) steps.append(element("li", `${s.at}: ${s.say}`));
+    for (const s of guide.steps) if (s.say) steps.append(element("li", `${duration(s.at_us * MICRO)}: ${s.say}`));
     const begin = newButton("Begin", "scenario", () => {
       ask({ do: "scenario", scenario: state.scenario.name === guide.name ? "" : guide.name });
     });

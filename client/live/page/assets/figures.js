@@ -9,20 +9,18 @@ const ended = (numbers) => numbers.ok + numbers.failed;
 const successOf = (numbers) => ratio(numbers.ok, ended(numbers), percent);
 const attemptsPerCall = (numbers) => ratio(numbers.attempts, ended(numbers), (x) => x.toFixed(2));
 const ejectedBy = (load) => load.links.filter((l) => l.ejected).map((l) => l.replica);
-const waits = (load) => load.settings.when_down === "wait";
-const bounded = (load) => load.budget !== undefined;
 
-// Each figure: its term, its name, its value now, and what stands below it.
+// Each figure: its term, its name, its value in the last 10 s, and what stands below it, mostly its value since the start.
 const FIGURES = [
-  ["success", "success", (l) => successOf(l.recent), (l) => `${successOf(l.total)} in all`],
-  ["p50", "p50", (l) => latency(l.recent.p50_us), (l) => `${latency(l.total.p50_us)} in all`],
-  ["p99", "p99", (l) => latency(l.recent.p99_us), (l) => `${latency(l.total.p99_us)} in all`],
-  ["attempts", "attempts/call", (l) => attemptsPerCall(l.recent), (l) => `${attemptsPerCall(l.total)} in all`],
-  ["rate", "calls/s", (l) => short(l.recent.ended_a_second), (l) => `${ended(l.total)} in all`],
+  ["success", "success", (l) => successOf(l.recent), (l) => successOf(l.total)],
+  ["p50", "p50", (l) => latency(l.recent.p50_us), (l) => latency(l.total.p50_us)],
+  ["p99", "p99", (l) => latency(l.recent.p99_us), (l) => latency(l.total.p99_us)],
+  ["attempts", "attempts/call", (l) => attemptsPerCall(l.recent), (l) => attemptsPerCall(l.total)],
+  ["rate", "calls/s", (l) => short(l.recent.ended_a_second), (l) => `${ended(l.total)} calls`],
   ["waiting", "waiting", (l) => String(l.waiting), (l) => `of ${l.under_way} calls`],
   ["limit", "limit", (l) => (l.limit ? String(l.limit) : "none"), (l) => (l.crash_rate ? `${percent(l.crash_rate)} crash` : "a replica")],
-  ["budget", "budget", (l) => (bounded(l) ? short(l.budget) : "none"), (l) => `${l.denied} denied`],
-  ["ejected", "ejected", (l) => ejectedBy(l).join(", ") || "none", (l) => `${l.ejections} in all`],
+  ["budget", "budget", (l) => (l.budget === undefined ? "none" : short(l.budget)), (l) => `${l.denied} denied`],
+  ["ejected", "ejected", (l) => ejectedBy(l).join(", ") || "none", (l) => `${l.ejections} so far`],
 ];
 
 // write sets the text of an element where it differs, as each change costs the browser work.
@@ -41,7 +39,7 @@ function showFigures() {
   }
   loads.forEach((load, k) => {
     const row = host.children[k];
-    write(row.querySelector(".load-name"), `${load.id} · ${load.preset ?? "own policy"}${load.on ? "" : " · off"}`);
+    write(row.querySelector(".load-name"), `${load.id} · ${planOf(load.id).preset ?? "own policy"}${planOf(load.id).on ? "" : " · off"}`);
     row.querySelector(".late").hidden = !load.late;
     FIGURES.forEach(([, , now, below], i) => {
       const tile = row.querySelectorAll(".tile")[i];
@@ -55,7 +53,7 @@ function figuresOf(load) {
   const row = element("div", "", "figures-of");
   row.dataset.load = load.id;
   const head = element("p", "", "load-head");
-  head.append(element("b", "", "load-name"), element("span", "last 10 s", "small"), element("span", "This machine is too busy to keep the rate.", "late"));
+  head.append(element("b", "", "load-name"), element("span", "last 10 s, and below since the start", "small"), element("span", "This machine is too busy to keep the rate.", "late"));
   const list = element("dl", "", "tiles");
   for (const [term, name] of FIGURES) {
     const tile = element("div", "", "tile");
@@ -67,6 +65,8 @@ function figuresOf(load) {
   row.append(head, list);
   return row;
 }
+
+const running = () => state.loads.filter((l) => planOf(l.id).on);
 
 const SIGNS = { ready: "●", starting: "◔", down: "○", hung: "‖", unready: "◍" };
 
@@ -117,7 +117,7 @@ function showHeads() {
     const label = head.querySelector(".state");
     label.dataset.term = replica.state;
     label.tabIndex = 0;
-    write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${ejecting.length ? ", ejected" + (state.loads[1].on ? " by " + ejecting.join() : "") : ""}`);
+    write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${ejecting.length ? ", ejected" + (state.plans[1].on ? " by " + ejecting.join() : "") : ""}`);
     write(head.querySelector(".more"), `#${replica.incarnation} · ${inFlight} in flight · ${replica.crashes} ✖`);
     const hang = head.querySelector("[data-do=stop], [data-do=continue]");
     const hung = replica.state === "hung";
@@ -126,7 +126,7 @@ function showHeads() {
     write(hang, hung ? "Continue" : "Hang");
     head.title = replica.note ?? "";
   }
-  write(at("queue-length"), state.loads.filter((l) => l.on).map((l) => l.waiting).join(" / ") || "0");
+  write(at("queue-length"), running().map((l) => l.waiting).join(" / ") || "0");
 }
 
 function showKey() {
@@ -158,7 +158,7 @@ function speak() {
   if (scene.now - spokenAt < SPOKEN_EVERY || stage.frozen) return;
   spokenAt = scene.now;
   const replicas = state.replicas.map((r) => `${r.name} ${r.state}`).join(", ");
-  const loads = state.loads.filter((l) => l.on).map((l) =>
+  const loads = running().map((l) =>
     `Load ${l.id}: success ${successOf(l.recent)}, p50 ${latency(l.recent.p50_us)}, p99 ${latency(l.recent.p99_us)}, ` +
     `${attemptsPerCall(l.recent)} attempts per call, ${l.waiting} waiting.`);
   write(at("spoken"), `${loads.join(" ")} Replicas: ${replicas}.`);

@@ -180,7 +180,9 @@ function paintMarks(f, scene) {
     const at = mark.at_us * MICRO;
     if (at < f.min - 10 || at > f.max || mark.kind === "ejection") continue;
     const x = f.x(at);
-    paintLine({ ...f, r: f.r * 0.7 }, x, FLAGS * f.r - 4 * f.r, x, f.bottom, colours.accent, [4, 4]);
+    for (const { top, height } of [...stage.blocks, stage.waiting]) {
+      paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colours.accent, [4, 4]);
+    }
     const row = right.findIndex((end) => x > end);
     if (row < 0) continue;
     const text = (mark.error ? "✕ " : "⚑ ") + mark.text;

@@ -33,6 +33,8 @@ const scene = {
 const names = new Map(); // of all replicas that were ever seen in this session, to their numbers in attempts.at
 const busy = new Map(); // until when each row of a lane is, by load and replica
 
+const planOf = (id) => state.plans.find((p) => p.id === id);
+
 const loadNumber = (id) => (id === "B" ? 1 : 0);
 
 function numberOf(name) {
@@ -50,10 +52,12 @@ function takeState(next) {
   busy.clear();
   scene.now = next.now_us * MICRO;
   place();
-  append(attempts.items);
-  addBands(bands.items);
-  addCrashes(crashes.items);
-  for (const list of [attempts, bands, crashes]) list.items = null;
+  append(attempts.items ?? []);
+  addBands(bands.items ?? []);
+  addCrashes(crashes.items ?? []);
+  for (const list of [attempts, bands, crashes]) list.items = null; // the columns have them
+  next.marks.items ??= [];
+  next.points.items ??= [];
   refillQueue();
   settle();
 }
@@ -70,15 +74,15 @@ function takeDiff(diff) {
       for (const load of value) state.loads[state.loads.findIndex((l) => l.id === load.id)] = load;
     } else if (key === "attempts") {
       dropAttempts(value.first - state.attempts.first);
-      append(value.items);
+      append(value.items ?? []);
       state.attempts.first = value.first;
     } else if (key === "bands" || key === "crashes") {
       scene[key].splice(0, value.first - state[key].first);
-      (key === "bands" ? addBands : addCrashes)(value.items);
+      (key === "bands" ? addBands : addCrashes)(value.items ?? []);
       state[key].first = value.first;
-    } else if (value?.items) {
+    } else if (key === "marks" || key === "points") {
       state[key].items.splice(0, value.first - state[key].first);
-      state[key].items.push(...value.items);
+      state[key].items.push(...(value.items ?? []));
       state[key].first = value.first;
     } else {
       state[key] = value;
@@ -86,7 +90,7 @@ function takeDiff(diff) {
   }
   scene.now = state.now_us * MICRO;
   pushQueue(scene.now, state.loads.map((l) => l.waiting));
-  if (diff.replicas || diff.loads) place();
+  if (diff.replicas || diff.plans || diff.loads) place();
   settle();
 }
 
@@ -98,7 +102,7 @@ function settle() {
 
 // place gives each attempt its lane, after the replicas or the loads have changed.
 function place() {
-  const busyLoads = state.loads.filter((l) => l.on || l.recent.attempts > 0);
+  const busyLoads = state.loads.filter((l) => planOf(l.id).on || l.recent.attempts > 0);
   const loads = busyLoads.length ? busyLoads : state.loads.slice(0, 1);
   const before = scene.replicas.map((r) => r.name).join() + ":" + scene.loads.map((l) => l.id).join();
   const after = state.replicas.map((r) => r.name).join() + ":" + loads.map((l) => l.id).join();
