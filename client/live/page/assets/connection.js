@@ -36,7 +36,7 @@ function news(whole) {
   if (whole) {
     lost = 0;
     withdraw("connection");
-    setConnection("live", "live");
+    if (!stage.frozen) setConnection("live", "live");
   }
   refresh(whole);
 }

@@ -92,7 +92,7 @@ function headOf(name) {
   const head = element("div", "", "head");
   head.dataset.replica = name;
   const title = element("p", "", "title");
-  title.append(element("b", name), element("span", "", "state"), element("span", "", "more"));
+  title.append(element("b", name), element("span", "", "state"), element("span", "", "more"), element("span", "", "problem"));
   const buttons = element("div", "", "buttons");
   buttons.setAttribute("role", "group");
   buttons.setAttribute("aria-label", "Replica " + name);
@@ -107,6 +107,12 @@ function headOf(name) {
   return head;
 }
 
+// countdown says when a replica that is down will be launched, where one has to wait for it.
+function countdown(replica) {
+  const left = (replica.next_us ?? 0) * MICRO - scene.now;
+  return replica.state === "down" && left > 1 ? `, ${Math.ceil(left)} s` : "";
+}
+
 // showHeads writes the states of the replicas, and makes Hang Continue for one that hangs.
 function showHeads() {
   for (const replica of state.replicas) {
@@ -117,14 +123,14 @@ function showHeads() {
     const label = head.querySelector(".state");
     label.dataset.term = replica.state;
     label.tabIndex = 0;
-    write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${ejecting.length ? ", ejected" + (state.plans[1].on ? " by " + ejecting.join() : "") : ""}`);
+    write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${countdown(replica)}${ejecting.length ? ", ejected" + (state.plans[1].on ? " by " + ejecting.join() : "") : ""}`);
     write(head.querySelector(".more"), `#${replica.incarnation} · ${inFlight} in flight · ${replica.crashes} ✖`);
     const hang = head.querySelector("[data-do=stop], [data-do=continue]");
     const hung = replica.state === "hung";
     hang.dataset.do = hung ? "continue" : "stop";
     hang.dataset.term = hung ? "continue" : "hang";
     write(hang, hung ? "Continue" : "Hang");
-    head.title = replica.note ?? "";
+    write(head.querySelector(".problem"), replica.note ?? "");
   }
   write(at("queue-length"), running().map((l) => l.waiting).join(" / ") || "0");
 }

@@ -36,7 +36,7 @@ function makePlot(chart) {
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: { key: "history" } },
     scales: { x: { time: false, range: () => [Math.max(0, scene.now - MINUTES * 60), Math.max(scene.now, 60)] }, y: scale },
     axes: [axis({ size: 26, values: (u, splits) => splits.map(clock) }), chart.axis()],
-    series: [{ label: "", value: (u, x) => (x == null ? "" : "at " + clock(x)) }, ...lines],
+    series: [{ label: " ", value: (u, x) => (x == null ? "" : "at " + clock(x)) }, ...lines],
     hooks: { draw: [markHistory] },
   }, [[], ...lines.map(() => [])], host);
   const size = new ResizeObserver(() => u.setSize({ width: Math.max(host.clientWidth, 200), height: u.height }));

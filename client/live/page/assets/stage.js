@@ -183,11 +183,14 @@ function paintMarks(f, scene) {
     for (const { top, height } of [...stage.blocks, stage.waiting]) {
       paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colours.accent, [4, 4]);
     }
-    const row = right.findIndex((end) => x > end);
-    if (row < 0) continue;
     const text = (mark.error ? "✕ " : "⚑ ") + mark.text;
-    paintText(f, text, x - 4 * f.r, (14 + 14 * row) * f.r, colours.accent);
-    right[row] = x + f.context.measureText(text).width + 8 * f.r;
+    f.context.font = `${12 * f.r}px system-ui, sans-serif`;
+    const width = f.context.measureText(text).width;
+    const start = x + width > f.right ? x - width : x - 4 * f.r; // beside the line, where there is room
+    const row = right.findIndex((end) => start > end);
+    if (row < 0) continue;
+    paintText(f, text, start, (14 + 14 * row) * f.r, colours.accent);
+    right[row] = start + width + 8 * f.r;
   }
 }
 

@@ -62,9 +62,10 @@ function takeState(next) {
   settle();
 }
 
+// forget drops what belongs to another session.
 function forget() {
   names.clear();
-  stage.chosen = null;
+  choose(null);
 }
 
 // takeDiff applies a difference.

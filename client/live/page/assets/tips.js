@@ -51,18 +51,26 @@ let tipped = null; // the element that the tooltip is about
 
 function showTip(e) {
   const text = e && tipOf(e);
+  if (e === tipped && text) return;
+  hideTip();
+  if (!text) return;
   const tip = at("tip");
-  if (!text) return hideTip();
   tipped = e;
   tip.textContent = text;
   tip.hidden = false;
-  const box = e.getBoundingClientRect();
-  const own = tip.getBoundingClientRect();
-  const left = Math.min(Math.max(box.left, 8), innerWidth - own.width - 8);
-  const below = box.bottom + 6 + own.height < innerHeight;
-  tip.style.left = left + "px";
-  tip.style.top = (below ? box.bottom + 6 : Math.max(box.top - own.height - 6, 4)) + "px";
+  placeTip();
   describedIn(e)?.setAttribute("aria-describedby", "tip");
+}
+
+// placeTip puts the tooltip below what it is about, or above where there is no room.
+function placeTip() {
+  if (!tipped) return;
+  const tip = at("tip");
+  const box = tipped.getBoundingClientRect();
+  const own = tip.getBoundingClientRect();
+  const below = box.bottom + 6 + own.height < innerHeight;
+  tip.style.left = Math.max(Math.min(box.left, innerWidth - own.width - 8), 8) + "px";
+  tip.style.top = (below ? box.bottom + 6 : Math.max(box.top - own.height - 6, 4)) + "px";
 }
 
 // describedIn returns the element that gets the focus: e itself, or the control in a label.
@@ -83,7 +91,7 @@ function listenForTips() {
   document.addEventListener("focusout", hideTip);
   document.addEventListener("pointerup", (e) => { if (e.pointerType !== "mouse") showTip(about(e)); });
   document.addEventListener("keydown", (e) => { if (e.key === "Escape") hideTip(); });
-  document.addEventListener("scroll", hideTip, { capture: true, passive: true });
+  document.addEventListener("scroll", placeTip, { capture: true, passive: true });
 }
 
 function listTerms() {
