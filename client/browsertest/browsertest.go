@@ -163,6 +163,17 @@ func (b *Tab) Text(selector string) string {
 // Painted waits until what was changed has been painted.
 const Painted = `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true))))`
 
+// TooWide returns an expression for what reaches beyond a page of that width, in pixels, that can be scrolled sideways; its
+// value is empty when it cannot.
+func TooWide(width int64) string {
+	return fmt.Sprintf(`(() => {
+	const width = Math.min(document.documentElement.clientWidth, %d);
+	if (document.documentElement.scrollWidth <= width) return "";
+	const wide = [...document.querySelectorAll("body *")].filter((e) => !e.closest(".wide") && Math.max(e.getBoundingClientRect().right, e.scrollWidth) > width);
+	return document.documentElement.scrollWidth + " px: " + wide.map((e) => e.tagName + "." + e.className + "#" + e.id).join(", ");
+})()`, width)
+}
+
 // MustBeQuiet fails the test when the page has met an error, or has made a request for what is not at the address.
 func (b *Tab) MustBeQuiet(address string) {
 	b.T.Helper()

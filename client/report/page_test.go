@@ -187,14 +187,6 @@ func TestPage(t *testing.T) {
 	b.MustBeQuiet(address)
 }
 
-// widest is the elements that reach beyond a page that can be scrolled sideways.
-const widest = `(() => {
-	const width = document.documentElement.clientWidth;
-	if (document.documentElement.scrollWidth <= Math.min(width, 390)) return "";
-	const wide = [...document.querySelectorAll("body *")].filter((e) => !e.closest(".wide") && Math.max(e.getBoundingClientRect().right, e.scrollWidth) > 390);
-	return document.documentElement.scrollWidth + " px: " + wide.map((e) => e.tagName + "." + e.className + "#" + e.id).join(", ");
-})()`
-
 // instead is what the page says where there is nothing to be drawn.
 var instead = map[string]string{
 	"no calls":   "This trial has no calls to show.",
@@ -237,7 +229,7 @@ func TestPageOfAnyRun(t *testing.T) {
 					t.Errorf("the page says %s: %q", bad, text)
 				}
 			}
-			if wide := browsertest.Evaluate[string](b, widest); wide != "" {
+			if wide := browsertest.Evaluate[string](b, browsertest.TooWide(390)); wide != "" {
 				t.Errorf("wider than the screen: %s", wide)
 			}
 			if theme := browsertest.Evaluate[string](b, "document.documentElement.dataset.theme"); theme != "dark" {

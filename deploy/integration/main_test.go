@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"example.com/crashlab/client/browsertest"
 )
 
 const (
@@ -77,6 +79,7 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	defer browsertest.End()
 	if err := runSideBySide(8); err != nil {
 		return 0, err
 	}

@@ -146,9 +146,6 @@ function showScenario() {
   const { name, say, done, began_us } = state.scenario;
   const guide = about.scenarios.find((g) => g.name === name);
   const banner = at("scene");
-  const key = JSON.stringify(state.scenario);
-  if (banner.dataset.key === key) return;
-  banner.dataset.key = key;
   banner.hidden = !guide;
   for (const details of at("scenario-list").children) {
     const runs = details.dataset.name === name;

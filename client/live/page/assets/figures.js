@@ -40,7 +40,7 @@ function showFigures() {
   loads.forEach((load, k) => {
     const row = host.children[k];
     write(row.querySelector(".load-name"), `${load.id} · ${planOf(load.id).preset ?? "own policy"}${planOf(load.id).on ? "" : " · off"}`);
-    row.querySelector(".late").hidden = !load.late;
+    write(row.querySelector(".late"), troubleOf(load));
     FIGURES.forEach(([, , now, below], i) => {
       const tile = row.querySelectorAll(".tile")[i];
       write(tile.querySelector("dd"), now(load));
@@ -49,11 +49,17 @@ function showFigures() {
   });
 }
 
+// troubleOf says why the figures, or what is drawn of them, are not what was asked for.
+function troubleOf(load) {
+  if (load.late) return "This machine is too busy to keep the rate.";
+  return load.skipped > 0 ? `${load.skipped} attempts came too fast to be drawn; the figures have them.` : "";
+}
+
 function figuresOf(load) {
   const row = element("div", "", "figures-of");
   row.dataset.load = load.id;
   const head = element("p", "", "load-head");
-  head.append(element("b", "", "load-name"), element("span", "last 10 s, and below since the start", "small"), element("span", "This machine is too busy to keep the rate.", "late"));
+  head.append(element("b", "", "load-name"), element("span", "last 10 s, and below since the start", "small"), element("span", "", "late"));
   const list = element("dl", "", "tiles");
   for (const [term, name] of FIGURES) {
     const tile = element("div", "", "tile");

@@ -16,15 +16,24 @@ function refresh(whole) {
   }
   showHeads();
   showHistory();
-  showFaults();
-  showCluster();
-  showLoads();
-  showScenario();
-  showRecording();
+  if (changed("replicas")) showFaults();
+  if (changed("groups")) showCluster();
+  if (changed("plans")) showLoads();
+  if (changed("scenario")) showScenario();
+  if (changed("recording")) showRecording();
+  if (changed("cluster")) showControl();
   showMarks();
-  showControl();
   speak();
   document.documentElement.dataset.ready = "";
+}
+
+const drawn = {};
+
+// changed reports whether a part of the state is another than when it was last asked for.
+function changed(part) {
+  const before = drawn[part];
+  drawn[part] = state[part];
+  return before !== state[part];
 }
 
 // showControl says when the cluster is gone.
@@ -52,6 +61,7 @@ function begin() {
   setTheme(document.documentElement.dataset.theme);
   makeKey();
   listTerms();
+  for (const e of document.querySelectorAll("h2[data-term], h3[data-term]")) e.tabIndex = 0;
   listenForTips();
   listenToLanes();
   listenToControls();

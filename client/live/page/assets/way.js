@@ -58,9 +58,11 @@ async function showWay() {
   const { chosen } = stage;
   const turn = ++asked;
   if (!chosen) {
+    way.ariaBusy = "false";
     way.replaceChildren(element("p", "Click an attempt to see the way of its call. With the keyboard: focus the lanes and use the arrow keys.", "none"));
     return;
   }
+  way.ariaBusy = "true";
   const id = chosen.load === 1 ? "B" : "A";
   let call;
   try {
@@ -71,6 +73,7 @@ async function showWay() {
     call = { missing: "crashlab live does not answer, so the way of this call cannot be had." };
   }
   if (turn !== asked) return; // another was chosen since
+  way.ariaBusy = "false";
   if (call.missing) {
     way.replaceChildren(element("h4", `Call ${chosen.call} of load ${id}`), element("p", call.missing, "none"));
     return;

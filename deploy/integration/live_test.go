@@ -1,0 +1,178 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"example.com/crashlab/client/browsertest"
+	faultv1 "example.com/crashlab/gen/fault/v1"
+	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
+)
+
+// watched is a cluster with a page on it.
+type watched struct {
+	*controlled
+	page *browsertest.Tab
+	live *process
+	url  string
+}
+
+// watch starts a cluster, crashlab live on it, and a tab that shows it.
+func watch(t *testing.T) *watched {
+	t.Helper()
+	page := browsertest.Open(t)
+	file := filepath.Join(t.TempDir(), "cluster.yaml")
+	text := strings.Replace(healthy, "--log-json]", "--log-json, \"--service-time=uniform:100ms:200ms\"]", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{controlled: startControlled(t, file), page: page}
+	w.live = start(t, "crashlab", "live", "--control="+w.control, "--listen=127.0.0.1:0", "--runs="+t.TempDir())
+	w.live.await(&w.live.stdout, "URL", func(line string) (found bool) {
+		w.url, found = strings.CutPrefix(line, "Open ")
+		return found
+	})
+	page.View(1280, "light")
+	page.Load(w.url)
+	for _, name := range []string{"a", "b", "c"} {
+		w.untilText("[data-replica="+name+"]", "ready")
+	}
+	return w
+}
+
+func (w *watched) untilText(selector, part string) {
+	w.page.T.Helper()
+	w.page.Until(fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, part))
+}
+
+func (w *watched) press(selector string) {
+	w.page.T.Helper()
+	box := w.page.Box(selector)
+	w.page.Do(chromedp.MouseClickXY(box.X+box.Width/2, box.Y+box.Height/2))
+}
+
+// enter puts a value into a field, as a user does who then leaves it.
+func (w *watched) enter(selector, value string) {
+	w.page.T.Helper()
+	browsertest.Evaluate[bool](w.page, fmt.Sprintf(`((e) => {
+		e.value = %[2]q;
+		e.dispatchEvent(new Event("input", {bubbles: true}));
+		return e.dispatchEvent(new Event("change", {bubbles: true}));
+	})(document.querySelector(%[1]q))`, selector, value))
+}
+
+// A replica that is killed by a button is seen to die and to come back, and a call that it took with it to go on elsewhere.
+func TestPageShowsAKill(t *testing.T) {
+	long(t, "4 s of a browser and a cluster")
+	t.Parallel()
+	w := watch(t)
+	browsertest.Evaluate[bool](w.page, `(() => {
+		const state = document.querySelector("[data-replica=a] .state");
+		document.querySelector("[data-replica=a] [data-do=kill]").addEventListener("click", () => { window.killed = performance.now(); });
+		new MutationObserver(() => { window.seen ??= window.killed && performance.now(); }).observe(state, {childList: true, characterData: true, subtree: true});
+		return true;
+	})()`)
+	w.press("[data-replica=a] [data-do=kill]")
+	if e := w.awaitEvent("exited", 0, 1); e.exit() != "SIGKILL" {
+		t.Errorf("a ended with %s, want SIGKILL", e.exit())
+	}
+	w.untilText("[data-replica=a]", "#2")
+	w.untilText("#marks", "kill a")
+	t.Logf("from the click to the lane: %.0f ms", browsertest.Evaluate[float64](w.page, "window.seen - window.killed"))
+	w.page.Until(`document.querySelector("#outcome-key [data-outcome=lost]:not(.absent)")`)
+	way := ""
+	for range 50 { // further back each time
+		w.press("[data-step=trouble]")
+		w.page.Until(`document.querySelector("#way").ariaBusy === "false"`)
+		if way = w.page.Text("#way"); strings.Contains(way, "\tlost\t") {
+			break
+		}
+	}
+	for _, part := range []string{"Call ", "\ta #", "\tlost\t", "\tok\t"} {
+		if !strings.Contains(way, part) {
+			t.Errorf("the way of the call has no %q:\n%s", part, way)
+		}
+	}
+	w.page.MustBeQuiet(w.origin())
+}
+
+func (w *watched) origin() string {
+	before, _, _ := strings.Cut(w.url, "#")
+	return before
+}
+
+// Every control acts on the cluster that runs.
+func TestPageControlsTheCluster(t *testing.T) {
+	long(t, "6 s of a browser and a cluster")
+	t.Parallel()
+	w := watch(t)
+
+	w.press("[data-replica=b] [data-do=stop]")
+	w.untilText("[data-replica=b]", "hung")
+	w.press("[data-replica=b] [data-do=continue]")
+	w.untilText("[data-replica=b]", "ready")
+	w.press("[data-replica=c] [data-do=restart]")
+	w.awaitEvent("exited", 2, 1)
+	w.untilText("[data-replica=c]", "#2")
+
+	w.enter("#faulty", "b")
+	w.enter("[data-field=error_probability] input", "0.5")
+	faults := faultv1.NewFaultClient(w.dial(1))
+	w.page.Until(`document.querySelector("[data-field=error_probability]").dataset.value === "0.5"`)
+	if got, err := faults.Get(patiently(t), &faultv1.GetRequest{}); err != nil || got.Faults.ErrorProbability != 0.5 {
+		t.Errorf("the faults of b are %v, %v: want an error probability of 0.5", got, err)
+	}
+
+	w.enter("[data-field=delay] input", "2s")
+	w.page.Until(`document.querySelector("[data-field=delay]").dataset.value === "2s"`)
+	w.enter("[data-field=replicas] input", "2")
+	w.page.Until(`document.querySelectorAll("#heads .head").length === 2`)
+	list, err := w.List(patiently(t), &supervisorv1.ListRequest{})
+	if err != nil || len(list.Replicas) != 2 || list.Replicas[0].Policy.Delay.AsDuration() != 2*time.Second {
+		t.Errorf("the supervisor has %v, %v: want two replicas with a delay of 2s", list, err)
+	}
+
+	w.press(".load[data-load=B] [data-preset=recommended]")
+	w.press(".load[data-load=B] .switch")
+	w.untilText(".figures-of[data-load=B]", "B · recommended")
+	w.enter(".load[data-load=B] [data-field=concurrency] input", "3")
+	w.untilText(".figures-of[data-load=B] [data-term=waiting]", "of 3 calls")
+	w.press("#record")
+	w.untilText("#record", "Stop recording")
+	w.press(".guide summary")
+	w.press(".guide button")
+	w.page.Until(`!document.querySelector("#scene").hidden`)
+	w.press("#scene button")
+	w.page.Until(`document.querySelector("#scene").hidden`)
+	w.press("#record")
+	w.untilText("#messages", "crashlab report")
+	message := strings.Fields(w.page.Text("#messages p"))
+	code, out, problem := run(t, "crashlab", "report", message[slices.Index(message, "report")+1], "--format=json")
+	if code != 0 || !strings.Contains(out, "success") {
+		t.Errorf("the report of what was recorded ends with %d: %s%s", code, out, problem)
+	}
+	w.page.MustBeQuiet(w.origin())
+}
+
+// A cluster that ends is said on the page.
+func TestPageOutlivesItsCluster(t *testing.T) {
+	long(t, "4 s of a browser and a cluster")
+	t.Parallel()
+	w := watch(t)
+	w.stop()
+	w.untilText("#messages", "not under control")
+	w.press("[data-replica=b] [data-do=kill]")
+	w.page.Until(`document.querySelectorAll("#messages .message").length === 2`)
+	w.live.signal(os.Interrupt)
+	if code := w.live.exitCode(); code != 0 && code != 130 {
+		t.Errorf("crashlab live ends with %d", code)
+	}
+	w.untilText("#connection", "lost")
+}
