@@ -50,11 +50,11 @@ func TestPageShowsTheSession(t *testing.T) {
 	s.untilText("[data-replica=b]", "○ down")
 	s.untilText("#marks", "b")
 	s.play(-1)
-	s.untilText("[data-replica=b]", "#2")
+	s.untilText("[data-replica=b]", "1 ✖")
 	s.untilText("[data-replica=d]", "ready")
 	for _, load := range s.made.State.Loads {
 		share := float64(load.Recent.OK) / float64(load.Recent.OK+load.Recent.Failed)
-		s.untilText("[data-load="+load.ID+"] [data-term=success]", fmt.Sprintf("%.0f", 100*share-0.5))
+		s.untilText("[data-load="+load.ID+"] [data-term=success]", fmt.Sprint(int(100*share)))
 		s.untilText("[data-load="+load.ID+"] [data-term=waiting]", fmt.Sprint(load.Waiting))
 	}
 	s.Until(`document.querySelector("#terms dt")`)
@@ -124,7 +124,7 @@ func TestPageFreezes(t *testing.T) {
 	browsertest.Evaluate[bool](s.Tab, browsertest.Painted)
 	before := browsertest.Evaluate[string](s.Tab, picture)
 	s.play(-1)
-	s.untilText("[data-replica=b]", "#2")
+	s.untilText("[data-replica=b]", "1 ✖")
 	browsertest.Evaluate[bool](s.Tab, browsertest.Painted)
 	if after := browsertest.Evaluate[string](s.Tab, picture); after != before {
 		t.Error("the frozen picture changes")

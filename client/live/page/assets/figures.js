@@ -59,7 +59,7 @@ function figuresOf(load) {
   const row = element("div", "", "figures-of");
   row.dataset.load = load.id;
   const head = element("p", "", "load-head");
-  head.append(element("b", "", "load-name"), element("span", "last 10 s, and below since the start", "small"), element("span", "", "late"));
+  head.append(element("b", "", "load-name"), element("span", "last 10 s, and below since the start", "small span"), element("span", "", "late"));
   const list = element("dl", "", "tiles");
   for (const [term, name] of FIGURES) {
     const tile = element("div", "", "tile");

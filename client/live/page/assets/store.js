@@ -222,7 +222,7 @@ function copyScene() {
   const { attempts, replicas, counts } = scene.traffic;
   const columns = Object.fromEntries(Object.entries(attempts).map(([name, c]) => [name, typeof c === "object" ? c.slice() : c]));
   return {
-    ...scene, bands: scene.bands.slice(), crashes: scene.crashes.slice(), marks: scene.marks.slice(),
+    ...scene, bands: scene.bands.map((b) => ({ ...b })), crashes: scene.crashes.map((c) => ({ ...c })), marks: scene.marks.slice(),
     traffic: { attempts: columns, replicas: replicas.map((r) => ({ ...r })), counts: counts.slice() },
     queue: { ...scene.queue, times: scene.queue.times.slice(), lengths: scene.queue.lengths.map((l) => l.slice()) },
   };
