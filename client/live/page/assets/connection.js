@@ -53,7 +53,7 @@ function loseConnection() {
 
 // explainLoss asks why the stream cannot be had, as an EventSource does not say.
 async function explainLoss() {
-  const say = (text) => complain("connection", text);
+  const say = (text) => lost > 0 && complain("connection", text);
   try {
     const response = await fetch("api/calls/A/0", { headers: authorization });
     if (response.status === 401) {
@@ -103,12 +103,12 @@ function setConnection(name, text) {
 const MESSAGES = 4; // at most
 
 // complain shows a message until it is closed, withdrawn, or replaced by another about the same.
-function complain(about, text) {
+function complain(subject, text) {
   const messages = at("messages");
-  const old = messages.querySelector(`[data-about="${about}"]`);
+  const old = messages.querySelector(`[data-about="${subject}"]`);
   if (old?.firstChild.textContent === text) return;
   const message = element("div", "", "message");
-  message.dataset.about = about;
+  message.dataset.about = subject;
   const close = element("button", "Close");
   close.type = "button";
   close.addEventListener("click", () => message.remove());
@@ -118,6 +118,6 @@ function complain(about, text) {
   while (messages.children.length > MESSAGES) messages.firstChild.remove();
 }
 
-function withdraw(about) {
-  at("messages").querySelector(`[data-about="${about}"]`)?.remove();
+function withdraw(subject) {
+  at("messages").querySelector(`[data-about="${subject}"]`)?.remove();
 }

@@ -86,7 +86,7 @@ function placeHeads(wide) {
     head.style.top = (wide ? stage.blocks[i].top : stage.blocks[i].head) + "px";
     head.style.width = wide ? GUTTER - 14 + "px" : "100%";
     head.classList.toggle("above", !wide);
-    heads.insertBefore(head, heads.children[i] ?? null);
+    if (heads.children[i] !== head) heads.insertBefore(head, heads.children[i] ?? null); // else it would lose the focus
   });
   const queue = at("queue-head");
   queue.style.top = (wide ? stage.waiting.top : stage.waiting.head) + "px";
@@ -119,20 +119,26 @@ function countdown(replica) {
   return replica.state === "down" && left > 1 ? `, ${Math.ceil(left)} s` : "";
 }
 
+// ejection says which loads' clients leave a replica out.
+function ejection(replica) {
+  const loads = state.loads.filter((l) => ejectedBy(l).includes(replica.name)).map((l) => l.id);
+  if (loads.length === 0) return "";
+  return scene.loads.length > 1 ? ", ejected by " + loads.join(" and ") : ", ejected";
+}
+
 // showHeads writes the states of the replicas, and makes Hang Continue for one that hangs.
 function showHeads() {
   for (const replica of state.replicas) {
     const head = at("heads").querySelector(`[data-replica="${CSS.escape(replica.name)}"]`);
     if (!head) continue;
-    const inFlight = state.loads.flatMap((l) => l.links.filter((k) => k.replica === replica.name)).reduce((sum, k) => sum + k.in_flight, 0);
-    const ejecting = state.loads.filter((l) => ejectedBy(l).includes(replica.name)).map((l) => l.id);
+    const inFlight = state.loads.flatMap((l) => l.links).reduce((sum, k) => sum + (k.replica === replica.name ? k.in_flight : 0), 0);
     const label = head.querySelector(".state");
     label.dataset.term = replica.state;
     label.tabIndex = 0;
-    write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${countdown(replica)}${ejecting.length ? ", ejected" + (state.plans[1].on ? " by " + ejecting.join() : "") : ""}`);
+    write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${countdown(replica)}${ejection(replica)}`);
     write(head.querySelector(".more"), `#${replica.incarnation} · ${inFlight} in flight · ${replica.crashes} ✖`);
     const hang = head.querySelector("[data-do=stop], [data-do=continue]");
-    const hung = replica.state === "hung";
+    const hung = replica.state === "hung" && replica.faults?.hang !== "true"; // which no signal ends
     hang.dataset.do = hung ? "continue" : "stop";
     hang.dataset.term = hung ? "continue" : "hang";
     write(hang, hung ? "Continue" : "Hang");

@@ -83,13 +83,13 @@ function hideTip() {
 }
 
 function listenForTips() {
-  const about = (e) => e.target.closest?.("[data-term], [data-tip]");
+  const subject = (e) => e.target.closest?.("[data-term], [data-tip]");
   document.addEventListener("pointerover", (e) => {
-    if (e.pointerType === "mouse" && !at("tip").contains(e.target)) showTip(about(e));
+    if (e.pointerType === "mouse" && !at("tip").contains(e.target)) showTip(subject(e));
   });
-  document.addEventListener("focusin", (e) => showTip(about(e)));
+  document.addEventListener("focusin", (e) => showTip(subject(e)));
   document.addEventListener("focusout", hideTip);
-  document.addEventListener("pointerup", (e) => { if (e.pointerType !== "mouse") showTip(about(e)); });
+  document.addEventListener("pointerup", (e) => { if (e.pointerType !== "mouse") showTip(subject(e)); });
   document.addEventListener("keydown", (e) => { if (e.key === "Escape") hideTip(); });
   document.addEventListener("scroll", placeTip, { capture: true, passive: true });
 }
