@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -131,13 +132,22 @@ func (b *Tab) Load(address string) {
 	b.Until(`"ready" in document.documentElement.dataset`)
 }
 
-// Until waits until an expression is true in the page.
+const patience = 2 * time.Minute // for what must happen, on a machine however slow
+
+// Until waits until an expression is true in the page. The test fails when it does not become so.
 func (b *Tab) Until(expression string) {
 	b.T.Helper()
-	Evaluate[bool](b, fmt.Sprintf(`new Promise((done) => {
-		const look = () => (%s) ? done(true) : requestAnimationFrame(look);
+	if !Evaluate[bool](b, fmt.Sprintf(`new Promise((done) => {
+		const end = performance.now() + %d;
+		const look = () => {
+			const is = %s;
+			if (is || performance.now() > end) done(Boolean(is));
+			else setTimeout(look, 20);
+		};
 		look();
-	})`, expression))
+	})`, patience.Milliseconds(), expression)) {
+		b.T.Fatalf("after %v not yet: %s\nThe page:\n%.2000s", patience, expression, b.Text("body"))
+	}
 }
 
 // Box is where an element is in the window.

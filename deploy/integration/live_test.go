@@ -3,7 +3,6 @@ package integration
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,11 +27,7 @@ type watched struct {
 func watch(t *testing.T) *watched {
 	t.Helper()
 	page := browsertest.Open(t)
-	file := filepath.Join(t.TempDir(), "cluster.yaml")
-	text := strings.Replace(healthy, "--log-json]", "--log-json, \"--service-time=uniform:100ms:200ms\"]", 1)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := write(t, strings.Replace(healthy, "--log-json", "--log-json, \"--service-time=uniform:100ms:200ms\"", 1))
 	w := &watched{controlled: startControlled(t, file), page: page}
 	w.live = start(t, "crashlab", "live", "--control="+w.control, "--listen=127.0.0.1:0", "--runs="+t.TempDir())
 	w.live.await(&w.live.stdout, "URL", func(line string) (found bool) {
@@ -95,7 +90,7 @@ func TestPageShowsAKill(t *testing.T) {
 			break
 		}
 	}
-	for _, part := range []string{"Call ", "\ta #", "\tlost\t", "\tok\t"} {
+	for _, part := range []string{"Call ", "\ta", "\tlost\t", "\tok\t"} {
 		if !strings.Contains(way, part) {
 			t.Errorf("the way of the call has no %q:\n%s", part, way)
 		}
@@ -168,8 +163,6 @@ func TestPageOutlivesItsCluster(t *testing.T) {
 	w := watch(t)
 	w.stop()
 	w.untilText("#messages", "not under control")
-	w.press("[data-replica=b] [data-do=kill]")
-	w.page.Until(`document.querySelectorAll("#messages .message").length === 2`)
 	w.live.signal(os.Interrupt)
 	if code := w.live.exitCode(); code != 0 && code != 130 {
 		t.Errorf("crashlab live ends with %d", code)

@@ -62,11 +62,14 @@ type show struct {
 	url    string
 }
 
-const token = "a token that is long enough"
+const token = "long-enough-for-a-token"
 
 // newShow serves the first state of the made-up session, and opens a tab of that width.
 func newShow(t *testing.T, width int64, theme string) *show {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: seconds of a browser")
+	}
 	text, err := os.ReadFile("../testdata/fixture.json")
 	if err != nil {
 		t.Fatal(err)

@@ -100,7 +100,7 @@ func TestPageDescribesACall(t *testing.T) {
 	for range 200 { // from call in trouble to call in trouble, until the one that the session knows
 		s.Do(chromedp.KeyEvent(kb.ArrowUp))
 		s.Until(`document.querySelector("#way").ariaBusy === "false"`)
-		if strings.HasPrefix(s.Text("#way"), fmt.Sprintf("Call %d", s.made.Way.Number)) {
+		if strings.HasPrefix(s.Text("#way"), fmt.Sprintf("Call %d of load %s: ok", s.made.Way.Number, s.made.Way.Load)) {
 			break
 		}
 	}
@@ -139,7 +139,7 @@ func TestPageFreezes(t *testing.T) {
 	s.MustBeQuiet(s.origin())
 }
 
-// Each control sends its command.
+// Each control sends its command, and there is one for every setting, fault and rule of relaunching.
 func TestControls(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")
@@ -177,13 +177,6 @@ func TestControls(t *testing.T) {
 			t.Errorf("%s sends %s, want %s", c.name, spell(got), spell(c.want))
 		}
 	}
-	s.MustBeQuiet(s.origin())
-}
-
-// Every setting, fault and rule of relaunching has a field.
-func TestEveryFieldIsThere(t *testing.T) {
-	t.Parallel()
-	s := newShow(t, 1280, "light")
 	for selector, fields := range map[string][]live.Field{
 		"#fault-fields": s.made.Guide.Faults, "#cluster-fields": s.made.Guide.Relaunch, ".load[data-load=A]": s.made.Guide.Settings, ".load[data-load=B]": s.made.Guide.Settings,
 	} {
@@ -194,4 +187,5 @@ func TestEveryFieldIsThere(t *testing.T) {
 			}
 		}
 	}
+	s.MustBeQuiet(s.origin())
 }

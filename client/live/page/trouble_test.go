@@ -112,15 +112,9 @@ func TestPageFitsAndExplains(t *testing.T) {
 			t.Errorf("controls without a name: %q", unnamed)
 		}
 		s.untilText("#spoken", "Load A: success")
+		for _, word := range []string{"ok", "refused", "lost", "failed", "timeout", "rejected", "canceled", "down", "starting", "ready", "hung", "unready"} {
+			s.Until(fmt.Sprintf(`[...document.querySelectorAll("#terms dt")].some((e) => e.textContent === %q)`, word))
+		}
 		s.MustBeQuiet(s.origin())
-	}
-}
-
-// The list of what the page explains has each outcome and state.
-func TestPageExplainsItsWords(t *testing.T) {
-	t.Parallel()
-	s := newShow(t, 390, "light")
-	for _, word := range []string{"ok", "refused", "lost", "failed", "timeout", "rejected", "canceled", "down", "starting", "ready", "hung", "unready"} {
-		s.Until(fmt.Sprintf(`[...document.querySelectorAll("#terms dt")].some((e) => e.textContent === %q)`, word))
 	}
 }
