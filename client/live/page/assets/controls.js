@@ -180,7 +180,7 @@ function showMarks() {
   const { first, items } = state.marks;
   if (logged === first + items.length) return;
   logged = first + items.length;
-  const latest = items.slice(-30).reverse();
+  const latest = items.filter((m) => m.kind !== "ejection").slice(-30).reverse();
   at("marks").replaceChildren(...latest.map((m) => {
     const item = element("li", "");
     item.dataset.kind = m.kind;

@@ -31,7 +31,7 @@ function makePlot(chart) {
   const values = scene.loads.flatMap(({ number }) => chart.lines.map(([, dash, value]) => ({ number, value, style: dash.length ? "dashed" : "solid" })));
   const scale = chart.log ? { distr: 3, range: (u, min, max) => logRange([min ?? 0.001, max ?? 1]) } : { range: chart.range };
   const u = new uPlot({
-    width: Math.max(host.clientWidth, 200), height: narrow() ? 120 : 140, padding: [8, 8, 0, 0],
+    width: Math.max(host.clientWidth, 200), height: narrow() ? 120 : 140, padding: [8, 18, 0, 0],
     legend: { markers: { width: 3, stroke: (u, i) => (i ? loadColour(values[i - 1].number) : "transparent"), dash: (u, i) => (i ? values[i - 1].style : "none") } },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: { key: "history" } },
     scales: { x: { time: false, range: () => [Math.max(0, scene.now - MINUTES * 60), Math.max(scene.now, 60)] }, y: scale },

@@ -98,6 +98,7 @@ function paintStage() {
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, stage.canvas.width, stage.canvas.height);
   paintGrounds(f, scene);
+  paintForgotten(f, scene.traffic.attempts);
   context.save();
   context.beginPath();
   context.rect(f.left, 0, f.width, f.bottom);
@@ -107,6 +108,7 @@ function paintStage() {
   paintStates(blockFrame(f), scene);
   paintAttempts(lanes, scene.traffic);
   paintCrashes(blockFrame(f), scene);
+  paintEjections(lanes, scene);
   paintQueue(f, scene);
   if (stage.chosen) paintWay(lanes, scene.traffic, attemptsOf(scene.traffic, stage.chosen));
   paintMarks(f, scene);
@@ -126,6 +128,16 @@ function paintGrounds(f, scene) {
     if (k > 0) paintLine({ context, r: r * 0.5 }, f.left, top - 3 * r, f.right, top - 3 * r, colours.grid);
     paintText(f, id, f.left - 5 * r, top + height / 2 + 4 * r, loadColour(number), "right");
   }));
+}
+
+// paintForgotten says from when on all attempts are drawn, where they came too fast for those before to be kept.
+function paintForgotten(f, attempts) {
+  if (attempts.n < MOST || attempts.end[0] <= f.min) return;
+  const x = f.x(attempts.end[0]);
+  for (const { top, height } of stage.blocks) {
+    paintLine({ ...f, r: f.r * 0.7 }, x, top * f.r, x, (top + height) * f.r, colours.muted, [2, 4]);
+    paintText(f, "earlier attempts are not kept", x - 6 * f.r, (top + 16) * f.r, colours.muted, "right");
+  }
 }
 
 const loadColour = (number) => colours[number === 0 ? "c1" : "c2"];
@@ -173,12 +185,32 @@ function mostWaiting({ queue }, since) {
   return most;
 }
 
+// paintEjections marks where a load's client left a replica out, and took it back, where there is room beside the one before.
+function paintEjections(f, scene) {
+  const right = new Map();
+  for (const mark of scene.marks) {
+    const at = mark.at_us * MICRO;
+    const load = scene.loads.findIndex((l) => l.id === mark.load);
+    if (mark.kind !== "ejection" || load < 0 || at < f.min || at > f.max) continue;
+    for (const name of mark.replicas ?? []) {
+      const replica = scene.replicas.findIndex((r) => r.name === name);
+      if (replica < 0) continue;
+      const i = replica * scene.loads.length + load;
+      const x = f.x(at);
+      if (x < (right.get(i) ?? -Infinity)) continue;
+      const lane = f.lane(i);
+      paintText(f, mark.text.endsWith("ejected") ? "⏏" : "↺", x, lane.top + lane.height, colours.accent, "center");
+      right.set(i, x + 16 * f.r);
+    }
+  }
+}
+
 // paintMarks draws a line for each command, with its text in the first row above the lanes in which there is room.
 function paintMarks(f, scene) {
   const right = [-Infinity, -Infinity];
   for (const mark of scene.marks) {
     const at = mark.at_us * MICRO;
-    if (at < f.min - 10 || at > f.max || mark.kind === "ejection") continue;
+    if (at < f.min || at > f.max || mark.kind === "ejection") continue;
     const x = f.x(at);
     for (const { top, height } of [...stage.blocks, stage.waiting]) {
       paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colours.accent, [4, 4]);

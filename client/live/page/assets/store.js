@@ -11,7 +11,8 @@ const KEPT = 60; // s of attempts and of the waiting line
 let about = null; // what does not change: fields, presets, scenarios
 let state = null; // without attempts, bands and crashes, which are below
 
-const CAPACITY = 8192 + 4096; // attempts: what the server keeps, and those of a difference
+const MOST = 8192; // attempts that the server keeps
+const CAPACITY = MOST + 4096; // of these, with those of a difference
 const HIDDEN = -1; // in place of an outcome: the attempt is not drawn, as its replica or load is gone
 
 // newColumns returns columns of attempts. replica is the lane in which an attempt is drawn, as each replica has one for each

@@ -22,6 +22,7 @@ const TERMS = {
   limit: ["limit", "How many attempts may be in flight at one replica at a time. An adaptive limit is learned from how often an attempt ends in a crash: a crash takes all the others with it."],
   budget: ["budget", "How many repetitions the client may still make. Each call fills the budget a little, and each repetition takes one; so an outage is not answered with a multiple of the load."],
   ejected: ["ejected", "A replica that the client leaves out, as it hangs or keeps failing. It is probed, and put back when it is healthy."],
+  back: ["back", "The client uses a replica again that it had left out, as a probe found it healthy, or to try it with one call."],
   freeze: ["freeze", "Holds the picture still to look at it. The cluster and the load go on; “Go on” shows them as they are then."],
   record: ["record", "Writes what happens from now on as the folder of a run, which “crashlab report” shows later."],
   window: ["window", "How much of the past the lanes show."],
