@@ -215,10 +215,13 @@ function paintMarks(f, scene) {
     for (const { top, height } of [...stage.blocks, stage.waiting]) {
       paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colours.accent, [4, 4]);
     }
-    const text = (mark.error ? "✕ " : "⚑ ") + mark.text;
+    if (mark.kind === "scenario") continue; // what it says is above the lanes
+    const sign = mark.error ? "✕" : "⚑";
     f.context.font = `${12 * f.r}px system-ui, sans-serif`;
-    const width = f.context.measureText(text).width;
-    const start = x + width > f.right ? x - width : x - 4 * f.r; // beside the line, where there is room
+    const width = f.context.measureText(`${sign} ${mark.text}`).width;
+    const before = x + width > f.right; // there is no room behind the line
+    const start = before ? x - width + 4 * f.r : x - 4 * f.r;
+    const text = before ? `${mark.text} ${sign}` : `${sign} ${mark.text}`;
     const row = right.findIndex((end) => start > end);
     if (row < 0) continue;
     paintText(f, text, start, (14 + 14 * row) * f.r, colours.accent);
