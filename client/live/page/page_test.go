@@ -55,7 +55,7 @@ func TestPageShowsTheSession(t *testing.T) {
 	for _, load := range s.made.State.Loads {
 		share := float64(load.Recent.OK) / float64(load.Recent.OK+load.Recent.Failed)
 		s.untilText("[data-load="+load.ID+"] [data-term=success]", fmt.Sprint(int(100*share)))
-		s.untilText("[data-load="+load.ID+"] [data-term=waiting]", fmt.Sprint(load.Waiting))
+		s.untilText("[data-load="+load.ID+"] [data-term=rate]", fmt.Sprintf("%d calls", load.Total.OK+load.Total.Failed))
 	}
 	s.Until(`document.querySelector("#terms dt")`)
 	s.MustBeQuiet(s.origin())
