@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -16,7 +17,13 @@ import (
 // next waits for a command and returns it.
 func (s *show) next() live.Command {
 	s.T.Helper()
-	return <-s.made.commands
+	select {
+	case c := <-s.made.commands:
+		return c
+	case <-time.After(2 * time.Minute):
+		s.T.Fatal("no command has come")
+		return live.Command{}
+	}
 }
 
 // spell returns a command as JSON, in which what it points at can be compared.

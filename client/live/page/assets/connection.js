@@ -36,7 +36,7 @@ function news(whole) {
   if (whole) {
     lost = 0;
     withdraw("connection");
-    if (!stage.frozen) setConnection("live", "live");
+    showConnection();
   }
   refresh(whole);
 }
@@ -93,6 +93,12 @@ async function ask(command) {
   if (problem && !problem.field) complain(command.do, problem.error);
   else withdraw(command.do);
   return problem;
+}
+
+// showConnection says that the page has a connection, and whether it shows what comes.
+function showConnection() {
+  if (stage.frozen) setConnection("frozen", `frozen at ${clock(stage.frozen.now)}`);
+  else setConnection("live", "live");
 }
 
 function setConnection(name, text) {

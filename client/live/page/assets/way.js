@@ -140,6 +140,6 @@ function freeze(still) {
   const button = at("freeze");
   button.setAttribute("aria-pressed", String(still));
   button.textContent = still ? "Go on" : "Freeze";
-  setConnection(still ? "frozen" : "live", still ? `frozen at ${clock(scene.now)}` : "live");
+  if (lost === 0) showConnection();
   refresh(true);
 }
