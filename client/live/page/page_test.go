@@ -172,6 +172,8 @@ func TestControls(t *testing.T) {
 		{"a load off", func() { s.click(".load[data-load=B] .switch") }, live.Command{Do: live.ActionLoad, Load: "B", On: &off}},
 		{"concurrency", func() { s.enter(".load[data-load=A] [data-field=concurrency] input", "20") }, live.Command{Do: live.ActionLoad, Load: "A", Set: set("concurrency", "20")}},
 		{"preset", func() { s.click(".load[data-load=A] [data-preset=recommended]") }, live.Command{Do: live.ActionLoad, Load: "A", Preset: "recommended"}},
+		{"compare", func() { s.click("#load-fields > button") }, live.Command{Do: live.ActionLoad, Load: "A", On: &on, Preset: "original"}},
+		{"the other policy", func() {}, live.Command{Do: live.ActionLoad, Load: "B", On: &on, Preset: "recommended"}},
 		{"order", func() { s.enter(".load[data-load=B] [data-field=order] select", "random") }, live.Command{Do: live.ActionLoad, Load: "B", Set: set("order", "random")}},
 		{"record", func() { s.click("#record") }, live.Command{Do: live.ActionRecord, On: &on}},
 		{"scenario", func() {

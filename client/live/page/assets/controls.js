@@ -81,7 +81,12 @@ function groupFields(group) {
 }
 
 function makeLoads() {
-  at("load-fields").replaceChildren(...["A", "B"].map(loadFields));
+  const [first, second] = about.presets.map((p) => p.name);
+  const compare = newButton(`Compare ${first} with ${second}`, "compare", async () => {
+    await ask({ do: "load", load: "A", on: true, preset: first });
+    await ask({ do: "load", load: "B", on: true, preset: second });
+  });
+  at("load-fields").replaceChildren(compare, ...["A", "B"].map(loadFields));
 }
 
 function loadFields(id) {

@@ -34,6 +34,7 @@ const TERMS = {
   scenario: ["guided scenario", "Sets the stage, disturbs the cluster on cue, and says what to look for."],
   faults: ["faults", "What goes wrong in a replica by itself. Those set here are set again when the replica is relaunched."],
   load: ["load", "The calls that are made, and the policy by which they fail over. Two loads may run side by side at the same cluster."],
+  compare: ["compare", "Makes load A with the one policy and load B with the other, side by side at the same cluster."],
   policy: ["policy", "How the client carries a call through the replicas: when it gives up on one, which it tries next, and whether it waits."],
   scale: ["replicas", "How many replicas the supervisor keeps. New ones are launched, the last ones are stopped."],
 };
