@@ -87,7 +87,7 @@ function showField(label, value, always = false) {
   if (slider) slider.value = value ?? 0;
 }
 
-// fieldsIn makes fields, those of a group together under its name. Of the groups named first the names are not shown.
+// fieldsIn makes fields, one below the other.
 function fieldsIn(fields, set) {
   const box = element("div", "", "fields");
   box.append(...fields.map((f) => newField(f, set)));
