@@ -95,6 +95,25 @@ func TestPageSaysThatTheClusterIsGone(t *testing.T) {
 	s.Until(`document.querySelector("#messages").children.length === 0`)
 }
 
+// The theme is the system's until the button says another, which lasts.
+func TestPageHasThemes(t *testing.T) {
+	t.Parallel()
+	s := newShow(t, 1280, "dark")
+	theme := func(want string) {
+		t.Helper()
+		s.Until(fmt.Sprintf(`document.documentElement.dataset.theme === %q`, want))
+	}
+	theme("dark")
+	s.View(1280, "light")
+	theme("light")
+	s.click("#theme")
+	theme("dark")
+	s.Do(chromedp.Navigate("about:blank")) // else it is the same document
+	s.Load(s.url)
+	theme("dark")
+	s.MustBeQuiet(s.origin())
+}
+
 // Whatever the width and the theme, nothing is wider than the screen, and a tooltip is to be had by keyboard.
 func TestPageFitsAndExplains(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,6 @@ function showControl() {
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
-  sessionStorage.setItem("theme", theme);
   at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
   readColours();
   for (const canvas of document.querySelectorAll("canvas[data-outcome], [data-outcome] > canvas")) {
@@ -54,6 +53,18 @@ function setTheme(theme) {
   }
   for (const { u } of plots) u.redraw(false, true);
   paintSoon();
+}
+
+// listenToTheme takes the theme that the system prefers, until another is chosen in this tab.
+function listenToTheme() {
+  at("theme").addEventListener("click", () => {
+    const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    sessionStorage.setItem("theme", theme);
+    setTheme(theme);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (e) => {
+    if (!sessionStorage.getItem("theme")) setTheme(e.matches ? "dark" : "light");
+  });
 }
 
 function begin() {
@@ -65,7 +76,7 @@ function begin() {
   listenForTips();
   listenToLanes();
   listenToControls();
-  at("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  listenToTheme();
   at("window").addEventListener("change", (e) => {
     stage.span = Number(e.target.value);
     paintSoon();
