@@ -58,6 +58,10 @@ demo: build ## a crashing cluster, the same 50 calls through it under two polici
 run-cluster: build ## the cluster of deploy/cluster.yaml in the foreground; Ctrl-C stops it
 	@bin/supervisor --config deploy/cluster.yaml
 
+.PHONY: live
+live: build ## the cluster of deploy/cluster.yaml under load, and a page that shows it and on which it is disturbed; Ctrl-C stops it
+	@bin/crashlab live --cluster deploy/cluster.yaml
+
 .PHONY: certs
 certs: ## certificates for trying TLS, in certs/; again to renew them, with CERTS=-new-ca by another authority, and -h for more
 	$(GO) run ./deploy/certs $(CERTS)

@@ -34,6 +34,7 @@ type commandLine struct {
 	Compare    compareCmd    `cmd:"" help:"Tell whether one run is better than another."`
 	Calibrate  calibrateCmd  `cmd:"" help:"Measure on this machine what a prediction must know of it."`
 	Validate   validateCmd   `cmd:"" help:"Tell whether what is predicted of a run agrees with what it has measured."`
+	Live       liveCmd       `cmd:"" help:"Show a cluster under load on a page, on which it is disturbed too."`
 	Guard      guardCmd      `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"example.com/crashlab/client/cluster"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/live"
+	"example.com/crashlab/client/live/page"
+	"example.com/crashlab/client/live/session"
+	"example.com/crashlab/client/live/web"
+	"example.com/crashlab/supervisor/control"
+	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/transport"
+	"example.com/crashlab/supervisor/version"
+)
+
+type liveCmd struct {
+	Cluster string   `placeholder:"FILE" help:"Start the cluster of this file, such as deploy/cluster.yaml, and stop it at the end; its log_dir, events, metrics_addr and state_dir are not used."`
+	Control []string `placeholder:"ADDR" help:"Attach to a cluster that runs, by the control services of its supervisors. (default: 127.0.0.1:7100)"`
+	Group   string   `placeholder:"NAME" help:"Which replicas, where the supervisors have several groups."`
+	Target  target   `placeholder:"TARGET" help:"Where the load goes, if not to the replicas as their supervisors know them. Without --control there are no commands to replicas."`
+	transport.Client
+	Concurrency count            `short:"c" placeholder:"N" help:"How many calls the load makes at a time. (default: 5)"`
+	Rate        rate             `placeholder:"N" help:"In place of -c, start N calls a second."`
+	Policy      string           `default:"original" placeholder:"original|recommended" help:"The policy of the load at first. (default: original)"`
+	Listen      string           `default:"127.0.0.1:7180" placeholder:"ADDR" help:"Where the page is served; port 0 is any that is free. Beyond loopback it takes --page-tls-cert and --token-file. (default: 127.0.0.1:7180)"`
+	Page        transport.Server `embed:"" prefix:"page-"`
+	TokenFile   string           `placeholder:"FILE" help:"The token that requests must have is in this file, at least 16 characters. (default: one that is drawn)"`
+	Runs        string           `default:"runs" placeholder:"FOLDER" help:"Where each recording gets a folder of its own. (default: runs)"`
+}
+
+// Run serves the page until Ctrl-C, which ends the load and the cluster that was started, and nothing else.
+func (l *liveCmd) Run(ctx context.Context, out output) error {
+	server, settings, err := l.server(out)
+	if err != nil {
+		return err
+	}
+	creds, err := secure(l.Client, out)
+	if err != nil {
+		return err
+	}
+	ctx, running := begin(ctx)
+	defer running.end(out)
+	config := session.Config{
+		Target: string(l.Target), Credentials: creds, Loads: []live.Settings{settings}, Runs: l.Runs,
+		Version: version.Of("crashlab"), Command: os.Args,
+	}
+	if l.Cluster != "" {
+		own, err := l.startCluster(stale(out))
+		if err != nil {
+			return err
+		}
+		defer own.stop()
+		config.Own, config.Cluster = true, &cluster.Target{Control: []string{own.addr}, Group: l.Group}
+	} else if config.Cluster, err = l.attach(ctx, config); err != nil {
+		return err
+	}
+	return l.serve(ctx, out, server, config)
+}
+
+// server returns the server of the page, and the settings of the load at first.
+func (l *liveCmd) server(out output) (*web.Server, live.Settings, error) {
+	s := &web.Server{Page: page.Handler(), Token: web.NewToken()}
+	settings, err := l.settings()
+	if err != nil {
+		return nil, settings, &exit{exitUsage, err.Error()}
+	}
+	if l.Cluster != "" && len(l.Control) > 0 {
+		return nil, settings, &exit{exitUsage, "--control: not with --cluster, which starts a cluster of its own: want one of the two"}
+	}
+	if l.Target != "" {
+		conn, err := failover.NewClient(string(l.Target), settings.Policy, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return nil, settings, &exit{exitUsage, "--target " + strings.TrimPrefix(err.Error(), "failover: target ")}
+		}
+		conn.Close()
+	}
+	s.TLS, err = l.Page.Config(stale(out))
+	if err != nil {
+		return nil, settings, &exit{exitUsage, pageFlag(err)}
+	}
+	if l.TokenFile == "" {
+		return s, settings, nil
+	}
+	text, err := inputfile.ReadOnce(l.TokenFile, 4096)
+	if err != nil {
+		return nil, settings, &exit{exitUsage, "--token-file: " + err.Error()}
+	}
+	if s.Token = strings.TrimSpace(string(text)); len(s.Token) < 16 || strings.ContainsAny(s.Token, " \t\r\n#") {
+		return nil, settings, &exit{exitUsage, fmt.Sprintf("--token-file %s: want one line of at least 16 characters, and no space or # in it", l.TokenFile)}
+	}
+	return s, settings, nil
+}
+
+// pageFlag is an error of package transport with the names that its flags have here.
+func pageFlag(err error) string { return strings.ReplaceAll(err.Error(), "--tls-", "--page-tls-") }
+
+func (l *liveCmd) settings() (live.Settings, error) {
+	set := map[string]string{}
+	if l.Concurrency > 0 {
+		set["concurrency"] = fmt.Sprint(l.Concurrency)
+	}
+	if l.Rate > 0 {
+		set["rate"] = fmt.Sprint(float64(l.Rate))
+	}
+	s, err := live.DefaultSettings().With(l.Policy, set)
+	if err != nil {
+		if _, ok := errors.AsType[*live.FieldError](err); !ok {
+			err = fmt.Errorf("--policy %q: want %s or %s", l.Policy, live.PresetOriginal, live.PresetRecommended)
+		} else {
+			err = fmt.Errorf("--%w", err)
+		}
+	}
+	return s, err
+}
+
+// attach returns the cluster that runs, once its supervisors have answered; nil where only the replicas are known.
+func (l *liveCmd) attach(ctx context.Context, config session.Config) (*cluster.Target, error) {
+	if len(l.Control) == 0 && l.Target != "" {
+		return nil, nil
+	}
+	t := &cluster.Target{Control: l.Control, Group: l.Group}
+	if len(t.Control) == 0 {
+		t.Control = []string{control.DefaultAddr}
+	}
+	c, err := cluster.Connect(ctx, *t, config.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("%w: want a supervisor that runs, as after make run-cluster, or --cluster deploy/cluster.yaml, which starts one", err)
+	}
+	return t, c.Close()
+}
+
+// serve runs the session and its page until ctx ends.
+func (l *liveCmd) serve(ctx context.Context, out output, server *web.Server, config session.Config) error {
+	listener, err := web.Listen(l.Listen, server.TLS != nil && l.TokenFile != "")
+	if errors.Is(err, web.ErrExposed) {
+		return &exit{exitUsage, fmt.Sprintf("--listen %q: other machines can reach it: want an address on loopback, or --page-tls-cert, --page-tls-key and --token-file", l.Listen)}
+	}
+	if err != nil {
+		return &exit{exitFailed, "--listen " + err.Error()}
+	}
+	line := newStatusLine(out, server.Tabs)
+	config.OnState = func(s live.State) {
+		server.Publish(s)
+		line.show(s)
+	}
+	s := session.New(config)
+	server.Session = s
+	what := "Ctrl-C ends the load; the cluster goes on."
+	if config.Own {
+		what = "Ctrl-C stops the load and the cluster."
+	}
+	fmt.Fprintf(out.stdout, "Open %s\n%s\n", server.URL(listener), what)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error, 1)
+	go func() {
+		defer cancel()
+		served <- server.Serve(ctx, listener)
+	}()
+	s.Run(ctx)
+	line.end()
+	if err := <-served; err != nil {
+		return fmt.Errorf("the page is not served any more: %w", err)
+	}
+	return nil
+}
