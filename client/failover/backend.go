@@ -29,6 +29,7 @@ type table struct {
 	view    *replicas.View
 	entries []entry
 	members []core.Member // the same
+	roster  *core.Roster  // of them
 }
 
 // backends are the replicas of a connection.
@@ -59,7 +60,7 @@ func (c *client) table() *table {
 		return t
 	}
 	t := b.renew(v)
-	c.shared.Use(t.members)
+	t.roster = c.shared.Use(t.members)
 	b.current.Store(t)
 	return t
 }

@@ -146,7 +146,7 @@ func (r *race) prepare() *joiner {
 	if t == nil {
 		return nil
 	}
-	d, ok := p.shared.Join(&p.Terms, &r.core, t.members, p.queue.crowded(), p.now())
+	d, ok := p.shared.Join(&p.Terms, &r.core, t.roster, p.queue.crowded(), p.now())
 	if !ok {
 		return nil
 	}

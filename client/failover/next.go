@@ -81,7 +81,7 @@ func (c *call) next() step {
 			return step{action: core.GiveUp, failure: f}
 		}
 		c.replicas.Want()
-		d, ok := c.shared.Next(&c.Terms, &c.core, t.members, c.queue.crowded(), c.now())
+		d, ok := c.shared.Next(&c.Terms, &c.core, t.roster, c.queue.crowded(), c.now())
 		if ok {
 			return c.follow(d, t)
 		}

@@ -77,7 +77,7 @@ func (c *client) dispatch(line *core.Line[waiter]) {
 		}
 		return
 	}
-	again := core.Serve(&c.shared, line, t.members, c.now(), func(w *core.Waiter[waiter], d core.Decision) {
+	again := core.Serve(&c.shared, line, t.roster, c.now(), func(w *core.Waiter[waiter], d core.Decision) {
 		w.Owner.granted <- grant{table: t, decision: d}
 	})
 	if again > 0 && c.queue.rising == nil {

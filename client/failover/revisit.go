@@ -7,7 +7,6 @@ import "example.com/crashlab/client/failover/internal/replicas"
 func (p *plan) connecting(l *lease) *replicas.Wait {
 	tried, key, terms, c := l.core, l.Key, p.Terms, p.client
 	return &replicas.Wait{Dial: l.replica.Wake(), Better: func() bool {
-		t := c.table()
-		return t != nil && c.shared.Better(&terms, &tried, t.members, key, c.now())
+		return c.table() != nil && c.shared.Better(&terms, &tried, key, c.now())
 	}}
 }

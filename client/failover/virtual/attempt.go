@@ -80,7 +80,7 @@ func (a *attempt) look() {
 		a.missed()
 	case a.link.failed > 0 && a.link.failed >= a.dial:
 		a.ended(OutcomeRefused, core.Wire{}, Reply{})
-	case a.dial > 0 && c.shared.Better(&k.Terms, &a.tried, c.members, a.lease.Key, c.now()):
+	case a.dial > 0 && c.shared.Better(&k.Terms, &a.tried, a.lease.Key, c.now()):
 		a.missed()
 	default:
 		c.pending = append(c.pending, a)

@@ -72,13 +72,9 @@ func (k *call) next() {
 		k.end(false, core.CallerEnded)
 		return
 	}
-	for {
-		c.want()
-		if d, ok := c.shared.Next(&k.Terms, &k.Waiter.Call, c.members, c.line.Len() > 0, c.now()); ok {
-			k.follow(d)
-			return
-		}
-	}
+	c.want()
+	d, _ := c.shared.Next(&k.Terms, &k.Waiter.Call, c.roster, c.line.Len() > 0, c.now())
+	k.follow(d)
 }
 
 // follow does what was decided. The place at a replica to try is taken.

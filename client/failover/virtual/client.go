@@ -111,12 +111,12 @@ type Client struct {
 
 	links   []link
 	members []core.Member
+	roster  *core.Roster
 	dials   *core.DialBudget
 	seed    uint64
 	down    int           // links that are not ready
 	wanted  time.Duration // when a call last wanted replicas that were down
 	pending []*attempt    // that wait for a connection
-	ejected []int         // replicas, and perhaps some that are not any more
 
 	line   core.Line[*call]
 	rising Timer
@@ -139,7 +139,7 @@ func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 		replicas[i].Key = l.key()
 		c.members = append(c.members, core.Member{Replica: &replicas[i], Link: l})
 	}
-	c.shared.Use(c.members)
+	c.roster = c.shared.Use(c.members)
 	for i := range c.links {
 		c.links[i].dial()
 	}
@@ -176,7 +176,7 @@ func (c *Client) offer() {
 	if c.line.Len() == 0 {
 		return
 	}
-	again := core.Serve(&c.shared, &c.line, c.members, c.now(), func(w *core.Waiter[*call], d core.Decision) {
+	again := core.Serve(&c.shared, &c.line, c.roster, c.now(), func(w *core.Waiter[*call], d core.Decision) {
 		w.Owner.granted(d)
 	})
 	if again > 0 && !c.rising.Pending() {

@@ -1,7 +1,6 @@
 package virtual
 
 import (
-	"slices"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -195,22 +194,12 @@ func (l *link) changed(s linkState) {
 	}
 	l.state = s
 	l.schedule()
-	c.noteChange(l.replica)
+	c.shared.Changed(c.members[l.replica:l.replica+1], c.line.Len() > 0, c.now())
 	c.offer()
 	c.reconsider()
 	if l.probe != nil {
 		l.probe.changed()
 	}
-}
-
-// noteChange takes note of a change of a link. Those that are ejected may be taken back by any.
-func (c *Client) noteChange(replica int) {
-	crowded, now := c.line.Len() > 0, c.now()
-	c.shared.Changed(c.members[replica:replica+1], crowded, now)
-	c.ejected = slices.DeleteFunc(c.ejected, func(i int) bool {
-		c.shared.Changed(c.members[i:i+1], crowded, now)
-		return !c.members[i].Ejected()
-	})
 }
 
 // wake makes sure that the replica's state is fresh enough to rely on, and returns the number of the dial whose end tells an attempt

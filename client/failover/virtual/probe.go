@@ -1,7 +1,6 @@
 package virtual
 
 import (
-	"slices"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -23,9 +22,6 @@ type probe struct {
 // leftOut sees to it that a replica that is left out is looked after.
 func (c *Client) leftOut(m core.Member, w core.Watch) {
 	l := m.Link.(*link)
-	if !slices.Contains(c.ejected, l.replica) {
-		c.ejected = append(c.ejected, l.replica)
-	}
 	p := &probe{client: c, link: l, member: m, watch: w}
 	p.due.Do = func() { p.ask(); c.run() }
 	p.answered.Do = func() { p.judge(); c.run() }

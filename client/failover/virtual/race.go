@@ -18,7 +18,7 @@ func (k *call) attempt(d core.Decision) {
 // joins makes another attempt, if it is not too late and one can be afforded.
 func (k *call) joins() {
 	c := k.client
-	d, ok := c.shared.Join(&k.Terms, &k.race, c.members, c.line.Len() > 0, c.now())
+	d, ok := c.shared.Join(&k.Terms, &k.race, c.roster, c.line.Len() > 0, c.now())
 	if !ok {
 		return
 	}

@@ -60,19 +60,6 @@ const (
 	Sticky
 )
 
-// Candidate is what a decision needs to know of a replica.
-type Candidate struct {
-	// Key identifies the replica: its place in the list does not, for replicas come and go while a call is on its way.
-	Key      uint32
-	InFlight int32
-	Ready    bool // has a connection
-	Dialing  bool // has none yet, but no dial has failed: it may soon
-	Lost     bool // and an attempt was lost with it just now, so that it hardly has it any more
-	Ejected  bool // is left out while others can be had
-	Doubt    int  // how much there is to be said for another one; see Standing
-	Full     bool // has no room for another attempt
-}
-
 // Moment is what else a decision depends on.
 type Moment struct {
 	// Remaining is the time until the caller's deadline.
@@ -90,6 +77,8 @@ type Moment struct {
 	Dice uint64
 	// Last is the Key of the replica that last answered a call, for Sticky; zero for none.
 	Last uint32
+	// NoRoom is true where calls that wait have to leave what room there is to others.
+	NoRoom bool
 }
 
 // Forever is the time that remains where there is no deadline.
@@ -177,40 +166,38 @@ type Call struct {
 
 // Next decides what to do now that the replicas are as given. What it decides it takes as done: a try counts as tried,
 // a pause as over.
-func (c *Call) Next(r *Rules, m Moment, replicas []Candidate) Decision {
+func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
 	if c.failed {
 		if d, over := c.afterFailure(r, m); over {
 			return d
 		}
 	}
-	i := c.choose(r, m, replicas)
+	i, may := -1, c.anyReplica(r)
+	if !m.NoRoom {
+		i = c.choose(r, m, replicas, may)
+	}
 	switch {
 	case i < 0 && r.Wait:
 		return c.withoutAvailable(r, replicas)
 	case i < 0:
 		return c.endRound(r, m, replicas)
-	case r.Wait && c.failed && !c.paused && r.Pauses.First > 0 && c.tried.of(replicas[i].Key) > 0:
-		return c.pause(r.Pauses.nth(c.tried.of(replicas[i].Key)-1, m.Dice), r, m)
 	}
-	return c.try(r, m, replicas, i)
+	if tried := c.tried.of(replicas.all[i].Key); r.Wait && c.failed && !c.paused && r.Pauses.First > 0 && tried > 0 {
+		return c.pause(r.Pauses.nth(tried-1, m.Dice), r, m)
+	}
+	return c.try(r, m, replicas, i, may)
 }
 
 // Hedge decides on another attempt while one at the replica of that key is on its way. It is made only at a replica that the call
 // has tried less often, that is ready, has room and is not left out; or not at all.
-func (c *Call) Hedge(r *Rules, m Moment, replicas []Candidate, first uint32) (d Decision, ok bool) {
-	var others []Candidate
-	var at []int
-	for i, x := range replicas {
-		if x.available() && c.tried.of(x.Key) < c.tried.of(first) {
-			others, at = append(others, x), append(at, i)
-		}
-	}
-	i := c.choose(r, m, others)
+func (c *Call) Hedge(r *Rules, m Moment, replicas *Candidates, first uint32) (d Decision, ok bool) {
+	may := c.anyReplica(r)
+	may.most, may.available = min(may.most, c.tried.of(first)-1), true
+	i := c.choose(r, m, replicas, may)
 	if i < 0 {
 		return d, false
 	}
-	d = c.try(r, m, others, i)
-	d.Index = at[i]
+	d = c.try(r, m, replicas, i, may)
 	return d, d.Action == Try
 }
 
@@ -249,34 +236,29 @@ func (c *Call) NoteHedge(key uint32, round int, res Result) {
 	}
 }
 
-// try decides to try a replica, unless there is no time to.
-func (c *Call) try(r *Rules, m Moment, replicas []Candidate, i int) Decision {
-	timeout, join, ok := c.timeout(r, m, replicas, i)
+// try decides to try a replica, of those that may be tried, unless there is no time to.
+func (c *Call) try(r *Rules, m Moment, replicas *Candidates, i int, may choice) Decision {
+	timeout, join, ok := c.timeout(r, m, replicas, i, may)
 	if !ok {
 		return Decision{Action: GiveUp, Reason: NoTime}
 	}
+	key := replicas.all[i].Key
 	round := c.rounds + 1
 	if r.Wait {
-		round = c.tried.of(replicas[i].Key) + 1
+		round = c.tried.of(key) + 1
 	}
-	c.tried.set(replicas[i].Key, round)
-	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, i)}
+	c.tried.set(key, round)
+	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, round, may)}
 }
 
-// alone reports whether no other replica than the i-th could be tried at once or after a dial that has not failed, nor the i-th again in
-// a further round.
-func (c *Call) alone(r *Rules, replicas []Candidate, i int) bool {
-	if round := max(c.rounds+1, c.tried.of(replicas[i].Key)); round < r.Rounds {
-		return false
+// alone reports whether no other replica than the one just tried could be tried at once or after a dial that has not failed, nor that one
+// again in a further round.
+func (c *Call) alone(r *Rules, replicas *Candidates, round int, may choice) bool {
+	soon := kindHopeful
+	if may.available {
+		soon = kindAvailable
 	}
-	for k := range replicas {
-		x := replicas[k]
-		x.Ready = x.Ready || x.Dialing
-		if k != i && x.available() && c.rank(r, &x, false) != unfit {
-			return false
-		}
-	}
-	return true
+	return max(c.rounds+1, round) >= r.Rounds && c.count(r, replicas, soon, may.most) == 0
 }
 
 // allows reports whether a pause of d leaves time for an attempt.
@@ -311,30 +293,23 @@ func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 }
 
 // withoutAvailable decides where the call waits for replicas and none is to be had.
-func (c *Call) withoutAvailable(r *Rules, replicas []Candidate) Decision {
-	left := len(replicas) == 0 // more may come
-	for i := range replicas {
-		left = left || c.tried.of(replicas[i].Key) < r.Rounds
-	}
-	if !left {
+func (c *Call) withoutAvailable(r *Rules, replicas *Candidates) Decision {
+	if replicas.Len() > 0 && c.count(r, replicas, kindAny, r.Rounds-1) == 0 {
 		return Decision{Action: GiveUp, Reason: Spent}
 	}
-	return Decision{Action: Await}
+	return Decision{Action: Await} // where there are none, more may come
 }
 
 // endRound decides where the round has no replica left to try.
-func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
+func (c *Call) endRound(r *Rules, m Moment, replicas *Candidates) Decision {
 	if c.rounds+1 < r.Rounds {
 		c.rounds++
 		return c.pause(r.Pauses.nth(c.rounds-1, m.Dice), r, m)
 	}
-	d := Decision{Action: GiveUp, Reason: Spent}
-	for i := range replicas {
-		if c.tried.of(replicas[i].Key) <= c.rounds {
-			d.Reason = Full // it was passed over
-		}
+	if c.count(r, replicas, kindAny, c.rounds) > 0 { // they were passed over
+		return Decision{Action: GiveUp, Reason: Full}
 	}
-	return d
+	return Decision{Action: GiveUp, Reason: Spent}
 }
 
 // timeout returns the deadline of an attempt at the i-th replica, and when another may join it. It returns false where the time
@@ -343,7 +318,7 @@ func (c *Call) endRound(r *Rules, m Moment, replicas []Candidate) Decision {
 // What remains is shared among the replicas that the call has tried no more often than this one. A replica that has no connection
 // gets no more than its share. One that has is not cut off, for the call may be a heavy one: when its share is over, and attempts
 // usually take no longer, another attempt joins.
-func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (timeout, join time.Duration, ok bool) {
+func (c *Call) timeout(r *Rules, m Moment, replicas *Candidates, i int, may choice) (timeout, join time.Duration, ok bool) {
 	if m.Remaining == Forever {
 		return r.Timeout, 0, true
 	}
@@ -354,9 +329,9 @@ func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (timeout
 	if r.Timeout > 0 {
 		timeout = min(timeout, r.Timeout)
 	}
-	share := max(m.Remaining/time.Duration(c.left(r, replicas, i)), r.MinTimeout, m.Usual, 1)
+	share := max(m.Remaining/time.Duration(c.left(r, replicas, i, may)), r.MinTimeout, m.Usual, 1)
 	switch {
-	case !replicas[i].Ready:
+	case !replicas.all[i].Ready:
 		timeout = min(timeout, share)
 	case r.Idempotent && m.Usual > 0 && share < timeout:
 		join = share
@@ -367,17 +342,14 @@ func (c *Call) timeout(r *Rules, m Moment, replicas []Candidate, i int) (timeout
 	return timeout, join, true
 }
 
-// left returns how many replicas the call has tried no more often than the i-th, which is one of them.
-func (c *Call) left(r *Rules, replicas []Candidate, i int) int {
+// left returns how many replicas, of those that may be tried, the call has tried no more often than the i-th, which is one of them.
+func (c *Call) left(r *Rules, replicas *Candidates, i int, may choice) int {
 	standing := c.rounds
 	if r.Wait {
-		standing = c.tried.of(replicas[i].Key)
+		standing = c.tried.of(replicas.all[i].Key)
 	}
-	n := 0
-	for k := range replicas {
-		if c.tried.of(replicas[k].Key) <= standing {
-			n++
-		}
+	if may.available {
+		return c.count(r, replicas, kindAvailable, min(standing, may.most))
 	}
-	return n
+	return c.count(r, replicas, kindAny, standing)
 }

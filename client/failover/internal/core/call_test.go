@@ -29,7 +29,7 @@ func walk(t *testing.T, r *Rules, m Moment, replicas func(step int) []Candidate)
 	var c Call
 	for step := range 100 {
 		cs := replicas(step)
-		switch d := c.Next(r, m, cs); d.Action {
+		switch d := c.Next(r, m, NewCandidates(cs...)); d.Action {
 		case Try:
 			did += string(rune(cs[d.Index].Key))
 			c.Note(Result{Sent: true})
@@ -98,7 +98,7 @@ func TestRandomIsEven(t *testing.T) {
 	const n = 30_000
 	for range n {
 		cs := replicasOf(4, "abd")
-		d := new(Call).Next(&Rules{Rounds: 1, Order: Random}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, cs)
+		d := new(Call).Next(&Rules{Rounds: 1, Order: Random}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, NewCandidates(cs...))
 		counts[d.Index]++
 	}
 	for _, i := range []int{0, 1, 3} {
@@ -122,10 +122,10 @@ func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
 				cs, c := replicasOf(all, "abcde"), new(Call)
 				cs[1].Ready = tc.refuse
 				r, m := &Rules{Rounds: 1, Order: RoundRobin}, Moment{Remaining: Forever, Start: start}
-				d := c.Next(r, m, cs)
+				d := c.Next(r, m, NewCandidates(cs...))
 				if d.Index == 1 {
 					c.Note(Result{})
-					d = c.Next(r, m, cs)
+					d = c.Next(r, m, NewCandidates(cs...))
 				}
 				got[d.Index]++
 			}
@@ -142,7 +142,7 @@ func TestLeastInFlight(t *testing.T) {
 	for range 1000 {
 		cs := replicasOf(3, "abc")
 		cs[0].InFlight, cs[1].InFlight, cs[2].InFlight = 5, 9, 1
-		seen[new(Call).Next(&Rules{Rounds: 1, Order: LeastInFlight}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, cs).Index] = true
+		seen[new(Call).Next(&Rules{Rounds: 1, Order: LeastInFlight}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, NewCandidates(cs...)).Index] = true
 	}
 	if !seen[0] || seen[1] || !seen[2] {
 		t.Errorf("picked %v, want the first and the last, and never the busiest", seen)
@@ -170,11 +170,11 @@ func TestCallEnds(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var c Call
-			if d := c.Next(&tc.rules, anytime, replicasOf(1, "a")); d.Action != Try {
+			if d := c.Next(&tc.rules, anytime, NewCandidates(replicasOf(1, "a")...)); d.Action != Try {
 				t.Fatalf("at first: %+v, want a try", d)
 			}
 			c.Note(tc.result)
-			if got := c.Next(&tc.rules, tc.m, replicasOf(1, "a")); got != tc.want {
+			if got := c.Next(&tc.rules, tc.m, NewCandidates(replicasOf(1, "a")...)); got != tc.want {
 				t.Errorf("got %+v, want %+v", got, tc.want)
 			}
 		})
@@ -184,7 +184,7 @@ func TestCallEnds(t *testing.T) {
 // A pushback is obeyed once; then the call goes on where it was.
 func TestCallGoesOnAfterPushback(t *testing.T) {
 	var c Call
-	cs := replicasOf(2, "ab")
+	cs := NewCandidates(replicasOf(2, "ab")...)
 	c.Next(one(), anytime, cs)
 	c.Note(Result{Pushback: time.Second})
 	c.Next(one(), anytime, cs)
@@ -301,7 +301,7 @@ func TestTimeIsShared(t *testing.T) {
 		}
 		var c Call
 		for over := false; !over; {
-			rs := replicasOf(n, "abcde"[:n])
+			rs := NewCandidates(replicasOf(n, "abcde"[:n])...)
 			d := c.Next(r, Moment{Remaining: left, Usual: typical}, rs)
 			switch d.Action {
 			case Try:
@@ -311,7 +311,7 @@ func TestTimeIsShared(t *testing.T) {
 					}
 					given = append(given, d.Join)
 					var next Decision
-					if next, more = c.Hedge(r, Moment{Remaining: left, Usual: typical}, rs, rs[d.Index].Key); more {
+					if next, more = c.Hedge(r, Moment{Remaining: left, Usual: typical}, rs, rs.all[d.Index].Key); more {
 						d = next
 					}
 				}
@@ -350,10 +350,10 @@ func TestTimeIsShared(t *testing.T) {
 func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 	r := &Rules{Rounds: 1}
 	m := Moment{Remaining: 9 * time.Second}
-	if d := new(Call).Next(r, m, replicasOf(3, "abc")); d.Timeout != 0 {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(3, "abc")...)); d.Timeout != 0 {
 		t.Errorf("at a replica that is ready: %v, want all there is", d.Timeout)
 	}
-	if d := new(Call).Next(r, m, replicasOf(3, "")); d.Timeout != 3*time.Second {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(3, "")...)); d.Timeout != 3*time.Second {
 		t.Errorf("at a replica that is down: %v, want a third", d.Timeout)
 	}
 }
@@ -362,15 +362,15 @@ func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 func TestCallMakesWay(t *testing.T) {
 	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
 	m := Moment{Remaining: 9, Typical: 10, Usual: 10}
-	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 0 {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != Try || d.Timeout != 0 {
 		t.Errorf("alone: %+v, want a try with all the time there is", d)
 	}
 	m.Crowded = true
-	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != GiveUp || d.Reason != NoTime {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != GiveUp || d.Reason != NoTime {
 		t.Errorf("in a crowd: %+v, want to give up", d)
 	}
 	m.Remaining = 15
-	if d := new(Call).Next(r, m, replicasOf(2, "ab")); d.Action != Try || d.Timeout != 0 || d.Join != 10 {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != Try || d.Timeout != 0 || d.Join != 10 {
 		t.Errorf("with time for one attempt: %+v, want a try with all the time there is, which another joins after what attempts take", d)
 	}
 }

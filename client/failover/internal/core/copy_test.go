@@ -10,7 +10,7 @@ import (
 func TestCopiedCallsAreApart(t *testing.T) {
 	for _, n := range []int{3, 8, 9, 12, 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			cs := replicasOf(n, "abcdefghijklmnopqrst"[:n])
+			cs := NewCandidates(replicasOf(n, "abcdefghijklmnopqrst"[:n])...)
 			r := &Rules{Rounds: 3, Idempotent: true}
 			var c Call
 			for step := range 3*n + 2 {

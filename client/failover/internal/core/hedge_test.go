@@ -9,7 +9,7 @@ import (
 func TestHedge(t *testing.T) {
 	cs := replicasOf(4, "abd")
 	var c Call
-	c.Next(one(), anytime, cs)
+	c.Next(one(), anytime, NewCandidates(cs...))
 	for _, tc := range []struct {
 		name    string
 		prepare func(cs []Candidate)
@@ -23,20 +23,20 @@ func TestHedge(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			cs, c := slices.Clone(cs), c
 			tc.prepare(cs)
-			d, ok := c.Hedge(one(), anytime, cs, 'a')
+			d, ok := c.Hedge(one(), anytime, NewCandidates(cs...), 'a')
 			if ok != (tc.want >= 0) || ok && (d.Index != tc.want || d.Action != Try) {
 				t.Errorf("got %+v, %v, want replica %d", d, ok, tc.want)
 			}
 		})
 	}
-	hedged := c
-	d, _ := hedged.Hedge(one(), anytime, cs, 'a')
+	hedged, all := c, NewCandidates(cs...)
+	d, _ := hedged.Hedge(one(), anytime, all, 'a')
 	c.Note(Result{Sent: true})
 	c.NoteHedge(cs[d.Index].Key, d.Round, Result{Pushback: time.Second})
-	if d := c.Next(one(), anytime, cs); d.Action != Pause {
+	if d := c.Next(one(), anytime, all); d.Action != Pause {
 		t.Errorf("after a hedge that was pushed back: %+v, want a pause", d)
 	}
-	if d := c.Next(one(), anytime, cs); d.Index != 3 {
+	if d := c.Next(one(), anytime, all); d.Index != 3 {
 		t.Errorf("after both: %+v, want the next that is ready", d)
 	}
 }

@@ -1,6 +1,10 @@
 package core
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Says is what the end of an attempt says of its replica.
 type Says uint8
@@ -55,10 +59,14 @@ func (s *Shared) Settle(l *Lease, e End, now time.Duration, news News) {
 	if l.ejected.Load() {
 		l.undecided(l.Start)
 	}
+	l.touch()
 }
 
 // Release gives a place at a replica back.
-func (s *Shared) Release(r *Replica) { r.inFlight.Add(-1) }
+func (s *Shared) Release(r *Replica) {
+	r.inFlight.Add(-1)
+	r.touch()
+}
 
 // Abandon gives a place back that no attempt was made with.
 func (s *Shared) Abandon(r *Replica, now time.Duration) {
@@ -156,53 +164,65 @@ func (s *Shared) judge(m Member, enough bool, now time.Duration, news News) {
 	after := s.Policy.Ejection.After
 	if enough {
 		s.leaving.Lock()
-		if s.mayLeaveOut(m.Replica) {
+		if s.mayLeaveOut(m.Replica, now) {
 			s.leaveOut(m, now, news)
 		}
 		s.leaving.Unlock()
 	}
 	m.doubt.Store(int32(m.standing.Doubt(after)))
+	m.touch()
 	if m.standing.Suspect(after) {
-		s.suspects.Add(1)
+		s.suspect(m, true)
 	}
+}
+
+// suspect takes note of whether the replica is to be compared with others.
+func (s *Shared) suspect(m Member, is bool) {
+	s.suspecting.Lock()
+	defer s.suspecting.Unlock()
+	all := *s.suspects.Load()
+	i, known := slices.BinarySearchFunc(all, m.Key, func(x Member, key uint32) int { return cmp.Compare(x.Key, key) })
+	switch {
+	case is && !known:
+		all = slices.Insert(slices.Clone(all), i, m)
+	case !is && known:
+		all = slices.Delete(slices.Clone(all), i, i+1)
+	default:
+		return
+	}
+	s.suspects.Store(&all)
 }
 
 // compare tells the replicas against which something has been said that another one has answered an attempt of the method after so
 // long, or has turned out to be well though one was cut off after so long.
 func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, answered bool, now time.Duration, news News) {
-	seen := s.suspects.Load()
-	if seen == 0 {
-		return
-	}
 	after := s.Policy.Ejection.After
-	any := false
-	for _, m := range s.current() {
-		if m.Replica == with || !m.suspect.Load() {
+	for _, m := range *s.suspects.Load() {
+		if m.Replica == with {
 			continue
 		}
 		m.mu.Lock()
 		if m.standing.Suspect(after) {
-			any = true
 			s.judge(m, m.standing.Compare(after, method, took, answered), now, news)
+		} else {
+			s.suspect(m, false)
 		}
 		m.mu.Unlock()
-	}
-	if !any {
-		s.suspects.CompareAndSwap(seen, 0)
 	}
 }
 
 // mayLeaveOut reports whether the share of the replicas with a connection that may be left out has room for this one. leaving must be
 // held.
-func (s *Shared) mayLeaveOut(r *Replica) bool {
-	out, n := 0, 1
-	for _, m := range s.current() {
-		if m.Replica == r || !m.Link.Ready() {
-			continue
-		}
-		n++
-		if m.leftOut() {
-			out++
+func (s *Shared) mayLeaveOut(r *Replica, now time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.current(now).candidates
+	count := &all.side(false).count
+	out, n := count[kindLeftOut], count[kindReady]+1
+	if i, known := all.place[r.Key]; known && all.all[i].Ready {
+		n--
+		if all.all[i].Ejected {
+			out--
 		}
 	}
 	return MayLeaveOut(out, n, s.Policy.Ejection.MaxShare)
@@ -248,6 +268,7 @@ func (r *Replica) takeBack(now time.Duration) {
 	r.since = now
 	r.ejected.Store(false)
 	r.trial.Store(false)
+	r.touch()
 }
 
 // undecided takes note of an attempt that began at a time and says nothing of the replica: if it was its trial, another
@@ -257,10 +278,11 @@ func (r *Replica) undecided(start time.Duration) {
 	defer r.mu.Unlock()
 	if start >= r.since && r.ejected.Load() && !r.standing.Out() {
 		r.trial.Store(true)
+		r.touch()
 	}
 }
 
-// Changed takes note that the states of links have changed, perhaps for the better. Crowded is true where calls wait.
+// Changed takes note that the states of these links have changed, perhaps for the better. Crowded is true where calls wait.
 func (s *Shared) Changed(members []Member, crowded bool, now time.Duration) {
 	for i := range members {
 		switch m := &members[i]; {
@@ -270,19 +292,22 @@ func (s *Shared) Changed(members []Member, crowded bool, now time.Duration) {
 			s.wasDown.Store(true)
 			m.unproven.Store(true)
 		}
+		members[i].touch()
 	}
 }
 
 // ready takes note that a replica has a connection, perhaps a new one.
 func (s *Shared) ready(m *Member, crowded bool, now time.Duration) {
 	conn := m.connection()
-	if last := m.ramped.Swap(&conn); last == nil || *last != conn {
-		if last != nil {
-			m.unproven.Store(true)
-		}
-		if (last != nil || s.wasDown.Load()) && crowded {
-			m.ramp.Begin(now) // as after an outage of all
-		}
+	last := m.ramped.Swap(&conn)
+	if last != nil && *last == conn {
+		return
+	}
+	if last != nil {
+		m.unproven.Store(true)
+	}
+	if (last != nil || s.wasDown.Load()) && crowded {
+		m.ramp.Begin(now) // as after an outage of all
 	}
 	if m.ejected.Load() {
 		m.renew(conn, now)
@@ -342,6 +367,7 @@ func (r *Replica) Found(number int, f Finding, now time.Duration, takenBack func
 		r.standing.Try()
 		r.since = now
 		r.trial.Store(true)
+		r.touch()
 	default:
 		r.ill = true
 		return false

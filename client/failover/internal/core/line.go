@@ -37,8 +37,19 @@ func (l *Line[O]) Leave(w *Waiter[O]) bool {
 	if !waits {
 		return false
 	}
-	l.waiting = slices.Delete(l.waiting, i, i+1)
+	l.remove(i, i+1)
 	return true
+}
+
+// remove removes the calls from i to below j. It moves those before or those behind, whichever are fewer.
+func (l *Line[O]) remove(i, j int) {
+	if i >= len(l.waiting)-j {
+		l.waiting = slices.Delete(l.waiting, i, j)
+		return
+	}
+	copy(l.waiting[j-i:j], l.waiting[:i])
+	clear(l.waiting[:j-i])
+	l.waiting = l.waiting[j-i:]
 }
 
 // Shed removes and returns the newest waiters in excess of the maximum.
@@ -51,20 +62,19 @@ func (l *Line[O]) Shed(most int) []*Waiter[O] {
 	return shed
 }
 
-// Serve decides for the calls that wait, the oldest first, and takes those out for which there is something to do: they are told by
+// Serve decides for the calls that wait, the oldest first, and takes those out for which there is something to do: they are passed to
 // served. The moment is that of a call, but for Crowded. take takes a place at the i-th replica, if there still is one, and brings
 // that candidate up to date.
-func (l *Line[O]) Serve(replicas []Candidate, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
+func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
 	crowded := len(l.waiting) > 1
 	still, asked := 0, 0 // of those that were asked, how many wait still
-	for ; asked < len(l.waiting) && anyRoom(replicas); asked++ {
+	for ; asked < len(l.waiting) && replicas.anyRoom(); asked++ {
 		w := l.waiting[asked]
 		m := moment(w)
 		m.Crowded = crowded
 		d := w.Call.Next(w.Rules, m, replicas)
 		for d.Action == Try && !take(d.Index) {
-			w.Call.Untry(replicas[d.Index].Key)
-			replicas[d.Index].Full = true // for now
+			w.Call.Untry(replicas.all[d.Index].Key)
 			d = w.Call.Next(w.Rules, m, replicas)
 		}
 		if d.Action == Await {
@@ -74,13 +84,11 @@ func (l *Line[O]) Serve(replicas []Candidate, moment func(*Waiter[O]) Moment, ta
 		}
 		served(w, d)
 	}
-	l.waiting = slices.Delete(l.waiting, still, asked)
+	l.remove(still, asked)
 }
 
 // anyRoom reports whether there may be anything to decide for a call that waits: a replica with room, or no replica at all.
-func anyRoom(replicas []Candidate) bool {
-	return len(replicas) == 0 || slices.ContainsFunc(replicas, func(x Candidate) bool { return x.Ready && !x.Full })
-}
+func (c *Candidates) anyRoom() bool { return c.Len() == 0 || c.side(true).count[kindRoom] > 0 }
 
 // maxPatience is how long a call waits that has no deadline, where the policy does not say.
 const maxPatience = time.Minute

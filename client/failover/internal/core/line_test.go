@@ -65,10 +65,13 @@ func TestLineServesTheOldestFirst(t *testing.T) {
 			}
 			var got []uint64
 			var at []int
-			l.Serve(replicas, func(w *Waiter[string]) Moment { return Moment{Remaining: w.Deadline} }, func(i int) bool {
+			all := NewCandidates(replicas...)
+			l.Serve(all, func(w *Waiter[string]) Moment { return Moment{Remaining: w.Deadline} }, func(i int) bool {
 				taken := tc.places[i] > 0
 				tc.places[i]--
-				replicas[i].Full = tc.places[i] <= 0
+				x := replicas[i]
+				x.Full = tc.places[i] <= 0
+				all.Set(i, x)
 				return taken
 			}, func(w *Waiter[string], d Decision) {
 				got, at = append(got, w.Number), append(at, d.Index)
@@ -88,7 +91,7 @@ func TestLineTellsWhatElseIsDecided(t *testing.T) {
 	l := lineOf(&Rules{Rounds: 1, Wait: true, Idempotent: true}, 1, 2)
 	l.waiting[0].Deadline = 5 * ms
 	var got []Decision
-	l.Serve([]Candidate{{Key: 1, Ready: true}}, func(w *Waiter[string]) Moment {
+	l.Serve(NewCandidates(Candidate{Key: 1, Ready: true}), func(w *Waiter[string]) Moment {
 		return Moment{Remaining: w.Deadline, Typical: 10 * ms}
 	}, func(int) bool { return true }, func(_ *Waiter[string], d Decision) { got = append(got, d) })
 	if len(got) != 2 || got[0].Action != GiveUp || got[0].Reason != NoTime || got[1].Action != Try {

@@ -43,16 +43,18 @@ func NewRace(c *Call, l *Lease, number int, hedge bool) Race {
 func (r *Race) Number() int { return r.number }
 
 // Join decides on another attempt, if it is not too late, and takes a place at a replica for it. It is to be paid for.
-func (s *Shared) Join(t *Terms, r *Race, members []Member, crowded bool, now time.Duration) (d Decision, ok bool) {
-	if r.over || r.won || t.Rules.Wait && crowded { // those that wait come first
+func (s *Shared) Join(t *Terms, race *Race, r *Roster, crowded bool, now time.Duration) (d Decision, ok bool) {
+	if race.over || race.won || t.Rules.Wait && crowded { // those that wait come first
 		return d, false
 	}
-	limit := s.Limit()
-	var buf buffer
-	defer buf.giveBack(s)
-	candidates := s.candidates(buf.empty(s, len(members)), members, limit, t.Rules.Wait, now)
-	d, ok = r.call.Hedge(t.Rules, s.moment(t, &r.call, now), candidates, r.key)
-	return d, ok && s.acquire(t, &members[d.Index], limit, false, now)
+	m := s.moment(t, &race.call, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r != s.roster {
+		return d, false
+	}
+	d, ok = race.call.Hedge(t.Rules, m, s.current(now).candidates, race.key)
+	return d, ok && s.take(d.Index, t.Rules.Wait, now)
 }
 
 // PayJoin takes the attempt that Join has decided on from the share of hedges, or of attempts that join, and from the budget. Where it

@@ -35,6 +35,10 @@ func (m *Member) connection() connection { return connection{m.Link, m.Link.Epoc
 type Replica struct {
 	Key uint32 // from 1, never used again
 
+	shared  *Shared     // once there is a roster with the replica in it
+	place   int         // in the latest of them; guarded by shared.mu
+	touched atomic.Bool // it is among those to be looked at
+
 	inFlight atomic.Int32
 
 	// ramp bounds the attempts of calls that wait, when a connection is new that they have waited for. ramped is the last one.
@@ -115,6 +119,7 @@ func (l *Lease) Begin(now time.Duration) (ready bool) {
 	if l.conn = l.connection(); !ready {
 		l.conn.epoch++
 	}
+	l.touch()
 	return ready
 }
 

@@ -68,11 +68,12 @@ func TestLossIsBelieved(t *testing.T) {
 				{&Replica{Key: 1}, &link{ready: true, epoch: 1}}, {&Replica{Key: 2}, &link{ready: true, epoch: 1}},
 			}
 			members[0].loss.Store(tc.loss(&members[0], &members[1]))
-			if got := s.candidates(nil, members, 0, false, now)[0].Lost; got != tc.want {
+			roster := s.Use(members)
+			if got := s.current(now).candidates.all[0].Lost; got != tc.want {
 				t.Errorf("lost: %v, want %v", got, tc.want)
 			}
 			terms := Terms{Number: 1, Deadline: Forever, Rules: &s.Policy.Rules}
-			d, _ := s.Next(&terms, new(Call), members, false, now)
+			d, _ := s.Next(&terms, new(Call), roster, false, now)
 			if first := d.Index == 0; first == tc.want {
 				t.Errorf("replica %d is tried", d.Index)
 			}

@@ -2,7 +2,6 @@ package core
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,21 +42,26 @@ type Shared struct {
 	hedges *Budget
 	joins  *Budget
 
-	members atomic.Pointer[[]Member]
+	mu      sync.Mutex // guards what follows; no other lock is taken with it held
+	roster  *Roster
+	touched []*Replica // that are to be looked at
 
 	stuckAfter int           // attempts without an answer
 	wasDown    atomic.Bool   // the dial of a replica has failed
 	last       atomic.Uint32 // key of the replica that last answered, for Sticky
 
-	leaving  sync.Mutex   // held while a replica is left out, so that Ejection.MaxShare holds
-	suspects atomic.Int64 // zero: no replica is to be compared with others; it changes with each that is
-	seed     uint64       // of all dice
-	buffers  sync.Pool    // of *[]Candidate
+	leaving    sync.Mutex               // held while a replica is left out, so that Ejection.MaxShare holds
+	suspecting sync.Mutex               // held while suspects changes
+	suspects   atomic.Pointer[[]Member] // that are to be compared with others, in the order of their keys
+	seed       uint64                   // of all dice
 }
 
 // Init prepares the zero value for a policy. What is random depends on the seed.
 func (s *Shared) Init(p Policy, seed uint64) {
 	s.Policy, s.seed = p, seed
+	if s.roster == nil {
+		s.Use(nil)
+	}
 	s.hedges, s.joins = NewBudget(0, 0, HedgeBurst), NewBudget(JoinRatio, 0, JoinBurst)
 	if p.Budget != (BudgetPolicy{}) {
 		s.budget = NewBudget(p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst)
@@ -65,17 +69,6 @@ func (s *Shared) Init(p Policy, seed uint64) {
 	if s.stuckAfter = p.Ejection.After; p.Ejection.Off {
 		s.stuckAfter = math.MaxInt
 	}
-}
-
-// Use says which replicas there are.
-func (s *Shared) Use(members []Member) { s.members.Store(&members) }
-
-// current are the replicas that there are.
-func (s *Shared) current() []Member {
-	if m := s.members.Load(); m != nil {
-		return *m
-	}
-	return nil
 }
 
 // Limit is how many attempts may be in flight at a replica; zero means any number.
@@ -146,109 +139,29 @@ func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
 	return m
 }
 
-// candidates are what a decision needs to know of the replicas, for calls that wait or do not.
-func (s *Shared) candidates(to []Candidate, members []Member, limit int32, wait bool, now time.Duration) []Candidate {
-	usual := time.Duration(-1) // not looked up yet
-	for i := range members {
-		m := &members[i]
-		n, most := m.inFlight.Load(), limit
-		doubt := int(m.doubt.Load())
-		waiting := int(m.waiting.Load())
-		if waiting >= s.stuckAfter {
-			if usual < 0 {
-				usual = longest(members)
-			}
-			if Stuck(waiting, s.stuckAfter, now-time.Duration(m.first.Load()), usual) {
-				doubt = max(doubt, 1)
-			}
-		}
-		if waiting > 0 && m.unproven.Load() {
-			doubt = max(doubt, 1) // the first call finds out
-		}
-		if wait {
-			most = m.ramp.Limit(limit, now)
-		}
-		to = append(to, Candidate{
-			Key:      m.Key,
-			InFlight: n,
-			Ready:    m.Link.Ready(),
-			Dialing:  m.Link.Dialing(),
-			Lost:     m.JustLost(now),
-			Ejected:  m.leftOut(),
-			Doubt:    doubt,
-			Full:     most > 0 && n >= most,
-		})
-	}
-	return to
-}
-
-// buffer has room for candidates. Up to eight cost no allocation.
-type buffer struct {
-	few  [8]Candidate
-	many *[]Candidate
-}
-
-// empty returns room for n candidates, which is to be given back.
-func (b *buffer) empty(s *Shared, n int) []Candidate {
-	if n <= len(b.few) {
-		return b.few[:0]
-	}
-	b.many, _ = s.buffers.Get().(*[]Candidate)
-	if b.many == nil {
-		b.many = new([]Candidate)
-	}
-	*b.many = slices.Grow((*b.many)[:0], n)
-	return *b.many
-}
-
-func (b *buffer) giveBack(s *Shared) {
-	if b.many != nil {
-		s.buffers.Put(b.many)
-	}
-}
-
-// longest is the longest that a replica's last answer took.
-func longest(members []Member) (d time.Duration) {
-	for i := range members {
-		d = max(d, time.Duration(members[i].took.Load()))
-	}
-	return d
-}
-
 // Next decides what the call does next. Where that is to try a replica, a place there is taken; it returns false, and is to be asked
-// again, where another call was quicker. Crowded is true where other calls wait: they have a say in what room there is.
-func (s *Shared) Next(t *Terms, c *Call, members []Member, crowded bool, now time.Duration) (d Decision, ok bool) {
-	limit := s.Limit()
-	var buf buffer
-	defer buf.giveBack(s)
-	candidates := s.candidates(buf.empty(s, len(members)), members, limit, t.Rules.Wait, now)
-	if t.Rules.Wait && crowded {
-		for i := range candidates {
-			candidates[i].Full = true
+// again, where the roster is not the latest. Crowded is true where other calls wait: they have a say in what room there is.
+func (s *Shared) Next(t *Terms, c *Call, r *Roster, crowded bool, now time.Duration) (d Decision, ok bool) {
+	m := s.moment(t, c, now)
+	m.NoRoom = t.Rules.Wait && crowded
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r == s.roster {
+		d = c.Next(t.Rules, m, s.current(now).candidates)
+		if d.Action != Try || s.take(d.Index, t.Rules.Wait, now) {
+			return d, true
 		}
+		c.Untry(r.members[d.Index].Key) // another call was quicker
 	}
-	d = c.Next(t.Rules, s.moment(t, c, now), candidates)
-	if d.Action != Try || s.acquire(t, &members[d.Index], limit, candidates[d.Index].Ejected, now) {
-		return d, true
-	}
-	c.Untry(members[d.Index].Key)
 	return d, false
 }
 
-// acquire takes a place at a replica for an attempt of the call.
-func (s *Shared) acquire(t *Terms, m *Member, limit int32, leftOut bool, now time.Duration) bool {
-	if t.Rules.Wait {
-		limit = m.ramp.Limit(limit, now)
-	}
-	return m.acquire(limit, leftOut)
-}
-
 // Better reports whether a call whose attempt at the replica of that key cannot begin yet is better made elsewhere.
-func (s *Shared) Better(t *Terms, tried *Call, members []Member, key uint32, now time.Duration) bool {
-	var buf buffer
-	defer buf.giveBack(s)
-	candidates := s.candidates(buf.empty(s, len(members)), members, s.Limit(), t.Rules.Wait, now)
-	return tried.Better(t.Rules, s.moment(t, tried, now), candidates, key)
+func (s *Shared) Better(t *Terms, tried *Call, key uint32, now time.Duration) bool {
+	m := s.moment(t, tried, now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return tried.Better(t.Rules, m, s.current(now).candidates, key)
 }
 
 // Follow returns what comes of a decision of Next or Serve about the call: it pays for it, and knows better why a call fails. ended says
@@ -292,34 +205,21 @@ func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 
 // Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a replica has room for more of them then,
 // whatever is answered; zero means never.
-func Serve[O any](s *Shared, line *Line[O], members []Member, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
-	limit := s.Limit()
-	var buf buffer
-	defer buf.giveBack(s)
-	candidates := s.candidates(buf.empty(s, len(members)), members, limit, true, now)
-	line.Serve(candidates, func(w *Waiter[O]) Moment {
+func Serve[O any](s *Shared, line *Line[O], r *Roster, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r != s.roster {
+		return 0 // whoever has changed it comes back
+	}
+	line.Serve(s.current(now).candidates, func(w *Waiter[O]) Moment {
 		return s.moment(&w.Terms, &w.Call, now)
 	}, func(i int) bool {
-		return members[i].take(&candidates[i], limit, now)
+		taken := s.take(i, true, now)
+		s.current(now)
+		return taken
 	}, served)
-	if line.Len() > 0 {
-		for i := range members {
-			if step := members[i].ramp.Step(now); step > 0 && members[i].Link.Ready() && (again == 0 || step < again) {
-				again = step
-			}
-		}
+	if at, _ := r.again.first(); at != Forever && line.Len() > 0 {
+		return at - now
 	}
-	return again
-}
-
-// take takes a place for a call that waits, and brings the candidate up to date.
-func (r *Replica) take(x *Candidate, limit int32, now time.Duration) bool {
-	most := r.ramp.Limit(limit, now)
-	taken := r.acquire(most, x.Ejected)
-	x.InFlight = r.inFlight.Load()
-	x.Full = most > 0 && x.InFlight >= most
-	if taken {
-		x.Ejected = r.leftOut()
-	}
-	return taken
+	return 0
 }

@@ -145,12 +145,9 @@ func (s *Standing) Suspect(after int) bool {
 // stuckFloor is the least wait that says something of a replica.
 const stuckFloor = 50 * time.Millisecond
 
-// Stuck reports whether calls had better be made elsewhere, as that many attempts at a replica wait for an answer, and none has been
-// answered since the first of them began, for three times as long as usual and 50 ms at least. The usual time is what the latest
-// answers of any replica took; zero before the first.
-func Stuck(waiting, after int, first, usual time.Duration) bool {
-	return waiting >= after && first > max(3*usual, stuckFloor)
-}
+// StuckAfter is for how long attempts at a replica may wait, and none be answered, before calls had better be made elsewhere: three times
+// as long as usual and 50 ms at least. The usual time is the longest that the last answer of a replica took; zero before the first.
+func StuckAfter(usual time.Duration) time.Duration { return max(3*usual, stuckFloor) }
 
 // Slow is an attempt that was cut off after so long, at a replica that was in doubt and has answered since: it was no more than slow.
 type Slow struct {

@@ -107,18 +107,3 @@ func TestMayLeaveOut(t *testing.T) {
 		}
 	}
 }
-
-func TestStuck(t *testing.T) {
-	const ms = time.Millisecond
-	for _, tc := range []struct {
-		waiting      int
-		first, usual time.Duration
-		want         bool
-	}{
-		{3, 51 * ms, 0, true}, {3, 50 * ms, 0, false}, {2, time.Hour, 0, false}, {3, 300 * ms, 100 * ms, false}, {3, 301 * ms, 100 * ms, true},
-	} {
-		if got := Stuck(tc.waiting, 3, tc.first, tc.usual); got != tc.want {
-			t.Errorf("%d attempts that wait, the first for %v, where %v is usual: %v, want %v", tc.waiting, tc.first, tc.usual, got, tc.want)
-		}
-	}
-}

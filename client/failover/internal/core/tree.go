@@ -1,0 +1,120 @@
+package core
+
+import "time"
+
+// summary is what is known of values together.
+type summary[T any] interface {
+	comparable
+	and(T) T
+}
+
+// tree keeps summaries of values in a row: of each, of two, of four, and so on to all. One value changes in as many steps.
+type tree[T summary[T]] struct {
+	size int // a power of two
+	all  []T // the summary of the i-th comes from those of 2i and 2i+1; the values begin at size
+}
+
+// newTree returns a tree of n values that are none.
+func newTree[T summary[T]](n int, none T) tree[T] {
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	t := tree[T]{size, make([]T, 2*size)}
+	for i := len(t.all) - 1; i > 0; i-- {
+		if t.all[i] = none; i < size {
+			t.all[i] = t.all[2*i].and(t.all[2*i+1])
+		}
+	}
+	return t
+}
+
+func (t *tree[T]) of(i int) T { return t.all[t.size+i] }
+
+func (t *tree[T]) set(i int, x T) {
+	i += t.size
+	for t.all[i] != x {
+		if t.all[i] = x; i == 1 {
+			return
+		}
+		i /= 2
+		x = t.all[2*i].and(t.all[2*i+1])
+	}
+}
+
+// best is the least rank of some candidates, and how many have it.
+type best struct {
+	rank int64
+	n    int
+}
+
+func (a best) and(b best) best {
+	switch {
+	case a.rank < b.rank:
+		return a
+	case a.rank > b.rank:
+		return b
+	}
+	return best{a.rank, a.n + b.n}
+}
+
+// ranking knows the candidates of the least rank.
+type ranking struct{ tree tree[best] }
+
+func newRanking(n int) ranking { return ranking{newTree(n, best{unfit, 1})} }
+
+func (r *ranking) set(i int, rank int64) { r.tree.set(i, best{rank, 1}) }
+
+func (r *ranking) of(i int) int64 { return r.tree.of(i).rank }
+
+func (r *ranking) least() best { return r.tree.all[1] }
+
+// before returns how many before the i-th have the least rank.
+func (r *ranking) before(i int) (n int) {
+	for i += r.tree.size; i > 1; i /= 2 {
+		if x := r.tree.all[i&^1]; i%2 == 1 && x.rank == r.least().rank {
+			n += x.n
+		}
+	}
+	return n
+}
+
+// nth returns the place of the k-th that has the least rank, from 0.
+func (r *ranking) nth(k int) int {
+	i := 1
+	for i < r.tree.size {
+		i *= 2
+		if x := r.tree.all[i]; x.rank != r.least().rank {
+			i++
+		} else if k >= x.n {
+			k -= x.n
+			i++
+		}
+	}
+	return i - r.tree.size
+}
+
+// instant is a time of which the earliest matters; Forever for none.
+type instant time.Duration
+
+func (a instant) and(b instant) instant { return min(a, b) }
+
+// agenda has a time for each of some places, and knows the earliest.
+type agenda struct{ tree tree[instant] }
+
+func newAgenda(n int) agenda { return agenda{newTree(n, instant(Forever))} }
+
+func (a *agenda) set(i int, at time.Duration) { a.tree.set(i, instant(at)) }
+
+func (a *agenda) of(i int) time.Duration { return time.Duration(a.tree.of(i)) }
+
+// first returns the earliest time, and whose it is.
+func (a *agenda) first() (at time.Duration, i int) {
+	x := a.tree.all[1]
+	for i = 1; i < a.tree.size; {
+		if i *= 2; a.tree.all[i] != x {
+			i++
+		}
+	}
+	return time.Duration(x), i - a.tree.size
+}
