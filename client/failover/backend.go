@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -63,6 +64,18 @@ func (c *client) table() *table {
 	t.roster = c.shared.Use(t.members)
 	b.current.Store(t)
 	return t
+}
+
+// of returns the members of the replica, or all, if it is nil.
+func (t *table) of(r *replicas.Replica) []core.Member {
+	if r == nil {
+		return t.members
+	}
+	i := slices.IndexFunc(t.entries, func(e entry) bool { return e.replica == r })
+	if i < 0 {
+		return nil // it is gone
+	}
+	return t.members[i : i+1]
 }
 
 // renew makes the table of a view. mu must be held.

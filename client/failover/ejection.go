@@ -28,10 +28,10 @@ func (p *plan) leftOut(m core.Member, w core.Watch) {
 	time.AfterFunc(w.Trial, x.end)
 }
 
-// onReady is called when a replica's state has changed, perhaps for the better.
-func (c *client) onReady() {
+// onReady is called when a replica's state has changed, perhaps for the better, or those of all, if it is nil.
+func (c *client) onReady(r *replicas.Replica) {
 	if t := c.table(); t != nil {
-		c.shared.Changed(t.members, c.queue.crowded(), c.now())
+		c.shared.Changed(t.of(r), c.queue.crowded(), c.now())
 	}
 	c.offer()
 }

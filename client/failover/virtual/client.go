@@ -114,7 +114,8 @@ type Client struct {
 	roster  *core.Roster
 	dials   *core.DialBudget
 	seed    uint64
-	down    int           // links that are not ready
+	down    []int         // links that are not ready, in order
+	dialed  int           // how many links, from the first, have been dialed at all
 	wanted  time.Duration // when a call last wanted replicas that were down
 	pending []*attempt    // that wait for a connection
 
@@ -127,7 +128,7 @@ type Client struct {
 
 // New returns a client of n replicas, which it begins to dial. Its policy must be one of failover.Policy.Virtual.
 func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
-	c := &Client{timeline: t, world: w, policy: p, seed: seed, dials: core.NewDialBudget(p.Redial.PerSecond), down: n, wanted: t.Now()}
+	c := &Client{timeline: t, world: w, policy: p, seed: seed, dials: core.NewDialBudget(p.Redial.PerSecond), wanted: t.Now()}
 	c.shared.Init(p, seed)
 	c.news = core.News{LeftOut: c.leftOut, TakenBack: func(core.Member) {}}
 	c.rising.Do = func() { c.offer(); c.run() }
@@ -136,6 +137,7 @@ func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 	for i := range c.links {
 		l := &c.links[i]
 		l.init(c, i)
+		c.down = append(c.down, i)
 		replicas[i].Key = l.key()
 		c.members = append(c.members, core.Member{Replica: &replicas[i], Link: l})
 	}

@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"slices"
 	"time"
 
 	"example.com/crashlab/client/failover/internal/core"
@@ -59,7 +60,7 @@ func (c *Client) demand() bool {
 
 // want takes note that a call is made, so that replicas that are down are worth dialing often.
 func (c *Client) want() {
-	if c.down == 0 || c.policy.Redial.Fresh(c.now()-c.wanted) {
+	if len(c.down) == 0 || c.policy.Redial.Fresh(c.now()-c.wanted) {
 		return
 	}
 	c.wanted = c.now()
@@ -68,7 +69,7 @@ func (c *Client) want() {
 
 // dialMissing sees to it that replicas that are down are dialed soon.
 func (c *Client) dialMissing() {
-	for i := range c.links {
+	for _, i := range c.down {
 		c.links[i].schedule()
 	}
 }
@@ -80,7 +81,7 @@ func (l *link) dialable() bool { return !l.underway && l.state != linkReady }
 func (l *link) schedule() {
 	if l.dialable() {
 		c := l.client
-		l.dialAt(l.dialing.Due(c.policy.Redial, c.down, c.demand()))
+		l.dialAt(l.dialing.Due(c.policy.Redial, len(c.down), c.demand()))
 	}
 }
 
@@ -98,7 +99,7 @@ func (l *link) dial() {
 		return
 	}
 	dice := core.DialDice(c.seed, l.key(), l.begun+1)
-	if ok, again := l.dialing.Try(now, c.policy.Redial, c.dials, 1, c.down, c.demand(), dice); !ok {
+	if ok, again := l.dialing.Try(now, c.policy.Redial, c.dials, 1, len(c.down), c.demand(), dice); !ok {
 		l.dialAt(again)
 		return
 	}
@@ -156,7 +157,10 @@ func (l *link) dialed() {
 
 // dialAnother dials a replica that has never been dialed, for want of a budget.
 func (c *Client) dialAnother() {
-	for i := range c.links {
+	for c.dialed < len(c.links) && c.links[c.dialed].begun > 0 {
+		c.dialed++
+	}
+	for i := c.dialed; i < len(c.links); i++ {
 		if l := &c.links[i]; l.begun == 0 && l.redial.Pending() && l.redial.at > c.now() {
 			l.dialAt(c.now())
 			return
@@ -186,11 +190,8 @@ func loses(_ *call, a *attempt) { a.ended(OutcomeLost, core.Wire{Picked: true, S
 // changed takes over a state.
 func (l *link) changed(s linkState) {
 	c := l.client
-	switch {
-	case s == linkReady:
-		c.down--
-	case l.state == linkReady:
-		c.down++
+	if s == linkReady || l.state == linkReady {
+		c.countDown(l.replica, s != linkReady)
 	}
 	l.state = s
 	l.schedule()
@@ -199,6 +200,16 @@ func (l *link) changed(s linkState) {
 	c.reconsider()
 	if l.probe != nil {
 		l.probe.changed()
+	}
+}
+
+// countDown takes note of whether a link is ready.
+func (c *Client) countDown(replica int, down bool) {
+	switch i, known := slices.BinarySearch(c.down, replica); {
+	case down && !known:
+		c.down = slices.Insert(c.down, i, replica)
+	case !down && known:
+		c.down = slices.Delete(c.down, i, i+1)
 	}
 }
 

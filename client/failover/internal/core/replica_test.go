@@ -108,3 +108,37 @@ func TestPlacesAreNoMoreThanTheLimit(t *testing.T) {
 		t.Errorf("%d places are left over, of %d that were taken", b.inFlight.Load(), taken.Load())
 	}
 }
+
+// A new connection gives a replica that hung up no new chance, and neither does it later, when something else is said of the replica.
+func TestNewConnectionIsNewsOnce(t *testing.T) {
+	var s Shared
+	s.Init(Policy{Ejection: Ejection{After: 1, Probe: time.Hour, MaxShare: 1}}, 0)
+	at, news := time.Duration(0), News{LeftOut: func(Member, Watch) {}, TakenBack: func(Member) {}}
+	a := &link{ready: true, epoch: 1}
+	members := []Member{{&Replica{Key: 1}, a}, {&Replica{Key: 2}, &link{ready: true, epoch: 1}}}
+	s.Use(members)
+	attempt := func(says Says) {
+		l := Lease{Member: members[0], Method: new(Latency)}
+		at += ms
+		l.Begin(at)
+		s.Settle(&l, End{Says: says, Sent: true}, at+ms, news)
+	}
+	s.Changed(members, false, at)
+	attempt(SaysLost)
+	a.epoch++
+	at += 10 * ms
+	s.Changed(members[:1], false, at)
+	if !members[0].Ejected() {
+		t.Fatal("a replica that hangs up is taken back with its next connection")
+	}
+	attempt(SaysCutOff)
+	s.Changed(members, false, at+ms)
+	if !members[0].Ejected() {
+		t.Error("it is taken back after a timeout, with nothing new of its connection")
+	}
+	a.epoch++
+	s.Changed(members[:1], false, at+ms)
+	if members[0].Ejected() {
+		t.Error("it is not taken back with a new connection after a timeout")
+	}
+}

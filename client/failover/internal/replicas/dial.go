@@ -174,7 +174,7 @@ func (r *Replica) fail(dial uint64, err error, lasting bool) bool {
 	r.failed(err, lasting)
 	r.policy.changed(r, balancer.State{ConnectivityState: connectivity.TransientFailure})
 	s.mu.Unlock()
-	s.notify()
+	s.notify(r)
 	return true
 }
 

@@ -157,7 +157,7 @@ func (p *policy) replace(next *View) {
 			}
 		}
 	}
-	p.set.notify()
+	p.set.notify(nil)
 }
 
 // report takes over the state that a child reports, unless the child has been replaced; pick_first should be silent then.

@@ -187,6 +187,6 @@ func (c *child) give(ep resolver.Endpoint, s resolver.State) {
 // UpdateState is the child's report. It may come from within a call to the child, or at any time.
 func (c *child) UpdateState(s balancer.State) {
 	if c.replica.policy.report(c, s) {
-		c.replica.set.notify()
+		c.replica.set.notify(c.replica)
 	}
 }

@@ -25,10 +25,10 @@ type Set struct {
 	// The error is why it is in TransientFailure.
 	OnChange func(addr string, s connectivity.State, err error)
 
-	// OnReady, unless nil, is called after any change of the View or of a replica's state, which can be seen by then.
+	// OnReady, unless nil, is called after any change of the View, with nil, or of a replica's state, which can be seen by then.
 	// It may be called by several goroutines at a time, with locks of gRPC held: it must return at once, may not use
 	// the connection, and may not wait for a goroutine that does, or that is within Wake.
-	OnReady func()
+	OnReady func(*Replica)
 
 	// Host, unless nil, returns the host of an address. The addresses of one host make one replica, at the place of the first.
 	Host func(addr string) string
@@ -107,9 +107,9 @@ func (s *Set) countMissing() {
 }
 
 // notify calls OnReady. mu must not be held.
-func (s *Set) notify() {
+func (s *Set) notify(r *Replica) {
 	if s.OnReady != nil {
-		s.OnReady()
+		s.OnReady(r)
 	}
 }
 

@@ -69,7 +69,7 @@ func TestOnReadyFollowsEveryChange(t *testing.T) {
 		n := newNetwork(t, 3)
 		set := replicas.NewSet(usual)
 		var last atomic.Pointer[string]
-		set.OnReady = func() {
+		set.OnReady = func(*replicas.Replica) {
 			set.Want()
 			set.AddWaiting(1)
 			set.AddWaiting(-1)
