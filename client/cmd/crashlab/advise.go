@@ -190,11 +190,11 @@ func (a *adviseCmd) measure(q *advise.Question) (source string, err error) {
 		s.RestartDelay = found.RestartDelay
 	}
 	if found.Boot > 0 {
-		q.Model.Boot = found.Boot
+		q.Model.Boot.Median = simulate.Span(found.Boot)
 	}
 	q.Settings = s
 	source = fmt.Sprintf("measured in %s: %d crashes in %s, %s,\nstart-up %v\n", a.From, found.Crashes,
-		plural(found.Requests, "request"), plural(found.Answers, "answer"), rounded(q.Model.Boot))
+		plural(found.Requests, "request"), plural(found.Answers, "answer"), rounded(time.Duration(q.Model.Boot.Median)))
 	if found.Misfit > 0.1 {
 		source += fmt.Sprintf("no distribution fits the service times well; the nearest is off by up to\n%.0f percentage points: %v\n", 100*found.Misfit, found.ServiceTime)
 	}

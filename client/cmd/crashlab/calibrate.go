@@ -45,21 +45,21 @@ func (c *calibrateCmd) Run(ctx context.Context, out output) error {
 	return err
 }
 
-func (c *calibrateCmd) measure(ctx context.Context, out output) (simulate.Calibration, error) {
+func (c *calibrateCmd) measure(ctx context.Context, out output) (simulate.Model, error) {
 	if c.From != "" {
 		return c.fromRun()
 	}
 	return c.fromCluster(ctx, out)
 }
 
-func (c *calibrateCmd) fromRun() (simulate.Calibration, error) {
+func (c *calibrateCmd) fromRun() (simulate.Model, error) {
 	run, err := openRun(c.From)
 	if err != nil {
-		return simulate.Calibration{}, err
+		return simulate.Model{}, err
 	}
 	measured, err := simulate.Calibrate(run)
 	if err != nil {
-		return simulate.Calibration{}, &exit{exitUsage, err.Error()}
+		return simulate.Model{}, &exit{exitUsage, err.Error()}
 	}
 	return measured, nil
 }
@@ -69,7 +69,7 @@ const (
 	calibrationCrashes = 20  // for the dials
 )
 
-func (c *calibrateCmd) fromCluster(ctx context.Context, out output) (measured simulate.Calibration, err error) {
+func (c *calibrateCmd) fromCluster(ctx context.Context, out output) (measured simulate.Model, err error) {
 	l, err := newLab(c.Counterd)
 	if err != nil {
 		return measured, err
@@ -111,7 +111,7 @@ func calibrationDesign() *design.Design {
 	return &design.Design{Name: "calibration", Seed: 1, Repeats: 1, Parallel: 1, Cells: []design.Cell{{Settings: s}}}
 }
 
-func printCalibration(out output, c simulate.Calibration) error {
+func printCalibration(out output, c simulate.Model) error {
 	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TIME\tMEDIAN\t95% INTERVAL\tMEASURED")
 	for _, p := range []struct {

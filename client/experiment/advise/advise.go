@@ -47,7 +47,7 @@ type Question struct {
 
 // Check returns why the question cannot be answered: goals that no policy could ever be shown to meet.
 func (q Question) Check() error {
-	least := q.Settings.ServiceTime.Quantile(0) + q.Model.RoundTrip
+	least := q.Settings.ServiceTime.Quantile(0) + time.Duration(q.Model.RoundTrip.Median)
 	switch {
 	case q.Goal == Goal{}:
 		return fmt.Errorf("no goal: want a share of successes, a p99, or both")

@@ -189,7 +189,7 @@ func TestMeasure(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.Abs(m.PCrash-0.1) > 0.02 || m.RestartDelay != 200*time.Millisecond || m.Boot != q.Model.Boot {
+		if math.Abs(m.PCrash-0.1) > 0.02 || m.RestartDelay != 200*time.Millisecond || m.Boot != time.Duration(q.Model.Boot.Median) {
 			t.Errorf("%+v", m)
 		}
 		want := parse(tt.service)

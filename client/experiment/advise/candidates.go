@@ -36,7 +36,7 @@ type scale struct {
 }
 
 func (q Question) scale(s design.Settings) scale {
-	c := scale{restart: max(s.RestartDelay, 0) + q.Model.Boot, typical: s.ServiceTime.Quantile(0.95), slow: s.ServiceTime.Quantile(0.9999)}
+	c := scale{restart: max(s.RestartDelay, 0) + time.Duration(q.Model.Boot.Median), typical: s.ServiceTime.Quantile(0.95), slow: s.ServiceTime.Quantile(0.9999)}
 	c.deadline = 2 * q.Goal.P99
 	if c.deadline == 0 {
 		c.deadline = nice(max(10*(c.restart+c.slow), time.Second))

@@ -51,7 +51,7 @@ func Measure(run *record.Run, m simulate.Model) (Measured, error) {
 		PCrash: rounded(float64(r.crashes) / float64(r.requests)), RestartDelay: design.Never, Boot: median(r.boots),
 	}
 	if len(r.gaps) > 0 {
-		found.RestartDelay = max(median(r.gaps)-m.Relaunch, 0).Round(time.Millisecond)
+		found.RestartDelay = max(median(r.gaps)-time.Duration(m.Relaunch.Median), 0).Round(time.Millisecond)
 	}
 	found.ServiceTime, found.Misfit = r.distribution()
 	return found, nil
@@ -78,7 +78,7 @@ type reading struct {
 func (r *reading) readCalls(calls []record.Call) {
 	for _, c := range calls {
 		for _, a := range c.Attempts {
-			worked := max(a.Duration-r.model.RoundTrip, 0)
+			worked := max(a.Duration-time.Duration(r.model.RoundTrip.Median), 0)
 			switch {
 			case a.Outcome == failover.OutcomeOK:
 				r.answers = append(r.answers, worked)

@@ -16,50 +16,51 @@ import (
 
 // Calibrate measures a [Model] from the records of a real run: RoundTrip from attempts that were alone at their replica; Notice and
 // Relaunch from crashes with one request in flight; Boot from the launches that follow. The service times, which are known from the seed,
-// are left out. Records have no dials, so Connect and Refuse are the defaults; see [Calibration.SetDials]. The error names what the run
+// are left out. Records have no dials, so Connect and Refuse are the defaults; see [Model.SetDials]. The error names what the run
 // has none of.
-func Calibrate(run *record.Run) (Calibration, error) {
+func Calibrate(run *record.Run) (Model, error) {
 	d := run.Manifest.Design
 	switch {
 	case run.Manifest.Predicted():
-		return Calibration{}, fmt.Errorf("%s was simulated: want a run on processes", run.Dir)
+		return Model{}, fmt.Errorf("%s was simulated: want a run on processes", run.Dir)
 	case len(d.Schedule) > 0:
-		return Calibration{}, fmt.Errorf("%s has a schedule of signals, which disturb what is measured: want a run without one", run.Dir)
+		return Model{}, fmt.Errorf("%s has a schedule of signals, which disturb what is measured: want a run without one", run.Dir)
 	}
 	var lives []*life
 	for _, t := range run.Trials {
 		lives = append(lives, livesOf(t, d.Cells[t.Cell].Settings)...)
 	}
-	c := defaults()
-	measure := func(m *Measurement, what string, samples []time.Duration) error {
+	m := DefaultModel()
+	measure := func(part *Measurement, what string, samples []time.Duration) error {
 		if len(samples) == 0 {
 			return fmt.Errorf("%s has %s: want a run in which calls succeed, and replicas crash with one request in flight and are relaunched", run.Dir, what)
 		}
-		*m = measured(samples)
+		*part = measured(samples)
 		return nil
 	}
-	if err := measure(&c.RoundTrip, "no call that was alone at its replica", collect(lives, (*life).roundTrips)); err != nil {
-		return Calibration{}, err
+	if err := measure(&m.RoundTrip, "no call that was alone at its replica", collect(lives, (*life).roundTrips)); err != nil {
+		return Model{}, err
 	}
-	half := time.Duration(c.RoundTrip.Median) / 2
-	err := measure(&c.Notice, "no crash with one request in flight", collect(lives, func(l *life) []time.Duration { return l.notice(half) }))
+	half := time.Duration(m.RoundTrip.Median) / 2
+	err := measure(&m.Notice, "no crash with one request in flight", collect(lives, func(l *life) []time.Duration { return l.notice(half) }))
 	if err != nil {
-		return Calibration{}, err
+		return Model{}, err
 	}
-	err = measure(&c.Relaunch, "no relaunch after such a crash", collect(lives, func(l *life) []time.Duration { return l.relaunch(half) }))
+	err = measure(&m.Relaunch, "no relaunch after such a crash", collect(lives, func(l *life) []time.Duration { return l.relaunch(half) }))
 	if err != nil {
-		return Calibration{}, err
+		return Model{}, err
 	}
-	return c, measure(&c.Boot, "no replica that became ready again", collect(lives, (*life).boot))
+	err = measure(&m.Boot, "no replica that became ready again", collect(lives, (*life).boot))
+	return m, err
 }
 
 // SetDials sets Connect and Refuse to what dials took that connected, and that were refused.
-func (c *Calibration) SetDials(connected, refused []time.Duration) {
+func (m *Model) SetDials(connected, refused []time.Duration) {
 	if len(connected) > 0 {
-		c.Connect = measured(connected)
+		m.Connect = measured(connected)
 	}
 	if len(refused) > 0 {
-		c.Refuse = measured(refused)
+		m.Refuse = measured(refused)
 	}
 }
 
@@ -78,10 +79,10 @@ func measured(samples []time.Duration) Measurement {
 	}
 	slices.Sort(samples)
 	n := float64(len(samples))
-	rank := func(r float64) span { return span(samples[min(max(int(r), 1), len(samples))-1]) }
+	rank := func(r float64) Span { return Span(samples[min(max(int(r), 1), len(samples))-1]) }
 	median := stats.Quantile(samples, 0.5)
 	m := Measurement{
-		Median: span(median), N: count(len(samples)),
+		Median: Span(median), N: count(len(samples)),
 		Low: rank(math.Floor(n/2 - 0.98*math.Sqrt(n))), High: rank(math.Ceil(n/2 + 1 + 0.98*math.Sqrt(n))),
 	}
 	for i := range min(maxSpread, len(samples)) {

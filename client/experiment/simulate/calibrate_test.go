@@ -30,30 +30,27 @@ func recordOf(t *testing.T, d *design.Design, m Model) *record.Run {
 
 // The records of a machine tell its model, whatever the load and wherever the crashes strike.
 func TestCalibrate(t *testing.T) {
-	want := Model{
-		RoundTrip: 4 * time.Millisecond, Connect: 3 * time.Millisecond, Refuse: 2 * time.Millisecond,
-		Notice: 7 * time.Millisecond, Relaunch: 11 * time.Millisecond, Boot: 13 * time.Millisecond,
-	}
+	always := func(ms int) Measurement { return Measurement{Median: Span(ms) * Span(time.Millisecond)} }
+	want := Model{RoundTrip: always(4), Connect: always(3), Refuse: always(2), Notice: always(7), Relaunch: always(11), Boot: always(13)}
 	for _, factors := range []string{
 		"{calls: 150, replicas: 1, concurrency: 1, p_crash: 0.3, restart_delay: 0s, service_time: 'uniform:2ms:6ms', when_down: wait, rounds: 999, timeout: 0s, pause: 0s}",
 		"{calls: 300, concurrency: 5, p_crash: 0.2, restart_delay: 200ms, service_time: 'exp:20ms', crash_point: reply, rounds: 5}",
 		"{calls: 300, concurrency: 10, p_crash: 0.1, restart_delay: 100ms, service_time: 'uniform:5ms:50ms', when_down: wait, max_in_flight: 1}",
 	} {
-		c, err := Calibrate(recordOf(t, designOf(t, "repeats: 3\nfactors: "+factors), want))
+		got, err := Calibrate(recordOf(t, designOf(t, "repeats: 3\nfactors: "+factors), want))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := c.Model()
 		for _, p := range []struct {
 			name      string
-			got, want time.Duration
+			got, want Measurement
 		}{{"round trip", got.RoundTrip, want.RoundTrip}, {"notice", got.Notice, want.Notice}, {"relaunch", got.Relaunch, want.Relaunch}, {"boot", got.Boot, want.Boot}} {
-			if (p.got - p.want).Abs() > 10*time.Microsecond {
-				t.Errorf("%s: %v, want %v, of %s", p.name, p.got, p.want, factors)
+			if time.Duration(p.got.Median-p.want.Median).Abs() > 10*time.Microsecond {
+				t.Errorf("%s: %v, want %v, of %s", p.name, p.got.Median, p.want.Median, factors)
 			}
 		}
-		if got.Connect != DefaultModel().Connect || c.Connect.N != 0 {
-			t.Errorf("a dial takes %v, which no record tells", got.Connect)
+		if got.Connect.Median != DefaultModel().Connect.Median || got.Connect.N != 0 {
+			t.Errorf("a dial takes %v, which no record tells", got.Connect.Median)
 		}
 	}
 }
@@ -84,17 +81,17 @@ func TestCalibrateRefuses(t *testing.T) {
 
 // What a calibration saves is what a simulation loads, the spreads included.
 func TestSaveAndLoad(t *testing.T) {
-	c := defaults()
+	c := DefaultModel()
 	c.Boot = measured([]time.Duration{8 * time.Millisecond, 4 * time.Millisecond, 5 * time.Millisecond})
 	path := filepath.Join(t.TempDir(), "new", "model.json")
 	if err := c.Save(path); err != nil {
 		t.Fatal(err)
 	}
 	m, err := LoadModel(path)
-	if err != nil || m.Boot != 5*time.Millisecond || m.RoundTrip != DefaultModel().RoundTrip {
+	if err != nil || m.Boot.Median != Span(5*time.Millisecond) || m.RoundTrip.Median != DefaultModel().RoundTrip.Median {
 		t.Errorf("%+v, %v", m, err)
 	}
-	if s := m.Spreads.Boot; len(s) != 3 || s[0] != 0.8 || s[1] != 1 || s[2] != 1.6 {
+	if s := m.Boot.Spread; len(s) != 3 || s[0] != 0.8 || s[1] != 1 || s[2] != 1.6 {
 		t.Errorf("a spread of %v, want 0.8, 1 and 1.6", s)
 	}
 }
@@ -103,19 +100,19 @@ func TestModelFile(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("XDG_CONFIG_HOME", home)
-	if m, err := LoadModel(""); err != nil || m.Boot != DefaultModel().Boot {
+	if m, err := LoadModel(""); err != nil || m.Boot.Median != DefaultModel().Boot.Median {
 		t.Errorf("without a file: %+v, %v", m, err)
 	}
 	path, err := ModelFile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := defaults()
-	c.Boot.Median = span(time.Second)
+	c := DefaultModel()
+	c.Boot.Median = Span(time.Second)
 	if err := c.Save(path); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := LoadModel(""); err != nil || m.Boot != time.Second {
+	if m, err := LoadModel(""); err != nil || m.Boot.Median != Span(time.Second) {
 		t.Errorf("with a file: %+v, %v", m, err)
 	}
 	if _, err := LoadModel(filepath.Join(home, "none.json")); !errors.Is(err, fs.ErrNotExist) {
@@ -124,7 +121,7 @@ func TestModelFile(t *testing.T) {
 }
 
 func TestLoadModelRefuses(t *testing.T) {
-	c := defaults()
+	c := DefaultModel()
 	path := filepath.Join(t.TempDir(), "model.json")
 	if err := c.Save(path); err != nil {
 		t.Fatal(err)

@@ -8,28 +8,42 @@ import (
 	"time"
 )
 
-// Model is the time that the machine takes for its own part, the service time left out. Each is a median.
+// Model is the time that the machine takes for its own part, the service time left out.
 type Model struct {
 	// RoundTrip is the time from a request to its reply, without the service time.
-	RoundTrip time.Duration
+	RoundTrip Measurement `yaml:"round_trip" json:"round_trip"`
 	// Connect is the time that a dial takes which finds a replica. One that was down is dialed twice: first to see whether something
 	// accepts connections.
-	Connect time.Duration
+	Connect Measurement `yaml:"connect" json:"connect"`
 	// Refuse is the time that a dial takes where nothing listens.
-	Refuse time.Duration
+	Refuse Measurement `yaml:"refuse" json:"refuse"`
 	// Notice is the time from a replica's crash until its client knows that the connection is lost.
-	Notice time.Duration
+	Notice Measurement `yaml:"notice" json:"notice"`
 	// Relaunch is the time from a replica's crash to its relaunch, without the restart delay.
-	Relaunch time.Duration
+	Relaunch Measurement `yaml:"relaunch" json:"relaunch"`
 	// Boot is the time from a launch until the replica listens.
-	Boot time.Duration
-
-	// Spreads are how single times differ from these medians.
-	Spreads Spreads
+	Boot Measurement `yaml:"boot" json:"boot"`
 }
 
-// Spreads are those of the fields of a [Model].
-type Spreads struct{ RoundTrip, Connect, Refuse, Notice, Relaunch, Boot Spread }
+// Measurement is a time that differs from case to case.
+type Measurement struct {
+	// Median is the time, and Low and High are its 95% interval.
+	Median Span `yaml:"median" json:"median"`
+	Low    Span `yaml:"low" json:"low"`
+	High   Span `yaml:"high" json:"high"`
+	// N is how many measurements it is made of. Zero: none, and the time is that of DefaultModel.
+	N count `yaml:"measurements" json:"measurements"`
+	// Spread is how single times differ from the median.
+	Spread Spread `yaml:"spread" json:"spread"`
+}
+
+// draw returns a single time.
+func (m *Measurement) draw(random *rand.Rand) time.Duration {
+	if len(m.Spread) == 0 {
+		return time.Duration(m.Median)
+	}
+	return time.Duration(m.Spread[random.IntN(len(m.Spread))] * float64(m.Median))
+}
 
 // Spread is how single times differ from their median: quantiles of them, as multiples of it, that are equally likely. On a busy machine
 // the longest are a hundred times the median. Empty: all are the median.
@@ -37,14 +51,6 @@ type Spread []float64
 
 // maxSpread is how many quantiles a spread has at most.
 const maxSpread = 100
-
-// draw returns a time.
-func (s Spread) draw(median time.Duration, random *rand.Rand) time.Duration {
-	if len(s) == 0 {
-		return median
-	}
-	return time.Duration(s[random.IntN(len(s))] * float64(median))
-}
 
 // MarshalText returns the quantiles in ascending order, such as "0.8 1 1.5".
 func (s Spread) MarshalText() ([]byte, error) {
@@ -71,8 +77,9 @@ func (s *Spread) UnmarshalText(text []byte) error {
 
 // DefaultModel is that of an idle machine with two cores of 2024. [Calibrate] measures another one.
 func DefaultModel() Model {
+	always := func(d time.Duration) Measurement { return Measurement{Median: Span(d), Low: Span(d), High: Span(d)} }
 	return Model{
-		RoundTrip: 300 * time.Microsecond, Connect: 600 * time.Microsecond, Refuse: 200 * time.Microsecond,
-		Notice: 300 * time.Microsecond, Relaunch: time.Millisecond, Boot: 6 * time.Millisecond,
+		RoundTrip: always(300 * time.Microsecond), Connect: always(600 * time.Microsecond), Refuse: always(200 * time.Microsecond),
+		Notice: always(300 * time.Microsecond), Relaunch: always(time.Millisecond), Boot: always(6 * time.Millisecond),
 	}
 }

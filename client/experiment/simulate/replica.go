@@ -83,7 +83,7 @@ func (r *replica) Launch(incarnation int) {
 	r.plan = fault.Plan{Seed: w.trial.Seed, Replica: design.ReplicaName(r.index), Incarnation: uint64(incarnation)}
 	r.arrived, r.counted, r.inFlight, r.working, r.queue = 0, 0, nil, 0, nil
 	r.launches = append(r.launches, w.now())
-	w.after(w.boot(), func() {
+	w.after(w.takes(&w.model.Boot), func() {
 		if r.runs && r.incarnation == incarnation {
 			r.listens = true
 			r.supervised.Ready(r.time())
@@ -128,16 +128,16 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	}
 	incarnation := r.incarnation
 	lose := func() { r.lose(incarnation) }
-	notice := w.notice()
+	notice := w.takes(&w.model.Notice)
 	w.after(notice, lose)
-	w.after(notice+w.connect(), lose) // a dial that was under way
+	w.after(notice+w.takes(&w.model.Connect), lose) // a dial that was under way
 	e.Uptime = r.time().Sub(r.supervised.Launched())
 	noticed := func() {
 		r.exits = false
 		r.supervised.Exited(r.time(), e)
 	}
 	if r.exits = crash > 0; r.exits {
-		w.after(w.relaunch(), noticed)
+		w.after(w.takes(&w.model.Relaunch), noticed)
 	} else {
 		noticed()
 	}

@@ -35,8 +35,10 @@ func simulate(t testing.TB, d *design.Design) experiment.Summary {
 
 // busy is the model of a machine on which much else runs.
 func busy() Model {
-	m, s := DefaultModel(), Spread{0.5, 1, 10, 100, 1000}
-	m.Spreads = Spreads{s, s, s, s, s, s}
+	m := DefaultModel()
+	for _, part := range []*Measurement{&m.RoundTrip, &m.Connect, &m.Refuse, &m.Notice, &m.Relaunch, &m.Boot} {
+		part.Spread = Spread{0.5, 1, 10, 100, 1000}
+	}
 	return m
 }
 

@@ -90,9 +90,9 @@ func TestWrongModelIsFound(t *testing.T) {
 	}
 	right := variant{}.play(t, d)
 	slower := DefaultModel()
-	slower.RoundTrip *= 2
-	slower.Notice *= 2
-	slower.Boot *= 2
+	slower.RoundTrip.Median *= 2
+	slower.Notice.Median *= 2
+	slower.Boot.Median *= 2
 	for _, tt := range []struct {
 		name  string
 		wrong variant

@@ -105,52 +105,31 @@ func (w *world) after(d time.Duration, do func()) {
 	w.timeline.Set(&virtual.Timer{Do: do}, w.now()+d)
 }
 
-func (w *world) roundTrip() time.Duration {
-	return w.model.Spreads.RoundTrip.draw(w.model.RoundTrip, w.random)
-}
-
-func (w *world) connect() time.Duration {
-	return w.model.Spreads.Connect.draw(w.model.Connect, w.random)
-}
-
-func (w *world) refuse() time.Duration {
-	return w.model.Spreads.Refuse.draw(w.model.Refuse, w.random)
-}
-
-func (w *world) notice() time.Duration {
-	return w.model.Spreads.Notice.draw(w.model.Notice, w.random)
-}
-
-func (w *world) relaunch() time.Duration {
-	return w.model.Spreads.Relaunch.draw(w.model.Relaunch, w.random)
-}
-
-func (w *world) boot() time.Duration {
-	return w.model.Spreads.Boot.draw(w.model.Boot, w.random)
-}
+// takes draws how long a part of the model takes.
+func (w *world) takes(part *Measurement) time.Duration { return part.draw(w.random) }
 
 // Dial is part of virtual.World.
 func (w *world) Dial(i int, knock bool) (time.Duration, bool) {
 	r := w.replicas[i]
 	if !r.listens || knock { // to be let in by the kernel takes as long as to be refused by it
-		return w.refuse(), r.listens
+		return w.takes(&w.model.Refuse), r.listens
 	}
 	r.connected = r.incarnation
-	return w.connect(), true
+	return w.takes(&w.model.Connect), true
 }
 
 // Probe is part of virtual.World.
 func (w *world) Probe(i int) (time.Duration, virtual.Finding) {
 	if !w.replicas[i].listens {
-		return w.notice(), virtual.FindingDeaf
+		return w.takes(&w.model.Notice), virtual.FindingDeaf
 	}
-	return w.roundTrip(), virtual.FindingServing
+	return w.takes(&w.model.RoundTrip), virtual.FindingServing
 }
 
 // Send is part of virtual.World.
 func (w *world) Send(a virtual.Attempt) virtual.Reply {
 	r := w.replicas[a.Replica]
-	q := &request{attempt: a, replica: r, to: r.connected, way: w.roundTrip() / 2}
+	q := &request{attempt: a, replica: r, to: r.connected, way: w.takes(&w.model.RoundTrip) / 2}
 	w.requests[key{a.Call, a.Number}] = q
 	q.timer.Do = q.arrive
 	w.timeline.Set(&q.timer, w.now()+q.way)
