@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,8 +31,12 @@ func TestPredict(t *testing.T) {
 }
 
 func TestPredictWhatCannotBe(t *testing.T) {
-	code, _, stderr := crashlab(t.Context(), "predict", "../../../deploy/experiments/overload.yaml", "--runs", t.TempDir())
-	if code != 2 || !strings.Contains(stderr, "schedule of signals") || strings.Count(stderr, "\n") != 1 {
+	file := filepath.Join(t.TempDir(), "design.yaml")
+	if err := os.WriteFile(file, []byte("factors: {calls: 10}\nschedule: [{at: 1s, signal: term}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := crashlab(t.Context(), "predict", file, "--runs", t.TempDir())
+	if code != 2 || !strings.Contains(stderr, "term to all replicas at 1s") || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

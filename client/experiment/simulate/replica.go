@@ -1,7 +1,7 @@
 package simulate
 
 import (
-	"slices"
+	"syscall"
 	"time"
 
 	"example.com/crashlab/client/experiment/design"
@@ -27,16 +27,21 @@ type replica struct {
 	runs        bool
 	exits       bool // it has crashed, and its supervisor does not know yet
 	listens     bool
+	stopped     bool          // by SIGSTOP
+	held        []func()      // what it does when it goes on
 	ended       time.Duration // when the latest process did
 	incarnation int
 	connected   int // the incarnation that the client's latest connection is to
 	plan        fault.Plan
 	arrived     uint64
 	counted     uint64
-	inFlight    []*request // that have arrived and not ended
+	inFlight    []*request // that have arrived and not ended, in any order
 	working     int        // of them, those that have a place
-	queue       []*request // those that wait for one
+	queue       []*request // those that wait for one, and perhaps some that have ended
 }
+
+// groupName is that of the replicas, as in a trial on processes.
+const groupName = "counter"
 
 func newReplica(w *world, i int) *replica {
 	r := &replica{world: w, index: i}
@@ -47,7 +52,7 @@ func newReplica(w *world, i int) *replica {
 	if w.settings.RestartDelay == design.Never {
 		policy = restart.Policy{Mode: restart.ModeNever}
 	}
-	r.supervised = supervisor.New(supervisor.Config{Name: design.ReplicaName(i), Group: "counter", Policy: policy}, r, r.time())
+	r.supervised = supervisor.New(supervisor.Config{Name: design.ReplicaName(i), Group: groupName, Policy: policy}, r, r.time())
 	r.supervised.Start(r.time())
 	return r
 }
@@ -79,23 +84,31 @@ func (r *replica) Emit(e event.Event) {
 // Launch is part of supervisor.World.
 func (r *replica) Launch(incarnation int) {
 	w := r.world
+	w.processes++
 	r.runs, r.incarnation = true, incarnation
 	r.plan = fault.Plan{Seed: w.trial.Seed, Replica: design.ReplicaName(r.index), Incarnation: uint64(incarnation)}
 	r.arrived, r.counted, r.inFlight, r.working, r.queue = 0, 0, nil, 0, nil
 	r.launches = append(r.launches, w.now())
 	w.after(w.takes(&w.model.Boot), func() {
 		if r.runs && r.incarnation == incarnation {
-			r.listens = true
-			r.supervised.Ready(r.time())
+			r.do(r.listen)
 		}
 	})
 }
 
-// Terminate is part of supervisor.World: an idle counterd ends at once.
+func (r *replica) listen() {
+	r.listens = true
+	r.world.listening++
+	r.supervised.Ready(r.time())
+}
+
+// Terminate is part of supervisor.World: an idle counterd ends at once. One that was stopped goes on for that.
 func (r *replica) Terminate() { r.world.after(0, func() { r.exit(restart.Exit{}, 0) }) }
 
 // Kill is part of supervisor.World.
-func (r *replica) Kill() { r.world.after(0, func() { r.exit(restart.Exit{Code: -1}, 0) }) }
+func (r *replica) Kill() {
+	r.world.after(0, func() { r.exit(restart.Exit{Code: -1, Signal: syscall.SIGKILL}, 0) })
+}
 
 func (r *replica) leave() { r.supervised.Leave(r.time(), "the supervisor ends") }
 
@@ -108,7 +121,7 @@ func (r *replica) incarnationAt(at time.Duration) int {
 	return n
 }
 
-// exit ends the process. Crash is the number of the request that has crashed it; zero: it was told to end.
+// exit ends the process. Crash is the number of the request that has crashed it; zero: it was told to end, or killed.
 func (r *replica) exit(e restart.Exit, crash uint64) {
 	if !r.runs {
 		return
@@ -118,11 +131,17 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	if crash > 0 {
 		inFlight--
 	}
-	w.note(w.now(), record.Event{Count: &record.Count{
-		Replica: design.ReplicaName(r.index), Incarnation: r.incarnation, Arrived: r.arrived, Counted: r.counted,
-		InFlight: inFlight, Crash: crash,
-	}})
-	r.runs, r.listens, r.ended = false, false, w.now()
+	killed := e.Signal != 0
+	if !killed {
+		w.note(w.now(), record.Event{Count: &record.Count{
+			Replica: design.ReplicaName(r.index), Incarnation: r.incarnation, Arrived: r.arrived, Counted: r.counted,
+			InFlight: inFlight, Crash: crash,
+		}})
+	}
+	if r.listens {
+		w.listening--
+	}
+	r.runs, r.listens, r.stopped, r.held, r.ended = false, false, false, nil, w.now()
 	for _, q := range r.inFlight {
 		w.timeline.Stop(&q.timer)
 	}
@@ -133,10 +152,11 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	w.after(notice+w.takes(&w.model.Connect), lose) // a dial that was under way
 	e.Uptime = r.time().Sub(r.supervised.Launched())
 	noticed := func() {
+		w.processes--
 		r.exits = false
 		r.supervised.Exited(r.time(), e)
 	}
-	if r.exits = crash > 0; r.exits {
+	if r.exits = crash > 0 || killed; r.exits {
 		w.after(w.takes(&w.model.Relaunch), noticed)
 	} else {
 		noticed()
@@ -159,6 +179,7 @@ type request struct {
 	timer    failover.Timer
 	number   uint64 // in the order of arrival, from 1; zero: it has not arrived
 	draws    fault.Draws
+	index    int  // in the replica's inFlight; -1: it is not there
 	place    bool // it is being worked on
 	answered bool
 	answer   answer // valid then
@@ -171,8 +192,13 @@ func (q *request) arrive() {
 		r.lose(q.to)
 		return
 	}
+	if r.stopped {
+		r.held = append(r.held, q.arrive)
+		return
+	}
 	r.arrived++
 	q.number, q.draws = r.arrived, r.plan.Draws(r.arrived)
+	q.index = len(r.inFlight)
 	r.inFlight = append(r.inFlight, q)
 	switch capacity := r.world.settings.Capacity; {
 	case q.crashes(fault.Arrival):
@@ -201,6 +227,13 @@ func (q *request) work() {
 // done counts the request, and sends the reply.
 func (q *request) done() {
 	r, w := q.replica, q.replica.world
+	if r.stopped {
+		r.held = append(r.held, q.done)
+		return
+	}
+	if q.index < 0 {
+		return // it was canceled as the process went on
+	}
 	r.counted++
 	if q.crashes(fault.Reply) {
 		r.exit(restart.Exit{Code: 1}, q.number)
@@ -215,16 +248,22 @@ func (q *request) done() {
 // leave takes the request off the process.
 func (q *request) leave() {
 	r := q.replica
-	r.inFlight = slices.DeleteFunc(r.inFlight, func(x *request) bool { return x == q })
+	last := len(r.inFlight) - 1
+	r.inFlight[q.index] = r.inFlight[last]
+	r.inFlight[q.index].index = q.index
+	r.inFlight = r.inFlight[:last]
+	q.index = -1
 	if !q.place {
-		r.queue = slices.DeleteFunc(r.queue, func(x *request) bool { return x == q })
-		return
+		return // the queue passes over it
 	}
 	r.working--
-	if len(r.queue) > 0 {
+	for len(r.queue) > 0 {
 		next := r.queue[0]
 		r.queue = r.queue[1:]
-		next.work()
+		if next.index >= 0 {
+			next.work()
+			return
+		}
 	}
 }
 
@@ -234,11 +273,15 @@ func (q *request) cancel() {
 	if q.answered {
 		return
 	}
-	incarnation := r.incarnation
 	w.after(q.way, func() {
-		if q.number > 0 && !q.answered && r.runs && r.incarnation == incarnation && slices.Contains(r.inFlight, q) {
-			w.timeline.Stop(&q.timer)
-			q.leave()
+		if !r.runs || r.incarnation != q.to {
+			return
 		}
+		r.do(func() {
+			if q.index >= 0 && !q.answered {
+				w.timeline.Stop(&q.timer)
+				q.leave()
+			}
+		})
 	})
 }

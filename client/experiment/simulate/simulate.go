@@ -7,7 +7,6 @@ package simulate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,14 +24,6 @@ type Engine struct {
 
 // Name is part of trials.Engine.
 func (*Engine) Name() string { return record.EngineSimulation }
-
-// Check returns why a design cannot be simulated.
-func Check(d *design.Design) error {
-	if len(d.Schedule) > 0 {
-		return errors.New("the design has a schedule of signals, and stopped or killed processes cannot be simulated yet: want a design without one")
-	}
-	return nil
-}
 
 // Run simulates trials of a design, until ctx ends, and returns the run with its records, which are in no folder.
 func (e *Engine) Run(ctx context.Context, d *design.Design, of []design.Trial) (*record.Run, error) {
@@ -64,6 +55,7 @@ func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, _ 
 		return record.TrialRecords{}, err
 	}
 	w := newWorld(e.Model, s, t, policy)
+	w.schedule = d.Schedule
 	seen := record.TrialRecords{Trial: record.Trial{Trial: t, Addrs: map[string]string{}, Began: time.Now()}}
 	for i := range s.Replicas {
 		seen.Addrs[design.ReplicaName(i)] = fmt.Sprintf("simulated:%d", i)

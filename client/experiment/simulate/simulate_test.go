@@ -138,13 +138,6 @@ func TestSameSeed(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSimulated(t *testing.T) {
-	d := designOf(t, "factors: {calls: 10}\nschedule: [{at: 1s, signal: stop, replicas: [a]}]")
-	if _, err := new(Engine).Trial(t.Context(), d, d.Trials()[0], trials.Watch{}); err == nil {
-		t.Error("a schedule was left out")
-	}
-}
-
 func TestInterruptedTrial(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

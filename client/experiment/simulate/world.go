@@ -23,6 +23,12 @@ type world struct {
 	replicas []*replica
 	load     load
 
+	listening int // replicas
+	processes int // those that run, and those whose end the supervisor does not know yet
+
+	schedule     []design.Disturbance
+	disturbances []*virtual.Timer
+
 	requests map[key]*request // that are on the way to a replica, or there
 	attempts map[uint64][]record.Attempt
 	answers  map[uint64]answer // of calls that succeed
@@ -55,21 +61,12 @@ func newWorld(m Model, s design.Settings, t design.Trial, p virtual.Policy) *wor
 	for i := range s.Replicas {
 		w.replicas = append(w.replicas, newReplica(w, i))
 	}
-	for !w.allListen() { // then the client begins
+	for w.listening < len(w.replicas) { // then the client begins
 		w.timeline.Step()
 	}
 	w.client = virtual.New(&w.timeline, p, w, s.Replicas, t.Seed)
 	w.client.OnAttempt = w.attemptEnded
 	return w
-}
-
-func (w *world) allListen() bool {
-	return !slices.ContainsFunc(w.replicas, func(r *replica) bool { return !r.listens })
-}
-
-// anyProcess reports whether there is a process, or one whose end the supervisor does not know yet.
-func (w *world) anyProcess() bool {
-	return slices.ContainsFunc(w.replicas, func(r *replica) bool { return r.runs || r.exits })
 }
 
 // settle is how long the client has to connect to all replicas before the load begins.
@@ -79,6 +76,7 @@ const settle = time.Second
 func (w *world) run(ctx context.Context) {
 	w.timeline.RunUntil(w.timeline.Now() + settle)
 	w.began = w.timeline.Now()
+	w.disturb()
 	w.load.begin(w)
 	defer w.load.end()
 	for n := 0; !w.load.over(); n++ {
@@ -91,10 +89,13 @@ func (w *world) run(ctx context.Context) {
 		}
 	}
 	w.ended = w.timeline.Now()
+	for _, t := range w.disturbances {
+		w.timeline.Stop(t)
+	}
 	for _, r := range w.replicas {
 		r.leave()
 	}
-	for w.anyProcess() && w.timeline.Step() {
+	for w.processes > 0 && w.timeline.Step() {
 	}
 }
 
@@ -114,22 +115,33 @@ func (w *world) Dial(i int, knock bool) (time.Duration, bool) {
 	if !r.listens || knock { // to be let in by the kernel takes as long as to be refused by it
 		return w.takes(&w.model.Refuse), r.listens
 	}
+	wait, lives := r.stop()
+	switch {
+	case wait == virtual.Forever:
+		return wait, false
+	case !lives:
+		return wait + w.takes(&w.model.Notice), false
+	}
 	r.connected = r.incarnation
-	return w.takes(&w.model.Connect), true
+	return wait + w.takes(&w.model.Connect), true
 }
 
 // Probe is part of virtual.World.
 func (w *world) Probe(i int) (time.Duration, virtual.Finding) {
-	if !w.replicas[i].listens {
+	r := w.replicas[i]
+	if !r.listens {
 		return w.takes(&w.model.Notice), virtual.FindingDeaf
 	}
-	return w.takes(&w.model.RoundTrip), virtual.FindingServing
+	if wait, lives := r.stop(); lives {
+		return wait + w.takes(&w.model.RoundTrip), virtual.FindingServing
+	}
+	return virtual.Forever, virtual.FindingDeaf
 }
 
 // Send is part of virtual.World.
 func (w *world) Send(a virtual.Attempt) virtual.Reply {
 	r := w.replicas[a.Replica]
-	q := &request{attempt: a, replica: r, to: r.connected, way: w.takes(&w.model.RoundTrip) / 2}
+	q := &request{attempt: a, replica: r, to: r.connected, way: w.takes(&w.model.RoundTrip) / 2, index: -1}
 	w.requests[key{a.Call, a.Number}] = q
 	q.timer.Do = q.arrive
 	w.timeline.Set(&q.timer, w.now()+q.way)

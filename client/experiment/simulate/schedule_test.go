@@ -1,0 +1,134 @@
+package simulate
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"example.com/crashlab/client/experiment/check"
+	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/supervisor/event"
+)
+
+// trialOf simulates the first trial of a design.
+func trialOf(t *testing.T, text string) record.TrialRecords {
+	t.Helper()
+	d := designOf(t, text)
+	seen, err := (&Engine{Model: DefaultModel()}).Trial(t.Context(), d, d.Trials()[0], trials.Watch{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range check.Trial(seen) {
+		t.Errorf("%s: %s", v.Check, v.Detail)
+	}
+	return seen
+}
+
+// attempts counts those of all calls that ended so.
+func attempts(seen record.TrialRecords, o failover.Outcome) (n int) {
+	for _, c := range seen.Calls {
+		for _, a := range c.Attempts {
+			if a.Outcome == o {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// A replica that is stopped answers what it has at work when it goes on, and takes in then what was sent meanwhile.
+func TestStoppedReplicaGoesOn(t *testing.T) {
+	seen := trialOf(t, "factors: {calls: 60, concurrency: 2, replicas: 1, p_crash: 0, service_time: 100ms, capacity: 1, timeout: 0s, deadline: 20s}\n"+
+		"schedule: [{at: 1050ms, signal: stop}, {at: 3s, signal: cont}]")
+	late := 0
+	for _, c := range seen.Calls {
+		if c.Result != record.OK {
+			t.Errorf("call %d failed", c.Number)
+		}
+		switch end := c.End(); {
+		case c.Start < 1050*time.Millisecond && end > 1050*time.Millisecond:
+			late++
+			if end < 3*time.Second || end > 3200*time.Millisecond {
+				t.Errorf("call %d, which was at work or in the queue, ended at %v", c.Number, end)
+			}
+		case end > 1050*time.Millisecond && end < 3*time.Second:
+			t.Errorf("call %d ended at %v, while the replica was stopped", c.Number, end)
+		}
+	}
+	if late != 2 {
+		t.Errorf("%d calls had to wait, want both callers'", late)
+	}
+}
+
+// Calls to a replica that is stopped time out, until it is left out and the others have its share.
+func TestStoppedReplicaIsLeftOut(t *testing.T) {
+	seen := trialOf(t, "factors: {duration: 20s, concurrency: 3, replicas: 3, p_crash: 0, service_time: 20ms, timeout: 200ms, order: round-robin}\n"+
+		"schedule: [{at: 1s, signal: stop, replicas: [b]}]")
+	if n := attempts(seen, failover.OutcomeTimeout); n < 3 || n > 30 {
+		t.Errorf("%d attempts timed out, want a few before the replica is left out", n)
+	}
+	for _, c := range seen.Calls {
+		if c.Result != record.OK {
+			t.Fatalf("call %d failed", c.Number)
+		}
+	}
+}
+
+// A replica that is killed loses what it has at work, tells of nothing, and is launched again after its delay, stopped or not.
+func TestKilledReplicaIsLaunchedAgain(t *testing.T) {
+	for _, stop := range []string{"", "{at: 500ms, signal: stop}, "} {
+		seen := trialOf(t, "factors: {calls: 40, concurrency: 1, replicas: 1, p_crash: 0, service_time: 100ms, timeout: 0s, when_down: wait, rounds: 9, restart_delay: 500ms}\n"+
+			"schedule: ["+stop+"{at: 1050ms, signal: kill}]")
+		if n := attempts(seen, failover.OutcomeLost); n != 1 {
+			t.Errorf("%d attempts were lost, want the one at work", n)
+		}
+		var told, killed int
+		var launched, exited time.Duration
+		for _, e := range seen.Events {
+			switch p := e.Process; {
+			case e.Count != nil && e.Count.Incarnation == 1:
+				told++
+			case p == nil:
+			case p.Kind == event.KindSignaled && p.Signal == syscall.SIGKILL:
+				killed++
+			case p.Kind == event.KindExited && p.Incarnation == 1:
+				exited = e.At
+				if p.Exit.Signal != syscall.SIGKILL {
+					t.Errorf("it ended with %v", p.Exit)
+				}
+			case p.Kind == event.KindLaunched && p.Incarnation == 2:
+				launched = e.At
+			}
+		}
+		if killed != 1 || told != 0 || exited != 1050*time.Millisecond || launched != exited+time.Duration(DefaultModel().Relaunch.Median)+500*time.Millisecond {
+			t.Errorf("killed %d times, told %d, exit at %v, launch at %v", killed, told, exited, launched)
+		}
+	}
+}
+
+// A connection that is begun while the replica is stopped is there when it goes on, and does not come if it is killed.
+func TestDialOfAStoppedReplica(t *testing.T) {
+	for _, signal := range []string{"cont", "kill"} {
+		seen := trialOf(t, "factors: {calls: 20, concurrency: 1, replicas: 1, p_crash: 0, service_time: 10ms, timeout: 0s, when_down: wait, rounds: 9, restart_delay: 100ms, deadline: 20s}\n"+
+			"schedule: [{at: 55ms, signal: kill}, {at: 163ms, signal: stop}, {at: 2s, signal: "+signal+"}]")
+		for _, c := range seen.Calls {
+			if end := c.End(); c.Result != record.OK || end > 163*time.Millisecond && end < 2*time.Second {
+				t.Errorf("%s: call %d: %v at %v", signal, c.Number, c.Result, end)
+			}
+		}
+		if n := attempts(seen, failover.OutcomeLost); n != 1 {
+			t.Errorf("%s: %d attempts were lost, want that of the first kill", signal, n)
+		}
+	}
+}
+
+func TestWhatCannotBeSimulated(t *testing.T) {
+	d := designOf(t, "factors: {calls: 10}\nschedule: [{at: 1s, signal: stop, replicas: [a]}, {at: 3s, signal: term, replicas: [b]}]")
+	const want = "the schedule sends term to b at 3s, and replicas that drain cannot be simulated: want stop, cont or kill"
+	if _, err := new(Engine).Trial(t.Context(), d, d.Trials()[0], trials.Watch{}); err == nil || strings.TrimSpace(err.Error()) != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
