@@ -25,9 +25,35 @@ import (
 // scenario is a world with a policy, in which the real client and the virtual one are to do the same.
 type scenario struct {
 	world
-	Policy failover.Policy
-	Seed   uint64
+	Policy   failover.Policy
+	Seed     uint64
+	Other    other // of every second call
+	Cancel   int   // every n-th call is given up by its caller; zero: none
+	After    time.Duration
+	Pushback int // that illFails asks for, in ms; zero: none
 }
+
+// other is how another method differs. The zero value: there is none.
+type other struct {
+	Rounds         int
+	Wait           bool
+	Idempotent     bool
+	Timeout, Hedge time.Duration
+}
+
+// otherMethod is that method.
+const otherMethod = "/test.Work/Other"
+
+// method is that of a call.
+func (s scenario) method(call uint64) string {
+	if s.Other != (other{}) && call%2 == 0 {
+		return otherMethod
+	}
+	return workMethod
+}
+
+// cancels reports whether the caller gives the call up.
+func (s scenario) cancels(call uint64) bool { return s.Cancel > 0 && call%uint64(s.Cancel) == 0 }
 
 // arrivals are when the calls begin.
 func (s scenario) arrivals() (all []time.Duration) {
@@ -47,6 +73,16 @@ func (s scenario) takes(call uint64, number int) time.Duration {
 func (s scenario) policy() failover.Policy {
 	p := s.Policy
 	p.Order, p.Idempotent = s.Order, map[string]bool{"/": s.Idempotent}
+	if o := s.Other; o != (other{}) {
+		m := failover.MethodPolicy{Rounds: &o.Rounds, Idempotent: &o.Idempotent, Timeout: &o.Timeout, WhenDown: new(failover.WhenDown)}
+		if o.Wait {
+			*m.WhenDown = failover.WhenDownWait
+		}
+		if o.Hedge > 0 {
+			m.Hedge = &failover.Hedge{After: o.Hedge, Share: 0.5}
+		}
+		p.Methods = map[string]failover.MethodPolicy{otherMethod: m}
+	}
 	return p
 }
 
@@ -104,7 +140,7 @@ func (s scenario) playReal(t *testing.T, h *journal) {
 		patients[addr] = newPatient(t, addr, phases, func(ctx context.Context) time.Duration {
 			md, _ := metadata.FromIncomingContext(ctx)
 			call, number := 0, 1
-			if method, _ := grpc.Method(ctx); method == workMethod { // else it is a probe, with the metadata of a call
+			if method, _ := grpc.Method(ctx); method == workMethod || method == otherMethod { // else it is a probe, with the metadata of a call
 				call, _ = strconv.Atoi(md.Get("id")[0])
 			}
 			if n := md.Get("grpc-previous-rpc-attempts"); len(n) > 0 {
@@ -113,6 +149,9 @@ func (s scenario) playReal(t *testing.T, h *journal) {
 			}
 			return s.takes(uint64(call), number)
 		})
+		if s.Pushback != 0 {
+			patients[addr].pushback = strconv.Itoa(s.Pushback)
+		}
 		addrs = append(addrs, addr)
 	}
 	p, start := s.policy(), time.Now()
@@ -144,7 +183,10 @@ func (s scenario) playReal(t *testing.T, h *journal) {
 		calls.Go(func() {
 			ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(t.Context(), "id", strconv.Itoa(i+1)), s.Deadline)
 			defer cancel()
-			conn.Invoke(ctx, workMethod, new(emptypb.Empty), new(emptypb.Empty))
+			if s.cancels(uint64(i + 1)) {
+				defer time.AfterFunc(s.After, cancel).Stop()
+			}
+			conn.Invoke(ctx, s.method(uint64(i+1)), new(emptypb.Empty), new(emptypb.Empty))
 		})
 	}
 	calls.Wait()
@@ -161,8 +203,12 @@ func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 	w.timeline.Ties = func(kind virtual.Tie, n int) int { return ties.choose(w.timeline.Now(), kind, n) }
 	for i, phases := range s.Replicas {
 		for _, x := range phases {
-			if x.ill == illRefuses {
+			switch x.ill {
+			case illRefuses:
 				w.at(x.from, func() { w.client.Break(i) })
+			case illRefusesStreams:
+				w.at(x.from, func() { w.client.Break(i) })
+				w.at(x.until, func() { w.client.Break(i) })
 			}
 		}
 	}
@@ -170,15 +216,27 @@ func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 	w.client.OnAttempt = func(a virtual.Attempt) {
 		h.attempt(a.Call, a.Number, a.Round, a.Replica, a.Start, a.Duration, failover.Outcome(a.Outcome).String(), a.Sent, a.Hedge)
 	}
+	methods := map[string]*virtual.Method{}
+	for _, name := range []string{workMethod, otherMethod} {
+		p, err := s.policy().Virtual(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		methods[name] = w.client.Method(p)
+	}
 	for i, at := range s.arrivals() {
+		call := uint64(i + 1)
 		w.at(at, func() {
-			w.client.Call(at+s.Deadline, func(c virtual.Call) {
+			pending := methods[s.method(call)].Call(at+s.Deadline, func(c virtual.Call) {
 				ended := "ok"
 				if !c.OK {
 					ended = failover.ReasonOf(c.Reason).String()
 				}
-				h.end(uint64(i+1), c.Start, c.Duration, c.Waited, ended)
+				h.end(call, c.Start, c.Duration, c.Waited, ended)
 			})
+			if s.cancels(call) {
+				w.at(at+s.After, pending.Cancel)
+			}
 		})
 	}
 	w.timeline.RunUntil(s.arrivals()[s.Calls-1] + s.Deadline + time.Hour)
@@ -223,6 +281,9 @@ func (w *virtualWorld) Dial(replica int, knock bool) (time.Duration, bool) {
 	if x, ill := w.ill(replica, at); ill && x.ill == illRefuses {
 		return at - now, false
 	}
+	if x, ill := w.ill(replica, at); ill && x.ill == illRefusesStreams {
+		return at - now, true
+	}
 	if at += sooner; !knock {
 		at = w.runs(replica, at)
 	}
@@ -237,6 +298,8 @@ func (w *virtualWorld) answer(replica int, takes time.Duration) (after time.Dura
 		switch x.ill {
 		case illHangs:
 			return virtual.Forever, o
+		case illRefusesStreams:
+			return at - now, virtual.OutcomeRefused
 		case illHangsUp:
 			takes, o = soon, virtual.OutcomeLost
 		case illFails:
@@ -253,7 +316,11 @@ func (w *virtualWorld) answer(replica int, takes time.Duration) (after time.Dura
 
 func (w *virtualWorld) Send(a virtual.Attempt) virtual.Reply {
 	after, o := w.answer(a.Replica, w.takes(a.Call, a.Number))
-	return virtual.Reply{After: after, Outcome: o}
+	r := virtual.Reply{After: after, Outcome: o}
+	if o == virtual.OutcomeFailed {
+		r.Pushback = time.Duration(w.Pushback) * time.Millisecond
+	}
+	return r
 }
 
 func (w *virtualWorld) Probe(replica int) (time.Duration, virtual.Finding) {

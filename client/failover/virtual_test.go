@@ -15,7 +15,7 @@ import (
 )
 
 // modelled are the illnesses that virtualWorld knows.
-var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow}
+var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams}
 
 // randomScenario returns a world with a policy. Its times are odd, so that little happens at the same time by chance.
 func randomScenario(seed uint64) scenario {
@@ -28,6 +28,7 @@ func randomScenario(seed uint64) scenario {
 			phases[i].ill = modelled[rnd.IntN(len(modelled))]
 		}
 	}
+	s.addCallers(rand.New(rand.NewPCG(seed, 5)))
 	if rnd.IntN(4) == 0 {
 		return s // the zero policy, and any order
 	}
@@ -44,6 +45,29 @@ func randomScenario(seed uint64) scenario {
 	p.Order, p.Idempotent = 0, nil // the world's
 	s.Policy = p
 	return s
+}
+
+// addCallers adds what a scenario has beside its world and its policy: another method, callers who give up, replicas that ask to wait, and
+// an outage of all replicas.
+func (s *scenario) addCallers(rnd *rand.Rand) {
+	if rnd.IntN(3) == 0 {
+		s.Other = other{1 + rnd.IntN(4), rnd.IntN(2) == 0, rnd.IntN(2) == 0, time.Duration(rnd.IntN(3)) * 103 * ms, time.Duration(rnd.IntN(3)) * 53 * ms}
+	}
+	if rnd.IntN(3) == 0 {
+		s.Cancel, s.After = 1+rnd.IntN(5), 17+time.Duration(rnd.Int64N(int64(s.Deadline)))
+	}
+	if rnd.IntN(3) == 0 {
+		s.Pushback = []int{-1, 1, 53, 251}[rnd.IntN(4)]
+	}
+	if rnd.IntN(3) == 0 {
+		ill, span := modelled[rnd.IntN(len(modelled))], int64(s.Calls)*int64(s.Every)
+		begin, length := time.Duration(rnd.Int64N(span)), time.Duration(rnd.Int64N(span/4))
+		for i := range s.Replicas {
+			from := begin + time.Duration(101*i)
+			phases := slices.DeleteFunc(s.Replicas[i], func(x phase) bool { return x.until > from })
+			s.Replicas[i] = append(phases, phase{ill, from, from + length})
+		}
+	}
 }
 
 // addToPolicy adds what randomPolicy has not.
@@ -180,7 +204,8 @@ func (s scenario) judge(t *testing.T, plays, orders int) (v verdict, where strin
 
 // String returns the scenario as a test case.
 func (s scenario) String() string {
-	return fmt.Sprintf("scenario{\n\tworld: %v,\n\tPolicy: %s,\n\tSeed: %d,\n}", s.world, literal(reflect.ValueOf(s.Policy)), s.Seed)
+	return fmt.Sprintf("scenario{\n\tworld: %v,\n\tPolicy: %s,\n\tSeed: %d, Other: %#v, Cancel: %d, After: %d, Pushback: %d,\n}",
+		s.world, literal(reflect.ValueOf(s.Policy)), s.Seed, s.Other, s.Cancel, s.After, s.Pushback)
 }
 
 // literal returns a struct of numbers, booleans and such structs in Go, without what is zero.
@@ -200,7 +225,7 @@ func literal(v reflect.Value) string {
 // shrunk returns a scenario that is as small as can be found and still bad.
 func (s scenario) shrunk(bad func(scenario) bool) scenario {
 	for again := true; again; {
-		s.world = s.world.shrink(func(w world) bool { return bad(scenario{w, s.Policy, s.Seed}) })
+		s.world = s.world.shrink(func(w world) bool { return bad(s.in(w)) })
 		again = false
 		for _, smaller := range s.smallerPolicies() {
 			if bad(smaller) {
@@ -217,6 +242,12 @@ func (s scenario) shrunk(bad func(scenario) bool) scenario {
 	return s
 }
 
+// in is the scenario in another world.
+func (s scenario) in(w world) scenario {
+	s.world = w
+	return s
+}
+
 // smallerPolicies returns scenarios in which one thing less is asked for.
 func (s scenario) smallerPolicies() (all []scenario) {
 	v := reflect.ValueOf(&s.Policy).Elem()
@@ -226,6 +257,12 @@ func (s scenario) smallerPolicies() (all []scenario) {
 			f.SetZero()
 			all = append(all, s)
 			f.Set(was)
+		}
+	}
+	for _, drop := range []func(*scenario){func(s *scenario) { s.Other = other{} }, func(s *scenario) { s.Cancel = 0 }, func(s *scenario) { s.Pushback = 0 }} {
+		smaller := s
+		if drop(&smaller); smaller.Other != s.Other || smaller.Cancel != s.Cancel || smaller.Pushback != s.Pushback {
+			all = append(all, smaller)
 		}
 	}
 	return all

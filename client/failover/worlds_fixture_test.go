@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -48,10 +49,11 @@ type phase struct {
 
 // patient is a replica of a world.
 type patient struct {
-	addr    string
-	service func(context.Context) time.Duration
-	phases  []phase
-	born    time.Time
+	addr     string
+	pushback string // with the answers of illFails, unless empty
+	service  func(context.Context) time.Duration
+	phases   []phase
+	born     time.Time
 
 	healthv1.UnimplementedHealthServer
 
@@ -249,6 +251,9 @@ func (p *patient) answer(ctx context.Context) error {
 			p.hangUp()
 		case illFails:
 			p.sleep(soon)
+			if p.pushback != "" {
+				grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", p.pushback))
+			}
 			return status.Error(codes.Unavailable, "ill")
 		case illSlow:
 			takes *= 10

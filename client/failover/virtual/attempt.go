@@ -29,6 +29,7 @@ type attempt struct {
 	tried    core.Call // the call's, with this attempt as tried, while it is pending
 	dial     uint64    // that a pending attempt waits for
 	reply    Reply
+	again    bool // the request was given back, and is made a second time
 
 	answer Timer // the reply comes
 	limit  Timer // the attempt's own deadline
@@ -57,7 +58,7 @@ func (a *attempt) begin() {
 	if d.Timeout > 0 {
 		c.timeline.Set(&a.limit, after(c.now(), d.Timeout))
 	}
-	a.state, a.dial = attemptPending, 0
+	a.state, a.dial, a.again = attemptPending, 0, false
 	if !ready && !a.needsConnection() {
 		a.tried = k.Waiter.Call
 		a.dial = a.link.wake()
@@ -89,7 +90,7 @@ func (a *attempt) look() {
 
 // send sends the attempt on the connection.
 func (a *attempt) send() {
-	c, l := a.call.client, a.link
+	l := a.link
 	a.state = attemptSent
 	if l.inFlight == nil {
 		l.inFlight, a.before, a.behind = a, a, a
@@ -97,7 +98,12 @@ func (a *attempt) send() {
 		a.before, a.behind = l.inFlight.before, l.inFlight
 		a.before.behind, a.behind.before = a, a
 	}
-	x := a.report()
+	a.request()
+}
+
+// request sends the request.
+func (a *attempt) request() {
+	c, x := a.call.client, a.report()
 	x.handle = a
 	a.reply = c.world.Send(x)
 	if a.reply.After != Forever {
@@ -109,13 +115,18 @@ func (a *attempt) report() Attempt {
 	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start}
 }
 
-// replied takes the reply.
+// replied takes the reply. A request that is given back is repeated by gRPC, once, where no other replica could be tried.
 func (a *attempt) replied() {
-	switch o := a.reply.Outcome; o {
-	case OutcomeLost:
+	switch o := a.reply.Outcome; {
+	case o == OutcomeLost:
 		a.link.lose()
-	case OutcomeRefused:
+	case o == OutcomeRefused && !a.decision.Alone:
 		a.ended(o, core.Wire{Unprocessed: true}, a.reply)
+	case o == OutcomeRefused && a.again:
+		a.ended(OutcomeLost, core.Wire{Picked: true, Sent: true}, a.reply)
+	case o == OutcomeRefused:
+		a.again = true
+		a.request()
 	default:
 		a.ended(o, core.Wire{Picked: true, Sent: true, Answered: true}, a.reply)
 	}
@@ -178,7 +189,7 @@ func (a *attempt) ended(o Outcome, w core.Wire, r Reply) {
 	k, c := a.call, a.call.client
 	now := c.now()
 	a.stop()
-	c.shared.Settle(&a.lease, o.End(w, k.over(), false), now, c.news)
+	c.shared.Settle(&a.lease, o.End(w, k.over() && !k.givenUp, false), now, c.news)
 	c.shared.Release(a.lease.Replica)
 	c.offer()
 	if c.OnAttempt != nil {

@@ -17,7 +17,8 @@ type call struct {
 	waits    bool          // in the line
 	since    time.Duration // since then
 	begun    int           // attempts, the number of the last of them
-	canceled bool          // the last attempt, by the caller's deadline
+	canceled bool          // the last attempt, by the caller
+	givenUp  bool          // the caller has, before the deadline
 	first    attempt
 	race     core.Race // of first and others
 	racing   bool      // others may join first
@@ -29,13 +30,33 @@ type call struct {
 	limit Timer         // the caller's deadline
 }
 
-// Call makes a call with a deadline, or Forever. done, unless nil, is told of its end.
-func (c *Client) Call(deadline time.Duration, done func(Call)) {
+// Pending is a call that may be under way.
+type Pending struct {
+	call   *call
+	number uint64
+}
+
+// Cancel ends the call, as a caller does that has no more use for it.
+func (p Pending) Cancel() {
+	if k := p.call; k.Number == p.number {
+		k.givenUp = true
+		k.expire()
+		k.client.run()
+	}
+}
+
+// Call makes a call with a deadline, or Forever, of the method that [New] has the policy of. done, unless nil, is told of its end.
+func (c *Client) Call(deadline time.Duration, done func(Call)) Pending {
+	return c.method.Call(deadline, done)
+}
+
+// Call is Client.Call of this method.
+func (m *Method) Call(deadline time.Duration, done func(Call)) Pending {
+	c := m.client
 	k := c.newCall()
 	c.calls++
-	k.Terms = core.Terms{
-		Number: c.calls, Deadline: deadline, Rules: &c.policy.Rules, Hedging: &c.policy.Hedging, Method: &c.latency,
-	}
+	k.Terms = core.Terms{Number: c.calls, Deadline: deadline, Rules: &m.rules, Hedging: &m.hedging, Method: &m.latency}
+	p := Pending{k, c.calls}
 	k.done, k.began = done, c.now()
 	c.shared.Begins(&k.Terms)
 	if deadline != Forever {
@@ -43,6 +64,7 @@ func (c *Client) Call(deadline time.Duration, done func(Call)) {
 	}
 	k.wake(goesOn)
 	c.run()
+	return p
 }
 
 func (c *Client) newCall() *call {
@@ -60,8 +82,8 @@ func (c *Client) newCall() *call {
 	return k
 }
 
-// over reports whether the caller's deadline has passed.
-func (k *call) over() bool { return k.client.now() >= k.Deadline }
+// over reports whether the caller has given up, or its deadline has passed.
+func (k *call) over() bool { return k.givenUp || k.client.now() >= k.Deadline }
 
 func goesOn(k *call, _ *attempt) { k.next() }
 
@@ -155,7 +177,7 @@ func (k *call) giveUp() {
 	k.end(false, k.Impatience(k.over(), c.now()))
 }
 
-// expire is called at the caller's deadline.
+// expire is called at the caller's deadline, or when it gives up.
 func (k *call) expire() {
 	switch {
 	case k.waits:
@@ -175,8 +197,8 @@ func (k *call) end(ok bool, r core.Reason) {
 	done, report := k.done, Call{
 		Number: k.Number, Start: k.began, Duration: c.now() - k.began, Waited: k.waited, Attempts: k.begun, OK: ok, Reason: r,
 	}
-	k.Waiter.Call = core.Call{}
-	k.done, k.waited, k.begun, k.canceled = nil, 0, 0, false
+	k.Waiter.Call, k.Number = core.Call{}, 0
+	k.done, k.waited, k.begun, k.canceled, k.givenUp = nil, 0, 0, false, false
 	c.free = append(c.free, k)
 	if done != nil {
 		done(report)

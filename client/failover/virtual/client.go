@@ -2,8 +2,8 @@
 // calls to replicas of which a World says what becomes of each dial and each attempt. There is no gRPC in it, no goroutine and no
 // clock: a Timeline fires one timer after the other. With the same seed and the same World the same happens.
 //
-// What it leaves out: the resolver, whose replicas are the same all the time; streams; callers who cancel before their deadline;
-// statuses beyond what Outcome tells apart; and the time that the client itself takes.
+// What it leaves out: the resolver, whose replicas are the same all the time; streams; replicas that drain; statuses beyond what Outcome
+// tells apart; and the time that the client itself takes.
 package virtual
 
 import (
@@ -105,7 +105,7 @@ type Client struct {
 	world    World
 	policy   Policy
 	shared   core.Shared
-	latency  core.Latency
+	method   *Method // of Client.Call
 	news     core.News
 	calls    uint64
 
@@ -130,6 +130,7 @@ type Client struct {
 func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 	c := &Client{timeline: t, world: w, policy: p, seed: seed, dials: core.NewDialBudget(p.Redial.PerSecond), wanted: t.Now()}
 	c.shared.Init(p, seed)
+	c.method = c.Method(p)
 	c.news = core.News{LeftOut: c.leftOut, TakenBack: func(core.Member) {}}
 	c.rising.Do = func() { c.offer(); c.run() }
 	c.links = make([]link, n)
@@ -146,6 +147,19 @@ func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 		c.links[i].dial()
 	}
 	return c
+}
+
+// Method is a method that is called.
+type Method struct {
+	client  *Client
+	rules   core.Rules
+	hedging core.Hedging
+	latency core.Latency
+}
+
+// Method returns another method, for which the policy says something else. What a policy says of all methods is that of [New].
+func (c *Client) Method(p Policy) *Method {
+	return &Method{client: c, rules: p.Rules, hedging: p.Hedging}
 }
 
 func (c *Client) now() time.Duration { return c.timeline.Now() }

@@ -136,7 +136,7 @@ func TestPolicyOfAMethod(t *testing.T) {
 // BenchmarkEvents is the time of an event, in clusters of several sizes under the recommended policy, and the memory that a replica or a
 // caller takes. Other processes bear on events/s, not on events/cpu-s.
 func BenchmarkEvents(b *testing.B) {
-	for _, size := range []struct{ replicas, callers int }{{3, 3}, {3, 10}, {3, 1000}, {100, 100}, {3, 1000000}, {10000, 100}} {
+	for _, size := range []struct{ replicas, callers int }{{3, 3}, {3, 10}, {3, 1000}, {100, 1000}, {1000, 10000}, {10000, 100000}, {10000, 100}, {3, 1000000}, {10000, 1000000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
 			before := heap()
 			c := newCluster(b, failover.Recommended(), size.replicas, size.callers, 1)
