@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"example.com/crashlab/client/experiment"
@@ -148,26 +149,42 @@ func TestInterruptedTrial(t *testing.T) {
 	}
 }
 
-// BenchmarkEvents is how many events there are in a second, and how that changes with the number of replicas and callers.
+// BenchmarkEvents is the time of an event, in clusters of several sizes, and the memory that a replica or a caller takes.
 func BenchmarkEvents(b *testing.B) {
-	for _, n := range []int{1, 3, 9} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			d := designOf(b, fmt.Sprintf("repeats: 1\nfactors: {calls: 20000, replicas: %d, concurrency: %d, p_crash: 0.1, restart_delay: 1s, "+
-				"service_time: 'uniform:50ms:500ms', when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s}", 3, 10*n))
+	for _, size := range []struct{ replicas, callers int }{{3, 10}, {9, 30}, {26, 100}, {1000, 10_000}, {10_000, 100_000}, {3, 1_000_000}, {10_000, 1_000_000}} {
+		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
+			d := designOf(b, "repeats: 1\nfactors: {duration: 10000h, p_crash: 0.1, restart_delay: 1s, "+
+				"service_time: 'uniform:50ms:500ms', when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s}")
 			s := d.Cells[0].Settings
-			s.Replicas = 3 * n
+			s.Replicas, s.Concurrency = size.replicas, size.callers
 			p, err := s.Policy().Virtual(methodName)
 			if err != nil {
 				b.Fatal(err)
 			}
-			var events uint64
-			for b.Loop() {
-				w := newWorld(DefaultModel(), s, d.Trials()[0], p)
-				w.run(b.Context())
-				events += w.timeline.Events()
+			before := heap()
+			w := newWorld(DefaultModel(), s, d.Trials()[0], p)
+			w.timeline.RunUntil(w.timeline.Now() + settle)
+			w.began = w.timeline.Now()
+			w.load.begin(w)
+			for range 2 * (size.replicas + size.callers) {
+				w.timeline.Step()
 			}
-			b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(events), "ns/event")
+			w.calls, w.events = nil, nil
+			bytes := float64(heap()-before) / float64(size.replicas+size.callers)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.timeline.Step()
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(bytes, "B/member")
+			w.load.end()
 		})
 	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
