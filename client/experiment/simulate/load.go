@@ -20,6 +20,7 @@ type load struct {
 	world    *world
 	started  int
 	underWay int
+	between  int // workers that are about to make a call
 	late     int
 
 	// Of an open loop.
@@ -58,15 +59,31 @@ func (l *load) end() {
 func (l *load) since() time.Duration { return l.world.now() - l.world.began }
 
 // over reports whether no call is under way, and none will be.
-func (l *load) over() bool { return l.underWay == 0 && !l.more && len(l.waiting) == 0 }
+func (l *load) over() bool {
+	return l.underWay == 0 && l.between == 0 && !l.more && len(l.waiting) == 0
+}
 
 // work is a worker of a closed loop that is free.
 func (l *load) work() {
 	if l.Duration > 0 && l.since() >= l.Duration || l.Calls > 0 && l.started >= l.Calls {
 		return
 	}
-	l.call(l.since(), func() { l.work() })
+	began := l.since()
+	l.call(began, func() {
+		if l.since() > began {
+			l.work()
+			return
+		}
+		l.between++
+		l.world.after(turnaround, func() {
+			l.between--
+			l.work()
+		})
+	})
 }
+
+// turnaround is how long a worker takes whose call has failed at once, as where too many others wait: it would call for ever at one time.
+const turnaround = 10 * time.Microsecond
 
 // open begins an open loop.
 func (l *load) open() {

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
+	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
 )
 
@@ -119,6 +121,20 @@ func TestCapacity(t *testing.T) {
 	}
 }
 
+// Workers whose calls fail at once do not stop the time.
+func TestCallsThatFailAtOnce(t *testing.T) {
+	seen := trialOf(t, "factors: {duration: 100ms, concurrency: 3, replicas: 1, max_in_flight: 1, rounds: 1, service_time: 20ms}")
+	failed := 0
+	for _, c := range seen.Calls {
+		if c.Result != record.OK {
+			failed++
+		}
+	}
+	if most := 2*int(100*time.Millisecond/turnaround) + 2; failed < most/2 || failed > most {
+		t.Errorf("%d calls found no room, want nearly %d", failed, most)
+	}
+}
+
 // The same seed, the same trial.
 func TestSameSeed(t *testing.T) {
 	d := designOf(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
@@ -153,14 +169,16 @@ func TestInterruptedTrial(t *testing.T) {
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 10}, {9, 30}, {26, 100}, {1000, 10_000}, {10_000, 100_000}, {3, 1_000_000}, {10_000, 1_000_000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
-			d := designOf(b, "repeats: 1\nfactors: {duration: 10000h, p_crash: 0.1, restart_delay: 1s, "+
-				"service_time: 'uniform:50ms:500ms', when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s}")
+			d := designOf(b, "repeats: 1\nfactors: {duration: 10000h, restart_delay: 1s, service_time: 'uniform:50ms:500ms', when_down: wait, "+
+				"order: least-in-flight, timeout: 0s}")
 			s := d.Cells[0].Settings
 			s.Replicas, s.Concurrency = size.replicas, size.callers
+			s.PCrash = 0.1 * float64(size.replicas) / float64(size.callers) // so that one attempt in ten is lost
 			p, err := s.Policy().Virtual(methodName)
 			if err != nil {
 				b.Fatal(err)
 			}
+			p.MaxWaiting = size.callers
 			before := heap()
 			w := newWorld(DefaultModel(), s, d.Trials()[0], p)
 			w.timeline.RunUntil(w.timeline.Now() + settle)
