@@ -206,6 +206,8 @@ func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 			switch x.ill {
 			case illRefuses:
 				w.at(x.from, func() { w.client.Break(i) })
+			case illDrains:
+				w.at(x.from, func() { w.client.Drain(i) })
 			case illRefusesStreams:
 				w.at(x.from, func() { w.client.Break(i) })
 				w.at(x.until, func() { w.client.Break(i) })

@@ -15,7 +15,7 @@ import (
 )
 
 // modelled are the illnesses that virtualWorld knows.
-var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams}
+var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams, illDrains}
 
 // randomScenario returns a world with a policy. Its times are odd, so that little happens at the same time by chance.
 func randomScenario(seed uint64) scenario {

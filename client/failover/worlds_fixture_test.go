@@ -34,10 +34,12 @@ const (
 	illRestarts                      // the process shuts down gracefully and is back at once, again and again
 	illRefusesStreams                // each request is answered with REFUSED_STREAM
 	illGoesAway                      // each request is answered with a GOAWAY that says that it was not processed
-	illnesses
+	illnesses                        // of random worlds
+
+	illDrains = illnesses // at first, the process shuts down gracefully, and another has its place at once
 )
 
-var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts", "illRefusesStreams", "illGoesAway"}
+var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts", "illRefusesStreams", "illGoesAway", "illDrains"}
 
 func (i illness) String() string { return illnessNames[i] }
 
@@ -118,6 +120,12 @@ func (p *patient) live(x phase) {
 		if p.sleep(time.Until(p.born.Add(x.until))) {
 			p.hangUp()
 		}
+	case illDrains:
+		p.mu.Lock()
+		old := p.server
+		p.mu.Unlock()
+		p.serve()
+		old.GracefulStop()
 	case illRestarts:
 		for time.Since(p.born) < x.until {
 			p.mu.Lock()

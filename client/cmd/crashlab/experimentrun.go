@@ -7,7 +7,6 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
-	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/supervisor/transport"
 )
@@ -43,7 +42,7 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if e.DryRun {
 		return printDesign(out.stdout, d)
 	}
-	if err := e.checkPrediction(d); err != nil {
+	if err := e.checkPrediction(); err != nil {
 		return err
 	}
 	engine, err := e.engine(out)
@@ -94,12 +93,9 @@ func (e *experimentRunCmd) shard() trials.Shard {
 }
 
 // checkPrediction finds out before the trials run whether they can be predicted.
-func (e *experimentRunCmd) checkPrediction(d *design.Design) error {
+func (e *experimentRunCmd) checkPrediction() error {
 	if !e.Predict {
 		return nil
-	}
-	if err := simulate.Check(d); err != nil {
-		return &exit{exitUsage, "--predict: " + err.Error()}
 	}
 	_, err := e.modelFlag.load()
 	return err

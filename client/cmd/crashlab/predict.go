@@ -42,7 +42,7 @@ type predictCmd struct {
 func (predictCmd) Help() string {
 	return `The trials run in virtual time: client, supervisor and faults decide and draw as in "experiment run" with the same seed, and no process is started. ` +
 		`Delays of the machine itself, such as a dial, are those that calibrate has measured, or else those of an idle machine. Processors, kernel and network have no limits: ` +
-		`a cluster whose calls keep the processors busy is slower. The schedule of a design may stop, continue and kill replicas; term cannot be predicted.`
+		`a cluster whose calls keep the processors busy is slower.`
 }
 
 // Run simulates the trials and reports them as predicted. After Ctrl-C it reports the trials that have ended.
@@ -50,9 +50,6 @@ func (p *predictCmd) Run(ctx context.Context, out output) error {
 	d, err := p.Design.load(out, int(p.Repeats), runtime.NumCPU())
 	if err != nil {
 		return err
-	}
-	if err := simulate.Check(d); err != nil {
-		return &exit{exitUsage, err.Error()}
 	}
 	model, err := p.modelFlag.load()
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,16 +26,5 @@ func TestPredict(t *testing.T) {
 	// What serves real runs serves it too.
 	if code, stdout, stderr = crashlab(t.Context(), "report", filepath.Join(runs, "latest"), "--format", "md"); code != 0 || !strings.HasPrefix(stdout, "Predicted: ") {
 		t.Errorf("report: %d, %s%s", code, stdout, stderr)
-	}
-}
-
-func TestPredictWhatCannotBe(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "design.yaml")
-	if err := os.WriteFile(file, []byte("factors: {calls: 10}\nschedule: [{at: 1s, signal: term}]"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	code, _, stderr := crashlab(t.Context(), "predict", file, "--runs", t.TempDir())
-	if code != 2 || !strings.Contains(stderr, "term to all replicas at 1s") || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }

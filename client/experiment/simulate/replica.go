@@ -27,6 +27,8 @@ type replica struct {
 	runs        bool
 	exits       bool // it has crashed, and its supervisor does not know yet
 	listens     bool
+	drains      bool          // it ends when nothing is in flight
+	heard       bool          // and the client has heard that
 	stopped     bool          // by SIGSTOP
 	held        []func()      // what it does when it goes on
 	ended       time.Duration // when the latest process did
@@ -110,6 +112,14 @@ func (r *replica) Kill() {
 	r.world.after(0, func() { r.exit(restart.Exit{Code: -1, Signal: syscall.SIGKILL}, 0) })
 }
 
+// deafen lets the process accept no further connections.
+func (r *replica) deafen() {
+	if r.listens {
+		r.listens = false
+		r.world.listening--
+	}
+}
+
 func (r *replica) leave() { r.supervised.Leave(r.time(), "the supervisor ends") }
 
 // incarnationAt returns the incarnation that was launched last before a time.
@@ -138,10 +148,9 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 			InFlight: inFlight, Crash: crash,
 		}})
 	}
-	if r.listens {
-		w.listening--
-	}
-	r.runs, r.listens, r.stopped, r.held, r.ended = false, false, false, nil, w.now()
+	unasked := crash > 0 || killed || r.drains // and so the supervisor learns it later
+	r.deafen()
+	r.runs, r.drains, r.heard, r.stopped, r.held, r.ended = false, false, false, false, nil, w.now()
 	for _, q := range r.inFlight {
 		w.timeline.Stop(&q.timer)
 	}
@@ -156,7 +165,7 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 		r.exits = false
 		r.supervised.Exited(r.time(), e)
 	}
-	if r.exits = crash > 0 || killed; r.exits {
+	if r.exits = unasked; r.exits {
 		w.after(w.takes(&w.model.Relaunch), noticed)
 	} else {
 		noticed()
@@ -188,7 +197,7 @@ type request struct {
 // arrive takes the request in.
 func (q *request) arrive() {
 	r := q.replica
-	if !r.listens || q.to != r.incarnation {
+	if !r.runs || q.to != r.incarnation {
 		r.lose(q.to)
 		return
 	}
@@ -253,6 +262,9 @@ func (q *request) leave() {
 	r.inFlight[q.index].index = q.index
 	r.inFlight = r.inFlight[:last]
 	q.index = -1
+	if last == 0 && r.drains {
+		r.world.after(0, r.drained)
+	}
 	if !q.place {
 		return // the queue passes over it
 	}

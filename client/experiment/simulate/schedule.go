@@ -1,30 +1,15 @@
 package simulate
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover/virtual"
 	"example.com/crashlab/supervisor/event"
+	"example.com/crashlab/supervisor/restart"
 )
-
-// Check returns why a design cannot be simulated.
-func Check(d *design.Design) error {
-	for _, x := range d.Schedule {
-		if x.Signal == syscall.SIGTERM {
-			to := "all replicas"
-			if len(x.Replicas) > 0 {
-				to = strings.Join(x.Replicas, ", ")
-			}
-			return fmt.Errorf("the schedule sends term to %s at %v, and replicas that drain cannot be simulated: want stop, cont or kill", to, x.At)
-		}
-	}
-	return nil
-}
 
 // disturb sees to it that what the schedule says is done. The load has just begun.
 func (w *world) disturb() {
@@ -61,6 +46,45 @@ func (r *replica) signal(s syscall.Signal) {
 		r.goOn()
 	case syscall.SIGKILL:
 		r.Kill()
+	case syscall.SIGTERM:
+		r.do(r.drain)
+	}
+}
+
+// drainTimeout is how long counterd lets calls in flight end.
+const drainTimeout = 4 * time.Second
+
+// drain has the process end once nothing is in flight, and no earlier than the client has heard that it takes no more. A process that
+// drains already ends at once.
+func (r *replica) drain() {
+	if r.drains {
+		r.exit(restart.Exit{Code: -1, Signal: syscall.SIGTERM}, 0)
+		return
+	}
+	r.deafen()
+	r.drains = true
+	w, incarnation := r.world, r.incarnation
+	then := func(after time.Duration, do func()) {
+		w.after(after, func() {
+			if r.runs && r.incarnation == incarnation {
+				do()
+			}
+		})
+	}
+	trip := w.takes(&w.model.RoundTrip)
+	then(trip/2, func() {
+		if r.connected == incarnation {
+			w.client.Drain(r.index)
+		}
+	})
+	then(trip, func() { r.heard = true; r.drained() })
+	then(drainTimeout, func() { r.exit(restart.Exit{}, 0) })
+}
+
+// drained ends a process that drains and has nothing in flight.
+func (r *replica) drained() {
+	if r.heard && len(r.inFlight) == 0 {
+		r.exit(restart.Exit{}, 0)
 	}
 }
 

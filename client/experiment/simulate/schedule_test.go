@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -125,10 +124,42 @@ func TestDialOfAStoppedReplica(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSimulated(t *testing.T) {
-	d := designOf(t, "factors: {calls: 10}\nschedule: [{at: 1s, signal: stop, replicas: [a]}, {at: 3s, signal: term, replicas: [b]}]")
-	const want = "the schedule sends term to b at 3s, and replicas that drain cannot be simulated: want stop, cont or kill"
-	if _, err := new(Engine).Trial(t.Context(), d, d.Trials()[0], trials.Watch{}); err == nil || strings.TrimSpace(err.Error()) != want {
-		t.Errorf("got %v, want %s", err, want)
+// A replica that is told to end answers what it has at work, takes no more, and is launched again after its delay.
+func TestReplicaDrains(t *testing.T) {
+	seen := trialOf(t, "factors: {calls: 120, concurrency: 4, replicas: 2, p_crash: 0, service_time: 100ms, timeout: 0s, when_down: wait, order: least-in-flight, restart_delay: 500ms}\n"+
+		"schedule: [{at: 1050ms, signal: term, replicas: [a]}]")
+	var exited, launched time.Duration
+	for _, e := range seen.Events {
+		switch p := e.Process; {
+		case p == nil || p.Replica != "a":
+		case p.Kind == event.KindExited && p.Incarnation == 1:
+			exited = e.At
+			if !p.Exit.Success() {
+				t.Errorf("it ended with %v", p.Exit)
+			}
+		case p.Kind == event.KindLaunched && p.Incarnation == 2:
+			launched = e.At
+		}
+	}
+	if exited < 1050*time.Millisecond || exited > 1160*time.Millisecond || launched != exited+time.Duration(DefaultModel().Relaunch.Median)+500*time.Millisecond {
+		t.Errorf("exit at %v, launch at %v", exited, launched)
+	}
+	again := 0
+	for _, c := range seen.Calls {
+		if len(c.Attempts) != 1 || c.Result != record.OK {
+			t.Errorf("call %d: %v after %d attempts", c.Number, c.Result, len(c.Attempts))
+		}
+		for _, a := range c.Attempts {
+			switch {
+			case a.Replica != "a" || a.Start < 1051*time.Millisecond:
+			case a.Start < launched:
+				t.Errorf("call %d was made at a replica that drains", c.Number)
+			default:
+				again++
+			}
+		}
+	}
+	if again == 0 {
+		t.Error("no call was made at the replica once it was back")
 	}
 }

@@ -2,8 +2,8 @@
 // calls to replicas of which a World says what becomes of each dial and each attempt. There is no gRPC in it, no goroutine and no
 // clock: a Timeline fires one timer after the other. With the same seed and the same World the same happens.
 //
-// What it leaves out: the resolver, whose replicas are the same all the time; streams; replicas that drain; statuses beyond what Outcome
-// tells apart; and the time that the client itself takes.
+// What it leaves out: the resolver, whose replicas are the same all the time; streams; statuses beyond what Outcome tells apart;
+// and the time that the client itself takes.
 package virtual
 
 import (
@@ -181,10 +181,19 @@ func (c *Client) Answer(x Attempt, r Reply) {
 	c.timeline.Set(&a.answer, after(c.now(), r.After))
 }
 
-// Break breaks the connection to a replica, if there is one: the attempts in flight on it are lost.
+// Break breaks the connection to a replica, if there is one: the attempts in flight on it are lost, and those on connections before it
+// that drain.
 func (c *Client) Break(replica int) {
 	c.links[replica].lose()
 	c.run()
+}
+
+// Drain lets the connection to a replica, if there is one, take no further attempts, as a GOAWAY does. Those in flight on it go on.
+func (c *Client) Drain(replica int) {
+	if l := &c.links[replica]; l.state == linkReady && !l.broken {
+		l.changed(linkIdle)
+		c.run()
+	}
 }
 
 // offer hands the places that are free to the calls that wait.

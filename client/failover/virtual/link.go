@@ -27,6 +27,7 @@ type link struct {
 	begun    uint64 // dials
 	failed   uint64 // the number of the last that failed, zero while there is a connection
 	broken   bool   // the connection is, and this is not known yet
+	broke    uint64 // the epoch of the latest that has broken
 	underway bool
 	knocks   bool          // and is to find out whether there is something to connect to
 	up       bool          // what it comes to
@@ -35,7 +36,7 @@ type link struct {
 	redial   Timer
 	ends     Timer // the dial under way
 
-	inFlight *attempt // the first of those on the connection
+	inFlight *attempt // the first of those on the connection, and on others that drain
 	probe    *probe   // that waits for a connection, or nil
 }
 
@@ -170,12 +171,13 @@ func (c *Client) dialAnother() {
 
 // lose takes note that the connection is lost.
 func (l *link) lose() {
-	if l.state != linkReady || l.broken {
+	if l.broken {
 		return
 	}
 	c, t := l.client, &l.client.tasks
-	l.broken = true
-	t.broken = append(t.broken, l)
+	if l.broken = l.state == linkReady; l.broken {
+		t.broken = append(t.broken, l)
+	}
 	first := len(t.queue)
 	for a := l.inFlight; a != nil && a.state == attemptSent; a = a.behind {
 		a.state = attemptLost

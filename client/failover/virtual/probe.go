@@ -93,7 +93,7 @@ func (p *probe) judge() {
 	if p.link.probe == p {
 		p.link.probe = nil
 	}
-	if !p.link.Ready() || p.link.epoch != p.epoch {
+	if p.epoch <= p.link.broke {
 		found = core.FindingDeaf // the connection has broken
 	}
 	if p.member.Found(p.watch.Number, found, c.now(), func() {}) {
