@@ -7,13 +7,18 @@ import (
 )
 
 // Line is a queue of calls that wait for a replica, oldest first. The zero value is empty.
-type Line[Owner any] struct{ waiting []*Waiter[Owner] }
+type Line[Owner any] struct {
+	waiting   []*Waiter[Owner]
+	exhausted int // of them
+}
 
 // Waiter is a waiting call. Owner is the caller's own data about it.
 type Waiter[Owner any] struct {
 	Terms
 	Call  Call
 	Owner Owner
+
+	exhausted bool // it may not try every replica again
 }
 
 // Len returns the number of waiters.
@@ -23,6 +28,16 @@ func (l *Line[O]) Len() int { return len(l.waiting) }
 func (l *Line[O]) Join(w *Waiter[O]) {
 	i, _ := l.place(w)
 	l.waiting = slices.Insert(l.waiting, i, w)
+	if w.exhausted = w.Call.exhausted(w.Rules); w.exhausted {
+		l.exhausted++
+	}
+}
+
+// left takes note that a call does not wait any more.
+func (l *Line[O]) left(w *Waiter[O]) {
+	if w.exhausted {
+		l.exhausted--
+	}
 }
 
 // place returns the place of a call, and whether it waits there.
@@ -38,6 +53,7 @@ func (l *Line[O]) Leave(w *Waiter[O]) bool {
 		return false
 	}
 	l.remove(i, i+1)
+	l.left(w)
 	return true
 }
 
@@ -59,6 +75,9 @@ func (l *Line[O]) Shed(most int) []*Waiter[O] {
 	}
 	shed := slices.Clone(l.waiting[most:])
 	l.waiting = slices.Delete(l.waiting, most, len(l.waiting))
+	for _, w := range shed {
+		l.left(w)
+	}
 	return shed
 }
 
@@ -68,7 +87,7 @@ func (l *Line[O]) Shed(most int) []*Waiter[O] {
 func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
 	crowded := len(l.waiting) > 1
 	still, asked := 0, 0 // of those that were asked, how many wait still
-	for ; asked < len(l.waiting) && replicas.anyRoom(); asked++ {
+	for ; asked < len(l.waiting) && l.anyChance(replicas); asked++ {
 		w := l.waiting[asked]
 		m := moment(w)
 		m.Crowded = crowded
@@ -82,13 +101,31 @@ func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, ta
 			still++
 			continue
 		}
+		l.left(w)
 		served(w, d)
 	}
 	l.remove(still, asked)
 }
 
-// anyRoom reports whether there may be anything to decide for a call that waits: a replica with room, or no replica at all.
-func (c *Candidates) anyRoom() bool { return c.Len() == 0 || c.side(true).count[kindRoom] > 0 }
+// anyChance reports whether there may be anything to decide for a call that waits: a replica with room, or no replica at all. It is not
+// enough that one was left out while others are merely full, unless a call may not try all of these again.
+func (l *Line[O]) anyChance(replicas *Candidates) bool {
+	if replicas.Len() == 0 {
+		return true
+	}
+	s := replicas.side(true)
+	return s.count[kindRoom] > 0 && (s.ranks.least().rank != later || l.exhausted > 0)
+}
+
+// exhausted reports whether the call, which waits, may not try every replica again.
+func (c *Call) exhausted(r *Rules) bool {
+	for i := range c.tried.len() {
+		if int(c.tried.at(i).value) >= r.Rounds {
+			return true
+		}
+	}
+	return false
+}
 
 // maxPatience is how long a call waits that has no deadline, where the policy does not say.
 const maxPatience = time.Minute

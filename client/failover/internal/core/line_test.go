@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -117,5 +118,48 @@ func TestPatience(t *testing.T) {
 		if got := r.Patience(tc.most, tc.waited, tc.remaining); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
+	}
+}
+
+// Calls that wait are not asked where none has a chance, and each that has one is.
+func TestLineAsksWhereThereIsAChance(t *testing.T) {
+	chances, none := 0, 0
+	for seed := range uint64(3000) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		r := &Rules{Rounds: 1 + rnd.IntN(2), Wait: true, Idempotent: true}
+		all := make([]Candidate, 1+rnd.IntN(4))
+		for i := range all {
+			all[i] = randomCandidate(rnd, uint32(i+1))
+			all[i].Full = rnd.IntN(2) == 0
+		}
+		l, replicas := new(Line[string]), NewCandidates(all...)
+		for n := range 1 + rnd.IntN(3) {
+			w := &Waiter[string]{Terms: Terms{Number: uint64(n + 1), Deadline: Forever, Rules: r}}
+			for i := range all {
+				w.Call.tried.set(all[i].Key, rnd.IntN(r.Rounds+1))
+			}
+			l.Join(w)
+		}
+		chance := false
+		for _, w := range l.waiting {
+			c := w.Call
+			chance = chance || c.Next(r, anytime, replicas).Action == Try
+		}
+		asked := l.anyChance(replicas)
+		switch {
+		case chance && !asked:
+			t.Fatalf("seed %d: nobody is asked, and a call has a chance at %+v", seed, all)
+		case chance:
+			chances++
+		case !asked:
+			none++
+		}
+		l.Shed(0)
+		if l.exhausted != 0 {
+			t.Fatalf("seed %d: %d of no calls are exhausted", seed, l.exhausted)
+		}
+	}
+	if min(chances, none) < 300 {
+		t.Errorf("%d times there was a chance, %d times nobody was asked, want both often", chances, none)
 	}
 }

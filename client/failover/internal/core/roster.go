@@ -14,10 +14,11 @@ type Roster struct {
 	candidates *Candidates
 	limit      int32 // that the candidates are full by
 
-	again   agenda // when to look again
-	waiting agenda // since when a replica with attempts enough to be stuck has not answered, unless it is
-	stuck   agenda // of those that are stuck, that time, negated
-	took    agenda // what the last answer took, negated
+	inFlight tallies // attempts
+	again    agenda  // when to look again
+	waiting  agenda  // since when a replica with attempts enough to be stuck has not answered, unless it is
+	stuck    agenda  // of those that are stuck, that time, negated
+	took     agenda  // what the last answer took, negated
 }
 
 func newRoster(members []Member) *Roster {
@@ -28,7 +29,7 @@ func newRoster(members []Member) *Roster {
 	}
 	return &Roster{
 		members: members, candidates: NewCandidates(candidates...),
-		again: newAgenda(n), waiting: newAgenda(n), stuck: newAgenda(n), took: newAgenda(n),
+		inFlight: newTallies(n), again: newAgenda(n), waiting: newAgenda(n), stuck: newAgenda(n), took: newAgenda(n),
 	}
 }
 
@@ -91,17 +92,15 @@ func (s *Shared) current(now time.Duration) *Roster {
 	return r
 }
 
-// relimit takes over another limit. Only the replicas that have as many attempts in flight as one limit, and not the other, are looked at.
+// relimit takes over another limit. It looks at the replicas that are full by one limit, and not by the other.
 func (r *Roster) relimit(limit int32, stuckAfter int, now time.Duration) {
 	least, most := limitOrNone(r.limit), limitOrNone(limit)
 	if least > most {
 		least, most = most, least
 	}
 	r.limit = limit
-	for i := range r.candidates.all {
-		if n := r.candidates.all[i].InFlight; n >= least && n < most {
-			r.look(i, stuckAfter, now)
-		}
+	for _, i := range r.inFlight.within(nil, least, most) {
+		r.look(i, stuckAfter, now)
 	}
 }
 
@@ -129,6 +128,7 @@ func (r *Roster) look(i, stuckAfter int, now time.Duration) {
 	if step := m.ramp.Step(now); step > 0 && x.Ramped && !x.Full {
 		again = min(again, now+step)
 	}
+	r.inFlight.set(i, n)
 	r.again.set(i, again)
 	r.took.set(i, -time.Duration(m.took.Load()))
 	since, stuck := Forever, false

@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // summary is what is known of values together.
 type summary[T any] interface {
@@ -92,6 +95,32 @@ func (r *ranking) nth(k int) int {
 		}
 	}
 	return i - r.tree.size
+}
+
+// extent is the least and the greatest of some numbers.
+type extent struct{ least, most int32 }
+
+func (a extent) and(b extent) extent { return extent{min(a.least, b.least), max(a.most, b.most)} }
+
+// tallies has a number for each of some places.
+type tallies struct{ tree tree[extent] }
+
+func newTallies(n int) tallies { return tallies{newTree(n, extent{math.MaxInt32, math.MinInt32})} }
+
+func (t *tallies) set(i int, n int32) { t.tree.set(i, extent{n, n}) }
+
+// within adds the places whose numbers are from least to below most.
+func (t *tallies) within(to []int, least, most int32) []int { return t.below(1, to, least, most) }
+
+// below is within for those that the i-th summary is of.
+func (t *tallies) below(i int, to []int, least, most int32) []int {
+	switch x := t.tree.all[i]; {
+	case x.most < least || x.least >= most:
+		return to
+	case i >= t.tree.size:
+		return append(to, i-t.tree.size)
+	}
+	return t.below(2*i+1, t.below(2*i, to, least, most), least, most)
 }
 
 // instant is a time of which the earliest matters; Forever for none.
