@@ -286,10 +286,13 @@ func (w *virtualWorld) Dial(replica int, knock bool) (time.Duration, bool) {
 	if x, ill := w.ill(replica, at); ill && x.ill == illRefusesStreams {
 		return at - now, true
 	}
-	if at += sooner; !knock {
-		at = w.runs(replica, at)
+	if at += sooner; knock {
+		return at - now, true
 	}
-	return at - now, true
+	runs := w.runs(replica, at)
+	x, ill := w.ill(replica, runs)
+	hungUp := runs > at && ill && (x.ill == illRefuses || x.ill == illRefusesStreams) // as it goes on
+	return runs - now, !hungUp
 }
 
 // answer is when a replica answers a request that takes so long, and how. down says that its connection breaks at that.
