@@ -1,17 +1,21 @@
 package fault
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Distribution is a distribution of durations, none of them negative. The zero value is always 0.
+// Distribution is a distribution of durations, none of them negative. The zero value is always 0. Distributions are equal, by ==,
+// that were parsed from the same text.
 type Distribution struct {
 	text      string // as it was parsed
 	shape     shape
 	low, high time.Duration // exponential: low is the mean
+	sorted    string        // the durations of values, 8 bytes each: a string, so that distributions are comparable
 }
 
 type shape uint8
@@ -20,16 +24,20 @@ const (
 	constant shape = iota // first, so that the zero Distribution is a constant 0
 	uniform
 	exponential
+	values
 )
 
-// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (its least and its greatest duration) or
-// "exp:100ms" (exponential; its mean). A duration without a unit, a negative one, and a greatest below the least are
-// errors, and leave d as it was.
+// MaxValues is how many durations "values:" takes.
+const MaxValues = 1000
+
+// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (its least and its greatest duration), "exp:100ms"
+// (exponential; its mean) or "values:12ms:15ms:80ms" (each is as likely as the others; in ascending order). A duration without a
+// unit, a negative one, and a wrong order are errors, and leave d as it was.
 func (d *Distribution) UnmarshalText(text []byte) error {
 	parsed, ok := parseDistribution(string(text))
 	if !ok {
-		return fmt.Errorf("%q: want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, or exp:MEAN, "+
-			"no duration negative", text)
+		return fmt.Errorf("%q: want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, exp:MEAN, "+
+			"or values:A:B:... with up to %d durations in ascending order, no duration negative", text, MaxValues)
 	}
 	*d = parsed
 	return nil
@@ -45,17 +53,52 @@ func parseDistribution(text string) (Distribution, bool) {
 		d.shape, fields = uniform, fields[1:]
 	case len(fields) == 2 && fields[0] == "exp":
 		d.shape, fields = exponential, fields[1:]
+	case len(fields) > 1 && len(fields) <= 1+MaxValues && fields[0] == "values":
+		d.shape, fields = values, fields[1:]
 	default:
 		return Distribution{}, false
 	}
-	for i, bound := range []*time.Duration{&d.low, &d.high}[:len(fields)] {
-		parsed, err := time.ParseDuration(fields[i])
+	all := make([]time.Duration, len(fields))
+	for i, field := range fields {
+		parsed, err := time.ParseDuration(field)
 		if err != nil || parsed < 0 {
 			return Distribution{}, false
 		}
-		*bound = parsed
+		all[i] = parsed
 	}
-	return d, d.shape != uniform || d.low <= d.high
+	d.low = all[0]
+	if len(all) > 1 {
+		d.high = all[len(all)-1]
+	}
+	if d.shape == values {
+		d.sorted = packed(all)
+	}
+	return d, slices.IsSorted(all)
+}
+
+func packed(all []time.Duration) string {
+	var b []byte
+	for _, v := range all {
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	}
+	return string(b)
+}
+
+// Values returns the distribution of measured durations, each as likely as it is frequent among them. There is at least one, and
+// none is negative. They are rounded to microseconds; of more than most, which is at most [MaxValues], so many quantiles are taken.
+func Values(measured []time.Duration, most int) Distribution {
+	sorted := slices.Sorted(slices.Values(measured))
+	n := min(len(sorted), most)
+	var text strings.Builder
+	text.WriteString("values")
+	for i := range n {
+		fmt.Fprintf(&text, ":%v", sorted[(2*i+1)*len(sorted)/(2*n)].Round(time.Microsecond))
+	}
+	d, ok := parseDistribution(text.String())
+	if !ok {
+		panic(fmt.Sprintf("fault: %d of %v: want at least one duration, none negative", most, measured))
+	}
+	return d
 }
 
 // String returns the text that d was parsed from, and "0s" for the zero value.
@@ -79,6 +122,9 @@ func (d Distribution) Quantile(u float64) time.Duration {
 			return math.MaxInt64
 		}
 		return time.Duration(t)
+	case values:
+		i := 8 * int(u*float64(len(d.sorted)/8))
+		return time.Duration(binary.BigEndian.Uint64([]byte(d.sorted[i : i+8])))
 	default:
 		return d.low
 	}

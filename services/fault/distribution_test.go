@@ -31,6 +31,8 @@ func TestDistribution(t *testing.T) {
 		{"exp:100ms", 0, 69314718, 693147180},
 		{"exp:2000000h", 0, math.MaxInt64, math.MaxInt64},
 		{"exp:0", 0, 0, 0},
+		{"values:5ms", 5 * ms, 5 * ms, 5 * ms},
+		{"values:0:2ms:2ms:9ms", 0, 2 * ms, 9 * ms},
 	} {
 		d := parse(t, test.text)
 		if d.String() != test.text {
@@ -56,6 +58,7 @@ func TestDistributionRefuses(t *testing.T) {
 		"", "5", "ms", "-5ms", "NaN", "50ms:60ms",
 		"uniform", "uniform:5ms", "uniform:5ms:1ms", "uniform:-1ms:5ms", "uniform:1:5ms", "uniform:1ms:5ms:9ms", "uniform::",
 		"exp", "exp:", "exp:-1ms", "exp:1", "exp:1ms:2ms", "normal:5ms", "Exp:5ms", " 5ms", "99999999h",
+		"values", "values:", "values:1", "values:-1ms:1ms", "values:2ms:1ms", "values" + strings.Repeat(":1ms", MaxValues+1),
 	} {
 		d := parse(t, "7ms")
 		err := d.UnmarshalText([]byte(text))
@@ -68,9 +71,34 @@ func TestDistributionRefuses(t *testing.T) {
 	}
 }
 
+// Measured durations are drawn as often as they were measured. Of too many, quantiles are taken.
+func TestValues(t *testing.T) {
+	const ms = time.Millisecond
+	few := Values([]time.Duration{9 * ms, ms, 2*ms + 400, ms}, MaxValues)
+	if want := parse(t, "values:1ms:1ms:2ms:9ms"); few != want {
+		t.Errorf("%v, want %v", few, want)
+	}
+	var many []time.Duration
+	for i := range 50 * MaxValues {
+		many = append(many, time.Duration(i)*ms)
+	}
+	d := Values(many, MaxValues)
+	if n := strings.Count(d.String(), ":"); n != MaxValues {
+		t.Errorf("%d durations, want %d", n, MaxValues)
+	}
+	for _, i := range []int{0, 1, MaxValues / 2, MaxValues - 1} { // of fifty each the one in the middle
+		if got, want := d.Quantile((float64(i)+0.5)/MaxValues), many[50*i+25]; got != want {
+			t.Errorf("the duration %d is %v, want %v", i, got, want)
+		}
+	}
+	if again := parse(t, d.String()); again != d {
+		t.Error("its text is not read as the same distribution")
+	}
+}
+
 // Whatever is taken prints as it was given, and has no duration below 0 nor one below a smaller share's.
 func FuzzDistribution(f *testing.F) {
-	for _, text := range []string{"0", "50ms", "uniform:50ms:500ms", "exp:100ms", "exp:2000000h", "uniform:5ms:1ms", "exp:-1ms", "uniform::"} {
+	for _, text := range []string{"0", "50ms", "uniform:50ms:500ms", "exp:100ms", "exp:2000000h", "uniform:5ms:1ms", "exp:-1ms", "uniform::", "values:1ms:1ms:7ms"} {
 		f.Add(text, 0.25, 0.75)
 	}
 	f.Fuzz(func(t *testing.T, text string, u, v float64) {

@@ -83,7 +83,8 @@ type Faults struct {
 	CrashProbability float64 `protobuf:"fixed64,1,opt,name=crash_probability,json=crashProbability,proto3" json:"crash_probability,omitempty"`
 	// Where the crash strikes.
 	CrashPoint CrashPoint `protobuf:"varint,2,opt,name=crash_point,json=crashPoint,proto3,enum=fault.v1.CrashPoint" json:"crash_point,omitempty"`
-	// How long the work of a request takes: "0s", a duration ("50ms"), "uniform:50ms:500ms" or "exp:100ms" (its mean).
+	// How long the work of a request takes: "0s", a duration ("50ms"), "uniform:50ms:500ms", "exp:100ms" (its mean), or
+	// "values:12ms:15ms:80ms" (each as likely as the others).
 	ServiceTime string `protobuf:"bytes,3,opt,name=service_time,json=serviceTime,proto3" json:"service_time,omitempty"`
 	// Whether requests hang: they are accepted and never answered, until their deadline or until hang is false again.
 	Hang bool `protobuf:"varint,4,opt,name=hang,proto3" json:"hang,omitempty"`

@@ -301,8 +301,8 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	const distribution = "want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, or exp:MEAN, " +
-		"no duration negative"
+	const distribution = "want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, exp:MEAN, " +
+		"or values:A:B:... with up to 1000 durations in ascending order, no duration negative"
 	const hostPort = "want HOST:PORT, with a port from 0 (any that is free) to 65535"
 	for _, test := range []struct {
 		args string

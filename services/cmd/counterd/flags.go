@@ -38,7 +38,7 @@ type flags struct {
 	Hang             bool               `group:"Faults" help:"Accept requests and never answer them."`
 	ErrorProbability float64            `group:"Faults" default:"0" help:"Probability, 0 to 1, that a request is answered with the error code."`
 	ErrorCode        codes.Code         `group:"Faults" default:"UNAVAILABLE" help:"gRPC status code of such an answer."`
-	ServiceTime      fault.Distribution `group:"Faults" default:"0" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
+	ServiceTime      fault.Distribution `group:"Faults" default:"0" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms, exp:100ms or values:12ms:15ms:80ms."`
 	Capacity         int                `group:"Faults" default:"0" help:"How many requests are worked on at a time, first come first served; the others queue. 0 is any number."`
 	FaultListen      string             `type:"faultlisten" group:"Faults" placeholder:"HOST:PORT|none" help:"Serve fault.v1.Fault, which changes the faults, at another address, or not at all; without, at --addr."`
 	Seed             uint64             `group:"Faults" default:"0" help:"Seed that decides which requests the faults hit; 0 draws one, and the log shows it."`
