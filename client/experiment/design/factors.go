@@ -37,7 +37,7 @@ var factors = []Factor{
 		at(func(s *Settings) *float64 { return &s.PCrash }, number(1))},
 	{"crash_point", "where a crash strikes: arrival (before the work) or reply (work done, reply never sent)",
 		at(func(s *Settings) *fault.CrashPoint { return &s.CrashPoint }, text[fault.CrashPoint]())},
-	{"service_time", "how long the work of a request takes: 0s, 50ms, uniform:50ms:500ms or exp:100ms",
+	{"service_time", "how long the work of a request takes: 0s, 50ms, uniform:50ms:500ms, exp:100ms, or file:PATH with measured ones",
 		at(func(s *Settings) *fault.Distribution { return &s.ServiceTime }, distribution)},
 	{"capacity", "how many requests a replica works on at a time, the others queue; 0 is any number",
 		at(func(s *Settings) *int { return &s.Capacity }, whole(0, 1e6))},

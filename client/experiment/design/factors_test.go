@@ -2,6 +2,9 @@ package design
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -67,6 +70,32 @@ func TestEqualValuesAreSpeltAlike(t *testing.T) {
 	} {
 		if l, err := NewLevel(tc.factor, tc.value); err != nil || l.Value != tc.want {
 			t.Errorf("%s %s is %v, %v; want %s", tc.factor, tc.value, l, err, tc.want)
+		}
+	}
+}
+
+// A file of measured service times is read into the level, which then needs no file.
+func TestMeasuredServiceTimes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "measured")
+	for text, want := range map[string]string{
+		"12ms\n  3ms\r\n\n# slow\n60s": "values:3ms:12ms:1m",
+		"3ms\n12\n":                    `line 2: "12": want a duration with its unit, such as 500ms or 2s, 0s or more`,
+		"-3ms":                         `line 1: "-3ms": want a duration with its unit, such as 500ms or 2s, 0s or more`,
+		"# none\n":                     "no duration in it: want one on each line",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := NewLevel("service_time", "file:"+path)
+		if err == nil && l.Value != want || err != nil && err.Error() != fmt.Sprintf("service_time %q: %s", "file:"+path, want) {
+			t.Errorf("%q is %v, %v; want %s", text, l, err, want)
+		}
+	}
+	for path, want := range map[string]string{
+		t.TempDir(): "a directory: want a regular file", path + ".none": "no such file: want one with a duration on each line",
+	} {
+		if _, err := NewLevel("service_time", "file:"+path); err == nil || err.Error() != fmt.Sprintf("service_time %q: %s", "file:"+path, want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

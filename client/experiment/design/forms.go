@@ -2,12 +2,15 @@ package design
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
 	"time"
 
 	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/parse"
 )
 
@@ -47,13 +50,13 @@ func spellDuration(d time.Duration) string {
 	return s
 }
 
-// distribution spells the durations in a distribution as duration does.
+// distribution spells the durations in a distribution as duration does, and those of a file one by one.
 var distribution = form[fault.Distribution]{fault.Distribution.String, func(text string) (fault.Distribution, error) {
-	var d fault.Distribution
-	if err := d.UnmarshalText([]byte(text)); err != nil {
+	d, err := readDistribution(text)
+	if err != nil {
 		return d, err
 	}
-	fields := strings.Split(text, ":")
+	fields := strings.Split(d.String(), ":")
 	for i, f := range fields {
 		if v, err := time.ParseDuration(f); err == nil {
 			fields[i] = spellDuration(v)
@@ -64,6 +67,54 @@ var distribution = form[fault.Distribution]{fault.Distribution.String, func(text
 	}
 	return fault.Distribution{}, nil
 }}
+
+// ReadServiceTime returns the distribution that a design spells so.
+func ReadServiceTime(text string) (fault.Distribution, error) { return distribution.parse(text) }
+
+func readDistribution(text string) (d fault.Distribution, err error) {
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		return measured(path)
+	}
+	if err = d.UnmarshalText([]byte(text)); err != nil {
+		err = fmt.Errorf("%w, or file:PATH with a duration on each line", err)
+	}
+	return d, err
+}
+
+// maxMeasured is how large a file of durations may be, in bytes.
+const maxMeasured = 64 << 20
+
+// measured reads a file with a duration on each line. Empty lines and those that begin with # do not count.
+func measured(path string) (d fault.Distribution, err error) {
+	name := strconv.Quote("file:" + path)
+	text, err := inputfile.Read(path, maxMeasured)
+	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
+		return d, fmt.Errorf("%s: %s", name, refused.What)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, fmt.Errorf("%s: no such file: want one with a duration on each line", name)
+	}
+	if err != nil {
+		return d, fmt.Errorf("%s: %w", name, err)
+	}
+	var all []time.Duration
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		v, err := parse.Duration(line)
+		if err != nil {
+			return d, fmt.Errorf("%s: line %d: %w", name, number, err)
+		}
+		all = append(all, v)
+	}
+	if len(all) == 0 {
+		return d, fmt.Errorf("%s: no duration in it: want one on each line", name)
+	}
+	return fault.Values(all, fault.MaxValues), nil
+}
 
 // or adds a word that stands for a value of its own.
 func or[T comparable](f form[T], word string, value T) form[T] {
