@@ -19,6 +19,8 @@ type advice struct {
 	question advise.Question
 	source   string // where the question's values come from, in lines; empty: from flags
 	answer   *advise.Answer
+	// serviceTime is the service time as it was asked for; empty: as it is in the question.
+	serviceTime string
 }
 
 func (a advice) print(w io.Writer) error {
@@ -60,6 +62,9 @@ func (a advice) levels(factors ...string) []design.Level {
 		if value == usual && f != "replicas" && f != "concurrency" || f == "concurrency" && s.Rate > 0 {
 			continue
 		}
+		if f == "service_time" && a.serviceTime != "" {
+			value = a.serviceTime
+		}
 		levels = append(levels, design.Level{Factor: f, Value: value})
 	}
 	return levels
@@ -68,6 +73,9 @@ func (a advice) levels(factors ...string) []design.Level {
 func (a advice) factors(factors ...string) []string {
 	var words []string
 	for _, l := range a.levels(factors...) {
+		if strings.HasPrefix(l.Value, "values:") {
+			l.Value = fmt.Sprintf("%v to %v, as measured", a.question.Settings.ServiceTime.Quantile(0), a.question.Settings.ServiceTime.Quantile(1-1e-9))
+		}
 		words = append(words, l.Factor+" "+l.Value)
 	}
 	return words

@@ -17,20 +17,21 @@ import (
 )
 
 type adviseCmd struct {
+	modelFlag
 	Success share    `default:"0" placeholder:"SHARE" help:"The goal: this share of the calls succeeds, such as 0.999."`
 	P99     duration `name:"p99" default:"0s" placeholder:"DURATION" help:"The goal: 99 of 100 calls that succeed take this long at most."`
 
-	From         string              `placeholder:"RUN" help:"Take the cluster and the load from the records of a run, such as runs/latest; the flags below take precedence."`
-	Replicas     *count              `placeholder:"N" help:"How many replicas there are. (default: 3)"`
-	PCrash       *share              `placeholder:"SHARE" help:"Probability that a request crashes its replica. (default: 0)"`
-	CrashPoint   *fault.CrashPoint   `placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it. (default: arrival)"`
-	ServiceTime  *fault.Distribution `placeholder:"DISTRIBUTION" help:"How long the work of a request takes: 50ms, uniform:50ms:500ms or exp:100ms. (default: 0s)"`
-	Capacity     *number             `placeholder:"N" help:"How many requests a replica works on at a time, the others queue; 0 is any number. (default: 0)"`
-	RestartDelay *restartDelay       `placeholder:"DURATION" help:"From a crash to the relaunch; none: the replica stays down. (default: none)"`
-	Rate         rate                `placeholder:"N" help:"How many calls a second are due."`
-	Concurrency  count               `placeholder:"N" help:"In place of --rate, how many calls are under way at a time, each begun when another ends."`
-	Arrivals     *workload.Arrivals  `placeholder:"constant|poisson" help:"How the calls of --rate follow each other. (default: constant)"`
-	Seed         count               `default:"1" placeholder:"N" help:"Seed of the simulation: the same seed, the same advice. (default: 1)"`
+	From         string             `placeholder:"RUN" help:"Take the cluster and the load from the records of a run, such as runs/latest; the flags below take precedence."`
+	Replicas     *count             `placeholder:"N" help:"How many replicas there are. (default: 3)"`
+	PCrash       *share             `placeholder:"SHARE" help:"Probability that a request crashes its replica. (default: 0)"`
+	CrashPoint   *fault.CrashPoint  `placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it. (default: arrival)"`
+	ServiceTime  *serviceTime       `placeholder:"DISTRIBUTION" help:"How long the work of a request takes: 50ms, uniform:50ms:500ms, exp:100ms, or file:PATH with measured durations, one on each line. (default: 0s)"`
+	Capacity     *number            `placeholder:"N" help:"How many requests a replica works on at a time, the others queue; 0 is any number. (default: 0)"`
+	RestartDelay *restartDelay      `placeholder:"DURATION" help:"From a crash to the relaunch; none: the replica stays down. (default: none)"`
+	Rate         rate               `placeholder:"N" help:"How many calls a second are due."`
+	Concurrency  count              `placeholder:"N" help:"In place of --rate, how many calls are under way at a time, each begun when another ends."`
+	Arrivals     *workload.Arrivals `placeholder:"constant|poisson" help:"How the calls of --rate follow each other. (default: constant)"`
+	Seed         count              `default:"1" placeholder:"N" help:"Seed of the simulation: the same seed, the same advice. (default: 1)"`
 
 	Verify   bool   `help:"Run the advice on real clusters of this machine, and exit with 1 if it does not hold."`
 	Repeats  count  `placeholder:"N" help:"With --verify, how many trials are run. (default: as many as the goal takes)"`
@@ -72,7 +73,10 @@ func (a *adviseCmd) Run(ctx context.Context, out output) error {
 	if err != nil {
 		return err
 	}
-	given := advice{q, source, answer}
+	given := advice{question: q, source: source, answer: answer}
+	if a.ServiceTime != nil {
+		given.serviceTime = a.ServiceTime.text
+	}
 	if err := given.print(out.stdout); err != nil || !a.Verify {
 		return err
 	}
@@ -102,7 +106,10 @@ func (a *adviseCmd) search(ctx context.Context, out output, q advise.Question) (
 func (a *adviseCmd) question() (q advise.Question, source string, err error) {
 	q = advise.Question{
 		Goal:     advise.Goal{Success: float64(a.Success), P99: time.Duration(a.P99)},
-		Settings: design.Defaults(), Model: simulate.DefaultModel(), Seed: uint64(a.Seed),
+		Settings: design.Defaults(), Seed: uint64(a.Seed),
+	}
+	if q.Model, err = a.modelFlag.load(); err != nil {
+		return q, "", err
 	}
 	if a.From != "" {
 		if source, err = a.measure(&q); err != nil {
@@ -142,7 +149,7 @@ func (a *adviseCmd) override(s *design.Settings) {
 		s.CrashPoint = *a.CrashPoint
 	}
 	if a.ServiceTime != nil {
-		s.ServiceTime = *a.ServiceTime
+		s.ServiceTime = a.ServiceTime.Distribution
 	}
 	if a.Capacity != nil {
 		s.Capacity = int(*a.Capacity)
@@ -180,6 +187,16 @@ func (a *adviseCmd) measure(q *advise.Question) (source string, err error) {
 			return "", &exit{exitUsage, fmt.Sprintf("%s: its cells differ in %s (%s): want %s too", a.From, f.factor, strings.Join(values, ", "), flagOf(f.factor))}
 		}
 	}
+	if len(run.Trials) == 0 {
+		return "", &exit{exitUsage, a.From + ": no trial of the run has ended"}
+	}
+	if a.Model == "" {
+		trip, err := simulate.RoundTrip(run)
+		if err != nil {
+			return "", &exit{exitUsage, fmt.Sprintf("%s: %v: want --model too", a.From, err)}
+		}
+		q.Model.RoundTrip = trip
+	}
 	found, err := advise.Measure(run, q.Model)
 	if err != nil {
 		return "", &exit{exitUsage, fmt.Sprintf("%s: %v", a.From, err)}
@@ -189,15 +206,16 @@ func (a *adviseCmd) measure(q *advise.Question) (source string, err error) {
 	if found.Crashes > 0 {
 		s.RestartDelay = found.RestartDelay
 	}
-	if found.Boot > 0 {
+	if found.Boot > 0 && a.Model == "" {
 		q.Model.Boot.Median = simulate.Span(found.Boot)
 	}
 	q.Settings = s
-	source = fmt.Sprintf("measured in %s: %d crashes in %s, %s,\nstart-up %v\n", a.From, found.Crashes,
-		plural(found.Requests, "request"), plural(found.Answers, "answer"), rounded(time.Duration(q.Model.Boot.Median)))
-	if found.Misfit > 0.1 {
-		source += fmt.Sprintf("no distribution fits the service times well; the nearest is off by up to\n%.0f percentage points: %v\n", 100*found.Misfit, found.ServiceTime)
+	source = fmt.Sprintf("measured in %s: %d crashes in %s, %s,\nstart-up %v, round trip %v\n", a.From, found.Crashes,
+		plural(found.Requests, "request"), plural(found.Answers, "answer"), rounded(time.Duration(q.Model.Boot.Median)), rounded(time.Duration(q.Model.RoundTrip.Median)))
+	if found.Fitted {
+		return source, nil
 	}
+	source += "no constant, uniform or exponential distribution fits the service times, so\nthose that were measured are used as they are\n"
 	return source, nil
 }
 

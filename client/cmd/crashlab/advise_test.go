@@ -31,12 +31,12 @@ func TestAdviseBadInput(t *testing.T) {
 		"--p99 1s --rate 3 --replicas 30":                                  `--replicas "30": want a whole number from 1 to 26`,
 		"--p99 1s --concurrency 1000000":                                   `--concurrency "1000000": want a whole number from 1 to 100000`,
 		"--p99 1s --restart-delay soon":                                    `--restart-delay "soon": want a duration with its unit, such as 500ms or 2s, 0s or more, or none; see crashlab --help`,
-		"--p99 1s --service-time norm:1s":                                  `--service-time "norm:1s": want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, or exp:MEAN, no duration negative; see crashlab --help`,
+		"--p99 1s --service-time norm:1s":                                  `--service-time "norm:1s": want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, exp:MEAN, or values:A:B:... with up to 1000 durations in ascending order, no duration negative, or file:PATH with a duration on each line; see crashlab --help`,
 		"--p99 1s --from nowhere":                                          "\"nowhere\": no run is there: want a folder that `crashlab experiment run` made, such as runs/latest",
 		"--p99 1s --from " + empty:                                         empty + ": no trial of the run has ended",
 		"--success 0.9 --rate 3 --concurrency 2":                           "--concurrency 2: not with --rate: want one of the two",
 		"--success 0.9 --concurrency 3 --arrivals poisson":                 "--arrivals poisson: want --rate with it",
-		"--p99 10ms --concurrency 2 --service-time uniform:50ms:500ms":     "p99 10ms: want 50.3ms or more, as no call is faster with a service time of uniform:50ms:500ms",
+		"--p99 10ms --concurrency 2 --service-time uniform:50ms:500ms":     "p99 10ms: want 50.3ms or more, as a request takes 50ms or more and its way 300µs",
 		"--success 0.9 --rate 3 --verify --counterd /nonexistent/counterd": `--counterd "/nonexistent/counterd": want a program that can be run: stat /nonexistent/counterd: no such file or directory`,
 	} {
 		code, stdout, stderr := crashlab(t.Context(), append([]string{"advise"}, strings.Fields(args)...)...)
@@ -63,6 +63,27 @@ func TestAdviseFromCellsThatDiffer(t *testing.T) {
 	}
 }
 
+// A run says how long a request is on its way, unless a model is named.
+func TestAdviseFromMeasuresTheRoundTrip(t *testing.T) {
+	dir, model := playedRun(t, &played{name: "processes"}), filepath.Join(t.TempDir(), "model.json")
+	if code, _, stderr := crashlab(t.Context(), "calibrate", "--from", dir, "--model", model); code != 0 {
+		t.Fatal(stderr)
+	}
+	text, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(model, []byte(strings.ReplaceAll(string(text), `"300µs"`, `"5ms"`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for model, want := range map[string]time.Duration{"": 300 * time.Microsecond, model: 5 * time.Millisecond} {
+		a := adviseCmd{P99: duration(time.Second), From: dir, modelFlag: modelFlag{Model: model}}
+		if q, source, err := a.question(); err != nil || (time.Duration(q.Model.RoundTrip.Median)-want).Abs() > time.Microsecond || !strings.Contains(source, "round trip ") {
+			t.Errorf("%q: %v, %q, %v", model, q.Model.RoundTrip.Median, source, err)
+		}
+	}
+}
+
 // answered is an answer of every kind of line.
 func answered() advice {
 	s := design.Defaults()
@@ -76,8 +97,8 @@ func answered() advice {
 	}
 	best := advise.Candidate{Settings: s, Metrics: metrics, Trials: 24, Calls: 19200, Held: true}
 	return advice{
-		advise.Question{Goal: advise.Goal{Success: 0.999, P99: 5 * time.Second}, Settings: question}, "",
-		&advise.Answer{Best: best, Possible: true, Next: []advise.Candidate{best}, Uses: []advise.Use{{What: "capacity", Share: 0.7}, {What: "p99", Share: 0.516}}},
+		question: advise.Question{Goal: advise.Goal{Success: 0.999, P99: 5 * time.Second}, Settings: question},
+		answer:   &advise.Answer{Best: best, Possible: true, Next: []advise.Candidate{best}, Uses: []advise.Use{{What: "capacity", Share: 0.7}, {What: "p99", Share: 0.516}}},
 	}
 }
 

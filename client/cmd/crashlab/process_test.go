@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	os.Setenv("HOME", "/nonexistent") // whoever runs the tests may have calibrated a model
+	os.Unsetenv("XDG_CONFIG_HOME")
 	os.Exit(m.Run())
 }
 

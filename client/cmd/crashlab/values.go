@@ -12,6 +12,7 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/workload"
+	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor/parse"
 )
 
@@ -106,6 +107,18 @@ func (l *level) UnmarshalText(text []byte) error {
 	}
 	known, err := design.NewLevel(factor, value)
 	*l = level(known)
+	return err
+}
+
+// serviceTime is a distribution as a design spells it.
+type serviceTime struct {
+	fault.Distribution
+	text string
+}
+
+func (s *serviceTime) UnmarshalText(text []byte) (err error) {
+	s.text = string(text)
+	s.Distribution, err = design.ReadServiceTime(s.text)
 	return err
 }
 

@@ -47,14 +47,14 @@ type Question struct {
 
 // Check returns why the question cannot be answered: goals that no policy could ever be shown to meet.
 func (q Question) Check() error {
-	least := q.Settings.ServiceTime.Quantile(0) + time.Duration(q.Model.RoundTrip.Median)
+	least, trip := q.Settings.ServiceTime.Quantile(0), time.Duration(q.Model.RoundTrip.Median)
 	switch {
 	case q.Goal == Goal{}:
 		return fmt.Errorf("no goal: want a share of successes, a p99, or both")
 	case q.Goal.Success >= 1:
 		return fmt.Errorf("success %v: want less than 1, as no number of trials shows that no call ever fails", q.Goal.Success)
-	case q.Goal.P99 > 0 && q.Goal.P99 < least:
-		return fmt.Errorf("p99 %v: want %v or more, as no call is faster with a service time of %v", q.Goal.P99, least, q.Settings.ServiceTime)
+	case q.Goal.P99 > 0 && q.Goal.P99 < least+trip:
+		return fmt.Errorf("p99 %v: want %v or more, as a request takes %v or more and its way %v", q.Goal.P99, least+trip, least, trip)
 	}
 	return nil
 }

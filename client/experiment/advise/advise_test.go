@@ -93,7 +93,7 @@ func TestGoalsThatContradict(t *testing.T) {
 	for want, change := range map[string]func(*Question){
 		"no goal":                     func(q *Question) { q.Goal = Goal{} },
 		"success 1: want less than 1": func(q *Question) { q.Goal.Success = 1 },
-		"p99 5ms: want 10.3ms or more, as no call is faster with a service time of uniform:10ms:50ms": func(q *Question) { q.Goal.P99 = 5 * time.Millisecond },
+		"p99 5ms: want 10.3ms or more, as a request takes 10ms or more and its way 300µs":                                func(q *Question) { q.Goal.P99 = 5 * time.Millisecond },
 	} {
 		if _, err := Find(t.Context(), question(t, change)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -179,7 +179,11 @@ func TestMeasure(t *testing.T) {
 	for _, tt := range []struct {
 		service string
 		point   fault.CrashPoint
-	}{{"uniform:10ms:50ms", fault.Arrival}, {"exp:40ms", fault.Arrival}, {"20ms", fault.Reply}} {
+		fits    bool
+	}{
+		{"uniform:10ms:50ms", fault.Arrival, true}, {"exp:40ms", fault.Arrival, true}, {"20ms", fault.Reply, true},
+		{"values:5ms:7ms:100ms", fault.Arrival, false},
+	} {
 		q := question(t, func(q *Question) {
 			q.Settings.PCrash, q.Settings.CrashPoint, q.Settings.ServiceTime, q.Settings.Calls = 0.1, tt.point, parse(tt.service), 300
 			q.Settings.Concurrency = 6
@@ -198,8 +202,8 @@ func TestMeasure(t *testing.T) {
 				t.Errorf("%s: %v, quantile %v is %v, want %v", tt.service, m.ServiceTime, u, got, want)
 			}
 		}
-		if m.Misfit > 0.1 {
-			t.Errorf("%s: misfit %v", tt.service, m.Misfit)
+		if m.Fitted != tt.fits {
+			t.Errorf("%s: fitted: %v", tt.service, m.Fitted)
 		}
 	}
 }

@@ -23,18 +23,19 @@ type Measured struct {
 	PCrash       float64
 	RestartDelay time.Duration // the median; design.Never: no replica that crashed came back
 	Boot         time.Duration // from launch to ready, the median; zero: unknown
-	ServiceTime  fault.Distribution
-	// Misfit is how far the service times are from those of the distribution: the greatest distance of the two cumulative
-	// distributions, 0 to 1 (Kolmogorov and Smirnov).
-	Misfit float64
+	// ServiceTime is the constant, uniform or exponential distribution that fits the service times the best, or where none fits
+	// the measured ones themselves.
+	ServiceTime fault.Distribution
+	Fitted      bool
 }
+
+// misfit is how far the service times may be from a distribution that fits: the greatest distance of the two cumulative
+// distributions (Kolmogorov and Smirnov).
+const misfit = 0.1
 
 // Measure reads what a run says of its cluster. The run is taken as a whole, so it must be of one cluster: each cell with the same
 // crash probability, crash point, service time and restart delay.
 func Measure(run *record.Run, m simulate.Model) (Measured, error) {
-	if len(run.Trials) == 0 {
-		return Measured{}, fmt.Errorf("no trial of the run has ended")
-	}
 	r := reading{model: m, point: run.Manifest.Design.Cells[0].Settings.CrashPoint}
 	for _, t := range run.Trials {
 		r.readCalls(t.Calls)
@@ -53,7 +54,7 @@ func Measure(run *record.Run, m simulate.Model) (Measured, error) {
 	if len(r.gaps) > 0 {
 		found.RestartDelay = max(median(r.gaps)-time.Duration(m.Relaunch.Median), 0).Round(time.Millisecond)
 	}
-	found.ServiceTime, found.Misfit = r.distribution()
+	found.ServiceTime, found.Fitted = r.distribution()
 	return found, nil
 }
 
@@ -127,15 +128,15 @@ func median(of []time.Duration) time.Duration {
 	return stats.Quantile(of, 0.5)
 }
 
-// distribution returns the distribution that fits the answers the best.
-func (r *reading) distribution() (fault.Distribution, float64) {
+// distribution returns the distribution of the answers, and whether it is one that fits.
+func (r *reading) distribution() (fault.Distribution, bool) {
 	slices.Sort(r.answers)
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 	// The ends of a uniform distribution follow from quantiles: the extremes may be stalls of the machine.
 	low, middle, high := stats.Quantile(r.answers, 0.05), stats.Quantile(r.answers, 0.5), stats.Quantile(r.answers, 0.95)
 	least, most := max(low-(high-low)/18, 0), high+(high-low)/18
 	if high-low < 2*time.Millisecond {
-		return parse(round(middle).String()), 0 // the machine's own noise is of this size
+		return parse(round(middle).String()), true // the machine's own noise is of this size
 	}
 	var sum time.Duration
 	for _, a := range r.answers {
@@ -143,16 +144,19 @@ func (r *reading) distribution() (fault.Distribution, float64) {
 	}
 	n := time.Duration(len(r.answers))
 	shapes := []string{round(middle).String(), fmt.Sprintf("uniform:%v:%v", round(least), round(most)), fmt.Sprintf("exp:%v", round(sum/n))}
-	best, misfit := 0, math.Inf(1)
+	best, nearest := 0, math.Inf(1)
 	for i, text := range shapes {
-		if d := distance(r.answers, parse(text)); d < misfit {
-			best, misfit = i, d
+		if d := distance(r.answers, parse(text)); d < nearest {
+			best, nearest = i, d
 		}
+	}
+	if nearest > misfit {
+		return fault.Values(r.answers, 100), false // few enough to be read
 	}
 	// Requests that a crash cut off were slower ones than those that were answered. The work that was seen of them adds to the
 	// mean of an exponential (its maximum-likelihood estimate under censoring).
 	shapes[2] = fmt.Sprintf("exp:%v", round((sum+r.worked)/n))
-	return parse(shapes[best]), misfit
+	return parse(shapes[best]), true
 }
 
 // parse returns the distribution of a text that is one.

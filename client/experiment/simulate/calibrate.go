@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -26,10 +27,7 @@ func Calibrate(run *record.Run) (Model, error) {
 	case len(d.Schedule) > 0:
 		return Model{}, fmt.Errorf("%s has a schedule of signals, which disturb what is measured: want a run without one", run.Dir)
 	}
-	var lives []*life
-	for _, t := range run.Trials {
-		lives = append(lives, livesOf(t, d.Cells[t.Cell].Settings)...)
-	}
+	lives := livesIn(run)
 	m := DefaultModel()
 	measure := func(part *Measurement, what string, samples []time.Duration) error {
 		if len(samples) == 0 {
@@ -52,6 +50,20 @@ func Calibrate(run *record.Run) (Model, error) {
 	}
 	err = measure(&m.Boot, "no replica that became ready again", collect(lives, (*life).boot))
 	return m, err
+}
+
+// RoundTrip measures the RoundTrip of a [Model] alone: as Calibrate does, or, in a run whose calls were never alone, from attempts
+// whose service time is known all the same.
+func RoundTrip(run *record.Run) (Measurement, error) {
+	lives := livesIn(run)
+	samples := collect(lives, (*life).roundTrips)
+	if len(samples) == 0 {
+		samples = collect(lives, (*life).roundTripsBesideOthers)
+	}
+	if len(samples) == 0 {
+		return Measurement{}, errors.New("no call whose service time is known, so the round trip is unknown")
+	}
+	return measured(samples), nil
 }
 
 // SetDials sets Connect and Refuse to what dials took that connected, and that were refused.
@@ -103,6 +115,14 @@ type life struct {
 	attempts    []record.Attempt // that were sent to it, in the order of their starts
 	values      map[int]uint64   // the counter's, by the index in attempts
 	incarnation int
+}
+
+func livesIn(run *record.Run) []*life {
+	var all []*life
+	for _, t := range run.Trials {
+		all = append(all, livesOf(t, run.Manifest.Design.Cells[t.Cell].Settings)...)
+	}
+	return all
 }
 
 // livesOf returns the lives in a trial of such settings.
@@ -173,6 +193,26 @@ func (l *life) roundTrips() []time.Duration {
 		ended = max(ended, a.End())
 		if k := uint64(i + 1); alone && l.values[i] == k {
 			all = append(all, a.Duration-l.work(k))
+		}
+	}
+	return all
+}
+
+// apart is how long before or after all others at its replica an attempt starts that is sure to arrive in this order.
+const apart = 2 * time.Millisecond
+
+// roundTripsBesideOthers are those of attempts that started apart from the others, or whose service time is the same whatever the order.
+func (l *life) roundTripsBesideOthers() []time.Duration {
+	if l.settings.Capacity > 0 {
+		return nil // they may have queued
+	}
+	var all []time.Duration
+	constant := l.work(1) == l.work(2) && l.work(2) == l.work(3)
+	for i, a := range l.attempts {
+		early := i == 0 || a.Start-l.attempts[i-1].Start >= apart
+		late := i+1 == len(l.attempts) || l.attempts[i+1].Start-a.Start >= apart
+		if a.Outcome == failover.OutcomeOK && (constant || early && late) {
+			all = append(all, a.Duration-l.work(uint64(i+1)))
 		}
 	}
 	return all

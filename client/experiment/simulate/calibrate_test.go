@@ -55,6 +55,25 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
+// The round trip is known of calls that are never alone too, as long as it is known which of a replica's requests each was.
+func TestRoundTrip(t *testing.T) {
+	m := DefaultModel()
+	m.RoundTrip = Measurement{Median: Span(700 * time.Microsecond)}
+	for factors, known := range map[string]bool{
+		"{calls: 200, concurrency: 1, service_time: 'exp:1ms', p_crash: 0.1, restart_delay: 1ms}":            true,
+		"{calls: 200, concurrency: 6, service_time: 'uniform:30ms:300ms', p_crash: 0.05, restart_delay: 1s}": true,
+		"{calls: 200, concurrency: 50, service_time: 30ms}":                                                  true,
+		"{calls: 200, concurrency: 50, service_time: 30ms, capacity: 2}":                                     false,
+		"{calls: 2000, concurrency: 50, service_time: 'uniform:1ms:2ms', duration: 0s}":                      false,
+		"{calls: 50, p_crash: 1}": false,
+	} {
+		trip, err := RoundTrip(recordOf(t, designOf(t, "factors: "+factors), m))
+		if (err == nil) != known || known && trip.Median != m.RoundTrip.Median {
+			t.Errorf("%s: %v, %v", factors, trip.Median, err)
+		}
+	}
+}
+
 func TestCalibrateRefuses(t *testing.T) {
 	crashing := "factors: {calls: 20, concurrency: 1, p_crash: 0.5, restart_delay: 10ms, when_down: wait}"
 	for text, want := range map[string]string{
