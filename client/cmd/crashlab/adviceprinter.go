@@ -87,6 +87,9 @@ func (a advice) advised(b *strings.Builder) {
 	fmt.Fprintf(b, "ADVICE   %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))
 	a.metrics(b, "predicted", best.Metrics)
 	fmt.Fprintf(b, "\n%s\nPredicted by simulation of %s, %s in all.\n\n", a.binding(), plural(best.Trials, "trial"), plural(best.Calls, "call"))
+	if why := a.question.NoRestart(); why != "" {
+		fmt.Fprintf(b, "But there is %s.\n\n", why)
+	}
 	fmt.Fprintf(b, "As flags of crashlab load:\n\n  %s\n", wrap(flags(best.Settings), " ", " \\\n  "))
 	fmt.Fprintf(b, "\nAs a policy in Go; give each call a deadline of %v:\n\n%s", best.Settings.Deadline, literal(best.Settings))
 	fmt.Fprintf(b, "\nAs a design:\n\n%s", indent(a.yaml(best.Settings)))

@@ -37,11 +37,11 @@ func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, giv
 	return given.verdict(out.stdout, summary, path)
 }
 
-// design is that of the trials that verify the advice.
+// design is that of the trials that verify the advice. They have other luck than those of the search.
 func (a *adviseCmd) design(given advice) *design.Design {
 	s, goal := given.answer.Best.Settings, given.question.Goal
 	d := &design.Design{
-		Name: "advise", Question: "Does the advice hold?", Seed: given.question.Seed, Repeats: int(a.Repeats), Parallel: int(a.Parallel),
+		Name: "advise", Question: "Does the advice hold?", Seed: given.question.Seed + 1, Repeats: int(a.Repeats), Parallel: int(a.Parallel),
 		Cells: []design.Cell{{Settings: s}}, Claims: goal.Claims(), Source: given.yaml(s),
 	}
 	if d.Repeats == 0 {

@@ -121,6 +121,10 @@ func (a *adviseCmd) question() (q advise.Question, source string, err error) {
 		return q, "", &exit{exitUsage, fmt.Sprintf("--concurrency %d: not with --rate: want one of the two", a.Concurrency)}
 	case a.From == "" && a.Rate == 0 && a.Concurrency == 0:
 		return q, "", &exit{exitUsage, "no load: want --rate, --concurrency, or --from"}
+	case a.Repeats > 0 && !a.Verify:
+		return q, "", &exit{exitUsage, fmt.Sprintf("--repeats %d: want --verify with it", a.Repeats)}
+	case a.Parallel > 0 && !a.Verify:
+		return q, "", &exit{exitUsage, fmt.Sprintf("--parallel %d: want --verify with it", a.Parallel)}
 	}
 	a.override(&q.Settings)
 	if a.Arrivals != nil && q.Settings.Rate == 0 {

@@ -5,6 +5,7 @@ package advise
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"example.com/crashlab/client/experiment/design"
@@ -55,6 +56,28 @@ func (q Question) Check() error {
 		return fmt.Errorf("success %v: want less than 1, as no number of trials shows that no call ever fails", q.Goal.Success)
 	case q.Goal.P99 > 0 && q.Goal.P99 < least+trip:
 		return fmt.Errorf("p99 %v: want %v or more, as a request takes %v or more and its way %v", q.Goal.P99, least+trip, least, trip)
+	}
+	return q.checkSize()
+}
+
+// checkSize returns an error where the trials of the search are too small to answer the question.
+func (q Question) checkSize() error {
+	const (
+		perFailure = 4   // calls without a failure that it takes for each that is allowed, see package stats
+		perCaller  = 5   // calls until the callers of a closed loop no longer make theirs at the same time
+		spans      = 3.0 // restarts that a trial of an open loop has time for
+	)
+	s := q.Settings
+	calls := longer * q.calls(s)
+	if most := 1 - perFailure/float64(mostLast*calls); q.Goal.Success > most {
+		return fmt.Errorf("success %v: want %.6g or less, as the search makes no more than %d calls of a policy", q.Goal.Success, math.Floor(most*1e6)/1e6, mostLast*calls)
+	}
+	if most := mostCalls / perCaller; s.Rate == 0 && s.Concurrency > most {
+		return fmt.Errorf("concurrency %d: want %d or less, as a trial of the search has up to %d calls", s.Concurrency, most, mostCalls)
+	}
+	restart := q.scale(s).restart
+	if most := float64(calls) / (spans * restart.Seconds()); s.PCrash > 0 && s.RestartDelay != design.Never && s.Rate > most && calls == longer*mostCalls {
+		return fmt.Errorf("rate %v: want %v or less with a restart delay of %v, as a trial of the search has up to %d calls", s.Rate, digits(most), s.RestartDelay, calls)
 	}
 	return nil
 }

@@ -57,14 +57,17 @@ func (q Question) plain(s design.Settings) design.Settings {
 	return d
 }
 
+// mostCalls is how many calls a trial makes at most.
+const mostCalls = 5000
+
 // calls is how many calls a trial makes: enough for a p99, and of an open loop for several crashes and their consequences.
 func (q Question) calls(s design.Settings) int {
-	const least, most = 200, 5000
+	const least = 200
 	if s.Rate == 0 {
-		return min(max(least, 20*s.Concurrency), most)
+		return min(max(least, 20*s.Concurrency), mostCalls)
 	}
 	span := max(30*time.Second, 10*max(s.RestartDelay, 0), 4*q.Goal.P99)
-	return int(min(max(least, math.Ceil(s.Rate*span.Seconds())), most))
+	return int(min(max(least, math.Ceil(s.Rate*span.Seconds())), mostCalls))
 }
 
 // coarse returns the policies that differ in what matters the most: whether calls wait, how many are in flight, and how often

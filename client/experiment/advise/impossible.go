@@ -13,9 +13,9 @@ import (
 )
 
 // capacity returns how many calls a second the replicas can answer, with the best limit of attempts in flight at each. Zero:
-// unknown, as nothing bounds it near the load in question, or as replicas that crash stay down.
+// unknown, as nothing bounds it near the load in question, or as replicas that crash stay down, or as all requests crash theirs.
 func (s *search) capacity(ctx context.Context, of design.Settings) (float64, error) {
-	if of.PCrash > 0 && of.RestartDelay == design.Never {
+	if of.PCrash == 1 || of.PCrash > 0 && of.RestartDelay == design.Never {
 		return 0, nil
 	}
 	best := 0.0
@@ -61,8 +61,10 @@ func (q Question) uses(c Candidate, capacity float64) []Use {
 func (q Question) reasons(c Candidate, capacity float64) []string {
 	s := q.Settings
 	switch {
+	case s.PCrash == 1:
+		return []string{"every request crashes its replica"}
 	case s.PCrash > 0 && s.RestartDelay == design.Never:
-		return []string{fmt.Sprintf("no restart: all %d replicas are down after about %.0f calls", s.Replicas, float64(s.Replicas)*(1-s.PCrash)/s.PCrash)}
+		return []string{q.NoRestart()}
 	case capacity > 0 && s.Rate > capacity:
 		return []string{fmt.Sprintf("capacity %.3g calls/s at most, %.3g asked", capacity, s.Rate)}
 	}
@@ -72,12 +74,29 @@ func (q Question) reasons(c Candidate, capacity float64) []string {
 		reasons = append(reasons, fmt.Sprintf("capacity %.3g calls/s at most: each call of %d callers takes %v on average", capacity, s.Concurrency, nice(each)))
 	}
 	if i := c.Metrics[design.Success]; q.Goal.Success > 0 && i.Low < q.Goal.Success {
-		reasons = append(reasons, fmt.Sprintf("success %.4g%% at best, %.6g%% asked", 100*i.Estimate, 100*q.Goal.Success))
+		best := fmt.Sprintf("%.4g%%", 100*i.Estimate)
+		if i.Estimate >= q.Goal.Success {
+			best = fmt.Sprintf("%.4g%% to %.4g%%", 100*i.Low, 100*i.High)
+		}
+		reasons = append(reasons, fmt.Sprintf("success %s at best, %.6g%% asked", best, 100*q.Goal.Success))
 	}
 	if i, ok := c.Metrics[design.P99]; ok && q.Goal.P99 > 0 && high(i) > q.Goal.P99.Seconds() {
-		reasons = append(reasons, fmt.Sprintf("p99 %.3gs at best, %v asked", i.Estimate, q.Goal.P99))
+		best := fmt.Sprintf("%.3gs", i.Estimate)
+		if i.Estimate <= q.Goal.P99.Seconds() {
+			best = fmt.Sprintf("%.3gs to %.3gs", i.Low, i.High)
+		}
+		reasons = append(reasons, fmt.Sprintf("p99 %s at best, %v asked", best, q.Goal.P99))
 	}
 	return reasons
+}
+
+// NoRestart says when no replica is left; empty where the replicas come back or do not crash.
+func (q Question) NoRestart() string {
+	s := q.Settings
+	if s.PCrash == 0 || s.RestartDelay != design.Never {
+		return ""
+	}
+	return fmt.Sprintf("no restart: all %d replicas are down after about %.0f calls", s.Replicas, float64(s.Replicas)*(1-s.PCrash)/s.PCrash)
 }
 
 // Remedy is a change, of one factor alone, that makes the goal possible.
@@ -98,9 +117,12 @@ type change struct {
 // changes are those that may help.
 func (q Question) changes() []change {
 	now := q.Settings
-	all := []change{{"replicas", func(s *design.Settings, x float64) {
-		s.Replicas = int(math.Round(float64(now.Replicas) * math.Pow(maxReplicas/float64(now.Replicas), x)))
-	}}}
+	var all []change
+	if now.Replicas < maxReplicas {
+		all = append(all, change{"replicas", func(s *design.Settings, x float64) {
+			s.Replicas = int(math.Round(towards(float64(now.Replicas), maxReplicas, x)))
+		}})
+	}
 	if now.PCrash > 0 {
 		delay := now.RestartDelay
 		if delay == design.Never {

@@ -33,14 +33,17 @@ const hopeless = 30
 // longer is how many times the calls of a trial are made in the last stage, where a queue that grows slowly must show.
 const longer = 4
 
+// mostLast is how many trials a candidate has in the last stage at most.
+const mostLast = 200
+
 // lastTrials is how many trials of the last stage it takes until the interval of a candidate that meets the goal easily is
 // within it.
 func (q Question) lastTrials() int {
-	const least, most = 24, 200
+	const least = 24
 	if q.Goal.Success == 0 {
 		return least
 	}
-	return min(max(least, int(10/(1-q.Goal.Success))/(longer*q.calls(q.Settings))), most)
+	return min(max(least, int(10/(1-q.Goal.Success))/(longer*q.calls(q.Settings))), mostLast)
 }
 
 // find returns the candidates that were looked at for long, the best first.
