@@ -105,6 +105,11 @@ validation: # the table and the picture of RUN against its prediction by runs/mo
 	case $$agrees in 0 | 99) ;; *) exit $$agrees ;; esac; \
 	mv runs/validation.new $(VALIDATED).md && bin/crashlab report $(RUN) --chart agreement -o $(VALIDATED).svg && tail -n 1 $(VALIDATED).md && exit $$agrees
 
+.PHONY: validate-advice
+validate-advice: build ## take advice on 20 random scenarios and run it on processes, in 20 minutes on an idle machine; fails unless 19 answers are right
+	bin/crashlab calibrate --model runs/model.json
+	bin/crashlab validate-advice --model runs/model.json -o $(RESULTS)/advice.md $(VALIDATE)
+
 ARGS ?= -plaintext 127.0.0.1:7101 counter.v1.Counter/Get
 .PHONY: grpcurl
 grpcurl: $(GRPCURL) ## run grpcurl with ARGS='...'; without, a Get at the first replica

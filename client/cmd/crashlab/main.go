@@ -35,7 +35,9 @@ type commandLine struct {
 	Calibrate  calibrateCmd  `cmd:"" help:"Measure on this machine what a prediction must know of it."`
 	Validate   validateCmd   `cmd:"" help:"Tell whether what is predicted of a run agrees with what it has measured."`
 	Live       liveCmd       `cmd:"" help:"Show a cluster under load on a page, on which it is disturbed too."`
-	Guard      guardCmd      `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
+
+	ValidateAdvice validateAdviceCmd `cmd:"" help:"Tell whether advice holds: take that on random scenarios, and run it on processes."`
+	Guard          guardCmd          `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
 }
 
 func main() {

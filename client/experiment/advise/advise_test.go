@@ -123,6 +123,32 @@ func TestCapacityIsTheClosedForm(t *testing.T) {
 	}
 }
 
+// A scenario depends on the seed and its number alone. It can be asked about, and the goals are not all alike.
+func TestScenario(t *testing.T) {
+	seen := map[string]int{}
+	for n := 1; n <= 200; n++ {
+		q := Scenario(7, n, simulate.DefaultModel())
+		if !reflect.DeepEqual(q, Scenario(7, n, simulate.DefaultModel())) || q.Settings == Scenario(8, n, q.Model).Settings {
+			t.Errorf("scenario %d: another one with the same seed, or the same one with another", n)
+		}
+		if err := q.Check(); err != nil {
+			t.Errorf("scenario %d: %v", n, err)
+		}
+		s := q.Settings
+		if s.PCrash < 0.04 || s.PCrash > 0.4 || s.RestartDelay < 300*time.Millisecond || s.Rate > 20 || s.Concurrency > 15 {
+			t.Errorf("scenario %d: %+v", n, s)
+		}
+		seen[fmt.Sprintf("replicas %d", s.Replicas)]++
+		seen[fmt.Sprintf("crash at %v", s.CrashPoint)]++
+		seen[fmt.Sprintf("open loop %v", s.Rate > 0)]++
+		seen[fmt.Sprintf("p99 %v", q.Goal.P99 > 0)]++
+		seen[fmt.Sprintf("success %v", q.Goal.Success)]++
+	}
+	if len(seen) != 4+2+2+2+4 {
+		t.Errorf("too much alike: %v", seen)
+	}
+}
+
 // A remedy makes the goal possible, and less of it does not.
 func TestRemedy(t *testing.T) {
 	if !*soak {
