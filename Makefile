@@ -163,7 +163,6 @@ soak: ## the long form of the tests called Soak: a million calls each, minutes o
 	$(GO) test -timeout 1h ./client/experiment/lab -run SameSeed -soak -v
 	$(GO) test -timeout 1h ./client/stats ./client/live -soak -v
 	$(GO) test -timeout 1h ./client/failover -run VirtualIsReal -soak -v
-	$(GO) test -timeout 1h ./client/experiment/advise -run Remedy -soak -v
 	$(GO) test -timeout 2h ./client/failover -run 'NoWorse|Promises' -worlds 2000 -scenes 20000 -v
 
 .PHONY: bench
