@@ -87,6 +87,9 @@ func (a advice) advised(b *strings.Builder) {
 	fmt.Fprintf(b, "ADVICE   %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))
 	a.metrics(b, "predicted", best.Metrics)
 	fmt.Fprintf(b, "\n%s\nPredicted by simulation of %s, %s in all.\n\n", a.binding(), plural(best.Trials, "trial"), plural(best.Calls, "call"))
+	if !best.Safe {
+		b.WriteString("That is narrow: what a simulation leaves out may make it miss the goal.\n\n")
+	}
 	if why := a.question.NoRestart(); why != "" {
 		fmt.Fprintf(b, "But there is %s.\n\n", why)
 	}

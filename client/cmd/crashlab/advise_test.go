@@ -95,7 +95,7 @@ func answered() advice {
 		design.Success: {Estimate: 0.9997, Low: 0.9992, High: 0.9999}, design.P50: {Estimate: 0.4371, Low: 0.4267, High: 0.4503},
 		design.P99: {Estimate: 2.425, Low: 2.3, High: 2.58}, design.Attempts: {Estimate: 1.432, Low: 1.424, High: 1.441},
 	}
-	best := advise.Candidate{Settings: s, Metrics: metrics, Trials: 24, Calls: 19200, Held: true}
+	best := advise.Candidate{Settings: s, Metrics: metrics, Trials: 24, Calls: 19200, Held: true, Safe: true}
 	return advice{
 		question: advise.Question{Goal: advise.Goal{Success: 0.999, P99: 5 * time.Second}, Settings: question},
 		answer:   &advise.Answer{Best: best, Possible: true, Next: []advise.Candidate{best}, Uses: []advise.Use{{What: "capacity", Share: 0.7}, {What: "p99", Share: 0.516}}},

@@ -108,6 +108,9 @@ type Candidate struct {
 	Trials, Calls int
 	// Held reports whether the goal is met with confidence: by the ends of the intervals, not only by the estimates.
 	Held bool
+	// Safe reports whether there is room, beyond that, for what a simulation leaves out: half of the failures that are allowed, and a
+	// tenth of the p99.
+	Safe bool
 }
 
 // attempts is the cost of a candidate: the attempts sent per call.

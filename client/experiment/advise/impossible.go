@@ -221,7 +221,7 @@ func (s *search) possible(ctx context.Context, of design.Settings) (bool, error)
 		return false, nil
 	}
 	closest := slices.MinFunc(tried, func(a, b Candidate) int { return cmp.Compare(q.shortfall(a), q.shortfall(b)) })
-	tried, err = q.last(ctx, []Candidate{closest})
+	tried, err = q.last(ctx, []Candidate{closest}, q.lastTrials())
 	return err == nil && tried[0].Held, err
 }
 

@@ -72,12 +72,22 @@ func (s *search) find(ctx context.Context) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	tried, err = s.last(ctx, s.best(tried, secondLeft, 1.5))
+	tried, err = s.last(ctx, s.best(tried, secondLeft, 1.5), s.lastTrials())
 	if err != nil {
 		return nil, err
 	}
-	return s.rank(tried), nil
+	if all := s.rank(tried); all[0].Held || s.shortfall(all[0]) > unclear {
+		return all, nil
+	}
+	tried, err = s.last(ctx, s.within(tried, unclear), unclearTrials*s.lastTrials())
+	return s.rank(tried), err
 }
+
+// Candidates that miss the goal by so little, or by their intervals alone, are tried so many times more often.
+const (
+	unclear       = 1.1
+	unclearTrials = 4
+)
 
 // again tries candidates in other trials.
 func (s *search) again(ctx context.Context, of []Candidate, trials int) ([]Candidate, error) {
@@ -89,13 +99,13 @@ func (s *search) again(ctx context.Context, of []Candidate, trials int) ([]Candi
 }
 
 // last tries candidates in many long trials.
-func (s *search) last(ctx context.Context, of []Candidate) ([]Candidate, error) {
+func (s *search) last(ctx context.Context, of []Candidate, trials int) ([]Candidate, error) {
 	var long []Candidate
 	for _, c := range of {
 		c.Settings.Calls *= longer
 		long = append(long, c)
 	}
-	found, err := s.again(ctx, long, s.lastTrials())
+	found, err := s.again(ctx, long, trials)
 	for i := range found {
 		found[i].Settings.Calls /= longer
 	}
@@ -144,8 +154,17 @@ func (s *search) try(ctx context.Context, settings design.Settings, repeats int)
 		fast := claim.Claim.Metric == design.P99 && claim.Interval.N > 0 && high(claim.Interval) <= claim.Claim.Threshold
 		c.Held = c.Held && (claim.Verdict == experiment.Held || fast)
 	}
+	failures, p99 := 1-c.Metrics[design.Success].Low, high(c.Metrics[design.P99])
+	c.Safe = c.Held && (s.Goal.Success == 0 || failures <= spareFailures*(1-s.Goal.Success)) &&
+		(s.Goal.P99 == 0 || p99 <= spareP99*s.Goal.P99.Seconds())
 	return c, nil
 }
+
+// What a safe candidate uses of the failures that are allowed, and of the p99, at most.
+const (
+	spareFailures = 0.5
+	spareP99      = 0.9
+)
 
 // high is the upper end of a latency. Where it is infinite, as no trial differed from the others, a simulation has shown all that
 // there is.
@@ -201,18 +220,27 @@ func (c Candidate) didTheSame(other Candidate) bool {
 	return maps.EqualFunc(c.Metrics, other.Metrics, func(a, b stats.Interval) bool { return a.Estimate == b.Estimate })
 }
 
-// rank puts those that meet the goal first, in order of preference, and then the others, the closest to it first.
+// rank puts those that are safe first, in order of preference, then the others that meet the goal, and then those that do not, the
+// farthest within the goal and the closest to it first.
 func (q Question) rank(of []Candidate) []Candidate {
-	var held, others []Candidate
+	var safe, others []Candidate
 	for _, c := range of {
-		if c.Held {
-			held = append(held, c)
+		if c.Safe {
+			safe = append(safe, c)
 		} else {
 			others = append(others, c)
 		}
 	}
-	slices.SortStableFunc(others, func(a, b Candidate) int { return cmp.Compare(q.shortfall(a), q.shortfall(b)) })
-	return append(q.inOrder(held), others...)
+	slices.SortStableFunc(others, func(a, b Candidate) int {
+		switch {
+		case a.Held && !b.Held:
+			return -1
+		case b.Held && !a.Held:
+			return 1
+		}
+		return cmp.Compare(q.shortfall(a), q.shortfall(b))
+	})
+	return append(q.inOrder(safe), others...)
 }
 
 // alike is by how much the costs of candidates may differ that count as equal.
