@@ -54,6 +54,8 @@ func (q Question) Check() error {
 		return fmt.Errorf("no goal: want a share of successes, a p99, or both")
 	case q.Goal.Success >= 1:
 		return fmt.Errorf("success %v: want less than 1, as no number of trials shows that no call ever fails", q.Goal.Success)
+	case q.Settings.PCrash == 1:
+		return fmt.Errorf("p_crash 1: want less, as every request crashes its replica and no call ever succeeds")
 	case q.Goal.P99 > 0 && q.Goal.P99 < least+trip:
 		return fmt.Errorf("p99 %v: want %v or more, as a request takes %v or more and its way %v", q.Goal.P99, least+trip, least, trip)
 	}

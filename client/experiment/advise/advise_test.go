@@ -88,8 +88,9 @@ func TestNothingToDo(t *testing.T) {
 
 func TestGoalsThatContradict(t *testing.T) {
 	for want, change := range map[string]func(*Question){
-		"no goal":                     func(q *Question) { q.Goal = Goal{} },
-		"success 1: want less than 1": func(q *Question) { q.Goal.Success = 1 },
+		"no goal": func(q *Question) { q.Goal = Goal{} },
+		"p_crash 1: want less, as every request crashes its replica":                                                   func(q *Question) { q.Settings.PCrash = 1 },
+		"success 1: want less than 1":                                                                                  func(q *Question) { q.Goal.Success = 1 },
 		"success 0.9999999: want 0.999975 or less, as the search makes no more than 160000 calls of a policy":          func(q *Question) { q.Goal.Success = 0.9999999 },
 		"concurrency 2000: want 1000 or less, as a trial of the search has up to 5000 calls":                           func(q *Question) { q.Settings.Concurrency = 2000 },
 		"rate 50000: want 32000 or less with a restart delay of 200ms, as a trial of the search has up to 20000 calls": func(q *Question) { q.Settings.Rate = 50000 },
@@ -200,7 +201,7 @@ func TestChanges(t *testing.T) {
 
 func TestWithoutARestart(t *testing.T) {
 	q := question(t, func(q *Question) { q.Settings.RestartDelay = design.Never })
-	if got, want := q.reasons(Candidate{}, 0), []string{"no restart: all 3 replicas are down after about 12 calls"}; !slices.Equal(got, want) {
+	if got, want := q.reasons(Candidate{}, 0), []string{"no restart: all replicas (3) are down after about 12 calls"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // capacity returns how many calls a second the replicas can answer, with the best limit of attempts in flight at each. Zero:
-// unknown, as nothing bounds it near the load in question, or as replicas that crash stay down, or as all requests crash theirs.
+// unknown, as nothing bounds it near the load in question, or as replicas that crash stay down.
 func (s *search) capacity(ctx context.Context, of design.Settings) (float64, error) {
-	if of.PCrash == 1 || of.PCrash > 0 && of.RestartDelay == design.Never {
+	if of.PCrash > 0 && of.RestartDelay == design.Never {
 		return 0, nil
 	}
 	best := 0.0
@@ -61,8 +61,6 @@ func (q Question) uses(c Candidate, capacity float64) []Use {
 func (q Question) reasons(c Candidate, capacity float64) []string {
 	s := q.Settings
 	switch {
-	case s.PCrash == 1:
-		return []string{"every request crashes its replica"}
 	case s.PCrash > 0 && s.RestartDelay == design.Never:
 		return []string{q.NoRestart()}
 	case capacity > 0 && s.Rate > capacity:
@@ -96,7 +94,7 @@ func (q Question) NoRestart() string {
 	if s.PCrash == 0 || s.RestartDelay != design.Never {
 		return ""
 	}
-	return fmt.Sprintf("no restart: all %d replicas are down after about %.0f calls", s.Replicas, float64(s.Replicas)*(1-s.PCrash)/s.PCrash)
+	return fmt.Sprintf("no restart: all replicas (%d) are down after about %.0f calls", s.Replicas, float64(s.Replicas)*(1-s.PCrash)/s.PCrash)
 }
 
 // Remedy is a change, of one factor alone, that makes the goal possible.
@@ -227,5 +225,5 @@ func (s *search) possible(ctx context.Context, of design.Settings) (bool, error)
 
 // within returns the candidates that fall short of the goal by no more than slack.
 func (q Question) within(of []Candidate, slack float64) []Candidate {
-	return slices.DeleteFunc(of, func(c Candidate) bool { return q.shortfall(c) > slack })
+	return slices.DeleteFunc(slices.Clone(of), func(c Candidate) bool { return q.shortfall(c) > slack })
 }

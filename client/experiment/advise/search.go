@@ -72,7 +72,11 @@ func (s *search) find(ctx context.Context) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	tried, err = s.last(ctx, s.best(tried, secondLeft, 1.5), s.lastTrials())
+	last := s.best(tried, secondLeft, 1.5)
+	if len(s.within(last, 3)) == 0 {
+		return s.rank(last), nil
+	}
+	tried, err = s.last(ctx, last, s.lastTrials())
 	if err != nil {
 		return nil, err
 	}
