@@ -34,12 +34,12 @@ type Change struct {
 type Effect int
 
 const (
-	Undecided Effect = iota // "inconclusive": the interval spans zero, or is not to be believed
-	Better                  // B is
-	Worse                   // B is
+	EffectUndecided Effect = iota // "inconclusive": the interval spans zero, or is not to be believed
+	EffectBetter                  // B is
+	EffectWorse                   // B is
 )
 
-var effectNames = [...]string{Undecided: "inconclusive", Better: "better", Worse: "worse"}
+var effectNames = [...]string{EffectUndecided: "inconclusive", EffectBetter: "better", EffectWorse: "worse"}
 
 // String returns "better", "worse" or "inconclusive".
 func (e Effect) String() string {
@@ -157,19 +157,19 @@ func effect(d Difference, late int) (Effect, string) {
 	sign := d.Delta.Sign()
 	switch {
 	case late > 0:
-		return Undecided, fmt.Sprintf("the load of %d trials was generated too late", late)
+		return EffectUndecided, fmt.Sprintf("the load of %d trials was generated too late", late)
 	case d.A.N == 1 || d.B.N == 1:
-		return Undecided, "one trial only: how much trials differ is unknown"
+		return EffectUndecided, "one trial only: how much trials differ is unknown"
 	case sign == 0 && !d.A.Bounded():
-		return Undecided, d.A.Warnings[0]
+		return EffectUndecided, d.A.Warnings[0]
 	case sign == 0 && !d.B.Bounded():
-		return Undecided, d.B.Warnings[0]
+		return EffectUndecided, d.B.Warnings[0]
 	case sign == 0:
-		return Undecided, "the interval spans zero"
+		return EffectUndecided, "the interval spans zero"
 	case (sign > 0) == higherIsBetter(d.Metric):
-		return Better, ""
+		return EffectBetter, ""
 	}
-	return Worse, ""
+	return EffectWorse, ""
 }
 
 func higherIsBetter(m design.Metric) bool {

@@ -38,11 +38,11 @@ func TestCompare(t *testing.T) {
 		t.Fatalf("%d differences, %v", len(ds), err)
 	}
 	for m, want := range map[design.Metric]Effect{
-		design.Success: Better, design.Successes: Better, design.Throughput: Better,
-		design.P50: Worse, design.P99: Worse, design.Makespan: Worse, design.Attempts: Undecided,
+		design.Success: EffectBetter, design.Successes: EffectBetter, design.Throughput: EffectBetter,
+		design.P50: EffectWorse, design.P99: EffectWorse, design.Makespan: EffectWorse, design.Attempts: EffectUndecided,
 	} {
 		d := find(t, ds, "concurrency 5", m)
-		if d.Effect != want || (d.Reason == "") != (want != Undecided) {
+		if d.Effect != want || (d.Reason == "") != (want != EffectUndecided) {
 			t.Errorf("%s: %v %q, want %v: %+v", m, d.Effect, d.Reason, want, d.Delta)
 		}
 	}
@@ -51,12 +51,12 @@ func TestCompare(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	for _, m := range design.Metrics() {
-		if d := find(t, ds, "concurrency 10", m); d.Effect != Undecided || d.Changed != nil {
+		if d := find(t, ds, "concurrency 10", m); d.Effect != EffectUndecided || d.Changed != nil {
 			t.Errorf("%s of cells that are alike: %+v", m, d)
 		}
 	}
 	back, err := Compare(after, before)
-	if d := find(t, back, "concurrency 5", design.Success); err != nil || d.Effect != Worse || d.Delta.High > 0 {
+	if d := find(t, back, "concurrency 5", design.Success); err != nil || d.Effect != EffectWorse || d.Delta.High > 0 {
 		t.Errorf("the other way: %+v, %v", d, err)
 	}
 }
@@ -67,7 +67,7 @@ func TestCompareWithoutEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := find(t, ds, "rounds 3", design.Success); d.Effect != Undecided || !strings.Contains(d.Reason, "one trial") {
+	if d := find(t, ds, "rounds 3", design.Success); d.Effect != EffectUndecided || !strings.Contains(d.Reason, "one trial") {
 		t.Errorf("%+v", d)
 	}
 	if slices.ContainsFunc(ds, func(d Difference) bool { return d.Metric == design.P99 }) {
@@ -77,12 +77,12 @@ func TestCompareWithoutEvidence(t *testing.T) {
 	add(same, 0, 40, 50, 30*ms)
 	add(same, 0, 41, 50, 30*ms)
 	ds, _ = Compare(same, many)
-	if d := find(t, ds, "rounds 3", design.P99); d.Effect != Undecided || !strings.HasPrefix(d.Reason, "all runs are equal") {
+	if d := find(t, ds, "rounds 3", design.P99); d.Effect != EffectUndecided || !strings.HasPrefix(d.Reason, "all runs are equal") {
 		t.Errorf("latencies that are all equal: %v %q", d.Effect, d.Reason)
 	}
 	clear := addAll(madeUp(cell("rounds", "3")), 0, 10, 11, 12, 11, 10)
 	clear.Trials[0].Late = 25
-	if ds, _ = Compare(clear, many); find(t, ds, "rounds 3", design.Success).Effect != Undecided {
+	if ds, _ = Compare(clear, many); find(t, ds, "rounds 3", design.Success).Effect != EffectUndecided {
 		t.Error("a late load is believed")
 	}
 }

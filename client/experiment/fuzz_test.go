@@ -33,7 +33,7 @@ func FuzzSummarize(f *testing.F) {
 		if _, err := json.Marshal(s); err != nil {
 			t.Error(err)
 		}
-		if s.Verdict < Held || s.Verdict > Failed || len(s.Cells) != len(run.Manifest.Design.Cells) {
+		if s.Verdict < VerdictHeld || s.Verdict > VerdictFailed || len(s.Cells) != len(run.Manifest.Design.Cells) {
 			t.Errorf("%+v", s)
 		}
 		same, err := Compare(run, run)
@@ -45,7 +45,7 @@ func FuzzSummarize(f *testing.F) {
 			titles[c.Cell.Title()]++
 		}
 		for _, d := range same {
-			if titles[d.Cell] == 1 && (d.Effect != Undecided || len(d.Changed) > 0) {
+			if titles[d.Cell] == 1 && (d.Effect != EffectUndecided || len(d.Changed) > 0) {
 				t.Errorf("a run differs from itself: %+v", d)
 			}
 		}

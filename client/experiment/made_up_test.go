@@ -37,7 +37,7 @@ func add(run *record.Run, cell, ok, all int, latency time.Duration) *record.Tria
 		c := record.Call{Number: n + 1, Intended: start, Start: start, Duration: latency}
 		a := record.Attempt{Number: 1, Round: 1, Replica: "a", Start: start, Duration: latency, Sent: true}
 		if n >= ok {
-			c.Result, c.Reason, a.Outcome = record.Failed, "rounds spent", failover.OutcomeLost
+			c.Result, c.Reason, a.Outcome = record.ResultFailed, "rounds spent", failover.OutcomeLost
 		}
 		c.Attempts = []record.Attempt{a}
 		t.Calls = append(t.Calls, c)

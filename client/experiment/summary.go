@@ -90,8 +90,8 @@ func sample(trials []TrialSummary, m design.Metric) stats.Sample {
 }
 
 var kinds = map[design.Metric]stats.Kind{
-	design.Success: stats.Share, design.Attempts: stats.Rate, design.Tries: stats.Rate, design.Throughput: stats.Rate,
-	design.P50: stats.Mean, design.P90: stats.Mean, design.P99: stats.Mean, design.Makespan: stats.Mean,
+	design.Success: stats.KindShare, design.Attempts: stats.KindRate, design.Tries: stats.KindRate, design.Throughput: stats.KindRate,
+	design.P50: stats.KindMean, design.P90: stats.KindMean, design.P99: stats.KindMean, design.Makespan: stats.KindMean,
 }
 
 // value returns what the trial adds to the metric; nothing, that is Of zero, where it has no value.
@@ -128,7 +128,7 @@ func seconds(d time.Duration, known bool) stats.Run {
 // successes returns how many calls of a trial succeed. When all trials have as many calls, it is their share times that
 // number, so that no interval reaches beyond them.
 func successes(trials []TrialSummary) stats.Sample {
-	share, number := stats.Sample{Kind: stats.Share}, stats.Sample{Kind: stats.Rate}
+	share, number := stats.Sample{Kind: stats.KindShare}, stats.Sample{Kind: stats.KindRate}
 	alike := len(trials) > 0
 	for _, t := range trials {
 		share.Runs = append(share.Runs, t.value(design.Success))

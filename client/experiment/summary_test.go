@@ -26,14 +26,14 @@ func eventful() record.TrialRecords {
 		Trial: record.Trial{Addrs: map[string]string{"a": "127.0.0.1:7101", "b": "127.0.0.1:7102", "c": "127.0.0.1:7103"}},
 		Calls: []record.Call{
 			{Warmup: true, Intended: 0, Duration: 900 * ms, Attempts: []record.Attempt{attempt("a", failover.OutcomeOK, true)}},
-			{Warmup: true, Result: record.Interrupted, Duration: 900 * ms},
+			{Warmup: true, Result: record.ResultInterrupted, Duration: 900 * ms},
 			{Intended: 100 * ms, Start: 160 * ms, Duration: 40 * ms, Attempts: []record.Attempt{
 				attempt("a", failover.OutcomeLost, true), attempt("b", failover.OutcomeOK, true)}},
 			{Intended: 50 * ms, Start: 50 * ms, Duration: 20 * ms, Attempts: []record.Attempt{attempt("b", failover.OutcomeOK, true)}},
-			{Intended: 200 * ms, Start: 200 * ms, Duration: 300 * ms, Result: record.Failed, Reason: "deadline",
+			{Intended: 200 * ms, Start: 200 * ms, Duration: 300 * ms, Result: record.ResultFailed, Reason: "deadline",
 				Attempts: []record.Attempt{attempt("a", failover.OutcomeRefused, false), attempt("b", failover.OutcomeTimeout, true),
 					attempt("a", failover.OutcomeRejected, true)}},
-			{Result: record.Interrupted, Intended: 300 * ms, Start: 300 * ms, Duration: 700 * ms, Attempts: []record.Attempt{
+			{Result: record.ResultInterrupted, Intended: 300 * ms, Start: 300 * ms, Duration: 700 * ms, Attempts: []record.Attempt{
 				attempt("a", failover.OutcomeCanceled, true)}},
 		},
 		Events: []record.Event{

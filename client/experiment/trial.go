@@ -28,10 +28,10 @@ func summarizeTrial(t record.TrialRecords) TrialSummary {
 		case c.Warmup: // also when it was interrupted: each call is counted once
 			s.Warmup++
 			continue
-		case c.Result == record.Interrupted:
+		case c.Result == record.ResultInterrupted:
 			s.Interrupted++
 			continue
-		case c.Result == record.OK:
+		case c.Result == record.ResultOK:
 			s.Succeeded++
 			latencies = append(latencies, c.Latency())
 		default:

@@ -13,12 +13,12 @@ import (
 type Verdict int
 
 const (
-	Held         Verdict = iota // the interval lies on the right side of the threshold
-	Inconclusive                // the interval spans the threshold, or there is none to be believed
-	Failed                      // the interval lies on the wrong side, or a check was violated
+	VerdictHeld         Verdict = iota // the interval lies on the right side of the threshold
+	VerdictInconclusive                // the interval spans the threshold, or there is none to be believed
+	VerdictFailed                      // the interval lies on the wrong side, or a check was violated
 )
 
-var verdictNames = [...]string{Held: "held", Inconclusive: "inconclusive", Failed: "failed"}
+var verdictNames = [...]string{VerdictHeld: "held", VerdictInconclusive: "inconclusive", VerdictFailed: "failed"}
 
 // String returns the verdict's name, in lower case.
 func (v Verdict) String() string {
@@ -51,17 +51,17 @@ func judge(claim design.Claim, cell CellSummary) (Verdict, string) {
 	interval, known := cell.Metrics[claim.Metric]
 	switch verdict := side(claim, interval); {
 	case cell.Late > 0:
-		return Inconclusive, fmt.Sprintf("%d of %d trials: the load was generated too late", cell.Late, len(cell.Trials))
+		return VerdictInconclusive, fmt.Sprintf("%d of %d trials: the load was generated too late", cell.Late, len(cell.Trials))
 	case !known:
-		return Inconclusive, fmt.Sprintf("no trial has a value of %s", claim.Metric)
+		return VerdictInconclusive, fmt.Sprintf("no trial has a value of %s", claim.Metric)
 	case interval.N == 1 && hopeless(claim, interval):
-		return Failed, ""
-	case interval.N == 1 && verdict == Inconclusive:
-		return Inconclusive, "one trial only: how much trials differ is unknown"
-	case verdict == Inconclusive && !interval.Bounded():
-		return Inconclusive, interval.Warnings[0]
-	case verdict == Inconclusive:
-		return Inconclusive, "the interval spans the threshold"
+		return VerdictFailed, ""
+	case interval.N == 1 && verdict == VerdictInconclusive:
+		return VerdictInconclusive, "one trial only: how much trials differ is unknown"
+	case verdict == VerdictInconclusive && !interval.Bounded():
+		return VerdictInconclusive, interval.Warnings[0]
+	case verdict == VerdictInconclusive:
+		return VerdictInconclusive, "the interval spans the threshold"
 	default:
 		return verdict, ""
 	}
@@ -75,11 +75,11 @@ func side(claim design.Claim, i stats.Interval) Verdict {
 	}
 	switch {
 	case right:
-		return Held
+		return VerdictHeld
 	case wrong:
-		return Failed
+		return VerdictFailed
 	}
-	return Inconclusive
+	return VerdictInconclusive
 }
 
 // hopeless reports whether even a single trial refutes the claim: that calls succeed, when none did.
@@ -90,17 +90,17 @@ func hopeless(claim design.Claim, i stats.Interval) bool {
 // overall returns the worst verdict of all. A load that was generated too late makes a run without claims inconclusive,
 // too.
 func overall(claims []ClaimResult, cells []CellSummary) Verdict {
-	worst := Held
+	worst := VerdictHeld
 	for _, c := range claims {
 		worst = max(worst, c.Verdict)
 	}
 	for _, cell := range cells {
 		if cell.Late > 0 {
-			worst = max(worst, Inconclusive)
+			worst = max(worst, VerdictInconclusive)
 		}
 		for _, t := range cell.Trials {
 			if len(t.Violations) > 0 {
-				worst = Failed
+				worst = VerdictFailed
 			}
 		}
 	}

@@ -19,25 +19,25 @@ func TestClaims(t *testing.T) {
 		want      Verdict
 		reason    string
 	}{
-		{"share above", some, claim(design.Success, true, 0.1), Held, ""},
-		{"share across", some, claim(design.Success, true, 0.2), Inconclusive, "the interval spans the threshold"},
-		{"share below", some, claim(design.Success, true, 0.9), Failed, ""},
-		{"share at most, below", some, claim(design.Success, false, 0.9), Held, ""},
-		{"share at most, above", some, claim(design.Success, false, 0.1), Failed, ""},
-		{"number above", some, claim(design.Successes, true, 5), Held, ""},
-		{"latency below", some, claim(design.P99, false, 2), Held, ""},
-		{"latency above", some, claim(design.P99, false, 0.001), Failed, ""},
-		{"all, little is claimed", all, claim(design.Success, true, 0.98), Held, ""},
-		{"all, much is claimed", all, claim(design.Success, true, 0.999), Inconclusive, "the interval spans the threshold"},
-		{"none", none, claim(design.Success, true, 0.5), Failed, ""},
-		{"latency of none", none, claim(design.P99, false, 2), Inconclusive, "no trial has a value of p99"},
-		{"attempts that never vary", all, claim(design.Attempts, false, 1.5), Held, ""},
-		{"one trial", []int{30}, claim(design.Success, true, 0.1), Inconclusive, oneTrial},
-		{"one trial, perfect", []int{50}, claim(design.Success, true, 0.1), Inconclusive, oneTrial},
-		{"one trial, hopeless", []int{0}, claim(design.Success, true, 0.999), Failed, ""},
-		{"one trial, trivial", []int{30}, claim(design.Success, true, 0), Held, ""},
-		{"one trial, none as claimed", []int{0}, claim(design.Success, false, 0.5), Inconclusive, oneTrial},
-		{"no trial", nil, claim(design.Success, true, 0.1), Inconclusive, "no trial has a value of success"},
+		{"share above", some, claim(design.Success, true, 0.1), VerdictHeld, ""},
+		{"share across", some, claim(design.Success, true, 0.2), VerdictInconclusive, "the interval spans the threshold"},
+		{"share below", some, claim(design.Success, true, 0.9), VerdictFailed, ""},
+		{"share at most, below", some, claim(design.Success, false, 0.9), VerdictHeld, ""},
+		{"share at most, above", some, claim(design.Success, false, 0.1), VerdictFailed, ""},
+		{"number above", some, claim(design.Successes, true, 5), VerdictHeld, ""},
+		{"latency below", some, claim(design.P99, false, 2), VerdictHeld, ""},
+		{"latency above", some, claim(design.P99, false, 0.001), VerdictFailed, ""},
+		{"all, little is claimed", all, claim(design.Success, true, 0.98), VerdictHeld, ""},
+		{"all, much is claimed", all, claim(design.Success, true, 0.999), VerdictInconclusive, "the interval spans the threshold"},
+		{"none", none, claim(design.Success, true, 0.5), VerdictFailed, ""},
+		{"latency of none", none, claim(design.P99, false, 2), VerdictInconclusive, "no trial has a value of p99"},
+		{"attempts that never vary", all, claim(design.Attempts, false, 1.5), VerdictHeld, ""},
+		{"one trial", []int{30}, claim(design.Success, true, 0.1), VerdictInconclusive, oneTrial},
+		{"one trial, perfect", []int{50}, claim(design.Success, true, 0.1), VerdictInconclusive, oneTrial},
+		{"one trial, hopeless", []int{0}, claim(design.Success, true, 0.999), VerdictFailed, ""},
+		{"one trial, trivial", []int{30}, claim(design.Success, true, 0), VerdictHeld, ""},
+		{"one trial, none as claimed", []int{0}, claim(design.Success, false, 0.5), VerdictInconclusive, oneTrial},
+		{"no trial", nil, claim(design.Success, true, 0.1), VerdictInconclusive, "no trial has a value of success"},
 	} {
 		run := addAll(madeUp(cell("concurrency", "5")), 0, tc.successes...)
 		run.Manifest.Design.Claims = []design.Claim{tc.claim}
@@ -59,7 +59,7 @@ func TestAClaimIsJudgedInEachCellThatItIsAbout(t *testing.T) {
 	want := []struct {
 		cell    int
 		verdict Verdict
-	}{{0, Held}, {1, Failed}, {2, Inconclusive}, {0, Held}}
+	}{{0, VerdictHeld}, {1, VerdictFailed}, {2, VerdictInconclusive}, {0, VerdictHeld}}
 	if len(s.Claims) != len(want) {
 		t.Fatalf("%d results, want %d", len(s.Claims), len(want))
 	}
@@ -68,7 +68,7 @@ func TestAClaimIsJudgedInEachCellThatItIsAbout(t *testing.T) {
 			t.Errorf("result %d: cell %d %v, want cell %d %v", i, c.Cell, c.Verdict, w.cell, w.verdict)
 		}
 	}
-	if s.Verdict != Failed {
+	if s.Verdict != VerdictFailed {
 		t.Errorf("in all %v, want failed: the worst", s.Verdict)
 	}
 }
@@ -81,7 +81,7 @@ func TestAViolationFailsTheRun(t *testing.T) {
 		}
 		return nil
 	})
-	if s.Verdict != Failed || len(s.Cells[0].Trials[0].Violations) != 0 || len(s.Cells[0].Trials[1].Violations) != 1 {
+	if s.Verdict != VerdictFailed || len(s.Cells[0].Trials[0].Violations) != 0 || len(s.Cells[0].Trials[1].Violations) != 1 {
 		t.Errorf("%v, %+v", s.Verdict, s.Cells[0].Trials)
 	}
 }
@@ -89,10 +89,10 @@ func TestAViolationFailsTheRun(t *testing.T) {
 // Answers of replicas that were never launched cannot be.
 func TestSummarizeChecksTheRecords(t *testing.T) {
 	run := addAll(madeUp(cell("concurrency", "5")), 0, 50, 50)
-	if s := Summarize(run); s.Verdict != Failed || len(s.Cells[0].Trials[1].Violations) == 0 {
+	if s := Summarize(run); s.Verdict != VerdictFailed || len(s.Cells[0].Trials[1].Violations) == 0 {
 		t.Errorf("%v, violations %v", s.Verdict, s.Cells[0].Trials[1].Violations)
 	}
-	if s := Summarize(addAll(madeUp(cell("concurrency", "5")), 0)); s.Verdict != Held {
+	if s := Summarize(addAll(madeUp(cell("concurrency", "5")), 0)); s.Verdict != VerdictHeld {
 		t.Errorf("of no trial %v, want held", s.Verdict)
 	}
 }
@@ -104,34 +104,34 @@ func TestALateLoadIsNotBelieved(t *testing.T) {
 	run.Trials[0].Late = 1 // of 50: more than one in a hundred
 	s := summarize(run, unchecked)
 	late, other := s.Claims[0], s.Claims[1]
-	if late.Verdict != Inconclusive || !strings.Contains(late.Reason, "1 of 5 trials") || other.Verdict != Held {
+	if late.Verdict != VerdictInconclusive || !strings.Contains(late.Reason, "1 of 5 trials") || other.Verdict != VerdictHeld {
 		t.Errorf("%+v\n%+v", late, other)
 	}
 	if s.Cells[0].Late != 1 {
 		t.Errorf("%d late trials, want 1", s.Cells[0].Late)
 	}
 	run.Manifest.Design.Claims = nil
-	if v := summarize(run, unchecked).Verdict; v != Inconclusive {
+	if v := summarize(run, unchecked).Verdict; v != VerdictInconclusive {
 		t.Errorf("without claims %v, want inconclusive", v)
 	}
 	run.Trials[0].Interrupted = true // then it is left out altogether
-	if v := summarize(run, unchecked).Verdict; v != Held {
+	if v := summarize(run, unchecked).Verdict; v != VerdictHeld {
 		t.Errorf("of a trial that is left out: %v, want held", v)
 	}
 	onTime := madeUp(cell("concurrency", "5"))
 	add(onTime, 0, 90, 100, ms).Late = 1
-	if v := summarize(onTime, unchecked).Verdict; v != Held {
+	if v := summarize(onTime, unchecked).Verdict; v != VerdictHeld {
 		t.Errorf("one call in a hundred late: %v, want held", v)
 	}
 }
 
 func TestVerdictNames(t *testing.T) {
-	for v, want := range map[Verdict]string{Held: "held", Inconclusive: "inconclusive", Failed: "failed", 7: "Verdict(7)"} {
+	for v, want := range map[Verdict]string{VerdictHeld: "held", VerdictInconclusive: "inconclusive", VerdictFailed: "failed", 7: "Verdict(7)"} {
 		if text, err := v.MarshalText(); err != nil || string(text) != want {
 			t.Errorf("%d: %s, %v, want %s", int(v), text, err, want)
 		}
 	}
-	for e, want := range map[Effect]string{Better: "better", Worse: "worse", Undecided: "inconclusive", -1: "Effect(-1)"} {
+	for e, want := range map[Effect]string{EffectBetter: "better", EffectWorse: "worse", EffectUndecided: "inconclusive", -1: "Effect(-1)"} {
 		if text, err := e.MarshalText(); err != nil || string(text) != want {
 			t.Errorf("%d: %s, %v, want %s", int(e), text, err, want)
 		}

@@ -79,9 +79,9 @@ func (r Reason) String() string { return name(reasonNames[:], r) }
 
 // publicReason is the reason of the core's.
 var publicReason = [...]Reason{
-	core.Spent: ReasonRoundsSpent, core.Final: ReasonNotRetryable, core.Ambiguous: ReasonAmbiguous, core.NoTime: ReasonOutOfTime,
-	core.PushedBack: ReasonPushedBack, core.Full: ReasonShed, core.CallerEnded: ReasonCallerEnded, core.NoReplica: ReasonNoReplica,
-	core.BudgetSpent: ReasonBudgetSpent, core.Impatient: ReasonShed, core.Crowded: ReasonShed,
+	core.ReasonSpent: ReasonRoundsSpent, core.ReasonFinal: ReasonNotRetryable, core.ReasonAmbiguous: ReasonAmbiguous, core.ReasonNoTime: ReasonOutOfTime,
+	core.ReasonPushedBack: ReasonPushedBack, core.ReasonFull: ReasonShed, core.ReasonCallerEnded: ReasonCallerEnded, core.ReasonNoReplica: ReasonNoReplica,
+	core.ReasonBudgetSpent: ReasonBudgetSpent, core.ReasonImpatient: ReasonShed, core.ReasonCrowded: ReasonShed,
 }
 
 // Error returns one line that names every attempt.

@@ -44,7 +44,7 @@ type step struct {
 }
 
 func (c *call) giveUp(r core.Reason) step {
-	return step{action: core.GiveUp, failure: c.failure(r, nil)}
+	return step{action: core.ActionGiveUp, failure: c.failure(r, nil)}
 }
 
 // lease returns the right to the call's next attempt, after the pauses and waits that come before it, or why there is none.
@@ -55,13 +55,13 @@ func (c *call) lease() (lease, *failure) {
 	s := c.next()
 	for {
 		switch s.action {
-		case core.Try:
+		case core.ActionTry:
 			return s.lease, nil
-		case core.GiveUp:
+		case core.ActionGiveUp:
 			return lease{}, s.failure
-		case core.Await:
+		case core.ActionAwait:
 			s = c.await()
-		case core.Pause:
+		case core.ActionPause:
 			if err := c.sleep(s.pause); err != nil {
 				return lease{}, &failure{c.without(), err}
 			}
@@ -74,11 +74,11 @@ func (c *call) lease() (lease, *failure) {
 func (c *call) next() step {
 	for {
 		if c.canceled {
-			return c.giveUp(core.CallerEnded)
+			return c.giveUp(core.ReasonCallerEnded)
 		}
 		t, f := c.resolved()
 		if f != nil {
-			return step{action: core.GiveUp, failure: f}
+			return step{action: core.ActionGiveUp, failure: f}
 		}
 		c.replicas.Want()
 		d, ok := c.shared.Next(&c.Terms, &c.core, t.roster, c.queue.crowded(), c.now())
@@ -90,22 +90,22 @@ func (c *call) next() step {
 
 // follow makes a step of what was decided. The place at a replica to try is taken, and given back where there is no attempt.
 func (c *call) follow(d core.Decision, t *table) step {
-	over := c.ctx.Err() != nil || d.Action == core.GiveUp && ended(c.ctx) != nil
+	over := c.ctx.Err() != nil || d.Action == core.ActionGiveUp && ended(c.ctx) != nil
 	next := c.shared.Follow(&c.core, d, over, c.now())
 	switch next.Action {
-	case core.GiveUp:
-		if d.Action == core.Try {
+	case core.ActionGiveUp:
+		if d.Action == core.ActionTry {
 			c.abandon(t.members[d.Index].Replica)
 		}
-		if next.Reason == core.BudgetSpent {
+		if next.Reason == core.ReasonBudgetSpent {
 			c.counters.denied.Add(1)
 		}
-		return step{action: core.GiveUp, failure: c.failure(next.Reason, t)}
-	case core.Try:
+		return step{action: core.ActionGiveUp, failure: c.failure(next.Reason, t)}
+	case core.ActionTry:
 		c.begun++
 		l := c.leaseFor(t, d, c.begun)
 		l.core = c.core
-		return step{action: core.Try, lease: l}
+		return step{action: core.ActionTry, lease: l}
 	}
 	return step{action: next.Action, pause: next.Wait}
 }
@@ -122,15 +122,15 @@ func (c *call) without() Reason {
 func (c *call) failure(r core.Reason, t *table) *failure {
 	f := &failure{reason: publicReason[r], err: c.last}
 	switch {
-	case r == core.CallerEnded:
+	case r == core.ReasonCallerEnded:
 		f.err = callerError(c.ctx)
-	case r == core.NoReplica:
+	case r == core.ReasonNoReplica:
 		f.err = noReplicas(t.view.Err)
-	case r == core.Full:
+	case r == core.ReasonFull:
 		f.err = shed("every replica that is left to try has %d attempts in flight, its limit", c.shared.Limit())
-	case r == core.Crowded:
+	case r == core.ReasonCrowded:
 		f.err = shed("%d older calls wait for a replica", c.policy.MaxWaiting)
-	case r == core.Impatient:
+	case r == core.ReasonImpatient:
 		f.err = shed("no replica became available in %v", c.waited)
 	case c.last == nil: // no time for a first attempt
 		f.err = &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",

@@ -101,9 +101,9 @@ func (c *call) await() step {
 	g, failure := c.wait(w)
 	switch {
 	case failure != nil:
-		return step{action: core.GiveUp, failure: failure}
+		return step{action: core.ActionGiveUp, failure: failure}
 	case g.full:
-		return c.giveUp(core.Crowded)
+		return c.giveUp(core.ReasonCrowded)
 	case g.table == nil:
 		return c.next()
 	}

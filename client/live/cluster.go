@@ -27,9 +27,9 @@ func FaultRequest(values map[string]string) (*faultv1.SetRequest, error) {
 
 // FaultValues returns faults by the names of [FaultFields].
 func FaultValues(f *faultv1.Faults) map[string]string {
-	point := fault.Arrival
+	point := fault.CrashPointArrival
 	if f.GetCrashPoint() == faultv1.CrashPoint_CRASH_POINT_REPLY {
-		point = fault.Reply
+		point = fault.CrashPointReply
 	}
 	return map[string]string{
 		"crash_probability": spellNumber(f.GetCrashProbability()), "crash_point": point.String(),

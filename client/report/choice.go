@@ -36,7 +36,7 @@ func trialGroups(run *record.Run, summary experiment.Summary) []trialGroup {
 func trialLabel(t record.TrialRecords) string {
 	failed := 0
 	for _, c := range t.Calls {
-		if c.Result == record.Failed {
+		if c.Result == record.ResultFailed {
 			failed++
 		}
 	}

@@ -35,11 +35,11 @@ func curveOf(run *record.Run, summary experiment.Summary) (*curve, []string) {
 			continue
 		}
 		for _, call := range t.Calls {
-			if call.Warmup || call.Result == record.Interrupted {
+			if call.Warmup || call.Result == record.ResultInterrupted {
 				continue
 			}
 			ended[t.Cell]++
-			if call.Result == record.OK {
+			if call.Result == record.ResultOK {
 				latencies[t.Cell] = append(latencies[t.Cell], call.Latency())
 			}
 		}

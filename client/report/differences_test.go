@@ -21,9 +21,9 @@ func madeDifferences() []experiment.Difference {
 	single := stats.Interval{Estimate: 0.04, Low: math.Inf(-1), High: math.Inf(1), N: 1, Warnings: []string{"one run"}}
 	halfOpen := stats.Interval{Estimate: -2, Low: math.Inf(-1), High: -0.5, N: 2}
 	return []experiment.Difference{
-		{Cell: "original", Changed: changed, Metric: design.Success, A: about(0.25, 0.1), B: about(0.9991, 0.0002), Delta: about(0.7491, 0.1), Effect: experiment.Better},
+		{Cell: "original", Changed: changed, Metric: design.Success, A: about(0.25, 0.1), B: about(0.9991, 0.0002), Delta: about(0.7491, 0.1), Effect: experiment.EffectBetter},
 		{Cell: "original", Changed: changed, Metric: design.P99, A: about(0.5, 0.1), B: about(0.25, 0.5), Delta: few, Reason: "the interval spans zero"},
-		{Cell: "original", Changed: changed, Metric: design.Attempts, A: about(4, 1), B: about(2, 1), Delta: halfOpen, Effect: experiment.Better},
+		{Cell: "original", Changed: changed, Metric: design.Attempts, A: about(4, 1), B: about(2, 1), Delta: halfOpen, Effect: experiment.EffectBetter},
 		{Cell: "waiting", Changed: other, Metric: design.Success, A: about(1, 0), B: about(1, 0), Delta: about(0, 0), Reason: "the interval spans zero"},
 		{Cell: "waiting", Changed: other, Metric: design.P99, A: about(0.5, 0.1), B: about(0.54, 0), Delta: single, Reason: "one run"},
 	}

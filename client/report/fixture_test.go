@@ -73,17 +73,17 @@ func anyRuns() map[string]plan {
 		"stopped":     with(func(t *record.TrialRecords) { signaled(t, "b", time.Second/2, 3*time.Second) }),
 		"all warm-up": everyCall(func(c *record.Call) { c.Warmup = true }),
 		"no success": everyCall(func(c *record.Call) {
-			c.Result, c.Reason = record.Failed, "rounds"
+			c.Result, c.Reason = record.ResultFailed, "rounds"
 			for i := range c.Attempts {
 				c.Attempts[i].Outcome = failover.OutcomeRefused
 			}
 		}),
-		"no attempts":    everyCall(func(c *record.Call) { c.Result, c.Reason, c.Attempts = record.Failed, "shed", nil }),
+		"no attempts":    everyCall(func(c *record.Call) { c.Result, c.Reason, c.Attempts = record.ResultFailed, "shed", nil }),
 		"instant":        instant,
 		"no time":        everyCall(func(c *record.Call) { c.Intended, c.Start, c.Duration, c.Attempts = 0, 0, 0, nil }),
-		"all at an end":  everyCall(func(c *record.Call) { c.Result = record.Interrupted }),
+		"all at an end":  everyCall(func(c *record.Call) { c.Result = record.ResultInterrupted }),
 		"every outcome":  everyCall(func(c *record.Call) { c.Attempts[0].Outcome = failover.Outcome(c.Number % len(failover.Outcomes())) }),
-		"text as markup": everyCall(func(c *record.Call) { c.Result, c.Reason = record.Failed, "</script><script>throw 1</script>" }),
+		"text as markup": everyCall(func(c *record.Call) { c.Result, c.Reason = record.ResultFailed, "</script><script>throw 1</script>" }),
 	}
 }
 
@@ -194,7 +194,7 @@ func at(lives []life, now time.Duration) (life, int, bool) {
 }
 
 func madeCall(rnd *rand.Rand, lives map[string][]life, start time.Duration, waits bool) record.Call {
-	call := record.Call{Intended: start, Start: start, Result: record.Failed, Reason: "rounds", Code: codes.Unavailable}
+	call := record.Call{Intended: start, Start: start, Result: record.ResultFailed, Reason: "rounds", Code: codes.Unavailable}
 	now, first := start, rnd.IntN(len(replicaNames))
 	for try := 0; try < 9 || waits; try++ {
 		if try > 0 && try%len(replicaNames) == 0 {
@@ -211,7 +211,7 @@ func madeCall(rnd *rand.Rand, lives map[string][]life, start time.Duration, wait
 		call.Attempts = append(call.Attempts, a)
 		now = a.End()
 		if a.Outcome == failover.OutcomeOK {
-			call.Result, call.Reason, call.Code = record.OK, "", codes.OK
+			call.Result, call.Reason, call.Code = record.ResultOK, "", codes.OK
 			call.Replica, call.Incarnation, call.Value = name, incarnation, 1
 			break
 		}
@@ -280,10 +280,10 @@ func summaryOf(run *record.Run) experiment.Summary {
 		s.Claims = append(s.Claims, experiment.ClaimResult{
 			Claim: run.Manifest.Design.Claims[0], Cell: i,
 			Interval: stats.Interval{Estimate: 0.9 + 0.01*float64(i), Low: 0.85 + 0.01*float64(i), High: min(1, 0.93+0.02*float64(i)), Level: 0.95, N: 3, Method: "t"},
-			Verdict:  []experiment.Verdict{experiment.Failed, experiment.Inconclusive, experiment.Held}[min(i, 2)],
+			Verdict:  []experiment.Verdict{experiment.VerdictFailed, experiment.VerdictInconclusive, experiment.VerdictHeld}[min(i, 2)],
 		})
 	}
-	s.Verdict = experiment.Failed
+	s.Verdict = experiment.VerdictFailed
 	if len(s.Cells) > 1 && len(s.Cells[1].Trials) > 0 {
 		s.Cells[1].Late = 1
 		s.Cells[1].Trials[0].Violations = []check.Violation{{Check: "unique values", Detail: "calls 7 and 9: both were answered 3 by a, incarnation 2"}}

@@ -27,7 +27,7 @@ func failedOver(t testing.TB, c *trialTable) (call int) {
 	t.Helper()
 	for _, a := range c.attempts {
 		call := c.calls[a.call]
-		if a.Outcome == failover.OutcomeLost && a.Duration > 100*time.Millisecond && a.Number == 1 && len(call.Attempts) == 2 && call.Result == record.OK {
+		if a.Outcome == failover.OutcomeLost && a.Duration > 100*time.Millisecond && a.Number == 1 && len(call.Attempts) == 2 && call.Result == record.ResultOK {
 			return a.call
 		}
 	}

@@ -36,7 +36,7 @@ func plans() map[string]plan {
 // believed is what a run has shown, but for what is wrong with it as it is made up.
 func believed(run *record.Run) experiment.Summary {
 	s := experiment.Summarize(run)
-	s.Verdict = experiment.Held
+	s.Verdict = experiment.VerdictHeld
 	for _, c := range s.Claims {
 		s.Verdict = max(s.Verdict, c.Verdict)
 	}

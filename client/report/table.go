@@ -225,7 +225,7 @@ func (t *table) verdict(s experiment.Summary, cell int) entry {
 	}
 	e := entry{Text: worst.String(), Verdict: true}
 	for _, c := range s.Claims {
-		if c.Cell == cell && c.Verdict != experiment.Held {
+		if c.Cell == cell && c.Verdict != experiment.VerdictHeld {
 			t.note(&e, fmt.Sprintf("%s: %s", c.Claim.Text, measured(c.Claim.Metric, c.Interval)))
 		}
 	}

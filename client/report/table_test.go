@@ -35,13 +35,13 @@ func smallSummary() experiment.Summary {
 	first.RunsNeeded, s.Cells[1].RunsNeeded = 250_000, 437
 	last.Trials[3].Violations = []check.Violation{{Check: "unique values", Detail: "value 7 of a, incarnation 2, twice"}}
 	claim := design.Claim{Metric: design.Success, AtLeast: true, Threshold: 0.999, Text: "success >= 0.999"}
-	for i, v := range []experiment.Verdict{experiment.Held, experiment.Inconclusive} {
+	for i, v := range []experiment.Verdict{experiment.VerdictHeld, experiment.VerdictInconclusive} {
 		s.Claims = append(s.Claims, experiment.ClaimResult{Claim: claim, Cell: i, Verdict: v, Interval: s.Cells[i].Metrics[design.Success]})
 	}
 	s.Claims = append(s.Claims, experiment.ClaimResult{
-		Claim: design.Claim{Metric: design.P99, Text: "p99 <= 2s"}, Cell: 1, Verdict: experiment.Failed,
+		Claim: design.Claim{Metric: design.P99, Text: "p99 <= 2s"}, Cell: 1, Verdict: experiment.VerdictFailed,
 	})
-	s.Verdict = experiment.Failed
+	s.Verdict = experiment.VerdictFailed
 	return s
 }
 

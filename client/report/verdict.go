@@ -64,7 +64,7 @@ func verdictOf(run *record.Run, summary experiment.Summary) verdictView {
 	if v.Unlisted = len(v.Violations) - mostViolations; v.Unlisted > 0 {
 		v.Violations = v.Violations[:mostViolations]
 	}
-	if len(v.Claims) == 0 && summary.Verdict == experiment.Held {
+	if len(v.Claims) == 0 && summary.Verdict == experiment.VerdictHeld {
 		v.Word = "no hypothesis"
 	}
 	return v
@@ -80,11 +80,11 @@ func sentence(summary experiment.Summary, violations int) string {
 	switch n := len(summary.Claims); {
 	case n == 0:
 		b.WriteString("The design claims nothing.")
-	case n == count[experiment.Held]:
+	case n == count[experiment.VerdictHeld]:
 		fmt.Fprintf(&b, "%s held.", counted(n, "claim"))
 	default:
 		fmt.Fprintf(&b, "Of %s, %d held, %d inconclusive, %d failed.", counted(n, "claim"),
-			count[experiment.Held], count[experiment.Inconclusive], count[experiment.Failed])
+			count[experiment.VerdictHeld], count[experiment.VerdictInconclusive], count[experiment.VerdictFailed])
 	}
 	if violations > 0 {
 		fmt.Fprintf(&b, " The checks of the records found %s: the service, the client, the supervisor or the recording is wrong.",

@@ -17,12 +17,12 @@ import (
 func TestCurve(t *testing.T) {
 	run := madeRun(plan{rows: 1, levels: 2, repeats: 2, calls: 500, workers: 5})
 	run.Trials[3].Interrupted = true
-	run.Trials[0].Calls[300].Result, run.Trials[0].Calls[301].Warmup = record.Failed, true
+	run.Trials[0].Calls[300].Result, run.Trials[0].Calls[301].Warmup = record.ResultFailed, true
 	run.Trials[0].Calls[302].Intended = run.Trials[0].Calls[302].Start - time.Hour // it waited for an hour to be started
 	var pooled []time.Duration
 	for _, trial := range run.Trials[:2] {
 		for _, c := range trial.Calls {
-			if c.Result == record.OK && !c.Warmup {
+			if c.Result == record.ResultOK && !c.Warmup {
 				pooled = append(pooled, c.Latency())
 			}
 		}
@@ -65,8 +65,8 @@ func TestSentence(t *testing.T) {
 		}
 		return s
 	}
-	violated := claims(experiment.Held)
-	violated.Verdict = experiment.Failed
+	violated := claims(experiment.VerdictHeld)
+	violated.Verdict = experiment.VerdictFailed
 	violated.Cells = []experiment.CellSummary{{Trials: []experiment.TrialSummary{{Violations: make([]check.Violation, 60)}}}}
 	for _, tc := range []struct {
 		summary        experiment.Summary
@@ -74,8 +74,8 @@ func TestSentence(t *testing.T) {
 		unlisted       int
 	}{
 		{claims(), "no hypothesis", "The design claims nothing. No check of the records was violated.", -10},
-		{claims(experiment.Held), "held", "1 claim held. No check of the records was violated.", -10},
-		{claims(experiment.Held, experiment.Inconclusive), "inconclusive", "Of 2 claims, 1 held, 1 inconclusive, 0 failed. No check of the records was violated.", -10},
+		{claims(experiment.VerdictHeld), "held", "1 claim held. No check of the records was violated.", -10},
+		{claims(experiment.VerdictHeld, experiment.VerdictInconclusive), "inconclusive", "Of 2 claims, 1 held, 1 inconclusive, 0 failed. No check of the records was violated.", -10},
 		{violated, "failed", "1 claim held. The checks of the records found 60 violations: the service, the client, the supervisor or the recording is wrong.", 50},
 	} {
 		v := verdictOf(&record.Run{}, tc.summary)
@@ -153,9 +153,9 @@ func TestTrialLabel(t *testing.T) {
 		interrupted bool
 		want        string
 	}{
-		{record.OK, false, "trial 7 (repeat 2): 3 calls"},
-		{record.Failed, false, "trial 7 (repeat 2): 3 calls, 1 failed"},
-		{record.Interrupted, true, "trial 7 (repeat 2): 3 calls, interrupted"},
+		{record.ResultOK, false, "trial 7 (repeat 2): 3 calls"},
+		{record.ResultFailed, false, "trial 7 (repeat 2): 3 calls, 1 failed"},
+		{record.ResultInterrupted, true, "trial 7 (repeat 2): 3 calls, interrupted"},
 	} {
 		trial.Calls[1].Result, trial.Interrupted = tc.result, tc.interrupted
 		if got := trialLabel(trial); got != tc.want {

@@ -32,7 +32,7 @@ type world struct {
 // crashes is the original lab without restart: of 50 calls as many succeed as there are before the third crash, each with
 // probability p.
 func crashes(p float64) world {
-	return world{name: fmt.Sprintf("crashes %v", p), kind: Share, run: func(r *rand.Rand) Run {
+	return world{name: fmt.Sprintf("crashes %v", p), kind: KindShare, run: func(r *rand.Rand) Run {
 		successes := 0.0
 		for range 3 {
 			successes += math.Floor(math.Log(1-r.Float64()) / math.Log(1-p))
@@ -46,7 +46,7 @@ func crashes(p float64) world {
 func clustered(share, effect, calls float64) world {
 	together := (calls-1)/(effect-1) - 1
 	name := fmt.Sprintf("share %v, design effect %v, %v calls", share, effect, calls)
-	return world{name, Share, share, func(r *rand.Rand) Run {
+	return world{name, KindShare, share, func(r *rand.Rand) Run {
 		p := distuv.Beta{Alpha: share * together, Beta: (1 - share) * together, Src: r}.Rand()
 		n := math.Round(calls * (0.5 + r.Float64()))
 		return Run{distuv.Binomial{N: n, P: p, Src: r}.Rand(), n}
@@ -69,13 +69,13 @@ func tail99(sigma float64) world {
 }
 
 func lognormal(sigma float64) world {
-	return world{fmt.Sprintf("lognormal %v", sigma), Mean, math.Exp(sigma * sigma / 2), func(r *rand.Rand) Run {
+	return world{fmt.Sprintf("lognormal %v", sigma), KindMean, math.Exp(sigma * sigma / 2), func(r *rand.Rand) Run {
 		return Run{math.Exp(sigma * r.NormFloat64()), 1}
 	}}
 }
 
 func normally(mean, deviation float64) world {
-	return world{fmt.Sprintf("normal %v ± %v", mean, deviation), Mean, mean, func(r *rand.Rand) Run {
+	return world{fmt.Sprintf("normal %v ± %v", mean, deviation), KindMean, mean, func(r *rand.Rand) Run {
 		return Run{mean + deviation*r.NormFloat64(), 1}
 	}}
 }
@@ -83,7 +83,7 @@ func normally(mean, deviation float64) world {
 // retries is attempts by call in runs of different lengths: each call has one attempt, and a number of further ones that
 // has another mean in each run.
 func retries() world {
-	return world{name: "attempts by call", kind: Rate, run: func(r *rand.Rand) Run {
+	return world{name: "attempts by call", kind: KindRate, run: func(r *rand.Rand) Run {
 		calls := float64(50 + r.IntN(100))
 		further := distuv.Gamma{Alpha: 2, Beta: 2, Src: r}.Rand()
 		return Run{calls + distuv.Poisson{Lambda: calls * further, Src: r}.Rand(), calls}
@@ -162,7 +162,7 @@ func TestCoverage(t *testing.T) {
 				if c.truth < 93-luck || c.truth > 97+luck {
 					t.Errorf("%d runs: %.1f%% of the intervals cover the truth, want %.1f to %.1f", runs, c.truth, 93-luck, 97+luck)
 				}
-				if w.kind == Share && c.naive > 90 {
+				if w.kind == KindShare && c.naive > 90 {
 					t.Errorf("%d runs: intervals that count calls cover %.1f%%: no world to test with", runs, c.naive)
 				}
 				t.Logf("%d runs: %.1f%% cover, %.1f%% warn; counting calls %.1f%%", runs, c.truth, c.warned, c.naive)

@@ -9,7 +9,7 @@ import (
 // Ten runs of 50 calls each, under two policies: how many calls succeed, and does the second policy do better?
 func Example() {
 	sample := func(succeeded ...float64) stats.Sample {
-		s := stats.Sample{Kind: stats.Share}
+		s := stats.Sample{Kind: stats.KindShare}
 		for _, n := range succeeded {
 			s.Runs = append(s.Runs, stats.Run{Count: n, Of: 50})
 		}

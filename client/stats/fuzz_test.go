@@ -16,9 +16,9 @@ func sampleOf(kind uint8, runs []byte) Sample {
 		}
 		r := Run{float64(pair[0]), float64(pair[1])}
 		switch s.Kind {
-		case Share:
+		case KindShare:
 			r.Count = min(r.Count, r.Of)
-		case Mean:
+		case KindMean:
 			r.Of = 1
 		}
 		s.Runs = append(s.Runs, r)
@@ -28,9 +28,9 @@ func sampleOf(kind uint8, runs []byte) Sample {
 
 // An interval has its estimate in it and crosses no limit, and what is computed from a sample is a number.
 func FuzzInterval(f *testing.F) {
-	f.Add(uint8(Share), []byte{50, 50, 50, 50, 49, 50})
-	f.Add(uint8(Mean), []byte{1, 1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9, 1, 255, 1})
-	f.Add(uint8(Rate), []byte{0, 0, 3, 1})
+	f.Add(uint8(KindShare), []byte{50, 50, 50, 50, 49, 50})
+	f.Add(uint8(KindMean), []byte{1, 1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9, 1, 255, 1})
+	f.Add(uint8(KindRate), []byte{0, 0, 3, 1})
 	f.Fuzz(func(t *testing.T, kind uint8, runs []byte) {
 		s := sampleOf(kind, runs)
 		i := s.Interval()
@@ -38,7 +38,7 @@ func FuzzInterval(f *testing.F) {
 			return
 		}
 		const rounding = 1e-9
-		if !(i.Low >= 0 && i.Low <= i.Estimate+rounding && i.Estimate <= i.High+rounding*max(1, i.Estimate)) || s.Kind == Share && i.High > 1 {
+		if !(i.Low >= 0 && i.Low <= i.Estimate+rounding && i.Estimate <= i.High+rounding*max(1, i.Estimate)) || s.Kind == KindShare && i.High > 1 {
 			t.Errorf("%v: %+v", s, i)
 		}
 		if _, err := json.Marshal(i); err != nil {
@@ -55,8 +55,8 @@ func FuzzInterval(f *testing.F) {
 
 // The difference the other way is the same with its signs changed, and a sample does not differ from itself.
 func FuzzDifference(f *testing.F) {
-	f.Add(uint8(Share), []byte{10, 50, 20, 50, 15, 50}, []byte{50, 50, 50, 50})
-	f.Add(uint8(Mean), []byte{1, 1}, []byte{2, 1, 3, 1})
+	f.Add(uint8(KindShare), []byte{10, 50, 20, 50, 15, 50}, []byte{50, 50, 50, 50})
+	f.Add(uint8(KindMean), []byte{1, 1}, []byte{2, 1, 3, 1})
 	f.Fuzz(func(t *testing.T, kind uint8, a, b []byte) {
 		x, y := sampleOf(kind, a), sampleOf(kind, b)
 		there, back := Difference(x, y), Difference(y, x)

@@ -14,7 +14,7 @@ var normal = distuv.UnitNormal.Quantile(1 - tail)
 // Zero: unknown, as there is only one run or no run differs from the others.
 func (s Sample) DesignEffect() float64 {
 	e := s.estimate()
-	if s.Kind != Share || e.n < 2 || e.equal {
+	if s.Kind != KindShare || e.n < 2 || e.equal {
 		return 0
 	}
 	return e.err * e.err / (e.value * (1 - e.value) / e.of)
@@ -31,7 +31,7 @@ func (s Sample) RunsNeeded(half float64) int {
 		return 0
 	case !e.equal:
 		return runsFor(e.deviation() / half)
-	case s.Kind == Share:
+	case s.Kind == KindShare:
 		return max(2, ceil(e.callsFor(half)*float64(e.n)/e.of))
 	}
 	return 0

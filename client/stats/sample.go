@@ -23,12 +23,12 @@ type Sample struct {
 type Kind int
 
 const (
-	// Mean is the mean of one value of each run, such as its makespan. Where no value is negative, no interval is.
-	Mean Kind = iota
-	// Share is of the calls of a run that, say, succeeded: from 0 to 1.
-	Share
-	// Rate is of events, such as attempts by call or successes by second: never negative.
-	Rate
+	// KindMean is the mean of one value of each run, such as its makespan. Where no value is negative, no interval is.
+	KindMean Kind = iota
+	// KindShare is of the calls of a run that, say, succeeded: from 0 to 1.
+	KindShare
+	// KindRate is of events, such as attempts by call or successes by second: never negative.
+	KindRate
 )
 
 // Run is what one run adds to a sample: Count of Of calls succeeded, or Count events in Of seconds. Of is 1 for a Mean, and
@@ -41,7 +41,7 @@ func Values(values []float64) Sample {
 	for i, v := range values {
 		runs[i] = Run{v, 1}
 	}
-	return Sample{Kind: Mean, Runs: runs}
+	return Sample{Kind: KindMean, Runs: runs}
 }
 
 // The methods, and where each is used, are chosen by the coverage that they were measured to have, see TestCoverage.
@@ -101,10 +101,10 @@ func (e estimate) interval(freedom float64) Interval {
 // equalRuns returns what is known when no run differs from the others.
 func (e estimate) equalRuns() (low, high float64, method string, warnings []string) {
 	switch e.kind {
-	case Share:
+	case KindShare:
 		low, high = clopperPearson(e.count, e.of)
 		return low, high, "Clopper-Pearson", []string{"all runs are equal: calls taken as independent"}
-	case Rate:
+	case KindRate:
 		low, high = garwood(e.count, e.of)
 		return low, high, "Garwood", []string{"all runs are equal: events taken as independent"}
 	}
@@ -158,7 +158,7 @@ func (s Sample) estimate() estimate {
 	if e.n == 0 {
 		return e
 	}
-	if s.Kind == Share {
+	if s.Kind == KindShare {
 		e.max = 1
 	}
 	e.value = e.count / e.of

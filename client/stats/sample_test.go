@@ -35,7 +35,7 @@ func TestStudent(t *testing.T) {
 
 // Runs of different lengths weigh by their calls.
 func TestShareIsOfAllCalls(t *testing.T) {
-	i := Sample{Kind: Share, Runs: []Run{{10, 100}, {9, 10}, {0, 0}, {10, 10}, {5, 10}, {6, 10}}}.Interval()
+	i := Sample{Kind: KindShare, Runs: []Run{{10, 100}, {9, 10}, {0, 0}, {10, 10}, {5, 10}, {6, 10}}}.Interval()
 	near(t, "estimate", i.Estimate, 40.0/140)
 	if i.N != 5 {
 		t.Errorf("made of %d runs, want 5: the one without calls says nothing", i.N)
@@ -43,20 +43,20 @@ func TestShareIsOfAllCalls(t *testing.T) {
 }
 
 func TestEqualRuns(t *testing.T) {
-	all := Sample{Kind: Share, Runs: slices.Repeat([]Run{{50, 50}}, 10)}.Interval()
+	all := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{50, 50}}, 10)}.Interval()
 	near(t, "low of 500 of 500", all.Low, 1-3.689/500)
 	near(t, "high", all.High, 1)
 	if !warned(all, "calls taken as independent") {
 		t.Errorf("warnings %q", all.Warnings)
 	}
-	none := Sample{Kind: Share, Runs: slices.Repeat([]Run{{0, 50}}, 10)}.Interval()
+	none := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{0, 50}}, 10)}.Interval()
 	near(t, "low of 0 of 500", none.Low, 0)
 	near(t, "high", none.High, 3.689/500)
-	part := Sample{Kind: Share, Runs: []Run{{5, 50}, {10, 100}}}.Interval()
+	part := Sample{Kind: KindShare, Runs: []Run{{5, 50}, {10, 100}}}.Interval()
 	near(t, "low of 15 of 150", part.Low, 0.0571)
 	near(t, "high", part.High, 0.1596)
 
-	rate := Sample{Kind: Rate, Runs: slices.Repeat([]Run{{50, 50}}, 2)}.Interval()
+	rate := Sample{Kind: KindRate, Runs: slices.Repeat([]Run{{50, 50}}, 2)}.Interval()
 	near(t, "low of 100 events in 100", rate.Low, 0.8136)
 	near(t, "high", rate.High, 1.2163)
 
@@ -65,7 +65,7 @@ func TestEqualRuns(t *testing.T) {
 			t.Errorf("%+v: want no upper end, and a warning", mean)
 		}
 	}
-	one := Sample{Kind: Share, Runs: []Run{{20, 50}}}.Interval()
+	one := Sample{Kind: KindShare, Runs: []Run{{20, 50}}}.Interval()
 	if one.Low != 0 || one.High != 1 || !warned(one, "one run") {
 		t.Errorf("%+v: a single run leaves all open", one)
 	}
@@ -83,7 +83,7 @@ func TestIntervalsStayWithinLimits(t *testing.T) {
 			s.Runs = append(s.Runs, Run{math.Round(of * math.Pow(r.Float64(), 0.1)), of})
 		}
 		i := s.Interval()
-		if !(0 <= i.Low && i.Low <= i.Estimate && i.Estimate <= i.High) || s.Kind == Share && i.High > 1 {
+		if !(0 <= i.Low && i.Low <= i.Estimate && i.Estimate <= i.High) || s.Kind == KindShare && i.High > 1 {
 			t.Fatalf("%v: %+v", s, i)
 		}
 		if i.Low == i.High {
@@ -94,7 +94,7 @@ func TestIntervalsStayWithinLimits(t *testing.T) {
 
 // One of the ways in which a plain bootstrap-t has no end, or an absurd one.
 func TestRunsThatAreEqualButForFew(t *testing.T) {
-	s := Sample{Kind: Share, Runs: append(slices.Repeat([]Run{{50, 50}}, 18), Run{49, 50}, Run{45, 50})}
+	s := Sample{Kind: KindShare, Runs: append(slices.Repeat([]Run{{50, 50}}, 18), Run{49, 50}, Run{45, 50})}
 	i := s.Interval()
 	if i.Low < 0.95 || i.High > 1 || i.High < 0.999 || !warned(i, "only 2 of 20") || i.Method != "bootstrap-t, bounded" {
 		t.Errorf("%+v", i)
@@ -162,11 +162,11 @@ func TestDifference(t *testing.T) {
 	if d := Difference(low, Values([]float64{50})); d.Sign() != 0 || !warned(d, "one run") {
 		t.Errorf("against a single run: %+v", d)
 	}
-	all := Sample{Kind: Share, Runs: slices.Repeat([]Run{{50, 50}}, 5)}
+	all := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{50, 50}}, 5)}
 	if d := Difference(all, all); d.Sign() != 0 || d.Low == d.High || d.Low < -0.03 {
 		t.Errorf("of equal runs: %+v", d)
 	}
-	none := Sample{Kind: Share, Runs: slices.Repeat([]Run{{0, 50}}, 5)}
+	none := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{0, 50}}, 5)}
 	if d := Difference(all, none); d.Sign() != -1 || d.Low < -1 {
 		t.Errorf("from all to none: %+v", d)
 	}
@@ -177,7 +177,7 @@ func TestDifference(t *testing.T) {
 
 // How many of 50 calls succeed is their share, times 50.
 func TestTimes(t *testing.T) {
-	share := Sample{Kind: Share, Runs: []Run{{10, 50}, {20, 50}, {15, 50}}}
+	share := Sample{Kind: KindShare, Runs: []Run{{10, 50}, {20, 50}, {15, 50}}}
 	many := share
 	many.Times = 50
 	s, m := share.Interval(), many.Interval()
@@ -196,12 +196,12 @@ func TestTimes(t *testing.T) {
 }
 
 func TestDesignEffect(t *testing.T) {
-	whole := Sample{Kind: Share, Runs: []Run{{50, 50}, {0, 50}, {50, 50}, {0, 50}}} // each run counts as one call, of four
+	whole := Sample{Kind: KindShare, Runs: []Run{{50, 50}, {0, 50}, {50, 50}, {0, 50}}} // each run counts as one call, of four
 	near(t, "of runs that fail as one", whole.DesignEffect(), 50*4.0/3)
 	r := rand.New(rand.NewPCG(2, 2))
 	near(t, "of independent calls", math.Round(10*clustered(0.5, 1.0001, 50).sample(r, 4000).DesignEffect())/10, 1)
 	near(t, "of calls that fail together", math.Round(clustered(0.5, 8, 50).sample(r, 4000).DesignEffect()), 8)
-	if e := (Sample{Kind: Share, Runs: []Run{{50, 50}, {50, 50}}}).DesignEffect(); e != 0 {
+	if e := (Sample{Kind: KindShare, Runs: []Run{{50, 50}, {50, 50}}}).DesignEffect(); e != 0 {
 		t.Errorf("of equal runs: %v, want zero", e)
 	}
 }
@@ -216,7 +216,7 @@ func TestRunsNeeded(t *testing.T) {
 			t.Errorf("±%v: %d runs, want %d", tc.half, got, tc.want)
 		}
 	}
-	all := Sample{Kind: Share, Runs: []Run{{50, 50}, {50, 50}}}
+	all := Sample{Kind: KindShare, Runs: []Run{{50, 50}, {50, 50}}}
 	if got := all.RunsNeeded(0.01); got != 8 { // 367.0 calls
 		t.Errorf("of equal shares: %d runs, want 8", got)
 	}

@@ -27,7 +27,7 @@ var (
 
 func scaleOf(kind Kind, min float64) scale {
 	switch {
-	case kind == Share:
+	case kind == KindShare:
 		return logits
 	case min < 0:
 		return identity

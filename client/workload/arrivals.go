@@ -14,14 +14,14 @@ import (
 type Arrivals int
 
 const (
-	// Constant arrivals are 1/Rate apart; the first is at the start.
-	Constant Arrivals = iota
-	// Poisson arrivals are apart by times that are drawn from the exponential distribution with the mean 1/Rate, as
+	// ArrivalsConstant: arrivals are 1/Rate apart; the first is at the start.
+	ArrivalsConstant Arrivals = iota
+	// ArrivalsPoisson: arrivals are apart by times that are drawn from the exponential distribution with the mean 1/Rate, as
 	// those of many users who do not know of each other.
-	Poisson
+	ArrivalsPoisson
 )
 
-var arrivalsNames = []string{Constant: "constant", Poisson: "poisson"}
+var arrivalsNames = []string{ArrivalsConstant: "constant", ArrivalsPoisson: "poisson"}
 
 // String returns the name, in lower case.
 func (a Arrivals) String() string {
@@ -47,7 +47,7 @@ func (p Plan) Due() iter.Seq[time.Duration] {
 		random := rand.New(rand.NewPCG(p.Seed, 0))
 		at := 0.0 // in seconds
 		for n := 1; p.Calls == 0 || n <= p.Calls; n++ {
-			if p.Arrivals == Poisson {
+			if p.Arrivals == ArrivalsPoisson {
 				at += random.ExpFloat64() / p.Rate
 			} else {
 				at = float64(n-1) / p.Rate // a sum would drift

@@ -26,7 +26,7 @@ func TestConstantArrivals(t *testing.T) {
 }
 
 func TestPoissonArrivals(t *testing.T) {
-	p := Plan{Rate: 50, Arrivals: Poisson, Seed: 1, Calls: 100_000}
+	p := Plan{Rate: 50, Arrivals: ArrivalsPoisson, Seed: 1, Calls: 100_000}
 	times := due(p)
 	if !slices.Equal(times, due(p)) {
 		t.Error("the same seed, other times")
@@ -51,7 +51,7 @@ func TestPoissonArrivals(t *testing.T) {
 }
 
 func TestArrivalsText(t *testing.T) {
-	for _, a := range []Arrivals{Constant, Poisson} {
+	for _, a := range []Arrivals{ArrivalsConstant, ArrivalsPoisson} {
 		got := Arrivals(-1)
 		if err := got.UnmarshalText([]byte(a.String())); err != nil || got != a {
 			t.Errorf("%v is read as %v, %v", a, got, err)

@@ -18,7 +18,7 @@ func FuzzSchedule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, rate float64, duration int64, calls int, seed uint64, poisson bool) {
 		p := Plan{Rate: rate, Duration: time.Duration(duration), Calls: calls, Seed: seed}
 		if poisson {
-			p.Arrivals = Poisson
+			p.Arrivals = ArrivalsPoisson
 		}
 		if p.Rate == 0 || p.Validate() != nil {
 			return

@@ -33,7 +33,7 @@ func collect(t *testing.T, ctx context.Context, p Plan, do func(context.Context,
 }
 
 func TestOpenLoopStartsCallsWhenTheyAreDue(t *testing.T) {
-	for _, arrivals := range []Arrivals{Constant, Poisson} {
+	for _, arrivals := range []Arrivals{ArrivalsConstant, ArrivalsPoisson} {
 		bubble(t, func(t *testing.T) {
 			p := Plan{Rate: 100, Arrivals: arrivals, Duration: 10 * time.Second, Warmup: 2 * time.Second}
 			want := due(p)

@@ -45,7 +45,7 @@ func TestValidate(t *testing.T) {
 	for _, p := range []Plan{
 		{Calls: 1, Workers: 1},
 		{Duration: time.Second, Workers: 1},
-		{Duration: time.Second, Rate: 0.001, Arrivals: Poisson},
+		{Duration: time.Second, Rate: 0.001, Arrivals: ArrivalsPoisson},
 		{Calls: 1, Rate: 1e6, Warmup: time.Minute},
 	} {
 		if err := p.Validate(); err != nil {

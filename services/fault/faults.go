@@ -37,7 +37,7 @@ func (f Faults) Validate() error {
 	if err := checkProbability(f.CrashProbability); err != nil {
 		return fmt.Errorf("crash_probability %w", err)
 	}
-	if f.CrashPoint > Reply {
+	if f.CrashPoint > CrashPointReply {
 		return fmt.Errorf("crash_point %d: want arrival or reply", f.CrashPoint)
 	}
 	if err := checkProbability(f.ErrorProbability); err != nil {
@@ -87,18 +87,18 @@ func (f Faults) errorCode() codes.Code {
 type CrashPoint uint8
 
 const (
-	// Arrival is before the work: a client may repeat the request without doing the work twice.
-	Arrival CrashPoint = iota
-	// Reply is after the work: it is done, and its reply is never sent.
-	Reply
+	// CrashPointArrival is before the work: a client may repeat the request without doing the work twice.
+	CrashPointArrival CrashPoint = iota
+	// CrashPointReply is after the work: it is done, and its reply is never sent.
+	CrashPointReply
 )
 
 // String returns "arrival" or "reply".
 func (p CrashPoint) String() string {
 	switch p {
-	case Arrival:
+	case CrashPointArrival:
 		return "arrival"
-	case Reply:
+	case CrashPointReply:
 		return "reply"
 	}
 	return fmt.Sprintf("CrashPoint(%d)", uint8(p))
@@ -108,9 +108,9 @@ func (p CrashPoint) String() string {
 func (p *CrashPoint) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "arrival":
-		*p = Arrival
+		*p = CrashPointArrival
 	case "reply":
-		*p = Reply
+		*p = CrashPointReply
 	default:
 		return fmt.Errorf("%q: want arrival or reply", text)
 	}

@@ -13,7 +13,7 @@ func TestValidate(t *testing.T) {
 		want   string // "" for valid
 	}{
 		{Faults{}, ""},
-		{Faults{CrashProbability: 1, CrashPoint: Reply, Hang: true, ErrorProbability: 1, ErrorCode: codes.Unauthenticated}, ""},
+		{Faults{CrashProbability: 1, CrashPoint: CrashPointReply, Hang: true, ErrorProbability: 1, ErrorCode: codes.Unauthenticated}, ""},
 		{Faults{CrashProbability: 1.3}, "crash_probability 1.3: want 0 to 1"},
 		{Faults{CrashProbability: -0.1}, "crash_probability -0.1: want 0 to 1"},
 		{Faults{CrashProbability: math.NaN()}, "crash_probability NaN: want 0 to 1"},
@@ -38,12 +38,12 @@ func TestFaultsString(t *testing.T) {
 		want   string
 	}{
 		{Faults{}, "none"},
-		{Faults{CrashPoint: Reply, ErrorCode: codes.Aborted}, "none"},
+		{Faults{CrashPoint: CrashPointReply, ErrorCode: codes.Aborted}, "none"},
 		{Faults{CrashProbability: 0.3}, "crash 0.3 at arrival"},
 		{Faults{ErrorProbability: 0.5}, "UNAVAILABLE 0.5"},
 		{
 			Faults{
-				CrashProbability: 1, CrashPoint: Reply, Hang: true, ErrorProbability: 0.25,
+				CrashProbability: 1, CrashPoint: CrashPointReply, Hang: true, ErrorProbability: 0.25,
 				ErrorCode: codes.ResourceExhausted, ServiceTime: parse(t, "exp:100ms"),
 			},
 			"crash 1 at reply, hang, RESOURCE_EXHAUSTED 0.25, service time exp:100ms",
@@ -56,15 +56,15 @@ func TestFaultsString(t *testing.T) {
 }
 
 func TestCrashPointText(t *testing.T) {
-	for _, want := range []CrashPoint{Arrival, Reply} {
+	for _, want := range []CrashPoint{CrashPointArrival, CrashPointReply} {
 		got := 1 - want
 		if err := got.UnmarshalText([]byte(want.String())); err != nil || got != want {
 			t.Errorf("%v parses as %v, %v", want, got, err)
 		}
 	}
-	got := Reply
+	got := CrashPointReply
 	err := got.UnmarshalText([]byte("Arrival"))
-	if err == nil || err.Error() != `"Arrival": want arrival or reply` || got != Reply {
+	if err == nil || err.Error() != `"Arrival": want arrival or reply` || got != CrashPointReply {
 		t.Errorf("Arrival parses as %v, %v", got, err)
 	}
 }

@@ -95,7 +95,7 @@ func (r *replica) set(t *testing.T, req *faultv1.SetRequest) *faultv1.Faults {
 }
 
 func TestCrashPointDecidesWhetherTheRequestCounts(t *testing.T) {
-	for point, next := range map[fault.CrashPoint]uint64{fault.Arrival: 1, fault.Reply: 2} {
+	for point, next := range map[fault.CrashPoint]uint64{fault.CrashPointArrival: 1, fault.CrashPointReply: 2} {
 		t.Run(point.String(), func(t *testing.T) {
 			r := start(t, fault.Faults{CrashProbability: 1, CrashPoint: point})
 			if value, code := r.get(t); code != codes.Unavailable {
@@ -160,7 +160,7 @@ func TestOnlyTheNamedServicesAreHit(t *testing.T) {
 	}
 	for name, faults := range map[string]fault.Faults{
 		"crash at arrival": {CrashProbability: 1},
-		"crash at reply":   {CrashProbability: 1, CrashPoint: fault.Reply},
+		"crash at reply":   {CrashProbability: 1, CrashPoint: fault.CrashPointReply},
 		"hang":             {Hang: true},
 		"error":            {ErrorProbability: 1},
 		"service time":     {ServiceTime: hour},
@@ -184,7 +184,7 @@ func TestOnlyTheNamedServicesAreHit(t *testing.T) {
 
 func TestErrorIsAnsweredBeforeAnyWork(t *testing.T) {
 	for code, want := range map[codes.Code]codes.Code{codes.OK: codes.Unavailable, codes.Aborted: codes.Aborted} {
-		r := start(t, fault.Faults{ErrorProbability: 1, ErrorCode: code, CrashProbability: 1, CrashPoint: fault.Reply})
+		r := start(t, fault.Faults{ErrorProbability: 1, ErrorCode: code, CrashProbability: 1, CrashPoint: fault.CrashPointReply})
 		if _, got := r.get(t); got != want {
 			t.Errorf("Get with error code %v: %v, want %v", code, got, want)
 		}

@@ -99,7 +99,7 @@ func (i *Injector) inject(
 
 	crashes := draws.Crash < faults.CrashProbability
 	crash := Crash{Request: k, Method: info.FullMethod, Point: faults.CrashPoint}
-	if crashes && crash.Point == Arrival {
+	if crashes && crash.Point == CrashPointArrival {
 		return nil, i.crash(crash)
 	}
 	if err := i.hang(ctx, current); err != nil {

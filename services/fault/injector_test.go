@@ -61,9 +61,9 @@ func TestTimeOfRequests(t *testing.T) {
 		{"hang comes before error", Faults{Hang: true, ErrorProbability: 1}, time.Second, codes.DeadlineExceeded, time.Second, 0},
 		{"error comes before service time", Faults{ErrorProbability: 1, ServiceTime: second}, 0, codes.Unavailable, 0, 0},
 		{"crash at arrival comes before hang", Faults{CrashProbability: 1, Hang: true}, time.Second, codes.Unavailable, 0, 0},
-		{"crash at reply comes last", Faults{CrashProbability: 1, CrashPoint: Reply, ServiceTime: second}, 0, codes.Unavailable, time.Second, 1},
+		{"crash at reply comes last", Faults{CrashProbability: 1, CrashPoint: CrashPointReply, ServiceTime: second}, 0, codes.Unavailable, time.Second, 1},
 		{
-			"no crash at a reply that is not reached", Faults{CrashProbability: 1, CrashPoint: Reply, ServiceTime: second},
+			"no crash at a reply that is not reached", Faults{CrashProbability: 1, CrashPoint: CrashPointReply, ServiceTime: second},
 			300 * time.Millisecond, codes.DeadlineExceeded, 300 * time.Millisecond, 0,
 		},
 	} {
@@ -153,7 +153,7 @@ func TestNobodyIsAnsweredDuringTheCrash(t *testing.T) {
 			})
 			answered.Add(1)
 		}
-		target.change(func(f *Faults, _ *Plan) error { f.CrashPoint = Reply; return nil })
+		target.change(func(f *Faults, _ *Plan) error { f.CrashPoint = CrashPointReply; return nil })
 		for range requests - 1 {
 			wg.Go(call)
 		}

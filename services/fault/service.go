@@ -58,9 +58,9 @@ func merge(f *Faults, req *faultv1.SetRequest) error {
 	switch req.GetCrashPoint() {
 	case faultv1.CrashPoint_CRASH_POINT_UNSPECIFIED:
 	case faultv1.CrashPoint_CRASH_POINT_ARRIVAL:
-		f.CrashPoint = Arrival
+		f.CrashPoint = CrashPointArrival
 	case faultv1.CrashPoint_CRASH_POINT_REPLY:
-		f.CrashPoint = Reply
+		f.CrashPoint = CrashPointReply
 	default:
 		return fmt.Errorf("crash_point %d: want CRASH_POINT_ARRIVAL or CRASH_POINT_REPLY", req.GetCrashPoint())
 	}
@@ -88,7 +88,7 @@ func merge(f *Faults, req *faultv1.SetRequest) error {
 func (s *Service) message(in *setting) *faultv1.Faults {
 	f, p := in.faults, in.plan
 	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
-	if f.CrashPoint == Reply {
+	if f.CrashPoint == CrashPointReply {
 		point = faultv1.CrashPoint_CRASH_POINT_REPLY
 	}
 	return &faultv1.Faults{

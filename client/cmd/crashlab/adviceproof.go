@@ -185,7 +185,7 @@ func proven(s experiment.Summary) []proof {
 			meets = c.Interval.N > 0 && estimate <= c.Claim.Threshold
 		}
 		p.met = p.met && meets
-		p.held = p.held && c.Verdict == experiment.Held
+		p.held = p.held && c.Verdict == experiment.VerdictHeld
 	}
 	return all
 }

@@ -68,9 +68,9 @@ func (a advice) verdict(w io.Writer, s experiment.Summary, path string) error {
 		return err
 	}
 	switch s.Verdict {
-	case experiment.Failed:
+	case experiment.VerdictFailed:
 		return &exit{exitFailed, "the advice did not hold"}
-	case experiment.Inconclusive:
+	case experiment.VerdictInconclusive:
 		return &exit{exitInconclusive, "inconclusive: the trials do not tell whether the advice holds; more of them may (--repeats)"}
 	}
 	_, err := fmt.Fprintln(w, "The advice held.")

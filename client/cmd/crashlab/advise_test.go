@@ -165,7 +165,7 @@ func TestAdviceIsUsable(t *testing.T) {
 }
 
 func TestAdviceVerdict(t *testing.T) {
-	for verdict, want := range map[experiment.Verdict]int{experiment.Held: 0, experiment.Failed: exitFailed, experiment.Inconclusive: exitInconclusive} {
+	for verdict, want := range map[experiment.Verdict]int{experiment.VerdictHeld: 0, experiment.VerdictFailed: exitFailed, experiment.VerdictInconclusive: exitInconclusive} {
 		var b strings.Builder
 		err := answered().verdict(&b, experiment.Summary{Cells: make([]experiment.CellSummary, 1), Verdict: verdict}, "report.html")
 		code := 0

@@ -206,7 +206,7 @@ func TestFlagsReachThePlan(t *testing.T) {
 		"--rate 9 -n 3":      {Calls: 3, Rate: 9, Seed: 1},
 		"-n 3 --duration 5s": {Calls: 3, Duration: 5 * time.Second, Workers: 5, Seed: 1},
 		"--rate 9 --arrivals poisson --seed 7 --duration 5s --warmup 1s": {
-			Duration: 5 * time.Second, Rate: 9, Arrivals: workload.Poisson, Seed: 7, Warmup: time.Second,
+			Duration: 5 * time.Second, Rate: 9, Arrivals: workload.ArrivalsPoisson, Seed: 7, Warmup: time.Second,
 		},
 	} {
 		var cli commandLine

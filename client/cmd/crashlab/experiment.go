@@ -141,9 +141,9 @@ func showRun(out output, dir string, asJSON bool) (*record.Run, experiment.Summa
 // claimsVerdict returns nil when all claims hold.
 func claimsVerdict(s experiment.Summary) error {
 	switch s.Verdict {
-	case experiment.Failed:
+	case experiment.VerdictFailed:
 		return &exit{exitBelow, "a claim or a check failed"}
-	case experiment.Inconclusive:
+	case experiment.VerdictInconclusive:
 		return &exit{exitInconclusive, "inconclusive: the trials do not tell; more of them may (--repeats)"}
 	}
 	if s.Prediction != nil {

@@ -73,7 +73,7 @@ func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 	}
 	if f.CrashPoint != nil {
 		r.CrashPoint = faultv1.CrashPoint_CRASH_POINT_ARRIVAL
-		if *f.CrashPoint == fault.Reply {
+		if *f.CrashPoint == fault.CrashPointReply {
 			r.CrashPoint = faultv1.CrashPoint_CRASH_POINT_REPLY
 		}
 	}

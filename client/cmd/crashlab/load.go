@@ -44,7 +44,7 @@ func (l *loadCmd) plan() (workload.Plan, error) {
 		return p, &exit{exitUsage, fmt.Sprintf("--concurrency %d: not with --rate, which starts calls when they are due: want one of the two", l.Concurrency)}
 	case l.Arrivals != nil && l.Rate == 0:
 		return p, &exit{exitUsage, fmt.Sprintf("--arrivals %v: want --rate with it", p.Arrivals)}
-	case l.Seed != nil && p.Arrivals != workload.Poisson:
+	case l.Seed != nil && p.Arrivals != workload.ArrivalsPoisson:
 		return p, &exit{exitUsage, fmt.Sprintf("--seed %d: want --arrivals poisson with it", p.Seed)}
 	}
 	if p.Calls == 0 && p.Duration == 0 {

@@ -42,10 +42,10 @@ func (m *mergeCmd) Run(out output) error {
 	}
 	missing := missingTrials(run)
 	switch {
-	case summary.Verdict == experiment.Failed:
+	case summary.Verdict == experiment.VerdictFailed:
 	case missing != "":
 		return &exit{exitInconclusive, "inconclusive: " + missing}
-	case summary.Verdict == experiment.Inconclusive && run.Manifest.Engine == record.EngineLoad:
+	case summary.Verdict == experiment.VerdictInconclusive && run.Manifest.Engine == record.EngineLoad:
 		return &exit{exitInconclusive, "inconclusive: the calls of a load started too late"}
 	}
 	return claimsVerdict(summary)

@@ -156,7 +156,7 @@ func (r result) printJSON(w io.Writer) error {
 	if r.plan.Rate > 0 {
 		arrivals = r.plan.Arrivals.String()
 	}
-	if r.plan.Arrivals == workload.Poisson {
+	if r.plan.Arrivals == workload.ArrivalsPoisson {
 		seed = r.plan.Seed
 	}
 	enc := json.NewEncoder(w)

@@ -53,7 +53,7 @@ func TestSave(t *testing.T) {
 		t.Fatalf("%+v", run.Manifest)
 	}
 	for _, call := range run.Trials[0].Calls {
-		if call.Result != record.OK || len(call.Attempts) != 1 || call.Attempts[0].Replica != call.Replica {
+		if call.Result != record.ResultOK || len(call.Attempts) != 1 || call.Attempts[0].Replica != call.Replica {
 			t.Errorf("%+v", call)
 		}
 	}

@@ -214,8 +214,8 @@ func TestMeasure(t *testing.T) {
 		point   fault.CrashPoint
 		fits    bool
 	}{
-		{"uniform:10ms:50ms", fault.Arrival, true}, {"exp:40ms", fault.Arrival, true}, {"20ms", fault.Reply, true},
-		{"values:5ms:7ms:100ms", fault.Arrival, false},
+		{"uniform:10ms:50ms", fault.CrashPointArrival, true}, {"exp:40ms", fault.CrashPointArrival, true}, {"20ms", fault.CrashPointReply, true},
+		{"values:5ms:7ms:100ms", fault.CrashPointArrival, false},
 	} {
 		q := question(t, func(q *Question) {
 			q.Settings.PCrash, q.Settings.CrashPoint, q.Settings.ServiceTime, q.Settings.Calls = 0.1, tt.point, parse(tt.service), 300

@@ -97,7 +97,7 @@ func (r *reading) readEvents(events []record.Event) {
 			if c.Crash > 0 {
 				r.crashes++
 			}
-			if r.point == fault.Arrival {
+			if r.point == fault.CrashPointArrival {
 				r.requests += int(c.Arrived)
 			} else {
 				r.requests += int(c.Counted)

@@ -49,7 +49,7 @@ func Scenario(seed uint64, n int, m simulate.Model) Question {
 func oneInFlight(s design.Settings, mean time.Duration) float64 {
 	odds := (1 - s.PCrash) / s.PCrash
 	worked := odds
-	if s.CrashPoint == fault.Reply {
+	if s.CrashPoint == fault.CrashPointReply {
 		worked++
 	}
 	return float64(s.Replicas) * odds / (worked*mean.Seconds() + s.RestartDelay.Seconds())

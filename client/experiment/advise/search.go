@@ -156,7 +156,7 @@ func (s *search) try(ctx context.Context, settings design.Settings, repeats int)
 	c := Candidate{Settings: settings, Metrics: summary.Cells[0].Metrics, Trials: repeats, Calls: repeats * settings.Calls, Held: true}
 	for _, claim := range summary.Claims {
 		fast := claim.Claim.Metric == design.P99 && claim.Interval.N > 0 && high(claim.Interval) <= claim.Claim.Threshold
-		c.Held = c.Held && (claim.Verdict == experiment.Held || fast)
+		c.Held = c.Held && (claim.Verdict == experiment.VerdictHeld || fast)
 	}
 	failures, p99 := 1-c.Metrics[design.Success].Low, high(c.Metrics[design.P99])
 	c.Safe = c.Held && (s.Goal.Success == 0 || failures <= spareFailures*(1-s.Goal.Success)) &&

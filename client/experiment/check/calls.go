@@ -48,7 +48,7 @@ func checkNumbers(f *findings, calls []record.Call) {
 // answer returns the index of the attempt that the call's reply came from; -1 for none. Of a hedged call two attempts may be
 // ok, at two replicas; only one gave the reply, and what the other got nobody knows.
 func answer(c *record.Call) int {
-	if c.Result != record.OK {
+	if c.Result != record.ResultOK {
 		return -1
 	}
 	return slices.IndexFunc(c.Attempts, func(a record.Attempt) bool {
@@ -68,15 +68,15 @@ func checkResult(f *findings, c *record.Call) {
 	}
 	i := answer(c)
 	switch {
-	case c.Result < record.OK || c.Result > record.Interrupted:
+	case c.Result < record.ResultOK || c.Result > record.ResultInterrupted:
 		f.add(callRecord, "call %d: its result is %v", c.Number, c.Result)
 	case c.Duration < 0 || c.Start < c.Intended-rounding:
 		f.add(callRecord, "call %d: intended at %v, it started at %v and took %v", c.Number, c.Intended, c.Start, c.Duration)
-	case c.Result != record.OK && (ok != [2]int{} || c.Value != 0):
+	case c.Result != record.ResultOK && (ok != [2]int{} || c.Value != 0):
 		f.add(callRecord, "call %d: it %v, though an attempt was ok or it has the value %d", c.Number, c.Result, c.Value)
-	case c.Result == record.Failed && c.Code == codes.OK:
+	case c.Result == record.ResultFailed && c.Code == codes.OK:
 		f.add(callRecord, "call %d: it failed with status %v", c.Number, c.Code)
-	case c.Result != record.OK:
+	case c.Result != record.ResultOK:
 	case i < 0:
 		f.add(callRecord, "call %d: it is ok by replica %q, where no attempt was ok", c.Number, c.Replica)
 	case c.Attempts[i].Incarnation != c.Incarnation:

@@ -46,7 +46,7 @@ func (c *client) next() {
 		return
 	case c.turn == len(c.order) && c.round == c.rounds:
 		c.code = codes.Unavailable
-		c.end(record.Failed, nil)
+		c.end(record.ResultFailed, nil)
 		return
 	case c.turn == len(c.order):
 		c.round++
@@ -116,7 +116,7 @@ func (t *try) finish(o failover.Outcome, code codes.Code) {
 		return
 	}
 	if i := slices.IndexFunc(c.tries, func(t *try) bool { return t.record.Outcome == failover.OutcomeOK }); i >= 0 {
-		c.end(record.OK, c.tries[i])
+		c.end(record.ResultOK, c.tries[i])
 		return
 	}
 	c.next()

@@ -23,10 +23,10 @@ func find[T any](of []T, is func(*T) bool) []int {
 	return at
 }
 
-func isOK(c *record.Call) bool { return c.Result == record.OK }
+func isOK(c *record.Call) bool { return c.Result == record.ResultOK }
 
 // calm is true for a call that one attempt answered, with no other beside it.
-func calm(c *record.Call) bool { return c.Result == record.OK && len(c.Attempts) == 1 }
+func calm(c *record.Call) bool { return c.Result == record.ResultOK && len(c.Attempts) == 1 }
 
 func processEvent(kind event.Kind) func(*record.Event) bool {
 	return func(e *record.Event) bool { return e.Process != nil && e.Process.Kind == kind }
@@ -75,7 +75,7 @@ func lastNumber(t *record.TrialRecords) int {
 // fail makes a call that one attempt answered a call that failed with that attempt.
 func fail(c *record.Call, o failover.Outcome, sent bool) {
 	a := &c.Attempts[0]
-	a.Outcome, a.Code, a.Sent, c.Code, c.Result = o, codes.Unavailable, sent, codes.Unavailable, record.Failed
+	a.Outcome, a.Code, a.Sent, c.Code, c.Result = o, codes.Unavailable, sent, codes.Unavailable, record.ResultFailed
 	c.Replica, c.Incarnation, c.Value = "", 0, 0
 }
 
@@ -140,18 +140,18 @@ var mutations = []struct {
 		fail(c, failover.OutcomeRefused, false)
 	})},
 	{"an attempt that was lost is ok", callRecord, onCall(
-		func(c *record.Call) bool { return c.Result == record.Failed && len(c.Attempts) > 0 },
+		func(c *record.Call) bool { return c.Result == record.ResultFailed && len(c.Attempts) > 0 },
 		func(t *record.TrialRecords, c *record.Call) {
 			a := &c.Attempts[len(c.Attempts)-1]
 			a.Outcome, a.Code, a.Sent = failover.OutcomeOK, codes.OK, true
 		})},
 	{"a call that failed by a lost attempt is ok, with the value 1", "", onCall(
 		func(c *record.Call) bool {
-			return c.Result == record.Failed && c.Attempts[len(c.Attempts)-1].Outcome == failover.OutcomeLost
+			return c.Result == record.ResultFailed && c.Attempts[len(c.Attempts)-1].Outcome == failover.OutcomeLost
 		},
 		func(t *record.TrialRecords, c *record.Call) {
 			a := &c.Attempts[len(c.Attempts)-1]
-			a.Outcome, a.Code, c.Code, c.Result = failover.OutcomeOK, codes.OK, codes.OK, record.OK
+			a.Outcome, a.Code, c.Code, c.Result = failover.OutcomeOK, codes.OK, codes.OK, record.ResultOK
 			c.Replica, c.Incarnation, c.Value = a.Replica, a.Incarnation, 1
 		})},
 	{"two calls got the same value", unique, onPair(func(a, b *record.Call) { b.Value = a.Value })},

@@ -120,7 +120,7 @@ func (w *world) guess() {
 		c := &w.seen.Calls[i]
 		for k := range c.Attempts {
 			a := &c.Attempts[k]
-			if a.Outcome == failover.OutcomeOK && c.Result == record.OK {
+			if a.Outcome == failover.OutcomeOK && c.Result == record.ResultOK {
 				a.Incarnation = c.Incarnation
 				continue
 			}
@@ -158,7 +158,7 @@ func (w *world) work() {
 	c := &client{world: w, record: record.Call{Trial: 1, Number: w.started, Intended: w.now, Start: w.now}, round: 1, order: w.rng.Perm(len(w.nodes))}
 	w.open = append(w.open, c)
 	if w.deadline > 0 {
-		w.in(w.deadline, func() { c.cancel(record.Failed, codes.DeadlineExceeded) })
+		w.in(w.deadline, func() { c.cancel(record.ResultFailed, codes.DeadlineExceeded) })
 	}
 	c.next()
 }
@@ -167,7 +167,7 @@ func (w *world) work() {
 func (w *world) abort() {
 	w.aborted = true
 	for _, c := range w.open {
-		c.cancel(record.Interrupted, codes.Canceled)
+		c.cancel(record.ResultInterrupted, codes.Canceled)
 	}
 }
 
@@ -253,7 +253,7 @@ func (p *process) arrive(t *try) {
 	switch {
 	case p.chance(p.pKill):
 		p.end(restart.Exit{Code: -1, Signal: 9}, p.now+p.upTo(3*ms))
-	case crashes && p.point == fault.Arrival:
+	case crashes && p.point == fault.CrashPointArrival:
 		p.crash(t)
 	case p.chance(p.pError):
 		p.count.InFlight--

@@ -116,9 +116,9 @@ func TestPolicyAndPlan(t *testing.T) {
 	}
 	s = must(t, "factors: {rate: 5, arrivals: poisson, duration: 9s, warmup: 1s, crash_point: reply}", Overrides{}).Cells[0].Settings
 	plan := workload.Plan{
-		Duration: 9 * time.Second, Workers: 5, Rate: 5, Arrivals: workload.Poisson, Seed: 3, Warmup: time.Second,
+		Duration: 9 * time.Second, Workers: 5, Rate: 5, Arrivals: workload.ArrivalsPoisson, Seed: 3, Warmup: time.Second,
 	}
-	if got := s.Plan(3); got != plan || s.CrashPoint != fault.Reply {
+	if got := s.Plan(3); got != plan || s.CrashPoint != fault.CrashPointReply {
 		t.Errorf("got %+v, want %+v", got, plan)
 	}
 }

@@ -169,9 +169,9 @@ factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
 		interrupted := 0
 		for _, c := range trial.Calls {
 			switch c.Result {
-			case record.Interrupted:
+			case record.ResultInterrupted:
 				interrupted++
-			case record.Failed:
+			case record.ResultFailed:
 				t.Errorf("trial %d: call %d failed: the end of the run did that", trial.Number, c.Number)
 			}
 		}

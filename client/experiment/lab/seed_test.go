@@ -117,7 +117,7 @@ factors: {p_crash: [0.1, 0.2, 0.3, 0.6], concurrency: 1, max_in_flight: 1, round
 	for _, trial := range seen.Trials {
 		n := 0
 		for _, c := range trial.Calls {
-			if c.Result == record.OK {
+			if c.Result == record.ResultOK {
 				n++
 			}
 		}

@@ -171,7 +171,7 @@ func (c *code) UnmarshalText(text []byte) error {
 	return nil
 }
 
-var resultNames = [...]string{OK: "ok", Failed: "failed", Interrupted: "interrupted"}
+var resultNames = [...]string{ResultOK: "ok", ResultFailed: "failed", ResultInterrupted: "interrupted"}
 
 // String returns the result's name, in lower case.
 func (r Result) String() string {

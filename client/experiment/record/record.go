@@ -135,9 +135,9 @@ func (c Call) End() time.Duration { return c.Start + c.Duration }
 type Result int
 
 const (
-	OK          Result = iota // it succeeded
-	Failed                    // it failed
-	Interrupted               // the end of the run ended it; it says nothing of the replicas
+	ResultOK          Result = iota // it succeeded
+	ResultFailed                    // it failed
+	ResultInterrupted               // the end of the run ended it; it says nothing of the replicas
 )
 
 // Attempt is one attempt of a call.

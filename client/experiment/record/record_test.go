@@ -45,8 +45,8 @@ func seen(trial int) TrialRecords {
 					{Number: 2, Round: 1, Replica: "b", Incarnation: 2, Start: 2 * time.Millisecond, Duration: 2 * time.Microsecond, Sent: true, Hedge: true},
 				},
 			},
-			{Trial: trial, Number: 2, Result: Failed, Reason: "shed", Code: codes.ResourceExhausted, Attempts: []Attempt{}},
-			{Trial: trial, Number: 3, Result: Interrupted, Code: codes.Canceled, Attempts: []Attempt{}},
+			{Trial: trial, Number: 2, Result: ResultFailed, Reason: "shed", Code: codes.ResourceExhausted, Attempts: []Attempt{}},
+			{Trial: trial, Number: 3, Result: ResultInterrupted, Code: codes.Canceled, Attempts: []Attempt{}},
 		},
 		Events: []Event{
 			{Trial: trial, At: -time.Millisecond, Process: &exited},

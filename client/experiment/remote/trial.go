@@ -95,7 +95,7 @@ func (r *trial) target(s design.Settings, seed uint64) *trials.Cluster {
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(r.engine.credentials), grpc.WithContextDialer(g.dial)},
 	}
 	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
-	if s.CrashPoint == fault.Reply {
+	if s.CrashPoint == fault.CrashPointReply {
 		point = faultv1.CrashPoint_CRASH_POINT_REPLY
 	}
 	for i, one := range r.replicas {

@@ -225,7 +225,7 @@ func (l *life) crash(half time.Duration) (a record.Attempt, after time.Duration,
 		return record.Attempt{}, 0, false
 	}
 	after = half
-	if l.settings.CrashPoint == fault.Reply {
+	if l.settings.CrashPoint == fault.CrashPointReply {
 		after += l.work(l.count.Crash)
 	}
 	return l.attempts[n-1], after, true

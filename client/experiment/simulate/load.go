@@ -150,11 +150,11 @@ func (w *world) recordCall(c virtual.Call, r record.Call) record.Call {
 	delete(w.attempts, c.Number)
 	delete(w.answers, c.Number)
 	if c.OK && answered {
-		r.Result, r.Replica, r.Incarnation, r.Value = record.OK, design.ReplicaName(a.replica), a.incarnation, a.value
+		r.Result, r.Replica, r.Incarnation, r.Value = record.ResultOK, design.ReplicaName(a.replica), a.incarnation, a.value
 		return r
 	}
 	reason := failover.ReasonOf(c.Reason)
-	r.Result, r.Reason, r.Code = record.Failed, reason.String(), codes.Unavailable
+	r.Result, r.Reason, r.Code = record.ResultFailed, reason.String(), codes.Unavailable
 	switch reason {
 	case failover.ReasonCallerEnded:
 		r.Code = codes.DeadlineExceeded

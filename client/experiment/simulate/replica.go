@@ -210,7 +210,7 @@ func (q *request) arrive() {
 	q.index = len(r.inFlight)
 	r.inFlight = append(r.inFlight, q)
 	switch capacity := r.world.settings.Capacity; {
-	case q.crashes(fault.Arrival):
+	case q.crashes(fault.CrashPointArrival):
 		r.exit(restart.Exit{Code: 1}, q.number)
 	case capacity > 0 && r.working >= capacity:
 		r.queue = append(r.queue, q)
@@ -244,7 +244,7 @@ func (q *request) done() {
 		return // it was canceled as the process went on
 	}
 	r.counted++
-	if q.crashes(fault.Reply) {
+	if q.crashes(fault.CrashPointReply) {
 		r.exit(restart.Exit{Code: 1}, q.number)
 		return
 	}

@@ -44,7 +44,7 @@ func TestStoppedReplicaGoesOn(t *testing.T) {
 		"schedule: [{at: 1050ms, signal: stop}, {at: 3s, signal: cont}]")
 	late := 0
 	for _, c := range seen.Calls {
-		if c.Result != record.OK {
+		if c.Result != record.ResultOK {
 			t.Errorf("call %d failed", c.Number)
 		}
 		switch end := c.End(); {
@@ -70,7 +70,7 @@ func TestStoppedReplicaIsLeftOut(t *testing.T) {
 		t.Errorf("%d attempts timed out, want a few before the replica is left out", n)
 	}
 	for _, c := range seen.Calls {
-		if c.Result != record.OK {
+		if c.Result != record.ResultOK {
 			t.Fatalf("call %d failed", c.Number)
 		}
 	}
@@ -114,7 +114,7 @@ func TestDialOfAStoppedReplica(t *testing.T) {
 		seen := trialOf(t, "factors: {calls: 20, concurrency: 1, replicas: 1, p_crash: 0, service_time: 10ms, timeout: 0s, when_down: wait, rounds: 9, restart_delay: 100ms, deadline: 20s}\n"+
 			"schedule: [{at: 55ms, signal: kill}, {at: 163ms, signal: stop}, {at: 2s, signal: "+signal+"}]")
 		for _, c := range seen.Calls {
-			if end := c.End(); c.Result != record.OK || end > 163*time.Millisecond && end < 2*time.Second {
+			if end := c.End(); c.Result != record.ResultOK || end > 163*time.Millisecond && end < 2*time.Second {
 				t.Errorf("%s: call %d: %v at %v", signal, c.Number, c.Result, end)
 			}
 		}
@@ -146,7 +146,7 @@ func TestReplicaDrains(t *testing.T) {
 	}
 	again := 0
 	for _, c := range seen.Calls {
-		if len(c.Attempts) != 1 || c.Result != record.OK {
+		if len(c.Attempts) != 1 || c.Result != record.ResultOK {
 			t.Errorf("call %d: %v after %d attempts", c.Number, c.Result, len(c.Attempts))
 		}
 		for _, a := range c.Attempts {

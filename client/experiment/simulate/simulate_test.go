@@ -127,7 +127,7 @@ func TestCallsThatFailAtOnce(t *testing.T) {
 	seen := trialOf(t, "factors: {duration: 100ms, concurrency: 3, replicas: 1, max_in_flight: 1, rounds: 1, service_time: 20ms}")
 	failed := 0
 	for _, c := range seen.Calls {
-		if c.Result != record.OK {
+		if c.Result != record.ResultOK {
 			failed++
 		}
 	}

@@ -100,7 +100,7 @@ func TestWrongModelIsFound(t *testing.T) {
 	}{
 		{"a machine half as fast", variant{model: &slower}, false},
 		{"crash point swapped", variant{settings: func(s *design.Settings) {
-			s.CrashPoint = map[fault.CrashPoint]fault.CrashPoint{fault.Arrival: fault.Reply, fault.Reply: fault.Arrival}[s.CrashPoint]
+			s.CrashPoint = map[fault.CrashPoint]fault.CrashPoint{fault.CrashPointArrival: fault.CrashPointReply, fault.CrashPointReply: fault.CrashPointArrival}[s.CrashPoint]
 		}}, true},
 		{"backoff added to redial", variant{policy: func(p *virtual.Policy) { p.Redial.Every = time.Second }}, true},
 		{"line in random order", variant{records: randomLine}, true},

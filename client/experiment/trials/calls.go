@@ -74,11 +74,11 @@ func latest(launches []launched, at time.Duration) int {
 func result(r workload.Record) record.Result {
 	switch {
 	case r.Interrupted:
-		return record.Interrupted
+		return record.ResultInterrupted
 	case r.Err != nil:
-		return record.Failed
+		return record.ResultFailed
 	default:
-		return record.OK
+		return record.ResultOK
 	}
 }
 

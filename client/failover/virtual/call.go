@@ -91,7 +91,7 @@ func goesOn(k *call, _ *attempt) { k.next() }
 func (k *call) next() {
 	c := k.client
 	if k.canceled {
-		k.end(false, core.CallerEnded)
+		k.end(false, core.ReasonCallerEnded)
 		return
 	}
 	c.want()
@@ -104,21 +104,21 @@ func (k *call) follow(d core.Decision) {
 	c := k.client
 	next := c.shared.Follow(&k.Waiter.Call, d, k.over(), c.now())
 	switch next.Action {
-	case core.GiveUp:
-		if d.Action == core.Try {
+	case core.ActionGiveUp:
+		if d.Action == core.ActionTry {
 			c.shared.Abandon(c.members[d.Index].Replica, c.now())
 			c.offer()
 		}
 		k.end(false, next.Reason)
-	case core.Try:
+	case core.ActionTry:
 		k.attempt(d)
-	case core.Pause:
+	case core.ActionPause:
 		if next.Wait > 0 {
 			c.timeline.Set(&k.timer, c.now()+next.Wait)
 		} else {
 			k.wake(goesOn)
 		}
-	case core.Await:
+	case core.ActionAwait:
 		k.await()
 	}
 }
@@ -135,7 +135,7 @@ func (k *call) await() {
 	c.offer()
 	for _, w := range c.line.Shed(c.policy.MaxWaiting) {
 		w.Owner.leave()
-		w.Owner.wake(func(k *call, _ *attempt) { k.end(false, core.Crowded) })
+		w.Owner.wake(func(k *call, _ *attempt) { k.end(false, core.ReasonCrowded) })
 	}
 	if k.waits {
 		if patience := c.shared.Patience(&k.Terms, k.waited, c.now()); patience != Forever {
@@ -185,7 +185,7 @@ func (k *call) expire() {
 	case k.racing || k.first.state != attemptNone:
 		k.cancelAll()
 	default: // it pauses
-		k.end(false, core.CallerEnded)
+		k.end(false, core.ReasonCallerEnded)
 	}
 }
 

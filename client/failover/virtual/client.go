@@ -21,13 +21,13 @@ type Outcome = core.Outcome
 
 // The outcomes, as those of package failover.
 const (
-	OutcomeOK       = core.OK
-	OutcomeRefused  = core.Refused
-	OutcomeLost     = core.Lost
-	OutcomeFailed   = core.Failed
-	OutcomeTimeout  = core.TimedOut
-	OutcomeRejected = core.Rejected
-	OutcomeCanceled = core.Canceled
+	OutcomeOK       = core.OutcomeOK
+	OutcomeRefused  = core.OutcomeRefused
+	OutcomeLost     = core.OutcomeLost
+	OutcomeFailed   = core.OutcomeFailed
+	OutcomeTimeout  = core.OutcomeTimedOut
+	OutcomeRejected = core.OutcomeRejected
+	OutcomeCanceled = core.OutcomeCanceled
 )
 
 // Reason is why a call failed.

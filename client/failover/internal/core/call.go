@@ -21,7 +21,7 @@ type Rules struct {
 
 // NeedsDice reports whether a decision may depend on Moment.Dice.
 func (r *Rules) NeedsDice() bool {
-	return r.Order == Random || r.Order == LeastInFlight || r.Pauses.Jitter > 0
+	return r.Order == OrderRandom || r.Order == OrderLeastInFlight || r.Pauses.Jitter > 0
 }
 
 // Pauses are the waits between rounds.
@@ -53,11 +53,11 @@ type Order uint8
 
 // The orders of failover.Order.
 const (
-	First Order = iota
-	RoundRobin
-	Random
-	LeastInFlight
-	Sticky
+	OrderFirst Order = iota
+	OrderRoundRobin
+	OrderRandom
+	OrderLeastInFlight
+	OrderSticky
 )
 
 // Moment is what else a decision depends on.
@@ -88,42 +88,42 @@ const Forever time.Duration = math.MaxInt64
 type Action uint8
 
 const (
-	// Try the replica at the decision's Index.
-	Try Action = iota
-	// Pause for the decision's Wait, then ask again.
-	Pause
-	// Await a replica: ask again when one has become available.
-	Await
-	// GiveUp: the call has failed, for the decision's Reason.
-	GiveUp
+	// ActionTry: try the replica at the decision's Index.
+	ActionTry Action = iota
+	// ActionPause: pause for the decision's Wait, then ask again.
+	ActionPause
+	// ActionAwait: await a replica, and ask again when one has become available.
+	ActionAwait
+	// ActionGiveUp: the call has failed, for the decision's Reason.
+	ActionGiveUp
 )
 
 // Reason is why a call fails.
 type Reason uint8
 
 const (
-	// Spent: every replica has been tried in every round.
-	Spent Reason = iota
-	// Final: the last attempt's outcome is the call's.
-	Final
-	// Ambiguous: the last attempt may have been executed, and the method may not be repeated.
-	Ambiguous
-	// NoTime: what is left until the caller's deadline is not enough for another attempt.
-	NoTime
-	// PushedBack: the replica has asked not to repeat the call, or not before the caller's deadline.
-	PushedBack
-	// Full: no replica has room for another attempt.
-	Full
-	// CallerEnded: the caller's deadline has passed, or the caller has given up.
-	CallerEnded
-	// NoReplica: there is none.
-	NoReplica
-	// BudgetSpent: there is no budget for a repetition.
-	BudgetSpent
-	// Impatient: the call has waited for as long as it may.
-	Impatient
-	// Crowded: too many older calls wait.
-	Crowded
+	// ReasonSpent: every replica has been tried in every round.
+	ReasonSpent Reason = iota
+	// ReasonFinal: the last attempt's outcome is the call's.
+	ReasonFinal
+	// ReasonAmbiguous: the last attempt may have been executed, and the method may not be repeated.
+	ReasonAmbiguous
+	// ReasonNoTime: what is left until the caller's deadline is not enough for another attempt.
+	ReasonNoTime
+	// ReasonPushedBack: the replica has asked not to repeat the call, or not before the caller's deadline.
+	ReasonPushedBack
+	// ReasonFull: no replica has room for another attempt.
+	ReasonFull
+	// ReasonCallerEnded: the caller's deadline has passed, or the caller has given up.
+	ReasonCallerEnded
+	// ReasonNoReplica: there is none.
+	ReasonNoReplica
+	// ReasonBudgetSpent: there is no budget for a repetition.
+	ReasonBudgetSpent
+	// ReasonImpatient: the call has waited for as long as it may.
+	ReasonImpatient
+	// ReasonCrowded: too many older calls wait.
+	ReasonCrowded
 )
 
 // Decision is an answer of Next.
@@ -198,7 +198,7 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas *Candidates, first uint32) (d 
 		return d, false
 	}
 	d = c.try(r, m, replicas, i, may)
-	return d, d.Action == Try
+	return d, d.Action == ActionTry
 }
 
 // Note takes the result of an attempt that failed.
@@ -240,7 +240,7 @@ func (c *Call) NoteHedge(key uint32, round int, res Result) {
 func (c *Call) try(r *Rules, m Moment, replicas *Candidates, i int, may choice) Decision {
 	timeout, join, ok := c.timeout(r, m, replicas, i, may)
 	if !ok {
-		return Decision{Action: GiveUp, Reason: NoTime}
+		return Decision{Action: ActionGiveUp, Reason: ReasonNoTime}
 	}
 	key := replicas.all[i].Key
 	round := c.rounds + 1
@@ -248,7 +248,7 @@ func (c *Call) try(r *Rules, m Moment, replicas *Candidates, i int, may choice) 
 		round = c.tried.of(key) + 1
 	}
 	c.tried.set(key, round)
-	return Decision{Action: Try, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, round, may)}
+	return Decision{Action: ActionTry, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, round, may)}
 }
 
 // alone reports whether no other replica than the one just tried could be tried at once or after a dial that has not failed, nor that one
@@ -267,11 +267,11 @@ func (m *Moment) allows(d time.Duration, r *Rules) bool { return d <= m.Remainin
 // pause decides to pause, unless no time for an attempt would be left.
 func (c *Call) pause(d time.Duration, r *Rules, m Moment) Decision {
 	if !m.allows(d, r) {
-		return Decision{Action: GiveUp, Reason: NoTime}
+		return Decision{Action: ActionGiveUp, Reason: ReasonNoTime}
 	}
 	c.steps++
 	c.paused = true
-	return Decision{Action: Pause, Wait: d}
+	return Decision{Action: ActionPause, Wait: d}
 }
 
 // afterFailure tells whether the last attempt's failure is the call's, or when it may go on.
@@ -279,11 +279,11 @@ func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 	last := &c.last
 	switch {
 	case last.Final:
-		return Decision{Action: GiveUp, Reason: Final}, true
+		return Decision{Action: ActionGiveUp, Reason: ReasonFinal}, true
 	case last.Sent && !r.Idempotent:
-		return Decision{Action: GiveUp, Reason: Ambiguous}, true
+		return Decision{Action: ActionGiveUp, Reason: ReasonAmbiguous}, true
 	case last.Pushback < 0 || last.Pushback > 0 && !m.allows(last.Pushback, r):
-		return Decision{Action: GiveUp, Reason: PushedBack}, true
+		return Decision{Action: ActionGiveUp, Reason: ReasonPushedBack}, true
 	case last.Pushback > 0:
 		wait := last.Pushback
 		last.Pushback = 0 // obeyed
@@ -295,9 +295,9 @@ func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 // withoutAvailable decides where the call waits for replicas and none is to be had.
 func (c *Call) withoutAvailable(r *Rules, replicas *Candidates) Decision {
 	if replicas.Len() > 0 && c.count(r, replicas, kindAny, r.Rounds-1) == 0 {
-		return Decision{Action: GiveUp, Reason: Spent}
+		return Decision{Action: ActionGiveUp, Reason: ReasonSpent}
 	}
-	return Decision{Action: Await} // where there are none, more may come
+	return Decision{Action: ActionAwait} // where there are none, more may come
 }
 
 // endRound decides where the round has no replica left to try.
@@ -307,9 +307,9 @@ func (c *Call) endRound(r *Rules, m Moment, replicas *Candidates) Decision {
 		return c.pause(r.Pauses.nth(c.rounds-1, m.Dice), r, m)
 	}
 	if c.count(r, replicas, kindAny, c.rounds) > 0 { // they were passed over
-		return Decision{Action: GiveUp, Reason: Full}
+		return Decision{Action: ActionGiveUp, Reason: ReasonFull}
 	}
-	return Decision{Action: GiveUp, Reason: Spent}
+	return Decision{Action: ActionGiveUp, Reason: ReasonSpent}
 }
 
 // timeout returns the deadline of an attempt at the i-th replica, and when another may join it. It returns false where the time

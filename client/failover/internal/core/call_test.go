@@ -30,14 +30,14 @@ func walk(t *testing.T, r *Rules, m Moment, replicas func(step int) []Candidate)
 	for step := range 100 {
 		cs := replicas(step)
 		switch d := c.Next(r, m, NewCandidates(cs...)); d.Action {
-		case Try:
+		case ActionTry:
 			did += string(rune(cs[d.Index].Key))
 			c.Note(Result{Sent: true})
-		case Pause:
+		case ActionPause:
 			did += "|"
-		case Await:
+		case ActionAwait:
 			return did + "~", d
-		case GiveUp:
+		case ActionGiveUp:
 			return did, d
 		}
 	}
@@ -54,22 +54,22 @@ func TestCallOrder(t *testing.T) {
 		ready  string
 		want   string
 	}{
-		{"one round", 1, First, 0, "abc", "abc"},
-		{"three rounds, two pauses", 3, First, 0, "abc", "abc|abc|abc"},
-		{"nobody ready: the order stays", 1, First, 0, "", "abc"},
-		{"ready before the others", 1, First, 0, "c", "cab"},
-		{"start further on", 2, RoundRobin, 1, "abc", "bca|bca"},
-		{"start wraps", 1, RoundRobin, 5, "abc", "cba"},
-		{"start and ready", 1, RoundRobin, 2, "ab", "abc"},
-		{"first does not start further on", 1, First, 1, "abc", "abc"},
-		{"sticky", 1, Sticky, 0, "abc", "bac"},
-		{"sticky to one that is down", 1, Sticky, 0, "ac", "acb"},
+		{"one round", 1, OrderFirst, 0, "abc", "abc"},
+		{"three rounds, two pauses", 3, OrderFirst, 0, "abc", "abc|abc|abc"},
+		{"nobody ready: the order stays", 1, OrderFirst, 0, "", "abc"},
+		{"ready before the others", 1, OrderFirst, 0, "c", "cab"},
+		{"start further on", 2, OrderRoundRobin, 1, "abc", "bca|bca"},
+		{"start wraps", 1, OrderRoundRobin, 5, "abc", "cba"},
+		{"start and ready", 1, OrderRoundRobin, 2, "ab", "abc"},
+		{"first does not start further on", 1, OrderFirst, 1, "abc", "abc"},
+		{"sticky", 1, OrderSticky, 0, "abc", "bac"},
+		{"sticky to one that is down", 1, OrderSticky, 0, "ac", "acb"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := &Rules{Rounds: tc.rounds, Order: tc.order, Idempotent: true}
 			m := Moment{Remaining: Forever, Start: tc.start, Last: 'b'}
 			got, end := walk(t, r, m, func(int) []Candidate { return replicasOf(3, tc.ready) })
-			if got != tc.want || end.Reason != Spent {
+			if got != tc.want || end.Reason != ReasonSpent {
 				t.Errorf("tried %q, then %+v, want %q and the rounds spent", got, end, tc.want)
 			}
 		})
@@ -98,7 +98,7 @@ func TestRandomIsEven(t *testing.T) {
 	const n = 30_000
 	for range n {
 		cs := replicasOf(4, "abd")
-		d := new(Call).Next(&Rules{Rounds: 1, Order: Random}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, NewCandidates(cs...))
+		d := new(Call).Next(&Rules{Rounds: 1, Order: OrderRandom}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, NewCandidates(cs...))
 		counts[d.Index]++
 	}
 	for _, i := range []int{0, 1, 3} {
@@ -121,7 +121,7 @@ func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
 			for start := range uint64(100 * all) {
 				cs, c := replicasOf(all, "abcde"), new(Call)
 				cs[1].Ready = tc.refuse
-				r, m := &Rules{Rounds: 1, Order: RoundRobin}, Moment{Remaining: Forever, Start: start}
+				r, m := &Rules{Rounds: 1, Order: OrderRoundRobin}, Moment{Remaining: Forever, Start: start}
 				d := c.Next(r, m, NewCandidates(cs...))
 				if d.Index == 1 {
 					c.Note(Result{})
@@ -142,7 +142,7 @@ func TestLeastInFlight(t *testing.T) {
 	for range 1000 {
 		cs := replicasOf(3, "abc")
 		cs[0].InFlight, cs[1].InFlight, cs[2].InFlight = 5, 9, 1
-		seen[new(Call).Next(&Rules{Rounds: 1, Order: LeastInFlight}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, NewCandidates(cs...)).Index] = true
+		seen[new(Call).Next(&Rules{Rounds: 1, Order: OrderLeastInFlight}, Moment{Remaining: Forever, Dice: rnd.Uint64()}, NewCandidates(cs...)).Index] = true
 	}
 	if !seen[0] || seen[1] || !seen[2] {
 		t.Errorf("picked %v, want the first and the last, and never the busiest", seen)
@@ -158,19 +158,19 @@ func TestCallEnds(t *testing.T) {
 		m      Moment
 		want   Decision // of the call with one replica, after its first attempt
 	}{
-		{"rounds are spent", Rules{Rounds: 1, Idempotent: true}, lost, anytime, Decision{Action: GiveUp, Reason: Spent}},
-		{"the outcome is final", Rules{Rounds: 2, Idempotent: true}, Result{Final: true}, anytime, Decision{Action: GiveUp, Reason: Final}},
-		{"sent, and not idempotent", Rules{Rounds: 2}, lost, anytime, Decision{Action: GiveUp, Reason: Ambiguous}},
-		{"unsent, and not idempotent", Rules{Rounds: 2}, Result{}, anytime, Decision{Action: Pause}},
-		{"a pause", Rules{Rounds: 2, Pauses: Pauses{First: 9}, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
-		{"no time for the pause", Rules{Rounds: 2, Pauses: Pauses{First: 10}, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: NoTime}},
-		{"pushed back for good", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: -1}, anytime, Decision{Action: GiveUp, Reason: PushedBack}},
-		{"pushed back too far", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 10}, Moment{Remaining: 10}, Decision{Action: GiveUp, Reason: PushedBack}},
-		{"pushed back", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 9}, Moment{Remaining: 10}, Decision{Action: Pause, Wait: 9}},
+		{"rounds are spent", Rules{Rounds: 1, Idempotent: true}, lost, anytime, Decision{Action: ActionGiveUp, Reason: ReasonSpent}},
+		{"the outcome is final", Rules{Rounds: 2, Idempotent: true}, Result{Final: true}, anytime, Decision{Action: ActionGiveUp, Reason: ReasonFinal}},
+		{"sent, and not idempotent", Rules{Rounds: 2}, lost, anytime, Decision{Action: ActionGiveUp, Reason: ReasonAmbiguous}},
+		{"unsent, and not idempotent", Rules{Rounds: 2}, Result{}, anytime, Decision{Action: ActionPause}},
+		{"a pause", Rules{Rounds: 2, Pauses: Pauses{First: 9}, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: ActionPause, Wait: 9}},
+		{"no time for the pause", Rules{Rounds: 2, Pauses: Pauses{First: 10}, Idempotent: true}, lost, Moment{Remaining: 10}, Decision{Action: ActionGiveUp, Reason: ReasonNoTime}},
+		{"pushed back for good", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: -1}, anytime, Decision{Action: ActionGiveUp, Reason: ReasonPushedBack}},
+		{"pushed back too far", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 10}, Moment{Remaining: 10}, Decision{Action: ActionGiveUp, Reason: ReasonPushedBack}},
+		{"pushed back", Rules{Rounds: 2, Idempotent: true}, Result{Pushback: 9}, Moment{Remaining: 10}, Decision{Action: ActionPause, Wait: 9}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var c Call
-			if d := c.Next(&tc.rules, anytime, NewCandidates(replicasOf(1, "a")...)); d.Action != Try {
+			if d := c.Next(&tc.rules, anytime, NewCandidates(replicasOf(1, "a")...)); d.Action != ActionTry {
 				t.Fatalf("at first: %+v, want a try", d)
 			}
 			c.Note(tc.result)
@@ -188,7 +188,7 @@ func TestCallGoesOnAfterPushback(t *testing.T) {
 	c.Next(one(), anytime, cs)
 	c.Note(Result{Pushback: time.Second})
 	c.Next(one(), anytime, cs)
-	if d := c.Next(one(), anytime, cs); d.Action != Try || d.Index != 1 || d.Round != 1 {
+	if d := c.Next(one(), anytime, cs); d.Action != ActionTry || d.Index != 1 || d.Round != 1 {
 		t.Errorf("got %+v, want a try of the second replica in round 1", d)
 	}
 }
@@ -206,7 +206,7 @@ func TestWithoutReplicas(t *testing.T) {
 func TestCallPassesOver(t *testing.T) {
 	cs := replicasOf(4, "abc")
 	cs[0].Ejected, cs[1].Full = true, true
-	if got, end := walk(t, one(), anytime, func(int) []Candidate { return cs }); got != "cda" || end.Reason != Full {
+	if got, end := walk(t, one(), anytime, func(int) []Candidate { return cs }); got != "cda" || end.Reason != ReasonFull {
 		t.Errorf("tried %q, then %+v; want cda, and b without room", got, end)
 	}
 }
@@ -304,7 +304,7 @@ func TestTimeIsShared(t *testing.T) {
 			rs := NewCandidates(replicasOf(n, "abcde"[:n])...)
 			d := c.Next(r, Moment{Remaining: left, Usual: typical}, rs)
 			switch d.Action {
-			case Try:
+			case ActionTry:
 				for more := d.Join > 0; more && d.Join > 0; {
 					if left -= d.Join; left <= 0 {
 						t.Fatalf("seed %d: %+v: an attempt joins at the deadline or after it", seed, *r)
@@ -325,7 +325,7 @@ func TestTimeIsShared(t *testing.T) {
 				left -= took
 				given = append(given, took)
 				c.Note(Result{Sent: true})
-			case Pause:
+			case ActionPause:
 				if d.Wait >= left {
 					t.Fatalf("seed %d: a pause of %v with %v left", seed, d.Wait, left)
 				}
@@ -362,15 +362,15 @@ func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 func TestCallMakesWay(t *testing.T) {
 	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
 	m := Moment{Remaining: 9, Typical: 10, Usual: 10}
-	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != Try || d.Timeout != 0 {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != ActionTry || d.Timeout != 0 {
 		t.Errorf("alone: %+v, want a try with all the time there is", d)
 	}
 	m.Crowded = true
-	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != GiveUp || d.Reason != NoTime {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != ActionGiveUp || d.Reason != ReasonNoTime {
 		t.Errorf("in a crowd: %+v, want to give up", d)
 	}
 	m.Remaining = 15
-	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != Try || d.Timeout != 0 || d.Join != 10 {
+	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != ActionTry || d.Timeout != 0 || d.Join != 10 {
 		t.Errorf("with time for one attempt: %+v, want a try with all the time there is, which another joins after what attempts take", d)
 	}
 }

@@ -48,7 +48,7 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 	}
 	n := uint64(least.n)
 	switch o {
-	case RoundRobin:
+	case OrderRoundRobin:
 		all := uint64(replicas.Len())
 		place := int(m.Start % all)
 		if n == all { // as when all is well
@@ -56,9 +56,9 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 		}
 		// The share of one that cannot be tried goes to all the others in turn, not to the next in the list.
 		return ranks.nth(int((uint64(ranks.before(place)) + m.Start/all) % n))
-	case Random:
+	case OrderRandom:
 		return ranks.nth(int(m.Dice % n))
-	case LeastInFlight:
+	case OrderLeastInFlight:
 		a := m.Dice % n
 		b := a
 		if n > 1 {
@@ -69,7 +69,7 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 			return j
 		}
 		return i
-	case Sticky:
+	case OrderSticky:
 		if i, known := replicas.place[m.Last]; known && ranks.of(i) == least.rank {
 			return i
 		}

@@ -43,16 +43,16 @@ func (c *Call) scan(r *Rules, m Moment, all []Candidate) int {
 	}
 	n := uint64(len(least))
 	switch r.Order {
-	case RoundRobin:
+	case OrderRoundRobin:
 		if len(least) == len(all) {
 			return int(m.Start % n)
 		}
 		k, place := m.Start/uint64(len(all))%n, int(m.Start%uint64(len(all)))
 		ahead, _ := slices.BinarySearch(least, place)
 		return least[(uint64(ahead)+k)%n]
-	case Random:
+	case OrderRandom:
 		return least[m.Dice%n]
-	case LeastInFlight:
+	case OrderLeastInFlight:
 		a := m.Dice % n
 		b := a
 		if n > 1 {
@@ -62,7 +62,7 @@ func (c *Call) scan(r *Rules, m Moment, all []Candidate) int {
 			a = b
 		}
 		return least[a]
-	case Sticky:
+	case OrderSticky:
 		for _, i := range least {
 			if all[i].Key == m.Last {
 				return i
@@ -130,7 +130,7 @@ func BenchmarkDecision(b *testing.B) {
 			for i := range all {
 				all[i] = randomCandidate(rnd, uint32(i+1))
 			}
-			replicas, r := NewCandidates(all...), &Rules{Rounds: 3, Order: LeastInFlight}
+			replicas, r := NewCandidates(all...), &Rules{Rounds: 3, Order: OrderLeastInFlight}
 			b.ReportAllocs()
 			for b.Loop() {
 				i := rnd.IntN(n)

@@ -114,7 +114,7 @@ func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
 	slow, other := learned(), learned()
 	for name, nothing := range map[string]func(*Standing){
 		"cut off": func(s *Standing) { s.CutOff(3, slow, 300*ms) },
-		"failed":  func(s *Standing) { s.Failed(3, Failing) },
+		"failed":  func(s *Standing) { s.Failed(3, CauseFailing) },
 	} {
 		var s Standing
 		for range 6 {
@@ -163,7 +163,7 @@ func TestAnswersAndTrials(t *testing.T) {
 		t.Errorf("%d were slow, want 7", got)
 	}
 	method = learned(times(1000, ms)...)
-	s.Failed(1, Failing)
+	s.Failed(1, CauseFailing)
 	s.LeaveOut(0)
 	if s.Compare(3, method, ms, true) {
 		t.Error("left out twice")

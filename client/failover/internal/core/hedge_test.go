@@ -24,7 +24,7 @@ func TestHedge(t *testing.T) {
 			cs, c := slices.Clone(cs), c
 			tc.prepare(cs)
 			d, ok := c.Hedge(one(), anytime, NewCandidates(cs...), 'a')
-			if ok != (tc.want >= 0) || ok && (d.Index != tc.want || d.Action != Try) {
+			if ok != (tc.want >= 0) || ok && (d.Index != tc.want || d.Action != ActionTry) {
 				t.Errorf("got %+v, %v, want replica %d", d, ok, tc.want)
 			}
 		})
@@ -33,7 +33,7 @@ func TestHedge(t *testing.T) {
 	d, _ := hedged.Hedge(one(), anytime, all, 'a')
 	c.Note(Result{Sent: true})
 	c.NoteHedge(cs[d.Index].Key, d.Round, Result{Pushback: time.Second})
-	if d := c.Next(one(), anytime, all); d.Action != Pause {
+	if d := c.Next(one(), anytime, all); d.Action != ActionPause {
 		t.Errorf("after a hedge that was pushed back: %+v, want a pause", d)
 	}
 	if d := c.Next(one(), anytime, all); d.Index != 3 {

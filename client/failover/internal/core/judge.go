@@ -48,7 +48,7 @@ func (s *Shared) Settle(l *Lease, e End, now time.Duration, news News) {
 	case SaysOK, SaysRejected:
 		s.answered(l, e, now, news)
 	case SaysFailing:
-		s.fails(l, Failing, now, news)
+		s.fails(l, CauseFailing, now, news)
 	case SaysUnprocessed:
 		s.blame(l, now, news, func(x *Standing) bool { return x.TurnedAway(l.Start, now, after) })
 	case SaysLost:
@@ -83,7 +83,7 @@ func (s *Shared) Miss(l *Lease, now time.Duration) {
 }
 
 // Overtaken takes note that an attempt was ended because another one that had joined it ended the call.
-func (s *Shared) Overtaken(l *Lease, now time.Duration, news News) { s.fails(l, Hung, now, news) }
+func (s *Shared) Overtaken(l *Lease, now time.Duration, news News) { s.fails(l, CauseHung, now, news) }
 
 // answered takes note that a replica has answered.
 func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
@@ -104,7 +104,7 @@ func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
 		return
 	}
 	l.Method.Add(took)
-	if s.Policy.Rules.Order == Sticky && s.last.Load() != l.Key {
+	if s.Policy.Rules.Order == OrderSticky && s.last.Load() != l.Key {
 		s.last.Store(l.Key)
 	}
 }
@@ -118,7 +118,7 @@ func (s *Shared) lost(l *Lease, now time.Duration, news News) {
 	if s.Policy.AdaptiveLimit {
 		s.hazard.Crashed()
 	}
-	s.fails(l, HungUp, now, news)
+	s.fails(l, CauseHungUp, now, news)
 }
 
 // fails records an attempt that counts as a failure of its replica.

@@ -92,11 +92,11 @@ func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, ta
 		m := moment(w)
 		m.Crowded = crowded
 		d := w.Call.Next(w.Rules, m, replicas)
-		for d.Action == Try && !take(d.Index) {
+		for d.Action == ActionTry && !take(d.Index) {
 			w.Call.Untry(replicas.all[d.Index].Key)
 			d = w.Call.Next(w.Rules, m, replicas)
 		}
-		if d.Action == Await {
+		if d.Action == ActionAwait {
 			l.waiting[still] = w
 			still++
 			continue

@@ -95,7 +95,7 @@ func TestLineTellsWhatElseIsDecided(t *testing.T) {
 	l.Serve(NewCandidates(Candidate{Key: 1, Ready: true}), func(w *Waiter[string]) Moment {
 		return Moment{Remaining: w.Deadline, Typical: 10 * ms}
 	}, func(int) bool { return true }, func(_ *Waiter[string], d Decision) { got = append(got, d) })
-	if len(got) != 2 || got[0].Action != GiveUp || got[0].Reason != NoTime || got[1].Action != Try {
+	if len(got) != 2 || got[0].Action != ActionGiveUp || got[0].Reason != ReasonNoTime || got[1].Action != ActionTry {
 		t.Errorf("got %+v, want no time for the first, as another waits, and the replica for the second", got)
 	}
 }
@@ -143,7 +143,7 @@ func TestLineAsksWhereThereIsAChance(t *testing.T) {
 		chance := false
 		for _, w := range l.waiting {
 			c := w.Call
-			chance = chance || c.Next(r, anytime, replicas).Action == Try
+			chance = chance || c.Next(r, anytime, replicas).Action == ActionTry
 		}
 		asked := l.anyChance(replicas)
 		switch {

@@ -5,13 +5,13 @@ type Outcome uint8
 
 // The outcomes of failover.Outcome.
 const (
-	OK Outcome = iota
-	Refused
-	Lost
-	Failed
-	TimedOut
-	Rejected
-	Canceled
+	OutcomeOK Outcome = iota
+	OutcomeRefused
+	OutcomeLost
+	OutcomeFailed
+	OutcomeTimedOut
+	OutcomeRejected
+	OutcomeCanceled
 )
 
 // Wire is what is known of an attempt's request.
@@ -25,23 +25,23 @@ type Wire struct {
 // End is what an attempt's end says of its replica. Deadline says that the caller's has passed, OneMethod that what failed concerns the
 // one method.
 func (o Outcome) End(w Wire, deadline, oneMethod bool) End {
-	e := End{Answered: w.Answered && o != Canceled, Sent: w.Sent}
+	e := End{Answered: w.Answered && o != OutcomeCanceled, Sent: w.Sent}
 	switch {
-	case o == OK && w.Answered:
+	case o == OutcomeOK && w.Answered:
 		e.Says = SaysOK
-	case o == Rejected && w.Answered:
+	case o == OutcomeRejected && w.Answered:
 		e.Says = SaysRejected
-	case o == Failed && !oneMethod:
+	case o == OutcomeFailed && !oneMethod:
 		e.Says = SaysFailing
 	case w.Unprocessed:
 		e.Says = SaysUnprocessed
-	case o == Lost:
+	case o == OutcomeLost:
 		e.Says = SaysLost
-	case w.Picked && (o == TimedOut || o == Canceled && deadline):
+	case w.Picked && (o == OutcomeTimedOut || o == OutcomeCanceled && deadline):
 		e.Says = SaysCutOff
 	}
 	return e
 }
 
 // Ends reports whether the outcome is the call's, so that there is no use in another attempt.
-func (o Outcome) Ends() bool { return o == OK || o == Rejected || o == Canceled }
+func (o Outcome) Ends() bool { return o == OutcomeOK || o == OutcomeRejected || o == OutcomeCanceled }

@@ -91,7 +91,7 @@ func (r *Race) Missed(number int) {
 
 // Joined takes note of the end of an attempt that joined, and was made. It reports whether it wins: then the others are to be canceled.
 func (r *Race) Joined(o Outcome) (wins bool) {
-	if o == Canceled || !o.Ends() || r.over || r.won {
+	if o == OutcomeCanceled || !o.Ends() || r.over || r.won {
 		return false
 	}
 	r.won = true
@@ -132,11 +132,11 @@ func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 	switch {
 	case first.Missed:
 		c.Miss(first.Key)
-	case first.Outcome != OK:
+	case first.Outcome != OutcomeOK:
 		c.Note(first.Result)
 		f.Last = 0
-		f.Overtaken = first.Outcome == Canceled && won >= 0
-		f.Canceled = first.Outcome == Canceled && !f.Overtaken // else it was not the caller who ended the first
+		f.Overtaken = first.Outcome == OutcomeCanceled && won >= 0
+		f.Canceled = first.Outcome == OutcomeCanceled && !f.Overtaken // else it was not the caller who ended the first
 	case won < 0:
 		f.Success = 0
 		return f
@@ -144,7 +144,7 @@ func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 	if f.Success = succeeded(others, won); f.Success > 0 {
 		return f
 	}
-	if !first.Missed && first.Outcome == OK {
+	if !first.Missed && first.Outcome == OutcomeOK {
 		f.Success = 0
 		return f
 	}
@@ -161,11 +161,11 @@ func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 
 // succeeded returns which of those that joined has succeeded, from 1: the winner, if it has. -1: none.
 func succeeded(others []Racer, won int) int {
-	if won >= 0 && others[won].Outcome == OK {
+	if won >= 0 && others[won].Outcome == OutcomeOK {
 		return won + 1
 	}
 	for i, x := range others {
-		if x.Outcome == OK && !x.Missed {
+		if x.Outcome == OutcomeOK && !x.Missed {
 			return i + 1
 		}
 	}
@@ -175,11 +175,11 @@ func succeeded(others []Racer, won int) int {
 // finishOther takes note of an attempt that failed beside the first.
 func (c *Call) finishOther(f *Finish, first *Racer, others []Racer, i int, ended bool) {
 	x := &others[i]
-	if x.Missed || x.Outcome == Canceled && !ended { // not made, or canceled for another that has ended the call
+	if x.Missed || x.Outcome == OutcomeCanceled && !ended { // not made, or canceled for another that has ended the call
 		return
 	}
 	c.NoteHedge(x.Key, x.Round, x.Result)
-	if first.Missed || first.Outcome != Rejected { // else the first has ended the call
-		f.Last, f.Canceled = i+1, f.Canceled || x.Outcome == Canceled
+	if first.Missed || first.Outcome != OutcomeRejected { // else the first has ended the call
+		f.Last, f.Canceled = i+1, f.Canceled || x.Outcome == OutcomeCanceled
 	}
 }

@@ -80,7 +80,7 @@ func TestRosterIsUpToDate(t *testing.T) {
 				if !ok {
 					t.Fatalf("seed %d: the roster is not the latest", seed)
 				}
-				if d.Action != Try {
+				if d.Action != ActionTry {
 					break
 				}
 				l := &Lease{Member: members[d.Index], Method: latency}

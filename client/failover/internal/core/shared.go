@@ -133,7 +133,7 @@ func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
 	if t.Rules.NeedsDice() {
 		m.Dice = roll(s.seed, t.Number, uint64(c.steps))
 	}
-	if t.Rules.Order == Sticky {
+	if t.Rules.Order == OrderSticky {
 		m.Last = s.last.Load()
 	}
 	return m
@@ -148,7 +148,7 @@ func (s *Shared) Next(t *Terms, c *Call, r *Roster, crowded bool, now time.Durat
 	defer s.mu.Unlock()
 	for r == s.roster {
 		d = c.Next(t.Rules, m, s.current(now).candidates)
-		if d.Action != Try || s.take(d.Index, t.Rules.Wait, now) {
+		if d.Action != ActionTry || s.take(d.Index, t.Rules.Wait, now) {
 			return d, true
 		}
 		c.Untry(r.members[d.Index].Key) // another call was quicker
@@ -168,12 +168,12 @@ func (s *Shared) Better(t *Terms, tried *Call, key uint32, now time.Duration) bo
 // that the caller's time has ended. Where a replica was to be tried and is not, its place is to be given back.
 func (s *Shared) Follow(c *Call, d Decision, ended bool, now time.Duration) Decision {
 	switch {
-	case ended && (d.Action != GiveUp || d.Reason == NoTime):
-		return Decision{Action: GiveUp, Reason: CallerEnded}
-	case d.Action == GiveUp && d.Reason == Spent && !c.failed:
-		return Decision{Action: GiveUp, Reason: NoReplica}
-	case d.Action != GiveUp && !s.pay(c, d, now):
-		return Decision{Action: GiveUp, Reason: BudgetSpent}
+	case ended && (d.Action != ActionGiveUp || d.Reason == ReasonNoTime):
+		return Decision{Action: ActionGiveUp, Reason: ReasonCallerEnded}
+	case d.Action == ActionGiveUp && d.Reason == ReasonSpent && !c.failed:
+		return Decision{Action: ActionGiveUp, Reason: ReasonNoReplica}
+	case d.Action != ActionGiveUp && !s.pay(c, d, now):
+		return Decision{Action: ActionGiveUp, Reason: ReasonBudgetSpent}
 	}
 	return d
 }
@@ -183,7 +183,7 @@ func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	if c.failed && !c.paid && s.budget != nil && !s.budget.Take(now) {
 		return false
 	}
-	c.paid = c.failed && d.Action != Try
+	c.paid = c.failed && d.Action != ActionTry
 	return true
 }
 
@@ -196,11 +196,11 @@ func (s *Shared) Patience(t *Terms, waited, now time.Duration) time.Duration {
 func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 	switch {
 	case ended:
-		return CallerEnded
+		return ReasonCallerEnded
 	case t.Remaining(now) <= t.Rules.MinTimeout:
-		return NoTime
+		return ReasonNoTime
 	}
-	return Impatient
+	return ReasonImpatient
 }
 
 // Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a replica has room for more of them then,

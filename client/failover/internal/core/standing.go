@@ -6,12 +6,12 @@ import "time"
 type Cause uint8
 
 const (
-	// Failing: the replica answered with a failure.
-	Failing Cause = iota
-	// Hung: it did not answer before the attempt's deadline, or before another replica that was asked later.
-	Hung
-	// HungUp: it took the request and broke the connection, or gave it back unprocessed.
-	HungUp
+	// CauseFailing: the replica answered with a failure.
+	CauseFailing Cause = iota
+	// CauseHung: it did not answer before the attempt's deadline, or before another replica that was asked later.
+	CauseHung
+	// CauseHungUp: it took the request and broke the connection, or gave it back unprocessed.
+	CauseHungUp
 )
 
 // Standing judges a replica by what became of the attempts at it. Its zero value is in good standing.
@@ -62,7 +62,7 @@ func (s *Standing) TurnedAway(start, now time.Duration, after int) (enough bool)
 		return false
 	}
 	s.turned = now
-	return s.Failed(after, HungUp)
+	return s.Failed(after, CauseHungUp)
 }
 
 // nothing notes that an attempt came to nothing.
@@ -72,7 +72,7 @@ func (s *Standing) nothing(cause Cause) { s.doubtful, s.elsewhere, s.cause = s.d
 // and whether the others are to be compared with this attempt: a replica that is in doubt may be ill and is no comparison.
 func (s *Standing) CutOff(after int, method *Latency, waited time.Duration) (enough, compare bool) {
 	s.unanswered++
-	s.nothing(Hung)
+	s.nothing(CauseHung)
 	if len(s.cut) == maxCut {
 		copy(s.cut, s.cut[1:])
 		s.cut = s.cut[:maxCut-1]
@@ -184,12 +184,12 @@ func (s *Standing) OnTrial() bool { return s.again > 0 }
 
 // Reconnected reports whether a new connection is reason enough for a trial without a probe, since it may lead to a new process.
 // It is not where the replica breaks one connection after the other.
-func (s *Standing) Reconnected() bool { return s.cause != HungUp }
+func (s *Standing) Reconnected() bool { return s.cause != CauseHungUp }
 
 // Backoff is the time from leaving the replica out to the first probe, where probes are the given time apart: at first none
 // unless it answers with failures, for it cannot answer a probe before it is well, and twice as long each time.
 func (s *Standing) Backoff(probe time.Duration) time.Duration {
-	if s.cause != Failing && s.again <= 1 {
+	if s.cause != CauseFailing && s.again <= 1 {
 		return 0
 	}
 	return probe << (max(s.again, 1) - 1)

@@ -31,7 +31,7 @@ func TestStanding(t *testing.T) {
 			for i, step := range tc.steps {
 				switch step {
 				case 'f', 'F':
-					out := s.Failed(tc.after, Failing)
+					out := s.Failed(tc.after, CauseFailing)
 					if out != (step == 'F') {
 						t.Errorf("step %d of %s: to be left out is %v", i+1, tc.steps, out)
 					}
@@ -54,7 +54,7 @@ func TestStanding(t *testing.T) {
 // The wait before the first probe doubles with every time that the replica was left out and has not answered since, up to 64
 // times; one that hangs, or hangs up, is asked at once the first time. So does the time until it is tried whatever the probes say.
 func TestStandingBackoff(t *testing.T) {
-	for _, cause := range []Cause{Failing, Hung, HungUp} {
+	for _, cause := range []Cause{CauseFailing, CauseHung, CauseHungUp} {
 		var s Standing
 		for n := range 10 {
 			s.Failed(1, cause)
@@ -63,7 +63,7 @@ func TestStandingBackoff(t *testing.T) {
 			if got := s.TrialAt(time.Second); got != time.Hour+20*want {
 				t.Errorf("cause %d, left out for the %d. time: tried at %v, want %v", cause, n+1, got, time.Hour+20*want)
 			}
-			if cause != Failing && n == 0 {
+			if cause != CauseFailing && n == 0 {
 				want = 0
 			}
 			if got := s.Backoff(time.Second); got != want {
@@ -72,7 +72,7 @@ func TestStandingBackoff(t *testing.T) {
 			s.Try()
 		}
 		s.Answered()
-		s.Failed(1, Failing)
+		s.Failed(1, CauseFailing)
 		s.LeaveOut(0)
 		if got := s.Backoff(time.Second); got != time.Second {
 			t.Errorf("after an answer: %v before a probe, want 1s", got)
@@ -84,7 +84,7 @@ func TestStandingBackoff(t *testing.T) {
 func TestStandingWaitsForItsTurn(t *testing.T) {
 	var s Standing
 	for n := range 5 {
-		if enough := s.Failed(3, Failing); enough != (n >= 2) {
+		if enough := s.Failed(3, CauseFailing); enough != (n >= 2) {
 			t.Errorf("after %d failures enough is %v", n+1, enough)
 		}
 	}
