@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -33,9 +34,12 @@ type liveCmd struct {
 	Policy      string           `default:"original" placeholder:"original|recommended" help:"The policy of the load at first. (default: original)"`
 	Listen      string           `default:"127.0.0.1:7180" placeholder:"ADDR" help:"Where the page is served; port 0 is any that is free. Beyond loopback it takes --page-tls-cert and --token-file. (default: 127.0.0.1:7180)"`
 	Page        transport.Server `embed:"" prefix:"page-"`
-	TokenFile   string           `placeholder:"FILE" help:"The token that requests must have is in this file, at least 16 characters. (default: one that is drawn)"`
+	TokenFile   string           `placeholder:"FILE" help:"The token that requests must have is in this file, at least 16 letters, digits, -, ., _ or ~. (default: one that is drawn)"`
 	Runs        string           `default:"runs" placeholder:"FOLDER" help:"Where each recording gets a folder of its own. (default: runs)"`
 }
+
+// tokenForm is what a browser leaves in a URL as it is.
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{16,}$`)
 
 // Run serves the page until Ctrl-C, which ends the load and the cluster that was started, and nothing else.
 func (l *liveCmd) Run(ctx context.Context, out output) error {
@@ -94,8 +98,8 @@ func (l *liveCmd) server(out output) (*web.Server, live.Settings, error) {
 	if err != nil {
 		return nil, settings, &exit{exitUsage, "--token-file: " + err.Error()}
 	}
-	if s.Token = strings.TrimSpace(string(text)); len(s.Token) < 16 || strings.ContainsAny(s.Token, " \t\r\n#") {
-		return nil, settings, &exit{exitUsage, fmt.Sprintf("--token-file %s: want one line of at least 16 characters, and no space or # in it", l.TokenFile)}
+	if s.Token = strings.TrimSpace(string(text)); !tokenForm.MatchString(s.Token) {
+		return nil, settings, &exit{exitUsage, fmt.Sprintf("--token-file %s: want at least 16 letters, digits, -, ., _ or ~", l.TokenFile)}
 	}
 	return s, settings, nil
 }
