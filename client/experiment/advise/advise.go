@@ -77,6 +77,9 @@ func (q Question) checkSize() error {
 	if most := mostCalls / perCaller; s.Rate == 0 && s.Concurrency > most {
 		return fmt.Errorf("concurrency %d: want %d or less, as a trial of the search has up to %d calls", s.Concurrency, most, mostCalls)
 	}
+	if s.RestartDelay > time.Hour {
+		return fmt.Errorf("restart_delay %v: want 1h or less, or none, as the search makes trials of many restarts", s.RestartDelay)
+	}
 	restart := q.scale(s).restart
 	if most := float64(calls) / (spans * restart.Seconds()); s.PCrash > 0 && s.RestartDelay != design.Never && s.Rate > most && calls == longer*mostCalls {
 		return fmt.Errorf("rate %v: want %v or less with a restart delay of %v, as a trial of the search has up to %d calls", s.Rate, digits(most), s.RestartDelay, calls)

@@ -93,6 +93,7 @@ func TestGoalsThatContradict(t *testing.T) {
 		"success 1: want less than 1":                                                                                  func(q *Question) { q.Goal.Success = 1 },
 		"success 0.9999999: want 0.999975 or less, as the search makes no more than 160000 calls of a policy":          func(q *Question) { q.Goal.Success = 0.9999999 },
 		"concurrency 2000: want 1000 or less, as a trial of the search has up to 5000 calls":                           func(q *Question) { q.Settings.Concurrency = 2000 },
+		"restart_delay 10h0m0s: want 1h or less, or none":                                                              func(q *Question) { q.Settings.RestartDelay = 10 * time.Hour },
 		"rate 50000: want 32000 or less with a restart delay of 200ms, as a trial of the search has up to 20000 calls": func(q *Question) { q.Settings.Rate = 50000 },
 		"p99 5ms: want 10.3ms or more, as a request takes 10ms or more and its way 300µs":                              func(q *Question) { q.Goal.P99 = 5 * time.Millisecond },
 	} {
