@@ -15,6 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/advise"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/stats"
 )
@@ -65,7 +66,9 @@ func TestAdviseFromCellsThatDiffer(t *testing.T) {
 
 // A run says how long a request is on its way, unless a model is named.
 func TestAdviseFromMeasuresTheRoundTrip(t *testing.T) {
-	dir, model := playedRun(t, &played{name: "processes"}), filepath.Join(t.TempDir(), "model.json")
+	slow := simulate.DefaultModel()
+	slow.RoundTrip.Median = simulate.Span(2 * time.Millisecond)
+	dir, model := playedRun(t, &played{name: "processes", Engine: simulate.Engine{Model: slow}}), filepath.Join(t.TempDir(), "model.json")
 	if code, _, stderr := crashlab(t.Context(), "calibrate", "--from", dir, "--model", model); code != 0 {
 		t.Fatal(stderr)
 	}
@@ -73,10 +76,10 @@ func TestAdviseFromMeasuresTheRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(model, []byte(strings.ReplaceAll(string(text), `"300µs"`, `"5ms"`)), 0o600); err != nil {
+	if err := os.WriteFile(model, []byte(strings.ReplaceAll(string(text), `"2ms"`, `"5ms"`)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for model, want := range map[string]time.Duration{"": 300 * time.Microsecond, model: 5 * time.Millisecond} {
+	for model, want := range map[string]time.Duration{"": 2 * time.Millisecond, model: 5 * time.Millisecond} {
 		a := adviseCmd{P99: duration(time.Second), From: dir, modelFlag: modelFlag{Model: model}}
 		if q, source, err := a.question(); err != nil || (time.Duration(q.Model.RoundTrip.Median)-want).Abs() > time.Microsecond || !strings.Contains(source, "round trip ") {
 			t.Errorf("%q: %v, %q, %v", model, q.Model.RoundTrip.Median, source, err)

@@ -44,7 +44,9 @@ func playedRun(t *testing.T, p *played) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Engine.Model = simulate.DefaultModel()
+	if p.Engine.Model.RoundTrip.Median == 0 {
+		p.Engine.Model = simulate.DefaultModel()
+	}
 	dir, err := (&trials.Run{Engine: p, Runs: t.TempDir()}).Do(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
+	"example.com/crashlab/client/stats"
 	"example.com/crashlab/services/fault"
 )
 
@@ -63,6 +64,26 @@ func TestAdvice(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(a.Uses, func(a, b Use) int { return -int(math.Copysign(1, a.Share-b.Share)) }) {
 		t.Errorf("%v: want the binding one first", a.Uses)
+	}
+}
+
+// A candidate that leaves no room is not safe, and comes behind one that does, whatever they cost.
+func TestSafe(t *testing.T) {
+	t.Parallel()
+	q := question(t, func(q *Question) { q.Settings.PCrash, q.Settings.ServiceTime = 0, parse("uniform:10ms:50ms") })
+	for p99, want := range map[time.Duration]bool{60 * time.Millisecond: true, 52 * time.Millisecond: false} {
+		q.Goal.P99 = p99
+		s := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
+		if c, err := s.try(t.Context(), q.plain(q.Settings), 8); err != nil || !c.Held || c.Safe != want {
+			t.Errorf("p99 %v: %+v, %v", p99, c, err)
+		}
+	}
+	costs := func(attempts float64) map[design.Metric]stats.Interval {
+		return map[design.Metric]stats.Interval{design.Attempts: {Estimate: attempts}}
+	}
+	of := []Candidate{{Metrics: costs(1)}, {Metrics: costs(2), Held: true}, {Metrics: costs(3), Held: true, Safe: true}}
+	if ranked := q.rank(of); ranked[0].attempts() != 3 || ranked[1].attempts() != 2 || ranked[2].attempts() != 1 {
+		t.Errorf("%+v", ranked)
 	}
 }
 
