@@ -214,7 +214,7 @@ func TestFlagsOverrideTheFile(t *testing.T) {
 }
 
 func TestCommittedClusterFile(t *testing.T) {
-	text, err := os.ReadFile("../../../../deploy/cluster.yaml")
+	text, err := os.ReadFile("../../deploy/cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestOverflowOfGroups(t *testing.T) {
 
 // The committed file shows every key, and what it has in comments is allowed.
 func TestCommittedFileShowsEveryKey(t *testing.T) {
-	text, err := os.ReadFile("../../../../deploy/cluster.yaml")
+	text, err := os.ReadFile("../../deploy/cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
