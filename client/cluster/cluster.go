@@ -42,7 +42,8 @@ type Cluster struct {
 	// Replicas are those of the group. Of one supervisor they are in its own order, of several in that of their names.
 	Replicas []Replica
 
-	target Target
+	target      Target
+	credentials credentials.TransportCredentials
 }
 
 // Replica is a replica of the cluster, as it was when it was asked for.
@@ -69,7 +70,7 @@ func Connect(ctx context.Context, t Target, c credentials.TransportCredentials) 
 	if err != nil {
 		return nil, err
 	}
-	cluster := &Cluster{target: t}
+	cluster := &Cluster{target: t, credentials: c}
 	for _, e := range endpoints {
 		s, err := newSupervisor(e, c)
 		if err != nil {

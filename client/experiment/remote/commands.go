@@ -2,18 +2,14 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"example.com/crashlab/client/cluster"
 	"example.com/crashlab/client/experiment/design"
-	faultv1 "example.com/crashlab/gen/fault/v1"
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
@@ -22,8 +18,6 @@ const (
 	commandTimeout = time.Minute
 	// readyTimeout bounds the start of all replicas.
 	readyTimeout = time.Minute
-	// faultTimeout bounds a call to the Fault service of a replica.
-	faultTimeout = 30 * time.Second
 	// askPeriod is between two looks at replicas that are not ready yet.
 	askPeriod = 50 * time.Millisecond
 )
@@ -123,37 +117,4 @@ func (e *Engine) awaitReady(ctx context.Context) error {
 			return fmt.Errorf("replica %s of the supervisor at %s is not ready: %w", r.Name, r.Supervisor.Addr, ctx.Err())
 		}
 	}
-}
-
-func (e *Engine) getFaults(ctx context.Context, r cluster.Replica) (faults *faultv1.Faults, err error) {
-	err = e.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
-		reply, err := f.Get(ctx, new(faultv1.GetRequest))
-		faults = reply.GetFaults()
-		return err
-	})
-	return faults, err
-}
-
-func (e *Engine) setFaults(ctx context.Context, r cluster.Replica, req *faultv1.SetRequest) error {
-	return e.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
-		_, err := f.Set(ctx, req)
-		return err
-	})
-}
-
-// fault makes a call to the Fault service of the process that a replica is now: over a connection of its own, as one from before may be
-// to the process from before.
-func (e *Engine) fault(ctx context.Context, r cluster.Replica, call func(context.Context, faultv1.FaultClient) error) error {
-	options := []grpc.DialOption{grpc.WithTransportCredentials(e.credentials), grpc.WithDisableServiceConfig(), grpc.WithNoProxy()}
-	conn, err := grpc.NewClient("passthrough:///"+r.FaultAddr, append(options, r.Supervisor.Authority()...)...)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
-	defer cancel()
-	if err := call(ctx, faultv1.NewFaultClient(conn)); err != nil {
-		return errors.New(status.Convert(err).Message())
-	}
-	return nil
 }

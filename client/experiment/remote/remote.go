@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"example.com/crashlab/client/cluster"
@@ -129,9 +130,10 @@ func (e *Engine) look(ctx context.Context, first design.Cell) error {
 	}
 	for _, r := range e.cluster.Replicas {
 		e.before.policies[r.Supervisor] = r.Status.GetPolicy()
-		faults, err := e.getFaults(ctx, r)
+		faults, err := e.cluster.Faults(ctx, r)
 		if err != nil {
-			return refuse(first, "p_crash", "it is set through fault.v1.Fault, which replica %s does not serve at %s: %v", r.Name, r.FaultAddr, err)
+			return refuse(first, "p_crash", "it is set through fault.v1.Fault, which replica %s does not serve at %s: %s",
+				r.Name, r.FaultAddr, status.Convert(err).Message())
 		}
 		e.before.faults[r.Name] = faults
 	}
@@ -189,21 +191,26 @@ func (e *Engine) restore(ctx context.Context) error {
 // restoreFaults sets faults that had been set before: those of the command line the processes have by themselves.
 func (e *Engine) restoreFaults(ctx context.Context) error {
 	for _, r := range e.cluster.Replicas {
-		was := e.before.faults[r.Name]
-		now, err := e.getFaults(ctx, r)
-		if err != nil {
-			return err
-		}
-		now.Plan = was.GetPlan() // it was drawn by the process, unless it is on the command line
-		if !proto.Equal(was, now) {
-			err = e.setFaults(ctx, r, &faultv1.SetRequest{
-				CrashProbability: &was.CrashProbability, CrashPoint: was.CrashPoint, ServiceTime: &was.ServiceTime, Hang: &was.Hang,
-				ErrorProbability: &was.ErrorProbability, ErrorCode: &was.ErrorCode,
-			})
-		}
-		if err != nil {
-			return err
+		if err := e.restoreFaultsOf(ctx, r); err != nil {
+			return fmt.Errorf("faults of replica %s: %s", r.Name, status.Convert(err).Message())
 		}
 	}
 	return nil
+}
+
+func (e *Engine) restoreFaultsOf(ctx context.Context, r cluster.Replica) error {
+	was := e.before.faults[r.Name]
+	now, err := e.cluster.Faults(ctx, r)
+	if err != nil {
+		return err
+	}
+	now.Plan = was.GetPlan() // it was drawn by the process, unless it is on the command line
+	if proto.Equal(was, now) {
+		return nil
+	}
+	_, err = e.cluster.SetFaults(ctx, r, &faultv1.SetRequest{
+		CrashProbability: &was.CrashProbability, CrashPoint: was.CrashPoint, ServiceTime: &was.ServiceTime, Hang: &was.Hang,
+		ErrorProbability: &was.ErrorProbability, ErrorCode: &was.ErrorCode,
+	})
+	return err
 }

@@ -169,9 +169,9 @@ func look(t *testing.T, addr string) []string {
 	}
 	var all []string
 	for i, r := range e.cluster.Replicas {
-		faults, err := e.getFaults(t.Context(), r)
+		faults, err := e.cluster.Faults(t.Context(), r)
 		if err == nil && i == 0 && r.Status.GetIncarnation() == 1 {
-			err = e.setFaults(t.Context(), r, &faultv1.SetRequest{ErrorProbability: proto.Float64(0.25), ErrorCode: proto.String("ABORTED")})
+			_, err = e.cluster.SetFaults(t.Context(), r, &faultv1.SetRequest{ErrorProbability: proto.Float64(0.25), ErrorCode: proto.String("ABORTED")})
 			faults.ErrorProbability, faults.ErrorCode = 0.25, "ABORTED"
 		}
 		if err != nil {

@@ -89,10 +89,14 @@ func (r *trial) end(ctx context.Context) ([]trials.Event, map[string]record.Remo
 
 // target is what the load goes to.
 func (r *trial) target(s design.Settings, seed uint64) *trials.Cluster {
-	g := &gate{engine: r.engine, replicas: map[string]cluster.Replica{}, faults: map[string]*faultv1.SetRequest{}}
+	replicas, faults := map[string]cluster.Replica{}, map[string]*faultv1.SetRequest{} // by address
+	set := func(ctx context.Context, addr string) error {
+		_, err := r.engine.cluster.SetFaults(ctx, replicas[addr], faults[addr])
+		return err
+	}
 	c := &trials.Cluster{
 		Up: r.history.up, Rename: r.history.rename, Signal: r.signal,
-		Options: []grpc.DialOption{grpc.WithTransportCredentials(r.engine.credentials), grpc.WithContextDialer(g.dial)},
+		Options: []grpc.DialOption{grpc.WithTransportCredentials(r.engine.credentials), grpc.WithContextDialer(cluster.DialAfter(set))},
 	}
 	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
 	if s.CrashPoint == fault.CrashPointReply {
@@ -100,8 +104,8 @@ func (r *trial) target(s design.Settings, seed uint64) *trials.Cluster {
 	}
 	for i, one := range r.replicas {
 		c.Addrs = append(c.Addrs, one.Addr)
-		g.replicas[one.Addr] = one
-		g.faults[one.Addr] = &faultv1.SetRequest{
+		replicas[one.Addr] = one
+		faults[one.Addr] = &faultv1.SetRequest{
 			CrashProbability: &s.PCrash, CrashPoint: point, ServiceTime: new(s.ServiceTime.String()), Hang: new(false), ErrorProbability: new(0.0),
 			Plan: &faultv1.Plan{Seed: seed, Replica: design.ReplicaName(i), FirstIncarnation: uint64(r.history.first(i))},
 		}

@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+
+	faultv1 "example.com/crashlab/gen/fault/v1"
+)
+
+// faultTimeout bounds a call to the Fault service of a replica.
+const faultTimeout = 30 * time.Second
+
+// Faults returns the faults of the process that a replica is now.
+func (c *Cluster) Faults(ctx context.Context, r Replica) (faults *faultv1.Faults, err error) {
+	err = c.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
+		reply, err := f.Get(ctx, new(faultv1.GetRequest))
+		faults = reply.GetFaults()
+		return err
+	})
+	return faults, err
+}
+
+// SetFaults sets faults of the process that a replica is now, and returns those that it has then.
+func (c *Cluster) SetFaults(ctx context.Context, r Replica, req *faultv1.SetRequest) (faults *faultv1.Faults, err error) {
+	err = c.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
+		reply, err := f.Set(ctx, req)
+		faults = reply.GetFaults()
+		return err
+	})
+	return faults, err
+}
+
+// fault makes a call over a connection of its own: one from before may be to the process from before.
+func (c *Cluster) fault(ctx context.Context, r Replica, call func(context.Context, faultv1.FaultClient) error) error {
+	options := []grpc.DialOption{grpc.WithTransportCredentials(c.credentials), grpc.WithDisableServiceConfig(), grpc.WithNoProxy()}
+	conn, err := grpc.NewClient("passthrough:///"+r.FaultAddr, append(options, r.Supervisor.Authority()...)...)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
+	defer cancel()
+	return call(ctx, faultv1.NewFaultClient(conn))
+}
+
+// DialAfter is a dialer for gRPC that returns a connection to a process for which set has succeeded, such as one that sets its faults.
+//
+// Set is called once there is a connection, and must make another one to the same replica. If that reaches a later process, the first
+// connection is gone with its process: so nothing is ever sent to a process for which set has not succeeded.
+func DialAfter(set func(ctx context.Context, addr string) error) func(ctx context.Context, addr string) (net.Conn, error) {
+	return func(ctx context.Context, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		if err := set(ctx, addr); err != nil {
+			conn.Close()
+			// As from a dial that failed: another one may fare better.
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: fmt.Errorf("its faults cannot be set: %w", err)}
+		}
+		return conn, nil
+	}
+}
