@@ -199,9 +199,9 @@ func (e *Engine) restoreFaults(ctx context.Context) error {
 }
 
 func (e *Engine) restoreFaultsOf(ctx context.Context, r cluster.Replica) error {
-	was := e.before.faults[r.Name]
+	was, known := e.before.faults[r.Name]
 	now, err := e.cluster.Faults(ctx, r)
-	if err != nil {
+	if err != nil || !known { // somebody has added it meanwhile
 		return err
 	}
 	now.Plan = was.GetPlan() // it was drawn by the process, unless it is on the command line
