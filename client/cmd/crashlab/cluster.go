@@ -26,7 +26,7 @@ const clusterHelp = `With --cluster, FILE is YAML that says where the supervisor
     fault_port: 7102                          # where they serve fault.v1.Fault, if not where they serve the Counter
 
 All but control may be left out. Each trial restarts as many replicas as its cell has, with the faults and the restart delay of the cell, ` +
-	`and stops the others; at the end, and after Ctrl-C, everything is put back as it was. Nobody else should call the replicas meanwhile.`
+	`and stops the others; its probes stay as they are. At the end, and after Ctrl-C, everything is put back as it was. Nobody else should call the replicas meanwhile.`
 
 // engine returns the engine of trials on the cluster.
 func (f *clusterFlags) engine(out output) (*remote.Engine, error) {

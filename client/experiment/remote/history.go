@@ -28,19 +28,19 @@ type history struct {
 	watched int           // supervisors whose events cannot be missed any more
 	news    chan struct{} // closed and replaced at every event
 	lives   []life        // of each replica
-	events  []told
+	events  []observed
 	started bool  // all have been ready
 	failure error // why the trial cannot be used
 }
 
-// life is what a replica is at.
+// life is the state of a replica in the trial.
 type life struct {
 	first        int // its first incarnation in the trial; 0: none yet
 	alive, ready bool
 }
 
-// told is an event by the clock of its supervisor.
-type told struct {
+// observed is an event by the clock of its supervisor.
+type observed struct {
 	by    *cluster.Supervisor
 	event trials.Event
 }
@@ -213,10 +213,10 @@ func (h *history) add(s *cluster.Supervisor, e event.Event) {
 	for _, line := range e.Output {
 		if count := trials.ReadCount(e.Replica, []byte(line)); count != nil {
 			count.Incarnation = e.Incarnation
-			h.events = append(h.events, told{s, trials.Event{Time: e.Time, Event: record.Event{Count: count}}})
+			h.events = append(h.events, observed{s, trials.Event{Time: e.Time, Event: record.Event{Count: count}}})
 		}
 	}
-	h.events = append(h.events, told{s, trials.Event{Time: e.Time, Event: record.Event{Process: &e}}})
+	h.events = append(h.events, observed{s, trials.Event{Time: e.Time, Event: record.Event{Process: &e}}})
 }
 
 func (h *history) fail(err error) {
