@@ -127,12 +127,8 @@ type savedCall struct {
 // callsOf reads the calls of a run.
 func callsOf(t *testing.T, folder string) []savedCall {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, "records.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var calls []savedCall
-	for line := range strings.Lines(string(text)) {
+	for _, line := range readLines(t, filepath.Join(folder, "records.jsonl")) {
 		var c savedCall
 		if err := json.Unmarshal([]byte(line), &c); err != nil {
 			t.Fatal(err)
@@ -140,6 +136,15 @@ func callsOf(t *testing.T, folder string) []savedCall {
 		calls = append(calls, c)
 	}
 	return calls
+}
+
+func readLines(t *testing.T, path string) []string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Collect(strings.Lines(string(text)))
 }
 
 // outcomes spells what became of the calls of the newest run.
