@@ -347,7 +347,13 @@ func TestScenario(t *testing.T) {
 			t.Errorf("mark %+v", m)
 		}
 	}
+	first := s.guide.ended
 	s.do(live.Command{Do: live.ActionScenario, Scenario: "one-crash"})
+	select {
+	case <-first:
+	default:
+		t.Error("the first scenario goes on beside the second")
+	}
 	now = s.await("the stage of the other", func(now live.State) bool { return now.Scenario.Name == "one-crash" && now.Scenario.Done == 1 })
 	if now.Plans[1].On {
 		t.Errorf("plans %+v", now.Plans)
