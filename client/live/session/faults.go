@@ -2,9 +2,7 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -102,28 +100,21 @@ func (s *Session) ask(ctx context.Context, r cluster.Replica, request *faultv1.S
 	return faultv1.NewFaultClient(conn).Set(ctx, request)
 }
 
-// dial returns a connection of a load to a replica, to a process that has the faults that it is to keep: it sets them over a second
-// connection, made after the first one. If that reaches a later process, the first one's is gone, and its connection with it.
-func (s *Session) dial(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
+// giveFaults gives the replica at an address the faults that it is to keep. One that cannot have faults goes without.
+func (s *Session) giveFaults(ctx context.Context, addr string) error {
 	r, ok := s.at(addr)
 	kept := s.faults.of(r.Name)
 	if !ok || len(kept) == 0 {
-		return conn, nil
+		return nil
 	}
 	request, err := live.FaultRequest(kept)
 	if err == nil {
 		_, err = s.ask(ctx, r, request)
 	}
 	if status.Code(err) == codes.Unavailable || ctx.Err() != nil {
-		conn.Close()
-		// As from a dial that failed: another one may fare better.
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: fmt.Errorf("its faults cannot be set: %w", err)}
+		return err
 	}
-	return conn, nil // one that cannot have faults goes without
+	return nil
 }
 
 // known returns the faults that a replica is known to have.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"example.com/crashlab/client/cluster"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/live"
@@ -137,7 +138,7 @@ func (l *load) connect(target string, s live.Settings) (*client, error) {
 			l.session.apply(live.LinkChanged{Load: l.id, Event: e})
 		}
 	}
-	conn, err := failover.NewClient(valid(target), policy, append(l.session.dialOptions(), grpc.WithContextDialer(l.session.dial))...)
+	conn, err := failover.NewClient(valid(target), policy, append(l.session.dialOptions(), grpc.WithContextDialer(cluster.DialAfter(l.session.giveFaults)))...)
 	if err != nil {
 		return nil, err
 	}
