@@ -321,7 +321,7 @@ func TestBundledDesigns(t *testing.T) {
 		}
 	}
 	want := map[string]int{
-		"quick": 3, "seed": 10, "crash-probability": 16, "timeout": 6, "validation": 30, "concurrency": 6, "policies": 12, "overload": 2, "contention": 7, "signals": 2,
+		"quick": 3, "seed": 10, "crash-probability": 16, "timeout": 6, "validation": 30, "concurrency": 6, "policies": 12, "overload": 2, "contention": 6, "signals": 2,
 	}
 	if !maps.Equal(cells, want) {
 		t.Errorf("designs and their cells %v, want %v", cells, want)

@@ -2,8 +2,7 @@
 // a trial on processes with the same seed, about what a [Model] says that the machine takes its time for.
 //
 // What it leaves out: that processors, kernels and networks have limits. A trial whose calls keep the processors busy takes longer for
-// real. On two cores that matters from between 12,000 and 16,000 calls a
-// second on; deploy/experiments/contention.yaml measures it:
+// real. On two cores that begins between 12,000 and 16,000 calls a second; deploy/experiments/contention.yaml measures it:
 //
 //	crashlab experiment run --predict deploy/experiments/contention.yaml
 package simulate
