@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"context"
 	"debug/elf"
 	"encoding/json"
 	"fmt"
@@ -44,7 +45,7 @@ func buildImage(t *testing.T) (rootfs string, config imageConfig) {
 		t.Fatal(err)
 	}
 	container := buildah("from", "--pull-never", image)
-	t.Cleanup(func() { try(t.Context(), "buildah", "--storage-driver=vfs", "rm", container) })
+	t.Cleanup(func() { try(context.Background(), "buildah", "--storage-driver=vfs", "rm", container) })
 	return buildah("mount", container), inspected.OCIv1.Config
 }
 
@@ -133,7 +134,7 @@ func runImage(t *testing.T, rootfs string, config imageConfig, mounts map[string
 	}
 	go func() { c.ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		try(t.Context(), "runc", "delete", "--force", c.id)
+		try(context.Background(), "runc", "delete", "--force", c.id)
 		if t.Failed() {
 			t.Logf("the container printed:\n%s", c.text())
 		}
