@@ -11,7 +11,6 @@ import (
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/advise"
 	"example.com/crashlab/client/experiment/design"
-	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/stats"
 )
@@ -57,20 +56,7 @@ func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 		}
 		all = append(all, advice{question: q, answer: answer})
 	}
-	d := v.design(all)
-	r := trials.Run{Engine: engine, Runs: v.Runs, Command: os.Args}
-	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, v.Quiet, false))
-	if err != nil {
-		return err
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		return err
-	}
-	if run.Manifest.Interrupted {
-		return &exit{exitInterrupted, fmt.Sprintf("interrupted; what was seen is in %s", dir)}
-	}
-	summary, _, err := writePage(run)
+	summary, _, out, err := verifyTrials(ctx, out, v.design(all), trials.Run{Engine: engine, Runs: v.Runs, Command: os.Args}, v.Quiet)
 	if err != nil {
 		return err
 	}

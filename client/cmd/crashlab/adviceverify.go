@@ -18,23 +18,28 @@ import (
 // verify runs the advice on real clusters and says whether it held.
 func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, given advice) error {
 	d := a.design(given)
-	r := trials.Run{Engine: engine, Runs: a.Runs, Command: os.Args}
-	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, a.Quiet, false))
-	if err != nil {
-		return err
-	}
-	run, err := record.Open(dir)
-	if err != nil {
-		return err
-	}
-	if run.Manifest.Interrupted {
-		return &exit{exitInterrupted, fmt.Sprintf("interrupted; what was seen is in %s", dir)}
-	}
-	summary, path, err := writePage(run)
+	summary, path, out, err := verifyTrials(ctx, out, d, trials.Run{Engine: engine, Runs: a.Runs, Command: os.Args}, a.Quiet)
 	if err != nil {
 		return err
 	}
 	return given.verdict(out.stdout, summary, path)
+}
+
+// verifyTrials runs trials to their end, and returns what they have shown, the page of their report, and the output for what follows.
+func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Run, quiet bool) (experiment.Summary, string, output, error) {
+	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, quiet, false))
+	if err != nil {
+		return experiment.Summary{}, "", out, err
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		return experiment.Summary{}, "", out, err
+	}
+	if run.Manifest.Interrupted {
+		return experiment.Summary{}, "", out, &exit{exitInterrupted, fmt.Sprintf("interrupted; what was seen is in %s", dir)}
+	}
+	summary, path, err := writePage(run)
+	return summary, path, out, err
 }
 
 // design is that of the trials that verify the advice. They have other luck than those of the search.
