@@ -21,6 +21,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/transport"
 )
 
 // Supervisor is a supervisor of the cluster, with the methods of its control service.
@@ -83,26 +84,13 @@ func (s *Supervisor) Failure(err error) error {
 	of := status.Convert(err)
 	switch of.Code() {
 	case codes.Unavailable:
-		return fmt.Errorf("no supervisor answers at %s: %s", s.Addr, Plain(of.Message()))
+		return fmt.Errorf("no supervisor answers at %s: %s", s.Addr, transport.Plain(of.Message()))
 	case codes.Unimplemented:
 		return fmt.Errorf("what answers at %s is no supervisor: %s", s.Addr, of.Message())
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("the supervisor at %s does not answer in time", s.Addr)
 	}
 	return fmt.Errorf("the supervisor at %s: %s", s.Addr, strings.TrimPrefix(of.Message(), `group "": `)) // the only one, which has no name
-}
-
-// Plain removes gRPC's jargon from the message for a connection that failed.
-func Plain(message string) string {
-	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
-		if text, err := strconv.Unquote(quoted); err == nil {
-			message = text
-		}
-	}
-	for _, words := range []string{"transport: ", "Error while dialing: "} {
-		message = strings.TrimPrefix(message, words)
-	}
-	return strings.ReplaceAll(message, "\n", " ")
 }
 
 // Watch returns the events of the supervisor from the one after a sequence number on, as they happen, until ctx ends; then it ends

@@ -21,7 +21,8 @@ var floors = [][]string{
 	{"client/live"},
 	{"client/report", "supervisor/clusterfile"},
 	{"supervisor/control", "client/experiment"},
-	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "supervisor/transport", "client/cluster"},
+	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "client/cluster"},
+	{"supervisor/transport"},
 	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats", "client/look", "client/browsertest"},
 }
 

@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
-	"example.com/crashlab/client/cluster"
 	faultv1 "example.com/crashlab/gen/fault/v1"
 	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor/transport"
@@ -95,7 +94,7 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 	for _, addr := range replicas {
 		faults, err := request(ctx, addr, creds, do)
 		if err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %s", addr, cluster.Plain(message(err))))
+			failed = append(failed, fmt.Sprintf("%s: %s", addr, transport.Plain(message(err))))
 			continue
 		}
 		fmt.Fprintf(out.stdout, "%s: %s\n", addr, spellFaults(faults))

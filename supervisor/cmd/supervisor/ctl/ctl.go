@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -97,7 +96,7 @@ func (c *Command) failure(err error) error {
 	case !ok:
 		return err
 	case s.Code() == codes.Unavailable:
-		message := connectError(s.Message())
+		message := transport.Plain(s.Message())
 		if !strings.Contains(message, "--tls-") { // which is advice enough
 			message += "; --control ADDR or " + controlEnv + " says where it is"
 		}
@@ -106,19 +105,6 @@ func (c *Command) failure(err error) error {
 		return fmt.Errorf("what answers at %s is no supervisor: %s", c.Control, s.Message())
 	}
 	return errors.New(strings.TrimPrefix(s.Message(), `group "": `)) // the only one, which has no name
-}
-
-// connectError removes gRPC's jargon from the message for a connection that failed.
-func connectError(message string) string {
-	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
-		if plain, err := strconv.Unquote(quoted); err == nil {
-			message = plain
-		}
-	}
-	for _, words := range []string{"transport: ", "Error while dialing: "} {
-		message = strings.TrimPrefix(message, words)
-	}
-	return strings.ReplaceAll(message, "\n", " ")
 }
 
 // names are the replicas that a command is for. No name is an error and does not
