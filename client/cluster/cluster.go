@@ -96,14 +96,30 @@ func (c *Cluster) Close() error {
 }
 
 // Each calls do for all supervisors at once, and returns the first of the errors in their order.
-func (c *Cluster) Each(do func(s *Supervisor) error) error {
-	errs := make([]error, len(c.Supervisors))
+func (c *Cluster) Each(do func(s *Supervisor) error) error { return each(c.Supervisors, do) }
+
+func each(supervisors []*Supervisor, do func(s *Supervisor) error) error {
+	errs := make([]error, len(supervisors))
 	var all sync.WaitGroup
-	for i, s := range c.Supervisors {
+	for i, s := range supervisors {
 		all.Go(func() { errs[i] = do(s) })
 	}
 	all.Wait()
 	return cmp.Or(errs...)
+}
+
+// BySupervisor calls do for each supervisor of the replicas, all at once, with the names of its replicas. It returns the first of the errors
+// in the order of the replicas.
+func BySupervisor(replicas []Replica, do func(s *Supervisor, names []string) error) error {
+	var supervisors []*Supervisor
+	names := map[*Supervisor][]string{}
+	for _, r := range replicas {
+		if names[r.Supervisor] == nil {
+			supervisors = append(supervisors, r.Supervisor)
+		}
+		names[r.Supervisor] = append(names[r.Supervisor], r.Name)
+	}
+	return each(supervisors, func(s *Supervisor) error { return do(s, names[s]) })
 }
 
 // Refresh lists the replicas anew.

@@ -34,15 +34,19 @@ func (c *Cluster) SetFaults(ctx context.Context, r Replica, req *faultv1.SetRequ
 	return faults, err
 }
 
-// fault makes a call over a connection of its own: one from before may be to the process from before.
 func (c *Cluster) fault(ctx context.Context, r Replica, call func(context.Context, faultv1.FaultClient) error) error {
-	options := []grpc.DialOption{grpc.WithTransportCredentials(c.credentials), grpc.WithDisableServiceConfig(), grpc.WithNoProxy()}
-	conn, err := grpc.NewClient("passthrough:///"+r.FaultAddr, append(options, r.Supervisor.Authority()...)...)
+	return CallFaults(ctx, r.FaultAddr, faultTimeout, call, append(r.Supervisor.Authority(), grpc.WithTransportCredentials(c.credentials))...)
+}
+
+// CallFaults makes a call to the Fault service at an address. It takes a connection of its own, as one from before may be to the process
+// from before.
+func CallFaults(ctx context.Context, addr string, timeout time.Duration, call func(context.Context, faultv1.FaultClient) error, options ...grpc.DialOption) error {
+	conn, err := grpc.NewClient("passthrough:///"+addr, append(options, grpc.WithDisableServiceConfig(), grpc.WithNoProxy())...)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return call(ctx, faultv1.NewFaultClient(conn))
 }

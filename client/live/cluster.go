@@ -75,7 +75,7 @@ var faults = []change[faultv1.SetRequest]{
 		func(m *faultv1.SetRequest, text string) error {
 			var p fault.CrashPoint
 			err := p.UnmarshalText([]byte(text))
-			m.CrashPoint = faultv1.CrashPoint(p) + faultv1.CrashPoint_CRASH_POINT_ARRIVAL
+			m.CrashPoint = p.Message()
 			return err
 		}},
 	{Field{Name: "service_time", Group: groupAnswers, Kind: kindText, Doc: "How long the work of a request takes: 0s, 50ms, uniform:50ms:500ms or exp:100ms, its mean."},

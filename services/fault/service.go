@@ -85,15 +85,19 @@ func merge(f *Faults, req *faultv1.SetRequest) error {
 	return nil
 }
 
+// Message returns the crash point as messages of the Fault service have it.
+func (p CrashPoint) Message() faultv1.CrashPoint {
+	if p == CrashPointReply {
+		return faultv1.CrashPoint_CRASH_POINT_REPLY
+	}
+	return faultv1.CrashPoint_CRASH_POINT_ARRIVAL
+}
+
 func (s *Service) message(in *setting) *faultv1.Faults {
 	f, p := in.faults, in.plan
-	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
-	if f.CrashPoint == CrashPointReply {
-		point = faultv1.CrashPoint_CRASH_POINT_REPLY
-	}
 	return &faultv1.Faults{
 		CrashProbability: f.CrashProbability,
-		CrashPoint:       point,
+		CrashPoint:       f.CrashPoint.Message(),
 		ServiceTime:      f.ServiceTime.String(),
 		Hang:             f.Hang,
 		ErrorProbability: f.ErrorProbability,

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
+	"example.com/crashlab/client/cluster"
 	faultv1 "example.com/crashlab/gen/fault/v1"
 	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor/transport"
@@ -71,10 +71,7 @@ func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 		r.ServiceTime = &text
 	}
 	if f.CrashPoint != nil {
-		r.CrashPoint = faultv1.CrashPoint_CRASH_POINT_ARRIVAL
-		if *f.CrashPoint == fault.CrashPointReply {
-			r.CrashPoint = faultv1.CrashPoint_CRASH_POINT_REPLY
-		}
+		r.CrashPoint = f.CrashPoint.Message()
 	}
 	return r, f.PCrash != nil || f.CrashPoint != nil || f.ServiceTime != nil || f.Hang != nil || f.ErrorProbability != nil || f.ErrorCode != nil
 }
@@ -92,7 +89,11 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 	}
 	var failed []string
 	for _, addr := range replicas {
-		faults, err := request(ctx, addr, creds, do)
+		var faults *faultv1.Faults
+		err := cluster.CallFaults(ctx, addr, faultTimeout, func(ctx context.Context, c faultv1.FaultClient) (err error) {
+			faults, err = do(ctx, c)
+			return err
+		}, grpc.WithTransportCredentials(creds))
 		if err != nil {
 			failed = append(failed, fmt.Sprintf("%s: %s", addr, transport.Plain(message(err))))
 			continue
@@ -103,17 +104,6 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 		return errors.New(strings.Join(failed, "\ncrashlab: "))
 	}
 	return nil
-}
-
-func request(ctx context.Context, addr string, creds credentials.TransportCredentials, do func(context.Context, faultv1.FaultClient) (*faultv1.Faults, error)) (*faultv1.Faults, error) {
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds), grpc.WithNoProxy())
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, faultTimeout)
-	defer cancel()
-	return do(ctx, faultv1.NewFaultClient(conn))
 }
 
 // spellFaults returns the faults as the flags that set them; "none" without any.

@@ -26,18 +26,7 @@ const (
 func (e *Engine) command(ctx context.Context, replicas []cluster.Replica, do func(ctx context.Context, s *cluster.Supervisor, names []string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	return e.cluster.Each(func(s *cluster.Supervisor) error {
-		var names []string
-		for _, r := range replicas {
-			if r.Supervisor == s {
-				names = append(names, r.Name)
-			}
-		}
-		if names == nil {
-			return nil
-		}
-		return s.Failure(do(ctx, s, names))
-	})
+	return cluster.BySupervisor(replicas, func(s *cluster.Supervisor, names []string) error { return s.Failure(do(ctx, s, names)) })
 }
 
 // stop stops all replicas.

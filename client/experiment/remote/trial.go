@@ -13,7 +13,6 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 	faultv1 "example.com/crashlab/gen/fault/v1"
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
-	"example.com/crashlab/services/fault"
 )
 
 // trial is a trial on the first replicas of the cluster, which are a, b, ... in its records.
@@ -98,15 +97,11 @@ func (r *trial) target(s design.Settings, seed uint64) *trials.Cluster {
 		Up: r.history.up, Rename: r.history.rename, Signal: r.signal,
 		Options: []grpc.DialOption{grpc.WithTransportCredentials(r.engine.credentials), grpc.WithContextDialer(cluster.DialAfter(set))},
 	}
-	point := faultv1.CrashPoint_CRASH_POINT_ARRIVAL
-	if s.CrashPoint == fault.CrashPointReply {
-		point = faultv1.CrashPoint_CRASH_POINT_REPLY
-	}
 	for i, one := range r.replicas {
 		c.Addrs = append(c.Addrs, one.Addr)
 		replicas[one.Addr] = one
 		faults[one.Addr] = &faultv1.SetRequest{
-			CrashProbability: &s.PCrash, CrashPoint: point, ServiceTime: new(s.ServiceTime.String()), Hang: new(false), ErrorProbability: new(0.0),
+			CrashProbability: &s.PCrash, CrashPoint: s.CrashPoint.Message(), ServiceTime: new(s.ServiceTime.String()), Hang: new(false), ErrorProbability: new(0.0),
 			Plan: &faultv1.Plan{Seed: seed, Replica: design.ReplicaName(i), FirstIncarnation: uint64(r.history.first(i))},
 		}
 	}

@@ -178,20 +178,7 @@ func signal(sig supervisorv1.Signal) func(*Session, context.Context, live.Comman
 
 // bySupervisor calls do for each supervisor with the names of its replicas among those chosen.
 func bySupervisor(chosen []cluster.Replica, do func(of *cluster.Supervisor, names []string) error) error {
-	var order []*cluster.Supervisor
-	names := map[*cluster.Supervisor][]string{}
-	for _, r := range chosen {
-		if names[r.Supervisor] == nil {
-			order = append(order, r.Supervisor)
-		}
-		names[r.Supervisor] = append(names[r.Supervisor], r.Name)
-	}
-	for _, of := range order {
-		if err := do(of, names[of]); err != nil {
-			return refusal(of, err)
-		}
-	}
-	return nil
+	return cluster.BySupervisor(chosen, func(of *cluster.Supervisor, names []string) error { return refusal(of, do(of, names)) })
 }
 
 func (s *Session) restart(ctx context.Context, c live.Command) error {

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -88,16 +87,13 @@ func (s *Session) fault(ctx context.Context, r cluster.Replica, request *faultv1
 	return nil
 }
 
-// ask has a replica set faults, over a connection of its own: one from before may be to the process from before.
-func (s *Session) ask(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest) (*faultv1.SetResponse, error) {
-	conn, err := grpc.NewClient("passthrough:///"+r.FaultAddr, append(s.dialOptions(), r.Supervisor.Authority()...)...)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, faultPatience)
-	defer cancel()
-	return faultv1.NewFaultClient(conn).Set(ctx, request)
+// ask has a replica set faults.
+func (s *Session) ask(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest) (reply *faultv1.SetResponse, err error) {
+	err = cluster.CallFaults(ctx, r.FaultAddr, faultPatience, func(ctx context.Context, c faultv1.FaultClient) error {
+		reply, err = c.Set(ctx, request)
+		return err
+	}, append(s.dialOptions(), r.Supervisor.Authority()...)...)
+	return reply, err
 }
 
 // giveFaults gives the replica at an address the faults that it is to keep. One that cannot have faults goes without.
