@@ -21,7 +21,7 @@ func Style() string {
 }
 
 // Script joins the scripts that pages share and the page's own, in the order in which they are run, in one strict scope. The
-// page's own define outcomes, the names of the outcomes, and STATE, the numbers of a replica's states.
+// page's own define what paint.js names.
 func Script(own ...string) string {
 	var b strings.Builder
 	b.WriteString("(() => {\n\"use strict\";\n")

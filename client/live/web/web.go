@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"example.com/crashlab/client/live"
+	"example.com/crashlab/supervisor/transport"
 )
 
 const (
@@ -61,21 +62,14 @@ var ErrExposed = errors.New("other machines can reach it: want an address on loo
 
 // Listen listens at HOST:PORT, which must be on loopback unless it is secured.
 func Listen(addr string, secured bool) (net.Listener, error) {
-	tcp, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("%q: want HOST:PORT: %w", addr, err)
-	}
-	if !secured && !tcp.IP.IsLoopback() {
+	l, err := transport.Listen(addr, secured)
+	switch {
+	case errors.Is(err, transport.ErrExposed):
 		return nil, fmt.Errorf("%q: %w", addr, ErrExposed)
-	}
-	l, err := net.ListenTCP("tcp", tcp)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("%q: another process listens there: want an address that is free, such as 127.0.0.1:0 for any port", addr)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%q: %w", addr, err)
-	}
-	return l, nil
+	return l, err
 }
 
 // URL returns the URL of the page at a listener, with the token. A listener at all addresses is reached by the name of this machine.

@@ -1,6 +1,7 @@
 // Colours and shapes. Each outcome has a shape of its own too, for those who cannot tell the colours apart.
 //
-// The page defines outcomes, the names of the outcomes by their numbers, and STATE, the numbers of a replica's states.
+// The page defines outcomes, the names of the outcomes by their numbers, and OUTCOME, their numbers by their names; STATE, the numbers of a
+// replica's states; and at, which finds an element by its ID.
 
 let colours = {};
 
@@ -126,4 +127,14 @@ function paintText(f, text, x, y, colour, align = "left") {
   context.strokeText(text, x, y);
   context.fillStyle = colour;
   context.fillText(text, x, y);
+}
+
+// applyTheme shows the page in the light or the dark theme, but for its charts and lanes.
+function applyTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
+  readColours();
+  for (const canvas of document.querySelectorAll("canvas[data-outcome], [data-outcome] > canvas")) {
+    paintSwatch(canvas, OUTCOME[canvas.dataset.outcome ?? canvas.parentElement.dataset.outcome]);
+  }
 }

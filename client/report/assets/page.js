@@ -166,12 +166,7 @@ function showReplicas() {
 
 // setTheme shows the page in the light or the dark theme.
 function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
-  readColours();
-  for (const canvas of document.querySelectorAll("canvas[data-outcome], [data-outcome] > canvas")) {
-    paintSwatch(canvas, OUTCOME[canvas.dataset.outcome ?? canvas.parentElement.dataset.outcome]);
-  }
+  applyTheme(theme);
   for (const u of charts) u.redraw(false, true);
 }
 

@@ -45,12 +45,7 @@ function showControl() {
 }
 
 function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
-  readColours();
-  for (const canvas of document.querySelectorAll("canvas[data-outcome], [data-outcome] > canvas")) {
-    paintSwatch(canvas, OUTCOME[canvas.dataset.outcome ?? canvas.parentElement.dataset.outcome]);
-  }
+  applyTheme(theme);
   for (const { u } of plots) u.redraw(false, true);
   paintSoon();
 }
