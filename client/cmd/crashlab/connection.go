@@ -12,9 +12,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
-	counterv1 "example.com/crashlab/gen/counter/v1"
 	"example.com/crashlab/supervisor/transport"
 )
 
@@ -36,9 +36,8 @@ type connection struct {
 // client is a connection to the counter, and what is known of its replicas.
 type client struct {
 	conn     *failover.Client
-	counter  counterv1.CounterClient
+	get      func(context.Context, int) (workload.Reply, error)
 	target   target
-	deadline time.Duration // of a call; zero for none
 	replicas *replicaWatch
 }
 
@@ -55,7 +54,7 @@ func (c connection) dial(ctx context.Context, creds credentials.TransportCredent
 		conn.Close()
 		return nil, err
 	}
-	return &client{conn: conn, counter: counterv1.NewCounterClient(conn), target: c.Target, deadline: time.Duration(c.Deadline), replicas: watch}, nil
+	return &client{conn: conn, get: trials.Caller(conn, time.Duration(c.Deadline)), target: c.Target, replicas: watch}, nil
 }
 
 // settle waits until every replica has been tried, or is ready where Wait says so.
@@ -82,30 +81,14 @@ func (c connection) settle(ctx context.Context, conn *failover.Client, watch *re
 
 func (c *client) close() { c.conn.Close() }
 
-// get makes one call.
-func (c *client) get(ctx context.Context) (*counterv1.GetResponse, []failover.Attempt, error) {
-	if c.deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.deadline)
-		defer cancel()
-	}
-	var attempts []failover.Attempt
-	reply, err := c.counter.Get(ctx, new(counterv1.GetRequest), failover.Trace(&attempts))
+// call makes one call.
+func (c *client) call(ctx context.Context) (workload.Reply, error) {
+	reply, err := c.get(ctx, 0)
 	// A target that named replicas before is no mistake of the user's, and what was measured with them stays.
 	if errors.Is(err, failover.ErrNoReplicas) && len(c.replicas.list()) == 0 {
 		err = &exit{exitUsage, fmt.Sprintf("--target %q: %v: want a target that resolves to at least one replica", c.target, errors.Unwrap(err))}
 	}
-	return reply, attempts, err
-}
-
-// call makes one call of a workload.
-func (c *client) call(ctx context.Context) (workload.Reply, error) {
-	reply, attempts, err := c.get(ctx)
-	r := workload.Reply{Attempts: attempts}
-	if err == nil {
-		r.Value, r.Replica, r.Incarnation = reply.Value, reply.Replica, int(reply.Incarnation)
-	}
-	return r, err
+	return reply, err
 }
 
 // replicaWatch follows the states of the replicas.

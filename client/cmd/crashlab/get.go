@@ -27,11 +27,11 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 	}
 	defer c.close()
 	start := time.Now()
-	reply, attempts, err := c.get(ctx)
+	reply, err := c.call(ctx)
 	took := time.Since(start)
 	stopped := ctx.Err() != nil
 	out = calling.end(out)
-	for i, a := range attempts {
+	for i, a := range reply.Attempts {
 		fmt.Fprintf(out.stdout, "attempt %d, round %d: %v", i+1, a.Round, a)
 		if a.Err != nil {
 			fmt.Fprintf(out.stdout, ": %s", message(a.Err))
@@ -42,7 +42,7 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 		return interrupted
 	}
 	if failed, ok := errors.AsType[*failover.Error](err); ok {
-		return fmt.Errorf("the call failed after %s in %v: %s", plural(len(attempts), "attempt"), rounded(took), cause(failed))
+		return fmt.Errorf("the call failed after %s in %v: %s", plural(len(reply.Attempts), "attempt"), rounded(took), cause(failed))
 	}
 	if err != nil {
 		return err
