@@ -28,8 +28,8 @@ type Target struct {
 	Control []string
 	// Group is the group of replicas that is meant; empty where the supervisors have only one.
 	Group string
-	// Replicas says, by name, where replicas are reached for which the address that their supervisor knows is of no use here, such
-	// as those behind a port-forward.
+	// Replicas has, by name, the addresses of replicas that cannot be reached at the address that their supervisor knows, such as
+	// those behind a port-forward.
 	Replicas map[string]string
 	// FaultPort is where the replicas serve fault.v1.Fault; zero: where they serve the Counter.
 	FaultPort int

@@ -3,11 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"example.com/crashlab/client/cluster"
 	"example.com/crashlab/client/experiment/remote"
-	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/transport"
 )
 
@@ -31,17 +29,8 @@ All but control may be left out. Each trial restarts as many replicas as its cel
 // engine returns the engine of trials on the cluster.
 func (f *clusterFlags) engine(out output) (*remote.Engine, error) {
 	target, err := cluster.ReadFile(f.Cluster)
-	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
-		return nil, &exit{exitUsage, inputfile.Text(mistake)}
-	}
-	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
-		return nil, &exit{exitUsage, refused.Error()}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &exit{exitUsage, fmt.Sprintf("--cluster %q: no such file: want one with the addresses of its supervisors, such as control: [127.0.0.1:7100]", f.Cluster)}
-	}
 	if err != nil {
-		return nil, err
+		return nil, fileError(err, fmt.Sprintf("--cluster %q: no such file: want one with the addresses of its supervisors, such as control: [127.0.0.1:7100]", f.Cluster))
 	}
 	credentials, err := secure(f.Client, out)
 	if err != nil {

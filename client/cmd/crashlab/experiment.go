@@ -75,17 +75,8 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 		o.Set = append(o.Set, design.Level(l))
 	}
 	d, err := design.Load(f.File, o)
-	if mistake, ok := errors.AsType[*design.Mistake](err); ok {
-		return nil, &exit{exitUsage, strings.TrimSuffix(mistake.Error()+"\n"+mistake.Excerpt, "\n")}
-	}
-	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
-		return nil, &exit{exitUsage, refused.Error()}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &exit{exitUsage, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", f.File)}
-	}
 	if err != nil {
-		return nil, err
+		return nil, fileError(err, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", f.File))
 	}
 	for _, what := range d.Warnings {
 		fmt.Fprintln(out.stderr, "warning:", what)
@@ -94,6 +85,21 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 		fmt.Fprintln(out.stderr, "left out", what)
 	}
 	return d, nil
+}
+
+// fileError returns the error of a file that the user has named as the user's mistake, unless it is the system's. Missing is what is said
+// where there is no such file.
+func fileError(err error, missing string) error {
+	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
+		return &exit{exitUsage, strings.TrimSuffix(inputfile.Text(mistake), "\n")}
+	}
+	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
+		return &exit{exitUsage, refused.Error()}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &exit{exitUsage, missing}
+	}
+	return err
 }
 
 // report shows what a run has shown, and returns the verdict as an error.

@@ -26,7 +26,7 @@ type experimentRunCmd struct {
 // Help is what kong shows below the flags.
 func (experimentRunCmd) Help() string { return clusterHelp }
 
-// Run runs the experiment. Ctrl-C ends it early, and what it saw is still reported.
+// Run runs the experiment. Ctrl-C ends it early; the trials until then are reported.
 func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if err := e.check(); err != nil {
 		return err

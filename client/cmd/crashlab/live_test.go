@@ -19,7 +19,7 @@ import (
 	"example.com/crashlab/client/live"
 )
 
-// A mistake is told in one line, before anything is started.
+// A mistake gets one line, before anything is started.
 func TestLiveBadInput(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

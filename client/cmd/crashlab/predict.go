@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
 
 	"example.com/crashlab/client/experiment/simulate"
@@ -23,13 +22,10 @@ func (f modelFlag) load() (simulate.Model, error) {
 	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
 		return m, &exit{exitUsage, mistake.Error()}
 	}
-	if refused, ok := errors.AsType[*inputfile.Refused](err); ok {
-		return m, &exit{exitUsage, refused.Error()}
+	if err != nil {
+		return m, fileError(err, fmt.Sprintf("--model %q: no such file: want one that `crashlab calibrate` saved", f.Model))
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, &exit{exitUsage, fmt.Sprintf("--model %q: no such file: want one that `crashlab calibrate` saved", f.Model)}
-	}
-	return m, err
+	return m, nil
 }
 
 type predictCmd struct {

@@ -2,8 +2,8 @@
 //
 // Each trial begins with a restart of the replicas, since the luck of a request depends on its number at its process. A process gets the
 // faults and the seed of the trial before its first request: no connection of the load is used until the process at its other end has
-// them. What happens to the processes is told by their supervisors, whose clocks are related to ours by an estimate that is in the
-// records with its error. At the end everything is put back that was changed.
+// them. Their supervisors report what happens to the processes. How their clocks are related to ours is estimated; the records have the
+// estimate and its error. At the end everything is put back that was changed.
 //
 // Nobody else should call the replicas meanwhile: such calls would be counted, and the checks of the records find them.
 package remote
