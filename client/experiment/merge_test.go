@@ -3,13 +3,14 @@ package experiment_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"example.com/crashlab/client/experiment/labtest"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
@@ -18,19 +19,6 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/stats"
 )
-
-func load(t *testing.T, text string) *design.Design {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(path, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
 
 // simulated runs a shard of a design in virtual time, and reads its files.
 func simulated(t *testing.T, d *design.Design, s trials.Shard) *record.Run {
@@ -57,7 +45,7 @@ claims: [attempts <= 100]
 // However many shards there are, and in whatever order they are merged, what comes of it is what a run of all trials has shown.
 func TestMergedShardsAreTheWholeRun(t *testing.T) {
 	t.Parallel()
-	d := load(t, small)
+	d := labtest.Design(t, small)
 	whole := simulated(t, d, trials.Shard{})
 	want := withoutClock(whole)
 	for _, count := range []int{1, 2, 3, 5, 8, 11} {
@@ -109,7 +97,7 @@ func withoutClock(run *record.Run) []record.TrialRecords {
 
 func TestMergeTellsWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	d := load(t, small)
+	d := labtest.Design(t, small)
 	merged, err := experiment.Merge([]*record.Run{
 		simulated(t, d, trials.Shard{Index: 3, Count: 4}), simulated(t, d, trials.Shard{Index: 0, Count: 4}),
 	})
@@ -128,7 +116,7 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 // A shard that was begun twice, as by a pod that was replaced, counts once: what was made to its end, and of that what was first.
 func TestMergeOfTrialsMadeTwice(t *testing.T) {
 	t.Parallel()
-	d := load(t, small)
+	d := labtest.Design(t, small)
 	first, second := simulated(t, d, trials.Shard{}), simulated(t, d, trials.Shard{})
 	first.Trials = first.Trials[:3]
 	first.Trials[2].Interrupted = true
@@ -150,7 +138,7 @@ func TestMergeOfTrialsMadeTwice(t *testing.T) {
 
 func TestMergeRefuses(t *testing.T) {
 	t.Parallel()
-	base := simulated(t, load(t, small), trials.Shard{Index: 0, Count: 8})
+	base := simulated(t, labtest.Design(t, small), trials.Shard{Index: 0, Count: 8})
 	for change, want := range map[[2]string]string{
 		{"seed: 3", "seed: 4"}:                 "one has the seed 3 and the other 4",
 		{"repeats: 4", "repeats: 5"}:           "one has 4 repeats of each cell and the other 5",
@@ -158,7 +146,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"[0.1, 0.3]", "[0.1, 0.2, 0.3]"}:      "one has 2 cells and the other 3",
 		{"attempts <= 100", "attempts <= 101"}: "their claims, schedules or names differ",
 	} {
-		other := simulated(t, load(t, strings.Replace(small, change[0], change[1], 1)), trials.Shard{Index: 1, Count: 8})
+		other := simulated(t, labtest.Design(t, strings.Replace(small, change[0], change[1], 1)), trials.Shard{Index: 1, Count: 8})
 		for _, runs := range [][]*record.Run{{base, other}, {base, base, other}} {
 			_, err := experiment.Merge(runs)
 			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), base.Dir) || !strings.Contains(err.Error(), other.Dir) ||

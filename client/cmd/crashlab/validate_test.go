@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
@@ -35,15 +37,7 @@ func (p *played) Trial(ctx context.Context, d *design.Design, t design.Trial, w 
 // playedRun returns the folder of a run, as if it had been on processes.
 func playedRun(t *testing.T, p *played) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "test.yaml")
-	text := "repeats: 6\nfactors: {calls: 60, concurrency: 2, p_crash: 0.2, restart_delay: 100ms, service_time: 'uniform:5ms:20ms', when_down: wait}"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(file, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := labtest.Design(t, "repeats: 6\nfactors: {calls: 60, concurrency: 2, p_crash: 0.2, restart_delay: 100ms, service_time: 'uniform:5ms:20ms', when_down: wait}")
 	if p.Engine.Model.RoundTrip.Median == 0 {
 		p.Engine.Model = simulate.DefaultModel()
 	}

@@ -3,12 +3,12 @@ package check_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"example.com/crashlab/client/experiment/check"
-	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/lab"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
@@ -17,15 +17,7 @@ import (
 // seen runs a design on real processes of the program, and returns what was seen.
 func seen(t *testing.T, counterd, text string) []record.TrialRecords {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "design.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(file, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := (&trials.Run{Engine: &lab.Lab{Counterd: counterd}, Runs: t.TempDir()}).Do(t.Context(), d)
+	dir, err := (&trials.Run{Engine: &lab.Lab{Counterd: counterd}, Runs: t.TempDir()}).Do(t.Context(), labtest.Design(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +99,8 @@ func TestCleanRunsRaiseNoAlarm(t *testing.T) {
 	}
 	t.Parallel()
 	counterd := filepath.Join(t.TempDir(), "counterd")
-	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	if err := labtest.Build(counterd); err != nil {
+		t.Fatal(err)
 	}
 	repeats := 1
 	if *check.Soak {

@@ -5,16 +5,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"example.com/crashlab/client/experiment/check"
-	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/supervisor/event"
@@ -26,48 +25,18 @@ var soak = flag.Bool("soak", false, "repeat trials of the same seed 50 times")
 var counterd string
 
 func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	folder, err := os.MkdirTemp("", "lab")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	counterd = filepath.Join(folder, "counterd")
-	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	os.Setenv("COUNTERD", counterd) // for testdata/only-a
-	stopTimeout = 2 * time.Minute   // a replica that hangs is a fault here
-	return m.Run(), nil
-}
-
-// load returns the design of a text of YAML.
-func load(t testing.TB, text string) *design.Design {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(path, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	labtest.Main(m, func(path string) {
+		counterd = path
+		os.Setenv("COUNTERD", counterd) // for testdata/only-a
+		stopTimeout = 2 * time.Minute   // a replica that hangs is a fault here
+	})
 }
 
 // run runs a design to its end, and returns what it saw. No process is left, and the records can be true.
 func run(t testing.TB, ctx context.Context, text string) *record.Run {
 	t.Helper()
 	l := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), Command: []string{"the", "test"}}
-	dir, err := l.Do(ctx, load(t, text))
+	dir, err := l.Do(ctx, labtest.Design(t, text))
 	if err != nil {
 		t.Fatal(err)
 	}

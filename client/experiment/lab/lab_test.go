@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
@@ -63,7 +65,7 @@ factors:
 // A signal of the schedule reaches the replicas it is for, and the calls see it.
 func TestSchedule(t *testing.T) {
 	t.Parallel()
-	d := load(t, `
+	d := labtest.Design(t, `
 factors:
   timeout: 100ms
   order: round-robin
@@ -150,7 +152,7 @@ func TestInterruptedRun(t *testing.T) {
 			once.Do(cancel)
 		}
 	}}
-	dir, err := l.Do(ctx, load(t, `
+	dir, err := l.Do(ctx, labtest.Design(t, `
 repeats: 9
 parallel: 2
 factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
@@ -185,7 +187,7 @@ factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
 func TestBrokenProgram(t *testing.T) {
 	t.Parallel()
 	l := trials.Run{Engine: &Lab{Counterd: "testdata/broken"}, Runs: t.TempDir()}
-	dir, err := l.Do(t.Context(), load(t, "repeats: 3"))
+	dir, err := l.Do(t.Context(), labtest.Design(t, "repeats: 3"))
 	if err == nil || !strings.Contains(err.Error(), "no luck") || !strings.Contains(err.Error(), "trial 1: replica ") {
 		t.Errorf("got %v", err)
 	}
@@ -235,7 +237,7 @@ func TestRunThatCannotBeWritten(t *testing.T) {
 			})
 		}
 	}}
-	if _, err := l.Do(ctx, load(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := l.Do(ctx, labtest.Design(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that the manifest cannot be written", err)
 	}
 }
@@ -249,7 +251,7 @@ func TestProgress(t *testing.T) {
 		}
 		last = p
 	}}
-	dir, err := r.Do(t.Context(), load(t, "repeats: 4\nparallel: 2\nfactors: {calls: 5}"))
+	dir, err := r.Do(t.Context(), labtest.Design(t, "repeats: 4\nparallel: 2\nfactors: {calls: 5}"))
 	if err != nil {
 		t.Fatal(err)
 	}

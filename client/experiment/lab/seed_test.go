@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"gonum.org/v1/gonum/stat"
 
 	"example.com/crashlab/client/experiment/record"
@@ -29,7 +31,7 @@ func TestSameSeedSameOutcomes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := load(t, "seed: 11\nrepeats: 1\nfactors: "+text)
+			d := labtest.Design(t, "seed: 11\nrepeats: 1\nfactors: "+text)
 			trial := d.Trials()[0]
 			l := Lab{Counterd: counterd}
 			var first string
@@ -64,7 +66,7 @@ func TestSameSeedSimulated(t *testing.T) {
 	if *soak {
 		repeats = 50
 	}
-	d := load(t, fmt.Sprintf("seed: 5\nrepeats: %d\n", repeats)+`
+	d := labtest.Design(t, fmt.Sprintf("seed: 5\nrepeats: %d\n", repeats)+`
 factors: {calls: 40, concurrency: 1, p_crash: 0.1, timeout: 0s, pause: 0s, service_time: 'uniform:1ms:5ms'}
 rows:
   - {name: original}
@@ -143,7 +145,7 @@ func untilAllAreDown(seed uint64, pCrash float64) int {
 // Over the trials of a design, the number of calls that succeed until all are down has the mean 3(1−p)/p.
 func TestMeanOverTheTrialsOfADesign(t *testing.T) {
 	const repeats = 2000
-	trials := load(t, fmt.Sprintf("repeats: %d", repeats)).Trials()
+	trials := labtest.Design(t, fmt.Sprintf("repeats: %d", repeats)).Trials()
 	for _, p := range []float64{0.1, 0.2, 0.3, 0.6} {
 		successes := make([]float64, len(trials))
 		for i, trial := range trials {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"example.com/crashlab/client/experiment/labtest"
 
 	"google.golang.org/grpc"
 
@@ -32,25 +31,7 @@ import (
 var counterd string
 
 func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	folder, err := os.MkdirTemp("", "remote")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	counterd = filepath.Join(folder, "counterd")
-	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return m.Run(), nil
+	labtest.Main(m, func(path string) { counterd = path })
 }
 
 // ownPolicy is what the machines' replicas are under, before and after a run.
@@ -121,20 +102,6 @@ func machine(t *testing.T, names ...string) string {
 		}
 	}
 	return l.Addr().String()
-}
-
-// load returns the design of a text of YAML.
-func load(t *testing.T, text string) *design.Design {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(path, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
 }
 
 // run runs a design on an engine to its end. Its records can be true.

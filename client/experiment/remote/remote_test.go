@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"google.golang.org/protobuf/proto"
 
 	"example.com/crashlab/client/cluster"
@@ -28,7 +30,7 @@ import (
 // replicas that are not the first incarnations and have other names.
 func TestSameSeedAsInTheLab(t *testing.T) {
 	t.Parallel()
-	d := load(t, `
+	d := labtest.Design(t, `
 seed: 5
 repeats: 2
 factors: {calls: 40, concurrency: 1, p_crash: 0.1, timeout: 0s, pause: 0s, service_time: 'uniform:1ms:2ms'}
@@ -73,7 +75,7 @@ func outcomes(calls []record.Call) string {
 // meets a request with the faults of its command line, by which each request would crash it.
 func TestCrashesAndRelaunches(t *testing.T) {
 	t.Parallel()
-	d := load(t, `
+	d := labtest.Design(t, `
 repeats: 1
 factors: {p_crash: [0, 0.3], restart_delay: 20ms, service_time: 1ms, when_down: wait, rounds: 1000000, pause: 0s, timeout: 0s, calls: 1000000, order: round-robin}
 schedule: [{at: 0s, signal: kill, replicas: [a, c]}]
@@ -124,7 +126,7 @@ func TestAllIsPutBack(t *testing.T) {
 	t.Parallel()
 	addr := machine(t, "one", "two")
 	before := look(t, addr)
-	d := load(t, "repeats: 1\nfactors: {replicas: [1, 4], restart_delay: none, calls: 10, service_time: 1ms}")
+	d := labtest.Design(t, "repeats: 1\nfactors: {replicas: [1, 4], restart_delay: none, calls: 10, service_time: 1ms}")
 	seen := run(t, New(target(addr), nil), d)
 	for _, trial := range seen.Trials {
 		if n := d.Cells[trial.Cell].Settings.Replicas; len(trial.Addrs) != n || len(trial.Remote) != n {
@@ -143,7 +145,7 @@ func TestAllIsPutBack(t *testing.T) {
 			once.Do(interrupt)
 		}
 	}}
-	dir, err := r.Do(ctx, load(t, "factors: {replicas: 3, calls: 1000000, timeout: 0s}"))
+	dir, err := r.Do(ctx, labtest.Design(t, "factors: {replicas: 3, calls: 1000000, timeout: 0s}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +208,7 @@ func TestRefusesWhatTheClusterCannotDo(t *testing.T) {
 		{"factors: {p_crash: [0.1, 0.2]}", cluster.Target{Control: []string{a}, FaultPort: control},
 			`cell "p_crash 0.1": p_crash 0.1: it is set through fault.v1.Fault, which replica a does not serve at 127.0.0.1:` + port},
 	} {
-		_, err := (&trials.Run{Engine: New(test.target, nil), Runs: t.TempDir()}).Do(t.Context(), load(t, test.design))
+		_, err := (&trials.Run{Engine: New(test.target, nil), Runs: t.TempDir()}).Do(t.Context(), labtest.Design(t, test.design))
 		if _, ok := errors.AsType[*Refused](err); !ok || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want one line with %q", test.design, err, test.want)
 		}
@@ -235,7 +237,7 @@ func TestRefusesAClusterThatIsDown(t *testing.T) {
 	if _, err := connected.Supervisors[0].Stop(t.Context(), &supervisorv1.StopRequest{Names: []string{"b"}}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = (&trials.Run{Engine: New(target(addr), nil), Runs: t.TempDir()}).Do(t.Context(), load(t, "repeats: 1"))
+	_, err = (&trials.Run{Engine: New(target(addr), nil), Runs: t.TempDir()}).Do(t.Context(), labtest.Design(t, "repeats: 1"))
 	if err == nil || !strings.HasPrefix(err.Error(), "replica b of the supervisor at "+addr+" is down") {
 		t.Errorf("got %v", err)
 	}

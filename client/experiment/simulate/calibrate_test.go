@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
@@ -37,7 +39,7 @@ func TestCalibrate(t *testing.T) {
 		"{calls: 300, concurrency: 5, p_crash: 0.2, restart_delay: 200ms, service_time: 'exp:20ms', crash_point: reply, rounds: 5}",
 		"{calls: 300, concurrency: 10, p_crash: 0.1, restart_delay: 100ms, service_time: 'uniform:5ms:50ms', when_down: wait, max_in_flight: 1}",
 	} {
-		got, err := Calibrate(recordOf(t, designOf(t, "repeats: 3\nfactors: "+factors), want))
+		got, err := Calibrate(recordOf(t, labtest.Design(t, "repeats: 3\nfactors: "+factors), want))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +69,7 @@ func TestRoundTrip(t *testing.T) {
 		"{calls: 2000, concurrency: 50, service_time: 'uniform:1ms:2ms', duration: 0s}":                      false,
 		"{calls: 50, p_crash: 1}": false,
 	} {
-		trip, err := RoundTrip(recordOf(t, designOf(t, "factors: "+factors), m))
+		trip, err := RoundTrip(recordOf(t, labtest.Design(t, "factors: "+factors), m))
 		if (err == nil) != known || known && trip.Median != m.RoundTrip.Median {
 			t.Errorf("%s: %v, %v", factors, trip.Median, err)
 		}
@@ -82,7 +84,7 @@ func TestCalibrateRefuses(t *testing.T) {
 		"factors: {calls: 60, p_crash: 0.2, concurrency: 1}":             "no relaunch",
 		crashing + "\nschedule: [{at: 1s, signal: stop, replicas: [a]}]": "schedule of signals",
 	} {
-		d := designOf(t, text)
+		d := labtest.Design(t, text)
 		schedule := d.Schedule
 		d.Schedule = nil
 		run := recordOf(t, d, DefaultModel())
@@ -91,7 +93,7 @@ func TestCalibrateRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", text, err, want)
 		}
 	}
-	run := recordOf(t, designOf(t, crashing), DefaultModel())
+	run := recordOf(t, labtest.Design(t, crashing), DefaultModel())
 	run.Manifest.Engine = "simulation"
 	if _, err := Calibrate(run); err == nil || !strings.Contains(err.Error(), "want a run on processes") {
 		t.Errorf("got %v", err)

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"example.com/crashlab/client/experiment/labtest"
+
 	"example.com/crashlab/client/experiment/check"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
@@ -15,7 +17,7 @@ import (
 // trialOf simulates the first trial of a design.
 func trialOf(t *testing.T, text string) record.TrialRecords {
 	t.Helper()
-	d := designOf(t, text)
+	d := labtest.Design(t, text)
 	seen, err := (&Engine{Model: DefaultModel()}).Trial(t.Context(), d, d.Trials()[0], trials.Watch{})
 	if err != nil {
 		t.Fatal(err)

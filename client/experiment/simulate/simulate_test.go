@@ -5,31 +5,18 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/client/experiment/labtest"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/trials"
 )
-
-func designOf(t testing.TB, text string) *design.Design {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "design.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d, err := design.Load(file, design.Overrides{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
 
 // simulate returns what the trials of a design show.
 func simulate(t testing.TB, d *design.Design) experiment.Summary {
@@ -76,7 +63,7 @@ func TestRecordsCanBeTrue(t *testing.T) {
 		if n%2 == 1 {
 			model = busy()
 		}
-		for _, c := range simulateOn(t, designOf(t, text), model).Cells {
+		for _, c := range simulateOn(t, labtest.Design(t, text), model).Cells {
 			for _, trial := range c.Trials {
 				for _, v := range trial.Violations {
 					t.Fatalf("%s: %s in\n%s", v.Check, v.Detail, text)
@@ -90,7 +77,7 @@ func TestRecordsCanBeTrue(t *testing.T) {
 // distribution, with the mean 3(1-p)/p.
 func TestSuccessesUntilAllAreDown(t *testing.T) {
 	const repeats, p = 400, 0.2
-	d := designOf(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
+	d := labtest.Design(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
 	sum := 0
 	for _, trial := range simulate(t, d).Cells[0].Trials {
 		sum += trial.Succeeded
@@ -108,7 +95,7 @@ func TestCapacity(t *testing.T) {
 		point string
 		beta  float64
 	}{{"arrival", 0}, {"reply", 1}} {
-		d := designOf(t, "seed: 4\nrepeats: 4\nfactors: {duration: 500s, deadline: 500s, concurrency: 20, p_crash: 0.3, restart_delay: 1s, service_time: 'uniform:50ms:500ms', "+
+		d := labtest.Design(t, "seed: 4\nrepeats: 4\nfactors: {duration: 500s, deadline: 500s, concurrency: 20, p_crash: 0.3, restart_delay: 1s, service_time: 'uniform:50ms:500ms', "+
 			"when_down: wait, max_in_flight: 1, order: least-in-flight, timeout: 0s, pause: 0s, rounds: 99, eject_after: 0, crash_point: "+tt.point+"}")
 		var calls int
 		for _, trial := range simulate(t, d).Cells[0].Trials {
@@ -138,7 +125,7 @@ func TestCallsThatFailAtOnce(t *testing.T) {
 
 // The same seed, the same trial.
 func TestSameSeed(t *testing.T) {
-	d := designOf(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
+	d := labtest.Design(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
 	e := &Engine{Model: DefaultModel()}
 	var first string
 	for range 3 {
@@ -159,7 +146,7 @@ func TestSameSeed(t *testing.T) {
 func TestInterruptedTrial(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := designOf(t, "factors: {duration: 1000000h, service_time: 1ms}")
+	d := labtest.Design(t, "factors: {duration: 1000000h, service_time: 1ms}")
 	seen, err := (&Engine{Model: DefaultModel()}).Trial(ctx, d, d.Trials()[0], trials.Watch{})
 	if err != nil || !seen.Interrupted {
 		t.Errorf("%+v, %v", seen.Trial, err)
@@ -171,7 +158,7 @@ func TestInterruptedTrial(t *testing.T) {
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 10}, {9, 30}, {26, 100}, {1000, 10_000}, {10_000, 100_000}, {3, 1_000_000}, {10_000, 1_000_000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
-			d := designOf(b, "repeats: 1\nfactors: {duration: 10000h, restart_delay: 1s, service_time: 'uniform:50ms:500ms', when_down: wait, "+
+			d := labtest.Design(b, "repeats: 1\nfactors: {duration: 10000h, restart_delay: 1s, service_time: 'uniform:50ms:500ms', when_down: wait, "+
 				"order: least-in-flight, timeout: 0s}")
 			s := d.Cells[0].Settings
 			s.Replicas, s.Concurrency = size.replicas, size.callers

@@ -3,18 +3,15 @@ package session
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/client/experiment/lab"
+	"example.com/crashlab/client/experiment/labtest"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -37,25 +34,7 @@ const patience = 2 * time.Minute
 var counterd string
 
 func TestMain(m *testing.M) {
-	code, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func buildAndRun(m *testing.M) (int, error) {
-	folder, err := os.MkdirTemp("", "live")
-	if err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(folder)
-	counterd = filepath.Join(folder, "counterd")
-	if out, err := exec.Command("go", "build", "-o", counterd, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return m.Run(), nil
+	labtest.Main(m, func(path string) { counterd = path })
 }
 
 // cast is a cluster of real replicas, with its control service.
@@ -75,13 +54,13 @@ func startCluster(t testing.TB, replicas, most int) *cast {
 // startReplicas is startCluster with a probe of their being ready, and flags of counterd.
 func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...string) *cast {
 	t.Helper()
-	base := freePorts(t, most)
+	addrs := claim(t, most+1)
 	added, there := 0, make(chan struct{})
 	s, err := supervisor.New(supervisor.Config{
 		Groups: []spec.Group{{
 			Count: replicas, Max: most, Policy: restart.Policy{Delay: 20 * time.Millisecond, Exact: true},
 			Replica: func(i int) spec.Replica {
-				name, addr := string(rune('a'+i)), fmt.Sprintf("127.0.0.1:%d", base+i)
+				name, addr := string(rune('a'+i)), addrs[i]
 				return spec.Replica{
 					Name: name, Addr: addr, Args: append([]string{counterd, "--addr=" + addr, "--replica=" + name, "--service-time=1ms"}, flags...),
 					StopTimeout: patience, Ready: ready,
@@ -105,7 +84,7 @@ func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	c := &cast{t: t, supervisor: s}
-	c.serve(fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)))
+	c.serve(addrs[most])
 	t.Cleanup(func() {
 		cancel()
 		s.Kill() // one that hangs would take its time
@@ -256,51 +235,15 @@ func replica(s live.State, name string) live.Replica {
 	return live.Replica{}
 }
 
-// freePorts returns the first of n ports in a row, below the ephemeral range, that are kept for the test's replicas.
-func freePorts(t testing.TB, n int) int {
+// claim returns addresses that are kept for the test's replicas.
+func claim(t testing.TB, n int) []string {
 	t.Helper()
-	for range 1000 {
-		base := 12000 + rand.IntN(20000)
-		free := 0
-		for free < n && reserve(t, base+free) {
-			free++
-		}
-		if free == n {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-// reserve keeps a port until the test's end: on Linux a bound socket that does not listen leaves room for one that does.
-func reserve(t testing.TB, port int) bool {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			l.Close()
-		}
-		return err == nil
-	}
-	syscall.ForkLock.RLock()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fd)
-	}
-	syscall.ForkLock.RUnlock()
+	lock, addrs, err := lab.Claim(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}) != nil {
-		syscall.Close(fd)
-		return false
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	return true
+	t.Cleanup(func() { lock.Close() })
+	return addrs
 }
 
 // isStopped reports whether a process is stopped, where the system tells.

@@ -365,8 +365,7 @@ func TestScenario(t *testing.T) {
 // A cluster that cannot be reached is told, and tried again.
 func TestClusterThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	port := freePorts(t, 1)
-	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	addr := claim(t, 1)[0]
 	s := play(t, Config{Cluster: &cluster.Target{Control: []string{addr}}})
 	now := s.await("the reason", func(now live.State) bool { return now.Cluster.Error != "" })
 	if now.Cluster.Connected || !strings.Contains(now.Cluster.Error, "no supervisor answers at "+addr) {
