@@ -27,6 +27,11 @@ func (a Agreement) Agrees() bool {
 	return math.Abs(a.Predicted.Estimate-a.Measured.Estimate) <= a.Allowed
 }
 
+// Agreeing returns the metrics of which measured and predicted are compared, in the order in which they are shown.
+func Agreeing() []design.Metric {
+	return []design.Metric{design.Success, design.Attempts, design.P50, design.P99}
+}
+
 // RequiredAgreement is the share of cells in which every metric must agree, so that a prediction is to be relied on.
 const RequiredAgreement = 0.95
 
@@ -74,7 +79,7 @@ func (s *Summary) AddPrediction(predicted *record.Run) error {
 
 func (c *CellSummary) addPrediction(predicted CellSummary) {
 	c.Predicted, c.Agreements = predicted.Metrics, nil
-	for _, m := range []design.Metric{design.Success, design.Attempts, design.P50, design.P99} {
+	for _, m := range Agreeing() {
 		a := Agreement{Cell: c.Cell.Title(), Metric: m, Measured: c.Metrics[m], Predicted: predicted.Metrics[m], Late: c.Late}
 		if a.Measured.N == 0 || a.Predicted.N == 0 {
 			continue

@@ -15,7 +15,7 @@ import (
 // nothing was predicted.
 func agreementChart(agreements []experiment.Agreement) chart {
 	c := chart{Title: "predicted against measured", Tall: true}
-	for _, m := range []design.Metric{design.Success, design.Attempts, design.P50, design.P99} {
+	for _, m := range experiment.Agreeing() {
 		of := slices.DeleteFunc(slices.Clone(agreements), func(a experiment.Agreement) bool {
 			return a.Metric != m || notFinite(a.Measured.Estimate) || notFinite(a.Predicted.Estimate)
 		})
