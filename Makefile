@@ -70,7 +70,7 @@ certs: ## certificates for trying TLS, in certs/; again to renew them, with CERT
 experiment: build ## a small experiment from design to report, in a minute
 	@bin/crashlab experiment run deploy/experiments/quick.yaml
 
-EXPERIMENTS := seed crash-probability timeout concurrency policies overload
+EXPERIMENTS := first-steps seed crash-probability timeout concurrency policies overload
 RESULTS     := deploy/experiments/results
 
 .PHONY: results
