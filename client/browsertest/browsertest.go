@@ -1,5 +1,5 @@
-// Package browsertest drives a Chromium for the tests of pages, and notes what must not happen in one. Nothing but tests may
-// import it.
+// Package browsertest drives a Chromium for the tests of pages, and notes what must not happen in
+// one. Nothing but tests may import it.
 package browsertest
 
 import (
@@ -173,8 +173,8 @@ func (b *Tab) Text(selector string) string {
 // Painted waits until what was changed has been painted.
 const Painted = `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true))))`
 
-// TooWide returns an expression for what reaches beyond a page of that width, in pixels, that can be scrolled sideways; its
-// value is empty when it cannot.
+// TooWide returns an expression for what reaches beyond a page of that width, in pixels, that can
+// be scrolled sideways; its value is empty when it cannot.
 func TooWide(width int64) string {
 	return fmt.Sprintf(`(() => {
 	const width = Math.min(document.documentElement.clientWidth, %d);
@@ -184,7 +184,8 @@ func TooWide(width int64) string {
 })()`, width)
 }
 
-// MustBeQuiet fails the test when the page has met an error, or has made a request for what is not at the address.
+// MustBeQuiet fails the test when the page has met an error, or has made a request for what is not
+// at the address.
 func (b *Tab) MustBeQuiet(address string) {
 	b.T.Helper()
 	Evaluate[bool](b, Painted)

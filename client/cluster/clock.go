@@ -17,9 +17,9 @@ type Clock struct {
 // clockSamples is how many round trips an estimate is made of.
 const clockSamples = 8
 
-// Clock estimates the relation of the supervisor's clock to ours, as NTP does (RFC 5905): it asks for the time and supposes that it was
-// read halfway through the round trip. The error is at most half of that, so the shortest of several counts. The name is that of a
-// replica of the supervisor.
+// Clock estimates the relation of the supervisor's clock to ours, as NTP does (RFC 5905): it asks
+// for the time and supposes that it was read halfway through the round trip. The error is at most
+// half of that, so the shortest of several counts. The name is that of a replica of the supervisor.
 func (s *Supervisor) Clock(ctx context.Context, replica string) (Clock, error) {
 	var best Clock
 	for i := range clockSamples {
@@ -42,7 +42,8 @@ func (c Clock) Local(remote time.Time) time.Time { return c.local.Add(remote.Sub
 // Offset is what has to be added to a time of the supervisor's clock.
 func (c Clock) Offset() time.Duration { return c.local.Round(0).Sub(c.remote) }
 
-// Join returns the better one of two estimates, with an error that allows for what the clocks have drifted apart from one to the other.
+// Join returns the better one of two estimates, with an error that allows for what the clocks have
+// drifted apart from one to the other.
 func (c Clock) Join(other Clock) Clock {
 	if other.Error < c.Error {
 		c, other = other, c

@@ -1,5 +1,5 @@
-// Package cluster is a client of a cluster that is already running: replicas, on one machine or many, whose supervisors are reached
-// through their control services.
+// Package cluster is a client of a cluster that is already running: replicas, on one machine or
+// many, whose supervisors are reached through their control services.
 package cluster
 
 import (
@@ -23,13 +23,13 @@ import (
 
 // Target says where a cluster is.
 type Target struct {
-	// Control are the addresses of the supervisors' control services: HOST:PORT, unix:///PATH, or dns:///NAME:PORT for a supervisor
-	// at each address that the name has.
+	// Control are the addresses of the supervisors' control services: HOST:PORT, unix:///PATH, or
+	// dns:///NAME:PORT for a supervisor at each address that the name has.
 	Control []string
 	// Group is the group of replicas that is meant; empty where the supervisors have only one.
 	Group string
-	// Replicas has, by name, the addresses of replicas that cannot be reached at the address that their supervisor knows, such as
-	// those behind a port-forward.
+	// Replicas has, by name, the addresses of replicas that cannot be reached at the address that
+	// their supervisor knows, such as those behind a port-forward.
 	Replicas map[string]string
 	// FaultPort is where the replicas serve fault.v1.Fault; zero: where they serve the Counter.
 	FaultPort int
@@ -39,7 +39,8 @@ type Target struct {
 type Cluster struct {
 	// Supervisors are in the order of the target, and those of one name in that of their addresses.
 	Supervisors []*Supervisor
-	// Replicas are those of the group. Of one supervisor they are in its own order, of several in that of their names.
+	// Replicas are those of the group. Of one supervisor they are in its own order, of several in
+	// that of their names.
 	Replicas []Replica
 
 	target      Target
@@ -58,8 +59,8 @@ type Replica struct {
 // connectTimeout bounds what takes a few round trips.
 const connectTimeout = 30 * time.Second
 
-// Connect connects to the supervisors and lists their replicas. Nil credentials: the connections are not secured. An error is one line
-// that names the supervisor or the replica at fault.
+// Connect connects to the supervisors and lists their replicas. Nil credentials: the connections
+// are not secured. An error is one line that names the supervisor or the replica at fault.
 func Connect(ctx context.Context, t Target, c credentials.TransportCredentials) (*Cluster, error) {
 	if c == nil {
 		c = insecure.NewCredentials()
@@ -108,8 +109,8 @@ func each(supervisors []*Supervisor, do func(s *Supervisor) error) error {
 	return cmp.Or(errs...)
 }
 
-// BySupervisor calls do for each supervisor of the replicas, all at once, with the names of its replicas. It returns the first of the errors
-// in the order of the replicas.
+// BySupervisor calls do for each supervisor of the replicas, all at once, with the names of its
+// replicas. It returns the first of the errors in the order of the replicas.
 func BySupervisor(replicas []Replica, do func(s *Supervisor, names []string) error) error {
 	var supervisors []*Supervisor
 	names := map[*Supervisor][]string{}

@@ -41,7 +41,8 @@ func spelled(c *Cluster) []string {
 	return all
 }
 
-// Replicas are in the order of their names, and are reached where their supervisor is, where it does not know better.
+// Replicas are in the order of their names, and are reached where their supervisor is, where it
+// does not know better.
 func TestConnect(t *testing.T) {
 	one := with("a=127.0.0.1:7101", "z=0.0.0.0:7102", "b=10.9.8.7:7103", "c=[::]:7104")
 	addrs := serve(t, one, with("counter-9=127.0.0.1:1"), with("counter-10=127.0.0.1:2"), with("x/a=h:1", "y/b=h:2"))
@@ -129,7 +130,8 @@ func TestClockIsWithinItsError(t *testing.T) {
 	}
 }
 
-// A stream of events that breaks goes on where it had ended, and one that cannot ends with an error.
+// A stream of events that breaks goes on where it had ended, and one that cannot ends with an
+// error.
 func TestWatchGoesOn(t *testing.T) {
 	f := new(fake)
 	var asked []uint64

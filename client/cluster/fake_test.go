@@ -63,7 +63,8 @@ func serve(t *testing.T, supervisors ...*fake) []string {
 	return addrs
 }
 
-// clock is a supervisor whose clock is off by so much, and to which the ways there and back take these times.
+// clock is a supervisor whose clock is off by so much, and to which the ways there and back take
+// these times.
 type clock struct {
 	supervisorv1.SupervisorClient
 	off         func() time.Duration

@@ -38,8 +38,8 @@ func (c *Cluster) fault(ctx context.Context, r Replica, call func(context.Contex
 	return CallFaults(ctx, r.FaultAddr, faultTimeout, call, append(r.Supervisor.Authority(), grpc.WithTransportCredentials(c.credentials))...)
 }
 
-// CallFaults makes a call to the Fault service at an address. It takes a connection of its own, as one from before may be to the process
-// from before.
+// CallFaults makes a call to the Fault service at an address. It takes a connection of its own, as
+// one from before may be to the process from before.
 func CallFaults(ctx context.Context, addr string, timeout time.Duration, call func(context.Context, faultv1.FaultClient) error, options ...grpc.DialOption) error {
 	conn, err := grpc.NewClient("passthrough:///"+addr, append(options, grpc.WithDisableServiceConfig(), grpc.WithNoProxy())...)
 	if err != nil {
@@ -51,10 +51,12 @@ func CallFaults(ctx context.Context, addr string, timeout time.Duration, call fu
 	return call(ctx, faultv1.NewFaultClient(conn))
 }
 
-// DialAfter is a dialer for gRPC that returns a connection to a process for which set has succeeded, such as one that sets its faults.
+// DialAfter is a dialer for gRPC that returns a connection to a process for which set has
+// succeeded, such as one that sets its faults.
 //
-// Set is called once there is a connection, and must make another one to the same replica. If that reaches a later process, the first
-// connection is gone with its process: so nothing is ever sent to a process for which set has not succeeded.
+// Set is called once there is a connection, and must make another one to the same replica. If that
+// reaches a later process, the first connection is gone with its process: so nothing is ever sent
+// to a process for which set has not succeeded.
 func DialAfter(set func(ctx context.Context, addr string) error) func(ctx context.Context, addr string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)

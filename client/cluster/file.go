@@ -15,9 +15,10 @@ import (
 //	replicas: {counter-0: 127.0.0.1:17101}    # where replicas are reached, if not where their supervisor says
 //	fault_port: 7102                          # where replicas serve fault.v1.Fault, if not at the port of the Counter
 //
-// All but control may be left out. Replicas that listen at all addresses of their machine are reached at their supervisor's. The file
-// may be a pipe. One that is neither, or is too large, is an [*inputfile.Refused], one that cannot be read an error of package os, and
-// any other error an [*inputfile.Mistake].
+// All but control may be left out. Replicas that listen at all addresses of their machine are
+// reached at their supervisor's. The file may be a pipe. One that is neither, or is too large, is
+// an [*inputfile.Refused], one that cannot be read an error of package os, and any other error an
+// [*inputfile.Mistake].
 func ReadFile(path string) (Target, error) {
 	text, err := inputfile.ReadOnce(path, inputfile.MaxYAML)
 	if err != nil {

@@ -52,8 +52,8 @@ func newSupervisor(e endpoint, c credentials.TransportCredentials) (*Supervisor,
 	return s, nil
 }
 
-// Authority are the options of a connection to the supervisor's host, or to a replica there, whose certificate has the host's name and
-// not the address that was looked up.
+// Authority are the options of a connection to the supervisor's host, or to a replica there, whose
+// certificate has the host's name and not the address that was looked up.
 func (s *Supervisor) Authority() []grpc.DialOption {
 	if s.name == "" {
 		return nil
@@ -61,8 +61,8 @@ func (s *Supervisor) Authority() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithAuthority(s.name)}
 }
 
-// reach returns where a host is reached that the supervisor calls so: what listens at all addresses, or at those of the supervisor's
-// own machine, is reached where the supervisor is.
+// reach returns where a host is reached that the supervisor calls so: what listens at all
+// addresses, or at those of the supervisor's own machine, is reached where the supervisor is.
 func (s *Supervisor) reach(host string) string {
 	ip := net.ParseIP(host)
 	switch own := host == "" || host == "localhost" || ip.IsUnspecified() || ip.IsLoopback(); {
@@ -93,10 +93,11 @@ func (s *Supervisor) Failure(err error) error {
 	return fmt.Errorf("the supervisor at %s: %s", s.Addr, strings.TrimPrefix(of.Message(), `group "": `)) // the only one, which has no name
 }
 
-// Watch returns the events of the supervisor from the one after a sequence number on, as they happen, until ctx ends; then it ends
-// without an error. Nil stands for the next event from now on: started, which may be nil, is called as soon as none can be missed. A
-// connection that breaks is made again, and the events go on where they had ended. Any other end of them is an error. Their times are
-// by the clock of the supervisor, see [Clock].
+// Watch returns the events of the supervisor from the one after a sequence number on, as they
+// happen, until ctx ends; then it ends without an error. Nil stands for the next event from now on:
+// started, which may be nil, is called as soon as none can be missed. A connection that breaks is
+// made again, and the events go on where they had ended. Any other end of them is an error. Their
+// times are by the clock of the supervisor, see [Clock].
 func (s *Supervisor) Watch(ctx context.Context, after *uint64, started func()) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

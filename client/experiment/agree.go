@@ -16,9 +16,11 @@ type Agreement struct {
 	Metric    design.Metric  `json:"metric"`
 	Measured  stats.Interval `json:"measured"`
 	Predicted stats.Interval `json:"predicted"`
-	// Allowed is how far apart the two may be: Tolerance or, of success, 3 standard errors of the difference, whichever is more.
+	// Allowed is how far apart the two may be: Tolerance or, of success, 3 standard errors of the
+	// difference, whichever is more.
 	Allowed float64 `json:"allowed"`
-	// Late is how many of the measured trials had a load that was generated too late to be believed, see workload.Pace.
+	// Late is how many of the measured trials had a load that was generated too late to be
+	// believed, see workload.Pace.
 	Late int `json:"late_trials"`
 }
 
@@ -27,19 +29,21 @@ func (a Agreement) Agrees() bool {
 	return math.Abs(a.Predicted.Estimate-a.Measured.Estimate) <= a.Allowed
 }
 
-// Agreeing returns the metrics of which measured and predicted are compared, in the order in which they are shown.
+// Agreeing returns the metrics of which measured and predicted are compared, in the order in which
+// they are shown.
 func Agreeing() []design.Metric {
 	return []design.Metric{design.Success, design.Attempts, design.P50, design.P99}
 }
 
-// RequiredAgreement is the share of cells in which every metric must agree, so that a prediction is to be relied on.
+// RequiredAgreement is the share of cells in which every metric must agree, so that a prediction is
+// to be relied on.
 const RequiredAgreement = 0.95
 
 // relativeError is how far a prediction may be from what was measured, as a share of it.
 var relativeError = map[design.Metric]float64{design.Attempts: 0.05, design.P50: 0.10, design.P99: 0.20}
 
-// Tolerance is how far a prediction may be from a metric that was measured as that: of success, 3 percentage points; of attempts 5%, of
-// p50 10%, and of p99 20% of what was measured.
+// Tolerance is how far a prediction may be from a metric that was measured as that: of success, 3
+// percentage points; of attempts 5%, of p50 10%, and of p99 20% of what was measured.
 func Tolerance(m design.Metric, measured float64) float64 {
 	if m == design.Success {
 		return 0.03
@@ -47,8 +51,9 @@ func Tolerance(m design.Metric, measured float64) float64 {
 	return relativeError[m] * measured
 }
 
-// Agree returns how two runs of one design agree, of which one was measured and the other predicted: for each cell success, attempts,
-// p50 and p99, without those that one of the runs has no value of. An error names the cell that only one of them has.
+// Agree returns how two runs of one design agree, of which one was measured and the other
+// predicted: for each cell success, attempts, p50 and p99, without those that one of the runs has
+// no value of. An error names the cell that only one of them has.
 func Agree(measured, predicted *record.Run) ([]Agreement, error) {
 	s := Summary{Cells: cellsOf(measured, unchecked)}
 	err := s.AddPrediction(predicted)
@@ -58,8 +63,9 @@ func Agree(measured, predicted *record.Run) ([]Agreement, error) {
 // unchecked finds no violation.
 func unchecked(record.TrialRecords) []check.Violation { return nil }
 
-// AddPrediction adds to the summary what another run, of the same trials in virtual time, predicts of its cells, and how that agrees with
-// what was measured. An error, which leaves the summary as it was, names the cell that only one of the runs has.
+// AddPrediction adds to the summary what another run, of the same trials in virtual time, predicts
+// of its cells, and how that agrees with what was measured. An error, which leaves the summary as
+// it was, names the cell that only one of the runs has.
 func (s *Summary) AddPrediction(predicted *record.Run) error {
 	said := cellsOf(predicted, unchecked)
 	if len(s.Cells) != len(said) {
@@ -117,7 +123,8 @@ func AgreeingCells(all []Agreement) (agreeing, cells int) {
 	return agreeing, len(agrees)
 }
 
-// Reliable reports whether a prediction that agrees so is to be relied on: it does in RequiredAgreement of the cells, and there are some.
+// Reliable reports whether a prediction that agrees so is to be relied on: it does in
+// RequiredAgreement of the cells, and there are some.
 func Reliable(all []Agreement) bool {
 	agreeing, cells := AgreeingCells(all)
 	return cells > 0 && float64(agreeing) >= RequiredAgreement*float64(cells)

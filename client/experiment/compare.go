@@ -10,7 +10,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Difference is how a metric of a cell differs between two runs, A and B, or between two cells of one run.
+// Difference is how a metric of a cell differs between two runs, A and B, or between two cells of
+// one run.
 type Difference struct {
 	Cell    string         `json:"cell"`              // the title of B's cell
 	Base    string         `json:"base,omitempty"`    // and of A's, in one run; empty between runs
@@ -52,10 +53,11 @@ func (e Effect) String() string {
 // MarshalText returns what String does.
 func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
-// Compare returns by how much the metrics of run b are above those of run a, for each cell that both have: those of the
-// same title and, when each of the runs has one cell only, these whatever their titles. The order is that of a's cells. It
-// leaves out metrics that one of the two has no value of. An error, one line that names the cells, means that no cell is
-// in both. It does not check the records, see [Summarize].
+// Compare returns by how much the metrics of run b are above those of run a, for each cell that
+// both have: those of the same title and, when each of the runs has one cell only, these whatever
+// their titles. The order is that of a's cells. It leaves out metrics that one of the two has no
+// value of. An error, one line that names the cells, means that no cell is in both. It does not
+// check the records, see [Summarize].
 func Compare(a, b *record.Run) ([]Difference, error) {
 	before, after := cellsOf(a, unchecked), cellsOf(b, unchecked)
 	var differences []Difference
@@ -87,8 +89,8 @@ func titles(cells []CellSummary) string {
 	return strings.Join(quoted, ", ")
 }
 
-// contrasts returns by how much the cells of a run differ from the first: the first row, or, without rows, the first level
-// of the factor that has the fewest, where all else is equal.
+// contrasts returns by how much the cells of a run differ from the first: the first row, or,
+// without rows, the first level of the factor that has the fewest, where all else is equal.
 func contrasts(cells []CellSummary) []Difference {
 	treatment := treatmentOf(cells)
 	var differences []Difference

@@ -99,7 +99,8 @@ func TestCompareMatchesCells(t *testing.T) {
 	}
 }
 
-// Cells of one run are compared with the first row's, or without rows with the first level of the factor with the fewest.
+// Cells of one run are compared with the first row's, or without rows with the first level of the
+// factor with the fewest.
 func TestContrasts(t *testing.T) {
 	rows := madeUp(
 		withRow("original", cell("concurrency", "5")), withRow("original", cell("concurrency", "10")),

@@ -1,8 +1,9 @@
-// Package experiment says what a run has shown: a summary of each trial and of each cell, whether the claims of the design
-// hold, and how two runs differ. It computes from the files of a run alone.
+// Package experiment says what a run has shown: a summary of each trial and of each cell, whether
+// the claims of the design hold, and how two runs differ. It computes from the files of a run
+// alone.
 //
-// The run of a trial is the unit that is counted: a crash makes calls of one trial fail together, so intervals come from
-// the spread between trials.
+// The run of a trial is the unit that is counted: a crash makes calls of one trial fail together,
+// so intervals come from the spread between trials.
 package experiment
 
 import (
@@ -15,8 +16,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// TrialSummary is what one trial has shown. Calls in the warm-up, and interrupted ones, do not count, nor do their
-// attempts.
+// TrialSummary is what one trial has shown. Calls in the warm-up, and interrupted ones, do not
+// count, nor do their attempts.
 type TrialSummary struct {
 	Trial               record.Trial
 	Succeeded, Failed   int
@@ -40,18 +41,21 @@ type ReplicaSummary struct {
 type CellSummary struct {
 	Cell   design.Cell
 	Trials []TrialSummary
-	// Metrics has an interval for each metric: of the mean over the trials or, for shares and rates, over all their
-	// calls, see stats.Sample. A latency quantile has none when no trial had a success; without any call there is none.
+	// Metrics has an interval for each metric: of the mean over the trials or, for shares and
+	// rates, over all their calls, see stats.Sample. A latency quantile has none when no trial had
+	// a success; without any call there is none.
 	Metrics map[design.Metric]stats.Interval
-	// DesignEffect is how many times the variance of the share of successes is that of as many independent calls.
-	// Zero: unknown, as there are too few trials or no failures.
+	// DesignEffect is how many times the variance of the share of successes is that of as many
+	// independent calls. Zero: unknown, as there are too few trials or no failures.
 	DesignEffect float64
-	// RunsNeeded is how many trials, like those that were run, it takes until the share of successes is known to ±0.01.
-	// Zero: unknown, as there is only one.
+	// RunsNeeded is how many trials, like those that were run, it takes until the share of
+	// successes is known to ±0.01. Zero: unknown, as there is only one.
 	RunsNeeded int
-	// Late is the number of trials whose load was generated too late to be believed, see workload.Pace.
+	// Late is the number of trials whose load was generated too late to be believed, see
+	// workload.Pace.
 	Late int
-	// Predicted is what a simulation of the trials has in place of Metrics; nil where there is none, see [Summary.AddPrediction].
+	// Predicted is what a simulation of the trials has in place of Metrics; nil where there is
+	// none, see [Summary.AddPrediction].
 	Predicted map[design.Metric]stats.Interval
 	// Agreements are those of the metrics that must agree with what was predicted.
 	Agreements []Agreement
@@ -62,10 +66,11 @@ type Summary struct {
 	Cells []CellSummary // in the order of the design
 	// Predicted is true when the trials ran in virtual time: nothing was measured.
 	Predicted bool
-	// Prediction is of the run that predicts this one; nil where none does, see [Summary.AddPrediction].
+	// Prediction is of the run that predicts this one; nil where none does, see
+	// [Summary.AddPrediction].
 	Prediction *record.Manifest
-	// Differences are those between the cells: of the success, p99 and attempts of each from those of the first row or
-	// level, where all else is equal.
+	// Differences are those between the cells: of the success, p99 and attempts of each from those
+	// of the first row or level, where all else is equal.
 	Differences []Difference
 	Claims      []ClaimResult // of each claim, for each cell that it is about
 	Verdict     Verdict       // the worst of all claims', of the checks and of loads that came too late

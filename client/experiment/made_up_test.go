@@ -29,7 +29,8 @@ func cell(levels ...string) design.Cell {
 	return c
 }
 
-// add adds a trial in which ok of all calls succeed, one after the other, each after latency and with one attempt.
+// add adds a trial in which ok of all calls succeed, one after the other, each after latency and
+// with one attempt.
 func add(run *record.Run, cell, ok, all int, latency time.Duration) *record.TrialRecords {
 	t := record.TrialRecords{Trial: record.Trial{Trial: design.Trial{Number: len(run.Trials) + 1, Cell: cell}}}
 	for n := range all {

@@ -13,9 +13,10 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Merge joins runs of one design and seed, such as shards, to one that has the trials of all; its Dir is empty. The order of the runs
-// does not matter. Of a trial that several have, the one that began first counts; one that was interrupted counts only where no other
-// is. Loads become one load that has the calls of all.
+// Merge joins runs of one design and seed, such as shards, to one that has the trials of all; its
+// Dir is empty. The order of the runs does not matter. Of a trial that several have, the one that
+// began first counts; one that was interrupted counts only where no other is. Loads become one load
+// that has the calls of all.
 //
 // An error is one line that names the run that does not belong to the others, and why.
 func Merge(runs []*record.Run) (*record.Run, error) {
@@ -106,7 +107,8 @@ func rest(d *design.Design) []byte {
 	return text
 }
 
-// mergeManifests returns the manifest of what is merged from runs, of which the first began first. What they differ in is empty.
+// mergeManifests returns the manifest of what is merged from runs, of which the first began first.
+// What they differ in is empty.
 func mergeManifests(runs []*record.Run) record.Manifest {
 	m := runs[0].Manifest
 	m.Shard, m.Merged = "", nil
@@ -151,9 +153,10 @@ func common(a, b record.Machine) record.Machine {
 	return a
 }
 
-// mergeLoads makes one load of several that ran at the same time, of equal plans but for their seeds: its only trial has the calls of
-// all, so quantiles are those of all calls. Its design is that of each. Where the clocks of the loaders' machines differ, so do the
-// times of the calls, but no latency.
+// mergeLoads makes one load of several that ran at the same time, of equal plans but for their
+// seeds: its only trial has the calls of all, so quantiles are those of all calls. Its design is
+// that of each. Where the clocks of the loaders' machines differ, so do the times of the calls, but
+// no latency.
 func mergeLoads(merged *record.Run, runs []*record.Run) *record.Run {
 	var all record.TrialRecords
 	for _, r := range runs {
@@ -179,7 +182,8 @@ func mergeLoads(merged *record.Run, runs []*record.Run) *record.Run {
 	return merged
 }
 
-// shift returns the calls of a trial with offsets that are later by a time, and numbers behind those of others.
+// shift returns the calls of a trial with offsets that are later by a time, and numbers behind
+// those of others.
 func shift(t record.TrialRecords, by time.Duration, numbers int) []record.Call {
 	calls := slices.Clone(t.Calls)
 	for i := range calls {

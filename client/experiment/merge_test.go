@@ -42,7 +42,8 @@ factors: {p_crash: [0.1, 0.3], restart_delay: 100ms, calls: 20, service_time: 'e
 claims: [attempts <= 100]
 `
 
-// However many shards there are, and in whatever order they are merged, what comes of it is what a run of all trials has shown.
+// However many shards there are, and in whatever order they are merged, what comes of it is what a
+// run of all trials has shown.
 func TestMergedShardsAreTheWholeRun(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, small)
@@ -113,7 +114,8 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A shard that was begun twice, as by a pod that was replaced, counts once: what was made to its end, and of that what was first.
+// A shard that was begun twice, as by a pod that was replaced, counts once: what was made to its
+// end, and of that what was first.
 func TestMergeOfTrialsMadeTwice(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, small)
@@ -162,7 +164,8 @@ func TestMergeRefuses(t *testing.T) {
 	}
 }
 
-// The percentiles of loads that are merged are those of all their calls, in whatever order the loads are merged.
+// The percentiles of loads that are merged are those of all their calls, in whatever order the
+// loads are merged.
 func TestMergedLoadsHaveExactPercentiles(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))

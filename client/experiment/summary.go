@@ -125,8 +125,8 @@ func seconds(d time.Duration, known bool) stats.Run {
 	return stats.Run{Count: d.Seconds(), Of: 1}
 }
 
-// successes returns how many calls of a trial succeed. When all trials have as many calls, it is their share times that
-// number, so that no interval reaches beyond them.
+// successes returns how many calls of a trial succeed. When all trials have as many calls, it is
+// their share times that number, so that no interval reaches beyond them.
 func successes(trials []TrialSummary) stats.Sample {
 	share, number := stats.Sample{Kind: stats.KindShare}, stats.Sample{Kind: stats.KindRate}
 	alike := len(trials) > 0

@@ -99,7 +99,8 @@ func TestMetrics(t *testing.T) {
 	if share, number := s.Metrics[design.Success], s.Metrics[design.Successes]; math.Abs(number.High-50*share.High) > 1e-9 {
 		t.Errorf("up to %v of 50 calls, but a share of up to %v", number.High, share.High)
 	}
-	// The shares .2, .4 and .6 have a standard error of .1155, against .04 of 150 independent calls.
+	// The shares .2, .4 and .6 have a standard error of .1155, against .04 of 150 independent
+	// calls.
 	if math.Abs(s.DesignEffect-8.33) > 0.01 || s.RunsNeeded != 1540 {
 		t.Errorf("design effect %v, %d runs needed", s.DesignEffect, s.RunsNeeded)
 	}

@@ -82,13 +82,14 @@ func side(claim design.Claim, i stats.Interval) Verdict {
 	return VerdictInconclusive
 }
 
-// hopeless reports whether even a single trial refutes the claim: that calls succeed, when none did.
+// hopeless reports whether even a single trial refutes the claim: that calls succeed, when none
+// did.
 func hopeless(claim design.Claim, i stats.Interval) bool {
 	return claim.AtLeast && claim.Threshold > 0 && i.Estimate == 0 && higherIsBetter(claim.Metric)
 }
 
-// overall returns the worst verdict of all. A load that was generated too late makes a run without claims inconclusive,
-// too.
+// overall returns the worst verdict of all. A load that was generated too late makes a run without
+// claims inconclusive, too.
 func overall(claims []ClaimResult, cells []CellSummary) Verdict {
 	worst := VerdictHeld
 	for _, c := range claims {
@@ -107,7 +108,8 @@ func overall(claims []ClaimResult, cells []CellSummary) Verdict {
 	return worst
 }
 
-// late reports whether the load of a trial was not the one that was planned. Neither number has the warm-up in it.
+// late reports whether the load of a trial was not the one that was planned. Neither number has the
+// warm-up in it.
 func late(t record.TrialRecords) bool {
 	calls := 0
 	for _, c := range t.Calls {

@@ -39,8 +39,8 @@ var ways = map[string]func(c cluster, p failover.Policy, r resolver.Builder) (*g
 	},
 }
 
-// However often replicas that are down are dialed, and however the client was made, their resolver is asked once a second
-// at most, but for the moment in which they are found to be down.
+// However often replicas that are down are dialed, and however the client was made, their resolver
+// is asked once a second at most, but for the moment in which they are found to be down.
 func TestOwnResolverIsAskedSeldom(t *testing.T) {
 	for name, connect := range ways {
 		t.Run(name, func(t *testing.T) {

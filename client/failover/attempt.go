@@ -12,11 +12,11 @@ import (
 type Attempt struct {
 	// Replica is the address of the replica, as the resolver gave it.
 	Replica string
-	// Number counts the call's attempts in the order in which they began, from 1. A number is missing if its attempt turned out not to
-	// have been made when another one had joined it.
+	// Number counts the call's attempts in the order in which they began, from 1. A number is
+	// missing if its attempt turned out not to have been made when another one had joined it.
 	Number int
-	// Round is the pass through the replicas that the attempt belongs to, from 1. Under WhenDownWait it is how often the call has
-	// tried this replica.
+	// Round is the pass through the replicas that the attempt belongs to, from 1. Under
+	// WhenDownWait it is how often the call has tried this replica.
 	Round int
 	// Hedge is true for an attempt that joined another one that was on its way.
 	Hedge bool
@@ -26,8 +26,9 @@ type Attempt struct {
 	Duration time.Duration
 	// Outcome is how it ended.
 	Outcome Outcome
-	// Sent is false when no byte of the request can have reached the replica, so that a repetition is safe whatever
-	// the method does. True is the cautious answer: the request may or may not have been executed.
+	// Sent is false when no byte of the request can have reached the replica, so that a repetition
+	// is safe whatever the method does. True is the cautious answer: the request may or may not
+	// have been executed.
 	Sent bool
 	// Err is the attempt's own gRPC status error; nil when the outcome is OK.
 	Err error
@@ -58,14 +59,15 @@ const (
 	OutcomeRefused
 	// OutcomeLost: sent, then the connection broke before the replica answered.
 	OutcomeLost
-	// OutcomeFailed: the replica answered with a status that is retried. An answer that broke off after its header counts too.
+	// OutcomeFailed: the replica answered with a status that is retried. An answer that broke off
+	// after its header counts too.
 	OutcomeFailed
 	// OutcomeTimeout: the attempt's own deadline passed, the caller's did not.
 	OutcomeTimeout
 	// OutcomeRejected: a status that is not retried. It ends the call.
 	OutcomeRejected
-	// OutcomeCanceled: the caller's deadline passed, or the caller gave the call up, which ends the call; or another attempt of
-	// a hedged call has succeeded.
+	// OutcomeCanceled: the caller's deadline passed, or the caller gave the call up, which ends the
+	// call; or another attempt of a hedged call has succeeded.
 	OutcomeCanceled
 )
 
@@ -92,8 +94,8 @@ func (o *Outcome) UnmarshalText(text []byte) error { return parseName(o, outcome
 type Call struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".
 	Method string
-	// Start is when the call began, Duration how long it took, all its attempts and waits included. A server-streaming
-	// call ends, in this, with its first message.
+	// Start is when the call began, Duration how long it took, all its attempts and waits included.
+	// A server-streaming call ends, in this, with its first message.
 	Start    time.Time
 	Duration time.Duration
 	// Waited is how much of it was spent waiting for a replica to become available.

@@ -51,7 +51,8 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 	}
 }
 
-// An attempt's context holds a timer, and in the transport a request: none is kept until the end of the call.
+// An attempt's context holds a timer, and in the transport a request: none is kept until the end of
+// the call.
 func TestAttemptsContextEndsWithIt(t *testing.T) {
 	c, conn := readyClient(t, Policy{Timeout: time.Hour, Rounds: 2, Idempotent: map[string]bool{"/": true}})
 	var contexts []context.Context
@@ -87,7 +88,8 @@ func TestAttemptString(t *testing.T) {
 	}
 }
 
-// An attempt at a replica that idle mode has replaced goes to its successor; one whose replica left the target fails.
+// An attempt at a replica that idle mode has replaced goes to its successor; one whose replica left
+// the target fails.
 func TestAttemptAtAReplicaOfThePast(t *testing.T) {
 	Bubble(t, func(t *testing.T) {
 		dial := serveInMemory(t)

@@ -9,8 +9,9 @@ import (
 	"example.com/crashlab/client/failover/internal/replicas"
 )
 
-// backend is what is known of a replica beside its connection, which it outlives: gRPC ends all connections when it
-// goes idle. It is dropped when the resolver no longer names the replica and no attempt is in flight there.
+// backend is what is known of a replica beside its connection, which it outlives: gRPC ends all
+// connections when it goes idle. It is dropped when the resolver no longer names the replica and no
+// attempt is in flight there.
 type backend struct {
 	core.Replica
 
@@ -113,7 +114,8 @@ func (b *backends) count(x *backend, o Outcome) {
 	}
 }
 
-// fold moves the outcomes of a replica that is gone to the past. None is lost: who notes one after this finds it gone.
+// fold moves the outcomes of a replica that is gone to the past. None is lost: who notes one after
+// this finds it gone.
 func (b *backends) fold(x *backend) {
 	for o := range x.outcomes {
 		if n := x.outcomes[o].Swap(0); n != 0 {

@@ -31,8 +31,8 @@ var outages = []struct {
 	{"unavailable, calls wait", failover.WhenDownWait, cluster.unavailable},
 }
 
-// An outage of all replicas is answered with at most 1.2 attempts per call: those that the bucket held, and one more for
-// each ten calls. What the budget allows is used.
+// An outage of all replicas is answered with at most 1.2 attempts per call: those that the bucket
+// held, and one more for each ten calls. What the budget allows is used.
 func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 	const calls = 336 // 16 callers' 21
 	for _, outage := range outages {

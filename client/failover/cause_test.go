@@ -21,7 +21,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// checkCause fails the test unless the call's error says why there was no replica, for people and for errors.As.
+// checkCause fails the test unless the call's error says why there was no replica, for people and
+// for errors.As.
 func checkCause(t *testing.T, err error, code codes.Code, cause any, words string) {
 	t.Helper()
 	if status.Code(err) != code {
@@ -81,7 +82,8 @@ func TestRootCause(t *testing.T) {
 	}
 }
 
-// What the resolver says reaches the caller who waits for it, and who does not; one who waits sits it out.
+// What the resolver says reaches the caller who waits for it, and who does not; one who waits sits
+// it out.
 func TestRootCauseOfTheResolver(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -167,7 +169,8 @@ func TestDialDeadlineIsNotTheCallers(t *testing.T) {
 	})
 }
 
-// grpc.WaitForReady(true) makes a call wait, as the policy would, and false leaves it to the policy.
+// grpc.WaitForReady(true) makes a call wait, as the policy would, and false leaves it to the
+// policy.
 func TestWaitForReady(t *testing.T) {
 	for _, tc := range []struct {
 		name     string

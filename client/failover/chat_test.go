@@ -21,7 +21,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// When more has been sent than is kept, a stream that the client sends on is the replica's for good, which proves nothing.
+// When more has been sent than is kept, a stream that the client sends on is the replica's for
+// good, which proves nothing.
 func TestChatIsCommittedByWhatWasSent(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{upload, chat} {
 		t.Run(fmt.Sprintf("server streams %v", desc.ServerStreams), func(t *testing.T) {
@@ -58,7 +59,8 @@ func TestChatIsCommittedByWhatWasSent(t *testing.T) {
 	}
 }
 
-// Until the first message arrives, a stream that the client sends on goes on to another replica, which gets all that was sent.
+// Until the first message arrives, a stream that the client sends on goes on to another replica,
+// which gets all that was sent.
 func TestChatGoesOn(t *testing.T) {
 	type step struct {
 		name string
@@ -207,7 +209,8 @@ func TestChatWithAMessageTooLarge(t *testing.T) {
 	})
 }
 
-// Chats at replicas that fail at any moment: whichever completes one has had each message once, in order.
+// Chats at replicas that fail at any moment: whichever completes one has had each message once, in
+// order.
 func TestChatsAtReplicasThatFail(t *testing.T) {
 	const words = 20
 	c := newCluster(t, 3)

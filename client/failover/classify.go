@@ -20,15 +20,16 @@ type wire struct {
 	trailer metadata.MD
 }
 
-// answeredWire is that of an attempt that succeeded, and the cautious answer where the end cannot be known.
+// answeredWire is that of an attempt that succeeded, and the cautious answer where the end cannot
+// be known.
 var answeredWire = wire{Wire: core.Wire{Picked: true, Sent: true, Answered: true}}
 
 func wireOf(on *replicas.Attempt) wire {
 	return wire{core.Wire{Picked: on.Picked(), Sent: on.Sent, Answered: on.Answered, Unprocessed: on.Unprocessed()}, on.Trailer}
 }
 
-// outcome tells how an attempt that failed ended. The error's text is never looked at: whose deadline passed the two
-// contexts know, and what happened on the wire the attempt.
+// outcome tells how an attempt that failed ended. The error's text is never looked at: whose
+// deadline passed the two contexts know, and what happened on the wire the attempt.
 func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err error) Outcome {
 	code := status.Code(err)
 	switch {
@@ -51,15 +52,17 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 	}
 }
 
-// own reports whether an error is of our own making, so that no replica is to blame and another would change nothing.
+// own reports whether an error is of our own making, so that no replica is to blame and another
+// would change nothing.
 func (p *plan) own(req any, w wire, code codes.Code) bool {
 	switch {
 	case !w.Sent:
-		// Where the connection is to blame, no connection was picked in the end and the code is Unavailable.
+		// Where the connection is to blame, no connection was picked in the end and the code is
+		// Unavailable.
 		return w.Picked || code != codes.Unavailable
 	case w.Answered:
-		// A reply that is too large, or cannot be decompressed or decoded. A replica's own status comes with a trailer, which
-		// is empty only where the replica had sent a header before.
+		// A reply that is too large, or cannot be decompressed or decoded. A replica's own status
+		// comes with a trailer, which is empty only where the replica had sent a header before.
 		return len(w.trailer) == 0 && (code == codes.ResourceExhausted || code == codes.Internal || code == codes.Unimplemented)
 	default:
 		// Else the replica reset the stream.

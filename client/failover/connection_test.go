@@ -90,8 +90,8 @@ func TestConnectionStateIsTheBestReplicas(t *testing.T) {
 	})
 }
 
-// A connection that ends is replaced at once, while there is something to connect to, and dials that fail are not told
-// each.
+// A connection that ends is replaced at once, while there is something to connect to, and dials
+// that fail are not told each.
 func TestEventsOfAReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

@@ -49,8 +49,8 @@ func train(t *testing.T, conn *failover.Client) {
 	}
 }
 
-// Replicas that all hang: each is asked when the one before it has had its share of the time, and none is given up before the
-// caller's deadline, or Timeout.
+// Replicas that all hang: each is asked when the one before it has had its share of the time, and
+// none is given up before the caller's deadline, or Timeout.
 func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 	const ms = time.Millisecond
 	no := map[string]bool{"/": false}
@@ -108,7 +108,8 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 	}
 }
 
-// Nothing is tried for a caller who has no time left, and it is the caller's deadline that the error names.
+// Nothing is tried for a caller who has no time left, and it is the caller's deadline that the
+// error names.
 func TestNoAttemptAfterTheDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -255,7 +256,8 @@ func (x trial) dialer(c cluster) grpc.DialOption {
 	})
 }
 
-// Calls of all shapes, and streams until their first message, keep both deadlines at replicas of all ailments.
+// Calls of all shapes, and streams until their first message, keep both deadlines at replicas of
+// all ailments.
 func TestTwoDeadlines(t *testing.T) {
 	for seed := range uint64(times(40)) {
 		x := newTrial(rand.New(rand.NewPCG(seed, 4)))
@@ -314,8 +316,8 @@ func (x trial) judge(start, end time.Time, attempts []failover.Attempt, err erro
 	return x.judgeEnd(deadline.Sub(end), attempts, err)
 }
 
-// share is what an attempt at a replica that had not been tried is given of the time that is left, when so many others had
-// been.
+// share is what an attempt at a replica that had not been tried is given of the time that is left,
+// when so many others had been.
 func (x trial) share(left time.Duration, tried int, sent bool) time.Duration {
 	d := left
 	if !sent {

@@ -15,7 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// However long a replica was down, calls have it back within one gap between dials of its listening again.
+// However long a replica was down, calls have it back within one gap between dials of its listening
+// again.
 func TestReplicaIsBackAtOnce(t *testing.T) {
 	for _, down := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 30 * time.Second} {
 		t.Run(down.String(), func(t *testing.T) {
@@ -51,7 +52,8 @@ func callFor(t *testing.T, conn grpc.ClientConnInterface, d, wait time.Duration)
 	}
 }
 
-// Without calls a replica that is down is left alone, and yet the first call after a long silence finds it well.
+// Without calls a replica that is down is left alone, and yet the first call after a long silence
+// finds it well.
 func TestSilenceThenOneCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -94,7 +96,8 @@ func TestHangingUpIsNoHotLoop(t *testing.T) {
 	})
 }
 
-// Calls that another replica serves bring back one that is down as well, after a silence in which it was left alone.
+// Calls that another replica serves bring back one that is down as well, after a silence in which
+// it was left alone.
 func TestCallsElsewhereBringAReplicaBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -128,8 +131,8 @@ func (c cluster) dialTimes(times *[]time.Time) grpc.DialOption {
 	})
 }
 
-// However many calls there are, a replica that is down is dialed every 25 ms, give or take 5. The wish of one call is
-// served with jitter, so that clients do not dial in step.
+// However many calls there are, a replica that is down is dialed every 25 ms, give or take 5. The
+// wish of one call is served with jitter, so that clients do not dial in step.
 func TestGapsBetweenDials(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -195,7 +198,8 @@ func TestACrowdOfCallsDialsOnce(t *testing.T) {
 	})
 }
 
-// Connect alone, without a call, dials a replica that is down, at once and then as often as a call would.
+// Connect alone, without a call, dials a replica that is down, at once and then as often as a call
+// would.
 func TestConnectIsAWishForTheReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -234,7 +238,8 @@ func TestConnectInALoopIsNoHotLoop(t *testing.T) {
 	})
 }
 
-// Where nobody calls, a server that accepts connections and hangs up is dialed once a second, not once a gap.
+// Where nobody calls, a server that accepts connections and hangs up is dialed once a second, not
+// once a gap.
 func TestHangingUpWithoutCallsIsDialedAtLeisure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

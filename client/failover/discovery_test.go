@@ -26,7 +26,8 @@ func repeatable(p failover.Policy) failover.Policy {
 	return p
 }
 
-// asked is the resolver of targets such as asked:///abc, and notes when it is asked to resolve again.
+// asked is the resolver of targets such as asked:///abc, and notes when it is asked to resolve
+// again.
 type asked struct {
 	mu    sync.Mutex
 	times []time.Time
@@ -65,8 +66,8 @@ func (a *asked) since(then time.Time) []time.Duration {
 	return after
 }
 
-// A lost replica makes the connection ask its resolver, at once. Later it asks at most once a second, however often the
-// replicas that are down are dialed, and however many they are.
+// A lost replica makes the connection ask its resolver, at once. Later it asks at most once a
+// second, however often the replicas that are down are dialed, and however many they are.
 func TestResolverIsAskedWhenAReplicaIsLost(t *testing.T) {
 	const downtime = 10 * time.Second
 	for _, tc := range []struct {
@@ -107,7 +108,8 @@ func TestResolverIsAskedWhenAReplicaIsLost(t *testing.T) {
 	}
 }
 
-// However long all replicas were down, a call is served within one gap between dials of their listening again.
+// However long all replicas were down, a call is served within one gap between dials of their
+// listening again.
 func TestBackInOneGap(t *testing.T) {
 	const tick = 100 * time.Microsecond
 	for _, tc := range []struct {
@@ -171,8 +173,9 @@ func callers(t *testing.T, conn grpc.ClientConnInterface, each func([]failover.A
 	return stop
 }
 
-// Under calls, replicas come and go in any number and order, sometimes all at once. No call fails; a replica that leaves
-// finishes what it was sent; each that the last change names is called in the end.
+// Under calls, replicas come and go in any number and order, sometimes all at once. No call fails;
+// a replica that leaves finishes what it was sent; each that the last change names is called in the
+// end.
 func TestScalingLosesNoCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const names = "abcdef"
@@ -215,7 +218,8 @@ func TestScalingLosesNoCall(t *testing.T) {
 	})
 }
 
-// All replicas are replaced by others while a call is at one: there the call ends well, or goes on among the new ones.
+// All replicas are replaced by others while a call is at one: there the call ends well, or goes on
+// among the new ones.
 func TestReplicasReplacedDuringACall(t *testing.T) {
 	for _, tc := range []struct {
 		ends codes.Code

@@ -102,7 +102,8 @@ func (l *breakable) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// breakAll breaks the connections. New ones are taken all the while, so that nobody else gets the port.
+// breakAll breaks the connections. New ones are taken all the while, so that nobody else gets the
+// port.
 func (l *breakable) breakAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -184,8 +185,8 @@ func (h *history) await(addr string, state failover.ReplicaState, times int) {
 	}
 }
 
-// The loss of any connection makes gRPC look the name up again. So a new record is called, and one that is gone is
-// left, without a call lost, nor an attempt at the replica that left.
+// The loss of any connection makes gRPC look the name up again. So a new record is called, and one
+// that is gone is left, without a call lost, nor an attempt at the replica that left.
 func TestDNSRecordsComeAndGo(t *testing.T) {
 	t.Parallel()
 	dns.SetMinResolutionInterval(10 * time.Millisecond)

@@ -17,7 +17,8 @@ func (p *plan) news() core.News {
 	}
 }
 
-// leftOut tells that a replica is left out, and sees to it that it is looked after, with what this call has been given.
+// leftOut tells that a replica is left out, and sees to it that it is looked after, with what this
+// call has been given.
 func (p *plan) leftOut(m core.Member, w core.Watch) {
 	if w.First {
 		p.counters.ejections.Add(1)
@@ -28,7 +29,8 @@ func (p *plan) leftOut(m core.Member, w core.Watch) {
 	time.AfterFunc(w.Trial, x.end)
 }
 
-// onReady is called when a replica's state has changed, perhaps for the better, or those of all, if it is nil.
+// onReady is called when a replica's state has changed, perhaps for the better, or those of all, if
+// it is nil.
 func (c *client) onReady(r *replicas.Replica) {
 	if t := c.table(); t != nil {
 		c.shared.Changed(t.of(r), c.queue.crowded(), c.now())
@@ -43,9 +45,9 @@ func (c *client) onChange(addr string, s connectivity.State, err error) {
 	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s), Err: err})
 }
 
-// tellStanding tells the user that a replica is left out or taken back, unless its connection has more to say: that it is
-// gone, or not ready. A change of the connection can be seen before it is told, and then waits for tell, so that the events
-// stay in order.
+// tellStanding tells the user that a replica is left out or taken back, unless its connection has
+// more to say: that it is gone, or not ready. A change of the connection can be seen before it is
+// told, and then waits for tell, so that the events stay in order.
 func (c *client) tellStanding(r *replicas.Replica, s ReplicaState) {
 	if c.policy.OnReplica == nil {
 		return

@@ -25,8 +25,9 @@ func (g gate) pass(ctx context.Context) error {
 	}
 }
 
-// A process that is stopped hangs, and its health service with it. It costs three slow calls. Then it is asked for its
-// health, and no call is lost to it any more; it is back in the very instant that it goes on.
+// A process that is stopped hangs, and its health service with it. It costs three slow calls. Then
+// it is asked for its health, and no call is lost to it any more; it is back in the very instant
+// that it goes on.
 func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 	for _, stopped := range []time.Duration{100 * time.Millisecond, 3 * time.Second, 9 * time.Second} {
 		t.Run(stopped.String(), func(t *testing.T) {
@@ -69,7 +70,8 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 	}
 }
 
-// A replica whose health is fine, and that fails every call, is tried ever more rarely: after 0.5, 1, 2, … 32 s.
+// A replica whose health is fine, and that fails every call, is tried ever more rarely: after 0.5,
+// 1, 2, … 32 s.
 func TestReplicaThatKeepsFailingIsTriedEverMoreRarely(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -98,7 +100,8 @@ func TestReplicaThatKeepsFailingIsTriedEverMoreRarely(t *testing.T) {
 	})
 }
 
-// Where all fail, they are used as if none were left out. Where all hang, there is nothing to be said against any of them.
+// Where all fail, they are used as if none were left out. Where all hang, there is nothing to be
+// said against any of them.
 func TestNeverAreAllLeftOut(t *testing.T) {
 	all := failover.Ejection{After: 3, MaxShare: 1}
 	for _, tc := range []struct {
@@ -211,7 +214,8 @@ func TestMistakesOfTheCallerDoNotClearAReplica(t *testing.T) {
 	})
 }
 
-// Attempts that were on their way when the replica was left out, or taken back, say nothing of it now.
+// Attempts that were on their way when the replica was left out, or taken back, say nothing of it
+// now.
 func TestStaleAttemptsAreNoNews(t *testing.T) {
 	t.Run("failures", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {

@@ -10,19 +10,22 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrNoReplicas is wrapped by the error of a call that had no replica to try: the resolver failed, or found none.
+// ErrNoReplicas is wrapped by the error of a call that had no replica to try: the resolver failed,
+// or found none.
 var ErrNoReplicas = errors.New("no replicas")
 
 // Error is the error of a call that failed. It lists every attempt.
 //
-// Its status is that of the last attempt, so status.Code and status.Details return what the replica sent. If the
-// caller's context ended the call, the code is DeadlineExceeded or Canceled; if the call was shed, ResourceExhausted.
-// errors.Is finds ErrNoReplicas, the caller's context error (only if that context ended the call), and the network
-// error of the last attempt if it was refused. The errors of earlier attempts are in Attempts.
+// Its status is that of the last attempt, so status.Code and status.Details return what the replica
+// sent. If the caller's context ended the call, the code is DeadlineExceeded or Canceled; if the
+// call was shed, ResourceExhausted. errors.Is finds ErrNoReplicas, the caller's context error (only
+// if that context ended the call), and the network error of the last attempt if it was refused. The
+// errors of earlier attempts are in Attempts.
 type Error struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".
 	Method string
-	// Attempts lists the attempts of the call, in order. It is empty if there was no replica to try, or no time to try one.
+	// Attempts lists the attempts of the call, in order. It is empty if there was no replica to
+	// try, or no time to try one.
 	Attempts []Attempt
 	// Reason is why there was no further attempt.
 	Reason Reason
@@ -40,11 +43,14 @@ const (
 	ReasonRoundsSpent Reason = iota
 	// ReasonNotRetryable: the last attempt was rejected.
 	ReasonNotRetryable
-	// ReasonAmbiguous: the last attempt was sent, so it may have been executed, and the method is not idempotent.
+	// ReasonAmbiguous: the last attempt was sent, so it may have been executed, and the method is
+	// not idempotent.
 	ReasonAmbiguous
-	// ReasonOutOfTime: too little was left until the caller's deadline for another attempt, or for the pause before it.
+	// ReasonOutOfTime: too little was left until the caller's deadline for another attempt, or for
+	// the pause before it.
 	ReasonOutOfTime
-	// ReasonPushedBack: the replica asked by grpc-retry-pushback-ms not to repeat the call, or not before the deadline.
+	// ReasonPushedBack: the replica asked by grpc-retry-pushback-ms not to repeat the call, or not
+	// before the deadline.
 	ReasonPushedBack
 	// ReasonBudgetSpent: Policy.Budget had no repetition left.
 	ReasonBudgetSpent
@@ -117,9 +123,9 @@ func rounds(attempts []Attempt) int {
 	return n
 }
 
-// GRPCStatus returns the status that the call failed with. Its message and details are what the replica said. Where no replica
-// said anything, the message is ours and has no address in it, so that a server can pass the error on; the network's own words
-// are in Error.
+// GRPCStatus returns the status that the call failed with. Its message and details are what the
+// replica said. Where no replica said anything, the message is ours and has no address in it, so
+// that a server can pass the error on; the network's own words are in Error.
 func (e *Error) GRPCStatus() *status.Status {
 	st := status.Convert(e.cause)
 	n := len(e.Attempts)
@@ -135,7 +141,8 @@ func (e *Error) GRPCStatus() *status.Status {
 	return status.FromProto(p)
 }
 
-// Unwrap returns what ended the call: the last attempt's error, the caller's context error, or ErrNoReplicas.
+// Unwrap returns what ended the call: the last attempt's error, the caller's context error, or
+// ErrNoReplicas.
 func (e *Error) Unwrap() error { return e.cause }
 
 // statusError is an error with a code of its own and a cause that errors.Is and errors.As can see.

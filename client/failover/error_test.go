@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The one line that people see, word for word, and what servers pass on, which names no address. No time is spent on a pause that would outlast
-// the caller.
+// The one line that people see, word for word, and what servers pass on, which names no address. No
+// time is spent on a pause that would outlast the caller.
 func TestErrorReadsAsOneLine(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)

@@ -48,7 +48,8 @@ func (h *hooks) policy(p failover.Policy) failover.Policy {
 	return p
 }
 
-// OnAttempt is told of each attempt in turn, OnCall once of all of them, as Trace and the error are.
+// OnAttempt is told of each attempt in turn, OnCall once of all of them, as Trace and the error
+// are.
 func TestHooksTellWhatTraceTells(t *testing.T) {
 	hedge := failover.Hedge{After: 50 * ms}
 	for _, tc := range []struct {
@@ -127,7 +128,8 @@ func previous(ctx context.Context) string {
 	return strings.Join(append(md["grpc-previous-rpc-attempts"], md["own"]...), " ")
 }
 
-// A replica is told how many attempts went before, hedges among them; of the first attempt it is told nothing.
+// A replica is told how many attempts went before, hedges among them; of the first attempt it is
+// told nothing.
 func TestReplicasAreToldOfEarlierAttempts(t *testing.T) {
 	for _, tc := range []struct {
 		name   string

@@ -29,7 +29,8 @@ func doFor(t *testing.T, conn *failover.Client, calls int, deadline time.Duratio
 	return failed
 }
 
-// A replica that hangs is noticed within a few calls though each has no longer than its caller's deadline.
+// A replica that hangs is noticed within a few calls though each has no longer than its caller's
+// deadline.
 func TestReplicaThatHangsBeyondTheCallersDeadlines(t *testing.T) {
 	for _, order := range orders {
 		for _, tc := range []struct {
@@ -69,7 +70,8 @@ func TestReplicaThatHangsBeyondTheCallersDeadlines(t *testing.T) {
 	}
 }
 
-// Replicas that are all slower than their callers have patience are not left out, nor are those whose callers cancel.
+// Replicas that are all slower than their callers have patience are not left out, nor are those
+// whose callers cancel.
 func TestImpatienceIsNoEvidence(t *testing.T) {
 	for _, order := range orders {
 		for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
@@ -105,8 +107,9 @@ func TestImpatienceIsNoEvidence(t *testing.T) {
 	}
 }
 
-// With replicas that are all well, no call fails that would have been answered in time by the first that it reached, and few take
-// more than one request, whatever the distribution of the service times and the deadline.
+// With replicas that are all well, no call fails that would have been answered in time by the first
+// that it reached, and few take more than one request, whatever the distribution of the service
+// times and the deadline.
 func TestSharingTheTimeLosesNoCall(t *testing.T) {
 	distributions := map[string]func(*rand.Rand) time.Duration{
 		"constant":    func(*rand.Rand) time.Duration { return 500 * ms },
@@ -166,7 +169,8 @@ func TestSharingTheTimeLosesNoCall(t *testing.T) {
 	}
 }
 
-// A replica that comes back and hangs costs one call at a time, whatever the order: the others go elsewhere until it has answered.
+// A replica that comes back and hangs costs one call at a time, whatever the order: the others go
+// elsewhere until it has answered.
 func TestComingBackToHang(t *testing.T) {
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {

@@ -39,7 +39,8 @@ func ExampleNewClient() {
 	// round 1 ok sent: true
 }
 
-// A call that failed tells every attempt. Nothing listens at these two addresses: refuse sees to that.
+// A call that failed tells every attempt. Nothing listens at these two addresses: refuse sees to
+// that.
 func ExampleError() {
 	conn, err := failover.NewClient("static:///127.0.0.1:7101,127.0.0.1:7102", failover.Policy{Rounds: 2},
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(refuse))
@@ -80,8 +81,8 @@ func serveExample() (addr string, stop func()) {
 	return lis.Addr().String(), server.Stop
 }
 
-// A policy for production: calls have deadlines, wait for a replica rather than fail, risk no more attempts than the
-// replicas' crashes allow, and do not add to an outage by repeating themselves.
+// A policy for production: calls have deadlines, wait for a replica rather than fail, risk no more
+// attempts than the replicas' crashes allow, and do not add to an outage by repeating themselves.
 func ExamplePolicy() {
 	addr, stop := serveExample()
 	defer stop()
@@ -110,8 +111,8 @@ func ExamplePolicy() {
 	// calls 1 succeeded 1 hedges 0 limit 0
 }
 
-// A method that is not known to be idempotent is repeated only while it is unsent. What the policy says of methods a call
-// can say for itself.
+// A method that is not known to be idempotent is repeated only while it is unsent. What the policy
+// says of methods a call can say for itself.
 func ExampleWithIdempotent() {
 	addr, stop := serveExample()
 	defer stop()

@@ -14,10 +14,10 @@ import (
 
 // NewClient returns a connection whose calls fail over as the policy says. It does no I/O.
 //
-// The target is one of any resolver, such as dns:///counter.example:7101; besides, static:///HOST:PORT,HOST:PORT lists
-// the replicas itself. Interceptors among the options see a call once, whatever its attempts. A default service config
-// goes into the policy, not into the options. The error names the target, the field of the policy or the option that is
-// not allowed.
+// The target is one of any resolver, such as dns:///counter.example:7101; besides,
+// static:///HOST:PORT,HOST:PORT lists the replicas itself. Interceptors among the options see a
+// call once, whatever its attempts. A default service config goes into the policy, not into the
+// options. The error names the target, the field of the policy or the option that is not allowed.
 func NewClient(target string, p Policy, opts ...grpc.DialOption) (*Client, error) {
 	if err := checkTarget(target); err != nil {
 		return nil, fmt.Errorf("failover: target %q: %w", target, err)
@@ -46,12 +46,14 @@ type Client struct {
 	client *client
 }
 
-// Statistics returns what the connection has done so far. It may be called at any time, also after Close.
+// Statistics returns what the connection has done so far. It may be called at any time, also after
+// Close.
 func (c *Client) Statistics() Statistics { return c.client.statistics() }
 
-// DialOptions returns what NewClient adds to a connection, for those who call grpc.NewClient themselves. They serve one
-// connection: call DialOptions for each. They belong behind all other options, and replace a default service config
-// among those. The error names the field of the policy that is not allowed.
+// DialOptions returns what NewClient adds to a connection, for those who call grpc.NewClient
+// themselves. They serve one connection: call DialOptions for each. They belong behind all other
+// options, and replace a default service config among those. The error names the field of the
+// policy that is not allowed.
 func DialOptions(p Policy) ([]grpc.DialOption, error) {
 	c, err := newClient(p)
 	if err != nil {

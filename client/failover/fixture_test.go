@@ -31,8 +31,8 @@ func times(n int) int {
 	return n
 }
 
-// replica is a real gRPC server in this process, reached through memory. It serves grpc.health.v1, as the service
-// that every user of gRPC has.
+// replica is a real gRPC server in this process, reached through memory. It serves grpc.health.v1,
+// as the service that every user of gRPC has.
 type replica struct {
 	healthv1.UnimplementedHealthServer
 	addr string
@@ -56,7 +56,8 @@ type replica struct {
 	retired bool // stays down
 }
 
-// incarnation is the key of a request's context to what stands for the incarnation of the replica that it reached.
+// incarnation is the key of a request's context to what stands for the incarnation of the replica
+// that it reached.
 type incarnation struct{}
 
 func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
@@ -109,7 +110,8 @@ func (r *replica) crash() {
 	}
 }
 
-// restart is a crash and a relaunch at once: whoever dials as the connections break reaches the new server.
+// restart is a crash and a relaunch at once: whoever dials as the connections break reaches the new
+// server.
 func (r *replica) restart() {
 	r.restarts.Lock()
 	defer r.restarts.Unlock()
@@ -120,7 +122,8 @@ func (r *replica) restart() {
 	}
 }
 
-// relaunch is a restart at the wish of one of the replica's handlers, which cannot wait for its own end.
+// relaunch is a restart at the wish of one of the replica's handlers, which cannot wait for its own
+// end.
 func (r *replica) relaunch() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -197,8 +200,8 @@ func (c cluster) options() []grpc.DialOption {
 	}
 }
 
-// client returns a connection to the target, which nothing has used yet. Unless the policy says otherwise, all methods
-// are idempotent.
+// client returns a connection to the target, which nothing has used yet. Unless the policy says
+// otherwise, all methods are idempotent.
 func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	if p.Idempotent == nil {
@@ -218,7 +221,8 @@ func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOptio
 	return c.connectTo(t, c.target(), len(c), p, opts...)
 }
 
-// connectTo returns a connection to a target of n replicas, each of which is known to be ready, or down.
+// connectTo returns a connection to a target of n replicas, each of which is known to be ready, or
+// down.
 func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	settled, count, user := make(chan struct{}), 0, p.OnReplica

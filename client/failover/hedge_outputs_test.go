@@ -40,7 +40,8 @@ func (c cluster) peers() grpc.DialOption {
 	})
 }
 
-// signs makes a replica sign its answers, in the header, the message and the trailer, after a time by chance.
+// signs makes a replica sign its answers, in the header, the message and the trailer, after a time
+// by chance.
 func (r *replica) signs(most time.Duration) {
 	r.other = func(stream grpc.ServerStream) error {
 		if err := takes(rand.N(most/ms)*ms, codes.OK)(stream.Context()); err != nil {
@@ -56,8 +57,9 @@ func (r *replica) signs(most time.Duration) {
 	}
 }
 
-// Whichever attempt wins, the reply, the header, the trailer and the peer are its own; and the message of an attempt that
-// failed is gone. Half of the calls end in the same instant as their hedge.
+// Whichever attempt wins, the reply, the header, the trailer and the peer are its own; and the
+// message of an attempt that failed is gone. Half of the calls end in the same instant as their
+// hedge.
 func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)

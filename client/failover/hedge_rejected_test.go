@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A replica rejects the call while its hedge is on its way, or after the hedge was lost: what the replica said is the
-// call's error, not what became of the hedge.
+// A replica rejects the call while its hedge is on its way, or after the hedge was lost: what the
+// replica said is the call's error, not what became of the hedge.
 func TestRejectionBesideAHedge(t *testing.T) {
 	for name, hedged := range map[string]func(context.Context) error{
 		"on its way": hang,
@@ -34,7 +34,8 @@ func TestRejectionBesideAHedge(t *testing.T) {
 	}
 }
 
-// An attempt that has joined others rejects the call: that is the call's error, not that the others were canceled for it.
+// An attempt that has joined others rejects the call: that is the call's error, not that the others
+// were canceled for it.
 func TestRejectionByOneOfThree(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)

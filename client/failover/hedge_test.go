@@ -30,7 +30,8 @@ func takes(d time.Duration, c codes.Code) func(context.Context) error {
 
 const ms = time.Millisecond
 
-// What becomes of a call to three replicas, a at first, and b as the hedge after 50 ms. The third answers at once.
+// What becomes of a call to three replicas, a at first, and b as the hedge after 50 ms. The third
+// answers at once.
 func TestHedge(t *testing.T) {
 	hedge := failover.Hedge{After: 50 * ms, Share: 0.02}
 	for _, tc := range []struct {
@@ -121,7 +122,8 @@ func TestHedge(t *testing.T) {
 	}
 }
 
-// The caller leaves while the hedge is on its way: that ends the call, whatever has become of the first attempt.
+// The caller leaves while the hedge is on its way: that ends the call, whatever has become of the
+// first attempt.
 func TestCallerLeavesAHedgedCall(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -244,7 +246,8 @@ func TestHedgesWithinTheirShare(t *testing.T) {
 	}
 }
 
-// The delay is learned from the attempts that succeeded, of each method by itself; rejections are quick and teach nothing.
+// The delay is learned from the attempts that succeeded, of each method by itself; rejections are
+// quick and teach nothing.
 func TestHedgeLearnsTheQuantile(t *testing.T) {
 	learn := failover.Hedge{Quantile: 0.9}
 	for _, tc := range []struct {
@@ -296,7 +299,8 @@ func TestReplicaThatHedgesOvertakeIsLeftOut(t *testing.T) {
 	})
 }
 
-// Not every slow call can have a hedge. Those that had none do not clear the replica, and do not count against it.
+// Not every slow call can have a hedge. Those that had none do not clear the replica, and do not
+// count against it.
 func TestSlowCallsBetweenHedgesClearNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)

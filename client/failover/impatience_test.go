@@ -51,7 +51,8 @@ func TestReplicaThatHangsAndRareCalls(t *testing.T) {
 	}
 }
 
-// Replicas that are all alike are not left out for the luck of the draw, however often the deadline comes first.
+// Replicas that are all alike are not left out for the luck of the draw, however often the deadline
+// comes first.
 func TestBadLuckIsNoEvidence(t *testing.T) {
 	draws := map[string]func(*rand.Rand) time.Duration{
 		"exponential": func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(300*ms)) },
@@ -103,7 +104,8 @@ func TestBadLuckIsNoEvidence(t *testing.T) {
 	}
 }
 
-// A method whose calls always end with their deadlines, as a long poll, proves nothing beside another that is quick.
+// A method whose calls always end with their deadlines, as a long poll, proves nothing beside
+// another that is quick.
 func TestSlowMethodBesideAQuickOne(t *testing.T) {
 	for _, order := range orders {
 		for _, after := range []int{1, 3} {
@@ -132,7 +134,8 @@ func TestSlowMethodBesideAQuickOne(t *testing.T) {
 	}
 }
 
-// Where all have become too slow for the callers at a time, what was known before proves nothing against any of them.
+// Where all have become too slow for the callers at a time, what was known before proves nothing
+// against any of them.
 func TestAllBecomeSlowAtATime(t *testing.T) {
 	for _, order := range orders {
 		for _, idempotent := range []bool{true, false} {
@@ -156,8 +159,9 @@ func TestAllBecomeSlowAtATime(t *testing.T) {
 	}
 }
 
-// The same where half of the calls have become too slow, and the others have not. That three in a row are slow at one replica and none at
-// the others, where none has been for long, is bad luck that cannot be told from illness. It is rare.
+// The same where half of the calls have become too slow, and the others have not. That three in a
+// row are slow at one replica and none at the others, where none has been for long, is bad luck
+// that cannot be told from illness. It is rare.
 func TestHalfOfTheCallsBecomeSlowAtATime(t *testing.T) {
 	ejections := int64(0)
 	for seed := range uint64(20) {

@@ -182,8 +182,9 @@ func TestRoundRobinSharesTheCalls(t *testing.T) {
 	}
 }
 
-// Within a round no replica is tried twice, while 16 callers share the connection and two replicas of three crash at
-// every twentieth request and come back. One that is well is enough for every call, in one round.
+// Within a round no replica is tried twice, while 16 callers share the connection and two replicas
+// of three crash at every twentieth request and come back. One that is well is enough for every
+// call, in one round.
 func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -269,7 +270,8 @@ func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
 	})
 }
 
-// gRPC ends a request whose reply comes twice without a word to the picker; the attempt was sent all the same.
+// gRPC ends a request whose reply comes twice without a word to the picker; the attempt was sent
+// all the same.
 func TestRepliesTooManyCountAsSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

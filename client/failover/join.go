@@ -8,7 +8,8 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// race is a race under way. The first attempt runs in the call's goroutine, each of the others in its own, with outputs of its own.
+// race is a race under way. The first attempt runs in the call's goroutine, each of the others in
+// its own, with outputs of its own.
 type race struct {
 	plan     plan
 	stop     context.CancelFunc // ends the first attempt
@@ -32,7 +33,8 @@ type joiner struct {
 	panic   any // what the attempt panicked with
 }
 
-// race makes an attempt that others may join, the first after the delay. It reports whether one of them succeeded.
+// race makes an attempt that others may join, the first after the delay. It reports whether one of
+// them succeeded.
 func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
@@ -47,7 +49,8 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	return c.conclude(l, first, others)
 }
 
-// conclude takes note of how the attempts of a race ended. It reports whether one of them succeeded.
+// conclude takes note of how the attempts of a race ended. It reports whether one of them
+// succeeded.
 func (c *call) conclude(l *lease, first result, others []*joiner) bool {
 	if first.missed && c.begun == l.number {
 		c.begun--
@@ -138,8 +141,8 @@ func (r *race) end(first result) []*joiner {
 	return r.others
 }
 
-// prepare chooses a replica for another attempt, takes a place at it and pays for it, and sets the timer for the next. It returns
-// nil where there may be none. mu must be held.
+// prepare chooses a replica for another attempt, takes a place at it and pays for it, and sets the
+// timer for the next. It returns nil where there may be none. mu must be held.
 func (r *race) prepare() *joiner {
 	p := &r.plan
 	t := p.table()

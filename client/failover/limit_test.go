@@ -32,8 +32,9 @@ func sleep(d time.Duration) func(context.Context) error {
 	}
 }
 
-// crowd counts the requests that an incarnation of a replica has in hand, as the replica sees it: one that its client has
-// given up is none, though its handler has yet to notice. Only requests with a name count, so no probes.
+// crowd counts the requests that an incarnation of a replica has in hand, as the replica sees it:
+// one that its client has given up is none, though its handler has yet to notice. Only requests
+// with a name count, so no probes.
 type crowd struct {
 	mu    sync.Mutex
 	here  map[context.Context]bool
@@ -80,7 +81,8 @@ func (c *crowd) leave(ctx context.Context) {
 	delete(c.here, ctx)
 }
 
-// mishap is a handler that mostly answers soon, and now and then fails, hangs, or crashes its replica.
+// mishap is a handler that mostly answers soon, and now and then fails, hangs, or crashes its
+// replica.
 func (r *replica) mishap(ctx context.Context) error {
 	switch rand.IntN(40) {
 	case 0:
@@ -96,8 +98,8 @@ func (r *replica) mishap(ctx context.Context) error {
 	return sleep(time.Duration(rand.IntN(10)) * time.Millisecond)(ctx)
 }
 
-// Whatever happens to the replicas and the callers, none has more requests in hand than the limit says, and at the end all
-// have none.
+// Whatever happens to the replicas and the callers, none has more requests in hand than the limit
+// says, and at the end all have none.
 func TestLimitHolds(t *testing.T) {
 	seen := map[failover.Outcome]int64{}
 	for order := failover.OrderFirst; order <= failover.OrderSticky; order++ {
@@ -297,7 +299,8 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 	})
 }
 
-// A stream that nobody reads from gives its place back when its caller leaves, and the call has ended.
+// A stream that nobody reads from gives its place back when its caller leaves, and the call has
+// ended.
 func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -358,7 +361,8 @@ func TestCrashCountsOnce(t *testing.T) {
 	}
 }
 
-// What was done at a replica is shown and counted while the connection is idle, and goes on from there.
+// What was done at a replica is shown and counted while the connection is idle, and goes on from
+// there.
 func TestStatisticsOfAnIdleConnection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		conn := newCluster(t, 2).connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))

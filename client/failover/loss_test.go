@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// gRPC does not say what became of a request whose stream had ended before it was written. That is no answer of the replica's:
-// the call goes on.
+// gRPC does not say what became of a request whose stream had ended before it was written. That is
+// no answer of the replica's: the call goes on.
 func TestEndOfTheStreamIsNoAnswer(t *testing.T) {
 	for name, p := range map[string]Policy{"alone": {}, "hedged": {Hedge: Hedge{After: time.Hour, Share: 1}}} {
 		for _, tc := range []struct {

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// MethodPolicy overrides a Policy for some methods, or for one call. A nil field leaves what the policy says:
-// MethodPolicy{Rounds: new(5)} changes the rounds alone.
+// MethodPolicy overrides a Policy for some methods, or for one call. A nil field leaves what the
+// policy says: MethodPolicy{Rounds: new(5)} changes the rounds alone.
 type MethodPolicy struct {
 	// Timeout overrides Policy.Timeout, and bounds MinTimeout.
 	Timeout *time.Duration
@@ -88,7 +88,8 @@ func (m *MethodPolicy) validate() error {
 	return errors.Join(errs...)
 }
 
-// forMethod returns the value for a method: of its own key, of its service's, or of the key for all.
+// forMethod returns the value for a method: of its own key, of its service's, or of the key for
+// all.
 func forMethod[V any](values map[string]V, method string) (v V, ok bool) {
 	for _, key := range []string{method, method[:strings.LastIndexByte(method, '/')+1], "/"} {
 		if v, ok = values[key]; ok {
@@ -98,8 +99,8 @@ func forMethod[V any](values map[string]V, method string) (v V, ok bool) {
 	return v, false
 }
 
-// checkMethodKey returns an error for a key that fits no method. Whether a service has a method is known where the program has
-// the service's descriptor linked in.
+// checkMethodKey returns an error for a key that fits no method. Whether a service has a method is
+// known where the program has the service's descriptor linked in.
 func checkMethodKey(key string) error {
 	parts := strings.Split(key, "/")
 	if key == "/" {
@@ -127,8 +128,8 @@ func checkMethodKey(key string) error {
 	return fmt.Errorf("%q: the methods of %s are %s", key, parts[1], strings.Join(names, ", "))
 }
 
-// idempotent reports whether the method may be repeated though it may have been executed: as the policy says of the
-// method, of its service or of all, else as the method's descriptor says.
+// idempotent reports whether the method may be repeated though it may have been executed: as the
+// policy says of the method, of its service or of all, else as the method's descriptor says.
 func (p *Policy) idempotent(method string) bool {
 	if yes, ok := forMethod(p.Idempotent, method); ok {
 		return yes

@@ -47,7 +47,8 @@ func (c *call) giveUp(r core.Reason) step {
 	return step{action: core.ActionGiveUp, failure: c.failure(r, nil)}
 }
 
-// lease returns the right to the call's next attempt, after the pauses and waits that come before it, or why there is none.
+// lease returns the right to the call's next attempt, after the pauses and waits that come before
+// it, or why there is none.
 func (c *call) lease() (lease, *failure) {
 	if c.invalid != nil {
 		return lease{}, &failure{ReasonInvalid, status.Errorf(codes.InvalidArgument, "failover: the call's options: %v", c.invalid)}
@@ -88,7 +89,8 @@ func (c *call) next() step {
 	}
 }
 
-// follow makes a step of what was decided. The place at a replica to try is taken, and given back where there is no attempt.
+// follow makes a step of what was decided. The place at a replica to try is taken, and given back
+// where there is no attempt.
 func (c *call) follow(d core.Decision, t *table) step {
 	over := c.ctx.Err() != nil || d.Action == core.ActionGiveUp && ended(c.ctx) != nil
 	next := c.shared.Follow(&c.core, d, over, c.now())
@@ -110,7 +112,8 @@ func (c *call) follow(d core.Decision, t *table) step {
 	return step{action: next.Action, pause: next.Wait}
 }
 
-// without is why a call ends that cannot go on: its caller's doing, or there is no connection any more.
+// without is why a call ends that cannot go on: its caller's doing, or there is no connection any
+// more.
 func (c *call) without() Reason {
 	if ended(c.ctx) != nil {
 		return ReasonCallerEnded
@@ -143,7 +146,8 @@ func shed(format string, args ...any) error {
 	return &statusError{codes.ResourceExhausted, fmt.Errorf("failover: "+format, args...)}
 }
 
-// resolved returns the replicas as the resolver found them, and waits for the resolver where it has not spoken yet.
+// resolved returns the replicas as the resolver found them, and waits for the resolver where it has
+// not spoken yet.
 func (c *call) resolved() (*table, *failure) {
 	for {
 		if t := c.table(); t != nil {
@@ -181,7 +185,8 @@ func (c *call) resolved() (*table, *failure) {
 	}
 }
 
-// awaitRecovery waits until the resolver, which has failed, may have succeeded, or for as long as the call may wait.
+// awaitRecovery waits until the resolver, which has failed, may have succeeded, or for as long as
+// the call may wait.
 func (c *call) awaitRecovery() *failure {
 	start := c.now()
 	ctx, cancel := context.WithTimeout(c.ctx, c.patience())
@@ -194,9 +199,9 @@ func (c *call) awaitRecovery() *failure {
 	return c.waitedTooLong()
 }
 
-// awaitResolver brings an idle connection to life, again where it idles meanwhile, as a call that waits here is none to
-// gRPC yet. It reports whether changed was closed, and gives up when the context ends, the connection is closed, or the
-// resolver fails.
+// awaitResolver brings an idle connection to life, again where it idles meanwhile, as a call that
+// waits here is none to gRPC yet. It reports whether changed was closed, and gives up when the
+// context ends, the connection is closed, or the resolver fails.
 func awaitResolver(ctx context.Context, cc *grpc.ClientConn, changed <-chan struct{}) bool {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -224,7 +229,8 @@ func noReplicas(why error) error {
 	return &statusError{codes.Unavailable, fmt.Errorf("%w: %w", ErrNoReplicas, why)}
 }
 
-// sleep returns after d, with the caller's error when the caller's context ends first, or when the connection is closed.
+// sleep returns after d, with the caller's error when the caller's context ends first, or when the
+// connection is closed.
 func (c *call) sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -246,8 +252,8 @@ func (c *call) sleep(d time.Duration) error {
 	}
 }
 
-// ended returns why the context has ended, or nil. A replica that enforces a deadline may answer a moment before the
-// context's own timer fires, so the deadline itself counts.
+// ended returns why the context has ended, or nil. A replica that enforces a deadline may answer a
+// moment before the context's own timer fires, so the deadline itself counts.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -8,15 +8,16 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Trace is a call option that reports the call's attempts: when the call returns, *attempts holds them all, in order,
-// whether the call succeeded or not. Earlier contents are discarded. Of a stream it is there when the first message or the
-// error is, or when the call is committed to a replica by what the caller has streamed.
+// Trace is a call option that reports the call's attempts: when the call returns, *attempts holds
+// them all, in order, whether the call succeeded or not. Earlier contents are discarded. Of a
+// stream it is there when the first message or the error is, or when the call is committed to a
+// replica by what the caller has streamed.
 func Trace(attempts *[]Attempt) grpc.CallOption {
 	return callOption{trace: attempts}
 }
 
-// WithMethodPolicy is a call option that overrides the policy, including its settings for the method, for one call. Where a field is
-// not allowed, the call fails with InvalidArgument.
+// WithMethodPolicy is a call option that overrides the policy, including its settings for the
+// method, for one call. Where a field is not allowed, the call fails with InvalidArgument.
 func WithMethodPolicy(m MethodPolicy) grpc.CallOption {
 	return callOption{set: func(s *settings) { s.override = s.override.with(m) }}
 }
@@ -27,17 +28,18 @@ func WithTimeout(d time.Duration) grpc.CallOption { return WithMethodPolicy(Meth
 // WithRounds is a call option that overrides Policy.Rounds for one call.
 func WithRounds(n int) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Rounds: &n}) }
 
-// WithIdempotent is a call option that says whether this call may be repeated though it may have been executed, whatever
-// the policy says of the method.
+// WithIdempotent is a call option that says whether this call may be repeated though it may have
+// been executed, whatever the policy says of the method.
 func WithIdempotent(idempotent bool) grpc.CallOption {
 	return WithMethodPolicy(MethodPolicy{Idempotent: &idempotent})
 }
 
-// WithWhenDown is a call option that overrides Policy.WhenDown for one call. grpc.WaitForReady(true) has the same effect as
-// WithWhenDown(WhenDownWait), and precedence.
+// WithWhenDown is a call option that overrides Policy.WhenDown for one call.
+// grpc.WaitForReady(true) has the same effect as WithWhenDown(WhenDownWait), and precedence.
 func WithWhenDown(w WhenDown) grpc.CallOption { return WithMethodPolicy(MethodPolicy{WhenDown: &w}) }
 
-// WithHedge is a call option that overrides Policy.Hedge for one call; with the zero Hedge the call is not hedged.
+// WithHedge is a call option that overrides Policy.Hedge for one call; with the zero Hedge the call
+// is not hedged.
 func WithHedge(h Hedge) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Hedge: &h}) }
 
 // callOption is a call option of this package.
@@ -65,8 +67,8 @@ func (s *settings) report(attempts []Attempt, err error) {
 	}
 }
 
-// parseOptions returns the options that concern the call as a whole, nil where there are none, and the rest, which each
-// attempt gets.
+// parseOptions returns the options that concern the call as a whole, nil where there are none, and
+// the rest, which each attempt gets.
 func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	if !slices.ContainsFunc(opts, ofCall) {
 		return nil, opts

@@ -130,7 +130,8 @@ func TestRefusedClientIsGarbage(t *testing.T) {
 	}
 }
 
-// Where a later option has taken the failover policy away, the calls say so, and do not wait for it.
+// Where a later option has taken the failover policy away, the calls say so, and do not wait for
+// it.
 func TestDialOptionsReplacedByAnotherConfig(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -196,7 +197,8 @@ func TestMethodSettingsFromTheServiceConfig(t *testing.T) {
 	})
 }
 
-// The service config that comes with the addresses, as from DNS, does not take the failover policy away.
+// The service config that comes with the addresses, as from DNS, does not take the failover policy
+// away.
 func TestServiceConfigOfTheResolverIsNotLookedAt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -271,7 +273,8 @@ func (textCodec) Name() string                    { return "text" }
 func (textCodec) Marshal(any) ([]byte, error)     { return nil, nil }
 func (textCodec) Unmarshal(b []byte, v any) error { *v.(*string) = string(b); return nil }
 
-// A message that came before an error fills the reply. The next attempt, which is refused, is not to leave it there.
+// A message that came before an error fills the reply. The next attempt, which is refused, is not
+// to leave it there.
 func TestReplyOfAnEarlierAttemptIsDropped(t *testing.T) {
 	refused := func(t *testing.T, reply any, opts ...grpc.CallOption) {
 		c := newCluster(t, 2)

@@ -11,8 +11,9 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 )
 
-// resetOutputs clears what an earlier attempt has left where the caller will look: gRPC leaves a header, trailer or
-// peer as it was when a later attempt gets no stream, and a reply that came before an error stays filled.
+// resetOutputs clears what an earlier attempt has left where the caller will look: gRPC leaves a
+// header, trailer or peer as it was when a later attempt gets no stream, and a reply that came
+// before an error stays filled.
 func resetOutputs(reply any, opts []grpc.CallOption) {
 	resetReply(reply)
 	for _, o := range opts {
@@ -27,8 +28,8 @@ func resetOutputs(reply any, opts []grpc.CallOption) {
 	}
 }
 
-// resetReply empties a reply: a message of either protobuf API by its own means, what another codec fills, such as a struct
-// for JSON, by setting it to zero.
+// resetReply empties a reply: a message of either protobuf API by its own means, what another codec
+// fills, such as a struct for JSON, by setting it to zero.
 func resetReply(reply any) {
 	switch m := reply.(type) {
 	case nil:
@@ -43,7 +44,8 @@ func resetReply(reply any) {
 	}
 }
 
-// separable reports whether an attempt can be given a reply of its own, beside that of another attempt on its way.
+// separable reports whether an attempt can be given a reply of its own, beside that of another
+// attempt on its way.
 func separable(reply any) bool {
 	switch reply.(type) {
 	case nil, proto.Message:
@@ -56,7 +58,8 @@ func separable(reply any) bool {
 	return v.Kind() == reflect.Pointer && !v.IsNil()
 }
 
-// newReply returns what makes another reply of the same kind, without a look at the contents of this one.
+// newReply returns what makes another reply of the same kind, without a look at the contents of
+// this one.
 func newReply(reply any) func() any {
 	switch m := reply.(type) {
 	case nil:

@@ -14,7 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// oldMessage is a message of protobuf's API v1, such as code generated before 2020. Reset alone knows how to empty it.
+// oldMessage is a message of protobuf's API v1, such as code generated before 2020. Reset alone
+// knows how to empty it.
 type oldMessage struct {
 	Value string `protobuf:"bytes,1,opt,name=value,proto3"`
 
@@ -104,7 +105,8 @@ func (valueCodec) Unmarshal(data []byte, v any) error {
 }
 func (valueCodec) Name() string { return "proto" }
 
-// What panics within a hedge, such as a codec of the user's, panics in the caller's goroutine, who may recover.
+// What panics within a hedge, such as a codec of the user's, panics in the caller's goroutine, who
+// may recover.
 func TestPanicOfAHedgeIsTheCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)

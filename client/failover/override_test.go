@@ -90,7 +90,8 @@ func TestCallOptions(t *testing.T) {
 	}
 }
 
-// describe links the service test.Described into the program, once: its methods have one idempotency_level each.
+// describe links the service test.Described into the program, once: its methods have one
+// idempotency_level each.
 var describe = sync.OnceValue(func() error {
 	method := func(name string, o *descriptorpb.MethodOptions) *descriptorpb.MethodDescriptorProto {
 		return &descriptorpb.MethodDescriptorProto{Name: &name, InputType: proto.String(".test.Nothing"), OutputType: proto.String(".test.Nothing"), Options: o}

@@ -34,7 +34,8 @@ func (c brokenCredentials) GetRequestMetadata(context.Context, ...string) (map[s
 }
 func (brokenCredentials) RequireTransportSecurity() bool { return false }
 
-// An error that arises on our side fails the call at once, whatever its code, and says nothing of a replica.
+// An error that arises on our side fails the call at once, whatever its code, and says nothing of a
+// replica.
 func TestOwnErrorsBlameNoReplica(t *testing.T) {
 	large := wrapperspb.String(strings.Repeat("x", 2000))
 	for _, tc := range []struct {

@@ -24,8 +24,8 @@ type probe struct {
 	ctx    context.Context // the values and metadata of the call that left it out
 }
 
-// run asks the replica how it is, and comes again until it is well. A replica that is down is not asked, but it may still be
-// tried; one that is gone comes back as another.
+// run asks the replica how it is, and comes again until it is well. A replica that is down is not
+// asked, but it may still be tried; one that is gone comes back as another.
 func (p *probe) run() {
 	start := p.client.now()
 	replica, over := p.replica()
@@ -47,15 +47,16 @@ func (p *probe) run() {
 
 func (p *probe) takenBack() { p.client.tellStanding(p.member.Link.(*replicas.Replica), ReplicaReady) }
 
-// end is called when the replica is to be tried whatever the probes have found, so that none is left out for ever.
+// end is called when the replica is to be tried whatever the probes have found, so that none is
+// left out for ever.
 func (p *probe) end() {
 	if p.member.Tried(p.number, p.client.now()) {
 		p.client.offer()
 	}
 }
 
-// ask makes the request of a probe, as a call on the connection: it passes the user's interceptors and has the user's
-// credentials, without which a replica might refuse it.
+// ask makes the request of a probe, as a call on the connection: it passes the user's interceptors
+// and has the user's credentials, without which a replica might refuse it.
 func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding) {
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
@@ -80,8 +81,8 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding)
 	}
 }
 
-// probed returns the context of a probe whose metadata had been added to before. What the user's interceptors have added once more
-// takes the place of that.
+// probed returns the context of a probe whose metadata had been added to before. What the user's
+// interceptors have added once more takes the place of that.
 func probed(ctx context.Context, before metadata.MD) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	for key, values := range md {

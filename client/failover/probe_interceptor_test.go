@@ -18,7 +18,8 @@ import (
 // tenant is the key of a value that the user's interceptor cannot do without.
 type tenant struct{}
 
-// A probe has what the call had that left the replica out: its values and its metadata, but not its deadline.
+// A probe has what the call had that left the replica out: its values and its metadata, but not its
+// deadline.
 func TestProbeHasWhatTheCallHad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -57,8 +58,8 @@ func TestProbeHasWhatTheCallHad(t *testing.T) {
 	})
 }
 
-// A probe that panics in the user's interceptor, or gets no answer by any other fault of the user's, ends no program, and the replica
-// is tried all the same.
+// A probe that panics in the user's interceptor, or gets no answer by any other fault of the
+// user's, ends no program, and the replica is tried all the same.
 func TestProbeThatCannotSucceed(t *testing.T) {
 	for name, spoil := range map[string]func(context.Context) error{
 		"panics":         func(context.Context) error { panic("no health checks here") },
@@ -131,7 +132,8 @@ func wantOK(t *testing.T, conn *failover.Client) {
 	}
 }
 
-// Replicas that are ill one after the other, and demand credentials, all have their share of the calls afterwards.
+// Replicas that are ill one after the other, and demand credentials, all have their share of the
+// calls afterwards.
 func TestReplicasIllInTurnComeBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 4)

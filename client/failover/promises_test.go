@@ -200,8 +200,9 @@ func expired(ctx context.Context) bool {
 	return ok && !time.Now().Before(d)
 }
 
-// Whatever the policy and the replicas: a call ends in time, with a success that an attempt had or with a reason that can be true; one
-// that is not idempotent is executed once at most; and nothing is left behind.
+// Whatever the policy and the replicas: a call ends in time, with a success that an attempt had or
+// with a reason that can be true; one that is not idempotent is executed once at most; and nothing
+// is left behind.
 func TestPromises(t *testing.T) {
 	n := *scenes
 	if testing.Short() || raced {

@@ -13,7 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pushback answers a request with a status and the trailer by which a server says when to repeat it.
+// pushback answers a request with a status and the trailer by which a server says when to repeat
+// it.
 func pushback(c codes.Code, ms ...string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		grpc.SetTrailer(ctx, metadata.MD{"grpc-retry-pushback-ms": ms})
@@ -21,7 +22,8 @@ func pushback(c codes.Code, ms ...string) func(context.Context) error {
 	}
 }
 
-// A call is repeated when the replica says, at another one too, and ends at once where that would be too late.
+// A call is repeated when the replica says, at another one too, and ends at once where that would
+// be too late.
 func TestPushbackIsObeyed(t *testing.T) {
 	const soon, all = "a:1 failed sent, b:1 ok sent", 2 * time.Second
 	for _, tc := range []struct {

@@ -17,7 +17,8 @@ type queue struct {
 	rising *time.Timer // unless nil, there is a dispatch to come, as the bound of a ramp rises
 }
 
-// waiter is a call that waits. Whoever makes a replica available decides for it, and takes the place for it.
+// waiter is a call that waits. Whoever makes a replica available decides for it, and takes the
+// place for it.
 type waiter struct {
 	granted chan grant // has room for the one grant
 }
@@ -29,8 +30,9 @@ type grant struct {
 	full     bool // too many older calls wait
 }
 
-// crowded reports whether calls wait. A call that finds nobody waiting may take a place without the lock: whoever joins
-// the queue looks at the places after it has joined, and whoever gives one back looks at the queue after that.
+// crowded reports whether calls wait. A call that finds nobody waiting may take a place without the
+// lock: whoever joins the queue looks at the places after it has joined, and whoever gives one back
+// looks at the queue after that.
 func (q *queue) crowded() bool { return q.n.Load() > 0 }
 
 // change changes the line.
@@ -52,7 +54,8 @@ func (q *queue) leave(w *core.Waiter[waiter]) (left bool) {
 	return left
 }
 
-// shed lets the youngest go where more than so many wait, once those that could be served have been.
+// shed lets the youngest go where more than so many wait, once those that could be served have
+// been.
 func (q *queue) shed(most int) {
 	q.change(func(l *core.Line[waiter]) {
 		for _, w := range l.Shed(most) {
@@ -61,7 +64,8 @@ func (q *queue) shed(most int) {
 	})
 }
 
-// offer hands the places that are free to the calls that wait, if any do. It is called whenever a replica may have become available.
+// offer hands the places that are free to the calls that wait, if any do. It is called whenever a
+// replica may have become available.
 func (c *client) offer() {
 	if c.queue.crowded() {
 		c.queue.change(c.dispatch)
@@ -85,7 +89,8 @@ func (c *client) dispatch(line *core.Line[waiter]) {
 	}
 }
 
-// dispatchAfter comes back when a replica has room for more of the calls that wait, whatever is answered. mu must be held.
+// dispatchAfter comes back when a replica has room for more of the calls that wait, whatever is
+// answered. mu must be held.
 func (c *client) dispatchAfter(d time.Duration) {
 	c.queue.rising = time.AfterFunc(d, func() {
 		c.queue.mu.Lock()

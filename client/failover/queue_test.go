@@ -66,7 +66,8 @@ func TestOldestCallFirst(t *testing.T) {
 	})
 }
 
-// A call whose attempt came to nothing is still as old as it is: it goes before those that were waiting already.
+// A call whose attempt came to nothing is still as old as it is: it goes before those that were
+// waiting already.
 func TestRetryingCallIsOlder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -89,14 +90,16 @@ func TestRetryingCallIsOlder(t *testing.T) {
 				t.Errorf("call %d: %v", i, p.err)
 			}
 		}
-		// The first is refused by a after 1s, and b is free after 10s: nobody else is served there before it.
+		// The first is refused by a after 1s, and b is free after 10s: nobody else is served there
+		// before it.
 		if !strings.HasPrefix(atB.String(), "1 0") || !strings.HasPrefix(atA.String(), "0 2 3 4 5 6 7 8 9 10") {
 			t.Errorf("a served %v and b %v, want the first call at b as soon as it is free", &atA, &atB)
 		}
 	})
 }
 
-// Calls that begin while others wait do not take what becomes free, though they come at the same instant.
+// Calls that begin while others wait do not take what becomes free, though they come at the same
+// instant.
 func TestNewCallsDoNotOvertake(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -173,7 +176,8 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 	}
 }
 
-// Where too many wait, the youngest has to go: the newcomer mostly, or another where an old call comes back.
+// Where too many wait, the youngest has to go: the newcomer mostly, or another where an old call
+// comes back.
 func TestMaxWaiting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -276,8 +280,8 @@ func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
 	})
 }
 
-// The place that a call is granted as its caller leaves goes to the next, every time: while a replica answers one, it makes
-// any other leave.
+// The place that a call is granted as its caller leaves goes to the next, every time: while a
+// replica answers one, it makes any other leave.
 func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
@@ -345,7 +349,8 @@ func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
 	})
 }
 
-// Between two tries of the same replica a call that waits pauses, and another call may use the time.
+// Between two tries of the same replica a call that waits pauses, and another call may use the
+// time.
 func TestCallThatWaitsPauses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

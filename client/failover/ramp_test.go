@@ -11,7 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// outage lets so many calls wait at a cluster that is down, whether or not the client has known it up, and brings a up.
+// outage lets so many calls wait at a cluster that is down, whether or not the client has known it
+// up, and brings a up.
 func outage(t *testing.T, replicas int, wasUp bool, calls int, deadline time.Duration, serves func(context.Context) error) (a *work, answered func() int) {
 	c, works := newWork(t, replicas)
 	if !wasUp {
@@ -60,7 +61,8 @@ func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
 	}
 }
 
-// A replica that takes long to answer has more calls with time, so that those that wait have an answer within their deadlines.
+// A replica that takes long to answer has more calls with time, so that those that wait have an
+// answer within their deadlines.
 func TestRampIsNoLimitOnSlowReplicas(t *testing.T) {
 	for replicas := range 3 {
 		bubble(t, func(t *testing.T) {

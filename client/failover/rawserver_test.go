@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// raw turns a replica into an HTTP/2 server that answers each request with frames of its own choice. The connection ends when
-// answer returns false.
+// raw turns a replica into an HTTP/2 server that answers each request with frames of its own
+// choice. The connection ends when answer returns false.
 func (r *replica) raw(t *testing.T, answer func(f *http2.Framer, stream uint32) bool) {
 	r.crash()
 	lis := bufconn.Listen(64 << 10)
@@ -84,7 +84,8 @@ func goAway(f *http2.Framer, _ uint32) bool {
 
 func hangUp(*http2.Framer, uint32) bool { return false }
 
-// What a replica says it has not processed counts as unsent, and goes to another whatever the method.
+// What a replica says it has not processed counts as unsent, and goes to another whatever the
+// method.
 func TestUnprocessedIsUnsent(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -166,7 +167,8 @@ func TestUnprocessedAwaitsAConnection(t *testing.T) {
 	}
 }
 
-// One that turns every request away is left out, as one that hangs up is. Those that were on their way at a time count once.
+// One that turns every request away is left out, as one that hangs up is. Those that were on their
+// way at a time count once.
 func TestTurnsAway(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

@@ -14,9 +14,10 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// Bubble is synctest.Test on one processor: f runs in virtual time. On two processors, timers of a bubble can fire at the
-// same time, and as all of them share one context of the race detector, that crashes it (Go 1.26). A test with a bubble may
-// not be parallel: the others would have one processor too.
+// Bubble is synctest.Test on one processor: f runs in virtual time. On two processors, timers of a
+// bubble can fire at the same time, and as all of them share one context of the race detector, that
+// crashes it (Go 1.26). A test with a bubble may not be parallel: the others would have one
+// processor too.
 func Bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -44,7 +45,8 @@ func readyClient(tb testing.TB, p Policy) (*client, *grpc.ClientConn) {
 		func(ctx context.Context, addr string) (net.Conn, error) { return servers[addr](ctx) }))
 }
 
-// connectReady returns a connection to a target of three servers, all of which are ready, and the interceptor behind it.
+// connectReady returns a connection to a target of three servers, all of which are ready, and the
+// interceptor behind it.
 func connectReady(tb testing.TB, p Policy, target string, opts ...grpc.DialOption) (*client, *grpc.ClientConn) {
 	tb.Helper()
 	ready := make(chan struct{}, 3)

@@ -19,17 +19,19 @@ type ReplicaEvent struct {
 type ReplicaState int
 
 const (
-	// ReplicaConnecting: a connection is wanted but not established yet. Every replica starts in this state.
+	// ReplicaConnecting: a connection is wanted but not established yet. Every replica starts in
+	// this state.
 	ReplicaConnecting ReplicaState = iota
 	// ReplicaReady: there is a connection.
 	ReplicaReady
 	// ReplicaDown: the last dial failed. It lasts until a dial succeeds.
 	ReplicaDown
-	// ReplicaGone: the resolver no longer names the replica, or the connection was closed or has gone idle, in which case its
-	// replicas are found again by the next call.
+	// ReplicaGone: the resolver no longer names the replica, or the connection was closed or has
+	// gone idle, in which case its replicas are found again by the next call.
 	ReplicaGone
-	// ReplicaEjected: the replica is ejected (see Policy.Ejection), though there may be a connection. ReplicaReady follows when it is taken
-	// back, or another state when its connection is lost.
+	// ReplicaEjected: the replica is ejected (see Policy.Ejection), though there may be a
+	// connection. ReplicaReady follows when it is taken back, or another state when its connection
+	// is lost.
 	ReplicaEjected
 )
 

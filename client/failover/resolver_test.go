@@ -35,8 +35,8 @@ func endpoints(names string) resolver.State {
 	return s
 }
 
-// While a call is at its first attempt, the replicas change places, one leaves and one comes: the round goes on by
-// identity.
+// While a call is at its first attempt, the replicas change places, one leaves and one comes: the
+// round goes on by identity.
 func TestReplicasComeAndGoDuringACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
@@ -59,7 +59,8 @@ func TestReplicasComeAndGoDuringACall(t *testing.T) {
 	})
 }
 
-// A replica that leaves the target while an attempt is at it finishes that attempt, or gives it back as unsent.
+// A replica that leaves the target while an attempt is at it finishes that attempt, or gives it
+// back as unsent.
 func TestReplicaLeavesUnderAnAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -108,7 +109,8 @@ func TestNoReplicas(t *testing.T) {
 	})
 }
 
-// An answer without an address is said at once, to calls and streams, and to the resolver, which may ask again.
+// An answer without an address is said at once, to calls and streams, and to the resolver, which
+// may ask again.
 func TestTargetThatResolvesToNothing(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -202,7 +204,8 @@ func TestResolverErrorLeavesTheReplicas(t *testing.T) {
 	})
 }
 
-// What makes two endpoints one replica, and what two: each replica is tried once in the one round of a call.
+// What makes two endpoints one replica, and what two: each replica is tried once in the one round
+// of a call.
 func TestIdentityOfAReplica(t *testing.T) {
 	endpoint := func(addrs ...resolver.Address) resolver.Endpoint { return resolver.Endpoint{Addresses: addrs} }
 	a := resolver.Address{Addr: "a:1"}
@@ -276,8 +279,8 @@ func TestReplicaThatLeavesLosesItsConnection(t *testing.T) {
 	})
 }
 
-// A replica keeps its connection through an update that names it again, whatever the order. The order of its addresses
-// counts for its next connection.
+// A replica keeps its connection through an update that names it again, whatever the order. The
+// order of its addresses counts for its next connection.
 func TestUpdateKeepsConnections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)

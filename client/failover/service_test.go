@@ -10,7 +10,8 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// work is a service of the tests' own, which leaves grpc.health.v1 to what it is for. Every method of it answers alike.
+// work is a service of the tests' own, which leaves grpc.health.v1 to what it is for. Every method
+// of it answers alike.
 type work struct {
 	answer atomic.Pointer[func(context.Context) error] // nil: success
 	served atomic.Int64

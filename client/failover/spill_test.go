@@ -25,7 +25,8 @@ func (r *replica) narrow(streams uint32) {
 	go r.server.Serve(r.lis)
 }
 
-// Calls go elsewhere when a few have waited in vain for a stream at a replica whose streams are all in use.
+// Calls go elsewhere when a few have waited in vain for a stream at a replica whose streams are all
+// in use.
 func TestUsedUpStreamsSpillOver(t *testing.T) {
 	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 		bubble(t, func(t *testing.T) {
@@ -56,7 +57,8 @@ func TestUsedUpStreamsSpillOver(t *testing.T) {
 	}
 }
 
-// An attempt that has waited for a stream may lose its connection before it was ever made. An attempt that joined it goes on.
+// An attempt that has waited for a stream may lose its connection before it was ever made. An
+// attempt that joined it goes on.
 func TestAttemptThatIsMissedLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)

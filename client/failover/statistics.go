@@ -4,7 +4,8 @@ import (
 	"sync/atomic"
 )
 
-// Statistics is what a connection has done so far. Each number is exact, but they are not read at the same instant.
+// Statistics is what a connection has done so far. Each number is exact, but they are not read at
+// the same instant.
 type Statistics struct {
 	// Calls is how many calls have begun. Succeeded and Failed count those that have ended.
 	Calls, Succeeded int64
@@ -12,22 +13,27 @@ type Statistics struct {
 	Failed map[Reason]int64
 	// Waiting is how many calls are waiting for a replica.
 	Waiting int
-	// Attempts counts the attempts by outcome, and has every outcome. It includes those at replicas that are gone.
+	// Attempts counts the attempts by outcome, and has every outcome. It includes those at replicas
+	// that are gone.
 	Attempts map[Outcome]int64
-	// Hedges is how many of them joined another attempt of their call that was on its way, HedgesWon how many of those answered it.
+	// Hedges is how many of them joined another attempt of their call that was on its way,
+	// HedgesWon how many of those answered it.
 	Hedges, HedgesWon int64
-	// Denied is how many repetitions the budget did not grant, and how many hedges it or Hedge.Share did not.
+	// Denied is how many repetitions the budget did not grant, and how many hedges it or
+	// Hedge.Share did not.
 	Denied int64
-	// Budget is how many repetitions Policy.Budget would grant now, also a fraction of one; infinite where there is no bound.
+	// Budget is how many repetitions Policy.Budget would grant now, also a fraction of one;
+	// infinite where there is no bound.
 	Budget float64
 	// Ejections is how often a replica was ejected.
 	Ejections int64
-	// CrashRate is the share of attempts that lately ended in a crash of their replica, where Policy.AdaptiveLimit is set.
+	// CrashRate is the share of attempts that lately ended in a crash of their replica, where
+	// Policy.AdaptiveLimit is set.
 	CrashRate float64
 	// Limit is how many attempts may be in flight at a replica; zero means any number.
 	Limit int
-	// Replicas are those that the resolver names, in its order, or named last where the connection is idle or closed. Empty
-	// before it has spoken.
+	// Replicas are those that the resolver names, in its order, or named last where the connection
+	// is idle or closed. Empty before it has spoken.
 	Replicas []ReplicaStatistics
 }
 
@@ -37,7 +43,8 @@ type ReplicaStatistics struct {
 	Replica string
 	// Ready is whether there is a connection, Ejected whether the replica is ejected.
 	Ready, Ejected bool
-	// Err is why the last dial failed; nil while there is a connection, and before a dial has failed.
+	// Err is why the last dial failed; nil while there is a connection, and before a dial has
+	// failed.
 	Err error
 	// InFlight is how many attempts are in flight.
 	InFlight int

@@ -62,8 +62,8 @@ func (n *tally) complete() bool {
 	return true
 }
 
-// check waits until all calls have ended, those that their callers abandoned too, and fails the test where the statistics are
-// not what the hooks were told.
+// check waits until all calls have ended, those that their callers abandoned too, and fails the
+// test where the statistics are not what the hooks were told.
 func (n *tally) check(t *testing.T, conn *failover.Client) {
 	t.Helper()
 	n.under.Wait()
@@ -112,8 +112,8 @@ func (r *replica) misbehave(crashes bool) func(grpc.ServerStream) error {
 	}
 }
 
-// After a mix of everything by 16 callers, while replicas crash, leave and come, the numbers are those that the hooks were
-// told, and nothing is in flight. Meanwhile no number ever falls.
+// After a mix of everything by 16 callers, while replicas crash, leave and come, the numbers are
+// those that the hooks were told, and nothing is in flight. Meanwhile no number ever falls.
 func TestStatisticsAddUp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 4)

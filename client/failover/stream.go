@@ -14,8 +14,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// streaming carries a stream through the replicas. The call goes on to the next replica until it is committed: by a first
-// message or a header that the caller has received or, where the caller streams, when what it has sent is more than is kept.
+// streaming carries a stream through the replicas. The call goes on to the next replica until it is
+// committed: by a first message or a header that the caller has received or, where the caller
+// streams, when what it has sent is more than is kept.
 func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s := &stream{desc: desc, streamer: streamer}
 	s.call.plan = c.plan(ctx, request{method: method, cc: cc, invoker: s.invoke, opts: opts})
@@ -33,8 +34,9 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 	return s, nil
 }
 
-// stream is a stream of the caller's, over one after the other of the replicas' streams. An attempt ends, in all that
-// is counted, with its first message; what comes after that the caller and the replica have among themselves.
+// stream is a stream of the caller's, over one after the other of the replicas' streams. An attempt
+// ends, in all that is counted, with its first message; what comes after that the caller and the
+// replica have among themselves.
 type stream struct {
 	desc     *grpc.StreamDesc
 	streamer grpc.Streamer
@@ -68,13 +70,15 @@ type streamAttempt struct {
 	receive sync.Mutex // held by the goroutine that receives; taken before the stream's mu
 }
 
-// inTime reports whether what has come now, a first message or an error, came before the deadline for it.
+// inTime reports whether what has come now, a first message or an error, came before the deadline
+// for it.
 func (a *streamAttempt) inTime() bool { return a.timer == nil || !a.decided.Swap(true) }
 
 // errLate is the error of an attempt whose deadline has passed.
 var errLate = status.Error(codes.DeadlineExceeded, "failover: no message within the attempt's timeout")
 
-// open makes attempts until one has been sent. It returns what ended the call otherwise. mu must be held.
+// open makes attempts until one has been sent. It returns what ended the call otherwise. mu must be
+// held.
 func (s *stream) open() error {
 	for {
 		l, failure := s.call.lease()
@@ -87,8 +91,8 @@ func (s *stream) open() error {
 	}
 }
 
-// attempt opens a stream at one replica and sends what the caller has sent. It reports whether that went well; where
-// the sending fails, receiving tells why.
+// attempt opens a stream at one replica and sends what the caller has sent. It reports whether that
+// went well; where the sending fails, receiving tells why.
 func (s *stream) attempt(l *lease) bool {
 	if l.number > 1 {
 		resetOutputs(nil, s.call.request.opts)
@@ -112,8 +116,8 @@ func (s *stream) attempt(l *lease) bool {
 	return true
 }
 
-// begin opens the attempt's stream and sends what the caller has sent. A stream that has ended by then says why when it is
-// received from.
+// begin opens the attempt's stream and sends what the caller has sent. A stream that has ended by
+// then says why when it is received from.
 func (s *stream) begin(a *streamAttempt) error {
 	cs, err := s.streamer(a.on, s.desc, s.call.request.cc, s.call.request.method, s.call.request.opts...)
 	if err != nil {
@@ -139,7 +143,8 @@ func (s *stream) begin(a *streamAttempt) error {
 	return nil
 }
 
-// fail takes note of how an attempt ended that brought no first message, or too late. mu must be held.
+// fail takes note of how an attempt ended that brought no first message, or too late. mu must be
+// held.
 func (s *stream) fail(a *streamAttempt, err error) {
 	w := answeredWire
 	if a.ClientStream == nil || a.on.Ended() {
@@ -174,8 +179,8 @@ func (a *streamAttempt) end() {
 	}
 }
 
-// commit makes the stream the current attempt's for good, as the replica has answered, or as more was sent than is kept, which
-// says nothing of the replica. mu must be held.
+// commit makes the stream the current attempt's for good, as the replica has answered, or as more
+// was sent than is kept, which says nothing of the replica. mu must be held.
 func (s *stream) commit(a *streamAttempt, answered bool) {
 	s.committed.Store(true)
 	s.sent = nil
@@ -186,7 +191,8 @@ func (s *stream) commit(a *streamAttempt, answered bool) {
 	s.call.end(nil)
 }
 
-// finish takes note that the stream has ended, and returns the error it ended with. mu must be held.
+// finish takes note that the stream has ended, and returns the error it ended with. mu must be
+// held.
 func (s *stream) finish(err error) error {
 	if s.over {
 		return s.err
@@ -226,8 +232,9 @@ func (s *stream) abandoned() {
 	s.finish(err)
 }
 
-// ended returns the error of a stream that is over. A caller who has left, and comes back to ask, has its traces filled now:
-// they are the caller's own, to be written in no other goroutine. mu must be held.
+// ended returns the error of a stream that is over. A caller who has left, and comes back to ask,
+// has its traces filled now: they are the caller's own, to be written in no other goroutine. mu
+// must be held.
 func (s *stream) ended() error {
 	if s.untold != nil {
 		s.untold.report(s.call.attempts, s.err)

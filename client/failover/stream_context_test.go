@@ -19,8 +19,8 @@ type fakeStream struct {
 func (fakeStream) SendMsg(any) error     { return nil }
 func (s fakeStream) RecvMsg(m any) error { return s.recv() }
 
-// The context of each attempt of a stream holds whatever the transport hangs on it: it ends with the attempt, and the last
-// one with the stream, not with the caller's context.
+// The context of each attempt of a stream holds whatever the transport hangs on it: it ends with
+// the attempt, and the last one with the stream, not with the caller's context.
 func TestContextOfAStreamsAttemptEndsWithIt(t *testing.T) {
 	for _, tc := range []struct {
 		name     string

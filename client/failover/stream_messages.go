@@ -13,7 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// SendMsg sends a message. Where the caller does not stream, it is the one message, with which the call begins.
+// SendMsg sends a message. Where the caller does not stream, it is the one message, with which the
+// call begins.
 func (s *stream) SendMsg(m any) error {
 	if !s.desc.ClientStreams {
 		return s.sendOnly(m)
@@ -52,8 +53,9 @@ func (s *stream) sendOnly(m any) error {
 	return s.open()
 }
 
-// keep keeps a message for the case that the call goes on to another attempt, and returns the attempt under way to send it to;
-// nil where the stream is over. With more than may be kept, the call is committed.
+// keep keeps a message for the case that the call goes on to another attempt, and returns the
+// attempt under way to send it to; nil where the stream is over. With more than may be kept, the
+// call is committed.
 func (s *stream) keep(m any) *streamAttempt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,8 +83,9 @@ func messageSize(m any) (int, bool) {
 	return 0, false
 }
 
-// sendElsewhere takes the call to another attempt, which gets what was sent, after sending has failed. Where there is none it
-// returns an error: io.EOF where the stream has ended, and then RecvMsg says why.
+// sendElsewhere takes the call to another attempt, which gets what was sent, after sending has
+// failed. Where there is none it returns an error: io.EOF where the stream has ended, and then
+// RecvMsg says why.
 func (s *stream) sendElsewhere(a *streamAttempt, err error) error {
 	md, _ := a.ClientStream.Header() // which does not wait, as the stream has ended
 	a.receive.Lock()                 // whoever receives sees that it has ended, and goes on by itself
@@ -111,7 +114,8 @@ func (s *stream) sendElsewhere(a *streamAttempt, err error) error {
 	return nil
 }
 
-// CloseSend ends the caller's side of the stream. A caller who does not stream has ended it with the message.
+// CloseSend ends the caller's side of the stream. A caller who does not stream has ended it with
+// the message.
 func (s *stream) CloseSend() error {
 	if !s.desc.ClientStreams {
 		return nil
@@ -136,7 +140,8 @@ func (s *stream) RecvMsg(m any) error {
 	}
 }
 
-// receiveFrom receives from an attempt. It reports whether to receive from the next one, or what the caller receives.
+// receiveFrom receives from an attempt. It reports whether to receive from the next one, or what
+// the caller receives.
 func (s *stream) receiveFrom(a *streamAttempt, m any) (again bool, err error) {
 	a.receive.Lock()
 	defer a.receive.Unlock()
@@ -146,8 +151,8 @@ func (s *stream) receiveFrom(a *streamAttempt, m any) (again bool, err error) {
 	return s.received(a, m, a.RecvMsg(m))
 }
 
-// received takes note of what an attempt has brought. It reports whether to receive from the next attempt, or what the caller
-// receives.
+// received takes note of what an attempt has brought. It reports whether to receive from the next
+// attempt, or what the caller receives.
 func (s *stream) received(a *streamAttempt, m any, err error) (again bool, _ error) {
 	if s.committed.Load() && err == nil && s.desc.ServerStreams {
 		return false, nil // in the midst of it
@@ -170,7 +175,8 @@ func (s *stream) received(a *streamAttempt, m any, err error) (again bool, _ err
 	return false, err
 }
 
-// failOver goes on after an attempt that brought no first message. It returns the error of a call that cannot.
+// failOver goes on after an attempt that brought no first message. It returns the error of a call
+// that cannot.
 func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 	if err == nil || err == io.EOF {
 		err = errLate
@@ -183,8 +189,8 @@ func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 	return s.open()
 }
 
-// Header returns the header of the replica whose stream it is, or of the one being tried. With a header the caller has seen
-// something of that replica, so the call does not go on to another.
+// Header returns the header of the replica whose stream it is, or of the one being tried. With a
+// header the caller has seen something of that replica, so the call does not go on to another.
 func (s *stream) Header() (metadata.MD, error) {
 	a := s.current.Load()
 	if a == nil {
@@ -213,7 +219,8 @@ func (s *stream) Context() context.Context {
 	return s.call.ctx
 }
 
-// invoke makes a unary call with what a stream's interceptor is given: the question to the resolver.
+// invoke makes a unary call with what a stream's interceptor is given: the question to the
+// resolver.
 func (s *stream) invoke(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
 	cs, err := s.streamer(ctx, new(grpc.StreamDesc), cc, method, opts...)
 	if err != nil {

@@ -90,7 +90,8 @@ func TestStreamsHaveAReplicaBackAtOnce(t *testing.T) {
 	})
 }
 
-// tokens are credentials that ask another connection for a token, with the context of the request that needs it.
+// tokens are credentials that ask another connection for a token, with the context of the request
+// that needs it.
 type tokens struct {
 	conn *failover.Client
 	busy *atomic.Bool
@@ -106,7 +107,8 @@ func (s tokens) GetRequestMetadata(ctx context.Context, _ ...string) (map[string
 
 func (tokens) RequireTransportSecurity() bool { return false }
 
-// A context that descends from an attempt's carries that attempt. To another connection it must mean nothing.
+// A context that descends from an attempt's carries that attempt. To another connection it must
+// mean nothing.
 func TestStreamWithinAnotherConnectionsAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		service, issuer := newCluster(t, 1), newCluster(t, 1)

@@ -117,7 +117,8 @@ func TestHooksOfAStream(t *testing.T) {
 	}
 }
 
-// A caller may cancel and never receive: no place at a replica is lost with that, no trial, and nothing of ours goes on.
+// A caller may cancel and never receive: no place at a replica is lost with that, no trial, and
+// nothing of ours goes on.
 func TestStreamThatIsAbandoned(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -35,7 +35,8 @@ func open(ctx context.Context, conn grpc.ClientConnInterface, desc *grpc.StreamD
 	return stream, err
 }
 
-// drain receives all messages of a stream and returns them in one line, and what it ended with, nil for its end.
+// drain receives all messages of a stream and returns them in one line, and what it ended with, nil
+// for its end.
 func drain(stream grpc.ClientStream) (got string, err error) {
 	var all []string
 	for {
@@ -155,7 +156,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A stream to replicas that are down: each is tried, be the method idempotent or not, until one is up.
+// A stream to replicas that are down: each is tried, be the method idempotent or not, until one is
+// up.
 func TestStreamOfWhichNothingWasSent(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{download, upload, chat} {
 		t.Run(fmt.Sprintf("client streams %v, server streams %v", desc.ClientStreams, desc.ServerStreams), func(t *testing.T) {
@@ -191,7 +193,8 @@ func TestStreamOfWhichNothingWasSent(t *testing.T) {
 	}
 }
 
-// All replicas are too late with their first message: the code is that of a deadline, as for other calls.
+// All replicas are too late with their first message: the code is that of a deadline, as for other
+// calls.
 func TestStreamThatTimesOutEverywhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -208,8 +211,8 @@ func TestStreamThatTimesOutEverywhere(t *testing.T) {
 	})
 }
 
-// The first message and the deadline for it come in the same instant: it is either of the two, and no message is of a replica
-// that was given up.
+// The first message and the deadline for it come in the same instant: it is either of the two, and
+// no message is of a replica that was given up.
 func TestFirstMessageAtTheLastMoment(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)

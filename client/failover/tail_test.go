@@ -12,7 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Where all are slow, hedges overtake now and then. None of the replicas is left alone with the load for long.
+// Where all are slow, hedges overtake now and then. None of the replicas is left alone with the
+// load for long.
 func TestAllAreSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
@@ -33,8 +34,8 @@ func TestAllAreSlow(t *testing.T) {
 	})
 }
 
-// One replica of three answers after 1 s, the others after 10 ms. Hedges, and what they tell of the slow one, take its part
-// in the latency away for 2% more requests, and a burst of five.
+// One replica of three answers after 1 s, the others after 10 ms. Hedges, and what they tell of the
+// slow one, take its part in the latency away for 2% more requests, and a burst of five.
 func TestHedgesCutTheTail(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -62,8 +63,8 @@ func TestHedgesCutTheTail(t *testing.T) {
 	}
 }
 
-// measureTail returns the 99th percentile of what the calls take, after each caller has made some to learn from, and how
-// many requests there were in all.
+// measureTail returns the 99th percentile of what the calls take, after each caller has made some
+// to learn from, and how many requests there were in all.
 func measureTail(t *testing.T, p failover.Policy, calls, callers, learn int) (p99 time.Duration, requests int64) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)

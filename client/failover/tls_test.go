@@ -64,7 +64,8 @@ func (a *authority) issue(name string) tls.Certificate {
 	})
 }
 
-// sign returns the certificate for a new key, signed by the authority, or by itself where that has no key yet.
+// sign returns the certificate for a new key, signed by the authority, or by itself where that has
+// no key yet.
 func (a *authority) sign(template *x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -90,7 +91,8 @@ func (a *authority) sign(template *x509.Certificate) tls.Certificate {
 // secured is servers that show certificates, by their addresses.
 type secured map[string]*bufconn.Listener
 
-// serve adds a server. It notes the name in its caller's certificate in *client, unless that is nil.
+// serve adds a server. It notes the name in its caller's certificate in *client, unless that is
+// nil.
 func (s secured) serve(t *testing.T, addr string, config *tls.Config, client *string) {
 	t.Helper()
 	r := &replica{handle: func(ctx context.Context) error {
@@ -120,7 +122,8 @@ func (s secured) connect(t *testing.T, target string, p failover.Policy, config 
 	return conn
 }
 
-// verifiedAs makes a call, and returns the name that the client checked the replica's certificate for.
+// verifiedAs makes a call, and returns the name that the client checked the replica's certificate
+// for.
 func verifiedAs(t *testing.T, conn grpc.ClientConnInterface) string {
 	t.Helper()
 	var p peer.Peer
@@ -177,7 +180,8 @@ func TestTLSServerNameOfTheResolver(t *testing.T) {
 	s.checkHosts(t, "test:///counter.test", ca, grpc.WithResolvers(m))
 }
 
-// A replica with the certificate of another is none to send to: the call goes on, and the attempt says why.
+// A replica with the certificate of another is none to send to: the call goes on, and the attempt
+// says why.
 func TestTLSWrongCertificate(t *testing.T) {
 	t.Parallel()
 	ca, s := newAuthority(t), secured{}
@@ -216,7 +220,8 @@ func checkWrongHost(t *testing.T, err error) {
 	}
 }
 
-// With mTLS the replica sees the client's certificate; without one the client is refused, and is told so.
+// With mTLS the replica sees the client's certificate; without one the client is refused, and is
+// told so.
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
 	ca, s := newAuthority(t), secured{}

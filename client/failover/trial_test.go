@@ -31,8 +31,8 @@ func leaveOut(t *testing.T, conn grpc.ClientConnInterface, a *work) {
 	a.does(nil)
 }
 
-// A replica that has no health service, or one that saw nothing wrong, is tried with one call at a time, whose success takes
-// it back.
+// A replica that has no health service, or one that saw nothing wrong, is tried with one call at a
+// time, whose success takes it back.
 func TestReplicaIsTriedByOneCallAtATime(t *testing.T) {
 	for name, health := range map[string]func(context.Context) error{"no health service": answer(codes.Unimplemented), "it saw nothing wrong": nil} {
 		t.Run(name, func(t *testing.T) { testOneCallAtATime(t, health) })
@@ -161,7 +161,8 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 	}
 }
 
-// A call that may try the replica, and has no repetition left to do it with, leaves the trial to another.
+// A call that may try the replica, and has no repetition left to do it with, leaves the trial to
+// another.
 func TestTrialIsNotLostForWantOfABudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)

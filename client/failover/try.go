@@ -27,8 +27,8 @@ func (r *result) forCore() core.Result {
 	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.executed, Pushback: r.pushback}
 }
 
-// attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends also when the attempt is
-// no longer wanted; the request says where the reply goes.
+// attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends
+// also when the attempt is no longer wanted; the request says where the reply goes.
 func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	if l.number > 1 {
 		resetOutputs(r.reply, r.opts)
@@ -64,8 +64,9 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	return p.finish(l, o, w, err)
 }
 
-// unwritten is what gRPC does not say of a request whose stream ended before it was written: it gives back a plain io.EOF
-// (grpc-go issue 7230). Either the attempt's context has ended, or the connection.
+// unwritten is what gRPC does not say of a request whose stream ended before it was written: it
+// gives back a plain io.EOF (grpc-go issue 7230). Either the attempt's context has ended, or the
+// connection.
 func unwritten(attempt context.Context, w wire) (wire, error) {
 	w.Answered = false
 	if why := ended(attempt); why != nil {
@@ -74,8 +75,8 @@ func unwritten(attempt context.Context, w wire) (wire, error) {
 	return w, status.Error(codes.Unavailable, "the connection broke before the request was written")
 }
 
-// on returns the context of an attempt. A call that waits for a connection, or has another attempt on its way, does not want
-// a dial that may fail.
+// on returns the context of an attempt. A call that waits for a connection, or has another attempt
+// on its way, does not want a dial that may fail.
 func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 	if l.number > 1 {
 		ctx = metadata.AppendToOutgoingContext(ctx, previousAttempts, strconv.Itoa(l.number-1))
@@ -107,10 +108,12 @@ func (p *plan) start(l *lease) {
 	}
 }
 
-// previousAttempts is the header that tells a replica how many attempts of the call went before, as of gRFC A6.
+// previousAttempts is the header that tells a replica how many attempts of the call went before, as
+// of gRFC A6.
 const previousAttempts = "grpc-previous-rpc-attempts"
 
-// finish gives the replica's place back and takes note of how the attempt ended, for the replica and whoever wants to know.
+// finish gives the replica's place back and takes note of how the attempt ended, for the replica
+// and whoever wants to know.
 func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	now := p.now()
 	p.backends.count(l.backend, o)

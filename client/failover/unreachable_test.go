@@ -65,8 +65,9 @@ func (c cluster) dialing(n *atomic.Int64, others map[string]func(context.Context
 	})
 }
 
-// The first call of a client that is new, or was idle, takes as long as the fastest connection, whichever replica the
-// order prefers. Of those that cannot be reached no attempt is told, as none was made.
+// The first call of a client that is new, or was idle, takes as long as the fastest connection,
+// whichever replica the order prefers. Of those that cannot be reached no attempt is told, as none
+// was made.
 func TestFirstCallGoesToTheFirstConnection(t *testing.T) {
 	const late = 20 * time.Millisecond // of the one that is well
 	for name, x := range map[string]func(context.Context) (net.Conn, error){"black hole": blackHole, "mute": mute} {
@@ -124,7 +125,8 @@ func TestLastHopeIsWaitedFor(t *testing.T) {
 	})
 }
 
-// All that call a replica that cannot be reached are told as its dial ends, however soon the next one begins.
+// All that call a replica that cannot be reached are told as its dial ends, however soon the next
+// one begins.
 func TestCrowdWaitsForOneDial(t *testing.T) {
 	const dialTime = 60 * time.Millisecond
 	for _, p := range []failover.Policy{{}, {Redial: failover.Redial{Every: time.Millisecond}}} {
@@ -149,7 +151,8 @@ func TestCrowdWaitsForOneDial(t *testing.T) {
 	}
 }
 
-// A black hole costs a call no more than Redial.Timeout, though it has no deadline, whenever it comes.
+// A black hole costs a call no more than Redial.Timeout, though it has no deadline, whenever it
+// comes.
 func TestBlackHoleIsBounded(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -201,8 +204,8 @@ func many(n int, times *[]time.Time, dial func(addr string) error) (resolver.Sta
 
 func refused(string) error { return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} }
 
-// However many replicas are down, and whatever the calls want, a client makes 100 dials in any second at most. Each of them
-// gets its share.
+// However many replicas are down, and whatever the calls want, a client makes 100 dials in any
+// second at most. Each of them gets its share.
 func TestDialsOfAllReplicasAreBounded(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -285,8 +288,8 @@ func TestManyReplicasConnectAtOnce(t *testing.T) {
 	})
 }
 
-// A replica whose certificate is no good is dialed in gaps that grow, under calls, and by calls that fail for its sake; and
-// it is taken back when it has a good one.
+// A replica whose certificate is no good is dialed in gaps that grow, under calls, and by calls
+// that fail for its sake; and it is taken back when it has a good one.
 func TestLastingFailureIsDialedSeldom(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -13,8 +13,8 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// The only replica crashes between a call's choice and its attempt, and comes back at the same address. A call that waits
-// does not fail by that: what was chosen is made only on a connection.
+// The only replica crashes between a call's choice and its attempt, and comes back at the same
+// address. A call that waits does not fail by that: what was chosen is made only on a connection.
 func TestReplicaVanishesBetweenChoiceAndPick(t *testing.T) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,9 +2,10 @@ package failover
 
 import "example.com/crashlab/client/failover/virtual"
 
-// Virtual returns what the policy says of calls of a method, for a client in virtual time. The error names the field of the policy that
-// is not allowed. That client takes a connection that breaks, or cannot be had, for a failure that is retried, as it is where Retryable
-// has Unavailable.
+// Virtual returns what the policy says of calls of a method, for a client in virtual time. The
+// error names the field of the policy that is not allowed. That client takes a connection that
+// breaks, or cannot be had, for a failure that is retried, as it is where Retryable has
+// Unavailable.
 func (p Policy) Virtual(method string) (virtual.Policy, error) {
 	if err := p.validate(); err != nil {
 		return virtual.Policy{}, err

@@ -22,7 +22,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// scenario is a world with a policy, in which the real client and the virtual one are to do the same.
+// scenario is a world with a policy, in which the real client and the virtual one are to do the
+// same.
 type scenario struct {
 	world
 	Policy   failover.Policy
@@ -192,7 +193,8 @@ func (s scenario) playReal(t *testing.T, h *journal) {
 	calls.Wait()
 }
 
-// virtual plays the scenario with the virtual client, in which what happens at the same time has the order of the ties.
+// virtual plays the scenario with the virtual client, in which what happens at the same time has
+// the order of the ties.
 func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 	policy, err := s.policy().Virtual(workMethod)
 	if err != nil {
@@ -295,7 +297,8 @@ func (w *virtualWorld) Dial(replica int, knock bool) (time.Duration, bool) {
 	return runs - now, !hungUp
 }
 
-// answer is when a replica answers a request that takes so long, and how. down says that its connection breaks at that.
+// answer is when a replica answers a request that takes so long, and how. down says that its
+// connection breaks at that.
 func (w *virtualWorld) answer(replica int, takes time.Duration) (after time.Duration, o virtual.Outcome) {
 	now := w.timeline.Now()
 	at, o := w.runs(replica, now), virtual.OutcomeOK

@@ -17,7 +17,8 @@ import (
 // modelled are the illnesses that virtualWorld knows.
 var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams, illDrains}
 
-// randomScenario returns a world with a policy. Its times are odd, so that little happens at the same time by chance.
+// randomScenario returns a world with a policy. Its times are odd, so that little happens at the
+// same time by chance.
 func randomScenario(seed uint64) scenario {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	s := scenario{world: randomWorld(rnd), Seed: seed}
@@ -47,8 +48,8 @@ func randomScenario(seed uint64) scenario {
 	return s
 }
 
-// addCallers adds what a scenario has beside its world and its policy: another method, callers who give up, replicas that ask to wait, and
-// an outage of all replicas.
+// addCallers adds what a scenario has beside its world and its policy: another method, callers who
+// give up, replicas that ask to wait, and an outage of all replicas.
 func (s *scenario) addCallers(rnd *rand.Rand) {
 	if rnd.IntN(3) == 0 {
 		s.Other = other{1 + rnd.IntN(4), rnd.IntN(2) == 0, rnd.IntN(2) == 0, time.Duration(rnd.IntN(3)) * 103 * ms, time.Duration(rnd.IntN(3)) * 53 * ms}
@@ -60,7 +61,8 @@ func (s *scenario) addCallers(rnd *rand.Rand) {
 		s.Pushback = []int{-1, 1, 53, 251}[rnd.IntN(4)]
 	}
 	if rnd.IntN(3) == 0 {
-		// Not illHangsUp: with the loss of one connection others are dialed at the same time, in more orders than can be tried.
+		// Not illHangsUp: with the loss of one connection others are dialed at the same time, in
+		// more orders than can be tried.
 		outages := []illness{illHangs, illStopped, illRefuses, illBlackHole, illFails, illSlow, illRefusesStreams, illDrains}
 		ill, span := outages[rnd.IntN(len(outages))], int64(s.Calls)*int64(s.Every)
 		begin, length := time.Duration(rnd.Int64N(span)), time.Duration(rnd.Int64N(span/4))
@@ -114,8 +116,8 @@ func (t *ties) choose(now time.Duration, kind virtual.Tie, n int) int {
 	return t.chosen[i] % n
 }
 
-// otherwise returns other ties, with which something may be else before a time: one of a kind, mostly a late one, and all that come
-// after it, or only some of that kind.
+// otherwise returns other ties, with which something may be else before a time: one of a kind,
+// mostly a late one, and all that come after it, or only some of that kind.
 func (t *ties) otherwise(before time.Duration, rnd *rand.Rand) *ties {
 	kind := virtual.Tie(rnd.IntN(int(virtual.TieKinds)))
 	var those []int
@@ -151,8 +153,9 @@ func parting(a, b []journalLine) (at time.Duration, i int) {
 	return at, i
 }
 
-// follow looks for an order of what happens at the same time in which the virtual client does what the real one has done. It returns how
-// many it has tried, most at most, and where the first and the best of them begin to differ.
+// follow looks for an order of what happens at the same time in which the virtual client does what
+// the real one has done. It returns how many it has tried, most at most, and where the first and
+// the best of them begin to differ.
 func (s scenario) follow(t *testing.T, real []journalLine, most int) (tried int, first []journalLine, best time.Duration) {
 	rnd, order := rand.New(rand.NewPCG(s.Seed, 4)), new(ties)
 	first = s.virtual(t, order)
@@ -176,8 +179,8 @@ const (
 	verdictDiffers         // no order was found
 )
 
-// judge plays a scenario with both clients, the real one up to so many times, and looks for an order each time in so many. Where they
-// differ, it says where.
+// judge plays a scenario with both clients, the real one up to so many times, and looks for an
+// order each time in so many. Where they differ, it says where.
 func (s scenario) judge(t *testing.T, plays, orders int) (v verdict, where string) {
 	var real, first []journalLine
 	for range plays {
@@ -270,7 +273,8 @@ func (s scenario) smallerPolicies() (all []scenario) {
 	return all
 }
 
-// The virtual client makes the same attempts as the real one, at the same replicas, at the same times, with the same outcomes.
+// The virtual client makes the same attempts as the real one, at the same replicas, at the same
+// times, with the same outcomes.
 func TestVirtualIsReal(t *testing.T) {
 	n, verdicts := times(100), map[verdict]int{}
 	if testing.Short() || raced {

@@ -27,7 +27,8 @@ type pending struct {
 	took     time.Duration
 }
 
-// begin begins a call, named so in its request's metadata, and returns when it has come as far as it can.
+// begin begins a call, named so in its request's metadata, and returns when it has come as far as
+// it can.
 func begin(ctx context.Context, conn grpc.ClientConnInterface, name string, opts ...grpc.CallOption) *pending {
 	p := &pending{over: make(chan struct{})}
 	start := time.Now()
@@ -50,8 +51,8 @@ func (p *pending) ended() bool {
 	}
 }
 
-// A replica that is down is dialed every 30 ms at most while a call waits, so that is how late a waiting call can be,
-// however long it has waited.
+// A replica that is down is dialed every 30 ms at most while a call waits, so that is how late a
+// waiting call can be, however long it has waited.
 func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 	for _, down := range []time.Duration{10 * time.Millisecond, time.Second, 6 * time.Second} {
 		t.Run(down.String(), func(t *testing.T) {
@@ -73,8 +74,8 @@ func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 	}
 }
 
-// After a crash the call that was lost with it goes first, and each that waited is served: the lost connection costs those
-// that never used it nothing.
+// After a crash the call that was lost with it goes first, and each that waited is served: the lost
+// connection costs those that never used it nothing.
 func TestWaitingCallsOutliveACrash(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
@@ -114,7 +115,8 @@ func TestWaitingCallsOutliveACrash(t *testing.T) {
 	}
 }
 
-// wakeups returns how often goroutines of this process were made to run so far: a sample, of one in eight.
+// wakeups returns how often goroutines of this process were made to run so far: a sample, of one in
+// eight.
 func wakeups() (n uint64) {
 	s := []metrics.Sample{{Name: "/sched/latencies:seconds"}}
 	metrics.Read(s)
@@ -124,8 +126,8 @@ func wakeups() (n uint64) {
 	return n
 }
 
-// Replicas that are up and have no room: for weeks nothing at all happens, but that the servers see every two hours whether
-// their clients are still there.
+// Replicas that are up and have no room: for weeks nothing at all happens, but that the servers see
+// every two hours whether their clients are still there.
 func TestWaitingCostsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -156,7 +158,8 @@ func TestWaitingCostsNothing(t *testing.T) {
 	})
 }
 
-// A call waits for as long as MaxWait says in all, however often it has to, or for a minute where nobody says.
+// A call waits for as long as MaxWait says in all, however often it has to, or for a minute where
+// nobody says.
 func TestMaxWait(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -283,7 +286,8 @@ func TestClosedConnectionEndsTheWait(t *testing.T) {
 	}
 }
 
-// An idle connection has no replicas. That is no news to a call that waits for one: it wakes the connection.
+// An idle connection has no replicas. That is no news to a call that waits for one: it wakes the
+// connection.
 func TestIdleConnectionKeepsTheQueue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

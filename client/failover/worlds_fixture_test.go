@@ -239,7 +239,8 @@ func (p *patient) work(_ any, stream grpc.ServerStream) error {
 	return stream.SendMsg(new(emptypb.Empty))
 }
 
-// soon is how long the quickest answer takes, and sooner a dial: whatever comes of it, it comes later than what caused it.
+// soon is how long the quickest answer takes, and sooner a dial: whatever comes of it, it comes
+// later than what caused it.
 const (
 	soon   = time.Microsecond
 	sooner = 300 * time.Nanosecond
@@ -313,7 +314,8 @@ func (c *gated) pass() error {
 	}
 }
 
-// Read waits also after it has read: what arrived before the process was stopped is not seen until it runs again.
+// Read waits also after it has read: what arrived before the process was stopped is not seen until
+// it runs again.
 func (c *gated) Read(b []byte) (int, error) {
 	if err := c.pass(); err != nil {
 		return 0, err

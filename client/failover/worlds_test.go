@@ -53,7 +53,8 @@ func (w world) String() string {
 	return b.String() + "}}"
 }
 
-// randomWorld returns a world in which one replica at least is well at any time: without any, all clients fail.
+// randomWorld returns a world in which one replica at least is well at any time: without any, all
+// clients fail.
 func randomWorld(rnd *rand.Rand) world {
 	pick := func(from ...time.Duration) time.Duration { return from[rnd.IntN(len(from))] }
 	names := []string{"constant", "exponential", "bimodal"}
@@ -109,8 +110,9 @@ func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.Cli
 		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a}}})
 	}
 	m.InitialState(s)
-	// By default a replica that was down for a moment is spared for a second or more, whether it is well or falls ill in another way.
-	// To compare what is done about an illness, gRPC has to meet it too.
+	// By default a replica that was down for a moment is spared for a second or more, whether it is
+	// well or falls ill in another way. To compare what is done about an illness, gRPC has to meet
+	// it too.
 	redial := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 25 * ms, Multiplier: 1, MaxDelay: 25 * ms}, MinConnectTimeout: 20 * time.Second}
 	conn, err := grpc.NewClient("world:///x", dial, grpc.WithResolvers(m), grpc.WithDefaultServiceConfig(config+"}"),
 		grpc.WithConnectParams(redial), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -206,9 +208,10 @@ func (m measure) differences(ours, plain []score) (mean, se float64) {
 	return mean, math.Sqrt(se / max(n-1, 1) / n)
 }
 
-// worse says in what a client is worse than plain gRPC in a world; empty where that cannot be told. It first looks at one run
-// with the same luck for both, and makes sure with others where it looks bad. A difference counts that is more than four
-// standard errors of the differences between runs, and large enough to matter.
+// worse says in what a client is worse than plain gRPC in a world; empty where that cannot be told.
+// It first looks at one run with the same luck for both, and makes sure with others where it looks
+// bad. A difference counts that is more than four standard errors of the differences between runs,
+// and large enough to matter.
 func (w world) worse(t *testing.T, d dialer) string {
 	const most = 12
 	least := 1
@@ -245,15 +248,16 @@ func (w world) worse(t *testing.T, d dialer) string {
 	return ""
 }
 
-// rotated returns the world with its replicas listed from another one on. Which of them falls ill is chance: OrderFirst has all its
-// calls in flight at one replica, and loses all or none of them with the first that breaks, where round_robin loses some.
+// rotated returns the world with its replicas listed from another one on. Which of them falls ill
+// is chance: OrderFirst has all its calls in flight at one replica, and loses all or none of them
+// with the first that breaks, where round_robin loses some.
 func (w world) rotated(by int) world {
 	w.Replicas = slices.Concat(w.Replicas[by:], w.Replicas[:by])
 	return w
 }
 
-// comparable reports whether latencies can be compared: OrderFirst and OrderSticky stay with a replica that is slow but answers in
-// time, as they are told to, and round_robin does not.
+// comparable reports whether latencies can be compared: OrderFirst and OrderSticky stay with a
+// replica that is slow but answers in time, as they are told to, and round_robin does not.
 func (w world) comparable() bool {
 	slow := func(phases []phase) bool {
 		return slices.ContainsFunc(phases, func(x phase) bool { return x.ill == illSlow })
@@ -316,7 +320,8 @@ func (w world) smaller() (all []world) {
 // worldPolicies are the policies that must not be worse than plain gRPC in any world.
 var worldPolicies = map[string]failover.Policy{"zero": {}, "recommended": failover.Recommended()}
 
-// In no world does failover do worse than round_robin with a retryPolicy: fewer calls that succeed, later, or with more requests.
+// In no world does failover do worse than round_robin with a retryPolicy: fewer calls that succeed,
+// later, or with more requests.
 func TestNoWorseThanRoundRobin(t *testing.T) {
 	n := *worlds
 	if testing.Short() || raced {

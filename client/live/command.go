@@ -9,21 +9,25 @@ type Action string
 const (
 	// ActionKill sends SIGKILL to Replicas: a crash.
 	ActionKill Action = "kill"
-	// ActionStop sends SIGSTOP to Replicas: they hang, until ActionContinue or until the supervisor's probes have them killed.
+	// ActionStop sends SIGSTOP to Replicas: they hang, until ActionContinue or until the
+	// supervisor's probes have them killed.
 	ActionStop Action = "stop"
 	// ActionContinue sends SIGCONT to Replicas.
 	ActionContinue Action = "continue"
 	// ActionRestart stops Replicas and launches them at once. Those that are down are launched.
 	ActionRestart Action = "restart"
-	// ActionFaults sets the faults of Replicas that are named in Set, by the names of About.Faults. They are set again when a
-	// replica is relaunched. Without Set, nothing more is set at a relaunch.
+	// ActionFaults sets the faults of Replicas that are named in Set, by the names of About.Faults.
+	// They are set again when a replica is relaunched. Without Set, nothing more is set at a
+	// relaunch.
 	ActionFaults Action = "faults"
-	// ActionRelaunch changes when the replicas of Group are relaunched: Set, by the names of About.Relaunch.
+	// ActionRelaunch changes when the replicas of Group are relaunched: Set, by the names of
+	// About.Relaunch.
 	ActionRelaunch Action = "relaunch"
 	// ActionScale changes the number of replicas of Group to Count.
 	ActionScale Action = "scale"
-	// ActionLoad changes Load: On, then the policy of Preset, then what Set names, by the names of About.Settings. Any of the three
-	// may be absent. Calls under way go on under the settings with which they began.
+	// ActionLoad changes Load: On, then the policy of Preset, then what Set names, by the names of
+	// About.Settings. Any of the three may be absent. Calls under way go on under the settings with
+	// which they began.
 	ActionLoad Action = "load"
 	// ActionRecord begins a recording, or ends it and writes the folder of the run: On.
 	ActionRecord Action = "record"

@@ -5,13 +5,16 @@ import (
 	"slices"
 )
 
-// Diff is what a state has that the one before it has not. To apply it to the state of the frame before:
+// Diff is what a state has that the one before it has not. To apply it to the state of the frame
+// before:
 //
 //   - frame and now_us replace those of the state.
-//   - cluster, replicas, groups, plans, scenario and recording replace those of the state where they are present.
+//   - cluster, replicas, groups, plans, scenario and recording replace those of the state where
+//     they are present.
 //   - loads has only those that changed, by id.
-//   - Of attempts, bands, crashes, marks and points: drop items from the front of the state's list until its first is the
-//     first of the difference, and append the items. One that is absent did not change.
+//   - Of attempts, bands, crashes, marks and points: drop items from the front of the state's list
+//     until its first is the first of the difference, and append the items. One that is absent did
+//     not change.
 //
 // In JavaScript:
 //
@@ -120,7 +123,8 @@ func replace[T any](to *T, with *T) {
 
 func (l List[T]) end() uint64 { return l.First + uint64(len(l.Items)) }
 
-// until returns what is to be applied to l to get a later end of the same sequence; nil for nothing.
+// until returns what is to be applied to l to get a later end of the same sequence; nil for
+// nothing.
 func (l List[T]) until(later List[T]) *List[T] {
 	if l.First == later.First && l.end() == later.end() {
 		return nil

@@ -113,7 +113,8 @@ func over[T any](t *testing.T, v T) (there T) {
 	return there
 }
 
-// A state, and all differences since, are the state, whatever a tab has missed in between and whenever it came.
+// A state, and all differences since, are the state, whatever a tab has missed in between and
+// whenever it came.
 func TestSnapshotAndDifferencesAreTheState(t *testing.T) {
 	seeds := uint64(10)
 	if *soak {
@@ -153,7 +154,8 @@ func TestSnapshotAndDifferencesAreTheState(t *testing.T) {
 	}
 }
 
-// What a state has does not change with what happens later: tabs are sent it while the session goes on.
+// What a state has does not change with what happens later: tabs are sent it while the session goes
+// on.
 func TestStatesDoNotChange(t *testing.T) {
 	c := newChaos(7)
 	var was []live.State
@@ -199,7 +201,8 @@ func TestEmptyDifference(t *testing.T) {
 
 var soak = flag.Bool("soak", false, "fold a day of 1,000 calls a second, not a minute; and more sessions at random")
 
-// With 1,000 calls a second, of which some fail after many attempts, a state and what is kept for questions are bounded.
+// With 1,000 calls a second, of which some fail after many attempts, a state and what is kept for
+// questions are bounded.
 func TestBoundedMemory(t *testing.T) {
 	lasts := time.Minute
 	if *soak {

@@ -16,13 +16,14 @@ type Event interface {
 // ClusterChanged says how the connection to the control service is.
 type ClusterChanged Cluster
 
-// ReplicasListed says how all replicas and groups are, as after connecting, or when some were added or removed. Times of the
-// statuses are wall-clock times.
+// ReplicasListed says how all replicas and groups are, as after connecting, or when some were added
+// or removed. Times of the statuses are wall-clock times.
 type ReplicasListed struct {
 	Replicas []ReplicaStatus
 	Groups   []Group
-	// Anew is true after connecting: what was known of the replicas' processes may be old. Else only replicas that were not known
-	// take their state from the list, and the events say how it goes on.
+	// Anew is true after connecting: what was known of the replicas' processes may be old. Else
+	// only replicas that were not known take their state from the list, and the events say how it
+	// goes on.
 	Anew bool
 }
 
@@ -39,7 +40,8 @@ type ReplicaStatus struct {
 // ProcessEvent is an event of the supervisor. It happened at its own time.
 type ProcessEvent event.Event
 
-// FaultsChanged says which faults a replica has, and which of them it is given again at a relaunch. Nil: not known, or none.
+// FaultsChanged says which faults a replica has, and which of them it is given again at a relaunch.
+// Nil: not known, or none.
 type FaultsChanged struct {
 	Replica      string
 	Faults, Kept map[string]string

@@ -50,7 +50,8 @@ func TestFixture(t *testing.T) {
 	}
 }
 
-// world makes up a session: three replicas, two loads, a crash, one that hangs and is killed, a fourth that is added.
+// world makes up a session: three replicas, two loads, a crash, one that hangs and is killed, a
+// fourth that is added.
 type world struct {
 	fold  *live.Fold
 	began time.Time

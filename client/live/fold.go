@@ -146,7 +146,8 @@ func (f *Fold) found(s ReplicaStatus, since time.Time) {
 	f.turn(s.Name, since)
 }
 
-// turn sets the state of a replica to what follows from its process and its faults. The band before it ends.
+// turn sets the state of a replica to what follows from its process and its faults. The band before
+// it ends.
 func (f *Fold) turn(name string, at time.Time) {
 	r, l := f.replica(name)
 	to := l.process

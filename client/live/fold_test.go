@@ -144,7 +144,8 @@ func (f film) end(n, from, to int, outcome failover.Outcome) {
 	f.Apply(f.at(to), live.CallEnded{Load: "A", Record: r})
 }
 
-// The numbers of the last ten seconds forget, those since the start do not, and each second has its point.
+// The numbers of the last ten seconds forget, those since the start do not, and each second has its
+// point.
 func TestNumbers(t *testing.T) {
 	f := newFilm()
 	f.Apply(f.began, live.LoadChanged{Load: "A", On: true, Began: true})

@@ -105,8 +105,9 @@ func (f *Fold) bar(load string, call int, a failover.Attempt) Attempt {
 	return b
 }
 
-// place returns the first row in which nothing is drawn after start, and takes it up to end. Attempts come in the order of
-// their ends, so those in a row that end before start are all of them when the last one does.
+// place returns the first row in which nothing is drawn after start, and takes it up to end.
+// Attempts come in the order of their ends, so those in a row that end before start are all of them
+// when the last one does.
 func (l *lane) place(start, end Micros) int {
 	row := slices.IndexFunc(l.rows, func(last Micros) bool { return last <= start })
 	switch {

@@ -35,8 +35,8 @@ const (
 
 const most = 1_000_000
 
-// settings is the one list of them, in the order in which the page has them. Names are those of design files where both have
-// a factor.
+// settings is the one list of them, in the order in which the page has them. Names are those of
+// design files where both have a factor.
 var settings = []setting{
 	whole(groupLoad, "concurrency", "How many calls are under way at a time, each begun when another ends. A rate takes its place.",
 		1, 10_000, func(s *Settings) *int { return &s.Concurrency }),

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Scenarios returns the guided scenarios. Each begins by setting the stage, so they can be run in any order.
+// Scenarios returns the guided scenarios. Each begins by setting the stage, so they can be run in
+// any order.
 func Scenarios() []Guide {
 	return []Guide{
 		{
@@ -80,7 +81,8 @@ func say(at int, text string, do ...[]Command) Step {
 	return Step{At: Micros(time.Duration(at) * time.Second), Say: text, Do: slices.Concat(do...)}
 }
 
-// calm returns the stage of every scenario: three replicas without faults but a service time, that are relaunched soon.
+// calm returns the stage of every scenario: three replicas without faults but a service time, that
+// are relaunched soon.
 func calm() []Command {
 	return slices.Concat(
 		[]Command{{Do: ActionScale, Count: new(3)}}, relaunch("500ms"),

@@ -11,13 +11,15 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// Settings are what can be set of a load: how many calls are made, and how each is carried through the replicas.
+// Settings are what can be set of a load: how many calls are made, and how each is carried through
+// the replicas.
 type Settings struct {
 	Concurrency int     // calls under way at a time, of a closed loop
 	Rate        float64 // calls a second, of an open loop; 0: a closed loop
 	Arrivals    workload.Arrivals
 	Deadline    time.Duration // of a call; 0: none
-	// Policy has its functions, Methods, ReplayLimit, ServiceConfig and texts unset: they mean nothing to the calls of a load.
+	// Policy has its functions, Methods, ReplayLimit, ServiceConfig and texts unset: they mean
+	// nothing to the calls of a load.
 	Policy failover.Policy
 }
 
@@ -44,11 +46,13 @@ func presetSettings(name string) Settings {
 	return s
 }
 
-// DefaultSettings returns those of a load before anything is set: the original policy, with five calls at a time.
+// DefaultSettings returns those of a load before anything is set: the original policy, with five
+// calls at a time.
 func DefaultSettings() Settings { return presetSettings(PresetOriginal) }
 
-// With returns the settings after a change: the policy of the preset, unless that is empty, and then the values, by the names of
-// [SettingsFields]. An error is a [*FieldError], or names the preset.
+// With returns the settings after a change: the policy of the preset, unless that is empty, and
+// then the values, by the names of [SettingsFields]. An error is a [*FieldError], or names the
+// preset.
 func (s Settings) With(preset string, values map[string]string) (Settings, error) {
 	switch preset {
 	case "":

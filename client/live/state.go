@@ -77,8 +77,8 @@ type Cluster struct {
 	Control string `json:"control,omitempty"` // its address; absent: there is none, and no command to replicas
 	Target  string `json:"target"`            // of the loads
 	Own     bool   `json:"own"`               // this session started it, and stops it at its end
-	// Connected is false before the first connection, and while it is lost: what is known of the replicas' processes may be
-	// old. It is tried again by itself.
+	// Connected is false before the first connection, and while it is lost: what is known of the
+	// replicas' processes may be old. It is tried again by itself.
 	Connected bool   `json:"connected"`
 	Error     string `json:"error,omitempty"` // why it is not connected, and what to do
 }
@@ -109,8 +109,8 @@ type Replica struct {
 	Rows        int          `json:"rows"`              // in which its attempts are stacked: Attempt.Row is below it
 	// Faults are those in force, by the names of About.Faults; absent: not known.
 	Faults map[string]string `json:"faults,omitempty"`
-	// Kept are the faults that were set on this page. A relaunched replica is given them again, as it starts with those of its
-	// command line.
+	// Kept are the faults that were set on this page. A relaunched replica is given them again, as
+	// it starts with those of its command line.
 	Kept map[string]string `json:"kept,omitempty"`
 	// Note is why it stays down, or what is wrong with it; absent: nothing.
 	Note string `json:"note,omitempty"`
@@ -160,7 +160,8 @@ type Link struct {
 	OK       int64  `json:"ok"`        // attempts, since the client was made: a new policy has a new one
 }
 
-// Numbers are what the calls that have ended in some time say together. Interrupted calls do not count.
+// Numbers are what the calls that have ended in some time say together. Interrupted calls do not
+// count.
 type Numbers struct {
 	OK       int64   `json:"ok"`
 	Failed   int64   `json:"failed"`

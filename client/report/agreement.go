@@ -9,8 +9,9 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Agreements writes a line for each cell, with every metric as measured and as predicted, and in how many cells they agree. The format is
-// table (for a terminal) or md (Markdown); one of another name is an error.
+// Agreements writes a line for each cell, with every metric as measured and as predicted, and in
+// how many cells they agree. The format is table (for a terminal) or md (Markdown); one of another
+// name is an error.
 func Agreements(w io.Writer, format string, agreements []experiment.Agreement) error {
 	var err error
 	switch format {
@@ -79,7 +80,8 @@ func agreementsTable(agreements []experiment.Agreement) table {
 	return t
 }
 
-// disagreement says by how much more than is allowed the two differ: in points of a percentage, or as a share of what was measured.
+// disagreement says by how much more than is allowed the two differ: in points of a percentage, or
+// as a share of what was measured.
 func disagreement(a experiment.Agreement) string {
 	differ, of, unit := a.Predicted.Estimate-a.Measured.Estimate, a.Measured.Estimate, "%"
 	switch {

@@ -11,8 +11,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// agreementChart shows each metric of each cell as a point, predicted against measured, on a band of what is allowed. It is empty when
-// nothing was predicted.
+// agreementChart shows each metric of each cell as a point, predicted against measured, on a band
+// of what is allowed. It is empty when nothing was predicted.
 func agreementChart(agreements []experiment.Agreement) chart {
 	c := chart{Title: "predicted against measured", Tall: true}
 	for _, m := range experiment.Agreeing() {
@@ -78,8 +78,8 @@ func newScatter(m design.Metric, of []experiment.Agreement) scatter {
 	return s
 }
 
-// commonScale has what was measured and what is predicted. It is logarithmic where a share of what was measured is allowed, so that the
-// band of that is of one width.
+// commonScale has what was measured and what is predicted. It is logarithmic where a share of what
+// was measured is allowed, so that the band of that is of one width.
 func commonScale(m design.Metric, of []experiment.Agreement) scale {
 	var estimates, bounds []float64
 	for _, a := range of {
@@ -133,7 +133,8 @@ func (s scatter) panel() panel {
 	return p
 }
 
-// bands are the areas of what is allowed: that of the tolerance, and strips beyond it at cells of which more is allowed.
+// bands are the areas of what is allowed: that of the tolerance, and strips beyond it at cells of
+// which more is allowed.
 func (s scatter) bands() []string {
 	const steps = 48
 	var upper, lower []string

@@ -145,7 +145,8 @@ func TestBandIsWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// What is predicted stands beside what was measured, hollow, and with a ring where it does not agree.
+// What is predicted stands beside what was measured, hollow, and with a ring where it does not
+// agree.
 func TestSweepWithPrediction(t *testing.T) {
 	s := predictedToo(madePolicies())
 	c := sweepChart(s)
@@ -244,7 +245,8 @@ func TestHeatmapWithPrediction(t *testing.T) {
 	}
 }
 
-// A chart of a run that was only predicted says so in each of its panels, and draws all as predicted.
+// A chart of a run that was only predicted says so in each of its panels, and draws all as
+// predicted.
 func TestPredictedCharts(t *testing.T) {
 	for _, s := range []experiment.Summary{madePolicies(), madeSummaries()["heatmap"]} {
 		s.Predicted = true

@@ -30,7 +30,8 @@ func (t tick) SlantX() px {
 	return t.At
 }
 
-// levelAxis places the levels of a factor side by side: by their values when it is numeric, else at equal distances.
+// levelAxis places the levels of a factor side by side: by their values when it is numeric, else at
+// equal distances.
 type levelAxis struct {
 	factor factor
 	places []float64 // of the levels
@@ -66,12 +67,14 @@ const (
 	maxSlant = 16 // characters of a slanted label
 	maxUpend = 24 // and of an upended one
 
-	// Degrees by which labels are turned that have no room beside each other, and those that would still overlap then.
+	// Degrees by which labels are turned that have no room beside each other, and those that would
+	// still overlap then.
 	slanted, upended = 35, 90
 	slantedRoom      = 19 // from one slanted label to the next, at least
 )
 
-// slantOf is how labels with that room are turned, and how far they then go to the left and down, for each unit of their length.
+// slantOf is how labels with that room are turned, and how far they then go to the left and down,
+// for each unit of their length.
 func slantOf(room float64) (degrees int, reach, drop float64) {
 	if room < slantedRoom {
 		return upended, 0, 1
@@ -207,7 +210,8 @@ func widestOf(lines []string) float64 {
 	return w
 }
 
-// wrap breaks a label at its spaces, and behind its hyphens and underscores, into lines of that width where it can.
+// wrap breaks a label at its spaces, and behind its hyphens and underscores, into lines of that
+// width where it can.
 func wrap(label string, width float64) []string {
 	parts := strings.Fields(strings.NewReplacer("-", "- ", "_", "_ ").Replace(label))
 	if len(parts) == 0 {

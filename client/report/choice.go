@@ -50,8 +50,8 @@ func trialLabel(t record.TrialRecords) string {
 	return label
 }
 
-// telling returns the number of the trial that is shown first: of the last cell in which a replica crashed, or else made
-// calls, the first trial in which it did. Zero when there is none.
+// telling returns the number of the trial that is shown first: of the last cell in which a replica
+// crashed, or else made calls, the first trial in which it did. Zero when there is none.
 func telling(trials []record.TrialRecords) int {
 	last := func(tells func(record.TrialRecords) bool) (number int) {
 		cell, repeat := -1, 0

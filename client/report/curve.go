@@ -11,7 +11,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// curve is the latency of the calls that succeeded, by quantile: a line for each cell, over all its trials.
+// curve is the latency of the calls that succeeded, by quantile: a line for each cell, over all its
+// trials.
 type curve struct {
 	// X is 1/(1-q): 10 stands for the 90th percentile, 1000 for that of 99.9%.
 	X     []float64   `json:"x"`
@@ -25,8 +26,8 @@ type curveCell struct {
 
 const curveSteps = 8 // for each doubling of X
 
-// curveOf returns the curve, nil when no call succeeded, and the titles of the cells that have no line for that reason.
-// Interrupted trials and calls in the warm-up do not count.
+// curveOf returns the curve, nil when no call succeeded, and the titles of the cells that have no
+// line for that reason. Interrupted trials and calls in the warm-up do not count.
 func curveOf(run *record.Run, summary experiment.Summary) (*curve, []string) {
 	latencies := make([][]time.Duration, len(summary.Cells))
 	ended := make([]int, len(summary.Cells))
@@ -70,7 +71,8 @@ func curveOf(run *record.Run, summary experiment.Summary) (*curve, []string) {
 	return c, none
 }
 
-// quantiles returns the latency in seconds at each 1/(1-q), up to the first that only the greatest one reaches.
+// quantiles returns the latency in seconds at each 1/(1-q), up to the first that only the greatest
+// one reaches.
 func quantiles(latencies []time.Duration, xs []float64) []*float64 {
 	slices.Sort(latencies)
 	ys := make([]*float64, len(xs))

@@ -21,8 +21,9 @@ func Contrasts(w io.Writer, format string, s experiment.Summary) error {
 	return writeText(w, contrastsTable(s))
 }
 
-// Differences writes how run B differs from run A, a line for each cell and metric: as table (for a terminal) or json, which
-// has plain numbers, times in seconds. A format of another name is an error.
+// Differences writes how run B differs from run A, a line for each cell and metric: as table (for a
+// terminal) or json, which has plain numbers, times in seconds. A format of another name is an
+// error.
 func Differences(w io.Writer, format string, differences []experiment.Difference) error {
 	switch format {
 	case "table":
@@ -89,7 +90,8 @@ func changes(changed []experiment.Change) string {
 	return strings.Join(parts, "; ")
 }
 
-// delta is the difference with its sign. That of shares is in points of a percentage: +5% could be 5% of what A has.
+// delta is the difference with its sign. That of shares is in points of a percentage: +5% could be
+// 5% of what A has.
 func delta(d experiment.Difference) entry {
 	i := d.Delta
 	u := unitOf(d.Metric, i.Estimate)

@@ -12,7 +12,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// madeDifferences are two cells, in each of which something else was set, and all that a difference can be.
+// madeDifferences are two cells, in each of which something else was set, and all that a difference
+// can be.
 func madeDifferences() []experiment.Difference {
 	changed := []experiment.Change{{Factor: "restart_delay", A: "1s", B: "none"}, {Factor: "rounds", A: "3", B: "5"}}
 	other := []experiment.Change{{Factor: "restart_delay", A: "1s", B: "none"}}

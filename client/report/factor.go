@@ -20,13 +20,15 @@ type factor struct {
 	name   string
 	levels []string  // in the order of the file; of a numeric factor, ascending
 	values []float64 // of the levels, durations in seconds; nil unless all levels are numbers or all are durations
-	// ordered is true when the levels come one after another, as numbers do, even if one of them is a word such as none.
+	// ordered is true when the levels come one after another, as numbers do, even if one of them is
+	// a word such as none.
 	ordered bool
 	// seconds is true when every level that is not a word is a duration.
 	seconds bool
 }
 
-// factorsOf returns what differs between the cells: the row first, then the factors in the order of the file.
+// factorsOf returns what differs between the cells: the row first, then the factors in the order of
+// the file.
 func factorsOf(cells []experiment.CellSummary) []factor {
 	names := []string{rowFactor}
 	for _, c := range cells {
@@ -51,7 +53,8 @@ func factorsOf(cells []experiment.CellSummary) []factor {
 	return varied
 }
 
-// rowsOwn returns the factors in which the rows of a design differ by themselves, in the order of the documentation.
+// rowsOwn returns the factors in which the rows of a design differ by themselves, in the order of
+// the documentation.
 func rowsOwn(cells []experiment.CellSummary) []factor {
 	var own []factor
 	for _, known := range design.Factors() {

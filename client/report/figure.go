@@ -9,7 +9,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// unit is how figures of one size are printed for people. An interval is printed in the unit of its estimate.
+// unit is how figures of one size are printed for people. An interval is printed in the unit of its
+// estimate.
 type unit struct {
 	symbol   string  // printed behind the number
 	times    float64 // what a figure is multiplied by
@@ -29,7 +30,8 @@ func unitOf(m design.Metric, x float64) unit {
 	return unit{"", 1, min(decimals(x), 2)}
 }
 
-// shareUnit has as many decimals as it takes to see how far the share is from all and from none: 99.91%, not 99.9%.
+// shareUnit has as many decimals as it takes to see how far the share is from all and from none:
+// 99.91%, not 99.9%.
 func shareUnit(share float64) unit {
 	u := unit{"%", 100, 1}
 	if short := 100 * min(share, 1-share); short > 1e-9 {
@@ -38,7 +40,8 @@ func shareUnit(share float64) unit {
 	return u
 }
 
-// intervalUnit is that of the estimate. Where that is all or none, the bound tells how many decimals it takes.
+// intervalUnit is that of the estimate. Where that is all or none, the bound tells how many
+// decimals it takes.
 func intervalUnit(m design.Metric, i stats.Interval) unit {
 	switch {
 	case m == design.Success && i.Estimate == 1:
@@ -109,8 +112,8 @@ func estimate(m design.Metric, i stats.Interval) string {
 	return unitOf(m, i.Estimate).print(i.Estimate)
 }
 
-// boundless is an interval of which only the estimate is known, as after a single run: that a share is from 0 to 1, and a
-// latency no less than 0, was known before.
+// boundless is an interval of which only the estimate is known, as after a single run: that a share
+// is from 0 to 1, and a latency no less than 0, was known before.
 func boundless(i stats.Interval) bool {
 	return i.N == 1 || notFinite(i.High) && (notFinite(i.Low) || i.Low == 0)
 }

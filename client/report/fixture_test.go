@@ -89,8 +89,8 @@ func anyRuns() map[string]plan {
 
 var replicaNames = []string{"a", "b", "c"}
 
-// madeRun makes up a run: replicas that crash and come back, calls that fail over, those of the row "waiting" once one
-// is up again.
+// madeRun makes up a run: replicas that crash and come back, calls that fail over, those of the row
+// "waiting" once one is up again.
 func madeRun(p plan) *record.Run {
 	d := &design.Design{Name: "policies", Question: "Which policy keeps answering while replicas crash?", Seed: 42, Repeats: p.repeats}
 	d.Claims = []design.Claim{

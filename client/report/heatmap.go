@@ -80,13 +80,15 @@ func having(cells []experiment.CellSummary, f factor, level string) []experiment
 	return found
 }
 
-// forms are how the numbers and the intervals of a heatmap are printed, the same for all of its boxes.
+// forms are how the numbers and the intervals of a heatmap are printed, the same for all of its
+// boxes.
 type forms struct {
 	number, bounds, predicted func(stats.Interval) string
 	unit                      string // for the title, when the numbers have no room for it
 }
 
-// formsFor returns the longest forms that fit into boxes of that width. Intervals that do not fit are left out.
+// formsFor returns the longest forms that fit into boxes of that width. Intervals that do not fit
+// are left out.
 func formsFor(cells []experiment.CellSummary, width float64) forms {
 	whole := func(x float64) string { return strconv.FormatFloat(100*x, 'f', 0, 64) }
 	number := firstThatFits(cells, width, 12.5,
@@ -174,7 +176,8 @@ func (b *heatBox) setLines() {
 // colour is red, green and blue, each from 0 to 1.
 type colour [3]float64
 
-// heatStops are colours from none to all, of rising lightness for every kind of sight, from matplotlib's viridis.
+// heatStops are colours from none to all, of rising lightness for every kind of sight, from
+// matplotlib's viridis.
 var heatStops = []colour{
 	{0.267, 0.005, 0.329}, {0.229, 0.322, 0.546}, {0.128, 0.567, 0.551}, {0.369, 0.789, 0.383}, {0.993, 0.906, 0.144},
 }

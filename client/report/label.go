@@ -2,8 +2,9 @@ package report
 
 import "math"
 
-// placeLabels puts each bubble's label where it hides nothing: near its bubble if it can, else further away with a line to
-// it. Labels that find no place are left out; pointing at their bubbles still names them.
+// placeLabels puts each bubble's label where it hides nothing: near its bubble if it can, else
+// further away with a line to it. Labels that find no place are left out; pointing at their bubbles
+// still names them.
 func placeLabels(bubbles []bubble, plot rect) {
 	taken := obstacles(bubbles)
 	for i := range bubbles {

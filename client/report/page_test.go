@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { browsertest.Main(m) }
 
-// failedOver returns a call of the trial that lost an attempt and then succeeded, and whose first bar is long enough to
-// be hit.
+// failedOver returns a call of the trial that lost an attempt and then succeeded, and whose first
+// bar is long enough to be hit.
 func failedOver(t testing.TB, c *trialTable) (call int) {
 	t.Helper()
 	for _, a := range c.attempts {
@@ -194,7 +194,8 @@ var instead = map[string]string{
 	"no success": "No call has succeeded, so there is no latency to show.",
 }
 
-// Whatever the run, nothing breaks, no figure is missing its number, and a phone shows it without scrolling sideways.
+// Whatever the run, nothing breaks, no figure is missing its number, and a phone shows it without
+// scrolling sideways.
 func TestPageOfAnyRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 4 s of a browser")
@@ -255,8 +256,8 @@ func TestPageOfFiftyThousandCalls(t *testing.T) {
 	b.MustBeQuiet(address)
 }
 
-// BenchmarkPage measures what a user of a run of 50,000 calls waits for, from the start of loading: the verdict, and the
-// pictures of the trial; and from a click to what it shows.
+// BenchmarkPage measures what a user of a run of 50,000 calls waits for, from the start of loading:
+// the verdict, and the pictures of the trial; and from a click to what it shows.
 func BenchmarkPage(b *testing.B) {
 	tab := browsertest.Open(b)
 	tab.View(1280, "light")

@@ -32,8 +32,8 @@ const (
 	largestBubble  = 20  // radius
 )
 
-// policiesChart shows what each row of the design pays for its successes. It is empty when there are less than two rows, or
-// no call succeeded.
+// policiesChart shows what each row of the design pays for its successes. It is empty when there
+// are less than two rows, or no call succeeded.
 func policiesChart(s experiment.Summary) chart {
 	varied := factorsOf(s.Cells)
 	if len(varied) == 0 || varied[0].name != rowFactor {
@@ -76,8 +76,8 @@ type plane struct {
 	x, y   scale
 }
 
-// split takes a factor, numeric if there is one, to tell the cells of a row apart, and returns those that are left, whose
-// levels have panels of their own.
+// split takes a factor, numeric if there is one, to tell the cells of a row apart, and returns
+// those that are left, whose levels have panels of their own.
 func (p *plane) split(varied []factor) (panels []factor) {
 	panels = slices.Clone(varied[1:])
 	if len(panels) == 0 {
@@ -196,7 +196,8 @@ func (pl plane) bubble(c experiment.CellSummary) bubble {
 	return b
 }
 
-// predicted is the bubble of what is predicted of a cell, joined by a line to that of what was measured, which has the label.
+// predicted is the bubble of what is predicted of a cell, joined by a line to that of what was
+// measured, which has the label.
 func (pl plane) predicted(c experiment.CellSummary, measured bubble) bubble {
 	b := pl.bubble(c)
 	b.Class += " " + predictedClass

@@ -9,7 +9,8 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// What is predicted has hollow marks, wherever it is drawn. Where both are, a ring is around a prediction that does not agree.
+// What is predicted has hollow marks, wherever it is drawn. Where both are, a ring is around a
+// prediction that does not agree.
 const (
 	predictedClass = "predicted"
 	ring           = 8 // radius, around a mark
@@ -32,14 +33,16 @@ func withPredictions(cells []experiment.CellSummary) []experiment.CellSummary {
 	return all
 }
 
-// disagrees reports whether what is predicted of one of the metrics does not agree with what was measured.
+// disagrees reports whether what is predicted of one of the metrics does not agree with what was
+// measured.
 func disagrees(c experiment.CellSummary, metrics ...design.Metric) bool {
 	return slices.ContainsFunc(c.Agreements, func(a experiment.Agreement) bool {
 		return slices.Contains(metrics, a.Metric) && !a.Agrees()
 	})
 }
 
-// predict makes the point one of what is predicted of the cell: with a ring, where the metrics do not agree.
+// predict makes the point one of what is predicted of the cell: with a ring, where the metrics do
+// not agree.
 func (p *point) predict(c experiment.CellSummary, ring px, metrics ...design.Metric) {
 	p.Title = "predicted: " + p.Title
 	if disagrees(c, metrics...) {
@@ -60,7 +63,8 @@ func (c *chart) markPredicted(s experiment.Summary) {
 	}
 }
 
-// keyPredictions says in the key of the chart which marks are measured and which predicted, where it has both.
+// keyPredictions says in the key of the chart which marks are measured and which predicted, where
+// it has both.
 func (c *chart) keyPredictions(s experiment.Summary, metrics ...design.Metric) {
 	if s.Prediction == nil || c.empty() {
 		return
@@ -77,7 +81,8 @@ func (c *chart) keyPredictions(s experiment.Summary, metrics ...design.Metric) {
 // ringShape is a circle of the size that it has around a mark in the key.
 const ringShape = "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0z"
 
-// howMany says for those who do not see a picture where what is predicted in it agrees; nothing where nothing is.
+// howMany says for those who do not see a picture where what is predicted in it agrees; nothing
+// where nothing is.
 func howMany(cells []experiment.CellSummary, metrics ...design.Metric) string {
 	var not []string
 	of := 0

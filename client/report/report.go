@@ -1,5 +1,5 @@
-// Package report shows a run: as one HTML file that needs no network, and as tables. It is a pure function of the run's
-// files.
+// Package report shows a run: as one HTML file that needs no network, and as tables. It is a pure
+// function of the run's files.
 package report
 
 import (

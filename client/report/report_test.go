@@ -61,7 +61,8 @@ func TestHTMLWithoutDesign(t *testing.T) {
 	}
 }
 
-// The page shows what agrees with the prediction, by which command that was made, and where it was only predicted, it says so.
+// The page shows what agrees with the prediction, by which command that was made, and where it was
+// only predicted, it says so.
 func TestHTMLWithPrediction(t *testing.T) {
 	run := madeRun(everyday)
 	summary := predictedToo(experiment.Summarize(run))

@@ -64,8 +64,8 @@ func roundStep(x float64) float64 {
 	return 10 * power
 }
 
-// logTicks returns powers of ten, with 2 and 5 times them where those alone would be too few, and fewer of them where they
-// are too many.
+// logTicks returns powers of ten, with 2 and 5 times them where those alone would be too few, and
+// fewer of them where they are too many.
 func logTicks(low, high float64, n int) []float64 {
 	first, last := math.Floor(math.Log10(low)), math.Ceil(math.Log10(high))
 	stride := max(1, math.Ceil((last-first)/float64(n+1)))
@@ -86,8 +86,9 @@ func logTicks(low, high float64, n int) []float64 {
 	return within(1, 2, 5)
 }
 
-// around returns a scale from zero, or a logarithmic one, that has all values, as far as they are finite. Values that are
-// more than three times the greatest of the estimates are left out: an interval of two trials must not dwarf all else.
+// around returns a scale from zero, or a logarithmic one, that has all values, as far as they are
+// finite. Values that are more than three times the greatest of the estimates are left out: an
+// interval of two trials must not dwarf all else.
 func around(estimates, bounds []float64, from, to float64) scale {
 	estimates = slices.DeleteFunc(slices.Clone(estimates), notFinite)
 	if len(estimates) == 0 {
@@ -115,7 +116,8 @@ func around(estimates, bounds []float64, from, to float64) scale {
 
 func notFinite(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
 
-// aroundShares returns a scale of shares: from 0 to 1, or from a round share to 1 when all of them are near 1.
+// aroundShares returns a scale of shares: from 0 to 1, or from a round share to 1 when all of them
+// are near 1.
 func aroundShares(shares []float64, from, to float64) scale {
 	low := 1.0
 	for _, v := range shares {

@@ -65,7 +65,8 @@ func (p panel) Name() string {
 // GroupLine is the name of the group as far as it fits.
 func (p panel) GroupLine() string { return fitted(p.Group, float64(p.Width)) }
 
-// YLabelX is where the labels of the y axis end, XLabelY the base line of the i-th line of those of the x axis.
+// YLabelX is where the labels of the y axis end, XLabelY the base line of the i-th line of those of
+// the x axis.
 func (p panel) YLabelX() px      { return p.Left - 6 }
 func (p panel) XLabelY(i int) px { return p.Bottom + 15 + px(i*lineStep) }
 
@@ -104,7 +105,8 @@ type point struct {
 	Ring     px   // the radius of a ring around it; 0: none
 }
 
-// whisker is an interval as a line from its low to its high bound. A bound that the plot does not show is open.
+// whisker is an interval as a line from its low to its high bound. A bound that the plot does not
+// show is open.
 type whisker struct {
 	X1, Y1, X2, Y2    px
 	OpenLow, OpenHigh bool
@@ -177,7 +179,8 @@ type chart struct {
 	Panels []panel
 	Notes  []string // below the panels
 
-	// Of a chart that stands alone: the panels stand one below the other; more notes, which a page has elsewhere.
+	// Of a chart that stands alone: the panels stand one below the other; more notes, which a page
+	// has elsewhere.
 
 	Tall    bool
 	Details []string
@@ -199,7 +202,8 @@ func (c chart) keyItems() []keyItem {
 	return append(items, c.Marks...)
 }
 
-// key is a panel that tells what colours and shapes are, at most as wide; none where there is nothing to tell.
+// key is a panel that tells what colours and shapes are, at most as wide; none where there is
+// nothing to tell.
 func (c chart) key(width float64) []panel {
 	const indent, lineHeight, gap = 16, 20, 16
 	p := panel{Title: "key", Class: c.Class, Height: lineHeight}
@@ -226,7 +230,8 @@ func (c chart) key(width float64) []panel {
 
 func (c chart) empty() bool { return len(c.Panels) == 0 }
 
-// fragment is a chart as a part of the page, which lets its panels flow. It has no panels when the chart is empty.
+// fragment is a chart as a part of the page, which lets its panels flow. It has no panels when the
+// chart is empty.
 type fragment struct {
 	chart
 	Key []panel // one or none
@@ -234,9 +239,10 @@ type fragment struct {
 
 func (c chart) fragment() fragment { return fragment{c, c.key(panelWidth)} }
 
-// Chart writes a chart of the run as an SVG file that needs no other: kind is sweep (the metrics against the factors), policies (success
-// against p99, for designs with rows) or agreement (what is predicted against what was measured). A run that has nothing to show in such
-// a chart is a [NotShown].
+// Chart writes a chart of the run as an SVG file that needs no other: kind is sweep (the metrics
+// against the factors), policies (success against p99, for designs with rows) or agreement (what is
+// predicted against what was measured). A run that has nothing to show in such a chart is a
+// [NotShown].
 func Chart(w io.Writer, kind string, summary experiment.Summary) error {
 	var c chart
 	var want string

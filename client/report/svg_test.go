@@ -150,8 +150,8 @@ func (e element) number(name string) float64 {
 	return v
 }
 
-// checkPictures reads XML and checks each panel in it: names for those who cannot see it, numbers that are some, texts that
-// are within the picture and do not overlap.
+// checkPictures reads XML and checks each panel in it: names for those who cannot see it, numbers
+// that are some, texts that are within the picture and do not overlap.
 func checkPictures(t *testing.T, text string) {
 	t.Helper()
 	if bad := regexp.MustCompile(`NaN|Inf|ZgotmplZ|<no value>`).FindString(text); bad != "" {
@@ -212,7 +212,8 @@ func checkTexts(t *testing.T, svg element) {
 
 var transformed = regexp.MustCompile(`translate\(([-\d.]+) ([-\d.]+)\) rotate\(([-\d]+)\)`)
 
-// textBoxes returns the texts in e, whose group has the class, with their boxes by the rules of the style sheet.
+// textBoxes returns the texts in e, whose group has the class, with their boxes by the rules of the
+// style sheet.
 func textBoxes(e element, group, within string) []textBox {
 	var boxes []textBox
 	for _, c := range e.Children {

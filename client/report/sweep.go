@@ -18,8 +18,8 @@ type sweepPlan struct {
 	panels []factor // told apart by pictures
 }
 
-// planSweep puts two numeric factors on the axes of heatmaps; else the numeric one, or the one with the most levels, on
-// the x axis, and as much of the rest into colours as there are colours.
+// planSweep puts two numeric factors on the axes of heatmaps; else the numeric one, or the one with
+// the most levels, on the x axis, and as much of the rest into colours as there are colours.
 func planSweep(varied []factor) sweepPlan {
 	byLevels := slices.SortedStableFunc(slices.Values(varied), func(a, b factor) int { return len(b.levels) - len(a.levels) })
 	numeric := slices.DeleteFunc(slices.Clone(byLevels), func(f factor) bool { return f.values == nil })
@@ -46,7 +46,8 @@ func planSweep(varied []factor) sweepPlan {
 
 var sweepMetrics = []design.Metric{design.Success, design.P99, design.Attempts, design.Makespan}
 
-// sweepChart shows how the metrics change with the factors. It is empty when the run has one cell, or no results.
+// sweepChart shows how the metrics change with the factors. It is empty when the run has one cell,
+// or no results.
 func sweepChart(s experiment.Summary) chart {
 	varied := factorsOf(s.Cells)
 	if len(varied) == 0 {
@@ -197,7 +198,8 @@ func (d dotPlot) line(i int, predicted bool, g group, x levelAxis, y scale) seri
 	return s
 }
 
-// offset is of the n-th mark at a level. Marks stand a little beside one another, so that whiskers do not hide each other.
+// offset is of the n-th mark at a level. Marks stand a little beside one another, so that whiskers
+// do not hide each other.
 func (d dotPlot) offset(n int, x levelAxis) float64 {
 	marks := float64(len(d.names))
 	if d.predicted {
@@ -228,7 +230,8 @@ func (d dotPlot) predictedPoint(c experiment.CellSummary, x float64, y scale) po
 	return p
 }
 
-// pointTitle has the exact numbers, such as "waiting, concurrency 5: 97.3% [95.1, 98.6], 20 trials".
+// pointTitle has the exact numbers, such as "waiting, concurrency 5: 97.3% [95.1, 98.6], 20
+// trials".
 func pointTitle(c experiment.CellSummary, metrics ...design.Metric) string {
 	var parts []string
 	for _, m := range metrics {

@@ -105,7 +105,8 @@ func TestPanelsShareAScale(t *testing.T) {
 	}
 }
 
-// Labels are slanted where they have no room beside each other, and upended where they would overlap even then.
+// Labels are slanted where they have no room beside each other, and upended where they would
+// overlap even then.
 func TestLabelsOfManyLevels(t *testing.T) {
 	for summary, want := range map[string]int{"words": 0, "long words": slanted, "thirty rows": upended} {
 		p := sweepChart(madeSummaries()[summary]).Panels[0]

@@ -13,8 +13,9 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Table writes what each cell has shown, a line for each, and how that agrees with what was predicted: as table (for a terminal), md
-// (Markdown), csv or json. The latter two have plain numbers, times in seconds. A format of another name is an error.
+// Table writes what each cell has shown, a line for each, and how that agrees with what was
+// predicted: as table (for a terminal), md (Markdown), csv or json. The latter two have plain
+// numbers, times in seconds. A format of another name is an error.
 func Table(w io.Writer, format string, run *record.Run, summary experiment.Summary) error {
 	if run.Manifest.Predicted() && (format == "table" || format == "md") {
 		if _, err := io.WriteString(w, "Predicted: the trials ran in virtual time.\n\n"); err != nil {
@@ -100,7 +101,8 @@ func newTable(s experiment.Summary) table {
 
 const none = "–"
 
-// tableFactors returns the factors that have columns, and those of the rows' own that only notes name, as they are too many.
+// tableFactors returns the factors that have columns, and those of the rows' own that only notes
+// name, as they are too many.
 func tableFactors(cells []experiment.CellSummary) (columns, noted []factor) {
 	const most = 3
 	columns, own := factorsOf(cells), rowsOwn(cells)

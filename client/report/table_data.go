@@ -27,7 +27,8 @@ func dataName(m design.Metric) string {
 	return string(m)
 }
 
-// dataLevel is a level as a plain number, in seconds if it is a duration. Other words stay as they are.
+// dataLevel is a level as a plain number, in seconds if it is a duration. Other words stay as they
+// are.
 func (f factor) dataLevel(level string) string {
 	if v, seconds, ok := quantity(level); ok && seconds && f.seconds {
 		return plain(v)

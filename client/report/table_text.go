@@ -10,8 +10,8 @@ import (
 
 const terminalWidth = 120
 
-// writeText writes the table in aligned columns. A table that is wider than a terminal is broken into several, one below
-// the other, each with the columns that tell the cells apart.
+// writeText writes the table in aligned columns. A table that is wider than a terminal is broken
+// into several, one below the other, each with the columns that tell the cells apart.
 func writeText(w io.Writer, t table) error {
 	columns := make([][]string, len(t.Heads))
 	for i := range columns {
@@ -50,8 +50,8 @@ func writeBlock(b *strings.Builder, columns [][]string, gap string) {
 	}
 }
 
-// column returns the head, of two lines, and the entries of the i-th column, all of one width. Keys are at the left of
-// their columns, other texts at the right; intervals stand below each other.
+// column returns the head, of two lines, and the entries of the i-th column, all of one width. Keys
+// are at the left of their columns, other texts at the right; intervals stand below each other.
 func (t table) column(i int) []string {
 	const headLines = 2
 	lines := append(make([]string, headLines-len(t.Heads[i])), t.Heads[i]...)
@@ -95,7 +95,8 @@ func (e entry) tail() string {
 	return tail
 }
 
-// blocks splits the columns into as few blocks as fit a terminal, the keys before each, and of about the same width.
+// blocks splits the columns into as few blocks as fit a terminal, the keys before each, and of
+// about the same width.
 func blocks(columns [][]string, keys, gap int) [][][]string {
 	keyColumns, rest := columns[:keys:keys], columns[keys:]
 	free := max(1, terminalWidth-widthOf(keyColumns, gap)-gap)

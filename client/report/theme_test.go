@@ -15,8 +15,9 @@ import (
 // linear is a colour's red, green and blue as amounts of light, from 0 to 1.
 type linear [3]float64
 
-// dichromacies are what is left of a colour to those who lack one kind of cone: Machado, Oliveira and Fernandes, "A
-// physiologically-based model for simulation of color vision deficiency", 2009, at full severity.
+// dichromacies are what is left of a colour to those who lack one kind of cone: Machado, Oliveira
+// and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
+// at full severity.
 var dichromacies = map[string][3]linear{
 	"all cones": {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}},
 	"no red":    {{0.152286, 1.052583, -0.204868}, {0.114503, 0.786281, 0.099216}, {-0.003882, -0.048116, 1.051998}},
@@ -38,7 +39,8 @@ func (c linear) seenWith(m [3]linear) (seen linear) {
 	return seen
 }
 
-// oklab is the colour where distances are as people see them: Ottosson, "A perceptual color space for image processing".
+// oklab is the colour where distances are as people see them: Ottosson, "A perceptual color space
+// for image processing".
 func (c linear) oklab() [3]float64 {
 	l := math.Cbrt(0.4122214708*c[0] + 0.5363325363*c[1] + 0.0514459929*c[2])
 	m := math.Cbrt(0.2119034982*c[0] + 0.6806995451*c[1] + 0.1073969566*c[2])

@@ -39,8 +39,9 @@ type replicaData struct {
 	Sums experiment.ReplicaSummary `json:"sums"`
 }
 
-// trialJSON returns the records of a trial as one JSON object: of calls and attempts a column for each field, so that
-// 50,000 calls are small and quick to parse. Text in it is safe inside a script element.
+// trialJSON returns the records of a trial as one JSON object: of calls and attempts a column for
+// each field, so that 50,000 calls are small and quick to parse. Text in it is safe inside a script
+// element.
 func trialJSON(t record.TrialRecords, s design.Settings, sums experiment.TrialSummary) []byte {
 	c := trialTableOf(t)
 	d := trialData{
@@ -68,8 +69,8 @@ func trialJSON(t record.TrialRecords, s design.Settings, sums experiment.TrialSu
 	return append(c.appendAttempts(text), '}')
 }
 
-// trialTable is the calls of a trial in the order in which they were to start, and their attempts in the order in which they
-// did.
+// trialTable is the calls of a trial in the order in which they were to start, and their attempts
+// in the order in which they did.
 type trialTable struct {
 	calls    []record.Call
 	attempts []attemptRow
@@ -195,8 +196,8 @@ func (c *trialTable) appendAttempts(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendColumn appends a member of an object: a list of the values; a string of digits when they are such, which is half as
-// long and parsed faster; or 0 when all of them are.
+// appendColumn appends a member of an object: a list of the values; a string of digits when they
+// are such, which is half as long and parsed faster; or 0 when all of them are.
 func appendColumn(b []byte, before byte, name string, n int, value func(i int) int64) []byte {
 	b = append(append(append(b, before, '"'), name...), `":`...)
 	values := make([]int64, n)

@@ -12,8 +12,9 @@ import (
 
 var soak = flag.Bool("soak", false, "simulate 1,000 experiments of each kind, also of those that take long")
 
-// experiments returns how many experiments of so many runs are simulated, and by how many percentage points luck may change
-// how many of them cover the truth. From manyRuns on each takes a thousand resamples.
+// experiments returns how many experiments of so many runs are simulated, and by how many
+// percentage points luck may change how many of them cover the truth. From manyRuns on each takes a
+// thousand resamples.
 func experiments(runs int) (n int, luck float64) {
 	if runs < manyRuns || *soak {
 		return 1000, 0
@@ -29,8 +30,8 @@ type world struct {
 	run   func(*rand.Rand) Run
 }
 
-// crashes is the original lab without restart: of 50 calls as many succeed as there are before the third crash, each with
-// probability p.
+// crashes is the original lab without restart: of 50 calls as many succeed as there are before the
+// third crash, each with probability p.
 func crashes(p float64) world {
 	return world{name: fmt.Sprintf("crashes %v", p), kind: KindShare, run: func(r *rand.Rand) Run {
 		successes := 0.0
@@ -41,8 +42,9 @@ func crashes(p float64) world {
 	}}
 }
 
-// clustered is a world in which the share of each run is drawn from the beta distribution, so that the variance of its
-// successes is effect times that of as many independent calls. Runs have up to half as many calls more or less.
+// clustered is a world in which the share of each run is drawn from the beta distribution, so that
+// the variance of its successes is effect times that of as many independent calls. Runs have up to
+// half as many calls more or less.
 func clustered(share, effect, calls float64) world {
 	together := (calls-1)/(effect-1) - 1
 	name := fmt.Sprintf("share %v, design effect %v, %v calls", share, effect, calls)
@@ -53,7 +55,8 @@ func clustered(share, effect, calls float64) world {
 	}}
 }
 
-// tail99 is the p99 of 200 latencies that are lognormal, in a run that is slower or faster as a whole.
+// tail99 is the p99 of 200 latencies that are lognormal, in a run that is slower or faster as a
+// whole.
 func tail99(sigma float64) world {
 	return world{name: fmt.Sprintf("p99 of lognormal %v", sigma), run: func(r *rand.Rand) Run {
 		var first, second float64
@@ -80,8 +83,8 @@ func normally(mean, deviation float64) world {
 	}}
 }
 
-// retries is attempts by call in runs of different lengths: each call has one attempt, and a number of further ones that
-// has another mean in each run.
+// retries is attempts by call in runs of different lengths: each call has one attempt, and a number
+// of further ones that has another mean in each run.
 func retries() world {
 	return world{name: "attempts by call", kind: KindRate, run: func(r *rand.Rand) Run {
 		calls := float64(50 + r.IntN(100))
@@ -140,9 +143,10 @@ func count(yes bool) float64 {
 	return 0
 }
 
-// Which interval is used where was decided by measuring. Others that were tried (t on the plain scale, BCa, Wilson's and
-// Korn and Graubard's with an effective number of calls, Hall's and Cox's corrections) covered less than 93 or more than
-// 97% more often, here or in the worlds below where only a warning helps.
+// Which interval is used where was decided by measuring. Others that were tried (t on the plain
+// scale, BCa, Wilson's and Korn and Graubard's with an effective number of calls, Hall's and Cox's
+// corrections) covered less than 93 or more than 97% more often, here or in the worlds below where
+// only a warning helps.
 func TestCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of simulated experiments")

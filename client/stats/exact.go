@@ -4,8 +4,9 @@ import "gonum.org/v1/gonum/stat/distuv"
 
 const tail = (1 - Level) / 2
 
-// clopperPearson returns the exact interval of a share of independent calls (Clopper and Pearson, Biometrika 26, 1934).
-// When all of n calls succeeded, its low end is about 1 - 3.7/n (the rule of three, two-sided).
+// clopperPearson returns the exact interval of a share of independent calls (Clopper and Pearson,
+// Biometrika 26, 1934). When all of n calls succeeded, its low end is about 1 - 3.7/n (the rule of
+// three, two-sided).
 func clopperPearson(successes, calls float64) (low, high float64) {
 	high = 1
 	if successes > 0 {
@@ -17,7 +18,8 @@ func clopperPearson(successes, calls float64) (low, high float64) {
 	return low, high
 }
 
-// garwood returns the exact interval of the rate of independent events (Garwood, Biometrika 28, 1936).
+// garwood returns the exact interval of the rate of independent events (Garwood, Biometrika 28,
+// 1936).
 func garwood(events, of float64) (low, high float64) {
 	if events > 0 {
 		low = distuv.Gamma{Alpha: events, Beta: 1}.Quantile(tail) / of

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// sampleOf makes a sample of a kind out of bytes: each two are what a run has counted, and in how much.
+// sampleOf makes a sample of a kind out of bytes: each two are what a run has counted, and in how
+// much.
 func sampleOf(kind uint8, runs []byte) Sample {
 	s := Sample{Kind: Kind(kind % 3)}
 	for pair := range slices.Chunk(runs[:min(len(runs), 80)], 2) {
@@ -26,7 +27,8 @@ func sampleOf(kind uint8, runs []byte) Sample {
 	return s
 }
 
-// An interval has its estimate in it and crosses no limit, and what is computed from a sample is a number.
+// An interval has its estimate in it and crosses no limit, and what is computed from a sample is a
+// number.
 func FuzzInterval(f *testing.F) {
 	f.Add(uint8(KindShare), []byte{50, 50, 50, 50, 49, 50})
 	f.Add(uint8(KindMean), []byte{1, 1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9, 1, 255, 1})
@@ -53,7 +55,8 @@ func FuzzInterval(f *testing.F) {
 	})
 }
 
-// The difference the other way is the same with its signs changed, and a sample does not differ from itself.
+// The difference the other way is the same with its signs changed, and a sample does not differ
+// from itself.
 func FuzzDifference(f *testing.F) {
 	f.Add(uint8(KindShare), []byte{10, 50, 20, 50, 15, 50}, []byte{50, 50, 50, 50})
 	f.Add(uint8(KindMean), []byte{1, 1}, []byte{2, 1, 3, 1})

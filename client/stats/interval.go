@@ -21,8 +21,8 @@ type Interval struct {
 // Bounded reports whether both ends are finite.
 func (i Interval) Bounded() bool { return !math.IsInf(i.Low, 0) && !math.IsInf(i.High, 0) }
 
-// Sign returns 1 when the whole interval lies above zero, -1 when it lies below, and 0 when it spans zero or touches it:
-// of a difference, that it is inconclusive.
+// Sign returns 1 when the whole interval lies above zero, -1 when it lies below, and 0 when it
+// spans zero or touches it: of a difference, that it is inconclusive.
 func (i Interval) Sign() int {
 	switch {
 	case i.Low > 0:
@@ -41,7 +41,8 @@ func (i Interval) times(x float64) Interval {
 	return i
 }
 
-// MarshalJSON returns the interval as an object; an end that is infinite is null, for JSON has no such number.
+// MarshalJSON returns the interval as an object; an end that is infinite is null, for JSON has no
+// such number.
 func (i Interval) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Estimate float64  `json:"estimate"`

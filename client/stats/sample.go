@@ -5,25 +5,27 @@ import (
 	"math"
 )
 
-// Sample is what the runs of one experiment have shown of one figure. The run is the unit that is counted: what happens
-// within one run, such as the calls that a crash takes with it, happens together, so only the spread between runs tells
-// how far the figure may be from the truth.
+// Sample is what the runs of one experiment have shown of one figure. The run is the unit that is
+// counted: what happens within one run, such as the calls that a crash takes with it, happens
+// together, so only the spread between runs tells how far the figure may be from the truth.
 //
-// The figure is estimated by the sum of all counts over the sum of what they are counted in (the ratio estimator: Cochran,
-// Sampling Techniques, 3rd ed., ch. 6), so runs may differ in length.
+// The figure is estimated by the sum of all counts over the sum of what they are counted in (the
+// ratio estimator: Cochran, Sampling Techniques, 3rd ed., ch. 6), so runs may differ in length.
 type Sample struct {
 	Kind Kind
 	Runs []Run
-	// Times is what the figure is multiplied by: a share of 50 calls, times 50, is how many of them. Zero means one.
+	// Times is what the figure is multiplied by: a share of 50 calls, times 50, is how many of
+	// them. Zero means one.
 	Times float64
 }
 
-// Kind is what kind of figure a sample is of. It decides the limits that no interval crosses, and what is known when all
-// runs are equal.
+// Kind is what kind of figure a sample is of. It decides the limits that no interval crosses, and
+// what is known when all runs are equal.
 type Kind int
 
 const (
-	// KindMean is the mean of one value of each run, such as its makespan. Where no value is negative, no interval is.
+	// KindMean is the mean of one value of each run, such as its makespan. Where no value is
+	// negative, no interval is.
 	KindMean Kind = iota
 	// KindShare is of the calls of a run that, say, succeeded: from 0 to 1.
 	KindShare
@@ -31,8 +33,8 @@ const (
 	KindRate
 )
 
-// Run is what one run adds to a sample: Count of Of calls succeeded, or Count events in Of seconds. Of is 1 for a Mean, and
-// not negative; a run where it is zero says nothing and is left out.
+// Run is what one run adds to a sample: Count of Of calls succeeded, or Count events in Of seconds.
+// Of is 1 for a Mean, and not negative; a run where it is zero says nothing and is left out.
 type Run struct{ Count, Of float64 }
 
 // Values returns the sample of the mean of values, one of each run.
@@ -44,9 +46,11 @@ func Values(values []float64) Sample {
 	return Sample{Kind: KindMean, Runs: runs}
 }
 
-// The methods, and where each is used, are chosen by the coverage that they were measured to have, see TestCoverage.
+// The methods, and where each is used, are chosen by the coverage that they were measured to have,
+// see TestCoverage.
 const (
-	// manyRuns is from how many runs the bootstrap does better than t: with fewer, there is too little to draw from.
+	// manyRuns is from how many runs the bootstrap does better than t: with fewer, there is too
+	// little to draw from.
 	manyRuns = 10
 	// fewRuns is up to how many runs intervals carry a warning for that alone.
 	fewRuns = 4
@@ -54,9 +58,10 @@ const (
 
 // Interval returns the estimate with the interval that covers the truth in 95 of 100 experiments.
 //
-// With two to nine runs it is Student's t on the logit (shares) or log scale, from ten the bootstrap-t; when all runs are
-// equal, what the calls of a share or the events of a rate say as if they were independent. Warnings tell where these are
-// known to cover less. Without any run the interval is the zero Interval.
+// With two to nine runs it is Student's t on the logit (shares) or log scale, from ten the
+// bootstrap-t; when all runs are equal, what the calls of a share or the events of a rate say as if
+// they were independent. Warnings tell where these are known to cover less. Without any run the
+// interval is the zero Interval.
 func (s Sample) Interval() Interval {
 	e := s.estimate()
 	if e.n == 0 {
@@ -65,7 +70,8 @@ func (s Sample) Interval() Interval {
 	return e.interval(float64(e.n - 1)).times(s.times())
 }
 
-// StandardError is that of the estimate, by the spread between the runs: zero where they are equal, or are fewer than two.
+// StandardError is that of the estimate, by the spread between the runs: zero where they are equal,
+// or are fewer than two.
 func (s Sample) StandardError() float64 { return s.estimate().err * s.times() }
 
 func (s Sample) times() float64 {
@@ -75,8 +81,8 @@ func (s Sample) times() float64 {
 	return s.Times
 }
 
-// interval returns the interval as of so many degrees of freedom, which are those of the runs unless it is to be part of
-// the interval of a difference.
+// interval returns the interval as of so many degrees of freedom, which are those of the runs
+// unless it is to be part of the interval of a difference.
 func (e estimate) interval(freedom float64) Interval {
 	i := Interval{Estimate: e.value, Level: Level, N: e.n}
 	switch {
@@ -167,8 +173,8 @@ func (s Sample) estimate() estimate {
 	return e
 }
 
-// spread sets what comes from the differences between the runs. The standard error is that of the ratio estimator,
-// linearised (Cochran, ch. 6).
+// spread sets what comes from the differences between the runs. The standard error is that of the
+// ratio estimator, linearised (Cochran, ch. 6).
 func (e *estimate) spread() {
 	values := map[float64]int{}
 	most, squares := 0, 0.0

@@ -155,7 +155,8 @@ func TestDifference(t *testing.T) {
 	if up.Sign() != 1 || Difference(high, low).Sign() != -1 || Difference(low, low).Sign() != 0 {
 		t.Errorf("up %+v, down %+v", up, Difference(high, low))
 	}
-	// Welch's t has 8 degrees of freedom here, and standard error 0.529: on the log scale it differs a little.
+	// Welch's t has 8 degrees of freedom here, and standard error 0.529: on the log scale it
+	// differs a little.
 	if reach := up.High - 10; reach < 1.1 || reach > 1.4 {
 		t.Errorf("reaches %v up, want about 2.306·0.529 = 1.22", reach)
 	}
@@ -187,7 +188,8 @@ func TestTimes(t *testing.T) {
 	if a, b := share.RunsNeeded(0.02), many.RunsNeeded(1); a != b {
 		t.Errorf("%d runs to know the share, %d to know the number", a, b)
 	}
-	// Both have the same spread, so there are four degrees of freedom, and the difference reaches about 11; with two, 17.
+	// Both have the same spread, so there are four degrees of freedom, and the difference reaches
+	// about 11; with two, 17.
 	d := Difference(many, Values([]float64{10, 20, 15}))
 	near(t, "difference from runs of another kind", d.Estimate, 0)
 	if d.Low < -13 || d.Low > -9 {

@@ -16,8 +16,8 @@ type Arrivals int
 const (
 	// ArrivalsConstant: arrivals are 1/Rate apart; the first is at the start.
 	ArrivalsConstant Arrivals = iota
-	// ArrivalsPoisson: arrivals are apart by times that are drawn from the exponential distribution with the mean 1/Rate, as
-	// those of many users who do not know of each other.
+	// ArrivalsPoisson: arrivals are apart by times that are drawn from the exponential distribution
+	// with the mean 1/Rate, as those of many users who do not know of each other.
 	ArrivalsPoisson
 )
 

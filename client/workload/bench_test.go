@@ -19,9 +19,10 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// BenchmarkRecording compares the throughput of a closed loop that records every call and attempt with that of one that
-// records nothing, over a real server on loopback. They take turns in blocks of a few milliseconds, so that what else
-// happens on the machine meets both; the ratio is that of the medians: 0.97 is an overhead of 3%.
+// BenchmarkRecording compares the throughput of a closed loop that records every call and attempt
+// with that of one that records nothing, over a real server on loopback. They take turns in blocks
+// of a few milliseconds, so that what else happens on the machine meets both; the ratio is that of
+// the medians: 0.97 is an overhead of 3%.
 func BenchmarkRecording(b *testing.B) {
 	for _, workers := range []int{1, 16} {
 		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
@@ -93,7 +94,8 @@ func healthClient(b *testing.B) healthv1.HealthClient {
 	return client
 }
 
-// BenchmarkOpenLoop is what it costs to start, time and record a call that does nothing: the bound on the rate.
+// BenchmarkOpenLoop is what it costs to start, time and record a call that does nothing: the bound
+// on the rate.
 func BenchmarkOpenLoop(b *testing.B) {
 	var records Records
 	Plan{Rate: MaxRate, Calls: b.N}.Run(b.Context(), func(context.Context, int) (r Reply, err error) { return r, nil }, records.Add)

@@ -10,7 +10,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// The calls of every valid plan are due in order, within its bounds, and at the same times each time.
+// The calls of every valid plan are due in order, within its bounds, and at the same times each
+// time.
 func FuzzSchedule(f *testing.F) {
 	f.Add(3.0, int64(time.Hour), 0, uint64(1), false)
 	f.Add(MinRate, int64(0), 1000, uint64(1), true)

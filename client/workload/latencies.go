@@ -6,7 +6,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Latencies is a distribution of latencies, to three digits and up to a day. The zero value is empty.
+// Latencies is a distribution of latencies, to three digits and up to a day. The zero value is
+// empty.
 type Latencies struct {
 	histogram *hdrhistogram.Histogram // nil: empty
 	longest   time.Duration
@@ -22,8 +23,8 @@ func (l *Latencies) Add(d time.Duration) {
 	l.longest = max(l.longest, d)
 }
 
-// Quantile returns the q-quantile, q in [0, 1]: no more than the longest, which the histogram knows only to its digits. It
-// is zero for the empty distribution.
+// Quantile returns the q-quantile, q in [0, 1]: no more than the longest, which the histogram knows
+// only to its digits. It is zero for the empty distribution.
 func (l *Latencies) Quantile(q float64) time.Duration {
 	if l.histogram == nil {
 		return 0

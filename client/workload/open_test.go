@@ -54,7 +54,8 @@ func TestOpenLoopStartsCallsWhenTheyAreDue(t *testing.T) {
 	}
 }
 
-// A stall of all replicas is in the latency of every call that was due in it. A closed loop sees it once for each worker.
+// A stall of all replicas is in the latency of every call that was due in it. A closed loop sees it
+// once for each worker.
 func TestStall(t *testing.T) {
 	const (
 		rate     = 100
@@ -73,8 +74,8 @@ func TestStall(t *testing.T) {
 		return Summarize(records, pace)
 	}
 	bubble(t, func(t *testing.T) {
-		// Of n calls, rate x stall wait, for times that are spread evenly from zero to the stall: one in a hundred of
-		// all waits longer than this.
+		// Of n calls, rate x stall wait, for times that are spread evenly from zero to the stall:
+		// one in a hundred of all waits longer than this.
 		n := rate * duration.Seconds()
 		want := stall + work - time.Duration(0.01*n/rate*float64(time.Second))
 		open := run(t, Plan{Rate: rate, Duration: duration})
@@ -159,8 +160,8 @@ func TestOpenLoopInterrupted(t *testing.T) {
 	}
 }
 
-// Goroutines of calls that are due at the same time run in any order: at the end, one may be left out although a later one
-// has started. Still, no number is missing.
+// Goroutines of calls that are due at the same time run in any order: at the end, one may be left
+// out although a later one has started. Still, no number is missing.
 func TestNoNumberIsLeftOut(t *testing.T) {
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -179,8 +180,8 @@ func TestNoNumberIsLeftOut(t *testing.T) {
 	}
 }
 
-// slow is the context of a generator that is too slow: it asks for the context's error before each call, and that takes
-// it so long.
+// slow is the context of a generator that is too slow: it asks for the context's error before each
+// call, and that takes it so long.
 type slow struct {
 	context.Context
 	each time.Duration

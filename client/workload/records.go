@@ -2,9 +2,9 @@ package workload
 
 import "slices"
 
-// Records collects the records of a run: its Add is an emit. A slice that grows is copied again and again, into memory that
-// is new to the process, which takes more time than all else that Run does for a call; this grows without. The zero value
-// is empty.
+// Records collects the records of a run: its Add is an emit. A slice that grows is copied again and
+// again, into memory that is new to the process, which takes more time than all else that Run does
+// for a call; this grows without. The zero value is empty.
 type Records struct {
 	full [][]Record
 	last []Record

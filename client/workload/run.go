@@ -9,44 +9,49 @@ import (
 )
 
 const (
-	// Tolerance is how much later than it should a call of an open loop may start and still be in time. A timer on a busy
-	// machine is late by milliseconds; a generator that does not keep up falls behind further with every call, and soon
-	// passes any bound.
+	// Tolerance is how much later than it should a call of an open loop may start and still be in
+	// time. A timer on a busy machine is late by milliseconds; a generator that does not keep up
+	// falls behind further with every call, and soon passes any bound.
 	Tolerance = 100 * time.Millisecond
 
-	// lateShare is the share of the calls that may be late in a load that is still the one that was planned: so few do not
-	// make the 99th percentile what it is.
+	// lateShare is the share of the calls that may be late in a load that is still the one that was
+	// planned: so few do not make the 99th percentile what it is.
 	lateShare = 0.01
 )
 
-// Pace is how well a load kept to its plan. Calls of the warm-up do not count. A closed loop has no times to keep, and can
-// but be Interrupted.
+// Pace is how well a load kept to its plan. Calls of the warm-up do not count. A closed loop has no
+// times to keep, and can but be Interrupted.
 type Pace struct {
-	// Late is how many calls the generator did not start in time: those that started more than Tolerance after they were
-	// due and there was a place for them, and those that it never started.
+	// Late is how many calls the generator did not start in time: those that started more than
+	// Tolerance after they were due and there was a place for them, and those that it never
+	// started.
 	Late int
-	// Unmade is how many calls were due and never started, since Duration and Tolerance had passed. They are in Late.
+	// Unmade is how many calls were due and never started, since Duration and Tolerance had passed.
+	// They are in Late.
 	Unmade int
-	// Waited is how many calls started later because MaxUnderWay were under way. The replicas, not the generator, were
-	// too slow for them.
+	// Waited is how many calls started later because MaxUnderWay were under way. The replicas, not
+	// the generator, were too slow for them.
 	Waited int
-	// Interrupted is true when the end of the context came before the end of the load: there are calls that were not
-	// started or were interrupted.
+	// Interrupted is true when the end of the context came before the end of the load: there are
+	// calls that were not started or were interrupted.
 	Interrupted bool
 }
 
-// Kept reports whether a load of so many calls was the one that was planned: at most one call in a hundred was late. Of one
-// that was not, the latencies say as much of the generator as of the replicas.
+// Kept reports whether a load of so many calls was the one that was planned: at most one call in a
+// hundred was late. Of one that was not, the latencies say as much of the generator as of the
+// replicas.
 func (p Pace) Kept(calls int) bool { return float64(p.Late) <= lateShare*float64(calls) }
 
-// Run makes the calls and hands each one's record to emit when it has ended, one at a time. do makes the call of that
-// number. It returns when the last call has ended. The plan must be valid.
+// Run makes the calls and hands each one's record to emit when it has ended, one at a time. do
+// makes the call of that number. It returns when the last call has ended. The plan must be valid.
 //
-// When Duration has passed, no more calls start, and those under way are let end. Of an open loop, calls that were due
-// before may yet start within Tolerance. When ctx ends, Run starts no more calls and lets do end those under way; those that
-// then fail with an error that wraps ctx's own are Interrupted.
+// When Duration has passed, no more calls start, and those under way are let end. Of an open loop,
+// calls that were due before may yet start within Tolerance. When ctx ends, Run starts no more
+// calls and lets do end those under way; those that then fail with an error that wraps ctx's own
+// are Interrupted.
 //
-// emit must return soon: calls that have ended wait for it, and a worker or a place with them. [Records.Add] does.
+// emit must return soon: calls that have ended wait for it, and a worker or a place with them.
+// [Records.Add] does.
 func (p Plan) Run(ctx context.Context, do func(ctx context.Context, call int) (Reply, error), emit func(Record)) Pace {
 	l := &load{Plan: p, ctx: ctx, do: do, emit: emit, began: time.Now()}
 	if p.Rate > 0 {
@@ -192,8 +197,8 @@ func newGate(places int) *gate {
 	return &gate{timer: time.NewTimer(0), places: make(chan struct{}, places)}
 }
 
-// pass blocks until the call that is due then may start, and returns when it could have: when it was due, or later when
-// there was no place. It returns false if ctx ends first.
+// pass blocks until the call that is due then may start, and returns when it could have: when it
+// was due, or later when there was no place. It returns false if ctx ends first.
 func (g *gate) pass(ctx context.Context, due time.Time) (ready time.Time, ok bool) {
 	if wait := time.Until(due); wait > 0 {
 		g.timer.Reset(wait)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// bubble is synctest.Test on one processor: on two, timers of a bubble that fire at the same time crash the race detector
-// (Go 1.26).
+// bubble is synctest.Test on one processor: on two, timers of a bubble that fire at the same time
+// crash the race detector (Go 1.26).
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -148,7 +148,8 @@ func TestClosedLoopEndsWithTheFirstOfCallsAndDuration(t *testing.T) {
 	}
 }
 
-// The end of the context after the last call's end, or in a call that succeeds all the same, interrupts nothing.
+// The end of the context after the last call's end, or in a call that succeeds all the same,
+// interrupts nothing.
 func TestClosedLoopInterrupted(t *testing.T) {
 	for _, tt := range []struct {
 		calls, cancelIn int

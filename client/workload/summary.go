@@ -9,23 +9,26 @@ import (
 // Summary is what a run's records say together. Calls of the warm-up count for nothing but Warmup.
 type Summary struct {
 	Succeeded, Failed int
-	// Interrupted calls were ended by the end of the run; they count neither as succeeded nor as failed.
+	// Interrupted calls were ended by the end of the run; they count neither as succeeded nor as
+	// failed.
 	Interrupted int
 	// Warmup is how many calls were due in the warm-up.
 	Warmup int
 	// Served is the number of successes for each replica that had one.
 	Served map[string]int
-	// Attempts counts all attempts, those of interrupted calls among them; Outcomes counts them by outcome, and has
-	// every outcome.
+	// Attempts counts all attempts, those of interrupted calls among them; Outcomes counts them by
+	// outcome, and has every outcome.
 	Attempts int
 	Outcomes map[failover.Outcome]int
-	// P50 to P999 are quantiles of the latency of the calls that succeeded, from when they were due, to three digits; Max
-	// is the longest. A latency above a day counts as one in the quantiles. Zero without successes.
+	// P50 to P999 are quantiles of the latency of the calls that succeeded, from when they were
+	// due, to three digits; Max is the longest. A latency above a day counts as one in the
+	// quantiles. Zero without successes.
 	P50, P90, P95, P99, P999, Max time.Duration
-	// Offered is how many of the calls that were made were due a second, Achieved how many were started. Zero with fewer
-	// than two calls.
+	// Offered is how many of the calls that were made were due a second, Achieved how many were
+	// started. Zero with fewer than two calls.
 	Offered, Achieved float64
-	// Throughput is how many calls succeeded a second, from when the first was due to the last one's end.
+	// Throughput is how many calls succeeded a second, from when the first was due to the last
+	// one's end.
 	Throughput float64
 	// Pace is how well the load kept to its plan.
 	Pace Pace
@@ -77,7 +80,8 @@ func (s Summary) Calls() int { return s.Succeeded + s.Failed + s.Interrupted }
 // Kept reports whether the load was the one that was planned, see [Pace.Kept].
 func (s Summary) Kept() bool { return s.Pace.Kept(s.Calls()) }
 
-// SuccessRate is the share of the calls that succeeded, interrupted ones left out; zero without any.
+// SuccessRate is the share of the calls that succeeded, interrupted ones left out; zero without
+// any.
 func (s Summary) SuccessRate() float64 {
 	if s.Succeeded == 0 {
 		return 0

@@ -12,40 +12,46 @@ import (
 
 // Plan is a load: how many calls, and when each is to start.
 //
-// A closed loop has Workers, each of which makes its next call when its last has ended. An open loop has a Rate: calls
-// start when they are due, however long those before them take, so that a stall is seen by every call it delayed.
+// A closed loop has Workers, each of which makes its next call when its last has ended. An open
+// loop has a Rate: calls start when they are due, however long those before them take, so that a
+// stall is seen by every call it delayed.
 type Plan struct {
-	// Calls is how many calls are made in all, those of the warm-up among them; zero means until Duration has passed.
+	// Calls is how many calls are made in all, those of the warm-up among them; zero means until
+	// Duration has passed.
 	Calls int
-	// Duration is how long calls are started, the warm-up included; zero means until Calls are made. One of the two must
-	// be set; with both, the load ends with the first.
+	// Duration is how long calls are started, the warm-up included; zero means until Calls are
+	// made. One of the two must be set; with both, the load ends with the first.
 	Duration time.Duration
-	// Workers is how many calls may be under way at a time in a closed loop, from 1. An open loop does not use it.
+	// Workers is how many calls may be under way at a time in a closed loop, from 1. An open loop
+	// does not use it.
 	Workers int
-	// Rate is how many calls a second are due in an open loop, from MinRate to MaxRate. Zero means a closed loop.
+	// Rate is how many calls a second are due in an open loop, from MinRate to MaxRate. Zero means
+	// a closed loop.
 	Rate float64
 	// Arrivals is how the calls of an open loop follow each other.
 	Arrivals Arrivals
 	// Seed draws Poisson arrivals: equal seeds, equal times.
 	Seed uint64
-	// MaxUnderWay is how many calls may be under way at a time in an open loop, so that replicas that do not answer do not
-	// take all memory. Calls beyond it wait for a place, and are timed from when they were due all the same. Zero means
-	// DefaultMaxUnderWay.
+	// MaxUnderWay is how many calls may be under way at a time in an open loop, so that replicas
+	// that do not answer do not take all memory. Calls beyond it wait for a place, and are timed
+	// from when they were due all the same. Zero means DefaultMaxUnderWay.
 	MaxUnderWay int
-	// Warmup is how long, from the start, calls are due that do not count. Less than Duration, if that is set.
+	// Warmup is how long, from the start, calls are due that do not count. Less than Duration, if
+	// that is set.
 	Warmup time.Duration
 }
 
 const (
-	// MinRate and MaxRate bound Plan.Rate: nobody waits longer for the next call, and nothing starts more.
+	// MinRate and MaxRate bound Plan.Rate: nobody waits longer for the next call, and nothing
+	// starts more.
 	MinRate = 0.001
 	MaxRate = 1_000_000
 	// DefaultMaxUnderWay is Plan.MaxUnderWay unless that is set.
 	DefaultMaxUnderWay = 10_000
 )
 
-// Validate returns nil when the plan can be run. Else the error is one line that begins with the name of the field, in
-// lower case, and says its value and what is allowed.
+// Validate returns nil when the plan can be run. Else the error is one line that begins with the
+// name of the field, in lower case, and says its value and what is allowed.
 func (p Plan) Validate() error {
 	open := p.Rate != 0
 	switch {
@@ -84,7 +90,8 @@ type Reply struct {
 // Record is one call, after its end.
 type Record struct {
 	Reply
-	// Call is its number in the run, from 1, in the order in which calls start. No number is left out.
+	// Call is its number in the run, from 1, in the order in which calls start. No number is left
+	// out.
 	Call int
 	// Intended is when the call was due. In a closed loop, that is when it started.
 	Intended time.Time
@@ -95,7 +102,8 @@ type Record struct {
 	Warmup bool
 	// Err is why the call failed; nil when it succeeded.
 	Err error
-	// Interrupted is true when the end of the run ended the call, so that it says nothing of the replicas.
+	// Interrupted is true when the end of the run ended the call, so that it says nothing of the
+	// replicas.
 	Interrupted bool
 }
 

@@ -1,7 +1,7 @@
 // Certs makes certificates for trying TLS: those of a certificate authority, a server and a client.
 //
-// If the authority is there already, it signs new certificates. With -new-ca another one does, and both are trusted, so that
-// all that is under way goes on.
+// If the authority is there already, it signs new certificates. With -new-ca another one does, and
+// both are trusted, so that all that is under way goes on.
 package main
 
 import (

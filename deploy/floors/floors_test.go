@@ -1,4 +1,5 @@
-// Package floors checks that imports point down: which package may import which is the layout's first rule.
+// Package floors checks that imports point down: which package may import which is the layout's
+// first rule.
 package floors
 
 import (
@@ -13,8 +14,9 @@ import (
 
 const module = "example.com/crashlab/"
 
-// floors are the packages from the top down. A package may import from lower floors and from its own subtree; its tests
-// may use a neighbour of the same floor, as the fault injectors' do with the Counter.
+// floors are the packages from the top down. A package may import from lower floors and from its
+// own subtree; its tests may use a neighbour of the same floor, as the fault injectors' do with the
+// Counter.
 var floors = [][]string{
 	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
@@ -32,7 +34,8 @@ var grpc = []string{
 	"google.golang.org/genproto/googleapis/rpc", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text",
 }
 
-// only limits what a package may depend on, in all, beyond the standard library and itself. Prefixes.
+// only limits what a package may depend on, in all, beyond the standard library and itself.
+// Prefixes.
 var only = map[string][]string{
 	"supervisor":                  {"golang.org/x/sys"},
 	"supervisor/inputfile":        {"github.com/goccy/go-yaml"},
@@ -55,7 +58,8 @@ var only = map[string][]string{
 	"client/look":  nil,
 }
 
-// within limits which packages may import an API: one that is experimental, or one that only a main may choose.
+// within limits which packages may import an API: one that is experimental, or one that only a main
+// may choose.
 var within = map[string]string{
 	"google.golang.org/grpc/balancer": "client/failover/internal/",
 	"google.golang.org/grpc/resolver": "client/failover/internal/",
@@ -93,7 +97,8 @@ func list(t *testing.T, args ...string) []pkg {
 	}
 }
 
-// home returns the entry of floors that a package belongs to and its floor, counted from the top; -1 for none.
+// home returns the entry of floors that a package belongs to and its floor, counted from the top;
+// -1 for none.
 func home(path string) (entry string, floor int) {
 	path = strings.TrimPrefix(path, module)
 	floor = -1

@@ -1,11 +1,11 @@
-// Command gotest runs go test several times over and sums it all up in one line: how many tests passed, and which were
-// skipped and why.
+// Command gotest runs go test several times over and sums it all up in one line: how many tests
+// passed, and which were skipped and why.
 //
 //	gotest [-note TEXT] -- ARGS [-- ARGS]...
 //
-// Each ARGS are the arguments of one go test. It prints what go test prints without -v: a line for each package, and the
-// output of the tests that fail. The text of -note ends the summary. It exits with 0 when all tests passed, 1 when one
-// failed, and 2 when the arguments are wrong.
+// Each ARGS are the arguments of one go test. It prints what go test prints without -v: a line for
+// each package, and the output of the tests that fail. The text of -note ends the summary. It exits
+// with 0 when all tests passed, 1 when one failed, and 2 when the arguments are wrong.
 package main
 
 import (
@@ -56,7 +56,8 @@ func split(args []string) (runs [][]string) {
 	return runs
 }
 
-// run runs go test once. Its error says that go test failed, which a failed test makes it do as well.
+// run runs go test once. Its error says that go test failed, which a failed test makes it do as
+// well.
 func run(args []string, s *summary) error {
 	// go test wants -C DIR first.
 	at := 0

@@ -92,7 +92,8 @@ func (s *summary) end(t test, action string) {
 	delete(s.output, t)
 }
 
-// endPackage prints the line of a package; of one that failed, all its output, and that of the tests that had not ended.
+// endPackage prints the line of a package; of one that failed, all its output, and that of the
+// tests that had not ended.
 func (s *summary) endPackage(name, action string) {
 	whole := test{Package: name}
 	if action != "skip" { // it has no tests

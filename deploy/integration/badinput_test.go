@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Bad input ends every binary with 2 and one line, which names the value, what is allowed, and the flag or the file line.
+// Bad input ends every binary with 2 and one line, which names the value, what is allowed, and the
+// flag or the file line.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	const file = "FILE" // in the arguments and in what is wanted: the path of a cluster file with the text
@@ -70,7 +71,8 @@ func TestBadInput(t *testing.T) {
 				}
 				containsAll(t, line, want)
 			}
-			// Where a value of the file is at fault, the file's lines follow, with a caret under it.
+			// Where a value of the file is at fault, the file's lines follow, with a caret under
+			// it.
 			if inFile := tt.text != "" && strings.Contains(tt.want[0], ":2:"); inFile != (excerpt != "") || inFile && !strings.Contains(excerpt, "^\n") {
 				t.Errorf("after the first line:\n%s", excerpt)
 			}

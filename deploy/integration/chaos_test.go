@@ -26,8 +26,9 @@ var everything = failover.Policy{
 	Hedge:    failover.Hedge{After: 50 * time.Millisecond, Quantile: 0.95, Share: 0.05},
 }
 
-// Replicas are killed, stopped and continued at random while everything is on. How many calls succeed meanwhile is the
-// machine's affair. But each call ends, all is counted once, every replica is used again afterwards, and nothing is left.
+// Replicas are killed, stopped and continued at random while everything is on. How many calls
+// succeed meanwhile is the machine's affair. But each call ends, all is counted once, every replica
+// is used again afterwards, and nothing is left.
 func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections have goroutines too
 	long(t, "a second of chaos, beside no other test")
 	h := newHunter(startCluster(t, []string{"--restart-delay=200ms"}, "--service-time=uniform:1ms:10ms"))
@@ -71,9 +72,9 @@ func (c *client) awaitAnswers(replicas int) {
 	}
 }
 
-// torment kills, stops and continues replicas at random, and leaves none stopped. It ends after so many shots, once a
-// replica was stopped and a call hit: what a shot hits is luck, but a hundred do not all miss. It returns how often it
-// stopped a replica.
+// torment kills, stops and continues replicas at random, and leaves none stopped. It ends after so
+// many shots, once a replica was stopped and a call hit: what a shot hits is luck, but a hundred do
+// not all miss. It returns how often it stopped a replica.
 func (h *hunter) torment(rnd *rand.Rand, shots int, hit func() bool) (stops int) {
 	h.t.Helper()
 	stopped := map[int]bool{}
@@ -181,7 +182,8 @@ func awaitNoClient(t *testing.T) {
 	}
 }
 
-// clientStacks returns the stacks of all goroutines that belong to gRPC or failover, or were started there.
+// clientStacks returns the stacks of all goroutines that belong to gRPC or failover, or were
+// started there.
 func clientStacks() []string {
 	var all bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&all, 2); err != nil {

@@ -110,7 +110,8 @@ func (c *client) mustGetUntil(last func(*counterv1.GetResponse) bool) []*counter
 	return nil
 }
 
-// steadily lets n callers make calls that must succeed, until stop is called, which returns their replies.
+// steadily lets n callers make calls that must succeed, until stop is called, which returns their
+// replies.
 func (c *client) steadily(n int) (stop func() []*counterv1.GetResponse) {
 	var (
 		stopped atomic.Bool
@@ -161,7 +162,8 @@ func valuesByIncarnation(replies []*counterv1.GetResponse) map[incarnation][]uin
 	return values
 }
 
-// checkAllRefused checks that the call failed after one round of attempts, none of which was sent: one at each address.
+// checkAllRefused checks that the call failed after one round of attempts, none of which was sent:
+// one at each address.
 func checkAllRefused(t *testing.T, err error, addrs []string) {
 	t.Helper()
 	failed, ok := errors.AsType[*failover.Error](err)

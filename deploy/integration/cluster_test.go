@@ -47,8 +47,9 @@ func startReplicas(t testing.TB, n int, supervisor []string, counterd ...string)
 // withControl has launch give the supervisor a control service.
 const withControl = "--control={control}"
 
-// launch runs the supervisor with the arguments and returns once all n replicas serve. At the test's end it stops them
-// with Ctrl-C, unless the test has, and fails the test if that leaves anything.
+// launch runs the supervisor with the arguments and returns once all n replicas serve. At the
+// test's end it stops them with Ctrl-C, unless the test has, and fails the test if that leaves
+// anything.
 func launch(t testing.TB, n int, args []string) *cluster {
 	t.Helper()
 	return launchSecured(t, n, insecure.NewCredentials, args)
@@ -85,7 +86,8 @@ func launchSecured(t testing.TB, n int, secure func() credentials.TransportCrede
 	return nil
 }
 
-// listens waits until all replicas listen, and returns false when another process has the port of one.
+// listens waits until all replicas listen, and returns false when another process has the port of
+// one.
 func (c *cluster) listens() bool {
 	c.t.Helper()
 	listening, failed := 0, 0
@@ -107,7 +109,8 @@ func (c *cluster) listens() bool {
 	return false
 }
 
-// stop ends the cluster as Ctrl-C does, if it has not ended by itself, and checks that nothing is left.
+// stop ends the cluster as Ctrl-C does, if it has not ended by itself, and checks that nothing is
+// left.
 func (c *cluster) stop() {
 	c.t.Helper()
 	if c.stopped {
@@ -179,7 +182,8 @@ func (c *cluster) events(selected func(event) bool) []event {
 	return all
 }
 
-// awaitEvent returns the event of that name about an incarnation of the i-th replica, and waits for it.
+// awaitEvent returns the event of that name about an incarnation of the i-th replica, and waits for
+// it.
 func (c *cluster) awaitEvent(name string, i, incarnation int) event {
 	c.t.Helper()
 	var e event
@@ -200,7 +204,8 @@ func (c *cluster) launched() []event {
 	return c.events(func(e event) bool { return e.Message == "launched" })
 }
 
-// kill kills the first incarnations of the replicas, by index, and returns when the supervisor has noticed.
+// kill kills the first incarnations of the replicas, by index, and returns when the supervisor has
+// noticed.
 func (c *cluster) kill(replicas ...int) {
 	c.t.Helper()
 	for _, i := range replicas {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A user's first minutes: the committed cluster file, and the command that its banner tells to type.
+// A user's first minutes: the committed cluster file, and the command that its banner tells to
+// type.
 func TestCommittedClusterFile(t *testing.T) {
 	long(t, "3 s of calls to replicas that crash")
 	t.Parallel()

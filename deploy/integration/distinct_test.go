@@ -50,9 +50,9 @@ func TestSoakOneIsWell(t *testing.T) {
 	}
 }
 
-// The replicas are killed one after the other: each when the one before it serves again and no call is left that may
-// have met that one's death. So for the whole of each call there are two that are well, not the same for all calls, and
-// a single round does not fail.
+// The replicas are killed one after the other: each when the one before it serves again and no call
+// is left that may have met that one's death. So for the whole of each call there are two that are
+// well, not the same for all calls, and a single round does not fail.
 func TestSoakOneIsKilled(t *testing.T) {
 	long(t, "one kill after the other")
 	besideOthers(t)
@@ -80,9 +80,9 @@ func TestSoakOneIsKilled(t *testing.T) {
 
 var soakOrders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin, failover.OrderRandom}
 
-// soakCounter lets 16 workers call the Counter, so many replicas of which are ready and the others down, under the
-// policy, in a single round. No call may fail, also while the test meddles with the replicas, for as long as it likes. It
-// returns the statistics.
+// soakCounter lets 16 workers call the Counter, so many replicas of which are ready and the others
+// down, under the policy, in a single round. No call may fail, also while the test meddles with the
+// replicas, for as long as it likes. It returns the statistics.
 func soakCounter(t *testing.T, c *cluster, ready int, p failover.Policy, meddle func(*crew, *failover.Client)) failover.Statistics {
 	t.Helper()
 	// In a soak the three orders make a million.

@@ -55,7 +55,8 @@ claims:
   - {claim: successes <= 0, where: {p_crash: 1}}
 `
 
-// An experiment leaves the files of its run, a report, and a table; the report can be made again from the files.
+// An experiment leaves the files of its run, a report, and a table; the report can be made again
+// from the files.
 func TestExperiment(t *testing.T) {
 	t.Parallel()
 	p, runs := experiment(t, certain)
@@ -166,7 +167,8 @@ func TestExperimentInterrupted(t *testing.T) {
 	}
 }
 
-// Two runs are compared metric by metric. One caller, and no relaunch: how many calls succeed is a matter of the seed.
+// Two runs are compared metric by metric. One caller, and no relaunch: how many calls succeed is a
+// matter of the seed.
 func TestCompareRuns(t *testing.T) {
 	t.Parallel()
 	const design = "repeats: 4\nparallel: 4\nfactors: {calls: 40, concurrency: 1, pause: 0s, timeout: 1m, p_crash: "
@@ -232,7 +234,8 @@ func TestExperimentRefused(t *testing.T) {
 	}
 }
 
-// What is predicted of a run is beside what was measured. Whether they agree is for more trials to say.
+// What is predicted of a run is beside what was measured. Whether they agree is for more trials to
+// say.
 func TestExperimentWithItsPrediction(t *testing.T) {
 	t.Parallel()
 	p, runs := experiment(t, "seed: 5\nrepeats: 3\nfactors: {p_crash: [0, 1], calls: 20, pause: 0s, restart_delay: none, timeout: 1m}\n", "--predict", "--quiet")

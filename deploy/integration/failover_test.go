@@ -21,8 +21,8 @@ var lenient = failover.Policy{Timeout: patience, Rounds: int(patience / pause), 
 
 const pause = 20 * time.Millisecond
 
-// impatient is a policy under which a call soon leaves a replica that hangs, and the next call tries it again. Where the
-// others take as long, it comes back to them.
+// impatient is a policy under which a call soon leaves a replica that hangs, and the next call
+// tries it again. Where the others take as long, it comes back to them.
 var impatient = failover.Policy{Timeout: 250 * time.Millisecond, Rounds: 1000, Ejection: failover.Ejection{Off: true}}
 
 func TestOneKilledOfThree(t *testing.T) {
@@ -151,7 +151,8 @@ func TestStoppedReplica(t *testing.T) {
 	checkSameIncarnation(t, c)
 }
 
-// checkTimeout makes a call that must time out at the address, which is replica a's, and succeed elsewhere.
+// checkTimeout makes a call that must time out at the address, which is replica a's, and succeed
+// elsewhere.
 func checkTimeout(t *testing.T, cl *client, addr string) {
 	t.Helper()
 	for sent := false; !sent; { // on a slow machine the time may be over before a request is sent
@@ -172,7 +173,8 @@ func checkSameIncarnation(t *testing.T, c *cluster) {
 	}
 }
 
-// Without relaunches and with one caller, each replica serves what arrives before its crash, and that is all.
+// Without relaunches and with one caller, each replica serves what arrives before its crash, and
+// that is all.
 func TestArithmeticOfTheOriginalLab(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2")
@@ -210,8 +212,8 @@ func TestArithmeticOfTheOriginalLab(t *testing.T) {
 	}
 }
 
-// How long a replica that is back waits for its first call is BenchmarkBackInUse's to say; here it must get one, and no
-// call may fail meanwhile.
+// How long a replica that is back waits for its first call is BenchmarkBackInUse's to say; here it
+// must get one, and no call may fail meanwhile.
 func TestBackInUse(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{"--restart-delay=500ms"}, "--service-time=1ms")

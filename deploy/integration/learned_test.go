@@ -16,8 +16,8 @@ type cell struct {
 	fixed   []string // limits to compare with; "0" is none
 }
 
-// cells are where a limit must be learned that does as well as the best fixed one. The fixed limits are those that a
-// simulation of the same cell shows near the best.
+// cells are where a limit must be learned that does as well as the best fixed one. The fixed limits
+// are those that a simulation of the same cell shows near the best.
 var cells = []cell{
 	{0, 10, 2000, []string{"0"}},
 	{0, 50, 8000, []string{"0"}},
@@ -59,7 +59,8 @@ func (c cell) make(t *testing.T, limit string) outcome {
 	return o
 }
 
-// The limit that is learned against fixed ones, at full length: service 50 to 500 ms, restart delay 1 s, calls of 10 s.
+// The limit that is learned against fixed ones, at full length: service 50 to 500 ms, restart delay
+// 1 s, calls of 10 s.
 func TestSoakLearntLimitIsAsGoodAsTheBest(t *testing.T) {
 	if !*soak {
 		t.Skip("only with -soak: half an hour. The simulation in client/failover/internal/core is its short form, and TestLimitKeepsCallsAlive.")
@@ -82,9 +83,9 @@ func TestSoakLearntLimitIsAsGoodAsTheBest(t *testing.T) {
 	}
 }
 
-// compare looks whether the learned limit is within a point of success of the best fixed one, and at replicas that never
-// crash within 5% of its throughput. Crashes make calls fail together, so the error of a share is twice the one of calls
-// that fail one by one.
+// compare looks whether the learned limit is within a point of success of the best fixed one, and
+// at replicas that never crash within 5% of its throughput. Crashes make calls fail together, so
+// the error of a share is twice the one of calls that fail one by one.
 func (c cell) compare(t *testing.T, results map[string]*outcome) {
 	learned, best := results["adaptive"], &outcome{}
 	for limit, o := range results {
@@ -105,9 +106,10 @@ func (c cell) compare(t *testing.T, results map[string]*outcome) {
 	}
 }
 
-// Without a limit, a crash takes many calls with it; with the learned limit, hardly any. A deadline far away keeps time out of it: calls
-// wait longer than the minute that those without a deadline may. A machine that sends few requests within a service time has fewer
-// in flight, and loses fewer without a limit: hence only the difference counts.
+// Without a limit, a crash takes many calls with it; with the learned limit, hardly any. A deadline
+// far away keeps time out of it: calls wait longer than the minute that those without a deadline
+// may. A machine that sends few requests within a service time has fewer in flight, and loses fewer
+// without a limit: hence only the difference counts.
 func TestLimitKeepsCallsAlive(t *testing.T) {
 	long(t, "dozens of crashes and relaunches")
 	t.Parallel()

@@ -18,15 +18,17 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// The ledger is a service whose one method must not be executed twice: no descriptor calls it idempotent. The test
-// binary plays its replicas, for which LEDGER names the folder of their ledgers. A ledger has one line for every
-// execution, the number that the request carried, and outlives kill -9.
+// The ledger is a service whose one method must not be executed twice: no descriptor calls it
+// idempotent. The test binary plays its replicas, for which LEDGER names the folder of their
+// ledgers. A ledger has one line for every execution, the number that the request carried, and
+// outlives kill -9.
 const (
 	ledgerVariable = "LEDGER"
 	ledgerMethod   = "/ledger.Ledger/Enter"
 )
 
-// ledgerWork is how long the reply is withheld once the execution is in the ledger, so that many a kill comes in between.
+// ledgerWork is how long the reply is withheld once the execution is in the ledger, so that many a
+// kill comes in between.
 const ledgerWork = 2 * time.Millisecond
 
 // ledger is the file that a replica adds to.

@@ -55,8 +55,8 @@ func startLive(t *testing.T, args ...string) *liveSession {
 	return s
 }
 
-// await returns the first state that is as it should be. A difference has all replicas and loads of which one has changed, so
-// to these tests it is a state too, but for what it leaves out.
+// await returns the first state that is as it should be. A difference has all replicas and loads of
+// which one has changed, so to these tests it is a state too, but for what it leaves out.
 func (s *liveSession) await(what string, so func(liveState) bool) liveState {
 	s.t.Helper()
 	var now liveState
@@ -106,7 +106,8 @@ func (s *liveSession) end() {
 	}
 }
 
-// crashlab live starts the cluster of a file, its page kills a replica for real, and Ctrl-C leaves nothing.
+// crashlab live starts the cluster of a file, its page kills a replica for real, and Ctrl-C leaves
+// nothing.
 func TestLiveOwnCluster(t *testing.T) {
 	t.Parallel()
 	base := freePorts(t, 3)

@@ -63,7 +63,8 @@ func (w *watched) enter(selector, value string) {
 	})(document.querySelector(%[1]q))`, selector, value))
 }
 
-// A replica that is killed by a button is seen to die and to come back, and a call that it took with it to go on elsewhere.
+// A replica that is killed by a button is seen to die and to come back, and a call that it took
+// with it to go on elsewhere.
 func TestPageShowsAKill(t *testing.T) {
 	long(t, "4 s of a browser and a cluster")
 	t.Parallel()
@@ -94,7 +95,8 @@ func TestPageShowsAKill(t *testing.T) {
 	w.page.MustBeQuiet(w.origin())
 }
 
-// lostCall goes back through the calls in trouble to one that has lost an attempt, and returns its way.
+// lostCall goes back through the calls in trouble to one that has lost an attempt, and returns its
+// way.
 func (w *watched) lostCall() (way string) {
 	w.page.T.Helper()
 	for range 50 {

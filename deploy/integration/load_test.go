@@ -161,8 +161,8 @@ func TestLoadWaitsInVain(t *testing.T) {
 	}
 }
 
-// What can be promised of equal seeds: the requests that reach a replica, and how they end. How often a replica that is
-// down refuses in between is a matter of time.
+// What can be promised of equal seeds: the requests that reach a replica, and how they end. How
+// often a replica that is down refuses in between is a matter of time.
 func TestSameSeedSameRun(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -26,7 +26,8 @@ const (
 	tryAgainAfter = time.Second     // of calls that may be
 )
 
-// machines are three machines with a supervisor and a replica of the ledger each, and a client on a fourth.
+// machines are three machines with a supervisor and a replica of the ledger each, and a client on a
+// fourth.
 type machines struct {
 	t           *testing.T
 	hosts       []host
@@ -78,7 +79,8 @@ func startMachines(t *testing.T) *machines {
 	return m
 }
 
-// call makes the next call. Every other one may be executed twice, and has all the time that it takes to succeed.
+// call makes the next call. Every other one may be executed twice, and has all the time that it
+// takes to succeed.
 func (m *machines) call(ctx context.Context, _ int) {
 	m.mu.Lock()
 	m.number++
@@ -112,7 +114,8 @@ func (m *machines) call(ctx context.Context, _ int) {
 	m.calls[number] = e
 }
 
-// phase makes calls, of which a quarter is over when strike is called, and returns how many each machine has served since then.
+// phase makes calls, of which a quarter is over when strike is called, and returns how many each
+// machine has served since then.
 func (m *machines) phase(name string, calls int, strike func()) []int {
 	m.t.Helper()
 	before := m.conn.Statistics()
@@ -178,8 +181,8 @@ func (m *machines) recover() {
 	m.t.Logf("  all machines serve again %v later", time.Since(begin).Round(time.Millisecond))
 }
 
-// On machines that cannot reach each other, and with replicas that are killed, no call is executed twice that must not be,
-// those that may be repeated succeed, and no call outlasts its deadline.
+// On machines that cannot reach each other, and with replicas that are killed, no call is executed
+// twice that must not be, those that may be repeated succeed, and no call outlasts its deadline.
 func TestMachinesApart(t *testing.T) {
 	m := startMachines(t)
 	a, b := m.hosts[0], m.hosts[1]

@@ -1,4 +1,5 @@
-// Package integration tests the system from outside: it starts the real binaries and calls them as any client would.
+// Package integration tests the system from outside: it starts the real binaries and calls them as
+// any client would.
 package integration
 
 import (
@@ -86,7 +87,8 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// runSideBySide lets n parallel tests run at a time, unless -parallel says how many: they wait more than they compute.
+// runSideBySide lets n parallel tests run at a time, unless -parallel says how many: they wait more
+// than they compute.
 func runSideBySide(n int) error {
 	flag.Parse()
 	given := false
@@ -105,8 +107,9 @@ func long(t *testing.T, what string) {
 	}
 }
 
-// lookAtSources makes the folders of the module inputs of the tests. Else go test, which does not see what the binaries
-// are built from, would repeat an earlier result after a change there. It takes note only once the tests have begun.
+// lookAtSources makes the folders of the module inputs of the tests. Else go test, which does not
+// see what the binaries are built from, would repeat an earlier result after a change there. It
+// takes note only once the tests have begun.
 var lookAtSources = sync.OnceValue(func() error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {

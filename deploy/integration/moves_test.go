@@ -16,7 +16,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// gated is a supervisor of three replicas of counterd, each incarnation of which listens only when the test lets it.
+// gated is a supervisor of three replicas of counterd, each incarnation of which listens only when
+// the test lets it.
 type gated struct {
 	*controlled
 	file  string              // the cluster file
@@ -24,7 +25,8 @@ type gated struct {
 	names []string
 }
 
-// gatedText is what the cluster files of all tests begin with: the kind of probe, and the folder of the gates.
+// gatedText is what the cluster files of all tests begin with: the kind of probe, and the folder of
+// the gates.
 const gatedText = `
 ready: %s
 start_timeout: 1h
@@ -85,7 +87,8 @@ func (c *gated) awaitNews(message, name string, incarnation int) {
 	})
 }
 
-// awaitBadAnswer waits until the second incarnation of a replica, whose gate is closed, was asked whether it is ready.
+// awaitBadAnswer waits until the second incarnation of a replica, whose gate is closed, was asked
+// whether it is ready.
 func (c *gated) awaitBadAnswer(name string) {
 	c.t.Helper()
 	for ctx := patiently(c.t); ; time.Sleep(10 * time.Millisecond) {
@@ -101,7 +104,8 @@ func (c *gated) awaitBadAnswer(name string) {
 	}
 }
 
-// serving returns the addresses of the replicas that are ready, by name. Each must answer there itself.
+// serving returns the addresses of the replicas that are ready, by name. Each must answer there
+// itself.
 func (c *gated) serving() map[string]string {
 	c.t.Helper()
 	reply, err := c.List(patiently(c.t), new(supervisorv1.ListRequest))
@@ -145,8 +149,8 @@ func (c *gated) fewest() int {
 	return fewest
 }
 
-// A reload that moves replicas to ports that others have frees these first, one after another, and only a swap takes two
-// replicas at a time. None is ready through another's socket.
+// A reload that moves replicas to ports that others have frees these first, one after another, and
+// only a swap takes two replicas at a time. None is ready through another's socket.
 func TestReloadMovesPorts(t *testing.T) {
 	t.Parallel()
 	shifted := func(base int) string { return fmt.Sprintf("replicas: 3\nbase_port: %d\n", base) }
@@ -194,8 +198,9 @@ func TestReloadMovesPorts(t *testing.T) {
 	}
 }
 
-// reload puts one text of the cluster file in the place of another, and opens the gates of the replicas that are
-// restarted for it, each when the supervisor has found that it does not listen yet.
+// reload puts one text of the cluster file in the place of another, and opens the gates of the
+// replicas that are restarted for it, each when the supervisor has found that it does not listen
+// yet.
 func (c *gated) reload(from, to string, moved, leastLeft int) {
 	c.t.Helper()
 	text, err := os.ReadFile(c.file)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A stall of all replicas is in the latency of every call that was due in it, and not only of those that were under way as
-// it began.
+// A stall of all replicas is in the latency of every call that was due in it, and not only of those
+// that were under way as it began.
 func TestOpenLoopSeesAStall(t *testing.T) {
 	t.Parallel()
 	const (
@@ -45,8 +45,8 @@ func TestOpenLoopSeesAStall(t *testing.T) {
 		t.Errorf("%d calls failed", r.failed)
 	}
 
-	// The calls that were due while nobody answered wait for times that are spread evenly from zero to the stall. A slow
-	// machine can but add to them.
+	// The calls that were due while nobody answered wait for times that are spread evenly from zero
+	// to the stall. A slow machine can but add to them.
 	least := took - time.Second*time.Duration(r.succeeded)/100/rate
 	m := regexp.MustCompile(`\nLatency of successful calls: p50 (\S+), .* p99 (\S+), `).FindStringSubmatch(out)
 	if m == nil {

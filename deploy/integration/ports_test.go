@@ -10,17 +10,18 @@ import (
 	"testing"
 )
 
-// The ports of the replicas lie below those that the tests of other packages draw theirs from, beside the defaults of
-// the binaries, and far below those that the system gives to clients: a replica that is down for a while must find its
-// port free again.
+// The ports of the replicas lie below those that the tests of other packages draw theirs from,
+// beside the defaults of the binaries, and far below those that the system gives to clients: a
+// replica that is down for a while must find its port free again.
 const (
 	lowestPort = 4000
 	blockSize  = 200
 	blocks     = 15
 )
 
-// ports is the block of ports that is this process's own. Nobody else who runs these tests takes one of them while a
-// replica is down, since the first one is held for as long as the process lives.
+// ports is the block of ports that is this process's own. Nobody else who runs these tests takes
+// one of them while a replica is down, since the first one is held for as long as the process
+// lives.
 var ports struct {
 	lock  net.Listener
 	first int
@@ -42,7 +43,8 @@ func claimPorts() error {
 	return errors.New("no free ports: these tests run too often at once")
 }
 
-// freePorts returns the first of n ports in a row on which nobody listens. They are the test's own until it ends.
+// freePorts returns the first of n ports in a row on which nobody listens. They are the test's own
+// until it ends.
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	ports.mu.Lock()

@@ -95,8 +95,8 @@ func (p *process) signal(sig os.Signal) {
 	}
 }
 
-// await blocks until found says yes to a line of s, which it sees in order, from the first. It fails the test when the
-// process ends without one.
+// await blocks until found says yes to a line of s, which it sees in order, from the first. It
+// fails the test when the process ends without one.
 func (p *process) await(s *transcript, what string, found func(line string) bool) {
 	p.t.Helper()
 	if !p.seek(s, what, found) {
@@ -188,8 +188,8 @@ func (s *transcript) String() string {
 	return b.String()
 }
 
-// alive reports whether a process with such an argument runs. Without the argument, another that was given the same pid
-// would do. One that has ended and was not waited for has no arguments.
+// alive reports whether a process with such an argument runs. Without the argument, another that
+// was given the same pid would do. One that has ended and was not waited for has no arguments.
 func alive(pid int, argument string) bool {
 	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil && runtime.GOOS != "linux" {

@@ -15,8 +15,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// An experiment on a cluster that is already running has the outcomes that it has on clusters of its own, and leaves the cluster as it
-// was, also after Ctrl-C.
+// An experiment on a cluster that is already running has the outcomes that it has on clusters of
+// its own, and leaves the cluster as it was, also after Ctrl-C.
 func TestExperimentOnACluster(t *testing.T) {
 	t.Parallel()
 	const design = `
@@ -70,7 +70,8 @@ factors: {p_crash: [0.1, 0.2], calls: 30, concurrency: 1, max_in_flight: 1, time
 	}
 }
 
-// All connections of an experiment are secured, those to a Fault service of its own port too; what is wrong with TLS is told in a line.
+// All connections of an experiment are secured, those to a Fault service of its own port too; what
+// is wrong with TLS is told in a line.
 func TestExperimentOnAClusterByTLS(t *testing.T) {
 	t.Parallel()
 	set, others := newCerts(t), newCerts(t)
@@ -190,7 +191,8 @@ func TestShardsAreMerged(t *testing.T) {
 	}
 }
 
-// Loads that were saved by several processes are one load, whose percentiles are those of all calls.
+// Loads that were saved by several processes are one load, whose percentiles are those of all
+// calls.
 func TestLoadsAreMerged(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil, "--service-time=exp:2ms")

@@ -45,7 +45,8 @@ type crew struct {
 	workers  sync.WaitGroup
 }
 
-// startCrew starts the workers. Each call has a number, from 0, and the test's end stops them at the latest.
+// startCrew starts the workers. Each call has a number, from 0, and the test's end stops them at
+// the latest.
 func startCrew(t *testing.T, workers, wanted int, deadline time.Duration, call func(ctx context.Context, number int)) *crew {
 	c := &crew{t: t, deadline: deadline, enough: make(chan struct{})}
 	one := func() {
@@ -73,8 +74,8 @@ func startCrew(t *testing.T, workers, wanted int, deadline time.Duration, call f
 	return c
 }
 
-// stop returns when all calls have ended. It fails the test for one that goes on after its deadline, with a generous
-// allowance for the machine.
+// stop returns when all calls have ended. It fails the test for one that goes on after its
+// deadline, with a generous allowance for the machine.
 func (c *crew) stop() {
 	c.t.Helper()
 	c.stopped.Store(true)
@@ -142,7 +143,8 @@ func (m *mistakes) add(format string, args ...any) {
 	}
 }
 
-// hunter sends signals to the replicas of a cluster. It knows their processes from the supervisor's log.
+// hunter sends signals to the replicas of a cluster. It knows their processes from the supervisor's
+// log.
 type hunter struct {
 	*cluster
 	read  int // lines of the log

@@ -44,7 +44,8 @@ var (
 
 const rule = "=================================================="
 
-// parseReport fails the test for a line that is not in its place, or whose facts are not those of the lines before.
+// parseReport fails the test for a line that is not in its place, or whose facts are not those of
+// the lines before.
 func parseReport(t *testing.T, stdout string) report {
 	t.Helper()
 	lines, statistics, ok := strings.Cut(stdout, "\n"+rule+"\nPER-REPLICA STATISTICS\n"+rule+"\n")
@@ -66,7 +67,8 @@ func parseReport(t *testing.T, stdout string) report {
 	return r
 }
 
-// parseCall parses the lines of a call and returns those after it. A call without end is one that cannot be parsed.
+// parseCall parses the lines of a call and returns those after it. A call without end is one that
+// cannot be parsed.
 func parseCall(lines []string) (call, []string) {
 	var c call
 	var m []string

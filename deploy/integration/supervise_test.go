@@ -40,7 +40,8 @@ func startControlled(t *testing.T, file string, flags ...string) *controlled {
 	return c
 }
 
-// healthy is a cluster file of replicas that do not crash by themselves, and are not killed for being slow.
+// healthy is a cluster file of replicas that do not crash by themselves, and are not killed for
+// being slow.
 const healthy = `
 replicas: 3
 ready: {kind: grpc, service: counter.v1.Counter}

@@ -17,7 +17,8 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// certs is a folder of certificates as in a pod of Kubernetes: its files are links below ..data, a link that is replaced.
+// certs is a folder of certificates as in a pod of Kubernetes: its files are links below ..data, a
+// link that is replaced.
 type certs struct {
 	t    *testing.T
 	dir  string
@@ -103,8 +104,8 @@ func (c *cluster) shown(addr string) string {
 	return p.AuthInfo.(credentials.TLSInfo).State.PeerCertificates[0].SerialNumber.String()
 }
 
-// Certificates are renewed while a cluster with mTLS everywhere is under load and its replicas are restarted: no call fails.
-// Processes that run already show the new ones.
+// Certificates are renewed while a cluster with mTLS everywhere is under load and its replicas are
+// restarted: no call fails. Processes that run already show the new ones.
 func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 	long(t, "restarts of all replicas, four times")
 	t.Parallel()
@@ -209,7 +210,8 @@ func startServer(t *testing.T, program string, args ...string) {
 	})
 }
 
-// What does not fit between client and server is told in one line, by its cause at the root and by what to do.
+// What does not fit between client and server is told in one line, by its cause at the root and by
+// what to do.
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
 	ours, others, expired := newCerts(t), newCerts(t), newCerts(t, "-valid=-1h")

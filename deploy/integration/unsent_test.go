@@ -16,8 +16,8 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Under kill -9, a method that is not idempotent is never executed twice, and no attempt that was not sent is the end of
-// a call: a call fails only where its one attempt that was sent was lost.
+// Under kill -9, a method that is not idempotent is never executed twice, and no attempt that was
+// not sent is the end of a call: a call fails only where its one attempt that was sent was lost.
 func TestSoakUnsentIsRepeated(t *testing.T) {
 	long(t, "one kill after the other")
 	besideOthers(t)
@@ -37,8 +37,8 @@ func TestSoakUnsentIsRepeated(t *testing.T) {
 	}
 }
 
-// The control: the same, but for calls that may be repeated after they were sent. So the ledgers do show what is
-// executed twice.
+// The control: the same, but for calls that may be repeated after they were sent. So the ledgers do
+// show what is executed twice.
 func TestSoakSentIsRepeated(t *testing.T) {
 	long(t, "one kill after the other")
 	besideOthers(t)
@@ -66,7 +66,8 @@ type entries struct {
 	executions map[int]int
 }
 
-// enterUnderFire makes n calls or more to a ledger whose replicas are killed several times a second.
+// enterUnderFire makes n calls or more to a ledger whose replicas are killed several times a
+// second.
 func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	t.Helper()
 	c, folder := startLedger(t)

@@ -18,7 +18,8 @@ import (
 // mostBytes is how large the image may be as it is pulled.
 const mostBytes = 40e6
 
-// buildImage builds the image as users do, and returns the folder of its root file system and its configuration.
+// buildImage builds the image as users do, and returns the folder of its root file system and its
+// configuration.
 func buildImage(t *testing.T) (rootfs string, config imageConfig) {
 	t.Helper()
 	need(t, "buildah", "runc")
@@ -90,7 +91,8 @@ func (c *container) await(text string, n int) {
 	})
 }
 
-// runImage runs the image in a container as Kubernetes would: not root, without capabilities, and with nothing to write to.
+// runImage runs the image in a container as Kubernetes would: not root, without capabilities, and
+// with nothing to write to.
 func runImage(t *testing.T, rootfs string, config imageConfig, mounts map[string]string, args ...string) *container {
 	t.Helper()
 	bundle := t.TempDir()

@@ -18,7 +18,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// manifests returns what kubectl apply -k DIR would apply. A key that the API does not know, or one twice, is an error.
+// manifests returns what kubectl apply -k DIR would apply. A key that the API does not know, or one
+// twice, is an error.
 func manifests(t *testing.T, dir string) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()

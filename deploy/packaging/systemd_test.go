@@ -13,8 +13,8 @@ import (
 
 const initSystem = "/lib/systemd/systemd"
 
-// boot is what process 1 of the namespaces does before it becomes systemd: nothing of the machine's own services and
-// settings is left, and what is written is gone with the namespaces.
+// boot is what process 1 of the namespaces does before it becomes systemd: nothing of the machine's
+// own services and settings is left, and what is written is gone with the namespaces.
 const boot = `
 mount --make-rprivate /
 for dir in /run /var/lib /usr/local/bin /etc/systemd; do mount -t tmpfs tmpfs $dir; done

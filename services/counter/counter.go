@@ -8,9 +8,9 @@ import (
 	counterv1 "example.com/crashlab/gen/counter/v1"
 )
 
-// Counter counts the Gets that one incarnation of a replica serves. The count lives in memory and dies with the process.
-// Set the fields before the first Get; the zero value counts too, without a name. It is safe for concurrent use and must
-// not be copied after its first Get.
+// Counter counts the Gets that one incarnation of a replica serves. The count lives in memory and
+// dies with the process. Set the fields before the first Get; the zero value counts too, without a
+// name. It is safe for concurrent use and must not be copied after its first Get.
 type Counter struct {
 	counterv1.UnimplementedCounterServer
 

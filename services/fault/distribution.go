@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Distribution is a distribution of durations, none of them negative. The zero value is always 0. Distributions are equal, by ==,
-// that were parsed from the same text.
+// Distribution is a distribution of durations, none of them negative. The zero value is always 0.
+// Distributions are equal, by ==, that were parsed from the same text.
 type Distribution struct {
 	text      string // as it was parsed
 	shape     shape
@@ -30,9 +30,10 @@ const (
 // MaxValues is how many durations "values:" takes.
 const MaxValues = 1000
 
-// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (its least and its greatest duration), "exp:100ms"
-// (exponential; its mean) or "values:12ms:15ms:80ms" (each is as likely as the others; in ascending order). A duration without a
-// unit, a negative one, and a wrong order are errors, and leave d as it was.
+// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (its least and its greatest
+// duration), "exp:100ms" (exponential; its mean) or "values:12ms:15ms:80ms" (each is as likely as
+// the others; in ascending order). A duration without a unit, a negative one, and a wrong order are
+// errors, and leave d as it was.
 func (d *Distribution) UnmarshalText(text []byte) error {
 	parsed, ok := parseDistribution(string(text))
 	if !ok {
@@ -84,8 +85,9 @@ func packed(all []time.Duration) string {
 	return string(b)
 }
 
-// Values returns the distribution of measured durations, each as likely as it is frequent among them. There is at least one, and
-// none is negative. They are rounded to microseconds; of more than most, which is at most [MaxValues], so many quantiles are taken.
+// Values returns the distribution of measured durations, each as likely as it is frequent among
+// them. There is at least one, and none is negative. They are rounded to microseconds; of more than
+// most, which is at most [MaxValues], so many quantiles are taken.
 func Values(measured []time.Duration, most int) Distribution {
 	sorted := slices.Sorted(slices.Values(measured))
 	n := min(len(sorted), most)
@@ -109,8 +111,9 @@ func (d Distribution) String() string {
 	return d.text
 }
 
-// Quantile returns the duration that a share u of all durations stays below; u is at least 0 and less than 1. With u
-// drawn uniformly, the result is drawn from d. What a Duration cannot hold is the longest Duration.
+// Quantile returns the duration that a share u of all durations stays below; u is at least 0 and
+// less than 1. With u drawn uniformly, the result is drawn from d. What a Duration cannot hold is
+// the longest Duration.
 func (d Distribution) Quantile(u float64) time.Duration {
 	switch d.shape {
 	case uniform:

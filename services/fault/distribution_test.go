@@ -96,7 +96,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// Whatever is taken prints as it was given, and has no duration below 0 nor one below a smaller share's.
+// Whatever is taken prints as it was given, and has no duration below 0 nor one below a smaller
+// share's.
 func FuzzDistribution(f *testing.F) {
 	for _, text := range []string{"0", "50ms", "uniform:50ms:500ms", "exp:100ms", "exp:2000000h", "uniform:5ms:1ms", "exp:-1ms", "uniform::", "values:1ms:1ms:7ms"} {
 		f.Add(text, 0.25, 0.75)

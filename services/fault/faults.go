@@ -1,7 +1,7 @@
 // Package fault injects faults into a gRPC server: crashes, hangs, errors and service times.
 //
-// An [Injector] is the interceptor that injects them, [Service] reads and changes them at run time, and a [Plan] decides
-// in advance which requests they hit.
+// An [Injector] is the interceptor that injects them, [Service] reads and changes them at run time,
+// and a [Plan] decides in advance which requests they hit.
 package fault
 
 import (
@@ -19,14 +19,16 @@ type Faults struct {
 	CrashProbability float64
 	// CrashPoint is where the crash strikes.
 	CrashPoint CrashPoint
-	// Hang makes requests hang: they are accepted and never answered, until their context ends or Hang is false again.
+	// Hang makes requests hang: they are accepted and never answered, until their context ends or
+	// Hang is false again.
 	Hang bool
-	// ErrorProbability is the probability, 0 to 1, that a request is answered with ErrorCode before any work is done.
+	// ErrorProbability is the probability, 0 to 1, that a request is answered with ErrorCode before
+	// any work is done.
 	ErrorProbability float64
 	// ErrorCode is the status code of such an answer; zero means UNAVAILABLE.
 	ErrorCode codes.Code
-	// Capacity is how many requests are worked on at a time; the others queue. Zero means any number. It is that of the
-	// initial faults of an Injector: nothing changes it later.
+	// Capacity is how many requests are worked on at a time; the others queue. Zero means any
+	// number. It is that of the initial faults of an Injector: nothing changes it later.
 	Capacity int
 	// ServiceTime is how long the work of a request takes.
 	ServiceTime Distribution
@@ -52,7 +54,8 @@ func (f Faults) Validate() error {
 	return nil
 }
 
-// String names the faults that can strike, in the order in which a request meets them; "none" when there are none.
+// String names the faults that can strike, in the order in which a request meets them; "none" when
+// there are none.
 func (f Faults) String() string {
 	var parts []string
 	if f.CrashProbability > 0 {
@@ -87,7 +90,8 @@ func (f Faults) errorCode() codes.Code {
 type CrashPoint uint8
 
 const (
-	// CrashPointArrival is before the work: a client may repeat the request without doing the work twice.
+	// CrashPointArrival is before the work: a client may repeat the request without doing the work
+	// twice.
 	CrashPointArrival CrashPoint = iota
 	// CrashPointReply is after the work: it is done, and its reply is never sent.
 	CrashPointReply
@@ -134,7 +138,8 @@ func checkProbability(p float64) error {
 	return fmt.Errorf("%v: want 0 to 1", p)
 }
 
-// ParseCode parses the name of a gRPC status code, such as "UNAVAILABLE". OK and any other text are errors.
+// ParseCode parses the name of a gRPC status code, such as "UNAVAILABLE". OK and any other text are
+// errors.
 func ParseCode(text string) (codes.Code, error) {
 	code := codes.Code(rpccode.Code_value[text])
 	if code == codes.OK {

@@ -25,7 +25,8 @@ import (
 
 var plan = fault.Plan{Seed: 7, Replica: "a", Incarnation: 1}
 
-// replica is a server with faults and the clients of its services, all over one in-memory connection.
+// replica is a server with faults and the clients of its services, all over one in-memory
+// connection.
 type replica struct {
 	counterv1.CounterClient
 	faults  faultv1.FaultClient
@@ -287,7 +288,8 @@ func TestSetRefusesAsAWhole(t *testing.T) {
 	}
 }
 
-// A replica that was given a plan draws as the one of that name and seed whose launches are counted from the first incarnation.
+// A replica that was given a plan draws as the one of that name and seed whose launches are counted
+// from the first incarnation.
 func TestSetPlanDecidesTheDraws(t *testing.T) {
 	r := startWith(t, fault.Plan{Seed: 9, Replica: "counter-0", Incarnation: 17}, fault.Faults{CrashProbability: 0.5})
 	r.set(t, &faultv1.SetRequest{Plan: &faultv1.Plan{Seed: 7, Replica: "a", FirstIncarnation: 16}})

@@ -40,25 +40,27 @@ type Crash struct {
 	Method string
 	// Point is where the crash struck.
 	Point CrashPoint
-	// Counts are those at the crash. The request that crashed has arrived, and is not among those in flight.
+	// Counts are those at the crash. The request that crashed has arrived, and is not among those
+	// in flight.
 	Counts
 }
 
-// Counts are how many requests an Injector has met. Those of services that it spares are not among them.
+// Counts are how many requests an Injector has met. Those of services that it spares are not among
+// them.
 type Counts struct {
 	// Arrived is how many requests have arrived, up to now.
 	Arrived uint64
-	// InFlight is how many of them have not ended: they hang, queue or are worked on. A request ends as its reply is
-	// handed to the server to be sent.
+	// InFlight is how many of them have not ended: they hang, queue or are worked on. A request
+	// ends as its reply is handed to the server to be sent.
 	InFlight uint64
 }
 
 // New returns an Injector of the initial faults, or the error of their Validate.
 //
-// Crash is called with the first crash, at most once, and must end the process; os.Exit does. Until it has, no request
-// arrives or ends, so none is answered that the Counts of the crash have in flight. Crash may not call the Injector.
-// Should it return, this and all later requests that crash are answered with UNAVAILABLE, at their crash point, and the
-// server goes on.
+// Crash is called with the first crash, at most once, and must end the process; os.Exit does. Until
+// it has, no request arrives or ends, so none is answered that the Counts of the crash have in
+// flight. Crash may not call the Injector. Should it return, this and all later requests that crash
+// are answered with UNAVAILABLE, at their crash point, and the server goes on.
 func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 	if err := initial.Validate(); err != nil {
 		return nil, err
@@ -68,13 +70,14 @@ func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 	return i, nil
 }
 
-// Unary returns the interceptor that injects the faults into the methods of the named services, such as
-// "counter.v1.Counter". Requests of any other service pass untouched and uncounted.
+// Unary returns the interceptor that injects the faults into the methods of the named services,
+// such as "counter.v1.Counter". Requests of any other service pass untouched and uncounted.
 //
-// A request meets the faults that are in force as it arrives, in this order: crash at arrival, hang, error, the queue for
-// one of the Capacity places, service time, the work, crash at reply. It has its place from the queue to its end. One that
-// ends earlier, by an error or because its context has ended, does no work and does not crash at reply; in the queue it
-// makes way for those behind it.
+// A request meets the faults that are in force as it arrives, in this order: crash at arrival,
+// hang, error, the queue for one of the Capacity places, service time, the work, crash at reply. It
+// has its place from the queue to its end. One that ends earlier, by an error or because its
+// context has ended, does no work and does not crash at reply; in the queue it makes way for those
+// behind it.
 func (i *Injector) Unary(services ...string) grpc.UnaryServerInterceptor {
 	hit := make(map[string]bool, len(services))
 	for _, service := range services {
@@ -137,8 +140,8 @@ func (i *Injector) end() {
 	i.counts.InFlight--
 }
 
-// Freeze returns the counts, and for good lets no request arrive or end, so that they remain true until the process ends.
-// Once is enough: a second Freeze never returns.
+// Freeze returns the counts, and for good lets no request arrive or end, so that they remain true
+// until the process ends. Once is enough: a second Freeze never returns.
 func (i *Injector) Freeze() Counts {
 	i.counting.Lock()
 	return i.counts
@@ -155,8 +158,8 @@ func (i *Injector) crash(c Crash) error {
 	return status.Error(codes.Unavailable, "fault: simulated crash")
 }
 
-// hang returns when Hang is false, in current or in a setting that replaces it, or with the status of ctx when that ends
-// first.
+// hang returns when Hang is false, in current or in a setting that replaces it, or with the status
+// of ctx when that ends first.
 func (i *Injector) hang(ctx context.Context, current *setting) error {
 	for current.faults.Hang {
 		select {
@@ -169,8 +172,8 @@ func (i *Injector) hang(ctx context.Context, current *setting) error {
 	return nil
 }
 
-// change puts into force what edit makes of the faults and the plan, and returns it. An error, of edit or of Validate, changes
-// nothing.
+// change puts into force what edit makes of the faults and the plan, and returns it. An error, of
+// edit or of Validate, changes nothing.
 func (i *Injector) change(edit func(*Faults, *Plan) error) (*setting, error) {
 	i.changing.Lock()
 	defer i.changing.Unlock()

@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// Plan fixes the luck of one incarnation of a replica before its first request arrives: equal plans draw alike, and
-// plans that differ in any field draw independently.
+// Plan fixes the luck of one incarnation of a replica before its first request arrives: equal plans
+// draw alike, and plans that differ in any field draw independently.
 type Plan struct {
 	// Seed is that of the whole run. Any value is allowed.
 	Seed uint64
@@ -16,10 +16,11 @@ type Plan struct {
 	Incarnation uint64
 }
 
-// Draws is the luck of one request: numbers drawn uniformly, at least 0 and less than 1, one for each fault that has
-// chance in it.
+// Draws is the luck of one request: numbers drawn uniformly, at least 0 and less than 1, one for
+// each fault that has chance in it.
 type Draws struct {
-	// Crash crashes the request when it is below the crash probability, so raising the probability only adds crashes.
+	// Crash crashes the request when it is below the crash probability, so raising the probability
+	// only adds crashes.
 	Crash float64
 	// Error answers the request with the error code when it is below the error probability.
 	Error float64
@@ -27,18 +28,21 @@ type Draws struct {
 	ServiceTime float64
 }
 
-// Draws returns the luck of the k-th request to arrive, from 1. It depends on p and k alone: neither on other requests
-// nor on which faults are set, so a change of one fault leaves the luck of the others as it was.
+// Draws returns the luck of the k-th request to arrive, from 1. It depends on p and k alone:
+// neither on other requests nor on which faults are set, so a change of one fault leaves the luck
+// of the others as it was.
 func (p Plan) Draws(k uint64) Draws {
-	// A hash instead of a generator: requests arrive at once on many goroutines, and none has to wait for the draws of
-	// those before it. Only the last field varies in length, so no two plans hash the same bytes.
+	// A hash instead of a generator: requests arrive at once on many goroutines, and none has to
+	// wait for the draws of those before it. Only the last field varies in length, so no two plans
+	// hash the same bytes.
 	key := binary.BigEndian.AppendUint64(nil, p.Seed)
 	key = binary.BigEndian.AppendUint64(key, p.Incarnation)
 	key = binary.BigEndian.AppendUint64(key, k)
 	key = append(key, p.Replica...)
 	sum := sha256.Sum256(key)
 
-	// Each draw has its own bytes. A new one takes the next, so that recorded runs keep their crashes.
+	// Each draw has its own bytes. A new one takes the next, so that recorded runs keep their
+	// crashes.
 	return Draws{
 		Crash:       unit(sum[0:8]),
 		Error:       unit(sum[8:16]),

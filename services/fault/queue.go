@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// queue lets a number of requests be worked on at a time; the others wait for a place, first come first served. A nil
-// queue lets in any number.
+// queue lets a number of requests be worked on at a time; the others wait for a place, first come
+// first served. A nil queue lets in any number.
 type queue struct {
 	mu      sync.Mutex
 	free    int       // places; with any, nobody waits
@@ -23,8 +23,8 @@ func newQueue(capacity int) *queue {
 	return &queue{free: capacity}
 }
 
-// enter returns once the request has a place, or with the status of ctx, and without a place, when that ends first. Who
-// has a place must leave.
+// enter returns once the request has a place, or with the status of ctx, and without a place, when
+// that ends first. Who has a place must leave.
 func (q *queue) enter(ctx context.Context) error {
 	if q == nil {
 		return nil

@@ -40,7 +40,8 @@ type lab struct {
 	started  int
 }
 
-// openLab builds what is measured, from the module's folder. An empty path has our supervisor built.
+// openLab builds what is measured, from the module's folder. An empty path has our supervisor
+// built.
 func openLab(ctx context.Context, ours string) (*lab, error) {
 	// What any supervisor leaves behind becomes our child, and is found.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

@@ -17,10 +17,11 @@ type places struct {
 	order  map[string][]string // the keys of each mapping
 }
 
-// Decode sets the struct that to points at as the document says: a field has the key that its tag yaml names, and those of an
-// embedded struct are the struct's own. It is strict: what it does not know, or cannot read as it stands, is a [*Mistake].
-// What implements [encoding.TextUnmarshaler] reads any scalar, as text returns it; nil is as the document has it. Other
-// values are structs, maps, lists, and pointers to them.
+// Decode sets the struct that to points at as the document says: a field has the key that its tag
+// yaml names, and those of an embedded struct are the struct's own. It is strict: what it does not
+// know, or cannot read as it stands, is a [*Mistake]. What implements [encoding.TextUnmarshaler]
+// reads any scalar, as text returns it; nil is as the document has it. Other values are structs,
+// maps, lists, and pointers to them.
 func (d *Document) Decode(to any, text func(text string, v encoding.TextUnmarshaler) (string, error)) error {
 	d.places = places{make(map[string]*token.Token), make(map[string]*token.Token), make(map[string][]string)}
 	if d.Root == nil {
@@ -141,7 +142,8 @@ func (d *decoder) entry(to reflect.Value, entry *ast.MappingValueNode, path stri
 	return err
 }
 
-// Field returns the field of a struct that [Document.Decode] sets for a key, if there is one, and all keys that there are.
+// Field returns the field of a struct that [Document.Decode] sets for a key, if there is one, and
+// all keys that there are.
 func Field(of reflect.Value, key string) (found reflect.Value, keys []string) {
 	for f, v := range of.Fields() {
 		name := f.Tag.Get("yaml")

@@ -9,9 +9,9 @@ import (
 // a dollar sign.
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
-// Interpolate replaces ${NAME} and ${NAME:-DEFAULT} in a value by the environment variable that lookup finds, and $$ by a
-// dollar sign. The default is taken where the variable is not set, or empty; without one that is an error. $NAME without
-// braces is left to shells.
+// Interpolate replaces ${NAME} and ${NAME:-DEFAULT} in a value by the environment variable that
+// lookup finds, and $$ by a dollar sign. The default is taken where the variable is not set, or
+// empty; without one that is an error. $NAME without braces is left to shells.
 func Interpolate(text string, lookup func(string) (string, bool)) (replaced string, err error) {
 	replaced = variable.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {

@@ -1,6 +1,6 @@
-// Package inputfile reads the files that people hand to a program, so that no file can hang it or exhaust its memory: a
-// file is a regular one, or a pipe where the caller allows it, and its size is bounded; YAML is bounded in depth too, and
-// its mistakes name line and column.
+// Package inputfile reads the files that people hand to a program, so that no file can hang it or
+// exhaust its memory: a file is a regular one, or a pipe where the caller allows it, and its size
+// is bounded; YAML is bounded in depth too, and its mistakes name line and column.
 package inputfile
 
 import (
@@ -21,8 +21,8 @@ type Refused struct {
 // Error returns one line: the path and what the file is.
 func (r *Refused) Error() string { return r.Path + ": " + r.What }
 
-// Open opens a regular file for reading. Anything else is [*Refused], without waiting for whoever is at the other end of
-// a pipe. Other errors are those of package os.
+// Open opens a regular file for reading. Anything else is [*Refused], without waiting for whoever
+// is at the other end of a pipe. Other errors are those of package os.
 func Open(path string) (*os.File, error) {
 	if err := CheckPath(path); err != nil {
 		return nil, err
@@ -43,7 +43,8 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// CheckPath returns [*Refused] for a path at which there is anything but a regular file; nothing is allowed too.
+// CheckPath returns [*Refused] for a path at which there is anything but a regular file; nothing is
+// allowed too.
 func CheckPath(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -52,7 +53,8 @@ func CheckPath(path string) error {
 	return check(path, info, false)
 }
 
-// Read returns the text of a regular file. Anything else is [*Refused], and so is a file of more than most bytes.
+// Read returns the text of a regular file. Anything else is [*Refused], and so is a file of more
+// than most bytes.
 func Read(path string, most int) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -61,9 +63,9 @@ func Read(path string, most int) ([]byte, error) {
 	return readAll(f, path, most)
 }
 
-// ReadOnce is Read for a file that need not be read again: it may be a pipe, such as a shell's <(COMMAND) or /dev/stdin.
-// It blocks until the pipe's writers have closed it. A program that calls it leaves SIGINT and SIGTERM their default
-// action meanwhile.
+// ReadOnce is Read for a file that need not be read again: it may be a pipe, such as a shell's
+// <(COMMAND) or /dev/stdin. It blocks until the pipe's writers have closed it. A program that calls
+// it leaves SIGINT and SIGTERM their default action meanwhile.
 func ReadOnce(path string, most int) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil {
 		if err := check(path, info, true); err != nil {

@@ -32,7 +32,8 @@ type Document struct {
 	places places
 }
 
-// Parse parses the text of the YAML file at a path, which may begin with a byte order mark. An error is a [*Mistake].
+// Parse parses the text of the YAML file at a path, which may begin with a byte order mark. An
+// error is a [*Mistake].
 func Parse(path string, text []byte) (*Document, error) {
 	text = bytes.TrimPrefix(text, []byte(bom))
 	d := &Document{path: path, lines: strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")}
@@ -109,8 +110,8 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-// unquoted returns the brace that begins {WORD}; nil: there is none. To YAML that is a mapping with a key and no value,
-// or no YAML at all, but its author meant a placeholder.
+// unquoted returns the brace that begins {WORD}; nil: there is none. To YAML that is a mapping with
+// a key and no value, or no YAML at all, but its author meant a placeholder.
 func unquoted(tokens token.Tokens) *token.Token {
 	for i := range len(tokens) - 2 {
 		if tokens[i].Type == token.MappingStartType && tokens[i+1].Type == token.StringType && tokens[i+2].Type == token.MappingEndType {
@@ -120,8 +121,8 @@ func unquoted(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-// Scalar returns the text of a scalar as the file has it; false for what is none, for null, and for what has an anchor, an
-// alias or a tag.
+// Scalar returns the text of a scalar as the file has it; false for what is none, for null, and for
+// what has an anchor, an alias or a tag.
 func Scalar(n ast.Node) (text string, ok bool) {
 	switch n := n.(type) {
 	case *ast.StringNode:
@@ -162,9 +163,11 @@ func Text(err error) string {
 
 // Place is where a value comes from.
 type Place struct {
-	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value, such as a flag. May be empty.
+	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value, such as a flag.
+	// May be empty.
 	Name string
-	// Excerpt is that line of the file, those around it, and a mark beneath the column. May be empty.
+	// Excerpt is that line of the file, those around it, and a mark beneath the column. May be
+	// empty.
 	Excerpt string
 }
 

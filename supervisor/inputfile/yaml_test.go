@@ -30,7 +30,8 @@ var onALine = map[string]struct{ before, open, end string }{
 // onLines are ways to nest collections by indentation.
 var onLines = map[string]string{"mappings": "a:\n", "lists": "-\n", "mixed": "- a:\n", "complex keys": "? \n"}
 
-// Whatever is too deep is refused in one line, and for next to nothing: without the bound the library takes gigabytes.
+// Whatever is too deep is refused in one line, and for next to nothing: without the bound the
+// library takes gigabytes.
 func TestDepthIsBounded(t *testing.T) {
 	for name, n := range onALine {
 		for _, depth := range []int{40, 1000, 10_000, 100_000} {

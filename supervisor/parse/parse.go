@@ -1,7 +1,9 @@
-// Package parse reads the values that people write in flags, environment variables and files. The three programs share
-// it, so that the same text means the same everywhere and is refused in the same words.
+// Package parse reads the values that people write in flags, environment variables and files. The
+// three programs share it, so that the same text means the same everywhere and is refused in the
+// same words.
 //
-// Every error is one line: the quoted text and what is allowed. The caller adds where the text came from.
+// Every error is one line: the quoted text and what is allowed. The caller adds where the text came
+// from.
 package parse
 
 import (
@@ -86,8 +88,8 @@ func LogLevel(text string) (string, error) {
 	return text, nil
 }
 
-// HostPort reads HOST:PORT; the host may be empty, a name or an address. Port 0, which stands for any free port, is
-// allowed only if least is 0; else least is 1.
+// HostPort reads HOST:PORT; the host may be empty, a name or an address. Port 0, which stands for
+// any free port, is allowed only if least is 0; else least is 1.
 func HostPort(text string, least int) (string, error) {
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {

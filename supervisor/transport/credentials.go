@@ -67,8 +67,8 @@ func (p plain) ClientHandshake(ctx context.Context, authority string, raw net.Co
 // Clone is part of credentials.TransportCredentials.
 func (p plain) Clone() credentials.TransportCredentials { return plain{p.TransportCredentials.Clone()} }
 
-// advised is a connection that advises what to do about alerts. With TLS 1.3 a server judges the client's certificate
-// when the client's handshake has already ended.
+// advised is a connection that advises what to do about alerts. With TLS 1.3 a server judges the
+// client's certificate when the client's handshake has already ended.
 type advised struct{ net.Conn }
 
 func (a advised) Read(b []byte) (int, error) {
@@ -106,7 +106,8 @@ func (u *unheard) Write(b []byte) (int, error) {
 	return n, u.advise(err)
 }
 
-// advise adds to the error of a connection that the server has closed at once what the reason may be.
+// advise adds to the error of a connection that the server has closed at once what the reason may
+// be.
 func (u *unheard) advise(err error) error {
 	if err == nil || u.heard.Load() {
 		return err
@@ -150,8 +151,8 @@ func advise(err error) error {
 	return withAdvice(err, what)
 }
 
-// withAdvice returns an error that is a [Failure]. A network error stays one, as some look for it and show nothing that
-// is around it.
+// withAdvice returns an error that is a [Failure]. A network error stays one, as some look for it
+// and show nothing that is around it.
 func withAdvice(err error, what string) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		again := *op
@@ -166,7 +167,8 @@ func is[E error](err error) bool {
 	return ok
 }
 
-// alertOf returns the alert that the other side sent. Package tls does not export its type, only what each says.
+// alertOf returns the alert that the other side sent. Package tls does not export its type, only
+// what each says.
 func alertOf(err error) (alert tls.AlertError, ok bool) {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "remote error" {

@@ -12,11 +12,12 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// maxPEM is the largest size of a file in bytes. The certificates of all authorities that a system trusts take a fifth of
-// it.
+// maxPEM is the largest size of a file in bytes. The certificates of all authorities that a system
+// trusts take a fifth of it.
 const maxPEM = 1 << 20
 
-// tries is how often files that do not fit each other are read: they may have been replaced in the meantime.
+// tries is how often files that do not fit each other are read: they may have been replaced in the
+// meantime.
 const tries = 3
 
 // file is one of the files.
@@ -55,7 +56,8 @@ func (f *file) wrong(err error, want string) error {
 	return &Error{f.setting, fmt.Errorf("%q: %w: want %s", f.path, err, want)}
 }
 
-// files are a certificate with its key, and certificates of authorities, as they are in the files now.
+// files are a certificate with its key, and certificates of authorities, as they are in the files
+// now.
 type files struct {
 	cert, key, ca file
 	warn          func(error)
@@ -159,8 +161,8 @@ func (f *files) parse(t texts) (m material, err error) {
 	return m, nil
 }
 
-// certificates parses a text all of whose blocks are certificates. Unlike the standard library's functions, it does not
-// take the whole part of a file that is written only in part.
+// certificates parses a text all of whose blocks are certificates. Unlike the standard library's
+// functions, it does not take the whole part of a file that is written only in part.
 func certificates(text string) (all []*x509.Certificate, err error) {
 	for rest := []byte(text); ; {
 		var block *pem.Block

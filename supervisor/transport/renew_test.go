@@ -31,7 +31,8 @@ func newPair(t *testing.T, dir string) *pair {
 	return p
 }
 
-// shows makes sure that the server shows this certificate to the client, and that there have been so many warnings.
+// shows makes sure that the server shows this certificate to the client, and that there have been
+// so many warnings.
 func (p *pair) shows(what, serial string, warned int) {
 	p.t.Helper()
 	for range 3 {
@@ -82,7 +83,8 @@ func TestRenewedByALink(t *testing.T) {
 	p.shows("renewed", p.serial(), 0)
 }
 
-// A new authority comes while certificates of the old one are in use, and the old one goes when there are none.
+// A new authority comes while certificates of the old one are in use, and the old one goes when
+// there are none.
 func TestAnotherAuthority(t *testing.T) {
 	m := must{t}
 	old, young, dir := m.authority(), m.authority(), t.TempDir()

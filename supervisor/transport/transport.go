@@ -1,10 +1,11 @@
-// Package transport secures connections. It makes TLS of the certificates and keys in the files that flags and settings
-// name, and refuses to listen where other machines can connect without TLS.
+// Package transport secures connections. It makes TLS of the certificates and keys in the files
+// that flags and settings name, and refuses to listen where other machines can connect without TLS.
 //
-// The files are read again for each handshake, so that certificates can be renewed while the program runs, by whatever
-// way: files that are renamed or written in place, or a link to their directory that is replaced, as Kubernetes does. As
-// long as what is in the files cannot be used, as when only half of it is written, the certificates from before stay in
-// use. Connections outlast all that.
+// The files are read again for each handshake, so that certificates can be renewed while the
+// program runs, by whatever way: files that are renamed or written in place, or a link to their
+// directory that is replaced, as Kubernetes does. As long as what is in the files cannot be used,
+// as when only half of it is written, the certificates from before stay in use. Connections outlast
+// all that.
 package transport
 
 import (
@@ -39,7 +40,8 @@ type Server struct {
 // Path is the path of a file.
 type Path string
 
-// UnmarshalText refuses an empty path, as from an unset variable in a script: it would mean to go without.
+// UnmarshalText refuses an empty path, as from an unset variable in a script: it would mean to go
+// without.
 func (p *Path) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return errors.New(`"": want the path of a file`)
@@ -78,8 +80,8 @@ func (c Client) Enabled() bool { return c.CA != "" }
 // Enabled reports whether connections are secured.
 func (s Server) Enabled() bool { return s.Cert != "" }
 
-// Credentials returns the credentials for gRPC. Warn is called, by any goroutine, with the reason when renewed files
-// cannot be used, once for each reason. Errors are of type [*Error].
+// Credentials returns the credentials for gRPC. Warn is called, by any goroutine, with the reason
+// when renewed files cannot be used, once for each reason. Errors are of type [*Error].
 func (c Client) Credentials(warn func(error)) (credentials.TransportCredentials, error) {
 	config, err := c.config(warn)
 	if err != nil {
@@ -91,8 +93,8 @@ func (c Client) Credentials(warn func(error)) (credentials.TransportCredentials,
 	return secured{credentials.NewTLS(&tls.Config{ServerName: string(c.ServerName)}), config}, nil
 }
 
-// Dialer returns a function that connects by TLS, for use without gRPC; nil if connections are not secured. Warn and
-// errors are as for Credentials.
+// Dialer returns a function that connects by TLS, for use without gRPC; nil if connections are not
+// secured. Warn and errors are as for Credentials.
 func (c Client) Dialer(warn func(error)) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
 	config, err := c.config(warn)
 	if config == nil {
@@ -108,7 +110,8 @@ func (c Client) Dialer(warn func(error)) (func(ctx context.Context, network, add
 	}, nil
 }
 
-// config returns a function that returns the configuration of the next connection; nil if connections are not secured.
+// config returns a function that returns the configuration of the next connection; nil if
+// connections are not secured.
 func (c Client) config(warn func(error)) (func() *tls.Config, error) {
 	switch {
 	case c.CA == "" && c.Cert != "":
@@ -134,7 +137,8 @@ func (c Client) config(warn func(error)) (func() *tls.Config, error) {
 		now := f.current()
 		t := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: now.pool, ServerName: string(c.ServerName)}
 		if now.pair != nil {
-			// Else one that the server does not trust is not shown, and the server says that there is none.
+			// Else one that the server does not trust is not shown, and the server says that there
+			// is none.
 			t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return now.pair, nil }
 		}
 		return t
@@ -155,8 +159,8 @@ func (s Server) Credentials(warn func(error)) (credentials.TransportCredentials,
 	return credentials.NewTLS(config), nil
 }
 
-// Config returns the configuration for servers other than gRPC's; nil if connections are not secured. Warn and errors are
-// as for [Client.Credentials].
+// Config returns the configuration for servers other than gRPC's; nil if connections are not
+// secured. Warn and errors are as for [Client.Credentials].
 func (s Server) Config(warn func(error)) (*tls.Config, error) {
 	if err := checkPair(s.Cert, s.Key); err != nil {
 		return nil, err

@@ -7,7 +7,8 @@ import (
 	"runtime/debug"
 )
 
-// stamped is the version that the linker was given with -X; empty: the one that the Go toolchain has recorded counts.
+// stamped is the version that the linker was given with -X; empty: the one that the Go toolchain
+// has recorded counts.
 var stamped string
 
 // Of returns the program's name, its version, and that of the Go toolchain.

@@ -66,8 +66,8 @@ func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 // recommended is what the row of the recommended policy is named behind the number of its scenario.
 const recommended = ", recommended"
 
-// design has a row for each scenario: the policy that is advised. Where none is, the row has the one that came the closest, and
-// another one has the recommended policy.
+// design has a row for each scenario: the policy that is advised. Where none is, the row has the
+// one that came the closest, and another one has the recommended policy.
 func (v *validateAdviceCmd) design(all []advice) *design.Design {
 	d := &design.Design{
 		Name: "advice", Question: "Does advice hold, and is impossible what it says to be?",

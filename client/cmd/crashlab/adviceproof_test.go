@@ -12,8 +12,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Advice is right that holds by the estimates, and so is that a goal is impossible if no policy meets it. What cannot be believed
-// proves nothing.
+// Advice is right that holds by the estimates, and so is that a goal is impossible if no policy
+// meets it. What cannot be believed proves nothing.
 func TestAdviceProof(t *testing.T) {
 	refused := answered()
 	refused.answer.Possible, refused.answer.Reasons = false, []string{"capacity 4.2 calls/s at most, 6 asked"}

@@ -25,7 +25,8 @@ func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, giv
 	return given.verdict(out.stdout, summary, path)
 }
 
-// verifyTrials runs trials to their end, and returns what they have shown, the page of their report, and the output for what follows.
+// verifyTrials runs trials to their end, and returns what they have shown, the page of their
+// report, and the output for what follows.
 func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Run, quiet bool) (experiment.Summary, string, output, error) {
 	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, quiet, false))
 	if err != nil {
@@ -42,7 +43,8 @@ func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Ru
 	return summary, path, out, err
 }
 
-// design is that of the trials that verify the advice. They have other luck than those of the search.
+// design is that of the trials that verify the advice. They have other luck than those of the
+// search.
 func (a *adviseCmd) design(given advice) *design.Design {
 	s, goal := given.answer.Best.Settings, given.question.Goal
 	d := &design.Design{
@@ -50,7 +52,8 @@ func (a *adviseCmd) design(given advice) *design.Design {
 		Cells: []design.Cell{{Settings: s}}, Claims: goal.Claims(), Source: given.yaml(s),
 	}
 	if d.Repeats == 0 {
-		// 3.7 calls without a failure are needed for each failure that is allowed, see package stats; a few more allow for one.
+		// 3.7 calls without a failure are needed for each failure that is allowed, see package
+		// stats; a few more allow for one.
 		d.Repeats = min(max(8, int(math.Ceil(6/(1-goal.Success)/float64(s.Calls)))), 100)
 	}
 	if d.Parallel == 0 {

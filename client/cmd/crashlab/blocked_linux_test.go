@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilBlocked returns when a thread of the process is in a system call, of which it never returns by itself.
+// untilBlocked returns when a thread of the process is in a system call, of which it never returns
+// by itself.
 func (p *process) untilBlocked(t *testing.T, call int) {
 	t.Helper()
 	threads := fmt.Sprintf("/proc/%d/task/*/syscall", p.Process.Pid)

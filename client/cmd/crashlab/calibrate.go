@@ -99,8 +99,9 @@ func orInterrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// calibrationDesign is of one caller and one replica that crashes often, so that all that happens is measured alone. The service times
-// are short but not zero: how late a timer fires is part of what a request takes.
+// calibrationDesign is of one caller and one replica that crashes often, so that all that happens
+// is measured alone. The service times are short but not zero: how late a timer fires is part of
+// what a request takes.
 func calibrationDesign() *design.Design {
 	s := design.Defaults()
 	s.Replicas, s.PCrash, s.RestartDelay, s.Concurrency, s.Calls = 1, 0.3, 0, 1, calibrationCalls

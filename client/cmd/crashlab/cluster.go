@@ -39,7 +39,8 @@ func (f *clusterFlags) engine(out output) (*remote.Engine, error) {
 	return remote.New(target, credentials), nil
 }
 
-// refusal is the error of a run on the cluster; what the cluster cannot do is a mistake of the user's.
+// refusal is the error of a run on the cluster; what the cluster cannot do is a mistake of the
+// user's.
 func (f *clusterFlags) refusal(err error) error {
 	if refused, ok := errors.AsType[*remote.Refused](err); ok {
 		return &exit{exitUsage, fmt.Sprintf("--cluster %s: %v", f.Cluster, refused)}

@@ -18,8 +18,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// settleTime bounds the wait for the first dial of every replica, so that a run starts from what is there and not
-// from which connection happened to be first.
+// settleTime bounds the wait for the first dial of every replica, so that a run starts from what is
+// there and not from which connection happened to be first.
 const settleTime = time.Second
 
 // askPeriod is below the second for which one wish for a connection is remembered.
@@ -84,7 +84,8 @@ func (c *client) close() { c.conn.Close() }
 // call makes one call.
 func (c *client) call(ctx context.Context) (workload.Reply, error) {
 	reply, err := c.get(ctx, 0)
-	// A target that named replicas before is no mistake of the user's, and what was measured with them stays.
+	// A target that named replicas before is no mistake of the user's, and what was measured with
+	// them stays.
 	if errors.Is(err, failover.ErrNoReplicas) && len(c.replicas.list()) == 0 {
 		err = &exit{exitUsage, fmt.Sprintf("--target %q: %v: want a target that resolves to at least one replica", c.target, errors.Unwrap(err))}
 	}
@@ -141,7 +142,8 @@ func (w *replicaWatch) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// tlsFailure returns an error if TLS is the reason why no replica can be used: calls would only say so again and again.
+// tlsFailure returns an error if TLS is the reason why no replica can be used: calls would only say
+// so again and again.
 func (w *replicaWatch) tlsFailure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,9 +161,9 @@ func (w *replicaWatch) tlsFailure() error {
 	return first
 }
 
-// await blocks until there are replicas and all are as wanted. It returns false when that takes longer than limit, or
-// the context ends. It keeps asking for the connections: replicas that are down are dialed often only while they are
-// wanted, and no call is made yet.
+// await blocks until there are replicas and all are as wanted. It returns false when that takes
+// longer than limit, or the context ends. It keeps asking for the connections: replicas that are
+// down are dialed often only while they are wanted, and no call is made yet.
 func (w *replicaWatch) await(ctx context.Context, conn *failover.Client, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
 	timeout, ask := time.NewTimer(limit), time.NewTicker(askPeriod)
 	defer timeout.Stop()

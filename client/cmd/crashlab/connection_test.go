@@ -35,7 +35,8 @@ func TestWatchForgetsWhatIsGone(t *testing.T) {
 	}
 }
 
-// A target that never named a replica is a mistake; one that has lost them for the moment is a failed call.
+// A target that never named a replica is a mistake; one that has lost them for the moment is a
+// failed call.
 func TestNoReplicasIsAMistakeOnlyAtFirst(t *testing.T) {
 	conn, err := failover.NewClient("dns:///"+unresolved+":1", failover.Policy{}, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

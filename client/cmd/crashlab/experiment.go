@@ -47,7 +47,8 @@ func (f *designFlags) run(ctx context.Context, out output, d *design.Design, r t
 	return dir, out, err
 }
 
-// runTrials does a run and prints its progress. It returns the folder of the run, and the output for what follows.
+// runTrials does a run and prints its progress. It returns the folder of the run, and the output
+// for what follows.
 func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, progress *trialPrinter) (string, output, error) {
 	r.OnProgress = progress.print
 	ctx, running := begin(ctx)
@@ -87,8 +88,8 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 	return d, nil
 }
 
-// fileError returns the error of a file that the user has named as the user's mistake, unless it is the system's. Missing is what is said
-// where there is no such file.
+// fileError returns the error of a file that the user has named as the user's mistake, unless it is
+// the system's. Missing is what is said where there is no such file.
 func fileError(err error, missing string) error {
 	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
 		return &exit{exitUsage, strings.TrimSuffix(inputfile.Text(mistake), "\n")}
@@ -158,7 +159,8 @@ func claimsVerdict(s experiment.Summary) error {
 	return nil
 }
 
-// newLab returns the engine of real processes. Without a program of a replica, that is counterd beside this one, or in PATH.
+// newLab returns the engine of real processes. Without a program of a replica, that is counterd
+// beside this one, or in PATH.
 func newLab(counterd string) (*lab.Lab, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -220,8 +222,8 @@ type guardCmd struct{}
 // Run ends when the supervisor does, and kills what that has left.
 func (guardCmd) Run() error { return supervisor.Guard(os.Stdin) }
 
-// writeFile writes a file that appears as a whole or not at all. Where there is something else, such as a pipe or a device,
-// it is written to, and not replaced.
+// writeFile writes a file that appears as a whole or not at all. Where there is something else,
+// such as a pipe or a device, it is written to, and not replaced.
 func writeFile(path string, write func(io.Writer) error) error {
 	if inputfile.CheckPath(path) != nil {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)

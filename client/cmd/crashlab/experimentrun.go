@@ -101,7 +101,8 @@ func (e *experimentRunCmd) checkPrediction() error {
 	return err
 }
 
-// predict keeps what is predicted of a run in its folder, unless the run was interrupted. It returns the output for what follows.
+// predict keeps what is predicted of a run in its folder, unless the run was interrupted. It
+// returns the output for what follows.
 func (e *experimentRunCmd) predict(ctx context.Context, out output, dir string) (output, error) {
 	run, err := record.Open(dir)
 	if err != nil || run.Manifest.Interrupted {

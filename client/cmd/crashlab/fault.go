@@ -15,7 +15,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// faultTimeout bounds each request: a replica that crashes on purpose spares those about its faults.
+// faultTimeout bounds each request: a replica that crashes on purpose spares those about its
+// faults.
 const faultTimeout = 5 * time.Second
 
 type faultCmd struct {
@@ -76,8 +77,8 @@ func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 	return r, f.PCrash != nil || f.CrashPoint != nil || f.ServiceTime != nil || f.Hang != nil || f.ErrorProbability != nil || f.ErrorCode != nil
 }
 
-// each makes a request to each replica and shows the faults that it returns. Replicas that cannot be reached do not keep
-// the others from it.
+// each makes a request to each replica and shows the faults that it returns. Replicas that cannot
+// be reached do not keep the others from it.
 func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.Context, faultv1.FaultClient) (*faultv1.Faults, error)) error {
 	replicas := f.Replicas
 	if len(replicas) == 0 {

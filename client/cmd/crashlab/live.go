@@ -41,7 +41,8 @@ type liveCmd struct {
 // tokenForm is what a browser leaves in a URL as it is.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{16,}$`)
 
-// Run serves the page until Ctrl-C, which ends the load and the cluster that was started, and nothing else.
+// Run serves the page until Ctrl-C, which ends the load and the cluster that was started, and
+// nothing else.
 func (l *liveCmd) Run(ctx context.Context, out output) error {
 	server, settings, err := l.server(out)
 	if err != nil {
@@ -126,7 +127,8 @@ func (l *liveCmd) settings() (live.Settings, error) {
 	return s, err
 }
 
-// attach returns the cluster that runs, once its supervisors have answered; nil where only the replicas are known.
+// attach returns the cluster that runs, once its supervisors have answered; nil where only the
+// replicas are known.
 func (l *liveCmd) attach(ctx context.Context, config session.Config) (*cluster.Target, error) {
 	if len(l.Control) == 0 && l.Target != "" {
 		return nil, nil

@@ -66,7 +66,8 @@ func TestLiveBadInput(t *testing.T) {
 	}
 }
 
-// Beyond loopback the page is served by TLS, with the token that was chosen, and Ctrl-C ends it well.
+// Beyond loopback the page is served by TLS, with the token that was chosen, and Ctrl-C ends it
+// well.
 func TestLiveBeyondLoopback(t *testing.T) {
 	t.Parallel()
 	certs := httptest.NewTLSServer(nil)

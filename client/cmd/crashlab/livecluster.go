@@ -27,7 +27,8 @@ type ownCluster struct {
 	prober control.Prober
 }
 
-// startCluster starts the cluster of the file, and returns once its replicas are known. Warn is as for transport.Client.
+// startCluster starts the cluster of the file, and returns once its replicas are known. Warn is as
+// for transport.Client.
 func (l *liveCmd) startCluster(warn func(error)) (*ownCluster, error) {
 	c, err := l.readCluster()
 	if err != nil {
@@ -59,7 +60,8 @@ func (l *liveCmd) startCluster(warn func(error)) (*ownCluster, error) {
 	}
 }
 
-// readCluster returns what the file says, if nothing is in the way of it. Without a control service it has one at any free port.
+// readCluster returns what the file says, if nothing is in the way of it. Without a control service
+// it has one at any free port.
 func (l *liveCmd) readCluster() (*clusterfile.Cluster, error) {
 	c, err := clusterfile.Read(l.Cluster, clusterfile.Flags{})
 	if err != nil {
@@ -120,7 +122,8 @@ func (c *countdown) note(e event.Event) {
 	}
 }
 
-// run runs the supervisor, and its control service for a little longer. It returns where the error comes if there is one.
+// run runs the supervisor, and its control service for a little longer. It returns where the error
+// comes if there is one.
 func (o *ownCluster) run(s *supervisor.Supervisor, server *control.Server, listener net.Listener) <-chan error {
 	if o.addr = listener.Addr().String(); listener.Addr().Network() == "unix" {
 		o.addr = "unix://" + o.addr

@@ -131,7 +131,8 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	return res.verdict(float64(l.RequireSuccess))
 }
 
-// verdict returns nil for a load that was made as planned and of which the required share succeeded.
+// verdict returns nil for a load that was made as planned and of which the required share
+// succeeded.
 func (r result) verdict(required float64) error {
 	switch {
 	case r.Pace.Interrupted && r.plan.Calls > 0:

@@ -1,8 +1,10 @@
-// Crashlab is the client side of the lab: it makes calls to a cluster of replicas that crash, and shows what happened.
+// Crashlab is the client side of the lab: it makes calls to a cluster of replicas that crash, and
+// shows what happened.
 //
-// It exits with 0 when it did what was asked, 1 when it could not, 2 for input that is not allowed, 3 when a run is
-// inconclusive: it does not tell whether a claim holds, or its load was not the one asked for, 99 when a claim or a check
-// failed or a run fell short of --require-success, and 130 when Ctrl-C ended a run early.
+// It exits with 0 when it did what was asked, 1 when it could not, 2 for input that is not allowed,
+// 3 when a run is inconclusive: it does not tell whether a claim holds, or its load was not the one
+// asked for, 99 when a claim or a check failed or a run fell short of --require-success, and 130
+// when Ctrl-C ended a run early.
 package main
 
 import (

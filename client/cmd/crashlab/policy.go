@@ -11,7 +11,8 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// policy are the flags that say how a call is carried through the replicas. The defaults are the original lab's.
+// policy are the flags that say how a call is carried through the replicas. The defaults are the
+// original lab's.
 type policy struct {
 	Timeout     duration          `default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
 	Deadline    duration          `default:"0s" placeholder:"DURATION" help:"Deadline of a call, all its attempts and waits included; 0s for none. (default: 0s)"`
@@ -26,8 +27,9 @@ type policy struct {
 	OnlyUnsent  bool              `help:"Repeat a call only when no byte of it was sent, as if Get might not be repeated."`
 }
 
-// resolveEvery is how often a name is looked up, so that replicas which are added, as when a StatefulSet is scaled, are used
-// soon. It is also the least time between two look-ups, for which gRPC's default is 30 s.
+// resolveEvery is how often a name is looked up, so that replicas which are added, as when a
+// StatefulSet is scaled, are used soon. It is also the least time between two look-ups, for which
+// gRPC's default is 30 s.
 const resolveEvery = time.Second
 
 // failover returns the policy in the library's terms.

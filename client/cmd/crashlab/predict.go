@@ -42,7 +42,8 @@ func (predictCmd) Help() string {
 		`and 16,000 calls a second; here, at the first row that disagrees in "crashlab experiment run --predict deploy/experiments/contention.yaml".`
 }
 
-// Run simulates the trials and reports them as predicted. After Ctrl-C it reports the trials that have ended.
+// Run simulates the trials and reports them as predicted. After Ctrl-C it reports the trials that
+// have ended.
 func (p *predictCmd) Run(ctx context.Context, out output) error {
 	d, err := p.Design.load(out, int(p.Repeats), runtime.NumCPU())
 	if err != nil {

@@ -63,7 +63,8 @@ func lastError(r workload.Record) string {
 	return message(r.Err)
 }
 
-// cause is what ended a call that failed. A call without attempts has what is wrong with each replica.
+// cause is what ended a call that failed. A call without attempts has what is wrong with each
+// replica.
 func cause(failed *failover.Error) string {
 	if _, what, ok := strings.Cut(failed.Error(), " failed: "); ok && len(failed.Attempts) == 0 {
 		return what
@@ -223,7 +224,8 @@ type progress struct {
 	shown    time.Time
 }
 
-// newProgress returns a progress that shows only on a terminal, and not where the lines of the calls go there already.
+// newProgress returns a progress that shows only on a terminal, and not where the lines of the
+// calls go there already.
 func newProgress(out output, plan workload.Plan, silent bool) *progress {
 	p := &progress{plan: plan, began: time.Now()}
 	if isTerminal(out.stderr) && (silent || !isTerminal(out.stdout)) {

@@ -85,7 +85,8 @@ func madeRun(t *testing.T) string {
 	return w.Dir()
 }
 
-// What should be a regular file and is none is refused by its name, without waiting for whoever is at its other end.
+// What should be a regular file and is none is refused by its name, without waiting for whoever is
+// at its other end.
 func TestOnlyRegularFiles(t *testing.T) {
 	makers := map[string]func(path string) error{
 		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -231,7 +232,8 @@ func TestSignalDuringTheWait(t *testing.T) {
 	}
 }
 
-// A phase that does not end, as its output is stuck, takes the process with it. So does a write of the last words.
+// A phase that does not end, as its output is stuck, takes the process with it. So does a write of
+// the last words.
 func TestStuckPhaseEnds(t *testing.T) {
 	defer func() { exitNow = os.Exit }()
 	mustExit := func(t *testing.T, stick func()) {

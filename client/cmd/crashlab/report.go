@@ -73,7 +73,8 @@ func openRun(dir string) (*record.Run, error) {
 	return run, ofRun(dir, err)
 }
 
-// ofRun returns an error of the files of a run as a mistake of the user's, unless the system failed.
+// ofRun returns an error of the files of a run as a mistake of the user's, unless the system
+// failed.
 func ofRun(dir string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return &exit{exitUsage, fmt.Sprintf("%q: no run is there: want a folder that `crashlab experiment run` made, such as runs/latest", dir)}
@@ -84,7 +85,8 @@ func ofRun(dir string, err error) error {
 	return &exit{exitUsage, err.Error()}
 }
 
-// summarize returns what a run has shown, with what was predicted of it where that is in its folder.
+// summarize returns what a run has shown, with what was predicted of it where that is in its
+// folder.
 func summarize(run *record.Run) (experiment.Summary, error) {
 	summary := experiment.Summarize(run)
 	predicted, err := run.Prediction()

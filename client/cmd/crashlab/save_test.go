@@ -36,7 +36,8 @@ func TestStartAt(t *testing.T) {
 	})
 }
 
-// A load is saved with all its calls, each with its attempts, and the report of its folder has what the load printed.
+// A load is saved with all its calls, each with its attempts, and the report of its folder has what
+// the load printed.
 func TestSave(t *testing.T) {
 	t.Parallel()
 	var c counter

@@ -8,8 +8,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// secure returns the credentials that the flags ask for. It may read pipes, so signals must not be caught yet. That
-// renewed certificates cannot be used goes to stderr.
+// secure returns the credentials that the flags ask for. It may read pipes, so signals must not be
+// caught yet. That renewed certificates cannot be used goes to stderr.
 func secure(c transport.Client, out output) (credentials.TransportCredentials, error) {
 	found, err := c.Credentials(stale(out))
 	if err != nil {

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// stopPatience is how long after a signal a phase may take to end, and each write after it: the output may be stuck.
+// stopPatience is how long after a signal a phase may take to end, and each write after it: the
+// output may be stuck.
 const stopPatience = 30 * time.Second
 
 // exitNow is os.Exit, but for tests.
 var exitNow = os.Exit
 
-// phase is a part of a command that Ctrl-C or SIGTERM ends early and well. Everywhere else, and at a second signal, they
-// end the process at once, as is the system's default.
+// phase is a part of a command that Ctrl-C or SIGTERM ends early and well. Everywhere else, and at
+// a second signal, they end the process at once, as is the system's default.
 type phase struct {
 	received chan os.Signal
 	ended    chan struct{}
@@ -69,7 +70,8 @@ func (p *phase) end(out output) output {
 	return out
 }
 
-// unlessStuck is a writer for the last words after a signal: a write that takes too long ends the process.
+// unlessStuck is a writer for the last words after a signal: a write that takes too long ends the
+// process.
 type unlessStuck struct{ io.Writer }
 
 func (w unlessStuck) Write(b []byte) (int, error) {

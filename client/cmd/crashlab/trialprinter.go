@@ -14,8 +14,8 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// trialPrinter shows how a run goes on: on a terminal as a line that changes; else as a line, or a JSON object, for each
-// trial that has ended and every few seconds.
+// trialPrinter shows how a run goes on: on a terminal as a line that changes; else as a line, or a
+// JSON object, for each trial that has ended and every few seconds.
 type trialPrinter struct {
 	w      io.Writer // nil: show nothing
 	design *design.Design

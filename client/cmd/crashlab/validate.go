@@ -73,8 +73,8 @@ func reliable(agreements []experiment.Agreement) error {
 	return &exit{exitBelow, fmt.Sprintf("%d of %d cells agree: want %v%%", agreeing, cells, 100*experiment.RequiredAgreement)}
 }
 
-// predict simulates the trials that a run has: with the same seeds, so the luck of both is the same. It returns the output for what
-// follows, too.
+// predict simulates the trials that a run has: with the same seeds, so the luck of both is the
+// same. It returns the output for what follows, too.
 func (f modelFlag) predict(ctx context.Context, out output, run *record.Run) (*record.Run, output, error) {
 	model, err := f.load()
 	if err != nil {

@@ -48,7 +48,8 @@ func playedRun(t *testing.T, p *played) string {
 	return dir
 }
 
-// What a run shows calibrates a model, with which its prediction agrees; where the run was of something else, it does not.
+// What a run shows calibrates a model, with which its prediction agrees; where the run was of
+// something else, it does not.
 func TestCalibrateAndValidate(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "model.json")
 	dir := playedRun(t, &played{name: "processes"})

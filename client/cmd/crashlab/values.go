@@ -48,8 +48,8 @@ func (t *target) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// lookUp returns an error for a static target with a host whose name resolves to nothing. Without it, each attempt would
-// look the name up again, to be refused.
+// lookUp returns an error for a static target with a host whose name resolves to nothing. Without
+// it, each attempt would look the name up again, to be refused.
 func (t target) lookUp(ctx context.Context) error {
 	list, ok := strings.CutPrefix(string(t), "static:///")
 	if !ok {

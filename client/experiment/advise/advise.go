@@ -1,5 +1,6 @@
-// Package advise finds the cheapest policy of the client that meets a goal, by simulation: which deadlines, rounds and limits to
-// use with replicas that crash and restart as given, under a given load.
+// Package advise finds the cheapest policy of the client that meets a goal, by simulation: which
+// deadlines, rounds and limits to use with replicas that crash and restart as given, under a given
+// load.
 package advise
 
 import (
@@ -38,7 +39,8 @@ func (g Goal) Claims() []design.Claim {
 // Question is what advice is about.
 type Question struct {
 	Goal Goal
-	// Settings are the cluster, and of the load Concurrency, or Rate and Arrivals. The other factors are for the search to choose.
+	// Settings are the cluster, and of the load Concurrency, or Rate and Arrivals. The other
+	// factors are for the search to choose.
 	Settings design.Settings
 	// Model is that of the machine.
 	Model simulate.Model
@@ -46,7 +48,8 @@ type Question struct {
 	Seed uint64
 }
 
-// Check returns why the question cannot be answered: goals that no policy could ever be shown to meet.
+// Check returns why the question cannot be answered: goals that no policy could ever be shown to
+// meet.
 func (q Question) Check() error {
 	least, trip := q.Settings.ServiceTime.Quantile(0), time.Duration(q.Model.RoundTrip.Median)
 	switch {
@@ -89,7 +92,8 @@ func (q Question) checkSize() error {
 
 // Answer is the advice.
 type Answer struct {
-	// Best is the advised candidate; where Possible is false, the one that comes closest to the goal.
+	// Best is the advised candidate; where Possible is false, the one that comes closest to the
+	// goal.
 	Best Candidate
 	// Next are up to two that meet the goal too, the better one first.
 	Next []Candidate
@@ -106,15 +110,17 @@ type Answer struct {
 
 // Candidate is a policy and what is predicted of it.
 type Candidate struct {
-	// Settings are those of a trial that shows what is predicted; the simulated trials may have had more calls.
+	// Settings are those of a trial that shows what is predicted; the simulated trials may have had
+	// more calls.
 	Settings design.Settings
 	Metrics  map[design.Metric]stats.Interval
 	// Trials and Calls are how many were simulated.
 	Trials, Calls int
-	// Held reports whether the goal is met with confidence: by the ends of the intervals, not only by the estimates.
+	// Held reports whether the goal is met with confidence: by the ends of the intervals, not only
+	// by the estimates.
 	Held bool
-	// Safe reports whether there is room, beyond that, for what a simulation leaves out: half of the failures that are allowed, and a
-	// tenth of the p99.
+	// Safe reports whether there is room, beyond that, for what a simulation leaves out: half of
+	// the failures that are allowed, and a tenth of the p99.
 	Safe bool
 }
 
@@ -127,8 +133,8 @@ type Use struct {
 	Share float64 // 1: all of it
 }
 
-// Find searches for the cheapest policy that meets the goal, and returns what it has found. The error is that of ctx, or says why
-// the question cannot be answered.
+// Find searches for the cheapest policy that meets the goal, and returns what it has found. The
+// error is that of ctx, or says why the question cannot be answered.
 func Find(ctx context.Context, q Question) (*Answer, error) {
 	if err := q.Check(); err != nil {
 		return nil, err

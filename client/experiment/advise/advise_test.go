@@ -40,8 +40,8 @@ func find(t testing.TB, q Question) *Answer {
 	return a
 }
 
-// The advice meets the goal by the ends of its intervals, in trials of another seed too; the next best meet it as well, and are
-// not cheaper by more than what counts as equal.
+// The advice meets the goal by the ends of its intervals, in trials of another seed too; the next
+// best meet it as well, and are not cheaper by more than what counts as equal.
 func TestAdvice(t *testing.T) {
 	t.Parallel()
 	q := question(t, nil)
@@ -96,7 +96,8 @@ func TestSameSeedSameAdvice(t *testing.T) {
 	}
 }
 
-// Replicas that do not crash need no policy but a deadline, also where no trial differs from the others.
+// Replicas that do not crash need no policy but a deadline, also where no trial differs from the
+// others.
 func TestNothingToDo(t *testing.T) {
 	t.Parallel()
 	for _, service := range []string{"uniform:10ms:50ms", "10ms"} {
@@ -124,8 +125,9 @@ func TestGoalsThatContradict(t *testing.T) {
 	}
 }
 
-// With one call in flight at each replica the capacity is known: n·q / (q·E[S] + d + boot), with q = (1-p)/p, where a crash comes
-// before the work. At this crash probability no other limit does better.
+// With one call in flight at each replica the capacity is known: n·q / (q·E[S] + d + boot), with q
+// = (1-p)/p, where a crash comes before the work. At this crash probability no other limit does
+// better.
 func TestCapacityIsTheClosedForm(t *testing.T) {
 	t.Parallel()
 	q := question(t, func(q *Question) {
@@ -143,7 +145,8 @@ func TestCapacityIsTheClosedForm(t *testing.T) {
 	}
 }
 
-// A scenario depends on the seed and its number alone. It can be asked about, and the goals are not all alike.
+// A scenario depends on the seed and its number alone. It can be asked about, and the goals are not
+// all alike.
 func TestScenario(t *testing.T) {
 	seen := map[string]int{}
 	for n := 1; n <= 200; n++ {
@@ -169,8 +172,8 @@ func TestScenario(t *testing.T) {
 	}
 }
 
-// A remedy makes the goal possible, and less of it does not. Of the calls to a single replica, 4% meet two crashes and 0.8% three, so
-// the p99 lies between two restarts and three.
+// A remedy makes the goal possible, and less of it does not. Of the calls to a single replica, 4%
+// meet two crashes and 0.8% three, so the p99 lies between two restarts and three.
 func TestRemedy(t *testing.T) {
 	t.Parallel()
 	q := question(t, func(q *Question) {

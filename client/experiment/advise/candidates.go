@@ -44,7 +44,8 @@ func (q Question) scale(s design.Settings) scale {
 	return c
 }
 
-// plain is the policy that all candidates begin with: the default one, with a deadline and a time-out that healthy replicas keep.
+// plain is the policy that all candidates begin with: the default one, with a deadline and a
+// time-out that healthy replicas keep.
 func (q Question) plain(s design.Settings) design.Settings {
 	d, c := design.Defaults(), q.scale(s)
 	d.Replicas, d.PCrash, d.CrashPoint, d.ServiceTime, d.Capacity, d.RestartDelay = s.Replicas, s.PCrash, s.CrashPoint, s.ServiceTime, s.Capacity, s.RestartDelay
@@ -60,7 +61,8 @@ func (q Question) plain(s design.Settings) design.Settings {
 // mostCalls is how many calls a trial makes at most.
 const mostCalls = 5000
 
-// calls is how many calls a trial makes: enough for a p99, and of an open loop for several crashes and their consequences.
+// calls is how many calls a trial makes: enough for a p99, and of an open loop for several crashes
+// and their consequences.
 func (q Question) calls(s design.Settings) int {
 	const least = 200
 	if s.Rate == 0 {
@@ -70,8 +72,8 @@ func (q Question) calls(s design.Settings) int {
 	return int(min(max(least, math.Ceil(s.Rate*span.Seconds())), mostCalls))
 }
 
-// coarse returns the policies that differ in what matters the most: whether calls wait, how many are in flight, and how often
-// they come round.
+// coarse returns the policies that differ in what matters the most: whether calls wait, how many
+// are in flight, and how often they come round.
 func (q Question) coarse(s design.Settings) []design.Settings {
 	limits := []int{0, 1, 2, 4, 8, design.Adaptive}
 	if !slices.Contains(limits, s.Capacity) {

@@ -12,8 +12,9 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// capacity returns how many calls a second the replicas can answer, with the best limit of attempts in flight at each. Zero:
-// unknown, as nothing bounds it near the load in question, or as replicas that crash stay down.
+// capacity returns how many calls a second the replicas can answer, with the best limit of attempts
+// in flight at each. Zero: unknown, as nothing bounds it near the load in question, or as replicas
+// that crash stay down.
 func (s *search) capacity(ctx context.Context, of design.Settings) (float64, error) {
 	if of.PCrash > 0 && of.RestartDelay == design.Never {
 		return 0, nil
@@ -100,13 +101,15 @@ func (q Question) NoRestart() string {
 // Remedy is a change, of one factor alone, that makes the goal possible.
 type Remedy struct {
 	Factor string
-	// Value is the factor's value from which on it is possible, as a design spells it; empty: none that makes it possible.
+	// Value is the factor's value from which on it is possible, as a design spells it; empty: none
+	// that makes it possible.
 	Value string
 	// Limit is the farthest value that was tried.
 	Limit string
 }
 
-// change is a factor that could be changed. Its values are numbered by x from 0, as they are now, to 1, where they help the most.
+// change is a factor that could be changed. Its values are numbered by x from 0, as they are now,
+// to 1, where they help the most.
 type change struct {
 	factor string
 	set    func(s *design.Settings, x float64)

@@ -23,18 +23,18 @@ type Measured struct {
 	PCrash       float64
 	RestartDelay time.Duration // the median; design.Never: no replica that crashed came back
 	Boot         time.Duration // from launch to ready, the median; zero: unknown
-	// ServiceTime is the constant, uniform or exponential distribution that fits the service times the best, or where none fits
-	// the measured ones themselves.
+	// ServiceTime is the constant, uniform or exponential distribution that fits the service times
+	// the best, or where none fits the measured ones themselves.
 	ServiceTime fault.Distribution
 	Fitted      bool
 }
 
-// misfit is how far the service times may be from a distribution that fits: the greatest distance of the two cumulative
-// distributions (Kolmogorov and Smirnov).
+// misfit is how far the service times may be from a distribution that fits: the greatest distance
+// of the two cumulative distributions (Kolmogorov and Smirnov).
 const misfit = 0.1
 
-// Measure reads what a run says of its cluster. The run is taken as a whole, so it must be of one cluster: each cell with the same
-// crash probability, crash point, service time and restart delay.
+// Measure reads what a run says of its cluster. The run is taken as a whole, so it must be of one
+// cluster: each cell with the same crash probability, crash point, service time and restart delay.
 func Measure(run *record.Run, m simulate.Model) (Measured, error) {
 	r := reading{model: m, point: run.Manifest.Design.Cells[0].Settings.CrashPoint}
 	for _, t := range run.Trials {
@@ -132,7 +132,8 @@ func median(of []time.Duration) time.Duration {
 func (r *reading) distribution() (fault.Distribution, bool) {
 	slices.Sort(r.answers)
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-	// The ends of a uniform distribution follow from quantiles: the extremes may be stalls of the machine.
+	// The ends of a uniform distribution follow from quantiles: the extremes may be stalls of the
+	// machine.
 	low, middle, high := stats.Quantile(r.answers, 0.05), stats.Quantile(r.answers, 0.5), stats.Quantile(r.answers, 0.95)
 	least, most := max(low-(high-low)/18, 0), high+(high-low)/18
 	if high-low < 2*time.Millisecond {
@@ -153,8 +154,9 @@ func (r *reading) distribution() (fault.Distribution, bool) {
 	if nearest > misfit {
 		return fault.Values(r.answers, 100), false // few enough to be read
 	}
-	// Requests that a crash cut off were slower ones than those that were answered. The work that was seen of them adds to the
-	// mean of an exponential (its maximum-likelihood estimate under censoring).
+	// Requests that a crash cut off were slower ones than those that were answered. The work that
+	// was seen of them adds to the mean of an exponential (its maximum-likelihood estimate under
+	// censoring).
 	shapes[2] = fmt.Sprintf("exp:%v", round((sum+r.worked)/n))
 	return parse(shapes[best]), true
 }

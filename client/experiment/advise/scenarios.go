@@ -11,8 +11,9 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// Scenario returns the n-th of the random questions that a seed makes. The load is up to a little more than the replicas can answer,
-// and the goals are of the size of a restart, so that most policies miss them, and some are out of reach.
+// Scenario returns the n-th of the random questions that a seed makes. The load is up to a little
+// more than the replicas can answer, and the goals are of the size of a restart, so that most
+// policies miss them, and some are out of reach.
 func Scenario(seed uint64, n int, m simulate.Model) Question {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	between := func(low, high float64) float64 { return digits(towards(low, high, random.Float64())) }
@@ -44,8 +45,8 @@ func Scenario(seed uint64, n int, m simulate.Model) Question {
 	return Question{Goal: goal, Settings: s, Model: m, Seed: seed}
 }
 
-// oneInFlight is how many calls a second the replicas answer with one attempt in flight at each: between two crashes a replica
-// answers (1-p)/p calls, and is then away.
+// oneInFlight is how many calls a second the replicas answer with one attempt in flight at each:
+// between two crashes a replica answers (1-p)/p calls, and is then away.
 func oneInFlight(s design.Settings, mean time.Duration) float64 {
 	odds := (1 - s.PCrash) / s.PCrash
 	worked := odds
@@ -55,8 +56,9 @@ func oneInFlight(s design.Settings, mean time.Duration) float64 {
 	return float64(s.Replicas) * odds / (worked*mean.Seconds() + s.RestartDelay.Seconds())
 }
 
-// Recommended returns the settings of the client that failover.Recommended makes, with the deadline of the other candidates. Its
-// budget is left out: at rates of a few calls a second it allows all repetitions.
+// Recommended returns the settings of the client that failover.Recommended makes, with the deadline
+// of the other candidates. Its budget is left out: at rates of a few calls a second it allows all
+// repetitions.
 func (q Question) Recommended() design.Settings {
 	s := q.plain(q.Settings)
 	s.Timeout, s.Pause = 0, 0

@@ -21,7 +21,8 @@ type search struct {
 	engine simulate.Engine
 }
 
-// How many trials a candidate has in each stage of the search, and how many remain for the next one.
+// How many trials a candidate has in each stage of the search, and how many remain for the next
+// one.
 const (
 	firstTrials, firstLeft   = 2, 12
 	secondTrials, secondLeft = 8, 6
@@ -30,14 +31,15 @@ const (
 // hopeless is a shortfall that no change of a single factor of a policy makes good.
 const hopeless = 30
 
-// longer is how many times the calls of a trial are made in the last stage, where a queue that grows slowly must show.
+// longer is how many times the calls of a trial are made in the last stage, where a queue that
+// grows slowly must show.
 const longer = 4
 
 // mostLast is how many trials a candidate has in the last stage at most.
 const mostLast = 200
 
-// lastTrials is how many trials of the last stage it takes until the interval of a candidate that meets the goal easily is
-// within it.
+// lastTrials is how many trials of the last stage it takes until the interval of a candidate that
+// meets the goal easily is within it.
 func (q Question) lastTrials() int {
 	const least = 24
 	if q.Goal.Success == 0 {
@@ -87,7 +89,8 @@ func (s *search) find(ctx context.Context) ([]Candidate, error) {
 	return s.rank(tried), err
 }
 
-// Candidates that miss the goal by so little, or by their intervals alone, are tried so many times more often.
+// Candidates that miss the goal by so little, or by their intervals alone, are tried so many times
+// more often.
 const (
 	unclear       = 1.1
 	unclearTrials = 4
@@ -170,8 +173,8 @@ const (
 	spareP99      = 0.9
 )
 
-// high is the upper end of a latency. Where it is infinite, as no trial differed from the others, a simulation has shown all that
-// there is.
+// high is the upper end of a latency. Where it is infinite, as no trial differed from the others, a
+// simulation has shown all that there is.
 func high(i stats.Interval) float64 {
 	if i.N > 1 && !i.Bounded() {
 		return i.Estimate
@@ -179,8 +182,8 @@ func high(i stats.Interval) float64 {
 	return i.High
 }
 
-// shortfall is how far the estimates of a candidate are from the goal: at most 1 is met, 2 are twice the failures that are
-// allowed, or twice the latency.
+// shortfall is how far the estimates of a candidate are from the goal: at most 1 is met, 2 are
+// twice the failures that are allowed, or twice the latency.
 func (q Question) shortfall(c Candidate) float64 {
 	worst := 0.0
 	if q.Goal.Success > 0 {
@@ -196,9 +199,9 @@ func (q Question) shortfall(c Candidate) float64 {
 	return worst
 }
 
-// best returns those of the candidates that are to be looked at for longer: two thirds of them the cheapest that may meet the
-// goal, where a shortfall up to slack may be the bad luck of few trials, the others those that meet it best. Of those that did
-// the same, one is enough.
+// best returns those of the candidates that are to be looked at for longer: two thirds of them the
+// cheapest that may meet the goal, where a shortfall up to slack may be the bad luck of few trials,
+// the others those that meet it best. Of those that did the same, one is enough.
 func (q Question) best(of []Candidate, n int, slack float64) []Candidate {
 	closest := slices.Clone(of)
 	slices.SortStableFunc(closest, func(a, b Candidate) int { return cmp.Compare(q.shortfall(a), q.shortfall(b)) })
@@ -219,13 +222,14 @@ func (q Question) best(of []Candidate, n int, slack float64) []Candidate {
 	return chosen
 }
 
-// didTheSame reports whether the trials of both had the same results: what differs between their policies had no effect.
+// didTheSame reports whether the trials of both had the same results: what differs between their
+// policies had no effect.
 func (c Candidate) didTheSame(other Candidate) bool {
 	return maps.EqualFunc(c.Metrics, other.Metrics, func(a, b stats.Interval) bool { return a.Estimate == b.Estimate })
 }
 
-// rank puts those that are safe first, in order of preference, then the others that meet the goal, and then those that do not, the
-// farthest within the goal and the closest to it first.
+// rank puts those that are safe first, in order of preference, then the others that meet the goal,
+// and then those that do not, the farthest within the goal and the closest to it first.
 func (q Question) rank(of []Candidate) []Candidate {
 	var safe, others []Candidate
 	for _, c := range of {
@@ -250,8 +254,8 @@ func (q Question) rank(of []Candidate) []Candidate {
 // alike is by how much the costs of candidates may differ that count as equal.
 const alike = 0.02
 
-// inOrder returns the candidates by cost; of those that cost the same the simplest comes first, then the one that is the
-// farthest within the goal.
+// inOrder returns the candidates by cost; of those that cost the same the simplest comes first,
+// then the one that is the farthest within the goal.
 func (q Question) inOrder(of []Candidate) []Candidate {
 	left := slices.Clone(of)
 	var ordered []Candidate

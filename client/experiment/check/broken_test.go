@@ -25,7 +25,8 @@ import (
 // nth is which requests meet the bug: every nth.
 const nth = 10
 
-// bugs are the ways in which a Counter can be broken, by name. Under that name the test binary is a replica with the bug.
+// bugs are the ways in which a Counter can be broken, by name. Under that name the test binary is a
+// replica with the bug.
 var bugs = map[string]func(*broken) uint64{
 	"none": func(b *broken) uint64 { return b.count.Add(1) },
 	"lost update": func(b *broken) uint64 { // two that read the same count, where there are two at once
@@ -70,7 +71,8 @@ func (b *broken) Get(context.Context, *counterv1.GetRequest) (*counterv1.GetResp
 	return &counterv1.GetResponse{Value: b.add(b), Replica: b.replica, Incarnation: b.incarnation}, nil
 }
 
-// serveBroken is counterd with a broken Counter, for the flags that the lab gives it. It returns only if it cannot serve.
+// serveBroken is counterd with a broken Counter, for the flags that the lab gives it. It returns
+// only if it cannot serve.
 func serveBroken(add func(*broken) uint64) error {
 	addr, name := flag.String("addr", "", ""), flag.String("replica", "", "")
 	seed := flag.Uint64("seed", 0, "")

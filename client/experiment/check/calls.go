@@ -45,8 +45,9 @@ func checkNumbers(f *findings, calls []record.Call) {
 	}
 }
 
-// answer returns the index of the attempt that the call's reply came from; -1 for none. Of a hedged call two attempts may be
-// ok, at two replicas; only one gave the reply, and what the other got nobody knows.
+// answer returns the index of the attempt that the call's reply came from; -1 for none. Of a hedged
+// call two attempts may be ok, at two replicas; only one gave the reply, and what the other got
+// nobody knows.
 func answer(c *record.Call) int {
 	if c.Result != record.ResultOK {
 		return -1
@@ -95,7 +96,8 @@ func checkAttempts(f *findings, c *record.Call) {
 	number := 0     // of the last attempt
 	hedged := slices.ContainsFunc(c.Attempts, func(a record.Attempt) bool { return a.Hedge })
 	for i, a := range c.Attempts {
-		// An attempt that was joined by another, and turned out not to have been made, leaves a gap.
+		// An attempt that was joined by another, and turned out not to have been made, leaves a
+		// gap.
 		if a.Number <= number || a.Number > number+1 && !hedged {
 			f.add(attemptForm, "call %d: its attempts are numbered %d after %d", c.Number, a.Number, number)
 		}
@@ -122,8 +124,8 @@ func checkAttempts(f *findings, c *record.Call) {
 	}
 }
 
-// lastRound returns the round of the last of the attempts at the replica; zero for none. Each has a higher one than the one
-// before it, under every policy.
+// lastRound returns the round of the last of the attempts at the replica; zero for none. Each has a
+// higher one than the one before it, under every policy.
 func lastRound(attempts []record.Attempt, replica string) int {
 	for _, a := range slices.Backward(attempts) {
 		if a.Replica == replica {
@@ -133,7 +135,8 @@ func lastRound(attempts []record.Attempt, replica string) int {
 	return 0
 }
 
-// classified reports whether the outcome goes with the status, and with whether the attempt was sent.
+// classified reports whether the outcome goes with the status, and with whether the attempt was
+// sent.
 func classified(a record.Attempt) bool {
 	switch a.Outcome {
 	case failover.OutcomeOK:

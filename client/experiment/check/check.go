@@ -1,11 +1,14 @@
-// Package check tells whether the records of a trial can be true: whether every call has one end, the attempts agree with
-// the replicas' own counts and with the supervisor's events, and the counters have counted.
+// Package check tells whether the records of a trial can be true: whether every call has one end,
+// the attempts agree with the replicas' own counts and with the supervisor's events, and the
+// counters have counted.
 //
-// A violation means that the service, the client, the supervisor or the recording is wrong, not that calls failed.
+// A violation means that the service, the client, the supervisor or the recording is wrong, not
+// that calls failed.
 //
-// What is definite is an answer: the reply to an attempt that is ok names the incarnation that gave it. Any other attempt
-// that was sent is ambiguous. It may have been counted or not, by any incarnation that lived while it was on its way. The
-// checks allow what ambiguous attempts can explain, and nothing else.
+// What is definite is an answer: the reply to an attempt that is ok names the incarnation that gave
+// it. Any other attempt that was sent is ambiguous. It may have been counted or not, by any
+// incarnation that lived while it was on its way. The checks allow what ambiguous attempts can
+// explain, and nothing else.
 package check
 
 import (
@@ -44,19 +47,21 @@ const (
 // most is how many violations of one check are told each; more are only counted.
 const most = 20
 
-// rounding is how far the comparison of two times of the same clock may be wrong. Files have whole microseconds: an end is the sum of two
-// that were cut off, and those before the load are cut off the other way.
+// rounding is how far the comparison of two times of the same clock may be wrong. Files have whole
+// microseconds: an end is the sum of two that were cut off, and those before the load are cut off
+// the other way.
 const rounding = 3 * time.Microsecond
 
-// Calls returns the violations in the records of a load of whose replicas nothing else is known; none is the rule.
+// Calls returns the violations in the records of a load of whose replicas nothing else is known;
+// none is the rule.
 func Calls(t record.TrialRecords) []Violation {
 	var f findings
 	checkCalls(&f, t)
 	return f.all()
 }
 
-// Trial returns the violations in the records of one trial; none is the rule. Of each check it tells the first 20, and how
-// many more there are.
+// Trial returns the violations in the records of one trial; none is the rule. Of each check it
+// tells the first 20, and how many more there are.
 func Trial(t record.TrialRecords) []Violation {
 	var f findings
 	checkCalls(&f, t)

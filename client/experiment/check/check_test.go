@@ -64,8 +64,8 @@ func TestWhatCanBeIsNoViolation(t *testing.T) {
 	}
 }
 
-// Where nothing is ambiguous, each bug that struck shows. Elsewhere it may hide behind what may have been counted, and does
-// now and then.
+// Where nothing is ambiguous, each bug that struck shows. Elsewhere it may hide behind what may
+// have been counted, and does now and then.
 func TestBrokenCountersAreDetected(t *testing.T) {
 	for b, least := range map[bug]float64{lostUpdate: 0.85, duplicatedReply: 0.85, unnoticedReset: 0.95, doubleCount: 0.6} {
 		t.Run(b.String(), func(t *testing.T) {
@@ -125,7 +125,8 @@ func TestCutOffTimesAreNoViolation(t *testing.T) {
 	}
 }
 
-// An incarnation that served from 1 s to 2 s can have answered what was on its way at some time between.
+// An incarnation that served from 1 s to 2 s can have answered what was on its way at some time
+// between.
 func TestOnlyTheLivingAnswer(t *testing.T) {
 	for _, test := range []struct {
 		start, end time.Duration

@@ -95,7 +95,8 @@ func (t *try) reply(value uint64) {
 	t.in(t.upTo(ms), func() { t.finish(failover.OutcomeOK, codes.OK) })
 }
 
-// finish is the end of the attempt, if it has not ended yet, and of the call or the way to the next.
+// finish is the end of the attempt, if it has not ended yet, and of the call or the way to the
+// next.
 func (t *try) finish(o failover.Outcome, code codes.Code) {
 	if t.over {
 		return

@@ -10,7 +10,8 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Where the clocks of supervisors are known with an error, times that are wrong by up to that are no violation. Without it many are.
+// Where the clocks of supervisors are known with an error, times that are wrong by up to that are
+// no violation. Without it many are.
 func TestClockErrorIsAllowedFor(t *testing.T) {
 	const most = 20 * ms
 	unexplained := 0

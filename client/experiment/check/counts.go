@@ -11,8 +11,8 @@ func (l *life) highest() uint64 {
 	return v
 }
 
-// checkDefinite checks that what the incarnation has answered, it has counted. What was in flight when it read its count
-// may have been counted and answered after that.
+// checkDefinite checks that what the incarnation has answered, it has counted. What was in flight
+// when it read its count may have been counted and answered after that.
 func (r *replica) checkDefinite(f *findings, l *life) {
 	c := l.count
 	if c == nil {
@@ -31,9 +31,9 @@ func (r *replica) checkDefinite(f *findings, l *life) {
 	}
 }
 
-// checkAccounted checks that what the incarnations have counted, and what has arrived, beyond what they have answered, the
-// ambiguous attempts account for, each of them once. Of an incarnation that could not tell its count, the highest value that
-// it answered is the least that it has counted.
+// checkAccounted checks that what the incarnations have counted, and what has arrived, beyond what
+// they have answered, the ambiguous attempts account for, each of them once. Of an incarnation that
+// could not tell its count, the highest value that it answered is the least that it has counted.
 func (r *replica) checkAccounted(f *findings) {
 	counted, arrived := make([]int, len(r.lives)), make([]int, len(r.lives))
 	for i, l := range r.lives {
@@ -56,9 +56,10 @@ func (r *replica) checkAccounted(f *findings) {
 	tell("arrived", arrived)
 }
 
-// unaccounted returns, of so many requests of each incarnation, how many are left when each ambiguous attempt has accounted
-// for one of them. It leaves as few as can be: the attempts come in the order of their ends, and each takes the earliest
-// request that it can, as those that follow reach as far or farther.
+// unaccounted returns, of so many requests of each incarnation, how many are left when each
+// ambiguous attempt has accounted for one of them. It leaves as few as can be: the attempts come in
+// the order of their ends, and each takes the earliest request that it can, as those that follow
+// reach as far or farther.
 func (r *replica) unaccounted(requests []int) []int {
 	left := slices.Clone(requests)
 	open := make([]int, len(left)+1) // leads from each incarnation to the first, from it on, of which requests are left

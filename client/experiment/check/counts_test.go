@@ -33,7 +33,8 @@ func TestWhatWasAnsweredWasCounted(t *testing.T) {
 	}
 }
 
-// As many requests are accounted for as the best of all ways to give each attempt one of them accounts for.
+// As many requests are accounted for as the best of all ways to give each attempt one of them
+// accounts for.
 func TestNoWayAccountsForMore(t *testing.T) {
 	for seed := range uint64(3000) {
 		rng := rand.New(rand.NewPCG(seed, 2))

@@ -68,8 +68,8 @@ func FuzzWorld(f *testing.F) {
 	})
 }
 
-// As many requests are accounted for as the best of all ways accounts for. Each byte is a number of requests of an
-// incarnation, each two the start and the length of an attempt.
+// As many requests are accounted for as the best of all ways accounts for. Each byte is a number of
+// requests of an incarnation, each two the start and the length of an attempt.
 func FuzzUnaccounted(f *testing.F) {
 	f.Add([]byte{1, 2, 0}, []byte{0, 5, 10, 20, 15, 1})
 	f.Add([]byte{3}, []byte{255, 255})

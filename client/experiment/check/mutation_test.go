@@ -54,7 +54,8 @@ func onCall(is func(*record.Call) bool, change func(t *record.TrialRecords, c *r
 	}
 }
 
-// mutation makes the records wrong, at the nth place where it can; it returns false where it cannot.
+// mutation makes the records wrong, at the nth place where it can; it returns false where it
+// cannot.
 type mutation func(t *record.TrialRecords, nth int) bool
 
 func removeEvent(t *record.TrialRecords, i int) { t.Events = slices.Delete(t.Events, i, i+1) }
@@ -89,10 +90,12 @@ func triedAgain(c *record.Call) int {
 	return 0
 }
 
-// onPair changes two calls that the first incarnation of a replica answered, the second after the end of the first.
+// onPair changes two calls that the first incarnation of a replica answered, the second after the
+// end of the first.
 func onPair(change func(a, b *record.Call)) mutation { return onPairOf(1, 1, change) }
 
-// onPairOf changes two calls that two incarnations of a replica answered, the second after the end of the first.
+// onPairOf changes two calls that two incarnations of a replica answered, the second after the end
+// of the first.
 func onPairOf(first, second int, change func(a, b *record.Call)) mutation {
 	return func(t *record.TrialRecords, nth int) bool {
 		calls := find(t.Calls, calm)

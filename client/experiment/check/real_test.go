@@ -28,7 +28,8 @@ func seen(t *testing.T, counterd, text string) []record.TrialRecords {
 	return run.Trials
 }
 
-// Each bug is detected in every trial, with crashes at either point and without, and the same Counter without one is not.
+// Each bug is detected in every trial, with crashes at either point and without, and the same
+// Counter without one is not.
 func TestBrokenServiceIsDetected(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of real clusters")
@@ -44,7 +45,8 @@ func TestBrokenServiceIsDetected(t *testing.T) {
 			if err := os.Symlink(self, counterd); err != nil {
 				t.Fatal(err)
 			}
-			// Calls wait until a replica is back, however long that takes: enough of them are answered to show the bug.
+			// Calls wait until a replica is back, however long that takes: enough of them are
+			// answered to show the bug.
 			for _, seen := range seen(t, counterd, `
 repeats: 1
 factors:

@@ -17,8 +17,9 @@ const (
 	always = time.Duration(math.MinInt64 / 2) // with room for rounding
 	never  = time.Duration(math.MaxInt64 / 2)
 
-	// stale is how long after the exit of a process, as the supervisor noticed it, the client may still take the connection
-	// for a whole one. It takes a moment; nothing bounds it but that the machine gives everybody a turn.
+	// stale is how long after the exit of a process, as the supervisor noticed it, the client may
+	// still take the connection for a whole one. It takes a moment; nothing bounds it but that the
+	// machine gives everybody a turn.
 	stale = 10 * time.Second
 )
 
@@ -44,8 +45,9 @@ type life struct {
 	ready    bool
 	count    *record.Count
 
-	// begin and end are the bounds of the time in which it can have served. A launch is told too late to be the first: that
-	// is the exit of the one before. An exit is noticed after it happened, so it is the last.
+	// begin and end are the bounds of the time in which it can have served. A launch is told too
+	// late to be the first: that is the exit of the one before. An exit is noticed after it
+	// happened, so it is the last.
 	begin, end time.Duration
 
 	replies   []reply
@@ -67,8 +69,8 @@ type lostAttempt struct {
 	call, attempt int
 }
 
-// replicasOf returns the replicas that the events tell of, by name. The order of events with nearly the same time may be
-// wrong: a process can be seen to end before its launch is told.
+// replicasOf returns the replicas that the events tell of, by name. The order of events with nearly
+// the same time may be wrong: a process can be seen to end before its launch is told.
 func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 	all := map[string]*replica{}
 	for _, e := range t.Events {
@@ -223,7 +225,8 @@ func (r *replica) sort() {
 	slices.Sort(r.starts)
 }
 
-// during returns the range of the lives during which an attempt was on its way: from the index first up to, not with, next.
+// during returns the range of the lives during which an attempt was on its way: from the index
+// first up to, not with, next.
 func (r *replica) during(a span) (first, next int) {
 	first = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].end >= a.start-r.slack() })
 	next = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].begin > a.end+r.slack() })
@@ -245,8 +248,8 @@ func (r *replica) checkProcesses(f *findings) {
 	}
 }
 
-// checkLost checks that each attempt that was lost can have been lost with a process. One that has answered something that
-// was sent later was alive.
+// checkLost checks that each attempt that was lost can have been lost with a process. One that has
+// answered something that was sent later was alive.
 func (r *replica) checkLost(f *findings) {
 	for _, a := range r.lost {
 		first, next := r.during(span{a.start - stale, a.end})

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// checkValues checks what an incarnation has answered. It must be able to be the work of a counter that counts each request
-// once, at some time between the beginning and the end of its attempt.
+// checkValues checks what an incarnation has answered. It must be able to be the work of a counter
+// that counts each request once, at some time between the beginning and the end of its attempt.
 func (r *replica) checkValues(f *findings, l *life) {
 	slices.SortFunc(l.replies, func(a, b reply) int { return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(a.call, b.call)) })
 	for i := 1; i < len(l.replies); i++ {
@@ -21,8 +21,8 @@ func (r *replica) checkValues(f *findings, l *life) {
 	r.checkGaps(f, l, byEnd)
 }
 
-// checkOrder checks that of two replies the later one has the higher value, where one had ended before the attempt of the
-// other began.
+// checkOrder checks that of two replies the later one has the higher value, where one had ended
+// before the attempt of the other began.
 func (r *replica) checkOrder(f *findings, l *life, byEnd []reply) {
 	var highest reply // of those that had ended
 	ended := 0
@@ -39,8 +39,8 @@ func (r *replica) checkOrder(f *findings, l *life, byEnd []reply) {
 	}
 }
 
-// checkGaps checks that by the end of each reply as many attempts had begun as its value says were counted. It tells the
-// first reply of the incarnation of which that is not so.
+// checkGaps checks that by the end of each reply as many attempts had begun as its value says were
+// counted. It tells the first reply of the incarnation of which that is not so.
 func (r *replica) checkGaps(f *findings, l *life, byEnd []reply) {
 	begun := 0
 	for _, b := range byEnd {

@@ -36,7 +36,8 @@ func (b bug) String() string {
 	return [...]string{"healthy", "lost update", "duplicated reply", "unnoticed reset", "double count"}[b]
 }
 
-// world is a made-up cluster, its client and its supervisor in virtual time. Its records are those of a trial.
+// world is a made-up cluster, its client and its supervisor in virtual time. Its records are those
+// of a trial.
 type world struct {
 	rng   *rand.Rand
 	now   time.Duration
@@ -224,7 +225,8 @@ func (p *process) end(exit restart.Exit, noticed time.Duration) {
 	}
 }
 
-// crash ends the process by a request. Those in flight may be counted, and even answered, after it has read its count.
+// crash ends the process by a request. Those in flight may be counted, and even answered, after it
+// has read its count.
 func (p *process) crash(by *try) {
 	told := p.count
 	told.InFlight--

@@ -90,7 +90,8 @@ func (d *draft) settings(r row, levels []Level) Settings {
 	return s
 }
 
-// warn notes cells in which crashes use up the replicas, as none is relaunched, and nothing says that this is meant.
+// warn notes cells in which crashes use up the replicas, as none is relaunched, and nothing says
+// that this is meant.
 func (d *draft) warn() {
 	rows := d.rows
 	if len(rows) == 0 {
@@ -250,7 +251,8 @@ func (d *draft) overrideNumbers(o Overrides) error {
 	return nil
 }
 
-// merge keeps the first of equal cells, and the claims about cells that there are, and notes what it has left out.
+// merge keeps the first of equal cells, and the claims about cells that there are, and notes what
+// it has left out.
 func (d *draft) merge() {
 	left := func(format string, args ...any) {
 		d.design.LeftOut = append(d.design.LeftOut, fmt.Sprintf(format, args...))

@@ -15,8 +15,8 @@ type Claim struct {
 	AtLeast bool
 	// Threshold is in the metric's unit: a share, seconds, or a number.
 	Threshold float64
-	// Where names the cells that it is about, by the row ("row") and by factors, spelt as Settings.Value does; empty
-	// means all.
+	// Where names the cells that it is about, by the row ("row") and by factors, spelt as
+	// Settings.Value does; empty means all.
 	Where map[string]string
 	// Text is the claim as the file spells it, such as "p99 <= 2s".
 	Text string

@@ -14,13 +14,14 @@ import (
 // Factor is something that a design can vary.
 type Factor struct {
 	Name string
-	// Doc says what it is, in units of the cluster, the policy or the load, and what its zero means.
+	// Doc says what it is, in units of the cluster, the policy or the load, and what its zero
+	// means.
 	Doc string
 	access
 }
 
-// access reads and writes one factor of settings, as a file spells it. What is not allowed is an error that has the value
-// and what is, and changes nothing.
+// access reads and writes one factor of settings, as a file spells it. What is not allowed is an
+// error that has the value and what is, and changes nothing.
 type access struct {
 	get func(*Settings) string
 	set func(*Settings, string) error
@@ -110,7 +111,8 @@ func factorNames() string {
 	return strings.Join(names, ", ")
 }
 
-// NewLevel returns the level of that factor, spelt as [Settings.Value] does. An error names what is allowed.
+// NewLevel returns the level of that factor, spelt as [Settings.Value] does. An error names what is
+// allowed.
 func NewLevel(factor, value string) (Level, error) {
 	f, err := findFactor(factor)
 	if err != nil {

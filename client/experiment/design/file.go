@@ -12,7 +12,8 @@ import (
 // Mistake is what is wrong in a design.
 type Mistake = inputfile.Mistake
 
-// Place is where a value of a design comes from: FILE:LINE:COLUMN, the FILE as a whole, or FACTOR=VALUE of an override.
+// Place is where a value of a design comes from: FILE:LINE:COLUMN, the FILE as a whole, or
+// FACTOR=VALUE of an override.
 type Place = inputfile.Place
 
 // file is a design file.

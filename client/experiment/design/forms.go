@@ -14,8 +14,8 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// form is how values of a type are spelt in files. What spell writes, parse reads; equal values are spelt alike. The
-// errors of parse begin with the text and say what is allowed.
+// form is how values of a type are spelt in files. What spell writes, parse reads; equal values are
+// spelt alike. The errors of parse begin with the text and say what is allowed.
 type form[T any] struct {
 	spell func(T) string
 	parse func(string) (T, error)
@@ -50,7 +50,8 @@ func spellDuration(d time.Duration) string {
 	return s
 }
 
-// distribution spells the durations in a distribution as duration does, and those of a file one by one.
+// distribution spells the durations in a distribution as duration does, and those of a file one by
+// one.
 var distribution = form[fault.Distribution]{fault.Distribution.String, func(text string) (fault.Distribution, error) {
 	d, err := readDistribution(text)
 	if err != nil {
@@ -84,7 +85,8 @@ func readDistribution(text string) (d fault.Distribution, err error) {
 // maxMeasured is how large a file of durations may be, in bytes.
 const maxMeasured = 64 << 20
 
-// measured reads a file with a duration on each line. Empty lines and those that begin with # do not count.
+// measured reads a file with a duration on each line. Empty lines and those that begin with # do
+// not count.
 func measured(path string) (d fault.Distribution, err error) {
 	name := strconv.Quote("file:" + path)
 	text, err := inputfile.Read(path, maxMeasured)

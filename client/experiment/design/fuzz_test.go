@@ -37,7 +37,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// A level is refused in one line that names the factor, or is spelt in a way that is read as the same level.
+// A level is refused in one line that names the factor, or is spelt in a way that is read as the
+// same level.
 func FuzzLevel(f *testing.F) {
 	for factor, value := range map[string]string{
 		"service_time": "uniform:60s:1h", "restart_delay": "none", "max_in_flight": "adaptive", "p_crash": "1e-3",
@@ -65,7 +66,8 @@ func FuzzLevel(f *testing.F) {
 	})
 }
 
-// The service times of a design and of a replica are one language: what a level spells, the distribution reads the same.
+// The service times of a design and of a replica are one language: what a level spells, the
+// distribution reads the same.
 func FuzzServiceTime(f *testing.F) {
 	for _, text := range []string{"0", "0s", "50ms", "uniform:50ms:1.5s", "exp:100ms", "uniform:1h0m0s:90m", "exp:0", "values:0:60s:1h"} {
 		f.Add(text)
@@ -118,7 +120,8 @@ func FuzzClaim(f *testing.F) {
 	})
 }
 
-// stable fails the test unless what was read as JSON is written in a form that is read and written the same.
+// stable fails the test unless what was read as JSON is written in a form that is read and written
+// the same.
 func stable[T any](t *testing.T, text string) {
 	t.Helper()
 	var first, second T

@@ -17,8 +17,9 @@ const (
 
 // Overrides take the place of what a file says. The zero value changes nothing.
 type Overrides struct {
-	// Set has factors that have one value in all cells, whatever the file and its rows say. Cells that become equal are
-	// one, which has the name of the first row; claims about cells that are gone are dropped: see Design.LeftOut.
+	// Set has factors that have one value in all cells, whatever the file and its rows say. Cells
+	// that become equal are one, which has the name of the first row; claims about cells that are
+	// gone are dropped: see Design.LeftOut.
 	Set []Level
 	// Seed is as in the file when it is nil.
 	Seed *uint64
@@ -26,7 +27,8 @@ type Overrides struct {
 	Repeats, Parallel int
 }
 
-// Load reads the design in a file. The file must be a valid design by itself, and be one with the overrides too.
+// Load reads the design in a file. The file must be a valid design by itself, and be one with the
+// overrides too.
 //
 //	name: timeout                 # by default the file's name, without .yaml
 //	question: How does the deadline of an attempt change the share of calls that succeed?
@@ -46,9 +48,10 @@ type Overrides struct {
 //	  - success >= 0.999
 //	  - {claim: p99 <= 2s, where: {row: waiting, timeout: 1s}}
 //
-// A row may name a factor that has a single value in factors, and then has its own, but none that has a list. The file may
-// be a pipe. One that is neither, or is too large, is an [*inputfile.Refused], one that cannot be read an error of
-// package os, and any other error a [*Mistake].
+// A row may name a factor that has a single value in factors, and then has its own, but none that
+// has a list. The file may be a pipe. One that is neither, or is too large, is an
+// [*inputfile.Refused], one that cannot be read an error of package os, and any other error a
+// [*Mistake].
 func Load(path string, o Overrides) (*Design, error) {
 	text, err := inputfile.ReadOnce(path, inputfile.MaxYAML)
 	if err != nil {

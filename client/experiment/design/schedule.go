@@ -35,7 +35,8 @@ type disturbanceJSON struct {
 	Replicas []string `json:"replicas,omitempty"`
 }
 
-// MarshalJSON returns the disturbance as a design file has it. A signal that no file can name is an error.
+// MarshalJSON returns the disturbance as a design file has it. A signal that no file can name is an
+// error.
 func (d Disturbance) MarshalJSON() ([]byte, error) {
 	for name, s := range signals {
 		if s == d.Signal {

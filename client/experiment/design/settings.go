@@ -12,8 +12,8 @@ import (
 
 // Settings are the factors of a trial. [Factors] has their names in files and what is allowed.
 //
-// As JSON they are an object of strings, one for each factor, spelt as in a design file. A factor that is missing there
-// is as in [Defaults].
+// As JSON they are an object of strings, one for each factor, spelt as in a design file. A factor
+// that is missing there is as in [Defaults].
 type Settings struct {
 	// The cluster.
 
@@ -55,8 +55,8 @@ const (
 	Adaptive = -1
 )
 
-// Defaults are the original lab's: what a factor is that a design does not name. A design that names a duration and no
-// calls has any number of them.
+// Defaults are the original lab's: what a factor is that a design does not name. A design that
+// names a duration and no calls has any number of them.
 func Defaults() Settings {
 	return Settings{
 		Replicas: 3, RestartDelay: Never,
@@ -96,7 +96,8 @@ func (s Settings) Plan(seed uint64) workload.Plan {
 	}
 }
 
-// Value returns the value of the factor of that name, as a file spells it; false when there is no such factor.
+// Value returns the value of the factor of that name, as a file spells it; false when there is no
+// such factor.
 func (s Settings) Value(factor string) (string, bool) {
 	f, err := findFactor(factor)
 	if err != nil {
@@ -114,7 +115,8 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(values)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. An unknown factor and a value that is not allowed are errors.
+// UnmarshalJSON reads what MarshalJSON wrote. An unknown factor and a value that is not allowed are
+// errors.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	var values map[string]string
 	if err := json.Unmarshal(data, &values); err != nil {
@@ -133,7 +135,8 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// check returns the factor at fault, and what is wrong, when the values of several factors do not go together.
+// check returns the factor at fault, and what is wrong, when the values of several factors do not
+// go together.
 func (s Settings) check() (factor, what string) {
 	switch {
 	case s.Calls == 0 && s.Duration == 0:

@@ -30,8 +30,9 @@ const (
 	tries = 5
 )
 
-// stopTimeout bounds the end of replicas that hang; the others are idle by then and need no time. It is longer than
-// counterd drains, so that each can report its counts. Tests, which must not depend on that, give it longer.
+// stopTimeout bounds the end of replicas that hang; the others are idle by then and need no time.
+// It is longer than counterd drains, so that each can report its counts. Tests, which must not
+// depend on that, give it longer.
 var stopTimeout = 6 * time.Second
 
 // cluster is the replicas of one trial, and what is known of them.
@@ -98,7 +99,8 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 		lock.Close()
 		return nil, err
 	}
-	// The replicas outlive ctx: when a run is ended, its calls end first, so that none is lost by our own doing.
+	// The replicas outlive ctx: when a run is ended, its calls end first, so that none is lost by
+	// our own doing.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop = stop
 	go func() {

@@ -15,8 +15,9 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Dials crashes a replica so many times and returns how long the dials of its client took that connected it again, and those that were
-// refused. A replica that was down is dialed twice, so of the time for both each is half.
+// Dials crashes a replica so many times and returns how long the dials of its client took that
+// connected it again, and those that were refused. A replica that was down is dialed twice, so of
+// the time for both each is half.
 func (l *Lab) Dials(ctx context.Context, crashes int) (connected, refused []time.Duration, err error) {
 	s := design.Defaults()
 	s.Replicas, s.PCrash, s.RestartDelay = 1, 1, 50*time.Millisecond

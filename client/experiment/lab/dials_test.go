@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Each crash makes the client dial until it is connected again: most dials are refused, and the last two are not.
+// Each crash makes the client dial until it is connected again: most dials are refused, and the
+// last two are not.
 func TestDials(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: half a second of real clusters")

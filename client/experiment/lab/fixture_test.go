@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// run runs a design to its end, and returns what it saw. No process is left, and the records can be true.
+// run runs a design to its end, and returns what it saw. No process is left, and the records can be
+// true.
 func run(t testing.TB, ctx context.Context, text string) *record.Run {
 	t.Helper()
 	l := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), Command: []string{"the", "test"}}
@@ -63,8 +64,8 @@ func verify(t testing.TB, trial record.TrialRecords) {
 	}
 }
 
-// isLeft reports whether the process of a replica is still there. Where the system tells, one of that number which has
-// another command is another process.
+// isLeft reports whether the process of a replica is still there. Where the system tells, one of
+// that number which has another command is another process.
 func isLeft(pid int, addr string) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

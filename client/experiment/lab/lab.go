@@ -1,4 +1,5 @@
-// Package lab runs trials on real clusters: replicas that are processes, a supervisor, a client with its policy.
+// Package lab runs trials on real clusters: replicas that are processes, a supervisor, a client
+// with its policy.
 package lab
 
 import "example.com/crashlab/client/experiment/record"

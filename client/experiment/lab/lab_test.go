@@ -83,7 +83,8 @@ schedule:
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A signal takes its time, as the thread that is to take it waits for a processor like any other.
+	// A signal takes its time, as the thread that is to take it waits for a processor like any
+	// other.
 	effective := func() bool {
 		b, err := c.supervisor.Get("b")
 		return err == nil && sentSignals(c) >= 2 && isStopped(b.PID)
@@ -196,7 +197,8 @@ func TestBrokenProgram(t *testing.T) {
 	}
 }
 
-// A replica that ends when it was ready, and before the others are, is not waited for: without restart it never comes back.
+// A replica that ends when it was ready, and before the others are, is not waited for: without
+// restart it never comes back.
 func TestReplicaThatEndsBeforeTheLoad(t *testing.T) {
 	t.Parallel()
 	c, err := launch(t.Context(), "testdata/only-a", nil, design.Defaults(), 1)

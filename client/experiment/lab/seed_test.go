@@ -55,8 +55,9 @@ func TestSameSeedSameOutcomes(t *testing.T) {
 	}
 }
 
-// With one caller and no relaunch, a simulated trial and a real one of the same seed have the same outcomes. Orders with
-// chance in them, such as least-in-flight among equals, are drawn by each client for itself.
+// With one caller and no relaunch, a simulated trial and a real one of the same seed have the same
+// outcomes. Orders with chance in them, such as least-in-flight among equals, are drawn by each
+// client for itself.
 func TestSameSeedSimulated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of real clusters")
@@ -102,7 +103,8 @@ func outcomes(calls []record.Call) string {
 	return b.String()
 }
 
-// Without restart and with one call at a time, each of three replicas answers until the crash that its seed has in store.
+// Without restart and with one call at a time, each of three replicas answers until the crash that
+// its seed has in store.
 func TestSuccessesUntilAllAreDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of real clusters")
@@ -142,7 +144,8 @@ func untilAllAreDown(seed uint64, pCrash float64) int {
 	return n
 }
 
-// Over the trials of a design, the number of calls that succeed until all are down has the mean 3(1−p)/p.
+// Over the trials of a design, the number of calls that succeed until all are down has the mean
+// 3(1−p)/p.
 func TestMeanOverTheTrialsOfADesign(t *testing.T) {
 	const repeats = 2000
 	trials := labtest.Design(t, fmt.Sprintf("repeats: %d", repeats)).Trials()

@@ -11,7 +11,8 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Main builds the program of the replicas, hands its path to use, runs the tests of a package, and exits.
+// Main builds the program of the replicas, hands its path to use, runs the tests of a package, and
+// exits.
 func Main(m *testing.M, use func(counterd string)) {
 	code, err := run(m, use)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// stable fails the test unless what was read is written in a form that is read and written the same.
+// stable fails the test unless what was read is written in a form that is read and written the
+// same.
 func stable[T any](t *testing.T, text string) {
 	t.Helper()
 	var first, second T
@@ -57,7 +58,8 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-// Whatever the files have, reading them ends with a run that can be computed from, or an error that names the file.
+// Whatever the files have, reading them ends with a run that can be computed from, or an error that
+// names the file.
 func FuzzOpen(f *testing.F) {
 	manifest, _ := json.Marshal(Manifest{Version: 1, Design: twoCells})
 	f.Add(string(manifest), `{"trial":1,"call":1}`+"\n", `{"trial":1,"ended":{"trial":1,"cell":1}}`+"\n")

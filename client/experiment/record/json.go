@@ -152,7 +152,8 @@ func (r *Remote) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Plain numbers, not a type with methods of its own, which would make reading a large file twice as long.
+// Plain numbers, not a type with methods of its own, which would make reading a large file twice as
+// long.
 
 func microseconds(d time.Duration) int64 { return d.Microseconds() }
 func duration(us int64) time.Duration    { return time.Duration(us) * time.Microsecond }

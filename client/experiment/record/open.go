@@ -16,11 +16,13 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// maxManifest is the size in bytes of a manifest that is read; one of the most cells that a design may have is smaller.
+// maxManifest is the size in bytes of a manifest that is read; one of the most cells that a design
+// may have is smaller.
 const maxManifest = 64 << 20
 
-// Open reads the files of the run in a folder. Records of a trial whose end is not among them, as a run that was killed
-// leaves them, are left out. An error names the file and the line; a file that is no regular one is [*inputfile.Refused].
+// Open reads the files of the run in a folder. Records of a trial whose end is not among them, as a
+// run that was killed leaves them, are left out. An error names the file and the line; a file that
+// is no regular one is [*inputfile.Refused].
 func Open(dir string) (*Run, error) {
 	if target, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = target // runs/latest will point elsewhere some day
@@ -72,7 +74,8 @@ func Open(dir string) (*Run, error) {
 	return run, nil
 }
 
-// Prediction reads the run that predicts this one, as [WritePrediction] has written it; nil where none does.
+// Prediction reads the run that predicts this one, as [WritePrediction] has written it; nil where
+// none does.
 func (r *Run) Prediction() (*Run, error) {
 	if r.Dir == "" {
 		return nil, nil

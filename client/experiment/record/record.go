@@ -1,12 +1,13 @@
-// Package record is the files of a run: what was seen while its trials ran, and under what circumstances.
+// Package record is the files of a run: what was seen while its trials ran, and under what
+// circumstances.
 //
 //	manifest.json    what was run, where, by which versions, and which trials
 //	records.jsonl    a [Call] a line
 //	events.jsonl     an [Event] a line
 //	predicted/       the same files of the same trials in virtual time, where those were predicted
 //
-// Times in them are offsets from the start of the trial's load, by the monotonic clock, in microseconds. Nothing in them is
-// computed from anything else in them.
+// Times in them are offsets from the start of the trial's load, by the monotonic clock, in
+// microseconds. Nothing in them is computed from anything else in them.
 package record
 
 import (
@@ -86,11 +87,13 @@ type Trial struct {
 	Took  time.Duration // of its load, to the end of its last call
 	// Interrupted is true when the end of the run ended it before its load was done.
 	Interrupted bool
-	// Late is how many calls of an open loop started later than they may or never, see workload.Pace.
+	// Late is how many calls of an open loop started later than they may or never, see
+	// workload.Pace.
 	Late int
 	// Addrs are the addresses of the replicas, by name.
 	Addrs map[string]string
-	// Remote relates the replicas, by name, to a cluster that was there before; nil for a cluster of the trial's own.
+	// Remote relates the replicas, by name, to a cluster that was there before; nil for a cluster
+	// of the trial's own.
 	Remote map[string]Remote
 }
 
@@ -100,7 +103,8 @@ type Remote struct {
 	Name string
 	// FirstIncarnation is the number there of what is incarnation 1 in the records.
 	FirstIncarnation int
-	// ClockOffset was added to the times by the clock of its supervisor; ClockError is how far that may be wrong, to either side.
+	// ClockOffset was added to the times by the clock of its supervisor; ClockError is how far that
+	// may be wrong, to either side.
 	ClockOffset, ClockError time.Duration
 }
 
@@ -165,7 +169,8 @@ type Event struct {
 	Process *event.Event
 	// Count is what a replica said of itself as it ended.
 	Count *Count
-	// Ended is the trial, which has ended, and whose records are all there. A run has it in Trials, not among the events.
+	// Ended is the trial, which has ended, and whose records are all there. A run has it in Trials,
+	// not among the events.
 	Ended *Trial
 }
 

@@ -174,7 +174,8 @@ func TestKilledRun(t *testing.T) {
 	}
 }
 
-// A write that fails leaves half a line. Nothing comes after it, and what was written before can be read.
+// A write that fails leaves half a line. Nothing comes after it, and what was written before can be
+// read.
 func TestFailedWrite(t *testing.T) {
 	w := create(t, t.TempDir())
 	write(t, w, seen(1))

@@ -36,8 +36,9 @@ type Writer struct {
 	failed        error // of the first Write that failed
 }
 
-// Create makes a new folder in runs for the files of a run, named by the time and the manifest's name, and makes
-// runs/latest point to it. Folders that are missing are made. An error leaves no folder of the run.
+// Create makes a new folder in runs for the files of a run, named by the time and the manifest's
+// name, and makes runs/latest point to it. Folders that are missing are made. An error leaves no
+// folder of the run.
 func Create(runs string, m Manifest) (*Writer, error) {
 	name := m.Began.Format("20060102-150405") + "-" + m.Name
 	if m.Shard != "" {
@@ -60,7 +61,8 @@ func Create(runs string, m Manifest) (*Writer, error) {
 	return w, nil
 }
 
-// newWriter makes the files of a run in an empty folder. After an error the writer has those that were made.
+// newWriter makes the files of a run in an empty folder. After an error the writer has those that
+// were made.
 func newWriter(dir string, m Manifest) (*Writer, error) {
 	m.Version = version
 	w := &Writer{dir: dir, manifest: m}
@@ -75,7 +77,8 @@ func newWriter(dir string, m Manifest) (*Writer, error) {
 	return w, err
 }
 
-// WritePrediction writes the files of a run into a folder of the run that it predicts, in place of an earlier prediction.
+// WritePrediction writes the files of a run into a folder of the run that it predicts, in place of
+// an earlier prediction.
 func WritePrediction(dir string, predicted *Run) error {
 	path := filepath.Join(dir, PredictionFolder)
 	fresh := path + ".new"
@@ -119,7 +122,8 @@ func (n *NotEmpty) Error() string {
 	return fmt.Sprintf("%q: want a new folder, or an empty one", n.Dir)
 }
 
-// CheckEmpty returns [*NotEmpty] for a path at which there is anything but an empty folder; nothing is allowed too.
+// CheckEmpty returns [*NotEmpty] for a path at which there is anything but an empty folder; nothing
+// is allowed too.
 func CheckEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -131,7 +135,8 @@ func CheckEmpty(dir string) error {
 	return err
 }
 
-// newFolder makes the folder of that name, with a number behind it where one of that name is there already.
+// newFolder makes the folder of that name, with a number behind it where one of that name is there
+// already.
 func newFolder(runs, name string) (string, error) {
 	if err := os.MkdirAll(runs, 0o777); err != nil {
 		return "", err
@@ -147,7 +152,8 @@ func newFolder(runs, name string) (string, error) {
 	}
 }
 
-// pointLatest makes the link runs/latest point to the folder. Who reads it meanwhile finds the old or the new one.
+// pointLatest makes the link runs/latest point to the folder. Who reads it meanwhile finds the old
+// or the new one.
 func pointLatest(runs, folder string) error {
 	fresh := filepath.Join(runs, "."+latest+"-"+folder)
 	if err := os.Symlink(folder, fresh); err != nil {
@@ -160,8 +166,9 @@ func pointLatest(runs, folder string) error {
 // Dir is the folder of the run.
 func (w *Writer) Dir() string { return w.dir }
 
-// Write appends what was seen in a trial. Until it returns, the files say nothing of the trial. After an error, which may
-// have left half a line, it writes nothing more and returns that error again.
+// Write appends what was seen in a trial. Until it returns, the files say nothing of the trial.
+// After an error, which may have left half a line, it writes nothing more and returns that error
+// again.
 func (w *Writer) Write(t TrialRecords) error {
 	if w.failed == nil {
 		w.failed = w.write(t)

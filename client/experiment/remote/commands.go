@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// commandTimeout bounds a command to a supervisor, which may have to wait for a replica that hangs.
+	// commandTimeout bounds a command to a supervisor, which may have to wait for a replica that
+	// hangs.
 	commandTimeout = time.Minute
 	// readyTimeout bounds the start of all replicas.
 	readyTimeout = time.Minute
@@ -22,7 +23,8 @@ const (
 	askPeriod = 50 * time.Millisecond
 )
 
-// command calls do for each supervisor that has one of the replicas, with the names of its replicas.
+// command calls do for each supervisor that has one of the replicas, with the names of its
+// replicas.
 func (e *Engine) command(ctx context.Context, replicas []cluster.Replica, do func(ctx context.Context, s *cluster.Supervisor, names []string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -56,8 +58,8 @@ func (e *Engine) setPolicies(ctx context.Context, policies map[*cluster.Supervis
 // forever is a restart delay that no trial lives to see.
 const forever = 365 * 24 * time.Hour
 
-// policy is that of a cell: always the same delay and no limit, as in the lab. A replica that is to stay down waits forever: a supervisor
-// all of whose replicas are finished for good would end.
+// policy is that of a cell: always the same delay and no limit, as in the lab. A replica that is to
+// stay down waits forever: a supervisor all of whose replicas are finished for good would end.
 func policy(s design.Settings) *supervisorv1.Policy {
 	delay := s.RestartDelay
 	if delay == design.Never {

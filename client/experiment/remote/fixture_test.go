@@ -37,8 +37,9 @@ func TestMain(m *testing.M) {
 // ownPolicy is what the machines' replicas are under, before and after a run.
 var ownPolicy = restart.Policy{Delay: 3 * time.Second, Backoff: restart.Backoff{Factor: 2, Max: time.Minute}, Limit: restart.Limit{Exits: 7}}
 
-// machine runs a supervisor with a control service and replicas of those names, each of which crashes at its first request, unless it is
-// told otherwise. It returns the address of the control service.
+// machine runs a supervisor with a control service and replicas of those names, each of which
+// crashes at its first request, unless it is told otherwise. It returns the address of the control
+// service.
 func machine(t *testing.T, names ...string) string {
 	t.Helper()
 	lock, addrs, err := lab.Claim(len(names) + 2) // two more, for Scale

@@ -58,8 +58,9 @@ func newHistory(replicas []cluster.Replica, giveUp context.CancelFunc) *history 
 	return h
 }
 
-// begin begins to watch the supervisors, which are to launch the replicas then. The watching outlives ctx: when a run is ended, what
-// happens to the replicas until they are stopped belongs to its records.
+// begin begins to watch the supervisors, which are to launch the replicas then. The watching
+// outlives ctx: when a run is ended, what happens to the replicas until they are stopped belongs to
+// its records.
 func (h *history) begin(ctx context.Context) error {
 	var err error
 	if h.clocks, err = h.readClocks(ctx); err != nil {
@@ -156,7 +157,8 @@ func (h *history) changed() {
 	h.news = make(chan struct{})
 }
 
-// note takes an event of a supervisor. Those from before the launch that the trial begins with are not part of it.
+// note takes an event of a supervisor. Those from before the launch that the trial begins with are
+// not part of it.
 func (h *history) note(s *cluster.Supervisor, e event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,11 +1,14 @@
 // Package remote runs trials on a cluster that is already running, on one machine or many.
 //
-// Each trial begins with a restart of the replicas, since the luck of a request depends on its number at its process. A process gets the
-// faults and the seed of the trial before its first request: no connection of the load is used until the process at its other end has
-// them. Their supervisors report what happens to the processes. How their clocks are related to ours is estimated; the records have the
-// estimate and its error. At the end everything is put back that was changed.
+// Each trial begins with a restart of the replicas, since the luck of a request depends on its
+// number at its process. A process gets the faults and the seed of the trial before its first
+// request: no connection of the load is used until the process at its other end has them. Their
+// supervisors report what happens to the processes. How their clocks are related to ours is
+// estimated; the records have the estimate and its error. At the end everything is put back that
+// was changed.
 //
-// Nobody else should call the replicas meanwhile: such calls would be counted, and the checks of the records find them.
+// Nobody else should call the replicas meanwhile: such calls would be counted, and the checks of
+// the records find them.
 package remote
 
 import (
@@ -27,7 +30,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// Engine is the engine of trials on a running cluster. Make it with [New]. It runs one trial at a time.
+// Engine is the engine of trials on a running cluster. Make it with [New]. It runs one trial at a
+// time.
 type Engine struct {
 	target      cluster.Target
 	credentials credentials.TransportCredentials
@@ -73,9 +77,9 @@ func New(t cluster.Target, c credentials.TransportCredentials) *Engine {
 	return &Engine{target: t, credentials: c}
 }
 
-// Prepare is part of trials.Preparer. It connects to the cluster, whose replicas must all be ready, and finds out whether it can run the
-// design: if it cannot, the error is a [*Refused]. Nothing is changed yet but the number of replicas, where cells need more than there
-// are.
+// Prepare is part of trials.Preparer. It connects to the cluster, whose replicas must all be ready,
+// and finds out whether it can run the design: if it cannot, the error is a [*Refused]. Nothing is
+// changed yet but the number of replicas, where cells need more than there are.
 func (e *Engine) Prepare(ctx context.Context, d *design.Design) error {
 	var err error
 	if e.cluster, err = cluster.Connect(ctx, e.target, e.credentials); err != nil {
@@ -140,7 +144,8 @@ func (e *Engine) look(ctx context.Context, first design.Cell) error {
 	return nil
 }
 
-// check returns why the cluster cannot run a cell. More replicas on a single machine are left to Scale.
+// check returns why the cluster cannot run a cell. More replicas on a single machine are left to
+// Scale.
 func (e *Engine) check(c design.Cell) error {
 	if n := len(e.cluster.Supervisors); c.Settings.Replicas > e.before.replicas && n > 1 {
 		return refuse(c, "replicas", "the cluster has %d, under %d supervisors, and only a single one can be told to scale", e.before.replicas, n)
@@ -156,8 +161,8 @@ func (e *Engine) check(c design.Cell) error {
 	return nil
 }
 
-// Close is part of trials.Preparer. It puts back what was changed, also when ctx has ended, and closes the connections. The error says
-// why something could not be put back.
+// Close is part of trials.Preparer. It puts back what was changed, also when ctx has ended, and
+// closes the connections. The error says why something could not be put back.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -188,7 +193,8 @@ func (e *Engine) restore(ctx context.Context) error {
 	return nil
 }
 
-// restoreFaults sets faults that had been set before: those of the command line the processes have by themselves.
+// restoreFaults sets faults that had been set before: those of the command line the processes have
+// by themselves.
 func (e *Engine) restoreFaults(ctx context.Context) error {
 	for _, r := range e.cluster.Replicas {
 		if err := e.restoreFaultsOf(ctx, r); err != nil {

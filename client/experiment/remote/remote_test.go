@@ -26,8 +26,9 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// With one caller and no relaunch, what becomes of each call is the same as on clusters of the lab's own, also in repeated trials and on
-// replicas that are not the first incarnations and have other names.
+// With one caller and no relaunch, what becomes of each call is the same as on clusters of the
+// lab's own, also in repeated trials and on replicas that are not the first incarnations and have
+// other names.
 func TestSameSeedAsInTheLab(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, `
@@ -71,8 +72,9 @@ func outcomes(calls []record.Call) string {
 	return b.String()
 }
 
-// Replicas are killed and crash and are relaunched, on machines whose clocks are off by hours, and the records can be true. No process
-// meets a request with the faults of its command line, by which each request would crash it.
+// Replicas are killed and crash and are relaunched, on machines whose clocks are off by hours, and
+// the records can be true. No process meets a request with the faults of its command line, by which
+// each request would crash it.
 func TestCrashesAndRelaunches(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, `
@@ -121,7 +123,8 @@ schedule: [{at: 0s, signal: kill, replicas: [a, c]}]
 	}
 }
 
-// A single supervisor is scaled, and all that was changed is put back, also after a run that was interrupted.
+// A single supervisor is scaled, and all that was changed is put back, also after a run that was
+// interrupted.
 func TestAllIsPutBack(t *testing.T) {
 	t.Parallel()
 	addr := machine(t, "one", "two")
@@ -157,7 +160,8 @@ func TestAllIsPutBack(t *testing.T) {
 	}
 }
 
-// look spells what a cluster of one supervisor is like, and gives its replicas another fault than that of the command line the first time.
+// look spells what a cluster of one supervisor is like, and gives its replicas another fault than
+// that of the command line the first time.
 func look(t *testing.T, addr string) []string {
 	t.Helper()
 	e := New(target(addr), nil)

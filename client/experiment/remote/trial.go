@@ -46,8 +46,8 @@ func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, wa
 	return seen, nil
 }
 
-// begin launches the replicas anew, under the policy of the cell, and returns when all are ready. When the events of a supervisor end,
-// giveUp is called.
+// begin launches the replicas anew, under the policy of the cell, and returns when all are ready.
+// When the events of a supervisor end, giveUp is called.
 func (r *trial) begin(ctx context.Context, s design.Settings, giveUp context.CancelFunc) error {
 	e := r.engine
 	if err := e.stop(ctx); err != nil {
@@ -74,7 +74,8 @@ func (r *trial) begin(ctx context.Context, s design.Settings, giveUp context.Can
 	return err
 }
 
-// end stops the replicas, and returns what has happened to them, and how that is related to our clock.
+// end stops the replicas, and returns what has happened to them, and how that is related to our
+// clock.
 func (r *trial) end(ctx context.Context) ([]trials.Event, map[string]record.Remote, error) {
 	defer r.history.end()
 	if err := r.engine.stop(ctx); err != nil {

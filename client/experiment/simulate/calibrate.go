@@ -15,10 +15,11 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Calibrate measures a [Model] from the records of a real run: RoundTrip from attempts that were alone at their replica; Notice and
-// Relaunch from crashes with one request in flight; Boot from the launches that follow. The service times, which are known from the seed,
-// are left out. Records have no dials, so Connect and Refuse are the defaults; see [Model.SetDials]. The error names what the run
-// has none of.
+// Calibrate measures a [Model] from the records of a real run: RoundTrip from attempts that were
+// alone at their replica; Notice and Relaunch from crashes with one request in flight; Boot from
+// the launches that follow. The service times, which are known from the seed, are left out. Records
+// have no dials, so Connect and Refuse are the defaults; see [Model.SetDials]. The error names what
+// the run has none of.
 func Calibrate(run *record.Run) (Model, error) {
 	d := run.Manifest.Design
 	switch {
@@ -52,8 +53,8 @@ func Calibrate(run *record.Run) (Model, error) {
 	return m, err
 }
 
-// RoundTrip measures the RoundTrip of a [Model] alone: as Calibrate does, or, in a run whose calls were never alone, from attempts
-// whose service time is known all the same.
+// RoundTrip measures the RoundTrip of a [Model] alone: as Calibrate does, or, in a run whose calls
+// were never alone, from attempts whose service time is known all the same.
 func RoundTrip(run *record.Run) (Measurement, error) {
 	lives := livesIn(run)
 	samples := collect(lives, (*life).roundTrips)
@@ -84,7 +85,8 @@ func collect(lives []*life, of func(*life) []time.Duration) []time.Duration {
 	return all
 }
 
-// measured returns the median, its interval by the ranks that the binomial distribution gives, in the normal approximation, and the spread.
+// measured returns the median, its interval by the ranks that the binomial distribution gives, in
+// the normal approximation, and the spread.
 func measured(samples []time.Duration) Measurement {
 	for i := range samples {
 		samples[i] = min(max(samples[i], 0), maxSpan) // clocks of several processes and threads are read
@@ -184,7 +186,8 @@ func (l *life) work(k uint64) time.Duration {
 	return l.settings.ServiceTime.Quantile(l.plan.Draws(k).ServiceTime)
 }
 
-// roundTrips are those of attempts that were alone, and of which the counter's value confirms which request each was.
+// roundTrips are those of attempts that were alone, and of which the counter's value confirms which
+// request each was.
 func (l *life) roundTrips() []time.Duration {
 	var all []time.Duration
 	var ended time.Duration // the last of those before
@@ -198,10 +201,12 @@ func (l *life) roundTrips() []time.Duration {
 	return all
 }
 
-// apart is how long before or after all others at its replica an attempt starts that is sure to arrive in this order.
+// apart is how long before or after all others at its replica an attempt starts that is sure to
+// arrive in this order.
 const apart = 2 * time.Millisecond
 
-// roundTripsBesideOthers are those of attempts that started apart from the others, or whose service time is the same whatever the order.
+// roundTripsBesideOthers are those of attempts that started apart from the others, or whose service
+// time is the same whatever the order.
 func (l *life) roundTripsBesideOthers() []time.Duration {
 	if l.settings.Capacity > 0 {
 		return nil // they may have queued
@@ -218,7 +223,8 @@ func (l *life) roundTripsBesideOthers() []time.Duration {
 	return all
 }
 
-// crash returns the attempt that crashed the replica, and how long after its start, where that is known: nothing else was in flight.
+// crash returns the attempt that crashed the replica, and how long after its start, where that is
+// known: nothing else was in flight.
 func (l *life) crash(half time.Duration) (a record.Attempt, after time.Duration, known bool) {
 	n := len(l.attempts)
 	if l.count.Crash == 0 || l.count.InFlight > 0 || n == 0 || l.attempts[n-1].Outcome != failover.OutcomeLost {
@@ -247,7 +253,8 @@ func (l *life) relaunch(half time.Duration) []time.Duration {
 	return []time.Duration{l.relaunched - a.Start - after - l.settings.RestartDelay}
 }
 
-// boot is until the supervisor or the client has found a relaunched replica listening, whichever was first.
+// boot is until the supervisor or the client has found a relaunched replica listening, whichever
+// was first.
 func (l *life) boot() []time.Duration {
 	var found []time.Duration
 	if l.ready != 0 {

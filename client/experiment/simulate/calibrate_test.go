@@ -16,7 +16,8 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// recordOf returns what a machine of the model shows of a design, as if it had been run on processes.
+// recordOf returns what a machine of the model shows of a design, as if it had been run on
+// processes.
 func recordOf(t *testing.T, d *design.Design, m Model) *record.Run {
 	t.Helper()
 	run := &record.Run{Dir: "runs/made-up", Manifest: record.Manifest{Engine: "processes", Design: d}}
@@ -57,7 +58,8 @@ func TestCalibrate(t *testing.T) {
 	}
 }
 
-// The round trip is known of calls that are never alone too, as long as it is known which of a replica's requests each was.
+// The round trip is known of calls that are never alone too, as long as it is known which of a
+// replica's requests each was.
 func TestRoundTrip(t *testing.T) {
 	m := DefaultModel()
 	m.RoundTrip = Measurement{Median: Span(700 * time.Microsecond)}

@@ -82,7 +82,8 @@ func (l *load) work() {
 	})
 }
 
-// turnaround is how long a worker takes whose call has failed at once, as where too many others wait: it would call for ever at one time.
+// turnaround is how long a worker takes whose call has failed at once, as where too many others
+// wait: it would call for ever at one time.
 const turnaround = 10 * time.Microsecond
 
 // open begins an open loop.

@@ -12,8 +12,8 @@ import (
 type Model struct {
 	// RoundTrip is the time from a request to its reply, without the service time.
 	RoundTrip Measurement `yaml:"round_trip" json:"round_trip"`
-	// Connect is the time that a dial takes which finds a replica. One that was down is dialed twice: first to see whether something
-	// accepts connections.
+	// Connect is the time that a dial takes which finds a replica. One that was down is dialed
+	// twice: first to see whether something accepts connections.
 	Connect Measurement `yaml:"connect" json:"connect"`
 	// Refuse is the time that a dial takes where nothing listens.
 	Refuse Measurement `yaml:"refuse" json:"refuse"`
@@ -45,8 +45,9 @@ func (m *Measurement) draw(random *rand.Rand) time.Duration {
 	return time.Duration(m.Spread[random.IntN(len(m.Spread))] * float64(m.Median))
 }
 
-// Spread is how single times differ from their median: quantiles of them, as multiples of it, that are equally likely. On a busy machine
-// the longest are a hundred times the median. Empty: all are the median.
+// Spread is how single times differ from their median: quantiles of them, as multiples of it, that
+// are equally likely. On a busy machine the longest are a hundred times the median. Empty: all are
+// the median.
 type Spread []float64
 
 // maxSpread is how many quantiles a spread has at most.

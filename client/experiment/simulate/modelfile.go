@@ -42,7 +42,8 @@ func (n *count) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ModelFile is where a model is found and saved unless another file is named: crashlab/model.json in the user's configuration.
+// ModelFile is where a model is found and saved unless another file is named: crashlab/model.json
+// in the user's configuration.
 func ModelFile() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -51,8 +52,9 @@ func ModelFile() (string, error) {
 	return filepath.Join(dir, "crashlab", "model.json"), nil
 }
 
-// LoadModel returns the model in a file that [Model.Save] wrote. Without a path it is that of [ModelFile], or [DefaultModel] where
-// there is none. A file that cannot be used is an [*inputfile.Refused] or an [*inputfile.Mistake], and one that is missing fs.ErrNotExist.
+// LoadModel returns the model in a file that [Model.Save] wrote. Without a path it is that of
+// [ModelFile], or [DefaultModel] where there is none. A file that cannot be used is an
+// [*inputfile.Refused] or an [*inputfile.Mistake], and one that is missing fs.ErrNotExist.
 func LoadModel(path string) (Model, error) {
 	if path == "" {
 		usual, err := ModelFile()
@@ -86,7 +88,8 @@ func LoadModel(path string) (Model, error) {
 	return m, nil
 }
 
-// Save writes the model to a file, whose folder is made where it is missing. Whoever reads it meanwhile finds the old or the new one.
+// Save writes the model to a file, whose folder is made where it is missing. Whoever reads it
+// meanwhile finds the old or the new one.
 func (m Model) Save(path string) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	supervisor "example.com/crashlab/supervisor/virtual"
 )
 
-// replica is a replica and its process, as counterd is. It is the supervisor.World of its own supervision.
+// replica is a replica and its process, as counterd is. It is the supervisor.World of its own
+// supervision.
 type replica struct {
 	world *world
 	index int
@@ -104,7 +105,8 @@ func (r *replica) listen() {
 	r.supervised.Ready(r.time())
 }
 
-// Terminate is part of supervisor.World: an idle counterd ends at once. One that was stopped goes on for that.
+// Terminate is part of supervisor.World: an idle counterd ends at once. One that was stopped goes
+// on for that.
 func (r *replica) Terminate() { r.world.after(0, func() { r.exit(restart.Exit{}, 0) }) }
 
 // Kill is part of supervisor.World.
@@ -131,7 +133,8 @@ func (r *replica) incarnationAt(at time.Duration) int {
 	return n
 }
 
-// exit ends the process. Crash is the number of the request that has crashed it; zero: it was told to end, or killed.
+// exit ends the process. Crash is the number of the request that has crashed it; zero: it was told
+// to end, or killed.
 func (r *replica) exit(e restart.Exit, crash uint64) {
 	if !r.runs {
 		return

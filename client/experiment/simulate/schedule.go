@@ -54,8 +54,8 @@ func (r *replica) signal(s syscall.Signal) {
 // drainTimeout is how long counterd lets calls in flight end.
 const drainTimeout = 4 * time.Second
 
-// drain has the process end once nothing is in flight, and no earlier than the client has heard that it takes no more. A process that
-// drains already ends at once.
+// drain has the process end once nothing is in flight, and no earlier than the client has heard
+// that it takes no more. A process that drains already ends at once.
 func (r *replica) drain() {
 	if r.drains {
 		r.exit(restart.Exit{Code: -1, Signal: syscall.SIGTERM}, 0)
@@ -109,7 +109,8 @@ func (r *replica) goOn() {
 	}
 }
 
-// stop returns how long the process is stopped from now on: until it goes on, or, where it does not live, until it is killed.
+// stop returns how long the process is stopped from now on: until it goes on, or, where it does not
+// live, until it is killed.
 func (r *replica) stop() (left time.Duration, lives bool) {
 	if !r.stopped {
 		return 0, true

@@ -40,7 +40,8 @@ func attempts(seen record.TrialRecords, o failover.Outcome) (n int) {
 	return n
 }
 
-// A replica that is stopped answers what it has at work when it goes on, and takes in then what was sent meanwhile.
+// A replica that is stopped answers what it has at work when it goes on, and takes in then what was
+// sent meanwhile.
 func TestStoppedReplicaGoesOn(t *testing.T) {
 	seen := trialOf(t, "factors: {calls: 60, concurrency: 2, replicas: 1, p_crash: 0, service_time: 100ms, capacity: 1, timeout: 0s, deadline: 20s}\n"+
 		"schedule: [{at: 1050ms, signal: stop}, {at: 3s, signal: cont}]")
@@ -78,7 +79,8 @@ func TestStoppedReplicaIsLeftOut(t *testing.T) {
 	}
 }
 
-// A replica that is killed loses what it has at work, tells of nothing, and is launched again after its delay, stopped or not.
+// A replica that is killed loses what it has at work, tells of nothing, and is launched again after
+// its delay, stopped or not.
 func TestKilledReplicaIsLaunchedAgain(t *testing.T) {
 	for _, stop := range []string{"", "{at: 500ms, signal: stop}, "} {
 		seen := trialOf(t, "factors: {calls: 40, concurrency: 1, replicas: 1, p_crash: 0, service_time: 100ms, timeout: 0s, when_down: wait, rounds: 9, restart_delay: 500ms}\n"+
@@ -110,7 +112,8 @@ func TestKilledReplicaIsLaunchedAgain(t *testing.T) {
 	}
 }
 
-// A connection that is begun while the replica is stopped is there when it goes on, and does not come if it is killed.
+// A connection that is begun while the replica is stopped is there when it goes on, and does not
+// come if it is killed.
 func TestDialOfAStoppedReplica(t *testing.T) {
 	for _, signal := range []string{"cont", "kill"} {
 		seen := trialOf(t, "factors: {calls: 20, concurrency: 1, replicas: 1, p_crash: 0, service_time: 10ms, timeout: 0s, when_down: wait, rounds: 9, restart_delay: 100ms, deadline: 20s}\n"+
@@ -126,7 +129,8 @@ func TestDialOfAStoppedReplica(t *testing.T) {
 	}
 }
 
-// A replica that is told to end answers what it has at work, takes no more, and is launched again after its delay.
+// A replica that is told to end answers what it has at work, takes no more, and is launched again
+// after its delay.
 func TestReplicaDrains(t *testing.T) {
 	seen := trialOf(t, "factors: {calls: 120, concurrency: 4, replicas: 2, p_crash: 0, service_time: 100ms, timeout: 0s, when_down: wait, order: least-in-flight, restart_delay: 500ms}\n"+
 		"schedule: [{at: 1050ms, signal: term, replicas: [a]}]")

@@ -1,8 +1,10 @@
-// Package simulate runs trials in virtual time: the same decisions of client and supervisor, and the same luck of the replicas, as in
-// a trial on processes with the same seed, about what a [Model] says that the machine takes its time for.
+// Package simulate runs trials in virtual time: the same decisions of client and supervisor, and
+// the same luck of the replicas, as in a trial on processes with the same seed, about what a
+// [Model] says that the machine takes its time for.
 //
-// What it leaves out: that processors, kernels and networks have limits. A trial whose calls keep the processors busy takes longer for
-// real. On two cores that begins between 12,000 and 16,000 calls a second; deploy/experiments/contention.yaml measures it:
+// What it leaves out: that processors, kernels and networks have limits. A trial whose calls keep
+// the processors busy takes longer for real. On two cores that begins between 12,000 and 16,000
+// calls a second; deploy/experiments/contention.yaml measures it:
 //
 //	crashlab experiment run --predict deploy/experiments/contention.yaml
 package simulate
@@ -27,7 +29,8 @@ type Engine struct {
 // Name is part of trials.Engine.
 func (*Engine) Name() string { return record.EngineSimulation }
 
-// Run simulates trials of a design, until ctx ends, and returns the run with its records, which are in no folder.
+// Run simulates trials of a design, until ctx ends, and returns the run with its records, which are
+// in no folder.
 func (e *Engine) Run(ctx context.Context, d *design.Design, of []design.Trial) (*record.Run, error) {
 	run := &record.Run{Manifest: record.Manifest{Engine: e.Name(), Design: d}}
 	for _, t := range of {

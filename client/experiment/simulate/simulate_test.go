@@ -42,7 +42,8 @@ func simulateOn(t testing.TB, d *design.Design, m Model) experiment.Summary {
 	return experiment.Summarize(run)
 }
 
-// Whatever the cluster, the client and the load, the records can be true: they pass all checks that those of real trials do.
+// Whatever the cluster, the client and the load, the records can be true: they pass all checks that
+// those of real trials do.
 func TestRecordsCanBeTrue(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
@@ -73,8 +74,8 @@ func TestRecordsCanBeTrue(t *testing.T) {
 	}
 }
 
-// Without a restart and with one call at a time, successes until all three replicas are dead have a negative binomial
-// distribution, with the mean 3(1-p)/p.
+// Without a restart and with one call at a time, successes until all three replicas are dead have a
+// negative binomial distribution, with the mean 3(1-p)/p.
 func TestSuccessesUntilAllAreDown(t *testing.T) {
 	const repeats, p = 400, 0.2
 	d := labtest.Design(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
@@ -88,8 +89,9 @@ func TestSuccessesUntilAllAreDown(t *testing.T) {
 	}
 }
 
-// With one call in flight at each replica, which is back after a delay, the capacity is known: with q = (1-p)/p successes
-// for each crash, n·q / ((q+β)·E[S] + d + boot), where β is 1 if the crash comes after the work.
+// With one call in flight at each replica, which is back after a delay, the capacity is known: with
+// q = (1-p)/p successes for each crash, n·q / ((q+β)·E[S] + d + boot), where β is 1 if the crash
+// comes after the work.
 func TestCapacity(t *testing.T) {
 	for _, tt := range []struct {
 		point string
@@ -153,8 +155,8 @@ func TestInterruptedTrial(t *testing.T) {
 	}
 }
 
-// BenchmarkEvents is the time of an event, in clusters of several sizes, and the memory that a replica or a caller takes.
-// Other processes bear on events/s, not on events/cpu-s.
+// BenchmarkEvents is the time of an event, in clusters of several sizes, and the memory that a
+// replica or a caller takes. Other processes bear on events/s, not on events/cpu-s.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 10}, {9, 30}, {26, 100}, {1000, 10_000}, {10_000, 100_000}, {3, 1_000_000}, {10_000, 1_000_000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {

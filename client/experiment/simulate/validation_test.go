@@ -52,8 +52,9 @@ func (v variant) play(t *testing.T, d *design.Design) *record.Run {
 	return run
 }
 
-// randomLine makes a trial one in which a place at a replica goes to any of the calls that have waited for their first, not to the
-// oldest. Nothing else changes with that, as these calls are alike but for their age.
+// randomLine makes a trial one in which a place at a replica goes to any of the calls that have
+// waited for their first, not to the oldest. Nothing else changes with that, as these calls are
+// alike but for their age.
 func randomLine(t *record.TrialRecords) {
 	random := rand.New(rand.NewPCG(t.Seed, 1))
 	var served []record.Call
@@ -79,7 +80,8 @@ func randomLine(t *record.TrialRecords) {
 	}
 }
 
-// A model that is wrong in one respect does not pass the validation, and one of a machine that is somewhat slower does.
+// A model that is wrong in one respect does not pass the validation, and one of a machine that is
+// somewhat slower does.
 func TestWrongModelIsFound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 3,600 simulated trials")

@@ -30,7 +30,8 @@ func launches(events []record.Event) map[string][]launched {
 	return all
 }
 
-// RecordLoad returns the records of a load to replicas of which nothing but the addresses is known, which are their names then.
+// RecordLoad returns the records of a load to replicas of which nothing but the addresses is known,
+// which are their names then.
 func RecordLoad(t record.Trial, calls []workload.Record) record.TrialRecords {
 	for i := range calls {
 		calls[i].Replica = calls[i].Served()

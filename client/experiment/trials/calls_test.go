@@ -28,7 +28,8 @@ func TestReadCount(t *testing.T) {
 	}
 }
 
-// A line of a replica's log is a count if it is an object or a list of KEY=VALUE that has arrived, and nothing otherwise.
+// A line of a replica's log is a count if it is an object or a list of KEY=VALUE that has arrived,
+// and nothing otherwise.
 func FuzzReadCount(f *testing.F) {
 	f.Add(`{"@level":"error","incarnation":3,"arrived":8,"counted":7,"in_flight":0,"request":8}`)
 	f.Add(`{"@message":"listening"}`)
@@ -54,7 +55,8 @@ func TestLatestLaunch(t *testing.T) {
 	}
 }
 
-// The latest launch, against a search from the end. Each byte is the time from one launch to the next.
+// The latest launch, against a search from the end. Each byte is the time from one launch to the
+// next.
 func FuzzLatest(f *testing.F) {
 	f.Add([]byte{10, 10}, int64(15))
 	f.Add([]byte{0, 0, 0}, int64(0))

@@ -16,8 +16,8 @@ type Event struct {
 	record.Event
 }
 
-// history returns the events in the order of their times, as offsets from the beginning of the load. An exit has the last lines of the
-// replica's output where these are all that tells of it.
+// history returns the events in the order of their times, as offsets from the beginning of the
+// load. An exit has the last lines of the replica's output where these are all that tells of it.
 func (l *Load) history(events []Event) []record.Event {
 	type life struct {
 		replica     string
@@ -50,7 +50,8 @@ type counts struct {
 	Request     uint64  `json:"request"`
 }
 
-// ReadCount returns what a line of a replica's log, of JSON or of KEY=VALUE, says that it has counted; nil: nothing.
+// ReadCount returns what a line of a replica's log, of JSON or of KEY=VALUE, says that it has
+// counted; nil: nothing.
 func ReadCount(replica string, line []byte) *record.Count {
 	var l counts
 	if json.Unmarshal(line, &l) != nil {

@@ -31,7 +31,8 @@ type Cluster struct {
 	Up func() []bool
 	// Signal sends a signal to the processes of replicas, all of them without names.
 	Signal func(s syscall.Signal, replicas ...string) error
-	// Rename returns the name and the incarnation that the records have of what a reply names so. Nil: they are the same.
+	// Rename returns the name and the incarnation that the records have of what a reply names so.
+	// Nil: they are the same.
 	Rename func(replica string, incarnation int) (string, int)
 }
 
@@ -41,11 +42,12 @@ type Load struct {
 	calls []workload.Record
 }
 
-// NewLoad returns a load that was made elsewhere, for its records: its calls in the order in which they ended.
+// NewLoad returns a load that was made elsewhere, for its records: its calls in the order in which
+// they ended.
 func NewLoad(t record.Trial, calls []workload.Record) *Load { return &Load{t, calls} }
 
-// Load makes the load of a trial, once there is a connection to each replica, and does meanwhile what the schedule of the design says.
-// The error says why there was no load.
+// Load makes the load of a trial, once there is a connection to each replica, and does meanwhile
+// what the schedule of the design says. The error says why there was no load.
 func (c *Cluster) Load(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (*Load, error) {
 	s := d.Cells[t.Cell].Settings
 	conn, err := c.dial(ctx, s.Policy())
@@ -79,8 +81,8 @@ func (c *Cluster) Load(ctx context.Context, d *design.Design, t design.Trial, wa
 	return l, nil
 }
 
-// Records returns the records of the trial. The events are all that happened to the replicas, up to their end; their order is that of
-// their times in the records.
+// Records returns the records of the trial. The events are all that happened to the replicas, up to
+// their end; their order is that of their times in the records.
 func (l *Load) Records(events []Event) record.TrialRecords {
 	seen := record.TrialRecords{Trial: l.trial, Events: l.history(events)}
 	seen.Calls = recordCalls(l.trial.Number, l.trial.Began, l.calls, l.replica, launches(seen.Events))

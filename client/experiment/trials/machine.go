@@ -13,7 +13,8 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// versions returns those of the program that runs. The commit is known where it was built in a checkout.
+// versions returns those of the program that runs. The commit is known where it was built in a
+// checkout.
 func versions() record.Versions {
 	v := record.Versions{Go: runtime.Version(), GRPC: grpc.Version}
 	info, _ := debug.ReadBuildInfo()
@@ -31,7 +32,8 @@ func versions() record.Versions {
 	return v
 }
 
-// machine returns what it runs on, as far as the system tells: Linux tells the processor and the memory.
+// machine returns what it runs on, as far as the system tells: Linux tells the processor and the
+// memory.
 func machine() record.Machine {
 	m := record.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	var name unix.Utsname

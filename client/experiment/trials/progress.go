@@ -17,7 +17,8 @@ type Progress struct {
 	Ended   int    // of them, the interrupted among them
 	Running []TrialProgress
 	Elapsed time.Duration // from the start of the run
-	// Left is how long the rest will take, if its trials are like those that have ended. Zero before the first has.
+	// Left is how long the rest will take, if its trials are like those that have ended. Zero
+	// before the first has.
 	Left time.Duration
 }
 

@@ -8,8 +8,8 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Shard is a share of the trials of a design, for runs that divide them: of Count shards the one of that Index, from 0. The zero value
-// is all of them.
+// Shard is a share of the trials of a design, for runs that divide them: of Count shards the one of
+// that Index, from 0. The zero value is all of them.
 type Shard struct{ Index, Count int }
 
 // MaxShards is how many shards a design may have.
@@ -37,7 +37,8 @@ func (s Shard) String() string {
 	return fmt.Sprintf("%d/%d", s.Index, s.Count)
 }
 
-// Of returns the shard's trials, in their order: each Count-th, so that all shards have tried all cells about equally often.
+// Of returns the shard's trials, in their order: each Count-th, so that all shards have tried all
+// cells about equally often.
 func (s Shard) Of(all []design.Trial) []design.Trial {
 	if s.Count == 0 {
 		return all

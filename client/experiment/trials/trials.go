@@ -1,5 +1,6 @@
-// Package trials runs the trials of a design on an engine, which may be processes of this machine, a cluster that is already running or a
-// simulation, and writes down what they have shown. It computes nothing.
+// Package trials runs the trials of a design on an engine, which may be processes of this machine,
+// a cluster that is already running or a simulation, and writes down what they have shown. It
+// computes nothing.
 package trials
 
 import (
@@ -17,8 +18,8 @@ import (
 type Engine interface {
 	// Name is what the manifest calls it.
 	Name() string
-	// Trial runs a trial of the design and reports its progress to watch. It returns the records also when ctx has ended the trial.
-	// The error says why there was no load.
+	// Trial runs a trial of the design and reports its progress to watch. It returns the records
+	// also when ctx has ended the trial. The error says why there was no load.
 	Trial(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (record.TrialRecords, error)
 }
 
@@ -39,12 +40,13 @@ type Run struct {
 	Runs string
 	// Command is what repeats the run, for the manifest.
 	Command []string
-	// OnProgress is called with the progress of the run, several times a second and at the end of each trial, one call at a
-	// time. It must return soon. Nil: it is not called.
+	// OnProgress is called with the progress of the run, several times a second and at the end of
+	// each trial, one call at a time. It must return soon. Nil: it is not called.
 	OnProgress func(Progress)
 }
 
-// NewManifest returns that of a run which begins now, on the engine of that name, by this program on this machine.
+// NewManifest returns that of a run which begins now, on the engine of that name, by this program
+// on this machine.
 func NewManifest(engine string, d *design.Design, command []string) record.Manifest {
 	return record.Manifest{
 		Name: d.Name, Engine: engine, Command: command, Seed: d.Seed, Began: time.Now(),
@@ -52,10 +54,12 @@ func NewManifest(engine string, d *design.Design, command []string) record.Manif
 	}
 }
 
-// Do runs the trials of the design, or those of the shard, each on a fresh cluster, and returns the folder of the run: empty when there is none.
+// Do runs the trials of the design, or those of the shard, each on a fresh cluster, and returns the
+// folder of the run: empty when there is none.
 //
-// When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in the folder, and the error
-// is nil. A trial that cannot be run ends the run in the same way, with its error.
+// When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in
+// the folder, and the error is nil. A trial that cannot be run ends the run in the same way, with
+// its error.
 func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) {
 	if p, ok := r.Engine.(Preparer); ok {
 		if err := p.Prepare(ctx, d); err != nil {

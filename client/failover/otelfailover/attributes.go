@@ -41,13 +41,14 @@ func reasonName(r failover.Reason) string {
 	return r.String()
 }
 
-// statusCode is the status of an attempt or a call, by the name that the gRPC specification gives it.
+// statusCode is the status of an attempt or a call, by the name that the gRPC specification gives
+// it.
 func statusCode(err error) attribute.KeyValue {
 	return semconv.RPCResponseStatusCode(code.Code(status.Code(err)).String())
 }
 
-// serverAttributes name what the connection was made for, as the conventions for gRPC have it: the host and port in the
-// target, where it is one host, else the target.
+// serverAttributes name what the connection was made for, as the conventions for gRPC have it: the
+// host and port in the target, where it is one host, else the target.
 func serverAttributes(cc *grpc.ClientConn) []attribute.KeyValue {
 	scheme, rest, _ := strings.Cut(cc.CanonicalTarget(), "://")
 	_, endpoint, _ := strings.Cut(rest, "/")

@@ -149,7 +149,8 @@ func (c *call) end(err error) {
 	c.span.End()
 }
 
-// carrier takes what a propagator writes. Without anything written it costs no copy of the metadata.
+// carrier takes what a propagator writes. Without anything written it costs no copy of the
+// metadata.
 type carrier struct {
 	ctx context.Context
 	md  metadata.MD // the outgoing one, once something is written to it

@@ -102,7 +102,8 @@ func TestStreamLeavesItsContext(t *testing.T) {
 	}
 }
 
-// oneCall returns a function that makes a call which its first attempt answers; the request goes nowhere.
+// oneCall returns a function that makes a call which its first attempt answers; the request goes
+// nowhere.
 func oneCall(tb testing.TB, o Options) func() {
 	tb.Helper()
 	t, err := newTelemetry(o)
@@ -122,7 +123,8 @@ func oneCall(tb testing.TB, o Options) func() {
 	}
 }
 
-// without is a program without an SDK, unsampled one that keeps metrics and samples no span, and sampled all of them.
+// without is a program without an SDK, unsampled one that keeps metrics and samples no span, and
+// sampled all of them.
 func without() Options {
 	return Options{TracerProvider: notrace.NewTracerProvider(), MeterProvider: nometric.NewMeterProvider(), Propagator: propagation.TraceContext{}}
 }
@@ -141,8 +143,8 @@ func sampled() Options {
 	return o
 }
 
-// What a call that nobody records costs: the call, its context and the span's, and what a lookup by name takes; with an
-// SDK also the metadata that tells the replicas, and an attempt's attributes.
+// What a call that nobody records costs: the call, its context and the span's, and what a lookup by
+// name takes; with an SDK also the metadata that tells the replicas, and an attempt's attributes.
 func TestAllocationsWithoutRecording(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A call that succeeds with its second attempt is one span with two events. A program would export its spans; this one
-// keeps them.
+// A call that succeeds with its second attempt is one span with two events. A program would export
+// its spans; this one keeps them.
 func ExampleNewClient() {
 	addr, stop := serveAtSecondAttempt()
 	defer stop()

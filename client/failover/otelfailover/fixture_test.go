@@ -26,8 +26,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// bubble is synctest.Test on one processor. On two, timers of a bubble can fire at the same time, and as all of them share
-// one context of the race detector, that crashes it (Go 1.26).
+// bubble is synctest.Test on one processor. On two, timers of a bubble can fire at the same time,
+// and as all of them share one context of the race detector, that crashes it (Go 1.26).
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
@@ -102,8 +102,8 @@ func (l *lab) target() string {
 	return target
 }
 
-// dial returns a connection that is seen, each replica of which is known to be ready, or down. All methods are
-// idempotent. The options come behind those of the package.
+// dial returns a connection that is seen, each replica of which is known to be ready, or down. All
+// methods are idempotent. The options come behind those of the package.
 func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *failover.Client {
 	l.t.Helper()
 	p.Idempotent = map[string]bool{"/": true}
@@ -156,7 +156,8 @@ func (l *lab) metrics() map[string]metricdata.Aggregation {
 	return found
 }
 
-// points returns the values of a sum, or the counts of a histogram, by attributes: those of the server are left out.
+// points returns the values of a sum, or the counts of a histogram, by attributes: those of the
+// server are left out.
 func points(a metricdata.Aggregation) map[string]int {
 	found := map[string]int{}
 	switch a := a.(type) {

@@ -44,8 +44,8 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 	return &i, errors.Join(errs[:]...)
 }
 
-// watch has the connection observed whenever metrics are collected. A provider keeps its callbacks for ever, and so must
-// not keep the connection: when that is garbage, the callback goes too.
+// watch has the connection observed whenever metrics are collected. A provider keeps its callbacks
+// for ever, and so must not keep the connection: when that is garbage, the callback goes too.
 func (t *telemetry) watch() {
 	ref, i := weak.Make(t), t.instruments
 	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {

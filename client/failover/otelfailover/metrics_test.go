@@ -198,7 +198,8 @@ func (r countedRegistration) Unregister() error {
 func TestConnectionLeavesNothingBehind(t *testing.T) {
 	counted := &callbacks{none: make(chan struct{})}
 	var conn weak.Pointer[failover.Client]
-	// In a bubble, since the runtime may keep a timer that was stopped, and the connection with it, until it was due.
+	// In a bubble, since the runtime may keep a timer that was stopped, and the connection with it,
+	// until it was due.
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)
 		counted.MeterProvider = l.options.MeterProvider

@@ -1,11 +1,12 @@
-// Package otelfailover shows a failover connection in OpenTelemetry: a span per call with an event per attempt, and
-// metrics of the calls, the attempts and the replicas. It uses the OpenTelemetry API alone; which SDK and exporter are
-// behind it is the program's business.
+// Package otelfailover shows a failover connection in OpenTelemetry: a span per call with an event
+// per attempt, and metrics of the calls, the attempts and the replicas. It uses the OpenTelemetry
+// API alone; which SDK and exporter are behind it is the program's business.
 //
 // # Spans
 //
-// A call is one client span, whatever its attempts, with the attributes of the RPC semantic conventions; its context
-// goes to every replica that is tried. Each attempt that ends adds an event "failover.attempt" with
+// A call is one client span, whatever its attempts, with the attributes of the RPC semantic
+// conventions; its context goes to every replica that is tried. Each attempt that ends adds an
+// event "failover.attempt" with
 //
 //	failover.replica           the address, as the resolver gave it
 //	failover.outcome           ok, refused, lost, failed, timeout, rejected or canceled
@@ -16,9 +17,9 @@
 //	failover.attempt.duration  how long it took, in seconds
 //	rpc.response.status_code   the status it ended with, such as UNAVAILABLE
 //
-// A call that fails has the status Error, the line that failover.Error prints, and the attribute failover.reason: why
-// there was no further attempt. The span of a stream ends with the stream, or with the caller's context; its attempts
-// end, as everywhere in failover, with the first message.
+// A call that fails has the status Error, the line that failover.Error prints, and the attribute
+// failover.reason: why there was no further attempt. The span of a stream ends with the stream, or
+// with the caller's context; its attempts end, as everywhere in failover, with the first message.
 //
 // # Metrics
 //
@@ -33,15 +34,17 @@
 //	failover.replica.ready     {replica}             1 or 0: whether there is a connection, by failover.replica
 //	failover.replica.ejected   {replica}             1 or 0: whether it is left out, by failover.replica
 //
-// The last five are read from Client.Statistics when metrics are collected, from the connection's first call until it
-// is closed, and are sums: connections to one target add up. All metrics have server.address and server.port, which
-// name the connection's target, not a replica. A method is named where generated code calls it, or a caller who gives
-// grpc.StaticMethod; all others are _OTHER, so that names which a program makes up cannot flood a metrics store.
+// The last five are read from Client.Statistics when metrics are collected, from the connection's
+// first call until it is closed, and are sums: connections to one target add up. All metrics have
+// server.address and server.port, which name the connection's target, not a replica. A method is
+// named where generated code calls it, or a caller who gives grpc.StaticMethod; all others are
+// _OTHER, so that names which a program makes up cannot flood a metrics store.
 //
 // # Beside otelgrpc
 //
-// The stats handler of otelgrpc may be among the options as well. It sees what is on the wire: its spans are the
-// attempts, children of the call's span, and its rpc.client.call.duration counts attempts, not calls.
+// The stats handler of otelgrpc may be among the options as well. It sees what is on the wire: its
+// spans are the attempts, children of the call's span, and its rpc.client.call.duration counts
+// attempts, not calls.
 package otelfailover
 
 import (
@@ -59,19 +62,20 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Options are where telemetry goes. The zero value takes the global providers, which may be set later.
+// Options are where telemetry goes. The zero value takes the global providers, which may be set
+// later.
 type Options struct {
 	// TracerProvider makes the spans. Nil means otel.GetTracerProvider.
 	TracerProvider trace.TracerProvider
 	// MeterProvider makes the metrics. Nil means otel.GetMeterProvider.
 	MeterProvider metric.MeterProvider
-	// Propagator writes a call's span into the metadata of its attempts. Nil means otel.GetTextMapPropagator, which
-	// writes nothing until one is set.
+	// Propagator writes a call's span into the metadata of its attempts. Nil means
+	// otel.GetTextMapPropagator, which writes nothing until one is set.
 	Propagator propagation.TextMapPropagator
 }
 
-// NewClient is failover.NewClient for a connection that shows in OpenTelemetry. Interceptors among the options run within the
-// call's span. The error is the MeterProvider's or failover.NewClient's.
+// NewClient is failover.NewClient for a connection that shows in OpenTelemetry. Interceptors among
+// the options run within the call's span. The error is the MeterProvider's or failover.NewClient's.
 func NewClient(target string, p failover.Policy, o Options, opts ...grpc.DialOption) (*failover.Client, error) {
 	t, err := newTelemetry(o)
 	if err != nil {

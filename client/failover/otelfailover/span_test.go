@@ -115,7 +115,8 @@ func (s *seen) handle(c grpccodes.Code) func(context.Context) error {
 	}
 }
 
-// A program that passes on the metadata of a request of its own must not pass its own caller for the parent.
+// A program that passes on the metadata of a request of its own must not pass its own caller for
+// the parent.
 func TestSpanReachesEveryReplica(t *testing.T) {
 	l := newLab(t, 2)
 	var s seen
@@ -197,7 +198,8 @@ func TestInterceptorsOfTheUsers(t *testing.T) {
 	}
 }
 
-// A method that is not known beforehand could be any: its name is not for metrics, nor for the span's name.
+// A method that is not known beforehand could be any: its name is not for metrics, nor for the
+// span's name.
 func TestMethodThatIsNotStatic(t *testing.T) {
 	l := newLab(t, 1)
 	conn := l.dial(failover.Policy{})

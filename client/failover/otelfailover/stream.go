@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// stream ends its call when the stream ends: with what the caller receives or sends, or with the caller's context, after
-// which the caller may leave the stream alone.
+// stream ends its call when the stream ends: with what the caller receives or sends, or with the
+// caller's context, after which the caller may leave the stream alone.
 type stream struct {
 	grpc.ClientStream
 	desc *grpc.StreamDesc
@@ -19,7 +19,8 @@ type stream struct {
 	over   sync.Once
 	detach func() bool // from the context
 
-	// busy is held for reading in a method that may end the stream: that knows better why than the context does.
+	// busy is held for reading in a method that may end the stream: that knows better why than the
+	// context does.
 	busy sync.RWMutex
 }
 
@@ -35,7 +36,8 @@ func newStream(ctx context.Context, cs grpc.ClientStream, desc *grpc.StreamDesc,
 	return s
 }
 
-// SendMsg sends a message. An error other than io.EOF is the call's; RecvMsg tells what is behind an io.EOF.
+// SendMsg sends a message. An error other than io.EOF is the call's; RecvMsg tells what is behind
+// an io.EOF.
 func (s *stream) SendMsg(m any) error {
 	s.busy.RLock()
 	defer s.busy.RUnlock()

@@ -17,7 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// send returns a handler that sends n messages, one at once and one each second, and ends the stream with the error.
+// send returns a handler that sends n messages, one at once and one each second, and ends the
+// stream with the error.
 func send(n int, err error) func(grpc.ServerStream) error {
 	return func(s grpc.ServerStream) error {
 		for i := range n {
@@ -123,7 +124,8 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 	})
 }
 
-// While the caller is in Recv, that tells how the stream ends: the context alone would not know why.
+// While the caller is in Recv, that tells how the stream ends: the context alone would not know
+// why.
 func TestStreamThatIsCanceledInRecv(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)

@@ -27,7 +27,8 @@ const attempts = 3
 // client is a way to reach the replicas.
 type client struct {
 	name string
-	// dial returns a connection to the replicas at addrs. Attempts have the deadline, unless it is zero.
+	// dial returns a connection to the replicas at addrs. Attempts have the deadline, unless it is
+	// zero.
 	dial func(addrs []string, deadline time.Duration) (*grpc.ClientConn, error)
 	// plain says that dial has no use for the deadline: whoever calls sets it.
 	plain bool
@@ -89,7 +90,8 @@ func dialFailsafe(addrs []string, deadline time.Duration) (*grpc.ClientConn, err
 	return dialRoundRobin(addrs, "", grpc.WithUnaryInterceptor(failsafegrpc.NewUnaryClientInterceptor(policies...)))
 }
 
-// dialRetryPolicy repeats as soon as gRPC allows. The deadline is the call's, as a retryPolicy has none for an attempt.
+// dialRetryPolicy repeats as soon as gRPC allows. The deadline is the call's, as a retryPolicy has
+// none for an attempt.
 func dialRetryPolicy(addrs []string, deadline time.Duration) (*grpc.ClientConn, error) {
 	method := fmt.Sprintf(`"name": [{}], "retryPolicy": {"maxAttempts": %d, "retryableStatusCodes": ["UNAVAILABLE"],
 		"initialBackoff": "0.000001s", "maxBackoff": "0.000001s", "backoffMultiplier": 1}`, attempts)
@@ -103,8 +105,8 @@ func dialPlainRoundRobin(addrs []string, _ time.Duration) (*grpc.ClientConn, err
 	return dialRoundRobin(addrs, "")
 }
 
-// dialRoundRobin returns a connection that takes the replicas in turn. methodConfig is the one of its service config, or
-// empty.
+// dialRoundRobin returns a connection that takes the replicas in turn. methodConfig is the one of
+// its service config, or empty.
 func dialRoundRobin(addrs []string, methodConfig string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
 	var state resolver.State
 	for _, a := range addrs {

@@ -48,8 +48,9 @@ func BenchmarkCrash(b *testing.B) {
 	b.ReportMetric(ms(quantile(noticed, 0.99)), "noticed-p99-ms")
 }
 
-// callThroughCrash makes a call that crashes the replica at addr. It returns when its connection was found broken, and
-// when the call had succeeded at another replica, by the clock that the replica reads too.
+// callThroughCrash makes a call that crashes the replica at addr. It returns when its connection
+// was found broken, and when the call had succeeded at another replica, by the clock that the
+// replica reads too.
 func callThroughCrash(b *testing.B, conn *grpc.ClientConn, addr string) (loss, success time.Time) {
 	b.Helper()
 	ctx := metadata.AppendToOutgoingContext(context.Background(), crashHeader, addr)

@@ -17,7 +17,8 @@ var troubles = []struct {
 	{"unavailable", unavailable},
 }
 
-// TestOneHealthyReplica makes calls while one replica of three, the last, is healthy. None may fail.
+// TestOneHealthyReplica makes calls while one replica of three, the last, is healthy. None may
+// fail.
 func TestOneHealthyReplica(t *testing.T) {
 	for _, trouble := range troubles {
 		t.Run(trouble.name, func(t *testing.T) {
@@ -46,7 +47,8 @@ func BenchmarkOneHealthyReplica(b *testing.B) {
 	}
 }
 
-// gone returns addresses that refuse connections. A socket is bound to each, so that no other process can listen there.
+// gone returns addresses that refuse connections. A socket is bound to each, so that no other
+// process can listen there.
 func gone(tb testing.TB) (addrs []string) {
 	tb.Helper()
 	for range 2 {

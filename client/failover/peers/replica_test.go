@@ -22,7 +22,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The test binary plays a replica when its first argument says so. The others are its address and its mode.
+// The test binary plays a replica when its first argument says so. The others are its address and
+// its mode.
 const (
 	playReplica = "replica"
 
@@ -46,7 +47,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve is a replica: it prints its address once it listens, and lives as long as its standard input.
+// serve is a replica: it prints its address once it listens, and lives as long as its standard
+// input.
 func serve(addr, mode string) error {
 	lis, err := listen(addr)
 	if err != nil {
@@ -67,8 +69,8 @@ func serve(addr, mode string) error {
 	return server.Serve(lis)
 }
 
-// listen takes a port below the ephemeral range when it may take any: a client's own socket could else have it when a
-// replica that was down is to listen again.
+// listen takes a port below the ephemeral range when it may take any: a client's own socket could
+// else have it when a replica that was down is to listen again.
 func listen(addr string) (net.Listener, error) {
 	if addr != anyPort {
 		return net.Listen("tcp", addr)

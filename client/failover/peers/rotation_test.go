@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// rotation is a benchmark whose clients take turns, so that what else happens on the machine happens to all of them.
+// rotation is a benchmark whose clients take turns, so that what else happens on the machine
+// happens to all of them.
 type rotation struct {
 	clients []client // bare among them
 	workers int      // goroutines that call at a time
@@ -18,7 +19,8 @@ type rotation struct {
 	runs []map[entry]result // one for each -count
 }
 
-// deadlines are what each client is measured with. Zero is none, and the other one is never reached.
+// deadlines are what each client is measured with. Zero is none, and the other one is never
+// reached.
 var deadlines = []time.Duration{0, 10 * time.Second}
 
 // entry is what a line of the output is about.
@@ -40,8 +42,9 @@ type result struct {
 	timesBare float64       // median over the turns
 }
 
-// benchmark runs the entries' sub-benchmarks. The testing package wants them one after the other, each with all its
-// counts: so the first to need a run makes it, for all entries at once, and the others tell what it found.
+// benchmark runs the entries' sub-benchmarks. The testing package wants them one after the other,
+// each with all its counts: so the first to need a run makes it, for all entries at once, and the
+// others tell what it found.
 func (r *rotation) benchmark(b *testing.B) {
 	_, addrs := launchAll(b, serving, serving, serving)
 	for _, deadline := range deadlines {
@@ -64,7 +67,8 @@ func (r *rotation) benchmark(b *testing.B) {
 	}
 }
 
-// run measures all entries, on connections of its own. It first lets each have a few turns, to connect and warm up.
+// run measures all entries, on connections of its own. It first lets each have a few turns, to
+// connect and warm up.
 func (r *rotation) run(b *testing.B, addrs []string) map[entry]result {
 	var conns []*connection
 	for _, deadline := range deadlines {
@@ -106,7 +110,8 @@ func (r *rotation) summary(times, bares []time.Duration) result {
 	return result{perCall: sum / time.Duration(r.turns*r.workers*r.calls), timesBare: ratios[len(ratios)/2]}
 }
 
-// crew is the goroutines that make the calls. They last for a run, since the stack of a new one has yet to grow.
+// crew is the goroutines that make the calls. They last for a run, since the stack of a new one has
+// yet to grow.
 type crew struct {
 	workers int
 	start   chan *connection
@@ -129,7 +134,8 @@ func newCrew(workers, calls int) *crew {
 	return w
 }
 
-// turn lets every worker make its calls, and returns the time that took, or the error of one that failed.
+// turn lets every worker make its calls, and returns the time that took, or the error of one that
+// failed.
 func (w *crew) turn(c *connection) (took time.Duration, err error) {
 	start := time.Now()
 	for range w.workers {

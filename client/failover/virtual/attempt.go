@@ -69,7 +69,8 @@ func (a *attempt) begin() {
 // needsConnection reports whether the attempt does not want a dial that may fail.
 func (a *attempt) needsConnection() bool { return a.hedge || a.call.Rules.Wait }
 
-// look looks whether the attempt still has to wait for a connection, and goes on with it where it does not.
+// look looks whether the attempt still has to wait for a connection, and goes on with it where it
+// does not.
 func (a *attempt) look() {
 	k, c := a.call, a.call.client
 	switch {
@@ -115,7 +116,8 @@ func (a *attempt) report() Attempt {
 	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start}
 }
 
-// replied takes the reply. A request that is given back is repeated by gRPC, once, where no other replica could be tried.
+// replied takes the reply. A request that is given back is repeated by gRPC, once, where no other
+// replica could be tried.
 func (a *attempt) replied() {
 	switch o := a.reply.Outcome; {
 	case o == OutcomeLost:

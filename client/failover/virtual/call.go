@@ -45,7 +45,8 @@ func (p Pending) Cancel() {
 	}
 }
 
-// Call makes a call with a deadline, or Forever, of the method that [New] has the policy of. done, unless nil, is told of its end.
+// Call makes a call with a deadline, or Forever, of the method that [New] has the policy of. done,
+// unless nil, is told of its end.
 func (c *Client) Call(deadline time.Duration, done func(Call)) Pending {
 	return c.method.Call(deadline, done)
 }

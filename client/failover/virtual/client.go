@@ -1,9 +1,10 @@
-// Package virtual is the failover client in virtual time. It makes the decisions of package failover, which are the same code, about
-// calls to replicas of which a World says what becomes of each dial and each attempt. There is no gRPC in it, no goroutine and no
-// clock: a Timeline fires one timer after the other. With the same seed and the same World the same happens.
+// Package virtual is the failover client in virtual time. It makes the decisions of package
+// failover, which are the same code, about calls to replicas of which a World says what becomes of
+// each dial and each attempt. There is no gRPC in it, no goroutine and no clock: a Timeline fires
+// one timer after the other. With the same seed and the same World the same happens.
 //
-// What it leaves out: the resolver, whose replicas are the same all the time; streams; statuses beyond what Outcome tells apart;
-// and the time that the client itself takes.
+// What it leaves out: the resolver, whose replicas are the same all the time; streams; statuses
+// beyond what Outcome tells apart; and the time that the client itself takes.
 package virtual
 
 import (
@@ -13,7 +14,8 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// Policy is what decisions depend on of a failover.Policy, for one method; see failover.Policy.Virtual.
+// Policy is what decisions depend on of a failover.Policy, for one method; see
+// failover.Policy.Virtual.
 type Policy = core.Policy
 
 // Outcome is how an attempt ended.
@@ -33,18 +35,21 @@ const (
 // Reason is why a call failed.
 type Reason = core.Reason
 
-// Forever is a time that never comes: of a deadline, that there is none; of an answer, that it never comes.
+// Forever is a time that never comes: of a deadline, that there is none; of an answer, that it
+// never comes.
 const Forever = core.Forever
 
 // World is what is outside the client.
 type World interface {
-	// Dial is asked when a dial of a replica begins: after what time it ends, and whether the replica is connected then. A replica that
-	// was down is knocked at before, which finds out whether something accepts connections there, and no more.
+	// Dial is asked when a dial of a replica begins: after what time it ends, and whether the
+	// replica is connected then. A replica that was down is knocked at before, which finds out
+	// whether something accepts connections there, and no more.
 	Dial(replica int, knock bool) (after time.Duration, ok bool)
-	// Send is asked when an attempt is sent to a replica: what comes back, if the connection lasts. Where that is not known yet, it
-	// comes after Forever, and Client.Answer says it later.
+	// Send is asked when an attempt is sent to a replica: what comes back, if the connection lasts.
+	// Where that is not known yet, it comes after Forever, and Client.Answer says it later.
 	Send(a Attempt) Reply
-	// Probe is asked when a replica that is ejected is probed: after what time it answers, and what.
+	// Probe is asked when a replica that is ejected is probed: after what time it answers, and
+	// what.
 	Probe(replica int) (after time.Duration, f Finding)
 }
 
@@ -62,12 +67,15 @@ const (
 type Reply struct {
 	// After is the time until then.
 	After time.Duration
-	// Outcome is OutcomeOK, OutcomeFailed or OutcomeRejected, or OutcomeLost, where the connection breaks then, and all attempts that
-	// are in flight on it are lost. OutcomeRefused stands for a request that is given back unprocessed.
+	// Outcome is OutcomeOK, OutcomeFailed or OutcomeRejected, or OutcomeLost, where the connection
+	// breaks then, and all attempts that are in flight on it are lost. OutcomeRefused stands for a
+	// request that is given back unprocessed.
 	Outcome Outcome
-	// NotExecuted is true where a failure says that the request was not executed, as failover.Policy.NotExecuted has it.
+	// NotExecuted is true where a failure says that the request was not executed, as
+	// failover.Policy.NotExecuted has it.
 	NotExecuted bool
-	// Pushback is how long the replica asks to wait before a repetition; negative: not to repeat the call.
+	// Pushback is how long the replica asks to wait before a repetition; negative: not to repeat
+	// the call.
 	Pushback time.Duration
 }
 
@@ -126,7 +134,8 @@ type Client struct {
 	free  []*call
 }
 
-// New returns a client of n replicas, which it begins to dial. Its policy must be one of failover.Policy.Virtual.
+// New returns a client of n replicas, which it begins to dial. Its policy must be one of
+// failover.Policy.Virtual.
 func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 	c := &Client{timeline: t, world: w, policy: p, seed: seed, dials: core.NewDialBudget(p.Redial.PerSecond), wanted: t.Now()}
 	c.shared.Init(p, seed)
@@ -157,7 +166,8 @@ type Method struct {
 	latency core.Latency
 }
 
-// Method returns another method, for which the policy says something else. What a policy says of all methods is that of [New].
+// Method returns another method, for which the policy says something else. What a policy says of
+// all methods is that of [New].
 func (c *Client) Method(p Policy) *Method {
 	return &Method{client: c, rules: p.Rules, hedging: p.Hedging}
 }
@@ -170,8 +180,8 @@ func (c *Client) Waiting() int { return c.line.Len() }
 // Limit is how many attempts may be in flight at a replica; zero means any number.
 func (c *Client) Limit() int { return int(c.shared.Limit()) }
 
-// Answer says what comes back to an attempt for which World.Send had nothing yet, in Reply.After from now. An attempt that has ended
-// takes no answer.
+// Answer says what comes back to an attempt for which World.Send had nothing yet, in Reply.After
+// from now. An attempt that has ended takes no answer.
 func (c *Client) Answer(x Attempt, r Reply) {
 	a := x.handle
 	if a.state != attemptSent || a.call.Number != x.Call || a.number != x.Number {
@@ -181,14 +191,15 @@ func (c *Client) Answer(x Attempt, r Reply) {
 	c.timeline.Set(&a.answer, after(c.now(), r.After))
 }
 
-// Break breaks the connection to a replica, if there is one: the attempts in flight on it are lost, and those on connections before it
-// that drain.
+// Break breaks the connection to a replica, if there is one: the attempts in flight on it are lost,
+// and those on connections before it that drain.
 func (c *Client) Break(replica int) {
 	c.links[replica].lose()
 	c.run()
 }
 
-// Drain lets the connection to a replica, if there is one, take no further attempts, as a GOAWAY does. Those in flight on it go on.
+// Drain lets the connection to a replica, if there is one, take no further attempts, as a GOAWAY
+// does. Those in flight on it go on.
 func (c *Client) Drain(replica int) {
 	if l := &c.links[replica]; l.state == linkReady && !l.broken {
 		l.changed(linkIdle)

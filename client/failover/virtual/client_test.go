@@ -16,7 +16,8 @@ import (
 
 const ms = time.Millisecond
 
-// cluster is replicas that crash at random and are back after a delay, and callers that call again and again.
+// cluster is replicas that crash at random and are back after a delay, and callers that call again
+// and again.
 type cluster struct {
 	virtual.Timeline
 	client   *virtual.Client
@@ -100,8 +101,8 @@ func TestSameSeedSameDecisions(t *testing.T) {
 	}
 }
 
-// Results that DESIGN.md keeps of a real cluster: waiting for a replica with one attempt in flight at each succeeds nearly always, where
-// one that tries what is down fails nearly always.
+// Results that DESIGN.md keeps of a real cluster: waiting for a replica with one attempt in flight
+// at each succeeds nearly always, where one that tries what is down fails nearly always.
 func TestPoliciesDifferAsMeasured(t *testing.T) {
 	success := func(p failover.Policy) float64 {
 		c := newCluster(t, p, 3, 10, 1)
@@ -133,8 +134,9 @@ func TestPolicyOfAMethod(t *testing.T) {
 	}
 }
 
-// BenchmarkEvents is the time of an event, in clusters of several sizes under the recommended policy, and the memory that a replica or a
-// caller takes. Other processes bear on events/s, not on events/cpu-s.
+// BenchmarkEvents is the time of an event, in clusters of several sizes under the recommended
+// policy, and the memory that a replica or a caller takes. Other processes bear on events/s, not on
+// events/cpu-s.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 3}, {3, 10}, {3, 1000}, {100, 1000}, {1000, 10000}, {10000, 100000}, {10000, 100}, {3, 1000000}, {10000, 1000000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {

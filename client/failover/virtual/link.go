@@ -215,8 +215,8 @@ func (c *Client) countDown(replica int, down bool) {
 	}
 }
 
-// wake makes sure that the replica's state is fresh enough to rely on, and returns the number of the dial whose end tells an attempt
-// what to do.
+// wake makes sure that the replica's state is fresh enough to rely on, and returns the number of
+// the dial whose end tells an attempt what to do.
 func (l *link) wake() uint64 {
 	l.client.wanted = l.client.now()
 	if l.dialable() {

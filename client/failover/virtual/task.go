@@ -2,7 +2,8 @@ package virtual
 
 import "slices"
 
-// task is what a call does when it is its turn: what a goroutine does in the real client, until it waits for something.
+// task is what a call does when it is its turn: what a goroutine does in the real client, until it
+// waits for something.
 type task struct {
 	do      func(*call, *attempt)
 	call    *call
@@ -38,8 +39,9 @@ func (t *tasks) any() bool {
 	return t.done < len(t.queue)
 }
 
-// run does all that is to be done now. A connection that has broken is known to have only when the calls have gone on that were lost
-// with it: gRPC tells the attempts first. With Timeline.Ties, it may be known earlier.
+// run does all that is to be done now. A connection that has broken is known to have only when the
+// calls have gone on that were lost with it: gRPC tells the attempts first. With Timeline.Ties, it
+// may be known earlier.
 func (c *Client) run() {
 	t := &c.tasks
 	if t.running {

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
-// Timeline is virtual time: what is to happen happens in order, and nothing takes time but waiting. What is due at the same time happens
-// in the order in which it was set. The zero value is at time zero.
+// Timeline is virtual time: what is to happen happens in order, and nothing takes time but waiting.
+// What is due at the same time happens in the order in which it was set. The zero value is at time
+// zero.
 type Timeline struct {
-	// Ties, unless nil, is asked whenever several things happen at the same time in an order that is open: it returns one of
-	// the numbers from 0 to below n. With 0 always, it is the usual order. So a test can try others.
+	// Ties, unless nil, is asked whenever several things happen at the same time in an order that
+	// is open: it returns one of the numbers from 0 to below n. With 0 always, it is the usual
+	// order. So a test can try others.
 	Ties func(kind Tie, n int) int
 
 	now   time.Duration
@@ -45,7 +47,8 @@ func (t *Timeline) Now() time.Duration { return t.now }
 // Events is how many timers have fired.
 func (t *Timeline) Events() uint64 { return t.count }
 
-// Set sets the timer to a time, which is not before now. If it was set, it is to another time from now on.
+// Set sets the timer to a time, which is not before now. If it was set, it is to another time from
+// now on.
 func (t *Timeline) Set(x *Timer, at time.Duration) {
 	t.set++
 	x.at, x.order = max(at, t.now), t.set

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Timers fire in order of time, and of setting where the time is the same, however they are set again and stopped.
+// Timers fire in order of time, and of setting where the time is the same, however they are set
+// again and stopped.
 func TestTimelineFiresInOrder(t *testing.T) {
 	type planned struct {
 		at    time.Duration

@@ -1,5 +1,5 @@
-// Package page is the page of crashlab live: HTML, its style and its script, which ask nothing of the network but the server
-// that they come from.
+// Package page is the page of crashlab live: HTML, its style and its script, which ask nothing of
+// the network but the server that they come from.
 package page
 
 import (
@@ -19,8 +19,9 @@ var scripts = []string{
 	"store.js", "stage.js", "tips.js", "connection.js", "figures.js", "history.js", "way.js", "fields.js", "controls.js", "page.js",
 }
 
-// Handler serves the page at / and its files beside it. None of them is secret: the page has no data but what it asks for. It
-// works under a content-security policy that allows nothing inline, and nothing from elsewhere.
+// Handler serves the page at / and its files beside it. None of them is secret: the page has no
+// data but what it asks for. It works under a content-security policy that allows nothing inline,
+// and nothing from elsewhere.
 func Handler() http.Handler {
 	const html, style, script = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 	files := map[string]file{

@@ -146,7 +146,8 @@ func TestPageFreezes(t *testing.T) {
 	s.MustBeQuiet(s.origin())
 }
 
-// Each control sends its command, and there is one for every setting, fault and rule of relaunching.
+// Each control sends its command, and there is one for every setting, fault and rule of
+// relaunching.
 func TestControls(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")

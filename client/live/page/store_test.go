@@ -45,7 +45,8 @@ func TestStoreFollowsDifferences(t *testing.T) {
 	}
 }
 
-// forget returns a difference that follows others, by which the first items of each list are dropped.
+// forget returns a difference that follows others, by which the first items of each list are
+// dropped.
 func forget(s live.State, diffs []live.Diff) live.Diff {
 	for _, d := range diffs {
 		s.Apply(d)

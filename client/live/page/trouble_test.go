@@ -35,7 +35,8 @@ func spell(c live.Command) string {
 	return string(text)
 }
 
-// What is wrong with a value is said beside its field, and what else fails above the page; both say what to do.
+// What is wrong with a value is said beside its field, and what else fails above the page; both say
+// what to do.
 func TestPageSaysWhatFails(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 390, "light")
@@ -114,7 +115,8 @@ func TestPageHasThemes(t *testing.T) {
 	s.MustBeQuiet(s.origin())
 }
 
-// Whatever the width and the theme, nothing is wider than the screen, and a tooltip is to be had by keyboard.
+// Whatever the width and the theme, nothing is wider than the screen, and a tooltip is to be had by
+// keyboard.
 func TestPageFitsAndExplains(t *testing.T) {
 	t.Parallel()
 	for _, width := range []int64{390, 1280} {

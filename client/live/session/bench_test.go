@@ -30,9 +30,10 @@ type turn struct {
 	cpu  float64 // of this process, in microseconds a call
 }
 
-// BenchmarkThroughput compares a load of its own with the same load in a session, without a page and with one that reads. They take
-// turns, so that what changes on the machine meanwhile falls on all alike; the costs are by their medians: in throughput, and, for a
-// machine that is busy with other work, in processor time of this process, which makes the calls, and reads the page too.
+// BenchmarkThroughput compares a load of its own with the same load in a session, without a page
+// and with one that reads. They take turns, so that what changes on the machine meanwhile falls on
+// all alike; the costs are by their medians: in throughput, and, for a machine that is busy with
+// other work, in processor time of this process, which makes the calls, and reads the page too.
 //
 //	go test ./client/live/session -run '^$' -bench Throughput -benchtime 15x
 func BenchmarkThroughput(b *testing.B) {

@@ -20,7 +20,8 @@ import (
 // commandPatience bounds what waits for processes to stop.
 const commandPatience = time.Minute
 
-// Do does a command, and marks it. Its error is a [*live.Refusal]. What a caller who gives up had begun goes on.
+// Do does a command, and marks it. Its error is a [*live.Refusal]. What a caller who gives up had
+// begun goes on.
 func (s *Session) Do(ctx context.Context, c live.Command) (live.Done, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandPatience)
 	defer cancel()
@@ -152,7 +153,8 @@ func refusal(of *cluster.Supervisor, err error) error {
 	return live.Refuse(to, "%w", of.Failure(err))
 }
 
-// signal returns what sends a signal to the replicas of a command. Of all replicas those without a process are left out.
+// signal returns what sends a signal to the replicas of a command. Of all replicas those without a
+// process are left out.
 func signal(sig supervisorv1.Signal) func(*Session, context.Context, live.Command) error {
 	return func(s *Session, ctx context.Context, c live.Command) error {
 		chosen, err := s.replicas(c.Replicas)
@@ -260,8 +262,8 @@ func (s *Session) ofGroup(name string, do func(of *cluster.Supervisor, group str
 	return nil
 }
 
-// relist returns when the replicas have been listed, so that a command that follows finds those that are there now. It gives up
-// where the connection is lost.
+// relist returns when the replicas have been listed, so that a command that follows finds those
+// that are there now. It gives up where the connection is lost.
 func (s *Session) relist() {
 	limit := time.NewTimer(askPatience)
 	defer limit.Stop()

@@ -21,7 +21,8 @@ type keptFaults struct {
 	kept map[string]map[string]string
 }
 
-// keep adds faults to those of a replica, or forgets them where there are none to add; it returns all of them.
+// keep adds faults to those of a replica, or forgets them where there are none to add; it returns
+// all of them.
 func (k *keptFaults) keep(replica string, values map[string]string) map[string]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -45,7 +46,8 @@ func (k *keptFaults) of(replica string) map[string]string {
 	return k.kept[replica]
 }
 
-// setFaults sets faults of the replicas, now and after each relaunch. Those without a process get them when they have one.
+// setFaults sets faults of the replicas, now and after each relaunch. Those without a process get
+// them when they have one.
 func (s *Session) setFaults(ctx context.Context, replicas []cluster.Replica, values map[string]string) error {
 	request, err := live.FaultRequest(values)
 	if err != nil {
@@ -96,7 +98,8 @@ func (s *Session) ask(ctx context.Context, r cluster.Replica, request *faultv1.S
 	return reply, err
 }
 
-// giveFaults gives the replica at an address the faults that it is to keep. One that cannot have faults goes without.
+// giveFaults gives the replica at an address the faults that it is to keep. One that cannot have
+// faults goes without.
 func (s *Session) giveFaults(ctx context.Context, addr string) error {
 	r, ok := s.at(addr)
 	kept := s.faults.of(r.Name)

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// askPeriod is how often the supervisors are asked whether they are there, and how their replicas are.
+	// askPeriod is how often the supervisors are asked whether they are there, and how their
+	// replicas are.
 	askPeriod = time.Second
 	// askPatience bounds the wait for an answer.
 	askPatience = 5 * time.Second
@@ -145,7 +146,8 @@ func (s *Session) watch(ctx context.Context, c *cluster.Cluster) error {
 	}
 }
 
-// clockOf returns what brings the times of a supervisor to our clock. Clocks that may be the same are.
+// clockOf returns what brings the times of a supervisor to our clock. Clocks that may be the same
+// are.
 func clockOf(ctx context.Context, c *cluster.Cluster, of *cluster.Supervisor) func(time.Time) time.Time {
 	same := func(t time.Time) time.Time { return t }
 	i := slices.IndexFunc(c.Replicas, func(r cluster.Replica) bool { return r.Supervisor == of })
@@ -176,7 +178,8 @@ func (s *Session) happened(ctx context.Context, c *cluster.Cluster, e event.Even
 	return nil
 }
 
-// list lists the replicas, and has the loads follow them. Anew says that what was known before may be old.
+// list lists the replicas, and has the loads follow them. Anew says that what was known before may
+// be old.
 func (s *Session) list(ctx context.Context, c *cluster.Cluster, anew bool) error {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()

@@ -42,7 +42,8 @@ type load struct {
 	late     atomic.Int64 // when a call last started late, in nanoseconds since 1970
 }
 
-// client is a connection with its policy. When another takes its place, it is closed after the last of its calls.
+// client is a connection with its policy. When another takes its place, it is closed after the last
+// of its calls.
 type client struct {
 	conn    *failover.Client
 	call    func(context.Context, int) (workload.Reply, error)
@@ -124,7 +125,8 @@ func (l *load) tell(e live.LoadChanged) {
 	l.session.apply(e)
 }
 
-// connect returns a client with the settings; nil where there is no target yet, and the settings are allowed.
+// connect returns a client with the settings; nil where there is no target yet, and the settings
+// are allowed.
 func (l *load) connect(target string, s live.Settings) (*client, error) {
 	c := new(client)
 	policy := s.Policy

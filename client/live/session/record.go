@@ -21,10 +21,12 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// maxRecorded is how many calls a recording has at most; its memory is bounded, and its report quick to open.
+// maxRecorded is how many calls a recording has at most; its memory is bounded, and its report
+// quick to open.
 const maxRecorded = 50_000
 
-// recorder keeps what a recording has seen. It is an engine whose trials have been made already, one for each load.
+// recorder keeps what a recording has seen. It is an engine whose trials have been made already,
+// one for each load.
 type recorder struct {
 	began, ended time.Time
 	addrs        map[string]string // of the replicas, by name
@@ -135,7 +137,8 @@ func (s *Session) checkRecording() {
 	}
 }
 
-// stopRecording ends the recording and writes its run. Why says why it is not the user who ends it; empty where it is.
+// stopRecording ends the recording and writes its run. Why says why it is not the user who ends it;
+// empty where it is.
 func (s *Session) stopRecording(why string) error {
 	s.mu.Lock()
 	r := s.recorder
@@ -158,7 +161,8 @@ func (s *Session) stopRecording(why string) error {
 	return nil
 }
 
-// design returns what was recorded as the design of an experiment: a cell for each load that has made calls.
+// design returns what was recorded as the design of an experiment: a cell for each load that has
+// made calls.
 func (r *recorder) design() *design.Design {
 	d := &design.Design{Name: "live", Seed: 1, Repeats: 1, Parallel: 1, Source: "# recorded by crashlab live\n", Question: "What was seen in a live session?"}
 	if len(r.did) > 0 {
@@ -193,7 +197,8 @@ func (r *recorder) Trial(_ context.Context, d *design.Design, t design.Trial, _ 
 	return load.Records(slices.Clone(r.events)), nil
 }
 
-// designed returns the settings of the load and of its cluster as a design has them, as far as it has.
+// designed returns the settings of the load and of its cluster as a design has them, as far as it
+// has.
 func (l *load) designed(replicas []cluster.Replica, now live.State) design.Settings {
 	l.changing.Lock()
 	defer l.changing.Unlock()

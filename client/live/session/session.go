@@ -1,8 +1,9 @@
-// Package session runs a live session: it follows a cluster that is running, makes loads on it, executes the
-// commands of its users, and reports its states. Package live defines states and commands.
+// Package session runs a live session: it follows a cluster that is running, makes loads on it,
+// executes the commands of its users, and reports its states. Package live defines states and
+// commands.
 //
-// Commands go to the supervisors and the replicas' Fault services. A session changes nothing by itself, but that it gives a replica
-// that was relaunched the faults that were set through it.
+// Commands go to the supervisors and the replicas' Fault services. A session changes nothing by
+// itself, but that it gives a replica that was relaunched the faults that were set through it.
 package session
 
 import (
@@ -20,15 +21,18 @@ import (
 
 // Config says what a session is about.
 type Config struct {
-	// Cluster is whose replicas are shown and commanded. Nil: there is no control service, and Target says where the replicas are.
+	// Cluster is whose replicas are shown and commanded. Nil: there is no control service, and
+	// Target says where the replicas are.
 	Cluster *cluster.Target
-	// Target is the gRPC target of the loads; empty: the replicas of the cluster, as they come and go.
+	// Target is the gRPC target of the loads; empty: the replicas of the cluster, as they come and
+	// go.
 	Target string
 	// Own says that the cluster was started for the session. It is shown.
 	Own bool
 	// Credentials secure the connections to supervisors and replicas. Nil: they are not secured.
 	Credentials credentials.TransportCredentials
-	// Loads are the settings of the loads A and B at first; A is on. Fewer: those of [live.DefaultSettings].
+	// Loads are the settings of the loads A and B at first; A is on. Fewer: those of
+	// [live.DefaultSettings].
 	Loads []live.Settings
 	// Runs is the folder in which each recording gets one of its own. Empty: none is made.
 	Runs string
@@ -76,7 +80,8 @@ func New(c Config) *Session {
 	return s
 }
 
-// Run runs the session until ctx ends. Then calls under way are interrupted, a recording is written, and the cluster is left as it is.
+// Run runs the session until ctx ends. Then calls under way are interrupted, a recording is
+// written, and the cluster is left as it is.
 func (s *Session) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -107,8 +107,9 @@ func TestFaultsAreSet(t *testing.T) {
 	})
 }
 
-// No call of a load meets a relaunched replica without the faults that were set, though the supervisor has not told yet that it is
-// ready: here it never is. By its command line it crashes at each request.
+// No call of a load meets a relaunched replica without the faults that were set, though the
+// supervisor has not told yet that it is ready: here it never is. By its command line it crashes at
+// each request.
 func TestFaultsAreThereBeforeTheCalls(t *testing.T) {
 	t.Parallel()
 	c := startReplicas(t, 1, 1, spec.Probe{Kind: spec.ProbeNotify}, "--p-crash=1")
@@ -299,7 +300,8 @@ func TestWithoutControl(t *testing.T) {
 	s.do(live.Command{Do: live.ActionLoad, Load: "B", On: new(true)})
 }
 
-// When the control service goes away the session says so, goes on calling, and finds it again by itself.
+// When the control service goes away the session says so, goes on calling, and finds it again by
+// itself.
 func TestControlIsLostAndBack(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 2)

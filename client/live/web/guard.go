@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// policy has the browser load and connect to nothing but this server, and shows the page in no frame.
+// policy has the browser load and connect to nothing but this server, and shows the page in no
+// frame.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard lets requests of the page pass, and no others: none under another name of the host, as a name that is bound to our
-// address by its owner, none from another site, and to /api/ none without the token.
+// guard lets requests of the page pass, and no others: none under another name of the host, as a
+// name that is bound to our address by its owner, none from another site, and to /api/ none without
+// the token.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -37,7 +39,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// knows reports whether the server is meant by a Host header. Where connections are secured, the browser has checked its name.
+// knows reports whether the server is meant by a Host header. Where connections are secured, the
+// browser has checked its name.
 func (s *Server) knows(host string) bool {
 	if s.TLS != nil {
 		return true
@@ -54,7 +57,8 @@ func (s *Server) knows(host string) bool {
 	return false
 }
 
-// sameOrigin reports whether a request comes from our page, or from no page. A link on another site may lead to the page.
+// sameOrigin reports whether a request comes from our page, or from no page. A link on another site
+// may lead to the page.
 func (s *Server) sameOrigin(r *http.Request, api bool) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); api && site != "" && site != "same-origin" && site != "none" {
 		return false

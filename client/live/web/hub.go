@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// queued is how many differences wait for a tab before it gets a state in their place: three seconds of them.
+	// queued is how many differences wait for a tab before it gets a state in their place: three
+	// seconds of them.
 	queued = 32
 	// silence is the longest time without a difference.
 	silence = time.Second
@@ -18,7 +19,8 @@ const (
 	MaxTabs = 64
 )
 
-// hub gives each state to the tabs: as the difference from the one before, or whole. The session never waits for a tab.
+// hub gives each state to the tabs: as the difference from the one before, or whole. The session
+// never waits for a tab.
 type hub struct {
 	mu    sync.Mutex
 	state live.State // that the tabs have, but for those that are behind
@@ -113,8 +115,8 @@ func (h *hub) next(t *tab) []byte {
 	}
 }
 
-// catchUp returns the state for a tab that is behind. What was queued for it is dropped, and the differences from that state on
-// are queued again.
+// catchUp returns the state for a tab that is behind. What was queued for it is dropped, and the
+// differences from that state on are queued again.
 func (h *hub) catchUp(t *tab) (live.State, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

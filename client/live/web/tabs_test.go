@@ -76,7 +76,8 @@ func (f *film) next() live.State {
 	return f.fold.State()
 }
 
-// follow reads events until the tab has the frame, and returns its state and how many whole ones it got.
+// follow reads events until the tab has the frame, and returns its state and how many whole ones it
+// got.
 func (r *reader) follow(frame uint64) (state live.State, whole int) {
 	r.t.Helper()
 	for state.Frame < frame {
@@ -135,7 +136,8 @@ func TestTabs(t *testing.T) {
 	}
 }
 
-// A tab that reads nothing delays nobody, and has the state as soon as it reads: whole, with what it missed left out.
+// A tab that reads nothing delays nobody, and has the state as soon as it reads: whole, with what
+// it missed left out.
 func TestSlowTab(t *testing.T) {
 	t.Parallel()
 	s, base := serve(t, new(Server))

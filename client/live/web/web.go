@@ -1,7 +1,8 @@
-// Package web serves the page of a live session: its files, its state as server-sent events, and its commands. Package live
-// documents the protocol.
+// Package web serves the page of a live session: its files, its state as server-sent events, and
+// its commands. Package live documents the protocol.
 //
-// It serves whoever has the token, by loopback only unless connections are secured and the token was chosen: see [Listen].
+// It serves whoever has the token, by loopback only unless connections are secured and the token
+// was chosen: see [Listen].
 package web
 
 import (
@@ -25,7 +26,8 @@ import (
 
 const (
 	maxBody = 64 << 10
-	// writePatience is how long a tab that sleeps may leave a message unread. Then its connection is closed; it comes again.
+	// writePatience is how long a tab that sleeps may leave a message unread. Then its connection
+	// is closed; it comes again.
 	writePatience = 30 * time.Second
 	endPatience   = time.Second
 )
@@ -72,7 +74,8 @@ func Listen(addr string, secured bool) (net.Listener, error) {
 	return l, err
 }
 
-// URL returns the URL of the page at a listener, with the token. A listener at all addresses is reached by the name of this machine.
+// URL returns the URL of the page at a listener, with the token. A listener at all addresses is
+// reached by the name of this machine.
 func (s *Server) URL(l net.Listener) string {
 	addr := l.Addr().String()
 	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
@@ -84,13 +87,15 @@ func (s *Server) URL(l net.Listener) string {
 	return fmt.Sprintf("%s://%s/#%s", s.scheme(), addr, s.Token)
 }
 
-// Publish gives the tabs a state. States come in their order, one call at a time. It does not wait for a tab.
+// Publish gives the tabs a state. States come in their order, one call at a time. It does not wait
+// for a tab.
 func (s *Server) Publish(state live.State) { s.hub.publish(state) }
 
 // Tabs returns how many tabs read.
 func (s *Server) Tabs() int { return s.hub.count() }
 
-// Serve serves on the listener, which it closes, until ctx ends. Its error is that of a listener that fails.
+// Serve serves on the listener, which it closes, until ctx ends. Its error is that of a listener
+// that fails.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.addr = l.Addr()
 	serving, end := context.WithCancel(ctx) // of the tabs

@@ -90,7 +90,8 @@ func ask(t *testing.T, method, url, body string, headers ...string) (int, string
 
 const bearer = "Bearer " + token
 
-// Requests that are not those of our page are refused, each for its reason, and none of them reaches the session.
+// Requests that are not those of our page are refused, each for its reason, and none of them
+// reaches the session.
 func TestRequestsOfOthers(t *testing.T) {
 	t.Parallel()
 	session := new(made)

@@ -64,8 +64,8 @@ func fullPipe(t *testing.T) *os.File {
 	return write
 }
 
-// Its log is stuck, and it cannot even begin to drain: a second signal ends it all the same, as does the first before
-// signals are caught.
+// Its log is stuck, and it cannot even begin to drain: a second signal ends it all the same, as
+// does the first before signals are caught.
 func TestSignalsEndItWithAStuckLog(t *testing.T) {
 	for _, args := range [][]string{{"--addr", "127.0.0.1:0"}, {"--help"}, {"--p-crash", "2"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {

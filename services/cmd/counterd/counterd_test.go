@@ -79,15 +79,16 @@ func TestSetMakesTheNextGetCrash(t *testing.T) {
 
 func TestLastLineHasTheCounts(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		// That the server has taken the Get does not prove that the Get has arrived at the faults: it mostly has.
+		// That the server has taken the Get does not prove that the Get has arrived at the faults:
+		// it mostly has.
 		for inFlight := 0; inFlight != 1; {
 			inFlight = lastCounts(t, crash)
 		}
 	}
 }
 
-// lastCounts ends a counterd that counted 3 Gets, in a crash or by a signal, while a Get hangs there or is about to. It
-// returns how many were in flight by the last line.
+// lastCounts ends a counterd that counted 3 Gets, in a crash or by a signal, while a Get hangs
+// there or is about to. It returns how many were in flight by the last line.
 func lastCounts(t *testing.T, crash bool) int {
 	p := start(t, "--log-json", "--drain-timeout", "100ms")
 	conn := p.dial(t)

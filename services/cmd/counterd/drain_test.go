@@ -32,7 +32,8 @@ func TestSignalDrains(t *testing.T) {
 }
 
 func TestHealthSaysThatItDrains(t *testing.T) {
-	// A machine that takes its time may let lastNews pass before the news is sent, but not again and again.
+	// A machine that takes its time may let lastNews pass before the news is sent, but not again
+	// and again.
 	for range 20 {
 		if saysThatItDrains(t) {
 			return
@@ -41,7 +42,8 @@ func TestHealthSaysThatItDrains(t *testing.T) {
 	t.Error("in 20 drains no watch got NOT_SERVING")
 }
 
-// saysThatItDrains reports whether a watch of a counterd that drains got NOT_SERVING before its end.
+// saysThatItDrains reports whether a watch of a counterd that drains got NOT_SERVING before its
+// end.
 func saysThatItDrains(t *testing.T) bool {
 	t.Helper()
 	p := start(t, "--drain-timeout", "10m")

@@ -60,8 +60,8 @@ func (f flags) faults() fault.Faults {
 	}
 }
 
-// parseFlags returns the flags with a seed in place of 0, or an error of one line that names the flag or the environment
-// variable, its value and what is allowed.
+// parseFlags returns the flags with a seed in place of 0, or an error of one line that names the
+// flag or the environment variable, its value and what is allowed.
 func parseFlags(args []string) (flags, error) {
 	var f flags
 	var bad badValue
@@ -100,8 +100,8 @@ func parseFlags(args []string) (flags, error) {
 	return f, nil
 }
 
-// badValue is the first value that a mapper refused. Kong's own error has it too, but words it differently, and not as
-// an error that can be unwrapped when it comes from the environment.
+// badValue is the first value that a mapper refused. Kong's own error has it too, but words it
+// differently, and not as an error that can be unwrapped when it comes from the environment.
 type badValue struct{ err error }
 
 // mapper makes a kong mapper of a parse function whose errors begin with the value.

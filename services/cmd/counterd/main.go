@@ -1,7 +1,7 @@
 // Command counterd serves one replica of the Counter service, and lets it fail on purpose.
 //
-// It exits with 0 after SIGTERM or SIGINT, 1 when it could not serve or when a simulated crash struck, and 2 for a flag
-// that is not allowed. A second signal ends it at once.
+// It exits with 0 after SIGTERM or SIGINT, 1 when it could not serve or when a simulated crash
+// struck, and 2 for a flag that is not allowed. A second signal ends it at once.
 package main
 
 import (

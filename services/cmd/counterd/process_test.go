@@ -70,7 +70,8 @@ const patience = 2 * time.Minute // for what must happen, on a machine however s
 // listeningLine has the address, in a log of either form.
 var listeningLine = regexp.MustCompile(`"?addr"?[=:]"?([0-9.:]+)`)
 
-// start runs counterd on a free port and returns once it listens. The process ends with the test at the latest.
+// start runs counterd on a free port and returns once it listens. The process ends with the test at
+// the latest.
 func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	p := launch(t, append(args, "--addr", "127.0.0.1:0")...)
@@ -172,7 +173,8 @@ func patiently(t testing.TB) context.Context {
 	return ctx
 }
 
-// beginGet returns once a Get is in flight at the server; the function that it returns waits for the reply.
+// beginGet returns once a Get is in flight at the server; the function that it returns waits for
+// the reply.
 func beginGet(t *testing.T, conn *grpc.ClientConn) func() (*counterv1.GetResponse, error) {
 	t.Helper()
 	stream, err := conn.NewStream(patiently(t), &grpc.StreamDesc{}, counterv1.Counter_Get_FullMethodName)
@@ -182,7 +184,8 @@ func beginGet(t *testing.T, conn *grpc.ClientConn) func() (*counterv1.GetRespons
 	if err := errors.Join(stream.SendMsg(&counterv1.GetRequest{}), stream.CloseSend()); err != nil {
 		t.Fatal(err)
 	}
-	// The server takes the streams of a connection in order, so with this reply it has taken the Get too.
+	// The server takes the streams of a connection in order, so with this reply it has taken the
+	// Get too.
 	check(t, conn, "")
 	return func() (*counterv1.GetResponse, error) {
 		reply := new(counterv1.GetResponse)

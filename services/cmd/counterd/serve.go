@@ -23,13 +23,15 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// stopPatience is how much longer than the drain the end after a signal may take: the log may be stuck.
+// stopPatience is how much longer than the drain the end after a signal may take: the log may be
+// stuck.
 const stopPatience = 30 * time.Second
 
 // lastNews is how long a health watch lives on in a drain, to say NOT_SERVING.
 const lastNews = 100 * time.Millisecond
 
-// serve listens and serves until SIGTERM or SIGINT and returns nil once it has drained; any other end is an error.
+// serve listens and serves until SIGTERM or SIGINT and returns nil once it has drained; any other
+// end is an error.
 func serve(f flags, logger hclog.Logger) error {
 	ctx, restoreSignals := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer restoreSignals()
@@ -141,8 +143,8 @@ func (r *replica) listen(f flags, served chan<- error) (where []any, err error) 
 	return where, nil
 }
 
-// endWith returns an interceptor that ends streams with the context. They are health watches and reflection, which last
-// as long as the client likes and would hold up every drain.
+// endWith returns an interceptor that ends streams with the context. They are health watches and
+// reflection, which last as long as the client likes and would hold up every drain.
 func endWith(streams context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		handled := make(chan error, 1)

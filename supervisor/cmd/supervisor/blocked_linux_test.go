@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilBlocked returns when a thread of the process is in a system call, of which it never returns by itself.
+// untilBlocked returns when a thread of the process is in a system call, of which it never returns
+// by itself.
 func (p *proc) untilBlocked(call int) {
 	p.t.Helper()
 	threads := fmt.Sprintf("/proc/%d/task/*/syscall", p.Process.Pid)

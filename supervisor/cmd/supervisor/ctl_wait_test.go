@@ -13,7 +13,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// With --wait a command succeeds only if the replicas are ready and stay so; without a process that lasts they are not.
+// With --wait a command succeeds only if the replicas are ready and stay so; without a process that
+// lasts they are not.
 func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")

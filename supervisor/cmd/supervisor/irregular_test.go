@@ -22,7 +22,8 @@ func fifo(t *testing.T, name string) string {
 	return path
 }
 
-// What should be a regular file and is none is refused by its name, without waiting for whoever is at its other end.
+// What should be a regular file and is none is refused by its name, without waiting for whoever is
+// at its other end.
 func TestOnlyRegularFiles(t *testing.T) {
 	t.Parallel()
 	dir, state := t.TempDir(), fifo(t, "lock")

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever signals were blocked when the supervisor was started, its replicas begin with none blocked.
+// Whatever signals were blocked when the supervisor was started, its replicas begin with none
+// blocked.
 func TestReplicasHaveNoSignalBlocked(t *testing.T) {
 	p := prepare(t, "", "--replicas=20", "--restart=never", "--", "grep", "SigBlk", "/proc/self/status")
 	var blocked, before unix.Sigset_t

@@ -1,5 +1,5 @@
-// Package issuer is a certificate authority for trying TLS and for tests. It is not one to trust: its key lies in a file
-// without a password, and it revokes nothing.
+// Package issuer is a certificate authority for trying TLS and for tests. It is not one to trust:
+// its key lies in a file without a password, and it revokes nothing.
 package issuer
 
 import (
@@ -44,8 +44,9 @@ func Load(dir, name string) (*Authority, error) {
 	return &Authority{pair.Leaf, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-// Write writes the authority's certificate and key to NAME.crt and NAME.key in a directory. The certificates of others
-// follow its own: as long as there are certificates that those have signed, all are to be trusted.
+// Write writes the authority's certificate and key to NAME.crt and NAME.key in a directory. The
+// certificates of others follow its own: as long as there are certificates that those have signed,
+// all are to be trusted.
 func (a *Authority) Write(dir, name string, others ...*Authority) error {
 	text := encode("CERTIFICATE", a.cert.Raw)
 	for _, o := range others {
@@ -54,8 +55,9 @@ func (a *Authority) Write(dir, name string, others ...*Authority) error {
 	return write(dir, name, text, a.key)
 }
 
-// Issue writes a certificate for servers and clients, and its key, to NAME.crt and NAME.key in a directory. It holds for
-// the hosts, which are names and IP addresses. It expires after so long; with a negative time it has done so already.
+// Issue writes a certificate for servers and clients, and its key, to NAME.crt and NAME.key in a
+// directory. It holds for the hosts, which are names and IP addresses. It expires after so long;
+// with a negative time it has done so already.
 func (a *Authority) Issue(dir, name string, valid time.Duration, hosts ...string) error {
 	c := template(name, valid)
 	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
@@ -81,7 +83,8 @@ func template(name string, valid time.Duration) *x509.Certificate {
 	}
 }
 
-// sign makes a key and its certificate, signed by the authority, or by itself if that has no key yet.
+// sign makes a key and its certificate, signed by the authority, or by itself if that has no key
+// yet.
 func (a *Authority) sign(c *x509.Certificate) (*x509.Certificate, crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Budget is a token bucket that calls fill and repetitions empty, as Finagle's RetryBudget. Safe for concurrent use.
+// Budget is a token bucket that calls fill and repetitions empty, as Finagle's RetryBudget. Safe
+// for concurrent use.
 type Budget struct {
 	ratio, perSecond, burst int64 // in thousandths of a token
 
@@ -19,7 +20,8 @@ const (
 	most  = 1 << 60 // of any of the numbers, so that none overflows
 )
 
-// NewBudget returns a full bucket of burst tokens to which each call adds ratio of one and each second perSecond.
+// NewBudget returns a full bucket of burst tokens to which each call adds ratio of one and each
+// second perSecond.
 func NewBudget(ratio, perSecond float64, burst int) *Budget {
 	b := &Budget{
 		ratio:     int64(math.Round(ratio * token)),
@@ -42,8 +44,8 @@ func (b *Budget) earn(n int64) {
 	}
 }
 
-// Take takes a token for a repetition; it returns false when there is none. now is a time of a clock that does not go
-// backwards.
+// Take takes a token for a repetition; it returns false when there is none. now is a time of a
+// clock that does not go backwards.
 func (b *Budget) Take(now time.Duration) bool {
 	b.fill(now)
 	for {

@@ -1,6 +1,7 @@
-// Package core decides: what a call does next, which replicas are left out, how many attempts to risk, whether a
-// repetition can be afforded. It has no clock, no goroutine and no connection. The time is handed in, and what is decided
-// is for others to do, be it in real time, in a test or in a simulation.
+// Package core decides: what a call does next, which replicas are left out, how many attempts to
+// risk, whether a repetition can be afforded. It has no clock, no goroutine and no connection. The
+// time is handed in, and what is decided is for others to do, be it in real time, in a test or in a
+// simulation.
 package core
 
 import (
@@ -68,8 +69,9 @@ type Moment struct {
 	Typical time.Duration
 	// Usual is the time beyond which an attempt takes unusually long; zero where that is not known.
 	Usual time.Duration
-	// Crowded is true where other calls wait for the replicas. Then none is spent on an attempt that has less than Typical:
-	// as likely as not, it would end with the deadline, where another call might have been answered.
+	// Crowded is true where other calls wait for the replicas. Then none is spent on an attempt
+	// that has less than Typical: as likely as not, it would end with the deadline, where another
+	// call might have been answered.
 	Crowded bool
 	// Start is the place in the list where RoundRobin starts.
 	Start uint64
@@ -110,7 +112,8 @@ const (
 	ReasonAmbiguous
 	// ReasonNoTime: what is left until the caller's deadline is not enough for another attempt.
 	ReasonNoTime
-	// ReasonPushedBack: the replica has asked not to repeat the call, or not before the caller's deadline.
+	// ReasonPushedBack: the replica has asked not to repeat the call, or not before the caller's
+	// deadline.
 	ReasonPushedBack
 	// ReasonFull: no replica has room for another attempt.
 	ReasonFull
@@ -136,7 +139,8 @@ type Decision struct {
 	Timeout time.Duration
 	// Join is when another attempt may join this one, if it has not ended; zero means never.
 	Join time.Duration
-	// Alone is true if no other attempt is likely to be possible after this one: neither at another replica nor at this one.
+	// Alone is true if no other attempt is likely to be possible after this one: neither at another
+	// replica nor at this one.
 	Alone bool
 	// Wait is the length of a pause.
 	Wait time.Duration
@@ -144,12 +148,13 @@ type Decision struct {
 
 // Result is how an attempt ended, so far as the next decision depends on it.
 type Result struct {
-	// Final is true where the outcome is not to be repeated, such as a status that is not retryable.
+	// Final is true where the outcome is not to be repeated, such as a status that is not
+	// retryable.
 	Final bool
 	// Sent is true where the attempt may have been executed.
 	Sent bool
-	// Pushback is how long the replica asked to wait before the call is repeated; zero means that it did not ask, or for no
-	// wait, and a negative value that the call is not to be repeated.
+	// Pushback is how long the replica asked to wait before the call is repeated; zero means that
+	// it did not ask, or for no wait, and a negative value that the call is not to be repeated.
 	Pushback time.Duration
 }
 
@@ -164,8 +169,8 @@ type Call struct {
 	last   Result
 }
 
-// Next decides what to do now that the replicas are as given. What it decides it takes as done: a try counts as tried,
-// a pause as over.
+// Next decides what to do now that the replicas are as given. What it decides it takes as done: a
+// try counts as tried, a pause as over.
 func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
 	if c.failed {
 		if d, over := c.afterFailure(r, m); over {
@@ -188,8 +193,9 @@ func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
 	return c.try(r, m, replicas, i, may)
 }
 
-// Hedge decides on another attempt while one at the replica of that key is on its way. It is made only at a replica that the call
-// has tried less often, that is ready, has room and is not left out; or not at all.
+// Hedge decides on another attempt while one at the replica of that key is on its way. It is made
+// only at a replica that the call has tried less often, that is ready, has room and is not left
+// out; or not at all.
 func (c *Call) Hedge(r *Rules, m Moment, replicas *Candidates, first uint32) (d Decision, ok bool) {
 	may := c.anyReplica(r)
 	may.most, may.available = min(may.most, c.tried.of(first)-1), true
@@ -213,15 +219,16 @@ func (c *Call) Failed() bool { return c.failed }
 // Untry takes back the last try at a replica: it has not been made.
 func (c *Call) Untry(key uint32) { c.tried.set(key, c.tried.of(key)-1) }
 
-// Miss takes back the last try at a replica, which had begun and was not made. The call has not had its turn there, and has not spent
-// what it paid.
+// Miss takes back the last try at a replica, which had begun and was not made. The call has not had
+// its turn there, and has not spent what it paid.
 func (c *Call) Miss(key uint32) {
 	c.Untry(key)
 	c.paid = c.failed
 }
 
-// NoteHedge takes the result of a hedge that failed beside the attempt that it joined: what rules out a repetition of either
-// rules out the call's. The hedge was made at the replica of that key, in that round, as Hedge decided.
+// NoteHedge takes the result of a hedge that failed beside the attempt that it joined: what rules
+// out a repetition of either rules out the call's. The hedge was made at the replica of that key,
+// in that round, as Hedge decided.
 func (c *Call) NoteHedge(key uint32, round int, res Result) {
 	if !c.failed { // the first was not made
 		c.last = Result{}
@@ -251,8 +258,8 @@ func (c *Call) try(r *Rules, m Moment, replicas *Candidates, i int, may choice) 
 	return Decision{Action: ActionTry, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, round, may)}
 }
 
-// alone reports whether no other replica than the one just tried could be tried at once or after a dial that has not failed, nor that one
-// again in a further round.
+// alone reports whether no other replica than the one just tried could be tried at once or after a
+// dial that has not failed, nor that one again in a further round.
 func (c *Call) alone(r *Rules, replicas *Candidates, round int, may choice) bool {
 	soon := kindHopeful
 	if may.available {
@@ -312,12 +319,13 @@ func (c *Call) endRound(r *Rules, m Moment, replicas *Candidates) Decision {
 	return Decision{Action: ActionGiveUp, Reason: ReasonSpent}
 }
 
-// timeout returns the deadline of an attempt at the i-th replica, and when another may join it. It returns false where the time
-// that remains is not enough for an attempt.
+// timeout returns the deadline of an attempt at the i-th replica, and when another may join it. It
+// returns false where the time that remains is not enough for an attempt.
 //
-// What remains is shared among the replicas that the call has tried no more often than this one. A replica that has no connection
-// gets no more than its share. One that has is not cut off, for the call may be a heavy one: when its share is over, and attempts
-// usually take no longer, another attempt joins.
+// What remains is shared among the replicas that the call has tried no more often than this one. A
+// replica that has no connection gets no more than its share. One that has is not cut off, for the
+// call may be a heavy one: when its share is over, and attempts usually take no longer, another
+// attempt joins.
 func (c *Call) timeout(r *Rules, m Moment, replicas *Candidates, i int, may choice) (timeout, join time.Duration, ok bool) {
 	if m.Remaining == Forever {
 		return r.Timeout, 0, true
@@ -342,7 +350,8 @@ func (c *Call) timeout(r *Rules, m Moment, replicas *Candidates, i int, may choi
 	return timeout, join, true
 }
 
-// left returns how many replicas, of those that may be tried, the call has tried no more often than the i-th, which is one of them.
+// left returns how many replicas, of those that may be tried, the call has tried no more often than
+// the i-th, which is one of them.
 func (c *Call) left(r *Rules, replicas *Candidates, i int, may choice) int {
 	standing := c.rounds
 	if r.Wait {

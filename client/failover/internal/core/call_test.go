@@ -22,8 +22,8 @@ func one() *Rules { return &Rules{Rounds: 1, Idempotent: true} }
 
 var anytime = Moment{Remaining: Forever}
 
-// walk drives a call whose every attempt is lost and returns what it did: "ab|c" tries a and b, pauses, tries c; "~" is
-// a wait, after which the walk ends, for nothing becomes available.
+// walk drives a call whose every attempt is lost and returns what it did: "ab|c" tries a and b,
+// pauses, tries c; "~" is a wait, after which the walk ends, for nothing becomes available.
 func walk(t *testing.T, r *Rules, m Moment, replicas func(step int) []Candidate) (did string, end Decision) {
 	t.Helper()
 	var c Call
@@ -76,7 +76,8 @@ func TestCallOrder(t *testing.T) {
 	}
 }
 
-// A replica whose connection has just taken an attempt with it is as one that is down; to who waits it makes no difference.
+// A replica whose connection has just taken an attempt with it is as one that is down; to who waits
+// it makes no difference.
 func TestLostConnection(t *testing.T) {
 	lost := func(int) []Candidate {
 		cs := replicasOf(3, "ac")
@@ -108,8 +109,9 @@ func TestRandomIsEven(t *testing.T) {
 	}
 }
 
-// Of two at random the one with fewer attempts in flight, so the busiest is never taken.
-// The share of a replica that cannot be tried goes to all the others alike, at the first attempt and after a failure.
+// Of two at random the one with fewer attempts in flight, so the busiest is never taken. The share
+// of a replica that cannot be tried goes to all the others alike, at the first attempt and after a
+// failure.
 func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
 	const all = 5
 	for _, tc := range []struct {
@@ -239,8 +241,8 @@ func TestCallThatWaits(t *testing.T) {
 	}
 }
 
-// Replicas come and go and change their readiness at every step; a round still tries none twice, and skips none that
-// stays.
+// Replicas come and go and change their readiness at every step; a round still tries none twice,
+// and skips none that stays.
 func TestCallRoundIsDistinct(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -283,8 +285,9 @@ func checkRounds(did string, rounds int, stays rune) error {
 	return nil
 }
 
-// A call whose every attempt takes the whole of its time: none begins that cannot end before the caller's deadline, none
-// gets less than the least, and the last replica gets its share, where Timeout and MinTimeout leave it to that.
+// A call whose every attempt takes the whole of its time: none begins that cannot end before the
+// caller's deadline, none gets less than the least, and the last replica gets its share, where
+// Timeout and MinTimeout leave it to that.
 func TestTimeIsShared(t *testing.T) {
 	for seed := range uint64(5000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
@@ -346,7 +349,8 @@ func TestTimeIsShared(t *testing.T) {
 	}
 }
 
-// A method that is not idempotent has no use for the time of the others once it is sent; before, it has.
+// A method that is not idempotent has no use for the time of the others once it is sent; before, it
+// has.
 func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 	r := &Rules{Rounds: 1}
 	m := Moment{Remaining: 9 * time.Second}
@@ -358,7 +362,8 @@ func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 	}
 }
 
-// A call that has less time left than attempts take makes way where others wait, and has its chance where none do.
+// A call that has less time left than attempts take makes way where others wait, and has its chance
+// where none do.
 func TestCallMakesWay(t *testing.T) {
 	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
 	m := Moment{Remaining: 9, Typical: 10, Usual: 10}

@@ -4,7 +4,8 @@ import "math"
 
 // Candidate is what a decision needs to know of a replica.
 type Candidate struct {
-	// Key identifies the replica: its place in the list does not, for replicas come and go while a call is on its way.
+	// Key identifies the replica: its place in the list does not, for replicas come and go while a
+	// call is on its way.
 	Key      uint32
 	InFlight int32
 	Doubt    int  // how much there is to be said for another one; see Standing
@@ -27,11 +28,13 @@ const (
 	unfit   = math.MaxInt64 // may not be tried
 )
 
-// rank says how good a replica is to try next for a call that has tried it so often, and may try it again; the least is the best.
+// rank says how good a replica is to try next for a call that has tried it so often, and may try it
+// again; the least is the best.
 //
-// A call that waits tries only what is available, that which it has tried least first, or else what was left out, unless a replica is
-// merely full. Another tries those that are available, then those that are down or about to be, then those left out. Calls that wait
-// need none of these: an attempt without a connection costs nothing then.
+// A call that waits tries only what is available, that which it has tried least first, or else what
+// was left out, unless a replica is merely full. Another tries those that are available, then those
+// that are down or about to be, then those left out. Calls that wait need none of these: an attempt
+// without a connection costs nothing then.
 func (x *Candidate) rank(wait bool, tried int) int64 {
 	doubt := int64(min(x.Doubt, step-1))
 	if wait {
@@ -52,7 +55,8 @@ func (x *Candidate) rank(wait bool, tried int) int64 {
 	return doubt
 }
 
-// kind is a property by which candidates are counted, for calls that wait and for those that do not.
+// kind is a property by which candidates are counted, for calls that wait and for those that do
+// not.
 type kind int
 
 const (
@@ -81,8 +85,8 @@ func (x *Candidate) is(k kind, wait bool) bool {
 	return true
 }
 
-// Candidates are the replicas that a decision chooses from. However many there are, a change or a choice takes no longer than the
-// logarithm of their number.
+// Candidates are the replicas that a decision chooses from. However many there are, a change or a
+// choice takes no longer than the logarithm of their number.
 type Candidates struct {
 	all   []Candidate
 	place map[uint32]int // by key

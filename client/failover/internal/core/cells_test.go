@@ -54,8 +54,9 @@ type result struct {
 	adaptive tally
 }
 
-// compare finds the best fixed limit: of those that are not a tenth of a point of success worse than another, the one
-// with the greatest throughput. A short run of each tells which are worth a long one.
+// compare finds the best fixed limit: of those that are not a tenth of a point of success worse
+// than another, the one with the greatest throughput. A short run of each tells which are worth a
+// long one.
 func (c cell) compare(reply bool) result {
 	const seed = 1
 	r := result{adaptive: simulate(c.world(new(core.Hazard), reply), length(c.calls), seed)}
@@ -131,8 +132,9 @@ func TestAsGoodAsTheBestFixedLimit(t *testing.T) {
 	})
 }
 
-// Where a crash strikes the reply, more in flight does less harm: the replies due before it have come. There a limit
-// made for the crash point arrival is too careful, but no worse than one attempt at a time. At p 0 there is no difference.
+// Where a crash strikes the reply, more in flight does less harm: the replies due before it have
+// come. There a limit made for the crash point arrival is too careful, but no worse than one
+// attempt at a time. At p 0 there is no difference.
 func TestCrashAtReply(t *testing.T) {
 	compareAll(t, cells[2:], true, func(t *testing.T, c cell, r result) {
 		if one := r.fixed[0]; r.adaptive.success() < one.success()-0.01 || r.adaptive.throughput() < 0.97*one.throughput() {

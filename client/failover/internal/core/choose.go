@@ -6,8 +6,8 @@ type choice struct {
 	available bool // only those that are available
 }
 
-// anyReplica is the choice of a call that has nothing on its way: of all that it has not tried in this round, or in all its rounds if it
-// waits.
+// anyReplica is the choice of a call that has nothing on its way: of all that it has not tried in
+// this round, or in all its rounds if it waits.
 func (c *Call) anyReplica(r *Rules) choice {
 	if r.Wait {
 		return choice{most: r.Rounds - 1}
@@ -15,7 +15,8 @@ func (c *Call) anyReplica(r *Rules) choice {
 	return choice{most: c.rounds}
 }
 
-// choose returns the index of the replica to try next, or -1: of those of the least rank, the one that the order says.
+// choose returns the index of the replica to try next, or -1: of those of the least rank, the one
+// that the order says.
 func (c *Call) choose(r *Rules, m Moment, replicas *Candidates, may choice) int {
 	ranks := &replicas.side(r.Wait).ranks
 	c.rerank(r, replicas, func(x *Candidate, tried int) int64 {
@@ -54,7 +55,8 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 		if n == all { // as when all is well
 			return place
 		}
-		// The share of one that cannot be tried goes to all the others in turn, not to the next in the list.
+		// The share of one that cannot be tried goes to all the others in turn, not to the next in
+		// the list.
 		return ranks.nth(int((uint64(ranks.before(place)) + m.Start/all) % n))
 	case OrderRandom:
 		return ranks.nth(int(m.Dice % n))
@@ -77,8 +79,8 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 	return ranks.nth(0)
 }
 
-// Better reports whether a call whose attempt at the replica of that key cannot begin yet, for want of a connection, is
-// better made elsewhere now.
+// Better reports whether a call whose attempt at the replica of that key cannot begin yet, for want
+// of a connection, is better made elsewhere now.
 func (c Call) Better(r *Rules, m Moment, replicas *Candidates, key uint32) bool {
 	c.Untry(key)
 	i := c.choose(r, m, replicas, c.anyReplica(r))

@@ -80,7 +80,8 @@ func randomCandidate(rnd *rand.Rand, key uint32) Candidate {
 	}
 }
 
-// Whatever happens to the replicas and the call, the choice is the one that a look at all replicas leads to, and so are the counts.
+// Whatever happens to the replicas and the call, the choice is the one that a look at all replicas
+// leads to, and so are the counts.
 func TestChoiceIsThatOfAScan(t *testing.T) {
 	for seed := range uint64(3000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))

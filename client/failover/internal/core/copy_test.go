@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A copy of a call is a call of its own, however many replicas it has tried: what is decided for one, and taken back or
-// hedged, is not known to the other.
+// A copy of a call is a call of its own, however many replicas it has tried: what is decided for
+// one, and taken back or hedged, is not known to the other.
 func TestCopiedCallsAreApart(t *testing.T) {
 	for _, n := range []int{3, 8, 9, 12, 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

@@ -1,6 +1,7 @@
 package core
 
-// roll returns random bits that depend on the arguments alone: so a call has the same luck whatever other calls do meanwhile.
+// roll returns random bits that depend on the arguments alone: so a call has the same luck whatever
+// other calls do meanwhile.
 func roll(seed, a, b uint64) uint64 {
 	x := mix(seed + 0x9e3779b97f4a7c15*(a+1))
 	return mix(x + 0x9e3779b97f4a7c15*(b+1))

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// cutOff is an attempt that ended with a deadline and without an answer, beside what other replicas have done since.
+// cutOff is an attempt that ended with a deadline and without an answer, beside what other replicas
+// have done since.
 type cutOff struct {
 	method    *Latency // which stands for the method, and knows what its attempts have taken lately
 	waited    time.Duration
@@ -20,16 +21,18 @@ type Sample struct {
 }
 
 const (
-	// nearly is the share of a wait that another has to have lasted to be as long, since deadlines are never quite alike.
+	// nearly is the share of a wait that another has to have lasted to be as long, since deadlines
+	// are never quite alike.
 	nearly = 7.0 / 8
 	// grain is the resolution of measured times. Shorter ones depend on schedulers and networks.
 	grain = time.Millisecond
 )
 
-// against is how much it speaks against a replica that an attempt there took longer than waited, beside the attempts of the sample:
-// the logarithm of the odds against that, if the replica were like the others. The odds come from Laplace's rule of succession;
-// beyond the longest that was seen, they grow as the wait does, which is the tail of a Pareto distribution of index 1, heavier than
-// any with a mean. It is zero where no attempt was sooner.
+// against is how much it speaks against a replica that an attempt there took longer than waited,
+// beside the attempts of the sample: the logarithm of the odds against that, if the replica were
+// like the others. The odds come from Laplace's rule of succession; beyond the longest that was
+// seen, they grow as the wait does, which is the tail of a Pareto distribution of index 1, heavier
+// than any with a mean. It is zero where no attempt was sooner.
 func (s Sample) against(waited time.Duration) float64 {
 	if s.Sooner <= 0 {
 		return 0
@@ -41,10 +44,12 @@ func (s Sample) against(waited time.Duration) float64 {
 	return math.Log(odds)
 }
 
-// failureWeight is what a failure says against a replica: as much as an attempt that takes longer than 99 of 100.
+// failureWeight is what a failure says against a replica: as much as an attempt that takes longer
+// than 99 of 100.
 var failureWeight = math.Log(100)
 
-// compare records that an attempt of the method at another replica took so long, or was cut off after so long by its deadline.
+// compare records that an attempt of the method at another replica took so long, or was cut off
+// after so long by its deadline.
 func (x *cutOff) compare(method *Latency, took time.Duration, answered bool) {
 	switch {
 	case x.method != method:
@@ -56,9 +61,10 @@ func (x *cutOff) compare(method *Latency, took time.Duration, answered bool) {
 	}
 }
 
-// weighCutOffs returns what attempts that were cut off say against a replica, in failures. Each counts by what others have done since,
-// which is fair where all have become slower, or by what attempts of the method have taken lately, which knows rare ones that take
-// long: whichever says less.
+// weighCutOffs returns what attempts that were cut off say against a replica, in failures. Each
+// counts by what others have done since, which is fair where all have become slower, or by what
+// attempts of the method have taken lately, which knows rare ones that take long: whichever says
+// less.
 func weighCutOffs(cut []cutOff) float64 {
 	sum := 0.0
 	for _, x := range cut {

@@ -16,7 +16,8 @@ type judged struct {
 
 const judgedAfter = 3 // failures
 
-// choose returns the replica for the n-th call: by turns, and among those that are not left out the one with the least doubt.
+// choose returns the replica for the n-th call: by turns, and among those that are not left out the
+// one with the least doubt.
 func (j *judged) choose(n int) int {
 	i := n % len(j.all)
 	for k := range j.all {
@@ -95,7 +96,8 @@ func TestBadLuckLeavesNobodyOut(t *testing.T) {
 	})
 }
 
-// A replica that hangs is tried few more times, unless so many calls are cut off at the others that there is nothing to tell it by.
+// A replica that hangs is tried few more times, unless so many calls are cut off at the others that
+// there is nothing to tell it by.
 func TestReplicaThatHangsIsTold(t *testing.T) {
 	eachLuck(t, func(t *testing.T, draw func() time.Duration, deadline time.Duration) {
 		j, lost := judged{method: new(Latency), all: make([]Standing, 3)}, 0

@@ -25,7 +25,8 @@ func times(n int, d time.Duration) []time.Duration {
 	return all
 }
 
-// After attempts that were cut off, other replicas answer, or are slow in turn. How many of their attempts does it take?
+// After attempts that were cut off, other replicas answer, or are slow in turn. How many of their
+// attempts does it take?
 func TestStandingBesideOthers(t *testing.T) {
 	all := func(n int, d time.Duration) func(int) (time.Duration, bool) {
 		return func(i int) (time.Duration, bool) { return d, i < n }
@@ -83,7 +84,8 @@ func TestStandingBesideOthers(t *testing.T) {
 	}
 }
 
-// What others do of another method is no comparison, nor is an attempt of theirs that was cut off sooner.
+// What others do of another method is no comparison, nor is an attempt of theirs that was cut off
+// sooner.
 func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
 	slow, quick := learned(times(1000, ms)...), learned()
 	var s Standing
@@ -108,8 +110,8 @@ func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
 	}
 }
 
-// A replica that is neither left out nor cleared is asked again after a while, and at once in doubt again if that comes to nothing.
-// The while grows.
+// A replica that is neither left out nor cleared is asked again after a while, and at once in doubt
+// again if that comes to nothing. The while grows.
 func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
 	slow, other := learned(), learned()
 	for name, nothing := range map[string]func(*Standing){
@@ -143,7 +145,8 @@ func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
 	}
 }
 
-// An answer clears the replica, and what was cut off before it was slow. On trial, one that is cut off is enough.
+// An answer clears the replica, and what was cut off before it was slow. On trial, one that is cut
+// off is enough.
 func TestAnswersAndTrials(t *testing.T) {
 	method := learned(times(1000, ms)...)
 	var s Standing

@@ -26,15 +26,16 @@ type End struct {
 	Sent     bool
 }
 
-// Watch is what is to be done about a replica that is left out: it is probed after Probe, and, if it is still out then, tried after
-// Trial whatever the probes have found.
+// Watch is what is to be done about a replica that is left out: it is probed after Probe, and, if
+// it is still out then, tried after Trial whatever the probes have found.
 type Watch struct {
 	Number       int  // of the replica's watches
 	First        bool // it was not on trial
 	Probe, Trial time.Duration
 }
 
-// News has functions that are called when a judgement changes a replica. They run with the replica's lock held.
+// News has functions that are called when a judgement changes a replica. They run with the
+// replica's lock held.
 type News struct {
 	LeftOut   func(Member, Watch)
 	TakenBack func(Member)
@@ -82,7 +83,8 @@ func (s *Shared) Miss(l *Lease, now time.Duration) {
 	s.Abandon(l.Replica, now)
 }
 
-// Overtaken takes note that an attempt was ended because another one that had joined it ended the call.
+// Overtaken takes note that an attempt was ended because another one that had joined it ended the
+// call.
 func (s *Shared) Overtaken(l *Lease, now time.Duration, news News) { s.fails(l, CauseHung, now, news) }
 
 // answered takes note that a replica has answered.
@@ -109,7 +111,8 @@ func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
 	}
 }
 
-// lost takes note that the connection to a replica broke. That counts once, however many attempts were lost with it.
+// lost takes note that the connection to a replica broke. That counts once, however many attempts
+// were lost with it.
 func (s *Shared) lost(l *Lease, now time.Duration, news News) {
 	l.loss.Store(&loss{l.conn, now})
 	if !l.crashed(l.conn) {
@@ -127,8 +130,9 @@ func (s *Shared) fails(l *Lease, cause Cause, now time.Duration, news News) {
 	s.blame(l, now, news, func(x *Standing) bool { return x.Failed(after, cause) })
 }
 
-// cutOff records that an attempt was cut off by its own deadline or the caller's. A caller who cancels proves nothing. An attempt
-// that was not sent, because the connection had no stream left, says nothing about how long the method takes.
+// cutOff records that an attempt was cut off by its own deadline or the caller's. A caller who
+// cancels proves nothing. An attempt that was not sent, because the connection had no stream left,
+// says nothing about how long the method takes.
 func (s *Shared) cutOff(l *Lease, sent bool, now time.Duration, news News) {
 	waited, after := now-l.Start, s.Policy.Ejection.After
 	if sent {
@@ -144,8 +148,9 @@ func (s *Shared) cutOff(l *Lease, sent bool, now time.Duration, news News) {
 	}
 }
 
-// blame records evidence against the replica of an attempt, unless the attempt began before the replica was last ejected or put back,
-// and ejects the replica if note says that the evidence suffices.
+// blame records evidence against the replica of an attempt, unless the attempt began before the
+// replica was last ejected or put back, and ejects the replica if note says that the evidence
+// suffices.
 func (s *Shared) blame(l *Lease, now time.Duration, news News, note func(*Standing) (enough bool)) {
 	if s.Policy.Ejection.Off {
 		return
@@ -159,7 +164,8 @@ func (s *Shared) blame(l *Lease, now time.Duration, news News, note func(*Standi
 	s.judge(l.Member, note(&l.standing), now, news)
 }
 
-// judge ejects a replica if the evidence against it suffices and the ejection is allowed. The replica's mu must be held.
+// judge ejects a replica if the evidence against it suffices and the ejection is allowed. The
+// replica's mu must be held.
 func (s *Shared) judge(m Member, enough bool, now time.Duration, news News) {
 	after := s.Policy.Ejection.After
 	if enough {
@@ -193,8 +199,9 @@ func (s *Shared) suspect(m Member, is bool) {
 	s.suspects.Store(&all)
 }
 
-// compare tells the replicas against which something has been said that another one has answered an attempt of the method after so
-// long, or has turned out to be well though one was cut off after so long.
+// compare tells the replicas against which something has been said that another one has answered an
+// attempt of the method after so long, or has turned out to be well though one was cut off after so
+// long.
 func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, answered bool, now time.Duration, news News) {
 	after := s.Policy.Ejection.After
 	for _, m := range *s.suspects.Load() {
@@ -211,8 +218,8 @@ func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, ans
 	}
 }
 
-// mayLeaveOut reports whether the share of the replicas with a connection that may be left out has room for this one. leaving must be
-// held.
+// mayLeaveOut reports whether the share of the replicas with a connection that may be left out has
+// room for this one. leaving must be held.
 func (s *Shared) mayLeaveOut(r *Replica, now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,7 +235,8 @@ func (s *Shared) mayLeaveOut(r *Replica, now time.Duration) bool {
 	return MayLeaveOut(out, n, s.Policy.Ejection.MaxShare)
 }
 
-// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must be held, and leaving.
+// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must
+// be held, and leaving.
 func (s *Shared) leaveOut(m Member, now time.Duration, news News) {
 	m.since, m.left = now, m.connection()
 	m.standing.LeaveOut(now)
@@ -241,8 +249,9 @@ func (s *Shared) leaveOut(m Member, now time.Duration, news News) {
 	})
 }
 
-// forgive takes note of a success of a replica that had failed before. One for which a hedge was due proves nothing, as there
-// are not hedges enough to overtake all that are slow; but on trial there is one, and it did not.
+// forgive takes note of a success of a replica that had failed before. One for which a hedge was
+// due proves nothing, as there are not hedges enough to overtake all that are slow; but on trial
+// there is one, and it did not.
 func (s *Shared) forgive(l *Lease, now time.Duration, news News) {
 	l.mu.Lock()
 	slow := l.Patience > 0 && now-l.Start > l.Patience
@@ -271,8 +280,8 @@ func (r *Replica) takeBack(now time.Duration) {
 	r.touch()
 }
 
-// undecided takes note of an attempt that began at a time and says nothing of the replica: if it was its trial, another
-// call may have it.
+// undecided takes note of an attempt that began at a time and says nothing of the replica: if it
+// was its trial, another call may have it.
 func (r *Replica) undecided(start time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -282,7 +291,8 @@ func (r *Replica) undecided(start time.Duration) {
 	}
 }
 
-// Changed takes note that the states of these links have changed, perhaps for the better. Crowded is true where calls wait.
+// Changed takes note that the states of these links have changed, perhaps for the better. Crowded
+// is true where calls wait.
 func (s *Shared) Changed(members []Member, crowded bool, now time.Duration) {
 	for i := range members {
 		switch m := &members[i]; {
@@ -314,7 +324,8 @@ func (s *Shared) ready(m *Member, crowded bool, now time.Duration) {
 	}
 }
 
-// renew gives a replica that was left out a new chance when it has a new connection, for it may be a new process.
+// renew gives a replica that was left out a new chance when it has a new connection, for it may be
+// a new process.
 func (r *Replica) renew(conn connection, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -352,8 +363,9 @@ func (r *Replica) Unwatch(number int) {
 	r.unwatched = r.unwatched || r.watch == number
 }
 
-// Found takes note of what a probe of that watch has found. It takes back a replica that is well again. One that is alive, or whose
-// health service saw nothing wrong, is tried by one call at a time. It reports whether there is nothing left to ask.
+// Found takes note of what a probe of that watch has found. It takes back a replica that is well
+// again. One that is alive, or whose health service saw nothing wrong, is tried by one call at a
+// time. It reports whether there is nothing left to ask.
 func (r *Replica) Found(number int, f Finding, now time.Duration, takenBack func()) (over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -375,7 +387,8 @@ func (r *Replica) Found(number int, f Finding, now time.Duration, takenBack func
 	return true
 }
 
-// Tried is Found where the replica is to be tried whatever the probes have found, so that none is left out for ever.
+// Tried is Found where the replica is to be tried whatever the probes have found, so that none is
+// left out for ever.
 func (r *Replica) Tried(number int, now time.Duration) (over bool) {
 	return r.Found(number, FindingAlive, now, func() {})
 }

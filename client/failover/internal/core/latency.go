@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Latency learns the distribution of the lately seen durations: a histogram with four buckets to the octave, so that a
-// quantile is at most 25% too high, whose counts are halved every 2048 durations. A duration that was cut off is a censored
-// observation: it counts as one that is longer, by the product-limit estimate (Kaplan and Meier, JASA 53:457, 1958), and not as
-// one that was seen. Safe for concurrent use; the zero value knows nothing.
+// Latency learns the distribution of the lately seen durations: a histogram with four buckets to
+// the octave, so that a quantile is at most 25% too high, whose counts are halved every 2048
+// durations. A duration that was cut off is a censored observation: it counts as one that is
+// longer, by the product-limit estimate (Kaplan and Meier, JASA 53:457, 1958), and not as one that
+// was seen. Safe for concurrent use; the zero value knows nothing.
 type Latency struct {
 	n       atomic.Uint32 // in all buckets, but for what is on its way
 	forgets atomic.Bool   // somebody halves the counts
@@ -57,8 +58,9 @@ func (l *Latency) halve() {
 	}
 }
 
-// Quantile returns the least duration that the share q of the durations did not exceed, rounded up to the end of its bucket.
-// It returns false until 64 durations are known, and where too many were cut off to tell.
+// Quantile returns the least duration that the share q of the durations did not exceed, rounded up
+// to the end of its bucket. It returns false until 64 durations are known, and where too many were
+// cut off to tell.
 func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	atRisk := float64(l.n.Load())
 	if atRisk < known {
@@ -80,8 +82,8 @@ func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	return 0, false
 }
 
-// Typical returns how long nearly all of what is timed takes: the quantile of 0.95, as it was at one of the last 64 questions; zero
-// until that is known.
+// Typical returns how long nearly all of what is timed takes: the quantile of 0.95, as it was at
+// one of the last 64 questions; zero until that is known.
 func (l *Latency) Typical() time.Duration {
 	if l.asked.Add(1)%64 == 1 {
 		if d, known := l.Quantile(0.95); known {
@@ -91,8 +93,8 @@ func (l *Latency) Typical() time.Duration {
 	return time.Duration(l.typical.Load())
 }
 
-// Guess returns the time beyond which a duration is unusual where too little is known for a quantile: three times the longest of at
-// least eight durations; zero before.
+// Guess returns the time beyond which a duration is unusual where too little is known for a
+// quantile: three times the longest of at least eight durations; zero before.
 func (l *Latency) Guess() time.Duration {
 	seen, longest := uint32(0), 0
 	for i := range l.buckets {
@@ -106,11 +108,13 @@ func (l *Latency) Guess() time.Duration {
 	return 3 * upper(longest)
 }
 
-// AddSlow notes that n durations that were cut off at d were no more than long: what they belong to has answered since.
+// AddSlow notes that n durations that were cut off at d were no more than long: what they belong to
+// has answered since.
 func (l *Latency) AddSlow(d time.Duration, n int) { l.slow[bucket(d)].Add(uint32(n)) }
 
-// Sample compares the durations with one of them. Of those that were cut off, it counts the slow ones, so that a replica that is ill
-// does not speak for itself or for others. One that is nearly as long counts as sooner.
+// Sample compares the durations with one of them. Of those that were cut off, it counts the slow
+// ones, so that a replica that is ill does not speak for itself or for others. One that is nearly
+// as long counts as sooner.
 func (l *Latency) Sample(waited time.Duration) (s Sample) {
 	at := bucket(waited)
 	for i := range l.buckets {

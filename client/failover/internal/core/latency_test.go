@@ -104,8 +104,8 @@ func TestLatencyForgets(t *testing.T) {
 	}
 }
 
-// No duration is lost or counted twice, and when half of them are forgotten, the number follows. A quantile never is
-// longer than the longest.
+// No duration is lost or counted twice, and when half of them are forgotten, the number follows. A
+// quantile never is longer than the longest.
 func TestLatencyIsExactUnderConcurrency(t *testing.T) {
 	for _, each := range []int{(halving - 1) / 16, 2000} {
 		var l Latency

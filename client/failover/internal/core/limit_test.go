@@ -34,7 +34,8 @@ func TestNoCrashNoLimit(t *testing.T) {
 	}
 }
 
-// The first crash is all there is to go by: after few attempts it means a high rate, after many a low one.
+// The first crash is all there is to go by: after few attempts it means a high rate, after many a
+// low one.
 func TestFirstCrash(t *testing.T) {
 	for _, tc := range []struct{ survived, limit int }{{0, 1}, {4, 2}, {99, 40}, {2 * calm, 1672}} {
 		var h Hazard
@@ -62,7 +63,8 @@ func TestCalm(t *testing.T) {
 	}
 }
 
-// In the long run the rate is that of the crashes, whichever it is. It errs upwards, as the refuted averages do.
+// In the long run the rate is that of the crashes, whichever it is. It errs upwards, as the refuted
+// averages do.
 func TestRateSettles(t *testing.T) {
 	for _, p := range []float64{0.003, 0.01, 0.03, 0.1, 0.3, 1} {
 		var h Hazard
@@ -113,8 +115,8 @@ func TestLimitFallsWithRate(t *testing.T) {
 	}
 }
 
-// As p goes from 0 to 0.3 and back, the limit follows within 50 attempts: to 2 or less, and then to one that leaves 50
-// callers of 3 replicas alone.
+// As p goes from 0 to 0.3 and back, the limit follows within 50 attempts: to 2 or less, and then to
+// one that leaves 50 callers of 3 replicas alone.
 func TestFollowsChange(t *testing.T) {
 	const seeds, within, binding = 300, 50, 17
 	for _, before := range []int{0, 10, 30, 100, 300, 1000, calm} {
@@ -148,7 +150,8 @@ func TestFollowsChange(t *testing.T) {
 	}
 }
 
-// What many goroutines note at once is all there afterwards: two gaps and what follows them make up the whole.
+// What many goroutines note at once is all there afterwards: two gaps and what follows them make up
+// the whole.
 func TestConcurrent(t *testing.T) {
 	const repeats, goroutines, each = 30, 64, 50
 	for range repeats {

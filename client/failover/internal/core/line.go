@@ -57,7 +57,8 @@ func (l *Line[O]) Leave(w *Waiter[O]) bool {
 	return true
 }
 
-// remove removes the calls from i to below j. It moves those before or those behind, whichever are fewer.
+// remove removes the calls from i to below j. It moves those before or those behind, whichever are
+// fewer.
 func (l *Line[O]) remove(i, j int) {
 	if i >= len(l.waiting)-j {
 		l.waiting = slices.Delete(l.waiting, i, j)
@@ -81,9 +82,9 @@ func (l *Line[O]) Shed(most int) []*Waiter[O] {
 	return shed
 }
 
-// Serve decides for the calls that wait, the oldest first, and takes those out for which there is something to do: they are passed to
-// served. The moment is that of a call, but for Crowded. take takes a place at the i-th replica, if there still is one, and brings
-// that candidate up to date.
+// Serve decides for the calls that wait, the oldest first, and takes those out for which there is
+// something to do: they are passed to served. The moment is that of a call, but for Crowded. take
+// takes a place at the i-th replica, if there still is one, and brings that candidate up to date.
 func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
 	crowded := len(l.waiting) > 1
 	still, asked := 0, 0 // of those that were asked, how many wait still
@@ -107,8 +108,9 @@ func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, ta
 	l.remove(still, asked)
 }
 
-// anyChance reports whether there may be anything to decide for a call that waits: a replica with room, or no replica at all. It is not
-// enough that one was left out while others are merely full, unless a call may not try all of these again.
+// anyChance reports whether there may be anything to decide for a call that waits: a replica with
+// room, or no replica at all. It is not enough that one was left out while others are merely full,
+// unless a call may not try all of these again.
 func (l *Line[O]) anyChance(replicas *Candidates) bool {
 	if replicas.Len() == 0 {
 		return true
@@ -130,8 +132,8 @@ func (c *Call) exhausted(r *Rules) bool {
 // maxPatience is how long a call waits that has no deadline, where the policy does not say.
 const maxPatience = time.Minute
 
-// Patience is how long a call may wait from now on: in all for most, where zero stands for a minute if it has no deadline, and no
-// longer than leaves time for an attempt.
+// Patience is how long a call may wait from now on: in all for most, where zero stands for a minute
+// if it has no deadline, and no longer than leaves time for an attempt.
 func (r *Rules) Patience(most, waited, remaining time.Duration) time.Duration {
 	if most == 0 && remaining == Forever {
 		most = maxPatience

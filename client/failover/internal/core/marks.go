@@ -2,7 +2,8 @@ package core
 
 import "slices"
 
-// marks is a small map from a replica's key to a number that is zero at first. Up to eight keys cost no allocation.
+// marks is a small map from a replica's key to a number that is zero at first. Up to eight keys
+// cost no allocation.
 type marks struct {
 	n    int
 	few  [8]mark

@@ -22,8 +22,8 @@ type Wire struct {
 	Unprocessed bool // it came back, and the replica said that it has not processed it: as if never sent
 }
 
-// End is what an attempt's end says of its replica. Deadline says that the caller's has passed, OneMethod that what failed concerns the
-// one method.
+// End is what an attempt's end says of its replica. Deadline says that the caller's has passed,
+// OneMethod that what failed concerns the one method.
 func (o Outcome) End(w Wire, deadline, oneMethod bool) End {
 	e := End{Answered: w.Answered && o != OutcomeCanceled, Sent: w.Sent}
 	switch {

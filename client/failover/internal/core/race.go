@@ -2,8 +2,9 @@ package core
 
 import "time"
 
-// Race is the attempts of a call that are on their way at a time: a first one, and others that join it late. The first of them to end the
-// call, by a success or a status that is not retried, wins, and the others are to be canceled.
+// Race is the attempts of a call that are on their way at a time: a first one, and others that join
+// it late. The first of them to end the call, by a success or a status that is not retried, wins,
+// and the others are to be canceled.
 type Race struct {
 	call   Call   // with what the attempts have tried
 	trial  bool   // the first attempt is the trial of a replica that was left out
@@ -24,8 +25,8 @@ type Racer struct {
 	Result  Result
 }
 
-// JoinDelay is how long an attempt of the call is left alone before another one joins it, and whether that is a hedge of the policy's;
-// zero where none may.
+// JoinDelay is how long an attempt of the call is left alone before another one joins it, and
+// whether that is a hedge of the policy's; zero where none may.
 func (t *Terms) JoinDelay(d Decision) (delay time.Duration, hedge bool) {
 	if !t.Rules.Idempotent {
 		return 0, false
@@ -33,8 +34,8 @@ func (t *Terms) JoinDelay(d Decision) (delay time.Duration, hedge bool) {
 	return t.Hedging.Delay(d, t.Method)
 }
 
-// NewRace returns the race that begins with an attempt of the call. hedge says that the first to join it is a hedge that the policy asked
-// for.
+// NewRace returns the race that begins with an attempt of the call. hedge says that the first to
+// join it is a hedge that the policy asked for.
 func NewRace(c *Call, l *Lease, number int, hedge bool) Race {
 	return Race{call: *c, trial: l.Ejected(), hedge: hedge, key: l.Key, number: number}
 }
@@ -42,7 +43,8 @@ func NewRace(c *Call, l *Lease, number int, hedge bool) Race {
 // Number is the number of the attempt that was last to begin.
 func (r *Race) Number() int { return r.number }
 
-// Join decides on another attempt, if it is not too late, and takes a place at a replica for it. It is to be paid for.
+// Join decides on another attempt, if it is not too late, and takes a place at a replica for it. It
+// is to be paid for.
 func (s *Shared) Join(t *Terms, race *Race, r *Roster, crowded bool, now time.Duration) (d Decision, ok bool) {
 	if race.over || race.won || t.Rules.Wait && crowded { // those that wait come first
 		return d, false
@@ -57,9 +59,10 @@ func (s *Shared) Join(t *Terms, race *Race, r *Roster, crowded bool, now time.Du
 	return d, ok && s.take(d.Index, t.Rules.Wait, now)
 }
 
-// PayJoin takes the attempt that Join has decided on from the share of hedges, or of attempts that join, and from the budget. Where it
-// returns false, there is none, and its place is to be given back. The trial of a replica that was left out needs an attempt to be judged
-// by; no share is asked for that, as trials are rare.
+// PayJoin takes the attempt that Join has decided on from the share of hedges, or of attempts that
+// join, and from the budget. Where it returns false, there is none, and its place is to be given
+// back. The trial of a replica that was left out needs an attempt to be judged by; no share is
+// asked for that, as trials are rare.
 func (s *Shared) PayJoin(r *Race, d Decision, key uint32, now time.Duration) bool {
 	share := s.joins
 	if r.hedge {
@@ -89,7 +92,8 @@ func (r *Race) Missed(number int) {
 	}
 }
 
-// Joined takes note of the end of an attempt that joined, and was made. It reports whether it wins: then the others are to be canceled.
+// Joined takes note of the end of an attempt that joined, and was made. It reports whether it wins:
+// then the others are to be canceled.
 func (r *Race) Joined(o Outcome) (wins bool) {
 	if o == OutcomeCanceled || !o.Ends() || r.over || r.won {
 		return false
@@ -98,8 +102,9 @@ func (r *Race) Joined(o Outcome) (wins bool) {
 	return true
 }
 
-// First takes note of the end of the first attempt. It reports whether the others are to be canceled. Where the first has not ended the
-// call, more may join those that are on their way, until Close.
+// First takes note of the end of the first attempt. It reports whether the others are to be
+// canceled. Where the first has not ended the call, more may join those that are on their way,
+// until Close.
 func (r *Race) First(o Outcome, missed bool) (cancel bool) {
 	if missed || !o.Ends() {
 		return false
@@ -113,14 +118,16 @@ func (r *Race) Close() { r.over = true }
 
 // Finish is what comes of a race for its call.
 type Finish struct {
-	// Success is the racer whose success is the call's, and Last the one whose failure is the last of the call: 0 for the first attempt,
-	// else from 1 the one that joined; -1 for none.
+	// Success is the racer whose success is the call's, and Last the one whose failure is the last
+	// of the call: 0 for the first attempt, else from 1 the one that joined; -1 for none.
 	Success, Last int
-	// Canceled is true where the caller has ended the last attempt, Overtaken where the first was canceled for one that has won.
+	// Canceled is true where the caller has ended the last attempt, Overtaken where the first was
+	// canceled for one that has won.
 	Canceled, Overtaken bool
 }
 
-// Finish takes note for the call of how the attempts of a race ended. ended says that the caller's time has.
+// Finish takes note for the call of how the attempts of a race ended. ended says that the caller's
+// time has.
 func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 	f := Finish{Success: -1, Last: -1}
 	won := -1
@@ -159,7 +166,8 @@ func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 	return f
 }
 
-// succeeded returns which of those that joined has succeeded, from 1: the winner, if it has. -1: none.
+// succeeded returns which of those that joined has succeeded, from 1: the winner, if it has. -1:
+// none.
 func succeeded(others []Racer, won int) int {
 	if won >= 0 && others[won].Outcome == OutcomeOK {
 		return won + 1

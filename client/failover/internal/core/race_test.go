@@ -2,5 +2,6 @@
 
 package core_test
 
-// The race detector makes the simulations eight times as slow, and has nothing to find in their one goroutine.
+// The race detector makes the simulations eight times as slow, and has nothing to find in their one
+// goroutine.
 func init() { share = 5 }

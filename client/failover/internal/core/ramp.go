@@ -11,9 +11,10 @@ const (
 	rampStep  = 250 * time.Millisecond
 )
 
-// Ramp bounds the attempts in flight at a replica that has just come back, at which all the calls that waited for it would
-// otherwise rush: 16 at first, and one more with each answer, so that the load doubles with each round of answers, as in TCP's slow
-// start (RFC 5681, section 3.1). It doubles each quarter of a second besides, for a replica may take long to answer and be well, and
+// Ramp bounds the attempts in flight at a replica that has just come back, at which all the calls
+// that waited for it would otherwise rush: 16 at first, and one more with each answer, so that the
+// load doubles with each round of answers, as in TCP's slow start (RFC 5681, section 3.1). It
+// doubles each quarter of a second besides, for a replica may take long to answer and be well, and
 // is over at 1,024. The zero value is no bound. Safe for concurrent use.
 type Ramp struct {
 	began   atomic.Int64 // plus 1; zero: no bound
@@ -53,7 +54,8 @@ func (r *Ramp) Limit(limit int32, now time.Duration) int32 {
 	return min(limit, allowed)
 }
 
-// Step returns how long it takes until the limit rises whatever is answered; zero where it does not.
+// Step returns how long it takes until the limit rises whatever is answered; zero where it does
+// not.
 func (r *Ramp) Step(now time.Duration) time.Duration {
 	began := r.began.Load()
 	if began == 0 {

@@ -17,14 +17,17 @@ type Redial struct {
 	Timeout time.Duration
 }
 
-// Wanted reports whether calls want the replicas: some wait, or the last that wanted one did so long ago.
+// Wanted reports whether calls want the replicas: some wait, or the last that wanted one did so
+// long ago.
 func (r Redial) Wanted(waiting bool, since time.Duration) bool { return waiting || since < r.Linger }
 
-// Fresh reports whether the wish of a call that long ago does for another call: calls come in groups.
+// Fresh reports whether the wish of a call that long ago does for another call: calls come in
+// groups.
 func (r Redial) Fresh(since time.Duration) bool { return since < min(r.Every, r.Linger)/2 }
 
-// Awaited is the number of the dial whose end tells an attempt what to do: the last, where it is under way or its failure is still
-// fresh, or else the next. failed is the number of the last that failed, zero for none. It is asked where no dial is due.
+// Awaited is the number of the dial whose end tells an attempt what to do: the last, where it is
+// under way or its failure is still fresh, or else the next. failed is the number of the last that
+// failed, zero for none. It is asked where no dial is due.
 func Awaited(last, failed uint64, underway bool) uint64 {
 	if underway || failed > 0 && failed == last {
 		return last
@@ -38,16 +41,18 @@ const (
 	backoffFactor = 1.6
 	// maxQuiet bounds the gaps while no call wants the replica, as gRPC does.
 	maxQuiet = 2 * time.Minute
-	// maxLasting bounds the gaps where a dial fails for a reason that lasts, such as an expired certificate.
+	// maxLasting bounds the gaps where a dial fails for a reason that lasts, such as an expired
+	// certificate.
 	maxLasting = 30 * time.Second
-	// A replica that is back is noticed late by at most 1/vainShare of the time for which it has been dialed in vain.
+	// A replica that is back is noticed late by at most 1/vainShare of the time for which it has
+	// been dialed in vain.
 	vainShare = 4000
 	// maxWanted bounds the gaps that this makes.
 	maxWanted = 5 * time.Second
 )
 
-// Dialing says when one replica is dialed next. The zero value has never been dialed: its dial is due at once. All
-// times are on the caller's clock.
+// Dialing says when one replica is dialed next. The zero value has never been dialed: its dial is
+// due at once. All times are on the caller's clock.
 type Dialing struct {
 	dialed bool
 	since  time.Duration // the next gap counts from here: the end of a dial that failed, else the begin of the last one
@@ -81,15 +86,17 @@ func (d *Dialing) Failed(now time.Duration, lasting bool) {
 	}
 }
 
-// Connected notes that the dial has succeeded. When that connection is lost, the replica may be dialed at once, unless
-// this dial began less than a gap before.
+// Connected notes that the dial has succeeded. When that connection is lost, the replica may be
+// dialed at once, unless this dial began less than a gap before.
 func (d *Dialing) Connected() { d.lasting, d.quiet, d.vain = 0, 0, 0 }
 
-// Due returns when to dial next, where so many addresses are down in all and calls want the replica, or do not.
+// Due returns when to dial next, where so many addresses are down in all and calls want the
+// replica, or do not.
 //
-// While calls want it, the gaps stay short however long it has been away, for it may be back at any moment: Every, or
-// what keeps all that are down within PerSecond. They grow only where the wait for it has been long beside the gap. For
-// other reasons than an absence they grow as gRPC's backoff does.
+// While calls want it, the gaps stay short however long it has been away, for it may be back at any
+// moment: Every, or what keeps all that are down within PerSecond. They grow only where the wait
+// for it has been long beside the gap. For other reasons than an absence they grow as gRPC's
+// backoff does.
 func (d *Dialing) Due(r Redial, down int, wanted bool) time.Duration {
 	if !d.dialed {
 		return 0
@@ -111,7 +118,8 @@ func (d *Dialing) backoff(n int, most time.Duration) time.Duration {
 	return time.Duration(gap * (1 - math.Abs(d.jitter)/5))
 }
 
-// Try begins a dial of so many addresses, if it is due and the budget allows for it, as Begin does. Else it returns when to try again.
+// Try begins a dial of so many addresses, if it is due and the budget allows for it, as Begin does.
+// Else it returns when to try again.
 func (d *Dialing) Try(now time.Duration, r Redial, b *DialBudget, addresses, down int, wanted bool, dice uint64) (ok bool, again time.Duration) {
 	if due := d.Due(r, down, wanted); due > now {
 		return false, due
@@ -132,8 +140,8 @@ type DialBudget struct {
 // NewDialBudget returns a budget of so many dials in any second, 1 at least.
 func NewDialBudget(perSecond int) *DialBudget { return &DialBudget{most: perSecond} }
 
-// Take takes n dials at once, or returns when to ask again. More than a second's budget are granted where there was no
-// dial in the second before.
+// Take takes n dials at once, or returns when to ask again. More than a second's budget are granted
+// where there was no dial in the second before.
 func (b *DialBudget) Take(now time.Duration, n int) (ok bool, again time.Duration) {
 	old := 0
 	for old < len(b.taken) && now-b.taken[old] >= time.Second {
@@ -160,8 +168,8 @@ type Calm struct {
 	due  bool          // it is to be done later
 }
 
-// Wish asks for it to be done. It returns whether to do it now; if not, how long to wait before Later, or zero where
-// somebody waits already.
+// Wish asks for it to be done. It returns whether to do it now; if not, how long to wait before
+// Later, or zero where somebody waits already.
 func (c *Calm) Wish(now time.Duration) (do bool, wait time.Duration) {
 	switch {
 	case c.due:

@@ -33,8 +33,8 @@ func vainly(d *core.Dialing, r core.Redial, down int, wanted, lasting bool, from
 	return gap, dials
 }
 
-// Where calls want a replica, the gaps stay short for as long as an outage usually takes, and grow with those that do not
-// end; many that are down share the dials.
+// Where calls want a replica, the gaps stay short for as long as an outage usually takes, and grow
+// with those that do not end; many that are down share the dials.
 func TestGapsWhileCallsWant(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -100,7 +100,8 @@ func TestGapsCountFromTheEnd(t *testing.T) {
 	near(t, "due", d.Due(usualRedial, 1, true)-2*time.Second, 25*ms)
 }
 
-// In no second are there more dials than the budget has, whatever the wishes, and it is used up where they are many.
+// In no second are there more dials than the budget has, whatever the wishes, and it is used up
+// where they are many.
 func TestDialBudget(t *testing.T) {
 	const most = 10
 	b := core.NewDialBudget(most)

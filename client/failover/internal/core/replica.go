@@ -8,8 +8,8 @@ import (
 
 // Link is the connection to a replica, or the lack of one. Links are compared with ==.
 type Link interface {
-	// Ready reports whether there is a connection, Down whether the last dial failed, Dialing whether there is no connection and
-	// no dial has failed since the last one was lost.
+	// Ready reports whether there is a connection, Down whether the last dial failed, Dialing
+	// whether there is no connection and no dial has failed since the last one was lost.
 	Ready() bool
 	Down() bool
 	Dialing() bool
@@ -31,7 +31,8 @@ type connection struct {
 
 func (m *Member) connection() connection { return connection{m.Link, m.Link.Epoch()} }
 
-// Replica is what is known of a replica beside its link, which it outlives. The zero value knows nothing. Safe for concurrent use.
+// Replica is what is known of a replica beside its link, which it outlives. The zero value knows
+// nothing. Safe for concurrent use.
 type Replica struct {
 	Key uint32 // from 1, never used again
 
@@ -41,7 +42,8 @@ type Replica struct {
 
 	inFlight atomic.Int32
 
-	// ramp bounds the attempts of calls that wait, when a connection is new that they have waited for. ramped is the last one.
+	// ramp bounds the attempts of calls that wait, when a connection is new that they have waited
+	// for. ramped is the last one.
 	ramp   Ramp
 	ramped atomic.Pointer[connection]
 
@@ -78,11 +80,13 @@ type loss struct {
 	at time.Duration
 }
 
-// lossTime is how long an attempt that was lost outweighs the state of the replica's connection. gRPC tells the attempt a
-// moment before it tells the state, and the next call is not to fail by that. But a connection may outlive the loss.
+// lossTime is how long an attempt that was lost outweighs the state of the replica's connection.
+// gRPC tells the attempt a moment before it tells the state, and the next call is not to fail by
+// that. But a connection may outlive the loss.
 const lossTime = time.Second
 
-// JustLost reports whether an attempt was lost just now with the connection that the replica still seems to have.
+// JustLost reports whether an attempt was lost just now with the connection that the replica still
+// seems to have.
 func (m *Member) JustLost(now time.Duration) bool {
 	l := m.loss.Load()
 	return l != nil && l.connection == m.connection() && now-l.at < lossTime
@@ -134,9 +138,9 @@ func (l *Lease) end(answered bool) {
 	}
 }
 
-// acquire takes a place among the attempts in flight, of which there may be limit; zero means any number. It returns
-// false when there is none, or when the replica is left out and its trial, on which the choice relied, is another call's.
-// leftOut says that the choice knew.
+// acquire takes a place among the attempts in flight, of which there may be limit; zero means any
+// number. It returns false when there is none, or when the replica is left out and its trial, on
+// which the choice relied, is another call's. leftOut says that the choice knew.
 func (r *Replica) acquire(limit int32, leftOut bool) bool {
 	if !r.enter(limit) {
 		return false
@@ -161,7 +165,8 @@ func (r *Replica) enter(limit int32) bool {
 	return false
 }
 
-// crashed reports whether the loss of the connection is news: all attempts in flight were lost with it, and it counts once.
+// crashed reports whether the loss of the connection is news: all attempts in flight were lost with
+// it, and it counts once.
 func (r *Replica) crashed(conn connection) bool {
 	last := r.crash.Load()
 	if last != nil && last.link == conn.link && last.epoch >= conn.epoch {

@@ -45,8 +45,8 @@ func TestCrashIsNewsOnce(t *testing.T) {
 	}
 }
 
-// gRPC tells an attempt that its connection broke before it tells the connection's state. Calls believe the attempt: for a
-// while, and of that connection alone.
+// gRPC tells an attempt that its connection broke before it tells the connection's state. Calls
+// believe the attempt: for a while, and of that connection alone.
 func TestLossIsBelieved(t *testing.T) {
 	const now = time.Minute
 	for _, tc := range []struct {
@@ -109,7 +109,8 @@ func TestPlacesAreNoMoreThanTheLimit(t *testing.T) {
 	}
 }
 
-// A new connection gives a replica that hung up no new chance, and neither does it later, when something else is said of the replica.
+// A new connection gives a replica that hung up no new chance, and neither does it later, when
+// something else is said of the replica.
 func TestNewConnectionIsNewsOnce(t *testing.T) {
 	var s Shared
 	s.Init(Policy{Ejection: Ejection{After: 1, Probe: time.Hour, MaxShare: 1}}, 0)

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Roster is the replicas that there are, as decisions see them. What has changed of a replica is noted, and looked at before the next
-// decision. What changes by itself with time is looked at when that time has come. So no decision looks at all of them.
+// Roster is the replicas that there are, as decisions see them. What has changed of a replica is
+// noted, and looked at before the next decision. What changes by itself with time is looked at when
+// that time has come. So no decision looks at all of them.
 type Roster struct {
 	members    []Member
 	candidates *Candidates
@@ -92,7 +93,8 @@ func (s *Shared) current(now time.Duration) *Roster {
 	return r
 }
 
-// relimit takes over another limit. It looks at the replicas that are full by one limit, and not by the other.
+// relimit takes over another limit. It looks at the replicas that are full by one limit, and not by
+// the other.
 func (r *Roster) relimit(limit int32, stuckAfter int, now time.Duration) {
 	least, most := limitOrNone(r.limit), limitOrNone(limit)
 	if least > most {
@@ -162,8 +164,9 @@ func (r *Roster) findStuck(stuckAfter int, now time.Duration) {
 	}
 }
 
-// take takes a place at the i-th replica for an attempt of a call that waits, or does not. It returns false where there is none, as where
-// the replica's trial is another call's. mu must be held.
+// take takes a place at the i-th replica for an attempt of a call that waits, or does not. It
+// returns false where there is none, as where the replica's trial is another call's. mu must be
+// held.
 func (s *Shared) take(i int, wait bool, now time.Duration) bool {
 	m, limit := &s.roster.members[i], s.roster.limit
 	if wait {

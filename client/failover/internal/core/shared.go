@@ -82,7 +82,8 @@ func (s *Shared) Limit() int32 {
 	return int32(min(limit, math.MaxInt32))
 }
 
-// CrashRate is the share of attempts that lately ended in a crash of their replica, where that is learned.
+// CrashRate is the share of attempts that lately ended in a crash of their replica, where that is
+// learned.
 func (s *Shared) CrashRate() float64 { return s.hazard.Rate() }
 
 // BudgetLeft is how many repetitions the budget would grant now; infinite without one.
@@ -139,8 +140,9 @@ func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
 	return m
 }
 
-// Next decides what the call does next. Where that is to try a replica, a place there is taken; it returns false, and is to be asked
-// again, where the roster is not the latest. Crowded is true where other calls wait: they have a say in what room there is.
+// Next decides what the call does next. Where that is to try a replica, a place there is taken; it
+// returns false, and is to be asked again, where the roster is not the latest. Crowded is true
+// where other calls wait: they have a say in what room there is.
 func (s *Shared) Next(t *Terms, c *Call, r *Roster, crowded bool, now time.Duration) (d Decision, ok bool) {
 	m := s.moment(t, c, now)
 	m.NoRoom = t.Rules.Wait && crowded
@@ -156,7 +158,8 @@ func (s *Shared) Next(t *Terms, c *Call, r *Roster, crowded bool, now time.Durat
 	return d, false
 }
 
-// Better reports whether a call whose attempt at the replica of that key cannot begin yet is better made elsewhere.
+// Better reports whether a call whose attempt at the replica of that key cannot begin yet is better
+// made elsewhere.
 func (s *Shared) Better(t *Terms, tried *Call, key uint32, now time.Duration) bool {
 	m := s.moment(t, tried, now)
 	s.mu.Lock()
@@ -164,8 +167,9 @@ func (s *Shared) Better(t *Terms, tried *Call, key uint32, now time.Duration) bo
 	return tried.Better(t.Rules, m, s.current(now).candidates, key)
 }
 
-// Follow returns what comes of a decision of Next or Serve about the call: it pays for it, and knows better why a call fails. ended says
-// that the caller's time has ended. Where a replica was to be tried and is not, its place is to be given back.
+// Follow returns what comes of a decision of Next or Serve about the call: it pays for it, and
+// knows better why a call fails. ended says that the caller's time has ended. Where a replica was
+// to be tried and is not, its place is to be given back.
 func (s *Shared) Follow(c *Call, d Decision, ended bool, now time.Duration) Decision {
 	switch {
 	case ended && (d.Action != ActionGiveUp || d.Reason == ReasonNoTime):
@@ -178,7 +182,8 @@ func (s *Shared) Follow(c *Call, d Decision, ended bool, now time.Duration) Deci
 	return d
 }
 
-// pay takes what the call does next from the budget, if it is a repetition. It returns false where the budget has none.
+// pay takes what the call does next from the budget, if it is a repetition. It returns false where
+// the budget has none.
 func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	if c.failed && !c.paid && s.budget != nil && !s.budget.Take(now) {
 		return false
@@ -203,8 +208,8 @@ func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 	return ReasonImpatient
 }
 
-// Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a replica has room for more of them then,
-// whatever is answered; zero means never.
+// Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a
+// replica has room for more of them then, whatever is answered; zero means never.
 func Serve[O any](s *Shared, line *Line[O], r *Roster, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// limiter is what a simulation asks how many attempts to have in flight at a replica, and tells how they ended.
+// limiter is what a simulation asks how many attempts to have in flight at a replica, and tells how
+// they ended.
 type limiter interface {
 	Limit() int
 	Survived()
@@ -58,8 +59,9 @@ func (t tally) throughput() float64 { return float64(t.ok) / t.elapsed.Seconds()
 
 func (t tally) String() string { return fmt.Sprintf("%7.2f%8.2f", 100*t.success(), t.throughput()) }
 
-// simulate runs the world in virtual time until that many calls have ended, after a tenth as many that do not count.
-// What the k-th attempt at a replica meets depends on the seed alone, so that limits are compared on the same luck.
+// simulate runs the world in virtual time until that many calls have ended, after a tenth as many
+// that do not count. What the k-th attempt at a replica meets depends on the seed alone, so that
+// limits are compared on the same luck.
 func simulate(w world, calls int, seed uint64) tally {
 	s := start(w, seed)
 	s.runUntilEnded(calls / 10)
@@ -170,8 +172,8 @@ func (s *simulation) available() []*replica {
 	return s.free
 }
 
-// choose returns the replica that the call has tried least, of these the one with least in flight; nil if it may try
-// none of them once more.
+// choose returns the replica that the call has tried least, of these the one with least in flight;
+// nil if it may try none of them once more.
 func (s *simulation) choose(c *call, free []*replica) *replica {
 	var best *replica
 	for _, r := range free {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Each step is what happens: f is a failure, s a success, p a probe that found the replica well. A capital letter is one
-// that reports something: the replica is to be left out.
+// Each step is what happens: f is a failure, s a success, p a probe that found the replica well. A
+// capital letter is one that reports something: the replica is to be left out.
 func TestStanding(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -51,8 +51,9 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// The wait before the first probe doubles with every time that the replica was left out and has not answered since, up to 64
-// times; one that hangs, or hangs up, is asked at once the first time. So does the time until it is tried whatever the probes say.
+// The wait before the first probe doubles with every time that the replica was left out and has not
+// answered since, up to 64 times; one that hangs, or hangs up, is asked at once the first time. So
+// does the time until it is tried whatever the probes say.
 func TestStandingBackoff(t *testing.T) {
 	for _, cause := range []Cause{CauseFailing, CauseHung, CauseHungUp} {
 		var s Standing

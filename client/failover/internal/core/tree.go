@@ -11,7 +11,8 @@ type summary[T any] interface {
 	and(T) T
 }
 
-// tree keeps summaries of values in a row: of each, of two, of four, and so on to all. One value changes in as many steps.
+// tree keeps summaries of values in a row: of each, of two, of four, and so on to all. One value
+// changes in as many steps.
 type tree[T summary[T]] struct {
 	size int // a power of two
 	all  []T // the summary of the i-th comes from those of 2i and 2i+1; the values begin at size

@@ -17,15 +17,16 @@ import (
 // PolicyName is the name of the load-balancing policy in a service config.
 const PolicyName = "crashlab_failover"
 
-// A service config is JSON, so a Set reaches its load-balancing policy by a number. The entry lives from Config until
-// grpc.NewClient parses the config, so that a config serves exactly one connection; or for as long as the Set, where no
-// connection comes of it.
+// A service config is JSON, so a Set reaches its load-balancing policy by a number. The entry lives
+// from Config until grpc.NewClient parses the config, so that a config serves exactly one
+// connection; or for as long as the Set, where no connection comes of it.
 var (
 	unclaimed sync.Map // string → weak.Pointer[Set]
 	lastID    atomic.Uint64
 )
 
-// Config returns the JSON that names the policy and the Set it shall keep. It serves one connection.
+// Config returns the JSON that names the policy and the Set it shall keep. It serves one
+// connection.
 func Config(s *Set) json.RawMessage {
 	id := strconv.FormatUint(lastID.Add(1), 10)
 	unclaimed.Store(id, weak.Make(s))

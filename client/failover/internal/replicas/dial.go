@@ -20,15 +20,16 @@ import (
 
 // Redial says how replicas are dialed, and how often the resolver is asked.
 type Redial struct {
-	// Every is the mean time between two dials of a replica that is down while calls want it, jittered by a fifth. Above
-	// zero.
+	// Every is the mean time between two dials of a replica that is down while calls want it,
+	// jittered by a fifth. Above zero.
 	Every time.Duration
 	// Linger is how long one call's wish for a replica is remembered. Above zero.
 	Linger time.Duration
-	// PerSecond is how many addresses may be dialed in any second, at all replicas together. The first dial of a replica
-	// does not count where it succeeds. Zero means 100.
+	// PerSecond is how many addresses may be dialed in any second, at all replicas together. The
+	// first dial of a replica does not count where it succeeds. Zero means 100.
 	PerSecond int
-	// Timeout is how long a dial may take, until the connection is ready for calls. Zero means no bound but gRPC's own.
+	// Timeout is how long a dial may take, until the connection is ready for calls. Zero means no
+	// bound but gRPC's own.
 	Timeout time.Duration
 	// Resolve is how often the resolver is asked again while nothing happens. Zero means never.
 	Resolve time.Duration
@@ -38,9 +39,9 @@ func newPickFirst(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.B
 	return balancer.Get(pickfirst.Name).Build(cc, opts)
 }
 
-// Wake makes sure that the replica's state is fresh enough to rely on: where a dial is due, it dials at once. It returns
-// the number of the dial whose end tells an attempt what to do: the one under way, or the last one where its failure is
-// still fresh, else the next one.
+// Wake makes sure that the replica's state is fresh enough to rely on: where a dial is due, it
+// dials at once. It returns the number of the dial whose end tells an attempt what to do: the one
+// under way, or the last one where its failure is still fresh, else the next one.
 func (r *Replica) Wake() (dial uint64) {
 	r.set.want()
 	if dial, ok := r.awaited(false); ok {
@@ -53,7 +54,8 @@ func (r *Replica) Wake() (dial uint64) {
 	return dial
 }
 
-// awaited returns the number that Wake returns. It is not known yet where a dial is due, unless that has been seen to.
+// awaited returns the number that Wake returns. It is not known yet where a dial is due, unless
+// that has been seen to.
 func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
 	s := r.set
 	s.mu.Lock()
@@ -72,8 +74,8 @@ func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
 	return core.Awaited(dial, failed, r.underway), true
 }
 
-// dial connects a replica that has no connection, if that is due and the budget allows it: else it sees to it that it is
-// dialed later. control must be held.
+// dial connects a replica that has no connection, if that is due and the budget allows it: else it
+// sees to it that it is dialed later. control must be held.
 func (r *Replica) dial() {
 	old := r.child
 	state, ok := r.beginDial()
@@ -121,10 +123,12 @@ func (r *Replica) begun() {
 	}
 }
 
-// dialable reports whether the replica has neither a connection nor a dial under way. The Set's mu must be held.
+// dialable reports whether the replica has neither a connection nor a dial under way. The Set's mu
+// must be held.
 func (r *Replica) dialable() bool { return !r.underway && !r.Ready() && !r.Gone() }
 
-// scheduleDial sees to it that a replica without a connection is dialed when that is due. The Set's mu must be held.
+// scheduleDial sees to it that a replica without a connection is dialed when that is due. The Set's
+// mu must be held.
 func (r *Replica) scheduleDial() {
 	if s := r.set; r.dialable() {
 		r.dialAt(r.dialing.Due(s.rules(), s.down, s.inDemand()))
@@ -163,7 +167,8 @@ func (r *Replica) giveUp(dial uint64) {
 	}
 }
 
-// fail ends the dial of that number as failed, unless it has ended. lasting says that a repetition would fare no better.
+// fail ends the dial of that number as failed, unless it has ended. lasting says that a repetition
+// would fare no better.
 func (r *Replica) fail(dial uint64, err error, lasting bool) bool {
 	s := r.set
 	s.mu.Lock()
@@ -224,7 +229,8 @@ func (r *Replica) endDial() {
 	}
 }
 
-// canKnock reports whether knock can dial all addresses of the replica as gRPC would. control must be held.
+// canKnock reports whether knock can dial all addresses of the replica as gRPC would. control must
+// be held.
 func (r *Replica) canKnock() bool {
 	for _, a := range r.endpoint.Addresses {
 		if _, _, err := net.SplitHostPort(a.Addr); err != nil {
@@ -234,9 +240,9 @@ func (r *Replica) canKnock() bool {
 	return true
 }
 
-// knock finds out whether a replica that was down accepts connections, and only then lets gRPC dial it: gRPC asks the
-// resolver after every dial that fails, in code of its own, and most dials of a replica that is down fail. control must
-// be held.
+// knock finds out whether a replica that was down accepts connections, and only then lets gRPC dial
+// it: gRPC asks the resolver after every dial that fails, in code of its own, and most dials of a
+// replica that is down fail. control must be held.
 func (p *policy) knock(r *Replica) {
 	p.set.mu.Lock()
 	dial := r.dials.Load()
@@ -296,10 +302,10 @@ func (p *policy) reach(ctx context.Context, addrs []string) error {
 	return err
 }
 
-// lasting reports whether a dial that failed so is bound to fail until somebody mends the cause, such as a certificate.
-// Whatever may come from a process that is not there yet, or is on its way out, is not of that kind. The error's text is
-// never looked at. reached says that something had accepted a connection: then everything but a connection that broke off
-// is.
+// lasting reports whether a dial that failed so is bound to fail until somebody mends the cause,
+// such as a certificate. Whatever may come from a process that is not there yet, or is on its way
+// out, is not of that kind. The error's text is never looked at. reached says that something had
+// accepted a connection: then everything but a connection that broke off is.
 func lasting(err error, reached bool) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return true // an alert of TLS

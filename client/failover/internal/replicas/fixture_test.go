@@ -20,8 +20,8 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// bubble is synctest.Test on one processor. On two, timers of a bubble can fire at the same time, and as all of them share
-// one context of the race detector, that crashes it (Go 1.26).
+// bubble is synctest.Test on one processor. On two, timers of a bubble can fire at the same time,
+// and as all of them share one context of the race detector, that crashes it (Go 1.26).
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -17,7 +17,8 @@ func (c *constant) Pick(balancer.PickInfo) (balancer.PickResult, error) { return
 
 type callKey struct{}
 
-// readyPicker returns a picker over three ready replicas, and what gRPC would ask it for an attempt at the first.
+// readyPicker returns a picker over three ready replicas, and what gRPC would ask it for an attempt
+// at the first.
 func readyPicker(tb testing.TB) (*picker, balancer.PickInfo) {
 	s := NewSet(Redial{Every: 25 * time.Millisecond, Linger: time.Second})
 	p, v := &policy{set: s}, new(View)
@@ -47,8 +48,8 @@ func TestPickAllocatesNothing(t *testing.T) {
 	}
 }
 
-// BenchmarkPick is what one call costs in here: the pick with the notice of its end, the look at three replicas that a
-// choice takes, and the wish for those that are down.
+// BenchmarkPick is what one call costs in here: the pick with the notice of its end, the look at
+// three replicas that a choice takes, and the wish for those that are down.
 func BenchmarkPick(b *testing.B) {
 	p, info := readyPicker(b)
 	b.Run("pick", func(b *testing.B) {

@@ -12,7 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// DownError is the error of a request whose replica has no connection, or has not processed it. It is always unsent.
+// DownError is the error of a request whose replica has no connection, or has not processed it. It
+// is always unsent.
 type DownError struct{ cause error }
 
 // Error returns the network error's text if there is one, without gRPC's wrapping.
@@ -26,7 +27,8 @@ func (e *DownError) Error() string {
 // Unwrap returns the error of the dial that failed.
 func (e *DownError) Unwrap() error { return e.cause }
 
-// GRPCStatus makes the error final for gRPC, for calls that wait for ready too: when to try again is the rounds' say.
+// GRPCStatus makes the error final for gRPC, for calls that wait for ready too: when to try again
+// is the rounds' say.
 func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
 var errUnprocessed = errors.New("the replica has not processed the request")
@@ -76,8 +78,8 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 	return res, err
 }
 
-// pick returns the replica's connection, ErrNoSubConnAvailable while the dial that the attempt waits for is under way, or
-// a DownError.
+// pick returns the replica's connection, ErrNoSubConnAvailable while the dial that the attempt
+// waits for is under way, or a DownError.
 func (r *Replica) pick(info balancer.PickInfo, a *Attempt) (balancer.PickResult, error) {
 	s := r.reported.Load()
 	switch s.ConnectivityState {
@@ -86,8 +88,8 @@ func (r *Replica) pick(info balancer.PickInfo, a *Attempt) (balancer.PickResult,
 	case connectivity.Shutdown:
 		return balancer.PickResult{}, &DownError{fmt.Errorf("replica %s is gone from the target", r.Addr)}
 	}
-	// A picker may be replaced before an attempt has seen it: so the end of a dial is known by its number, whatever dials
-	// follow.
+	// A picker may be replaced before an attempt has seen it: so the end of a dial is known by its
+	// number, whatever dials follow.
 	if f := r.failure.Load(); f != nil && f.dial >= a.dial() {
 		return balancer.PickResult{}, f.err
 	}

@@ -14,9 +14,10 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// policy is the load-balancing policy. Two locks are in play: control serialises what is done to the pick_first
-// children, the Set's mu guards what they report. A child reports with its own lock held, and may do so from within a
-// call to it: so mu is never held while a child is called, and control is never taken on a child's report.
+// policy is the load-balancing policy. Two locks are in play: control serialises what is done to
+// the pick_first children, the Set's mu guards what they report. A child reports with its own lock
+// held, and may do so from within a call to it: so mu is never held while a child is called, and
+// control is never taken on a child's report.
 type policy struct {
 	cc   balancer.ClientConn
 	opts balancer.BuildOptions
@@ -29,7 +30,8 @@ type policy struct {
 	closed  atomic.Bool
 }
 
-// UpdateClientConnState takes over the resolver's endpoints. A replica that was known stays, with its connection.
+// UpdateClientConnState takes over the resolver's endpoints. A replica that was known stays, with
+// its connection.
 func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	p.control.Lock()
 	defer p.control.Unlock()
@@ -81,7 +83,8 @@ func (p *policy) ResolverError(err error) {
 // UpdateSubConnState is not used: pick_first registers listeners.
 func (p *policy) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
 
-// ExitIdle dials every replica that has no connection. It is what ClientConn.Connect comes to, so somebody wants them.
+// ExitIdle dials every replica that has no connection. It is what ClientConn.Connect comes to, so
+// somebody wants them.
 func (p *policy) ExitIdle() {
 	p.control.Lock()
 	defer p.control.Unlock()
@@ -94,8 +97,8 @@ func (p *policy) ExitIdle() {
 	}
 }
 
-// scheduleRefresh sees to it that the resolver is asked again after a time, and again: else replicas that are added would
-// be found only when another is lost. control must be held.
+// scheduleRefresh sees to it that the resolver is asked again after a time, and again: else
+// replicas that are added would be found only when another is lost. control must be held.
 func (p *policy) scheduleRefresh() {
 	every := p.set.redial.Resolve
 	if every <= 0 {
@@ -111,7 +114,8 @@ func (p *policy) scheduleRefresh() {
 	})
 }
 
-// resolve asks the resolver to look again, at once or when a second has passed since it was asked last.
+// resolve asks the resolver to look again, at once or when a second has passed since it was asked
+// last.
 func (p *policy) resolve() {
 	p.set.mu.Lock()
 	now, wait := p.set.asked.Wish(p.set.now())
@@ -160,7 +164,8 @@ func (p *policy) replace(next *View) {
 	p.set.notify(nil)
 }
 
-// report takes over the state that a child reports, unless the child has been replaced; pick_first should be silent then.
+// report takes over the state that a child reports, unless the child has been replaced; pick_first
+// should be silent then.
 func (p *policy) report(c *child, s balancer.State) bool {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
@@ -209,8 +214,8 @@ func (p *policy) changed(r *Replica, s balancer.State) {
 	}
 }
 
-// reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's mu must be held, so
-// that reports arrive in order.
+// reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's
+// mu must be held, so that reports arrive in order.
 func (p *policy) reportState(v *View) {
 	p.cc.UpdateState(balancer.State{ConnectivityState: v.connectivity(), Picker: &picker{set: p.set, view: v}})
 }
@@ -229,9 +234,10 @@ func (v *View) connectivity() connectivity.State {
 	return best
 }
 
-// newID returns the identity of an endpoint that comes next in the view; empty if it has no address, or is there
-// already. Endpoints of the same name differ still where their attributes do, as behind a proxy, which all are dialed at:
-// there the number among those of the name tells them apart.
+// newID returns the identity of an endpoint that comes next in the view; empty if it has no
+// address, or is there already. Endpoints of the same name differ still where their attributes do,
+// as behind a proxy, which all are dialed at: there the number among those of the name tells them
+// apart.
 func (v *View) newID(ep resolver.Endpoint) string {
 	name := endpointName(ep)
 	if name == "" {
@@ -260,7 +266,8 @@ func sameAddresses(a, b resolver.Endpoint) bool {
 	return true
 }
 
-// endpointName returns an endpoint's addresses and server names, in whatever order the resolver gives them.
+// endpointName returns an endpoint's addresses and server names, in whatever order the resolver
+// gives them.
 func endpointName(ep resolver.Endpoint) string {
 	var names []string
 	for _, a := range ep.Addresses {

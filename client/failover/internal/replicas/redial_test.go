@@ -18,8 +18,8 @@ func checkGaps(t *testing.T, dials []time.Time, least, most time.Duration) {
 	}
 }
 
-// A call that waits is demand, without making a sound: the replica is dialed at the rate of Redial for as long as it
-// waits and Linger after, and at leisure before and then.
+// A call that waits is demand, without making a sound: the replica is dialed at the rate of Redial
+// for as long as it waits and Linger after, and at leisure before and then.
 func TestWaitingCallsAreDemand(t *testing.T) {
 	for _, redial := range []replicas.Redial{
 		usual,
@@ -71,8 +71,8 @@ func TestWaitingCallsAreDemand(t *testing.T) {
 	}
 }
 
-// However the wish for a replica comes, at whatever time since gRPC's own last dial, two dials are never closer than
-// Redial says.
+// However the wish for a replica comes, at whatever time since gRPC's own last dial, two dials are
+// never closer than Redial says.
 func TestDemandKeepsItsDistanceToOtherDials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
@@ -125,7 +125,8 @@ func TestCallsAreDemand(t *testing.T) {
 	}
 }
 
-// A pace slower than leisure is kept where a replica hangs up, with demand and without, and is no hot loop.
+// A pace slower than leisure is kept where a replica hangs up, with demand and without, and is no
+// hot loop.
 func TestSlowPace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)

@@ -41,7 +41,8 @@ type Replica struct {
 	dials    atomic.Uint64           // how many dials have begun; written with set.mu held
 	failure  atomic.Pointer[failure] // of the last dial that failed; nil while there is a connection
 	reported atomic.Pointer[balancer.State]
-	// summary is the reported state once more, with the epoch in the bits above it, for lookups on every call.
+	// summary is the reported state once more, with the epoch in the bits above it, for lookups on
+	// every call.
 	summary atomic.Uint64
 }
 
@@ -74,14 +75,16 @@ func (r *Replica) Dialing() bool {
 	return r.state() == connectivity.Connecting && r.failure.Load() == nil
 }
 
-// Gone reports whether the replica has left the View for good; another value of the same ID may be in it.
+// Gone reports whether the replica has left the View for good; another value of the same ID may be
+// in it.
 func (r *Replica) Gone() bool { return r.state() == connectivity.Shutdown }
 
-// Epoch is how many connections the replica has had: it rises whenever the replica becomes Ready. After idle mode
-// another value of the same ID begins at zero.
+// Epoch is how many connections the replica has had: it rises whenever the replica becomes Ready.
+// After idle mode another value of the same ID begins at zero.
 func (r *Replica) Epoch() uint64 { return r.summary.Load() >> stateBits }
 
-// Err returns why the last dial failed, a *DownError; nil while there is a connection, and before a dial has failed.
+// Err returns why the last dial failed, a *DownError; nil while there is a connection, and before a
+// dial has failed.
 func (r *Replica) Err() error {
 	if f := r.failure.Load(); f != nil {
 		return f.err
@@ -119,8 +122,8 @@ func (r *Replica) build() {
 	c.give(r.endpoint, r.resolved)
 }
 
-// drop closes the child, unless it is another by now: gRPC would dial again after a backoff of its own. control must be
-// held.
+// drop closes the child, unless it is another by now: gRPC would dial again after a backoff of its
+// own. control must be held.
 func (r *Replica) drop(c *child) {
 	if c != nil && r.child == c {
 		r.child = nil

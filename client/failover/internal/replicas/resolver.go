@@ -12,12 +12,14 @@ import (
 // calm is the minimum time between two requests to a resolver.
 const calm = time.Second
 
-// CalmResolver returns a builder whose resolvers are asked for another resolution at most once a second: at once when a
-// replica is lost, or if they have been asked within the second before, when it is over.
+// CalmResolver returns a builder whose resolvers are asked for another resolution at most once a
+// second: at once when a replica is lost, or if they have been asked within the second before, when
+// it is over.
 //
-// gRPC asks after every lost connection and every dial that fails, in the connection's own code and not through its
-// load-balancing policy. So the resolver is the one place to bound it, when a replica that is down is dialed 40 times a
-// second. In addition, the dns resolver itself keeps 30 s between two requests.
+// gRPC asks after every lost connection and every dial that fails, in the connection's own code and
+// not through its load-balancing policy. So the resolver is the one place to bound it, when a
+// replica that is down is dialed 40 times a second. In addition, the dns resolver itself keeps 30 s
+// between two requests.
 func CalmResolver(b resolver.Builder) resolver.Builder {
 	c := calmBuilder{b}
 	if o, ok := b.(resolver.AuthorityOverrider); ok {
@@ -29,8 +31,9 @@ func CalmResolver(b resolver.Builder) resolver.Builder {
 	return c
 }
 
-// CalmResolvers returns the registered resolvers that the target may need, calmed. The option belongs behind all others,
-// for a resolver among those has precedence: gRPC gives no way to reach that one.
+// CalmResolvers returns the registered resolvers that the target may need, calmed. The option
+// belongs behind all others, for a resolver among those has precedence: gRPC gives no way to reach
+// that one.
 func CalmResolvers(target string) grpc.DialOption {
 	builders := []resolver.Builder{CalmResolver(resolver.Get("dns"))} // where the target has no scheme
 	if u, err := url.Parse(target); err == nil && u.Scheme != "dns" {

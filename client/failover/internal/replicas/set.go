@@ -1,8 +1,9 @@
-// Package replicas keeps the connections to the replicas of one grpc.ClientConn: a load-balancing policy with one
-// pick_first child for each endpoint, and the Set through which an interceptor sees them and chooses.
+// Package replicas keeps the connections to the replicas of one grpc.ClientConn: a load-balancing
+// policy with one pick_first child for each endpoint, and the Set through which an interceptor sees
+// them and chooses.
 //
-// The policy writes the Set and the interceptor reads it; nothing flows back but the wish for a connection. All use of
-// gRPC's experimental balancer API is in here.
+// The policy writes the Set and the interceptor reads it; nothing flows back but the wish for a
+// connection. All use of gRPC's experimental balancer API is in here.
 package replicas
 
 import (
@@ -17,20 +18,22 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Set holds the replicas of one connection. It outlives the load-balancing policy, which gRPC destroys when the
-// connection goes idle and builds again afterwards.
+// Set holds the replicas of one connection. It outlives the load-balancing policy, which gRPC
+// destroys when the connection goes idle and builds again afterwards.
 type Set struct {
-	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting at first and when a
-	// connection is lost, then Ready or TransientFailure, which lasts until it is Ready again; Shutdown when it is gone.
-	// The error is why it is in TransientFailure.
+	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting
+	// at first and when a connection is lost, then Ready or TransientFailure, which lasts until it
+	// is Ready again; Shutdown when it is gone. The error is why it is in TransientFailure.
 	OnChange func(addr string, s connectivity.State, err error)
 
-	// OnReady, unless nil, is called after any change of the View, with nil, or of a replica's state, which can be seen by then.
-	// It may be called by several goroutines at a time, with locks of gRPC held: it must return at once, may not use
-	// the connection, and may not wait for a goroutine that does, or that is within Wake.
+	// OnReady, unless nil, is called after any change of the View, with nil, or of a replica's
+	// state, which can be seen by then. It may be called by several goroutines at a time, with
+	// locks of gRPC held: it must return at once, may not use the connection, and may not wait for
+	// a goroutine that does, or that is within Wake.
 	OnReady func(*Replica)
 
-	// Host, unless nil, returns the host of an address. The addresses of one host make one replica, at the place of the first.
+	// Host, unless nil, returns the host of an address. The addresses of one host make one replica,
+	// at the place of the first.
 	Host func(addr string) string
 
 	// Seed decides what is random about the dials.
@@ -38,7 +41,8 @@ type Set struct {
 
 	redial Redial
 
-	// mu guards what the replicas report, here and in each Replica. It is never held while a child is called.
+	// mu guards what the replicas report, here and in each Replica. It is never held while a child
+	// is called.
 	mu sync.Mutex
 
 	dials *core.DialBudget // guarded by mu
@@ -56,7 +60,8 @@ type Set struct {
 	missing atomic.Int64 // how many replicas of the view are not ready; written with mu held
 }
 
-// View is the list of replicas at one time. The list does not change; the states of its replicas do.
+// View is the list of replicas at one time. The list does not change; the states of its replicas
+// do.
 type View struct {
 	// Replicas are in the resolver's order.
 	Replicas []*Replica
@@ -77,7 +82,8 @@ func NewSet(r Redial) *Set {
 // Claimed reports whether a connection has taken the Set's Config as its own.
 func (s *Set) Claimed() bool { return s.claimed.Load() }
 
-// View returns what the resolver found; it is nil before the first result, and while the connection is idle or closed.
+// View returns what the resolver found; it is nil before the first result, and while the connection
+// is idle or closed.
 func (s *Set) View() *View { return s.view.Load() }
 
 // Changed returns a channel that is closed when the View is replaced. Take it before the View.
@@ -118,8 +124,8 @@ func (s *Set) renewChanged() *chan struct{} {
 	return s.changed.Swap(&ch)
 }
 
-// Want says that a call is being made, so that replicas that are down are worth dialing often. While all are well it
-// costs one atomic load.
+// Want says that a call is being made, so that replicas that are down are worth dialing often.
+// While all are well it costs one atomic load.
 func (s *Set) Want() {
 	if s.missing.Load() == 0 {
 		return
@@ -131,8 +137,8 @@ func (s *Set) Want() {
 	s.dialMissing()
 }
 
-// AddWaiting adds to the number of calls that wait for a replica. While it is above zero, replicas that are down are in
-// demand, and for as long after as after any other call.
+// AddWaiting adds to the number of calls that wait for a replica. While it is above zero, replicas
+// that are down are in demand, and for as long after as after any other call.
 func (s *Set) AddWaiting(n int) {
 	if n < 0 {
 		s.want() // before the number falls, so that no dial in between goes unscheduled

@@ -62,8 +62,8 @@ func missing(v *replicas.View) (n int64) {
 	return n
 }
 
-// Whatever changes, OnReady is called when it can be seen, and may call for replicas itself. The count of those that are
-// missing is right at each such time.
+// Whatever changes, OnReady is called when it can be seen, and may call for replicas itself. The
+// count of those that are missing is right at each such time.
 func TestOnReadyFollowsEveryChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 3)

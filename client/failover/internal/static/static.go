@@ -1,4 +1,5 @@
-// Package static resolves targets that list their replicas: static:///127.0.0.1:7101,127.0.0.1:7102.
+// Package static resolves targets that list their replicas:
+// static:///127.0.0.1:7101,127.0.0.1:7102.
 package static
 
 import (
@@ -14,8 +15,8 @@ import (
 // Scheme is the scheme of the targets that Builder resolves.
 const Scheme = "static"
 
-// Parse returns the addresses of a list HOST:PORT[,HOST:PORT…], in its order. Each must be named once, with a port
-// from 1 to 65535.
+// Parse returns the addresses of a list HOST:PORT[,HOST:PORT…], in its order. Each must be named
+// once, with a port from 1 to 65535.
 func Parse(list string) ([]string, error) {
 	if list == "" {
 		return nil, fmt.Errorf("names no replica: want %s:///HOST:PORT[,HOST:PORT…]", Scheme)

@@ -103,8 +103,8 @@ func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.Supervis
 	}
 }
 
-// notices watches events from now on. It returns a channel that receives a token when there are new events, however many,
-// and one that receives the error with which their stream ended.
+// notices watches events from now on. It returns a channel that receives a token when there are new
+// events, however many, and one that receives the error with which their stream ended.
 func notices(ctx context.Context, s supervisorv1.SupervisorClient) (<-chan struct{}, <-chan error, error) {
 	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 
 const (
 	defaultWait = 30 * time.Second
-	// settled is how long a replica must have been ready to count. One without a readiness probe is ready when it
-	// is launched, even if it exits at once.
+	// settled is how long a replica must have been ready to count. One without a readiness probe is
+	// ready when it is launched, even if it exits at once.
 	settled = time.Second
 )
 
@@ -40,8 +40,9 @@ func (w *wait) Decode(ctx *kong.DecodeContext) error {
 	return err
 }
 
-// ready returns nil once all replicas of the given names have been ready for a second or have finished with success. When
-// the time is over, or one of them cannot become ready any more, it returns an error with the state of each of the others.
+// ready returns nil once all replicas of the given names have been ready for a second or have
+// finished with success. When the time is over, or one of them cannot become ready any more, it
+// returns an error with the state of each of the others.
 func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w))
 	defer cancel()
@@ -78,8 +79,8 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 	}
 }
 
-// during makes a call that takes as long as replicas need to become ready, and cancels it when one of those chosen has been
-// starting for longer than w.
+// during makes a call that takes as long as replicas need to become ready, and cancels it when one
+// of those chosen has been starting for longer than w.
 func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chosen func(*supervisorv1.Status) bool, call func(context.Context) error) error {
 	if w == 0 {
 		return call(ctx)
@@ -107,7 +108,8 @@ func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chose
 	return err
 }
 
-// unready describes the replicas of the given names that are not ready. Hopeless is whether one of them stays down.
+// unready describes the replicas of the given names that are not ready. Hopeless is whether one of
+// them stays down.
 func unready(all []*supervisorv1.Status, names []string) (late []string, hopeless bool) {
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(s *supervisorv1.Status) bool { return s.GetReplica() == name })
