@@ -193,6 +193,10 @@ lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the impo
 	cd $(COMPARE) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 	cd $(PACKAGING) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 
+.PHONY: check-docs
+check-docs: build ## run the documents' commands, check their links and compare their figures with the results; DOCS='-static README.md' does less
+	@$(GO) run ./deploy/docs $(DOCS)
+
 .PHONY: lint-proto
 lint-proto: $(OWN_BUF) ## buf lint, and the check for breaking changes
 	$(BUF) lint

@@ -18,7 +18,7 @@ const module = "example.com/crashlab/"
 // own subtree; its tests may use a neighbour of the same floor, as the fault injectors' do with the
 // Counter.
 var floors = [][]string{
-	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs"},
+	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs", "deploy/docs"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
 	{"client/live"},
 	{"client/report", "supervisor/clusterfile"},

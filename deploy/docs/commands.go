@@ -1,0 +1,215 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// runnable are the programs, beside ours, that a document may have run here.
+var runnable = []string{
+	"make", "go", "grpcurl", "curl", "python3",
+	":", "[", "awk", "cat", "cd", "cp", "cut", "diff", "echo", "export", "false", "grep", "head", "jq", "kill", "ls", "mkdir", "mv",
+	"printf", "rm", "sed", "set", "sleep", "sort", "tail", "tee", "test", "touch", "tr", "trap", "true", "uniq", "unset", "wait", "wc",
+}
+
+// unrunnable are those that reach beyond the copy of the repository: what has them is only read.
+var unrunnable = []string{
+	"apt-get", "buildah", "docker", "git", "install", "journalctl", "kind", "kubectl", "kustomize", "minikube", "open", "podman", "sudo",
+	"systemctl", "systemd-analyze", "systemd-run", "xdg-open",
+}
+
+// checkCommand checks a command without running it: that programs, commands, flags, targets, tests
+// and files exist.
+func (c *checker) checkCommand(cmd command) error {
+	words, dir := cmd.words, cmd.dir
+	var operands []string
+	var err error
+	switch program := words[0]; {
+	case isOurs(program):
+		operands, err = c.checkProgram(words)
+	case program == "make":
+		err = c.checkMake(words[1:], dir)
+	case program == "go":
+		err = c.checkGo(words[1:], dir)
+	case program == "grpcurl":
+		err = checkGrpcurl(words[1:])
+	case strings.HasPrefix(program, "./") || strings.Contains(program, "/"):
+		if !c.tree.has(join(dir, program)) && !isPlaceholder(program) {
+			err = fmt.Errorf("there is no program %s", program)
+		}
+	case slices.Contains(runnable, program) || slices.Contains(unrunnable, program) || isElision(program):
+		operands = words[1:]
+	default:
+		err = fmt.Errorf("unknown program %s: known are ours in bin, %s; add it to deploy/docs/commands.go", program, strings.Join(slices.Concat(runnable, unrunnable), " "))
+	}
+	if err != nil {
+		return err
+	}
+	if i := slices.Index(words, "--"); i >= 0 && isOurs(words[0]) && i+1 < len(words) && isOurs(words[i+1]) {
+		if err := c.checkCommand(command{words: words[i+1:], dir: dir}); err != nil {
+			return err
+		}
+	}
+	return c.checkFiles(operands, dir)
+}
+
+// checkFiles checks that the files among the arguments of a command exist.
+func (c *checker) checkFiles(operands []string, dir string) error {
+	for _, word := range operands {
+		name := join(dir, word)
+		if plainPath.MatchString(word) && c.tree.within(name) && !c.tree.has(name) && !isPlaceholder(word) {
+			return fmt.Errorf("%s does not exist", name)
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether a command runs a program of ours.
+func isOurs(program string) bool {
+	name := path.Base(program)
+	return slices.Contains(programs, name) && (name == program || path.Base(path.Dir(program)) == "bin")
+}
+
+// join returns the path of name, which is relative to dir.
+func join(dir, name string) string {
+	if strings.HasPrefix(name, "/") || strings.HasPrefix(name, "$") {
+		return name
+	}
+	return path.Join(dir, name)
+}
+
+var makeTarget = regexp.MustCompile(`(?m)^([A-Za-z][\w-]*(?: [A-Za-z][\w-]*)*):(?:[^=]|$)`)
+
+func (c *checker) checkMake(args []string, dir string) error {
+	if len(args) > 1 && args[0] == "-C" {
+		dir, args = join(dir, args[1]), args[2:]
+	}
+	text, err := c.tree.read(join(dir, "Makefile"))
+	if err != nil {
+		return fmt.Errorf("make: %v", err)
+	}
+	targets := map[string]bool{}
+	for _, m := range makeTarget.FindAllStringSubmatch(text, -1) {
+		for _, target := range strings.Fields(m[1]) {
+			targets[target] = true
+		}
+	}
+	for _, arg := range args {
+		variable, _, assigns := strings.Cut(arg, "=")
+		switch {
+		case strings.HasPrefix(arg, "-") || isElision(arg):
+		case assigns:
+			if !strings.Contains(text, "$("+variable+")") {
+				return fmt.Errorf("make: no variable %s is used in the Makefile", variable)
+			}
+		case !targets[arg]:
+			return fmt.Errorf("make has no target %s; see make help", arg)
+		}
+	}
+	return nil
+}
+
+// checkGo checks the packages of a go command, and that -run, -bench and -fuzz choose a test.
+func (c *checker) checkGo(args []string, dir string) error {
+	if len(args) > 2 && args[1] == "-C" {
+		dir, args = join(dir, args[2]), slices.Concat(args[:1], args[3:])
+	}
+	if len(args) == 0 || !slices.Contains([]string{"run", "test", "doc", "build", "vet", "install", "get", "list", "env", "version", "tool", "mod", "generate"}, args[0]) {
+		return fmt.Errorf("go %s: want a command such as go test", strings.Join(args, " "))
+	}
+	var folders []string
+	patterns := map[string]string{}
+	for i := 1; i < len(args); i++ {
+		name, pattern, hasValue := strings.Cut(args[i], "=")
+		switch {
+		case slices.Contains([]string{"-run", "-bench", "-fuzz"}, name):
+			if !hasValue && i+1 < len(args) {
+				i++
+				pattern = args[i]
+			}
+			patterns[name] = pattern
+		case args[i] == "-args" || args[i] == "--" || args[0] == "run" && len(folders) > 0:
+			i = len(args)
+		default:
+			folder, ok := c.folder(args[i], dir)
+			if !ok {
+				continue
+			}
+			if !c.tree.has(folder) {
+				return fmt.Errorf("go %s: there is no package %s", args[0], args[i])
+			}
+			folders = append(folders, folder)
+		}
+	}
+	for flag, pattern := range patterns {
+		if err := c.checkTests(flag, pattern, folders); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// folder returns the folder of a package; not ok if the word is none of ours.
+func (c *checker) folder(word, dir string) (folder string, ok bool) {
+	word = strings.TrimSuffix(strings.TrimSuffix(word, "..."), "/")
+	if below, ours := strings.CutPrefix(word+"/", c.module+"/"); ours && c.module != "" {
+		below = strings.TrimSuffix(below, "/")
+		if base, _, symbol := strings.Cut(path.Base(below), "."); symbol { // go doc PACKAGE.Symbol
+			below = path.Join(path.Dir(below), base)
+		}
+		return path.Clean(below), true
+	}
+	if word == "." || word == ".." || strings.HasPrefix(word, "./") || strings.HasPrefix(word, "../") {
+		return path.Clean(join(dir, word)), true
+	}
+	return "", false
+}
+
+// checkTests checks that a pattern chooses a test, benchmark or example below the folders.
+func (c *checker) checkTests(flag, pattern string, folders []string) error {
+	pattern, _, _ = strings.Cut(pattern, "/")
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return fmt.Errorf("go test %s: %v", flag, err)
+	}
+	if pattern == "^$" || pattern == "" {
+		return nil
+	}
+	for _, file := range c.tree.files {
+		inside := slices.ContainsFunc(folders, func(f string) bool { return f == "." || strings.HasPrefix(file, f+"/") })
+		if !strings.HasSuffix(file, "_test.go") || !inside {
+			continue
+		}
+		if slices.ContainsFunc(c.testsOf(file), re.MatchString) {
+			return nil
+		}
+	}
+	return fmt.Errorf("go test %s %s chooses no test in %s", flag, pattern, strings.Join(folders, " "))
+}
+
+// testsOf returns the names of the functions of a file.
+func (c *checker) testsOf(file string) (names []string) {
+	if known, ok := c.tests[file]; ok {
+		return known
+	}
+	text, err := os.ReadFile(filepath.Join(c.tree.root, filepath.FromSlash(file)))
+	if err == nil {
+		// What does not parse does not build either, which is not for us to say.
+		parsed, _ := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
+		for _, decl := range parsed.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
+				names = append(names, f.Name.Name)
+			}
+		}
+	}
+	c.tests[file] = names
+	return names
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"net/url"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+var (
+	inlineLink    = regexp.MustCompile(`\]\(\s*<?([^)\s>]*)>?(?:\s+"[^"]*")?\s*\)`)
+	definition    = regexp.MustCompile(`(?m)^ {0,3}\[([^\]]+)\]:\s*<?([^\s>]+)`)
+	reference     = regexp.MustCompile(`\]\[([^\]]+)\]`)
+	htmlLink      = regexp.MustCompile(`\b(?:src|href|srcset)="([^"\s]*)`)
+	htmlAnchor    = regexp.MustCompile(`<a\s+(?:id|name)="([^"]+)"`)
+	heading       = regexp.MustCompile(`(?m)^#{1,6}\s+(.*?)\s*#*$`)
+	linkText      = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	anyTag        = regexp.MustCompile(`<[^>]*>`)
+	fencedHeading = regexp.MustCompile("[`*]")
+)
+
+// checkLinks checks that the documents' links to each other, to files and to folders lead
+// somewhere. Those to other hosts are not followed.
+func (c *checker) checkLinks(d *document) {
+	defined := map[string]bool{}
+	var found [][]int // pairs of offsets in prose
+	for _, m := range definition.FindAllStringSubmatchIndex(d.prose, -1) {
+		defined[strings.ToLower(d.prose[m[2]:m[3]])] = true
+		found = append(found, m[4:6])
+	}
+	for _, m := range inlineLink.FindAllStringSubmatchIndex(d.prose, -1) {
+		found = append(found, m[2:4])
+	}
+	for _, m := range htmlLink.FindAllStringSubmatchIndex(d.prose, -1) {
+		found = append(found, m[2:4])
+	}
+	for _, m := range found {
+		c.counts.links++
+		c.checkLink(d, d.line(m[0]), d.prose[m[0]:m[1]])
+	}
+	for _, m := range reference.FindAllStringSubmatchIndex(d.prose, -1) {
+		if name := d.prose[m[2]:m[3]]; !defined[strings.ToLower(name)] {
+			c.find(d, d.line(m[2]), "[%s] is not defined: want a line [%s]: TARGET", name, name)
+		}
+	}
+}
+
+func (c *checker) checkLink(d *document, line int, link string) {
+	target, err := url.Parse(link)
+	switch {
+	case err != nil || link == "":
+		c.find(d, line, "the link %q is no address", link)
+		return
+	case target.Scheme != "" || target.Host != "":
+		return
+	case strings.HasPrefix(target.Path, "/"):
+		c.find(d, line, "the link %s begins at the root of the host: want a path from the document's folder", link)
+		return
+	}
+	name := d.name
+	if target.Path != "" {
+		name = path.Join(path.Dir(d.name), target.Path)
+	}
+	if !c.tree.has(name) {
+		c.find(d, line, "the link %s leads nowhere: the repository has no %s", link, name)
+		return
+	}
+	if target.Fragment == "" {
+		return
+	}
+	if path.Ext(name) != ".md" {
+		c.find(d, line, "the link %s has an anchor, and %s is no document", link, name)
+		return
+	}
+	if anchors := c.anchors(name); !anchors[target.Fragment] {
+		c.find(d, line, "the link %s leads nowhere: %s has no heading #%s", link, name, target.Fragment)
+	}
+}
+
+// anchors returns the anchors of a document, as GitHub makes them of headings.
+func (c *checker) anchors(name string) map[string]bool {
+	if known, ok := c.known[name]; ok {
+		return known
+	}
+	text, err := c.tree.read(name)
+	if err != nil {
+		c.find(&document{name: name}, 1, "%v", err)
+	}
+	d := parse(name, text, func(int, string, ...any) {})
+	anchors := map[string]bool{}
+	// Headings are found where code spans are blanked, and read where they are not.
+	for _, m := range heading.FindAllStringSubmatchIndex(d.prose, -1) {
+		slug := slug(strings.TrimSpace(d.text[m[2]:lineEnd(d.text, m[2])]))
+		name := slug
+		for n := 1; anchors[name]; n++ {
+			name = slug + "-" + strconv.Itoa(n)
+		}
+		anchors[name] = true
+	}
+	for _, m := range htmlAnchor.FindAllStringSubmatch(d.prose, -1) {
+		anchors[m[1]] = true
+	}
+	c.known[name] = anchors
+	return anchors
+}
+
+// slug returns the anchor of a heading.
+func slug(heading string) string {
+	heading = linkText.ReplaceAllString(heading, "$1")
+	heading = anyTag.ReplaceAllString(heading, "")
+	heading = fencedHeading.ReplaceAllString(heading, "")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, heading)
+}
+
+func lineEnd(text string, offset int) int {
+	if i := strings.IndexByte(text[offset:], '\n'); i >= 0 {
+		return offset + i
+	}
+	return len(text)
+}
+
+// checkNames checks that files, folders and tests that are named in code exist. A name is that of a
+// file or folder if it begins with one of the root.
+func (c *checker) checkNames(d *document) {
+	for _, s := range d.spans {
+		if testName.MatchString(s.text) && !c.hasTest(s.text) {
+			c.find(d, d.line(s.start), "there is no test %s", s.text)
+			continue
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(s.text, "./"), "/")
+		if !plainPath.MatchString(name) || !c.tree.within(name) || c.tree.has(name) || isPlaceholder(name) {
+			continue
+		}
+		if c.tree.has(path.Join(path.Dir(d.name), name)) {
+			continue
+		}
+		c.find(d, d.line(s.start), "%s does not exist", name)
+	}
+}
+
+// hasTest reports whether a file of tests has a function of that name.
+func (c *checker) hasTest(name string) bool {
+	return slices.ContainsFunc(c.tree.files, func(file string) bool {
+		return strings.HasSuffix(file, "_test.go") && slices.Contains(c.testsOf(file), name)
+	})
+}
+
+var (
+	testName    = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark)[A-Z]\w*$`)
+	plainPath   = regexp.MustCompile(`^[\w.*/-]+$`)
+	placeholder = regexp.MustCompile(`(?:^|/)(?:[A-Z]+|\.\.\.)(?:/|\.[a-z]+$|$)`)
+)
+
+// isPlaceholder reports whether a path has a part that stands for another, as in FOLDER/NAME.yaml.
+func isPlaceholder(name string) bool {
+	return placeholder.MatchString(name) && path.Ext(name) != ".md" || strings.Contains(name, "...")
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// unwanted are phrases that are never right in this project's documents.
+var unwanted = regexp.MustCompile(`(?i)\b(in earnest|as one would|in flocks|is told|are told|who waits|is had|are had|to be had)\b`)
+
+// checkWords checks the prose of a document.
+func (c *checker) checkWords(d *document) {
+	for _, m := range unwanted.FindAllStringIndex(strings.ReplaceAll(d.prose, "\n", " "), -1) {
+		c.find(d, d.line(m[0]), "%q: say it in plain English", d.text[m[0]:m[1]])
+	}
+}
+
+// checkSpans checks the commands in spans of code.
+func (c *checker) checkSpans(d *document) {
+	for _, s := range d.spans {
+		words := strings.Fields(s.text)
+		if len(words) < 2 || !isOurs(words[0]) && !slices.Contains([]string{"make", "go"}, words[0]) {
+			continue
+		}
+		for _, cmd := range commands(s.text) {
+			c.counts.read++
+			if err := c.checkCommand(cmd); err != nil {
+				c.find(d, d.line(s.start), "%v", err)
+			}
+		}
+	}
+}
