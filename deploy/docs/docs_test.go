@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// playSupervisor is set where the test's binary is to be a supervisor.
+const playSupervisor = "DOCS_TEST_SUPERVISOR"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(playSupervisor) != "" {
+		if err := supervise(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	adopt()
+	os.Exit(m.Run())
+}
+
+// supervise says that it is ready, writes a file that shows that it runs, and removes it when it is
+// stopped.
+func supervise() error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	if err := os.WriteFile("running", []byte(strings.Join(os.Args[1:], " ")), 0o644); err != nil {
+		return err
+	}
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("STATUS=starting\nREADY=1")); err != nil {
+		return err
+	}
+	<-stop
+	return os.Remove("running")
+}
+
+const fakeCrashlab = `#!/bin/sh
+case "$*" in
+--help) cat <<END
+Usage: crashlab <command> [flags]
+
+Commands:
+  load              Make calls.
+  experiment run    Run a design.
+END
+	;;
+"load --help") cat <<END
+Usage: crashlab load [flags]
+
+Flags:
+  -h, --help       Show help.
+  -n, --calls=N    How many calls to make, with
+                   --quiet or without.
+  -q, --quiet      Few lines.
+      --[no-]hang  Hang.
+END
+	;;
+"experiment --help") echo "Usage: crashlab experiment <command> [flags]" ;;
+"experiment run --help") printf 'Usage: crashlab experiment run <file> [flags]\n\n      --dry-run    Run nothing.\n' ;;
+"experiment run --dry-run design.yaml") grep -q good design.yaml || { echo "crashlab: design.yaml:1:1: it is bad"; exit 2; } ;;
+load*) echo "calls:    50 in 1.25 s"; echo "rate: 40% of 12,000" >&2; [ "$2" != -q ] || exit 3 ;;
+*) echo "crashlab: unexpected argument"; exit 2 ;;
+esac
+`
+
+const fakeSupervisor = `#!/bin/sh
+case "$*" in
+--help) echo "Usage: supervisor [run] [flags]"; echo "      --config=FILE    The file." ;;
+"check --help") echo "Usage: supervisor check <file> [flags]" ;;
+"check cluster.yaml") grep -q good cluster.yaml || { echo "supervisor: cluster.yaml:1:1: it is bad"; exit 2; } ;;
+--config*) ` + playSupervisor + `=1 exec "$TEST_BINARY" "$@" ;;
+*) echo "supervisor: unexpected argument"; exit 2 ;;
+esac
+`
+
+// repository makes one with the given files besides those that every test needs.
+func repository(t *testing.T, files map[string]string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_BINARY", self)
+	dir := t.TempDir()
+	all := map[string]string{
+		"go.mod":              "module example.com/crashlab\n\ngo 1.26\n",
+		".gitignore":          "/bin/\n",
+		"bin/crashlab":        fakeCrashlab,
+		"bin/supervisor":      fakeSupervisor,
+		"bin/counterd":        "#!/bin/sh\necho 'Usage: counterd [flags]'\n",
+		"deploy/cluster.yaml": "command: [x]\n" + crashes,
+		"client/c_test.go":    "package client\n\nfunc TestNoWorse() {}\n",
+		"Makefile":            "FUZZTIME ?= 1m\n\n.PHONY: fuzz\nfuzz soak: ## tests\n\t@echo for $(FUZZTIME)\n",
+		resultsFolder + "timeout.md": `
+| timeout | crashes | success | p99 |
+| --- | --- | ---: | ---: |
+| 50ms | 1 | 70.6% [67.6, 73.0] | 162 ms [144, 220]¹ |
+| 400ms | 1 | 100% [99.88, 100]² | 626 ms [605, 655] |
+| 400ms | 2 | 99.9907% | – |
+
+¹ few runs
+
+30 of 31 agree
+`,
+	}
+	for name, text := range files {
+		all[name] = text
+	}
+	for name, text := range all {
+		mode := os.FileMode(0o644)
+		if strings.HasPrefix(name, "bin/") {
+			mode = 0o755
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
+		t.Fatalf("git init: %v: %s", err, out)
+	}
+	return dir
+}
+
+// check checks the documents of a repository, and returns what is printed.
+func check(t *testing.T, dir string, o options) []string {
+	t.Helper()
+	var out strings.Builder
+	found, err := run(context.Background(), dir, nil, o, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if found != (len(lines) > 1) {
+		t.Errorf("found is %v, and this is printed:\n%s", found, &out)
+	}
+	return lines
+}
+
+func fenced(language string, lines ...string) string {
+	return "```" + language + "\n" + strings.Join(lines, "\n") + "\n```\n"
+}
+
+func marked(mark, block string) string { return "<!-- check: " + mark + " -->\n" + block }
+
+// TestFindings has one document for each kind of finding, and the same without it.
+func TestFindings(t *testing.T) {
+	slow := func(lines ...string) string { return marked("slow", fenced("sh", lines...)) }
+	for _, tc := range []struct {
+		name, text string
+		want       []string // LINE: and a part of what is found
+	}{
+		{"no language", fenced("", "x"), []string{"2: the code block has no language: want ```sh"}},
+		{"unknown language", fenced("bash", "x"), []string{"2: the code block has the language bash: want sh,"}},
+		{"no end", "a\n\n```sh\ntrue", []string{"3: the code block has no end"}},
+		{"fence in a longer fence", "````text\n```\n````\n", nil},
+		{"unknown mark", marked("quick", fenced("sh", "true")), []string{`1: unknown mark "quick": want slow, skip REASON`}},
+		{"skip without a reason", marked("skip", fenced("sh", "true")), []string{`1: unknown mark "skip"`}},
+		{"bad exit", marked("exit 300", fenced("sh", "true")), []string{"1: exit 300: want a code from 0 to 255"}},
+		{"mark of nothing", "<!-- check: slow -->\n\ntext\n", []string{`1: "check: slow" marks nothing`}},
+		{"mark in code", "`<!-- check: what -->`\n", nil},
+		{"mark of a block that is not run", marked("slow", fenced("text", "x")), []string{"3: only blocks of sh and console are run"}},
+
+		{"program", slow("bin/crashlab load", "bin/crash load"), []string{"4: there is no program bin/crash"}},
+		{"unknown program", slow("maek", "true # maek"), []string{"3: unknown program maek: known are ours"}},
+		{"unknown program, skipped", marked("skip it is another's", fenced("sh", "theirs --flag")), nil},
+		{"program that is not run", fenced("sh", "kubectl apply -k deploy"), []string{"2: kubectl is not run here"}},
+		{"command", slow("crashlab laod"), []string{"3: crashlab has no command laod"}},
+		{"command of a command", slow("crashlab experiment rnu x"), []string{"3: crashlab experiment has no command rnu"}},
+		{"command of one that has none in its help", slow("supervisor check x", "supervisor chekc x"), []string{"4: supervisor has no command chekc"}},
+		{"flag", slow("bin/crashlab load -q --calls=3 -n5 -qn 5 --no-hang --hang \\", "--bogus"), []string{"3: crashlab load has no flag --bogus"}},
+		{"short flag", slow("bin/crashlab load -x"), []string{"3: crashlab load has no flag -x"}},
+		{"flag without a value", slow("bin/crashlab load -n"), []string{"3: -n has no value"}},
+		{"argument", slow("bin/crashlab load -n 3 4"), []string{"3: crashlab load takes no argument 4"}},
+		{"flag in a pipe", slow("x=$(bin/crashlab load --bogus) || exit"), []string{"3: crashlab load has no flag --bogus", "3: unknown program exit"}},
+		{"file", slow("crashlab experiment run deploy/no.yaml", "crashlab experiment run deploy/NAME.yaml runs/latest"), []string{"3: deploy/no.yaml does not exist"}},
+		{"file from a folder", slow("(cd deploy && cat ../deploy/no.yaml)", "cat deploy/cluster.yaml"), []string{"3: deploy/no.yaml does not exist"}},
+		{"folder that cd stays in", slow("cd deploy", "cat ../deploy/cluster.yaml", "cat ../deploy/no.yaml"), []string{"5: deploy/no.yaml does not exist"}},
+		{"target", slow("make fuzz FUZZTIME=3s", "make fuz", "make fuzz FUZTIME=1s"), []string{"4: make has no target fuz;", "5: make: no variable FUZTIME"}},
+		{"package", slow("go test ./client -run NoWorse/x", "go test ./clients/...", "go run example.com/crashlab/clien"), []string{
+			"4: go test: there is no package ./clients/...", "5: go run: there is no package example.com/crashlab/clien"}},
+		{"test", slow("go test ./client -run Better -v"), []string{"3: go test -run Better chooses no test in client"}},
+		{"method", slow("grpcurl -plaintext :1 counter.v1.Counter/Got"), []string{"3: grpcurl: counter.v1.Counter has no method Got"}},
+		{"request", slow(`grpcurl -d '{"crash_probability":1}' :1 fault.v1.Fault/Set`, `grpcurl -d '{"crash":1}' :1 fault.v1.Fault/Set`),
+			[]string{`4: grpcurl -d {"crash":1}:`}},
+		{"command in a span", "a\nb `crashlab load --bogus`, `crashlab` and `make fuzz`\n", []string{"2: crashlab load has no flag --bogus"}},
+		{"name in a span", "`client/c_test.go` `client/none` `client/*.go` `other/none` `client/NAME.go`\n", []string{"1: client/none does not exist"}},
+		{"test in a span", "`TestNoWorse`\n`TestWorse`\n", []string{"2: there is no test TestWorse"}},
+		{"words", "one\nIt is\ntold.\n`is told`\n", []string{`2: "is\ntold": say it in plain English`}},
+
+		{"link", "[a](deploy/cluster.yaml) [`b`](deploy) [c](no.md)\n![d](deploy/no.svg)\n<img src=\"no.png\">", []string{
+			"1: the link no.md leads nowhere: the repository has no no.md", "2: the link deploy/no.svg leads", "3: the link no.png leads"}},
+		{"link to another host", "[a](https://example.com/no) [b](/deploy)\n", []string{"1: the link /deploy begins at the root"}},
+		{"link in code", "`[a](no.md)`\n" + fenced("text", "[a](no.md)"), nil},
+		{"anchor", "# A `b`, c\n\n## D_e\n\n## D_e\n\n[](#a-b-c) [](#d_e-1) [](#d_e-2)\n", []string{"7: the link #d_e-2 leads nowhere: doc.md has no heading #d_e-2"}},
+		{"reference", "[a][here] [b][there]\n\n[Here]: deploy\n", []string{"1: [there] is not defined"}},
+
+		{"no JSON", fenced("json", `{"a": 1}`, `{"a": }`), []string{"2: no JSON"}},
+		{"no YAML", fenced("yaml", `a: [1`), []string{"2: no YAML"}},
+		{"cluster file", fenced("yaml", "command: [good]") + fenced("yaml", "command: [x]"), []string{"5: supervisor check: exit status 2: supervisor: cluster.yaml:1:1: it is bad"}},
+		{"design", fenced("yaml", "factors: good") + fenced("yaml", "factors: x"), []string{"5: crashlab experiment run --dry-run: exit status 2: crashlab: design.yaml:1:1"}},
+		{"Go", fenced("go", "package main", "", "func main() { x() }"), []string{"4: undefined: x"}},
+		{"part of Go", fenced("go", "x := 1", "y(x)") + fenced("go", "func f() {}") + fenced("go", "x := "), []string{"9: no Go"}},
+
+		{"exit code", fenced("sh", "true", "bin/crashlab load -q", "false"), []string{"3: exits with 3, want 0: rate: 40% of 12,000"}},
+		{"exit code, wanted", marked("exit 3", fenced("sh", "bin/crashlab load -q")), nil},
+		{"syntax of the shell", fenced("sh", "true (", "true"), []string{"2: exits with 2, want 0: "}},
+		{"console", fenced("console", "$ bin/crashlab load \\", "> -n 4", "calls: 51 in 300 ms", "rate: 3% of 4", "$ echo one two", "one", "$ true"), []string{
+			`7: the output has "one two" where the document has "one"`}},
+		{"console, elided", fenced("console", "$ bin/crashlab load", "...", "rate: ... of 1", "$ echo a b c", "a ... c"), nil},
+		{"console, more", fenced("console", "$ bin/crashlab load", "calls: 50 in 1 s"), []string{`4: the output has "rate: 40% of 12,000" where the document has "its end"`}},
+		{"console, exact", marked("exact", fenced("console", "$ bin/crashlab load", "calls:    50 in 1.25 s", "rate: 41% of 12,000")), []string{
+			`5: the output has "rate: 40% of 12,000" where the document has "rate: 41% of 12,000"`}},
+		{"console, exit code shown", fenced("console", "$ bin/crashlab load -q", "$ echo $?", "3"), nil},
+		{"console, exit code", fenced("console", "$ bin/crashlab load -q", "$ true"), []string{"2: exits with 3, want 0"}},
+		{"console without a command", fenced("console", "calls"), []string{`2: the console begins with output`}},
+		{"file first", marked("file a/b.txt", fenced("text", "x", "y")) + fenced("console", "$ cat a/b.txt", "x", "y"), nil},
+		{"one copy for a document", fenced("sh", "echo one >made", "cd deploy", "ls cluster.yaml") + fenced("console", "$ cat made", "one"), nil},
+		{"cluster", marked("cluster", fenced("console", "$ cat running", "--config deploy/cluster-of-docs.yaml", "$ grep -c seed= deploy/cluster-of-docs.yaml", "1")) +
+			fenced("sh", "test ! -e running"), nil},
+		{"cluster, flags", marked("cluster --config deploy/cluster.yaml --more, exit 1", fenced("sh", "cat running | grep -q more", "false")), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := repository(t, map[string]string{"doc.md": tc.text})
+			if strings.HasPrefix(tc.name, "Go") {
+				t.Setenv("GOFLAGS", "-mod=mod")
+			}
+			lines := check(t, dir, options{})
+			found := lines[:len(lines)-1]
+			if len(found) != len(tc.want) {
+				t.Fatalf("found\n%s\nwant\n%s", strings.Join(found, "\n"), strings.Join(tc.want, "\n"))
+			}
+			for i, want := range tc.want {
+				if !strings.HasPrefix(found[i], "doc.md:"+want) {
+					t.Errorf("found\n%s\nwant\ndoc.md:%s", found[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	dir := repository(t, map[string]string{
+		"a.md": "[a](deploy) `make fuzz`\n" + fenced("sh", "true", "true && bin/crashlab load") + marked("slow", fenced("sh", "make soak")),
+		"b.md": `<!-- from: timeout row="50ms" col="success" -->71%` + "\n",
+	})
+	const want = "2 documents: 3 commands run, 2 read only, 1 links, 1 figures; 0 findings, in "
+	if lines := check(t, dir, options{}); len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
+		t.Errorf("printed\n%s\nwant\n%s", strings.Join(lines, "\n"), want)
+	}
+	const static = "2 documents: 0 commands run, 5 read only,"
+	if lines := check(t, dir, options{static: true}); len(lines) != 1 || !strings.HasPrefix(lines[0], static) {
+		t.Errorf("with -static, printed\n%s\nwant\n%s", strings.Join(lines, "\n"), static)
+	}
+}
+
+// TestFindingIsOneLine has an error whose text has several.
+func TestFindingIsOneLine(t *testing.T) {
+	lines := check(t, repository(t, map[string]string{"doc.md": fenced("yaml", "a: 1", "b: [", "c: }")}), options{})
+	if len(lines) != 2 {
+		t.Errorf("printed\n%s", strings.Join(lines, "\n"))
+	}
+}
+
+// TestNothingStays starts a process in the background that outlives the shell's SIGTERM.
+func TestNothingStays(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pid")
+	t.Setenv("PIDS", pids)
+	dir := repository(t, map[string]string{"doc.md": fenced("sh", `(trap 'sleep 0.1; exit' TERM; while :; do sleep 0.01; done) & echo $! >"$PIDS"`)})
+	if lines := check(t, dir, options{}); len(lines) != 1 {
+		t.Fatal(lines)
+	}
+	text, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+		t.Errorf("process %d: %v, want none", pid, err)
+	}
+}
+
+// TestUserFilesStay runs commands that write where the user's runs are.
+func TestUserFilesStay(t *testing.T) {
+	dir := repository(t, map[string]string{"doc.md": fenced("sh", "mkdir -p runs", "echo theirs >runs/latest", "rm -r client"), "runs/latest": "mine"})
+	if lines := check(t, dir, options{}); len(lines) != 1 {
+		t.Fatal(lines)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "runs/latest"))
+	if err != nil || string(text) != "mine" {
+		t.Errorf("runs/latest: %q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "client")); err != nil {
+		t.Error(err)
+	}
+}
