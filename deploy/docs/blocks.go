@@ -77,7 +77,10 @@ func (c *checker) checkBlock(d *document, b *block) error {
 		return fmt.Errorf("the code block has the language %s: want one of %s", b.language, strings.Join(languages, ", "))
 	case isScript:
 		steps, err := b.steps()
-		for _, s := range steps {
+		for i, s := range steps {
+			if b.mayFail(steps, i) {
+				continue // it may show what a wrong command does
+			}
 			for _, cmd := range commands(s.text) {
 				c.checkCommandOf(d, b, cmd, s.line+cmd.line)
 			}
@@ -100,6 +103,16 @@ func (c *checker) checkBlock(d *document, b *block) error {
 		}
 	}
 	return nil
+}
+
+// showsExit reports whether the step after the i-th shows its exit code.
+func (b *block) showsExit(steps []step, i int) bool {
+	return i+1 < len(steps) && strings.Contains(steps[i+1].text, "$?")
+}
+
+// mayFail reports whether the i-th step is run, and may exit with another code than 0.
+func (b *block) mayFail(steps []step, i int) bool {
+	return b.marks.runs() && (i == len(steps)-1 && b.marks.exit != 0 || b.showsExit(steps, i))
 }
 
 func (c *checker) checkCommandOf(d *document, b *block, cmd command, line int) {
@@ -169,8 +182,7 @@ func (c *checker) tryBlock(ctx context.Context, b *block, steps []step, dir stri
 		if i == len(steps)-1 {
 			want = b.marks.exit
 		}
-		seen := i+1 < len(steps) && strings.Contains(steps[i+1].text, "$?") // the document shows the code itself
-		if r.exit[i] != want && !seen {
+		if r.exit[i] != want && !b.showsExit(steps, i) {
 			line := s.line
 			if b.language == "sh" {
 				line = b.line + r.line

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,8 +71,11 @@ func parseHelp(text string) *help {
 	return h
 }
 
+// outputs are flags whose values are written.
+var outputs = []string{"-o", "--output", "--save", "--runs", "--events", "--log-dir", "--state-dir"}
+
 // checkProgram checks the arguments of a program of ours, without running it, and returns those
-// that are no flags.
+// that may be files that it reads: values of flags, and what is no flag.
 func (c *checker) checkProgram(words []string) (operands []string, err error) {
 	program, args := filepath.Base(words[0]), words[1:]
 	var path []string
@@ -92,11 +96,15 @@ func (c *checker) checkProgram(words []string) (operands []string, err error) {
 			if err != nil {
 				return nil, err
 			}
+			name, value, _ := strings.Cut(arg, "=")
 			if takesValue {
-				i++
+				if i++; i >= len(args) {
+					return nil, fmt.Errorf("%s has no value", arg)
+				}
+				value = args[i]
 			}
-			if takesValue && i >= len(args) {
-				return nil, fmt.Errorf("%s has no value", arg)
+			if !slices.Contains(outputs, name) {
+				operands = append(operands, value)
 			}
 		default:
 			below, err := c.below(program, path, page, arg)
