@@ -30,8 +30,8 @@ func (c *checker) checkBlocks(ctx context.Context, d *document) {
 			c.find(d, b.line, "%v", err)
 			continue
 		}
-		isScript := b.language == "sh" || b.language == "console"
-		if c.static || !(isScript && b.marks.runs() || b.marks.file != "") {
+		runs := b.isScript() && b.marks.runs()
+		if c.static || !runs && b.marks.file == "" {
 			continue
 		}
 		if dir == "" {
@@ -47,7 +47,7 @@ func (c *checker) checkBlocks(ctx context.Context, d *document) {
 				c.find(d, b.line, "%v", err)
 			}
 		}
-		if isScript && b.marks.runs() {
+		if runs {
 			c.runBlock(ctx, d, b, dir)
 		}
 	}
@@ -63,8 +63,7 @@ func writeFile(name string, lines []string) error {
 // checkBlock checks a block without running it. Commands are reported as they are found.
 func (c *checker) checkBlock(d *document, b *block) error {
 	text := strings.Join(b.lines, "\n") + "\n"
-	isScript := b.language == "sh" || b.language == "console"
-	if !isScript && (b.marks.cluster || b.marks.exit != 0 || b.marks.exact || b.marks.slow) {
+	if !b.isScript() && (b.marks.cluster || b.marks.exit != 0 || b.marks.exact || b.marks.slow) {
 		return errors.New("only blocks of sh and console are run: want no mark but skip REASON or file NAME")
 	}
 	if b.marks.exact && b.language != "console" {
@@ -75,7 +74,7 @@ func (c *checker) checkBlock(d *document, b *block) error {
 		return fmt.Errorf("the code block has no language: want ```sh, or one of %s", strings.Join(languages[1:], ", "))
 	case !slices.Contains(languages, b.language):
 		return fmt.Errorf("the code block has the language %s: want one of %s", b.language, strings.Join(languages, ", "))
-	case isScript:
+	case b.isScript():
 		steps, err := b.steps()
 		for i, s := range steps {
 			if b.mayFail(steps, i) {

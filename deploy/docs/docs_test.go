@@ -260,11 +260,11 @@ func TestSummary(t *testing.T) {
 		"a.md": "[a](deploy) `make fuzz`\n" + fenced("sh", "true", "true && bin/crashlab load") + marked("slow", fenced("sh", "make soak")),
 		"b.md": `<!-- from: timeout row="50ms" col="success" -->71%` + "\n",
 	})
-	const want = "2 documents: 3 commands run, 2 read only, 1 links, 1 figures; 0 findings, in "
+	const want = "documents: 2; commands run: 3, only read: 2; links: 1; figures: 1; findings: 0; "
 	if lines := check(t, dir, options{}); len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
 		t.Errorf("printed\n%s\nwant\n%s", strings.Join(lines, "\n"), want)
 	}
-	const static = "2 documents: 0 commands run, 5 read only,"
+	const static = "documents: 2; commands run: 0, only read: 5;"
 	if lines := check(t, dir, options{static: true}); len(lines) != 1 || !strings.HasPrefix(lines[0], static) {
 		t.Errorf("with -static, printed\n%s\nwant\n%s", strings.Join(lines, "\n"), static)
 	}

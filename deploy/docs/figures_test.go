@@ -59,7 +59,7 @@ func TestFigures(t *testing.T) {
 			lines = check(t, dir, options{update: true})
 			if tc.updated == "" {
 				tc.updated = tc.text
-			} else if len(lines) != 1 || !strings.Contains(lines[0], "figures (1 updated)") {
+			} else if len(lines) != 1 || !strings.Contains(lines[0], "figures: 1 (1 updated)") {
 				t.Errorf("with -update, printed\n%s", strings.Join(lines, "\n"))
 			}
 			text, err := os.ReadFile(filepath.Join(dir, "doc.md"))

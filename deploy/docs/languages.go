@@ -93,7 +93,7 @@ func (c *checker) checkYAML(text string) error {
 		if err := dec.Decode(&v); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return fmt.Errorf("no YAML: %s", strings.ReplaceAll(err.Error(), "\n", " "))
+			return fmt.Errorf("no YAML: %v", err)
 		}
 		keys, _ = v.(map[string]any)
 	}

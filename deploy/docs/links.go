@@ -11,15 +11,15 @@ import (
 )
 
 var (
-	inlineLink    = regexp.MustCompile(`\]\(\s*<?([^)\s>]*)>?(?:\s+"[^"]*")?\s*\)`)
-	definition    = regexp.MustCompile(`(?m)^ {0,3}\[([^\]]+)\]:\s*<?([^\s>]+)`)
-	reference     = regexp.MustCompile(`\]\[([^\]]+)\]`)
-	htmlLink      = regexp.MustCompile(`\b(?:src|href|srcset)="([^"\s]*)`)
-	htmlAnchor    = regexp.MustCompile(`<a\s+(?:id|name)="([^"]+)"`)
-	heading       = regexp.MustCompile(`(?m)^#{1,6}\s+(.*?)\s*#*$`)
-	linkText      = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
-	anyTag        = regexp.MustCompile(`<[^>]*>`)
-	fencedHeading = regexp.MustCompile("[`*]")
+	inlineLink = regexp.MustCompile(`\]\(\s*<?([^)\s>]*)>?(?:\s+"[^"]*")?\s*\)`)
+	definition = regexp.MustCompile(`(?m)^ {0,3}\[([^\]]+)\]:\s*<?([^\s>]+)`)
+	reference  = regexp.MustCompile(`\]\[([^\]]+)\]`)
+	htmlLink   = regexp.MustCompile(`\b(?:src|href|srcset)="([^"\s]*)`)
+	htmlAnchor = regexp.MustCompile(`<a\s+(?:id|name)="([^"]+)"`)
+	heading    = regexp.MustCompile(`(?m)^#{1,6}\s+(.*?)\s*#*$`)
+	linkText   = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	anyTag     = regexp.MustCompile(`<[^>]*>`)
+	emphasis   = regexp.MustCompile("[`*]")
 )
 
 // checkLinks checks that the documents' links to each other, to files and to folders lead
@@ -111,7 +111,7 @@ func (c *checker) anchors(name string) map[string]bool {
 func slug(heading string) string {
 	heading = linkText.ReplaceAllString(heading, "$1")
 	heading = anyTag.ReplaceAllString(heading, "")
-	heading = fencedHeading.ReplaceAllString(heading, "")
+	heading = emphasis.ReplaceAllString(heading, "")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == ' ':

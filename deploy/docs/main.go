@@ -240,20 +240,20 @@ func (c *checker) open(name string) (*document, error) {
 	}), nil
 }
 
-// find reports a finding.
+// find reports a finding, in one line.
 func (c *checker) find(d *document, line int, format string, args ...any) {
-	c.findings = append(c.findings, finding{d.name, line, fmt.Sprintf(format, args...)})
+	c.findings = append(c.findings, finding{d.name, line, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")})
 }
 
 // summary is the last line.
 func (c *checker) summary(took time.Duration) string {
 	n := c.counts
-	s := fmt.Sprintf("%d documents: %d commands run, %d read only, %d links, %d figures", n.documents, n.run, n.read, n.links, n.figures)
+	s := fmt.Sprintf("documents: %d; commands run: %d, only read: %d; links: %d; figures: %d", n.documents, n.run, n.read, n.links, n.figures)
 	if n.updated > 0 {
 		s += fmt.Sprintf(" (%d updated)", n.updated)
 	}
 	if len(n.absent) > 0 {
 		s += "; not run, as they are not installed: " + strings.Join(slices.Sorted(maps.Keys(n.absent)), ", ")
 	}
-	return fmt.Sprintf("%s; %d findings, in %v", s, len(c.findings), took.Round(time.Second))
+	return fmt.Sprintf("%s; findings: %d; %v", s, len(c.findings), took.Round(time.Second))
 }

@@ -32,6 +32,9 @@ type block struct {
 	marks    marks
 }
 
+// isScript reports whether a block has commands.
+func (b *block) isScript() bool { return b.language == "sh" || b.language == "console" }
+
 var fence = regexp.MustCompile("^([ \t]*)(```+|~~~+)[ \t]*([^ \t`]*)[^`]*$")
 
 // parse reads a document. What it does not understand, it reports by find.
@@ -85,10 +88,11 @@ func parse(name, text string, find func(line int, format string, args ...any)) *
 
 // findSpans finds comments and spans of code in prose, and blanks them.
 func (d *document) findSpans(prose []byte) {
-	for i := 0; i < len(prose); {
-		rest := string(prose[i:])
+	text := string(prose)
+	for i := 0; i < len(text); {
+		rest := text[i:]
 		switch {
-		case prose[i] == '\\':
+		case rest[0] == '\\':
 			i += 2
 		case strings.HasPrefix(rest, "<!--"):
 			end := strings.Index(rest, "-->")
@@ -98,7 +102,7 @@ func (d *document) findSpans(prose []byte) {
 			d.comments = append(d.comments, span{i, i + end + 3, strings.TrimSpace(d.text[i+4 : i+end])})
 			blank(prose[i : i+end+3])
 			i += end + 3
-		case prose[i] == '`':
+		case rest[0] == '`':
 			ticks := len(rest) - len(strings.TrimLeft(rest, "`"))
 			paragraph, _, _ := strings.Cut(rest, "\n\n")
 			end := closing(paragraph, ticks)
