@@ -210,7 +210,7 @@ func TestFindings(t *testing.T) {
 			"1: the link no.md leads nowhere: the repository has no no.md", "2: the link deploy/no.svg leads", "3: the link no.png leads"}},
 		{"link to another host", "[a](https://example.com/no) [b](/deploy)\n", []string{"1: the link /deploy begins at the root"}},
 		{"link in code", "`[a](no.md)`\n" + fenced("text", "[a](no.md)"), nil},
-		{"anchor", "# A `b`, c\n\n## D_e\n\n## D_e\n\n[](#a-b-c) [](#d_e-1) [](#d_e-2)\n", []string{"7: the link #d_e-2 leads nowhere: doc.md has no heading #d_e-2"}},
+		{"anchor", "# `A` b, c\n\n## D_e\n\n## D_e ##\n\n[](#a-b-c) [](#d_e-1) [](#d_e-2)\n", []string{"7: the link #d_e-2 leads nowhere: doc.md has no heading #d_e-2"}},
 		{"reference", "[a][here] [b][there]\n\n[Here]: deploy\n", []string{"1: [there] is not defined"}},
 
 		{"no JSON", fenced("json", `{"a": 1}`, `{"a": }`), []string{"2: no JSON"}},

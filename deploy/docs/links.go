@@ -16,7 +16,7 @@ var (
 	reference  = regexp.MustCompile(`\]\[([^\]]+)\]`)
 	htmlLink   = regexp.MustCompile(`\b(?:src|href|srcset)="([^"\s]*)`)
 	htmlAnchor = regexp.MustCompile(`<a\s+(?:id|name)="([^"]+)"`)
-	heading    = regexp.MustCompile(`(?m)^#{1,6}\s+(.*?)\s*#*$`)
+	heading    = regexp.MustCompile(`(?m)^#{1,6}[ \t]`)
 	linkText   = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
 	anyTag     = regexp.MustCompile(`<[^>]*>`)
 	emphasis   = regexp.MustCompile("[`*]")
@@ -92,8 +92,9 @@ func (c *checker) anchors(name string) map[string]bool {
 	d := parse(name, text, func(int, string, ...any) {})
 	anchors := map[string]bool{}
 	// Headings are found where code spans are blanked, and read where they are not.
-	for _, m := range heading.FindAllStringSubmatchIndex(d.prose, -1) {
-		slug := slug(strings.TrimSpace(d.text[m[2]:lineEnd(d.text, m[2])]))
+	for _, m := range heading.FindAllStringIndex(d.prose, -1) {
+		text, _, _ := strings.Cut(d.text[m[1]:], "\n")
+		slug := slug(strings.TrimSpace(strings.TrimRight(text, "#")))
 		name := slug
 		for n := 1; anchors[name]; n++ {
 			name = slug + "-" + strconv.Itoa(n)
@@ -121,13 +122,6 @@ func slug(heading string) string {
 		}
 		return -1
 	}, heading)
-}
-
-func lineEnd(text string, offset int) int {
-	if i := strings.IndexByte(text[offset:], '\n'); i >= 0 {
-		return offset + i
-	}
-	return len(text)
 }
 
 // checkNames checks that files, folders and tests that are named in code exist. A name is that of a
