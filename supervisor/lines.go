@@ -12,11 +12,11 @@ type Lines struct {
 	Missed uint64 // how many lines before these are no longer kept
 }
 
-// Output returns the last lines of a replica's output, at most last of them, and,
-// with follow, then those that it writes until ctx ends, the replica is removed or
-// Run returns. The last 1,000 lines of each replica are kept, or 256 KiB if that
-// is less. Readers never block the supervisor. The error wraps [ErrUnknown], or
-// says that last is negative.
+// Output returns the last lines of a replica's output, at most last of them. With follow it then
+// returns new lines as the replica writes them, until ctx ends, the replica is removed or Run
+// returns. For each replica the last 1,000 lines are kept, or the last 256 KiB if that is less.
+// Readers never block the supervisor. The error wraps [ErrUnknown], or reports that last is
+// negative.
 func (s *Supervisor) Output(ctx context.Context, replica string, last int, follow bool) (iter.Seq[Lines], error) {
 	if last < 0 {
 		return nil, fmt.Errorf("%d lines: want 0 or more", last)

@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// machine is the system that launches real processes.
+// machine is the replicas.System that launches real processes.
 type machine struct{ *process.Machine }
 
 func (m machine) Launch(ctx context.Context, r replicas.Member, incarnation int) (replicas.Process, error) {
@@ -21,15 +21,15 @@ func (m machine) Launch(ctx context.Context, r replicas.Member, incarnation int)
 		Limits: r.Limits, Notify: r.Ready.Kind == spec.ProbeNotify, Drop: r.Overflow == spec.OverflowDrop,
 	})
 	if err != nil {
-		return nil, err // not a nil *Process in an interface
+		return nil, err // a nil *Process in the interface would not be nil
 	}
 	return p, nil
 }
 
-// waits bounds how long to wait for what may hang.
+// waits limits how long to wait for what may hang.
 type waits struct {
 	process.Waits
-	flush time.Duration // how long Run waits at its end for an OnOutput that takes no line
+	flush time.Duration // how long Run waits for an OnOutput that takes no lines
 }
 
 var usualWaits = waits{process.UsualWaits, 5 * time.Second}
@@ -41,7 +41,7 @@ func (c Config) bounds() waits {
 	return *c.waits
 }
 
-// newMachine returns the machine that s runs on. Its errors are for users.
+// newMachine returns the machine for s. Its errors are returned by Run.
 func newMachine(s *Supervisor) (machine, error) {
 	c := s.config
 	m, err := process.New(process.Config{
@@ -54,19 +54,18 @@ func newMachine(s *Supervisor) (machine, error) {
 	return machine{m}, nil
 }
 
-// Guard is all that a guardian process does, see [Config.Guardian]. It reads lines
-// from r, the read end of a pipe whose write end only the supervisor holds:
+// Guard is the body of a guardian process, see [Config.Guardian]. It reads lines from r, the read
+// end of a pipe whose write end only the supervisor holds:
 //
-//	tree ID      launched processes are marked with this ID of 32 hexadecimal digits
-//	cgroup PATH  and are in this control group, if there is one
+//	tree ID      launched processes carry this ID of 32 hexadecimal digits
+//	cgroup PATH  they are in this control group, if there is one
 //	+ID          the process group ID was launched
 //	-ID          the process group ID has ended
 //	end          all have ended
 //
-// At the end of r, which comes however the supervisor ended, it sends SIGKILL to
-// the groups that have not ended and, on Linux and unless there was "end", to all
-// processes in the control group or with the mark. Then it returns. Guard makes the
-// process ignore SIGINT, SIGTERM and SIGHUP, as the supervisor still needs it after
-// those. It returns an error for lines that it does not understand, which it skips,
-// and if r cannot be read; it kills then too.
+// The end of r means that the supervisor has ended. Guard then sends SIGKILL to the groups that
+// have not ended and, on Linux and unless it has read "end", to all processes in the control group
+// or with the ID, and returns. Guard makes its process ignore SIGINT, SIGTERM and SIGHUP, because
+// the supervisor needs it until its own end. The error reports lines that Guard does not
+// understand, which it skips, and that r cannot be read; it kills nevertheless.
 func Guard(r io.Reader) error { return guardian.Guard(r) }

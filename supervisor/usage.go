@@ -7,14 +7,14 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// Usage is what a replica's processes use.
+// Usage is the resource usage of a replica.
 type Usage struct {
-	CPU    time.Duration // user and system time of those that run, and of children that they have waited for
-	Memory uint64        // resident memory in bytes; shared pages count for each process
+	CPU    time.Duration // user and system time of its running processes, and of children that they have waited for
+	Memory uint64        // resident memory in bytes; shared pages are counted once per process
 }
 
-// UsageOf returns what a replica's process and its descendants use now. It returns
-// false if the process has ended, and on systems other than Linux.
+// UsageOf returns the present usage of a replica's process and its descendants. It returns false if
+// the process has ended, and on systems other than Linux.
 func UsageOf(s status.Status) (Usage, bool) {
 	if s.PID == 0 {
 		return Usage{}, false

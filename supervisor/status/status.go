@@ -1,4 +1,5 @@
-// Package status describes what the replicas of a supervisor are doing.
+// Package status describes the state of the replicas of a supervisor, as Supervisor.List and
+// Supervisor.Get return it.
 package status
 
 import (
@@ -12,14 +13,14 @@ import (
 type State int
 
 const (
-	StateWaiting  State = iota + 1 // it waits for its launch, at Status.Next, or for its turn to start
+	StateWaiting  State = iota + 1 // waiting for its launch, see Status.Next and Status.Blocker
 	StateStarting                  // its process runs and is not ready yet
 	StateReady                     // its process runs and is ready
 	StateStopping                  // its process was sent a signal to end
-	StateStopped                   // it has no process, as it was stopped by command
-	StateFinished                  // it has no process, as its policy wants none after the last exit
-	StateFailed                    // it has no process, as it exited too often
-	StateUnready                   // its process runs, was ready, and reports that it does not serve
+	StateStopped                   // down, because a command stopped it
+	StateFinished                  // down, because its policy does not relaunch it after such an exit
+	StateFailed                    // down, because it exited too often
+	StateUnready                   // its process runs and was ready, but now reports that it is not serving
 )
 
 var states = [...]string{
@@ -35,24 +36,25 @@ func (s State) String() string {
 	return states[s]
 }
 
-// Status describes a replica at one point in time.
+// Status is the state of a replica at one point in time.
 type Status struct {
-	Replica     string // its name
-	Group       string // the name of its group
-	Addr        string // where its process serves; without a process, where the next one will
+	Replica     string // name of the replica
+	Group       string // name of its group
+	Addr        string // where its process serves, or where the next one will
 	State       State
-	Incarnation int            // the latest launch, from 1; zero: none yet
-	PID         int            // zero: there is no process
-	Launched    time.Time      // when the process was launched; zero: there is none
-	Ready       time.Time      // when its process first became ready; zero: it has not
-	Answer      error          // why the latest probe of its process failed; nil: it succeeded, or there was none
-	Next        time.Time      // with StateWaiting: when its launch is due; zero: that depends on Blocker
-	Blocker     string         // with StateWaiting: the group that it must wait for, see After in package spec; empty: none
-	Restarts    int            // launches after the first
-	Exits       int            // exits that no command asked for
-	Failures    int            // of Exits, those of incarnations that never became ready; and launches that failed
-	Last        restart.Exit   // the latest exit; zero: none yet
-	Exited      time.Time      // when Last was
-	Lost        uint64         // lines of output that were dropped
-	Policy      restart.Policy // the policy of its group
+	Incarnation int       // number of the latest launch, from 1; zero: not launched yet
+	PID         int       // zero: no process
+	Launched    time.Time // when its process was launched; zero: no process
+	Ready       time.Time // when its process first became ready; zero: not yet
+	Answer      error     // why the latest probe of its process failed; nil: it succeeded, or there was none
+	Next        time.Time // StateWaiting: when the launch is due; zero: it depends on Blocker
+	// StateWaiting: the group that the launch waits for (see spec.Group.After); empty: none
+	Blocker  string
+	Restarts int            // launches after the first
+	Exits    int            // exits that no command caused
+	Failures int            // those of Exits without ever becoming ready, and failed launches
+	Last     restart.Exit   // the latest exit; zero: none yet
+	Exited   time.Time      // time of Last
+	Lost     uint64         // lines of output that were dropped
+	Policy   restart.Policy // restart policy of its group
 }
