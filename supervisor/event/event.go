@@ -1,9 +1,9 @@
-// Package event defines the events that a supervisor reports about its replicas,
-// their JSON form, and a journal that keeps the latest of them.
+// Package event defines the events that a supervisor reports about its replicas, their JSON form,
+// and a journal that keeps the latest of them.
 //
-// Programs that embed package supervisor receive events by Config.OnEvent or
-// Supervisor.Watch. Use this package alone to read events that were written as
-// JSON lines, see [Event.UnmarshalJSON].
+// Programs that embed package supervisor receive events through Config.OnEvent or Supervisor.Watch.
+// Use this package by itself to read events that were written as JSON lines, such as those of
+// `supervisor --events FILE`, see [Event.UnmarshalJSON].
 package event
 
 import (
@@ -17,29 +17,43 @@ import (
 // Kind is what an [Event] reports.
 type Kind int
 
-// A replica's first event is KindAdded. Its last is KindRemoved, except that
-// KindOutputLost may follow, as its output may be read a little longer. Each
-// KindLaunched is followed by one KindExited of the same incarnation.
+// The first event of a replica is KindAdded. The last one is KindRemoved, which only KindOutputLost
+// can follow, because output may be read a little longer. Each KindLaunched is followed by exactly
+// one KindExited of the same incarnation.
 const (
-	KindAdded         Kind = iota + 1 // the replica is in the set; Group
-	KindChanged                       // its settings changed; its process is not touched
-	KindRemoved                       // it left the set, or the supervisor ends; there is no process
-	KindLaunched                      // a process runs; incarnation and PID are new
-	KindLaunchFailed                  // no process could be started; Exit.Err says why, Next what follows
-	KindReady                         // the incarnation is ready, or is so again after KindUnready; After is the time since its launch
-	KindUnhealthy                     // it did not become ready in time, or is not alive, and is replaced; Err says why
-	KindStopping                      // it was sent its stop signal; Reason says why
-	KindKilled                        // all its processes were sent SIGKILL; Reason says why, and how many there were
-	KindSignaled                      // it was sent Signal, by command
-	KindExited                        // the last of its processes ended; Exit is that of the first; Output; Next, unless a command ended it
-	KindStopped                       // the replica stays down until a command starts it
-	KindFinished                      // it stays down, as its policy does not launch it again after such an exit
-	KindFailed                        // it exited too often and stays down, unless its group is restarted by EscalationRestartAll; Reason says how often
-	KindOutputLost                    // Lost lines of its output were dropped, as Config.OnOutput took too long or the supervisor ended
-	KindGuardianLost                  // the guardian ended or hangs, and another is started; Err says why
-	KindUnready                       // the incarnation was ready and reports that it does not serve; Err says how
-	KindDaemonized                    // its first process ended and left others running, for the first time with its settings; Reason
-	KindStillStarting                 // it is not ready 10 s after its launch, or half of StartTimeout where that is less; Err says why
+	KindAdded        Kind = iota + 1 // the replica is part of a group now
+	KindChanged                      // its settings changed; its process is not affected by the change itself
+	KindRemoved                      // it left its group, or the supervisor ends; it has no process
+	KindLaunched                     // a process was started; Incarnation and PID are new
+	KindLaunchFailed                 // no process could be started; Exit.Err says why, Next what follows
+	// The incarnation is ready, or is ready again after KindUnready. After is the time since its
+	// launch.
+	KindReady
+	// It did not become ready in time, or is not alive, and is about to be stopped or killed. Err
+	// says why.
+	KindUnhealthy
+	KindStopping // it was sent its stop signal; Reason says why
+	KindKilled   // all its processes were sent SIGKILL; Reason says why, and how many there were
+	KindSignaled // a command sent it Signal
+	// The last of its processes has ended. Exit is that of the first process, Output has the last
+	// lines, and Next says what follows, unless a command caused the exit.
+	KindExited
+	KindStopped  // it stays down until a command starts it
+	KindFinished // it stays down, because its policy does not relaunch it after such an exit
+	// It exited too often, as Reason says, and stays down, unless EscalationRestartAll restarts its
+	// group.
+	KindFailed
+	// Lost lines of its output were dropped, because Config.OnOutput took too long or the
+	// supervisor ended.
+	KindOutputLost
+	KindGuardianLost // the guardian ended or hangs, and is replaced; Err says why
+	KindUnready      // the incarnation was ready, but now reports that it is not serving; Err says how
+	// Its first process ended and left others running. This is reported once, until its settings
+	// change.
+	KindDaemonized
+	// It is not ready 10 s after its launch, or after half of StartTimeout if that is less; Err
+	// says why.
+	KindStillStarting
 )
 
 var kinds = [...]string{
@@ -57,22 +71,25 @@ func (k Kind) String() string {
 	return kinds[k]
 }
 
-// Event is something that happened to a replica, or to the guardian.
+// Event is something that happened to a replica, or to the guardian. Fields that a kind does not
+// mention are zero.
 type Event struct {
-	Sequence    uint64 // from 1, without a gap, in the order in which events are reported
+	Sequence    uint64 // 1 for the first event, and 1 more for each one after it
 	Kind        Kind
-	Time        time.Time        // when it happened: for KindExited when the process ended, however late that is reported
-	Elapsed     time.Duration    // from the first event's Time to this one's, by the monotonic clock
-	Replica     string           // name; empty with KindGuardianLost
+	Time        time.Time        // when it happened; KindExited: when the process ended, however late that is reported
+	Elapsed     time.Duration    // monotonic time from the first event's Time to this one's
+	Replica     string           // name of the replica; KindGuardianLost: empty
 	Group       string           // name of its group
-	Incarnation int              // the launch it belongs to, from 1; zero: not launched yet, and with KindOutputLost
-	PID         int              // process and process group; zero: there is no process, and with KindOutputLost
-	Exit        restart.Exit     // with KindLaunchFailed, KindExited, KindFinished and KindFailed
-	Next        restart.Decision // with KindLaunchFailed and KindExited
-	After       time.Duration    // with KindReady
-	Signal      syscall.Signal   // with KindSignaled
-	Reason      string           // with KindStopping, KindKilled, KindFinished, KindFailed and KindDaemonized
-	Output      []string         // with KindExited: the last lines it wrote, at most 20 of at most 1 KiB each; a journal drops old ones
-	Lost        uint64           // with KindOutputLost: how many lines since the last such event
-	Err         error            // with KindUnhealthy, KindUnready, KindStillStarting and KindGuardianLost
+	Incarnation int              // number of the launch, from 1; zero: not launched yet, and for KindOutputLost
+	PID         int              // process and process group; zero: no process, and for KindOutputLost
+	Exit        restart.Exit     // KindLaunchFailed, KindExited, KindFinished and KindFailed
+	Next        restart.Decision // KindLaunchFailed and KindExited
+	After       time.Duration    // KindReady
+	Signal      syscall.Signal   // KindSignaled
+	Reason      string           // KindStopping, KindKilled, KindFinished, KindFailed and KindDaemonized
+	// Output has the last lines of an incarnation (KindExited): at most 20, each cut to 1 KiB. A
+	// [Journal] drops those of old events.
+	Output []string
+	Lost   uint64 // KindOutputLost: lines lost since the last such event
+	Err    error  // KindUnhealthy, KindUnready, KindStillStarting and KindGuardianLost
 }

@@ -8,42 +8,41 @@ import (
 )
 
 const (
-	// kept is how many of the latest events a journal keeps.
+	// kept is how many events a journal keeps.
 	kept = 4096
-	// keptOutput bounds the bytes of output in them: without it, 4,096 exits of
-	// verbose replicas could take 80 MiB.
+	// keptOutput limits the bytes of Output in them. Without a limit, 4,096 exits of verbose
+	// replicas could take 80 MiB.
 	keptOutput = 4 << 20
 )
 
-// ErrForgotten is wrapped by the errors of [Journal.Next] for events that are no
-// longer kept, and for those beyond the latest.
+// ErrForgotten is wrapped by the errors of [Journal.Next] for events that are no longer kept, and
+// for sequence numbers beyond the latest event.
 var ErrForgotten = errors.New("these events are not kept")
 
 // ErrEnded is returned by [Journal.Next] after the last event of a closed journal.
 var ErrEnded = errors.New("no more events")
 
-// Journal numbers events, keeps the latest 4,096 of them for readers, and of their
-// Output the latest 4 MiB, and delivers all to a function. The zero value is ready
-// for use. Its methods may be called by any goroutine.
+// Journal numbers events, keeps the latest 4,096 of them for readers, and delivers each one to a
+// function. Of their Output it keeps the latest 4 MiB. The zero value is ready to use. Its methods
+// may be called by any goroutine.
 type Journal struct {
 	mu      sync.Mutex
-	events  []Event   // a ring once there are kept of them
+	events  []Event   // a ring buffer once it has kept elements
 	count   uint64    // events so far
 	output  int       // bytes of output in events
-	bare    uint64    // of the events up to this number no output is kept
-	begun   time.Time // of the first
+	bare    uint64    // events up to this sequence number have no Output any more
+	begun   time.Time // Time of the first event
 	closed  bool
-	changed chan struct{} // closed at the next event, or at the end; nil: nobody waits
+	changed chan struct{} // closed at the next event and at the end; nil: nobody waits
 
-	queue      []Event // yet to be delivered
-	delivering bool    // a goroutine is
+	queue      []Event // not delivered yet
+	delivering bool    // whether a goroutine delivers queue
 	deliveries sync.WaitGroup
 }
 
-// Add appends an event, with its Sequence, Elapsed and, if that is zero, Time
-// set, and has a goroutine of the journal call deliver with it, unless deliver is
-// nil. Calls come one at a time, in the order of the events; one that blocks
-// delays the next ones, but not Add.
+// Add appends an event. It sets Sequence and Elapsed, and Time if that is zero. Unless deliver is
+// nil, a goroutine of the journal calls it with the event: one call at a time, in the order of the
+// events. A call that blocks delays the next ones, but not Add.
 func (j *Journal) Add(e Event, deliver func(Event)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -67,8 +66,7 @@ func (j *Journal) Add(e Event, deliver func(Event)) {
 	}
 }
 
-// keep stores an event in place of the oldest, and drops the oldest output that
-// there is no more room for.
+// keep stores an event in place of the oldest one, and drops the oldest output beyond the limit.
 func (j *Journal) keep(e Event) {
 	if len(j.events) < kept {
 		j.events = append(j.events, Event{})
@@ -91,7 +89,7 @@ func outputSize(e Event) (n int) {
 	return n
 }
 
-// deliver delivers the queue, one event at a time, until it is empty.
+// deliver calls deliver with the queued events until there are none.
 func (j *Journal) deliver(deliver func(Event)) {
 	for {
 		j.mu.Lock()
@@ -115,17 +113,16 @@ func (j *Journal) wake() {
 	}
 }
 
-// Last returns the number of the latest event; zero: none has happened.
+// Last returns the sequence number of the latest event, or zero if there has been none.
 func (j *Journal) Last() uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.count
 }
 
-// Next returns the event after a sequence number or, if it has not happened yet,
-// a channel that is closed when it may have. The error wraps ErrForgotten where
-// that event is not kept, and is ErrEnded after the last event of a closed
-// journal.
+// Next returns the event that follows a sequence number. If it has not happened yet, Next returns a
+// channel that is closed when it may have. The error wraps ErrForgotten if that event is not kept,
+// and is ErrEnded after the last event of a closed journal.
 func (j *Journal) Next(after uint64) (Event, <-chan struct{}, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -145,7 +142,7 @@ func (j *Journal) Next(after uint64) (Event, <-chan struct{}, error) {
 	return Event{}, j.changed, nil
 }
 
-// Close waits until all events so far are delivered, and closes the journal.
+// Close closes the journal when all events so far have been delivered.
 func (j *Journal) Close() {
 	j.deliveries.Wait()
 	j.mu.Lock()

@@ -16,12 +16,11 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// eventVersion is the version of an event's JSON. It is raised when a field is
-// removed or changes its meaning, not when one is added.
+// eventVersion is the version of the JSON form. It is raised when a field is removed or changes its
+// meaning, but not when one is added.
 const eventVersion = 1
 
-// eventJSON is an event as one line of JSON. Fields that the event does not have
-// are left out.
+// eventJSON is the JSON form of an event.
 type eventJSON struct {
 	Version     int          `json:"v"`
 	Sequence    uint64       `json:"seq"`
@@ -64,22 +63,24 @@ type nextJSON struct {
 //	 "exit":{"signal":"SIGKILL","uptime_ms":1200.5,"ready_ms":1000},
 //	 "next":{"relaunch":true,"delay_ms":500},"output":["panic: out of luck"]}
 //
-// Fields that the event does not have are left out. The fields are:
+// Fields without a value are left out:
 //
 //	v            version of this format: 1
 //	seq          Sequence
-//	time         Time in UTC, as RFC 3339 with up to 9 digits of a second
-//	mono_ns      Elapsed, in nanoseconds: differences are exact even if the clock is set
+//	time         Time in UTC, as in RFC 3339, with up to 9 decimal places
+//	mono_ns      Elapsed in nanoseconds; differences are exact even if the clock was set
 //	kind         Kind.String, with _ between words: launch_failed, output_lost
-//	replica      and group, incarnation, pid, reason, output, lost: the fields of those names
-//	exit         Exit: code, unless there is a signal or an error; signal; uptime_ms; ready_ms, if it
-//	             ever was ready; error
+//	replica, group, incarnation, pid, reason, output, lost
+//	             the fields of those names
+//	exit         Exit: code, unless there is a signal or an error; signal; uptime_ms;
+//	             ready_ms, if it was ever ready; error
 //	next         Next: relaunch; give_up, if true; delay_ms; reason, if there is one
-//	ready_after_ms  After
-//	signal       Signal, such as SIGSTOP; its number, as a string, if it has no name
-//	error        the text of Err
+//	ready_after_ms
+//	             After
+//	signal       name of Signal, such as SIGSTOP, or its number as a string
+//	error        text of Err
 //
-// Milliseconds have fractions, down to the nanosecond.
+// Milliseconds are numbers with a fraction, exact to the nanosecond.
 func (e Event) MarshalJSON() ([]byte, error) {
 	j := eventJSON{
 		Version: eventVersion, Sequence: e.Sequence, Time: e.Time.UTC(), Mono: int64(e.Elapsed), Kind: e.Kind,
@@ -102,13 +103,13 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // an arrow in a message stays an arrow
+	encoder.SetEscapeHTML(false) // keep the < and > of messages readable
 	err := encoder.Encode(j)
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), err
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote; of errors only the text is kept. It
-// returns an error for other versions of the format and for unknown kinds.
+// UnmarshalJSON reads the output of MarshalJSON. Of errors it restores only the text. It returns an
+// error for other versions of the format and for unknown kinds.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var j eventJSON
 	if err := json.Unmarshal(data, &j); err != nil {
@@ -118,7 +119,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("event: version %d: want %d", j.Version, eventVersion)
 	}
 	if _, err := j.Kind.MarshalText(); err != nil {
-		return err // it has none
+		return err // the kind is missing
 	}
 	*e = Event{
 		Sequence: j.Sequence, Kind: j.Kind, Time: j.Time, Elapsed: time.Duration(j.Mono),
@@ -141,8 +142,8 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalText returns String with _ between words. It returns an error for
-// values that are no kind.
+// MarshalText returns the String of a kind, with _ between words. It returns an error for an
+// unknown kind.
 func (k Kind) MarshalText() ([]byte, error) {
 	if k < 1 || int(k) >= len(kinds) {
 		return nil, fmt.Errorf("event: no such kind: %d", int(k))
@@ -150,7 +151,7 @@ func (k Kind) MarshalText() ([]byte, error) {
 	return []byte(strings.ReplaceAll(k.String(), " ", "_")), nil
 }
 
-// UnmarshalText reads what MarshalText wrote. It returns an error for other text.
+// UnmarshalText reads the output of MarshalText. It returns an error for other text.
 func (k *Kind) UnmarshalText(data []byte) error {
 	name := strings.ReplaceAll(string(data), "_", " ")
 	for i, known := range kinds {
@@ -162,7 +163,7 @@ func (k *Kind) UnmarshalText(data []byte) error {
 	return fmt.Errorf("event: no such kind: %q", data)
 }
 
-// milliseconds is a duration that is written as a number of them.
+// milliseconds is a duration whose JSON form is a number of milliseconds.
 type milliseconds time.Duration
 
 func (m milliseconds) MarshalJSON() ([]byte, error) {
@@ -175,7 +176,7 @@ func (m *milliseconds) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	switch ns := math.Round(ms * float64(time.Millisecond)); {
-	case ns >= math.MaxInt64: // as a float it is MaxInt64 + 1
+	case ns >= math.MaxInt64: // as a float64 it is MaxInt64 + 1
 		*m = math.MaxInt64
 	case ns <= math.MinInt64:
 		*m = math.MinInt64
@@ -185,7 +186,7 @@ func (m *milliseconds) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// signalJSON is a signal that is written as its name.
+// signalJSON is a signal whose JSON form is its name.
 type signalJSON syscall.Signal
 
 func (s signalJSON) MarshalText() ([]byte, error) {

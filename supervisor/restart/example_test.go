@@ -7,8 +7,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// A replica that crashes again and again waits longer each time, until it is
-// given up.
+// The delay of a replica that keeps crashing doubles until the replica is given up.
 func ExamplePolicy_Next() {
 	policy := restart.Policy{
 		Delay:   time.Second,

@@ -5,24 +5,26 @@ import (
 	"time"
 )
 
-// History is what a policy knows of one replica's past. The zero value is the
-// history of a replica that never exited.
+// History is the past of one replica, as far as a policy needs it. The zero value is that of a
+// replica that never exited.
 type History struct {
-	Last  Exit // the latest
-	Row   int  // latest exits in a row that were all of the same kind: after being ready, or never ready
-	Short int  // latest exits in a row that had less than 1 s of uptime each
+	Last Exit // the latest exit
+	// How many of the latest exits in a row were of the same kind: after being ready, or never
+	// ready.
+	Row   int
+	Short int // how many of the latest exits in a row had an uptime below 1 s
 
-	recent []past // oldest first, at most MaxExits of each kind
+	recent []past // oldest first; at most MaxExits of each kind
 }
 
-// past is what is kept of an earlier exit.
+// past is what is kept of an exit.
 type past struct {
 	at         time.Time
 	neverReady bool
 }
 
-// After returns the history with one more exit, at the given time. A policy
-// whose Backoff.Reset the incarnation outlived begins a new row.
+// After returns the history extended by an exit at the given time. If the incarnation was ready for
+// at least p.Backoff.Reset, the count of consecutive exits begins anew.
 func (h History) After(e Exit, at time.Time, p Policy) History {
 	if e.NeverReady() != h.Last.NeverReady() || !e.NeverReady() && e.Ready >= p.Backoff.reset() {
 		h.Row = 0
@@ -45,7 +47,7 @@ func (h History) After(e Exit, at time.Time, p Policy) History {
 	return h
 }
 
-// count returns the number of recent exits of a kind since a time.
+// count returns the number of recent exits of a kind that are not before since.
 func (h History) count(neverReady bool, since time.Time) int {
 	n := 0
 	for _, p := range h.recent {
@@ -56,6 +58,6 @@ func (h History) count(neverReady bool, since time.Time) int {
 	return n
 }
 
-// Forgiven returns the history without the exits that lengthen the delay or count
-// toward the limit. A hot loop is still slowed down.
+// Forgiven returns the history without the exits that increase the delay or count toward the limit.
+// A hot loop is still slowed down.
 func (h History) Forgiven() History { return History{Last: h.Last, Short: h.Short} }

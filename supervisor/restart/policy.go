@@ -1,10 +1,9 @@
-// Package restart decides whether and when a process that exited is launched
-// again. The decision is a pure function of a [Policy], the [History] of the
-// process's exits and the time, see [Policy.Next].
+// Package restart decides whether and when a process that exited is launched again. The decision is
+// a pure function of a [Policy], the [History] of the process's exits and the time: see
+// [Policy.Next].
 //
-// Package supervisor applies a Policy to each of its groups. Use this package
-// alone to launch processes by other means, or to try out a policy without
-// launching anything.
+// Package supervisor applies a Policy to each of its groups. Use this package by itself to relaunch
+// what is not a process of package supervisor, or to try out a policy without launching anything.
 package restart
 
 import (
@@ -15,34 +14,34 @@ import (
 )
 
 const (
-	// launchFailureDelay is the least delay after a launch that failed. A
-	// program that is missing or broken must be mended by a person: to try
-	// more often is useless.
+	// launchFailureDelay is the minimum delay after a failed launch. A missing or broken program
+	// must be repaired by a person; trying more often is useless.
 	launchFailureDelay = time.Second
 
-	// A replica is in a hot loop after hotLoopExits incarnations in a row that
-	// lived for less than shortUptime each. Simulated crashes may end
-	// incarnations that soon too, at whatever rate the user wants: hence the
-	// long row, and a delay that does no more than keep the machine usable.
+	// A replica is in a hot loop after hotLoopExits consecutive incarnations that lived for less
+	// than shortUptime each. Simulated crashes may also end incarnations that soon, at whatever
+	// rate the user wants. That is why so many are needed, and why the delay only keeps the machine
+	// usable.
 	hotLoopExits = 10
 	shortUptime  = time.Second
 	hotLoopDelay = 100 * time.Millisecond
 
+	// longest is the longest delay after backoff and jitter: 146 years.
 	longest time.Duration = 1 << 62 // delay that backoff and jitter can result in: 146 years
 )
 
 const (
-	MaxExits  = 100  // highest Exits of a [Limit]
-	MaxFactor = 1000 // highest Factor of a [Backoff]
+	MaxExits  = 100  // largest Exits of a [Limit]
+	MaxFactor = 1000 // largest Factor of a [Backoff]
 )
 
-// Mode says after which exits a replica is launched again.
+// Mode determines after which exits a replica is launched again.
 type Mode int
 
 const (
 	ModeAlways    Mode = iota // after every exit, whatever its code or signal
-	ModeOnFailure             // unless it exited with code 0
-	ModeNever                 // after none: there is one incarnation, unless a command asks for another
+	ModeOnFailure             // after every exit other than with code 0
+	ModeNever                 // after none, unless a command asks for it
 )
 
 var modes = [...]string{ModeAlways: "always", ModeOnFailure: "on-failure", ModeNever: "never"}
@@ -54,48 +53,45 @@ func (m Mode) String() string {
 	return modes[m]
 }
 
-// Policy decides whether and when a replica that exited is launched again. The
-// zero value launches it always, at once.
+// Policy decides whether and when a replica is launched again after an exit. The zero value always
+// relaunches it at once.
 type Policy struct {
 	Mode    Mode
 	Delay   time.Duration // from exit to relaunch; zero: at once
-	Backoff Backoff       // lengthens Delay; zero: it stays as it is
-	Limit   Limit         // when a replica is given up; zero: never
+	Backoff Backoff       // increases Delay; zero: constant
+	Limit   Limit         // when to give up; zero: never
 
-	// Exact keeps Delay as it is for programs that exit soon again and again;
-	// without it, Next raises the delay of those. They may then be launched as
-	// fast as the machine can.
+	// Exact keeps Delay as it is for programs that repeatedly exit soon after their launch. They
+	// may then be launched as fast as the machine allows. Otherwise Next raises the delay.
 	Exact bool
 }
 
-// Backoff lengthens the restart delay of a replica that exits again and again.
+// Backoff increases the restart delay of a replica that exits repeatedly.
 type Backoff struct {
-	// Factor, from 1 to MaxFactor, multiplies the delay at each exit after the
-	// first in a row. Zero: the delay does not grow.
+	// Factor multiplies the delay at each consecutive exit after the first one. It is between 1 and
+	// MaxFactor; zero means that the delay does not grow.
 	Factor float64
-	// Max bounds the delay, before its jitter. Zero: 1 minute, or Policy.Delay
-	// where that is longer.
+	// Max limits the delay before jitter. Zero means 1 minute, or Policy.Delay if that is longer.
 	Max time.Duration
-	// Jitter, from 0 to 1, is the largest share of the delay by which it is
-	// shortened or lengthened at random, evenly distributed.
+	// Jitter is the largest share of the delay, from 0 to 1, by which it is shortened or lengthened
+	// at random, uniformly distributed.
 	Jitter float64
-	// Reset is how long an incarnation must have been ready for its exit to
-	// begin a new row. Zero: 10 s.
+	// Reset is how long an incarnation must have been ready for its exit to count as the first one
+	// again. Zero means 10 s.
 	Reset time.Duration
 }
 
-// Limit bounds how often a replica may exit: after Exits exits within Window it
-// is given up. Exits of incarnations that never became ready and of those that
-// did are counted separately. Launches that failed because this machine lacked
-// memory, processes or file descriptors are not counted. The zero value is no
-// limit.
+// Limit limits how often a replica may exit: it is given up at the Exits-th exit within Window.
+// Exits of incarnations that became ready and of those that did not are counted separately.
+// Launches that failed because the machine lacked memory, processes or file descriptors are not
+// counted. The zero value is no limit.
 type Limit struct {
 	Exits  int           // 0 to MaxExits; zero: no limit
 	Window time.Duration // zero: 1 minute
-	Then   Escalation    // what becomes of the rest of the group
+	Then   Escalation    // what happens to the rest of the group
 }
 
-// Escalation is what becomes of the group of a replica that was given up.
+// Escalation determines what happens to the group of a replica that is given up.
 type Escalation int
 
 const (
@@ -113,22 +109,21 @@ func (e Escalation) String() string {
 	return escalations[e]
 }
 
-// Decision is what a policy wants after an exit.
+// Decision is what follows an exit.
 type Decision struct {
-	Relaunch bool          // false: the replica stays down
-	GiveUp   bool          // it exited too often; Policy.Limit.Then says what becomes of the others
+	Relaunch bool          // whether the replica is launched again
+	GiveUp   bool          // it exited too often; Policy.Limit.Then determines what happens to the others
 	Delay    time.Duration // from the exit to the relaunch, including one by EscalationRestartAll
-	Reason   string        // why it stays down, or why Delay differs from the policy's; else empty
+	Reason   string        // why it stays down, or why Delay is not the policy's; otherwise empty
 }
 
-// Next returns what follows the latest exit in h, which must hold at least one;
-// now is the time of that exit. Draw is a random number from 0 to 1, for the
-// jitter. Next is a pure function.
+// Next returns what follows the latest exit in h, which must contain at least one. Now is the time
+// of that exit. Draw is a random number from 0 to 1, for the jitter. Next is a pure function.
 //
-// The delay is raised to 1 s when the program did not run: it could not be
-// executed, or exited with a code of 125 to 127, by which shells, env(1) and
-// container runtimes report that. Unless Exact, it is raised to 100 ms once ten
-// incarnations in a row have lived for less than 1 s each.
+// The delay is at least 1 s if the program did not run: it could not be executed, or exited with a
+// code of 125 to 127, by which shells, env(1) and container runtimes report that. Unless p.Exact is
+// set, the delay is at least 100 ms after ten consecutive incarnations that lived for less than 1 s
+// each.
 func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	switch {
 	case p.Mode == ModeNever:
@@ -155,8 +150,8 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	return d
 }
 
-// delay returns the policy's own delay after the n-th exit in a row; zero: the
-// row was forgotten.
+// delay returns the delay after the n-th consecutive exit, by Delay and Backoff alone. n is zero if
+// the history was cleared.
 func (p Policy) delay(n int, draw float64) time.Duration {
 	d := min(max(p.Delay, 0), longest)
 	if p.Backoff.Factor > 1 {
@@ -168,8 +163,7 @@ func (p Policy) delay(n int, draw float64) time.Duration {
 	return d
 }
 
-// times multiplies a duration, which is 0 to longest, and keeps the product in
-// that range.
+// times returns d times factor, limited to the range of 0 to longest.
 func times(d time.Duration, factor float64) time.Duration {
 	product := float64(d) * factor
 	switch {
@@ -178,7 +172,7 @@ func times(d time.Duration, factor float64) time.Duration {
 	case product > 0:
 		return time.Duration(product)
 	}
-	return 0 // for NaN too: zero times infinity
+	return 0 // also for NaN, the product of zero and infinity
 }
 
 func (b Backoff) max() time.Duration {
@@ -202,8 +196,7 @@ func (l Limit) window() time.Duration {
 	return l.Window
 }
 
-// Check returns an error that names the first value out of range; nil: there is
-// none.
+// Check returns an error that names the first value that is out of range, or nil.
 func (p Policy) Check() error {
 	b, l := p.Backoff, p.Limit
 	switch {
