@@ -14,7 +14,7 @@ import (
 
 // ordered are a database, a job that is meant to end, and a service that comes
 // after both.
-func ordered(jobCode int) (*Config, *script) {
+func ordered(jobCode int) (*Config, *fakeSystem) {
 	named := func(name string, p restart.Policy, after ...string) spec.Group {
 		return spec.Group{Name: name, Count: 1, Policy: p, After: after, Replica: func(int) spec.Replica {
 			r := spec.Replica{Name: name[:1], Args: []string{name}}
@@ -24,7 +24,7 @@ func ordered(jobCode int) (*Config, *script) {
 			return r
 		}}
 	}
-	sys := &script{lag: time.Second, each: func(s *script, r spec.Replica, incarnation int) {
+	sys := &fakeSystem{lag: time.Second, each: func(s *fakeSystem, r spec.Replica, incarnation int) {
 		switch r.Name {
 		case "d":
 			s.ready = time.Second
@@ -42,51 +42,51 @@ func ordered(jobCode int) (*Config, *script) {
 func TestAfter(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, sys := ordered(0)
-		th := perform(t, c, sys)
-		want(t, th.states(), "s waiting, d starting, j ready")
-		if s, _ := th.Get("s"); s.Blocker != "database" {
+		sim := simulate(t, c, sys)
+		want(t, sim.states(), "s waiting, d starting, j ready")
+		if s, _ := sim.Get("s"); s.Blocker != "database" {
 			t.Errorf("it waits for %q", s.Blocker)
 		}
-		th.at(time.Second)
+		sim.at(time.Second)
 		synctest.Wait()
-		if s, _ := th.Get("s"); s.Blocker != "job" {
+		if s, _ := sim.Get("s"); s.Blocker != "job" {
 			t.Errorf("it waits for %q", s.Blocker)
 		}
-		th.at(10 * time.Second)
-		expect(t, th.told(event.KindAdded), "0s launched d/1", "0s launched j/1", "0s ready j/1", "1s ready d/1",
+		sim.at(10 * time.Second)
+		expect(t, sim.takeEvents(event.KindAdded), "0s launched d/1", "0s launched j/1", "0s ready j/1", "1s ready d/1",
 			"2s exited j/1", "3s finished j/1", "3s launched s/1", "3s ready s/1")
-		if s, _ := th.Get("s"); s.Blocker != "" {
+		if s, _ := sim.Get("s"); s.Blocker != "" {
 			t.Errorf("it runs and waits for %q", s.Blocker)
 		}
 
 		// A restart and a relaunch wait for nothing.
-		if err := th.Stop(t.Context(), "database"); err != nil {
+		if err := sim.Stop(t.Context(), "database"); err != nil {
 			t.Error(err)
 		}
-		if err := th.Restart(t.Context(), "service"); err != nil {
+		if err := sim.Restart(t.Context(), "service"); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindStopping), "10s exited d/1", "11s stopped d/1", "11s exited s/1", "12s launched s/2", "12s ready s/2")
+		expect(t, sim.takeEvents(event.KindStopping), "10s exited d/1", "11s stopped d/1", "11s exited s/1", "12s launched s/2", "12s ready s/2")
 
 		// A start does, until the other is there again.
-		if err := th.Stop(t.Context(), "service"); err != nil {
+		if err := sim.Stop(t.Context(), "service"); err != nil {
 			t.Error(err)
 		}
-		if err := th.Start("service"); err != nil {
+		if err := sim.Start("service"); err != nil {
 			t.Error(err)
 		}
-		want(t, th.states(), "s waiting, d stopped, j finished")
-		if err := th.Start("database"); err != nil {
+		want(t, sim.states(), "s waiting, d stopped, j finished")
+		if err := sim.Start("database"); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindStopping), "12s exited s/2", "13s stopped s/2", "13s launched d/2")
-		th.at(14 * time.Second)
-		want(t, th.states(), "s ready, d ready, j finished")
-		th.told()
+		expect(t, sim.takeEvents(event.KindStopping), "12s exited s/2", "13s stopped s/2", "13s launched d/2")
+		sim.at(14 * time.Second)
+		want(t, sim.states(), "s ready, d ready, j finished")
+		sim.takeEvents()
 
-		th.stop()
-		<-th.ended
-		expect(t, th.told(event.KindRemoved), "14s stopping s/3", "14s exited s/3", "15s stopping d/2", "15s exited d/2")
+		sim.stop()
+		<-sim.ended
+		expect(t, sim.takeEvents(event.KindRemoved), "14s stopping s/3", "14s exited s/3", "15s stopping d/2", "15s exited d/2")
 	})
 }
 
@@ -96,20 +96,20 @@ func TestAfterOneThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, sys := ordered(1)
 		c.Stay = false
-		th := perform(t, c, sys)
-		th.at(5 * time.Second)
-		want(t, th.states(), "s waiting, d ready, j finished")
-		if err := th.Scale(t.Context(), "service", 0); err != nil {
+		sim := simulate(t, c, sys)
+		sim.at(5 * time.Second)
+		want(t, sim.states(), "s waiting, d ready, j finished")
+		if err := sim.Scale(t.Context(), "service", 0); err != nil {
 			t.Error(err)
 		}
-		if err := th.Scale(t.Context(), "service", 1); err != nil {
+		if err := sim.Scale(t.Context(), "service", 1); err != nil {
 			t.Error(err)
 		}
-		want(t, th.states(), "s waiting, d ready, j finished")
-		if err := th.Stop(t.Context(), "database"); err != nil {
+		want(t, sim.states(), "s waiting, d ready, j finished")
+		if err := sim.Stop(t.Context(), "database"); err != nil {
 			t.Error(err)
 		}
-		<-th.ended
+		<-sim.ended
 	})
 }
 

@@ -27,13 +27,13 @@ func TestApplyFreesAddressesFirst(t *testing.T) {
 		{1, []string{"x:2", "x:1"}, []string{"1s stopping a/1", "1s launched a/2", "2s ready a/2", "2s launched b/1"}},
 	} {
 		bubble(t, func(t *testing.T) {
-			th := perform(t, of(at([]string{"x:1", "x:2", "x:3"}[:tt.from]...)...), &script{ready: time.Second})
-			th.at(time.Second)
-			th.told()
-			if err := th.Apply(t.Context(), at(tt.to...)); err != nil {
+			sim := simulate(t, of(at([]string{"x:1", "x:2", "x:3"}[:tt.from]...)...), &fakeSystem{ready: time.Second})
+			sim.at(time.Second)
+			sim.takeEvents()
+			if err := sim.Apply(t.Context(), at(tt.to...)); err != nil {
 				t.Fatal(err)
 			}
-			expect(t, th.told(event.KindChanged, event.KindExited, event.KindStopped, event.KindAdded), tt.want...)
+			expect(t, sim.takeEvents(event.KindChanged, event.KindExited, event.KindStopped, event.KindAdded), tt.want...)
 		})
 	}
 }

@@ -17,18 +17,18 @@ import (
 // A replica that is wanted again while it leaves is there in the end.
 func TestScaleUpWhileLeaving(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{})), &script{deaf: true})
+		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := th.Scale(ctx, "g", 0); !errors.Is(err, context.DeadlineExceeded) {
+		if err := sim.Scale(ctx, "g", 0); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		want(t, th.states(), "a stopping, b stopping")
-		if err := th.Scale(t.Context(), "g", 2); err != nil {
+		want(t, sim.states(), "a stopping, b stopping")
+		if err := sim.Scale(t.Context(), "g", 2); err != nil {
 			t.Fatal(err)
 		}
-		th.at(time.Minute)
-		want(t, th.states(), "a ready, b ready")
+		sim.at(time.Minute)
+		want(t, sim.states(), "a ready, b ready")
 	})
 }
 
@@ -41,15 +41,15 @@ func named(names ...string) spec.Group {
 
 func TestOrderOfTheSet(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(named("a", "b", "c")), &script{deaf: true})
+		sim := simulate(t, of(named("a", "b", "c")), &fakeSystem{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), ms)
 		defer cancel()
-		if err := th.Apply(ctx, []spec.Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := sim.Apply(ctx, []spec.Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		want(t, th.states(), "c ready, x ready, b ready, a stopping") // what is new does not wait for ctx's sake
-		th.at(time.Minute)
-		want(t, th.states(), "c ready, x ready, b ready")
+		want(t, sim.states(), "c ready, x ready, b ready, a stopping") // what is new does not wait for ctx's sake
+		sim.at(time.Minute)
+		want(t, sim.states(), "c ready, x ready, b ready")
 	})
 }
 
@@ -58,32 +58,32 @@ func TestScaleInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true})
-		th.told()
+		sim := simulate(t, s, &fakeSystem{mute: true})
+		sim.takeEvents()
 		ctx, cancel := context.WithTimeout(t.Context(), 500*ms)
 		defer cancel()
-		_ = th.Scale(ctx, "g", 4) // all is begun by then
-		if d := time.Since(th.start); d != 500*ms {
+		_ = sim.Scale(ctx, "g", 4) // all is begun by then
+		if d := time.Since(sim.start); d != 500*ms {
 			t.Errorf("it took %v", d)
 		}
-		th.at(10 * time.Second)
-		expect(t, th.told(event.KindAdded), "1s launched b/1", "2s launched c/1", "3s launched d/1")
-		if err := th.Scale(t.Context(), "g", 1); err != nil {
+		sim.at(10 * time.Second)
+		expect(t, sim.takeEvents(event.KindAdded), "1s launched b/1", "2s launched c/1", "3s launched d/1")
+		if err := sim.Scale(t.Context(), "g", 1); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindExited, event.KindRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
+		expect(t, sim.takeEvents(event.KindExited, event.KindRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
 	})
 	bubble(t, func(t *testing.T) { // its end is not waited for either
 		s := of(group(1, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true})
-		scaled := failure(func() error { return th.Scale(context.Background(), "g", 4) })
-		th.stop()
-		<-th.ended
+		sim := simulate(t, s, &fakeSystem{mute: true})
+		scaled := failure(func() error { return sim.Scale(context.Background(), "g", 4) })
+		sim.stop()
+		<-sim.ended
 		if err := <-scaled; err != nil && !errors.Is(err, ErrClosed) {
 			t.Error(err)
 		}
-		if d := time.Since(th.start); d > 0 {
+		if d := time.Since(sim.start); d > 0 {
 			t.Errorf("it took %v", d)
 		}
 	})
@@ -92,47 +92,47 @@ func TestScaleInOrder(t *testing.T) {
 // What leaves is gone when what is new comes, which may serve at its address.
 func TestApplyStopsBeforeItLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(named("a")), &script{lag: ms})
-		th.told()
-		if err := th.Apply(t.Context(), []spec.Group{named("b")}); err != nil {
+		sim := simulate(t, of(named("a")), &fakeSystem{lag: ms})
+		sim.takeEvents()
+		if err := sim.Apply(t.Context(), []spec.Group{named("b")}); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindReady), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
+		expect(t, sim.takeEvents(event.KindReady), "0s stopping a/1", "0s exited a/1", "1ms removed a/1", "1ms added b/0", "1ms launched b/1")
 	})
 }
 
 // A change that is under way at the end adds nothing any more.
 func TestApplyDuringTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(named("a")), &script{deaf: true})
-		failure(func() error { return th.Apply(context.Background(), []spec.Group{named("b", "c")}) })
-		th.at(time.Second)
-		th.told()
-		th.stop()
-		<-th.ended
-		expect(t, th.told(), "5s killed a/1", "5s exited a/1", "5s removed a/1")
+		sim := simulate(t, of(named("a")), &fakeSystem{deaf: true})
+		failure(func() error { return sim.Apply(context.Background(), []spec.Group{named("b", "c")}) })
+		sim.at(time.Second)
+		sim.takeEvents()
+		sim.stop()
+		<-sim.ended
+		expect(t, sim.takeEvents(), "5s killed a/1", "5s exited a/1", "5s removed a/1")
 	})
 }
 
 // What Apply could not restart, as it gave up early, is restarted by the next.
 func TestApplyAgainFinishesTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		sys := &script{}
-		th := perform(t, of(group(2, restart.Policy{}, notice)), sys)
+		sys := &fakeSystem{}
+		sim := simulate(t, of(group(2, restart.Policy{}, notice)), sys)
 		changed := []spec.Group{group(2, restart.Policy{}, notice, func(r *spec.Replica) { r.Dir = "/" })}
 		sys.mute = true
-		if err := th.Apply(t.Context(), changed); !errors.Is(err, ErrNotReady) {
+		if err := sim.Apply(t.Context(), changed); !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
 		}
-		if err := th.Restart(t.Context(), "a"); err != nil {
+		if err := sim.Restart(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
 		sys.mute = false
-		th.told()
-		if err := th.Apply(t.Context(), changed); err != nil {
+		sim.takeEvents()
+		if err := sim.Apply(t.Context(), changed); err != nil {
 			t.Error(err)
 		}
-		if s, _ := th.Get("b"); s.Incarnation != 2 || s.State != status.StateReady {
+		if s, _ := sim.Get("b"); s.Incarnation != 2 || s.State != status.StateReady {
 			t.Errorf("b is %v at incarnation %d, want it restarted", s.State, s.Incarnation)
 		}
 	})
@@ -143,16 +143,16 @@ func TestApplyDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true})
-		want(t, th.states(), "a starting, b waiting, c waiting")
-		if err := th.Apply(t.Context(), s.Groups); err != nil {
+		sim := simulate(t, s, &fakeSystem{mute: true})
+		want(t, sim.states(), "a starting, b waiting, c waiting")
+		if err := sim.Apply(t.Context(), s.Groups); err != nil {
 			t.Error(err)
 		}
-		if err := th.Scale(t.Context(), "g", 3); err != nil {
+		if err := sim.Scale(t.Context(), "g", 3); err != nil {
 			t.Error(err)
 		}
-		th.at(10 * time.Second)
-		want(t, th.states(), "a starting, b starting, c starting")
+		sim.at(10 * time.Second)
+		want(t, sim.states(), "a starting, b starting, c starting")
 	})
 }
 
@@ -173,20 +173,20 @@ func TestProbesFollowTheProcess(t *testing.T) {
 			}
 			return nil
 		}
-		th := perform(t, s, &script{ready: 5 * time.Second, each: func(_ *script, r spec.Replica, _ int) { serves.Store(r.Name, r.Addr) }})
-		th.at(6 * time.Second)
-		th.told()
-		applied := failure(func() error { return th.Apply(t.Context(), version(2)) })
-		if s, _ := th.Get("b"); s.Addr != "b:1" {
+		sim := simulate(t, s, &fakeSystem{ready: 5 * time.Second, each: func(_ *fakeSystem, r spec.Replica, _ int) { serves.Store(r.Name, r.Addr) }})
+		sim.at(6 * time.Second)
+		sim.takeEvents()
+		applied := failure(func() error { return sim.Apply(t.Context(), version(2)) })
+		if s, _ := sim.Get("b"); s.Addr != "b:1" {
 			t.Errorf("b is said to serve at %s before its restart", s.Addr)
 		}
 		if err := <-applied; err != nil {
 			t.Error(err)
 		}
-		if s, _ := th.Get("b"); s.Addr != "b:2" {
+		if s, _ := sim.Get("b"); s.Addr != "b:2" {
 			t.Errorf("b is said to serve at %s", s.Addr)
 		}
-		expect(t, th.told(event.KindChanged, event.KindExited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
+		expect(t, sim.takeEvents(event.KindChanged, event.KindExited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
 			"11s stopping b/1", "11s launched b/2", "16s ready b/2")
 	})
 }
@@ -207,36 +207,36 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 			}
 			return nil
 		}
-		th := perform(t, s, &script{})
-		th.at(10 * time.Second)
-		want(t, th.states(), "a starting")
-		if err := th.Apply(t.Context(), []spec.Group{probed("right", 0)}); err != nil {
+		sim := simulate(t, s, &fakeSystem{})
+		sim.at(10 * time.Second)
+		want(t, sim.states(), "a starting")
+		if err := sim.Apply(t.Context(), []spec.Group{probed("right", 0)}); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindAdded), "0s launched a/1", "10s changed a/1", "10s ready a/1")
-		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", time.Minute)}); err != nil {
+		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1", "10s changed a/1", "10s ready a/1")
+		if err := sim.Apply(t.Context(), []spec.Group{probed("wrong", time.Minute)}); err != nil {
 			t.Error(err)
 		}
-		if err := th.Restart(t.Context()); err != nil {
+		if err := sim.Restart(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 0)}); err != nil {
+		if err := sim.Apply(t.Context(), []spec.Group{probed("wrong", 0)}); err != nil {
 			t.Error(err)
 		}
-		th.at(15 * time.Second)
-		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 6*time.Second)}); err != nil {
+		sim.at(15 * time.Second)
+		if err := sim.Apply(t.Context(), []spec.Group{probed("wrong", 6*time.Second)}); err != nil {
 			t.Error(err)
 		}
-		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 0)}); err != nil {
+		if err := sim.Apply(t.Context(), []spec.Group{probed("wrong", 0)}); err != nil {
 			t.Error(err)
 		}
-		th.at(20 * time.Second)
-		expect(t, th.told(event.KindChanged, event.KindLaunched, event.KindStopping, event.KindExited, event.KindStillStarting)) // without a timeout any more
-		if err := th.Apply(t.Context(), []spec.Group{probed("wrong", 15*time.Second)}); err != nil {
+		sim.at(20 * time.Second)
+		expect(t, sim.takeEvents(event.KindChanged, event.KindLaunched, event.KindStopping, event.KindExited, event.KindStillStarting)) // without a timeout any more
+		if err := sim.Apply(t.Context(), []spec.Group{probed("wrong", 15*time.Second)}); err != nil {
 			t.Error(err)
 		}
-		th.at(26 * time.Second) // from the launch, not from the change
-		expect(t, th.told(event.KindStillStarting), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
+		sim.at(26 * time.Second) // from the launch, not from the change
+		expect(t, sim.takeEvents(event.KindStillStarting), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
 	})
 }
 
@@ -248,7 +248,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 			return spec.Replica{Name: name, Args: []string{"service"}}
 		}}
 	}
-	once := &script{each: func(s *script, r spec.Replica, _ int) {
+	once := &fakeSystem{each: func(s *fakeSystem, r spec.Replica, _ int) {
 		if s.deaf = r.Name == "c"; r.Name == "once" {
 			s.lives = time.Second
 		}
@@ -257,26 +257,26 @@ func TestRunEndsAfterAChange(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s := of(one("once", restart.Policy{Mode: restart.ModeNever}), one("b", restart.Policy{}))
 			s.Stay = stay
-			th := perform(t, s, once)
-			th.at(2 * time.Second)
+			sim := simulate(t, s, once)
+			sim.at(2 * time.Second)
 			for i := range 100 {
 				name := string(rune('d' + i%2))
 				if i == 99 {
 					name = "c"
 				}
-				if err := th.Apply(t.Context(), []spec.Group{one("once", restart.Policy{Mode: restart.ModeNever}), one(name, restart.Policy{})}); err != nil {
+				if err := sim.Apply(t.Context(), []spec.Group{one("once", restart.Policy{Mode: restart.ModeNever}), one(name, restart.Policy{})}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want(t, th.states(), "once finished, c ready")
+			want(t, sim.states(), "once finished, c ready")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			if err := th.Scale(ctx, "c", 0); !errors.Is(err, context.DeadlineExceeded) {
+			if err := sim.Scale(ctx, "c", 0); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want the context's error", err)
 			}
-			th.at(time.Minute) // it is gone, though nobody waits for that
+			sim.at(time.Minute) // it is gone, though nobody waits for that
 			select {
-			case <-th.ended:
+			case <-sim.ended:
 			default:
 				t.Error("it has not ended")
 			}
@@ -287,12 +287,12 @@ func TestRunEndsAfterAChange(t *testing.T) {
 // A change is seen as soon as it was made.
 func TestSettingsAreSeenAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{})
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		for d := range time.Duration(3000) {
-			if err := th.SetPolicy(t.Context(), "g", restart.Policy{Delay: d}); err != nil {
+			if err := sim.SetPolicy(t.Context(), "g", restart.Policy{Delay: d}); err != nil {
 				t.Fatal(err)
 			}
-			if s, _ := th.Get("a"); s.Policy.Delay != d {
+			if s, _ := sim.Get("a"); s.Policy.Delay != d {
 				t.Fatalf("the delay is still %v, want %v", s.Policy.Delay, d)
 			}
 		}
@@ -308,29 +308,29 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 		}
 		s := of(asked(1, spec.Probe{})...)
 		s.Health = func(_ context.Context, _, service string) error { return errors.New("not " + service) }
-		th := perform(t, s, &script{})
-		th.at(time.Minute)
-		th.told()
+		sim := simulate(t, s, &fakeSystem{})
+		sim.at(time.Minute)
+		sim.takeEvents()
 		for i, groups := range [][]spec.Group{
 			asked(1, spec.Probe{Kind: spec.ProbeGRPC, Service: "x"}), asked(2, spec.Probe{Kind: spec.ProbeGRPC, Service: "x"}), asked(2, spec.Probe{}),
 			asked(2, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"}),
 		} {
-			th.at(time.Minute + time.Duration(i)*1100*ms)
-			if err := th.Apply(t.Context(), groups); err != nil {
+			sim.at(time.Minute + time.Duration(i)*1100*ms)
+			if err := sim.Apply(t.Context(), groups); err != nil {
 				t.Error(err)
 			}
 		}
-		th.at(time.Minute + 3*1100*ms + 3*time.Second)
-		expect(t, th.told(event.KindChanged, event.KindKilled), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
-		if err := th.Apply(t.Context(), asked(3, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"})); err != nil {
+		sim.at(time.Minute + 3*1100*ms + 3*time.Second)
+		expect(t, sim.takeEvents(event.KindChanged, event.KindKilled), "1m6s unhealthy a/1", "1m6s exited a/1", "1m6s launched a/2", "1m6s ready a/2")
+		if err := sim.Apply(t.Context(), asked(3, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
-		th.at(time.Minute + 3*1100*ms + 5500*ms)
-		if err := th.Apply(t.Context(), asked(4, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"})); err != nil {
+		sim.at(time.Minute + 3*1100*ms + 5500*ms)
+		if err := sim.Apply(t.Context(), asked(4, spec.Probe{Kind: spec.ProbeGRPC, Service: "y"})); err != nil {
 			t.Error(err)
 		}
-		th.at(time.Minute + 3*1100*ms + 6*time.Second)
-		expect(t, th.told(event.KindChanged, event.KindKilled), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
+		sim.at(time.Minute + 3*1100*ms + 6*time.Second)
+		expect(t, sim.takeEvents(event.KindChanged, event.KindKilled), "1m9s unhealthy a/2", "1m9s exited a/2", "1m9s launched a/3", "1m9s ready a/3")
 	})
 }
 
@@ -339,23 +339,23 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(2, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true, each: func(s *script, r spec.Replica, n int) {
+		sim := simulate(t, s, &fakeSystem{mute: true, each: func(s *fakeSystem, r spec.Replica, n int) {
 			if r.Name == "a" && n == 1 {
 				s.lives = 500 * ms
 			}
 		}})
-		th.at(600 * ms) // b has its turn since 0.5 s, and a waits for its own
-		want(t, th.states(), "a waiting, b starting")
-		if err := th.SetPolicy(t.Context(), "g", restart.Policy{Delay: time.Hour}); err != nil {
+		sim.at(600 * ms) // b has its turn since 0.5 s, and a waits for its own
+		want(t, sim.states(), "a waiting, b starting")
+		if err := sim.SetPolicy(t.Context(), "g", restart.Policy{Delay: time.Hour}); err != nil {
 			t.Error(err)
 		}
-		if s, _ := th.Get("a"); s.Next != th.start.Add(500*ms) {
-			t.Errorf("it is to be launched at %v, want as before", s.Next.Sub(th.start))
+		if s, _ := sim.Get("a"); s.Next != sim.start.Add(500*ms) {
+			t.Errorf("it is to be launched at %v, want as before", s.Next.Sub(sim.start))
 		}
-		th.at(time.Minute)
-		want(t, th.states(), "a starting, b starting")
-		if s, _ := th.Get("a"); s.Launched != th.start.Add(1500*ms) {
-			t.Errorf("a was launched at %v, want 1.5s", s.Launched.Sub(th.start))
+		sim.at(time.Minute)
+		want(t, sim.states(), "a starting, b starting")
+		if s, _ := sim.Get("a"); s.Launched != sim.start.Add(1500*ms) {
+			t.Errorf("a was launched at %v, want 1.5s", s.Launched.Sub(sim.start))
 		}
 	})
 }
@@ -363,23 +363,23 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 // What leaves cannot be brought back but by those who decide what there is.
 func TestCommandsToWhatLeaves(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{})), &script{deaf: true})
-		scaled := failure(func() error { return th.Scale(t.Context(), "g", 1) })
-		if err := th.Start("b"); !errors.Is(err, ErrUnknown) {
+		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: true})
+		scaled := failure(func() error { return sim.Scale(t.Context(), "g", 1) })
+		if err := sim.Start("b"); !errors.Is(err, ErrUnknown) {
 			t.Errorf("start: got %v, want %v", err, ErrUnknown)
 		}
-		if err := th.Restart(t.Context(), "b"); !errors.Is(err, ErrSuperseded) {
+		if err := sim.Restart(t.Context(), "b"); !errors.Is(err, ErrSuperseded) {
 			t.Errorf("restart: got %v, want %v", err, ErrSuperseded)
 		}
-		if err := th.RollingRestart(t.Context(), "b"); !errors.Is(err, ErrSuperseded) {
+		if err := sim.RollingRestart(t.Context(), "b"); !errors.Is(err, ErrSuperseded) {
 			t.Errorf("rolling restart: got %v, want %v", err, ErrSuperseded)
 		}
-		if err := th.Stop(t.Context(), "b"); err != nil {
+		if err := sim.Stop(t.Context(), "b"); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 		if err := <-scaled; err != nil {
 			t.Error(err)
 		}
-		want(t, th.states(), "a ready")
+		want(t, sim.states(), "a ready")
 	})
 }

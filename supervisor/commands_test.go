@@ -24,90 +24,90 @@ func failure(command func() error) <-chan error {
 
 func TestStartCutsADelayShort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{Delay: time.Hour})), &script{lives: time.Second})
-		th.at(2 * time.Second)
-		want(t, th.states(), "a waiting")
-		th.told()
-		if err := th.Start("a"); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{Delay: time.Hour})), &fakeSystem{lives: time.Second})
+		sim.at(2 * time.Second)
+		want(t, sim.states(), "a waiting")
+		sim.takeEvents()
+		if err := sim.Start("a"); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, th.told(), "2s launched a/2", "2s ready a/2")
-		th.at(time.Hour + 2*time.Second) // the old delay's time comes, and finds it waiting anew
-		want(t, th.states(), "a waiting")
-		th.at(time.Hour + 3*time.Second)
-		want(t, th.states(), "a ready")
+		expect(t, sim.takeEvents(), "2s launched a/2", "2s ready a/2")
+		sim.at(time.Hour + 2*time.Second) // the old delay's time comes, and finds it waiting anew
+		want(t, sim.states(), "a waiting")
+		sim.at(time.Hour + 3*time.Second)
+		want(t, sim.states(), "a ready")
 	})
 }
 
 func TestStopInADelayDoesNotLaunch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{Delay: time.Second})), &script{lives: time.Second})
-		th.at(1500 * ms)
-		th.told()
-		if err := th.Stop(t.Context(), "a"); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{Delay: time.Second})), &fakeSystem{lives: time.Second})
+		sim.at(1500 * ms)
+		sim.takeEvents()
+		if err := sim.Stop(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		th.at(time.Hour)
-		expect(t, th.told(), "1.5s stopped a/1")
+		sim.at(time.Hour)
+		expect(t, sim.takeEvents(), "1.5s stopped a/1")
 	})
 }
 
 func TestStopWaitsForTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{})), &script{deaf: true})
-		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
-		th.at(4999 * ms)
+		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: true})
+		stopped := failure(func() error { return sim.Stop(t.Context(), "a") })
+		sim.at(4999 * ms)
 		select {
 		case err := <-stopped:
 			t.Fatalf("stopped before its end: %v", err)
 		default:
 		}
-		th.at(5 * time.Second)
+		sim.at(5 * time.Second)
 		if err := <-stopped; err != nil {
 			t.Error(err)
 		}
-		want(t, th.states(), "a stopped, b ready")
+		want(t, sim.states(), "a stopped, b ready")
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := th.Stop(ctx, "b"); !errors.Is(err, context.DeadlineExceeded) {
+		if err := sim.Stop(ctx, "b"); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		th.at(11 * time.Second)
-		want(t, th.states(), "a stopped, b stopped") // all the same
+		sim.at(11 * time.Second)
+		want(t, sim.states(), "a stopped, b stopped") // all the same
 	})
 }
 
 // A start while it is being stopped wins, and whoever stopped it is told.
 func TestStartDuringStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{Delay: time.Hour})), &script{deaf: true})
-		stopped := failure(func() error { return th.Stop(t.Context(), "a") })
-		th.at(time.Second)
-		if err := th.Start("a"); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{Delay: time.Hour})), &fakeSystem{deaf: true})
+		stopped := failure(func() error { return sim.Stop(t.Context(), "a") })
+		sim.at(time.Second)
+		if err := sim.Start("a"); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-stopped; !errors.Is(err, ErrSuperseded) {
 			t.Errorf("got %v, want %v", err, ErrSuperseded)
 		}
-		th.at(5 * time.Second)
-		expect(t, th.told(event.KindAdded, event.KindReady), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
+		sim.at(5 * time.Second)
+		expect(t, sim.takeEvents(event.KindAdded, event.KindReady), "0s launched a/1", "0s stopping a/1", "5s killed a/1", "5s exited a/1", "5s launched a/2")
 	})
 }
 
 func TestRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{Delay: time.Hour})), &script{lag: 100 * ms})
-		th.told()
-		th.at(time.Second)
-		if err := th.Stop(t.Context(), "b"); err != nil {
+		sim := simulate(t, of(group(2, restart.Policy{Delay: time.Hour})), &fakeSystem{lag: 100 * ms})
+		sim.takeEvents()
+		sim.at(time.Second)
+		if err := sim.Stop(t.Context(), "b"); err != nil {
 			t.Fatal(err)
 		}
-		th.told()
-		if err := th.Restart(t.Context()); err != nil { // also the one that is down
+		sim.takeEvents()
+		if err := sim.Restart(t.Context()); err != nil { // also the one that is down
 			t.Fatal(err)
 		}
-		got := th.told(event.KindReady)
+		got := sim.takeEvents(event.KindReady)
 		expect(t, got, "1.1s stopping a/1", "1.1s launched b/2", "1.1s exited a/1", "1.2s launched a/2")
 	})
 }
@@ -122,25 +122,25 @@ func TestCommandsToWhatIsNotThere(t *testing.T) {
 		if err := s.Start("a"); !errors.Is(err, ErrClosed) {
 			t.Errorf("before Run: %v", err)
 		}
-		th := perform(t, c, &script{})
+		sim := simulate(t, c, &fakeSystem{})
 		for _, err := range []error{
-			th.Start("x"), th.Stop(t.Context(), "a", "x"), th.Restart(t.Context(), "x"), th.RollingRestart(t.Context(), "x"),
-			th.Signal(1, "x"), th.Scale(t.Context(), "x", 1), th.SetPolicy(t.Context(), "x", restart.Policy{}),
+			sim.Start("x"), sim.Stop(t.Context(), "a", "x"), sim.Restart(t.Context(), "x"), sim.RollingRestart(t.Context(), "x"),
+			sim.Signal(1, "x"), sim.Scale(t.Context(), "x", 1), sim.SetPolicy(t.Context(), "x", restart.Policy{}),
 		} {
 			if !errors.Is(err, ErrUnknown) {
 				t.Errorf("got %v, want %v", err, ErrUnknown)
 			}
 		}
-		want(t, th.states(), "a ready")
-		if err := th.Stop(t.Context(), "g"); err != nil { // a group's name is one too
+		want(t, sim.states(), "a ready")
+		if err := sim.Stop(t.Context(), "g"); err != nil { // a group's name is one too
 			t.Error(err)
 		}
-		if err := th.Signal(1, "a"); !errors.Is(err, ErrNotRunning) {
+		if err := sim.Signal(1, "a"); !errors.Is(err, ErrNotRunning) {
 			t.Errorf("got %v, want %v", err, ErrNotRunning)
 		}
-		th.stop()
-		<-th.ended
-		for _, err := range []error{th.Start(), th.Scale(t.Context(), "g", 2), th.Apply(t.Context(), nil)} {
+		sim.stop()
+		<-sim.ended
+		for _, err := range []error{sim.Start(), sim.Scale(t.Context(), "g", 2), sim.Apply(t.Context(), nil)} {
 			if !errors.Is(err, ErrClosed) {
 				t.Errorf("after Run: %v", err)
 			}
@@ -150,65 +150,65 @@ func TestCommandsToWhatIsNotThere(t *testing.T) {
 
 func TestRollingRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		sys := &script{ready: time.Second, lag: 100 * ms}
-		th := perform(t, of(group(3, restart.Policy{}, notice)), sys)
-		th.at(2 * time.Second)
-		if err := th.Stop(t.Context(), "b"); err != nil {
+		sys := &fakeSystem{ready: time.Second, lag: 100 * ms}
+		sim := simulate(t, of(group(3, restart.Policy{}, notice)), sys)
+		sim.at(2 * time.Second)
+		if err := sim.Stop(t.Context(), "b"); err != nil {
 			t.Fatal(err)
 		}
-		th.told()
-		if err := th.RollingRestart(t.Context()); err != nil {
+		sim.takeEvents()
+		if err := sim.RollingRestart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, th.told(), "2.1s stopping a/1", "2.1s exited a/1", "2.2s launched a/2", "3.2s ready a/2",
+		expect(t, sim.takeEvents(), "2.1s stopping a/1", "2.1s exited a/1", "2.2s launched a/2", "3.2s ready a/2",
 			"3.2s stopping c/1", "3.2s exited c/1", "3.3s launched c/2", "4.3s ready c/2") // b stays down
 
 		sys.lives = 500 * ms // before it is ready
-		err := th.RollingRestart(t.Context())
+		err := sim.RollingRestart(t.Context())
 		if !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
 		}
-		if s, _ := th.Get("c"); s.Incarnation != 2 {
+		if s, _ := sim.Get("c"); s.Incarnation != 2 {
 			t.Error("c was restarted, though a did not come back")
 		}
 	})
 	bubble(t, func(t *testing.T) {
-		sys := &script{}
-		th := perform(t, of(group(2, restart.Policy{}, notice)), sys)
+		sys := &fakeSystem{}
+		sim := simulate(t, of(group(2, restart.Policy{}, notice)), sys)
 		sys.mute = true
-		if err := th.RollingRestart(t.Context()); !errors.Is(err, ErrNotReady) {
+		if err := sim.RollingRestart(t.Context()); !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
 		}
-		if waited := time.Since(th.start); waited != 65*time.Second {
+		if waited := time.Since(sim.start); waited != 65*time.Second {
 			t.Errorf("waited for %v, want a minute and the stop timeout", waited)
 		}
-		want(t, th.states(), "a starting, b ready")
+		want(t, sim.states(), "a starting, b ready")
 	})
 }
 
 func TestScale(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{})), &script{lag: 100 * ms})
-		if err := th.Scale(t.Context(), "g", 4); err != nil {
+		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{lag: 100 * ms})
+		if err := sim.Scale(t.Context(), "g", 4); err != nil {
 			t.Fatal(err)
 		}
-		want(t, th.states(), "a ready, b ready, c ready, d ready")
-		if err := th.Scale(t.Context(), "g", 1); err != nil {
+		want(t, sim.states(), "a ready, b ready, c ready, d ready")
+		if err := sim.Scale(t.Context(), "g", 1); err != nil {
 			t.Fatal(err)
 		}
-		want(t, th.states(), "a ready")
-		if err := th.Scale(t.Context(), "g", -1); err == nil {
+		want(t, sim.states(), "a ready")
+		if err := sim.Scale(t.Context(), "g", -1); err == nil {
 			t.Error("-1 was taken")
 		}
-		if err := th.Scale(t.Context(), "g", 0); err != nil {
+		if err := sim.Scale(t.Context(), "g", 0); err != nil {
 			t.Fatal(err)
 		}
-		want(t, th.states(), "")
-		if err := th.Scale(t.Context(), "g", 1); err != nil {
+		want(t, sim.states(), "")
+		if err := sim.Scale(t.Context(), "g", 1); err != nil {
 			t.Fatal(err)
 		}
-		want(t, th.states(), "a ready")
-		if n := th.Current()[0].Count; n != 1 {
+		want(t, sim.states(), "a ready")
+		if n := sim.Current()[0].Count; n != 1 {
 			t.Errorf("the current count is %d", n)
 		}
 	})
@@ -216,84 +216,84 @@ func TestScale(t *testing.T) {
 
 func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(3, restart.Policy{}, notice)), &script{ready: time.Second})
-		th.at(2 * time.Second)
-		th.told()
+		sim := simulate(t, of(group(3, restart.Policy{}, notice)), &fakeSystem{ready: time.Second})
+		sim.at(2 * time.Second)
+		sim.takeEvents()
 		apply := func(g spec.Group) {
 			t.Helper()
-			if err := th.Apply(t.Context(), []spec.Group{g}); err != nil {
+			if err := sim.Apply(t.Context(), []spec.Group{g}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		apply(group(3, restart.Policy{}, notice))
-		expect(t, th.told()) // the same
+		expect(t, sim.takeEvents()) // the same
 		apply(group(3, restart.Policy{Delay: time.Second}, notice, func(r *spec.Replica) { r.StopTimeout = time.Minute }))
-		expect(t, th.told(), "2s changed a/1", "2s changed b/1", "2s changed c/1")
+		expect(t, sim.takeEvents(), "2s changed a/1", "2s changed b/1", "2s changed c/1")
 		apply(group(2, restart.Policy{Delay: time.Second}, notice, func(r *spec.Replica) {
 			if r.StopTimeout = time.Minute; r.Name == "b" {
 				r.Args = []string{"service", "--new"}
 			}
 		}))
-		expect(t, th.told(), "2s changed b/1", "2s stopping c/1", "2s exited c/1", "2s removed c/1",
+		expect(t, sim.takeEvents(), "2s changed b/1", "2s stopping c/1", "2s exited c/1", "2s removed c/1",
 			"2s stopping b/1", "2s exited b/1", "2s launched b/2", "3s ready b/2")
 		bad := group(2, restart.Policy{Delay: -1})
-		if err := th.Apply(t.Context(), []spec.Group{bad}); err == nil {
+		if err := sim.Apply(t.Context(), []spec.Group{bad}); err == nil {
 			t.Error("a negative delay was taken")
 		}
-		expect(t, th.told())
-		want(t, th.states(), "a ready, b ready")
+		expect(t, sim.takeEvents())
+		want(t, sim.states(), "a ready, b ready")
 	})
 }
 
 // Replicas whose settings differ are restarted one at a time.
 func TestApplyRollsThroughTheChanged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{}, notice)), &script{ready: time.Second})
-		th.at(time.Second)
-		th.told()
-		if err := th.Apply(t.Context(), []spec.Group{group(2, restart.Policy{}, notice, func(r *spec.Replica) { r.Dir = "/" })}); err != nil {
+		sim := simulate(t, of(group(2, restart.Policy{}, notice)), &fakeSystem{ready: time.Second})
+		sim.at(time.Second)
+		sim.takeEvents()
+		if err := sim.Apply(t.Context(), []spec.Group{group(2, restart.Policy{}, notice, func(r *spec.Replica) { r.Dir = "/" })}); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, th.told(event.KindChanged, event.KindStopping, event.KindExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
+		expect(t, sim.takeEvents(event.KindChanged, event.KindStopping, event.KindExited), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2")
 	})
 }
 
 func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{Delay: time.Hour})), &script{lives: time.Second})
-		th.at(3 * time.Second)
-		th.told()
+		sim := simulate(t, of(group(1, restart.Policy{Delay: time.Hour})), &fakeSystem{lives: time.Second})
+		sim.at(3 * time.Second)
+		sim.takeEvents()
 		set := func(p restart.Policy) {
 			t.Helper()
-			if err := th.SetPolicy(t.Context(), "g", p); err != nil {
+			if err := sim.SetPolicy(t.Context(), "g", p); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := th.SetPolicy(t.Context(), "g", restart.Policy{Delay: -1}); err == nil {
+		if err := sim.SetPolicy(t.Context(), "g", restart.Policy{Delay: -1}); err == nil {
 			t.Error("a negative delay was taken")
 		}
 		set(restart.Policy{Delay: 4 * time.Second})
-		th.at(5 * time.Second) // 4 s from the exit, not from the change
-		expect(t, th.told(), "3s changed a/1", "5s launched a/2", "5s ready a/2")
-		th.at(7 * time.Second)
+		sim.at(5 * time.Second) // 4 s from the exit, not from the change
+		expect(t, sim.takeEvents(), "3s changed a/1", "5s launched a/2", "5s ready a/2")
+		sim.at(7 * time.Second)
 		set(restart.Policy{Mode: restart.ModeNever})
-		expect(t, th.told(), "6s exited a/2", "7s changed a/2", "7s finished a/2", "7s removed a/2")
+		expect(t, sim.takeEvents(), "6s exited a/2", "7s changed a/2", "7s finished a/2", "7s removed a/2")
 	})
 }
 
 // A group is known while it has no replica.
 func TestCommandToAnEmptyGroup(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{})
-		if err := th.Scale(t.Context(), "g", 0); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
+		if err := sim.Scale(t.Context(), "g", 0); err != nil {
 			t.Fatal(err)
 		}
-		err := errors.Join(th.Start("g"), th.Stop(t.Context(), "g"), th.Restart(t.Context(), "g"),
-			th.RollingRestart(t.Context(), "g"), th.Signal(syscall.SIGKILL, "g"))
+		err := errors.Join(sim.Start("g"), sim.Stop(t.Context(), "g"), sim.Restart(t.Context(), "g"),
+			sim.RollingRestart(t.Context(), "g"), sim.Signal(syscall.SIGKILL, "g"))
 		if err != nil {
 			t.Error(err)
 		}
-		if err := th.Start("x"); err == nil || !strings.Contains(err.Error(), "want one of g") {
+		if err := sim.Start("x"); err == nil || !strings.Contains(err.Error(), "want one of g") {
 			t.Errorf("got %v, want what there is", err)
 		}
 	})
@@ -301,14 +301,14 @@ func TestCommandToAnEmptyGroup(t *testing.T) {
 
 func TestSignalAGroup(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(3, restart.Policy{Mode: restart.ModeNever})), &script{})
-		if err := th.Stop(t.Context(), "a"); err != nil {
+		sim := simulate(t, of(group(3, restart.Policy{Mode: restart.ModeNever})), &fakeSystem{})
+		if err := sim.Stop(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		th.told()
-		if err := th.Signal(syscall.SIGKILL, "g", "b"); !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "b") {
+		sim.takeEvents()
+		if err := sim.Signal(syscall.SIGKILL, "g", "b"); !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "b") {
 			t.Errorf("got %v, want a's %v", err, ErrNotRunning)
 		}
-		expect(t, th.told(event.KindExited, event.KindFinished), "0s signaled b/1", "0s signaled c/1")
+		expect(t, sim.takeEvents(event.KindExited, event.KindFinished), "0s signaled b/1", "0s signaled c/1")
 	})
 }

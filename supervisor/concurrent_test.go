@@ -82,7 +82,7 @@ func (c *crowd) settled() {
 			c.t.Errorf("replica %d is %+v, want it ready by %+v", i, s, c.s.Current()[0].Policy)
 		}
 	}
-	if n := c.s.set.Held(); n > 0 {
+	if n := c.s.set.Pending(); n > 0 {
 		c.t.Errorf("%d commands and turns are held", n)
 	}
 }
@@ -106,7 +106,7 @@ func TestConcurrentCommands(t *testing.T) {
 		s := of(some(3, restart.Policy{}, 0))
 		s.MaxStarting = 2
 		s.Health = func(context.Context, string, string) error { return nil }
-		th := perform(t, s, &script{lag: ms, ready: 5 * ms, each: func(s *script, _ spec.Replica, n int) {
+		sim := simulate(t, s, &fakeSystem{lag: ms, ready: 5 * ms, each: func(s *fakeSystem, _ spec.Replica, n int) {
 			s.deaf = n%3 == 0
 			if n%7 == 0 {
 				s.lives = 3 * ms
@@ -115,7 +115,7 @@ func TestConcurrentCommands(t *testing.T) {
 				s.err = errNoLuck
 			}
 		}})
-		c := &crowd{t, th.Supervisor, some}
+		c := &crowd{t, sim.Supervisor, some}
 		var people sync.WaitGroup
 		for i := range uint64(5) {
 			people.Go(func() { c.person(rand.New(rand.NewPCG(n, i)), *steps/10) })
@@ -123,14 +123,14 @@ func TestConcurrentCommands(t *testing.T) {
 		people.Wait()
 		err := ErrNotReady
 		for try := 0; try < 10 && errors.Is(err, ErrNotReady); try++ { // what is still to be restarted may have no luck
-			err = th.SetPolicy(t.Context(), "g", restart.Policy{})
+			err = sim.SetPolicy(t.Context(), "g", restart.Policy{})
 		}
 		if err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Second) // for what was still to be stopped
 		for range 2 {           // as the first may be the eleventh launch, or the seventh
-			if err := th.Start(); err != nil {
+			if err := sim.Start(); err != nil {
 				t.Error(err)
 			}
 			time.Sleep(3 * time.Second)
@@ -140,19 +140,19 @@ func TestConcurrentCommands(t *testing.T) {
 		// The end comes in the midst of commands, and none waits for ever.
 		var late sync.WaitGroup
 		for range 3 {
-			late.Go(func() { _ = th.Restart(context.Background()) })
-			late.Go(func() { _ = th.Scale(context.Background(), "g", 1+rand.IntN(5)) })
-			late.Go(func() { _ = th.RollingRestart(context.Background()) })
-			late.Go(func() { _ = th.Stop(context.Background()) })
+			late.Go(func() { _ = sim.Restart(context.Background()) })
+			late.Go(func() { _ = sim.Scale(context.Background(), "g", 1+rand.IntN(5)) })
+			late.Go(func() { _ = sim.RollingRestart(context.Background()) })
+			late.Go(func() { _ = sim.Stop(context.Background()) })
 		}
 		if n%2 == 0 {
-			th.Kill()
+			sim.Kill()
 		} else {
-			th.stop()
+			sim.stop()
 		}
-		<-th.ended
+		<-sim.ended
 		late.Wait()
-		account(t, th.events)
+		account(t, sim.events)
 	})
 }
 
@@ -160,31 +160,31 @@ func TestScaleIsBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := group(2, restart.Policy{})
 		g.Max = 3
-		th := perform(t, of(g), &script{})
-		if err := th.Scale(t.Context(), "g", 4); err == nil || !strings.Contains(err.Error(), "4 replicas: want 3 or less") {
+		sim := simulate(t, of(g), &fakeSystem{})
+		if err := sim.Scale(t.Context(), "g", 4); err == nil || !strings.Contains(err.Error(), "4 replicas: want 3 or less") {
 			t.Errorf("got %v", err)
 		}
-		want(t, th.states(), "a ready, b ready")
-		if err := th.Scale(t.Context(), "g", 3); err != nil {
+		want(t, sim.states(), "a ready, b ready")
+		if err := sim.Scale(t.Context(), "g", 3); err != nil {
 			t.Error(err)
 		}
-		want(t, th.states(), "a ready, b ready, c ready")
+		want(t, sim.states(), "a ready, b ready, c ready")
 	})
 }
 
 // Who has given up changes nothing: another change may have come since.
 func TestChangeThatWasGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{})
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		for range 20 { // the lock is free, and ctx has ended: either could be seen first
-			if err := th.Scale(ctx, "g", 2); !errors.Is(err, context.Canceled) {
+			if err := sim.Scale(ctx, "g", 2); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}
 		}
-		want(t, th.states(), "a ready")
-		if err := th.Scale(t.Context(), "g", 2); err != nil {
+		want(t, sim.states(), "a ready")
+		if err := sim.Scale(t.Context(), "g", 2); err != nil {
 			t.Error(err)
 		}
 	})

@@ -19,15 +19,15 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true, deaf: true})
-		th.Kill()
-		<-th.ended
-		for _, e := range th.events {
+		sim := simulate(t, s, &fakeSystem{mute: true, deaf: true})
+		sim.Kill()
+		<-sim.ended
+		for _, e := range sim.events {
 			if e.Kind == event.KindLaunched && e.Replica != "a" {
 				t.Errorf("%s was launched", e.Replica)
 			}
 		}
-		if d := time.Since(th.start); d > 0 {
+		if d := time.Since(sim.start); d > 0 {
 			t.Errorf("it took %v", d)
 		}
 	})
@@ -36,10 +36,10 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 // A stop is done also where its replica leaves meanwhile.
 func TestStopDuringTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
-		stopped := failure(func() error { return th.Stop(context.Background(), "a") })
-		th.stop()
-		<-th.ended
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{deaf: true})
+		stopped := failure(func() error { return sim.Stop(context.Background(), "a") })
+		sim.stop()
+		<-sim.ended
 		if err := <-stopped; err != nil {
 			t.Error(err)
 		}
@@ -79,13 +79,13 @@ func TestRunWaitsForHealth(t *testing.T) {
 			<-asking
 			return ctx.Err()
 		}
-		th := perform(t, s, &script{})
-		th.stop()
+		sim := simulate(t, s, &fakeSystem{})
+		sim.stop()
 		synctest.Wait()
-		if s, _ := th.Get("a"); s.State != status.StateStopped || s.PID != 0 {
+		if s, _ := sim.Get("a"); s.State != status.StateStopped || s.PID != 0 {
 			t.Errorf("got %+v, want it down", s)
 		}
-		<-th.ended
+		<-sim.ended
 		if len(asking) > 0 {
 			t.Error("Run has returned while Health is called")
 		}
@@ -97,13 +97,13 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(2, restart.Policy{}))
 		s.Stay = false
-		th := perform(t, s, &script{})
+		sim := simulate(t, s, &fakeSystem{})
 		for _, name := range []string{"a", "b"} {
-			if err := th.Stop(t.Context(), name); err != nil {
+			if err := sim.Stop(t.Context(), name); err != nil {
 				t.Error(err)
 			}
 		}
-		<-th.ended
+		<-sim.ended
 	})
 }
 
@@ -114,26 +114,26 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 			r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC, Period: 200 * ms}
 		}))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
-		th := perform(t, s, &script{deaf: true, lag: 10 * time.Second})
-		th.told()
-		th.at(100 * ms)
-		stopped := failure(func() error { return th.Stop(t.Context()) })
-		th.at(2 * time.Second)
-		th.Kill()
+		sim := simulate(t, s, &fakeSystem{deaf: true, lag: 10 * time.Second})
+		sim.takeEvents()
+		sim.at(100 * ms)
+		stopped := failure(func() error { return sim.Stop(t.Context()) })
+		sim.at(2 * time.Second)
+		sim.Kill()
 		if err := <-stopped; err != nil {
 			t.Error(err)
 		}
-		<-th.ended
-		expect(t, th.told(event.KindStopping, event.KindExited, event.KindRemoved), "2s killed a/1")
+		<-sim.ended
+		expect(t, sim.takeEvents(event.KindStopping, event.KindExited, event.KindRemoved), "2s killed a/1")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC} }))
 		s.Health = func(context.Context, string, string) error { return errors.New("hung") }
-		th := perform(t, s, &script{lag: 10 * time.Second})
-		th.at(4 * time.Second)
-		th.Kill()
-		<-th.ended
-		expect(t, th.told(event.KindAdded, event.KindLaunched, event.KindReady, event.KindRemoved), "3s unhealthy a/1", "3s killed a/1", "3s exited a/1")
+		sim := simulate(t, s, &fakeSystem{lag: 10 * time.Second})
+		sim.at(4 * time.Second)
+		sim.Kill()
+		<-sim.ended
+		expect(t, sim.takeEvents(event.KindAdded, event.KindLaunched, event.KindReady, event.KindRemoved), "3s unhealthy a/1", "3s killed a/1", "3s exited a/1")
 	})
 }
 
@@ -141,29 +141,29 @@ func TestEndingIsLeftInPeace(t *testing.T) {
 func TestLaunchAtTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		stop := make(chan context.CancelFunc, 1)
-		sys := &script{lives: time.Second, each: func(s *script, _ spec.Replica, n int) {
+		sys := &fakeSystem{lives: time.Second, each: func(s *fakeSystem, _ spec.Replica, n int) {
 			if n == 2 {
 				(<-stop)()
 				s.err = context.Canceled
 			}
 		}}
-		th := perform(t, of(group(1, restart.Policy{})), sys)
-		stop <- th.stop
-		<-th.ended
-		expect(t, th.told(event.KindAdded, event.KindReady), "0s launched a/1", "1s exited a/1", "1s removed a/1")
+		sim := simulate(t, of(group(1, restart.Policy{})), sys)
+		stop <- sim.stop
+		<-sim.ended
+		expect(t, sim.takeEvents(event.KindAdded, event.KindReady), "0s launched a/1", "1s exited a/1", "1s removed a/1")
 	})
 }
 
 func TestAStoppedProcessEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{})
-		if err := th.Signal(syscall.SIGSTOP, "a"); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
+		if err := sim.Signal(syscall.SIGSTOP, "a"); err != nil {
 			t.Error(err)
 		}
-		if err := th.Stop(t.Context()); err != nil {
+		if err := sim.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindAdded, event.KindLaunched, event.KindReady), "0s signaled a/1", "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		expect(t, sim.takeEvents(event.KindAdded, event.KindLaunched, event.KindReady), "0s signaled a/1", "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
 	})
 }
 
@@ -172,9 +172,9 @@ func TestRunOfNothing(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s := of(group(0, restart.Policy{}))
 			s.Stay = stay
-			th := perform(t, s, &script{})
+			sim := simulate(t, s, &fakeSystem{})
 			select {
-			case <-th.ended:
+			case <-sim.ended:
 				if stay {
 					t.Error("it has ended, though somebody may scale it")
 				}

@@ -15,21 +15,21 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 	p := restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}}
 	bubble(t, func(t *testing.T) {
 		n := 0
-		th := perform(t, of(group(1, p)), &script{err: errors.New("no such file"), each: func(s *script, _ spec.Replica, _ int) {
+		sim := simulate(t, of(group(1, p)), &fakeSystem{err: errors.New("no such file"), each: func(s *fakeSystem, _ spec.Replica, _ int) {
 			if n++; n > 20 {
 				s.err = nil // let the test end
 			}
 		}})
-		th.at(1500 * ms)
-		expect(t, th.told(event.KindAdded), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
+		sim.at(1500 * ms)
+		expect(t, sim.takeEvents(event.KindAdded), "0s launch failed a/1", "0s failed a/1", "1s launch failed a/2", "1s failed a/2")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, p))
 		s.Stay = false // it is launched anew also where nothing else runs
-		th := perform(t, s, &script{lives: ms})
-		th.at(time.Second)
+		sim := simulate(t, s, &fakeSystem{lives: ms})
+		sim.at(time.Second)
 		// Nine at once, then one each 101 ms.
-		if s, _ := th.Get("a"); s.Incarnation < 15 || s.Incarnation > 20 {
+		if s, _ := sim.Get("a"); s.Incarnation < 15 || s.Incarnation > 20 {
 			t.Errorf("incarnation %d, want 10 and one more each 0.1 s", s.Incarnation)
 		}
 	})
@@ -38,17 +38,17 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 // What somebody stopped stays so.
 func TestRestartAllLeavesTheStopped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		dying := &script{each: func(s *script, r spec.Replica, n int) {
+		dying := &fakeSystem{each: func(s *fakeSystem, r spec.Replica, n int) {
 			if s.deaf = r.Name == "c"; r.Name == "a" && n == 1 {
 				s.lives = time.Second
 			}
 		}}
-		th := perform(t, of(group(3, restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}})), dying)
-		if err := th.Stop(t.Context(), "b"); err != nil {
+		sim := simulate(t, of(group(3, restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}})), dying)
+		if err := sim.Stop(t.Context(), "b"); err != nil {
 			t.Fatal(err)
 		}
-		failure(func() error { return th.Stop(t.Context(), "c") })
-		th.at(time.Minute)
-		want(t, th.states(), "a ready, b stopped, c stopped")
+		failure(func() error { return sim.Stop(t.Context(), "c") })
+		sim.at(time.Minute)
+		want(t, sim.states(), "a ready, b stopped, c stopped")
 	})
 }

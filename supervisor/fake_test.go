@@ -30,48 +30,48 @@ func bubble(t *testing.T, f func(*testing.T)) {
 
 // script is a system whose processes do as it says. The zero value is one whose
 // processes are ready at once and run until SIGTERM.
-type script struct {
+type fakeSystem struct {
 	lives time.Duration // zero: until it gets a signal
 	lag   time.Duration // from the end to its news
 	code  int
-	deaf  bool                                             // to SIGTERM
-	ready time.Duration                                    // until its notice
-	mute  bool                                             // it gives none
-	err   error                                            // of the launch
-	each  func(s *script, r spec.Replica, incarnation int) // changes what a launch's process does; unless nil
+	deaf  bool                                                 // to SIGTERM
+	ready time.Duration                                        // until its notice
+	mute  bool                                                 // it gives none
+	err   error                                                // of the launch
+	each  func(s *fakeSystem, r spec.Replica, incarnation int) // changes what a launch's launched does; unless nil
 }
 
-func (s *script) Launch(ctx context.Context, r replicas.Member, incarnation int) (replicas.Process, error) {
+func (s *fakeSystem) Launch(ctx context.Context, r replicas.Member, incarnation int) (replicas.Process, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	own := *s
+	launched := *s
 	if s.each != nil {
-		s.each(&own, r.Replica, incarnation)
+		s.each(&launched, r.Replica, incarnation)
 	}
-	if own.err != nil {
-		return nil, own.err
+	if launched.err != nil {
+		return nil, launched.err
 	}
-	p := &fakeProcess{replica: r.Replica, script: own, id: 1000 + incarnation, launched: time.Now(), end: make(chan process.End, 1), notice: make(chan struct{})}
-	if own.lives > 0 {
-		time.AfterFunc(own.lives, func() { p.exit(restart.Exit{Code: own.code}) })
+	p := &fakeProcess{replica: r.Replica, fakeSystem: launched, id: 1000 + incarnation, launched: time.Now(), end: make(chan process.End, 1), notice: make(chan struct{})}
+	if launched.lives > 0 {
+		time.AfterFunc(launched.lives, func() { p.exit(restart.Exit{Code: launched.code}) })
 	}
-	if !own.mute {
-		time.AfterFunc(own.ready, func() { close(p.notice) })
+	if !launched.mute {
+		time.AfterFunc(launched.ready, func() { close(p.notice) })
 	}
 	return p, nil
 }
 
 type fakeProcess struct {
-	script
-	replica  spec.Replica
-	id       int
-	launched time.Time
-	end      chan process.End
-	notice   chan struct{}
-	once     sync.Once
-	stopped  bool
-	told     bool // to end, which it hears only while it is not stopped
+	fakeSystem
+	replica    spec.Replica
+	id         int
+	launched   time.Time
+	end        chan process.End
+	notice     chan struct{}
+	once       sync.Once
+	stopped    bool
+	terminated bool // it was sent SIGTERM, which takes effect only while it is not stopped
 }
 
 func (p *fakeProcess) PID() int                  { return p.id }
@@ -103,11 +103,11 @@ func (p *fakeProcess) Signal(sig syscall.Signal) {
 	case syscall.SIGCONT:
 		p.stopped = false
 	case syscall.SIGTERM:
-		p.told = true
+		p.terminated = true
 	case syscall.SIGKILL:
 		p.exit(restart.Exit{Code: -1, Signal: sig})
 	}
-	if p.told && !p.stopped && !p.deaf {
+	if p.terminated && !p.stopped && !p.deaf {
 		p.exit(restart.Exit{Code: -1, Signal: syscall.SIGTERM})
 	}
 }
@@ -120,8 +120,8 @@ func (p *fakeProcess) exit(e restart.Exit) {
 	})
 }
 
-// theater is a supervisor of fake processes in a bubble, and what it tells.
-type theater struct {
+// simulation is a supervisor of fake processes in a bubble, and what it tells.
+type simulation struct {
 	*Supervisor
 	t      *testing.T
 	start  time.Time
@@ -132,15 +132,15 @@ type theater struct {
 }
 
 // perform runs s on the system until the test ends, or stop is called.
-func perform(t *testing.T, c *Config, sys replicas.System) *theater {
+func simulate(t *testing.T, c *Config, sys replicas.System) *simulation {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	th := &theater{t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
+	sim := &simulation{t: t, start: time.Now(), ended: make(chan struct{}), stop: stop}
 	tell := c.OnEvent
 	c.OnEvent = func(e event.Event) {
-		th.mu.Lock()
-		th.events = append(th.events, e)
-		th.mu.Unlock()
+		sim.mu.Lock()
+		sim.events = append(sim.events, e)
+		sim.mu.Unlock()
 		if tell != nil {
 			tell(e)
 		}
@@ -149,45 +149,45 @@ func perform(t *testing.T, c *Config, sys replicas.System) *theater {
 	if err != nil {
 		t.Fatal(err)
 	}
-	th.Supervisor = s
+	sim.Supervisor = s
 	go func() {
-		defer close(th.ended)
+		defer close(sim.ended)
 		s.run(ctx, sys)
 		s.journal.Close()
 	}()
-	t.Cleanup(func() { stop(); <-th.ended })
+	t.Cleanup(func() { stop(); <-sim.ended })
 	synctest.Wait()
-	return th
+	return sim
 }
 
 // told returns the events so far and forgets them, as "TIME KIND
 // REPLICA/INCARNATION", the time since the start, without those of these kinds.
-func (th *theater) told(without ...event.Kind) []string {
+func (sim *simulation) takeEvents(without ...event.Kind) []string {
 	synctest.Wait()
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	var told []string
-	for _, e := range th.events {
+	sim.mu.Lock()
+	defer sim.mu.Unlock()
+	var events []string
+	for _, e := range sim.events {
 		if !slices.Contains(without, e.Kind) {
-			told = append(told, fmt.Sprintf("%v %v %s/%d", e.Time.Sub(th.start), e.Kind, e.Replica, e.Incarnation))
+			events = append(events, fmt.Sprintf("%v %v %s/%d", e.Time.Sub(sim.start), e.Kind, e.Replica, e.Incarnation))
 		}
 	}
-	th.events = nil
-	return told
+	sim.events = nil
+	return events
 }
 
 // at lets the time pass until one since the start.
-func (th *theater) at(d time.Duration) {
-	th.t.Helper()
-	time.Sleep(time.Until(th.start.Add(d)))
+func (sim *simulation) at(d time.Duration) {
+	sim.t.Helper()
+	time.Sleep(time.Until(sim.start.Add(d)))
 	synctest.Wait()
 }
 
 // states returns the replicas' states, in order.
-func (th *theater) states() string {
+func (sim *simulation) states() string {
 	synctest.Wait()
 	var all []string
-	for _, s := range th.List() {
+	for _, s := range sim.List() {
 		all = append(all, fmt.Sprintf("%s %v", s.Replica, s.State))
 	}
 	return strings.Join(all, ", ")

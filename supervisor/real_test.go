@@ -38,10 +38,10 @@ type running struct {
 	stop context.CancelFunc
 	done chan struct{} // closed when Run has returned
 
-	mu     sync.Mutex
-	events []event.Event
-	lines  []string
-	news   chan struct{} // one token: something was told since
+	mu      sync.Mutex
+	events  []event.Event
+	lines   []string
+	changed chan struct{} // one token: something was told since
 }
 
 // start runs s until the test's end or a call of stop.
@@ -51,10 +51,10 @@ func start(t *testing.T, c *Config) *running {
 		c.waits = &patient
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{t: t, stop: cancel, done: make(chan struct{}), news: make(chan struct{}, 1)}
-	c.OnEvent = func(e event.Event) { r.told(func() { r.events = append(r.events, e) }) }
+	r := &running{t: t, stop: cancel, done: make(chan struct{}), changed: make(chan struct{}, 1)}
+	c.OnEvent = func(e event.Event) { r.record(func() { r.events = append(r.events, e) }) }
 	c.OnOutput = func(replica string, lines []byte) {
-		r.told(func() {
+		r.record(func() {
 			for line := range strings.Lines(string(lines)) {
 				r.lines = append(r.lines, replica+" "+strings.TrimSuffix(line, "\n"))
 			}
@@ -82,12 +82,12 @@ func start(t *testing.T, c *Config) *running {
 	return r
 }
 
-func (r *running) told(add func()) {
+func (r *running) record(add func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	add()
 	select {
-	case r.news <- struct{}{}:
+	case r.changed <- struct{}{}:
 	default:
 	}
 }
@@ -104,7 +104,7 @@ func (r *running) until(what string, ok func() bool) {
 			return
 		}
 		select {
-		case <-r.news:
+		case <-r.changed:
 		case <-timeout:
 			r.t.Fatalf("after %v still no %s", patience, what)
 		}

@@ -16,17 +16,17 @@ import (
 func TestTheSameCommandTwice(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		command func(*theater) error
+		command func(*simulation) error
 	}{
-		{"stop", func(th *theater) error { return th.Stop(th.t.Context()) }},
-		{"restart", func(th *theater) error { return th.Restart(th.t.Context()) }},
+		{"stop", func(sim *simulation) error { return sim.Stop(sim.t.Context()) }},
+		{"restart", func(sim *simulation) error { return sim.Restart(sim.t.Context()) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
-				first := failure(func() error { return tt.command(th) })
-				th.at(time.Second)
-				if err := tt.command(th); err != nil {
+				sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{deaf: true})
+				first := failure(func() error { return tt.command(sim) })
+				sim.at(time.Second)
+				if err := tt.command(sim); err != nil {
 					t.Error(err)
 				}
 				if err := <-first; err != nil {
@@ -40,17 +40,17 @@ func TestTheSameCommandTwice(t *testing.T) {
 // Two rolling restarts take turns: no two replicas are down at a time.
 func TestRollingRestartsTakeTurns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(2, restart.Policy{}, notice)), &script{ready: time.Second})
-		th.at(time.Second)
-		th.told()
-		first := failure(func() error { return th.RollingRestart(t.Context()) })
-		if err := th.RollingRestart(t.Context(), "b", "a"); err != nil {
+		sim := simulate(t, of(group(2, restart.Policy{}, notice)), &fakeSystem{ready: time.Second})
+		sim.at(time.Second)
+		sim.takeEvents()
+		first := failure(func() error { return sim.RollingRestart(t.Context()) })
+		if err := sim.RollingRestart(t.Context(), "b", "a"); err != nil {
 			t.Error(err)
 		}
 		if err := <-first; err != nil {
 			t.Error(err)
 		}
-		expect(t, th.told(event.KindExited, event.KindStopping), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2",
+		expect(t, sim.takeEvents(event.KindExited, event.KindStopping), "1s launched a/2", "2s ready a/2", "2s launched b/2", "3s ready b/2",
 			"3s launched a/3", "4s ready a/3", "4s launched b/3", "5s ready b/3")
 	})
 }
@@ -59,9 +59,9 @@ func TestRollingRestartsTakeTurns(t *testing.T) {
 func TestRollingRestartOfTheSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := func(r *spec.Replica) { r.StartTimeout = 2 * time.Second }
-		th := perform(t, of(group(1, restart.Policy{}, notice, slow)), &script{ready: 1990 * ms, deaf: true, lag: 20 * ms})
-		th.at(2 * time.Second)
-		if err := th.RollingRestart(t.Context()); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{}, notice, slow)), &fakeSystem{ready: 1990 * ms, deaf: true, lag: 20 * ms})
+		sim.at(2 * time.Second)
+		if err := sim.RollingRestart(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -70,33 +70,33 @@ func TestRollingRestartOfTheSlow(t *testing.T) {
 // A rolling restart does not undo a stop.
 func TestRollingRestartLeavesTheStopping(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
-		stopped := failure(func() error { return th.Stop(t.Context()) })
-		if err := th.RollingRestart(t.Context()); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{deaf: true})
+		stopped := failure(func() error { return sim.Stop(t.Context()) })
+		if err := sim.RollingRestart(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if err := <-stopped; err != nil {
 			t.Error(err)
 		}
-		want(t, th.states(), "a stopped")
+		want(t, sim.states(), "a stopped")
 	})
 }
 
 // Who does not wait any more leaves nothing behind.
 func TestWaitersAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{}, notice)), &script{mute: true})
+		sim := simulate(t, of(group(1, restart.Policy{}, notice)), &fakeSystem{mute: true})
 		for range 10 {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if err := th.RollingRestart(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			if err := sim.RollingRestart(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want the context's error", err)
 			}
 			cancel()
 		}
-		th.at(20 * time.Second) // no turn is held any more
-		th.set.Held()           // a runner forgets who does not wait any more at its next step
+		sim.at(20 * time.Second) // no turn is held any more
+		sim.set.Pending()        // a runner forgets who does not wait any more at its next step
 		synctest.Wait()
-		if n := th.set.Held(); n > 0 {
+		if n := sim.set.Pending(); n > 0 {
 			t.Errorf("%d still wait", n)
 		}
 	})

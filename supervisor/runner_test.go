@@ -17,11 +17,11 @@ const ms = time.Millisecond
 
 func TestRestartDelayCountsFromTheExit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{Delay: 500 * ms})), &script{lives: 300 * ms, lag: 10 * ms, code: 1})
-		th.at(2 * time.Second)
-		th.stop()
-		<-th.ended
-		expect(t, th.told(event.KindReady),
+		sim := simulate(t, of(group(1, restart.Policy{Delay: 500 * ms})), &fakeSystem{lives: 300 * ms, lag: 10 * ms, code: 1})
+		sim.at(2 * time.Second)
+		sim.stop()
+		<-sim.ended
+		expect(t, sim.takeEvents(event.KindReady),
 			"0s added a/0",
 			"0s launched a/1", "300ms exited a/1",
 			"800ms launched a/2", "1.1s exited a/2",
@@ -33,11 +33,11 @@ func TestRestartDelayCountsFromTheExit(t *testing.T) {
 func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		missing := errors.New("no such file")
-		th := perform(t, of(group(1, restart.Policy{})), &script{err: missing})
-		th.at(2500 * ms)
-		expect(t, th.told(event.KindAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
-		s, err := th.Get("a")
-		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != status.StateWaiting || !s.Next.Equal(th.start.Add(3*time.Second)) {
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{err: missing})
+		sim.at(2500 * ms)
+		expect(t, sim.takeEvents(event.KindAdded), "0s launch failed a/1", "1s launch failed a/2", "2s launch failed a/3")
+		s, err := sim.Get("a")
+		if err != nil || s.Failures != 3 || s.Last.Err != missing || s.State != status.StateWaiting || !s.Next.Equal(sim.start.Add(3*time.Second)) {
 			t.Errorf("status %+v, %v", s, err)
 		}
 	})
@@ -58,13 +58,13 @@ func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
 				s := of(group(1, restart.Policy{Mode: tt.restart}), spec.Group{Name: "other", Count: 1, Replica: func(int) spec.Replica {
 					return spec.Replica{Name: "z", Args: []string{"service"}}
 				}})
-				th := perform(t, s, &script{code: tt.code, each: func(s *script, r spec.Replica, incarnation int) {
+				sim := simulate(t, s, &fakeSystem{code: tt.code, each: func(s *fakeSystem, r spec.Replica, incarnation int) {
 					if r.Name == "a" && incarnation == 1 {
 						s.lives = time.Second
 					}
 				}})
-				th.at(2500 * ms)
-				want(t, th.states(), tt.want+", z ready")
+				sim.at(2500 * ms)
+				want(t, sim.states(), tt.want+", z ready")
 			})
 		})
 	}
@@ -84,16 +84,16 @@ func TestStopAtTheEnd(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				th := perform(t, of(group(2, restart.Policy{})), &script{deaf: tt.deaf, lag: ms})
-				th.told()
-				th.at(time.Second)
-				th.stop()
+				sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: tt.deaf, lag: ms})
+				sim.takeEvents()
+				sim.at(time.Second)
+				sim.stop()
 				if tt.killAt > 0 {
-					th.at(tt.killAt)
-					th.Kill()
+					sim.at(tt.killAt)
+					sim.Kill()
 				}
-				<-th.ended
-				got := th.told(event.KindRemoved)
+				<-sim.ended
+				got := sim.takeEvents(event.KindRemoved)
 				if len(got) > 2 { // a and b are told of in any order from here on
 					sortPairs(got[2:])
 				}
@@ -114,11 +114,11 @@ func sortPairs(events []string) {
 
 func TestKillInPlaceOfStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{deaf: true})
-		th.told()
-		th.Kill()
-		<-th.ended
-		got := th.told()
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{deaf: true})
+		sim.takeEvents()
+		sim.Kill()
+		<-sim.ended
+		got := sim.takeEvents()
 		if len(got) < 3 || got[len(got)-3] != "0s killed a/1" || got[len(got)-1] != "0s removed a/1" {
 			t.Errorf("got %q, want it killed, exited and removed at once", got)
 		}
@@ -142,10 +142,10 @@ func TestRunEndsWhenNothingRuns(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				s := of(group(2, tt.then))
 				s.Stay = tt.stay
-				th := perform(t, s, &script{lives: time.Second})
-				th.at(2 * time.Second)
+				sim := simulate(t, s, &fakeSystem{lives: time.Second})
+				sim.at(2 * time.Second)
 				select {
-				case <-th.ended:
+				case <-sim.ended:
 					if !tt.ends {
 						t.Error("it has ended")
 					}
@@ -170,26 +170,26 @@ func TestGivenUp(t *testing.T) {
 	} {
 		t.Run(tt.then.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				dying := &script{each: func(s *script, r spec.Replica, incarnation int) {
+				dying := &fakeSystem{each: func(s *fakeSystem, r spec.Replica, incarnation int) {
 					if r.Name == "a" && incarnation <= 3 {
 						s.lives = 100 * ms
 					}
 				}}
-				th := perform(t, of(group(3, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Second, Then: tt.then}})), dying)
-				th.at(time.Second)
-				want(t, th.states(), tt.want)
+				sim := simulate(t, of(group(3, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Second, Then: tt.then}})), dying)
+				sim.at(time.Second)
+				want(t, sim.states(), tt.want)
 				if tt.then == restart.EscalationRestartAll {
-					for _, s := range th.List() {
+					for _, s := range sim.List() {
 						if n := map[string]int{"a": 4, "b": 2, "c": 2}[s.Replica]; s.Incarnation != n {
 							t.Errorf("%s is at incarnation %d, want %d", s.Replica, s.Incarnation, n)
 						}
 					}
 					return
 				}
-				if err := th.Start(); err != nil { // also one that has failed
+				if err := sim.Start(); err != nil { // also one that has failed
 					t.Fatal(err)
 				}
-				want(t, th.states(), "a ready, b ready, c ready")
+				want(t, sim.states(), "a ready, b ready, c ready")
 			})
 		})
 	}
@@ -197,16 +197,16 @@ func TestGivenUp(t *testing.T) {
 
 func TestReadiness(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		slow := &script{ready: 700 * ms}
-		th := perform(t, of(group(1, restart.Policy{}, notice, func(r *spec.Replica) { r.StartTimeout = time.Second })), slow)
-		want(t, th.states(), "a starting")
-		th.at(699 * ms)
-		expect(t, th.told(event.KindAdded), "0s launched a/1")
-		th.at(700 * ms)
-		expect(t, th.told(), "700ms ready a/1")
-		th.at(5 * time.Second)
-		expect(t, th.told()) // the start timeout is over
-		s, _ := th.Get("a")
+		slow := &fakeSystem{ready: 700 * ms}
+		sim := simulate(t, of(group(1, restart.Policy{}, notice, func(r *spec.Replica) { r.StartTimeout = time.Second })), slow)
+		want(t, sim.states(), "a starting")
+		sim.at(699 * ms)
+		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1")
+		sim.at(700 * ms)
+		expect(t, sim.takeEvents(), "700ms ready a/1")
+		sim.at(5 * time.Second)
+		expect(t, sim.takeEvents()) // the start timeout is over
+		s, _ := sim.Get("a")
 		if s.Ready.Sub(s.Launched) != 700*ms {
 			t.Errorf("status %+v, want it ready 700 ms after its launch", s)
 		}
@@ -216,12 +216,12 @@ func TestReadiness(t *testing.T) {
 func TestStartTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		p := restart.Policy{Delay: time.Second, Limit: restart.Limit{Exits: 2}}
-		th := perform(t, of(group(1, p, notice, func(r *spec.Replica) { r.StartTimeout = 2 * time.Second })), &script{mute: true, deaf: true})
-		th.at(time.Minute)
-		expect(t, th.told(event.KindAdded),
+		sim := simulate(t, of(group(1, p, notice, func(r *spec.Replica) { r.StartTimeout = 2 * time.Second })), &fakeSystem{mute: true, deaf: true})
+		sim.at(time.Minute)
+		expect(t, sim.takeEvents(event.KindAdded),
 			"0s launched a/1", "2s unhealthy a/1", "2s killed a/1", "2s exited a/1",
 			"3s launched a/2", "5s unhealthy a/2", "5s killed a/2", "5s exited a/2", "5s failed a/2")
-		if s, _ := th.Get("a"); s.Failures != 2 || s.Exits != 2 {
+		if s, _ := sim.Get("a"); s.Failures != 2 || s.Exits != 2 {
 			t.Errorf("status %+v, want 2 failures", s)
 		}
 	})
@@ -249,13 +249,13 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		th := perform(t, s, &script{deaf: true, each: func(*script, spec.Replica, int) { hangs.Store(false) }})
-		th.at(1001 * ms) // just after a question was answered
-		th.told()
+		sim := simulate(t, s, &fakeSystem{deaf: true, each: func(*fakeSystem, spec.Replica, int) { hangs.Store(false) }})
+		sim.at(1001 * ms) // just after a question was answered
+		sim.takeEvents()
 		hangs.Store(true)
-		th.at(3 * time.Second)
+		sim.at(3 * time.Second)
 		// The worst case: Threshold × Period + Timeout after the last good answer.
-		expect(t, th.told(), at+" unhealthy a/1", at+" killed a/1", at+" exited a/1", at+" launched a/2", at+" ready a/2")
+		expect(t, sim.takeEvents(), at+" unhealthy a/1", at+" killed a/1", at+" exited a/1", at+" launched a/2", at+" ready a/2")
 	})
 }
 
@@ -270,9 +270,9 @@ func TestOneBadAnswerIsForgiven(t *testing.T) {
 			}
 			return nil
 		}
-		th := perform(t, s, &script{})
-		th.at(time.Hour)
-		expect(t, th.told(event.KindAdded), "0s launched a/1", "0s ready a/1")
+		sim := simulate(t, s, &fakeSystem{})
+		sim.at(time.Hour)
+		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1", "0s ready a/1")
 		if n < 3000 {
 			t.Errorf("asked %d times in an hour, want once a second", n)
 		}
@@ -283,17 +283,17 @@ func TestFewStartAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(5, restart.Policy{}, notice))
 		s.MaxStarting = 2
-		th := perform(t, s, &script{ready: 100 * ms})
-		th.at(time.Second)
-		expect(t, th.told(event.KindAdded, event.KindReady), "0s launched a/1", "0s launched b/1",
+		sim := simulate(t, s, &fakeSystem{ready: 100 * ms})
+		sim.at(time.Second)
+		expect(t, sim.takeEvents(event.KindAdded, event.KindReady), "0s launched a/1", "0s launched b/1",
 			"100ms launched c/1", "100ms launched d/1", "200ms launched e/1")
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(2, restart.Policy{}, notice))
 		s.MaxStarting = 1
-		th := perform(t, s, &script{mute: true})
-		th.at(time.Minute) // one that is never ready does not keep the others from it
-		expect(t, th.told(event.KindAdded), "0s launched a/1", "1s launched b/1")
+		sim := simulate(t, s, &fakeSystem{mute: true})
+		sim.at(time.Minute) // one that is never ready does not keep the others from it
+		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1", "1s launched b/1")
 	})
 }
 
@@ -302,13 +302,13 @@ func TestOnEventMayBlock(t *testing.T) {
 		s := of(group(1, restart.Policy{}))
 		free := make(chan struct{})
 		s.OnEvent = func(event.Event) { <-free }
-		th := perform(t, s, &script{lives: time.Second})
-		th.at(9500 * ms)
-		if got, _ := th.Get("a"); got.Incarnation != 10 {
+		sim := simulate(t, s, &fakeSystem{lives: time.Second})
+		sim.at(9500 * ms)
+		if got, _ := sim.Get("a"); got.Incarnation != 10 {
 			t.Errorf("incarnation %d, want 10: supervision waits for nobody", got.Incarnation)
 		}
 		close(free)
-		if n := len(th.told(event.KindAdded, event.KindReady)); n != 19 {
+		if n := len(sim.takeEvents(event.KindAdded, event.KindReady)); n != 19 {
 			t.Errorf("told %d launches and exits, want 19", n)
 		}
 	})

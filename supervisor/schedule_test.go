@@ -171,18 +171,18 @@ func TestRandomSchedule(t *testing.T) {
 			})
 		})
 		c.config.Health = func(context.Context, string, string) error { return nil }
-		th := perform(t, c.config, &script{lag: ms, each: func(s *script, _ spec.Replica, n int) { s.deaf = n%3 == 0 }})
-		c.s = th.Supervisor
+		sim := simulate(t, c.config, &fakeSystem{lag: ms, each: func(s *fakeSystem, _ spec.Replica, n int) { s.deaf = n%3 == 0 }})
+		c.s = sim.Supervisor
 		for range *steps {
 			c.step()
 			time.Sleep(time.Duration(c.IntN(50)) * ms)
 		}
-		th.at(time.Since(th.start) + time.Second)
+		sim.at(time.Since(sim.start) + time.Second)
 		if err := c.settled(); err != nil {
 			t.Error(err)
 		}
-		th.stop()
-		<-th.ended
-		account(t, th.events)
+		sim.stop()
+		<-sim.ended
+		account(t, sim.events)
 	})
 }

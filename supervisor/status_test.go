@@ -19,14 +19,14 @@ import (
 // A launch that failed is no exit.
 func TestWhatIsCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		missing := &script{each: func(s *script, _ spec.Replica, n int) {
+		missing := &fakeSystem{each: func(s *fakeSystem, _ spec.Replica, n int) {
 			if s.lives = time.Second; n > 2 {
 				s.err = errors.New("no such file")
 			}
 		}}
-		th := perform(t, of(group(1, restart.Policy{Limit: restart.Limit{Exits: 3}})), missing)
-		th.at(time.Minute)
-		s, _ := th.Get("a")
+		sim := simulate(t, of(group(1, restart.Policy{Limit: restart.Limit{Exits: 3}})), missing)
+		sim.at(time.Minute)
+		s, _ := sim.Get("a")
 		if s.Exits != 2 || s.Failures != 3 || s.Restarts != 4 || s.State != status.StateFailed {
 			t.Errorf("got %+v, want 2 exits, 3 failures, 4 restarts", s)
 		}
@@ -49,22 +49,22 @@ func TestLateQuestionsAreLeftOut(t *testing.T) {
 			}
 			return nil
 		}
-		th := perform(t, s, &script{})
-		th.at(time.Minute)
-		expect(t, th.told(event.KindAdded), "0s launched a/1", "0s ready a/1")
+		sim := simulate(t, s, &fakeSystem{})
+		sim.at(time.Minute)
+		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1", "0s ready a/1")
 	})
 }
 
 func TestStopTwiceIsToldOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{})
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		for range 2 {
-			if err := th.Stop(t.Context()); err != nil {
+			if err := sim.Stop(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
-		expect(t, th.told(event.KindAdded, event.KindLaunched, event.KindReady), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
-		if s, _ := th.Get("a"); s.Last.Signal != syscall.SIGTERM || s.Exited != th.start || s.Exits != 0 {
+		expect(t, sim.takeEvents(event.KindAdded, event.KindLaunched, event.KindReady), "0s stopping a/1", "0s exited a/1", "0s stopped a/1")
+		if s, _ := sim.Get("a"); s.Last.Signal != syscall.SIGTERM || s.Exited != sim.start || s.Exits != 0 {
 			t.Errorf("got %+v, want its exit as the last, but not counted", s)
 		}
 	})
@@ -78,17 +78,17 @@ func TestWhyItIsNotReady(t *testing.T) {
 		}))
 		refused := errors.New("refused")
 		s.Health = func(context.Context, string, string) error { return refused }
-		th := perform(t, s, &script{})
-		if s, _ := th.Get("a"); !s.Next.IsZero() || !s.Ready.IsZero() || s.Launched != th.start {
+		sim := simulate(t, s, &fakeSystem{})
+		if s, _ := sim.Get("a"); !s.Next.IsZero() || !s.Ready.IsZero() || s.Launched != sim.start {
 			t.Errorf("got %+v, want it launched", s)
 		}
-		th.at(time.Minute)
-		for _, e := range th.events {
+		sim.at(time.Minute)
+		for _, e := range sim.events {
 			if e.Kind == event.KindUnhealthy && !errors.Is(e.Err, refused) {
 				t.Errorf("it is not ready as %v, want %v", e.Err, refused)
 			}
 		}
-		if s, _ := th.Get("a"); s.Next != th.start.Add(time.Hour+time.Second) || !s.Launched.IsZero() || s.Exited != th.start.Add(time.Second) {
+		if s, _ := sim.Get("a"); s.Next != sim.start.Add(time.Hour+time.Second) || !s.Launched.IsZero() || s.Exited != sim.start.Add(time.Second) {
 			t.Errorf("got %+v, want it to wait", s)
 		}
 	})
@@ -116,12 +116,12 @@ func TestSlowStartIsReported(t *testing.T) {
 					reports = append(reports, fmt.Sprintf("%d %v", e.Incarnation, e.Err))
 				}
 			}
-			th := perform(t, s, &script{})
-			th.at(long * 3 / 2)
-			if err := th.Restart(t.Context(), "a"); err != nil {
+			sim := simulate(t, s, &fakeSystem{})
+			sim.at(long * 3 / 2)
+			if err := sim.Restart(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
-			th.at(long * 3)
+			sim.at(long * 3)
 			expect(t, reports, fmt.Sprintf("1 not ready within %v: refused", long), fmt.Sprintf("2 not ready within %v: refused", long))
 		})
 	}
@@ -130,12 +130,12 @@ func TestSlowStartIsReported(t *testing.T) {
 // An exit in the very moment that it became ready is one of a replica that was.
 func TestReadyHoweverShort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		th := perform(t, of(group(1, restart.Policy{})), &script{})
-		if err := th.Signal(syscall.SIGKILL, "a"); err != nil {
+		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
+		if err := sim.Signal(syscall.SIGKILL, "a"); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if s, _ := th.Get("a"); s.Exits != 1 || s.Failures != 0 {
+		if s, _ := sim.Get("a"); s.Exits != 1 || s.Failures != 0 {
 			t.Errorf("got %+v, want an exit and no failure", s)
 		}
 	})
@@ -147,16 +147,16 @@ func TestWhatIsToldCanBeSeen(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seen := make(map[event.Kind]status.State)
 		c := of(group(1, restart.Policy{}, notice))
-		var begun atomic.Pointer[theater]
+		var begun atomic.Pointer[simulation]
 		c.OnEvent = func(e event.Event) {
-			if th := begun.Load(); th != nil {
-				s, _ := th.Get("a")
+			if sim := begun.Load(); sim != nil {
+				s, _ := sim.Get("a")
 				seen[e.Kind] = s.State
 			}
 		}
-		th := perform(t, c, &script{ready: time.Second})
-		begun.Store(th)
-		th.at(time.Minute)
+		sim := simulate(t, c, &fakeSystem{ready: time.Second})
+		begun.Store(sim)
+		sim.at(time.Minute)
 		if seen[event.KindReady] != status.StateReady {
 			t.Errorf("when it is told the replica is seen %v, want %v", seen[event.KindReady], status.StateReady)
 		}

@@ -153,7 +153,7 @@ func (s *Supervisor) run(ctx context.Context, sys replicas.System) {
 	defer context.AfterFunc(s.killed, cancel)()
 	s.set.Open(ctx, replicas.Config{
 		System: sys, MaxStarting: cmp.Or(s.config.MaxStarting, defaultMaxStarting),
-		Asker: probe.NewAsker(s.config.Health, s.config.DialTLS), Emit: s.emit, Killed: s.killed,
+		Prober: probe.NewProber(s.config.Health, s.config.DialTLS), Emit: s.emit, Killed: s.killed,
 	}, s.config.Groups)
 	for s.set.Busy(s.config.Stay) {
 		select {

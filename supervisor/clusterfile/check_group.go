@@ -222,8 +222,8 @@ func (g *group) checkProbe(key string, p *probe) error {
 		return g.wrong(key, ".threshold", "want none: one good answer makes a replica ready")
 	case p.Terminate != nil && key == "ready":
 		return g.wrong(key, ".terminate", "want none: it is for alive")
-	case p.Period != nil && p.Period.span() < spec.LeastPeriod:
-		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), spec.LeastPeriod))
+	case p.Period != nil && p.Period.span() < spec.MinPeriod:
+		return g.wrong(key, ".period", fmt.Sprintf("%v: want %v or more", p.Period.span(), spec.MinPeriod))
 	case p.Timeout != nil && *p.Timeout == 0:
 		return g.wrong(key, ".timeout", "0s: want more")
 	}

@@ -42,9 +42,9 @@ func (e Exit) Success() bool { return e.Err == nil && e.Code == 0 }
 // never ready, or its program did not run.
 func (e Exit) NeverReady() bool { return e.Ready == 0 || e.notRun() }
 
-// OurLack reports whether an error was caused by a lack of memory, processes, file descriptors or
+// LocalShortage reports whether an error was caused by a lack of memory, processes, file descriptors or
 // the like on this machine, and therefore not by the replica.
-func OurLack(err error) bool {
+func LocalShortage(err error) bool {
 	for _, lack := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRNOTAVAIL,
 	} {

@@ -37,7 +37,7 @@ func FuzzPolicyNext(f *testing.F) {
 		if float64(d.Delay) > most64*1.000001 || d.GiveUp != (exits > 0 && h.count(h.Last.NeverReady(), now.Add(-p.Limit.window())) >= exits) {
 			t.Errorf("%+v decides %+v", p, d)
 		}
-		if longer := p.delay(h.Row+1, draw); longer < p.delay(h.Row, draw) {
+		if longer := p.delay(h.Streak+1, draw); longer < p.delay(h.Streak, draw) {
 			t.Errorf("%+v: the delay falls to %v from one exit to the next", p, longer)
 		}
 	})

@@ -11,8 +11,8 @@ type History struct {
 	Last Exit // the latest exit
 	// How many of the latest exits in a row were of the same kind: after being ready, or never
 	// ready.
-	Row   int
-	Short int // how many of the latest exits in a row had an uptime below 1 s
+	Streak int
+	Short  int // how many of the latest exits in a row had an uptime below 1 s
 
 	recent []past // oldest first; at most MaxExits of each kind
 }
@@ -27,16 +27,16 @@ type past struct {
 // at least p.Backoff.Reset, the count of consecutive exits begins anew.
 func (h History) After(e Exit, at time.Time, p Policy) History {
 	if e.NeverReady() != h.Last.NeverReady() || !e.NeverReady() && e.Ready >= p.Backoff.reset() {
-		h.Row = 0
+		h.Streak = 0
 	}
-	h.Row++
+	h.Streak++
 	if e.Uptime >= shortUptime {
 		h.Short = 0
 	} else {
 		h.Short++
 	}
 	h.Last = e
-	if OurLack(e.Err) {
+	if LocalShortage(e.Err) {
 		return h
 	}
 	h.recent = append(slices.Clone(h.recent), past{at, e.NeverReady()})
@@ -58,6 +58,6 @@ func (h History) count(neverReady bool, since time.Time) int {
 	return n
 }
 
-// Forgiven returns the history without the exits that increase the delay or count toward the limit.
+// Cleared returns the history without the exits that increase the delay or count toward the limit.
 // A hot loop is still slowed down.
-func (h History) Forgiven() History { return History{Last: h.Last, Short: h.Short} }
+func (h History) Cleared() History { return History{Last: h.Last, Short: h.Short} }

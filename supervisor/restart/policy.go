@@ -131,7 +131,7 @@ func (p Policy) Next(h History, now time.Time, draw float64) Decision {
 	case p.Mode == ModeOnFailure && h.Last.Success():
 		return Decision{Reason: "it has succeeded, and restart is on-failure"}
 	}
-	d := Decision{Relaunch: true, Delay: p.delay(h.Row, draw)}
+	d := Decision{Relaunch: true, Delay: p.delay(h.Streak, draw)}
 	switch {
 	case h.Last.notRun() && d.Delay < launchFailureDelay:
 		d.Delay = launchFailureDelay

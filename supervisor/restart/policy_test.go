@@ -157,7 +157,7 @@ func TestJitter(t *testing.T) {
 		{math.MaxInt64, 0, 1, longest}, {math.MaxInt64, 1.5, 1, longest}, {math.MaxInt64, 1.5, 0.5, longest}, {longest + 1, 1000, 1, longest},
 	} {
 		p := Policy{Delay: tt.delay, Backoff: Backoff{Factor: tt.factor, Jitter: 0.2}}
-		if got := p.Next(History{Row: 5}, time.Now(), tt.draw).Delay; got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
+		if got := p.Next(History{Streak: 5}, time.Now(), tt.draw).Delay; got.Round(time.Millisecond) != tt.want.Round(time.Millisecond) {
 			t.Errorf("%+v with %v: got %v, want %v", p, tt.draw, got, tt.want)
 		}
 		if got := p.Next(History{}, time.Now(), 0.5).Delay; got != min(tt.delay, longest) {
@@ -193,20 +193,20 @@ func TestLongDelays(t *testing.T) {
 			if p.Delay == 1 && row == 1 {
 				wanted = 1
 			}
-			if got := p.Next(History{Row: row}, time.Now(), 0.5).Delay; got.Round(time.Second) != wanted.Round(time.Second) {
+			if got := p.Next(History{Streak: row}, time.Now(), 0.5).Delay; got.Round(time.Second) != wanted.Round(time.Second) {
 				t.Errorf("%+v after %d exits: got %v, want %v", p, row, got, wanted)
 			}
 		}
 	}
 	// No time, multiplied by more than a number can be.
-	if got := (Policy{Backoff: Backoff{Factor: 2}}).Next(History{Row: 10_000}, time.Now(), 0.5).Delay; got != 0 {
+	if got := (Policy{Backoff: Backoff{Factor: 2}}).Next(History{Streak: 10_000}, time.Now(), 0.5).Delay; got != 0 {
 		t.Errorf("no delay comes to %v", got)
 	}
 }
 
 // A lack of file descriptors or processes is ours, not the replica's.
-func TestOurLackIsNoFailure(t *testing.T) {
-	if !OurLack(fmt.Errorf("dial: %w", syscall.EMFILE)) || OurLack(syscall.ECONNREFUSED) || OurLack(nil) {
+func TestLocalShortageIsNoFailure(t *testing.T) {
+	if !LocalShortage(fmt.Errorf("dial: %w", syscall.EMFILE)) || LocalShortage(syscall.ECONNREFUSED) || LocalShortage(nil) {
 		t.Error("whose trouble it is was mistaken")
 	}
 	p := Policy{Limit: Limit{Exits: 2}}

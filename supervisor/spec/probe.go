@@ -39,7 +39,7 @@ type Probe struct {
 	Service string // ProbeGRPC: the service to ask about; empty: the server as a whole
 	Path    string // ProbeHTTP: the path of the URL, beginning with a slash; empty: /
 
-	// Period is the time from one check to the next, at least LeastPeriod. For Ready it is an upper
+	// Period is the time from one check to the next, at least MinPeriod. For Ready it is an upper
 	// bound: the first checks follow each other faster. Zero means 1 s for Alive and 100 ms for
 	// Ready.
 	Period time.Duration
@@ -54,8 +54,8 @@ type Probe struct {
 	Terminate bool
 }
 
-// LeastPeriod is the shortest Period of a [Probe].
-const LeastPeriod = 10 * time.Millisecond
+// MinPeriod is the shortest Period of a [Probe].
+const MinPeriod = 10 * time.Millisecond
 
 // ErrNotServing must be wrapped by the error that Config.Health returns for a service that answers
 // that it is not serving. Such a replica is alive, but not ready.

@@ -107,7 +107,7 @@ func (r *Replica) step(now time.Time, in lifecycle.Input) {
 		r.perform(now, e)
 	}
 	if queued, _ := r.core.Queued(); queued { // nobody else has the turn
-		r.step(now, lifecycle.Input{Kind: lifecycle.InputTurn})
+		r.step(now, lifecycle.Input{Kind: lifecycle.InputSlot})
 	}
 }
 

@@ -89,7 +89,7 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 				return spec.Replica{
 					Name: design.ReplicaName(i), Addr: addrs[i], Args: arguments(counterd, design.ReplicaName(i), addrs[i], s, seed),
 					StopTimeout: stopTimeout, StartTimeout: startTimeout,
-					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.LeastPeriod}, // records say how long a launch takes
+					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod}, // records say how long a launch takes
 				}
 			},
 		}},

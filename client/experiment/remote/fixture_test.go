@@ -62,7 +62,7 @@ func machine(t *testing.T, names ...string) string {
 				return spec.Replica{
 					Name: name, Addr: addrs[i], StopTimeout: 2 * time.Minute, StartTimeout: 2 * time.Minute,
 					Args:  []string{counterd, "--addr=" + addrs[i], "--replica=" + name, "--p-crash=1"},
-					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.LeastPeriod},
+					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod},
 				}
 			},
 		}},

@@ -48,7 +48,7 @@ type cast struct {
 // startCluster starts replicas a, b, ..., of which there may be more later.
 func startCluster(t testing.TB, replicas, most int) *cast {
 	t.Helper()
-	return startReplicas(t, replicas, most, spec.Probe{Kind: spec.ProbeTCP, Period: spec.LeastPeriod})
+	return startReplicas(t, replicas, most, spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod})
 }
 
 // startReplicas is startCluster with a probe of their being ready, and flags of counterd.

@@ -17,8 +17,8 @@ const (
 	// process was suspended or starved, and it does not count against the replica.
 	lateBy = 250 * time.Millisecond
 
-	// secondLook is how much longer a start timeout gets if it went off late.
-	secondLook = time.Second
+	// lateGrace is how much longer a start timeout gets if it went off late.
+	lateGrace = time.Second
 
 	// slowStart is the time after its launch at which it is reported why an
 	// incarnation is not ready yet, unless half of the start timeout is less.
@@ -49,8 +49,8 @@ func (s *step) probe(c Check) Probe {
 // timer handles a timer that went off.
 func (s *step) timer(t Timer) {
 	switch {
-	case t == TimerTurn:
-		s.endTurn()
+	case t == TimerSlot:
+		s.freeSlot()
 	case t == TimerReady || t == TimerAlive:
 		c := Check(t - TimerReady)
 		if s.asks(c) && s.life.checks[c].question == 0 {
@@ -60,7 +60,7 @@ func (s *step) timer(t Timer) {
 	default:
 		late := s.now.Sub(s.due) > lateBy
 		s.due = time.Time{}
-		s.isDue(late)
+		s.expired(late)
 	}
 }
 
@@ -68,23 +68,23 @@ func (s *step) timer(t Timer) {
 func (s *step) asks(c Check) bool {
 	switch s.state {
 	case status.StateStarting:
-		return c == CheckReady && s.settings.Ready.Kind == ProbeAsked
+		return c == CheckReady && s.settings.Ready.Kind == ProbePolled
 	case status.StateReady, status.StateUnready:
-		return c == CheckAlive && s.settings.Alive.Kind == ProbeAsked || c == CheckReady && s.settings.Ready.Watch > 0
+		return c == CheckAlive && s.settings.Alive.Kind == ProbePolled || c == CheckReady && s.settings.Ready.Watch > 0
 	}
 	return false
 }
 
-func (s *step) isDue(late bool) {
+func (s *step) expired(late bool) {
 	switch s.state {
 	case status.StateWaiting:
 		s.queue(false)
 	case status.StateStopping:
 		s.kill(fmt.Sprintf("it did not end within %v", s.settings.StopTimeout))
 	case status.StateStarting:
-		if late && !s.life.looked {
-			s.life.looked = true
-			s.set(TimerDue, s.now.Add(secondLook))
+		if late && !s.life.extended {
+			s.life.extended = true
+			s.set(TimerDue, s.now.Add(lateGrace))
 			s.timer(TimerReady)
 			return
 		}
@@ -107,7 +107,7 @@ func (s *step) awaitReady() {
 	switch s.settings.Ready.Kind {
 	case ProbeNone:
 		s.becomeReady()
-	case ProbeAsked:
+	case ProbePolled:
 		s.life.checks[CheckReady].pause = firstPause
 		s.ask(CheckReady)
 	}
@@ -115,7 +115,7 @@ func (s *step) awaitReady() {
 
 func (s *step) becomeReady() {
 	s.stopDue()
-	s.endTurn()
+	s.freeSlot()
 	s.state, s.life.ready, s.life.answer = status.StateReady, s.now, nil
 	s.emit(event.Event{Kind: event.KindReady, After: s.now.Sub(s.life.launched)})
 	s.watch()
@@ -157,7 +157,7 @@ func (s *step) endChecks() {
 		s.life.checks[c] = check{}
 	}
 	if asking {
-		s.do(Effect{Kind: EffectEndAsking})
+		s.do(Effect{Kind: EffectCancelQuestions})
 	}
 }
 
@@ -185,7 +185,7 @@ func (s *step) answered(in Input) {
 		if in.Check == CheckReady || !s.asks(CheckReady) {
 			s.serves(in.Err)
 		}
-	} else if in.Check == CheckAlive && !in.Ours && !late {
+	} else if in.Check == CheckAlive && !in.LocalFault && !late {
 		check.failed++
 	}
 	if in.Check == CheckAlive && check.failed == p.Threshold {
@@ -202,10 +202,10 @@ func (s *step) notReady(err error) {
 	if s.settings.StartTimeout > 0 {
 		long = min(long, s.settings.StartTimeout/2)
 	}
-	if s.life.slow || s.now.Sub(s.life.launched) < long {
+	if s.life.slowReported || s.now.Sub(s.life.launched) < long {
 		return
 	}
-	s.life.slow = true
+	s.life.slowReported = true
 	s.emit(event.Event{Kind: event.KindStillStarting, Err: fmt.Errorf("not ready within %v: %w", long, err)})
 }
 

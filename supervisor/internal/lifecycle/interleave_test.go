@@ -24,7 +24,7 @@ type world struct {
 	runs      bool
 	exits     int
 	launches  int
-	turn      bool // of others, that it has
+	slot      bool // of others, that it has
 	stopped   bool // the latest command was a stop
 	left      bool // and one before it was to leave
 	struck    bool
@@ -59,7 +59,7 @@ func (w *world) give(name string, in Input) {
 		w.fail("nothing bounds the stop")
 	case w.runs && (w.stopped || w.left) && w.State() != status.StateStopping:
 		w.fail("a process runs on after a stop")
-	case w.turn && !w.runs && !w.launching:
+	case w.slot && !w.runs && !w.launching:
 		w.fail("it keeps others from starting, without a process")
 	}
 }
@@ -82,17 +82,17 @@ func (w *world) take(e Effect) {
 		if e.Incarnation != w.launches+1 {
 			w.fail("launch %d is incarnation %d", w.launches+1, e.Incarnation)
 		}
-		w.launching, w.turn = true, true
-	case EffectEndTurn:
-		if !w.turn {
+		w.launching, w.slot = true, true
+	case EffectFreeSlot:
+		if !w.slot {
 			w.fail("a turn is given back twice")
 		}
-		w.turn = false
+		w.slot = false
 	case EffectTimer:
 		w.timers[e.Timer] = e.At
 	case EffectAsk:
 		w.question[e.Check] = e.Question
-	case EffectEndAsking:
+	case EffectCancelQuestions:
 		w.question = [checks]int{}
 	case EffectTerminate, EffectKill:
 		if !w.runs {
@@ -108,11 +108,11 @@ func (w *world) take(e Effect) {
 		}
 	}
 	if e.Kind == EffectEmit {
-		w.told(e.Event)
+		w.emitted(e.Event)
 	}
 }
 
-func (w *world) told(e event.Event) {
+func (w *world) emitted(e event.Event) {
 	switch e.Kind {
 	case event.KindLaunched:
 		w.launches++
@@ -165,7 +165,7 @@ func (w *world) moves(s Settings) map[string]func(*world) {
 		},
 	}
 	if queued, _ := w.Queued(); queued {
-		m["turn"] = func(w *world) { w.give("turn", Input{Kind: InputTurn}) }
+		m["slot"] = func(w *world) { w.give("slot", Input{Kind: InputSlot}) }
 	}
 	if w.launching {
 		m["launched"] = func(w *world) {
@@ -197,7 +197,7 @@ func (w *world) moves(s Settings) map[string]func(*world) {
 	}
 	for c, q := range w.question {
 		if q > 0 {
-			for name, in := range map[string]Input{"good": {}, "bad": {Err: errBad}, "not serving": {Err: errBad, NotServing: true}, "ours": {Err: errBad, Ours: true}} {
+			for name, in := range map[string]Input{"good": {}, "bad": {Err: errBad}, "not serving": {Err: errBad, NotServing: true}, "local fault": {Err: errBad, LocalFault: true}} {
 				in.Kind, in.Check, in.Question = InputAnswer, Check(c), q
 				m[fmt.Sprint(name, " answer ", c)] = func(w *world) {
 					w.question[c] = 0
@@ -218,12 +218,12 @@ func TestEveryInterleaving(t *testing.T) {
 	if testing.Short() {
 		depth = 5
 	}
-	probe := Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1}
+	probe := Probe{Kind: ProbePolled, Period: time.Second, Timeout: time.Second, Threshold: 1}
 	watched := probe
 	watched.Watch = time.Second
 	for name, s := range map[string]Settings{
-		"asked":    {Ready: watched, Alive: probe, StartTimeout: 2 * time.Second},
-		"notifies": {Ready: Probe{Kind: ProbeNotify}, Alive: Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1, Terminate: true}},
+		"polled":   {Ready: watched, Alive: probe, StartTimeout: 2 * time.Second},
+		"notifies": {Ready: Probe{Kind: ProbeNotify}, Alive: Probe{Kind: ProbePolled, Period: time.Second, Timeout: time.Second, Threshold: 1, Terminate: true}},
 		"at once":  {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestEveryInterleaving(t *testing.T) {
 			w := world{Replica: New(s, now), now: now}
 			w.give("begin", Input{Kind: InputBegin})
 			n := 0
-			for _, begin := range [][]string{nil, {"turn", "launched"}} { // the second deeper where most happens
+			for _, begin := range [][]string{nil, {"slot", "launched"}} { // the second deeper where most happens
 				b := w
 				for _, move := range begin {
 					b.moves(s)[move](&b)
@@ -262,13 +262,13 @@ func explore(t *testing.T, w world, s Settings, depth int) int {
 
 // What comes late does not judge the replica.
 func TestLateTimersAndAnswers(t *testing.T) {
-	probe := Probe{Kind: ProbeAsked, Period: time.Second, Timeout: time.Second, Threshold: 1}
+	probe := Probe{Kind: ProbePolled, Period: time.Second, Timeout: time.Second, Threshold: 1}
 	s := Settings{Policy: restart.Policy{Exact: true}, StopTimeout: time.Second, Ready: probe, Alive: probe, StartTimeout: time.Second}
 	begin := func() *world {
 		now := time.Unix(1, 0)
 		w := &world{Replica: New(s, now), now: now}
 		w.give("begin", Input{Kind: InputBegin})
-		w.moves(s)["turn"](w)
+		w.moves(s)["slot"](w)
 		w.moves(s)["launched"](w)
 		return w
 	}
@@ -289,7 +289,7 @@ func TestLateTimersAndAnswers(t *testing.T) {
 		t.Errorf("after a late answer it is in state %d, want another question", w.State())
 	}
 	w.moves(s)["timer 3"](w)
-	w.moves(s)["ours answer 1"](w)
+	w.moves(s)["local fault answer 1"](w)
 	if w.State() != status.StateReady || w.Answer() == nil {
 		t.Errorf("after trouble of ours it is in state %d, %v", w.State(), w.Answer())
 	}

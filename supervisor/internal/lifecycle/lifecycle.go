@@ -27,7 +27,7 @@ type ProbeKind int
 
 const (
 	ProbeNone   ProbeKind = iota // it does not
-	ProbeAsked                   // by answers to questions
+	ProbePolled                  // by answers to questions
 	ProbeNotify                  // by the replica's own report
 )
 
@@ -63,12 +63,12 @@ const (
 	InputReturn                            // command: take back InputLeave
 	InputKill                              // command: end at once, for good
 	InputConfigure                         // the settings are changed to Settings
-	InputTurn                              // the launch it waits for may begin
+	InputSlot                              // the launch it waits for may begin
 	InputLaunched                          // EffectLaunch started a process
 	InputLaunchFailed                      // EffectLaunch failed; Exit.Err says why
 	InputLaunchDenied                      // EffectLaunch was not tried, as nothing may be launched any more
 	InputNotified                          // the process reports that it is ready
-	InputAnswer                            // to EffectAsk: Check, Question, Err, NotServing, Ours
+	InputAnswer                            // to EffectAsk: Check, Question, Err, NotServing, LocalFault
 	InputTimer                             // EffectTimer's time has come: Timer
 	InputLeaderEnded                       // the first process ended, and Left others of the replica run on
 	InputExited                            // the last process has ended; Exit
@@ -86,7 +86,7 @@ type Input struct {
 	Question   int
 	Err        error   // of the answer; nil: it is good
 	NotServing bool    // the answer is that it does not serve
-	Ours       bool    // there is no answer because of a failure on our side
+	LocalFault bool    // there is no answer because of a failure on our side
 	Timer      Timer   // InputTimer
 	Draw       float64 // random, from 0 to 1
 }
@@ -105,7 +105,7 @@ type Timer int
 
 const (
 	TimerDue   Timer = iota // the relaunch, the start timeout or the stop timeout
-	TimerTurn               // others may start now
+	TimerSlot               // others may start now
 	TimerReady              // the next question of CheckReady
 	TimerAlive              // the next question of CheckAlive
 	Timers                  // how many there are
@@ -115,16 +115,16 @@ const (
 type EffectKind int
 
 const (
-	EffectLaunch    EffectKind = iota + 1 // start the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
-	EffectEndTurn                         // let others start
-	EffectTerminate                       // send the stop signal to those of the replica that did not get it
-	EffectKill                            // send SIGKILL, and emit Event
-	EffectTimer                           // set Timer to go off at At, as InputTimer; zero: stop it
-	EffectAsk                             // ask Question of Check; answered by InputAnswer
-	EffectEndAsking                       // cancel all questions, whose answers are not needed any more
-	EffectEmit                            // emit Event
-	EffectEscalate                        // do with the rest of the group what Escalation says
-	EffectGone                            // the replica has left: no process, no further effect
+	EffectLaunch          EffectKind = iota + 1 // start the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
+	EffectFreeSlot                              // let others start
+	EffectTerminate                             // send the stop signal to those of the replica that did not get it
+	EffectKill                                  // send SIGKILL, and emit Event
+	EffectTimer                                 // set Timer to go off at At, as InputTimer; zero: stop it
+	EffectAsk                                   // ask Question of Check; answered by InputAnswer
+	EffectCancelQuestions                       // cancel all questions, whose answers are not needed any more
+	EffectEmit                                  // emit Event
+	EffectEscalate                              // do with the rest of the group what Escalation says
+	EffectGone                                  // the replica has left: no process, no further effect
 )
 
 // Effect is something to be done, in the order in which Step returns it.

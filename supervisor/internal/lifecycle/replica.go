@@ -9,9 +9,9 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// turnTime is how long a replica may keep others from starting while it
+// slotTime is how long a replica may keep others from starting while it
 // starts itself.
-const turnTime = time.Second
+const slotTime = time.Second
 
 // Replica is the state of one replica. The zero value is not ready for use, see
 // [New].
@@ -32,25 +32,25 @@ type Replica struct {
 
 // launch is the state of the next launch.
 type launch struct {
-	queued bool // it waits for its turn
-	asked  bool // by a command, whose user should not have to wait
-	begun  bool // EffectLaunch is being carried out
-	killed bool // InputKill came
-	turn   bool // EffectEndTurn is owed
+	queued    bool // it waits for its turn
+	byCommand bool // by a command, whose user should not have to wait
+	begun     bool // EffectLaunch is being carried out
+	killed    bool // InputKill came
+	holdsSlot bool // EffectFreeSlot is owed
 }
 
 // life is the state of the incarnation that runs, or ran last.
 type life struct {
-	incarnation int
-	runs        bool
-	launched    time.Time
-	ready       time.Time // zero: it never was
-	killed      bool      // SIGKILL was sent
-	looked      bool      // the start timeout was prolonged, as it came late
-	slow        bool      // event.KindStillStarting was emitted
-	questions   int       // asked so far
-	checks      [checks]check
-	answer      error // the latest answer, if it was bad; else nil
+	incarnation  int
+	runs         bool
+	launched     time.Time
+	ready        time.Time // zero: it never was
+	killed       bool      // SIGKILL was sent
+	extended     bool      // the start timeout was prolonged, as it came late
+	slowReported bool      // event.KindStillStarting was emitted
+	questions    int       // asked so far
+	checks       [checks]check
+	answer       error // the latest answer, if it was bad; else nil
 }
 
 // New returns a replica that waits for [InputBegin]. Now is the present time.
@@ -60,18 +60,18 @@ func New(s Settings, now time.Time) Replica {
 
 // The following methods return parts of the state.
 
-func (r *Replica) State() status.State       { return r.state }
-func (r *Replica) Intent() Intent            { return r.intent }
-func (r *Replica) Incarnation() int          { return r.life.incarnation }
-func (r *Replica) Runs() bool                { return r.life.runs }
-func (r *Replica) Last() restart.Exit        { return r.last }
-func (r *Replica) Exited() time.Time         { return r.exited }
-func (r *Replica) Launched() time.Time       { return r.life.launched }
-func (r *Replica) Next() time.Time           { return r.next }
-func (r *Replica) Queued() (yes, asked bool) { return r.launch.queued, r.launch.asked }
+func (r *Replica) State() status.State           { return r.state }
+func (r *Replica) Intent() Intent                { return r.intent }
+func (r *Replica) Incarnation() int              { return r.life.incarnation }
+func (r *Replica) Runs() bool                    { return r.life.runs }
+func (r *Replica) Last() restart.Exit            { return r.last }
+func (r *Replica) Exited() time.Time             { return r.exited }
+func (r *Replica) Launched() time.Time           { return r.life.launched }
+func (r *Replica) Next() time.Time               { return r.next }
+func (r *Replica) Queued() (yes, byCommand bool) { return r.launch.queued, r.launch.byCommand }
 
-// Doomed reports whether there was an InputKill.
-func (r *Replica) Doomed() bool { return r.launch.killed }
+// Killed reports whether there was an InputKill.
+func (r *Replica) Killed() bool { return r.launch.killed }
 
 // Ready returns when the running process became ready; zero: it has not, or there
 // is none.
@@ -142,8 +142,8 @@ func (r *Replica) Step(now time.Time, in Input) []Effect {
 // process handles the inputs that concern the process of an incarnation.
 func (s *step) process(in Input) {
 	switch {
-	case in.Kind == InputTurn && s.launch.queued:
-		s.launch.queued, s.launch.begun, s.launch.turn = false, true, true
+	case in.Kind == InputSlot && s.launch.queued:
+		s.launch.queued, s.launch.begun, s.launch.holdsSlot = false, true, true
 		s.do(Effect{Kind: EffectLaunch, Incarnation: s.life.incarnation + 1})
 	case in.Kind == InputLaunched && s.launch.begun:
 		s.launched(in)
@@ -151,7 +151,7 @@ func (s *step) process(in Input) {
 		s.launchFailed(in)
 	case in.Kind == InputLaunchDenied && s.launch.begun:
 		s.launch.begun = false
-		s.endTurn()
+		s.freeSlot()
 		s.state = status.StateStopped
 	case !s.life.runs:
 	case in.Kind == InputNotified && s.state == status.StateStarting && s.settings.Ready.Kind == ProbeNotify:
@@ -188,18 +188,18 @@ func (s *step) stopDue() {
 	}
 }
 
-func (s *step) endTurn() {
-	if s.launch.turn {
-		s.launch.turn = false
-		s.set(TimerTurn, time.Time{})
-		s.do(Effect{Kind: EffectEndTurn})
+func (s *step) freeSlot() {
+	if s.launch.holdsSlot {
+		s.launch.holdsSlot = false
+		s.set(TimerSlot, time.Time{})
+		s.do(Effect{Kind: EffectFreeSlot})
 	}
 }
 
 // queue asks for the replica's turn to be launched.
-func (s *step) queue(asked bool) {
+func (s *step) queue(byCommand bool) {
 	s.stopDue()
-	s.state, s.next, s.launch.queued, s.launch.asked = status.StateWaiting, s.now, true, asked
+	s.state, s.next, s.launch.queued, s.launch.byCommand = status.StateWaiting, s.now, true, byCommand
 }
 
 func (s *step) command(i Intent, reason string) {
@@ -255,7 +255,7 @@ func (s *step) configure(to Settings) {
 	asked := old.Question != to.Question
 	switch {
 	case s.state == status.StateWaiting && !s.launch.queued && !s.due.IsZero() && to.Policy != old.Policy:
-		s.follow(to.Policy.Next(s.history, s.exited, s.draw))
+		s.carryOut(to.Policy.Next(s.history, s.exited, s.draw))
 	case s.state == status.StateStarting && (asked || to.Ready != old.Ready || to.StartTimeout != old.StartTimeout):
 		s.awaitReady()
 	case (s.state == status.StateReady || s.state == status.StateUnready) && (asked || to.Alive != old.Alive || to.Ready != old.Ready):
@@ -279,7 +279,7 @@ func (s *step) launched(in Input) {
 		s.terminate("a command came during its launch")
 	default:
 		if s.settings.Ready.Kind != ProbeNone {
-			s.set(TimerTurn, s.now.Add(turnTime))
+			s.set(TimerSlot, s.now.Add(slotTime))
 		}
 		s.awaitReady()
 	}
@@ -288,7 +288,7 @@ func (s *step) launched(in Input) {
 func (s *step) launchFailed(in Input) {
 	s.launch.begun = false
 	s.life = life{incarnation: s.life.incarnation + 1, launched: s.now}
-	s.endTurn()
+	s.freeSlot()
 	s.after(event.Event{Kind: event.KindLaunchFailed}, in.Exit, s.now)
 }
 
@@ -338,7 +338,7 @@ func (s *step) ended(in Input) {
 		exit.Ready = max(at.Sub(s.life.ready), 1) // zero would mean that it never was ready
 	}
 	s.stopDue()
-	s.endTurn()
+	s.freeSlot()
 	s.endChecks()
 	s.life.runs = false
 	if s.intent == IntentRun {
@@ -365,7 +365,7 @@ func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	s.emit(e)
 	switch s.intent {
 	case IntentRun:
-		s.follow(d)
+		s.carryOut(d)
 	case IntentDown:
 		s.down()
 	case IntentRestart:
@@ -373,8 +373,8 @@ func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	}
 }
 
-// follow carries out what the policy has decided about the latest exit.
-func (s *step) follow(d restart.Decision) {
+// carryOut carries out what the policy has decided about the latest exit.
+func (s *step) carryOut(d restart.Decision) {
 	s.stopDue()
 	switch {
 	case d.Relaunch:
@@ -394,7 +394,7 @@ func (s *step) follow(d restart.Decision) {
 	}
 	s.do(Effect{Kind: EffectEscalate, Escalation: then})
 	if then == restart.EscalationRestartAll {
-		s.history = s.history.Forgiven()
-		s.follow(restart.Decision{Relaunch: true, Delay: d.Delay})
+		s.history = s.history.Cleared()
+		s.carryOut(restart.Decision{Relaunch: true, Delay: d.Delay})
 	}
 }

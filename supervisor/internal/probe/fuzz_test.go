@@ -15,7 +15,7 @@ func FuzzProbe(f *testing.F) {
 			return
 		}
 		got := WithDefaults(p, alive)
-		if got.Period < spec.LeastPeriod || got.Timeout <= 0 || got.Threshold < 1 || alive && got.Timeout > got.Period {
+		if got.Period < spec.MinPeriod || got.Timeout <= 0 || got.Threshold < 1 || alive && got.Timeout > got.Period {
 			t.Errorf("%+v comes to %+v", p, got)
 		}
 	})

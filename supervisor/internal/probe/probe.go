@@ -44,7 +44,7 @@ func For(p spec.Probe, alive bool) lifecycle.Probe {
 	case p.Kind == spec.ProbeNotify:
 		c.Kind = lifecycle.ProbeNotify
 	case asks(p):
-		c.Kind = lifecycle.ProbeAsked
+		c.Kind = lifecycle.ProbePolled
 	}
 	return c
 }
@@ -86,8 +86,8 @@ func Check(p spec.Probe, addr string, alive, health bool) error {
 		return fmt.Errorf("probe %v: want an address to ask at", p.Kind)
 	case p.Kind == spec.ProbeGRPC && !health:
 		return errors.New("probe grpc: want Config.Health to ask with")
-	case p.Period != 0 && p.Period < spec.LeastPeriod:
-		return fmt.Errorf("probe period %v: want %v or more", p.Period, spec.LeastPeriod)
+	case p.Period != 0 && p.Period < spec.MinPeriod:
+		return fmt.Errorf("probe period %v: want %v or more", p.Period, spec.MinPeriod)
 	case p.Timeout < 0:
 		return fmt.Errorf("probe timeout %v: want 0 (the default) or more", p.Timeout)
 	case alive && p.Timeout > WithDefaults(p, true).Period:
@@ -99,36 +99,36 @@ func Check(p spec.Probe, addr string, alive, health bool) error {
 }
 
 // Asker asks replicas.
-type Asker struct {
+type Prober struct {
 	Health func(ctx context.Context, addr, service string) error // see Config.Health
 
 	scheme string
 	client http.Client
 }
 
-// NewAsker returns an Asker for what Config.Health and Config.DialTLS are. By HTTP it
+// NewProber returns an Asker for what Config.Health and Config.DialTLS are. By HTTP it
 // keeps no connections, as a kept one may lead to the previous incarnation.
-func NewAsker(health func(ctx context.Context, addr, service string) error, dialTLS func(ctx context.Context, network, addr string) (net.Conn, error)) *Asker {
-	a := &Asker{Health: health, scheme: "http://", client: http.Client{
+func NewProber(health func(ctx context.Context, addr, service string) error, dialTLS func(ctx context.Context, network, addr string) (net.Conn, error)) *Prober {
+	r := &Prober{Health: health, scheme: "http://", client: http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DialTLSContext: dialTLS},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	if dialTLS != nil {
-		a.scheme = "https://"
+		r.scheme = "https://"
 	}
-	return a
+	return r
 }
 
 // Ask asks the replica at addr once, within p.Timeout, and returns nil for a good
-// answer.
-func (a *Asker) Ask(ctx context.Context, p spec.Probe, addr string) error {
+// reply.
+func (r *Prober) Probe(ctx context.Context, p spec.Probe, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	switch p.Kind {
 	case spec.ProbeGRPC:
-		return a.Health(ctx, addr, p.Service)
+		return r.Health(ctx, addr, p.Service)
 	case spec.ProbeHTTP:
-		return a.askHTTP(ctx, addr+path(p))
+		return r.probeHTTP(ctx, addr+path(p))
 	}
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -138,20 +138,20 @@ func (a *Asker) Ask(ctx context.Context, p spec.Probe, addr string) error {
 	return err
 }
 
-// askHTTP returns nil for an answer with a status from 200 to 299.
-func (a *Asker) askHTTP(ctx context.Context, place string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.scheme+place, nil)
+// probeHTTP returns nil for an answer with a status from 200 to 299.
+func (r *Prober) probeHTTP(ctx context.Context, target string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.scheme+target, nil)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("User-Agent", "supervisor")
-	answer, err := a.client.Do(req)
+	reply, err := r.client.Do(req)
 	if err != nil {
 		return err
 	}
-	answer.Body.Close()
-	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return fmt.Errorf("%w: GET %s: %s", spec.ErrNotServing, req.URL.Path, answer.Status)
+	reply.Body.Close()
+	if reply.StatusCode < 200 || reply.StatusCode > 299 {
+		return fmt.Errorf("%w: GET %s: %s", spec.ErrNotServing, req.URL.Path, reply.Status)
 	}
 	return nil
 }

@@ -23,19 +23,19 @@ func TestProbeByHTTPS(t *testing.T) {
 	defer plain.Close()
 	dialer := tls.Dialer{Config: secured.Client().Transport.(*http.Transport).TLSClientConfig}
 	for name, tc := range map[string]struct {
-		asker  *Asker
+		prober *Prober
 		server *httptest.Server
 		path   string
 		good   bool
 	}{
-		"http":                {NewAsker(nil, nil), plain, "/healthz", true},
-		"https":               {NewAsker(nil, dialer.DialContext), secured, "/healthz", true},
-		"https, not serving":  {NewAsker(nil, dialer.DialContext), secured, "/", false},
-		"http, of https":      {NewAsker(nil, nil), secured, "/healthz", false},
-		"https, of http":      {NewAsker(nil, dialer.DialContext), plain, "/healthz", false},
-		"https, of strangers": {NewAsker(nil, new(tls.Dialer).DialContext), secured, "/healthz", false},
+		"http":                {NewProber(nil, nil), plain, "/healthz", true},
+		"https":               {NewProber(nil, dialer.DialContext), secured, "/healthz", true},
+		"https, not serving":  {NewProber(nil, dialer.DialContext), secured, "/", false},
+		"http, of https":      {NewProber(nil, nil), secured, "/healthz", false},
+		"https, of http":      {NewProber(nil, dialer.DialContext), plain, "/healthz", false},
+		"https, of strangers": {NewProber(nil, new(tls.Dialer).DialContext), secured, "/healthz", false},
 	} {
-		err := tc.asker.Ask(t.Context(), spec.Probe{Kind: spec.ProbeHTTP, Path: tc.path, Timeout: 2 * time.Minute}, tc.server.Listener.Addr().String())
+		err := tc.prober.Probe(t.Context(), spec.Probe{Kind: spec.ProbeHTTP, Path: tc.path, Timeout: 2 * time.Minute}, tc.server.Listener.Addr().String())
 		if (err == nil) != tc.good {
 			t.Errorf("%s: %v, want a good answer: %v", name, err, tc.good)
 		}

@@ -12,13 +12,13 @@ import (
 
 // news announces that a replica is up now, or is not any more. The zero value is
 // ready for use.
-type news struct {
+type notifier struct {
 	mu   sync.Mutex
 	next chan struct{} // closed at the next change; nil: nobody waits
 }
 
 // wait returns a channel that is closed at the next announcement.
-func (n *news) wait() <-chan struct{} {
+func (n *notifier) wait() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.next == nil {
@@ -27,7 +27,7 @@ func (n *news) wait() <-chan struct{} {
 	return n.next
 }
 
-func (n *news) announce() {
+func (n *notifier) announce() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.next != nil {

@@ -47,7 +47,7 @@ func (t *Set) Current() []spec.Group {
 
 // apply is Apply for callers that hold off other changes.
 func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
-	all, err := members(groups, t.config.Asker.Health != nil)
+	all, err := members(groups, t.config.Prober.Health != nil)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 		wanted[p.Name] = p
 	}
 	var leaving, restarting []*runner
-	held := make(map[string]bool) // addresses of those that are to be restarted
+	occupied := make(map[string]bool) // addresses of those that are to be restarted
 	for _, r := range t.all() {
 		m, ok := wanted[r.name]
 		if !ok {
@@ -68,7 +68,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 				return
 			}
 			if restarting = append(restarting, r); r.process != nil {
-				held[r.launched.Addr] = r.launched.Addr != ""
+				occupied[r.launched.Addr] = r.launched.Addr != ""
 			}
 		})
 	}
@@ -76,7 +76,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
 	var first, later []*runner
 	for _, r := range t.admit(groups, all) {
-		if held[r.now().Addr] {
+		if occupied[r.now().Addr] {
 			later = append(later, r)
 		} else {
 			first = append(first, r)
@@ -98,5 +98,5 @@ func (r *runner) adapt(m Member) bool {
 		r.command(lifecycle.InputReturn, "") // it was not wanted for a while
 		return true
 	}
-	return !r.held && !sameProcess(r.launched, m.Replica)
+	return !r.mustWait && !sameProcess(r.launched, m.Replica)
 }

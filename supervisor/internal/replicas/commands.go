@@ -31,7 +31,7 @@ const readyPatience = time.Minute
 func (t *Set) Start(names ...string) error {
 	runners, err := t.named(names...)
 	for _, r := range runners {
-		failed := r.absent()
+		failed := r.goneError()
 		r.do(func() {
 			if r.core.Intent() != lifecycle.IntentLeave {
 				r.start(lifecycle.InputStart)
@@ -181,7 +181,7 @@ func (r *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 	defer cancel()
 	var late <-chan time.Time
 	ready := r.await(ctx, func() func() (bool, error) {
-		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.held || r.process == nil && r.core.State() != status.StateWaiting) {
+		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.mustWait || r.process == nil && r.core.State() != status.StateWaiting) {
 			return func() (bool, error) { return true, nil }
 		}
 		if r.wanted.StartTimeout == 0 { // otherwise it is ready or killed by then
@@ -205,7 +205,7 @@ func (r *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 func (t *Set) Signal(sig syscall.Signal, names ...string) error {
 	runners, err := t.named(names...)
 	for _, r := range runners {
-		failed := r.absent()
+		failed := r.goneError()
 		r.do(func() {
 			if failed = ErrNotRunning; r.process == nil {
 				return
@@ -242,13 +242,13 @@ func (t *Set) Get(name string) (status.Status, error) {
 func (r *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
 	done := make(chan error, 1)
 	if !r.do(func() { r.waiters = append(r.waiters, waiter{ctx, begin(), done}) }) {
-		done <- r.absent()
+		done <- r.goneError()
 	}
 	return done
 }
 
-// absent returns why a replica is no longer in the set.
-func (r *runner) absent() error {
+// goneError returns why a replica is no longer in the set.
+func (r *runner) goneError() error {
 	if r.set.ctx.Err() != nil {
 		return ErrClosed
 	}

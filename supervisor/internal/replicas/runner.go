@@ -33,9 +33,9 @@ type runner struct {
 	output   []string
 	timer    *time.Timer
 	timers   [lifecycle.Timers]time.Time
-	asking   asking
-	endTurn  func()
-	held     bool   // its launch must wait for Group.After
+	probing  probing
+	freeSlot func()
+	mustWait bool   // its launch must wait for Group.After
 	blocker  string // the group that it waits for; empty: none
 	waiters  []waiter
 	pending  []event.Event // emitted by the next publish
@@ -57,8 +57,8 @@ type waiter struct {
 func newRunner(t *Set, m Member) *runner {
 	r := &runner{
 		name: m.Name, set: t, gone: make(chan struct{}), inbox: make(chan func()), timer: time.NewTimer(0),
-		core: lifecycle.New(m.settings(), time.Now()), wanted: m, endTurn: func() {},
-		asking: asking{answers: make(chan lifecycle.Input)},
+		core: lifecycle.New(m.settings(), time.Now()), wanted: m, freeSlot: func() {},
+		probing: probing{answers: make(chan lifecycle.Input)},
 	}
 	r.timer.Stop()
 	return r
@@ -84,7 +84,7 @@ func (r *runner) run() {
 		r.settle()
 	}
 	r.timer.Stop()
-	r.asking.asked.Wait()
+	r.probing.running.Wait()
 	r.set.forget(r)
 	r.emit(event.Event{Kind: event.KindRemoved, Incarnation: r.core.Incarnation()})
 	r.publish()
@@ -103,12 +103,12 @@ func (r *runner) settle() {
 
 // next waits for what happens next, and handles it.
 func (r *runner) next() {
-	var turns, commandTurns chan<- struct{}
-	held := r.hold()
-	if queued, asked := r.core.Queued(); queued && held == nil {
-		turns = r.set.turns
-		if asked {
-			commandTurns = r.set.commandTurns
+	var slots, commandSlots chan<- struct{}
+	blocked := r.blocked()
+	if queued, byCommand := r.core.Queued(); queued && blocked == nil {
+		slots = r.set.slots
+		if byCommand {
+			commandSlots = r.set.commandSlots
 		}
 	}
 	var abandoned <-chan int
@@ -120,22 +120,22 @@ func (r *runner) next() {
 			notified = r.process.Notified()
 		}
 	}
-	if !r.left && !r.core.Doomed() {
+	if !r.left && !r.core.Killed() {
 		killed = r.set.config.Killed.Done()
 	}
 	select {
 	case f := <-r.inbox:
 		f()
-	case <-held:
-	case turns <- struct{}{}:
-		r.takeTurn(r.set.turns)
-	case commandTurns <- struct{}{}:
-		r.takeTurn(r.set.commandTurns)
+	case <-blocked:
+	case slots <- struct{}{}:
+		r.takeSlot(r.set.slots)
+	case commandSlots <- struct{}{}:
+		r.takeSlot(r.set.commandSlots)
 	case <-r.timer.C:
 		r.fire()
 	case <-notified:
 		r.step(lifecycle.Input{Kind: lifecycle.InputNotified})
-	case in := <-r.asking.answers:
+	case in := <-r.probing.answers:
 		r.step(in)
 	case left := <-abandoned:
 		r.step(lifecycle.Input{Kind: lifecycle.InputLeaderEnded, Left: left})
@@ -151,10 +151,10 @@ func (r *runner) next() {
 // hold returns nil if nothing keeps the replica from its launch. While a group of
 // its Group.After does, hold returns a channel that is closed when that may have
 // changed.
-func (r *runner) hold() <-chan struct{} {
+func (r *runner) blocked() <-chan struct{} {
 	var changed <-chan struct{}
-	if r.held {
-		changed = r.set.news.wait()
+	if r.mustWait {
+		changed = r.set.changes.wait()
 	}
 	if blocker := r.blockedBy(); blocker != r.blocker {
 		r.blocker = blocker
@@ -169,7 +169,7 @@ func (r *runner) hold() <-chan struct{} {
 
 // blockedBy returns the group that the launch must wait for; empty: none.
 func (r *runner) blockedBy() string {
-	if queued, _ := r.core.Queued(); !queued || !r.held {
+	if queued, _ := r.core.Queued(); !queued || !r.mustWait {
 		return ""
 	}
 	return r.set.blocker(r.wanted.Group)
@@ -178,19 +178,19 @@ func (r *runner) blockedBy() string {
 // start gives the replica a command that launches it, which waits for Group.After.
 func (r *runner) start(k lifecycle.InputKind) {
 	r.command(k, "a start")
-	r.held, _ = r.core.Queued()
+	r.mustWait, _ = r.core.Queued()
 }
 
-func (r *runner) takeTurn(turns <-chan struct{}) {
-	r.held = false
-	r.endTurn = sync.OnceFunc(func() { <-turns })
-	r.step(lifecycle.Input{Kind: lifecycle.InputTurn})
+func (r *runner) takeSlot(slots <-chan struct{}) {
+	r.mustWait = false
+	r.freeSlot = sync.OnceFunc(func() { <-slots })
+	r.step(lifecycle.Input{Kind: lifecycle.InputSlot})
 }
 
 // command gives the replica a command. A launch by it does not wait for
 // Group.After.
 func (r *runner) command(k lifecycle.InputKind, reason string) {
-	r.held = false
+	r.mustWait = false
 	r.step(lifecycle.Input{Kind: k, Reason: reason})
 }
 
@@ -206,8 +206,8 @@ func (r *runner) perform(e lifecycle.Effect) {
 	switch e.Kind {
 	case lifecycle.EffectLaunch:
 		r.launch(e.Incarnation)
-	case lifecycle.EffectEndTurn:
-		r.endTurn()
+	case lifecycle.EffectFreeSlot:
+		r.freeSlot()
 	case lifecycle.EffectTerminate:
 		r.process.Terminate(r.wanted.stopSignal(), r.wanted.StopTo == spec.StopLeader)
 	case lifecycle.EffectKill:
@@ -218,8 +218,8 @@ func (r *runner) perform(e lifecycle.Effect) {
 		r.arm()
 	case lifecycle.EffectAsk:
 		r.ask(e.Check, e.Question)
-	case lifecycle.EffectEndAsking:
-		r.asking.end()
+	case lifecycle.EffectCancelQuestions:
+		r.probing.end()
 	case lifecycle.EffectEmit:
 		r.emit(e.Event)
 	case lifecycle.EffectEscalate:
@@ -334,7 +334,7 @@ func (r *runner) publish() {
 	r.status = s
 	r.mu.Unlock()
 	if changed {
-		r.set.news.announce()
+		r.set.changes.announce()
 	}
 	for _, e := range r.pending {
 		r.set.config.Emit(e)

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	System      System
 	MaxStarting int // replicas between launch and ready at a time
-	Asker       *probe.Asker
+	Prober      *probe.Prober
 	Emit        func(event.Event)
 	Killed      context.Context // once it has ended, processes are killed and none is launched
 }
@@ -31,13 +31,13 @@ type Config struct {
 type Set struct {
 	config       Config
 	ctx          context.Context // ends when nothing may be launched any more
-	turns        chan struct{}   // holds an element per replica that starts
-	commandTurns chan struct{}   // the same, for launches that a command asked for
+	slots        chan struct{}   // holds an element per replica that starts
+	commandSlots chan struct{}   // the same, for launches that a command asked for
 	idled        chan struct{}   // has an element when the last replica may have become idle
 	changing     chan struct{}   // holds an element while the set is changed
 	rolling      chan struct{}   // holds an element while replicas are restarted one at a time
 	escalations  sync.WaitGroup
-	news         news
+	changes      notifier
 
 	mu      sync.Mutex
 	groups  []spec.Group
@@ -51,7 +51,7 @@ type Set struct {
 func (t *Set) Open(ctx context.Context, c Config, groups []spec.Group) {
 	t.mu.Lock()
 	t.config, t.ctx, t.isOpen = c, ctx, true
-	t.turns, t.commandTurns = make(chan struct{}, c.MaxStarting), make(chan struct{}, c.MaxStarting)
+	t.slots, t.commandSlots = make(chan struct{}, c.MaxStarting), make(chan struct{}, c.MaxStarting)
 	t.idled, t.changing, t.rolling = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	t.changing <- struct{}{}
 	t.mu.Unlock()
@@ -65,21 +65,21 @@ func (t *Set) Open(ctx context.Context, c Config, groups []spec.Group) {
 func (t *Set) admit(groups []spec.Group, all []Member) []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	have, place := make(map[string]bool), make(map[string]int)
+	have, position := make(map[string]bool), make(map[string]int)
 	for _, r := range t.runners {
 		have[r.name] = true
-		place[r.name] = len(all) // those that leave come last
+		position[r.name] = len(all) // those that leave come last
 	}
 	var fresh []*runner
 	for i, p := range all {
-		place[p.Name] = i
+		position[p.Name] = i
 		if !have[p.Name] && t.isOpen {
 			fresh = append(fresh, newRunner(t, p))
 		}
 	}
 	t.groups, t.runners = slices.Clone(groups), append(t.runners, fresh...)
-	t.news.announce()
-	slices.SortStableFunc(t.runners, func(a, b *runner) int { return place[a.name] - place[b.name] })
+	t.changes.announce()
+	slices.SortStableFunc(t.runners, func(a, b *runner) int { return position[a.name] - position[b.name] })
 	for _, r := range fresh {
 		r.emit(event.Event{Kind: event.KindAdded})
 		r.publish()
@@ -129,7 +129,7 @@ func (t *Set) forget(r *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.runners = slices.DeleteFunc(t.runners, func(other *runner) bool { return other == r })
-	t.news.announce()
+	t.changes.announce()
 	t.idle()
 }
 
@@ -143,10 +143,10 @@ func (t *Set) Close() {
 	t.escalations.Wait()
 }
 
-// Held returns how many commands wait and how many turns are taken. It is for tests:
+// Held returns how many commands wait and how many slots are taken. It is for tests:
 // 0 once all commands have returned and all replicas are ready.
-func (t *Set) Held() int {
-	n := len(t.turns) + len(t.commandTurns) + len(t.changing) + len(t.rolling)
+func (t *Set) Pending() int {
+	n := len(t.slots) + len(t.commandSlots) + len(t.changing) + len(t.rolling)
 	for _, r := range t.all() {
 		r.do(func() { n += len(r.waiters) })
 	}

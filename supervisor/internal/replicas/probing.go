@@ -12,16 +12,16 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// asking holds the questions to one incarnation that are under way.
-type asking struct {
+// probing holds the questions to one incarnation that are under way.
+type probing struct {
 	ctx     context.Context // nil: none was asked yet
 	cancel  context.CancelFunc
 	answers chan lifecycle.Input
-	asked   sync.WaitGroup
+	running sync.WaitGroup
 }
 
 // end cancels the questions. Their answers are dropped.
-func (a *asking) end() {
+func (a *probing) end() {
 	if a.ctx != nil {
 		a.cancel()
 		a.ctx = nil
@@ -30,10 +30,10 @@ func (a *asking) end() {
 
 // ask asks once, in a goroutine of its own, which delivers the answer.
 func (r *runner) ask(c lifecycle.Check, question int) {
-	if r.asking.ctx == nil {
-		r.asking.ctx, r.asking.cancel = context.WithCancel(context.Background())
+	if r.probing.ctx == nil {
+		r.probing.ctx, r.probing.cancel = context.WithCancel(context.Background())
 	}
-	ctx, p, addr := r.asking.ctx, r.wanted.Ready, r.launched.Addr
+	ctx, p, addr := r.probing.ctx, r.wanted.Ready, r.launched.Addr
 	if c == lifecycle.CheckAlive {
 		p = r.wanted.Alive
 	}
@@ -42,18 +42,18 @@ func (r *runner) ask(c lifecycle.Check, question int) {
 	if r.core.State() == status.StateStarting {
 		holds = r.process.Holds
 	}
-	asker := r.set.config.Asker
-	r.asking.asked.Go(func() {
-		err := asker.Ask(ctx, p, addr)
+	prober := r.set.config.Prober
+	r.probing.running.Go(func() {
+		err := prober.Probe(ctx, p, addr)
 		if err == nil && holds != nil {
 			err = holds(addr)
 		}
 		in := lifecycle.Input{
 			Kind: lifecycle.InputAnswer, Check: c, Question: question,
-			Err: err, NotServing: errors.Is(err, spec.ErrNotServing), Ours: restart.OurLack(err),
+			Err: err, NotServing: errors.Is(err, spec.ErrNotServing), LocalFault: restart.LocalShortage(err),
 		}
 		select {
-		case r.asking.answers <- in:
+		case r.probing.answers <- in:
 		case <-ctx.Done():
 		}
 	})
