@@ -9,34 +9,34 @@ import (
 )
 
 const (
-	// firstPause is the time from the first answer of a replica that is not ready
-	// to the second question.
+	// firstPause is the time from the first answer of a replica that is not ready to the second
+	// question.
 	firstPause = 2 * time.Millisecond
 
-	// lateBy is how late a timer or an answer may be. If it is later, our own
-	// process was suspended or starved, and it does not count against the replica.
+	// lateBy is how late a timer or an answer may be. If it is later, the supervisor's process was
+	// suspended or starved, and the result does not count against the replica.
 	lateBy = 250 * time.Millisecond
 
-	// lateGrace is how much longer a start timeout gets if it went off late.
+	// lateGrace is added to a start timeout that expired late.
 	lateGrace = time.Second
 
-	// slowStart is the time after its launch at which it is reported why an
-	// incarnation is not ready yet, unless half of the start timeout is less.
+	// slowStart is the time after which an incarnation that is not ready is reported, with the
+	// reason, unless half of its start timeout is less.
 	slowStart = 10 * time.Second
 )
 
-// check is a question that is asked again and again.
+// check is the state of a question that is asked repeatedly.
 type check struct {
 	question int       // in flight; zero: none
 	asked    time.Time // when question was asked
 	pause    time.Duration
 	next     time.Time
-	failed   int // bad answers in a row
+	failed   int // consecutive bad answers
 }
 
 func (c Check) timer() Timer { return TimerReady + Timer(c) }
 
-// probe returns the probe by which a replica that was ready is checked.
+// probe returns the settings by which a replica that has been ready is checked.
 func (s *step) probe(c Check) Probe {
 	if c == CheckAlive {
 		return s.settings.Alive
@@ -46,7 +46,7 @@ func (s *step) probe(c Check) Probe {
 	return p
 }
 
-// timer handles a timer that went off.
+// timer handles an expired timer.
 func (s *step) timer(t Timer) {
 	switch {
 	case t == TimerSlot:
@@ -64,7 +64,7 @@ func (s *step) timer(t Timer) {
 	}
 }
 
-// asks reports whether a check is under way.
+// asks reports whether a check is active.
 func (s *step) asks(c Check) bool {
 	switch s.state {
 	case status.StateStarting:
@@ -75,6 +75,7 @@ func (s *step) asks(c Check) bool {
 	return false
 }
 
+// expired handles the end of the restart delay, the stop timeout or the start timeout.
 func (s *step) expired(late bool) {
 	switch s.state {
 	case status.StateWaiting:
@@ -96,7 +97,7 @@ func (s *step) expired(late bool) {
 	}
 }
 
-// awaitReady begins to check whether the incarnation is ready.
+// awaitReady starts to check whether the incarnation is ready.
 func (s *step) awaitReady() {
 	s.endChecks()
 	s.stopDue()
@@ -121,9 +122,9 @@ func (s *step) becomeReady() {
 	s.watch()
 }
 
-// watch begins to check whether the incarnation, which was ready, still is, and is
-// alive. Replicas with the same period are asked at the same moments of the clock:
-// to wake up for each of many would cost several times what asking does.
+// watch starts to check whether an incarnation that was ready still is, and is alive. Replicas with
+// the same period are asked at the same times, because separate wake-ups for many replicas cost
+// several times as much as the questions.
 func (s *step) watch() {
 	s.endChecks()
 	for c := range checks {
@@ -140,7 +141,7 @@ func (s *step) ask(c Check) {
 	check := &s.life.checks[c]
 	s.life.questions++
 	check.question, check.asked = s.life.questions, s.now
-	if s.state != status.StateStarting { // skip the questions that a pause of our own process has missed
+	if s.state != status.StateStarting { // skip the questions that a pause of the supervisor's process has missed
 		p := s.probe(c)
 		check.next = check.next.Add(p.Period + s.now.Sub(check.next).Truncate(p.Period))
 	}
@@ -195,8 +196,7 @@ func (s *step) answered(in Input) {
 	s.set(in.Check.timer(), check.next)
 }
 
-// notReady reports, once for each incarnation, why it is not ready if it has been
-// starting for long.
+// notReady reports, once for each incarnation, why it is still not ready.
 func (s *step) notReady(err error) {
 	long := slowStart
 	if s.settings.StartTimeout > 0 {
@@ -209,7 +209,7 @@ func (s *step) notReady(err error) {
 	s.emit(event.Event{Kind: event.KindStillStarting, Err: fmt.Errorf("not ready within %v: %w", long, err)})
 }
 
-// serves handles the answer of an incarnation that was ready: nil if it serves.
+// serves handles an answer of an incarnation that was ready. The error is nil if it serves.
 func (s *step) serves(err error) {
 	switch {
 	case err != nil && s.state == status.StateReady:
@@ -221,7 +221,7 @@ func (s *step) serves(err error) {
 	}
 }
 
-// unhealthy replaces an incarnation that does not serve.
+// unhealthy ends an incarnation that does not work.
 func (s *step) unhealthy(err error, terminate bool) {
 	s.emit(event.Event{Kind: event.KindUnhealthy, Err: err})
 	if terminate {

@@ -1,8 +1,7 @@
-// Package lifecycle decides what a replica does next: launch, signal, ask, wait
-// or give up. [Replica.Step] takes an input, which is something that has happened,
-// and returns the effects that are to be carried out. There is no clock, goroutine
-// or I/O in this package: the supervisor drives it with real processes, tests drive
-// it with every order of inputs.
+// Package lifecycle decides what a replica does next: launch, signal, probe, wait or give up.
+// [Replica.Step] takes an input, which is something that has happened, and returns the effects to
+// carry out. The package has no clock, goroutine or I/O: package replicas drives it with real
+// processes, package virtual in simulations, and tests with every order of inputs.
 package lifecycle
 
 import (
@@ -12,37 +11,37 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// Intent is what follows once the process has ended.
+// Intent determines what follows when the process has ended.
 type Intent int
 
 const (
 	IntentRun     Intent = iota // what the policy says
-	IntentDown                  // no process until a start
-	IntentRestart               // another process, at once
-	IntentLeave                 // no process, for good
+	IntentDown                  // no process until a command starts it
+	IntentRestart               // another process at once
+	IntentLeave                 // no process ever again
 )
 
-// ProbeKind is how it becomes known whether a replica is ready or alive.
+// ProbeKind is how a probe gets its results.
 type ProbeKind int
 
 const (
-	ProbeNone   ProbeKind = iota // it does not
-	ProbePolled                  // by answers to questions
-	ProbeNotify                  // by the replica's own report
+	ProbeNone   ProbeKind = iota // it has none
+	ProbePolled                  // the replica is asked
+	ProbeNotify                  // the replica reports by itself
 )
 
-// Probe is a [Settings.Ready] or [Settings.Alive] with its defaults filled in.
+// Probe is a spec.Probe with its defaults filled in.
 type Probe struct {
 	Kind      ProbeKind
-	Watch     time.Duration // Ready: between questions once the replica is ready; zero: there are none
-	Period    time.Duration // between questions; Ready: the longest one
+	Watch     time.Duration // Ready: time between questions once the replica is ready; zero: there are none
+	Period    time.Duration // time between questions; Ready: at most
 	Timeout   time.Duration // of an answer
 	Threshold int           // Alive: bad answers in a row
-	Terminate bool          // Alive: stop it rather than kill it
+	Terminate bool          // Alive: stop the replica instead of killing it
 }
 
-// Settings are the settings of a replica. Question is comparable, and differs if
-// the probes ask for something else.
+// Settings are the settings of a replica. Question is comparable, and differs between settings
+// whose probes ask for different things.
 type Settings struct {
 	Policy       restart.Policy
 	Ready, Alive Probe
@@ -51,7 +50,7 @@ type Settings struct {
 	Question     any
 }
 
-// InputKind is what has happened.
+// InputKind is the kind of an [Input].
 type InputKind int
 
 const (
@@ -59,18 +58,18 @@ const (
 	InputStart                             // command: launch, unless there is a process
 	InputStop                              // command: end, and stay down
 	InputRestart                           // command: end, and launch again
-	InputLeave                             // command: end, for good
-	InputReturn                            // command: take back InputLeave
-	InputKill                              // command: end at once, for good
-	InputConfigure                         // the settings are changed to Settings
-	InputSlot                              // the launch it waits for may begin
-	InputLaunched                          // EffectLaunch started a process
+	InputLeave                             // command: end for good
+	InputReturn                            // command: undo InputLeave
+	InputKill                              // command: end at once and for good
+	InputConfigure                         // use Settings from now on
+	InputSlot                              // the launch that was queued may begin
+	InputLaunched                          // EffectLaunch has started a process
 	InputLaunchFailed                      // EffectLaunch failed; Exit.Err says why
-	InputLaunchDenied                      // EffectLaunch was not tried, as nothing may be launched any more
+	InputLaunchDenied                      // EffectLaunch was not tried, because nothing may be launched any more
 	InputNotified                          // the process reports that it is ready
-	InputAnswer                            // to EffectAsk: Check, Question, Err, NotServing, LocalFault
-	InputTimer                             // EffectTimer's time has come: Timer
-	InputLeaderEnded                       // the first process ended, and Left others of the replica run on
+	InputAnswer                            // the result of EffectAsk: Check, Question, Err, NotServing, LocalFault
+	InputTimer                             // Timer has expired
+	InputLeaderEnded                       // the first process has ended, and Left others of the replica still run
 	InputExited                            // the last process has ended; Exit
 )
 
@@ -85,49 +84,51 @@ type Input struct {
 	Check      Check
 	Question   int
 	Err        error   // of the answer; nil: it is good
-	NotServing bool    // the answer is that it does not serve
-	LocalFault bool    // there is no answer because of a failure on our side
+	NotServing bool    // the replica answered that it is not serving
+	LocalFault bool    // there is no answer, because of a failure on the supervisor's side
 	Timer      Timer   // InputTimer
 	Draw       float64 // random, from 0 to 1
 }
 
-// Check is one of the two questions that a replica may be asked.
+// Check is one of the two things that a replica is probed for.
 type Check int
 
 const (
 	CheckReady Check = iota
 	CheckAlive
-	checks // how many there are
+	checks // number of checks
 )
 
 // Timer is one of a replica's timers.
 type Timer int
 
 const (
-	TimerDue   Timer = iota // the relaunch, the start timeout or the stop timeout
-	TimerSlot               // others may start now
-	TimerReady              // the next question of CheckReady
-	TimerAlive              // the next question of CheckAlive
-	Timers                  // how many there are
+	TimerDue   Timer = iota // of the relaunch, the start timeout or the stop timeout
+	TimerSlot               // frees the slot for another replica to start
+	TimerReady              // of the next question of CheckReady
+	TimerAlive              // of the next question of CheckAlive
+	Timers                  // number of timers
 )
 
-// EffectKind is what is to be done.
+// EffectKind is the kind of an [Effect].
 type EffectKind int
 
 const (
-	EffectLaunch          EffectKind = iota + 1 // start the process of Incarnation; answered by InputLaunched, InputLaunchFailed or InputLaunchDenied
-	EffectFreeSlot                              // let others start
-	EffectTerminate                             // send the stop signal to those of the replica that did not get it
-	EffectKill                                  // send SIGKILL, and emit Event
-	EffectTimer                                 // set Timer to go off at At, as InputTimer; zero: stop it
-	EffectAsk                                   // ask Question of Check; answered by InputAnswer
-	EffectCancelQuestions                       // cancel all questions, whose answers are not needed any more
-	EffectEmit                                  // emit Event
-	EffectEscalate                              // do with the rest of the group what Escalation says
-	EffectGone                                  // the replica has left: no process, no further effect
+	// Launch the process of Incarnation. The result is InputLaunched, InputLaunchFailed or
+	// InputLaunchDenied.
+	EffectLaunch          EffectKind = iota + 1
+	EffectFreeSlot                   // let another replica start
+	EffectTerminate                  // send the stop signal to those processes that did not get it
+	EffectKill                       // send SIGKILL, and emit Event
+	EffectTimer                      // set Timer to expire at At; zero: stop it
+	EffectAsk                        // ask Question of Check; the result is InputAnswer
+	EffectCancelQuestions            // cancel all questions, whose answers are no longer needed
+	EffectEmit                       // emit Event
+	EffectEscalate                   // do with the rest of the group as Escalation says
+	EffectGone                       // the replica has left: it has no process, and no further effect follows
 )
 
-// Effect is something to be done, in the order in which Step returns it.
+// Effect is something to do. The effects of a Step are to be carried out in order.
 type Effect struct {
 	Kind        EffectKind
 	Incarnation int

@@ -2,15 +2,15 @@ package lifecycle
 
 import "slices"
 
-// Move is the replacement of a replica by one at another address, or the same. An
-// address may be empty: the replica serves nowhere.
+// Move is the replacement of a replica by one at another address, or the same. An empty address
+// means that the replica does not listen.
 type Move struct{ From, To string }
 
 // StepKind is what a step of a rolling restart does with a replica.
 type StepKind int
 
 const (
-	StepReplace StepKind = iota // stop it, launch it, wait until it is ready
+	StepReplace StepKind = iota // stop the replica, launch it, and wait until it is ready
 	StepStop                    // only stop it, so that another can have its address
 	StepStart                   // launch one that was stopped, and wait until it is ready
 )
@@ -21,10 +21,9 @@ type Step struct {
 	Index int // of the move
 }
 
-// Order returns the steps that make the moves one at a time, so that each replica's
-// new address is free when it is launched. It keeps the order of the moves as far
-// as that allows. Only if replicas swap addresses is one of them stopped while
-// others are replaced.
+// Order returns the steps that make the moves one at a time, so that the new address of each
+// replica is free when it is launched. It keeps the order of the moves as far as possible. Only
+// where replicas swap addresses is one of them stopped while others are replaced.
 func Order(moves []Move) []Step {
 	var steps []Step
 	holds, done := make([]bool, len(moves)), make([]bool, len(moves))
@@ -71,10 +70,10 @@ func Order(moves []Move) []Step {
 	}
 }
 
-// Layers sorts groups so that each is in a later layer than all groups that it
-// comes after. After has their names, by the group's; names that are not in groups
-// are ignored. Groups that come after each other, in a circle, are in no layer, nor
-// are those that come after them; circle has the former.
+// Layers sorts groups so that each is in a later layer than the groups that it comes after. The
+// keys of after are names of groups; names that are not in groups are ignored. Groups that come
+// after each other in a cycle are returned in circle. They are in no layer, and neither are the
+// groups after them.
 func Layers(groups []string, after map[string][]string) (layers [][]string, circle []string) {
 	comesAfter := func(g string, others []string) bool {
 		return slices.ContainsFunc(after[g], func(name string) bool { return slices.Contains(others, name) })
@@ -97,8 +96,8 @@ func Layers(groups []string, after map[string][]string) (layers [][]string, circ
 	return layers, nil
 }
 
-// inCircle returns those of groups that come after each other: it leaves out, again
-// and again, those that no other comes after.
+// inCircle returns those of groups that come after each other: it repeatedly removes the groups
+// that no other group comes after.
 func inCircle(groups []string, comesAfter func(g string, others []string) bool) []string {
 	for {
 		needed := slices.DeleteFunc(slices.Clone(groups), func(g string) bool {

@@ -9,12 +9,10 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// slotTime is how long a replica may keep others from starting while it
-// starts itself.
+// slotTime is how long a replica that is starting may occupy a slot.
 const slotTime = time.Second
 
-// Replica is the state of one replica. The zero value is not ready for use, see
-// [New].
+// Replica is the state of one replica. Use [New]: the zero value is not ready to use.
 type Replica struct {
 	settings Settings
 	state    status.State
@@ -23,43 +21,44 @@ type Replica struct {
 	life     life
 	history  restart.History // since the last command
 	last     restart.Exit    // the latest exit
-	exited   time.Time       // when last was
+	exited   time.Time       // time of last
 	next     time.Time       // status.StateWaiting: when the launch is due
-	due      time.Time       // when TimerDue goes off; zero: it is stopped
+	due      time.Time       // when TimerDue expires; zero: it is stopped
 	warned   bool            // event.KindDaemonized was emitted for these settings
 	gone     bool
 }
 
 // launch is the state of the next launch.
 type launch struct {
-	queued    bool // it waits for its turn
-	byCommand bool // by a command, whose user should not have to wait
+	queued    bool // waiting for InputSlot
+	byCommand bool // requested by a command, whose user should not have to wait
 	begun     bool // EffectLaunch is being carried out
-	killed    bool // InputKill came
-	holdsSlot bool // EffectFreeSlot is owed
+	killed    bool // InputKill was received
+	holdsSlot bool // EffectFreeSlot is still to come
 }
 
-// life is the state of the incarnation that runs, or ran last.
+// life is the state of the latest incarnation.
 type life struct {
 	incarnation  int
 	runs         bool
 	launched     time.Time
-	ready        time.Time // zero: it never was
+	ready        time.Time // zero: never
 	killed       bool      // SIGKILL was sent
-	extended     bool      // the start timeout was prolonged, as it came late
+	extended     bool      // the start timeout expired late and was extended
 	slowReported bool      // event.KindStillStarting was emitted
-	questions    int       // asked so far
+	questions    int       // number of the latest question
 	checks       [checks]check
-	answer       error // the latest answer, if it was bad; else nil
+	answer       error // why the latest answer was bad; nil: it was good
 }
 
-// New returns a replica that waits for [InputBegin]. Now is the present time.
+// New returns a replica that expects [InputBegin].
 func New(s Settings, now time.Time) Replica {
 	return Replica{settings: s, state: status.StateWaiting, next: now}
 }
 
 // The following methods return parts of the state.
 
+// The following methods return parts of the state.
 func (r *Replica) State() status.State           { return r.state }
 func (r *Replica) Intent() Intent                { return r.intent }
 func (r *Replica) Incarnation() int              { return r.life.incarnation }
@@ -70,11 +69,10 @@ func (r *Replica) Launched() time.Time           { return r.life.launched }
 func (r *Replica) Next() time.Time               { return r.next }
 func (r *Replica) Queued() (yes, byCommand bool) { return r.launch.queued, r.launch.byCommand }
 
-// Killed reports whether there was an InputKill.
+// Killed reports whether InputKill was received.
 func (r *Replica) Killed() bool { return r.launch.killed }
 
-// Ready returns when the running process became ready; zero: it has not, or there
-// is none.
+// Ready returns when the running process became ready, or the zero time.
 func (r *Replica) Ready() time.Time {
 	if !r.life.runs {
 		return time.Time{}
@@ -82,7 +80,7 @@ func (r *Replica) Ready() time.Time {
 	return r.life.ready
 }
 
-// Answer returns the latest answer of the running process if it was bad; else nil.
+// Answer returns why the latest answer of the running process was bad, or nil.
 func (r *Replica) Answer() error {
 	if !r.life.runs {
 		return nil
@@ -98,8 +96,7 @@ type step struct {
 	effects []Effect
 }
 
-// Step changes the state by what has happened and returns what is to be done, in
-// this order.
+// Step changes the state by an input and returns the effects to carry out, in order.
 func (r *Replica) Step(now time.Time, in Input) []Effect {
 	s := &step{Replica: r, now: now, draw: in.Draw}
 	if r.gone {
@@ -139,7 +136,7 @@ func (r *Replica) Step(now time.Time, in Input) []Effect {
 	return s.effects
 }
 
-// process handles the inputs that concern the process of an incarnation.
+// process handles inputs about the process of an incarnation.
 func (s *step) process(in Input) {
 	switch {
 	case in.Kind == InputSlot && s.launch.queued:
@@ -196,7 +193,7 @@ func (s *step) freeSlot() {
 	}
 }
 
-// queue asks for the replica's turn to be launched.
+// queue asks for a slot to launch the replica.
 func (s *step) queue(byCommand bool) {
 	s.stopDue()
 	s.state, s.next, s.launch.queued, s.launch.byCommand = status.StateWaiting, s.now, true, byCommand
@@ -220,7 +217,7 @@ func (s *step) command(i Intent, reason string) {
 	}
 }
 
-// killAll kills the replica, whatever its state.
+// killAll kills the replica in any state.
 func (s *step) killAll() {
 	s.intent, s.launch.killed = IntentLeave, true
 	if s.life.runs && !s.life.killed {
@@ -246,8 +243,8 @@ func (s *step) leave() {
 	s.do(Effect{Kind: EffectGone})
 }
 
-// configure changes the settings. Probes and timers follow them at once, the process
-// only at the next launch.
+// configure changes the settings. Probes and timers follow at once, the process only at the next
+// launch.
 func (s *step) configure(to Settings) {
 	old := s.settings
 	s.settings, s.warned = to, false
@@ -292,7 +289,7 @@ func (s *step) launchFailed(in Input) {
 	s.after(event.Event{Kind: event.KindLaunchFailed}, in.Exit, s.now)
 }
 
-// terminate asks the process to end, and has it killed after the stop timeout.
+// terminate asks the process to end, and lets it be killed after the stop timeout.
 func (s *step) terminate(reason string) {
 	s.state = status.StateStopping
 	s.endChecks()
@@ -309,8 +306,8 @@ func (s *step) kill(reason string) {
 	s.do(Effect{Kind: EffectKill, Event: e})
 }
 
-// leaderEnded gives what the first process has left behind the time that a stop
-// allows. During a stop, the stop signal has not reached all of them.
+// leaderEnded gives the processes that the first one left behind the time of a stop. During a stop,
+// not all of them have received the stop signal.
 func (s *step) leaderEnded(in Input) {
 	switch {
 	case s.life.killed:
@@ -335,7 +332,7 @@ func (s *step) ended(in Input) {
 	}
 	exit := in.Exit
 	if !s.life.ready.IsZero() {
-		exit.Ready = max(at.Sub(s.life.ready), 1) // zero would mean that it never was ready
+		exit.Ready = max(at.Sub(s.life.ready), 1) // zero means never ready
 	}
 	s.stopDue()
 	s.freeSlot()
@@ -355,8 +352,7 @@ func (s *step) ended(in Input) {
 	}
 }
 
-// after handles an exit that no command asked for, or a launch that failed. The
-// event for that is e.
+// after handles an exit that no command caused, or a launch that failed, and emits e for it.
 func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	s.last, s.exited = exit, at
 	s.history = s.history.After(exit, at, s.settings.Policy)
@@ -373,7 +369,7 @@ func (s *step) after(e event.Event, exit restart.Exit, at time.Time) {
 	}
 }
 
-// carryOut carries out what the policy has decided about the latest exit.
+// carryOut carries out the policy's decision about the latest exit.
 func (s *step) carryOut(d restart.Decision) {
 	s.stopDue()
 	switch {

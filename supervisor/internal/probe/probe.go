@@ -1,5 +1,5 @@
-// Package probe asks replicas whether they are ready or alive. When to ask, and what
-// an answer means, is decided by package lifecycle.
+// Package probe asks replicas whether they are ready or alive. Package lifecycle decides when to
+// ask, and what an answer means.
 package probe
 
 import (
@@ -22,7 +22,7 @@ const (
 	threshold   = 3           // default of Probe.Threshold
 )
 
-// WithDefaults fills in what is zero in a Ready or an Alive.
+// WithDefaults replaces the zero values of a Ready or an Alive by their defaults.
 func WithDefaults(p spec.Probe, alive bool) spec.Probe {
 	usual, longest := readyPeriod, timeout
 	if alive {
@@ -49,8 +49,8 @@ func For(p spec.Probe, alive bool) lifecycle.Probe {
 	return c
 }
 
-// WatchPeriod returns the time between questions to a replica that is ready, whether
-// it still serves; zero: its probes cannot say that, or alive asks the same.
+// WatchPeriod returns how often to ask a ready replica whether it is still serving. It is zero if
+// the probes cannot tell, or alive asks the same question.
 func WatchPeriod(ready, alive spec.Probe) time.Duration {
 	if (ready.Kind == spec.ProbeGRPC || ready.Kind == spec.ProbeHTTP) && QuestionOf(ready) != QuestionOf(alive) {
 		return max(ready.Period, alivePeriod)
@@ -58,7 +58,7 @@ func WatchPeriod(ready, alive spec.Probe) time.Duration {
 	return 0
 }
 
-// asks reports whether we ask the replica, rather than wait for its own report.
+// asks reports whether the supervisor asks the replica, as opposed to waiting for its report.
 func asks(p spec.Probe) bool { return p.Kind != spec.ProbeNone && p.Kind != spec.ProbeNotify }
 
 func path(p spec.Probe) string { return cmp.Or(p.Path, "/") }
@@ -72,8 +72,8 @@ type Question struct {
 // QuestionOf returns what p asks for.
 func QuestionOf(p spec.Probe) Question { return Question{p.Kind, p.Service, path(p)} }
 
-// Check returns an error for a probe that cannot be used with a replica at addr. Health
-// says whether there is a Config.Health.
+// Check returns an error for a probe that cannot be used with a replica at addr. Health reports
+// whether there is a Config.Health.
 func Check(p spec.Probe, addr string, alive, health bool) error {
 	switch {
 	case p.Kind < spec.ProbeNone || p.Kind > spec.ProbeNotify:
@@ -98,7 +98,7 @@ func Check(p spec.Probe, addr string, alive, health bool) error {
 	return nil
 }
 
-// Asker asks replicas.
+// Prober asks replicas.
 type Prober struct {
 	Health func(ctx context.Context, addr, service string) error // see Config.Health
 
@@ -106,8 +106,8 @@ type Prober struct {
 	client http.Client
 }
 
-// NewProber returns an Asker for what Config.Health and Config.DialTLS are. By HTTP it
-// keeps no connections, as a kept one may lead to the previous incarnation.
+// NewProber returns a Prober for Config.Health and Config.DialTLS. Over HTTP it keeps no
+// connections, because a kept one may lead to the previous incarnation.
 func NewProber(health func(ctx context.Context, addr, service string) error, dialTLS func(ctx context.Context, network, addr string) (net.Conn, error)) *Prober {
 	r := &Prober{Health: health, scheme: "http://", client: http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DialTLSContext: dialTLS},
@@ -119,8 +119,7 @@ func NewProber(health func(ctx context.Context, addr, service string) error, dia
 	return r
 }
 
-// Ask asks the replica at addr once, within p.Timeout, and returns nil for a good
-// reply.
+// Probe asks the replica at addr once, within p.Timeout. It returns nil for a good answer.
 func (r *Prober) Probe(ctx context.Context, p spec.Probe, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
@@ -138,7 +137,7 @@ func (r *Prober) Probe(ctx context.Context, p spec.Probe, addr string) error {
 	return err
 }
 
-// probeHTTP returns nil for an answer with a status from 200 to 299.
+// probeHTTP returns nil for a status of 200 to 299.
 func (r *Prober) probeHTTP(ctx context.Context, target string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.scheme+target, nil)
 	if err != nil {

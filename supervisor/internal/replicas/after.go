@@ -10,8 +10,7 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// news announces that a replica is up now, or is not any more. The zero value is
-// ready for use.
+// notifier announces that a replica is up now, or no longer up. The zero value is ready to use.
 type notifier struct {
 	mu   sync.Mutex
 	next chan struct{} // closed at the next change; nil: nobody waits
@@ -36,8 +35,7 @@ func (n *notifier) announce() {
 	}
 }
 
-// blocker returns a group that the given one comes after and that is not up; empty:
-// there is none.
+// blocker returns a group that the given one comes after and that is not up, or "".
 func (t *Set) blocker(group string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,7 +53,7 @@ func up(s status.Status) bool {
 	return s.State == status.StateFinished && s.Last.Success() || s.State == status.StateReady && s.Policy.Mode != restart.ModeNever
 }
 
-// after returns the After of each group, by its name.
+// after returns the After of each group by name.
 func after(groups []spec.Group) map[string][]string {
 	all := make(map[string][]string)
 	for _, g := range groups {
@@ -64,8 +62,8 @@ func after(groups []spec.Group) map[string][]string {
 	return all
 }
 
-// layers returns replicas in the order in which to stop them: first those that no
-// other comes after.
+// layers returns replicas in the order in which to stop them: first those of groups that no other
+// group comes after.
 func (t *Set) layers(runners []*runner) [][]*runner {
 	var groups []string
 	members := make(map[string][]*runner)
@@ -77,7 +75,7 @@ func (t *Set) layers(runners []*runner) [][]*runner {
 		members[group] = append(members[group], r)
 	}
 	t.mu.Lock()
-	sorted, _ := lifecycle.Layers(groups, after(t.groups)) // members has found no circle
+	sorted, _ := lifecycle.Layers(groups, after(t.groups)) // members has rejected cycles
 	t.mu.Unlock()
 	var all [][]*runner
 	for _, names := range slices.Backward(sorted) {

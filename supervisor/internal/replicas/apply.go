@@ -11,7 +11,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Apply does what supervisor.Supervisor.Apply says.
+// Apply implements supervisor.Supervisor.Apply.
 func (t *Set) Apply(ctx context.Context, groups []spec.Group) error {
 	release, err := t.change(ctx)
 	if err != nil {
@@ -21,8 +21,7 @@ func (t *Set) Apply(ctx context.Context, groups []spec.Group) error {
 	return t.apply(ctx, groups)
 }
 
-// ChangeGroup applies what change makes of a group. No other change of the groups
-// comes in between.
+// ChangeGroup applies change to a group. No other change of the groups comes in between.
 func (t *Set) ChangeGroup(ctx context.Context, name string, change func(*spec.Group)) error {
 	release, err := t.change(ctx)
 	if err != nil {
@@ -38,14 +37,14 @@ func (t *Set) ChangeGroup(ctx context.Context, name string, change func(*spec.Gr
 	return t.apply(ctx, groups)
 }
 
-// Current does what supervisor.Supervisor.Current says.
+// Current implements supervisor.Supervisor.Current.
 func (t *Set) Current() []spec.Group {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.groups)
 }
 
-// apply is Apply for callers that hold off other changes.
+// apply is Apply for callers of change.
 func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 	all, err := members(groups, t.config.Prober.Health != nil)
 	if err != nil {
@@ -56,7 +55,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 		wanted[p.Name] = p
 	}
 	var leaving, restarting []*runner
-	occupied := make(map[string]bool) // addresses of those that are to be restarted
+	occupied := make(map[string]bool) // addresses of replicas that are to be restarted
 	for _, r := range t.all() {
 		m, ok := wanted[r.name]
 		if !ok {
@@ -88,14 +87,14 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 	return errors.Join(failed...)
 }
 
-// adapt gives the replica its settings, and reports whether its process must be
-// restarted for them. A start that is yet to come has them without.
+// adapt changes the settings of the replica, and reports whether its process must be restarted to
+// use them. A launch that has yet to come uses them anyway.
 func (r *runner) adapt(m Member) bool {
 	if !reflect.DeepEqual(r.wanted, m) {
 		r.configure(m)
 	}
 	if r.core.Intent() == lifecycle.IntentLeave && r.set.ctx.Err() == nil {
-		r.command(lifecycle.InputReturn, "") // it was not wanted for a while
+		r.command(lifecycle.InputReturn, "") // it had been removed for a while
 		return true
 	}
 	return !r.mustWait && !sameProcess(r.launched, m.Replica)

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// Errors of commands, see package supervisor.
+// Errors of commands; package supervisor exports them.
 var (
 	ErrUnknown    = errors.New("no such replica or group")
 	ErrNotRunning = errors.New("no process is running")
@@ -23,11 +23,10 @@ var (
 	ErrSuperseded = errors.New("another command came in between")
 )
 
-// readyPatience is how long RollingRestart waits for a replica that has no
-// StartTimeout.
+// readyPatience is how long RollingRestart waits for a replica without a StartTimeout.
 const readyPatience = time.Minute
 
-// Start does what supervisor.Supervisor.Start says.
+// Start implements supervisor.Supervisor.Start.
 func (t *Set) Start(names ...string) error {
 	runners, err := t.named(names...)
 	for _, r := range runners {
@@ -43,7 +42,7 @@ func (t *Set) Start(names ...string) error {
 	return err
 }
 
-// Stop does what supervisor.Supervisor.Stop says.
+// Stop implements supervisor.Supervisor.Stop.
 func (t *Set) Stop(ctx context.Context, names ...string) error {
 	runners, err := t.named(names...)
 	if err != nil {
@@ -59,7 +58,7 @@ func (t *Set) Stop(ctx context.Context, names ...string) error {
 	return first(ctx, failed)
 }
 
-// first returns ctx's error where it has ended, else all that has failed.
+// first returns ctx's error if ctx has ended, or else all errors.
 func first(ctx context.Context, failed []error) error {
 	if err := ctx.Err(); err != nil && slices.Contains(failed, err) {
 		return err
@@ -67,7 +66,7 @@ func first(ctx context.Context, failed []error) error {
 	return errors.Join(failed...)
 }
 
-// Restart does what supervisor.Supervisor.Restart says.
+// Restart implements supervisor.Supervisor.Restart.
 func (t *Set) Restart(ctx context.Context, names ...string) error {
 	runners, err := t.named(names...)
 	if err != nil {
@@ -80,8 +79,7 @@ func (t *Set) Restart(ctx context.Context, names ...string) error {
 	})
 }
 
-// command calls give for each of the replicas, and waits until the conditions that
-// it returned are met.
+// command calls give for each replica, and waits until the conditions that it returned are met.
 func command(ctx context.Context, runners []*runner, give func(*runner) func() (bool, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -101,7 +99,7 @@ func command(ctx context.Context, runners []*runner, give func(*runner) func() (
 	return errors.Join(failed...)
 }
 
-// RollingRestart does what supervisor.Supervisor.RollingRestart says.
+// RollingRestart implements supervisor.Supervisor.RollingRestart.
 func (t *Set) RollingRestart(ctx context.Context, names ...string) error {
 	runners, err := t.named(names...)
 	if err != nil {
@@ -110,7 +108,8 @@ func (t *Set) RollingRestart(ctx context.Context, names ...string) error {
 	return t.roll(ctx, runners, "a rolling restart")
 }
 
-// roll restarts replicas one at a time. So that this holds in all, so do calls.
+// roll restarts replicas one at a time. Calls wait for each other, so that no two replicas are down
+// at the same time.
 func (t *Set) roll(ctx context.Context, runners []*runner, reason string) error {
 	if len(runners) == 0 {
 		return nil
@@ -132,7 +131,7 @@ func (t *Set) roll(ctx context.Context, runners []*runner, reason string) error 
 		})
 	}
 	stopped := make(map[*runner]bool)
-	defer func() { // whatever ends the loop
+	defer func() { // however the loop ends
 		for r := range stopped {
 			r.do(func() { r.command(lifecycle.InputStart, reason) })
 		}
@@ -159,7 +158,7 @@ func (t *Set) roll(ctx context.Context, runners []*runner, reason string) error 
 	return nil
 }
 
-// halt stops a replica, so that another can have its address.
+// halt stops a replica so that another can have its address.
 func (r *runner) halt(ctx context.Context, reason string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -174,8 +173,8 @@ func (r *runner) halt(ctx context.Context, reason string) error {
 	}
 }
 
-// replace restarts a replica, and returns when it is ready. One that is down, or
-// waits for other groups, is left alone unless evenDown.
+// replace restarts a replica, and returns when it is ready. Unless evenDown, it leaves alone a
+// replica that is down or waits for other groups.
 func (r *runner) replace(ctx context.Context, reason string, evenDown bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -201,7 +200,7 @@ func (r *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 	}
 }
 
-// Signal does what supervisor.Supervisor.Signal says.
+// Signal implements supervisor.Supervisor.Signal.
 func (t *Set) Signal(sig syscall.Signal, names ...string) error {
 	runners, err := t.named(names...)
 	for _, r := range runners {
@@ -219,7 +218,7 @@ func (t *Set) Signal(sig syscall.Signal, names ...string) error {
 	return err
 }
 
-// List does what supervisor.Supervisor.List says.
+// List implements supervisor.Supervisor.List.
 func (t *Set) List() []status.Status {
 	var all []status.Status
 	for _, r := range t.all() {
@@ -228,7 +227,7 @@ func (t *Set) List() []status.Status {
 	return all
 }
 
-// Get does what supervisor.Supervisor.Get says.
+// Get implements supervisor.Supervisor.Get.
 func (t *Set) Get(name string) (status.Status, error) {
 	if r := t.find(name); r != nil {
 		return r.now(), nil
@@ -236,9 +235,9 @@ func (t *Set) Get(name string) (status.Status, error) {
 	return status.Status{}, fmt.Errorf("%q: %w", name, ErrUnknown)
 }
 
-// await has the runner's goroutine call begin, which returns a condition. It
-// returns a channel that delivers the condition's error once that is met, unless
-// ctx ends. Conditions must be met when the replica leaves the set.
+// await lets the runner's goroutine call begin, which returns a condition. The channel delivers the
+// condition's error when it is met, unless ctx ends first. Conditions must be met when the replica
+// leaves the set.
 func (r *runner) await(ctx context.Context, begin func() func() (bool, error)) <-chan error {
 	done := make(chan error, 1)
 	if !r.do(func() { r.waiters = append(r.waiters, waiter{ctx, begin(), done}) }) {
@@ -278,8 +277,8 @@ func (r *runner) whenDown() (bool, error) {
 	return false, nil
 }
 
-// whenLaunched returns the condition that an incarnation after the given one was
-// launched. Its error says why that failed.
+// whenLaunched returns the condition that an incarnation after before was launched. Its error says
+// why the launch failed.
 func (r *runner) whenLaunched(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {
@@ -292,8 +291,8 @@ func (r *runner) whenLaunched(before int) func() (bool, error) {
 	}
 }
 
-// whenReady returns the condition that an incarnation after the given one is ready.
-// Its error says why none became so.
+// whenReady returns the condition that an incarnation after before is ready. Its error says why
+// none became ready.
 func (r *runner) whenReady(before int) func() (bool, error) {
 	return func() (bool, error) {
 		switch {

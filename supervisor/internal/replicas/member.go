@@ -16,8 +16,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// defaultStopTimeout suits servers whose calls take a few seconds, and is half of the
-// 10 s that container runtimes give the supervisor itself.
+// defaultStopTimeout suits servers whose calls take a few seconds, and is half of the 10 s that
+// container runtimes give the supervisor itself.
 const defaultStopTimeout = 5 * time.Second
 
 // Member is a replica with the settings of its group.
@@ -47,15 +47,15 @@ func (m Member) stopTimeout() time.Duration {
 
 func (m Member) stopSignal() syscall.Signal { return cmp.Or(m.StopSignal, syscall.SIGTERM) }
 
-// sameProcess reports whether a process of one need not be restarted for other.
+// sameProcess reports whether a process launched for one can keep running for other.
 func sameProcess(one, other spec.Replica) bool {
 	return reflect.DeepEqual(ofProcess(one), ofProcess(other))
 }
 
-// ofProcess returns the part of r that takes a restart to change.
+// ofProcess returns the part of r that only a restart can change.
 func ofProcess(r spec.Replica) spec.Replica {
 	p := spec.Replica{Name: r.Name, Args: r.Args, Env: r.Env, Dir: r.Dir, Addr: r.Addr, Limits: r.Limits}
-	if r.Ready.Kind == spec.ProbeNotify { // which gives its process a NOTIFY_SOCKET
+	if r.Ready.Kind == spec.ProbeNotify { // its process has a NOTIFY_SOCKET
 		p.Ready.Kind = spec.ProbeNotify
 	}
 	return p
@@ -86,15 +86,14 @@ func checkReplica(r spec.Replica, health bool) error {
 	return nil
 }
 
-// Check returns an error for groups that cannot be run. Health says whether there is
-// a Config.Health.
+// Check returns an error if the groups cannot be run. Health reports whether there is a
+// Config.Health.
 func Check(groups []spec.Group, health bool) error {
 	_, err := members(groups, health)
 	return err
 }
 
-// members checks groups and returns their replicas in order. Health says whether
-// there is a Config.Health.
+// members checks groups and returns their replicas in order.
 func members(groups []spec.Group, health bool) ([]Member, error) {
 	var all []Member
 	names, groupNames := make(map[string]bool), make(map[string]bool)
@@ -133,7 +132,7 @@ func members(groups []spec.Group, health bool) ([]Member, error) {
 	return all, checkAfter(groups)
 }
 
-// checkAfter returns an error if there is no order in which to start groups.
+// checkAfter returns an error if there is no order in which the groups can be started.
 func checkAfter(groups []spec.Group) error {
 	var names []string
 	for _, g := range groups {

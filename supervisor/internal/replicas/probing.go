@@ -12,9 +12,9 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// probing holds the questions to one incarnation that are under way.
+// probing has the questions to one incarnation that are under way.
 type probing struct {
-	ctx     context.Context // nil: none was asked yet
+	ctx     context.Context // nil: no question yet
 	cancel  context.CancelFunc
 	answers chan lifecycle.Input
 	running sync.WaitGroup
@@ -28,7 +28,7 @@ func (a *probing) end() {
 	}
 }
 
-// ask asks once, in a goroutine of its own, which delivers the answer.
+// ask probes once, in a goroutine that delivers the answer.
 func (r *runner) ask(c lifecycle.Check, question int) {
 	if r.probing.ctx == nil {
 		r.probing.ctx, r.probing.cancel = context.WithCancel(context.Background())

@@ -16,9 +16,8 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// runner drives one replica: it passes what happens to [lifecycle.Replica], and
-// carries out the effects that this returns. The fields from core to failures are
-// only for the goroutine of run.
+// runner drives one replica: it passes inputs to [lifecycle.Replica] and carries out the effects.
+// The fields from core to failures belong to the goroutine of run.
 type runner struct {
 	name  string
 	set   *Set
@@ -28,7 +27,7 @@ type runner struct {
 
 	core     lifecycle.Replica
 	wanted   Member       // the settings
-	launched spec.Replica // what the latest launch was made of
+	launched spec.Replica // settings of the latest launch
 	process  Process      // nil: none
 	output   []string
 	timer    *time.Timer
@@ -38,13 +37,13 @@ type runner struct {
 	mustWait bool   // its launch must wait for Group.After
 	blocker  string // the group that it waits for; empty: none
 	waiters  []waiter
-	pending  []event.Event // emitted by the next publish
+	pending  []event.Event // to be emitted by publish
 	left     bool
 
 	exits, failures int
 
 	mu     sync.Mutex
-	status status.Status // as it was last published
+	status status.Status // as last published
 }
 
 // waiter waits for a condition of a replica.
@@ -64,8 +63,8 @@ func newRunner(t *Set, m Member) *runner {
 	return r
 }
 
-// do has the runner's goroutine call f, and returns when that has returned. It
-// reports whether there still was such a goroutine.
+// do lets the runner's goroutine call f, and waits until f has returned. It returns false if the
+// goroutine has ended.
 func (r *runner) do(f func()) bool {
 	done := make(chan struct{})
 	select {
@@ -91,7 +90,7 @@ func (r *runner) run() {
 	r.answer()
 }
 
-// settle publishes what has changed.
+// settle publishes changes and announces that the replica is idle.
 func (r *runner) settle() {
 	r.publish()
 	r.answer()
@@ -101,7 +100,7 @@ func (r *runner) settle() {
 	}
 }
 
-// next waits for what happens next, and handles it.
+// next waits for the next input and handles it.
 func (r *runner) next() {
 	var slots, commandSlots chan<- struct{}
 	blocked := r.blocked()
@@ -148,9 +147,8 @@ func (r *runner) next() {
 	}
 }
 
-// hold returns nil if nothing keeps the replica from its launch. While a group of
-// its Group.After does, hold returns a channel that is closed when that may have
-// changed.
+// blocked returns nil if nothing keeps the replica from its launch. While a group of its
+// Group.After does, blocked returns a channel that is closed when that may have changed.
 func (r *runner) blocked() <-chan struct{} {
 	var changed <-chan struct{}
 	if r.mustWait {
@@ -159,7 +157,7 @@ func (r *runner) blocked() <-chan struct{} {
 	if blocker := r.blockedBy(); blocker != r.blocker {
 		r.blocker = blocker
 		r.publish()
-		r.set.idle() // it may be the last that waits, and for ever
+		r.set.idle() // it may be the last one that waits, and forever
 	}
 	if r.blocker == "" {
 		return nil
@@ -167,7 +165,7 @@ func (r *runner) blocked() <-chan struct{} {
 	return changed
 }
 
-// blockedBy returns the group that the launch must wait for; empty: none.
+// blockedBy returns the group that the launch must wait for, or "".
 func (r *runner) blockedBy() string {
 	if queued, _ := r.core.Queued(); !queued || !r.mustWait {
 		return ""
@@ -175,7 +173,7 @@ func (r *runner) blockedBy() string {
 	return r.set.blocker(r.wanted.Group)
 }
 
-// start gives the replica a command that launches it, which waits for Group.After.
+// start gives the replica a command whose launch waits for Group.After.
 func (r *runner) start(k lifecycle.InputKind) {
 	r.command(k, "a start")
 	r.mustWait, _ = r.core.Queued()
@@ -187,14 +185,13 @@ func (r *runner) takeSlot(slots <-chan struct{}) {
 	r.step(lifecycle.Input{Kind: lifecycle.InputSlot})
 }
 
-// command gives the replica a command. A launch by it does not wait for
-// Group.After.
+// command gives the replica a command whose launch does not wait for Group.After.
 func (r *runner) command(k lifecycle.InputKind, reason string) {
 	r.mustWait = false
 	r.step(lifecycle.Input{Kind: k, Reason: reason})
 }
 
-// step passes on what has happened, and carries out the effects.
+// step passes an input on and carries out the effects.
 func (r *runner) step(in lifecycle.Input) {
 	in.Draw = rand.Float64()
 	for _, e := range r.core.Step(time.Now(), in) {
@@ -251,7 +248,7 @@ func (r *runner) mayLaunch() bool {
 	return r.set.config.Killed.Err() == nil && r.set.ctx.Err() == nil
 }
 
-// arm sets the one timer to the earliest of the times that are set.
+// arm sets the timer to the earliest of the times in timers.
 func (r *runner) arm() {
 	var first time.Time
 	for _, at := range r.timers {
@@ -266,7 +263,7 @@ func (r *runner) arm() {
 	}
 }
 
-// fire passes on the timers that are due.
+// fire passes on the timers that have expired.
 func (r *runner) fire() {
 	now := time.Now()
 	for t, at := range r.timers {
@@ -278,13 +275,13 @@ func (r *runner) fire() {
 	r.arm()
 }
 
-// configure gives the replica other settings.
+// configure changes the settings of the replica.
 func (r *runner) configure(m Member) {
 	r.wanted = m
 	r.step(lifecycle.Input{Kind: lifecycle.InputConfigure, Settings: m.settings()})
 }
 
-// emit completes an event, which publish reports after the status that it led to.
+// emit completes an event. It is reported by publish, after the status that it led to.
 func (r *runner) emit(e event.Event) {
 	e.Replica, e.Group = r.name, r.wanted.Group
 	if e.Time.IsZero() {
@@ -296,7 +293,7 @@ func (r *runner) emit(e event.Event) {
 	switch e.Kind {
 	case event.KindExited:
 		e.Output = r.output
-		if e.Next != (restart.Decision{}) { // nobody asked for it
+		if e.Next != (restart.Decision{}) { // no command caused it
 			r.exits++
 			r.fail(e.Exit)
 		}
@@ -312,7 +309,7 @@ func (r *runner) fail(e restart.Exit) {
 	}
 }
 
-// publish updates the status that others see, and reports the pending events.
+// publish updates the status that others see, and then reports the pending events.
 func (r *runner) publish() {
 	s := status.Status{
 		Replica: r.name, Group: r.wanted.Group, Addr: r.wanted.Addr, State: r.core.State(),
@@ -365,7 +362,8 @@ func (r *runner) answer() {
 	r.waiters = waiting
 }
 
-// killed returns the reason of a kill with the number of processes; zero: unknown.
+// killed returns the reason of a kill, with the number of processes unless that is zero, for
+// unknown.
 func killed(reason string, processes int) string {
 	switch {
 	case processes == 1:

@@ -1,6 +1,6 @@
-// Package replicas runs the replicas of one supervisor. Each has a runner, a goroutine
-// that passes what happens to lifecycle.Replica and carries out the effects; a [Set]
-// holds the runners, gives them commands, and changes which there are.
+// Package replicas runs the replicas of one supervisor. Each replica has a runner, a goroutine that
+// passes inputs to lifecycle.Replica and carries out the effects. A [Set] holds the runners, gives
+// them commands, and adds and removes them.
 package replicas
 
 import (
@@ -18,24 +18,24 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// Config says what a [Set] works with.
+// Config has what a [Set] works with.
 type Config struct {
 	System      System
 	MaxStarting int // replicas between launch and ready at a time
 	Prober      *probe.Prober
 	Emit        func(event.Event)
-	Killed      context.Context // once it has ended, processes are killed and none is launched
+	Killed      context.Context // when it has ended, processes are killed and none is launched
 }
 
-// Set is the replicas of one supervisor. The zero value is closed, until Open.
+// Set is the replicas of one supervisor. The zero value is closed; Open opens it.
 type Set struct {
 	config       Config
 	ctx          context.Context // ends when nothing may be launched any more
-	slots        chan struct{}   // holds an element per replica that starts
-	commandSlots chan struct{}   // the same, for launches that a command asked for
+	slots        chan struct{}   // has an element for each replica that is starting
+	commandSlots chan struct{}   // the same for launches requested by commands
 	idled        chan struct{}   // has an element when the last replica may have become idle
-	changing     chan struct{}   // holds an element while the set is changed
-	rolling      chan struct{}   // holds an element while replicas are restarted one at a time
+	changing     chan struct{}   // has an element while the set is changed
+	rolling      chan struct{}   // has an element while replicas are restarted one at a time
 	escalations  sync.WaitGroup
 	changes      notifier
 
@@ -45,9 +45,9 @@ type Set struct {
 	isOpen  bool
 }
 
-// Open makes the set run its first groups, which Check has checked. It returns when
-// all were launched, or ctx has ended; the set launches nothing after that.
-// Changes of the set wait until Open has returned.
+// Open makes the set run its first groups, which must have passed Check. It returns when each
+// launch was tried, or when ctx has ended; after that the set launches nothing. Changes of the set
+// wait until Open has returned.
 func (t *Set) Open(ctx context.Context, c Config, groups []spec.Group) {
 	t.mu.Lock()
 	t.config, t.ctx, t.isOpen = c, ctx, true
@@ -60,15 +60,15 @@ func (t *Set) Open(ctx context.Context, c Config, groups []spec.Group) {
 	<-t.changing
 }
 
-// admit makes groups, whose replicas are all, those of the set, and returns the new
-// runners, which are yet to be launched.
+// admit sets the groups, whose replicas are all, and returns the runners of new replicas, which are
+// still to be launched.
 func (t *Set) admit(groups []spec.Group, all []Member) []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, position := make(map[string]bool), make(map[string]int)
 	for _, r := range t.runners {
 		have[r.name] = true
-		position[r.name] = len(all) // those that leave come last
+		position[r.name] = len(all) // leaving ones come last
 	}
 	var fresh []*runner
 	for i, p := range all {
@@ -88,8 +88,8 @@ func (t *Set) admit(groups []spec.Group, all []Member) []*runner {
 	return fresh
 }
 
-// launch launches new replicas in their order. It returns when each launch was tried
-// or waits for other groups, or when ctx ends.
+// launch launches new replicas in order. It returns when each launch was tried or waits for other
+// groups, or when ctx ends.
 func (t *Set) launch(ctx context.Context, fresh []*runner) {
 	for _, r := range fresh {
 		tried := r.await(ctx, func() func() (bool, error) {
@@ -106,8 +106,8 @@ func (t *Set) launch(ctx context.Context, fresh []*runner) {
 	}
 }
 
-// remove takes replicas out of the set, and returns when they are gone, or when ctx
-// ends, with its error.
+// remove removes replicas from the set. It returns when they are gone, or with ctx's error when ctx
+// ends.
 func (t *Set) remove(ctx context.Context, runners []*runner, reason string) (err error) {
 	for _, layer := range t.layers(runners) {
 		for _, r := range layer {
@@ -124,7 +124,7 @@ func (t *Set) remove(ctx context.Context, runners []*runner, reason string) (err
 	return err
 }
 
-// forget is called by a runner when its replica is gone.
+// forget removes the runner of a replica that is gone.
 func (t *Set) forget(r *runner) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,8 +143,8 @@ func (t *Set) Close() {
 	t.escalations.Wait()
 }
 
-// Held returns how many commands wait and how many slots are taken. It is for tests:
-// 0 once all commands have returned and all replicas are ready.
+// Pending returns how many commands wait and how many slots are taken, for tests. It is 0 when all
+// commands have returned and all replicas are ready.
 func (t *Set) Pending() int {
 	n := len(t.slots) + len(t.commandSlots) + len(t.changing) + len(t.rolling)
 	for _, r := range t.all() {
@@ -153,17 +153,17 @@ func (t *Set) Pending() int {
 	return n
 }
 
-// all returns the present runners.
+// all returns the runners.
 func (t *Set) all() []*runner {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.runners)
 }
 
-// Has reports whether there is a replica of this name.
+// Has reports whether there is a replica of that name.
 func (t *Set) Has(name string) bool { return t.find(name) != nil }
 
-// Lost counts dropped lines of a replica, if it is still there.
+// Lost counts dropped lines of a replica if it still exists.
 func (t *Set) Lost(name string, lines uint64) {
 	if r := t.find(name); r != nil {
 		r.lost.Add(lines)
@@ -181,8 +181,8 @@ func (t *Set) find(name string) *runner {
 	return nil
 }
 
-// named returns the replicas with these names, or in groups with these names, in
-// their order. No name: all. A group may have no replicas.
+// named returns the replicas with these names, or in groups with these names, in order. Without
+// names it returns all. A group may have no replicas.
 func (t *Set) named(names ...string) ([]*runner, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -217,7 +217,7 @@ func (t *Set) named(names ...string) ([]*runner, error) {
 	return runners, nil
 }
 
-// change waits for other changes of the set, and holds off the next ones until
+// change waits until no other change of the set is under way, and keeps further ones waiting until
 // release is called.
 func (t *Set) change(ctx context.Context) (release func(), err error) {
 	t.mu.Lock()
@@ -229,7 +229,7 @@ func (t *Set) change(ctx context.Context) (release func(), err error) {
 	select {
 	case changing <- struct{}{}:
 		release = func() { <-changing; t.idle() }
-		if err := ctx.Err(); err != nil { // ctx had ended too: the caller wants no change any more
+		if err := ctx.Err(); err != nil { // both were possible: the caller no longer wants the change
 			release()
 			return nil, err
 		}
@@ -241,8 +241,7 @@ func (t *Set) change(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// idle is called when a replica has nothing more to do, or a change of the set is
-// over.
+// idle announces that a replica has nothing more to do, or that a change of the set is over.
 func (t *Set) idle() {
 	select {
 	case t.idled <- struct{}{}:
@@ -250,12 +249,12 @@ func (t *Set) idle() {
 	}
 }
 
-// Idled delivers an element when the last replica may have become idle: time to
-// ask Busy.
+// Idled delivers an element when the last replica may have become idle, so that it is time to call
+// Busy.
 func (t *Set) Idled() <-chan struct{} { return t.idled }
 
-// Busy reports whether a replica runs or will run. With stay, all will but those
-// that are finished.
+// Busy reports whether a replica runs or will run. With stay it counts all replicas that are not
+// finished.
 func (t *Set) Busy(stay bool) bool {
 	if len(t.changing) > 0 {
 		return true // idle is called when that is over
@@ -277,8 +276,8 @@ func (t *Set) Busy(stay bool) bool {
 	return len(runners) == 0 && stay
 }
 
-// escalate stops or restarts the others in the group of a replica that was given
-// up. Those that were stopped by command stay stopped.
+// escalate stops or restarts the rest of the group of a replica that was given up, except for
+// replicas that a command stopped.
 func (t *Set) escalate(failed *runner, then restart.Escalation) {
 	group, command := failed.wanted.Group, lifecycle.InputStop
 	if then == restart.EscalationRestartAll {

@@ -8,14 +8,14 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// System is the seam to the operating system.
+// System is the interface to the operating system.
 type System interface {
-	// Launch starts the process of an incarnation, unless ctx has ended. The
-	// error says why the program could not be executed.
+	// Launch starts the process of an incarnation, unless ctx has ended. The error says why the
+	// program could not be executed.
 	Launch(ctx context.Context, m Member, incarnation int) (Process, error)
 }
 
-// Process is a [process.Process].
+// Process is implemented by [process.Process].
 type Process interface {
 	PID() int
 	Notified() <-chan struct{}
