@@ -32,11 +32,11 @@ type waits struct {
 	flush time.Duration // how long Run waits for an OnOutput that takes no lines
 }
 
-var usualWaits = waits{process.UsualWaits, 5 * time.Second}
+var defaultWaits = waits{process.DefaultWaits, 5 * time.Second}
 
 func (c Config) bounds() waits {
 	if c.waits == nil {
-		return usualWaits
+		return defaultWaits
 	}
 	return *c.waits
 }

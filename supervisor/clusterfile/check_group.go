@@ -31,10 +31,10 @@ func (g *group) wrong(key, rest, what string) error {
 	case given(g.in.flags.Group, key):
 		return inputfile.Place{Name: flag(key)}.Errorf("%s", what)
 	}
-	own := "groups." + g.name + "." + key
-	paths := []string{own + rest, own, key + rest, key}
+	inGroup := "groups." + g.name + "." + key
+	paths := []string{inGroup + rest, inGroup, key + rest, key}
 	if key == "env" || key == "rlimits" { // which are joined
-		paths = []string{own + rest, key + rest}
+		paths = []string{inGroup + rest, key + rest}
 	}
 	for _, path := range paths {
 		if g.in.file.Has(path) {
@@ -42,9 +42,9 @@ func (g *group) wrong(key, rest, what string) error {
 		}
 	}
 	if g.name == "" {
-		own = key
+		inGroup = key
 	}
-	return g.in.file.Value("groups."+g.name).Errorf("%s: %s", own+rest, what)
+	return g.in.file.Value("groups."+g.name).Errorf("%s: %s", inGroup+rest, what)
 }
 
 // wrongVariable returns an error about the name of a variable in env.
@@ -126,10 +126,10 @@ func (g *group) checkPorts() error {
 	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, parse.MaxPort-n+1, n, last))
 }
 
-// checkApart refuses ports that an earlier group has.
-func (g *group) checkApart(before []*group) error {
+// checkPortOverlap refuses ports that an earlier group has.
+func (g *group) checkPortOverlap(before []*group) error {
 	for _, other := range before {
-		if !g.located || !other.located || !sameHost(*g.Host, *other.Host) ||
+		if !g.hasAddr || !other.hasAddr || !sameHost(*g.Host, *other.Host) ||
 			int(*g.BasePort) > other.lastPort() || int(*other.BasePort) > g.lastPort() {
 			continue
 		}
@@ -141,16 +141,16 @@ func (g *group) checkApart(before []*group) error {
 // room returns how many replicas the group can be scaled to: one if it has a name, or
 // else as many as there are ports before the next one of another group or of the
 // supervisor.
-func (g *group) room(groups []*group, ours Settings) int {
+func (g *group) capacity(groups []*group, ours Settings) int {
 	if g.Name != nil {
 		return 1
 	}
-	if !g.located {
+	if !g.hasAddr {
 		return maxCount
 	}
 	taken := []string{ours.Control, ours.MetricsAddr}
 	for _, other := range groups {
-		if other != g && other.located {
+		if other != g && other.hasAddr {
 			taken = append(taken, other.addr(0))
 		}
 	}
@@ -238,9 +238,9 @@ func (g *group) readEnvFile() (err error) {
 	if g.fileEnv, err = inputfile.ReadEnv(string(*g.EnvFile)); err != nil {
 		return g.wrong("env_file", "", err.Error())
 	}
-	for name := range ours {
+	for name := range reservedEnv {
 		if _, found := g.fileEnv[name]; found {
-			return g.wrong("env_file", "", fmt.Sprintf("%q: %s", name, otherNames))
+			return g.wrong("env_file", "", fmt.Sprintf("%q: %s", name, wantEnvName))
 		}
 	}
 	return nil
@@ -249,8 +249,8 @@ func (g *group) readEnvFile() (err error) {
 func (g *group) checkEnv() error {
 	for _, key := range slices.Sorted(maps.Keys(g.Env)) {
 		switch value := string(g.Env[key]); {
-		case key == "" || strings.ContainsAny(key, "=\x00") || ours[key]:
-			return g.wrongVariable(key, otherNames)
+		case key == "" || strings.ContainsAny(key, "=\x00") || reservedEnv[key]:
+			return g.wrongVariable(key, wantEnvName)
 		case strings.Contains(value, "\x00"):
 			return g.wrong("env", "."+key, fmt.Sprintf("%q: want a text without a NUL", value))
 		}
@@ -258,10 +258,10 @@ func (g *group) checkEnv() error {
 	return nil
 }
 
-const otherNames = "want a name without = or NUL, other than CRASHLAB_INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set"
+const wantEnvName = "want a name without = or NUL, other than CRASHLAB_INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set"
 
 // ours are the environment variables that the supervisor sets.
-var ours = map[string]bool{"CRASHLAB_INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}
+var reservedEnv = map[string]bool{"CRASHLAB_INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}
 
 func (g *group) checkLimits() error {
 	limits := g.limits().Rlimits
@@ -325,8 +325,8 @@ func findProgram(r spec.Replica) error {
 	}
 	path := ""
 	for _, v := range r.Env {
-		if own, ok := strings.CutPrefix(v, "PATH="); ok {
-			path = own // the last one counts
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = value // the last one counts
 		}
 	}
 	if path == "" || path == os.Getenv("PATH") {

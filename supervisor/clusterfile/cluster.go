@@ -84,7 +84,7 @@ func (in input) cluster() (*Cluster, error) {
 		if total += int(*g.Replicas); total > maxReplicas {
 			return nil, in.file.Value("groups."+g.name).Errorf("groups.%s: with it there are %d replicas: want at most %d in all", g.name, total, maxReplicas)
 		}
-		if err := g.checkApart(groups[:i]); err != nil {
+		if err := g.checkPortOverlap(groups[:i]); err != nil {
 			return nil, err
 		}
 		if err := c.add(g); err != nil {
@@ -98,7 +98,7 @@ func (in input) cluster() (*Cluster, error) {
 		return nil, err
 	}
 	for i, g := range groups {
-		c.Groups[i].Max = g.room(groups, c.Settings)
+		c.Groups[i].Max = g.capacity(groups, c.Settings)
 	}
 	if c.Banner, err = in.banner(c); err != nil {
 		return nil, err

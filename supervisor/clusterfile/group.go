@@ -21,7 +21,7 @@ type group struct {
 	groupSettings
 	in      input
 	listens bool              // its replicas listen at their addresses
-	located bool              // its replicas have addresses
+	hasAddr bool              // its replicas have addresses
 	fileEnv map[string]string // of env_file
 }
 
@@ -45,7 +45,7 @@ func (in input) group(name string, inGroup groupSettings) (*group, error) {
 	}
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port outside the groups is only for those that listen.
-	g.located = g.listens || inGroup.BasePort != nil || name == "" && set.BasePort != nil
+	g.hasAddr = g.listens || inGroup.BasePort != nil || name == "" && set.BasePort != nil
 	checks := []func() error{g.checkCommand, g.checkName, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -136,7 +136,7 @@ func (g *group) replica(i int) (spec.Replica, error) {
 			r.StopTimeout = max(s.Timeout.span(), 1)
 		}
 	}
-	if g.located {
+	if g.hasAddr {
 		r.Addr = values[2].value
 	}
 	dir, _, err := expand(string(deref(g.Dir)), values)

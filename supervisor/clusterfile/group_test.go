@@ -192,7 +192,7 @@ groups:
 }
 
 // Scale finds no port that a launch would not: those above, of others, and ours.
-func TestRoomOfAGroup(t *testing.T) {
+func TestCapacityOfAGroup(t *testing.T) {
 	const addr = "command: [\"true\", \"{addr}\"]\n"
 	for text, want := range map[string][]int{
 		"command: [\"true\"]\n":     {1000},

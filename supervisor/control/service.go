@@ -49,7 +49,7 @@ func (s *service) List(_ context.Context, req *supervisorv1.ListRequest) (*super
 func (s *service) Get(_ context.Context, req *supervisorv1.GetRequest) (*supervisorv1.GetResponse, error) {
 	of, err := s.supervisor.Get(req.GetReplica())
 	if err != nil {
-		return nil, refusal(err, codes.FailedPrecondition)
+		return nil, statusError(err, codes.FailedPrecondition)
 	}
 	return &supervisorv1.GetResponse{Status: statusWithUsage(of, req.GetUsage())}, nil
 }
@@ -87,7 +87,7 @@ func (s *service) Scale(ctx context.Context, req *supervisorv1.ScaleRequest) (*s
 		err = s.supervisor.Scale(ctx, group, int(req.GetCount()))
 	}
 	if err != nil {
-		return nil, refusal(err, codes.InvalidArgument)
+		return nil, statusError(err, codes.InvalidArgument)
 	}
 	return &supervisorv1.ScaleResponse{Replicas: s.statuses(func(_, of string) bool { return of == group })}, nil
 }
@@ -112,7 +112,7 @@ func (s *service) SetPolicy(ctx context.Context, req *supervisorv1.SetPolicyRequ
 		})
 	}
 	if err != nil {
-		return nil, refusal(err, codes.InvalidArgument)
+		return nil, statusError(err, codes.InvalidArgument)
 	}
 	return &supervisorv1.SetPolicyResponse{Policy: policyMessage(now)}, nil
 }
@@ -122,7 +122,7 @@ func (s *service) Reload(ctx context.Context, _ *supervisorv1.ReloadRequest) (*s
 		return nil, status.Error(codes.FailedPrecondition, "reload: this supervisor was started without a cluster file")
 	}
 	if err := s.reload(ctx); err != nil {
-		return nil, refusal(err, codes.InvalidArgument)
+		return nil, statusError(err, codes.InvalidArgument)
 	}
 	return &supervisorv1.ReloadResponse{Replicas: s.statuses(everyone)}, nil
 }
@@ -130,7 +130,7 @@ func (s *service) Reload(ctx context.Context, _ *supervisorv1.ReloadRequest) (*s
 func (s *service) Reopen(ctx context.Context, _ *supervisorv1.ReopenRequest) (*supervisorv1.ReopenResponse, error) {
 	if s.reopen != nil {
 		if err := s.reopen(ctx); err != nil {
-			return nil, refusal(err, codes.FailedPrecondition)
+			return nil, statusError(err, codes.FailedPrecondition)
 		}
 	}
 	return new(supervisorv1.ReopenResponse), nil
@@ -142,8 +142,8 @@ type request interface {
 	GetAll() bool
 }
 
-// chosen returns the names in a request; none if it is for all replicas.
-func chosen(req request) ([]string, error) {
+// requestedNames returns the names in a request; none if it is for all replicas.
+func requestedNames(req request) ([]string, error) {
 	names := req.GetNames()
 	if (len(names) > 0) == req.GetAll() || slices.Contains(names, "") {
 		return nil, status.Errorf(codes.InvalidArgument, "names %q, all %v: want names of replicas or groups, or all", names, req.GetAll())
@@ -164,12 +164,12 @@ func everyone(_, _ string) bool { return true }
 // command calls do with the names in a request, and returns the status of those
 // replicas after that.
 func (s *service) command(req request, do func(names ...string) error) ([]*supervisorv1.Status, error) {
-	names, err := chosen(req)
+	names, err := requestedNames(req)
 	if err != nil {
 		return nil, err
 	}
 	if err := do(names...); err != nil {
-		return nil, refusal(err, codes.FailedPrecondition)
+		return nil, statusError(err, codes.FailedPrecondition)
 	}
 	return s.statuses(among(names)), nil
 }
@@ -212,7 +212,7 @@ func (s *service) statuses(want func(replica, group string) bool) []*supervisorv
 
 // refusal returns the gRPC error for an error of the supervisor. Its code is otherwise
 // if the error has no code of its own.
-func refusal(err error, otherwise codes.Code) error {
+func statusError(err error, otherwise codes.Code) error {
 	code := otherwise
 	for _, known := range []struct {
 		err  error

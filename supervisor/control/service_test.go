@@ -322,7 +322,7 @@ func TestCodesOfErrors(t *testing.T) {
 		context.DeadlineExceeded: codes.DeadlineExceeded,
 		errors.New("else"):       codes.InvalidArgument,
 	} {
-		got := refusal(errors.Join(fmt.Errorf("replica a: %w", err)), codes.InvalidArgument)
+		got := statusError(errors.Join(fmt.Errorf("replica a: %w", err)), codes.InvalidArgument)
 		if grpcstatus.Code(got) != want || grpcstatus.Convert(got).Message() != "replica a: "+err.Error() {
 			t.Errorf("%v becomes %v, want %v", err, got, want)
 		}

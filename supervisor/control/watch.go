@@ -34,7 +34,7 @@ func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStream
 }
 
 func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream grpc.ServerStreamingServer[supervisorv1.RollingRestartResponse]) error {
-	names, err := chosen(req)
+	names, err := requestedNames(req)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream
 	if err := <-result; err != nil {
 		// The events that led to it come first, if the caller still listens.
 		_, _ = s.sendEvents(ctx, after, s.supervisor.Sequence(), send)
-		return refusal(err, codes.FailedPrecondition)
+		return statusError(err, codes.FailedPrecondition)
 	}
 	if sendErr == nil {
 		_, sendErr = s.sendEvents(ctx, after, s.supervisor.Sequence(), send)
@@ -76,7 +76,7 @@ func (s *service) sendEvents(ctx context.Context, after, until uint64, send func
 	}
 	for e, err := range s.supervisor.Watch(ctx, after) {
 		if err != nil {
-			return after, refusal(err, codes.OutOfRange)
+			return after, statusError(err, codes.OutOfRange)
 		}
 		if err := send(e); err != nil {
 			return after, err
@@ -95,7 +95,7 @@ func (s *service) Logs(req *supervisorv1.LogsRequest, stream grpc.ServerStreamin
 	}
 	lines, err := s.supervisor.Output(stream.Context(), req.GetReplica(), last, req.GetFollow())
 	if err != nil {
-		return refusal(err, codes.InvalidArgument)
+		return statusError(err, codes.InvalidArgument)
 	}
 	if err := stream.SendHeader(metadata.MD{}); err != nil {
 		return err

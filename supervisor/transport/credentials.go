@@ -26,14 +26,14 @@ func (f *Failure) Error() string { return f.Err.Error() + "; " + f.Advice }
 // Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// secured are the credentials of a client. Each handshake has a configuration of its own.
-type secured struct {
+// tlsCredentials are the credentials of a client. Each handshake has a configuration of its own.
+type tlsCredentials struct {
 	credentials.TransportCredentials // that of no certificate, for all but the handshake
 	config                           func() *tls.Config
 }
 
 // ClientHandshake is part of credentials.TransportCredentials.
-func (s secured) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (s tlsCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	config := s.config()
 	if config.ServerName != "" {
 		authority = config.ServerName
@@ -42,41 +42,43 @@ func (s secured) ClientHandshake(ctx context.Context, authority string, raw net.
 	if err != nil {
 		return nil, nil, advise(err)
 	}
-	return advised{conn}, info, nil
+	return tlsConn{conn}, info, nil
 }
 
 // Clone is part of credentials.TransportCredentials.
-func (s secured) Clone() credentials.TransportCredentials {
-	return secured{s.TransportCredentials.Clone(), s.config}
+func (s tlsCredentials) Clone() credentials.TransportCredentials {
+	return tlsCredentials{s.TransportCredentials.Clone(), s.config}
 }
 
 // plain are the credentials of a client without TLS.
-type plain struct {
+type plainCredentials struct {
 	credentials.TransportCredentials
 }
 
 // ClientHandshake is part of credentials.TransportCredentials.
-func (p plain) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (p plainCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := p.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &unheard{Conn: conn}, info, nil
+	return &plainConn{Conn: conn}, info, nil
 }
 
 // Clone is part of credentials.TransportCredentials.
-func (p plain) Clone() credentials.TransportCredentials { return plain{p.TransportCredentials.Clone()} }
+func (p plainCredentials) Clone() credentials.TransportCredentials {
+	return plainCredentials{p.TransportCredentials.Clone()}
+}
 
-// advised is a connection that advises what to do about alerts. With TLS 1.3 a server judges the
+// tlsConn is a connection that advises what to do about alerts. With TLS 1.3 a server judges the
 // client's certificate when the client's handshake has already ended.
-type advised struct{ net.Conn }
+type tlsConn struct{ net.Conn }
 
-func (a advised) Read(b []byte) (int, error) {
+func (a tlsConn) Read(b []byte) (int, error) {
 	n, err := a.Conn.Read(b)
 	return n, advise(err)
 }
 
-func (a advised) Write(b []byte) (int, error) {
+func (a tlsConn) Write(b []byte) (int, error) {
 	n, err := a.Conn.Write(b)
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		_, last := a.Conn.Read(make([]byte, 1))
@@ -87,13 +89,13 @@ func (a advised) Write(b []byte) (int, error) {
 	return n, advise(err)
 }
 
-// unheard is a connection without TLS from which nothing may have come yet.
-type unheard struct {
+// plainConn is a connection without TLS from which nothing may have come yet.
+type plainConn struct {
 	net.Conn
 	heard atomic.Bool
 }
 
-func (u *unheard) Read(b []byte) (int, error) {
+func (u *plainConn) Read(b []byte) (int, error) {
 	n, err := u.Conn.Read(b)
 	if n > 0 {
 		u.heard.Store(true)
@@ -101,14 +103,14 @@ func (u *unheard) Read(b []byte) (int, error) {
 	return n, u.advise(err)
 }
 
-func (u *unheard) Write(b []byte) (int, error) {
+func (u *plainConn) Write(b []byte) (int, error) {
 	n, err := u.Conn.Write(b)
 	return n, u.advise(err)
 }
 
 // advise adds to the error of a connection that the server has closed at once what the reason may
 // be.
-func (u *unheard) advise(err error) error {
+func (u *plainConn) advise(err error) error {
 	if err == nil || u.heard.Load() {
 		return err
 	}

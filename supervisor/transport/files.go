@@ -86,15 +86,15 @@ func (f *files) open(pipes bool) (err error) {
 
 // current returns what is in the files, or what was there before if that cannot be used.
 func (f *files) current() material {
-	now, news := f.update()
-	if news != nil {
-		f.warn(news) // which may block
+	now, warning := f.update()
+	if warning != nil {
+		f.warn(warning) // which may block
 	}
 	return now
 }
 
 // update returns what is in the files, or what was there before, with the reason if that is new.
-func (f *files) update() (now material, news error) {
+func (f *files) update() (now material, warning error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	read, loaded, err := f.load()
@@ -102,9 +102,9 @@ func (f *files) update() (now material, news error) {
 	case err == nil:
 		f.texts, f.now, f.warned = read, loaded, ""
 	case err.Error() != f.warned:
-		f.warned, news = err.Error(), err
+		f.warned, warning = err.Error(), err
 	}
-	return f.now, news
+	return f.now, warning
 }
 
 // load reads the files, and parses them if they have changed.

@@ -88,9 +88,9 @@ func (c Client) Credentials(warn func(error)) (credentials.TransportCredentials,
 		return nil, err
 	}
 	if config == nil {
-		return plain{insecure.NewCredentials()}, nil
+		return plainCredentials{insecure.NewCredentials()}, nil
 	}
-	return secured{credentials.NewTLS(&tls.Config{ServerName: string(c.ServerName)}), config}, nil
+	return tlsCredentials{credentials.NewTLS(&tls.Config{ServerName: string(c.ServerName)}), config}, nil
 }
 
 // Dialer returns a function that connects by TLS, for use without gRPC; nil if connections are not
@@ -106,7 +106,7 @@ func (c Client) Dialer(warn func(error)) (func(ctx context.Context, network, add
 		if err != nil {
 			return nil, advise(err)
 		}
-		return advised{conn}, nil
+		return tlsConn{conn}, nil
 	}, nil
 }
 

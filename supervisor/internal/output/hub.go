@@ -75,7 +75,7 @@ func (h *Hub) Open(replica, group string, drop bool) (*os.File, *Reader, error) 
 	s.mu.Unlock()
 	return in, &Reader{
 		hub: h, replica: replica, stream: s, drop: drop, pipe: out, got: -1, begin: s.history.End(),
-		hurry: make(chan struct{}), CaughtUp: make(chan struct{}),
+		processEnded: make(chan struct{}), CaughtUp: make(chan struct{}),
 	}, nil
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tellPeriod is how often lost lines are reported, while there are any.
-const tellPeriod = time.Second
+// reportPeriod is how often lost lines are reported, while there are any.
+const reportPeriod = time.Second
 
 // Losses counts lost lines. The zero value is ready for use.
 type Losses struct {
@@ -15,13 +15,13 @@ type Losses struct {
 	// them. It must not block. Nil: lines are counted and nothing else.
 	Tell func(source string, lines uint64, err error)
 
-	telling sync.Mutex // held while Tell runs; taken before mu
+	reporting sync.Mutex // held while Tell runs; taken before mu
 
-	mu    sync.Mutex
-	total uint64
-	err   error // why the latest write failed; nil: it did not
-	fresh map[string]loss
-	timer *time.Timer // nil: there is nothing to report
+	mu         sync.Mutex
+	total      uint64
+	err        error // why the latest write failed; nil: it did not
+	unreported map[string]loss
+	timer      *time.Timer // nil: there is nothing to report
 }
 
 type loss struct {
@@ -41,12 +41,12 @@ func (l *Losses) Add(source string, lines uint64, err error) {
 	if l.Tell == nil {
 		return
 	}
-	if l.fresh == nil {
-		l.fresh = make(map[string]loss)
+	if l.unreported == nil {
+		l.unreported = make(map[string]loss)
 	}
-	l.fresh[source] = loss{l.fresh[source].lines + lines, err}
+	l.unreported[source] = loss{l.unreported[source].lines + lines, err}
 	if l.timer == nil {
-		l.timer = time.AfterFunc(tellPeriod, l.Flush)
+		l.timer = time.AfterFunc(reportPeriod, l.Flush)
 	}
 }
 
@@ -59,17 +59,17 @@ func (l *Losses) Outcome(err error) {
 
 // Flush reports at once what was not reported yet.
 func (l *Losses) Flush() {
-	l.telling.Lock()
-	defer l.telling.Unlock()
+	l.reporting.Lock()
+	defer l.reporting.Unlock()
 	l.mu.Lock()
-	fresh := l.fresh
-	l.fresh = nil
+	unreported := l.unreported
+	l.unreported = nil
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil
 	}
 	l.mu.Unlock()
-	for source, lost := range fresh {
+	for source, lost := range unreported {
 		l.Tell(source, lost.lines, lost.err)
 	}
 }

@@ -37,8 +37,8 @@ type Reader struct {
 	mu    sync.Mutex
 	until time.Time // reading ends, once the process has ended
 
-	hurry    chan struct{} // closed when the process has ended: nobody waits for a sink then
-	CaughtUp chan struct{} // closed when all that the process wrote before its end was read
+	processEnded chan struct{} // closed when the process has ended: nobody waits for a sink then
+	CaughtUp     chan struct{} // closed when all that the process wrote before its end was read
 }
 
 // Close closes the pipe. Run does so too.
@@ -50,7 +50,7 @@ func (r *Reader) ProcessEnded(until time.Time) {
 	r.mu.Lock()
 	r.until = until
 	r.mu.Unlock()
-	close(r.hurry)
+	close(r.processEnded)
 	_ = r.pipe.SetReadDeadline(time.Now()) // fails only when the reader has ended
 }
 
@@ -112,7 +112,7 @@ func (r *Reader) fill(fd uintptr) bool {
 		}
 	}
 	if err == syscall.EAGAIN {
-		r.lines.rest()
+		r.lines.releaseIfEmpty()
 		return false
 	}
 	return true
@@ -125,7 +125,7 @@ func (r *Reader) emit(lines []byte) {
 	case r.drop:
 		r.stream.sink.Put("", lines)
 	default:
-		r.stream.sink.PutAll("", lines, r.hurry)
+		r.stream.sink.PutAll("", lines, r.processEnded)
 	}
 }
 
@@ -197,11 +197,11 @@ func (b *lineBuffer) end(emit func(lines []byte)) {
 		b.space()[0] = '\n'
 		b.add(1, emit)
 	}
-	b.rest()
+	b.releaseIfEmpty()
 }
 
 // rest gives the buffer back if nothing is in it.
-func (b *lineBuffer) rest() {
+func (b *lineBuffer) releaseIfEmpty() {
 	if len(b.bytes) == 0 {
 		b.release()
 	}

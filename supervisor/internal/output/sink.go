@@ -25,15 +25,15 @@ type Sink struct {
 
 	Losses Losses
 
-	mu      sync.Mutex
-	queue   []byte
-	held    map[string]int // bytes in queue, by source
-	put     uint64         // bytes ever put into queue
-	done    uint64         // bytes ever taken from it, and written or lost
-	torn    bool           // the last write ended within a line
-	writing bool           // a goroutine is
-	closed  bool
-	moved   chan struct{} // closed when done grows; nil: nobody waits
+	mu       sync.Mutex
+	queue    []byte
+	waiting  map[string]int // bytes in queue, by source
+	put      uint64         // bytes ever put into queue
+	done     uint64         // bytes ever taken from it, and written or lost
+	torn     bool           // the last write ended within a line
+	writing  bool           // a goroutine is
+	closed   bool
+	progress chan struct{} // closed when done grows; nil: nobody waits
 }
 
 // Put queues lines of a source, or drops them if there is no room. It never blocks.
@@ -54,23 +54,23 @@ func (s *Sink) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// PutAll waits until there is room for lines of a source, and queues them. Once hurry
+// PutAll waits until there is room for lines of a source, and queues them. Once processEnded
 // is closed it does not wait, and takes up to twice the limit, so that there is room
 // for all that a pipe held when its process ended.
-func (s *Sink) PutAll(source string, lines []byte, hurry <-chan struct{}) {
+func (s *Sink) PutAll(source string, lines []byte, processEnded <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for hurried := false; !hurried && !s.closed && !s.fits(source, lines); {
-		moved := s.wait()
+	for ended := false; !ended && !s.closed && !s.fits(source, lines); {
+		progress := s.wait()
 		s.mu.Unlock()
 		select {
-		case <-moved:
-		case <-hurry:
-			hurried = true
+		case <-progress:
+		case <-processEnded:
+			ended = true
 		}
 		s.mu.Lock()
 	}
-	if s.closed || s.held[source] > 2*s.limit() {
+	if s.closed || s.waiting[source] > 2*s.limit() {
 		s.lose(source, lines, nil)
 		return
 	}
@@ -85,8 +85,8 @@ func (s *Sink) limit() int {
 }
 
 func (s *Sink) fits(source string, lines []byte) bool {
-	held := s.held[source]
-	return held == 0 || held+len(lines) <= s.limit()
+	waiting := s.waiting[source]
+	return waiting == 0 || waiting+len(lines) <= s.limit()
 }
 
 func (s *Sink) add(source string, lines []byte) {
@@ -96,11 +96,11 @@ func (s *Sink) add(source string, lines []byte) {
 	if s.queue == nil {
 		s.queue = buffers.Get().(*[readSize]byte)[:0]
 	}
-	if s.held == nil {
-		s.held = make(map[string]int)
+	if s.waiting == nil {
+		s.waiting = make(map[string]int)
 	}
 	s.queue = append(s.queue, lines...)
-	s.held[source] += len(lines)
+	s.waiting[source] += len(lines)
 	s.put += uint64(len(lines))
 	if !s.writing {
 		s.writing = true
@@ -114,10 +114,10 @@ func (s *Sink) lose(source string, lines []byte, err error) {
 
 // wait returns a channel that is closed when done has grown.
 func (s *Sink) wait() <-chan struct{} {
-	if s.moved == nil {
-		s.moved = make(chan struct{})
+	if s.progress == nil {
+		s.progress = make(chan struct{})
 	}
-	return s.moved
+	return s.progress
 }
 
 // run writes until the queue is empty.
@@ -127,15 +127,15 @@ func (s *Sink) run() {
 	for len(s.queue) > 0 {
 		lines := s.queue
 		s.queue = nil
-		clear(s.held)
+		clear(s.waiting)
 		s.mu.Unlock()
 		s.write(lines)
 		s.mu.Lock()
 		s.done += uint64(len(lines))
 		recycle(lines)
-		if s.moved != nil {
-			close(s.moved)
-			s.moved = nil
+		if s.progress != nil {
+			close(s.progress)
+			s.progress = nil
 		}
 	}
 	s.writing = false
@@ -171,10 +171,10 @@ func (s *Sink) Flush(patience time.Duration) bool {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for end := s.put; s.done < end; {
-		moved := s.wait()
+		progress := s.wait()
 		s.mu.Unlock()
 		select {
-		case <-moved:
+		case <-progress:
 			timeout.Reset(patience)
 			s.mu.Lock()
 		case <-timeout.C:
@@ -193,10 +193,10 @@ func (s *Sink) Close(patience time.Duration) {
 	s.closed = true
 	s.lose("", s.queue, nil)
 	s.queue = nil
-	clear(s.held)
-	if s.moved != nil {
-		close(s.moved)
-		s.moved = nil
+	clear(s.waiting)
+	if s.progress != nil {
+		close(s.progress)
+		s.progress = nil
 	}
 	s.mu.Unlock()
 	s.Losses.Flush()

@@ -25,10 +25,10 @@ type Waits struct {
 	Guardian guardian.Waits
 }
 
-// UsualWaits are the waits outside tests, which wait longer, as on a slow machine
+// DefaultWaits are the waits outside tests, which wait longer, as on a slow machine
 // everything may seem to hang. Drain is short so that descriptors do not pile up
 // over many incarnations.
-var UsualWaits = Waits{Drain: 250 * time.Millisecond, Guardian: guardian.UsualWaits}
+var DefaultWaits = Waits{Drain: 250 * time.Millisecond, Guardian: guardian.DefaultWaits}
 
 // Config says how a [Machine] works.
 type Config struct {
@@ -134,11 +134,11 @@ func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
 	defer in.Close()
 	p := &Process{
 		out: out, drain: m.config.Waits.Drain, guardian: m.guardian, branch: m.tree.Branch(),
-		leader: true, behind: make(chan int, 1), end: make(chan End, 1), killed: make(chan struct{}),
+		leader: true, abandoned: make(chan int, 1), end: make(chan End, 1), killed: make(chan struct{}),
 	}
 	if err := m.start(ctx, p, in, c); err != nil {
 		out.Close()
-		p.notice.close()
+		p.socket.close()
 		p.branch.Remove()
 		return nil, err
 	}
@@ -156,14 +156,14 @@ func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command
 		return err
 	}
 	if c.Notify {
-		if p.notice, err = newReadySocket(p.branch.Mark(), uidOf(credential)); err != nil {
+		if p.socket, err = newReadySocket(p.branch.Mark(), uidOf(credential)); err != nil {
 			return err
 		}
 	}
 	if credential != nil {
 		_ = out.Chown(int(credential.Uid), -1) // so that it may open /dev/stdout; without, it may only write
 	}
-	env := environ(c, p.branch.Mark(), p.notice.address())
+	env := environ(c, p.branch.Mark(), p.socket.address())
 	program, err := lookPath(c.Args[0], c.Dir, env)
 	if err != nil {
 		return err

@@ -13,11 +13,11 @@ const notifyVariable = "NOTIFY_SOCKET"
 // readySocket is the socket by which one incarnation reports that it is ready. Its
 // name is random, and known to that incarnation alone. Nil is none.
 type readySocket struct {
-	conn  *net.UnixConn
-	name  string
-	ready chan struct{} // closed when the process has said READY=1
-	done  sync.WaitGroup
-	tidy  func()
+	conn    *net.UnixConn
+	name    string
+	ready   chan struct{} // closed when the process has said READY=1
+	done    sync.WaitGroup
+	cleanUp func()
 }
 
 // listen reads messages until close. It reads all, as senders block at a full
@@ -67,5 +67,5 @@ func (n *readySocket) close() {
 	}
 	n.conn.Close()
 	n.done.Wait()
-	n.tidy()
+	n.cleanUp()
 }

@@ -35,7 +35,7 @@ func newReadySocket(mark string, user uint32) (*readySocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &readySocket{conn: conn.(*net.UnixConn), name: name, ready: make(chan struct{}), tidy: func() {}}
+	n := &readySocket{conn: conn.(*net.UnixConn), name: name, ready: make(chan struct{}), cleanUp: func() {}}
 	n.listen(func(credentials []byte) bool { return allowed(credentials, user) })
 	return n, nil
 }

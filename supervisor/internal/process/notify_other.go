@@ -23,7 +23,7 @@ func newReadySocket(_ string, user uint32) (*readySocket, error) {
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	n := &readySocket{conn: conn, name: name, ready: make(chan struct{}), tidy: func() { os.RemoveAll(dir) }}
+	n := &readySocket{conn: conn, name: name, ready: make(chan struct{}), cleanUp: func() { os.RemoveAll(dir) }}
 	n.listen(func([]byte) bool { return true })
 	if int(user) != os.Geteuid() {
 		if err = os.Chown(name, int(user), -1); err == nil {

@@ -27,33 +27,33 @@ const (
 // descend from it. The leader begins in a process group of its own. Methods may
 // be called by any goroutine.
 type Process struct {
-	cmd      *exec.Cmd
-	exit     exitWatch
-	out      *output.Reader
-	drain    time.Duration
-	guardian *guardian.Guardian
-	branch   *tree.Branch
-	notice   *readySocket // nil without Command.Notify
-	launched time.Time
-	behind   chan int
-	end      chan End
-	killed   chan struct{} // closed by the first Kill
+	cmd       *exec.Cmd
+	exit      exitWatch
+	out       *output.Reader
+	drain     time.Duration
+	guardian  *guardian.Guardian
+	branch    *tree.Branch
+	socket    *readySocket // nil without Command.Notify
+	launched  time.Time
+	abandoned chan int
+	end       chan End
+	killed    chan struct{} // closed by the first Kill
 
 	mu       sync.Mutex
 	leader   bool // it runs
-	asked    asked
+	sentTo   recipients
 	isKilled bool
 	gone     bool // all have ended, so that the group's ID may soon be another's
 }
 
 // asked is who got the signal that asks the replica to end.
-type asked int
+type recipients int
 
 const (
-	askedNobody asked = iota
-	askedLeader
-	askedGroup
-	askedRest // those that the leader left behind, the last who may need it
+	sentToNobody recipients = iota
+	sentToLeader
+	sentToGroup
+	sentToRest // those that the leader left abandoned, the last who may need it
 )
 
 // End is how an incarnation ended.
@@ -71,7 +71,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Abandoned delivers one value if the leader ended and left other processes
 // behind: how many.
-func (p *Process) Abandoned() <-chan int { return p.behind }
+func (p *Process) Abandoned() <-chan int { return p.abandoned }
 
 // Ended delivers one value when all processes have ended, and the last lines are
 // delivered or were held up for 10 ms.
@@ -79,7 +79,7 @@ func (p *Process) Ended() <-chan End { return p.end }
 
 // Notified returns a channel that is closed when the replica has reported that it
 // is ready; nil without Command.Notify.
-func (p *Process) Notified() <-chan struct{} { return p.notice.reported() }
+func (p *Process) Notified() <-chan struct{} { return p.socket.reported() }
 
 // Holds returns an error if the replica does not listen at an address; nil also
 // if that cannot be known.
@@ -114,26 +114,26 @@ func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 	defer p.mu.Unlock()
 	switch {
 	case p.leader && leaderAlone:
-		p.asked = askedLeader
+		p.sentTo = sentToLeader
 		_ = syscall.Kill(p.PID(), sig)
 	case p.leader:
-		p.asked = askedGroup
+		p.sentTo = sentToGroup
 		p.signalGroup(sig)
-	case p.asked == askedNobody, p.asked != askedRest && p.exit.bySignal:
-		p.askRest(sig)
+	case p.sentTo == sentToNobody, p.sentTo != sentToRest && p.exit.bySignal:
+		p.terminateRest(sig)
 	}
 	p.signalGroup(syscall.SIGCONT)
 }
 
-// askRest asks those that the leader has left behind, while p.mu is held.
-func (p *Process) askRest(sig syscall.Signal) {
-	was := p.asked
-	p.asked = askedRest
+// terminateRest asks those that the leader has left behind, while p.mu is held.
+func (p *Process) terminateRest(sig syscall.Signal) {
+	was := p.sentTo
+	p.sentTo = sentToRest
 	if p.gone {
 		return
 	}
 	for _, pid := range p.branch.Processes(p.PID()) {
-		if group, _ := syscall.Getpgid(pid); was == askedGroup && group == p.PID() {
+		if group, _ := syscall.Getpgid(pid); was == sentToGroup && group == p.PID() {
 			continue
 		}
 		_ = syscall.Kill(pid, sig)
@@ -161,26 +161,26 @@ func (p *Process) Kill() int {
 // watch waits until all processes have ended, and delivers p.end.
 func (p *Process) watch() {
 	var at time.Time
-	err := p.exit.wait(p.cmd, func() { at = p.outlast() })
+	err := p.exit.wait(p.cmd, func() { at = p.awaitOthers() })
 	p.out.ProcessEnded(at.Add(p.drain))
 	<-p.out.CaughtUp
 	p.out.Flush(lastLines)
 	end := exitOf(p.cmd.ProcessState, err)
 	end.At, end.Uptime, end.Output = at, at.Sub(p.launched), p.out.LastLines()
 	p.end <- end
-	p.notice.close()
+	p.socket.close()
 	p.branch.Remove()
 }
 
-// outlast is called when the leader has ended. It waits until the other processes
+// awaitOthers is called when the leader has ended. It waits until the other processes
 // have ended too, or were killed, and returns when that was.
-func (p *Process) outlast() time.Time {
+func (p *Process) awaitOthers() time.Time {
 	at := time.Now()
 	p.mu.Lock()
 	p.leader = false
 	p.mu.Unlock()
 	left := p.branch.Left(p.PID())
-	report := sync.OnceFunc(func() { p.behind <- left })
+	report := sync.OnceFunc(func() { p.abandoned <- left })
 	for pause := leftPause; left > 0 && !p.waitKilled(pause); pause = min(2*pause, maxLeftPause) {
 		if left = p.branch.Left(p.PID()); left > 0 {
 			report() // not at the first look: most end with their leader

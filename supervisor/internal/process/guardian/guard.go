@@ -18,9 +18,9 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// guardLooks is how many searches in a row must find no process of the supervisor
+// emptyScans is how many searches in a row must find no process of the supervisor
 // before a guardian ends.
-const guardLooks = 3
+const emptyScans = 3
 
 // guardThreads is how many threads are reserved: for one processor, and for system
 // calls that block.
@@ -37,7 +37,7 @@ func Guard(r io.Reader) error {
 		_ = syscall.Kill(-id, syscall.SIGKILL)
 	}
 	if !o.end && o.tree.ID != "" {
-		o.tree.Kill(guardLooks)
+		o.tree.Kill(emptyScans)
 	}
 	return err
 }
@@ -63,34 +63,34 @@ func readOrders(r io.Reader) (orders, error) {
 			}
 			return o, errors.Join(bad...)
 		}
-		if err := o.take(strings.TrimSuffix(line, "\n")); err != nil {
+		if err := o.apply(strings.TrimSuffix(line, "\n")); err != nil {
 			bad = append(bad, err)
 		}
 	}
 }
 
-func (o *orders) take(line string) error {
-	word, rest, _ := strings.Cut(line, " ")
+func (o *orders) apply(line string) error {
+	verb, rest, _ := strings.Cut(line, " ")
 	switch {
 	case line == "end":
 		o.end = true
-	case word == "tree":
+	case verb == "tree":
 		if err := tree.CheckID(rest); err != nil {
 			return fmt.Errorf("guardian: line %q: %w", line, err)
 		}
 		o.tree.ID = rest
-	case word == "cgroup":
+	case verb == "cgroup":
 		if err := tree.CheckCgroup(rest); err != nil {
 			return fmt.Errorf("guardian: line %q: %w", line, err)
 		}
 		o.tree.Cgroup = rest
 	default:
-		return o.takeGroup(line)
+		return o.applyGroup(line)
 	}
 	return nil
 }
 
-func (o *orders) takeGroup(line string) error {
+func (o *orders) applyGroup(line string) error {
 	id, err := strconv.ParseInt(line, 10, 32)
 	switch {
 	// To kill group 0 or 1 would be to kill ourselves, or every process.

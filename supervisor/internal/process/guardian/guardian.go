@@ -37,8 +37,8 @@ type Waits struct {
 	Silence time.Duration // how long it may leave lines unread
 }
 
-// UsualWaits are the waits outside tests.
-var UsualWaits = Waits{Write: time.Second, Silence: 5 * time.Second}
+// DefaultWaits are the waits outside tests.
+var DefaultWaits = Waits{Write: time.Second, Silence: 5 * time.Second}
 
 // Guardian is the supervisor's end of guardian processes, one at a time. Nil
 // is none.
@@ -116,12 +116,12 @@ func (g *Guardian) keep(d *guard) {
 		if g.stopped(pause) {
 			return
 		}
-		pause = longer(pause)
+		pause = nextPause(pause)
 		d, err = g.begin()
 	}
 }
 
-func longer(pause time.Duration) time.Duration {
+func nextPause(pause time.Duration) time.Duration {
 	return min(max(2*pause, firstPause), maxPause)
 }
 

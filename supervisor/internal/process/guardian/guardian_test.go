@@ -62,7 +62,7 @@ func TestPausesBetweenGuardians(t *testing.T) {
 	var all []string
 	for range 13 {
 		all = append(all, pause.String())
-		pause = longer(pause)
+		pause = nextPause(pause)
 	}
 	const want = "0s 100ms 200ms 400ms 800ms 1.6s 3.2s 6.4s 12.8s 25.6s 51.2s 1m0s 1m0s"
 	if got := strings.Join(all, " "); got != want {

@@ -18,11 +18,11 @@ type cgroup string
 // makeCgroup makes a control group below our own that can be killed as a whole,
 // which takes Linux 5.14 and write access to our own.
 func makeCgroup(name string) (cgroup, error) {
-	own, err := ownCgroup()
+	self, err := selfCgroup()
 	if err != nil {
 		return "", err
 	}
-	c, err := own.make(name)
+	c, err := self.make(name)
 	if err != nil {
 		return "", err
 	}
@@ -40,8 +40,8 @@ func makeCgroup(name string) (cgroup, error) {
 	return c, nil
 }
 
-// ownCgroup finds the control group of our process in the file system.
-func ownCgroup() (cgroup, error) {
+// selfCgroup finds the control group of our process in the file system.
+func selfCgroup() (cgroup, error) {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return "", err

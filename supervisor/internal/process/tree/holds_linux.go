@@ -80,8 +80,8 @@ func parseHexAddr(text string) (netip.Addr, bool) {
 	if err != nil || len(b)%4 != 0 {
 		return netip.Addr{}, false
 	}
-	for word := b; len(word) > 0; word = word[4:] {
-		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
+	for part := b; len(part) > 0; part = part[4:] {
+		binary.NativeEndian.PutUint32(part, binary.BigEndian.Uint32(part))
 	}
 	at, ok := netip.AddrFromSlice(b)
 	return at.Unmap(), ok

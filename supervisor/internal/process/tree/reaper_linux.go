@@ -44,7 +44,7 @@ func (r *reaper) close() {
 	signal.Stop(r.news)
 	close(r.news)
 	r.done.Wait()
-	for range clearLooks { // processes that were just killed may still be dying
+	for range maxScans { // processes that were just killed may still be dying
 		if !reapOrphans() && !slices.ContainsFunc(orphans(), func(pid int) bool { return withoutEnvironment(pid) == dying }) {
 			break
 		}
@@ -204,7 +204,7 @@ func orphansOf(leader int, mark string) (pids []int, unsure int) {
 			if !isZombie(pid) {
 				pids = append(pids, pid)
 			}
-		case changing, dying:
+		case execing, dying:
 			unsure++
 		}
 	}

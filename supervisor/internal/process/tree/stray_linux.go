@@ -21,21 +21,21 @@ const scanPause = 10 * time.Millisecond
 // none, and removes its control group, if there is one. Those that were moved out
 // of the control group, as su(1) may do, are found by their mark, unless they
 // cleared their environment or we may not look at them.
-func (h Handle) Kill(looks int) {
+func (h Handle) Kill(scans int) {
 	root := cgroup(h.Cgroup)
 	if root != "" {
 		_ = root.kill()
 	}
 	mark := []byte(h.ID + "-")
-	for look, clear := 0, 0; look < clearLooks; look++ {
+	for scan, clear := 0, 0; scan < maxScans; scan++ {
 		if killMarked(mark) {
 			clear = 0
-		} else if clear++; clear == looks {
+		} else if clear++; clear == scans {
 			break
 		}
 		time.Sleep(scanPause)
 	}
-	for look := 0; root != "" && root.remove() != nil && look < clearLooks; look++ {
+	for scan := 0; root != "" && root.remove() != nil && scan < maxScans; scan++ {
 		time.Sleep(scanPause)
 	}
 }
@@ -60,7 +60,7 @@ func killMarked(mark []byte) bool {
 			s.kill()
 			s.close()
 		}
-		found = found || kind == marked || kind == changing
+		found = found || kind == marked || kind == execing
 	}
 	return found
 }
@@ -72,10 +72,10 @@ type stray struct{ pidfd int }
 type kind int
 
 const (
-	foreign  kind = iota // it carries no mark, or has ended
-	marked               // it carries the mark
-	changing             // it is in the middle of exec, and has no environment for some microseconds
-	dying                // it has no environment any more, but may still have children
+	foreign kind = iota // it carries no mark, or has ended
+	marked              // it carries the mark
+	execing             // it is in the middle of exec, and has no environment for some microseconds
+	dying               // it has no environment any more, but may still have children
 )
 
 // openStray returns the process with an ID if it is marked. Should the ID be
@@ -155,7 +155,7 @@ func kindOf(stat []byte) kind {
 	case fields[code] != "0" && fields[envStart] == fields[envEnd]:
 		return foreign // its environment is empty for good
 	}
-	return changing // or it has one by now
+	return execing // or it has one by now
 }
 
 func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }

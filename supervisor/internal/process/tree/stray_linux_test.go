@@ -22,10 +22,10 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 		stat []byte
 		want kind
 	}{
-		{"at the beginning of exec", stat("sh", "R", 0, 0, 0, 0), changing},
-		{"in the middle of exec", stat("sh", "R", 0, 0, 0x7f00, 0x7f00), changing},
-		{"near the end of exec", stat("sh", "R", 0, 0, 0x7f00, 0x7f08), changing},
-		{"it has one since", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f08), changing},
+		{"at the beginning of exec", stat("sh", "R", 0, 0, 0, 0), execing},
+		{"in the middle of exec", stat("sh", "R", 0, 0, 0x7f00, 0x7f00), execing},
+		{"near the end of exec", stat("sh", "R", 0, 0, 0x7f00, 0x7f08), execing},
+		{"it has one since", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f08), execing},
 		{"none for good", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f00), foreign},
 		{"a zombie", stat("sh", "Z", 4, 0, 0, 0), foreign},
 		{"on the way to be one", stat("sh", "R", 4, 0, 0, 0), dying},
@@ -40,8 +40,8 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := kindOf(ours); got != changing {
-		t.Errorf("this process, which has one: kind %d, want %d", got, changing)
+	if got := kindOf(ours); got != execing {
+		t.Errorf("this process, which has one: kind %d, want %d", got, execing)
 	}
 }
 

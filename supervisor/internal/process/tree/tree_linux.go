@@ -22,9 +22,9 @@ const (
 	// at a time. Each takes a thread, and many replicas may end at once.
 	filesAtOnce = 4
 
-	// clearLooks bounds how often a whole tree is searched for what is left, which
+	// maxScans bounds how often a whole tree is searched for what is left, which
 	// then takes 10 s or more.
-	clearLooks = 1000
+	maxScans = 1000
 )
 
 // Tree is all processes that descend from the launches of one supervisor.
@@ -33,11 +33,11 @@ type Tree struct {
 	root  cgroup        // empty: none could be made
 	files chan struct{} // holds one element per goroutine at the files of a branch
 
-	mu       sync.Mutex
-	launches int64
-	inside   bool     // launches go into control groups
-	reaper   *reaper  // nil: orphans do not become our children
-	left     []Branch // of ended incarnations, with files or processes yet to be removed
+	mu         sync.Mutex
+	launches   int64
+	useCgroups bool     // launches go into control groups
+	reaper     *reaper  // nil: orphans do not become our children
+	left       []Branch // of ended incarnations, with files or processes yet to be removed
 
 	tidying sync.WaitGroup
 	closing context.Context
@@ -52,8 +52,8 @@ func New(cgroups bool) *Tree {
 	if cgroups {
 		t.root, _ = makeCgroup(cgroupPrefix + t.id) // on an error, marks are used
 	}
-	t.inside = t.root != ""
-	if !t.inside || os.Getpid() == 1 {
+	t.useCgroups = t.root != ""
+	if !t.useCgroups || os.Getpid() == 1 {
 		t.reaper = startReaper()
 	}
 	return t
@@ -88,7 +88,7 @@ func (t *Tree) Branch() *Branch {
 	defer t.mu.Unlock()
 	t.launches++
 	b := &Branch{tree: t, mark: mark(t.id, t.launches)}
-	if t.inside {
+	if t.useCgroups {
 		b.cgroup, _ = t.root.make(strconv.FormatInt(t.launches, 10)) // on an error, there is the mark
 	}
 	return b
@@ -102,7 +102,7 @@ func (b *Branch) Mark() string { return b.mark }
 // the command, and once more if it must try again without a control group.
 func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	if b.cgroup != "" {
-		cmd, err := b.startInside(build(), start)
+		cmd, err := b.startInCgroup(build(), start)
 		if err == nil {
 			return cmd, nil
 		}
@@ -111,12 +111,12 @@ func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*ex
 	cmd := build()
 	err := start(cmd)
 	if err == nil {
-		b.tree.goOutside()
+		b.tree.stopUsingCgroups()
 	}
 	return cmd, err
 }
 
-func (b *Branch) startInside(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
+func (b *Branch) startInCgroup(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	dir, err := os.Open(string(b.cgroup))
 	if err != nil {
 		return nil, err
@@ -126,13 +126,13 @@ func (b *Branch) startInside(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exec.
 	return cmd, start(cmd)
 }
 
-// goOutside ends the use of control groups. Some sandboxes and delegations let us
+// stopUsingCgroups ends the use of control groups. Some sandboxes and delegations let us
 // make them, but put no process in. A launch that succeeds only without one shows
 // that this is so, and not that the program cannot be executed.
-func (t *Tree) goOutside() {
+func (t *Tree) stopUsingCgroups() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.inside = false
+	t.useCgroups = false
 	if t.reaper == nil {
 		t.reaper = startReaper()
 	}
