@@ -11,8 +11,8 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// environ returns the environment for a launch of c. The command's own variables
-// come first, as the last value of a variable counts.
+// environ returns the environment for a launch of c. The command's own variables come first,
+// because the last value of a variable wins.
 func environ(c Command, mark, notifySocket string) []string {
 	env := c.Env
 	if env == nil {
@@ -20,7 +20,7 @@ func environ(c Command, mark, notifySocket string) []string {
 	}
 	env = append([]string(nil), env...)
 	if dir, err := filepath.Abs(c.Dir); c.Dir != "" && err == nil && (c.Env == nil || variable(env, "PWD") != "") {
-		env = append(env, "PWD="+dir) // an inherited PWD would be our own directory
+		env = append(env, "PWD="+dir) // an inherited PWD would be the supervisor's directory
 	}
 	for name, value := range limits(c.Limits).identity() {
 		if have := variable(env, name); have == "" || have == os.Getenv(name) { // otherwise Env sets it
@@ -35,7 +35,7 @@ func environ(c Command, mark, notifySocket string) []string {
 	return env
 }
 
-// variable returns the last value of a variable in env; empty: there is none.
+// variable returns the last value of a variable in env, or "".
 func variable(env []string, name string) string {
 	for _, v := range slices.Backward(env) {
 		if value, ok := strings.CutPrefix(v, name+"="); ok {
@@ -45,9 +45,9 @@ func variable(env []string, name string) string {
 	return ""
 }
 
-// lookPath looks a program up in the PATH of env if that differs from ours; else
-// it returns the program as it is, for package exec to look up. Relative
-// directories in PATH are relative to dir.
+// lookPath looks a program up in the PATH of env if that differs from the supervisor's. Otherwise
+// it returns the program unchanged, for package exec to look up. Relative directories in PATH are
+// relative to dir.
 func lookPath(program, dir string, env []string) (string, error) {
 	path := variable(env, "PATH")
 	if strings.Contains(program, "/") || path == "" || path == os.Getenv("PATH") {
@@ -68,7 +68,8 @@ func lookPath(program, dir string, env []string) (string, error) {
 	return "", &exec.Error{Name: program, Err: fmt.Errorf("%w, which env sets to %q", exec.ErrNotFound, path)}
 }
 
-// inherited returns our environment without NOTIFY_SOCKET, which is for us alone.
+// inherited returns the supervisor's environment without NOTIFY_SOCKET, which is not meant for
+// replicas.
 func inherited() []string {
 	var env []string
 	for _, v := range os.Environ() {

@@ -14,11 +14,11 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// limits are the limits of a replica.
+// limits adds methods to spec.Limits.
 type limits spec.Limits
 
-// CheckLimits returns an error for what is out of range or not supported on this
-// system. It does not look up the user.
+// CheckLimits returns an error for limits that are out of range or not supported on this system. It
+// does not look up the user.
 func CheckLimits(l spec.Limits) error {
 	if l.Nice < -20 || l.Nice > 19 {
 		return fmt.Errorf("nice %d: want -20 to 19", l.Nice)
@@ -53,7 +53,7 @@ func rlimitNames() []string {
 	return names
 }
 
-// credential returns the credential of l.User; nil: that of our own process.
+// credential returns the credential of l.User, or nil for that of the supervisor's process.
 func (l limits) credential() (*syscall.Credential, error) {
 	if l.User == "" {
 		return nil, nil
@@ -63,12 +63,12 @@ func (l limits) credential() (*syscall.Credential, error) {
 	case err != nil:
 		return nil, fmt.Errorf("user %q: %w", l.User, err)
 	case int(c.Uid) == os.Geteuid() && c.Uid != 0:
-		return nil, nil // only root may set the groups
+		return nil, nil // only root may set groups
 	}
 	return c, nil
 }
 
-// uidOf returns the ID of the user that a process with this credential runs as.
+// uidOf returns the user ID of a process with the given credential.
 func uidOf(c *syscall.Credential) uint32 {
 	if c == nil {
 		return uint32(os.Geteuid())
@@ -76,8 +76,8 @@ func uidOf(c *syscall.Credential) uint32 {
 	return c.Uid
 }
 
-// identity returns the environment variables that describe l.User; nil if that is
-// empty or unknown.
+// identity returns the environment variables that describe l.User, or nil if it is empty or
+// unknown.
 func (l limits) identity() map[string]string {
 	name, _, _ := strings.Cut(l.User, ":")
 	u, err := user.Lookup(name)
@@ -108,8 +108,8 @@ func credentialOf(name string) (*syscall.Credential, error) {
 	return c, nil
 }
 
-// userCredential looks up a user by name or number, with its groups. A number that
-// no user has gets the group of that number.
+// userCredential looks up a user by name or number, with its groups. A number without a user gets
+// the group of that number.
 func userCredential(name string) (*syscall.Credential, error) {
 	u, err := user.Lookup(name)
 	if number, notNumber := strconv.ParseUint(name, 10, 32); err != nil && notNumber == nil {
@@ -137,8 +137,8 @@ func userCredential(name string) (*syscall.Credential, error) {
 	return c, nil
 }
 
-// start starts a command, whose attributes hold the credential of l.User. The
-// limits are in force before its first instruction.
+// start starts a command whose attributes have the credential of l.User. The limits are in force
+// before its first instruction.
 func (l limits) start(cmd *exec.Cmd) error {
 	begin := cmd.Start
 	if len(l.Rlimits) > 0 || l.Nice != 0 {

@@ -16,12 +16,11 @@ var rlimits = map[string]int{
 	"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
 }
 
-// startStopped starts a command under ptrace(2), which stops a process at its exec,
-// and sets its limits there. Unlike a wrapper program, such as a shell, this needs
-// no other exec first, and there is no race. Only the thread that forked may
-// trace, so the calling goroutine must be locked to its thread. A traced exec
-// ignores the set-user-ID bit and the file capabilities of a program, unless we
-// are root.
+// startStopped starts a command under ptrace(2), which stops the process at its exec, and sets the
+// limits there. Unlike a wrapper program, such as a shell, this needs no other exec first, and has
+// no race. Only the thread that forked may trace, so the calling goroutine must be locked to its
+// thread. Unless the supervisor runs as root, a traced exec ignores the set-user-ID bit and the
+// file capabilities of the program.
 func (l limits) startStopped(cmd *exec.Cmd) error {
 	cmd.SysProcAttr.Ptrace = true
 	if err := cmd.Start(); err != nil {
@@ -40,7 +39,7 @@ func (l limits) release(pid int) error {
 	if err := awaitExec(pid); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
-	// If our process is killed meanwhile, the kernel kills the traced one too.
+	// If the supervisor is killed now, the kernel kills the traced process too.
 	if err := unix.PtraceSetOptions(pid, unix.PTRACE_O_EXITKILL); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
@@ -53,8 +52,8 @@ func (l limits) release(pid int) error {
 	return nil
 }
 
-// awaitExec waits until a process stops at its exec. The kernel delivers the trap
-// that stops it before any other signal; those stay pending.
+// awaitExec waits until a process stops at its exec. The kernel delivers the trap before any other
+// signal; those stay pending.
 func awaitExec(pid int) error {
 	for {
 		var status unix.WaitStatus

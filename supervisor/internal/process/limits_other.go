@@ -8,8 +8,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// rlimits is empty: these systems have no means to set the limits of a process
-// before its program begins.
+// rlimits is empty: these systems cannot set the limits of a process before its program begins.
 var rlimits map[string]int
 
 func (l limits) startStopped(cmd *exec.Cmd) error { return CheckLimits(spec.Limits(l)) }

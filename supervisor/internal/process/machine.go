@@ -1,7 +1,6 @@
-// Package process launches the processes of replicas, and waits for their end and
-// that of all processes that they have started. It is what package supervisor
-// uses of the operating system; when to launch, signal or kill is decided there
-// and in package lifecycle.
+// Package process launches the processes of replicas, and waits for the end of each and of all its
+// descendants. It is the part of package supervisor that depends on the operating system. When to
+// launch, signal or kill is decided by packages lifecycle and replicas.
 package process
 
 import (
@@ -19,26 +18,25 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Waits bound how long to wait for what may hang.
+// Waits limits how long to wait for what may hang.
 type Waits struct {
-	Drain    time.Duration // how long after an exit to read a pipe that another process keeps open
+	Drain    time.Duration // after an exit, how long to read a pipe that another process keeps open
 	Guardian guardian.Waits
 }
 
-// DefaultWaits are the waits outside tests, which wait longer, as on a slow machine
-// everything may seem to hang. Drain is short so that descriptors do not pile up
-// over many incarnations.
+// DefaultWaits are the waits in production. Tests wait longer, because on a slow machine everything
+// may seem to hang. Drain is short so that descriptors do not accumulate over many incarnations.
 var DefaultWaits = Waits{Drain: 250 * time.Millisecond, Guardian: guardian.DefaultWaits}
 
-// Config says how a [Machine] works.
+// Config configures a [Machine].
 type Config struct {
 	Output       *output.Hub // receives what the processes write
-	Guardian     []string    // the command of the guardian; empty: none
+	Guardian     []string    // command of the guardian; empty: none
 	GuardianLost func(error) // see guardian.Config
 	Waits        Waits
 
-	NoParentDeathSignal bool // for tests that the guardian works alone
-	NoCgroup            bool // for tests that no control group is needed
+	NoParentDeathSignal bool // for tests of the guardian alone
+	NoCgroup            bool // for tests without control groups
 }
 
 // Machine launches processes.
@@ -53,8 +51,8 @@ type Machine struct {
 	reading sync.WaitGroup
 }
 
-// New returns a machine without processes, which must be closed. The only error
-// is that the guardian cannot be started.
+// New returns a machine without processes, which must be closed. The only error is that the
+// guardian cannot be started.
 func New(c Config) (*Machine, error) {
 	t := tree.New(!c.NoCgroup)
 	g, err := guardian.Start(guardian.Config{Command: c.Guardian, Tree: t.Handle(), Waits: c.Waits.Guardian, Lost: c.GuardianLost})
@@ -69,17 +67,17 @@ func New(c Config) (*Machine, error) {
 	return m, nil
 }
 
-// forkAll forks all processes from one thread, which lives as long as the machine:
-// Linux sends the parent-death signal when the thread that forked ends.
+// forkAll forks all processes from one thread that lives as long as the machine, because Linux
+// sends the parent-death signal when the thread that forked ends.
 func (m *Machine) forkAll() {
-	runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
 	unblockSignals()
 	for fork := range m.forks {
 		fork()
 	}
 }
 
-// fork calls start, which forks, unless ctx ends before its turn.
+// fork calls start, which forks, on that thread, unless ctx has ended by then.
 func (m *Machine) fork(ctx context.Context, start func() error) error {
 	done := make(chan error)
 	m.forks <- func() {
@@ -103,30 +101,30 @@ func (m *Machine) Close() {
 	m.spare.close()
 }
 
-// Command is what is launched for a replica.
+// Command is a command to launch.
 type Command struct {
-	Replica     string // its name, and that of its group, for its output
-	Group       string
+	Replica     string // name of the replica, for its output
+	Group       string // name of its group
 	Incarnation int
 
-	Args   []string // the program, looked up in PATH unless it has a slash, then its arguments
-	Env    []string // nil: ours
-	Dir    string   // empty: ours
+	Args   []string // the program, which is looked up in PATH unless it contains a slash, and its arguments
+	Env    []string // nil: the supervisor's
+	Dir    string   // empty: the supervisor's
 	Limits spec.Limits
-	Notify bool // give it a NOTIFY_SOCKET, by which it reports that it is ready
-	Drop   bool // drop lines of output for which there is no room, rather than have it wait
+	Notify bool // set NOTIFY_SOCKET, for readiness reports
+	Drop   bool // drop lines of output that do not fit into the queue, instead of blocking the process
 }
 
-// Launch starts a process, unless ctx has ended. The error says why the program
-// could not be executed. For want of descriptors it tries again with those that
-// the machine keeps in reserve.
+// Launch starts a process, unless ctx has ended. The error says why the program could not be
+// executed. If descriptors are lacking, Launch tries again with those that the machine keeps in
+// reserve.
 func (m *Machine) Launch(ctx context.Context, c Command) (*Process, error) {
 	return m.spare.launch(func() (*Process, error) { return m.launch(ctx, c) })
 }
 
 func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
-	// The pipe is passed as a file, so that Wait does not wait for other
-	// processes that hold its write end.
+	// The pipe is an *os.File, so that exec.Cmd.Wait does not wait for other processes that hold
+	// its write end.
 	in, out, err := m.config.Output.Open(c.Replica, c.Group, c.Drop)
 	if err != nil {
 		return nil, err
@@ -149,7 +147,7 @@ func (m *Machine) launch(ctx context.Context, c Command) (*Process, error) {
 	return p, nil
 }
 
-// start starts the process of p, which writes to out.
+// start starts the process of p, whose output goes to out.
 func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command) error {
 	credential, err := limits(c.Limits).credential()
 	if err != nil {
@@ -161,7 +159,7 @@ func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command
 		}
 	}
 	if credential != nil {
-		_ = out.Chown(int(credential.Uid), -1) // so that it may open /dev/stdout; without, it may only write
+		_ = out.Chown(int(credential.Uid), -1) // lets it open /dev/stdout; otherwise it can only write
 	}
 	env := environ(c, p.branch.Mark(), p.socket.address())
 	program, err := lookPath(c.Args[0], c.Dir, env)

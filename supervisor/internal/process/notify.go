@@ -6,22 +6,22 @@ import (
 	"sync"
 )
 
-// notifyVariable is the environment variable that names the socket by which a
-// process reports that it is ready, see sd_notify(3).
+// notifyVariable is the environment variable that names the socket for readiness reports, see
+// sd_notify(3).
 const notifyVariable = "NOTIFY_SOCKET"
 
-// readySocket is the socket by which one incarnation reports that it is ready. Its
-// name is random, and known to that incarnation alone. Nil is none.
+// readySocket is the socket by which one incarnation reports that it is ready. Its name is random,
+// and known to that incarnation only. A nil *readySocket is none.
 type readySocket struct {
 	conn    *net.UnixConn
 	name    string
-	ready   chan struct{} // closed when the process has said READY=1
+	ready   chan struct{} // closed at the first READY=1
 	done    sync.WaitGroup
 	cleanUp func()
 }
 
-// listen reads messages until close. It reads all, as senders block at a full
-// socket, and heeds READY=1 from the allowed ones.
+// listen reads messages until close. It reads all of them, because senders block when the socket is
+// full, and accepts READY=1 from allowed senders.
 func (n *readySocket) listen(allowed func(credentials []byte) bool) {
 	n.done.Go(func() {
 		report := sync.OnceFunc(func() { close(n.ready) })

@@ -12,16 +12,15 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// credentialsSize has room for a sender's credentials and nothing else: the kernel
-// closes any descriptors in a message.
+// credentialsSize is room for a sender's credentials and nothing else, so that the kernel closes
+// any descriptors in a message.
 var credentialsSize = unix.CmsgSpace(unix.SizeofUcred)
 
-// newReadySocket opens a socket with an abstract name: it needs no directory that
-// the replica's user can enter, and it disappears with this process, however
-// that ends. All users of the machine may write to it, so the sender's user is
-// checked: it must be the replica's, ours or root, all of whom could end the
-// replica as well. The sender's process ID is not checked, as a sender such as
-// systemd-notify(1) has often ended before its message is read.
+// newReadySocket opens a socket with an abstract name: it needs no directory that the replica's
+// user can enter, and disappears with this process, however that ends. All users of the machine may
+// write to it, so the user of the sender is checked. It must be the replica's user, the
+// supervisor's or root, all of whom could also kill the replica. The process ID is not checked,
+// because a sender such as systemd-notify(1) has often ended before its message is read.
 func newReadySocket(mark string, user uint32) (*readySocket, error) {
 	name := "@supervisor-" + mark + tree.RandomID()
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
@@ -40,8 +39,8 @@ func newReadySocket(mark string, user uint32) (*readySocket, error) {
 	return n, nil
 }
 
-// allowed reports whether the sender with these credentials may report that a
-// replica of the given user is ready.
+// allowed reports whether a sender with these credentials may report that a replica of the given
+// user is ready.
 func allowed(credentials []byte, user uint32) bool {
 	messages, err := unix.ParseSocketControlMessage(credentials)
 	if err != nil || len(messages) != 1 || len(messages[0].Data) < unix.SizeofUcred {

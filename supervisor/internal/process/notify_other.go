@@ -10,8 +10,7 @@ import (
 
 const credentialsSize = 0
 
-// newReadySocket opens a socket in a directory that only the replica's user and
-// root can enter.
+// newReadySocket opens a socket in a directory that only the replica's user and root can enter.
 func newReadySocket(_ string, user uint32) (*readySocket, error) {
 	dir, err := os.MkdirTemp("", "supervisor")
 	if err != nil {

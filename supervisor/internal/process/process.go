@@ -13,19 +13,18 @@ import (
 )
 
 const (
-	// lastLines is how long the report of an exit is held back for the delivery
-	// of the process's last lines, which were read by then. Only a slow receiver
-	// takes that long.
+	// lastLines is how long the report of an exit waits for the delivery of the process's last
+	// lines, which have been read by then. Only a slow receiver takes that long.
 	lastLines = 10 * time.Millisecond
 
-	// The pauses between two looks at what a first process has left behind: each
-	// is twice the one before, up to the longest.
+	// Pauses between looking for processes that the leader left behind: each is twice the one
+	// before, up to the maximum.
 	leftPause, maxLeftPause = time.Millisecond, 20 * time.Millisecond
 )
 
-// Process is the processes of one incarnation: the first, the leader, and all that
-// descend from it. The leader begins in a process group of its own. Methods may
-// be called by any goroutine.
+// Process is the processes of one incarnation: the first one, called the leader, and its
+// descendants. The leader starts in a process group of its own. Methods may be called by any
+// goroutine.
 type Process struct {
 	cmd       *exec.Cmd
 	exit      exitWatch
@@ -40,52 +39,51 @@ type Process struct {
 	killed    chan struct{} // closed by the first Kill
 
 	mu       sync.Mutex
-	leader   bool // it runs
+	leader   bool // the leader is running
 	sentTo   recipients
 	isKilled bool
-	gone     bool // all have ended, so that the group's ID may soon be another's
+	gone     bool // all have ended, so the group's ID may be reused soon
 }
 
-// asked is who got the signal that asks the replica to end.
+// recipients are the processes that were sent the stop signal.
 type recipients int
 
 const (
 	sentToNobody recipients = iota
 	sentToLeader
 	sentToGroup
-	sentToRest // those that the leader left abandoned, the last who may need it
+	sentToRest // those that the leader left behind; nobody else remains to be told
 )
 
-// End is how an incarnation ended.
+// End describes how an incarnation ended.
 type End struct {
 	Code   int            // exit code of the leader, 0 to 255; -1 if a signal ended it or Err is set
 	Signal syscall.Signal // the signal that ended the leader; zero: none
 	Err    error          // why its exit status could not be read; else nil
 	Uptime time.Duration  // from launch to At
 	At     time.Time      // when the last process had ended
-	Output []string       // the last lines that were written
+	Output []string       // the last lines of output
 }
 
-// PID returns the ID of the leader, and of the group.
+// PID returns the ID of the leader and of its process group.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Abandoned delivers one value if the leader ended and left other processes
-// behind: how many.
+// Abandoned delivers one value if the leader ended and left processes behind: their number.
 func (p *Process) Abandoned() <-chan int { return p.abandoned }
 
-// Ended delivers one value when all processes have ended, and the last lines are
-// delivered or were held up for 10 ms.
+// Ended delivers one value when all processes have ended and the last lines have been delivered or
+// delayed for 10 ms.
 func (p *Process) Ended() <-chan End { return p.end }
 
-// Notified returns a channel that is closed when the replica has reported that it
-// is ready; nil without Command.Notify.
+// Notified returns a channel that is closed when the replica has reported that it is ready. It is
+// nil without Command.Notify.
 func (p *Process) Notified() <-chan struct{} { return p.socket.reported() }
 
-// Holds returns an error if the replica does not listen at an address; nil also
-// if that cannot be known.
+// Holds returns an error if another process than the replica's listens at addr, and nil if that
+// cannot be determined.
 func (p *Process) Holds(addr string) error { return p.branch.Holds(p.PID(), addr) }
 
-// Signal sends sig to the group. It does nothing once all processes have ended.
+// Signal sends sig to the process group. It does nothing once all processes have ended.
 func (p *Process) Signal(sig syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,18 +95,18 @@ func (p *Process) signalGroup(sig syscall.Signal) {
 	if p.gone {
 		return
 	}
-	// Both calls fail only for a group that is empty already.
+	// Both calls fail only if nothing is left to signal.
 	_ = syscall.Kill(-p.PID(), sig)
 	if group, err := syscall.Getpgid(p.PID()); err == nil && group != p.PID() {
 		_ = syscall.Kill(p.PID(), sig) // the leader has left its group
 	}
 }
 
-// Terminate sends sig to the group, or, while the leader runs, to that alone if
-// leaderAlone. If the leader has ended, those that are left get it unless they
-// had it before: all of them if nobody had, or those outside the group if the
-// leader has died of it. A leader that exited by itself has seen to the others.
-// Processes that are stopped are continued, so that the signal reaches them.
+// Terminate sends sig to the group or, with leaderAlone, only to the leader while it runs. If the
+// leader has ended, the processes that it left behind get the signal unless they had it before: all
+// of them if none was sent, or those outside the group if the leader died of it. A leader that
+// exited by itself is assumed to have stopped the others. Stopped processes are continued so that
+// the signal reaches them.
 func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +123,7 @@ func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 	p.signalGroup(syscall.SIGCONT)
 }
 
-// terminateRest asks those that the leader has left behind, while p.mu is held.
+// terminateRest sends sig to the processes that the leader left behind. The caller holds p.mu.
 func (p *Process) terminateRest(sig syscall.Signal) {
 	was := p.sentTo
 	p.sentTo = sentToRest
@@ -141,8 +139,8 @@ func (p *Process) terminateRest(sig syscall.Signal) {
 	}
 }
 
-// Kill sends SIGKILL to all processes of the replica, and returns how many there
-// were; zero: unknown.
+// Kill sends SIGKILL to all processes of the replica, and returns their number, or zero if it is
+// unknown.
 func (p *Process) Kill() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -158,7 +156,7 @@ func (p *Process) Kill() int {
 	return n
 }
 
-// watch waits until all processes have ended, and delivers p.end.
+// watch waits until all processes have ended, and delivers the end.
 func (p *Process) watch() {
 	var at time.Time
 	err := p.exit.wait(p.cmd, func() { at = p.awaitOthers() })
@@ -172,8 +170,8 @@ func (p *Process) watch() {
 	p.branch.Remove()
 }
 
-// awaitOthers is called when the leader has ended. It waits until the other processes
-// have ended too, or were killed, and returns when that was.
+// awaitOthers is called when the leader has ended. It waits until the other processes have ended or
+// been killed, and returns the time of the last end.
 func (p *Process) awaitOthers() time.Time {
 	at := time.Now()
 	p.mu.Lock()
@@ -183,11 +181,11 @@ func (p *Process) awaitOthers() time.Time {
 	report := sync.OnceFunc(func() { p.abandoned <- left })
 	for pause := leftPause; left > 0 && !p.waitKilled(pause); pause = min(2*pause, maxLeftPause) {
 		if left = p.branch.Left(p.PID()); left > 0 {
-			report() // not at the first look: most end with their leader
+			report() // not at the first look: most processes end with their leader
 		}
 		at = time.Now()
 	}
-	p.Signal(syscall.SIGKILL) // for a process that was just being forked
+	p.Signal(syscall.SIGKILL) // for a process that was being forked
 	p.branch.Kill(p.PID())
 	p.mu.Lock()
 	p.gone = true
@@ -196,8 +194,7 @@ func (p *Process) awaitOthers() time.Time {
 	return at
 }
 
-// waitKilled waits for a call of Kill, but no longer than for a pause, and reports
-// whether there was one.
+// waitKilled waits for a call of Kill, at most for pause, and reports whether there was one.
 func (p *Process) waitKilled(pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

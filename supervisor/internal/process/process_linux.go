@@ -8,19 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unblockSignals makes the processes that this thread forks begin with no signal
-// blocked, whatever signals were blocked when our own process began.
+// unblockSignals makes the processes forked by this thread start without blocked signals, whatever
+// signals were blocked when the supervisor itself started.
 func unblockSignals() {
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil) // never fails with these arguments
 }
 
-// exitWatch sees the end of a process while it is still unreaped.
+// exitWatch notices the end of a process before it is reaped.
 type exitWatch struct {
 	pidfd    int
-	bySignal bool // what the process ended by, from then on
+	bySignal bool // set before ended is called
 }
 
-// attr returns the attributes with which a process must be started to be watched.
+// attr returns the attributes with which the process must be started.
 func (w *exitWatch) attr(parentDeath bool) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, PidFD: &w.pidfd}
 	if parentDeath {
@@ -29,7 +29,7 @@ func (w *exitWatch) attr(parentDeath bool) *syscall.SysProcAttr {
 	return a
 }
 
-// abandon releases what a failed start has left.
+// abandon releases the resources of a failed start.
 func (w *exitWatch) abandon() {
 	if w.pidfd > 0 {
 		unix.Close(w.pidfd)
@@ -37,12 +37,12 @@ func (w *exitWatch) abandon() {
 	w.pidfd = 0
 }
 
-// wait calls ended when the process has ended, then reaps it. While ended runs,
-// no other process or group can have its ID.
+// wait calls ended when the process has ended, and then reaps it. During the call no other process
+// or group can have its ID.
 func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	var info unix.Siginfo
 	if w.pidfd < 0 || !pollExit(w.pidfd, &info) {
-		// Kernels before 5.4, and some sandboxes: at the cost of a thread.
+		// Kernels before 5.4 and some sandboxes have no usable pidfds. This takes a thread.
 		for unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 		}
 	}
@@ -51,12 +51,11 @@ func (w *exitWatch) wait(cmd *exec.Cmd, ended func()) error {
 	return cmd.Wait()
 }
 
-// exited is the code of a process that ended by itself: CLD_EXITED.
+// exited is CLD_EXITED, the code of a process that exited by itself.
 const exited = 1
 
-// pollExit takes the pidfd over and waits in the network poller, not in a
-// thread, until its process has ended, as info says then. It returns false if it
-// cannot.
+// pollExit takes over the pidfd. It waits until the process has ended, in the network poller
+// instead of a thread, and fills in info. It returns false if it cannot.
 func pollExit(pidfd int, info *unix.Siginfo) bool {
 	if unix.SetNonblock(pidfd, true) != nil {
 		unix.Close(pidfd)
@@ -76,8 +75,8 @@ func pollExit(pidfd int, info *unix.Siginfo) bool {
 				break
 			}
 		}
-		// With WNOHANG, info stays zero while the process runs. Nonblocking
-		// pidfds may return EAGAIN instead.
+		// With WNOHANG, info stays zero while the process runs. Nonblocking pidfds may return
+		// EAGAIN instead.
 		return waitErr != unix.EAGAIN && (waitErr != nil || info.Signo != 0)
 	})
 	return err == nil && waitErr == nil

@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// spareThreads is how many threads are reserved beside one per processor: for
-	// forks, slow files and other system calls that block.
+	// spareThreads is how many threads are reserved in addition to one per processor, for forks,
+	// slow files and other system calls that block.
 	spareThreads = 6
 
-	// spareFiles is how many descriptors are reserved. A launch opens pipes, a
-	// pidfd, a socket and the files of a control group.
+	// spareFiles is how many descriptors are reserved. A launch opens pipes, a pidfd, a socket and
+	// the files of a control group.
 	spareFiles = 10
 )
 
-// fileReserve holds descriptors for launches at a time when there are no others.
+// fileReserve holds descriptors for launches when no others are available.
 type fileReserve struct {
 	mu    sync.Mutex
 	files []*os.File
@@ -41,8 +41,7 @@ func (r *fileReserve) close() {
 	r.files = nil
 }
 
-// launch calls f and, if that fails for want of descriptors, once more with those
-// of the reserve.
+// launch calls f. If that fails for lack of descriptors, it releases the reserve and calls f again.
 func (r *fileReserve) launch(f func() (*Process, error)) (*Process, error) {
 	p, err := f()
 	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {

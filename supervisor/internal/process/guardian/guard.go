@@ -1,6 +1,6 @@
-// Package guardian kills the replicas of a supervisor that was killed itself. A
-// guardian process reads from a pipe what there is to kill, and kills it when the
-// pipe ends. [Guardian] is the supervisor's side, [Guard] the guardian's.
+// Package guardian kills the replicas of a supervisor that was itself killed. A guardian process
+// reads from a pipe what to kill, and kills it when the pipe ends. [Guardian] is the supervisor's
+// side, [Guard] the guardian's.
 package guardian
 
 import (
@@ -18,12 +18,12 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// emptyScans is how many searches in a row must find no process of the supervisor
-// before a guardian ends.
+// emptyScans is how many consecutive searches must find no process of the supervisor before a
+// guardian ends.
 const emptyScans = 3
 
-// guardThreads is how many threads are reserved: for one processor, and for system
-// calls that block.
+// guardThreads is how many threads are reserved: for one processor, and for system calls that
+// block.
 const guardThreads = 4
 
 // Guard is the body of a guardian process, see supervisor.Guard.
@@ -33,7 +33,7 @@ func Guard(r io.Reader) error {
 	threads.Reserve(guardThreads)
 	o, err := readOrders(r)
 	for id := range o.groups {
-		// It fails only for a group that has ended by itself meanwhile.
+		// This fails only if the group has ended meanwhile.
 		_ = syscall.Kill(-id, syscall.SIGKILL)
 	}
 	if !o.end && o.tree.ID != "" {
@@ -42,14 +42,14 @@ func Guard(r io.Reader) error {
 	return err
 }
 
-// orders are what a guardian has read.
+// orders is what a guardian has read.
 type orders struct {
 	tree   tree.Handle
 	groups map[int]bool
 	end    bool
 }
 
-// readOrders returns the orders that are in force at the end of r.
+// readOrders returns the orders in force at the end of r.
 func readOrders(r io.Reader) (orders, error) {
 	o := orders{groups: make(map[int]bool)}
 	var bad []error
@@ -93,7 +93,7 @@ func (o *orders) apply(line string) error {
 func (o *orders) applyGroup(line string) error {
 	id, err := strconv.ParseInt(line, 10, 32)
 	switch {
-	// To kill group 0 or 1 would be to kill ourselves, or every process.
+	// Killing group 0 or 1 would kill the guardian itself, or every process.
 	case err != nil || -2 < id && id < 2:
 		return fmt.Errorf("guardian: line %q: want +ID or -ID of a process group, 2 or more", line)
 	case id > 0:

@@ -13,49 +13,48 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// The first guardian that is lost is replaced at once, the next ones after pauses
-// of twice the one before, until one has lived for longer than maxPause.
+// The first guardian that is lost is replaced at once. Each further pause is twice the one before,
+// until a guardian has lived longer than maxPause.
 const (
 	firstPause = 100 * time.Millisecond
 	maxPause   = time.Minute
 )
 
-// Config says how a [Guardian] works.
+// Config configures a [Guardian].
 type Config struct {
 	Command []string    // a program that calls Guard with its stdin; empty: no guardian
 	Tree    tree.Handle // what to kill
 	Waits   Waits
 
-	// Lost is called, one call at a time, when a guardian process ends or hangs
-	// before Stop, and for each further one that could not be started.
+	// Lost is called, one call at a time, when a guardian process ends or hangs before Stop, and
+	// each time another one cannot be started.
 	Lost func(error)
 }
 
-// Waits bound what a guardian that hangs can cost.
+// Waits limits what a hanging guardian can cost.
 type Waits struct {
-	Write   time.Duration // a write to its pipe, and the wait for its end
+	Write   time.Duration // for a write to its pipe, and for its end
 	Silence time.Duration // how long it may leave lines unread
 }
 
-// DefaultWaits are the waits outside tests.
+// DefaultWaits are the waits in production.
 var DefaultWaits = Waits{Write: time.Second, Silence: 5 * time.Second}
 
-// Guardian is the supervisor's end of guardian processes, one at a time. Nil
-// is none.
+// Guardian is the supervisor's side of guardian processes, of which there is one at a time. A nil
+// *Guardian is none.
 type Guardian struct {
 	config Config
 	quit   chan struct{} // closed by Stop
 	ended  chan struct{} // closed when the last process has ended
 
 	mu     sync.Mutex
-	groups map[int]bool // process groups that run
-	guard  *guard       // nil between two processes
+	groups map[int]bool // running process groups
+	guard  *guard       // nil while there is no process
 	end    bool         // Stop was called
 }
 
-// Start starts the command, and starts it again when it ends or hangs before Stop.
-// It returns nil if there is no command, and an error if that cannot be started
-// the first time.
+// Start starts the command, and starts it again when it ends or hangs before Stop. It returns nil
+// if there is no command, and an error if the command cannot be started the first time.
 func Start(c Config) (*Guardian, error) {
 	if len(c.Command) == 0 {
 		return nil, nil
@@ -69,7 +68,7 @@ func Start(c Config) (*Guardian, error) {
 	return g, nil
 }
 
-// begin starts a process and sends it all that it must know.
+// begin starts a process and sends it the orders in force.
 func (g *Guardian) begin() (*guard, error) {
 	d, err := startGuard(g.config.Command)
 	if err != nil {
@@ -125,8 +124,7 @@ func nextPause(pause time.Duration) time.Duration {
 	return min(max(2*pause, firstPause), maxPause)
 }
 
-// stopped waits for a call of Stop, but no longer than for a pause, and reports
-// whether there was one.
+// stopped waits for a call of Stop, at most for pause, and reports whether there was one.
 func (g *Guardian) stopped(pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -136,14 +134,14 @@ func (g *Guardian) stopped(pause time.Duration) bool {
 	case <-timer.C:
 	}
 	select {
-	case <-g.quit: // both were true
+	case <-g.quit: // both were ready
 		return true
 	default:
 		return false
 	}
 }
 
-// Watch has the guardian kill a process group that was launched.
+// Watch tells the guardian of a process group that was launched.
 func (g *Guardian) Watch(group int) {
 	if g == nil {
 		return
@@ -154,7 +152,7 @@ func (g *Guardian) Watch(group int) {
 	g.guard.send(fmt.Sprintf("+%d\n", group), g.config.Waits)
 }
 
-// Forget ends that, as the group has ended.
+// Forget tells the guardian that a process group has ended.
 func (g *Guardian) Forget(group int) {
 	if g == nil {
 		return
@@ -165,8 +163,7 @@ func (g *Guardian) Forget(group int) {
 	g.guard.send(fmt.Sprintf("-%d\n", group), g.config.Waits)
 }
 
-// Stop ends the guardian and waits for its end. All processes of the tree must have
-// ended.
+// Stop ends the guardian and waits for its end. All processes of the tree must have ended.
 func (g *Guardian) Stop() {
 	if g == nil {
 		return
@@ -185,7 +182,7 @@ func (g *Guardian) Stop() {
 	<-g.ended
 }
 
-// finish makes the guard end, while g.mu is held.
+// finish tells the guard to end. The caller holds g.mu.
 func (g *Guardian) finish() {
 	if g.guard != nil {
 		g.guard.send("end\n", g.config.Waits)
@@ -193,8 +190,8 @@ func (g *Guardian) finish() {
 	}
 }
 
-// guard is one guardian process and the pipe to it. Nil is none. Calls of send
-// must not overlap.
+// guard is one guardian process and the pipe to it. A nil *guard is none. Calls of send must not
+// overlap.
 type guard struct {
 	cmd    *exec.Cmd
 	pipe   *os.File
@@ -212,7 +209,8 @@ func startGuard(command []string) (*guard, error) {
 	defer lines.Close()
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdin = lines
-	// Its own group, so that neither Ctrl-C nor a kill of ours reaches it.
+	// It gets its own group, so that neither Ctrl-C nor a kill of the supervisor's group reaches
+	// it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		pipe.Close()
@@ -221,8 +219,8 @@ func startGuard(command []string) (*guard, error) {
 	return &guard{cmd: cmd, pipe: pipe}, nil
 }
 
-// send writes lines. It kills a guard that does not read them: one that missed
-// some could kill a group that is not ours.
+// send writes lines. It kills a guard that does not read them, because one that missed lines could
+// kill a group that is not the supervisor's.
 func (d *guard) send(lines string, w Waits) {
 	if d == nil {
 		return
@@ -251,11 +249,11 @@ func (d *guard) kill(why error) {
 	if d.why == nil {
 		d.why = why
 	}
-	_ = d.cmd.Process.Kill() // unless it has ended already
+	_ = d.cmd.Process.Kill() // fails only if it has ended
 }
 
-// wait waits until the guard has ended, and returns why. The pipe is closed only
-// then, as a guard kills at its end.
+// wait waits until the guard has ended, and returns why. It closes the pipe only then, because a
+// guard kills when its pipe ends.
 func (d *guard) wait() error {
 	err := d.cmd.Wait()
 	d.pipe.Close()

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeEmpty reports whether all that was written to a pipe has been read.
+// pipeEmpty reports whether everything written to the pipe has been read.
 func pipeEmpty(pipe *os.File) bool {
 	conn, err := pipe.SyscallConn()
 	if err != nil {

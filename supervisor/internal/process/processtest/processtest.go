@@ -1,4 +1,4 @@
-// Package processtest helps tests that observe real processes.
+// Package processtest has helpers for tests that observe real processes.
 package processtest
 
 import (
@@ -14,12 +14,11 @@ import (
 	"time"
 )
 
-// Patience bounds waits for what should happen soon: on any machine, only a hang
-// reaches it.
+// Patience limits waits for what should happen soon. On any machine, only a hang reaches it.
 const Patience = 2 * time.Minute
 
-// Eventually polls until ok returns true. It is for conditions that no event
-// announces. Beyond Patience the test fails with "still no" and what.
+// Eventually polls until ok returns true, for conditions that no event announces. After Patience
+// the test fails with "still no" and what.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	begin := time.Now()
@@ -33,7 +32,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// Alive reports whether a process runs; a zombie does not.
+// Alive reports whether a process is running. A zombie is not.
 func Alive(pid int) bool {
 	if runtime.GOOS == "linux" {
 		return !strings.Contains("ZX", State(pid))
@@ -41,8 +40,8 @@ func Alive(pid int) bool {
 	return syscall.Kill(pid, 0) == nil
 }
 
-// State returns the letter by which Linux shows a process's state, such as T for
-// one that is stopped; X: there is no such process.
+// State returns the letter by which Linux shows a process's state, such as T for stopped, or X if
+// there is no such process.
 func State(pid int) string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -51,7 +50,7 @@ func State(pid int) string {
 	return string(stat[bytes.LastIndexByte(stat, ')')+2:][:1])
 }
 
-// WaitDead waits until processes have ended.
+// WaitDead waits until the processes have ended.
 func WaitDead(t testing.TB, pids ...int) {
 	t.Helper()
 	begin := time.Now()
@@ -61,8 +60,8 @@ func WaitDead(t testing.TB, pids ...int) {
 	t.Logf("%d processes were gone %v later", len(pids), time.Since(begin))
 }
 
-// WithMark returns the processes on Linux whose environment contains a text,
-// and of those the ones whose environment contains another one too.
+// WithMark returns the processes whose environment contains mark, on Linux, and those of them whose
+// environment also contains also.
 func WithMark(mark, also string) (all, both []int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -70,7 +69,7 @@ func WithMark(mark, also string) (all, both []int) {
 		if err != nil {
 			continue
 		}
-		env, _ := os.ReadFile("/proc/" + e.Name() + "/environ") // it has ended, or is not ours to look at
+		env, _ := os.ReadFile("/proc/" + e.Name() + "/environ") // it has ended, or may not be read
 		if !bytes.Contains(env, []byte(mark)) {
 			continue
 		}
@@ -82,7 +81,7 @@ func WithMark(mark, also string) (all, both []int) {
 	return all, both
 }
 
-// Needs skips a test where programs are missing.
+// Needs skips the test if a program is missing.
 func Needs(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NeedsPidfds skips a test where pidfds cannot be waited for, as before Linux 5.4.
+// NeedsPidfds skips the test where pidfds cannot be waited for, as before Linux 5.4.
 func NeedsPidfds(t testing.TB) {
 	t.Helper()
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)

@@ -1,5 +1,4 @@
-// Package threads reserves threads, so that a process survives when it may create
-// no more of them.
+// Package threads reserves threads, so that a process survives when it cannot create more of them.
 package threads
 
 import (
@@ -7,9 +6,9 @@ import (
 	"sync"
 )
 
-// Reserve makes the Go runtime create n threads, which it keeps for later use.
-// The runtime ends the process if it cannot create a thread that it needs, because
-// the limit on processes has been reached (ulimit -u, pids.max).
+// Reserve makes the Go runtime create n threads, which it keeps for later use. Otherwise the
+// runtime ends the process if it needs another thread and the limit on processes (ulimit -u,
+// pids.max) has been reached.
 func Reserve(n int) {
 	var begun sync.WaitGroup
 	begun.Add(n)
