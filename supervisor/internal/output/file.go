@@ -14,34 +14,33 @@ import (
 	"time"
 )
 
-// File appends whole lines to the file that is at its path when they are written. If
-// the file was renamed or removed, a new one is created; if it was truncated, lines
-// go to its new end. If it cannot be opened or written, the next write tries again.
-// Methods may be called by any goroutine.
+// File appends whole lines to the file that is at its path at the time of the write. If the file
+// was renamed or removed, a new one is created; if it was truncated, lines go to its new end. If it
+// cannot be opened or written, the next write tries again. Methods may be called by any goroutine.
 type File struct {
 	Path string
-	Mode fs.FileMode // of a file that is created, before the umask
+	Mode fs.FileMode // permissions of a file that is created, before the umask
 
-	// Size is the largest size in bytes. A file that would exceed it is renamed to
-	// NAME-TIME.EXT, and a new one begun. Backups is how many of those are kept. With
-	// a Size of zero, the file grows without bound and need not be a regular one.
+	// Size is the largest size in bytes. A file that would exceed it is renamed to NAME-TIME.EXT,
+	// and a new one is created. Backups is how many renamed files are kept. If Size is zero, the
+	// file grows without a limit and need not be a regular one.
 	Size    int64
 	Backups int
 
 	mu   sync.Mutex
 	file *os.File // nil: not open
-	size int64    // of a regular file, before the write in hand
-	torn bool     // its end is within a line
+	size int64    // size of a regular file before the current write
+	torn bool     // the file ends in the middle of a line
 }
 
-// Open opens the file, unless it is open.
+// Open opens the file unless it is open.
 func (f *File) Open() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.open()
 }
 
-// Reopen closes the file and opens what is at its path now.
+// Reopen closes the file and opens the one that is at its path now.
 func (f *File) Reopen() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -64,9 +63,9 @@ func (f *File) close() error {
 	return file.Close()
 }
 
-// Write writes whole lines at once. It returns the number of bytes written, without
-// those of a line that was not written to its end. If n is len(lines), an error is
-// that of a file that could not be renamed or removed.
+// Write writes whole lines immediately. It returns the number of bytes written, not counting a line
+// that was written in part. If n is len(lines), the error is that of a file that could not be
+// renamed or removed.
 func (f *File) Write(lines []byte) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,14 +99,14 @@ func (f *File) append(lines []byte) (n int, err error) {
 	return whole, err
 }
 
-// cut removes the beginning of a line from the end of the file, unless another
-// process has written to the file meanwhile.
+// cut removes a partial line from the end of the file, unless another process has written to the
+// file meanwhile.
 func (f *File) cut(written, whole int64) bool {
 	info, err := f.file.Stat()
 	return err == nil && info.Mode().IsRegular() && info.Size() == f.size+written && f.file.Truncate(f.size+whole) == nil
 }
 
-// open makes sure that the file at the path is the one that is open.
+// open makes sure that the open file is the one at the path.
 func (f *File) open() error {
 	if f.file != nil {
 		here, err := f.file.Stat()
@@ -135,15 +134,14 @@ func (f *File) open() error {
 	return nil
 }
 
-// endsInLine reports whether the last byte of the file is not a newline, as may be
-// after a crash.
+// endsInLine reports whether the last byte of the file is not a newline, as after a crash.
 func (f *File) endsInLine(size int64) bool {
 	if size == 0 {
 		return false
 	}
 	file, err := os.Open(f.Path)
 	if err != nil {
-		return false // we may only write it
+		return false // not readable
 	}
 	defer file.Close()
 	last := []byte{'\n'}
@@ -151,11 +149,10 @@ func (f *File) endsInLine(size int64) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// backupTime is the format of the time in the names of full files. It makes the names
-// sort by time.
+// backupTime is the format of the time in the names of full files, which makes them sort by time.
 const backupTime = "2006-01-02T15-04-05.000000"
 
-// rotate renames the file, begins a new one and removes the oldest beyond Backups.
+// rotate renames the file, creates a new one and removes the oldest files beyond Backups.
 func (f *File) rotate() error {
 	name, ext := f.parts()
 	to := ""

@@ -8,34 +8,33 @@ import (
 )
 
 const (
-	// historyLines is how many of a replica's last lines are kept in memory.
+	// historyLines is how many lines of a replica are kept in memory.
 	historyLines = 1000
-	// historyBytes bounds them. A line that is longer is kept alone.
+	// historyBytes limits their size. A longer line is kept alone.
 	historyBytes = 256 << 10
-	// chunkBytes bounds what Next returns at a time, unless one line is longer.
+	// chunkBytes limits what Next returns at a time, unless one line is longer.
 	chunkBytes = 64 << 10
 )
 
-// History keeps the last lines that were added, for readers that come later or
-// follow. Readers never block Add. The zero value is ready for use.
+// History keeps the last lines that were added, for later readers and for those that follow.
+// Readers never block Add. The zero value is ready to use.
 type History struct {
 	mu      sync.Mutex
 	text    []byte // whole lines
-	first   Cursor // of text
+	first   Cursor // position of text
 	lines   uint64 // ever added
 	trimAt  int    // length of text at which old lines are dropped
 	changed chan struct{}
 	closed  bool
 }
 
-// Cursor is a place between two lines. The zero value is before the first line
-// there ever was.
+// Cursor is a position between two lines. The zero value is before the first line ever added.
 type Cursor struct {
 	line   uint64 // lines before it
 	offset uint64 // bytes before it
 }
 
-// Before reports whether one place is before another of the same history.
+// Before reports whether c is before another position of the same history.
 func (c Cursor) Before(other Cursor) bool { return c.offset < other.offset }
 
 // Add adds whole lines, each with its newline.
@@ -50,8 +49,8 @@ func (h *History) Add(lines []byte) {
 	h.wake()
 }
 
-// trim drops old lines. It leaves room for as much again, so that its cost per byte
-// added is constant.
+// trim drops old lines. It leaves room for as many bytes again, so that the cost per byte is
+// constant.
 func (h *History) trim() {
 	from := tail(h.text, historyLines, historyBytes)
 	h.first.line += uint64(bytes.Count(h.text[:from], []byte{'\n'}))
@@ -65,8 +64,8 @@ func (h *History) trim() {
 	h.trimAt = max(2*len(kept), 4<<10)
 }
 
-// tail returns where in text its last lines begin: at most so many lines, and so many
-// bytes unless one line is longer.
+// tail returns the index in text at which its last lines begin: at most that many lines, and at
+// most size bytes unless a single line is longer.
 func tail(text []byte, lines, size int) int {
 	from := len(text)
 	for range lines {
@@ -97,15 +96,14 @@ func (h *History) wake() {
 	}
 }
 
-// End returns the place after the last line.
+// End returns the position after the last line.
 func (h *History) End() Cursor {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return Cursor{h.lines, h.first.offset + uint64(len(h.text))}
 }
 
-// Last returns the place before the last n lines, or before the oldest that is
-// kept.
+// Last returns the position before the last n lines, or before the oldest one that is kept.
 func (h *History) Last(n int) Cursor {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -120,9 +118,9 @@ func (h *History) cursor(from int) Cursor {
 	}
 }
 
-// Next returns lines after a place, the place after them, and how many lines before
-// them are no longer kept. If there are no lines yet, it returns a channel that is
-// closed when there may be some, or nil if the history is closed.
+// Next returns lines after a position, the position after them, and how many lines before them are
+// no longer kept. If there are no lines yet, it returns a channel that is closed when there may be
+// some, or nil if the history is closed.
 func (h *History) Next(after Cursor) (lines []byte, then Cursor, forgotten uint64, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -151,8 +149,8 @@ func (h *History) Next(after Cursor) (lines []byte, then Cursor, forgotten uint6
 	return nil, after, forgotten, h.changed
 }
 
-// texts returns the last lines after a place, at most n, each cut to size bytes
-// and made valid UTF-8, as the formats of events require.
+// texts returns the last lines after a position, at most n, each cut to size bytes and made valid
+// UTF-8, as the formats of events require.
 func (h *History) texts(after Cursor, n, size int) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -168,8 +166,8 @@ func (h *History) texts(after Cursor, n, size int) []string {
 	return all
 }
 
-// runeBefore returns the length to which to cut text so that it has at most so many
-// bytes and ends with a whole character.
+// runeBefore returns the length to which to cut text so that it has at most that many bytes and
+// ends with a whole character.
 func runeBefore[T string | []byte](text T, most int) int {
 	if len(text) <= most {
 		return len(text)

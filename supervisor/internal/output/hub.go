@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Hub has the output of all replicas: their last lines, and a [Sink] for each with
-// the lines that are yet to be delivered. It outlives incarnations.
+// Hub has the output of all replicas: the last lines of each, and a [Sink] with the lines still to
+// be delivered. It outlives incarnations.
 type Hub struct {
-	deliver  func(replica string, lines []byte)    // nil: lines are kept in memory only
+	deliver  func(replica string, lines []byte)    // nil: lines are only kept in memory
 	lost     func(replica, group string, n uint64) // called with the number of dropped lines; must not block
 	patience time.Duration
 
 	mu      sync.Mutex
 	streams map[string]*stream // by replica
-	closing sync.WaitGroup     // of sinks
+	closing sync.WaitGroup     // sinks that are being closed
 }
 
 // stream is the output of one replica.
@@ -26,15 +26,14 @@ type stream struct {
 	group   string // of the latest launch
 }
 
-// NewHub returns a hub that calls deliver with whole lines, each with its newline,
-// one call at a time for each replica, and lost for those that it drops. When a
-// replica is gone, its remaining lines are dropped once none was delivered for as
-// long as patience.
+// NewHub returns a hub that calls deliver with whole lines, each with its newline, one call at a
+// time for each replica, and lost for lines that it drops. The remaining lines of a replica that is
+// gone are dropped once none has been delivered for as long as patience.
 func NewHub(deliver func(replica string, lines []byte), lost func(replica, group string, n uint64), patience time.Duration) *Hub {
 	return &Hub{deliver: deliver, lost: lost, patience: patience, streams: make(map[string]*stream)}
 }
 
-// writer makes a function the end of a sink.
+// writer adapts a function to the destination of a sink.
 type writer func(lines []byte)
 
 func (w writer) Write(lines []byte) (int, error) {
@@ -42,7 +41,7 @@ func (w writer) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// stream returns that of a replica. The caller holds h.mu.
+// stream returns the stream of a replica. The caller holds h.mu.
 func (h *Hub) stream(replica string) *stream {
 	s := h.streams[replica]
 	if s == nil {
@@ -59,9 +58,9 @@ func (h *Hub) stream(replica string) *stream {
 	return s
 }
 
-// Open returns a reader for a new incarnation, which the caller must run or close,
-// and the end of the pipe that the incarnation is to write to. With drop, lines for
-// which there is no room are lost; otherwise the incarnation waits.
+// Open returns the write end of the pipe for a new incarnation and the reader for its output, which
+// the caller must run or close. With drop, lines that do not fit into the queue are lost; otherwise
+// the incarnation waits.
 func (h *Hub) Open(replica, group string, drop bool) (*os.File, *Reader, error) {
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -86,8 +85,8 @@ func (h *Hub) History(replica string) *History {
 	return &h.stream(replica).history
 }
 
-// Forget drops the history of a replica that will not be launched again and whose
-// last reader has caught up. Its lines are still delivered.
+// Forget drops the history of a replica that will not be launched again and whose last reader has
+// caught up. Its queued lines are still delivered.
 func (h *Hub) Forget(replica string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,8 +101,8 @@ func (h *Hub) forget(replica string, s *stream) {
 	h.closing.Go(func() { s.sink.Close(h.patience) })
 }
 
-// Close returns when all lines are delivered or dropped. A call of deliver that
-// blocks may still be under way. All readers must have ended.
+// Close returns when all lines have been delivered or dropped. A call of deliver that blocks may
+// still be under way. All readers must have ended.
 func (h *Hub) Close() {
 	h.mu.Lock()
 	for replica, s := range h.streams {

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// reportPeriod is how often lost lines are reported, while there are any.
+// reportPeriod is how often lost lines are reported while there are any.
 const reportPeriod = time.Second
 
-// Losses counts lost lines. The zero value is ready for use.
+// Losses counts lost lines. The zero value is ready to use.
 type Losses struct {
-	// Tell is called once a second while lines are lost, with their number since
-	// the last call, one source at a time, and why: nil if there was no room for
-	// them. It must not block. Nil: lines are counted and nothing else.
+	// Tell is called once a second while lines are lost, for one source at a time, with their
+	// number since the last call and the reason, which is nil if they did not fit into the queue.
+	// It must not block. If it is nil, lines are only counted.
 	Tell func(source string, lines uint64, err error)
 
-	reporting sync.Mutex // held while Tell runs; taken before mu
+	reporting sync.Mutex // held while Tell runs; locked before mu
 
 	mu         sync.Mutex
 	total      uint64
-	err        error // why the latest write failed; nil: it did not
+	err        error // of the latest write; nil: it succeeded
 	unreported map[string]loss
-	timer      *time.Timer // nil: there is nothing to report
+	timer      *time.Timer // nil: nothing to report
 }
 
 type loss struct {
@@ -29,8 +29,8 @@ type loss struct {
 	err   error
 }
 
-// Add counts lines of a source that were lost because of err; nil: there was no room
-// for them.
+// Add counts lines of a source that were lost because of err, or because they did not fit into the
+// queue if err is nil.
 func (l *Losses) Add(source string, lines uint64, err error) {
 	if lines == 0 {
 		return
@@ -57,7 +57,7 @@ func (l *Losses) Outcome(err error) {
 	l.err = err
 }
 
-// Flush reports at once what was not reported yet.
+// Flush reports at once what has not been reported yet.
 func (l *Losses) Flush() {
 	l.reporting.Lock()
 	defer l.reporting.Unlock()
@@ -74,8 +74,8 @@ func (l *Losses) Flush() {
 	}
 }
 
-// Lost returns how many lines were lost in all, and the error of the latest
-// write; nil: it succeeded.
+// Lost returns the total number of lost lines, and the error of the latest write, or nil if it
+// succeeded.
 func (l *Losses) Lost() (lines uint64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// maxLine bounds the memory for a replica that writes no newline.
+	// maxLine limits the memory for a replica that writes no newline.
 	maxLine = 1 << 20
 
 	// readSize is how much is read at a time: the default size of a pipe on Linux.
 	readSize = 64 << 10
 
-	// drainReads is how many reads empty any pipe: its size is at most 1 MiB, unless
-	// root has made it larger.
+	// drainReads is how many reads empty any pipe. Its size is at most 1 MiB, unless root has
+	// increased it.
 	drainReads = 16
 
 	lastLines    = 20      // of each incarnation
-	lastLineSize = 1 << 10 // of each of those
+	lastLineSize = 1 << 10 // bytes of each of them
 )
 
 // Reader reads the output of one incarnation.
@@ -31,27 +31,27 @@ type Reader struct {
 	drop    bool
 	pipe    *os.File
 	lines   lineBuffer
-	got     int    // bytes of the latest read; 0: the pipe's end, -1: none yet, or an error
-	begin   Cursor // where in the history the incarnation's lines begin
+	got     int    // bytes of the latest read; 0: the end of the pipe; -1: none yet, or an error
+	begin   Cursor // position of the incarnation's lines in the history
 
 	mu    sync.Mutex
-	until time.Time // reading ends, once the process has ended
+	until time.Time // when reading ends, once the process has ended
 
-	processEnded chan struct{} // closed when the process has ended: nobody waits for a sink then
-	CaughtUp     chan struct{} // closed when all that the process wrote before its end was read
+	processEnded chan struct{} // closed when the process has ended; sinks are no longer waited for
+	CaughtUp     chan struct{} // closed when everything that the process wrote before its end has been read
 }
 
-// Close closes the pipe. Run does so too.
+// Close closes the pipe, as Run does at its end.
 func (r *Reader) Close() { r.pipe.Close() }
 
-// ProcessEnded makes the reader read what the pipe holds, and end at the given time
-// even if other processes keep the pipe open.
+// ProcessEnded makes the reader read what the pipe holds, and end at the given time even if other
+// processes keep the pipe open.
 func (r *Reader) ProcessEnded(until time.Time) {
 	r.mu.Lock()
 	r.until = until
 	r.mu.Unlock()
 	close(r.processEnded)
-	_ = r.pipe.SetReadDeadline(time.Now()) // fails only when the reader has ended
+	_ = r.pipe.SetReadDeadline(time.Now()) // fails only if the reader has ended
 }
 
 func (r *Reader) readUntil() time.Time {
@@ -60,26 +60,24 @@ func (r *Reader) readUntil() time.Time {
 	return r.until
 }
 
-// LastLines returns the incarnation's last lines as text, at most 20 of at most
-// 1 KiB each.
+// LastLines returns the incarnation's last lines as text, at most 20 of at most 1 KiB each.
 func (r *Reader) LastLines() []string {
 	return r.stream.history.texts(r.begin, lastLines, lastLineSize)
 }
 
-// Flush waits until what was read is delivered, but no longer than patience
-// without any progress.
+// Flush waits until what was read has been delivered, or until there has been no progress for as
+// long as patience.
 func (r *Reader) Flush(patience time.Duration) { r.stream.sink.Flush(patience) }
 
-// Run reads until all write ends of the pipe are closed, or until the time given to
-// ProcessEnded. All that the process had written by its end is read, however late
-// this goroutine runs.
+// Run reads until all write ends of the pipe are closed, or until the time given to ProcessEnded.
+// It reads everything that the process had written by its end, however late this goroutine runs.
 func (r *Reader) Run() {
 	defer r.Close()
 	catchUp := sync.OnceFunc(func() { close(r.CaughtUp) })
 	defer catchUp()
 	conn, err := r.pipe.SyscallConn()
 	if err != nil {
-		return // it is closed
+		return // already closed
 	}
 	fill, emit := r.fill, r.emit
 	wait := func() bool { return conn.Read(fill) == nil && r.got > 0 }
@@ -100,9 +98,9 @@ func (r *Reader) Run() {
 	r.lines.end(emit)
 }
 
-// fill reads once, and reports whether there was anything to read, which may be the
-// end of the pipe. If not, it gives the buffer back until there is: there may be
-// many replicas, and most are silent.
+// fill reads once, and reports whether there was anything to read, which may be the end of the
+// pipe. If not, it gives up its buffer until there is, because there may be many replicas, most of
+// which are silent.
 func (r *Reader) fill(fd uintptr) bool {
 	var err error
 	for {
@@ -132,14 +130,14 @@ func (r *Reader) emit(lines []byte) {
 // buffers has the buffers of readers and sinks.
 var buffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
-// recycle takes back a buffer that is no longer used.
+// recycle returns a buffer that is no longer used to the pool.
 func recycle(b []byte) {
 	if cap(b) == readSize {
 		buffers.Put((*[readSize]byte)(b[:readSize]))
 	}
 }
 
-// lineBuffer gathers bytes until they are whole lines.
+// lineBuffer collects bytes until they are whole lines.
 type lineBuffer struct {
 	bytes  []byte // the beginning of a line
 	pooled *[readSize]byte
@@ -160,8 +158,8 @@ func (b *lineBuffer) space() []byte {
 	return b.bytes[len(b.bytes):cap(b.bytes)]
 }
 
-// add adds the n bytes that were put into space, and emits the lines that are whole
-// now, each with its newline. A line above maxLine comes in pieces of maxLine.
+// add adds the n bytes that were put into space, and emits the lines that are now complete, each
+// with its newline. A line longer than maxLine is emitted in pieces of maxLine.
 func (b *lineBuffer) add(n int, emit func(lines []byte)) {
 	before := len(b.bytes)
 	b.bytes = b.bytes[:before+n]
@@ -169,7 +167,7 @@ func (b *lineBuffer) add(n int, emit func(lines []byte)) {
 		emit(b.bytes[:end])
 		b.keep(end)
 	} else if len(b.bytes) > maxLine {
-		// Only now: that byte might have been the newline.
+		// Not earlier, because this byte might have been the newline.
 		next := b.bytes[maxLine]
 		b.bytes[maxLine] = '\n'
 		emit(b.bytes)
@@ -178,7 +176,7 @@ func (b *lineBuffer) add(n int, emit func(lines []byte)) {
 	}
 }
 
-// keep keeps the bytes from one on, in a buffer that suits them.
+// keep keeps the bytes from an index on, in a buffer of suitable size.
 func (b *lineBuffer) keep(from int) {
 	left := b.bytes[from:]
 	if cap(b.bytes) == readSize || len(left) > readSize {
@@ -191,7 +189,7 @@ func (b *lineBuffer) keep(from int) {
 	}
 }
 
-// end emits what is left as the last line.
+// end emits the remaining bytes as the last line.
 func (b *lineBuffer) end(emit func(lines []byte)) {
 	if len(b.bytes) > 0 {
 		b.space()[0] = '\n'
@@ -200,7 +198,7 @@ func (b *lineBuffer) end(emit func(lines []byte)) {
 	b.releaseIfEmpty()
 }
 
-// rest gives the buffer back if nothing is in it.
+// releaseIfEmpty gives up the buffer if it is empty.
 func (b *lineBuffer) releaseIfEmpty() {
 	if len(b.bytes) == 0 {
 		b.release()

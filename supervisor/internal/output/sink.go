@@ -10,17 +10,15 @@ import (
 // maxQueued is how many bytes of one source may wait in a [Sink].
 const maxQueued = 1 << 20
 
-// Sink writes whole lines, in their order, from a queue of its own. Its methods
-// may be called by any goroutine.
+// Sink writes whole lines, in order, from a queue. Its methods may be called by any goroutine.
 type Sink struct {
-	// To gets all lines that were put since its last call, each with its newline,
-	// one call at a time. It may block for ever. Lines that it does not write are
-	// lost. After a write that ended within a line, the next one begins with a
-	// newline.
+	// To receives all lines that were queued since its last call, each with its newline, one call
+	// at a time. It may block forever. Lines that it does not write are lost. After a write that
+	// ended in the middle of a line, the next one begins with a newline.
 	To io.Writer
 
-	// Limit bounds the bytes of each source that wait. Lines that exceed it alone
-	// are taken if no others of the source wait. Zero: 1 MiB.
+	// Limit limits the queued bytes of each source. Lines that exceed it by themselves are accepted
+	// if no others of the source are queued. Zero means 1 MiB.
 	Limit int
 
 	Losses Losses
@@ -28,15 +26,15 @@ type Sink struct {
 	mu       sync.Mutex
 	queue    []byte
 	waiting  map[string]int // bytes in queue, by source
-	put      uint64         // bytes ever put into queue
-	done     uint64         // bytes ever taken from it, and written or lost
-	torn     bool           // the last write ended within a line
-	writing  bool           // a goroutine is
+	put      uint64         // bytes ever added to queue
+	done     uint64         // bytes ever taken from queue and written or lost
+	torn     bool           // the last write ended in the middle of a line
+	writing  bool           // a goroutine is writing
 	closed   bool
-	progress chan struct{} // closed when done grows; nil: nobody waits
+	progress chan struct{} // closed when done increases; nil: nobody waits
 }
 
-// Put queues lines of a source, or drops them if there is no room. It never blocks.
+// Put queues lines of a source, or drops them if they do not fit. It never blocks.
 func (s *Sink) Put(source string, lines []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,16 +45,16 @@ func (s *Sink) Put(source string, lines []byte) {
 	s.add(source, lines)
 }
 
-// Write is Put for lines without a source. It makes a Sink an [io.Writer] for a log,
-// and returns no error.
+// Write is Put for lines without a source. It makes a Sink an [io.Writer] for a log, and returns no
+// error.
 func (s *Sink) Write(lines []byte) (int, error) {
 	s.Put("", lines)
 	return len(lines), nil
 }
 
-// PutAll waits until there is room for lines of a source, and queues them. Once processEnded
-// is closed it does not wait, and takes up to twice the limit, so that there is room
-// for all that a pipe held when its process ended.
+// PutAll waits until lines of a source fit, and queues them. Once processEnded is closed it does
+// not wait, and accepts up to twice the limit, so that everything fits that a pipe held when its
+// process ended.
 func (s *Sink) PutAll(source string, lines []byte, processEnded <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +110,7 @@ func (s *Sink) lose(source string, lines []byte, err error) {
 	s.Losses.Add(source, uint64(bytes.Count(lines, []byte{'\n'})), err)
 }
 
-// wait returns a channel that is closed when done has grown.
+// wait returns a channel that is closed when done has increased.
 func (s *Sink) wait() <-chan struct{} {
 	if s.progress == nil {
 		s.progress = make(chan struct{})
@@ -141,7 +139,7 @@ func (s *Sink) run() {
 	s.writing = false
 }
 
-// write writes lines, and counts those that it cannot.
+// write writes lines, and counts those that it cannot write.
 func (s *Sink) write(lines []byte) {
 	if s.torn {
 		if _, err := s.To.Write([]byte{'\n'}); err != nil {
@@ -158,13 +156,13 @@ func (s *Sink) write(lines []byte) {
 	}
 	lost := lines[n:]
 	if s.torn = n > 0 && lines[n-1] != '\n'; s.torn {
-		lost = bytes.TrimPrefix(lost, []byte{'\n'}) // which the next write begins with
+		lost = bytes.TrimPrefix(lost, []byte{'\n'}) // the next write begins with it
 	}
 	s.lose("", lost, err)
 }
 
-// Flush waits until all lines that were put before are written or lost, and returns
-// true. It returns false once none was for as long as patience.
+// Flush waits until all lines queued so far have been written or lost, and returns true. It returns
+// false when there has been no progress for as long as patience.
 func (s *Sink) Flush(patience time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,8 +183,8 @@ func (s *Sink) Flush(patience time.Duration) bool {
 	return true
 }
 
-// Close flushes the sink with the given patience. Lines that still wait then, and
-// those that are put later, are lost. Close does not wait for a write that blocks.
+// Close flushes the sink with the given patience. Lines that are still queued then, and those that
+// are added later, are lost. Close does not wait for a write that blocks.
 func (s *Sink) Close(patience time.Duration) {
 	s.Flush(patience)
 	s.mu.Lock()

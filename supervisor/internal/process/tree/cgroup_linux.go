@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroup is the directory of a control group of version 2. Empty is none.
+// cgroup is the directory of a control group of version 2. Empty means none.
 type cgroup string
 
-// makeCgroup makes a control group below our own that can be killed as a whole,
-// which takes Linux 5.14 and write access to our own.
+// makeCgroup creates a control group below our own that can be killed as a whole, which requires
+// Linux 5.14 and write access to our own.
 func makeCgroup(name string) (cgroup, error) {
 	self, err := selfCgroup()
 	if err != nil {
@@ -28,7 +28,7 @@ func makeCgroup(name string) (cgroup, error) {
 	}
 	kind, err := os.ReadFile(c.file("cgroup.type"))
 	if err == nil && string(bytes.TrimSpace(kind)) != "domain" {
-		err = errors.New("control group of threads") // no process can be put in there
+		err = errors.New("control group of threads") // no process can be put into it
 	}
 	if err == nil {
 		err = unix.Access(c.file("cgroup.kill"), unix.W_OK)
@@ -40,7 +40,7 @@ func makeCgroup(name string) (cgroup, error) {
 	return c, nil
 }
 
-// selfCgroup finds the control group of our process in the file system.
+// selfCgroup finds our own control group in the file system.
 func selfCgroup() (cgroup, error) {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -53,7 +53,7 @@ func selfCgroup() (cgroup, error) {
 	return findCgroup(string(groups), string(mounts))
 }
 
-// findCgroup finds it in the contents of /proc/self/cgroup and
+// findCgroup finds our own control group in the contents of /proc/self/cgroup and
 // /proc/self/mountinfo, see cgroups(7) and proc_pid_mountinfo(5).
 func findCgroup(groups, mounts string) (cgroup, error) {
 	var path string
@@ -62,7 +62,7 @@ func findCgroup(groups, mounts string) (cgroup, error) {
 			path = strings.TrimSuffix(p, "\n")
 		}
 	}
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/..") { // there is none, or we may not see it
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/..") { // there is none, or it is outside our namespace
 		mounts = ""
 	}
 	for line := range strings.Lines(mounts) {
@@ -71,7 +71,7 @@ func findCgroup(groups, mounts string) (cgroup, error) {
 		if len(f) < 5 || !strings.HasPrefix(kind, "cgroup2 ") {
 			continue
 		}
-		// The root of the mount need not be that of the hierarchy.
+		// The root of the mount need not be the root of the hierarchy.
 		below, err := filepath.Rel(unescape(f[3]), path)
 		if err == nil && filepath.IsLocal(below) {
 			return cgroup(filepath.Join(unescape(f[4]), below)), nil
@@ -80,12 +80,12 @@ func findCgroup(groups, mounts string) (cgroup, error) {
 	return "", errors.New("no control group of version 2 can be seen")
 }
 
-// unescape undoes how mountinfo writes the characters that separate its fields.
+// unescape restores the separators that mountinfo escapes.
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace
 
 func (c cgroup) file(name string) string { return filepath.Join(string(c), name) }
 
-// make makes a control group below c.
+// make creates a control group below c.
 func (c cgroup) make(name string) (cgroup, error) {
 	dir := c.file(name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -94,7 +94,7 @@ func (c cgroup) make(name string) (cgroup, error) {
 	return cgroup(dir), nil
 }
 
-// kill kills all processes in c and below, and those that they fork meanwhile.
+// kill kills all processes in c and below, including those forked meanwhile.
 func (c cgroup) kill() error {
 	f, err := os.OpenFile(c.file("cgroup.kill"), os.O_WRONLY, 0)
 	if err != nil {
@@ -105,7 +105,7 @@ func (c cgroup) kill() error {
 	return err
 }
 
-// populated reports whether a process is in c or below. Zombies do not count.
+// populated reports whether c or a group below has a process. Zombies do not count.
 func (c cgroup) populated() bool {
 	events, err := os.ReadFile(c.file("cgroup.events"))
 	return err == nil && bytes.Contains(events, []byte("populated 1"))
@@ -124,8 +124,7 @@ func (c cgroup) processes() []int {
 	return pids
 }
 
-// empty kills all processes in c, and waits until they are gone, at most for
-// patience.
+// empty kills all processes in c, and waits for their end, at most for patience.
 func (c cgroup) empty(patience time.Duration) {
 	if !c.populated() {
 		return
@@ -136,7 +135,7 @@ func (c cgroup) empty(patience time.Duration) {
 	}
 }
 
-// remove removes c and all below. It fails while there are processes.
+// remove removes c and all groups below. It fails while there are processes.
 func (c cgroup) remove() error {
 	entries, err := os.ReadDir(string(c))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,7 +143,7 @@ func (c cgroup) remove() error {
 	}
 	for _, e := range entries {
 		if e.IsDir() {
-			_ = cgroup(c.file(e.Name())).remove() // if it fails, so does c's own removal
+			_ = cgroup(c.file(e.Name())).remove() // if it fails, so does the removal of c
 		}
 	}
 	return unix.Rmdir(string(c))

@@ -12,14 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errHeld is why a replica at whose address something answers is not ready.
+// errHeld is why a replica is not ready although its address accepts connections.
 var errHeld = errors.New("another process listens at the address")
 
-// Holds returns an error if a process listens at an address of this machine, and it
-// is none of the branch. It returns nil if that cannot be known: no process is
-// seen to listen there, as for another network namespace, or we may not look at
-// the branch's processes. What keeps us from looking, such as a lack of
-// descriptors, is an error of its own.
+// Holds returns an error if a process listens at an address of this machine and it does not belong
+// to the branch. It returns nil if that cannot be determined: no process is seen to listen there,
+// as in another network namespace, or the branch's processes may not be inspected. Other obstacles,
+// such as a lack of descriptors, are errors of their own.
 func (b *Branch) Holds(leader int, addr string) error {
 	want, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
@@ -36,13 +35,13 @@ func (b *Branch) Holds(leader int, addr string) error {
 	if len(listening) == 0 {
 		return nil
 	}
-	for _, pid := range append(b.Processes(leader), leader) { // those may be none where they cannot be listed
+	for _, pid := range append(b.Processes(leader), leader) { // Processes may be empty where they cannot be listed
 		dir := procFile(pid, "fd")
 		fds, err := os.ReadDir(dir)
 		switch {
 		case errors.Is(err, os.ErrPermission):
 			return nil
-		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH): // it has ended
+		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH): // it has not ended
 			return err
 		}
 		for _, fd := range fds {
@@ -54,13 +53,13 @@ func (b *Branch) Holds(leader int, addr string) error {
 	return errHeld
 }
 
-// listeners adds the sockets of a table, see proc_net_tcp(5), that listen at an
-// address, by the names that the links in /proc/PID/fd have for them.
+// listeners adds the sockets in a table, see proc_net_tcp(5), that listen at an address, under the
+// names that links in /proc/PID/fd have for them.
 func listeners(table string, want netip.AddrPort, sockets map[string]bool) {
 	const local, state, inode, listen = 1, 3, 9, "0A"
 	suffix := ":" + strings.ToUpper(hex.EncodeToString(binary.BigEndian.AppendUint16(nil, want.Port())))
 	for line := range strings.Lines(table) {
-		if !strings.Contains(line, suffix+" ") { // as most lines do not
+		if !strings.Contains(line, suffix+" ") { // most lines
 			continue
 		}
 		fields := strings.Fields(line)
@@ -74,7 +73,7 @@ func listeners(table string, want netip.AddrPort, sockets map[string]bool) {
 	}
 }
 
-// parseHexAddr parses an address in words of the machine's byte order.
+// parseHexAddr parses an address that consists of 32-bit words in the machine's byte order.
 func parseHexAddr(text string) (netip.Addr, bool) {
 	b, err := hex.DecodeString(text)
 	if err != nil || len(b)%4 != 0 {

@@ -12,13 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// orphanPause is the time between two looks at an orphan that is in the middle of
-// exec or exit.
+// orphanPause is the time between looks at an orphan in the middle of exec or exit.
 const orphanPause = 200 * time.Microsecond
 
-// reaper makes orphans that descend from us our children, and reaps them as they
-// end. It leaves alone the children that package os waits for, of which it holds
-// a pidfd each.
+// reaper makes orphaned descendants our children, and reaps them as they end. It leaves alone the
+// children that package os waits for, for each of which we hold a pidfd.
 type reaper struct {
 	news chan os.Signal
 	done sync.WaitGroup
@@ -33,7 +31,7 @@ func startReaper() *reaper {
 	signal.Notify(r.news, unix.SIGCHLD)
 	r.done.Go(func() {
 		for range r.news {
-			for reapOrphans() { // the list of children may lack some while others are reaped
+			for reapOrphans() { // the list of children may be incomplete while others are reaped
 			}
 		}
 	})
@@ -53,8 +51,7 @@ func (r *reaper) close() {
 	subreap(-1)
 }
 
-// waitsByPidfd reports whether package os waits by pidfd, as it does from Linux 5.4
-// on.
+// waitsByPidfd reports whether package os waits by pidfd, as it does on Linux 5.4 and later.
 func waitsByPidfd() bool {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -70,9 +67,8 @@ var subreapers struct {
 	n int
 }
 
-// subreap adds change to the count, makes this process a subreaper for the first
-// tree, and ends that after the last one. It reports whether that succeeded.
-// Process 1 always is a subreaper.
+// subreap adds change to the count. It makes this process a subreaper for the first tree, and ends
+// that after the last one. It reports success. Process 1 always is a subreaper.
 func subreap(change int) bool {
 	subreapers.Lock()
 	defer subreapers.Unlock()
@@ -86,9 +82,8 @@ func subreap(change int) bool {
 	return true
 }
 
-// orphans returns the children of our first thread, which is where orphans come.
-// Other children are among them only if that thread forks, which depends on the
-// Go scheduler.
+// orphans returns the children of our first thread, which adopts orphans. Other children are among
+// them only if that thread forks, which depends on the Go scheduler.
 func orphans() []int {
 	list, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children")
 	if err != nil {
@@ -120,7 +115,7 @@ func reapOrphans() bool {
 	return reaped
 }
 
-// heldProcesses returns the IDs of the processes of which we hold a pidfd.
+// heldProcesses returns the IDs of the processes for which we hold a pidfd.
 func heldProcesses() map[int]bool {
 	held := make(map[int]bool)
 	fds, _ := os.ReadDir("/proc/self/fdinfo")
@@ -136,9 +131,9 @@ func heldProcesses() map[int]bool {
 	return held
 }
 
-// killOrphans kills our orphans that carry the mark of a launch or are in the group
-// of its leader, which has ended. It reaps them, and goes on with the orphans that
-// they leave, until there is none, which it reports, or end has come.
+// killOrphans kills our orphans that carry the mark of a launch or are in the group of its leader,
+// which has ended. It reaps them and continues with the orphans that they leave, until none is left
+// or end has come. It reports whether none is left.
 func killOrphans(leader int, mark string, end time.Time) bool {
 	for {
 		killed, again := killOrphansOnce(leader, mark, end)
@@ -151,8 +146,8 @@ func killOrphans(leader int, mark string, end time.Time) bool {
 	}
 }
 
-// killOrphansOnce looks once, and reports whether it killed any, and whether there
-// may be more.
+// killOrphansOnce looks once. It reports whether it killed any orphans, and whether there may be
+// more.
 func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool) {
 	var strays []stray
 	list := orphans()
@@ -171,13 +166,13 @@ func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool
 		s.reap(end)
 		s.close()
 	}
-	// An orphan that ended before it was looked at has left us its children.
+	// An orphan that ended before it was inspected has left its children to us.
 	again = again || slices.ContainsFunc(orphans(), func(pid int) bool { return !slices.Contains(list, pid) })
 	return len(strays) > 0, again
 }
 
-// openOrphan is openStray, but members of the group count as marked, even when
-// they have ended, so that their children are waited for.
+// openOrphan is openStray, except that members of the group count as marked, even if they have
+// ended, so that their children are waited for.
 func openOrphan(pid, group int, mark string) (stray, kind) {
 	if g, err := unix.Getpgid(pid); err != nil || g != group {
 		return openStray(pid, []byte(mark))
@@ -189,9 +184,8 @@ func openOrphan(pid, group int, mark string) (stray, kind) {
 	return stray{fd}, marked
 }
 
-// orphansOf returns our orphans that run and carry the mark of a launch or are in
-// the group of its leader, and how many more there may be, as they are in the
-// middle of exec or exit.
+// orphansOf returns our running orphans that carry the mark of a launch or are in the group of its
+// leader. Unsure is the number of orphans in the middle of exec or exit, which may belong to them.
 func orphansOf(leader int, mark string) (pids []int, unsure int) {
 	for _, pid := range orphans() {
 		if pid == leader {
@@ -220,8 +214,7 @@ func isZombie(pid int) bool {
 	return len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X")
 }
 
-// descendants returns a process and those that descend from it by parents that
-// still run.
+// descendants returns a process and its descendants through parents that are still running.
 func descendants(pid int) []int {
 	pids := []int{pid}
 	for i := 0; i < len(pids); i++ {

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scanPause is the time between two searches for the processes of a tree. A
-// process in the middle of exec shows no environment for some microseconds.
+// scanPause is the time between searches for the processes of a tree. A process in the middle of
+// exec shows no environment for some microseconds.
 const scanPause = 10 * time.Millisecond
 
-// Kill kills all processes of the tree, until so many looks in a row have found
-// none, and removes its control group, if there is one. Those that were moved out
-// of the control group, as su(1) may do, are found by their mark, unless they
-// cleared their environment or we may not look at them.
+// Kill kills all processes of the tree, until that many consecutive scans have found none, and
+// removes its control group, if there is one. Processes that were moved out of the control group,
+// as by su(1), are found by their mark, unless they cleared their environment or may not be
+// inspected.
 func (h Handle) Kill(scans int) {
 	root := cgroup(h.Cgroup)
 	if root != "" {
@@ -40,8 +40,8 @@ func (h Handle) Kill(scans int) {
 	}
 }
 
-// killMarked kills all processes whose environment contains a mark, and
-// reports whether there were any, or may have been.
+// killMarked kills all processes whose environment contains the mark, and reports whether there
+// were any, or may have been.
 func killMarked(mark []byte) bool {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -68,18 +68,18 @@ func killMarked(mark []byte) bool {
 // stray is a process that may have left its group.
 type stray struct{ pidfd int }
 
-// kind is whether a process belongs to a tree or branch.
+// kind tells whether a process belongs to a tree or branch.
 type kind int
 
 const (
-	foreign kind = iota // it carries no mark, or has ended
-	marked              // it carries the mark
-	execing             // it is in the middle of exec, and has no environment for some microseconds
-	dying               // it has no environment any more, but may still have children
+	foreign kind = iota // without the mark, or ended
+	marked              // with the mark
+	execing             // in the middle of exec, without an environment for some microseconds
+	dying               // already without an environment, but possibly still with children
 )
 
-// openStray returns the process with an ID if it is marked. Should the ID be
-// another process's by the time of kill, that process is safe.
+// openStray returns the process with the given ID if it is marked. A process that reuses the ID
+// before kill is safe.
 func openStray(pid int, mark []byte) (stray, kind) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -96,17 +96,16 @@ func openStray(pid int, mark []byte) (stray, kind) {
 	return stray{}, foreign
 }
 
-// environSize has room for most environments.
+// environSize is enough for most environments.
 const environSize = 64 << 10
 
 var environments = sync.Pool{New: func() any { return new([environSize]byte) }}
 
-// carries reports whether a process has a mark in its environment, and the size of
-// the environment. It must be read at once: if the process execs between two
-// reads, the second returns nothing.
+// carries reports whether the environment of a process contains the mark, and its size. It reads
+// the environment at once: if the process execs between two reads, the second one returns nothing.
 func carries(pid int, mark []byte) (has bool, size int, err error) {
 	f, err := os.Open(procFile(pid, "environ"))
-	if errors.Is(err, unix.ESRCH) { // on newer kernels: it has none
+	if errors.Is(err, unix.ESRCH) { // newer kernels: it has none
 		return false, 0, nil
 	} else if err != nil {
 		return false, 0, err
@@ -134,11 +133,10 @@ func withoutEnvironment(pid int) kind {
 	return kindOf(stat)
 }
 
-// kindOf does so by the contents of a process's stat file, see
-// proc_pid_stat(5). Exec gives a process an environment that is empty at first,
-// and its code only at the end.
+// kindOf returns the kind of such a process from its stat file, see proc_pid_stat(5). Exec gives a
+// process an environment that is empty at first, and its code only at the end.
 func kindOf(stat []byte) kind {
-	const ( // of the fields behind the name, and of the flags among them
+	const ( // indexes of fields after the name, and bits of the flags
 		state, flags, code, envStart, envEnd = 0, 6, 23, 47, 48
 		exiting, kernel                      = 0x4, 0x200000
 	)
@@ -155,18 +153,18 @@ func kindOf(stat []byte) kind {
 	case fields[code] != "0" && fields[envStart] == fields[envEnd]:
 		return foreign // its environment is empty for good
 	}
-	return execing // or it has one by now
+	return execing // or it has an environment by now
 }
 
 func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
 
-// statFields returns the fields of a process's stat file behind its name, which
-// may hold any character: the first is the state.
+// statFields returns the fields of a stat file after the name, which may contain any character. The
+// first one is the state.
 func statFields(stat []byte) []string {
 	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }
 
-// parsePIDs returns the process IDs in the contents of a file that lists them.
+// parsePIDs returns the process IDs in a list read from /proc or a control group.
 func parsePIDs(list []byte) []int {
 	var pids []int
 	for field := range strings.FieldsSeq(string(list)) {
@@ -178,13 +176,13 @@ func parsePIDs(list []byte) []int {
 }
 
 func (s stray) kill() {
-	// It fails for a process that has ended, and for one that is not ours to kill.
+	// This fails if the process has ended, or may not be killed.
 	_ = unix.PidfdSendSignal(s.pidfd, unix.SIGKILL, nil, 0)
 }
 
 func (s stray) close() { unix.Close(s.pidfd) }
 
-// reap waits until a child of ours has ended, at most until end, and reaps it.
+// reap waits for the end of a child process, at most until end, and reaps it.
 func (s stray) reap(end time.Time) {
 	ended := []unix.PollFd{{Fd: int32(s.pidfd), Events: unix.POLLIN}}
 	for {

@@ -1,9 +1,9 @@
-// Package tree finds and kills the processes that descend from the launches of
-// one supervisor, including those that left their process groups.
+// Package tree finds and kills the processes that descend from the launches of one supervisor,
+// including those that left their process groups.
 //
-// On Linux they are in a control group (version 2). Where none can be made, they
-// are found by a mark in their environment, among the orphans that become
-// children of this process. On other systems only process groups are known.
+// On Linux they are in a control group (version 2). Where none can be created, they are recognized
+// by a mark in their environment, among the orphans that become children of this process. On other
+// systems only process groups are known.
 package tree
 
 import (
@@ -15,22 +15,21 @@ import (
 	"time"
 )
 
-// Variable is an environment variable of each launched process, and so of all that
-// descend from it. Its value identifies those that left the group: it ends with
-// the mark of the launch, after those of outer supervisors.
+// Variable is an environment variable of every launched process, inherited by its descendants. Its
+// value identifies those that left the group: it ends with the mark of the launch, after the marks
+// of outer supervisors.
 const Variable = "SUPERVISOR_ID"
 
-// cgroupPrefix begins the names of our control groups.
+// cgroupPrefix is the beginning of the names of a tree's control groups.
 const cgroupPrefix = "supervisor-"
 
 // Handle is what another process needs to kill a tree.
 type Handle struct {
-	ID     string // 32 random hexadecimal digits, so that no stranger's environment holds them
-	Cgroup string // the directory of its control group; empty: it has none
+	ID     string // 32 random hexadecimal digits, which no unrelated environment contains
+	Cgroup string // directory of its control group; empty: none
 }
 
-// CheckID returns an error for an ID that the environment of an unrelated process
-// could contain.
+// CheckID returns an error for an ID that the environment of an unrelated process could contain.
 func CheckID(id string) error {
 	if b, err := hex.DecodeString(id); err != nil || len(b) != 16 {
 		return fmt.Errorf("want an ID of 32 hexadecimal digits")
@@ -38,8 +37,8 @@ func CheckID(id string) error {
 	return nil
 }
 
-// CheckCgroup returns an error for a control group that is not a tree's. To kill
-// our own would be to kill ourselves.
+// CheckCgroup returns an error for a control group that does not belong to a tree. Killing our own
+// would mean killing ourselves.
 func CheckCgroup(dir string) error {
 	if !strings.HasPrefix(filepath.Base(dir), cgroupPrefix) {
 		return fmt.Errorf("want the path of a control group named %s…", cgroupPrefix)
@@ -54,10 +53,10 @@ func RandomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// mark returns the mark of the n-th launch. No mark is contained in another.
+// mark returns the mark of the n-th launch. No mark is contained in another one.
 func mark(id string, n int64) string { return fmt.Sprintf("%s-%d.", id, n) }
 
-// Usage is what processes use, see supervisor.Usage.
+// Usage is the resource usage of processes, see supervisor.Usage.
 type Usage struct {
 	CPU    time.Duration
 	Memory uint64

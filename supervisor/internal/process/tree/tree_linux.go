@@ -10,47 +10,46 @@ import (
 )
 
 const (
-	// strayTime is how long an exit is held back until the processes that were
-	// left behind are gone: one could hold the address that is needed next.
+	// strayTime is how long an exit waits for the end of the processes that were left behind,
+	// because one of them could hold the address that is needed next.
 	strayTime = 100 * time.Millisecond
 
-	// maxTidyPause is the longest time between two attempts to clear up what ended
-	// incarnations have left.
+	// maxTidyPause is the longest time between attempts to clean up after ended incarnations.
 	maxTidyPause = time.Second
 
-	// filesAtOnce bounds how many goroutines access the files of control groups
-	// at a time. Each takes a thread, and many replicas may end at once.
+	// filesAtOnce limits how many goroutines access the files of control groups at a time. Each of
+	// them takes a thread, and many replicas may end at once.
 	filesAtOnce = 4
 
-	// maxScans bounds how often a whole tree is searched for what is left, which
-	// then takes 10 s or more.
+	// maxScans limits how often a whole tree is searched for remaining processes, which takes at
+	// least 10 s in total.
 	maxScans = 1000
 )
 
-// Tree is all processes that descend from the launches of one supervisor.
+// Tree is the processes that descend from the launches of one supervisor.
 type Tree struct {
 	id    string
-	root  cgroup        // empty: none could be made
-	files chan struct{} // holds one element per goroutine at the files of a branch
+	root  cgroup        // empty: none could be created
+	files chan struct{} // has an element for each goroutine that accesses the files of a branch
 
 	mu         sync.Mutex
 	launches   int64
 	useCgroups bool     // launches go into control groups
 	reaper     *reaper  // nil: orphans do not become our children
-	left       []Branch // of ended incarnations, with files or processes yet to be removed
+	left       []Branch // ended incarnations with files or processes to remove
 
 	tidying sync.WaitGroup
 	closing context.Context
 	stop    context.CancelFunc // ends closing
 }
 
-// New returns a tree without processes, which must be closed. Without cgroups, no
-// control group is made.
+// New returns a tree without processes, which must be closed. Unless cgroups is set, it creates no
+// control group.
 func New(cgroups bool) *Tree {
 	t := &Tree{id: RandomID(), files: make(chan struct{}, filesAtOnce)}
 	t.closing, t.stop = context.WithCancel(context.Background())
 	if cgroups {
-		t.root, _ = makeCgroup(cgroupPrefix + t.id) // on an error, marks are used
+		t.root, _ = makeCgroup(cgroupPrefix + t.id) // if this fails, marks are used
 	}
 	t.useCgroups = t.root != ""
 	if !t.useCgroups || os.Getpid() == 1 {
@@ -62,7 +61,7 @@ func New(cgroups bool) *Tree {
 // Handle returns what another process needs to kill the tree.
 func (t *Tree) Handle() Handle { return Handle{t.id, string(t.root)} }
 
-// Close kills what is left of the tree. All its leaders must have ended.
+// Close kills what is left of the tree. All leaders must have ended.
 func (t *Tree) Close() {
 	t.mu.Lock()
 	t.stop()
@@ -89,17 +88,16 @@ func (t *Tree) Branch() *Branch {
 	t.launches++
 	b := &Branch{tree: t, mark: mark(t.id, t.launches)}
 	if t.useCgroups {
-		b.cgroup, _ = t.root.make(strconv.FormatInt(t.launches, 10)) // on an error, there is the mark
+		b.cgroup, _ = t.root.make(strconv.FormatInt(t.launches, 10)) // if this fails, the mark remains
 	}
 	return b
 }
 
-// Mark is what Variable must end with in the environment of the branch's first
-// process.
+// Mark is the required end of Variable in the environment of the branch's first process.
 func (b *Branch) Mark() string { return b.mark }
 
-// Start starts a command inside the branch by calling start. It calls build for
-// the command, and once more if it must try again without a control group.
+// Start starts a command inside the branch by calling start. It calls build for the command, and
+// again if it has to retry without a control group.
 func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	if b.cgroup != "" {
 		cmd, err := b.startInCgroup(build(), start)
@@ -126,9 +124,9 @@ func (b *Branch) startInCgroup(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exe
 	return cmd, start(cmd)
 }
 
-// stopUsingCgroups ends the use of control groups. Some sandboxes and delegations let us
-// make them, but put no process in. A launch that succeeds only without one shows
-// that this is so, and not that the program cannot be executed.
+// stopUsingCgroups is called after a launch that succeeded only without a control group. Some
+// sandboxes and delegations allow creating control groups, but not putting processes into them; a
+// program that cannot be executed fails either way.
 func (t *Tree) stopUsingCgroups() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,9 +136,9 @@ func (t *Tree) stopUsingCgroups() {
 	}
 }
 
-// Kill kills what is left of the branch when its leader has ended, and waits until
-// that is gone, at most for strayTime; Remove takes care of the rest. The leader's
-// group must have been killed before, and the leader must not be reaped yet.
+// Kill kills what is left of the branch when its leader has ended, and waits for its end, at most
+// for strayTime; Remove takes care of the rest. The leader's group must have been killed before,
+// and the leader must not be reaped yet.
 func (b *Branch) Kill(leader int) {
 	if b.cgroup == "" {
 		b.strays = !killOrphans(leader, b.mark, time.Now().Add(strayTime))
@@ -154,8 +152,8 @@ func (b *Branch) Kill(leader int) {
 	}
 }
 
-// Left returns how many processes of the branch still run, other than its leader,
-// which must have ended but not be reaped yet.
+// Left returns how many processes of the branch are still running, apart from its leader, which
+// must have ended but not been reaped yet.
 func (b *Branch) Left(leader int) int {
 	if b.cgroup != "" {
 		b.tree.files <- struct{}{}
@@ -169,7 +167,7 @@ func (b *Branch) Left(leader int) int {
 	return len(pids) + unsure
 }
 
-// Processes returns the IDs of the processes of the branch that can be found.
+// Processes returns the IDs of the processes of the branch, as far as they can be found.
 func (b *Branch) Processes(leader int) []int {
 	if b.cgroup != "" {
 		return b.cgroup.processes()
@@ -182,9 +180,8 @@ func (b *Branch) Processes(leader int) []int {
 	return all
 }
 
-// Remove clears up what the branch has left: its files, and processes that Kill
-// did not find or that did not die in time. It does not wait for them. A probe
-// may still call Holds.
+// Remove cleans up: it removes the branch's files, and kills processes that Kill did not find or
+// that did not die in time. It does not wait for them. A probe may still call Holds.
 func (b *Branch) Remove() {
 	left := *b
 	b.tree.files <- struct{}{}
@@ -198,7 +195,7 @@ func (b *Branch) Remove() {
 // tidy removes what it can, and reports whether nothing is left.
 func (b *Branch) tidy() bool {
 	if b.strays {
-		_, b.strays = killOrphansOnce(-1, b.mark, time.Now()) // its leader's ID may be another's by now
+		_, b.strays = killOrphansOnce(-1, b.mark, time.Now()) // the leader's ID may already be reused
 	}
 	if b.cgroup != "" && b.cgroup.remove() == nil {
 		b.cgroup = ""
@@ -206,7 +203,7 @@ func (b *Branch) tidy() bool {
 	return b.cgroup == "" && !b.strays
 }
 
-// tidyLater has tidy called until it succeeds, or Close takes care of the branch.
+// tidyLater calls tidy in the background until it succeeds, or Close takes care of the branch.
 func (t *Tree) tidyLater(b Branch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

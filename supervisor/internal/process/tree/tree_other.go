@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// Tree is all processes that descend from the launches of one supervisor. On these
-// systems, those that left their groups cannot be found.
+// Tree is the processes that descend from the launches of one supervisor. On these systems, those
+// that left their groups cannot be found.
 type Tree struct {
 	id       string
 	launches atomic.Int64
@@ -33,11 +33,10 @@ type Branch struct{ mark string }
 // Branch returns a branch without processes.
 func (t *Tree) Branch() *Branch { return &Branch{mark: mark(t.id, t.launches.Add(1))} }
 
-// Mark is what Variable must end with in the environment of the branch's first
-// process.
+// Mark is the required end of Variable in the environment of the branch's first process.
 func (b *Branch) Mark() string { return b.mark }
 
-// Start starts a command by calling start. It calls build for the command.
+// Start starts a command by calling start with the result of build.
 func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	cmd := build()
 	return cmd, start(cmd)
@@ -51,10 +50,10 @@ func (b *Branch) Left(leader int) int {
 	return 1
 }
 
-// Processes returns nil: the processes of a branch cannot be found.
+// Processes returns nil, because the processes of a branch cannot be found.
 func (b *Branch) Processes(int) []int { return nil }
 
-// Holds returns nil: it cannot be known which process listens at an address.
+// Holds returns nil, because it cannot be determined which process listens at an address.
 func (b *Branch) Holds(int, string) error { return nil }
 
 // Kill does nothing on these systems.

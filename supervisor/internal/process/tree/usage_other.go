@@ -2,5 +2,5 @@
 
 package tree
 
-// UsageOf returns false: what processes use is known on Linux alone.
+// UsageOf returns false, because it is implemented on Linux only.
 func UsageOf(int) (Usage, bool) { return Usage{}, false }

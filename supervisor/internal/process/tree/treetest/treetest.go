@@ -1,4 +1,4 @@
-// Package treetest helps tests of process trees, with and without control groups.
+// Package treetest has helpers for tests of process trees with and without control groups.
 package treetest
 
 import (
@@ -7,7 +7,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/tree"
 )
 
-// Each runs a test with control groups, where they can be made, and without.
+// Each runs a test with control groups, where they can be created, and without.
 func Each(t *testing.T, test func(t *testing.T, noCgroup bool)) {
 	t.Run("control group", func(t *testing.T) {
 		NeedsCgroup(t)
@@ -16,7 +16,7 @@ func Each(t *testing.T, test func(t *testing.T, noCgroup bool)) {
 	t.Run("marks", func(t *testing.T) { test(t, true) })
 }
 
-// NeedsCgroup skips a test where no control group can be made.
+// NeedsCgroup skips the test where no control group can be created.
 func NeedsCgroup(t *testing.T) {
 	t.Helper()
 	tree := tree.New(true)
