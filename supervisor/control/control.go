@@ -1,7 +1,9 @@
-// Package control adds gRPC to package supervisor: the service supervisor.v1.Supervisor,
-// by which other programs see and command the replicas ([Server]), a client for it
-// ([NewClient]), and a probe for replicas that serve grpc.health.v1 ([Prober]). A
-// program that needs none of these can use package supervisor without gRPC.
+// Package control connects package supervisor with gRPC. It provides the service
+// supervisor.v1.Supervisor, by which other programs watch and command the replicas ([Server]),
+// connections to it ([NewClient]), and a probe for replicas that serve grpc.health.v1 ([Prober]).
+//
+// A program that needs none of these can use package supervisor without gRPC. The program
+// supervisor ctl is a client of the service; so is grpcurl, by reflection.
 package control
 
 import (
@@ -21,48 +23,47 @@ import (
 )
 
 const (
-	// endPatience is how long calls in flight may take when Serve ends. It lets
-	// watchers get their last events.
+	// endPatience is how long calls in flight may take when Serve ends. It lets watchers receive
+	// the last events.
 	endPatience = time.Second
-	// A connection whose other side has vanished is detected within
-	// keepaliveTime + keepaliveTimeout.
+	// A connection whose other side has vanished is detected within keepaliveTime +
+	// keepaliveTimeout.
 	keepaliveTime    = time.Minute
 	keepaliveTimeout = 20 * time.Second
 )
 
-// Server serves supervisor.v1.Supervisor, with grpc.health.v1 and reflection
-// beside it.
+// Server serves supervisor.v1.Supervisor, grpc.health.v1 and reflection.
 type Server struct {
 	Supervisor *supervisor.Supervisor
 
-	// Reload reads the configuration again and applies it. Its errors are for
-	// the caller; those that wrap no error of package supervisor or context mean
-	// that the configuration is not valid. Calls may overlap. Nil: there is no
-	// configuration to read.
+	// Reload reads the configuration again and applies it. Its error is returned to the caller. An
+	// error that wraps none of package supervisor or context means that the configuration is not
+	// valid. Calls may overlap. If Reload is nil, the service refuses to reload.
 	Reload func(ctx context.Context) error
 
-	// Reopen closes the files that the program writes and opens what is at their
-	// paths now. Nil: there are none.
+	// Reopen closes the files that the program writes and opens the ones that are at their paths
+	// now. If it is nil, there are none.
 	Reopen func(ctx context.Context) error
 
-	// Sinks returns where the program writes, for List. Nil: nowhere.
+	// Sinks returns the places to which the program writes, for List. If it is nil, there are none.
 	Sinks func() []Sink
 
-	// Credentials secure the connections, see package transport. Nil: they are not secured.
+	// Credentials secure the connections, see package transport. If they are nil, connections are
+	// not secured.
 	Credentials credentials.TransportCredentials
 }
 
 // Sink is a place to which the program writes lines.
 type Sink struct {
 	Name string
-	Lost uint64 // lines that were lost
-	Err  error  // of the latest write; nil: it succeeded
+	Lost uint64 // number of lost lines
+	Err  error  // error of the latest write; nil: it succeeded
 }
 
-// Serve serves on the listener, which it closes, until ctx ends. Then it accepts no
-// more calls, and after 1 s cancels those still in flight. Watches end by themselves
-// when the supervisor has ended, so ctx should end after that. Serve returns an error
-// only when the listener fails. Connections are limited as by [LimitConnections].
+// Serve serves on l, and closes it, until ctx ends. It then accepts no more calls, and cancels
+// those in flight after 1 s. Watches end by themselves when the supervisor has ended, so ctx should
+// end after that. Serve returns an error only if the listener fails. Connections are limited as by
+// [LimitConnections].
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	options := []grpc.ServerOption{
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
@@ -93,7 +94,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	select {
 	case <-stopped:
 	case <-time.After(endPatience):
-		// Not waited for: a connection that never finishes its handshake holds up even this.
+		// Serve does not wait for this: a connection that never finishes its handshake holds it up.
 		go server.Stop()
 	}
 	return nil

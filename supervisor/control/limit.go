@@ -10,12 +10,12 @@ import (
 
 const leastConnections, mostConnections = 4, 1000
 
-// LimitConnections returns a listener that bounds how many connections are open, so
-// that clients cannot use up the file descriptors that replicas need: an eighth of
-// those that this process may have, from 4 to 1,000. For each connection beyond
-// that, it closes the oldest one on which nothing has been received, or else the one
-// that was neither read nor written for the longest time. That may be one with a
-// stream that has had nothing to send.
+// LimitConnections returns a listener that limits the number of open connections, so that clients
+// cannot use up the file descriptors that replicas need. The limit is an eighth of this process's
+// limit on descriptors, but at least 4 and at most 1,000. For each connection beyond it, the
+// listener closes the oldest connection from which nothing has been received, or else the one that
+// was neither read nor written for the longest time. That may be a stream that has had nothing to
+// send.
 func LimitConnections(l net.Listener) net.Listener {
 	most := uint64(mostConnections)
 	var limit unix.Rlimit
@@ -25,11 +25,11 @@ func LimitConnections(l net.Listener) net.Listener {
 	return &limited{Listener: l, most: int(most), open: make(map[*limitedConn]bool)}
 }
 
-// limited is a listener with a bounded number of open connections.
+// limited is a listener with a limited number of open connections.
 type limited struct {
 	net.Listener
 	most int
-	uses atomic.Uint64 // numbers reads and writes
+	uses atomic.Uint64 // counts reads and writes
 
 	mu   sync.Mutex
 	open map[*limitedConn]bool
@@ -48,7 +48,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// add adds a connection, and returns the one to close for it; nil: none.
+// add adds a connection, and returns the one to close for it, or nil.
 func (l *limited) add(c *limitedConn) (idlest *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,12 +69,12 @@ func (l *limited) forget(c *limitedConn) {
 	delete(l.open, c)
 }
 
-// limitedConn is a connection that records when it was used.
+// limitedConn is a connection that records its use.
 type limitedConn struct {
 	net.Conn
 	listener *limited
-	heard    atomic.Bool   // something was received
-	used     atomic.Uint64 // number of the latest read or write
+	heard    atomic.Bool   // whether anything was received
+	used     atomic.Uint64 // value of uses at the latest read or write
 }
 
 func (c *limitedConn) use() { c.used.Store(c.listener.uses.Add(1)) }

@@ -19,25 +19,25 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// DefaultAddr is the default address of the control service. Its port is below the
-// ephemeral range, next to those of the replicas, which begin at 7101.
+// DefaultAddr is the default address of the control service. Its port is below the ephemeral range,
+// next to those of the replicas, which begin at 7101.
 const DefaultAddr = "127.0.0.1:7100"
 
 const (
 	// maxPath is the longest path of a socket that both Linux and macOS allow.
 	maxPath = 103
-	// dialTimeout bounds the wait for a host that does not answer.
+	// dialTimeout limits the wait for a host that does not answer.
 	dialTimeout = 5 * time.Second
 )
 
-// Listen listens at addr, which is HOST:PORT or unix:///PATH. A host must be on
-// loopback, or the error wraps [transport.ErrExposed], unless exposed, which says
-// that connections are secured or need not be.
+// Listen listens at addr, which is HOST:PORT or unix:///PATH. Unless exposed is set, because
+// connections are secured or need not be, a host that is not on loopback is an error that wraps
+// [transport.ErrExposed].
 //
-// The socket at a path has mode 0600. On Linux, connections of users other than ours
-// and root are closed even if the mode is changed. A socket that was left at the
-// path by a supervisor that was killed is replaced. It is an error if a process
-// listens there, or if the file there is not a socket.
+// A socket at a path has mode 0600. On Linux, connections of users other than our own and root are
+// closed even if the mode is changed later. A socket left behind by a supervisor that was killed is
+// replaced. It is an error if a process listens at the path, or if there is a file that is not a
+// socket.
 func Listen(addr string, exposed bool) (net.Listener, error) {
 	network, address, err := parse(addr)
 	if err != nil {
@@ -53,10 +53,9 @@ func Listen(addr string, exposed bool) (net.Listener, error) {
 	return l, err
 }
 
-// NewClient returns a connection to the supervisor at addr, which is as for [Listen].
-// Nil credentials: it is not secured. It connects at the first call, which fails at
-// once if no process listens there. It uses neither proxies nor service
-// configurations from DNS.
+// NewClient returns a connection to the supervisor at addr, which has the form required by
+// [Listen]. Without credentials it is not secured. It connects at the first call, which fails at
+// once if no process listens there. It uses neither proxies nor service configurations from DNS.
 func NewClient(addr string, c credentials.TransportCredentials) (*grpc.ClientConn, error) {
 	network, address, err := parse(addr)
 	if err != nil {
@@ -75,7 +74,7 @@ func NewClient(addr string, c credentials.TransportCredentials) (*grpc.ClientCon
 		}),
 	}
 	if network == "unix" {
-		options = append(options, grpc.WithAuthority("localhost")) // a path is not a valid one
+		options = append(options, grpc.WithAuthority("localhost")) // a path is not a valid authority
 	}
 	return grpc.NewClient("passthrough:///"+address, options...)
 }
@@ -98,8 +97,8 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
 	}
-	// The mode is set before there is a path, so that others cannot connect at any
-	// moment. Where the system does not allow that, it is set below.
+	// The mode is set before the path exists, so that others cannot connect at any moment. Where
+	// the system does not allow that, it is set below.
 	early := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), 0o600) })
 	}}

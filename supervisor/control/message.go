@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// signals are the signals that can be sent. Their numbers depend on the system.
+// signals are the signals that clients can send. Their numbers depend on the system.
 var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_HUP:   syscall.SIGHUP,
 	supervisorv1.Signal_SIGNAL_INT:   syscall.SIGINT,
@@ -32,9 +32,8 @@ var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_WINCH: syscall.SIGWINCH,
 }
 
-// status.State and event.Kind have the numbers of their enums. restart.Mode and
-// restart.Escalation have the same order, but begin at 0 rather than 1.
-
+// status.State and event.Kind have the numbers of their protobuf enums. restart.Mode and
+// restart.Escalation have the same order, but begin at 0 instead of 1.
 func statusMessage(s status.Status, at time.Time) *supervisorv1.Status {
 	m := &supervisorv1.Status{
 		Time:        timestamppb.New(at),
@@ -64,7 +63,7 @@ func statusMessage(s status.Status, at time.Time) *supervisorv1.Status {
 	return m
 }
 
-// statusWithUsage returns a status, with the replica's usage if that is wanted.
+// statusWithUsage returns a status with the replica's usage, if that is wanted and known.
 func statusWithUsage(s status.Status, wanted bool) *supervisorv1.Status {
 	m := statusMessage(s, time.Now())
 	if wanted {
@@ -149,7 +148,7 @@ func policyMessage(p restart.Policy) *supervisorv1.Policy {
 	}
 }
 
-// merge sets the fields of p that m has. Ranges are checked by the supervisor.
+// merge sets the fields of p that m has. The supervisor checks their ranges.
 func merge(p *restart.Policy, m *supervisorv1.Policy) error {
 	b, l := m.GetBackoff(), m.GetLimit()
 	if b != nil && b.Factor != nil {

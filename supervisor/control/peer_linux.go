@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// permitted reports whether the process at the other end belonged to our user
-// or to root when it connected.
+// permitted reports whether the process at the other end belonged to our user or to root when it
+// connected.
 func permitted(conn *net.UnixConn) bool {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -20,22 +20,21 @@ import (
 )
 
 const (
-	// keepIdle is how long a client is kept without use. Probes are seconds apart:
-	// an address that was not asked for that long is gone.
+	// keepIdle is how long an unused client is kept. Probes are seconds apart: an address that was
+	// not asked for that long is gone.
 	keepIdle = time.Minute
-	// readBuffer suffices for answers of a hundred bytes. There may be hundreds of
-	// connections, for each of which gRPC's default takes 32 KiB.
+	// readBuffer is enough for answers of a hundred bytes. gRPC's default takes 32 KiB for each of
+	// possibly hundreds of connections.
 	readBuffer = 1 << 10
-	// window is the smallest that gRPC allows. With a fixed one, gRPC does not send
-	// a ping at every answer to find a better one.
+	// window is the smallest that gRPC allows. With a fixed window, gRPC does not send a ping at
+	// every answer to find a better one.
 	window = 64 << 10
 )
 
-// Prober asks services for their health by grpc.health.v1. The zero value is ready
-// for use. Its methods may be called by any goroutine. Each address takes about
-// 55 KiB of memory.
+// Prober asks services for their health by grpc.health.v1. The zero value is ready to use. Its
+// methods may be called by any goroutine. Each address takes about 55 KiB of memory.
 type Prober struct {
-	// Credentials secure the connections. Nil: they are not secured.
+	// Credentials secure the connections. If they are nil, connections are not secured.
 	Credentials credentials.TransportCredentials
 
 	mu      sync.Mutex
@@ -43,12 +42,13 @@ type Prober struct {
 	clients map[string]*client // by address
 }
 
-// Health returns nil if the service at addr, HOST:PORT, answers that it serves; the
-// empty service is the server as a whole. Otherwise the error says what it answers,
-// or why there is no answer. Health is meant for supervisor.Config.Health.
+// Health returns nil if the service at addr, HOST:PORT, answers that it is serving. The empty
+// service is the server as a whole. Otherwise the error says what it answers, or why there is no
+// answer; the answer NOT_SERVING wraps spec.ErrNotServing. Health is meant for
+// supervisor.Config.Health.
 //
-// It asks at once, and waits only for the answer, until ctx ends. Connections that
-// work are kept for the next call, for up to a minute.
+// It asks at once and waits only for the answer, until ctx ends. Working connections are kept for
+// further calls, for up to a minute.
 func (p *Prober) Health(ctx context.Context, addr, service string) error {
 	again, err := p.ask(ctx, addr, service)
 	if again && ctx.Err() == nil {
@@ -57,7 +57,7 @@ func (p *Prober) Health(ctx context.Context, addr, service string) error {
 	return err
 }
 
-// Close closes the connections, those in use after their answer.
+// Close closes the connections; those in use are closed after their answer.
 func (p *Prober) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,8 +67,8 @@ func (p *Prober) Close() {
 	}
 }
 
-// ask asks once. Again is whether a kept connection broke, perhaps because it led to
-// the previous incarnation.
+// ask asks once. Again reports whether a kept connection broke, perhaps because it led to the
+// previous incarnation.
 func (p *Prober) ask(ctx context.Context, addr, service string) (again bool, err error) {
 	c, kept, err := p.take(addr)
 	if err != nil {
@@ -79,8 +79,8 @@ func (p *Prober) ask(ctx context.Context, addr, service string) (again bool, err
 	return kept && !answered && c.dialError() == nil, err
 }
 
-// take returns the client for an address, and whether it was kept from before. The
-// caller must release it.
+// take returns the client for an address, and whether it existed before. The caller must release
+// it.
 func (p *Prober) take(addr string) (c *client, kept bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,9 +105,8 @@ func (p *Prober) take(addr string) (c *client, kept bool, err error) {
 	return c, kept, nil
 }
 
-// release gives back a client that take returned. One that got no answer is not used
-// again: the next question must not wait for its backoff, nor use a connection that
-// may be dead.
+// release gives back a client returned by take. A client that got no answer is not used again,
+// because the next question must not wait for its backoff, nor use a connection that may be dead.
 func (p *Prober) release(addr string, c *client, answered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -128,7 +127,7 @@ func (p *Prober) release(addr string, c *client, answered bool) {
 func (p *Prober) forget(addr string, c *client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// It may have been taken, or dropped, in the meantime.
+	// It may have been taken or dropped meanwhile.
 	if c.users == 0 && !c.dropped {
 		p.drop(addr, c)
 	}
@@ -147,11 +146,11 @@ func (p *Prober) drop(addr string, c *client) {
 // client asks one address. Prober.mu guards users, dropped and forget.
 type client struct {
 	conn   *grpc.ClientConn
-	dialed atomic.Pointer[error] // the error of the last dial; nil: it succeeded
+	dialed atomic.Pointer[error] // error of the latest dial; nil: it succeeded
 
-	users   int         // number of calls of Health that use it
+	users   int         // calls of Health that are using it
 	dropped bool        // it is no longer in Prober.clients
-	forget  *time.Timer // nil before it was first without users
+	forget  *time.Timer // nil until it first was without users
 }
 
 func newClient(addr string, creds credentials.TransportCredentials) (*client, error) {
@@ -164,15 +163,15 @@ func newClient(addr string, creds credentials.TransportCredentials) (*client, er
 	c.conn, err = grpc.NewClient(target.String(),
 		grpc.WithTransportCredentials(creds),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, addr) }),
-		grpc.WithIdleTimeout(0), // keepIdle takes its place
+		grpc.WithIdleTimeout(0), // replaced by keepIdle
 		grpc.WithReadBufferSize(readBuffer), grpc.WithStaticStreamWindowSize(window))
 	return c, err
 }
 
-// dial keeps the error, of which gRPC passes on only the text: the supervisor checks
-// whether it is one of our own side.
+// dial keeps the error, because gRPC passes on only its text, and the supervisor checks whether it
+// is a local failure.
 func (c *client) dial(ctx context.Context, addr string) (net.Conn, error) {
-	// The server would have to be silent for hours for keep-alive to matter.
+	// Keep-alive would matter only if the server were silent for hours.
 	d := net.Dialer{KeepAlive: -1}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -196,8 +195,8 @@ func (c *client) closeUnused() {
 	}
 }
 
-// ask returns whether there was an answer, and the error that the answer stands for or
-// why there was none.
+// ask returns whether there was an answer, and the error that the answer stands for, or why there
+// was none.
 func (c *client) ask(ctx context.Context, service string) (answered bool, err error) {
 	reply, err := healthv1.NewHealthClient(c.conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
 	switch s := status.Convert(err); s.Code() {
@@ -227,7 +226,7 @@ func (c *client) noAnswer(ctx context.Context, s *status.Status) error {
 	return fmt.Errorf("no answer: %s", s.Message())
 }
 
-// meaning returns nil if the service serves.
+// meaning returns nil if the service is serving.
 func meaning(s healthv1.HealthCheckResponse_ServingStatus) error {
 	switch s {
 	case healthv1.HealthCheckResponse_SERVING:
@@ -239,7 +238,7 @@ func meaning(s healthv1.HealthCheckResponse_ServingStatus) error {
 	}
 }
 
-// notServing is the answer of a service that is alive but does not serve.
+// notServing is the answer of a service that is alive but not serving.
 type notServing struct{}
 
 func (notServing) Error() string { return "it says NOT_SERVING" }

@@ -17,10 +17,10 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// maxCount bounds Scale. No machine has the ports and processes for more.
+// maxCount limits Scale. No machine has the ports and processes for more.
 const maxCount = 1000
 
-// service is supervisor.v1.Supervisor.
+// service implements supervisor.v1.Supervisor.
 type service struct {
 	supervisorv1.UnimplementedSupervisorServer
 	supervisor *supervisor.Supervisor
@@ -136,13 +136,13 @@ func (s *service) Reopen(ctx context.Context, _ *supervisorv1.ReopenRequest) (*s
 	return new(supervisorv1.ReopenResponse), nil
 }
 
-// request is one that names replicas.
+// request is a request that names replicas.
 type request interface {
 	GetNames() []string
 	GetAll() bool
 }
 
-// requestedNames returns the names in a request; none if it is for all replicas.
+// requestedNames returns the names in a request, or none if it is for all replicas.
 func requestedNames(req request) ([]string, error) {
 	names := req.GetNames()
 	if (len(names) > 0) == req.GetAll() || slices.Contains(names, "") {
@@ -151,8 +151,8 @@ func requestedNames(req request) ([]string, error) {
 	return names, nil
 }
 
-// among returns a function that reports whether a replica or its group is among the
-// names; for no names it always is.
+// among returns a function that reports whether a replica or its group is among names, which is
+// always true if there are none.
 func among(names []string) func(replica, group string) bool {
 	return func(replica, group string) bool {
 		return len(names) == 0 || slices.Contains(names, replica) || slices.Contains(names, group)
@@ -161,8 +161,8 @@ func among(names []string) func(replica, group string) bool {
 
 func everyone(_, _ string) bool { return true }
 
-// command calls do with the names in a request, and returns the status of those
-// replicas after that.
+// command calls do with the names in a request, and returns the status of those replicas
+// afterwards.
 func (s *service) command(req request, do func(names ...string) error) ([]*supervisorv1.Status, error) {
 	names, err := requestedNames(req)
 	if err != nil {
@@ -174,8 +174,7 @@ func (s *service) command(req request, do func(names ...string) error) ([]*super
 	return s.statuses(among(names)), nil
 }
 
-// group returns the name of a group. An empty name stands for the only group, if
-// there is only one.
+// group returns the name of a group. The empty name stands for the group if there is only one.
 func (s *service) group(name string) (string, error) {
 	groups := s.supervisor.Current()
 	if name == "" && len(groups) == 1 {
@@ -197,7 +196,7 @@ func (s *service) group(name string) (string, error) {
 	return "", fmt.Errorf("group %q: %w: want one of %s", name, supervisor.ErrUnknown, strings.Join(names, ", "))
 }
 
-// statuses returns the status of the replicas that are wanted.
+// statuses returns the status of the selected replicas.
 func (s *service) statuses(want func(replica, group string) bool) []*supervisorv1.Status {
 	var messages []*supervisorv1.Status
 	all := s.supervisor.List()
@@ -210,8 +209,8 @@ func (s *service) statuses(want func(replica, group string) bool) []*supervisorv
 	return messages
 }
 
-// refusal returns the gRPC error for an error of the supervisor. Its code is otherwise
-// if the error has no code of its own.
+// statusError returns the gRPC error for an error of the supervisor, with the code otherwise if the
+// error has no code of its own.
 func statusError(err error, otherwise codes.Code) error {
 	code := otherwise
 	for _, known := range []struct {

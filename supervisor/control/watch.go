@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// maxLogLines is how many lines are kept of a replica, at most.
+// maxLogLines is how many lines of a replica are kept.
 const maxLogLines = 1000
 
 func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStreamingServer[supervisorv1.WatchResponse]) error {
@@ -58,7 +58,7 @@ func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream
 	}()
 	after, sendErr := s.sendEvents(during, after, math.MaxUint64, send)
 	if err := <-result; err != nil {
-		// The events that led to it come first, if the caller still listens.
+		// The events that led to the error come first, if the caller still listens.
 		_, _ = s.sendEvents(ctx, after, s.supervisor.Sequence(), send)
 		return statusError(err, codes.FailedPrecondition)
 	}
@@ -68,8 +68,8 @@ func (s *service) RollingRestart(req *supervisorv1.RollingRestartRequest, stream
 	return sendErr
 }
 
-// sendEvents calls send for the events after one sequence number and up to another,
-// and returns the number of the last one. It returns nil if ctx ends before.
+// sendEvents calls send for the events after one sequence number and up to another, and returns the
+// number of the last one. It returns nil if ctx ends first.
 func (s *service) sendEvents(ctx context.Context, after, until uint64, send func(event.Event) error) (uint64, error) {
 	if after >= until {
 		return after, nil

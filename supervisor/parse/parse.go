@@ -1,9 +1,9 @@
-// Package parse reads the values that people write in flags, environment variables and files. The
-// three programs share it, so that the same text means the same everywhere and is refused in the
-// same words.
+// Package parse parses values that people write in flags, environment variables and files. The
+// three programs share it, so that the same text means the same everywhere and is rejected with the
+// same message.
 //
 // Every error is one line: the quoted text and what is allowed. The caller adds where the text came
-// from.
+// from. Use the standard library's strconv for machine-made input.
 package parse
 
 import (
@@ -19,7 +19,8 @@ import (
 // MaxPort is the highest TCP port.
 const MaxPort = 65535
 
-// Whole reads a whole number of least to most, both included. [math.MaxInt] as most means no bound.
+// Whole parses a whole number from least to most, both included. A most of [math.MaxInt] means no
+// upper bound.
 func Whole(text string, least, most int) (int, error) {
 	n, err := strconv.Atoi(text)
 	switch {
@@ -31,7 +32,7 @@ func Whole(text string, least, most int) (int, error) {
 	return 0, fmt.Errorf("%q: want a whole number from %d to %d", text, least, most)
 }
 
-// Uint64 reads a whole number from 0.
+// Uint64 parses a whole number from 0 to 2⁶⁴-1.
 func Uint64(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
@@ -40,17 +41,18 @@ func Uint64(text string) (uint64, error) {
 	return n, nil
 }
 
-// Number reads a number of least to most, both included. It never returns NaN or a negative zero.
+// Number parses a number from least to most, both included. It never returns NaN or a negative
+// zero.
 func Number(text string, least, most float64) (float64, error) {
 	x, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(x >= least && x <= most) { // which NaN fails too
+	if err != nil || !(x >= least && x <= most) { // also false for NaN
 		spell := func(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 		return 0, fmt.Errorf("%q: want a number from %s to %s", text, spell(least), spell(most))
 	}
 	return x + 0, nil
 }
 
-// Duration reads a duration with its unit that is not negative.
+// Duration parses a duration with its unit, such as 1.5s. It must not be negative.
 func Duration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
@@ -59,7 +61,7 @@ func Duration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// Bool reads true or false.
+// Bool parses true or false.
 func Bool(text string) (bool, error) {
 	if text != "true" && text != "false" {
 		return false, fmt.Errorf("%q: want true or false", text)
@@ -67,7 +69,7 @@ func Bool(text string) (bool, error) {
 	return text == "true", nil
 }
 
-// OneOf returns the value whose String method returns the text.
+// OneOf returns the value whose String method returns text.
 func OneOf[T fmt.Stringer](text string, values ...T) (T, error) {
 	var words []string
 	for _, v := range values {
@@ -79,7 +81,7 @@ func OneOf[T fmt.Stringer](text string, values ...T) (T, error) {
 	return *new(T), fmt.Errorf("%q: want %s", text, Or(words))
 }
 
-// LogLevel reads the name of a level of the log.
+// LogLevel parses the name of a log level: trace, debug, info, warn, error or off.
 func LogLevel(text string) (string, error) {
 	levels := []string{"trace", "debug", "info", "warn", "error", "off"}
 	if !slices.Contains(levels, text) {
@@ -88,8 +90,8 @@ func LogLevel(text string) (string, error) {
 	return text, nil
 }
 
-// HostPort reads HOST:PORT; the host may be empty, a name or an address. Port 0, which stands for
-// any free port, is allowed only if least is 0; else least is 1.
+// HostPort parses HOST:PORT. The host may be empty, a name or an address. Port 0, which stands for
+// any free port, is allowed only if least is 0; otherwise least is 1.
 func HostPort(text string, least int) (string, error) {
 	_, port, err := net.SplitHostPort(text)
 	if err == nil {
@@ -105,7 +107,7 @@ func HostPort(text string, least int) (string, error) {
 	return "", fmt.Errorf("%q: want HOST:PORT, with a port of %d to %d", text, least, MaxPort)
 }
 
-// Or lists words: "a, b or c".
+// Or joins words as in "a, b or c".
 func Or(words []string) string {
 	last := len(words) - 1
 	if last <= 0 {

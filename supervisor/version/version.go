@@ -1,4 +1,4 @@
-// Package version says which version a program is. The three programs share it.
+// Package version returns the version of a program, for --version. The three programs share it.
 package version
 
 import (
@@ -7,11 +7,11 @@ import (
 	"runtime/debug"
 )
 
-// stamped is the version that the linker was given with -X; empty: the one that the Go toolchain
-// has recorded counts.
+// stamped is set by the linker with -X. If it is empty, the version that the Go toolchain recorded
+// is used.
 var stamped string
 
-// Of returns the program's name, its version, and that of the Go toolchain.
+// Of returns the name of the program, its version, and the version of the Go toolchain.
 func Of(program string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

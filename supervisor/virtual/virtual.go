@@ -1,9 +1,9 @@
-// Package virtual is a supervised replica in virtual time: the decisions of
-// package supervisor, which are the same code, about a process that a [World]
-// plays. It has no process, no goroutine and no clock, and is for simulations.
+// Package virtual simulates a supervised replica in virtual time. It makes the decisions of package
+// supervisor, with the same code, about a process that the caller plays as a [World]. It has no
+// process, goroutine or clock.
 //
-// It leaves out what replicas decide together: turns to start, groups that come
-// after others, and what becomes of a group when one of it is given up.
+// Use it for simulations. It leaves out what replicas decide together: Config.MaxStarting,
+// Group.After, and what happens to the rest of a group when a replica is given up.
 package virtual
 
 import (
@@ -18,35 +18,34 @@ import (
 // Timer is one of a replica's timers.
 type Timer = lifecycle.Timer
 
-// Timers is how many there are; they are numbered from 0.
+// Timers is the number of timers, which are numbered from 0.
 const Timers = lifecycle.Timers
 
-// World is what is outside a replica. Its methods must not call the replica.
+// World is the environment of a replica. Its methods must not call the replica.
 type World interface {
-	// Launch starts the process of an incarnation. Exited says when it has
-	// ended, and Ready when it serves.
+	// Launch starts the process of an incarnation. The caller then calls Ready when it serves, and
+	// Exited when it has ended.
 	Launch(incarnation int)
 	// Terminate asks the process to end.
 	Terminate()
 	// Kill ends the process.
 	Kill()
-	// Set has Fire called with the timer at a time, in place of any other time
-	// for it; zero: not at all.
+	// Set makes Fire due for the timer at a time, in place of any earlier setting; the zero time
+	// stops the timer.
 	Set(t Timer, at time.Time)
-	// Emit takes an event. Its Sequence, Elapsed and PID are not set.
+	// Emit receives an event. Its Sequence, Elapsed and PID are not set.
 	Emit(event.Event)
 }
 
-// Config says what a replica is.
+// Config configures a [Replica].
 type Config struct {
 	Name, Group string
 	Policy      restart.Policy
 	StopTimeout time.Duration // from Terminate to Kill; zero: 5 s
-	Random      *rand.Rand    // draws the jitter of delays; nil: there is none
+	Random      *rand.Rand    // source of the jitter of delays; nil: no jitter
 }
 
-// Replica is one replica. Its methods are called with the time, which does not
-// go back.
+// Replica is a simulated replica. Its methods take the present time, which must not go back.
 type Replica struct {
 	config Config
 	world  World
@@ -69,10 +68,10 @@ func New(c Config, w World, now time.Time) *Replica {
 // Start launches the replica for the first time.
 func (r *Replica) Start(now time.Time) { r.step(now, lifecycle.Input{Kind: lifecycle.InputBegin}) }
 
-// Ready says that the process serves.
+// Ready reports that the process serves.
 func (r *Replica) Ready(now time.Time) { r.step(now, lifecycle.Input{Kind: lifecycle.InputNotified}) }
 
-// Exited says that the process has ended.
+// Exited reports that the process has ended.
 func (r *Replica) Exited(now time.Time, e restart.Exit) {
 	r.step(now, lifecycle.Input{Kind: lifecycle.InputExited, Exit: e, At: now})
 }
@@ -82,15 +81,15 @@ func (r *Replica) Leave(now time.Time, reason string) {
 	r.step(now, lifecycle.Input{Kind: lifecycle.InputLeave, Reason: reason})
 }
 
-// Fire says that a timer's time has come.
+// Fire reports that a timer has expired.
 func (r *Replica) Fire(now time.Time, t Timer) {
 	r.step(now, lifecycle.Input{Kind: lifecycle.InputTimer, Timer: t})
 }
 
-// Incarnation is the latest launch, from 1; zero: none yet.
+// Incarnation returns the number of the latest launch, from 1, or zero if there was none.
 func (r *Replica) Incarnation() int { return r.core.Incarnation() }
 
-// Launched is when the process was launched; the zero Time: there is none.
+// Launched returns when the process was launched, or the zero time if there is none.
 func (r *Replica) Launched() time.Time {
 	if !r.core.Runs() {
 		return time.Time{}
@@ -106,7 +105,7 @@ func (r *Replica) step(now time.Time, in lifecycle.Input) {
 	for _, e := range r.core.Step(now, in) {
 		r.perform(now, e)
 	}
-	if queued, _ := r.core.Queued(); queued { // nobody else has the turn
+	if queued, _ := r.core.Queued(); queued { // every slot is free
 		r.step(now, lifecycle.Input{Kind: lifecycle.InputSlot})
 	}
 }

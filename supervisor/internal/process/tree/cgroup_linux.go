@@ -62,7 +62,7 @@ func findCgroup(groups, mounts string) (cgroup, error) {
 			path = strings.TrimSuffix(p, "\n")
 		}
 	}
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/..") { // there is none, or it is outside our namespace
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "/..") { // none, or outside our namespace
 		mounts = ""
 	}
 	for line := range strings.Lines(mounts) {

@@ -35,13 +35,14 @@ func (b *Branch) Holds(leader int, addr string) error {
 	if len(listening) == 0 {
 		return nil
 	}
-	for _, pid := range append(b.Processes(leader), leader) { // Processes may be empty where they cannot be listed
+	for _, pid := range append(b.Processes(leader), leader) { // Processes may find none
 		dir := procFile(pid, "fd")
 		fds, err := os.ReadDir(dir)
 		switch {
 		case errors.Is(err, os.ErrPermission):
 			return nil
-		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH): // it has not ended
+		// Other than that it has ended.
+		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH):
 			return err
 		}
 		for _, fd := range fds {

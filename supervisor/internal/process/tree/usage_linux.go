@@ -39,7 +39,7 @@ func usageOf(pid int) (u Usage, parent int) {
 		n, _ := strconv.Atoi(fields[number-3])
 		return n
 	}
-	for number := 14; number <= 17; number++ { // user and system time of the process, and of children that it has waited for
+	for number := 14; number <= 17; number++ { // user and system time, also of children that it waited for
 		u.CPU += time.Duration(field(number)) * tick
 	}
 	u.Memory = uint64(max(0, field(24))) * uint64(os.Getpagesize())
