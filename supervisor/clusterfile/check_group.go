@@ -22,8 +22,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// wrong returns an error about the value of a key, or about the part of it that rest
-// selects. It names the flag, if that was given, or else the place in the file.
+// wrong returns an error about the value of a key, or about the part of it that rest selects. It
+// names the flag if that was given, or else the place in the file.
 func (g *group) wrong(key, rest, what string) error {
 	switch {
 	case key == "command" && len(g.in.flags.Command) > 0:
@@ -33,7 +33,7 @@ func (g *group) wrong(key, rest, what string) error {
 	}
 	inGroup := "groups." + g.name + "." + key
 	paths := []string{inGroup + rest, inGroup, key + rest, key}
-	if key == "env" || key == "rlimits" { // which are joined
+	if key == "env" || key == "rlimits" { // these are merged
 		paths = []string{inGroup + rest, key + rest}
 	}
 	for _, path := range paths {
@@ -69,7 +69,7 @@ func (g *group) checkCommand() error {
 	return g.in.file.Value("command").Errorf(want)
 }
 
-// checkName refuses a name that several replicas would have.
+// checkName rejects a name that several replicas would have.
 func (g *group) checkName() error {
 	switch {
 	case g.Name == nil:
@@ -99,8 +99,8 @@ func (g *group) checkAfter() error {
 	return nil
 }
 
-// checkOrder refuses groups that come after each other. The library does too, but
-// cannot name the place in the file.
+// checkOrder rejects groups that come after each other. The library does so too, but cannot name
+// the place in the file.
 func (in input) checkOrder(groups []spec.Group) error {
 	var names []string
 	after := make(map[string][]string)
@@ -126,7 +126,7 @@ func (g *group) checkPorts() error {
 	return g.wrong("base_port", "", fmt.Sprintf("%d: want %d or less, as %d replicas take the ports up to %d", base, parse.MaxPort-n+1, n, last))
 }
 
-// checkPortOverlap refuses ports that an earlier group has.
+// checkPortOverlap rejects ports that an earlier group has.
 func (g *group) checkPortOverlap(before []*group) error {
 	for _, other := range before {
 		if !g.hasAddr || !other.hasAddr || !sameHost(*g.Host, *other.Host) ||
@@ -138,9 +138,8 @@ func (g *group) checkPortOverlap(before []*group) error {
 	return nil
 }
 
-// room returns how many replicas the group can be scaled to: one if it has a name, or
-// else as many as there are ports before the next one of another group or of the
-// supervisor.
+// capacity returns how many replicas the group can be scaled to: one if the replica has a name,
+// otherwise as many as there are ports before the next one of another group or of the supervisor.
 func (g *group) capacity(groups []*group, ours Settings) int {
 	if g.Name != nil {
 		return 1
@@ -260,7 +259,7 @@ func (g *group) checkEnv() error {
 
 const wantEnvName = "want a name without = or NUL, other than CRASHLAB_INCARNATION, NOTIFY_SOCKET and SUPERVISOR_ID, which are ours to set"
 
-// ours are the environment variables that the supervisor sets.
+// reservedEnv are the environment variables that the supervisor sets.
 var reservedEnv = map[string]bool{"CRASHLAB_INCARNATION": true, "NOTIFY_SOCKET": true, "SUPERVISOR_ID": true}
 
 func (g *group) checkLimits() error {
@@ -290,14 +289,13 @@ func (g *group) checkLimits() error {
 	return nil
 }
 
-// isID reports whether a text is the number of a user or group. The system has
-// no use for the last one.
+// isID reports whether a text is the number of a user or group. The highest number is reserved.
 func isID(text string) bool {
 	n, err := strconv.ParseUint(text, 10, 32)
 	return err == nil && n < math.MaxUint32
 }
 
-// checkReplica looks whether a replica's directory and program are there.
+// checkReplica checks that a replica's directory and program exist.
 func (g *group) checkReplica(r spec.Replica) error {
 	if g.Dir != nil {
 		if info, err := os.Stat(r.Dir); err != nil || !info.IsDir() {
@@ -313,7 +311,7 @@ func (g *group) checkReplica(r spec.Replica) error {
 	return nil
 }
 
-// findProgram looks up a replica's program as its launch will.
+// findProgram looks up a replica's program as its launch will do.
 func findProgram(r spec.Replica) error {
 	program := r.Args[0]
 	if strings.Contains(program, "/") {
@@ -326,7 +324,7 @@ func findProgram(r spec.Replica) error {
 	path := ""
 	for _, v := range r.Env {
 		if value, ok := strings.CutPrefix(v, "PATH="); ok {
-			path = value // the last one counts
+			path = value // the last one wins
 		}
 	}
 	if path == "" || path == os.Getenv("PATH") {

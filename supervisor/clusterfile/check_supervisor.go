@@ -10,8 +10,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// wrong returns an error about a setting of the supervisor itself. It names the flag,
-// if that was given, or else the place in the file.
+// wrong returns an error about a setting of the supervisor itself. It names the flag if that was
+// given, or else the place in the file.
 func (in input) wrong(path, what string) error {
 	flags := in.flags.Supervisor
 	ofTLS, inTLS := strings.CutPrefix(path, "tls.")
@@ -24,8 +24,8 @@ func (in input) wrong(path, what string) error {
 	return in.file.Value(path).Errorf("%s: %s", path, what)
 }
 
-// checkAddrs refuses addresses of the supervisor that a replica has too, and those that
-// other machines can reach without TLS unless that is allowed.
+// checkAddrs rejects addresses of the supervisor that a replica has too, and those that other
+// machines can reach without TLS unless that is allowed.
 func (in input) checkAddrs(c *Cluster) error {
 	if !c.Serve.Enabled() && !c.Insecure {
 		const reached = "%q: other machines can reach it without TLS: want tls.cert and tls.key (--tls-cert and --tls-key), a loopback address%s, or insecure: true (--insecure)"
@@ -48,8 +48,7 @@ func (in input) checkAddrs(c *Cluster) error {
 	return nil
 }
 
-// checkTLS refuses incomplete settings of TLS, and files that cannot be read or used
-// now.
+// checkTLS rejects incomplete TLS settings, and files that cannot be read or used now.
 func (in input) checkTLS(c *Cluster) error {
 	t := c.supervisor.TLS
 	if t.CA == nil && t.ServerName != nil {
@@ -70,7 +69,7 @@ func (in input) checkTLS(c *Cluster) error {
 	return err
 }
 
-// checkFixed refuses changes from one cluster to the next that take a restart.
+// checkFixed rejects changes from one cluster to the next that require a restart.
 func (in input) checkFixed(now, next *Cluster) error {
 	key := differs(now.supervisor, next.supervisor)
 	switch key {
@@ -84,8 +83,7 @@ func (in input) checkFixed(now, next *Cluster) error {
 	return in.wrong(key, "want it as it was: only a restart of the supervisor changes it")
 }
 
-// differs returns the key of the first field in which a and b differ; empty: there is
-// none.
+// differs returns the key of the first field in which a and b differ, or "".
 func differs[T any](a, b T) string {
 	for f, v := range reflect.ValueOf(a).Fields() {
 		if !reflect.DeepEqual(v.Interface(), reflect.ValueOf(b).FieldByIndex(f.Index).Interface()) {

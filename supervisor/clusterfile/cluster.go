@@ -1,6 +1,9 @@
-// Package clusterfile reads the supervisor's cluster file, which says in YAML which
-// replicas run and how, together with the flags that override it. It checks both
-// as a whole, so that errors can name the flag or the place in the file.
+// Package clusterfile reads the supervisor's cluster file, a YAML file that describes the replicas
+// and the supervisor, together with the flags that override it. It checks both as a whole, so that
+// errors can name the flag or the place in the file.
+//
+// Use it in programs that run a supervisor from a file, as supervisor and crashlab live do.
+// Programs that build their groups in Go use package spec directly.
 package clusterfile
 
 import (
@@ -16,27 +19,27 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Cluster is the result of a cluster file and the flags that override it.
+// Cluster is the result of reading a cluster file and the flags that override it.
 type Cluster struct {
-	Path string // of the file; empty: there is none
+	Path string // path of the file; empty: there is none
 	Settings
 	Groups   []spec.Group
-	Replicas []spec.Replica // of all groups, at first
-	Banner   string         // to print once all of them are ready
+	Replicas []spec.Replica // initial replicas of all groups
+	Banner   string         // text to print once all of them are ready
 
 	in         input
 	supervisor supervisorSettings
-	bound      []string // addresses that the replicas will listen at
+	bound      []string // addresses at which the replicas will listen
 }
 
-// Read reads the cluster file at a path, which may be a pipe. If the path is empty,
-// there are only the flags. An error about either is an [*inputfile.Mistake].
+// Read reads the cluster file at path, which may be a pipe. If path is empty, there are only the
+// flags. An error about either is an [*inputfile.Mistake].
 func Read(path string, f Flags) (*Cluster, error) {
 	return input{flags: f, file: &file{path: path}}.read(inputfile.ReadOnce)
 }
 
-// Reread reads the file of c again, which must not be a pipe, with the same flags.
-// A change that takes a restart of the supervisor is an [*inputfile.Mistake] too.
+// Reread reads the file of c again, with the same flags. The file must not be a pipe. A change that
+// requires a restart of the supervisor is an [*inputfile.Mistake] too.
 func (c *Cluster) Reread() (*Cluster, error) {
 	next, err := c.in.read(inputfile.Read)
 	if err == nil {
@@ -48,14 +51,14 @@ func (c *Cluster) Reread() (*Cluster, error) {
 	return next, nil
 }
 
-// input is what the user gave: flags, which take precedence, and a file, which is
-// empty if there is none.
+// input is the input of the user: flags, which take precedence, and a file, which is empty if there
+// is none.
 type input struct {
 	flags Flags
 	file  *file
 }
 
-// read reads the file, as readFile gets its text, and checks the input.
+// read reads the file with readFile and checks the input.
 func (in input) read(readFile func(path string, most int) ([]byte, error)) (c *Cluster, err error) {
 	if in.file.path != "" {
 		if in.file, err = load(readFile, in.file.path); err != nil {
@@ -106,8 +109,7 @@ func (in input) cluster() (*Cluster, error) {
 	return c, nil
 }
 
-// maxReplicas bounds what a small file can ask for. No machine runs so many
-// processes well.
+// maxReplicas limits what a small file can ask for. No machine runs that many processes well.
 const maxReplicas = 10_000
 
 var groupName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
@@ -159,7 +161,7 @@ func (c *Cluster) add(g *group) error {
 	c.Groups = append(c.Groups, spec.Group{
 		Name: g.name, Count: n, Policy: g.policy(), After: texts[string](g.After),
 		Replica: func(i int) spec.Replica {
-			r, _ := g.replica(i) // an error would have been that of replica 0 too
+			r, _ := g.replica(i) // an error would have occurred for replica 0 too
 			return r
 		},
 	})
@@ -173,7 +175,7 @@ func texts[To, From ~string](from []From) (to []To) {
 	return to
 }
 
-// banner returns the banner's text.
+// banner returns the text of the banner.
 func (in input) banner(c *Cluster) (string, error) {
 	var addrs []string
 	for _, r := range c.Replicas {
@@ -197,8 +199,8 @@ func (in input) banner(c *Cluster) (string, error) {
 	return text, nil
 }
 
-// CheckFree returns an error if another process has a replica's port: each launch
-// would crash, for a reason that is hard to see. It skips addresses that are ours.
+// CheckFree returns an error if another process has the port of a replica: each launch would crash,
+// for a reason that is hard to see. It skips addresses for which ours returns true.
 func (c *Cluster) CheckFree(ours func(addr string) bool) error {
 	for _, addr := range c.bound {
 		if ours(addr) {
@@ -221,7 +223,7 @@ func (c *Cluster) CheckFree(ours func(addr string) bool) error {
 	return nil
 }
 
-// portSetting returns the flag or key with which to choose other ports.
+// portSetting returns the flag or key that chooses other ports.
 func (c *Cluster) portSetting() string {
 	if len(c.Groups) > 1 || c.Groups[0].Name != "" {
 		return "base_port"

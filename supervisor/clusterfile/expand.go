@@ -8,13 +8,12 @@ import (
 
 type placeholder struct{ name, value string }
 
-// braces matches {name}, which is a placeholder, and ${name} and {{name}}, which are
-// not. Names are of lower-case letters.
+// braces matches {name}, which is a placeholder, and ${name} and {{name}}, which are not. Names
+// consist of lower-case letters.
 var braces = regexp.MustCompile(`\$?\{[a-z]+\}|\{\{[a-z]+\}\}`)
 
-// expand replaces each {name} by its value and {{name}} by {name}, and returns the
-// names used. The error for an unknown name lists the allowed ones. ${name} is left
-// to shells.
+// expand replaces each {name} by its value and {{name}} by {name}, and returns the names used. The
+// error for an unknown name lists the allowed ones. ${name} is left to shells.
 func expand(text string, values []placeholder) (expanded string, used []string, err error) {
 	expanded = braces.ReplaceAllStringFunc(text, func(found string) string {
 		switch {

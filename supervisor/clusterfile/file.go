@@ -10,7 +10,7 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// content is what a cluster file says.
+// content is the content of a cluster file.
 type content struct {
 	groupSettings                          // of the only group, or the defaults of Groups
 	Groups        map[string]groupSettings `yaml:"groups"`
@@ -18,14 +18,14 @@ type content struct {
 	Banner *verbatim `yaml:"banner"` // with placeholders
 }
 
-// file is a cluster file. Its places are those in the text.
+// file is a cluster file.
 type file struct {
 	content
 	path string
 	inputfile.Document
 }
 
-// load reads a cluster file as read gets its text.
+// load reads a cluster file with read.
 func load(read func(path string, most int) ([]byte, error), path string) (*file, error) {
 	text, err := read(path, inputfile.MaxYAML)
 	if err != nil {
@@ -39,12 +39,12 @@ func load(read func(path string, most int) ([]byte, error), path string) (*file,
 	return f, f.Decode(&f.content, f.interpolate)
 }
 
-// interpolate returns what stands for a text that v is to read.
+// interpolate replaces variables in the text of a value, and resolves paths.
 func (f *file) interpolate(text string, v encoding.TextUnmarshaler) (string, error) {
 	text, err := inputfile.Interpolate(text, os.LookupEnv)
 	switch v.(type) {
 	case *filePath:
-		if text != "-" { // which is stdout
+		if text != "-" { // stdout
 			text = f.beside(text)
 		}
 	case *authorities:
@@ -55,15 +55,14 @@ func (f *file) interpolate(text string, v encoding.TextUnmarshaler) (string, err
 	return text, err
 }
 
-// beside resolves a path in the file: a relative path is relative to the file's
-// directory. A file that comes by a descriptor, such as a shell's <(COMMAND) or
-// /dev/stdin, has no directory.
+// beside resolves a path in the file: a relative path is relative to the file's directory. A file
+// that is read through a descriptor, such as a shell's <(COMMAND) or /dev/stdin, has no directory.
 func (f *file) beside(path string) string {
 	if path == "" || filepath.IsAbs(path) || strings.HasPrefix(f.path, "/dev/") || strings.HasPrefix(f.path, "/proc/") {
 		return path
 	}
 	dir, _ := filepath.Split(f.path)
-	if strings.Contains(dir+path, "..") { // LINK/.. is the parent of where the link leads
+	if strings.Contains(dir+path, "..") { // LINK/.. is the parent of the link's target
 		if real, err := filepath.EvalSymlinks(dir + "."); err == nil {
 			dir = real
 		}

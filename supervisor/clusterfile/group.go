@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// group is one group of replicas, with all its settings.
+// group is one group of replicas with all its settings.
 type group struct {
 	name string
 	groupSettings
@@ -25,7 +25,7 @@ type group struct {
 	fileEnv map[string]string // of env_file
 }
 
-// group returns the group with these settings in the file, and checks it.
+// group merges and checks the settings of a group.
 func (in input) group(name string, inGroup groupSettings) (*group, error) {
 	set := in.flags.Group.or(inGroup).or(in.file.groupSettings)
 	if set.Name != nil && set.Replicas == nil {
@@ -44,7 +44,7 @@ func (in input) group(name string, inGroup groupSettings) (*group, error) {
 		g.listens = g.listens || slices.Contains(used, "addr") || slices.Contains(used, "port")
 	}
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
-	// A base port outside the groups is only for those that listen.
+	// A base port outside the groups applies only to groups that listen.
 	g.hasAddr = g.listens || inGroup.BasePort != nil || name == "" && set.BasePort != nil
 	checks := []func() error{g.checkCommand, g.checkName, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
@@ -79,7 +79,7 @@ func (p *probe) asks() bool {
 
 func (p *probe) is(k spec.ProbeKind) bool { return p.Kind != nil && *p.Kind == kind(k) }
 
-// probe returns p for the library. Nil asks nothing.
+// probe converts p for the library. Nil is no probe.
 func (p *probe) probe() spec.Probe {
 	if p == nil {
 		return spec.Probe{}
@@ -106,7 +106,7 @@ func (g *group) addr(i int) string {
 	return net.JoinHostPort(string(*g.Host), strconv.Itoa(int(*g.BasePort)+i))
 }
 
-// placeholders returns those of the i-th replica.
+// placeholders returns the placeholders of the i-th replica and their values.
 func (g *group) placeholders(i int) []placeholder {
 	name := name(i)
 	switch {
@@ -126,7 +126,7 @@ func (g *group) replica(i int) (spec.Replica, error) {
 	values := g.placeholders(i)
 	r := spec.Replica{
 		Name:         values[0].value,
-		StopTimeout:  max(g.StopTimeout.span(), 1), // zero is the library's default, but here it means at once
+		StopTimeout:  max(g.StopTimeout.span(), 1), // to the library zero is the default; here it means at once
 		StartTimeout: g.StartTimeout.span(), Ready: g.Ready.probe(), Alive: g.Alive.probe(), Limits: g.limits(),
 		Overflow: spec.Overflow(deref(g.LogOverflow)),
 	}
@@ -154,8 +154,7 @@ func (g *group) replica(i int) (spec.Replica, error) {
 	return r, err
 }
 
-// withSlash returns the path of a program with a slash in it, so that it is not looked
-// up in PATH.
+// withSlash returns the path of a program with a slash in it, so that it is not looked up in PATH.
 func withSlash(path string) string {
 	if !strings.Contains(path, "/") {
 		return "./" + path
@@ -178,7 +177,7 @@ func (g *group) args(values []placeholder) ([]string, error) {
 	return args, nil
 }
 
-// environ returns the replica's environment; nil: it inherits that of the supervisor.
+// environ returns the replica's environment, or nil if it inherits the supervisor's.
 func (g *group) environ(values []placeholder) ([]string, error) {
 	var env []string
 	switch {
@@ -209,7 +208,7 @@ func name(i int) string {
 	return name(i/26-1) + s
 }
 
-// label is the name of a replica that is alone.
+// label is the name of a single replica.
 type label string
 
 var labels = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)

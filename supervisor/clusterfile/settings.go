@@ -12,17 +12,17 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// Flags are what the command line says, which overrides the cluster file. Commands
-// embed them.
+// Flags are the settings of the command line, which override the cluster file. Commands embed them
+// in their kong structs.
 type Flags struct {
 	Group      groupSettings      `embed:""`
 	Supervisor supervisorSettings `embed:""`
 	Insecure   bool               `help:"Let other machines connect to --control and --metrics-addr without TLS"`
-	Command    []string           `kong:"-"` // program and arguments; empty: that of the file
+	Command    []string           `kong:"-"` // program and arguments; empty: those of the file
 }
 
-// groupSettings are the settings of a group of replicas. Those with a help text have
-// flags. Nil: not given.
+// groupSettings are the settings of a group of replicas. Those with a help text have flags. Nil
+// means not given.
 type groupSettings struct {
 	Replicas     *count              `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
 	Name         *label              `yaml:"name" placeholder:"NAME" help:"Name of the replica, if there is to be one alone (default a)"`
@@ -79,12 +79,12 @@ type stop struct {
 	Timeout *duration   `yaml:"timeout"`
 }
 
-// supervisorSettings are the settings of the supervisor itself, which only a restart
-// can change. Nil: not given.
+// supervisorSettings are the settings of the supervisor itself, which only a restart can change.
+// Nil means not given.
 type supervisorSettings struct {
 	Control     controlSettings `yaml:"control" embed:""`
 	TLS         tlsSettings     `yaml:"tls" embed:""`
-	Insecure    *boolean        `yaml:"insecure" kong:"-"` // a flag of its own
+	Insecure    *boolean        `yaml:"insecure" kong:"-"` // has a flag of its own
 	MetricsAddr *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
 	Events      *filePath       `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
 	LogDir      *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
@@ -95,7 +95,7 @@ type supervisorSettings struct {
 	MaxStarting *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
 }
 
-// controlSettings are those of the control service.
+// controlSettings are the settings of the control service.
 type controlSettings struct {
 	Addr *endpoint `yaml:"addr" name:"control" placeholder:"ADDR|none" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl; none switches off that of the file"`
 }
@@ -109,7 +109,7 @@ type tlsSettings struct {
 	ServerName *verbatim    `yaml:"server_name" name:"tls-server-name" placeholder:"NAME" help:"Name in the replicas' certificate, if that is not the host in their address"`
 }
 
-// or returns s with what it does not give taken from others. Maps are joined.
+// or returns s with missing settings taken from others. Maps are merged.
 func (s groupSettings) or(others groupSettings) groupSettings {
 	fill(&s, others)
 	s.Env = join(s.Env, others.Env)
@@ -124,7 +124,7 @@ func (o supervisorSettings) or(others supervisorSettings) supervisorSettings {
 	return o
 }
 
-// fill sets the fields of s that are zero to those of others.
+// fill sets the zero fields of s to those of others.
 func fill[T any](s *T, others T) {
 	to, from := reflect.ValueOf(s).Elem(), reflect.ValueOf(others)
 	for i := range to.NumField() {
@@ -152,20 +152,19 @@ func given(s any, key string) bool {
 // flag returns the flag for a key.
 func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
-// Settings are the settings of the supervisor itself, with defaults filled in. Zero:
-// off.
+// Settings are the settings of the supervisor itself, with defaults filled in. Zero means off.
 type Settings struct {
 	Control     string           // address of the control service
 	Serve       transport.Server // TLS of the control service and the metrics
 	Ask         transport.Client // TLS of the probes
 	Insecure    bool             // other machines may connect without TLS
-	MetricsAddr string           // address at which metrics are served for Prometheus
-	Events      string           // file that events are appended to; -: stdout
-	LogDir      string           // directory with a file of each replica's lines
+	MetricsAddr string           // address of the metrics for Prometheus
+	Events      string           // file to which events are appended; -: stdout
+	LogDir      string           // directory with a log file for each replica
 	LogSize     int64            // size in bytes at which such a file is full
-	LogFiles    int              // number of full files that are kept of each replica
+	LogFiles    int              // number of full files to keep for each replica
 	FileMode    fs.FileMode      // permissions of files that are created
-	StateDir    string           // directory that only one supervisor may have at a time
+	StateDir    string           // directory that only one supervisor may use at a time
 	MaxStarting int              // see supervisor.Config; zero: its default
 }
 
@@ -178,7 +177,7 @@ func (o supervisorSettings) settings() Settings {
 	}
 }
 
-// addr returns the address; empty: the control service is off.
+// addr returns the address, or "" if the control service is off.
 func (c controlSettings) addr() string {
 	if a := deref(c.Addr); a != off {
 		return string(a)
@@ -190,7 +189,7 @@ func (t tlsSettings) server() transport.Server {
 	return transport.Server{Cert: transport.Path(deref(t.Cert)), Key: transport.Path(deref(t.Key)), ClientCA: transport.Path(deref(t.ClientCA))}
 }
 
-// client returns how replicas are asked. Without a CA that is not by TLS.
+// client returns how replicas are asked: over TLS if there is a CA.
 func (t tlsSettings) client() transport.Client {
 	c := transport.Client{CA: transport.Path(deref(t.CA)), ServerName: transport.Name(deref(t.ServerName))}
 	if c.CA != "" {
@@ -203,8 +202,8 @@ func supervisorDefaults() supervisorSettings {
 	return supervisorSettings{LogSize: new(megabytes(10)), LogFiles: new(count(5)), FileMode: new(fileMode(0o640))}
 }
 
-// The base port lies below the ephemeral range, from which a client's own
-// socket could take the port of a replica that is down.
+// The default base port is below the ephemeral range, from which a client's own socket could take
+// the port of a replica that is down.
 func defaults() groupSettings {
 	return groupSettings{
 		Replicas: new(count(3)), Host: new(host("127.0.0.1")), BasePort: new(port(7101)),

@@ -17,12 +17,12 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-const maxCount = 1000 // replicas: beyond the ports and processes one machine is good for
+const maxCount = 1000 // replicas: more than one machine has ports and processes for
 
-// Values of flags and of the cluster file. Their errors name the value and
-// what is allowed.
+// Types of flags and of values in the cluster file. Their errors name the value and what is
+// allowed.
 type (
-	verbatim    string // any text, unchanged: 0755 and 1_000 in the file are no numbers
+	verbatim    string // any text, unchanged: in the file, 0755 and 1_000 are not numbers
 	filePath    string // in the file, relative to its directory
 	authorities string // path of a file, or system
 	boolean     bool
@@ -65,13 +65,13 @@ func (a *authorities) UnmarshalText(text []byte) error {
 func (c *count) UnmarshalText(text []byte) error     { return whole(c, text, 1, maxCount) }
 func (e *exits) UnmarshalText(text []byte) error     { return whole(e, text, 1, restart.MaxExits) }
 func (p *port) UnmarshalText(text []byte) error      { return whole(p, text, 1, parse.MaxPort) }
-func (m *megabytes) UnmarshalText(text []byte) error { return whole(m, text, 2, 10_000) } // a line can be 1 MiB
+func (m *megabytes) UnmarshalText(text []byte) error { return whole(m, text, 2, 10_000) } // a line can have 1 MiB
 func (f *factor) UnmarshalText(text []byte) error {
 	return real(f, text, 1, restart.MaxFactor)
 }
 func (s *share) UnmarshalText(text []byte) error { return real(s, text, 0, 1) }
 
-// whole, real and oneOf set a value as package parse reads its text.
+// whole, real and oneOf set a value as parsed by package parse.
 func whole[T ~int](to *T, text []byte, least, most int) error {
 	n, err := parse.Whole(string(text), least, most)
 	*to = T(n)
@@ -128,7 +128,7 @@ func (k *kind) UnmarshalText(text []byte) error {
 	return oneOf(k, text, spec.ProbeTCP, spec.ProbeHTTP, spec.ProbeGRPC, spec.ProbeNotify, spec.ProbeNone)
 }
 
-// UnmarshalText takes a signal's name with or without SIG, in any case.
+// UnmarshalText accepts the name of a signal with or without SIG, in any case.
 func (s *signalName) UnmarshalText(text []byte) error {
 	name := "SIG" + strings.TrimPrefix(strings.ToUpper(string(text)), "SIG")
 	n := unix.SignalNum(name)
@@ -156,7 +156,7 @@ func (a *addr) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// off as an endpoint stands for none.
+// off is the endpoint that switches the control service off.
 const off endpoint = "none"
 
 func (e *endpoint) UnmarshalText(text []byte) error {
@@ -187,7 +187,7 @@ func (n *nice) UnmarshalText(text []byte) error {
 	return process.CheckLimits(spec.Limits{Nice: v})
 }
 
-// UnmarshalText takes NUMBER, SOFT:HARD, and unlimited for either.
+// UnmarshalText accepts NUMBER and SOFT:HARD, with unlimited in place of any number.
 func (r *rlimit) UnmarshalText(text []byte) error {
 	soft, hard, two := strings.Cut(string(text), ":")
 	if !two {
@@ -209,13 +209,13 @@ func parseLimit(text string) (uint64, error) {
 	return strconv.ParseUint(text, 10, 63)
 }
 
-// UnmarshalText takes the kind of a probe alone.
+// UnmarshalText accepts the kind of a probe by itself.
 func (p *probe) UnmarshalText(text []byte) error {
 	p.Kind = new(kind)
 	return p.Kind.UnmarshalText(text)
 }
 
-// span returns the duration; zero if it was not given.
+// span returns the duration, or zero if it was not given.
 func (d *duration) span() time.Duration {
 	if d == nil {
 		return 0

@@ -32,8 +32,9 @@ var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_WINCH: syscall.SIGWINCH,
 }
 
-// status.State and event.Kind have the numbers of their protobuf enums. restart.Mode and
-// restart.Escalation have the same order, but begin at 0 instead of 1.
+// statusMessage returns the message for a status. status.State and event.Kind have the numbers of
+// their protobuf enums. restart.Mode and restart.Escalation have the same order, but begin at 0
+// instead of 1.
 func statusMessage(s status.Status, at time.Time) *supervisorv1.Status {
 	m := &supervisorv1.Status{
 		Time:        timestamppb.New(at),

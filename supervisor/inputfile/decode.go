@@ -10,18 +10,18 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// places says where the values of a document are in its text, by their paths: env.KEY, command[0].
+// places has the positions of a document's values by their paths, such as env.KEY and command[0].
 type places struct {
 	values map[string]*token.Token
 	keys   map[string]*token.Token
-	order  map[string][]string // the keys of each mapping
+	order  map[string][]string // keys of each mapping
 }
 
-// Decode sets the struct that to points at as the document says: a field has the key that its tag
-// yaml names, and those of an embedded struct are the struct's own. It is strict: what it does not
-// know, or cannot read as it stands, is a [*Mistake]. What implements [encoding.TextUnmarshaler]
-// reads any scalar, as text returns it; nil is as the document has it. Other values are structs,
-// maps, lists, and pointers to them.
+// Decode sets the struct that to points to. A field has the key named by its yaml tag; the fields
+// of an embedded struct belong to the outer one. Decode is strict: an unknown key, or a value that
+// does not fit its field, is a [*Mistake]. A type that implements [encoding.TextUnmarshaler]
+// accepts any scalar, as transformed by text unless that is nil. Other types may be structs, maps,
+// slices, and pointers to them.
 func (d *Document) Decode(to any, text func(text string, v encoding.TextUnmarshaler) (string, error)) error {
 	d.places = places{make(map[string]*token.Token), make(map[string]*token.Token), make(map[string][]string)}
 	if d.Root == nil {
@@ -30,16 +30,17 @@ func (d *Document) Decode(to any, text func(text string, v encoding.TextUnmarsha
 	return (&decoder{d, text}).value(reflect.ValueOf(to).Elem(), d.Root, "")
 }
 
-// Value is where Decode found the value at a path: the file as a whole if it found none.
+// Value returns the place of the value that Decode found at a path, or of the whole file if it
+// found none.
 func (d *Document) Value(path string) Place { return d.At(d.places.values[path]) }
 
-// Key is Value for the key of a value.
+// Key returns the place of the key of the value at a path.
 func (d *Document) Key(path string) Place { return d.At(d.places.keys[path]) }
 
 // Has reports whether Decode found a value at a path.
 func (d *Document) Has(path string) bool { return d.places.values[path] != nil }
 
-// Keys returns the keys of the mapping at a path, in their order.
+// Keys returns the keys of the mapping at a path, in the order of the file.
 func (d *Document) Keys(path string) []string { return d.places.order[path] }
 
 type decoder struct {
@@ -47,7 +48,7 @@ type decoder struct {
 	text func(string, encoding.TextUnmarshaler) (string, error)
 }
 
-// value sets a value as the node at a path has it.
+// value sets to to the node at a path.
 func (d *decoder) value(to reflect.Value, n ast.Node, path string) error {
 	d.places.values[path] = n.GetToken()
 	text, isText := Scalar(n)
@@ -129,7 +130,7 @@ func (d *decoder) fields(to reflect.Value, keys *ast.MappingNode, path string) e
 	return nil
 }
 
-// entry sets the value of a key in the mapping at a path.
+// entry sets to to the value of an entry of the mapping at a path.
 func (d *decoder) entry(to reflect.Value, entry *ast.MappingValueNode, path string) error {
 	key := entry.Key.GetToken()
 	at := prefix(path, ".") + key.Value
@@ -137,13 +138,13 @@ func (d *decoder) entry(to reflect.Value, entry *ast.MappingValueNode, path stri
 	d.places.order[path] = append(d.places.order[path], key.Value)
 	err := d.value(to, entry.Value, at)
 	if entry.Value.Type() == ast.MappingType {
-		d.places.values[at] = key // a better place to point at than its first line
+		d.places.values[at] = key // a better place to point at than the mapping's first line
 	}
 	return err
 }
 
-// Field returns the field of a struct that [Document.Decode] sets for a key, if there is one, and
-// all keys that there are.
+// Field returns the field of a struct that [Document.Decode] sets for a key, or the zero Value, and
+// all keys.
 func Field(of reflect.Value, key string) (found reflect.Value, keys []string) {
 	for f, v := range of.Fields() {
 		name := f.Tag.Get("yaml")
@@ -161,7 +162,7 @@ func Field(of reflect.Value, key string) (found reflect.Value, keys []string) {
 	return found, keys
 }
 
-// wanted says what a value is read from.
+// wanted describes what a value is decoded from.
 func wanted(to reflect.Value) string {
 	switch to.Kind() {
 	case reflect.Slice:

@@ -7,9 +7,9 @@ import (
 
 const maxEnv = 64 << 10 // bytes
 
-// ReadEnv reads environment variables from a regular file, one NAME=VALUE to a line. Empty lines
-// and those that begin with # do not count, nor do quotes around a whole value and a byte order
-// mark. Another line is a [*Mistake], and errors are those of [Read] otherwise.
+// ReadEnv reads environment variables from a regular file with one NAME=VALUE to a line. It ignores
+// empty lines, lines that begin with #, quotes around a whole value and a byte order mark. Any
+// other line is a [*Mistake]. Other errors are those of [Read].
 func ReadEnv(path string) (map[string]string, error) {
 	text, err := Read(path, maxEnv)
 	if err != nil {

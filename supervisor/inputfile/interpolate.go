@@ -5,13 +5,12 @@ import (
 	"regexp"
 )
 
-// variable is ${NAME} or ${NAME:-default} of the environment, or $$, which is
-// a dollar sign.
+// variable matches ${NAME}, ${NAME:-DEFAULT} and $$.
 var variable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
 
-// Interpolate replaces ${NAME} and ${NAME:-DEFAULT} in a value by the environment variable that
-// lookup finds, and $$ by a dollar sign. The default is taken where the variable is not set, or
-// empty; without one that is an error. $NAME without braces is left to shells.
+// Interpolate replaces ${NAME} and ${NAME:-DEFAULT} by the environment variable that lookup finds,
+// and $$ by a dollar sign. The default is used if the variable is not set or empty; without a
+// default, a variable that is not set is an error. $NAME without braces is left to shells.
 func Interpolate(text string, lookup func(string) (string, bool)) (replaced string, err error) {
 	replaced = variable.ReplaceAllStringFunc(text, func(found string) string {
 		if found == "$$" {

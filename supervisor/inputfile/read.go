@@ -1,6 +1,10 @@
-// Package inputfile reads the files that people hand to a program, so that no file can hang it or
-// exhaust its memory: a file is a regular one, or a pipe where the caller allows it, and its size
-// is bounded; YAML is bounded in depth too, and its mistakes name line and column.
+// Package inputfile reads files that people write: YAML, environment variables, certificates. No
+// such file can hang the program or exhaust its memory. It must be a regular file, or a pipe where
+// the caller allows it, and its size is limited; YAML is also limited in depth. Mistakes in YAML
+// are reported with line, column and an excerpt.
+//
+// Use it for configuration. It is not meant for large data, nor for YAML that needs anchors,
+// aliases or tags.
 package inputfile
 
 import (
@@ -11,23 +15,23 @@ import (
 	"syscall"
 )
 
-// Refused is an error for a file that is not read, or not to its end, whatever it contains.
+// Refused is the error for a file that is not read, or not to its end, whatever it contains.
 type Refused struct {
 	Path string
-	// What it is, and what is allowed, on one line.
+	// What the file is, and what is allowed, on one line.
 	What string
 }
 
-// Error returns one line: the path and what the file is.
+// Error returns the path and What on one line.
 func (r *Refused) Error() string { return r.Path + ": " + r.What }
 
-// Open opens a regular file for reading. Anything else is [*Refused], without waiting for whoever
-// is at the other end of a pipe. Other errors are those of package os.
+// Open opens a regular file for reading. Anything else is [*Refused]; Open does not wait for the
+// other end of a pipe. Other errors are those of package os.
 func Open(path string) (*os.File, error) {
 	if err := CheckPath(path); err != nil {
 		return nil, err
 	}
-	// What is there now may be another file than a moment ago.
+	// The file may have been replaced since CheckPath.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return nil, err
@@ -43,17 +47,17 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// CheckPath returns [*Refused] for a path at which there is anything but a regular file; nothing is
-// allowed too.
+// CheckPath returns [*Refused] if there is something other than a regular file at path. It returns
+// nil if there is nothing.
 func CheckPath(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil // whoever opens it gets the better error
+		return nil // opening it gives a better error
 	}
 	return check(path, info, false)
 }
 
-// Read returns the text of a regular file. Anything else is [*Refused], and so is a file of more
+// Read returns the content of a regular file. Anything else is [*Refused], and so is a file of more
 // than most bytes.
 func Read(path string, most int) ([]byte, error) {
 	f, err := Open(path)
@@ -64,8 +68,8 @@ func Read(path string, most int) ([]byte, error) {
 }
 
 // ReadOnce is Read for a file that need not be read again: it may be a pipe, such as a shell's
-// <(COMMAND) or /dev/stdin. It blocks until the pipe's writers have closed it. A program that calls
-// it leaves SIGINT and SIGTERM their default action meanwhile.
+// <(COMMAND) or /dev/stdin. ReadOnce blocks until the writers of the pipe have closed it, so the
+// program should leave SIGINT and SIGTERM at their default action meanwhile.
 func ReadOnce(path string, most int) ([]byte, error) {
 	if info, err := os.Stat(path); err == nil {
 		if err := check(path, info, true); err != nil {

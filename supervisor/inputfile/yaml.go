@@ -13,27 +13,26 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// The bounds of a YAML file. The library's time and memory grow with the square of each.
+// Limits of a YAML file. The time and memory of the YAML library grow with the square of each.
 const (
 	MaxYAML  = 64 << 10 // bytes
 	maxLines = 4000
-	maxDepth = 32 // collections in each other
+	maxDepth = 32 // nested collections
 )
 
 // bom is the byte order mark, with which some editors begin a file.
 const bom = "\ufeff"
 
-// Document is the one document of a YAML file.
+// Document is the only document of a YAML file.
 type Document struct {
 	path  string
 	lines []string
-	// Root is nil when the file is empty, or has nothing but comments.
+	// Root is nil if the file is empty or has only comments.
 	Root   ast.Node
 	places places
 }
 
-// Parse parses the text of the YAML file at a path, which may begin with a byte order mark. An
-// error is a [*Mistake].
+// Parse parses a YAML file. The path is used in errors, which are of type [*Mistake].
 func Parse(path string, text []byte) (*Document, error) {
 	text = bytes.TrimPrefix(text, []byte(bom))
 	d := &Document{path: path, lines: strings.Split(strings.TrimRight(string(text), "\r\n"), "\n")}
@@ -65,7 +64,8 @@ func Parse(path string, text []byte) (*Document, error) {
 	return d, nil
 }
 
-// syntax is a mistake in the library's words, but for the most frequent one.
+// syntax returns the mistake for a syntax error, in the library's words except for the most
+// frequent one.
 func (d *Document) syntax(err yaml.Error) error {
 	at := d.At(err.GetToken())
 	if t := err.GetToken(); t != nil && t.Type == token.StringType && (t.Next == nil || t.Next.Type != token.MappingValueType) {
@@ -74,11 +74,11 @@ func (d *Document) syntax(err yaml.Error) error {
 	return at.Errorf("want YAML: %s", err.GetMessage())
 }
 
-// tooDeep returns the token that begins one collection too many in others; nil: there is none.
+// tooDeep returns the token that begins the first collection nested too deeply, or nil.
 func tooDeep(tokens token.Tokens) *token.Token {
-	var blocks []int // the columns of the block collections around
-	brackets := 0    // and braces, that are open
-	indicators := 0  // dashes, question marks and colons in the present item of a flow collection
+	var blocks []int // columns of the enclosing block collections
+	brackets := 0    // open brackets and braces
+	indicators := 0  // dashes, question marks and colons in the current item of a flow collection
 	for _, t := range tokens {
 		switch t.Type {
 		case token.SequenceStartType, token.MappingStartType:
@@ -96,7 +96,7 @@ func tooDeep(tokens token.Tokens) *token.Token {
 			}
 			column := t.Position.Column
 			if t.Type == token.MappingValueType && t.Prev != nil {
-				column = t.Prev.Position.Column // the key's
+				column = t.Prev.Position.Column // of the key
 			}
 			for len(blocks) > 0 && blocks[len(blocks)-1] >= column {
 				blocks = blocks[:len(blocks)-1]
@@ -110,8 +110,8 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-// unquoted returns the brace that begins {WORD}; nil: there is none. To YAML that is a mapping with
-// a key and no value, or no YAML at all, but its author meant a placeholder.
+// unquoted returns the brace that begins {WORD}, or nil. In YAML that is a mapping from a key to
+// nothing, or invalid, but the author meant a placeholder.
 func unquoted(tokens token.Tokens) *token.Token {
 	for i := range len(tokens) - 2 {
 		if tokens[i].Type == token.MappingStartType && tokens[i+1].Type == token.StringType && tokens[i+2].Type == token.MappingEndType {
@@ -121,8 +121,8 @@ func unquoted(tokens token.Tokens) *token.Token {
 	return nil
 }
 
-// Scalar returns the text of a scalar as the file has it; false for what is none, for null, and for
-// what has an anchor, an alias or a tag.
+// Scalar returns the text of a scalar as written in the file. It returns false for other nodes, for
+// null, and for nodes with an anchor, an alias or a tag.
 func Scalar(n ast.Node) (text string, ok bool) {
 	switch n := n.(type) {
 	case *ast.StringNode:
@@ -137,14 +137,14 @@ func Scalar(n ast.Node) (text string, ok bool) {
 	return "", false
 }
 
-// Mistake is what is wrong in a file or another input.
+// Mistake is an error in a file or another input of the user.
 type Mistake struct {
 	Place
 	// What has the value and what is allowed, on one line.
 	What string
 }
 
-// Error returns one line: the place and what is wrong there.
+// Error returns the place and What on one line.
 func (m *Mistake) Error() string {
 	if m.Name == "" {
 		return m.What
@@ -152,7 +152,7 @@ func (m *Mistake) Error() string {
 	return m.Name + ": " + m.What
 }
 
-// Text returns the text of an error. That of a [*Mistake] has the excerpt beneath.
+// Text returns the text of an error, followed by the excerpt if it is a [*Mistake].
 func Text(err error) string {
 	text := err.Error()
 	if m, ok := errors.AsType[*Mistake](err); ok && m.Excerpt != "" {
@@ -161,17 +161,17 @@ func Text(err error) string {
 	return text
 }
 
-// Place is where a value comes from.
+// Place is the origin of a value.
 type Place struct {
-	// Name is FILE:LINE:COLUMN, or the FILE as a whole, or what else has the value, such as a flag.
-	// May be empty.
+	// Name is FILE:LINE:COLUMN, or FILE for the whole file, or the name of another origin, such as
+	// a flag. It may be empty.
 	Name string
-	// Excerpt is that line of the file, those around it, and a mark beneath the column. May be
-	// empty.
+	// Excerpt has that line of the file, the lines around it, and a mark below the column. It may
+	// be empty.
 	Excerpt string
 }
 
-// Errorf returns a [*Mistake] there, on one line of bounded length.
+// Errorf returns a [*Mistake] at p. Its text is made one line of limited length.
 func (p Place) Errorf(format string, args ...any) error {
 	what := []rune(strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
 	if len(what) > maxWhat {
@@ -180,10 +180,10 @@ func (p Place) Errorf(format string, args ...any) error {
 	return &Mistake{p, string(what)}
 }
 
-// Place is where a node is.
+// Place returns the place of a node.
 func (d *Document) Place(n ast.Node) Place { return d.At(n.GetToken()) }
 
-// At is where a token is; nil is the file as a whole.
+// At returns the place of a token, or of the whole file if t is nil.
 func (d *Document) At(t *token.Token) Place {
 	if t == nil || t.Position == nil {
 		return Place{Name: d.path}
@@ -193,19 +193,19 @@ func (d *Document) At(t *token.Token) Place {
 }
 
 const (
-	around   = 3   // lines of an excerpt, before its line and behind it
-	maxWidth = 120 // of them, in characters
+	around   = 3   // lines of an excerpt before and after its line
+	maxWidth = 120 // characters of each of them
 	maxWhat  = 600 // characters of a mistake
 )
 
-// excerpt shows a line, those around it, and where in it the column is. The
-// YAML library's own has lost colons and tabs.
+// excerpt shows a line, the lines around it, and a mark below the column. The YAML library's own
+// excerpts lose colons and tabs.
 func (d *Document) excerpt(line, column int) string {
-	if line > len(d.lines) { // the end of the file
+	if line > len(d.lines) { // end of the file
 		return ""
 	}
 	var lines []string
-	left := max(column-maxWidth/2, 1) // the first column that is shown
+	left := max(column-maxWidth/2, 1) // first column shown
 	if left < maxWidth/2 {
 		left = 1
 	}
@@ -226,14 +226,14 @@ func (d *Document) excerpt(line, column int) string {
 	return strings.Join(lines, "\n")
 }
 
-// cut returns a line from a column on, as much of it as there is room for.
+// cut returns the part of a line that is shown, from a column on.
 func cut(line string, left int) []rune {
 	text := []rune(line)
 	text = text[min(left-1, len(text)):]
 	return text[:min(maxWidth, len(text))]
 }
 
-// blank is a space as wide as a character.
+// blank returns a space as wide as a character.
 func blank(r rune) rune {
 	if r == '\t' {
 		return r

@@ -14,25 +14,25 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Failure is why there is no connection, where that has to do with TLS, and what to do about it.
+// Failure is a connection error that has to do with TLS, with advice on what to do about it.
 type Failure struct {
 	Err    error
 	Advice string
 }
 
-// Error returns both in one line.
+// Error returns both on one line.
 func (f *Failure) Error() string { return f.Err.Error() + "; " + f.Advice }
 
 // Unwrap returns Err.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// tlsCredentials are the credentials of a client. Each handshake has a configuration of its own.
+// tlsCredentials are the credentials of a client. Each handshake uses the current configuration.
 type tlsCredentials struct {
-	credentials.TransportCredentials // that of no certificate, for all but the handshake
+	credentials.TransportCredentials // without a certificate; for everything but the handshake
 	config                           func() *tls.Config
 }
 
-// ClientHandshake is part of credentials.TransportCredentials.
+// ClientHandshake implements credentials.TransportCredentials.
 func (s tlsCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	config := s.config()
 	if config.ServerName != "" {
@@ -45,17 +45,17 @@ func (s tlsCredentials) ClientHandshake(ctx context.Context, authority string, r
 	return tlsConn{conn}, info, nil
 }
 
-// Clone is part of credentials.TransportCredentials.
+// Clone implements credentials.TransportCredentials.
 func (s tlsCredentials) Clone() credentials.TransportCredentials {
 	return tlsCredentials{s.TransportCredentials.Clone(), s.config}
 }
 
-// plain are the credentials of a client without TLS.
+// plainCredentials are the credentials of a client without TLS.
 type plainCredentials struct {
 	credentials.TransportCredentials
 }
 
-// ClientHandshake is part of credentials.TransportCredentials.
+// ClientHandshake implements credentials.TransportCredentials.
 func (p plainCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := p.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
@@ -64,13 +64,13 @@ func (p plainCredentials) ClientHandshake(ctx context.Context, authority string,
 	return &plainConn{Conn: conn}, info, nil
 }
 
-// Clone is part of credentials.TransportCredentials.
+// Clone implements credentials.TransportCredentials.
 func (p plainCredentials) Clone() credentials.TransportCredentials {
 	return plainCredentials{p.TransportCredentials.Clone()}
 }
 
-// tlsConn is a connection that advises what to do about alerts. With TLS 1.3 a server judges the
-// client's certificate when the client's handshake has already ended.
+// tlsConn is a connection that adds advice to alerts. With TLS 1.3 a server checks the client's
+// certificate after the client's handshake has ended.
 type tlsConn struct{ net.Conn }
 
 func (a tlsConn) Read(b []byte) (int, error) {
@@ -83,13 +83,13 @@ func (a tlsConn) Write(b []byte) (int, error) {
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		_, last := a.Conn.Read(make([]byte, 1))
 		if _, isAlert := alertOf(last); isAlert {
-			err = last // which says why the server hung up
+			err = last // it says why the server hung up
 		}
 	}
 	return n, advise(err)
 }
 
-// plainConn is a connection without TLS from which nothing may have come yet.
+// plainConn is a connection without TLS that knows whether anything was received.
 type plainConn struct {
 	net.Conn
 	heard atomic.Bool
@@ -108,8 +108,7 @@ func (u *plainConn) Write(b []byte) (int, error) {
 	return n, u.advise(err)
 }
 
-// advise adds to the error of a connection that the server has closed at once what the reason may
-// be.
+// advise adds a possible reason to the error of a connection that the server closed at once.
 func (u *plainConn) advise(err error) error {
 	if err == nil || u.heard.Load() {
 		return err
@@ -122,12 +121,13 @@ func (u *plainConn) advise(err error) error {
 	return err
 }
 
-// Alerts by which a server refuses a client, from RFC 8446, section 6.
+// Alerts by which a server rejects a client, from RFC 8446, section 6.
 const alertCertificateRequired tls.AlertError = 116
 
-var alertsBadCertificate = []tls.AlertError{42, 43, 44, 45, 46, 48} // bad, unsupported, revoked, expired, unknown, unknown authority
+// Bad, unsupported, revoked, expired, unknown, unknown authority.
+var alertsBadCertificate = []tls.AlertError{42, 43, 44, 45, 46, 48}
 
-// advise adds to an error of TLS what to do about it.
+// advise adds advice to an error of TLS.
 func advise(err error) error {
 	if err == nil {
 		return nil
@@ -153,8 +153,8 @@ func advise(err error) error {
 	return withAdvice(err, what)
 }
 
-// withAdvice returns an error that is a [Failure]. A network error stays one, as some look for it
-// and show nothing that is around it.
+// withAdvice returns an error that wraps a [Failure]. A network error stays one, because some
+// callers look for it and show nothing around it.
 func withAdvice(err error, what string) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		again := *op
@@ -170,7 +170,7 @@ func is[E error](err error) bool {
 }
 
 // alertOf returns the alert that the other side sent. Package tls does not export its type, only
-// what each says.
+// its text.
 func alertOf(err error) (alert tls.AlertError, ok bool) {
 	op, ok := errors.AsType[*net.OpError](err)
 	if !ok || op.Op != "remote error" {

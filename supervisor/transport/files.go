@@ -16,15 +16,15 @@ import (
 // trusts take a fifth of it.
 const maxPEM = 1 << 20
 
-// tries is how often files that do not fit each other are read: they may have been replaced in the
-// meantime.
+// tries is how often files that do not match each other are read, because they may have been
+// replaced meanwhile.
 const tries = 3
 
 // file is one of the files.
 type file struct {
 	setting string
 	path    Path   // empty: there is none
-	piped   string // what came from a pipe, which cannot be read again
+	piped   string // content of a pipe, which cannot be read again
 }
 
 func (f *file) read() (string, error) {
@@ -51,27 +51,27 @@ func (f *file) readPipe() error {
 	return nil
 }
 
-// wrong returns an error about the contents.
+// wrong returns an error about the content.
 func (f *file) wrong(err error, want string) error {
 	return &Error{f.setting, fmt.Errorf("%q: %w: want %s", f.path, err, want)}
 }
 
-// files are a certificate with its key, and certificates of authorities, as they are in the files
-// now.
+// files are a certificate with its key, and the certificates of authorities.
 type files struct {
 	cert, key, ca file
 	warn          func(error)
 
 	mu     sync.Mutex
-	texts  *texts // that now was made of; nil: there is none yet
+	texts  *texts // content of the files that now was parsed from; nil: none yet
 	now    material
-	warned string // about what is in the files now
+	warned string // the latest warning about the present content
 }
 
 // texts are the contents of the files.
 type texts struct{ cert, key, ca string }
 
-// open reads the files for the first time. Pipes are for those who need not follow renewals.
+// open reads the files for the first time. Pipes may only be used where renewals need not be
+// followed.
 func (f *files) open(pipes bool) (err error) {
 	if pipes {
 		for _, one := range []*file{&f.cert, &f.key, &f.ca} {
@@ -84,16 +84,16 @@ func (f *files) open(pipes bool) (err error) {
 	return err
 }
 
-// current returns what is in the files, or what was there before if that cannot be used.
+// current returns the content of the files, or the previous content if that cannot be used.
 func (f *files) current() material {
 	now, warning := f.update()
 	if warning != nil {
-		f.warn(warning) // which may block
+		f.warn(warning) // it may block
 	}
 	return now
 }
 
-// update returns what is in the files, or what was there before, with the reason if that is new.
+// update returns the content of the files, or the previous content with the reason, if that is new.
 func (f *files) update() (now material, warning error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,8 +161,8 @@ func (f *files) parse(t texts) (m material, err error) {
 	return m, nil
 }
 
-// certificates parses a text all of whose blocks are certificates. Unlike the standard library's
-// functions, it does not take the whole part of a file that is written only in part.
+// certificates parses a text whose blocks must all be certificates. Unlike the standard library's
+// functions, it does not accept the complete part of a file that is written only in part.
 func certificates(text string) (all []*x509.Certificate, err error) {
 	for rest := []byte(text); ; {
 		var block *pem.Block

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Plain returns gRPC's message for a connection that failed without gRPC's own words, in one line.
+// Plain returns the message of a gRPC connection error on one line, without gRPC's own prefixes.
 func Plain(message string) string {
 	if _, quoted, ok := strings.Cut(message, "desc = "); ok {
 		if text, err := strconv.Unquote(quoted); err == nil {

@@ -1,11 +1,15 @@
-// Package transport secures connections. It makes TLS of the certificates and keys in the files
-// that flags and settings name, and refuses to listen where other machines can connect without TLS.
+// Package transport secures connections with TLS. It uses the certificates and keys in the files
+// that flags and settings name, and refuses to listen where other machines could connect without
+// TLS. The three programs share it.
 //
 // The files are read again for each handshake, so that certificates can be renewed while the
-// program runs, by whatever way: files that are renamed or written in place, or a link to their
-// directory that is replaced, as Kubernetes does. As long as what is in the files cannot be used,
-// as when only half of it is written, the certificates from before stay in use. Connections outlast
-// all that.
+// program runs: by renaming files, by writing them in place, or by replacing a link to their
+// directory, as Kubernetes does. While the files cannot be used, for example because one of them is
+// only half written, the previous certificates remain in use. Existing connections are not
+// affected.
+//
+// [Client] and [Server] have tags that make them flags of a kong command line; they can also be
+// filled in by a program. For certificates to try it out, see package issuer.
 package transport
 
 import (
@@ -19,10 +23,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// SystemCA as [Client.CA] stands for the authorities that the system trusts.
+// SystemCA is the [Client.CA] that stands for the authorities that the system trusts.
 const SystemCA = "system"
 
-// Client is how a client secures its connections. The zero value does not. The tags make it flags.
+// Client configures how a client secures its connections. The zero value does not secure them. The
+// tags are for kong.
 type Client struct {
 	CA         Path `name:"tls-ca" placeholder:"FILE" help:"Connect by TLS to servers whose certificate is signed by one in this file (PEM); system stands for the authorities that the system trusts."`
 	Cert       Path `name:"tls-cert" placeholder:"FILE" help:"Our certificate (PEM), for servers that want one (mTLS)."`
@@ -30,7 +35,8 @@ type Client struct {
 	ServerName Name `name:"tls-server-name" placeholder:"NAME" help:"Name in the server's certificate, if that is not the host we connect to."`
 }
 
-// Server is how a server secures its connections. The zero value does not. The tags make it flags.
+// Server configures how a server secures its connections. The zero value does not secure them. The
+// tags are for kong.
 type Server struct {
 	Cert     Path `name:"tls-cert" placeholder:"FILE" help:"Serve by TLS with this certificate (PEM). It is read again when it is renewed, as are the other files."`
 	Key      Path `name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)."`
@@ -40,8 +46,8 @@ type Server struct {
 // Path is the path of a file.
 type Path string
 
-// UnmarshalText refuses an empty path, as from an unset variable in a script: it would mean to go
-// without.
+// UnmarshalText rejects an empty path, such as that of an unset variable in a script, because it
+// would switch TLS off.
 func (p *Path) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return errors.New(`"": want the path of a file`)
@@ -53,7 +59,7 @@ func (p *Path) UnmarshalText(text []byte) error {
 // Name is the name of a host.
 type Name string
 
-// UnmarshalText refuses an empty name.
+// UnmarshalText rejects an empty name.
 func (n *Name) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return errors.New(`"": want a host's name or IP address`)
@@ -62,13 +68,13 @@ func (n *Name) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Error is about one setting.
+// Error is an error about one setting.
 type Error struct {
-	Setting string // its flag without --tls-: ca, cert, key, server-name, client-ca
+	Setting string // the flag without --tls-: ca, cert, key, server-name or client-ca
 	Err     error
 }
 
-// Error names the flag.
+// Error returns the flag and the error.
 func (e *Error) Error() string { return "--tls-" + e.Setting + ": " + e.Err.Error() }
 
 // Unwrap returns Err.
@@ -80,8 +86,8 @@ func (c Client) Enabled() bool { return c.CA != "" }
 // Enabled reports whether connections are secured.
 func (s Server) Enabled() bool { return s.Cert != "" }
 
-// Credentials returns the credentials for gRPC. Warn is called, by any goroutine, with the reason
-// when renewed files cannot be used, once for each reason. Errors are of type [*Error].
+// Credentials returns the credentials for gRPC. When renewed files cannot be used, warn is called
+// with the reason, once for each reason, by any goroutine. Errors are of type [*Error].
 func (c Client) Credentials(warn func(error)) (credentials.TransportCredentials, error) {
 	config, err := c.config(warn)
 	if err != nil {
@@ -93,8 +99,8 @@ func (c Client) Credentials(warn func(error)) (credentials.TransportCredentials,
 	return tlsCredentials{credentials.NewTLS(&tls.Config{ServerName: string(c.ServerName)}), config}, nil
 }
 
-// Dialer returns a function that connects by TLS, for use without gRPC; nil if connections are not
-// secured. Warn and errors are as for Credentials.
+// Dialer returns a function that connects over TLS, for use without gRPC, or nil if connections are
+// not secured. For warn and errors see [Client.Credentials].
 func (c Client) Dialer(warn func(error)) (func(ctx context.Context, network, addr string) (net.Conn, error), error) {
 	config, err := c.config(warn)
 	if config == nil {
@@ -110,7 +116,7 @@ func (c Client) Dialer(warn func(error)) (func(ctx context.Context, network, add
 	}, nil
 }
 
-// config returns a function that returns the configuration of the next connection; nil if
+// config returns a function that returns the configuration for the next connection, or nil if
 // connections are not secured.
 func (c Client) config(warn func(error)) (func() *tls.Config, error) {
 	switch {
@@ -137,8 +143,8 @@ func (c Client) config(warn func(error)) (func() *tls.Config, error) {
 		now := f.current()
 		t := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: now.pool, ServerName: string(c.ServerName)}
 		if now.pair != nil {
-			// Else one that the server does not trust is not shown, and the server says that there
-			// is none.
+			// With Certificates, one that the server does not trust would not be sent, and the
+			// server would report that there is none.
 			t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return now.pair, nil }
 		}
 		return t
@@ -147,7 +153,7 @@ func (c Client) config(warn func(error)) (func() *tls.Config, error) {
 
 var errMissingCA = errors.New("want --tls-ca with it; --tls-ca system stands for the authorities that the system trusts")
 
-// Credentials returns the credentials for gRPC. Warn and errors are as for [Client.Credentials].
+// Credentials returns the credentials for gRPC. For warn and errors see [Client.Credentials].
 func (s Server) Credentials(warn func(error)) (credentials.TransportCredentials, error) {
 	config, err := s.Config(warn)
 	if err != nil {
@@ -159,8 +165,8 @@ func (s Server) Credentials(warn func(error)) (credentials.TransportCredentials,
 	return credentials.NewTLS(config), nil
 }
 
-// Config returns the configuration for servers other than gRPC's; nil if connections are not
-// secured. Warn and errors are as for [Client.Credentials].
+// Config returns the configuration for servers other than gRPC's, or nil if connections are not
+// secured. For warn and errors see [Client.Credentials].
 func (s Server) Config(warn func(error)) (*tls.Config, error) {
 	if err := checkPair(s.Cert, s.Key); err != nil {
 		return nil, err
@@ -195,7 +201,7 @@ func checkPair(cert, key Path) error {
 	return nil
 }
 
-// material is what the files hold.
+// material is the parsed content of the files.
 type material struct {
 	pair *tls.Certificate // nil: none
 	pool *x509.CertPool   // nil: that of the system, or none

@@ -1,5 +1,5 @@
-// Package issuer is a certificate authority for trying TLS and for tests. It is not one to trust:
-// its key lies in a file without a password, and it revokes nothing.
+// Package issuer is a certificate authority for trying out TLS and for tests. Do not trust it
+// otherwise: its key is stored without a password, and it cannot revoke certificates.
 package issuer
 
 import (
@@ -24,7 +24,7 @@ type Authority struct {
 	key  crypto.Signer
 }
 
-// New returns an authority with a new key, which is valid for so long.
+// New returns an authority with a new key, which is valid for the given time.
 func New(valid time.Duration) (*Authority, error) {
 	name := fmt.Sprintf("crashlab authority of %s", time.Now().UTC().Format(time.RFC3339Nano))
 	c := template(name, valid)
@@ -35,7 +35,8 @@ func New(valid time.Duration) (*Authority, error) {
 	return a, err
 }
 
-// Load returns the authority whose certificate, the first one there, and key Write wrote.
+// Load returns the authority that Write stored in a directory under a name: the first certificate
+// of the file, and the key.
 func Load(dir, name string) (*Authority, error) {
 	pair, err := tls.LoadX509KeyPair(files(dir, name))
 	if err != nil {
@@ -45,8 +46,8 @@ func Load(dir, name string) (*Authority, error) {
 }
 
 // Write writes the authority's certificate and key to NAME.crt and NAME.key in a directory. The
-// certificates of others follow its own: as long as there are certificates that those have signed,
-// all are to be trusted.
+// certificates of others follow its own, so that those are trusted too as long as certificates that
+// they signed are in use.
 func (a *Authority) Write(dir, name string, others ...*Authority) error {
 	text := encode("CERTIFICATE", a.cert.Raw)
 	for _, o := range others {
@@ -56,8 +57,8 @@ func (a *Authority) Write(dir, name string, others ...*Authority) error {
 }
 
 // Issue writes a certificate for servers and clients, and its key, to NAME.crt and NAME.key in a
-// directory. It holds for the hosts, which are names and IP addresses. It expires after so long;
-// with a negative time it has done so already.
+// directory. Hosts are names and IP addresses. The certificate is valid for the given time; if that
+// is negative, it has already expired.
 func (a *Authority) Issue(dir, name string, valid time.Duration, hosts ...string) error {
 	c := template(name, valid)
 	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
@@ -76,15 +77,15 @@ func (a *Authority) Issue(dir, name string, valid time.Duration, hosts ...string
 }
 
 func template(name string, valid time.Duration) *x509.Certificate {
-	begin := time.Now().Add(min(valid, 0) - time.Hour) // clocks differ
+	begin := time.Now().Add(min(valid, 0) - time.Hour) // clocks may differ
 	return &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotBefore: begin, NotAfter: time.Now().Add(valid),
 		KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 }
 
-// sign makes a key and its certificate, signed by the authority, or by itself if that has no key
-// yet.
+// sign creates a key and its certificate, signed by the authority, or by the key itself if the
+// authority has none yet.
 func (a *Authority) sign(c *x509.Certificate) (*x509.Certificate, crypto.Signer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -102,7 +103,7 @@ func (a *Authority) sign(c *x509.Certificate) (*x509.Certificate, crypto.Signer,
 	return c, key, err
 }
 
-// write replaces a certificate and its key. Each file is whole at any moment.
+// write replaces a certificate and its key. Each file is complete at any moment.
 func write(dir, name string, cert []byte, key crypto.Signer) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
