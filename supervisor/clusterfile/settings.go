@@ -25,20 +25,20 @@ type Flags struct {
 // means not given.
 type groupSettings struct {
 	Replicas     *count              `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
-	Name         *label              `yaml:"name" placeholder:"NAME" help:"Name of the replica, if there is to be one alone (default a)"`
-	Host         *host               `yaml:"host" placeholder:"IP" help:"Address that the replicas listen at (default 127.0.0.1)"`
+	Name         *label              `yaml:"name" placeholder:"NAME" help:"Name of a single replica (default a)"`
+	Host         *host               `yaml:"host" placeholder:"IP" help:"IP address at which the replicas listen (default 127.0.0.1)"`
 	BasePort     *port               `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
 	Restart      *mode               `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
-	RestartDelay *duration           `yaml:"restart_delay" placeholder:"DURATION" help:"From a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
+	RestartDelay *duration           `yaml:"restart_delay" placeholder:"DURATION" help:"Time from a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
 	Backoff      *backoff            `yaml:"backoff" kong:"-"`
 	Limit        *limit              `yaml:"limit" kong:"-"`
-	Ready        *probe              `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to ask a replica whether it is ready (default as --alive, or none)"`
-	StartTimeout *duration           `yaml:"start_timeout" placeholder:"DURATION" help:"From launch to ready, after which a replica is killed; 0s: no limit (default 0s)"`
-	Alive        *probe              `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to ask a ready replica, each second, whether it is alive; it is killed after three bad answers. tcp cannot see a process that hangs (default none)"`
+	Ready        *probe              `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to check whether a replica is ready (default as --alive, or none)"`
+	StartTimeout *duration           `yaml:"start_timeout" placeholder:"DURATION" help:"Longest time from launch to ready; then a replica is killed. 0s means no limit (default 0s)"`
+	Alive        *probe              `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to check each second whether a ready replica is alive; after three failures it is killed. tcp does not detect a process that hangs (default none)"`
 	Stop         *stop               `yaml:"stop" kong:"-"`
-	StopTimeout  *duration           `yaml:"stop_timeout" placeholder:"DURATION" help:"From SIGTERM to SIGKILL when stopping (default 5s)"`
+	StopTimeout  *duration           `yaml:"stop_timeout" placeholder:"DURATION" help:"Time from SIGTERM to SIGKILL when stopping (default 5s)"`
 	After        []verbatim          `yaml:"after" kong:"-"`
-	LogOverflow  *overflow           `yaml:"log_overflow" placeholder:"block|drop" help:"What happens to lines that the files are too slow for: the replica waits as it writes, or lines are dropped and counted (default block)"`
+	LogOverflow  *overflow           `yaml:"log_overflow" placeholder:"block|drop" help:"What happens when lines come faster than the log files take them: block makes the replica wait, drop discards and counts lines (default block)"`
 	Command      []verbatim          `yaml:"command" kong:"-"` // with placeholders, as are env and dir
 	Env          map[string]verbatim `yaml:"env" kong:"-"`
 	EnvFile      *filePath           `yaml:"env_file" kong:"-"`
@@ -85,28 +85,28 @@ type supervisorSettings struct {
 	Control     controlSettings `yaml:"control" embed:""`
 	TLS         tlsSettings     `yaml:"tls" embed:""`
 	Insecure    *boolean        `yaml:"insecure" kong:"-"` // has a flag of its own
-	MetricsAddr *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus there, at /metrics"`
-	Events      *filePath       `yaml:"events" placeholder:"FILE" help:"Append what happens to FILE, as JSON lines; - for stdout, which implies --quiet"`
-	LogDir      *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write each replica's lines, with the time, to DIR/NAME.log"`
-	LogSize     *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size of a file in --log-dir, 2 to 10000 MB; then another is begun (default 10)"`
-	LogFiles    *count          `yaml:"log_files" placeholder:"N" help:"How many full files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
+	MetricsAddr *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus at this address, under /metrics"`
+	Events      *filePath       `yaml:"events" placeholder:"FILE" help:"Append events to FILE as JSON lines; - means stdout and implies --quiet"`
+	LogDir      *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write the output of each replica, with the time, to DIR/NAME.log"`
+	LogSize     *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size at which a file in --log-dir is rotated, 2 to 10000 MB (default 10)"`
+	LogFiles    *count          `yaml:"log_files" placeholder:"N" help:"Rotated files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
 	FileMode    *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir (default 0640)"`
-	StateDir    *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Allow one supervisor at a time for this directory"`
+	StateDir    *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Directory that only one supervisor at a time may use"`
 	MaxStarting *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
 }
 
 // controlSettings are the settings of the control service.
 type controlSettings struct {
-	Addr *endpoint `yaml:"addr" name:"control" placeholder:"ADDR|none" help:"Serve supervisor.v1.Supervisor at HOST:PORT or unix:///PATH, for grpcurl and supervisor ctl; none switches off that of the file"`
+	Addr *endpoint `yaml:"addr" name:"control" placeholder:"ADDR|none" help:"Serve the control service, for supervisor ctl and grpcurl, at HOST:PORT or unix:///PATH; none switches it off"`
 }
 
 // tlsSettings are the files of certificates and keys.
 type tlsSettings struct {
-	Cert       *filePath    `yaml:"cert" name:"tls-cert" placeholder:"FILE" help:"Our certificate (PEM): by TLS we serve --control, unless at a path, and --metrics-addr, and with --tls-ca show it to replicas. It is read again when it is renewed, as are the other files"`
-	Key        *filePath    `yaml:"key" name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)"`
-	ClientCA   *filePath    `yaml:"client_ca" name:"tls-client-ca" placeholder:"FILE" help:"Serve only clients whose certificate is signed by one in this file (PEM): mTLS"`
-	CA         *authorities `yaml:"ca" name:"tls-ca" placeholder:"FILE" help:"Ask replicas by TLS whether they are ready and alive; their certificate is signed by one in this file (PEM), or with system by an authority that the system trusts"`
-	ServerName *verbatim    `yaml:"server_name" name:"tls-server-name" placeholder:"NAME" help:"Name in the replicas' certificate, if that is not the host in their address"`
+	Cert       *filePath    `yaml:"cert" name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for serving --control, unless it is a path, and --metrics-addr over TLS; with --tls-ca it is also shown to replicas. All certificate files are read again when they change"`
+	Key        *filePath    `yaml:"key" name:"tls-key" placeholder:"FILE" help:"Private key for --tls-cert (PEM)"`
+	ClientCA   *filePath    `yaml:"client_ca" name:"tls-client-ca" placeholder:"FILE" help:"Accept only clients with a certificate signed by one in this file (PEM): mTLS"`
+	CA         *authorities `yaml:"ca" name:"tls-ca" placeholder:"FILE" help:"Probe replicas over TLS; their certificates must be signed by one in this file (PEM), or with system by an authority that the system trusts"`
+	ServerName *verbatim    `yaml:"server_name" name:"tls-server-name" placeholder:"NAME" help:"Name in the replicas' certificates, if it is not the host of their address"`
 }
 
 // or returns s with missing settings taken from others. Maps are merged.

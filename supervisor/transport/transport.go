@@ -29,18 +29,18 @@ const SystemCA = "system"
 // Client configures how a client secures its connections. The zero value does not secure them. The
 // tags are for kong.
 type Client struct {
-	CA         Path `name:"tls-ca" placeholder:"FILE" help:"Connect by TLS to servers whose certificate is signed by one in this file (PEM); system stands for the authorities that the system trusts."`
-	Cert       Path `name:"tls-cert" placeholder:"FILE" help:"Our certificate (PEM), for servers that want one (mTLS)."`
-	Key        Path `name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)."`
-	ServerName Name `name:"tls-server-name" placeholder:"NAME" help:"Name in the server's certificate, if that is not the host we connect to."`
+	CA         Path `name:"tls-ca" placeholder:"FILE" help:"Connect over TLS to servers whose certificate is signed by one in this file (PEM); system stands for the authorities that the system trusts."`
+	Cert       Path `name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for servers that require one (mTLS)."`
+	Key        Path `name:"tls-key" placeholder:"FILE" help:"Private key for --tls-cert (PEM)."`
+	ServerName Name `name:"tls-server-name" placeholder:"NAME" help:"Name in the server's certificate, if it is not the host of its address."`
 }
 
 // Server configures how a server secures its connections. The zero value does not secure them. The
 // tags are for kong.
 type Server struct {
-	Cert     Path `name:"tls-cert" placeholder:"FILE" help:"Serve by TLS with this certificate (PEM). It is read again when it is renewed, as are the other files."`
-	Key      Path `name:"tls-key" placeholder:"FILE" help:"Private key of --tls-cert (PEM)."`
-	ClientCA Path `name:"tls-client-ca" placeholder:"FILE" help:"Serve only clients whose certificate is signed by one in this file (PEM): mTLS."`
+	Cert     Path `name:"tls-cert" placeholder:"FILE" help:"Serve over TLS with this certificate (PEM). All certificate files are read again when they change."`
+	Key      Path `name:"tls-key" placeholder:"FILE" help:"Private key for --tls-cert (PEM)."`
+	ClientCA Path `name:"tls-client-ca" placeholder:"FILE" help:"Accept only clients with a certificate signed by one in this file (PEM): mTLS."`
 }
 
 // Path is the path of a file.
