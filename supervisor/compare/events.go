@@ -52,13 +52,13 @@ func (e *events) read() {
 	defer close(e.done)
 	for lines := bufio.NewReader(e.pipe); ; {
 		line, err := lines.ReadBytes('\n')
-		told := event{at: clock.Now()}
+		next := event{at: clock.Now()}
 		if err != nil {
 			return
 		}
-		if json.Unmarshal(line, &told) == nil {
+		if json.Unmarshal(line, &next) == nil {
 			e.mu.Lock()
-			e.all = append(e.all, told)
+			e.all = append(e.all, next)
 			e.mu.Unlock()
 		}
 	}

@@ -161,7 +161,7 @@ func (p *process) stop() {
 }
 
 // fault adds the end of what the process has written to an error.
-func (p *process) fault(err error) error {
+func (p *process) withLog(err error) error {
 	if p == nil || err == nil {
 		return err
 	}

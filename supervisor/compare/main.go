@@ -32,7 +32,7 @@ type commandLine struct {
 	Peers  peersCmd  `cmd:"" help:"From a child's exit until its successor listens, under each supervisor."`
 	Delay  delayCmd  `cmd:"" help:"The same with a restart delay, under ours."`
 	Scale  scaleCmd  `cmd:"" help:"Memory, threads, launch and kill of many replicas, under ours and the floor."`
-	Output outputCmd `cmd:"" help:"How soon an exit is told while another child writes 100 MB/s, under ours."`
+	Output outputCmd `cmd:"" help:"How soon an exit is reported while another child writes 100 MB/s, under ours."`
 	Floor  floorCmd  `cmd:"" hidden:""`
 }
 

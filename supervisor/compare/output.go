@@ -33,17 +33,17 @@ type phase struct {
 }
 
 func (cmd *outputCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*report, error) {
-	told, err := l.events()
+	seenEvents, err := l.events()
 	if err != nil {
 		return nil, err
 	}
-	defer told.close()
+	defer seenEvents.close()
 	seen, err := l.children()
 	if err != nil {
 		return nil, err
 	}
 	const size = 9
-	c := &contestant{peer: ours("ours", features{all: true, events: told.path}), trials: make(map[int]restart)}
+	c := &contestant{peer: ours("ours", features{all: true, events: seenEvents.path}), trials: make(map[int]restart)}
 	team := crew{lab: l, name: "ours", count: size, basePort: l.ports(size)}
 	team.more = []string{"--chatty=" + team.child(size-1), fmt.Sprintf("--rate=%d", cmd.Rate)}
 	if c.process, err = c.start(team); err != nil {
@@ -51,7 +51,7 @@ func (cmd *outputCmd) measure(ctx context.Context, l *lab, progress io.Writer) (
 	}
 	defer c.process.stop()
 	if err := seen.await(ctx, patience, func() bool { return seen.up(team) == size }); err != nil {
-		return nil, c.process.fault(err)
+		return nil, c.process.withLog(err)
 	}
 	c.crew = team
 	c.crew.count-- // the last one writes
@@ -61,10 +61,10 @@ func (cmd *outputCmd) measure(ctx context.Context, l *lab, progress io.Writer) (
 	for i := range blocks {
 		fmt.Fprintf(progress, "block %d of %d\n", i+1, blocks)
 		if err := phases[i%2].block(ctx, c, seen, i*block, block); err != nil {
-			return nil, c.process.fault(err)
+			return nil, c.process.withLog(err)
 		}
 	}
-	return cmd.report(phases, told), nil
+	return cmd.report(phases, seenEvents), nil
 }
 
 // block makes n children exit, one after the other, from a round on.
@@ -102,41 +102,41 @@ func toggle(ctx context.Context, seen *children, child string) error {
 	return seen.await(ctx, patience, func() bool { return len(seen.wrote) > n })
 }
 
-func (cmd *outputCmd) report(phases [2]phase, told *events) *report {
+func (cmd *outputCmd) report(phases [2]phase, seenEvents *events) *report {
 	r := &report{
-		title: "From just before a child's exit until the event is told, and until its successor listens, in ms",
+		title: "From just before a child's exit until the event is reported, and until its successor listens, in ms",
 		columns: []string{
-			"another writes", "n", "told median", "told p99", "told max", "listens median", "listens p99", "MB/s", "lines lost",
+			"another writes", "n", "reported median", "reported p99", "reported max", "listens median", "listens p99", "MB/s", "lines lost",
 		},
 	}
-	told.mu.Lock()
-	defer told.mu.Unlock()
+	seenEvents.mu.Lock()
+	defer seenEvents.mu.Unlock()
 	at, lost := make(map[int]int64), int64(0)
-	for _, e := range told.all {
+	for _, e := range seenEvents.all {
 		lost += e.Lost
 		if e.Kind == "exited" {
 			at[e.PID] = e.at
 		}
 	}
 	for i, p := range phases {
-		var tell, listen []time.Duration
-		untold := 0
+		var report, listen []time.Duration
+		unreported := 0
 		for _, e := range p.exits {
 			if at[e.PID] == 0 {
-				untold++
+				unreported++
 				continue
 			}
-			tell, listen = append(tell, time.Duration(at[e.PID]-e.Exit)), append(listen, e.took())
+			report, listen = append(report, time.Duration(at[e.PID]-e.Exit)), append(listen, e.took())
 		}
-		t, s := sampleOf(tell), sampleOf(listen)
+		reported, listens := sampleOf(report), sampleOf(listen)
 		name, rate, dropped := "nothing", figure(0), int64(0)
 		if i == 1 {
 			name, dropped = fmt.Sprintf("%d MB/s", cmd.Rate), lost
 			rate = figure(float64(p.bytes) / 1e6 / p.duration.Seconds())
-			r.target("exits told late, max in ms", t.at(1), 50)
-			r.target("exits not told", figure(untold), 0)
+			r.target("exits reported late, max in ms", reported.at(1), 50)
+			r.target("exits not reported", figure(unreported), 0)
 		}
-		r.row(name, len(p.exits), t.median(), t.at(0.99), t.at(1), s.median(), s.at(0.99), rate, dropped)
+		r.row(name, len(p.exits), reported.median(), reported.at(0.99), reported.at(1), listens.median(), listens.at(0.99), rate, dropped)
 	}
 	return r
 }

@@ -125,7 +125,7 @@ func (s sample) median() figure { return s.at(0.5) }
 
 // between is the 95% confidence interval of the median, from the order
 // statistics.
-func (s sample) between() string {
+func (s sample) interval() string {
 	if len(s) < 6 {
 		return "–"
 	}

@@ -76,7 +76,7 @@ func (cmd *peersCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 func row(r *report, floor, c *contestant) {
 	took, launch, over := c.times(restart.took), c.times(restart.launch), c.over(floor, restart.took)
 	least := floor.times(restart.took).median()
-	r.row(c.name, len(took), took.median(), took.at(0.99), over.median(), over.between(),
+	r.row(c.name, len(took), took.median(), took.at(0.99), over.median(), over.interval(),
 		took.median()/least, launch.median(), launch.at(0.99))
 	if c.name == "ours" {
 		r.target("ours, median less the floor's", took.median()-least, 3)

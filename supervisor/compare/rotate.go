@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// lived is how old a child must be when it exits: runit, s6, supervisord
-	// and ours relaunch those later that have lived under a second.
-	lived = 1100 * time.Millisecond
-	// calm is the pause before the next exit, anyone's.
-	calm = 10 * time.Millisecond
+	// minAge is how old a child must be when it exits: runit, s6, supervisord
+	// and ours relaunch those later that have minAge under a second.
+	minAge = 1100 * time.Millisecond
+	// exitPause is the pause before the next exit, anyone's.
+	exitPause = 10 * time.Millisecond
 )
 
 // contestant is a peer that runs beside others.
@@ -25,7 +25,7 @@ type contestant struct {
 	crew    crew
 	process *process
 	trials  map[int]restart // by the round
-	turns   int
+	exits   int
 }
 
 // rotate runs all peers side by side, each with a crew of a size, and makes one
@@ -50,7 +50,7 @@ func (l *lab) rotate(ctx context.Context, peers []peer, size, rounds int, progre
 		}
 		all = append(all, c)
 		if err := seen.await(ctx, patience, func() bool { return seen.up(c.crew) == size }); err != nil {
-			return nil, c.process.fault(fmt.Errorf("%s, at its launch: %w", p.name, err))
+			return nil, c.process.withLog(fmt.Errorf("%s, at its launch: %w", p.name, err))
 		}
 	}
 	for round := range rounds {
@@ -61,7 +61,7 @@ func (l *lab) rotate(ctx context.Context, peers []peer, size, rounds int, progre
 				continue
 			}
 			if err := c.trial(ctx, seen, round); err != nil {
-				return nil, c.process.fault(fmt.Errorf("%s: %w", c.name, err))
+				return nil, c.process.withLog(fmt.Errorf("%s: %w", c.name, err))
 			}
 		}
 	}
@@ -70,11 +70,11 @@ func (l *lab) rotate(ctx context.Context, peers []peer, size, rounds int, progre
 
 // trial makes the next child exit, and waits until its successor listens.
 func (c *contestant) trial(ctx context.Context, seen *children, round int) error {
-	child := c.crew.child(c.turns % c.crew.count)
-	c.turns++
+	child := c.crew.child(c.exits % c.crew.count)
+	c.exits++
 	before := seen.listening[child]
-	young := lived - time.Duration(clock.Now()-before.At)
-	if err := sleep(ctx, max(young, calm)); err != nil {
+	young := minAge - time.Duration(clock.Now()-before.At)
+	if err := sleep(ctx, max(young, exitPause)); err != nil {
 		return err
 	}
 	n := len(seen.restarts[child])

@@ -33,9 +33,9 @@ var most = map[int]figure{3: 18, 50: 22, 200: 30}
 
 // What is launched.
 const (
-	least = "fork+exec"
-	full  = "ours"
-	bare  = "ours-bare"
+	kindFloor = "fork+exec"
+	kindFull  = "ours"
+	kindBare  = "ours-bare"
 )
 
 // launched is one run of one peer.
@@ -58,7 +58,7 @@ func (cmd *scaleCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 		},
 	}
 	for _, n := range cmd.Replicas {
-		kinds := []string{least, full, bare}
+		kinds := []string{kindFloor, kindFull, kindBare}
 		runs := make(map[string][]launched)
 		for i := range cmd.Runs {
 			for _, kind := range kinds {
@@ -71,7 +71,7 @@ func (cmd *scaleCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 			}
 		}
 		for _, kind := range kinds {
-			cmd.row(r, n, kind, runs[kind], runs[least])
+			cmd.row(r, n, kind, runs[kind], runs[kindFloor])
 		}
 	}
 	return r, nil
@@ -97,44 +97,44 @@ func (cmd *scaleCmd) row(r *report, n int, kind string, runs, floor []launched) 
 	took := median(runs, func(run launched) time.Duration { return run.took })
 	times := ready / median(floor, func(run launched) time.Duration { return run.ready })
 	idle := unmeasured
-	if kind == bare {
+	if kind == kindBare {
 		idle = milliseconds(worst.idle)
 	}
 	r.row(n, kind, len(runs), listening, ready, times, cost, figure(worst.mb), worst.threads, idle,
 		fmt.Sprintf("%d of %d", worst.back, n), took)
 	name := fmt.Sprintf("%d replicas, ", n)
 	switch kind {
-	case full:
+	case kindFull:
 		if limit, ok := most[n]; ok {
 			r.target(name+"MB", figure(worst.mb), limit)
 		}
 		r.target(name+"threads", figure(worst.threads), 16)
 		r.target(name+"all ready, × floor", times, 1.5)
 		r.target(name+"killed and not back", figure(n-worst.back), 0)
-	case bare:
+	case kindBare:
 		r.target(name+"ms of CPU when idle", idle, 2)
 	}
 }
 
 // run launches n children under a peer and kills them, all at once.
 func (cmd *scaleCmd) run(ctx context.Context, l *lab, kind, name string, n int) (launched, error) {
-	told, err := l.events()
+	seenEvents, err := l.events()
 	if err != nil {
 		return launched{}, err
 	}
-	defer told.close()
+	defer seenEvents.close()
 	seen, err := l.children()
 	if err != nil {
 		return launched{}, err
 	}
 	defer seen.reader.Close()
 	p := map[string]peer{
-		least: floor(),
-		full:  ours(full, features{all: true, events: told.path}),
-		bare:  ours(bare, features{events: told.path}),
+		kindFloor: floor(),
+		kindFull:  ours(kindFull, features{all: true, events: seenEvents.path}),
+		kindBare:  ours(kindBare, features{events: seenEvents.path}),
 	}[kind]
 	c := cluster{
-		kind: kind, seen: seen, told: told, start: clock.Now(),
+		kind: kind, seen: seen, events: seenEvents, start: clock.Now(),
 		crew: crew{lab: l, name: name, count: n, basePort: l.ports(n)},
 	}
 	if c.process, err = p.start(c.crew); err != nil {
@@ -142,17 +142,17 @@ func (cmd *scaleCmd) run(ctx context.Context, l *lab, kind, name string, n int) 
 	}
 	defer c.process.stop()
 	for _, step := range []func(context.Context) error{
-		c.rise, grow, c.massacre, grow, func(ctx context.Context) error { return c.rest(ctx, cmd.Idle) },
+		c.awaitReady, awaitAge, c.killAll, awaitAge, func(ctx context.Context) error { return c.measureIdle(ctx, cmd.Idle) },
 	} {
 		if err := step(ctx); err != nil {
-			return c.launched, c.process.fault(err)
+			return c.launched, c.process.withLog(err)
 		}
 	}
 	return c.launched, nil
 }
 
-// grow waits until all children are old enough to be launched again at once.
-func grow(ctx context.Context) error { return sleep(ctx, 2*lived) }
+// awaitAge waits until all children are old enough to be launched again at once.
+func awaitAge(ctx context.Context) error { return sleep(ctx, 2*minAge) }
 
 // cluster is a crew and its supervisor, and what is measured of it.
 type cluster struct {
@@ -160,15 +160,15 @@ type cluster struct {
 	crew    crew
 	process *process
 	seen    *children
-	told    *events
+	events  *events
 	start   int64
 	launched
 }
 
 // rise waits until all are ready.
-func (c *cluster) rise(ctx context.Context) (err error) {
+func (c *cluster) awaitReady(ctx context.Context) (err error) {
 	if err := c.seen.await(ctx, patience, func() bool {
-		return c.seen.up(c.crew) == c.crew.count && (c.kind == least || len(c.told.of("ready")) >= c.crew.count)
+		return c.seen.up(c.crew) == c.crew.count && (c.kind == kindFloor || len(c.events.of("ready")) >= c.crew.count)
 	}); err != nil {
 		return err
 	}
@@ -177,14 +177,14 @@ func (c *cluster) rise(ctx context.Context) (err error) {
 	}
 	c.listening = time.Duration(c.seen.last(c.crew) - c.start)
 	c.ready = c.listening
-	if ready := c.told.of("ready"); len(ready) > 0 {
+	if ready := c.events.of("ready"); len(ready) > 0 {
 		c.ready = time.Duration(ready[len(ready)-1].at - c.start)
 	}
 	return nil
 }
 
-// massacre kills all at once, and waits until they are back.
-func (c *cluster) massacre(ctx context.Context) error {
+// killAll kills all at once, and waits until they are back.
+func (c *cluster) killAll(ctx context.Context) error {
 	killed := make(map[string]record.Record)
 	start := clock.Now()
 	for i := range c.crew.count {
@@ -212,9 +212,9 @@ func (c *cluster) massacre(ctx context.Context) error {
 }
 
 // rest takes what the supervisor uses while nothing happens.
-func (c *cluster) rest(ctx context.Context, idle time.Duration) (err error) {
+func (c *cluster) measureIdle(ctx context.Context, idle time.Duration) (err error) {
 	pid := c.process.cmd.Process.Pid
-	if c.kind == bare {
+	if c.kind == kindBare {
 		before, err := cpu(pid)
 		if err != nil {
 			return err
