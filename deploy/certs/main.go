@@ -1,7 +1,8 @@
-// Certs makes certificates for trying TLS: those of a certificate authority, a server and a client.
+// Certs makes certificates for trying out TLS: those of a certificate authority, a server and a
+// client.
 //
-// If the authority is there already, it signs new certificates. With -new-ca another one does, and
-// both are trusted, so that all that is under way goes on.
+// If the authority exists, it signs new certificates. With -new-ca a new authority signs them, and
+// both authorities are trusted, so that running processes are not disturbed.
 package main
 
 import (
@@ -16,15 +17,16 @@ import (
 	"example.com/crashlab/supervisor/transport/issuer"
 )
 
-// hosts are those of deploy: a machine of one's own, and the services of Compose and Kubernetes.
+// hosts are the names and addresses used in deploy: the local machine, and the services of Compose
+// and Kubernetes.
 const hosts = "localhost,127.0.0.1,::1,counter,supervisor,counter.crashlab,*.counter.crashlab," +
 	"counter.crashlab.svc,*.counter.crashlab.svc,counter.crashlab.svc.cluster.local,*.counter.crashlab.svc.cluster.local"
 
 func main() {
-	dir := flag.String("o", "certs", "folder to write ca, server and client to, each a .crt and a .key")
+	dir := flag.String("o", "certs", "folder for ca, server and client, each with a .crt and a .key file")
 	names := flag.String("hosts", hosts, "names and addresses in the server's certificate")
-	valid := flag.Duration("valid", 90*24*time.Hour, "how long the server's and the client's certificate hold")
-	newCA := flag.Bool("new-ca", false, "begin with another authority, and trust the one from before too")
+	valid := flag.Duration("valid", 90*24*time.Hour, "validity of the server's and the client's certificate")
+	newCA := flag.Bool("new-ca", false, "create a new authority, and keep trusting the previous one")
 	flag.Parse()
 	err := fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	if flag.NArg() == 0 {

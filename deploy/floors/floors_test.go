@@ -1,5 +1,5 @@
-// Package floors checks that imports point down: which package may import which is the layout's
-// first rule.
+// Package floors checks that imports point down: packages are on floors, and import only from lower
+// floors.
 package floors
 
 import (
@@ -14,9 +14,9 @@ import (
 
 const module = "example.com/crashlab/"
 
-// floors are the packages from the top down. A package may import from lower floors and from its
-// own subtree; its tests may use a neighbour of the same floor, as the fault injectors' do with the
-// Counter.
+// floors lists the packages from the top floor down. A package may import from lower floors and
+// from its own subtree. Its tests may also use a package of the same floor, as those of the fault
+// injectors use the Counter.
 var floors = [][]string{
 	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs", "deploy/docs"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
@@ -28,15 +28,15 @@ var floors = [][]string{
 	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats", "client/look", "client/browsertest"},
 }
 
-// grpc is gRPC, and what it depends on.
+// grpc is gRPC and its dependencies.
 var grpc = []string{
 	"google.golang.org/grpc", "google.golang.org/protobuf",
 	"google.golang.org/genproto/googleapis/rpc", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text",
 }
 
-// only limits what a package may depend on, in all, beyond the standard library and itself.
-// Prefixes.
-var only = map[string][]string{
+// allowedDependencies limits the dependencies of a package, in total, beyond the standard library and itself. The
+// values are prefixes.
+var allowedDependencies = map[string][]string{
 	"supervisor":                  {"golang.org/x/sys"},
 	"supervisor/inputfile":        {"github.com/goccy/go-yaml"},
 	"supervisor/parse":            nil,
@@ -52,18 +52,19 @@ var only = map[string][]string{
 	"supervisor/virtual":          {"golang.org/x/sys", module + "supervisor/event", module + "supervisor/internal/lifecycle", module + "supervisor/restart", module + "supervisor/status"},
 	"client/failover/otelfailover": slices.Concat(grpc, []string{
 		module + "client/failover", "go.opentelemetry.io/otel",
-		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash", // the OpenTelemetry API's own
+		// The OpenTelemetry API's own dependencies.
+		"go.opentelemetry.io/auto/sdk", "github.com/go-logr", "github.com/cespare/xxhash",
 	}),
 	"client/stats": {"gonum.org/v1/gonum"},
 	"client/look":  nil,
 }
 
-// within limits which packages may import an API: one that is experimental, or one that only a main
+// allowedImporters limits which packages may import an API that is experimental, or that only a main package
 // may choose.
-var within = map[string]string{
+var allowedImporters = map[string]string{
 	"google.golang.org/grpc/balancer": "client/failover/internal/",
 	"google.golang.org/grpc/resolver": "client/failover/internal/",
-	// How often names are looked up is for the whole process.
+	// The frequency of DNS lookups is a property of the whole process.
 	"google.golang.org/grpc/resolver/dns": "client/cmd/",
 	"go.opentelemetry.io/otel/sdk":        "client/cmd/",
 }
@@ -97,9 +98,9 @@ func list(t *testing.T, args ...string) []pkg {
 	}
 }
 
-// home returns the entry of floors that a package belongs to and its floor, counted from the top;
-// -1 for none.
-func home(path string) (entry string, floor int) {
+// floorOf returns the entry of floors that a package belongs to, and its floor counted from the top,
+// or -1.
+func floorOf(path string) (entry string, floor int) {
 	path = strings.TrimPrefix(path, module)
 	floor = -1
 	for i, entries := range floors {
@@ -115,19 +116,19 @@ func home(path string) (entry string, floor int) {
 func TestImportsPointDown(t *testing.T) {
 	t.Parallel() // go list takes most of the time
 	for _, p := range list(t, "./...") {
-		entry, floor := home(p.ImportPath)
+		entry, floor := floorOf(p.ImportPath)
 		if floor < 0 {
-			t.Errorf("%s stands on no floor: add it to the list", p.ImportPath)
+			t.Errorf("%s is on no floor: add it to floors", p.ImportPath)
 		}
 		check := func(imports []string, highest int) {
 			for _, imp := range imports {
 				if !strings.HasPrefix(imp, module) {
 					continue
 				}
-				if below, under := home(imp); under < highest && below != entry {
-					t.Errorf("%s imports %s, which is no lower floor", p.ImportPath, imp)
+				if below, under := floorOf(imp); under < highest && below != entry {
+					t.Errorf("%s imports %s, which is not on a lower floor", p.ImportPath, imp)
 				}
-				if below, _ := home(imp); strings.Contains(imp, "/cmd/") && below != entry {
+				if below, _ := floorOf(imp); strings.Contains(imp, "/cmd/") && below != entry {
 					t.Errorf("%s imports the command %s", p.ImportPath, imp)
 				}
 			}
@@ -141,8 +142,8 @@ func TestIntegrationIsAClientLikeAny(t *testing.T) {
 	t.Parallel()
 	for _, p := range list(t, "./deploy/integration") {
 		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
-			if entry, _ := home(imp); strings.HasPrefix(imp, module) && !slices.Contains([]string{"gen", "client/failover", "client/browsertest"}, entry) {
-				t.Errorf("deploy/integration imports %s: real binaries only, beside gen, client/failover and a browser", imp)
+			if entry, _ := floorOf(imp); strings.HasPrefix(imp, module) && !slices.Contains([]string{"gen", "client/failover", "client/browsertest"}, entry) {
+				t.Errorf("deploy/integration imports %s: want only gen, client/failover and client/browsertest", imp)
 			}
 		}
 	}
@@ -155,12 +156,12 @@ func TestDependenciesAreFew(t *testing.T) {
 		standard[p.ImportPath] = true
 	}
 	var paths []string
-	for path := range only {
+	for path := range allowedDependencies {
 		paths = append(paths, "./"+path)
 	}
 	for _, p := range list(t, paths...) {
 		path := strings.TrimPrefix(p.ImportPath, module)
-		allowed := only[path]
+		allowed := allowedDependencies[path]
 		var others []string
 		for _, dep := range p.Deps {
 			under := func(prefix string) bool { return dep == prefix || strings.HasPrefix(dep, prefix+"/") }
@@ -169,7 +170,7 @@ func TestDependenciesAreFew(t *testing.T) {
 			}
 		}
 		if len(others) > 0 {
-			t.Errorf("%s depends on %d packages that it may not, such as %s", path, len(others), others[len(others)-1])
+			t.Errorf("%s depends on %d packages that are not allowed, such as %s", path, len(others), others[len(others)-1])
 		}
 	}
 }
@@ -179,12 +180,12 @@ func TestAPIsStayInside(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		for _, imp := range p.Imports {
 			var api string
-			for one := range within {
+			for one := range allowedImporters {
 				if (imp == one || strings.HasPrefix(imp, one+"/")) && len(one) > len(api) {
 					api = one
 				}
 			}
-			if inside := within[api]; api != "" && !strings.HasPrefix(p.ImportPath, module+inside) {
+			if inside := allowedImporters[api]; api != "" && !strings.HasPrefix(p.ImportPath, module+inside) {
 				t.Errorf("%s imports %s: only packages in %s may", p.ImportPath, imp, inside)
 			}
 		}

@@ -79,7 +79,7 @@ func TestSummary(t *testing.T) {
 			failed:  true,
 		},
 		{
-			// Which test did it go test does not say.
+			// go test does not say which test it was.
 			name: "an exit from within",
 			files: map[string]string{"m_test.go": strings.Replace(testFile(`
 				func TestBad(t *testing.T) { println("last words"); os.Exit(3) }`), "import", "import \"os\"\nimport", 1)},

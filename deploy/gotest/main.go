@@ -1,11 +1,11 @@
-// Command gotest runs go test several times over and sums it all up in one line: how many tests
+// Command gotest runs go test several times and summarizes all runs in one line: how many tests
 // passed, and which were skipped and why.
 //
 //	gotest [-note TEXT] -- ARGS [-- ARGS]...
 //
-// Each ARGS are the arguments of one go test. It prints what go test prints without -v: a line for
-// each package, and the output of the tests that fail. The text of -note ends the summary. It exits
-// with 0 when all tests passed, 1 when one failed, and 2 when the arguments are wrong.
+// Each ARGS are the arguments of one go test. Gotest prints what go test prints without -v: a line
+// for each package, and the output of failed tests. The text of -note ends the summary. The exit
+// code is 0 if all tests passed, 1 if one failed, and 2 for wrong arguments.
 package main
 
 import (
@@ -56,10 +56,9 @@ func split(args []string) (runs [][]string) {
 	return runs
 }
 
-// run runs go test once. Its error says that go test failed, which a failed test makes it do as
-// well.
+// run runs go test once. It returns an error if go test fails, also if a test does.
 func run(args []string, s *summary) error {
-	// go test wants -C DIR first.
+	// go test expects -C DIR first.
 	at := 0
 	if len(args) > 1 && args[0] == "-C" {
 		at = 2
@@ -75,7 +74,7 @@ func run(args []string, s *summary) error {
 	}
 	readErr := s.read(out)
 	if readErr != nil {
-		io.Copy(io.Discard, out) // else go test would block
+		io.Copy(io.Discard, out) // otherwise go test would block
 	}
 	if err := cmd.Wait(); err != nil {
 		return err

@@ -13,35 +13,36 @@ import (
 	"time"
 )
 
-// event is one line of go test -json; see go doc test2json.
+// event is one line of go test -json, see go doc test2json.
 type event struct {
 	Action     string
 	Package    string
-	ImportPath string // of a build, in place of Package
+	ImportPath string // of a build, instead of Package
 	Test       string
 	Output     string
 }
 
-// test names a test, or a package where Name is empty.
+// test names a test, or a package if Name is empty.
 type test struct{ Package, Name string }
 
-// summary counts tests, and prints what of their output concerns the reader.
+// summary counts tests, and prints the part of their output that matters.
 type summary struct {
 	out      io.Writer
 	packages int // with tests
-	broken   int // of those, where a test failed, or which did not build, or did not come to their end
-	passed   int
-	failed   int
-	skipped  map[string][]string // reason → tests
+	// Packages in which a test failed, or which did not build or did not run to their end.
+	broken  int
+	passed  int
+	failed  int
+	skipped map[string][]string // reason → tests
 
-	output map[test][]string // of those that have not ended
+	output map[test][]string // of tests and packages that have not ended
 }
 
 func newSummary(out io.Writer) *summary {
 	return &summary{out: out, skipped: map[string][]string{}, output: map[test][]string{}}
 }
 
-// read takes in what one go test prints. A line that is not JSON is printed as it is.
+// read processes the output of one go test. It prints lines that are not JSON as they are.
 func (s *summary) read(r io.Reader) error {
 	lines := bufio.NewReader(r)
 	for {
@@ -92,11 +93,11 @@ func (s *summary) end(t test, action string) {
 	delete(s.output, t)
 }
 
-// endPackage prints the line of a package; of one that failed, all its output, and that of the
-// tests that had not ended.
+// endPackage prints the line of a package. If the package failed, it prints all its output, and
+// that of the tests that had not ended.
 func (s *summary) endPackage(name, action string) {
 	whole := test{Package: name}
-	if action != "skip" { // it has no tests
+	if action != "skip" { // skip: it has no tests
 		s.packages++
 	}
 	if action == "fail" {
@@ -121,7 +122,7 @@ func (s *summary) print(t test) {
 	}
 }
 
-// logged fits what a test logs: the file, the line, and the text.
+// logged matches a line logged by a test: file, line number and text.
 var logged = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)\n`)
 
 // reason returns why a test was skipped, which is the last thing that it logged.
@@ -134,7 +135,7 @@ func reason(output []string) string {
 	return "no reason given"
 }
 
-// line returns the summary of all.
+// line returns the summary.
 func (s *summary) line(took time.Duration, note string) string {
 	parts := []string{fmt.Sprintf("%s passed in %s in %v", count(s.passed, "test"), count(s.packages, "package"), took.Round(time.Second))}
 	if s.broken > 0 {
@@ -152,7 +153,7 @@ func (s *summary) line(took time.Duration, note string) string {
 	return strings.Join(parts, "; ")
 }
 
-// few returns the names where they are few, else their number.
+// few returns the names if there are few, and otherwise their number.
 func few(names []string) string {
 	if len(names) > 3 {
 		return count(len(names), "test")

@@ -10,27 +10,27 @@ import (
 	"example.com/crashlab/supervisor/compare/record"
 )
 
-// children are what is known of the children by their records.
+// children is what the records say about the children.
 type children struct {
 	reader    *record.Reader
-	listening map[string]record.Record // the latest, by the child
+	listening map[string]record.Record // the latest record of each child
 	exits     map[string]record.Record
 	restarts  map[string][]restart
 	wrote     []record.Record
 }
 
-// restart is from one record of a child's exit to the next that it listens.
+// restart is the time from one record of a child's exit to the next one that it listens. Times are
 // CLOCK_MONOTONIC in nanoseconds.
 type restart struct {
 	PID     int   // of the process that exited
-	Exit    int64 // just before it
-	Started int64 // the next process ran, see clock.Started
+	Exit    int64 // just before the exit
+	Started int64 // when the next process ran, see clock.Started
 	Listens int64
 }
 
 func (r restart) took() time.Duration { return time.Duration(r.Listens - r.Exit) }
 
-// launch is the part that a supervisor can do something about.
+// launch is the part of the time on which the supervisor has an influence.
 func (r restart) launch() time.Duration { return time.Duration(r.Started - r.Exit) }
 
 func (l *lab) children() (*children, error) {
@@ -42,10 +42,10 @@ func (l *lab) children() (*children, error) {
 		reader: reader, listening: make(map[string]record.Record),
 		exits: make(map[string]record.Record), restarts: make(map[string][]restart),
 	}
-	return c, c.read() // what came before is none of ours, but for the latest
+	return c, c.read() // of older records only the latest matter
 }
 
-// read takes in what is new.
+// read processes new records.
 func (c *children) read() error {
 	records, err := c.reader.Read()
 	for _, r := range records {
@@ -65,7 +65,7 @@ func (c *children) read() error {
 	return err
 }
 
-// up is how many of a crew have listened.
+// up returns how many children of a crew have listened.
 func (c *children) up(of crew) int {
 	n := 0
 	for i := range of.count {
@@ -76,7 +76,7 @@ func (c *children) up(of crew) int {
 	return n
 }
 
-// last is when the last of a crew came to listen.
+// last returns when the last child of a crew listened.
 func (c *children) last(of crew) int64 {
 	var last int64
 	for i := range of.count {
@@ -85,12 +85,12 @@ func (c *children) last(of crew) int64 {
 	return last
 }
 
-// patience bounds each wait: far above what anything here takes.
+// patience limits each wait. It is much longer than anything here takes.
 const patience = 2 * time.Minute
 
-// await reads until a condition holds.
+// await reads records until a condition is met.
 func (c *children) await(ctx context.Context, patience time.Duration, met func() bool) error {
-	const pause = 5 * time.Millisecond // the machine is to be idle but for what is measured
+	const pause = 5 * time.Millisecond // leaves the machine idle but for what is measured
 	late := time.Now().Add(patience)
 	for {
 		if err := c.read(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/supervisor/compare/clock"
 )
 
-// event is what ours told, and when it was told.
+// event is an event of our supervisor, and when it was read.
 type event struct {
 	Kind string
 	PID  int
@@ -21,7 +21,7 @@ type event struct {
 	at   int64 // CLOCK_MONOTONIC in nanoseconds
 }
 
-// events is the far end of the pipe that ours writes its events to.
+// events is the reading end of the pipe to which our supervisor writes its events.
 type events struct {
 	path string
 	pipe *os.File
@@ -40,7 +40,7 @@ func (l *lab) events() (*events, error) {
 	if err := syscall.Mkfifo(e.path, 0o600); err != nil {
 		return nil, err
 	}
-	// Writing too, so that the end comes when we close it.
+	// Opened for writing too, so that the end comes when we close it.
 	if e.pipe, err = os.OpenFile(e.path, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}

@@ -11,14 +11,14 @@ import (
 	"syscall"
 )
 
-// floorCmd is the floor: fork, exec, wait, and again.
+// floorCmd is the floor: fork, exec and wait in a loop.
 type floorCmd struct {
 	Count    int      `arg:""`
 	BasePort int      `arg:""`
 	Command  []string `arg:"" passthrough:""`
 }
 
-// Run never returns without an error.
+// Run always returns an error.
 func (f *floorCmd) Run() error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

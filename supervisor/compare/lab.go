@@ -19,31 +19,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Ports are claimed in blocks below the range that the system gives to clients,
-// and above those that tests use.
+// Ports are claimed in blocks below the ephemeral range and above the ports of tests.
 const (
 	lowestPort = 20000
 	blockSize  = 300
 	blocks     = 40
 )
 
-// lab is a temporary directory, the programs built into it, a block of ports,
-// and the processes started, which end with it.
+// lab is a temporary directory, the programs built in it, a block of ports, and the processes
+// started, which end with it.
 type lab struct {
 	dir      string
-	child    string // the program
-	ours     string // the supervisor's
+	child    string // path of the child program
+	ours     string // path of our supervisor
 	records  string
 	lock     net.Listener // holds the block of ports
 	nextPort int
-	running  map[int]bool // processes that were started, by their IDs
+	running  map[int]bool // IDs of the processes that were started
 	started  int
 }
 
-// openLab builds what is measured, from the module's folder. An empty path has our supervisor
-// built.
+// openLab builds what is measured, from the directory of the module. If ours is empty, it builds
+// our supervisor too.
 func openLab(ctx context.Context, ours string) (*lab, error) {
-	// What any supervisor leaves behind becomes our child, and is found.
+	// Whatever a supervisor leaves behind becomes our child, and is found.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("subreaper: %w", err)
 	}
@@ -74,7 +73,7 @@ func openLab(ctx context.Context, ours string) (*lab, error) {
 	return l, nil
 }
 
-// close ends all processes, and removes the directory.
+// close ends all processes and removes the directory.
 func (l *lab) close() {
 	clear(l.running)
 	l.sweep()
@@ -94,7 +93,7 @@ func claimPorts() (net.Listener, error) {
 			lock.Close()
 		}
 	}
-	return nil, errors.New("no free ports: this runs too often at once")
+	return nil, errors.New("no free ports: too many comparisons are running")
 }
 
 func listen(port int) (net.Listener, error) {
@@ -112,7 +111,7 @@ func allFree(first, n int) bool {
 	return true
 }
 
-// ports returns the first of n ports that nobody else has.
+// ports returns the first of n ports that nobody else uses.
 func (l *lab) ports(n int) int {
 	end := l.lock.Addr().(*net.TCPAddr).Port + blockSize
 	if l.nextPort+n > end {
@@ -128,10 +127,10 @@ type process struct {
 	lab *lab
 	cmd *exec.Cmd
 	log string
-	end syscall.Signal // what it ends at, in order
+	end syscall.Signal // ends it in an orderly way
 }
 
-// start runs a command as a group of its own, so that Ctrl-C is ours alone.
+// start runs a command in a process group of its own, so that Ctrl-C reaches only us.
 func (l *lab) start(end syscall.Signal, args ...string) (*process, error) {
 	l.started++
 	log, err := os.Create(filepath.Join(l.dir, fmt.Sprintf("%d.log", l.started)))
@@ -149,7 +148,7 @@ func (l *lab) start(end syscall.Signal, args ...string) (*process, error) {
 	return &process{lab: l, cmd: cmd, log: log.Name(), end: end}, nil
 }
 
-// stop ends the process as its users do, then whatever is left of it.
+// stop ends the process as its users do, and then whatever is left of it.
 func (p *process) stop() {
 	const patience = 3 * time.Second
 	_ = p.cmd.Process.Signal(p.end)
@@ -160,7 +159,7 @@ func (p *process) stop() {
 	p.lab.sweep()
 }
 
-// fault adds the end of what the process has written to an error.
+// withLog adds the end of the process's output to an error.
 func (p *process) withLog(err error) error {
 	if p == nil || err == nil {
 		return err

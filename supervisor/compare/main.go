@@ -1,16 +1,17 @@
 //go:build linux
 
-// Compare measures our supervisor beside others: the same gRPC child under
-// each, and under a bare loop of fork and exec, the floor.
+// Compare measures crashlab's supervisor against others: the same gRPC child runs under each of
+// them, and under a bare loop of fork and exec, the floor.
 //
-//	go run ./supervisor/compare peers     from a child's exit until its successor listens
-//	go run ./supervisor/compare delay     the same with a restart delay
-//	go run ./supervisor/compare scale     3, 50 and 200 replicas: memory, threads, launch, kill
-//	go run ./supervisor/compare output    a child that writes 100 MB/s beside others that crash
+//	go run . peers     from a child's exit until its successor listens
+//	go run . delay     the same with a restart delay
+//	go run . scale     3, 50 and 200 replicas: memory, threads, launch, kill
+//	go run . output    a child that writes 100 MB/s beside others that crash
 //
-// The others are Debian's: apt-get install supervisor runit s6. What is missing
-// is left out. It takes Linux, loopback ports from 20000, and minutes in which
-// the machine does little else. Ctrl-C ends it, and all that it has started.
+// Run it in the directory supervisor/compare, which is a module of its own. The other supervisors
+// are Debian packages: apt-get install supervisor runit s6. Those that are not installed are left
+// out. It requires Linux, loopback ports from 20000 on, and some minutes in which the machine does
+// little else. Ctrl-C ends it together with everything that it has started.
 package main
 
 import (
@@ -27,16 +28,16 @@ import (
 
 type commandLine struct {
 	JSON       bool   `help:"Print JSON"`
-	Supervisor string `placeholder:"PROGRAM" help:"Our supervisor; built if not given"`
+	Supervisor string `placeholder:"PROGRAM" help:"Supervisor to measure; by default that of this repository"`
 
 	Peers  peersCmd  `cmd:"" help:"From a child's exit until its successor listens, under each supervisor."`
-	Delay  delayCmd  `cmd:"" help:"The same with a restart delay, under ours."`
-	Scale  scaleCmd  `cmd:"" help:"Memory, threads, launch and kill of many replicas, under ours and the floor."`
-	Output outputCmd `cmd:"" help:"How soon an exit is reported while another child writes 100 MB/s, under ours."`
+	Delay  delayCmd  `cmd:"" help:"The same with a restart delay, under our supervisor."`
+	Scale  scaleCmd  `cmd:"" help:"Memory, threads, launch and kill of many replicas, under our supervisor and the floor."`
+	Output outputCmd `cmd:"" help:"How soon our supervisor reports an exit while another child writes 100 MB/s."`
 	Floor  floorCmd  `cmd:"" hidden:""`
 }
 
-// measurement is a command that measures something in a lab.
+// measurement is implemented by the commands that measure something in a lab.
 type measurement interface {
 	measure(ctx context.Context, l *lab, progress io.Writer) (*report, error)
 }
@@ -62,7 +63,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	var cli commandLine
 	parser, err := kong.New(&cli, kong.Name("compare"), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Description("Measures our supervisor beside others."))
+		kong.Description("Measures crashlab's supervisor against others."))
 	if err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 type outputCmd struct {
-	Rounds int `short:"n" default:"100" help:"Exits with output, and as many without; in tens"`
-	Rate   int `default:"100" help:"What one child writes, in MB/s"`
+	Rounds int `short:"n" default:"100" help:"Exits while a child writes, and as many while none does; rounded to tens"`
+	Rate   int `default:"100" help:"Output of one child, in MB/s"`
 }
 
 func (cmd *outputCmd) Validate() error {
@@ -67,7 +67,7 @@ func (cmd *outputCmd) measure(ctx context.Context, l *lab, progress io.Writer) (
 	return cmd.report(phases, seenEvents), nil
 }
 
-// block makes n children exit, one after the other, from a round on.
+// block makes n children exit one after the other, beginning with round first.
 func (p *phase) block(ctx context.Context, c *contestant, seen *children, first, n int) error {
 	var begun record.Record
 	if p.writer != "" {
@@ -93,7 +93,7 @@ func (p *phase) block(ctx context.Context, c *contestant, seen *children, first,
 	return nil
 }
 
-// toggle makes a child begin to write, or end.
+// toggle makes a child start or stop writing.
 func toggle(ctx context.Context, seen *children, child string) error {
 	n := len(seen.wrote)
 	if err := syscall.Kill(seen.listening[child].PID, syscall.SIGUSR2); err != nil {

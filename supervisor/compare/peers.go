@@ -13,18 +13,17 @@ import (
 	"time"
 )
 
-// oursPackage is the supervisor that is measured unless --supervisor names
-// another program.
+// oursPackage is the supervisor that is measured unless --supervisor names another program.
 const oursPackage = "./supervisor/cmd/supervisor"
 
 // peer is one way to keep children running.
 type peer struct {
 	name  string
 	needs []string       // programs in PATH
-	end   syscall.Signal // what it ends at, in order
-	every int            // it takes part in every such round only, as it is slow
-	delay time.Duration  // its restart delay; zero: none that one can set
-	// command returns what to run, having written what that needs to dir.
+	end   syscall.Signal // ends it in an orderly way
+	every int            // takes part only in every such round, because it is slow
+	delay time.Duration  // its restart delay; zero: none that can be set
+	// command returns the command line, having written the files that it needs to dir.
 	command func(c crew, dir string) ([]string, error)
 }
 
@@ -34,12 +33,12 @@ type crew struct {
 	name     string
 	count    int
 	basePort int
-	more     []string // arguments
+	more     []string // further arguments
 }
 
 func (c crew) child(i int) string { return fmt.Sprintf("%s-%d", c.name, i) }
 
-// args is the command of the i-th child.
+// args returns the command line of the i-th child.
 func (c crew) args(i int) []string {
 	return c.line(c.child(i), fmt.Sprintf("127.0.0.1:%d", c.basePort+i))
 }
@@ -48,7 +47,7 @@ func (c crew) line(name, addr string) []string {
 	return append([]string{c.lab.child, "--name=" + name, "--addr=" + addr, "--records=" + c.lab.records}, c.more...)
 }
 
-// missing is the first program that a peer needs and this machine lacks.
+// missing returns the first program that a peer needs and this machine lacks, or "".
 func (p peer) missing() string {
 	for _, program := range p.needs {
 		if _, err := exec.LookPath(program); err != nil {
@@ -97,14 +96,14 @@ func runit() peer {
 
 func s6() peer {
 	return peer{name: "s6", needs: []string{"s6-svscan", "s6-supervise"}, end: syscall.SIGTERM, every: 1, command: func(c crew, dir string) ([]string, error) {
-		// It relaunches at once only what was ready for a second.
+		// s6 relaunches at once only what was ready for a second.
 		c.more = append(c.more, "--ready-fd=3")
 		return []string{"s6-svscan", dir}, writeServices(c, dir, map[string]string{"notification-fd": "3\n"})
 	}}
 }
 
-// writeServices makes dir a directory of services, as runit and s6 have them,
-// with more files in each.
+// writeServices makes dir a service directory of runit or s6, with additional files in each
+// service.
 func writeServices(c crew, dir string, more map[string]string) error {
 	for i := range c.count {
 		service := filepath.Join(dir, c.child(i))
@@ -134,11 +133,11 @@ func supervisord() peer {
 	}}
 }
 
-// features are what ours has on, beside the guardian and the events.
+// features are what our supervisor does in addition to the guardian and the events.
 type features struct {
 	delay  time.Duration
-	all    bool   // probes, control, metrics, logs, one per state directory
-	events string // a file; empty: one that nobody reads
+	all    bool   // probes, control service, metrics, logs and state directory
+	events string // path of a file or pipe; empty: a file that nobody reads
 }
 
 func ours(name string, f features) peer {

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// report is what was measured: cells are texts, whole numbers, or figures.
+// report is the result of a measurement. Cells are strings, integers or figures.
 type report struct {
 	title   string
 	columns []string
@@ -22,8 +22,7 @@ type report struct {
 	targets []target
 }
 
-// figure is a number, of milliseconds where nothing else is said; NaN: it was
-// not measured.
+// figure is a number, of milliseconds unless something else is stated. NaN means not measured.
 type figure float64
 
 var unmeasured = figure(math.NaN())
@@ -44,7 +43,7 @@ func (f figure) MarshalJSON() ([]byte, error) {
 
 func milliseconds(d time.Duration) figure { return figure(d.Seconds() * 1e3) }
 
-// target is a figure beside what it may be at most.
+// target compares a figure with its upper bound.
 type target struct {
 	What string `json:"what"`
 	Got  figure `json:"got"`
@@ -123,8 +122,7 @@ func (s sample) at(q float64) figure {
 
 func (s sample) median() figure { return s.at(0.5) }
 
-// between is the 95% confidence interval of the median, from the order
-// statistics.
+// interval returns the 95% confidence interval of the median, from order statistics.
 func (s sample) interval() string {
 	if len(s) < 6 {
 		return "–"

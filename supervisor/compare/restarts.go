@@ -13,8 +13,8 @@ import (
 )
 
 type peersCmd struct {
-	Rounds int      `short:"n" default:"500" help:"Restarts of each; a tenth of them of supervisord, which takes a second for each"`
-	Only   []string `placeholder:"PEER" help:"Of these only, and the floor"`
+	Rounds int      `short:"n" default:"500" help:"Restarts under each supervisor; a tenth of them under supervisord, which takes a second for each"`
+	Only   []string `placeholder:"PEER" help:"Measure only these, and the floor"`
 }
 
 func (cmd *peersCmd) Validate() error {
@@ -37,7 +37,7 @@ func atLeastOne(flag string, n int) error {
 	return nil
 }
 
-// others are all peers but the floor.
+// others returns all peers but the floor.
 func others() []peer {
 	return []peer{
 		ours("ours", features{all: true}), ours("ours-bare", features{}), bash(), s6(), runit(), supervisord(),
@@ -50,7 +50,7 @@ func (cmd *peersCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 		switch missing := p.missing(); {
 		case len(cmd.Only) > 0 && !slices.Contains(cmd.Only, p.name):
 		case missing != "":
-			fmt.Fprintf(progress, "%s is left out, as there is no %s here\n", p.name, missing)
+			fmt.Fprintf(progress, "%s is left out: %s is not installed\n", p.name, missing)
 		default:
 			peers = append(peers, p)
 		}
@@ -72,7 +72,7 @@ func (cmd *peersCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 	return r, nil
 }
 
-// row adds a peer beside the floor.
+// row adds a peer, compared with the floor.
 func row(r *report, floor, c *contestant) {
 	took, launch, over := c.times(restart.took), c.times(restart.launch), c.over(floor, restart.took)
 	least := floor.times(restart.took).median()
@@ -84,7 +84,7 @@ func row(r *report, floor, c *contestant) {
 	}
 }
 
-// times are those of all trials.
+// times returns the times of all trials.
 func (c *contestant) times(of func(restart) time.Duration) sample {
 	var all []time.Duration
 	for t := range maps.Values(c.trials) {
@@ -93,7 +93,7 @@ func (c *contestant) times(of func(restart) time.Duration) sample {
 	return sampleOf(all)
 }
 
-// over are the differences to another in the same rounds.
+// over returns the differences to another contestant in the same rounds.
 func (c *contestant) over(other *contestant, of func(restart) time.Duration) sample {
 	var all []time.Duration
 	for round, t := range c.trials {
@@ -113,7 +113,7 @@ func rounds(progress io.Writer, of int) func(int) {
 }
 
 type delayCmd struct {
-	Rounds int             `short:"n" default:"200" help:"Restarts of each; fewer of those whose delay is half a second and more"`
+	Rounds int             `short:"n" default:"200" help:"Restarts for each delay; fewer for delays of 500ms and more"`
 	Delays []time.Duration `default:"10ms,100ms,1s" help:"Restart delays"`
 }
 
@@ -146,8 +146,8 @@ func (cmd *delayCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 		title:   "From just before a child's exit until its successor runs, less the restart delay, in ms",
 		columns: []string{"supervisor", "n", "median", "p99", "max", "error median", "error p99"},
 	}
-	// The end of a process and the start of another take their time without
-	// any delay: the error is what comes on top of the floor's median.
+	// The end of a process and the start of another one take time without any delay. The error is
+	// what comes on top of the floor's median.
 	least := all[0].times(restart.launch)
 	for _, c := range all {
 		t := c.times(restart.launch)

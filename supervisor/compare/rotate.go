@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// minAge is how old a child must be when it exits: runit, s6, supervisord
-	// and ours relaunch those later that have minAge under a second.
+	// minAge is how old a child must be before it exits: runit, s6, supervisord and our supervisor
+	// delay the relaunch of children that lived less than a second.
 	minAge = 1100 * time.Millisecond
-	// exitPause is the pause before the next exit, anyone's.
+	// exitPause is the pause before each exit.
 	exitPause = 10 * time.Millisecond
 )
 
@@ -24,13 +24,13 @@ type contestant struct {
 	peer
 	crew    crew
 	process *process
-	trials  map[int]restart // by the round
+	trials  map[int]restart // by round
 	exits   int
 }
 
-// rotate runs all peers side by side, each with a crew of a size, and makes one
-// child at a time exit, of one peer after the other, for a number of rounds.
-// So whatever else the machine does in the meantime, it does to all.
+// rotate runs all peers side by side, each with a crew of the given size. In each round it makes
+// one child of each peer exit, one after the other, so that whatever else the machine does affects
+// all of them alike.
 func (l *lab) rotate(ctx context.Context, peers []peer, size, rounds int, progress func(round int)) ([]*contestant, error) {
 	seen, err := l.children()
 	if err != nil {
@@ -56,7 +56,7 @@ func (l *lab) rotate(ctx context.Context, peers []peer, size, rounds int, progre
 	for round := range rounds {
 		progress(round)
 		for i := range all {
-			c := all[(round+i)%len(all)] // nobody comes always after the same one
+			c := all[(round+i)%len(all)] // so that no peer always follows the same one
 			if round%c.every != 0 {
 				continue
 			}

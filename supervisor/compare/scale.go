@@ -15,8 +15,8 @@ import (
 
 type scaleCmd struct {
 	Replicas []int         `default:"3,50,200" help:"Numbers of replicas"`
-	Runs     int           `short:"n" default:"3" help:"Times that each is launched"`
-	Idle     time.Duration `default:"10s" help:"How long it idles while its CPU time is taken"`
+	Runs     int           `short:"n" default:"3" help:"Launches of each number"`
+	Idle     time.Duration `default:"10s" help:"Time at rest in which CPU time is measured"`
 }
 
 func (cmd *scaleCmd) Validate() error {
@@ -28,10 +28,10 @@ func (cmd *scaleCmd) Validate() error {
 	return atLeastOne("-n", cmd.Runs)
 }
 
-// most is the memory, in MB, that ours may take.
+// most is the memory in MB that our supervisor may take.
 var most = map[int]figure{3: 18, 50: 22, 200: 30}
 
-// What is launched.
+// Kinds of what is launched.
 const (
 	kindFloor = "fork+exec"
 	kindFull  = "ours"
@@ -40,18 +40,18 @@ const (
 
 // launched is one run of one peer.
 type launched struct {
-	listening time.Duration // from its launch until all are
-	ready     time.Duration // likewise; of the floor, which cannot tell, listening
+	listening time.Duration // from the launch until all children listen
+	ready     time.Duration // until all are ready; of the floor, which cannot tell: listening
 	launch    time.Duration // CPU time of the supervisor until then
-	back      int           // how many, after all were killed
-	took      time.Duration // until they were
+	back      int           // how many were back after all were killed
+	took      time.Duration // until they were back
 	usage
 	idle time.Duration // CPU time of the supervisor at rest
 }
 
 func (cmd *scaleCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*report, error) {
 	r := &report{
-		title: "All launched at once, then all killed at once, in ms; medians of the runs, but the worst of the figures at rest",
+		title: "All launched at once, then all killed at once, in ms; medians of the runs; at rest, the worst figures",
 		columns: []string{
 			"replicas", "supervisor", "runs", "all listen", "all ready", "× floor", "its CPU", "MB", "threads",
 			fmt.Sprintf("idle CPU in %v", cmd.Idle), "back", "all back",
@@ -116,7 +116,7 @@ func (cmd *scaleCmd) row(r *report, n int, kind string, runs, floor []launched) 
 	}
 }
 
-// run launches n children under a peer and kills them, all at once.
+// run launches n children under a peer, and kills all of them at once.
 func (cmd *scaleCmd) run(ctx context.Context, l *lab, kind, name string, n int) (launched, error) {
 	seenEvents, err := l.events()
 	if err != nil {
@@ -151,10 +151,10 @@ func (cmd *scaleCmd) run(ctx context.Context, l *lab, kind, name string, n int) 
 	return c.launched, nil
 }
 
-// awaitAge waits until all children are old enough to be launched again at once.
+// awaitAge waits until all children are old enough to be relaunched at once.
 func awaitAge(ctx context.Context) error { return sleep(ctx, 2*minAge) }
 
-// cluster is a crew and its supervisor, and what is measured of it.
+// cluster is a crew with its supervisor, and the measurements of it.
 type cluster struct {
 	kind    string
 	crew    crew
@@ -165,7 +165,7 @@ type cluster struct {
 	launched
 }
 
-// rise waits until all are ready.
+// awaitReady waits until all children are ready.
 func (c *cluster) awaitReady(ctx context.Context) (err error) {
 	if err := c.seen.await(ctx, patience, func() bool {
 		return c.seen.up(c.crew) == c.crew.count && (c.kind == kindFloor || len(c.events.of("ready")) >= c.crew.count)
@@ -183,7 +183,7 @@ func (c *cluster) awaitReady(ctx context.Context) (err error) {
 	return nil
 }
 
-// killAll kills all at once, and waits until they are back.
+// killAll kills all children at once, and waits until they are back.
 func (c *cluster) killAll(ctx context.Context) error {
 	killed := make(map[string]record.Record)
 	start := clock.Now()
@@ -203,7 +203,7 @@ func (c *cluster) killAll(ctx context.Context) error {
 		}
 		return c.back == c.crew.count
 	}
-	// How many are back when it takes too long is a result.
+	// If it takes too long, the number of children that are back is a result.
 	if err := c.seen.await(ctx, patience, allBack); err != nil && ctx.Err() != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (c *cluster) killAll(ctx context.Context) error {
 	return nil
 }
 
-// rest takes what the supervisor uses while nothing happens.
+// measureIdle measures what the supervisor uses while nothing happens.
 func (c *cluster) measureIdle(ctx context.Context, idle time.Duration) (err error) {
 	pid := c.process.cmd.Process.Pid
 	if c.kind == kindBare {

@@ -10,9 +10,8 @@ import (
 	"syscall"
 )
 
-// sweep kills the processes below us that no running one has, until there are
-// none. They are ours: nobody else starts any below us, but for what is waited
-// for before.
+// sweep kills our descendants, except for processes in l.running and theirs, until there are none.
+// All of them were started by the measurement.
 func (l *lab) sweep() {
 	for {
 		below := l.strays()
@@ -23,13 +22,13 @@ func (l *lab) sweep() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		for _, pid := range below {
-			// It fails for those that are not our own children yet.
+			// This fails for those that are not our own children yet.
 			_, _ = syscall.Wait4(pid, nil, 0, nil)
 		}
 	}
 }
 
-// strays are our children, but for those that run, and all below them.
+// strays returns our children, except for those that are running, and their descendants.
 func (l *lab) strays() []int {
 	children := make(map[int][]int)
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -38,7 +37,7 @@ func (l *lab) strays() []int {
 		if err != nil {
 			continue // it has ended
 		}
-		// The name, in brackets, may hold anything.
+		// The name, in parentheses, may contain anything.
 		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		parent, _ := strconv.Atoi(string(fields[1]))

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// usage is what a process takes. 1 MB is a million bytes.
+// usage is the resource usage of a process. 1 MB is a million bytes.
 type usage struct {
 	mb      float64 // resident
 	threads int
@@ -37,8 +37,8 @@ func usageOf(pid int) (u usage, err error) {
 	return u, nil
 }
 
-// cpu is the CPU time of the threads that a process has, to the nanosecond,
-// where its own counter has hundredths of a second.
+// cpu returns the CPU time of the threads of a process, in nanoseconds; the process's own counter
+// has a resolution of 10 ms.
 func cpu(pid int) (time.Duration, error) {
 	paths, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(paths) == 0 {

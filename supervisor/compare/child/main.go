@@ -1,7 +1,7 @@
 //go:build linux
 
-// Child is the same gRPC server under every supervisor. It notes the time just
-// after it listens, and just before it exits, which SIGUSR1 makes it do.
+// Child is the gRPC server that runs under every supervisor. It records the time just after it
+// listens, and just before it exits, which SIGUSR1 makes it do.
 package main
 
 import (
@@ -27,9 +27,9 @@ func main() {
 	addr := flag.String("addr", "", "`HOST:PORT` to listen at")
 	name := flag.String("name", "", "`NAME` in the records")
 	records := flag.String("records", "", "`FILE` to append the records to")
-	chatty := flag.String("chatty", "", "`NAME` of the child that SIGUSR2 makes write to stdout, and stop to")
-	readyFD := flag.Int("ready-fd", -1, "`FD` to write a newline to as it listens, as s6 has it")
-	rate := flag.Int64("rate", 100, "what that one writes, in `MB/s`")
+	chatty := flag.String("chatty", "", "`NAME` of the child whose output to stdout SIGUSR2 switches on and off")
+	readyFD := flag.Int("ready-fd", -1, "`FD` to which a newline is written when the child listens, as s6 expects")
+	rate := flag.Int64("rate", 100, "output of that child, in `MB/s`")
 	flag.Parse()
 	if err := run(*addr, *name, *records, *readyFD, *name == *chatty, *rate*1e6); err != nil {
 		fmt.Fprintln(os.Stderr, "child:", err)
@@ -74,8 +74,8 @@ func run(addr, name, records string, readyFD int, chatty bool, rate int64) error
 	return server.Serve(l)
 }
 
-// chatter writes lines of 100 bytes to stdout, rate bytes a second where the
-// reader keeps up, while it is on.
+// chatter writes lines of 100 bytes to stdout while it is switched on, rate bytes a second if the
+// reader keeps up. SIGUSR2 switches it on and off.
 func chatter(rate int64, note func(record.Kind, int64)) {
 	const pause = 5 * time.Millisecond
 	toggle := make(chan os.Signal, 1)

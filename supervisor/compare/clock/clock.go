@@ -2,8 +2,8 @@
 
 // Package clock reads the clock that all processes of a machine share.
 //
-// It imports next to nothing, so that Go initializes it before nearly all of a
-// program: what comes later in a program's start is not missed.
+// It imports next to nothing, so that Go initializes it before almost everything else in a program,
+// and Started includes most of the program's start.
 package clock
 
 import (
@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// Started is when this process had come as far as running Go code.
+// Started is when this process began to run Go code.
 var Started = Now()
 
 // Now returns CLOCK_MONOTONIC, in nanoseconds.

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package record is the file in which the children of all supervisors note what
-// they do: lines are appended, each in one write.
+// Package record reads and writes the file in which the children of all supervisors record what
+// they do: one line for each record, appended in a single write.
 package record
 
 import (
@@ -11,12 +11,12 @@ import (
 	"os"
 )
 
-// Kind is what a child notes.
+// Kind is what a child records.
 type Kind string
 
 const (
-	Listening Kind = "listening" // it listens, from now on
-	Exit      Kind = "exit"      // it exits, with the next system call
+	Listening Kind = "listening" // it listens from now on
+	Exit      Kind = "exit"      // it exits with the next system call
 	Wrote     Kind = "wrote"     // how much it has written to stdout
 )
 
@@ -26,30 +26,30 @@ type Record struct {
 	Child   string // its name, without spaces
 	PID     int
 	Started int64 // when the process began, CLOCK_MONOTONIC in nanoseconds
-	At      int64 // now, likewise
-	Bytes   int64 // with Wrote, since Started
+	At      int64 // time of the record, likewise
+	Bytes   int64 // Wrote: bytes since Started
 }
 
 const format = "%s %s %d %d %d %d\n"
 
-// Open opens the file at path to append to it.
+// Open opens the file at path for appending.
 func Open(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
-// Append writes r to a file that [Open] has opened.
+// Append writes r to a file opened by [Open].
 func (r Record) Append(w io.Writer) error {
 	_, err := fmt.Fprintf(w, format, r.Kind, r.Child, r.PID, r.Started, r.At, r.Bytes)
 	return err
 }
 
-// Reader reads what was appended since it read last.
+// Reader reads the records that were appended since it last read.
 type Reader struct {
 	file *os.File
-	rest []byte // of a line
+	rest []byte // the beginning of a line
 }
 
-// NewReader reads the file at path, from its beginning.
+// NewReader returns a reader of the file at path, from its beginning.
 func NewReader(path string) (*Reader, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {
