@@ -1,7 +1,7 @@
 #!/bin/sh
-# A cluster that crashes, the same 50 calls through it under two policies, and what became of them side by side.
-# What the replicas and the calls say goes to files in runs/. It has ports of its own, so that it can run beside
-# `make run-cluster`: DEMO_PORT=7201 and the two after it.
+# Makes the same 50 calls to a crashing cluster under two policies, and compares the results. The output
+# of the replicas and of the calls goes to files in runs/. The demo uses the ports from DEMO_PORT=7201
+# to 7203, so that it can run beside `make run-cluster`.
 set -eu
 cd "$(dirname "$0")/.."
 port=${DEMO_PORT:-7201}
@@ -10,7 +10,7 @@ original="--timeout 1s --rounds 3 --pause 200ms --order first --eject-after 0"
 best="--timeout 0s --deadline 10s --rounds 3 --pause 0s --order least-in-flight --when-down wait --max-in-flight adaptive"
 
 if bin/crashlab get --target "$replicas" --rounds 1 >/dev/null 2>&1; then
-	echo "demo: another cluster answers at $replicas; choose another DEMO_PORT" >&2
+	echo "demo: another cluster answers at $replicas; set another DEMO_PORT" >&2
 	exit 1
 fi
 results=runs/demo-$port
@@ -32,12 +32,12 @@ stop() {
 	supervisor=
 }
 trap stop EXIT
-# Ctrl-C in a terminal has reached the supervisor already, to which a second signal means haste.
+# Ctrl-C in a terminal reaches the supervisor too. A second signal would make it kill the replicas.
 trap 'trap - EXIT; wait "$supervisor" || true; exit 130' INT
 trap 'exit 129' HUP
 trap 'exit 143' TERM
 
-# shellcheck disable=SC2086 # the policies are several words each
+# shellcheck disable=SC2086 # each policy is several words
 for policy in original best; do
 	eval "flags=\$$policy"
 	echo "$policy: crashlab load -n 50 -c 10 $flags" | fold -s -w 75 | sed '2,$s/^/    /'
@@ -48,7 +48,7 @@ for policy in original best; do
 done
 stop
 
-printf '\nEach attempt is in %s/original.txt and best.txt,\nwhat the replicas did in %s/cluster.log.\n\n' "$results" "$results"
+printf '\nEach attempt is in %s/original.txt and best.txt,\nthe output of the replicas in %s/cluster.log.\n\n' "$results" "$results"
 awk '
 	function row(name, a, b) { printf "%-30s %-24s %s\n", name, a, b }
 	function field(name, text) { value[name, column] = text; if (column == 1) names[++n] = name }

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Runs the tests many times over under conditions that a slow or busy machine brings about:
+# Runs the tests repeatedly under the conditions of slow and busy machines:
 #
 #   deploy/stress.sh [CONDITION]... [-- ARGS]
 #
-#   plain      nothing else
+#   plain      no special condition
 #   one        GOMAXPROCS=1
-#   busy       two busy loops per core beside them
-#   quota      half a core, by a control group; takes root
+#   busy       with two busy loops per core
+#   quota      with half a core, by a control group; requires root
 #
-# Without a CONDITION, all of them. ARGS are those of go test, in place of `-race -count 10 ./...`. It goes on after a
-# failure, ends with one line for each condition, and exits with 1 when one has failed.
+# The default is all conditions. ARGS are arguments of go test, by default `-race -count 10 ./...`.
+# The script continues after a failure, ends with one line per condition, and exits with 1 if a
+# condition failed.
 set -u
 cd "$(dirname "$0")/.."
 
@@ -22,7 +23,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	shift
 done
 [ $# = 0 ] || shift
-export GORACE="${GORACE:-atexit_sleep_ms=0}" # else each program stays for a second when it exits
+export GORACE="${GORACE:-atexit_sleep_ms=0}" # otherwise each program takes a second to exit
 [ $# -gt 0 ] || set -- -race -count 10 -timeout 3h ./...
 
 tests() { go run ./deploy/gotest -- "$@"; }
@@ -38,7 +39,7 @@ busy() (
 	tests "$@"
 )
 
-# Control groups of version 2, where their CPU controller is on, else of version 1.
+# A control group of version 2 if its CPU controller is enabled, otherwise of version 1.
 quota() (
 	if grep -qw cpu /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null; then
 		group=/sys/fs/cgroup/crashlab-stress-$$
@@ -48,7 +49,7 @@ quota() (
 		mkdir "$group" && echo 50000 >"$group/cpu.cfs_quota_us"
 	else
 		false
-	fi || { echo "stress.sh: quota: no control group with a CPU quota can be made here"; exit 77; }
+	fi || { echo "stress.sh: quota: cannot create a control group with a CPU quota here"; exit 77; }
 	trap 'rmdir "$group"' EXIT
 	sh -c 'echo $$ >"$0/cgroup.procs" && exec go run ./deploy/gotest -- "$@"' "$group" "$@"
 )
