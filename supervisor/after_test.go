@@ -92,7 +92,7 @@ func TestAfter(t *testing.T) {
 
 // What can never be started does not keep Run from ending, nor others from
 // being changed.
-func TestAfterOneThatFails(t *testing.T) {
+func TestAfterAReplicaThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, sys := ordered(1)
 		c.Stay = false
@@ -130,7 +130,7 @@ func TestAfterIsChecked(t *testing.T) {
 }
 
 // The end comes also when a job fails before the others begin to wait for it.
-func TestAfterOneThatCannotBeLaunched(t *testing.T) {
+func TestAfterAReplicaThatCannotBeLaunched(t *testing.T) {
 	for range 3000 {
 		c, sys := ordered(1)
 		c.Stay = false

@@ -39,7 +39,7 @@ func named(names ...string) spec.Group {
 	}}
 }
 
-func TestOrderOfTheSet(t *testing.T) {
+func TestApplySetsTheOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(named("a", "b", "c")), &fakeSystem{deaf: true})
 		ctx, cancel := context.WithTimeout(t.Context(), ms)
@@ -361,7 +361,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 }
 
 // What leaves cannot be brought back but by those who decide what there is.
-func TestCommandsToWhatLeaves(t *testing.T) {
+func TestCommandsToLeavingReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: true})
 		scaled := failure(func() error { return sim.Scale(t.Context(), "g", 1) })

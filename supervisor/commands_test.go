@@ -112,7 +112,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-func TestCommandsToWhatIsNotThere(t *testing.T) {
+func TestCommandsToUnknownReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := of(group(1, restart.Policy{}))
 		s, err := New(*c)

@@ -108,7 +108,7 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 }
 
 // One that is told to end is asked nothing, and is killed once.
-func TestEndingIsLeftInPeace(t *testing.T) {
+func TestStoppingReplicaIsNotProbed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) {
 			r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC, Period: 200 * ms}
@@ -154,7 +154,7 @@ func TestLaunchAtTheEnd(t *testing.T) {
 	})
 }
 
-func TestAStoppedProcessEnds(t *testing.T) {
+func TestProcessStoppedBySignalEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		if err := sim.Signal(syscall.SIGSTOP, "a"); err != nil {
@@ -167,7 +167,7 @@ func TestAStoppedProcessEnds(t *testing.T) {
 	})
 }
 
-func TestRunOfNothing(t *testing.T) {
+func TestRunWithoutReplicas(t *testing.T) {
 	for _, stay := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			s := of(group(0, restart.Policy{}))

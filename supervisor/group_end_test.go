@@ -60,7 +60,7 @@ func TestKillSaysHowMany(t *testing.T) {
 }
 
 // A leader that daemonizes gets one warning, and its daemon is told to end.
-func TestDaemonizedIsSaidOnce(t *testing.T) {
+func TestDaemonizedIsReportedOnce(t *testing.T) {
 	needs(t, "setsid")
 	r := spec.Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
 	s := start(t, one(r, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}}))
@@ -78,7 +78,7 @@ func TestDaemonizedIsSaidOnce(t *testing.T) {
 }
 
 // A replica whose address is another's is not ready, and says why.
-func TestReadinessIsTheReplicasOwn(t *testing.T) {
+func TestReadinessRequiresTheReplicasListener(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system does not say who listens")
 	}

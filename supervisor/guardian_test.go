@@ -70,7 +70,7 @@ func TestGuardianEndsWithRun(t *testing.T) {
 	}
 }
 
-func TestGuardianIsToldOfEachGroup(t *testing.T) {
+func TestGuardianKnowsEachGroup(t *testing.T) {
 	told := filepath.Join(t.TempDir(), "told")
 	s := one(child("exit", "0"), restart.Policy{})
 	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, told}

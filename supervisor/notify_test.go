@@ -9,7 +9,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-func TestNoticeMakesReady(t *testing.T) {
+func TestNotificationMakesReady(t *testing.T) {
 	messages := slices.Repeat([]string{"STATUS=READY=1 soon"}, 50) // more than a socket holds
 	for _, tt := range []struct {
 		name    string

@@ -19,7 +19,7 @@ import (
 )
 
 // The whole of it, with a process that writes more than anyone takes.
-func TestStuckOutputHoldsUpNothing(t *testing.T) {
+func TestStuckOutputBlocksNothing(t *testing.T) {
 	needs(t, "seq")
 	const n = 500_000
 	stuck := make(chan struct{})

@@ -92,7 +92,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-func TestDeafChildIsKilled(t *testing.T) {
+func TestChildThatIgnoresTheStopSignalIsKilled(t *testing.T) {
 	const timeout = 20 * time.Millisecond
 	r := start(t, one(spec.Replica{Args: as("deaf"), StopTimeout: timeout}, restart.Policy{}))
 	var pid int
@@ -195,7 +195,7 @@ func TestMissingProgram(t *testing.T) {
 }
 
 // A program is the one that its own PATH has.
-func TestProgramOfItsOwnPath(t *testing.T) {
+func TestProgramInThePathOfItsReplica(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)

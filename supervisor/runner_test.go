@@ -43,7 +43,7 @@ func TestLaunchFailureIsNoHotLoop(t *testing.T) {
 	})
 }
 
-func TestWhichExitsAreFollowedByALaunch(t *testing.T) {
+func TestExitsFollowedByALaunch(t *testing.T) {
 	for _, tt := range []struct {
 		restart restart.Mode
 		code    int
@@ -260,7 +260,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 }
 
 // Questions that fail now and then are no death.
-func TestOneBadAnswerIsForgiven(t *testing.T) {
+func TestOneBadAnswerIsTolerated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC, Threshold: 2} }))

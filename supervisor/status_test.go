@@ -17,7 +17,7 @@ import (
 )
 
 // A launch that failed is no exit.
-func TestWhatIsCounted(t *testing.T) {
+func TestExitsAndFailuresAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		missing := &fakeSystem{each: func(s *fakeSystem, _ spec.Replica, n int) {
 			if s.lives = time.Second; n > 2 {
@@ -34,7 +34,7 @@ func TestWhatIsCounted(t *testing.T) {
 }
 
 // Questions that a pause of ours delayed are not asked all at once.
-func TestLateQuestionsAreLeftOut(t *testing.T) {
+func TestLateProbesAreSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) {
 			r.Addr, r.Alive = "a:1", spec.Probe{Kind: spec.ProbeGRPC, Period: 50 * ms, Threshold: 5}
@@ -55,7 +55,7 @@ func TestLateQuestionsAreLeftOut(t *testing.T) {
 	})
 }
 
-func TestStopTwiceIsToldOnce(t *testing.T) {
+func TestStopTwiceIsReportedOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		for range 2 {
@@ -71,7 +71,7 @@ func TestStopTwiceIsToldOnce(t *testing.T) {
 }
 
 // Status tells the reason and the times of a start that did not come off.
-func TestWhyItIsNotReady(t *testing.T) {
+func TestReasonItIsNotReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{Delay: time.Hour}, func(r *spec.Replica) {
 			r.Addr, r.StartTimeout, r.Ready = "a:1", time.Second, spec.Probe{Kind: spec.ProbeGRPC}
@@ -128,7 +128,7 @@ func TestSlowStartIsReported(t *testing.T) {
 }
 
 // An exit in the very moment that it became ready is one of a replica that was.
-func TestReadyHoweverShort(t *testing.T) {
+func TestExitAsItBecomesReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		if err := sim.Signal(syscall.SIGKILL, "a"); err != nil {
@@ -143,7 +143,7 @@ func TestReadyHoweverShort(t *testing.T) {
 
 // Who hears of an event finds the replica as it is since: a table that is drawn
 // at each event is right after the last.
-func TestWhatIsToldCanBeSeen(t *testing.T) {
+func TestStatusAgreesWithEvents(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seen := make(map[event.Kind]status.State)
 		c := of(group(1, restart.Policy{}, notice))

@@ -122,7 +122,7 @@ func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 }
 
 // What a process without its parent has started is told to end too.
-func TestDaemonsChildrenAreAsked(t *testing.T) {
+func TestChildrenOfADaemonAreTerminated(t *testing.T) {
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		const script = `exec 2>/dev/null
 			sh -c 'sh -c "trap \"echo told; exit\" TERM; echo up; : >\"$0\"; while :; do sleep 0.01; done"; true' "$0" & until [ -e "$0" ]; do sleep 0.01; done`

@@ -39,7 +39,7 @@ func TestWatch(t *testing.T) {
 // kept is how many events Watch promises.
 const kept = 4096
 
-func TestWatchForgets(t *testing.T) {
+func TestWatchOfForgottenEvents(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{lives: time.Second})
 		sim.at(2000 * time.Second) // 6,000 events

@@ -138,7 +138,7 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-func TestIntegrationIsAClientLikeAny(t *testing.T) {
+func TestIntegrationImportsOnlyClientPackages(t *testing.T) {
 	t.Parallel()
 	for _, p := range list(t, "./deploy/integration") {
 		for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
@@ -175,7 +175,7 @@ func TestDependenciesAreFew(t *testing.T) {
 	}
 }
 
-func TestAPIsStayInside(t *testing.T) {
+func TestAPIsHaveAllowedImporters(t *testing.T) {
 	t.Parallel()
 	for _, p := range list(t, "./...") {
 		for _, imp := range p.Imports {

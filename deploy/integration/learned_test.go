@@ -61,7 +61,7 @@ func (c cell) make(t *testing.T, limit string) outcome {
 
 // The limit that is learned against fixed ones, at full length: service 50 to 500 ms, restart delay
 // 1 s, calls of 10 s.
-func TestSoakLearntLimitIsAsGoodAsTheBest(t *testing.T) {
+func TestSoakLearnedLimitEqualsTheBest(t *testing.T) {
 	if !*soak {
 		t.Skip("only with -soak: half an hour. The simulation in client/failover/internal/core is its short form, and TestLimitKeepsCallsAlive.")
 	}

@@ -113,7 +113,7 @@ func TestSoakRollingRestartLosesNoCall(t *testing.T) {
 }
 
 // One that does not come back ends a rolling restart, and the rest goes on.
-func TestRollingRestartStopsAtOneThatFails(t *testing.T) {
+func TestRollingRestartStopsAtAFailure(t *testing.T) {
 	t.Parallel()
 	file := write(t, healthy)
 	c := startControlled(t, file)

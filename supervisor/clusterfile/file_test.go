@@ -153,7 +153,7 @@ func TestBadFile(t *testing.T) {
 }
 
 // What looks like a number to YAML reaches the command as it was written.
-func TestWordsAreTakenAsTheyStand(t *testing.T) {
+func TestScalarsKeepTheirText(t *testing.T) {
 	c := mustRead(t, `
 command: ["true", 1_000, 0x10, 012, 2.50, yes, "q\tx", 'a b', --port=80]
 env:

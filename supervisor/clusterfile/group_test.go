@@ -124,7 +124,7 @@ groups:
 }
 
 // Without ready a replica is ready when it is alive.
-func TestReadyIsAsAlive(t *testing.T) {
+func TestReadyDefaultsToAlive(t *testing.T) {
 	c := mustRead(t, "command: [\"true\"]\nalive: {kind: http, path: /healthz, period: 100ms, timeout: 50ms}\n")
 	if got, want := c.Replicas[0].Ready, (spec.Probe{Kind: spec.ProbeHTTP, Path: "/healthz"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -132,7 +132,7 @@ func TestReadyIsAsAlive(t *testing.T) {
 }
 
 // The program is looked up in the PATH that the replica gets.
-func TestProgramInItsOwnPath(t *testing.T) {
+func TestProgramInThePathOfItsReplica(t *testing.T) {
 	home := atHome(t)
 	for text, found := range map[string]bool{
 		"command: [tool]\n": false,

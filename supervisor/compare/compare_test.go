@@ -72,7 +72,7 @@ func TestRecordsPairUp(t *testing.T) {
 	}
 }
 
-func TestNothingIsLeft(t *testing.T) {
+func TestRemoveLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 2 s to build a child and run it")
 	}

@@ -19,7 +19,7 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-func TestListenRefusesWhatOthersCanReach(t *testing.T) {
+func TestListenRefusesExposedAddresses(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
 		l, err := Listen(addr, false)
 		if err == nil {

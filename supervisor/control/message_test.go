@@ -119,7 +119,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	}
 }
 
-func TestZeroIsAbsent(t *testing.T) {
+func TestZeroValuesAreAbsent(t *testing.T) {
 	s := statusMessage(status.Status{}, time.Unix(1, 0))
 	if s.Last != nil || s.Launched != nil || s.Ready != nil || s.Next != nil || s.Exited != nil {
 		t.Errorf("got %v, want no exit and no times but that of the status", s)
@@ -130,7 +130,7 @@ func TestZeroIsAbsent(t *testing.T) {
 	}
 }
 
-func TestWhatAReplicaWritesIsMadeText(t *testing.T) {
+func TestOutputIsMadeValidText(t *testing.T) {
 	e := eventMessage(event.Event{Kind: event.KindExited, Replica: "a\xff", Output: []string{"\xc3("}, Err: errors.New("\xff")})
 	if _, err := proto.Marshal(e); err != nil || !utf8.ValidString(e.Output[0]) {
 		t.Errorf("%v: %v", e, err)
@@ -235,7 +235,7 @@ func differences(a, b reflect.Value) (n int) {
 	return n
 }
 
-func TestMergeRefusesWhatIsNoDuration(t *testing.T) {
+func TestMergeRefusesInvalidDurations(t *testing.T) {
 	err := merge(new(restart.Policy), &supervisorv1.Policy{Delay: &durationpb.Duration{Seconds: 1, Nanos: -1}})
 	if err == nil || !strings.HasPrefix(err.Error(), "policy.delay: want a duration") {
 		t.Errorf("got %v", err)

@@ -188,7 +188,7 @@ func TestClosedProberKeepsNothing(t *testing.T) {
 	}
 }
 
-func TestClientsAreForgottenInTime(t *testing.T) {
+func TestIdleClientsAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Prober
 		c, kept, err := p.take("nowhere:1")
@@ -211,7 +211,7 @@ func TestClientsAreForgottenInTime(t *testing.T) {
 }
 
 // They share a connection, and nothing is left of it after Close.
-func TestManyAskAtOnce(t *testing.T) {
+func TestConcurrentProbes(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	ctx := patient(t)
 	var all sync.WaitGroup
@@ -255,7 +255,7 @@ func noClients(t *testing.T) {
 }
 
 // Whoever fails leaves nothing behind either: each question is a fresh one.
-func TestFailuresLeaveNothing(t *testing.T) {
+func TestFailedProbesKeepNothing(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 }
 
 // The supervisor does not blame a replica for its own lack of descriptors.
-func TestOwnErrorsAreRecognisable(t *testing.T) {
+func TestLocalErrorsAreRecognized(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -299,7 +299,7 @@ func TestOwnErrorsAreRecognisable(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoHTTP2(t *testing.T) {
+func TestServerWithoutHTTP2(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -272,7 +272,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // Commands before the supervisor runs, and after, are refused, not lost.
-func TestCommandsToOneThatDoesNotRun(t *testing.T) {
+func TestCommandsWithoutARun(t *testing.T) {
 	s := service{supervisor: new(supervisor.Supervisor)}
 	_, err := s.Start(t.Context(), &supervisorv1.StartRequest{All: true})
 	if grpcstatus.Code(err) != codes.FailedPrecondition {

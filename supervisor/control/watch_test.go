@@ -151,7 +151,7 @@ func TestWatchersSeeEveryEventOnce(t *testing.T) {
 	}
 }
 
-func TestWatchOfWhatIsNotKept(t *testing.T) {
+func TestWatchOfForgottenEvents(t *testing.T) {
 	f := control(t, nil, group("web", 1, as("serve")...))
 	f.nudge(t, 5000)
 	for _, after := range []uint64{0, 1_000_000} {
@@ -249,7 +249,7 @@ func TestRollingRestartTellsItsEvents(t *testing.T) {
 	}
 }
 
-func TestRollingRestartStopsAtOneThatIsNotReady(t *testing.T) {
+func TestRollingRestartStopsAtAReplicaThatIsNotReady(t *testing.T) {
 	web := group("web", 3, as("serve")...)
 	// The second incarnation of web1 exits.
 	web.Replica = func(i int) spec.Replica {

@@ -58,7 +58,7 @@ func mustBe(t *testing.T, err error, want *Refused) {
 	}
 }
 
-func TestWhatIsNotThere(t *testing.T) {
+func TestMissingFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none")
 	_, opened := Open(path)
 	_, read := Read(path, 10)

@@ -105,7 +105,7 @@ func TestAnotherAuthority(t *testing.T) {
 }
 
 // What cannot be used changes nothing, and is told once.
-func TestRenewedByHalves(t *testing.T) {
+func TestHalfRenewedFiles(t *testing.T) {
 	m := must{t}
 	a, dir := m.authority(), t.TempDir()
 	m.fill(dir, a)

@@ -78,7 +78,7 @@ func TestFileThatEndsInALine(t *testing.T) {
 	has(t, path, `{"seq":1}`+"\n"+`{"se`+"\n"+`{"seq":1}`+"\n"+`{"seq":2}`+"\n")
 }
 
-func TestFileWithoutAPlace(t *testing.T) {
+func TestFileInAMissingDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "later")
 	f := &File{Path: filepath.Join(dir, "f.log"), Mode: 0o600}
 	defer f.Close()
@@ -104,7 +104,7 @@ func TestFileMode(t *testing.T) {
 	}
 }
 
-func TestFilesThatAreFull(t *testing.T) {
+func TestFullFilesAreRenamed(t *testing.T) {
 	dir := t.TempDir()
 	f := &File{Path: filepath.Join(dir, "a.log"), Mode: 0o600, Size: 10, Backups: 2}
 	defer f.Close()

@@ -84,7 +84,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestHistoryTextsAreText(t *testing.T) {
+func TestHistoryTextsAreValidUTF8(t *testing.T) {
 	var h History
 	h.Add([]byte("a\xffb\n" + strings.Repeat("\xff", 2*lastLineSize) + "\n" + strings.Repeat("\x80x", lastLineSize) + "\n"))
 	for _, line := range h.texts(Cursor{}, 20, lastLineSize) {
@@ -94,7 +94,7 @@ func TestHistoryTextsAreText(t *testing.T) {
 	}
 }
 
-func TestHistoryTellsThoseWhoFollow(t *testing.T) {
+func TestHistoryNotifiesFollowers(t *testing.T) {
 	var h History
 	h.Add([]byte("1\n"))
 	at := h.End()

@@ -71,7 +71,7 @@ func lengths(lines []string) []int {
 }
 
 // A process that left the group may keep the pipe open for ever.
-func TestReadingEndsAtItsTime(t *testing.T) {
+func TestReadingEndsAtItsDeadline(t *testing.T) {
 	l := newLines(nil)
 	in, r := l.open(t, "a", false)
 	defer in.Close()

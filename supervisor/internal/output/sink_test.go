@@ -76,7 +76,7 @@ func numbered(from, n, size int) []byte {
 	return b
 }
 
-func TestSinkThatIsStuckLosesWhatHasNoRoom(t *testing.T) {
+func TestStuckSinkLosesLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
 		s := &Sink{To: e}
@@ -101,7 +101,7 @@ func TestSinkThatIsStuckLosesWhatHasNoRoom(t *testing.T) {
 	})
 }
 
-func TestPutAllWaitsForRoom(t *testing.T) {
+func TestPutAllWaitsForSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
 		s := &Sink{To: e}
@@ -132,7 +132,7 @@ func TestPutAllWaitsForRoom(t *testing.T) {
 }
 
 // The process has ended: what its pipe held is taken, and no more than that.
-func TestPutAllInAHurry(t *testing.T) {
+func TestPutAllAfterTheProcessEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
 		s := &Sink{To: e}
@@ -163,7 +163,7 @@ func TestPutAllInAHurry(t *testing.T) {
 	})
 }
 
-func TestLostLinesAreToldOnceASecond(t *testing.T) {
+func TestLostLinesAreReportedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
 		told := 0
@@ -262,7 +262,7 @@ func TestLineAfterAFailedWriteIsWhole(t *testing.T) {
 }
 
 // A sink that rests has no goroutine and no buffer.
-func TestSinkAtRest(t *testing.T) {
+func TestIdleSinkHoldsNothing(t *testing.T) {
 	s := &Sink{To: io.Discard}
 	for range 3 {
 		s.Put("", []byte("hello\n"))

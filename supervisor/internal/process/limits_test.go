@@ -114,7 +114,7 @@ func TestUnknownUser(t *testing.T) {
 	}
 }
 
-func TestOurOwnUser(t *testing.T) {
+func TestCurrentUserNeedsNoCredential(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("needs a user other than root, who may set groups")
 	}
@@ -128,7 +128,7 @@ func TestOurOwnUser(t *testing.T) {
 	}
 }
 
-func TestUserHasWhatIsTheirs(t *testing.T) {
+func TestUserEnvironment(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestWhoMaySayReady(t *testing.T) {
+func TestSendersOfReady(t *testing.T) {
 	us := uint32(os.Geteuid())
 	replica, stranger := us+1234, us+4321
 	for _, tt := range []struct {
@@ -31,7 +31,7 @@ func TestWhoMaySayReady(t *testing.T) {
 }
 
 // What a message brings along is for the kernel to close.
-func TestNoticeTakesNoDescriptors(t *testing.T) {
+func TestNotifySocketTakesNoDescriptors(t *testing.T) {
 	n, err := newReadySocket("test", uint32(os.Geteuid()))
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func as(name string) []string {
 }
 
 // Incarnations leave nothing: they end with strays, a socket and limits.
-func TestNothingPilesUp(t *testing.T) {
+func TestLaunchesLeaveNothing(t *testing.T) {
 	processtest.Needs(t, "setsid")
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		m := newMachine(t, Config{NoCgroup: noCgroup, Guardian: as("guard")})

@@ -107,7 +107,7 @@ func TestNoLaunchAfterTheStop(t *testing.T) {
 }
 
 // A supervisor under a supervisor adds its mark to the outer one's.
-func TestMarksAddUp(t *testing.T) {
+func TestNestedMarks(t *testing.T) {
 	t.Setenv(tree.Variable, "outer-1.")
 	for _, env := range [][]string{nil, {}, {"A=b"}} {
 		if got := environ(Command{Env: env}, "inner-2.", ""); !slices.Contains(got, tree.Variable+"=outer-1.inner-2.") {
