@@ -12,8 +12,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// ordered are a database, a job that is meant to end, and a service that comes
-// after both.
+// ordered configures a database, a job that ends by itself, and a service that starts after both.
 func ordered(jobCode int) (*Config, *fakeSystem) {
 	named := func(name string, p restart.Policy, after ...string) spec.Group {
 		return spec.Group{Name: name, Count: 1, Policy: p, After: after, Replica: func(int) spec.Replica {
@@ -59,7 +58,7 @@ func TestAfter(t *testing.T) {
 			t.Errorf("it runs and waits for %q", s.Blocker)
 		}
 
-		// A restart and a relaunch wait for nothing.
+		// Restarts and relaunches do not wait.
 		if err := sim.Stop(t.Context(), "database"); err != nil {
 			t.Error(err)
 		}
@@ -68,7 +67,7 @@ func TestAfter(t *testing.T) {
 		}
 		expect(t, sim.takeEvents(event.KindStopping), "10s exited d/1", "11s stopped d/1", "11s exited s/1", "12s launched s/2", "12s ready s/2")
 
-		// A start does, until the other is there again.
+		// A start waits until the other group is ready again.
 		if err := sim.Stop(t.Context(), "service"); err != nil {
 			t.Error(err)
 		}
@@ -90,8 +89,8 @@ func TestAfter(t *testing.T) {
 	})
 }
 
-// What can never be started does not keep Run from ending, nor others from
-// being changed.
+// A replica that can never start does not keep Run from ending, nor other replicas from being
+// changed.
 func TestAfterAReplicaThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, sys := ordered(1)
@@ -129,12 +128,12 @@ func TestAfterIsChecked(t *testing.T) {
 	}
 }
 
-// The end comes also when a job fails before the others begin to wait for it.
+// Run also ends if a job fails before others begin to wait for it.
 func TestAfterAReplicaThatCannotBeLaunched(t *testing.T) {
 	for range 3000 {
 		c, sys := ordered(1)
 		c.Stay = false
-		c.Groups = []spec.Group{c.Groups[2], c.Groups[0]} // the job, and what comes after it
+		c.Groups = []spec.Group{c.Groups[2], c.Groups[0]} // the job, and the group after it
 		c.Groups[1].After = []string{"job"}
 		sys.err = errors.New("no such program")
 		s, err := New(*c)

@@ -9,7 +9,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Replicas that come to others' addresses wait until these are free.
+// A replica that moves to the address of another waits until it is free.
 func TestApplyFreesAddressesFirst(t *testing.T) {
 	at := func(addrs ...string) []spec.Group {
 		return []spec.Group{group(len(addrs), restart.Policy{}, notice, func(r *spec.Replica) { r.Addr = addrs[r.Name[0]-'a'] })}

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// A replica that is wanted again while it leaves is there in the end.
+// A replica that is leaving when it is wanted again runs in the end.
 func TestScaleUpWhileLeaving(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: true})
@@ -32,7 +32,7 @@ func TestScaleUpWhileLeaving(t *testing.T) {
 	})
 }
 
-// named is a group of replicas with these names.
+// named returns a group of replicas with these names.
 func named(names ...string) spec.Group {
 	return spec.Group{Name: "g", Count: len(names), Replica: func(i int) spec.Replica {
 		return spec.Replica{Name: names[i], Args: []string{"service"}}
@@ -47,13 +47,13 @@ func TestApplySetsTheOrder(t *testing.T) {
 		if err := sim.Apply(ctx, []spec.Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		want(t, sim.states(), "c ready, x ready, b ready, a stopping") // what is new does not wait for ctx's sake
+		want(t, sim.states(), "c ready, x ready, b ready, a stopping") // new replicas do not wait, because ctx has ended
 		sim.at(time.Minute)
 		want(t, sim.states(), "c ready, x ready, b ready")
 	})
 }
 
-// Scale takes the last ones first, and who scales need not wait for turns.
+// Scale stops the last replicas first, and does not wait for slots.
 func TestScaleInOrder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, notice))
@@ -62,7 +62,7 @@ func TestScaleInOrder(t *testing.T) {
 		sim.takeEvents()
 		ctx, cancel := context.WithTimeout(t.Context(), 500*ms)
 		defer cancel()
-		_ = sim.Scale(ctx, "g", 4) // all is begun by then
+		_ = sim.Scale(ctx, "g", 4) // when it returns, all launches have begun
 		if d := time.Since(sim.start); d != 500*ms {
 			t.Errorf("it took %v", d)
 		}
@@ -73,7 +73,7 @@ func TestScaleInOrder(t *testing.T) {
 		}
 		expect(t, sim.takeEvents(event.KindExited, event.KindRemoved), "10s stopping d/1", "10s stopping c/1", "10s stopping b/1")
 	})
-	bubble(t, func(t *testing.T) { // its end is not waited for either
+	bubble(t, func(t *testing.T) { // nor does the end of Run
 		s := of(group(1, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		sim := simulate(t, s, &fakeSystem{mute: true})
@@ -89,7 +89,7 @@ func TestScaleInOrder(t *testing.T) {
 	})
 }
 
-// What leaves is gone when what is new comes, which may serve at its address.
+// Replicas that leave have ended before new ones, which may have their addresses, are launched.
 func TestApplyStopsBeforeItLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(named("a")), &fakeSystem{lag: ms})
@@ -101,7 +101,7 @@ func TestApplyStopsBeforeItLaunches(t *testing.T) {
 	})
 }
 
-// A change that is under way at the end adds nothing any more.
+// A change that is in progress when Run ends adds no replicas.
 func TestApplyDuringTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(named("a")), &fakeSystem{deaf: true})
@@ -114,7 +114,7 @@ func TestApplyDuringTheEnd(t *testing.T) {
 	})
 }
 
-// What Apply could not restart, as it gave up early, is restarted by the next.
+// Replicas that an Apply that failed has not restarted are restarted by the next one.
 func TestApplyAgainFinishesTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := &fakeSystem{}
@@ -138,7 +138,7 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 	})
 }
 
-// A change waits until the first launches are done.
+// A change waits for the first launches.
 func TestApplyDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(3, restart.Policy{}, notice))
@@ -156,7 +156,7 @@ func TestApplyDuringTheFirstLaunches(t *testing.T) {
 	})
 }
 
-// Until its turn to be restarted comes, a replica is asked where it serves.
+// Until it is restarted, a replica is probed at its old address.
 func TestProbesFollowTheProcess(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		version := func(n int) []spec.Group {
@@ -191,7 +191,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 	})
 }
 
-// Who waits for an answer that was asked for wrongly is asked anew.
+// A changed probe is used at once for a replica that is starting.
 func TestReadyProbeChangesWhileStarting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		probed := func(service string, timeout time.Duration) spec.Group {
@@ -231,17 +231,18 @@ func TestReadyProbeChangesWhileStarting(t *testing.T) {
 			t.Error(err)
 		}
 		sim.at(20 * time.Second)
-		expect(t, sim.takeEvents(event.KindChanged, event.KindLaunched, event.KindStopping, event.KindExited, event.KindStillStarting)) // without a timeout any more
+		// The start timeout was removed.
+		expect(t, sim.takeEvents(event.KindChanged, event.KindLaunched, event.KindStopping, event.KindExited, event.KindStillStarting))
 		if err := sim.Apply(t.Context(), []spec.Group{probed("wrong", 15*time.Second)}); err != nil {
 			t.Error(err)
 		}
-		sim.at(26 * time.Second) // from the launch, not from the change
+		sim.at(26 * time.Second) // the timeout counts from the launch, not from the change
 		expect(t, sim.takeEvents(event.KindStillStarting), "20s changed a/2", "25s unhealthy a/2", "25s killed a/2", "25s exited a/2", "25s launched a/3")
 	})
 }
 
-// Run ends when what is left after a change has nothing to do, and not in the
-// midst of it.
+// Run ends if the replicas that are left after a change have nothing to do, but not during the
+// change.
 func TestRunEndsAfterAChange(t *testing.T) {
 	one := func(name string, p restart.Policy) spec.Group {
 		return spec.Group{Name: name, Count: 1, Policy: p, Replica: func(int) spec.Replica {
@@ -274,7 +275,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 			if err := sim.Scale(ctx, "c", 0); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want the context's error", err)
 			}
-			sim.at(time.Minute) // it is gone, though nobody waits for that
+			sim.at(time.Minute) // the replica is gone, although nobody waits for that
 			select {
 			case <-sim.ended:
 			default:
@@ -284,7 +285,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 	}
 }
 
-// A change is seen as soon as it was made.
+// A change is visible as soon as SetPolicy returns.
 func TestSettingsAreSeenAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
@@ -299,8 +300,7 @@ func TestSettingsAreSeenAtOnce(t *testing.T) {
 	})
 }
 
-// Whether a replica is alive is asked anew when the question is another, and
-// only then.
+// Failures of the liveness probe are counted anew if the probe changes, and only then.
 func TestAliveProbeChangesWhileRunning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		asked := func(stop time.Duration, alive spec.Probe) []spec.Group {
@@ -334,7 +334,7 @@ func TestAliveProbeChangesWhileRunning(t *testing.T) {
 	})
 }
 
-// A delay that has passed is not begun again.
+// A delay that has passed does not start again.
 func TestSetPolicyWhileQueued(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(2, restart.Policy{}, notice))
@@ -344,7 +344,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 				s.lives = 500 * ms
 			}
 		}})
-		sim.at(600 * ms) // b has its turn since 0.5 s, and a waits for its own
+		sim.at(600 * ms) // b has a slot since 0.5 s, and a waits for one
 		want(t, sim.states(), "a waiting, b starting")
 		if err := sim.SetPolicy(t.Context(), "g", restart.Policy{Delay: time.Hour}); err != nil {
 			t.Error(err)
@@ -360,7 +360,7 @@ func TestSetPolicyWhileQueued(t *testing.T) {
 	})
 }
 
-// What leaves cannot be brought back but by those who decide what there is.
+// Only Scale and Apply can bring a leaving replica back.
 func TestCommandsToLeavingReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(2, restart.Policy{})), &fakeSystem{deaf: true})

@@ -20,7 +20,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// childMode makes the test binary play a part other than the test.
+// childMode makes the test binary play a part instead of running tests.
 const childMode = "SUPERVISOR_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -32,18 +32,18 @@ func TestMain(m *testing.M) {
 	play(mode, args)
 }
 
-// as is the command line that makes the test binary play a part, without the
-// second that the race detector takes to exit.
+// as returns the command line that makes the test binary play a part. It avoids the second that the
+// race detector takes to exit.
 func as(mode string, args ...string) []string {
 	return append([]string{"env", "GORACE=atexit_sleep_ms=0", childMode + "=" + mode, os.Args[0]}, args...)
 }
 
-// parts are those of one system only.
+// parts are those of one operating system.
 var parts = map[string]func(){}
 
 func play(mode string, args []string) {
 	switch mode {
-	case "serve": // until a signal ends it
+	case "serve": // until it gets a signal
 		report()
 		linger()
 	case "exit":
@@ -58,9 +58,9 @@ func play(mode string, args []string) {
 		report()
 		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		linger()
-	case "parent", "runaway", "daemon": // of a grandchild, in its own group or not
+	case "parent", "runaway", "daemon": // starts a grandchild, see beget
 		beget(mode, args)
-	case "ready": // says its arguments, as notices
+	case "ready": // sends its arguments as notifications
 		say(args)
 		linger()
 	case "notice":
@@ -72,7 +72,7 @@ func play(mode string, args []string) {
 		}
 		defer l.Close()
 		linger()
-	case "names": // of its environment
+	case "names": // prints the names of its environment variables
 		all := names(os.Environ())
 		slices.Sort(all)
 		fmt.Println(all)
@@ -96,14 +96,14 @@ func names(env []string) (all []string) {
 	return all
 }
 
-// report prints what the test must know of a child, which is ready by then.
+// report prints the incarnation and the process ID, as a sign that the child is ready.
 func report() { fmt.Println("up", os.Getenv("CRASHLAB_INCARNATION"), os.Getpid()) }
 
-// linger outlasts every test, but not for ever should the test be killed.
+// linger waits longer than any test, but not forever if the test is killed.
 func linger() { time.Sleep(5 * time.Minute) }
 
-// beget starts a child: a parent lingers, a runaway leaves it, in a session of
-// its own, and ends once it is up, and a daemon does so by a child in between.
+// beget starts a child. A parent then waits. A runaway exits as soon as its child, which is in a
+// new session, is ready. A daemon starts its child through a runaway.
 func beget(mode string, args []string) {
 	if mode == "daemon" {
 		args = as("runaway", args...)
@@ -121,7 +121,7 @@ func beget(mode string, args []string) {
 	switch in := bufio.NewReader(out); mode {
 	case "daemon":
 		_, _ = io.Copy(os.Stdout, in)
-		_ = child.Wait() // its code is 1
+		_ = child.Wait() // its exit code is 1
 		linger()
 	default:
 		up, _ := in.ReadString('\n')
@@ -133,7 +133,7 @@ func beget(mode string, args []string) {
 	os.Exit(1)
 }
 
-// say sends the messages to the socket for notices.
+// say sends notifications to NOTIFY_SOCKET.
 func say(messages []string) {
 	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	if err != nil {
@@ -146,7 +146,8 @@ func say(messages []string) {
 	}
 }
 
-// readyReader says when Guard begins to read, and so ignores signals.
+// readyReader reports when Guard begins to read, which it does after it has begun to ignore
+// signals.
 type readyReader struct{ io.Reader }
 
 func (r readyReader) Read(b []byte) (int, error) {
@@ -154,7 +155,7 @@ func (r readyReader) Read(b []byte) (int, error) {
 	return r.Reader.Read(b)
 }
 
-// supervise is a process with a Supervisor in it, for tests that kill it.
+// supervise runs a Supervisor in this process, for tests that kill it.
 func supervise(args []string) {
 	s := many(3, restart.Policy{}, func(i int) []string {
 		return [][]string{as("serve"), as("deaf"), as("parent", as("deaf")...)}[i]
@@ -171,7 +172,7 @@ func supervise(args []string) {
 	}
 }
 
-// weaken takes away what the words leave out.
+// weaken switches off the means of ending processes that are not listed.
 func (s *Config) weaken(means []string) {
 	s.noCgroup, s.noParentDeathSignal = true, true
 	for _, m := range means {

@@ -16,14 +16,14 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// crowd is people who do not know of each other, and command one supervisor.
+// crowd is several people who command one supervisor without coordination.
 type crowd struct {
 	t    *testing.T
 	s    *Supervisor
 	some func(count int, p restart.Policy, version int) spec.Group
 }
 
-// person gives random commands. Others may be faster, or time may be up.
+// person issues random commands with short timeouts.
 func (c *crowd) person(r *rand.Rand, commands int) {
 	for range commands {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+r.IntN(100))*ms)
@@ -57,7 +57,7 @@ func (c *crowd) person(r *rand.Rand, commands int) {
 	}
 }
 
-// expected reports whether an error is what comes of several commands at a time.
+// expected reports whether concurrent commands may cause the error.
 func expected(err error) bool {
 	for _, want := range []error{ErrUnknown, ErrNotRunning, ErrNotReady, ErrSuperseded, context.DeadlineExceeded} {
 		if errors.Is(err, want) {
@@ -69,8 +69,8 @@ func expected(err error) bool {
 
 var errNoLuck = errors.New("no luck")
 
-// settled checks that the replicas are those of the current groups, that all
-// run, and that nobody waits or has a turn any more.
+// settled checks that the replicas are those of the current group, that all are ready, and that no
+// command or slot is pending.
 func (c *crowd) settled() {
 	c.t.Helper()
 	all := c.s.List()
@@ -87,8 +87,7 @@ func (c *crowd) settled() {
 	}
 }
 
-// Several people at a time get what the last of them asked for, and leave a
-// supervisor that works.
+// With concurrent commands, the last one wins, and the supervisor stays consistent.
 func TestConcurrentCommands(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := *seed
@@ -122,14 +121,14 @@ func TestConcurrentCommands(t *testing.T) {
 		}
 		people.Wait()
 		err := ErrNotReady
-		for try := 0; try < 10 && errors.Is(err, ErrNotReady); try++ { // what is still to be restarted may have no luck
+		for try := 0; try < 10 && errors.Is(err, ErrNotReady); try++ { // a launch may have failed on purpose
 			err = sim.SetPolicy(t.Context(), "g", restart.Policy{})
 		}
 		if err != nil {
 			t.Error(err)
 		}
-		time.Sleep(time.Second) // for what was still to be stopped
-		for range 2 {           // as the first may be the eleventh launch, or the seventh
+		time.Sleep(time.Second) // until the last stops have ended
+		for range 2 {           // the first attempt may be one of the launches that fail on purpose
 			if err := sim.Start(); err != nil {
 				t.Error(err)
 			}
@@ -137,7 +136,7 @@ func TestConcurrentCommands(t *testing.T) {
 		}
 		c.settled()
 
-		// The end comes in the midst of commands, and none waits for ever.
+		// Run ends while commands are in progress, and none of them waits forever.
 		var late sync.WaitGroup
 		for range 3 {
 			late.Go(func() { _ = sim.Restart(context.Background()) })
@@ -172,13 +171,13 @@ func TestScaleIsBounded(t *testing.T) {
 	})
 }
 
-// Who has given up changes nothing: another change may have come since.
+// A change whose context has ended has no effect: another change may have been made since.
 func TestChangeThatWasGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		for range 20 { // the lock is free, and ctx has ended: either could be seen first
+		for range 20 { // the lock is free and ctx has ended, so that select could choose either
 			if err := sim.Scale(ctx, "g", 2); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}

@@ -19,26 +19,26 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// bubble is synctest.Test on one processor. On two, timers of a bubble can fire
-// at the same time, and as all of them share one context of the race detector,
-// that crashes it (Go 1.26).
+// bubble is synctest.Test on one processor. On two, timers of a bubble can fire at the same time.
+// They share a context of the race detector, which then crashes (Go 1.26).
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	synctest.Test(t, f)
 }
 
-// script is a system whose processes do as it says. The zero value is one whose
-// processes are ready at once and run until SIGTERM.
+// fakeSystem launches fake processes. With the zero value they are ready at once and run until
+// SIGTERM.
 type fakeSystem struct {
-	lives time.Duration // zero: until it gets a signal
-	lag   time.Duration // from the end to its news
+	lives time.Duration // time from launch to exit; zero: until a signal
+	lag   time.Duration // from the exit until it is reported
 	code  int
-	deaf  bool                                                 // to SIGTERM
-	ready time.Duration                                        // until its notice
-	mute  bool                                                 // it gives none
-	err   error                                                // of the launch
-	each  func(s *fakeSystem, r spec.Replica, incarnation int) // changes what a launch's launched does; unless nil
+	deaf  bool          // ignores SIGTERM
+	ready time.Duration // time from launch to the notification
+	mute  bool          // sends no notification
+	err   error         // error of the launch
+	// each, if it is not nil, changes the copy of the fakeSystem that a launch uses.
+	each func(s *fakeSystem, r spec.Replica, incarnation int)
 }
 
 func (s *fakeSystem) Launch(ctx context.Context, r replicas.Member, incarnation int) (replicas.Process, error) {
@@ -71,7 +71,7 @@ type fakeProcess struct {
 	notice     chan struct{}
 	once       sync.Once
 	stopped    bool
-	terminated bool // it was sent SIGTERM, which takes effect only while it is not stopped
+	terminated bool // received SIGTERM, which takes effect only while it is not stopped
 }
 
 func (p *fakeProcess) PID() int                  { return p.id }
@@ -120,7 +120,7 @@ func (p *fakeProcess) exit(e restart.Exit) {
 	})
 }
 
-// simulation is a supervisor of fake processes in a bubble, and what it tells.
+// simulation is a supervisor of fake processes in a bubble, and the events that it has emitted.
 type simulation struct {
 	*Supervisor
 	t      *testing.T
@@ -131,7 +131,7 @@ type simulation struct {
 	events []event.Event
 }
 
-// perform runs s on the system until the test ends, or stop is called.
+// simulate runs a supervisor on the system until the test ends or stop is called.
 func simulate(t *testing.T, c *Config, sys replicas.System) *simulation {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -160,8 +160,8 @@ func simulate(t *testing.T, c *Config, sys replicas.System) *simulation {
 	return sim
 }
 
-// told returns the events so far and forgets them, as "TIME KIND
-// REPLICA/INCARNATION", the time since the start, without those of these kinds.
+// takeEvents removes the events so far, and returns those of kinds other than the given ones as
+// "TIME KIND REPLICA/INCARNATION", where TIME counts from the start.
 func (sim *simulation) takeEvents(without ...event.Kind) []string {
 	synctest.Wait()
 	sim.mu.Lock()
@@ -176,14 +176,14 @@ func (sim *simulation) takeEvents(without ...event.Kind) []string {
 	return events
 }
 
-// at lets the time pass until one since the start.
+// at waits until d after the start.
 func (sim *simulation) at(d time.Duration) {
 	sim.t.Helper()
 	time.Sleep(time.Until(sim.start.Add(d)))
 	synctest.Wait()
 }
 
-// states returns the replicas' states, in order.
+// states returns the states of the replicas, in order.
 func (sim *simulation) states() string {
 	synctest.Wait()
 	var all []string
@@ -193,7 +193,7 @@ func (sim *simulation) states() string {
 	return strings.Join(all, ", ")
 }
 
-// group is a group of replicas a, b, c …
+// group returns a group of n replicas: a, b, c, and so on.
 func group(n int, p restart.Policy, more ...func(*spec.Replica)) spec.Group {
 	return spec.Group{Name: "g", Count: n, Policy: p, Replica: func(i int) spec.Replica {
 		r := spec.Replica{Name: string(rune('a' + i)), Args: []string{"service"}}
