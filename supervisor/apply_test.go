@@ -47,7 +47,8 @@ func TestApplySetsTheOrder(t *testing.T) {
 		if err := sim.Apply(ctx, []spec.Group{named("c", "x", "b")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		want(t, sim.states(), "c ready, x ready, b ready, a stopping") // new replicas do not wait, because ctx has ended
+		// The new replicas were launched although ctx has ended.
+		want(t, sim.states(), "c ready, x ready, b ready, a stopping")
 		sim.at(time.Minute)
 		want(t, sim.states(), "c ready, x ready, b ready")
 	})

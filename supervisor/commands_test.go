@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// failure is what a command comes to, in a goroutine of its own.
+// failure runs a command in a goroutine, and returns a channel that receives its error.
 func failure(command func() error) <-chan error {
 	failed := make(chan error, 1)
 	go func() { failed <- command() }()
@@ -32,7 +32,7 @@ func TestStartCutsADelayShort(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(t, sim.takeEvents(), "2s launched a/2", "2s ready a/2")
-		sim.at(time.Hour + 2*time.Second) // the old delay's time comes, and finds it waiting anew
+		sim.at(time.Hour + 2*time.Second) // when the old delay would have passed, another one has begun
 		want(t, sim.states(), "a waiting")
 		sim.at(time.Hour + 3*time.Second)
 		want(t, sim.states(), "a ready")
@@ -74,11 +74,11 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		sim.at(11 * time.Second)
-		want(t, sim.states(), "a stopped, b stopped") // all the same
+		want(t, sim.states(), "a stopped, b stopped") // their waiting launches were cancelled too
 	})
 }
 
-// A start while it is being stopped wins, and whoever stopped it is told.
+// A start during a stop takes effect, and the stop returns ErrSuperseded.
 func TestStartDuringStop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{Delay: time.Hour})), &fakeSystem{deaf: true})
@@ -104,7 +104,7 @@ func TestRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		sim.takeEvents()
-		if err := sim.Restart(t.Context()); err != nil { // also the one that is down
+		if err := sim.Restart(t.Context()); err != nil { // launches b too, which is stopped
 			t.Fatal(err)
 		}
 		got := sim.takeEvents(event.KindReady)
@@ -132,7 +132,7 @@ func TestCommandsToUnknownReplicas(t *testing.T) {
 			}
 		}
 		want(t, sim.states(), "a ready")
-		if err := sim.Stop(t.Context(), "g"); err != nil { // a group's name is one too
+		if err := sim.Stop(t.Context(), "g"); err != nil { // the name of a group stands for its replicas
 			t.Error(err)
 		}
 		if err := sim.Signal(1, "a"); !errors.Is(err, ErrNotRunning) {
@@ -161,9 +161,9 @@ func TestRollingRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(t, sim.takeEvents(), "2.1s stopping a/1", "2.1s exited a/1", "2.2s launched a/2", "3.2s ready a/2",
-			"3.2s stopping c/1", "3.2s exited c/1", "3.3s launched c/2", "4.3s ready c/2") // b stays down
+			"3.2s stopping c/1", "3.2s exited c/1", "3.3s launched c/2", "4.3s ready c/2") // b stays stopped
 
-		sys.lives = 500 * ms // before it is ready
+		sys.lives = 500 * ms // less than it takes to become ready
 		err := sim.RollingRestart(t.Context())
 		if !errors.Is(err, ErrNotReady) {
 			t.Errorf("got %v, want %v", err, ErrNotReady)
@@ -226,7 +226,7 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 			}
 		}
 		apply(group(3, restart.Policy{}, notice))
-		expect(t, sim.takeEvents()) // the same
+		expect(t, sim.takeEvents()) // nothing has changed
 		apply(group(3, restart.Policy{Delay: time.Second}, notice, func(r *spec.Replica) { r.StopTimeout = time.Minute }))
 		expect(t, sim.takeEvents(), "2s changed a/1", "2s changed b/1", "2s changed c/1")
 		apply(group(2, restart.Policy{Delay: time.Second}, notice, func(r *spec.Replica) {
@@ -273,7 +273,7 @@ func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 			t.Error("a negative delay was taken")
 		}
 		set(restart.Policy{Delay: 4 * time.Second})
-		sim.at(5 * time.Second) // 4 s from the exit, not from the change
+		sim.at(5 * time.Second) // 4 s after the exit, not after the change
 		expect(t, sim.takeEvents(), "3s changed a/1", "5s launched a/2", "5s ready a/2")
 		sim.at(7 * time.Second)
 		set(restart.Policy{Mode: restart.ModeNever})
@@ -281,7 +281,7 @@ func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 	})
 }
 
-// A group is known while it has no replica.
+// A group without replicas is not unknown.
 func TestCommandToAnEmptyGroup(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})

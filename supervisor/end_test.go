@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// After Kill nothing is launched any more.
+// Nothing is launched after Kill.
 func TestKillDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(3, restart.Policy{}, notice))
@@ -33,7 +33,7 @@ func TestKillDuringTheFirstLaunches(t *testing.T) {
 	})
 }
 
-// A stop is done also where its replica leaves meanwhile.
+// A stop also succeeds if its replica leaves meanwhile.
 func TestStopDuringTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{deaf: true})
@@ -67,7 +67,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 	})
 }
 
-// Run waits for the questions that are still asked.
+// Run waits until calls of Health have returned.
 func TestRunWaitsForHealth(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Ready = "a:1", spec.Probe{Kind: spec.ProbeGRPC} }))
@@ -92,7 +92,7 @@ func TestRunWaitsForHealth(t *testing.T) {
 	})
 }
 
-// Where nobody is to start them again, all that are stopped end Run.
+// Without Config.Stay, Run ends when all replicas are stopped.
 func TestRunEndsWhenAllAreStopped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(2, restart.Policy{}))
@@ -107,7 +107,7 @@ func TestRunEndsWhenAllAreStopped(t *testing.T) {
 	})
 }
 
-// One that is told to end is asked nothing, and is killed once.
+// A replica that is stopping is not probed, and is killed only once.
 func TestStoppingReplicaIsNotProbed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) {
@@ -137,7 +137,7 @@ func TestStoppingReplicaIsNotProbed(t *testing.T) {
 	})
 }
 
-// A launch that the end prevents is none.
+// A launch that the end of Run has prevented emits no event.
 func TestLaunchAtTheEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		stop := make(chan context.CancelFunc, 1)

@@ -10,14 +10,14 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// A group that is launched anew, again and again, has the delays of any replica.
+// Repeated restarts of a group are delayed like those of a replica.
 func TestRestartAllIsNoHotLoop(t *testing.T) {
 	p := restart.Policy{Limit: restart.Limit{Exits: 1, Then: restart.EscalationRestartAll}}
 	bubble(t, func(t *testing.T) {
 		n := 0
 		sim := simulate(t, of(group(1, p)), &fakeSystem{err: errors.New("no such file"), each: func(s *fakeSystem, _ spec.Replica, _ int) {
 			if n++; n > 20 {
-				s.err = nil // let the test end
+				s.err = nil // so that the test can end
 			}
 		}})
 		sim.at(1500 * ms)
@@ -25,17 +25,17 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, p))
-		s.Stay = false // it is launched anew also where nothing else runs
+		s.Stay = false // the group is restarted although nothing else runs
 		sim := simulate(t, s, &fakeSystem{lives: ms})
 		sim.at(time.Second)
-		// Nine at once, then one each 101 ms.
+		// Nine launches at once, then one every 101 ms.
 		if s, _ := sim.Get("a"); s.Incarnation < 15 || s.Incarnation > 20 {
 			t.Errorf("incarnation %d, want 10 and one more each 0.1 s", s.Incarnation)
 		}
 	})
 }
 
-// What somebody stopped stays so.
+// Restart-all does not start replicas that a command stopped.
 func TestRestartAllLeavesTheStopped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		dying := &fakeSystem{each: func(s *fakeSystem, r spec.Replica, n int) {

@@ -30,7 +30,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	if err := s.Run(context.Background()); err != nil { // until no replica runs any more
+	if err := s.Run(context.Background()); err != nil { // returns when no replica runs any more
 		fmt.Println(err)
 	}
 	// Output:

@@ -18,7 +18,7 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// A wrapper dies of the signal at once; what it wraps has its time all the same.
+// If a wrapper dies of the stop signal, its children still have the stop timeout.
 func TestStopLetsTheWholeGroupDrain(t *testing.T) {
 	const drains = `trap 'sleep 0.2; echo drained; exit' TERM; echo up; while :; do sleep 0.01; done`
 	for name, script := range map[string]string{
@@ -45,7 +45,7 @@ func TestStopLetsTheWholeGroupDrain(t *testing.T) {
 	}
 }
 
-// The reason of a kill says how many processes there were.
+// The reason of a kill says how many processes were killed.
 func TestKillSaysHowMany(t *testing.T) {
 	parent := child("parent", as("deaf")...)
 	parent.StopTimeout = time.Millisecond
@@ -53,13 +53,13 @@ func TestKillSaysHowMany(t *testing.T) {
 	s.line("a up 1")
 	s.stop()
 	s.ends()
-	// The parent may have died of SIGTERM by then.
+	// The parent may already have died of SIGTERM.
 	if e := s.event(event.KindKilled, 1); !strings.HasSuffix(e.Reason, ": 1 process") && !strings.HasSuffix(e.Reason, ": 2 processes") {
 		t.Errorf("reason %q", e.Reason)
 	}
 }
 
-// A leader that daemonizes gets one warning, and its daemon is told to end.
+// A first process that daemonizes is reported once, and its daemon is terminated.
 func TestDaemonizedIsReportedOnce(t *testing.T) {
 	needs(t, "setsid")
 	r := spec.Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
@@ -77,7 +77,7 @@ func TestDaemonizedIsReportedOnce(t *testing.T) {
 	}
 }
 
-// A replica whose address is another's is not ready, and says why.
+// A replica is not ready while another process listens at its address, and its status says so.
 func TestReadinessRequiresTheReplicasListener(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("this system does not say who listens")
@@ -99,7 +99,7 @@ func TestReadinessRequiresTheReplicasListener(t *testing.T) {
 	}
 }
 
-// The owner is found also where a child of the first process listens.
+// A child of the first process may be the one that listens.
 func TestReadyByAChild(t *testing.T) {
 	r := spec.Replica{Args: append([]string{"/bin/sh", "-c", `"$@" & wait`, "sh"}, as("listen")...), Ready: spec.Probe{Kind: spec.ProbeTCP}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,7 +113,7 @@ func TestReadyByAChild(t *testing.T) {
 	s.event(event.KindReady, 1)
 }
 
-// One that reports that it does not serve any more is shown, and lives.
+// A replica that reports that it is not serving is unready, and is not killed.
 func TestUnready(t *testing.T) {
 	var bad atomic.Bool
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

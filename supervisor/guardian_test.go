@@ -18,7 +18,7 @@ import (
 )
 
 func TestLostGuardianIsReplaced(t *testing.T) {
-	// Each guardian keeps what it is told in a file of its own.
+	// Each guardian writes its input to a file named after its process ID.
 	told := t.TempDir()
 	s := one(child("serve"), restart.Policy{})
 	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, told}
@@ -46,7 +46,7 @@ func TestLostGuardianIsReplaced(t *testing.T) {
 	}
 }
 
-// guardianPID waits for the ID that a guardian other than old has left.
+// guardianPID waits for the process ID of a guardian other than old.
 func guardianPID(t *testing.T, dir string, old int) int {
 	t.Helper()
 	pid := 0
@@ -94,7 +94,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		args          []string
-		grandchildren bool // end too
+		grandchildren bool // expected to end too
 	}{
 		{"guardian alone", []string{"guardian"}, true},
 		{"parent-death signal alone", []string{"parent-death-signal"}, false},
@@ -117,8 +117,8 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	}
 }
 
-// startSupervising starts a process that runs supervise, until the test's end,
-// and returns it, its replicas' process IDs, and that of replica c's child.
+// startSupervising starts a process that runs supervise until the test ends. It returns the
+// process, the process IDs of its replicas, and that of replica c's child.
 func startSupervising(t *testing.T, args []string) (supervisor *os.Process, leaders []int, grandchild int) {
 	args = as("supervise", args...)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -140,7 +140,7 @@ func startSupervising(t *testing.T, args []string) (supervisor *os.Process, lead
 		if _, err := fmt.Sscanf(in.Text(), "%s up %d %d", &name, &n, &pid); err != nil {
 			continue
 		}
-		if name == "c" { // it is the child that says so; its leader leads its group
+		if name == "c" { // the child of c has printed its own process ID
 			grandchild = pid
 			if pid, err = syscall.Getpgid(pid); err != nil {
 				t.Fatal(err)

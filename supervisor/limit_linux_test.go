@@ -21,8 +21,8 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// A supervisor whose user may have no more processes reports what it cannot
-// launch, and goes on.
+// A supervisor whose user has reached the limit on processes reports failed launches, and keeps
+// running.
 func TestProcessLimit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of launches that fail")
@@ -30,7 +30,7 @@ func TestProcessLimit(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be a user without other processes")
 	}
-	// Others cannot enter the directories of tests.
+	// The other user cannot enter the directory of t.TempDir.
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		t.Fatal(err)

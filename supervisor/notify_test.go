@@ -10,7 +10,7 @@ import (
 )
 
 func TestNotificationMakesReady(t *testing.T) {
-	messages := slices.Repeat([]string{"STATUS=READY=1 soon"}, 50) // more than a socket holds
+	messages := slices.Repeat([]string{"STATUS=READY=1 soon"}, 50) // more than fit into the socket's queue
 	for _, tt := range []struct {
 		name    string
 		replica spec.Replica

@@ -18,7 +18,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// The whole of it, with a process that writes more than anyone takes.
+// A process that writes more than OnOutput takes is neither blocked nor kept from exiting.
 func TestStuckOutputBlocksNothing(t *testing.T) {
 	needs(t, "seq")
 	const n = 500_000
@@ -42,7 +42,7 @@ func TestStuckOutputBlocksNothing(t *testing.T) {
 			lost += e.Lost
 			if e.Kind == event.KindExited {
 				exit = e
-				close(stuck) // only now
+				close(stuck) // after the exit was reported
 			}
 		},
 	}
@@ -60,7 +60,7 @@ func TestStuckOutputBlocksNothing(t *testing.T) {
 	}
 }
 
-// What the end cuts off is told last, and whose it was.
+// Lines that are lost at the end of Run are reported as the last event.
 func TestOutputLostAtTheEnd(t *testing.T) {
 	needs(t, "seq")
 	stuck, given, exited := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -77,7 +77,7 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 			},
 		}},
 		OnOutput: func(string, []byte) {
-			if err := os.WriteFile(gate, nil, 0o600); err != nil { // the others wait behind this call
+			if err := os.WriteFile(gate, nil, 0o600); err != nil { // the other lines queue while this call blocks
 				t.Error(err)
 			}
 			close(given)
@@ -104,7 +104,7 @@ func TestOutputLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// A process that left the group keeps the pipe open.
+// A process that has left the group and keeps the pipe open does not delay the end of Run.
 func TestOutputOfARunawayHoldsUpNothing(t *testing.T) {
 	needs(t, "setsid")
 	script := `
@@ -122,7 +122,7 @@ func TestOutputOfARunawayHoldsUpNothing(t *testing.T) {
 	}
 }
 
-// Lines that are not taken delay no relaunch.
+// An OnOutput that blocks delays no relaunch.
 func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
 	stuck, relaunched := make(chan struct{}), make(chan struct{})
 	ctx, stop := context.WithCancel(t.Context())
@@ -158,7 +158,7 @@ func TestStuckOutputDelaysNoRelaunch(t *testing.T) {
 	}
 }
 
-// What a replica wrote can be asked for while it runs, over its incarnations.
+// Output returns the lines of all incarnations while the replica runs.
 func TestOutput(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	r := start(t, one(spec.Replica{Args: []string{"sh", "-c", `
@@ -193,7 +193,7 @@ func TestOutput(t *testing.T) {
 				t.Fatal(err)
 			}
 		case "again\nmore\n":
-			r.stop() // which ends it
+			r.stop() // the supervisor, which ends the sequence
 		}
 	}
 	if got != "again\nmore\n" {

@@ -17,8 +17,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// The parent-death signal comes when the thread that forked ends, and Go ends
-// a thread with a goroutine that was locked to it.
+// The parent-death signal is sent when the thread that forked ends, and Go ends a thread when a
+// goroutine that is locked to it ends.
 func TestEndOfThreadsKillsNoReplica(t *testing.T) {
 	s := many(10, restart.Policy{Mode: restart.ModeNever}, func(int) []string { return as("serve") })
 	replica := s.Groups[0].Replica
@@ -39,7 +39,8 @@ func TestEndOfThreadsKillsNoReplica(t *testing.T) {
 	}
 }
 
-// endThreads occupies idle threads, all at a time, and ends them.
+// endThreads locks many goroutines to threads at a time, so that idle threads are used, and ends
+// them.
 func endThreads(t *testing.T) {
 	t.Helper()
 	const n = 50
@@ -60,7 +61,7 @@ func endThreads(t *testing.T) {
 	eventually(t, "end of threads", func() bool {
 		left = slices.DeleteFunc(left, func(dir string) bool {
 			_, err := os.Stat(dir)
-			return err != nil || filepath.Base(dir) == strconv.Itoa(os.Getpid()) // the first does not end
+			return err != nil || filepath.Base(dir) == strconv.Itoa(os.Getpid()) // the main thread never ends
 		})
 		return len(left) == 0
 	})
@@ -73,7 +74,7 @@ func TestNoThreadPerReplica(t *testing.T) {
 	r := start(t, many(n, restart.Policy{}, func(int) []string { return []string{"sh", "-c", "echo up; sleep 300"} }))
 	r.until("replicas that are up", func() bool { return len(r.lines) == n })
 	eventually(t, "rest in which fewer than half of the replicas have a thread", func() bool {
-		endThreads(t) // those that are kept for what comes
+		endThreads(t) // idle threads that Go keeps
 		return threads(t)-before <= n/2
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// later are restart delays that no test lives to see the end of.
+// later has a restart delay that is longer than any test.
 var later = restart.Policy{Delay: time.Hour}
 
 func TestRelaunchRaisesTheIncarnation(t *testing.T) {
@@ -76,7 +76,7 @@ func TestEnvironment(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		env  []string
-		want []string // names
+		want []string // of variables
 	}{
 		{"inherited", nil, append(names(os.Environ()), added...)},
 		{"clean", []string{}, added},
@@ -112,7 +112,7 @@ func TestStoppedChildDiesOnStop(t *testing.T) {
 	r := start(t, one(spec.Replica{Args: as("stopped"), StopTimeout: patience}, restart.Policy{}))
 	var pid int
 	r.line("a up 1 %d", &pid)
-	if runtime.GOOS == "linux" { // else it may be told to end before it has stopped
+	if runtime.GOOS == "linux" { // elsewhere it may get the stop signal before it has stopped itself
 		eventually(t, "stop of the child", func() bool { return processState(pid) == "T" })
 	}
 	r.stop()
@@ -137,27 +137,30 @@ func TestGrandchildEndsWithTheReplica(t *testing.T) {
 	r := start(t, one(parent, later))
 	var grandchild int
 	r.line("a child %d", &grandchild)
-	r.line("a up 1 %d", &grandchild) // deaf by now
+	r.line("a up 1 %d", &grandchild) // it ignores SIGTERM now
 	syscall.Kill(r.event(event.KindLaunched, 1).PID, syscall.SIGKILL)
 	r.event(event.KindExited, 1)
 	waitDead(t, grandchild)
 }
 
-// It left the group, and all that could tell whose it was.
+// A process that holds the pipe cannot be found if it has left the group and cleared its
+// environment.
 func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 	needs(t, "setsid", "mkfifo")
 	for _, tt := range []struct {
 		name  string
 		drain time.Duration
 		exits int
-		kill  bool // the holders, so that reading ends
+		// The processes that hold the pipe are killed, which ends reading.
+		kill bool
 	}{
-		{"relaunches", 2 * patience, 9, true}, // were a pipe waited for, there would be none for that long
+		// A supervisor that waits for the pipe would not relaunch before the test gives up.
+		{"relaunches", 2 * patience, 9, true},
 		{"end of Run", time.Millisecond, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			// Each incarnation has a FIFO of its own: its read would end with that of
-			// the one before, whose child may not have closed it yet.
+			// Each incarnation has its own FIFO, because the child of the previous one may still
+			// have that one's open.
 			const script = `
 				out="$0/$CRASHLAB_INCARNATION"
 				mkfifo "$out"
@@ -181,7 +184,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			r.ends() // it waits for the readers of all pipes
+			r.ends() // Run waits until the readers of all pipes have ended
 		})
 	}
 }
@@ -194,7 +197,7 @@ func TestMissingProgram(t *testing.T) {
 	}
 }
 
-// A program is the one that its own PATH has.
+// A program is looked up in the PATH of its replica.
 func TestProgramInThePathOfItsReplica(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {

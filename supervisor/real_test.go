@@ -26,12 +26,12 @@ var (
 	eventually   = processtest.Eventually
 )
 
-// patient are waits that give up nothing which only takes its time.
+// patient are waits that only a hang can exceed.
 var patient = waits{
 	process.Waits{Drain: patience, Guardian: guardian.Waits{Write: patience, Silence: patience}}, patience,
 }
 
-// running is a Supervisor that runs, and what it told so far.
+// running is a Supervisor that runs, and what it has reported so far.
 type running struct {
 	*Supervisor
 	t    *testing.T
@@ -41,10 +41,10 @@ type running struct {
 	mu      sync.Mutex
 	events  []event.Event
 	lines   []string
-	changed chan struct{} // one token: something was told since
+	changed chan struct{} // holds a token if something was reported since
 }
 
-// start runs s until the test's end or a call of stop.
+// start runs a supervisor until the test ends or stop is called.
 func start(t *testing.T, c *Config) *running {
 	t.Helper()
 	if c.waits == nil {
@@ -92,7 +92,7 @@ func (r *running) record(add func()) {
 	}
 }
 
-// until blocks until ok says yes to what was told so far.
+// until waits until ok returns true. It calls ok after each report, with mu locked.
 func (r *running) until(what string, ok func() bool) {
 	r.t.Helper()
 	timeout := time.After(patience)
@@ -111,7 +111,7 @@ func (r *running) until(what string, ok func() bool) {
 	}
 }
 
-// event blocks until the n-th incarnation of the only replica had an event.
+// event waits for an event of the n-th incarnation of the only replica.
 func (r *running) event(kind event.Kind, n int) event.Event {
 	r.t.Helper()
 	var found event.Event
@@ -127,7 +127,7 @@ func (r *running) event(kind event.Kind, n int) event.Event {
 	return found
 }
 
-// line blocks until a line matches the format of fmt.Sscanf, and fills args.
+// line waits for a line that matches the format of fmt.Sscanf, and fills args.
 func (r *running) line(format string, args ...any) {
 	r.t.Helper()
 	r.until(fmt.Sprintf("line %q", format), func() bool {
@@ -158,18 +158,18 @@ func run(ctx context.Context, c *Config) error {
 	return s.Run(ctx)
 }
 
-// many are n replicas a, b, c …, whose commands are told by their numbers.
+// many configures n replicas: a, b, c, and so on. Args returns the command of the i-th.
 func many(n int, p restart.Policy, args func(i int) []string) *Config {
 	return &Config{Groups: []spec.Group{{Count: n, Policy: p, Replica: func(i int) spec.Replica {
 		return spec.Replica{Name: string(rune('a' + i)), Args: args(i)}
 	}}}}
 }
 
-// one is one replica, a.
+// one configures a single replica, a.
 func one(r spec.Replica, p restart.Policy) *Config {
 	r.Name = "a"
 	return &Config{Groups: []spec.Group{{Count: 1, Policy: p, Replica: func(int) spec.Replica { return r }}}}
 }
 
-// child is a replica that plays a part.
+// child returns a replica that plays a part.
 func child(mode string, args ...string) spec.Replica { return spec.Replica{Args: as(mode, args...)} }

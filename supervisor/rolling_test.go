@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Who asks for what another has asked for gets it too.
+// The same command again, while the first is in progress, succeeds as well.
 func TestTheSameCommandTwice(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -37,7 +37,7 @@ func TestTheSameCommandTwice(t *testing.T) {
 	}
 }
 
-// Two rolling restarts take turns: no two replicas are down at a time.
+// Rolling restarts are serialized: at most one replica is down at a time.
 func TestRollingRestartsTakeTurns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(2, restart.Policy{}, notice)), &fakeSystem{ready: time.Second})
@@ -55,7 +55,7 @@ func TestRollingRestartsTakeTurns(t *testing.T) {
 	})
 }
 
-// The stop's time is not taken from the start's.
+// The time that the stop takes does not count towards the start timeout.
 func TestRollingRestartOfTheSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		slow := func(r *spec.Replica) { r.StartTimeout = 2 * time.Second }
@@ -82,7 +82,7 @@ func TestRollingRestartLeavesTheStopping(t *testing.T) {
 	})
 }
 
-// Who does not wait any more leaves nothing behind.
+// Commands whose context has ended are forgotten.
 func TestWaitersAreForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{}, notice)), &fakeSystem{mute: true})
@@ -93,8 +93,8 @@ func TestWaitersAreForgotten(t *testing.T) {
 			}
 			cancel()
 		}
-		sim.at(20 * time.Second) // no turn is held any more
-		sim.set.Pending()        // a runner forgets who does not wait any more at its next step
+		sim.at(20 * time.Second) // no slot is held any more
+		sim.set.Pending()        // a runner forgets such commands at its next step
 		synctest.Wait()
 		if n := sim.set.Pending(); n > 0 {
 			t.Errorf("%d still wait", n)

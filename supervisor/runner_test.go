@@ -26,7 +26,7 @@ func TestRestartDelayCountsFromTheExit(t *testing.T) {
 			"0s launched a/1", "300ms exited a/1",
 			"800ms launched a/2", "1.1s exited a/2",
 			"1.6s launched a/3", "1.9s exited a/3",
-			"2s removed a/3") // in the delay: without a fourth launch
+			"2s removed a/3") // during the delay: there is no fourth launch
 	})
 }
 
@@ -74,7 +74,7 @@ func TestStopAtTheEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		deaf   bool
-		killAt time.Duration // zero: Kill is not called
+		killAt time.Duration // when Kill is called; zero: never
 		want   []string
 	}{
 		{"in order", false, 0, []string{"1s stopping a/1", "1s stopping b/1", "1s exited a/1", "1s exited b/1"}},
@@ -94,7 +94,7 @@ func TestStopAtTheEnd(t *testing.T) {
 				}
 				<-sim.ended
 				got := sim.takeEvents(event.KindRemoved)
-				if len(got) > 2 { // a and b are told of in any order from here on
+				if len(got) > 2 { // the order of a and b is random from here on
 					sortPairs(got[2:])
 				}
 				expect(t, got, tt.want...)
@@ -103,7 +103,7 @@ func TestStopAtTheEnd(t *testing.T) {
 	}
 }
 
-// sortPairs puts each two events into the order of their replicas.
+// sortPairs sorts each pair of events by replica.
 func sortPairs(events []string) {
 	for i := 0; i+1 < len(events); i += 2 {
 		if events[i] > events[i+1] {
@@ -186,7 +186,7 @@ func TestGivenUp(t *testing.T) {
 					}
 					return
 				}
-				if err := sim.Start(); err != nil { // also one that has failed
+				if err := sim.Start(); err != nil { // starts failed replicas too
 					t.Fatal(err)
 				}
 				want(t, sim.states(), "a ready, b ready, c ready")
@@ -205,7 +205,7 @@ func TestReadiness(t *testing.T) {
 		sim.at(700 * ms)
 		expect(t, sim.takeEvents(), "700ms ready a/1")
 		sim.at(5 * time.Second)
-		expect(t, sim.takeEvents()) // the start timeout is over
+		expect(t, sim.takeEvents()) // the start timeout does not apply any more
 		s, _ := sim.Get("a")
 		if s.Ready.Sub(s.Launched) != 700*ms {
 			t.Errorf("status %+v, want it ready 700 ms after its launch", s)
@@ -229,10 +229,10 @@ func TestStartTimeout(t *testing.T) {
 
 func TestHungReplicaIsReplaced(t *testing.T) {
 	hung(t, 20*ms, "1.17s")
-	hung(t, 50*ms, "1.2s") // the question takes up the whole period
+	hung(t, 50*ms, "1.2s") // the timeout is as long as the period
 }
 
-// hung expects a replica to be replaced at a moment whose answers take too long.
+// hung checks when a replica that hangs is replaced.
 func hung(t *testing.T, timeout time.Duration, at string) {
 	t.Helper()
 	bubble(t, func(t *testing.T) {
@@ -250,16 +250,16 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 			return ctx.Err()
 		}
 		sim := simulate(t, s, &fakeSystem{deaf: true, each: func(*fakeSystem, spec.Replica, int) { hangs.Store(false) }})
-		sim.at(1001 * ms) // just after a question was answered
+		sim.at(1001 * ms) // just after a probe has succeeded
 		sim.takeEvents()
 		hangs.Store(true)
 		sim.at(3 * time.Second)
-		// The worst case: Threshold × Period + Timeout after the last good answer.
+		// The worst case: Threshold × Period + Timeout after the last probe that succeeded.
 		expect(t, sim.takeEvents(), at+" unhealthy a/1", at+" killed a/1", at+" exited a/1", at+" launched a/2", at+" ready a/2")
 	})
 }
 
-// Questions that fail now and then are no death.
+// Probes that fail now and then do not kill a replica.
 func TestOneBadAnswerIsTolerated(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
@@ -292,7 +292,8 @@ func TestFewStartAtATime(t *testing.T) {
 		s := of(group(2, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		sim := simulate(t, s, &fakeSystem{mute: true})
-		sim.at(time.Minute) // one that is never ready does not keep the others from it
+		// A replica that is never ready does not keep others from being launched.
+		sim.at(time.Minute)
 		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1", "1s launched b/1")
 	})
 }

@@ -19,14 +19,14 @@ import (
 
 var soak = flag.Bool("soak", false, "more tries of what is tried at random")
 
-// A random schedule of real processes, and nothing is left of them: no process,
-// zombie, goroutine, thread or file.
+// After a random schedule of real processes nothing is left: no process, zombie, goroutine, thread
+// or file.
 func TestRandomScheduleOfProcesses(t *testing.T) {
 	n := min(*steps, 100)
 	if *soak {
 		n = 10_000
 	}
-	mark := "SUPERVISOR_TEST_MARK=" + tree.RandomID() // process IDs come to be others' in so long a time
+	mark := "SUPERVISOR_TEST_MARK=" + tree.RandomID() // process IDs are reused during a long test
 	c := newSchedule(t, func(count int, p restart.Policy, version int) spec.Group {
 		return group(count, p, func(r *spec.Replica) {
 			r.Args, r.StopTimeout, r.Env = as("serve", fmt.Sprint(version)), patience, append(os.Environ(), mark)
@@ -34,7 +34,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	})
 	c.config.Guardian = as("guard")
 	before := held(t)
-	before["threads"] = max(before["threads"], 16) // some rest again and again
+	before["threads"] = max(before["threads"], 16) // Go keeps some idle threads
 	r := start(t, c.config)
 	c.s = r.Supervisor
 	r.until("three replicas", func() bool { return r.has(event.KindLaunched, "c") })
@@ -51,7 +51,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	for what, n := range before {
 		eventually(t, fmt.Sprintf("end of all %s but %d", what, n), func() bool {
 			if what == "threads" {
-				endThreads(t) // those that are kept for what comes
+				endThreads(t) // idle threads that Go keeps
 			}
 			return held(t)[what] <= n
 		})
@@ -59,7 +59,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	t.Logf("%d steps, %d events, held before and after: %v, %v", n, len(r.events), before, held(t))
 }
 
-// held counts what this process holds, as far as the system tells.
+// held counts the resources of this process.
 func held(t *testing.T) map[string]int {
 	t.Helper()
 	counts := map[string]int{"goroutines": runtime.NumGoroutine()}
@@ -75,13 +75,13 @@ func held(t *testing.T) map[string]int {
 		t.Fatal(err)
 	}
 	for _, list := range lists {
-		text, _ := os.ReadFile(list) // the thread may have ended
+		text, _ := os.ReadFile(list) // the error is ignored, because the thread may have ended
 		counts["children"] += len(strings.Fields(string(text)))
 	}
 	return counts
 }
 
-// has reports whether a replica had an event. It is for until.
+// has reports whether a replica had an event, for until.
 func (r *running) has(kind event.Kind, replica string) bool {
 	return slices.ContainsFunc(r.events, func(e event.Event) bool { return e.Kind == kind && e.Replica == replica })
 }

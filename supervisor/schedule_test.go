@@ -21,18 +21,17 @@ var (
 	steps = flag.Int("steps", 1000, "how many each random schedule has")
 )
 
-// schedule does random things to a supervisor: whatever a person can ask for,
-// and what can befall a process.
+// schedule performs random commands on a supervisor, and random signals to its processes.
 type schedule struct {
 	*rand.Rand
 	t      *testing.T
 	config *Config
-	s      *Supervisor // once it runs
+	s      *Supervisor // set when it runs
 	group  func(count int, p restart.Policy, version int) spec.Group
 	count  int
 	policy restart.Policy
 	vers   int
-	down   map[string]bool // stopped by command
+	down   map[string]bool // names of replicas that a command has stopped
 }
 
 func (c *schedule) step() {
@@ -47,7 +46,7 @@ func (c *schedule) step() {
 	}
 	switch c.IntN(9) {
 	case 0, 1:
-		_ = c.s.Signal(syscall.SIGKILL, name) // it may have no process just now
+		_ = c.s.Signal(syscall.SIGKILL, name) // it may have no process at the moment
 	case 2:
 		_ = c.s.Signal(syscall.SIGSTOP, name)
 	case 3:
@@ -84,7 +83,7 @@ func (c *schedule) names() []string {
 	return names
 }
 
-// settled reports whether the set is what was asked for.
+// settled returns an error unless the replicas are as the commands require.
 func (c *schedule) settled() error {
 	all := c.s.List()
 	if len(all) != c.count {
@@ -102,9 +101,9 @@ func (c *schedule) settled() error {
 	return nil
 }
 
-// account checks that the events of a whole run add up: one exit per launch, no
-// gap in the incarnations, nothing before a replica was added nor after it was
-// removed, sequence numbers without a gap.
+// account checks the events of a whole run: there is one exit for each launch, incarnations and
+// sequence numbers have no gaps, and a replica has events only between its added and removed
+// events.
 func account(t *testing.T, events []event.Event) {
 	t.Helper()
 	type replica struct {

@@ -23,8 +23,8 @@ func TestStartWhenAllSlotsAreTaken(t *testing.T) {
 	})
 }
 
-// Whoever ends gives its turn to the next, and whoever is stopped while it
-// waits for its turn is not launched.
+// A replica that ends frees its slot for the next one, and a replica that is stopped while it waits
+// for a slot is not launched.
 func TestSlotsAreFreed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(4, restart.Policy{Delay: time.Hour}, notice))
@@ -40,7 +40,7 @@ func TestSlotsAreFreed(t *testing.T) {
 		s := of(group(3, restart.Policy{}, notice))
 		s.MaxStarting = 1
 		sim := simulate(t, s, &fakeSystem{mute: true})
-		if err := sim.Stop(t.Context(), "b"); err != nil { // the next
+		if err := sim.Stop(t.Context(), "b"); err != nil { // the next one in the queue
 			t.Error(err)
 		}
 		sim.at(time.Minute)
@@ -48,7 +48,7 @@ func TestSlotsAreFreed(t *testing.T) {
 	})
 }
 
-// A start forgets the past.
+// A start forgets past exits.
 func TestStartForgets(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{Delay: time.Second, Limit: restart.Limit{Exits: 2}})), &fakeSystem{lives: time.Second})

@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// A launch that failed is no exit.
+// A failed launch counts as a failure, not as an exit.
 func TestExitsAndFailuresAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		missing := &fakeSystem{each: func(s *fakeSystem, _ spec.Replica, n int) {
@@ -33,7 +33,7 @@ func TestExitsAndFailuresAreCounted(t *testing.T) {
 	})
 }
 
-// Questions that a pause of ours delayed are not asked all at once.
+// Probes that a pause of the supervisor has delayed are not made up for.
 func TestLateProbesAreSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) {
@@ -42,7 +42,7 @@ func TestLateProbesAreSkipped(t *testing.T) {
 		start := time.Now()
 		s.Health = func(context.Context, string, string) error {
 			if time.Since(start) < ms*100 {
-				time.Sleep(time.Second) // all of us were stopped
+				time.Sleep(time.Second) // like a supervisor that was stopped
 			}
 			if time.Since(start) < 1150*ms {
 				return errors.New("it was stopped too")
@@ -70,7 +70,7 @@ func TestStopTwiceIsReportedOnce(t *testing.T) {
 	})
 }
 
-// Status tells the reason and the times of a start that did not come off.
+// The status of a failed start has its error and times.
 func TestReasonItIsNotReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		s := of(group(1, restart.Policy{Delay: time.Hour}, func(r *spec.Replica) {
@@ -94,7 +94,7 @@ func TestReasonItIsNotReady(t *testing.T) {
 	})
 }
 
-// Why a replica takes long to become ready is reported once for each incarnation.
+// The reason why a replica takes long to become ready is reported once for each incarnation.
 func TestSlowStartIsReported(t *testing.T) {
 	for timeout, long := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Second: time.Second / 2, time.Hour: 10 * time.Second} {
 		bubble(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestSlowStartIsReported(t *testing.T) {
 	}
 }
 
-// An exit in the very moment that it became ready is one of a replica that was.
+// A replica that exits as soon as it is ready has been ready.
 func TestExitAsItBecomesReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sim := simulate(t, of(group(1, restart.Policy{})), &fakeSystem{})
@@ -141,8 +141,8 @@ func TestExitAsItBecomesReady(t *testing.T) {
 	})
 }
 
-// Who hears of an event finds the replica as it is since: a table that is drawn
-// at each event is right after the last.
+// When an event is delivered, Get returns a status that is at least as recent, so that a table
+// drawn after each event is correct.
 func TestStatusAgreesWithEvents(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		seen := make(map[event.Kind]status.State)

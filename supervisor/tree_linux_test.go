@@ -26,7 +26,7 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 				s.noCgroup = noCgroup
 				r := start(t, s)
 				var pid, left int
-				if mode == "daemon" { // which lingers; a runaway ends by itself
+				if mode == "daemon" { // its first process keeps running; that of a runaway exits
 					r.line("a up 1 %d", &left)
 					pid = r.event(event.KindLaunched, 1).PID
 					_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -35,7 +35,7 @@ func TestStraysEndWithTheReplica(t *testing.T) {
 				if mode == "runaway" {
 					r.line("a child %d", &left)
 				}
-				waitDead(t, left) // not later than Run's end, which waits for more
+				waitDead(t, left) // during the test, not at the end of Run, which would wait longer
 			})
 		})
 	}
@@ -64,11 +64,11 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 		}
 		r.stop()
 		r.ends()
-		waitDead(t, spared) // it was killed, and may take a moment to die
+		waitDead(t, spared) // it was sent SIGKILL, and may take a moment to die
 	})
 }
 
-// Whoever runs a supervisor has no orphans to care for once that has ended.
+// The process is a subreaper only while Run runs.
 func TestSubreaperOnlyWhileRunning(t *testing.T) {
 	processtest.NeedsPidfds(t)
 	s := one(spec.Replica{Args: []string{"true"}}, restart.Policy{Mode: restart.ModeNever})
@@ -94,8 +94,8 @@ func subreaper(t *testing.T) (is int32) {
 	return is
 }
 
-// A stop reaches also those outside the group of a wrapper that dies of it, and
-// nobody twice.
+// The stop signal is sent once to each process, also to those outside the group of a wrapper that
+// dies of it.
 func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 	needs(t, "setsid")
 	const script = `exec 2>/dev/null
@@ -121,7 +121,7 @@ func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 	}
 }
 
-// What a process without its parent has started is told to end too.
+// The descendants of a process whose parent has exited get the stop signal too.
 func TestChildrenOfADaemonAreTerminated(t *testing.T) {
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		const script = `exec 2>/dev/null

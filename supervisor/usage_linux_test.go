@@ -27,7 +27,7 @@ func init() {
 	}
 }
 
-// What a process that the replica has started uses, is the replica's.
+// The usage of a replica includes that of its descendants.
 func TestUsage(t *testing.T) {
 	c := one(child("parent", as("burn")...), restart.Policy{})
 	c.Stay = true

@@ -25,7 +25,7 @@ func TestWatch(t *testing.T) {
 		}()
 		sim.at(2500 * ms)
 		sim.stop()
-		<-watched // it ends with Run, without being told to
+		<-watched // Watch ends with Run although its context has not ended
 		expect(t, got, "3 ready <nil>", "4 exited <nil>", "5 launched <nil>", "6 ready <nil>", "7 exited <nil>",
 			"8 launched <nil>", "9 ready <nil>", "10 exited <nil>", "11 removed <nil>")
 		for e, err := range sim.Watch(t.Context(), 99) {
@@ -36,7 +36,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// kept is how many events Watch promises.
+// kept is the number of events that Watch can return.
 const kept = 4096
 
 func TestWatchOfForgottenEvents(t *testing.T) {

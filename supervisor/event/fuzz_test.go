@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What can be read can be written, and read again.
+// An event that was read can be written and read again.
 func FuzzEventJSON(f *testing.F) {
 	f.Add([]byte(`{"v":1,"seq":9,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000000,"kind":"exited","replica":"a",
 		"exit":{"signal":"SIGKILL","uptime_ms":1200.5},"next":{"relaunch":true,"delay_ms":500},"output":["panic"]}`))
@@ -17,7 +17,7 @@ func FuzzEventJSON(f *testing.F) {
 			return
 		}
 		if y := e.Time.UTC().Year(); y < 0 || y > 9999 {
-			return // of which JSON knows none
+			return // JSON has no such times
 		}
 		first, err := json.Marshal(e)
 		if err != nil {
@@ -29,7 +29,7 @@ func FuzzEventJSON(f *testing.F) {
 		}
 		for _, d := range []time.Duration{e.After, e.Exit.Uptime, e.Exit.Ready, e.Next.Delay} {
 			if d.Abs() > 30*24*time.Hour {
-				return // it is not exact any more
+				return // too long to be exact
 			}
 		}
 		if second, err := json.Marshal(again); err != nil || !bytes.Equal(first, second) {
@@ -38,7 +38,7 @@ func FuzzEventJSON(f *testing.F) {
 	})
 }
 
-// Milliseconds are exact for months, and close for all times.
+// Milliseconds are exact for months, and approximate for longer times.
 func FuzzMilliseconds(f *testing.F) {
 	f.Add(int64(1))
 	f.Fuzz(func(t *testing.T, ns int64) {

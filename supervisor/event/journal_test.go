@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// Chatty replicas that crash do not take memory for all that they ever wrote.
+// Memory for the output of crashed replicas is bounded.
 func TestJournalBoundsOutput(t *testing.T) {
 	output := slices.Repeat([]string{strings.Repeat("x", 1<<10)}, 20)
 	for name, chatty := range map[string]func(i int) bool{
 		"often":  func(i int) bool { return i%3 > 0 },
-		"at end": func(i int) bool { return i%25 == 0 || i > 2*kept-10 }, // the ring's end is in the middle of it
+		"at end": func(i int) bool { return i%25 == 0 || i > 2*kept-10 }, // in the middle of the ring
 	} {
 		var j Journal
 		for i := range 2*kept + 100 {
@@ -30,7 +30,8 @@ func TestJournalBoundsOutput(t *testing.T) {
 	}
 }
 
-// checkOutput fails unless the latest output is kept, within bounds.
+// checkOutput checks that the journal keeps the latest output, that it has counted its bytes, and
+// that they are within the bound.
 func checkOutput(t *testing.T, name string, j *Journal) {
 	t.Helper()
 	bytes, bare := 0, true

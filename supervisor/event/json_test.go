@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// Others read these lines: what is here must stay, or the version be raised.
+// Other programs read these lines: a change of this text requires a new version of the format.
 func TestEventAsJSON(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678901234, time.UTC)
 	const head = `{"v":1,"seq":7,"time":"2026-01-02T03:04:05.678901234Z","mono_ns":1500000001,"kind":`

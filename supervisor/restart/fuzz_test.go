@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What holds for every policy, however wrong, and every past.
+// Decisions stay within bounds for all policies, even invalid ones, and all histories.
 func FuzzPolicyNext(f *testing.F) {
 	f.Add(int64(time.Second), 2.0, int64(0), 0.2, int64(0), 3, int64(0), 0.5, false, []byte("crash"))
 	f.Fuzz(func(t *testing.T, delay int64, factor float64, most int64, jitter float64, reset int64, exits int, window int64,

@@ -35,7 +35,7 @@ func TestPolicyNext(t *testing.T) {
 		name   string
 		policy Policy
 		exits  []Exit
-		want   Decision // the reason is only checked for being there
+		want   Decision // of the reason, only whether there is one is checked
 		reason bool
 	}{
 		{"zero value", Policy{}, times(1, crash), relaunch(0), false},
@@ -94,7 +94,7 @@ func TestPolicyNext(t *testing.T) {
 	}
 }
 
-// What holds for every policy and every past.
+// Decisions have the documented properties for all policies and histories.
 func TestPolicyProperties(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -105,7 +105,9 @@ func TestPolicyProperties(t *testing.T) {
 		}
 		var h History
 		at := time.Now()
-		var exits []time.Time // and of which sort, by a dumb count
+		// All exits, and whether the replica had not become ready: a simple model of what History
+		// counts.
+		var exits []time.Time
 		var sorts []bool
 		for range 1 + r.IntN(300) {
 			at = at.Add(time.Duration(r.Int64N(int64(10 * time.Minute))))
@@ -145,7 +147,7 @@ func TestPolicyProperties(t *testing.T) {
 	}
 }
 
-// The delay is spread evenly, to both sides, also where it is as long as may be.
+// The jitter is symmetric, also at the longest delay.
 func TestJitter(t *testing.T) {
 	for _, tt := range []struct {
 		delay        time.Duration
@@ -182,7 +184,7 @@ func TestPolicyCheck(t *testing.T) {
 	}
 }
 
-// Whatever a policy multiplies, a delay stays one.
+// No policy causes an overflow of the delay.
 func TestLongDelays(t *testing.T) {
 	for _, p := range []Policy{
 		{Delay: math.MaxInt64}, {Delay: math.MaxInt64, Backoff: Backoff{Factor: 1.5}}, {Delay: longest, Backoff: Backoff{Factor: 1000}},
@@ -198,13 +200,13 @@ func TestLongDelays(t *testing.T) {
 			}
 		}
 	}
-	// No time, multiplied by more than a number can be.
+	// The factor is infinite here.
 	if got := (Policy{Backoff: Backoff{Factor: 2}}).Next(History{Streak: 10_000}, time.Now(), 0.5).Delay; got != 0 {
 		t.Errorf("no delay comes to %v", got)
 	}
 }
 
-// A lack of file descriptors or processes is ours, not the replica's.
+// A lack of file descriptors or processes is the supervisor's fault, not the replica's.
 func TestLocalShortageIsNoFailure(t *testing.T) {
 	if !LocalShortage(fmt.Errorf("dial: %w", syscall.EMFILE)) || LocalShortage(syscall.ECONNREFUSED) || LocalShortage(nil) {
 		t.Error("whose trouble it is was mistaken")
