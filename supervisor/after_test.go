@@ -44,18 +44,18 @@ func TestAfter(t *testing.T) {
 		sim := simulate(t, c, sys)
 		want(t, sim.states(), "s waiting, d starting, j ready")
 		if s, _ := sim.Get("s"); s.Blocker != "database" {
-			t.Errorf("it waits for %q", s.Blocker)
+			t.Errorf("blocker %q", s.Blocker)
 		}
 		sim.at(time.Second)
 		synctest.Wait()
 		if s, _ := sim.Get("s"); s.Blocker != "job" {
-			t.Errorf("it waits for %q", s.Blocker)
+			t.Errorf("blocker %q", s.Blocker)
 		}
 		sim.at(10 * time.Second)
 		expect(t, sim.takeEvents(event.KindAdded), "0s launched d/1", "0s launched j/1", "0s ready j/1", "1s ready d/1",
 			"2s exited j/1", "3s finished j/1", "3s launched s/1", "3s ready s/1")
 		if s, _ := sim.Get("s"); s.Blocker != "" {
-			t.Errorf("it runs and waits for %q", s.Blocker)
+			t.Errorf("blocker %q while it runs", s.Blocker)
 		}
 
 		// Restarts and relaunches do not wait.

@@ -170,7 +170,7 @@ func TestProbesFollowTheProcess(t *testing.T) {
 		var serves sync.Map
 		s.Health = func(_ context.Context, addr, _ string) error {
 			if at, _ := serves.Load(addr[:1]); at != addr {
-				return errors.New("nobody serves at " + addr)
+				return errors.New("no process serves at " + addr)
 			}
 			return nil
 		}
@@ -179,13 +179,13 @@ func TestProbesFollowTheProcess(t *testing.T) {
 		sim.takeEvents()
 		applied := failure(func() error { return sim.Apply(t.Context(), version(2)) })
 		if s, _ := sim.Get("b"); s.Addr != "b:1" {
-			t.Errorf("b is said to serve at %s before its restart", s.Addr)
+			t.Errorf("b has the address %s before its restart", s.Addr)
 		}
 		if err := <-applied; err != nil {
 			t.Error(err)
 		}
 		if s, _ := sim.Get("b"); s.Addr != "b:2" {
-			t.Errorf("b is said to serve at %s", s.Addr)
+			t.Errorf("b has the address %s", s.Addr)
 		}
 		expect(t, sim.takeEvents(event.KindChanged, event.KindExited), "6s stopping a/1", "6s launched a/2", "11s ready a/2",
 			"11s stopping b/1", "11s launched b/2", "16s ready b/2")

@@ -198,7 +198,7 @@ func TestScale(t *testing.T) {
 		}
 		want(t, sim.states(), "a ready")
 		if err := sim.Scale(t.Context(), "g", -1); err == nil {
-			t.Error("-1 was taken")
+			t.Error("-1 replicas: got no error")
 		}
 		if err := sim.Scale(t.Context(), "g", 0); err != nil {
 			t.Fatal(err)
@@ -238,7 +238,7 @@ func TestApplyChangesOnlyWhatDiffers(t *testing.T) {
 			"2s stopping b/1", "2s exited b/1", "2s launched b/2", "3s ready b/2")
 		bad := group(2, restart.Policy{Delay: -1})
 		if err := sim.Apply(t.Context(), []spec.Group{bad}); err == nil {
-			t.Error("a negative delay was taken")
+			t.Error("a negative delay: got no error")
 		}
 		expect(t, sim.takeEvents())
 		want(t, sim.states(), "a ready, b ready")
@@ -270,7 +270,7 @@ func TestSetPolicyChangesADelayThatRuns(t *testing.T) {
 			}
 		}
 		if err := sim.SetPolicy(t.Context(), "g", restart.Policy{Delay: -1}); err == nil {
-			t.Error("a negative delay was taken")
+			t.Error("a negative delay: got no error")
 		}
 		set(restart.Policy{Delay: 4 * time.Second})
 		sim.at(5 * time.Second) // 4 s after the exit, not after the change
@@ -294,7 +294,7 @@ func TestCommandToAnEmptyGroup(t *testing.T) {
 			t.Error(err)
 		}
 		if err := sim.Start("x"); err == nil || !strings.Contains(err.Error(), "want one of g") {
-			t.Errorf("got %v, want what there is", err)
+			t.Errorf("got %v, want the known groups", err)
 		}
 	})
 }

@@ -18,9 +18,9 @@ import (
 
 // crowd is several people who command one supervisor without coordination.
 type crowd struct {
-	t    *testing.T
-	s    *Supervisor
-	some func(count int, p restart.Policy, version int) spec.Group
+	t        *testing.T
+	s        *Supervisor
+	newGroup func(count int, p restart.Policy, version int) spec.Group
 }
 
 // person issues random commands with short timeouts.
@@ -41,7 +41,7 @@ func (c *crowd) person(r *rand.Rand, commands int) {
 			func() error { return c.s.Signal(syscall.SIGKILL, name) },
 			func() error { return c.s.Scale(ctx, "g", count) },
 			func() error { return c.s.SetPolicy(ctx, "g", p) },
-			func() error { return c.s.Apply(ctx, []spec.Group{c.some(count, p, version)}) },
+			func() error { return c.s.Apply(ctx, []spec.Group{c.newGroup(count, p, version)}) },
 		}
 		n := r.IntN(len(commands))
 		if err := commands[n](); err != nil && !expected(err) {
@@ -49,7 +49,7 @@ func (c *crowd) person(r *rand.Rand, commands int) {
 		}
 		for _, s := range c.s.List() {
 			if s.State < status.StateWaiting || (s.PID != 0) != (s.State == status.StateStarting || s.State == status.StateReady || s.State == status.StateStopping) {
-				c.t.Errorf("a replica that cannot be: %+v", s)
+				c.t.Errorf("impossible status: %+v", s)
 			}
 		}
 		cancel()
@@ -79,11 +79,11 @@ func (c *crowd) settled() {
 	}
 	for i, s := range all {
 		if s.Replica != string(rune('a'+i)) || s.State != status.StateReady || s.Policy != c.s.Current()[0].Policy {
-			c.t.Errorf("replica %d is %+v, want it ready by %+v", i, s, c.s.Current()[0].Policy)
+			c.t.Errorf("replica %d is %+v, want it ready with policy %+v", i, s, c.s.Current()[0].Policy)
 		}
 	}
 	if n := c.s.set.Pending(); n > 0 {
-		c.t.Errorf("%d commands and turns are held", n)
+		c.t.Errorf("%d commands and slots are pending, want none", n)
 	}
 }
 
@@ -95,14 +95,14 @@ func TestConcurrentCommands(t *testing.T) {
 			n = rand.Uint64()
 		}
 		t.Logf("-seed %d", n)
-		some := func(count int, p restart.Policy, version int) spec.Group {
+		newGroup := func(count int, p restart.Policy, version int) spec.Group {
 			return group(count, p, func(r *spec.Replica) {
 				r.Addr, r.Args, r.StopTimeout = "a:1", []string{"service", fmt.Sprint(version)}, 50*ms
 				r.Ready = spec.Probe{Kind: []spec.ProbeKind{spec.ProbeNone, spec.ProbeNotify, spec.ProbeGRPC}[version]}
 				r.Alive = spec.Probe{Kind: spec.ProbeGRPC, Period: 10 * ms}
 			})
 		}
-		s := of(some(3, restart.Policy{}, 0))
+		s := of(newGroup(3, restart.Policy{}, 0))
 		s.MaxStarting = 2
 		s.Health = func(context.Context, string, string) error { return nil }
 		sim := simulate(t, s, &fakeSystem{lag: ms, ready: 5 * ms, each: func(s *fakeSystem, _ spec.Replica, n int) {
@@ -114,7 +114,7 @@ func TestConcurrentCommands(t *testing.T) {
 				s.err = errNoLuck
 			}
 		}})
-		c := &crowd{t, sim.Supervisor, some}
+		c := &crowd{t, sim.Supervisor, newGroup}
 		var people sync.WaitGroup
 		for i := range uint64(5) {
 			people.Go(func() { c.person(rand.New(rand.NewPCG(n, i)), *steps/10) })

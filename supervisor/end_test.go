@@ -61,7 +61,7 @@ func TestWatchEndsWithARunThatFails(t *testing.T) {
 			}
 		}()
 		if err := s.Run(t.Context()); err == nil {
-			t.Error("a guardian that is missing was taken")
+			t.Error("a missing guardian: got no error")
 		}
 		<-watched
 	})

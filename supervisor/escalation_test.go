@@ -30,7 +30,7 @@ func TestRestartAllIsNoHotLoop(t *testing.T) {
 		sim.at(time.Second)
 		// Nine launches at once, then one every 101 ms.
 		if s, _ := sim.Get("a"); s.Incarnation < 15 || s.Incarnation > 20 {
-			t.Errorf("incarnation %d, want 10 and one more each 0.1 s", s.Incarnation)
+			t.Errorf("incarnation %d, want 10, and one more every 0.1 s", s.Incarnation)
 		}
 	})
 }

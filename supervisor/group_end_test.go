@@ -73,7 +73,7 @@ func TestDaemonizedIsReportedOnce(t *testing.T) {
 		}
 	}
 	if n != 1 {
-		t.Errorf("said %d times, want once", n)
+		t.Errorf("reported %d times, want once", n)
 	}
 }
 
@@ -95,7 +95,7 @@ func TestReadinessRequiresTheReplicasListener(t *testing.T) {
 		return err == nil && status.Answer != nil
 	})
 	if now, _ := s.Get("a"); now.State != status.StateStarting || !strings.Contains(now.Answer.Error(), "another process") {
-		t.Errorf("it is %v, as %v", now.State, now.Answer)
+		t.Errorf("state %v, answer %v", now.State, now.Answer)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestUnready(t *testing.T) {
 	s.event(event.KindReady, 1)
 	bad.Store(true)
 	if e := s.event(event.KindUnready, 1); !strings.Contains(fmt.Sprint(e.Err), "503") {
-		t.Errorf("it is unready as %v", e.Err)
+		t.Errorf("it is unready because of %v", e.Err)
 	}
 	eventually(t, "state", func() bool { now, _ := s.Get("a"); return now.State == status.StateUnready })
 	bad.Store(false)

@@ -19,20 +19,20 @@ import (
 
 func TestLostGuardianIsReplaced(t *testing.T) {
 	// Each guardian writes its input to a file named after its process ID.
-	told := t.TempDir()
+	dir := t.TempDir()
 	s := one(child("serve"), restart.Policy{})
-	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, told}
+	s.Guardian = []string{"/bin/sh", "-c", `echo $$ > "$0/new"; mv "$0/new" "$0/pid"; exec cat > "$0/$$"`, dir}
 	r := start(t, s)
 	r.line("a up 1")
 	leader := r.event(event.KindLaunched, 1).PID
-	first := guardianPID(t, told, 0)
+	first := guardianPID(t, dir, 0)
 	_ = syscall.Kill(first, syscall.SIGKILL)
 	r.until("guardian lost", func() bool {
 		return slices.ContainsFunc(r.events, func(e event.Event) bool {
 			return e.Kind == event.KindGuardianLost && e.Replica == "" && strings.Contains(fmt.Sprint(e.Err), "killed")
 		})
 	})
-	second := filepath.Join(told, strconv.Itoa(guardianPID(t, told, first)))
+	second := filepath.Join(dir, strconv.Itoa(guardianPID(t, dir, first)))
 	eventually(t, "replica at the second guardian", func() bool {
 		got, err := os.ReadFile(second)
 		return err == nil && strings.Contains(string(got), fmt.Sprintf("+%d\n", leader))
@@ -42,7 +42,7 @@ func TestLostGuardianIsReplaced(t *testing.T) {
 	got, err := os.ReadFile(second)
 	if want := fmt.Sprintf("+%d\n-%[1]d\nend\n", leader); err != nil || !strings.HasPrefix(string(got), "tree ") ||
 		!strings.HasSuffix(string(got), want) {
-		t.Errorf("the second guardian was told %q, %v; want the tree, and %q", got, err, want)
+		t.Errorf("the second guardian has read %q, %v; want the tree, and %q", got, err, want)
 	}
 }
 
@@ -71,9 +71,9 @@ func TestGuardianEndsWithRun(t *testing.T) {
 }
 
 func TestGuardianKnowsEachGroup(t *testing.T) {
-	told := filepath.Join(t.TempDir(), "told")
+	groups := filepath.Join(t.TempDir(), "groups")
 	s := one(child("exit", "0"), restart.Policy{})
-	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, told}
+	s.Guardian = []string{"/bin/sh", "-c", `cat > "$0"`, groups}
 	r := start(t, s)
 	r.event(event.KindExited, 2)
 	r.stop()
@@ -85,8 +85,8 @@ func TestGuardianKnowsEachGroup(t *testing.T) {
 		}
 	}
 	want += "end\n"
-	if got, err := os.ReadFile(told); !strings.HasPrefix(string(got), "tree ") || !strings.HasSuffix(string(got), want) {
-		t.Errorf("the guardian was told %q, %v; want the tree, and %q", got, err, want)
+	if got, err := os.ReadFile(groups); !strings.HasPrefix(string(got), "tree ") || !strings.HasSuffix(string(got), want) {
+		t.Errorf("the guardian has read %q, %v; want the tree, and %q", got, err, want)
 	}
 }
 

@@ -25,10 +25,10 @@ import (
 // running.
 func TestProcessLimit(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: seconds of launches that fail")
+		t.Skip("-short: takes seconds")
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be a user without other processes")
+		t.Skip("needs root, to become a user without other processes")
 	}
 	// The other user cannot enter the directory of t.TempDir.
 	dir, err := os.MkdirTemp("", "")
@@ -51,7 +51,7 @@ func TestProcessLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Skip("needs root that may become any user: ", err)
+		t.Skip("needs root that can become any user: ", err)
 	}
 	defer cmd.Process.Kill()
 	failed := 0
@@ -62,7 +62,7 @@ func TestProcessLimit(t *testing.T) {
 		}
 	}
 	if failed < 20 {
-		t.Errorf("it ended after %d launches that failed", failed)
+		t.Errorf("it ended after %d failed launches", failed)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_, _ = io.Copy(io.Discard, out)

@@ -174,8 +174,8 @@ func TestOutput(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		for some := range lines {
-			got += string(some.Text)
+		for part := range lines {
+			got += string(part.Text)
 		}
 		if got != want {
 			t.Errorf("the last %d: got %q, want %q", last, got, want)
@@ -186,8 +186,8 @@ func TestOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := ""
-	for some := range lines {
-		switch got += string(some.Text); got {
+	for part := range lines {
+		switch got += string(part.Text); got {
 		case "again\n":
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)

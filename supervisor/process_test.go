@@ -26,7 +26,7 @@ func TestRelaunchRaisesTheIncarnation(t *testing.T) {
 	r.line("a up 1 %d", &pid1)
 	r.line("a up 2 %d", &pid2)
 	if first.PID != pid1 || second.PID != pid2 {
-		t.Errorf("events tell PIDs %d and %d, the children %d and %d", first.PID, second.PID, pid1, pid2)
+		t.Errorf("the events have PIDs %d and %d, the children %d and %d", first.PID, second.PID, pid1, pid2)
 	}
 	if first.Exit.Code != 7 || first.Exit.Signal != 0 {
 		t.Errorf("exit %+v: want code 7, no signal", first.Exit)
@@ -118,7 +118,7 @@ func TestStoppedChildDiesOnStop(t *testing.T) {
 	r.stop()
 	r.ends()
 	if e := r.event(event.KindExited, 1); e.Exit.Signal != syscall.SIGTERM {
-		t.Errorf("exit %v; want SIGTERM, as it continued", e.Exit)
+		t.Errorf("exit %v; want SIGTERM after it was continued", e.Exit)
 	}
 }
 
@@ -175,7 +175,7 @@ func TestUnknownHolderOfThePipeBlocksNothing(t *testing.T) {
 			if !tt.kill {
 				r.ends()
 			}
-			r.until("a line of each", func() bool { return len(r.lines) == tt.exits })
+			r.until("line of each incarnation", func() bool { return len(r.lines) == tt.exits })
 			for _, l := range r.lines {
 				var pid int
 				if _, err := fmt.Sscanf(l, "a child %d", &pid); err != nil || !alive(pid) {

@@ -97,7 +97,7 @@ func TestWaitersAreForgotten(t *testing.T) {
 		sim.set.Pending()        // a runner forgets such commands at its next step
 		synctest.Wait()
 		if n := sim.set.Pending(); n > 0 {
-			t.Errorf("%d still wait", n)
+			t.Errorf("%d commands still wait", n)
 		}
 	})
 }

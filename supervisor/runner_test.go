@@ -241,7 +241,7 @@ func hung(t *testing.T, timeout time.Duration, at string) {
 		s := of(group(1, restart.Policy{}, func(r *spec.Replica) { r.Addr, r.Alive = "a:1", alive }))
 		s.Health = func(ctx context.Context, addr, _ string) error {
 			if addr != "a:1" {
-				t.Errorf("asked at %s", addr)
+				t.Errorf("probed at %s", addr)
 			}
 			if !hangs.Load() {
 				return nil
@@ -274,7 +274,7 @@ func TestOneBadAnswerIsTolerated(t *testing.T) {
 		sim.at(time.Hour)
 		expect(t, sim.takeEvents(event.KindAdded), "0s launched a/1", "0s ready a/1")
 		if n < 3000 {
-			t.Errorf("asked %d times in an hour, want once a second", n)
+			t.Errorf("probed %d times in an hour, want once a second", n)
 		}
 	})
 }
@@ -306,11 +306,11 @@ func TestOnEventMayBlock(t *testing.T) {
 		sim := simulate(t, s, &fakeSystem{lives: time.Second})
 		sim.at(9500 * ms)
 		if got, _ := sim.Get("a"); got.Incarnation != 10 {
-			t.Errorf("incarnation %d, want 10: supervision waits for nobody", got.Incarnation)
+			t.Errorf("incarnation %d, want 10: supervision must not wait for OnEvent", got.Incarnation)
 		}
 		close(free)
 		if n := len(sim.takeEvents(event.KindAdded, event.KindReady)); n != 19 {
-			t.Errorf("told %d launches and exits, want 19", n)
+			t.Errorf("%d launches and exits were delivered, want 19", n)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-var soak = flag.Bool("soak", false, "more tries of what is tried at random")
+var soak = flag.Bool("soak", false, "run random tests for longer")
 
 // After a random schedule of real processes nothing is left: no process, zombie, goroutine, thread
 // or file.
@@ -41,7 +41,7 @@ func TestRandomScheduleOfProcesses(t *testing.T) {
 	for range n {
 		c.step()
 	}
-	eventually(t, "set that was asked for", func() bool { return c.settled() == nil })
+	eventually(t, "requested set of replicas", func() bool { return c.settled() == nil })
 	r.stop()
 	r.ends()
 	account(t, r.events)

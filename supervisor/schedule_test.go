@@ -17,21 +17,21 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", 0, "of the random schedules; 0: another at each run")
-	steps = flag.Int("steps", 1000, "how many each random schedule has")
+	seed  = flag.Uint64("seed", 0, "seed of the random schedules; 0 draws one")
+	steps = flag.Int("steps", 1000, "number of steps of a random schedule")
 )
 
 // schedule performs random commands on a supervisor, and random signals to its processes.
 type schedule struct {
 	*rand.Rand
-	t      *testing.T
-	config *Config
-	s      *Supervisor // set when it runs
-	group  func(count int, p restart.Policy, version int) spec.Group
-	count  int
-	policy restart.Policy
-	vers   int
-	down   map[string]bool // names of replicas that a command has stopped
+	t       *testing.T
+	config  *Config
+	s       *Supervisor // set when it runs
+	group   func(count int, p restart.Policy, version int) spec.Group
+	count   int
+	policy  restart.Policy
+	version int
+	down    map[string]bool // names of replicas that a command has stopped
 }
 
 func (c *schedule) step() {
@@ -70,8 +70,8 @@ func (c *schedule) step() {
 		c.policy.Delay = time.Duration(c.IntN(20)) * ms
 		check(c.s.SetPolicy(ctx, "g", c.policy))
 	case 8:
-		c.vers = c.IntN(3)
-		check(c.s.Apply(ctx, []spec.Group{c.group(c.count, c.policy, c.vers)}))
+		c.version = c.IntN(3)
+		check(c.s.Apply(ctx, []spec.Group{c.group(c.count, c.policy, c.version)}))
 	}
 }
 
@@ -95,7 +95,7 @@ func (c *schedule) settled() error {
 			want = status.StateStopped
 		}
 		if s.Replica != c.names()[i] || s.State != want || s.Policy != c.policy {
-			return fmt.Errorf("replica %s is %v by %+v; want %s %v by %+v", s.Replica, s.State, s.Policy, c.names()[i], want, c.policy)
+			return fmt.Errorf("replica %s is %v with %+v; want %s %v with %+v", s.Replica, s.State, s.Policy, c.names()[i], want, c.policy)
 		}
 	}
 	return nil

@@ -85,7 +85,7 @@ func TestReasonItIsNotReady(t *testing.T) {
 		sim.at(time.Minute)
 		for _, e := range sim.events {
 			if e.Kind == event.KindUnhealthy && !errors.Is(e.Err, refused) {
-				t.Errorf("it is not ready as %v, want %v", e.Err, refused)
+				t.Errorf("the event has the error %v, want %v", e.Err, refused)
 			}
 		}
 		if s, _ := sim.Get("a"); s.Next != sim.start.Add(time.Hour+time.Second) || !s.Launched.IsZero() || s.Exited != sim.start.Add(time.Second) {
@@ -158,7 +158,7 @@ func TestStatusAgreesWithEvents(t *testing.T) {
 		begun.Store(sim)
 		sim.at(time.Minute)
 		if seen[event.KindReady] != status.StateReady {
-			t.Errorf("when it is told the replica is seen %v, want %v", seen[event.KindReady], status.StateReady)
+			t.Errorf("at the event ready the state is %v, want %v", seen[event.KindReady], status.StateReady)
 		}
 	})
 }

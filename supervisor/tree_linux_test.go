@@ -60,7 +60,7 @@ func TestStraysOfOthersAreSpared(t *testing.T) {
 		r.until("exit of b", func() bool { return r.has(event.KindExited, "b") })
 		waitDead(t, killed)
 		if !alive(spared) {
-			t.Error("the stray of a replica that runs was killed with that of another")
+			t.Error("the stray of a running replica was killed with that of another replica")
 		}
 		r.stop()
 		r.ends()

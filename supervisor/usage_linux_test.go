@@ -42,9 +42,9 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if u, known := UsageOf(s); known {
-		t.Errorf("a process that has ended uses %v", u)
+		t.Errorf("after the exit the usage is %v", u)
 	}
 	if u, known := UsageOf(r.List()[0]); known {
-		t.Errorf("no process uses %v", u)
+		t.Errorf("without a process the usage is %v", u)
 	}
 }

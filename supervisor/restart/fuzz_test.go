@@ -28,14 +28,14 @@ func FuzzPolicyNext(f *testing.F) {
 		}
 		d := p.Next(h, now, draw)
 		if d.Delay < 0 || d.Delay > longest || d.Relaunch == d.GiveUp {
-			t.Errorf("%+v decides %+v", p, d)
+			t.Errorf("%+v: got %+v", p, d)
 		}
 		if p.Check() != nil || draw < 0 || draw > 1 {
 			return
 		}
 		most64 := float64(max(p.Delay, p.Backoff.max(), launchFailureDelay)) * (1 + jitter)
 		if float64(d.Delay) > most64*1.000001 || d.GiveUp != (exits > 0 && h.count(h.Last.NeverReady(), now.Add(-p.Limit.window())) >= exits) {
-			t.Errorf("%+v decides %+v", p, d)
+			t.Errorf("%+v: got %+v", p, d)
 		}
 		if longer := p.delay(h.Streak+1, draw); longer < p.delay(h.Streak, draw) {
 			t.Errorf("%+v: the delay falls to %v from one exit to the next", p, longer)

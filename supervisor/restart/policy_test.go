@@ -67,7 +67,7 @@ func TestPolicyNext(t *testing.T) {
 		{"backoff, third", doubling, times(3, crash), relaunch(4 * time.Second), false},
 		{"backoff, max", doubling, times(9, crash), relaunch(10 * time.Second), false},
 		{"backoff, ready for long", doubling, append(times(9, crash), settled, crash), relaunch(2 * time.Second), false},
-		{"backoff, never ready is a row of its own", doubling, append(times(3, crash), times(2, unready)...), relaunch(2 * time.Second), false},
+		{"backoff, never ready is a streak of its own", doubling, append(times(3, crash), times(2, unready)...), relaunch(2 * time.Second), false},
 
 		{"limit, not yet", three, times(2, crash), relaunch(0), false},
 		{"limit", three, times(3, crash), Decision{GiveUp: true}, true},
@@ -121,7 +121,7 @@ func TestPolicyProperties(t *testing.T) {
 		draw := r.Float64()
 		d := p.Next(h, at, draw)
 		if d != p.Next(h, at, draw) {
-			t.Fatalf("seed %d: two answers", seed)
+			t.Fatalf("seed %d: two calls of Next differ", seed)
 		}
 		n := 0
 		for i := range exits {
@@ -163,7 +163,7 @@ func TestJitter(t *testing.T) {
 			t.Errorf("%+v with %v: got %v, want %v", p, tt.draw, got, tt.want)
 		}
 		if got := p.Next(History{}, time.Now(), 0.5).Delay; got != min(tt.delay, longest) {
-			t.Errorf("%+v without a past: got %v", p, got)
+			t.Errorf("%+v without exits: got %v", p, got)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func TestPolicyCheck(t *testing.T) {
 		{Limit: Limit{Window: -1}}, {Limit: Limit{Then: 3}},
 	} {
 		if p.Check() == nil {
-			t.Errorf("%+v was taken", p)
+			t.Errorf("%+v: got no error", p)
 		}
 	}
 	if err := (Policy{Mode: ModeOnFailure, Delay: 1, Backoff: Backoff{1000, 1, 1, 1}, Limit: Limit{100, 1, EscalationRestartAll}}).Check(); err != nil {
@@ -190,26 +190,26 @@ func TestLongDelays(t *testing.T) {
 		{Delay: math.MaxInt64}, {Delay: math.MaxInt64, Backoff: Backoff{Factor: 1.5}}, {Delay: longest, Backoff: Backoff{Factor: 1000}},
 		{Delay: longest - 1, Backoff: Backoff{Factor: 1.5}}, {Delay: 1, Backoff: Backoff{Factor: 1000, Max: math.MaxInt64}},
 	} {
-		for _, row := range []int{1, 100, 10_000} {
+		for _, streak := range []int{1, 100, 10_000} {
 			wanted := longest
-			if p.Delay == 1 && row == 1 {
+			if p.Delay == 1 && streak == 1 {
 				wanted = 1
 			}
-			if got := p.Next(History{Streak: row}, time.Now(), 0.5).Delay; got.Round(time.Second) != wanted.Round(time.Second) {
-				t.Errorf("%+v after %d exits: got %v, want %v", p, row, got, wanted)
+			if got := p.Next(History{Streak: streak}, time.Now(), 0.5).Delay; got.Round(time.Second) != wanted.Round(time.Second) {
+				t.Errorf("%+v after %d exits: got %v, want %v", p, streak, got, wanted)
 			}
 		}
 	}
 	// The factor is infinite here.
 	if got := (Policy{Backoff: Backoff{Factor: 2}}).Next(History{Streak: 10_000}, time.Now(), 0.5).Delay; got != 0 {
-		t.Errorf("no delay comes to %v", got)
+		t.Errorf("got a delay of %v, want none", got)
 	}
 }
 
 // A lack of file descriptors or processes is the supervisor's fault, not the replica's.
 func TestLocalShortageIsNoFailure(t *testing.T) {
 	if !LocalShortage(fmt.Errorf("dial: %w", syscall.EMFILE)) || LocalShortage(syscall.ECONNREFUSED) || LocalShortage(nil) {
-		t.Error("whose trouble it is was mistaken")
+		t.Error("LocalShortage is wrong about EMFILE, ECONNREFUSED or nil")
 	}
 	p := Policy{Limit: Limit{Exits: 2}}
 	var h History
