@@ -13,8 +13,8 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// world is a replica with what the effects so far have made of its
-// surroundings. It is a value: a copy is another branch of history.
+// world is a replica and the state of its surroundings, as the effects so far have made it. It is a
+// value: a copy is another branch of the history.
 type world struct {
 	Replica
 	now       time.Time
@@ -24,16 +24,16 @@ type world struct {
 	runs      bool
 	exits     int
 	launches  int
-	slot      bool // of others, that it has
+	slot      bool // it occupies a slot
 	stopped   bool // the latest command was a stop
-	left      bool // and one before it was to leave
+	left      bool // it was asked to leave
 	struck    bool
-	slow      bool  // it was reported to start slowly
-	err       error // the first that is wrong
+	slow      bool  // a slow start was reported
+	err       error // the first violation
 	path      []string
 }
 
-// given is how many inputs all replicas were given.
+// given is the number of inputs to all replicas.
 var given int
 
 // give gives the replica an input, and carries out the effects.
@@ -43,7 +43,7 @@ func (w *world) give(name string, in Input) {
 	for _, e := range w.Step(w.now, in) {
 		w.take(e)
 	}
-	if given++; given%16 == 0 { // to compare takes longer than a step
+	if given++; given%16 == 0 { // comparing takes longer than a step
 		if before.Step(w.now, in); !reflect.DeepEqual(before, w.Replica) {
 			w.fail("the same input in the same state led elsewhere: the machine is not pure")
 		}
@@ -135,7 +135,7 @@ func (w *world) emitted(e event.Event) {
 
 var errBad = errors.New("bad")
 
-// moves are what may happen next, by name.
+// moves returns what can happen next, by name.
 func (w *world) moves(s Settings) map[string]func(*world) {
 	m := map[string]func(*world){
 		"start": func(w *world) {
@@ -209,10 +209,9 @@ func (w *world) moves(s Settings) map[string]func(*world) {
 	return m
 }
 
-// Every order of what can happen, up to a depth, keeps what is promised: one
-// process at a time, one exit for each launch, incarnations without a gap, no
-// launch after a stop, a bound for each stop, turns given back once, one report
-// of a slow start.
+// All sequences of inputs, up to a length, keep the guarantees: one process at a time, one exit for
+// each launch, incarnations without gaps, no launch after a stop, a limit for each stop, each slot
+// freed once, and one report of a slow start.
 func TestEveryInterleaving(t *testing.T) {
 	depth := 6
 	if testing.Short() {
@@ -232,7 +231,7 @@ func TestEveryInterleaving(t *testing.T) {
 			w := world{Replica: New(s, now), now: now}
 			w.give("begin", Input{Kind: InputBegin})
 			n := 0
-			for _, begin := range [][]string{nil, {"slot", "launched"}} { // the second deeper where most happens
+			for _, begin := range [][]string{nil, {"slot", "launched"}} { // the second reaches further after a launch
 				b := w
 				for _, move := range begin {
 					b.moves(s)[move](&b)
@@ -260,7 +259,7 @@ func explore(t *testing.T, w world, s Settings, depth int) int {
 	return n
 }
 
-// What comes late does not judge the replica.
+// Timers and answers that come late do not count against the replica.
 func TestLateTimersAndAnswers(t *testing.T) {
 	probe := Probe{Kind: ProbePolled, Period: time.Second, Timeout: time.Second, Threshold: 1}
 	s := Settings{Policy: restart.Policy{Exact: true}, StopTimeout: time.Second, Ready: probe, Alive: probe, StartTimeout: time.Second}
@@ -273,7 +272,7 @@ func TestLateTimersAndAnswers(t *testing.T) {
 		return w
 	}
 	w := begin()
-	w.now = w.now.Add(time.Hour) // suspended while it started
+	w.now = w.now.Add(time.Hour) // suspended while it was starting
 	w.give("timer", Input{Kind: InputTimer, Timer: TimerDue})
 	if w.State() != status.StateStarting {
 		t.Errorf("after a late start timeout it is in state %d, want another look", w.State())
@@ -283,7 +282,7 @@ func TestLateTimersAndAnswers(t *testing.T) {
 		t.Errorf("after a good answer it is in state %d", w.State())
 	}
 	w.moves(s)["timer 3"](w)
-	w.now = w.now.Add(time.Hour) // suspended while it was asked
+	w.now = w.now.Add(time.Hour) // suspended while it was probed
 	w.moves(s)["bad answer 1"](w)
 	if w.State() != status.StateReady {
 		t.Errorf("after a late answer it is in state %d, want another question", w.State())

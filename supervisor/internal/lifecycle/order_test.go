@@ -24,8 +24,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Whatever four replicas do with four addresses, each has its new one to itself
-// when it comes, and all get there.
+// For all ways in which four replicas can change places between addresses, each replica starts at
+// an address that is free, and ends at its new one.
 func TestOrderOfEveryMove(t *testing.T) {
 	addrs := []string{"1", "2", "3", "4"}
 	var permute func(left, to []string)

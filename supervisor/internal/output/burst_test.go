@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkNeighbour measures how long a line takes from the pipe to the file
-// while another replica writes as fast as it can to its own.
+// BenchmarkNeighbour measures how long a line takes from the pipe to the file while another replica
+// writes as fast as it can to its own file.
 func BenchmarkNeighbour(b *testing.B) {
 	dir := b.TempDir()
 	files := map[string]*File{}

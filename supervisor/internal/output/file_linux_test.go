@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A write that the disk has no room for leaves no part of a line.
+// A write for which the disk has no space leaves no part of a line.
 func TestFileOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=16k"); err != nil {

@@ -44,7 +44,7 @@ func TestFileThatIsRenamedRemovedAndTruncated(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Reopen(); err != nil { // before there are lines
+	if err := f.Reopen(); err != nil { // the file is created although there are no lines yet
 		t.Fatal(err)
 	}
 	has(t, path, "")
@@ -52,7 +52,7 @@ func TestFileThatIsRenamedRemovedAndTruncated(t *testing.T) {
 	has(t, path, "4\n")
 }
 
-// Somebody else may write to it too.
+// Other processes may append to the same file.
 func TestFileIsAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.log")
 	f, other := &File{Path: path, Mode: 0o600}, &File{Path: path, Mode: 0o600}
@@ -65,7 +65,8 @@ func TestFileIsAppendedTo(t *testing.T) {
 	has(t, path, strings.Repeat("ours\ntheirs\n", 3))
 }
 
-// As after a crash of the machine, or of what wrote it.
+// The file may end with part of a line after a crash of the machine or of the program that wrote
+// it.
 func TestFileThatEndsInALine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f.log")
 	if err := os.WriteFile(path, []byte(`{"seq":1}`+"\n"+`{"se`), 0o600); err != nil {
@@ -129,7 +130,7 @@ func TestFullFilesAreRenamed(t *testing.T) {
 	}
 }
 
-// Where it cannot be renamed, lines are worth more than its size.
+// If a full file cannot be renamed, it grows further.
 func TestFileThatCannotBeRenamed(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may rename everything")
@@ -148,7 +149,7 @@ func TestFileThatCannotBeRenamed(t *testing.T) {
 	has(t, f.Path, "1234567\n89\n")
 }
 
-// A pipe without a reader is no place for lines, and none to wait at.
+// A write to a pipe without a reader fails, and does not block.
 func TestPipeWithoutAReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

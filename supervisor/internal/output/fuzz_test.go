@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Lines that are read in any portions are those that a plain split finds.
+// However input is divided into reads, the lines are those of a simple split.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nbc\n\nd"), uint16(1), uint16(3))
 	f.Fuzz(func(t *testing.T, text []byte, times, part uint16) {
@@ -41,7 +41,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// The last lines are as much of them as may be, as text.
+// The last lines are as many as fit, and valid UTF-8.
 func FuzzHistoryTexts(f *testing.F) {
 	f.Add("a\nb\xff\n"+strings.Repeat("é", lastLineSize), uint16(1))
 	f.Fuzz(func(t *testing.T, text string, times uint16) {

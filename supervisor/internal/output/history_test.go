@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// The last lines, however they arrive, are those that a plain split finds.
+// However lines are added, the last ones are those of a simple split.
 func TestHistoryAgainstASplit(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 30 {
@@ -35,7 +35,7 @@ func TestHistoryAgainstASplit(t *testing.T) {
 		if len(h.text) > 4*historyBytes {
 			t.Fatalf("%d bytes are kept", len(h.text))
 		}
-		// What a reader gets from the beginning is the end of all, without a gap.
+		// A reader that starts at the beginning gets the last lines, without a gap.
 		var got strings.Builder
 		var at Cursor
 		var missed uint64

@@ -13,10 +13,10 @@ import (
 // lines collects what a hub delivers.
 type lines struct {
 	*Hub
-	stuck chan struct{} // closed: it blocks no more; nil: it never does
+	stuck chan struct{} // closed: delivery of a's lines no longer blocks; nil: it never does
 
 	mu   sync.Mutex
-	all  []string // with the name in front
+	all  []string // each after the name of its replica
 	lost uint64
 }
 
@@ -48,7 +48,7 @@ func (l *lines) open(t testing.TB, replica string, drop bool) (*os.File, *Reader
 	return in, r
 }
 
-// One replica's lines are not taken, and all of another's are.
+// While delivery of one replica's lines is stuck, another's lines are delivered.
 func TestStuckReplicaDelaysNoOther(t *testing.T) {
 	l := newLines(make(chan struct{}))
 	a, readA := l.open(t, "a", false)
@@ -57,7 +57,7 @@ func TestStuckReplicaDelaysNoOther(t *testing.T) {
 	reading.Go(readA.Run)
 	reading.Go(readB.Run)
 	const n, size = 50_000, 90
-	writing.Go(func() { // it waits until the end
+	writing.Go(func() { // blocks until delivery continues
 		a.Write(numbered(0, n, size))
 		a.Close()
 	})
@@ -79,14 +79,13 @@ func TestStuckReplicaDelaysNoOther(t *testing.T) {
 	}
 }
 
-// Incarnations come and go while their lines are not taken: what is left of
-// each is only what it wrote, within bounds.
+// While delivery is stuck, incarnations come and go, and leave only their output, which is bounded.
 func TestStuckDeliveryLeaksNoDescriptor(t *testing.T) {
 	l := newLines(make(chan struct{}))
 	before := descriptors(t)
 	for n := range 300 {
 		in, r := l.open(t, "a", n%2 == 0)
-		go func() { // as a pipe need not hold all that
+		go func() { // a pipe may not hold all of it
 			in.Write(numbered(100*n, 100, 90))
 			in.Close()
 		}()
@@ -109,7 +108,7 @@ func TestStuckDeliveryLeaksNoDescriptor(t *testing.T) {
 	}
 }
 
-// The memory of a replica ends with the replica, not with an incarnation.
+// The history lasts as long as the replica, not only as long as an incarnation.
 func TestHistoryOfAReplica(t *testing.T) {
 	l := newLines(nil)
 	for n := range 2 {

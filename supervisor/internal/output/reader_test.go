@@ -70,7 +70,7 @@ func lengths(lines []string) []int {
 	return n
 }
 
-// A process that left the group may keep the pipe open for ever.
+// A process that left the group may keep the pipe open forever.
 func TestReadingEndsAtItsDeadline(t *testing.T) {
 	l := newLines(nil)
 	in, r := l.open(t, "a", false)
@@ -109,17 +109,17 @@ func TestSilentReplicasTakeNoBuffers(t *testing.T) {
 	l.Close()
 }
 
-// heap returns the bytes on it that are in use.
+// heap returns the size of the heap in bytes.
 func heap() int {
 	runtime.GC()
-	runtime.GC() // a pool lasts for one
+	runtime.GC() // the first one does not empty a sync.Pool
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
 
-// discard reads what is written to the returned pipe; it tells of each empty
-// line, with the number of lines up to it.
+// discard returns a pipe from which lines are read. For each empty line, it sends the number of
+// lines since the one before.
 func discard(t testing.TB, empty chan<- int) *os.File {
 	n := 0
 	h := NewHub(func(_ string, lines []byte) {
@@ -145,15 +145,14 @@ func discard(t testing.TB, empty chan<- int) *os.File {
 func TestLinesAreNotAllocated(t *testing.T) {
 	lines := make(chan int)
 	in := discard(t, lines)
-	// An empty line is the last. They are few enough to be written at once, and
-	// so read at once.
+	// The last line is empty. The text is short enough to be written, and read, in one call.
 	text := append(numbered(0, 100, 20), '\n')
 	if allocs := testing.AllocsPerRun(200, func() {
 		in.Write(text)
 		if n := <-lines; n != 101 {
 			t.Errorf("%d lines came, want 101", n)
 		}
-	}); allocs > 3 { // for the goroutine of the sink
+	}); allocs > 3 { // the goroutine of the sink takes them
 		t.Errorf("%v allocations per 100 lines", allocs)
 	}
 }

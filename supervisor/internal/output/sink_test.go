@@ -18,15 +18,15 @@ import (
 
 const patience = processtest.Patience
 
-// end is the end of a sink: it remembers, and blocks and fails on demand.
+// end is a writer that keeps what is written, and blocks and fails on demand.
 type end struct {
-	stuck chan struct{} // closed: it blocks no more; nil: it never does
+	stuck chan struct{} // closed: writes no longer block; nil: they never do
 
 	mu     sync.Mutex
 	text   []byte
-	fails  error // what the next writes end with
+	fails  error // the error of further writes
 	writes int
-	room   int // bytes that the next failing write still writes
+	room   int // number of bytes that further writes take before they fail
 }
 
 func (e *end) Write(lines []byte) (int, error) {
@@ -65,7 +65,7 @@ func lostBy(l *Losses) uint64 {
 	return n
 }
 
-// numbered is lines that each carry their number, of about a size.
+// numbered returns lines with consecutive numbers, each of about size bytes.
 func numbered(from, n, size int) []byte {
 	xs := strings.Repeat("x", size+6)
 	b := make([]byte, 0, n*(size+16))
@@ -131,7 +131,7 @@ func TestPutAllWaitsForSpace(t *testing.T) {
 	})
 }
 
-// The process has ended: what its pipe held is taken, and no more than that.
+// When the process has ended, what its pipe still held is queued, within bounds.
 func TestPutAllAfterTheProcessEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
@@ -195,7 +195,7 @@ func TestCloseDoesNotWaitForAStuckEnd(t *testing.T) {
 		s := &Sink{To: e}
 		s.Put("a", []byte("1\n"))
 		synctest.Wait()
-		s.Put("a", []byte("2\n3\n")) // behind the call that is stuck
+		s.Put("a", []byte("2\n3\n")) // they queue while the first write is stuck
 		begin := time.Now()
 		s.Close(time.Second)
 		if waited := time.Since(begin); waited != time.Second {
@@ -214,7 +214,7 @@ func TestCloseDoesNotWaitForAStuckEnd(t *testing.T) {
 	})
 }
 
-// Each time the end takes something, there is hope.
+// Close waits longer if the writer makes progress.
 func TestCloseWaitsForASlowEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []byte
@@ -232,7 +232,7 @@ func TestCloseWaitsForASlowEnd(t *testing.T) {
 	})
 }
 
-// As of a disk that was full.
+// As after a full disk.
 func TestLineAfterAFailedWriteIsWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, full := new(end), errors.New("disk full")
@@ -261,7 +261,7 @@ func TestLineAfterAFailedWriteIsWhole(t *testing.T) {
 	})
 }
 
-// A sink that rests has no goroutine and no buffer.
+// An idle sink has no goroutine and no buffer.
 func TestIdleSinkHoldsNothing(t *testing.T) {
 	s := &Sink{To: io.Discard}
 	for range 3 {
@@ -277,8 +277,7 @@ func TestIdleSinkHoldsNothing(t *testing.T) {
 	}
 }
 
-// Whatever the end does, each line comes whole and in its source's order, or is
-// counted as lost.
+// However the writer behaves, each line either arrives whole and in order, or is counted as lost.
 func TestSinkAccountsForEveryLine(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
@@ -312,11 +311,11 @@ func TestSinkAccountsForEveryLine(t *testing.T) {
 			putting.Wait()
 			s.Close(time.Second)
 			last, whole := map[string]int{"a": -1, "b": -1, "c": -1}, uint64(0)
-			for line := range strings.Lines(got.String() + "\n") { // as the next write would begin
+			for line := range strings.Lines(got.String() + "\n") { // the next write would begin with a newline
 				var source string
 				var i int
 				if k, _ := fmt.Sscanf(line, "<%1s %d>\n", &source, &i); k < 2 || line != fmt.Sprintf("<%s %d>\n", source, i) {
-					continue // the beginning of a line, or a newline that ends it
+					continue // part of a line, or a newline after one
 				}
 				if whole++; i <= last[source] {
 					t.Fatalf("seed %d: line %d of %s after %d", seed, i, source, last[source])

@@ -10,8 +10,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// With DialTLS a replica is asked by HTTPS, without by HTTP, and what does not fit is a
-// bad answer.
+// HTTP probes use HTTPS if there is a dialer for TLS, and fail if the server's protocol or
+// certificate does not fit.
 func TestProbeByHTTPS(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {

@@ -23,8 +23,7 @@ import (
 
 var soak = flag.Bool("soak", false, "more tries of what is tried at random")
 
-// A supervisor that is killed at any moment, launches included, leaves no
-// process behind, wherever that may have gone.
+// A supervisor that is killed at any moment, also during a launch, leaves no process.
 func TestKillAtAnyMoment(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 30 supervisors that are killed")
@@ -51,7 +50,7 @@ func TestKillAtAnyMoment(t *testing.T) {
 			t.Log("seed ", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
 			var took []time.Duration
-			marks := stormVariable + "=" + tree.RandomID() // other runs of this test have others
+			marks := stormVariable + "=" + tree.RandomID() // so that runs of this test do not affect each other
 			for i := range tries {
 				after := time.Duration(random.Int64N(int64(60 * time.Millisecond)))
 				took = append(took, killStorm(t, tt.means, fmt.Sprintf("%s-%d-", marks, i), after))
@@ -67,13 +66,12 @@ func TestKillAtAnyMoment(t *testing.T) {
 	}
 }
 
-// stormVariable marks all processes of a try, those too that are between fork
-// and exec.
+// stormVariable marks all processes of one try, including those between fork and exec.
 const stormVariable = "PROCESS_TEST_STORM"
 
-// killStorm kills a storm, whose processes have a mark, after a while, and
-// returns how long they took to be gone: all but the guardian, which is to look
-// again.
+// killStorm starts a storm whose processes have the mark, kills it after the given time, and
+// returns how long its processes took to end. That excludes the guardian, which looks for more of
+// them for a while.
 func killStorm(t *testing.T, means []string, mark string, after time.Duration) time.Duration {
 	args := append(as("storm"), means...)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -88,7 +86,7 @@ func killStorm(t *testing.T, means []string, mark string, after time.Duration) t
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatalf("the storm says %q, %v", line, err)
 	}
-	time.Sleep(after) // the moment is what is random here
+	time.Sleep(after) // not synchronization: the moment of the kill is random
 	began := time.Now()
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
@@ -107,8 +105,8 @@ func killStorm(t *testing.T, means []string, mark string, after time.Duration) t
 
 func init() { parts["storm"] = storm }
 
-// storm launches processes of all sorts as fast as it can, until it is killed,
-// and says when it has begun.
+// storm launches processes of various kinds as fast as it can until it is killed. It prints a line
+// when it begins.
 func storm() {
 	means := os.Args[1:]
 	c := Config{

@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// A shell's first words tell what it was started with.
+// The first command of a shell prints the limits with which it was started.
 func TestLimitsHoldFromTheFirstInstruction(t *testing.T) {
 	needsLimits(t)
 	ours, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
@@ -38,8 +38,8 @@ func TestLimitedProgramThatIsMissing(t *testing.T) {
 	}
 }
 
-// No system grants that many descriptors, not even to root, who is not told to
-// become root.
+// No system allows so many descriptors, even to root. The error does not advise root to become
+// root.
 func TestLimitThatTheSystemRefuses(t *testing.T) {
 	needsLimits(t)
 	m := newMachine(t, Config{})
@@ -63,7 +63,7 @@ func TestLimitThatTheSystemRefuses(t *testing.T) {
 	}
 }
 
-// Signals that come while the process is held back are its own.
+// A signal that arrives while the process is traced is delivered afterwards.
 func TestEarlySignalIsNotLost(t *testing.T) {
 	needsLimits(t)
 	runtime.LockOSThread()

@@ -18,7 +18,7 @@ func TestLimitsCheck(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		limits spec.Limits
-		want   string // a part of the error; empty: none
+		want   string // part of the error; empty: there is none
 	}{
 		{"none", spec.Limits{}, ""},
 		{"nice", spec.Limits{Nice: 19}, ""},
@@ -39,7 +39,7 @@ func TestLimitsCheck(t *testing.T) {
 	}
 }
 
-// canLimit tells why limits cannot be set here before a program begins.
+// canLimit returns an error if rlimits and nice cannot be set on this system.
 func canLimit() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -51,7 +51,7 @@ func canLimit() error {
 	return cmd.Wait()
 }
 
-// needsLimits skips a test where they cannot.
+// needsLimits skips the test on such a system.
 func needsLimits(t *testing.T) {
 	t.Helper()
 	if err := canLimit(); err != nil {
@@ -79,7 +79,7 @@ func TestUser(t *testing.T) {
 	asNobody := nobody.Uid + " " + sorted(strings.Join(groups, " "))
 	for _, tt := range []struct {
 		user string
-		nice int // is set another way
+		nice int // with it, the user is set by another way
 		want string
 	}{
 		{"nobody", 0, asNobody},
@@ -100,7 +100,7 @@ func TestUser(t *testing.T) {
 	}
 }
 
-// sorted sorts words.
+// sorted returns the words in order.
 func sorted(words string) string {
 	all := strings.Fields(words)
 	slices.Sort(all)

@@ -30,7 +30,7 @@ func TestSendersOfReady(t *testing.T) {
 	}
 }
 
-// What a message brings along is for the kernel to close.
+// The kernel closes descriptors that a notification carries.
 func TestNotifySocketTakesNoDescriptors(t *testing.T) {
 	n, err := newReadySocket("test", uint32(os.Geteuid()))
 	if err != nil {
@@ -55,7 +55,7 @@ func TestNotifySocketTakesNoDescriptors(t *testing.T) {
 	writer.Close()
 	if _, err := reader.Read(make([]byte, 1)); err == nil {
 		t.Error("read from a pipe that nobody holds")
-	} // were the other end held, that would never return
+	} // it would block if the other end were still open
 }
 
 func FuzzCredentials(f *testing.F) {

@@ -19,13 +19,13 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// as is the command line that makes the test binary play a part, without the
-// second that the race detector takes to exit.
+// as returns the command line that makes the test binary play a part. It avoids the second that the
+// race detector takes to exit.
 func as(name string) []string {
 	return []string{"env", "GORACE=atexit_sleep_ms=0", part + "=" + name, os.Args[0]}
 }
 
-// Incarnations leave nothing: they end with strays, a socket and limits.
+// Many launches, with strays, a notify socket and limits, leave nothing.
 func TestLaunchesLeaveNothing(t *testing.T) {
 	processtest.Needs(t, "setsid")
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
@@ -48,7 +48,7 @@ func TestLaunchesLeaveNothing(t *testing.T) {
 			strays, _ := processtest.WithMark(m.tree.Handle().ID+"-", "")
 			return len(strays) == 0
 		}
-		crashes(3) // the first ones open what is opened once
+		crashes(3) // the first ones open what is opened only once
 		m.reading.Wait()
 		before := counts(t)
 		crashes(40)
@@ -67,7 +67,7 @@ func TestLaunchesLeaveNothing(t *testing.T) {
 	})
 }
 
-// counts returns how many descriptors and goroutines there are.
+// counts returns the number of descriptors and of goroutines.
 func counts(t *testing.T) []int {
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -76,7 +76,7 @@ func counts(t *testing.T) []int {
 	return []int{len(fds), runtime.NumGoroutine()}
 }
 
-// forkFirst forks from the first thread, to which orphans come as well.
+// forkFirst forks from the main thread, which is also the one that adopts orphans.
 func forkFirst() {
 	m := &Machine{config: Config{Output: output.NewHub(nil, nil, 0)}, tree: tree.New(false), forks: make(chan func())}
 	go func() {
@@ -95,7 +95,7 @@ func forkFirst() {
 func init() {
 	parts["fork first"] = forkFirst
 	if os.Getenv(part) == "fork first" {
-		runtime.LockOSThread() // the first thread, as this is an init
+		runtime.LockOSThread() // init runs on the main thread
 	}
 }
 
@@ -107,7 +107,7 @@ func TestLaunchFromTheFirstThreadIsNoOrphan(t *testing.T) {
 	}
 }
 
-// Kernels and sandboxes without pidfds.
+// Some kernels and sandboxes have no pidfds.
 func TestWaitWithoutPidfd(t *testing.T) {
 	var w exitWatch
 	w.attr(true)
@@ -119,8 +119,8 @@ func TestWaitWithPidfd(t *testing.T) {
 	testWait(t, new(exitWatch))
 }
 
-// testWait checks that the leader can still be signalled, as its ID is taken,
-// while ended runs, and that its exit code is then read.
+// testWait checks that the process ID is not reused while ended runs, so that the group can still
+// get signals, and that the exit code is read afterwards.
 func testWait(t *testing.T, w *exitWatch) {
 	cmd := exec.Command("/bin/sh", "-c", "exit 7")
 	if cmd.SysProcAttr = w.attr(false); w.pidfd < 0 {

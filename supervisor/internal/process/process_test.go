@@ -15,10 +15,10 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// part makes the test binary play a part other than the test.
+// part makes the test binary play a part instead of running tests.
 const part = "PROCESS_TEST_PART"
 
-// parts are those that there are.
+// parts are the parts, by name.
 var parts = map[string]func(){"guard": func() {
 	if err := guardian.Guard(os.Stdin); err != nil {
 		panic(err)
@@ -34,13 +34,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patient are waits that give up nothing which only takes its time.
+// patient are waits that only a hang can exceed.
 var patient = Waits{
 	Drain:    processtest.Patience,
 	Guardian: guardian.Waits{Write: processtest.Patience, Silence: processtest.Patience},
 }
 
-// newMachine returns a machine that lasts until the test's end.
+// newMachine returns a machine that is closed when the test ends.
 func newMachine(t *testing.T, c Config) *Machine {
 	t.Helper()
 	if c.Output == nil {
@@ -55,7 +55,7 @@ func newMachine(t *testing.T, c Config) *Machine {
 	return m
 }
 
-// endOf waits for the end of a replica, and kills what its first process left.
+// endOf waits for the end of a replica, and kills processes that its first one has left running.
 func endOf(p *Process) End {
 	select {
 	case <-p.Abandoned():
@@ -66,14 +66,14 @@ func endOf(p *Process) End {
 	}
 }
 
-// run launches a shell script, and returns what it wrote.
+// run runs a shell script, and returns its output.
 func run(t *testing.T, script string, l spec.Limits) string {
 	t.Helper()
 	end := launch(t, newMachine(t, Config{}), Command{Args: []string{"/bin/sh", "-c", script}, Dir: "/", Limits: l})
 	return strings.Join(end.Output, "\n")
 }
 
-// launch launches a command and waits for its end.
+// launch launches a command, and waits for its end.
 func launch(t *testing.T, m *Machine, c Command) End {
 	t.Helper()
 	c.Replica = "a"
@@ -84,7 +84,7 @@ func launch(t *testing.T, m *Machine, c Command) End {
 	return endOf(p)
 }
 
-// launchError launches a command that cannot be, and returns why.
+// launchError launches a command that cannot be launched, and returns the error.
 func launchError(t *testing.T, m *Machine, c Command) error {
 	t.Helper()
 	c.Replica = "a"
@@ -96,7 +96,7 @@ func launchError(t *testing.T, m *Machine, c Command) error {
 	return err
 }
 
-// A launch that waited for its turn while the stop came is none.
+// A launch that was queued when the stop came does not happen.
 func TestNoLaunchAfterTheStop(t *testing.T) {
 	m := newMachine(t, Config{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -106,7 +106,7 @@ func TestNoLaunchAfterTheStop(t *testing.T) {
 	}
 }
 
-// A supervisor under a supervisor adds its mark to the outer one's.
+// A supervisor that runs under another one extends its mark.
 func TestNestedMarks(t *testing.T) {
 	t.Setenv(tree.Variable, "outer-1.")
 	for _, env := range [][]string{nil, {}, {"A=b"}} {

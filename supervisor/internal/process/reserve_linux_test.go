@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A launch works also when nothing can be opened any more.
+// A launch succeeds when no descriptor is free.
 func TestLaunchWithoutDescriptors(t *testing.T) {
 	m := newMachine(t, Config{})
 	var limit unix.Rlimit

@@ -6,7 +6,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// A process that was not given a NOTIFY_SOCKET cannot say that it is ready.
+// A process that was launched without NOTIFY_SOCKET cannot report that it is ready.
 func TestSameProcess(t *testing.T) {
 	if sameProcess(spec.Replica{}, spec.Replica{Ready: spec.Probe{Kind: spec.ProbeNotify}}) {
 		t.Error("the process of a replica without a NOTIFY_SOCKET is taken for one that has it")

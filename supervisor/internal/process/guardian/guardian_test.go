@@ -87,7 +87,7 @@ func TestHungGuardianIsLost(t *testing.T) {
 	pid := g.guard.cmd.Process.Pid
 	g.mu.Unlock()
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
-	const noGroup = 1 << 30 // beyond all process IDs
+	const noGroup = 1 << 30 // greater than any process ID
 	processtest.Eventually(t, "loss of the guardian", func() bool {
 		g.Watch(noGroup)
 		return len(lost) > 0
@@ -131,14 +131,15 @@ func TestGuardIgnoresSignals(t *testing.T) {
 	if !strings.Contains(fmt.Sprint(err), "killed") {
 		t.Errorf("the victim ended with %v", err)
 	}
-	_ = spared.Process.Signal(syscall.SIGTERM) // a SIGKILL sent before would come first
+	// If the guardian had killed it, it would have died of that signal, which came first.
+	_ = spared.Process.Signal(syscall.SIGTERM)
 	err = spared.Wait()
 	if !strings.Contains(fmt.Sprint(err), "terminated") {
 		t.Errorf("a group that had ended was killed: %v", err)
 	}
 }
 
-// guardVariable makes the test binary a guardian.
+// guardVariable makes the test binary run Guard instead of tests.
 const guardVariable = "GUARDIAN_TEST"
 
 func TestMain(m *testing.M) {
@@ -150,13 +151,14 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// guardCommand runs a guardian, without the second that the race detector takes
-// to exit.
+// guardCommand returns the command line of a guardian. It avoids the second that the race detector
+// takes to exit.
 func guardCommand() []string {
 	return []string{"env", "GORACE=atexit_sleep_ms=0", guardVariable + "=1", os.Args[0]}
 }
 
-// readyReader says when Guard begins to read, and so ignores signals.
+// readyReader reports when Guard begins to read, which it does after it has begun to ignore
+// signals.
 type readyReader struct{ io.Reader }
 
 func (r readyReader) Read(b []byte) (int, error) {
@@ -164,8 +166,8 @@ func (r readyReader) Read(b []byte) (int, error) {
 	return r.Reader.Read(b)
 }
 
-// However wrong the lines are, a guardian kills nobody who is not its own, and
-// half a line is none.
+// Invalid input does not make a guardian kill processes that are not replicas, and an incomplete
+// line is ignored.
 func FuzzReadOrders(f *testing.F) {
 	f.Add("tree " + someID + "\ncgroup /x/supervisor-1\n+12\n+13\n-12\nend\n")
 	f.Fuzz(func(t *testing.T, text string) {

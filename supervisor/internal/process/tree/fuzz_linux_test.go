@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A control group that is found lies below where such groups are mounted.
+// A control group that is found is below a mount point of control groups.
 func FuzzFindCgroup(f *testing.F) {
 	f.Add("0::/docker/1/x\n", "41 31 0:38 /docker/1 /my\\040cg rw - cgroup2 cgroup2 rw\n")
 	f.Fuzz(func(t *testing.T, groups, mounts string) {
@@ -28,7 +28,7 @@ func FuzzFindCgroup(f *testing.F) {
 	})
 }
 
-// A process's name does not hide what it is.
+// The name of a process does not change its kind.
 func FuzzKindOf(f *testing.F) {
 	f.Add("a) Z (b", "R", uint64(4), uint64(0), uint64(0))
 	f.Fuzz(func(t *testing.T, name, state string, flags, code, envEnd uint64) {
@@ -38,6 +38,6 @@ func FuzzKindOf(f *testing.F) {
 		if got, wanted := kindOf(stat(name, state, flags, code, 1, envEnd)), kindOf(stat("a", state, flags, code, 1, envEnd)); got != wanted {
 			t.Errorf("named %q it is of kind %d, not %d", name, got, wanted)
 		}
-		_ = kindOf([]byte(name)) // whatever that is
+		_ = kindOf([]byte(name)) // must not panic
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lack of descriptors is not taken for a stranger at the address, nor for a
-// replica's own socket.
+// If descriptors are lacking, Holds returns that error, and neither nil nor that another process
+// listens.
 func TestHoldsWithoutDescriptors(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// firstVariable makes the test binary the process with ID 1.
+// firstVariable makes the test binary play process 1 instead of running tests.
 const firstVariable = "TREE_TEST_FIRST"
 
 func TestMain(m *testing.M) {
@@ -24,13 +24,13 @@ func TestMain(m *testing.M) {
 	playFirst()
 }
 
-// strangers returns our orphans without those that were launched here.
+// strangers returns the orphans that this process has adopted.
 func strangers() []int {
 	held := heldProcesses()
 	return slices.DeleteFunc(orphans(), func(pid int) bool { return held[pid] })
 }
 
-// shell starts a script on a branch, and returns once it has written a line.
+// shell starts a script on a branch, and waits for its first line.
 func shell(t *testing.T, b *Branch, script string) *exec.Cmd {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -50,8 +50,8 @@ func shell(t *testing.T, b *Branch, script string) *exec.Cmd {
 	return cmd
 }
 
-// Neither the first thread's own children nor those of other threads are
-// taken from package os/exec, while orphans leave no zombies.
+// Orphans are reaped, but children that package os/exec waits for are not, whichever thread has
+// started them.
 func TestOrphansAreReaped(t *testing.T) {
 	processtest.Needs(t, "setsid")
 	processtest.NeedsPidfds(t)
@@ -70,13 +70,13 @@ func TestOrphansAreReaped(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-// playFirst says when a replica's orphans were reaped.
+// playFirst prints a line when the orphans of a replica have been reaped.
 func playFirst() {
 	tree := New(true)
 	b := tree.Branch()
 	const script = "for i in 1 2 3 4 5 6 7 8 9; do (setsid true &); done; echo done; exec sleep 300"
 	cmd := shell(nil, b, script)
-	for len(strangers()) > 0 { // zombies are among them until they are reaped
+	for len(strangers()) > 0 { // they include zombies until those are reaped
 		time.Sleep(time.Millisecond)
 	}
 	fmt.Println("reaped", os.Getpid())

@@ -10,7 +10,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// stat is what the kernel tells of a process.
+// stat returns the content of a file /proc/PID/stat.
 func stat(name, state string, flags, code, envStart, envEnd uint64) []byte {
 	return fmt.Appendf(nil, "1 (%s) %s 1 1 1 0 -1 %d%s %d%s %d %d 0\n", name, state, flags, strings.Repeat(" 0", 16), code,
 		strings.Repeat(" 0", 23), envStart, envEnd)
@@ -45,8 +45,8 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 	}
 }
 
-// Strays that were not found in time, as each was the child of another, are
-// killed later, and not only at the end.
+// Strays that an earlier scan has missed, because one has started another meanwhile, are killed
+// later, not only when the tree is closed.
 func TestLateStraysAreKilled(t *testing.T) {
 	processtest.Needs(t, "setsid")
 	processtest.NeedsPidfds(t)
@@ -74,7 +74,7 @@ func TestLateStraysAreKilled(t *testing.T) {
 	processtest.WaitDead(t, parent, child)
 }
 
-// A mark is found behind as much of an environment as a process may have.
+// A mark is found at the end of a large environment.
 func TestMarkInALargeEnvironment(t *testing.T) {
 	const around = len("A= MARK=1 ")
 	for _, size := range []int{0, environSize - around - 1, environSize - around, environSize - around + 1, 100_000} {
