@@ -45,22 +45,22 @@ func (w *world) give(name string, in Input) {
 	}
 	if given++; given%16 == 0 { // comparing takes longer than a step
 		if before.Step(w.now, in); !reflect.DeepEqual(before, w.Replica) {
-			w.fail("the same input in the same state led elsewhere: the machine is not pure")
+			w.fail("the same input in the same state has another result: Step is not pure")
 		}
 	}
 	switch {
 	case w.runs != w.Runs() && !w.launching:
-		w.fail("a process runs: %v, and is known: %v", w.runs, w.Runs())
+		w.fail("a process runs: %v, Runs returns %v", w.runs, w.Runs())
 	case w.launches-w.exits > 1 || w.launches < w.exits:
 		w.fail("%d launches and %d exits", w.launches, w.exits)
 	case w.Incarnation() != w.launches && !w.launching:
 		w.fail("incarnation %d after %d launches", w.Incarnation(), w.launches)
 	case w.State() == status.StateStopping && !w.struck && w.timers[TimerDue].IsZero():
-		w.fail("nothing bounds the stop")
+		w.fail("the stop has no time limit")
 	case w.runs && (w.stopped || w.left) && w.State() != status.StateStopping:
-		w.fail("a process runs on after a stop")
+		w.fail("a process is not stopping after a stop")
 	case w.slot && !w.runs && !w.launching:
-		w.fail("it keeps others from starting, without a process")
+		w.fail("a slot is occupied without a process")
 	}
 }
 
@@ -77,7 +77,7 @@ func (w *world) take(e Effect) {
 			w.fail("a launch after a stop")
 		}
 		if w.runs || w.launching {
-			w.fail("a launch beside a process")
+			w.fail("a launch while a process runs")
 		}
 		if e.Incarnation != w.launches+1 {
 			w.fail("launch %d is incarnation %d", w.launches+1, e.Incarnation)
@@ -85,7 +85,7 @@ func (w *world) take(e Effect) {
 		w.launching, w.slot = true, true
 	case EffectFreeSlot:
 		if !w.slot {
-			w.fail("a turn is given back twice")
+			w.fail("a slot is freed twice")
 		}
 		w.slot = false
 	case EffectTimer:
@@ -96,7 +96,7 @@ func (w *world) take(e Effect) {
 		w.question = [checks]int{}
 	case EffectTerminate, EffectKill:
 		if !w.runs {
-			w.fail("a signal to nobody")
+			w.fail("a signal without a process")
 		}
 		if w.struck {
 			w.fail("a signal after SIGKILL")
@@ -104,7 +104,7 @@ func (w *world) take(e Effect) {
 		w.struck = w.struck || e.Kind == EffectKill
 	case EffectGone:
 		if w.runs || w.launching {
-			w.fail("it is gone, and its process is not")
+			w.fail("it is gone while its process runs")
 		}
 	}
 	if e.Kind == EffectEmit {
@@ -275,7 +275,7 @@ func TestLateTimersAndAnswers(t *testing.T) {
 	w.now = w.now.Add(time.Hour) // suspended while it was starting
 	w.give("timer", Input{Kind: InputTimer, Timer: TimerDue})
 	if w.State() != status.StateStarting {
-		t.Errorf("after a late start timeout it is in state %d, want another look", w.State())
+		t.Errorf("after a late start timeout it is in state %d, want another probe", w.State())
 	}
 	w.moves(s)["good answer 0"](w)
 	if w.State() != status.StateReady {
@@ -285,12 +285,12 @@ func TestLateTimersAndAnswers(t *testing.T) {
 	w.now = w.now.Add(time.Hour) // suspended while it was probed
 	w.moves(s)["bad answer 1"](w)
 	if w.State() != status.StateReady {
-		t.Errorf("after a late answer it is in state %d, want another question", w.State())
+		t.Errorf("after a late answer it is in state %d, want another probe", w.State())
 	}
 	w.moves(s)["timer 3"](w)
 	w.moves(s)["local fault answer 1"](w)
 	if w.State() != status.StateReady || w.Answer() == nil {
-		t.Errorf("after trouble of ours it is in state %d, %v", w.State(), w.Answer())
+		t.Errorf("after a local fault it is in state %d, %v", w.State(), w.Answer())
 	}
 	w.moves(s)["timer 3"](w)
 	w.moves(s)["bad answer 1"](w)

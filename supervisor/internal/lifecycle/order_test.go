@@ -66,7 +66,7 @@ func checkOrder(t *testing.T, from, to []string) {
 			down--
 		}
 		if _, ok := held[to[s.Index]]; ok {
-			t.Errorf("%v: %s is held when %d comes", moves, to[s.Index], s.Index)
+			t.Errorf("%v: %s is still in use when %d starts there", moves, to[s.Index], s.Index)
 		}
 		held[to[s.Index]], at[s.Index] = s.Index, to[s.Index]
 	}

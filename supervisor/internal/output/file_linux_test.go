@@ -14,7 +14,7 @@ import (
 func TestFileOnAFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skip("no file system can be mounted here: ", err)
+		t.Skip("cannot mount a file system: ", err)
 	}
 	defer syscall.Unmount(dir, syscall.MNT_DETACH)
 	filler := filepath.Join(dir, "filler")

@@ -133,7 +133,7 @@ func TestFullFilesAreRenamed(t *testing.T) {
 // If a full file cannot be renamed, it grows further.
 func TestFileThatCannotBeRenamed(t *testing.T) {
 	if os.Getuid() == 0 {
-		t.Skip("root may rename everything")
+		t.Skip("root can rename everything")
 	}
 	dir := t.TempDir()
 	f := &File{Path: filepath.Join(dir, "a.log"), Mode: 0o600, Size: 10, Backups: 2}
@@ -144,7 +144,7 @@ func TestFileThatCannotBeRenamed(t *testing.T) {
 	}
 	defer os.Chmod(dir, 0o700)
 	if n, err := f.Write([]byte("89\n")); n != 3 || err == nil {
-		t.Errorf("wrote %d bytes, %v; want all, and why it is not renamed", n, err)
+		t.Errorf("wrote %d bytes, %v; want all 3, and the error of the rename", n, err)
 	}
 	has(t, f.Path, "1234567\n89\n")
 }

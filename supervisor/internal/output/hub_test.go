@@ -129,7 +129,7 @@ func TestHistoryOfAReplica(t *testing.T) {
 		t.Error("it is not forgotten")
 	}
 	if _, _, _, changed := h.Next(h.End()); changed != nil {
-		t.Error("those who follow would wait for ever")
+		t.Error("readers that follow would wait forever")
 	}
 	l.Close()
 	if len(l.all) != 2 {

@@ -101,7 +101,7 @@ func TestSilentReplicasTakeNoBuffers(t *testing.T) {
 		defer l.mu.Unlock()
 		return len(l.all) == n
 	})
-	processtest.Eventually(t, "rest in which a replica takes 8 KiB or less", func() bool { return (heap()-before)/n <= 8<<10 })
+	processtest.Eventually(t, "memory of 8 KiB or less per replica", func() bool { return (heap()-before)/n <= 8<<10 })
 	for _, in := range ins {
 		in.Close()
 		<-ended

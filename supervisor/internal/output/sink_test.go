@@ -96,7 +96,7 @@ func TestStuckSinkLosesLines(t *testing.T) {
 			t.Errorf("%d lines of %d bytes came and %d were lost, want all %d, and about %d bytes", count(got), len(got), lostBy(&s.Losses), n+1, maxQueued)
 		}
 		if !strings.HasSuffix(got, "hello\n") {
-			t.Error("the flood of one source cost another its line")
+			t.Error("many lines of one source displaced that of another")
 		}
 	})
 }
@@ -136,24 +136,24 @@ func TestPutAllAfterTheProcessEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
 		s := &Sink{To: e}
-		s.Put("a", []byte("in hand\n"))
+		s.Put("a", []byte("first\n"))
 		synctest.Wait()
-		hurry := make(chan struct{})
+		ended := make(chan struct{})
 		big := numbered(0, 9000, 100)
-		s.PutAll("a", big, hurry)
+		s.PutAll("a", big, ended)
 		go func() {
 			time.Sleep(time.Hour)
-			close(hurry)
+			close(ended)
 		}()
 		begin := time.Now()
 		for range 10 {
-			s.PutAll("a", big, hurry)
+			s.PutAll("a", big, ended)
 		}
 		if waited := time.Since(begin); waited != time.Hour {
 			t.Errorf("waited %v", waited)
 		}
 		if len(s.queue) > 3*maxQueued || len(s.queue) < 2*maxQueued {
-			t.Errorf("%d bytes wait", len(s.queue))
+			t.Errorf("%d bytes are queued", len(s.queue))
 		}
 		close(e.stuck)
 		s.Close(time.Second)
@@ -166,10 +166,10 @@ func TestPutAllAfterTheProcessEnded(t *testing.T) {
 func TestLostLinesAreReportedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &end{stuck: make(chan struct{})}
-		told := 0
+		reports := 0
 		s := &Sink{To: e, Losses: Losses{Tell: func(source string, n uint64, err error) {
-			if told++; source != "a" || n == 0 || err != nil {
-				t.Errorf("told %q, %d, %v", source, n, err)
+			if reports++; source != "a" || n == 0 || err != nil {
+				t.Errorf("reported %q, %d, %v", source, n, err)
 			}
 		}}}
 		lines := numbered(0, 200, 100)
@@ -177,12 +177,12 @@ func TestLostLinesAreReportedOnceASecond(t *testing.T) {
 			s.Put("a", lines)
 		}
 		synctest.Wait()
-		if told != 5 {
-			t.Errorf("told %d times in 6 s: want 5", told)
+		if reports != 5 {
+			t.Errorf("reported %d times in 6 s, want 5", reports)
 		}
 		s.Losses.Flush()
-		if told != 6 {
-			t.Errorf("told %d times at the end: want one more", told)
+		if reports != 6 {
+			t.Errorf("reported %d times at the end, want 6", reports)
 		}
 		close(e.stuck)
 		s.Close(time.Second)
@@ -246,13 +246,13 @@ func TestLineAfterAFailedWriteIsWhole(t *testing.T) {
 		put(`{"seq":2}` + "\n")
 		put(`{"seq":3}` + "\n")
 		if n, err := s.Losses.Lost(); n != 2 || err != full {
-			t.Errorf("%d lines are lost by %v, want 2", n, err)
+			t.Errorf("%d lines are lost, %v; want 2, %v", n, err, full)
 		}
 		e.fail(nil, 0)
 		put(`{"seq":4}` + "\n")
 		put(`{"seq":5}` + "\n")
 		if n, err := s.Losses.Lost(); n != 2 || err != nil {
-			t.Errorf("%d lines are lost, %v, want 2 and no error any more", n, err)
+			t.Errorf("%d lines are lost, %v; want 2 and no error", n, err)
 		}
 		if want := `{"seq":1}` + "\n" + `{"se` + "\n" + `{"seq":4}` + "\n" + `{"seq":5}` + "\n"; e.got() != want {
 			t.Errorf("got\n%swant\n%s", e.got(), want)

@@ -21,12 +21,12 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-var soak = flag.Bool("soak", false, "more tries of what is tried at random")
+var soak = flag.Bool("soak", false, "run random tests for longer")
 
 // A supervisor that is killed at any moment, also during a launch, leaves no process.
 func TestKillAtAnyMoment(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: 30 supervisors that are killed")
+		t.Skip("-short: kills 30 supervisors")
 	}
 	processtest.Needs(t, "setsid")
 	tries := 10

@@ -29,7 +29,7 @@ func TestLimitsCheck(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if runtime.GOOS != "linux" && (tt.limits.Nice != 0 || tt.limits.Rlimits != nil) {
-				t.Skip("Linux alone can set these")
+				t.Skip("only Linux can set these")
 			}
 			err := CheckLimits(tt.limits)
 			if (err == nil) != (tt.want == "") || !strings.Contains(fmt.Sprint(err), tt.want) && err != nil {
@@ -55,7 +55,7 @@ func canLimit() error {
 func needsLimits(t *testing.T) {
 	t.Helper()
 	if err := canLimit(); err != nil {
-		t.Skip("needs a system that lets us trace our children: ", err)
+		t.Skip("needs a system that allows ptrace: ", err)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestUser(t *testing.T) {
 	id := exec.Command("id")
 	id.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
 	if err := id.Run(); err != nil {
-		t.Skip("needs root that may become any user: ", err)
+		t.Skip("needs root that can become any user: ", err)
 	}
 	nobody, err := user.Lookup("nobody")
 	if err != nil {

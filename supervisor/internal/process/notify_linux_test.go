@@ -17,12 +17,12 @@ func TestSendersOfReady(t *testing.T) {
 	}{
 		{"the replica's user", replica, true},
 		{"root", 0, true},
-		{"we", us, true},
+		{"the supervisor's user", us, true},
 		{"a stranger", stranger, false},
 	} {
 		message := unix.UnixCredentials(&unix.Ucred{Pid: 1, Uid: tt.uid})
 		if got := allowed(message, replica); got != tt.want {
-			t.Errorf("%s may: %v", tt.name, got)
+			t.Errorf("%s is allowed: %v", tt.name, got)
 		}
 	}
 	if allowed(nil, replica) {
@@ -54,7 +54,7 @@ func TestNotifySocketTakesNoDescriptors(t *testing.T) {
 	<-n.reported()
 	writer.Close()
 	if _, err := reader.Read(make([]byte, 1)); err == nil {
-		t.Error("read from a pipe that nobody holds")
+		t.Error("got data from a pipe whose other end is closed")
 	} // it would block if the other end were still open
 }
 
@@ -65,7 +65,7 @@ func FuzzCredentials(f *testing.F) {
 			t.Errorf("%q is allowed", data)
 		}
 		if !allowed(unix.UnixCredentials(&unix.Ucred{Pid: 1, Uid: user}), user) {
-			t.Errorf("user %d may not speak for itself", user)
+			t.Errorf("user %d is not allowed to send for itself", user)
 		}
 	})
 }

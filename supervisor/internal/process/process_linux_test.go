@@ -54,7 +54,7 @@ func TestLaunchesLeaveNothing(t *testing.T) {
 		crashes(40)
 		processtest.Eventually(t, "end of the strays", noStrays)
 		m.reading.Wait()
-		processtest.Eventually(t, "end of what came later", func() bool {
+		processtest.Eventually(t, "end of further descriptors and goroutines", func() bool {
 			now := counts(t)
 			return now[0] <= before[0] && now[1] <= before[1]
 		})
@@ -103,7 +103,7 @@ func TestLaunchFromTheFirstThreadIsNoOrphan(t *testing.T) {
 	args := as("fork first")
 	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 	if err != nil || strings.Count(string(out), "exit code 7") != 20 {
-		t.Errorf("the exits are told as %s, %v", out, err)
+		t.Errorf("got %s, %v; want 20 exit codes of 7", out, err)
 	}
 }
 
@@ -133,7 +133,7 @@ func testWait(t *testing.T, w *exitWatch) {
 	err := w.wait(cmd, func() {
 		calls++
 		if err := syscall.Kill(-cmd.Process.Pid, 0); err != nil {
-			t.Errorf("the group's ID is free before it was reaped: %v", err)
+			t.Errorf("the group has ended before its first process was reaped: %v", err)
 		}
 	})
 	if end := exitOf(cmd.ProcessState, err); calls != 1 || end.Code != 7 {

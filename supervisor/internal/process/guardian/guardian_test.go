@@ -135,7 +135,7 @@ func TestGuardIgnoresSignals(t *testing.T) {
 	_ = spared.Process.Signal(syscall.SIGTERM)
 	err = spared.Wait()
 	if !strings.Contains(fmt.Sprint(err), "terminated") {
-		t.Errorf("a group that had ended was killed: %v", err)
+		t.Errorf("a group that was removed was killed: %v", err)
 	}
 }
 
@@ -182,9 +182,9 @@ func FuzzReadOrders(f *testing.F) {
 			}
 			fmt.Fprintf(&written, "+%d\n", id)
 		}
-		for word, value := range map[string]string{"tree": o.tree.ID, "cgroup": o.tree.Cgroup} {
+		for verb, value := range map[string]string{"tree": o.tree.ID, "cgroup": o.tree.Cgroup} {
 			if value != "" {
-				fmt.Fprintf(&written, "%s %s\n", word, value)
+				fmt.Fprintf(&written, "%s %s\n", verb, value)
 			}
 		}
 		if o.end {
@@ -196,7 +196,7 @@ func FuzzReadOrders(f *testing.F) {
 		}
 		whole, errWhole := readOrders(strings.NewReader(text[:strings.LastIndexByte(text, '\n')+1]))
 		if !sameOrders(o, whole) || fmt.Sprint(err) != fmt.Sprint(errWhole) {
-			t.Errorf("half a line makes %+v, %v of %+v, %v", o, err, whole, errWhole)
+			t.Errorf("with part of a line: %+v, %v; without: %+v, %v", o, err, whole, errWhole)
 		}
 	})
 }

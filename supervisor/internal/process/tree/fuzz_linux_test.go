@@ -36,7 +36,7 @@ func FuzzKindOf(f *testing.F) {
 			return
 		}
 		if got, wanted := kindOf(stat(name, state, flags, code, 1, envEnd)), kindOf(stat("a", state, flags, code, 1, envEnd)); got != wanted {
-			t.Errorf("named %q it is of kind %d, not %d", name, got, wanted)
+			t.Errorf("with the name %q: kind %d, want %d", name, got, wanted)
 		}
 		_ = kindOf([]byte(name)) // must not panic
 	})

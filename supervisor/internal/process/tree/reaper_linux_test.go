@@ -90,7 +90,7 @@ func TestFirstProcessLeavesNoZombies(t *testing.T) {
 	processtest.Needs(t, "unshare", "setsid")
 	unshare := []string{"--pid", "--fork", "--kill-child", "--mount-proc"}
 	if out, err := exec.Command("unshare", append(unshare, "true")...).CombinedOutput(); err != nil {
-		t.Skipf("needs process namespaces of its own: %v: %s", err, out)
+		t.Skipf("cannot create a process namespace: %v: %s", err, out)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), processtest.Patience)
 	defer cancel()
@@ -101,7 +101,7 @@ func TestFirstProcessLeavesNoZombies(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if got := strings.TrimSpace(string(out)); got != "reaped 1" {
-		t.Errorf("it says %q", got)
+		t.Errorf("output %q, want %q", got, "reaped 1")
 	}
 }
 
@@ -112,12 +112,12 @@ func TestHeldProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	if pid := cmd.Process.Pid; !heldProcesses()[pid] {
-		t.Errorf("process %d, which has a waiter, is free to be reaped", pid)
+		t.Errorf("process %d, which os/exec waits for, would be reaped", pid)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
 	if pid := cmd.Process.Pid; heldProcesses()[pid] {
-		t.Errorf("process %d is still held when it was waited for", pid)
+		t.Errorf("process %d is still held after it was waited for", pid)
 	}
 }

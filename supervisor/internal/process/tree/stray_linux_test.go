@@ -25,11 +25,11 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 		{"at the beginning of exec", stat("sh", "R", 0, 0, 0, 0), execing},
 		{"in the middle of exec", stat("sh", "R", 0, 0, 0x7f00, 0x7f00), execing},
 		{"near the end of exec", stat("sh", "R", 0, 0, 0x7f00, 0x7f08), execing},
-		{"it has one since", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f08), execing},
-		{"none for good", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f00), foreign},
+		{"after exec", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f08), execing},
+		{"cleared", stat("sh", "S", 0, 0x7e00, 0x7f00, 0x7f00), foreign},
 		{"a zombie", stat("sh", "Z", 4, 0, 0, 0), foreign},
-		{"on the way to be one", stat("sh", "R", 4, 0, 0, 0), dying},
-		{"of the kernel", stat("kthread", "S", 0x200000, 0, 0, 0), foreign},
+		{"becoming a zombie", stat("sh", "R", 4, 0, 0, 0), dying},
+		{"a kernel thread", stat("kthread", "S", 0x200000, 0, 0, 0), foreign},
 		{"ended meanwhile", nil, foreign},
 	} {
 		if got := kindOf(tt.stat); got != tt.want {
@@ -41,7 +41,7 @@ func TestProcessesWithoutEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := kindOf(ours); got != execing {
-		t.Errorf("this process, which has one: kind %d, want %d", got, execing)
+		t.Errorf("this process: kind %d, want %d", got, execing)
 	}
 }
 
