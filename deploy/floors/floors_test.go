@@ -34,8 +34,8 @@ var grpc = []string{
 	"google.golang.org/genproto/googleapis/rpc", "golang.org/x/net", "golang.org/x/sys", "golang.org/x/text",
 }
 
-// allowedDependencies limits the dependencies of a package, in total, beyond the standard library and itself. The
-// values are prefixes.
+// allowedDependencies limits the dependencies of a package, direct and indirect, beyond the
+// standard library and the package itself. The values are prefixes.
 var allowedDependencies = map[string][]string{
 	"supervisor":                  {"golang.org/x/sys"},
 	"supervisor/inputfile":        {"github.com/goccy/go-yaml"},
@@ -59,8 +59,8 @@ var allowedDependencies = map[string][]string{
 	"client/look":  nil,
 }
 
-// allowedImporters limits which packages may import an API that is experimental, or that only a main package
-// may choose.
+// allowedImporters limits which packages may import an API that is experimental, or that only a
+// main package should use. The values are prefixes.
 var allowedImporters = map[string]string{
 	"google.golang.org/grpc/balancer": "client/failover/internal/",
 	"google.golang.org/grpc/resolver": "client/failover/internal/",

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// module writes a module of its own with these files, and returns its folder.
+// module writes a module with these files, and returns its directory.
 func module(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()

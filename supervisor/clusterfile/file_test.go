@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// bad reads a cluster file that is a mistake.
+// bad reads a cluster file that has a mistake.
 func bad(t *testing.T, path string, f Flags) *inputfile.Mistake {
 	t.Helper()
 	c, err := Read(path, f)
@@ -152,7 +152,7 @@ func TestBadFile(t *testing.T) {
 	}
 }
 
-// What looks like a number to YAML reaches the command as it was written.
+// Values that look like numbers to YAML keep the text that is in the file.
 func TestScalarsKeepTheirText(t *testing.T) {
 	c := mustRead(t, `
 command: ["true", 1_000, 0x10, 012, 2.50, yes, "q\tx", 'a b', --port=80]
@@ -172,8 +172,8 @@ env:
 	}
 }
 
-// Other machines may connect by TLS, or where that was said outright. The control
-// service can be switched off.
+// Other machines can connect only with TLS, or if insecure is set. The flag --control can switch
+// the control service off.
 func TestExposed(t *testing.T) {
 	const text = "command: [\"true\"]\ncontrol: {addr: 0.0.0.0:7100}\nmetrics_addr: 0.0.0.0:7190\n"
 	for name, tc := range map[string]struct {
@@ -240,7 +240,7 @@ func TestOverflowOfGroups(t *testing.T) {
 	}
 }
 
-// The committed file shows every key, and what it has in comments is allowed.
+// The committed file shows every key, and its keys that are comments are valid.
 func TestCommittedFileShowsEveryKey(t *testing.T) {
 	text, err := os.ReadFile("../../deploy/cluster.yaml")
 	if err != nil {
@@ -270,7 +270,7 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 	}
 }
 
-// The help of a flag names the default in force.
+// The help text of a flag has the default that is used.
 func TestHelpNamesTheDefaults(t *testing.T) {
 	named := regexp.MustCompile(`\(default ([^ )]+)\)$`)
 	for _, defaults := range []any{defaults(), supervisorDefaults()} {

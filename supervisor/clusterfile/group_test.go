@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Each key of a group reaches the library.
+// Each key of a group is passed to the library.
 func TestKeysOfAGroup(t *testing.T) {
 	dir := t.TempDir()
 	c := mustRead(t, `
@@ -60,7 +60,7 @@ nice: 5
 	}
 }
 
-// A replica that is alone can have a name, which that of a pod or of a host may be.
+// The name of a single replica may come from a variable, such as the name of a pod.
 func TestNameOfTheOnlyReplica(t *testing.T) {
 	t.Setenv("POD_NAME", "counter-0")
 	c := mustRead(t, "name: ${POD_NAME}\ncommand: [\"true\", \"{name}\", \"{addr}\"]\n")
@@ -72,7 +72,7 @@ func TestNameOfTheOnlyReplica(t *testing.T) {
 	}
 }
 
-// A group has what the file says beside the groups, unless it says otherwise.
+// Keys at the top level are the defaults of groups.
 func TestGroupsHaveDefaults(t *testing.T) {
 	c := mustRead(t, `
 replicas: 1
@@ -123,7 +123,7 @@ groups:
 	}
 }
 
-// Without ready a replica is ready when it is alive.
+// The default of ready is alive.
 func TestReadyDefaultsToAlive(t *testing.T) {
 	c := mustRead(t, "command: [\"true\"]\nalive: {kind: http, path: /healthz, period: 100ms, timeout: 50ms}\n")
 	if got, want := c.Replicas[0].Ready, (spec.Probe{Kind: spec.ProbeHTTP, Path: "/healthz"}); got != want {
@@ -131,7 +131,7 @@ func TestReadyDefaultsToAlive(t *testing.T) {
 	}
 }
 
-// The program is looked up in the PATH that the replica gets.
+// The program is looked up in the PATH of the replica.
 func TestProgramInThePathOfItsReplica(t *testing.T) {
 	home := atHome(t)
 	for text, found := range map[string]bool{
@@ -153,7 +153,7 @@ func TestProgramInThePathOfItsReplica(t *testing.T) {
 	}
 }
 
-// Groups that use no port may have the same.
+// Groups that do not use ports may have the same base port.
 func TestGroupsWithoutAddresses(t *testing.T) {
 	c := mustRead(t, "command: [\"true\"]\ngroups:\n  one: {}\n  two: {clean_env: true}\n")
 	if r := c.Replicas[3]; r.Name != "two-a" || r.Addr != "" || r.Env == nil || len(r.Env) != 0 {
@@ -172,7 +172,7 @@ func TestFlagsThatGroupsRefuse(t *testing.T) {
 	}
 }
 
-// One base port for all groups is for those whose replicas listen.
+// Groups that do not use ports do not count when groups share a base port.
 func TestGroupsThatDoNotListenShareNoPorts(t *testing.T) {
 	c := mustRead(t, `
 base_port: 8000
@@ -191,7 +191,7 @@ groups:
 	}
 }
 
-// Scale finds no port that a launch would not: those above, of others, and ours.
+// The greatest size of a group excludes ports above 65535, of other groups, and of the supervisor.
 func TestCapacityOfAGroup(t *testing.T) {
 	const addr = "command: [\"true\", \"{addr}\"]\n"
 	for text, want := range map[string][]int{
@@ -241,7 +241,7 @@ func TestName(t *testing.T) {
 	}
 }
 
-// A small file does not ask for millions of replicas.
+// The number of replicas in all groups together is limited.
 func TestReplicasInAllAreBounded(t *testing.T) {
 	text := "command: [\"true\"]\nreplicas: 1000\ngroups:\n"
 	for i := range 11 {

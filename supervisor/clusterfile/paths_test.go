@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// atHome makes the files home/bin/tool, home/etc/vars.env and home/etc/data/a/own,
-// and returns home. The working directory is another, home/work.
+// atHome creates the files home/bin/tool, home/etc/vars.env, home/etc/data/a/own and home/work/own,
+// and returns home. The working directory becomes home/work.
 func atHome(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
@@ -25,7 +25,7 @@ func atHome(t *testing.T) string {
 	return home
 }
 
-// readAs reads a text as the cluster file at a path.
+// readAs reads a text as if it were a cluster file at a path.
 func readAs(t *testing.T, path, text string, f Flags) *Cluster {
 	t.Helper()
 	c, err := input{flags: f, file: &file{path: path}}.read(func(string, int) ([]byte, error) { return []byte(text), nil })
@@ -35,7 +35,7 @@ func readAs(t *testing.T, path, text string, f Flags) *Cluster {
 	return c
 }
 
-// The parent of a directory behind a symbolic link is where the link leads.
+// The parent of a linked directory is that of the directory to which the link leads.
 func TestParentBehindALink(t *testing.T) {
 	home := atHome(t)
 	if err := os.Symlink(home+"/etc/data", "link"); err != nil {
@@ -49,7 +49,7 @@ func TestParentBehindALink(t *testing.T) {
 	}
 }
 
-// A relative path of a program or of a directory is relative to that of the file.
+// Relative paths of programs and directories are relative to the directory of the file.
 func TestProgramsAreRelativeToTheFile(t *testing.T) {
 	home := atHome(t)
 	data := home + "/etc/data/a"
@@ -74,7 +74,7 @@ func TestProgramsAreRelativeToTheFile(t *testing.T) {
 			t.Errorf("%s: %q: %q in %q, want %q in %q", tt.path, tt.text, r.Args[0], r.Dir, tt.program, tt.dir)
 		}
 	}
-	// The command line is another matter.
+	// Paths in COMMAND are relative to the working directory.
 	c := readAs(t, home+"/etc/c.yaml", "command: [no/such]", Flags{Command: []string{"./own", "x"}})
 	if got := c.Replicas[0].Args[0]; got != "./own" {
 		t.Errorf("COMMAND ./own became %s", got)

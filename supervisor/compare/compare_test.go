@@ -11,7 +11,7 @@ import (
 	"example.com/crashlab/supervisor/compare/record"
 )
 
-// The test binary plays the floor.
+// The tests run the floor as a process, which is the test binary.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "floor" {
 		fmt.Fprintln(os.Stderr, run(context.Background(), os.Args[1:]))
@@ -43,7 +43,7 @@ func TestRecordsPairUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each child has listened, exited, listened, by the same process and then by another.
+	// Each child has listened, exited, and listened again as another process.
 	listening, exits := make(map[string]record.Record), make(map[int]bool)
 	for _, r := range records {
 		before, launched := listening[r.Child]
@@ -76,7 +76,7 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 2 s to build a child and run it")
 	}
-	l, err := openLab(t.Context(), "none") // as no supervisor of ours runs, none is built
+	l, err := openLab(t.Context(), "none") // none of our programs runs here, so none is built
 	if err != nil {
 		t.Fatal(err)
 	}

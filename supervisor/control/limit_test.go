@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// One connection too many takes the place of the one that was idle for longest.
+// A connection beyond the limit replaces the one that has been idle longest.
 func TestIdlestConnectionIsClosed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -50,15 +50,15 @@ func TestIdlestConnectionIsClosed(t *testing.T) {
 	if err := send(servers[0], clients[0]); err != nil {
 		t.Fatal(err)
 	}
-	connect() // in the place of 1, which is idle for longest
-	connect() // in that of 3, from which nothing has come
+	connect() // replaces 1, which has been idle longest
+	connect() // replaces 3, from which nothing has come
 	for i, closed := range map[int]bool{0: false, 1: true, 3: true, 4: false} {
 		if err := send(servers[i], clients[i]); (err != nil) != closed || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("connection %d: %v, want that it is closed: %v", i, err, closed)
 		}
 	}
 	servers[0].Close()
-	connect() // in its place
+	connect() // replaces 0
 	for _, i := range []int{2, 4, 5} {
 		if err := send(clients[i], servers[i]); err != nil {
 			t.Errorf("connection %d: %v", i, err)

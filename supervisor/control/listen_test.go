@@ -82,9 +82,9 @@ func TestListenSaysThatAnAddressIsInUse(t *testing.T) {
 	}
 }
 
-// socket is the address of a socket that is not there yet.
+// socket returns the address of a socket that does not exist yet.
 func socket(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "control") // shorter than the test's
+	dir, err := os.MkdirTemp("", "control") // shorter than t.TempDir, because paths of sockets are limited
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func socket(t *testing.T) string {
 	return "unix://" + filepath.Join(dir, "s")
 }
 
-// abandoned is a socket as a process that was killed leaves it behind.
+// abandoned returns the address of a socket that a killed process has left.
 func abandoned(t *testing.T) string {
 	addr := socket(t)
 	l, err := Listen(addr, false)
@@ -136,7 +136,7 @@ func TestListenLeavesOtherFilesAlone(t *testing.T) {
 	}
 }
 
-// Nor is a socket removed of which it cannot be told whether somebody reads it.
+// A socket is not removed if it is unknown whether a process reads from it.
 func TestListenLeavesOtherSocketsAlone(t *testing.T) {
 	addr := socket(t)
 	path := strings.TrimPrefix(addr, "unix://")
@@ -153,8 +153,8 @@ func TestListenLeavesOtherSocketsAlone(t *testing.T) {
 	}
 }
 
-// serveAt serves a supervisor without replicas, and calls it. Nil credentials: without
-// TLS.
+// serveAt serves a supervisor without replicas, and calls it. Without credentials, connections are
+// not secured.
 func serveAt(t *testing.T, l net.Listener, server, client credentials.TransportCredentials) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -200,7 +200,7 @@ func TestStrangersAreCutOff(t *testing.T) {
 	}
 }
 
-// A client that does not exist costs no more time than it takes to be refused.
+// If no process listens, a call fails at once.
 func TestClientFailsAtOnce(t *testing.T) {
 	conn, err := NewClient(abandoned(t), nil)
 	if err != nil {
@@ -208,7 +208,7 @@ func TestClientFailsAtOnce(t *testing.T) {
 	}
 	defer conn.Close()
 	_, err = supervisorv1.NewSupervisorClient(conn).List(patient(t), &supervisorv1.ListRequest{})
-	if status.Code(err) != codes.Unavailable { // DEADLINE_EXCEEDED of one that waits
+	if status.Code(err) != codes.Unavailable { // it would be DEADLINE_EXCEEDED if the call waited
 		t.Errorf("got %v, want UNAVAILABLE", err)
 	}
 }

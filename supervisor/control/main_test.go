@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	childMode = "CONTROL_TEST_CHILD" // makes the test binary play a part other than the test
+	childMode = "CONTROL_TEST_CHILD" // makes the test binary play a part instead of running tests
 	patience  = processtest.Patience
 )
 
@@ -29,19 +29,19 @@ func TestMain(m *testing.M) {
 	play(mode, os.Args[1:])
 }
 
-// as is the command line that makes the test binary play a part, without the
-// second that the race detector takes to exit.
+// as returns the command line that makes the test binary play a part. It avoids the second that the
+// race detector takes to exit.
 func as(mode string, args ...string) []string {
 	return append([]string{"env", "GORACE=atexit_sleep_ms=0", childMode + "=" + mode, os.Args[0]}, args...)
 }
 
 func play(mode string, args []string) {
 	switch mode {
-	case "serve": // until a signal ends it
+	case "serve": // until it gets a signal
 	case "exit":
 		code, _ := strconv.Atoi(args[0])
 		os.Exit(code)
-	case "healthy": // so many servers, each at its own address
+	case "healthy": // serves health at as many addresses as the argument says
 		n, _ := strconv.Atoi(args[0])
 		for range n {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,5 +56,5 @@ func play(mode string, args []string) {
 	default:
 		panic(mode)
 	}
-	time.Sleep(5 * time.Minute) // beyond every test, but not for ever
+	time.Sleep(5 * time.Minute) // longer than any test, but not forever
 }

@@ -20,8 +20,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// set gives v, and all fields in it, values other than zero, of which no two
-// are the same as far as that can be.
+// set sets v, and all fields in it, to values other than zero, which differ as far as possible.
 func set(v reflect.Value, n *int) {
 	*n++
 	switch at := v.Addr().Interface().(type) {
@@ -62,7 +61,7 @@ func set(v reflect.Value, n *int) {
 	}
 }
 
-// absent are the fields of a message, and of those in it, that have no value.
+// absent returns the names of the fields of a message, and of messages in it, that have no value.
 func absent(m protoreflect.Message) (names []string) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -77,8 +76,7 @@ func absent(m protoreflect.Message) (names []string) {
 	return names
 }
 
-// Every field of the library's types is in a message, and every field of a
-// message comes from one.
+// Each field of the library's types has a field in a message, and the other way round.
 func TestMessagesHaveEveryField(t *testing.T) {
 	var n int
 	var s status.Status
@@ -102,9 +100,9 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	for _, tc := range []struct {
 		of      any
 		message proto.Message
-		more    int // fields of the message alone
+		more    int // number of fields that only the message has
 	}{
-		{status.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and Usage
+		{status.Status{}, &supervisorv1.Status{}, 1 + 2}, // time, and those of Usage
 		{event.Event{}, &supervisorv1.Event{}, 0},
 		{restart.Exit{}, &supervisorv1.Exit{}, 0},
 		{restart.Decision{}, &supervisorv1.Decision{}, 0},
@@ -163,7 +161,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 			t.Errorf("%s is sent as %s", name, got)
 		}
 	}
-	// One more than the messages know has no name in the library either.
+	// The library has no kinds or states beyond those of the messages.
 	for _, unknown := range []interface{ String() string }{
 		status.State(len(supervisorv1.State_name)), event.Kind(len(supervisorv1.EventKind_name)),
 		restart.Mode(len(supervisorv1.Restart_name) - 1), restart.Escalation(len(supervisorv1.Escalation_name) - 1),
@@ -174,7 +172,7 @@ func TestEnumsHaveTheNamesOfTheLibrary(t *testing.T) {
 	}
 }
 
-// What a message has is merged, and only that.
+// Fields that the message has are merged, and no others.
 func TestMergeChangesWhatIsGiven(t *testing.T) {
 	var n int
 	var full restart.Policy
@@ -203,7 +201,7 @@ func TestMergeChangesWhatIsGiven(t *testing.T) {
 	each(zero.ProtoReflect(), one)
 }
 
-// each calls f with a message that has one of the fields of m, for all of them.
+// each calls f for each field of m, with a message that has only that field.
 func each(m protoreflect.Message, f func(path string, one protoreflect.Message)) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {

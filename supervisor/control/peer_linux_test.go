@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// The kernel tells who connects, whatever the mode of the socket has become.
+// Users are checked even if the socket's mode has been changed.
 func TestPeersOfOtherUsersAreNotPermitted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("takes root, to become somebody else")
@@ -46,8 +46,8 @@ func TestPeersOfOtherUsersAreNotPermitted(t *testing.T) {
 	}
 }
 
-// connectAs connects as a user, and waits for the end of the connection. The
-// user is that of one thread, which ends with the goroutine.
+// connectAs connects as a user, and waits until the connection is closed. It changes the user of
+// one thread only, which ends with the goroutine.
 func connectAs(uid int, path string) error {
 	runtime.LockOSThread()
 	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {

@@ -18,10 +18,9 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// One iteration is one second of 200 replicas that are probed each second,
-// evenly spread over it or in so many batches. The servers are another process,
-// and not counted. "Timers" asks nothing: what is left is what it costs to wake
-// up, which is the machine's and the runtime's.
+// One iteration is one second in which 200 replicas are probed, evenly spread or in batches. Only
+// the CPU time of this process is measured; the servers are another one. The benchmark called
+// timers probes nothing: it measures what it costs to wake up.
 func BenchmarkProbes(b *testing.B) {
 	const replicas = 200
 	addrs := healthyServers(b, replicas)
@@ -47,8 +46,8 @@ func BenchmarkProbes(b *testing.B) {
 	})
 }
 
-// One iteration is one second of a supervisor that probes 200 replicas each
-// second. Their processes only sleep; those that answer are one other.
+// One iteration is one second of a supervisor that probes each of 200 replicas once a second. Their
+// processes sleep; another process answers for all of them.
 func BenchmarkSupervisorProbes(b *testing.B) {
 	const replicas = 200
 	addrs := healthyServers(b, replicas)
@@ -73,7 +72,7 @@ func BenchmarkSupervisorProbes(b *testing.B) {
 			break
 		}
 	}
-	time.Sleep(2 * alive.Period) // until each has been asked
+	time.Sleep(2 * alive.Period) // until each has been probed
 	before := s.Sequence()
 	start := used(b)
 	b.ResetTimer()
@@ -107,8 +106,8 @@ func probeEachSecond(b *testing.B, addrs []string, batches int, probe func(addr 
 	b.ReportMetric(100*(used(b)-start).Seconds()/float64(b.N), "%core")
 }
 
-// healthyServers starts so many servers in another process, until the
-// benchmark's end, and returns their addresses.
+// healthyServers starts n servers in another process until the benchmark ends, and returns their
+// addresses.
 func healthyServers(b *testing.B, n int) (addrs []string) {
 	args := as("healthy", strconv.Itoa(n))
 	servers := exec.Command(args[0], args[1:]...)
@@ -129,7 +128,7 @@ func healthyServers(b *testing.B, n int) (addrs []string) {
 	return addrs
 }
 
-// used is the CPU time of this process so far.
+// used returns the CPU time of this process.
 func used(b *testing.B) time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
@@ -138,8 +137,7 @@ func used(b *testing.B) time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// memory is the resident memory of this process in KiB; zero where /proc does
-// not tell.
+// memory returns the resident memory of this process in KiB, or 0 if it is unknown.
 func memory(b *testing.B) int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -25,10 +25,10 @@ type replica struct {
 	net.Listener
 	addr   string
 	server *grpc.Server
-	health *health.Server // nil: none
+	health *health.Server // nil: it has no health service
 
 	accepted atomic.Int64
-	closed   chan struct{} // has an element per connection that was
+	closed   chan struct{} // receives a value for each closed connection
 }
 
 func (r *replica) Accept() (net.Conn, error) {
@@ -50,7 +50,7 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// serve starts a server at an address, until the test's end.
+// serve runs a server at an address until the test ends.
 func serve(t testing.TB, addr string, healthy bool, opts ...grpc.ServerOption) *replica {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
@@ -67,7 +67,7 @@ func serve(t testing.TB, addr string, healthy bool, opts ...grpc.ServerOption) *
 	return r
 }
 
-// kept is how many connections are.
+// kept returns the number of kept connections.
 func (p *Prober) kept() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -96,7 +96,7 @@ func TestHealthIsWhatTheServiceSays(t *testing.T) {
 		{serve(t, "127.0.0.1:0", false).addr, "", "it has no grpc.health.v1 service: register one, or probe by TCP"},
 		{free(t), "", "connection refused"},
 	} {
-		for range 2 { // by a fresh connection and by one that was kept
+		for range 2 { // on a new connection and on a kept one
 			err := p.Health(patient(t), tc.addr, tc.service)
 			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tc.want)) {
 				t.Errorf("service %q at %s: %v, want %q", tc.service, tc.addr, err, tc.want)
@@ -108,9 +108,9 @@ func TestHealthIsWhatTheServiceSays(t *testing.T) {
 	}
 }
 
-// free is an address at which nobody listens but who is told of it, until the
-// test's end: on Linux a bound socket that does not listen leaves room for one
-// that does, if both allow reuse, as those of Go do.
+// free returns an address at which no process listens, and which no other process gets until the
+// test ends. On Linux, a listener can use the address of a socket that is bound and does not
+// listen, if both set SO_REUSEADDR, as Go does.
 func free(t testing.TB) string {
 	t.Helper()
 	syscall.ForkLock.RLock()
@@ -136,9 +136,8 @@ func free(t testing.TB) string {
 	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
 }
 
-// The first question to an incarnation that listens is answered, whatever the
-// questions before it, to one that was not there yet or to the incarnation
-// before, came to.
+// The first probe of an incarnation that listens succeeds, whatever the result of earlier ones,
+// before it was launched or of the incarnation before it.
 func TestHealthAtOnceAfterRelaunch(t *testing.T) {
 	p, addr := newProber(t), free(t)
 	for i := range 20 {
@@ -162,7 +161,7 @@ func TestHealthAtOnceAfterRelaunch(t *testing.T) {
 	}
 }
 
-// A server that accepts and never answers costs no more than the caller's time.
+// A probe of a server that accepts and never answers ends with its context.
 func TestHealthEndsWithItsContext(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -195,7 +194,7 @@ func TestIdleClientsAreClosed(t *testing.T) {
 		if err != nil || kept {
 			t.Fatal(kept, err)
 		}
-		time.Sleep(2 * keepIdle) // in use it is not forgotten
+		time.Sleep(2 * keepIdle) // it is in use, and therefore kept
 		p.release("nowhere:1", c, true)
 		time.Sleep(keepIdle - time.Second)
 		synctest.Wait()
@@ -210,7 +209,7 @@ func TestIdleClientsAreClosed(t *testing.T) {
 	})
 }
 
-// They share a connection, and nothing is left of it after Close.
+// Concurrent probes share a connection, which Close closes.
 func TestConcurrentProbes(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	ctx := patient(t)
@@ -237,7 +236,7 @@ func TestConcurrentProbes(t *testing.T) {
 	noClients(t)
 }
 
-// noClients waits until no goroutine of a gRPC client is left.
+// noClients waits until no goroutine of a gRPC client runs.
 func noClients(t *testing.T) {
 	t.Helper()
 	stacks := make([]byte, 1<<20)
@@ -254,7 +253,7 @@ func noClients(t *testing.T) {
 	}
 }
 
-// Whoever fails leaves nothing behind either: each question is a fresh one.
+// A probe that fails leaves no connection.
 func TestFailedProbesKeepNothing(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -275,7 +274,7 @@ func TestFailedProbesKeepNothing(t *testing.T) {
 	noClients(t)
 }
 
-// The supervisor does not blame a replica for its own lack of descriptors.
+// A lack of descriptors in this process can be told from a failure of the replica.
 func TestLocalErrorsAreRecognized(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	var limit syscall.Rlimit
@@ -320,7 +319,7 @@ func TestServerWithoutHTTP2(t *testing.T) {
 	}
 }
 
-// A server that stops gracefully waits for its connections.
+// Kept connections do not delay a server that stops gracefully.
 func TestKeptConnectionsDoNotHoldUpGracefulStop(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	if err := p.Health(patient(t), r.addr, ""); err != nil {

@@ -26,24 +26,25 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// fixture is a supervisor of real processes that is controlled by gRPC.
+// fixture is a supervisor of real processes with a control service.
 type fixture struct {
 	*supervisor.Supervisor
 	supervisorv1.SupervisorClient
 	conn *grpc.ClientConn
 	ctx  context.Context
-	halt func() // ends the supervisor, and waits for it
-	end  func() // and then the server
+	halt func() // ends the supervisor, and waits until it has ended
+	end  func() // does the same, and then ends the server
 }
 
-// group is n replicas, named after it, that play a part.
+// group returns a group of n replicas that play a part. Their names begin with that of the group.
 func group(name string, n int, args ...string) spec.Group {
 	return spec.Group{Name: name, Count: n, Replica: func(i int) spec.Replica {
-		return spec.Replica{Name: fmt.Sprint(name, i), Args: args, StopTimeout: time.Hour} // SIGTERM is enough
+		// The stop timeout is not reached, because SIGTERM ends the processes.
+		return spec.Replica{Name: fmt.Sprint(name, i), Args: args, StopTimeout: time.Hour}
 	}}
 }
 
-// healthy is all replicas that have lived for a while.
+// healthy says that a replica is healthy 100 ms after it is asked.
 func healthy(ctx context.Context, _, _ string) error {
 	select {
 	case <-time.After(100 * time.Millisecond):
@@ -53,8 +54,7 @@ func healthy(ctx context.Context, _, _ string) error {
 	}
 }
 
-// control starts the supervisor and the server, and waits until all replicas
-// are ready.
+// control starts a supervisor and its control service, and waits until all replicas are ready.
 func control(t testing.TB, reload func(context.Context) error, groups ...spec.Group) *fixture {
 	t.Helper()
 	s, err := supervisor.New(supervisor.Config{Groups: groups, Stay: true, Health: healthy})
@@ -112,14 +112,14 @@ func (f *fixture) serve(t testing.TB, server Server, l net.Listener) {
 	})
 }
 
-// until waits until the replicas are as they shall be.
+// until waits until ok returns true for the statuses of all replicas.
 func (f *fixture) until(t testing.TB, ok func([]status.Status) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(f.ctx, patience)
 	defer cancel()
 	after := f.Sequence()
 	for !ok(f.Supervisor.List()) {
-		// No event: the first ones come a moment after Run was called.
+		// There may be no event yet: the first ones come soon after Run was called.
 		for range f.Supervisor.Watch(ctx, after) {
 			break
 		}
@@ -138,7 +138,7 @@ func states(all []status.Status, state status.State) (n int) {
 	return n
 }
 
-// shown is "name:state:incarnation" of each.
+// shown returns "name:state:incarnation" for each replica.
 func shown(all []*supervisorv1.Status) string {
 	var words []string
 	for _, s := range all {
@@ -205,7 +205,7 @@ func TestSetPolicy(t *testing.T) {
 	web := group("web", 1, as("serve")...)
 	web.Policy = restart.Policy{Mode: restart.ModeOnFailure, Delay: time.Second}
 	f := control(t, nil, web)
-	// The name may be left out where there is one group.
+	// The name of the only group may be left out.
 	reply, err := f.SupervisorClient.SetPolicy(f.ctx, &supervisorv1.SetPolicyRequest{Policy: &supervisorv1.Policy{
 		Delay: durationpb.New(0), Limit: &supervisorv1.Limit{Exits: new(uint32(5))},
 	}})
@@ -271,7 +271,7 @@ func TestRefusals(t *testing.T) {
 	f.until(t, func(all []status.Status) bool { return all[0].Incarnation == 1 && all[1].Incarnation == 1 })
 }
 
-// Commands before the supervisor runs, and after, are refused, not lost.
+// A command without a running supervisor fails.
 func TestCommandsWithoutARun(t *testing.T) {
 	s := service{supervisor: new(supervisor.Supervisor)}
 	_, err := s.Start(t.Context(), &supervisorv1.StartRequest{All: true})
@@ -288,7 +288,7 @@ func TestServerShowsItsHealth(t *testing.T) {
 	}
 }
 
-// A connection that never says anything does not hold up the end.
+// A connection on which nothing is sent does not keep Serve from returning.
 func TestServeEndsInSpiteOfASilentConnection(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 1 s, the time that Serve gives to what does not end")
@@ -309,7 +309,7 @@ func TestServeEndsInSpiteOfASilentConnection(t *testing.T) {
 	}
 }
 
-// Who calls can tell by the code what to do next.
+// The code tells callers what they can do about an error.
 func TestCodesOfErrors(t *testing.T) {
 	for err, want := range map[error]codes.Code{
 		supervisor.ErrUnknown:    codes.NotFound,
@@ -329,8 +329,8 @@ func TestCodesOfErrors(t *testing.T) {
 	}
 }
 
-// What is still in flight at the end is cut off, as this watch of a supervisor
-// that never ends.
+// When its context ends, Serve cancels calls in flight, here a Watch of a supervisor that never
+// ends.
 func TestServeCutsCallsOff(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 1 s, the time that Serve gives to calls in flight")

@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/supervisor/transport/issuer"
 )
 
-// certificates makes those of an authority, a server and a client in a directory.
+// certificates creates an authority, and certificates of a server and a client, in a directory.
 func certificates(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -32,7 +32,7 @@ func certificates(t *testing.T) (dir string) {
 
 func pem(dir, name string) transport.Path { return transport.Path(filepath.Join(dir, name)) }
 
-// serverTLS returns credentials of one that wants a client's certificate.
+// serverTLS returns the credentials of a server that requires client certificates.
 func serverTLS(t *testing.T, dir string) credentials.TransportCredentials {
 	t.Helper()
 	s := transport.Server{Cert: pem(dir, "server.crt"), Key: pem(dir, "server.key"), ClientCA: pem(dir, "ca.crt")}
@@ -43,8 +43,8 @@ func serverTLS(t *testing.T, dir string) credentials.TransportCredentials {
 	return c
 }
 
-// clientTLS returns credentials that trust one authority, and show the certificate of
-// another; empty: none.
+// clientTLS returns credentials that trust the authority in one directory and have the certificate
+// in another; empty: they have none.
 func clientTLS(t *testing.T, trusts, shows string) credentials.TransportCredentials {
 	t.Helper()
 	c := transport.Client{CA: pem(trusts, "ca.crt")}

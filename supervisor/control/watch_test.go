@@ -22,7 +22,7 @@ import (
 
 type watcher = grpc.ServerStreamingClient[supervisorv1.WatchResponse]
 
-// watch returns a watcher that misses nothing from now on.
+// watch starts to watch. It returns when no later event can be missed.
 func (f *fixture) watch(t testing.TB, after *uint64) watcher {
 	t.Helper()
 	stream, err := f.SupervisorClient.Watch(f.ctx, &supervisorv1.WatchRequest{After: after})
@@ -49,7 +49,7 @@ func label(kind supervisorv1.EventKind) string {
 	return strings.ToLower(strings.TrimPrefix(kind.String(), "EVENT_KIND_"))
 }
 
-// nudge makes an event happen, n times.
+// nudge causes n events.
 func (f *fixture) nudge(t testing.TB, n int) {
 	t.Helper()
 	for range n {
@@ -87,9 +87,8 @@ func TestWatchFromNowAndFromBefore(t *testing.T) {
 	}
 }
 
-// record returns the events from the first to so many exits, as "sequence
-// replica kind", of a watcher that is cut off after every 25 events and
-// resumes.
+// record watches from the first event until it has seen a number of exits, and returns "sequence
+// replica kind" of each event. It reconnects after every 25 events.
 func (f *fixture) record(exits int) (events []string, err error) {
 	for after := uint64(0); exits > 0 && err == nil; {
 		ctx, cancel := context.WithCancel(f.ctx)
@@ -111,7 +110,7 @@ func (f *fixture) record(exits int) (events []string, err error) {
 	return events, err
 }
 
-// Crashes while many watch: each sees every event once, in order.
+// During crashes, each of several watchers sees every event once, in order.
 func TestWatchersSeeEveryEventOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 1 s of crashes")
@@ -162,7 +161,7 @@ func TestWatchOfForgottenEvents(t *testing.T) {
 	}
 }
 
-// Somebody who does not read what he watches is left behind, alone.
+// A watcher that does not read is disconnected, and does not affect others.
 func TestSlowWatchersHinderNobody(t *testing.T) {
 	f := control(t, nil, group("web", 1, as("serve")...))
 	slow := f.watch(t, nil)
@@ -185,11 +184,11 @@ func TestSlowWatchersHinderNobody(t *testing.T) {
 	}
 }
 
-// The last events of all reach who watches, and then the end does.
+// Watchers get the last event, and then the end of the stream.
 func TestWatchEndsWithTheSupervisor(t *testing.T) {
 	f := control(t, nil, group("web", 2, as("serve")...))
 	w := f.watch(t, nil)
-	f.halt() // the server stays for as long as the watcher needs to hear of it
+	f.halt() // the server is still running
 	var kinds []string
 	for {
 		reply, err := w.Recv()
@@ -207,8 +206,8 @@ func TestWatchEndsWithTheSupervisor(t *testing.T) {
 	}
 }
 
-// roll makes a rolling restart and returns "replica kind" of its events. At
-// the first it calls meanwhile.
+// roll performs a rolling restart, and returns "replica kind" of its events. At the first one it
+// calls meanwhile.
 func (f *fixture) roll(name string, meanwhile func()) (events []string, err error) {
 	stream, err := f.SupervisorClient.RollingRestart(f.ctx, &supervisorv1.RollingRestartRequest{Names: []string{name}})
 	for err == nil {
@@ -226,7 +225,7 @@ func (f *fixture) roll(name string, meanwhile func()) (events []string, err erro
 	return events, err
 }
 
-// What happens to others meanwhile is none of its events.
+// Events of other replicas are not sent.
 func TestRollingRestartTellsItsEvents(t *testing.T) {
 	web := group("web", 2, as("serve")...)
 	web.Replica = func(i int) spec.Replica {
@@ -251,7 +250,7 @@ func TestRollingRestartTellsItsEvents(t *testing.T) {
 
 func TestRollingRestartStopsAtAReplicaThatIsNotReady(t *testing.T) {
 	web := group("web", 3, as("serve")...)
-	// The second incarnation of web1 exits.
+	// The second incarnation of web1 exits with code 7.
 	web.Replica = func(i int) spec.Replica {
 		script := `[ {i} = 1 ] && [ "$CRASHLAB_INCARNATION" = 2 ] && exit 7; exec "$@"`
 		return spec.Replica{
@@ -273,7 +272,7 @@ func TestRollingRestartStopsAtAReplicaThatIsNotReady(t *testing.T) {
 	}
 }
 
-// One iteration is one kill -9, from the call of it to the event at a watcher.
+// One iteration is one kill -9. It is measured until a watcher receives the event.
 func BenchmarkExitToEvent(b *testing.B) {
 	f := control(b, nil, group("web", 3, as("serve")...))
 	f.ctx = b.Context()
@@ -290,7 +289,7 @@ func BenchmarkExitToEvent(b *testing.B) {
 		}
 		until(b, w, supervisorv1.EventKind_EVENT_KIND_EXITED)
 		took = append(took, time.Since(start))
-		// Its exits are forgotten: else they would soon be too many for a relaunch at once.
+		// Start forgets the exits, which would delay further relaunches.
 		if err := f.Supervisor.Start("web0"); err != nil {
 			b.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func (n *number) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// kind is short for a pair with that name.
+// A pair may be written as its name alone.
 func (p *pair) UnmarshalText(b []byte) error { p.Name = text(b); return nil }
 
 type pair struct {

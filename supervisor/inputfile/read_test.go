@@ -13,12 +13,12 @@ import (
 	"testing"
 )
 
-// special is a path at which there is no regular file, and what is there.
+// special is something other than a regular file.
 type special struct{ path, kind string }
 
 func specials(t *testing.T) []special {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "inputfile") // a socket's path must be shorter than the test's folder
+	dir, err := os.MkdirTemp("", "inputfile") // shorter than t.TempDir, because paths of sockets are limited
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func specials(t *testing.T) []special {
 	return []special{{fifo, "a pipe"}, {link, "a pipe"}, {socket, "a socket"}, {dir, "a directory"}, {os.DevNull, "a device"}}
 }
 
-// Nobody writes to the pipes, and nobody waits for them.
+// No process writes to the pipes, and reading does not wait for one.
 func TestOnlyRegularFilesAreRead(t *testing.T) {
 	for _, s := range specials(t) {
 		want := &Refused{s.path, s.kind + ": want a regular file"}
@@ -91,7 +91,7 @@ func TestSizeIsBounded(t *testing.T) {
 	}
 }
 
-// A pipe is read to its end, or to the bound when it has none.
+// A pipe is read to its end, or until it exceeds the limit.
 func TestPipeIsReadOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// onALine are ways to nest collections on one line.
+// onALine has ways to nest collections on one line.
 var onALine = map[string]struct{ before, open, end string }{
 	"lists":              {"a: ", "[", "]"},
 	"lists without ends": {"a: ", "[", ""},
@@ -27,11 +27,11 @@ var onALine = map[string]struct{ before, open, end string }{
 	"in a block list":    {"a:\n- b:\n  - ", "[", "]"},
 }
 
-// onLines are ways to nest collections by indentation.
+// onLines has ways to nest collections by indentation.
 var onLines = map[string]string{"mappings": "a:\n", "lists": "-\n", "mixed": "- a:\n", "complex keys": "? \n"}
 
-// Whatever is too deep is refused in one line, and for next to nothing: without the bound the
-// library takes gigabytes.
+// Collections that are nested too deeply are rejected with one line, and without the gigabytes of
+// memory that the library would take.
 func TestDepthIsBounded(t *testing.T) {
 	for name, n := range onALine {
 		for _, depth := range []int{40, 1000, 10_000, 100_000} {
@@ -72,7 +72,7 @@ func refused(t *testing.T, text string) {
 	}
 }
 
-// What people write is far from the bounds.
+// Typical files are far below the limits.
 func TestDepthThatIsAllowed(t *testing.T) {
 	for _, text := range []string{
 		"a: " + strings.Repeat("[", 30) + strings.Repeat("]", 30),
@@ -89,7 +89,7 @@ func TestDepthThatIsAllowed(t *testing.T) {
 	}
 }
 
-// The library's time for empty lines of a text block grows with their square.
+// The library takes quadratic time for empty lines in a text block.
 func TestLinesAreBounded(t *testing.T) {
 	want := "x.yaml: more than 4000 lines: want fewer"
 	for _, end := range []string{"\n", "\r", " \r"} {
@@ -102,7 +102,7 @@ func TestLinesAreBounded(t *testing.T) {
 	}
 }
 
-// An alias is a node like any other: nothing is ever put in its place.
+// Aliases are not expanded.
 func TestAliasesDoNotMultiply(t *testing.T) {
 	text := "a: &a [x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c <= 'z'; c++ {
@@ -153,7 +153,7 @@ func TestSyntax(t *testing.T) {
 	}
 }
 
-// Braces without quotes around them are YAML's; what was meant is a text.
+// Braces without quotes are a mapping to YAML, where a text was meant.
 func TestBracesWithoutQuotes(t *testing.T) {
 	want := `{addr}: want quotes around a text with braces, such as "{addr}"`
 	for text, column := range map[string]int{
@@ -188,7 +188,7 @@ func TestByteOrderMark(t *testing.T) {
 	}
 }
 
-// However long the lines and the values, what is said of them can be read.
+// Errors about long lines and values remain readable.
 func TestLongLines(t *testing.T) {
 	long := strings.Repeat("ä", 5000)
 	d, err := Parse("x.yaml", []byte(long+": b\n"+strings.Repeat("c", 5000)+": [d, e]\nf: g\n"))

@@ -19,7 +19,7 @@ import (
 	"example.com/crashlab/supervisor/transport/issuer"
 )
 
-// must makes authorities and certificates for a test.
+// must has helpers that fail the test on an error.
 type must struct{ t *testing.T }
 
 func (m must) do(err error) {
@@ -36,7 +36,7 @@ func (m must) authority() *issuer.Authority {
 	return a
 }
 
-// fill writes to a directory what an authority makes for a server on loopback and a client.
+// fill writes an authority, and certificates of a server on loopback and a client, to a directory.
 func (m must) fill(dir string, a *issuer.Authority) {
 	m.t.Helper()
 	m.do(a.Write(dir, "ca"))
@@ -44,7 +44,7 @@ func (m must) fill(dir string, a *issuer.Authority) {
 	m.do(a.Issue(dir, "client", time.Hour, "client"))
 }
 
-// set returns a directory so filled, by a new authority.
+// set fills a new directory by a new authority.
 func (m must) set() string {
 	m.t.Helper()
 	dir := m.t.TempDir()
@@ -62,7 +62,7 @@ func clientOf(dir string) Client {
 	return Client{CA: in(dir, "ca.crt"), Cert: in(dir, "client.crt"), Key: in(dir, "client.key")}
 }
 
-// warnings are those of credentials.
+// warnings collects warnings about renewed files.
 type warnings struct {
 	mu   sync.Mutex
 	errs []error
@@ -80,7 +80,7 @@ func (w *warnings) all() []error {
 	return w.errs
 }
 
-// serve serves grpc.health.v1 and returns the address.
+// serve serves grpc.health.v1, and returns the address.
 func serve(t *testing.T, s Server, warn func(error)) string {
 	t.Helper()
 	c, err := s.Credentials(warn)
@@ -94,7 +94,7 @@ func serve(t *testing.T, s Server, warn func(error)) string {
 	return l.Addr().String()
 }
 
-// call makes a call by a new connection. It returns the serial number of the server's certificate.
+// call makes a call on a new connection. It returns the serial number of the server's certificate.
 func call(t *testing.T, addr string, c credentials.TransportCredentials) (serial string, err error) {
 	t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(c))
@@ -112,7 +112,7 @@ func call(t *testing.T, addr string, c credentials.TransportCredentials) (serial
 	return serial, nil
 }
 
-// serials returns the serial number of a certificate.
+// serialOf returns the serial number of a certificate.
 func serialOf(t *testing.T, path Path) string {
 	t.Helper()
 	text, err := os.ReadFile(string(path))
@@ -122,7 +122,7 @@ func serialOf(t *testing.T, path Path) string {
 	return all[0].SerialNumber.String()
 }
 
-// silent is a server that accepts connections and closes them at once.
+// silent returns the address of a server that closes connections at once.
 func silent(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// pair is a server and a client whose files may be renewed.
+// pair is a server and a client whose files are renewed.
 type pair struct {
 	t    *testing.T
 	dir  string
@@ -31,8 +31,7 @@ func newPair(t *testing.T, dir string) *pair {
 	return p
 }
 
-// shows makes sure that the server shows this certificate to the client, and that there have been
-// so many warnings.
+// shows checks that the server uses the certificate, and the number of warnings so far.
 func (p *pair) shows(what, serial string, warned int) {
 	p.t.Helper()
 	for range 3 {
@@ -61,7 +60,8 @@ func TestRenewedByRenaming(t *testing.T) {
 	p.shows("renewed", p.serial(), 0)
 }
 
-// As Kubernetes does: the files are links to ones below a link to a directory, which is replaced.
+// Kubernetes replaces all files at once: they are links to files below a link to a directory, which
+// it replaces.
 func TestRenewedByALink(t *testing.T) {
 	m := must{t}
 	a, dir := m.authority(), t.TempDir()
@@ -83,8 +83,7 @@ func TestRenewedByALink(t *testing.T) {
 	p.shows("renewed", p.serial(), 0)
 }
 
-// A new authority comes while certificates of the old one are in use, and the old one goes when
-// there are none.
+// The authority is replaced while certificates of the old one are in use.
 func TestAnotherAuthority(t *testing.T) {
 	m := must{t}
 	old, young, dir := m.authority(), m.authority(), t.TempDir()
@@ -104,7 +103,7 @@ func TestAnotherAuthority(t *testing.T) {
 	}
 }
 
-// What cannot be used changes nothing, and is told once.
+// Files that cannot be used have no effect, and cause one warning.
 func TestHalfRenewedFiles(t *testing.T) {
 	m := must{t}
 	a, dir := m.authority(), t.TempDir()
@@ -135,14 +134,14 @@ func TestHalfRenewedFiles(t *testing.T) {
 	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
 	m.do(err)
 	put("ca.crt", append(ca, ca[:100]...))
-	p.shows("half an authority", p.serial(), 5) // of the server and of the client
+	p.shows("half an authority", p.serial(), 5) // one by the server and one by the client
 	put("ca.crt", ca)
 	p.shows("whole again", p.serial(), 5)
 	put("ca.crt", append(ca, ca[:100]...))
 	p.shows("and by half again", p.serial(), 7)
 }
 
-// A client's files may be pipes. They are read once.
+// A client's files may be pipes, which are read once.
 func TestPipes(t *testing.T) {
 	m := must{t}
 	dir := m.set()

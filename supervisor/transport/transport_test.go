@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Each mistake is told by its cause at the root, and by what to do about it, in one line.
+// The error of a connection has the underlying cause, and advice, on one line.
 func TestMistakesBetweenClientAndServer(t *testing.T) {
 	t.Parallel()
 	m := must{t}
@@ -82,7 +82,7 @@ func TestMistakesBetweenClientAndServer(t *testing.T) {
 	}
 }
 
-// A server that dies before it has said anything may be one that wants TLS.
+// A server that closes the connection before it sends anything may require TLS.
 func TestPlainClientOfAServerThatHangsUp(t *testing.T) {
 	creds, err := Client{}.Credentials(nil)
 	must{t}.do(err)
@@ -91,7 +91,7 @@ func TestPlainClientOfAServerThatHangsUp(t *testing.T) {
 	}
 }
 
-// Without gRPC, certificates and advice are the same.
+// HTTPS uses the same certificates, and has the same advice.
 func TestHTTPS(t *testing.T) {
 	ours, others := must{t}.set(), must{t}.set()
 	config, err := serverOf(ours).Config(nil)
@@ -194,9 +194,9 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// The caller's context ends a handshake that does not.
+// A handshake that does not finish ends with the context.
 func TestHandshakeEndsWithItsContext(t *testing.T) {
-	l, err := Listen("127.0.0.1:0", false) // and never accepts
+	l, err := Listen("127.0.0.1:0", false) // connections are not accepted
 	must{t}.do(err)
 	defer l.Close()
 	dial, err := clientOf(must{t}.set()).Dialer(nil)
