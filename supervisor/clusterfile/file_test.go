@@ -206,10 +206,10 @@ func TestFlagsOverrideTheFile(t *testing.T) {
 		t.Errorf("command %q, want %q", got, want)
 	}
 	if env := c.Replicas[1].Env; !slices.Contains(env, "A=8001") || len(env) != len(os.Environ())+1 {
-		t.Errorf("environment %q: want ours and A=8001", env)
+		t.Errorf("environment %q: want the inherited one and A=8001", env)
 	}
 	if stop, delay := c.Replicas[1].StopTimeout, c.Groups[0].Policy.Delay; stop != 1 || delay != 3*time.Second {
-		t.Errorf("a stop timeout of %v and a delay of %v: want next to nothing and 3s", stop, delay)
+		t.Errorf("stop timeout %v, delay %v: want 1ns and 3s", stop, delay)
 	}
 }
 
@@ -264,7 +264,7 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 		_, keys := inputfile.Field(reflect.ValueOf(tt.of), "")
 		for _, key := range keys {
 			if !slices.ContainsFunc(tt.parents, func(parent string) bool { return f.Has(parent + key) }) {
-				t.Errorf("no %s of %q in it", key, tt.parents)
+				t.Errorf("the file has no %s below %q", key, tt.parents)
 			}
 		}
 	}
@@ -280,12 +280,12 @@ func TestHelpNamesTheDefaults(t *testing.T) {
 			}
 			help := named.FindStringSubmatch(f.Tag.Get("help"))
 			if help == nil {
-				t.Errorf("the help of %s names no default", f.Name)
+				t.Errorf("the help of %s has no default", f.Name)
 				continue
 			}
 			inHelp := reflect.New(v.Type().Elem())
 			if err := inHelp.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(help[1])); err != nil || !reflect.DeepEqual(inHelp.Elem().Interface(), v.Elem().Interface()) {
-				t.Errorf("the help of %s names the default %s, %v", f.Name, help[1], err)
+				t.Errorf("the help of %s has the default %s, %v", f.Name, help[1], err)
 			}
 		}
 	}

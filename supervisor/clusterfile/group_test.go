@@ -215,7 +215,7 @@ func TestCapacityOfAGroup(t *testing.T) {
 			got = append(got, g.Max)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s: room for %v, want %v", text, got, want)
+			t.Errorf("%s: capacity %v, want %v", text, got, want)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 	} {
 		want := reflect.TypeOf(tc.of).NumField() + tc.more
 		if n := tc.message.ProtoReflect().Descriptor().Fields().Len(); n != want {
-			t.Errorf("%T has %d fields, want %d as %T", tc.message, n, want, tc.of)
+			t.Errorf("%T has %d fields, want %d as for %T", tc.message, n, want, tc.of)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func TestMessagesHaveEveryField(t *testing.T) {
 func TestZeroValuesAreAbsent(t *testing.T) {
 	s := statusMessage(status.Status{}, time.Unix(1, 0))
 	if s.Last != nil || s.Launched != nil || s.Ready != nil || s.Next != nil || s.Exited != nil {
-		t.Errorf("got %v, want no exit and no times but that of the status", s)
+		t.Errorf("got %v, want no exit, and no time except that of the status", s)
 	}
 	e := eventMessage(event.Event{Kind: event.KindLaunched, Time: time.Unix(1, 0)})
 	if e.Exit != nil || e.Next != nil || e.After != nil {
@@ -183,11 +183,11 @@ func TestMergeChangesWhatIsGiven(t *testing.T) {
 	}
 	zero := policyMessage(restart.Policy{})
 	if err := merge(&got, zero); err != nil || got != (restart.Policy{}) {
-		t.Errorf("got %+v, %v, want zero as every field is given", got, err)
+		t.Errorf("got %+v, %v, want zero, because every field is set", got, err)
 	}
 	got = full
 	if err := merge(&got, nil); err != nil || got != full {
-		t.Errorf("got %+v, %v, want no change by nothing", got, err)
+		t.Errorf("got %+v, %v, want no change", got, err)
 	}
 	one := func(path string, message protoreflect.Message) {
 		got := full
@@ -195,7 +195,7 @@ func TestMergeChangesWhatIsGiven(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 		if n := differences(reflect.ValueOf(got), reflect.ValueOf(full)); n != 1 {
-			t.Errorf("%s alone changes %d fields, want 1: %+v", path, n, got)
+			t.Errorf("%s changes %d fields, want 1: %+v", path, n, got)
 		}
 	}
 	each(zero.ProtoReflect(), one)

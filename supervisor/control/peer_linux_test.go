@@ -11,7 +11,7 @@ import (
 // Users are checked even if the socket's mode has been changed.
 func TestPeersOfOtherUsersAreNotPermitted(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("takes root, to become somebody else")
+		t.Skip("needs root, to become another user")
 	}
 	addr := socket(t)
 	l, err := Listen(addr, false)

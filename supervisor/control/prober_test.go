@@ -104,7 +104,7 @@ func TestHealthIsWhatTheServiceSays(t *testing.T) {
 		}
 	}
 	if n := r.accepted.Load(); n != 1 {
-		t.Errorf("%d connections for all questions, want 1", n)
+		t.Errorf("%d connections for all probes, want 1", n)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestHealthAtOnceAfterRelaunch(t *testing.T) {
 		r.server.Stop()
 		r = serve(t, addr, true)
 		if err := p.Health(patient(t), addr, ""); err != nil {
-			t.Fatalf("incarnation %d, relaunched before anybody asked: %v", i, err)
+			t.Fatalf("incarnation %d, relaunched before it was probed: %v", i, err)
 		}
 		r.server.Stop()
 	}
@@ -183,7 +183,7 @@ func TestClosedProberKeepsNothing(t *testing.T) {
 	r, p := serve(t, "127.0.0.1:0", true), newProber(t)
 	p.Close()
 	if err := p.Health(patient(t), r.addr, ""); err != nil || p.kept() != 0 {
-		t.Errorf("after Close: %v and %d kept, want an answer and none", err, p.kept())
+		t.Errorf("after Close: %v and %d kept, want success and none", err, p.kept())
 	}
 }
 
@@ -330,6 +330,6 @@ func TestKeptConnectionsDoNotHoldUpGracefulStop(t *testing.T) {
 	select {
 	case <-gone:
 	case <-patient(t).Done():
-		t.Error("a kept connection holds up GracefulStop")
+		t.Error("a kept connection delays GracefulStop")
 	}
 }

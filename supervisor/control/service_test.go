@@ -218,7 +218,7 @@ func TestSetPolicy(t *testing.T) {
 		Delay: durationpb.New(time.Hour), Backoff: &supervisorv1.Backoff{Jitter: new(float64(2))},
 	}})
 	if grpcstatus.Code(err) != codes.InvalidArgument || f.Current()[0].Policy != want {
-		t.Errorf("got %v and %+v, want no change by a jitter of 2", err, f.Current()[0].Policy)
+		t.Errorf("got %v and %+v, want an error about the jitter, and no change", err, f.Current()[0].Policy)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestServerShowsItsHealth(t *testing.T) {
 // A connection on which nothing is sent does not keep Serve from returning.
 func TestServeEndsInSpiteOfASilentConnection(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: 1 s, the time that Serve gives to what does not end")
+		t.Skip("-short: takes 1 s, the time that Serve waits")
 	}
 	t.Parallel()
 	f := control(t, nil, group("web", 1, as("serve")...))
@@ -305,7 +305,7 @@ func TestServeEndsInSpiteOfASilentConnection(t *testing.T) {
 	select {
 	case <-ended:
 	case <-patient(t).Done():
-		t.Error("Serve waits for it")
+		t.Error("Serve has not returned")
 	}
 }
 
@@ -333,7 +333,7 @@ func TestCodesOfErrors(t *testing.T) {
 // ends.
 func TestServeCutsCallsOff(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: 1 s, the time that Serve gives to calls in flight")
+		t.Skip("-short: takes 1 s, the time that Serve waits")
 	}
 	t.Parallel()
 	l, err := Listen("127.0.0.1:0", false)

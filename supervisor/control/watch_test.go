@@ -67,7 +67,7 @@ func TestWatchFromNowAndFromBefore(t *testing.T) {
 	for range 3 {
 		e := next(t, live)
 		if e.GetKind() != supervisorv1.EventKind_EVENT_KIND_SIGNALED || e.GetSignal() != "SIGCONT" {
-			t.Errorf("got %v, want what happened since the watch began", e)
+			t.Errorf("got %v, want a SIGCONT since the watch began", e)
 		}
 		latest = e.GetSequence()
 	}
@@ -75,7 +75,7 @@ func TestWatchFromNowAndFromBefore(t *testing.T) {
 	for w, n := f.watch(t, new(uint64(0))), uint64(1); n <= latest; n++ {
 		e := next(t, w)
 		if e.GetSequence() != n {
-			t.Errorf("event %d in place of %d", e.GetSequence(), n)
+			t.Errorf("event %d instead of %d", e.GetSequence(), n)
 		}
 		kinds = append(kinds, label(e.GetKind()))
 	}
@@ -113,7 +113,7 @@ func (f *fixture) record(exits int) (events []string, err error) {
 // During crashes, each of several watchers sees every event once, in order.
 func TestWatchersSeeEveryEventOnce(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: 1 s of crashes")
+		t.Skip("-short: takes 1 s")
 	}
 	t.Parallel()
 	const crashes = 30
@@ -140,7 +140,7 @@ func TestWatchersSeeEveryEventOnce(t *testing.T) {
 	first := <-seen
 	for i, e := range first {
 		if !strings.HasPrefix(e, fmt.Sprint(i+1, " ")) {
-			t.Fatalf("event %q in place of %d", e, i+1)
+			t.Fatalf("event %q instead of %d", e, i+1)
 		}
 	}
 	for range cap(seen) - 1 {
@@ -179,7 +179,7 @@ func TestSlowWatchersHinderNobody(t *testing.T) {
 			break
 		}
 		if reply.GetEvent().GetSequence() != n {
-			t.Fatalf("event %v in place of %d", reply.GetEvent(), n)
+			t.Fatalf("event %v instead of %d", reply.GetEvent(), n)
 		}
 	}
 }
@@ -262,7 +262,7 @@ func TestRollingRestartStopsAtAReplicaThatIsNotReady(t *testing.T) {
 	f := control(t, nil, web)
 	got, err := f.roll("web", func() {})
 	if grpcstatus.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "replica web1: it did not become ready: exit code 7") {
-		t.Errorf("got %v, want the refusal for web1", err)
+		t.Errorf("got %v, want the error of web1", err)
 	}
 	if len(got) == 0 || got[len(got)-1] != "web1 exited" {
 		t.Errorf("got %q, want them to end with the exit of web1", got)

@@ -65,10 +65,10 @@ func refused(t *testing.T, text string) {
 	}
 	m, ok := errors.AsType[*Mistake](err)
 	if !ok || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || len(m.Excerpt) > 2000 {
-		t.Errorf("got %.1000v, want one line with %q", err, want)
+		t.Errorf("got %.1000v, want one line that contains %q", err, want)
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > 48<<20 {
-		t.Errorf("%d MB were allocated on the way", got>>20)
+		t.Errorf("%d MB were allocated", got>>20)
 	}
 }
 

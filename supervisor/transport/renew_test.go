@@ -65,20 +65,20 @@ func TestRenewedByRenaming(t *testing.T) {
 func TestRenewedByALink(t *testing.T) {
 	m := must{t}
 	a, dir := m.authority(), t.TempDir()
-	turn := func(name string) {
+	replace := func(name string) {
 		real := filepath.Join(dir, name)
 		m.do(os.Mkdir(real, 0o700))
 		m.fill(real, a)
 		m.do(os.Symlink(name, filepath.Join(dir, "new")))
 		m.do(os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "..data")))
 	}
-	turn("..1")
+	replace("..1")
 	for _, name := range []string{"ca.crt", "server.crt", "server.key", "client.crt", "client.key"} {
 		m.do(os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)))
 	}
 	p := newPair(t, dir)
 	p.shows("at first", p.serial(), 0)
-	turn("..2")
+	replace("..2")
 	m.do(os.RemoveAll(filepath.Join(dir, "..1")))
 	p.shows("renewed", p.serial(), 0)
 }
@@ -99,7 +99,7 @@ func TestAnotherAuthority(t *testing.T) {
 
 	m.do(m.authority().Write(dir, "ca"))
 	if _, err := call(t, p.addr, p.creds); err == nil || !strings.Contains(err.Error(), "unknown authority") {
-		t.Errorf("got %v, want that the authority is not trusted any more", err)
+		t.Errorf("got %v, want an unknown authority", err)
 	}
 }
 
@@ -125,20 +125,20 @@ func TestHalfRenewedFiles(t *testing.T) {
 	put("server.crt", cert[:len(cert)/2])
 	p.shows("half a certificate", old, 1)
 	put("server.crt", cert)
-	p.shows("another's key", old, 2)
+	p.shows("the key of another certificate", old, 2)
 	m.do(os.Remove(filepath.Join(dir, "server.key")))
 	p.shows("no key", old, 3)
 	put("server.key", text("server.key"))
-	p.shows("all there", p.serial(), 3)
+	p.shows("complete", p.serial(), 3)
 
 	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
 	m.do(err)
 	put("ca.crt", append(ca, ca[:100]...))
 	p.shows("half an authority", p.serial(), 5) // one by the server and one by the client
 	put("ca.crt", ca)
-	p.shows("whole again", p.serial(), 5)
+	p.shows("complete again", p.serial(), 5)
 	put("ca.crt", append(ca, ca[:100]...))
-	p.shows("and by half again", p.serial(), 7)
+	p.shows("half an authority again", p.serial(), 7)
 }
 
 // A client's files may be pipes, which are read once.
@@ -160,6 +160,6 @@ func TestPipes(t *testing.T) {
 	}
 	m.do(unix.Mkfifo(pipe+"2", 0o600))
 	if _, err := (Server{Cert: in(dir, "server.crt"), Key: Path(pipe + "2")}).Config(nil); err == nil || !strings.Contains(err.Error(), "a pipe: want a regular file") {
-		t.Errorf("got %v, want that a server's key is a regular file", err)
+		t.Errorf("got %v, want a regular file", err)
 	}
 }

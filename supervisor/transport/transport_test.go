@@ -71,7 +71,7 @@ func TestMistakesBetweenClientAndServer(t *testing.T) {
 				return
 			}
 			if status.Code(err) != codes.Unavailable || strings.Contains(err.Error(), "\n") {
-				t.Errorf("got %v, want one line with %v", err, codes.Unavailable)
+				t.Errorf("got %v, want one line with code %v", err, codes.Unavailable)
 			}
 			for _, part := range tc.want {
 				if !strings.Contains(err.Error(), part) {
@@ -190,7 +190,7 @@ func TestListen(t *testing.T) {
 		}
 	}
 	if _, err := Listen("127.0.0.1", true); err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
-		t.Errorf("got %v, want what is wrong", err)
+		t.Errorf("got %v, want the bad address in it", err)
 	}
 }
 
