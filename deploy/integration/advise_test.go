@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// fits fails the test unless the text fits a terminal of 80 columns.
+// fits checks that the lines of a text fit into 80 columns.
 func fits(t *testing.T, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -18,14 +18,14 @@ func fits(t *testing.T, text string) {
 	}
 }
 
-// The advice is verified on real clusters, whose records it can be asked for again.
+// Advice is verified on a real cluster, and can be given again from the records of that run.
 func TestAdviceOnRealClusters(t *testing.T) {
 	long(t, "a search for a policy, and clusters under it")
 	t.Parallel()
 	runs := filepath.Join(t.TempDir(), "runs")
 	code, stdout, stderr := run(t, "crashlab", "advise", "--success=0.5", "--p99=1m", "--p-crash=0.1", "--restart-delay=50ms",
 		"--service-time=1ms", "--concurrency=2", "--verify", "--repeats=2", "--parallel=2", "--runs="+runs)
-	held := strings.HasSuffix(stdout, "\nThe advice held.\n") // on a machine that stalls it may not
+	held := strings.HasSuffix(stdout, "\nThe advice held.\n") // it may not hold on a machine that stalls
 	if held != (code == 0) || code == 2 {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}

@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// Bad input ends every binary with 2 and one line, which names the value, what is allowed, and the
-// flag or the file line.
+// For bad input, each program exits with code 2 and one line that has the value, what is allowed,
+// and the flag or the place in the file.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	const file = "FILE" // in the arguments and in what is wanted: the path of a cluster file with the text
+	const file = "FILE" // in arguments and errors, stands for the path of a cluster file with the text
 	for name, tt := range map[string]struct {
 		args string
-		text string   // of the file
-		want []string // in the line
+		text string   // of the cluster file
+		want []string // parts of the line
 	}{
 		"counterd: port":         {"counterd --addr 127.0.0.1:65536", "", []string{"--addr", "127.0.0.1:65536", "to 65535"}},
 		"supervisor: port":       {"supervisor --base-port 65536 -- bin/counterd", "", []string{"--base-port", "65536", "1 to 65535"}},
@@ -35,7 +35,7 @@ func TestBadInput(t *testing.T) {
 		"supervisor: replicas":   {"supervisor --replicas 0 -- bin/counterd", "", []string{"--replicas", `"0"`, "1 to 1000"}},
 		"crashlab: empty target": {"crashlab load --target=", "", []string{"--target", `""`, "static:///HOST:PORT"}},
 		"crashlab: empty list":   {"crashlab get --target static:///", "", []string{"--target", `"static:///"`, "static:///HOST:PORT"}},
-		// No name server is asked for a name with an empty label.
+		// A name with an empty label is not looked up.
 		"crashlab get: nothing":   {"crashlab get --target dns:///nosuch..invalid:7101", "", []string{"--target", `"dns:///nosuch..invalid:7101"`, "resolves to at least one"}},
 		"crashlab load: nothing":  {"crashlab load --target dns:///nosuch..invalid:7101", "", []string{"--target", `"dns:///nosuch..invalid:7101"`, "resolves to at least one"}},
 		"file: no command":        {"supervisor --config FILE", "replicas: 3\n", []string{"FILE: ", "no command", "command: [PROGRAM, ARG]"}},
@@ -71,8 +71,7 @@ func TestBadInput(t *testing.T) {
 				}
 				containsAll(t, line, want)
 			}
-			// Where a value of the file is at fault, the file's lines follow, with a caret under
-			// it.
+			// After a mistake in the file follows an excerpt, with a caret below the column.
 			if inFile := tt.text != "" && strings.Contains(tt.want[0], ":2:"); inFile != (excerpt != "") || inFile && !strings.Contains(excerpt, "^\n") {
 				t.Errorf("after the first line:\n%s", excerpt)
 			}
@@ -80,7 +79,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// write makes a cluster file with the text and returns its path. The binaries are in ../bin.
+// write creates a cluster file, and returns its path. The binaries are in ../bin relative to it.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(lab, "file")

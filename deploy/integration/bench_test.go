@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// BenchmarkBackInUse measures how soon a relaunched replica serves: from the moment it listens, as
-// its own log says, to the reply of the first call that it serves a client which calls all the
-// time.
+// BenchmarkBackInUse measures the time from when a relaunched replica listens, as its log says,
+// until a client that calls all the time has its first reply.
 func BenchmarkBackInUse(b *testing.B) {
 	for _, down := range []time.Duration{500 * time.Millisecond, 3 * time.Second} {
 		b.Run("down="+down.String(), func(b *testing.B) {

@@ -17,7 +17,7 @@ import (
 	counterv1 "example.com/crashlab/gen/counter/v1"
 )
 
-// everything is a policy with all that there is for a unary call. The Counter's Get is idempotent.
+// everything is a policy with all features for unary calls. Counter.Get is idempotent.
 var everything = failover.Policy{
 	Timeout: 300 * time.Millisecond, MinTimeout: 5 * time.Millisecond, Rounds: 4, Pause: 10 * time.Millisecond,
 	Order: failover.OrderLeastInFlight, WhenDown: failover.WhenDownWait, MaxWaiting: 100, MaxInFlight: 20, AdaptiveLimit: true,
@@ -26,10 +26,10 @@ var everything = failover.Policy{
 	Hedge:    failover.Hedge{After: 50 * time.Millisecond, Quantile: 0.95, Share: 0.05},
 }
 
-// Replicas are killed, stopped and continued at random while everything is on. How many calls
-// succeed meanwhile is the machine's affair. But each call ends, all is counted once, every replica
-// is used again afterwards, and nothing is left.
-func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections have goroutines too
+// Replicas are killed, stopped and continued at random, with all features in use. The number of
+// calls that succeed depends on the machine. But each call ends and is counted once, each replica
+// is used again afterwards, and no goroutine is left.
+func TestSoakChaos(t *testing.T) { // not parallel: connections of other tests have goroutines too
 	long(t, "a second of chaos, beside no other test")
 	h := newHunter(startCluster(t, []string{"--restart-delay=200ms"}, "--service-time=uniform:1ms:10ms"))
 	awaitNoClient(t)
@@ -39,9 +39,9 @@ func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections 
 	cl := newClient(t, h.target(), p)
 	cl.awaitReady(3)
 	crew := startCrew(t, 32, 1, 3*time.Second, func(ctx context.Context, _ int) {
-		_, _ = cl.counter.Get(ctx, new(counterv1.GetRequest)) // seen is told
+		_, _ = cl.counter.Get(ctx, new(counterv1.GetRequest)) // the result is recorded by the hooks
 	})
-	crew.pass() // all are at it
+	crew.pass() // all workers have begun
 	stops := h.torment(rand.New(rand.NewPCG(1, 0)), scale(8, 1000), func() bool { return cl.conn.Statistics().Attempts[failover.OutcomeLost] > 0 })
 	crew.stop()
 	s := cl.conn.Statistics()
@@ -57,7 +57,7 @@ func TestSoakChaos(t *testing.T) { // not beside other tests, whose connections 
 	awaitNoClient(t)
 }
 
-// awaitAnswers makes calls, which may fail, until so many replicas have answered.
+// awaitAnswers makes calls, which may fail, until n replicas have answered.
 func (c *client) awaitAnswers(replicas int) {
 	c.t.Helper()
 	answered := map[string]bool{}
@@ -72,9 +72,9 @@ func (c *client) awaitAnswers(replicas int) {
 	}
 }
 
-// torment kills, stops and continues replicas at random, and leaves none stopped. It ends after so
-// many shots, once a replica was stopped and a call hit: what a shot hits is luck, but a hundred do
-// not all miss. It returns how often it stopped a replica.
+// torment kills, stops and continues replicas at random, and leaves none stopped. It ends after the
+// given number of signals, or up to 100 more until it has stopped a replica and hit a call, which
+// is left to chance. It returns how often it has stopped a replica.
 func (h *hunter) torment(rnd *rand.Rand, shots int, hit func() bool) (stops int) {
 	h.t.Helper()
 	stopped := map[int]bool{}
@@ -104,11 +104,11 @@ func (h *hunter) torment(rnd *rand.Rand, shots int, hit func() bool) (stops int)
 	return stops
 }
 
-// tally is what the hooks of a policy were told, to be compared with the statistics.
+// tally counts what the hooks of a policy report, for comparison with the statistics.
 type tally struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	seen    failover.Statistics
-	longest time.Duration // of a call
+	longest time.Duration // longest duration of a call
 }
 
 func newTally() *tally {
@@ -143,7 +143,7 @@ func (n *tally) call(_ context.Context, c failover.Call) {
 	}
 }
 
-// check checks the statistics of a connection whose calls have all ended.
+// check checks the statistics of a connection, all of whose calls have ended.
 func (n *tally) check(t *testing.T, s failover.Statistics) {
 	t.Helper()
 	n.mu.Lock()
@@ -170,7 +170,7 @@ func (n *tally) check(t *testing.T, s failover.Statistics) {
 // awaitNoClient waits until no goroutine of a gRPC client is left in this process.
 func awaitNoClient(t *testing.T) {
 	t.Helper()
-	poll := time.NewTicker(5 * time.Millisecond) // goroutines end without a word
+	poll := time.NewTicker(5 * time.Millisecond) // no event announces the end of a goroutine
 	defer poll.Stop()
 	timeout := time.After(patience)
 	for stacks := clientStacks(); len(stacks) > 0; stacks = clientStacks() {
@@ -182,12 +182,12 @@ func awaitNoClient(t *testing.T) {
 	}
 }
 
-// clientStacks returns the stacks of all goroutines that belong to gRPC or failover, or were
-// started there.
+// clientStacks returns the stacks of all goroutines that run code of gRPC or failover, or were
+// started by it.
 func clientStacks() []string {
 	var all bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&all, 2); err != nil {
-		panic(err) // a bytes.Buffer takes everything
+		panic(err) // writing to a bytes.Buffer never fails
 	}
 	var of []string
 	for stack := range strings.SplitSeq(all.String(), "\n\n") {

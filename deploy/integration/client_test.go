@@ -26,10 +26,10 @@ type client struct {
 
 	mu      sync.Mutex
 	states  map[string]failover.ReplicaState
-	changed chan struct{} // closed and replaced at every change
+	changed chan struct{} // closed and replaced at each change
 }
 
-// newClient returns a client of the target under the policy.
+// newClient returns a client of the target with a policy.
 func newClient(t testing.TB, target string, p failover.Policy) *client {
 	t.Helper()
 	c := &client{t: t, states: map[string]failover.ReplicaState{}, changed: make(chan struct{})}
@@ -52,7 +52,7 @@ func (c *client) note(e failover.ReplicaEvent) {
 	c.changed = make(chan struct{})
 }
 
-// awaitReady waits until the client sees n replicas that are ready, and all others down.
+// awaitReady waits until the client sees n replicas ready, and all others down.
 func (c *client) awaitReady(n int) {
 	c.t.Helper()
 	timeout := time.After(patience)
@@ -76,7 +76,7 @@ func (c *client) awaitReady(n int) {
 	}
 }
 
-// get makes one call and returns what became of it.
+// get makes a call, and returns its result and its attempts.
 func (c *client) get() (*counterv1.GetResponse, []failover.Attempt, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
@@ -85,7 +85,7 @@ func (c *client) get() (*counterv1.GetResponse, []failover.Attempt, error) {
 	return reply, attempts, err
 }
 
-// mustGet makes one call that must succeed.
+// mustGet makes a call that must succeed.
 func (c *client) mustGet() (*counterv1.GetResponse, []failover.Attempt) {
 	c.t.Helper()
 	reply, attempts, err := c.get()
@@ -95,7 +95,7 @@ func (c *client) mustGet() (*counterv1.GetResponse, []failover.Attempt) {
 	return reply, attempts
 }
 
-// mustGetUntil makes calls until a reply is the last one, and returns all replies.
+// mustGetUntil makes calls until last returns true for a reply, and returns all replies.
 func (c *client) mustGetUntil(last func(*counterv1.GetResponse) bool) []*counterv1.GetResponse {
 	c.t.Helper()
 	var replies []*counterv1.GetResponse
@@ -110,8 +110,8 @@ func (c *client) mustGetUntil(last func(*counterv1.GetResponse) bool) []*counter
 	return nil
 }
 
-// steadily lets n callers make calls that must succeed, until stop is called, which returns their
-// replies.
+// steadily makes calls that must succeed, on n goroutines. The function it returns stops them, and
+// returns their replies.
 func (c *client) steadily(n int) (stop func() []*counterv1.GetResponse) {
 	var (
 		stopped atomic.Bool
@@ -143,13 +143,13 @@ func (c *client) steadily(n int) (stop func() []*counterv1.GetResponse) {
 	return stop
 }
 
-// incarnation names one life of a replica.
+// incarnation identifies an incarnation of a replica.
 type incarnation struct {
 	replica string
 	number  uint64
 }
 
-// valuesByIncarnation returns the values that each incarnation replied, in ascending order.
+// valuesByIncarnation returns the values in the replies of each incarnation, in ascending order.
 func valuesByIncarnation(replies []*counterv1.GetResponse) map[incarnation][]uint64 {
 	values := map[incarnation][]uint64{}
 	for _, r := range replies {
@@ -162,8 +162,8 @@ func valuesByIncarnation(replies []*counterv1.GetResponse) map[incarnation][]uin
 	return values
 }
 
-// checkAllRefused checks that the call failed after one round of attempts, none of which was sent:
-// one at each address.
+// checkAllRefused checks that the call failed after one attempt at each address, none of which was
+// sent.
 func checkAllRefused(t *testing.T, err error, addrs []string) {
 	t.Helper()
 	failed, ok := errors.AsType[*failover.Error](err)

@@ -21,16 +21,16 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// cluster is a supervisor and its replicas a, b, c.
+// cluster is a supervisor and its replicas a, b and c.
 type cluster struct {
 	*process
-	addrs   []string // of the replicas; none of another test has one of them
-	control string   // the address for the control service, if there is one
+	addrs   []string // of the replicas; no other test uses them
+	control string   // address of the control service; empty: there is none
 	secure  func() credentials.TransportCredentials
-	stopped bool // the test has ended it, in its own way
+	stopped bool // the test has ended it itself
 }
 
-// startCluster runs the supervisor with three replicas of counterd, under flags of both.
+// startCluster runs the supervisor with three replicas of counterd, with flags for both.
 func startCluster(t testing.TB, supervisor []string, counterd ...string) *cluster {
 	t.Helper()
 	return startReplicas(t, 3, supervisor, counterd...)
@@ -44,18 +44,17 @@ func startReplicas(t testing.TB, n int, supervisor []string, counterd ...string)
 	return launch(t, n, slices.Concat(flags, supervisor, command, counterd))
 }
 
-// withControl has launch give the supervisor a control service.
+// withControl makes launch start the supervisor with a control service.
 const withControl = "--control={control}"
 
-// launch runs the supervisor with the arguments and returns once all n replicas serve. At the
-// test's end it stops them with Ctrl-C, unless the test has, and fails the test if that leaves
-// anything.
+// launch runs the supervisor with the arguments, and returns when n replicas serve. When the test
+// ends, it stops them by Ctrl-C, unless the test has done so, and checks that nothing is left.
 func launch(t testing.TB, n int, args []string) *cluster {
 	t.Helper()
 	return launchSecured(t, n, insecure.NewCredentials, args)
 }
 
-// launchSecured is launch for replicas to which the test connects with such credentials.
+// launchSecured is launch for replicas to which the test connects with credentials.
 func launchSecured(t testing.TB, n int, secure func() credentials.TransportCredentials, args []string) *cluster {
 	t.Helper()
 	for range 10 {
@@ -79,15 +78,15 @@ func launchSecured(t testing.TB, n int, secure func() credentials.TransportCrede
 			}
 			return c
 		}
-		// Somebody was quicker to take a port that was free.
+		// Another process has taken a port that was free.
 		c.finish()
 	}
 	t.Fatal("no ports stay free")
 	return nil
 }
 
-// listens waits until all replicas listen, and returns false when another process has the port of
-// one.
+// listens waits until all replicas listen. It returns false if another process has taken one of
+// their ports.
 func (c *cluster) listens() bool {
 	c.t.Helper()
 	listening, failed := 0, 0
@@ -109,8 +108,7 @@ func (c *cluster) listens() bool {
 	return false
 }
 
-// stop ends the cluster as Ctrl-C does, if it has not ended by itself, and checks that nothing is
-// left.
+// stop ends the cluster by Ctrl-C, if it has not ended by itself, and checks that nothing is left.
 func (c *cluster) stop() {
 	c.t.Helper()
 	if c.stopped {
@@ -122,7 +120,7 @@ func (c *cluster) stop() {
 	}
 	code := c.exitCode()
 	if given := c.events(func(e event) bool { return e.Message == "finished" }); len(given) == len(c.addrs) {
-		code = 0 // it has ended by itself, and says so if replicas have crashed
+		code = 0 // it has ended by itself, and has reported crashes by its exit code
 	}
 	if code != 0 {
 		c.t.Errorf("exit code of the supervisor is %d, want 0", code)
@@ -135,7 +133,7 @@ func (c *cluster) stop() {
 	}
 }
 
-// alive returns the replicas' processes that run, whichever incarnation they are.
+// alive returns the processes of the replicas that run, of any incarnation.
 func (c *cluster) alive() []int {
 	var pids []int
 	for _, e := range c.launched() {
@@ -146,13 +144,13 @@ func (c *cluster) alive() []int {
 	return pids
 }
 
-// event is a line of the supervisor's log.
+// event is an event in the supervisor's log.
 type event struct {
-	Message     string `json:"@message"` // launched, exited, ...
+	Message     string `json:"@message"` // launched, exited, and so on
 	Replica     string
 	Incarnation int
 	PID         int
-	ExitCode    *int `json:"exit_code"` // nil: a signal ended it, or nothing has
+	ExitCode    *int `json:"exit_code"` // nil: it was ended by a signal, or has not ended
 	Signal      string
 }
 
@@ -164,13 +162,13 @@ func (e event) exit() string {
 	return fmt.Sprintf("code %d", *e.ExitCode)
 }
 
-// parse returns false for a line that is no event, such as an error before there was a log.
+// parse returns false for other lines, such as an error before logging begins.
 func (e *event) parse(line string) bool {
 	*e = event{}
 	return json.Unmarshal([]byte(line), e) == nil && e.Message != ""
 }
 
-// events returns the events so far that are selected.
+// events returns the events so far for which selected returns true.
 func (c *cluster) events(selected func(event) bool) []event {
 	var all []event
 	for _, line := range c.stderr.all() {
@@ -182,8 +180,8 @@ func (c *cluster) events(selected func(event) bool) []event {
 	return all
 }
 
-// awaitEvent returns the event of that name about an incarnation of the i-th replica, and waits for
-// it.
+// awaitEvent waits for an event with this name about an incarnation of the i-th replica, and
+// returns it.
 func (c *cluster) awaitEvent(name string, i, incarnation int) event {
 	c.t.Helper()
 	var e event
@@ -193,10 +191,10 @@ func (c *cluster) awaitEvent(name string, i, incarnation int) event {
 	return e
 }
 
-// letters are the names of the replicas, in their order.
+// letters are the names of the replicas, in order.
 const letters = "abc"
 
-// letter is the name of the i-th replica.
+// letter returns the name of the i-th replica.
 func letter(i int) string { return letters[i : i+1] }
 
 // launched returns the launches of all incarnations so far.
@@ -204,8 +202,8 @@ func (c *cluster) launched() []event {
 	return c.events(func(e event) bool { return e.Message == "launched" })
 }
 
-// kill kills the first incarnations of the replicas, by index, and returns when the supervisor has
-// noticed.
+// kill kills the first incarnations of the replicas with these indexes, and returns when the
+// supervisor has noticed.
 func (c *cluster) kill(replicas ...int) {
 	c.t.Helper()
 	for _, i := range replicas {
@@ -220,13 +218,13 @@ func (c *cluster) kill(replicas ...int) {
 	}
 }
 
-// dial returns a plain connection to the i-th replica alone.
+// dial returns a connection to the i-th replica, without failover.
 func (c *cluster) dial(i int) *grpc.ClientConn {
 	c.t.Helper()
 	return c.dialAt(c.addrs[i])
 }
 
-// dialAt returns a plain connection to one address.
+// dialAt returns a connection to one address, without failover.
 func (c *cluster) dialAt(addr string) *grpc.ClientConn {
 	c.t.Helper()
 	quick := backoff.DefaultConfig
@@ -264,7 +262,8 @@ func (c *cluster) setFaults(i int, req *faultv1.SetRequest) {
 	}
 }
 
-// target returns the failover target of all replicas, in the order given or else in theirs.
+// target returns the failover target of the replicas with these indexes, in this order, or else of
+// all of them.
 func (c *cluster) target(order ...int) string {
 	addrs := c.addrs
 	if len(order) > 0 {
@@ -276,7 +275,7 @@ func (c *cluster) target(order ...int) string {
 	return "static:///" + strings.Join(addrs, ",")
 }
 
-// patiently ends a call that would otherwise never end, so that the test can fail.
+// patiently returns a context that only a hang can outlast.
 func patiently(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)

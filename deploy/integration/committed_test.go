@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// A user's first minutes: the committed cluster file, and the command that its banner tells to
-// type.
+// What a new user does: the committed cluster file, and the command that its banner suggests.
 func TestCommittedClusterFile(t *testing.T) {
 	long(t, "3 s of calls to replicas that crash")
 	t.Parallel()

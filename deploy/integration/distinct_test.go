@@ -11,7 +11,7 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// With one replica of three that is well, a single round does not fail, in whatever order it goes.
+// With one healthy replica of three, a single round does not fail, whatever its order.
 func TestSoakOneIsWell(t *testing.T) {
 	besideOthers(t)
 	failing := func(c *cluster) {
@@ -20,10 +20,10 @@ func TestSoakOneIsWell(t *testing.T) {
 		}
 	}
 	for name, tt := range map[string]struct {
-		spoil    func(*cluster) // the first two replicas
+		spoil    func(*cluster) // makes the first two replicas fail
 		ejection failover.Ejection
-		ready    int  // replicas that have a connection
-		failed   bool // attempts at the two have failed
+		ready    int  // number of replicas that are connected
+		failed   bool // whether attempts at those two fail
 	}{
 		"gone":     {func(c *cluster) { c.kill(0, 1) }, failover.Ejection{}, 1, false},
 		"failing":  {failing, failover.Ejection{Off: true}, 3, true},
@@ -50,9 +50,9 @@ func TestSoakOneIsWell(t *testing.T) {
 	}
 }
 
-// The replicas are killed one after the other: each when the one before it serves again and no call
-// is left that may have met that one's death. So for the whole of each call there are two that are
-// well, not the same for all calls, and a single round does not fail.
+// The replicas are killed in turn, each when the previous one serves again and no call is left that
+// its kill can have affected. So two replicas are healthy during each call, and a single round does
+// not fail.
 func TestSoakOneIsKilled(t *testing.T) {
 	long(t, "one kill after the other")
 	besideOthers(t)
@@ -61,7 +61,7 @@ func TestSoakOneIsKilled(t *testing.T) {
 			besideOthers(t)
 			h := newHunter(startCluster(t, []string{"--restart-delay=50ms"}, "--service-time=1ms"))
 			s := soakCounter(t, h.cluster, 3, failover.Policy{Order: order}, func(crew *crew, conn *failover.Client) {
-				// What a kill hits is luck, but a hundred do not all miss.
+				// A kill hits a call by chance; up to 100 are tried.
 				for !crew.hasEnough() || h.kills < 3 || h.kills < 100 && conn.Statistics().Attempts[failover.OutcomeLost] == 0 {
 					i := h.kills % len(h.addrs)
 					h.hit(i, syscall.SIGKILL)
@@ -80,12 +80,12 @@ func TestSoakOneIsKilled(t *testing.T) {
 
 var soakOrders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin, failover.OrderRandom}
 
-// soakCounter lets 16 workers call the Counter, so many replicas of which are ready and the others
-// down, under the policy, in a single round. No call may fail, also while the test meddles with the
-// replicas, for as long as it likes. It returns the statistics.
+// soakCounter lets 16 workers call the Counter by a single round of the policy. No call may fail,
+// also while meddle changes the replicas, for as long as it likes. Before that, it waits until the
+// given number of replicas are ready and the others down. It returns the statistics.
 func soakCounter(t *testing.T, c *cluster, ready int, p failover.Policy, meddle func(*crew, *failover.Client)) failover.Statistics {
 	t.Helper()
-	// In a soak the three orders make a million.
+	// In a soak, the three orders together make a million calls.
 	n := scale(300, 333_334)
 	p.Rounds = 1
 	cl := newClient(t, c.target(), p)

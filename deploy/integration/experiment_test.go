@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// experiment runs a design of that text, in a folder of runs of its own.
+// experiment runs a design, with a directory for its runs.
 func experiment(t *testing.T, text string, flags ...string) (p *process, runs string) {
 	t.Helper()
 	runs = filepath.Join(t.TempDir(), "runs")
 	return start(t, "crashlab", slices.Concat([]string{"experiment", "run", write(t, text), "--runs=" + runs}, flags)...), runs
 }
 
-// table is what the JSON of a run says.
+// table is the JSON output of a run.
 type table struct {
 	Verdict string
 	Cells   []struct {
@@ -26,7 +26,7 @@ type table struct {
 	Violations []any
 }
 
-// reportOf returns what `crashlab report` writes about a run.
+// reportOf returns the output of `crashlab report` for a run.
 func reportOf(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := run(t, "crashlab", append([]string{"report"}, args...)...)
@@ -55,12 +55,13 @@ claims:
   - {claim: successes <= 0, where: {p_crash: 1}}
 `
 
-// An experiment leaves the files of its run, a report, and a table; the report can be made again
+// An experiment writes the files of its run, a report, and a table. The report can be made again
 // from the files.
 func TestExperiment(t *testing.T) {
 	t.Parallel()
 	p, runs := experiment(t, certain)
-	if code := p.exitCode(); code != 3 { // three trials without a success do not tell that there is never one
+	// Three trials without a success do not prove that there is never one.
+	if code := p.exitCode(); code != 3 {
 		t.Errorf("exit code %d, want 3", code)
 	}
 	latest := filepath.Join(runs, "latest")
@@ -98,14 +99,14 @@ func TestExperiment(t *testing.T) {
 	}
 }
 
-// The exit code tells what the claims have come to.
+// The exit code says whether the claims hold.
 func TestExperimentVerdict(t *testing.T) {
 	t.Parallel()
 	const design = "repeats: 3\nparallel: 3\nfactors: {calls: 50, timeout: 1m}\nclaims: ["
 	for claim, want := range map[string]int{
 		"success >= 0.9":   0,
 		"success <= 0.5":   99,
-		"success >= 0.999": 3, // 150 calls without a failure do not tell
+		"success >= 0.999": 3, // 150 calls without a failure do not prove it
 	} {
 		t.Run(claim, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +118,7 @@ func TestExperimentVerdict(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends the trials in hand, and what they saw is still reported. No replica is left.
+// Ctrl-C ends the running trials. Their results are reported, and no replica is left.
 func TestExperimentInterrupted(t *testing.T) {
 	t.Parallel()
 	p, runs := experiment(t, "repeats: 50\nfactors: {calls: 0, duration: 1h, service_time: 1ms, concurrency: 2}\n", "--json")
@@ -167,8 +168,8 @@ func TestExperimentInterrupted(t *testing.T) {
 	}
 }
 
-// Two runs are compared metric by metric. One caller, and no relaunch: how many calls succeed is a
-// matter of the seed.
+// Two runs are compared metric by metric. With one caller and without relaunches, the number of
+// successful calls depends only on the seed.
 func TestCompareRuns(t *testing.T) {
 	t.Parallel()
 	const design = "repeats: 4\nparallel: 4\nfactors: {calls: 40, concurrency: 1, pause: 0s, timeout: 1m, p_crash: "
@@ -200,7 +201,7 @@ func TestCompareRuns(t *testing.T) {
 	}
 }
 
-// What cannot be run is told in one line, with the exit code that says whose mistake it is.
+// A mistake in a design is reported on one line, and the exit code says what kind of mistake it is.
 func TestExperimentRefused(t *testing.T) {
 	t.Parallel()
 	good := write(t, "factors: {calls: 1}\n")
@@ -234,8 +235,7 @@ func TestExperimentRefused(t *testing.T) {
 	}
 }
 
-// What is predicted of a run is beside what was measured. Whether they agree is for more trials to
-// say.
+// Predictions are shown beside the measurements. Whether they agree would need more trials.
 func TestExperimentWithItsPrediction(t *testing.T) {
 	t.Parallel()
 	p, runs := experiment(t, "seed: 5\nrepeats: 3\nfactors: {p_crash: [0, 1], calls: 20, pause: 0s, restart_delay: none, timeout: 1m}\n", "--predict", "--quiet")

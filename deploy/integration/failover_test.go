@@ -16,13 +16,13 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// lenient is a policy under which a call fails only when no replica is there for a long time.
+// lenient is a policy with which a call fails only if no replica answers for a long time.
 var lenient = failover.Policy{Timeout: patience, Rounds: int(patience / pause), Pause: pause}
 
 const pause = 20 * time.Millisecond
 
-// impatient is a policy under which a call soon leaves a replica that hangs, and the next call
-// tries it again. Where the others take as long, it comes back to them.
+// impatient is a policy with which a call soon leaves a replica that hangs. The next call tries
+// that one again, and a call whose other attempts fail returns to it.
 var impatient = failover.Policy{Timeout: 250 * time.Millisecond, Rounds: 1000, Ejection: failover.Ejection{Off: true}}
 
 func TestOneKilledOfThree(t *testing.T) {
@@ -34,7 +34,7 @@ func TestOneKilledOfThree(t *testing.T) {
 	cl.awaitReady(3)
 
 	stop := cl.steadily(5)
-	replies := cl.mustGetUntil(func(r *counterv1.GetResponse) bool { return r.Value >= 5 }) // all callers are at it
+	replies := cl.mustGetUntil(func(r *counterv1.GetResponse) bool { return r.Value >= 5 }) // all callers have begun
 	c.kill(1)
 	replies = append(replies, cl.mustGetUntil(func(r *counterv1.GetResponse) bool {
 		return r.Replica == "b" && r.Incarnation == 2
@@ -49,7 +49,7 @@ func TestOneKilledOfThree(t *testing.T) {
 	}
 	for key, values := range valuesByIncarnation(replies) {
 		if key == (incarnation{"b", 1}) {
-			continue // it took replies with it
+			continue // some of its replies are lost
 		}
 		for i, v := range values {
 			if v != uint64(i+1) {
@@ -142,7 +142,7 @@ func TestStoppedReplica(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// The signal is sent, not yet obeyed: a few calls may still be answered.
+	// The replica may not have stopped yet, and may answer a few calls.
 	cl.mustGetUntil(func(r *counterv1.GetResponse) bool { return r.Replica != "a" })
 	checkTimeout(t, cl, c.addrs[0])
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
@@ -151,11 +151,11 @@ func TestStoppedReplica(t *testing.T) {
 	checkSameIncarnation(t, c)
 }
 
-// checkTimeout makes a call that must time out at the address, which is replica a's, and succeed
-// elsewhere.
+// checkTimeout makes a call whose first attempt must time out at the address, which is that of
+// replica a, and which must succeed elsewhere.
 func checkTimeout(t *testing.T, cl *client, addr string) {
 	t.Helper()
-	for sent := false; !sent; { // on a slow machine the time may be over before a request is sent
+	for sent := false; !sent; { // on a slow machine, the time may pass before the request is sent
 		reply, attempts := cl.mustGet()
 		first := attempts[0]
 		if first.Replica != addr || first.Outcome != failover.OutcomeTimeout || reply.Replica == "a" {
@@ -165,7 +165,7 @@ func checkTimeout(t *testing.T, cl *client, addr string) {
 	}
 }
 
-// checkSameIncarnation checks that replica a answers, and is still the first one.
+// checkSameIncarnation checks that replica a answers and has not been relaunched.
 func checkSameIncarnation(t *testing.T, c *cluster) {
 	t.Helper()
 	if reply, _ := newClient(t, c.target(0), lenient).mustGet(); reply.Incarnation != 1 {
@@ -173,14 +173,14 @@ func checkSameIncarnation(t *testing.T, c *cluster) {
 	}
 }
 
-// Without relaunches and with one caller, each replica serves what arrives before its crash, and
-// that is all.
+// Without relaunches and with one caller, each replica serves exactly the requests that arrive
+// before its crash.
 func TestArithmeticOfTheOriginalLab(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2")
 	cl := newClient(t, c.target(), failover.Policy{Timeout: patience, Rounds: 1})
 	cl.awaitReady(3)
-	const most = 1000 // successes; a replica outlives a hundred requests once in 10^15 runs
+	const most = 1000 // successes; the probability that one replica survives 100 requests is 1e-15
 	succeeded, lost := 0, 0
 	var err error
 	for err == nil && succeeded < most {
@@ -212,8 +212,8 @@ func TestArithmeticOfTheOriginalLab(t *testing.T) {
 	}
 }
 
-// How long a replica that is back waits for its first call is BenchmarkBackInUse's to say; here it
-// must get one, and no call may fail meanwhile.
+// The replica must get a call, and no call may fail meanwhile. BenchmarkBackInUse measures how long
+// that takes.
 func TestBackInUse(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{"--restart-delay=500ms"}, "--service-time=1ms")
