@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// cell is a workload on replicas that crash at arrival: how often, and how many callers there are.
+// cell is a workload: how often replicas crash at arrival, and the number of callers.
 type cell struct {
-	crashes float64 // share of the requests
+	crashes float64 // share of requests that crash
 	callers int
 	calls   int
-	fixed   []string // limits to compare with; "0" is none
+	fixed   []string // limits to compare with; "0": no limit
 }
 
-// cells are where a limit must be learned that does as well as the best fixed one. The fixed limits
-// are those that a simulation of the same cell shows near the best.
+// cells are the workloads for which the learned limit must do as well as the best fixed one. The
+// fixed limits are those that are near the best in a simulation of the same workload.
 var cells = []cell{
 	{0, 10, 2000, []string{"0"}},
 	{0, 50, 8000, []string{"0"}},
@@ -29,7 +29,7 @@ var cells = []cell{
 	{0.3, 50, 2000, []string{"1", "2"}},
 }
 
-// outcome is what came of a cell under a limit.
+// outcome is the result of a cell with a limit.
 type outcome struct {
 	Succeeded, Failed int
 	SuccessRate       float64 `json:"success_rate"`
@@ -44,7 +44,7 @@ func (o outcome) String() string {
 		100*o.SuccessRate, o.Succeeded+o.Failed, o.throughput(), o.AttemptsPerCall)
 }
 
-// make runs the cell on a cluster of its own.
+// make runs the cell on a new cluster.
 func (c cell) make(t *testing.T, limit string) outcome {
 	t.Helper()
 	cluster := startCluster(t, []string{"--restart-delay=1s"}, fmt.Sprintf("--p-crash=%v", c.crashes), "--service-time=uniform:50ms:500ms")
@@ -59,8 +59,8 @@ func (c cell) make(t *testing.T, limit string) outcome {
 	return o
 }
 
-// The limit that is learned against fixed ones, at full length: service 50 to 500 ms, restart delay
-// 1 s, calls of 10 s.
+// The learned limit is compared with fixed ones, with a service time of 50 to 500 ms, a restart
+// delay of 1 s, and a deadline of 10 s.
 func TestSoakLearnedLimitEqualsTheBest(t *testing.T) {
 	if !*soak {
 		t.Skip("only with -soak: half an hour. The simulation in client/failover/internal/core is its short form, and TestLimitKeepsCallsAlive.")
@@ -83,9 +83,10 @@ func TestSoakLearnedLimitEqualsTheBest(t *testing.T) {
 	}
 }
 
-// compare looks whether the learned limit is within a point of success of the best fixed one, and
-// at replicas that never crash within 5% of its throughput. Crashes make calls fail together, so
-// the error of a share is twice the one of calls that fail one by one.
+// compare checks that the success rate with the learned limit is within one percentage point of
+// that with the best fixed limit and, if replicas never crash, that the throughput is within 5%.
+// Crashes make calls fail together, so the standard error is taken as twice that of independent
+// failures.
 func (c cell) compare(t *testing.T, results map[string]*outcome) {
 	learned, best := results["adaptive"], &outcome{}
 	for limit, o := range results {
@@ -106,10 +107,10 @@ func (c cell) compare(t *testing.T, results map[string]*outcome) {
 	}
 }
 
-// Without a limit, a crash takes many calls with it; with the learned limit, hardly any. A deadline
-// far away keeps time out of it: calls wait longer than the minute that those without a deadline
-// may. A machine that sends few requests within a service time has fewer in flight, and loses fewer
-// without a limit: hence only the difference counts.
+// Without a limit, a crash takes many calls with it; with the learned limit, few. Calls may wait
+// for longer than the minute that they have without a deadline, so the deadline is far away. A
+// machine that sends few requests within a service time loses fewer without a limit too, so only
+// the difference counts.
 func TestLimitKeepsCallsAlive(t *testing.T) {
 	long(t, "dozens of crashes and relaunches")
 	t.Parallel()

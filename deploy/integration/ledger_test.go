@@ -18,20 +18,18 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// The ledger is a service whose one method must not be executed twice: no descriptor calls it
-// idempotent. The test binary plays its replicas, for which LEDGER names the folder of their
-// ledgers. A ledger has one line for every execution, the number that the request carried, and
-// outlives kill -9.
+// The ledger is a service whose only method must not be executed twice: no descriptor says that it
+// is idempotent. The test binary plays its replicas if LEDGER names the directory of their ledgers.
+// A ledger has a line for each execution, with the number of the request, and survives kill -9.
 const (
 	ledgerVariable = "LEDGER"
 	ledgerMethod   = "/ledger.Ledger/Enter"
 )
 
-// ledgerWork is how long the reply is withheld once the execution is in the ledger, so that many a
-// kill comes in between.
+// ledgerWork is the time from the execution to the reply. In this time many of the kills happen.
 const ledgerWork = 2 * time.Millisecond
 
-// ledger is the file that a replica adds to.
+// ledger is the file to which a replica appends.
 type ledger struct{ file *os.File }
 
 var ledgerService = grpc.ServiceDesc{
@@ -49,7 +47,7 @@ var ledgerService = grpc.ServiceDesc{
 	}},
 }
 
-// enter executes a request. The line is one write, so that a kill cannot split it.
+// enter executes a request. It writes the line at once, so that a kill cannot split it.
 func (l ledger) enter(number uint64) error {
 	if _, err := l.file.WriteString(strconv.FormatUint(number, 10) + "\n"); err != nil {
 		return err
@@ -58,7 +56,7 @@ func (l ledger) enter(number uint64) error {
 	return nil
 }
 
-// serveLedger is a replica of the ledger. It returns only if it cannot serve.
+// serveLedger runs a replica of the ledger. It returns only an error.
 func serveLedger(folder, addr, name string) error {
 	file, err := os.OpenFile(filepath.Join(folder, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -75,7 +73,7 @@ func serveLedger(folder, addr, name string) error {
 	return server.Serve(listener)
 }
 
-// startLedger starts three replicas of the ledger, and returns the folder of their ledgers as well.
+// startLedger starts three replicas of the ledger, and returns the directory of their ledgers too.
 func startLedger(t *testing.T) (c *cluster, folder string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -87,7 +85,7 @@ func startLedger(t *testing.T) (c *cluster, folder string) {
 	return launch(t, 3, []string{"--config=" + file}), folder
 }
 
-// executions returns how often each number is in one of the ledgers.
+// executions returns how often each number is in the ledgers.
 func executions(t *testing.T, folder string) map[int]int {
 	t.Helper()
 	n := map[int]int{}
@@ -103,7 +101,7 @@ func executions(t *testing.T, folder string) map[int]int {
 		for line := range strings.Lines(string(text)) {
 			line, ended := strings.CutSuffix(line, "\n")
 			if !ended {
-				continue // it is being written
+				continue // incomplete
 			}
 			number, err := strconv.Atoi(line)
 			if err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// liveState is what these tests read of the state of a live session.
+// liveState is the part of a live session's state that these tests read.
 type liveState struct {
 	Frame    int `json:"frame"`
 	Replicas []struct {
@@ -29,14 +29,14 @@ type liveState struct {
 	} `json:"loads"`
 }
 
-// liveSession is a crashlab live that runs, as its page sees it.
+// liveSession is a running crashlab live, and the stream of events of its page.
 type liveSession struct {
 	*process
 	base, token string
 	lines       *bufio.Scanner
 }
 
-// startLive runs crashlab live and opens its page.
+// startLive runs crashlab live, and opens the stream.
 func startLive(t *testing.T, args ...string) *liveSession {
 	t.Helper()
 	s := &liveSession{process: start(t, "crashlab", append([]string{"live", "--listen=127.0.0.1:0", "--runs=" + t.TempDir()}, args...)...)}
@@ -55,8 +55,9 @@ func startLive(t *testing.T, args ...string) *liveSession {
 	return s
 }
 
-// await returns the first state that is as it should be. A difference has all replicas and loads of
-// which one has changed, so to these tests it is a state too, but for what it leaves out.
+// await returns the first state for which so returns true. An update has only the parts of the
+// state that have changed, but each of them completely, so that these tests can read it like a
+// state.
 func (s *liveSession) await(what string, so func(liveState) bool) liveState {
 	s.t.Helper()
 	var now liveState
@@ -76,7 +77,7 @@ func (s *liveSession) await(what string, so func(liveState) bool) liveState {
 	return now
 }
 
-// do has the page do a command.
+// do sends a command, as the page does.
 func (s *liveSession) do(command string) {
 	s.t.Helper()
 	r, err := http.NewRequest("POST", s.base+"/api/command", strings.NewReader(command))
@@ -95,7 +96,7 @@ func (s *liveSession) do(command string) {
 	}
 }
 
-// end ends it with Ctrl-C.
+// end ends crashlab live by Ctrl-C.
 func (s *liveSession) end() {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -106,8 +107,8 @@ func (s *liveSession) end() {
 	}
 }
 
-// crashlab live starts the cluster of a file, its page kills a replica for real, and Ctrl-C leaves
-// nothing.
+// crashlab live starts the cluster of a file. Its page kills a replica, and Ctrl-C leaves no
+// process.
 func TestLiveOwnCluster(t *testing.T) {
 	t.Parallel()
 	base := freePorts(t, 3)
@@ -133,7 +134,7 @@ func TestLiveOwnCluster(t *testing.T) {
 	}
 }
 
-// crashlab live attaches to a cluster that runs, and leaves it as it is.
+// crashlab live attaches to a running cluster, and leaves it unchanged.
 func TestLiveAttaches(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{withControl})

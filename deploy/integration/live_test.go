@@ -15,7 +15,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// watched is a cluster with a page on it.
+// watched is a cluster and a page that shows it.
 type watched struct {
 	*controlled
 	page *browsertest.Tab
@@ -23,7 +23,7 @@ type watched struct {
 	url  string
 }
 
-// watch starts a cluster, crashlab live on it, and a tab that shows it.
+// watch starts a cluster, crashlab live for it, and a tab with the page.
 func watch(t *testing.T) *watched {
 	t.Helper()
 	page := browsertest.Open(t)
@@ -53,7 +53,7 @@ func (w *watched) press(selector string) {
 	w.page.Do(chromedp.MouseClickXY(box.X+box.Width/2, box.Y+box.Height/2))
 }
 
-// enter puts a value into a field, as a user does who then leaves it.
+// enter changes the value of a field, as a user does.
 func (w *watched) enter(selector, value string) {
 	w.page.T.Helper()
 	browsertest.Evaluate[bool](w.page, fmt.Sprintf(`((e) => {
@@ -63,8 +63,8 @@ func (w *watched) enter(selector, value string) {
 	})(document.querySelector(%[1]q))`, selector, value))
 }
 
-// A replica that is killed by a button is seen to die and to come back, and a call that it took
-// with it to go on elsewhere.
+// The page shows that a replica that was killed by its button dies and comes back, and that a call
+// that was lost with it continues at another replica.
 func TestPageShowsAKill(t *testing.T) {
 	long(t, "4 s of a browser and a cluster")
 	t.Parallel()
@@ -76,7 +76,8 @@ func TestPageShowsAKill(t *testing.T) {
 		return true;
 	})()`)
 	way := ""
-	for n := 1; !strings.Contains(way, "\tlost\t"); n++ { // once, unless no call is in flight there, as all else stands still
+	// Once is enough unless the replica has no call in flight, as on a machine that stalls.
+	for n := 1; !strings.Contains(way, "\tlost\t"); n++ {
 		w.press("[data-replica=a] [data-do=kill]")
 		if e := w.awaitEvent("exited", 0, n); e.exit() != "SIGKILL" {
 			t.Errorf("a ended with %s, want SIGKILL", e.exit())
@@ -95,8 +96,8 @@ func TestPageShowsAKill(t *testing.T) {
 	w.page.MustBeQuiet(w.origin())
 }
 
-// lostCall goes back through the calls in trouble to one that has lost an attempt, and returns its
-// way.
+// lostCall steps through the calls in trouble to one that has lost an attempt, and returns its
+// attempts.
 func (w *watched) lostCall() (way string) {
 	w.page.T.Helper()
 	for range 50 {
@@ -114,7 +115,7 @@ func (w *watched) origin() string {
 	return before
 }
 
-// Every control acts on the cluster that runs.
+// Each control of the page affects the running cluster.
 func TestPageControlsTheCluster(t *testing.T) {
 	long(t, "6 s of a browser and a cluster")
 	t.Parallel()
@@ -167,7 +168,7 @@ func TestPageControlsTheCluster(t *testing.T) {
 	w.page.MustBeQuiet(w.origin())
 }
 
-// A cluster that ends is said on the page.
+// The page says that its cluster has ended.
 func TestPageOutlivesItsCluster(t *testing.T) {
 	long(t, "4 s of a browser and a cluster")
 	t.Parallel()

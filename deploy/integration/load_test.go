@@ -31,7 +31,7 @@ func TestGet(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	// The replicas crash for good, so that calls of both ends are among the 30.
+	// The replicas crash for good, so that some of the 30 calls succeed and some fail.
 	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2")
 	code, stdout, stderr := run(t, "crashlab", "load", "-n30", "-c3", "--wait=1m", "--timeout=1m", "--pause=1ms", "--target="+c.target())
 	if code != 0 || stderr != "" {
@@ -97,7 +97,7 @@ func sum(counts map[string]int) (n int) {
 
 func TestLoadRequireSuccess(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2") // 16 calls succeed, 4 fail
+	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2") // with this seed, 16 calls succeed and 4 fail
 	load := []string{"load", "-n20", "-c1", "--rounds=1", "--wait=1m", "--timeout=1m", "--require-success=0.81", "--target=" + c.target()}
 	code, stdout, stderr := run(t, "crashlab", load...)
 	if code != 99 || stderr != "crashlab: 0.8 of the calls succeeded; --require-success 0.81\n" {
@@ -151,7 +151,7 @@ func TestLoadWaitsInVain(t *testing.T) {
 		flag := fmt.Sprintf("--wait=%v", wait)
 		code, stdout, stderr := run(t, "crashlab", "load", flag, "--target="+c.target())
 		if strings.Contains(stderr, "no replica found within") {
-			continue // a machine so slow that the target was not taken apart yet
+			continue // on a slow machine, the target was not resolved in time
 		}
 		if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("exit code %d, stdout %q, stderr %q; want 1, none, and one line", code, stdout, stderr)
@@ -161,8 +161,8 @@ func TestLoadWaitsInVain(t *testing.T) {
 	}
 }
 
-// What can be promised of equal seeds: the requests that reach a replica, and how they end. How
-// often a replica that is down refuses in between is a matter of time.
+// With equal seeds, the same requests reach the replicas, and end in the same way. How often a
+// replica that is down refuses attempts in between depends on time.
 func TestSameSeedSameRun(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -198,7 +198,7 @@ func TestSameSeedSameRun(t *testing.T) {
 	}
 }
 
-// sentAttempts says of each call which replicas its request reached, and how it ended.
+// sentAttempts returns for each call which replicas its request has reached, and how it has ended.
 func (c *cluster) sentAttempts(r report) []string {
 	var all []string
 	for _, call := range r.calls {

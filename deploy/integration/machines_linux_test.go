@@ -22,31 +22,33 @@ import (
 )
 
 const (
-	onceDeadline  = 3 * time.Second // of calls that must not be executed twice, which a partition may hold up for so long
-	tryAgainAfter = time.Second     // of calls that may be
+	// onceDeadline is the deadline of calls that must not be executed twice, which a partition can
+	// delay for this long. Other calls try again after tryAgainAfter.
+	onceDeadline  = 3 * time.Second
+	tryAgainAfter = time.Second
 )
 
-// machines are three machines with a supervisor and a replica of the ledger each, and a client on a
-// fourth.
+// machines are three machines, each with a supervisor and a replica of the ledger, and a client on
+// a fourth one.
 type machines struct {
 	t           *testing.T
 	hosts       []host
 	supervisors []*process
-	ledgers     string // the folder
+	ledgers     string // directory
 	conn        *failover.Client
 	wrong       *mistakes
 
 	mu     sync.Mutex
 	number int
-	served map[string]int // by each replica, in this phase
+	served map[string]int // by address, in this phase
 	calls  map[int]end    // all calls, by number
 }
 
-// end is how a call ended.
+// end is the result of a call.
 type end struct {
 	repeatable bool
 	err        error
-	sent       bool // an attempt of it was
+	sent       bool // at least one attempt was sent
 }
 
 func startMachines(t *testing.T) *machines {
@@ -79,8 +81,7 @@ func startMachines(t *testing.T) *machines {
 	return m
 }
 
-// call makes the next call. Every other one may be executed twice, and has all the time that it
-// takes to succeed.
+// call makes a call. Every second one may be executed twice; it has no deadline, and must succeed.
 func (m *machines) call(ctx context.Context, _ int) {
 	m.mu.Lock()
 	m.number++
@@ -114,8 +115,8 @@ func (m *machines) call(ctx context.Context, _ int) {
 	m.calls[number] = e
 }
 
-// phase makes calls, of which a quarter is over when strike is called, and returns how many each
-// machine has served since then.
+// phase makes calls, and calls strike after a quarter of them. It returns how many each machine has
+// served since then.
 func (m *machines) phase(name string, calls int, strike func()) []int {
 	m.t.Helper()
 	before := m.conn.Statistics()
@@ -149,7 +150,7 @@ func (m *machines) await(c *crew, event <-chan struct{}) {
 	}
 }
 
-// forget has servedBy count from now on.
+// forget makes servedBy count from now.
 func (m *machines) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -181,8 +182,8 @@ func (m *machines) recover() {
 	m.t.Logf("  all machines serve again %v later", time.Since(begin).Round(time.Millisecond))
 }
 
-// On machines that cannot reach each other, and with replicas that are killed, no call is executed
-// twice that must not be, those that may be repeated succeed, and no call outlasts its deadline.
+// On machines that cannot reach each other, and with replicas that are killed, no call that must
+// not be executed twice is, calls that may be repeated succeed, and no call exceeds its deadline.
 func TestMachinesApart(t *testing.T) {
 	m := startMachines(t)
 	a, b := m.hosts[0], m.hosts[1]
@@ -220,7 +221,7 @@ func TestMachinesApart(t *testing.T) {
 	b.heal()
 	m.recover()
 	if served := m.phase("nobody hears a, and c is gone", 400, func() {
-		m.supervisors[2].signal(syscall.SIGKILL) // its replica dies with it
+		m.supervisors[2].signal(syscall.SIGKILL) // kills its replica too
 		a.mute()
 	}); served[1] == 0 {
 		t.Error("b, which is left, has served nothing")
@@ -235,7 +236,7 @@ func TestMachinesApart(t *testing.T) {
 	m.checkLedgers()
 }
 
-// killReplica kills the replica of a supervisor, and returns when the next one is ready.
+// killReplica kills the replica of a supervisor, and returns when the next incarnation is ready.
 func killReplica(supervisor *process) {
 	supervisor.t.Helper()
 	pid, ready := 0, 0
@@ -248,7 +249,7 @@ func killReplica(supervisor *process) {
 			ready++
 		}
 	}
-	_ = syscall.Kill(pid, syscall.SIGKILL) // or it has ended by itself
+	_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 	supervisor.await(&supervisor.stderr, "relaunch", func(line string) bool {
 		if e.parse(line) && e.Message == "ready" {
 			ready--
@@ -257,7 +258,7 @@ func killReplica(supervisor *process) {
 	})
 }
 
-// checkLedgers compares what was executed with what the client was told.
+// checkLedgers compares the executions with the results that the client has got.
 func (m *machines) checkLedgers() {
 	m.t.Helper()
 	executed := executions(m.t, m.ledgers)

@@ -1,5 +1,5 @@
-// Package integration tests the system from outside: it starts the real binaries and calls them as
-// any client would.
+// Package integration tests the system from outside: it runs the real programs, and is a client
+// like any other.
 package integration
 
 import (
@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	patience = 10 * time.Minute // for what must happen, on a machine however slow
-	never    = "24h"            // a restart delay that no test lives to see
+	patience = 10 * time.Minute // limits waits for what must happen, on any machine
+	never    = "24h"            // a restart delay that is longer than any test
 )
 
-// root is the folder of the module.
+// root is the directory of the module.
 var root = filepath.Join("..", "..")
 
 var (
-	// lab is the folder that the binaries run in, which lie in its bin/ as in a user's checkout.
+	// lab is the working directory of the programs. They are in its bin, as in a checkout.
 	lab string
-	// clusterFile is a copy of the cluster file that users run, beside those binaries.
+	// clusterFile is a copy there of deploy/cluster.yaml.
 	clusterFile string
 )
 
@@ -68,8 +68,8 @@ func buildAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer ports.lock.Close()
-	os.Unsetenv("CRASHLAB_INCARNATION") // these replicas are not those of a supervisor that runs the tests
-	// Else a process built with -race goes on for a second after its os.Exit, serving.
+	os.Unsetenv("CRASHLAB_INCARNATION") // a supervisor that runs the tests may have set it
+	// Otherwise a program that is built with -race would still serve for a second after os.Exit.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	args := []string{"build", "-o", filepath.Join(lab, "bin") + string(filepath.Separator)}
 	if raced {
@@ -87,8 +87,8 @@ func buildAndRun(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// runSideBySide lets n parallel tests run at a time, unless -parallel says how many: they wait more
-// than they compute.
+// runSideBySide lets n parallel tests run at a time, unless -parallel is set: they wait more than
+// they compute.
 func runSideBySide(n int) error {
 	flag.Parse()
 	given := false
@@ -99,7 +99,7 @@ func runSideBySide(n int) error {
 	return flag.Set("test.parallel", strconv.Itoa(n))
 }
 
-// long skips a test in short mode.
+// long skips a test with -short.
 func long(t *testing.T, what string) {
 	t.Helper()
 	if testing.Short() {
@@ -107,13 +107,13 @@ func long(t *testing.T, what string) {
 	}
 }
 
-// lookAtSources makes the folders of the module inputs of the tests. Else go test, which does not
-// see what the binaries are built from, would repeat an earlier result after a change there. It
-// takes note only once the tests have begun.
+// lookAtSources makes the directories of the module inputs of the tests. Otherwise go test, which
+// does not know what the programs are built from, would reuse earlier results after a change there.
+// It records inputs only after the tests have begun.
 var lookAtSources = sync.OnceValue(func() error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // another test's folder, which is gone again
+		case errors.Is(err, fs.ErrNotExist): // the directory of another test, which has removed it
 			return nil
 		case err == nil && d.IsDir() && path != root && (d.Name() == "bin" || strings.HasPrefix(d.Name(), ".")):
 			return fs.SkipDir

@@ -16,16 +16,16 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// gated is a supervisor of three replicas of counterd, each incarnation of which listens only when
-// the test lets it.
+// gated is a supervisor of three replicas of counterd, whose incarnations wait for open before they
+// listen.
 type gated struct {
 	*controlled
 	file  string              // the cluster file
-	gates map[string]*os.File // pipes by replica and incarnation
+	gates map[string]*os.File // pipes, by replica and incarnation
 	names []string
 }
 
-// gatedText is what the cluster files of all tests begin with: the kind of probe, and the folder of
+// gatedText is the beginning of the cluster files. It takes the kind of probe, and the directory of
 // the gates.
 const gatedText = `
 ready: %s
@@ -34,7 +34,8 @@ stop_timeout: 1h
 command: [sh, -c, "read go <'%s/{name}.'$CRASHLAB_INCARNATION; exec bin/counterd --addr={addr} --replica={name} --log-json"]
 `
 
-// startGated runs the supervisor on a cluster file until all replicas are ready.
+// startGated runs the supervisor with a cluster file, and opens the gates of the first
+// incarnations. It returns when all replicas are ready.
 func startGated(t *testing.T, probe, text, control string, names []string) *gated {
 	t.Helper()
 	c := &gated{controlled: &controlled{cluster: &cluster{control: control}}, gates: make(map[string]*os.File), names: names}
@@ -45,7 +46,7 @@ func startGated(t *testing.T, probe, text, control string, names []string) *gate
 			if err := syscall.Mkfifo(filepath.Join(dir, gate), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, err := os.OpenFile(filepath.Join(dir, gate), os.O_RDWR, 0) // so that nobody waits for the other side
+			f, err := os.OpenFile(filepath.Join(dir, gate), os.O_RDWR, 0) // opening for reading and writing does not block
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,8 +88,8 @@ func (c *gated) awaitNews(message, name string, incarnation int) {
 	})
 }
 
-// awaitBadAnswer waits until the second incarnation of a replica, whose gate is closed, was asked
-// whether it is ready.
+// awaitBadAnswer waits until a readiness probe of the second incarnation of a replica, whose gate
+// is closed, has failed.
 func (c *gated) awaitBadAnswer(name string) {
 	c.t.Helper()
 	for ctx := patiently(c.t); ; time.Sleep(10 * time.Millisecond) {
@@ -104,8 +105,8 @@ func (c *gated) awaitBadAnswer(name string) {
 	}
 }
 
-// serving returns the addresses of the replicas that are ready, by name. Each must answer there
-// itself.
+// serving returns the addresses of the ready replicas, by name, and checks that each of them
+// answers there itself.
 func (c *gated) serving() map[string]string {
 	c.t.Helper()
 	reply, err := c.List(patiently(c.t), new(supervisorv1.ListRequest))
@@ -131,7 +132,8 @@ func (c *gated) serving() map[string]string {
 	return addrs
 }
 
-// fewest returns the least number of replicas that were ready at a time, once all had been.
+// fewest returns the least number of replicas that were ready at the same time, after all were
+// ready.
 func (c *gated) fewest() int {
 	ready, fewest := make(map[string]bool), len(c.names)
 	all := false
@@ -149,8 +151,8 @@ func (c *gated) fewest() int {
 	return fewest
 }
 
-// A reload that moves replicas to ports that others have frees these first, one after another, and
-// only a swap takes two replicas at a time. None is ready through another's socket.
+// A reload that moves replicas to ports of others frees these first, one after another. Only a swap
+// stops two replicas at a time. No replica is ready because of another's socket.
 func TestReloadMovesPorts(t *testing.T) {
 	t.Parallel()
 	shifted := func(base int) string { return fmt.Sprintf("replicas: 3\nbase_port: %d\n", base) }
@@ -160,8 +162,8 @@ func TestReloadMovesPorts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		names     []string
 		from, to  func(base int) string
-		moved     int    // replicas that are restarted
-		ports     [3]int // where they serve in the end, from the base
+		moved     int    // number of replicas that are restarted
+		ports     [3]int // final ports, relative to the base
 		leastLeft int
 	}{
 		"shift": {
@@ -198,9 +200,8 @@ func TestReloadMovesPorts(t *testing.T) {
 	}
 }
 
-// reload puts one text of the cluster file in the place of another, and opens the gates of the
-// replicas that are restarted for it, each when the supervisor has found that it does not listen
-// yet.
+// reload replaces a part of the cluster file, and reloads it. It opens the gate of each replica
+// that is restarted after the supervisor has found that it does not listen.
 func (c *gated) reload(from, to string, moved, leastLeft int) {
 	c.t.Helper()
 	text, err := os.ReadFile(c.file)

@@ -15,24 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// netns allows the tests that make network namespaces.
+// netns enables the tests that create network namespaces.
 var netns = flag.Bool("netns", false, "run the tests on machines that are network namespaces, as root")
 
-// network is machines that are network namespaces, at one bridge.
+// network is a number of machines, which are network namespaces connected by a bridge.
 type network struct {
 	t     *testing.T
-	hub   string // the namespace of the bridge
+	hub   string // namespace of the bridge
 	hosts []host
 }
 
 // host is a machine.
 type host struct {
 	t     *testing.T
-	space string // its namespace
+	space string // namespace
 	ip    string
 }
 
-// newNetwork returns a network of n machines, which is gone at the test's end.
+// newNetwork creates a network of n machines, and removes it when the test ends.
 func newNetwork(t *testing.T, n int) *network {
 	t.Helper()
 	switch {
@@ -65,7 +65,7 @@ func newNetwork(t *testing.T, n int) *network {
 	return w
 }
 
-// newSpace makes a network namespace.
+// newSpace creates a network namespace.
 func newSpace(t *testing.T, name string) string {
 	t.Helper()
 	space := fmt.Sprintf("crashlab-%d-%s", os.Getpid(), name)
@@ -88,28 +88,28 @@ func (h host) nft(words string) {
 	command(h.t, "nsenter", append([]string{"--net=" + h.file(), "nft"}, strings.Fields(words)...)...)
 }
 
-// start runs a binary on the machine.
+// start runs a program on the machine.
 func (h host) start(program string, args ...string) *process {
 	h.t.Helper()
 	return startCommand(h.t, "nsenter", append([]string{"--net=" + h.file(), "bin/" + program}, args...)...)
 }
 
-// deafen has the machine hear nothing of the others.
+// deafen drops all packets that the machine receives.
 func (h host) deafen() { h.nft("add rule inet test in iifname eth0 drop") }
 
-// mute has the others hear nothing of the machine.
+// mute drops all packets that the machine sends.
 func (h host) mute() { h.nft("add rule inet test out oifname eth0 drop") }
 
-// lose has the machine lose one packet of a hundred that it gets.
+// lose drops 1% of the packets that the machine receives.
 func (h host) lose() { h.nft("add rule inet test in iifname eth0 numgen random mod 100 < 1 drop") }
 
-// heal takes back deafen, mute and lose.
+// heal undoes deafen, mute and lose.
 func (h host) heal() {
 	h.nft("flush chain inet test in")
 	h.nft("flush chain inet test out")
 }
 
-// delay has what the machine sends take longer. It returns false where the kernel has no netem.
+// delay delays packets that the machine sends. It returns false if the kernel has no netem.
 func (h host) delay() bool {
 	_, err := exec.Command("tc", "-n", h.space, "qdisc", "add", "dev", "eth0", "root", "netem", "delay", "10ms", "5ms").CombinedOutput()
 	return err == nil
@@ -127,14 +127,14 @@ func (h host) dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	defer ours.Close()
-	// A socket stays in the namespace in which its thread was when it made it.
+	// A socket belongs to the namespace of the thread that created it.
 	runtime.LockOSThread()
 	if err := unix.Setns(int(theirs.Fd()), unix.CLONE_NEWNET); err != nil {
 		return nil, err
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if back := unix.Setns(int(ours.Fd()), unix.CLONE_NEWNET); back != nil {
-		return nil, errors.Join(err, back) // the thread ends with this goroutine
+		return nil, errors.Join(err, back) // the thread ends with this goroutine, which still locks it
 	}
 	runtime.UnlockOSThread()
 	return conn, err

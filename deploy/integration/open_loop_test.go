@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A stall of all replicas is in the latency of every call that was due in it, and not only of those
-// that were under way as it began.
+// A stall of all replicas shows in the latency of each call that was due during the stall, not only
+// of those that were in flight when it began.
 func TestOpenLoopSeesAStall(t *testing.T) {
 	t.Parallel()
 	const (
@@ -31,10 +31,10 @@ func TestOpenLoopSeesAStall(t *testing.T) {
 	}
 	all(syscall.SIGSTOP)
 	stopped := time.Now()
-	<-time.After(stall) // the subject, not a wait for something
+	<-time.After(stall) // the length of the stall, not synchronization
 	took := time.Since(stopped)
 	all(syscall.SIGCONT)
-	p.awaitServed(1 + int(time.Since(began)*rate/time.Second)) // all that were due by now
+	p.awaitServed(1 + int(time.Since(began)*rate/time.Second)) // all that are due by now
 	p.signal(os.Interrupt)
 	if code := p.exitCode(); code != 130 {
 		t.Errorf("exit code %d, want 130", code)
@@ -45,8 +45,8 @@ func TestOpenLoopSeesAStall(t *testing.T) {
 		t.Errorf("%d calls failed", r.failed)
 	}
 
-	// The calls that were due while nobody answered wait for times that are spread evenly from zero
-	// to the stall. A slow machine can but add to them.
+	// Calls that were due during the stall have latencies spread evenly from zero to the length of
+	// the stall. A slow machine can only increase them.
 	least := took - time.Second*time.Duration(r.succeeded)/100/rate
 	m := regexp.MustCompile(`\nLatency of successful calls: p50 (\S+), .* p99 (\S+), `).FindStringSubmatch(out)
 	if m == nil {
@@ -59,7 +59,7 @@ func TestOpenLoopSeesAStall(t *testing.T) {
 	t.Logf("stall %v, %d calls: p50 %s, p99 %v, analytic %v", took, r.succeeded, m[1], p99, least)
 }
 
-// awaitServed waits until crashlab load has said of the calls 1 to n that they were served.
+// awaitServed waits until crashlab load has reported calls 1 to n as served.
 func (p *process) awaitServed(n int) {
 	p.t.Helper()
 	missing := map[string]bool{}

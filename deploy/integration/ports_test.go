@@ -10,25 +10,24 @@ import (
 	"testing"
 )
 
-// The ports of the replicas lie below those that the tests of other packages draw theirs from,
-// beside the defaults of the binaries, and far below those that the system gives to clients: a
-// replica that is down for a while must find its port free again.
+// The ports of the replicas are lower than those that tests of other packages use, apart from the
+// default ports of the programs, and far below the ephemeral ports: while a replica is down, no
+// other process must take its port.
 const (
 	lowestPort = 4000
 	blockSize  = 200
 	blocks     = 15
 )
 
-// ports is the block of ports that is this process's own. Nobody else who runs these tests takes
-// one of them while a replica is down, since the first one is held for as long as the process
-// lives.
+// ports is a block of ports that belongs to this process. Other processes that run these tests do
+// not use it, because its first port is in use as long as this process runs.
 var ports struct {
 	lock  net.Listener
 	first int
 
 	mu    sync.Mutex
-	taken [blockSize]bool // by a test that runs; the first is the lock
-	next  int             // where to look first, so that a port rests before it is taken again
+	taken [blockSize]bool // by a running test; the first one is the lock
+	next  int             // where to search first, so that freed ports are reused late
 }
 
 // claimPorts claims a block of ports.
@@ -43,7 +42,7 @@ func claimPorts() error {
 	return errors.New("no free ports: these tests run too often at once")
 }
 
-// freePorts returns the first of n ports in a row on which nobody listens. They are the test's own
+// freePorts returns the first of n consecutive ports that no process uses. They belong to the test
 // until it ends.
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
@@ -52,7 +51,7 @@ func freePorts(t testing.TB, n int) int {
 	for i := range blockSize {
 		from := (ports.next + i) % blockSize
 		if from+n > blockSize {
-			continue // they would wrap around
+			continue // beyond the end of the block
 		}
 		own, base := ports.taken[from:from+n], ports.first+from
 		if slices.Contains(own, true) || !allFree(base, n) {

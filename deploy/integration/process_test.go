@@ -16,21 +16,21 @@ import (
 	"time"
 )
 
-// process is one of the binaries, running or ended.
+// process is one of the programs, running or ended.
 type process struct {
 	t              testing.TB
 	cmd            *exec.Cmd
 	stdout, stderr transcript
-	ended          chan struct{} // closed when it has ended and all its output is there
+	ended          chan struct{} // closed when it has ended and all its output was read
 }
 
-// start runs a binary, until the test's end at the latest.
+// start runs a program until the test ends.
 func start(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	return startCommand(t, "bin/"+program, args...)
 }
 
-// startCommand is start for a command that may run a binary in turn.
+// startCommand is start for any command, such as one that runs the program.
 func startCommand(t testing.TB, name string, args ...string) *process {
 	t.Helper()
 	if err := lookAtSources(); err != nil {
@@ -61,9 +61,9 @@ func startCommand(t testing.TB, name string, args ...string) *process {
 	return p
 }
 
-// finish ends the process, if it still runs, and looks for what no process may print.
+// finish kills the process if it still runs, and checks its output for panics and data races.
 func (p *process) finish() {
-	_ = p.cmd.Process.Kill() // mostly it has ended
+	_ = p.cmd.Process.Kill() // usually it has ended
 	<-p.ended
 	for _, line := range slices.Concat(p.stdout.all(), p.stderr.all()) {
 		if strings.Contains(line, "DATA RACE") || strings.Contains(line, "panic: ") || strings.Contains(line, "goroutine ") {
@@ -75,7 +75,7 @@ func (p *process) finish() {
 	}
 }
 
-// exitCode waits for the end of the process; -1 means that a signal ended it.
+// exitCode waits until the process has ended. -1 means that a signal has ended it.
 func (p *process) exitCode() int {
 	p.t.Helper()
 	select {
@@ -87,7 +87,7 @@ func (p *process) exitCode() int {
 	}
 }
 
-// signal is for this very process, which must not have ended.
+// signal sends a signal to the process, which must not have ended.
 func (p *process) signal(sig os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil {
@@ -95,8 +95,8 @@ func (p *process) signal(sig os.Signal) {
 	}
 }
 
-// await blocks until found says yes to a line of s, which it sees in order, from the first. It
-// fails the test when the process ends without one.
+// await waits until found returns true for a line of s. It is called for the lines in order, from
+// the first one. The test fails if the process ends without such a line.
 func (p *process) await(s *transcript, what string, found func(line string) bool) {
 	p.t.Helper()
 	if !p.seek(s, what, found) {
@@ -104,7 +104,7 @@ func (p *process) await(s *transcript, what string, found func(line string) bool
 	}
 }
 
-// seek is await, but returns false when the process ends without a line that is found.
+// seek is await, but returns false if the process ends without such a line.
 func (p *process) seek(s *transcript, what string, found func(line string) bool) bool {
 	p.t.Helper()
 	timeout := time.After(patience)
@@ -127,18 +127,18 @@ func (p *process) seek(s *transcript, what string, found func(line string) bool)
 	}
 }
 
-// run runs a binary to its end.
+// run runs a program until it ends.
 func run(t *testing.T, program string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	p := start(t, program, args...)
 	return p.exitCode(), p.stdout.String(), p.stderr.String()
 }
 
-// transcript is what a process has written so far, line by line. The zero value is empty.
+// transcript is the output of a process so far, by lines. The zero value is empty.
 type transcript struct {
 	mu      sync.Mutex
 	lines   []string
-	changed chan struct{} // closed at the next line; nil: nobody waits
+	changed chan struct{} // closed at the next line; nil: no goroutine waits
 }
 
 func (s *transcript) collect(r io.Reader) {
@@ -188,8 +188,8 @@ func (s *transcript) String() string {
 	return b.String()
 }
 
-// alive reports whether a process with such an argument runs. Without the argument, another that
-// was given the same pid would do. One that has ended and was not waited for has no arguments.
+// alive reports whether a process with this ID and this argument runs. The argument distinguishes
+// it from a process that has got the same ID later. Zombies have no arguments.
 func alive(pid int, argument string) bool {
 	arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil && runtime.GOOS != "linux" {

@@ -2,5 +2,5 @@
 
 package integration
 
-// raced: the tests were built with -race, so the binaries are too.
+// raced: the tests, and thus the programs, are built with -race.
 const raced = true

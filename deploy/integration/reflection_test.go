@@ -17,7 +17,7 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// Every request to the Counter crashes the replica; the services beside it are spared.
+// Each request to the Counter crashes the replica, but requests to the other services do not.
 func TestReflectionAndHealthAreSpared(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, []string{"--restart=never"}, "--p-crash=1")
@@ -57,7 +57,7 @@ func TestReflectionAndHealthAreSpared(t *testing.T) {
 	}
 }
 
-// A client that has never seen the proto files calls the Counter, as grpcurl does.
+// A client without the proto files calls the Counter, as grpcurl does.
 func TestGetByReflection(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil)
@@ -73,7 +73,7 @@ func TestGetByReflection(t *testing.T) {
 	}
 }
 
-// getByReflection calls Get with the descriptors that the server gives.
+// getByReflection calls Get with the descriptors that the server returns.
 func getByReflection(t *testing.T, conn *grpc.ClientConn) (*dynamicpb.Message, error) {
 	t.Helper()
 	answer := reflect(t, conn, &reflectionv1.ServerReflectionRequest{
@@ -97,7 +97,7 @@ func getByReflection(t *testing.T, conn *grpc.ClientConn) (*dynamicpb.Message, e
 	return reply, err
 }
 
-// reflect asks the server's reflection one thing.
+// reflect sends a request to the server's reflection service.
 func reflect(t *testing.T, conn *grpc.ClientConn, req *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
 	t.Helper()
 	ctx, cancel := context.WithCancel(patiently(t))

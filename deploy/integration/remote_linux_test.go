@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// An experiment on three machines, of which one is far away where the kernel can have it so, has
-// the outcomes that it has on one.
+// An experiment on three machines, one of which is far away if the kernel has netem, has the same
+// outcomes as on one machine.
 func TestExperimentOnMachinesApart(t *testing.T) {
 	w := newNetwork(t, 4)
 	const design = `

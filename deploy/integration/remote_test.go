@@ -15,8 +15,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// An experiment on a cluster that is already running has the outcomes that it has on clusters of
-// its own, and leaves the cluster as it was, also after Ctrl-C.
+// An experiment on a running cluster has the same outcomes as on new clusters, and leaves the
+// cluster unchanged, also after Ctrl-C.
 func TestExperimentOnACluster(t *testing.T) {
 	t.Parallel()
 	const design = `
@@ -70,8 +70,8 @@ factors: {p_crash: [0.1, 0.2], calls: 30, concurrency: 1, max_in_flight: 1, time
 	}
 }
 
-// All connections of an experiment are secured, those to a Fault service of its own port too; what
-// is wrong with TLS is told in a line.
+// All connections of an experiment use TLS, also those to a Fault service at its own port. Mistakes
+// with TLS are reported on one line.
 func TestExperimentOnAClusterByTLS(t *testing.T) {
 	t.Parallel()
 	set, others := newCerts(t), newCerts(t)
@@ -82,7 +82,7 @@ func TestExperimentOnAClusterByTLS(t *testing.T) {
 	where := "--cluster=" + write(t, fmt.Sprintf("control: [%q]\nfault_port: %d\n", c.control, faults))
 	const design = "repeats: 1\nfactors: {replicas: 1, calls: 10, timeout: 0s}\nclaims: [success >= 0.5]\n"
 	p, _ := experiment(t, design, append(set.client(), where)...)
-	if code := p.exitCode(); code != 0 && code != 3 { // one trial may not tell
+	if code := p.exitCode(); code != 0 && code != 3 { // one trial may not decide the claim
 		t.Errorf("exit code %d", code)
 	}
 	containsAll(t, p.stdout.String(), "checks: no violation", "10         10")
@@ -98,7 +98,7 @@ func TestExperimentOnAClusterByTLS(t *testing.T) {
 	}
 }
 
-// policies are those of the replicas. All of them run.
+// policies returns those of the replicas, and checks that all of them run.
 func (c *controlled) policies() []*supervisorv1.Policy {
 	c.t.Helper()
 	reply, err := c.List(patiently(c.t), new(supervisorv1.ListRequest))
@@ -115,7 +115,7 @@ func (c *controlled) policies() []*supervisorv1.Policy {
 	return all
 }
 
-// savedCall is what the files of a run have of a call.
+// savedCall is a call in the files of a run.
 type savedCall struct {
 	Trial, Call int
 	Result      string
@@ -148,7 +148,7 @@ func readLines(t *testing.T, path string) []string {
 	return slices.Collect(strings.Lines(string(text)))
 }
 
-// outcomes spells what became of the calls of the newest run.
+// outcomes returns the results and attempts of all calls of the latest run.
 func outcomes(t *testing.T, runs string) string {
 	t.Helper()
 	var b strings.Builder
@@ -158,7 +158,7 @@ func outcomes(t *testing.T, runs string) string {
 	return b.String()
 }
 
-// Shards are run apart, each with the exit code 0, and judged together.
+// Shards are run separately, each with exit code 0, and judged together.
 func TestShardsAreMerged(t *testing.T) {
 	t.Parallel()
 	runs := filepath.Join(t.TempDir(), "runs")
@@ -191,8 +191,7 @@ func TestShardsAreMerged(t *testing.T) {
 	}
 }
 
-// Loads that were saved by several processes are one load, whose percentiles are those of all
-// calls.
+// Loads that several processes have saved are merged into one, with percentiles over all calls.
 func TestLoadsAreMerged(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil, "--service-time=exp:2ms")

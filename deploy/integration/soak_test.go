@@ -15,10 +15,10 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// soak makes the tests called Soak long. Each is the same either way, but for its counts.
+// soak makes the tests called Soak long. Apart from their counts, they are the same.
 var soak = flag.Bool("soak", false, "let the tests called Soak make a million calls each, and minutes of chaos")
 
-// scale returns how much of something a test does: little among the other tests, much in a soak.
+// scale returns a count of a test: the second one in a soak, or else the first.
 func scale(little, much int) int {
 	if *soak {
 		return much
@@ -26,27 +26,26 @@ func scale(little, much int) int {
 	return little
 }
 
-// besideOthers lets a test run beside others, unless it is to have the machine for itself.
+// besideOthers makes a test parallel, unless this is a soak.
 func besideOthers(t *testing.T) {
 	if !*soak {
 		t.Parallel()
 	}
 }
 
-// crew is workers that make calls, one after the other each, until they are stopped.
+// crew is a number of workers. Each makes calls, one after the other, until it is stopped.
 type crew struct {
 	t        *testing.T
-	deadline time.Duration // of a call
+	deadline time.Duration // of each call
 	begun    atomic.Int64
 	ended    atomic.Int64
-	enough   chan struct{} // closed when as many calls have ended as are wanted
+	enough   chan struct{} // closed when the wanted number of calls have ended
 	stopped  atomic.Bool
-	turns    []chan struct{} // one of each worker
+	turns    []chan struct{} // one for each worker, see pass
 	workers  sync.WaitGroup
 }
 
-// startCrew starts the workers. Each call has a number, from 0, and the test's end stops them at
-// the latest.
+// startCrew starts the workers, and stops them when the test ends. Calls are numbered from 0.
 func startCrew(t *testing.T, workers, wanted int, deadline time.Duration, call func(ctx context.Context, number int)) *crew {
 	c := &crew{t: t, deadline: deadline, enough: make(chan struct{})}
 	one := func() {
@@ -74,8 +73,8 @@ func startCrew(t *testing.T, workers, wanted int, deadline time.Duration, call f
 	return c
 }
 
-// stop returns when all calls have ended. It fails the test for one that goes on after its
-// deadline, with a generous allowance for the machine.
+// stop stops the workers, and waits until all calls have ended. The test fails if one continues
+// long after its deadline.
 func (c *crew) stop() {
 	c.t.Helper()
 	c.stopped.Store(true)
@@ -91,7 +90,7 @@ func (c *crew) stop() {
 	}
 }
 
-// pass returns when all calls that are on their way now have ended. The crew must not be stopped.
+// pass waits until all calls that are in flight now have ended. The crew must not be stopped.
 func (c *crew) pass() {
 	c.t.Helper()
 	timeout := time.After(c.deadline + patience)
@@ -109,7 +108,7 @@ func (c *crew) hangs() {
 	c.t.Fatalf("calls of %v have not ended after %v more:\n%s", c.deadline, patience, strings.Join(clientStacks(), "\n\n"))
 }
 
-// hasEnough reports whether as many calls have ended as are wanted.
+// hasEnough reports whether the wanted number of calls have ended.
 func (c *crew) hasEnough() bool {
 	select {
 	case <-c.enough:
@@ -119,7 +118,7 @@ func (c *crew) hasEnough() bool {
 	}
 }
 
-// mistakes fail a test. A soak may find very many, so a few are printed and the rest counted.
+// mistakes fails a test. It prints the first few mistakes, and counts the others.
 type mistakes struct {
 	t *testing.T
 	n atomic.Int64
@@ -143,18 +142,18 @@ func (m *mistakes) add(format string, args ...any) {
 	}
 }
 
-// hunter sends signals to the replicas of a cluster. It knows their processes from the supervisor's
+// hunter sends signals to the replicas of a cluster. It finds their processes in the supervisor's
 // log.
 type hunter struct {
 	*cluster
-	read  int // lines of the log
+	read  int // number of lines of the log
 	prey  map[string]*os.Process
 	kills int
 }
 
 func newHunter(c *cluster) *hunter { return &hunter{cluster: c, prey: map[string]*os.Process{}} }
 
-// follow reads on in the log. The channel is closed when there is more of it.
+// follow reads further lines of the log. It returns a channel that is closed when there are more.
 func (h *hunter) follow() <-chan struct{} {
 	lines, more := h.stderr.from(h.read)
 	h.read += len(lines)
@@ -165,7 +164,7 @@ func (h *hunter) follow() <-chan struct{} {
 		}
 		switch e.Message {
 		case "launched":
-			// A handle: the pid may be another process's when the signal is sent.
+			// The handle is safe even if the process has ended and its ID is reused.
 			if p, err := os.FindProcess(e.PID); err == nil {
 				h.prey[e.Replica] = p
 			}
@@ -176,7 +175,7 @@ func (h *hunter) follow() <-chan struct{} {
 	return more
 }
 
-// awaitLaunched returns the process of the i-th replica, and waits for it.
+// awaitLaunched waits until the i-th replica has a process, and returns it.
 func (h *hunter) awaitLaunched(i int) *os.Process {
 	h.t.Helper()
 	for timeout := time.After(patience); ; {
@@ -192,7 +191,7 @@ func (h *hunter) awaitLaunched(i int) *os.Process {
 	}
 }
 
-// hit sends the signal to the i-th replica, whichever incarnation that is.
+// hit sends a signal to the current process of the i-th replica.
 func (h *hunter) hit(i int, sig syscall.Signal) {
 	h.t.Helper()
 	p := h.awaitLaunched(i)
@@ -205,7 +204,7 @@ func (h *hunter) hit(i int, sig syscall.Signal) {
 	}
 }
 
-// figures are the counts of a run in one line.
+// figures returns the statistics on one line.
 func figures(s failover.Statistics) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d calls: %d succeeded", s.Calls, s.Succeeded)

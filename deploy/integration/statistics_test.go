@@ -8,29 +8,29 @@ import (
 	"testing"
 )
 
-// report is what crashlab load printed.
+// report is the output of crashlab load.
 type report struct {
-	calls       []call         // in the order in which they ended
-	served      map[string]int // by address, as the statistics say; the rest too
+	calls       []call         // in the order of their ends
+	served      map[string]int // from the statistics, by address, like the fields below
 	succeeded   int
 	failed      int
 	interrupted int
 	outcomes    map[string]int
 }
 
-// call is the lines about one call.
+// call has the lines about a call.
 type call struct {
 	number   int
 	attempts []attempt
 	end      string // "served", "failed" or "interrupted"
-	addr     string // that served it
+	addr     string // of the replica that served it
 	reply    string // such as "OK 3"
 }
 
-// attempt is the lines about one attempt.
+// attempt has the lines about an attempt.
 type attempt struct{ addr, outcome, sent string }
 
-// The lines of a call, in the words of the original lab, and the line of the outcomes.
+// The lines about a call are those of the original lab. Then comes the line of the outcomes.
 var (
 	beginLine       = regexp.MustCompile(`^\[Client\] === Logical Request (\d+) ===$`)
 	attemptLine     = regexp.MustCompile(`^\[Client\] Attempt (\d+): trying replica (\S+)$`)
@@ -44,8 +44,8 @@ var (
 
 const rule = "=================================================="
 
-// parseReport fails the test for a line that is not in its place, or whose facts are not those of
-// the lines before.
+// parseReport parses the output. The test fails if a line is not in its place, or contradicts those
+// before it.
 func parseReport(t *testing.T, stdout string) report {
 	t.Helper()
 	lines, statistics, ok := strings.Cut(stdout, "\n"+rule+"\nPER-REPLICA STATISTICS\n"+rule+"\n")
@@ -67,8 +67,8 @@ func parseReport(t *testing.T, stdout string) report {
 	return r
 }
 
-// parseCall parses the lines of a call and returns those after it. A call without end is one that
-// cannot be parsed.
+// parseCall parses the lines of a call, and returns the lines after it. It returns a call without
+// end if it cannot.
 func parseCall(lines []string) (call, []string) {
 	var c call
 	var m []string
@@ -150,7 +150,7 @@ func (r *report) parseStatistics(text string) error {
 	return nil
 }
 
-// atoi is for texts that a pattern has found to be digits; -1 where they are not.
+// atoi parses digits; it returns -1 for other texts.
 func atoi(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -159,7 +159,7 @@ func atoi(text string) int {
 	return n
 }
 
-// check checks that the statistics of n calls to the addresses say what the lines say.
+// check checks that the statistics agree with the lines, for n calls to these addresses.
 func (r report) check(t *testing.T, n int, addrs []string) {
 	t.Helper()
 	var want report

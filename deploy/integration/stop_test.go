@@ -45,7 +45,7 @@ func TestKilledSupervisorLeavesNoReplica(t *testing.T) {
 	c.stopped = true
 	c.signal(os.Kill)
 	c.exitCode()
-	poll := time.NewTicker(5 * time.Millisecond) // a process that is not our child can only be asked for
+	poll := time.NewTicker(5 * time.Millisecond) // only a parent can wait for a process
 	defer poll.Stop()
 	timeout := time.After(patience)
 	for left := c.alive(); len(left) > 0; left = c.alive() {

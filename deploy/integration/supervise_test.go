@@ -50,14 +50,14 @@ stop_timeout: 1m
 command: [../bin/counterd, "--addr={addr}", "--replica={name}", --log-json]
 `
 
-// ctl runs supervisor ctl to its end.
+// ctl runs supervisor ctl until it ends.
 func (c *controlled) ctl(args ...string) (code int, stdout, stderr string) {
 	c.t.Helper()
 	t := c.t.(*testing.T)
 	return run(t, "supervisor", append([]string{"ctl", "--control=" + c.control}, args...)...)
 }
 
-// mustCtl runs supervisor ctl, which must succeed, and returns what it prints.
+// mustCtl runs supervisor ctl, which must succeed, and returns its output.
 func (c *controlled) mustCtl(args ...string) string {
 	c.t.Helper()
 	code, stdout, stderr := c.ctl(args...)
@@ -67,12 +67,12 @@ func (c *controlled) mustCtl(args ...string) string {
 	return stdout
 }
 
-// The file that users run: a replica that hangs is replaced.
+// With the committed cluster file, a replica that hangs is replaced.
 func TestStoppedReplicaIsReplaced(t *testing.T) {
 	long(t, "2 s until a replica is found to hang")
 	t.Parallel()
 	c := startControlled(t, clusterFile, "--stop-timeout=1m")
-	c.ctl("signal", "stop", "b") // in vain where it was so slow that it is replaced already
+	c.ctl("signal", "stop", "b") // on a slow machine b may have been replaced already
 	if e := c.awaitEvent("exited", 1, 1); e.exit() != "SIGKILL" {
 		t.Errorf("b ended with %s, want SIGKILL", e.exit())
 	}
@@ -83,7 +83,7 @@ func TestStoppedReplicaIsReplaced(t *testing.T) {
 	c.awaitServing(1)
 }
 
-// Rolling restarts under load: whenever a replica is stopped, it has calls in flight.
+// Rolling restarts under load: each replica has calls in flight when it is stopped.
 func TestSoakRollingRestartLosesNoCall(t *testing.T) {
 	besideOthers(t)
 	c := startControlled(t, write(t, strings.Replace(healthy, "--log-json", "--log-json, --service-time=5ms", 1)))
@@ -96,7 +96,7 @@ func TestSoakRollingRestartLosesNoCall(t *testing.T) {
 	})
 	rolls := scale(2, 100)
 	for range rolls {
-		crew.pass() // all are at it
+		crew.pass() // all workers have begun
 		stream, err := c.RollingRestart(t.Context(), &supervisorv1.RollingRestartRequest{All: true})
 		for err == nil {
 			_, err = stream.Recv()
@@ -112,12 +112,12 @@ func TestSoakRollingRestartLosesNoCall(t *testing.T) {
 	t.Logf("%d calls through %d rolling restarts", crew.ended.Load(), rolls)
 }
 
-// One that does not come back ends a rolling restart, and the rest goes on.
+// A replica that does not come back ends a rolling restart, and the others keep running.
 func TestRollingRestartStopsAtAFailure(t *testing.T) {
 	t.Parallel()
 	file := write(t, healthy)
 	c := startControlled(t, file)
-	// No replica's next incarnation can listen.
+	// A relaunched replica cannot listen.
 	text := strings.Replace(healthy, `"--addr={addr}"`, `"--addr=no such address"`, 1)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestScaleUpAndDown(t *testing.T) {
 	}
 }
 
-// A reload of a bad file changes nothing, and one of a good file what differs.
+// Reload changes nothing if the file has a mistake, and otherwise only what differs.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	file := write(t, healthy)
@@ -181,7 +181,7 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// Exits are seen in the events, on the wire and in the file, once each.
+// Each launch and exit is an event once, in the stream and in the file.
 func TestEventsOfEveryLaunch(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "events.jsonl")
@@ -192,7 +192,7 @@ func TestEventsOfEveryLaunch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range c.addrs {
-		c.awaitEvent("ready", i, 1) // one that is killed before never is
+		c.awaitEvent("ready", i, 1) // a replica that is killed earlier never becomes ready
 		c.kill(i)
 		c.awaitEvent("ready", i, 2)
 	}
@@ -215,7 +215,7 @@ func TestEventsOfEveryLaunch(t *testing.T) {
 		}
 	}
 	c.stop()
-	for err == nil { // what else was sent before the end
+	for err == nil { // events that were sent before the end
 		err = next()
 	}
 	if code := status.Code(err); !errors.Is(err, io.EOF) && code != codes.Unavailable {
@@ -232,7 +232,7 @@ func TestEventsOfEveryLaunch(t *testing.T) {
 	}
 }
 
-// Two supervisors do not share a state directory.
+// Two supervisors cannot use the same state directory.
 func TestOneSupervisorPerStateDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

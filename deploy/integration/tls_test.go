@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// certs is a folder of certificates as in a pod of Kubernetes: its files are links below ..data, a
+// certs is a directory of certificates as Kubernetes mounts it: its files are links below ..data, a
 // link that is replaced.
 type certs struct {
 	t    *testing.T
@@ -48,7 +48,8 @@ func (c *certs) do(err error) {
 
 func (c *certs) path(name string) string { return filepath.Join(c.dir, name) }
 
-// turn makes another set, with the authority from before, and replaces the link.
+// turn writes a new set of certificates, signed by the same authority unless args say otherwise,
+// and replaces the link.
 func (c *certs) turn(args ...string) {
 	c.t.Helper()
 	c.sets++
@@ -61,7 +62,7 @@ func (c *certs) turn(args ...string) {
 	c.do(os.Rename(c.path("..new"), c.path("..data")))
 }
 
-// make writes a set to a folder.
+// make writes a set to a directory.
 func (c *certs) make(dir string, args ...string) {
 	c.t.Helper()
 	if code, _, stderr := run(c.t, "certs", append(args, "-o", dir)...); code != 0 {
@@ -69,7 +70,7 @@ func (c *certs) make(dir string, args ...string) {
 	}
 }
 
-// server returns the flags of a server that wants certificates of its clients.
+// server returns the flags of a server that requires client certificates.
 func (c *certs) server() []string {
 	return []string{"--tls-cert=" + c.path("server.crt"), "--tls-key=" + c.path("server.key"), "--tls-client-ca=" + c.path("ca.crt")}
 }
@@ -79,7 +80,7 @@ func (c *certs) client() []string {
 	return []string{"--tls-ca=" + c.path("ca.crt"), "--tls-cert=" + c.path("client.crt"), "--tls-key=" + c.path("client.key")}
 }
 
-// credentials are those of a client, by what is in the files now.
+// credentials returns those of a client, from the current files.
 func (c *certs) credentials() credentials.TransportCredentials { return credentials.NewTLS(c.config()) }
 
 func (c *certs) config() *tls.Config {
@@ -92,7 +93,7 @@ func (c *certs) config() *tls.Config {
 	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}}
 }
 
-// shown returns the serial number of the certificate that the server at an address shows.
+// shown returns the serial number of the certificate of the server at an address.
 func (c *cluster) shown(addr string) string {
 	c.t.Helper()
 	conn := c.dialAt(addr)
@@ -104,8 +105,8 @@ func (c *cluster) shown(addr string) string {
 	return p.AuthInfo.(credentials.TLSInfo).State.PeerCertificates[0].SerialNumber.String()
 }
 
-// Certificates are renewed while a cluster with mTLS everywhere is under load and its replicas are
-// restarted: no call fails. Processes that run already show the new ones.
+// Certificates are renewed while a cluster with mTLS on all connections is under load and its
+// replicas are restarted. No call fails, and running processes use the new certificates.
 func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 	long(t, "restarts of all replicas, four times")
 	t.Parallel()
@@ -151,7 +152,7 @@ func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 				t.Fatalf("%s: replica %s shows certificate %s, want %s", step.name, letter(i), got, now)
 			}
 		}
-		ctl("rolling-restart", "--all", "--wait=2m") // each is ready when its probe says so
+		ctl("rolling-restart", "--all", "--wait=2m") // each replica must pass its probe
 		served()
 	}
 	ctl("signal", "kill", "--all")
@@ -165,7 +166,8 @@ func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 	}
 }
 
-// Metrics are served by TLS, and HTTP probes ask by it: the replica is a supervisor with metrics.
+// Metrics are served over TLS, and HTTP probes use it: here the replica is itself a supervisor with
+// metrics.
 func TestMetricsAndProbesByTLS(t *testing.T) {
 	t.Parallel()
 	set := newCerts(t)
@@ -192,7 +194,7 @@ func TestMetricsAndProbesByTLS(t *testing.T) {
 	}
 }
 
-// quoted lists texts for YAML.
+// quoted returns a list of YAML strings.
 func quoted(all []string) string {
 	var list []string
 	for _, text := range all {
@@ -201,7 +203,7 @@ func quoted(all []string) string {
 	return strings.Join(list, ", ")
 }
 
-// startServer runs a program that listens at the address in the arguments.
+// startServer runs a program, and waits until it listens.
 func startServer(t *testing.T, program string, args ...string) {
 	t.Helper()
 	p := start(t, program, args...)
@@ -210,8 +212,7 @@ func startServer(t *testing.T, program string, args ...string) {
 	})
 }
 
-// What does not fit between client and server is told in one line, by its cause at the root and by
-// what to do.
+// Mistakes with TLS are reported on one line, with the underlying cause and advice.
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
 	ours, others, expired := newCerts(t), newCerts(t), newCerts(t, "-valid=-1h")
@@ -228,7 +229,7 @@ func TestTLSMistakes(t *testing.T) {
 		command string
 		flags   []string
 		code    int
-		want    []string // nil: it works
+		want    []string // parts of the line; nil: it succeeds
 	}{
 		"ours":                          {get + secured, ours.client(), 0, nil},
 		"ctl: ours":                     {ctl + control, ours.client(), 0, nil},

@@ -16,8 +16,8 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Under kill -9, a method that is not idempotent is never executed twice, and no attempt that was
-// not sent is the end of a call: a call fails only where its one attempt that was sent was lost.
+// Under kill -9, a method that is not idempotent is never executed twice, and attempts that were
+// not sent are repeated: a call fails only if the one attempt that was sent was lost.
 func TestSoakUnsentIsRepeated(t *testing.T) {
 	long(t, "one kill after the other")
 	besideOthers(t)
@@ -37,8 +37,8 @@ func TestSoakUnsentIsRepeated(t *testing.T) {
 	}
 }
 
-// The control: the same, but for calls that may be repeated after they were sent. So the ledgers do
-// show what is executed twice.
+// The control experiment: with calls that may be repeated after they were sent, the ledgers show
+// executions that happen twice.
 func TestSoakSentIsRepeated(t *testing.T) {
 	long(t, "one kill after the other")
 	besideOthers(t)
@@ -53,20 +53,20 @@ func TestSoakSentIsRepeated(t *testing.T) {
 	}
 }
 
-// entries are calls of a ledger, and what became of them.
+// entries are the calls to a ledger, and their results.
 type entries struct {
 	conn       *failover.Client
-	repeatable bool // although they were sent
+	repeatable bool // even after they were sent
 	wrong      *mistakes
 
-	mu         sync.Mutex // guards what follows
-	succeeded  []int      // the numbers of the calls
-	recovered  int        // have succeeded, after attempts that were unsent
-	ambiguous  int        // have failed, and may have been executed
+	mu         sync.Mutex // guards the fields below
+	succeeded  []int      // numbers of calls
+	recovered  int        // number of calls that have succeeded after unsent attempts
+	ambiguous  int        // number of calls that have failed, and may have been executed
 	executions map[int]int
 }
 
-// enterUnderFire makes n calls or more to a ledger whose replicas are killed several times a
+// enterUnderFire makes at least n calls to a ledger whose replicas are killed several times a
 // second.
 func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	t.Helper()
@@ -79,11 +79,11 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	e := &entries{conn: cl.conn, repeatable: repeatable, wrong: newMistakes(t)}
 	crew := startCrew(t, scale(16, 32), n, patience, e.enter)
 	rnd := rand.New(rand.NewPCG(1, 0))
-	// What a shot hits is luck, but a hundred do not all miss.
+	// A kill hits a call by chance; up to 100 are tried.
 	for shot := 0; !crew.hasEnough() || shot < 4 || shot < 100 && e.missed(executions(t, folder)); shot++ {
 		<-time.After(time.Duration(rnd.IntN(scale(100, 400))) * time.Millisecond)
 		h.shoot(shot, rnd)
-		crew.pass() // on a slow machine, all replicas would be dead for ever
+		crew.pass() // otherwise all replicas might be dead all the time on a slow machine
 	}
 	crew.stop()
 	e.executions = executions(t, folder)
@@ -92,7 +92,7 @@ func enterUnderFire(t *testing.T, n int, repeatable bool) *entries {
 	return e
 }
 
-// shoot kills a replica, or, with every eighth shot, all at once, so that nothing can be sent.
+// shoot kills a replica or, every eighth time, all of them, so that nothing can be sent.
 func (h *hunter) shoot(shot int, rnd *rand.Rand) {
 	h.t.Helper()
 	victims := []int{rnd.IntN(3)}
@@ -107,11 +107,11 @@ func (h *hunter) shoot(shot int, rnd *rand.Rand) {
 	}
 }
 
-// enter makes one call.
+// enter makes a call.
 func (e *entries) enter(ctx context.Context, number int) {
 	var attempts []failover.Attempt
 	opts := []grpc.CallOption{failover.Trace(&attempts)}
-	if e.repeatable { // else the policy's own default holds
+	if e.repeatable { // otherwise the default of the policy applies
 		opts = append(opts, failover.WithIdempotent(true))
 	}
 	err := e.conn.Invoke(ctx, ledgerMethod, wrapperspb.UInt64(uint64(number)), new(emptypb.Empty), opts...)
@@ -139,7 +139,7 @@ func (e *entries) enter(ctx context.Context, number int) {
 	}
 }
 
-// missed reports whether no kill has had the consequence yet that the test is about.
+// missed reports whether the kills have not yet had the effects that the test is about.
 func (e *entries) missed(executions map[int]int) bool {
 	if e.repeatable {
 		return duplicates(executions) == 0
@@ -149,7 +149,7 @@ func (e *entries) missed(executions map[int]int) bool {
 	return e.recovered == 0 || e.ambiguous == 0
 }
 
-// duplicates is how many calls were executed more than once.
+// duplicates returns the number of calls that were executed more than once.
 func duplicates(executions map[int]int) (n int) {
 	for _, times := range executions {
 		if times > 1 {
