@@ -50,7 +50,7 @@ func TestSoakChaos(t *testing.T) { // not parallel: connections of other tests h
 		s.Hedges, s.HedgesWon, s.Denied, s.Ejections, h.kills, stops)
 	seen.check(t, s)
 	if s.Attempts[failover.OutcomeLost] == 0 || stops == 0 {
-		t.Error("want attempts that are lost, and replicas that are stopped")
+		t.Error("want lost attempts and stopped replicas")
 	}
 	cl.awaitAnswers(len(h.addrs))
 	cl.conn.Close()
@@ -163,7 +163,7 @@ func (n *tally) check(t *testing.T, s failover.Statistics) {
 	w := n.seen
 	if s.Calls != w.Calls || s.Succeeded != w.Succeeded || s.Hedges != w.Hedges ||
 		!maps.Equal(s.Failed, w.Failed) || !maps.Equal(s.Attempts, w.Attempts) {
-		t.Errorf("the statistics are\n%+v, the hooks were told of\n%+v", s, w)
+		t.Errorf("the statistics are\n%+v, the hooks have counted\n%+v", s, w)
 	}
 }
 

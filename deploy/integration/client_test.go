@@ -106,7 +106,7 @@ func (c *client) mustGetUntil(last func(*counterv1.GetResponse) bool) []*counter
 			return replies
 		}
 	}
-	c.t.Fatalf("after %v and %d calls still not the reply to wait for", patience, len(replies))
+	c.t.Fatalf("after %v and %d calls no reply is the expected one", patience, len(replies))
 	return nil
 }
 

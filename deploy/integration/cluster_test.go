@@ -129,7 +129,7 @@ func (c *cluster) stop() {
 		c.t.Errorf("%d launches: want at least %d", n, len(c.addrs))
 	}
 	if left := c.alive(); len(left) > 0 {
-		c.t.Errorf("replica processes %v are alive after the supervisor's end", left)
+		c.t.Errorf("replica processes %v are alive after the end of the supervisor", left)
 	}
 }
 

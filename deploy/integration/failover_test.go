@@ -42,10 +42,10 @@ func TestOneKilledOfThree(t *testing.T) {
 	replies = append(replies, stop()...)
 
 	if pid := c.awaitEvent("launched", 1, 1).PID; pid == c.awaitEvent("launched", 1, 2).PID {
-		t.Errorf("process %d was killed and is the second incarnation too", pid)
+		t.Errorf("process %d was killed, and is also the second incarnation", pid)
 	}
 	if n := len(c.launched()); n != 4 {
-		t.Errorf("%d launches, want 4: the other replicas live on", n)
+		t.Errorf("%d launches, want 4: the other replicas keep running", n)
 	}
 	for key, values := range valuesByIncarnation(replies) {
 		if key == (incarnation{"b", 1}) {

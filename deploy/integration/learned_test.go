@@ -63,7 +63,7 @@ func (c cell) make(t *testing.T, limit string) outcome {
 // delay of 1 s, and a deadline of 10 s.
 func TestSoakLearnedLimitEqualsTheBest(t *testing.T) {
 	if !*soak {
-		t.Skip("only with -soak: half an hour. The simulation in client/failover/internal/core is its short form, and TestLimitKeepsCallsAlive.")
+		t.Skip("without -soak: takes half an hour; its short forms are the simulation in client/failover/internal/core and TestLimitKeepsCallsAlive")
 	}
 	for _, c := range cells {
 		results := map[string]*outcome{}

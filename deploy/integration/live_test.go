@@ -86,11 +86,11 @@ func TestPageShowsAKill(t *testing.T) {
 		w.untilText("[data-replica=a]", "ready")
 		way = w.lostCall()
 	}
-	t.Logf("from the click to the lane: %.0f ms", browsertest.Evaluate[float64](w.page, "(window.seen ?? 0) - window.killed"))
+	t.Logf("from the click until the page shows it: %.0f ms", browsertest.Evaluate[float64](w.page, "(window.seen ?? 0) - window.killed"))
 	w.untilText("#marks", "kill a")
 	for _, part := range []string{"Call ", "\ta", "\tlost\t", "\tok\t"} {
 		if !strings.Contains(way, part) {
-			t.Errorf("the way of the call has no %q:\n%s", part, way)
+			t.Errorf("the attempts of the call have no %q:\n%s", part, way)
 		}
 	}
 	w.page.MustBeQuiet(w.origin())
@@ -163,7 +163,7 @@ func TestPageControlsTheCluster(t *testing.T) {
 	message := strings.Fields(w.page.Text("#messages p"))
 	code, out, problem := run(t, "crashlab", "report", message[slices.Index(message, "report")+1], "--format=json")
 	if code != 0 || !strings.Contains(out, "success") {
-		t.Errorf("the report of what was recorded ends with %d: %s%s", code, out, problem)
+		t.Errorf("the report of the recording ends with %d: %s%s", code, out, problem)
 	}
 	w.page.MustBeQuiet(w.origin())
 }

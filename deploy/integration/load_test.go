@@ -55,7 +55,7 @@ func TestLoadQuiet(t *testing.T) {
 	r := parseReport(t, stdout)
 	want := map[string]int{c.addrs[0]: 7, c.addrs[1]: 0, c.addrs[2]: 0}
 	if len(r.calls) > 0 || r.succeeded != 7 || r.failed != 0 || fmt.Sprint(r.served) != fmt.Sprint(want) {
-		t.Errorf("want nothing but the statistics of 7 calls, all served by the first replica; got\n%s", stdout)
+		t.Errorf("want only the statistics of 7 calls, all served by the first replica; got\n%s", stdout)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestLoadJSON(t *testing.T) {
 		t.Fatalf("%v in %s", err, stdout)
 	}
 	if r.Target != c.target() || r.Concurrency != 3 || r.Rounds != 3 {
-		t.Errorf("the run was of -c 3 and 3 rounds to %s; got %+v", c.target(), r)
+		t.Errorf("want -c 3, 3 rounds and target %s; got %+v", c.target(), r)
 	}
 	if r.Succeeded+r.Failed != 30 || r.Interrupted != 0 || r.Succeeded == 0 || r.Failed == 0 || r.SuccessRate != float64(r.Succeeded)/30 {
 		t.Errorf("want 30 calls, some of which fail; got %+v", r)

@@ -271,7 +271,7 @@ func (m *machines) checkLedgers() {
 		case n == 0 && e.err == nil:
 			m.wrong.add("call %d succeeded, and was not executed", number)
 		case n > 0 && !e.sent:
-			m.wrong.add("call %d was executed, and is said not to have been sent", number)
+			m.wrong.add("call %d was executed, although none of its attempts was reported as sent", number)
 		case n == 1 && e.err != nil:
 			unknown++
 		}

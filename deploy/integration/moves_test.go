@@ -126,7 +126,7 @@ func (c *gated) serving() map[string]string {
 		got, err := counterv1.NewCounterClient(conn).Get(patiently(c.t), new(counterv1.GetRequest))
 		conn.Close()
 		if err != nil || got.GetReplica() != s.GetReplica() || got.GetIncarnation() != uint64(s.GetIncarnation()) {
-			c.t.Errorf("%s, incarnation %d, is ready at %s, where there answers %v, %v", s.GetReplica(), s.GetIncarnation(), s.GetAddr(), got, err)
+			c.t.Errorf("%s, incarnation %d, is ready at %s, which answers %v, %v", s.GetReplica(), s.GetIncarnation(), s.GetAddr(), got, err)
 		}
 	}
 	return addrs
@@ -221,7 +221,7 @@ func (c *gated) reload(from, to string, moved, leastLeft int) {
 		done[e.Replica] = true
 		c.awaitBadAnswer(e.Replica)
 		if left := c.serving(); len(left) < leastLeft {
-			c.t.Errorf("while %s starts only %v serve, want %d", e.Replica, left, leastLeft)
+			c.t.Errorf("while %s starts, only %v serve, want %d", e.Replica, left, leastLeft)
 		}
 		c.open(e.Replica, 2)
 		c.awaitNews("ready", e.Replica, 2)

@@ -53,13 +53,13 @@ func freePorts(t testing.TB, n int) int {
 		if from+n > blockSize {
 			continue // beyond the end of the block
 		}
-		own, base := ports.taken[from:from+n], ports.first+from
-		if slices.Contains(own, true) || !allFree(base, n) {
+		block, base := ports.taken[from:from+n], ports.first+from
+		if slices.Contains(block, true) || !allFree(base, n) {
 			continue
 		}
 		set := func(taken bool) {
-			for i := range own {
-				own[i] = taken
+			for i := range block {
+				block[i] = taken
 			}
 		}
 		set(true)

@@ -50,7 +50,7 @@ func TestReflectionAndHealthAreSpared(t *testing.T) {
 		t.Errorf("faults %v, %v; want those of the command line", faults, err)
 	}
 	if _, err := getByReflection(t, conn); err == nil {
-		t.Error("a Get was answered")
+		t.Error("Get has succeeded")
 	}
 	if e := c.awaitEvent("exited", 0, 1); e.exit() != "code 1" {
 		t.Errorf("the Get ended the replica with %s, want code 1", e.exit())

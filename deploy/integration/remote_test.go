@@ -36,7 +36,7 @@ factors: {p_crash: [0.1, 0.2], calls: 30, concurrency: 1, max_in_flight: 1, time
 		containsAll(t, p.stdout.String(), "checks: no violation")
 	}
 	if got, want := outcomes(t, remoteRuns), outcomes(t, localRuns); got != want || !strings.Contains(got, "lost") {
-		t.Errorf("on the cluster\n%s\nelsewhere\n%s", got, want)
+		t.Errorf("on the running cluster\n%s\non new clusters\n%s", got, want)
 	}
 	if after := c.policies(); !slices.EqualFunc(after, before, func(a, b *supervisorv1.Policy) bool { return proto.Equal(a, b) }) {
 		t.Errorf("policies %v after the experiment, %v before", after, before)
@@ -175,7 +175,7 @@ func TestShardsAreMerged(t *testing.T) {
 	}
 	merged := filepath.Join(t.TempDir(), "merged")
 	if code, stdout, stderr := run(t, "crashlab", slices.Concat([]string{"merge", "-o", merged}, shards)...); code != 3 {
-		t.Errorf("exit code %d, want 3 as of TestExperiment\n%s%s", code, stdout, stderr)
+		t.Errorf("exit code %d, want 3, as in TestExperiment\n%s%s", code, stdout, stderr)
 	}
 	got := tableOf(t, reportOf(t, merged, "--format=json"))
 	if len(got.Cells) != 2 || got.Cells[0].Trials != 3 || got.Cells[0].Successes != 60 || got.Cells[1].Successes != 0 || len(got.Violations) != 0 {
@@ -187,7 +187,7 @@ func TestShardsAreMerged(t *testing.T) {
 	}
 	code, _, stderr = run(t, "crashlab", "merge", "-o", merged, shards[0])
 	if code != 2 || !strings.Contains(stderr, "want a new folder, or an empty one") {
-		t.Errorf("a folder that is there: exit code %d, %s", code, stderr)
+		t.Errorf("a directory that is not empty: exit code %d, %s", code, stderr)
 	}
 }
 

@@ -35,14 +35,14 @@ func besideOthers(t *testing.T) {
 
 // crew is a number of workers. Each makes calls, one after the other, until it is stopped.
 type crew struct {
-	t        *testing.T
-	deadline time.Duration // of each call
-	begun    atomic.Int64
-	ended    atomic.Int64
-	enough   chan struct{} // closed when the wanted number of calls have ended
-	stopped  atomic.Bool
-	turns    []chan struct{} // one for each worker, see pass
-	workers  sync.WaitGroup
+	t           *testing.T
+	deadline    time.Duration // of each call
+	begun       atomic.Int64
+	ended       atomic.Int64
+	enough      chan struct{} // closed when the wanted number of calls have ended
+	stopped     atomic.Bool
+	checkpoints []chan struct{} // one for each worker, see pass
+	workers     sync.WaitGroup
 }
 
 // startCrew starts the workers, and stops them when the test ends. Calls are numbered from 0.
@@ -57,13 +57,13 @@ func startCrew(t *testing.T, workers, wanted int, deadline time.Duration, call f
 		}
 	}
 	for range workers {
-		turn := make(chan struct{})
-		c.turns = append(c.turns, turn)
+		checkpoint := make(chan struct{})
+		c.checkpoints = append(c.checkpoints, checkpoint)
 		c.workers.Go(func() {
 			for !c.stopped.Load() {
 				one()
 				select {
-				case <-turn:
+				case <-checkpoint:
 				default:
 				}
 			}
@@ -94,9 +94,9 @@ func (c *crew) stop() {
 func (c *crew) pass() {
 	c.t.Helper()
 	timeout := time.After(c.deadline + patience)
-	for _, turn := range c.turns {
+	for _, checkpoint := range c.checkpoints {
 		select {
-		case turn <- struct{}{}:
+		case checkpoint <- struct{}{}:
 		case <-timeout:
 			c.hangs()
 		}

@@ -130,7 +130,7 @@ func TestRollingRestartStopsAtAFailure(t *testing.T) {
 		c.awaitServing(i)
 	}
 	if n := len(c.events(func(e event) bool { return e.Message == "exited" && e.Replica != "a" })); n > 0 {
-		t.Errorf("%d exits of b and c, though a did not come back", n)
+		t.Errorf("%d exits of b and c, although a did not come back", n)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestReload(t *testing.T) {
 	c.signal(syscall.SIGHUP)
 	c.awaitEvent("exited", 2, 1)
 	if n := len(c.launched()); n != 3 {
-		t.Errorf("%d launches, want the first 3 alone", n)
+		t.Errorf("%d launches, want only the first 3", n)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestEventsOfEveryLaunch(t *testing.T) {
 	lines := strings.Count(string(text), "\n")
 	launched, exited := strings.Count(string(text), `"kind":"launched"`), strings.Count(string(text), `"kind":"exited"`)
 	if launched != 6 || exited != 6 || lines < int(last) || counts[supervisorv1.EventKind_EVENT_KIND_LAUNCHED] != 6 {
-		t.Errorf("%d events on the wire, %v; %d in the file, of %d launches and %d exits", last, counts, lines, launched, exited)
+		t.Errorf("%d events in the stream, %v; %d in the file, with %d launches and %d exits", last, counts, lines, launched, exited)
 	}
 }
 

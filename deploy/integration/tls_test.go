@@ -32,7 +32,7 @@ func newCerts(t *testing.T, args ...string) *certs {
 		t.Fatal(err)
 	}
 	c := &certs{t: t, dir: dir}
-	c.turn(args...)
+	c.renew(args...)
 	for _, name := range []string{"ca.crt", "ca.key", "server.crt", "server.key", "client.crt", "client.key"} {
 		c.do(os.Symlink(filepath.Join("..data", name), c.path(name)))
 	}
@@ -48,9 +48,9 @@ func (c *certs) do(err error) {
 
 func (c *certs) path(name string) string { return filepath.Join(c.dir, name) }
 
-// turn writes a new set of certificates, signed by the same authority unless args say otherwise,
+// renew writes a new set of certificates, signed by the same authority unless args say otherwise,
 // and replaces the link.
-func (c *certs) turn(args ...string) {
+func (c *certs) renew(args ...string) {
 	c.t.Helper()
 	c.sets++
 	name := fmt.Sprintf("..%d", c.sets)
@@ -137,8 +137,8 @@ func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 		name  string
 		renew func()
 	}{
-		{"link replaced", func() { set.turn() }},
-		{"another authority", func() { set.turn("-new-ca") }},
+		{"link replaced", func() { set.renew() }},
+		{"another authority", func() { set.renew("-new-ca") }},
 		{"files renamed", func() { set.make(set.dir) }},
 	} {
 		before := c.shown(c.control)
@@ -162,7 +162,7 @@ func TestCertificatesAreRenewedUnderLoad(t *testing.T) {
 		t.Errorf("exit code %d of the load, want 130", code)
 	}
 	if r := parseReport(t, load.stdout.String()); r.failed != 0 || r.succeeded == 0 {
-		t.Errorf("%d calls succeeded and %d failed, want none to fail", r.succeeded, r.failed)
+		t.Errorf("%d calls succeeded and %d failed, want no failures", r.succeeded, r.failed)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestSoakUnsentIsRepeated(t *testing.T) {
 		}
 	}
 	if e.missed(e.executions) {
-		t.Error("want calls that succeed after unsent attempts, and calls that fail after one that was sent")
+		t.Error("want calls that succeed after unsent attempts, and calls that fail after a sent one")
 	}
 }
 
