@@ -97,7 +97,8 @@ func sum(counts map[string]int) (n int) {
 
 func TestLoadRequireSuccess(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2") // with this seed, 16 calls succeed and 4 fail
+	// With this seed, 16 calls succeed and 4 fail.
+	c := startCluster(t, []string{"--restart=never"}, "--p-crash=0.3", "--seed=2")
 	load := []string{"load", "-n20", "-c1", "--rounds=1", "--wait=1m", "--timeout=1m", "--require-success=0.81", "--target=" + c.target()}
 	code, stdout, stderr := run(t, "crashlab", load...)
 	if code != 99 || stderr != "crashlab: 0.8 of the calls succeeded; --require-success 0.81\n" {

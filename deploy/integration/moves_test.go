@@ -46,7 +46,8 @@ func startGated(t *testing.T, probe, text, control string, names []string) *gate
 			if err := syscall.Mkfifo(filepath.Join(dir, gate), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, err := os.OpenFile(filepath.Join(dir, gate), os.O_RDWR, 0) // opening for reading and writing does not block
+			// Opening for reading and writing does not block.
+			f, err := os.OpenFile(filepath.Join(dir, gate), os.O_RDWR, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
