@@ -1,4 +1,4 @@
-// Package labtest is what the tests of experiments have in common. Nothing but tests may import it.
+// Package labtest has helpers for tests that run experiments. Only tests may import it.
 package labtest
 
 import (
@@ -11,8 +11,8 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Main builds the program of the replicas, hands its path to use, runs the tests of a package, and
-// exits.
+// Main is a TestMain: it builds counterd, the replicas' program, calls use with its path, runs the
+// tests, and exits.
 func Main(m *testing.M, use func(counterd string)) {
 	code, err := run(m, use)
 	if err != nil {
@@ -36,7 +36,7 @@ func run(m *testing.M, use func(counterd string)) (int, error) {
 	return m.Run(), nil
 }
 
-// Build builds the program of the replicas.
+// Build builds counterd, the replicas' program, at path.
 func Build(path string) error {
 	if out, err := exec.Command("go", "build", "-o", path, "example.com/crashlab/services/cmd/counterd").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
@@ -44,7 +44,7 @@ func Build(path string) error {
 	return nil
 }
 
-// Design returns the design of a text of YAML.
+// Design reads a design from YAML text.
 func Design(t testing.TB, text string) *design.Design {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.yaml")

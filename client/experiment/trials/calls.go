@@ -13,25 +13,25 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// launched is the beginning of an incarnation.
-type launched struct {
+// launch is the start of an incarnation.
+type launch struct {
 	at          time.Duration
 	incarnation int
 }
 
 // launches returns the launches of each replica, in order.
-func launches(events []record.Event) map[string][]launched {
-	all := map[string][]launched{}
+func launches(events []record.Event) map[string][]launch {
+	all := map[string][]launch{}
 	for _, e := range events {
 		if p := e.Process; p != nil && p.Kind == event.KindLaunched {
-			all[p.Replica] = append(all[p.Replica], launched{e.At, p.Incarnation})
+			all[p.Replica] = append(all[p.Replica], launch{e.At, p.Incarnation})
 		}
 	}
 	return all
 }
 
-// RecordLoad returns the records of a load to replicas of which nothing but the addresses is known,
-// which are their names then.
+// RecordLoad returns the records of a load on replicas of which only the addresses are known. The
+// addresses stand for the replicas' names, and there are no events.
 func RecordLoad(t record.Trial, calls []workload.Record) record.TrialRecords {
 	for i := range calls {
 		calls[i].Replica = calls[i].Served()
@@ -39,8 +39,8 @@ func RecordLoad(t record.Trial, calls []workload.Record) record.TrialRecords {
 	return record.TrialRecords{Trial: t, Calls: recordCalls(t.Number, t.Began, calls, func(addr string) string { return addr }, nil)}
 }
 
-// recordCalls returns the calls as the files have them.
-func recordCalls(trial int, began time.Time, calls []workload.Record, replica func(addr string) string, launches map[string][]launched) []record.Call {
+// recordCalls converts calls to their form in the files of a run.
+func recordCalls(trial int, began time.Time, calls []workload.Record, replica func(addr string) string, launches map[string][]launch) []record.Call {
 	all := make([]record.Call, len(calls))
 	for i, r := range calls {
 		all[i] = record.Call{
@@ -54,7 +54,7 @@ func recordCalls(trial int, began time.Time, calls []workload.Record, replica fu
 				Outcome: a.Outcome, Sent: a.Sent, Hedge: a.Hedge, Code: a.Code(),
 			}
 			attempt.Incarnation = latest(launches[attempt.Replica], attempt.Start)
-			if a.Outcome == failover.OutcomeOK && attempt.Replica == r.Replica { // the other one of a hedged call may be OK too
+			if a.Outcome == failover.OutcomeOK && attempt.Replica == r.Replica { // both attempts of a hedged call may be OK
 				attempt.Incarnation = r.Incarnation
 			}
 			all[i].Attempts[j] = attempt
@@ -63,8 +63,8 @@ func recordCalls(trial int, began time.Time, calls []workload.Record, replica fu
 	return all
 }
 
-// latest returns the incarnation that was launched last before a time; zero for none.
-func latest(launches []launched, at time.Duration) int {
+// latest returns the incarnation of the last launch at or before a time, or zero if there is none.
+func latest(launches []launch, at time.Duration) int {
 	n := sort.Search(len(launches), func(i int) bool { return launches[i].at > at })
 	if n == 0 {
 		return 0
@@ -83,7 +83,8 @@ func result(r workload.Record) record.Result {
 	}
 }
 
-// reason is why a call failed, in failover's words; empty when it did not.
+// reason returns why a call failed, in the words of package failover, or an empty string if it
+// succeeded.
 func reason(err error) string {
 	if err == nil {
 		return ""

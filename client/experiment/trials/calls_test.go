@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// The last words of a replica are read in both forms of its log.
+// ReadCount reads both forms of a replica's log.
 func TestReadCount(t *testing.T) {
 	want := &record.Count{Replica: "a", Incarnation: 3, Arrived: 8, Counted: 7, InFlight: 2, Crash: 8}
 	for _, line := range []string{
@@ -24,12 +24,11 @@ func TestReadCount(t *testing.T) {
 		}
 	}
 	if got := ReadCount("a", []byte("[INFO]  counterd: listening: addr=127.0.0.1:7101 replica=a incarnation=3 seed=5")); got != nil {
-		t.Errorf("a line of no count: %+v", got)
+		t.Errorf("a line without counts: got %+v, want nil", got)
 	}
 }
 
-// A line of a replica's log is a count if it is an object or a list of KEY=VALUE that has arrived,
-// and nothing otherwise.
+// ReadCount returns counts only for a JSON object or KEY=VALUE fields with the key arrived.
 func FuzzReadCount(f *testing.F) {
 	f.Add(`{"@level":"error","incarnation":3,"arrived":8,"counted":7,"in_flight":0,"request":8}`)
 	f.Add(`{"@message":"listening"}`)
@@ -47,7 +46,7 @@ func FuzzReadCount(f *testing.F) {
 }
 
 func TestLatestLaunch(t *testing.T) {
-	all := []launched{{10 * time.Millisecond, 1}, {20 * time.Millisecond, 2}}
+	all := []launch{{10 * time.Millisecond, 1}, {20 * time.Millisecond, 2}}
 	for at, want := range map[time.Duration]int{0: 0, 10 * time.Millisecond: 1, 15 * time.Millisecond: 1, time.Second: 2} {
 		if got := latest(all, at); got != want {
 			t.Errorf("at %v: %d, want %d", at, got, want)
@@ -55,18 +54,18 @@ func TestLatestLaunch(t *testing.T) {
 	}
 }
 
-// The latest launch, against a search from the end. Each byte is the time from one launch to the
-// next.
+// FuzzLatest compares latest with a search from the end. Each byte is the time in nanoseconds from
+// one launch to the next.
 func FuzzLatest(f *testing.F) {
 	f.Add([]byte{10, 10}, int64(15))
 	f.Add([]byte{0, 0, 0}, int64(0))
 	f.Add([]byte{}, int64(-1))
 	f.Fuzz(func(t *testing.T, gaps []byte, at int64) {
-		var all []launched
+		var all []launch
 		now := time.Duration(0)
 		for i, gap := range gaps {
 			now += time.Duration(gap)
-			all = append(all, launched{now, i + 1})
+			all = append(all, launch{now, i + 1})
 		}
 		want := 0
 		for _, l := range slices.Backward(all) {

@@ -10,23 +10,24 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Event is an event of a record whose offset is not known yet, as the load has not begun.
+// Event is an event at an absolute time, which becomes an offset once the start of the load is
+// known.
 type Event struct {
 	Time time.Time
 	record.Event
 }
 
-// history returns the events in the order of their times, as offsets from the beginning of the
-// load. An exit has the last lines of the replica's output where these are all that tells of it.
+// history returns the events in order of time, as offsets from the start of the load. It drops the
+// output from an exit of an incarnation that has reported its counts.
 func (l *Load) history(events []Event) []record.Event {
-	type life struct {
-		replica     string
-		incarnation int
+	type incarnation struct {
+		replica string
+		number  int
 	}
-	told := map[life]bool{}
+	reported := map[incarnation]bool{}
 	for _, e := range events {
 		if n := e.Count; n != nil {
-			told[life{n.Replica, n.Incarnation}] = true
+			reported[incarnation{n.Replica, n.Incarnation}] = true
 		}
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
@@ -34,14 +35,14 @@ func (l *Load) history(events []Event) []record.Event {
 	for i, e := range events {
 		all[i] = e.Event
 		all[i].Trial, all[i].At = l.trial.Number, e.Time.Sub(l.trial.Began)
-		if p := e.Process; p != nil && told[life{p.Replica, p.Incarnation}] {
+		if p := e.Process; p != nil && reported[incarnation{p.Replica, p.Incarnation}] {
 			p.Output = nil
 		}
 	}
 	return all
 }
 
-// counts is what a line of a replica's log may have of a record.Count.
+// counts has the fields of a replica's log line that make a record.Count.
 type counts struct {
 	Incarnation int     `json:"incarnation"`
 	Arrived     *uint64 `json:"arrived"`
@@ -50,8 +51,8 @@ type counts struct {
 	Request     uint64  `json:"request"`
 }
 
-// ReadCount returns what a line of a replica's log, of JSON or of KEY=VALUE, says that it has
-// counted; nil: nothing.
+// ReadCount returns the counts in a line of a replica's log, which is JSON or has KEY=VALUE fields.
+// It returns nil if the line has none.
 func ReadCount(replica string, line []byte) *record.Count {
 	var l counts
 	if json.Unmarshal(line, &l) != nil {

@@ -18,36 +18,37 @@ import (
 	counterv1 "example.com/crashlab/gen/counter/v1"
 )
 
-// connectTimeout is for what takes a few ms on an idle machine.
+// connectTimeout is generous: connecting takes a few milliseconds on an idle machine.
 const connectTimeout = 30 * time.Second
 
-// Cluster is the replicas that the load of a trial goes to.
+// Cluster describes the replicas that a trial's load calls.
 type Cluster struct {
-	// Addrs are where the replicas a, b, ... are reached.
+	// Addrs are the addresses of the replicas a, b, ..., in that order.
 	Addrs []string
-	// Options are those of the connections to them.
+	// Options are the dial options of the connections to the replicas.
 	Options []grpc.DialOption
-	// Up returns for each replica whether it is ready.
+	// Up reports for each replica whether it is ready.
 	Up func() []bool
-	// Signal sends a signal to the processes of replicas, all of them without names.
+	// Signal sends a signal to the processes of the named replicas, or of all replicas if none are
+	// named.
 	Signal func(s syscall.Signal, replicas ...string) error
-	// Rename returns the name and the incarnation that the records have of what a reply names so.
-	// Nil: they are the same.
+	// Rename maps the replica and incarnation that a reply names to those of the records. If nil,
+	// they are the same.
 	Rename func(replica string, incarnation int) (string, int)
 }
 
-// Load is the load of a trial after its end.
+// Load is the completed load of a trial.
 type Load struct {
 	trial record.Trial
 	calls []workload.Record
 }
 
-// NewLoad returns a load that was made elsewhere, for its records: its calls in the order in which
-// they ended.
+// NewLoad returns a load that an engine made by other means than Cluster.Load. The calls must be in
+// the order in which they ended.
 func NewLoad(t record.Trial, calls []workload.Record) *Load { return &Load{t, calls} }
 
-// Load makes the load of a trial, once there is a connection to each replica, and does meanwhile
-// what the schedule of the design says. The error says why there was no load.
+// Load connects to every replica, then makes the calls of a trial while it carries out the design's
+// schedule. It returns an error only if it could not connect.
 func (c *Cluster) Load(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (*Load, error) {
 	s := d.Cells[t.Cell].Settings
 	conn, err := c.dial(ctx, s.Policy())
@@ -81,15 +82,15 @@ func (c *Cluster) Load(ctx context.Context, d *design.Design, t design.Trial, wa
 	return l, nil
 }
 
-// Records returns the records of the trial. The events are all that happened to the replicas, up to
-// their end; their order is that of their times in the records.
+// Records returns the records of the trial. The events must cover the replicas from their launch to
+// their end, in any order; the records have them in order of time.
 func (l *Load) Records(events []Event) record.TrialRecords {
 	seen := record.TrialRecords{Trial: l.trial, Events: l.history(events)}
 	seen.Calls = recordCalls(l.trial.Number, l.trial.Began, l.calls, l.replica, launches(seen.Events))
 	return seen
 }
 
-// replica returns the name of the replica at an address.
+// replica returns the name of the replica at an address, or the address if it has none.
 func (l *Load) replica(addr string) string {
 	for name, of := range l.trial.Addrs {
 		if of == addr {
@@ -99,11 +100,11 @@ func (l *Load) replica(addr string) string {
 	return addr
 }
 
-// dial returns a connection to the replicas, once it has one to each.
+// dial returns a client that is connected to every replica.
 func (c *Cluster) dial(ctx context.Context, policy failover.Policy) (*failover.Client, error) {
 	ready := make(chan struct{})
 	up := map[string]bool{}
-	var failure atomic.Pointer[failover.ReplicaEvent] // the latest dial that failed
+	var failure atomic.Pointer[failover.ReplicaEvent] // the latest failed dial
 	policy.OnReplica = func(e failover.ReplicaEvent) {
 		if e.Err != nil {
 			failure.Store(&e)
@@ -133,13 +134,13 @@ func (c *Cluster) dial(ctx context.Context, policy failover.Policy) (*failover.C
 	}
 }
 
-// disturb does what the schedule says of a load that began then, until ctx ends.
+// disturb carries out the schedule of a load that began at the given time, until ctx ends.
 func (c *Cluster) disturb(ctx context.Context, began time.Time, schedule []design.Disturbance) {
 	for _, d := range schedule {
 		timer := time.NewTimer(time.Until(began.Add(d.At)))
 		select {
 		case <-timer.C:
-			// The error says that some are down; those it finds get the signal.
+			// An error means that some replicas are down; the others get the signal.
 			_ = c.Signal(d.Signal, d.Replicas...)
 		case <-ctx.Done():
 			timer.Stop()
@@ -148,7 +149,7 @@ func (c *Cluster) disturb(ctx context.Context, began time.Time, schedule []desig
 	}
 }
 
-// caller returns what makes one call of the load.
+// caller returns the function that makes one call of the load.
 func (c *Cluster) caller(conn grpc.ClientConnInterface, deadline time.Duration) func(context.Context, int) (workload.Reply, error) {
 	get := Caller(conn, deadline)
 	if c.Rename == nil {
@@ -163,7 +164,8 @@ func (c *Cluster) caller(conn grpc.ClientConnInterface, deadline time.Duration) 
 	}
 }
 
-// Caller returns what makes one call of a load, with a deadline if it is not zero.
+// Caller returns a function that makes one call of a load through conn, within the deadline; zero
+// means no deadline. The function's int argument, the number of the call, is not used.
 func Caller(conn grpc.ClientConnInterface, deadline time.Duration) func(context.Context, int) (workload.Reply, error) {
 	counter := counterv1.NewCounterClient(conn)
 	return func(ctx context.Context, _ int) (workload.Reply, error) {

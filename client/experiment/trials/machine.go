@@ -13,8 +13,8 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// versions returns those of the program that runs. The commit is known where it was built in a
-// checkout.
+// versions returns the versions of the running program. The commit is known only if the program was
+// built in a checkout.
 func versions() record.Versions {
 	v := record.Versions{Go: runtime.Version(), GRPC: grpc.Version}
 	info, _ := debug.ReadBuildInfo()
@@ -32,8 +32,7 @@ func versions() record.Versions {
 	return v
 }
 
-// machine returns what it runs on, as far as the system tells: Linux tells the processor and the
-// memory.
+// machine describes this machine. The processor and the memory are known on Linux only.
 func machine() record.Machine {
 	m := record.Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	var name unix.Utsname
@@ -47,7 +46,7 @@ func machine() record.Machine {
 	return m
 }
 
-// procField returns the first value of that name in a file of /proc; empty when there is none.
+// procField returns the first value of the named field in a file of /proc, or an empty string.
 func procField(path, name string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

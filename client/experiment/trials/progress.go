@@ -10,41 +10,41 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// Progress is how a run goes on.
+// Progress is a snapshot of a run.
 type Progress struct {
-	Dir     string // of the run
-	Trials  int    // in all
-	Ended   int    // of them, the interrupted among them
-	Running []TrialProgress
-	Elapsed time.Duration // from the start of the run
-	// Left is how long the rest will take, if its trials are like those that have ended. Zero
-	// before the first has.
+	Dir     string          // the run's folder
+	Trials  int             // trials of the run
+	Ended   int             // trials that have ended, including interrupted ones
+	Running []TrialProgress // trials under way, by number
+	Elapsed time.Duration   // since the start of the run
+	// Left estimates how long the remaining trials will take, from those that have ended. It is
+	// zero until the first trial has ended.
 	Left time.Duration
 }
 
-// TrialProgress is how a trial goes on.
+// TrialProgress is a snapshot of a running trial. Its numbers include the calls of the warm-up.
 type TrialProgress struct {
 	Trial             design.Trial
-	Succeeded, Failed int           // calls, those of the warm-up among them
-	Sent              int           // attempts of these calls
-	P99               time.Duration // of the latency of those that succeeded
-	Up                []bool        // of each replica, whether it is ready
+	Succeeded, Failed int           // calls that have ended
+	Sent              int           // attempts sent by those calls
+	P99               time.Duration // 99th percentile of the latency of calls that succeeded
+	Up                []bool        // for each replica, whether it is ready
 }
 
-// tellPeriod is how often progress is told.
-const tellPeriod = 200 * time.Millisecond
+// reportPeriod is the time between two reports of the progress.
+const reportPeriod = 200 * time.Millisecond
 
-// progress gathers how a run goes on.
+// progress collects the progress of a run.
 type progress struct {
 	began time.Time
 
 	mu      sync.Mutex
-	so      Progress
+	run     Progress         // without Running, Elapsed and Left
 	running map[int]*running // by the trial's number
-	news    chan struct{}    // has room for one: a trial has ended
+	ended   chan struct{}    // of capacity one: a trial has ended
 }
 
-// running is a trial in hand.
+// running is a trial under way.
 type running struct {
 	TrialProgress
 	up        func() []bool
@@ -53,26 +53,26 @@ type running struct {
 
 func newProgress(dir string, trials int) *progress {
 	return &progress{
-		began: time.Now(), so: Progress{Dir: dir, Trials: trials},
-		running: map[int]*running{}, news: make(chan struct{}, 1),
+		began: time.Now(), run: Progress{Dir: dir, Trials: trials},
+		running: map[int]*running{}, ended: make(chan struct{}, 1),
 	}
 }
 
-// tell tells hook how the run goes on, until the function it returns is called.
-func (p *progress) tell(hook func(Progress)) (stop func()) {
+// report calls hook with the progress of the run until the returned function is called.
+func (p *progress) report(hook func(Progress)) (stop func()) {
 	if hook == nil {
 		return func() {}
 	}
 	end := make(chan struct{})
-	var teller sync.WaitGroup
-	teller.Go(func() {
-		tick := time.NewTicker(tellPeriod)
+	var reporter sync.WaitGroup
+	reporter.Go(func() {
+		tick := time.NewTicker(reportPeriod)
 		defer tick.Stop()
 		for {
 			hook(p.snapshot())
 			select {
 			case <-tick.C:
-			case <-p.news:
+			case <-p.ended:
 			case <-end:
 				hook(p.snapshot())
 				return
@@ -81,19 +81,20 @@ func (p *progress) tell(hook func(Progress)) (stop func()) {
 	})
 	return func() {
 		close(end)
-		teller.Wait()
+		reporter.Wait()
 	}
 }
 
-// Watch has functions that an engine calls while a trial runs. Each may be nil.
+// Watch has hooks that an engine calls while a trial runs. Each may be nil.
 type Watch struct {
-	// Begin is called when the load begins; up returns for each replica whether it is ready.
+	// Begin is called when the load begins. The function up reports for each replica whether it is
+	// ready.
 	Begin func(up func() []bool)
-	// Call is called when a call has ended.
+	// Call is called after each call.
 	Call func(workload.Record)
 }
 
-// watch returns the functions that record the progress of a trial.
+// watch returns the hooks that record the progress of a trial.
 func (p *progress) watch(t design.Trial) Watch {
 	return Watch{
 		Begin: func(up func() []bool) { p.begin(t, up) },
@@ -131,9 +132,9 @@ func (p *progress) end(t design.Trial) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.running, t.Number)
-	p.so.Ended++
+	p.run.Ended++
 	select {
-	case p.news <- struct{}{}:
+	case p.ended <- struct{}{}:
 	default:
 	}
 }
@@ -141,7 +142,7 @@ func (p *progress) end(t design.Trial) {
 func (p *progress) snapshot() Progress {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.so
+	s := p.run
 	s.Elapsed = time.Since(p.began)
 	if s.Ended > 0 {
 		each := s.Elapsed / time.Duration(s.Ended)

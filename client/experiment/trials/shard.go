@@ -8,14 +8,15 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Shard is a share of the trials of a design, for runs that divide them: of Count shards the one of
-// that Index, from 0. The zero value is all of them.
+// Shard is a share of the trials of a design: number Index, from 0, of Count shards. It divides a
+// run among machines. The zero value is the whole run.
 type Shard struct{ Index, Count int }
 
-// MaxShards is how many shards a design may have.
+// MaxShards is the greatest Count that ParseShard accepts.
 const MaxShards = 10_000
 
-// ParseShard parses INDEX/COUNT, such as 0/5.
+// ParseShard parses a shard written as INDEX/COUNT, such as 0/5. The count is 1 to MaxShards, the
+// index 0 to count-1.
 func ParseShard(text string) (Shard, error) {
 	index, count, _ := strings.Cut(text, "/")
 	n, err := strconv.Atoi(count)
@@ -29,7 +30,7 @@ func ParseShard(text string) (Shard, error) {
 	return Shard{i, n}, nil
 }
 
-// String returns INDEX/COUNT; empty for the zero value.
+// String returns the shard as INDEX/COUNT, or an empty string for the zero value.
 func (s Shard) String() string {
 	if s.Count == 0 {
 		return ""
@@ -37,8 +38,8 @@ func (s Shard) String() string {
 	return fmt.Sprintf("%d/%d", s.Index, s.Count)
 }
 
-// Of returns the shard's trials, in their order: each Count-th, so that all shards have tried all
-// cells about equally often.
+// Of returns every Count-th trial of all, from Index on. The trials of a design are in random
+// order, so each shard covers the cells about equally often.
 func (s Shard) Of(all []design.Trial) []design.Trial {
 	if s.Count == 0 {
 		return all

@@ -8,7 +8,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// For any count the shards have each trial once, in its order, and about as many each.
+// For any count, the shards have each trial once, in order, and differ in size by at most one.
 func TestShardsHaveEachTrialOnce(t *testing.T) {
 	d := &design.Design{Seed: 4, Repeats: 7, Parallel: 1, Cells: make([]design.Cell, 5)}
 	all := d.Trials()

@@ -1,6 +1,10 @@
-// Package trials runs the trials of a design on an engine, which may be processes of this machine,
-// a cluster that is already running or a simulation, and writes down what they have shown. It
-// computes nothing.
+// Package trials runs the trials of a design on an engine and writes their records into a folder.
+//
+// Use it to run an experiment from Go: load a design with package design, choose an engine, and
+// call Run.Do. Three packages implement Engine: lab launches real processes on this machine, remote
+// uses a cluster that is already running, and simulate computes trials in virtual time. Package
+// trials computes nothing from the records: package experiment summarizes them, and package report
+// shows them. To make calls without an experiment, use package workload.
 package trials
 
 import (
@@ -14,39 +18,42 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Engine is where trials run. Its methods may be called by several goroutines at a time.
+// Engine runs trials. Its methods must be safe for concurrent use.
 type Engine interface {
-	// Name is what the manifest calls it.
+	// Name returns the engine's name for the manifest.
 	Name() string
-	// Trial runs a trial of the design and reports its progress to watch. It returns the records
-	// also when ctx has ended the trial. The error says why there was no load.
+	// Trial runs a trial of the design and reports its progress to watch. When ctx ends the trial,
+	// Trial returns the records so far, marked as interrupted, and no error. It returns an error
+	// only if the load could not run.
 	Trial(ctx context.Context, d *design.Design, t design.Trial, watch Watch) (record.TrialRecords, error)
 }
 
-// Preparer is an Engine that must be prepared for a run.
+// Preparer is implemented by engines that must be prepared before a run and closed after it.
 type Preparer interface {
-	// Prepare is called before anything is run. An error is why the design cannot be.
+	// Prepare prepares the engine before the first trial. It returns an error if the engine cannot
+	// run the design; Close is not called then.
 	Prepare(ctx context.Context, d *design.Design) error
-	// Close is called at the end, also when ctx has ended.
+	// Close is called once after the last trial, even if ctx has ended.
 	Close(ctx context.Context) error
 }
 
-// Run is a run of a design.
+// Run configures a run of a design. Engine and Runs are required.
 type Run struct {
+	// Engine runs the trials.
 	Engine Engine
-	// Shard is which of the trials are run.
+	// Shard selects the trials to run. The zero value selects all.
 	Shard Shard
-	// Runs is the folder in which the run gets one of its own.
+	// Runs is the folder in which the run creates its own folder.
 	Runs string
-	// Command is what repeats the run, for the manifest.
+	// Command is the command line that repeats the run, for the manifest.
 	Command []string
-	// OnProgress is called with the progress of the run, several times a second and at the end of
-	// each trial, one call at a time. It must return soon. Nil: it is not called.
+	// OnProgress, if not nil, is called with the progress of the run five times a second and after
+	// each trial. Calls do not overlap. It must return soon.
 	OnProgress func(Progress)
 }
 
-// NewManifest returns that of a run which begins now, on the engine of that name, by this program
-// on this machine.
+// NewManifest returns the manifest of a run of d that begins now on the named engine. It describes
+// the running program and this machine.
 func NewManifest(engine string, d *design.Design, command []string) record.Manifest {
 	return record.Manifest{
 		Name: d.Name, Engine: engine, Command: command, Seed: d.Seed, Began: time.Now(),
@@ -54,12 +61,12 @@ func NewManifest(engine string, d *design.Design, command []string) record.Manif
 	}
 }
 
-// Do runs the trials of the design, or those of the shard, each on a fresh cluster, and returns the
-// folder of the run: empty when there is none.
+// Do runs the trials of the design that belong to the shard, each on a fresh cluster, and returns
+// the path of the run's folder, or an empty path if the run failed before there was a folder.
 //
-// When ctx ends, the trials in hand are ended cleanly, none is begun, what was seen so far is in
-// the folder, and the error is nil. A trial that cannot be run ends the run in the same way, with
-// its error.
+// When ctx ends, Do starts no more trials, ends the running ones cleanly, keeps their records in
+// the folder and returns a nil error. A trial that cannot run ends the run in the same way, and Do
+// returns that trial's error.
 func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) {
 	if p, ok := r.Engine.(Preparer); ok {
 		if err := p.Prepare(ctx, d); err != nil {
@@ -75,17 +82,17 @@ func (r *Run) Do(ctx context.Context, d *design.Design) (dir string, err error) 
 	}
 	all := r.Shard.Of(d.Trials())
 	p := newProgress(w.Dir(), len(all))
-	defer p.tell(r.OnProgress)()
+	defer p.report(r.OnProgress)()
 	done, err := r.trials(ctx, d, all, w, p)
 	return w.Dir(), errors.Join(err, w.Close(done < len(all)))
 }
 
-// trials runs the trials, Design.Parallel at a time, and returns how many were done to their end.
+// trials runs the trials, d.Parallel at a time, and returns how many were completed.
 func (r *Run) trials(ctx context.Context, d *design.Design, all []design.Trial, w *record.Writer, p *progress) (done int, err error) {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	var (
-		mu      sync.Mutex // of done, err and w
+		mu      sync.Mutex // guards done, err and w
 		workers sync.WaitGroup
 	)
 	work := func(next <-chan design.Trial) {
@@ -98,9 +105,9 @@ func (r *Run) trials(ctx context.Context, d *design.Design, all []design.Trial, 
 					done++
 				}
 			case ctx.Err() != nil:
-				failed = nil // it could not begin, as the run has ended
+				failed = nil // the trial could not begin because the run has ended
 			}
-			if failed != nil && err == nil { // those that follow are its doing
+			if failed != nil && err == nil { // later errors are consequences of the first
 				err = fmt.Errorf("trial %d: %w", t.Number, failed)
 				giveUp()
 			}
