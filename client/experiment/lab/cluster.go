@@ -24,40 +24,40 @@ import (
 )
 
 const (
-	// startTimeout is for what takes 10 to 20 ms on an idle machine.
+	// startTimeout is generous: a replica is ready 10 to 20 ms after its launch on an idle machine.
 	startTimeout = 30 * time.Second
-	// tries is how often a cluster is started while others are quicker to take its ports.
-	tries = 5
+	// startTries is how often a cluster is started if other processes take its ports first.
+	startTries = 5
 )
 
-// stopTimeout bounds the end of replicas that hang; the others are idle by then and need no time.
-// It is longer than counterd drains, so that each can report its counts. Tests, which must not
-// depend on that, give it longer.
+// stopTimeout bounds the shutdown of replicas that hang; the others are idle by then and end at
+// once. It exceeds counterd's drain timeout, so that each replica can report its counts. Tests
+// raise it so as not to depend on the machine's speed.
 var stopTimeout = 6 * time.Second
 
-// cluster is the replicas of one trial, and what is known of them.
+// cluster is the supervised replicas of one trial and their history.
 type cluster struct {
 	supervisor *supervisor.Supervisor
-	addrs      []string // of replica a, b, …
+	addrs      []string // of the replicas a, b, ...
 	lock       net.Listener
 	stop       context.CancelFunc
 	ended      chan struct{} // closed when no process is left
 
 	mu      sync.Mutex
-	news    chan struct{} // closed and replaced at every event
+	changed chan struct{} // closed and replaced at every event
 	events  []trials.Event
 	ready   map[string]bool
-	started bool  // all have been ready
+	started bool  // all replicas have been ready at once
 	failure error // why the replicas cannot be used
 }
 
-// insecureOptions are those of the connections to the replicas.
+// insecureOptions are the dial options of connections to the replicas.
 var insecureOptions = []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
 
-// startCluster launches the replicas, and returns when all are ready.
+// startCluster launches the replicas and returns when all are ready.
 func startCluster(ctx context.Context, counterd string, guardian []string, s design.Settings, seed uint64) (*cluster, error) {
 	var err error
-	for range tries {
+	for range startTries {
 		var c *cluster
 		if c, err = launch(ctx, counterd, guardian, s, seed); err != nil {
 			return nil, err
@@ -80,7 +80,7 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 	}
 	c := &cluster{
 		addrs: addrs, lock: lock, ended: make(chan struct{}),
-		news: make(chan struct{}), ready: map[string]bool{},
+		changed: make(chan struct{}), ready: map[string]bool{},
 	}
 	c.supervisor, err = supervisor.New(supervisor.Config{
 		Groups: []spec.Group{{
@@ -89,18 +89,18 @@ func launch(ctx context.Context, counterd string, guardian []string, s design.Se
 				return spec.Replica{
 					Name: design.ReplicaName(i), Addr: addrs[i], Args: arguments(counterd, design.ReplicaName(i), addrs[i], s, seed),
 					StopTimeout: stopTimeout, StartTimeout: startTimeout,
-					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod}, // records say how long a launch takes
+					Ready: spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod}, // the records time launches
 				}
 			},
 		}},
-		Stay: true, OnEvent: c.note, OnOutput: c.read, Guardian: guardian,
+		Stay: true, OnEvent: c.onEvent, OnOutput: c.onOutput, Guardian: guardian,
 	})
 	if err != nil {
 		lock.Close()
 		return nil, err
 	}
-	// The replicas outlive ctx: when a run is ended, its calls end first, so that none is lost by
-	// our own doing.
+	// The replicas outlive ctx: when a run is interrupted, its calls end first, so that stopping
+	// the replicas loses none.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	c.stop = stop
 	go func() {
@@ -119,7 +119,7 @@ func restartPolicy(delay time.Duration) restart.Policy {
 	return restart.Policy{Delay: delay, Exact: true}
 }
 
-// arguments are the command of one replica.
+// arguments returns the command line of a replica.
 func arguments(counterd, replica, addr string, s design.Settings, seed uint64) []string {
 	args := []string{
 		counterd, "--addr=" + addr, "--replica=" + replica, "--log-json", fmt.Sprintf("--seed=%d", seed),
@@ -132,8 +132,8 @@ func arguments(counterd, replica, addr string, s design.Settings, seed uint64) [
 	return args
 }
 
-// note takes an event of the supervisor.
-func (c *cluster) note(e event.Event) {
+// onEvent records an event of the supervisor.
+func (c *cluster) onEvent(e event.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events = append(c.events, trials.Event{Time: e.Time, Event: record.Event{Process: &e}})
@@ -142,15 +142,20 @@ func (c *cluster) note(e event.Event) {
 		c.ready[e.Replica] = true
 	case event.KindExited, event.KindLaunchFailed:
 		c.ready[e.Replica] = false
-		if !c.started && c.failure == nil { // also one that was ready: nobody may launch it again
+		if !c.started && c.failure == nil { // even if it was ready: it may never be relaunched
 			c.failure = endedEarly(e)
 		}
 	}
-	close(c.news)
-	c.news = make(chan struct{})
+	c.wake()
 }
 
-// endedEarly is the failure of a cluster of which a replica has ended before the load.
+// wake wakes awaitReady. c.mu is held.
+func (c *cluster) wake() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// endedEarly returns the error for a replica that ended before the load began.
 func endedEarly(e event.Event) error {
 	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
 	if len(e.Output) > 0 {
@@ -163,12 +168,11 @@ func (c *cluster) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failure = err
-	close(c.news)
-	c.news = make(chan struct{})
+	c.wake()
 }
 
-// read takes lines of a replica's log.
-func (c *cluster) read(replica string, lines []byte) {
+// onOutput reads lines of a replica's log.
+func (c *cluster) onOutput(replica string, lines []byte) {
 	for line := range bytes.Lines(lines) {
 		c.readLine(replica, line)
 	}
@@ -185,11 +189,12 @@ func (c *cluster) readLine(replica string, line []byte) {
 	c.events = append(c.events, trials.Event{Time: now, Event: record.Event{Count: count}})
 }
 
-// awaitReady returns when all replicas are ready, or why that will not be.
+// awaitReady returns nil once all replicas are ready. It returns an error if one has ended or ctx
+// ends.
 func (c *cluster) awaitReady(ctx context.Context) error {
 	for {
 		c.mu.Lock()
-		news, failure := c.news, c.failure
+		changed, failure := c.changed, c.failure
 		c.started = failure == nil && c.countReady() == len(c.addrs)
 		started := c.started
 		c.mu.Unlock()
@@ -200,7 +205,7 @@ func (c *cluster) awaitReady(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -217,7 +222,7 @@ func (c *cluster) countReady() int {
 	return n
 }
 
-// up tells of each replica whether it is ready.
+// up reports for each replica whether it is ready.
 func (c *cluster) up() []bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,14 +233,14 @@ func (c *cluster) up() []bool {
 	return up
 }
 
-// end stops the replicas, returns when no process is left, and gives the ports back.
+// end stops the replicas, waits until no process is left, and releases the ports.
 func (c *cluster) end() {
 	c.stop()
 	<-c.ended
 	c.lock.Close()
 }
 
-// history returns the events. It is complete after the end.
+// history returns the events so far. It is complete after end.
 func (c *cluster) history() []trials.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,9 +15,10 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Dials crashes a replica so many times and returns how long the dials of its client took that
-// connected it again, and those that were refused. A replica that was down is dialed twice, so of
-// the time for both each is half.
+// Dials crashes a replica the given number of times and returns how long its client's dials took:
+// those that connected it again, and those that were refused. Package simulate calibrates its model
+// with them. To reconnect, the client dials more than once; Dials counts the time divided by the
+// number of dials.
 func (l *Lab) Dials(ctx context.Context, crashes int) (connected, refused []time.Duration, err error) {
 	s := design.Defaults()
 	s.Replicas, s.PCrash, s.RestartDelay = 1, 1, 50*time.Millisecond
@@ -40,7 +41,7 @@ func (l *Lab) Dials(ctx context.Context, crashes int) (connected, refused []time
 	if _, err := trials.Caller(conn, startTimeout)(ctx, 0); ctx.Err() != nil {
 		return nil, nil, ctx.Err()
 	} else if err == nil {
-		return nil, nil, errors.New("a replica that is to crash has answered")
+		return nil, nil, errors.New("a replica with p_crash 1 answered a call")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -50,9 +51,9 @@ func (l *Lab) Dials(ctx context.Context, crashes int) (connected, refused []time
 // dials measures the dials of a client with one replica.
 type dials struct {
 	mu                 sync.Mutex
-	before             bool      // there was a connection
-	accepted           int       // dials since then
-	since              time.Time // of them, when the first began
+	connectedBefore    bool
+	accepted           int       // dials accepted since the replica was last ready
+	since              time.Time // when the first of those began
 	connected, refused []time.Duration
 }
 
@@ -77,8 +78,8 @@ func (d *dials) changed(e failover.ReplicaEvent) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.before && d.accepted > 0 { // one where the replica was back before the client had noticed
+	if d.connectedBefore && d.accepted > 0 { // one if the replica was back before the client noticed
 		d.connected = append(d.connected, time.Since(d.since)/time.Duration(d.accepted))
 	}
-	d.before, d.accepted = true, 0
+	d.connectedBefore, d.accepted = true, 0
 }

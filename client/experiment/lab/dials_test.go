@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Each crash makes the client dial until it is connected again: most dials are refused, and the
-// last two are not.
+// After each crash the client dials until it is connected again; all dials but the last two are
+// refused.
 func TestDials(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: half a second of real clusters")
@@ -19,11 +19,11 @@ func TestDials(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(connected) == 0 || len(connected) > 5 || len(refused) == 0 {
-		t.Errorf("connected %v, refused %v: want up to five, and some", connected, refused)
+		t.Errorf("connected %v, refused %v: want one to five connected and at least one refused", connected, refused)
 	}
 	for _, d := range append(connected, refused...) {
 		if d <= 0 || d > time.Minute {
-			t.Errorf("a dial took %v", d)
+			t.Errorf("a dial took %v, want more than 0 and at most a minute", d)
 		}
 	}
 }
@@ -34,6 +34,6 @@ func TestDialsInterrupted(t *testing.T) {
 	cancel()
 	l := Lab{Counterd: counterd}
 	if _, _, err := l.Dials(ctx, 5); err == nil {
-		t.Error("it went on")
+		t.Error("Dials succeeded with a canceled context")
 	}
 }

@@ -21,19 +21,19 @@ import (
 
 var soak = flag.Bool("soak", false, "repeat trials of the same seed 50 times")
 
-// counterd is the program that the replicas of all tests are.
+// counterd is the path of the replicas' program.
 var counterd string
 
 func TestMain(m *testing.M) {
 	labtest.Main(m, func(path string) {
 		counterd = path
 		os.Setenv("COUNTERD", counterd) // for testdata/only-a
-		stopTimeout = 2 * time.Minute   // a replica that hangs is a fault here
+		stopTimeout = 2 * time.Minute   // only a hanging replica can reach it
 	})
 }
 
-// run runs a design to its end, and returns what it saw. No process is left, and the records can be
-// true.
+// run runs a design and returns its records. It fails the test if a process is left or a check of
+// the records fails.
 func run(t testing.TB, ctx context.Context, text string) *record.Run {
 	t.Helper()
 	l := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), Command: []string{"the", "test"}}
@@ -51,12 +51,13 @@ func run(t testing.TB, ctx context.Context, text string) *record.Run {
 	return seen
 }
 
-// verify fails the test unless all processes of the trial have ended and its records can be true.
+// verify fails the test unless all processes of the trial have ended and its records pass the
+// checks.
 func verify(t testing.TB, trial record.TrialRecords) {
 	t.Helper()
 	for _, e := range trial.Events {
 		if p := e.Process; p != nil && p.Kind == event.KindLaunched && isLeft(p.PID, trial.Addrs[p.Replica]) {
-			t.Errorf("trial %d: process %d of replica %s is left", trial.Number, p.PID, p.Replica)
+			t.Errorf("trial %d: process %d of replica %s is still running", trial.Number, p.PID, p.Replica)
 		}
 	}
 	for _, v := range check.Trial(trial) {
@@ -64,8 +65,8 @@ func verify(t testing.TB, trial record.TrialRecords) {
 	}
 }
 
-// isLeft reports whether the process of a replica is still there. Where the system tells, one of
-// that number which has another command is another process.
+// isLeft reports whether the process of a replica still exists. On Linux a process with the same
+// PID but another command line is not mistaken for it.
 func isLeft(pid int, addr string) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false

@@ -21,7 +21,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-func TestEveryTrialIsRun(t *testing.T) {
+func TestRunsEveryTrial(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of real clusters")
 	}
@@ -62,7 +62,7 @@ factors:
 	}
 }
 
-// A signal of the schedule reaches the replicas it is for, and the calls see it.
+// The schedule's signals reach the named replicas, and the calls show their effect.
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, `
@@ -83,18 +83,17 @@ schedule:
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A signal takes its time, as the thread that is to take it waits for a processor like any
-	// other.
+	// A signal takes effect only when the receiving thread gets a processor.
 	effective := func() bool {
 		b, err := c.supervisor.Get("b")
 		return err == nil && sentSignals(c) >= 2 && isStopped(b.PID)
 	}
-	ended, from := 0, 0 // calls, and of them those before the signals had their effect
+	ended, from := 0, 0 // calls in all, and calls before the signals took effect
 	seen, err := c.trial(ctx, d, d.Trials()[0], trials.Watch{Call: func(workload.Record) {
 		switch ended++; {
 		case from == 0 && effective():
 			from = ended
-		case from > 0 && ended == from+7: // two at each replica, and the one under way
+		case from > 0 && ended == from+7: // two at each replica and the one under way
 			cancel()
 		}
 	}})
@@ -116,17 +115,17 @@ schedule:
 		}
 	}
 	if after["true timeout"] == 0 || after["true ok"] > 0 || after["false ok"] == 0 {
-		t.Errorf("attempts at b, and their outcomes, while it was stopped: %v; want timeouts there and answers elsewhere", after)
+		t.Errorf("attempts by (at replica b, outcome) while b was stopped: %v; want timeouts at b and answers elsewhere", after)
 	}
 }
 
-// isStopped reports whether a process is stopped, where the system tells.
+// isStopped reports whether a process is stopped. Where there is no /proc, it returns true.
 func isStopped(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") T ")
 }
 
-// sentSignals is how many signals have been sent so far.
+// sentSignals returns how many signals have been sent so far.
 func sentSignals(c *cluster) int {
 	var events []record.Event
 	for _, e := range c.history() {
@@ -135,14 +134,14 @@ func sentSignals(c *cluster) int {
 	return len(signaled(events))
 }
 
-// signaled returns the events of signals that were sent.
+// signaled returns those of the events that report a signal sent.
 func signaled(events []record.Event) []record.Event {
 	return slices.DeleteFunc(slices.Clone(events), func(e record.Event) bool {
 		return e.Process == nil || e.Process.Kind != event.KindSignaled
 	})
 }
 
-// When the run is ended, the trials in hand are recorded as far as they came, and nothing is left.
+// When a run is interrupted, the trials under way are recorded as far as they got.
 func TestInterruptedRun(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -175,16 +174,16 @@ factors: {calls: 1000000, service_time: 5ms, timeout: 0s}
 			case record.ResultInterrupted:
 				interrupted++
 			case record.ResultFailed:
-				t.Errorf("trial %d: call %d failed: the end of the run did that", trial.Number, c.Number)
+				t.Errorf("trial %d: call %d failed, want it interrupted or successful", trial.Number, c.Number)
 			}
 		}
 		if !trial.Interrupted || interrupted > 5 || len(trial.Calls) == interrupted {
-			t.Errorf("trial %d: %d of %d calls interrupted, %+v", trial.Number, interrupted, len(trial.Calls), trial.Trial)
+			t.Errorf("trial %d: %d of %d calls interrupted, want 0 to 5 and others that ended; %+v", trial.Number, interrupted, len(trial.Calls), trial.Trial)
 		}
 	}
 }
 
-// A program that is no counterd is reported with its output.
+// If the program of the replicas exits at once, the error has its output.
 func TestBrokenProgram(t *testing.T) {
 	t.Parallel()
 	l := trials.Run{Engine: &Lab{Counterd: "testdata/broken"}, Runs: t.TempDir()}
@@ -197,9 +196,9 @@ func TestBrokenProgram(t *testing.T) {
 	}
 }
 
-// A replica that ends when it was ready, and before the others are, is not waited for: without
-// restart it never comes back.
-func TestReplicaThatEndsBeforeTheLoad(t *testing.T) {
+// A replica that ends before all are ready makes the trial fail at once, even if it was ready
+// itself: without restarts it never comes back.
+func TestReplicaEndsBeforeLoad(t *testing.T) {
 	t.Parallel()
 	c, err := launch(t.Context(), "testdata/only-a", nil, design.Defaults(), 1)
 	if err != nil {
@@ -219,12 +218,12 @@ func TestReplicaThatEndsBeforeTheLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-waiting; err == nil || !strings.Contains(err.Error(), "replica a: ") || !strings.Contains(err.Error(), `"arrived":0`) {
-		t.Errorf("got %v, want replica a and its last words", err)
+		t.Errorf("got %v, want an error with replica a and its last output", err)
 	}
 }
 
-// It is an error that the files of a run cannot be written, also when the run was ended before.
-func TestRunThatCannotBeWritten(t *testing.T) {
+// Do returns an error if the files of a run cannot be written, even if the run was interrupted.
+func TestUnwritableRun(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -240,7 +239,7 @@ func TestRunThatCannotBeWritten(t *testing.T) {
 		}
 	}}
 	if _, err := l.Do(ctx, labtest.Design(t, "repeats: 2\nfactors: {calls: 1000000, service_time: 5ms}")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v, want that the manifest cannot be written", err)
+		t.Errorf("got %v, want %v", err, os.ErrNotExist)
 	}
 }
 
@@ -249,7 +248,7 @@ func TestProgress(t *testing.T) {
 	var last trials.Progress
 	r := trials.Run{Engine: &Lab{Counterd: counterd}, Runs: t.TempDir(), OnProgress: func(p trials.Progress) {
 		if p.Ended < last.Ended || len(p.Running) > 2 {
-			t.Errorf("%d trials had ended, now %d, and %d run", last.Ended, p.Ended, len(p.Running))
+			t.Errorf("ended %d, before %d; running %d, want at most 2", p.Ended, last.Ended, len(p.Running))
 		}
 		last = p
 	}}
@@ -258,6 +257,6 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if last.Ended != 4 || last.Trials != 4 || len(last.Running) != 0 || last.Dir != dir || last.Left != 0 {
-		t.Errorf("at last %+v", last)
+		t.Errorf("the last progress is %+v, want 4 of 4 trials ended", last)
 	}
 }

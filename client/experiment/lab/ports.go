@@ -7,16 +7,16 @@ import (
 	"net"
 )
 
-// The ports of the replicas lie beside the defaults of the binaries, and far below those that the
-// system gives to clients: a replica that is down for a while must find its port free again.
+// The ports of the replicas lie below the system's ephemeral range, so that no client's socket takes
+// the port of a replica that is down, and outside the default ports of the programs.
 const (
 	lowestPort = 8000
-	blockSize  = 32 // enough for the replicas of any design, and the lock
+	blockSize  = 32 // enough for the replicas of any design and the lock
 	blocks     = 120
 )
 
-// Claim returns n addresses on which nobody listens, and a lock on them: no other trial, of this
-// process or another, gets one of them until it is closed.
+// Claim returns n addresses, at most 31, on the loopback interface on which nothing listens. Until
+// the lock is closed, no other Claim, of this process or another, returns any of them.
 func Claim(n int) (lock net.Listener, addrs []string, err error) {
 	for _, i := range rand.Perm(blocks) {
 		first := lowestPort + i*blockSize
@@ -32,8 +32,8 @@ func Claim(n int) (lock net.Listener, addrs []string, err error) {
 	return nil, nil, errors.New("no free ports: too many clusters run at once")
 }
 
-// freeAddrs returns n addresses of the block that begins at first on which nobody listens, or
-// fewer.
+// freeAddrs returns up to n addresses on which nothing listens, from the block that begins at
+// first.
 func freeAddrs(first, n int) []string {
 	var free []string
 	for port := first; port < first+blockSize-1 && len(free) < n; port++ {

@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// With one worker and one seed, what becomes of each call is the same every time.
+// With one caller, the same seed gives every call the same outcome every time.
 func TestSameSeedSameOutcomes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of real clusters")
@@ -45,19 +45,19 @@ func TestSameSeedSameOutcomes(t *testing.T) {
 					first = got
 				}
 				if got != first {
-					t.Fatalf("run %d:\n%s\nthe first:\n%s", i+1, got, first)
+					t.Fatalf("outcomes of run %d:\n%s\nof run 1:\n%s", i+1, got, first)
 				}
 			}
 			if !strings.Contains(first, "lost") {
-				t.Errorf("no crash in %s", first)
+				t.Errorf("no crash in\n%s", first)
 			}
 		})
 	}
 }
 
 // With one caller and no relaunch, a simulated trial and a real one of the same seed have the same
-// outcomes. Orders with chance in them, such as least-in-flight among equals, are drawn by each
-// client for itself.
+// outcomes. The test leaves out orders that each client draws at random, such as least-in-flight
+// among equals.
 func TestSameSeedSimulated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of real clusters")
@@ -76,21 +76,21 @@ rows:
 `)
 	real, simulated := Lab{Counterd: counterd}, simulate.Engine{Model: simulate.DefaultModel()}
 	for _, trial := range d.Trials() {
-		was, err := real.Trial(t.Context(), d, trial, trials.Watch{})
+		measured, err := real.Trial(t.Context(), d, trial, trials.Watch{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		said, err := simulated.Trial(t.Context(), d, trial, trials.Watch{})
+		predicted, err := simulated.Trial(t.Context(), d, trial, trials.Watch{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := outcomes(said.Calls), outcomes(was.Calls); got != want {
-			t.Errorf("%s, repeat %d: simulated\n%s\nand for real\n%s", d.Cells[trial.Cell].Title(), trial.Repeat, got, want)
+		if got, want := outcomes(predicted.Calls), outcomes(measured.Calls); got != want {
+			t.Errorf("%s, repeat %d: simulated\n%s\nmeasured\n%s", d.Cells[trial.Cell].Title(), trial.Repeat, got, want)
 		}
 	}
 }
 
-// outcomes spells what became of each call.
+// outcomes returns a line for each call with its result and the outcomes of its attempts.
 func outcomes(calls []record.Call) string {
 	var b strings.Builder
 	for _, c := range calls {
@@ -103,9 +103,9 @@ func outcomes(calls []record.Call) string {
 	return b.String()
 }
 
-// Without restart and with one call at a time, each of three replicas answers until the crash that
-// its seed has in store.
-func TestSuccessesUntilAllAreDown(t *testing.T) {
+// Without restarts and with one call at a time, each of three replicas answers until the request at
+// which its seed makes it crash.
+func TestSuccessesUntilAllDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of real clusters")
 	}
@@ -126,14 +126,15 @@ factors: {p_crash: [0.1, 0.2, 0.3, 0.6], concurrency: 1, max_in_flight: 1, round
 			}
 		}
 		p := seen.Manifest.Design.Cells[trial.Cell].Settings.PCrash
-		if want := min(untilAllAreDown(trial.Seed, p), 150); n != want {
+		if want := min(answersUntilAllDown(trial.Seed, p), 150); n != want {
 			t.Errorf("trial %d, p_crash %v: %d calls succeeded, want %d", trial.Number, p, n, want)
 		}
 	}
 }
 
-// untilAllAreDown is how many requests three replicas of the seed answer before each has crashed.
-func untilAllAreDown(seed uint64, pCrash float64) int {
+// answersUntilAllDown returns how many requests three replicas with the seed answer before each has
+// crashed.
+func answersUntilAllDown(seed uint64, pCrash float64) int {
 	n := 0
 	for _, replica := range []string{"a", "b", "c"} {
 		plan := fault.Plan{Seed: seed, Replica: replica, Incarnation: 1}
@@ -144,19 +145,19 @@ func untilAllAreDown(seed uint64, pCrash float64) int {
 	return n
 }
 
-// Over the trials of a design, the number of calls that succeed until all are down has the mean
-// 3(1−p)/p.
-func TestMeanOverTheTrialsOfADesign(t *testing.T) {
+// Over the trials of a design, the number of calls that succeed until all replicas are down has the
+// mean 3(1−p)/p, that of three geometric distributions.
+func TestMeanSuccessesUntilAllDown(t *testing.T) {
 	const repeats = 2000
 	trials := labtest.Design(t, fmt.Sprintf("repeats: %d", repeats)).Trials()
 	for _, p := range []float64{0.1, 0.2, 0.3, 0.6} {
 		successes := make([]float64, len(trials))
 		for i, trial := range trials {
-			successes[i] = float64(untilAllAreDown(trial.Seed, p))
+			successes[i] = float64(answersUntilAllDown(trial.Seed, p))
 		}
 		mean, sd := stat.MeanStdDev(successes, nil)
 		if want, allowed := 3*(1-p)/p, 3*sd/math.Sqrt(repeats); math.Abs(mean-want) > allowed {
-			t.Errorf("p_crash %v: a mean of %.2f calls, want %.2f ± %.2f", p, mean, want, allowed)
+			t.Errorf("p_crash %v: mean %.2f calls, want %.2f ± %.2f", p, mean, want, allowed)
 		}
 	}
 }

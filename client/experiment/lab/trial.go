@@ -8,7 +8,8 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// Trial runs one trial on a cluster of its own. What it saw is returned also when ctx ended it.
+// Trial implements trials.Engine: it runs a trial on a cluster of its own, and no process is left
+// when it returns.
 func (l *Lab) Trial(ctx context.Context, d *design.Design, t design.Trial, watch trials.Watch) (record.TrialRecords, error) {
 	c, err := startCluster(ctx, l.Counterd, l.Guardian, d.Cells[t.Cell].Settings, t.Seed)
 	if err != nil {
@@ -17,7 +18,7 @@ func (l *Lab) Trial(ctx context.Context, d *design.Design, t design.Trial, watch
 	return c.trial(ctx, d, t, watch)
 }
 
-// trial runs one trial, and ends the cluster.
+// trial runs a trial on the cluster, then ends the cluster.
 func (c *cluster) trial(ctx context.Context, d *design.Design, t design.Trial, watch trials.Watch) (record.TrialRecords, error) {
 	target := trials.Cluster{Addrs: c.addrs, Options: insecureOptions, Up: c.up, Signal: c.supervisor.Signal}
 	load, err := target.Load(ctx, d, t, watch)

@@ -14,17 +14,15 @@ import (
 )
 
 const (
-	// commandTimeout bounds a command to a supervisor, which may have to wait for a replica that
-	// hangs.
+	// commandTimeout bounds a command to a supervisor, which may wait for a replica that hangs.
 	commandTimeout = time.Minute
 	// readyTimeout bounds the start of all replicas.
 	readyTimeout = time.Minute
-	// askPeriod is between two looks at replicas that are not ready yet.
-	askPeriod = 50 * time.Millisecond
+	// pollPeriod is the time between two polls of replicas that are not ready yet.
+	pollPeriod = 50 * time.Millisecond
 )
 
-// command calls do for each supervisor that has one of the replicas, with the names of its
-// replicas.
+// command calls do for each supervisor of the given replicas, with the names of those it has.
 func (e *Engine) command(ctx context.Context, replicas []cluster.Replica, do func(ctx context.Context, s *cluster.Supervisor, names []string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -39,7 +37,7 @@ func (e *Engine) stop(ctx context.Context) error {
 	})
 }
 
-// start launches replicas.
+// start launches the given replicas.
 func (e *Engine) start(ctx context.Context, replicas []cluster.Replica) error {
 	return e.command(ctx, replicas, func(ctx context.Context, s *cluster.Supervisor, names []string) error {
 		_, err := s.Start(ctx, &supervisorv1.StartRequest{Names: names})
@@ -47,7 +45,7 @@ func (e *Engine) start(ctx context.Context, replicas []cluster.Replica) error {
 	})
 }
 
-// setPolicies sets the policies of the supervisors.
+// setPolicies sets the restart policies of the supervisors.
 func (e *Engine) setPolicies(ctx context.Context, policies map[*cluster.Supervisor]*supervisorv1.Policy) error {
 	return e.command(ctx, e.cluster.Replicas, func(ctx context.Context, s *cluster.Supervisor, _ []string) error {
 		_, err := s.SetPolicy(ctx, &supervisorv1.SetPolicyRequest{Group: e.before.group, Policy: policies[s]})
@@ -55,11 +53,12 @@ func (e *Engine) setPolicies(ctx context.Context, policies map[*cluster.Supervis
 	})
 }
 
-// forever is a restart delay that no trial lives to see.
+// forever is a restart delay that no trial outlasts.
 const forever = 365 * 24 * time.Hour
 
-// policy is that of a cell: always the same delay and no limit, as in the lab. A replica that is to
-// stay down waits forever: a supervisor all of whose replicas are finished for good would end.
+// policy returns the restart policy of a cell: a constant delay and no limit, as in package lab. A
+// replica that must stay down gets the delay forever, because a supervisor exits when none of its
+// replicas can be relaunched.
 func policy(s design.Settings) *supervisorv1.Policy {
 	delay := s.RestartDelay
 	if delay == design.Never {
@@ -71,7 +70,7 @@ func policy(s design.Settings) *supervisorv1.Policy {
 	}
 }
 
-// scale sets the number of replicas of the only supervisor, and lists them anew.
+// scale sets the number of replicas of the only supervisor and lists them again.
 func (e *Engine) scale(ctx context.Context, n int) error {
 	err := e.command(ctx, e.cluster.Replicas[:1], func(ctx context.Context, s *cluster.Supervisor, _ []string) error {
 		_, err := s.Scale(ctx, &supervisorv1.ScaleRequest{Group: e.before.group, Count: new(uint32(n))})
@@ -83,7 +82,8 @@ func (e *Engine) scale(ctx context.Context, n int) error {
 	return e.cluster.Refresh(ctx)
 }
 
-// awaitReady returns when all replicas are ready, or why one will not be.
+// awaitReady returns nil once all replicas are ready. It returns an error if one is down for good or
+// not ready within readyTimeout.
 func (e *Engine) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -103,7 +103,7 @@ func (e *Engine) awaitReady(ctx context.Context) error {
 			return fmt.Errorf("replica %s of the supervisor at %s is down: want all replicas running; supervisor ctl start %[1]s", r.Name, r.Supervisor.Addr)
 		}
 		select {
-		case <-time.After(askPeriod):
+		case <-time.After(pollPeriod):
 		case <-ctx.Done():
 			return fmt.Errorf("replica %s of the supervisor at %s is not ready: %w", r.Name, r.Supervisor.Addr, ctx.Err())
 		}

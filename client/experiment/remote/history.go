@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// history follows what happens to the replicas of a trial.
+// history collects the events of a trial's replicas from their supervisors.
 type history struct {
 	replicas    []cluster.Replica
 	supervisors []*cluster.Supervisor
@@ -25,21 +25,21 @@ type history struct {
 	clocks      map[*cluster.Supervisor]cluster.Clock // at the beginning
 
 	mu      sync.Mutex
-	watched int           // supervisors whose events cannot be missed any more
-	news    chan struct{} // closed and replaced at every event
-	lives   []life        // of each replica
+	watched int            // supervisors whose event streams have begun
+	changed chan struct{}  // closed and replaced at every event
+	states  []replicaState // of each replica
 	events  []observed
-	started bool  // all have been ready
+	started bool  // all replicas have been ready at once
 	failure error // why the trial cannot be used
 }
 
-// life is the state of a replica in the trial.
-type life struct {
-	first        int // its first incarnation in the trial; 0: none yet
+// replicaState is the state of a replica in the trial.
+type replicaState struct {
+	first        int // its first incarnation in the trial; 0 before its launch
 	alive, ready bool
 }
 
-// observed is an event by the clock of its supervisor.
+// observed is an event timed by its supervisor's clock.
 type observed struct {
 	by    *cluster.Supervisor
 	event trials.Event
@@ -48,7 +48,7 @@ type observed struct {
 func newHistory(replicas []cluster.Replica, giveUp context.CancelFunc) *history {
 	h := &history{
 		replicas: replicas, giveUp: giveUp, stop: func() {},
-		news: make(chan struct{}), lives: make([]life, len(replicas)),
+		changed: make(chan struct{}), states: make([]replicaState, len(replicas)),
 	}
 	for _, r := range replicas {
 		if !slices.Contains(h.supervisors, r.Supervisor) {
@@ -58,9 +58,9 @@ func newHistory(replicas []cluster.Replica, giveUp context.CancelFunc) *history 
 	return h
 }
 
-// begin begins to watch the supervisors, which are to launch the replicas then. The watching
-// outlives ctx: when a run is ended, what happens to the replicas until they are stopped belongs to
-// its records.
+// begin starts watching the supervisors. It must return before they launch the replicas. The
+// watching outlives ctx: when a run is interrupted, its records still cover the replicas until they
+// have stopped.
 func (h *history) begin(ctx context.Context) error {
 	var err error
 	if h.clocks, err = h.readClocks(ctx); err != nil {
@@ -75,7 +75,7 @@ func (h *history) begin(ctx context.Context) error {
 					h.fail(err)
 					return
 				}
-				h.note(s, e)
+				h.record(s, e)
 			}
 		})
 	}
@@ -86,7 +86,7 @@ func (h *history) countWatch() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watched++
-	h.changed()
+	h.wake()
 }
 
 // end ends the watching.
@@ -95,7 +95,7 @@ func (h *history) end() {
 	h.watching.Wait()
 }
 
-// readClocks estimates how the clocks of the supervisors are related to ours.
+// readClocks estimates how the supervisors' clocks relate to this machine's.
 func (h *history) readClocks(ctx context.Context) (map[*cluster.Supervisor]cluster.Clock, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -113,14 +113,15 @@ func (h *history) readClocks(ctx context.Context) (map[*cluster.Supervisor]clust
 	return clocks, nil
 }
 
-// await returns when something is so, or why it will not be.
-func (h *history) await(ctx context.Context, what string, so func() bool) error {
+// await returns nil once the condition holds. It returns an error if the history has failed or the
+// condition, which what describes, does not hold within readyTimeout.
+func (h *history) await(ctx context.Context, what string, condition func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
 		h.mu.Lock()
-		news, failure := h.news, h.failure
-		done := failure == nil && so()
+		changed, failure := h.changed, h.failure
+		done := failure == nil && condition()
 		h.mu.Unlock()
 		switch {
 		case failure != nil:
@@ -129,7 +130,7 @@ func (h *history) await(ctx context.Context, what string, so func() bool) error 
 			return nil
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
 		}
@@ -139,7 +140,7 @@ func (h *history) await(ctx context.Context, what string, so func() bool) error 
 // awaitReady returns when all replicas are ready.
 func (h *history) awaitReady(ctx context.Context) error {
 	return h.await(ctx, "replicas that are ready", func() bool {
-		h.started = !slices.ContainsFunc(h.lives, func(l life) bool { return !l.ready })
+		h.started = !slices.ContainsFunc(h.states, func(s replicaState) bool { return !s.ready })
 		return h.started
 	})
 }
@@ -147,19 +148,19 @@ func (h *history) awaitReady(ctx context.Context) error {
 // awaitEnd returns when the last process has ended.
 func (h *history) awaitEnd(ctx context.Context) error {
 	return h.await(ctx, "the ends of all replicas", func() bool {
-		return !slices.ContainsFunc(h.lives, func(l life) bool { return l.alive })
+		return !slices.ContainsFunc(h.states, func(s replicaState) bool { return s.alive })
 	})
 }
 
-// changed wakes whoever waits. mu is held.
-func (h *history) changed() {
-	close(h.news)
-	h.news = make(chan struct{})
+// wake wakes await. h.mu is held.
+func (h *history) wake() {
+	close(h.changed)
+	h.changed = make(chan struct{})
 }
 
-// note takes an event of a supervisor. Those from before the launch that the trial begins with are
-// not part of it.
-func (h *history) note(s *cluster.Supervisor, e event.Event) {
+// record records an event of a supervisor, unless it belongs to an incarnation from before the
+// trial.
+func (h *history) record(s *cluster.Supervisor, e event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := slices.IndexFunc(h.replicas, func(r cluster.Replica) bool { return r.Name == e.Replica && r.Supervisor == s })
@@ -167,41 +168,41 @@ func (h *history) note(s *cluster.Supervisor, e event.Event) {
 		return
 	}
 	if i >= 0 {
-		l := &h.lives[i]
-		if e.Kind == event.KindLaunched && l.first == 0 {
-			l.first = e.Incarnation
+		state := &h.states[i]
+		if e.Kind == event.KindLaunched && state.first == 0 {
+			state.first = e.Incarnation
 		}
-		if e.Incarnation != 0 && (l.first == 0 || e.Incarnation < l.first) {
+		if e.Incarnation != 0 && (state.first == 0 || e.Incarnation < state.first) {
 			return
 		}
-		h.change(l, e)
+		h.update(state, e)
 		e.Replica = design.ReplicaName(i)
 		if e.Incarnation != 0 {
-			e.Incarnation -= l.first - 1
+			e.Incarnation -= state.first - 1
 		}
 	}
 	h.add(s, e)
-	h.changed()
+	h.wake()
 }
 
-// change takes note of what a replica is at.
-func (h *history) change(l *life, e event.Event) {
+// update applies an event to the state of its replica.
+func (h *history) update(state *replicaState, e event.Event) {
 	switch e.Kind {
 	case event.KindLaunched:
-		l.alive = true
+		state.alive = true
 	case event.KindReady:
-		l.ready = true
+		state.ready = true
 	case event.KindUnready:
-		l.ready = false
+		state.ready = false
 	case event.KindExited, event.KindLaunchFailed:
-		l.alive, l.ready = false, false
-		if !h.started && h.failure == nil { // also one that was ready: it may be down for good
+		state.alive, state.ready = false, false
+		if !h.started && h.failure == nil { // even if it was ready: it may be down for good
 			h.failure = endedEarly(e)
 		}
 	}
 }
 
-// endedEarly is the failure of a trial in which a replica has ended before the load.
+// endedEarly returns the error for a replica that ended before the load began.
 func endedEarly(e event.Event) error {
 	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
 	if len(e.Output) > 0 {
@@ -210,7 +211,7 @@ func endedEarly(e event.Event) error {
 	return errors.New(why)
 }
 
-// add records an event, and what a replica has counted, which is among its last lines.
+// add appends an event, and before it the counts in the replica's last lines of output.
 func (h *history) add(s *cluster.Supervisor, e event.Event) {
 	for _, line := range e.Output {
 		if count := trials.ReadCount(e.Replica, []byte(line)); count != nil {
@@ -226,23 +227,23 @@ func (h *history) fail(err error) {
 	defer h.mu.Unlock()
 	h.failure = err
 	h.giveUp()
-	h.changed()
+	h.wake()
 }
 
-// failed returns why the trial cannot be used.
+// failed returns why the trial cannot be used, or nil.
 func (h *history) failed() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.failure
 }
 
-// up returns for each replica whether it is ready.
+// up reports for each replica whether it is ready.
 func (h *history) up() []bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	up := make([]bool, len(h.lives))
-	for i, l := range h.lives {
-		up[i] = l.ready
+	up := make([]bool, len(h.states))
+	for i, s := range h.states {
+		up[i] = s.ready
 	}
 	return up
 }
@@ -251,7 +252,7 @@ func (h *history) up() []bool {
 func (h *history) first(i int) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.lives[i].first
+	return h.states[i].first
 }
 
 // rename is trials.Cluster.Rename.
@@ -263,7 +264,8 @@ func (h *history) rename(replica string, incarnation int) (string, int) {
 	return design.ReplicaName(i), incarnation - h.first(i) + 1
 }
 
-// finish returns the events by our clock, and what relates them to those of the supervisors.
+// finish returns the events timed by this machine's clock, and for each replica its name in the
+// cluster, its first incarnation and the estimate of its clock.
 func (h *history) finish(ctx context.Context) ([]trials.Event, map[string]record.Remote, error) {
 	clocks, err := h.readClocks(ctx)
 	if err != nil {
@@ -283,7 +285,7 @@ func (h *history) finish(ctx context.Context) ([]trials.Event, map[string]record
 	for i, r := range h.replicas {
 		clock := clocks[r.Supervisor]
 		remote[design.ReplicaName(i)] = record.Remote{
-			Name: r.Name, FirstIncarnation: h.lives[i].first, ClockOffset: clock.Offset(), ClockError: clock.Error,
+			Name: r.Name, FirstIncarnation: h.states[i].first, ClockOffset: clock.Offset(), ClockError: clock.Error,
 		}
 	}
 	return events, remote, nil

@@ -1,14 +1,16 @@
-// Package remote runs trials on a cluster that is already running, on one machine or many.
+// Package remote is the engine that runs trials on a cluster that is already running, on one
+// machine or many. Use it when the network between client and replicas should count; to experiment
+// on one machine, package lab needs no setup.
 //
-// Each trial begins with a restart of the replicas, since the luck of a request depends on its
-// number at its process. A process gets the faults and the seed of the trial before its first
-// request: no connection of the load is used until the process at its other end has them. Their
-// supervisors report what happens to the processes. How their clocks are related to ours is
-// estimated; the records have the estimate and its error. At the end everything is put back that
-// was changed.
+// Each trial begins with a restart of the replicas, because whether a request crashes depends on
+// its number within its process. A process gets the faults and the seed of the trial before its
+// first request: no connection of the load is used until the process at its other end has them. The
+// supervisors report the processes' events. The engine estimates the offset of their clocks, and the
+// records have the estimate and its error. After the run the engine restores everything that it has
+// changed.
 //
-// Nobody else should call the replicas meanwhile: such calls would be counted, and the checks of
-// the records find them.
+// Nothing else should call the replicas during a run: the replicas would count such calls, and the
+// checks of the records would fail.
 package remote
 
 import (
@@ -30,36 +32,36 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// Engine is the engine of trials on a running cluster. Make it with [New]. It runs one trial at a
-// time.
+// Engine is an engine for package trials that runs trials on a running cluster, one at a time.
+// [New] creates one.
 type Engine struct {
 	target      cluster.Target
 	credentials credentials.TransportCredentials
 	cluster     *cluster.Cluster
 
 	mu      sync.Mutex // held during a trial
-	before  before
-	scaled  bool // there are more replicas than before
-	changed bool // they have other policies and faults
+	before  snapshot
+	scaled  bool // the run has added replicas
+	changed bool // the run has changed policies and faults
 }
 
-// before is what the cluster was like.
-type before struct {
+// snapshot is the state of the cluster before the run.
+type snapshot struct {
 	group    string
 	replicas int
 	policies map[*cluster.Supervisor]*supervisorv1.Policy
 	faults   map[string]*faultv1.Faults // by replica
 }
 
-// Refused is an error for a design that the cluster cannot run.
+// Refused is the error for a design that the cluster cannot run.
 type Refused struct {
-	Cell   string // the title of the first cell that it cannot run
-	Factor string
-	Value  string
-	Why    string // what the cluster can do
+	Cell   string // title of the first cell that the cluster cannot run
+	Factor string // factor that it cannot set, such as replicas
+	Value  string // value of that factor in the cell
+	Why    string // what the cluster can do instead
 }
 
-// Error is one line.
+// Error returns the refusal in one line.
 func (r *Refused) Error() string {
 	return fmt.Sprintf("cell %q: %s %s: %s", r.Cell, r.Factor, r.Value, r.Why)
 }
@@ -69,7 +71,8 @@ func refuse(c design.Cell, factor, format string, args ...any) error {
 	return &Refused{c.Title(), factor, value, fmt.Sprintf(format, args...)}
 }
 
-// New returns the engine of trials on a cluster. Nil credentials: the connections are not secured.
+// New returns an engine for the cluster at t. If c is nil, connections do not use TLS. New does not
+// connect; Prepare does.
 func New(t cluster.Target, c credentials.TransportCredentials) *Engine {
 	if c == nil {
 		c = insecure.NewCredentials()
@@ -77,37 +80,37 @@ func New(t cluster.Target, c credentials.TransportCredentials) *Engine {
 	return &Engine{target: t, credentials: c}
 }
 
-// Prepare is part of trials.Preparer. It connects to the cluster, whose replicas must all be ready,
-// and finds out whether it can run the design: if it cannot, the error is a [*Refused]. Nothing is
-// changed yet but the number of replicas, where cells need more than there are.
+// Prepare implements trials.Preparer. It connects to the cluster, whose replicas must all be ready,
+// and checks that it can run the design; if it cannot, the error is a [*Refused]. If a cell needs
+// more replicas than there are, Prepare adds them; it changes nothing else.
 func (e *Engine) Prepare(ctx context.Context, d *design.Design) error {
 	var err error
 	if e.cluster, err = cluster.Connect(ctx, e.target, e.credentials); err != nil {
 		return err
 	}
 	if err = e.prepare(ctx, d); err != nil {
-		return and(err, e.Close(ctx))
+		return joinLine(err, e.Close(ctx))
 	}
 	return nil
 }
 
-// and joins two errors in one line; the second one may be nil.
-func and(err, other error) error {
+// joinLine joins two errors in one line. Either may be nil.
+func joinLine(err, other error) error {
 	if err == nil || other == nil {
 		return cmp.Or(err, other)
 	}
 	return fmt.Errorf("%w; and %w", err, other)
 }
 
-// Name is part of trials.Engine.
+// Name implements trials.Engine.
 func (*Engine) Name() string { return record.EngineCluster }
 
-// prepare makes sure that the cluster can run the design.
+// prepare checks that the cluster can run the design, and adds replicas where needed.
 func (e *Engine) prepare(ctx context.Context, d *design.Design) error {
 	if err := e.awaitReady(ctx); err != nil {
 		return err
 	}
-	if err := e.look(ctx, d.Cells[0]); err != nil {
+	if err := e.takeSnapshot(ctx, d.Cells[0]); err != nil {
 		return err
 	}
 	for _, c := range d.Cells {
@@ -126,9 +129,9 @@ func (e *Engine) prepare(ctx context.Context, d *design.Design) error {
 	return e.awaitReady(ctx)
 }
 
-// look takes note of what the cluster is like.
-func (e *Engine) look(ctx context.Context, first design.Cell) error {
-	e.before = before{
+// takeSnapshot stores the state of the cluster in e.before.
+func (e *Engine) takeSnapshot(ctx context.Context, first design.Cell) error {
+	e.before = snapshot{
 		group: e.cluster.Replicas[0].Status.GetGroup(), replicas: len(e.cluster.Replicas),
 		policies: map[*cluster.Supervisor]*supervisorv1.Policy{}, faults: map[string]*faultv1.Faults{},
 	}
@@ -144,8 +147,8 @@ func (e *Engine) look(ctx context.Context, first design.Cell) error {
 	return nil
 }
 
-// check returns why the cluster cannot run a cell. More replicas on a single machine are left to
-// Scale.
+// check returns an error if the cluster cannot run a cell. It accepts any number of replicas under a
+// single supervisor, which can add them.
 func (e *Engine) check(c design.Cell) error {
 	if n := len(e.cluster.Supervisors); c.Settings.Replicas > e.before.replicas && n > 1 {
 		return refuse(c, "replicas", "the cluster has %d, under %d supervisors, and only a single one can be told to scale", e.before.replicas, n)
@@ -161,8 +164,8 @@ func (e *Engine) check(c design.Cell) error {
 	return nil
 }
 
-// Close is part of trials.Preparer. It puts back what was changed, also when ctx has ended, and
-// closes the connections. The error says why something could not be put back.
+// Close implements trials.Preparer. It restores what the run has changed, even if ctx has ended, and
+// closes the connections. It returns an error if something could not be restored.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -170,7 +173,7 @@ func (e *Engine) Close(ctx context.Context) error {
 	if err != nil {
 		err = fmt.Errorf("the cluster was not put back as it was: %w; supervisor ctl reload, and restart --all, make it what its cluster file says", err)
 	}
-	return and(err, e.cluster.Close())
+	return joinLine(err, e.cluster.Close())
 }
 
 func (e *Engine) restore(ctx context.Context) error {
@@ -193,8 +196,8 @@ func (e *Engine) restore(ctx context.Context) error {
 	return nil
 }
 
-// restoreFaults sets faults that had been set before: those of the command line the processes have
-// by themselves.
+// restoreFaults sets the faults that had been set at run time before. Relaunched processes have
+// those of their command line by themselves.
 func (e *Engine) restoreFaults(ctx context.Context) error {
 	for _, r := range e.cluster.Replicas {
 		if err := e.restoreFaultsOf(ctx, r); err != nil {
@@ -207,10 +210,10 @@ func (e *Engine) restoreFaults(ctx context.Context) error {
 func (e *Engine) restoreFaultsOf(ctx context.Context, r cluster.Replica) error {
 	was, known := e.before.faults[r.Name]
 	now, err := e.cluster.Faults(ctx, r)
-	if err != nil || !known { // somebody has added it meanwhile
+	if err != nil || !known { // unknown: another client has added the replica during the run
 		return err
 	}
-	now.Plan = was.GetPlan() // it was drawn by the process, unless it is on the command line
+	now.Plan = was.GetPlan() // each process draws its own plan unless the command line sets it
 	if proto.Equal(was, now) {
 		return nil
 	}

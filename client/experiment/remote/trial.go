@@ -15,14 +15,14 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// trial is a trial on the first replicas of the cluster, which are a, b, ... in its records.
+// trial is a trial on the first replicas of the cluster, whose names in the records are a, b, ...
 type trial struct {
 	engine   *Engine
 	replicas []cluster.Replica
 	history  *history
 }
 
-// Trial is part of trials.Engine. What it saw is returned also when ctx ended it.
+// Trial implements trials.Engine.
 func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, watch trials.Watch) (record.TrialRecords, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -46,8 +46,8 @@ func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, wa
 	return seen, nil
 }
 
-// begin launches the replicas anew, under the policy of the cell, and returns when all are ready.
-// When the events of a supervisor end, giveUp is called.
+// begin relaunches the replicas under the policy of the cell and returns when all are ready. If a
+// supervisor's stream of events breaks during the trial, giveUp is called.
 func (r *trial) begin(ctx context.Context, s design.Settings, giveUp context.CancelFunc) error {
 	e := r.engine
 	if err := e.stop(ctx); err != nil {
@@ -74,8 +74,7 @@ func (r *trial) begin(ctx context.Context, s design.Settings, giveUp context.Can
 	return err
 }
 
-// end stops the replicas, and returns what has happened to them, and how that is related to our
-// clock.
+// end stops the replicas and returns what history.finish does.
 func (r *trial) end(ctx context.Context) ([]trials.Event, map[string]record.Remote, error) {
 	defer r.history.end()
 	if err := r.engine.stop(ctx); err != nil {
@@ -87,7 +86,7 @@ func (r *trial) end(ctx context.Context) ([]trials.Event, map[string]record.Remo
 	return r.history.finish(ctx)
 }
 
-// target is what the load goes to.
+// target returns the cluster as the load sees it.
 func (r *trial) target(s design.Settings, seed uint64) *trials.Cluster {
 	replicas, faults := map[string]cluster.Replica{}, map[string]*faultv1.SetRequest{} // by address
 	set := func(ctx context.Context, addr string) error {
@@ -110,7 +109,7 @@ func (r *trial) target(s design.Settings, seed uint64) *trials.Cluster {
 	return c
 }
 
-// signal is trials.Cluster.Signal.
+// signal is the field Signal of trials.Cluster.
 func (r *trial) signal(s syscall.Signal, names ...string) error {
 	var replicas []cluster.Replica
 	for i, one := range r.replicas {
@@ -124,7 +123,7 @@ func (r *trial) signal(s syscall.Signal, names ...string) error {
 	})
 }
 
-// signals are those that a schedule may have.
+// signals has the signals that a schedule may send.
 var signals = map[syscall.Signal]supervisorv1.Signal{
 	syscall.SIGSTOP: supervisorv1.Signal_SIGNAL_STOP, syscall.SIGCONT: supervisorv1.Signal_SIGNAL_CONT,
 	syscall.SIGKILL: supervisorv1.Signal_SIGNAL_KILL, syscall.SIGTERM: supervisorv1.Signal_SIGNAL_TERM,
