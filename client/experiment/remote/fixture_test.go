@@ -27,22 +27,22 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// counterd is the program that the replicas of all tests are.
+// counterd is the path of the replicas' program.
 var counterd string
 
 func TestMain(m *testing.M) {
 	labtest.Main(m, func(path string) { counterd = path })
 }
 
-// ownPolicy is what the machines' replicas are under, before and after a run.
+// ownPolicy is the machines' restart policy before and after a run.
 var ownPolicy = restart.Policy{Delay: 3 * time.Second, Backoff: restart.Backoff{Factor: 2, Max: time.Minute}, Limit: restart.Limit{Exits: 7}}
 
-// machine runs a supervisor with a control service and replicas of those names, each of which
-// crashes at its first request, unless it is told otherwise. It returns the address of the control
+// machine runs a supervisor with a control service and replicas of the given names, which crash at
+// their first request until their faults are changed. It returns the address of the control
 // service.
 func machine(t *testing.T, names ...string) string {
 	t.Helper()
-	lock, addrs, err := lab.Claim(len(names) + 2) // two more, for Scale
+	lock, addrs, err := lab.Claim(len(names) + 2) // two more for Scale
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func machine(t *testing.T, names ...string) string {
 			Name: "counter", Count: len(names), Policy: ownPolicy,
 			Replica: func(i int) spec.Replica {
 				if i >= len(addrs) {
-					return spec.Replica{} // which is not allowed
+					return spec.Replica{} // invalid, so that Scale fails
 				}
 				name := fmt.Sprintf("more-%d", i)
 				if i < len(names) {
@@ -105,7 +105,8 @@ func machine(t *testing.T, names ...string) string {
 	return l.Addr().String()
 }
 
-// run runs a design on an engine to its end. Its records can be true.
+// run runs a design on an engine and returns its records. It fails the test if a check of the
+// records fails.
 func run(t *testing.T, e trials.Engine, d *design.Design) *record.Run {
 	t.Helper()
 	dir, err := (&trials.Run{Engine: e, Runs: t.TempDir()}).Do(t.Context(), d)
@@ -124,10 +125,11 @@ func run(t *testing.T, e trials.Engine, d *design.Design) *record.Run {
 	return seen
 }
 
-// target is a cluster of supervisors.
+// target returns the cluster of the supervisors at the given addresses.
 func target(control ...string) cluster.Target { return cluster.Target{Control: control} }
 
-// skewed is an engine on machines whose clocks are off, each by another hour.
+// skewed is an engine whose supervisors' clocks are wrong: the first by one hour, the second by two,
+// and so on.
 type skewed struct{ *Engine }
 
 func (s skewed) Prepare(ctx context.Context, d *design.Design) error {
@@ -140,7 +142,7 @@ func (s skewed) Prepare(ctx context.Context, d *design.Design) error {
 	return nil
 }
 
-// skewedClient shifts the times that a supervisor tells.
+// skewedClient shifts the times that a supervisor reports.
 type skewedClient struct {
 	supervisorv1.SupervisorClient
 	by time.Duration

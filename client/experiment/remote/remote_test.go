@@ -26,9 +26,8 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// With one caller and no relaunch, what becomes of each call is the same as on clusters of the
-// lab's own, also in repeated trials and on replicas that are not the first incarnations and have
-// other names.
+// With one caller and no relaunch, every call has the same outcome as on a cluster of package lab,
+// even in later trials and although the replicas have other names and incarnations.
 func TestSameSeedAsInTheLab(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, `
@@ -40,13 +39,13 @@ rows:
   - {name: two replicas, replicas: 2, order: round-robin, rounds: 1}
   - {name: crash before the reply, crash_point: reply, order: sticky}
 `)
-	was := run(t, &lab.Lab{Counterd: counterd}, d)
-	is := run(t, New(target(machine(t, "counter-0", "counter-1"), machine(t, "counter-2")), nil), d)
-	if len(is.Trials) != 6 || is.Manifest.Engine != record.EngineCluster {
-		t.Fatalf("%d trials on %s", len(is.Trials), is.Manifest.Engine)
+	local := run(t, &lab.Lab{Counterd: counterd}, d)
+	remote := run(t, New(target(machine(t, "counter-0", "counter-1"), machine(t, "counter-2")), nil), d)
+	if len(remote.Trials) != 6 || remote.Manifest.Engine != record.EngineCluster {
+		t.Fatalf("%d trials on %s, want 6 on %s", len(remote.Trials), remote.Manifest.Engine, record.EngineCluster)
 	}
-	for i, trial := range is.Trials {
-		got, want := outcomes(trial.Calls), outcomes(was.Trials[i].Calls)
+	for i, trial := range remote.Trials {
+		got, want := outcomes(trial.Calls), outcomes(local.Trials[i].Calls)
 		if got != want {
 			t.Errorf("%s: on the cluster\n%s\nin the lab\n%s", d.Cells[trial.Cell].Title(), got, want)
 		}
@@ -54,12 +53,12 @@ rows:
 			t.Errorf("%s: no crash", d.Cells[trial.Cell].Title())
 		}
 		if r := trial.Remote["b"]; r.Name != "counter-1" || r.FirstIncarnation < 2 {
-			t.Errorf("trial %d: replica b is %+v", trial.Number, r)
+			t.Errorf("trial %d: replica b is %+v, want counter-1 with a first incarnation of 2 or more", trial.Number, r)
 		}
 	}
 }
 
-// outcomes spells what became of each call.
+// outcomes returns a line for each call with its result and the outcomes of its attempts.
 func outcomes(calls []record.Call) string {
 	var b strings.Builder
 	for _, c := range calls {
@@ -72,9 +71,9 @@ func outcomes(calls []record.Call) string {
 	return b.String()
 }
 
-// Replicas are killed and crash and are relaunched, on machines whose clocks are off by hours, and
-// the records can be true. No process meets a request with the faults of its command line, by which
-// each request would crash it.
+// The records pass the checks although replicas are killed, crash and are relaunched, on machines
+// whose clocks are off by hours. No process serves a request with the faults of its command line,
+// with which every request would crash it.
 func TestCrashesAndRelaunches(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, `
@@ -108,13 +107,13 @@ schedule: [{at: 0s, signal: kill, replicas: [a, c]}]
 			}
 		}
 		if p := d.Cells[trial.Cell].Settings.PCrash; p == 0 && crashes > 0 {
-			t.Errorf("%d crashes without a probability of them", crashes)
+			t.Errorf("%d crashes with p_crash 0", crashes)
 		}
 		for i, name := range []string{"a", "b", "c"} {
 			want := -time.Duration(1+i/2) * time.Hour
 			r := seen.Remote[name]
 			if off := (r.ClockOffset - want).Abs(); off > r.ClockError {
-				t.Errorf("replica %s: its clock is off by %v ± %v, want %v", name, r.ClockOffset, r.ClockError, want)
+				t.Errorf("replica %s: clock offset %v ± %v, want %v", name, r.ClockOffset, r.ClockError, want)
 			}
 		}
 	}
@@ -123,20 +122,20 @@ schedule: [{at: 0s, signal: kill, replicas: [a, c]}]
 	}
 }
 
-// A single supervisor is scaled, and all that was changed is put back, also after a run that was
+// A run scales a single supervisor, and restores everything it has changed, even if it is
 // interrupted.
-func TestAllIsPutBack(t *testing.T) {
+func TestRestoresCluster(t *testing.T) {
 	t.Parallel()
 	addr := machine(t, "one", "two")
-	before := look(t, addr)
+	before := describe(t, addr)
 	d := labtest.Design(t, "repeats: 1\nfactors: {replicas: [1, 4], restart_delay: none, calls: 10, service_time: 1ms}")
 	seen := run(t, New(target(addr), nil), d)
 	for _, trial := range seen.Trials {
 		if n := d.Cells[trial.Cell].Settings.Replicas; len(trial.Addrs) != n || len(trial.Remote) != n {
-			t.Errorf("%d replicas in a trial of %d", len(trial.Addrs), n)
+			t.Errorf("a trial has %d addresses, want %d", len(trial.Addrs), n)
 		}
 	}
-	if after := look(t, addr); !slices.Equal(after, before) {
+	if after := describe(t, addr); !slices.Equal(after, before) {
 		t.Errorf("after the run\n%q\nbefore it\n%q", after, before)
 	}
 
@@ -153,16 +152,16 @@ func TestAllIsPutBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if run, err := record.Open(dir); err != nil || len(run.Trials) != 1 || !run.Trials[0].Interrupted {
-		t.Errorf("an interrupted run has %d trials, %v", len(run.Trials), err)
+		t.Errorf("an interrupted run has %d trials, %v; want one interrupted trial", len(run.Trials), err)
 	}
-	if after := look(t, addr); !slices.Equal(after, before) {
+	if after := describe(t, addr); !slices.Equal(after, before) {
 		t.Errorf("after the interrupted run\n%q\nbefore it\n%q", after, before)
 	}
 }
 
-// look spells what a cluster of one supervisor is like, and gives its replicas another fault than
-// that of the command line the first time.
-func look(t *testing.T, addr string) []string {
+// describe returns a line for each replica of a supervisor with its address, policy and faults. The
+// first time, it also changes a fault of the first replica, which a run must restore.
+func describe(t *testing.T, addr string) []string {
 	t.Helper()
 	e := New(target(addr), nil)
 	var err error
@@ -189,8 +188,8 @@ func look(t *testing.T, addr string) []string {
 	return all
 }
 
-// What the cluster cannot do is refused in one line, and nothing is restarted.
-func TestRefusesWhatTheClusterCannotDo(t *testing.T) {
+// A design that the cluster cannot run is refused in one line, and nothing is restarted.
+func TestRefusesUnsupportedDesigns(t *testing.T) {
 	t.Parallel()
 	a, b := machine(t, "a", "b"), machine(t, "c")
 	_, port, err := net.SplitHostPort(a)
@@ -214,7 +213,7 @@ func TestRefusesWhatTheClusterCannotDo(t *testing.T) {
 	} {
 		_, err := (&trials.Run{Engine: New(test.target, nil), Runs: t.TempDir()}).Do(t.Context(), labtest.Design(t, test.design))
 		if _, ok := errors.AsType[*Refused](err); !ok || !strings.HasPrefix(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v, want one line with %q", test.design, err, test.want)
+			t.Errorf("%s: got %v, want one line beginning with %q", test.design, err, test.want)
 		}
 	}
 	connected, err := cluster.Connect(t.Context(), target(a, b), nil)
@@ -224,13 +223,13 @@ func TestRefusesWhatTheClusterCannotDo(t *testing.T) {
 	defer connected.Close()
 	for _, r := range connected.Replicas {
 		if r.Status.GetIncarnation() != 1 || r.Status.GetState() != supervisorv1.State_STATE_READY {
-			t.Errorf("replica %s: %v, incarnation %d", r.Name, r.Status.GetState(), r.Status.GetIncarnation())
+			t.Errorf("replica %s: %v, incarnation %d; want it ready in its first incarnation", r.Name, r.Status.GetState(), r.Status.GetIncarnation())
 		}
 	}
 }
 
-// A cluster with a replica that is down is refused: there is no telling how it is to be put back.
-func TestRefusesAClusterThatIsDown(t *testing.T) {
+// A cluster with a stopped replica is refused, because a run could not restore it.
+func TestRefusesStoppedReplica(t *testing.T) {
 	t.Parallel()
 	addr := machine(t, "a", "b")
 	connected, err := cluster.Connect(t.Context(), target(addr), nil)
@@ -243,6 +242,6 @@ func TestRefusesAClusterThatIsDown(t *testing.T) {
 	}
 	_, err = (&trials.Run{Engine: New(target(addr), nil), Runs: t.TempDir()}).Do(t.Context(), labtest.Design(t, "repeats: 1"))
 	if err == nil || !strings.HasPrefix(err.Error(), "replica b of the supervisor at "+addr+" is down") {
-		t.Errorf("got %v", err)
+		t.Errorf("got %v, want that replica b is down", err)
 	}
 }

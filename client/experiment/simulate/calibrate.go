@@ -15,11 +15,12 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Calibrate measures a [Model] from the records of a real run: RoundTrip from attempts that were
-// alone at their replica; Notice and Relaunch from crashes with one request in flight; Boot from
-// the launches that follow. The service times, which are known from the seed, are left out. Records
-// have no dials, so Connect and Refuse are the defaults; see [Model.SetDials]. The error names what
-// the run has none of.
+// Calibrate measures a [Model] from the records of a run on real processes: RoundTrip from attempts
+// that were alone at their replica, Notice and Relaunch from crashes with one request in flight, and
+// Boot from the launches that follow. It subtracts the service times, which the seed determines.
+// Records have no dials, so Connect and Refuse keep their defaults until [Model.SetDials] sets them.
+//
+// It returns an error if the run is not a real one, has a schedule, or lacks one of these cases.
 func Calibrate(run *record.Run) (Model, error) {
 	d := run.Manifest.Design
 	switch {
@@ -28,7 +29,7 @@ func Calibrate(run *record.Run) (Model, error) {
 	case len(d.Schedule) > 0:
 		return Model{}, fmt.Errorf("%s has a schedule of signals, which disturb what is measured: want a run without one", run.Dir)
 	}
-	lives := livesIn(run)
+	seen := incarnations(run)
 	m := DefaultModel()
 	measure := func(part *Measurement, what string, samples []time.Duration) error {
 		if len(samples) == 0 {
@@ -37,29 +38,30 @@ func Calibrate(run *record.Run) (Model, error) {
 		*part = measured(samples)
 		return nil
 	}
-	if err := measure(&m.RoundTrip, "no call that was alone at its replica", collect(lives, (*life).roundTrips)); err != nil {
+	if err := measure(&m.RoundTrip, "no call that was alone at its replica", collect(seen, (*incarnation).roundTrips)); err != nil {
 		return Model{}, err
 	}
 	half := time.Duration(m.RoundTrip.Median) / 2
-	err := measure(&m.Notice, "no crash with one request in flight", collect(lives, func(l *life) []time.Duration { return l.notice(half) }))
+	err := measure(&m.Notice, "no crash with one request in flight", collect(seen, func(in *incarnation) []time.Duration { return in.notice(half) }))
 	if err != nil {
 		return Model{}, err
 	}
-	err = measure(&m.Relaunch, "no relaunch after such a crash", collect(lives, func(l *life) []time.Duration { return l.relaunch(half) }))
+	err = measure(&m.Relaunch, "no relaunch after such a crash", collect(seen, func(in *incarnation) []time.Duration { return in.relaunch(half) }))
 	if err != nil {
 		return Model{}, err
 	}
-	err = measure(&m.Boot, "no replica that became ready again", collect(lives, (*life).boot))
+	err = measure(&m.Boot, "no replica that became ready again", collect(seen, (*incarnation).boot))
 	return m, err
 }
 
-// RoundTrip measures the RoundTrip of a [Model] alone: as Calibrate does, or, in a run whose calls
-// were never alone, from attempts whose service time is known all the same.
+// RoundTrip measures only the RoundTrip of a [Model]: as Calibrate does, or, if no call of the run
+// was alone at its replica, from other attempts whose service time is known. It returns an error if
+// there are none.
 func RoundTrip(run *record.Run) (Measurement, error) {
-	lives := livesIn(run)
-	samples := collect(lives, (*life).roundTrips)
+	seen := incarnations(run)
+	samples := collect(seen, (*incarnation).roundTrips)
 	if len(samples) == 0 {
-		samples = collect(lives, (*life).roundTripsBesideOthers)
+		samples = collect(seen, (*incarnation).roundTripsBesideOthers)
 	}
 	if len(samples) == 0 {
 		return Measurement{}, errors.New("no call whose service time is known, so the round trip is unknown")
@@ -67,7 +69,9 @@ func RoundTrip(run *record.Run) (Measurement, error) {
 	return measured(samples), nil
 }
 
-// SetDials sets Connect and Refuse to what dials took that connected, and that were refused.
+// SetDials measures Connect and Refuse from the times of dials that connected and of dials that were
+// refused, such as those of Lab.Dials in package lab. It leaves a part unchanged if it has no
+// samples.
 func (m *Model) SetDials(connected, refused []time.Duration) {
 	if len(connected) > 0 {
 		m.Connect = measured(connected)
@@ -77,19 +81,20 @@ func (m *Model) SetDials(connected, refused []time.Duration) {
 	}
 }
 
-func collect(lives []*life, of func(*life) []time.Duration) []time.Duration {
+func collect(seen []*incarnation, of func(*incarnation) []time.Duration) []time.Duration {
 	var all []time.Duration
-	for _, l := range lives {
-		all = append(all, of(l)...)
+	for _, in := range seen {
+		all = append(all, of(in)...)
 	}
 	return all
 }
 
-// measured returns the median, its interval by the ranks that the binomial distribution gives, in
-// the normal approximation, and the spread.
+// measured returns the median of samples, its 95% interval and the spread. The interval's ends are
+// order statistics whose ranks come from the binomial distribution in the normal approximation
+// (Conover, Practical Nonparametric Statistics, section 3.2).
 func measured(samples []time.Duration) Measurement {
 	for i := range samples {
-		samples[i] = min(max(samples[i], 0), maxSpan) // clocks of several processes and threads are read
+		samples[i] = min(max(samples[i], 0), maxSpan) // differences between clocks may be negative
 	}
 	slices.Sort(samples)
 	n := float64(len(samples))
@@ -106,40 +111,40 @@ func measured(samples []time.Duration) Measurement {
 	return m
 }
 
-// life is what a trial has seen of one incarnation of a replica.
-type life struct {
-	settings    design.Settings
-	plan        fault.Plan
-	launched    time.Duration
-	ready       time.Duration // zero: never
-	relaunched  time.Duration // when the next incarnation was launched; zero: never
-	count       record.Count
-	attempts    []record.Attempt // that were sent to it, in the order of their starts
-	values      map[int]uint64   // the counter's, by the index in attempts
-	incarnation int
+// incarnation is the part of a trial's records that concerns one incarnation of a replica.
+type incarnation struct {
+	settings   design.Settings
+	plan       fault.Plan
+	launched   time.Duration
+	ready      time.Duration // zero if it never was
+	relaunched time.Duration // when the next incarnation was launched; zero if none was
+	count      record.Count
+	attempts   []record.Attempt // sent to it, in order of start
+	values     map[int]uint64   // the counter's, by the index in attempts
+	number     int
 }
 
-func livesIn(run *record.Run) []*life {
-	var all []*life
+func incarnations(run *record.Run) []*incarnation {
+	var all []*incarnation
 	for _, t := range run.Trials {
-		all = append(all, livesOf(t, run.Manifest.Design.Cells[t.Cell].Settings)...)
+		all = append(all, incarnationsOf(t, run.Manifest.Design.Cells[t.Cell].Settings)...)
 	}
 	return all
 }
 
-// livesOf returns the lives in a trial of such settings.
-func livesOf(t record.TrialRecords, s design.Settings) []*life {
+// incarnationsOf returns the incarnations of a trial with the given settings.
+func incarnationsOf(t record.TrialRecords, s design.Settings) []*incarnation {
 	type key struct {
-		replica     string
-		incarnation int
+		replica string
+		number  int
 	}
-	byKey := map[key]*life{}
-	var all []*life
-	of := func(replica string, incarnation int) *life {
-		k := key{replica, incarnation}
+	byKey := map[key]*incarnation{}
+	var all []*incarnation
+	of := func(replica string, number int) *incarnation {
+		k := key{replica, number}
 		if byKey[k] == nil {
-			plan := fault.Plan{Seed: t.Seed, Replica: replica, Incarnation: uint64(incarnation)}
-			byKey[k] = &life{settings: s, plan: plan, incarnation: incarnation, values: map[int]uint64{}}
+			plan := fault.Plan{Seed: t.Seed, Replica: replica, Incarnation: uint64(number)}
+			byKey[k] = &incarnation{settings: s, plan: plan, number: number, values: map[int]uint64{}}
 			all = append(all, byKey[k])
 		}
 		return byKey[k]
@@ -158,7 +163,7 @@ func livesOf(t record.TrialRecords, s design.Settings) []*life {
 	}
 	type sent struct {
 		record.Attempt
-		value uint64 // zero: none
+		value uint64 // zero if it has none
 	}
 	var attempts []sent
 	for _, c := range t.Calls {
@@ -174,96 +179,96 @@ func livesOf(t record.TrialRecords, s design.Settings) []*life {
 	}
 	slices.SortStableFunc(attempts, func(a, b sent) int { return int(a.Start - b.Start) })
 	for _, a := range attempts {
-		l := of(a.Replica, a.Incarnation)
-		l.values[len(l.attempts)] = a.value
-		l.attempts = append(l.attempts, a.Attempt)
+		in := of(a.Replica, a.Incarnation)
+		in.values[len(in.attempts)] = a.value
+		in.attempts = append(in.attempts, a.Attempt)
 	}
 	return all
 }
 
-// work is the service time of the k-th request.
-func (l *life) work(k uint64) time.Duration {
-	return l.settings.ServiceTime.Quantile(l.plan.Draws(k).ServiceTime)
+// work returns the service time of the k-th request.
+func (in *incarnation) work(k uint64) time.Duration {
+	return in.settings.ServiceTime.Quantile(in.plan.Draws(k).ServiceTime)
 }
 
-// roundTrips are those of attempts that were alone, and of which the counter's value confirms which
-// request each was.
-func (l *life) roundTrips() []time.Duration {
+// roundTrips returns the round trips of attempts that were alone at the replica and whose number the
+// counter's value confirms.
+func (in *incarnation) roundTrips() []time.Duration {
 	var all []time.Duration
-	var ended time.Duration // the last of those before
-	for i, a := range l.attempts {
-		alone := a.Start >= ended && (i+1 == len(l.attempts) || l.attempts[i+1].Start >= a.End())
+	var ended time.Duration // the latest end of the attempts before
+	for i, a := range in.attempts {
+		alone := a.Start >= ended && (i+1 == len(in.attempts) || in.attempts[i+1].Start >= a.End())
 		ended = max(ended, a.End())
-		if k := uint64(i + 1); alone && l.values[i] == k {
-			all = append(all, a.Duration-l.work(k))
+		if k := uint64(i + 1); alone && in.values[i] == k {
+			all = append(all, a.Duration-in.work(k))
 		}
 	}
 	return all
 }
 
-// apart is how long before or after all others at its replica an attempt starts that is sure to
-// arrive in this order.
+// apart is the time between the starts of two attempts at a replica that are sure to arrive in this
+// order.
 const apart = 2 * time.Millisecond
 
-// roundTripsBesideOthers are those of attempts that started apart from the others, or whose service
-// time is the same whatever the order.
-func (l *life) roundTripsBesideOthers() []time.Duration {
-	if l.settings.Capacity > 0 {
-		return nil // they may have queued
+// roundTripsBesideOthers returns the round trips of attempts that started apart from all others, or
+// of all attempts if the service time is constant.
+func (in *incarnation) roundTripsBesideOthers() []time.Duration {
+	if in.settings.Capacity > 0 {
+		return nil // attempts may have queued
 	}
 	var all []time.Duration
-	constant := l.work(1) == l.work(2) && l.work(2) == l.work(3)
-	for i, a := range l.attempts {
-		early := i == 0 || a.Start-l.attempts[i-1].Start >= apart
-		late := i+1 == len(l.attempts) || l.attempts[i+1].Start-a.Start >= apart
+	constant := in.work(1) == in.work(2) && in.work(2) == in.work(3)
+	for i, a := range in.attempts {
+		early := i == 0 || a.Start-in.attempts[i-1].Start >= apart
+		late := i+1 == len(in.attempts) || in.attempts[i+1].Start-a.Start >= apart
 		if a.Outcome == failover.OutcomeOK && (constant || early && late) {
-			all = append(all, a.Duration-l.work(uint64(i+1)))
+			all = append(all, a.Duration-in.work(uint64(i+1)))
 		}
 	}
 	return all
 }
 
-// crash returns the attempt that crashed the replica, and how long after its start, where that is
-// known: nothing else was in flight.
-func (l *life) crash(half time.Duration) (a record.Attempt, after time.Duration, known bool) {
-	n := len(l.attempts)
-	if l.count.Crash == 0 || l.count.InFlight > 0 || n == 0 || l.attempts[n-1].Outcome != failover.OutcomeLost {
+// crash returns the attempt that crashed the replica and how long after the attempt's start it
+// crashed. That is known only if nothing else was in flight.
+func (in *incarnation) crash(half time.Duration) (a record.Attempt, after time.Duration, known bool) {
+	n := len(in.attempts)
+	if in.count.Crash == 0 || in.count.InFlight > 0 || n == 0 || in.attempts[n-1].Outcome != failover.OutcomeLost {
 		return record.Attempt{}, 0, false
 	}
 	after = half
-	if l.settings.CrashPoint == fault.CrashPointReply {
-		after += l.work(l.count.Crash)
+	if in.settings.CrashPoint == fault.CrashPointReply {
+		after += in.work(in.count.Crash)
 	}
-	return l.attempts[n-1], after, true
+	return in.attempts[n-1], after, true
 }
 
-func (l *life) notice(half time.Duration) []time.Duration {
-	a, after, known := l.crash(half)
+func (in *incarnation) notice(half time.Duration) []time.Duration {
+	a, after, known := in.crash(half)
 	if !known {
 		return nil
 	}
 	return []time.Duration{a.Duration - after}
 }
 
-func (l *life) relaunch(half time.Duration) []time.Duration {
-	a, after, known := l.crash(half)
-	if !known || l.relaunched == 0 {
+func (in *incarnation) relaunch(half time.Duration) []time.Duration {
+	a, after, known := in.crash(half)
+	if !known || in.relaunched == 0 {
 		return nil
 	}
-	return []time.Duration{l.relaunched - a.Start - after - l.settings.RestartDelay}
+	return []time.Duration{in.relaunched - a.Start - after - in.settings.RestartDelay}
 }
 
-// boot is until the supervisor or the client has found a relaunched replica listening, whichever
-// was first.
-func (l *life) boot() []time.Duration {
+// boot returns the time from a relaunch until the supervisor or the client found the replica
+// listening, whichever was first.
+func (in *incarnation) boot() []time.Duration {
 	var found []time.Duration
-	if l.ready != 0 {
-		found = append(found, l.ready-l.launched)
+	if in.ready != 0 {
+		found = append(found, in.ready-in.launched)
 	}
-	if len(l.attempts) > 0 {
-		found = append(found, l.attempts[0].Start-l.launched)
+	if len(in.attempts) > 0 {
+		found = append(found, in.attempts[0].Start-in.launched)
 	}
-	if l.incarnation < 2 || len(found) == 0 {
+	if in.number < 2 || len(found) == 0 {
 		return nil
 	}
 	return []time.Duration{slices.Min(found)}

@@ -16,8 +16,7 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// recordOf returns what a machine of the model shows of a design, as if it had been run on
-// processes.
+// recordOf simulates a design and returns its records as if they came from real processes.
 func recordOf(t *testing.T, d *design.Design, m Model) *record.Run {
 	t.Helper()
 	run := &record.Run{Dir: "runs/made-up", Manifest: record.Manifest{Engine: "processes", Design: d}}
@@ -31,10 +30,10 @@ func recordOf(t *testing.T, d *design.Design, m Model) *record.Run {
 	return run
 }
 
-// The records of a machine tell its model, whatever the load and wherever the crashes strike.
+// Calibrate finds the model that made the records, whatever the load and the crash point.
 func TestCalibrate(t *testing.T) {
-	always := func(ms int) Measurement { return Measurement{Median: Span(ms) * Span(time.Millisecond)} }
-	want := Model{RoundTrip: always(4), Connect: always(3), Refuse: always(2), Notice: always(7), Relaunch: always(11), Boot: always(13)}
+	constant := func(ms int) Measurement { return Measurement{Median: Span(ms) * Span(time.Millisecond)} }
+	want := Model{RoundTrip: constant(4), Connect: constant(3), Refuse: constant(2), Notice: constant(7), Relaunch: constant(11), Boot: constant(13)}
 	for _, factors := range []string{
 		"{calls: 150, replicas: 1, concurrency: 1, p_crash: 0.3, restart_delay: 0s, service_time: 'uniform:2ms:6ms', when_down: wait, rounds: 999, timeout: 0s, pause: 0s}",
 		"{calls: 300, concurrency: 5, p_crash: 0.2, restart_delay: 200ms, service_time: 'exp:20ms', crash_point: reply, rounds: 5}",
@@ -49,17 +48,16 @@ func TestCalibrate(t *testing.T) {
 			got, want Measurement
 		}{{"round trip", got.RoundTrip, want.RoundTrip}, {"notice", got.Notice, want.Notice}, {"relaunch", got.Relaunch, want.Relaunch}, {"boot", got.Boot, want.Boot}} {
 			if time.Duration(p.got.Median-p.want.Median).Abs() > 10*time.Microsecond {
-				t.Errorf("%s: %v, want %v, of %s", p.name, p.got.Median, p.want.Median, factors)
+				t.Errorf("%s: %s %v, want %v", factors, p.name, p.got.Median, p.want.Median)
 			}
 		}
 		if got.Connect.Median != DefaultModel().Connect.Median || got.Connect.N != 0 {
-			t.Errorf("a dial takes %v, which no record tells", got.Connect.Median)
+			t.Errorf("connect %v of %d measurements, want the default: records have no dials", got.Connect.Median, got.Connect.N)
 		}
 	}
 }
 
-// The round trip is known of calls that are never alone too, as long as it is known which of a
-// replica's requests each was.
+// RoundTrip measures calls that are never alone too, as long as their order of arrival is known.
 func TestRoundTrip(t *testing.T) {
 	m := DefaultModel()
 	m.RoundTrip = Measurement{Median: Span(700 * time.Microsecond)}
@@ -73,7 +71,7 @@ func TestRoundTrip(t *testing.T) {
 	} {
 		trip, err := RoundTrip(recordOf(t, labtest.Design(t, "factors: "+factors), m))
 		if (err == nil) != known || known && trip.Median != m.RoundTrip.Median {
-			t.Errorf("%s: %v, %v", factors, trip.Median, err)
+			t.Errorf("%s: got %v, %v; want known %v", factors, trip.Median, err, known)
 		}
 	}
 }
@@ -98,11 +96,11 @@ func TestCalibrateRefuses(t *testing.T) {
 	run := recordOf(t, labtest.Design(t, crashing), DefaultModel())
 	run.Manifest.Engine = "simulation"
 	if _, err := Calibrate(run); err == nil || !strings.Contains(err.Error(), "want a run on processes") {
-		t.Errorf("got %v", err)
+		t.Errorf("a simulated run: got %v", err)
 	}
 }
 
-// What a calibration saves is what a simulation loads, the spreads included.
+// LoadModel returns what Save has written, including spreads.
 func TestSaveAndLoad(t *testing.T) {
 	c := DefaultModel()
 	c.Boot = measured([]time.Duration{8 * time.Millisecond, 4 * time.Millisecond, 5 * time.Millisecond})

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// load makes the calls of a plan, as workload.Plan.Run does.
+// load makes the calls of a plan in virtual time, as workload.Plan.Run does in real time.
 type load struct {
 	workload.Plan
 	world    *world
@@ -23,13 +23,13 @@ type load struct {
 	between  int // workers that are about to make a call
 	late     int
 
-	// Of an open loop.
+	// The rest is for open loops.
 
 	next    func() (time.Duration, bool)
-	stop    func()        // ends next
-	due     time.Duration // of the call that comes next
-	more    bool          // there is one
-	waiting []time.Duration
+	stop    func()          // ends next
+	due     time.Duration   // when the next call is due
+	more    bool            // there is a next call
+	waiting []time.Duration // when the calls were due that have not started
 	timer   virtual.Timer
 }
 
@@ -48,22 +48,22 @@ func (l *load) begin(w *world) {
 	}
 }
 
-// end gives up what is left of the load.
+// end discards the rest of the load.
 func (l *load) end() {
 	if l.stop != nil {
 		l.stop()
 	}
 }
 
-// since is the time since the load began.
+// since returns the time since the load began.
 func (l *load) since() time.Duration { return l.world.now() - l.world.began }
 
-// over reports whether no call is under way, and none will be.
+// over reports whether no call is under way or to come.
 func (l *load) over() bool {
 	return l.underWay == 0 && l.between == 0 && !l.more && len(l.waiting) == 0
 }
 
-// work is a worker of a closed loop that is free.
+// work makes the next call of an idle worker of a closed loop.
 func (l *load) work() {
 	if l.Duration > 0 && l.since() >= l.Duration || l.Calls > 0 && l.started >= l.Calls {
 		return
@@ -82,8 +82,8 @@ func (l *load) work() {
 	})
 }
 
-// turnaround is how long a worker takes whose call has failed at once, as where too many others
-// wait: it would call for ever at one time.
+// turnaround is the time between two calls of a worker if the first failed at once, as when too many
+// calls wait. Without it, virtual time would stand still.
 const turnaround = 10 * time.Microsecond
 
 // open begins an open loop.
@@ -96,7 +96,7 @@ func (l *load) open() {
 	l.await()
 }
 
-// await waits until the next call of an open loop is due.
+// await sets the timer for the next call of an open loop.
 func (l *load) await() {
 	if l.due, l.more = l.next(); l.more {
 		l.world.timeline.Set(&l.timer, l.world.began+l.due)
@@ -114,7 +114,7 @@ func (l *load) admit() {
 	for len(l.waiting) > 0 && l.underWay < l.MaxUnderWay {
 		intended := l.waiting[0]
 		l.waiting = l.waiting[1:]
-		if l.Duration > 0 && l.since() > l.Duration+workload.Tolerance { // too late for any
+		if l.Duration > 0 && l.since() > l.Duration+workload.Tolerance { // too late to start
 			if intended >= l.Warmup {
 				l.late++
 			}
@@ -124,7 +124,7 @@ func (l *load) admit() {
 	}
 }
 
-// call makes a call that was due, and then does what comes next.
+// call makes a call that was due at the intended time, and calls then after it.
 func (l *load) call(intended time.Duration, then func()) {
 	w := l.world
 	l.started++
@@ -146,7 +146,7 @@ func (l *load) call(intended time.Duration, then func()) {
 // recordCall completes the record of a call.
 func (w *world) recordCall(c virtual.Call, r record.Call) record.Call {
 	r.Attempts = w.attempts[c.Number]
-	slices.SortFunc(r.Attempts, func(a, b record.Attempt) int { return a.Number - b.Number }) // a hedge may end first
+	slices.SortFunc(r.Attempts, func(a, b record.Attempt) int { return a.Number - b.Number }) // hedges may end out of order
 	a, answered := w.answers[c.Number]
 	delete(w.attempts, c.Number)
 	delete(w.answers, c.Number)

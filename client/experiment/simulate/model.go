@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// Model is the time that the machine takes for its own part, the service time left out.
+// Model says how long the machine takes for everything except the service time.
 type Model struct {
 	// RoundTrip is the time from a request to its reply, without the service time.
 	RoundTrip Measurement `yaml:"round_trip" json:"round_trip"`
-	// Connect is the time that a dial takes which finds a replica. One that was down is dialed
-	// twice: first to see whether something accepts connections.
+	// Connect is the time of a dial to a replica that listens. The client dials a replica that was
+	// down twice: first only to see whether it accepts connections.
 	Connect Measurement `yaml:"connect" json:"connect"`
-	// Refuse is the time that a dial takes where nothing listens.
+	// Refuse is the time of a dial to an address on which nothing listens.
 	Refuse Measurement `yaml:"refuse" json:"refuse"`
-	// Notice is the time from a replica's crash until its client knows that the connection is lost.
+	// Notice is the time from a replica's crash until its client sees the connection break.
 	Notice Measurement `yaml:"notice" json:"notice"`
 	// Relaunch is the time from a replica's crash to its relaunch, without the restart delay.
 	Relaunch Measurement `yaml:"relaunch" json:"relaunch"`
@@ -25,19 +25,19 @@ type Model struct {
 	Boot Measurement `yaml:"boot" json:"boot"`
 }
 
-// Measurement is a time that differs from case to case.
+// Measurement is the distribution of a time.
 type Measurement struct {
-	// Median is the time, and Low and High are its 95% interval.
+	// Median is the median time; Low and High are its 95% confidence interval.
 	Median Span `yaml:"median" json:"median"`
 	Low    Span `yaml:"low" json:"low"`
 	High   Span `yaml:"high" json:"high"`
-	// N is how many measurements it is made of. Zero: none, and the time is that of DefaultModel.
+	// N is the number of samples. Zero means that the time comes from DefaultModel.
 	N count `yaml:"measurements" json:"measurements"`
-	// Spread is how single times differ from the median.
+	// Spread says how single times differ from the median.
 	Spread Spread `yaml:"spread" json:"spread"`
 }
 
-// draw returns a single time.
+// draw returns a random time.
 func (m *Measurement) draw(random *rand.Rand) time.Duration {
 	if len(m.Spread) == 0 {
 		return time.Duration(m.Median)
@@ -45,12 +45,12 @@ func (m *Measurement) draw(random *rand.Rand) time.Duration {
 	return time.Duration(m.Spread[random.IntN(len(m.Spread))] * float64(m.Median))
 }
 
-// Spread is how single times differ from their median: quantiles of them, as multiples of it, that
-// are equally likely. On a busy machine the longest are a hundred times the median. Empty: all are
+// Spread has evenly spaced quantiles of a time in ascending order, as multiples of its median, which
+// are equally likely. On a busy machine the greatest are around 100. If it is empty, all times are
 // the median.
 type Spread []float64
 
-// maxSpread is how many quantiles a spread has at most.
+// maxSpread is the greatest number of quantiles in a spread.
 const maxSpread = 100
 
 // MarshalText returns the quantiles in ascending order, such as "0.8 1 1.5".
@@ -62,7 +62,7 @@ func (s Spread) MarshalText() ([]byte, error) {
 	return []byte(strings.Join(words, " ")), nil
 }
 
-// UnmarshalText reads what MarshalText wrote.
+// UnmarshalText parses the form that MarshalText returns.
 func (s *Spread) UnmarshalText(text []byte) error {
 	words := strings.Fields(string(text))
 	*s = nil
@@ -76,11 +76,12 @@ func (s *Spread) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// DefaultModel is that of an idle machine with two cores of 2024. [Calibrate] measures another one.
+// DefaultModel returns the model of an idle machine with two cores of 2024. [Calibrate] measures
+// another machine.
 func DefaultModel() Model {
-	always := func(d time.Duration) Measurement { return Measurement{Median: Span(d), Low: Span(d), High: Span(d)} }
+	constant := func(d time.Duration) Measurement { return Measurement{Median: Span(d), Low: Span(d), High: Span(d)} }
 	return Model{
-		RoundTrip: always(300 * time.Microsecond), Connect: always(600 * time.Microsecond), Refuse: always(200 * time.Microsecond),
-		Notice: always(300 * time.Microsecond), Relaunch: always(time.Millisecond), Boot: always(6 * time.Millisecond),
+		RoundTrip: constant(300 * time.Microsecond), Connect: constant(600 * time.Microsecond), Refuse: constant(200 * time.Microsecond),
+		Notice: constant(300 * time.Microsecond), Relaunch: constant(time.Millisecond), Boot: constant(6 * time.Millisecond),
 	}
 }

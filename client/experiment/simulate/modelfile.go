@@ -15,10 +15,10 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// maxSpan bounds every part of a model.
+// maxSpan is the greatest duration in a model.
 const maxSpan = time.Minute
 
-// Span is a duration as the file of a model spells it.
+// Span is a duration in a model file, written with its unit, such as 1.5ms.
 type Span time.Duration
 
 func (s Span) String() string { return time.Duration(s).Round(time.Microsecond).String() }
@@ -34,7 +34,7 @@ func (s *Span) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// count is a whole number as the file of a model spells it.
+// count is a whole number in a model file.
 type count int
 
 func (n *count) UnmarshalText(text []byte) (err error) {
@@ -42,8 +42,8 @@ func (n *count) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// ModelFile is where a model is found and saved unless another file is named: crashlab/model.json
-// in the user's configuration.
+// ModelFile returns the default path of the model file, crashlab/model.json in the folder of
+// [os.UserConfigDir].
 func ModelFile() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -52,16 +52,17 @@ func ModelFile() (string, error) {
 	return filepath.Join(dir, "crashlab", "model.json"), nil
 }
 
-// LoadModel returns the model in a file that [Model.Save] wrote. Without a path it is that of
-// [ModelFile], or [DefaultModel] where there is none. A file that cannot be used is an
-// [*inputfile.Refused] or an [*inputfile.Mistake], and one that is missing fs.ErrNotExist.
+// LoadModel returns the model in a file written by [Model.Save]. If path is empty, it reads
+// [ModelFile], or returns [DefaultModel] if there is no such file. The error is an
+// [*inputfile.Refused] or an [*inputfile.Mistake] if the file is not valid, and wraps
+// [fs.ErrNotExist] if path names a missing file.
 func LoadModel(path string) (Model, error) {
 	if path == "" {
-		usual, err := ModelFile()
+		path, err := ModelFile()
 		if err != nil {
-			return DefaultModel(), nil // no home, so no file in it
+			return DefaultModel(), nil // no home directory, so no model file
 		}
-		m, err := LoadModel(usual)
+		m, err := LoadModel(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return DefaultModel(), nil
 		}
@@ -88,8 +89,7 @@ func LoadModel(path string) (Model, error) {
 	return m, nil
 }
 
-// Save writes the model to a file, whose folder is made where it is missing. Whoever reads it
-// meanwhile finds the old or the new one.
+// Save writes the model to a file atomically. It creates the file's folder if it is missing.
 func (m Model) Save(path string) error {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	supervisor "example.com/crashlab/supervisor/virtual"
 )
 
-// replica is a replica and its process, as counterd is. It is the supervisor.World of its own
-// supervision.
+// replica simulates a replica, its process counterd, and its supervision, whose supervisor.World it
+// is.
 type replica struct {
 	world *world
 	index int
@@ -23,27 +23,26 @@ type replica struct {
 	timers     [supervisor.Timers]failover.Timer
 	launches   []time.Duration // of each incarnation
 
-	// The process that runs.
+	// The rest describes the current process.
 
 	runs        bool
-	exits       bool // it has crashed, and its supervisor does not know yet
 	listens     bool
-	drains      bool          // it ends when nothing is in flight
-	heard       bool          // and the client has heard that
+	draining    bool          // it exits when nothing is in flight
+	drainKnown  bool          // the client knows that it drains
 	stopped     bool          // by SIGSTOP
-	held        []func()      // what it does when it goes on
-	ended       time.Duration // when the latest process did
+	held        []func()      // to do when it resumes
+	ended       time.Duration // when the latest process ended
 	incarnation int
-	connected   int // the incarnation that the client's latest connection is to
+	connected   int // the incarnation of the client's latest connection
 	plan        fault.Plan
 	arrived     uint64
 	counted     uint64
-	inFlight    []*request // that have arrived and not ended, in any order
-	working     int        // of them, those that have a place
-	queue       []*request // those that wait for one, and perhaps some that have ended
+	inFlight    []*request // arrived and not ended, in any order
+	working     int        // requests in flight that are being worked on
+	queue       []*request // requests that wait for capacity, and perhaps some that have ended
 }
 
-// groupName is that of the replicas, as in a trial on processes.
+// groupName is the group of the replicas, as in a trial on processes.
 const groupName = "counter"
 
 func newReplica(w *world, i int) *replica {
@@ -60,12 +59,12 @@ func newReplica(w *world, i int) *replica {
 	return r
 }
 
-// epoch is the beginning of the timeline as package supervisor has times.
+// epoch is the start of the timeline as a time of package supervisor.
 var epoch = time.Unix(0, 0).UTC()
 
 func (r *replica) time() time.Time { return epoch.Add(r.world.now()) }
 
-// Set is part of supervisor.World.
+// Set implements supervisor.World.
 func (r *replica) Set(t supervisor.Timer, at time.Time) {
 	if at.IsZero() {
 		r.world.timeline.Stop(&r.timers[t])
@@ -74,17 +73,18 @@ func (r *replica) Set(t supervisor.Timer, at time.Time) {
 	}
 }
 
-// Emit is part of supervisor.World. An exit is told later than it was.
+// Emit implements supervisor.World. The supervisor learns of an exit after it happened; the record
+// has the time at which it happened.
 func (r *replica) Emit(e event.Event) {
 	at := r.world.now()
 	if e.Kind == event.KindExited {
 		at = r.ended
 		e.Time = epoch.Add(at)
 	}
-	r.world.note(at, record.Event{Process: &e})
+	r.world.recordEvent(at, record.Event{Process: &e})
 }
 
-// Launch is part of supervisor.World.
+// Launch implements supervisor.World.
 func (r *replica) Launch(incarnation int) {
 	w := r.world
 	w.processes++
@@ -92,7 +92,7 @@ func (r *replica) Launch(incarnation int) {
 	r.plan = fault.Plan{Seed: w.trial.Seed, Replica: design.ReplicaName(r.index), Incarnation: uint64(incarnation)}
 	r.arrived, r.counted, r.inFlight, r.working, r.queue = 0, 0, nil, 0, nil
 	r.launches = append(r.launches, w.now())
-	w.after(w.takes(&w.model.Boot), func() {
+	w.after(w.draw(&w.model.Boot), func() {
 		if r.runs && r.incarnation == incarnation {
 			r.do(r.listen)
 		}
@@ -105,17 +105,17 @@ func (r *replica) listen() {
 	r.supervised.Ready(r.time())
 }
 
-// Terminate is part of supervisor.World: an idle counterd ends at once. One that was stopped goes
-// on for that.
+// Terminate implements supervisor.World. It is called only when counterd is idle, which then exits
+// at once, even if it was stopped.
 func (r *replica) Terminate() { r.world.after(0, func() { r.exit(restart.Exit{}, 0) }) }
 
-// Kill is part of supervisor.World.
+// Kill implements supervisor.World.
 func (r *replica) Kill() {
 	r.world.after(0, func() { r.exit(restart.Exit{Code: -1, Signal: syscall.SIGKILL}, 0) })
 }
 
-// deafen lets the process accept no further connections.
-func (r *replica) deafen() {
+// stopListening makes the process accept no further connections.
+func (r *replica) stopListening() {
 	if r.listens {
 		r.listens = false
 		r.world.listening--
@@ -124,7 +124,7 @@ func (r *replica) deafen() {
 
 func (r *replica) leave() { r.supervised.Leave(r.time(), "the supervisor ends") }
 
-// incarnationAt returns the incarnation that was launched last before a time.
+// incarnationAt returns the incarnation of the last launch at or before a time.
 func (r *replica) incarnationAt(at time.Duration) int {
 	n := len(r.launches)
 	for n > 0 && r.launches[n-1] > at {
@@ -133,8 +133,8 @@ func (r *replica) incarnationAt(at time.Duration) int {
 	return n
 }
 
-// exit ends the process. Crash is the number of the request that has crashed it; zero: it was told
-// to end, or killed.
+// exit ends the process. Crash is the number of the request that crashed it, or zero if a signal
+// ended it.
 func (r *replica) exit(e restart.Exit, crash uint64) {
 	if !r.runs {
 		return
@@ -146,36 +146,35 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	}
 	killed := e.Signal != 0
 	if !killed {
-		w.note(w.now(), record.Event{Count: &record.Count{
+		w.recordEvent(w.now(), record.Event{Count: &record.Count{
 			Replica: design.ReplicaName(r.index), Incarnation: r.incarnation, Arrived: r.arrived, Counted: r.counted,
 			InFlight: inFlight, Crash: crash,
 		}})
 	}
-	unasked := crash > 0 || killed || r.drains // and so the supervisor learns it later
-	r.deafen()
-	r.runs, r.drains, r.heard, r.stopped, r.held, r.ended = false, false, false, false, nil, w.now()
+	unexpected := crash > 0 || killed || r.draining
+	r.stopListening()
+	r.runs, r.draining, r.drainKnown, r.stopped, r.held, r.ended = false, false, false, false, nil, w.now()
 	for _, q := range r.inFlight {
 		w.timeline.Stop(&q.timer)
 	}
 	incarnation := r.incarnation
 	lose := func() { r.lose(incarnation) }
-	notice := w.takes(&w.model.Notice)
+	notice := w.draw(&w.model.Notice)
 	w.after(notice, lose)
-	w.after(notice+w.takes(&w.model.Connect), lose) // a dial that was under way
+	w.after(notice+w.draw(&w.model.Connect), lose) // for a dial that was under way
 	e.Uptime = r.time().Sub(r.supervised.Launched())
-	noticed := func() {
+	reap := func() {
 		w.processes--
-		r.exits = false
 		r.supervised.Exited(r.time(), e)
 	}
-	if r.exits = unasked; r.exits {
-		w.after(w.takes(&w.model.Relaunch), noticed)
+	if unexpected { // the supervisor notices it later
+		w.after(w.draw(&w.model.Relaunch), reap)
 	} else {
-		noticed()
+		reap()
 	}
 }
 
-// lose breaks the client's connection, if it is to that incarnation.
+// lose breaks the client's connection if it is to the given incarnation.
 func (r *replica) lose(incarnation int) {
 	if r.connected == incarnation {
 		r.world.client.Break(r.index)
@@ -184,24 +183,24 @@ func (r *replica) lose(incarnation int) {
 
 // request is the request of an attempt.
 type request struct {
-	attempt  failover.Attempt
-	replica  *replica
-	to       int           // the incarnation that the connection is to
-	way      time.Duration // of the request, and of the reply
-	timer    failover.Timer
-	number   uint64 // in the order of arrival, from 1; zero: it has not arrived
-	draws    fault.Draws
-	index    int  // in the replica's inFlight; -1: it is not there
-	place    bool // it is being worked on
-	answered bool
-	answer   answer // valid then
+	attempt     failover.Attempt
+	replica     *replica
+	incarnation int           // of the replica at the other end of the connection
+	latency     time.Duration // one way
+	timer       failover.Timer
+	number      uint64 // in order of arrival, from 1; 0 before
+	draws       fault.Draws
+	index       int  // in the replica's inFlight, or -1
+	working     bool // the replica works on it
+	answered    bool
+	answer      answer // valid if answered
 }
 
-// arrive takes the request in.
+// arrive delivers the request to its process.
 func (q *request) arrive() {
 	r := q.replica
-	if !r.runs || q.to != r.incarnation {
-		r.lose(q.to)
+	if !r.runs || q.incarnation != r.incarnation {
+		r.lose(q.incarnation)
 		return
 	}
 	if r.stopped {
@@ -227,16 +226,16 @@ func (q *request) crashes(at fault.CrashPoint) bool {
 	return s.CrashPoint == at && q.draws.Crash < s.PCrash
 }
 
-// work begins to work on the request.
+// work starts working on the request.
 func (q *request) work() {
 	w := q.replica.world
-	q.place = true
+	q.working = true
 	q.replica.working++
 	q.timer.Do = q.done
 	w.timeline.Set(&q.timer, w.now()+w.settings.ServiceTime.Quantile(q.draws.ServiceTime))
 }
 
-// done counts the request, and sends the reply.
+// done counts the request and sends the reply.
 func (q *request) done() {
 	r, w := q.replica, q.replica.world
 	if r.stopped {
@@ -244,7 +243,7 @@ func (q *request) done() {
 		return
 	}
 	if q.index < 0 {
-		return // it was canceled as the process went on
+		return // canceled when the process resumed
 	}
 	r.counted++
 	if q.crashes(fault.CrashPointReply) {
@@ -254,10 +253,10 @@ func (q *request) done() {
 	q.leave()
 	q.answered = true
 	q.answer = answer{r.index, r.incarnation, r.counted}
-	w.client.Answer(q.attempt, failover.Reply{After: q.way, Outcome: failover.OutcomeOK})
+	w.client.Answer(q.attempt, failover.Reply{After: q.latency, Outcome: failover.OutcomeOK})
 }
 
-// leave takes the request off the process.
+// leave removes the request from its process, and starts on the next in the queue.
 func (q *request) leave() {
 	r := q.replica
 	last := len(r.inFlight) - 1
@@ -265,11 +264,11 @@ func (q *request) leave() {
 	r.inFlight[q.index].index = q.index
 	r.inFlight = r.inFlight[:last]
 	q.index = -1
-	if last == 0 && r.drains {
-		r.world.after(0, r.drained)
+	if last == 0 && r.draining {
+		r.world.after(0, r.exitIfDrained)
 	}
-	if !q.place {
-		return // the queue passes over it
+	if !q.working {
+		return // the queue skips it later
 	}
 	r.working--
 	for len(r.queue) > 0 {
@@ -282,14 +281,14 @@ func (q *request) leave() {
 	}
 }
 
-// cancel ends the request, whose attempt has ended, when the process has heard of that.
+// cancel ends the request of an attempt that has ended, once the cancellation reaches the process.
 func (q *request) cancel() {
 	r, w := q.replica, q.replica.world
 	if q.answered {
 		return
 	}
-	w.after(q.way, func() {
-		if !r.runs || r.incarnation != q.to {
+	w.after(q.latency, func() {
+		if !r.runs || r.incarnation != q.incarnation {
 			return
 		}
 		r.do(func() {

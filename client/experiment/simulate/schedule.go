@@ -11,12 +11,12 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// disturb sees to it that what the schedule says is done. The load has just begun.
+// disturb sets timers for the schedule's disturbances. It is called when the load begins.
 func (w *world) disturb() {
 	for _, d := range w.schedule {
 		t := &virtual.Timer{Do: func() {
 			for _, r := range w.replicas {
-				if r.meant(d) {
+				if r.isTarget(d) {
 					r.signal(d.Signal)
 				}
 			}
@@ -26,8 +26,8 @@ func (w *world) disturb() {
 	}
 }
 
-// meant reports whether something is done to the replica.
-func (r *replica) meant(d design.Disturbance) bool {
+// isTarget reports whether a disturbance affects the replica.
+func (r *replica) isTarget(d design.Disturbance) bool {
 	return len(d.Replicas) == 0 || slices.Contains(d.Replicas, design.ReplicaName(r.index))
 }
 
@@ -43,7 +43,7 @@ func (r *replica) signal(s syscall.Signal) {
 	case syscall.SIGSTOP:
 		r.stopped = true
 	case syscall.SIGCONT:
-		r.goOn()
+		r.resume()
 	case syscall.SIGKILL:
 		r.Kill()
 	case syscall.SIGTERM:
@@ -51,18 +51,18 @@ func (r *replica) signal(s syscall.Signal) {
 	}
 }
 
-// drainTimeout is how long counterd lets calls in flight end.
+// drainTimeout is how long counterd waits for calls in flight when it drains.
 const drainTimeout = 4 * time.Second
 
-// drain has the process end once nothing is in flight, and no earlier than the client has heard
-// that it takes no more. A process that drains already ends at once.
+// drain makes the process exit once nothing is in flight and the client knows that it drains. A
+// process that is already draining exits at once.
 func (r *replica) drain() {
-	if r.drains {
+	if r.draining {
 		r.exit(restart.Exit{Code: -1, Signal: syscall.SIGTERM}, 0)
 		return
 	}
-	r.deafen()
-	r.drains = true
+	r.stopListening()
+	r.draining = true
 	w, incarnation := r.world, r.incarnation
 	then := func(after time.Duration, do func()) {
 		w.after(after, func() {
@@ -71,34 +71,35 @@ func (r *replica) drain() {
 			}
 		})
 	}
-	trip := w.takes(&w.model.RoundTrip)
+	trip := w.draw(&w.model.RoundTrip)
 	then(trip/2, func() {
 		if r.connected == incarnation {
 			w.client.Drain(r.index)
 		}
 	})
-	then(trip, func() { r.heard = true; r.drained() })
+	then(trip, func() { r.drainKnown = true; r.exitIfDrained() })
 	then(drainTimeout, func() { r.exit(restart.Exit{}, 0) })
 }
 
-// drained ends a process that drains and has nothing in flight.
-func (r *replica) drained() {
-	if r.heard && len(r.inFlight) == 0 {
+// exitIfDrained ends a draining process if the client knows that it drains and nothing is in flight.
+func (r *replica) exitIfDrained() {
+	if r.drainKnown && len(r.inFlight) == 0 {
 		r.exit(restart.Exit{}, 0)
 	}
 }
 
-// do has the process do something: now, or, if it is stopped, when it goes on.
-func (r *replica) do(what func()) {
+// do calls f in the process: now, or, if the process is stopped, when it resumes.
+func (r *replica) do(f func()) {
 	if r.stopped {
-		r.held = append(r.held, what)
+		r.held = append(r.held, f)
 		return
 	}
-	what()
+	f()
 }
 
-// goOn lets a process that was stopped go on. What it missed happens at once, until it crashes.
-func (r *replica) goOn() {
+// resume resumes a stopped process. What was held happens at once, unless it makes the process
+// crash.
+func (r *replica) resume() {
 	held, incarnation := r.held, r.incarnation
 	r.stopped, r.held = false, nil
 	for _, do := range held {
@@ -109,18 +110,18 @@ func (r *replica) goOn() {
 	}
 }
 
-// stop returns how long the process is stopped from now on: until it goes on, or, where it does not
-// live, until it is killed.
-func (r *replica) stop() (left time.Duration, lives bool) {
+// stopLeft returns how long the process stays stopped from now on, and whether it then resumes; if
+// not, it is killed.
+func (r *replica) stopLeft() (left time.Duration, resumes bool) {
 	if !r.stopped {
 		return 0, true
 	}
 	w := r.world
 	left = virtual.Forever
 	for _, d := range w.schedule {
-		if at := w.began + d.At - w.now(); at > 0 && at < left && r.meant(d) && d.Signal != syscall.SIGSTOP {
-			left, lives = at, d.Signal == syscall.SIGCONT
+		if at := w.began + d.At - w.now(); at > 0 && at < left && r.isTarget(d) && d.Signal != syscall.SIGSTOP {
+			left, resumes = at, d.Signal == syscall.SIGCONT
 		}
 	}
-	return left, lives
+	return left, resumes
 }

@@ -1,10 +1,16 @@
-// Package simulate runs trials in virtual time: the same decisions of client and supervisor, and
-// the same luck of the replicas, as in a trial on processes with the same seed, about what a
-// [Model] says that the machine takes its time for.
+// Package simulate is the engine that runs trials in virtual time, to predict what the same trials
+// on real processes would show. Use it for more trials than real time allows, or to compare many
+// policies, as package advise does; use package lab to confirm the result.
 //
-// What it leaves out: that processors, kernels and networks have limits. A trial whose calls keep
-// the processors busy takes longer for real. On two cores that begins between 12,000 and 16,000
-// calls a second; deploy/experiments/contention.yaml measures it:
+// The client and the supervisor make the decisions of production: the simulator drives the same
+// code, packages client/failover/virtual and supervisor/virtual, with a timeline of events. The
+// replicas crash at the same requests as real ones with the same seed. Everything else that takes
+// time on a machine, such as a round trip or a launch, comes from a [Model], which Calibrate
+// measures.
+//
+// The model has no limits of processors, kernels and networks, so a trial that keeps the processors
+// busy takes longer on processes. On two cores contention matters from a rate between 12,000 and
+// 16,000 calls a second; deploy/experiments/contention.yaml measures it:
 //
 //	crashlab experiment run --predict deploy/experiments/contention.yaml
 package simulate
@@ -20,17 +26,19 @@ import (
 	counterv1 "example.com/crashlab/gen/counter/v1"
 )
 
-// Engine is the engine of trials in virtual time.
+// Engine is an engine for package trials that runs trials in virtual time. Its methods are safe for
+// concurrent use.
 type Engine struct {
-	// Model is what the machine takes its time for.
+	// Model says how long each part of the machine's own work takes. The zero value means no time
+	// at all; use DefaultModel or LoadModel.
 	Model Model
 }
 
-// Name is part of trials.Engine.
+// Name implements trials.Engine.
 func (*Engine) Name() string { return record.EngineSimulation }
 
-// Run simulates trials of a design, until ctx ends, and returns the run with its records, which are
-// in no folder.
+// Run simulates the given trials of a design and returns the run, without writing it to a folder.
+// If ctx ends before the last trial begins, Run returns ctx's error.
 func (e *Engine) Run(ctx context.Context, d *design.Design, of []design.Trial) (*record.Run, error) {
 	run := &record.Run{Manifest: record.Manifest{Engine: e.Name(), Design: d}}
 	for _, t := range of {
@@ -46,10 +54,10 @@ func (e *Engine) Run(ctx context.Context, d *design.Design, of []design.Trial) (
 	return run, nil
 }
 
-// methodName is the method that is called. Whether it is idempotent is in its descriptor.
+// methodName is the method of all calls. Its descriptor says whether it is idempotent.
 const methodName = counterv1.Counter_Get_FullMethodName
 
-// Trial is part of trials.Engine.
+// Trial implements trials.Engine. It does not call the hooks of a Watch.
 func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, _ trials.Watch) (record.TrialRecords, error) {
 	s := d.Cells[t.Cell].Settings
 	policy, err := s.Policy().Virtual(methodName)

@@ -18,13 +18,13 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// simulate returns what the trials of a design show.
+// simulate summarizes the simulated trials of a design.
 func simulate(t testing.TB, d *design.Design) experiment.Summary {
 	t.Helper()
 	return simulateOn(t, d, DefaultModel())
 }
 
-// busy is the model of a machine on which much else runs.
+// busy returns the model of a machine that is busy with other work.
 func busy() Model {
 	m := DefaultModel()
 	for _, part := range []*Measurement{&m.RoundTrip, &m.Connect, &m.Refuse, &m.Notice, &m.Relaunch, &m.Boot} {
@@ -42,8 +42,7 @@ func simulateOn(t testing.TB, d *design.Design, m Model) experiment.Summary {
 	return experiment.Summarize(run)
 }
 
-// Whatever the cluster, the client and the load, the records can be true: they pass all checks that
-// those of real trials do.
+// Whatever the cluster, the policy and the load, the records pass all checks.
 func TestRecordsCanBeTrue(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
@@ -74,9 +73,9 @@ func TestRecordsCanBeTrue(t *testing.T) {
 	}
 }
 
-// Without a restart and with one call at a time, successes until all three replicas are dead have a
-// negative binomial distribution, with the mean 3(1-p)/p.
-func TestSuccessesUntilAllAreDown(t *testing.T) {
+// Without restarts and with one call at a time, the number of successes until all three replicas are
+// down has a negative binomial distribution with the mean 3(1-p)/p.
+func TestSuccessesUntilAllDown(t *testing.T) {
 	const repeats, p = 400, 0.2
 	d := labtest.Design(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))
 	sum := 0
@@ -89,9 +88,9 @@ func TestSuccessesUntilAllAreDown(t *testing.T) {
 	}
 }
 
-// With one call in flight at each replica, which is back after a delay, the capacity is known: with
-// q = (1-p)/p successes for each crash, n·q / ((q+β)·E[S] + d + boot), where β is 1 if the crash
-// comes after the work.
+// With one call in flight at each of n replicas and a restart delay d, the capacity is known: with
+// q = (1-p)/p successes for each crash it is n·q / ((q+β)·E[S] + d + boot), where β is 1 if the
+// crash comes after the work and 0 if it comes before.
 func TestCapacity(t *testing.T) {
 	for _, tt := range []struct {
 		point string
@@ -111,7 +110,7 @@ func TestCapacity(t *testing.T) {
 	}
 }
 
-// Workers whose calls fail at once do not stop the time.
+// Virtual time advances even if calls fail at once.
 func TestCallsThatFailAtOnce(t *testing.T) {
 	seen := trialOf(t, "factors: {duration: 100ms, concurrency: 3, replicas: 1, max_in_flight: 1, rounds: 1, service_time: 20ms}")
 	failed := 0
@@ -125,7 +124,7 @@ func TestCallsThatFailAtOnce(t *testing.T) {
 	}
 }
 
-// The same seed, the same trial.
+// The same seed gives the same trial.
 func TestSameSeed(t *testing.T) {
 	d := labtest.Design(t, "seed: 9\nrepeats: 1\nfactors: {calls: 200, concurrency: 10, p_crash: 0.3, restart_delay: 100ms, service_time: 'exp:20ms', order: random, when_down: wait}")
 	e := &Engine{Model: DefaultModel()}
@@ -140,7 +139,7 @@ func TestSameSeed(t *testing.T) {
 			first = text
 		}
 		if text != first {
-			t.Fatal("another trial")
+			t.Fatal("a second trial with the same seed has other calls")
 		}
 	}
 }
@@ -155,8 +154,8 @@ func TestInterruptedTrial(t *testing.T) {
 	}
 }
 
-// BenchmarkEvents is the time of an event, in clusters of several sizes, and the memory that a
-// replica or a caller takes. Other processes bear on events/s, not on events/cpu-s.
+// BenchmarkEvents measures the time of an event in clusters of several sizes, and the memory of a
+// replica or a caller. Other processes affect events/s, but not events/cpu-s.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 10}, {9, 30}, {26, 100}, {1000, 10_000}, {10_000, 100_000}, {3, 1_000_000}, {10_000, 1_000_000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
@@ -193,7 +192,7 @@ func BenchmarkEvents(b *testing.B) {
 	}
 }
 
-// cpu is the processor time that the process has had.
+// cpu returns the processor time of this process.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

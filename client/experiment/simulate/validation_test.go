@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// variant is a way to simulate that may be wrong. Its fields may be nil.
+// variant is a simulation that is wrong on purpose. Its fields may be nil.
 type variant struct {
 	model    *Model
 	settings func(*design.Settings)
@@ -21,7 +21,7 @@ type variant struct {
 	records  func(*record.TrialRecords)
 }
 
-// play runs all trials of a design as the variant has it.
+// play runs all trials of a design in the variant.
 func (v variant) play(t *testing.T, d *design.Design) *record.Run {
 	t.Helper()
 	run := &record.Run{Manifest: record.Manifest{Design: d}}
@@ -52,10 +52,10 @@ func (v variant) play(t *testing.T, d *design.Design) *record.Run {
 	return run
 }
 
-// randomLine makes a trial one in which a place at a replica goes to any of the calls that have
-// waited for their first, not to the oldest. Nothing else changes with that, as these calls are
-// alike but for their age.
-func randomLine(t *record.TrialRecords) {
+// shuffleQueue changes a trial as if a free place at a replica went to a random waiting call, not to
+// the oldest. It exchanges only the start times of calls, because waiting calls differ in their age
+// alone.
+func shuffleQueue(t *record.TrialRecords) {
 	random := rand.New(rand.NewPCG(t.Seed, 1))
 	var served []record.Call
 	for _, c := range t.Calls {
@@ -80,9 +80,8 @@ func randomLine(t *record.TrialRecords) {
 	}
 }
 
-// A model that is wrong in one respect does not pass the validation, and one of a machine that is
-// somewhat slower does.
-func TestWrongModelIsFound(t *testing.T) {
+// A model that is wrong in one respect fails the validation; the model of a slower machine passes.
+func TestValidationFindsWrongModels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: 3,600 simulated trials")
 	}
@@ -105,7 +104,7 @@ func TestWrongModelIsFound(t *testing.T) {
 			s.CrashPoint = map[fault.CrashPoint]fault.CrashPoint{fault.CrashPointArrival: fault.CrashPointReply, fault.CrashPointReply: fault.CrashPointArrival}[s.CrashPoint]
 		}}, true},
 		{"backoff added to redial", variant{policy: func(p *virtual.Policy) { p.Redial.Every = time.Second }}, true},
-		{"line in random order", variant{records: randomLine}, true},
+		{"queue in random order", variant{records: shuffleQueue}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			all, err := experiment.Agree(right, tt.wrong.play(t, d))

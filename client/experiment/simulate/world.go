@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/failover/virtual"
 )
 
-// world is a trial: the replicas, their client and its load, on one timeline.
+// world is a simulated trial: the replicas, the client and its load on one timeline.
 type world struct {
 	model    Model
 	random   *rand.Rand // draws the model's times
@@ -23,15 +23,15 @@ type world struct {
 	replicas []*replica
 	load     load
 
-	listening int // replicas
-	processes int // those that run, and those whose end the supervisor does not know yet
+	listening int // replicas that listen
+	processes int // those that run and those whose exit the supervisor does not know yet
 
 	schedule     []design.Disturbance
 	disturbances []*virtual.Timer
 
-	requests map[key]*request // that are on the way to a replica, or there
+	requests map[key]*request // on the way to a replica or in it
 	attempts map[uint64][]record.Attempt
-	answers  map[uint64]answer // of calls that succeed
+	answers  map[uint64]answer // of calls that have been answered
 	calls    []record.Call
 	events   []record.Event
 
@@ -40,13 +40,13 @@ type world struct {
 	interrupted bool
 }
 
-// key names an attempt.
+// key identifies an attempt.
 type key struct {
 	call   uint64
 	number int
 }
 
-// answer is what a replica answered to a call.
+// answer is a replica's answer to a call.
 type answer struct {
 	replica     int
 	incarnation int
@@ -61,7 +61,7 @@ func newWorld(m Model, s design.Settings, t design.Trial, p virtual.Policy) *wor
 	for i := range s.Replicas {
 		w.replicas = append(w.replicas, newReplica(w, i))
 	}
-	for w.listening < len(w.replicas) { // then the client begins
+	for w.listening < len(w.replicas) { // the client starts when all listen
 		w.timeline.Step()
 	}
 	w.client = virtual.New(&w.timeline, p, w, s.Replicas, t.Seed)
@@ -69,10 +69,10 @@ func newWorld(m Model, s design.Settings, t design.Trial, p virtual.Policy) *wor
 	return w
 }
 
-// settle is how long the client has to connect to all replicas before the load begins.
+// settle is the time for the client to connect to all replicas before the load begins.
 const settle = time.Second
 
-// run runs the trial to the end of its load, or until ctx ends.
+// run runs the trial until its load or ctx ends.
 func (w *world) run(ctx context.Context) {
 	w.timeline.RunUntil(w.timeline.Now() + settle)
 	w.began = w.timeline.Now()
@@ -85,7 +85,7 @@ func (w *world) run(ctx context.Context) {
 			break
 		}
 		if !w.timeline.Step() {
-			break // calls that hang for ever, with nothing to wait for
+			break // the remaining calls hang forever
 		}
 	}
 	w.ended = w.timeline.Now()
@@ -101,59 +101,59 @@ func (w *world) run(ctx context.Context) {
 
 func (w *world) now() time.Duration { return w.timeline.Now() }
 
-// after has something done after a time.
+// after calls do after a time.
 func (w *world) after(d time.Duration, do func()) {
 	w.timeline.Set(&virtual.Timer{Do: do}, w.now()+d)
 }
 
-// takes draws how long a part of the model takes.
-func (w *world) takes(part *Measurement) time.Duration { return part.draw(w.random) }
+// draw draws the time of a part of the model.
+func (w *world) draw(part *Measurement) time.Duration { return part.draw(w.random) }
 
-// Dial is part of virtual.World.
+// Dial implements virtual.World.
 func (w *world) Dial(i int, knock bool) (time.Duration, bool) {
 	r := w.replicas[i]
-	if !r.listens || knock { // to be let in by the kernel takes as long as to be refused by it
-		return w.takes(&w.model.Refuse), r.listens
+	if !r.listens || knock { // the kernel accepts a connection as fast as it refuses one
+		return w.draw(&w.model.Refuse), r.listens
 	}
-	wait, lives := r.stop()
+	wait, resumes := r.stopLeft()
 	switch {
 	case wait == virtual.Forever:
 		return wait, false
-	case !lives:
-		return wait + w.takes(&w.model.Notice), false
+	case !resumes:
+		return wait + w.draw(&w.model.Notice), false
 	}
 	r.connected = r.incarnation
-	return wait + w.takes(&w.model.Connect), true
+	return wait + w.draw(&w.model.Connect), true
 }
 
-// Probe is part of virtual.World.
+// Probe implements virtual.World.
 func (w *world) Probe(i int) (time.Duration, virtual.Finding) {
 	r := w.replicas[i]
 	if !r.listens {
-		return w.takes(&w.model.Notice), virtual.FindingDeaf
+		return w.draw(&w.model.Notice), virtual.FindingDeaf
 	}
-	if wait, lives := r.stop(); lives {
-		return wait + w.takes(&w.model.RoundTrip), virtual.FindingServing
+	if wait, resumes := r.stopLeft(); resumes {
+		return wait + w.draw(&w.model.RoundTrip), virtual.FindingServing
 	}
 	return virtual.Forever, virtual.FindingDeaf
 }
 
-// Send is part of virtual.World.
+// Send implements virtual.World. The reply follows through virtual.Client.Answer.
 func (w *world) Send(a virtual.Attempt) virtual.Reply {
 	r := w.replicas[a.Replica]
-	q := &request{attempt: a, replica: r, to: r.connected, way: w.takes(&w.model.RoundTrip) / 2, index: -1}
+	q := &request{attempt: a, replica: r, incarnation: r.connected, latency: w.draw(&w.model.RoundTrip) / 2, index: -1}
 	w.requests[key{a.Call, a.Number}] = q
 	q.timer.Do = q.arrive
-	w.timeline.Set(&q.timer, w.now()+q.way)
-	return virtual.Reply{After: virtual.Forever} // see Answer
+	w.timeline.Set(&q.timer, w.now()+q.latency)
+	return virtual.Reply{After: virtual.Forever}
 }
 
-// attemptEnded takes an attempt that has ended. A request that is still at work is canceled.
+// attemptEnded records an attempt that has ended, and cancels its request if it is still at work.
 func (w *world) attemptEnded(a virtual.Attempt) {
 	k := key{a.Call, a.Number}
 	if q := w.requests[k]; q != nil {
 		delete(w.requests, k)
-		if _, another := w.answers[a.Call]; a.Outcome == virtual.OutcomeOK && !another {
+		if _, answered := w.answers[a.Call]; a.Outcome == virtual.OutcomeOK && !answered {
 			w.answers[a.Call] = q.answer
 		}
 		q.cancel()
@@ -169,7 +169,7 @@ func (w *world) recordAttempt(a virtual.Attempt) record.Attempt {
 	}
 }
 
-// history returns the events in the order of their times.
+// history returns the events in order of time.
 func (w *world) history() []record.Event {
 	slices.SortStableFunc(w.events, func(a, b record.Event) int { return int(a.At - b.At) })
 	for i := range w.events {
@@ -181,8 +181,8 @@ func (w *world) history() []record.Event {
 	return w.events
 }
 
-// note takes note of what happened at a time.
-func (w *world) note(at time.Duration, e record.Event) {
+// recordEvent appends an event that happened at a time.
+func (w *world) recordEvent(at time.Duration, e record.Event) {
 	e.Trial, e.At = w.trial.Number, at
 	w.events = append(w.events, e)
 }
