@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// stable fails the test unless what was read is written in a form that is read and written the
-// same.
-func stable[T any](t *testing.T, text string) {
+// roundTrip fails the test unless the value that text encodes keeps its encoding when it is written,
+// read and written again.
+func roundTrip[T any](t *testing.T, text string) {
 	t.Helper()
 	var first, second T
 	if json.Unmarshal([]byte(text), &first) != nil {
@@ -35,7 +35,7 @@ func FuzzCall(f *testing.F) {
 		text, _ := json.Marshal(c)
 		f.Add(string(text))
 	}
-	f.Fuzz(func(t *testing.T, text string) { stable[Call](t, text) })
+	f.Fuzz(func(t *testing.T, text string) { roundTrip[Call](t, text) })
 }
 
 func FuzzEvent(f *testing.F) {
@@ -44,7 +44,7 @@ func FuzzEvent(f *testing.F) {
 		text, _ := json.Marshal(e)
 		f.Add(string(text))
 	}
-	f.Fuzz(func(t *testing.T, text string) { stable[Event](t, text) })
+	f.Fuzz(func(t *testing.T, text string) { roundTrip[Event](t, text) })
 }
 
 func FuzzManifest(f *testing.F) {
@@ -53,13 +53,12 @@ func FuzzManifest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var m Manifest
 		if json.Unmarshal([]byte(text), &m) == nil && m.check() == nil {
-			stable[Manifest](t, text)
+			roundTrip[Manifest](t, text)
 		}
 	})
 }
 
-// Whatever the files have, reading them ends with a run that can be computed from, or an error that
-// names the file.
+// Whatever the files contain, Open returns a consistent run or an error that names the file.
 func FuzzOpen(f *testing.F) {
 	manifest, _ := json.Marshal(Manifest{Version: 1, Design: twoCells})
 	f.Add(string(manifest), `{"trial":1,"call":1}`+"\n", `{"trial":1,"ended":{"trial":1,"cell":1}}`+"\n")
@@ -76,7 +75,7 @@ func FuzzOpen(f *testing.F) {
 			if !slices.ContainsFunc([]string{manifestFile, callsFile, eventsFile}, func(name string) bool {
 				return strings.Contains(err.Error(), string(filepath.Separator)+name+":")
 			}) {
-				t.Errorf("%v: no file in it", err)
+				t.Errorf("the error %v names no file", err)
 			}
 			return
 		}

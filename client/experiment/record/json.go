@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// The form of the files. What a record has not is left out.
+// The types below define the format of the files, which leave out empty fields.
 
 type callJSON struct {
 	Trial       int           `json:"trial"`
@@ -64,7 +64,7 @@ func (c Call) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the form that MarshalJSON returns.
 func (c *Call) UnmarshalJSON(data []byte) error {
 	var j callJSON
 	if err := json.Unmarshal(data, &j); err != nil {
@@ -97,7 +97,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal(eventJSON{e.Trial, microseconds(e.At), e.Process, e.Count, e.Ended})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the form that MarshalJSON returns.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var j eventJSON
 	err := json.Unmarshal(data, &j)
@@ -123,7 +123,7 @@ func (t Trial) MarshalJSON() ([]byte, error) {
 	return json.Marshal(trialJSON{t.Number, t.Cell, t.Repeat, t.Seed, t.Began, microseconds(t.Took), t.Interrupted, t.Late, t.Addrs, t.Remote})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the form that MarshalJSON returns.
 func (t *Trial) UnmarshalJSON(data []byte) error {
 	var j trialJSON
 	err := json.Unmarshal(data, &j)
@@ -139,12 +139,12 @@ type remoteJSON struct {
 	ClockError       int64  `json:"clock_error_us"`
 }
 
-// MarshalJSON returns the replica as one JSON object. The error of its clock is rounded up.
+// MarshalJSON returns the replica as one JSON object. It rounds the clock error up.
 func (r Remote) MarshalJSON() ([]byte, error) {
 	return json.Marshal(remoteJSON{r.Name, r.FirstIncarnation, microseconds(r.ClockOffset), microseconds(r.ClockError + time.Microsecond - 1)})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the form that MarshalJSON returns.
 func (r *Remote) UnmarshalJSON(data []byte) error {
 	var j remoteJSON
 	err := json.Unmarshal(data, &j)
@@ -152,13 +152,13 @@ func (r *Remote) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Plain numbers, not a type with methods of its own, which would make reading a large file twice as
-// long.
+// Times are plain numbers in the files' types: a type with its own methods would double the time to
+// read a large file.
 
 func microseconds(d time.Duration) int64 { return d.Microseconds() }
 func duration(us int64) time.Duration    { return time.Duration(us) * time.Microsecond }
 
-// code is a status that is written by its name in gRPC's documents, such as UNAVAILABLE.
+// code is a gRPC status written by its canonical name, such as UNAVAILABLE.
 type code codes.Code
 
 func (c code) MarshalText() ([]byte, error) { return []byte(rpccode.Code(c).String()), nil }
@@ -174,7 +174,7 @@ func (c *code) UnmarshalText(text []byte) error {
 
 var resultNames = [...]string{ResultOK: "ok", ResultFailed: "failed", ResultInterrupted: "interrupted"}
 
-// String returns the result's name, in lower case.
+// String returns the result's name: ok, failed or interrupted.
 func (r Result) String() string {
 	if r < 0 || int(r) >= len(resultNames) {
 		return fmt.Sprintf("Result(%d)", int(r))
@@ -185,7 +185,7 @@ func (r Result) String() string {
 // MarshalText returns the result's name.
 func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText sets the result to the one of that name. Any other is an error.
+// UnmarshalText parses a result's name. Any other text is an error.
 func (r *Result) UnmarshalText(text []byte) error {
 	for i, name := range resultNames {
 		if name == string(text) {

@@ -16,16 +16,15 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// maxManifest is the size in bytes of a manifest that is read; one of the most cells that a design
-// may have is smaller.
+// maxManifest is the greatest size in bytes of a manifest. The largest design needs less.
 const maxManifest = 64 << 20
 
-// Open reads the files of the run in a folder. Records of a trial whose end is not among them, as a
-// run that was killed leaves them, are left out. An error names the file and the line; a file that
-// is no regular one is [*inputfile.Refused].
+// Open reads the run in the folder dir. It leaves out incomplete trials, which a killed run may
+// have. An error names the file and the line; it is an [*inputfile.Refused] if the file is not a
+// regular one, and wraps [fs.ErrNotExist] if it is missing.
 func Open(dir string) (*Run, error) {
 	if target, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = target // runs/latest will point elsewhere some day
+		dir = target // the link runs/latest moves on with the next run
 	}
 	run := &Run{Dir: dir}
 	text, err := inputfile.Read(filepath.Join(dir, manifestFile), maxManifest)
@@ -74,8 +73,8 @@ func Open(dir string) (*Run, error) {
 	return run, nil
 }
 
-// Prediction reads the run that predicts this one, as [WritePrediction] has written it; nil where
-// none does.
+// Prediction reads the prediction of the run that [WritePrediction] wrote. It returns nil if there
+// is none.
 func (r *Run) Prediction() (*Run, error) {
 	if r.Dir == "" {
 		return nil, nil
@@ -87,7 +86,7 @@ func (r *Run) Prediction() (*Run, error) {
 	return Open(dir)
 }
 
-// check returns an error for what those who compute from a run would trip over.
+// check returns an error if the manifest lacks what computations on a run rely on.
 func (m *Manifest) check() error {
 	if m.Version != version {
 		return fmt.Errorf("version %d: want %d", m.Version, version)
@@ -114,7 +113,7 @@ func (m *Manifest) checkTrial(t Trial) error {
 	return nil
 }
 
-// eachLine reads one record from each line. The last line may be cut off.
+// eachLine reads one record from each line. It ignores a last line that is incomplete.
 func eachLine[T any, P interface {
 	*T
 	json.Unmarshaler

@@ -1,13 +1,16 @@
-// Package record is the files of a run: what was seen while its trials ran, and under what
-// circumstances.
+// Package record reads and writes the folder of a run. Use it to analyze the calls and events of a
+// run by a program of your own: Open returns all that was recorded. Package experiment summarizes a
+// run, and package check verifies its records.
 //
-//	manifest.json    what was run, where, by which versions, and which trials
-//	records.jsonl    a [Call] a line
-//	events.jsonl     an [Event] a line
-//	predicted/       the same files of the same trials in virtual time, where those were predicted
+// A folder has these files:
 //
-// Times in them are offsets from the start of the trial's load, by the monotonic clock, in
-// microseconds. Nothing in them is computed from anything else in them.
+//	manifest.json    the design, the seed, the versions and the machine
+//	records.jsonl    a [Call] on each line
+//	events.jsonl     an [Event] on each line
+//	predicted/       the same files of a prediction of the run, if there is one
+//
+// Times are offsets from the start of the trial's load by the monotonic clock, in whole
+// microseconds. The files hold raw observations only; nothing in them is computed from the rest.
 package record
 
 import (
@@ -20,25 +23,25 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Manifest says what was run, where, and by which versions.
+// Manifest describes a run: its design, and where and by which versions it ran.
 type Manifest struct {
-	Version     int       `json:"version"` // of these files: 1
-	Name        string    `json:"name"`    // the design's
-	Engine      string    `json:"engine"`  // where the trials ran, one of those below; empty in old runs: EngineProcesses
-	Command     []string  `json:"command"` // that repeats the run
+	Version     int       `json:"version"` // of the files' format: 1
+	Name        string    `json:"name"`    // of the design
+	Engine      string    `json:"engine"`  // one of the Engine constants; empty in old runs, meaning EngineProcesses
+	Command     []string  `json:"command"` // the command line that repeats the run
 	Seed        uint64    `json:"seed"`
 	Began       time.Time `json:"began"`
-	Ended       time.Time `json:"ended"`                 // zero: the run was killed
-	Interrupted bool      `json:"interrupted,omitempty"` // it was ended before its last trial
-	Shard       string    `json:"shard,omitempty"`       // which of the trials it has, as INDEX/COUNT; empty: all
-	Merged      []Part    `json:"merged,omitempty"`      // the runs that it was merged from
+	Ended       time.Time `json:"ended"`                 // zero if the run was killed
+	Interrupted bool      `json:"interrupted,omitempty"` // the run ended before its last trial
+	Shard       string    `json:"shard,omitempty"`       // which of the trials it has, as INDEX/COUNT; empty means all
+	Merged      []Part    `json:"merged,omitempty"`      // the runs that were merged into it
 	Versions    Versions  `json:"versions"`
 	Machine     Machine   `json:"machine"`
 
 	Design *design.Design `json:"design"`
 }
 
-// Part is a run that was merged with others.
+// Part describes a run that was merged with others.
 type Part struct {
 	Dir         string    `json:"dir"`
 	Shard       string    `json:"shard,omitempty"`
@@ -50,151 +53,153 @@ type Part struct {
 	Machine     Machine   `json:"machine"`
 }
 
-// The engines of [Manifest.Engine].
+// The values of [Manifest.Engine].
 const (
-	EngineProcesses  = "processes"  // of this machine
-	EngineSimulation = "simulation" // in virtual time
-	EngineCluster    = "cluster"    // on one that was there before, of this machine or others
-	EngineLoad       = "load"       // no trials: a load whose replicas' processes are unknown, see crashlab load
-	EngineLive       = "live"       // a live session: its replicas were there before, and were changed and commanded meanwhile
+	EngineProcesses  = "processes"  // trials on real processes of this machine
+	EngineSimulation = "simulation" // trials in virtual time
+	EngineCluster    = "cluster"    // trials on a cluster that was already running
+	EngineLoad       = "load"       // not trials, but a load of crashlab load; the replicas' processes are unknown
+	EngineLive       = "live"       // not trials, but a live session, in which users may disturb the replicas
 )
 
-// Predicted reports whether the run says what would happen, not what has.
+// Predicted reports whether the run is a prediction, made in virtual time.
 func (m Manifest) Predicted() bool { return m.Engine == EngineSimulation }
 
-// Versions are those of the programs that took part.
+// Versions are the versions of the software that made a run.
 type Versions struct {
-	Commit   string `json:"commit,omitempty"` // of crashlab; empty when it was built outside a checkout
+	Commit   string `json:"commit,omitempty"` // of crashlab; empty if it was built outside a checkout
 	Modified bool   `json:"modified,omitempty"`
 	Go       string `json:"go"`
 	GRPC     string `json:"grpc"`
 }
 
-// Machine is where it ran. What could not be found out is empty.
+// Machine describes the machine of a run. What is unknown is empty.
 type Machine struct {
-	OS     string `json:"os"` // as go has it, such as linux
+	OS     string `json:"os"` // a GOOS, such as linux
 	Arch   string `json:"arch"`
 	Kernel string `json:"kernel,omitempty"`
-	CPU    string `json:"cpu,omitempty"` // the model
+	CPU    string `json:"cpu,omitempty"` // model name
 	CPUs   int    `json:"cpus"`
 	Memory uint64 `json:"memory,omitempty"` // in bytes
 }
 
-// Trial is a trial whose load began.
+// Trial describes a trial whose load began.
 type Trial struct {
 	design.Trial
-	Began time.Time     // the start of its load
-	Took  time.Duration // of its load, to the end of its last call
-	// Interrupted is true when the end of the run ended it before its load was done.
+	Began time.Time     // start of the load
+	Took  time.Duration // duration of the load, to the end of its last call
+	// Interrupted reports that the run ended before the load did.
 	Interrupted bool
-	// Late is how many calls of an open loop started later than they may or never, see
+	// Late is the number of calls of an open loop that started too late or not at all; see
 	// workload.Pace.
 	Late int
 	// Addrs are the addresses of the replicas, by name.
 	Addrs map[string]string
-	// Remote relates the replicas, by name, to a cluster that was there before; nil for a cluster
-	// of the trial's own.
+	// Remote identifies the replicas, by name, in a cluster that was already running. It is nil if
+	// the trial launched its own cluster.
 	Remote map[string]Remote
 }
 
-// Remote is what a replica of the records is on a cluster that was there before.
+// Remote identifies a replica of the records in a cluster that was already running.
 type Remote struct {
-	// Name is its name there.
+	// Name is the replica's name in the cluster.
 	Name string
-	// FirstIncarnation is the number there of what is incarnation 1 in the records.
+	// FirstIncarnation is the incarnation in the cluster that the records number 1.
 	FirstIncarnation int
-	// ClockOffset was added to the times by the clock of its supervisor; ClockError is how far that
-	// may be wrong, to either side.
+	// ClockOffset was added to times of the supervisor's clock. It may be wrong by up to ClockError
+	// in either direction.
 	ClockOffset, ClockError time.Duration
 }
 
-// Call is one call of a trial, after its end.
+// Call is a completed call of a trial.
 type Call struct {
 	Trial    int           // Trial.Number
 	Number   int           // in the trial, from 1
-	Intended time.Duration // when it was to start; in a closed loop, when it did
+	Intended time.Duration // when the call was due; equals Start in a closed loop
 	Start    time.Duration // when it started
 	Duration time.Duration // from Start to its end
 	Result   Result
-	Warmup   bool       // it does not count
-	Reason   string     // why it failed, in failover's words; empty otherwise
+	Warmup   bool       // it belongs to the warm-up, and statistics leave it out
+	Reason   string     // why it failed, in the words of package failover; empty unless it failed
 	Code     codes.Code // its status
 
-	// What the replica answered; zero unless Result is OK.
+	// The answer; zero unless Result is ResultOK.
 
-	Replica     string // name
-	Incarnation int
-	Value       uint64
+	Replica     string // name of the replica that answered
+	Incarnation int    // of that replica
+	Value       uint64 // of its counter
 
 	Attempts []Attempt
 }
 
-// Latency is what the call's user waited: from Intended to the end.
+// Latency returns the time that the user waited, from Intended to the end.
 func (c Call) Latency() time.Duration { return c.Start - c.Intended + c.Duration }
 
-// End is when the call ended.
+// End returns when the call ended.
 func (c Call) End() time.Duration { return c.Start + c.Duration }
 
-// Result is how a call ended.
+// Result says how a call ended.
 type Result int
 
 const (
 	ResultOK          Result = iota // it succeeded
 	ResultFailed                    // it failed
-	ResultInterrupted               // the end of the run ended it; it says nothing of the replicas
+	ResultInterrupted               // the end of the run cut it off, so it says nothing about the replicas
 )
 
 // Attempt is one attempt of a call.
 type Attempt struct {
-	Number      int // among the call's, from 1
-	Round       int
-	Replica     string        // name
-	Incarnation int           // the replica's latest launch when the attempt began; of one that is OK, the one that answered; 0 before the first
-	Start       time.Duration // as of Call
+	Number  int    // within the call, from 1
+	Round   int    // of the call, from 1
+	Replica string // name
+	// Incarnation is the incarnation that answered. If none did, it is the replica's latest launch
+	// when the attempt started, or 0 before its first launch.
+	Incarnation int
+	Start       time.Duration // when it started
 	Duration    time.Duration
 	Outcome     failover.Outcome
-	Sent        bool
-	Hedge       bool
+	Sent        bool // a byte of it may have reached the wire
+	Hedge       bool // it was made beside another attempt that was slow
 	Code        codes.Code
 }
 
-// End is when the attempt ended.
+// End returns when the attempt ended.
 func (a Attempt) End() time.Duration { return a.Start + a.Duration }
 
-// Event is something that happened in a trial. One of Process, Count and Ended is set.
+// Event is something that happened in a trial. Exactly one of Process, Count and Ended is set.
 type Event struct {
 	Trial int
-	At    time.Duration // negative: before the load began
+	At    time.Duration // negative before the load began
 	// Process is an event of the supervisor.
 	Process *event.Event
-	// Count is what a replica said of itself as it ended.
+	// Count has the counts that a replica reported when it ended.
 	Count *Count
-	// Ended is the trial, which has ended, and whose records are all there. A run has it in Trials,
-	// not among the events.
+	// Ended marks the end of the trial's records. Only the file has it; in a Run the trial is in
+	// Trials.
 	Ended *Trial
 }
 
-// Count is what an incarnation of a replica has counted itself, told as it crashes or stops.
+// Count has the counts that an incarnation of a replica reports when it crashes or stops.
 type Count struct {
 	Replica     string `json:"replica"`
 	Incarnation int    `json:"incarnation"`
-	Arrived     uint64 `json:"arrived"`   // requests, the one that crashed it among them
+	Arrived     uint64 `json:"arrived"`   // requests that arrived, including one that crashed it
 	Counted     uint64 `json:"counted"`   // the counter's value
-	InFlight    uint64 `json:"in_flight"` // requests that had arrived and not ended, the one that crashed it left out
-	// Crash is the number of the request that crashed it, from 1; zero when it was stopped.
+	InFlight    uint64 `json:"in_flight"` // requests that had arrived and not ended, without one that crashed it
+	// Crash is the number of the request that crashed it, from 1, or zero if it was stopped.
 	Crash uint64 `json:"crash,omitempty"`
 }
 
-// Run is what the files of a run say.
+// Run has the records of a run.
 type Run struct {
-	Dir      string
+	Dir      string // its folder; empty if it has none
 	Manifest Manifest
-	Trials   []TrialRecords // in the order of their numbers
+	Trials   []TrialRecords // by number
 }
 
-// TrialRecords is what was seen in one trial.
+// TrialRecords has the records of a trial.
 type TrialRecords struct {
 	Trial
 	Calls  []Call  // in the order in which they ended
-	Events []Event // in the order of their times
+	Events []Event // in order of time
 }

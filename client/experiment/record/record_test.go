@@ -26,7 +26,7 @@ var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 var twoCells = &design.Design{Cells: []design.Cell{{Settings: design.Defaults()}, {Settings: design.Defaults()}}}
 
-// seen is what a trial may have seen: something of each kind.
+// seen returns records of a trial that have something of each kind.
 func seen(trial int) TrialRecords {
 	exited := event.Event{
 		Sequence: 9, Kind: event.KindExited, Time: began.Add(time.Second), Elapsed: 2 * time.Second, Replica: "a", Incarnation: 1,
@@ -84,7 +84,7 @@ func open(t *testing.T, dir string) *Run {
 	return run
 }
 
-func TestWhatIsWrittenIsRead(t *testing.T) {
+func TestWriteAndOpen(t *testing.T) {
 	runs := filepath.Join(t.TempDir(), "runs")
 	w := create(t, runs)
 	write(t, w, seen(2), seen(1))
@@ -100,12 +100,12 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 		t.Errorf("manifest %+v", m)
 	}
 	if filepath.Base(run.Dir) != "20260102-030405-example" {
-		t.Errorf("the run is in %s", run.Dir)
+		t.Errorf("the run is in %s, want a folder named 20260102-030405-example", run.Dir)
 	}
 }
 
-// The prediction of a run is in its folder, and a later one takes its place.
-func TestPredictionOfARun(t *testing.T) {
+// The prediction of a run is in its folder, and a later prediction replaces it.
+func TestPrediction(t *testing.T) {
 	w := create(t, t.TempDir())
 	write(t, w, seen(1))
 	if err := w.Close(false); err != nil {
@@ -119,19 +119,19 @@ func TestPredictionOfARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := 1; n <= 2; n++ {
-		said := &Run{Manifest: Manifest{Engine: EngineSimulation, Seed: uint64(n), Design: twoCells}}
+		want := &Run{Manifest: Manifest{Engine: EngineSimulation, Seed: uint64(n), Design: twoCells}}
 		for trial := range n {
-			said.Trials = append(said.Trials, seen(trial+1))
+			want.Trials = append(want.Trials, seen(trial+1))
 		}
-		if err := WritePrediction(run.Dir, said); err != nil {
+		if err := WritePrediction(run.Dir, want); err != nil {
 			t.Fatal(err)
 		}
 		predicted, err := run.Prediction()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m := predicted.Manifest; !m.Predicted() || m.Seed != uint64(n) || m.Ended.IsZero() || !reflect.DeepEqual(predicted.Trials, said.Trials) {
-			t.Errorf("got %+v, want %+v", predicted, said)
+		if m := predicted.Manifest; !m.Predicted() || m.Seed != uint64(n) || m.Ended.IsZero() || !reflect.DeepEqual(predicted.Trials, want.Trials) {
+			t.Errorf("got %+v, want %+v", predicted, want)
 		}
 	}
 	if again := open(t, w.Dir()); !reflect.DeepEqual(again, run) {
@@ -144,12 +144,12 @@ func TestPredictionOfARun(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := run.Prediction(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("of half a prediction: %v", err)
+		t.Errorf("a prediction without a manifest: got %v, want %v", err, os.ErrNotExist)
 	}
 }
 
-// The exact bytes, as other programs read them.
-func TestFormOfACall(t *testing.T) {
+// Other programs rely on these exact bytes.
+func TestCallJSON(t *testing.T) {
 	got, err := json.Marshal(seen(1).Calls[0])
 	want := `{"trial":1,"call":1,"intended_us":1000,"start_us":2000,"duration_us":3,"result":"ok","warmup":true,` +
 		`"replica":"b","incarnation":2,"value":3,"attempts":[` +
@@ -160,7 +160,7 @@ func TestFormOfACall(t *testing.T) {
 	}
 }
 
-// What a killed run leaves can be read: the trials that had been written.
+// Open reads the complete trials of a killed run.
 func TestKilledRun(t *testing.T) {
 	runs := t.TempDir()
 	w := create(t, runs)
@@ -174,14 +174,13 @@ func TestKilledRun(t *testing.T) {
 	}
 }
 
-// A write that fails leaves half a line. Nothing comes after it, and what was written before can be
-// read.
+// A failed write leaves half a line. Nothing follows it, and what was written before can be read.
 func TestFailedWrite(t *testing.T) {
 	w := create(t, t.TempDir())
 	write(t, w, seen(1))
 	big := seen(2)
 	big.Calls = slices.Repeat(big.Calls, 1000)
-	short(t, func() {
+	limitFileSize(t, func() {
 		if err := w.Write(big); !errors.Is(err, syscall.EFBIG) {
 			t.Errorf("got %v, want %v", err, syscall.EFBIG)
 		}
@@ -197,8 +196,8 @@ func TestFailedWrite(t *testing.T) {
 	}
 }
 
-// short calls f while no file can grow beyond 16 KiB.
-func short(t *testing.T, f func()) {
+// limitFileSize calls f while no file can grow beyond 16 KiB.
+func limitFileSize(t *testing.T, f func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
 	defer signal.Reset(syscall.SIGXFSZ)
@@ -213,7 +212,7 @@ func short(t *testing.T, f func()) {
 	f()
 }
 
-func TestCreateThatFailsLeavesNothing(t *testing.T) {
+func TestFailedCreateLeavesNothing(t *testing.T) {
 	runs := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(runs, "latest", "mine"), 0o777); err != nil { // in the way of the link
 		t.Fatal(err)
@@ -226,7 +225,7 @@ func TestCreateThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestEachRunHasItsFolder(t *testing.T) {
+func TestRunsHaveSeparateFolders(t *testing.T) {
 	runs := t.TempDir()
 	first, second := create(t, runs).Dir(), create(t, runs).Dir()
 	if first == second {
@@ -241,14 +240,14 @@ func TestBadFiles(t *testing.T) {
 	for name, tc := range map[string]struct {
 		file, text, want string
 	}{
-		"a line that is no JSON": {callsFile, "nonsense\n", "records.jsonl:4: "},
-		"no such outcome":        {callsFile, `{"trial":1,"attempts":[{"outcome":"won"}]}` + "\n", `records.jsonl:4: "won": want ok, `},
-		"no such result":         {callsFile, `{"trial":1,"result":"won"}` + "\n", `records.jsonl:4: "won": want ok, failed or interrupted`},
-		"no such code":           {callsFile, `{"trial":1,"code":"WON"}` + "\n", `records.jsonl:4: "WON": want the name of a gRPC status`},
-		"event of another kind":  {eventsFile, `{"process":{"v":1,"kind":"won"}}` + "\n", `events.jsonl:4: `},
-		"another version":        {manifestFile, `{"version":2}`, "manifest.json: version 2: want 1"},
-		"no design":              {manifestFile, `{"version":1}`, "manifest.json: no design"},
-		"no settings":            {manifestFile, `{"version":1,"design":{"cells":[{}]}}`, "manifest.json: cell 0 has no settings"},
+		"line that is not JSON": {callsFile, "nonsense\n", "records.jsonl:4: "},
+		"no such outcome":       {callsFile, `{"trial":1,"attempts":[{"outcome":"won"}]}` + "\n", `records.jsonl:4: "won": want ok, `},
+		"no such result":        {callsFile, `{"trial":1,"result":"won"}` + "\n", `records.jsonl:4: "won": want ok, failed or interrupted`},
+		"no such code":          {callsFile, `{"trial":1,"code":"WON"}` + "\n", `records.jsonl:4: "WON": want the name of a gRPC status`},
+		"event of another kind": {eventsFile, `{"process":{"v":1,"kind":"won"}}` + "\n", `events.jsonl:4: `},
+		"another version":       {manifestFile, `{"version":2}`, "manifest.json: version 2: want 1"},
+		"no design":             {manifestFile, `{"version":1}`, "manifest.json: no design"},
+		"no settings":           {manifestFile, `{"version":1,"design":{"cells":[{}]}}`, "manifest.json: cell 0 has no settings"},
 		"other factors": {manifestFile, `{"version":1,"design":{"cells":[{"settings":{}},{"levels":[{"factor":"x"}],"settings":{}}]}}`,
 			"manifest.json: cell 1 has levels of other factors than cell 0"},
 		"no such cell": {eventsFile, `{"trial":3,"ended":{"trial":3,"cell":2}}` + "\n", "events.jsonl:4: trial 3 is of cell 2: want 0 to 1"},
@@ -269,7 +268,7 @@ func TestBadFiles(t *testing.T) {
 		})
 	}
 	if _, err := Open(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no run there: %v", err)
+		t.Errorf("a folder without a run: got %v, want %v", err, os.ErrNotExist)
 	}
 }
 

@@ -25,20 +25,20 @@ const (
 	latest       = "latest"
 )
 
-// PredictionFolder is, in the folder of a run, that of the run which predicts it.
+// PredictionFolder is the name of the folder inside a run's folder that has its prediction.
 const PredictionFolder = "predicted"
 
-// Writer writes the files of a run. Make it with [Create]. It is for one goroutine.
+// Writer writes the files of a run. [Create] returns one. It is not safe for concurrent use.
 type Writer struct {
 	dir           string
 	manifest      Manifest
 	calls, events *os.File
-	failed        error // of the first Write that failed
+	failed        error // the first error of Write
 }
 
-// Create makes a new folder in runs for the files of a run, named by the time and the manifest's
-// name, and makes runs/latest point to it. Folders that are missing are made. An error leaves no
-// folder of the run.
+// Create creates a folder for a run inside the folder runs, named after the manifest's Began and
+// Name, and points the link runs/latest to it. It creates runs if it is missing. If it returns an
+// error, it leaves no folder of the run.
 func Create(runs string, m Manifest) (*Writer, error) {
 	name := m.Began.Format("20060102-150405") + "-" + m.Name
 	if m.Shard != "" {
@@ -61,8 +61,8 @@ func Create(runs string, m Manifest) (*Writer, error) {
 	return w, nil
 }
 
-// newWriter makes the files of a run in an empty folder. After an error the writer has those that
-// were made.
+// newWriter creates the files of a run in an empty folder. If it returns an error, the writer has
+// the files that it could create.
 func newWriter(dir string, m Manifest) (*Writer, error) {
 	m.Version = version
 	w := &Writer{dir: dir, manifest: m}
@@ -77,7 +77,7 @@ func newWriter(dir string, m Manifest) (*Writer, error) {
 	return w, err
 }
 
-// WritePrediction writes the files of a run into a folder of the run that it predicts, in place of
+// WritePrediction writes a prediction into the folder dir of the run that it predicts. It replaces
 // an earlier prediction.
 func WritePrediction(dir string, predicted *Run) error {
 	path := filepath.Join(dir, PredictionFolder)
@@ -85,7 +85,7 @@ func WritePrediction(dir string, predicted *Run) error {
 	if err := os.RemoveAll(fresh); err != nil {
 		return err
 	}
-	defer os.RemoveAll(fresh) // unless it was renamed
+	defer os.RemoveAll(fresh) // no effect after the rename
 	ended := *predicted
 	ended.Manifest.Ended = time.Now()
 	if err := Save(fresh, &ended); err != nil {
@@ -97,7 +97,8 @@ func WritePrediction(dir string, predicted *Run) error {
 	return os.Rename(fresh, path)
 }
 
-// Save writes the files of a run into a folder of that name, which is made, or is empty.
+// Save writes the files of a run into the folder dir, which it creates if it is missing. If dir is
+// not an empty folder, the error is a [*NotEmpty].
 func Save(dir string, run *Run) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
@@ -114,16 +115,16 @@ func Save(dir string, run *Run) error {
 	return cmp.Or(err, w.calls.Close(), w.events.Close())
 }
 
-// NotEmpty is an error for a folder that has something in it.
+// NotEmpty is the error for a path that is neither free nor an empty folder.
 type NotEmpty struct{ Dir string }
 
-// Error is one line.
+// Error returns one line with the path.
 func (n *NotEmpty) Error() string {
 	return fmt.Sprintf("%q: want a new folder, or an empty one", n.Dir)
 }
 
-// CheckEmpty returns [*NotEmpty] for a path at which there is anything but an empty folder; nothing
-// is allowed too.
+// CheckEmpty returns nil if dir is an empty folder or does not exist, and a [*NotEmpty] if there is
+// anything else.
 func CheckEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -135,8 +136,7 @@ func CheckEmpty(dir string) error {
 	return err
 }
 
-// newFolder makes the folder of that name, with a number behind it where one of that name is there
-// already.
+// newFolder creates a folder of the given name, and appends a number if the name is taken.
 func newFolder(runs, name string) (string, error) {
 	if err := os.MkdirAll(runs, 0o777); err != nil {
 		return "", err
@@ -152,23 +152,21 @@ func newFolder(runs, name string) (string, error) {
 	}
 }
 
-// pointLatest makes the link runs/latest point to the folder. Who reads it meanwhile finds the old
-// or the new one.
+// pointLatest points the link runs/latest to the folder, atomically.
 func pointLatest(runs, folder string) error {
 	fresh := filepath.Join(runs, "."+latest+"-"+folder)
 	if err := os.Symlink(folder, fresh); err != nil {
 		return err
 	}
-	defer os.Remove(fresh) // unless it was renamed
+	defer os.Remove(fresh) // no effect after the rename
 	return os.Rename(fresh, filepath.Join(runs, latest))
 }
 
-// Dir is the folder of the run.
+// Dir returns the path of the run's folder.
 func (w *Writer) Dir() string { return w.dir }
 
-// Write appends what was seen in a trial. Until it returns, the files say nothing of the trial.
-// After an error, which may have left half a line, it writes nothing more and returns that error
-// again.
+// Write appends the records of a trial. Readers see the trial only after Write returns. After an
+// error, which may leave an incomplete line, further calls write nothing and return the same error.
 func (w *Writer) Write(t TrialRecords) error {
 	if w.failed == nil {
 		w.failed = w.write(t)
@@ -184,7 +182,7 @@ func (w *Writer) write(t TrialRecords) error {
 	return appendLines(w.events, append(slices.Clip(t.Events), ended))
 }
 
-// Close ends the run. Interrupted says that trials were left out.
+// Close completes the manifest and closes the files. Interrupted says that trials are missing.
 func (w *Writer) Close(interrupted bool) error {
 	w.manifest.Ended, w.manifest.Interrupted = time.Now(), interrupted
 	return errors.Join(w.writeManifest(), w.calls.Close(), w.events.Close())
@@ -203,7 +201,7 @@ func appendLines[T json.Marshaler](f *os.File, records []T) error {
 	return b.Flush()
 }
 
-// writeManifest replaces the manifest, so that there is a whole one at any time.
+// writeManifest replaces the manifest atomically, so that readers always find a complete one.
 func (w *Writer) writeManifest() error {
 	text, err := json.MarshalIndent(w.manifest, "", "  ")
 	if err != nil {
