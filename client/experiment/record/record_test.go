@@ -115,7 +115,7 @@ func TestPrediction(t *testing.T) {
 	if predicted, err := run.Prediction(); predicted != nil || err != nil {
 		t.Fatalf("before: %+v, %v", predicted, err)
 	}
-	if err := os.Mkdir(filepath.Join(w.Dir(), PredictionFolder+".new"), 0o777); err != nil { // as one who was killed left it
+	if err := os.Mkdir(filepath.Join(w.Dir(), PredictionFolder+".new"), 0o777); err != nil { // left by a killed process
 		t.Fatal(err)
 	}
 	for n := 1; n <= 2; n++ {
