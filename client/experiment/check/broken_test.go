@@ -22,14 +22,14 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// nth is which requests meet the bug: every nth.
+// nth says that a bug affects every nth request.
 const nth = 10
 
-// bugs are the ways in which a Counter can be broken, by name. Under that name the test binary is a
-// replica with the bug.
+// bugs has the bugs of a Counter by name. Run under such a name, the test binary is a replica with
+// the bug.
 var bugs = map[string]func(*broken) uint64{
 	"none": func(b *broken) uint64 { return b.count.Add(1) },
-	"lost update": func(b *broken) uint64 { // two that read the same count, where there are two at once
+	"lost update": func(b *broken) uint64 { // concurrent requests read the same count
 		n := b.count.Load()
 		time.Sleep(time.Millisecond)
 		b.count.Store(n + 1)
@@ -71,8 +71,8 @@ func (b *broken) Get(context.Context, *counterv1.GetRequest) (*counterv1.GetResp
 	return &counterv1.GetResponse{Value: b.add(b), Replica: b.replica, Incarnation: b.incarnation}, nil
 }
 
-// serveBroken is counterd with a broken Counter, for the flags that the lab gives it. It returns
-// only if it cannot serve.
+// serveBroken is counterd with a broken Counter and the flags that the lab uses. It returns only if
+// it cannot serve.
 func serveBroken(add func(*broken) uint64) error {
 	addr, name := flag.String("addr", "", ""), flag.String("replica", "", "")
 	seed := flag.Uint64("seed", 0, "")
@@ -88,12 +88,12 @@ func serveBroken(add func(*broken) uint64) error {
 	}
 
 	b := &broken{replica: *name, incarnation: incarnation, add: add}
-	last := func(c fault.Counts, more string) { // its last word
+	report := func(c fault.Counts, more string) {
 		fmt.Fprintf(os.Stderr, `{"incarnation": %d, "arrived": %d, "counted": %d, "in_flight": %d%s}`+"\n",
 			incarnation, c.Arrived, b.count.Load(), c.InFlight, more)
 	}
 	injector, err := fault.New(fault.Plan{Seed: *seed, Replica: *name, Incarnation: incarnation}, faults, func(c fault.Crash) {
-		last(c.Counts, fmt.Sprintf(`, "request": %d`, c.Request))
+		report(c.Counts, fmt.Sprintf(`, "request": %d`, c.Request))
 		os.Exit(1)
 	})
 	if err != nil {
@@ -111,13 +111,13 @@ func serveBroken(add func(*broken) uint64) error {
 	go func() {
 		<-stopped
 		server.GracefulStop()
-		last(injector.Freeze(), "")
+		report(injector.Freeze(), "")
 		os.Exit(0)
 	}()
 	if err := server.Serve(listener); err != nil {
 		return err
 	}
-	select {} // it is being stopped
+	select {} // until the goroutine above exits
 }
 
 func TestMain(m *testing.M) {
@@ -125,7 +125,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serveBroken(bugs[name]))
 		os.Exit(1)
 	}
-	// Under the race detector, a program stays for a second when it exits: no crash.
+	// By default a program with the race detector sleeps for a second when it exits, unlike a crash.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }

@@ -1,14 +1,16 @@
-// Package check tells whether the records of a trial can be true: whether every call has one end,
-// the attempts agree with the replicas' own counts and with the supervisor's events, and the
-// counters have counted.
+// Package check verifies that the records of a trial are consistent: every call ends once, the
+// attempts agree with the replicas' own counts and with the supervisor's events, and the counters
+// count correctly. Use it to test a service, or to trust a run that a program of your own evaluates;
+// package experiment applies it to every run.
 //
-// A violation means that the service, the client, the supervisor or the recording is wrong, not
-// that calls failed.
+// A violation means that the service, the client, the supervisor or the recording has a bug. It does
+// not mean that calls failed.
 //
-// What is definite is an answer: the reply to an attempt that is ok names the incarnation that gave
-// it. Any other attempt that was sent is ambiguous. It may have been counted or not, by any
-// incarnation that lived while it was on its way. The checks allow what ambiguous attempts can
-// explain, and nothing else.
+// Only answers are certain: the reply to an attempt with outcome ok names the incarnation that gave
+// it. Any other attempt that was sent is ambiguous: an incarnation that lived while it was under way
+// may have counted it or not. The checks accept whatever ambiguous attempts can explain, and nothing
+// else. The checks of a counter's values are those of a linearizable counter, whose operations take
+// effect once between their start and their end (Herlihy and Wing, Linearizability, 1990).
 package check
 
 import (
@@ -21,47 +23,47 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Violation is something in the records that cannot be.
+// Violation is a contradiction in the records.
 type Violation struct {
-	Check  string // which check found it, such as "unique values"
-	Detail string // one line that names the call, the replica, the incarnation and the numbers
+	Check  string // name of the check that found it, such as "unique values"
+	Detail string // one line with the call, the replica, the incarnation and the numbers
 }
 
-// The checks.
+// The names of the checks.
 const (
-	oneEnd      = "one end per call"     // calls are numbered from 1, and each number is there once
+	oneEnd      = "one end per call"     // calls are numbered from 1 without gaps, and each ends once
 	callRecord  = "calls"                // the result of a call follows from its attempts
-	attemptForm = "attempts"             // each is classified, in its place, in the time of its call
-	existence   = "launched"             // the incarnations that are named were
-	oneExit     = "one exit per launch"  // and no launch before the exit of the incarnation before
-	crashTold   = "crashes told"         // those that replicas told are those that the supervisor saw
-	aliveness   = "answered while alive" // by an incarnation that had not ended
-	lostness    = "lost with a process"  // nothing else breaks the connection of an attempt
+	attemptForm = "attempts"             // attempts are classified, in order, and within their call
+	existence   = "launched"             // the incarnations that records name were launched
+	oneExit     = "one exit per launch"  // and the next launch follows the exit
+	crashReport = "crashes reported"     // replicas report the crashes that the supervisor saw
+	aliveness   = "answered while alive" // the incarnation that answered had not ended
+	lossCause   = "lost with a process"  // only the end of a process breaks connections
 	unique      = "unique values"        // no incarnation answers a value twice
-	realTime    = "order of values"      // a call that began after the end of another got a higher one
-	gaps        = "gaps in values"       // none is above the number of attempts that can have been counted by then
-	definite    = "answered, so counted" // and has arrived
-	accounted   = "counted, so sent"     // and what has arrived, too
+	realTime    = "order of values"      // of two calls in succession, the later gets the higher value
+	gaps        = "gaps in values"       // no value exceeds the number of attempts that may have been counted by then
+	definite    = "answered, so counted" // what was answered has arrived and was counted
+	accounted   = "counted, so sent"     // what was counted or has arrived was sent
 )
 
-// most is how many violations of one check are told each; more are only counted.
-const most = 20
+// maxDetails is how many violations of one check are reported in detail; the rest are counted.
+const maxDetails = 20
 
-// rounding is how far the comparison of two times of the same clock may be wrong. Files have whole
-// microseconds: an end is the sum of two that were cut off, and those before the load are cut off
-// the other way.
+// rounding is the greatest error when two times of the same clock are compared. Files have whole
+// microseconds: an end is the sum of two truncated values, and times before the load are truncated
+// upwards.
 const rounding = 3 * time.Microsecond
 
-// Calls returns the violations in the records of a load of whose replicas nothing else is known;
-// none is the rule.
+// Calls returns the violations in the records of a load on replicas of which nothing else is known,
+// such as one of crashlab load --save. A correct system has none.
 func Calls(t record.TrialRecords) []Violation {
 	var f findings
 	checkCalls(&f, t)
 	return f.all()
 }
 
-// Trial returns the violations in the records of one trial; none is the rule. Of each check it
-// tells the first 20, and how many more there are.
+// Trial returns the violations in the records of a trial. A correct system has none. For each check
+// Trial returns the first 20, and one Violation with the number of the rest.
 func Trial(t record.TrialRecords) []Violation {
 	var f findings
 	checkCalls(&f, t)
@@ -79,26 +81,26 @@ func Trial(t record.TrialRecords) []Violation {
 	return f.all()
 }
 
-// findings are the violations found so far.
+// findings collects violations.
 type findings struct {
-	told  []Violation
-	count map[string]int // by check
+	violations []Violation
+	count      map[string]int // by check
 }
 
 func (f *findings) add(check, format string, args ...any) {
 	if f.count == nil {
 		f.count = map[string]int{}
 	}
-	if f.count[check]++; f.count[check] <= most {
-		f.told = append(f.told, Violation{check, fmt.Sprintf(format, args...)})
+	if f.count[check]++; f.count[check] <= maxDetails {
+		f.violations = append(f.violations, Violation{check, fmt.Sprintf(format, args...)})
 	}
 }
 
 func (f *findings) all() []Violation {
 	for _, check := range slices.Sorted(maps.Keys(f.count)) {
-		if n := f.count[check]; n > most {
-			f.told = append(f.told, Violation{check, fmt.Sprintf("and %d more", n-most)})
+		if n := f.count[check]; n > maxDetails {
+			f.violations = append(f.violations, Violation{check, fmt.Sprintf("and %d more", n-maxDetails)})
 		}
 	}
-	return f.told
+	return f.violations
 }

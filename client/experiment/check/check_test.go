@@ -12,10 +12,10 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Soak makes long what is tried at random.
-var Soak = flag.Bool("soak", false, "make ten times as many worlds, and 200 clean trials in place of 10")
+// Soak makes the random tests run longer.
+var Soak = flag.Bool("soak", false, "make ten times as many worlds, and 200 clean trials instead of 10")
 
-// seeds is n, the number of worlds to make, or ten times as many in a soak.
+// seeds returns how many worlds to make: n, or ten times n with -soak.
 func seeds(n uint64) uint64 {
 	if *Soak {
 		return 10 * n
@@ -23,10 +23,10 @@ func seeds(n uint64) uint64 {
 	return n
 }
 
-// workers is how many calls the world of a seed has under way at a time.
+// workers returns how many concurrent callers the world of a seed has.
 func workers(seed uint64) int { return 1 + int(seed%10) }
 
-func TestWhatCanBeIsNoViolation(t *testing.T) {
+func TestHealthyWorldsHaveNoViolation(t *testing.T) {
 	t.Parallel()
 	outcomes, results := map[failover.Outcome]int{}, map[record.Result]int{}
 	bothOK, crashes, kills := 0, 0, 0
@@ -56,16 +56,15 @@ func TestWhatCanBeIsNoViolation(t *testing.T) {
 	t.Logf("%v, %v, %d hedges answered beside the first, %d crashes, %d kills", results, outcomes, bothOK, crashes, kills)
 	for _, o := range failover.Outcomes() {
 		if o != failover.OutcomeRejected && outcomes[o] < 100 {
-			t.Errorf("the worlds have %d attempts that are %v: too few to say something of them", outcomes[o], o)
+			t.Errorf("the worlds have %d attempts with outcome %v, want at least 100", outcomes[o], o)
 		}
 	}
 	if len(results) != 3 || min(bothOK, crashes, kills) < 100 {
-		t.Errorf("the worlds lack something: %v, %d, %d, %d", results, bothOK, crashes, kills)
+		t.Errorf("results %v, %d hedges, %d crashes, %d kills: want three results and at least 100 of the others", results, bothOK, crashes, kills)
 	}
 }
 
-// Where nothing is ambiguous, each bug that struck shows. Elsewhere it may hide behind what may
-// have been counted, and does now and then.
+// If no attempt is ambiguous, every bug that struck is detected. Ambiguous attempts may hide a bug.
 func TestBrokenCountersAreDetected(t *testing.T) {
 	for b, least := range map[bug]float64{lostUpdate: 0.85, duplicatedReply: 0.85, unnoticedReset: 0.95, doubleCount: 0.6} {
 		t.Run(b.String(), func(t *testing.T) {
@@ -94,12 +93,12 @@ func TestBrokenCountersAreDetected(t *testing.T) {
 				if len(found) > 0 {
 					clearDetected++
 				} else {
-					t.Errorf("seed %d: it struck %d times, and is not detected", seed, w.struck)
+					t.Errorf("seed %d: the bug struck %d times, but was not detected", seed, w.struck)
 				}
 			}
 			t.Logf("detected in %d of %d worlds, and in %d of %d without an ambiguous attempt: %v", detected, struck, clearDetected, clear, by)
 			if clear < 30 || float64(detected) < least*float64(struck) {
-				t.Errorf("detected in %d of %d worlds, want %.0f%%; in %d nothing was ambiguous, want 30", detected, struck, 100*least, clear)
+				t.Errorf("detected in %d of %d worlds, want %.0f%%; %d worlds without an ambiguous attempt, want 30", detected, struck, 100*least, clear)
 			}
 		})
 	}
@@ -111,8 +110,8 @@ func ambiguous(t record.TrialRecords) bool {
 	})
 }
 
-// Times that were cut off to microseconds may say that two attempts did not overlap that did.
-func TestCutOffTimesAreNoViolation(t *testing.T) {
+// Truncated to microseconds, two attempts that overlapped may seem to be in succession.
+func TestTruncatedTimesAreNoViolation(t *testing.T) {
 	for gap, want := range map[time.Duration]int{0: 0, 2 * us: 0, 3 * us: 1, 10 * us: 1} {
 		l := &life{number: 1, begin: always, end: never, replies: []reply{
 			{call: 1, value: 2, start: 0, end: 10 * us}, {call: 2, value: 1, start: 10*us + gap, end: 20 * us},
@@ -120,14 +119,14 @@ func TestCutOffTimesAreNoViolation(t *testing.T) {
 		var f findings
 		(&replica{name: "a", lives: []*life{l}}).checkValues(&f, l)
 		if f.count[realTime] != want {
-			t.Errorf("%v after the end of another: %v", gap, f.told)
+			t.Errorf("%v after the end of another: %v, want %d violations", gap, f.violations, want)
 		}
 	}
 }
 
-// An incarnation that served from 1 s to 2 s can have answered what was on its way at some time
-// between.
-func TestOnlyTheLivingAnswer(t *testing.T) {
+// An incarnation that served from 1 s to 2 s can have answered only attempts that were under way at
+// some time between.
+func TestOnlyLivingIncarnationsAnswer(t *testing.T) {
 	for _, test := range []struct {
 		start, end time.Duration
 		can        bool
@@ -141,29 +140,29 @@ func TestOnlyTheLivingAnswer(t *testing.T) {
 		var f findings
 		r.answer(&f, &record.Call{Number: 1, Incarnation: 2, Value: 1}, a)
 		if found := f.all(); (len(found) == 0) != test.can {
-			t.Errorf("an answer from %v to %v: %v", test.start, test.end, found)
+			t.Errorf("an answer from %v to %v: %v, want possible %v", test.start, test.end, found, test.can)
 		}
 
 		r.ambiguous = []span{{test.start, test.end}}
 		r.sort()
 		if got := r.ambiguousIn(l, never); got == 1 != test.can {
-			t.Errorf("an ambiguous attempt from %v to %v: %d that may have reached it", test.start, test.end, got)
+			t.Errorf("an ambiguous attempt from %v to %v: %d may have reached the incarnation", test.start, test.end, got)
 		}
 		if got := r.ambiguousIn(l, test.start-ms); got != 0 {
-			t.Errorf("before an ambiguous attempt from %v to %v: %d that may have reached it", test.start, test.end, got)
+			t.Errorf("before an ambiguous attempt from %v to %v: %d may have reached the incarnation", test.start, test.end, got)
 		}
 	}
 }
 
-// Of very many violations few are told.
+// Of many violations of a check, Trial returns some and the number of the rest.
 func TestManyViolationsAreCounted(t *testing.T) {
 	w := newWorld(1)
 	seen := w.run(5)
 	seen.Calls = slices.Concat(seen.Calls, seen.Calls)
 	found := Trial(seen)
-	last := Violation{oneEnd, fmt.Sprintf("and %d more", len(seen.Calls)/2-most)}
-	if !slices.Contains(found, last) || len(found) > 13*(most+1) {
-		t.Errorf("%d violations, none of which is %v", len(found), last)
+	last := Violation{oneEnd, fmt.Sprintf("and %d more", len(seen.Calls)/2-maxDetails)}
+	if !slices.Contains(found, last) || len(found) > 13*(maxDetails+1) {
+		t.Errorf("%d violations, want at most %d and %v among them", len(found), 13*(maxDetails+1), last)
 	}
 }
 

@@ -10,35 +10,35 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// client is one call of a world.
+// client makes one call of a world.
 type client struct {
 	*world
 	record record.Call
 	round  int
-	order  []int // the replicas
-	turn   int   // in order
+	order  []int // of the replicas
+	turn   int   // index of the next replica in order
 	tries  []*try
 	over   bool
-	result record.Result // why it was cancelled, with code
+	result record.Result // of a canceled call, with code
 	code   codes.Code
-	gone   bool // it was cancelled
+	gone   bool // it was canceled
 }
 
-// try is an attempt.
+// try is an attempt of a call.
 type try struct {
 	*client
 	node    *node
 	process *process
 	record  record.Attempt
 	start   time.Duration
-	over    bool // for the client
+	over    bool // it has ended for the client
 
 	arrived, worked, replied bool // at the replica
 	arrival                  uint64
 	value                    uint64
 }
 
-// next makes the next attempt, or gives up.
+// next makes the next attempt or ends the call.
 func (c *client) next() {
 	switch {
 	case c.gone:
@@ -64,7 +64,7 @@ func (c *client) next() {
 	}
 }
 
-// try makes an attempt at the replica whose turn it is.
+// try makes an attempt at the next replica in order.
 func (c *client) try(hedge bool) *try {
 	n := c.nodes[c.order[c.turn]]
 	c.turn++
@@ -75,7 +75,7 @@ func (c *client) try(hedge bool) *try {
 	if n.process == nil {
 		o := failover.OutcomeRefused
 		if c.chance(0.1) {
-			o = failover.OutcomeLost // on a connection whose end was not noticed yet
+			o = failover.OutcomeLost // the client has not noticed yet that the connection broke
 		}
 		t.record.Sent = o == failover.OutcomeLost
 		c.in(c.upTo(ms), func() { t.finish(o, codes.Unavailable) })
@@ -95,8 +95,7 @@ func (t *try) reply(value uint64) {
 	t.in(t.upTo(ms), func() { t.finish(failover.OutcomeOK, codes.OK) })
 }
 
-// finish is the end of the attempt, if it has not ended yet, and of the call or the way to the
-// next.
+// finish ends the attempt, unless it has ended, and then ends the call or makes the next attempt.
 func (t *try) finish(o failover.Outcome, code codes.Code) {
 	if t.over {
 		return
@@ -105,7 +104,7 @@ func (t *try) finish(o failover.Outcome, code codes.Code) {
 	t.record.Duration, t.record.Outcome, t.record.Code = (t.now - t.start).Truncate(us), o, code
 	c := t.client
 	waits := slices.ContainsFunc(c.tries, func(t *try) bool { return !t.over })
-	if o == failover.OutcomeOK && waits { // the other one of a hedged call; its answer may be on its way
+	if o == failover.OutcomeOK && waits { // cancel the other attempt, unless its answer is under way
 		for _, other := range c.tries {
 			if !other.over && !other.replied {
 				other.finish(failover.OutcomeCanceled, codes.Canceled)
@@ -134,7 +133,7 @@ func (c *client) cancel(result record.Result, code codes.Code) {
 	}
 }
 
-// end is the end of the call.
+// end ends the call.
 func (c *client) end(result record.Result, by *try) {
 	if c.over {
 		return

@@ -11,29 +11,29 @@ func (l *life) highest() uint64 {
 	return v
 }
 
-// checkDefinite checks that what the incarnation has answered, it has counted. What was in flight
-// when it read its count may have been counted and answered after that.
+// checkDefinite checks that the incarnation counted whatever it answered. Requests in flight when it
+// reported its counts may have been counted and answered later.
 func (r *replica) checkDefinite(f *findings, l *life) {
 	c := l.count
 	if c == nil {
 		return
 	}
-	answered, highest := uint64(len(l.replies)), l.highest() // and no value twice
+	answered, highest := uint64(len(l.replies)), l.highest()
 	switch {
 	case c.Counted > c.Arrived || c.InFlight > c.Arrived || c.Crash > c.Arrived:
-		f.add(definite, "%s incarnation %d: %d requests arrived, and it says that %d were counted, %d in flight, number %d crashed it",
+		f.add(definite, "%s incarnation %d: it reported that %d requests arrived, but %d were counted, %d were in flight, and number %d crashed it",
 			r.name, l.number, c.Arrived, c.Counted, c.InFlight, c.Crash)
 	case answered > c.Arrived:
-		f.add(definite, "%s incarnation %d: %d requests arrived, and %d were answered", r.name, l.number, c.Arrived, answered)
+		f.add(definite, "%s incarnation %d: %d requests arrived, but %d were answered", r.name, l.number, c.Arrived, answered)
 	case highest > c.Counted+c.InFlight:
-		f.add(definite, "%s incarnation %d: %d requests were counted and %d in flight, and a value is %d",
+		f.add(definite, "%s incarnation %d: %d requests were counted and %d were in flight, but it answered the value %d",
 			r.name, l.number, c.Counted, c.InFlight, highest)
 	}
 }
 
-// checkAccounted checks that what the incarnations have counted, and what has arrived, beyond what
-// they have answered, the ambiguous attempts account for, each of them once. Of an incarnation that
-// could not tell its count, the highest value that it answered is the least that it has counted.
+// checkAccounted checks that ambiguous attempts account for the requests that arrived or were
+// counted but not answered, each attempt for one. An incarnation that did not report its counts has
+// counted at least the highest value that it answered.
 func (r *replica) checkAccounted(f *findings) {
 	counted, arrived := make([]int, len(r.lives)), make([]int, len(r.lives))
 	for i, l := range r.lives {
@@ -44,25 +44,25 @@ func (r *replica) checkAccounted(f *findings) {
 		}
 		counted[i], arrived[i] = int(n)-len(l.replies), int(m)-len(l.replies)
 	}
-	tell := func(what string, beyond []int) {
-		for i, left := range r.unaccounted(beyond) {
+	add := func(what string, unanswered []int) {
+		for i, left := range r.unaccounted(unanswered) {
 			if l := r.lives[i]; left > 0 {
-				f.add(accounted, "%s incarnation %d: %d requests %s, %d of them were answered, and of the other %d no attempt accounts for %d",
-					r.name, l.number, len(l.replies)+beyond[i], what, len(l.replies), beyond[i], left)
+				f.add(accounted, "%s incarnation %d: %d requests %s, %d of them were answered, and no attempt accounts for %d of the other %d",
+					r.name, l.number, len(l.replies)+unanswered[i], what, len(l.replies), left, unanswered[i])
 			}
 		}
 	}
-	tell("were counted", counted)
-	tell("arrived", arrived)
+	add("were counted", counted)
+	add("arrived", arrived)
 }
 
-// unaccounted returns, of so many requests of each incarnation, how many are left when each
-// ambiguous attempt has accounted for one of them. It leaves as few as can be: the attempts come in
-// the order of their ends, and each takes the earliest request that it can, as those that follow
-// reach as far or farther.
+// unaccounted takes the number of requests of each incarnation and returns how many of them are left
+// after each ambiguous attempt has accounted for one. The greedy choice leaves the fewest: attempts
+// come in order of end, and each takes a request of the earliest possible incarnation, since later
+// attempts reach at least as far. Union-find skips the incarnations without requests left.
 func (r *replica) unaccounted(requests []int) []int {
 	left := slices.Clone(requests)
-	open := make([]int, len(left)+1) // leads from each incarnation to the first, from it on, of which requests are left
+	open := make([]int, len(left)+1) // for each incarnation, a link towards the next that has requests left
 	for i := range open {
 		open[i] = i
 		if i < len(left) && left[i] <= 0 {

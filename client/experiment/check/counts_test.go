@@ -10,8 +10,8 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// An incarnation has answered the values 1 and 2.
-func TestWhatWasAnsweredWasCounted(t *testing.T) {
+// The incarnation of this test has answered the values 1 and 2.
+func TestAnsweredSoCounted(t *testing.T) {
 	for _, test := range []struct {
 		count record.Count
 		can   bool
@@ -27,15 +27,14 @@ func TestWhatWasAnsweredWasCounted(t *testing.T) {
 		var f findings
 		l := &life{number: 1, count: &test.count, replies: []reply{{value: 1}, {value: 2}}}
 		(&replica{name: "a"}).checkDefinite(&f, l)
-		if (len(f.told) == 0) != test.can {
-			t.Errorf("%+v: %v", test.count, f.told)
+		if (len(f.violations) == 0) != test.can {
+			t.Errorf("%+v: %v, want possible %v", test.count, f.violations, test.can)
 		}
 	}
 }
 
-// As many requests are accounted for as the best of all ways to give each attempt one of them
-// accounts for.
-func TestNoWayAccountsForMore(t *testing.T) {
+// The greedy choice of unaccounted leaves as few requests as the best of all assignments.
+func TestUnaccountedIsOptimal(t *testing.T) {
 	for seed := range uint64(3000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		r := &replica{}
@@ -53,7 +52,7 @@ func TestNoWayAccountsForMore(t *testing.T) {
 		slices.SortFunc(r.ambiguous, func(a, b span) int { return cmp.Compare(a.end, b.end) })
 		want := total(requests) - mostAccounted(r, slices.Clone(requests), 0)
 		if got := total(r.unaccounted(requests)); got != want {
-			t.Fatalf("seed %d: of %v requests, %v leave %d, want %d", seed, requests, r.ambiguous, got, want)
+			t.Fatalf("seed %d: requests %v, attempts %v: %d are left, want %d", seed, requests, r.ambiguous, got, want)
 		}
 	}
 }
@@ -66,7 +65,8 @@ func total(of []int) int {
 	return n
 }
 
-// mostAccounted tries all ways for the attempts from an index on.
+// mostAccounted returns how many requests the attempts from an index on account for in the best of
+// all assignments.
 func mostAccounted(r *replica, left []int, from int) int {
 	if from == len(r.ambiguous) {
 		return 0

@@ -11,7 +11,8 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Whatever was recorded, the check ends, and says a bounded number of things, each in one line.
+// Whatever the records, Trial returns a bounded number of violations, each with a detail of one
+// line.
 func FuzzTrial(f *testing.F) {
 	seen := newWorld(3).run(4)
 	f.Add(lines(f, seen.Calls[:5]), lines(f, seen.Events))
@@ -34,17 +35,17 @@ func FuzzTrial(f *testing.F) {
 		found := Trial(clone(seen))
 		byCheck := map[string]int{}
 		for _, v := range found {
-			if byCheck[v.Check]++; byCheck[v.Check] > most+1 || strings.Contains(v.Detail, "\n") || v.Detail == "" {
+			if byCheck[v.Check]++; byCheck[v.Check] > maxDetails+1 || strings.Contains(v.Detail, "\n") || v.Detail == "" {
 				t.Errorf("%d: %q %q", byCheck[v.Check], v.Check, v.Detail)
 			}
 		}
 		if len(seen.Calls) > 0 && !slices.ContainsFunc(seen.Calls, func(c record.Call) bool { return c.Number == 1 }) && byCheck[oneEnd] == 0 {
-			t.Errorf("there is no call 1, and none is missed: %v", found)
+			t.Errorf("call 1 is missing, but no violation says so: %v", found)
 		}
 	})
 }
 
-// lines returns the records as a file has them.
+// lines returns the records in the format of the files.
 func lines[T any](t testing.TB, records []T) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -68,8 +69,9 @@ func FuzzWorld(f *testing.F) {
 	})
 }
 
-// As many requests are accounted for as the best of all ways accounts for. Each byte is a number of
-// requests of an incarnation, each two the start and the length of an attempt.
+// FuzzUnaccounted compares unaccounted with the best of all assignments. Each byte of counts is the
+// number of requests of an incarnation; each two bytes of attempts are the start and the duration of
+// an attempt.
 func FuzzUnaccounted(f *testing.F) {
 	f.Add([]byte{1, 2, 0}, []byte{0, 5, 10, 20, 15, 1})
 	f.Add([]byte{3}, []byte{255, 255})
@@ -91,7 +93,7 @@ func FuzzUnaccounted(f *testing.F) {
 		r.sort()
 		want := total(requests) - mostAccounted(r, slices.Clone(requests), 0)
 		if got := total(r.unaccounted(requests)); got != want {
-			t.Errorf("of %v requests, %v leave %d, want %d", requests, r.ambiguous, got, want)
+			t.Errorf("requests %v, attempts %v: %d are left, want %d", requests, r.ambiguous, got, want)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// find returns the indexes of those of which it is true.
+// find returns the indexes of the elements for which is returns true.
 func find[T any](of []T, is func(*T) bool) []int {
 	var at []int
 	for i := range of {
@@ -25,14 +25,14 @@ func find[T any](of []T, is func(*T) bool) []int {
 
 func isOK(c *record.Call) bool { return c.Result == record.ResultOK }
 
-// calm is true for a call that one attempt answered, with no other beside it.
+// calm reports whether the call's only attempt was answered.
 func calm(c *record.Call) bool { return c.Result == record.ResultOK && len(c.Attempts) == 1 }
 
 func processEvent(kind event.Kind) func(*record.Event) bool {
 	return func(e *record.Event) bool { return e.Process != nil && e.Process.Kind == kind }
 }
 
-// onEvent changes one of the events of which it is true.
+// onEvent returns a mutation that changes one of the events for which is returns true.
 func onEvent(is func(*record.Event) bool, change func(t *record.TrialRecords, i int)) mutation {
 	return func(t *record.TrialRecords, nth int) bool {
 		at := find(t.Events, is)
@@ -43,7 +43,7 @@ func onEvent(is func(*record.Event) bool, change func(t *record.TrialRecords, i 
 	}
 }
 
-// onCall changes one of the calls of which it is true.
+// onCall returns a mutation that changes one of the calls for which is returns true.
 func onCall(is func(*record.Call) bool, change func(t *record.TrialRecords, c *record.Call)) mutation {
 	return func(t *record.TrialRecords, nth int) bool {
 		at := find(t.Calls, is)
@@ -54,8 +54,8 @@ func onCall(is func(*record.Call) bool, change func(t *record.TrialRecords, c *r
 	}
 }
 
-// mutation makes the records wrong, at the nth place where it can; it returns false where it
-// cannot.
+// mutation makes the records inconsistent at the nth possible place. It returns false if there is
+// none.
 type mutation func(t *record.TrialRecords, nth int) bool
 
 func removeEvent(t *record.TrialRecords, i int) { t.Events = slices.Delete(t.Events, i, i+1) }
@@ -73,14 +73,15 @@ func lastNumber(t *record.TrialRecords) int {
 	return last
 }
 
-// fail makes a call that one attempt answered a call that failed with that attempt.
+// fail makes a call fail whose only attempt was answered. That attempt gets the given outcome.
 func fail(c *record.Call, o failover.Outcome, sent bool) {
 	a := &c.Attempts[0]
 	a.Outcome, a.Code, a.Sent, c.Code, c.Result = o, codes.Unavailable, sent, codes.Unavailable, record.ResultFailed
 	c.Replica, c.Incarnation, c.Value = "", 0, 0
 }
 
-// triedAgain returns the index of the first attempt at the replica of the first; zero for none.
+// triedAgain returns the index of the second attempt at the first attempt's replica, or zero if there
+// is none.
 func triedAgain(c *record.Call) int {
 	for i, a := range c.Attempts {
 		if i > 0 && a.Replica == c.Attempts[0].Replica {
@@ -90,12 +91,12 @@ func triedAgain(c *record.Call) int {
 	return 0
 }
 
-// onPair changes two calls that the first incarnation of a replica answered, the second after the
-// end of the first.
+// onPair returns a mutation of two calls in succession that the first incarnation of a replica
+// answered.
 func onPair(change func(a, b *record.Call)) mutation { return onPairOf(1, 1, change) }
 
-// onPairOf changes two calls that two incarnations of a replica answered, the second after the end
-// of the first.
+// onPairOf returns a mutation of two calls in succession that the given incarnations of a replica
+// answered.
 func onPairOf(first, second int, change func(a, b *record.Call)) mutation {
 	return func(t *record.TrialRecords, nth int) bool {
 		calls := find(t.Calls, calm)
@@ -114,7 +115,7 @@ func onPairOf(first, second int, change func(a, b *record.Call)) mutation {
 
 var mutations = []struct {
 	name   string
-	check  string // that finds all of them; empty: they may hide behind what is ambiguous, and any check may find them
+	check  string // the check that finds it always; if empty, any check may, unless ambiguous attempts hide it
 	mutate mutation
 }{
 	{"a call ends twice", oneEnd, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { t.Calls = append(t.Calls, *c) })},
@@ -122,7 +123,7 @@ var mutations = []struct {
 		last := lastNumber(t)
 		return onCall(func(c *record.Call) bool { return c.Number != last }, removeCall)(t, nth)
 	}},
-	{"a call that was answered never had a record", "", onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+	{"an answered call has no record", "", onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
 		number := c.Number
 		removeCall(t, c)
 		for i := range t.Calls {
@@ -131,24 +132,24 @@ var mutations = []struct {
 			}
 		}
 	})},
-	{"an attempt that was ok is lost", callRecord, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+	{"an ok attempt becomes lost", callRecord, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
 		a := &c.Attempts[answer(c)]
 		a.Outcome, a.Code = failover.OutcomeLost, codes.Unavailable
 	})},
-	{"a call that was ok has failed, its attempt lost", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+	{"an ok call becomes failed, its attempt lost", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
 		fail(c, failover.OutcomeLost, true)
 	})},
-	{"the same, and the incarnation has answered another call after that", lostness, onPair(func(a, _ *record.Call) { fail(a, failover.OutcomeLost, true) })},
-	{"a call that was ok has failed, its attempt refused", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+	{"the same, and the incarnation answers another call after it", lossCause, onPair(func(a, _ *record.Call) { fail(a, failover.OutcomeLost, true) })},
+	{"an ok call becomes failed, its attempt refused", "", onCall(calm, func(t *record.TrialRecords, c *record.Call) {
 		fail(c, failover.OutcomeRefused, false)
 	})},
-	{"an attempt that was lost is ok", callRecord, onCall(
+	{"a lost attempt becomes ok", callRecord, onCall(
 		func(c *record.Call) bool { return c.Result == record.ResultFailed && len(c.Attempts) > 0 },
 		func(t *record.TrialRecords, c *record.Call) {
 			a := &c.Attempts[len(c.Attempts)-1]
 			a.Outcome, a.Code, a.Sent = failover.OutcomeOK, codes.OK, true
 		})},
-	{"a call that failed by a lost attempt is ok, with the value 1", "", onCall(
+	{"a call whose last attempt was lost becomes ok, with the value 1", "", onCall(
 		func(c *record.Call) bool {
 			return c.Result == record.ResultFailed && c.Attempts[len(c.Attempts)-1].Outcome == failover.OutcomeLost
 		},
@@ -157,8 +158,8 @@ var mutations = []struct {
 			a.Outcome, a.Code, c.Code, c.Result = failover.OutcomeOK, codes.OK, codes.OK, record.ResultOK
 			c.Replica, c.Incarnation, c.Value = a.Replica, a.Incarnation, 1
 		})},
-	{"two calls got the same value", unique, onPair(func(a, b *record.Call) { b.Value = a.Value })},
-	{"two calls got each other's value", realTime, onPair(func(a, b *record.Call) { a.Value, b.Value = b.Value, a.Value })},
+	{"two calls have the same value", unique, onPair(func(a, b *record.Call) { b.Value = a.Value })},
+	{"two calls have each other's value", realTime, onPair(func(a, b *record.Call) { a.Value, b.Value = b.Value, a.Value })},
 	{"a value is too high", gaps, onPair(func(_, b *record.Call) { b.Value += 1000 })},
 	{"an attempt has no outcome", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) { c.Attempts[0].Outcome = -1 })},
 	{"a round is tried twice", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
@@ -168,7 +169,7 @@ var mutations = []struct {
 	{"a replica is tried twice in a round", attemptForm, onCall(
 		func(c *record.Call) bool { return triedAgain(c) > 0 },
 		func(t *record.TrialRecords, c *record.Call) { c.Attempts[triedAgain(c)].Round = c.Attempts[0].Round })},
-	{"a call goes on after an attempt that was ok", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
+	{"an attempt follows an ok attempt", attemptForm, onCall(isOK, func(t *record.TrialRecords, c *record.Call) {
 		n := len(c.Attempts) + 1
 		c.Attempts = append(c.Attempts, record.Attempt{
 			Number: n, Round: n, Replica: c.Replica, Start: c.End(), Outcome: failover.OutcomeRefused, Code: codes.Unavailable,
@@ -182,42 +183,42 @@ var mutations = []struct {
 	{"a reply comes from the incarnation after", "", onPairOf(1, 2, func(a, b *record.Call) {
 		a.Incarnation, a.Attempts[0].Incarnation = b.Incarnation, b.Incarnation
 	})},
-	{"an attempt was answered by another incarnation than its call", callRecord, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+	{"call and attempt name different incarnations", callRecord, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
 		c.Incarnation++
 	})},
-	{"a reply comes from an incarnation that never was", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+	{"a reply comes from an incarnation that does not exist", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
 		c.Incarnation += 1000
 		c.Attempts[0].Incarnation += 1000
 	})},
-	{"an attempt is made at a replica that never was", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
+	{"an attempt is made at a replica that does not exist", existence, onCall(calm, func(t *record.TrialRecords, c *record.Call) {
 		c.Replica, c.Attempts[0].Replica = "z", "z"
 	})},
-	{"a launch is missed", oneExit, onEvent(processEvent(event.KindLaunched), removeEvent)},
-	{"an exit is missed", oneExit, onEvent(processEvent(event.KindExited), removeEvent)},
+	{"a launch is missing", oneExit, onEvent(processEvent(event.KindLaunched), removeEvent)},
+	{"an exit is missing", oneExit, onEvent(processEvent(event.KindExited), removeEvent)},
 	{"an exit is reported twice", oneExit, onEvent(processEvent(event.KindExited), func(t *record.TrialRecords, i int) {
 		t.Events = append(t.Events, t.Events[i])
 	})},
-	{"a launch comes before the exit of the one before", oneExit, onEvent(
+	{"a launch comes before its predecessor's exit", oneExit, onEvent(
 		func(e *record.Event) bool {
 			return processEvent(event.KindLaunched)(e) && e.Process.Incarnation > 1
 		},
 		func(t *record.TrialRecords, i int) { t.Events[i].At -= time.Minute })},
-	{"a crash is not told", crashTold, onEvent(func(e *record.Event) bool { return e.Count != nil && e.Count.Crash > 0 }, removeEvent)},
-	{"a crash is no exit with code 1", crashTold, onEvent(
+	{"a crash is not reported", crashReport, onEvent(func(e *record.Event) bool { return e.Count != nil && e.Count.Crash > 0 }, removeEvent)},
+	{"a crash has another exit code than 1", crashReport, onEvent(
 		func(e *record.Event) bool { return processEvent(event.KindExited)(e) && e.Process.Exit.Code == 1 },
 		func(t *record.TrialRecords, i int) { t.Events[i].Process.Exit.Code = 0 })},
-	{"a count is told by one that was never launched", existence, onEvent(
+	{"an incarnation that was never launched reports counts", existence, onEvent(
 		func(e *record.Event) bool { return e.Count != nil },
 		func(t *record.TrialRecords, i int) { t.Events[i].Count.Incarnation += 1000 })},
-	{"more was counted than arrived", definite, onEvent(
+	{"more requests were counted than arrived", definite, onEvent(
 		func(e *record.Event) bool { return e.Count != nil },
 		func(t *record.TrialRecords, i int) { t.Events[i].Count.Counted = t.Events[i].Count.Arrived + 1 })},
-	{"one has arrived that nobody sent", "", onEvent(
+	{"a request arrived that was not sent", "", onEvent(
 		func(e *record.Event) bool { return e.Count != nil },
 		func(t *record.TrialRecords, i int) { t.Events[i].Count.Arrived++ })},
 }
 
-// clone returns records that can be changed without harm to the others.
+// clone returns a deep copy of the records.
 func clone(t record.TrialRecords) record.TrialRecords {
 	t.Calls, t.Events = slices.Clone(t.Calls), slices.Clone(t.Events)
 	for i := range t.Calls {
@@ -255,24 +256,24 @@ func TestWrongRecordsAreDetected(t *testing.T) {
 				if len(found) > 0 && (m.check == "" || slices.ContainsFunc(found, func(v Violation) bool { return v.Check == m.check })) {
 					detected++
 				} else if !ambiguous(seen) {
-					t.Errorf("seed %d: not found by %q: %v", seed, m.check, found)
+					t.Errorf("seed %d: got %v, want a violation of %q", seed, found, m.check)
 				}
 			}
 			t.Logf("detected in %d of %d worlds", detected, applied)
 			if applied < 15 || detected < applied/2 || m.check != "" && detected < applied {
-				t.Errorf("detected in %d of %d worlds: want half of 15 or more, and all where it cannot hide", detected, applied)
+				t.Errorf("detected in %d of %d worlds, want at least 15 worlds, half of them detected, and all if a check always finds it", detected, applied)
 			}
 		})
 	}
 }
 
-// One mistake is told once: what follows from it is not.
-func TestMissedExitIsToldOnce(t *testing.T) {
+// A missing exit is one violation, although it affects other checks.
+func TestMissingExitIsOneViolation(t *testing.T) {
 	for seed := range seeds(100) {
 		seen := newWorld(seed).run(workers(seed))
 		onEvent(processEvent(event.KindExited), removeEvent)(&seen, int(seed))
 		if found := Trial(seen); len(found) != 1 || found[0].Check != oneExit {
-			t.Errorf("seed %d: %v", seed, found)
+			t.Errorf("seed %d: %v, want one violation of %q", seed, found, oneExit)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// seen runs a design on real processes of the program, and returns what was seen.
+// seen runs a design on real processes of the program and returns the records.
 func seen(t *testing.T, counterd, text string) []record.TrialRecords {
 	t.Helper()
 	dir, err := (&trials.Run{Engine: &lab.Lab{Counterd: counterd}, Runs: t.TempDir()}).Do(t.Context(), labtest.Design(t, text))
@@ -28,8 +28,8 @@ func seen(t *testing.T, counterd, text string) []record.TrialRecords {
 	return run.Trials
 }
 
-// Each bug is detected in every trial, with crashes at either point and without, and the same
-// Counter without one is not.
+// Each bug is detected in every trial, whether replicas crash or not. The same Counter without a bug
+// has no violation.
 func TestBrokenServiceIsDetected(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of real clusters")
@@ -45,8 +45,8 @@ func TestBrokenServiceIsDetected(t *testing.T) {
 			if err := os.Symlink(self, counterd); err != nil {
 				t.Fatal(err)
 			}
-			// Calls wait until a replica is back, however long that takes: enough of them are
-			// answered to show the bug.
+			// Calls wait until a replica is up, so that enough of them are answered to show the
+			// bug.
 			for _, seen := range seen(t, counterd, `
 repeats: 1
 factors:
@@ -67,14 +67,14 @@ rows:
 					t.Logf("trial %d: %d violations, such as %v", seen.Number, len(found), found[0])
 				}
 				if (len(found) > 0) != (bug != "none") {
-					t.Errorf("trial %d of %d calls: %d violations: %v", seen.Number, len(seen.Calls), len(found), found)
+					t.Errorf("trial %d, %d calls: %d violations: %v", seen.Number, len(seen.Calls), len(found), found)
 				}
 			}
 		})
 	}
 }
 
-// clean are trials of all sorts: what goes wrong in them is what is to go wrong.
+// clean is a design with trials of all sorts, whose only faults are those of the design.
 const clean = `
 repeats: %d
 parallel: 4
@@ -95,7 +95,7 @@ rows:
   - {name: open, p_crash: 0.02, service_time: 2ms, rate: 400, arrivals: poisson, hedge_after: 5ms, order: least-in-flight}
 `
 
-func TestCleanRunsRaiseNoAlarm(t *testing.T) {
+func TestCleanRunsHaveNoViolation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of real clusters")
 	}
@@ -120,6 +120,6 @@ func TestCleanRunsRaiseNoAlarm(t *testing.T) {
 		}
 	}
 	if counts < 10*repeats {
-		t.Errorf("the replicas have told %d counts: too few to check anything", counts)
+		t.Errorf("the replicas reported %d counts, want at least %d", counts, 10*repeats)
 	}
 }

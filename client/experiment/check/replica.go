@@ -14,44 +14,43 @@ import (
 )
 
 const (
-	always = time.Duration(math.MinInt64 / 2) // with room for rounding
+	always = time.Duration(math.MinInt64 / 2) // leaves room for rounding
 	never  = time.Duration(math.MaxInt64 / 2)
 
-	// stale is how long after the exit of a process, as the supervisor noticed it, the client may
-	// still take the connection for a whole one. It takes a moment; nothing bounds it but that the
-	// machine gives everybody a turn.
-	stale = 10 * time.Second
+	// maxStale bounds how long after the supervisor noticed an exit the client may still use the
+	// connection. It is generous: usually that takes less than a millisecond.
+	maxStale = 10 * time.Second
 )
 
-// replica is what is known of one.
+// replica collects what the records say about a replica.
 type replica struct {
 	name       string
 	lives      []*life       // its incarnations, in order
-	outputLost bool          // its own word may be missing
-	clockError time.Duration // how far a time of its supervisor may be wrong, by the clock of the client
+	outputLost bool          // its counts may be missing
+	clockError time.Duration // of its supervisor's times against the client's clock
 
-	ambiguous    []span // sent, and not known to be counted or not; in the order of their ends
-	starts, ends []time.Duration
+	ambiguous    []span          // attempts sent that may have been counted, in order of end
+	starts, ends []time.Duration // of ambiguous, each sorted
 	lost         []lostAttempt
 }
 
-// life is one incarnation.
+// life is the life of one incarnation.
 type life struct {
 	number   int
 	launched bool
-	at       time.Duration // when the launch was told, a little after it was made
+	at       time.Duration // when the launch was reported, shortly after it
 	exited   bool
 	exit     restart.Exit
 	ready    bool
 	count    *record.Count
 
-	// begin and end are the bounds of the time in which it can have served. A launch is told too
-	// late to be the first: that is the exit of the one before. An exit is noticed after it
-	// happened, so it is the last.
+	// begin and end bound the time in which it can have served. The launch is reported too late to
+	// be the lower bound, so that is the exit of the incarnation before. The exit is noticed after
+	// it happened, so it is the upper bound.
 	begin, end time.Duration
 
 	replies   []reply
-	lastStart time.Duration // of an attempt that it answered
+	lastStart time.Duration // the latest start of an attempt that it answered
 }
 
 // reply is the answer to a call.
@@ -69,8 +68,8 @@ type lostAttempt struct {
 	call, attempt int
 }
 
-// replicasOf returns the replicas that the events tell of, by name. The order of events with nearly
-// the same time may be wrong: a process can be seen to end before its launch is told.
+// replicasOf returns the replicas in the events, by name. Events with nearly the same time may be
+// out of order: a process may be seen to end before its launch is reported.
 func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 	all := map[string]*replica{}
 	for _, e := range t.Events {
@@ -80,7 +79,7 @@ func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 				r = &replica{name: e.Process.Replica, clockError: t.Remote[e.Process.Replica].ClockError}
 				all[r.name] = r
 			}
-			r.note(f, e)
+			r.addEvent(f, e)
 		}
 	}
 	for _, r := range all {
@@ -90,7 +89,7 @@ func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 		if e.Count != nil {
 			l := all[e.Count.Replica].life(e.Count.Incarnation)
 			if l == nil {
-				f.add(existence, "%s incarnation %d: it has told its count, and was never launched", e.Count.Replica, e.Count.Incarnation)
+				f.add(existence, "%s incarnation %d: it reported its counts, but was never launched", e.Count.Replica, e.Count.Incarnation)
 				continue
 			}
 			l.count = e.Count
@@ -99,11 +98,11 @@ func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 	return all
 }
 
-// slack is how far the comparison of a time of the client with one of the supervisor may be wrong.
+// slack returns the greatest error when a time of the client is compared with one of the supervisor.
 func (r *replica) slack() time.Duration { return rounding + r.clockError }
 
-// note takes an event of the supervisor.
-func (r *replica) note(f *findings, e record.Event) {
+// addEvent adds an event of the supervisor.
+func (r *replica) addEvent(f *findings, e record.Event) {
 	l := r.life(e.Process.Incarnation)
 	switch e.Process.Kind {
 	case event.KindLaunched, event.KindExited, event.KindReady:
@@ -131,12 +130,12 @@ func (r *replica) note(f *findings, e record.Event) {
 	}
 }
 
-// search returns the index of the incarnation, or where it belongs.
+// search returns the index of the incarnation in r.lives, or the index at which to insert it.
 func (r *replica) search(incarnation int) (int, bool) {
 	return slices.BinarySearchFunc(r.lives, incarnation, func(l *life, n int) int { return cmp.Compare(l.number, n) })
 }
 
-// life returns the incarnation of that number; nil for none, also of no replica.
+// life returns the life of an incarnation, or nil if there is none or r is nil.
 func (r *replica) life(incarnation int) *life {
 	if r == nil {
 		return nil
@@ -147,18 +146,18 @@ func (r *replica) life(incarnation int) *life {
 	return nil
 }
 
-// bound sets the bounds of the lives, and checks that they follow each other.
+// bound sets the bounds of the lives and checks that they do not overlap.
 func (r *replica) bound(f *findings) {
 	last := always
 	for i, l := range r.lives {
 		switch {
 		case !l.launched:
-			f.add(oneExit, "%s incarnation %d: events tell of it, and none that it was launched", r.name, l.number)
+			f.add(oneExit, "%s incarnation %d: there are events of it, but its launch is missing", r.name, l.number)
 		case !l.exited:
-			f.add(oneExit, "%s incarnation %d: it was launched at %v, and its exit is missing", r.name, l.number, l.at)
+			f.add(oneExit, "%s incarnation %d: it was launched at %v, but its exit is missing", r.name, l.number, l.at)
 		}
 		if l.launched && l.at < last-rounding {
-			f.add(oneExit, "%s incarnation %d: it was launched at %v, before the exit of the one before at %v", r.name, l.number, l.at, last)
+			f.add(oneExit, "%s incarnation %d: it was launched at %v, before its predecessor's exit at %v", r.name, l.number, l.at, last)
 		}
 		l.begin = last
 		switch {
@@ -170,7 +169,7 @@ func (r *replica) bound(f *findings) {
 	}
 }
 
-// attribute gives the attempts to the replicas.
+// attribute adds the attempts to their replicas.
 func attribute(f *findings, replicas map[string]*replica, calls []record.Call) {
 	for i := range calls {
 		c := &calls[i]
@@ -198,25 +197,25 @@ func attribute(f *findings, replicas map[string]*replica, calls []record.Call) {
 	}
 }
 
-// answer takes the attempt that the call's reply came from.
+// answer adds the attempt that gave the call's reply.
 func (r *replica) answer(f *findings, c *record.Call, a record.Attempt) {
 	l := r.life(c.Incarnation)
 	switch {
 	case l == nil:
-		f.add(existence, "call %d attempt %d: %s has answered as incarnation %d, which was never launched", c.Number, a.Number, r.name, c.Incarnation)
+		f.add(existence, "call %d attempt %d: %s answered as incarnation %d, which was never launched", c.Number, a.Number, r.name, c.Incarnation)
 		return
 	case a.End() < l.begin-r.slack():
-		f.add(aliveness, "call %d attempt %d: %s incarnation %d has answered by %v, before the exit of the one before at %v",
+		f.add(aliveness, "call %d attempt %d: %s incarnation %d answered by %v, before its predecessor's exit at %v",
 			c.Number, a.Number, r.name, l.number, a.End(), l.begin)
 	case a.Start > l.end+r.slack():
-		f.add(aliveness, "call %d attempt %d: %s incarnation %d has answered what was sent after %v, and had ended by %v",
+		f.add(aliveness, "call %d attempt %d: %s incarnation %d answered an attempt sent after %v, but had ended by %v",
 			c.Number, a.Number, r.name, l.number, a.Start, l.end)
 	}
 	l.replies = append(l.replies, reply{c.Number, c.Value, a.Start, a.End()})
 	l.lastStart = max(l.lastStart, a.Start)
 }
 
-// sort makes the ambiguous attempts ready to be counted.
+// sort sorts the ambiguous attempts for ambiguousIn and unaccounted.
 func (r *replica) sort() {
 	slices.SortFunc(r.ambiguous, func(a, b span) int { return cmp.Compare(a.end, b.end) })
 	for _, a := range r.ambiguous {
@@ -225,37 +224,38 @@ func (r *replica) sort() {
 	slices.Sort(r.starts)
 }
 
-// during returns the range of the lives during which an attempt was on its way: from the index
-// first up to, not with, next.
+// during returns the range [first, next) of indexes of the lives during which an attempt was under
+// way.
 func (r *replica) during(a span) (first, next int) {
 	first = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].end >= a.start-r.slack() })
 	next = sort.Search(len(r.lives), func(i int) bool { return r.lives[i].begin > a.end+r.slack() })
 	return first, next
 }
 
-// checkProcesses checks what the supervisor saw against what the incarnations told as they ended.
+// checkProcesses compares the exits that the supervisor saw with the crashes that the incarnations
+// reported.
 func (r *replica) checkProcesses(f *findings) {
 	for _, l := range r.lives {
-		told := l.count != nil && l.count.Crash > 0
-		served := l.ready || len(l.replies) > 0 // else it may be one that could not listen
+		reported := l.count != nil && l.count.Crash > 0
+		served := l.ready || len(l.replies) > 0 // otherwise it may have failed to listen
 		switch {
-		case !l.exited || l.exit.Err != nil || l.exit.Signal != 0: // a signal may come after the word
-		case told && l.exit.Code != 1:
-			f.add(crashTold, "%s incarnation %d: request %d crashed it, and its exit code is %d, not 1", r.name, l.number, l.count.Crash, l.exit.Code)
-		case !told && l.exit.Code != 0 && served && !r.outputLost:
-			f.add(crashTold, "%s incarnation %d: exit code %d, and it has told of no crash", r.name, l.number, l.exit.Code)
+		case !l.exited || l.exit.Err != nil || l.exit.Signal != 0: // a signal may follow the report
+		case reported && l.exit.Code != 1:
+			f.add(crashReport, "%s incarnation %d: request %d crashed it, but its exit code is %d, not 1", r.name, l.number, l.count.Crash, l.exit.Code)
+		case !reported && l.exit.Code != 0 && served && !r.outputLost:
+			f.add(crashReport, "%s incarnation %d: its exit code is %d, but it reported no crash", r.name, l.number, l.exit.Code)
 		}
 	}
 }
 
-// checkLost checks that each attempt that was lost can have been lost with a process. One that has
-// answered something that was sent later was alive.
+// checkLost checks that the end of a process can explain each lost attempt. An incarnation that
+// answered an attempt sent later was still alive.
 func (r *replica) checkLost(f *findings) {
 	for _, a := range r.lost {
-		first, next := r.during(span{a.start - stale, a.end})
+		first, next := r.during(span{a.start - maxStale, a.end})
 		died := slices.ContainsFunc(r.lives[min(first, next):next], func(l *life) bool { return l.lastStart < a.end+rounding })
 		if !died {
-			f.add(lostness, "call %d attempt %d at %s: lost at %v, when no process of it ended", a.call, a.attempt, r.name, a.end)
+			f.add(lossCause, "call %d attempt %d at %s: it was lost at %v, but no process of %[3]s ended then", a.call, a.attempt, r.name, a.end)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// checkValues checks what an incarnation has answered. It must be able to be the work of a counter
-// that counts each request once, at some time between the beginning and the end of its attempt.
+// checkValues checks that an incarnation's answers can come from a counter that counts each request
+// once, at some time between the start and the end of its attempt.
 func (r *replica) checkValues(f *findings, l *life) {
 	slices.SortFunc(l.replies, func(a, b reply) int { return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(a.call, b.call)) })
 	for i := 1; i < len(l.replies); i++ {
@@ -21,10 +21,10 @@ func (r *replica) checkValues(f *findings, l *life) {
 	r.checkGaps(f, l, byEnd)
 }
 
-// checkOrder checks that of two replies the later one has the higher value, where one had ended
-// before the attempt of the other began.
+// checkOrder checks that a reply has a higher value than all replies that ended before its attempt
+// began.
 func (r *replica) checkOrder(f *findings, l *life, byEnd []reply) {
-	var highest reply // of those that had ended
+	var highest reply // of those that have ended
 	ended := 0
 	for _, b := range l.replies {
 		for ; ended < len(byEnd) && byEnd[ended].end+rounding <= b.start; ended++ {
@@ -39,8 +39,8 @@ func (r *replica) checkOrder(f *findings, l *life, byEnd []reply) {
 	}
 }
 
-// checkGaps checks that by the end of each reply as many attempts had begun as its value says were
-// counted. It tells the first reply of the incarnation of which that is not so.
+// checkGaps checks that no reply has a value above the number of attempts that had begun by its end.
+// It reports only the first such reply of the incarnation.
 func (r *replica) checkGaps(f *findings, l *life, byEnd []reply) {
 	begun := 0
 	for _, b := range byEnd {
@@ -48,14 +48,15 @@ func (r *replica) checkGaps(f *findings, l *life, byEnd []reply) {
 			begun++
 		}
 		if ambiguous := r.ambiguousIn(l, b.end); b.value > uint64(begun+ambiguous) {
-			f.add(gaps, "%s incarnation %d: call %d got the value %d, when %d attempts had begun that it has answered and %d that it may have counted",
+			f.add(gaps, "%s incarnation %d: call %d got the value %d, when only %d attempts that it answered and %d that it may have counted had begun",
 				r.name, l.number, b.call, b.value, begun, ambiguous)
 			return
 		}
 	}
 }
 
-// ambiguousIn returns how many ambiguous attempts may have reached the incarnation by a time.
+// ambiguousIn returns how many ambiguous attempts may have reached the incarnation by the given
+// time.
 func (r *replica) ambiguousIn(l *life, by time.Duration) int {
 	begun, _ := slices.BinarySearch(r.starts, min(by+rounding, l.end+r.slack())+1)
 	before, _ := slices.BinarySearch(r.ends, l.begin-r.slack())

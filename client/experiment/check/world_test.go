@@ -21,14 +21,14 @@ const (
 	ms = time.Millisecond
 )
 
-// bug is what is wrong with the counters of a world.
+// bug is a bug of the counters of a world.
 type bug int
 
 const (
 	healthy         bug = iota
-	lostUpdate          // a request gets the next value, and is not counted
-	duplicatedReply     // a request is counted, and gets the value of the one before
-	unnoticedReset      // the count begins anew, without an end of the process
+	lostUpdate          // a request gets the next value, but is not counted
+	duplicatedReply     // a request is counted, but gets the value of the request before
+	unnoticedReset      // the count restarts while the process lives on
 	doubleCount         // a request is counted twice
 )
 
@@ -36,7 +36,7 @@ func (b bug) String() string {
 	return [...]string{"healthy", "lost update", "duplicated reply", "unnoticed reset", "double count"}[b]
 }
 
-// world is a made-up cluster, its client and its supervisor in virtual time. Its records are those
+// world is an invented cluster with its client and supervisor in virtual time. It makes the records
 // of a trial.
 type world struct {
 	rng   *rand.Rand
@@ -46,12 +46,12 @@ type world struct {
 
 	pCrash, pError, pKill     float64
 	point                     fault.CrashPoint
-	service, restart, timeout time.Duration // restart: negative for never; timeout: zero for none
-	deadline, hedge           time.Duration // zero: none
+	service, restart, timeout time.Duration // a negative restart means never, a zero timeout none
+	deadline, hedge           time.Duration // zero means none
 	rounds, calls             int
 	bug                       bug
-	pBug                      float64 // that a request meets the bug
-	struck                    int     // how often the bug did
+	pBug                      float64 // probability that a request meets the bug
+	struck                    int     // how many requests have met it
 
 	nodes   []*node
 	started int // calls
@@ -59,7 +59,7 @@ type world struct {
 	ending  bool
 	aborted bool
 	noAbort bool
-	open    []*client // calls on their way
+	open    []*client // all calls
 }
 
 // newWorld draws a world from the seed.
@@ -90,7 +90,7 @@ func newWorld(seed uint64) *world {
 	return w
 }
 
-// run lets the trial happen.
+// run runs the trial.
 func (w *world) run(workers int) record.TrialRecords {
 	for _, n := range w.nodes {
 		n.launch(-20*ms - w.upTo(ms))
@@ -111,12 +111,12 @@ func (w *world) run(workers int) record.TrialRecords {
 		n.stop()
 	}
 	slices.SortStableFunc(w.seen.Events, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
-	w.guess()
+	w.guessIncarnations()
 	return w.seen
 }
 
-// guess gives the attempts the incarnations that whoever writes the records takes them for.
-func (w *world) guess() {
+// guessIncarnations sets the incarnations of the attempts as package trials does.
+func (w *world) guessIncarnations() {
 	for i := range w.seen.Calls {
 		c := &w.seen.Calls[i]
 		for k := range c.Attempts {
@@ -138,7 +138,7 @@ func (w *world) upTo(d time.Duration) time.Duration { return time.Duration(w.rng
 
 func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 
-// in lets something happen after a while.
+// in calls do after d.
 func (w *world) in(d time.Duration, do func()) { w.at(w.now+d, do) }
 
 func (w *world) at(t time.Duration, do func()) { heap.Push(&w.queue, task{t, do}) }
@@ -147,7 +147,7 @@ func (w *world) event(at time.Duration, p *event.Event, c *record.Count) {
 	w.seen.Events = append(w.seen.Events, record.Event{Trial: 1, At: at.Truncate(us), Process: p, Count: c})
 }
 
-// work is one worker of a closed loop.
+// work makes the next call of a worker of a closed loop.
 func (w *world) work() {
 	if w.started == w.calls || w.aborted {
 		if w.busy--; w.busy == 0 {
@@ -164,7 +164,7 @@ func (w *world) work() {
 	c.next()
 }
 
-// abort ends the run.
+// abort interrupts the run.
 func (w *world) abort() {
 	w.aborted = true
 	for _, c := range w.open {
@@ -186,7 +186,7 @@ type process struct {
 	count    record.Count
 	last     uint64 // value
 	dead     bool
-	tries    []*try // on their way to it, or at it
+	tries    []*try // sent to it
 	launched time.Duration
 }
 
@@ -201,7 +201,7 @@ func (n *node) launch(at time.Duration) {
 	n.event(p.launched+ms, &event.Event{Kind: event.KindReady, Replica: n.name, Incarnation: n.n}, nil)
 }
 
-// stop ends the replica in order.
+// stop stops the replica gracefully.
 func (n *node) stop() {
 	if p := n.process; p != nil {
 		p.count.InFlight = 0
@@ -210,10 +210,10 @@ func (n *node) stop() {
 	}
 }
 
-// end is the end of the process, as the supervisor notices it at a time.
+// end ends the process. The supervisor notices the exit at the given time.
 func (p *process) end(exit restart.Exit, noticed time.Duration) {
 	p.dead, p.process = true, nil
-	noticed = max(noticed, p.launched) // here it is told in order
+	noticed = max(noticed, p.launched) // so that the exit follows the launch
 	p.event(noticed, &event.Event{Kind: event.KindExited, Replica: p.name, Incarnation: p.count.Incarnation, Exit: exit}, nil)
 	if p.restart >= 0 {
 		p.at(noticed+p.restart, func() { p.launch(p.now) })
@@ -225,13 +225,13 @@ func (p *process) end(exit restart.Exit, noticed time.Duration) {
 	}
 }
 
-// crash ends the process by a request. Those in flight may be counted, and even answered, after it
-// has read its count.
+// crash makes a request crash the process. After it has read its counts, others in flight may still
+// be counted and even answered.
 func (p *process) crash(by *try) {
-	told := p.count
-	told.InFlight--
-	told.Crash = by.arrival
-	p.event(p.now+p.upTo(2*ms), nil, &told)
+	reported := p.count
+	reported.InFlight--
+	reported.Crash = by.arrival
+	p.event(p.now+p.upTo(2*ms), nil, &reported)
 	for _, t := range p.tries {
 		if t != by && t.arrived && !t.worked && p.chance(0.3) {
 			t.worked = true
@@ -243,7 +243,7 @@ func (p *process) crash(by *try) {
 	p.end(restart.Exit{Code: 1}, p.now+p.upTo(3*ms))
 }
 
-// arrive is the arrival of an attempt at the process.
+// arrive delivers an attempt to the process.
 func (p *process) arrive(t *try) {
 	if p.dead || t.over && p.chance(0.5) {
 		return
@@ -266,13 +266,13 @@ func (p *process) arrive(t *try) {
 	}
 }
 
-// serve is the end of the work.
+// serve completes the work on an attempt.
 func (p *process) serve(t *try, crashes bool) {
 	if p.dead {
 		return
 	}
 	t.worked = true
-	if t.over && p.chance(0.7) { // it has heard of it
+	if t.over && p.chance(0.7) { // the cancellation has arrived
 		p.count.InFlight--
 		return
 	}
@@ -285,7 +285,7 @@ func (p *process) serve(t *try, crashes bool) {
 	t.reply(value)
 }
 
-// increment is the counter.
+// increment is the counter, with the bug of the world.
 func (p *process) increment() uint64 {
 	last := p.last
 	p.count.Counted++
@@ -308,7 +308,7 @@ func (p *process) increment() uint64 {
 	return p.last
 }
 
-// agenda is what will happen, the next first.
+// agenda is a heap of tasks, the next first.
 type agenda []task
 
 type task struct {
