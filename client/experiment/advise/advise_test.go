@@ -16,7 +16,7 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// question is one whose answer is found soon: of a few calls, which are far from the limit.
+// question returns a question that is quick to answer.
 func question(t testing.TB, change func(*Question)) Question {
 	t.Helper()
 	s := design.Defaults()
@@ -40,8 +40,8 @@ func find(t testing.TB, q Question) *Answer {
 	return a
 }
 
-// The advice meets the goal by the ends of its intervals, in trials of another seed too; the next
-// best meet it as well, and are not cheaper by more than what counts as equal.
+// The advice meets the goal by the ends of its intervals, even with another seed. The next best meet
+// it too and are not cheaper.
 func TestAdvice(t *testing.T) {
 	t.Parallel()
 	q := question(t, nil)
@@ -54,7 +54,7 @@ func TestAdvice(t *testing.T) {
 			t.Errorf("%v: %+v, %+v", Policy(c.Settings), success, p99)
 		}
 		if !a.Best.Safe || c.Safe && c.attempts() < a.Best.attempts()*(1-alike) {
-			t.Errorf("%v: %v attempts, the best %v", Policy(c.Settings), c.attempts(), a.Best.attempts())
+			t.Errorf("%v: %v attempts per call; the best, safe %v, has %v", Policy(c.Settings), c.attempts(), a.Best.Safe, a.Best.attempts())
 		}
 	}
 	other := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
@@ -63,11 +63,11 @@ func TestAdvice(t *testing.T) {
 		t.Errorf("with another seed: %+v, %v", again, err)
 	}
 	if !slices.IsSortedFunc(a.Uses, func(a, b Use) int { return -int(math.Copysign(1, a.Share-b.Share)) }) {
-		t.Errorf("%v: want the binding one first", a.Uses)
+		t.Errorf("uses %v are not in descending order", a.Uses)
 	}
 }
 
-// A candidate that leaves no room is not safe, and comes behind one that does, whatever they cost.
+// A candidate without a margin is not safe and ranks behind one that is, whatever their cost.
 func TestSafe(t *testing.T) {
 	t.Parallel()
 	q := question(t, func(q *Question) { q.Settings.PCrash, q.Settings.ServiceTime = 0, parse("uniform:10ms:50ms") })
@@ -75,7 +75,7 @@ func TestSafe(t *testing.T) {
 		q.Goal.P99 = p99
 		s := &search{Question: q, engine: simulate.Engine{Model: q.Model}}
 		if c, err := s.try(t.Context(), q.plain(q.Settings), 8); err != nil || !c.Held || c.Safe != want {
-			t.Errorf("p99 %v: %+v, %v", p99, c, err)
+			t.Errorf("p99 %v: %+v, %v; want held, and safe %v", p99, c, err, want)
 		}
 	}
 	costs := func(attempts float64) map[design.Metric]stats.Interval {
@@ -83,32 +83,31 @@ func TestSafe(t *testing.T) {
 	}
 	of := []Candidate{{Metrics: costs(1)}, {Metrics: costs(2), Held: true}, {Metrics: costs(3), Held: true, Safe: true}}
 	if ranked := q.rank(of); ranked[0].attempts() != 3 || ranked[1].attempts() != 2 || ranked[2].attempts() != 1 {
-		t.Errorf("%+v", ranked)
+		t.Errorf("ranked %+v, want the safe one first, then the one that held", ranked)
 	}
 }
 
-// The same seed, the same answer, however many processors search for it.
+// The same seed gives the same answer, although several goroutines search for it.
 func TestSameSeedSameAdvice(t *testing.T) {
 	t.Parallel()
 	q := question(t, nil)
 	if a, b := find(t, q), find(t, q); !reflect.DeepEqual(a, b) {
-		t.Errorf("%+v\n%+v", a, b)
+		t.Errorf("two answers with the same seed:\n%+v\n%+v", a, b)
 	}
 }
 
-// Replicas that do not crash need no policy but a deadline, also where no trial differs from the
-// others.
-func TestNothingToDo(t *testing.T) {
+// Replicas that do not crash need nothing but a deadline, even if all trials are equal.
+func TestNoCrashes(t *testing.T) {
 	t.Parallel()
 	for _, service := range []string{"uniform:10ms:50ms", "10ms"} {
 		a := find(t, question(t, func(q *Question) { q.Settings.PCrash, q.Settings.ServiceTime = 0, parse(service) }))
 		if policy := Policy(a.Best.Settings); !a.Possible || len(policy) != 1 || policy[0].Factor != "deadline" {
-			t.Errorf("%s: %v", service, policy)
+			t.Errorf("service time %s: possible %v, policy %v; want only a deadline", service, a.Possible, policy)
 		}
 	}
 }
 
-func TestGoalsThatContradict(t *testing.T) {
+func TestFindRefuses(t *testing.T) {
 	for want, change := range map[string]func(*Question){
 		"no goal": func(q *Question) { q.Goal = Goal{} },
 		"p_crash 1: want less, as every request crashes its replica":                                                   func(q *Question) { q.Settings.PCrash = 1 },
@@ -125,10 +124,10 @@ func TestGoalsThatContradict(t *testing.T) {
 	}
 }
 
-// With one call in flight at each replica the capacity is known: n·q / (q·E[S] + d + boot), with q
-// = (1-p)/p, where a crash comes before the work. At this crash probability no other limit does
-// better.
-func TestCapacityIsTheClosedForm(t *testing.T) {
+// With one call in flight at each of n replicas that crash before the work, the capacity is known:
+// n·q / (q·E[S] + d + boot), where q is (1-p)/p and d the restart delay. At this crash probability
+// no other limit does better.
+func TestCapacityHasClosedForm(t *testing.T) {
 	t.Parallel()
 	q := question(t, func(q *Question) {
 		q.Settings.PCrash, q.Settings.RestartDelay, q.Settings.Rate = 0.3, time.Second, 6
@@ -141,18 +140,18 @@ func TestCapacityIsTheClosedForm(t *testing.T) {
 		t.Errorf("%.3f calls/s, want %.3f; %v", got, want, err)
 	}
 	if reasons := q.reasons(Candidate{}, got); len(reasons) != 1 || reasons[0] != fmt.Sprintf("capacity %.3g calls/s at most, 6 asked", got) {
-		t.Errorf("%q", reasons)
+		t.Errorf("reasons %q, want the capacity alone", reasons)
 	}
 }
 
-// A scenario depends on the seed and its number alone. It can be asked about, and the goals are not
-// all alike.
+// A scenario depends only on the seed and its number, passes Check, and the scenarios of a seed vary
+// in every respect.
 func TestScenario(t *testing.T) {
 	seen := map[string]int{}
 	for n := 1; n <= 200; n++ {
 		q := Scenario(7, n, simulate.DefaultModel())
 		if !reflect.DeepEqual(q, Scenario(7, n, simulate.DefaultModel())) || q.Settings == Scenario(8, n, q.Model).Settings {
-			t.Errorf("scenario %d: another one with the same seed, or the same one with another", n)
+			t.Errorf("scenario %d differs with the same seed, or is the same with another", n)
 		}
 		if err := q.Check(); err != nil {
 			t.Errorf("scenario %d: %v", n, err)
@@ -168,12 +167,12 @@ func TestScenario(t *testing.T) {
 		seen[fmt.Sprintf("success %v", q.Goal.Success)]++
 	}
 	if len(seen) != 4+2+2+2+4 {
-		t.Errorf("too much alike: %v", seen)
+		t.Errorf("the scenarios have %d values of their properties, want 14: %v", len(seen), seen)
 	}
 }
 
-// A remedy makes the goal possible, and less of it does not. Of the calls to a single replica, 4%
-// meet two crashes and 0.8% three, so the p99 lies between two restarts and three.
+// A remedy makes the goal possible, and a smaller change does not. Of the calls to a single replica,
+// 4% meet two crashes and 0.8% three, so the p99 lies between two and three restarts.
 func TestRemedy(t *testing.T) {
 	t.Parallel()
 	q := question(t, func(q *Question) {
@@ -201,11 +200,11 @@ func TestRemedy(t *testing.T) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if !possible(delay) || possible(delay*3/2) {
-		t.Errorf("with a restart delay of %v: %v; of half as much again: %v", delay, possible(delay), possible(delay*3/2))
+		t.Errorf("possible with a restart delay of %v: %v, want true; with %v: %v, want false", delay, possible(delay), delay*3/2, possible(delay*3/2))
 	}
 }
 
-// The changes begin with what is there, and get better.
+// Each change starts at the present value and goes on from there.
 func TestChanges(t *testing.T) {
 	q := question(t, func(q *Question) { q.Settings.Rate = 20 })
 	var factors []string
@@ -216,22 +215,22 @@ func TestChanges(t *testing.T) {
 		c.set(&middle, 0.5)
 		c.set(&last, 1)
 		if first != q.Settings || middle == first || middle == last {
-			t.Errorf("%s: %+v, %+v, %+v", c.factor, first, middle, last)
+			t.Errorf("%s: want the present value first, then others: %+v, %+v, %+v", c.factor, first, middle, last)
 		}
 	}
 	if !slices.Equal(factors, []string{"replicas", "restart_delay", "p_crash", "rate"}) {
-		t.Errorf("%v", factors)
+		t.Errorf("factors %v", factors)
 	}
 }
 
-func TestWithoutARestart(t *testing.T) {
+func TestNoRestart(t *testing.T) {
 	q := question(t, func(q *Question) { q.Settings.RestartDelay = design.Never })
 	if got, want := q.reasons(Candidate{}, 0), []string{"no restart: all replicas (3) are down after about 12 calls"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-// What a run was made with is found in its records.
+// Measure finds the settings of a run in its records.
 func TestMeasure(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -257,11 +256,11 @@ func TestMeasure(t *testing.T) {
 		want := parse(tt.service)
 		for _, u := range []float64{0.1, 0.5, 0.9} {
 			if got, want := m.ServiceTime.Quantile(u), want.Quantile(u); math.Abs(float64(got)/float64(want)-1) > 0.1 {
-				t.Errorf("%s: %v, quantile %v is %v, want %v", tt.service, m.ServiceTime, u, got, want)
+				t.Errorf("%s: measured %v, whose quantile %v is %v, want %v", tt.service, m.ServiceTime, u, got, want)
 			}
 		}
 		if m.Fitted != tt.fits {
-			t.Errorf("%s: fitted: %v", tt.service, m.Fitted)
+			t.Errorf("%s: fitted %v, want %v", tt.service, m.Fitted, tt.fits)
 		}
 	}
 }
@@ -282,11 +281,11 @@ func TestMeasureWithoutRecords(t *testing.T) {
 	}
 	run.Trials = nil
 	if _, err := Measure(run, simulate.DefaultModel()); err == nil {
-		t.Error("a run without a trial was measured")
+		t.Error("Measure accepted a run without trials")
 	}
 }
 
-// simulated returns a run that was not written.
+// simulated returns a simulated run.
 func simulated(t *testing.T, s design.Settings, repeats int) *record.Run {
 	t.Helper()
 	d := &design.Design{Seed: 5, Repeats: repeats, Cells: []design.Cell{{Settings: s}}}

@@ -9,29 +9,29 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// policyFactors are the factors that make a policy, in the order in which it is written.
+// policyFactors are the factors of a policy, in the order in which it is written.
 var policyFactors = []string{
 	"timeout", "deadline", "rounds", "pause", "order", "when_down", "max_in_flight", "budget", "eject_after", "hedge_after", "only_unsent",
 }
 
-// Policy returns the factors of a policy that are not as by default.
+// Policy returns the factors of the policy in s that differ from their defaults.
 func Policy(s design.Settings) []design.Level {
 	var levels []design.Level
 	defaults := design.Defaults()
 	for _, f := range policyFactors {
 		value, _ := s.Value(f)
-		if usual, _ := defaults.Value(f); value != usual {
+		if byDefault, _ := defaults.Value(f); value != byDefault {
 			levels = append(levels, design.Level{Factor: f, Value: value})
 		}
 	}
 	return levels
 }
 
-// scale is what the durations of the policies in question are made of.
+// scale has the durations from which the candidates' durations are derived.
 type scale struct {
-	restart  time.Duration // how long a replica is away after a crash
-	typical  time.Duration // service time of 95 of 100 requests
-	slow     time.Duration // that of nearly all
+	restart  time.Duration // downtime of a replica after a crash
+	typical  time.Duration // 95th percentile of the service time
+	slow     time.Duration // 99.99th percentile of the service time
 	deadline time.Duration
 }
 
@@ -44,8 +44,8 @@ func (q Question) scale(s design.Settings) scale {
 	return c
 }
 
-// plain is the policy that all candidates begin with: the default one, with a deadline and a
-// time-out that healthy replicas keep.
+// plain returns the policy from which all candidates derive: the default one with a deadline and a
+// timeout that healthy replicas meet.
 func (q Question) plain(s design.Settings) design.Settings {
 	d, c := design.Defaults(), q.scale(s)
 	d.Replicas, d.PCrash, d.CrashPoint, d.ServiceTime, d.Capacity, d.RestartDelay = s.Replicas, s.PCrash, s.CrashPoint, s.ServiceTime, s.Capacity, s.RestartDelay
@@ -58,22 +58,22 @@ func (q Question) plain(s design.Settings) design.Settings {
 	return d
 }
 
-// mostCalls is how many calls a trial makes at most.
-const mostCalls = 5000
+// maxCalls is the greatest number of calls in a trial.
+const maxCalls = 5000
 
-// calls is how many calls a trial makes: enough for a p99, and of an open loop for several crashes
-// and their consequences.
+// calls returns how many calls a trial makes: enough for a p99, and in an open loop for several
+// crashes and their consequences.
 func (q Question) calls(s design.Settings) int {
 	const least = 200
 	if s.Rate == 0 {
-		return min(max(least, 20*s.Concurrency), mostCalls)
+		return min(max(least, 20*s.Concurrency), maxCalls)
 	}
 	span := max(30*time.Second, 10*max(s.RestartDelay, 0), 4*q.Goal.P99)
-	return int(min(max(least, math.Ceil(s.Rate*span.Seconds())), mostCalls))
+	return int(min(max(least, math.Ceil(s.Rate*span.Seconds())), maxCalls))
 }
 
-// coarse returns the policies that differ in what matters the most: whether calls wait, how many
-// are in flight, and how often they come round.
+// coarse returns the first grid of policies. They differ in the most important factors: whether calls
+// wait, how many are in flight, and how many rounds they make.
 func (q Question) coarse(s design.Settings) []design.Settings {
 	limits := []int{0, 1, 2, 4, 8, design.Adaptive}
 	if !slices.Contains(limits, s.Capacity) {
@@ -88,7 +88,7 @@ func (q Question) coarse(s design.Settings) []design.Settings {
 	return all
 }
 
-// sketch is a few of coarse.
+// sketch returns a few policies that differ widely, for a quick answer.
 func (q Question) sketch(s design.Settings) []design.Settings {
 	all := q.waiting(s, failover.OrderFirst, 10, []int{1, 2, 4, design.Adaptive})
 	if s.Capacity > 0 {
@@ -97,6 +97,7 @@ func (q Question) sketch(s design.Settings) []design.Settings {
 	return append(all, q.attempting(s, failover.OrderRoundRobin, []int{0})...)
 }
 
+// waiting returns policies that wait for a replica, one for each limit of attempts in flight.
 func (q Question) waiting(s design.Settings, order failover.Order, rounds int, limits []int) []design.Settings {
 	var all []design.Settings
 	for _, limit := range limits {
@@ -107,6 +108,8 @@ func (q Question) waiting(s design.Settings, order failover.Order, rounds int, l
 	return all
 }
 
+// attempting returns policies that do not wait for a replica, three for each limit of attempts in
+// flight.
 func (q Question) attempting(s design.Settings, order failover.Order, limits []int) []design.Settings {
 	var all []design.Settings
 	for _, limit := range limits {
@@ -132,7 +135,7 @@ func (q Question) near(s design.Settings) []design.Settings {
 		}
 	}
 	c := q.scale(s)
-	for _, n := range []time.Duration{2, 3, 8} { // quarters of the usual one
+	for _, n := range []time.Duration{2, 3, 8} { // quarters of the common deadline
 		change(func(s *design.Settings) { s.Deadline = c.deadline * n / 4 })
 	}
 	change(func(s *design.Settings) { s.Timeout = 0 })
@@ -163,7 +166,7 @@ func (q Question) near(s design.Settings) []design.Settings {
 	return all
 }
 
-// nice rounds a duration up to two digits.
+// nice rounds a duration up to two significant digits.
 func nice(d time.Duration) time.Duration {
 	unit := time.Microsecond
 	for d > 100*unit {

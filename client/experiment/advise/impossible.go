@@ -12,9 +12,9 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// capacity returns how many calls a second the replicas can answer, with the best limit of attempts
-// in flight at each. Zero: unknown, as nothing bounds it near the load in question, or as replicas
-// that crash stay down.
+// capacity returns how many calls a second the replicas can answer with the best limit of attempts
+// in flight at each. It returns zero if replicas that crash stay down, or if the capacity is far
+// above the load.
 func (s *search) capacity(ctx context.Context, of design.Settings) (float64, error) {
 	if of.PCrash > 0 && of.RestartDelay == design.Never {
 		return 0, nil
@@ -42,7 +42,7 @@ func (s *search) capacity(ctx context.Context, of design.Settings) (float64, err
 	return best, nil
 }
 
-// uses returns how much of each constraint a candidate uses, the one that binds first.
+// uses returns how much of each constraint a candidate uses, in descending order.
 func (q Question) uses(c Candidate, capacity float64) []Use {
 	var uses []Use
 	if i, ok := c.Metrics[design.Success]; ok && q.Goal.Success > 0 {
@@ -58,7 +58,7 @@ func (q Question) uses(c Candidate, capacity float64) []Use {
 	return uses
 }
 
-// reasons says why the goal cannot be met; c is what comes closest to it.
+// reasons returns why the goal cannot be met, where c is the candidate that comes closest.
 func (q Question) reasons(c Candidate, capacity float64) []string {
 	s := q.Settings
 	switch {
@@ -89,7 +89,8 @@ func (q Question) reasons(c Candidate, capacity float64) []string {
 	return reasons
 }
 
-// NoRestart says when no replica is left; empty where the replicas come back or do not crash.
+// NoRestart returns a line that says after how many calls no replica is left, or an empty string if
+// replicas are relaunched or do not crash.
 func (q Question) NoRestart() string {
 	s := q.Settings
 	if s.PCrash == 0 || s.RestartDelay != design.Never {
@@ -98,24 +99,24 @@ func (q Question) NoRestart() string {
 	return fmt.Sprintf("no restart: all replicas (%d) are down after about %.0f calls", s.Replicas, float64(s.Replicas)*(1-s.PCrash)/s.PCrash)
 }
 
-// Remedy is a change, of one factor alone, that makes the goal possible.
+// Remedy says whether the change of one factor alone makes the goal possible.
 type Remedy struct {
 	Factor string
-	// Value is the factor's value from which on it is possible, as a design spells it; empty: none
-	// that makes it possible.
+	// Value is the value, as in a design, from which on the goal is possible. Empty means that no
+	// value makes it possible.
 	Value string
-	// Limit is the farthest value that was tried.
+	// Limit is the most extreme value that was tried.
 	Limit string
 }
 
-// change is a factor that could be changed. Its values are numbered by x from 0, as they are now,
-// to 1, where they help the most.
+// change is a possible change of a factor. Its argument x ranges from 0, the factor's present value,
+// to 1, the value that helps most.
 type change struct {
 	factor string
 	set    func(s *design.Settings, x float64)
 }
 
-// changes are those that may help.
+// changes returns the changes that may help.
 func (q Question) changes() []change {
 	now := q.Settings
 	var all []change
@@ -146,18 +147,18 @@ func (q Question) changes() []change {
 	return all
 }
 
-const maxReplicas = 26 // that a design may have
+const maxReplicas = 26 // of a design
 
-// towards returns a number between from and to, in equal ratios.
+// towards interpolates between from, where x is 0, and to, where x is 1, on a logarithmic scale.
 func towards(from, to, x float64) float64 { return from * math.Pow(to/from, x) }
 
-// digits cuts a number off after two digits.
+// digits truncates a number to two significant digits.
 func digits(v float64) float64 {
 	unit := math.Pow(10, math.Floor(math.Log10(v))-1)
 	return math.Round(math.Floor(v/unit+1e-9)*unit*1e9) / 1e9
 }
 
-// remedies finds for each factor that may help from where on it does.
+// remedies returns a remedy for each factor that may help.
 func (s *search) remedies(ctx context.Context) ([]Remedy, error) {
 	var all []Remedy
 	for _, c := range s.changes() {
@@ -170,9 +171,10 @@ func (s *search) remedies(ctx context.Context) ([]Remedy, error) {
 	return all, nil
 }
 
-// steps is how often the range of a change is halved.
+// steps is the number of bisections of a change.
 const steps = 6
 
+// remedy finds by bisection the smallest change that makes the goal possible.
 func (s *search) remedy(ctx context.Context, c change) (Remedy, error) {
 	value := func(x float64) (design.Settings, string) {
 		changed := s.Settings
@@ -207,7 +209,7 @@ func (s *search) remedy(ctx context.Context, c change) (Remedy, error) {
 	return r, nil
 }
 
-// possible reports whether a policy of the kinds that differ the most meets the goal.
+// possible reports whether a policy of the sketch meets the goal with the given settings.
 func (s *search) possible(ctx context.Context, of design.Settings) (bool, error) {
 	q := *s
 	q.Settings = of
@@ -226,7 +228,7 @@ func (s *search) possible(ctx context.Context, of design.Settings) (bool, error)
 	return err == nil && tried[0].Held, err
 }
 
-// within returns the candidates that fall short of the goal by no more than slack.
+// within returns the candidates with a shortfall of at most slack.
 func (q Question) within(of []Candidate, slack float64) []Candidate {
 	return slices.DeleteFunc(slices.Clone(of), func(c Candidate) bool { return q.shortfall(c) > slack })
 }

@@ -16,25 +16,27 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Measured is what the records of a run say of its cluster.
+// Measured describes the cluster of a run, as its records show it.
 type Measured struct {
-	Requests, Crashes, Answers int // that the numbers below are made of
+	Requests, Crashes, Answers int // sample sizes: requests that could crash, crashes, answered attempts
 
-	PCrash       float64
-	RestartDelay time.Duration // the median; design.Never: no replica that crashed came back
-	Boot         time.Duration // from launch to ready, the median; zero: unknown
+	PCrash       float64       // share of requests that crashed their replica, in three digits
+	RestartDelay time.Duration // median; design.Never if no replica that crashed came back
+	Boot         time.Duration // median time from launch to ready; zero if unknown
 	// ServiceTime is the constant, uniform or exponential distribution that fits the service times
-	// the best, or where none fits the measured ones themselves.
+	// best, or the measured service times if none fits.
 	ServiceTime fault.Distribution
-	Fitted      bool
+	// Fitted reports whether ServiceTime is one of the three distributions.
+	Fitted bool
 }
 
-// misfit is how far the service times may be from a distribution that fits: the greatest distance
-// of the two cumulative distributions (Kolmogorov and Smirnov).
+// misfit is the greatest Kolmogorov-Smirnov distance between the service times and a distribution
+// that fits.
 const misfit = 0.1
 
-// Measure reads what a run says of its cluster. The run is taken as a whole, so it must be of one
-// cluster: each cell with the same crash probability, crash point, service time and restart delay.
+// Measure measures the cluster of a run. All cells of the run must have the same crash probability,
+// crash point, service time and restart delay, because Measure pools them. It returns an error if no
+// replica reported its requests or no attempt was answered.
 func Measure(run *record.Run, m simulate.Model) (Measured, error) {
 	r := reading{model: m, point: run.Manifest.Design.Cells[0].Settings.CrashPoint}
 	for _, t := range run.Trials {
@@ -58,7 +60,7 @@ func Measure(run *record.Run, m simulate.Model) (Measured, error) {
 	return found, nil
 }
 
-// rounded leaves a number three digits.
+// rounded rounds a number to three significant digits.
 func rounded(v float64) float64 {
 	v, _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
 	return v
@@ -68,12 +70,12 @@ func rounded(v float64) float64 {
 type reading struct {
 	model    simulate.Model
 	point    fault.CrashPoint
-	requests int // that could have crashed their replica
+	requests int // requests that could crash their replica
 	crashes  int
 	gaps     []time.Duration // from a crash to the relaunch
 	boots    []time.Duration
-	answers  []time.Duration // service times of the requests that were answered
-	worked   time.Duration   // on requests that were not, as their replica crashed
+	answers  []time.Duration // service times of answered requests
+	worked   time.Duration   // total work on requests that were sent but not answered
 }
 
 func (r *reading) readCalls(calls []record.Call) {
@@ -91,7 +93,7 @@ func (r *reading) readCalls(calls []record.Call) {
 }
 
 func (r *reading) readEvents(events []record.Event) {
-	crashed := map[string]time.Duration{} // when a replica crashed that is not back
+	crashed := map[string]time.Duration{} // when each replica crashed that is down
 	for _, e := range events {
 		if c := e.Count; c != nil {
 			if c.Crash > 0 {
@@ -128,16 +130,16 @@ func median(of []time.Duration) time.Duration {
 	return stats.Quantile(of, 0.5)
 }
 
-// distribution returns the distribution of the answers, and whether it is one that fits.
+// distribution returns the distribution of the service times, and whether it is a fitted one.
 func (r *reading) distribution() (fault.Distribution, bool) {
 	slices.Sort(r.answers)
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-	// The ends of a uniform distribution follow from quantiles: the extremes may be stalls of the
-	// machine.
+	// Estimate the ends of a uniform distribution from quantiles, because the extremes may be
+	// stalls of the machine.
 	low, middle, high := stats.Quantile(r.answers, 0.05), stats.Quantile(r.answers, 0.5), stats.Quantile(r.answers, 0.95)
 	least, most := max(low-(high-low)/18, 0), high+(high-low)/18
 	if high-low < 2*time.Millisecond {
-		return parse(round(middle).String()), true // the machine's own noise is of this size
+		return parse(round(middle).String()), true // the machine's noise is as great
 	}
 	var sum time.Duration
 	for _, a := range r.answers {
@@ -152,16 +154,15 @@ func (r *reading) distribution() (fault.Distribution, bool) {
 		}
 	}
 	if nearest > misfit {
-		return fault.Values(r.answers, 100), false // few enough to be read
+		return fault.Values(r.answers, 100), false // few enough for a person to read
 	}
-	// Requests that a crash cut off were slower ones than those that were answered. The work that
-	// was seen of them adds to the mean of an exponential (its maximum-likelihood estimate under
-	// censoring).
+	// Crashes cut off long requests more often than short ones. The maximum-likelihood estimate of
+	// an exponential distribution's mean under censoring adds the work on unanswered requests.
 	shapes[2] = fmt.Sprintf("exp:%v", round((sum+r.worked)/n))
 	return parse(shapes[best]), true
 }
 
-// parse returns the distribution of a text that is one.
+// parse parses a distribution that is known to be valid.
 func parse(text string) fault.Distribution {
 	var d fault.Distribution
 	if err := d.UnmarshalText([]byte(text)); err != nil {

@@ -11,9 +11,9 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// Scenario returns the n-th of the random questions that a seed makes. The load is up to a little
-// more than the replicas can answer, and the goals are of the size of a restart, so that most
-// policies miss them, and some are out of reach.
+// Scenario returns the n-th of the random questions of a seed, to validate advice. Loads range up to
+// slightly more than the capacity, and goals are close to the time of a restart, so that most
+// policies miss them and some goals are impossible.
 func Scenario(seed uint64, n int, m simulate.Model) Question {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))
 	between := func(low, high float64) float64 { return digits(towards(low, high, random.Float64())) }
@@ -33,7 +33,7 @@ func Scenario(seed uint64, n int, m simulate.Model) Question {
 	capacity := oneInFlight(s, mean)
 	wait := s.ServiceTime.Quantile(0.99) + s.RestartDelay
 	if most := 20.0; random.IntN(2) == 0 {
-		s.Rate = digits(min(capacity*towards(0.5, 1.3, random.Float64()), most)) // more would be a test of the machine
+		s.Rate = digits(min(capacity*towards(0.5, 1.3, random.Float64()), most)) // a higher rate would test the machine
 	} else {
 		s.Concurrency = 1 + random.IntN(3*s.Replicas)
 		wait += time.Duration(float64(s.Concurrency) / capacity * float64(time.Second))
@@ -45,8 +45,8 @@ func Scenario(seed uint64, n int, m simulate.Model) Question {
 	return Question{Goal: goal, Settings: s, Model: m, Seed: seed}
 }
 
-// oneInFlight is how many calls a second the replicas answer with one attempt in flight at each:
-// between two crashes a replica answers (1-p)/p calls, and is then away.
+// oneInFlight returns how many calls a second the replicas answer with one attempt in flight at
+// each: between two crashes a replica answers (1-p)/p calls on average, and is then down.
 func oneInFlight(s design.Settings, mean time.Duration) float64 {
 	odds := (1 - s.PCrash) / s.PCrash
 	worked := odds
@@ -56,9 +56,9 @@ func oneInFlight(s design.Settings, mean time.Duration) float64 {
 	return float64(s.Replicas) * odds / (worked*mean.Seconds() + s.RestartDelay.Seconds())
 }
 
-// Recommended returns the settings of the client that failover.Recommended makes, with the deadline
-// of the other candidates. Its budget is left out: at rates of a few calls a second it allows all
-// repetitions.
+// Recommended returns the settings of the policy of failover.Recommended with the deadline of the
+// other candidates, for comparison. It leaves out that policy's budget, which allows every retry at
+// rates of a few calls a second.
 func (q Question) Recommended() design.Settings {
 	s := q.plain(q.Settings)
 	s.Timeout, s.Pause = 0, 0

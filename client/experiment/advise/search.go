@@ -15,40 +15,39 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// search is the search for one answer.
+// search is the search for the answer to one question.
 type search struct {
 	Question
 	engine simulate.Engine
 }
 
-// How many trials a candidate has in each stage of the search, and how many remain for the next
-// one.
+// The number of trials of a candidate in the first two stages of the search, and the number of
+// candidates left after each.
 const (
 	firstTrials, firstLeft   = 2, 12
 	secondTrials, secondLeft = 8, 6
 )
 
-// hopeless is a shortfall that no change of a single factor of a policy makes good.
+// hopeless is a shortfall that the change of a single factor cannot make up for.
 const hopeless = 30
 
-// longer is how many times the calls of a trial are made in the last stage, where a queue that
-// grows slowly must show.
+// longer multiplies the calls of a trial in the last stage, in which slowly growing queues must show.
 const longer = 4
 
-// mostLast is how many trials a candidate has in the last stage at most.
-const mostLast = 200
+// maxLastTrials is the greatest number of trials of a candidate in the last stage.
+const maxLastTrials = 200
 
-// lastTrials is how many trials of the last stage it takes until the interval of a candidate that
-// meets the goal easily is within it.
+// lastTrials returns how many trials of the last stage show that a candidate which meets the goal
+// easily does so by its interval.
 func (q Question) lastTrials() int {
 	const least = 24
 	if q.Goal.Success == 0 {
 		return least
 	}
-	return min(max(least, int(10/(1-q.Goal.Success))/(longer*q.calls(q.Settings))), mostLast)
+	return min(max(least, int(10/(1-q.Goal.Success))/(longer*q.calls(q.Settings))), maxLastTrials)
 }
 
-// find returns the candidates that were looked at for long, the best first.
+// find returns the candidates of the last stage, the best first.
 func (s *search) find(ctx context.Context) ([]Candidate, error) {
 	tried, err := s.evaluate(ctx, s.coarse(s.Settings), firstTrials)
 	if err != nil {
@@ -89,14 +88,14 @@ func (s *search) find(ctx context.Context) ([]Candidate, error) {
 	return s.rank(tried), err
 }
 
-// Candidates that miss the goal by so little, or by their intervals alone, are tried so many times
-// more often.
+// Candidates whose shortfall is at most unclear, but which do not hold by their intervals, get
+// unclearTrials times as many trials.
 const (
 	unclear       = 1.1
 	unclearTrials = 4
 )
 
-// again tries candidates in other trials.
+// again evaluates candidates anew with another number of trials.
 func (s *search) again(ctx context.Context, of []Candidate, trials int) ([]Candidate, error) {
 	var settings []design.Settings
 	for _, c := range of {
@@ -105,7 +104,7 @@ func (s *search) again(ctx context.Context, of []Candidate, trials int) ([]Candi
 	return s.evaluate(ctx, settings, trials)
 }
 
-// last tries candidates in many long trials.
+// last evaluates candidates with trials of longer times as many calls.
 func (s *search) last(ctx context.Context, of []Candidate, trials int) ([]Candidate, error) {
 	var long []Candidate
 	for _, c := range of {
@@ -119,7 +118,7 @@ func (s *search) last(ctx context.Context, of []Candidate, trials int) ([]Candid
 	return found, err
 }
 
-// evaluate simulates a number of trials of each candidate.
+// evaluate simulates the given number of trials of each candidate, on all processors.
 func (s *search) evaluate(ctx context.Context, settings []design.Settings, repeats int) ([]Candidate, error) {
 	found := make([]Candidate, len(settings))
 	errs := make([]error, len(settings))
@@ -162,19 +161,19 @@ func (s *search) try(ctx context.Context, settings design.Settings, repeats int)
 		c.Held = c.Held && (claim.Verdict == experiment.VerdictHeld || fast)
 	}
 	failures, p99 := 1-c.Metrics[design.Success].Low, high(c.Metrics[design.P99])
-	c.Safe = c.Held && (s.Goal.Success == 0 || failures <= spareFailures*(1-s.Goal.Success)) &&
-		(s.Goal.P99 == 0 || p99 <= spareP99*s.Goal.P99.Seconds())
+	c.Safe = c.Held && (s.Goal.Success == 0 || failures <= maxFailuresUsed*(1-s.Goal.Success)) &&
+		(s.Goal.P99 == 0 || p99 <= maxP99Used*s.Goal.P99.Seconds())
 	return c, nil
 }
 
-// What a safe candidate uses of the failures that are allowed, and of the p99, at most.
+// The greatest shares of the allowed failures and of the p99 that a safe candidate uses.
 const (
-	spareFailures = 0.5
-	spareP99      = 0.9
+	maxFailuresUsed = 0.5
+	maxP99Used      = 0.9
 )
 
-// high is the upper end of a latency. Where it is infinite, as no trial differed from the others, a
-// simulation has shown all that there is.
+// high returns the upper end of a latency's interval. If the interval is infinite because all trials
+// were equal, it returns the estimate, since more simulated trials would be equal too.
 func high(i stats.Interval) float64 {
 	if i.N > 1 && !i.Bounded() {
 		return i.Estimate
@@ -182,8 +181,8 @@ func high(i stats.Interval) float64 {
 	return i.High
 }
 
-// shortfall is how far the estimates of a candidate are from the goal: at most 1 is met, 2 are
-// twice the failures that are allowed, or twice the latency.
+// shortfall returns how far the estimates of a candidate are from the goal. Up to 1 they meet it; 2
+// means twice the allowed failures or twice the allowed latency.
 func (q Question) shortfall(c Candidate) float64 {
 	worst := 0.0
 	if q.Goal.Success > 0 {
@@ -199,9 +198,9 @@ func (q Question) shortfall(c Candidate) float64 {
 	return worst
 }
 
-// best returns those of the candidates that are to be looked at for longer: two thirds of them the
-// cheapest that may meet the goal, where a shortfall up to slack may be the bad luck of few trials,
-// the others those that meet it best. Of those that did the same, one is enough.
+// best returns up to n candidates for the next stage. Two thirds are the cheapest ones that may meet
+// the goal, with a shortfall of at most slack, since few trials may mislead; the rest are those with
+// the smallest shortfall. Of candidates with the same results it takes one.
 func (q Question) best(of []Candidate, n int, slack float64) []Candidate {
 	closest := slices.Clone(of)
 	slices.SortStableFunc(closest, func(a, b Candidate) int { return cmp.Compare(q.shortfall(a), q.shortfall(b)) })
@@ -212,7 +211,7 @@ func (q Question) best(of []Candidate, n int, slack float64) []Candidate {
 	var chosen []Candidate
 	choose := func(from []Candidate, n int) {
 		for _, c := range from {
-			if len(chosen) < n && !slices.ContainsFunc(chosen, c.didTheSame) {
+			if len(chosen) < n && !slices.ContainsFunc(chosen, c.sameResults) {
 				chosen = append(chosen, c)
 			}
 		}
@@ -222,14 +221,14 @@ func (q Question) best(of []Candidate, n int, slack float64) []Candidate {
 	return chosen
 }
 
-// didTheSame reports whether the trials of both had the same results: what differs between their
-// policies had no effect.
-func (c Candidate) didTheSame(other Candidate) bool {
+// sameResults reports whether the trials of both candidates had the same results, so that the
+// difference between their policies had no effect.
+func (c Candidate) sameResults(other Candidate) bool {
 	return maps.EqualFunc(c.Metrics, other.Metrics, func(a, b stats.Interval) bool { return a.Estimate == b.Estimate })
 }
 
-// rank puts those that are safe first, in order of preference, then the others that meet the goal,
-// and then those that do not, the farthest within the goal and the closest to it first.
+// rank returns the safe candidates in order of preference, then the others that meet the goal, then
+// the rest, both by shortfall.
 func (q Question) rank(of []Candidate) []Candidate {
 	var safe, others []Candidate
 	for _, c := range of {
@@ -251,11 +250,10 @@ func (q Question) rank(of []Candidate) []Candidate {
 	return append(q.inOrder(safe), others...)
 }
 
-// alike is by how much the costs of candidates may differ that count as equal.
+// alike is the relative difference up to which costs count as equal.
 const alike = 0.02
 
-// inOrder returns the candidates by cost; of those that cost the same the simplest comes first,
-// then the one that is the farthest within the goal.
+// inOrder returns the candidates by cost, those of equal cost by simplicity, then by shortfall.
 func (q Question) inOrder(of []Candidate) []Candidate {
 	left := slices.Clone(of)
 	var ordered []Candidate
@@ -273,6 +271,7 @@ func (q Question) inOrder(of []Candidate) []Candidate {
 	return ordered
 }
 
+// simpler reports whether a sets fewer factors than b, or as many with a smaller shortfall.
 func (q Question) simpler(a, b Candidate) bool {
 	x, y := len(Policy(a.Settings)), len(Policy(b.Settings))
 	return x < y || x == y && q.shortfall(a) < q.shortfall(b)
