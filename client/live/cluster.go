@@ -15,12 +15,11 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// What can be set of the cluster: the fields, and their values as messages of its services.
-
-// FaultFields returns the faults of a replica that can be set.
+// FaultFields returns the fields of a replica's faults.
 func FaultFields() []Field { return fieldsOf(faults) }
 
-// FaultRequest returns the request that sets those faults. An error is a [*FieldError].
+// FaultRequest returns the request that sets faults by the names of [FaultFields]. An error is a
+// [*FieldError].
 func FaultRequest(values map[string]string) (*faultv1.SetRequest, error) {
 	return request[faultv1.SetRequest](faults, "fault", values)
 }
@@ -38,15 +37,16 @@ func FaultValues(f *faultv1.Faults) map[string]string {
 	}
 }
 
-// RelaunchFields returns what can be set of the relaunches of a group.
+// RelaunchFields returns the fields of a group's restart policy.
 func RelaunchFields() []Field { return fieldsOf(relaunches) }
 
-// RelaunchPolicy returns the policy that has those fields alone. An error is a [*FieldError].
+// RelaunchPolicy returns a policy with only the given fields, by the names of [RelaunchFields]. An
+// error is a [*FieldError].
 func RelaunchPolicy(values map[string]string) (*supervisorv1.Policy, error) {
 	return request[supervisorv1.Policy](relaunches, "setting", values)
 }
 
-// RelaunchValues returns a policy by the names of [RelaunchFields].
+// RelaunchValues returns the values of a policy by the names of [RelaunchFields].
 func RelaunchValues(p *supervisorv1.Policy) map[string]string {
 	b := p.GetBackoff()
 	return map[string]string{
@@ -69,29 +69,29 @@ const (
 )
 
 var faults = []change[faultv1.SetRequest]{
-	{Field{Name: "crash_probability", Group: groupCrashes, Kind: kindNumber, Doc: "The probability, 0 to 1, that a request crashes its replica."},
+	{Field{Name: "crash_probability", Group: groupCrashes, Kind: kindNumber, Doc: "Probability that a request crashes its replica, 0 to 1."},
 		func(m *faultv1.SetRequest, text string) error { return setNumber(&m.CrashProbability, text, 1) }},
-	{Field{Name: "crash_point", Group: groupCrashes, Kind: kindChoice, Choices: []string{"arrival", "reply"}, Doc: "Where a crash strikes: before the work, or when it is done and its reply not sent."},
+	{Field{Name: "crash_point", Group: groupCrashes, Kind: kindChoice, Choices: []string{"arrival", "reply"}, Doc: "When a crash happens: on arrival, before the work, or at the reply, after the work but before its reply is sent."},
 		func(m *faultv1.SetRequest, text string) error {
 			var p fault.CrashPoint
 			err := p.UnmarshalText([]byte(text))
 			m.CrashPoint = p.Message()
 			return err
 		}},
-	{Field{Name: "service_time", Group: groupAnswers, Kind: kindText, Doc: "How long the work of a request takes: 0s, 50ms, uniform:50ms:500ms or exp:100ms, its mean."},
+	{Field{Name: "service_time", Group: groupAnswers, Kind: kindText, Doc: "How long the work of a request takes: 0s, 50ms, uniform:50ms:500ms, or exp:100ms (exponential with that mean)."},
 		func(m *faultv1.SetRequest, text string) error {
 			m.ServiceTime = &text
 			return new(fault.Distribution).UnmarshalText([]byte(text))
 		}},
-	{Field{Name: "hang", Group: groupAnswers, Kind: kindBool, Doc: "Requests are accepted and never answered. Health probes are, so the supervisor lets the replica be."},
+	{Field{Name: "hang", Group: groupAnswers, Kind: kindBool, Doc: "The replica accepts requests but never answers. Health probes still succeed, so the supervisor does not kill it."},
 		func(m *faultv1.SetRequest, text string) error {
 			hang, err := parse.Bool(text)
 			m.Hang = &hang
 			return err
 		}},
-	{Field{Name: "error_probability", Group: groupAnswers, Kind: kindNumber, Doc: "The probability, 0 to 1, that a request is answered with error_code before any work is done."},
+	{Field{Name: "error_probability", Group: groupAnswers, Kind: kindNumber, Doc: "Probability that a request is answered with error_code before any work, 0 to 1."},
 		func(m *faultv1.SetRequest, text string) error { return setNumber(&m.ErrorProbability, text, 1) }},
-	{Field{Name: "error_code", Group: groupAnswers, Kind: kindText, Doc: "The gRPC status of such an answer, such as UNAVAILABLE."},
+	{Field{Name: "error_code", Group: groupAnswers, Kind: kindText, Doc: "gRPC status of the answers that error_probability makes, such as UNAVAILABLE."},
 		func(m *faultv1.SetRequest, text string) error {
 			m.ErrorCode = &text
 			_, err := fault.ParseCode(text)
@@ -114,15 +114,15 @@ var relaunches = []change[supervisorv1.Policy]{
 			}
 			return fmt.Errorf("%q: want always, on-failure or never", text)
 		}},
-	{Field{Name: "delay", Group: groupRelaunch, Kind: kindDuration, Doc: "From a replica's exit to its relaunch."},
+	{Field{Name: "delay", Group: groupRelaunch, Kind: kindDuration, Doc: "Time from a replica's exit to its relaunch."},
 		func(m *supervisorv1.Policy, text string) error { return setDuration(&m.Delay, text) }},
-	{Field{Name: "backoff_factor", Group: groupRelaunch, Kind: kindNumber, Doc: "How many times longer the delay is after each exit in a row, 1 to 1000; 0 is as long."},
+	{Field{Name: "backoff_factor", Group: groupRelaunch, Kind: kindNumber, Doc: "Factor by which the delay grows after each exit in a row, 1 to 1000; 0 means a constant delay."},
 		func(m *supervisorv1.Policy, text string) error { return setNumber(&backoff(m).Factor, text, 1000) }},
-	{Field{Name: "backoff_max", Group: groupRelaunch, Kind: kindDuration, Doc: "The longest delay; 0s is a minute."},
+	{Field{Name: "backoff_max", Group: groupRelaunch, Kind: kindDuration, Doc: "Longest delay; 0s means a minute."},
 		func(m *supervisorv1.Policy, text string) error { return setDuration(&backoff(m).Max, text) }},
-	{Field{Name: "backoff_jitter", Group: groupRelaunch, Kind: kindNumber, Doc: "The share of a delay by which it is longer or shorter at random, 0 to 1."},
+	{Field{Name: "backoff_jitter", Group: groupRelaunch, Kind: kindNumber, Doc: "Share of a delay by which it is randomly lengthened or shortened, 0 to 1."},
 		func(m *supervisorv1.Policy, text string) error { return setNumber(&backoff(m).Jitter, text, 1) }},
-	{Field{Name: "backoff_reset", Group: groupRelaunch, Kind: kindDuration, Doc: "How long a replica must have been ready for its exit to be the first of a new row; 0s is 10s."},
+	{Field{Name: "backoff_reset", Group: groupRelaunch, Kind: kindDuration, Doc: "After being ready for this long, a replica's next exit counts as the first in a row; 0s means 10s."},
 		func(m *supervisorv1.Policy, text string) error { return setDuration(&backoff(m).Reset_, text) }},
 }
 
@@ -145,7 +145,7 @@ func setDuration(to **durationpb.Duration, text string) error {
 	return err
 }
 
-// request returns a message with what the values set.
+// request returns a message with the given values. What names a value in errors.
 func request[M any](changes []change[M], what string, values map[string]string) (*M, error) {
 	m := new(M)
 	for _, name := range slices.Sorted(maps.Keys(values)) {

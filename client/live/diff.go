@@ -5,16 +5,14 @@ import (
 	"slices"
 )
 
-// Diff is what a state has that the one before it has not. To apply it to the state of the frame
-// before:
+// Diff is the difference between two states in succession. To apply it to the earlier one:
 //
 //   - frame and now_us replace those of the state.
-//   - cluster, replicas, groups, plans, scenario and recording replace those of the state where
-//     they are present.
-//   - loads has only those that changed, by id.
-//   - Of attempts, bands, crashes, marks and points: drop items from the front of the state's list
-//     until its first is the first of the difference, and append the items. One that is absent did
-//     not change.
+//   - cluster, replicas, groups, plans, scenario and recording, where present, replace those of the
+//     state.
+//   - loads has only the loads that changed, which replace those with the same id.
+//   - For attempts, bands, crashes, marks and points, where present: drop items from the front of the
+//     state's list until its first equals that of the difference, then append the items.
 //
 // In JavaScript:
 //
@@ -45,7 +43,7 @@ type Diff struct {
 	Points   *List[Point]   `json:"points,omitempty"`
 }
 
-// Difference returns what is to be applied to one state of a session to get a later one.
+// Difference returns the difference that leads from one state of a session to a later one.
 func Difference(from, to State) Diff {
 	d := Diff{Frame: to.Frame, Now: to.Now}
 	d.Cluster = changed(from.Cluster, to.Cluster)
@@ -73,12 +71,12 @@ func Difference(from, to State) Diff {
 	return d
 }
 
-// Empty reports whether nothing differs but the time.
+// Empty reports whether only the time differs.
 func (d Diff) Empty() bool {
 	return reflect.DeepEqual(d, Diff{Frame: d.Frame, Now: d.Now})
 }
 
-// Apply makes s the state that the difference leads to.
+// Apply changes s to the state to which the difference leads.
 func (s *State) Apply(d Diff) {
 	s.Frame, s.Now = d.Frame, d.Now
 	replace(&s.Cluster, d.Cluster)
@@ -123,8 +121,8 @@ func replace[T any](to *T, with *T) {
 
 func (l List[T]) end() uint64 { return l.First + uint64(len(l.Items)) }
 
-// until returns what is to be applied to l to get a later end of the same sequence; nil for
-// nothing.
+// until returns the difference that leads from l to a later list of the same sequence, or nil if
+// they are equal.
 func (l List[T]) until(later List[T]) *List[T] {
 	if l.First == later.First && l.end() == later.end() {
 		return nil
@@ -132,7 +130,7 @@ func (l List[T]) until(later List[T]) *List[T] {
 	return &List[T]{later.First, later.Items[max(l.end(), later.First)-later.First:]}
 }
 
-// apply drops and appends. The items of l before it stay as they are.
+// apply applies a difference. It does not change the items that l had before.
 func (l *List[T]) apply(d *List[T]) {
 	if d == nil {
 		return
@@ -141,7 +139,7 @@ func (l *List[T]) apply(d *List[T]) {
 	l.First, l.Items = d.First, append(l.Items[drop:], d.Items...)
 }
 
-// add appends an item, and drops those at the front that are too many or not wanted any more.
+// add appends an item, and drops items at the front if there are more than most.
 func (l *List[T]) add(item T, most int) {
 	l.Items = append(l.Items, item)
 	if n := len(l.Items) - most; n > 0 {
@@ -153,7 +151,7 @@ func (l *List[T]) drop(n int) {
 	l.First, l.Items = l.First+uint64(n), l.Items[n:]
 }
 
-// trim drops the items at the front that are old.
+// trim drops items at the front while they are old.
 func (l *List[T]) trim(old func(T) bool) {
 	n := 0
 	for n < len(l.Items) && old(l.Items[n]) {

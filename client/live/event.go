@@ -8,81 +8,80 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Event is something that a [Fold] takes: one of the types below.
+// Event is an event that a [Fold] takes. The types below implement it.
 type Event interface {
 	apply(f *Fold, at time.Time)
 }
 
-// ClusterChanged says how the connection to the control service is.
+// ClusterChanged reports the state of the connection to the control service.
 type ClusterChanged Cluster
 
-// ReplicasListed says how all replicas and groups are, as after connecting, or when some were added
-// or removed. Times of the statuses are wall-clock times.
+// ReplicasListed has the status of all replicas and groups, after connecting or after replicas were
+// added or removed.
 type ReplicasListed struct {
 	Replicas []ReplicaStatus
 	Groups   []Group
-	// Anew is true after connecting: what was known of the replicas' processes may be old. Else
-	// only replicas that were not known take their state from the list, and the events say how it
-	// goes on.
+	// Anew is true after connecting, when earlier states may be outdated. If it is false, only new
+	// replicas take their state from the list, since events report the changes of the others.
 	Anew bool
 }
 
-// ReplicaStatus is how a replica is when it is listed.
+// ReplicaStatus is the status of a replica in a list. Times are wall-clock times.
 type ReplicaStatus struct {
 	Name, Group, Addr string
 	State             ReplicaState // never ReplicaHung
-	Since             time.Time    // zero: not known
+	Since             time.Time    // zero if unknown
 	Incarnation, PID  int
-	Next              time.Time // zero: no launch is due
-	Note              string
+	Next              time.Time // of the next launch; zero if none is due
+	Note              string    // as Replica.Note
 }
 
-// ProcessEvent is an event of the supervisor. It happened at its own time.
+// ProcessEvent is an event of the supervisor. Its own time counts, not that of Fold.Apply.
 type ProcessEvent event.Event
 
-// FaultsChanged says which faults a replica has, and which of them it is given again at a relaunch.
-// Nil: not known, or none.
+// FaultsChanged reports a replica's faults, and which of them it gets again after a relaunch. Nil
+// Faults are unknown; nil Kept means none.
 type FaultsChanged struct {
 	Replica      string
 	Faults, Kept map[string]string
 }
 
-// LoadChanged says how a load is set.
+// LoadChanged reports the settings of a load.
 type LoadChanged struct {
 	Load     string
 	On       bool
 	Settings map[string]string
 	Preset   string
-	Began    bool // its numbers begin from zero
-	Swapped  bool // its client is another one, which has ejected no replica
+	Began    bool // the load was started, so its numbers begin at zero
+	Swapped  bool // the load has a new client, which has not ejected any replica
 }
 
-// AttemptEnded is the end of an attempt of a call.
+// AttemptEnded reports the end of an attempt of a call.
 type AttemptEnded struct {
 	Load    string
 	Call    int
 	Attempt failover.Attempt
 }
 
-// CallEnded is the end of a call. Its attempts have ended before it, each with an AttemptEnded.
+// CallEnded reports the end of a call, after an AttemptEnded for each of its attempts.
 type CallEnded struct {
 	Load   string
 	Record workload.Record
 }
 
-// LinkChanged is what a load's client says of its connection to a replica.
+// LinkChanged reports a change of the connection between a load's client and a replica.
 type LinkChanged struct {
 	Load  string
 	Event failover.ReplicaEvent
 }
 
-// Marked is a mark; its moment is that of the event.
+// Marked adds a mark at the time of the event.
 type Marked Mark
 
-// ScenarioChanged says how the scenario goes on.
+// ScenarioChanged reports the progress of the scenario.
 type ScenarioChanged Scenario
 
-// RecordingChanged says how the recording goes on.
+// RecordingChanged reports the progress of the recording.
 type RecordingChanged Recording
 
 // Tick ends a frame.
@@ -90,7 +89,7 @@ type Tick struct {
 	Samples []Sample // one for each load that is on
 }
 
-// Sample is what has to be read from a load, as no event reports it.
+// Sample has values of a load that no event reports.
 type Sample struct {
 	Load     string
 	UnderWay int

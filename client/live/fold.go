@@ -8,24 +8,24 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Fold makes the state out of events. It is for one goroutine. Make it with [NewFold].
+// Fold computes the state from events. [NewFold] creates one. It is not safe for concurrent use.
 type Fold struct {
 	state State
 	loads []*loadFold // of state.Loads
 	lanes map[string]*lane
 	names map[string]string // of replicas, by address
-	lost  bool              // the control service, which was connected before
+	lost  bool              // the control service was connected before
 }
 
-// lane is what a fold knows of a replica beside its state.
+// lane has what the fold knows about a replica beyond its public state.
 type lane struct {
-	process ReplicaState // but for ReplicaHung
-	stopped bool         // by SIGSTOP
-	asked   bool         // to end
-	rows    []Micros     // the end of the last attempt in each
+	process  ReplicaState // without ReplicaHung
+	stopped  bool         // by SIGSTOP
+	stopping bool         // its exit was requested
+	rows     []Micros     // the end of the last attempt in each row
 }
 
-// NewFold returns the fold of a session that began then, with loads of those names.
+// NewFold returns the fold of a session that began at the given time, with loads of the given names.
 func NewFold(session string, began time.Time, loads ...string) *Fold {
 	f := &Fold{lanes: map[string]*lane{}, names: map[string]string{}}
 	f.state = State{Session: session, Began: began, Replicas: []Replica{}, Groups: []Group{}}
@@ -37,10 +37,10 @@ func NewFold(session string, began time.Time, loads ...string) *Fold {
 	return f
 }
 
-// Apply takes an event that happened at a time.
+// Apply applies an event that happened at the given time.
 func (f *Fold) Apply(at time.Time, e Event) { e.apply(f, at) }
 
-// State returns the state as of the last tick. Nothing in it changes later.
+// State returns the state as of the last [Tick]. Later events do not change it.
 func (f *Fold) State() State {
 	s := f.state
 	s.Replicas, s.Groups, s.Plans, s.Loads = slices.Clone(s.Replicas), slices.Clone(s.Groups), slices.Clone(s.Plans), slices.Clone(s.Loads)
@@ -52,7 +52,7 @@ func (f *Fold) State() State {
 	return s
 }
 
-// clip makes an append to the list copy it. An empty list is [] in JSON, not null.
+// clip makes later appends copy the list, and an empty list [] in JSON instead of null.
 func clip[T any](l *List[T]) {
 	if l.Items = slices.Clip(l.Items); l.Items == nil {
 		l.Items = []T{}
@@ -66,7 +66,7 @@ func (f *Fold) micros(at time.Time) Micros {
 	return Micros(at.Sub(f.state.Began).Truncate(time.Microsecond))
 }
 
-// load returns a load and its fold, nil where there is none of that name.
+// load returns a load and its fold, or nil if there is no such load.
 func (f *Fold) load(id string) (*Load, *loadFold) {
 	i := f.index(id)
 	if i < 0 {
@@ -79,7 +79,7 @@ func (f *Fold) index(load string) int {
 	return slices.IndexFunc(f.state.Loads, func(l Load) bool { return l.ID == load })
 }
 
-// replica returns a replica and its lane, nil where there is none of that name.
+// replica returns a replica and its lane, or nil if there is no such replica.
 func (f *Fold) replica(name string) (*Replica, *lane) {
 	i := slices.IndexFunc(f.state.Replicas, func(r Replica) bool { return r.Name == name })
 	if i < 0 {
@@ -88,7 +88,7 @@ func (f *Fold) replica(name string) (*Replica, *lane) {
 	return &f.state.Replicas[i], f.lanes[name]
 }
 
-// name returns the name of the replica at an address; the address where it is not known.
+// name returns the name of the replica at an address, or the address if there is none.
 func (f *Fold) name(addr string) string {
 	if name, ok := f.names[addr]; ok {
 		return name
@@ -130,25 +130,25 @@ func (l ReplicasListed) apply(f *Fold, at time.Time) {
 			f.lanes[s.Name] = new(lane)
 		}
 		if known < 0 || l.Anew {
-			f.found(s, since)
+			f.takeStatus(s, since)
 		}
 	}
 }
 
-// found takes what a list says of a replica's process.
-func (f *Fold) found(s ReplicaStatus, since time.Time) {
+// takeStatus sets the state of a replica to its status in a list.
+func (f *Fold) takeStatus(s ReplicaStatus, since time.Time) {
 	r, l := f.replica(s.Name)
 	if r.PID != s.PID {
-		l.stopped, l.asked, r.Faults = false, false, nil
+		l.stopped, l.stopping, r.Faults = false, false, nil
 	}
 	r.Incarnation, r.PID, r.Next, r.Note = s.Incarnation, s.PID, f.micros(s.Next), s.Note
 	l.process = s.State
-	f.turn(s.Name, since)
+	f.setState(s.Name, since)
 }
 
-// turn sets the state of a replica to what follows from its process and its faults. The band before
-// it ends.
-func (f *Fold) turn(name string, at time.Time) {
+// setState derives the state of a replica from its process and its faults. If the state changes, the
+// band of the previous state ends at the given time.
+func (f *Fold) setState(name string, at time.Time) {
 	r, l := f.replica(name)
 	to := l.process
 	if to != ReplicaDown && (l.stopped || r.Faults["hang"] == "true") {
@@ -167,7 +167,7 @@ func (f *Fold) turn(name string, at time.Time) {
 func (p ProcessEvent) apply(f *Fold, _ time.Time) {
 	r, l := f.replica(p.Replica)
 	if r == nil || p.Incarnation < r.Incarnation || p.Kind == event.KindLaunched && p.PID == r.PID {
-		return // a list follows that has it, or one has been before it
+		return // unknown replicas come with the next list; old events were in the last list
 	}
 	at := p.Time
 	switch p.Kind {
@@ -188,7 +188,7 @@ func (p ProcessEvent) apply(f *Fold, _ time.Time) {
 			l.stopped = false
 		}
 	case event.KindStopping, event.KindKilled:
-		l.asked = true
+		l.stopping = true
 	case event.KindExited, event.KindLaunchFailed:
 		f.exited(r, l, p)
 	case event.KindStopped:
@@ -196,15 +196,15 @@ func (p ProcessEvent) apply(f *Fold, _ time.Time) {
 	case event.KindFinished, event.KindFailed:
 		r.Note = p.Reason
 	}
-	f.turn(p.Replica, at)
+	f.setState(p.Replica, at)
 }
 
 func (f *Fold) exited(r *Replica, l *lane, p ProcessEvent) {
-	if p.Kind == event.KindExited && !l.asked {
+	if p.Kind == event.KindExited && !l.stopping {
 		r.Crashes++
 		f.state.Crashes.add(Crash{r.Name, p.Incarnation, f.micros(p.Time), p.Exit.String()}, maxCrashes)
 	}
-	l.process, l.stopped, l.asked = ReplicaDown, false, false
+	l.process, l.stopped, l.stopping = ReplicaDown, false, false
 	r.PID, r.Faults, r.Note = 0, nil, ""
 	if p.Kind == event.KindLaunchFailed {
 		r.Note = p.Exit.String()
@@ -224,7 +224,7 @@ func errorText(err error) string {
 func (c FaultsChanged) apply(f *Fold, at time.Time) {
 	if r, _ := f.replica(c.Replica); r != nil {
 		r.Faults, r.Kept = c.Faults, c.Kept
-		f.turn(c.Replica, at)
+		f.setState(c.Replica, at)
 	}
 }
 
@@ -256,7 +256,7 @@ func (t Tick) apply(f *Fold, at time.Time) {
 	f.shrinkRows(old)
 }
 
-// shrinkRows takes back the last rows of lanes that no attempt of the picture is in.
+// shrinkRows removes the last rows of each lane whose attempts have all left the window.
 func (f *Fold) shrinkRows(old Micros) {
 	for i := range f.state.Replicas {
 		r := &f.state.Replicas[i]

@@ -17,32 +17,33 @@ import (
 )
 
 const (
-	keptCalls = 8192 // of each load, for those who ask for their ways
+	keptCalls = 8192 // calls of each load that Fold.Call can return
 
-	// Of one frame no more attempts are drawn, and of those that are ok no more than half of them.
+	// maxDrawn is the greatest number of attempts in a frame's picture. Attempts that are ok get at
+	// most half of it.
 	maxDrawn = 400
 
-	seconds = int(Recent/time.Second) + 1 // with the one that is not over
+	seconds = int(Recent/time.Second) + 1 // with the current one
 
-	// Latencies are in microseconds, to two digits.
+	// Histograms have latencies in microseconds with two significant digits.
 	longest = int64(time.Hour / time.Microsecond)
 	digits  = 2
 )
 
-// loadFold is what a fold knows of a load beside its state.
+// loadFold has what the fold knows about a load beyond its public state.
 type loadFold struct {
-	began   Micros                          // to count
+	began   Micros                          // when the load was started
 	total   counts                          // since then
-	all     *hdrhistogram.Histogram         // of the latencies of calls that are ok
-	window  [seconds]counts                 // a ring, by second
-	recent  *hdrhistogram.WindowedHistogram // as window
-	second  int64                           // the one that is not over, of the session
-	drawn   int                             // attempts of this frame
+	all     *hdrhistogram.Histogram         // latencies of ok calls since then
+	window  [seconds]counts                 // ring of the latest seconds
+	recent  *hdrhistogram.WindowedHistogram // latencies of ok calls in the window
+	second  int64                           // the current second of the session
+	drawn   int                             // attempts in this frame's picture
 	ejected map[string]bool                 // replicas, by name
-	calls   []Call                          // a ring, by number
+	calls   []Call                          // ring of the latest calls, by number
 }
 
-// counts is what ended in some time.
+// counts has the numbers of what ended in a time span.
 type counts struct {
 	ok, failed, attempts, sent int64
 	outcomes                   [7]int64
@@ -54,7 +55,7 @@ func newLoadFold() *loadFold {
 	return l
 }
 
-// clear has the load count from a moment on.
+// clear resets all counts.
 func (l *loadFold) clear(now Micros) {
 	l.began, l.second = now, int64(time.Duration(now)/time.Second)
 	l.total, l.window = counts{}, [seconds]counts{}
@@ -92,7 +93,7 @@ func (a AttemptEnded) apply(f *Fold, _ time.Time) {
 	f.state.Attempts.add(bar, maxAttempts)
 }
 
-// bar returns an attempt for the picture, without its place there.
+// bar returns an attempt for the picture, without its incarnation and row.
 func (f *Fold) bar(load string, call int, a failover.Attempt) Attempt {
 	b := Attempt{
 		Load: load, Call: call, Number: a.Number, Round: a.Round, Replica: f.name(a.Replica),
@@ -105,9 +106,8 @@ func (f *Fold) bar(load string, call int, a failover.Attempt) Attempt {
 	return b
 }
 
-// place returns the first row in which nothing is drawn after start, and takes it up to end.
-// Attempts come in the order of their ends, so those in a row that end before start are all of them
-// when the last one does.
+// place returns the first row that is free from start on, and occupies it until end. Since attempts
+// come in order of their ends, a row is free if its last attempt ended by start.
 func (l *lane) place(start, end Micros) int {
 	row := slices.IndexFunc(l.rows, func(last Micros) bool { return last <= start })
 	switch {
@@ -116,7 +116,7 @@ func (l *lane) place(start, end Micros) int {
 		l.rows = append(l.rows, 0)
 		row = len(l.rows) - 1
 	default:
-		row = maxRows - 1 // over another
+		row = maxRows - 1 // overlapping another attempt
 	}
 	l.rows[row] = max(l.rows[row], end)
 	return row
@@ -128,7 +128,7 @@ func (c CallEnded) apply(f *Fold, _ time.Time) {
 		return
 	}
 	r := c.Record
-	l.calls[r.Call%keptCalls] = f.way(c.Load, r)
+	l.calls[r.Call%keptCalls] = f.ended(c.Load, r)
 	if r.Interrupted {
 		return
 	}
@@ -138,7 +138,7 @@ func (c CallEnded) apply(f *Fold, _ time.Time) {
 	}
 	if r.Err == nil {
 		latency := min(max(r.Latency().Microseconds(), 1), longest)
-		_, _ = l.all.RecordValue(latency), l.recent.Current.RecordValue(latency) // within the range neither can fail
+		_, _ = l.all.RecordValue(latency), l.recent.Current.RecordValue(latency) // in range, so neither fails
 	}
 }
 
@@ -164,8 +164,8 @@ func (n *counts) join(m counts) {
 	}
 }
 
-// way returns the way of a call that has ended.
-func (f *Fold) way(load string, r workload.Record) Call {
+// ended returns a call that has ended.
+func (f *Fold) ended(load string, r workload.Record) Call {
 	c := Call{
 		Load: load, Number: r.Call, Result: ResultOK, Intended: f.micros(r.Intended), Start: f.micros(r.Start),
 		Took: Micros(r.Duration.Truncate(time.Microsecond)), Replica: r.Replica, Value: r.Value,
@@ -183,7 +183,7 @@ func (f *Fold) way(load string, r workload.Record) Call {
 	return c
 }
 
-// reason is why a call failed, in failover's words.
+// reason returns why a call failed, in the words of package failover.
 func reason(err error) string {
 	if failed, ok := errors.AsType[*failover.Error](err); ok {
 		return failed.Reason.String()
@@ -193,7 +193,8 @@ func reason(err error) string {
 
 func codeName(c codes.Code) string { return rpccode.Code(c).String() }
 
-// Call returns the way of a call; false where it is not known any more, or not yet.
+// Call returns a call with its attempts. It returns false if the call is not kept any more, or if it
+// is under way and none of its attempts has ended.
 func (f *Fold) Call(load string, number int) (Call, bool) {
 	s, l := f.load(load)
 	if s == nil || number < 1 {
@@ -237,7 +238,7 @@ func (c LinkChanged) apply(f *Fold, at time.Time) {
 	Marked{Kind: MarkEjection, Text: text, Replicas: []string{name}, Load: c.Load}.apply(f, at)
 }
 
-// tick ends a frame of the load. Sample is nil for one that is off.
+// tick ends a frame of the load. Sample is nil if the load is off.
 func (l *loadFold) tick(f *Fold, s *Load, on bool, sample *Sample) {
 	l.drawn = 0
 	s.UnderWay, s.Waiting, s.Late, s.Budget, s.Links = 0, 0, false, nil, []Link{}
@@ -268,7 +269,7 @@ func (l *loadFold) tick(f *Fold, s *Load, on bool, sample *Sample) {
 	s.Recent = numbers(recent, l.recent.Merge(), min(counting, inWindow))
 }
 
-// read takes what a sample says.
+// read sets the values of a sample.
 func (l *loadFold) read(f *Fold, s *Load, sample *Sample) {
 	s.UnderWay, s.Late = sample.UnderWay, sample.Late
 	s.Waiting, s.Limit, s.CrashRate = sample.Waiting, sample.Limit, sample.CrashRate
@@ -282,7 +283,7 @@ func (l *loadFold) read(f *Fold, s *Load, sample *Sample) {
 	}
 }
 
-// point returns what became of the calls of the second that is over.
+// point returns the point of the current second.
 func (l *loadFold) point(s *Load) Point {
 	n, latencies := l.window[l.second%int64(seconds)], l.recent.Current
 	return Point{

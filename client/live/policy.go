@@ -16,7 +16,8 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// setting reads and writes one field of settings. An error of set has the text and what is allowed.
+// setting is a field of Settings with its getter and setter. An error of set names the text and what
+// is allowed.
 type setting struct {
 	Field
 	get func(*Settings) string
@@ -35,84 +36,84 @@ const (
 
 const most = 1_000_000
 
-// settings is the one list of them, in the order in which the page has them. Names are those of
-// design files where both have a factor.
+// settings has all settings in the order of the page. Settings that are also factors of designs have
+// the same names.
 var settings = []setting{
-	whole(groupLoad, "concurrency", "How many calls are under way at a time, each begun when another ends. A rate takes its place.",
+	whole(groupLoad, "concurrency", "Number of concurrent calls: each call starts when another ends. Ignored if there is a rate.",
 		1, 10_000, func(s *Settings) *int { return &s.Concurrency }),
-	number(groupLoad, "rate", "How many calls are begun a second, however long they take; 0 is as many as the concurrency makes.",
+	number(groupLoad, "rate", "Calls that start per second, however long they take; 0 means as many as the concurrency allows.",
 		100_000, func(s *Settings) *float64 { return &s.Rate }),
-	choice(groupLoad, "arrivals", "How the calls of a rate follow each other: evenly, or by chance as those of many users.",
+	choice(groupLoad, "arrivals", "How the calls of a rate are spaced: evenly (constant) or at random, like those of many users (poisson).",
 		[]string{"constant", "poisson"}, func(s *Settings) *workload.Arrivals { return &s.Arrivals }),
 
-	duration(groupAttempts, "deadline", "Deadline of a call, all its attempts and waits included; 0s is none.",
+	duration(groupAttempts, "deadline", "Deadline of a call with all its attempts and waits; 0s means none.",
 		func(s *Settings) *time.Duration { return &s.Deadline }),
-	duration(groupAttempts, "timeout", "Deadline of one attempt; 0s is none but that of the call.",
+	duration(groupAttempts, "timeout", "Deadline of an attempt; 0s means only the call's deadline.",
 		func(s *Settings) *time.Duration { return &s.Policy.Timeout }),
-	duration(groupAttempts, "min_timeout", "The shortest time in which an attempt is worth making; 0s is any.",
+	duration(groupAttempts, "min_timeout", "Shortest time left for which an attempt is still made; 0s means any.",
 		func(s *Settings) *time.Duration { return &s.Policy.MinTimeout }),
-	whole(groupAttempts, "rounds", "How often a call passes through the replicas.",
+	whole(groupAttempts, "rounds", "How many times a call tries the replicas.",
 		1, most, func(s *Settings) *int { return &s.Policy.Rounds }),
 	duration(groupAttempts, "pause", "Wait between two rounds.",
 		func(s *Settings) *time.Duration { return &s.Policy.Pause }),
-	number(groupAttempts, "pause_factor", "How many times longer each pause is than the one before it; 0 is as long.",
+	number(groupAttempts, "pause_factor", "Factor by which each pause is longer than the one before; 0 means a constant pause.",
 		1000, func(s *Settings) *float64 { return &s.Policy.PauseGrowth.Factor }),
-	duration(groupAttempts, "pause_max", "The longest pause; 0s is no bound.",
+	duration(groupAttempts, "pause_max", "Longest pause; 0s means no limit.",
 		func(s *Settings) *time.Duration { return &s.Policy.PauseGrowth.Max }),
-	number(groupAttempts, "pause_jitter", "The share of a pause by which it is longer or shorter at random, 0 to 1.",
+	number(groupAttempts, "pause_jitter", "Share of a pause by which it is randomly lengthened or shortened, 0 to 1.",
 		1, func(s *Settings) *float64 { return &s.Policy.PauseGrowth.Jitter }),
-	choice(groupAttempts, "order", "Which replica a call tries first, of those that are ready.",
+	choice(groupAttempts, "order", "Which of the ready replicas a call tries first.",
 		[]string{"first", "round-robin", "random", "least-in-flight", "sticky"}, func(s *Settings) *failover.Order { return &s.Policy.Order }),
-	codeList("retryable", "After which statuses a call goes on to the next replica; none named is UNAVAILABLE alone.",
+	codeList("retryable", "Statuses after which a call goes on to the next replica; empty means UNAVAILABLE.",
 		func(s *Settings) *[]codes.Code { return &s.Policy.Retryable }),
 	codeList("not_executed", "Statuses that a replica sends only before it has done any work, so that they are always retried.",
 		func(s *Settings) *[]codes.Code { return &s.Policy.NotExecuted.Codes }),
 	onlyUnsent,
 
-	choice(groupWaiting, "when_down", "What a call does when no replica is available: attempt one that is down, or wait in line.",
+	choice(groupWaiting, "when_down", "What a call does if no replica is available: attempt one that is down, or wait in line.",
 		[]string{"attempt", "wait"}, func(s *Settings) *failover.WhenDown { return &s.Policy.WhenDown }),
-	duration(groupWaiting, "max_wait", "How long a call may wait in line in all; 0s is until its deadline, and a minute without one.",
+	duration(groupWaiting, "max_wait", "Longest total wait of a call; 0s means until its deadline, or a minute if it has none.",
 		func(s *Settings) *time.Duration { return &s.Policy.MaxWait }),
-	whole(groupWaiting, "max_waiting", "How many calls may wait in line, beyond which the newest fail; 0 is 1000.",
+	whole(groupWaiting, "max_waiting", "Greatest number of waiting calls, beyond which the newest fail; 0 means 1000.",
 		0, most, func(s *Settings) *int { return &s.Policy.MaxWaiting }),
 
-	whole(groupProtection, "max_in_flight", "How many attempts may be in flight at a replica; 0 is no limit.",
+	whole(groupProtection, "max_in_flight", "Greatest number of attempts in flight at a replica; 0 means no limit.",
 		0, most, func(s *Settings) *int { return &s.Policy.MaxInFlight }),
-	boolean(groupProtection, "adaptive_limit", "Learn from the crashes how many attempts to have in flight at a replica.",
+	boolean(groupProtection, "adaptive_limit", "Learn from crashes how many attempts may be in flight at a replica.",
 		func(s *Settings) *bool { return &s.Policy.AdaptiveLimit }),
-	number(groupProtection, "budget", "How many repetitions each call allows, 0 to 1. All three of the budget 0: no bound.",
+	number(groupProtection, "budget", "Retries that each call adds to the budget, 0 to 1. If all three budget settings are 0, there is no budget.",
 		1, func(s *Settings) *float64 { return &s.Policy.Budget.Ratio }),
-	number(groupProtection, "budget_per_second", "How many repetitions each second allows.",
+	number(groupProtection, "budget_per_second", "Retries that each second adds to the budget.",
 		most, func(s *Settings) *float64 { return &s.Policy.Budget.PerSecond }),
-	whole(groupProtection, "budget_burst", "How many repetitions the budget holds; 0 is 20.",
+	whole(groupProtection, "budget_burst", "Greatest number of retries in the budget; 0 means 20.",
 		0, most, func(s *Settings) *int { return &s.Policy.Budget.Burst }),
 	ejectAfter,
-	duration(groupProtection, "eject_probe", "Time between two probes of a replica that is ejected; 0s is 500ms.",
+	duration(groupProtection, "eject_probe", "Time between two probes of an ejected replica; 0s means 500ms.",
 		func(s *Settings) *time.Duration { return &s.Policy.Ejection.Probe }),
-	number(groupProtection, "eject_share", "The largest share of the replicas that is ejected at a time; 0 is two thirds.",
+	number(groupProtection, "eject_share", "Greatest share of the replicas that may be ejected at once; 0 means two thirds.",
 		1, func(s *Settings) *float64 { return &s.Policy.Ejection.MaxShare }),
 
-	duration(groupHedging, "hedge_after", "Send a call to a second replica when the first has taken so long; 0s is never.",
+	duration(groupHedging, "hedge_after", "Send a call to a second replica too if the first has not answered after this time; 0s means never.",
 		func(s *Settings) *time.Duration { return &s.Policy.Hedge.After }),
-	number(groupHedging, "hedge_quantile", "Hedge a call that takes longer than this share of the calls did, such as 0.95; 0 is by hedge_after alone. Below 1.",
+	number(groupHedging, "hedge_quantile", "Hedge a call that takes longer than this share of earlier calls, such as 0.95, below 1; 0 means by hedge_after only.",
 		1, func(s *Settings) *float64 { return &s.Policy.Hedge.Quantile }),
-	number(groupHedging, "hedge_share", "How many hedges each call allows, 0 to 1; with 0 no call is hedged for being slow.",
+	number(groupHedging, "hedge_share", "Hedges that each call allows, 0 to 1; 0 means that no call is hedged for being slow.",
 		1, func(s *Settings) *float64 { return &s.Policy.Hedge.Share }),
 
-	duration(groupDialing, "redial_every", "Mean time between two dials of a replica that is down and wanted; 0s is 25ms.",
+	duration(groupDialing, "redial_every", "Mean time between two dials of a replica that is down while calls want it; 0s means 25ms.",
 		func(s *Settings) *time.Duration { return &s.Policy.Redial.Every }),
-	duration(groupDialing, "redial_linger", "How long a call's wish for a replica is remembered; 0s is 1s.",
+	duration(groupDialing, "redial_linger", "How long after a call has wanted a replica it is still dialed; 0s means 1s.",
 		func(s *Settings) *time.Duration { return &s.Policy.Redial.Linger }),
-	whole(groupDialing, "redial_per_second", "How many dials all replicas together take a second; 0 is 100.",
+	whole(groupDialing, "redial_per_second", "Greatest number of dials per second, of all replicas together; 0 means 100.",
 		0, most, func(s *Settings) *int { return &s.Policy.Redial.PerSecond }),
-	duration(groupDialing, "redial_timeout", "How long a dial may take; 0s is 5s.",
+	duration(groupDialing, "redial_timeout", "Longest time of a dial; 0s means 5s.",
 		func(s *Settings) *time.Duration { return &s.Policy.Redial.Timeout }),
-	duration(groupDialing, "resolve_every", "How often the resolver is asked for the replicas while nothing happens; 0s is 30s.",
+	duration(groupDialing, "resolve_every", "How often the resolver is asked for the replicas when nothing else triggers it; 0s means 30s.",
 		func(s *Settings) *time.Duration { return &s.Policy.ResolveEvery }),
 }
 
 var onlyUnsent = setting{
-	Field: Field{Name: "only_unsent", Group: groupAttempts, Kind: kindBool, Doc: "Repeat a call only when no byte of it was sent, as if it might not be repeated."},
+	Field: Field{Name: "only_unsent", Group: groupAttempts, Kind: kindBool, Doc: "Retry a call only if no byte of it was sent, as for a method that is not idempotent."},
 	get:   func(s *Settings) string { return strconv.FormatBool(s.Policy.Idempotent != nil) },
 	set: func(s *Settings, text string) error {
 		only, err := parse.Bool(text)
@@ -127,7 +128,7 @@ var onlyUnsent = setting{
 }
 
 var ejectAfter = setting{
-	Field: Field{Name: "eject_after", Group: groupProtection, Kind: kindWhole, Doc: "After how many hung or failed attempts in a row a replica is left out; 0 is never."},
+	Field: Field{Name: "eject_after", Group: groupProtection, Kind: kindWhole, Doc: "Number of attempts in a row that hang or fail after which a replica is ejected; 0 means never."},
 	get: func(s *Settings) string {
 		switch e := s.Policy.Ejection; {
 		case e == failover.Ejection{}:
@@ -158,7 +159,7 @@ const (
 	kindText     = "text"
 )
 
-// of makes a setting of a field and the ways to spell and to read it.
+// of returns a setting of a field, with functions that format and parse its values.
 func of[T any](f Field, field func(*Settings) *T, spell func(T) string, read func(string) (T, error)) setting {
 	return setting{
 		Field: f,
@@ -204,7 +205,7 @@ func choice[T fmt.Stringer, P interface {
 		})
 }
 
-// codeList is a list of gRPC statuses, such as "UNAVAILABLE,INTERNAL".
+// codeList returns a setting that is a list of gRPC statuses, such as "UNAVAILABLE,INTERNAL".
 func codeList(name, doc string, field func(*Settings) *[]codes.Code) setting {
 	spell := func(list []codes.Code) string {
 		all := make([]string, len(list))

@@ -11,19 +11,18 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// Settings are what can be set of a load: how many calls are made, and how each is carried through
-// the replicas.
+// Settings are the settings of a load: its calls and their policy.
 type Settings struct {
-	Concurrency int     // calls under way at a time, of a closed loop
-	Rate        float64 // calls a second, of an open loop; 0: a closed loop
-	Arrivals    workload.Arrivals
-	Deadline    time.Duration // of a call; 0: none
-	// Policy has its functions, Methods, ReplayLimit, ServiceConfig and texts unset: they mean
-	// nothing to the calls of a load.
+	Concurrency int               // concurrent calls of a closed loop
+	Rate        float64           // calls a second of an open loop; 0 means a closed loop
+	Arrivals    workload.Arrivals // of an open loop
+	Deadline    time.Duration     // of a call; 0 means none
+	// Policy leaves hooks, Methods, ReplayLimit, ServiceConfig and texts unset, which have no
+	// meaning for the calls of a load.
 	Policy failover.Policy
 }
 
-// The presets.
+// The names of the presets.
 const (
 	PresetOriginal    = "original"
 	PresetRecommended = "recommended"
@@ -32,12 +31,12 @@ const (
 // Presets returns the named policies.
 func Presets() []Preset {
 	return []Preset{
-		{PresetOriginal, "The original lab's client: on to the next replica, three rounds, a pause after each.", presetSettings(PresetOriginal).policyValues()},
-		{PresetRecommended, "Waits for a replica, learns how many calls to risk at each, and bounds the repetitions.", presetSettings(PresetRecommended).policyValues()},
+		{PresetOriginal, "The client of the original course: tries one replica after the other, in three rounds with a pause between.", presetSettings(PresetOriginal).policyValues()},
+		{PresetRecommended, "Waits for a replica, learns how many calls to risk at each, and limits retries.", presetSettings(PresetRecommended).policyValues()},
 	}
 }
 
-// presetSettings returns settings with a named policy, and five calls at a time.
+// presetSettings returns settings with a named policy and five concurrent calls.
 func presetSettings(name string) Settings {
 	s := Settings{Concurrency: 5, Policy: design.Defaults().Policy()}
 	if name == PresetRecommended {
@@ -46,13 +45,13 @@ func presetSettings(name string) Settings {
 	return s
 }
 
-// DefaultSettings returns those of a load before anything is set: the original policy, with five
-// calls at a time.
+// DefaultSettings returns the initial settings of a load: the original policy and five concurrent
+// calls.
 func DefaultSettings() Settings { return presetSettings(PresetOriginal) }
 
-// With returns the settings after a change: the policy of the preset, unless that is empty, and
-// then the values, by the names of [SettingsFields]. An error is a [*FieldError], or names the
-// preset.
+// With returns the settings after a change: first the policy of the preset, unless that is empty,
+// then the values, by the names of [SettingsFields]. An error is a [*FieldError] unless it is about
+// the preset.
 func (s Settings) With(preset string, values map[string]string) (Settings, error) {
 	switch preset {
 	case "":
@@ -63,14 +62,14 @@ func (s Settings) With(preset string, values map[string]string) (Settings, error
 		return s, fmt.Errorf("preset %q: want %s or %s", preset, PresetOriginal, PresetRecommended)
 	}
 	if s.Policy.Ejection == (failover.Ejection{}) {
-		s.Policy.Ejection.After = 3 // which it means, also when another field of it is set
+		s.Policy.Ejection.After = 3 // the zero Ejection means 3; keep that when another field is set
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.ContainsFunc(settings, func(f setting) bool { return f.Name == name }) {
 			return s, &FieldError{name, fmt.Errorf("unknown setting %q: want one of %s", name, names(SettingsFields()))}
 		}
 	}
-	for _, f := range settings { // in their order, so that the same one of two mistakes is reported each time
+	for _, f := range settings { // in a fixed order, so that of two mistakes always the same is reported
 		if text, ok := values[f.Name]; ok {
 			if err := f.set(&s, text); err != nil {
 				return s, &FieldError{f.Name, fmt.Errorf("%s %w", f.Name, err)}
@@ -80,7 +79,7 @@ func (s Settings) With(preset string, values map[string]string) (Settings, error
 	return s, nil
 }
 
-// FieldError is a mistake in the value of a field.
+// FieldError is an error in the value of a field.
 type FieldError struct {
 	Field string
 	Err   error
@@ -89,7 +88,7 @@ type FieldError struct {
 func (e *FieldError) Error() string { return e.Err.Error() }
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// Values returns the settings by their names.
+// Values returns the values of all settings by name.
 func (s Settings) Values() map[string]string {
 	all := make(map[string]string, len(settings))
 	for _, f := range settings {
@@ -98,18 +97,18 @@ func (s Settings) Values() map[string]string {
 	return all
 }
 
-// Preset returns the name of the preset whose policy the settings have; empty for none.
+// Preset returns the name of the preset whose policy the settings have, or an empty string.
 func (s Settings) Preset() string {
-	mine := s.policyValues()
+	values := s.policyValues()
 	for _, p := range Presets() {
-		if maps.Equal(mine, p.Set) {
+		if maps.Equal(values, p.Set) {
 			return p.Name
 		}
 	}
 	return ""
 }
 
-// policyValues returns the settings but those of the load.
+// policyValues returns the values of all settings except those of the group "load".
 func (s Settings) policyValues() map[string]string {
 	all := s.Values()
 	for _, f := range settings {
@@ -120,7 +119,7 @@ func (s Settings) policyValues() map[string]string {
 	return all
 }
 
-// SettingsFields returns what can be set of a load.
+// SettingsFields returns the fields of a load's settings.
 func SettingsFields() []Field {
 	all := make([]Field, len(settings))
 	for i, f := range settings {

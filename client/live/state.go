@@ -8,13 +8,13 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// What is kept for the picture.
+// The time spans of a State.
 const (
-	// Window is how far back attempts, bands and crashes go.
+	// Window is how long attempts, bands and crashes are kept.
 	Window = time.Minute
-	// History is how far back points and marks go.
+	// History is how long points and marks are kept.
 	History = 10 * time.Minute
-	// Recent is the time that Load.Recent is about.
+	// Recent is the time span of Load.Recent.
 	Recent = 10 * time.Second
 	// Frame is the time between two states.
 	Frame = time.Second / 10
@@ -26,31 +26,31 @@ const (
 	maxRows     = 32 // of a lane
 )
 
-// State is what the page shows at one moment.
+// State is what the page shows at a time.
 type State struct {
-	Session string    `json:"session"` // of the server; another one is another server
-	Began   time.Time `json:"began"`   // the zero of all moments, RFC 3339
-	Frame   uint64    `json:"frame"`   // counts the states of a session
+	Session string    `json:"session"` // random; identifies the session
+	Began   time.Time `json:"began"`   // the zero of all times
+	Frame   uint64    `json:"frame"`   // number of the state in the session
 	Now     Micros    `json:"now_us"`
 
 	Cluster   Cluster   `json:"cluster"`
-	Replicas  []Replica `json:"replicas"` // in the order of the supervisor's set; lanes
+	Replicas  []Replica `json:"replicas"` // in the supervisor's order
 	Groups    []Group   `json:"groups"`
 	Plans     []Plan    `json:"plans"` // of the loads A and B
-	Loads     []Load    `json:"loads"` // how they go on
+	Loads     []Load    `json:"loads"` // A and B
 	Scenario  Scenario  `json:"scenario"`
 	Recording Recording `json:"recording"`
 
-	// Lists, oldest first. What is in them never changes.
+	// The lists below are in order of time. Their items never change.
 
-	Attempts List[Attempt] `json:"attempts"` // in the order of their ends: at most 8,192, of the last minute
-	Bands    List[Band]    `json:"bands"`    // of the last minute; the state that lasts is in Replica
+	Attempts List[Attempt] `json:"attempts"` // by their ends: at most 8,192, of the last minute
+	Bands    List[Band]    `json:"bands"`    // of the last minute; the present state is in Replica
 	Crashes  List[Crash]   `json:"crashes"`  // of the last minute
 	Marks    List[Mark]    `json:"marks"`    // at most 512, of the last ten minutes
-	Points   List[Point]   `json:"points"`   // one for each load that is on and second, of the last ten minutes
+	Points   List[Point]   `json:"points"`   // one a second for each load that is on, of the last ten minutes
 }
 
-// Micros is a moment since State.Began, or a duration, in whole microseconds.
+// Micros is a time since State.Began, or a duration, that is a whole number of microseconds in JSON.
 type Micros time.Duration
 
 // MarshalJSON returns a whole number.
@@ -58,7 +58,7 @@ func (m Micros) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, time.Duration(m).Microseconds(), 10), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON parses the form that MarshalJSON returns.
 func (m *Micros) UnmarshalJSON(text []byte) error {
 	var us int64
 	err := json.Unmarshal(text, &us)
@@ -66,85 +66,85 @@ func (m *Micros) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// List is the end of a sequence that grows at its end and is cut off at its beginning.
+// List has the latest items of a sequence, which grows at its end and loses items at its front.
 type List[T any] struct {
-	First uint64 `json:"first"` // the number of the first item here in the whole sequence, from 0
+	First uint64 `json:"first"` // number of the first item in the whole sequence, from 0
 	Items []T    `json:"items"`
 }
 
 // Cluster is the connection to the control service.
 type Cluster struct {
-	Control string `json:"control,omitempty"` // its address; absent: there is none, and no command to replicas
-	Target  string `json:"target"`            // of the loads
-	Own     bool   `json:"own"`               // this session started it, and stops it at its end
-	// Connected is false before the first connection, and while it is lost: what is known of the
-	// replicas' processes may be old. It is tried again by itself.
+	Control string `json:"control,omitempty"` // its address; absent if there is none, so that replicas cannot be commanded
+	Target  string `json:"target"`            // gRPC target of the loads
+	Own     bool   `json:"own"`               // the session started the cluster and stops it at the end
+	// Connected is false until the first connection and while the connection is lost. The states of
+	// the replicas may be outdated then. The session reconnects by itself.
 	Connected bool   `json:"connected"`
 	Error     string `json:"error,omitempty"` // why it is not connected, and what to do
 }
 
-// ReplicaState is what a replica's process is doing.
+// ReplicaState is the state of a replica.
 type ReplicaState string
 
-// The states.
+// The states of a replica.
 const (
 	ReplicaDown     ReplicaState = "down"     // there is no process
-	ReplicaStarting ReplicaState = "starting" // it is not ready yet
-	ReplicaReady    ReplicaState = "ready"
-	ReplicaUnready  ReplicaState = "unready" // it reports that it does not serve
-	ReplicaHung     ReplicaState = "hung"    // stopped by a signal, or its faults have it hang: it holds its connections and answers nothing
+	ReplicaStarting ReplicaState = "starting" // the process is not ready yet
+	ReplicaReady    ReplicaState = "ready"    // the process serves
+	ReplicaUnready  ReplicaState = "unready"  // the process reports that it does not serve
+	ReplicaHung     ReplicaState = "hung"     // the process keeps its connections but answers nothing, because of a signal or a fault
 )
 
-// Replica is a lane.
+// Replica is a replica, shown as a lane.
 type Replica struct {
 	Name        string       `json:"name"`
 	Group       string       `json:"group,omitempty"`
 	Addr        string       `json:"addr"`
 	State       ReplicaState `json:"state"`
-	Since       Micros       `json:"since_us"` // when the state began; the last band, which lasts. May be below zero
+	Since       Micros       `json:"since_us"` // when the state began; may be negative
 	Incarnation int          `json:"incarnation"`
-	PID         int          `json:"pid,omitempty"`     // absent: no process
-	Next        Micros       `json:"next_us,omitempty"` // when it will be launched; absent: not known, or not at all
-	Crashes     int          `json:"crashes"`           // in this session: ends of processes that were not requested
-	Rows        int          `json:"rows"`              // in which its attempts are stacked: Attempt.Row is below it
-	// Faults are those in force, by the names of About.Faults; absent: not known.
+	PID         int          `json:"pid,omitempty"`     // absent if there is no process
+	Next        Micros       `json:"next_us,omitempty"` // when it will be launched; absent if unknown or never
+	Crashes     int          `json:"crashes"`           // unrequested exits in this session
+	Rows        int          `json:"rows"`              // rows of its lane; Attempt.Row is below it
+	// Faults are the present faults, by the names of About.Faults; absent if unknown.
 	Faults map[string]string `json:"faults,omitempty"`
-	// Kept are the faults that were set on this page. A relaunched replica is given them again, as
-	// it starts with those of its command line.
+	// Kept are the faults that the session sets again after a relaunch, since a process starts with
+	// those of its command line.
 	Kept map[string]string `json:"kept,omitempty"`
-	// Note is why it stays down, or what is wrong with it; absent: nothing.
+	// Note says why the replica stays down or what is wrong with it.
 	Note string `json:"note,omitempty"`
 }
 
-// Group is a group of replicas with one policy of relaunching.
+// Group is a group of replicas with a common restart policy.
 type Group struct {
 	Name     string            `json:"name"` // may be empty
 	Count    int               `json:"count"`
 	Relaunch map[string]string `json:"relaunch"` // by the names of About.Relaunch
 }
 
-// Plan is what is asked of a load: the calls of one policy.
+// Plan has the settings of a load.
 type Plan struct {
 	ID string `json:"id"` // "A" or "B"
 	On bool   `json:"on"`
-	// Settings are by the names of About.Settings: the load and the policy.
+	// Settings has the load and the policy, by the names of About.Settings.
 	Settings map[string]string `json:"settings"`
-	Preset   string            `json:"preset,omitempty"` // whose settings the policy has; absent: of none
+	Preset   string            `json:"preset,omitempty"` // the preset that the policy equals, if one
 }
 
-// Load is how a load goes on.
+// Load has the progress of a load.
 type Load struct {
 	ID string `json:"id"` // "A" or "B"
 
-	UnderWay  int      `json:"under_way"`        // calls
-	Waiting   int      `json:"waiting"`          // of these, those that wait for a replica: the waiting line
-	Limit     int      `json:"limit"`            // attempts in flight at a replica, fixed or learned; 0: any number
+	UnderWay  int      `json:"under_way"`        // calls under way
+	Waiting   int      `json:"waiting"`          // calls of these that wait for a replica
+	Limit     int      `json:"limit"`            // of attempts in flight at a replica, fixed or learned; 0 means none
 	CrashRate float64  `json:"crash_rate"`       // from which the limit is learned
-	Budget    *float64 `json:"budget,omitempty"` // repetitions that it would grant now; absent: any number
-	Denied    int64    `json:"denied"`           // repetitions that it did not grant
+	Budget    *float64 `json:"budget,omitempty"` // retries that the budget allows now; absent without a budget
+	Denied    int64    `json:"denied"`           // retries that the budget denied
 	Ejections int64    `json:"ejections"`
-	Late      bool     `json:"late,omitempty"` // calls of a rate start late: this machine is too busy, or 10,000 are under way
-	Skipped   int64    `json:"skipped"`        // attempts that came too fast to be drawn; they count
+	Late      bool     `json:"late,omitempty"` // calls start late: the machine is too busy, or 10,000 calls are under way
+	Skipped   int64    `json:"skipped"`        // attempts left out of State.Attempts, since they came too fast; Numbers include them
 	Links     []Link   `json:"links"`          // to each replica that the client knows
 
 	Total  Numbers `json:"total"`  // since the load was last started
@@ -157,44 +157,43 @@ type Link struct {
 	Ready    bool   `json:"ready"`
 	Ejected  bool   `json:"ejected"`
 	InFlight int    `json:"in_flight"` // attempts that have not ended
-	OK       int64  `json:"ok"`        // attempts, since the client was made: a new policy has a new one
+	OK       int64  `json:"ok"`        // ok attempts of this client; a new policy has a new client
 }
 
-// Numbers are what the calls that have ended in some time say together. Interrupted calls do not
-// count.
+// Numbers summarize the calls that ended in a time span, without interrupted calls.
 type Numbers struct {
 	OK       int64   `json:"ok"`
 	Failed   int64   `json:"failed"`
 	Attempts int64   `json:"attempts"`       // of these calls
-	Sent     int64   `json:"sent"`           // of these attempts
-	P50      Micros  `json:"p50_us"`         // of the latency of those that are ok; 0: none
-	P99      Micros  `json:"p99_us"`         //
-	Rate     float64 `json:"ended_a_second"` // calls
-	// Outcomes counts the attempts by outcome, and has every outcome.
+	Sent     int64   `json:"sent"`           // attempts of these that were sent
+	P50      Micros  `json:"p50_us"`         // median latency of ok calls; 0 without any
+	P99      Micros  `json:"p99_us"`         // 99th percentile of the same
+	Rate     float64 `json:"ended_a_second"` // calls that ended per second
+	// Outcomes counts the attempts by outcome. It has a key for every outcome.
 	Outcomes map[failover.Outcome]int64 `json:"outcomes"`
 }
 
-// Attempt is one try of a call, after its end. A bar.
+// Attempt is an attempt that has ended, shown as a bar.
 type Attempt struct {
 	Load        string           `json:"load"`
 	Call        int              `json:"call"`
-	Number      int              `json:"attempt"` // among the call's, from 1
+	Number      int              `json:"attempt"` // within the call, from 1
 	Round       int              `json:"round"`
 	Replica     string           `json:"replica"`
-	Incarnation int              `json:"incarnation,omitempty"` // the replica's latest when the attempt ended; absent: not known
+	Incarnation int              `json:"incarnation,omitempty"` // of the replica when the attempt ended; absent if unknown
 	Start       Micros           `json:"start_us"`
 	Took        Micros           `json:"took_us"`
 	Outcome     failover.Outcome `json:"outcome"` // ok, refused, lost, failed, timeout, rejected or canceled
 	Sent        bool             `json:"sent,omitempty"`
 	Hedge       bool             `json:"hedge,omitempty"`
-	Code        string           `json:"code,omitempty"` // as gRPC spells it, such as UNAVAILABLE; absent: OK
-	Row         int              `json:"row"`            // in its lane, so that no bar covers another
+	Code        string           `json:"code,omitempty"` // gRPC status, such as UNAVAILABLE; absent means OK
+	Row         int              `json:"row"`            // row of its lane, such that bars do not overlap
 }
 
-// End is when the attempt ended.
+// End returns when the attempt ended.
 func (a Attempt) End() Micros { return a.Start + a.Took }
 
-// Band is a time in which a replica was in one state, over.
+// Band is a past time span in which a replica was in one state.
 type Band struct {
 	Replica string       `json:"replica"`
 	State   ReplicaState `json:"state"`
@@ -202,7 +201,7 @@ type Band struct {
 	To      Micros       `json:"to_us"`
 }
 
-// Crash is the end of a process that was not requested.
+// Crash is an unrequested exit of a process.
 type Crash struct {
 	Replica     string `json:"replica"`
 	Incarnation int    `json:"incarnation"`
@@ -210,80 +209,80 @@ type Crash struct {
 	Exit        string `json:"exit"` // such as "exit code 1" or "SIGKILL"
 }
 
-// MarkKind is what a mark is about.
+// MarkKind is the kind of a mark.
 type MarkKind string
 
-// The kinds.
+// The kinds of marks.
 const (
-	MarkCommand  MarkKind = "command"  // of the page
-	MarkScenario MarkKind = "scenario" // a step of a scenario, or what to look at
-	MarkCluster  MarkKind = "cluster"  // the control service was lost or is back, replicas were added or removed
-	MarkEjection MarkKind = "ejection" // a client takes a replica out of use, or back
+	MarkCommand  MarkKind = "command"  // a command
+	MarkScenario MarkKind = "scenario" // a step of a scenario
+	MarkCluster  MarkKind = "cluster"  // the control service was lost or is connected again
+	MarkEjection MarkKind = "ejection" // a client ejected a replica or uses it again
 	MarkRecord   MarkKind = "record"   // a recording began or ended
 )
 
-// Mark is a moment on the time axis.
+// Mark is a mark on the time axis.
 type Mark struct {
 	At       Micros   `json:"at_us"`
 	Kind     MarkKind `json:"kind"`
 	Text     string   `json:"text"`               // such as "kill b"
-	Replicas []string `json:"replicas,omitempty"` // whose lanes it is about; absent: all
+	Replicas []string `json:"replicas,omitempty"` // the replicas that it affects; absent means all
 	Load     string   `json:"load,omitempty"`
-	Error    string   `json:"error,omitempty"` // why a command did not do
+	Error    string   `json:"error,omitempty"` // why the command failed
 }
 
-// Point is what became of a load's calls in one second.
+// Point summarizes one second of a load.
 type Point struct {
 	Load     string `json:"load"`
 	At       Micros `json:"at_us"` // the end of the second
 	OK       int    `json:"ok"`
 	Failed   int    `json:"failed"`
 	Attempts int    `json:"attempts"`
-	P50      Micros `json:"p50_us"` // of those that are ok; 0: none
+	P50      Micros `json:"p50_us"` // median latency of ok calls; 0 without any
 	P99      Micros `json:"p99_us"`
-	Waiting  int    `json:"waiting"` // at its end
-	Limit    int    `json:"limit"`
+	Waiting  int    `json:"waiting"` // calls waiting at the end of the second
+	Limit    int    `json:"limit"`   // as Load.Limit
 }
 
-// Scenario is how the scenario goes on that runs.
+// Scenario is the progress of the running scenario.
 type Scenario struct {
-	Name  string `json:"name,omitempty"` // of one of About.Scenarios; absent: none runs
+	Name  string `json:"name,omitempty"` // of one of About.Scenarios; absent if none runs
 	Began Micros `json:"began_us,omitempty"`
-	Done  int    `json:"done,omitempty"` // how many of its steps
-	Say   string `json:"say,omitempty"`  // of the latest step that says something
+	Done  int    `json:"done,omitempty"` // number of its steps so far
+	Say   string `json:"say,omitempty"`  // of the latest step that has one
 }
 
-// Recording is the run that is being recorded, or was last.
+// Recording describes the present or the last recording.
 type Recording struct {
 	On    bool   `json:"on"`
 	Since Micros `json:"since_us,omitempty"`
 	Calls int    `json:"calls,omitempty"`
-	Dir   string `json:"dir,omitempty"`   // of the last one that was written: "crashlab report DIR" shows it
-	Error string `json:"error,omitempty"` // why the last one ended early, or could not be written
+	Dir   string `json:"dir,omitempty"`   // folder of the last one; "crashlab report DIR" shows it
+	Error string `json:"error,omitempty"` // why the last one ended early or could not be written
 }
 
-// Result is how a call ended.
+// Result says how a call ended.
 type Result string
 
-// The results.
+// The results of a call.
 const (
 	ResultOK          Result = "ok"
 	ResultFailed      Result = "failed"
 	ResultInterrupted Result = "interrupted" // by the end of the session
-	ResultUnderWay    Result = "under way"   // not at all yet
+	ResultUnderWay    Result = "under way"   // it has not ended yet
 )
 
-// Call is the way of a call.
+// Call is a call with its attempts.
 type Call struct {
 	Load     string    `json:"load"`
 	Number   int       `json:"call"`
 	Result   Result    `json:"result"`
-	Intended Micros    `json:"intended_us"` // when it was due; of a closed loop, when it started
-	Start    Micros    `json:"start_us"`    // of one under way, the start of its first attempt that has ended
+	Intended Micros    `json:"intended_us"` // when it was due; equals Start in a closed loop
+	Start    Micros    `json:"start_us"`    // if under way, when its first completed attempt started
 	Took     Micros    `json:"took_us"`
-	Reason   string    `json:"reason,omitempty"` // why it failed, in failover's words
-	Error    string    `json:"error,omitempty"`  // all of it
+	Reason   string    `json:"reason,omitempty"` // why it failed, in the words of package failover
+	Error    string    `json:"error,omitempty"`  // the whole error
 	Replica  string    `json:"replica,omitempty"`
-	Value    uint64    `json:"value,omitempty"` // that was answered
-	Attempts []Attempt `json:"attempts"`        // in their order; Row is 0
+	Value    uint64    `json:"value,omitempty"` // of the counter
+	Attempts []Attempt `json:"attempts"`        // by number; Row is 0
 }
