@@ -20,7 +20,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// chaos makes events at random, of a session in which minutes pass within a few frames.
+// chaos makes the random events of a session, in which minutes may pass within a few frames.
 type chaos struct {
 	*rand.Rand
 	fold  *live.Fold
@@ -100,22 +100,22 @@ func (c *chaos) tick() {
 	c.fold.Apply(c.now, live.Tick{Samples: []live.Sample{{Load: "A", UnderWay: c.IntN(3), Statistics: failover.Statistics{Waiting: c.IntN(2)}}}})
 }
 
-// over is what a value is at the other end of the wire.
-func over[T any](t *testing.T, v T) (there T) {
+// send returns a value as a client receives it, through JSON.
+func send[T any](t *testing.T, v T) (received T) {
 	t.Helper()
 	text, err := json.Marshal(v)
 	if err == nil {
-		err = json.Unmarshal(text, &there)
+		err = json.Unmarshal(text, &received)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return there
+	return received
 }
 
-// A state, and all differences since, are the state, whatever a tab has missed in between and
-// whenever it came.
-func TestSnapshotAndDifferencesAreTheState(t *testing.T) {
+// A state with all later differences applied equals the current state, whenever a tab joined and
+// whatever it has missed.
+func TestStateAndDifferences(t *testing.T) {
 	seeds := uint64(10)
 	if *soak {
 		seeds = 1000
@@ -124,14 +124,14 @@ func TestSnapshotAndDifferencesAreTheState(t *testing.T) {
 		c := newChaos(seed)
 		c.tick()
 		sent := c.fold.State()
-		tabs := []live.State{over(t, sent)}
+		tabs := []live.State{send(t, sent)}
 		for frame := range 100 {
 			for range c.IntN(30) {
 				c.step()
 			}
 			c.tick()
 			now := c.fold.State()
-			d := over(t, live.Difference(sent, now))
+			d := send(t, live.Difference(sent, now))
 			sent = now
 			want, err := json.Marshal(now)
 			if err != nil {
@@ -139,29 +139,28 @@ func TestSnapshotAndDifferencesAreTheState(t *testing.T) {
 			}
 			for i := range tabs {
 				if c.IntN(10) == 0 {
-					tabs[i] = over(t, now) // it was behind
+					tabs[i] = send(t, now) // it was behind
 				} else {
 					tabs[i].Apply(d)
 				}
 				if got, _ := json.Marshal(tabs[i]); !bytes.Equal(got, want) {
-					t.Fatalf("seed %d, frame %d, tab %d: has\n%s\nwant\n%s", seed, frame, i, got, want)
+					t.Fatalf("seed %d, frame %d, tab %d: got\n%s\nwant\n%s", seed, frame, i, got, want)
 				}
 			}
 			if len(tabs) < 3 && c.IntN(20) == 0 {
-				tabs = append(tabs, over(t, now))
+				tabs = append(tabs, send(t, now))
 			}
 		}
 	}
 }
 
-// What a state has does not change with what happens later: tabs are sent it while the session goes
-// on.
+// Later events do not change a state, since the server encodes it while the session goes on.
 func TestStatesDoNotChange(t *testing.T) {
 	c := newChaos(7)
-	var was []live.State
+	var states []live.State
 	var texts []string
 	c.tick()
-	tab := c.fold.State() // of this process, so that it could write into those of the fold
+	tab := c.fold.State() // shares memory with the fold's states, so Apply could change them
 	for range 50 {
 		for range 40 {
 			c.step()
@@ -169,20 +168,20 @@ func TestStatesDoNotChange(t *testing.T) {
 		c.tick()
 		s := c.fold.State()
 		text, _ := json.Marshal(s)
-		was, texts = append(was, s), append(texts, string(text))
+		states, texts = append(states, s), append(texts, string(text))
 		tab.Apply(live.Difference(tab, s))
 		if got, _ := json.Marshal(tab); !bytes.Equal(got, text) {
 			t.Fatalf("frame %d: got\n%s\nwant\n%s", s.Frame, got, text)
 		}
 	}
-	for i, s := range was {
+	for i, s := range states {
 		if text, _ := json.Marshal(s); string(text) != texts[i] {
-			t.Fatalf("state %d has become another one", i)
+			t.Fatalf("state %d has changed", i)
 		}
 	}
 }
 
-// Nothing differs but the time: tabs are told so rarely.
+// A difference is empty if only the time differs.
 func TestEmptyDifference(t *testing.T) {
 	f := live.NewFold("s", time.Now(), "A")
 	tick := func() live.State {
@@ -191,18 +190,18 @@ func TestEmptyDifference(t *testing.T) {
 	}
 	a := tick()
 	if d := live.Difference(a, tick()); !d.Empty() {
-		t.Errorf("got %+v, want nothing", d)
+		t.Errorf("got %+v, want it empty", d)
 	}
 	f.Apply(time.Now(), live.Marked{Text: "kill a"})
 	if d := live.Difference(a, tick()); d.Empty() || len(d.Marks.Items) != 1 {
-		t.Errorf("got %+v, want a mark", d)
+		t.Errorf("got %+v, want one mark", d)
 	}
 }
 
-var soak = flag.Bool("soak", false, "fold a day of 1,000 calls a second, not a minute; and more sessions at random")
+var soak = flag.Bool("soak", false, "fold a day of 1,000 calls a second instead of a minute, and more random sessions")
 
-// With 1,000 calls a second, of which some fail after many attempts, a state and what is kept for
-// questions are bounded.
+// With 1,000 calls a second, some of which fail after many attempts, the memory of the state and of
+// the kept calls is bounded.
 func TestBoundedMemory(t *testing.T) {
 	lasts := time.Minute
 	if *soak {
@@ -241,7 +240,7 @@ func TestBoundedMemory(t *testing.T) {
 	}
 }
 
-// BenchmarkFold is a call of one attempt, and a tenth of a second for each hundred of them.
+// BenchmarkFold measures a call with one attempt, and a tick after every hundred calls.
 func BenchmarkFold(b *testing.B) {
 	c := newChaos(3)
 	a := failover.Attempt{Replica: "at a", Number: 1, Round: 1, Sent: true}

@@ -20,17 +20,17 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-var update = flag.Bool("update", false, "write testdata/fixture.json anew")
+var update = flag.Bool("update", false, "rewrite testdata/fixture.json")
 
-// fixture is what a page gets in some seconds of a session: made up, for tests of pages.
+// fixture is what a page receives during some seconds of an invented session, for tests of pages.
 type fixture struct {
 	About live.About  `json:"about"`
 	State live.State  `json:"state"`
 	Diffs []live.Diff `json:"diffs"` // ten a second
-	Call  live.Call   `json:"call"`  // the way of one
+	Call  live.Call   `json:"call"`  // a call with several attempts
 }
 
-// The fixture is what the fold makes of the events.
+// The file testdata/fixture.json is up to date.
 func TestFixture(t *testing.T) {
 	text, err := json.Marshal(makeFixture())
 	if err != nil {
@@ -46,12 +46,12 @@ func TestFixture(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(was, text) {
-		t.Error("testdata/fixture.json is not what the fold makes: look at the change, and run with -update")
+		t.Error("testdata/fixture.json is not what the fold makes: check the difference, then run the test with -update")
 	}
 }
 
-// world makes up a session: three replicas, two loads, a crash, one that hangs and is killed, a
-// fourth that is added.
+// world invents a session with three replicas and two loads. One replica crashes, one hangs and is
+// killed, and a fourth is added.
 type world struct {
 	fold  *live.Fold
 	began time.Time
@@ -127,7 +127,7 @@ func (w *world) list(replicas ...string) {
 	}
 }
 
-// next is a tenth of a second of the session.
+// next makes the events of the next frame.
 func (w *world) next() {
 	at := 100 * w.frame
 	process := func(after int, e event.Event) {
@@ -166,7 +166,7 @@ func (w *world) next() {
 	w.apply(100*w.frame, live.Tick{Samples: []live.Sample{w.sample("A"), w.sample("B")}})
 }
 
-// down says what becomes of an attempt at a replica now.
+// down returns the outcome of an attempt at a replica in this frame, and whether the attempt fails.
 func (w *world) down(replica string) (failover.Outcome, bool) {
 	switch {
 	case replica == "b" && w.frame == 40:
@@ -181,7 +181,7 @@ func (w *world) down(replica string) (failover.Outcome, bool) {
 	return failover.OutcomeOK, false
 }
 
-// call is a call that goes from one replica to the next until one answers.
+// call makes a call that tries one replica after the other until one answers.
 func (w *world) call(load string, i int) {
 	w.calls[load]++
 	n := w.calls[load]

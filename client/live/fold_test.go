@@ -18,7 +18,7 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// film is a session of replica b and load A, whose moments are in milliseconds.
+// film is a session with replica b and load A. Its times are milliseconds since its beginning.
 type film struct {
 	*live.Fold
 	began time.Time
@@ -45,7 +45,7 @@ func (f film) tick(ms int) live.State {
 	return f.State()
 }
 
-// lane spells the bands of b and the state that lasts, such as "ready 0-10, down 10-".
+// lane describes the bands of b and its present state, such as "ready 0-10, down 10-".
 func lane(s live.State) string {
 	var parts []string
 	for _, b := range s.Bands.Items {
@@ -55,7 +55,7 @@ func lane(s live.State) string {
 	return strings.Join(append(parts, fmt.Sprintf("%s %d-", r.State, time.Duration(r.Since).Milliseconds())), ", ")
 }
 
-// Lanes follow the events of the supervisor, and the faults that have a replica hang.
+// Lanes follow the events of the supervisor and the fault "hang".
 func TestLanes(t *testing.T) {
 	killed := event.Event{Kind: event.KindExited, Incarnation: 1, Exit: restart.Exit{Signal: syscall.SIGKILL, Code: -1}, Next: restart.Decision{Relaunch: true, Delay: 500 * time.Millisecond}}
 	launched := event.Event{Kind: event.KindLaunched, Incarnation: 2, PID: 12}
@@ -72,7 +72,7 @@ func TestLanes(t *testing.T) {
 			f.process(510, launched)
 			f.process(520, event.Event{Kind: event.KindReady, Incarnation: 2})
 		}, "ready 0-10, down 10-510, starting 510-520, ready 520-", 1},
-		"an end that was asked for": {func(f film) {
+		"a requested exit": {func(f film) {
 			f.process(10, event.Event{Kind: event.KindStopping, Incarnation: 1})
 			f.process(20, killed)
 		}, "ready 0-20, down 20-", 0},
@@ -80,13 +80,13 @@ func TestLanes(t *testing.T) {
 			f.process(10, event.Event{Kind: event.KindSignaled, Incarnation: 1, Signal: syscall.SIGSTOP})
 			f.process(30, event.Event{Kind: event.KindSignaled, Incarnation: 1, Signal: syscall.SIGCONT})
 		}, "ready 0-10, hung 10-30, ready 30-", 0},
-		"killed as it hung": {func(f film) {
+		"killed while hung": {func(f film) {
 			f.process(10, event.Event{Kind: event.KindSignaled, Incarnation: 1, Signal: syscall.SIGSTOP})
 			f.process(30, event.Event{Kind: event.KindKilled, Incarnation: 1})
 			f.process(31, killed)
 			f.process(50, launched)
 		}, "ready 0-10, hung 10-31, down 31-50, starting 50-", 0},
-		"a fault that has it hang": {func(f film) {
+		"the fault hang": {func(f film) {
 			hang(f, 10, "true")
 			hang(f, 20, "false")
 		}, "ready 0-10, hung 10-20, ready 20-", 0},
@@ -95,7 +95,7 @@ func TestLanes(t *testing.T) {
 			f.process(20, killed)
 			f.process(30, launched)
 		}, "ready 0-10, hung 10-20, down 20-30, starting 30-", 1},
-		"it reports that it does not serve": {func(f film) {
+		"a replica that reports that it does not serve": {func(f film) {
 			f.process(10, event.Event{Kind: event.KindUnready, Incarnation: 1})
 		}, "ready 0-10, unready 10-", 0},
 		"events from before the list": {func(f film) {
@@ -105,7 +105,7 @@ func TestLanes(t *testing.T) {
 		"a list after the connection was lost": {func(f film) {
 			f.Apply(f.at(40), live.ReplicasListed{Anew: true, Replicas: []live.ReplicaStatus{{Name: "b", Addr: "at b", State: live.ReplicaDown, Since: f.at(30), Incarnation: 1}}})
 		}, "ready 0-30, down 30-", 0},
-		"a list meanwhile": {func(f film) {
+		"a list while connected": {func(f film) {
 			f.Apply(f.at(40), live.ReplicasListed{Replicas: []live.ReplicaStatus{{Name: "b", Addr: "at b", State: live.ReplicaDown, Since: f.at(30), Incarnation: 1}}})
 		}, "ready 0-", 0},
 	} {
@@ -113,25 +113,25 @@ func TestLanes(t *testing.T) {
 		c.do(f)
 		s := f.tick(100)
 		if got := lane(s); got != c.want || len(s.Crashes.Items) != c.crashes || s.Replicas[0].Crashes != c.crashes {
-			t.Errorf("%s: %s, %d crashes, want %s, %d", name, got, len(s.Crashes.Items), c.want, c.crashes)
+			t.Errorf("%s: lane %q with %d crashes, want %q with %d", name, got, len(s.Crashes.Items), c.want, c.crashes)
 		}
 	}
 }
 
-// A replica that will be relaunched says when.
+// A replica that is down has the time of its next launch.
 func TestNextLaunch(t *testing.T) {
 	f := newFilm()
 	f.process(10, event.Event{Kind: event.KindExited, Incarnation: 1, Next: restart.Decision{Relaunch: true, Delay: time.Second}})
 	if r := f.tick(20).Replicas[0]; r.Next != live.Micros(1010*time.Millisecond) || r.PID != 0 {
-		t.Errorf("got %+v", r)
+		t.Errorf("down: %+v, want the next launch at 1.01 s and no PID", r)
 	}
 	f.process(1010, event.Event{Kind: event.KindLaunched, Incarnation: 2, PID: 12})
 	if r := f.tick(1020).Replicas[0]; r.Next != 0 || r.PID != 12 || r.Incarnation != 2 {
-		t.Errorf("relaunched: %+v", r)
+		t.Errorf("relaunched: %+v, want incarnation 2 with PID 12", r)
 	}
 }
 
-// end ends a call of one attempt, which began at a moment.
+// end ends call n, whose only attempt lasted from one time to another.
 func (f film) end(n, from, to int, outcome failover.Outcome) {
 	a := failover.Attempt{Replica: "at b", Number: 1, Round: 1, Start: f.at(from), Duration: f.at(to).Sub(f.at(from)), Outcome: outcome, Sent: true}
 	r := workload.Record{Call: n, Intended: a.Start, Start: a.Start, Duration: a.Duration}
@@ -144,8 +144,7 @@ func (f film) end(n, from, to int, outcome failover.Outcome) {
 	f.Apply(f.at(to), live.CallEnded{Load: "A", Record: r})
 }
 
-// The numbers of the last ten seconds forget, those since the start do not, and each second has its
-// point.
+// Recent numbers cover the last ten seconds, total numbers everything, and each second has a point.
 func TestNumbers(t *testing.T) {
 	f := newFilm()
 	f.Apply(f.began, live.LoadChanged{Load: "A", On: true, Began: true})
@@ -161,22 +160,22 @@ func TestNumbers(t *testing.T) {
 	}
 	s = f.tick(11_000)
 	if n := s.Loads[0]; n.Recent.OK != 0 || n.Recent.P99 != 0 || n.Total.OK != 1 || n.Total.Failed != 1 || n.Total.P99 == 0 {
-		t.Errorf("11 s: %+v", n)
+		t.Errorf("after 11 s: %+v, want calls only in the total", n)
 	}
 	if n := len(s.Points.Items); n != 11 {
-		t.Errorf("%d points of 11 seconds", n)
+		t.Errorf("%d points after 11 seconds, want 11", n)
 	}
 	s = f.tick(3_600_000) // the machine slept
 	if n := len(s.Points.Items); n > 12 {
-		t.Errorf("%d points after an hour without ticks", n)
+		t.Errorf("%d points after an hour without ticks, want at most 12", n)
 	}
 	f.Apply(f.at(3_600_000), live.LoadChanged{Load: "A", On: true, Began: true})
 	if n := f.tick(3_600_100).Loads[0].Total; n.OK != 0 || n.P99 != 0 {
-		t.Errorf("started anew: %+v", n)
+		t.Errorf("started anew: %+v, want zero", n)
 	}
 }
 
-// No bar of a lane covers another, and rows that are not needed any more go.
+// Bars of a lane do not overlap, and rows that are no longer needed disappear.
 func TestRows(t *testing.T) {
 	f := newFilm()
 	for n, span := range [][2]int{{0, 10}, {12, 20}, {5, 30}, {21, 31}, {25, 40}, {35, 50}} {
@@ -187,7 +186,7 @@ func TestRows(t *testing.T) {
 	for i, a := range bars {
 		for _, b := range bars[:i] {
 			if a.Row == b.Row && a.Start < b.End() && b.Start < a.End() {
-				t.Errorf("%+v covers %+v", a, b)
+				t.Errorf("%+v overlaps %+v", a, b)
 			}
 		}
 	}
@@ -195,12 +194,12 @@ func TestRows(t *testing.T) {
 		t.Errorf("%d rows, want 3", rows)
 	}
 	if rows := f.tick(100_000).Replicas[0].Rows; rows != 0 {
-		t.Errorf("%d rows when all bars are gone", rows)
+		t.Errorf("%d rows when all bars are gone, want none", rows)
 	}
 }
 
-// Failures are drawn when attempts come too fast to draw them all, and all of them count.
-func TestAttemptsThatComeTooFast(t *testing.T) {
+// When attempts come too fast to draw them all, failures are drawn first and all attempts count.
+func TestTooManyAttempts(t *testing.T) {
 	f := newFilm()
 	for n := range 1000 {
 		f.end(n+1, 0, 1, failover.OutcomeOK)
@@ -211,23 +210,23 @@ func TestAttemptsThatComeTooFast(t *testing.T) {
 	s := f.tick(100)
 	lost := slices.DeleteFunc(slices.Clone(s.Attempts.Items), func(a live.Attempt) bool { return a.Outcome == failover.OutcomeOK })
 	if l := s.Loads[0]; len(lost) != 100 || l.Total.OK != 1000 || l.Total.Failed != 100 || int(l.Skipped)+len(s.Attempts.Items) != 1100 {
-		t.Errorf("%d lost are drawn, %d in all, %d skipped", len(lost), len(s.Attempts.Items), l.Skipped)
+		t.Errorf("%d of 100 lost attempts drawn, %d of 1100 in all, %d skipped; total %+v", len(lost), len(s.Attempts.Items), l.Skipped, l.Total)
 	}
 }
 
-// The way of a call that has not ended is that of its attempts so far.
-func TestWayOfCallUnderWay(t *testing.T) {
+// A call under way has the attempts that have ended.
+func TestCallUnderWay(t *testing.T) {
 	f := newFilm()
 	a := failover.Attempt{Replica: "at b", Number: 1, Round: 1, Start: f.at(10), Duration: time.Millisecond, Outcome: failover.OutcomeRefused, Err: status.Error(codes.Unavailable, "")}
 	f.Apply(f.at(11), live.AttemptEnded{Load: "A", Call: 5, Attempt: a})
 	f.tick(20)
 	if c, ok := f.Call("A", 5); !ok || c.Result != live.ResultUnderWay || len(c.Attempts) != 1 || c.Attempts[0].Code != "UNAVAILABLE" || c.Took != live.Micros(10*time.Millisecond) {
-		t.Errorf("%v, %+v", ok, c)
+		t.Errorf("call 5: %v, %+v; want it under way with one attempt", ok, c)
 	}
 	if _, ok := f.Call("A", 6); ok {
-		t.Error("a call without an attempt is known")
+		t.Error("found a call without attempts")
 	}
 	if _, ok := f.Call("Z", 5); ok {
-		t.Error("a load that is none is known")
+		t.Error("found a call of an unknown load")
 	}
 }

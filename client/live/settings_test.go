@@ -10,8 +10,8 @@ import (
 	"example.com/crashlab/client/live"
 )
 
-// What is set is what is read, for every field and preset.
-func TestSettingsAreReadAsTheyAreSpelt(t *testing.T) {
+// Values returns what With has set, for every field and preset.
+func TestSettingsRoundTrip(t *testing.T) {
 	for _, preset := range []string{live.PresetOriginal, live.PresetRecommended} {
 		s, err := live.DefaultSettings().With(preset, nil)
 		if err != nil || s.Preset() != preset {
@@ -40,8 +40,8 @@ func TestSettingsAreReadAsTheyAreSpelt(t *testing.T) {
 	}
 }
 
-// Every field of the policy can be set, but for those that mean nothing to the calls of a load.
-func TestEveryFieldOfThePolicyCanBeSet(t *testing.T) {
+// Every field of the policy can be set, except those that have no meaning for the calls of a load.
+func TestEveryPolicyFieldHasASetting(t *testing.T) {
 	set := map[string]string{}
 	for _, f := range live.SettingsFields() {
 		switch f.Kind {
@@ -75,7 +75,7 @@ func TestEveryFieldOfThePolicyCanBeSet(t *testing.T) {
 			case f.Kind() == reflect.Struct:
 				check(name+".", f)
 			case f.IsZero() != left[name]:
-				t.Errorf("Policy.%s is %v", name, f)
+				t.Errorf("Policy.%s is %v: want it set %v", name, f, !left[name])
 			}
 		}
 	}
@@ -117,7 +117,7 @@ func TestBadFaultsAndRelaunches(t *testing.T) {
 	}
 }
 
-// All that scenarios do is allowed, and their steps are in order.
+// The commands of all scenarios are valid, and their steps are in order.
 func TestScenarios(t *testing.T) {
 	names := map[string]bool{}
 	for _, g := range live.Scenarios() {

@@ -24,16 +24,16 @@ const (
 	benchTime    = time.Second // of each turn
 )
 
-// turn is what one turn of a load was.
+// turn is the result of one turn of a load.
 type turn struct {
 	rate float64 // calls a second
 	cpu  float64 // of this process, in microseconds a call
 }
 
-// BenchmarkThroughput compares a load of its own with the same load in a session, without a page
-// and with one that reads. They take turns, so that what changes on the machine meanwhile falls on
-// all alike; the costs are by their medians: in throughput, and, for a machine that is busy with
-// other work, in processor time of this process, which makes the calls, and reads the page too.
+// BenchmarkThroughput compares a load outside a session with the same load in a session, without and
+// with a page that reads. They take turns, so that changes of the machine affect all alike. The costs
+// come from the medians: in throughput and, which other work on the machine affects less, in
+// processor time of this process, which makes the calls and reads the page.
 //
 //	go test ./client/live/session -run '^$' -bench Throughput -benchtime 15x
 func BenchmarkThroughput(b *testing.B) {
@@ -50,7 +50,7 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 	turns := map[string][]turn{}
 	for b.Loop() {
-		for kind, load := range kinds { // in another order each time
+		for kind, load := range kinds { // in random order
 			turns[kind] = append(turns[kind], load())
 		}
 	}
@@ -75,7 +75,7 @@ func medians(turns []turn) turn {
 	return turn{rates[len(rates)/2], cpus[len(cpus)/2]}
 }
 
-// measure returns a turn of calls that calls counts.
+// measure measures a turn, which lasts as long as wait. Calls returns the number of calls so far.
 func measure(b *testing.B, calls func() int64, wait func()) turn {
 	cpu := func() time.Duration {
 		var u syscall.Rusage
@@ -90,7 +90,7 @@ func measure(b *testing.B, calls func() int64, wait func()) turn {
 	return turn{n / time.Since(began).Seconds(), float64((cpu() - used).Microseconds()) / n}
 }
 
-// ownLoad is a turn of a load that nobody watches.
+// ownLoad measures a turn of a load outside a session.
 func ownLoad(b *testing.B, target string) turn {
 	conn, err := failover.NewClient(target, live.DefaultSettings().Policy, transport(nil))
 	if err != nil {
@@ -98,7 +98,7 @@ func ownLoad(b *testing.B, target string) turn {
 	}
 	defer conn.Close()
 	call := trials.Caller(conn, 0)
-	if _, err := call(b.Context(), 0); err != nil { // as the session has had an answer before it is measured
+	if _, err := call(b.Context(), 0); err != nil { // sessions are also measured after their first answer
 		b.Fatal(err)
 	}
 	var calls int64
@@ -108,7 +108,7 @@ func ownLoad(b *testing.B, target string) turn {
 	})
 }
 
-// sessionLoad is a turn of the load of a session.
+// sessionLoad measures a turn of the load of a session.
 func (c *cast) sessionLoad(b *testing.B, withPage bool) turn {
 	settings := live.DefaultSettings()
 	settings.Concurrency = benchCallers

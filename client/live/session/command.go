@@ -17,13 +17,13 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// commandPatience bounds what waits for processes to stop.
-const commandPatience = time.Minute
+// commandTimeout bounds a command, which may wait for processes to stop.
+const commandTimeout = time.Minute
 
-// Do does a command, and marks it. Its error is a [*live.Refusal]. What a caller who gives up had
-// begun goes on.
+// Do executes a command and adds a mark. Its error is a [*live.Refusal]. Canceling ctx does not
+// cancel the command, which takes up to a minute.
 func (s *Session) Do(ctx context.Context, c live.Command) (live.Done, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commandTimeout)
 	defer cancel()
 	do, ok := actions[c.Do]
 	if !ok {
@@ -40,16 +40,16 @@ func (s *Session) Do(ctx context.Context, c live.Command) (live.Done, error) {
 	return live.Done{Text: mark.Text}, nil
 }
 
-// action is how an action is done.
+// action is the implementation of an action.
 type action struct {
 	do   func(s *Session, ctx context.Context, c live.Command) error
 	text func(c live.Command) string
-	kind live.MarkKind // empty: a command
+	kind live.MarkKind // of its mark; empty means MarkCommand
 }
 
 var actions map[live.Action]action
 
-func init() { // not by its declaration, as scenarios do commands
+func init() { // in init, because scenarios execute commands: an initialization cycle otherwise
 	actions = map[live.Action]action{
 		live.ActionKill:     {signal(supervisorv1.Signal_SIGNAL_KILL), toReplicas, ""},
 		live.ActionStop:     {signal(supervisorv1.Signal_SIGNAL_STOP), toReplicas, ""},
@@ -73,7 +73,8 @@ func actionNames() string {
 	return strings.Join(names, ", ")
 }
 
-// What marks say, such as "kill b", "faults all: hang true" and "load B on, recommended, rounds 5".
+// The functions below make the texts of marks, such as "kill b", "faults all: hang true" and "load B
+// on, recommended, rounds 5".
 
 func toReplicas(c live.Command) string {
 	text := string(c.Do) + " all"
@@ -134,7 +135,7 @@ func colon(values []string) string {
 	return ": " + strings.Join(values, ", ")
 }
 
-// refusal returns an error of a supervisor's call with the status of the reply.
+// refusal converts the error of a supervisor's call to a [*live.Refusal].
 func refusal(of *cluster.Supervisor, err error) error {
 	if err == nil {
 		return nil
@@ -153,8 +154,8 @@ func refusal(of *cluster.Supervisor, err error) error {
 	return live.Refuse(to, "%w", of.Failure(err))
 }
 
-// signal returns what sends a signal to the replicas of a command. Of all replicas those without a
-// process are left out.
+// signal returns a function that sends a signal to the replicas of a command. If the command is for
+// all replicas, it leaves out those without a process.
 func signal(sig supervisorv1.Signal) func(*Session, context.Context, live.Command) error {
 	return func(s *Session, ctx context.Context, c live.Command) error {
 		chosen, err := s.replicas(c.Replicas)
@@ -178,7 +179,7 @@ func signal(sig supervisorv1.Signal) func(*Session, context.Context, live.Comman
 	}
 }
 
-// bySupervisor calls do for each supervisor with the names of its replicas among those chosen.
+// bySupervisor calls do for each supervisor with the names of its chosen replicas.
 func bySupervisor(chosen []cluster.Replica, do func(of *cluster.Supervisor, names []string) error) error {
 	return cluster.BySupervisor(chosen, func(of *cluster.Supervisor, names []string) error { return refusal(of, do(of, names)) })
 }
@@ -216,7 +217,7 @@ func (s *Session) relaunch(ctx context.Context, c live.Command) error {
 	})
 }
 
-// maxScale is what supervisors allow; ports and processes of a machine are fewer.
+// maxScale is the greatest number of replicas that a supervisor accepts.
 const maxScale = 1000
 
 func (s *Session) scale(ctx context.Context, c live.Command) error {
@@ -243,13 +244,13 @@ func given(n *int) string {
 	return fmt.Sprint(*n)
 }
 
-// ofGroup calls do for each supervisor with the name of the group, and lists the replicas again.
+// ofGroup calls do for each supervisor with the name of the group, then lists the replicas again.
 func (s *Session) ofGroup(name string, do func(of *cluster.Supervisor, group string) error) error {
 	now, replicas, err := s.control()
 	if err != nil {
 		return err
 	}
-	group := replicas[0].Status.GetGroup() // of all of them
+	group := replicas[0].Status.GetGroup() // all replicas have the same
 	if name != "" && name != group {
 		return live.Refuse(http.StatusNotFound, "group %q: want %q", name, group)
 	}
@@ -262,10 +263,10 @@ func (s *Session) ofGroup(name string, do func(of *cluster.Supervisor, group str
 	return nil
 }
 
-// relist returns when the replicas have been listed, so that a command that follows finds those
-// that are there now. It gives up where the connection is lost.
+// relist returns once the replicas have been listed again, so that the next command finds the
+// present ones. It gives up if the connection is lost.
 func (s *Session) relist() {
-	limit := time.NewTimer(askPatience)
+	limit := time.NewTimer(listTimeout)
 	defer limit.Stop()
 	done := make(chan struct{})
 	select {

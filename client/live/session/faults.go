@@ -15,14 +15,14 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// keptFaults are the faults that replicas are given again when they are relaunched, by name.
+// keptFaults has the faults that are set again after a relaunch.
 type keptFaults struct {
 	mu   sync.Mutex
-	kept map[string]map[string]string
+	kept map[string]map[string]string // values by fault, by replica
 }
 
-// keep adds faults to those of a replica, or forgets them where there are none to add; it returns
-// all of them.
+// keep adds faults to those of a replica and returns all of them. Without values, it forgets the
+// replica's faults.
 func (k *keptFaults) keep(replica string, values map[string]string) map[string]string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -46,8 +46,8 @@ func (k *keptFaults) of(replica string) map[string]string {
 	return k.kept[replica]
 }
 
-// setFaults sets faults of the replicas, now and after each relaunch. Those without a process get
-// them when they have one.
+// setFaults sets faults of the replicas, now and after each relaunch. Replicas without a process get
+// them after their next launch.
 func (s *Session) setFaults(ctx context.Context, replicas []cluster.Replica, values map[string]string) error {
 	request, err := live.FaultRequest(values)
 	if err != nil {
@@ -67,17 +67,17 @@ func (s *Session) setFaults(ctx context.Context, replicas []cluster.Replica, val
 	return nil
 }
 
-// faultPatience bounds the wait for a replica's answer.
-const faultPatience = 5 * time.Second
+// faultTimeout bounds a call to a replica's Fault service.
+const faultTimeout = 5 * time.Second
 
-// fault sets faults of one replica, and reports those that it has then.
+// fault sets faults of one replica and reports all that it then has.
 func (s *Session) fault(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest, kept map[string]string) error {
 	s.apply(live.FaultsChanged{Replica: r.Name, Faults: s.known(r.Name), Kept: kept})
-	reply, err := s.ask(ctx, r, request)
+	reply, err := s.callSet(ctx, r, request)
 	switch status.Code(err) {
 	case codes.OK:
 	case codes.Unavailable:
-		return nil // it has no process, or none that is ready: they are set again when it is
+		return nil // no process is ready: restoreFaults sets them when one is
 	case codes.InvalidArgument:
 		return live.Refuse(http.StatusBadRequest, "%s", status.Convert(err).Message())
 	case codes.Unimplemented:
@@ -89,17 +89,17 @@ func (s *Session) fault(ctx context.Context, r cluster.Replica, request *faultv1
 	return nil
 }
 
-// ask has a replica set faults.
-func (s *Session) ask(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest) (reply *faultv1.SetResponse, err error) {
-	err = cluster.CallFaults(ctx, r.FaultAddr, faultPatience, func(ctx context.Context, c faultv1.FaultClient) error {
+// callSet calls Set of a replica's Fault service.
+func (s *Session) callSet(ctx context.Context, r cluster.Replica, request *faultv1.SetRequest) (reply *faultv1.SetResponse, err error) {
+	err = cluster.CallFaults(ctx, r.FaultAddr, faultTimeout, func(ctx context.Context, c faultv1.FaultClient) error {
 		reply, err = c.Set(ctx, request)
 		return err
 	}, append(s.dialOptions(), r.Supervisor.Authority()...)...)
 	return reply, err
 }
 
-// giveFaults gives the replica at an address the faults that it is to keep. One that cannot have
-// faults goes without.
+// giveFaults sets the kept faults of the replica at an address. It returns an error only if the
+// replica cannot be reached or ctx has ended.
 func (s *Session) giveFaults(ctx context.Context, addr string) error {
 	r, ok := s.at(addr)
 	kept := s.faults.of(r.Name)
@@ -108,7 +108,7 @@ func (s *Session) giveFaults(ctx context.Context, addr string) error {
 	}
 	request, err := live.FaultRequest(kept)
 	if err == nil {
-		_, err = s.ask(ctx, r, request)
+		_, err = s.callSet(ctx, r, request)
 	}
 	if status.Code(err) == codes.Unavailable || ctx.Err() != nil {
 		return err
@@ -126,17 +126,17 @@ func (s *Session) known(replica string) map[string]string {
 	return nil
 }
 
-// refit gives a replica that is ready again the faults that were set, and finds out which it has.
-func (s *Session) refit(name string) {
+// restoreFaults sets the kept faults of a replica that is ready again, and reports all that it has.
+func (s *Session) restoreFaults(name string) {
 	s.work.Go(func() {
 		replicas, err := s.replicas([]string{name})
 		if err != nil {
-			return // it is listed again, and then asked again
+			return // the next list calls restoreFaults again
 		}
 		kept := s.faults.of(name)
 		request, err := live.FaultRequest(kept)
 		if err != nil {
-			return // they were allowed before
+			return // cannot happen: they were valid when they were kept
 		}
 		if err := s.fault(s.calling, replicas[0], request, kept); err != nil && len(kept) > 0 {
 			s.apply(live.Marked{Kind: live.MarkCommand, Text: "faults of " + name, Replicas: []string{name}, Error: err.Error()})

@@ -27,10 +27,10 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// patience is for what only a hang can reach.
+// patience is a time limit that only a hang can reach.
 const patience = 2 * time.Minute
 
-// counterd is the program that the replicas of all tests are.
+// counterd is the path of the replicas' program.
 var counterd string
 
 func TestMain(m *testing.M) {
@@ -39,19 +39,19 @@ func TestMain(m *testing.M) {
 
 // cast is a cluster of real replicas, with its control service.
 type cast struct {
-	t          testing.TB
-	supervisor *supervisor.Supervisor
-	control    string // address
-	curtain    func() // ends the control service
+	t           testing.TB
+	supervisor  *supervisor.Supervisor
+	control     string // address
+	stopControl func() // ends the control service
 }
 
-// startCluster starts replicas a, b, ..., of which there may be more later.
+// startCluster starts the given number of replicas a, b, ..., which can be scaled up to most.
 func startCluster(t testing.TB, replicas, most int) *cast {
 	t.Helper()
 	return startReplicas(t, replicas, most, spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod})
 }
 
-// startReplicas is startCluster with a probe of their being ready, and flags of counterd.
+// startReplicas is startCluster with a readiness probe and flags of counterd.
 func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...string) *cast {
 	t.Helper()
 	addrs := claim(t, most+1)
@@ -87,11 +87,11 @@ func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...
 	c.serve(addrs[most])
 	t.Cleanup(func() {
 		cancel()
-		s.Kill() // one that hangs would take its time
+		s.Kill() // does not wait for replicas that hang
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		c.curtain()
+		c.stopControl()
 	})
 	<-there
 	return c
@@ -108,7 +108,7 @@ func (c *cast) serve(addr string) {
 	served := make(chan error, 1)
 	go func() { served <- (&control.Server{Supervisor: c.supervisor}).Serve(ctx, l) }()
 	c.control = l.Addr().String()
-	c.curtain = sync.OnceFunc(func() {
+	c.stopControl = sync.OnceFunc(func() {
 		cancel()
 		if err := <-served; err != nil {
 			c.t.Error(err)
@@ -125,13 +125,13 @@ func (c *cast) status(name string) status.Status {
 	return s
 }
 
-// faults asks a replica itself.
+// faults returns the faults that a replica has.
 func (c *cast) faults(name string) *faultv1.Faults {
 	c.t.Helper()
 	return c.setFaults(name, new(faultv1.SetRequest))
 }
 
-// setFaults sets faults of a replica, as soon as it serves, and returns all that it has.
+// setFaults sets faults of a replica once it serves, and returns all that it has.
 func (c *cast) setFaults(name string, set *faultv1.SetRequest) *faultv1.Faults {
 	c.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+c.status(name).Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -148,7 +148,7 @@ func (c *cast) setFaults(name string, set *faultv1.SetRequest) *faultv1.Faults {
 	return reply.GetFaults()
 }
 
-// stage is a session that runs.
+// stage is a running session.
 type stage struct {
 	*Session
 	t testing.TB
@@ -177,7 +177,7 @@ func play(t testing.TB, c Config) *stage {
 	return s
 }
 
-// attach runs a session of the cluster, and returns once load A has had an answer from it.
+// attach runs a session of the cluster and returns after the first answer to load A.
 func (c *cast) attach(runs string) *stage {
 	c.t.Helper()
 	s := play(c.t, Config{Cluster: &cluster.Target{Control: []string{c.control}}, Runs: runs, Command: []string{"the", "test"}})
@@ -193,8 +193,8 @@ func (s *stage) note(now live.State) {
 	s.news = make(chan struct{})
 }
 
-// await returns the first state that is as it should be.
-func (s *stage) await(what string, so func(live.State) bool) live.State {
+// await waits for a state that satisfies the condition, which what describes, and returns it.
+func (s *stage) await(what string, condition func(live.State) bool) live.State {
 	s.t.Helper()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
@@ -202,18 +202,18 @@ func (s *stage) await(what string, so func(live.State) bool) live.State {
 		s.mu.Lock()
 		now, news := s.last, s.news
 		s.mu.Unlock()
-		if now.Frame > 0 && so(now) {
+		if now.Frame > 0 && condition(now) {
 			return now
 		}
 		select {
 		case <-news:
 		case <-limit.C:
-			s.t.Fatalf("no %s: %+v", what, now.Replicas)
+			s.t.Fatalf("no %s within %v: %+v", what, patience, now.Replicas)
 		}
 	}
 }
 
-// do does a command, and returns the first state that has its mark.
+// do executes a command and returns the first state that has its mark.
 func (s *stage) do(c live.Command) live.State {
 	s.t.Helper()
 	done, err := s.Do(s.t.Context(), c)
@@ -225,7 +225,7 @@ func (s *stage) do(c live.Command) live.State {
 	})
 }
 
-// replica returns a replica of a state; the zero one where there is none.
+// replica returns a replica of a state, or the zero Replica if there is none of that name.
 func replica(s live.State, name string) live.Replica {
 	for _, r := range s.Replicas {
 		if r.Name == name {
@@ -235,7 +235,7 @@ func replica(s live.State, name string) live.Replica {
 	return live.Replica{}
 }
 
-// claim returns addresses that are kept for the test's replicas.
+// claim reserves addresses for the test's replicas.
 func claim(t testing.TB, n int) []string {
 	t.Helper()
 	lock, addrs, err := lab.Claim(n)
@@ -246,7 +246,7 @@ func claim(t testing.TB, n int) []string {
 	return addrs
 }
 
-// isStopped reports whether a process is stopped, where the system tells.
+// isStopped reports whether a process is stopped. Where there is no /proc, it returns true.
 func isStopped(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") T ")

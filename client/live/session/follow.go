@@ -17,26 +17,26 @@ import (
 )
 
 const (
-	// askPeriod is how often the supervisors are asked whether they are there, and how their
-	// replicas are.
-	askPeriod = time.Second
-	// askPatience bounds the wait for an answer.
-	askPatience = 5 * time.Second
-	// againPeriod is how often a lost connection is tried again.
-	againPeriod = 500 * time.Millisecond
+	// listPeriod is how often the session lists the replicas, which also shows that the supervisors
+	// answer.
+	listPeriod = time.Second
+	// listTimeout bounds a list.
+	listTimeout = 5 * time.Second
+	// reconnectPeriod is the time between two attempts to connect.
+	reconnectPeriod = 500 * time.Millisecond
 )
 
-// attached is the connection to the cluster, while there is one.
+// attached is the connection to the cluster.
 type attached struct {
 	mu       sync.Mutex
-	cluster  *cluster.Cluster // nil: not connected
+	cluster  *cluster.Cluster // nil if not connected
 	replicas []cluster.Replica
-	err      error // why not
+	err      error // why it is not connected
 
-	relist chan chan struct{} // the replicas are to be listed; what is sent is closed then
+	relist chan chan struct{} // requests to list the replicas; the sent channel is closed afterwards
 }
 
-// about returns how the connection is.
+// about describes the connection.
 func (s *Session) about() live.Cluster {
 	c := live.Cluster{Target: s.config.Target, Own: s.config.Own}
 	if s.config.Cluster != nil {
@@ -54,7 +54,7 @@ func (s *Session) about() live.Cluster {
 	return c
 }
 
-// follow keeps the connection to the cluster until ctx ends.
+// follow connects to the cluster, again and again if the connection is lost, until ctx ends.
 func (s *Session) follow(ctx context.Context) {
 	if s.config.Cluster == nil {
 		return
@@ -70,13 +70,13 @@ func (s *Session) follow(ctx context.Context) {
 		}
 		s.attach(nil, err)
 		select {
-		case <-time.After(againPeriod):
+		case <-time.After(reconnectPeriod):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// attach takes note of a connection, or of why it was lost.
+// attach stores a connection, or the reason why it was lost.
 func (s *Session) attach(c *cluster.Cluster, err error) {
 	s.attached.mu.Lock()
 	s.attached.cluster, s.attached.err = c, err
@@ -87,21 +87,21 @@ func (s *Session) attach(c *cluster.Cluster, err error) {
 	s.apply(live.ClusterChanged(s.about()))
 }
 
-// told is an event of a supervisor, or the end of its events.
-type told struct {
+// eventOrError is an event of a supervisor, or the error that ended the stream of its events.
+type eventOrError struct {
 	event event.Event
 	err   error
 }
 
-// watch follows the cluster until its connection is lost, and returns why.
+// watch follows the cluster until its connection is lost, and returns the reason.
 func (s *Session) watch(ctx context.Context, c *cluster.Cluster) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watches sync.WaitGroup
 	defer watches.Wait()
 	defer cancel()
-	events := make(chan told)
-	var started sync.WaitGroup // those that miss nothing any more
+	events := make(chan eventOrError)
+	var started sync.WaitGroup // streams of events that have begun
 	for _, of := range c.Supervisors {
 		started.Add(1)
 		once := sync.OnceFunc(started.Done)
@@ -111,7 +111,7 @@ func (s *Session) watch(ctx context.Context, c *cluster.Cluster) error {
 			for e, err := range of.Watch(ctx, nil, once) {
 				e.Time = clock(e.Time)
 				select {
-				case events <- told{e, err}:
+				case events <- eventOrError{e, err}:
 				case <-ctx.Done():
 					return
 				}
@@ -123,16 +123,16 @@ func (s *Session) watch(ctx context.Context, c *cluster.Cluster) error {
 		return err
 	}
 	s.attach(c, nil)
-	ask := time.NewTicker(askPeriod)
-	defer ask.Stop()
+	tick := time.NewTicker(listPeriod)
+	defer tick.Stop()
 	for {
 		var err error
 		select {
-		case t := <-events:
-			if err = t.err; err == nil {
-				err = s.happened(ctx, c, t.event)
+		case e := <-events:
+			if err = e.err; err == nil {
+				err = s.onEvent(ctx, c, e.event)
 			}
-		case <-ask.C:
+		case <-tick.C:
 			err = s.list(ctx, c, false)
 		case done := <-s.attached.relist:
 			err = s.list(ctx, c, false)
@@ -146,8 +146,8 @@ func (s *Session) watch(ctx context.Context, c *cluster.Cluster) error {
 	}
 }
 
-// clockOf returns what brings the times of a supervisor to our clock. Clocks that may be the same
-// are.
+// clockOf returns a function that converts times of a supervisor to this machine's clock. It leaves
+// them alone if the clocks do not differ measurably.
 func clockOf(ctx context.Context, c *cluster.Cluster, of *cluster.Supervisor) func(time.Time) time.Time {
 	same := func(t time.Time) time.Time { return t }
 	i := slices.IndexFunc(c.Replicas, func(r cluster.Replica) bool { return r.Supervisor == of })
@@ -161,8 +161,8 @@ func clockOf(ctx context.Context, c *cluster.Cluster, of *cluster.Supervisor) fu
 	return clock.Local
 }
 
-// happened takes an event of a supervisor.
-func (s *Session) happened(ctx context.Context, c *cluster.Cluster, e event.Event) error {
+// onEvent handles an event of a supervisor.
+func (s *Session) onEvent(ctx context.Context, c *cluster.Cluster, e event.Event) error {
 	known := slices.ContainsFunc(c.Replicas, func(r cluster.Replica) bool { return r.Name == e.Replica })
 	if known {
 		s.apply(live.ProcessEvent(e))
@@ -170,7 +170,7 @@ func (s *Session) happened(ctx context.Context, c *cluster.Cluster, e event.Even
 	switch e.Kind {
 	case event.KindReady:
 		if known {
-			s.refit(e.Replica)
+			s.restoreFaults(e.Replica)
 		}
 	case event.KindAdded, event.KindRemoved, event.KindChanged:
 		return s.list(ctx, c, false)
@@ -178,10 +178,9 @@ func (s *Session) happened(ctx context.Context, c *cluster.Cluster, e event.Even
 	return nil
 }
 
-// list lists the replicas, and has the loads follow them. Anew says that what was known before may
-// be old.
+// list lists the replicas and makes the loads follow changes. Anew is as in [live.ReplicasListed].
 func (s *Session) list(ctx context.Context, c *cluster.Cluster, anew bool) error {
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	if err := c.Refresh(ctx); err != nil {
 		return err
@@ -198,13 +197,14 @@ func (s *Session) list(ctx context.Context, c *cluster.Cluster, anew bool) error
 	for _, r := range c.Replicas {
 		new := !slices.ContainsFunc(before, func(b cluster.Replica) bool { return b.Name == r.Name })
 		if (anew || new) && r.Status.GetPid() != 0 {
-			s.refit(r.Name)
+			s.restoreFaults(r.Name)
 		}
 	}
 	return nil
 }
 
-// staticTarget is the target of the replicas' addresses.
+// staticTarget returns the gRPC target of the replicas' addresses, or an empty string if there are
+// no replicas.
 func staticTarget(replicas []cluster.Replica) string {
 	if len(replicas) == 0 {
 		return ""
@@ -216,13 +216,13 @@ func staticTarget(replicas []cluster.Replica) string {
 	return "static:///" + strings.Join(addrs, ",")
 }
 
-// states are what processes do, by the states of the supervisor; else there is none.
+// states maps the supervisor's states in which there is a process.
 var states = map[supervisorv1.State]live.ReplicaState{
 	supervisorv1.State_STATE_STARTING: live.ReplicaStarting, supervisorv1.State_STATE_READY: live.ReplicaReady,
 	supervisorv1.State_STATE_STOPPING: live.ReplicaUnready, supervisorv1.State_STATE_UNREADY: live.ReplicaUnready,
 }
 
-// listed returns what a list says.
+// listed returns the event for a list.
 func listed(c *cluster.Cluster, anew bool) live.ReplicasListed {
 	l := live.ReplicasListed{Anew: anew, Groups: []live.Group{}}
 	for _, r := range c.Replicas {
@@ -259,7 +259,7 @@ func listed(c *cluster.Cluster, anew bool) live.ReplicasListed {
 	return l
 }
 
-// control returns the cluster for a command.
+// control returns the cluster and its replicas for a command, or an error if it is not connected.
 func (s *Session) control() (*cluster.Cluster, []cluster.Replica, error) {
 	if s.config.Cluster == nil {
 		return nil, nil, live.Refuse(http.StatusConflict, "there is no control service: start crashlab live with --control ADDR")
@@ -276,7 +276,7 @@ func (s *Session) control() (*cluster.Cluster, []cluster.Replica, error) {
 	return s.attached.cluster, s.attached.replicas, nil
 }
 
-// at returns the replica at an address; false where none is known.
+// at returns the replica at an address, or false if there is none.
 func (s *Session) at(addr string) (cluster.Replica, bool) {
 	s.attached.mu.Lock()
 	defer s.attached.mu.Unlock()
@@ -288,7 +288,7 @@ func (s *Session) at(addr string) (cluster.Replica, bool) {
 	return cluster.Replica{}, false
 }
 
-// replicas returns those of the names; without names all.
+// replicas returns the replicas with the given names, or all if there are no names.
 func (s *Session) replicas(names []string) ([]cluster.Replica, error) {
 	_, all, err := s.control()
 	if err != nil || len(names) == 0 {

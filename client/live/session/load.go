@@ -21,50 +21,50 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// load makes the calls of one policy, and can be changed while it does.
+// load makes the calls of one policy. It can be changed while it runs.
 type load struct {
 	session *Session
 	id      string
 
 	changing sync.Mutex // held while the load is changed
-	mu       sync.Mutex // of what follows; changed with both
+	mu       sync.Mutex // guards the fields below, which change only with both mutexes held
 	on       bool
 	settings live.Settings
-	target   string  // empty: none is known yet
-	current  *client // of new calls; nil: there is no target
+	target   string  // empty if not known yet
+	current  *client // of new calls; nil if there is no target
 	retired  map[*client]bool
-	before   failover.Statistics // what retired clients have counted
-	pause    context.CancelFunc  // ends the plan; nil: none runs
+	before   failover.Statistics // sums of the retired clients
+	stopPlan context.CancelFunc  // ends the running plan; nil if none runs
 
 	plans    sync.WaitGroup
-	calls    atomic.Int64 // numbers of
+	calls    atomic.Int64 // number of the latest call
 	underWay atomic.Int64
 	late     atomic.Int64 // when a call last started late, in nanoseconds since 1970
 }
 
-// client is a connection with its policy. When another takes its place, it is closed after the last
-// of its calls.
+// client is a connection with its policy. A client that was replaced is closed after the last of its
+// calls.
 type client struct {
 	conn    *failover.Client
 	call    func(context.Context, int) (workload.Reply, error)
-	users   int // calls; under load.mu
+	users   int // calls under way; guarded by load.mu
 	retired atomic.Bool
 }
 
-// callKey is the key of a call's number in its context.
+// callKey is the context key of a call's number.
 type callKey struct{}
 
-// begin reports how the load is set at first.
+// begin reports the initial settings of the load.
 func (l *load) begin(on bool) {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	l.mu.Lock()
 	l.on = on
 	l.mu.Unlock()
-	l.tell(live.LoadChanged{Began: on})
+	l.report(live.LoadChanged{Began: on})
 }
 
-// set changes the load. An error changes nothing.
+// set changes the load. If it returns an error, nothing has changed.
 func (l *load) set(on *bool, preset string, values map[string]string) error {
 	l.changing.Lock()
 	defer l.changing.Unlock()
@@ -88,14 +88,14 @@ func (l *load) set(on *bool, preset string, values map[string]string) error {
 	}
 	l.mu.Unlock()
 	l.use(c)
-	l.tell(changed)
+	l.report(changed)
 	if again {
 		l.restart()
 	}
 	return nil
 }
 
-// retarget has new calls go to another target.
+// retarget makes new calls go to another target.
 func (l *load) retarget(target string) {
 	l.changing.Lock()
 	defer l.changing.Unlock()
@@ -107,26 +107,27 @@ func (l *load) retarget(target string) {
 	first := l.current == nil
 	l.target = target
 	l.use(c)
-	l.tell(live.LoadChanged{Swapped: true})
+	l.report(live.LoadChanged{Swapped: true})
 	if first {
 		l.restart()
 	}
 }
 
-// samePolicy reports whether calls need no other client; a deadline is of the call.
+// samePolicy reports whether two settings differ at most in their load, so that they can share a
+// client. The client has the deadline of its calls.
 func samePolicy(a, b live.Settings) bool {
 	a.Concurrency, a.Rate, a.Arrivals = b.Concurrency, b.Rate, b.Arrivals
 	return maps.Equal(a.Values(), b.Values())
 }
 
-// tell reports how the load is set.
-func (l *load) tell(e live.LoadChanged) {
+// report reports the settings of the load.
+func (l *load) report(e live.LoadChanged) {
 	e.Load, e.On, e.Settings, e.Preset = l.id, l.on, l.settings.Values(), l.settings.Preset()
 	l.session.apply(e)
 }
 
-// connect returns a client with the settings; nil where there is no target yet, and the settings
-// are allowed.
+// connect returns a client with the given settings. If there is no target yet, it only checks the
+// settings and returns nil.
 func (l *load) connect(target string, s live.Settings) (*client, error) {
 	c := new(client)
 	policy := s.Policy
@@ -140,7 +141,7 @@ func (l *load) connect(target string, s live.Settings) (*client, error) {
 			l.session.apply(live.LinkChanged{Load: l.id, Event: e})
 		}
 	}
-	conn, err := failover.NewClient(valid(target), policy, append(l.session.dialOptions(), grpc.WithContextDialer(cluster.DialAfter(l.session.giveFaults)))...)
+	conn, err := failover.NewClient(targetOrDummy(target), policy, append(l.session.dialOptions(), grpc.WithContextDialer(cluster.DialAfter(l.session.giveFaults)))...)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +153,8 @@ func (l *load) connect(target string, s live.Settings) (*client, error) {
 	return c, nil
 }
 
-// valid returns a target that is allowed where there is none yet.
-func valid(target string) string {
+// targetOrDummy returns the target, or a valid one if it is empty.
+func targetOrDummy(target string) string {
 	if target == "" {
 		return "static:///127.0.0.1:1"
 	}
@@ -167,7 +168,7 @@ func transport(c credentials.TransportCredentials) grpc.DialOption {
 	return grpc.WithTransportCredentials(c)
 }
 
-// use has new calls take the client.
+// use makes new calls use the client.
 func (l *load) use(c *client) {
 	l.mu.Lock()
 	old := l.current
@@ -196,7 +197,7 @@ func (c *client) close() {
 	}
 }
 
-// acquire returns the client of a call that begins.
+// acquire returns the client for a new call.
 func (l *load) acquire() *client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,7 +205,7 @@ func (l *load) acquire() *client {
 	return l.current
 }
 
-// release is the end of a call.
+// release ends a call's use of its client.
 func (l *load) release(c *client) {
 	l.mu.Lock()
 	c.users--
@@ -218,21 +219,22 @@ func (l *load) release(c *client) {
 	}
 }
 
-// restart ends the plan that runs, and begins one as the load is set. Calls under way are let end.
+// restart ends the running plan and, if the load is on, begins one with the present settings. Calls
+// under way continue.
 func (l *load) restart() {
-	if l.pause != nil {
-		l.pause()
-		l.pause = nil
+	if l.stopPlan != nil {
+		l.stopPlan()
+		l.stopPlan = nil
 	}
 	if !l.on || l.current == nil {
 		return
 	}
 	var ctx context.Context
-	ctx, l.pause = context.WithCancel(l.session.calling)
+	ctx, l.stopPlan = context.WithCancel(l.session.calling)
 	plan := workload.Plan{
 		Calls: math.MaxInt, Workers: l.settings.Concurrency, Rate: l.settings.Rate, Arrivals: l.settings.Arrivals, Seed: 1,
 	}
-	var numbers sync.Map // of the load, by that of the plan
+	var numbers sync.Map // call numbers of the load, by those of the plan
 	l.plans.Go(func() {
 		plan.Run(ctx, func(_ context.Context, n int) (workload.Reply, error) {
 			number := int(l.calls.Add(1))
@@ -252,16 +254,16 @@ func (l *load) restart() {
 
 // do makes one call.
 func (l *load) do(number int) (workload.Reply, error) {
-	l.underWay.Add(1) // until its record is there
+	l.underWay.Add(1) // until its record arrives
 	c := l.acquire()
 	defer l.release(c)
 	return c.call(context.WithValue(l.session.calling, callKey{}, number), number)
 }
 
-// lateTime is how long a load counts as late after a call that was.
+// lateTime is how long a load counts as late after a call that started late.
 const lateTime = 2 * time.Second
 
-// sample reads the load; false where it is off and nothing is under way.
+// sample returns a sample of the load, or false if it is off and no call is under way.
 func (l *load) sample() (live.Sample, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -278,12 +280,12 @@ func (l *load) sample() (live.Sample, bool) {
 	return s, true
 }
 
-// end ends the load, after the context of all calls has ended.
+// end ends the load. The context of all calls must have ended.
 func (l *load) end() {
 	l.changing.Lock()
 	defer l.changing.Unlock()
-	if l.pause != nil {
-		l.pause()
+	if l.stopPlan != nil {
+		l.stopPlan()
 	}
 	l.plans.Wait()
 	l.mu.Lock()
@@ -293,7 +295,7 @@ func (l *load) end() {
 	last.close()
 }
 
-// load returns the load of an ID; empty: A.
+// load returns the load with an ID. An empty ID means A.
 func (s *Session) load(id string) (*load, error) {
 	if id == "" {
 		id = loadIDs[0]

@@ -21,20 +21,20 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// maxRecorded is how many calls a recording has at most; its memory is bounded, and its report
-// quick to open.
+// maxRecorded is the greatest number of calls in a recording. It bounds the memory and keeps the
+// report quick to open.
 const maxRecorded = 50_000
 
-// recorder keeps what a recording has seen. It is an engine whose trials have been made already,
-// one for each load.
+// recorder collects a recording. To write it, it acts as an engine whose trials, one for each load,
+// have already run.
 type recorder struct {
 	began, ended time.Time
-	addrs        map[string]string // of the replicas, by name
-	cells        []design.Cell     // of the loads, as they were at the beginning
-	calls        []workload.Records
-	n            int // calls in all
+	addrs        map[string]string  // of the replicas, by name
+	cells        []design.Cell      // of the loads, with their settings at the beginning
+	calls        []workload.Records // of the loads
+	n            int                // calls in all
 	events       []trials.Event
-	did          []string // commands
+	commands     []string
 }
 
 // record begins or ends a recording.
@@ -57,7 +57,7 @@ func (s *Session) startRecording() error {
 	}
 	r := newRecorder(time.Now(), replicas)
 	for _, l := range s.loads {
-		r.cells = append(r.cells, design.Cell{Row: l.id, Settings: l.designed(replicas, s.State())})
+		r.cells = append(r.cells, design.Cell{Row: l.id, Settings: l.designSettings(replicas, s.State())})
 	}
 	r.calls = make([]workload.Records, len(s.loads))
 	s.mu.Lock()
@@ -69,7 +69,7 @@ func (s *Session) startRecording() error {
 	return nil
 }
 
-// newRecorder returns a recorder that knows which processes there are.
+// newRecorder returns a recorder whose events begin with the present processes of the replicas.
 func newRecorder(now time.Time, replicas []cluster.Replica) *recorder {
 	r := &recorder{began: now, addrs: map[string]string{}}
 	for _, of := range replicas {
@@ -78,25 +78,25 @@ func newRecorder(now time.Time, replicas []cluster.Replica) *recorder {
 		if at := of.Status.GetLaunched(); at != nil {
 			e.Time = at.AsTime()
 		}
-		r.process(e)
+		r.addProcess(e)
 		e.Incarnation, e.PID = int(of.Status.GetIncarnation()), int(of.Status.GetPid())
 		if e.Kind = event.KindLaunched; e.PID != 0 {
-			r.process(e)
+			r.addProcess(e)
 		}
 		if at := of.Status.GetReady(); at != nil {
 			e.Kind, e.Time, e.After = event.KindReady, at.AsTime(), at.AsTime().Sub(e.Time)
-			r.process(e)
+			r.addProcess(e)
 		}
 	}
 	return r
 }
 
-func (r *recorder) process(e event.Event) {
+func (r *recorder) addProcess(e event.Event) {
 	r.events = append(r.events, trials.Event{Time: e.Time, Event: record.Event{Process: &e}})
 }
 
-// note takes an event of the session.
-func (r *recorder) note(e live.Event) {
+// record records an event of the session.
+func (r *recorder) record(e live.Event) {
 	switch e := e.(type) {
 	case live.CallEnded:
 		i := slices.Index(loadIDs, e.Load)
@@ -106,19 +106,19 @@ func (r *recorder) note(e live.Event) {
 		r.n++
 		r.calls[i].Add(e.Record)
 	case live.ProcessEvent:
-		r.process(event.Event(e))
+		r.addProcess(event.Event(e))
 	case live.ReplicasListed:
 		for _, s := range e.Replicas {
 			r.addrs[s.Name] = s.Addr
 		}
 	case live.Marked:
-		if e.Kind == live.MarkCommand && e.Error == "" && len(r.did) < 100 {
-			r.did = append(r.did, fmt.Sprintf("%s at %v", e.Text, time.Since(r.began).Round(100*time.Millisecond)))
+		if e.Kind == live.MarkCommand && e.Error == "" && len(r.commands) < 100 {
+			r.commands = append(r.commands, fmt.Sprintf("%s at %v", e.Text, time.Since(r.began).Round(100*time.Millisecond)))
 		}
 	}
 }
 
-// checkRecording reports the progress of the recording, and ends one that is full.
+// checkRecording reports the progress of the recording, and ends it if it is full.
 func (s *Session) checkRecording() {
 	s.mu.Lock()
 	r := s.recorder
@@ -133,12 +133,12 @@ func (s *Session) checkRecording() {
 	now.Since = live.Micros(r.began.Sub(s.State().Began).Truncate(time.Microsecond))
 	s.apply(live.RecordingChanged(now))
 	if now.Calls >= maxRecorded {
-		_ = s.stopRecording(fmt.Sprintf("it has %d calls, the most that a recording has", maxRecorded)) // its error is in the state
+		_ = s.stopRecording(fmt.Sprintf("it has reached the limit of %d calls", maxRecorded)) // the state has its error
 	}
 }
 
-// stopRecording ends the recording and writes its run. Why says why it is not the user who ends it;
-// empty where it is.
+// stopRecording ends the recording and writes its run. Why is the reason if the user has not
+// requested it, and empty otherwise.
 func (s *Session) stopRecording(why string) error {
 	s.mu.Lock()
 	r := s.recorder
@@ -150,23 +150,23 @@ func (s *Session) stopRecording(why string) error {
 	r.ended = time.Now()
 	run := trials.Run{Engine: r, Runs: s.config.Runs, Command: s.config.Command}
 	dir, err := run.Do(context.Background(), r.design())
-	told := live.Recording{Calls: r.n, Dir: dir, Error: why}
+	last := live.Recording{Calls: r.n, Dir: dir, Error: why}
 	if err != nil {
-		told.Error = err.Error()
+		last.Error = err.Error()
 	}
-	s.apply(live.RecordingChanged(told))
+	s.apply(live.RecordingChanged(last))
 	if err != nil {
 		return live.Refuse(http.StatusBadGateway, "the recording cannot be written: %w", err)
 	}
 	return nil
 }
 
-// design returns what was recorded as the design of an experiment: a cell for each load that has
+// design returns the recording as the design of an experiment, with a cell for each load that has
 // made calls.
 func (r *recorder) design() *design.Design {
-	d := &design.Design{Name: "live", Seed: 1, Repeats: 1, Parallel: 1, Source: "# recorded by crashlab live\n", Question: "What was seen in a live session?"}
-	if len(r.did) > 0 {
-		d.Question += " It was commanded: " + strings.Join(r.did, "; ") + "."
+	d := &design.Design{Name: "live", Seed: 1, Repeats: 1, Parallel: 1, Source: "# recorded by crashlab live\n", Question: "What happened in a live session?"}
+	if len(r.commands) > 0 {
+		d.Question += " Commands: " + strings.Join(r.commands, "; ") + "."
 	}
 	for i, c := range r.cells {
 		if len(r.calls[i].All()) > 0 {
@@ -179,16 +179,16 @@ func (r *recorder) design() *design.Design {
 	return d
 }
 
-// Name is part of trials.Engine.
+// Name implements trials.Engine.
 func (*recorder) Name() string { return record.EngineLive }
 
-// Trial is part of trials.Engine.
+// Trial implements trials.Engine.
 func (r *recorder) Trial(_ context.Context, d *design.Design, t design.Trial, _ trials.Watch) (record.TrialRecords, error) {
 	i := slices.Index(loadIDs, d.Cells[t.Cell].Row)
 	calls := r.calls[i].All()
 	slices.SortFunc(calls, func(a, b workload.Record) int { return cmp.Compare(a.Call, b.Call) })
 	for n := range calls {
-		calls[n].Call = n + 1 // those that had not ended leave no gap
+		calls[n].Call = n + 1 // without gaps for calls that had not ended
 	}
 	slices.SortStableFunc(calls, func(a, b workload.Record) int {
 		return a.Start.Add(a.Duration).Compare(b.Start.Add(b.Duration))
@@ -197,9 +197,9 @@ func (r *recorder) Trial(_ context.Context, d *design.Design, t design.Trial, _ 
 	return load.Records(slices.Clone(r.events)), nil
 }
 
-// designed returns the settings of the load and of its cluster as a design has them, as far as it
-// has.
-func (l *load) designed(replicas []cluster.Replica, now live.State) design.Settings {
+// designSettings returns the settings of the load and its cluster, as far as a design has factors
+// for them.
+func (l *load) designSettings(replicas []cluster.Replica, now live.State) design.Settings {
 	l.changing.Lock()
 	defer l.changing.Unlock()
 	s, p := design.Defaults(), l.settings.Policy
@@ -224,7 +224,7 @@ func (l *load) designed(replicas []cluster.Replica, now live.State) design.Setti
 		faults := now.Replicas[0].Faults
 		s.PCrash, _ = fault.ParseProbability(cmp.Or(faults["crash_probability"], "0"))
 		_ = s.CrashPoint.UnmarshalText([]byte(cmp.Or(faults["crash_point"], "arrival")))
-		_ = s.ServiceTime.UnmarshalText([]byte(cmp.Or(faults["service_time"], "0s"))) // a replica said so
+		_ = s.ServiceTime.UnmarshalText([]byte(cmp.Or(faults["service_time"], "0s"))) // valid, from a replica
 	}
 	return s
 }

@@ -14,17 +14,18 @@ import (
 // guide runs a scenario.
 type guide struct {
 	mu     sync.Mutex
-	cancel context.CancelFunc // of the one that runs; nil: none does
+	cancel context.CancelFunc // of the running scenario; nil if none runs
 	ended  chan struct{}      // closed when it has ended
 }
 
-// stop ends the scenario that runs, and returns when it has ended.
+// stop ends the running scenario and waits for its end.
 func (g *guide) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.halt()
 }
 
+// halt is stop with g.mu held.
 func (g *guide) halt() {
 	if g.cancel != nil {
 		g.cancel()
@@ -33,7 +34,7 @@ func (g *guide) halt() {
 	}
 }
 
-// runScenario begins a scenario in place of the one that runs.
+// runScenario ends the running scenario and begins another, or none.
 func (s *Session) runScenario(_ context.Context, c live.Command) error {
 	all := live.Scenarios()
 	i := slices.IndexFunc(all, func(g live.Guide) bool { return g.Name == c.Scenario })
@@ -60,7 +61,7 @@ func (s *Session) runScenario(_ context.Context, c live.Command) error {
 	return nil
 }
 
-// play does the steps of a scenario, each at its time.
+// play executes the steps of a scenario, each at its time.
 func (s *Session) play(ctx context.Context, g live.Guide) {
 	began := time.Now()
 	now := live.Scenario{Name: g.Name, Began: live.Micros(began.Sub(s.State().Began))}

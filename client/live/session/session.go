@@ -1,9 +1,10 @@
-// Package session runs a live session: it follows a cluster that is running, makes loads on it,
-// executes the commands of its users, and reports its states. Package live defines states and
-// commands.
+// Package session runs a live session: it follows a running cluster, makes one or two loads on it,
+// executes the commands of users, and reports its state ten times a second. Package live defines
+// states and commands. Use it to embed a live session in a program of your own; package web serves
+// one to browsers.
 //
-// Commands go to the supervisors and the replicas' Fault services. A session changes nothing by
-// itself, but that it gives a replica that was relaunched the faults that were set through it.
+// Commands go to the supervisors and to the replicas' Fault services. The session changes nothing of
+// its own accord, except that it sets faults again on a replica that was relaunched.
 package session
 
 import (
@@ -19,42 +20,44 @@ import (
 	"example.com/crashlab/client/live"
 )
 
-// Config says what a session is about.
+// Config configures a session. Cluster or Target is required.
 type Config struct {
-	// Cluster is whose replicas are shown and commanded. Nil: there is no control service, and
-	// Target says where the replicas are.
+	// Cluster has the replicas that are shown and commanded. If nil, replicas cannot be commanded,
+	// and Target must be set.
 	Cluster *cluster.Target
-	// Target is the gRPC target of the loads; empty: the replicas of the cluster, as they come and
-	// go.
+	// Target is the gRPC target of the loads. If empty, they call the replicas of the cluster, and
+	// follow when replicas are added or removed.
 	Target string
-	// Own says that the cluster was started for the session. It is shown.
+	// Own says that the cluster was started for the session. The page shows it.
 	Own bool
-	// Credentials secure the connections to supervisors and replicas. Nil: they are not secured.
+	// Credentials secure the connections to supervisors and replicas. If nil, connections do not
+	// use TLS.
 	Credentials credentials.TransportCredentials
-	// Loads are the settings of the loads A and B at first; A is on. Fewer: those of
+	// Loads are the initial settings of the loads A, which is on, and B. Missing ones are
 	// [live.DefaultSettings].
 	Loads []live.Settings
-	// Runs is the folder in which each recording gets one of its own. Empty: none is made.
+	// Runs is the folder in which each recording creates its own folder. If empty, recording is off.
 	Runs string
 	// Command is the command line, for the manifests of recordings.
 	Command []string
-	// Version is shown.
+	// Version is the version of the program. The page shows it.
 	Version string
-	// OnState takes the states, ten a second, one call at a time. It must return soon.
+	// OnState, if not nil, is called with the state ten times a second. Calls do not overlap. It
+	// must return soon.
 	OnState func(live.State)
 }
 
-// The loads.
+// loadIDs are the IDs of the loads.
 var loadIDs = []string{"A", "B"}
 
-// Session is a live session. Make it with [New].
+// Session is a live session. [New] creates one. Its methods are safe for concurrent use.
 type Session struct {
 	config Config
 	loads  []*load
 
-	mu       sync.Mutex // of the fold and the recorder
+	mu       sync.Mutex // guards the fold and the recorder
 	fold     *live.Fold
-	recorder *recorder // nil: nothing is recorded
+	recorder *recorder // nil if nothing is being recorded
 
 	calling context.Context // of all calls
 	hangUp  context.CancelFunc
@@ -65,7 +68,7 @@ type Session struct {
 	guide    guide
 }
 
-// New returns a session, which does nothing before Run.
+// New returns a session. It does nothing until Run is called.
 func New(c Config) *Session {
 	s := &Session{config: c, fold: live.NewFold(rand.Text(), time.Now(), loadIDs...)}
 	s.calling, s.hangUp = context.WithCancel(context.Background())
@@ -80,8 +83,8 @@ func New(c Config) *Session {
 	return s
 }
 
-// Run runs the session until ctx ends. Then calls under way are interrupted, a recording is
-// written, and the cluster is left as it is.
+// Run runs the session until ctx ends. It then interrupts the calls under way and writes a recording
+// that is on. It leaves the cluster as it is, with the faults and policies that were set.
 func (s *Session) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,7 +110,7 @@ func (s *Session) Run(ctx context.Context) {
 	s.tick()
 }
 
-// begin reports what is known at first.
+// begin reports the initial state of the cluster and of the loads.
 func (s *Session) begin() {
 	s.apply(live.ClusterChanged(s.about()))
 	for i, l := range s.loads {
@@ -118,13 +121,13 @@ func (s *Session) begin() {
 	}
 }
 
-// apply has the fold, and the recorder, take an event of now.
+// apply applies an event that happens now to the fold and the recorder.
 func (s *Session) apply(e live.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fold.Apply(time.Now(), e)
 	if s.recorder != nil {
-		s.recorder.note(e)
+		s.recorder.record(e)
 	}
 }
 
@@ -150,7 +153,7 @@ func (s *Session) State() live.State {
 	return s.fold.State()
 }
 
-// About returns what does not change.
+// About returns what does not change in the session.
 func (s *Session) About() live.About {
 	return live.About{
 		Version: s.config.Version, Settings: live.SettingsFields(), Faults: live.FaultFields(), Relaunch: live.RelaunchFields(),
@@ -158,14 +161,14 @@ func (s *Session) About() live.About {
 	}
 }
 
-// Call returns the way of a call; false where it is not known.
+// Call returns a call with its attempts, or false if it is not known; see [live.Fold.Call].
 func (s *Session) Call(load string, number int) (live.Call, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.fold.Call(load, number)
 }
 
-// retarget has the loads call the replicas of a target.
+// retarget makes the loads call the replicas of a target.
 func (s *Session) retarget(target string) {
 	for _, l := range s.loads {
 		l.retarget(target)

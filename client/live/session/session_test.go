@@ -18,8 +18,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// Every command to replicas acts on the real ones, and the state shows it.
-func TestReplicasAreCommanded(t *testing.T) {
+// Every command to replicas affects the real processes, and the state shows it.
+func TestReplicaCommands(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, 5)
 	s := c.attach("")
@@ -70,8 +70,8 @@ func TestReplicasAreCommanded(t *testing.T) {
 	s.await("two replicas", func(now live.State) bool { return len(now.Replicas) == 2 && len(now.Loads[0].Links) == 2 })
 }
 
-// Faults are those of the real replica, of one or of all, and outlast its process.
-func TestFaultsAreSet(t *testing.T) {
+// Faults of one replica or of all are set in the real processes, and again after a relaunch.
+func TestFaults(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 2)
 	s := c.attach("")
@@ -98,19 +98,18 @@ func TestFaultsAreSet(t *testing.T) {
 	}
 
 	s.do(live.Command{Do: live.ActionFaults, Set: map[string]string{"hang": "false", "crash_probability": "1"}})
-	s.await("crashes by themselves", func(now live.State) bool { return replica(now, "a").Crashes > 1 && replica(now, "b").Crashes > 1 })
+	s.await("crashes after relaunches", func(now live.State) bool { return replica(now, "a").Crashes > 1 && replica(now, "b").Crashes > 1 })
 
 	s.do(live.Command{Do: live.ActionFaults, Replicas: []string{"b"}})
-	s.await("b without faults of ours", func(now live.State) bool {
+	s.await("b without kept faults", func(now live.State) bool {
 		r := replica(now, "b")
 		return r.Kept == nil && r.State == live.ReplicaReady && r.Faults["crash_probability"] == "0"
 	})
 }
 
-// No call of a load meets a relaunched replica without the faults that were set, though the
-// supervisor has not told yet that it is ready: here it never is. By its command line it crashes at
-// each request.
-func TestFaultsAreThereBeforeTheCalls(t *testing.T) {
+// No call of a load reaches a relaunched replica before its faults are set, even if the supervisor
+// never reports it as ready. With the faults of its command line, every request would crash it.
+func TestFaultsPrecedeCalls(t *testing.T) {
 	t.Parallel()
 	c := startReplicas(t, 1, 1, spec.Probe{Kind: spec.ProbeNotify}, "--p-crash=1")
 	s := play(t, Config{Cluster: &cluster.Target{Control: []string{c.control}}})
@@ -129,8 +128,8 @@ func TestFaultsAreThereBeforeTheCalls(t *testing.T) {
 	}
 }
 
-// Loads are changed while they run, side by side, and no call is lost by it.
-func TestLoadsAreChanged(t *testing.T) {
+// Two loads are changed while they run, and no call fails because of it.
+func TestLoadCommands(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 2)
 	s := c.attach("")
@@ -160,13 +159,13 @@ func TestLoadsAreChanged(t *testing.T) {
 	}
 	number := now.Attempts.Items[i].Call
 	if way, ok := s.Call("B", number); !ok || way.Number != number || way.Result != live.ResultOK || len(way.Attempts) == 0 || way.Replica == "" {
-		t.Errorf("the way of call %d: %v, %+v", number, ok, way)
+		t.Errorf("call %d: %v, %+v; want it ok, with its attempts", number, ok, way)
 	}
 	before := now.Loads[1].Total.OK
 	s.do(live.Command{Do: live.ActionLoad, Load: "B", On: new(true)})
 	now = s.await("B counting anew", func(now live.State) bool { return now.Loads[1].Total.OK > 0 && now.Plans[1].On })
 	if got := now.Loads[1].Total.OK; got > s.loads[1].calls.Load()-before {
-		t.Errorf("%d calls after a new start, %d before", got, before)
+		t.Errorf("load B counts %d calls after a new start, and %d before: want it to begin at zero", got, before)
 	}
 }
 
@@ -179,7 +178,8 @@ func lastIndex[T any](list []T, is func(T) bool) int {
 	return -1
 }
 
-// A recording is a run that can be reported, of both loads, and its records can be true.
+// A recording is a run with a trial for each load. It can be reported, and its records pass the
+// checks.
 func TestRecording(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, 3)
@@ -191,7 +191,7 @@ func TestRecording(t *testing.T) {
 		return now.Recording.On && now.Recording.Calls > 50 && replica(now, "b").Incarnation == 2 && replica(now, "b").State == live.ReplicaReady
 	})
 	if _, err := s.Do(t.Context(), live.Command{Do: live.ActionRecord, On: new(true)}); err == nil || !strings.Contains(err.Error(), "already") {
-		t.Errorf("twice: %v", err)
+		t.Errorf("a second recording: got %v, want an error", err)
 	}
 	s.do(live.Command{Do: live.ActionRecord, On: new(false)})
 	now := s.await("the folder of the run", func(now live.State) bool { return now.Recording.Dir != "" })
@@ -219,8 +219,8 @@ func TestRecording(t *testing.T) {
 	}
 }
 
-// A session that ends writes the recording that is on.
-func TestRecordingAtTheEnd(t *testing.T) {
+// When a session ends, it writes the recording that is on.
+func TestRecordingAtEnd(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1, 1)
 	runs := t.TempDir()
@@ -235,7 +235,7 @@ func TestRecordingAtTheEnd(t *testing.T) {
 	}
 }
 
-// Mistakes are refused with their status and what is allowed, and change nothing.
+// Invalid commands are refused with a status and what is allowed, and change nothing.
 func TestBadCommands(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 2)
@@ -264,7 +264,7 @@ func TestBadCommands(t *testing.T) {
 		_, err := s.Do(t.Context(), x.command)
 		refused, ok := errors.AsType[*live.Refusal](err)
 		if !ok || refused.Status != x.status || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%+v: %v, want %d, %s", x.command, err, x.status, x.want)
+			t.Errorf("%+v: got %v, want status %d with %q", x.command, err, x.status, x.want)
 		}
 	}
 	s.do(live.Command{Do: live.ActionScale, Count: new(1)})
@@ -284,7 +284,7 @@ func TestBadCommands(t *testing.T) {
 	s.await("a", func(now live.State) bool { return replica(now, "a").State == live.ReplicaReady })
 }
 
-// Without a control service there are loads and no commands to replicas.
+// Without a control service there are loads, but replicas cannot be commanded.
 func TestWithoutControl(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 2)
@@ -300,13 +300,13 @@ func TestWithoutControl(t *testing.T) {
 	s.do(live.Command{Do: live.ActionLoad, Load: "B", On: new(true)})
 }
 
-// When the control service goes away the session says so, goes on calling, and finds it again by
+// When the control service goes away, the session reports it, goes on calling, and reconnects by
 // itself.
-func TestControlIsLostAndBack(t *testing.T) {
+func TestControlLost(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 2)
 	s := c.attach("")
-	c.curtain()
+	c.stopControl()
 	now := s.await("loss of the control service", func(now live.State) bool { return !now.Cluster.Connected })
 	if !strings.Contains(now.Cluster.Error, c.control) {
 		t.Errorf("%+v", now.Cluster)
@@ -315,7 +315,7 @@ func TestControlIsLostAndBack(t *testing.T) {
 	if refused, ok := errors.AsType[*live.Refusal](err); !ok || refused.Status != http.StatusServiceUnavailable || !strings.Contains(err.Error(), "it is tried again") {
 		t.Errorf("kill: %v", err)
 	}
-	if err := c.supervisor.Restart(t.Context(), "a"); err != nil { // behind its back
+	if err := c.supervisor.Restart(t.Context(), "a"); err != nil { // unnoticed by the session
 		t.Fatal(err)
 	}
 	calls := s.State().Loads[0].Total.OK
@@ -334,7 +334,7 @@ func TestControlIsLostAndBack(t *testing.T) {
 	s.do(live.Command{Do: live.ActionKill, Replicas: []string{"a"}})
 }
 
-// A scenario sets the stage and goes on by itself, until another one or none takes its place.
+// A scenario prepares the cluster and runs by itself until another one, or none, replaces it.
 func TestScenario(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2, 3)
@@ -354,7 +354,7 @@ func TestScenario(t *testing.T) {
 	select {
 	case <-first:
 	default:
-		t.Error("the first scenario goes on beside the second")
+		t.Error("the first scenario still runs after the second has begun")
 	}
 	now = s.await("the stage of the other", func(now live.State) bool { return now.Scenario.Name == "one-crash" && now.Scenario.Done == 1 })
 	if now.Plans[1].On {
@@ -364,8 +364,8 @@ func TestScenario(t *testing.T) {
 	s.await("no scenario", func(now live.State) bool { return now.Scenario == live.Scenario{} })
 }
 
-// A cluster that cannot be reached is told, and tried again.
-func TestClusterThatIsNotThere(t *testing.T) {
+// The state says why a cluster cannot be reached.
+func TestUnreachableCluster(t *testing.T) {
 	t.Parallel()
 	addr := claim(t, 1)[0]
 	s := play(t, Config{Cluster: &cluster.Target{Control: []string{addr}}})
