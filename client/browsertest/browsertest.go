@@ -1,5 +1,5 @@
-// Package browsertest drives a Chromium for the tests of pages, and notes what must not happen in
-// one. Nothing but tests may import it.
+// Package browsertest drives a Chromium in the tests of pages and records errors and requests of a
+// page. Only tests may import it.
 package browsertest
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium starts the browser that all tests share; each has tabs of its own.
+// chromium starts the browser, which all tests share; each opens its own tabs.
 var chromium = sync.OnceValues(func() (context.Context, error) {
 	var path string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "headless_shell"} {
@@ -33,7 +33,7 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path))
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // it refuses root with its sandbox
+		options = append(options, chromedp.NoSandbox) // Chromium's sandbox does not run as root
 	}
 	ctx, _ := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, _ = chromedp.NewContext(ctx)
@@ -46,27 +46,27 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 
 var endChromium = func() {}
 
-// Main runs the tests of a package and ends the browser.
+// Main is a TestMain: it runs the tests, ends the browser, and exits.
 func Main(m *testing.M) {
 	code := m.Run()
 	End()
 	os.Exit(code)
 }
 
-// End ends the browser, if a test has opened it.
+// End ends the browser if a test has started it.
 func End() { endChromium() }
 
-// Tab is a tab that notes what must not happen.
+// Tab is a browser tab that records requests and errors of its page.
 type Tab struct {
 	context.Context
 	T testing.TB
 
 	mu       sync.Mutex
-	requests []string // all that were made
-	problems []string // errors, and what was written to the console
+	requests []string // URLs
+	problems []string // errors and messages on the console
 }
 
-// Open opens a tab that is closed at the end of the test. Without a browser the test is skipped.
+// Open opens a tab and closes it at the end of the test. It skips the test if there is no browser.
 func Open(t testing.TB) *Tab {
 	t.Helper()
 	root, err := chromium()
@@ -74,13 +74,13 @@ func Open(t testing.TB) *Tab {
 		t.Skip(err)
 	}
 	b := &Tab{T: t}
-	ctx, end := chromedp.NewContext(root, chromedp.WithListener(b.note))
+	ctx, end := chromedp.NewContext(root, chromedp.WithListener(b.onEvent))
 	t.Cleanup(end)
 	b.Context = ctx
 	return b
 }
 
-func (b *Tab) note(event any) {
+func (b *Tab) onEvent(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch e := event.(type) {
@@ -95,6 +95,7 @@ func (b *Tab) note(event any) {
 	}
 }
 
+// Do executes steps in the tab. It fails the test if one fails.
 func (b *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	b.T.Helper()
 	if err := chromedp.Do(b, steps...); err != nil {
@@ -102,7 +103,7 @@ func (b *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Evaluate returns the value of an expression in the page.
+// Evaluate returns the value of a JavaScript expression in the page. It awaits promises.
 func Evaluate[T any](b *Tab, expression string) T {
 	b.T.Helper()
 	v, err := chromedp.Run(b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -112,7 +113,7 @@ func Evaluate[T any](b *Tab, expression string) T {
 	return v
 }
 
-// View sets the width of the screen and the theme that the system prefers.
+// View sets the width of the screen in pixels and the preferred theme, light or dark.
 func (b *Tab) View(width int64, theme string) {
 	b.T.Helper()
 	b.Do(chromedp.EmulateViewport(width, 900), chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -132,9 +133,9 @@ func (b *Tab) Load(address string) {
 	b.Until(`"ready" in document.documentElement.dataset`)
 }
 
-const patience = 2 * time.Minute // for what must happen, on a machine however slow
+const patience = 2 * time.Minute // only a hang can reach it
 
-// Until waits until an expression is true in the page. The test fails when it does not become so.
+// Until waits until a JavaScript expression is true in the page. It fails the test after two minutes.
 func (b *Tab) Until(expression string) {
 	b.T.Helper()
 	if !Evaluate[bool](b, fmt.Sprintf(`new Promise((done) => {
@@ -146,14 +147,14 @@ func (b *Tab) Until(expression string) {
 		};
 		look();
 	})`, patience.Milliseconds(), expression)) {
-		b.T.Fatalf("after %v not yet: %s\nThe page:\n%.2000s", patience, expression, b.Text("body"))
+		b.T.Fatalf("not true after %v: %s\nThe page:\n%.2000s", patience, expression, b.Text("body"))
 	}
 }
 
-// Box is where an element is in the window.
+// Box is the position and size of an element in the window, in pixels.
 type Box struct{ X, Y, Width, Height float64 }
 
-// Box scrolls to an element and returns where it is.
+// Box scrolls to an element and returns its box.
 func (b *Tab) Box(selector string) Box {
 	b.T.Helper()
 	v := Evaluate[[]float64](b, fmt.Sprintf(`((e) => {
@@ -164,17 +165,17 @@ func (b *Tab) Box(selector string) Box {
 	return Box{v[0], v[1], v[2], v[3]}
 }
 
-// Text returns the text of an element as it is to be read.
+// Text returns the visible text of an element.
 func (b *Tab) Text(selector string) string {
 	b.T.Helper()
 	return Evaluate[string](b, fmt.Sprintf("document.querySelector(%q).innerText", selector))
 }
 
-// Painted waits until what was changed has been painted.
+// Painted is an expression that waits until changes of the page have been painted.
 const Painted = `new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true))))`
 
-// TooWide returns an expression for what reaches beyond a page of that width, in pixels, that can
-// be scrolled sideways; its value is empty when it cannot.
+// TooWide returns an expression that lists the elements wider than the given width in pixels. Its
+// value is empty if the page cannot be scrolled sideways.
 func TooWide(width int64) string {
 	return fmt.Sprintf(`(() => {
 	const width = Math.min(document.documentElement.clientWidth, %d);
@@ -184,8 +185,8 @@ func TooWide(width int64) string {
 })()`, width)
 }
 
-// MustBeQuiet fails the test when the page has met an error, or has made a request for what is not
-// at the address.
+// MustBeQuiet fails the test if the page has had an error or has requested a URL that does not begin
+// with the address.
 func (b *Tab) MustBeQuiet(address string) {
 	b.T.Helper()
 	Evaluate[bool](b, Painted)
@@ -196,11 +197,11 @@ func (b *Tab) MustBeQuiet(address string) {
 	}
 	for _, r := range b.requests {
 		if !strings.HasPrefix(r, address) && !strings.HasPrefix(r, "data:") {
-			b.T.Errorf("the page asked for %s", r)
+			b.T.Errorf("the page requested %s", r)
 		}
 	}
 	if len(b.requests) == 0 {
-		b.T.Error("no request was seen, not even that for the page: the test sees nothing")
+		b.T.Error("recorded no request, not even the one for the page")
 	}
 	b.problems = nil
 }

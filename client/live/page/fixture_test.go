@@ -17,14 +17,14 @@ import (
 
 func TestMain(m *testing.M) { browsertest.Main(m) }
 
-// session is a made-up session, which goes on when the test says so.
+// session replays testdata/fixture.json, as far as the test has played it.
 type session struct {
 	Guide live.About `json:"about"`
 	State live.State
 	Diffs []live.Diff
 	Way   live.Call `json:"call"`
 
-	commands chan live.Command // that were done
+	commands chan live.Command // executed commands
 
 	mu      sync.Mutex
 	failure error // of the next command
@@ -53,7 +53,7 @@ func (s *session) failNext(err error) {
 	s.failure = err
 }
 
-// show is a session with its server and a tab that shows it.
+// show is a session with its server and a browser tab that shows it.
 type show struct {
 	*browsertest.Tab
 	made   *session
@@ -64,7 +64,7 @@ type show struct {
 
 const token = "long-enough-for-a-token"
 
-// newShow serves the first state of the made-up session, and opens a tab of that width.
+// newShow serves the first state of the session and opens a tab of the given width and theme.
 func newShow(t *testing.T, width int64, theme string) *show {
 	t.Helper()
 	if testing.Short() {
@@ -100,7 +100,7 @@ func newShow(t *testing.T, width int64, theme string) *show {
 	return s
 }
 
-// play goes on by n frames; by all with a negative number.
+// play publishes the next n frames, or all that are left if n is negative.
 func (s *show) play(n int) {
 	if n < 0 {
 		n = len(s.made.Diffs)
@@ -113,7 +113,8 @@ func (s *show) play(n int) {
 	s.made.Diffs = s.made.Diffs[n:]
 }
 
-// clone returns the state with lists of its own, as those that the server has been given are its.
+// clone returns a copy of the state that shares no lists with it, since the server keeps those that
+// were published.
 func clone(s live.State) live.State {
 	s.Attempts.Items = slices.Clone(s.Attempts.Items)
 	s.Bands.Items = slices.Clone(s.Bands.Items)
@@ -124,7 +125,7 @@ func clone(s live.State) live.State {
 	return s
 }
 
-// line is a listener that can be cut: its connections end, and no new one lasts.
+// line is a listener that can be cut: it closes its connections and, while it is down, all new ones.
 type line struct {
 	net.Listener
 	mu    sync.Mutex

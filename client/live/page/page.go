@@ -1,5 +1,5 @@
-// Package page is the page of crashlab live: HTML, its style and its script, which ask nothing of
-// the network but the server that they come from.
+// Package page has the files of the page of crashlab live: HTML, style and scripts. The page needs no
+// network beyond the server that serves it, which is package web.
 package page
 
 import (
@@ -14,14 +14,14 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// scripts are the page's own, in the order in which they are run.
+// scripts are the page's scripts, in the order in which they run.
 var scripts = []string{
 	"store.js", "stage.js", "tips.js", "connection.js", "figures.js", "history.js", "way.js", "fields.js", "controls.js", "page.js",
 }
 
-// Handler serves the page at / and its files beside it. None of them is secret: the page has no
-// data but what it asks for. It works under a content-security policy that allows nothing inline,
-// and nothing from elsewhere.
+// Handler returns a handler that serves the page at / and its files beside it. The files have no
+// secrets: the page requests all data with its token. It works under a content-security policy that
+// allows only scripts and styles from the same server, and nothing inline.
 func Handler() http.Handler {
 	const html, style, script = "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8"
 	files := map[string]file{
@@ -56,7 +56,7 @@ func ownScript() string {
 func asset(name string) string {
 	text, err := assets.ReadFile("assets/" + name)
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // cannot happen: the file is embedded
 	}
 	return string(text)
 }

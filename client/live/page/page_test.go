@@ -13,13 +13,13 @@ import (
 	"example.com/crashlab/client/live"
 )
 
-// untilText waits until an element's text has a part.
+// untilText waits until an element's text contains part.
 func (s *show) untilText(selector, part string) {
 	s.T.Helper()
 	s.Until(fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, part))
 }
 
-// origin is what all requests of the page begin with.
+// origin returns the prefix of all requests of the page.
 func (s *show) origin() string { return strings.TrimSuffix(s.url, "#"+token) }
 
 func (s *show) click(selector string) {
@@ -28,7 +28,7 @@ func (s *show) click(selector string) {
 	s.Do(chromedp.MouseClickXY(box.X+box.Width/2, box.Y+box.Height/2))
 }
 
-// enter puts a value into a field, as a user does who then leaves it.
+// enter sets a field to a value, like a user who then leaves the field.
 func (s *show) enter(selector, value string) {
 	s.T.Helper()
 	browsertest.Evaluate[bool](s.Tab, fmt.Sprintf(`((e) => {
@@ -39,8 +39,8 @@ func (s *show) enter(selector, value string) {
 	})(document.querySelector(%[1]q))`, selector, value))
 }
 
-// The figures and the lanes show what the server says, and change with it.
-func TestPageShowsTheSession(t *testing.T) {
+// The figures and the lanes show the session's state and follow it.
+func TestPageShowsState(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")
 	s.untilText("[data-load=A] [data-term=success]", "100%")
@@ -49,7 +49,7 @@ func TestPageShowsTheSession(t *testing.T) {
 	s.play(12)
 	s.untilText("[data-replica=b]", "○ down")
 	s.untilText("#marks", "b")
-	s.untilFigures() // of differences: a tab that gets too many at a time is sent a state in their place
+	s.untilFigures() // before the next differences: a tab that gets too many at once gets a state instead
 	s.play(-1)
 	s.untilText("[data-replica=b]", "1 ✖")
 	s.untilText("[data-replica=d]", "ready")
@@ -68,13 +68,13 @@ func (s *show) untilFigures() {
 	}
 }
 
-// A click on an attempt shows the way of its call, as do the keys.
-func TestPageShowsTheWayOfACall(t *testing.T) {
+// A click on an attempt shows the path of its call, and Escape hides it.
+func TestPageShowsCall(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")
 	s.play(-1)
 	s.untilText("[data-replica=d]", "ready")
-	// A bar is where the pointer becomes a hand.
+	// The pointer is a hand above a bar.
 	at := browsertest.Evaluate[[]float64](s.Tab, `(() => {
 		const lanes = document.querySelector("#lanes");
 		lanes.scrollIntoView({block: "center", behavior: "instant"});
@@ -89,7 +89,7 @@ func TestPageShowsTheWayOfACall(t *testing.T) {
 		return [];
 	})()`)
 	if len(at) == 0 {
-		t.Fatal("no bar is found in the lanes")
+		t.Fatal("found no bar in the lanes")
 	}
 	s.Do(chromedp.MouseClickXY(at[0], at[1]))
 	s.Until(`/^Call \d+/.test(document.querySelector("#way").innerText)`)
@@ -97,14 +97,14 @@ func TestPageShowsTheWayOfACall(t *testing.T) {
 	s.untilText("#way", "Click an attempt")
 }
 
-// What the server knows of a call is shown.
-func TestPageDescribesACall(t *testing.T) {
+// The keys choose calls in trouble, and the page shows what the server knows about a call.
+func TestPageDescribesCall(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 390, "dark")
 	s.play(-1)
 	s.untilText("[data-replica=d]", "ready")
 	s.Do(chromedp.Focus("#lanes"))
-	for range 200 { // from call in trouble to call in trouble, until the one that the session knows
+	for range 200 { // until the call that the session knows is chosen
 		s.Do(chromedp.KeyEvent(kb.ArrowUp))
 		s.Until(`document.querySelector("#way").ariaBusy === "false"`)
 		if strings.HasPrefix(s.Text("#way"), fmt.Sprintf("Call %d of load %s: ok", s.made.Way.Number, s.made.Way.Load)) {
@@ -117,7 +117,7 @@ func TestPageDescribesACall(t *testing.T) {
 	}
 }
 
-// A picture that is frozen stays as it is, whatever happens, and goes on where the session then is.
+// A frozen picture does not change. When it continues, it shows the present state.
 func TestPageFreezes(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")
@@ -134,20 +134,20 @@ func TestPageFreezes(t *testing.T) {
 	s.untilText("[data-replica=b]", "1 ✖")
 	browsertest.Evaluate[bool](s.Tab, browsertest.Painted)
 	if after := browsertest.Evaluate[string](s.Tab, picture); after != before {
-		t.Error("the frozen picture changes")
+		t.Error("the frozen picture has changed")
 	}
 	s.click("#freeze")
 	s.untilText("#connection", "live")
 	s.untilText("[data-replica=d]", "ready")
 	browsertest.Evaluate[bool](s.Tab, browsertest.Painted)
 	if after := browsertest.Evaluate[string](s.Tab, picture); after == before {
-		t.Error("the picture does not go on")
+		t.Error("the picture did not continue")
 	}
 	s.MustBeQuiet(s.origin())
 }
 
-// Each control sends its command, and there is one for every setting, fault and rule of
-// relaunching.
+// Each control sends its command, and there is a control for every setting, fault and field of the
+// restart policy.
 func TestControls(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")

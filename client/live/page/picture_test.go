@@ -12,11 +12,11 @@ import (
 	"example.com/crashlab/client/browsertest"
 )
 
-var pictures = flag.String("pictures", "", "write pictures of the page to this folder, to be looked at")
+var pictures = flag.String("pictures", "", "write screenshots of the page to this folder")
 
 func TestPictures(t *testing.T) {
 	if *pictures == "" {
-		t.Skip("only with -pictures FOLDER, for people to look at")
+		t.Skip("writes screenshots for people to look at: want -pictures FOLDER")
 	}
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {

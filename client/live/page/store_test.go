@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/live"
 )
 
-// A state and the differences since make what a later state makes.
+// A state with later differences gives the page's store the same contents as the later state.
 func TestStoreFollowsDifferences(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of a browser")
@@ -40,13 +40,12 @@ func TestStoreFollowsDifferences(t *testing.T) {
 		}
 		followed := storeAfter(b, first, spell(made.Diffs[:i+1]))
 		if whole := storeAfter(b, spell(state), "[]"); followed != whole {
-			t.Fatalf("after %d differences the page has\n%s\nwant as of the state\n%s", i+1, followed, whole)
+			t.Fatalf("after %d differences the store has\n%s\nwant\n%s", i+1, followed, whole)
 		}
 	}
 }
 
-// forget returns a difference that follows others, by which the first items of each list are
-// dropped.
+// forget returns a difference to follow the others that drops the first items of each list.
 func forget(s live.State, diffs []live.Diff) live.Diff {
 	for _, d := range diffs {
 		s.Apply(d)
@@ -61,12 +60,12 @@ func forget(s live.State, diffs []live.Diff) live.Diff {
 func spell(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // texts and numbers
+		panic(err) // cannot happen: the values are texts and numbers
 	}
 	return string(text)
 }
 
-// storeAfter returns what the page's store has after a state and differences, as JSON.
+// storeAfter returns the contents of the page's store after a state and differences, as JSON.
 func storeAfter(b *browsertest.Tab, state, diffs string) string {
 	return browsertest.Evaluate[string](b, fmt.Sprintf(`(() => {
 		"use strict";
@@ -75,7 +74,7 @@ func storeAfter(b *browsertest.Tab, state, diffs string) string {
 		takeState(%s);
 		for (const diff of %s) takeDiff(diff);
 		const { n, ...columns } = scene.traffic.attempts;
-		for (const name of ["row", "at"]) delete columns[name]; // which depend on where one begins to look
+		for (const name of ["row", "at"]) delete columns[name]; // these depend on where the store began
 		for (const name in columns) columns[name] = Array.from(columns[name].subarray(0, n));
 		const { now, replicas, loads, bands, current, crashes, marks } = scene;
 		return JSON.stringify({ state, now, replicas, loads, bands, current, crashes, marks, columns });

@@ -21,23 +21,22 @@ func (s *show) next() live.Command {
 	case c := <-s.made.commands:
 		return c
 	case <-time.After(2 * time.Minute):
-		s.T.Fatal("no command has come")
+		s.T.Fatal("no command within 2 minutes")
 		return live.Command{}
 	}
 }
 
-// spell returns a command as JSON, in which what it points at can be compared.
+// spell returns a command as JSON, to compare commands with pointers.
 func spell(c live.Command) string {
 	text, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // texts and numbers
+		panic(err) // cannot happen: the values are texts and numbers
 	}
 	return string(text)
 }
 
-// What is wrong with a value is said beside its field, and what else fails above the page; both say
-// what to do.
-func TestPageSaysWhatFails(t *testing.T) {
+// An error in a value is shown beside its field, and any other error in a message.
+func TestPageShowsErrors(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 390, "light")
 	s.made.failNext(&live.FieldError{Field: "crash_probability", Err: errors.New("crash_probability 7: want 0 to 1")})
@@ -55,7 +54,7 @@ func TestPageSaysWhatFails(t *testing.T) {
 	s.Until(`document.querySelector("#messages").children.length === 0`)
 }
 
-// A lost connection is said, and comes back by itself with all that happened since.
+// The page reports a lost connection, reconnects by itself, and then shows the present state.
 func TestPageReconnects(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "light")
@@ -70,7 +69,7 @@ func TestPageReconnects(t *testing.T) {
 	s.Until(`!document.querySelector("#messages").textContent.includes("does not answer")`)
 }
 
-// Without the token the page says what to do.
+// Without a valid token the page says what to do.
 func TestPageWithoutToken(t *testing.T) {
 	t.Parallel()
 	for _, fragment := range []string{"", "#another"} {
@@ -80,8 +79,8 @@ func TestPageWithoutToken(t *testing.T) {
 	}
 }
 
-// A cluster that went away is said.
-func TestPageSaysThatTheClusterIsGone(t *testing.T) {
+// The page reports that the control service is lost, until it is back.
+func TestPageReportsLostCluster(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 390, "light")
 	state := clone(s.made.State)
@@ -96,8 +95,8 @@ func TestPageSaysThatTheClusterIsGone(t *testing.T) {
 	s.Until(`document.querySelector("#messages").children.length === 0`)
 }
 
-// The theme is the system's until the button says another, which lasts.
-func TestPageHasThemes(t *testing.T) {
+// The page follows the system's theme until the user chooses one, which lasts.
+func TestThemes(t *testing.T) {
 	t.Parallel()
 	s := newShow(t, 1280, "dark")
 	theme := func(want string) {
@@ -109,14 +108,14 @@ func TestPageHasThemes(t *testing.T) {
 	theme("light")
 	s.click("#theme")
 	theme("dark")
-	s.Do(chromedp.Navigate("about:blank")) // else it is the same document
+	s.Do(chromedp.Navigate("about:blank")) // so that Load opens a new document
 	s.Load(s.url)
 	theme("dark")
 	s.MustBeQuiet(s.origin())
 }
 
-// Whatever the width and the theme, nothing is wider than the screen, and a tooltip is to be had by
-// keyboard.
+// At every width the page fits the screen, the keyboard reaches tooltips, controls have names, and
+// all terms are explained.
 func TestPageFitsAndExplains(t *testing.T) {
 	t.Parallel()
 	for _, width := range []int64{390, 1280} {

@@ -8,18 +8,16 @@ import (
 	"strings"
 )
 
-// policy has the browser load and connect to nothing but this server, and shows the page in no
-// frame.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+// contentPolicy restricts the page to this server and forbids showing it in a frame.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// guard lets requests of the page pass, and no others: none under another name of the host, as a
-// name that is bound to our address by its owner, none from another site, and to /api/ none without
-// the token.
+// guard accepts only requests of the page. It refuses requests that name another host, which
+// prevents DNS rebinding, requests from other sites, and requests to /api/ without the token.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -27,21 +25,20 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		api := strings.HasPrefix(r.URL.Path, "/api/")
 		switch {
-		case !s.knows(r.Host):
-			fail(w, http.StatusForbidden, fmt.Errorf("host %q: want the address of the URL that was printed", r.Host))
+		case !s.isHost(r.Host):
+			fail(w, http.StatusForbidden, fmt.Errorf("host %q: want the address in the printed URL", r.Host))
 		case !s.sameOrigin(r, api):
-			fail(w, http.StatusForbidden, fmt.Errorf("origin %q: requests of other sites are not allowed", r.Header.Get("Origin")))
+			fail(w, http.StatusForbidden, fmt.Errorf("origin %q: requests from other sites are not allowed", r.Header.Get("Origin")))
 		case api && !s.authorized(r):
-			fail(w, http.StatusUnauthorized, fmt.Errorf("no token, or another one: open the URL that was printed"))
+			fail(w, http.StatusUnauthorized, fmt.Errorf("the token is missing or wrong: open the printed URL"))
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// knows reports whether the server is meant by a Host header. Where connections are secured, the
-// browser has checked its name.
-func (s *Server) knows(host string) bool {
+// isHost reports whether a Host header names this server. With TLS the browser has checked the name.
+func (s *Server) isHost(host string) bool {
 	if s.TLS != nil {
 		return true
 	}
@@ -57,8 +54,8 @@ func (s *Server) knows(host string) bool {
 	return false
 }
 
-// sameOrigin reports whether a request comes from our page, or from no page. A link on another site
-// may lead to the page.
+// sameOrigin reports whether a request comes from the page or from no page at all. Links from other
+// sites to the page itself are allowed.
 func (s *Server) sameOrigin(r *http.Request, api bool) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); api && site != "" && site != "same-origin" && site != "none" {
 		return false

@@ -10,31 +10,30 @@ import (
 )
 
 const (
-	// queued is how many differences wait for a tab before it gets a state in their place: three
-	// seconds of them.
-	queued = 32
-	// silence is the longest time without a difference.
-	silence = time.Second
-	// MaxTabs is how many tabs are served at a time.
+	// maxQueued is how many differences may wait for a tab before it gets a state instead: those of
+	// three seconds.
+	maxQueued = 32
+	// maxSilence is the longest time without a difference.
+	maxSilence = time.Second
+	// MaxTabs is the greatest number of tabs at a time.
 	MaxTabs = 64
 )
 
-// hub gives each state to the tabs: as the difference from the one before, or whole. The session
-// never waits for a tab.
+// hub sends each state to the tabs, as a difference or whole. The session never waits for a tab.
 type hub struct {
 	mu    sync.Mutex
-	state live.State // that the tabs have, but for those that are behind
+	state live.State // the state of all tabs that are not behind
 	tabs  map[*tab]bool
 }
 
-// tab is a page that reads.
+// tab is an open page.
 type tab struct {
 	frames chan []byte   // differences
-	behind bool          // it wants a state next; under hub.mu
-	news   chan struct{} // has room for one: there is a frame, or behind is set
+	behind bool          // it needs a whole state next; guarded by hub.mu
+	ready  chan struct{} // of capacity one: there is a frame, or behind is set
 }
 
-// publish takes a later state.
+// publish sends a state to the tabs.
 func (h *hub) publish(s live.State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -46,7 +45,7 @@ func (h *hub) publish(s live.State) {
 		return
 	}
 	d := live.Difference(h.state, s)
-	if d.Empty() && time.Duration(s.Now-h.state.Now) < silence {
+	if d.Empty() && time.Duration(s.Now-h.state.Now) < maxSilence {
 		return
 	}
 	h.state = s
@@ -69,12 +68,12 @@ func (h *hub) publish(s live.State) {
 
 func (t *tab) wake() {
 	select {
-	case t.news <- struct{}{}:
+	case t.ready <- struct{}{}:
 	default:
 	}
 }
 
-// join returns a new tab, which wants a state first; nil when there are too many.
+// join returns a new tab, or nil if there are too many.
 func (h *hub) join() *tab {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -84,7 +83,7 @@ func (h *hub) join() *tab {
 	if h.tabs == nil {
 		h.tabs = map[*tab]bool{}
 	}
-	t := &tab{frames: make(chan []byte, queued), news: make(chan struct{}, 1), behind: true}
+	t := &tab{frames: make(chan []byte, maxQueued), ready: make(chan struct{}, 1), behind: true}
 	t.wake()
 	h.tabs[t] = true
 	return t
@@ -102,7 +101,7 @@ func (h *hub) count() int {
 	return len(h.tabs)
 }
 
-// next returns the message that a tab gets next; nil when there is none yet.
+// next returns the next message for a tab, or nil if there is none yet.
 func (h *hub) next(t *tab) []byte {
 	if s, ok := h.catchUp(t); ok {
 		return message("state", s)
@@ -115,8 +114,8 @@ func (h *hub) next(t *tab) []byte {
 	}
 }
 
-// catchUp returns the state for a tab that is behind. What was queued for it is dropped, and the
-// differences from that state on are queued again.
+// catchUp returns the state for a tab that is behind. It drops what is queued for the tab; later
+// differences apply to the returned state.
 func (h *hub) catchUp(t *tab) (live.State, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -134,7 +133,7 @@ func (h *hub) catchUp(t *tab) (live.State, bool) {
 func message(event string, data any) []byte {
 	text, err := json.Marshal(data)
 	if err != nil {
-		panic(err) // numbers, texts and times
+		panic(err) // cannot happen: the data are numbers, texts and times
 	}
 	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event, text)
 }

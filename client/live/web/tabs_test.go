@@ -54,7 +54,7 @@ func (r *reader) next() (event, data string) {
 	}
 }
 
-// film is a session of which each frame has a mark.
+// film makes the states of a session in which each frame has a mark.
 type film struct {
 	fold  *live.Fold
 	began time.Time
@@ -76,8 +76,8 @@ func (f *film) next() live.State {
 	return f.fold.State()
 }
 
-// follow reads events until the tab has the frame, and returns its state and how many whole ones it
-// got.
+// follow reads events until the tab has the frame, and returns its state and the number of whole
+// states that it received.
 func (r *reader) follow(frame uint64) (state live.State, whole int) {
 	r.t.Helper()
 	for state.Frame < frame {
@@ -111,7 +111,7 @@ func (r *reader) wants(state live.State) {
 	}
 }
 
-// Ten tabs, those that come late too, have the state.
+// Ten tabs have the current state, even those that joined late.
 func TestTabs(t *testing.T) {
 	t.Parallel()
 	s, base := serve(t, new(Server))
@@ -126,22 +126,22 @@ func TestTabs(t *testing.T) {
 	last = f.next()
 	s.Publish(last)
 	if event, _ := tabs[0].next(); event != "about" {
-		t.Errorf("the first event is %s", event)
+		t.Errorf("the first event is %s, want about", event)
 	}
 	for _, tab := range tabs {
 		tab.wants(last)
 	}
 	if n := s.Tabs(); n != 10 {
-		t.Errorf("%d tabs", n)
+		t.Errorf("%d tabs, want 10", n)
 	}
 }
 
-// A tab that reads nothing delays nobody, and has the state as soon as it reads: whole, with what
-// it missed left out.
+// A tab that does not read delays nothing. When it reads again, it gets the whole state instead of
+// the differences that it missed.
 func TestSlowTab(t *testing.T) {
 	t.Parallel()
 	s, base := serve(t, new(Server))
-	f := newFilm(strings.Repeat(" a mark of many words", 2000)) // so that buffers are full soon
+	f := newFilm(strings.Repeat(" a mark of many words", 2000)) // fills buffers quickly
 	slow, quick := tabOf(t, base), tabOf(t, base)
 	slow.next()
 	for s.Tabs() < 2 {
@@ -159,7 +159,7 @@ func TestSlowTab(t *testing.T) {
 	}
 }
 
-// Tabs that have gone are forgotten, and no more than the most are served.
+// At most MaxTabs tabs are served, and closed tabs make room for others.
 func TestTooManyTabs(t *testing.T) {
 	t.Parallel()
 	s, base := serve(t, new(Server))
@@ -168,7 +168,7 @@ func TestTooManyTabs(t *testing.T) {
 		tabs = append(tabs, tabOf(t, base))
 	}
 	if code, body, _ := ask(t, "GET", base+"/api/events", "", "Authorization", bearer); code != 503 || !strings.Contains(body, "close one") {
-		t.Errorf("one more: %d, %s", code, body)
+		t.Errorf("tab %d: status %d, %s; want 503", MaxTabs+1, code, body)
 	}
 	for _, tab := range tabs {
 		tab.body.Close()
@@ -178,7 +178,7 @@ func TestTooManyTabs(t *testing.T) {
 	}
 }
 
-// While nothing changes, tabs are told the time once a second, and no more.
+// While nothing changes, tabs get a difference with the time once a second.
 func TestSilence(t *testing.T) {
 	var h hub
 	tab := h.join()

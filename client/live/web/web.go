@@ -1,8 +1,9 @@
-// Package web serves the page of a live session: its files, its state as server-sent events, and
-// its commands. Package live documents the protocol.
+// Package web serves a live session over HTTP: the page's files, the session's state as server-sent
+// events, and its commands. Package live documents the protocol. Use it to show a live session, or
+// another implementation of Session, in browsers.
 //
-// It serves whoever has the token, by loopback only unless connections are secured and the token
-// was chosen: see [Listen].
+// Anyone with the token may do everything. Listen therefore accepts addresses beyond loopback only
+// with TLS and a token that the user has chosen.
 package web
 
 import (
@@ -26,30 +27,31 @@ import (
 
 const (
 	maxBody = 64 << 10
-	// writePatience is how long a tab that sleeps may leave a message unread. Then its connection
-	// is closed; it comes again.
-	writePatience = 30 * time.Second
-	endPatience   = time.Second
+	// writeTimeout is how long a tab may leave a message unread, such as one on a machine that
+	// sleeps. The server then closes its connection, and the tab reconnects.
+	writeTimeout    = 30 * time.Second
+	shutdownTimeout = time.Second
 )
 
-// Session is what the page is of. Its methods may be called by any goroutine.
+// Session is the session that a Server serves. Its methods must be safe for concurrent use.
 type Session interface {
-	// About is what does not change.
+	// About returns what does not change in the session.
 	About() live.About
-	// Call returns the way of a call; false where it is not known.
+	// Call returns a call with its attempts, or false if it is not known.
 	Call(load string, number int) (live.Call, bool)
-	// Do does a command. An error that is no [*live.Refusal] is the command's fault.
+	// Do executes a command. A [*live.Refusal] has the status of the reply; any other error is
+	// reported with the status 400.
 	Do(ctx context.Context, c live.Command) (live.Done, error)
 }
 
-// Server serves one session.
+// Server serves a session. Session and Token are required.
 type Server struct {
 	Session Session
-	// Token is what requests must have. Make one with [NewToken].
+	// Token is the token that requests must have; [NewToken] returns one.
 	Token string
-	// Page serves the page at / and its files beside it; nil: there is none.
+	// Page serves the page at / and its files beside it. If nil, there is no page.
 	Page http.Handler
-	// TLS secures the connections; nil: they are not secured.
+	// TLS, if not nil, secures the connections.
 	TLS *tls.Config
 
 	addr net.Addr
@@ -62,7 +64,8 @@ func NewToken() string { return rand.Text() }
 // ErrExposed is wrapped by the error for an address that other machines can reach.
 var ErrExposed = errors.New("other machines can reach it: want an address on loopback, such as 127.0.0.1:7180, or TLS and a token of your own")
 
-// Listen listens at HOST:PORT, which must be on loopback unless it is secured.
+// Listen listens at HOST:PORT. Unless secured is true, the host must be on loopback; otherwise the
+// error wraps [ErrExposed].
 func Listen(addr string, secured bool) (net.Listener, error) {
 	l, err := transport.Listen(addr, secured)
 	switch {
@@ -74,8 +77,8 @@ func Listen(addr string, secured bool) (net.Listener, error) {
 	return l, err
 }
 
-// URL returns the URL of the page at a listener, with the token. A listener at all addresses is
-// reached by the name of this machine.
+// URL returns the URL of the page at a listener, with the token. If the listener is at all addresses,
+// the URL has the name of this machine.
 func (s *Server) URL(l net.Listener) string {
 	addr := l.Addr().String()
 	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {
@@ -87,18 +90,18 @@ func (s *Server) URL(l net.Listener) string {
 	return fmt.Sprintf("%s://%s/#%s", s.scheme(), addr, s.Token)
 }
 
-// Publish gives the tabs a state. States come in their order, one call at a time. It does not wait
-// for a tab.
+// Publish sends a state to the tabs. States must be published in order; calls must not overlap. It
+// never waits for a tab.
 func (s *Server) Publish(state live.State) { s.hub.publish(state) }
 
-// Tabs returns how many tabs read.
+// Tabs returns the number of open tabs.
 func (s *Server) Tabs() int { return s.hub.count() }
 
-// Serve serves on the listener, which it closes, until ctx ends. Its error is that of a listener
-// that fails.
+// Serve serves on the listener until ctx ends, then closes it and returns nil. It returns an error
+// only if the listener fails.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.addr = l.Addr()
-	serving, end := context.WithCancel(ctx) // of the tabs
+	serving, end := context.WithCancel(ctx) // for the tabs
 	defer end()
 	server := &http.Server{
 		Handler: s.guard(s.routes()), TLSConfig: s.TLS,
@@ -118,7 +121,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if server.Shutdown(late) != nil {
 		server.Close()
@@ -141,7 +144,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// events serves a tab.
+// events serves the events of a tab.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	t := s.hub.join()
 	if t == nil {
@@ -152,7 +155,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	to := http.NewResponseController(w)
 	write := func(message []byte) bool {
-		if to.SetWriteDeadline(time.Now().Add(writePatience)) != nil {
+		if to.SetWriteDeadline(time.Now().Add(writeTimeout)) != nil {
 			return false
 		}
 		_, err := w.Write(message)
@@ -166,7 +169,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		select {
-		case <-t.news:
+		case <-t.ready:
 		case <-r.Context().Done():
 			return
 		}
@@ -227,5 +230,5 @@ func fail(w http.ResponseWriter, status int, err error) {
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) // to one that has gone, if at all
+	json.NewEncoder(w).Encode(body) // fails only if the client has gone
 }

@@ -18,19 +18,19 @@ import (
 
 const token = "the token of this test"
 
-// made is a session that is made up.
-type made struct{ did []live.Command }
+// fakeSession is a session that records kills and refuses all other commands.
+type fakeSession struct{ commands []live.Command }
 
-func (*made) About() live.About { return live.About{Version: "test"} }
+func (*fakeSession) About() live.About { return live.About{Version: "test"} }
 
-func (*made) Call(load string, number int) (live.Call, bool) {
+func (*fakeSession) Call(load string, number int) (live.Call, bool) {
 	return live.Call{Load: load, Number: number}, load == "A" && number == 7
 }
 
-func (m *made) Do(_ context.Context, c live.Command) (live.Done, error) {
+func (f *fakeSession) Do(_ context.Context, c live.Command) (live.Done, error) {
 	switch c.Do {
 	case live.ActionKill:
-		m.did = append(m.did, c)
+		f.commands = append(f.commands, c)
 		return live.Done{Text: "kill"}, nil
 	case live.ActionStop:
 		return live.Done{}, live.Refuse(http.StatusConflict, "replica b has no process")
@@ -43,7 +43,7 @@ func (m *made) Do(_ context.Context, c live.Command) (live.Done, error) {
 func serve(t *testing.T, s *Server) (*Server, string) {
 	t.Helper()
 	if s.Session == nil {
-		s.Session = new(made)
+		s.Session = new(fakeSession)
 	}
 	s.Token = token
 	s.Page = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the page") })
@@ -63,7 +63,8 @@ func serve(t *testing.T, s *Server) (*Server, string) {
 	return s, s.scheme() + "://" + l.Addr().String()
 }
 
-// ask makes a request, with headers as NAME, VALUE, and returns the status and the body.
+// ask makes a request with headers given as NAME, VALUE, ... and returns the status, the body and the
+// headers of the reply.
 func ask(t *testing.T, method, url, body string, headers ...string) (int, string, http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -90,11 +91,10 @@ func ask(t *testing.T, method, url, body string, headers ...string) (int, string
 
 const bearer = "Bearer " + token
 
-// Requests that are not those of our page are refused, each for its reason, and none of them
-// reaches the session.
-func TestRequestsOfOthers(t *testing.T) {
+// Requests that do not come from the page are refused and never reach the session.
+func TestForeignRequests(t *testing.T) {
 	t.Parallel()
-	session := new(made)
+	session := new(fakeSession)
 	_, base := serve(t, &Server{Session: session})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
 	const kill = `{"do":"kill"}`
@@ -105,7 +105,7 @@ func TestRequestsOfOthers(t *testing.T) {
 	}{
 		"no token":                    {"POST", "/api/command", nil, 401},
 		"another token":               {"POST", "/api/command", []string{"Authorization", "Bearer x"}, 401},
-		"the token's beginning":       {"POST", "/api/command", []string{"Authorization", bearer[:20]}, 401},
+		"a prefix of the token":       {"POST", "/api/command", []string{"Authorization", bearer[:20]}, 401},
 		"no token for the events":     {"GET", "/api/events", nil, 401},
 		"no token for a call":         {"GET", "/api/calls/A/7", nil, 401},
 		"another name of the host":    {"POST", "/api/command", []string{"Authorization", bearer, "Host", "evil.example:" + port}, 403},
@@ -126,15 +126,15 @@ func TestRequestsOfOthers(t *testing.T) {
 			t.Errorf("%s: %d, %s, want %d", name, code, body, c.want)
 		}
 	}
-	if len(session.did) != 0 {
-		t.Errorf("done for others: %+v", session.did)
+	if len(session.commands) != 0 {
+		t.Errorf("foreign requests have executed %+v", session.commands)
 	}
 }
 
-// Our own page gets what it asks for, by any name of this machine.
-func TestRequestsOfThePage(t *testing.T) {
+// Requests of the page succeed, by any name of this machine.
+func TestPageRequests(t *testing.T) {
 	t.Parallel()
-	session := new(made)
+	session := new(fakeSession)
 	_, base := serve(t, &Server{Session: session})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
 	for _, host := range []string{"127.0.0.1:" + port, "localhost:" + port, "LOCALHOST:" + port, "[::1]:" + port} {
@@ -151,8 +151,8 @@ func TestRequestsOfThePage(t *testing.T) {
 			t.Errorf("%s: %d, %s", host, code, body)
 		}
 	}
-	if len(session.did) != 4 || session.did[0].Replicas[0] != "b" {
-		t.Errorf("done: %+v", session.did)
+	if len(session.commands) != 4 || session.commands[0].Replicas[0] != "b" {
+		t.Errorf("commands %+v, want four kills of b", session.commands)
 	}
 	if code, body, _ := ask(t, "GET", base+"/api/calls/A/7?token="+strings.ReplaceAll(token, " ", "+"), ""); code != 200 || !strings.Contains(body, `"call":7`) {
 		t.Errorf("a call: %d, %s", code, body)
@@ -188,7 +188,7 @@ func TestListen(t *testing.T) {
 	t.Parallel()
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0"} {
 		if l, err := Listen(addr, false); !errors.Is(err, ErrExposed) {
-			t.Errorf("%s: %v, %v, want that it is exposed", addr, l, err)
+			t.Errorf("%s: got %v, %v; want %v", addr, l, err, ErrExposed)
 		}
 		l, err := Listen(addr, true)
 		if err != nil {
@@ -204,8 +204,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// Where connections are secured, the name is the certificate's affair.
-func TestSecured(t *testing.T) {
+// With TLS the certificate, not the server, checks the name of the host.
+func TestTLS(t *testing.T) {
 	t.Parallel()
 	from := httptest.NewTLSServer(nil)
 	from.Close()
