@@ -1,14 +1,14 @@
-// The connection to the server: what it sends, what is asked of it, and what is said when it fails.
+// The connection to the server: events, commands and messages about failures.
 
 const token = location.hash.slice(1);
-const SILENCE = 5000; // ms without news after which the connection is taken for lost; the server sends something each second
+const SILENCE = 5000; // ms without an event after which the connection counts as lost; the server sends one each second
 const RETRY = 1000; // ms
 
 let source = null;
 let watchdog = 0;
-let lost = 0; // how often in a row
+let lost = 0; // failed connections in a row
 
-// connect opens the stream of events. It begins with a state, so nothing is missed that matters.
+// connect opens the stream of events, which begins with a whole state.
 function connect() {
   source?.close();
   source = new EventSource("api/events?token=" + encodeURIComponent(token));
@@ -25,7 +25,7 @@ function connect() {
   watch();
 }
 
-// watch has the connection taken for lost when there is no news.
+// watch restarts the watchdog of the connection.
 function watch() {
   clearTimeout(watchdog);
   watchdog = setTimeout(() => loseConnection(), SILENCE);
@@ -41,7 +41,7 @@ function news(whole) {
   refresh(whole);
 }
 
-// loseConnection says so, and tries again: an EventSource that got an answer other than a stream does not by itself.
+// loseConnection reports the loss and connects again, which an EventSource that got another answer than a stream does not do.
 function loseConnection() {
   clearTimeout(watchdog);
   source.close();
@@ -51,13 +51,13 @@ function loseConnection() {
   setTimeout(connect, Math.min(RETRY * lost, 5 * RETRY));
 }
 
-// explainLoss asks why the stream cannot be had, as an EventSource does not say.
+// explainLoss finds out why there is no stream, since an EventSource does not tell.
 async function explainLoss() {
   const say = (text) => lost > 0 && complain("connection", text);
   try {
     const response = await fetch("api/calls/A/0", { headers: authorization });
     if (response.status === 401) {
-      say("This page has no valid token. Open the URL that crashlab live has printed in its terminal, all of it.");
+      say("This page has no valid token. Open the URL that crashlab live has printed in its terminal, including the part after #.");
     } else if (response.status === 503) {
       say((await problemOf(response)).error);
     } else {
@@ -78,8 +78,8 @@ async function problemOf(response) {
   }
 }
 
-// ask sends a command. It returns null when it was done, and what is wrong otherwise, which is shown unless the caller can
-// show it beside the field at fault.
+// ask sends a command. It returns null if it has taken effect, and the problem otherwise. It shows the problem unless it is
+// about a field, beside which the caller shows it.
 async function ask(command) {
   let problem = null;
   try {
@@ -95,7 +95,7 @@ async function ask(command) {
   return problem;
 }
 
-// showConnection says that the page has a connection, and whether it shows what comes.
+// showConnection shows that the page is connected or frozen.
 function showConnection() {
   if (stage.frozen) setConnection("frozen", `frozen at ${clock(stage.frozen.now)}`);
   else setConnection("live", "live");
@@ -108,7 +108,7 @@ function setConnection(name, text) {
 
 const MESSAGES = 4; // at most
 
-// complain shows a message until it is closed, withdrawn, or replaced by another about the same.
+// complain shows a message until it is closed, withdrawn, or replaced by another about the same subject.
 function complain(subject, text) {
   const messages = at("messages");
   const old = messages.querySelector(`[data-about="${subject}"]`);

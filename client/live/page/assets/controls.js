@@ -1,8 +1,8 @@
-// What can be done: faults, the cluster, the loads with their policies, scenarios and recordings.
+// The controls: faults, the cluster, the loads with their policies, scenarios and recordings.
 
 let faulty = ""; // the replica whose faults are shown; empty for all
 
-// takeAbout makes the controls, for what the server says can be set.
+// takeAbout makes the controls for the fields that the server lists.
 function takeAbout(next) {
   const before = JSON.stringify(about);
   about = next;
@@ -26,8 +26,8 @@ function makeFaults() {
   });
   label.append(select);
   const set = (name, value) => ask({ do: "faults", ...(faulty ? { replicas: [faulty] } : {}), set: { [name]: value } });
-  const reset = newButton("As launched", "", () => ask({ do: "faults", ...(faulty ? { replicas: [faulty] } : {}) }));
-  reset.dataset.tip = "From its next launch on, a replica has the faults of its command line again.";
+  const reset = newButton("Reset at next launch", "", () => ask({ do: "faults", ...(faulty ? { replicas: [faulty] } : {}) }));
+  reset.dataset.tip = "From its next launch on, a replica again has only the faults of its command line.";
   at("fault-fields").replaceChildren(label, fieldsIn(about.faults, set), reset);
 }
 
@@ -51,7 +51,7 @@ function makeCluster() {
   at("cluster-fields").dataset.groups = "";
 }
 
-// showCluster shows each group: how many replicas it has, and when they are relaunched.
+// showCluster shows each group with its number of replicas and its restart policy.
 function showCluster() {
   const host = at("cluster-fields");
   const key = state.groups.map((g) => g.name).join("/") + "!";
@@ -146,7 +146,7 @@ function makeScenarios() {
   at("scenarios").hidden = about.scenarios.length === 0;
 }
 
-// showScenario shows how the scenario that runs goes on, above the lanes.
+// showScenario shows the progress of the running scenario above the lanes.
 function showScenario() {
   const { name, say, done, began_us } = state.scenario;
   const guide = about.scenarios.find((g) => g.name === name);
@@ -160,7 +160,7 @@ function showScenario() {
   if (!guide) return;
   const text = element("div", "");
   text.append(element("b", guide.title), element("p", say || guide.look, "say"), element("p", "Look for: " + guide.look, "hint"),
-    element("p", `Step ${done ?? 0} of ${guide.steps.length}, begun at ${clock((began_us ?? 0) * MICRO)}`, "small"));
+    element("p", `Step ${done ?? 0} of ${guide.steps.length}, started at ${clock((began_us ?? 0) * MICRO)}`, "small"));
   text.setAttribute("aria-live", "polite");
   banner.replaceChildren(text, newButton("End", "", () => ask({ do: "scenario", scenario: "" })));
 }
@@ -175,12 +175,12 @@ function showRecording() {
   const first = button.dataset.key === undefined;
   button.dataset.key = key;
   if (error) complain("recording", "The recording ended: " + error);
-  else if (!on && dir && !first) complain("recording", `What was seen is in ${dir}. To look at it again: crashlab report ${dir}`);
+  else if (!on && dir && !first) complain("recording", `The recording is in ${dir}. To see it: crashlab report ${dir}`);
 }
 
 let logged = -1;
 
-// showMarks lists what was done, the latest first.
+// showMarks lists the marks, the latest first.
 function showMarks() {
   const { first, items } = state.marks;
   if (logged === first + items.length) return;

@@ -1,11 +1,11 @@
-// Fields that set something at the server, at once, and show what is in force.
+// Fields that change a value at the server at once and show the present value.
 
 const INPUTS = { number: "number", whole: "number", duration: "text", codes: "text", text: "text" };
 
-// spelled makes a name such as "service_time" one to be read.
+// spelled makes a name such as "service_time" readable.
 const spelled = (name) => name.replaceAll("_", " ");
 
-// newField makes a field. set is given its value when it was changed, and returns what is wrong with it or null.
+// newField makes a field. When the user changes it, set is called with the value and returns a problem or null.
 function newField(field, set) {
   const label = element("label", "", "field");
   label.dataset.tip = field.doc;
@@ -17,17 +17,17 @@ function newField(field, set) {
   const slider = isShare(field) ? newSlider(input, field) : null;
   if (slider) label.append(slider);
   label.append(problem);
-  const tell = async () => {
+  const send = async () => {
     const value = field.kind === "bool" ? String(input.checked) : input.value.trim();
     label.dataset.asked = value;
     const wrong = await set(field.name, value);
-    if (label.dataset.asked !== value) return; // it was changed again
+    if (label.dataset.asked !== value) return; // changed again meanwhile
     delete label.dataset.asked;
     problem.textContent = wrong?.field ? wrong.error : "";
     input.setAttribute("aria-invalid", String(Boolean(wrong?.field)));
     if (!wrong) delete label.dataset.typed;
   };
-  input.addEventListener("change", tell);
+  input.addEventListener("change", send);
   input.addEventListener("input", () => { label.dataset.typed = ""; });
   input.addEventListener("keydown", (e) => {
     if (e.key !== "Escape" || !("typed" in label.dataset)) return;
@@ -57,7 +57,7 @@ function newInput(field) {
   return input;
 }
 
-// newSlider makes a slider for a share, as a second way to set the input.
+// newSlider makes a slider for a share that sets the input.
 function newSlider(input, field) {
   const slider = document.createElement("input");
   [slider.type, slider.min, slider.max, slider.step] = ["range", 0, 1, 0.05];
@@ -70,7 +70,7 @@ function newSlider(input, field) {
   return slider;
 }
 
-// showField shows the value in force, unless the user is about to change it. A value of null differs between replicas.
+// showField shows the present value, unless the user is changing it. The value is null if replicas differ.
 function showField(label, value, always = false) {
   if (label.dataset.value === String(value) && !always) return;
   label.dataset.value = String(value);

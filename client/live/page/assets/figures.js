@@ -1,4 +1,4 @@
-// The figures of each load, the replicas' names and buttons beside the lanes, and what is read to those who cannot see them.
+// The figures of each load, the replicas' names and buttons beside the lanes, and the text for screen readers.
 
 const percent = (share) => (share === 1 || share === 0 ? 100 * share + "%" : (100 * share).toFixed(share > 0.999 ? 2 : 1) + "%");
 const ratio = (a, b, spell) => (b > 0 ? spell(a / b) : "–");
@@ -10,7 +10,7 @@ const successOf = (numbers) => ratio(numbers.ok, ended(numbers), percent);
 const attemptsPerCall = (numbers) => ratio(numbers.attempts, ended(numbers), (x) => x.toFixed(2));
 const ejectedBy = (load) => load.links.filter((l) => l.ejected).map((l) => l.replica);
 
-// Each figure: its term, its name, its value in the last 10 s, and what stands below it, mostly its value since the start.
+// Each figure: its term, its name, its value in the last 10 s, and the text below, mostly its value since the start.
 const FIGURES = [
   ["success", "success", (l) => successOf(l.recent), (l) => successOf(l.total)],
   ["p50", "p50", (l) => latency(l.recent.p50_us), (l) => latency(l.total.p50_us)],
@@ -23,7 +23,7 @@ const FIGURES = [
   ["ejected", "ejected", (l) => ejectedBy(l).join(", ") || "none", (l) => `${l.ejections} so far`],
 ];
 
-// write sets the text of an element where it differs, as each change costs the browser work.
+// write sets the text of an element only if it differs, since each change costs the browser work.
 function write(e, text) {
   if (e.textContent !== text) e.textContent = text;
 }
@@ -49,17 +49,17 @@ function showFigures() {
   });
 }
 
-// troubleOf says why the figures, or what is drawn of them, are not what was asked for.
+// troubleOf returns a warning about the load or its picture.
 function troubleOf(load) {
   if (load.late) return "This machine is too busy to keep the rate.";
-  return load.skipped > 0 ? `${load.skipped} attempts came too fast to be drawn; the figures have them.` : "";
+  return load.skipped > 0 ? `${load.skipped} attempts came too fast to be drawn; the figures include them.` : "";
 }
 
 function figuresOf(load) {
   const row = element("div", "", "figures-of");
   row.dataset.load = load.id;
   const head = element("p", "", "load-head");
-  head.append(element("b", "", "load-name"), element("span", "last 10 s, and below since the start", "small span"), element("span", "", "late"));
+  head.append(element("b", "", "load-name"), element("span", "last 10 s; below: since the start", "small span"), element("span", "", "late"));
   const list = element("dl", "", "tiles");
   for (const [term, name] of FIGURES) {
     const tile = element("div", "", "tile");
@@ -76,7 +76,7 @@ const running = () => state.loads.filter((l) => planOf(l.id).on);
 
 const SIGNS = { ready: "●", starting: "◔", down: "○", hung: "‖", unready: "◍" };
 
-// placeHeads puts the replicas' names and buttons beside the lanes, or above them on a narrow page.
+// placeHeads places the replicas' names and buttons beside the lanes, or above them on a narrow page.
 function placeHeads(wide) {
   const heads = at("heads");
   const list = shown().replicas;
@@ -86,7 +86,7 @@ function placeHeads(wide) {
     head.style.top = (wide ? stage.blocks[i].top : stage.blocks[i].head) + "px";
     head.style.width = wide ? GUTTER - 14 + "px" : "100%";
     head.classList.toggle("above", !wide);
-    if (heads.children[i] !== head) heads.insertBefore(head, heads.children[i] ?? null); // else it would lose the focus
+    if (heads.children[i] !== head) heads.insertBefore(head, heads.children[i] ?? null); // a needless move would lose the focus
   });
   const queue = at("queue-head");
   queue.style.top = (wide ? stage.waiting.top : stage.waiting.head) + "px";
@@ -113,20 +113,20 @@ function headOf(name) {
   return head;
 }
 
-// countdown says when a replica that is down will be launched, where one has to wait for it.
+// countdown returns the time until a replica that is down is launched, if it is more than a second.
 function countdown(replica) {
   const left = (replica.next_us ?? 0) * MICRO - scene.now;
   return replica.state === "down" && left > 1 ? `, ${Math.ceil(left)} s` : "";
 }
 
-// ejection says which loads' clients leave a replica out.
+// ejection returns which loads' clients have ejected a replica.
 function ejection(replica) {
   const loads = state.loads.filter((l) => ejectedBy(l).includes(replica.name)).map((l) => l.id);
   if (loads.length === 0) return "";
   return scene.loads.length > 1 ? ", ejected by " + loads.join(" and ") : ", ejected";
 }
 
-// showHeads writes the states of the replicas, and makes Hang Continue for one that hangs.
+// showHeads shows the states of the replicas. For a stopped replica, the button Hang becomes Continue.
 function showHeads() {
   for (const replica of state.replicas) {
     const head = at("heads").querySelector(`[data-replica="${CSS.escape(replica.name)}"]`);
@@ -138,7 +138,7 @@ function showHeads() {
     write(label, `${SIGNS[replica.state] ?? ""} ${replica.state}${countdown(replica)}${ejection(replica)}`);
     write(head.querySelector(".more"), `#${replica.incarnation} · ${inFlight} in flight · ${replica.crashes} ✖`);
     const hang = head.querySelector("[data-do=stop], [data-do=continue]");
-    const hung = replica.state === "hung" && replica.faults?.hang !== "true"; // which no signal ends
+    const hung = replica.state === "hung" && replica.faults?.hang !== "true"; // no signal ends the fault
     hang.dataset.do = hung ? "continue" : "stop";
     hang.dataset.term = hung ? "continue" : "hang";
     write(hang, hung ? "Continue" : "Hang");
@@ -171,7 +171,7 @@ function makeKey() {
 const SPOKEN_EVERY = 20; // s
 let spokenAt = -Infinity;
 
-// speak has the numbers read, not as often as they change.
+// speak updates the text for screen readers, less often than the figures change.
 function speak() {
   if (scene.now - spokenAt < SPOKEN_EVERY || stage.frozen) return;
   spokenAt = scene.now;

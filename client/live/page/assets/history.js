@@ -1,11 +1,11 @@
-// The charts of the last minutes: a point a second for each load.
+// The charts of the last minutes, with a point each second for each load.
 
 const MINUTES = 5;
 const POINTS = MINUTES * 60 + 1;
 
-const plots = []; // the charts, each with what it shows of a point
+const plots = []; // the charts, each with the values that it shows of a point
 
-// Each chart: where it is, its height, the axis, and its lines for a load: a name, a dash and the value of a point.
+// Each chart: its element, its range and axis, and its lines for a load: a name, a dash and the value of a point.
 const CHARTS = [
   { host: "success-plot", range: [0, 100], axis: () => yAxis({ values: (u, splits) => splits.map((s) => s + "%") }),
     lines: [["success", [], (p) => (p.ok + p.failed ? (100 * p.ok) / (p.ok + p.failed) : null)]], spell: (y) => percent(y / 100) },
@@ -44,7 +44,7 @@ function makePlot(chart) {
   return { u, size, values };
 }
 
-// markHistory draws the commands' lines.
+// markHistory draws the lines of the commands.
 function markHistory(u) {
   const f = { context: u.ctx, r: devicePixelRatio * 0.7 };
   for (const mark of state.marks.items) {
@@ -57,7 +57,7 @@ function markHistory(u) {
 
 let charted = ""; // which points and loads the charts have
 
-// showHistory gives the charts the points of the last minutes, when there are new ones.
+// showHistory updates the charts when there are new points.
 function showHistory() {
   const { first, items } = state.points;
   const loads = scene.loads.map((l) => l.id).join();

@@ -1,10 +1,10 @@
-// The page: what is brought up to date when, the theme, and the beginning.
+// The page: updates, the theme, and the start.
 
 function at(id) {
   return document.getElementById(id);
 }
 
-// refresh shows what the state has now. whole: there is a new state.
+// refresh updates the page. whole is true after a whole new state.
 function refresh(whole) {
   if (!about || !state) return;
   if (whole || stage.blocks.length !== shown().replicas.length) layOut();
@@ -29,14 +29,14 @@ function refresh(whole) {
 
 const drawn = {};
 
-// changed reports whether a part of the state is another than when it was last asked for.
+// changed reports whether a part of the state was replaced since the last call.
 function changed(part) {
   const before = drawn[part];
   drawn[part] = state[part];
   return before !== state[part];
 }
 
-// showControl says when the cluster is gone.
+// showControl shows whether the control service is connected.
 function showControl() {
   const { connected, error, control } = state.cluster;
   document.documentElement.classList.toggle("uncontrolled", !control || !connected);
@@ -50,7 +50,7 @@ function setTheme(theme) {
   paintSoon();
 }
 
-// listenToTheme takes the theme that the system prefers, until another is chosen in this tab.
+// listenToTheme follows the system's theme until the user chooses one in this tab.
 function listenToTheme() {
   at("theme").addEventListener("click", () => {
     const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
@@ -84,7 +84,7 @@ function begin() {
   document.addEventListener("visibilitychange", () => refresh(true));
   showWay();
   if (token) connect();
-  else complain("connection", "The address of this page lacks its token. Open the URL that crashlab live has printed in its terminal, all of it.");
+  else complain("connection", "The address of this page lacks the token. Open the URL that crashlab live has printed in its terminal, including the part after #.");
 }
 
 begin();

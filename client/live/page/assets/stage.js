@@ -1,16 +1,16 @@
-// The stage: the lanes of the replicas as they are now, the line of calls that wait, and the time axis, on one canvas.
+// The stage: the lanes of the replicas, the waiting line and the time axis on one canvas.
 
 const FLAGS = 34; // px above the lanes, for the marks of commands
 const AXIS = 24; // px below them, for the times
 const WAITING = 58; // px for the waiting line
 const GUTTER = 196; // px to the left, for the replicas' names and buttons
-const HEAD = 38; // px above each lane, in place of the gutter where the page is narrow
+const HEAD = 38; // px above each lane for the same, on a narrow page
 
 const stage = { canvas: null, loads: 0, width: 0, height: 0, blocks: [], gutter: 0, span: 20, frozen: null, chosen: null, pending: false };
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-// shown is the scene that is to be seen.
+// shown returns the scene to show: the frozen one or the present one.
 const shown = () => stage.frozen ?? scene;
 
 // layOut places the lanes: a block for each replica, and in it a lane for each load.
@@ -39,8 +39,8 @@ function layOut() {
   placeHeads(wide);
 }
 
-// spanOf returns the times at the left and right end of the lanes. Where no motion is wanted the picture stands still and is
-// filled from the left; when it is full, its second half becomes the first.
+// spanOf returns the times at the left and right end of the lanes. If the user prefers reduced motion, the picture stands
+// still and fills from the left; when it is full, its second half becomes the first.
 function spanOf(now) {
   const { span } = stage;
   if (!calm.matches) return [now - span, now];
@@ -48,7 +48,7 @@ function spanOf(now) {
   return [from, from + span];
 }
 
-// stageFrame returns where things are on the canvas, in its pixels.
+// stageFrame returns the geometry of the canvas, in its pixels.
 function stageFrame(now) {
   const r = devicePixelRatio;
   const [min, max] = spanOf(now);
@@ -63,7 +63,7 @@ function stageFrame(now) {
   };
 }
 
-// blockFrame returns the frame in which a lane is that of a replica, laneFrame that in which it is one of a load at it.
+// blockFrame returns a frame with one lane for each replica; laneFrame returns one with a lane for each load of a replica.
 function blockFrame(f) {
   return { ...f, lane: (i) => ({ top: stage.blocks[i].top * f.r, height: stage.blocks[i].height * f.r }) };
 }
@@ -80,7 +80,7 @@ function laneFrame(f, loads) {
   };
 }
 
-// paintSoon paints the stage with the next frame of the browser, unless nobody sees it.
+// paintSoon paints the stage with the browser's next frame, unless the page is hidden.
 function paintSoon() {
   if (stage.pending || document.hidden || !state) return;
   stage.pending = true;
@@ -116,7 +116,7 @@ function paintStage() {
   paintTimes(f);
 }
 
-// paintGrounds draws the grounds of the lanes, with the letters of the loads where there are several.
+// paintGrounds draws the backgrounds of the lanes, with the letters of the loads if there are several.
 function paintGrounds(f, scene) {
   const { context, r } = f;
   context.fillStyle = colours.page;
@@ -130,7 +130,7 @@ function paintGrounds(f, scene) {
   }));
 }
 
-// paintForgotten says from when on all attempts are drawn, where they came too fast for those before to be kept.
+// paintForgotten marks the time before which attempts are missing, because too many followed to keep them.
 function paintForgotten(f, attempts) {
   if (attempts.n < MOST || attempts.end[0] <= f.min) return;
   const x = f.x(attempts.end[0]);
@@ -142,14 +142,14 @@ function paintForgotten(f, attempts) {
 
 const loadColour = (number) => colours[number === 0 ? "c1" : "c2"];
 
-// paintStates draws the bands of the replicas' states, the last of which go on until now.
+// paintStates draws the bands of the replicas' states, including the present ones.
 function paintStates(f, scene) {
   const shown = (band) => band.replica >= 0;
   const lasting = scene.current.map((band) => ({ ...band, to: f.now }));
   paintBands(f, { bands: [...scene.bands.filter(shown), ...lasting] });
 }
 
-// paintQueue draws how many calls waited, as a step for each frame.
+// paintQueue draws the number of waiting calls, with a step for each frame.
 function paintQueue(f, scene) {
   const { context, r } = f;
   const { top, height } = stage.waiting;
@@ -185,7 +185,7 @@ function mostWaiting({ queue }, since) {
   return most;
 }
 
-// paintEjections marks where a load's client left a replica out, and took it back, where there is room beside the one before.
+// paintEjections marks where a load's client ejected a replica or used it again. It skips marks that would overlap.
 function paintEjections(f, scene) {
   const right = new Map();
   for (const mark of scene.marks) {
@@ -205,7 +205,7 @@ function paintEjections(f, scene) {
   }
 }
 
-// paintMarks draws a line for each command, with its text in the first row above the lanes in which there is room.
+// paintMarks draws a line for each command, with its text in the first row above the lanes that has room.
 function paintMarks(f, scene) {
   const right = [-Infinity, -Infinity];
   for (const mark of scene.marks) {
@@ -215,11 +215,11 @@ function paintMarks(f, scene) {
     for (const { top, height } of [...stage.blocks, stage.waiting]) {
       paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colours.accent, [4, 4]);
     }
-    if (mark.kind === "scenario") continue; // what it says is above the lanes
+    if (mark.kind === "scenario") continue; // its text is above the lanes
     const sign = mark.error ? "✕" : "⚑";
     f.context.font = `${12 * f.r}px system-ui, sans-serif`;
     const width = f.context.measureText(`${sign} ${mark.text}`).width;
-    const before = x + width > f.right; // there is no room behind the line
+    const before = x + width > f.right; // no room to the right of the line
     const start = before ? x - width + 4 * f.r : x - 4 * f.r;
     const text = before ? `${mark.text} ${sign}` : `${sign} ${mark.text}`;
     const row = right.findIndex((end) => start > end);
@@ -247,13 +247,13 @@ function paintTimes(f) {
   paintLine(f, f.x(f.now), f.top, f.x(f.now), f.bottom, colours.accent);
 }
 
-// clock spells a time since the start as minutes and seconds.
+// clock formats a time since the start as minutes and seconds.
 function clock(s) {
   const whole = Math.max(0, Math.floor(s));
   return Math.floor(whole / 60) + ":" + String(whole % 60).padStart(2, "0");
 }
 
-// attemptAt returns the attempt nearest to a point of the canvas, in CSS pixels; -1 when none is near.
+// attemptAt returns the attempt nearest to a point of the canvas, in CSS pixels, or -1 if none is near.
 function attemptAt(x, y) {
   const scene = shown();
   const f = laneFrame(stageFrame(scene.now), scene.loads.length);
@@ -267,7 +267,7 @@ function attemptAt(x, y) {
   return best;
 }
 
-// attemptsOf returns the attempts of a call, by their numbers.
+// attemptsOf returns the attempts of a call in order of their numbers.
 function attemptsOf({ attempts }, { load, call }) {
   const found = [];
   for (let i = 0; i < attempts.n; i++) {

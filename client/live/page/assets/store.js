@@ -1,22 +1,22 @@
-// What the page knows: the state that the server sends, with its long lists as columns of bounded length. Times are in
-// seconds since the server began.
+// The store: the state that the server sends, with its long lists as columns of bounded length. Times are in seconds since
+// the session began.
 
 const outcomes = ["ok", "refused", "lost", "failed", "timeout", "rejected", "canceled"];
 const OUTCOME = Object.fromEntries(outcomes.map((name, i) => [name, i]));
 const STATE = { down: 0, starting: 1, up: 2, paused: 3 };
 const STATE_OF = { down: STATE.down, starting: STATE.starting, ready: STATE.up, unready: STATE.starting, hung: STATE.paused };
 const MICRO = 1e-6;
-const KEPT = 60; // s of attempts and of the waiting line
+const KEPT = 60; // s of the waiting line
 
 let about = null; // what does not change: fields, presets, scenarios
 let state = null; // without attempts, bands and crashes, which are below
 
 const MOST = 8192; // attempts that the server keeps
-const CAPACITY = MOST + 4096; // of these, with those of a difference
-const HIDDEN = -1; // in place of an outcome: the attempt is not drawn, as its replica or load is gone
+const CAPACITY = MOST + 4096; // attempts kept here: those and a difference
+const HIDDEN = -1; // instead of an outcome: the attempt is not drawn, because its replica or load is gone
 
-// newColumns returns columns of attempts. replica is the lane in which an attempt is drawn, as each replica has one for each
-// load; row is its place there.
+// newColumns returns columns of attempts. Each replica has a lane for each load; replica is the lane of an attempt and row
+// its row there.
 function newColumns() {
   const of = (Kind) => new Kind(CAPACITY);
   return {
@@ -31,8 +31,8 @@ const scene = {
   queue: { times: new Float64Array(KEPT * 12), lengths: [new Uint16Array(KEPT * 12), new Uint16Array(KEPT * 12)], next: 0 },
 };
 
-const names = new Map(); // of all replicas that were ever seen in this session, to their numbers in attempts.at
-const busy = new Map(); // until when each row of a lane is, by load and replica
+const names = new Map(); // the number in attempts.at of every replica of this session, by name
+const busy = new Map(); // until when each row of a lane is occupied, by load and replica
 
 const planOf = (id) => state.plans.find((p) => p.id === id);
 
@@ -43,7 +43,7 @@ function numberOf(name) {
   return names.get(name);
 }
 
-// takeState replaces all that is known.
+// takeState replaces everything with a new state.
 function takeState(next) {
   if (state?.session !== next.session) forget();
   state = next;
@@ -63,7 +63,7 @@ function takeState(next) {
   settle();
 }
 
-// forget drops what belongs to another session.
+// forget drops what belongs to the previous session.
 function forget() {
   names.clear();
   choose(null);
@@ -96,13 +96,13 @@ function takeDiff(diff) {
   settle();
 }
 
-// settle brings up to date what is drawn of the state that lasts.
+// settle updates the marks and the present states of the replicas.
 function settle() {
   scene.marks = state.marks.items;
   scene.current = state.replicas.map((r, i) => ({ replica: i, state: STATE_OF[r.state], from: r.since_us * MICRO, to: Infinity }));
 }
 
-// place gives each attempt its lane, after the replicas or the loads have changed.
+// place assigns each attempt to its lane after the replicas or the loads have changed.
 function place() {
   const busyLoads = state.loads.filter((l) => planOf(l.id).on || l.recent.attempts > 0);
   const loads = busyLoads.length ? busyLoads : state.loads.slice(0, 1);
@@ -146,7 +146,7 @@ function append(items) {
 
 const ROWS = 32; // at most, in a lane
 
-// rowFor returns the first row of the attempt's lane in which no other is under way.
+// rowFor returns the first row of the attempt's lane that is free.
 function rowFor(attempts, i) {
   const key = attempts.at[i] * 2 + attempts.load[i];
   if (!busy.has(key)) busy.set(key, new Float64Array(ROWS));
@@ -175,7 +175,7 @@ function addCrashes(items) {
   for (const c of items) scene.crashes.push({ name: c.replica, replica: laneOf(c.replica), at: c.at_us * MICRO });
 }
 
-// pushQueue notes how many calls of each load wait, over the oldest note.
+// pushQueue records how many calls of each load wait, in place of the oldest record.
 function pushQueue(time, waiting) {
   const { queue } = scene;
   const i = queue.next++ % queue.times.length;
@@ -183,7 +183,7 @@ function pushQueue(time, waiting) {
   waiting.forEach((n, k) => { queue.lengths[k][i] = n; });
 }
 
-// refillQueue makes the past of the waiting line out of the points, of which there is one a second.
+// refillQueue restores the history of the waiting line from the points, one for each second.
 function refillQueue() {
   scene.queue.next = 0;
   scene.queue.times.fill(-Infinity);
@@ -195,7 +195,7 @@ function refillQueue() {
   }
 }
 
-// eachInQueue calls do with the notes since a time, and with the last one before it, oldest first.
+// eachInQueue calls todo for the records since a time and the last one before it, oldest first.
 function eachInQueue({ times, next }, since, todo) {
   const n = Math.min(next, times.length);
   for (let k = n; k > 0; k--) {
@@ -205,7 +205,7 @@ function eachInQueue({ times, next }, since, todo) {
   }
 }
 
-// fitRows counts the attempts of the scene by outcome, and gives each lane as many rows as its attempts take.
+// fitRows counts the attempts of the scene by outcome, and gives each lane as many rows as its attempts need.
 function fitRows({ replicas, attempts, counts }) {
   counts.fill(0);
   const rows = new Array(replicas.length).fill(4);
@@ -218,7 +218,7 @@ function fitRows({ replicas, attempts, counts }) {
   replicas.forEach((r, i) => { r.rows = rows[i]; });
 }
 
-// copyScene returns the scene as it is, to be looked at while the other goes on.
+// copyScene returns a copy of the scene, for a frozen picture.
 function copyScene() {
   const { attempts, replicas, counts } = scene.traffic;
   const columns = Object.fromEntries(Object.entries(attempts).map(([name, c]) => [name, typeof c === "object" ? c.slice() : c]));

@@ -1,3 +1,3 @@
-// The theme, before anything is painted: the one that was chosen in this tab, or the one that the system prefers.
+// Sets the theme before anything is painted: the one chosen in this tab, or the system's.
 document.documentElement.dataset.theme = sessionStorage.getItem("theme") ??
   (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");

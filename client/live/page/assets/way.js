@@ -1,6 +1,6 @@
-// The way of a call: which one is chosen, and what became of it.
+// The path of the chosen call through the replicas.
 
-// choose shows the way of a call; null for that of none.
+// choose chooses a call and shows its path, or clears the choice if given null.
 function choose(chosen) {
   stage.chosen = chosen;
   paintSoon();
@@ -12,7 +12,7 @@ function chooseAttempt(i) {
   choose({ load: attempts.load[i], call: attempts.call[i] });
 }
 
-// inSight returns the calls that ended in the time that the lanes show, oldest first, each once, and how many attempts it made.
+// inSight returns the calls with attempts that ended in the visible time span, oldest first, with their number of attempts.
 function inSight() {
   const { traffic, now } = shown();
   const { attempts } = traffic;
@@ -31,7 +31,7 @@ function inSight() {
 
 const same = (a, b) => a && b && a.load === b.load && a.call === b.call;
 
-// step chooses the call before or after the one chosen, of those in sight.
+// step chooses the previous or the next call in sight.
 function step(by) {
   const calls = inSight();
   if (calls.length === 0) return;
@@ -40,26 +40,26 @@ function step(by) {
   choose(calls[to]);
 }
 
-// stepToTrouble chooses the latest call that is in trouble, or the one before that which is chosen.
+// stepToTrouble chooses the latest call in trouble, or the one before the chosen call.
 function stepToTrouble() {
   const calls = inSight();
   const chosen = calls.findIndex((c) => same(c, stage.chosen));
   const before = (end) => calls.slice(0, end).findLast((c) => c.attempts > 1 || c.bad);
   const call = (chosen >= 0 && before(chosen)) || before(calls.length);
   if (call) choose(call);
-  else at("way").replaceChildren(element("p", "No call in sight is in trouble.", "none"));
+  else at("way").replaceChildren(element("p", "No visible call is in trouble.", "none"));
 }
 
 let asked = 0;
 
-// showWay asks for the chosen call and shows what it met.
+// showWay fetches the chosen call and shows its attempts.
 async function showWay() {
   const way = at("way");
   const { chosen } = stage;
   const turn = ++asked;
   if (!chosen) {
     way.ariaBusy = "false";
-    way.replaceChildren(element("p", "Click an attempt to see the way of its call. With the keyboard: focus the lanes and use the arrow keys.", "none"));
+    way.replaceChildren(element("p", "Click an attempt to see the path of its call. With the keyboard, focus the lanes and use the arrow keys.", "none"));
     return;
   }
   way.ariaBusy = "true";
@@ -70,9 +70,9 @@ async function showWay() {
     call = await response.json();
     if (!response.ok) call = { missing: call.error };
   } catch {
-    call = { missing: "crashlab live does not answer, so the way of this call cannot be had." };
+    call = { missing: "crashlab live does not answer, so this call cannot be shown." };
   }
-  if (turn !== asked) return; // another was chosen since
+  if (turn !== asked) return; // the choice has changed
   way.ariaBusy = "false";
   if (call.missing) {
     way.replaceChildren(element("h4", `Call ${chosen.call} of load ${id}`), element("p", call.missing, "none"));
@@ -80,7 +80,7 @@ async function showWay() {
   }
   way.replaceChildren(element("h4", describeCall(call)));
   if (call.reason) way.append(element("p", `Why: ${call.reason}${call.error ? ` (${call.error})` : ""}`));
-  way.append(call.attempts.length ? wayTable(call.attempts) : element("p", "It made no attempt.", "none"));
+  way.append(call.attempts.length ? wayTable(call.attempts) : element("p", "No attempt was made.", "none"));
 }
 
 const moment = (us) => (us * MICRO).toFixed(3) + " s";
@@ -89,7 +89,7 @@ function describeCall(call) {
   const late = call.start_us - call.intended_us;
   const after = call.result === "under way" ? "" : ` after ${duration(call.took_us * MICRO)}`;
   return `Call ${call.call}${scene.loads.length > 1 ? " of load " + call.load : ""}: ${call.result}${after}, due at ${moment(call.intended_us)}` +
-    (late > 1000 ? `, begun ${duration(late * MICRO)} late` : "");
+    (late > 1000 ? `, started ${duration(late * MICRO)} late` : "");
 }
 
 function wayTable(attempts) {
@@ -109,7 +109,7 @@ function wayTable(attempts) {
   return wide;
 }
 
-// listenToLanes lets one choose calls by pointer and keyboard.
+// listenToLanes makes calls selectable by pointer and keyboard.
 function listenToLanes() {
   stage.canvas.addEventListener("click", (e) => {
     const i = attemptAt(e.offsetX, e.offsetY);
@@ -134,7 +134,7 @@ function listenToLanes() {
   });
 }
 
-// freeze holds the picture still, or shows again what happens.
+// freeze freezes the picture, or shows the present again.
 function freeze(still) {
   stage.frozen = still ? copyScene() : null;
   const button = at("freeze");
