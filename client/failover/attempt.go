@@ -8,36 +8,35 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Attempt is one try of a call at one replica, after its end.
+// Attempt describes one try of a call at one replica, after it has ended.
 type Attempt struct {
-	// Replica is the address of the replica, as the resolver gave it.
+	// Replica is the address of the replica, as the resolver returned it.
 	Replica string
-	// Number counts the call's attempts in the order in which they began, from 1. A number is
-	// missing if its attempt turned out not to have been made when another one had joined it.
+	// Number numbers the call's attempts from 1, in the order in which they began. There is a gap
+	// if an attempt turned out not to have been made after another had joined it.
 	Number int
-	// Round is the pass through the replicas that the attempt belongs to, from 1. Under
-	// WhenDownWait it is how often the call has tried this replica.
+	// Round is the round of the attempt, from 1. Under WhenDownWait it is how often the call has
+	// tried this replica.
 	Round int
-	// Hedge is true for an attempt that joined another one that was on its way.
+	// Hedge is true for an attempt that joined another attempt in flight.
 	Hedge bool
 	// Start is when the attempt began.
 	Start time.Time
-	// Duration is how long it took, the wait for a connection included.
+	// Duration is how long it took, including the wait for a connection.
 	Duration time.Duration
 	// Outcome is how it ended.
 	Outcome Outcome
-	// Sent is false when no byte of the request can have reached the replica, so that a repetition
-	// is safe whatever the method does. True is the cautious answer: the request may or may not
-	// have been executed.
+	// Sent is false only if no byte of the request can have reached the replica, so that a
+	// repetition is safe for any method. If true, the request may or may not have been executed.
 	Sent bool
-	// Err is the attempt's own gRPC status error; nil when the outcome is OK.
+	// Err is the attempt's own gRPC status error, or nil if the outcome is OutcomeOK.
 	Err error
 }
 
-// Code returns the gRPC status code that the attempt ended with.
+// Code returns the gRPC status code of the attempt.
 func (a Attempt) Code() codes.Code { return status.Code(a.Err) }
 
-// String returns the attempt in a few words, such as "127.0.0.1:7101 lost (sent, 12ms)".
+// String returns a short description, such as "127.0.0.1:7101 lost (sent, 12ms)".
 func (a Attempt) String() string {
 	sent := "unsent"
 	if a.Sent {
@@ -53,21 +52,22 @@ func (a Attempt) String() string {
 type Outcome int
 
 const (
-	// OutcomeOK: the replica answered, and its status was OutcomeOK.
+	// OutcomeOK: the replica answered with status OK.
 	OutcomeOK Outcome = iota
-	// OutcomeRefused: never sent, mostly because there was no connection to the replica.
+	// OutcomeRefused: the request was not sent, usually because there was no connection, or the
+	// replica refused it unprocessed.
 	OutcomeRefused
-	// OutcomeLost: sent, then the connection broke before the replica answered.
+	// OutcomeLost: the request was sent, then the connection broke before the replica answered.
 	OutcomeLost
 	// OutcomeFailed: the replica answered with a status that is retried. An answer that broke off
-	// after its header counts too.
+	// after its header also counts.
 	OutcomeFailed
-	// OutcomeTimeout: the attempt's own deadline passed, the caller's did not.
+	// OutcomeTimeout: the attempt's own deadline passed, but not the caller's.
 	OutcomeTimeout
-	// OutcomeRejected: a status that is not retried. It ends the call.
+	// OutcomeRejected: the attempt ended with a status that is not retried. It ends the call.
 	OutcomeRejected
-	// OutcomeCanceled: the caller's deadline passed, or the caller gave the call up, which ends the
-	// call; or another attempt of a hedged call has succeeded.
+	// OutcomeCanceled: the caller's deadline passed or the caller canceled the call, which ends the
+	// call; or another attempt of a hedged call won.
 	OutcomeCanceled
 )
 
@@ -81,27 +81,27 @@ var outcomeNames = [...]string{
 	OutcomeTimeout: "timeout", OutcomeRejected: "rejected", OutcomeCanceled: "canceled",
 }
 
-// String returns the outcome's name, in lower case.
+// String returns the name in lower case, such as "ok".
 func (o Outcome) String() string { return name(outcomeNames[:], o) }
 
-// MarshalText returns the outcome's name.
+// MarshalText returns the name, like String.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText sets the outcome to the one of that name. Any other is an error.
+// UnmarshalText parses a name returned by String. Any other text is an error.
 func (o *Outcome) UnmarshalText(text []byte) error { return parseName(o, outcomeNames[:], text) }
 
-// Call is one call, after its end.
+// Call describes one call, after it has ended.
 type Call struct {
 	// Method is the full method name, such as "/counter.v1.Counter/Get".
 	Method string
-	// Start is when the call began, Duration how long it took, all its attempts and waits included.
-	// A server-streaming call ends, in this, with its first message.
+	// Start is when the call began, and Duration how long it took, including all attempts and
+	// waits. Here a server-streaming call ends with its first message.
 	Start    time.Time
 	Duration time.Duration
-	// Waited is how much of it was spent waiting for a replica to become available.
+	// Waited is the part of Duration spent waiting for a replica to become available.
 	Waited time.Duration
 	// Attempts are all attempts of the call, in order.
 	Attempts []Attempt
-	// Err is nil when the call succeeded, else an *Error.
+	// Err is nil if the call succeeded, and an *Error otherwise.
 	Err error
 }

@@ -9,9 +9,9 @@ import (
 	"example.com/crashlab/client/failover/internal/replicas"
 )
 
-// backend is what is known of a replica beside its connection, which it outlives: gRPC ends all
-// connections when it goes idle. It is dropped when the resolver no longer names the replica and no
-// attempt is in flight there.
+// backend is the state of a replica that outlives its connection: gRPC closes all connections when
+// it goes idle. It is dropped when the resolver no longer returns the replica and no attempt is in
+// flight there.
 type backend struct {
 	core.Replica
 
@@ -26,27 +26,27 @@ type entry struct {
 	replica *replicas.Replica
 }
 
-// table is the replicas of one view.
+// table holds the replicas of one view.
 type table struct {
 	view    *replicas.View
 	entries []entry
-	members []core.Member // the same
-	roster  *core.Roster  // of them
+	members []core.Member // in the order of entries
+	roster  *core.Roster
 }
 
-// backends are the replicas of a connection.
+// backends holds the replicas of a connection.
 type backends struct {
 	current atomic.Pointer[table]
 
 	mu   sync.Mutex // guards what follows
 	byID map[string]*backend
-	last uint32 // key
+	last uint32 // the last key assigned
 
-	// past are the outcomes of attempts at replicas that are gone.
+	// past counts the outcomes of attempts at replicas that are gone.
 	past [len(outcomeNames)]atomic.Int64
 }
 
-// table returns the table of the view in force, or nil when there is none.
+// table returns the table of the current view, or nil if there is none.
 func (c *client) table() *table {
 	b := &c.backends
 	if t := b.current.Load(); t != nil && t.view == c.replicas.View() {
@@ -67,7 +67,7 @@ func (c *client) table() *table {
 	return t
 }
 
-// of returns the members of the replica, or all, if it is nil.
+// of returns the member of the replica, or all members if r is nil.
 func (t *table) of(r *replicas.Replica) []core.Member {
 	if r == nil {
 		return t.members
@@ -79,7 +79,7 @@ func (t *table) of(r *replicas.Replica) []core.Member {
 	return t.members[i : i+1]
 }
 
-// renew makes the table of a view. mu must be held.
+// renew returns the table of a view. mu must be held.
 func (b *backends) renew(v *replicas.View) *table {
 	t, byID := &table{view: v}, map[string]*backend{}
 	for _, r := range v.Replicas {
@@ -98,7 +98,7 @@ func (b *backends) renew(v *replicas.View) *table {
 			x.gone.Store(true)
 			b.fold(x)
 			if x.InFlight() > 0 {
-				byID[id] = x // for it may come back
+				byID[id] = x // it may come back
 			}
 		}
 	}
@@ -106,7 +106,7 @@ func (b *backends) renew(v *replicas.View) *table {
 	return t
 }
 
-// count notes the outcome of an attempt.
+// count counts the outcome of an attempt.
 func (b *backends) count(x *backend, o Outcome) {
 	x.outcomes[o].Add(1)
 	if x.gone.Load() {
@@ -114,8 +114,8 @@ func (b *backends) count(x *backend, o Outcome) {
 	}
 }
 
-// fold moves the outcomes of a replica that is gone to the past. None is lost: who notes one after
-// this finds it gone.
+// fold moves the counts of a replica that is gone to past. None is lost: an attempt counted after
+// this finds the replica gone.
 func (b *backends) fold(x *backend) {
 	for o := range x.outcomes {
 		if n := x.outcomes[o].Swap(0); n != 0 {

@@ -7,18 +7,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// mostCauses is how many replicas an error's line names that could not be reached.
+// mostCauses is how many unreachable replicas the text of an error names.
 const mostCauses = 4
 
-// hindered is the error of a call that found no replica to try, with what was wrong with each.
+// hindered is the error of a call that found no replica to try, with the cause for each replica.
 type hindered struct {
-	error  // what ended the call
+	error  // that ended the call
 	causes []cause
 }
 
-// cause is why a replica had no connection, or why there was none.
+// cause is why a replica had no connection, or why there was no replica.
 type cause struct {
-	replica string // empty: of the resolver
+	replica string // empty for the resolver's error
 	err     error
 }
 
@@ -29,10 +29,10 @@ func (c cause) String() string {
 	return c.replica + ": " + c.err.Error()
 }
 
-// GRPCStatus is that of what ended the call. It names no address.
+// GRPCStatus returns the status of the error that ended the call. It contains no address.
 func (e *hindered) GRPCStatus() *status.Status { return status.Convert(e.error) }
 
-// Unwrap returns what ended the call, and the errors of the dials.
+// Unwrap returns the error that ended the call, and those of the dials.
 func (e *hindered) Unwrap() []error {
 	all := []error{e.error}
 	for _, c := range e.causes {
@@ -41,7 +41,7 @@ func (e *hindered) Unwrap() []error {
 	return all
 }
 
-// why names the causes in one line.
+// why returns the causes in one line.
 func (e *hindered) why() string {
 	var all []string
 	for i, c := range e.causes {
@@ -54,13 +54,13 @@ func (e *hindered) why() string {
 	return strings.Join(all, "; ")
 }
 
-// explained returns a failure with the root causes, where the call had no replica to try.
+// explained adds the root causes to a failure if the call had no replica to try.
 func (c *call) explained(f *failure) *failure {
 	n := len(c.attempts)
 	switch f.reason {
 	case ReasonCallerEnded, ReasonOutOfTime, ReasonShed:
 		if n > 0 && c.waited == 0 && (f.reason != ReasonCallerEnded || c.attempts[n-1].Sent) {
-			return f // the attempts say it all
+			return f // the attempts explain it
 		}
 	default:
 		return f
@@ -71,7 +71,7 @@ func (c *call) explained(f *failure) *failure {
 	return f
 }
 
-// causes are what is wrong with each replica that has no connection, or with the resolver.
+// causes returns the dial error of each replica without a connection, or the resolver's error.
 func (c *call) causes() (all []cause) {
 	t := c.table()
 	switch {

@@ -14,29 +14,29 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// wire is what is known from below of an attempt.
+// wire is what gRPC knows about the request of an attempt.
 type wire struct {
 	core.Wire
 	trailer metadata.MD
 }
 
-// answeredWire is that of an attempt that succeeded, and the cautious answer where the end cannot
-// be known.
+// answeredWire is the wire of an attempt that succeeded, and the cautious assumption if the end of
+// an attempt is unknown.
 var answeredWire = wire{Wire: core.Wire{Picked: true, Sent: true, Answered: true}}
 
 func wireOf(on *replicas.Attempt) wire {
 	return wire{core.Wire{Picked: on.Picked(), Sent: on.Sent, Answered: on.Answered, Unprocessed: on.Unprocessed()}, on.Trailer}
 }
 
-// outcome tells how an attempt that failed ended. The error's text is never looked at: whose
-// deadline passed the two contexts know, and what happened on the wire the attempt.
+// outcome classifies an attempt that failed. It never inspects the error's text: the two contexts
+// show whose deadline passed, and w shows what happened on the wire.
 func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err error) Outcome {
 	code := status.Code(err)
 	switch {
 	case ended(parent) != nil && (code == codes.Canceled || code == codes.DeadlineExceeded):
 		return OutcomeCanceled
 	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.Answered):
-		return OutcomeTimeout // not answered: a timeout that the service config gives the method
+		return OutcomeTimeout // not answered: a timeout that the service config sets for the method
 	case p.own(req, w, code):
 		return OutcomeRejected
 	case p.policy.NotExecuted.says(w, err):
@@ -52,25 +52,24 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 	}
 }
 
-// own reports whether an error is of our own making, so that no replica is to blame and another
-// would change nothing.
+// own reports whether an error was raised on the client side, so that no replica is to blame and
+// another attempt would fail in the same way.
 func (p *plan) own(req any, w wire, code codes.Code) bool {
 	switch {
 	case !w.Sent:
-		// Where the connection is to blame, no connection was picked in the end and the code is
-		// Unavailable.
+		// If the connection is to blame, none was picked in the end and the code is Unavailable.
 		return w.Picked || code != codes.Unavailable
 	case w.Answered:
-		// A reply that is too large, or cannot be decompressed or decoded. A replica's own status
-		// comes with a trailer, which is empty only where the replica had sent a header before.
+		// A reply that is too large, or cannot be decompressed or decoded. A status sent by a
+		// replica comes with a trailer, which is empty only if a header was sent before it.
 		return len(w.trailer) == 0 && (code == codes.ResourceExhausted || code == codes.Internal || code == codes.Unimplemented)
 	default:
-		// Else the replica reset the stream.
+		// A message that can be sent means that the replica reset the stream.
 		return (code == codes.ResourceExhausted || code == codes.Internal) && !p.sendable(req)
 	}
 }
 
-// sendable reports whether a message can be encoded, and is no larger than may be sent.
+// sendable reports whether a message can be encoded and is within the size limit.
 func (p *plan) sendable(m any) bool {
 	limit := math.MaxInt32
 	codec := encoding.GetCodecV2("proto")
@@ -110,7 +109,7 @@ func codecNamed(name string) encoding.CodecV2 {
 	return nil
 }
 
-// oldCodec makes a CodecV2 of a Codec, as far as encoding goes.
+// oldCodec adapts a Codec to CodecV2.
 type oldCodec struct{ encoding.Codec }
 
 func (c oldCodec) Marshal(v any) (mem.BufferSlice, error) {

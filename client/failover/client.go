@@ -13,19 +13,19 @@ import (
 	"google.golang.org/grpc"
 )
 
-// client is one connection's policy, and what all its calls share.
+// client holds the policy of one connection and the state that its calls share.
 type client struct {
 	policy        Policy // with defaults
 	shared        core.Shared
 	replicas      *replicas.Set
 	serviceConfig grpc.DialOption
-	born          time.Time // the zero of the clock
+	born          time.Time // when the clock was at zero
 
 	backends backends
 	queue    queue
 	counters counters
 
-	cc atomic.Pointer[grpc.ClientConn] // the connection, known from the first call on
+	cc atomic.Pointer[grpc.ClientConn] // nil before the first call
 
 	methods    sync.Map // full name → *method
 	lastMethod atomic.Pointer[method]
@@ -33,10 +33,10 @@ type client struct {
 	tell sync.Mutex // held while OnReplica is called
 }
 
-// method is what the client knows about a method.
+// method holds the rules for a method and what was learned about it.
 type method struct {
 	name    string
-	rules   core.Rules // the policy's, for this method
+	rules   core.Rules
 	hedging core.Hedging
 	latency core.Latency
 }
@@ -69,19 +69,19 @@ func newClient(p Policy) (*client, error) {
 	return c, nil
 }
 
-// seed decides what is random. It is called before there is a call.
+// seed sets the seed of all random choices. It must be called before the first call.
 func (c *client) seed(seed uint64) {
 	c.shared.Init(c.policy.forCore(), seed)
 	c.replicas.Seed = seed
 }
 
-// conn returns the connection; nil before the first call.
+// conn returns the connection, or nil before the first call.
 func (c *client) conn() *grpc.ClientConn { return c.cc.Load() }
 
-// now is the time since the client was made.
+// now returns the time since the client was created, which is the clock of all decisions.
 func (c *client) now() time.Duration { return time.Since(c.born) }
 
-// method returns what the client knows about the named method.
+// method returns the entry of the named method, and creates it if necessary.
 func (c *client) method(name string) *method {
 	if m := c.lastMethod.Load(); m != nil && m.name == name {
 		return m

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// news is what is done about what the end of an attempt of the call changes.
+// news returns what to do when the end of one of the call's attempts changes a replica's standing.
 func (p *plan) news() core.News {
 	return core.News{
 		LeftOut:   p.leftOut,
@@ -17,8 +17,8 @@ func (p *plan) news() core.News {
 	}
 }
 
-// leftOut tells that a replica is left out, and sees to it that it is looked after, with what this
-// call has been given.
+// leftOut reports that a replica is ejected and schedules its probes, which use the values and
+// metadata of this call's context.
 func (p *plan) leftOut(m core.Member, w core.Watch) {
 	if w.First {
 		p.counters.ejections.Add(1)
@@ -29,8 +29,8 @@ func (p *plan) leftOut(m core.Member, w core.Watch) {
 	time.AfterFunc(w.Trial, x.end)
 }
 
-// onReady is called when a replica's state has changed, perhaps for the better, or those of all, if
-// it is nil.
+// onReady is called when the state of a replica may have improved, or that of all replicas if r is
+// nil.
 func (c *client) onReady(r *replicas.Replica) {
 	if t := c.table(); t != nil {
 		c.shared.Changed(t.of(r), c.queue.crowded(), c.now())
@@ -38,16 +38,16 @@ func (c *client) onReady(r *replicas.Replica) {
 	c.offer()
 }
 
-// onChange passes on what happens to a connection.
+// onChange reports a change of a replica's connection to the user.
 func (c *client) onChange(addr string, s connectivity.State, err error) {
 	c.tell.Lock()
 	defer c.tell.Unlock()
 	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s), Err: err})
 }
 
-// tellStanding tells the user that a replica is left out or taken back, unless its connection has
-// more to say: that it is gone, or not ready. A change of the connection can be seen before it is
-// told, and then waits for tell, so that the events stay in order.
+// tellStanding reports to the user that a replica is ejected or reinstated, unless the replica is
+// gone or, if reinstated, not ready: the event for that change is then waiting for the lock, so the
+// events stay in order.
 func (c *client) tellStanding(r *replicas.Replica, s ReplicaState) {
 	if c.policy.OnReplica == nil {
 		return

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ErrNoReplicas is wrapped by the error of a call that had no replica to try: the resolver failed,
-// or found none.
+// ErrNoReplicas is wrapped by the error of a call that had no replica to try because the resolver
+// failed or found none.
 var ErrNoReplicas = errors.New("no replicas")
 
 // Error is the error of a call that failed. It lists every attempt.
@@ -27,12 +27,12 @@ type Error struct {
 	// Attempts lists the attempts of the call, in order. It is empty if there was no replica to
 	// try, or no time to try one.
 	Attempts []Attempt
-	// Reason is why there was no further attempt.
+	// Reason is why the call made no further attempt.
 	Reason Reason
 
-	// cause is the last attempt's error, or what kept the call from another attempt.
+	// cause is the last attempt's error, or what prevented another attempt.
 	cause    error
-	answered bool // cause is what the replica said
+	answered bool // cause is an answer of the replica
 }
 
 // Reason is why a call gave up.
@@ -43,24 +43,24 @@ const (
 	ReasonRoundsSpent Reason = iota
 	// ReasonNotRetryable: the last attempt was rejected.
 	ReasonNotRetryable
-	// ReasonAmbiguous: the last attempt was sent, so it may have been executed, and the method is
-	// not idempotent.
+	// ReasonAmbiguous: the last attempt may have been executed, and the method is not idempotent.
 	ReasonAmbiguous
-	// ReasonOutOfTime: too little was left until the caller's deadline for another attempt, or for
-	// the pause before it.
+	// ReasonOutOfTime: too little time was left until the caller's deadline for another attempt, or
+	// for the pause before it.
 	ReasonOutOfTime
-	// ReasonPushedBack: the replica asked by grpc-retry-pushback-ms not to repeat the call, or not
-	// before the deadline.
+	// ReasonPushedBack: the replica asked, in grpc-retry-pushback-ms or a RetryInfo, not to repeat
+	// the call, or to wait longer than the deadline allows.
 	ReasonPushedBack
-	// ReasonBudgetSpent: Policy.Budget had no repetition left.
+	// ReasonBudgetSpent: Policy.Budget had no token left.
 	ReasonBudgetSpent
-	// ReasonShed: no replica had room, or too many calls waited, or this one for too long.
+	// ReasonShed: no replica had room, too many calls were waiting, or this call waited for longer
+	// than Policy.MaxWait.
 	ReasonShed
-	// ReasonCallerEnded: the caller's deadline passed, or the caller gave up.
+	// ReasonCallerEnded: the caller's deadline passed, or the caller canceled the call.
 	ReasonCallerEnded
 	// ReasonNoReplica: there was no replica, or the connection was closed.
 	ReasonNoReplica
-	// ReasonInvalid: an option of the call is not allowed.
+	// ReasonInvalid: a call option is out of range.
 	ReasonInvalid
 )
 
@@ -80,17 +80,17 @@ func Reasons() []Reason {
 	return all
 }
 
-// String returns the reason in a few words.
+// String returns a short phrase, such as "retry budget spent".
 func (r Reason) String() string { return name(reasonNames[:], r) }
 
-// publicReason is the reason of the core's.
+// publicReason maps the reasons of package core.
 var publicReason = [...]Reason{
 	core.ReasonSpent: ReasonRoundsSpent, core.ReasonFinal: ReasonNotRetryable, core.ReasonAmbiguous: ReasonAmbiguous, core.ReasonNoTime: ReasonOutOfTime,
 	core.ReasonPushedBack: ReasonPushedBack, core.ReasonFull: ReasonShed, core.ReasonCallerEnded: ReasonCallerEnded, core.ReasonNoReplica: ReasonNoReplica,
 	core.ReasonBudgetSpent: ReasonBudgetSpent, core.ReasonImpatient: ReasonShed, core.ReasonCrowded: ReasonShed,
 }
 
-// Error returns one line that names every attempt.
+// Error returns one line that lists every attempt.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s failed", strings.TrimPrefix(e.Method, "/"))
@@ -123,9 +123,9 @@ func rounds(attempts []Attempt) int {
 	return n
 }
 
-// GRPCStatus returns the status that the call failed with. Its message and details are what the
-// replica said. Where no replica said anything, the message is ours and has no address in it, so
-// that a server can pass the error on; the network's own words are in Error.
+// GRPCStatus returns the status of the call. If a replica answered, its message and details are the
+// replica's. Otherwise the message contains no address, so that a server can pass the status on to
+// its own clients; Error has the network's error text.
 func (e *Error) GRPCStatus() *status.Status {
 	st := status.Convert(e.cause)
 	n := len(e.Attempts)
@@ -141,11 +141,11 @@ func (e *Error) GRPCStatus() *status.Status {
 	return status.FromProto(p)
 }
 
-// Unwrap returns what ended the call: the last attempt's error, the caller's context error, or
-// ErrNoReplicas.
+// Unwrap returns the error that ended the call, which wraps the last attempt's error, the caller's
+// context error or ErrNoReplicas.
 func (e *Error) Unwrap() error { return e.cause }
 
-// statusError is an error with a code of its own and a cause that errors.Is and errors.As can see.
+// statusError gives a gRPC code to an error that errors.Is and errors.As can still find.
 type statusError struct {
 	code  codes.Code
 	cause error

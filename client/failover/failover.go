@@ -12,12 +12,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// NewClient returns a connection whose calls fail over as the policy says. It does no I/O.
+// NewClient returns a connection whose calls fail over according to the policy. It does no I/O.
 //
-// The target is one of any resolver, such as dns:///counter.example:7101; besides,
+// The target may use any resolver, such as dns:///counter.example:7101. The additional scheme
 // static:///HOST:PORT,HOST:PORT lists the replicas itself. Interceptors among the options see a
-// call once, whatever its attempts. A default service config goes into the policy, not into the
-// options. The error names the target, the field of the policy or the option that is not allowed.
+// call once, however many attempts it makes. A default service config belongs in
+// Policy.ServiceConfig, not among the options. An error names the invalid target, policy field or
+// option.
 func NewClient(target string, p Policy, opts ...grpc.DialOption) (*Client, error) {
 	if err := checkTarget(target); err != nil {
 		return nil, fmt.Errorf("failover: target %q: %w", target, err)
@@ -40,20 +41,20 @@ func NewClient(target string, p Policy, opts ...grpc.DialOption) (*Client, error
 	return &Client{conn, c}, nil
 }
 
-// Client is a connection whose calls fail over, for use wherever a *grpc.ClientConn is used.
+// Client is a connection whose calls fail over. Generated stubs accept it like a *grpc.ClientConn.
 type Client struct {
 	*grpc.ClientConn
 	client *client
 }
 
-// Statistics returns what the connection has done so far. It may be called at any time, also after
+// Statistics returns what the connection has done so far. It may be called at any time, even after
 // Close.
 func (c *Client) Statistics() Statistics { return c.client.statistics() }
 
-// DialOptions returns what NewClient adds to a connection, for those who call grpc.NewClient
-// themselves. They serve one connection: call DialOptions for each. They belong behind all other
-// options, and replace a default service config among those. The error names the field of the
-// policy that is not allowed.
+// DialOptions returns the options that NewClient adds, for programs that must call grpc.NewClient
+// themselves. They serve one connection: call DialOptions for each. They belong after all other
+// options, and replace a default service config among those. An error names the invalid policy
+// field.
 func DialOptions(p Policy) ([]grpc.DialOption, error) {
 	c, err := newClient(p)
 	if err != nil {
@@ -65,9 +66,9 @@ func DialOptions(p Policy) ([]grpc.DialOption, error) {
 func (c *client) dialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithResolvers(static.Builder{}),
-		// Else a service config from the resolver could take the failover policy away.
+		// A service config from the resolver could replace the failover policy.
 		grpc.WithDisableServiceConfig(),
-		// Else a method's own retryPolicy would multiply the attempts.
+		// A method's retryPolicy would multiply the attempts.
 		grpc.WithDisableRetry(),
 		grpc.WithChainUnaryInterceptor(c.unary),
 		grpc.WithChainStreamInterceptor(c.streaming),
@@ -86,7 +87,7 @@ func serviceConfig(user string, lb json.RawMessage) (string, error) {
 		fields = map[string]json.RawMessage{}
 	}
 	for name := range fields {
-		// gRPC does not mind the case of a key.
+		// gRPC ignores the case of keys.
 		if strings.EqualFold(name, "loadBalancingConfig") || strings.EqualFold(name, "loadBalancingPolicy") {
 			return "", fmt.Errorf("failover: Policy.ServiceConfig has a %s: the failover policy is the only one", name)
 		}
@@ -96,7 +97,7 @@ func serviceConfig(user string, lb json.RawMessage) (string, error) {
 	return string(js), err
 }
 
-// checkTarget finds mistakes in a target now that grpc.NewClient would leave to the first call.
+// checkTarget finds mistakes in a target that grpc.NewClient would report only at the first call.
 func checkTarget(target string) error {
 	if target == "" {
 		return errors.New("want a gRPC target such as static:///HOST:PORT,HOST:PORT or dns:///HOST:PORT")
@@ -106,7 +107,7 @@ func checkTarget(target string) error {
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != static.Scheme {
-		return nil // gRPC's to judge
+		return nil // for gRPC to judge
 	}
 	if u.Host != "" {
 		return fmt.Errorf("want three slashes: %s:///%s", static.Scheme, u.Host)

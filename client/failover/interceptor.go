@@ -20,29 +20,29 @@ type request struct {
 	opts    []grpc.CallOption
 }
 
-// plan is what is decided about a call before it begins. It does not change.
+// plan holds what is fixed about a call before it begins.
 type plan struct {
 	*client
-	core.Terms // the method's, with what the call's options override
+	core.Terms // those of the method, with the overrides of the call's options
 	ctx        context.Context
 	request    request
-	settings   *settings // nil: the call has no options of ours
+	settings   *settings // nil if the call has no options of this package
 	began      time.Duration
-	invalid    error // what is wrong with the call's options
+	invalid    error // why the call's options are invalid
 }
 
-// call is a plan under way.
+// call is a plan being carried out.
 type call struct {
 	plan
 	core     core.Call
-	waited   time.Duration // for replicas to become available
-	canceled bool          // by the caller, in the last attempt
-	begun    int           // attempts, the number of the last of them
+	waited   time.Duration // total time spent waiting for replicas
+	canceled bool          // the caller ended the last attempt
+	begun    int           // number of the last attempt begun
 	last     error         // of the last attempt that failed
-	answered bool          // and it is the replica's own
+	answered bool          // last is an answer of the replica
 	attempts []Attempt
 
-	unresolved error // the resolver's, while the call waits for it
+	unresolved error // the resolver's error, while the call waits for it to recover
 }
 
 // failure is why a call fails.
@@ -51,7 +51,7 @@ type failure struct {
 	err    error
 }
 
-// unary carries one call through the replicas.
+// unary is the interceptor of unary calls. It tries one replica after the other.
 func (c *client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if on := probeOf(opts); on != nil {
 		before, _ := metadata.FromOutgoingContext(on.Context)
@@ -62,7 +62,7 @@ func (c *client) unary(ctx context.Context, method string, req, reply any, cc *g
 	return call.end(call.run())
 }
 
-// plan takes note of what a call asks for.
+// plan prepares a call.
 func (c *client) plan(ctx context.Context, r request) plan {
 	known := c.method(r.method)
 	p := plan{
@@ -85,7 +85,7 @@ func (c *client) plan(ctx context.Context, r request) plan {
 	return p
 }
 
-// override changes the rules of the call to what its options say.
+// override applies the options of the call to its rules.
 func (p *plan) override(m MethodPolicy) {
 	if m == (MethodPolicy{}) {
 		return
@@ -103,7 +103,7 @@ func (p *plan) override(m MethodPolicy) {
 	}
 }
 
-// run makes attempts until one succeeds, and returns nil then.
+// run makes attempts until one succeeds. It returns nil on success.
 func (c *call) run() *failure {
 	for {
 		l, failure := c.lease()
@@ -122,7 +122,7 @@ func (c *call) run() *failure {
 	}
 }
 
-// note takes note of what became of an attempt. It reports whether it succeeded.
+// note records the result of an attempt, and reports whether it succeeded.
 func (c *call) note(l *lease, r result) (ok bool) {
 	if r.missed {
 		c.core.Miss(l.Key)
@@ -139,14 +139,15 @@ func (c *call) note(l *lease, r result) (ok bool) {
 	return r.Outcome == OutcomeOK
 }
 
-// record keeps an attempt for those who want to know.
+// record appends an attempt to the list that errors, traces and OnCall show. It skips the
+// allocation if nothing can show it.
 func (c *call) record(r result) {
 	if !r.missed && (r.Outcome != OutcomeOK || c.settings != nil || c.policy.OnCall != nil) {
 		c.attempts = append(c.attempts, r.Attempt)
 	}
 }
 
-// end tells whoever wants to know that the call has ended.
+// end counts and reports the end of the call. It returns the error that the caller gets.
 func (c *call) end(f *failure) error {
 	var err error
 	if f == nil {

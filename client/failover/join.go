@@ -8,12 +8,12 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// race is a race under way. The first attempt runs in the call's goroutine, each of the others in
-// its own, with outputs of its own.
+// race runs concurrent attempts of a call. The first runs in the call's goroutine, each of the
+// others in its own goroutine with its own outputs.
 type race struct {
 	plan     plan
-	stop     context.CancelFunc // ends the first attempt
-	newReply func() any         // makes another reply without a look at the call's, which the first attempt may be writing to
+	stop     context.CancelFunc // cancels the first attempt
+	newReply func() any         // does not read the call's reply, which the first attempt may be writing
 
 	mu     sync.Mutex // guards what follows
 	core   core.Race
@@ -24,17 +24,17 @@ type race struct {
 // joiner is an attempt that has joined another.
 type joiner struct {
 	lease   lease
-	request request // with outputs of its own
+	request request // with its own outputs
 	ctx     context.Context
 	cancel  context.CancelFunc
-	ended   chan struct{} // closed when there is a result
+	ended   chan struct{} // closed when result is set
 	result  result
 	winner  bool
 	panic   any // what the attempt panicked with
 }
 
-// race makes an attempt that others may join, the first after the delay. It reports whether one of
-// them succeeded.
+// race makes an attempt that others may join, the first of them after delay. It reports whether one
+// succeeded.
 func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
@@ -49,8 +49,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	return c.conclude(l, first, others)
 }
 
-// conclude takes note of how the attempts of a race ended. It reports whether one of them
-// succeeded.
+// conclude records how the attempts of a race ended. It reports whether one succeeded.
 func (c *call) conclude(l *lease, first result, others []*joiner) bool {
 	if first.missed && c.begun == l.number {
 		c.begun--
@@ -79,14 +78,14 @@ func (c *call) conclude(l *lease, first result, others []*joiner) bool {
 	return f.Success >= 0
 }
 
-// racer is what became of an attempt, for the core.
+// racer returns the result of an attempt in the form of the core.
 func (r *result) racer(l *lease, winner bool) core.Racer {
 	return core.Racer{
 		Key: l.Key, Round: l.decision.Round, Outcome: core.Outcome(r.Outcome), Missed: r.missed, Winner: winner, Result: r.forCore(),
 	}
 }
 
-// join makes another attempt, if it is not too late and one can be afforded.
+// join makes another attempt, if it is not too late and the budget allows it.
 func (r *race) join() {
 	r.mu.Lock()
 	j := r.prepare()
@@ -111,7 +110,7 @@ func (r *race) join() {
 	}
 }
 
-// cancelOthers ends the joiners but one. mu must be held.
+// cancelOthers cancels all joiners except one. mu must be held.
 func (r *race) cancelOthers(but *joiner) {
 	for _, j := range r.others {
 		if j != but {
@@ -120,7 +119,7 @@ func (r *race) cancelOthers(but *joiner) {
 	}
 }
 
-// end takes note that the first attempt has ended, and returns the others after their ends.
+// end records the end of the first attempt, waits for the others, and returns them.
 func (r *race) end(first result) []*joiner {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -133,7 +132,7 @@ func (r *race) end(first result) []*joiner {
 		<-j.ended
 		r.mu.Lock()
 		if j.panic != nil {
-			panic(j.panic) // where the caller can recover from it
+			panic(j.panic) // in the goroutine of the caller, which can recover
 		}
 	}
 	r.core.Close()
@@ -141,8 +140,8 @@ func (r *race) end(first result) []*joiner {
 	return r.others
 }
 
-// prepare chooses a replica for another attempt, takes a place at it and pays for it, and sets the
-// timer for the next. It returns nil where there may be none. mu must be held.
+// prepare chooses a replica for another attempt, takes a place there and pays for it, and sets the
+// timer for the next attempt. It returns nil if there may be no further attempt. mu must be held.
 func (r *race) prepare() *joiner {
 	p := &r.plan
 	t := p.table()

@@ -12,10 +12,10 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// MethodPolicy overrides a Policy for some methods, or for one call. A nil field leaves what the
-// policy says: MethodPolicy{Rounds: new(5)} changes the rounds alone.
+// MethodPolicy overrides a Policy for some methods or for one call. A nil field leaves the policy
+// as it is: MethodPolicy{Rounds: new(5)} changes only the rounds.
 type MethodPolicy struct {
-	// Timeout overrides Policy.Timeout, and bounds MinTimeout.
+	// Timeout overrides Policy.Timeout. If nonzero, it also caps MinTimeout.
 	Timeout *time.Duration
 	// Rounds overrides Policy.Rounds.
 	Rounds *int
@@ -27,7 +27,7 @@ type MethodPolicy struct {
 	Hedge *Hedge
 }
 
-// with returns m with what other overrides.
+// with returns m with the non-nil fields of other.
 func (m MethodPolicy) with(other MethodPolicy) MethodPolicy {
 	if other.Timeout != nil {
 		m.Timeout = other.Timeout
@@ -47,7 +47,7 @@ func (m MethodPolicy) with(other MethodPolicy) MethodPolicy {
 	return m
 }
 
-// apply changes the rules to what m says.
+// apply sets the fields of the rules that m overrides.
 func (m *MethodPolicy) apply(r *core.Rules) {
 	if m.Timeout != nil {
 		if r.Timeout = *m.Timeout; r.Timeout > 0 {
@@ -88,8 +88,8 @@ func (m *MethodPolicy) validate() error {
 	return errors.Join(errs...)
 }
 
-// forMethod returns the value for a method: of its own key, of its service's, or of the key for
-// all.
+// forMethod returns the value of the longest key that matches the method: the method itself, its
+// service, or "/".
 func forMethod[V any](values map[string]V, method string) (v V, ok bool) {
 	for _, key := range []string{method, method[:strings.LastIndexByte(method, '/')+1], "/"} {
 		if v, ok = values[key]; ok {
@@ -99,8 +99,8 @@ func forMethod[V any](values map[string]V, method string) (v V, ok bool) {
 	return v, false
 }
 
-// checkMethodKey returns an error for a key that fits no method. Whether a service has a method is
-// known where the program has the service's descriptor linked in.
+// checkMethodKey returns an error for a key that matches no method. It can check a method name only
+// if the program links in the descriptor of the service.
 func checkMethodKey(key string) error {
 	parts := strings.Split(key, "/")
 	if key == "/" {
@@ -128,8 +128,8 @@ func checkMethodKey(key string) error {
 	return fmt.Errorf("%q: the methods of %s are %s", key, parts[1], strings.Join(names, ", "))
 }
 
-// idempotent reports whether the method may be repeated though it may have been executed: as the
-// policy says of the method, of its service or of all, else as the method's descriptor says.
+// idempotent reports whether the method may be repeated even though it may have been executed: as
+// Policy.Idempotent says, or else the idempotency_level in the method's descriptor.
 func (p *Policy) idempotent(method string) bool {
 	if yes, ok := forMethod(p.Idempotent, method); ok {
 		return yes

@@ -22,11 +22,11 @@ type lease struct {
 	decision core.Decision
 	number   int // among the call's attempts, from 1
 	hedge    bool
-	core     core.Call      // the call's, with this attempt as tried
-	wait     *replicas.Wait // for a connection; nil: the replica had one
+	core     core.Call      // a copy of the call's, in which this attempt counts as tried
+	wait     *replicas.Wait // for a connection; nil if the replica had one
 }
 
-// leaseFor is the right that a decision to try a replica gives.
+// leaseFor returns the lease that a decision to try a replica grants.
 func (p *plan) leaseFor(t *table, d core.Decision, number int) lease {
 	e := t.entries[d.Index]
 	return lease{
@@ -35,20 +35,20 @@ func (p *plan) leaseFor(t *table, d core.Decision, number int) lease {
 	}
 }
 
-// step is what a call does next: an attempt, a pause, a wait for a replica, or nothing more.
+// step is what a call does next: make an attempt, pause, wait for a replica, or give up.
 type step struct {
 	action  core.Action
-	lease   lease         // to Try
-	pause   time.Duration // to Pause
-	failure *failure      // to GiveUp
+	lease   lease         // for ActionTry
+	pause   time.Duration // for ActionPause
+	failure *failure      // for ActionGiveUp
 }
 
 func (c *call) giveUp(r core.Reason) step {
 	return step{action: core.ActionGiveUp, failure: c.failure(r, nil)}
 }
 
-// lease returns the right to the call's next attempt, after the pauses and waits that come before
-// it, or why there is none.
+// lease pauses and waits as necessary, and returns the lease for the call's next attempt, or why
+// there is none.
 func (c *call) lease() (lease, *failure) {
 	if c.invalid != nil {
 		return lease{}, &failure{ReasonInvalid, status.Errorf(codes.InvalidArgument, "failover: the call's options: %v", c.invalid)}
@@ -71,7 +71,7 @@ func (c *call) lease() (lease, *failure) {
 	}
 }
 
-// next asks the call's core what to do. Where that is to try a replica, the place there is taken.
+// next returns the call's next step. If that is to try a replica, a place there is taken.
 func (c *call) next() step {
 	for {
 		if c.canceled {
@@ -89,8 +89,8 @@ func (c *call) next() step {
 	}
 }
 
-// follow makes a step of what was decided. The place at a replica to try is taken, and given back
-// where there is no attempt.
+// follow turns a decision into a step. The decision to try a replica comes with a place there,
+// which follow gives back if there will be no attempt.
 func (c *call) follow(d core.Decision, t *table) step {
 	over := c.ctx.Err() != nil || d.Action == core.ActionGiveUp && ended(c.ctx) != nil
 	next := c.shared.Follow(&c.core, d, over, c.now())
@@ -112,8 +112,8 @@ func (c *call) follow(d core.Decision, t *table) step {
 	return step{action: next.Action, pause: next.Wait}
 }
 
-// without is why a call ends that cannot go on: its caller's doing, or there is no connection any
-// more.
+// without returns the reason for a call that cannot go on: the caller ended it, or the connection
+// is gone.
 func (c *call) without() Reason {
 	if ended(c.ctx) != nil {
 		return ReasonCallerEnded
@@ -121,7 +121,7 @@ func (c *call) without() Reason {
 	return ReasonNoReplica
 }
 
-// failure is why a call gives up.
+// failure returns why the call gives up.
 func (c *call) failure(r core.Reason, t *table) *failure {
 	f := &failure{reason: publicReason[r], err: c.last}
 	switch {
@@ -135,7 +135,7 @@ func (c *call) failure(r core.Reason, t *table) *failure {
 		f.err = shed("%d older calls wait for a replica", c.policy.MaxWaiting)
 	case r == core.ReasonImpatient:
 		f.err = shed("no replica became available in %v", c.waited)
-	case c.last == nil: // no time for a first attempt
+	case c.last == nil: // there was no time for a first attempt
 		f.err = &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
 			c.Remaining(c.now()).Round(time.Microsecond), c.Rules.MinTimeout)}
 	}
@@ -146,8 +146,7 @@ func shed(format string, args ...any) error {
 	return &statusError{codes.ResourceExhausted, fmt.Errorf("failover: "+format, args...)}
 }
 
-// resolved returns the replicas as the resolver found them, and waits for the resolver where it has
-// not spoken yet.
+// resolved returns the replicas that the resolver found. It waits if there is no result yet.
 func (c *call) resolved() (*table, *failure) {
 	for {
 		if t := c.table(); t != nil {
@@ -167,7 +166,7 @@ func (c *call) resolved() (*table, *failure) {
 		if ended(c.ctx) != nil {
 			return nil, &failure{ReasonCallerEnded, callerError(c.ctx)}
 		}
-		// The resolver failed, or the connection is closed. Only a request is told why.
+		// The resolver failed, or the connection is closed. gRPC reports why only to a request.
 		r := c.request
 		err := r.invoker(c.replicas.NewAttempt(c.ctx, nil), r.method, r.req, r.reply, r.cc, r.opts...)
 		switch {
@@ -185,8 +184,8 @@ func (c *call) resolved() (*table, *failure) {
 	}
 }
 
-// awaitRecovery waits until the resolver, which has failed, may have succeeded, or for as long as
-// the call may wait.
+// awaitRecovery waits until the resolver, which has failed, may have recovered. It fails after as
+// long as the call may wait.
 func (c *call) awaitRecovery() *failure {
 	start := c.now()
 	ctx, cancel := context.WithTimeout(c.ctx, c.patience())
@@ -199,9 +198,9 @@ func (c *call) awaitRecovery() *failure {
 	return c.waitedTooLong()
 }
 
-// awaitResolver brings an idle connection to life, again where it idles meanwhile, as a call that
-// waits here is none to gRPC yet. It reports whether changed was closed, and gives up when the
-// context ends, the connection is closed, or the resolver fails.
+// awaitResolver waits until changed is closed. It returns false if the context ends, the connection
+// is closed or the resolver fails first. It wakes the connection whenever that is idle, because
+// gRPC does not count a call that waits here as a call.
 func awaitResolver(ctx context.Context, cc *grpc.ClientConn, changed <-chan struct{}) bool {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -229,8 +228,8 @@ func noReplicas(why error) error {
 	return &statusError{codes.Unavailable, fmt.Errorf("%w: %w", ErrNoReplicas, why)}
 }
 
-// sleep returns after d, with the caller's error when the caller's context ends first, or when the
-// connection is closed.
+// sleep pauses for d. It returns an error if the caller's context ends or the connection is closed
+// first.
 func (c *call) sleep(d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -238,7 +237,7 @@ func (c *call) sleep(d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	for {
-		changed := c.replicas.Changed() // as when the connection is closed
+		changed := c.replicas.Changed() // also when the connection is closed
 		if c.request.cc.GetState() == connectivity.Shutdown {
 			return status.Error(codes.Canceled, "the connection is closing")
 		}
@@ -252,8 +251,9 @@ func (c *call) sleep(d time.Duration) error {
 	}
 }
 
-// ended returns why the context has ended, or nil. A replica that enforces a deadline may answer a
-// moment before the context's own timer fires, so the deadline itself counts.
+// ended returns why the context has ended, or nil. A context whose deadline has passed has ended
+// even if its timer has not fired yet: a replica that enforces the deadline may answer a moment
+// earlier.
 func ended(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -264,7 +264,7 @@ func ended(ctx context.Context) error {
 	return nil
 }
 
-// callerError returns the error of a call that its caller's context has ended.
+// callerError returns the error of a call that ends with its caller's context.
 func callerError(ctx context.Context) error {
 	err := ended(ctx)
 	return &statusError{status.FromContextError(err).Code(), err}

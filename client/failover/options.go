@@ -8,56 +8,56 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Trace is a call option that reports the call's attempts: when the call returns, *attempts holds
-// them all, in order, whether the call succeeded or not. Earlier contents are discarded. Of a
-// stream it is there when the first message or the error is, or when the call is committed to a
-// replica by what the caller has streamed.
+// Trace returns a call option that reports the call's attempts. When the call returns, *attempts
+// holds all of them in order, whether or not the call succeeded; earlier contents are discarded.
+// For a stream, *attempts is set when the first message or the error arrives, or when the caller
+// has sent so much that the stream is committed to a replica.
 func Trace(attempts *[]Attempt) grpc.CallOption {
 	return callOption{trace: attempts}
 }
 
-// WithMethodPolicy is a call option that overrides the policy, including its settings for the
-// method, for one call. Where a field is not allowed, the call fails with InvalidArgument.
+// WithMethodPolicy returns a call option that overrides the policy, including Policy.Methods, for
+// one call. If a field is out of range, the call fails with InvalidArgument.
 func WithMethodPolicy(m MethodPolicy) grpc.CallOption {
 	return callOption{set: func(s *settings) { s.override = s.override.with(m) }}
 }
 
-// WithTimeout is a call option that overrides Policy.Timeout for one call.
+// WithTimeout returns a call option that overrides Policy.Timeout for one call.
 func WithTimeout(d time.Duration) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Timeout: &d}) }
 
-// WithRounds is a call option that overrides Policy.Rounds for one call.
+// WithRounds returns a call option that overrides Policy.Rounds for one call.
 func WithRounds(n int) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Rounds: &n}) }
 
-// WithIdempotent is a call option that says whether this call may be repeated though it may have
-// been executed, whatever the policy says of the method.
+// WithIdempotent returns a call option that says whether this call may be repeated even though it
+// may have been executed. It overrides the policy.
 func WithIdempotent(idempotent bool) grpc.CallOption {
 	return WithMethodPolicy(MethodPolicy{Idempotent: &idempotent})
 }
 
-// WithWhenDown is a call option that overrides Policy.WhenDown for one call.
-// grpc.WaitForReady(true) has the same effect as WithWhenDown(WhenDownWait), and precedence.
+// WithWhenDown returns a call option that overrides Policy.WhenDown for one call.
+// grpc.WaitForReady(true) has the same effect as WithWhenDown(WhenDownWait), and takes precedence.
 func WithWhenDown(w WhenDown) grpc.CallOption { return WithMethodPolicy(MethodPolicy{WhenDown: &w}) }
 
-// WithHedge is a call option that overrides Policy.Hedge for one call; with the zero Hedge the call
-// is not hedged.
+// WithHedge returns a call option that overrides Policy.Hedge for one call. The zero Hedge disables
+// hedging.
 func WithHedge(h Hedge) grpc.CallOption { return WithMethodPolicy(MethodPolicy{Hedge: &h}) }
 
-// callOption is a call option of this package.
+// callOption is a call option of this package. Exactly one field is set.
 type callOption struct {
 	grpc.EmptyCallOption
-	trace *[]Attempt        // of Trace
-	probe *replicas.Attempt // of a probe, which is no call
-	set   func(*settings)   // of the others
+	trace *[]Attempt        // for Trace
+	probe *replicas.Attempt // marks a probe, which is not a call
+	set   func(*settings)   // for the With options
 }
 
-// settings are the call options that concern the call as a whole.
+// settings holds the options that apply to a call as a whole, not to each attempt.
 type settings struct {
 	traces   []*[]Attempt
 	finishes []func(error)
 	override MethodPolicy
 }
 
-// report gives the options what they ask for at the end of the call.
+// report fills traces and calls OnFinish functions at the end of the call.
 func (s *settings) report(attempts []Attempt, err error) {
 	for _, trace := range s.traces {
 		*trace = slices.Clone(attempts)
@@ -67,8 +67,8 @@ func (s *settings) report(attempts []Attempt, err error) {
 	}
 }
 
-// parseOptions returns the options that concern the call as a whole, nil where there are none, and
-// the rest, which each attempt gets.
+// parseOptions separates the options that apply to the call as a whole, nil if there are none, from
+// the rest, which are passed to each attempt.
 func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	if !slices.ContainsFunc(opts, ofCall) {
 		return nil, opts
@@ -83,7 +83,7 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 				o.set(s)
 			}
 		case grpc.FailFastCallOption:
-			waitForReady = !o.FailFast // the last one counts
+			waitForReady = !o.FailFast // the last one wins
 		case grpc.OnFinishCallOption:
 			s.finishes = append(s.finishes, o.OnFinish)
 		}
@@ -94,7 +94,7 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	return s, slices.DeleteFunc(slices.Clone(opts), ofCall)
 }
 
-// probeOf returns the attempt of a probe, nil for a call.
+// probeOf returns the attempt of a probe, or nil for a call.
 func probeOf(opts []grpc.CallOption) *replicas.Attempt {
 	for _, o := range opts {
 		if o, ok := o.(callOption); ok && o.probe != nil {

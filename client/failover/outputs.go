@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 )
 
-// resetOutputs clears what an earlier attempt has left where the caller will look: gRPC leaves a
-// header, trailer or peer as it was when a later attempt gets no stream, and a reply that came
-// before an error stays filled.
+// resetOutputs clears the outputs of an earlier attempt. gRPC does not: it leaves the header,
+// trailer and peer as they were if a later attempt gets no stream, and a reply that came before an
+// error stays filled.
 func resetOutputs(reply any, opts []grpc.CallOption) {
 	resetReply(reply)
 	for _, o := range opts {
@@ -28,8 +28,8 @@ func resetOutputs(reply any, opts []grpc.CallOption) {
 	}
 }
 
-// resetReply empties a reply: a message of either protobuf API by its own means, what another codec
-// fills, such as a struct for JSON, by setting it to zero.
+// resetReply empties a reply: a message of either protobuf API by its Reset, and anything else that
+// a codec fills, such as a struct for JSON, by setting it to zero.
 func resetReply(reply any) {
 	switch m := reply.(type) {
 	case nil:
@@ -44,28 +44,28 @@ func resetReply(reply any) {
 	}
 }
 
-// separable reports whether an attempt can be given a reply of its own, beside that of another
-// attempt on its way.
+// separable reports whether newReply and moveReply work for the reply, so that concurrent attempts
+// can have their own.
 func separable(reply any) bool {
 	switch reply.(type) {
 	case nil, proto.Message:
 		return true
 	case protoadapt.MessageV1:
 	case interface{ Reset() }:
-		return false // it alone knows how to copy it
+		return false // only the type itself knows how to copy its values
 	}
 	v := reflect.ValueOf(reply)
 	return v.Kind() == reflect.Pointer && !v.IsNil()
 }
 
-// newReply returns what makes another reply of the same kind, without a look at the contents of
-// this one.
+// newReply returns a function that creates replies of the same kind. The function does not read
+// reply.
 func newReply(reply any) func() any {
 	switch m := reply.(type) {
 	case nil:
 		return func() any { return nil }
 	case proto.Message:
-		kind := m.ProtoReflect().Type() // of which the Go type does not tell all, as of a dynamicpb.Message
+		kind := m.ProtoReflect().Type() // the Go type alone does not determine a dynamicpb.Message
 		return func() any { return kind.New().Interface() }
 	default:
 		kind := reflect.TypeOf(reply).Elem()
@@ -73,7 +73,7 @@ func newReply(reply any) func() any {
 	}
 }
 
-// moveReply gives the reply to the caller, who has an empty one of the same kind.
+// moveReply moves a reply into an empty one of the same kind.
 func moveReply(to, from any) {
 	switch m := to.(type) {
 	case nil:
@@ -86,7 +86,7 @@ func moveReply(to, from any) {
 	}
 }
 
-// separate returns the request with outputs of its own.
+// separate returns a copy of the request with separate outputs.
 func (r request) separate(reply any) request {
 	r.reply = reply
 	r.opts = slices.Clone(r.opts)
@@ -103,7 +103,7 @@ func (r request) separate(reply any) request {
 	return r
 }
 
-// moveOutputs gives the caller what is in the outputs of a request made by separate.
+// moveOutputs moves the outputs of a request returned by separate to the original request.
 func moveOutputs(to, from request) {
 	resetOutputs(to.reply, to.opts)
 	moveReply(to.reply, from.reply)

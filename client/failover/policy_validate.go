@@ -65,7 +65,7 @@ func (p *Policy) validate() error {
 	return errors.Join(errs...)
 }
 
-// withDefaults returns the policy with what its zero values mean.
+// withDefaults replaces zero values by what they stand for.
 func (p Policy) withDefaults() Policy {
 	p.Rounds = max(p.Rounds, 1)
 	p.ReplayLimit = cmp.Or(p.ReplayLimit, 256<<10)
@@ -84,7 +84,8 @@ func (p Policy) withDefaults() Policy {
 	return p
 }
 
-// forCore is what decisions depend on of a policy with its defaults.
+// forCore returns the part of the policy that decisions depend on. The policy must have its
+// defaults.
 func (p *Policy) forCore() core.Policy {
 	return core.Policy{
 		Rules:   p.rules(),
@@ -104,7 +105,7 @@ func (p *Policy) rules() core.Rules {
 	}
 }
 
-// forMethod is what the policy says of calls of a method.
+// forMethod returns the rules for calls of the named method.
 func (p *Policy) forMethod(name string) (core.Rules, core.Hedging) {
 	rules, hedging := p.rules(), p.Hedge.forCore()
 	rules.Idempotent = p.idempotent(name)

@@ -16,16 +16,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// probe looks after a replica that is left out.
+// probe checks an ejected replica until it is healthy.
 type probe struct {
 	client *client
-	member core.Member     // with the connection that it was left out with
+	member core.Member     // with the connection that it had when it was ejected
 	number int             // of the watch
-	ctx    context.Context // the values and metadata of the call that left it out
+	ctx    context.Context // with the values and metadata of the call that caused the ejection
 }
 
-// run asks the replica how it is, and comes again until it is well. A replica that is down is not
-// asked, but it may still be tried; one that is gone comes back as another.
+// run probes the replica, and schedules the next probe unless the replica is healthy. A replica
+// without a connection counts as unhealthy. If the replica is gone, probing ends.
 func (p *probe) run() {
 	start := p.client.now()
 	replica, over := p.replica()
@@ -47,22 +47,21 @@ func (p *probe) run() {
 
 func (p *probe) takenBack() { p.client.tellStanding(p.member.Link.(*replicas.Replica), ReplicaReady) }
 
-// end is called when the replica is to be tried whatever the probes have found, so that none is
-// left out for ever.
+// end puts the replica on trial regardless of the probes, so that no replica stays ejected forever.
 func (p *probe) end() {
 	if p.member.Tried(p.number, p.client.now()) {
 		p.client.offer()
 	}
 }
 
-// ask makes the request of a probe, as a call on the connection: it passes the user's interceptors
-// and has the user's credentials, without which a replica might refuse it.
+// ask sends a health check as a call on the connection, so that it passes through the user's
+// interceptors and has the user's credentials. Without these a replica might refuse it.
 func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding) {
 	ctx, cancel := context.WithTimeout(p.ctx, timeout)
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			f = core.FindingDeaf // an interceptor that is not prepared for it; there is no caller to recover from that
+			f = core.FindingDeaf // an interceptor panicked, and there is no caller to recover
 		}
 	}()
 	request, reply := &healthv1.HealthCheckRequest{Service: p.client.policy.Ejection.Service}, new(healthv1.HealthCheckResponse)
@@ -73,7 +72,7 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding)
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_SERVING:
 		return core.FindingServing
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING,
-		code == codes.Unavailable, code == codes.DeadlineExceeded, // as proxies answer in its place
+		code == codes.Unavailable, code == codes.DeadlineExceeded, // perhaps from a proxy in front of it
 		!on.Answered, ctx.Err() != nil:
 		return core.FindingDeaf
 	default:
@@ -81,8 +80,9 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding)
 	}
 }
 
-// probed returns the context of a probe whose metadata had been added to before. What the user's
-// interceptors have added once more takes the place of that.
+// probed returns the context of a probe without duplicate metadata. The context of the call already
+// has what the user's interceptors added to it; what they have added again for the probe replaces
+// that.
 func probed(ctx context.Context, before metadata.MD) context.Context {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	for key, values := range md {
@@ -93,7 +93,7 @@ func probed(ctx context.Context, before metadata.MD) context.Context {
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
-// replica returns the connection to ask on. It returns true where nobody needs to know any more.
+// replica returns the replica to probe. It returns true if probing is over.
 func (p *probe) replica() (r *replicas.Replica, over bool) {
 	conn := p.client.conn()
 	if !p.member.Watched(p.number) || conn == nil || conn.GetState() == connectivity.Shutdown {

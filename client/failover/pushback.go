@@ -11,12 +11,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pushbackTrailer is the trailer by which a server asks when to repeat a request (gRFC A6).
+// pushbackTrailer is the trailer in which a server says when to repeat a request (gRFC A6).
 const pushbackTrailer = "grpc-retry-pushback-ms"
 
-// pushback returns how long the server asks to wait before the request is repeated: by the trailer
-// of gRFC A6, else by a google.rpc.RetryInfo among the details of its status. Zero means that it
-// did not ask; a negative value asks for no repetition at all.
+// pushback returns how long the server asks to wait before the request is repeated, in the trailer
+// of gRFC A6 or else in a google.rpc.RetryInfo among the details of its status. Zero means that it
+// did not ask; a negative value means that the request must not be repeated.
 func pushback(trailer metadata.MD, err error) time.Duration {
 	if values := trailer[pushbackTrailer]; len(values) > 0 {
 		return parsePushback(values)
@@ -32,8 +32,8 @@ func pushback(trailer metadata.MD, err error) time.Duration {
 	return 0
 }
 
-// parsePushback reads the trailer as gRPC's own retries do: whatever is not one number, 0 or above,
-// asks for no repetition.
+// parsePushback parses the trailer as gRPC's own retries do: anything but a single number of at
+// least 0 forbids a repetition.
 func parsePushback(values []string) time.Duration {
 	ms, err := strconv.ParseInt(values[0], 10, 64)
 	if err != nil || ms < 0 || len(values) > 1 {

@@ -8,34 +8,34 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// queue is the calls that wait for a replica to become available.
+// queue holds the calls that wait for a replica.
 type queue struct {
-	n  atomic.Int32 // of the line, to be read without the lock
+	n  atomic.Int32 // length of line, readable without the lock
 	mu sync.Mutex   // guards what follows
 
 	line   core.Line[waiter]
-	rising *time.Timer // unless nil, there is a dispatch to come, as the bound of a ramp rises
+	rising *time.Timer // the next dispatch because the bound of a ramp rises, or nil
 }
 
-// waiter is a call that waits. Whoever makes a replica available decides for it, and takes the
-// place for it.
+// waiter is a call that waits. The goroutine that makes a replica available decides for it and
+// takes the place.
 type waiter struct {
-	granted chan grant // has room for the one grant
+	granted chan grant // buffered, for one grant
 }
 
-// grant is what a waiter waits for.
+// grant is the decision that a waiter receives.
 type grant struct {
-	table    *table // nil: ask again
+	table    *table // nil: decide again
 	decision core.Decision
-	full     bool // too many older calls wait
+	full     bool // the queue is full of older calls
 }
 
-// crowded reports whether calls wait. A call that finds nobody waiting may take a place without the
-// lock: whoever joins the queue looks at the places after it has joined, and whoever gives one back
-// looks at the queue after that.
+// crowded reports whether calls wait. A call that finds the queue empty may take a place without
+// the lock: a call that joins the queue checks for places after joining, and a call that gives a
+// place back checks the queue afterwards.
 func (q *queue) crowded() bool { return q.n.Load() > 0 }
 
-// change changes the line.
+// change applies f to the line.
 func (q *queue) change(f func(*core.Line[waiter])) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -43,19 +43,18 @@ func (q *queue) change(f func(*core.Line[waiter])) {
 	q.n.Store(int32(q.line.Len()))
 }
 
-// join lets a call wait.
+// join adds a waiter.
 func (q *queue) join(w *core.Waiter[waiter]) {
 	q.change(func(l *core.Line[waiter]) { l.Join(w) })
 }
 
-// leave takes a waiter out that has no grant yet, and returns false where it has one.
+// leave removes a waiter. It returns false if the waiter already has a grant.
 func (q *queue) leave(w *core.Waiter[waiter]) (left bool) {
 	q.change(func(l *core.Line[waiter]) { left = l.Leave(w) })
 	return left
 }
 
-// shed lets the youngest go where more than so many wait, once those that could be served have
-// been.
+// shed rejects the newest waiters in excess of most.
 func (q *queue) shed(most int) {
 	q.change(func(l *core.Line[waiter]) {
 		for _, w := range l.Shed(most) {
@@ -64,20 +63,21 @@ func (q *queue) shed(most int) {
 	})
 }
 
-// offer hands the places that are free to the calls that wait, if any do. It is called whenever a
-// replica may have become available.
+// offer hands free places to the calls that wait. It is called whenever a replica may have become
+// available.
 func (c *client) offer() {
 	if c.queue.crowded() {
 		c.queue.change(c.dispatch)
 	}
 }
 
-// dispatch hands the places that are free to the calls that wait. It takes no lock but the table's.
+// dispatch hands free places to the calls that wait. It takes no lock but those of the table and
+// the core.
 func (c *client) dispatch(line *core.Line[waiter]) {
 	t := c.table()
 	if t == nil {
 		for _, w := range line.Shed(0) {
-			w.Owner.granted <- grant{} // to ask again
+			w.Owner.granted <- grant{} // decide again
 		}
 		return
 	}
@@ -89,8 +89,7 @@ func (c *client) dispatch(line *core.Line[waiter]) {
 	}
 }
 
-// dispatchAfter comes back when a replica has room for more of the calls that wait, whatever is
-// answered. mu must be held.
+// dispatchAfter schedules a dispatch for when the bound of a ramp rises by itself. mu must be held.
 func (c *client) dispatchAfter(d time.Duration) {
 	c.queue.rising = time.AfterFunc(d, func() {
 		c.queue.mu.Lock()
@@ -100,7 +99,7 @@ func (c *client) dispatchAfter(d time.Duration) {
 	})
 }
 
-// await waits until a replica is available to the call, and returns what to do then.
+// await waits until a replica is available to the call, and returns the next step.
 func (c *call) await() step {
 	w := &core.Waiter[waiter]{Terms: c.Terms, Call: c.core, Owner: waiter{make(chan grant, 1)}}
 	g, failure := c.wait(w)
@@ -116,7 +115,7 @@ func (c *call) await() step {
 	return c.follow(g.decision, g.table)
 }
 
-// wait lines up until there is a grant, or until the call has waited for as long as it may.
+// wait queues the call until it has a grant or has waited for as long as it may.
 func (c *call) wait(w *core.Waiter[waiter]) (g grant, f *failure) {
 	start := c.now()
 	c.replicas.AddWaiting(1)
@@ -137,15 +136,15 @@ func (c *call) wait(w *core.Waiter[waiter]) (g grant, f *failure) {
 	if c.queue.leave(w) {
 		return g, c.waitedTooLong()
 	}
-	return <-w.Owner.granted, nil // which came at the same moment
+	return <-w.Owner.granted, nil // it arrived in the meantime
 }
 
-// patience is how long the call may wait from now on.
+// patience returns how long the call may still wait.
 func (c *call) patience() time.Duration {
 	return c.shared.Patience(&c.Terms, c.waited, c.now())
 }
 
-// waitedTooLong is why a call fails that has waited for as long as it may, or its caller.
+// waitedTooLong returns the failure of a call that may not wait any longer.
 func (c *call) waitedTooLong() *failure {
 	return c.failure(c.Impatience(ended(c.ctx) != nil, c.now()), nil)
 }

@@ -6,12 +6,13 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// ReplicaEvent says that a replica was found, changed its state, or is gone.
+// ReplicaEvent reports that a replica was found, changed state or is gone.
 type ReplicaEvent struct {
-	// Replica is the address, as the resolver gave it.
+	// Replica is the address, as the resolver returned it.
 	Replica string
-	State   ReplicaState
-	// Err is why the dial failed, with ReplicaDown; else nil.
+	// State is the new state.
+	State ReplicaState
+	// Err is why the dial failed if State is ReplicaDown, and nil otherwise.
 	Err error
 }
 
@@ -24,20 +25,20 @@ const (
 	ReplicaConnecting ReplicaState = iota
 	// ReplicaReady: there is a connection.
 	ReplicaReady
-	// ReplicaDown: the last dial failed. It lasts until a dial succeeds.
+	// ReplicaDown: the last dial failed. The state lasts until a dial succeeds.
 	ReplicaDown
-	// ReplicaGone: the resolver no longer names the replica, or the connection was closed or has
-	// gone idle, in which case its replicas are found again by the next call.
+	// ReplicaGone: the resolver no longer returns the replica, or the whole connection was closed
+	// or has gone idle. After idling, the next call finds its replicas again.
 	ReplicaGone
-	// ReplicaEjected: the replica is ejected (see Policy.Ejection), though there may be a
-	// connection. ReplicaReady follows when it is taken back, or another state when its connection
-	// is lost.
+	// ReplicaEjected: the replica is ejected (see Policy.Ejection), though it may have a
+	// connection. ReplicaReady follows when it is put back, or another state when its connection is
+	// lost.
 	ReplicaEjected
 )
 
 var replicaStateNames = []string{ReplicaConnecting: "connecting", ReplicaReady: "ready", ReplicaDown: "down", ReplicaGone: "gone", ReplicaEjected: "ejected"}
 
-// String returns the state's name, in lower case.
+// String returns the name in lower case, such as "ready".
 func (s ReplicaState) String() string {
 	return name(replicaStateNames, s)
 }
@@ -55,7 +56,7 @@ func replicaState(s connectivity.State) ReplicaState {
 	}
 }
 
-// name returns the name of a constant, or its number where it is none of the package's.
+// name returns the name of a constant, or its type and number if it has none.
 func name[T ~int](names []string, v T) string {
 	if v < 0 || int(v) >= len(names) {
 		return fmt.Sprintf("%T(%d)", v, int(v))

@@ -4,55 +4,54 @@ import (
 	"sync/atomic"
 )
 
-// Statistics is what a connection has done so far. Each number is exact, but they are not read at
-// the same instant.
+// Statistics is a snapshot of what a connection has done so far. Each number is exact, but they are
+// not read at the same instant.
 type Statistics struct {
-	// Calls is how many calls have begun. Succeeded and Failed count those that have ended.
+	// Calls is how many calls have begun, Succeeded how many have ended successfully.
 	Calls, Succeeded int64
-	// Failed has every reason.
+	// Failed counts the calls that have failed, by reason. It has an entry for every reason.
 	Failed map[Reason]int64
 	// Waiting is how many calls are waiting for a replica.
 	Waiting int
-	// Attempts counts the attempts by outcome, and has every outcome. It includes those at replicas
-	// that are gone.
+	// Attempts counts the attempts that have ended, by outcome, including those at replicas that
+	// are gone. It has an entry for every outcome.
 	Attempts map[Outcome]int64
-	// Hedges is how many of them joined another attempt of their call that was on its way,
-	// HedgesWon how many of those answered it.
+	// Hedges is how many attempts joined another attempt of their call, HedgesWon how many of those
+	// won.
 	Hedges, HedgesWon int64
-	// Denied is how many repetitions the budget did not grant, and how many hedges it or
-	// Hedge.Share did not.
+	// Denied is how many repetitions Policy.Budget denied, plus how many hedges it or Hedge.Share
+	// denied.
 	Denied int64
-	// Budget is how many repetitions Policy.Budget would grant now, also a fraction of one;
-	// infinite where there is no bound.
+	// Budget is how many tokens Policy.Budget holds now, including fractions; +Inf if there is no
+	// bound.
 	Budget float64
 	// Ejections is how often a replica was ejected.
 	Ejections int64
-	// CrashRate is the share of attempts that lately ended in a crash of their replica, where
-	// Policy.AdaptiveLimit is set.
+	// CrashRate is the learned probability, from 0 to 1, that an attempt ends in a crash of its
+	// replica. It is 0 unless Policy.AdaptiveLimit is set.
 	CrashRate float64
-	// Limit is how many attempts may be in flight at a replica; zero means any number.
+	// Limit is how many attempts may be in flight at one replica; zero means any number.
 	Limit int
-	// Replicas are those that the resolver names, in its order, or named last where the connection
-	// is idle or closed. Empty before it has spoken.
+	// Replicas lists the resolver's latest replicas in its order. It is empty before the first
+	// result, and kept when the connection is idle or closed.
 	Replicas []ReplicaStatistics
 }
 
-// ReplicaStatistics is what a connection has done at one replica.
+// ReplicaStatistics is the state of one replica, and what the connection has done there.
 type ReplicaStatistics struct {
-	// Replica is the address, as the resolver gave it.
+	// Replica is the address, as the resolver returned it.
 	Replica string
-	// Ready is whether there is a connection, Ejected whether the replica is ejected.
+	// Ready reports whether there is a connection, Ejected whether the replica is ejected.
 	Ready, Ejected bool
-	// Err is why the last dial failed; nil while there is a connection, and before a dial has
-	// failed.
+	// Err is why the last dial failed; nil if there is a connection or no dial has failed yet.
 	Err error
 	// InFlight is how many attempts are in flight.
 	InFlight int
-	// Attempts counts those that have ended, by outcome, and has every outcome.
+	// Attempts counts the attempts that have ended, by outcome. It has an entry for every outcome.
 	Attempts map[Outcome]int64
 }
 
-// counters are what Statistics counts, beside what each backend does.
+// counters holds the counts of Statistics that do not belong to a replica.
 type counters struct {
 	calls     atomic.Uint64
 	succeeded atomic.Int64
@@ -74,7 +73,7 @@ func (c *client) statistics() Statistics {
 	for r := range n.failed {
 		s.Failed[Reason(r)] = n.failed[r].Load()
 	}
-	c.backends.mu.Lock() // else what is being moved to the past would be missing
+	c.backends.mu.Lock() // counts that are being moved to past must not be missed
 	defer c.backends.mu.Unlock()
 	for o := range c.backends.past {
 		s.Attempts[Outcome(o)] = c.backends.past[o].Load()

@@ -14,9 +14,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// streaming carries a stream through the replicas. The call goes on to the next replica until it is
-// committed: by a first message or a header that the caller has received or, where the caller
-// streams, when what it has sent is more than is kept.
+// streaming is the interceptor of streams. The call fails over until it is committed to a replica:
+// when the caller has received a first message or a header, or has sent more than is kept for a
+// repetition.
 func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, streamer grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s := &stream{desc: desc, streamer: streamer}
 	s.call.plan = c.plan(ctx, request{method: method, cc: cc, invoker: s.invoke, opts: opts})
@@ -34,27 +34,26 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 	return s, nil
 }
 
-// stream is a stream of the caller's, over one after the other of the replicas' streams. An attempt
-// ends, in all that is counted, with its first message; what comes after that the caller and the
-// replica have among themselves.
+// stream is the caller's stream. Beneath it is the stream of one replica after another. For all
+// that is counted, an attempt ends with its first message; later messages pass straight through.
 type stream struct {
 	desc     *grpc.StreamDesc
 	streamer grpc.Streamer
 	finishes []func(error)
-	unwatch  func() bool // no longer calls abandoned
+	unwatch  func() bool // stops watching the caller's context
 
 	current   atomic.Pointer[streamAttempt]
-	committed atomic.Bool // the stream is the current attempt's for good
+	committed atomic.Bool // the stream stays with the current attempt
 	seen      atomic.Bool // the caller has seen the current attempt's header
 
 	mu     sync.Mutex // guards what follows; held while the call opens its next attempt
 	call   call
-	sent   []any     // the caller's messages so far, for the next attempt; none once committed
-	size   int       // of them, in bytes
-	closed bool      // the caller has sent all
+	sent   []any     // the caller's messages so far, for the next attempt; nil once committed
+	size   int       // of sent, in bytes
+	closed bool      // the caller has called CloseSend
 	over   bool      // the stream has ended
-	err    error     // with this
-	untold *settings // what asks for a report and has none yet, as the caller has left
+	err    error     // the error it ended with
+	untold *settings // to be reported when the caller returns to the stream
 }
 
 // streamAttempt is the stream of one replica.
@@ -64,21 +63,21 @@ type streamAttempt struct {
 	on     *replicas.Attempt
 	cancel context.CancelFunc
 
-	timer   *time.Timer // nil: no deadline for the first message, or, where the caller streams, for the opening
-	decided atomic.Bool // whether it came in time
+	timer   *time.Timer // the deadline of the first message or, if the caller streams, of opening; nil: none
+	decided atomic.Bool // the timer has fired, or what it waits for has arrived
 
 	receive sync.Mutex // held by the goroutine that receives; taken before the stream's mu
 }
 
-// inTime reports whether what has come now, a first message or an error, came before the deadline
-// for it.
+// inTime reports whether the attempt has met its deadline, now that a first message or an error has
+// arrived.
 func (a *streamAttempt) inTime() bool { return a.timer == nil || !a.decided.Swap(true) }
 
-// errLate is the error of an attempt whose deadline has passed.
+// errLate is the error of an attempt that missed its deadline.
 var errLate = status.Error(codes.DeadlineExceeded, "failover: no message within the attempt's timeout")
 
-// open makes attempts until one has been sent. It returns what ended the call otherwise. mu must be
-// held.
+// open makes attempts until one has been sent. It returns an error if the call has ended instead.
+// mu must be held.
 func (s *stream) open() error {
 	for {
 		l, failure := s.call.lease()
@@ -91,8 +90,8 @@ func (s *stream) open() error {
 	}
 }
 
-// attempt opens a stream at one replica and sends what the caller has sent. It reports whether that
-// went well; where the sending fails, receiving tells why.
+// attempt opens a stream at one replica and repeats what the caller has sent. It reports whether
+// that succeeded.
 func (s *stream) attempt(l *lease) bool {
 	if l.number > 1 {
 		resetOutputs(nil, s.call.request.opts)
@@ -116,8 +115,8 @@ func (s *stream) attempt(l *lease) bool {
 	return true
 }
 
-// begin opens the attempt's stream and sends what the caller has sent. A stream that has ended by
-// then says why when it is received from.
+// begin opens the attempt's stream and repeats what the caller has sent. If the stream ends
+// meanwhile, begin returns nil and RecvMsg returns the reason.
 func (s *stream) begin(a *streamAttempt) error {
 	cs, err := s.streamer(a.on, s.desc, s.call.request.cc, s.call.request.method, s.call.request.opts...)
 	if err != nil {
@@ -128,7 +127,7 @@ func (s *stream) begin(a *streamAttempt) error {
 		if !a.inTime() {
 			return errLate
 		}
-		a.timer = nil // the first message comes when the caller has sent what it takes
+		a.timer = nil // when the first message comes depends on the caller
 	}
 	for _, m := range s.sent {
 		if err := cs.SendMsg(m); err == io.EOF {
@@ -143,14 +142,13 @@ func (s *stream) begin(a *streamAttempt) error {
 	return nil
 }
 
-// fail takes note of how an attempt ended that brought no first message, or too late. mu must be
-// held.
+// fail records an attempt whose first message did not arrive, or arrived too late. mu must be held.
 func (s *stream) fail(a *streamAttempt, err error) {
 	w := answeredWire
 	if a.ClientStream == nil || a.on.Ended() {
 		w = wireOf(a.on)
 	}
-	var last any // which is the one that an error of our own is about
+	var last any // the message that a client-side error is about
 	if n := len(s.sent); n > 0 {
 		last = s.sent[n-1]
 	}
@@ -166,12 +164,12 @@ func (s *stream) fail(a *streamAttempt, err error) {
 	s.note(a, o, w, err)
 }
 
-// note takes note of how an attempt ended. mu must be held.
+// note records how an attempt ended. mu must be held.
 func (s *stream) note(a *streamAttempt, o Outcome, w wire, err error) {
 	s.call.note(&a.lease, s.call.finish(&a.lease, o, w, err))
 }
 
-// end lets go of what an attempt that is over has held.
+// end releases the resources of an attempt.
 func (a *streamAttempt) end() {
 	a.cancel()
 	if a.timer != nil {
@@ -179,8 +177,9 @@ func (a *streamAttempt) end() {
 	}
 }
 
-// commit makes the stream the current attempt's for good, as the replica has answered, or as more
-// was sent than is kept, which says nothing of the replica. mu must be held.
+// commit ties the stream to the current attempt. answered says whether the replica has answered;
+// otherwise the caller has sent more than is kept, which says nothing about the replica. mu must be
+// held.
 func (s *stream) commit(a *streamAttempt, answered bool) {
 	s.committed.Store(true)
 	s.sent = nil
@@ -191,8 +190,7 @@ func (s *stream) commit(a *streamAttempt, answered bool) {
 	s.call.end(nil)
 }
 
-// finish takes note that the stream has ended, and returns the error it ended with. mu must be
-// held.
+// finish records the end of the stream, and returns the error it ended with. mu must be held.
 func (s *stream) finish(err error) error {
 	if s.over {
 		return s.err
@@ -212,7 +210,8 @@ func (s *stream) finish(err error) error {
 	return err
 }
 
-// abandoned takes note that the caller's context has ended: the caller need not receive any more.
+// abandoned ends the stream when the caller's context ends, after which the caller need not
+// receive.
 func (s *stream) abandoned() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,7 +222,7 @@ func (s *stream) abandoned() {
 	if !s.committed.Load() {
 		if a := s.current.Load(); a != nil {
 			a.end()
-			// What became of the request is not asked: the caller's goroutine may be at it still.
+			// The state of the request is not read: the caller's goroutine may still be using it.
 			s.note(a, OutcomeCanceled, answeredWire, err)
 		}
 		s.untold, s.call.settings = s.call.settings, nil
@@ -232,8 +231,8 @@ func (s *stream) abandoned() {
 	s.finish(err)
 }
 
-// ended returns the error of a stream that is over. A caller who has left, and comes back to ask,
-// has its traces filled now: they are the caller's own, to be written in no other goroutine. mu
+// ended returns the error of a stream that is over. If the caller's context ended the stream, this
+// is where traces are filled: they belong to the caller, and no other goroutine may write them. mu
 // must be held.
 func (s *stream) ended() error {
 	if s.untold != nil {

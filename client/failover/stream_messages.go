@@ -13,8 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// SendMsg sends a message. Where the caller does not stream, it is the one message, with which the
-// call begins.
+// SendMsg sends a message. If the caller does not stream, its only message begins the call.
 func (s *stream) SendMsg(m any) error {
 	if !s.desc.ClientStreams {
 		return s.sendOnly(m)
@@ -22,7 +21,7 @@ func (s *stream) SendMsg(m any) error {
 	a := s.current.Load()
 	if !s.committed.Load() {
 		if a = s.keep(m); a == nil {
-			return io.EOF // RecvMsg says why
+			return io.EOF // RecvMsg returns the reason
 		}
 	}
 	err := a.SendMsg(m)
@@ -39,7 +38,7 @@ func (s *stream) SendMsg(m any) error {
 	return err
 }
 
-// sendOnly opens the call with its one message.
+// sendOnly begins a call with its only message.
 func (s *stream) sendOnly(m any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,9 +52,9 @@ func (s *stream) sendOnly(m any) error {
 	return s.open()
 }
 
-// keep keeps a message for the case that the call goes on to another attempt, and returns the
-// attempt under way to send it to; nil where the stream is over. With more than may be kept, the
-// call is committed.
+// keep stores a message in case the call fails over, and returns the current attempt to send it to,
+// or nil if the stream is over. If there is more to keep than ReplayLimit allows, it commits the
+// call.
 func (s *stream) keep(m any) *streamAttempt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +74,7 @@ func (s *stream) keep(m any) *streamAttempt {
 	return a
 }
 
-// messageSize returns the encoded size of a message. It returns false for one of an unknown kind.
+// messageSize returns the encoded size of a message, or false if its kind is unknown.
 func messageSize(m any) (int, bool) {
 	if m, ok := m.(proto.Message); ok {
 		return proto.Size(m), true
@@ -83,12 +82,11 @@ func messageSize(m any) (int, bool) {
 	return 0, false
 }
 
-// sendElsewhere takes the call to another attempt, which gets what was sent, after sending has
-// failed. Where there is none it returns an error: io.EOF where the stream has ended, and then
-// RecvMsg says why.
+// sendElsewhere fails over after sending has failed; the next attempt repeats what was sent. If
+// there is no next attempt it returns an error, which is io.EOF if RecvMsg has the reason.
 func (s *stream) sendElsewhere(a *streamAttempt, err error) error {
-	md, _ := a.ClientStream.Header() // which does not wait, as the stream has ended
-	a.receive.Lock()                 // whoever receives sees that it has ended, and goes on by itself
+	md, _ := a.ClientStream.Header() // does not block, as the stream has ended
+	a.receive.Lock()                 // a goroutine in RecvMsg sees the end, and fails over by itself
 	defer a.receive.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,14 +94,14 @@ func (s *stream) sendElsewhere(a *streamAttempt, err error) error {
 	case s.over || s.committed.Load():
 		return io.EOF
 	case s.current.Load() != a:
-		return nil // the message has been sent with the others
+		return nil // the next attempt has sent the message with the others
 	case err != io.EOF:
 		return s.failOver(a, nil, err)
 	case md != nil:
 		s.commit(a, true)
 		return io.EOF
 	}
-	// Without a header there is no message either, so that none is lost here.
+	// Without a header there is no message either, so RecvMsg does not discard one.
 	if err = a.RecvMsg(new(emptypb.Empty)); err == io.EOF {
 		s.commit(a, true)
 		return io.EOF
@@ -114,8 +112,8 @@ func (s *stream) sendElsewhere(a *streamAttempt, err error) error {
 	return nil
 }
 
-// CloseSend ends the caller's side of the stream. A caller who does not stream has ended it with
-// the message.
+// CloseSend ends the caller's side of the stream. If the caller does not stream, its message has
+// already ended it.
 func (s *stream) CloseSend() error {
 	if !s.desc.ClientStreams {
 		return nil
@@ -127,7 +125,7 @@ func (s *stream) CloseSend() error {
 	return a.CloseSend()
 }
 
-// RecvMsg receives a message. The first may come from one replica after the other.
+// RecvMsg receives a message. It fails over until the first one arrives.
 func (s *stream) RecvMsg(m any) error {
 	for {
 		a := s.current.Load()
@@ -140,8 +138,8 @@ func (s *stream) RecvMsg(m any) error {
 	}
 }
 
-// receiveFrom receives from an attempt. It reports whether to receive from the next one, or what
-// the caller receives.
+// receiveFrom receives from an attempt. It reports whether to receive again, from the next attempt;
+// otherwise err is for the caller.
 func (s *stream) receiveFrom(a *streamAttempt, m any) (again bool, err error) {
 	a.receive.Lock()
 	defer a.receive.Unlock()
@@ -151,11 +149,10 @@ func (s *stream) receiveFrom(a *streamAttempt, m any) (again bool, err error) {
 	return s.received(a, m, a.RecvMsg(m))
 }
 
-// received takes note of what an attempt has brought. It reports whether to receive from the next
-// attempt, or what the caller receives.
+// received handles what RecvMsg of an attempt returned. It returns the same as receiveFrom.
 func (s *stream) received(a *streamAttempt, m any, err error) (again bool, _ error) {
 	if s.committed.Load() && err == nil && s.desc.ServerStreams {
-		return false, nil // in the midst of it
+		return false, nil // a later message
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,8 +172,8 @@ func (s *stream) received(a *streamAttempt, m any, err error) (again bool, _ err
 	return false, err
 }
 
-// failOver goes on after an attempt that brought no first message. It returns the error of a call
-// that cannot.
+// failOver goes on to the next attempt after one without a first message. It returns an error if
+// the call has ended.
 func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 	if err == nil || err == io.EOF {
 		err = errLate
@@ -189,8 +186,8 @@ func (s *stream) failOver(a *streamAttempt, m any, err error) error {
 	return s.open()
 }
 
-// Header returns the header of the replica whose stream it is, or of the one being tried. With a
-// header the caller has seen something of that replica, so the call does not go on to another.
+// Header returns the header of the current attempt. A caller that has seen the header of a replica
+// must not get the messages of another, so the call no longer fails over.
 func (s *stream) Header() (metadata.MD, error) {
 	a := s.current.Load()
 	if a == nil {
@@ -203,7 +200,7 @@ func (s *stream) Header() (metadata.MD, error) {
 	return md, err
 }
 
-// Trailer returns the trailer of the replica whose stream it was.
+// Trailer returns the trailer of the last attempt.
 func (s *stream) Trailer() metadata.MD {
 	if a := s.current.Load(); a != nil {
 		return a.ClientStream.Trailer()
@@ -211,7 +208,7 @@ func (s *stream) Trailer() metadata.MD {
 	return nil
 }
 
-// Context returns the context of the stream under way, or the caller's before there is one.
+// Context returns the context of the current attempt, or the caller's if there is none yet.
 func (s *stream) Context() context.Context {
 	if a := s.current.Load(); a != nil {
 		return a.ClientStream.Context()
@@ -219,8 +216,8 @@ func (s *stream) Context() context.Context {
 	return s.call.ctx
 }
 
-// invoke makes a unary call with what a stream's interceptor is given: the question to the
-// resolver.
+// invoke is a grpc.UnaryInvoker made of the stream's grpc.Streamer, with which call.resolved asks
+// gRPC why the resolver failed.
 func (s *stream) invoke(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
 	cs, err := s.streamer(ctx, new(grpc.StreamDesc), cc, method, opts...)
 	if err != nil {
@@ -232,7 +229,7 @@ func (s *stream) invoke(ctx context.Context, method string, req, reply any, cc *
 	return cs.RecvMsg(reply)
 }
 
-// notOpen is the error of a stream that has no attempt yet, or has come to none.
+// notOpen returns the error of a method that needs an attempt, if there is none.
 func (s *stream) notOpen(what string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,21 +14,21 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// result is what became of an attempt.
+// result is how an attempt ended.
 type result struct {
 	Attempt
-	executed bool          // or may have been
-	answered bool          // the error is the replica's own
-	pushback time.Duration // which the replica asks for: zero: none; negative: no repetition
-	missed   bool          // it was not made: the replica had lost its connection a moment before, as in a crash
+	executed bool          // the request was executed, or may have been
+	answered bool          // the error is an answer of the replica
+	pushback time.Duration // asked for by the replica; zero: none; negative: no repetition
+	missed   bool          // it was not made: the replica had just lost its connection, as in a crash
 }
 
 func (r *result) forCore() core.Result {
 	return core.Result{Final: r.Outcome == OutcomeRejected, Sent: r.executed, Pushback: r.pushback}
 }
 
-// attempt makes one attempt of a unary call. The parent is the caller's context, or one that ends
-// also when the attempt is no longer wanted; the request says where the reply goes.
+// attempt makes one attempt of a unary call. The parent is the caller's context, or one derived
+// from it that cancels the attempt alone; the request holds the reply to fill.
 func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	if l.number > 1 {
 		resetOutputs(r.reply, r.opts)
@@ -41,7 +41,7 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	on := p.on(ctx, l)
 	returned := false
 	defer func() {
-		if !returned { // it panicked, as a codec of the user's may
+		if !returned { // a panic, as in a codec of the user's
 			p.missed(l)
 		}
 	}()
@@ -64,8 +64,8 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	return p.finish(l, o, w, err)
 }
 
-// unwritten is what gRPC does not say of a request whose stream ended before it was written: it
-// gives back a plain io.EOF (grpc-go issue 7230). Either the attempt's context has ended, or the
+// unwritten returns what happened to a request whose stream ended before the request was written.
+// gRPC returns only io.EOF (grpc-go issue 7230); the cause is the attempt's context or the
 // connection.
 func unwritten(attempt context.Context, w wire) (wire, error) {
 	w.Answered = false
@@ -75,8 +75,8 @@ func unwritten(attempt context.Context, w wire) (wire, error) {
 	return w, status.Error(codes.Unavailable, "the connection broke before the request was written")
 }
 
-// on returns the context of an attempt. A call that waits for a connection, or has another attempt
-// on its way, does not want a dial that may fail.
+// on returns the context of an attempt. A call that may wait for another replica, or has another
+// attempt in flight, does not start a dial that may fail.
 func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 	if l.number > 1 {
 		ctx = metadata.AppendToOutgoingContext(ctx, previousAttempts, strconv.Itoa(l.number-1))
@@ -101,19 +101,17 @@ func (p *plan) missed(l *lease) result {
 	return result{missed: true}
 }
 
-// start takes note that the attempt begins.
+// start records the beginning of an attempt.
 func (p *plan) start(l *lease) {
 	if !l.Begin(p.now()) {
 		l.wait = p.connecting(l)
 	}
 }
 
-// previousAttempts is the header that tells a replica how many attempts of the call went before, as
-// of gRFC A6.
+// previousAttempts is the header with the number of earlier attempts of the call (gRFC A6).
 const previousAttempts = "grpc-previous-rpc-attempts"
 
-// finish gives the replica's place back and takes note of how the attempt ended, for the replica
-// and whoever wants to know.
+// finish records how an attempt ended, gives its place back, and calls OnAttempt.
 func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	now := p.now()
 	p.backends.count(l.backend, o)
@@ -133,19 +131,19 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	return r
 }
 
-// ending is what an attempt's end says of its replica.
+// ending returns what an attempt's end says about its replica.
 func (p *plan) ending(o Outcome, w wire, err error) core.End {
 	deadline := o == OutcomeCanceled && errors.Is(ended(p.ctx), context.DeadlineExceeded)
 	return core.Outcome(o).End(w.Wire, deadline, status.Code(err) == codes.Unimplemented)
 }
 
-// abandon gives back a place that no attempt was made with.
+// abandon gives back a place that was not used for an attempt.
 func (c *client) abandon(r *core.Replica) {
 	c.shared.Abandon(r, c.now())
 	c.offer()
 }
 
-// release gives a place at the replica back, to a call that waits for one.
+// release gives back a place at the replica, and offers it to the calls that wait.
 func (c *client) release(r *core.Replica) {
 	c.shared.Release(r)
 	c.offer()

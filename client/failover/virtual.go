@@ -2,10 +2,9 @@ package failover
 
 import "example.com/crashlab/client/failover/virtual"
 
-// Virtual returns what the policy says of calls of a method, for a client in virtual time. The
-// error names the field of the policy that is not allowed. That client takes a connection that
-// breaks, or cannot be had, for a failure that is retried, as it is where Retryable has
-// Unavailable.
+// Virtual returns the policy for calls of a method, for a client in virtual time. That client
+// retries after a lost or refused connection, as a real one does if Retryable has Unavailable. An
+// error names the invalid field.
 func (p Policy) Virtual(method string) (virtual.Policy, error) {
 	if err := p.validate(); err != nil {
 		return virtual.Policy{}, err
@@ -16,5 +15,5 @@ func (p Policy) Virtual(method string) (virtual.Policy, error) {
 	return v, nil
 }
 
-// ReasonOf is the reason of a call in virtual time.
+// ReasonOf converts the reason of a call in virtual time.
 func ReasonOf(r virtual.Reason) Reason { return publicReason[r] }
