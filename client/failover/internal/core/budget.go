@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// Budget is a token bucket that calls fill and repetitions empty, as Finagle's RetryBudget. Safe
-// for concurrent use.
+// Budget is a token bucket that calls fill and repetitions empty, like Finagle's RetryBudget. It is
+// safe for concurrent use.
 type Budget struct {
 	ratio, perSecond, burst int64 // in thousandths of a token
 
 	tokens atomic.Int64
-	filled atomic.Int64 // until when perSecond has been added, in nanoseconds of the caller's clock
+	filled atomic.Int64 // when perSecond was last added, in nanoseconds on the caller's clock
 }
 
 const (
 	token = 1000
-	most  = 1 << 60 // of any of the numbers, so that none overflows
+	most  = 1 << 60 // upper bound of all numbers, to prevent overflow
 )
 
-// NewBudget returns a full bucket of burst tokens to which each call adds ratio of one and each
+// NewBudget returns a full bucket that holds burst tokens. Each call adds ratio tokens and each
 // second perSecond.
 func NewBudget(ratio, perSecond float64, burst int) *Budget {
 	b := &Budget{
@@ -32,10 +32,10 @@ func NewBudget(ratio, perSecond float64, burst int) *Budget {
 	return b
 }
 
-// Call notes that a call has begun.
+// Call records that a call has begun.
 func (b *Budget) Call() { b.earn(b.ratio) }
 
-// CallWorth notes a call that adds the given part of a token in place of the bucket's ratio.
+// CallWorth records a call that adds ratio tokens instead of the bucket's own ratio.
 func (b *Budget) CallWorth(ratio float64) { b.earn(int64(math.Round(ratio * token))) }
 
 func (b *Budget) earn(n int64) {
@@ -44,7 +44,7 @@ func (b *Budget) earn(n int64) {
 	}
 }
 
-// Take takes a token for a repetition; it returns false when there is none. now is a time of a
+// Take takes a token for a repetition, and returns false if there is none. now is the time on a
 // clock that does not go backwards.
 func (b *Budget) Take(now time.Duration) bool {
 	b.fill(now)
@@ -59,16 +59,16 @@ func (b *Budget) Take(now time.Duration) bool {
 	}
 }
 
-// Give gives a token back that was taken and not used.
+// Give returns a token that was taken and not used.
 func (b *Budget) Give() { b.add(token) }
 
-// Left returns how many tokens there are, at a time of Take's clock.
+// Left returns how many tokens there are. now is the time on the clock of Take.
 func (b *Budget) Left(now time.Duration) float64 {
 	b.fill(now)
 	return float64(b.tokens.Load()) / token
 }
 
-// fill adds what the time has brought since it was last looked at.
+// fill adds the tokens earned by the time that has passed.
 func (b *Budget) fill(now time.Duration) {
 	if b.perSecond == 0 {
 		return
@@ -78,7 +78,7 @@ func (b *Budget) fill(now time.Duration) {
 	if earned < 1 {
 		return
 	}
-	// Only the time that whole thousandths took has been paid for.
+	// Advance the time only by what the whole thousandths added are worth.
 	paid := last + int64(earned/float64(b.perSecond)*float64(time.Second))
 	if earned >= float64(b.burst) {
 		earned, paid = float64(b.burst), int64(now)

@@ -1,7 +1,7 @@
-// Package core decides: what a call does next, which replicas are left out, how many attempts to
-// risk, whether a repetition can be afforded. It has no clock, no goroutine and no connection. The
-// time is handed in, and what is decided is for others to do, be it in real time, in a test or in a
-// simulation.
+// Package core makes the decisions of the failover client: what a call does next, which replicas
+// are ejected, how many attempts to risk, whether the budget allows a repetition. It has no clock,
+// goroutine or connection. Callers pass in the time and carry out the decisions, in real time, in a
+// test or in a simulation.
 package core
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Rules are what a policy says of the course of a call.
+// Rules are the settings of a policy that govern a single call.
 type Rules struct {
 	Timeout, MinTimeout time.Duration // zero: none
 	Pauses              Pauses
@@ -17,7 +17,7 @@ type Rules struct {
 	Rounds     int // from 1
 	Order      Order
 	Wait       bool // wait for a replica to become available rather than try one that is down
-	Idempotent bool // attempts may be repeated though they may have been executed
+	Idempotent bool // attempts may be repeated even if they may have been executed
 }
 
 // NeedsDice reports whether a decision may depend on Moment.Dice.
@@ -25,15 +25,15 @@ func (r *Rules) NeedsDice() bool {
 	return r.Order == OrderRandom || r.Order == OrderLeastInFlight || r.Pauses.Jitter > 0
 }
 
-// Pauses are the waits between rounds.
+// Pauses describes the waits between rounds.
 type Pauses struct {
 	First  time.Duration // zero: none
 	Factor float64       // from one pause to the next; below 1 counts as 1
-	Max    time.Duration // zero: none
+	Max    time.Duration // upper bound of a pause; zero: none
 	Jitter float64       // the share by which a pause is lengthened or shortened at random
 }
 
-// nth returns the length of the pause after so many others, with a jitter from random bits.
+// nth returns the length of the n-th pause, from 0. The dice determine its jitter.
 func (p Pauses) nth(n int, dice uint64) time.Duration {
 	if p.First <= 0 {
 		return 0
@@ -49,7 +49,7 @@ func (p Pauses) nth(n int, dice uint64) time.Duration {
 	return time.Duration(length)
 }
 
-// Order is which of several equally good replicas is tried first.
+// Order determines which of several equally good replicas is tried first.
 type Order uint8
 
 // The orders of failover.Order.
@@ -61,42 +61,42 @@ const (
 	OrderSticky
 )
 
-// Moment is what else a decision depends on.
+// Moment is the rest of what a decision depends on.
 type Moment struct {
 	// Remaining is the time until the caller's deadline.
 	Remaining time.Duration
-	// Typical is what an attempt may be expected to take; zero where that is not known.
+	// Typical is a time within which 95% of attempts end; zero if unknown.
 	Typical time.Duration
-	// Usual is the time beyond which an attempt takes unusually long; zero where that is not known.
+	// Usual is the time beyond which an attempt takes unusually long; zero if unknown.
 	Usual time.Duration
-	// Crowded is true where other calls wait for the replicas. Then none is spent on an attempt
-	// that has less than Typical: as likely as not, it would end with the deadline, where another
+	// Crowded reports whether other calls wait for the replicas. If so, no replica is spent on an
+	// attempt with less than Typical left, which would probably end with the deadline while another
 	// call might have been answered.
 	Crowded bool
-	// Start is the place in the list where RoundRobin starts.
+	// Start is the place in the list where OrderRoundRobin starts.
 	Start uint64
-	// Dice are random bits, for Random, LeastInFlight and the jitter of a pause.
+	// Dice are random bits for OrderRandom, OrderLeastInFlight and the jitter of a pause.
 	Dice uint64
-	// Last is the Key of the replica that last answered a call, for Sticky; zero for none.
+	// Last is the key of the replica that last answered a call, for OrderSticky; zero means none.
 	Last uint32
-	// NoRoom is true where calls that wait have to leave what room there is to others.
+	// NoRoom tells a call that waits to leave any room to older waiters.
 	NoRoom bool
 }
 
-// Forever is the time that remains where there is no deadline.
+// Forever is the remaining time if there is no deadline.
 const Forever time.Duration = math.MaxInt64
 
 // Action is what a call does next.
 type Action uint8
 
 const (
-	// ActionTry: try the replica at the decision's Index.
+	// ActionTry: try the replica at Decision.Index.
 	ActionTry Action = iota
-	// ActionPause: pause for the decision's Wait, then ask again.
+	// ActionPause: pause for Decision.Wait, then decide again.
 	ActionPause
-	// ActionAwait: await a replica, and ask again when one has become available.
+	// ActionAwait: decide again when a replica has become available.
 	ActionAwait
-	// ActionGiveUp: the call has failed, for the decision's Reason.
+	// ActionGiveUp: the call has failed for Decision.Reason.
 	ActionGiveUp
 )
 
@@ -106,71 +106,71 @@ type Reason uint8
 const (
 	// ReasonSpent: every replica has been tried in every round.
 	ReasonSpent Reason = iota
-	// ReasonFinal: the last attempt's outcome is the call's.
+	// ReasonFinal: the last attempt's outcome is not retried.
 	ReasonFinal
 	// ReasonAmbiguous: the last attempt may have been executed, and the method may not be repeated.
 	ReasonAmbiguous
-	// ReasonNoTime: what is left until the caller's deadline is not enough for another attempt.
+	// ReasonNoTime: the time until the caller's deadline is too short for another attempt.
 	ReasonNoTime
-	// ReasonPushedBack: the replica has asked not to repeat the call, or not before the caller's
-	// deadline.
+	// ReasonPushedBack: the replica has asked not to repeat the call, or to wait for longer than
+	// the caller's deadline allows.
 	ReasonPushedBack
 	// ReasonFull: no replica has room for another attempt.
 	ReasonFull
-	// ReasonCallerEnded: the caller's deadline has passed, or the caller has given up.
+	// ReasonCallerEnded: the caller's deadline has passed, or the caller has canceled the call.
 	ReasonCallerEnded
-	// ReasonNoReplica: there is none.
+	// ReasonNoReplica: there is no replica.
 	ReasonNoReplica
-	// ReasonBudgetSpent: there is no budget for a repetition.
+	// ReasonBudgetSpent: the budget has no token for a repetition.
 	ReasonBudgetSpent
 	// ReasonImpatient: the call has waited for as long as it may.
 	ReasonImpatient
-	// ReasonCrowded: too many older calls wait.
+	// ReasonCrowded: too many older calls are waiting.
 	ReasonCrowded
 )
 
-// Decision is an answer of Next.
+// Decision is what Next returns.
 type Decision struct {
 	Action Action
 	Reason Reason
-	// Index is that of the replica to try, Round the pass that the attempt belongs to, from 1.
+	// Index is the index of the replica to try, Round the round of the attempt, from 1.
 	Index, Round int
-	// Timeout is the deadline of the attempt; zero means none but the caller's.
+	// Timeout bounds the attempt; zero means that only the caller's deadline does.
 	Timeout time.Duration
-	// Join is when another attempt may join this one, if it has not ended; zero means never.
+	// Join is how long after its begin another attempt may join this one; zero means never.
 	Join time.Duration
-	// Alone is true if no other attempt is likely to be possible after this one: neither at another
-	// replica nor at this one.
+	// Alone reports that no attempt is likely to be possible after this one, at this replica or
+	// another.
 	Alone bool
 	// Wait is the length of a pause.
 	Wait time.Duration
 }
 
-// Result is how an attempt ended, so far as the next decision depends on it.
+// Result is how an attempt ended, as far as the next decision depends on it.
 type Result struct {
-	// Final is true where the outcome is not to be repeated, such as a status that is not
-	// retryable.
+	// Final reports an outcome that is not retried, such as a status that is not retryable.
 	Final bool
-	// Sent is true where the attempt may have been executed.
+	// Sent reports that the attempt may have been executed.
 	Sent bool
-	// Pushback is how long the replica asked to wait before the call is repeated; zero means that
-	// it did not ask, or for no wait, and a negative value that the call is not to be repeated.
+	// Pushback is how long the replica asked to wait before the call is repeated. Zero means no
+	// wait; a negative value means that the call must not be repeated.
 	Pushback time.Duration
 }
 
-// Call is what a call has tried so far. Its zero value has tried nothing.
+// Call is the state of a call: what it has tried so far. The zero value is a call that has tried
+// nothing.
 type Call struct {
-	rounds int // completed, where the call does not wait
-	tried  marks
-	paused bool // since the last attempt
-	failed bool // an attempt was noted
-	paid   bool // the budget has granted the next attempt
-	steps  int  // attempts noted, and pauses
+	rounds int   // completed rounds, if the call does not wait
+	tried  marks // in which round each replica was last tried
+	paused bool  // since the last attempt
+	failed bool  // an attempt was noted
+	paid   bool  // the budget has granted the next attempt
+	steps  int   // attempts noted, plus pauses
 	last   Result
 }
 
-// Next decides what to do now that the replicas are as given. What it decides it takes as done: a
-// try counts as tried, a pause as over.
+// Next decides what to do, given the state of the replicas. It assumes that the decision is carried
+// out: a replica to try counts as tried, a pause as over.
 func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
 	if c.failed {
 		if d, over := c.afterFailure(r, m); over {
@@ -193,9 +193,9 @@ func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
 	return c.try(r, m, replicas, i, may)
 }
 
-// Hedge decides on another attempt while one at the replica of that key is on its way. It is made
-// only at a replica that the call has tried less often, that is ready, has room and is not left
-// out; or not at all.
+// Hedge decides on another attempt while one is in flight at the replica with key first. It returns
+// false unless there is a replica that the call has tried less often and that is ready, has room
+// and is not ejected.
 func (c *Call) Hedge(r *Rules, m Moment, replicas *Candidates, first uint32) (d Decision, ok bool) {
 	may := c.anyReplica(r)
 	may.most, may.available = min(may.most, c.tried.of(first)-1), true
@@ -207,7 +207,7 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas *Candidates, first uint32) (d 
 	return d, d.Action == ActionTry
 }
 
-// Note takes the result of an attempt that failed.
+// Note records the result of an attempt that failed.
 func (c *Call) Note(res Result) {
 	c.steps++
 	c.failed, c.paused, c.last = true, false, res
@@ -216,21 +216,21 @@ func (c *Call) Note(res Result) {
 // Failed reports whether an attempt of the call has failed.
 func (c *Call) Failed() bool { return c.failed }
 
-// Untry takes back the last try at a replica: it has not been made.
+// Untry takes back the last try at a replica, which was not made.
 func (c *Call) Untry(key uint32) { c.tried.set(key, c.tried.of(key)-1) }
 
-// Miss takes back the last try at a replica, which had begun and was not made. The call has not had
-// its turn there, and has not spent what it paid.
+// Miss takes back the last try at a replica, which had begun and was not made. The replica counts
+// as not tried, and the token as not spent.
 func (c *Call) Miss(key uint32) {
 	c.Untry(key)
 	c.paid = c.failed
 }
 
-// NoteHedge takes the result of a hedge that failed beside the attempt that it joined: what rules
-// out a repetition of either rules out the call's. The hedge was made at the replica of that key,
-// in that round, as Hedge decided.
+// NoteHedge records the result of a hedge that failed, in addition to that of the attempt it
+// joined. Whatever forbids a repetition after either forbids it for the call. The key and round are
+// those that Hedge decided on.
 func (c *Call) NoteHedge(key uint32, round int, res Result) {
-	if !c.failed { // the first was not made
+	if !c.failed { // the first attempt was not made
 		c.last = Result{}
 	}
 	c.steps++
@@ -243,7 +243,7 @@ func (c *Call) NoteHedge(key uint32, round int, res Result) {
 	}
 }
 
-// try decides to try a replica, of those that may be tried, unless there is no time to.
+// try decides to try the i-th replica, unless too little time is left.
 func (c *Call) try(r *Rules, m Moment, replicas *Candidates, i int, may choice) Decision {
 	timeout, join, ok := c.timeout(r, m, replicas, i, may)
 	if !ok {
@@ -258,8 +258,8 @@ func (c *Call) try(r *Rules, m Moment, replicas *Candidates, i int, may choice) 
 	return Decision{Action: ActionTry, Index: i, Round: round, Timeout: timeout, Join: join, Alone: c.alone(r, replicas, round, may)}
 }
 
-// alone reports whether no other replica than the one just tried could be tried at once or after a
-// dial that has not failed, nor that one again in a further round.
+// alone reports whether the attempt just decided on is probably the last: there is no further
+// round, and no other replica is available or being dialed without a failure so far.
 func (c *Call) alone(r *Rules, replicas *Candidates, round int, may choice) bool {
 	soon := kindHopeful
 	if may.available {
@@ -281,7 +281,8 @@ func (c *Call) pause(d time.Duration, r *Rules, m Moment) Decision {
 	return Decision{Action: ActionPause, Wait: d}
 }
 
-// afterFailure tells whether the last attempt's failure is the call's, or when it may go on.
+// afterFailure decides whether the call fails with its last attempt, or has to pause first. over is
+// false if the call may go on.
 func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 	last := &c.last
 	switch {
@@ -293,39 +294,39 @@ func (c *Call) afterFailure(r *Rules, m Moment) (d Decision, over bool) {
 		return Decision{Action: ActionGiveUp, Reason: ReasonPushedBack}, true
 	case last.Pushback > 0:
 		wait := last.Pushback
-		last.Pushback = 0 // obeyed
+		last.Pushback = 0 // complied with
 		return c.pause(wait, r, m), true
 	}
 	return d, false
 }
 
-// withoutAvailable decides where the call waits for replicas and none is to be had.
+// withoutAvailable decides for a call that waits, if no replica is available.
 func (c *Call) withoutAvailable(r *Rules, replicas *Candidates) Decision {
 	if replicas.Len() > 0 && c.count(r, replicas, kindAny, r.Rounds-1) == 0 {
 		return Decision{Action: ActionGiveUp, Reason: ReasonSpent}
 	}
-	return Decision{Action: ActionAwait} // where there are none, more may come
+	return Decision{Action: ActionAwait} // even without any replica, as some may come
 }
 
-// endRound decides where the round has no replica left to try.
+// endRound decides if no replica is left to try in the round.
 func (c *Call) endRound(r *Rules, m Moment, replicas *Candidates) Decision {
 	if c.rounds+1 < r.Rounds {
 		c.rounds++
 		return c.pause(r.Pauses.nth(c.rounds-1, m.Dice), r, m)
 	}
-	if c.count(r, replicas, kindAny, c.rounds) > 0 { // they were passed over
+	if c.count(r, replicas, kindAny, c.rounds) > 0 { // some were skipped
 		return Decision{Action: ActionGiveUp, Reason: ReasonFull}
 	}
 	return Decision{Action: ActionGiveUp, Reason: ReasonSpent}
 }
 
 // timeout returns the deadline of an attempt at the i-th replica, and when another may join it. It
-// returns false where the time that remains is not enough for an attempt.
+// returns false if too little time remains for an attempt.
 //
-// What remains is shared among the replicas that the call has tried no more often than this one. A
-// replica that has no connection gets no more than its share. One that has is not cut off, for the
-// call may be a heavy one: when its share is over, and attempts usually take no longer, another
-// attempt joins.
+// The remaining time is shared among the replicas that the call has tried no more often than this
+// one. A replica without a connection gets no more than its share. An attempt at a connected
+// replica is not cut off, because the call may be a heavy one: when its share is over, and attempts
+// usually take no longer, another attempt may join it.
 func (c *Call) timeout(r *Rules, m Moment, replicas *Candidates, i int, may choice) (timeout, join time.Duration, ok bool) {
 	if m.Remaining == Forever {
 		return r.Timeout, 0, true
@@ -345,13 +346,13 @@ func (c *Call) timeout(r *Rules, m Moment, replicas *Candidates, i int, may choi
 		join = share
 	}
 	if timeout >= m.Remaining {
-		timeout = 0 // the caller's own deadline does it
+		timeout = 0 // the caller's own deadline suffices
 	}
 	return timeout, join, true
 }
 
-// left returns how many replicas, of those that may be tried, the call has tried no more often than
-// the i-th, which is one of them.
+// left returns how many of the replicas that may be tried the call has tried no more often than the
+// i-th, including that one.
 func (c *Call) left(r *Rules, replicas *Candidates, i int, may choice) int {
 	standing := c.rounds
 	if r.Wait {

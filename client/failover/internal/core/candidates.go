@@ -2,39 +2,37 @@ package core
 
 import "math"
 
-// Candidate is what a decision needs to know of a replica.
+// Candidate is what a decision needs to know about a replica.
 type Candidate struct {
-	// Key identifies the replica: its place in the list does not, for replicas come and go while a
-	// call is on its way.
+	// Key identifies the replica. Its index does not, because replicas come and go during a call.
 	Key      uint32
 	InFlight int32
-	Doubt    int  // how much there is to be said for another one; see Standing
+	Doubt    int  // how strongly to prefer others; see Standing.Doubt
 	Ready    bool // has a connection
-	Dialing  bool // has none yet, but no dial has failed: it may soon
-	Lost     bool // and an attempt was lost with it just now, so that it hardly has it any more
-	Ejected  bool // is left out while others can be had
+	Dialing  bool // has no connection yet, but no dial has failed, so it may have one soon
+	Lost     bool // an attempt was just lost with its connection, which has probably broken
+	Ejected  bool // is used only if no other replica is available
 	Full     bool // has no room for another attempt
 	Ramped   bool // has no room for another attempt of a call that waits; see Ramp
 }
 
-// full reports whether the replica has no room for a call that waits, or does not.
+// full reports whether the replica has no room. wait says whether that is for a call that waits.
 func (x *Candidate) full(wait bool) bool { return x.Full || wait && x.Ramped }
 
-// Ranks of replicas, the best of which is 0. Those of replicas that are in doubt follow.
+// Ranks of replicas. The best is 0; doubt and earlier tries raise it.
 const (
-	step    = 1 << 20       // from a replica that was tried so often to one that was tried once more
-	later   = 1 << 60       // full for now, to a call that waits; to another, without a connection, or hardly with one
+	step    = 1 << 20       // added for each time that the call has tried the replica
+	later   = 1 << 60       // for a call that waits: full; for others: without a connection, or just lost
 	leftOut = 2 * later     // ejected
 	unfit   = math.MaxInt64 // may not be tried
 )
 
-// rank says how good a replica is to try next for a call that has tried it so often, and may try it
-// again; the least is the best.
+// rank returns how good the replica is to try next for a call that has tried it so often and may
+// try it again. Lower is better.
 //
-// A call that waits tries only what is available, that which it has tried least first, or else what
-// was left out, unless a replica is merely full. Another tries those that are available, then those
-// that are down or about to be, then those left out. Calls that wait need none of these: an attempt
-// without a connection costs nothing then.
+// A call that waits tries only available replicas, those that it has tried least first. It tries an
+// ejected replica only if no other is merely full. A call that does not wait tries the available
+// replicas, then those that are down or have probably just gone down, then the ejected ones.
 func (x *Candidate) rank(wait bool, tried int) int64 {
 	doubt := int64(min(x.Doubt, step-1))
 	if wait {
@@ -62,10 +60,10 @@ type kind int
 const (
 	kindAny       kind = iota
 	kindReady          // has a connection
-	kindLeftOut        // and is ejected
+	kindLeftOut        // has a connection and is ejected
 	kindRoom           // has a connection and room
-	kindAvailable      // and is not ejected
-	kindHopeful        // is available, or is once it has a connection, which may be soon
+	kindAvailable      // has a connection and room, and is not ejected
+	kindHopeful        // is available, or will be if the dial under way succeeds
 	kinds
 )
 
@@ -85,21 +83,21 @@ func (x *Candidate) is(k kind, wait bool) bool {
 	return true
 }
 
-// Candidates are the replicas that a decision chooses from. However many there are, a change or a
-// choice takes no longer than the logarithm of their number.
+// Candidates is the set of replicas that a decision chooses from. A change or a choice takes time
+// logarithmic in their number.
 type Candidates struct {
 	all   []Candidate
 	place map[uint32]int // by key
 	sides [2]side        // for calls that do not wait, and that do
 }
 
-// side is how candidates look to calls that wait, or to those that do not.
+// side is the candidates as seen by calls that wait, or by those that do not.
 type side struct {
 	ranks ranking
 	count [kinds]int
 }
 
-// NewCandidates returns the candidates, in that order.
+// NewCandidates returns the candidates in the given order.
 func NewCandidates(all ...Candidate) *Candidates {
 	c := &Candidates{all: make([]Candidate, len(all)), place: make(map[uint32]int, len(all))}
 	for w := range c.sides {
@@ -112,7 +110,7 @@ func NewCandidates(all ...Candidate) *Candidates {
 	return c
 }
 
-// Len is how many there are.
+// Len returns how many candidates there are.
 func (c *Candidates) Len() int { return len(c.all) }
 
 func (c *Candidates) side(wait bool) *side {
@@ -122,12 +120,12 @@ func (c *Candidates) side(wait bool) *side {
 	return &c.sides[0]
 }
 
-// Set changes the i-th candidate. Its key stays.
+// Set changes the i-th candidate. Its key must stay the same.
 func (c *Candidates) Set(i int, x Candidate) {
 	old := c.all[i]
 	c.all[i] = x
 	if old.InFlight = x.InFlight; old == x {
-		return // that alone changes nothing else
+		return // InFlight alone affects neither ranks nor counts
 	}
 	for w := range c.sides {
 		for k := range kinds {

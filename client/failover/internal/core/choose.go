@@ -1,13 +1,13 @@
 package core
 
-// choice is which replicas may be tried.
+// choice describes which replicas may be tried.
 type choice struct {
-	most      int  // those that the call has tried no more often
-	available bool // only those that are available
+	most      int  // only replicas that the call has tried at most so often
+	available bool // only replicas that are available
 }
 
-// anyReplica is the choice of a call that has nothing on its way: of all that it has not tried in
-// this round, or in all its rounds if it waits.
+// anyReplica returns the choice of a call without an attempt in flight: all replicas that it has
+// not tried in this round or, if it waits, in all its rounds.
 func (c *Call) anyReplica(r *Rules) choice {
 	if r.Wait {
 		return choice{most: r.Rounds - 1}
@@ -15,8 +15,8 @@ func (c *Call) anyReplica(r *Rules) choice {
 	return choice{most: c.rounds}
 }
 
-// choose returns the index of the replica to try next, or -1: of those of the least rank, the one
-// that the order says.
+// choose returns the index of the replica to try next, or -1. The order selects one of those with
+// the lowest rank.
 func (c *Call) choose(r *Rules, m Moment, replicas *Candidates, may choice) int {
 	ranks := &replicas.side(r.Wait).ranks
 	c.rerank(r, replicas, func(x *Candidate, tried int) int64 {
@@ -30,7 +30,7 @@ func (c *Call) choose(r *Rules, m Moment, replicas *Candidates, may choice) int 
 	return i
 }
 
-// rerank changes the ranks of the replicas that the call has tried.
+// rerank sets the ranks of the replicas that the call has tried.
 func (c *Call) rerank(r *Rules, replicas *Candidates, rank func(x *Candidate, tried int) int64) {
 	ranks := &replicas.side(r.Wait).ranks
 	for k := range c.tried.len() {
@@ -52,11 +52,11 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 	case OrderRoundRobin:
 		all := uint64(replicas.Len())
 		place := int(m.Start % all)
-		if n == all { // as when all is well
+		if n == all { // the common case
 			return place
 		}
-		// The share of one that cannot be tried goes to all the others in turn, not to the next in
-		// the list.
+		// The calls of a replica that cannot be tried go to all others in turn, not only to the
+		// next in the list.
 		return ranks.nth(int((uint64(ranks.before(place)) + m.Start/all) % n))
 	case OrderRandom:
 		return ranks.nth(int(m.Dice % n))
@@ -79,8 +79,8 @@ func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, w
 	return ranks.nth(0)
 }
 
-// Better reports whether a call whose attempt at the replica of that key cannot begin yet, for want
-// of a connection, is better made elsewhere now.
+// Better reports whether a call whose attempt waits for a connection to the replica with that key
+// should be made at another replica instead.
 func (c Call) Better(r *Rules, m Moment, replicas *Candidates, key uint32) bool {
 	c.Untry(key)
 	i := c.choose(r, m, replicas, c.anyReplica(r))
@@ -91,7 +91,7 @@ func (c Call) Better(r *Rules, m Moment, replicas *Candidates, key uint32) bool 
 	return x.Key != key && x.is(kindAvailable, r.Wait) && !x.Lost
 }
 
-// count returns how many candidates of a kind the call has tried no more than so often.
+// count returns how many candidates of a kind the call has tried at most so often.
 func (c *Call) count(r *Rules, replicas *Candidates, k kind, most int) int {
 	n := replicas.side(r.Wait).count[k]
 	for j := range c.tried.len() {

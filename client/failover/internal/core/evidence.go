@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// cutOff is an attempt that ended with a deadline and without an answer, beside what other replicas
-// have done since.
+// cutOff is an attempt that a deadline cut off, with what other replicas have done since.
 type cutOff struct {
-	method    *Latency // which stands for the method, and knows what its attempts have taken lately
+	method    *Latency // identifies the method, and has the durations of its recent attempts
 	waited    time.Duration
 	elsewhere Sample
-	told      bool // others have been compared with it
+	told      bool // other replicas have been compared with it
 }
 
 // Sample counts attempts by whether they took longer than a given time.
@@ -21,18 +20,19 @@ type Sample struct {
 }
 
 const (
-	// nearly is the share of a wait that another has to have lasted to be as long, since deadlines
-	// are never quite alike.
+	// nearly is the fraction of a wait that another wait must have lasted to count as equally long,
+	// since deadlines are never exactly equal.
 	nearly = 7.0 / 8
-	// grain is the resolution of measured times. Shorter ones depend on schedulers and networks.
+	// grain is the shortest meaningful duration. Shorter ones depend on schedulers and networks.
 	grain = time.Millisecond
 )
 
-// against is how much it speaks against a replica that an attempt there took longer than waited,
-// beside the attempts of the sample: the logarithm of the odds against that, if the replica were
-// like the others. The odds come from Laplace's rule of succession; beyond the longest that was
-// seen, they grow as the wait does, which is the tail of a Pareto distribution of index 1, heavier
-// than any with a mean. It is zero where no attempt was sooner.
+// against returns how strongly it speaks against a replica that an attempt there took longer than
+// waited, given the attempts of the sample: the logarithm of the odds against that if the replica
+// were like the others. The odds come from Laplace's rule of succession. Beyond the longest attempt
+// of the sample they grow in proportion to the wait, as in the tail of a Pareto distribution of
+// index 1, which is heavier than that of any distribution with a mean. The result is zero if no
+// attempt was sooner.
 func (s Sample) against(waited time.Duration) float64 {
 	if s.Sooner <= 0 {
 		return 0
@@ -44,12 +44,11 @@ func (s Sample) against(waited time.Duration) float64 {
 	return math.Log(odds)
 }
 
-// failureWeight is what a failure says against a replica: as much as an attempt that takes longer
-// than 99 of 100.
+// failureWeight is the weight of a failure: that of an attempt that takes longer than 99 of 100.
 var failureWeight = math.Log(100)
 
-// compare records that an attempt of the method at another replica took so long, or was cut off
-// after so long by its deadline.
+// compare records that an attempt of the method at another replica was answered or, if answered is
+// false, cut off after took.
 func (x *cutOff) compare(method *Latency, took time.Duration, answered bool) {
 	switch {
 	case x.method != method:
@@ -61,10 +60,9 @@ func (x *cutOff) compare(method *Latency, took time.Duration, answered bool) {
 	}
 }
 
-// weighCutOffs returns what attempts that were cut off say against a replica, in failures. Each
-// counts by what others have done since, which is fair where all have become slower, or by what
-// attempts of the method have taken lately, which knows rare ones that take long: whichever says
-// less.
+// weighCutOffs returns the weight of cut-off attempts, in failures. Each is compared with what
+// other replicas have done since, which is fair if all have become slower, and with recent attempts
+// of the method, which include rare slow ones; the lower weight counts.
 func weighCutOffs(cut []cutOff) float64 {
 	sum := 0.0
 	for _, x := range cut {

@@ -5,26 +5,24 @@ import "time"
 // Hedging says when a second attempt may join one that is in flight.
 type Hedging struct {
 	After    time.Duration // after the first began; zero: never
-	Quantile float64       // in place of After, once the method's latency is known well enough; zero: none
-	Share    float64       // of the calls that may have one
+	Quantile float64       // of the method's latency; replaces After once it is known; zero: none
+	Share    float64       // of the calls that may be hedged, from 0 to 1
 }
 
 func (h *Hedging) enabled() bool { return h.After > 0 || h.Quantile > 0 }
 
 const (
-	// HedgeBurst is how many hedges may be made at once, above the share of the calls that may have
-	// one.
+	// HedgeBurst is how many hedges may be made in a burst, beyond Hedging.Share.
 	HedgeBurst = 5
-	// JoinRatio is how many attempts a call adds to those that may join others which have had their
-	// share of the time, and JoinBurst how many may at once. So healthy replicas that have become
-	// slow are not made slower by many.
+	// JoinRatio is how many joining attempts each call allows, and JoinBurst how many may be made
+	// in a burst. They concern attempts that join another one whose share of the time is over. The
+	// bound keeps such attempts from slowing down healthy replicas further.
 	JoinRatio = 0.1
 	JoinBurst = 10
 )
 
-// Delay is how long an attempt is left alone before another one joins it, and whether that is a
-// hedge, which the policy asked for, or comes because the attempt has had its share of the time.
-// Zero means that none may.
+// Delay returns after how long another attempt may join an attempt, and whether it is a hedge that
+// the policy asked for or joins because the share of the time is over. Zero means never.
 func (h Hedging) Delay(d Decision, latency *Latency) (delay time.Duration, hedge bool) {
 	delay = h.After
 	if h.Quantile > 0 {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Says is what the end of an attempt says of its replica.
+// Says is what the end of an attempt says about its replica.
 type Says uint8
 
 const (
@@ -14,34 +14,35 @@ const (
 	SaysOK               // it answered with success
 	SaysRejected         // it answered with a status that is not retried
 	SaysFailing          // it answered with a failure
-	SaysUnprocessed      // it gave the request back unprocessed
+	SaysUnprocessed      // it refused the request unprocessed
 	SaysLost             // the connection broke
 	SaysCutOff           // the attempt was cut off by its own deadline, or the caller's
 )
 
-// End is the end of an attempt.
+// End is how an attempt ended, as far as its replica is concerned.
 type End struct {
 	Says     Says
-	Answered bool // the replica did
+	Answered bool // the replica answered
 	Sent     bool
 }
 
-// Watch is what is to be done about a replica that is left out: it is probed after Probe, and, if
-// it is still out then, tried after Trial whatever the probes have found.
+// Watch is what to do about an ejected replica: probe it after Probe and, if it is still ejected
+// then, put it on trial after Trial whatever the probes have found.
 type Watch struct {
-	Number       int  // of the replica's watches
-	First        bool // it was not on trial
+	Number       int  // counts the replica's watches, from 1
+	First        bool // the replica was not ejected before
 	Probe, Trial time.Duration
 }
 
-// News has functions that are called when a judgement changes a replica. They run with the
-// replica's lock held.
+// News has functions to call when a replica is ejected or reinstated. They run with the replica's
+// lock held.
 type News struct {
 	LeftOut   func(Member, Watch)
 	TakenBack func(Member)
 }
 
-// Settle takes note of how an attempt ended, for its replica and others, but for its place.
+// Settle records how an attempt ended and judges its replica, and others by comparison. It does not
+// release the place.
 func (s *Shared) Settle(l *Lease, e End, now time.Duration, news News) {
 	l.end(e.Answered)
 	after := s.Policy.Ejection.After
@@ -63,13 +64,13 @@ func (s *Shared) Settle(l *Lease, e End, now time.Duration, news News) {
 	l.touch()
 }
 
-// Release gives a place at a replica back.
+// Release gives back a place at a replica.
 func (s *Shared) Release(r *Replica) {
 	r.inFlight.Add(-1)
 	r.touch()
 }
 
-// Abandon gives a place back that no attempt was made with.
+// Abandon gives back a place that was not used for an attempt.
 func (s *Shared) Abandon(r *Replica, now time.Duration) {
 	if r.ejected.Load() {
 		r.undecided(now)
@@ -77,17 +78,16 @@ func (s *Shared) Abandon(r *Replica, now time.Duration) {
 	s.Release(r)
 }
 
-// Miss takes note that an attempt that had begun was not made.
+// Miss takes back an attempt that had begun and was not made.
 func (s *Shared) Miss(l *Lease, now time.Duration) {
 	l.end(false)
 	s.Abandon(l.Replica, now)
 }
 
-// Overtaken takes note that an attempt was ended because another one that had joined it ended the
-// call.
+// Overtaken records that an attempt was canceled because another that had joined it ended the call.
 func (s *Shared) Overtaken(l *Lease, now time.Duration, news News) { s.fails(l, CauseHung, now, news) }
 
-// answered takes note that a replica has answered.
+// answered records that a replica has answered.
 func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
 	if l.suspect.Load() {
 		s.forgive(l, now, news)
@@ -111,8 +111,8 @@ func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
 	}
 }
 
-// lost takes note that the connection to a replica broke. That counts once, however many attempts
-// were lost with it.
+// lost records that the connection to a replica broke. That counts once, however many attempts were
+// lost with it.
 func (s *Shared) lost(l *Lease, now time.Duration, news News) {
 	l.loss.Store(&loss{l.conn, now})
 	if !l.crashed(l.conn) {
@@ -130,9 +130,9 @@ func (s *Shared) fails(l *Lease, cause Cause, now time.Duration, news News) {
 	s.blame(l, now, news, func(x *Standing) bool { return x.Failed(after, cause) })
 }
 
-// cutOff records that an attempt was cut off by its own deadline or the caller's. A caller who
-// cancels proves nothing. An attempt that was not sent, because the connection had no stream left,
-// says nothing about how long the method takes.
+// cutOff records that an attempt was cut off by its own deadline or the caller's. An attempt that
+// was not sent, because the connection had no stream left, says nothing about how long the method
+// takes.
 func (s *Shared) cutOff(l *Lease, sent bool, now time.Duration, news News) {
 	waited, after := now-l.Start, s.Policy.Ejection.After
 	if sent {
@@ -148,9 +148,9 @@ func (s *Shared) cutOff(l *Lease, sent bool, now time.Duration, news News) {
 	}
 }
 
-// blame records evidence against the replica of an attempt, unless the attempt began before the
-// replica was last ejected or put back, and ejects the replica if note says that the evidence
-// suffices.
+// blame records evidence against the replica of an attempt, and ejects the replica if note reports
+// that the evidence suffices. Attempts that began before the replica was last ejected or reinstated
+// do not count.
 func (s *Shared) blame(l *Lease, now time.Duration, news News, note func(*Standing) (enough bool)) {
 	if s.Policy.Ejection.Off {
 		return
@@ -182,7 +182,7 @@ func (s *Shared) judge(m Member, enough bool, now time.Duration, news News) {
 	}
 }
 
-// suspect takes note of whether the replica is to be compared with others.
+// suspect adds the replica to those that are compared with others, or removes it.
 func (s *Shared) suspect(m Member, is bool) {
 	s.suspecting.Lock()
 	defer s.suspecting.Unlock()
@@ -199,9 +199,8 @@ func (s *Shared) suspect(m Member, is bool) {
 	s.suspects.Store(&all)
 }
 
-// compare tells the replicas against which something has been said that another one has answered an
-// attempt of the method after so long, or has turned out to be well though one was cut off after so
-// long.
+// compare gives the suspects a comparison: an attempt of the method at another replica was answered
+// after took, or was cut off after took although that replica turned out to be healthy.
 func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, answered bool, now time.Duration, news News) {
 	after := s.Policy.Ejection.After
 	for _, m := range *s.suspects.Load() {
@@ -218,8 +217,8 @@ func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, ans
 	}
 }
 
-// mayLeaveOut reports whether the share of the replicas with a connection that may be left out has
-// room for this one. leaving must be held.
+// mayLeaveOut reports whether Ejection.MaxShare permits ejecting this replica too. leaving must be
+// held.
 func (s *Shared) mayLeaveOut(r *Replica, now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,8 +234,7 @@ func (s *Shared) mayLeaveOut(r *Replica, now time.Duration) bool {
 	return MayLeaveOut(out, n, s.Policy.Ejection.MaxShare)
 }
 
-// leaveOut takes a replica out of the choice, and sees to it that it is looked after. Its mu must
-// be held, and leaving.
+// leaveOut ejects a replica and starts a watch. Its mu and leaving must be held.
 func (s *Shared) leaveOut(m Member, now time.Duration, news News) {
 	m.since, m.left = now, m.connection()
 	m.standing.LeaveOut(now)
@@ -249,9 +247,9 @@ func (s *Shared) leaveOut(m Member, now time.Duration, news News) {
 	})
 }
 
-// forgive takes note of a success of a replica that had failed before. One for which a hedge was
-// due proves nothing, as there are not hedges enough to overtake all that are slow; but on trial
-// there is one, and it did not.
+// forgive clears the evidence against a replica that has answered. An answer that came after a
+// hedge was due does not count, because Hedge.Share does not allow a hedge for every slow attempt;
+// during a trial it does count, because a trial always has a hedge, which evidently was not faster.
 func (s *Shared) forgive(l *Lease, now time.Duration, news News) {
 	l.mu.Lock()
 	slow := l.Patience > 0 && now-l.Start > l.Patience
@@ -266,13 +264,13 @@ func (s *Shared) forgive(l *Lease, now time.Duration, news News) {
 		l.takeBack(now)
 		news.TakenBack(l.Member)
 	}
-	l.mu.Unlock() // before those of others are taken
+	l.mu.Unlock() // compare takes the locks of other replicas
 	for _, x := range forgiven {
 		s.compare(l.Replica, x.Method, x.Waited, false, now, news)
 	}
 }
 
-// takeBack puts a replica that was left out back into the choice. Its mu must be held.
+// takeBack reinstates an ejected replica. Its mu must be held.
 func (r *Replica) takeBack(now time.Duration) {
 	r.since = now
 	r.ejected.Store(false)
@@ -280,8 +278,8 @@ func (r *Replica) takeBack(now time.Duration) {
 	r.touch()
 }
 
-// undecided takes note of an attempt that began at a time and says nothing of the replica: if it
-// was its trial, another call may have it.
+// undecided lets another call try the replica if an attempt that began at start was its trial and
+// was inconclusive.
 func (r *Replica) undecided(start time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -291,8 +289,8 @@ func (r *Replica) undecided(start time.Duration) {
 	}
 }
 
-// Changed takes note that the states of these links have changed, perhaps for the better. Crowded
-// is true where calls wait.
+// Changed records that the states of these links may have changed. crowded reports whether calls
+// are waiting.
 func (s *Shared) Changed(members []Member, crowded bool, now time.Duration) {
 	for i := range members {
 		switch m := &members[i]; {
@@ -306,7 +304,7 @@ func (s *Shared) Changed(members []Member, crowded bool, now time.Duration) {
 	}
 }
 
-// ready takes note that a replica has a connection, perhaps a new one.
+// ready records that a replica has a connection, which may be a new one.
 func (s *Shared) ready(m *Member, crowded bool, now time.Duration) {
 	conn := m.connection()
 	last := m.ramped.Swap(&conn)
@@ -317,15 +315,14 @@ func (s *Shared) ready(m *Member, crowded bool, now time.Duration) {
 		m.unproven.Store(true)
 	}
 	if (last != nil || s.wasDown.Load()) && crowded {
-		m.ramp.Begin(now) // as after an outage of all
+		m.ramp.Begin(now) // as after an outage of all replicas
 	}
 	if m.ejected.Load() {
 		m.renew(conn, now)
 	}
 }
 
-// renew gives a replica that was left out a new chance when it has a new connection, for it may be
-// a new process.
+// renew reinstates an ejected replica that has a new connection, because it may be a new process.
 func (r *Replica) renew(conn connection, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -335,16 +332,16 @@ func (r *Replica) renew(conn connection, now time.Duration) {
 	}
 }
 
-// Finding is what a probe has found out.
+// Finding is the result of a probe.
 type Finding uint8
 
 const (
-	FindingDeaf    Finding = iota // no answer, or one that says that it cannot serve
-	FindingAlive                  // an answer of a live process, which says nothing about what it serves
-	FindingServing                // the health service says that it serves
+	FindingDeaf    Finding = iota // no answer, or NOT_SERVING
+	FindingAlive                  // another answer, which shows only that the process is alive
+	FindingServing                // SERVING
 )
 
-// Watched reports whether the replica is still to be looked after by the watch of that number.
+// Watched reports whether the watch of that number still has to probe the replica.
 func (r *Replica) Watched(number int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -356,16 +353,18 @@ func (r *Replica) watched(number int) bool {
 	return r.watch == number && !r.unwatched && r.standing.Out()
 }
 
-// Unwatch ends a watch before the replica is well: if it comes back, it is as good as new.
+// Unwatch ends a watch because the replica is gone. If the replica returns, a new connection
+// reinstates it.
 func (r *Replica) Unwatch(number int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.unwatched = r.unwatched || r.watch == number
 }
 
-// Found takes note of what a probe of that watch has found. It takes back a replica that is well
-// again. One that is alive, or whose health service saw nothing wrong, is tried by one call at a
-// time. It reports whether there is nothing left to ask.
+// Found records the result of a probe of that watch. It reinstates a replica whose health service
+// has reported a problem and now reports none. It puts on trial, for one call at a time, a replica
+// that is alive, or whose health service never reported a problem. It returns true if no further
+// probe is needed.
 func (r *Replica) Found(number int, f Finding, now time.Duration, takenBack func()) (over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -387,11 +386,11 @@ func (r *Replica) Found(number int, f Finding, now time.Duration, takenBack func
 	return true
 }
 
-// Tried is Found where the replica is to be tried whatever the probes have found, so that none is
-// left out for ever.
+// Tried puts the replica on trial whatever the probes have found, so that none stays ejected
+// forever.
 func (r *Replica) Tried(number int, now time.Duration) (over bool) {
 	return r.Found(number, FindingAlive, now, func() {})
 }
 
-// Interval is the time to the next probe after one that took so long.
+// Interval returns the time until the next probe after one that took so long.
 func (e Ejection) Interval(took time.Duration) time.Duration { return max(0, e.Probe-took) }

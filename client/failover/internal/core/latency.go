@@ -6,34 +6,34 @@ import (
 	"time"
 )
 
-// Latency learns the distribution of the lately seen durations: a histogram with four buckets to
-// the octave, so that a quantile is at most 25% too high, whose counts are halved every 2048
-// durations. A duration that was cut off is a censored observation: it counts as one that is
-// longer, by the product-limit estimate (Kaplan and Meier, JASA 53:457, 1958), and not as one that
-// was seen. Safe for concurrent use; the zero value knows nothing.
+// Latency estimates the distribution of recent durations. It is a histogram with four buckets per
+// octave, so that a quantile is at most 25% too high, and its counts are halved every 2048
+// durations. A duration that was cut off is a censored observation, known only to be longer;
+// quantiles are product-limit estimates (Kaplan and Meier, JASA 53:457, 1958). The zero value is
+// empty. A Latency is safe for concurrent use.
 type Latency struct {
-	n       atomic.Uint32 // in all buckets, but for what is on its way
-	forgets atomic.Bool   // somebody halves the counts
+	n       atomic.Uint32 // sum of buckets and cutOff, except for concurrent changes
+	forgets atomic.Bool   // the counts are being halved
 	buckets [octaves * perOctave]atomic.Uint32
 	cutOff  [octaves * perOctave]atomic.Uint32
-	slow    [octaves * perOctave]atomic.Uint32 // some of cutOff
-	typical atomic.Int64
-	asked   atomic.Uint32 // for it
+	slow    [octaves * perOctave]atomic.Uint32 // the part of cutOff that AddSlow has recorded
+	typical atomic.Int64                       // cached by Typical
+	asked   atomic.Uint32                      // calls of Typical
 }
 
 const (
 	perOctave = 4
 	octaves   = 28 // from 1 µs to 268 s
-	unit      = 10 // 1<<unit ns is the lower end, near enough to a microsecond
-	known     = 64 // durations that a quantile needs
-	few       = 8  // durations that a guess needs
+	unit      = 10 // log2 of the lower end in nanoseconds, about 1 µs
+	known     = 64 // durations required for a quantile
+	few       = 8  // durations required for a guess
 	halving   = 2048
 )
 
-// Add notes a duration.
+// Add records a duration.
 func (l *Latency) Add(d time.Duration) { l.add(&l.buckets[bucket(d)]) }
 
-// AddCutOff notes that a duration would have been longer than d.
+// AddCutOff records a duration that was cut off at d.
 func (l *Latency) AddCutOff(d time.Duration) { l.add(&l.cutOff[bucket(d)]) }
 
 func (l *Latency) add(count *atomic.Uint32) {
@@ -44,7 +44,7 @@ func (l *Latency) add(count *atomic.Uint32) {
 	}
 }
 
-// halve forgets half of what is known, and nothing of what is added meanwhile.
+// halve halves the counts, without losing concurrent additions.
 func (l *Latency) halve() {
 	for i := range l.buckets {
 		for _, count := range []*atomic.Uint32{&l.buckets[i], &l.cutOff[i]} {
@@ -58,9 +58,8 @@ func (l *Latency) halve() {
 	}
 }
 
-// Quantile returns the least duration that the share q of the durations did not exceed, rounded up
-// to the end of its bucket. It returns false until 64 durations are known, and where too many were
-// cut off to tell.
+// Quantile returns the q-quantile of the durations, rounded up to the end of its bucket. It returns
+// false if fewer than 64 durations are known, or if too many were cut off.
 func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	atRisk := float64(l.n.Load())
 	if atRisk < known {
@@ -82,8 +81,8 @@ func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	return 0, false
 }
 
-// Typical returns how long nearly all of what is timed takes: the quantile of 0.95, as it was at
-// one of the last 64 questions; zero until that is known.
+// Typical returns the 0.95-quantile, or zero while that is unknown. It is recomputed at every 64th
+// call.
 func (l *Latency) Typical() time.Duration {
 	if l.asked.Add(1)%64 == 1 {
 		if d, known := l.Quantile(0.95); known {
@@ -93,8 +92,8 @@ func (l *Latency) Typical() time.Duration {
 	return time.Duration(l.typical.Load())
 }
 
-// Guess returns the time beyond which a duration is unusual where too little is known for a
-// quantile: three times the longest of at least eight durations; zero before.
+// Guess returns a duration that is unusually long, for use while Quantile returns false: three
+// times the longest of at least eight durations, or zero if there are fewer.
 func (l *Latency) Guess() time.Duration {
 	seen, longest := uint32(0), 0
 	for i := range l.buckets {
@@ -108,13 +107,13 @@ func (l *Latency) Guess() time.Duration {
 	return 3 * upper(longest)
 }
 
-// AddSlow notes that n durations that were cut off at d were no more than long: what they belong to
-// has answered since.
+// AddSlow records that n durations that were cut off at d were merely long: their replica has
+// answered since.
 func (l *Latency) AddSlow(d time.Duration, n int) { l.slow[bucket(d)].Add(uint32(n)) }
 
-// Sample compares the durations with one of them. Of those that were cut off, it counts the slow
-// ones, so that a replica that is ill does not speak for itself or for others. One that is nearly
-// as long counts as sooner.
+// Sample compares the durations with waited. Of those that were cut off it counts only the slow
+// ones, so that attempts at an unhealthy replica do not make waited look normal. A duration in the
+// same bucket counts as sooner.
 func (l *Latency) Sample(waited time.Duration) (s Sample) {
 	at := bucket(waited)
 	for i := range l.buckets {
@@ -134,13 +133,13 @@ func (l *Latency) Sample(waited time.Duration) (s Sample) {
 
 // bucket returns the index of the bucket of d: the octave, then the next two bits.
 func bucket(d time.Duration) int {
-	x := uint64(max(d, 1<<unit)) >> (unit - 2) // four steps to the first octave
+	x := uint64(max(d, 1<<unit)) >> (unit - 2) // four steps in the first octave
 	octave := bits.Len64(x) - 3
 	i := octave*perOctave + int(x>>octave) - perOctave
 	return min(i, octaves*perOctave-1)
 }
 
-// upper returns the end of a bucket.
+// upper returns the upper end of a bucket.
 func upper(i int) time.Duration {
 	octave, step := i/perOctave, i%perOctave
 	return time.Duration(perOctave+step+1) << (octave + unit - 2)

@@ -7,63 +7,64 @@ import (
 )
 
 const (
-	// exposure is how many attempts a replica may have in flight, as a share of the attempts from
-	// one crash to the next. With L in flight, each a crash with probability h, a service time of S
-	// and a restart delay of D, an attempt outlives those that arrive beside it with probability
-	// exp(-hL), so a replica answers L·exp(-hL) / (S + hLD) a second. That is greatest at x = hL
-	// with x²·D/S + x = 1: at 1 for D = 0 (the ALOHA channel), at 0.4 for D = 3.6 S, near √(S/D)
-	// for long delays (compare Young's interval between checkpoints, CACM 17:9, 1974). It is flat
-	// about there: 0.4 yields more than 92% of the greatest for D of 1 to 10 S, and 67% at worst.
+	// exposure is how many attempts a replica may have in flight, as a fraction of the number of
+	// attempts between crashes. Let L attempts be in flight, each causing a crash with probability
+	// h, and let S be the service time and D the restart delay. An attempt survives those in flight
+	// with it with probability exp(-hL), so a replica answers L·exp(-hL) / (S + hLD) attempts a
+	// second. The maximum is at x = hL with x²·D/S + x = 1: at 1 for D = 0 (the ALOHA channel), at
+	// 0.4 for D = 3.6 S, and near √(S/D) for long delays (compare Young's interval between
+	// checkpoints, CACM 17:9, 1974). It is a flat maximum: 0.4 yields more than 92% of it for D
+	// from 1 to 10 S, and 67% at worst.
 	exposure = 0.4
 
-	// gaps is over how many crashes at most the attempts between two are averaged.
+	// gaps is the maximum number of gaps between crashes that are averaged.
 	gaps = 16
 
-	// over is the probability that a crash was the last of its kind, before anything is known of
-	// what followed.
+	// over is the prior probability that a crash was the last of its kind.
 	over = 0.02
 
-	// calm is how many attempts must survive in a row for the crashes before them to bear no more
-	// on the limit. A limit of as many is none.
+	// calm is how many consecutive attempts must survive for earlier crashes to be disregarded. A
+	// limit of as many is no limit.
 	calm = 4096
 )
 
-// refuted says below which share of the average before it the sum of the latest gaps, by their
-// number, refutes that average. As long as the rate stays the same it does so with a probability of
-// 1%: the quantile of a gamma distribution.
+// refuted[k] is a bound on the sum of the latest k gaps, as a multiple of the average of the
+// earlier ones. A lower sum refutes that average. At a constant rate this happens with a
+// probability of 1%: the bounds are quantiles of gamma distributions.
 var refuted = [...]float64{2: 0.149, 3: 0.436, 4: 0.823, 5: 1.279, 6: 1.785, 7: 2.330, 8: 2.906}
 
-// Hazard learns how likely an attempt is to end in a crash of its replica, and from it how many
-// attempts to risk at once, for a crash takes all that are in flight at the replica with it. The
-// zero value knows of no crash. It is safe for concurrent use and must not be copied.
+// Hazard estimates how likely an attempt is to end in a crash of its replica, and derives how many
+// attempts to risk at once, because a crash takes all attempts in flight at the replica with it.
+// The zero value has seen no crash. A Hazard is safe for concurrent use and must not be copied.
 //
 // It averages the gaps between crashes, in attempts, as TFRC averages those between the loss events
-// of a connection (RFC 5348, section 5.4). Thus it is as sure of a rate of 1 in 1,000 as of 1 in 3,
-// where a window of fixed length holds too few crashes or too many. Like a loss event, a crash
-// counts once, whatever was lost in it. Its victims do not count as survivors: some had passed the
-// point at which they might have crashed, some had not, and a client cannot tell. So the more each
-// crash takes, the higher is the rate, and the more careful the limit.
+// of a connection (RFC 5348, section 5.4). The estimate is thus equally precise for a rate of 1 in
+// 1,000 as for 1 in 3, whereas a window of fixed length holds too few crashes or too many. Like a
+// loss event, a crash counts once, however many attempts were lost in it. Lost attempts do not
+// count as survivors: some had passed the point at which they might have crashed the replica, some
+// had not, and a client cannot tell. So the more attempts each crash takes, the higher the
+// estimated rate and the lower the limit.
 //
-// One Hazard serves all replicas of a service: they run the same code on the same calls, so what a
-// crash of one teaches holds for the others, and they learn together. A replica that crashes for
-// reasons of its own lowers the limit of the others too; leaving it out is for ejection to do.
+// One Hazard serves all replicas of a service, because they run the same code on the same calls. A
+// replica that crashes for reasons of its own lowers the limit of the others too; removing such a
+// replica is the task of ejection.
 type Hazard struct {
-	survived atomic.Int64  // attempts since the last crash; it stops soon after calm
-	mean     atomic.Uint64 // attempts from a crash to the next, as the bits of a float64; 0 before the first crash
+	survived atomic.Int64  // attempts since the last crash; counting stops soon after calm
+	mean     atomic.Uint64 // mean gap in attempts, as the bits of a float64; 0 before the first crash
 
-	mu     sync.Mutex    // for what only Crashed uses
-	recent [gaps]float64 // the gaps in mean, the latest first
-	count  int           // of them
+	mu     sync.Mutex    // guards what follows
+	recent [gaps]float64 // the gaps averaged in mean, latest first
+	count  int           // how many of recent are set
 }
 
-// Survived notes an attempt that ended without a crash of its replica, whatever its status.
+// Survived records an attempt that ended without a crash of its replica, whatever its status.
 func (h *Hazard) Survived() {
 	if h.survived.Load() < calm {
 		h.survived.Add(1)
 	}
 }
 
-// Crashed notes a crash: once, however many attempts were lost in it.
+// Crashed records a crash. It must be called once, however many attempts were lost.
 func (h *Hazard) Crashed() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -79,7 +80,7 @@ func (h *Hazard) Crashed() {
 }
 
 // Rate returns the probability, from 0 to 1, that the next attempt ends in a crash. It is 0 before
-// the first crash, after 4,096 attempts without any, and in place of less than 1 in 10,240.
+// the first crash, after 4,096 attempts without one, and if it would be less than 1 in 10,240.
 func (h *Hazard) Rate() float64 {
 	if apart := h.apart(); apart > 0 {
 		return 1 / apart
@@ -91,19 +92,18 @@ func (h *Hazard) Rate() float64 {
 // It is 0 if Rate is.
 func (h *Hazard) Limit() int {
 	if apart := h.apart(); apart > 0 {
-		return int(max(1, exposure*apart)) // rounded down: where it is low, one too many costs more than one too few
+		return int(max(1, exposure*apart)) // rounded down: if it is low, one too many costs more than one too few
 	}
 	return 0
 }
 
-// apart returns how many attempts to expect from a crash to the next, 0 if no crash is to be
-// expected.
+// apart returns the expected number of attempts between crashes, or 0 if no crash is expected.
 //
-// A gap that has come to n attempts, where the mean of sixteen is m, had a chance of (1 +
-// n/16m)^-16 if crashes go on (a gamma posterior's, near exp(-n/m)) and of 1 if they are over. So
-// by Bayes the odds that they are over grow as the inverse of that, and what is to be expected with
-// them. It lifts a limit of 1 within dozens of attempts and one of 40 within hundreds: in either
-// case after some gaps' worth.
+// If the current gap is n attempts long and the mean of sixteen gaps is m, the probability of this
+// is (1 + n/16m)^-16 if crashes continue (from a gamma posterior; near exp(-n/m)) and 1 if they are
+// over. By Bayes' theorem the odds that they are over grow as the inverse of that, and the
+// expectation with them. This lifts a limit of 1 within dozens of attempts and one of 40 within
+// hundreds: in both cases after a few gaps.
 func (h *Hazard) apart() float64 {
 	n, mean := h.survived.Load(), math.Float64frombits(h.mean.Load())
 	if mean == 0 || n >= calm {

@@ -9,22 +9,22 @@ import (
 // Line is a queue of calls that wait for a replica, oldest first. The zero value is empty.
 type Line[Owner any] struct {
 	waiting   []*Waiter[Owner]
-	exhausted int // of them
+	exhausted int // how many of them are exhausted
 }
 
-// Waiter is a waiting call. Owner is the caller's own data about it.
+// Waiter is a waiting call. Owner is data of the package that queues it.
 type Waiter[Owner any] struct {
 	Terms
 	Call  Call
 	Owner Owner
 
-	exhausted bool // it may not try every replica again
+	exhausted bool // it may not try some replica again
 }
 
 // Len returns the number of waiters.
 func (l *Line[O]) Len() int { return len(l.waiting) }
 
-// Join inserts a call by age, so a call that has waited before need not go to the end.
+// Join inserts a call by age, so a call that has waited before does not go to the end.
 func (l *Line[O]) Join(w *Waiter[O]) {
 	i, _ := l.place(w)
 	l.waiting = slices.Insert(l.waiting, i, w)
@@ -33,14 +33,14 @@ func (l *Line[O]) Join(w *Waiter[O]) {
 	}
 }
 
-// left takes note that a call does not wait any more.
+// left records that a call no longer waits.
 func (l *Line[O]) left(w *Waiter[O]) {
 	if w.exhausted {
 		l.exhausted--
 	}
 }
 
-// place returns the place of a call, and whether it waits there.
+// place returns the index of a call, and whether it is in the line.
 func (l *Line[O]) place(w *Waiter[O]) (i int, waits bool) {
 	i, _ = slices.BinarySearchFunc(l.waiting, w.Number, func(x *Waiter[O], n uint64) int { return cmp.Compare(x.Number, n) })
 	return i, i < len(l.waiting) && l.waiting[i] == w
@@ -57,8 +57,8 @@ func (l *Line[O]) Leave(w *Waiter[O]) bool {
 	return true
 }
 
-// remove removes the calls from i to below j. It moves those before or those behind, whichever are
-// fewer.
+// remove removes the calls from i to before j. It moves the calls before or after them, whichever
+// are fewer.
 func (l *Line[O]) remove(i, j int) {
 	if i >= len(l.waiting)-j {
 		l.waiting = slices.Delete(l.waiting, i, j)
@@ -82,12 +82,12 @@ func (l *Line[O]) Shed(most int) []*Waiter[O] {
 	return shed
 }
 
-// Serve decides for the calls that wait, the oldest first, and takes those out for which there is
-// something to do: they are passed to served. The moment is that of a call, but for Crowded. take
-// takes a place at the i-th replica, if there still is one, and brings that candidate up to date.
+// Serve decides for the waiting calls, oldest first. A call that need not wait any longer is
+// removed and passed to served. moment returns the Moment of a call, without Crowded. take takes a
+// place at the i-th replica, reports whether there was one, and updates the candidate.
 func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, take func(i int) bool, served func(*Waiter[O], Decision)) {
 	crowded := len(l.waiting) > 1
-	still, asked := 0, 0 // of those that were asked, how many wait still
+	still, asked := 0, 0 // of the calls asked so far, still continue to wait
 	for ; asked < len(l.waiting) && l.anyChance(replicas); asked++ {
 		w := l.waiting[asked]
 		m := moment(w)
@@ -108,9 +108,9 @@ func (l *Line[O]) Serve(replicas *Candidates, moment func(*Waiter[O]) Moment, ta
 	l.remove(still, asked)
 }
 
-// anyChance reports whether there may be anything to decide for a call that waits: a replica with
-// room, or no replica at all. It is not enough that one was left out while others are merely full,
-// unless a call may not try all of these again.
+// anyChance reports whether a waiting call may have anything to do. It has if there is no replica
+// at all, or one with room. An ejected replica with room does not count while others are merely
+// full, unless some call may not try all of those again.
 func (l *Line[O]) anyChance(replicas *Candidates) bool {
 	if replicas.Len() == 0 {
 		return true
@@ -119,7 +119,7 @@ func (l *Line[O]) anyChance(replicas *Candidates) bool {
 	return s.count[kindRoom] > 0 && (s.ranks.least().rank != later || l.exhausted > 0)
 }
 
-// exhausted reports whether the call, which waits, may not try every replica again.
+// exhausted reports whether there is a replica that the call, which waits, may not try again.
 func (c *Call) exhausted(r *Rules) bool {
 	for i := range c.tried.len() {
 		if int(c.tried.at(i).value) >= r.Rounds {
@@ -129,11 +129,12 @@ func (c *Call) exhausted(r *Rules) bool {
 	return false
 }
 
-// maxPatience is how long a call waits that has no deadline, where the policy does not say.
+// maxPatience is how long a call without a deadline waits if the policy sets no bound.
 const maxPatience = time.Minute
 
-// Patience is how long a call may wait from now on: in all for most, where zero stands for a minute
-// if it has no deadline, and no longer than leaves time for an attempt.
+// Patience returns how much longer a call may wait that has waited for so long: most in total, and
+// only as long as enough time for an attempt is left. If most is zero, a call without a deadline
+// may wait for a minute in total.
 func (r *Rules) Patience(most, waited, remaining time.Duration) time.Duration {
 	if most == 0 && remaining == Forever {
 		most = maxPatience

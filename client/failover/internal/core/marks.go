@@ -2,8 +2,8 @@ package core
 
 import "slices"
 
-// marks is a small map from a replica's key to a number that is zero at first. Up to eight keys
-// cost no allocation.
+// marks is a small map from a replica's key to a number. Up to eight keys need no allocation.
+// Copies are independent.
 type marks struct {
 	n    int
 	few  [8]mark
@@ -15,7 +15,7 @@ type mark struct {
 	value int32
 }
 
-// len is how many keys there are, and at one of them.
+// len returns how many keys there are.
 func (s *marks) len() int { return s.n + len(s.more) }
 
 func (s *marks) at(i int) mark {
@@ -42,7 +42,7 @@ func (s *marks) set(key uint32, value int) {
 	case m == nil:
 		s.more = append(slices.Clone(s.more), mark{key: key})
 		m = &s.more[len(s.more)-1]
-	case len(s.more) > 0: // a copy of s has the same ones, and is not to see the change
+	case len(s.more) > 0: // a copy of s shares them, and must not see the change
 		s.more = slices.Clone(s.more)
 		m = s.find(key)
 	}

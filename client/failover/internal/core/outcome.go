@@ -14,16 +14,16 @@ const (
 	OutcomeCanceled
 )
 
-// Wire is what is known of an attempt's request.
+// Wire is what gRPC knows about the request of an attempt.
 type Wire struct {
-	Picked      bool // it got as far as a connection
-	Sent        bool // and any byte of it may have reached the wire
-	Answered    bool // and any byte of a reply has come back
-	Unprocessed bool // it came back, and the replica said that it has not processed it: as if never sent
+	Picked      bool // it was given a connection
+	Sent        bool // some byte of it may have reached the wire
+	Answered    bool // some byte of a reply has come back
+	Unprocessed bool // the replica has refused it unprocessed, so that it counts as not sent
 }
 
-// End is what an attempt's end says of its replica. Deadline says that the caller's has passed,
-// OneMethod that what failed concerns the one method.
+// End returns what an attempt's end says about its replica. deadline says that the caller's
+// deadline has passed, oneMethod that the failure concerns only the one method.
 func (o Outcome) End(w Wire, deadline, oneMethod bool) End {
 	e := End{Answered: w.Answered && o != OutcomeCanceled, Sent: w.Sent}
 	switch {
@@ -43,5 +43,5 @@ func (o Outcome) End(w Wire, deadline, oneMethod bool) End {
 	return e
 }
 
-// Ends reports whether the outcome is the call's, so that there is no use in another attempt.
+// Ends reports whether the outcome ends the call.
 func (o Outcome) Ends() bool { return o == OutcomeOK || o == OutcomeRejected || o == OutcomeCanceled }

@@ -2,20 +2,20 @@ package core
 
 import "time"
 
-// Race is the attempts of a call that are on their way at a time: a first one, and others that join
-// it late. The first of them to end the call, by a success or a status that is not retried, wins,
-// and the others are to be canceled.
+// Race is a set of concurrent attempts of a call: a first one, and others that join it later. The
+// first to end the call, by a success or a status that is not retried, wins, and the others are
+// canceled.
 type Race struct {
 	call   Call   // with what the attempts have tried
-	trial  bool   // the first attempt is the trial of a replica that was left out
+	trial  bool   // the first attempt is the trial of an ejected replica
 	hedge  bool   // the next to join is a hedge that the policy asked for
-	key    uint32 // of the replica of the attempt that was last to begin
+	key    uint32 // of the replica of the attempt that began last
 	number int    // of that attempt
-	over   bool   // it is too late to begin, or to win
-	won    bool   // by one that joined
+	over   bool   // it is too late to join, or to win
+	won    bool   // an attempt that joined has won
 }
 
-// Racer is an attempt of a Race after its end.
+// Racer is an attempt of a Race that has ended.
 type Racer struct {
 	Key     uint32 // of its replica
 	Round   int
@@ -25,8 +25,8 @@ type Racer struct {
 	Result  Result
 }
 
-// JoinDelay is how long an attempt of the call is left alone before another one joins it, and
-// whether that is a hedge of the policy's; zero where none may.
+// JoinDelay returns after how long another attempt may join this one, and whether that is a hedge
+// that the policy asked for. Zero means never.
 func (t *Terms) JoinDelay(d Decision) (delay time.Duration, hedge bool) {
 	if !t.Rules.Idempotent {
 		return 0, false
@@ -34,19 +34,19 @@ func (t *Terms) JoinDelay(d Decision) (delay time.Duration, hedge bool) {
 	return t.Hedging.Delay(d, t.Method)
 }
 
-// NewRace returns the race that begins with an attempt of the call. hedge says that the first to
-// join it is a hedge that the policy asked for.
+// NewRace returns a race that begins with the given attempt. hedge says that the first to join it
+// is a hedge that the policy asked for.
 func NewRace(c *Call, l *Lease, number int, hedge bool) Race {
 	return Race{call: *c, trial: l.Ejected(), hedge: hedge, key: l.Key, number: number}
 }
 
-// Number is the number of the attempt that was last to begin.
+// Number returns the number of the attempt that began last.
 func (r *Race) Number() int { return r.number }
 
-// Join decides on another attempt, if it is not too late, and takes a place at a replica for it. It
-// is to be paid for.
+// Join decides on another attempt, if it is not too late, and takes a place at a replica for it.
+// The caller must pay for it with PayJoin.
 func (s *Shared) Join(t *Terms, race *Race, r *Roster, crowded bool, now time.Duration) (d Decision, ok bool) {
-	if race.over || race.won || t.Rules.Wait && crowded { // those that wait come first
+	if race.over || race.won || t.Rules.Wait && crowded { // waiting calls come first
 		return d, false
 	}
 	m := s.moment(t, &race.call, now)
@@ -59,10 +59,10 @@ func (s *Shared) Join(t *Terms, race *Race, r *Roster, crowded bool, now time.Du
 	return d, ok && s.take(d.Index, t.Rules.Wait, now)
 }
 
-// PayJoin takes the attempt that Join has decided on from the share of hedges, or of attempts that
-// join, and from the budget. Where it returns false, there is none, and its place is to be given
-// back. The trial of a replica that was left out needs an attempt to be judged by; no share is
-// asked for that, as trials are rare.
+// PayJoin charges the attempt that Join has decided on to the share of hedges, or of attempts that
+// join, and to the budget. If it returns false, the attempt must not be made and its place must be
+// given back. The trial of an ejected replica needs another attempt for comparison; it is not
+// charged to a share, as trials are rare.
 func (s *Shared) PayJoin(r *Race, d Decision, key uint32, now time.Duration) bool {
 	share := s.joins
 	if r.hedge {
@@ -85,15 +85,15 @@ func (s *Shared) PayJoin(r *Race, d Decision, key uint32, now time.Duration) boo
 	return true
 }
 
-// Missed takes note that an attempt of that number, which joined, was not made.
+// Missed records that the attempt of that number, which joined, was not made.
 func (r *Race) Missed(number int) {
 	if r.number == number {
 		r.number--
 	}
 }
 
-// Joined takes note of the end of an attempt that joined, and was made. It reports whether it wins:
-// then the others are to be canceled.
+// Joined records the outcome of an attempt that joined. It reports whether the attempt wins, so
+// that the others must be canceled.
 func (r *Race) Joined(o Outcome) (wins bool) {
 	if o == OutcomeCanceled || !o.Ends() || r.over || r.won {
 		return false
@@ -102,9 +102,8 @@ func (r *Race) Joined(o Outcome) (wins bool) {
 	return true
 }
 
-// First takes note of the end of the first attempt. It reports whether the others are to be
-// canceled. Where the first has not ended the call, more may join those that are on their way,
-// until Close.
+// First records the end of the first attempt. It reports whether the others must be canceled. If
+// the first attempt has not ended the call, more may join those in flight until Close.
 func (r *Race) First(o Outcome, missed bool) (cancel bool) {
 	if missed || !o.Ends() {
 		return false
@@ -113,21 +112,21 @@ func (r *Race) First(o Outcome, missed bool) (cancel bool) {
 	return !r.won
 }
 
-// Close takes note that all attempts have ended.
+// Close records that all attempts have ended.
 func (r *Race) Close() { r.over = true }
 
-// Finish is what comes of a race for its call.
+// Finish is the result of a race for its call.
 type Finish struct {
-	// Success is the racer whose success is the call's, and Last the one whose failure is the last
-	// of the call: 0 for the first attempt, else from 1 the one that joined; -1 for none.
+	// Success is the attempt with which the call succeeds, Last the one whose failure is the latest
+	// of the call: 0 for the first attempt, from 1 for those that joined, -1 for none.
 	Success, Last int
-	// Canceled is true where the caller has ended the last attempt, Overtaken where the first was
-	// canceled for one that has won.
+	// Canceled reports that the caller ended the last attempt, Overtaken that the first was
+	// canceled because another won.
 	Canceled, Overtaken bool
 }
 
-// Finish takes note for the call of how the attempts of a race ended. ended says that the caller's
-// time has.
+// Finish records how the attempts of a race ended. ended reports whether the caller's context has
+// ended.
 func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 	f := Finish{Success: -1, Last: -1}
 	won := -1
@@ -143,7 +142,7 @@ func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 		c.Note(first.Result)
 		f.Last = 0
 		f.Overtaken = first.Outcome == OutcomeCanceled && won >= 0
-		f.Canceled = first.Outcome == OutcomeCanceled && !f.Overtaken // else it was not the caller who ended the first
+		f.Canceled = first.Outcome == OutcomeCanceled && !f.Overtaken // otherwise the caller ended it
 	case won < 0:
 		f.Success = 0
 		return f
@@ -160,14 +159,14 @@ func (c *Call) Finish(first Racer, others []Racer, ended bool) Finish {
 			c.finishOther(&f, &first, others, i, ended)
 		}
 	}
-	if won >= 0 { // the last word
+	if won >= 0 { // the winner decides, so it comes last
 		c.finishOther(&f, &first, others, won, ended)
 	}
 	return f
 }
 
-// succeeded returns which of those that joined has succeeded, from 1: the winner, if it has. -1:
-// none.
+// succeeded returns which of the attempts that joined has succeeded, from 1, preferring the winner;
+// -1 if none has.
 func succeeded(others []Racer, won int) int {
 	if won >= 0 && others[won].Outcome == OutcomeOK {
 		return won + 1
@@ -180,14 +179,14 @@ func succeeded(others []Racer, won int) int {
 	return -1
 }
 
-// finishOther takes note of an attempt that failed beside the first.
+// finishOther records an attempt that joined the first and failed.
 func (c *Call) finishOther(f *Finish, first *Racer, others []Racer, i int, ended bool) {
 	x := &others[i]
-	if x.Missed || x.Outcome == OutcomeCanceled && !ended { // not made, or canceled for another that has ended the call
+	if x.Missed || x.Outcome == OutcomeCanceled && !ended { // not made, or canceled because another won
 		return
 	}
 	c.NoteHedge(x.Key, x.Round, x.Result)
-	if first.Missed || first.Outcome != OutcomeRejected { // else the first has ended the call
+	if first.Missed || first.Outcome != OutcomeRejected { // otherwise the first has ended the call
 		f.Last, f.Canceled = i+1, f.Canceled || x.Outcome == OutcomeCanceled
 	}
 }

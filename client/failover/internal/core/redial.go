@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// Redial is how often replicas that are down are dialed.
+// Redial says how often replicas that are down are dialed.
 type Redial struct {
-	// Every is the mean time between two dials of a replica that calls want, jittered by a fifth.
+	// Every is the mean time between two dials of a replica that calls want, with a jitter of 20%.
 	Every time.Duration
-	// PerSecond is how many dials a second the replicas that are down share. Above zero.
+	// PerSecond is how many dials a second all replicas that are down share. It must be positive.
 	PerSecond int
-	// Linger is how long one call's wish for a replica is remembered.
+	// Linger is how long after the last call replicas still count as wanted.
 	Linger time.Duration
-	// Timeout is how long a dial may take. Zero: no bound.
+	// Timeout bounds a dial. Zero means no bound.
 	Timeout time.Duration
 }
 
-// Wanted reports whether calls want the replicas: some wait, or the last that wanted one did so
-// long ago.
+// Wanted reports whether calls want the replicas. waiting says that calls wait for one; since is
+// the time since the last call.
 func (r Redial) Wanted(waiting bool, since time.Duration) bool { return waiting || since < r.Linger }
 
-// Fresh reports whether the wish of a call that long ago does for another call: calls come in
-// groups.
+// Fresh reports whether a call need not be recorded as the last one, because the recorded one was
+// only since ago. Calls come in groups, and recording each would be wasteful.
 func (r Redial) Fresh(since time.Duration) bool { return since < min(r.Every, r.Linger)/2 }
 
-// Awaited is the number of the dial whose end tells an attempt what to do: the last, where it is
-// under way or its failure is still fresh, or else the next. failed is the number of the last that
-// failed, zero for none. It is asked where no dial is due.
+// Awaited returns the number of the dial that an attempt must wait for: the last dial, if it is
+// under way or has failed, so that no further dial is due yet; otherwise the next. failed is the
+// number of the last dial that failed, or zero. Awaited must only be called if no dial is due.
 func Awaited(last, failed uint64, underway bool) uint64 {
 	if underway || failed > 0 && failed == last {
 		return last
@@ -36,34 +36,34 @@ func Awaited(last, failed uint64, underway bool) uint64 {
 }
 
 const (
-	// backoffBase and backoffFactor are those of gRPC's connection backoff protocol.
+	// backoffBase and backoffFactor are taken from gRPC's connection backoff protocol.
 	backoffBase   = time.Second
 	backoffFactor = 1.6
-	// maxQuiet bounds the gaps while no call wants the replica, as gRPC does.
+	// maxQuiet bounds the gaps while no call wants the replica, as in gRPC.
 	maxQuiet = 2 * time.Minute
-	// maxLasting bounds the gaps where a dial fails for a reason that lasts, such as an expired
+	// maxLasting bounds the gaps if a dial fails for a lasting reason, such as an expired
 	// certificate.
 	maxLasting = 30 * time.Second
-	// A replica that is back is noticed late by at most 1/vainShare of the time for which it has
-	// been dialed in vain.
+	// vainShare makes gaps grow to 1/vainShare of the time for which the replica has been dialed in
+	// vain.
 	vainShare = 4000
-	// maxWanted bounds the gaps that this makes.
+	// maxWanted bounds the gaps that result from vainShare.
 	maxWanted = 5 * time.Second
 )
 
-// Dialing says when one replica is dialed next. The zero value has never been dialed: its dial is
+// Dialing decides when to dial one replica next. The zero value has never been dialed, so a dial is
 // due at once. All times are on the caller's clock.
 type Dialing struct {
 	dialed bool
-	since  time.Duration // the next gap counts from here: the end of a dial that failed, else the begin of the last one
-	jitter float64       // of the next gap, -1 to 1
+	since  time.Duration // start of the next gap: the end of a dial that failed, or the begin of the last one
+	jitter float64       // of the next gap, from -1 to 1
 
-	lasting int           // dials in a row that failed for a reason that lasts
-	quiet   int           // dials in a row that failed and that no call wanted
-	vain    time.Duration // gaps before dials that calls wanted, since there was a connection
+	lasting int           // consecutive dials that failed for a lasting reason
+	quiet   int           // consecutive dials that no call wanted
+	vain    time.Duration // sum of the gaps before wanted dials since the last connection
 }
 
-// Begin notes that a dial begins, and whether calls want it. The dice are random bits.
+// Begin records that a dial begins, and whether calls want it. The dice are random bits.
 func (d *Dialing) Begin(now time.Duration, wanted bool, dice uint64) {
 	switch {
 	case !wanted:
@@ -76,7 +76,7 @@ func (d *Dialing) Begin(now time.Duration, wanted bool, dice uint64) {
 	d.jitter = 2*float64(dice>>11)/(1<<53) - 1
 }
 
-// Failed notes that the dial has failed; lasting says that the reason will not go away by itself.
+// Failed records that the dial has failed. lasting says that the reason will not go away by itself.
 func (d *Dialing) Failed(now time.Duration, lasting bool) {
 	d.since = now
 	if lasting {
@@ -86,17 +86,17 @@ func (d *Dialing) Failed(now time.Duration, lasting bool) {
 	}
 }
 
-// Connected notes that the dial has succeeded. When that connection is lost, the replica may be
-// dialed at once, unless this dial began less than a gap before.
+// Connected records that the dial has succeeded. When that connection is lost, the replica may be
+// dialed at once, unless this dial began less than a gap earlier.
 func (d *Dialing) Connected() { d.lasting, d.quiet, d.vain = 0, 0, 0 }
 
-// Due returns when to dial next, where so many addresses are down in all and calls want the
-// replica, or do not.
+// Due returns when to dial next. down is how many addresses are down in total; wanted says whether
+// calls want the replica.
 //
-// While calls want it, the gaps stay short however long it has been away, for it may be back at any
-// moment: Every, or what keeps all that are down within PerSecond. They grow only where the wait
-// for it has been long beside the gap. For other reasons than an absence they grow as gRPC's
-// backoff does.
+// While calls want the replica, the gaps stay short however long it has been down, because it may
+// be back at any moment: Every, or whatever keeps all replicas that are down within PerSecond. They
+// grow only in proportion to a long outage. For lasting failures, and without calls, they grow like
+// gRPC's backoff.
 func (d *Dialing) Due(r Redial, down int, wanted bool) time.Duration {
 	if !d.dialed {
 		return 0
@@ -112,14 +112,14 @@ func (d *Dialing) Due(r Redial, down int, wanted bool) time.Duration {
 	return d.since + gap
 }
 
-// backoff is the n-th gap, shortened by up to a fifth.
+// backoff returns the n-th gap, shortened at random by up to a fifth.
 func (d *Dialing) backoff(n int, most time.Duration) time.Duration {
 	gap := min(float64(backoffBase)*math.Pow(backoffFactor, float64(max(n, 1)-1)), float64(most))
 	return time.Duration(gap * (1 - math.Abs(d.jitter)/5))
 }
 
-// Try begins a dial of so many addresses, if it is due and the budget allows for it, as Begin does.
-// Else it returns when to try again.
+// Try begins a dial of so many addresses, like Begin, if it is due and the budget allows it.
+// Otherwise it returns when to try again.
 func (d *Dialing) Try(now time.Duration, r Redial, b *DialBudget, addresses, down int, wanted bool, dice uint64) (ok bool, again time.Duration) {
 	if due := d.Due(r, down, wanted); due > now {
 		return false, due
@@ -131,17 +131,17 @@ func (d *Dialing) Try(now time.Duration, r Redial, b *DialBudget, addresses, dow
 	return true, 0
 }
 
-// DialBudget bounds the dials of a client: at most so many in any second.
+// DialBudget bounds the dials of a client in any second.
 type DialBudget struct {
 	most  int
-	taken []time.Duration // when, in order; those of the last second
+	taken []time.Duration // times of the dials in the last second, in order
 }
 
-// NewDialBudget returns a budget of so many dials in any second, 1 at least.
+// NewDialBudget returns a budget of perSecond dials in any second. perSecond must be at least 1.
 func NewDialBudget(perSecond int) *DialBudget { return &DialBudget{most: perSecond} }
 
-// Take takes n dials at once, or returns when to ask again. More than a second's budget are granted
-// where there was no dial in the second before.
+// Take takes n dials at once, or returns when to ask again. If n exceeds the budget of a second, it
+// is granted if there was no dial in the last second.
 func (b *DialBudget) Take(now time.Duration, n int) (ok bool, again time.Duration) {
 	old := 0
 	for old < len(b.taken) && now-b.taken[old] >= time.Second {
@@ -157,19 +157,20 @@ func (b *DialBudget) Take(now time.Duration, n int) (ok bool, again time.Duratio
 	return true, 0
 }
 
-// Give gives n dials back that are not to count.
+// Give returns the last n dials to the budget.
 func (b *DialBudget) Give(n int) { b.taken = b.taken[:len(b.taken)-min(n, len(b.taken))] }
 
-// Calm bounds how often something is done to once in so long, without a wish for it being lost.
+// Calm limits how often something is done: at most once in Gap. A request that comes too early is
+// deferred, not dropped.
 type Calm struct {
 	Gap  time.Duration
 	done bool
 	last time.Duration // when it was done last
-	due  bool          // it is to be done later
+	due  bool          // a request is deferred
 }
 
-// Wish asks for it to be done. It returns whether to do it now; if not, how long to wait before
-// Later, or zero where somebody waits already.
+// Wish requests that it be done. It returns whether to do it now or, if not, how long to wait
+// before calling Later. The wait is zero if another request is already deferred.
 func (c *Calm) Wish(now time.Duration) (do bool, wait time.Duration) {
 	switch {
 	case c.due:
@@ -182,5 +183,5 @@ func (c *Calm) Wish(now time.Duration) (do bool, wait time.Duration) {
 	return true, 0
 }
 
-// Later notes that the wait is over and it is done now.
+// Later records that it is done now, which fulfills a deferred request.
 func (c *Calm) Later(now time.Duration) { c.done, c.last, c.due = true, now, false }

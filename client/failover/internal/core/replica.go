@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Link is the connection to a replica, or the lack of one. Links are compared with ==.
+// Link is the state of the connection to a replica. Links are compared with ==.
 type Link interface {
-	// Ready reports whether there is a connection, Down whether the last dial failed, Dialing
-	// whether there is no connection and no dial has failed since the last one was lost.
+	// Ready reports whether there is a connection, Down whether the last dial failed, and Dialing
+	// whether there is no connection but no dial has failed since the last one was lost.
 	Ready() bool
 	Down() bool
 	Dialing() bool
-	// Epoch is how many connections there have been.
+	// Epoch returns how many connections there have been.
 	Epoch() uint64
 }
 
-// Member is a replica with its link of the time.
+// Member is a replica with its current link.
 type Member struct {
 	*Replica
 	Link Link
 }
 
-// connection names one connection to a replica.
+// connection identifies one connection to a replica.
 type connection struct {
 	link  Link
 	epoch uint64
@@ -31,88 +31,88 @@ type connection struct {
 
 func (m *Member) connection() connection { return connection{m.Link, m.Link.Epoch()} }
 
-// Replica is what is known of a replica beside its link, which it outlives. The zero value knows
-// nothing. Safe for concurrent use.
+// Replica is the state of a replica that outlives its link. The zero value is a replica about which
+// nothing is known. It is safe for concurrent use.
 type Replica struct {
-	Key uint32 // from 1, never used again
+	Key uint32 // from 1, never reused
 
-	shared  *Shared     // once there is a roster with the replica in it
-	place   int         // in the latest of them; guarded by shared.mu
-	touched atomic.Bool // it is among those to be looked at
+	shared  *Shared     // nil before the first roster with the replica
+	place   int         // in the latest roster; guarded by shared.mu
+	touched atomic.Bool // it is in shared.touched
 
 	inFlight atomic.Int32
 
-	// ramp bounds the attempts of calls that wait, when a connection is new that they have waited
-	// for. ramped is the last one.
+	// ramp bounds the attempts of waiting calls while the connection they waited for is new. ramped
+	// is the connection for which it last began.
 	ramp   Ramp
 	ramped atomic.Pointer[connection]
 
-	// crash is the connection whose loss was last taken for a crash.
+	// crash is the connection whose loss was last counted as a crash.
 	crash atomic.Pointer[connection]
 
 	// loss is the last attempt that was lost.
 	loss atomic.Pointer[loss]
 
-	suspect atomic.Bool  // has failed since its last success, or is left out: a success is news
-	ejected atomic.Bool  // is left out
-	trial   atomic.Bool  // is left out, but one call may try it
-	doubt   atomic.Int32 // of standing
-	took    atomic.Int64 // what its last answer took; zero before the first
+	suspect atomic.Bool  // has failed since its last success, or is ejected, so that a success matters
+	ejected atomic.Bool  // is ejected, on trial or not
+	trial   atomic.Bool  // is ejected, but one call may try it
+	doubt   atomic.Int32 // Standing.Doubt
+	took    atomic.Int64 // how long its last answer took; zero before the first
 
-	unproven atomic.Bool // has come back after a failed dial or a lost connection, and has not answered since
+	unproven atomic.Bool // has a new connection after a failed dial or a loss, and has not answered since
 
 	answers atomic.Int64 // how many there were
-	waiting atomic.Int32 // attempts in flight that have begun since the last
+	waiting atomic.Int32 // attempts in flight that began after the last answer
 	first   atomic.Int64 // when the first of those began
 
 	mu        sync.Mutex // guards what follows
 	standing  Standing
-	since     time.Duration // when it was last left out, or taken back: attempts that began before are no news
-	left      connection    // the one that it was left out with
-	watch     int           // the number of the Watch that looks after it
-	unwatched bool          // and that has ended before it was well
-	ill       bool          // it has said so since it was left out, or not answered
+	since     time.Duration // when it was last ejected or reinstated: earlier attempts do not count
+	left      connection    // the connection at its ejection
+	watch     int           // number of the latest Watch
+	unwatched bool          // that has ended before the replica was healthy
+	ill       bool          // a probe has found it unhealthy since its ejection
 }
 
-// loss is an attempt that was lost: with which connection, and when.
+// loss records with which connection, and when, an attempt was lost.
 type loss struct {
 	connection
 	at time.Duration
 }
 
-// lossTime is how long an attempt that was lost outweighs the state of the replica's connection.
-// gRPC tells the attempt a moment before it tells the state, and the next call is not to fail by
-// that. But a connection may outlive the loss.
+// lossTime is how long a lost attempt outweighs the state of the replica's connection. gRPC ends
+// the attempt a moment before it reports the new state, and the next call should not fail because
+// of that. The bound is for connections that outlive the loss.
 const lossTime = time.Second
 
-// JustLost reports whether an attempt was lost just now with the connection that the replica still
-// seems to have.
+// JustLost reports whether an attempt was recently lost with the connection that the replica still
+// appears to have.
 func (m *Member) JustLost(now time.Duration) bool {
 	l := m.loss.Load()
 	return l != nil && l.connection == m.connection() && now-l.at < lossTime
 }
 
-// InFlight is how many attempts are in flight at the replica.
+// InFlight returns how many attempts are in flight at the replica.
 func (r *Replica) InFlight() int { return int(r.inFlight.Load()) }
 
-// Ejected reports whether the replica is left out, be it on trial.
+// Ejected reports whether the replica is ejected, on trial or not.
 func (r *Replica) Ejected() bool { return r.ejected.Load() }
 
-// leftOut reports whether the replica is left out and not to be tried.
+// leftOut reports whether the replica is ejected and no call may try it.
 func (r *Replica) leftOut() bool { return r.ejected.Load() && !r.trial.Load() }
 
-// Lease is the right to an attempt at a replica, and what is remembered of it until its end.
+// Lease is the right to make an attempt at a replica, and its record until it ends.
 type Lease struct {
 	Member
 	Start    time.Duration
 	Method   *Latency
 	Patience time.Duration // after which a hedge is due; zero: never
 
-	conn    connection // the one it is made with
-	answers int64      // of the replica, before it began
+	conn    connection // on which the attempt is made
+	answers int64      // of the replica, when the attempt began
 }
 
-// Begin takes note that the attempt begins. It reports whether the replica has a connection for it.
+// Begin records that the attempt begins. It reports whether the replica has a connection.
 func (l *Lease) Begin(now time.Duration) (ready bool) {
 	l.Start = now
 	if l.waiting.Add(1) <= 1 {
@@ -127,7 +127,7 @@ func (l *Lease) Begin(now time.Duration) (ready bool) {
 	return ready
 }
 
-// end takes note that the attempt has ended.
+// end records that the attempt has ended.
 func (l *Lease) end(answered bool) {
 	switch {
 	case answered:
@@ -139,8 +139,8 @@ func (l *Lease) end(answered bool) {
 }
 
 // acquire takes a place among the attempts in flight, of which there may be limit; zero means any
-// number. It returns false when there is none, or when the replica is left out and its trial, on
-// which the choice relied, is another call's. leftOut says that the choice knew.
+// number. It returns false if there is no place, or if the replica is ejected and another call has
+// taken its trial. leftOut says that the replica was chosen although it is ejected.
 func (r *Replica) acquire(limit int32, leftOut bool) bool {
 	if !r.enter(limit) {
 		return false
@@ -165,8 +165,8 @@ func (r *Replica) enter(limit int32) bool {
 	return false
 }
 
-// crashed reports whether the loss of the connection is news: all attempts in flight were lost with
-// it, and it counts once.
+// crashed reports whether the loss of the connection has not been counted yet. All attempts in
+// flight are lost with it, and it counts once.
 func (r *Replica) crashed(conn connection) bool {
 	last := r.crash.Load()
 	if last != nil && last.link == conn.link && last.epoch >= conn.epoch {

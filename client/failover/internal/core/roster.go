@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Roster is the replicas that there are, as decisions see them. What has changed of a replica is
-// noted, and looked at before the next decision. What changes by itself with time is looked at when
-// that time has come. So no decision looks at all of them.
+// Roster is the set of replicas as decisions see them. Changes of a replica are noted, and applied
+// before the next decision; changes that come with time are applied when they are due. Thus no
+// decision has to examine all replicas.
 type Roster struct {
 	members    []Member
 	candidates *Candidates
-	limit      int32 // that the candidates are full by
+	limit      int32 // by which candidates count as full
 
 	inFlight tallies // attempts
 	again    agenda  // when to look again
-	waiting  agenda  // since when a replica with attempts enough to be stuck has not answered, unless it is
-	stuck    agenda  // of those that are stuck, that time, negated
-	took     agenda  // what the last answer took, negated
+	waiting  agenda  // since when replicas that may become stuck have not answered
+	stuck    agenda  // since when replicas that are stuck have not answered, negated
+	took     agenda  // how long the last answer took, negated
 }
 
 func newRoster(members []Member) *Roster {
@@ -34,13 +34,13 @@ func newRoster(members []Member) *Roster {
 	}
 }
 
-// Use says which replicas there are.
+// Use replaces the replicas, and returns their roster.
 func (s *Shared) Use(members []Member) *Roster {
 	r := newRoster(members)
 	s.mu.Lock()
 	s.roster, s.touched = r, s.touched[:0]
 	for i, m := range members {
-		if m.shared == nil { // it is new
+		if m.shared == nil { // a new replica
 			m.shared = s
 		}
 		m.place = i
@@ -56,7 +56,7 @@ func (s *Shared) Use(members []Member) *Roster {
 	return r
 }
 
-// touch takes note that what decisions need to know of the replica has changed.
+// touch notes that the replica has changed in a way that affects decisions.
 func (r *Replica) touch() {
 	if r.shared != nil && !r.touched.Load() {
 		r.shared.mu.Lock()
@@ -72,7 +72,7 @@ func (r *Replica) note() {
 	}
 }
 
-// current brings the roster up to date. mu must be held.
+// current returns the roster, brought up to date. mu must be held.
 func (s *Shared) current(now time.Duration) *Roster {
 	r := s.roster
 	if limit := s.Limit(); limit != r.limit {
@@ -80,7 +80,7 @@ func (s *Shared) current(now time.Duration) *Roster {
 	}
 	for _, x := range s.touched {
 		x.touched.Store(false)
-		if i := x.place; i < len(r.members) && r.members[i].Replica == x { // else it is gone
+		if i := x.place; i < len(r.members) && r.members[i].Replica == x { // otherwise it is gone
 			r.look(i, s.stuckAfter, now)
 		}
 	}
@@ -93,8 +93,7 @@ func (s *Shared) current(now time.Duration) *Roster {
 	return r
 }
 
-// relimit takes over another limit. It looks at the replicas that are full by one limit, and not by
-// the other.
+// relimit sets the limit. It updates the replicas that are full by one limit and not by the other.
 func (r *Roster) relimit(limit int32, stuckAfter int, now time.Duration) {
 	least, most := limitOrNone(r.limit), limitOrNone(limit)
 	if least > most {
@@ -113,7 +112,7 @@ func limitOrNone(limit int32) int32 {
 	return limit
 }
 
-// look looks at a replica.
+// look updates the candidate of a replica.
 func (r *Roster) look(i, stuckAfter int, now time.Duration) {
 	m := &r.members[i]
 	n, waiting := m.inFlight.Load(), int(m.waiting.Load())
@@ -137,7 +136,7 @@ func (r *Roster) look(i, stuckAfter int, now time.Duration) {
 	if waiting >= stuckAfter {
 		since, stuck = time.Duration(m.first.Load()), r.stuck.of(i) != Forever
 	}
-	if waiting > 0 && m.unproven.Load() || stuck { // the first call finds out
+	if waiting > 0 && m.unproven.Load() || stuck { // one call at a time finds out
 		x.Doubt = max(x.Doubt, 1)
 	}
 	if stuck {
@@ -150,7 +149,8 @@ func (r *Roster) look(i, stuckAfter int, now time.Duration) {
 	r.candidates.Set(i, x)
 }
 
-// findStuck tells those that are stuck from those that are not.
+// findStuck updates which replicas are stuck: those that have had enough attempts, and no answer,
+// for too long.
 func (r *Roster) findStuck(stuckAfter int, now time.Duration) {
 	longest, _ := r.took.first()
 	limit := now - StuckAfter(-longest)
@@ -164,9 +164,9 @@ func (r *Roster) findStuck(stuckAfter int, now time.Duration) {
 	}
 }
 
-// take takes a place at the i-th replica for an attempt of a call that waits, or does not. It
-// returns false where there is none, as where the replica's trial is another call's. mu must be
-// held.
+// take takes a place at the i-th replica for an attempt; wait says whether the call is one that
+// waits. It returns false if there is no place or, for a replica on trial, another call has taken
+// the trial. mu must be held.
 func (s *Shared) take(i int, wait bool, now time.Duration) bool {
 	m, limit := &s.roster.members[i], s.roster.limit
 	if wait {

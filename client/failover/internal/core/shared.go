@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Policy is what decisions depend on of a policy, with its defaults.
+// Policy is the part of a failover.Policy that decisions depend on, with its defaults.
 type Policy struct {
 	Rules         Rules
 	MaxWait       time.Duration // zero: none
@@ -20,21 +20,21 @@ type Policy struct {
 	Redial        Redial
 }
 
-// BudgetPolicy bounds repetitions. The zero value sets no bound.
+// BudgetPolicy bounds repetitions; see NewBudget. The zero value sets no bound.
 type BudgetPolicy struct {
 	Ratio, PerSecond float64
 	Burst            int
 }
 
-// Ejection says when replicas are left out.
+// Ejection says when replicas are ejected.
 type Ejection struct {
 	Off      bool
-	After    int           // failures in a row, from 1
+	After    int           // consecutive failures, from 1
 	Probe    time.Duration // between two probes
-	MaxShare float64       // of the replicas with a connection
+	MaxShare float64       // of the replicas with a connection, from 0 to 1
 }
 
-// Shared is what the calls of a client share. Safe for concurrent use.
+// Shared is the state that the calls of a client share. It is safe for concurrent use after Init.
 type Shared struct {
 	Policy Policy
 	hazard Hazard
@@ -44,19 +44,19 @@ type Shared struct {
 
 	mu      sync.Mutex // guards what follows; no other lock is taken with it held
 	roster  *Roster
-	touched []*Replica // that are to be looked at
+	touched []*Replica // to be updated in the roster
 
-	stuckAfter int           // attempts without an answer
+	stuckAfter int           // attempts without an answer after which a replica may be stuck
 	wasDown    atomic.Bool   // the dial of a replica has failed
-	last       atomic.Uint32 // key of the replica that last answered, for Sticky
+	last       atomic.Uint32 // key of the replica that last answered, for OrderSticky
 
-	leaving    sync.Mutex               // held while a replica is left out, so that Ejection.MaxShare holds
+	leaving    sync.Mutex               // held while a replica is ejected, so that Ejection.MaxShare holds
 	suspecting sync.Mutex               // held while suspects changes
-	suspects   atomic.Pointer[[]Member] // that are to be compared with others, in the order of their keys
+	suspects   atomic.Pointer[[]Member] // replicas to be compared with others, in the order of their keys
 	seed       uint64                   // of all dice
 }
 
-// Init prepares the zero value for a policy. What is random depends on the seed.
+// Init prepares the zero value for a policy. All random choices depend on the seed.
 func (s *Shared) Init(p Policy, seed uint64) {
 	s.Policy, s.seed = p, seed
 	if s.roster == nil {
@@ -71,7 +71,7 @@ func (s *Shared) Init(p Policy, seed uint64) {
 	}
 }
 
-// Limit is how many attempts may be in flight at a replica; zero means any number.
+// Limit returns how many attempts may be in flight at one replica; zero means any number.
 func (s *Shared) Limit() int32 {
 	limit := s.Policy.MaxInFlight
 	if s.Policy.AdaptiveLimit {
@@ -82,11 +82,11 @@ func (s *Shared) Limit() int32 {
 	return int32(min(limit, math.MaxInt32))
 }
 
-// CrashRate is the share of attempts that lately ended in a crash of their replica, where that is
-// learned.
+// CrashRate returns the learned probability that an attempt ends in a crash, or 0 without
+// AdaptiveLimit.
 func (s *Shared) CrashRate() float64 { return s.hazard.Rate() }
 
-// BudgetLeft is how many repetitions the budget would grant now; infinite without one.
+// BudgetLeft returns how many repetitions the budget would grant now, or +Inf without a budget.
 func (s *Shared) BudgetLeft(now time.Duration) float64 {
 	if s.budget == nil {
 		return math.Inf(1)
@@ -94,16 +94,16 @@ func (s *Shared) BudgetLeft(now time.Duration) float64 {
 	return s.budget.Left(now)
 }
 
-// Terms are what a call is made under.
+// Terms are the fixed conditions of a call.
 type Terms struct {
 	Number   uint64        // among the client's calls, from 1: older calls have lower ones
-	Deadline time.Duration // the caller's, on the client's clock, or Forever
+	Deadline time.Duration // the caller's, on the client's clock; Forever if there is none
 	Rules    *Rules
 	Hedging  *Hedging
 	Method   *Latency // of the call's method
 }
 
-// Begins takes note that a call begins.
+// Begins records that a call begins, which adds to the budgets.
 func (s *Shared) Begins(t *Terms) {
 	if s.budget != nil {
 		s.budget.Call()
@@ -114,7 +114,7 @@ func (s *Shared) Begins(t *Terms) {
 	s.joins.Call()
 }
 
-// Remaining is the time until the caller's deadline.
+// Remaining returns the time until the caller's deadline.
 func (t *Terms) Remaining(now time.Duration) time.Duration {
 	if t.Deadline == Forever {
 		return Forever
@@ -122,7 +122,7 @@ func (t *Terms) Remaining(now time.Duration) time.Duration {
 	return t.Deadline - now
 }
 
-// moment is what a decision about the call depends on, beside the replicas.
+// moment returns what a decision about the call depends on, apart from the replicas.
 func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
 	m := Moment{Remaining: t.Remaining(now), Start: t.Number - 1}
 	if m.Remaining != Forever {
@@ -140,9 +140,9 @@ func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
 	return m
 }
 
-// Next decides what the call does next. Where that is to try a replica, a place there is taken; it
-// returns false, and is to be asked again, where the roster is not the latest. Crowded is true
-// where other calls wait: they have a say in what room there is.
+// Next decides what the call does next. If that is to try a replica, it takes a place there. It
+// returns false if r is not the latest roster; the caller must then retry with that. crowded says
+// that other calls are waiting; they have precedence over a call that would wait.
 func (s *Shared) Next(t *Terms, c *Call, r *Roster, crowded bool, now time.Duration) (d Decision, ok bool) {
 	m := s.moment(t, c, now)
 	m.NoRoom = t.Rules.Wait && crowded
@@ -153,13 +153,13 @@ func (s *Shared) Next(t *Terms, c *Call, r *Roster, crowded bool, now time.Durat
 		if d.Action != ActionTry || s.take(d.Index, t.Rules.Wait, now) {
 			return d, true
 		}
-		c.Untry(r.members[d.Index].Key) // another call was quicker
+		c.Untry(r.members[d.Index].Key) // another call has taken the place
 	}
 	return d, false
 }
 
-// Better reports whether a call whose attempt at the replica of that key cannot begin yet is better
-// made elsewhere.
+// Better reports whether a call whose attempt at the replica with that key cannot begin yet should
+// be made at another replica instead.
 func (s *Shared) Better(t *Terms, tried *Call, key uint32, now time.Duration) bool {
 	m := s.moment(t, tried, now)
 	s.mu.Lock()
@@ -167,9 +167,10 @@ func (s *Shared) Better(t *Terms, tried *Call, key uint32, now time.Duration) bo
 	return tried.Better(t.Rules, m, s.current(now).candidates, key)
 }
 
-// Follow returns what comes of a decision of Next or Serve about the call: it pays for it, and
-// knows better why a call fails. ended says that the caller's time has ended. Where a replica was
-// to be tried and is not, its place is to be given back.
+// Follow returns the final form of a decision by Next or Serve: it charges a repetition to the
+// budget, and may turn the decision into ActionGiveUp or change its reason. ended says that the
+// caller's context has ended. If d was to try a replica and the result is not, the caller must give
+// the place back with Abandon.
 func (s *Shared) Follow(c *Call, d Decision, ended bool, now time.Duration) Decision {
 	switch {
 	case ended && (d.Action != ActionGiveUp || d.Reason == ReasonNoTime):
@@ -182,8 +183,8 @@ func (s *Shared) Follow(c *Call, d Decision, ended bool, now time.Duration) Deci
 	return d
 }
 
-// pay takes what the call does next from the budget, if it is a repetition. It returns false where
-// the budget has none.
+// pay charges the budget for what the call does next, if it is a repetition. It returns false if
+// the budget has no token.
 func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	if c.failed && !c.paid && s.budget != nil && !s.budget.Take(now) {
 		return false
@@ -192,12 +193,12 @@ func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	return true
 }
 
-// Patience is how long a call may wait from now on that has waited for so long; see Rules.Patience.
+// Patience returns how much longer a call may wait that has waited for so long; see Rules.Patience.
 func (s *Shared) Patience(t *Terms, waited, now time.Duration) time.Duration {
 	return t.Rules.Patience(s.Policy.MaxWait, waited, t.Remaining(now))
 }
 
-// Impatience is why a call fails whose patience is over.
+// Impatience returns why a call fails that may not wait any longer.
 func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 	switch {
 	case ended:
@@ -208,13 +209,13 @@ func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
 	return ReasonImpatient
 }
 
-// Serve decides for the calls that wait, as Line.Serve does. It returns when to come back, as a
-// replica has room for more of them then, whatever is answered; zero means never.
+// Serve decides for the waiting calls, as Line.Serve does. It returns after how long to serve again
+// because a replica will have room even without an answer; zero means never.
 func Serve[O any](s *Shared, line *Line[O], r *Roster, now time.Duration, served func(*Waiter[O], Decision)) (again time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r != s.roster {
-		return 0 // whoever has changed it comes back
+		return 0 // the goroutine that has replaced the roster serves again
 	}
 	line.Serve(s.current(now).candidates, func(w *Waiter[O]) Moment {
 		return s.moment(&w.Terms, &w.Call, now)
