@@ -17,16 +17,15 @@ import (
 // PolicyName is the name of the load-balancing policy in a service config.
 const PolicyName = "crashlab_failover"
 
-// A service config is JSON, so a Set reaches its load-balancing policy by a number. The entry lives
-// from Config until grpc.NewClient parses the config, so that a config serves exactly one
-// connection; or for as long as the Set, where no connection comes of it.
+// A service config is JSON, so it refers to the Set of its load-balancing policy by a number.
+// grpc.NewClient removes the entry when it parses the config, so that a config serves exactly one
+// connection. If no connection is made, the entry lives as long as the Set.
 var (
 	unclaimed sync.Map // string → weak.Pointer[Set]
 	lastID    atomic.Uint64
 )
 
-// Config returns the JSON that names the policy and the Set it shall keep. It serves one
-// connection.
+// Config returns the JSON of the policy with the given Set. It serves one connection.
 func Config(s *Set) json.RawMessage {
 	id := strconv.FormatUint(lastID.Add(1), 10)
 	unclaimed.Store(id, weak.Make(s))

@@ -18,20 +18,20 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// Redial says how replicas are dialed, and how often the resolver is asked.
+// Redial says how often replicas are dialed and the resolver is asked.
 type Redial struct {
-	// Every is the mean time between two dials of a replica that is down while calls want it,
-	// jittered by a fifth. Above zero.
+	// Every is the mean time between two dials of a replica that is down while calls want it, with
+	// a jitter of 20%. It must be positive.
 	Every time.Duration
-	// Linger is how long one call's wish for a replica is remembered. Above zero.
+	// Linger is how long after the last call replicas still count as wanted. It must be positive.
 	Linger time.Duration
 	// PerSecond is how many addresses may be dialed in any second, at all replicas together. The
-	// first dial of a replica does not count where it succeeds. Zero means 100.
+	// first dial of a replica does not count if it succeeds. Zero means 100.
 	PerSecond int
-	// Timeout is how long a dial may take, until the connection is ready for calls. Zero means no
-	// bound but gRPC's own.
+	// Timeout bounds a dial, including the handshake. Zero means that only gRPC's own bound
+	// applies.
 	Timeout time.Duration
-	// Resolve is how often the resolver is asked again while nothing happens. Zero means never.
+	// Resolve is how often the resolver is asked periodically. Zero or less means never.
 	Resolve time.Duration
 }
 
@@ -39,9 +39,9 @@ func newPickFirst(cc balancer.ClientConn, opts balancer.BuildOptions) balancer.B
 	return balancer.Get(pickfirst.Name).Build(cc, opts)
 }
 
-// Wake makes sure that the replica's state is fresh enough to rely on: where a dial is due, it
-// dials at once. It returns the number of the dial whose end tells an attempt what to do: the one
-// under way, or the last one where its failure is still fresh, else the next one.
+// Wake makes sure that the replica's state is recent: if a dial is due, it dials at once. It
+// returns the number of the dial that an attempt must wait for: the one under way, the last one if
+// it failed and no other is due yet, or else the next one.
 func (r *Replica) Wake() (dial uint64) {
 	r.set.want()
 	if dial, ok := r.awaited(false); ok {
@@ -54,8 +54,8 @@ func (r *Replica) Wake() (dial uint64) {
 	return dial
 }
 
-// awaited returns the number that Wake returns. It is not known yet where a dial is due, unless
-// that has been seen to.
+// awaited returns the number that Wake returns. It returns false if a dial is due first. dialed
+// says that Wake has just dialed.
 func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
 	s := r.set
 	s.mu.Lock()
@@ -74,8 +74,8 @@ func (r *Replica) awaited(dialed bool) (dial uint64, known bool) {
 	return core.Awaited(dial, failed, r.underway), true
 }
 
-// dial connects a replica that has no connection, if that is due and the budget allows it: else it
-// sees to it that it is dialed later. control must be held.
+// dial dials a replica that has no connection, if that is due and the budget allows it; otherwise
+// it schedules the dial. control must be held.
 func (r *Replica) dial() {
 	old := r.child
 	state, ok := r.beginDial()
@@ -92,7 +92,7 @@ func (r *Replica) dial() {
 	}
 }
 
-// beginDial decides whether to dial now, and takes note of it. It returns the state before.
+// beginDial decides whether to dial now and, if so, records the dial. It returns the state before.
 func (r *Replica) beginDial() (state connectivity.State, ok bool) {
 	s := r.set
 	s.mu.Lock()
@@ -110,10 +110,10 @@ func (r *Replica) beginDial() (state connectivity.State, ok bool) {
 	return state, ok
 }
 
-// dice are random bits for the next dial.
+// dice returns the random bits of the next dial.
 func (r *Replica) dice() uint64 { return core.DialDice(r.set.Seed, r.key, r.dials.Load()+1) }
 
-// begun takes note that a dial has begun. The Set's mu must be held.
+// begun records that a dial has begun. The Set's mu must be held.
 func (r *Replica) begun() {
 	stop(&r.redial)
 	r.underway, r.reached = true, false
@@ -127,15 +127,16 @@ func (r *Replica) begun() {
 // must be held.
 func (r *Replica) dialable() bool { return !r.underway && !r.Ready() && !r.Gone() }
 
-// scheduleDial sees to it that a replica without a connection is dialed when that is due. The Set's
-// mu must be held.
+// scheduleDial schedules the next dial of a replica without a connection. The Set's mu must be
+// held.
 func (r *Replica) scheduleDial() {
 	if s := r.set; r.dialable() {
 		r.dialAt(r.dialing.Due(s.rules(), s.down, s.inDemand()))
 	}
 }
 
-// dialAt sees to it that the replica is dialed at a time, or earlier. The Set's mu must be held.
+// dialAt schedules a dial for the given time, unless an earlier one is scheduled. The Set's mu must
+// be held.
 func (r *Replica) dialAt(at time.Duration) {
 	if r.redial != nil && r.redialAt <= at {
 		return
@@ -168,7 +169,7 @@ func (r *Replica) giveUp(dial uint64) {
 }
 
 // fail ends the dial of that number as failed, unless it has ended. lasting says that a repetition
-// would fare no better.
+// would fail too.
 func (r *Replica) fail(dial uint64, err error, lasting bool) bool {
 	s := r.set
 	s.mu.Lock()
@@ -183,18 +184,18 @@ func (r *Replica) fail(dial uint64, err error, lasting bool) bool {
 	return true
 }
 
-// failed takes note that the dial under way has failed. The Set's mu must be held.
+// failed records that the dial under way has failed. The Set's mu must be held.
 func (r *Replica) failed(err error, lasting bool) {
 	r.endDial()
-	r.current = nil // what the child has to say from now on is of no dial of ours
+	r.current = nil // later reports of the child do not belong to a dial
 	r.dialing.Failed(r.set.now(), lasting)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		err = errors.New(err.Error()) // a dial's context is not the caller's
+		err = errors.New(err.Error()) // errors.Is must not mistake a dial's context for the caller's
 	}
 	r.failure.Store(&failure{r.dials.Load(), &DownError{err}})
 }
 
-// connected takes note that there is a connection. The Set's mu must be held.
+// connected records that there is a connection. The Set's mu must be held.
 func (r *Replica) connected() {
 	if r.underway && r.dials.Load() == 1 {
 		r.set.dials.Give(r.addresses)
@@ -205,7 +206,8 @@ func (r *Replica) connected() {
 	r.failure.Store(nil)
 }
 
-// dialAnother dials a replica that has never been dialed, for want of a budget. mu must be held.
+// dialAnother dials a replica that has never been dialed because the budget was spent. mu must be
+// held.
 func (s *Set) dialAnother() {
 	v := s.View()
 	if v == nil {
@@ -219,7 +221,7 @@ func (s *Set) dialAnother() {
 	}
 }
 
-// endDial takes note that no dial is under way. The Set's mu must be held.
+// endDial records that no dial is under way. The Set's mu must be held.
 func (r *Replica) endDial() {
 	r.underway = false
 	stop(&r.overdue)
@@ -234,15 +236,15 @@ func (r *Replica) endDial() {
 func (r *Replica) canKnock() bool {
 	for _, a := range r.endpoint.Addresses {
 		if _, _, err := net.SplitHostPort(a.Addr); err != nil {
-			return false // a socket of another kind
+			return false // perhaps a Unix socket
 		}
 	}
 	return true
 }
 
-// knock finds out whether a replica that was down accepts connections, and only then lets gRPC dial
-// it: gRPC asks the resolver after every dial that fails, in code of its own, and most dials of a
-// replica that is down fail. control must be held.
+// knock checks whether a replica that was down accepts connections, and only then lets gRPC dial
+// it. Most dials of such a replica fail, and after each failed dial gRPC would ask the resolver.
+// control must be held.
 func (p *policy) knock(r *Replica) {
 	p.set.mu.Lock()
 	dial := r.dials.Load()
@@ -302,13 +304,13 @@ func (p *policy) reach(ctx context.Context, addrs []string) error {
 	return err
 }
 
-// lasting reports whether a dial that failed so is bound to fail until somebody mends the cause,
-// such as a certificate. Whatever may come from a process that is not there yet, or is on its way
-// out, is not of that kind. The error's text is never looked at. reached says that something had
-// accepted a connection: then everything but a connection that broke off is.
+// lasting reports whether dials will fail with err until somebody fixes the cause, such as a
+// certificate. Errors that can come from a process that is starting or exiting are not lasting.
+// reached says that something had accepted a connection; then every error except a broken
+// connection is lasting. The text of the error is never inspected.
 func lasting(err error, reached bool) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
-		return true // an alert of TLS
+		return true // a TLS alert
 	}
 	switch {
 	case is[*tls.CertificateVerificationError](err), is[tls.RecordHeaderError](err), is[*net.DNSError](err),
@@ -330,7 +332,7 @@ func is[E error](err error) bool {
 	return ok
 }
 
-// rules are the core's.
+// rules returns the bounds in the form of the core.
 func (s *Set) rules() core.Redial {
 	return core.Redial{Every: s.redial.Every, PerSecond: s.redial.PerSecond, Linger: s.redial.Linger, Timeout: s.redial.Timeout}
 }

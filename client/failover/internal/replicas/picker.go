@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// DownError is the error of a request whose replica has no connection, or has not processed it. It
-// is always unsent.
+// DownError is the error of a request whose replica has no connection or has refused it
+// unprocessed. The request counts as not sent.
 type DownError struct{ cause error }
 
 // Error returns the network error's text if there is one, without gRPC's wrapping.
@@ -27,8 +27,8 @@ func (e *DownError) Error() string {
 // Unwrap returns the error of the dial that failed.
 func (e *DownError) Unwrap() error { return e.cause }
 
-// GRPCStatus makes the error final for gRPC, for calls that wait for ready too: when to try again
-// is the rounds' say.
+// GRPCStatus makes gRPC return the error at once, even for calls that wait for ready: the
+// interceptor decides when to try again.
 func (e *DownError) GRPCStatus() *status.Status { return status.New(codes.Unavailable, e.Error()) }
 
 var errUnprocessed = errors.New("the replica has not processed the request")
@@ -37,7 +37,7 @@ var errMissed error = &DownError{errors.New("the connection is lost")}
 
 var errPlain error = status.Error(codes.Internal, "failover: a call that has not come through the failover interceptors")
 
-// picker maps an attempt to its replica's connection.
+// picker maps an attempt to the connection of its replica.
 type picker struct {
 	set  *Set
 	view *View
@@ -58,7 +58,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{}, &DownError{cmp.Or(a.err, errUnprocessed)}
 	}
 	if r.state() == connectivity.Shutdown {
-		// After idle mode the same replica is there as another value.
+		// After idle mode, another value stands for the same replica.
 		if successor := p.view.find(r.ID); successor != nil {
 			r = successor
 		}
@@ -88,8 +88,8 @@ func (r *Replica) pick(info balancer.PickInfo, a *Attempt) (balancer.PickResult,
 	case connectivity.Shutdown:
 		return balancer.PickResult{}, &DownError{fmt.Errorf("replica %s is gone from the target", r.Addr)}
 	}
-	// A picker may be replaced before an attempt has seen it: so the end of a dial is known by its
-	// number, whatever dials follow.
+	// A picker may be replaced before an attempt has seen it. The number of the failed dial shows
+	// that the awaited dial has ended, even if others have followed.
 	if f := r.failure.Load(); f != nil && f.dial >= a.dial() {
 		return balancer.PickResult{}, f.err
 	}

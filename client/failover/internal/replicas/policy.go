@@ -14,24 +14,23 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// policy is the load-balancing policy. Two locks are in play: control serialises what is done to
-// the pick_first children, the Set's mu guards what they report. A child reports with its own lock
-// held, and may do so from within a call to it: so mu is never held while a child is called, and
-// control is never taken on a child's report.
+// policy is the load-balancing policy. It has two locks: control serializes calls to the pick_first
+// children, and the Set's mu guards what they report. A child reports with its own lock held,
+// perhaps during a call to it. Therefore mu is never held while a child is called, and control is
+// never locked in a child's report.
 type policy struct {
 	cc   balancer.ClientConn
 	opts balancer.BuildOptions
 
 	control sync.Mutex
-	set     *Set  // written once, before there is a child
+	set     *Set  // set once, before there is a child
 	view    *View // the last one published; guarded by control
 
 	refresh *time.Timer // asks the resolver again; guarded by control
 	closed  atomic.Bool
 }
 
-// UpdateClientConnState takes over the resolver's endpoints. A replica that was known stays, with
-// its connection.
+// UpdateClientConnState sets the resolver's endpoints. Replicas that remain keep their connections.
 func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	p.control.Lock()
 	defer p.control.Unlock()
@@ -41,7 +40,7 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	}
 	if p.set == nil {
 		p.set = c.set
-		p.set.want() // the policy was built because somebody wants the connection
+		p.set.want() // gRPC builds the policy because the connection is in use
 		p.scheduleRefresh()
 	}
 	next := new(View)
@@ -68,12 +67,12 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 	return nil
 }
 
-// ResolverError is what calls fail with while there is no replica; known replicas stay.
+// ResolverError sets the error of calls if there is no replica. Known replicas remain.
 func (p *policy) ResolverError(err error) {
 	p.control.Lock()
 	defer p.control.Unlock()
 	if p.set == nil {
-		return // no config, hence no set to tell; the next update brings it
+		return // no config yet, and therefore no set; the next update has it
 	}
 	if p.view == nil || len(p.view.Replicas) == 0 {
 		p.replace(&View{Err: err})
@@ -83,8 +82,8 @@ func (p *policy) ResolverError(err error) {
 // UpdateSubConnState is not used: pick_first registers listeners.
 func (p *policy) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
 
-// ExitIdle dials every replica that has no connection. It is what ClientConn.Connect comes to, so
-// somebody wants them.
+// ExitIdle dials every replica without a connection. gRPC calls it for ClientConn.Connect, so it
+// counts as a call.
 func (p *policy) ExitIdle() {
 	p.control.Lock()
 	defer p.control.Unlock()
@@ -97,8 +96,8 @@ func (p *policy) ExitIdle() {
 	}
 }
 
-// scheduleRefresh sees to it that the resolver is asked again after a time, and again: else
-// replicas that are added would be found only when another is lost. control must be held.
+// scheduleRefresh asks the resolver periodically. Otherwise added replicas would be found only when
+// another is lost. control must be held.
 func (p *policy) scheduleRefresh() {
 	every := p.set.redial.Resolve
 	if every <= 0 {
@@ -114,8 +113,8 @@ func (p *policy) scheduleRefresh() {
 	})
 }
 
-// resolve asks the resolver to look again, at once or when a second has passed since it was asked
-// last.
+// resolve asks the resolver to resolve again, at once or when a second has passed since the last
+// request.
 func (p *policy) resolve() {
 	p.set.mu.Lock()
 	now, wait := p.set.asked.Wish(p.set.now())
@@ -144,7 +143,7 @@ func (p *policy) Close() {
 	}
 }
 
-// replace publishes a view and closes the replicas that are not in it. control must be held.
+// replace publishes a view, and closes the replicas that are not in it. control must be held.
 func (p *policy) replace(next *View) {
 	old := p.view
 	p.view = next
@@ -164,8 +163,8 @@ func (p *policy) replace(next *View) {
 	p.set.notify(nil)
 }
 
-// report takes over the state that a child reports, unless the child has been replaced; pick_first
-// should be silent then.
+// report applies the state that a child reports. It returns false if the child is no longer the
+// current one.
 func (p *policy) report(c *child, s balancer.State) bool {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
@@ -175,23 +174,23 @@ func (p *policy) report(c *child, s balancer.State) bool {
 	}
 	switch s.ConnectivityState {
 	case connectivity.Connecting:
-		if !r.underway { // by itself, as when the resolver has given it other addresses
+		if !r.underway { // by itself, as after a change of its addresses
 			r.dialing.Begin(p.set.now(), p.set.inDemand(), r.dice())
 			r.begun()
 		}
 	case connectivity.Ready:
 		r.connected()
 	case connectivity.Idle:
-		p.set.asked.Later(p.set.now()) // gRPC has asked the resolver, as it does after each failure
+		p.set.asked.Later(p.set.now()) // gRPC asks the resolver after each failure
 		if r.underway {
 			r.failed(errHungUp, false)
-			r.current = c // which has a next dial in it
+			r.current = c // it can dial again
 		}
 	case connectivity.TransientFailure:
 		p.set.asked.Later(p.set.now())
 		_, err := s.Picker.Pick(balancer.PickInfo{})
 		r.failed(err, lasting(err, r.reached))
-		// In a goroutine, as the child holds its own lock.
+		// In a goroutine, because the child holds its own lock.
 		go func() {
 			p.control.Lock()
 			defer p.control.Unlock()
@@ -204,7 +203,7 @@ func (p *policy) report(c *child, s balancer.State) bool {
 
 var errHungUp = errors.New("the connection was closed as soon as it was there")
 
-// changed takes over a new state of a replica. The Set's mu must be held.
+// changed applies a new state of a replica. The Set's mu must be held.
 func (p *policy) changed(r *Replica, s balancer.State) {
 	r.setState(s)
 	p.set.countMissing()
@@ -214,13 +213,13 @@ func (p *policy) changed(r *Replica, s balancer.State) {
 	}
 }
 
-// reportState gives gRPC a new picker, which makes it ask again for the calls that wait. The Set's
-// mu must be held, so that reports arrive in order.
+// reportState gives gRPC a new picker, so that it picks again for waiting calls. The Set's mu must
+// be held, so that reports arrive in order.
 func (p *policy) reportState(v *View) {
 	p.cc.UpdateState(balancer.State{ConnectivityState: v.connectivity(), Picker: &picker{set: p.set, view: v}})
 }
 
-// connectivity is the state of the whole connection: the best of its replicas'.
+// connectivity returns the state of the whole connection, which is the best state of its replicas.
 func (v *View) connectivity() connectivity.State {
 	best := connectivity.TransientFailure
 	for _, r := range v.Replicas {
@@ -234,10 +233,9 @@ func (v *View) connectivity() connectivity.State {
 	return best
 }
 
-// newID returns the identity of an endpoint that comes next in the view; empty if it has no
-// address, or is there already. Endpoints of the same name differ still where their attributes do,
-// as behind a proxy, which all are dialed at: there the number among those of the name tells them
-// apart.
+// newID returns the ID of the next endpoint of the view. It is empty if the endpoint has no address
+// or is already in the view. Endpoints with the same name may still differ in their attributes, as
+// behind a proxy at which all are dialed; a number distinguishes them.
 func (v *View) newID(ep resolver.Endpoint) string {
 	name := endpointName(ep)
 	if name == "" {
@@ -256,7 +254,8 @@ func (v *View) newID(ep resolver.Endpoint) string {
 	}
 }
 
-// sameAddresses compares endpoints of one name, so of one number of addresses.
+// sameAddresses reports whether two endpoints of the same name have equal addresses, including
+// attributes.
 func sameAddresses(a, b resolver.Endpoint) bool {
 	for _, addr := range a.Addresses {
 		if !slices.ContainsFunc(b.Addresses, addr.Equal) {
@@ -266,8 +265,7 @@ func sameAddresses(a, b resolver.Endpoint) bool {
 	return true
 }
 
-// endpointName returns an endpoint's addresses and server names, in whatever order the resolver
-// gives them.
+// endpointName returns an endpoint's addresses and server names, independent of their order.
 func endpointName(ep resolver.Endpoint) string {
 	var names []string
 	for _, a := range ep.Addresses {

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Replica is one endpoint, connected through a pick_first child.
+// Replica is one endpoint of the target, connected through a pick_first child.
 type Replica struct {
 	// ID identifies the endpoint for as long as its addresses stay the same.
 	ID string
@@ -19,29 +19,29 @@ type Replica struct {
 
 	set       *Set
 	policy    *policy
-	addresses int    // how many
-	key       uint32 // among all that there have been, from 1
+	addresses int    // number of addresses
+	key       uint32 // unique in the Set, from 1
 
 	// Guarded by policy.control.
-	child    *child // nil while there is neither a connection nor a dial of gRPC's
+	child    *child // nil while there is neither a connection nor a dial by gRPC
 	endpoint resolver.Endpoint
-	resolved resolver.State // the resolver's state, whose attributes a child wants to see
+	resolved resolver.State // for a child, which needs its attributes
 
 	// Guarded by set.mu.
 	current  *child             // the child whose reports count
-	told     connectivity.State // the state last reported to OnChange
+	told     connectivity.State // the last state passed to OnChange
 	dialing  core.Dialing
-	underway bool        // a dial has begun and not ended
-	reached  bool        // and something has accepted a connection
+	underway bool        // a dial is under way
+	reached  bool        // it has found something that accepts connections
 	overdue  *time.Timer // ends the dial under way
 	unknock  func()      // ends the knock under way, or nil
-	redial   *time.Timer // a dial to come, or nil
+	redial   *time.Timer // starts the next dial, or nil
 	redialAt time.Duration
 
 	dials    atomic.Uint64           // how many dials have begun; written with set.mu held
 	failure  atomic.Pointer[failure] // of the last dial that failed; nil while there is a connection
 	reported atomic.Pointer[balancer.State]
-	// summary is the reported state once more, with the epoch in the bits above it, for lookups on
+	// summary repeats the reported state, with the epoch in the bits above it, for fast lookups by
 	// every call.
 	summary atomic.Uint64
 }
@@ -52,7 +52,7 @@ type failure struct {
 	err  *DownError
 }
 
-const stateBits = 3 // of a summary
+const stateBits = 3 // in a summary
 
 func newReplica(p *policy, id string, ep resolver.Endpoint) *Replica {
 	r := &Replica{ID: id, Addr: ep.Addresses[0].Addr, set: p.set, policy: p, addresses: len(ep.Addresses), endpoint: ep}
@@ -70,21 +70,22 @@ func (r *Replica) Ready() bool { return r.state() == connectivity.Ready }
 // Down reports whether the last dial failed.
 func (r *Replica) Down() bool { return r.state() == connectivity.TransientFailure }
 
-// Dialing reports whether the replica has no connection, and no dial has failed since the last.
+// Dialing reports whether the replica has no connection, and no dial has failed since the last one
+// was lost.
 func (r *Replica) Dialing() bool {
 	return r.state() == connectivity.Connecting && r.failure.Load() == nil
 }
 
-// Gone reports whether the replica has left the View for good; another value of the same ID may be
-// in it.
+// Gone reports whether the replica has left the View for good. The View may contain another value
+// with the same ID.
 func (r *Replica) Gone() bool { return r.state() == connectivity.Shutdown }
 
-// Epoch is how many connections the replica has had: it rises whenever the replica becomes Ready.
-// After idle mode another value of the same ID begins at zero.
+// Epoch returns how many connections the replica has had: it rises whenever the replica becomes
+// Ready. After idle mode, another value with the same ID begins at zero.
 func (r *Replica) Epoch() uint64 { return r.summary.Load() >> stateBits }
 
-// Err returns why the last dial failed, a *DownError; nil while there is a connection, and before a
-// dial has failed.
+// Err returns why the last dial failed, as a *DownError. It returns nil if there is a connection or
+// no dial has failed yet.
 func (r *Replica) Err() error {
 	if f := r.failure.Load(); f != nil {
 		return f.err
@@ -96,7 +97,7 @@ func (r *Replica) state() connectivity.State {
 	return connectivity.State(r.summary.Load() & (1<<stateBits - 1))
 }
 
-// update applies the resolver's data for the endpoint. control must be held.
+// update sets the resolver's data for the endpoint. control must be held.
 func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
 	r.endpoint, r.resolved = ep, s
 	if r.child != nil {
@@ -111,7 +112,7 @@ func (r *Replica) connectIfNew() {
 	}
 }
 
-// build makes a child and lets it connect. control must be held.
+// build creates a child, which connects. control must be held.
 func (r *Replica) build() {
 	c := &child{ClientConn: r.policy.cc, replica: r}
 	r.set.mu.Lock()
@@ -122,8 +123,8 @@ func (r *Replica) build() {
 	c.give(r.endpoint, r.resolved)
 }
 
-// drop closes the child, unless it is another by now: gRPC would dial again after a backoff of its
-// own. control must be held.
+// drop closes the child if it is still the current one; otherwise gRPC would dial again after its
+// own backoff. control must be held.
 func (r *Replica) drop(c *child) {
 	if c != nil && r.child == c {
 		r.child = nil
@@ -134,7 +135,7 @@ func (r *Replica) drop(c *child) {
 // close ends the connection. control must be held.
 func (r *Replica) close() {
 	r.set.mu.Lock()
-	r.current = nil // a last report of the child does not count
+	r.current = nil // ignore a last report of the child
 	stop(&r.redial)
 	r.endDial()
 	r.setState(balancer.State{ConnectivityState: connectivity.Shutdown})
@@ -149,7 +150,8 @@ func stop(t **time.Timer) {
 	}
 }
 
-// setState applies a report, and notifies observers. The Set's mu must be held.
+// setState sets the state, and calls OnChange if it has changed for an observer. The Set's mu must
+// be held.
 func (r *Replica) setState(s balancer.State) {
 	r.reported.Store(&s)
 	epoch := r.Epoch()
@@ -179,15 +181,16 @@ type child struct {
 	replica *Replica
 }
 
-// give passes the child its endpoint.
+// give passes the endpoint to the child.
 func (c *child) give(ep resolver.Endpoint, s resolver.State) {
 	s.Endpoints = []resolver.Endpoint{ep}
 	s.Addresses = nil
-	// The only error is that the state has no address, which update's caller has ruled out.
+	// The only possible error is that there is no address, which UpdateClientConnState rules out.
 	_ = c.UpdateClientConnState(balancer.ClientConnState{ResolverState: s})
 }
 
-// UpdateState is the child's report. It may come from within a call to the child, or at any time.
+// UpdateState receives a report of the child. It may be called during a call to the child, or at
+// any other time.
 func (c *child) UpdateState(s balancer.State) {
 	if c.replica.policy.report(c, s) {
 		c.replica.set.notify(c.replica)

@@ -12,14 +12,12 @@ import (
 // calm is the minimum time between two requests to a resolver.
 const calm = time.Second
 
-// CalmResolver returns a builder whose resolvers are asked for another resolution at most once a
-// second: at once when a replica is lost, or if they have been asked within the second before, when
-// it is over.
+// CalmResolver returns a builder whose resolvers pass on ResolveNow at most once a second. A
+// request within a second of the last one is deferred until the second is over.
 //
-// gRPC asks after every lost connection and every dial that fails, in the connection's own code and
-// not through its load-balancing policy. So the resolver is the one place to bound it, when a
-// replica that is down is dialed 40 times a second. In addition, the dns resolver itself keeps 30 s
-// between two requests.
+// gRPC calls ResolveNow after every lost connection and every failed dial, and not through the
+// load-balancing policy. So the resolver is the only place to limit the rate, when a replica that
+// is down is dialed 40 times a second. The dns resolver itself keeps 30 s between resolutions.
 func CalmResolver(b resolver.Builder) resolver.Builder {
 	c := calmBuilder{b}
 	if o, ok := b.(resolver.AuthorityOverrider); ok {
@@ -31,11 +29,11 @@ func CalmResolver(b resolver.Builder) resolver.Builder {
 	return c
 }
 
-// CalmResolvers returns the registered resolvers that the target may need, calmed. The option
-// belongs behind all others, for a resolver among those has precedence: gRPC gives no way to reach
-// that one.
+// CalmResolvers returns an option with the registered resolvers that the target may need, wrapped
+// by CalmResolver. The option belongs after all others. A resolver among those takes precedence and
+// is not limited, because gRPC gives no access to it.
 func CalmResolvers(target string) grpc.DialOption {
-	builders := []resolver.Builder{CalmResolver(resolver.Get("dns"))} // where the target has no scheme
+	builders := []resolver.Builder{CalmResolver(resolver.Get("dns"))} // for a target without a scheme
 	if u, err := url.Parse(target); err == nil && u.Scheme != "dns" {
 		if b := resolver.Get(u.Scheme); b != nil {
 			builders = append(builders, CalmResolver(b))
@@ -57,7 +55,7 @@ func (b calmBuilder) Build(t resolver.Target, cc resolver.ClientConn, o resolver
 type calmResolver struct {
 	resolver.Resolver
 
-	mu     sync.Mutex // held while the resolver is asked, so that it is not after Close
+	mu     sync.Mutex // held during ResolveNow, so that none follows Close
 	asked  time.Time
 	later  bool // a request is scheduled
 	closed bool
@@ -85,7 +83,7 @@ func (r *calmResolver) askLater() {
 	}
 }
 
-// ask passes a request on. mu must be held.
+// ask passes on a request. mu must be held.
 func (r *calmResolver) ask(o resolver.ResolveNowOptions) {
 	r.asked = time.Now()
 	r.Resolver.ResolveNow(o)

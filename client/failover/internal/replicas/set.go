@@ -1,9 +1,9 @@
-// Package replicas keeps the connections to the replicas of one grpc.ClientConn: a load-balancing
-// policy with one pick_first child for each endpoint, and the Set through which an interceptor sees
-// them and chooses.
+// Package replicas manages the connections to the replicas of one grpc.ClientConn. It has a
+// load-balancing policy with one pick_first child for each endpoint, and the Set through which an
+// interceptor sees the replicas and chooses one.
 //
-// The policy writes the Set and the interceptor reads it; nothing flows back but the wish for a
-// connection. All use of gRPC's experimental balancer API is in here.
+// The policy writes the Set and the interceptor reads it; in the other direction flows only the
+// demand for connections. All use of gRPC's experimental balancer API is in this package.
 package replicas
 
 import (
@@ -19,77 +19,78 @@ import (
 )
 
 // Set holds the replicas of one connection. It outlives the load-balancing policy, which gRPC
-// destroys when the connection goes idle and builds again afterwards.
+// closes when the connection goes idle and builds again later.
 type Set struct {
-	// OnChange, unless nil, is called for every change of a replica, one call at a time: Connecting
-	// at first and when a connection is lost, then Ready or TransientFailure, which lasts until it
-	// is Ready again; Shutdown when it is gone. The error is why it is in TransientFailure.
+	// OnChange, unless nil, is called for every change of a replica, one call at a time. The state
+	// is Connecting at first and when a connection is lost, then Ready or TransientFailure, which
+	// lasts until the replica is Ready again, and Shutdown when it is gone. The error is the reason
+	// for TransientFailure.
 	OnChange func(addr string, s connectivity.State, err error)
 
-	// OnReady, unless nil, is called after any change of the View, with nil, or of a replica's
-	// state, which can be seen by then. It may be called by several goroutines at a time, with
-	// locks of gRPC held: it must return at once, may not use the connection, and may not wait for
-	// a goroutine that does, or that is within Wake.
+	// OnReady, unless nil, is called after a change of a replica's state or, with nil, of the View.
+	// It may be called concurrently, and with locks of gRPC held: it must return promptly, and must
+	// not use the connection or wait for a goroutine that uses it or is in Wake.
 	OnReady func(*Replica)
 
-	// Host, unless nil, returns the host of an address. The addresses of one host make one replica,
-	// at the place of the first.
+	// Host, unless nil, returns the host of an address. The addresses of one host form one replica,
+	// in the position of the first.
 	Host func(addr string) string
 
-	// Seed decides what is random about the dials.
+	// Seed determines the jitter of dials.
 	Seed uint64
 
 	redial Redial
 
-	// mu guards what the replicas report, here and in each Replica. It is never held while a child
+	// mu guards what the children report, here and in each Replica. It is never held while a child
 	// is called.
 	mu sync.Mutex
 
 	dials *core.DialBudget // guarded by mu
-	asked core.Calm        // for the resolver; guarded by mu
-	down  int              // how many addresses belong to replicas that are not ready; guarded by mu
-	known uint32           // how many replicas there have been; guarded by mu
+	asked core.Calm        // limits requests to the resolver; guarded by mu
+	down  int              // number of addresses of replicas that are not ready; guarded by mu
+	known uint32           // number of replicas so far; guarded by mu
 
 	claimed atomic.Bool
 	view    atomic.Pointer[View]
 	changed atomic.Pointer[chan struct{}]
-	nobody  *Replica // stands for no replica, in an attempt
+	nobody  *Replica // stands for no replica in an attempt
 	born    time.Time
-	wanted  atomic.Int64 // when replicas that were down were last in demand: nanoseconds since born
-	waiting atomic.Int64 // how many calls wait for a replica
-	missing atomic.Int64 // how many replicas of the view are not ready; written with mu held
+	wanted  atomic.Int64 // when replicas that were down were last in demand, in nanoseconds since born
+	waiting atomic.Int64 // number of calls that wait for a replica
+	missing atomic.Int64 // number of replicas of the view that are not ready; written with mu held
 }
 
-// View is the list of replicas at one time. The list does not change; the states of its replicas
-// do.
+// View is the list of replicas at one time. The list does not change, but the states of its
+// replicas do.
 type View struct {
 	// Replicas are in the resolver's order.
 	Replicas []*Replica
-	// Err is why there are none: the resolver's error.
+	// Err is the resolver's error if there are no replicas.
 	Err error
 }
 
-// NewSet returns a Set whose View is not known yet.
+// NewSet returns a Set without a View.
 func NewSet(r Redial) *Set {
-	// Born so long ago that nothing is in demand yet.
 	r.PerSecond = cmp.Or(r.PerSecond, 100)
+	// Born so long ago that nothing is in demand yet.
 	s := &Set{redial: r, born: time.Now().Add(-r.Linger), dials: core.NewDialBudget(r.PerSecond), asked: core.Calm{Gap: calm}}
 	s.nobody = &Replica{set: s}
 	s.renewChanged()
 	return s
 }
 
-// Claimed reports whether a connection has taken the Set's Config as its own.
+// Claimed reports whether a connection uses the Set's Config.
 func (s *Set) Claimed() bool { return s.claimed.Load() }
 
-// View returns what the resolver found; it is nil before the first result, and while the connection
-// is idle or closed.
+// View returns the current view. It is nil before the first result of the resolver, and while the
+// connection is idle or closed.
 func (s *Set) View() *View { return s.view.Load() }
 
-// Changed returns a channel that is closed when the View is replaced. Take it before the View.
+// Changed returns a channel that is closed when the View is replaced. Call Changed before View to
+// miss no change.
 func (s *Set) Changed() <-chan struct{} { return *s.changed.Load() }
 
-// publish replaces the view old, if it is still current. mu must be held.
+// publish replaces the view old, if it is still the current one. mu must be held.
 func (s *Set) publish(old, next *View) {
 	if s.view.CompareAndSwap(old, next) {
 		s.countMissing()
@@ -97,7 +98,7 @@ func (s *Set) publish(old, next *View) {
 	}
 }
 
-// countMissing updates missing after a change of the replicas' states. mu must be held for both.
+// countMissing updates missing and down. mu must be held since before the change that requires it.
 func (s *Set) countMissing() {
 	n := 0
 	s.down = 0
@@ -124,8 +125,8 @@ func (s *Set) renewChanged() *chan struct{} {
 	return s.changed.Swap(&ch)
 }
 
-// Want says that a call is being made, so that replicas that are down are worth dialing often.
-// While all are well it costs one atomic load.
+// Want records that a call is being made, so that replicas that are down are dialed often. If all
+// replicas are ready, it costs one atomic load.
 func (s *Set) Want() {
 	if s.missing.Load() == 0 {
 		return
@@ -137,8 +138,8 @@ func (s *Set) Want() {
 	s.dialMissing()
 }
 
-// AddWaiting adds to the number of calls that wait for a replica. While it is above zero, replicas
-// that are down are in demand, and for as long after as after any other call.
+// AddWaiting adds n to the number of calls that wait for a replica. While it is positive, and for
+// Linger afterwards, replicas that are down are dialed often.
 func (s *Set) AddWaiting(n int) {
 	if n < 0 {
 		s.want() // before the number falls, so that no dial in between goes unscheduled
@@ -148,7 +149,7 @@ func (s *Set) AddWaiting(n int) {
 	}
 }
 
-// dialMissing makes sure that replicas that are down are dialed soon.
+// dialMissing schedules the dials of replicas that are down.
 func (s *Set) dialMissing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,21 +160,21 @@ func (s *Set) dialMissing() {
 	}
 }
 
-// now is the time on the Set's clock.
+// now returns the time on the Set's clock.
 func (s *Set) now() time.Duration { return time.Since(s.born) }
 
 func (s *Set) want() { s.wanted.Store(int64(s.now())) }
 
 func (s *Set) sinceWanted() time.Duration { return s.now() - time.Duration(s.wanted.Load()) }
 
-// noteAsked records that the resolver is asked now.
+// noteAsked records that the resolver is being asked.
 func (s *Set) noteAsked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked.Later(s.now())
 }
 
-// merge combines the endpoints of each host into one.
+// merge combines the endpoints of each host.
 func (s *Set) merge(endpoints []resolver.Endpoint) []resolver.Endpoint {
 	if s.Host == nil {
 		return endpoints

@@ -1,4 +1,4 @@
-// Package static resolves targets that list their replicas:
+// Package static is a gRPC resolver for targets that list their replicas, such as
 // static:///127.0.0.1:7101,127.0.0.1:7102.
 package static
 
@@ -15,8 +15,8 @@ import (
 // Scheme is the scheme of the targets that Builder resolves.
 const Scheme = "static"
 
-// Parse returns the addresses of a list HOST:PORT[,HOST:PORT…], in its order. Each must be named
-// once, with a port from 1 to 65535.
+// Parse returns the addresses of a list HOST:PORT[,HOST:PORT…] in their order. Each may occur only
+// once; ports range from 1 to 65535.
 func Parse(list string) ([]string, error) {
 	if list == "" {
 		return nil, fmt.Errorf("names no replica: want %s:///HOST:PORT[,HOST:PORT…]", Scheme)
@@ -45,13 +45,14 @@ type Builder struct{}
 // Scheme returns "static".
 func (Builder) Scheme() string { return Scheme }
 
-// OverrideAuthority returns the first address: the list as a whole is no name of a host.
+// OverrideAuthority returns the first address, because the whole list is not a host name.
 func (Builder) OverrideAuthority(t resolver.Target) string {
 	first, _, _ := strings.Cut(t.Endpoint(), ",")
 	return first
 }
 
-// Build hands the listed addresses to the connection, once. Each is its own server name, for TLS.
+// Build passes the listed addresses to the connection, once. Each address is its own server name
+// for TLS.
 func (Builder) Build(t resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	addrs, err := Parse(t.Endpoint())
 	if err != nil {
@@ -63,12 +64,12 @@ func (Builder) Build(t resolver.Target, cc resolver.ClientConn, _ resolver.Build
 			Addresses: []resolver.Address{{Addr: addr, ServerName: addr}},
 		})
 	}
-	// The error would ask for another resolution, which could find nothing else.
+	// The error asks for another resolution, which would find the same.
 	_ = cc.UpdateState(state)
 	return fixed{}, nil
 }
 
-// fixed is a resolver with nothing left to do.
+// fixed is a resolver whose result never changes.
 type fixed struct{}
 
 func (fixed) ResolveNow(resolver.ResolveNowOptions) {}
