@@ -20,7 +20,8 @@ const (
 	reasonKey  = attribute.Key("failover.reason")
 )
 
-// reasonNames are the values of failover.reason. Reason's own String is for sentences.
+// reasonNames are the values of failover.reason. The strings of failover.Reason are phrases for
+// people.
 var reasonNames = map[failover.Reason]string{
 	failover.ReasonRoundsSpent:  "rounds_spent",
 	failover.ReasonNotRetryable: "not_retryable",
@@ -41,14 +42,14 @@ func reasonName(r failover.Reason) string {
 	return r.String()
 }
 
-// statusCode is the status of an attempt or a call, by the name that the gRPC specification gives
-// it.
+// statusCode returns the status code of an attempt or a call, by its name in the gRPC
+// specification.
 func statusCode(err error) attribute.KeyValue {
 	return semconv.RPCResponseStatusCode(code.Code(status.Code(err)).String())
 }
 
-// serverAttributes name what the connection was made for, as the conventions for gRPC have it: the
-// host and port in the target, where it is one host, else the target.
+// serverAttributes identifies the target of the connection, following the semantic conventions for
+// gRPC: by host and port if the target is one host, otherwise as a whole.
 func serverAttributes(cc *grpc.ClientConn) []attribute.KeyValue {
 	scheme, rest, _ := strings.Cut(cc.CanonicalTarget(), "://")
 	_, endpoint, _ := strings.Cut(rest, "/")

@@ -20,30 +20,30 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// call is one call on its way. It is in the call's context, where its attempts find it.
+// call is a call under way. Its context contains it, for its attempts.
 type call struct {
 	*telemetry
 	ctx      context.Context
 	method   *method
 	span     trace.Span
 	start    time.Time
-	attempts atomic.Int64 // that have ended
+	attempts atomic.Int64 // number of attempts that have ended
 }
 
 type callKey struct{}
 
-// method is what all calls of a method have in common, made once.
+// method holds what all calls of a method share.
 type method struct {
-	name       string // as of the semantic conventions, without the slash
+	name       string // as in the semantic conventions, without the leading slash
 	attributes []attribute.KeyValue
 	start      []trace.SpanStartOption
 	all, ok    []metric.RecordOption // for all calls, and for those that succeed
 }
 
-// other is the method of all calls whose method is not known to be one of a few.
+// other stands for all methods whose names may be made up at run time.
 const other = "_OTHER"
 
-// methodOf returns what is known of a call's method.
+// methodOf returns the method of a call.
 func (t *telemetry) methodOf(full string, opts []grpc.CallOption) *method {
 	if !slices.ContainsFunc(opts, isStatic) {
 		full = other
@@ -71,12 +71,12 @@ func (t *telemetry) newMethod(name string) *method {
 	return m
 }
 
-// with returns the option that gives a measurement more attributes than the method's.
+// with returns the option for the method's attributes and more.
 func (m *method) with(more ...attribute.KeyValue) []metric.RecordOption {
 	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(append(slices.Clip(m.attributes), more...)...))}
 }
 
-// begin starts the span, and returns the context that the call shall have.
+// begin starts the span, and returns the context for the call.
 func (t *telemetry) begin(ctx context.Context, cc *grpc.ClientConn, full string, opts []grpc.CallOption) (context.Context, *call) {
 	t.attach(cc)
 	c := &call{telemetry: t, method: t.methodOf(full, opts), start: time.Now()}
@@ -97,7 +97,7 @@ func (t *telemetry) begin(ctx context.Context, cc *grpc.ClientConn, full string,
 	return c.ctx, c
 }
 
-// onAttempt takes note of the end of an attempt, for the call that it belongs to.
+// onAttempt records the end of an attempt in the call that it belongs to.
 func onAttempt(ctx context.Context, a failover.Attempt) {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		c.attempt(ctx, a)
@@ -123,7 +123,7 @@ func (c *call) attempt(ctx context.Context, a failover.Attempt) {
 	}
 }
 
-// end takes note of the end of the call.
+// end records the end of the call.
 func (c *call) end(err error) {
 	took := time.Since(c.start).Seconds()
 	c.instruments.perCall.Record(c.ctx, c.attempts.Load(), c.method.all...)
@@ -149,14 +149,13 @@ func (c *call) end(err error) {
 	c.span.End()
 }
 
-// carrier takes what a propagator writes. Without anything written it costs no copy of the
-// metadata.
+// carrier receives what a propagator writes. It copies the metadata only if something is written.
 type carrier struct {
 	ctx context.Context
-	md  metadata.MD // the outgoing one, once something is written to it
+	md  metadata.MD // copy of the outgoing metadata, once something is written
 }
 
-// Set replaces what the caller may have passed on from a request of its own.
+// Set sets a value. It replaces one that the caller may have forwarded from an incoming request.
 func (c *carrier) Set(key, value string) {
 	if c.md == nil {
 		if c.md, _ = metadata.FromOutgoingContext(c.ctx); c.md == nil {
@@ -166,7 +165,7 @@ func (c *carrier) Set(key, value string) {
 	c.md.Set(key, value)
 }
 
-// Get returns a value that was written.
+// Get returns the first value of a key, once something has been written.
 func (c *carrier) Get(key string) string {
 	if values := c.md.Get(key); len(values) > 0 {
 		return values[0]
@@ -174,5 +173,5 @@ func (c *carrier) Get(key string) string {
 	return ""
 }
 
-// Keys returns the keys that were written, and the caller's.
+// Keys returns all keys, once something has been written.
 func (c *carrier) Keys() []string { return slices.Collect(maps.Keys(c.md)) }

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// instruments are the metrics. The package's documentation says what each is.
+// instruments holds the metrics, which the package comment describes.
 type instruments struct {
 	duration metric.Float64Histogram
 	perCall  metric.Int64Histogram
@@ -26,7 +26,7 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 	var i instruments
 	var errs [8]error
 	i.duration, errs[0] = m.Float64Histogram("failover.call.duration", metric.WithUnit("s"),
-		metric.WithDescription("How long calls take, all attempts and waits included."),
+		metric.WithDescription("How long calls take, including all attempts and waits."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60))
 	i.perCall, errs[1] = m.Int64Histogram("failover.call.attempts", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Attempts that calls take."),
@@ -40,12 +40,13 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 	i.inFlight, errs[4] = observable("failover.replica.in_flight", "{attempt}", "Attempts in flight at a replica.")
 	i.limit, errs[5] = observable("failover.replica.limit", "{attempt}", "Attempts that may be in flight at a replica.")
 	i.ready, errs[6] = observable("failover.replica.ready", "{replica}", "Whether there is a connection to a replica.")
-	i.ejected, errs[7] = observable("failover.replica.ejected", "{replica}", "Whether a replica is left out.")
+	i.ejected, errs[7] = observable("failover.replica.ejected", "{replica}", "Whether a replica is ejected.")
 	return &i, errors.Join(errs[:]...)
 }
 
-// watch has the connection observed whenever metrics are collected. A provider keeps its callbacks
-// for ever, and so must not keep the connection: when that is garbage, the callback goes too.
+// watch observes the connection whenever metrics are collected. A provider keeps its callbacks
+// forever, so the callback refers to the connection weakly and is unregistered when the connection
+// is garbage.
 func (t *telemetry) watch() {
 	ref, i := weak.Make(t), t.instruments
 	registration, err := t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {

@@ -1,50 +1,51 @@
-// Package otelfailover shows a failover connection in OpenTelemetry: a span per call with an event
-// per attempt, and metrics of the calls, the attempts and the replicas. It uses the OpenTelemetry
-// API alone; which SDK and exporter are behind it is the program's business.
+// Package otelfailover instruments failover connections with OpenTelemetry: a span per call with an
+// event per attempt, and metrics of calls, attempts and replicas. Use its NewClient in place of
+// failover.NewClient. It depends only on the OpenTelemetry API; the program chooses the SDK and the
+// exporter.
 //
 // # Spans
 //
-// A call is one client span, whatever its attempts, with the attributes of the RPC semantic
-// conventions; its context goes to every replica that is tried. Each attempt that ends adds an
-// event "failover.attempt" with
+// A call is one client span, however many attempts it makes, with the attributes of the RPC
+// semantic conventions. Its context is propagated to every replica that is tried. Each attempt
+// adds, at its end, an event "failover.attempt" with
 //
-//	failover.replica           the address, as the resolver gave it
+//	failover.replica           the address, as the resolver returned it
 //	failover.outcome           ok, refused, lost, failed, timeout, rejected or canceled
-//	failover.attempt.number    its place among the call's attempts, from 1
-//	failover.attempt.round     the pass through the replicas that it belongs to, from 1
-//	failover.attempt.hedge     whether it joined an attempt that was on its way
-//	failover.attempt.sent      false where no byte of it can have reached the replica
+//	failover.attempt.number    its number among the call's attempts, from 1
+//	failover.attempt.round     its round, from 1
+//	failover.attempt.hedge     whether it joined an attempt in flight
+//	failover.attempt.sent      false if no byte of it can have reached the replica
 //	failover.attempt.duration  how long it took, in seconds
 //	rpc.response.status_code   the status it ended with, such as UNAVAILABLE
 //
-// A call that fails has the status Error, the line that failover.Error prints, and the attribute
-// failover.reason: why there was no further attempt. The span of a stream ends with the stream, or
-// with the caller's context; its attempts end, as everywhere in failover, with the first message.
+// A call that fails has the status Error with the message of its gRPC status, and the attribute
+// failover.reason: why there was no further attempt. The span of a stream ends with the stream or
+// the caller's context; its attempts end, as everywhere in failover, with the first message.
 //
 // # Metrics
 //
 //	failover.call.duration     histogram, s          from the beginning of a call or stream to its end, by method,
-//	                                                 status code and, of those that failed, failover.reason:
+//	                                                 status code and, if it failed, failover.reason:
 //	                                                 budget_spent, shed, rounds_spent, caller_ended …
-//	failover.call.attempts     histogram, {attempt}  attempts that a call took, by method
+//	failover.call.attempts     histogram, {attempt}  attempts per call, by method
 //	failover.attempts          counter, {attempt}    attempts that have ended, by failover.replica and failover.outcome
-//	failover.call.waiting      {call}                calls that wait for a replica now
+//	failover.call.waiting      {call}                calls that are waiting for a replica
 //	failover.replica.in_flight {attempt}             attempts in flight, by failover.replica
-//	failover.replica.limit     {attempt}             how many may be, by failover.replica; absent where there is no limit
+//	failover.replica.limit     {attempt}             how many may be in flight, by failover.replica; absent without a limit
 //	failover.replica.ready     {replica}             1 or 0: whether there is a connection, by failover.replica
-//	failover.replica.ejected   {replica}             1 or 0: whether it is left out, by failover.replica
+//	failover.replica.ejected   {replica}             1 or 0: whether the replica is ejected, by failover.replica
 //
 // The last five are read from Client.Statistics when metrics are collected, from the connection's
-// first call until it is closed, and are sums: connections to one target add up. All metrics have
-// server.address and server.port, which name the connection's target, not a replica. A method is
-// named where generated code calls it, or a caller who gives grpc.StaticMethod; all others are
-// _OTHER, so that names which a program makes up cannot flood a metrics store.
+// first call until it is closed. They are sums: several connections to one target add up. All
+// metrics have server.address and server.port, which name the connection's target, not a replica.
+// Methods called by generated code, or with grpc.StaticMethod, appear by name. All others appear as
+// _OTHER, so that method names made up at run time cannot flood a metrics store.
 //
 // # Beside otelgrpc
 //
-// The stats handler of otelgrpc may be among the options as well. It sees what is on the wire: its
-// spans are the attempts, children of the call's span, and its rpc.client.call.duration counts
-// attempts, not calls.
+// The stats handler of otelgrpc may be used as well. It observes the wire: its spans are the
+// attempts, as children of the call's span, and its rpc.client.call.duration counts attempts, not
+// calls.
 package otelfailover
 
 import (
@@ -62,20 +63,20 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Options are where telemetry goes. The zero value takes the global providers, which may be set
+// Options says where telemetry goes. The zero value uses the global providers, which may be set
 // later.
 type Options struct {
-	// TracerProvider makes the spans. Nil means otel.GetTracerProvider.
+	// TracerProvider creates the spans. Nil means otel.GetTracerProvider.
 	TracerProvider trace.TracerProvider
-	// MeterProvider makes the metrics. Nil means otel.GetMeterProvider.
+	// MeterProvider creates the metrics. Nil means otel.GetMeterProvider.
 	MeterProvider metric.MeterProvider
 	// Propagator writes a call's span into the metadata of its attempts. Nil means
 	// otel.GetTextMapPropagator, which writes nothing until one is set.
 	Propagator propagation.TextMapPropagator
 }
 
-// NewClient is failover.NewClient for a connection that shows in OpenTelemetry. Interceptors among
-// the options run within the call's span. The error is the MeterProvider's or failover.NewClient's.
+// NewClient is like failover.NewClient, with telemetry. Interceptors among the options run within
+// the call's span. An error comes from the MeterProvider or from failover.NewClient.
 func NewClient(target string, p failover.Policy, o Options, opts ...grpc.DialOption) (*failover.Client, error) {
 	t, err := newTelemetry(o)
 	if err != nil {
@@ -97,7 +98,7 @@ func NewClient(target string, p failover.Policy, o Options, opts ...grpc.DialOpt
 
 const scope = "example.com/crashlab/client/failover/otelfailover"
 
-// telemetry is what one connection shows.
+// telemetry is the instrumentation of one connection.
 type telemetry struct {
 	tracer      trace.Tracer
 	propagator  propagation.TextMapPropagator
@@ -105,7 +106,7 @@ type telemetry struct {
 	instruments *instruments
 	client      *failover.Client
 
-	first  sync.Once // guards what follows, which a first call brings
+	first  sync.Once // guards what follows, which the first call sets
 	conn   *grpc.ClientConn
 	server []attribute.KeyValue
 
@@ -123,7 +124,7 @@ func newTelemetry(o Options) (*telemetry, error) {
 	}, err
 }
 
-// attach takes note of the connection.
+// attach records the connection at its first call.
 func (t *telemetry) attach(cc *grpc.ClientConn) {
 	t.first.Do(func() {
 		t.conn, t.server = cc, serverAttributes(cc)

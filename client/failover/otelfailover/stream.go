@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// stream ends its call when the stream ends: with what the caller receives or sends, or with the
-// caller's context, after which the caller may leave the stream alone.
+// stream ends its call when the stream ends: with an error that the caller receives, or with the
+// caller's context, after which the caller need not use the stream any more.
 type stream struct {
 	grpc.ClientStream
 	desc *grpc.StreamDesc
@@ -19,8 +19,8 @@ type stream struct {
 	over   sync.Once
 	detach func() bool // from the context
 
-	// busy is held for reading in a method that may end the stream: that knows better why than the
-	// context does.
+	// busy is read-locked by methods that may end the stream, because they know the reason better
+	// than the context does.
 	busy sync.RWMutex
 }
 
@@ -36,8 +36,8 @@ func newStream(ctx context.Context, cs grpc.ClientStream, desc *grpc.StreamDesc,
 	return s
 }
 
-// SendMsg sends a message. An error other than io.EOF is the call's; RecvMsg tells what is behind
-// an io.EOF.
+// SendMsg sends a message. An error other than io.EOF ends the call; after io.EOF, RecvMsg returns
+// the reason.
 func (s *stream) SendMsg(m any) error {
 	s.busy.RLock()
 	defer s.busy.RUnlock()
@@ -48,7 +48,8 @@ func (s *stream) SendMsg(m any) error {
 	return err
 }
 
-// RecvMsg receives a message: the only one, where the server does not stream.
+// RecvMsg receives a message. It ends the call at the end of the stream or, if the server does not
+// stream, with the only message.
 func (s *stream) RecvMsg(m any) error {
 	s.busy.RLock()
 	defer s.busy.RUnlock()

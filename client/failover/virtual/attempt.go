@@ -6,17 +6,17 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// attemptState is what an attempt is at.
+// attemptState is the state of an attempt.
 type attemptState uint8
 
 const (
-	attemptNone    attemptState = iota // there is none
-	attemptPending                     // it waits for a connection
+	attemptNone    attemptState = iota // not under way
+	attemptPending                     // waiting for a connection
 	attemptSent
-	attemptLost // and the connection has broken
+	attemptLost // sent, and the connection has broken
 )
 
-// attempt is an attempt under way, or about to be.
+// attempt is an attempt, before and while it is under way.
 type attempt struct {
 	call     *call
 	lease    core.Lease
@@ -24,14 +24,14 @@ type attempt struct {
 	decision core.Decision
 	number   int
 	hedge    bool       // it has joined another
-	racer    core.Racer // after its end
+	racer    core.Racer // set when it ends
 	state    attemptState
-	tried    core.Call // the call's, with this attempt as tried, while it is pending
-	dial     uint64    // that a pending attempt waits for
+	tried    core.Call // while pending: the state of the call, in which this attempt counts as tried
+	dial     uint64    // while pending: the dial it waits for
 	reply    Reply
-	again    bool // the request was given back, and is made a second time
+	again    bool // the request was refused, and is sent a second time
 
-	answer Timer // the reply comes
+	answer Timer // delivers the reply
 	limit  Timer // the attempt's own deadline
 
 	before, behind *attempt // on the same connection
@@ -43,7 +43,7 @@ func (a *attempt) init(k *call) {
 	a.limit.Do = func() { a.cutOff(OutcomeTimeout); k.client.run() }
 }
 
-// prepare makes the attempt that of a decision.
+// prepare sets up the attempt for a decision.
 func (a *attempt) prepare(d core.Decision, number int) {
 	c := a.call.client
 	a.decision, a.number, a.link = d, number, &c.links[d.Index]
@@ -51,7 +51,7 @@ func (a *attempt) prepare(d core.Decision, number int) {
 	a.racer = core.Racer{Key: a.lease.Key, Round: d.Round}
 }
 
-// begin makes the attempt.
+// begin starts the attempt.
 func (a *attempt) begin() {
 	k, c, d := a.call, a.call.client, a.decision
 	ready := a.lease.Begin(c.now())
@@ -66,11 +66,10 @@ func (a *attempt) begin() {
 	a.look()
 }
 
-// needsConnection reports whether the attempt does not want a dial that may fail.
+// needsConnection reports whether the attempt requires a connection instead of waiting for a dial.
 func (a *attempt) needsConnection() bool { return a.hedge || a.call.Rules.Wait }
 
-// look looks whether the attempt still has to wait for a connection, and goes on with it where it
-// does not.
+// look goes on with the attempt unless it still has to wait for a connection.
 func (a *attempt) look() {
 	k, c := a.call, a.call.client
 	switch {
@@ -116,8 +115,8 @@ func (a *attempt) report() Attempt {
 	return Attempt{Call: a.call.Number, Number: a.number, Round: a.decision.Round, Replica: a.link.replica, Hedge: a.hedge, Start: a.lease.Start}
 }
 
-// replied takes the reply. A request that is given back is repeated by gRPC, once, where no other
-// replica could be tried.
+// replied handles the reply. If no other replica could be tried, gRPC repeats a refused request
+// once.
 func (a *attempt) replied() {
 	switch o := a.reply.Outcome; {
 	case o == OutcomeLost:
@@ -134,7 +133,7 @@ func (a *attempt) replied() {
 	}
 }
 
-// cutOff ends the attempt for want of time.
+// cutOff ends the attempt before its reply.
 func (a *attempt) cutOff(o Outcome) {
 	sent := a.state == attemptSent
 	if !sent {
@@ -143,21 +142,21 @@ func (a *attempt) cutOff(o Outcome) {
 	a.ended(o, core.Wire{Picked: sent, Sent: sent}, Reply{})
 }
 
-// cancel ends the attempt, if it has not ended.
+// cancel cancels the attempt, if it has not ended.
 func (a *attempt) cancel() {
 	if a.state == attemptPending || a.state == attemptSent {
 		a.cutOff(OutcomeCanceled)
 	}
 }
 
-// forget takes the attempt out of those that wait for a connection.
+// forget removes the attempt from those that wait for a connection.
 func (a *attempt) forget() {
 	c := a.call.client
 	i := slices.Index(c.pending, a)
 	c.pending = slices.Delete(c.pending, i, i+1)
 }
 
-// stop takes the attempt off its connection, and stops its timers.
+// stop removes the attempt from its connection, and stops its timers.
 func (a *attempt) stop() {
 	t := a.call.client.timeline
 	t.Stop(&a.answer)
@@ -176,7 +175,7 @@ func (a *attempt) stop() {
 	a.state = attemptNone
 }
 
-// missed takes note that the attempt was not made.
+// missed ends an attempt that was not made.
 func (a *attempt) missed() {
 	k, c := a.call, a.call.client
 	a.stop()
@@ -186,7 +185,7 @@ func (a *attempt) missed() {
 	k.attemptEnded(a)
 }
 
-// ended takes note of how the attempt ended.
+// ended records how the attempt ended.
 func (a *attempt) ended(o Outcome, w core.Wire, r Reply) {
 	k, c := a.call, a.call.client
 	now := c.now()

@@ -6,7 +6,7 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// call is a call under way. Those that have ended are used again.
+// call is a call under way. Calls that have ended are reused.
 type call struct {
 	core.Waiter[*call]
 
@@ -14,29 +14,29 @@ type call struct {
 	done     func(Call)
 	began    time.Duration
 	waited   time.Duration
-	waits    bool          // in the line
-	since    time.Duration // since then
-	begun    int           // attempts, the number of the last of them
-	canceled bool          // the last attempt, by the caller
-	givenUp  bool          // the caller has, before the deadline
+	waits    bool          // it is in the line
+	since    time.Duration // when it joined the line
+	begun    int           // number of the last attempt begun
+	canceled bool          // the caller ended the last attempt
+	givenUp  bool          // the caller canceled the call before its deadline
 	first    attempt
 	race     core.Race // of first and others
 	racing   bool      // others may join first
 	others   []*attempt
-	join     Timer // the next of them
+	join     Timer // starts the next of them
 
-	grant core.Decision // what a call does that has waited
-	timer Timer         // the end of a pause, or of the call's patience
+	grant core.Decision // what to do after waiting
+	timer Timer         // ends a pause or a wait
 	limit Timer         // the caller's deadline
 }
 
-// Pending is a call that may be under way.
+// Pending identifies a call that may still be under way.
 type Pending struct {
 	call   *call
 	number uint64
 }
 
-// Cancel ends the call, as a caller does that has no more use for it.
+// Cancel cancels the call, if it has not ended.
 func (p Pending) Cancel() {
 	if k := p.call; k.Number == p.number {
 		k.givenUp = true
@@ -45,13 +45,13 @@ func (p Pending) Cancel() {
 	}
 }
 
-// Call makes a call with a deadline, or Forever, of the method that [New] has the policy of. done,
-// unless nil, is told of its end.
+// Call begins a call under the policy passed to [New]. The deadline is a time on the Timeline, or
+// Forever. done, unless nil, is called when the call ends.
 func (c *Client) Call(deadline time.Duration, done func(Call)) Pending {
 	return c.method.Call(deadline, done)
 }
 
-// Call is Client.Call of this method.
+// Call is like Client.Call, for this method.
 func (m *Method) Call(deadline time.Duration, done func(Call)) Pending {
 	c := m.client
 	k := c.newCall()
@@ -83,7 +83,7 @@ func (c *Client) newCall() *call {
 	return k
 }
 
-// over reports whether the caller has given up, or its deadline has passed.
+// over reports whether the caller has canceled the call, or its deadline has passed.
 func (k *call) over() bool { return k.givenUp || k.client.now() >= k.Deadline }
 
 func goesOn(k *call, _ *attempt) { k.next() }
@@ -100,7 +100,7 @@ func (k *call) next() {
 	k.follow(d)
 }
 
-// follow does what was decided. The place at a replica to try is taken.
+// follow carries out a decision. If it is to try a replica, the place there is already taken.
 func (k *call) follow(d core.Decision) {
 	c := k.client
 	next := c.shared.Follow(&k.Waiter.Call, d, k.over(), c.now())
@@ -124,7 +124,7 @@ func (k *call) follow(d core.Decision) {
 	}
 }
 
-// await lines up until a replica is available to the call.
+// await queues the call until a replica is available.
 func (k *call) await() {
 	c := k.client
 	k.waits, k.since = true, c.now()
@@ -145,7 +145,7 @@ func (k *call) await() {
 	}
 }
 
-// leave takes note that the call does not wait any more.
+// leave records that the call no longer waits.
 func (k *call) leave() {
 	c := k.client
 	k.waits = false
@@ -154,14 +154,14 @@ func (k *call) leave() {
 	c.wanted = c.now()
 }
 
-// granted lets a call that has waited do what was decided for it.
+// granted makes a waiting call carry out the decision made for it.
 func (k *call) granted(d core.Decision) {
 	k.leave()
 	k.grant = d
 	k.wake(func(k *call, _ *attempt) { k.follow(k.grant) })
 }
 
-// timed is called at the end of a pause, or of the call's patience.
+// timed is called at the end of a pause or a wait.
 func (k *call) timed() {
 	if k.waits {
 		k.giveUp()
@@ -170,7 +170,7 @@ func (k *call) timed() {
 	}
 }
 
-// giveUp ends a call that has waited for as long as it may.
+// giveUp ends a call that may not wait any longer.
 func (k *call) giveUp() {
 	c := k.client
 	c.line.Leave(&k.Waiter)
@@ -178,14 +178,14 @@ func (k *call) giveUp() {
 	k.end(false, k.Impatience(k.over(), c.now()))
 }
 
-// expire is called at the caller's deadline, or when it gives up.
+// expire is called at the caller's deadline, or when the caller cancels the call.
 func (k *call) expire() {
 	switch {
 	case k.waits:
 		k.giveUp()
 	case k.racing || k.first.state != attemptNone:
 		k.cancelAll()
-	default: // it pauses
+	default: // during a pause
 		k.end(false, core.ReasonCallerEnded)
 	}
 }

@@ -1,10 +1,11 @@
-// Package virtual is the failover client in virtual time. It makes the decisions of package
-// failover, which are the same code, about calls to replicas of which a World says what becomes of
-// each dial and each attempt. There is no gRPC in it, no goroutine and no clock: a Timeline fires
-// one timer after the other. With the same seed and the same World the same happens.
+// Package virtual runs the failover client in virtual time. It makes the decisions of package
+// failover with the same code, for calls to replicas whose behavior a World defines: what each dial
+// and each attempt leads to. There is no gRPC, goroutine or clock in it; a Timeline fires one timer
+// after another. The same seed and World give the same run.
 //
-// What it leaves out: the resolver, whose replicas are the same all the time; streams; statuses
-// beyond what Outcome tells apart; and the time that the client itself takes.
+// Use it to predict how a policy behaves, or to test one, thousands of times faster than real time.
+// It does not model the resolver (the set of replicas is fixed), streams, status codes beyond what
+// Outcome distinguishes, or the time that the client itself takes.
 package virtual
 
 import (
@@ -14,14 +15,14 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// Policy is what decisions depend on of a failover.Policy, for one method; see
+// Policy is the part of a failover.Policy that decisions about one method depend on. Make one with
 // failover.Policy.Virtual.
 type Policy = core.Policy
 
 // Outcome is how an attempt ended.
 type Outcome = core.Outcome
 
-// The outcomes, as those of package failover.
+// The outcomes, with the same meanings as in package failover.
 const (
 	OutcomeOK       = core.OutcomeOK
 	OutcomeRefused  = core.OutcomeRefused
@@ -32,50 +33,51 @@ const (
 	OutcomeCanceled = core.OutcomeCanceled
 )
 
-// Reason is why a call failed.
+// Reason is why a call failed. failover.ReasonOf converts it to a failover.Reason.
 type Reason = core.Reason
 
-// Forever is a time that never comes: of a deadline, that there is none; of an answer, that it
-// never comes.
+// Forever is a time that never comes. As a deadline it means none; as the time of an answer, that
+// none comes.
 const Forever = core.Forever
 
-// World is what is outside the client.
+// World is the environment of the client: the network and the replicas.
 type World interface {
-	// Dial is asked when a dial of a replica begins: after what time it ends, and whether the
-	// replica is connected then. A replica that was down is knocked at before, which finds out
-	// whether something accepts connections there, and no more.
+	// Dial is called when a dial of a replica begins. It returns after what time the dial ends, and
+	// whether it succeeds. Before a replica that was down is dialed, a dial with knock set only
+	// checks whether something accepts connections there.
 	Dial(replica int, knock bool) (after time.Duration, ok bool)
-	// Send is asked when an attempt is sent to a replica: what comes back, if the connection lasts.
-	// Where that is not known yet, it comes after Forever, and Client.Answer says it later.
+	// Send is called when an attempt is sent to a replica. It returns the reply that comes if the
+	// connection lasts. If that is not known yet, it returns a Reply after Forever, and
+	// Client.Answer supplies the reply later.
 	Send(a Attempt) Reply
-	// Probe is asked when a replica that is ejected is probed: after what time it answers, and
-	// what.
+	// Probe is called when an ejected replica is probed. It returns after what time the replica
+	// answers, and the result.
 	Probe(replica int) (after time.Duration, f Finding)
 }
 
-// Finding is what a probe finds out.
+// Finding is the result of a probe.
 type Finding = core.Finding
 
 // The findings.
 const (
-	FindingDeaf    = core.FindingDeaf
-	FindingAlive   = core.FindingAlive
-	FindingServing = core.FindingServing
+	FindingDeaf    = core.FindingDeaf    // no answer, or NOT_SERVING
+	FindingAlive   = core.FindingAlive   // another answer, which shows only that the process is alive
+	FindingServing = core.FindingServing // SERVING
 )
 
-// Reply is what comes of an attempt.
+// Reply is how an attempt ends.
 type Reply struct {
-	// After is the time until then.
+	// After is the time from the sending of the attempt, or from the call of Client.Answer.
 	After time.Duration
-	// Outcome is OutcomeOK, OutcomeFailed or OutcomeRejected, or OutcomeLost, where the connection
-	// breaks then, and all attempts that are in flight on it are lost. OutcomeRefused stands for a
-	// request that is given back unprocessed.
+	// Outcome is OutcomeOK, OutcomeFailed, OutcomeRejected, OutcomeLost or OutcomeRefused. With
+	// OutcomeLost the connection breaks, and all attempts in flight on it are lost. OutcomeRefused
+	// means that the replica refuses the request unprocessed.
 	Outcome Outcome
-	// NotExecuted is true where a failure says that the request was not executed, as
-	// failover.Policy.NotExecuted has it.
+	// NotExecuted says that a failure signals that the request was not executed; see
+	// failover.Policy.NotExecuted.
 	NotExecuted bool
-	// Pushback is how long the replica asks to wait before a repetition; negative: not to repeat
-	// the call.
+	// Pushback is how long the replica asks to wait before a repetition. A negative value means
+	// that the call must not be repeated.
 	Pushback time.Duration
 }
 
@@ -87,33 +89,33 @@ type Attempt struct {
 	Hedge    bool
 	Replica  int
 	Start    time.Duration
-	Duration time.Duration // once it has ended, as what follows
+	Duration time.Duration // this and the fields below are set once the attempt has ended
 	Outcome  Outcome
 	Sent     bool
 
-	handle *attempt // of another by now, if this one has ended
+	handle *attempt // reused for another attempt once this one has ended
 }
 
-// Call is a call that has ended.
+// Call describes a call that has ended.
 type Call struct {
 	Number          uint64
 	Start, Duration time.Duration
-	Waited          time.Duration // of it, for a replica to become available
+	Waited          time.Duration // part of Duration spent waiting for a replica
 	Attempts        int
 	OK              bool
 	Reason          Reason // unless OK
 }
 
-// Client is a client of replicas numbered from 0.
+// Client is a client of replicas numbered from 0. It is not safe for concurrent use.
 type Client struct {
-	// OnAttempt, unless nil, is told of each attempt at its end.
+	// OnAttempt, unless nil, is called at the end of each attempt.
 	OnAttempt func(Attempt)
 
 	timeline *Timeline
 	world    World
 	policy   Policy
 	shared   core.Shared
-	method   *Method // of Client.Call
+	method   *Method // for Client.Call
 	news     core.News
 	calls    uint64
 
@@ -125,7 +127,7 @@ type Client struct {
 	down    []int         // links that are not ready, in order
 	dialed  int           // how many links, from the first, have been dialed at all
 	wanted  time.Duration // when a call last wanted replicas that were down
-	pending []*attempt    // that wait for a connection
+	pending []*attempt    // waiting for a connection
 
 	line   core.Line[*call]
 	rising Timer
@@ -134,8 +136,8 @@ type Client struct {
 	free  []*call
 }
 
-// New returns a client of n replicas, which it begins to dial. Its policy must be one of
-// failover.Policy.Virtual.
+// New returns a client of n replicas, and begins to dial them. The policy must come from
+// failover.Policy.Virtual. All random choices depend on the seed.
 func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 	c := &Client{timeline: t, world: w, policy: p, seed: seed, dials: core.NewDialBudget(p.Redial.PerSecond), wanted: t.Now()}
 	c.shared.Init(p, seed)
@@ -158,7 +160,7 @@ func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 	return c
 }
 
-// Method is a method that is called.
+// Method is a method of the service, with its own rules and learned latencies.
 type Method struct {
 	client  *Client
 	rules   core.Rules
@@ -166,22 +168,22 @@ type Method struct {
 	latency core.Latency
 }
 
-// Method returns another method, for which the policy says something else. What a policy says of
-// all methods is that of [New].
+// Method returns a method with the rules and hedging of the given policy. All other settings are
+// those of the policy passed to [New].
 func (c *Client) Method(p Policy) *Method {
 	return &Method{client: c, rules: p.Rules, hedging: p.Hedging}
 }
 
 func (c *Client) now() time.Duration { return c.timeline.Now() }
 
-// Waiting is how many calls wait for a replica.
+// Waiting returns how many calls wait for a replica.
 func (c *Client) Waiting() int { return c.line.Len() }
 
-// Limit is how many attempts may be in flight at a replica; zero means any number.
+// Limit returns how many attempts may be in flight at one replica; zero means any number.
 func (c *Client) Limit() int { return int(c.shared.Limit()) }
 
-// Answer says what comes back to an attempt for which World.Send had nothing yet, in Reply.After
-// from now. An attempt that has ended takes no answer.
+// Answer supplies the reply to an attempt for which World.Send returned Forever. It comes after
+// Reply.After from now. An attempt that has ended ignores it.
 func (c *Client) Answer(x Attempt, r Reply) {
 	a := x.handle
 	if a.state != attemptSent || a.call.Number != x.Call || a.number != x.Number {
@@ -191,15 +193,15 @@ func (c *Client) Answer(x Attempt, r Reply) {
 	c.timeline.Set(&a.answer, after(c.now(), r.After))
 }
 
-// Break breaks the connection to a replica, if there is one: the attempts in flight on it are lost,
-// and those on connections before it that drain.
+// Break breaks the connection to a replica, if there is one. The attempts in flight on it, and on
+// earlier connections that drain, are lost.
 func (c *Client) Break(replica int) {
 	c.links[replica].lose()
 	c.run()
 }
 
-// Drain lets the connection to a replica, if there is one, take no further attempts, as a GOAWAY
-// does. Those in flight on it go on.
+// Drain makes the connection to a replica, if there is one, accept no further attempts, like a
+// GOAWAY. Attempts in flight on it continue.
 func (c *Client) Drain(replica int) {
 	if l := &c.links[replica]; l.state == linkReady && !l.broken {
 		l.changed(linkIdle)
@@ -207,7 +209,7 @@ func (c *Client) Drain(replica int) {
 	}
 }
 
-// offer hands the places that are free to the calls that wait.
+// offer hands free places to the calls that wait.
 func (c *Client) offer() {
 	if c.line.Len() == 0 {
 		return
@@ -220,7 +222,7 @@ func (c *Client) offer() {
 	}
 }
 
-// after is the time after a duration, Forever included.
+// after returns now + d, or Forever if that would overflow.
 func after(now, d time.Duration) time.Duration {
 	if d > math.MaxInt64-now {
 		return Forever

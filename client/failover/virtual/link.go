@@ -7,37 +7,37 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// linkState is what a link is at.
+// linkState is the state of a link.
 type linkState uint8
 
 const (
 	linkIdle       linkState = iota // the connection is lost, and no dial has begun
-	linkConnecting                  // a dial is under way, or is to come for the first time
+	linkConnecting                  // a dial is under way, or the first is to come
 	linkReady
 	linkDown // the last dial failed
 )
 
-// link is the connection to a replica, or the lack of one. It is the core.Link of the replica.
+// link is the connection to a replica. It implements core.Link.
 type link struct {
 	client  *Client
 	replica int
 
 	state    linkState
 	epoch    uint64
-	begun    uint64 // dials
-	failed   uint64 // the number of the last that failed, zero while there is a connection
-	broken   bool   // the connection is, and this is not known yet
-	broke    uint64 // the epoch of the latest that has broken
-	underway bool
-	knocks   bool          // and is to find out whether there is something to connect to
-	up       bool          // what it comes to
-	overdue  time.Duration // when it has failed in any case
+	begun    uint64        // number of the last dial
+	failed   uint64        // number of the last dial that failed, zero while there is a connection
+	broken   bool          // the connection has broken, but this is not known yet
+	broke    uint64        // epoch of the last connection that broke
+	underway bool          // a dial is under way
+	knocks   bool          // that dial only checks whether something accepts connections
+	up       bool          // that dial will succeed
+	overdue  time.Duration // when that dial fails in any case
 	dialing  core.Dialing
-	redial   Timer
-	ends     Timer // the dial under way
+	redial   Timer // starts the next dial
+	ends     Timer // ends the dial under way
 
-	inFlight *attempt // the first of those on the connection, and on others that drain
-	probe    *probe   // that waits for a connection, or nil
+	inFlight *attempt // first of a ring of attempts on the connection, and on earlier ones that drain
+	probe    *probe   // waiting for a connection, or nil
 }
 
 func (l *link) init(c *Client, i int) {
@@ -48,7 +48,7 @@ func (l *link) init(c *Client, i int) {
 
 func (l *link) key() uint32 { return uint32(l.replica + 1) }
 
-// Ready is as core.Link says, as the others are.
+// Ready implements core.Link, like the next three methods.
 func (l *link) Ready() bool   { return l.state == linkReady }
 func (l *link) Down() bool    { return l.state == linkDown }
 func (l *link) Dialing() bool { return l.state == linkConnecting && l.failed == 0 }
@@ -59,7 +59,7 @@ func (c *Client) demand() bool {
 	return c.policy.Redial.Wanted(c.line.Len() > 0, c.now()-c.wanted)
 }
 
-// want takes note that a call is made, so that replicas that are down are worth dialing often.
+// want records that a call is being made, so that replicas that are down are dialed often.
 func (c *Client) want() {
 	if len(c.down) == 0 || c.policy.Redial.Fresh(c.now()-c.wanted) {
 		return
@@ -68,7 +68,7 @@ func (c *Client) want() {
 	c.dialMissing()
 }
 
-// dialMissing sees to it that replicas that are down are dialed soon.
+// dialMissing schedules the dials of replicas that are down.
 func (c *Client) dialMissing() {
 	for _, i := range c.down {
 		c.links[i].schedule()
@@ -78,7 +78,7 @@ func (c *Client) dialMissing() {
 // dialable reports whether there is neither a connection nor a dial under way.
 func (l *link) dialable() bool { return !l.underway && l.state != linkReady }
 
-// schedule sees to it that a replica without a connection is dialed when that is due.
+// schedule schedules the next dial of a replica without a connection.
 func (l *link) schedule() {
 	if l.dialable() {
 		c := l.client
@@ -86,14 +86,14 @@ func (l *link) schedule() {
 	}
 }
 
-// dialAt sees to it that the replica is dialed at a time, or earlier.
+// dialAt schedules a dial for the given time, unless an earlier one is scheduled.
 func (l *link) dialAt(at time.Duration) {
 	if !l.redial.Pending() || l.redial.at > at {
 		l.client.timeline.Set(&l.redial, at)
 	}
 }
 
-// dial dials, if that is due and the budget allows it, or else later.
+// dial dials if that is due and the budget allows it; otherwise it schedules the dial.
 func (l *link) dial() {
 	c, now := l.client, l.client.now()
 	if !l.dialable() {
@@ -117,7 +117,7 @@ func (l *link) dial() {
 	}
 }
 
-// reach asks the world what comes of the dial under way.
+// reach asks the World how the dial under way ends.
 func (l *link) reach() {
 	c := l.client
 	took, ok := c.world.Dial(l.replica, l.knocks)
@@ -130,7 +130,7 @@ func (l *link) reach() {
 	}
 }
 
-// dialed takes note that the dial under way has ended.
+// dialed is called when the dial under way has ended.
 func (l *link) dialed() {
 	c := l.client
 	if l.knocks && l.up {
@@ -156,7 +156,7 @@ func (l *link) dialed() {
 	l.changed(linkReady)
 }
 
-// dialAnother dials a replica that has never been dialed, for want of a budget.
+// dialAnother dials a replica that has never been dialed because the budget was spent.
 func (c *Client) dialAnother() {
 	for c.dialed < len(c.links) && c.links[c.dialed].begun > 0 {
 		c.dialed++
@@ -169,7 +169,7 @@ func (c *Client) dialAnother() {
 	}
 }
 
-// lose takes note that the connection is lost.
+// lose breaks the connection, with the attempts in flight.
 func (l *link) lose() {
 	if l.broken {
 		return
@@ -189,7 +189,7 @@ func (l *link) lose() {
 
 func loses(_ *call, a *attempt) { a.ended(OutcomeLost, core.Wire{Picked: true, Sent: true}, Reply{}) }
 
-// changed takes over a state.
+// changed applies a new state.
 func (l *link) changed(s linkState) {
 	c := l.client
 	if s == linkReady || l.state == linkReady {
@@ -205,7 +205,7 @@ func (l *link) changed(s linkState) {
 	}
 }
 
-// countDown takes note of whether a link is ready.
+// countDown adds the replica to down, or removes it.
 func (c *Client) countDown(replica int, down bool) {
 	switch i, known := slices.BinarySearch(c.down, replica); {
 	case down && !known:
@@ -215,8 +215,7 @@ func (c *Client) countDown(replica int, down bool) {
 	}
 }
 
-// wake makes sure that the replica's state is fresh enough to rely on, and returns the number of
-// the dial whose end tells an attempt what to do.
+// wake dials if a dial is due, and returns the number of the dial that an attempt must wait for.
 func (l *link) wake() uint64 {
 	l.client.wanted = l.client.now()
 	if l.dialable() {
@@ -225,7 +224,7 @@ func (l *link) wake() uint64 {
 	return core.Awaited(l.begun, l.failed, l.underway)
 }
 
-// reconsider lets the attempts that wait for a connection look again, as a link has changed.
+// reconsider makes attempts that wait for a connection look again, because a link has changed.
 func (c *Client) reconsider() {
 	t := &c.tasks
 	first := len(t.queue)
@@ -236,7 +235,7 @@ func (c *Client) reconsider() {
 	c.timeline.mix(len(looking), func(i, j int) { looking[i], looking[j] = looking[j], looking[i] })
 }
 
-// looks is what an attempt does that waits for a connection.
+// looks is the task of an attempt that waits for a connection.
 func looks(_ *call, a *attempt) {
 	if a.state == attemptPending {
 		a.forget()

@@ -6,7 +6,7 @@ import (
 	"example.com/crashlab/client/failover/internal/core"
 )
 
-// probe looks after a replica that is left out.
+// probe checks an ejected replica until it is healthy.
 type probe struct {
 	client *Client
 	link   *link
@@ -14,12 +14,12 @@ type probe struct {
 	watch  core.Watch
 
 	due, answered, trial Timer
-	began                time.Duration // the latest request
-	found                core.Finding  // by it
-	epoch                uint64        // of the connection that it was sent on
+	began                time.Duration // when the latest request began
+	found                core.Finding  // its result
+	epoch                uint64        // of the connection it was sent on
 }
 
-// leftOut sees to it that a replica that is left out is looked after.
+// leftOut schedules the probes of an ejected replica.
 func (c *Client) leftOut(m core.Member, w core.Watch) {
 	l := m.Link.(*link)
 	p := &probe{client: c, link: l, member: m, watch: w}
@@ -32,14 +32,14 @@ func (c *Client) leftOut(m core.Member, w core.Watch) {
 		c.run()
 	}
 	if w.Probe == 0 {
-		c.tasks.probes = append(c.tasks.probes, p) // as the replica is locked
+		c.tasks.probes = append(c.tasks.probes, p) // the replica is locked now
 	} else {
 		c.timeline.Set(&p.due, after(c.now(), w.Probe))
 	}
 	c.timeline.Set(&p.trial, after(c.now(), w.Trial))
 }
 
-// ask asks the replica how it is. One that is down is not asked.
+// ask probes the replica. A replica without a connection counts as unhealthy.
 func (p *probe) ask() {
 	c := p.client
 	if !p.member.Watched(p.watch.Number) {
@@ -51,17 +51,17 @@ func (p *probe) ask() {
 	case !p.link.Ready():
 		p.judge()
 	case p.link.broken:
-		p.link.probe = p // it waits for the next connection
+		p.link.probe = p // wait for the next connection
 		c.timeline.Set(&p.answered, p.overdue())
 	default:
 		p.send()
 	}
 }
 
-// overdue is when an answer comes too late.
+// overdue returns when the latest request times out.
 func (p *probe) overdue() time.Duration { return p.began + p.client.policy.Ejection.Probe }
 
-// send asks the replica on its connection.
+// send sends the request.
 func (p *probe) send() {
 	c := p.client
 	took, found := c.world.Probe(p.link.replica)
@@ -86,7 +86,7 @@ func (p *probe) changed() {
 	}
 }
 
-// judge takes note of what the replica has answered, and asks again until it is well.
+// judge records the result, and schedules the next probe unless the replica is healthy.
 func (p *probe) judge() {
 	c := p.client
 	found := p.found

@@ -2,7 +2,7 @@ package virtual
 
 import "example.com/crashlab/client/failover/internal/core"
 
-// attempt makes an attempt of the call, which others may join.
+// attempt makes an attempt that others may join.
 func (k *call) attempt(d core.Decision) {
 	c, a := k.client, &k.first
 	k.begun++
@@ -15,7 +15,7 @@ func (k *call) attempt(d core.Decision) {
 	a.begin()
 }
 
-// joins makes another attempt, if it is not too late and one can be afforded.
+// joins makes another attempt, if it is not too late and the budget allows it.
 func (k *call) joins() {
 	c := k.client
 	d, ok := c.shared.Join(&k.Terms, &k.race, c.roster, c.line.Len() > 0, c.now())
@@ -37,7 +37,7 @@ func (k *call) joins() {
 	a.begin()
 }
 
-// attemptEnded takes note that an attempt has ended.
+// attemptEnded is called when an attempt has ended.
 func (k *call) attemptEnded(a *attempt) {
 	switch r := &a.racer; {
 	case !k.racing:
@@ -63,7 +63,7 @@ func (k *call) attemptEnded(a *attempt) {
 	}
 }
 
-// cancelOthers ends the attempts that have joined, but one.
+// cancelOthers cancels the attempts that have joined, except one.
 func (k *call) cancelOthers(but *attempt) {
 	for _, a := range k.others {
 		if a != but {
@@ -72,7 +72,7 @@ func (k *call) cancelOthers(but *attempt) {
 	}
 }
 
-// cancelAll ends all attempts of the call.
+// cancelAll cancels all attempts of the call.
 func (k *call) cancelAll() {
 	all := []*attempt{&k.first}
 	all = append(all, k.others...)
@@ -94,7 +94,7 @@ func (k *call) allEnded() bool {
 
 func conclude(k *call, _ *attempt) { k.conclude() }
 
-// conclude takes note of how the attempts ended, when all have.
+// conclude records how the attempts ended, once all have.
 func (k *call) conclude() {
 	c, first := k.client, &k.first
 	if first.racer.Missed && k.begun == first.number {

@@ -2,26 +2,25 @@ package virtual
 
 import "slices"
 
-// task is what a call does when it is its turn: what a goroutine does in the real client, until it
-// waits for something.
+// task is what a call does in its turn: in the real client, what a goroutine does until it blocks.
 type task struct {
 	do      func(*call, *attempt)
 	call    *call
 	attempt *attempt
 }
 
-// tasks is what is to be done at this time.
+// tasks holds what remains to be done at the current time.
 type tasks struct {
 	running bool
-	current *call // whose task is being done
-	then    task  // what it does next
+	current *call // whose task is running
+	then    task  // its next task
 	queue   []task
-	done    int      // of queue
-	probes  []*probe // that are due at once
-	broken  []*link  // whose state is to change
+	done    int      // how many of queue are done
+	probes  []*probe // due at once
+	broken  []*link  // whose loss is not known yet
 }
 
-// wake lets the call do something: at once, where it is its turn.
+// wake gives the call a task, which runs next if it is the turn of the call.
 func (k *call) wake(do func(*call, *attempt)) {
 	t := &k.client.tasks
 	if x := (task{do: do, call: k}); t.current == k {
@@ -39,13 +38,12 @@ func (t *tasks) any() bool {
 	return t.done < len(t.queue)
 }
 
-// run does all that is to be done now. A connection that has broken is known to have only when the
-// calls have gone on that were lost with it: gRPC tells the attempts first. With Timeline.Ties, it
-// may be known earlier.
+// run does all tasks. The loss of a connection becomes known only after the calls lost with it have
+// gone on, because gRPC ends the attempts first. With Timeline.Ties it may become known earlier.
 func (c *Client) run() {
 	t := &c.tasks
 	if t.running {
-		return // a task calls it
+		return // called by a task
 	}
 	t.running = true
 	for {
@@ -69,7 +67,7 @@ func (c *Client) run() {
 	}
 }
 
-// isKnown reports whether it is known by now that a connection is lost.
+// isKnown reports whether the loss of a connection becomes known now.
 func (c *Client) isKnown() bool {
 	switch t := &c.tasks; {
 	case t.any():
@@ -80,7 +78,7 @@ func (c *Client) isKnown() bool {
 	return true
 }
 
-// do does a task, and what its call does next, until that waits.
+// do runs a task and the tasks that follow it in the same call.
 func (c *Client) do(x task) {
 	t := &c.tasks
 	t.current = x.call

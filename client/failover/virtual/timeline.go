@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// Timeline is virtual time: what is to happen happens in order, and nothing takes time but waiting.
-// What is due at the same time happens in the order in which it was set. The zero value is at time
-// zero.
+// Timeline is virtual time. It fires timers in order; time passes only between them. Timers that
+// are due at the same time fire in the order in which they were set. The zero value is ready to
+// use, at time zero.
 type Timeline struct {
-	// Ties, unless nil, is asked whenever several things happen at the same time in an order that
-	// is open: it returns one of the numbers from 0 to below n. With 0 always, it is the usual
-	// order. So a test can try others.
+	// Ties, unless nil, chooses the order of simultaneous events: it returns a number from 0 to
+	// below n, and 0 selects the usual order. It lets tests try other orders.
 	Ties func(kind Tie, n int) int
 
 	now   time.Duration
@@ -21,18 +20,18 @@ type Timeline struct {
 	count uint64
 }
 
-// Tie is what happens at the same time.
+// Tie is a kind of simultaneous events.
 type Tie int
 
 const (
-	TieTimers   Tie = iota // which timer is the first: usually the one that was set first
-	TieAttempts            // which attempt goes on first: usually the one that began first
-	TieLoss                // is it known that a connection is lost, before calls go on that were lost with it: usually not
-	TieProbe               // is that known before a replica is probed: usually not
-	TieKinds               // how many there are
+	TieTimers   Tie = iota // which timer fires first; usually the one that was set first
+	TieAttempts            // which attempt goes on first; usually the one that began first
+	TieLoss                // whether the loss of a connection is known before the lost calls go on; usually not
+	TieProbe               // whether it is known before a replica is probed; usually not
+	TieKinds               // the number of kinds
 )
 
-// Timer calls Do at a time. It may be set again, also by Do.
+// Timer calls Do at the time for which Timeline.Set sets it. It may be set again, even by Do.
 type Timer struct {
 	Do func()
 
@@ -41,14 +40,13 @@ type Timer struct {
 	place int // in the heap, from 1; zero: not set
 }
 
-// Now is the time.
+// Now returns the current time.
 func (t *Timeline) Now() time.Duration { return t.now }
 
-// Events is how many timers have fired.
+// Events returns how many timers have fired.
 func (t *Timeline) Events() uint64 { return t.count }
 
-// Set sets the timer to a time, which is not before now. If it was set, it is to another time from
-// now on.
+// Set sets the timer to the given time, or to now if that is later. It replaces an earlier setting.
 func (t *Timeline) Set(x *Timer, at time.Duration) {
 	t.set++
 	x.at, x.order = max(at, t.now), t.set
@@ -74,7 +72,7 @@ func (t *Timeline) Stop(x *Timer) {
 	}
 }
 
-// due adds those of the next timers to a list that are at i in the heap or below it.
+// due appends the timers that are due next, among those at index i of the heap or below it.
 func (t *Timeline) due(to []*Timer, i int) []*Timer {
 	if i >= len(t.timed) || t.timed[i].at > t.timed[0].at {
 		return to
@@ -86,7 +84,7 @@ func (t *Timeline) due(to []*Timer, i int) []*Timer {
 	return to
 }
 
-// tie asks for one of n numbers.
+// tie chooses one of n numbers.
 func (t *Timeline) tie(kind Tie, n int) int {
 	if t.Ties == nil || n < 2 {
 		return 0
@@ -94,7 +92,7 @@ func (t *Timeline) tie(kind Tie, n int) int {
 	return t.Ties(kind, n)
 }
 
-// mix gives n attempts the order that ties have.
+// mix puts n attempts into the order that Ties chooses.
 func (t *Timeline) mix(n int, swap func(i, j int)) {
 	for i := 0; t.Ties != nil && i < n-1; i++ {
 		swap(i, i+t.tie(TieAttempts, n-i))
@@ -104,7 +102,7 @@ func (t *Timeline) mix(n int, swap func(i, j int)) {
 // Pending reports whether the timer is set.
 func (x *Timer) Pending() bool { return x.place > 0 }
 
-// Step lets the next timer fire. It returns false where none is set.
+// Step fires the next timer, and returns false if none is set.
 func (t *Timeline) Step() bool {
 	if len(t.timed) == 0 {
 		return false
@@ -123,7 +121,7 @@ func (t *Timeline) Step() bool {
 	return true
 }
 
-// RunUntil lets all timers fire that are due until a time, which it is then.
+// RunUntil fires all timers that are due up to end, and advances the time to end.
 func (t *Timeline) RunUntil(end time.Duration) {
 	for len(t.timed) > 0 && t.timed[0].at <= end {
 		t.Step()
@@ -138,7 +136,7 @@ func (t *Timeline) put(i int, x *Timer) {
 	x.place = i + 1
 }
 
-// up moves the timer at i to its place above, and returns where that is.
+// up moves the timer at i up to its place, and returns the new index.
 func (t *Timeline) up(i int) int {
 	x := t.timed[i]
 	for i > 0 {
@@ -153,7 +151,7 @@ func (t *Timeline) up(i int) int {
 	return i
 }
 
-// down moves the timer at i to its place below.
+// down moves the timer at i down to its place.
 func (t *Timeline) down(i int) {
 	x := t.timed[i]
 	for {
