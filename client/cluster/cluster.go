@@ -1,5 +1,9 @@
-// Package cluster is a client of a cluster that is already running: replicas, on one machine or
-// many, whose supervisors are reached through their control services.
+// Package cluster is a client of a running cluster: replicas, on one machine or many, whose
+// supervisors are reached through their control services. It lists replicas, follows their events,
+// sets their faults and relates the clocks of several machines.
+//
+// Use it to observe or disturb a cluster that something else has started. To start processes, use
+// package supervisor; to call the service itself, use package failover.
 package cluster
 
 import (
@@ -21,46 +25,48 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// Target says where a cluster is.
+// Target says where a cluster is and which of its replicas are meant.
 type Target struct {
-	// Control are the addresses of the supervisors' control services: HOST:PORT, unix:///PATH, or
-	// dns:///NAME:PORT for a supervisor at each address that the name has.
+	// Control lists the addresses of the supervisors' control services: HOST:PORT, unix:///PATH, or
+	// dns:///NAME:PORT for a supervisor at each address of the name. At least one is required.
 	Control []string
-	// Group is the group of replicas that is meant; empty where the supervisors have only one.
+	// Group is the group of replicas. It may be empty if the supervisors have only one.
 	Group string
-	// Replicas has, by name, the addresses of replicas that cannot be reached at the address that
-	// their supervisor knows, such as those behind a port-forward.
+	// Replicas maps names of replicas to addresses, for replicas that cannot be reached at the
+	// address that their supervisor reports, such as those behind a port-forward.
 	Replicas map[string]string
-	// FaultPort is where the replicas serve fault.v1.Fault; zero: where they serve the Counter.
+	// FaultPort is the port at which the replicas serve fault.v1.Fault. Zero means the port of the
+	// Counter.
 	FaultPort int
 }
 
 // Cluster is a connection to the supervisors of a cluster. Make it with [Connect].
 type Cluster struct {
-	// Supervisors are in the order of the target, and those of one name in that of their addresses.
+	// Supervisors are in the order of Target.Control; those of one DNS name are sorted by address.
 	Supervisors []*Supervisor
-	// Replicas are those of the group. Of one supervisor they are in its own order, of several in
-	// that of their names.
+	// Replicas lists the replicas of the group: in the supervisor's order if there is one
+	// supervisor, otherwise sorted by name. Refresh updates it.
 	Replicas []Replica
 
 	target      Target
 	credentials credentials.TransportCredentials
 }
 
-// Replica is a replica of the cluster, as it was when it was asked for.
+// Replica is a replica of the cluster, as of the last Refresh.
 type Replica struct {
 	Name       string
-	Addr       string // where it is reached from here, HOST:PORT
-	FaultAddr  string // and its Fault service
+	Addr       string // HOST:PORT at which this program reaches it
+	FaultAddr  string // HOST:PORT of its Fault service
 	Supervisor *Supervisor
 	Status     *supervisorv1.Status
 }
 
-// connectTimeout bounds what takes a few round trips.
+// connectTimeout bounds Connect, which takes a few round trips.
 const connectTimeout = 30 * time.Second
 
-// Connect connects to the supervisors and lists their replicas. Nil credentials: the connections
-// are not secured. An error is one line that names the supervisor or the replica at fault.
+// Connect connects to the supervisors and lists their replicas, within 30 seconds. Nil credentials
+// mean connections without TLS. An error is one line that names the supervisor or replica at fault.
+// The caller must close the Cluster.
 func Connect(ctx context.Context, t Target, c credentials.TransportCredentials) (*Cluster, error) {
 	if c == nil {
 		c = insecure.NewCredentials()
@@ -87,7 +93,7 @@ func Connect(ctx context.Context, t Target, c credentials.TransportCredentials) 
 	return cluster, nil
 }
 
-// Close closes the connections.
+// Close closes the connections to the supervisors.
 func (c *Cluster) Close() error {
 	var errs []error
 	for _, s := range c.Supervisors {
@@ -96,7 +102,8 @@ func (c *Cluster) Close() error {
 	return errors.Join(errs...)
 }
 
-// Each calls do for all supervisors at once, and returns the first of the errors in their order.
+// Each calls do concurrently for all supervisors. It returns the first error in the order of
+// Supervisors.
 func (c *Cluster) Each(do func(s *Supervisor) error) error { return each(c.Supervisors, do) }
 
 func each(supervisors []*Supervisor, do func(s *Supervisor) error) error {
@@ -109,8 +116,8 @@ func each(supervisors []*Supervisor, do func(s *Supervisor) error) error {
 	return cmp.Or(errs...)
 }
 
-// BySupervisor calls do for each supervisor of the replicas, all at once, with the names of its
-// replicas. It returns the first of the errors in the order of the replicas.
+// BySupervisor calls do concurrently for each supervisor of the given replicas, with the names of
+// those that it runs. It returns the first error in the order of the replicas.
 func BySupervisor(replicas []Replica, do func(s *Supervisor, names []string) error) error {
 	var supervisors []*Supervisor
 	names := map[*Supervisor][]string{}
@@ -123,7 +130,7 @@ func BySupervisor(replicas []Replica, do func(s *Supervisor, names []string) err
 	return each(supervisors, func(s *Supervisor) error { return do(s, names[s]) })
 }
 
-// Refresh lists the replicas anew.
+// Refresh updates Replicas. It must not be called concurrently.
 func (c *Cluster) Refresh(ctx context.Context) error {
 	err := c.Each(func(s *Supervisor) error {
 		reply, err := s.List(ctx, new(supervisorv1.ListRequest))
@@ -153,7 +160,7 @@ func (c *Cluster) Refresh(ctx context.Context) error {
 	return c.order()
 }
 
-// group returns the name of the group that is meant.
+// group returns the name of the group to use.
 func (c *Cluster) group() (string, error) {
 	var names []string
 	for _, s := range c.Supervisors {
@@ -174,7 +181,7 @@ func (c *Cluster) group() (string, error) {
 	return "", fmt.Errorf("group %q: want one that the cluster has: %q", c.target.Group, names)
 }
 
-// replica returns a replica with its address as it is reached from here.
+// replica returns a replica with the address at which this program reaches it.
 func (c *Cluster) replica(s *Supervisor, status *supervisorv1.Status) (Replica, error) {
 	r := Replica{Name: status.GetReplica(), Addr: c.target.Replicas[status.GetReplica()], Supervisor: s, Status: status}
 	if r.Addr == "" {
@@ -192,7 +199,7 @@ func (c *Cluster) replica(s *Supervisor, status *supervisorv1.Status) (Replica, 
 	return r, nil
 }
 
-// order sorts the replicas, and finds names and addresses that are not unique.
+// order sorts the replicas, and returns an error if names or addresses are not unique.
 func (c *Cluster) order() error {
 	if len(c.Supervisors) > 1 {
 		slices.SortStableFunc(c.Replicas, func(a, b Replica) int { // counter-10 comes after counter-9
@@ -212,13 +219,13 @@ func (c *Cluster) order() error {
 	return nil
 }
 
-// endpoint is where a supervisor is reached.
+// endpoint is the address of a supervisor.
 type endpoint struct {
 	addr string // HOST:PORT or unix:///PATH
-	name string // the host's name, where addr has an address that was looked up; else empty
+	name string // the host name from which addr was looked up, or empty
 }
 
-// endpoints looks up the names among the addresses of the supervisors.
+// endpoints returns the addresses of the supervisors, after looking up DNS names.
 func (t Target) endpoints(ctx context.Context) ([]endpoint, error) {
 	if len(t.Control) == 0 {
 		return nil, errors.New("no address of a supervisor: want at least one in control")
@@ -251,7 +258,7 @@ const (
 	unixScheme = "unix://"
 )
 
-// checkControl returns an error for what is no address of a supervisor.
+// checkControl returns an error if addr is not the address of a supervisor.
 func checkControl(addr string) error {
 	if path, ok := strings.CutPrefix(addr, unixScheme); ok && strings.HasPrefix(path, "/") {
 		return nil

@@ -11,10 +11,10 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// faultTimeout bounds a call to the Fault service of a replica.
+// faultTimeout bounds a call to the Fault service.
 const faultTimeout = 30 * time.Second
 
-// Faults returns the faults of the process that a replica is now.
+// Faults returns the faults of the current process of a replica. It waits at most 30 seconds.
 func (c *Cluster) Faults(ctx context.Context, r Replica) (faults *faultv1.Faults, err error) {
 	err = c.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
 		reply, err := f.Get(ctx, new(faultv1.GetRequest))
@@ -24,7 +24,8 @@ func (c *Cluster) Faults(ctx context.Context, r Replica) (faults *faultv1.Faults
 	return faults, err
 }
 
-// SetFaults sets faults of the process that a replica is now, and returns those that it has then.
+// SetFaults sets faults of the current process of a replica, and returns all its faults. A
+// relaunched process does not have them. SetFaults waits at most 30 seconds.
 func (c *Cluster) SetFaults(ctx context.Context, r Replica, req *faultv1.SetRequest) (faults *faultv1.Faults, err error) {
 	err = c.fault(ctx, r, func(ctx context.Context, f faultv1.FaultClient) error {
 		reply, err := f.Set(ctx, req)
@@ -38,8 +39,8 @@ func (c *Cluster) fault(ctx context.Context, r Replica, call func(context.Contex
 	return CallFaults(ctx, r.FaultAddr, faultTimeout, call, append(r.Supervisor.Authority(), grpc.WithTransportCredentials(c.credentials))...)
 }
 
-// CallFaults makes a call to the Fault service at an address. It takes a connection of its own, as
-// one from before may be to the process from before.
+// CallFaults makes a call to the Fault service at addr. It opens a new connection, because an older
+// one may lead to an earlier process.
 func CallFaults(ctx context.Context, addr string, timeout time.Duration, call func(context.Context, faultv1.FaultClient) error, options ...grpc.DialOption) error {
 	conn, err := grpc.NewClient("passthrough:///"+addr, append(options, grpc.WithDisableServiceConfig(), grpc.WithNoProxy())...)
 	if err != nil {
@@ -51,12 +52,12 @@ func CallFaults(ctx context.Context, addr string, timeout time.Duration, call fu
 	return call(ctx, faultv1.NewFaultClient(conn))
 }
 
-// DialAfter is a dialer for gRPC that returns a connection to a process for which set has
-// succeeded, such as one that sets its faults.
+// DialAfter returns a dialer for gRPC whose connections lead only to processes for which set has
+// succeeded. set may, for example, set the faults of the process.
 //
-// Set is called once there is a connection, and must make another one to the same replica. If that
-// reaches a later process, the first connection is gone with its process: so nothing is ever sent
-// to a process for which set has not succeeded.
+// set is called when a connection has been made, and must make another one to the same address. If
+// that reaches a later process, the first connection has ended with its own process. So nothing is
+// ever sent to a process for which set has not succeeded.
 func DialAfter(set func(ctx context.Context, addr string) error) func(ctx context.Context, addr string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
@@ -65,7 +66,7 @@ func DialAfter(set func(ctx context.Context, addr string) error) func(ctx contex
 		}
 		if err := set(ctx, addr); err != nil {
 			conn.Close()
-			// As from a dial that failed: another one may fare better.
+			// A dial error, so that gRPC dials again.
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: conn.RemoteAddr(), Err: fmt.Errorf("its faults cannot be set: %w", err)}
 		}
 		return conn, nil

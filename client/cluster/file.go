@@ -7,7 +7,7 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// ReadFile reads a cluster from a file of YAML:
+// ReadFile reads a Target from a YAML file:
 //
 //	control: [10.0.0.1:7100, 10.0.0.2:7100]   # the supervisors' control services, or
 //	control: [dns:///counter.crashlab:7100]   # one at each address of a name
@@ -15,10 +15,10 @@ import (
 //	replicas: {counter-0: 127.0.0.1:17101}    # where replicas are reached, if not where their supervisor says
 //	fault_port: 7102                          # where replicas serve fault.v1.Fault, if not at the port of the Counter
 //
-// All but control may be left out. Replicas that listen at all addresses of their machine are
-// reached at their supervisor's. The file may be a pipe. One that is neither, or is too large, is
-// an [*inputfile.Refused], one that cannot be read an error of package os, and any other error an
-// [*inputfile.Mistake].
+// Only control is required. Replicas that listen on all addresses of their machine are reached at
+// the address of their supervisor. The file must be a regular file or a pipe; if it is anything
+// else, or too large, the error is an [*inputfile.Refused]. If it cannot be read, the error is one
+// of package os, and for invalid contents an [*inputfile.Mistake].
 func ReadFile(path string) (Target, error) {
 	text, err := inputfile.ReadOnce(path, inputfile.MaxYAML)
 	if err != nil {
@@ -27,7 +27,7 @@ func ReadFile(path string) (Target, error) {
 	return readFile(path, text)
 }
 
-// content is the form of a file.
+// content is the structure of a file.
 type content struct {
 	Control   []word          `yaml:"control"`
 	Group     word            `yaml:"group"`

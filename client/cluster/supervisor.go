@@ -24,17 +24,18 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// Supervisor is a supervisor of the cluster, with the methods of its control service.
+// Supervisor is a connection to a supervisor of the cluster, with the methods of its control
+// service.
 type Supervisor struct {
 	supervisorv1.SupervisorClient
-	// Addr is where it is reached, HOST:PORT or unix:///PATH.
+	// Addr is the address, HOST:PORT or unix:///PATH.
 	Addr string
 
-	host string // of Addr; empty: this machine
-	name string // of the host, where Addr has an address that was looked up
+	host string // the host of Addr; empty for this machine
+	name string // the DNS name from which Addr was looked up, or empty
 	conn *grpc.ClientConn
 
-	listed []*supervisorv1.Status // its replicas, when they were last listed
+	listed []*supervisorv1.Status // its replicas as of the last Refresh
 }
 
 func newSupervisor(e endpoint, c credentials.TransportCredentials) (*Supervisor, error) {
@@ -52,8 +53,8 @@ func newSupervisor(e endpoint, c credentials.TransportCredentials) (*Supervisor,
 	return s, nil
 }
 
-// Authority are the options of a connection to the supervisor's host, or to a replica there, whose
-// certificate has the host's name and not the address that was looked up.
+// Authority returns the dial options for a connection to the supervisor or a replica on its host.
+// If the address was looked up, they make TLS verify the DNS name instead.
 func (s *Supervisor) Authority() []grpc.DialOption {
 	if s.name == "" {
 		return nil
@@ -61,8 +62,8 @@ func (s *Supervisor) Authority() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithAuthority(s.name)}
 }
 
-// reach returns where a host is reached that the supervisor calls so: what listens at all
-// addresses, or at those of the supervisor's own machine, is reached where the supervisor is.
+// reach returns how this program reaches a host that the supervisor reports: an unspecified or
+// loopback address means the host of the supervisor.
 func (s *Supervisor) reach(host string) string {
 	ip := net.ParseIP(host)
 	switch own := host == "" || host == "localhost" || ip.IsUnspecified() || ip.IsLoopback(); {
@@ -76,7 +77,8 @@ func (s *Supervisor) reach(host string) string {
 	return s.host
 }
 
-// Failure returns an error of a call in a line without gRPC's jargon; nil for nil.
+// Failure returns the error of a call to the supervisor as one line without gRPC's jargon. It
+// returns nil for nil.
 func (s *Supervisor) Failure(err error) error {
 	if err == nil {
 		return nil
@@ -90,14 +92,14 @@ func (s *Supervisor) Failure(err error) error {
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("the supervisor at %s does not answer in time", s.Addr)
 	}
-	return fmt.Errorf("the supervisor at %s: %s", s.Addr, strings.TrimPrefix(of.Message(), `group "": `)) // the only one, which has no name
+	return fmt.Errorf("the supervisor at %s: %s", s.Addr, strings.TrimPrefix(of.Message(), `group "": `)) // the prefix of errors about the only group, which has no name
 }
 
-// Watch returns the events of the supervisor from the one after a sequence number on, as they
-// happen, until ctx ends; then it ends without an error. Nil stands for the next event from now on:
-// started, which may be nil, is called as soon as none can be missed. A connection that breaks is
-// made again, and the events go on where they had ended. Any other end of them is an error. Their
-// times are by the clock of the supervisor, see [Clock].
+// Watch returns the events of the supervisor as they happen, beginning after the sequence number
+// *after, or with the next event if after is nil. started, unless nil, is called once no further
+// event can be missed. Watch ends without an error when ctx ends. If the connection breaks after an
+// event or a sequence number is known, Watch reconnects and continues without a gap; any other end
+// is yielded as an error. Times of events are those of the supervisor's clock; see [Clock].
 func (s *Supervisor) Watch(ctx context.Context, after *uint64, started func()) iter.Seq2[event.Event, error] {
 	return func(yield func(event.Event, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -122,10 +124,10 @@ func (s *Supervisor) Watch(ctx context.Context, after *uint64, started func()) i
 	}
 }
 
-// retryDelay is between a stream of events that broke and the next one.
+// retryDelay is the pause between a stream of events that broke and the next.
 const retryDelay = 100 * time.Millisecond
 
-// errEnough ends a stream that is not read further.
+// errEnough ends a stream that the caller does not read any further.
 var errEnough = errors.New("enough")
 
 // watch reads one stream of events.
@@ -149,7 +151,7 @@ func (s *Supervisor) watch(ctx context.Context, after *uint64, started func(), t
 	return err
 }
 
-// eventOf returns the event that a message is of. The enum of kinds has the numbers of event.Kind.
+// eventOf converts an event. The protobuf enum has the numbers of event.Kind.
 func eventOf(m *supervisorv1.Event) event.Event {
 	e := event.Event{
 		Sequence: m.GetSequence(), Kind: event.Kind(m.GetKind()), Time: m.GetTime().AsTime(), Elapsed: m.GetElapsed().AsDuration(),
@@ -169,7 +171,7 @@ func eventOf(m *supervisorv1.Event) event.Event {
 	return e
 }
 
-// signalOf returns the signal of a name, or of a number where it has no name; zero for none.
+// signalOf parses the name or number of a signal. It returns zero if there is none.
 func signalOf(name string) syscall.Signal {
 	if s := unix.SignalNum(name); s != 0 {
 		return s

@@ -7,19 +7,19 @@ import (
 )
 
 const (
-	// resamples is one less than a round number, so that quantiles fall on resamples.
+	// resamples is one less than a round number, so that the quantiles are resamples.
 	resamples = 999
-	// farthest bounds how many times Student's t the bootstrap may reach. Without a bound, runs
-	// that are equal but for two or three give ends without any, and runs that are nearly so ends
-	// that are absurd; with it they cover as much.
+	// farthest bounds the reach of the bootstrap, as a multiple of that of Student's t. Without a
+	// bound, runs that are equal except for two or three give infinite ends, and nearly equal runs
+	// give absurd ones. The bound does not reduce the coverage.
 	farthest = 3
 )
 
 // bootstrapped returns the bootstrap-t interval (Efron and Tibshirani, An Introduction to the
-// Bootstrap, ch. 12.5): the distribution of t is not Student's but that of t in samples drawn anew
-// from the runs, which has the skew that they have. The draws are the same each time.
+// Bootstrap, ch. 12.5). It replaces Student's distribution by that of t in samples drawn from the
+// runs, which is as skewed as they are. The draws are the same each time.
 //
-// Where it would reach too far, the interval is also that of Student's t, whichever is wider.
+// If the reach has to be bounded, each end is the wider of the bounded bootstrap and Student's t.
 func (e estimate) bootstrapped(freedom float64) (low, high float64, method string, warnings []string) {
 	ts := e.studentized()
 	below, above := ts[int(tail*(resamples+1))-1], ts[int((1-tail)*(resamples+1))-1]
@@ -35,8 +35,8 @@ func (e estimate) bootstrapped(freedom float64) (low, high float64, method strin
 	return min(low, tLow), max(high, tHigh), "bootstrap-t, bounded", []string{"few runs make up most of the spread"}
 }
 
-// studentized returns t of samples drawn from the runs, in ascending order. It is infinite for
-// those without any spread.
+// studentized returns t for samples drawn from the runs, in ascending order. It is infinite for
+// samples without spread.
 func (e estimate) studentized() []float64 {
 	draw := rand.New(rand.NewPCG(1, 2))
 	n, total := float64(e.n), 0.0
@@ -55,8 +55,8 @@ func (e estimate) studentized() []float64 {
 			mixed += r * m
 			ofs += m * m
 		}
-		// From the residuals of the whole sample to those of this one, whose value differs by
-		// shift.
+		// The value of this sample differs by shift from that of the whole, and so do its
+		// residuals.
 		shift := sum / of
 		left := squares - 2*shift*mixed + shift*shift*ofs
 		if left <= 1e-12*total {

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// Difference returns by how much the figure of sample b is above that of sample a, with its
-// interval. It is inconclusive when the interval spans zero, see [Interval.Sign]. Without runs in
-// one of them it is the zero Interval.
+// Difference returns the figure of sample b minus that of sample a, with its interval. The result
+// is inconclusive if the interval contains zero; see [Interval.Sign]. If either sample has no runs,
+// it is the zero Interval.
 //
-// The interval is put together from those of the two by the method of variance estimates recovery
-// (Newcombe, Statistics in Medicine 17, 1998; Zou and Donner, Statistics in Medicine 27, 2008), so
-// it is as uneven as they are and crosses no limit; its degrees of freedom are Welch's and
-// Satterthwaite's. For even intervals it is Welch's t.
+// The interval is combined from those of the samples by the method of variance estimates recovery
+// (MOVER: Newcombe, Statistics in Medicine 17, 1998; Zou and Donner, Statistics in Medicine 27,
+// 2008), so it is as asymmetric as they are and crosses no limit. The degrees of freedom are Welch
+// and Satterthwaite's. For symmetric intervals it equals Welch's t interval.
 func Difference(a, b Sample) Interval {
 	ea, eb := a.estimate(), b.estimate()
 	if ea.n == 0 || eb.n == 0 {
@@ -34,8 +34,8 @@ func Difference(a, b Sample) Interval {
 	return d
 }
 
-// welch returns the degrees of freedom of the difference of a and b, times more of b, for the
-// interval of either.
+// welch returns a function from a or b to the degrees of freedom of its interval in their
+// difference. times is the factor of b relative to a.
 func welch(a, b estimate, times float64) func(either estimate) float64 {
 	if a.equal || b.equal { // at most one of them has a spread
 		return func(either estimate) float64 { return float64(either.n - 1) }

@@ -5,8 +5,8 @@ import "gonum.org/v1/gonum/stat/distuv"
 const tail = (1 - Level) / 2
 
 // clopperPearson returns the exact interval of a share of independent calls (Clopper and Pearson,
-// Biometrika 26, 1934). When all of n calls succeeded, its low end is about 1 - 3.7/n (the rule of
-// three, two-sided).
+// Biometrika 26, 1934). If all of n calls succeeded, its low end is about 1 - 3.7/n (the two-sided
+// rule of three).
 func clopperPearson(successes, calls float64) (low, high float64) {
 	high = 1
 	if successes > 0 {

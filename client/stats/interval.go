@@ -5,24 +5,24 @@ import (
 	"math"
 )
 
-// Level is the confidence of all intervals.
+// Level is the confidence level of all intervals.
 const Level = 0.95
 
-// Interval is an estimate and how far it may be from the truth.
+// Interval is an estimate with its confidence interval.
 type Interval struct {
-	// Low and High are infinite where nothing bounds the truth, as after a single run.
+	// Low and High are infinite if nothing bounds the true value, as after a single run.
 	Estimate, Low, High float64
-	Level               float64  // confidence, such as 0.95
-	N                   int      // how many runs it is made of
-	Method              string   // such as "t" or "bootstrap-t", for people
-	Warnings            []string // why it may be wrong, in a few words each
+	Level               float64  // confidence level, such as 0.95
+	N                   int      // number of runs
+	Method              string   // for people, such as "t" or "bootstrap-t"
+	Warnings            []string // why the interval may be wrong, each a short phrase
 }
 
 // Bounded reports whether both ends are finite.
 func (i Interval) Bounded() bool { return !math.IsInf(i.Low, 0) && !math.IsInf(i.High, 0) }
 
-// Sign returns 1 when the whole interval lies above zero, -1 when it lies below, and 0 when it
-// spans zero or touches it: of a difference, that it is inconclusive.
+// Sign returns 1 if the whole interval lies above zero, -1 if it lies below, and 0 if it contains
+// zero, which means that a difference is inconclusive.
 func (i Interval) Sign() int {
 	switch {
 	case i.Low > 0:
@@ -33,7 +33,7 @@ func (i Interval) Sign() int {
 	return 0
 }
 
-// times returns the interval of the estimate multiplied by x, which is positive.
+// times returns the interval multiplied by x, which must be positive.
 func (i Interval) times(x float64) Interval {
 	i.Estimate *= x
 	i.Low *= x
@@ -41,8 +41,8 @@ func (i Interval) times(x float64) Interval {
 	return i
 }
 
-// MarshalJSON returns the interval as an object; an end that is infinite is null, for JSON has no
-// such number.
+// MarshalJSON returns the interval as a JSON object. An infinite end becomes null, because JSON has
+// no such number.
 func (i Interval) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Estimate float64  `json:"estimate"`

@@ -6,13 +6,13 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// normal is how many standard errors an interval reaches to each side when the spread is known.
+// normal is how many standard errors an interval extends to each side if the spread is known.
 var normal = distuv.UnitNormal.Quantile(1 - tail)
 
-// DesignEffect returns how many times the variance of a share is that of the same share of as many
-// independent calls (Kish, Survey Sampling, 1965, ch. 8.2): the factor by which an interval that
-// counts calls takes its variance too small. Zero: unknown, as there is only one run or no run
-// differs from the others.
+// DesignEffect returns the ratio of the variance of a share to the variance it would have if all
+// calls were independent (Kish, Survey Sampling, 1965, ch. 8.2): the factor by which an interval
+// that counts calls underestimates the variance. Zero means unknown, because the sample is not of a
+// share, there is only one run, or no run differs from the others.
 func (s Sample) DesignEffect() float64 {
 	e := s.estimate()
 	if s.Kind != KindShare || e.n < 2 || e.equal {
@@ -21,10 +21,10 @@ func (s Sample) DesignEffect() float64 {
 	return e.err * e.err / (e.value * (1 - e.value) / e.of)
 }
 
-// RunsNeeded returns how many runs, like those of the sample, it would take in all until the
-// estimate is known to ±half, which is in the estimate's unit. When no run differs from the others,
-// it is how many it takes until their calls know a share so well. Zero: unknown, as there is only
-// one run, or no run differs in a sample that is not of a share.
+// RunsNeeded returns how many runs like those of the sample it takes in total for an interval of
+// ±half, which is in the unit of the estimate. If no run of a share differs from the others, it
+// counts their calls as independent. Zero means unknown, because half is not positive, there is
+// only one run, or no run differs in a sample that is not of a share.
 func (s Sample) RunsNeeded(half float64) int {
 	e := s.estimate()
 	half /= s.times()
@@ -39,8 +39,8 @@ func (s Sample) RunsNeeded(half float64) int {
 	return 0
 }
 
-// runsFor returns for how many runs t·deviation/√n is at most one. The deviation is in units of the
-// wanted half width.
+// runsFor returns the least number n of runs for which t·deviation/√n is at most 1. The deviation
+// is in units of the wanted half width.
 func runsFor(deviation float64) int {
 	n := max(2, ceil(math.Pow(normal*deviation, 2)))
 	for n < mostRuns && tQuantile(float64(n-1))*deviation > math.Sqrt(float64(n)) {
@@ -49,8 +49,8 @@ func runsFor(deviation float64) int {
 	return n
 }
 
-// callsFor returns how many independent calls it takes until their share is known to ±half: the
-// normal approximation, but no fewer than the rule of three asks for.
+// callsFor returns how many independent calls it takes to estimate their share to ±half, by the
+// normal approximation, but at least as many as the rule of three requires.
 func (e estimate) callsFor(half float64) float64 {
 	if half >= 1 {
 		return 1
@@ -58,6 +58,6 @@ func (e estimate) callsFor(half float64) float64 {
 	return max(normal*normal*e.value*(1-e.value)/(half*half), math.Log(tail)/math.Log1p(-half))
 }
 
-const mostRuns = math.MaxInt32 // runs, more than anyone can make
+const mostRuns = math.MaxInt32 // upper bound of RunsNeeded
 
 func ceil(x float64) int { return int(math.Ceil(min(x, mostRuns))) }

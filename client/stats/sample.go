@@ -5,39 +5,41 @@ import (
 	"math"
 )
 
-// Sample is what the runs of one experiment have shown of one figure. The run is the unit that is
-// counted: what happens within one run, such as the calls that a crash takes with it, happens
-// together, so only the spread between runs tells how far the figure may be from the truth.
+// Sample holds what the runs of one experiment have measured of one figure. The unit of observation
+// is the run: events within a run, such as the calls that fail in one crash, depend on each other,
+// so only the spread between runs shows how far the figure may be from the truth.
 //
-// The figure is estimated by the sum of all counts over the sum of what they are counted in (the
-// ratio estimator: Cochran, Sampling Techniques, 3rd ed., ch. 6), so runs may differ in length.
+// The estimate is the sum of all Count over the sum of all Of (the ratio estimator: Cochran,
+// Sampling Techniques, 3rd ed., ch. 6), so runs may differ in length.
 type Sample struct {
 	Kind Kind
 	Runs []Run
-	// Times is what the figure is multiplied by: a share of 50 calls, times 50, is how many of
-	// them. Zero means one.
+	// Times is a positive factor of the figure: a share of 50 calls, times 50, is a number of
+	// calls. Zero means 1.
 	Times float64
 }
 
-// Kind is what kind of figure a sample is of. It decides the limits that no interval crosses, and
-// what is known when all runs are equal.
+// Kind is the kind of figure that a sample measures. It determines the limits that no interval
+// crosses, and the interval if all runs are equal.
 type Kind int
 
 const (
-	// KindMean is the mean of one value of each run, such as its makespan. Where no value is
-	// negative, no interval is.
+	// KindMean is the mean of one value per run, such as its makespan. If no value is negative,
+	// neither is any end of an interval.
 	KindMean Kind = iota
-	// KindShare is of the calls of a run that, say, succeeded: from 0 to 1.
+	// KindShare is a share, from 0 to 1, such as that of the calls that succeeded.
 	KindShare
-	// KindRate is of events, such as attempts by call or successes by second: never negative.
+	// KindRate is a rate of events, never negative, such as attempts per call or successes per
+	// second.
 	KindRate
 )
 
-// Run is what one run adds to a sample: Count of Of calls succeeded, or Count events in Of seconds.
-// Of is 1 for a Mean, and not negative; a run where it is zero says nothing and is left out.
+// Run is one observation: Count of Of calls succeeded, or Count events happened in Of seconds. For
+// KindMean, Count is the value and Of is 1. Runs whose Of is zero are ignored; it must not be
+// negative.
 type Run struct{ Count, Of float64 }
 
-// Values returns the sample of the mean of values, one of each run.
+// Values returns a sample of KindMean from one value per run.
 func Values(values []float64) Sample {
 	runs := make([]Run, len(values))
 	for i, v := range values {
@@ -46,22 +48,23 @@ func Values(values []float64) Sample {
 	return Sample{Kind: KindMean, Runs: runs}
 }
 
-// The methods, and where each is used, are chosen by the coverage that they were measured to have,
-// see TestCoverage.
+// The methods and their ranges are chosen by measured coverage; see TestCoverage.
 const (
-	// manyRuns is from how many runs the bootstrap does better than t: with fewer, there is too
-	// little to draw from.
+	// manyRuns is the number of runs from which on the bootstrap covers better than t; with fewer,
+	// there is too little to draw from.
 	manyRuns = 10
-	// fewRuns is up to how many runs intervals carry a warning for that alone.
+	// fewRuns is the largest number of runs that by itself causes a warning.
 	fewRuns = 4
 )
 
-// Interval returns the estimate with the interval that covers the truth in 95 of 100 experiments.
+// Interval returns the estimate with an interval that covers the true value in 95 of 100
+// experiments.
 //
-// With two to nine runs it is Student's t on the logit (shares) or log scale, from ten the
-// bootstrap-t; when all runs are equal, what the calls of a share or the events of a rate say as if
-// they were independent. Warnings tell where these are known to cover less. Without any run the
-// interval is the zero Interval.
+// For two to nine runs it is Student's t on the logit scale (shares), the log scale, or, with
+// negative values, the plain scale; from ten runs on it is the bootstrap-t. If all runs are equal,
+// it is the exact interval of a share or rate as if calls or events were independent. After one run
+// it is unbounded within the limits of the Kind. Warnings say where the coverage is known to be
+// lower. Without any run, the result is the zero Interval.
 func (s Sample) Interval() Interval {
 	e := s.estimate()
 	if e.n == 0 {
@@ -70,8 +73,8 @@ func (s Sample) Interval() Interval {
 	return e.interval(float64(e.n - 1)).times(s.times())
 }
 
-// StandardError is that of the estimate, by the spread between the runs: zero where they are equal,
-// or are fewer than two.
+// StandardError returns the standard error of the estimate, from the spread between the runs. It is
+// zero if they are equal or fewer than two.
 func (s Sample) StandardError() float64 { return s.estimate().err * s.times() }
 
 func (s Sample) times() float64 {
@@ -81,8 +84,8 @@ func (s Sample) times() float64 {
 	return s.Times
 }
 
-// interval returns the interval as of so many degrees of freedom, which are those of the runs
-// unless it is to be part of the interval of a difference.
+// interval returns the interval for the given degrees of freedom, which are those of the runs
+// unless it becomes part of the interval of a difference.
 func (e estimate) interval(freedom float64) Interval {
 	i := Interval{Estimate: e.value, Level: Level, N: e.n}
 	switch {
@@ -104,7 +107,7 @@ func (e estimate) interval(freedom float64) Interval {
 	return i
 }
 
-// equalRuns returns what is known when no run differs from the others.
+// equalRuns returns the interval if no run differs from the others.
 func (e estimate) equalRuns() (low, high float64, method string, warnings []string) {
 	switch e.kind {
 	case KindShare:
@@ -117,7 +120,8 @@ func (e estimate) equalRuns() (low, high float64, method string, warnings []stri
 	return e.min, e.max, "none", []string{"all runs are equal: nothing tells how much they can differ"}
 }
 
-// warnings returns why an interval of runs that differ may cover the truth less often than it says.
+// warnings returns why an interval of differing runs may cover the true value less often than it
+// claims.
 func (e estimate) warnings() []string {
 	var ws []string
 	if e.n <= fewRuns {
@@ -132,18 +136,18 @@ func (e estimate) warnings() []string {
 	return ws
 }
 
-// estimate is what an interval is made of.
+// estimate is an intermediate result from which intervals are computed.
 type estimate struct {
 	kind      Kind
 	n         int
-	runs      []Run   // those that count
-	count, of float64 // sums over all runs
+	runs      []Run   // those with a positive Of
+	count, of float64 // sums over runs
 	value     float64
-	err       float64   // standard error of value, by the spread between runs; zero when they are equal
+	err       float64   // standard error of value, from the spread between runs; zero if they are equal
 	residuals []float64 // how far each run's count is from the expected one
 	equal     bool      // no run differs from the others
 	unlike    int       // how many runs differ from the most common value
-	min, max  float64   // that the truth cannot cross
+	min, max  float64   // limits of the true value
 	scale     scale
 }
 
@@ -173,8 +177,8 @@ func (s Sample) estimate() estimate {
 	return e
 }
 
-// spread sets what comes from the differences between the runs. The standard error is that of the
-// ratio estimator, linearised (Cochran, ch. 6).
+// spread sets the fields that depend on the differences between runs. The standard error is that of
+// the linearized ratio estimator (Cochran, ch. 6).
 func (e *estimate) spread() {
 	values := map[float64]int{}
 	most, squares := 0, 0.0
@@ -193,8 +197,8 @@ func (e *estimate) spread() {
 	}
 }
 
-// deviation is the standard deviation of the runs.
+// deviation returns the standard deviation of the runs.
 func (e estimate) deviation() float64 { return e.err * math.Sqrt(float64(e.n)) }
 
-// room is how far the value is from the nearer of the limits.
+// room returns the distance from the value to the nearer limit.
 func (e estimate) room() float64 { return min(e.value-e.min, e.max-e.value) }

@@ -6,8 +6,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// scale is one on which an estimate's errors are nearer to even than on its own, and which ends at
-// the estimate's limits.
+// scale is a transformation after which the errors of an estimate are more symmetric, and whose
+// range ends at the estimate's limits.
 type scale struct {
 	method   string
 	to, from func(float64) float64
@@ -36,17 +36,17 @@ func scaleOf(kind Kind, min float64) scale {
 	return logs
 }
 
-// student returns the t interval, made on the estimate's scale by the delta method: of the mean
-// itself, not of the mean of the logarithms (for shares: Korn and Graubard, Survey Methodology 24,
-// 1998, the logit interval). For skewed runs such as those of a gamma distribution, mean and
-// standard error grow together, so their quotient, which is the standard error of the logarithm,
-// makes a better t than the two apart.
+// student returns the t interval, computed on the estimate's scale by the delta method. It is an
+// interval of the mean itself, not of the mean of logarithms (for shares it is the logit interval
+// of Korn and Graubard, Survey Methodology 24, 1998). For skewed runs, such as those of a gamma
+// distribution, mean and standard error grow together, so t is better behaved for their quotient,
+// which is the standard error of the logarithm.
 func (e estimate) student(freedom float64) (low, high float64) {
 	at, reach := e.scale.to(e.value), tQuantile(freedom)*e.err*e.scale.slope(e.value)
 	return e.scale.from(at - reach), e.scale.from(at + reach)
 }
 
-// tQuantile is how many standard errors a two-sided t interval reaches to each side.
+// tQuantile returns how many standard errors a two-sided t interval extends to each side.
 func tQuantile(freedom float64) float64 {
 	return distuv.StudentsT{Sigma: 1, Nu: freedom}.Quantile(1 - tail)
 }
