@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// ownScheme is the user's own resolver, given among the dial options.
+// ownScheme is the scheme of a resolver that the user passes among the dial options.
 type ownScheme struct{ *asked }
 
 func (ownScheme) Scheme() string { return "own" }
@@ -21,7 +21,7 @@ func (o ownScheme) Build(t resolver.Target, cc resolver.ClientConn, _ resolver.B
 	return o.asked, nil
 }
 
-// ways are those to make a client whose resolver is the user's own.
+// ways are the ways to create a client with a resolver of the user's.
 var ways = map[string]func(c cluster, p failover.Policy, r resolver.Builder) (*grpc.ClientConn, error){
 	"NewClient": func(c cluster, p failover.Policy, r resolver.Builder) (*grpc.ClientConn, error) {
 		client, err := failover.NewClient("own:///abc", p, append(c.options(), grpc.WithResolvers(r))...)
@@ -39,9 +39,9 @@ var ways = map[string]func(c cluster, p failover.Policy, r resolver.Builder) (*g
 	},
 }
 
-// However often replicas that are down are dialed, and however the client was made, their resolver
-// is asked once a second at most, but for the moment in which they are found to be down.
-func TestOwnResolverIsAskedSeldom(t *testing.T) {
+// However often replicas that are down are dialed, and however the client was created, the resolver
+// is asked at most once a second, except at the moment when they are found to be down.
+func TestUserResolverIsRateLimited(t *testing.T) {
 	for name, connect := range ways {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -65,7 +65,7 @@ func TestOwnResolverIsAskedSeldom(t *testing.T) {
 				}
 				for i := range times {
 					if i > 0 && times[i] > 0 && times[i]-times[i-1] < time.Second {
-						t.Errorf("asked again after %v, want a second at least", times[i]-times[i-1])
+						t.Errorf("asked again after %v, want at least 1s", times[i]-times[i-1])
 					}
 				}
 			})
@@ -73,8 +73,8 @@ func TestOwnResolverIsAskedSeldom(t *testing.T) {
 	}
 }
 
-// A target is looked up again while nothing happens, so that replicas that are added are found.
-func TestTargetIsLookedUpAgain(t *testing.T) {
+// The target is resolved periodically, so that added replicas are found.
+func TestTargetIsResolvedPeriodically(t *testing.T) {
 	for name, connect := range ways {
 		for _, tc := range []struct{ every, want time.Duration }{
 			{0, 30 * time.Second}, {10 * time.Second, 10 * time.Second}, {-1, 0},

@@ -23,7 +23,7 @@ type late struct{ context.Context }
 
 func (late) Deadline() (time.Time, bool) { return time.Now(), true }
 
-// What came back tells the outcome, even where a context has ended meanwhile.
+// An answer determines the outcome, even if a context has ended in the meantime.
 func TestOutcomeAtTheLastMoment(t *testing.T) {
 	live := t.Context()
 	left, cancel := context.WithCancel(live)
@@ -51,9 +51,9 @@ func TestOutcomeAtTheLastMoment(t *testing.T) {
 	}
 }
 
-// An attempt's context holds a timer, and in the transport a request: none is kept until the end of
-// the call.
-func TestAttemptsContextEndsWithIt(t *testing.T) {
+// The context of an attempt holds a timer and, in the transport, a request. It must not live until
+// the end of the call.
+func TestAttemptContextEndsWithAttempt(t *testing.T) {
 	c, conn := readyClient(t, Policy{Timeout: time.Hour, Rounds: 2, Idempotent: map[string]bool{"/": true}})
 	var contexts []context.Context
 	c.unary(t.Context(), "/m", nil, nil, conn, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
@@ -88,9 +88,9 @@ func TestAttemptString(t *testing.T) {
 	}
 }
 
-// An attempt at a replica that idle mode has replaced goes to its successor; one whose replica left
-// the target fails.
-func TestAttemptAtAReplicaOfThePast(t *testing.T) {
+// An attempt at a replica that idle mode has replaced goes to its successor. One whose replica has
+// left the target fails.
+func TestAttemptAtReplacedReplica(t *testing.T) {
 	Bubble(t, func(t *testing.T) {
 		dial := serveInMemory(t)
 		target := func(addr string) resolver.State {

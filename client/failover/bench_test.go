@@ -73,8 +73,8 @@ func invokeNothing(context.Context, string, any, any, *grpc.ClientConn, ...grpc.
 	return nil
 }
 
-// interceptorPolicies are what the interceptor alone is measured with: a plain policy; all that
-// learns and bounds; a deadline; a hedge.
+// interceptorPolicies are the policies under which the interceptor alone is measured: a plain one;
+// one with everything that learns and bounds; one with a deadline; one with hedges.
 func interceptorPolicies() map[string]Policy {
 	bounded := Policy{
 		Rounds: 3, Order: OrderLeastInFlight, WhenDown: WhenDownWait, MaxInFlight: 1000, AdaptiveLimit: true, Budget: Budget{Ratio: 0.1},
@@ -88,11 +88,11 @@ func interceptorPolicies() map[string]Policy {
 	}
 }
 
-// stubOptions are what a generated stub hands to the interceptor.
+// stubOptions are the call options that a generated stub passes to the interceptor.
 var stubOptions = []grpc.CallOption{grpc.StaticMethod()}
 
-// allocations is how many f makes. Whatever else goes on in the process can only add to what is
-// counted: the least of a few counts is f's own, and the first that is not above most is enough.
+// allocations returns how many allocations f makes. Other activity in the process can only add to a
+// count, so the least of a few counts is that of f. A count of at most most ends the search.
 func allocations(most float64, f func()) float64 {
 	least := testing.AllocsPerRun(100, f)
 	for n := 0; n < 5 && least > most; n++ {
@@ -101,8 +101,8 @@ func allocations(most float64, f func()) float64 {
 	return least
 }
 
-// The interceptor's own allocations: the attempt's context, and what context makes for a deadline
-// or a cancel.
+// The interceptor itself allocates only the attempt's context, and what package context needs for a
+// deadline or cancel function.
 func TestInterceptorAllocations(t *testing.T) {
 	deadline := allocations(0, func() {
 		_, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -122,8 +122,9 @@ func TestInterceptorAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkInterceptor is the interceptor alone, on a connection to three ready replicas; the
-// request goes nowhere. clock is a reading of the clock, for comparison: each attempt takes one.
+// BenchmarkInterceptor measures the interceptor alone, on a connection to three ready replicas,
+// without sending the request. clock measures a reading of the clock, for comparison: each attempt
+// takes one.
 func BenchmarkInterceptor(b *testing.B) {
 	for name, policy := range interceptorPolicies() {
 		b.Run(name, func(b *testing.B) {
@@ -144,8 +145,8 @@ func BenchmarkInterceptor(b *testing.B) {
 	})
 }
 
-// BenchmarkCall is a whole call over TCP on loopback: bare on one connection, and through failover
-// to the first of three replicas, with and without a deadline for the call or the attempt.
+// BenchmarkCall measures a whole call over TCP on loopback: bare on one connection, and through
+// failover to the first of three replicas, with and without a deadline for the call or the attempt.
 func BenchmarkCall(b *testing.B) {
 	plain := loopbackClient(b, Policy{Rounds: 3})
 	deadline := loopbackClient(b, Policy{Rounds: 3, Timeout: time.Second})
@@ -175,8 +176,8 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkOverhead makes whole calls over TCP on loopback in turn, through gRPC alone and through
-// failover, and reports the ratio of the medians. What else the machine does meets both.
+// BenchmarkOverhead makes calls over TCP on loopback alternately through gRPC alone and through
+// failover, and reports the ratio of the medians. Other load on the machine affects both.
 func BenchmarkOverhead(b *testing.B) {
 	for _, bm := range []struct {
 		name            string
@@ -206,7 +207,7 @@ func BenchmarkOverhead(b *testing.B) {
 				slices.Sort(all)
 				return all[len(all)/2]
 			}
-			b.ReportMetric(0, "ns/op") // of both together, which says nothing
+			b.ReportMetric(0, "ns/op") // it would be of both together
 			b.ReportMetric(median(took[1])/median(took[0]), "ratio")
 		})
 	}

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// unavailable makes every replica answer so.
+// unavailable makes every replica answer Unavailable.
 func (c cluster) unavailable() {
 	for _, r := range c {
 		r.handle = answer(codes.Unavailable)
@@ -31,8 +31,8 @@ var outages = []struct {
 	{"unavailable, calls wait", failover.WhenDownWait, cluster.unavailable},
 }
 
-// An outage of all replicas is answered with at most 1.2 attempts per call: those that the bucket
-// held, and one more for each ten calls. What the budget allows is used.
+// In an outage of all replicas a call makes at most 1.2 attempts on average: the burst, and one
+// more for every ten calls. The budget is used up.
 func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 	const calls = 336 // 16 callers' 21
 	for _, outage := range outages {
@@ -58,9 +58,9 @@ func TestBudgetBoundsTheAttemptsInAnOutage(t *testing.T) {
 					s := conn.Statistics()
 					attempts := s.Attempts[failover.OutcomeRefused] + s.Attempts[failover.OutcomeFailed]
 					if attempts > calls*12/10 {
-						t.Errorf("%d attempts for %d calls, want at most 1.2 of each", attempts, calls)
+						t.Errorf("%d attempts for %d calls, want at most 1.2 per call", attempts, calls)
 					}
-					// 20, and 0.1 of each call but those that found the bucket full.
+					// 20, plus 0.1 for each call, except for those that found the bucket full.
 					if most, least := int64(calls+20+calls/10), int64(calls+20+(calls-callers)/10); attempts < least || attempts > most {
 						t.Errorf("%d attempts for %d calls, want %d to %d", attempts, calls, least, most)
 					}
@@ -89,7 +89,7 @@ func TestZeroBudgetIsUnbounded(t *testing.T) {
 	})
 }
 
-// A bucket that time fills holds no more than it may, however long it was left alone.
+// A bucket that fills with time never holds more than its burst.
 func TestBudgetPerSecond(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -109,7 +109,7 @@ func TestBudgetPerSecond(t *testing.T) {
 	})
 }
 
-// Calls that need no repetition save for those that do, and a call's own share counts.
+// Calls without repetitions save tokens for others, and a call's own share counts.
 func TestBudgetIsFilledByCalls(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -136,7 +136,8 @@ func TestBudgetIsFilledByCalls(t *testing.T) {
 	})
 }
 
-// Replicas that hang cost no more than the budget either, though each call is hedged and repeated.
+// The budget also bounds the attempts at replicas that hang, although each call is hedged and
+// repeated.
 func TestBudgetBoundsHedgesInAnOutage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const calls = 400
@@ -182,7 +183,7 @@ func TestHedgesDrawOnTheBudget(t *testing.T) {
 		if s := conn.Statistics(); s.Hedges != 3 || s.Denied != 7 {
 			t.Errorf("%d hedges and %d denied, want 3 and 7", s.Hedges, s.Denied)
 		}
-		// Nothing is left for a repetition either.
+		// No token is left for a repetition either.
 		synctest.Wait()
 		c.unavailable()
 		if attempts, err := call(t.Context(), conn); len(attempts) != 1 || reason(err) != failover.ReasonBudgetSpent {

@@ -21,8 +21,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// checkCause fails the test unless the call's error says why there was no replica, for people and
-// for errors.As.
+// checkCause fails the test unless the text of the error has the words, and errors.As finds the
+// cause.
 func checkCause(t *testing.T, err error, code codes.Code, cause any, words string) {
 	t.Helper()
 	if status.Code(err) != code {
@@ -33,7 +33,7 @@ func checkCause(t *testing.T, err error, code codes.Code, cause any, words strin
 	}
 }
 
-// However a call ends that found no replica, its error says what is wrong with each.
+// The error of a call that found no replica names the cause for each, however the call ends.
 func TestRootCause(t *testing.T) {
 	waits := failover.Policy{WhenDown: failover.WhenDownWait}
 	for _, tc := range []struct {
@@ -82,8 +82,8 @@ func TestRootCause(t *testing.T) {
 	}
 }
 
-// What the resolver says reaches the caller who waits for it, and who does not; one who waits sits
-// it out.
+// The resolver's error reaches the caller, whether or not the call waits. A call that waits
+// survives the error.
 func TestRootCauseOfTheResolver(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -105,7 +105,7 @@ func TestRootCauseOfTheResolver(t *testing.T) {
 					conn := c.client(t, "test:///x", tc.policy, grpc.WithResolvers(m))
 					conn.Connect()
 					synctest.Wait()
-					if known { // that the target names nothing
+					if known { // that the target resolves to nothing
 						m.UpdateState(resolver.State{})
 					}
 					m.CC().ReportError(errors.New("no such host"))
@@ -130,8 +130,8 @@ func TestRootCauseOfTheResolver(t *testing.T) {
 	}
 }
 
-// The last dial's error is in the event and in the statistics, until there is a connection.
-func TestDialErrorIsTold(t *testing.T) {
+// Events and statistics have the last dial's error, until there is a connection.
+func TestDialErrorIsReported(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
@@ -143,7 +143,7 @@ func TestDialErrorIsTold(t *testing.T) {
 		}})
 		call(t.Context(), conn)
 		if len(told) != 1 || !errors.Is(told["b:1"], syscall.ECONNREFUSED) {
-			t.Errorf("told %v, want that b refused", told)
+			t.Errorf("got events %v, want that b refused", told)
 		}
 		if r := conn.Statistics().Replicas; r[0].Err != nil || !errors.Is(r[1].Err, syscall.ECONNREFUSED) {
 			t.Errorf("got %+v, want that b refused", r)
@@ -156,7 +156,7 @@ func TestDialErrorIsTold(t *testing.T) {
 	})
 }
 
-// The deadline of a dial is not the caller's.
+// A dial's deadline is not mistaken for the caller's.
 func TestDialDeadlineIsNotTheCallers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -169,8 +169,7 @@ func TestDialDeadlineIsNotTheCallers(t *testing.T) {
 	})
 }
 
-// grpc.WaitForReady(true) makes a call wait, as the policy would, and false leaves it to the
-// policy.
+// grpc.WaitForReady(true) makes a call wait, and false leaves the decision to the policy.
 func TestWaitForReady(t *testing.T) {
 	for _, tc := range []struct {
 		name     string

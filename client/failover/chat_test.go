@@ -21,8 +21,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// When more has been sent than is kept, a stream that the client sends on is the replica's for
-// good, which proves nothing.
+// A client-streaming call that has sent more than is kept is committed to its replica. That is no
+// evidence for the replica.
 func TestChatIsCommittedByWhatWasSent(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{upload, chat} {
 		t.Run(fmt.Sprintf("server streams %v", desc.ServerStreams), func(t *testing.T) {
@@ -59,13 +59,13 @@ func TestChatIsCommittedByWhatWasSent(t *testing.T) {
 	}
 }
 
-// Until the first message arrives, a stream that the client sends on goes on to another replica,
-// which gets all that was sent.
-func TestChatGoesOn(t *testing.T) {
+// Until the first message arrives, a client-streaming call fails over to another replica, which
+// gets everything that was sent.
+func TestChatFailsOver(t *testing.T) {
 	type step struct {
 		name string
 		ill  func(*replica, *testing.T)
-		all  bool // for methods that are not idempotent too
+		all  bool // also for methods that are not idempotent
 	}
 	before := func(r *replica, _ *testing.T) { r.other = fails(codes.Unavailable) }
 	after := func(r *replica, _ *testing.T) {
@@ -138,7 +138,7 @@ func repeats(stream grpc.ServerStream) error {
 	}
 }
 
-// Where no attempt is left, sending ends with EOF, as gRPC has it, and receiving says why.
+// If no attempt is left, sending returns io.EOF, as in gRPC, and receiving returns the reason.
 func TestChatThatNoReplicaTakes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -163,8 +163,8 @@ func TestChatThatNoReplicaTakes(t *testing.T) {
 	})
 }
 
-// A message of the replica's is never lost to a caller who is still sending.
-func TestChatKeepsWhatTheReplicaSaidBeforeItFailed(t *testing.T) {
+// A caller that is still sending does not lose a message that the replica has sent.
+func TestChatKeepsMessagesBeforeFailure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other = func(stream grpc.ServerStream) error {
@@ -186,7 +186,7 @@ func TestChatKeepsWhatTheReplicaSaidBeforeItFailed(t *testing.T) {
 	})
 }
 
-// An error of the client's own ends the call.
+// An error on the client side ends the call.
 func TestChatWithAMessageTooLarge(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -209,8 +209,8 @@ func TestChatWithAMessageTooLarge(t *testing.T) {
 	})
 }
 
-// Chats at replicas that fail at any moment: whichever completes one has had each message once, in
-// order.
+// Chats at replicas that fail at any moment: the replica that completes one has received each
+// message once, in order.
 func TestChatsAtReplicasThatFail(t *testing.T) {
 	const words = 20
 	c := newCluster(t, 3)
@@ -276,8 +276,8 @@ func TestChatWaitsForAConnectionUntilTheTimeout(t *testing.T) {
 	})
 }
 
-// Sending and receiving at a time, on many streams at a time.
-func TestChatsSendAndReceiveAtATime(t *testing.T) {
+// Many streams send and receive concurrently.
+func TestChatsSendAndReceiveConcurrently(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
 	for _, r := range c {
@@ -321,7 +321,7 @@ func TestChatsSendAndReceiveAtATime(t *testing.T) {
 	chats.Wait()
 }
 
-// The sender of a chat is told that the replica is gone before the receiver looks.
+// The sender of a chat learns that the replica is gone before the receiver does.
 func TestChatEndsForItsSender(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -339,7 +339,7 @@ func TestChatEndsForItsSender(t *testing.T) {
 			t.Errorf("receiving: got %v, want Unavailable", err)
 		}
 		if len(finished) != 1 || status.Code(finished[0]) != codes.Unavailable {
-			t.Errorf("OnFinish was told %v, want once Unavailable", finished)
+			t.Errorf("OnFinish got %v, want Unavailable once", finished)
 		}
 	})
 }

@@ -29,7 +29,7 @@ func TestIdleConnectionComesBack(t *testing.T) {
 	})
 }
 
-// A pause longer than the idle timeout: the replicas that the call knows are gone and there again.
+// During a pause longer than the idle timeout, the replicas of the call disappear and come back.
 func TestIdleInTheMiddleOfACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -43,7 +43,7 @@ func TestIdleInTheMiddleOfACall(t *testing.T) {
 	})
 }
 
-// Wherever a call waits, it ends when the connection is closed.
+// A call ends when the connection is closed, whatever it is waiting for.
 func TestClosedConnectionEndsACall(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -61,7 +61,7 @@ func TestClosedConnectionEndsACall(t *testing.T) {
 				tc.connect(conn)
 				start := time.Now()
 				time.AfterFunc(time.Second, func() { conn.Close() })
-				for range 2 { // once closed under the call, once before it
+				for range 2 { // closed once during the call, once before it
 					if _, err := call(t.Context(), conn); status.Code(err) != codes.Canceled {
 						t.Errorf("got %v, want Canceled", err)
 					}
@@ -74,8 +74,8 @@ func TestClosedConnectionEndsACall(t *testing.T) {
 	}
 }
 
-// The connection as a whole is as well as the best of its replicas.
-func TestConnectionStateIsTheBestReplicas(t *testing.T) {
+// The state of the connection is the best state of its replicas.
+func TestConnectionStateIsThatOfBestReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{})
@@ -90,8 +90,8 @@ func TestConnectionStateIsTheBestReplicas(t *testing.T) {
 	})
 }
 
-// A connection that ends is replaced at once, while there is something to connect to, and dials
-// that fail are not told each.
+// A lost connection is replaced at once if something is listening. Repeated dial failures are one
+// event.
 func TestEventsOfAReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -102,7 +102,7 @@ func TestEventsOfAReplica(t *testing.T) {
 		}})
 		time.Sleep(time.Second)
 		old := c[0].server
-		c[0].start() // the next incarnation listens before the last one's connections end
+		c[0].start() // the next incarnation listens before the connections of the last one end
 		old.Stop()
 		time.Sleep(time.Second)
 		c[0].crash()

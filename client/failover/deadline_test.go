@@ -20,13 +20,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// allowed notes how long each request may take, as its replica sees it.
+// allowed records the time that each request has left when it reaches its replica.
 type allowed struct {
 	mu   sync.Mutex
 	each []time.Duration
 }
 
-// by returns a handler that notes it and goes on to another.
+// by returns a handler that records it and calls another.
 func (a *allowed) by(next func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		d, ok := ctx.Deadline()
@@ -39,7 +39,8 @@ func (a *allowed) by(next func(context.Context) error) func(context.Context) err
 	}
 }
 
-// train makes the client know how long the method takes at replicas that are well: no time at all.
+// train makes enough calls for the client to learn the latency of the method, which is zero at
+// healthy replicas.
 func train(t *testing.T, conn *failover.Client) {
 	t.Helper()
 	for range 100 {
@@ -49,8 +50,8 @@ func train(t *testing.T, conn *failover.Client) {
 	}
 }
 
-// Replicas that all hang: each is asked when the one before it has had its share of the time, and
-// none is given up before the caller's deadline, or Timeout.
+// If all replicas hang, the call goes on to the next when the share of the last is over, and no
+// attempt is given up before the caller's deadline or Timeout.
 func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 	const ms = time.Millisecond
 	no := map[string]bool{"/": false}
@@ -58,7 +59,7 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 		name     string
 		policy   failover.Policy
 		deadline time.Duration
-		want     []time.Duration // what each attempt got
+		want     []time.Duration // deadline of each attempt
 		took     time.Duration
 		reason   failover.Reason
 	}{
@@ -99,7 +100,7 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 					t.Fatalf("the replicas saw %v, the caller %q, want %v", got.each, path(attempts), tc.want)
 				}
 				for i, want := range tc.want {
-					if d := got.each[i] - want; d < 0 || d > time.Microsecond { // as the request's header rounds it
+					if d := got.each[i] - want; d < 0 || d > time.Microsecond { // the request's header rounds it
 						t.Errorf("the replicas were given %v, want %v", got.each, tc.want)
 					}
 				}
@@ -108,8 +109,7 @@ func TestTimeIsDividedAmongTheReplicas(t *testing.T) {
 	}
 }
 
-// Nothing is tried for a caller who has no time left, and it is the caller's deadline that the
-// error names.
+// A call without any time left makes no attempt, and its error is that of the caller's deadline.
 func TestNoAttemptAfterTheDeadline(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -128,8 +128,8 @@ func TestNoAttemptAfterTheDeadline(t *testing.T) {
 	})
 }
 
-// A call that has a least timeout but no time for it says so, with the numbers.
-func TestErrorNamesTheLeastTimeout(t *testing.T) {
+// The error of a call with less time left than MinTimeout names both.
+func TestErrorNamesMinTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		conn := newCluster(t, 1).connect(t, failover.Policy{MinTimeout: time.Second})
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -144,8 +144,8 @@ func TestErrorNamesTheLeastTimeout(t *testing.T) {
 	})
 }
 
-// A call that lifts the attempts' deadline has not said that shorter ones are worth making.
-func TestNoTimeoutKeepsTheLeast(t *testing.T) {
+// A call option that removes Timeout leaves MinTimeout in force.
+func TestZeroTimeoutKeepsMinTimeout(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var got allowed
@@ -172,7 +172,7 @@ func TestNoTimeoutKeepsTheLeast(t *testing.T) {
 	})
 }
 
-// trial is a call of random shape at replicas of random ailments.
+// trial is a random call at replicas with random illnesses.
 type trial struct {
 	policy   failover.Policy
 	deadline time.Duration
@@ -184,11 +184,11 @@ type ailment int
 const (
 	well ailment = iota
 	hanging
-	stopped // hangs on even after the deadline
+	stopped // hangs even after the deadline
 	slow
 	failing
 	refuses
-	silent // neither takes a connection nor refuses it
+	silent // neither accepts connections nor refuses them
 	ailments
 )
 
@@ -218,7 +218,7 @@ func newTrial(r *rand.Rand) trial {
 	return x
 }
 
-// afflict makes the cluster as ill as the trial says.
+// afflict gives the replicas the illnesses of the trial.
 func (x trial) afflict(c cluster, stop <-chan struct{}) {
 	for i, r := range c {
 		switch x.ails[i] {
@@ -244,7 +244,7 @@ func (x trial) afflict(c cluster, stop <-chan struct{}) {
 	}
 }
 
-// dialer leaves the dials of those that are silent without an answer.
+// dialer is a dialer whose dials of silent replicas never end.
 func (x trial) dialer(c cluster) grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 		i := int(addr[0] - 'a')
@@ -256,8 +256,7 @@ func (x trial) dialer(c cluster) grpc.DialOption {
 	})
 }
 
-// Calls of all shapes, and streams until their first message, keep both deadlines at replicas of
-// all ailments.
+// Calls, and streams until their first message, keep both deadlines at replicas with any illness.
 func TestTwoDeadlines(t *testing.T) {
 	for seed := range uint64(times(40)) {
 		x := newTrial(rand.New(rand.NewPCG(seed, 4)))
@@ -286,7 +285,7 @@ func TestTwoDeadlines(t *testing.T) {
 	}
 }
 
-// judge tells what is wrong with the way that a call went; nothing, if it is empty.
+// judge returns what was wrong with the course of a call, or nothing.
 func (x trial) judge(start, end time.Time, attempts []failover.Attempt, err error) string {
 	deadline, least := start.Add(x.deadline), max(x.policy.MinTimeout, 1)
 	if end.After(deadline) {
@@ -316,8 +315,8 @@ func (x trial) judge(start, end time.Time, attempts []failover.Attempt, err erro
 	return x.judgeEnd(deadline.Sub(end), attempts, err)
 }
 
-// share is what an attempt at a replica that had not been tried is given of the time that is left,
-// when so many others had been.
+// share returns the share of the remaining time for an attempt at a new replica when so many others
+// have been tried.
 func (x trial) share(left time.Duration, tried int, sent bool) time.Duration {
 	d := left
 	if !sent {
@@ -329,12 +328,12 @@ func (x trial) share(left time.Duration, tried int, sent bool) time.Duration {
 	return d
 }
 
-// unanswering reports whether a replica may keep a call for all its time.
+// unanswering reports whether a replica may keep a call until its deadline.
 func (x trial) unanswering() bool {
 	return slices.ContainsFunc(x.ails, func(a ailment) bool { return a == hanging || a == stopped || a == slow })
 }
 
-// judgeEnd tells what is wrong with the end of a call.
+// judgeEnd returns what was wrong with the end of a call, or nothing.
 func (x trial) judgeEnd(left time.Duration, attempts []failover.Attempt, err error) string {
 	all := map[string]int{}
 	for _, a := range attempts {

@@ -15,8 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// However long a replica was down, calls have it back within one gap between dials of its listening
-// again.
+// However long a replica was down, it is used within one dial gap of listening again.
 func TestReplicaIsBackAtOnce(t *testing.T) {
 	for _, down := range []time.Duration{500 * time.Millisecond, 3 * time.Second, 30 * time.Second} {
 		t.Run(down.String(), func(t *testing.T) {
@@ -42,7 +41,7 @@ func TestReplicaIsBackAtOnce(t *testing.T) {
 	}
 }
 
-// callFor makes calls for a time, with a wait between them.
+// callFor makes calls for the given time, with a pause between them.
 func callFor(t *testing.T, conn grpc.ClientConnInterface, d, wait time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(wait) {
@@ -52,8 +51,8 @@ func callFor(t *testing.T, conn grpc.ClientConnInterface, d, wait time.Duration)
 	}
 }
 
-// Without calls a replica that is down is left alone, and yet the first call after a long silence
-// finds it well.
+// Without calls a replica that is down is rarely dialed, and yet the first call after a long
+// silence uses it once it is back.
 func TestSilenceThenOneCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -75,8 +74,8 @@ func TestSilenceThenOneCall(t *testing.T) {
 	})
 }
 
-// A server that accepts connections and hangs up does not make the client spin.
-func TestHangingUpIsNoHotLoop(t *testing.T) {
+// A server that accepts connections and closes them does not make the client spin.
+func TestBrokenConnectionsCauseNoHotLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{})
@@ -96,8 +95,7 @@ func TestHangingUpIsNoHotLoop(t *testing.T) {
 	})
 }
 
-// Calls that another replica serves bring back one that is down as well, after a silence in which
-// it was left alone.
+// After a silence, calls that another replica serves also bring back the one that was down.
 func TestCallsElsewhereBringAReplicaBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -120,7 +118,7 @@ func TestCallsElsewhereBringAReplicaBack(t *testing.T) {
 	})
 }
 
-// dialTimes is a dialer that notes when each dial of the cluster began.
+// dialTimes is a dialer that records when each dial began.
 func (c cluster) dialTimes(times *[]time.Time) grpc.DialOption {
 	var mu sync.Mutex
 	return grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
@@ -131,8 +129,8 @@ func (c cluster) dialTimes(times *[]time.Time) grpc.DialOption {
 	})
 }
 
-// However many calls there are, a replica that is down is dialed every 25 ms, give or take 5. The
-// wish of one call is served with jitter, so that clients do not dial in step.
+// However many calls there are, a replica that is down is dialed every 20 to 30 ms. The gaps are
+// jittered, so that clients do not dial in step.
 func TestGapsBetweenDials(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -140,7 +138,7 @@ func TestGapsBetweenDials(t *testing.T) {
 		gaps  int           // of different lengths, at least
 	}{
 		{"one call", time.Second, 10},
-		{"many calls", time.Millisecond, 1}, // each wants a dial as soon as one is allowed
+		{"many calls", time.Millisecond, 1}, // each dials as soon as it may
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -171,8 +169,8 @@ func TestGapsBetweenDials(t *testing.T) {
 	}
 }
 
-// All calls that find a replica's state out of date wait for one dial.
-func TestACrowdOfCallsDialsOnce(t *testing.T) {
+// Concurrent calls that find a replica's state out of date wait for the same dial.
+func TestConcurrentCallsDialOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
@@ -200,7 +198,7 @@ func TestACrowdOfCallsDialsOnce(t *testing.T) {
 
 // Connect alone, without a call, dials a replica that is down, at once and then as often as a call
 // would.
-func TestConnectIsAWishForTheReplicas(t *testing.T) {
+func TestConnectCountsAsCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
@@ -208,7 +206,7 @@ func TestConnectIsAWishForTheReplicas(t *testing.T) {
 		time.Sleep(long)
 		before := int64(-1)
 		for ; before != c[0].dials.Load(); time.Sleep(50 * time.Millisecond) {
-			before = c[0].dials.Load() // the last dial may have been a moment ago
+			before = c[0].dials.Load() // the last dial may have been recent
 		}
 		conn.Connect()
 		synctest.Wait()
@@ -238,13 +236,12 @@ func TestConnectInALoopIsNoHotLoop(t *testing.T) {
 	})
 }
 
-// Where nobody calls, a server that accepts connections and hangs up is dialed once a second, not
-// once a gap.
-func TestHangingUpWithoutCallsIsDialedAtLeisure(t *testing.T) {
+// Without calls, a server that accepts connections and closes them is dialed once a second.
+func TestBrokenConnectionsWithoutCalls(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.connect(t, failover.Policy{})
-		time.Sleep(10 * time.Second) // until the wish that Connect was is forgotten
+		time.Sleep(10 * time.Second) // until Connect no longer counts
 		before := c[0].dials.Load()
 		for range 200 {
 			time.Sleep(50 * time.Millisecond)

@@ -26,7 +26,7 @@ func repeatable(p failover.Policy) failover.Policy {
 	return p
 }
 
-// asked is the resolver of targets such as asked:///abc, and notes when it is asked to resolve
+// asked is a resolver for targets such as asked:///abc. It records when it is asked to resolve
 // again.
 type asked struct {
 	mu    sync.Mutex
@@ -52,7 +52,7 @@ func (a *asked) ResolveNow(resolver.ResolveNowOptions) {
 
 func (*asked) Close() {}
 
-// since returns how long after then the resolver was asked, each time, and forgets it.
+// since returns the times at which the resolver was asked, relative to then, and clears them.
 func (a *asked) since(then time.Time) []time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,8 +66,8 @@ func (a *asked) since(then time.Time) []time.Duration {
 	return after
 }
 
-// A lost replica makes the connection ask its resolver, at once. Later it asks at most once a
-// second, however often the replicas that are down are dialed, and however many they are.
+// When a replica is lost, the resolver is asked at once. After that it is asked at most once a
+// second, however many replicas are down and however often they are dialed.
 func TestResolverIsAskedWhenAReplicaIsLost(t *testing.T) {
 	const downtime = 10 * time.Second
 	for _, tc := range []struct {
@@ -108,9 +108,9 @@ func TestResolverIsAskedWhenAReplicaIsLost(t *testing.T) {
 	}
 }
 
-// However long all replicas were down, a call is served within one gap between dials of their
-// listening again.
-func TestBackInOneGap(t *testing.T) {
+// However long all replicas were down, a call is served within one dial gap of their listening
+// again.
+func TestAllReplicasAreBackWithinOneDialGap(t *testing.T) {
 	const tick = 100 * time.Microsecond
 	for _, tc := range []struct {
 		down  time.Duration
@@ -144,7 +144,7 @@ func TestBackInOneGap(t *testing.T) {
 	}
 }
 
-// callers makes calls by 16 goroutines until it is stopped. None may fail.
+// callers makes calls in 16 goroutines until it is stopped. None may fail.
 func callers(t *testing.T, conn grpc.ClientConnInterface, each func([]failover.Attempt)) (stop func()) {
 	t.Helper()
 	var calls, failed atomic.Int64
@@ -173,9 +173,9 @@ func callers(t *testing.T, conn grpc.ClientConnInterface, each func([]failover.A
 	return stop
 }
 
-// Under calls, replicas come and go in any number and order, sometimes all at once. No call fails;
-// a replica that leaves finishes what it was sent; each that the last change names is called in the
-// end.
+// Replicas come and go in any number and order while calls are made, sometimes all at once. No call
+// fails, a replica that leaves finishes its requests, and every replica of the last update is
+// called in the end.
 func TestScalingLosesNoCall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const names = "abcdef"
@@ -218,8 +218,8 @@ func TestScalingLosesNoCall(t *testing.T) {
 	})
 }
 
-// All replicas are replaced by others while a call is at one: there the call ends well, or goes on
-// among the new ones.
+// All replicas are replaced during an attempt: the call succeeds there or fails over to the new
+// ones.
 func TestReplicasReplacedDuringACall(t *testing.T) {
 	for _, tc := range []struct {
 		ends codes.Code
@@ -255,7 +255,7 @@ func TestReplicasReplacedDuringACall(t *testing.T) {
 	}
 }
 
-// A replica that leaves while a call waits for its connection sends the call on.
+// If a replica leaves while a call waits for its connection, the call fails over.
 func TestReplicaLeavesWhileItIsDialed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -276,7 +276,7 @@ func TestReplicaLeavesWhileItIsDialed(t *testing.T) {
 	})
 }
 
-// The addresses of one host make one replica, where the option says so.
+// With SameHost, the addresses of one host form one replica.
 func TestSameHost(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)

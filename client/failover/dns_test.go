@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/resolver/dns"
 )
 
-// nameserver is a DNS server (RFC 1035) that has the same addresses for any name.
+// nameserver is a DNS server (RFC 1035) that returns the same addresses for any name.
 type nameserver struct {
 	conn net.PacketConn
 	mu   sync.Mutex
@@ -58,7 +58,7 @@ func (s *nameserver) serve() {
 	}
 }
 
-// answer returns the reply to a query of one question; nil to anything else.
+// answer returns the reply to a query with one question, or nil for anything else.
 func (s *nameserver) answer(query []byte) []byte {
 	const header = 12
 	if len(query) < header {
@@ -76,7 +76,7 @@ func (s *nameserver) answer(query []byte) []byte {
 		ips = nil // the question is not for IPv4 addresses
 	}
 	reply := append([]byte{}, query[:2]...)
-	reply = append(reply, 0x81, 0x80, 0, 1, 0, byte(len(ips)), 0, 0, 0, 0) // a good answer; one question, so many records
+	reply = append(reply, 0x81, 0x80, 0, 1, 0, byte(len(ips)), 0, 0, 0, 0) // no error; one question, len(ips) records
 	reply = append(reply, query[header:end]...)
 	for _, ip := range ips {
 		reply = append(reply, 0xc0, header, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4) // the question's name; A, IN, a TTL of 0, 4 bytes
@@ -85,7 +85,7 @@ func (s *nameserver) answer(query []byte) []byte {
 	return reply
 }
 
-// breakable is a listener that can break the connections it has taken.
+// breakable is a listener that can break the connections it has accepted.
 type breakable struct {
 	net.Listener
 	mu    sync.Mutex
@@ -102,8 +102,7 @@ func (l *breakable) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// breakAll breaks the connections. New ones are taken all the while, so that nobody else gets the
-// port.
+// breakAll breaks the connections. The listener stays open, so that no other process gets the port.
 func (l *breakable) breakAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,7 +112,7 @@ func (l *breakable) breakAll() {
 	l.conns = nil
 }
 
-// loopbacks is servers of one port at 127.0.0.1, 127.0.0.2 and so on.
+// loopbacks are servers on the same port at 127.0.0.1, 127.0.0.2 and so on.
 type loopbacks struct {
 	port      int
 	hosts     []*replica
@@ -123,7 +122,7 @@ type loopbacks struct {
 func (l *loopbacks) ip(i int) net.IP   { return net.IPv4(127, 0, 0, byte(i+1)) }
 func (l *loopbacks) addr(i int) string { return net.JoinHostPort(l.ip(i).String(), fmt.Sprint(l.port)) }
 
-// newLoopbacks starts n servers at a port that is free for all, and no client's own.
+// newLoopbacks starts n servers on a port that is free at all addresses.
 func newLoopbacks(t *testing.T, n int) *loopbacks {
 	t.Helper()
 	var l *loopbacks
@@ -140,7 +139,7 @@ func newLoopbacks(t *testing.T, n int) *loopbacks {
 	return l
 }
 
-// listenAtOnePort returns nil where somebody has the port.
+// listenAtOnePort returns nil if the port is in use.
 func listenAtOnePort(t *testing.T, n, port int) *loopbacks {
 	t.Helper()
 	l := &loopbacks{port: port}
@@ -160,7 +159,7 @@ func listenAtOnePort(t *testing.T, n, port int) *loopbacks {
 	return l
 }
 
-// history is the events of a connection.
+// history records the events of a connection.
 type history struct {
 	t      *testing.T
 	events chan failover.ReplicaEvent
@@ -171,7 +170,7 @@ func newHistory(t *testing.T) *history {
 	return &history{t, make(chan failover.ReplicaEvent, 100), map[failover.ReplicaEvent]int{}}
 }
 
-// await returns when the event has come so many times in all.
+// await returns when the event has occurred so many times in total.
 func (h *history) await(addr string, state failover.ReplicaState, times int) {
 	h.t.Helper()
 	timeout := time.After(5 * time.Minute) // which only a hang can reach
@@ -185,12 +184,12 @@ func (h *history) await(addr string, state failover.ReplicaState, times int) {
 	}
 }
 
-// The loss of any connection makes gRPC look the name up again. So a new record is called, and one
-// that is gone is left, without a call lost, nor an attempt at the replica that left.
+// The loss of any connection makes gRPC resolve the name again. A new record is then called and a
+// removed one is not, and neither a call nor an attempt is lost at the replica that left.
 func TestDNSRecordsComeAndGo(t *testing.T) {
 	t.Parallel()
 	dns.SetMinResolutionInterval(10 * time.Millisecond)
-	t.Cleanup(func() { dns.SetMinResolutionInterval(30 * time.Second) }) // gRPC's own
+	t.Cleanup(func() { dns.SetMinResolutionInterval(30 * time.Second) }) // gRPC's default
 	l, h := newLoopbacks(t, 3), newHistory(t)
 	for _, r := range l.hosts {
 		r.handle = sleep(10 * ms)

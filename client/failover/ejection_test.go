@@ -25,10 +25,9 @@ func (g gate) pass(ctx context.Context) error {
 	}
 }
 
-// A process that is stopped hangs, and its health service with it. It costs three slow calls. Then
-// it is asked for its health, and no call is lost to it any more; it is back in the very instant
-// that it goes on.
-func TestReplicaThatHangsIsLeftOut(t *testing.T) {
+// A stopped process hangs, including its health service. It costs three slow calls; after that it
+// is probed, and no further call is lost. It is used again in the instant in which it continues.
+func TestHungReplicaIsEjected(t *testing.T) {
 	for _, stopped := range []time.Duration{100 * time.Millisecond, 3 * time.Second, 9 * time.Second} {
 		t.Run(stopped.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -46,7 +45,7 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 				synctest.Wait()
 				probes := int64(stopped/(500*time.Millisecond)) + 1
 				if n := c[0].served.Load(); n != probes {
-					t.Errorf("asked for its health %d times in %v, want every 500ms: %d", n, stopped, probes)
+					t.Errorf("%d probes in %v, want one every 500ms: %d", n, stopped, probes)
 				}
 				if r := conn.Statistics().Replicas[0]; !r.Ejected || !r.Ready || r.InFlight != 0 {
 					t.Errorf("while it hangs: %+v, want it ready and ejected, with nothing in flight", r)
@@ -58,21 +57,21 @@ func TestReplicaThatHangsIsLeftOut(t *testing.T) {
 					t.Errorf("%d ejections, want 1", n)
 				}
 				if n := c[1].served.Load() + c[2].served.Load(); n != 0 {
-					t.Errorf("the others were asked for their health %d times, want never", n)
+					t.Errorf("%d probes of the others, want none", n)
 				}
 				asked := c[0].served.Load()
 				time.Sleep(long)
 				if n := c[0].served.Load() - asked; n != 0 {
-					t.Errorf("asked %d times after it was taken back, want never", n)
+					t.Errorf("%d probes after it was reinstated, want none", n)
 				}
 			})
 		})
 	}
 }
 
-// A replica whose health is fine, and that fails every call, is tried ever more rarely: after 0.5,
-// 1, 2, … 32 s.
-func TestReplicaThatKeepsFailingIsTriedEverMoreRarely(t *testing.T) {
+// A replica that reports that it is healthy but fails every call is tried ever more rarely: after
+// 0.5, 1, 2, … 32 s.
+func TestTrialsOfFailingReplicaBackOff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[0].does(answer(codes.Unavailable))
@@ -100,9 +99,8 @@ func TestReplicaThatKeepsFailingIsTriedEverMoreRarely(t *testing.T) {
 	})
 }
 
-// Where all fail, they are used as if none were left out. Where all hang, there is nothing to be
-// said against any of them.
-func TestNeverAreAllLeftOut(t *testing.T) {
+// If all replicas fail, they are used as if none were ejected. If all hang, none is ejected.
+func TestAllReplicasFailOrHang(t *testing.T) {
 	all := failover.Ejection{After: 3, MaxShare: 1}
 	for _, tc := range []struct {
 		name   string
@@ -132,10 +130,10 @@ func TestNeverAreAllLeftOut(t *testing.T) {
 				}
 				for _, r := range conn.Statistics().Replicas {
 					if r.Ejected != tc.fail {
-						t.Errorf("that %s is left out is %v, want %v", r.Replica, r.Ejected, tc.fail)
+						t.Errorf("%s: ejected is %v, want %v", r.Replica, r.Ejected, tc.fail)
 					}
 				}
-				works[1].does(nil) // its health says still that it is not well: a success is proof enough
+				works[1].does(nil) // its health service still reports a problem, but a success suffices
 				do(t.Context(), conn)
 				wantPath(t, conn, "b:1 ok sent")
 			})
@@ -143,11 +141,11 @@ func TestNeverAreAllLeftOut(t *testing.T) {
 	}
 }
 
-// A new connection may be a new process. It is on trial: one failure is enough.
-func TestNewConnectionTakesTheReplicaBack(t *testing.T) {
+// A new connection may be a new process. It is on trial: one failure suffices for an ejection.
+func TestNewConnectionReinstatesReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
-		c[0].handle = hang // so that no probe takes it back
+		c[0].handle = hang // so that no probe reinstates it
 		conn := c.connect(t, failover.Policy{})
 		leaveOut(t, conn, works[0])
 		c[0].restart()
@@ -173,12 +171,12 @@ func TestEjectionCanBeTurnedOff(t *testing.T) {
 			wantPath(t, conn, "a:1 timeout sent, b:1 ok sent")
 		}
 		if n := c[0].served.Load(); n != 0 {
-			t.Errorf("asked for its health %d times, want never", n)
+			t.Errorf("%d probes, want none", n)
 		}
 	})
 }
 
-// A failure after every second success leaves none out.
+// A failure after every second success ejects no replica.
 func TestOnlyFailuresInARowCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -187,7 +185,7 @@ func TestOnlyFailuresInARowCount(t *testing.T) {
 			works[0].does(answer(codes.Unavailable))
 			wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
 			wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
-			works[0].does(answer(codes.NotFound)) // an answer, if not a success
+			works[0].does(answer(codes.NotFound)) // an answer, though not a success
 			if attempts, _ := do(t.Context(), conn); path(attempts) != "a:1 rejected sent" {
 				t.Errorf("got %q, want a:1 rejected sent", path(attempts))
 			}
@@ -198,7 +196,7 @@ func TestOnlyFailuresInARowCount(t *testing.T) {
 	})
 }
 
-// A request that never left says nothing of the replica, be it by its mistake.
+// A request that was never sent does not clear a replica.
 func TestMistakesOfTheCallerDoNotClearAReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -214,9 +212,8 @@ func TestMistakesOfTheCallerDoNotClearAReplica(t *testing.T) {
 	})
 }
 
-// Attempts that were on their way when the replica was left out, or taken back, say nothing of it
-// now.
-func TestStaleAttemptsAreNoNews(t *testing.T) {
+// Attempts that were in flight when the replica was ejected or reinstated do not count.
+func TestStaleAttemptsDoNotCount(t *testing.T) {
 	t.Run("failures", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c, works := newWork(t, 2)
@@ -227,7 +224,7 @@ func TestStaleAttemptsAreNoNews(t *testing.T) {
 				callers.Go(func() { wantPath(t, conn, "a:1 timeout sent, b:1 ok sent") })
 			}
 			time.Sleep(900 * time.Millisecond)
-			works[0].does(nil) // and its health is fine: three time-outs and an answer of b take it out, and it is back at once
+			works[0].does(nil) // it is healthy now: three timeouts and an answer of b eject it, and it is reinstated at once
 			callers.Wait()
 			if n := conn.Statistics().Ejections; n != 1 {
 				t.Errorf("%d ejections, want 1", n)

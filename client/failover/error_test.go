@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The one line that people see, word for word, and what servers pass on, which names no address. No
-// time is spent on a pause that would outlast the caller.
+// The error line, word for word, and the status message that servers pass on, which contains no
+// address. The call does not begin a pause that would outlast the caller.
 func TestErrorReadsAsOneLine(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -24,7 +24,7 @@ func TestErrorReadsAsOneLine(t *testing.T) {
 		start := time.Now()
 		_, err := call(ctx, conn)
 		if took := time.Since(start); took != 0 {
-			t.Errorf("took %v, want nothing", took)
+			t.Errorf("took %v, want no time", took)
 		}
 		const line = "grpc.health.v1.Health/Check failed after 2 attempts in 1 round: " +
 			"a:1 refused (unsent, 0s), b:1 refused (unsent, 0s): too little time left: dial tcp: connection refused"
@@ -38,7 +38,7 @@ func TestErrorReadsAsOneLine(t *testing.T) {
 	})
 }
 
-func TestErrorTellsMethodAndAttempts(t *testing.T) {
+func TestErrorHasMethodAndAttempts(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
@@ -50,7 +50,7 @@ func TestErrorTellsMethodAndAttempts(t *testing.T) {
 		if want := healthv1.Health_Check_FullMethodName; failed.Method != want {
 			t.Errorf("method %q, want %q", failed.Method, want)
 		}
-		// The network's own words, without the layers that gRPC wraps them in.
+		// The network's error text, without the layers that gRPC wraps around it.
 		a := failed.Attempts[0]
 		if want := "dial tcp: connection refused"; a.Err.Error() != want || a.Code() != codes.Unavailable {
 			t.Errorf("the refusal is %v and reads %q, want %v and %q", a.Code(), a.Err, codes.Unavailable, want)
@@ -79,8 +79,8 @@ func TestErrorKeepsTheStatusDetails(t *testing.T) {
 	})
 }
 
-// Who changes a trace does not change the error.
-func TestErrorAndTraceAreApart(t *testing.T) {
+// Changing a trace does not change the error.
+func TestErrorAndTraceAreIndependent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
@@ -104,7 +104,7 @@ func TestOutcomeNames(t *testing.T) {
 		t.Errorf("%d outcomes, want %d", n, len(want))
 	}
 	if got := failover.Outcome(7).String(); got != "failover.Outcome(7)" {
-		t.Errorf("one that is none reads %q, want failover.Outcome(7)", got)
+		t.Errorf("an invalid outcome reads %q, want failover.Outcome(7)", got)
 	}
 }
 

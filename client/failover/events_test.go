@@ -17,12 +17,12 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// hooks keeps what OnAttempt and OnCall are told.
+// hooks records what OnAttempt and OnCall receive.
 type hooks struct {
 	mu       sync.Mutex
 	attempts []failover.Attempt
 	calls    []failover.Call
-	foreign  int // of another method, or with another context than the caller's
+	foreign  int // with another method, or another context than the caller's
 }
 
 type callersKey struct{}
@@ -48,9 +48,8 @@ func (h *hooks) policy(p failover.Policy) failover.Policy {
 	return p
 }
 
-// OnAttempt is told of each attempt in turn, OnCall once of all of them, as Trace and the error
-// are.
-func TestHooksTellWhatTraceTells(t *testing.T) {
+// OnAttempt receives each attempt in turn, and OnCall all of them once, as Trace and the error do.
+func TestHooksAgreeWithTrace(t *testing.T) {
 	hedge := failover.Hedge{After: 50 * ms}
 	for _, tc := range []struct {
 		name    string
@@ -99,15 +98,15 @@ func TestHooksTellWhatTraceTells(t *testing.T) {
 				}
 				slices.SortStableFunc(h.attempts, func(a, b failover.Attempt) int { return a.Number - b.Number }) // a hedge may end first
 				if !slices.EqualFunc(h.attempts, trace, func(a, b failover.Attempt) bool { return reflect.DeepEqual(a, b) }) {
-					t.Errorf("OnAttempt was told\n     %+v\nwant %+v", h.attempts, trace)
+					t.Errorf("OnAttempt got\n     %+v\nwant %+v", h.attempts, trace)
 				}
 				if len(h.calls) != 1 || h.foreign != 0 {
-					t.Fatalf("OnCall was told of %d calls, %d times of another method or context, want one, and never", len(h.calls), h.foreign)
+					t.Fatalf("OnCall got %d calls, and hooks got another method or context %d times; want 1 and 0", len(h.calls), h.foreign)
 				}
 				got := h.calls[0]
 				if !reflect.DeepEqual(got.Attempts, trace) || got.Err != err || !got.Start.Equal(start) || got.Duration != took ||
 					(got.Waited-tc.waited).Abs() > 31*ms {
-					t.Errorf("OnCall was told %+v, want %+v, with %v after %v, of which %v waiting", got, trace, err, took, tc.waited)
+					t.Errorf("OnCall got %+v, want %+v, with %v after %v, of which %v waiting", got, trace, err, took, tc.waited)
 				}
 				if failed, ok := errors.AsType[*failover.Error](err); err != nil && (!ok || !reflect.DeepEqual(failed.Attempts, trace)) {
 					t.Errorf("the error has %+v, want %+v", err, trace)
@@ -122,15 +121,14 @@ func TestHooksTellWhatTraceTells(t *testing.T) {
 	}
 }
 
-// previous returns what the replica is told of earlier attempts, and the caller's own metadata.
+// previous returns the header with the number of earlier attempts, and the caller's own metadata.
 func previous(ctx context.Context) string {
 	md, _ := metadata.FromIncomingContext(ctx)
 	return strings.Join(append(md["grpc-previous-rpc-attempts"], md["own"]...), " ")
 }
 
-// A replica is told how many attempts went before, hedges among them; of the first attempt it is
-// told nothing.
-func TestReplicasAreToldOfEarlierAttempts(t *testing.T) {
+// The header has the number of earlier attempts, including hedges. The first attempt has no header.
+func TestPreviousAttemptsHeader(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		policy failover.Policy
@@ -163,7 +161,7 @@ func TestReplicasAreToldOfEarlierAttempts(t *testing.T) {
 				}
 				for i, want := range tc.want {
 					if got := told[c[i].addr]; got != want {
-						t.Errorf("%s was told %q, want %q", c[i].addr, got, want)
+						t.Errorf("%s got %q, want %q", c[i].addr, got, want)
 					}
 				}
 			})
@@ -177,7 +175,7 @@ func TestReplicasAreToldOfEarlierAttempts(t *testing.T) {
 				return stream.SendMsg(wrapperspb.String(previous(stream.Context())))
 			}
 			if got, _, err := fetch(t.Context(), c.connect(t, failover.Policy{})); got != "1" || err != nil {
-				t.Errorf("b was told %q, %v, want 1", got, err)
+				t.Errorf("b got %q, %v, want 1", got, err)
 			}
 		})
 	})

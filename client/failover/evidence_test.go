@@ -16,7 +16,7 @@ import (
 
 var orders = []failover.Order{failover.OrderFirst, failover.OrderRoundRobin, failover.OrderRandom, failover.OrderLeastInFlight, failover.OrderSticky}
 
-// doFor makes calls of that deadline and returns how many failed.
+// doFor makes calls with the given deadline and returns how many failed.
 func doFor(t *testing.T, conn *failover.Client, calls int, deadline time.Duration) (failed int) {
 	t.Helper()
 	for range calls {
@@ -29,9 +29,9 @@ func doFor(t *testing.T, conn *failover.Client, calls int, deadline time.Duratio
 	return failed
 }
 
-// A replica that hangs is noticed within a few calls though each has no longer than its caller's
-// deadline.
-func TestReplicaThatHangsBeyondTheCallersDeadlines(t *testing.T) {
+// A replica that hangs is ejected within a few calls, even if only their callers' deadlines end
+// them.
+func TestHungReplicaWithCallersDeadlines(t *testing.T) {
 	for _, order := range orders {
 		for _, tc := range []struct {
 			name   string
@@ -58,10 +58,10 @@ func TestReplicaThatHangsBeyondTheCallersDeadlines(t *testing.T) {
 						works[0].does(hang)
 						c[0].handle = hang
 						if failed := doFor(t, conn, 40, 300*ms); failed > tc.most {
-							t.Errorf("%d of 40 calls failed, want %d at most", failed, tc.most)
+							t.Errorf("%d of 40 calls failed, want at most %d", failed, tc.most)
 						}
 						if !conn.Statistics().Replicas[0].Ejected {
-							t.Error("it is not left out")
+							t.Error("it is not ejected")
 						}
 					})
 				})
@@ -70,9 +70,9 @@ func TestReplicaThatHangsBeyondTheCallersDeadlines(t *testing.T) {
 	}
 }
 
-// Replicas that are all slower than their callers have patience are not left out, nor are those
-// whose callers cancel.
-func TestImpatienceIsNoEvidence(t *testing.T) {
+// Replicas that are all slower than their callers' deadlines are not ejected, nor are those whose
+// callers cancel.
+func TestUniformlySlowReplicasAreNotEjected(t *testing.T) {
 	for _, order := range orders {
 		for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 			"by deadlines": func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -107,9 +107,8 @@ func TestImpatienceIsNoEvidence(t *testing.T) {
 	}
 }
 
-// With replicas that are all well, no call fails that would have been answered in time by the first
-// that it reached, and few take more than one request, whatever the distribution of the service
-// times and the deadline.
+// If all replicas are healthy, no call fails that the first replica would have answered in time,
+// and few make more than one request, whatever the deadline and the distribution of service times.
 func TestSharingTheTimeLosesNoCall(t *testing.T) {
 	distributions := map[string]func(*rand.Rand) time.Duration{
 		"constant":    func(*rand.Rand) time.Duration { return 500 * ms },
@@ -135,7 +134,7 @@ func TestSharingTheTimeLosesNoCall(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						c := newCluster(t, 3)
 						luck := rand.New(rand.NewPCG(1, 2))
-						var heavy atomic.Int64 // what the call on its way takes, wherever it goes
+						var heavy atomic.Int64 // service time of the current call at every replica
 						for _, r := range c {
 							r.handle = func(ctx context.Context) error { return takes(time.Duration(heavy.Load()), codes.OK)(ctx) }
 						}
@@ -160,7 +159,7 @@ func TestSharingTheTimeLosesNoCall(t *testing.T) {
 							requests += r.served.Load()
 						}
 						if requests > calls*12/10 {
-							t.Errorf("%d requests for %d calls, want 1.2 times as many at most", requests, calls)
+							t.Errorf("%d requests for %d calls, want at most 1.2 times as many", requests, calls)
 						}
 					})
 				})
@@ -169,9 +168,9 @@ func TestSharingTheTimeLosesNoCall(t *testing.T) {
 	}
 }
 
-// A replica that comes back and hangs costs one call at a time, whatever the order: the others go
-// elsewhere until it has answered.
-func TestComingBackToHang(t *testing.T) {
+// A replica that comes back and hangs costs one call at a time, whatever the order: the others
+// avoid it until it has answered.
+func TestReplicaComesBackAndHangs(t *testing.T) {
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -198,15 +197,15 @@ func TestComingBackToHang(t *testing.T) {
 				}
 				calls.Wait()
 				if n := failed.Load(); n > 1 {
-					t.Errorf("%d calls failed, want one at most", n)
+					t.Errorf("%d calls failed, want at most 1", n)
 				}
 			})
 		})
 	}
 }
 
-// Any answer of a live process but NOT_SERVING lets a call try it.
-func TestWhatAProbeFindsOut(t *testing.T) {
+// Any answer of a live process except NOT_SERVING puts it on trial.
+func TestProbeResults(t *testing.T) {
 	for _, tc := range []struct {
 		code codes.Code
 		back bool
@@ -233,8 +232,8 @@ func TestWhatAProbeFindsOut(t *testing.T) {
 	}
 }
 
-// A replica whose probes can never succeed is tried all the same, ever more rarely.
-func TestNoEjectionIsForEver(t *testing.T) {
+// A replica whose probes can never succeed is still tried, ever more rarely.
+func TestTrialWithoutHealthyProbe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = answer(codes.Unavailable)
@@ -258,8 +257,8 @@ func TestNoEjectionIsForEver(t *testing.T) {
 	})
 }
 
-// At most so many of the replicas are left out, so that the others can carry the load.
-func TestShareOfReplicasLeftOut(t *testing.T) {
+// Only a bounded share of the replicas is ejected, so that the others can carry the load.
+func TestMaxShare(t *testing.T) {
 	for _, tc := range []struct {
 		n, want int
 		share   float64
@@ -282,15 +281,16 @@ func TestShareOfReplicasLeftOut(t *testing.T) {
 					}
 				}
 				if out != tc.want {
-					t.Errorf("%d of %d are left out, want %d", out, tc.n, tc.want)
+					t.Errorf("%d of %d are ejected, want %d", out, tc.n, tc.want)
 				}
 			})
 		})
 	}
 }
 
-// Replicas that have no connection cannot carry the load, so that of two others one stays.
-func TestShareOfReplicasThatHaveAConnection(t *testing.T) {
+// Replicas without a connection cannot carry the load, so only one of the two others may be
+// ejected.
+func TestMaxShareCountsConnectedReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 4)
 		for i, w := range works[:2] {
@@ -303,13 +303,13 @@ func TestShareOfReplicasThatHaveAConnection(t *testing.T) {
 			do(t.Context(), conn)
 		}
 		if r := conn.Statistics().Replicas; !r[0].Ejected || r[1].Ejected {
-			t.Errorf("%+v, want the first left out and not the second", r)
+			t.Errorf("%+v, want only the first ejected", r)
 		}
 	})
 }
 
-// A replica that breaks the connection of each request, and accepts the next, is left out.
-func TestReplicaThatHangsUpIsLeftOut(t *testing.T) {
+// A replica that breaks the connection at each request, and accepts the next, is ejected.
+func TestReplicaThatBreaksConnectionsIsEjected(t *testing.T) {
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -324,7 +324,7 @@ func TestReplicaThatHangsUpIsLeftOut(t *testing.T) {
 					time.Sleep(100 * ms)
 				}
 				if failed > 6 {
-					t.Errorf("%d of 60 calls failed, want 6 at most", failed)
+					t.Errorf("%d of 60 calls failed, want at most 6", failed)
 				}
 			})
 		})
@@ -356,7 +356,7 @@ func TestLossesOfOneCrashCountOnce(t *testing.T) {
 	})
 }
 
-// A method that a replica has not implemented says nothing of its others.
+// An unimplemented method says nothing about the others of its replica.
 func TestMethodThatIsNotImplemented(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -371,8 +371,8 @@ func TestMethodThatIsNotImplemented(t *testing.T) {
 	})
 }
 
-// The calls that waited for a replica through an outage come to it in growing numbers.
-func TestWaitingCallsComeInARamp(t *testing.T) {
+// After an outage, the calls that waited for a replica reach it in growing numbers.
+func TestWaitingCallsAreRampedUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
 		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait})
@@ -393,7 +393,7 @@ func TestWaitingCallsComeInARamp(t *testing.T) {
 		time.Sleep(50 * ms) // until it has been dialed
 		synctest.Wait()
 		if n := works[0].now.Load(); n < 1 || n > 16 {
-			t.Errorf("%d calls at once, want 16 at most", n)
+			t.Errorf("%d calls at once, want at most 16", n)
 		}
 		calls.Wait()
 		if most := works[0].most.Load(); most < 200 {

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A call is made on an ordinary connection. Where it went is there for those who ask.
+// A call is made as on an ordinary connection. Trace shows where it went.
 func ExampleNewClient() {
 	addr, stop := serveExample()
 	defer stop()
@@ -39,8 +39,8 @@ func ExampleNewClient() {
 	// round 1 ok sent: true
 }
 
-// A call that failed tells every attempt. Nothing listens at these two addresses: refuse sees to
-// that.
+// The error of a failed call lists every attempt. The dialer refuse simulates that nothing listens
+// at the two addresses.
 func ExampleError() {
 	conn, err := failover.NewClient("static:///127.0.0.1:7101,127.0.0.1:7102", failover.Policy{Rounds: 2},
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(refuse))
@@ -64,7 +64,7 @@ func ExampleError() {
 	// round 2 127.0.0.1:7102 refused sent: false
 }
 
-// refuse is what dialing an address is like at which nothing listens.
+// refuse fails like a dial of an address at which nothing listens.
 func refuse(context.Context, string) (net.Conn, error) {
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
@@ -81,8 +81,8 @@ func serveExample() (addr string, stop func()) {
 	return lis.Addr().String(), server.Stop
 }
 
-// A policy for production: calls have deadlines, wait for a replica rather than fail, risk no more
-// attempts than the replicas' crashes allow, and do not add to an outage by repeating themselves.
+// A policy for production: calls have deadlines, wait for a replica rather than fail, adapt to
+// crashes of the replicas, and do not multiply the load of an outage.
 func ExamplePolicy() {
 	addr, stop := serveExample()
 	defer stop()
@@ -111,8 +111,8 @@ func ExamplePolicy() {
 	// calls 1 succeeded 1 hedges 0 limit 0
 }
 
-// A method that is not known to be idempotent is repeated only while it is unsent. What the policy
-// says of methods a call can say for itself.
+// A method that is not known to be idempotent is repeated only if it cannot have been executed. A
+// call option can declare one call idempotent.
 func ExampleWithIdempotent() {
 	addr, stop := serveExample()
 	defer stop()

@@ -23,7 +23,7 @@ var bubble = failover.Bubble
 
 var soak = flag.Bool("soak", false, "repeat ten times as often what is tried at random")
 
-// times is how often to repeat what is tried at random: n times, and ten times as often with -soak.
+// times returns how often to repeat a randomized test: n times, or ten times as often with -soak.
 func times(n int) int {
 	if *soak {
 		return 10 * n
@@ -32,22 +32,22 @@ func times(n int) int {
 }
 
 // replica is a real gRPC server in this process, reached through memory. It serves grpc.health.v1,
-// as the service that every user of gRPC has.
+// a service that every user of gRPC has.
 type replica struct {
 	healthv1.UnimplementedHealthServer
 	addr string
 
-	// handle, unless nil, answers in place of SERVING.
+	// handle, unless nil, answers instead of SERVING.
 	handle func(context.Context) error
-	// verdict is what the health service says, unless zero: then SERVING.
+	// verdict is the answer of the health service; zero means SERVING.
 	verdict atomic.Int32
-	// other answers the methods that the replica does not know, as a stream. Unless nil.
+	// other, unless nil, answers streams of unknown methods.
 	other   func(grpc.ServerStream) error
 	served  atomic.Int64
 	streams atomic.Int64
 	dials   atomic.Int64
 
-	restarts   sync.Mutex // held through a restart
+	restarts   sync.Mutex // held during a restart
 	relaunches sync.WaitGroup
 
 	mu      sync.Mutex
@@ -56,8 +56,7 @@ type replica struct {
 	retired bool // stays down
 }
 
-// incarnation is the key of a request's context to what stands for the incarnation of the replica
-// that it reached.
+// incarnation is the context key of a value that identifies the incarnation that a request reached.
 type incarnation struct{}
 
 func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
@@ -74,7 +73,7 @@ func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*h
 	return &healthv1.HealthCheckResponse{Status: says}, nil
 }
 
-// Watch counts the stream and ends it as not implemented.
+// Watch counts the stream and ends it with Unimplemented.
 func (r *replica) Watch(*healthv1.HealthCheckRequest, grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
 	r.streams.Add(1)
 	return status.Error(codes.Unimplemented, "no")
@@ -103,15 +102,15 @@ func (r *replica) start() {
 	go r.server.Serve(lis)
 }
 
-// crash breaks all connections and refuses new ones, as the end of a process does.
+// crash breaks all connections and refuses new ones, like the end of a process.
 func (r *replica) crash() {
 	if server := r.take(); server != nil {
 		server.Stop()
 	}
 }
 
-// restart is a crash and a relaunch at once: whoever dials as the connections break reaches the new
-// server.
+// restart is a crash with an immediate relaunch: a dial made when the connections break reaches the
+// new server.
 func (r *replica) restart() {
 	r.restarts.Lock()
 	defer r.restarts.Unlock()
@@ -122,8 +121,7 @@ func (r *replica) restart() {
 	}
 }
 
-// relaunch is a restart at the wish of one of the replica's handlers, which cannot wait for its own
-// end.
+// relaunch is a restart by one of the replica's handlers, which cannot wait for its own end.
 func (r *replica) relaunch() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +130,7 @@ func (r *replica) relaunch() {
 	}
 }
 
-// retire is a crash for good. It returns when no relaunch is under way any more.
+// retire is a crash without a relaunch. It returns when no relaunch is under way.
 func (r *replica) retire() {
 	r.mu.Lock()
 	r.retired = true
@@ -141,7 +139,7 @@ func (r *replica) retire() {
 	r.crash()
 }
 
-// take returns the server in force, which is none from now on.
+// take returns the current server and removes it.
 func (r *replica) take() *grpc.Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,8 +198,8 @@ func (c cluster) options() []grpc.DialOption {
 	}
 }
 
-// client returns a connection to the target, which nothing has used yet. Unless the policy says
-// otherwise, all methods are idempotent.
+// client returns a new connection to the target. All methods are idempotent unless the policy says
+// otherwise.
 func (c cluster) client(t testing.TB, target string, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	if p.Idempotent == nil {
@@ -221,8 +219,7 @@ func (c cluster) connect(t testing.TB, p failover.Policy, opts ...grpc.DialOptio
 	return c.connectTo(t, c.target(), len(c), p, opts...)
 }
 
-// connectTo returns a connection to a target of n replicas, each of which is known to be ready, or
-// down.
+// connectTo returns a connection to a target of n replicas, once each is known to be ready or down.
 func (c cluster) connectTo(t testing.TB, target string, n int, p failover.Policy, opts ...grpc.DialOption) *failover.Client {
 	t.Helper()
 	settled, count, user := make(chan struct{}), 0, p.OnReplica
@@ -256,7 +253,7 @@ func call(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallO
 	return attempts, err
 }
 
-// watch opens a stream and returns how the replica ended it: Unimplemented, where it reached one.
+// watch opens a stream and returns its error, which is Unimplemented if it reached a replica.
 func watch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) error {
 	stream, err := healthv1.NewHealthClient(conn).Watch(ctx, new(healthv1.HealthCheckRequest), opts...)
 	if err != nil {
@@ -266,7 +263,7 @@ func watch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.Call
 	return err
 }
 
-// path returns what the attempts did in one line: "a:1 lost sent, b:1 ok sent".
+// path describes the attempts in one line: "a:1 lost sent, b:1 ok sent".
 func path(attempts []failover.Attempt) string {
 	var s string
 	for i, a := range attempts {

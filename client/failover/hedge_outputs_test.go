@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// named is a connection that knows whose it is.
+// named is a connection with the address of its replica.
 type named struct {
 	net.Conn
 	addr
@@ -32,7 +32,7 @@ func (n named) RemoteAddr() net.Addr { return n.addr }
 func (addr) Network() string         { return "test" }
 func (a addr) String() string        { return string(a) }
 
-// peers is a dialer that names the peers.
+// peers is a dialer whose connections have the names of the replicas.
 func (c cluster) peers() grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, to string) (net.Conn, error) {
 		conn, err := c[to[0]-'a'].dial(ctx)
@@ -40,8 +40,8 @@ func (c cluster) peers() grpc.DialOption {
 	})
 }
 
-// signs makes a replica sign its answers, in the header, the message and the trailer, after a time
-// by chance.
+// signs makes a replica name itself in the header, message and trailer of its answers, which come
+// after a random time.
 func (r *replica) signs(most time.Duration) {
 	r.other = func(stream grpc.ServerStream) error {
 		if err := takes(rand.N(most/ms)*ms, codes.OK)(stream.Context()); err != nil {
@@ -57,9 +57,8 @@ func (r *replica) signs(most time.Duration) {
 	}
 }
 
-// Whichever attempt wins, the reply, the header, the trailer and the peer are its own; and the
-// message of an attempt that failed is gone. Half of the calls end in the same instant as their
-// hedge.
+// The reply, header, trailer and peer are those of the winning attempt, without traces of an
+// attempt that failed. Half of the calls end in the same instant as their hedge.
 func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
@@ -93,12 +92,12 @@ func TestOutputsOfAHedgedCallAreTheWinners(t *testing.T) {
 		}
 		callers.Wait()
 		if got := conn.Statistics(); got.HedgesWon == 0 || got.HedgesWon == got.Hedges {
-			t.Errorf("of %d hedges %d won: the test has tested nothing", got.Hedges, got.HedgesWon)
+			t.Errorf("%d hedges, %d won; want both above zero", got.Hedges, got.HedgesWon)
 		}
 	})
 }
 
-// A reply of another codec than protobuf's.
+// The reply may come from a codec other than that of protobuf.
 func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
@@ -114,7 +113,7 @@ func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 			if err := conn.Invoke(t.Context(), workMethod, nil, &reply, grpc.ForceCodec(textCodec{}), failover.Trace(&attempts)); err != nil {
 				t.Fatal(err)
 			}
-			by := strings.TrimLeft(reply, "\n\x03") // as protobuf has it
+			by := strings.TrimLeft(reply, "\n\x03") // in the encoding of protobuf
 			i := slices.IndexFunc(attempts, func(a failover.Attempt) bool { return a.Replica == by && a.Outcome == failover.OutcomeOK })
 			if i < 0 {
 				t.Fatalf("the reply is %q, the attempts %q", reply, path(attempts))
@@ -124,7 +123,7 @@ func TestHedgedReplyOfAnotherCodec(t *testing.T) {
 			}
 		}
 		if won == 0 {
-			t.Error("no hedge won: the test has tested nothing")
+			t.Error("no hedge won, want some")
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A replica rejects the call while its hedge is on its way, or after the hedge was lost: what the
-// replica said is the call's error, not what became of the hedge.
+// A replica rejects the call while its hedge is in flight, or after the hedge was lost: the
+// rejection is the error of the call, not the outcome of the hedge.
 func TestRejectionBesideAHedge(t *testing.T) {
 	for name, hedged := range map[string]func(context.Context) error{
 		"on its way": hang,
@@ -34,13 +34,13 @@ func TestRejectionBesideAHedge(t *testing.T) {
 	}
 }
 
-// An attempt that has joined others rejects the call: that is the call's error, not that the others
-// were canceled for it.
+// An attempt that has joined others rejects the call: the rejection is the error of the call, not
+// the cancellation of the others.
 func TestRejectionByOneOfThree(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		conn := c.connect(t, failover.Policy{})
-		for range 100 { // so that it is known how long attempts take
+		for range 100 { // to learn how long attempts take
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			if _, err := call(ctx, conn); err != nil {
 				t.Fatal(err)

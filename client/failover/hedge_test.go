@@ -14,7 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// takes is a handler that answers after a time, with that code, unless it is canceled before.
+// takes returns a handler that answers with the code after the given time, unless it is canceled
+// first.
 func takes(d time.Duration, c codes.Code) func(context.Context) error {
 	return func(ctx context.Context) error {
 		t := time.NewTimer(d)
@@ -30,8 +31,8 @@ func takes(d time.Duration, c codes.Code) func(context.Context) error {
 
 const ms = time.Millisecond
 
-// What becomes of a call to three replicas, a at first, and b as the hedge after 50 ms. The third
-// answers at once.
+// A call to three replicas begins at a and is hedged at b after 50 ms. The third replica answers at
+// once.
 func TestHedge(t *testing.T) {
 	hedge := failover.Hedge{After: 50 * ms, Share: 0.02}
 	for _, tc := range []struct {
@@ -122,8 +123,7 @@ func TestHedge(t *testing.T) {
 	}
 }
 
-// The caller leaves while the hedge is on its way: that ends the call, whatever has become of the
-// first attempt.
+// A caller that cancels during a hedge ends the call, however the first attempt has ended.
 func TestCallerLeavesAHedgedCall(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -150,7 +150,7 @@ func TestCallerLeavesAHedgedCall(t *testing.T) {
 	}
 }
 
-// The hedge goes to a replica that is ready, has room and is not left out, or to none.
+// The hedge goes to a replica that is ready, has room and is not ejected, or there is no hedge.
 func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 	hedge, all := failover.Hedge{After: 50 * ms}, failover.Ejection{After: 3, MaxShare: 1}
 	full := func(t *testing.T, conn *failover.Client, _ cluster, works []*work) {
@@ -169,7 +169,7 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 		for range 3 {
 			do(t.Context(), conn)
 		}
-		time.Sleep(500 * ms) // until a, whose health is fine, is taken back
+		time.Sleep(500 * ms) // until a, which reports that it is healthy, is reinstated
 		synctest.Wait()
 	}
 	for _, tc := range []struct {
@@ -191,7 +191,7 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, tc.replicas)
 				if tc.replicas > 1 {
-					c[1].handle = hang // so that it stays out
+					c[1].handle = hang // so that it stays ejected
 				}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
@@ -207,7 +207,7 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 	}
 }
 
-// After the first five, as many calls are hedged as the share says.
+// After a burst of five, the share limits the hedges.
 func TestHedgesWithinTheirShare(t *testing.T) {
 	hedge := failover.Hedge{After: 50 * ms, Share: 0.02}
 	for _, tc := range []struct {
@@ -246,8 +246,8 @@ func TestHedgesWithinTheirShare(t *testing.T) {
 	}
 }
 
-// The delay is learned from the attempts that succeeded, of each method by itself; rejections are
-// quick and teach nothing.
+// The delay is learned for each method separately, from successful attempts only. Rejections are
+// quick and do not count.
 func TestHedgeLearnsTheQuantile(t *testing.T) {
 	learn := failover.Hedge{Quantile: 0.9}
 	for _, tc := range []struct {
@@ -273,20 +273,20 @@ func TestHedgeLearnsTheQuantile(t *testing.T) {
 				start := time.Now()
 				wantPath(t, conn, "a:1 canceled sent, b:1 ok sent", tc.opts...)
 				if took := time.Since(start); took < 20*ms || took > 24*ms {
-					t.Errorf("hedged after %v, want 20ms, and 19%% more at most", took)
+					t.Errorf("hedged after %v, want 20ms, and at most 19%% more", took)
 				}
 				start = time.Now()
 				conn.Invoke(t.Context(), "/test.Work/Other", new(healthv1.HealthCheckRequest), new(healthv1.HealthCheckResponse), tc.opts...)
 				if took := time.Since(start); took != time.Second {
-					t.Errorf("another method took %v, want 1s: nothing is known of it", took)
+					t.Errorf("another method took %v, want 1s, as nothing was learned about it", took)
 				}
 			})
 		})
 	}
 }
 
-// A replica that hedges overtake is left out like one that hangs.
-func TestReplicaThatHedgesOvertakeIsLeftOut(t *testing.T) {
+// A replica that hedges overtake is ejected like one that hangs.
+func TestReplicaThatHedgesOvertakeIsEjected(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = hang
@@ -299,9 +299,9 @@ func TestReplicaThatHedgesOvertakeIsLeftOut(t *testing.T) {
 	})
 }
 
-// Not every slow call can have a hedge. Those that had none do not clear the replica, and do not
-// count against it.
-func TestSlowCallsBetweenHedgesClearNothing(t *testing.T) {
+// Not every slow call is hedged. Those without a hedge neither clear the replica nor count against
+// it.
+func TestSlowCallsBetweenHedgesDoNotClear(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = hang
@@ -313,13 +313,13 @@ func TestSlowCallsBetweenHedgesClearNothing(t *testing.T) {
 		for range 10 {
 			wantPath(t, conn, "a:1 ok sent")
 		}
-		time.Sleep(100 * time.Second) // for one more
+		time.Sleep(100 * time.Second) // for one more hedge
 		wantPath(t, conn, "a:1 canceled sent, b:1 ok sent")
 		wantPath(t, conn, "b:1 ok sent")
 	})
 }
 
-// The trial of a replica has a hedge, though the share of hedges is spent.
+// The trial of a replica has a hedge even if the share of hedges is spent.
 func TestTrialHasAHedge(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)

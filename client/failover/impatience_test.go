@@ -14,15 +14,15 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// doMethod makes one call of a method with that deadline.
+// doMethod makes one call of a method with the given deadline.
 func doMethod(t *testing.T, conn *failover.Client, method string, deadline time.Duration) error {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	return conn.Invoke(ctx, method, new(healthv1.HealthCheckRequest), new(healthv1.HealthCheckResponse))
 }
 
-// However rare the calls are, a replica that hangs costs a few of them.
-func TestReplicaThatHangsAndRareCalls(t *testing.T) {
+// A replica that hangs costs only a few calls, even if calls are rare.
+func TestHungReplicaUnderRareCalls(t *testing.T) {
 	for _, order := range orders {
 		for _, every := range []time.Duration{time.Second, 10 * time.Second, time.Minute} {
 			for _, after := range []int{1, 3} {
@@ -39,10 +39,10 @@ func TestReplicaThatHangsAndRareCalls(t *testing.T) {
 							time.Sleep(every)
 						}
 						if failed > 4 {
-							t.Errorf("%d of 40 calls failed, want 4 at most", failed)
+							t.Errorf("%d of 40 calls failed, want at most 4", failed)
 						}
 						if !conn.Statistics().Replicas[0].Ejected {
-							t.Error("it is not left out")
+							t.Error("it is not ejected")
 						}
 					})
 				})
@@ -51,8 +51,7 @@ func TestReplicaThatHangsAndRareCalls(t *testing.T) {
 	}
 }
 
-// Replicas that are all alike are not left out for the luck of the draw, however often the deadline
-// comes first.
+// Replicas that are all alike are not ejected for bad luck, however often the deadline comes first.
 func TestBadLuckIsNoEvidence(t *testing.T) {
 	draws := map[string]func(*rand.Rand) time.Duration{
 		"exponential": func(r *rand.Rand) time.Duration { return time.Duration(r.ExpFloat64() * float64(300*ms)) },
@@ -104,9 +103,9 @@ func TestBadLuckIsNoEvidence(t *testing.T) {
 	}
 }
 
-// A method whose calls always end with their deadlines, as a long poll, proves nothing beside
-// another that is quick.
-func TestSlowMethodBesideAQuickOne(t *testing.T) {
+// A method whose calls always end with their deadlines, such as a long poll, is not compared with a
+// fast one.
+func TestSlowMethodBesideFastOne(t *testing.T) {
 	for _, order := range orders {
 		for _, after := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%v, after %d", order, after), func(t *testing.T) {
@@ -134,9 +133,9 @@ func TestSlowMethodBesideAQuickOne(t *testing.T) {
 	}
 }
 
-// Where all have become too slow for the callers at a time, what was known before proves nothing
-// against any of them.
-func TestAllBecomeSlowAtATime(t *testing.T) {
+// If all replicas become too slow for their callers at the same time, earlier latencies are no
+// evidence against any of them.
+func TestAllReplicasBecomeSlow(t *testing.T) {
 	for _, order := range orders {
 		for _, idempotent := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%v, idempotent %v", order, idempotent), func(t *testing.T) {
@@ -159,10 +158,10 @@ func TestAllBecomeSlowAtATime(t *testing.T) {
 	}
 }
 
-// The same where half of the calls have become too slow, and the others have not. That three in a
-// row are slow at one replica and none at the others, where none has been for long, is bad luck
-// that cannot be told from illness. It is rare.
-func TestHalfOfTheCallsBecomeSlowAtATime(t *testing.T) {
+// The same if only half of the calls become too slow. Three consecutive slow calls at one replica,
+// and none elsewhere for a while, cannot be distinguished from an unhealthy replica; but they are
+// rare.
+func TestHalfOfTheCallsBecomeSlow(t *testing.T) {
 	ejections := int64(0)
 	for seed := range uint64(20) {
 		bubble(t, func(t *testing.T) {
@@ -180,12 +179,12 @@ func TestHalfOfTheCallsBecomeSlowAtATime(t *testing.T) {
 		})
 	}
 	if ejections > 6 {
-		t.Errorf("%d ejections in 20 times 60 calls, want 6 at most", ejections)
+		t.Errorf("%d ejections in 20 times 60 calls, want at most 6", ejections)
 	}
 }
 
-// With two of three that hang, most calls get through.
-func TestTwoReplicasThatHang(t *testing.T) {
+// With two of three replicas hanging, most calls succeed.
+func TestTwoHungReplicas(t *testing.T) {
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -197,15 +196,15 @@ func TestTwoReplicasThatHang(t *testing.T) {
 				works[2].does(takes(10*ms, codes.OK))
 				conn := c.connect(t, failover.Policy{Order: order, Idempotent: map[string]bool{"/": false}})
 				if failed := doFor(t, conn, 200, 300*ms); failed > 16 {
-					t.Errorf("%d of 200 calls failed, want 16 at most", failed)
+					t.Errorf("%d of 200 calls failed, want at most 16", failed)
 				}
 			})
 		})
 	}
 }
 
-// A replica whose health service is fine, and that answers no call, costs a call ever more rarely.
-func TestReplicaThatHangsButIsHealthy(t *testing.T) {
+// A replica that reports that it is healthy but answers no call costs calls ever more rarely.
+func TestHungReplicaWithHealthyProbes(t *testing.T) {
 	for _, order := range orders {
 		for _, every := range []time.Duration{100 * ms, time.Second} {
 			t.Run(fmt.Sprintf("%v, every %v", order, every), func(t *testing.T) {
@@ -218,7 +217,7 @@ func TestReplicaThatHangsButIsHealthy(t *testing.T) {
 						failed += doFor(t, conn, 1, 300*ms)
 					}
 					if failed > 15 {
-						t.Errorf("%d calls failed in two minutes, want 15 at most", failed)
+						t.Errorf("%d calls failed in two minutes, want at most 15", failed)
 					}
 				})
 			})
@@ -226,8 +225,8 @@ func TestReplicaThatHangsButIsHealthy(t *testing.T) {
 	}
 }
 
-// Many callers at a time lose a call or two each to a replica that hangs.
-func TestReplicaThatHangsAndManyCallers(t *testing.T) {
+// Of many concurrent callers, each loses a call or two to a replica that hangs.
+func TestHungReplicaUnderManyCallers(t *testing.T) {
 	for _, order := range orders {
 		t.Run(order.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -252,7 +251,7 @@ func TestReplicaThatHangsAndManyCallers(t *testing.T) {
 				callers.Wait()
 				synctest.Wait()
 				if failed > 30 {
-					t.Errorf("%d of 800 calls failed, want 30 at most", failed)
+					t.Errorf("%d of 800 calls failed, want at most 30", failed)
 				}
 			})
 		})

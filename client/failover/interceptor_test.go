@@ -36,8 +36,8 @@ func TestHungReplicaCostsOneTimeout(t *testing.T) {
 	})
 }
 
-// An attempt begins when the one before it has ended.
-func TestAttemptsTellWhenTheyBeganAndHowLongTheyTook(t *testing.T) {
+// An attempt begins when the previous one has ended.
+func TestAttemptStartAndDuration(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = hang
@@ -78,7 +78,7 @@ func TestAllDownCostsTwoPauses(t *testing.T) {
 	})
 }
 
-// Every outcome, what it says of the wire, and what the caller's error says of it.
+// Every outcome, with Sent and the error of the call.
 func TestOutcomes(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -165,7 +165,7 @@ func TestPrefersReadyReplicas(t *testing.T) {
 	})
 }
 
-// Each call starts one replica further than the one before it, and the first at the first.
+// The first call starts at the first replica, each further call at the next one.
 func TestRoundRobinSharesTheCalls(t *testing.T) {
 	c := newCluster(t, 3)
 	conn := c.connect(t, failover.Policy{Order: failover.OrderRoundRobin})
@@ -182,8 +182,8 @@ func TestRoundRobinSharesTheCalls(t *testing.T) {
 	}
 }
 
-// Within a round no replica is tried twice, while 16 callers share the connection and two replicas
-// of three crash at every twentieth request and come back. One that is well is enough for every
+// Sixteen callers share a connection to three replicas, two of which crash and come back at every
+// twentieth request. No round tries a replica twice, and the healthy replica suffices for every
 // call, in one round.
 func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 	t.Parallel()
@@ -205,7 +205,7 @@ func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 			for range times(60) {
 				attempts, err := call(t.Context(), conn)
 				if err != nil {
-					t.Errorf("a call failed with one replica well: %v", err)
+					t.Errorf("a call failed with one healthy replica: %v", err)
 				}
 				lost.Add(int64(len(attempts) - 1))
 				seen := map[string]bool{}
@@ -220,11 +220,11 @@ func TestRoundsAreDistinctUnderConcurrency(t *testing.T) {
 	}
 	callers.Wait()
 	if lost.Load() == 0 {
-		t.Error("no attempt failed: the test has tested nothing")
+		t.Error("no attempt failed, want some")
 	}
 }
 
-// An attempt goes to the replica that it names, and to no other.
+// An attempt reaches the replica that it names, and no other.
 func TestAttemptsReachTheReplicaTheyName(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -270,9 +270,9 @@ func TestWaitForReadyDoesNotHoldARound(t *testing.T) {
 	})
 }
 
-// gRPC ends a request whose reply comes twice without a word to the picker; the attempt was sent
-// all the same.
-func TestRepliesTooManyCountAsSent(t *testing.T) {
+// gRPC ends a request with two replies without notifying the picker. The attempt was sent
+// nevertheless.
+func TestSurplusReplyCountsAsSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c[0].other = func(stream grpc.ServerStream) error {

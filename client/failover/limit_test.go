@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// sleep is a handler that takes this long, or until its request ends.
+// sleep returns a handler that takes the given time, or until its request ends.
 func sleep(d time.Duration) func(context.Context) error {
 	return func(ctx context.Context) error {
 		t := time.NewTimer(d)
@@ -32,13 +32,13 @@ func sleep(d time.Duration) func(context.Context) error {
 	}
 }
 
-// crowd counts the requests that an incarnation of a replica has in hand, as the replica sees it:
-// one that its client has given up is none, though its handler has yet to notice. Only requests
-// with a name count, so no probes.
+// crowd counts the requests in flight at an incarnation of a replica, as seen by the replica. A
+// request that its client has abandoned does not count, even if its handler is still running. Only
+// requests with a name count, so probes do not.
 type crowd struct {
 	mu    sync.Mutex
 	here  map[context.Context]bool
-	limit int // the most there were
+	limit int // the maximum so far
 }
 
 func (c *crowd) by(next func(context.Context) error) func(context.Context) error {
@@ -68,7 +68,7 @@ func (c *crowd) enter(ctx context.Context) {
 	c.limit = max(c.limit, n)
 }
 
-// most is how many requests there were at a time.
+// most returns the largest number of simultaneous requests.
 func (c *crowd) most() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,8 +81,7 @@ func (c *crowd) leave(ctx context.Context) {
 	delete(c.here, ctx)
 }
 
-// mishap is a handler that mostly answers soon, and now and then fails, hangs, or crashes its
-// replica.
+// mishap is a handler that usually answers soon, and sometimes fails, hangs or crashes its replica.
 func (r *replica) mishap(ctx context.Context) error {
 	switch rand.IntN(40) {
 	case 0:
@@ -98,8 +97,8 @@ func (r *replica) mishap(ctx context.Context) error {
 	return sleep(time.Duration(rand.IntN(10)) * time.Millisecond)(ctx)
 }
 
-// Whatever happens to the replicas and the callers, none has more requests in hand than the limit
-// says, and at the end all have none.
+// Whatever happens to the replicas and the callers, no replica has more requests in flight than the
+// limit, and in the end none has any.
 func TestLimitHolds(t *testing.T) {
 	seen := map[failover.Outcome]int64{}
 	for order := failover.OrderFirst; order <= failover.OrderSticky; order++ {
@@ -111,7 +110,7 @@ func TestLimitHolds(t *testing.T) {
 	}
 	for _, o := range failover.Outcomes() {
 		if seen[o] == 0 && o != failover.OutcomeRefused {
-			t.Errorf("no attempt was %v: the test has tested too little", o)
+			t.Errorf("no attempt was %v, want some", o)
 		}
 	}
 }
@@ -145,27 +144,27 @@ func limitHolds(t *testing.T, order failover.Order, whenDown failover.WhenDown, 
 	for i, r := range c {
 		n := int(crowds[i].most())
 		if most = max(most, n); n > limit {
-			t.Errorf("%s had up to %d requests in hand, want the limit of %d kept", r.addr, n, limit)
+			t.Errorf("%s had up to %d requests in flight, want at most %d", r.addr, n, limit)
 		}
 	}
-	if most < limit { // at a replica that is down for long it may not be
-		t.Errorf("no replica had more than %d requests in hand, want the limit of %d to be reached", most, limit)
+	if most < limit { // a replica that is down for long may not reach it
+		t.Errorf("no replica had more than %d requests in flight, want the limit of %d reached", most, limit)
 	}
 	s := conn.Statistics()
 	for _, r := range s.Replicas {
 		if r.InFlight != 0 {
-			t.Errorf("at the end %d are in flight at %s", r.InFlight, r.Replica)
+			t.Errorf("in the end, %d in flight at %s", r.InFlight, r.Replica)
 		}
 	}
 	if want := int64(callers * each); s.Waiting != 0 || s.Calls != want {
-		t.Errorf("at the end %d of %d calls wait, want none of %d", s.Waiting, s.Calls, want)
+		t.Errorf("in the end, %d of %d calls wait, want none of %d", s.Waiting, s.Calls, want)
 	}
 	for o, n := range s.Attempts {
 		outcomes[o] += n
 	}
 }
 
-// The same in real time, where goroutines run at the same time.
+// The same in real time, with goroutines in parallel.
 func TestLimitHoldsInParallel(t *testing.T) {
 	t.Parallel()
 	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
@@ -195,7 +194,7 @@ func TestLimitHoldsInParallel(t *testing.T) {
 			callers.Wait()
 			for i, r := range conn.Statistics().Replicas {
 				if most := crowds[i].most(); most > 2 || r.InFlight != 0 {
-					t.Errorf("%s had up to %d requests in hand, and has %d at the end; want 2 at most, and none", r.Replica, most, r.InFlight)
+					t.Errorf("%s had up to %d requests in flight and has %d in the end; want at most 2, and 0", r.Replica, most, r.InFlight)
 				}
 			}
 		})
@@ -221,14 +220,14 @@ func TestZeroIsNoLimit(t *testing.T) {
 				}
 			}
 			if n := conn.Statistics().Replicas[0].InFlight; n != 0 {
-				t.Errorf("%v: %d in flight at the end", whenDown, n)
+				t.Errorf("%v: %d in flight in the end", whenDown, n)
 			}
 		})
 	}
 }
 
-// A call that does not wait passes over a replica that is full, and fails when there is no other.
-func TestFullReplicasArePassedOver(t *testing.T) {
+// A call that does not wait skips a full replica, and fails if all are full.
+func TestFullReplicasAreSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		for _, r := range c {
@@ -257,7 +256,7 @@ func TestFullReplicasArePassedOver(t *testing.T) {
 	})
 }
 
-// A pause between two rounds is a chance for a replica that was full.
+// A replica that was full may have room after the pause between two rounds.
 func TestFullReplicaIsTriedInTheNextRound(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -272,7 +271,7 @@ func TestFullReplicaIsTriedInTheNextRound(t *testing.T) {
 	})
 }
 
-// A replica that leaves the target and comes back while it has requests in hand still has them.
+// A replica that leaves the target and comes back keeps its count of requests in flight.
 func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -290,17 +289,17 @@ func TestLimitHoldsForAReplicaThatComesBack(t *testing.T) {
 		<-first.over
 		<-second.over
 		if first.err != nil || second.err != nil || crowd.most() != 1 {
-			t.Errorf("got %v and %v, with up to %d requests in hand, want success and 1", first.err, second.err, crowd.most())
+			t.Errorf("got %v and %v, with up to %d requests in flight, want success and 1", first.err, second.err, crowd.most())
 		}
 		s := conn.Statistics()
 		if s.Replicas[0].InFlight != 0 || s.Attempts[failover.OutcomeOK] != 2 {
-			t.Errorf("at the end %d are in flight, and %d were served, want none and 2", s.Replicas[0].InFlight, s.Attempts[failover.OutcomeOK])
+			t.Errorf("in the end, %d in flight and %d served, want 0 and 2", s.Replicas[0].InFlight, s.Attempts[failover.OutcomeOK])
 		}
 	})
 }
 
-// A stream that nobody reads from gives its place back when its caller leaves, and the call has
-// ended.
+// A stream from which the caller does not receive gives its place back, and the call ends, when the
+// context ends.
 func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -321,14 +320,15 @@ func TestAbandonedStreamGivesItsPlaceBack(t *testing.T) {
 		if s := conn.Statistics(); s.Replicas[0].InFlight != 0 || s.Failed[failover.ReasonCallerEnded] != 1 || s.Attempts[failover.OutcomeCanceled] != 1 {
 			t.Errorf("%+v after the caller has left, want nothing in flight and the call ended", s)
 		}
-		// A caller who does come back is told as ever.
+		// A caller that does come back gets its traces and error.
 		if err := stream.RecvMsg(nil); reason(err) != failover.ReasonCallerEnded || path(attempts) != "a:1 canceled sent" {
 			t.Errorf("got %q, %v, want the attempt and Canceled", path(attempts), err)
 		}
 	})
 }
 
-// Many attempts lost with one connection are one crash: the rate is the same as with one victim.
+// Many attempts lost with one connection are one crash: the rate is the same as with one lost
+// attempt.
 func TestCrashCountsOnce(t *testing.T) {
 	rate := func(victims int) (rate float64) {
 		bubble(t, func(t *testing.T) {
@@ -357,12 +357,11 @@ func TestCrashCountsOnce(t *testing.T) {
 		return rate
 	}
 	if one, many := rate(1), rate(16); one == 0 || one != many {
-		t.Errorf("a crash with one victim makes the rate %v, with 16 %v; want the same, above zero", one, many)
+		t.Errorf("the rate is %v after a crash with one lost attempt, %v with 16; want the same, above zero", one, many)
 	}
 }
 
-// What was done at a replica is shown and counted while the connection is idle, and goes on from
-// there.
+// The counts of a replica are shown while the connection is idle, and continue afterwards.
 func TestStatisticsOfAnIdleConnection(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		conn := newCluster(t, 2).connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))

@@ -12,13 +12,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// gRPC does not say what became of a request whose stream had ended before it was written. That is
-// no answer of the replica's: the call goes on.
+// gRPC does not report the fate of a request whose stream ended before it was written. That is not
+// an answer of the replica, so the call fails over.
 func TestEndOfTheStreamIsNoAnswer(t *testing.T) {
 	for name, p := range map[string]Policy{"alone": {}, "hedged": {Hedge: Hedge{After: time.Hour, Share: 1}}} {
 		for _, tc := range []struct {
 			name string
-			ends func(ctx context.Context) // the first attempt's
+			ends func(ctx context.Context) // ends the first attempt
 			want Outcome
 			code codes.Code
 		}{
@@ -49,8 +49,8 @@ func TestEndOfTheStreamIsNoAnswer(t *testing.T) {
 	}
 }
 
-// Each way to make an attempt tells its loss.
-func TestLossIsTold(t *testing.T) {
+// Every kind of attempt records its loss.
+func TestLossIsRecorded(t *testing.T) {
 	lost := func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
 		ctx.(*replicas.Attempt).Sent = true
 		return status.Error(codes.Unavailable, "lost")
@@ -63,7 +63,7 @@ func TestLossIsTold(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !a.JustLost(c.now()) {
-				t.Error("the loss is not believed")
+				t.Error("the loss is not recorded")
 			}
 		})
 	}

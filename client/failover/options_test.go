@@ -19,7 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestNewClientRefuses(t *testing.T) {
+func TestNewClientErrors(t *testing.T) {
 	reused, err := failover.DialOptions(failover.Policy{})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,8 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 }
 
-// A client that NewClient refused is garbage, and so is what its policy holds.
+// A client for which NewClient returned an error is garbage, and so is everything that its policy
+// refers to.
 func TestRefusedClientIsGarbage(t *testing.T) {
 	collected := make(chan struct{})
 	held := new([64]byte)
@@ -125,13 +126,12 @@ func TestRefusedClientIsGarbage(t *testing.T) {
 		select {
 		case <-collected:
 			return
-		default: // until the binary's own timeout
+		default: // until the timeout of the test binary
 		}
 	}
 }
 
-// Where a later option has taken the failover policy away, the calls say so, and do not wait for
-// it.
+// If a later option has replaced the failover policy, calls fail at once and say so.
 func TestDialOptionsReplacedByAnotherConfig(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -156,8 +156,8 @@ func TestDialOptionsReplacedByAnotherConfig(t *testing.T) {
 	})
 }
 
-// A retryPolicy would multiply the attempts behind the policy's back.
-func TestRetryPolicyOfTheServiceConfigIsWithoutEffect(t *testing.T) {
+// A retryPolicy must not multiply the attempts.
+func TestRetryPolicyHasNoEffect(t *testing.T) {
 	c := newCluster(t, 1)
 	c[0].handle = answer(codes.Unavailable)
 	conn := c.connect(t, failover.Policy{ServiceConfig: `{"methodConfig":[{"name":[{}],
@@ -167,7 +167,7 @@ func TestRetryPolicyOfTheServiceConfigIsWithoutEffect(t *testing.T) {
 	}
 }
 
-// A method's limit and timeout hold for each attempt; a config that is null sets nothing.
+// A method's size limit and timeout apply to each attempt. A config of null sets nothing.
 func TestMethodSettingsFromTheServiceConfig(t *testing.T) {
 	for _, tc := range []struct {
 		name, config, want string
@@ -186,7 +186,7 @@ func TestMethodSettingsFromTheServiceConfig(t *testing.T) {
 	t.Run("timeout", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			c := newCluster(t, 2)
-			stopped := make(chan struct{}) // not hang, which answers at the deadline
+			stopped := make(chan struct{}) // unlike hang, which answers at the deadline
 			defer close(stopped)
 			c[0].handle = func(context.Context) error { <-stopped; return nil }
 			conn := c.connect(t, failover.Policy{ServiceConfig: `{"methodConfig":[{"name":[{}],"timeout":"1s"}]}`})
@@ -197,9 +197,8 @@ func TestMethodSettingsFromTheServiceConfig(t *testing.T) {
 	})
 }
 
-// The service config that comes with the addresses, as from DNS, does not take the failover policy
-// away.
-func TestServiceConfigOfTheResolverIsNotLookedAt(t *testing.T) {
+// A service config from the resolver, as from DNS, does not replace the failover policy.
+func TestResolverServiceConfigIsIgnored(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
@@ -218,7 +217,7 @@ func TestServiceConfigOfTheResolverIsNotLookedAt(t *testing.T) {
 
 func TestEveryTraceIsFilled(t *testing.T) {
 	conn := newCluster(t, 1).connect(t, failover.Policy{})
-	traces := [2][]failover.Attempt{nil, make([]failover.Attempt, 2)} // what was in it is dropped
+	traces := [2][]failover.Attempt{nil, make([]failover.Attempt, 2)} // earlier contents are dropped
 	call(t.Context(), conn, failover.Trace(&traces[0]), failover.Trace(&traces[1]))
 	for i, got := range traces {
 		if path(got) != "a:1 ok sent" {
@@ -227,8 +226,8 @@ func TestEveryTraceIsFilled(t *testing.T) {
 	}
 }
 
-// OnFinish is told of the call, not of its attempts.
-func TestOnFinishIsToldOnce(t *testing.T) {
+// OnFinish is called for the call, not for its attempts.
+func TestOnFinishIsCalledOnce(t *testing.T) {
 	for _, end := range []codes.Code{codes.OK, codes.Unavailable} {
 		t.Run(end.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -237,14 +236,14 @@ func TestOnFinishIsToldOnce(t *testing.T) {
 				var told []error
 				_, err := call(t.Context(), c.connect(t, failover.Policy{}), grpc.OnFinish(func(err error) { told = append(told, err) }))
 				if status.Code(err) != end || len(told) != 1 || told[0] != err {
-					t.Errorf("told %v, want once %v", told, err)
+					t.Errorf("OnFinish got %v, want %v once", told, err)
 				}
 			})
 		})
 	}
 }
 
-// What an attempt has left behind is not to be taken for a later one's.
+// Outputs of an earlier attempt must not remain after a later one.
 func TestLaterAttemptsStartClean(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -266,15 +265,15 @@ func TestLaterAttemptsStartClean(t *testing.T) {
 	})
 }
 
-// textCodec takes a reply's bytes for a string: a codec whose replies are no protobuf messages.
+// textCodec decodes replies into strings: a codec whose replies are not protobuf messages.
 type textCodec struct{}
 
 func (textCodec) Name() string                    { return "text" }
 func (textCodec) Marshal(any) ([]byte, error)     { return nil, nil }
 func (textCodec) Unmarshal(b []byte, v any) error { *v.(*string) = string(b); return nil }
 
-// A message that came before an error fills the reply. The next attempt, which is refused, is not
-// to leave it there.
+// A message that came before an error fills the reply. It must be gone after the next attempt,
+// which is refused.
 func TestReplyOfAnEarlierAttemptIsDropped(t *testing.T) {
 	refused := func(t *testing.T, reply any, opts ...grpc.CallOption) {
 		c := newCluster(t, 2)

@@ -10,18 +10,18 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Sixteen callers at a time, and where their calls go.
+// Where the calls of sixteen concurrent callers go, for each order.
 func TestOrdersUnderConcurrency(t *testing.T) {
 	for _, tc := range []struct {
 		order       failover.Order
-		slow        time.Duration // a takes as long, the others 10 ms
+		slow        time.Duration // service time of a; the others take 10 ms
 		least, most [3]int64      // of 480 calls
 	}{
 		{failover.OrderFirst, 10 * ms, [3]int64{480, 0, 0}, [3]int64{480, 0, 0}},
 		{failover.OrderRoundRobin, 10 * ms, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
 		{failover.OrderRoundRobin, 25 * ms, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
 		{failover.OrderRandom, 10 * ms, [3]int64{98, 98, 98}, [3]int64{222, 222, 222}}, // six standard deviations
-		// A third of the calls in flight are at a, or a few more, and they take ten times as long.
+		// A third of the calls in flight are at a, or slightly more, and they take ten times as long.
 		{failover.OrderLeastInFlight, 100 * ms, [3]int64{10, 140, 140}, [3]int64{80, 300, 300}},
 	} {
 		t.Run(tc.order.String()+" "+tc.slow.String(), func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestOrdersUnderConcurrency(t *testing.T) {
 	}
 }
 
-// A call starts where the last success was, and moves only when it must.
+// A call starts at the replica of the last success, and moves only when it must.
 func TestStickyStaysWhereItSucceeded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
@@ -70,7 +70,7 @@ func TestStickyStaysWhereItSucceeded(t *testing.T) {
 		works[0].does(answer(codes.Unavailable))
 		wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
 		works[0].does(nil)
-		stays("b:1 ok sent") // though a is well again
+		stays("b:1 ok sent") // even though a works again
 
 		works[1].does(answer(codes.Unavailable))
 		works[0].does(answer(codes.NotFound))
@@ -79,7 +79,7 @@ func TestStickyStaysWhereItSucceeded(t *testing.T) {
 		}
 		works[0].does(nil)
 		works[1].does(nil)
-		stays("b:1 ok sent") // a rejection is no success
+		stays("b:1 ok sent") // a rejection is not a success
 
 		c[1].crash()
 		synctest.Wait()

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// oldMessage is a message of protobuf's API v1, such as code generated before 2020. Reset alone
-// knows how to empty it.
+// oldMessage is a message of protobuf's API v1, such as in code generated before 2020. Only its
+// Reset can empty it.
 type oldMessage struct {
 	Value string `protobuf:"bytes,1,opt,name=value,proto3"`
 
@@ -26,12 +26,12 @@ func (m *oldMessage) Reset()         { *m = oldMessage{resets: m.resets + 1} }
 func (m *oldMessage) String() string { return m.Value }
 func (*oldMessage) ProtoMessage()    {}
 
-// wrapped is a message that is no pointer.
+// wrapped is a message that is not a pointer.
 type wrapped struct{ *oldMessage }
 
 func (w wrapped) Reset() { w.oldMessage.Reset() }
 
-// A reply may be of any kind: it is empty before each attempt, and the last attempt fills it.
+// A reply of any kind is empty before each attempt, and filled by the last.
 func TestRepliesOfAnyKind(t *testing.T) {
 	dynamic := dynamicpb.NewMessage(new(wrapperspb.StringValue).ProtoReflect().Descriptor())
 	field := dynamic.Descriptor().Fields().ByName("value")
@@ -105,9 +105,9 @@ func (valueCodec) Unmarshal(data []byte, v any) error {
 }
 func (valueCodec) Name() string { return "proto" }
 
-// What panics within a hedge, such as a codec of the user's, panics in the caller's goroutine, who
-// may recover.
-func TestPanicOfAHedgeIsTheCallers(t *testing.T) {
+// A panic within a hedge, as in a codec of the user's, is passed on to the caller's goroutine,
+// which can recover.
+func TestHedgePanicReachesCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other = func(stream grpc.ServerStream) error { return takes(time.Minute, codes.OK)(stream.Context()) }

@@ -18,7 +18,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// What a call's option takes the place of, for that call alone.
+// A call option overrides the policy, for that call alone.
 func TestCallOptions(t *testing.T) {
 	ok := func(context.Context) error { return nil }
 	twice := strings.TrimSuffix(strings.Repeat("a:1 failed sent, b:1 failed sent, ", 2), ", ")
@@ -27,11 +27,11 @@ func TestCallOptions(t *testing.T) {
 		policy   failover.Policy
 		opts     []grpc.CallOption
 		a, b     func(context.Context) error
-		down     bool          // both, until b is started after 2 s
-		patient  time.Duration // of the caller; zero: for ever
+		down     bool          // both replicas, until b is started after 2 s
+		patient  time.Duration // deadline of the caller; zero: none
 		want     string
 		took     time.Duration
-		without  string // what the next call does, which has no option
+		without  string // path of the next call, without the option
 		withouts time.Duration
 	}{
 		{name: "a timeout where there is none", opts: []grpc.CallOption{failover.WithTimeout(time.Second)}, a: takes(2*time.Second, codes.OK), b: ok,
@@ -90,8 +90,7 @@ func TestCallOptions(t *testing.T) {
 	}
 }
 
-// describe links the service test.Described into the program, once: its methods have one
-// idempotency_level each.
+// describe registers the service test.Described, once. Its methods have one idempotency_level each.
 var describe = sync.OnceValue(func() error {
 	method := func(name string, o *descriptorpb.MethodOptions) *descriptorpb.MethodDescriptorProto {
 		return &descriptorpb.MethodDescriptorProto{Name: &name, InputType: proto.String(".test.Nothing"), OutputType: proto.String(".test.Nothing"), Options: o}
@@ -115,7 +114,7 @@ var describe = sync.OnceValue(func() error {
 	return protoregistry.GlobalFiles.RegisterFile(file)
 })
 
-// What says that a method is idempotent: the longest key that fits it, else its descriptor.
+// The longest matching key decides whether a method is idempotent, or else its descriptor.
 func TestIdempotency(t *testing.T) {
 	if err := describe(); err != nil {
 		t.Fatal(err)
@@ -167,7 +166,7 @@ func TestIdempotency(t *testing.T) {
 	}
 }
 
-// An option that is not allowed fails the call, before anything is sent.
+// An invalid option fails the call before anything is sent.
 func TestCallOptionsAreValidated(t *testing.T) {
 	for want, opt := range map[string]grpc.CallOption{
 		"Timeout -1ns: want 0 or more":                     failover.WithTimeout(-1),
@@ -188,7 +187,7 @@ func TestCallOptionsAreValidated(t *testing.T) {
 	}
 }
 
-// The policy of a method overrides that of all, and a call's option overrides both.
+// A method policy overrides the policy, and a call option overrides both.
 func TestMethodPolicies(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

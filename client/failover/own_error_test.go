@@ -19,14 +19,14 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// jsonCodec is a codec of the user's, which refuses to encode a func.
+// jsonCodec is a codec of the user's that cannot encode a func.
 type jsonCodec struct{}
 
 func (jsonCodec) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
 func (jsonCodec) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 func (jsonCodec) Name() string                       { return "test-json" }
 
-// brokenCredentials are credentials that cannot be had.
+// brokenCredentials are credentials that always fail.
 type brokenCredentials struct{ err error }
 
 func (c brokenCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -34,9 +34,9 @@ func (c brokenCredentials) GetRequestMetadata(context.Context, ...string) (map[s
 }
 func (brokenCredentials) RequireTransportSecurity() bool { return false }
 
-// An error that arises on our side fails the call at once, whatever its code, and says nothing of a
-// replica.
-func TestOwnErrorsBlameNoReplica(t *testing.T) {
+// An error raised on the client side fails the call at once, whatever its code, and does not count
+// against a replica.
+func TestClientErrorsBlameNoReplica(t *testing.T) {
 	large := wrapperspb.String(strings.Repeat("x", 2000))
 	for _, tc := range []struct {
 		name string
@@ -78,7 +78,7 @@ func TestOwnErrorsBlameNoReplica(t *testing.T) {
 	}
 }
 
-// The same codes from a replica are retried as the policy says.
+// The same codes from a replica are retried according to the policy.
 func TestReplicasErrorsOfTheSameCodesAreRetried(t *testing.T) {
 	for _, code := range []codes.Code{codes.ResourceExhausted, codes.Internal, codes.Unimplemented, codes.Canceled} {
 		t.Run(code.String(), func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestReplicasErrorsOfTheSameCodesAreRetried(t *testing.T) {
 	}
 }
 
-// A server may say that it has not executed a request: by a code or by a trailer.
+// A server may signal by a code or a trailer that it has not executed a request.
 func TestNotExecutedIsRepeated(t *testing.T) {
 	shed := failover.NotExecuted{Codes: []codes.Code{codes.ResourceExhausted}, Trailer: "Not-Executed"}
 	marked := func(ctx context.Context) error {
@@ -140,7 +140,7 @@ func TestNotExecutedIsRepeated(t *testing.T) {
 	}
 }
 
-// google.rpc.RetryInfo among the details of a status is a pushback. The trailer has precedence.
+// google.rpc.RetryInfo among the details of a status is a pushback. The trailer takes precedence.
 func TestRetryInfoIsObeyed(t *testing.T) {
 	for _, tc := range []struct {
 		name    string

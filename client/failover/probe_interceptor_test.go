@@ -15,10 +15,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// tenant is the key of a value that the user's interceptor cannot do without.
+// tenant is the context key of a value that the user's interceptor requires.
 type tenant struct{}
 
-// A probe has what the call had that left the replica out: its values and its metadata, but not its
+// A probe has the context values and metadata of the call that caused the ejection, but not its
 // deadline.
 func TestProbeHasWhatTheCallHad(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestProbeHasWhatTheCallHad(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if asked.Load() == 0 || wrong.Load() != nil {
-			t.Errorf("asked %d times, with the tokens %v", asked.Load(), wrong.Load())
+			t.Errorf("%d probes, with the wrong tokens %v", asked.Load(), wrong.Load())
 		}
 		if attempts, err := do(ctx, conn); path(attempts) != "a:1 ok sent" {
 			t.Errorf("got %q, %v, want a:1 ok sent", path(attempts), err)
@@ -58,8 +58,8 @@ func TestProbeHasWhatTheCallHad(t *testing.T) {
 	})
 }
 
-// A probe that panics in the user's interceptor, or gets no answer by any other fault of the
-// user's, ends no program, and the replica is tried all the same.
+// A probe that panics or fails in the user's interceptor does not end the program, and the replica
+// is still put on trial.
 func TestProbeThatCannotSucceed(t *testing.T) {
 	for name, spoil := range map[string]func(context.Context) error{
 		"panics":         func(context.Context) error { panic("no health checks here") },
@@ -91,8 +91,8 @@ func TestProbeThatCannotSucceed(t *testing.T) {
 	}
 }
 
-// NOT_SERVING keeps a replica out for longer than any other answer, but not for ever.
-func TestReplicaThatSaysItDoesNotServe(t *testing.T) {
+// NOT_SERVING keeps a replica ejected for longer than any other answer, but not forever.
+func TestReplicaThatIsNotServing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].verdict.Store(int32(healthv1.HealthCheckResponse_NOT_SERVING))
@@ -107,8 +107,8 @@ func TestReplicaThatSaysItDoesNotServe(t *testing.T) {
 	})
 }
 
-// A user's codec is none for the health service.
-func TestProbeWithACodecOfTheUsers(t *testing.T) {
+// A codec of the user's is not used for probes.
+func TestProbeIgnoresUserCodec(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		conn := c.connect(t, failover.Policy{}, grpc.WithDefaultCallOptions(grpc.CallContentSubtype("unheard-of")))
@@ -132,9 +132,9 @@ func wantOK(t *testing.T, conn *failover.Client) {
 	}
 }
 
-// Replicas that are ill one after the other, and demand credentials, all have their share of the
+// Replicas that require credentials, and are ejected one after another, all have their share of the
 // calls afterwards.
-func TestReplicasIllInTurnComeBack(t *testing.T) {
+func TestReplicasEjectedInTurnComeBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 4)
 		for _, r := range c {
@@ -159,7 +159,7 @@ func TestReplicasIllInTurnComeBack(t *testing.T) {
 			synctest.Wait()
 		}
 		for range 4 {
-			wantOK(t, conn) // each has one call to be taken back by
+			wantOK(t, conn) // one call for each to be reinstated
 		}
 		for _, w := range works {
 			w.served.Store(0)
@@ -169,14 +169,14 @@ func TestReplicasIllInTurnComeBack(t *testing.T) {
 		}
 		for i, w := range works {
 			if n := w.served.Load(); n < 90 || n > 110 {
-				t.Errorf("%s has served %d of 400 calls, want a fourth", c[i].addr, n)
+				t.Errorf("%s has served %d of 400 calls, want a quarter", c[i].addr, n)
 			}
 		}
 	})
 }
 
-// A client whose interceptor adds what the servers demand finds that a replica is well again.
-func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
+// A client whose interceptor adds what the servers require notices when a replica is healthy again.
+func TestProbePassesThroughUserInterceptors(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
 		var asked atomic.Pointer[string]
@@ -203,7 +203,7 @@ func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if s := asked.Load(); s == nil || *s != "work" {
-			t.Errorf("asked for the health of %v, want work", s)
+			t.Errorf("probed the services %v, want work", s)
 		}
 		wantPath(t, conn, "b:1 ok sent")
 		well.Store(true)
@@ -211,7 +211,7 @@ func TestProbeGoesThroughTheUsersInterceptors(t *testing.T) {
 		synctest.Wait()
 		wantPath(t, conn, "a:1 ok sent")
 		if n := conn.Statistics().Calls - before; n != 2 {
-			t.Errorf("%d calls, want 2: a probe is none", n)
+			t.Errorf("%d calls, want 2, as a probe is not a call", n)
 		}
 	})
 }

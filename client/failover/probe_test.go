@@ -16,12 +16,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// However often a replica is left out and taken back, it is asked for its health by one at a time.
+// However often a replica is ejected and reinstated, only one probe at a time is under way.
 func TestProbesDoNotMultiply(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[1].does(answer(codes.Unavailable))
-		c[0].handle = answer(codes.Unavailable) // its health service says that it is not well
+		c[0].handle = answer(codes.Unavailable) // its health service reports a problem
 		conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, MaxShare: 1}})
 		for range 50 {
 			works[0].does(answer(codes.Unavailable))
@@ -42,22 +42,22 @@ func TestProbesDoNotMultiply(t *testing.T) {
 		time.Sleep(10*time.Second + time.Millisecond)
 		synctest.Wait()
 		if n := c[0].served.Load() - before; n < 15 || n > 21 {
-			t.Errorf("asked %d times in 10 s, want once in 500 ms", n)
+			t.Errorf("%d probes in 10s, want one every 500ms", n)
 		}
 	})
 }
 
-// What is known of a replica outlives its connection: gRPC ends those of a connection that is idle.
+// An ejection outlives the connections of the replica, which gRPC closes in idle mode.
 func TestEjectionOutlivesIdleMode(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
-		c.noHealth() // so that nothing is asked for ever
+		c.noHealth() // so that probing ends
 		conn := c.connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))
 		leaveOut(t, conn, works[0])
 		works[0].does(answer(codes.Unavailable))
 		time.Sleep(time.Hour)
 		dials := c[0].dials.Load()
-		do(t.Context(), conn) // which wakes it
+		do(t.Context(), conn) // wakes the connection
 		synctest.Wait()
 		if c[0].dials.Load() == dials {
 			t.Fatal("the connection was not idle")
@@ -66,12 +66,12 @@ func TestEjectionOutlivesIdleMode(t *testing.T) {
 			do(t.Context(), conn)
 		}
 		if n := works[0].served.Load(); n != 4 {
-			t.Errorf("%d calls were lost to it, want 3 and the one of its new connection", n)
+			t.Errorf("%d calls were lost to it, want 4: three before, and one on its new connection", n)
 		}
 	})
 }
 
-// Nothing is asked once the connection is closed, and nothing of ours is left.
+// No probe follows once the connection is closed, and no goroutine remains.
 func TestProbesEndWithTheConnection(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -100,14 +100,14 @@ func TestProbesEndWithTheConnection(t *testing.T) {
 				asked := c[0].served.Load()
 				time.Sleep(long)
 				if n := c[0].served.Load() - asked; n != 0 {
-					t.Errorf("asked %d times after the connection was closed", n)
+					t.Errorf("%d probes after the connection was closed", n)
 				}
 			})
 		})
 	}
 }
 
-// events keeps what OnReplica is told.
+// events records what OnReplica receives.
 type events struct {
 	mu   sync.Mutex
 	told []string
@@ -119,7 +119,7 @@ func (e *events) hook(ev failover.ReplicaEvent) {
 	e.told = append(e.told, fmt.Sprint(ev.Replica, " ", ev.State))
 }
 
-// take returns what was told of a replica since it was last asked.
+// take returns the events of a replica since the last call of take.
 func (e *events) take(addr string) string {
 	synctest.Wait()
 	e.mu.Lock()
@@ -134,7 +134,7 @@ func (e *events) take(addr string) string {
 	return strings.Join(of, ", ")
 }
 
-func TestEventsOfAReplicaLeftOut(t *testing.T) {
+func TestEjectionEvents(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		var sick atomic.Bool
@@ -150,7 +150,7 @@ func TestEventsOfAReplicaLeftOut(t *testing.T) {
 		told := func(when, want string) {
 			t.Helper()
 			if got := e.take("a:1"); got != want {
-				t.Errorf("%s: told %q, want %q", when, got, want)
+				t.Errorf("%s: got events %q, want %q", when, got, want)
 			}
 		}
 		told("at first", "connecting, ready")
@@ -184,8 +184,8 @@ func TestEventsOfAReplicaLeftOut(t *testing.T) {
 	})
 }
 
-// An attempt that outlives its replica, or its connection, tells nothing of it any more.
-func TestNothingIsToldOfAReplicaThatIsGone(t *testing.T) {
+// An attempt that outlives its replica or connection causes no further events.
+func TestNoEventsAfterGone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
 		works[0].does(hang)
@@ -202,7 +202,7 @@ func TestNothingIsToldOfAReplicaThatIsGone(t *testing.T) {
 		callers.Wait()
 		time.Sleep(long)
 		if got := e.take("a:1"); got != "connecting, ready, ejected, gone" {
-			t.Errorf("told %q, want connecting, ready, ejected, gone", got)
+			t.Errorf("got events %q, want connecting, ready, ejected, gone", got)
 		}
 	})
 }

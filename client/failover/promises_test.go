@@ -19,7 +19,7 @@ import (
 
 var scenes = flag.Int("scenes", 600, "how many scenes TestPromises plays; a fifth as many with -short or the race detector")
 
-// scene is a random policy, a random load, and replicas that answer each request as they like.
+// scene is a random policy, a random load, and replicas with random answers.
 type scene struct {
 	policy    failover.Policy
 	replicas  int
@@ -66,7 +66,7 @@ func randomPolicy(rnd *rand.Rand) (p failover.Policy) {
 	return p
 }
 
-// behave answers a request to a replica. executed is called when the work is done.
+// behave answers a request to a replica. It calls executed when the work is done.
 func (s scene) behave(ctx context.Context, r *replica, behavior string, executed func()) error {
 	switch behavior {
 	case "slow":
@@ -96,7 +96,7 @@ func (s scene) behave(ctx context.Context, r *replica, behavior string, executed
 	return nil
 }
 
-// play makes the calls, and looks whether the promises are kept.
+// play makes the calls, and checks that the promises are kept.
 func (s scene) play(t *testing.T, rnd *rand.Rand) {
 	var mu sync.Mutex // guards rnd, executions
 	executions := map[string]int{}
@@ -162,7 +162,7 @@ func (s scene) play(t *testing.T, rnd *rand.Rand) {
 	}
 }
 
-// check looks whether what a call says of itself can be true.
+// check checks that the report of a call can be true.
 func (s scene) check(t *testing.T, ctx context.Context, attempts []failover.Attempt, err error) {
 	ended := func(o failover.Outcome) bool {
 		return slices.ContainsFunc(attempts, func(a failover.Attempt) bool { return a.Outcome == o })
@@ -194,15 +194,14 @@ func (s scene) check(t *testing.T, ctx context.Context, attempts []failover.Atte
 	}
 }
 
-// expired reports whether the deadline has come, though the context's timer may not have fired.
+// expired reports whether the deadline has passed, even if the context's timer has not fired.
 func expired(ctx context.Context) bool {
 	d, ok := ctx.Deadline()
 	return ok && !time.Now().Before(d)
 }
 
-// Whatever the policy and the replicas: a call ends in time, with a success that an attempt had or
-// with a reason that can be true; one that is not idempotent is executed once at most; and nothing
-// is left behind.
+// Whatever the policy and the replicas do, a call ends in time, with the success of an attempt or a
+// plausible reason. A call that is not idempotent is executed at most once. Nothing is left behind.
 func TestPromises(t *testing.T) {
 	n := *scenes
 	if testing.Short() || raced {

@@ -13,8 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pushback answers a request with a status and the trailer by which a server says when to repeat
-// it.
+// pushback returns a handler that answers with a status and the pushback trailer.
 func pushback(c codes.Code, ms ...string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		grpc.SetTrailer(ctx, metadata.MD{"grpc-retry-pushback-ms": ms})
@@ -22,7 +21,7 @@ func pushback(c codes.Code, ms ...string) func(context.Context) error {
 	}
 }
 
-// A call is repeated when the replica says, at another one too, and ends at once where that would
+// A call is repeated when the replica says, even at another replica, and ends at once if that would
 // be too late.
 func TestPushbackIsObeyed(t *testing.T) {
 	const soon, all = "a:1 failed sent, b:1 ok sent", 2 * time.Second
@@ -84,7 +83,7 @@ func TestPushbackIsObeyed(t *testing.T) {
 	}
 }
 
-// With a pause due as well, the replica's wish is the least that passes.
+// If a pause is due as well, at least the time of the pushback passes.
 func TestPushbackAtTheEndOfARound(t *testing.T) {
 	for _, tc := range []struct {
 		pause, pushback time.Duration
@@ -106,7 +105,7 @@ func TestPushbackAtTheEndOfARound(t *testing.T) {
 	}
 }
 
-// What the last attempt says counts: an earlier wish has been obeyed, and a success has none.
+// Only the last attempt counts: an earlier pushback has already been obeyed.
 func TestEachAttemptPushesBackForItself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
@@ -147,7 +146,7 @@ func TestCallerCancelsDuringAPushback(t *testing.T) {
 	})
 }
 
-// A stream is pushed back as a call is.
+// A stream obeys a pushback like a unary call.
 func TestPushbackOfAStream(t *testing.T) {
 	for _, tc := range []struct {
 		trailer string
@@ -172,7 +171,7 @@ func TestPushbackOfAStream(t *testing.T) {
 	}
 }
 
-// open opens a server stream of a method that replicas answer by other.
+// open opens a server stream that the replicas answer with other.
 func openCheck(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, "/a/Method", opts...)
 	if err != nil {
@@ -184,7 +183,7 @@ func openCheck(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.
 	return stream, stream.CloseSend()
 }
 
-// receive opens such a stream, and returns how its first message ended.
+// receive opens such a stream, and returns the error of its first message.
 func receive(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) error {
 	stream, err := openCheck(ctx, conn, opts...)
 	if err != nil {

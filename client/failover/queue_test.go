@@ -19,7 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// ledger notes which calls replicas have served, in what order.
+// ledger records which calls replicas have served, in which order.
 type ledger struct {
 	mu    sync.Mutex
 	names []string
@@ -42,7 +42,7 @@ func (l *ledger) String() string {
 	return strings.Join(l.names, " ")
 }
 
-// One at a time is served, and those that wait come strictly in the order in which they began.
+// Calls are served one at a time, strictly in the order in which they began.
 func TestOldestCallFirst(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -66,8 +66,7 @@ func TestOldestCallFirst(t *testing.T) {
 	})
 }
 
-// A call whose attempt came to nothing is still as old as it is: it goes before those that were
-// waiting already.
+// A call keeps its age after a failed attempt: it precedes newer calls that were already waiting.
 func TestRetryingCallIsOlder(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -98,8 +97,7 @@ func TestRetryingCallIsOlder(t *testing.T) {
 	})
 }
 
-// Calls that begin while others wait do not take what becomes free, though they come at the same
-// instant.
+// Calls that begin while others wait do not take a place that becomes free in the same instant.
 func TestNewCallsDoNotOvertake(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -134,8 +132,8 @@ func TestNewCallsDoNotOvertake(t *testing.T) {
 	})
 }
 
-// What another call's failure is about does not wait for a free replica: it is over at once.
-func TestCallThatIsOverDoesNotWait(t *testing.T) {
+// A call that has failed for good ends at once, instead of waiting for a replica.
+func TestFailedCallDoesNotWait(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		handle func(context.Context) error
@@ -169,15 +167,15 @@ func TestCallThatIsOverDoesNotWait(t *testing.T) {
 					t.Errorf("ended after %v: %v, want after 1s, and the reason %v", first.took, first.err, tc.want)
 				}
 				if s := conn.Statistics(); s.Denied != 0 {
-					t.Errorf("%d denied, want the budget not to be asked", s.Denied)
+					t.Errorf("%d denied, want the budget not to be charged", s.Denied)
 				}
 			})
 		})
 	}
 }
 
-// Where too many wait, the youngest has to go: the newcomer mostly, or another where an old call
-// comes back.
+// If too many calls wait, the newest is shed: usually the one that arrives, or another when an
+// older call comes back.
 func TestMaxWaiting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -209,7 +207,7 @@ func TestMaxWaiting(t *testing.T) {
 		if n := conn.Statistics().Waiting; n != 3 {
 			t.Errorf("%d wait, want 3", n)
 		}
-		close(fail) // 1 is served, 0 comes back, and another one comes
+		close(fail) // 1 is served, 0 comes back, and another call arrives
 		synctest.Wait()
 		calls = append(calls, begin(t.Context(), conn, "5"))
 		shed(5)
@@ -222,13 +220,13 @@ func TestMaxWaiting(t *testing.T) {
 			t.Errorf("served %v, want 0 1 0 2 3", &served)
 		}
 		if s := conn.Statistics(); s.Waiting != 0 || s.Failed[failover.ReasonShed] != 2 || s.Succeeded != 4 {
-			t.Errorf("statistics %+v, want nobody to wait, 2 shed and 4 served", s)
+			t.Errorf("statistics %+v, want none waiting, 2 shed and 4 served", s)
 		}
 	})
 }
 
-// An old call that comes back to a full queue takes the place of the youngest.
-func TestTheYoungestIsShed(t *testing.T) {
+// An old call that comes back to a full queue takes the place of the newest.
+func TestNewestWaiterIsShed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = func(ctx context.Context) error {
@@ -243,16 +241,16 @@ func TestTheYoungestIsShed(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond) // 2 is at a, 0 waits for b
 		calls = append(calls, begin(t.Context(), conn, "4"))
 		if !calls[4].ended() || reason(calls[4].err) != failover.ReasonShed {
-			t.Error("a third call waits, want two at most")
+			t.Error("a third call waits, want at most two")
 		}
 		time.Sleep(time.Second) // 3 is at a, 2 waits for b as well
 		calls = append(calls, begin(t.Context(), conn, "5"))
 		if !calls[5].ended() || reason(calls[5].err) != failover.ReasonShed {
-			t.Error("a third call waits, want two at most")
+			t.Error("a third call waits, want at most two")
 		}
-		time.Sleep(time.Second) // 3 comes back, and is the youngest
+		time.Sleep(time.Second) // 3 comes back, and is the newest
 		if !calls[3].ended() || reason(calls[3].err) != failover.ReasonShed || path(calls[3].attempts) != "a:1 failed sent" {
-			t.Errorf("the youngest of three: got %q, %v, want it to be shed", path(calls[3].attempts), calls[3].err)
+			t.Errorf("the newest of three: got %q, %v, want it to be shed", path(calls[3].attempts), calls[3].err)
 		}
 		for _, i := range []int{0, 2} {
 			if <-calls[i].over; calls[i].err != nil {
@@ -262,8 +260,8 @@ func TestTheYoungestIsShed(t *testing.T) {
 	})
 }
 
-// A queue that is full of calls for one replica does not keep others from those that are free.
-func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
+// A queue that is full of calls for one replica does not keep other calls from free replicas.
+func TestNoCallIsShedWhileAReplicaIsFree(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
@@ -280,9 +278,9 @@ func TestNobodyIsShedWhileAReplicaIsFree(t *testing.T) {
 	})
 }
 
-// The place that a call is granted as its caller leaves goes to the next, every time: while a
-// replica answers one, it makes any other leave.
-func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
+// A place that is granted to a call in the moment when its caller cancels goes to the next call. To
+// provoke this, a replica cancels another caller during each answer.
+func TestPlaceIsNotLostWithItsCaller(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
 	var calm atomic.Bool
@@ -316,12 +314,12 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 	}
 	callers.Wait()
 	if left.Load() == 0 {
-		t.Error("no caller left: the test has tested nothing")
+		t.Error("no caller left, want some")
 	}
 	s := conn.Statistics()
 	for _, r := range s.Replicas {
 		if r.InFlight != 0 || s.Waiting != 0 {
-			t.Errorf("at the end %d are in flight at %s, and %d wait", r.InFlight, r.Replica, s.Waiting)
+			t.Errorf("in the end, %d in flight at %s and %d waiting", r.InFlight, r.Replica, s.Waiting)
 		}
 	}
 	calm.Store(true)
@@ -330,8 +328,8 @@ func TestPlaceIsNotLostToACallerWhoLeaves(t *testing.T) {
 	}
 }
 
-// The budget is asked before the wait, so that nobody waits in vain.
-func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
+// The budget is charged before the wait, so that no call waits in vain.
+func TestBudgetIsChargedBeforeTheWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
@@ -349,8 +347,8 @@ func TestBudgetIsAskedBeforeTheWait(t *testing.T) {
 	})
 }
 
-// Between two tries of the same replica a call that waits pauses, and another call may use the
-// time.
+// A call that waits pauses between two tries of the same replica, and another call may use the
+// replica meanwhile.
 func TestCallThatWaitsPauses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -376,7 +374,7 @@ func TestCallThatWaitsPauses(t *testing.T) {
 	})
 }
 
-// A call may wait where the others do not, and the other way round.
+// A call may wait if the policy does not say so, and vice versa.
 func TestWhenDownOfACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// outage lets so many calls wait at a cluster that is down, whether or not the client has known it
-// up, and brings a up.
+// outage makes n calls wait for a cluster that is down, then starts a. wasUp says whether the
+// cluster was up before.
 func outage(t *testing.T, replicas int, wasUp bool, calls int, deadline time.Duration, serves func(context.Context) error) (a *work, answered func() int) {
 	c, works := newWork(t, replicas)
 	if !wasUp {
@@ -44,7 +44,7 @@ func outage(t *testing.T, replicas int, wasUp bool, calls int, deadline time.Dur
 	return works[0], func() int { waiting.Wait(); return ok }
 }
 
-// A client that began while all were down does not rush at the first that is up either.
+// A client that started while all replicas were down also ramps up at the first one.
 func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
 	for _, wasUp := range []bool{true, false} {
 		bubble(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
 			time.Sleep(60 * ms) // until it has been dialed
 			synctest.Wait()
 			if n := a.now.Load(); n < 1 || n > 16 {
-				t.Errorf("was up %v: %d calls at once, want 16 at most", wasUp, n)
+				t.Errorf("was up %v: %d calls at once, want at most 16", wasUp, n)
 			}
 			if n := answered(); n != 900 {
 				t.Errorf("was up %v: %d of 900 were answered", wasUp, n)
@@ -61,8 +61,8 @@ func TestRampAfterAnOutageFromTheBeginning(t *testing.T) {
 	}
 }
 
-// A replica that takes long to answer has more calls with time, so that those that wait have an
-// answer within their deadlines.
+// A slow replica gets more calls as time passes, so that waiting calls are answered within their
+// deadlines.
 func TestRampIsNoLimitOnSlowReplicas(t *testing.T) {
 	for replicas := range 3 {
 		bubble(t, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestRampIsNoLimitOnSlowReplicas(t *testing.T) {
 	}
 }
 
-// Where nothing was down, nothing is held back.
+// If no replica was down, there is no ramp.
 func TestNoRampAtTheBeginning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 1)

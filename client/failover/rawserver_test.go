@@ -17,13 +17,13 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// raw turns a replica into an HTTP/2 server that answers each request with frames of its own
-// choice. The connection ends when answer returns false.
+// raw turns a replica into an HTTP/2 server that answers each request with the frames that answer
+// writes. The connection ends when answer returns false.
 func (r *replica) raw(t *testing.T, answer func(f *http2.Framer, stream uint32) bool) {
 	r.crash()
 	lis := bufconn.Listen(64 << 10)
 	r.mu.Lock()
-	r.server, r.lis = grpc.NewServer(), lis // a server that is never used, so that dialers find one
+	r.server, r.lis = grpc.NewServer(), lis // an unused server, so that the dialer finds the replica up
 	r.mu.Unlock()
 	t.Cleanup(func() { lis.Close() })
 	go func() {
@@ -37,7 +37,7 @@ func (r *replica) raw(t *testing.T, answer func(f *http2.Framer, stream uint32) 
 	}()
 }
 
-// serveRaw serves one connection as raw does. It calls seen with the method of each request.
+// serveRaw serves one connection like raw. It calls seen with the method of each request.
 func serveRaw(conn net.Conn, seen func(method string), answer func(*http2.Framer, uint32) bool) {
 	defer conn.Close()
 	if _, err := io.ReadFull(conn, make([]byte, len(http2.ClientPreface))); err != nil {
@@ -76,7 +76,7 @@ func resetStream(code http2.ErrCode) func(*http2.Framer, uint32) bool {
 	}
 }
 
-// goAway says that no request was processed, and hangs up.
+// goAway declares that no request was processed, and closes the connection.
 func goAway(f *http2.Framer, _ uint32) bool {
 	f.WriteGoAway(0, http2.ErrCodeNo, nil)
 	return false
@@ -84,7 +84,7 @@ func goAway(f *http2.Framer, _ uint32) bool {
 
 func hangUp(*http2.Framer, uint32) bool { return false }
 
-// What a replica says it has not processed counts as unsent, and goes to another whatever the
+// A request that a replica declares unprocessed counts as unsent, and goes to another whatever the
 // method.
 func TestUnprocessedIsUnsent(t *testing.T) {
 	for _, tc := range []struct {
@@ -129,8 +129,8 @@ func TestUnprocessedIsUnsent(t *testing.T) {
 	}
 }
 
-// Where no other replica is there, gRPC repeats such a request at the same one.
-func TestUnprocessedStaysWhereItIsAlone(t *testing.T) {
+// If there is no other replica, gRPC repeats such a request at the same one.
+func TestUnprocessedIsRepeatedAtOnlyReplica(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
@@ -143,7 +143,7 @@ func TestUnprocessedStaysWhereItIsAlone(t *testing.T) {
 	})
 }
 
-// A replica that turns requests away while another is being connected has them go there.
+// If a replica refuses a request while another is being connected, the call goes to that one.
 func TestUnprocessedAwaitsAConnection(t *testing.T) {
 	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 		t.Run(whenDown.String(), func(t *testing.T) {
@@ -167,14 +167,14 @@ func TestUnprocessedAwaitsAConnection(t *testing.T) {
 	}
 }
 
-// One that turns every request away is left out, as one that hangs up is. Those that were on their
-// way at a time count once.
-func TestTurnsAway(t *testing.T) {
+// A replica that refuses every request is ejected, like one that breaks connections. Requests in
+// flight at the same time count once.
+func TestReplicaThatRefusesRequestsIsEjected(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		answer  func(*http2.Framer, uint32) bool
 		callers int
-		rounds  int // of so many callers
+		rounds  int // of calls, one by each caller
 		want    int64
 	}{
 		{"three streams", resetStream(http2.ErrCodeRefusedStream), 1, 3, 1},
@@ -188,7 +188,7 @@ func TestTurnsAway(t *testing.T) {
 				c[0].raw(t, tc.answer)
 				conn := c.connect(t, failover.Policy{})
 				for range tc.rounds {
-					time.Sleep(time.Second) // a connection that is gone is back
+					time.Sleep(time.Second) // until a lost connection is back
 					var callers sync.WaitGroup
 					for range tc.callers {
 						callers.Go(func() {
@@ -207,8 +207,8 @@ func TestTurnsAway(t *testing.T) {
 	}
 }
 
-// The network's own words are kept.
-func TestUnprocessedSaysWhy(t *testing.T) {
+// The network's error text is kept.
+func TestUnprocessedKeepsNetworkError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		for _, r := range c {

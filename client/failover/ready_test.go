@@ -72,5 +72,5 @@ func connectReady(tb testing.TB, p Policy, target string, opts ...grpc.DialOptio
 	return c, conn
 }
 
-// Seed decides what is random about the client, before there is a connection.
+// Seed sets the seed of all random choices, before the first call.
 func (c *Client) Seed(seed uint64) { c.client.seed(seed) }

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// reason returns why a call failed; -1 for one that did not, or not with an Error.
+// reason returns why a call failed, or -1 if err is not an Error.
 func reason(err error) failover.Reason {
 	if failed, ok := errors.AsType[*failover.Error](err); ok {
 		return failed.Reason
@@ -20,7 +20,7 @@ func reason(err error) failover.Reason {
 	return -1
 }
 
-// Where there is nothing to try, the reason says so and not that all has been tried.
+// If there is no replica, the reason is not that the rounds are spent.
 func TestReasonWithoutReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		m := manual.NewBuilderWithScheme("test")

@@ -25,7 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// endpoints is a resolver state with the replicas of these names.
+// endpoints returns a resolver state with the replicas of the given names.
 func endpoints(names string) resolver.State {
 	var s resolver.State
 	for _, n := range names {
@@ -35,8 +35,8 @@ func endpoints(names string) resolver.State {
 	return s
 }
 
-// While a call is at its first attempt, the replicas change places, one leaves and one comes: the
-// round goes on by identity.
+// During the first attempt of a call the replicas change places, one leaves and one comes. The
+// round continues with the replicas that were not tried.
 func TestReplicasComeAndGoDuringACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
@@ -59,8 +59,8 @@ func TestReplicasComeAndGoDuringACall(t *testing.T) {
 	})
 }
 
-// A replica that leaves the target while an attempt is at it finishes that attempt, or gives it
-// back as unsent.
+// A replica that leaves the target during an attempt finishes that attempt, or refuses it
+// unprocessed.
 func TestReplicaLeavesUnderAnAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -79,7 +79,7 @@ func TestReplicaLeavesUnderAnAttempt(t *testing.T) {
 		synctest.Wait()
 		for _, want := range []string{"a:1 connecting", "a:1 ready", "a:1 gone", "b:1 ready", "b:1 gone"} {
 			if n := strings.Count(strings.Join(events, "\n"), want); n != 1 {
-				t.Errorf("%q told %d times, want once: %q", want, n, events)
+				t.Errorf("%q occurred %d times, want once: %q", want, n, events)
 			}
 		}
 	})
@@ -91,11 +91,11 @@ func TestNoReplicas(t *testing.T) {
 		m := manual.NewBuilderWithScheme("test")
 		conn := c.client(t, "test:///x", failover.Policy{Rounds: 3, Pause: time.Second}, grpc.WithResolvers(m))
 
-		// The resolver has not spoken: the call waits for it, as long as the caller does.
+		// There is no result yet: the call waits for the resolver until its deadline.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := call(ctx, conn); !errors.Is(err, context.DeadlineExceeded) || status.Code(err) != codes.DeadlineExceeded {
-			t.Errorf("before the resolver's word: %v", err)
+			t.Errorf("before the resolver's first result: %v", err)
 		}
 		m.CC().ReportError(errors.New("no such name"))
 		_, err := call(t.Context(), conn)
@@ -109,8 +109,8 @@ func TestNoReplicas(t *testing.T) {
 	})
 }
 
-// An answer without an address is said at once, to calls and streams, and to the resolver, which
-// may ask again.
+// A result without an address is reported at once, to calls, streams and the resolver, which may
+// resolve again.
 func TestTargetThatResolvesToNothing(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -131,7 +131,7 @@ func TestTargetThatResolvesToNothing(t *testing.T) {
 				m.UpdateState(tc.state)
 				synctest.Wait()
 				if !errors.Is(told, balancer.ErrBadResolverState) {
-					t.Errorf("the resolver is told %v, want %v", told, balancer.ErrBadResolverState)
+					t.Errorf("the resolver got %v, want %v", told, balancer.ErrBadResolverState)
 				}
 				if got := conn.GetState(); got != connectivity.TransientFailure {
 					t.Errorf("the connection is %v, want %v", got, connectivity.TransientFailure)
@@ -152,7 +152,7 @@ func TestTargetThatResolvesToNothing(t *testing.T) {
 	}
 }
 
-// A call that has rounds left does not end because the target names no replica for a moment.
+// A call with rounds left does not fail because the target has no replica for a moment.
 func TestMomentWithoutReplicasCostsARound(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -173,7 +173,7 @@ func TestMomentWithoutReplicasCostsARound(t *testing.T) {
 	})
 }
 
-// A call that waits for ready sits out a resolver's error.
+// A call that waits for ready survives an error of the resolver.
 func TestResolverRecoversUnderACall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -189,7 +189,7 @@ func TestResolverRecoversUnderACall(t *testing.T) {
 	})
 }
 
-// A resolver that fails takes no replica away.
+// An error of the resolver removes no replica.
 func TestResolverErrorLeavesTheReplicas(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -204,8 +204,7 @@ func TestResolverErrorLeavesTheReplicas(t *testing.T) {
 	})
 }
 
-// What makes two endpoints one replica, and what two: each replica is tried once in the one round
-// of a call.
+// Which endpoints are the same replica. Each replica is tried once in the only round of a call.
 func TestIdentityOfAReplica(t *testing.T) {
 	endpoint := func(addrs ...resolver.Address) resolver.Endpoint { return resolver.Endpoint{Addresses: addrs} }
 	a := resolver.Address{Addr: "a:1"}
@@ -241,7 +240,7 @@ func TestIdentityOfAReplica(t *testing.T) {
 	}
 }
 
-// countedConn counts itself out when it is closed.
+// countedConn decrements the count of connections when it is closed.
 type countedConn struct {
 	net.Conn
 	closed func()
@@ -252,7 +251,7 @@ func (c countedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// openConns is a dialer that keeps count of the cluster's connections.
+// openConns is a dialer that counts the open connections of the cluster.
 func (c cluster) openConns(open *atomic.Int64) grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := c[addr[0]-'a'].dial(ctx)
@@ -279,8 +278,8 @@ func TestReplicaThatLeavesLosesItsConnection(t *testing.T) {
 	})
 }
 
-// A replica keeps its connection through an update that names it again, whatever the order. The
-// order of its addresses counts for its next connection.
+// A replica keeps its connection through an update that contains it, whatever the order. The order
+// of its addresses matters for its next connection.
 func TestUpdateKeepsConnections(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 3)
@@ -301,13 +300,13 @@ func TestUpdateKeepsConnections(t *testing.T) {
 		}
 		dialed("after the update", 1, 1, 0)
 		c[1].restart()
-		time.Sleep(100 * time.Millisecond) // a few gaps between dials
+		time.Sleep(100 * time.Millisecond) // a few dial gaps
 		synctest.Wait()
 		dialed("after the loss", 1, 1, 1)
 	})
 }
 
-// calledBy answers with success and notes the authority that it was called by.
+// calledBy answers with success and records the authority of the request.
 func calledBy(authority *string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		md, _ := metadata.FromIncomingContext(ctx)
@@ -331,7 +330,7 @@ func TestStaticReplicaIsItsOwnAuthority(t *testing.T) {
 	})
 }
 
-// Under another server name the same address is another replica: no call goes on under the old one.
+// The same address with another server name is another replica: no call uses the old name.
 func TestServerNameChanges(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

@@ -10,18 +10,17 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// work is a service of the tests' own, which leaves grpc.health.v1 to what it is for. Every method
-// of it answers alike.
+// work is a service of the tests, beside grpc.health.v1. All its methods answer alike.
 type work struct {
 	answer atomic.Pointer[func(context.Context) error] // nil: success
 	served atomic.Int64
 	now    atomic.Int64 // requests being served
 	most   atomic.Int64 // of now
 
-	byMethod map[string]func(context.Context) error // which answer for their methods in place of answer
+	byMethod map[string]func(context.Context) error // overrides answer for some methods
 }
 
-// newWork returns n replicas that serve work beside health.
+// newWork returns n replicas that serve work in addition to health.
 func newWork(t testing.TB, n int) (cluster, []*work) {
 	c, all := newCluster(t, n), make([]*work, n)
 	for i, r := range c {
@@ -31,7 +30,7 @@ func newWork(t testing.TB, n int) (cluster, []*work) {
 	return c, all
 }
 
-// does sets what answers from now on.
+// does sets the handler.
 func (w *work) does(f func(context.Context) error) { w.answer.Store(&f) }
 
 func (w *work) serve(stream grpc.ServerStream) error {
@@ -66,7 +65,7 @@ func do(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOpt
 	return attempts, err
 }
 
-// wantPath makes one call, which must succeed on that path.
+// wantPath makes one call, which must succeed with the given path.
 func wantPath(t *testing.T, conn grpc.ClientConnInterface, p string, opts ...grpc.CallOption) {
 	t.Helper()
 	if attempts, err := do(t.Context(), conn, opts...); err != nil || path(attempts) != p {

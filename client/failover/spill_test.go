@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// narrow restarts a replica with so many streams for each connection.
+// narrow restarts a replica with a limit on the streams of each connection.
 func (r *replica) narrow(streams uint32) {
 	r.crash()
 	r.mu.Lock()
@@ -25,8 +25,7 @@ func (r *replica) narrow(streams uint32) {
 	go r.server.Serve(r.lis)
 }
 
-// Calls go elsewhere when a few have waited in vain for a stream at a replica whose streams are all
-// in use.
+// Once a few calls have waited in vain for a stream of a replica, others avoid that replica.
 func TestUsedUpStreamsSpillOver(t *testing.T) {
 	for _, whenDown := range []failover.WhenDown{failover.WhenDownAttempt, failover.WhenDownWait} {
 		bubble(t, func(t *testing.T) {
@@ -49,7 +48,7 @@ func TestUsedUpStreamsSpillOver(t *testing.T) {
 				cancel()
 			}
 			if failed > 3 {
-				t.Errorf("%v: %d of 20 calls failed, want 3 at most", whenDown, failed)
+				t.Errorf("%v: %d of 20 calls failed, want at most 3", whenDown, failed)
 			}
 			cancel()
 			holders.Wait()
@@ -57,8 +56,8 @@ func TestUsedUpStreamsSpillOver(t *testing.T) {
 	}
 }
 
-// An attempt that has waited for a stream may lose its connection before it was ever made. An
-// attempt that joined it goes on.
+// An attempt that waits for a stream may lose its connection before it is sent. An attempt that
+// joined it continues.
 func TestAttemptThatIsMissedLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)

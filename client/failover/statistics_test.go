@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// tally counts what the hooks are told.
+// tally counts what the hooks receive.
 type tally struct {
 	attempts [7]atomic.Int64
 	reasons  [10]atomic.Int64
@@ -46,13 +46,13 @@ func (n *tally) policy(p failover.Policy) failover.Policy {
 	return p
 }
 
-// begins takes note that a call begins.
+// begins records that a call begins.
 func (n *tally) begins() {
 	n.calls.Add(1)
 	n.under.Add(1)
 }
 
-// complete reports whether there was each outcome but a refusal.
+// complete reports whether every outcome except a refusal has occurred.
 func (n *tally) complete() bool {
 	for o := range n.attempts {
 		if n.attempts[o].Load() == 0 && failover.Outcome(o) != failover.OutcomeRefused {
@@ -62,8 +62,8 @@ func (n *tally) complete() bool {
 	return true
 }
 
-// check waits until all calls have ended, those that their callers abandoned too, and fails the
-// test where the statistics are not what the hooks were told.
+// check waits until all calls have ended, including abandoned ones, and fails the test if the
+// statistics differ from what the hooks received.
 func (n *tally) check(t *testing.T, conn *failover.Client) {
 	t.Helper()
 	n.under.Wait()
@@ -92,7 +92,7 @@ func (n *tally) check(t *testing.T, conn *failover.Client) {
 	}
 }
 
-// misbehave is a handler that does anything by chance. It crashes its replica where it may.
+// misbehave is a handler with a random outcome. It may crash its replica if that is allowed.
 func (r *replica) misbehave(crashes bool) func(grpc.ServerStream) error {
 	return func(stream grpc.ServerStream) error {
 		switch n := rand.IntN(60); {
@@ -112,8 +112,8 @@ func (r *replica) misbehave(crashes bool) func(grpc.ServerStream) error {
 	}
 }
 
-// After a mix of everything by 16 callers, while replicas crash, leave and come, the numbers are
-// those that the hooks were told, and nothing is in flight. Meanwhile no number ever falls.
+// After calls of all kinds by 16 callers, while replicas crash, leave and come, the numbers agree
+// with what the hooks received, and nothing is in flight. No number ever decreases.
 func TestStatisticsAddUp(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 4)
@@ -129,13 +129,13 @@ func TestStatisticsAddUp(t *testing.T) {
 		Hedge: failover.Hedge{After: 2 * ms, Share: 0.5}, Budget: failover.Budget{Ratio: 0.5},
 		Ejection: failover.Ejection{After: 3, Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) {
 			if c := shared.Load(); c != nil {
-				c.Statistics() // which may be read anywhere
+				c.Statistics() // may be called anywhere
 			}
 		},
 	}), grpc.WithResolvers(m))
 	shared.Store(conn)
 	stop := neverFalls(t, conn)
-	for timeout := 20 * ms; !told.complete(); timeout *= 2 { // on a machine that needs more time for a success
+	for timeout := 20 * ms; !told.complete(); timeout *= 2 { // a slow machine needs more time for a success
 		var callers sync.WaitGroup
 		for range 16 {
 			callers.Go(func() {
@@ -177,7 +177,7 @@ func callAnyhow(ctx context.Context, conn *failover.Client, m *manual.Resolver, 
 	}
 }
 
-// neverFalls watches the numbers until it is stopped.
+// neverFalls checks, until it is stopped, that no number decreases.
 func neverFalls(t *testing.T, conn *failover.Client) (stop func()) {
 	done := make(chan struct{})
 	var watcher sync.WaitGroup
@@ -188,7 +188,7 @@ func neverFalls(t *testing.T, conn *failover.Client) (stop func()) {
 			if now.Calls < last.Calls || now.Succeeded < last.Succeeded || slices.ContainsFunc(failover.Outcomes(), func(o failover.Outcome) bool {
 				return now.Attempts[o] < last.Attempts[o]
 			}) {
-				t.Errorf("a number has fallen: %+v, and then %+v", last, now)
+				t.Errorf("a number has decreased: %+v, then %+v", last, now)
 			}
 			last = now
 			select {
@@ -201,7 +201,8 @@ func neverFalls(t *testing.T, conn *failover.Client) (stop func()) {
 	return func() { close(done); watcher.Wait() }
 }
 
-// What was counted at a replica that is gone stays counted; one that comes back begins anew.
+// Counts of a replica that is gone are kept in the totals. A replica that comes back starts from
+// zero.
 func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -232,8 +233,8 @@ func TestCountsOfAReplicaThatIsGone(t *testing.T) {
 	})
 }
 
-// What a call sees of itself while it is on its way.
-func TestStatisticsOfACallOnItsWay(t *testing.T) {
+// The statistics while a call is under way.
+func TestStatisticsOfCallUnderWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 1)
 		fresh := c.client(t, c.target(), failover.Policy{})

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// fakeStream is a replica's stream that ends as told.
+// fakeStream is a replica's stream with given results.
 type fakeStream struct {
 	grpc.ClientStream
 	recv func() error
@@ -19,9 +19,10 @@ type fakeStream struct {
 func (fakeStream) SendMsg(any) error     { return nil }
 func (s fakeStream) RecvMsg(m any) error { return s.recv() }
 
-// The context of each attempt of a stream holds whatever the transport hangs on it: it ends with
-// the attempt, and the last one with the stream, not with the caller's context.
-func TestContextOfAStreamsAttemptEndsWithIt(t *testing.T) {
+// The transport attaches resources to the context of each attempt of a stream. The context must end
+// with the attempt, and that of the last attempt with the stream, not only with the caller's
+// context.
+func TestStreamAttemptContextEndsWithAttempt(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		desc     grpc.StreamDesc

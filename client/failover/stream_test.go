@@ -37,7 +37,7 @@ func TestStreamsAreSharedAmongTheReplicas(t *testing.T) {
 	})
 }
 
-func TestStreamWaitsWhereThePolicySaysSo(t *testing.T) {
+func TestStreamWaitsUnderWhenDownWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		c.crash()
@@ -49,7 +49,7 @@ func TestStreamWaitsWhereThePolicySaysSo(t *testing.T) {
 	})
 }
 
-// A replica that is being dialed is worth a stream's wait: that another is down is not its answer.
+// A stream waits for a replica that is being dialed instead of failing because another is down.
 func TestStreamWaitsForADial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -68,8 +68,8 @@ func TestStreamWaitsForADial(t *testing.T) {
 	})
 }
 
-// Streams want the replicas as calls do: one that is down is dialed often.
-func TestStreamsHaveAReplicaBackAtOnce(t *testing.T) {
+// Streams count as calls: replicas that are down are dialed often.
+func TestStreamsKeepReplicasDialed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
 		conn := c.connect(t, failover.Policy{})
@@ -90,8 +90,8 @@ func TestStreamsHaveAReplicaBackAtOnce(t *testing.T) {
 	})
 }
 
-// tokens are credentials that ask another connection for a token, with the context of the request
-// that needs it.
+// tokens are credentials that get a token through another connection, with the context of the
+// request that needs it.
 type tokens struct {
 	conn *failover.Client
 	busy *atomic.Bool
@@ -107,8 +107,7 @@ func (s tokens) GetRequestMetadata(ctx context.Context, _ ...string) (map[string
 
 func (tokens) RequireTransportSecurity() bool { return false }
 
-// A context that descends from an attempt's carries that attempt. To another connection it must
-// mean nothing.
+// A context derived from that of an attempt carries the attempt. Another connection must ignore it.
 func TestStreamWithinAnotherConnectionsAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		service, issuer := newCluster(t, 1), newCluster(t, 1)

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// wantAtRest fails the test where something is still in flight, or the calls do not add up.
+// wantAtRest fails the test if something is still in flight, or the counts of calls do not add up.
 func wantAtRest(t *testing.T, conn *failover.Client) {
 	t.Helper()
 	synctest.Wait()
@@ -34,8 +34,8 @@ func wantAtRest(t *testing.T, conn *failover.Client) {
 	}
 }
 
-// Who asks a stream that has failed once more is told the same, and it counts once.
-func TestStreamThatHasFailedIsAskedAgain(t *testing.T) {
+// A failed stream keeps returning the same error, and counts once.
+func TestFailedStreamKeepsItsError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].other, c[1].other = fails(codes.Unavailable), fails(codes.Unavailable)
@@ -52,13 +52,13 @@ func TestStreamThatHasFailedIsAskedAgain(t *testing.T) {
 			}
 		}
 		if calls != 1 || conn.Statistics().Attempts[failover.OutcomeFailed] != 2 {
-			t.Errorf("told of %d calls and %d attempts that failed, want 1 and 2", calls, conn.Statistics().Attempts[failover.OutcomeFailed])
+			t.Errorf("%d calls and %d failed attempts reported, want 1 and 2", calls, conn.Statistics().Attempts[failover.OutcomeFailed])
 		}
 		wantAtRest(t, conn)
 	})
 }
 
-// At which moment each hook is called, and with what.
+// When each hook is called, and with which arguments.
 func TestHooksOfAStream(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -98,7 +98,7 @@ func TestHooksOfAStream(t *testing.T) {
 				}
 				err = stream.RecvMsg(new(wrapperspb.StringValue))
 				if len(calls) != 1 || status.Code(calls[0].Err) != tc.call || path(calls[0].Attempts) != path(attempts) || len(attempts) != 1 {
-					t.Errorf("at the first message: told of the calls %+v, want one with %v and the attempts %q", calls, tc.call, path(attempts))
+					t.Errorf("at the first message: OnCall got %+v, want one with %v and the attempts %q", calls, tc.call, path(attempts))
 				}
 				if tc.leave {
 					cancel()
@@ -109,7 +109,7 @@ func TestHooksOfAStream(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				if len(finished) != 1 || status.Code(finished[0]) != tc.finish {
-					t.Errorf("OnFinish was told %v, want once %v", finished, tc.finish)
+					t.Errorf("OnFinish got %v, want %v once", finished, tc.finish)
 				}
 				wantAtRest(t, conn)
 			})
@@ -117,8 +117,8 @@ func TestHooksOfAStream(t *testing.T) {
 	}
 }
 
-// A caller may cancel and never receive: no place at a replica is lost with that, no trial, and
-// nothing of ours goes on.
+// A caller may cancel and never receive. That must not lose a place at a replica or a trial, nor
+// leave a goroutine behind.
 func TestStreamThatIsAbandoned(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -188,7 +188,7 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 	}
 }
 
-// A stream that is abandoned in the middle of failing over, at any moment.
+// A stream may be canceled at any moment while it fails over.
 func TestStreamIsCanceledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)

@@ -35,8 +35,8 @@ func open(ctx context.Context, conn grpc.ClientConnInterface, desc *grpc.StreamD
 	return stream, err
 }
 
-// drain receives all messages of a stream and returns them in one line, and what it ended with, nil
-// for its end.
+// drain receives all messages of a stream and returns them in one line, with its error, which is
+// nil at its end.
 func drain(stream grpc.ClientStream) (got string, err error) {
 	var all []string
 	for {
@@ -52,7 +52,7 @@ func drain(stream grpc.ClientStream) (got string, err error) {
 	return strings.Join(all, " "), err
 }
 
-// fetch makes a call whose replies are a stream.
+// fetch makes a server-streaming call.
 func fetch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.CallOption) (got string, attempts []failover.Attempt, err error) {
 	stream, err := open(ctx, conn, download, append(opts, failover.Trace(&attempts))...)
 	if err != nil {
@@ -62,7 +62,7 @@ func fetch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.Call
 	return got, attempts, err
 }
 
-// says is what one message of a replica, of a stream's handler, is made of.
+// says returns a message of a replica with the given text.
 func say(stream grpc.ServerStream, words ...string) error {
 	for _, word := range words {
 		if err := stream.SendMsg(wrapperspb.String(word)); err != nil {
@@ -76,14 +76,14 @@ func says(words ...string) func(grpc.ServerStream) error {
 	return func(stream grpc.ServerStream) error { return say(stream, words...) }
 }
 
-// fails is a stream that ends with that code at once.
+// fails returns a handler that ends the stream with the code at once.
 func fails(c codes.Code) func(grpc.ServerStream) error {
 	return func(grpc.ServerStream) error { return status.Error(c, "as told") }
 }
 
 func hangs(stream grpc.ServerStream) error { return hang(stream.Context()) }
 
-// What becomes of a stream of two replicas, of which the second is well.
+// A stream to two replicas, of which the second is healthy.
 func TestStream(t *testing.T) {
 	crash := func(stream grpc.ServerStream, r *replica) error { go r.crash(); return hangs(stream) }
 	none := map[string]bool{}
@@ -94,7 +94,7 @@ func TestStream(t *testing.T) {
 		got    string
 		path   string
 		code   codes.Code
-		raw    bool // the error is the stream's own
+		raw    bool // the error is that of the replica's stream
 		took   time.Duration
 	}{
 		{name: "well", a: func(s grpc.ServerStream, _ *replica) error { return say(s, "a1", "a2") }, got: "a1 a2", path: "a:1 ok sent"},
@@ -156,9 +156,9 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A stream to replicas that are down: each is tried, be the method idempotent or not, until one is
-// up.
-func TestStreamOfWhichNothingWasSent(t *testing.T) {
+// A stream to replicas that are down tries each until one is up, whether or not the method is
+// idempotent.
+func TestUnsentStreamIsRepeated(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{download, upload, chat} {
 		t.Run(fmt.Sprintf("client streams %v, server streams %v", desc.ClientStreams, desc.ServerStreams), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestStreamOfWhichNothingWasSent(t *testing.T) {
 	}
 }
 
-// All replicas are too late with their first message: the code is that of a deadline, as for other
+// If the first message of every replica is too late, the code is DeadlineExceeded, as for unary
 // calls.
 func TestStreamThatTimesOutEverywhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -211,8 +211,8 @@ func TestStreamThatTimesOutEverywhere(t *testing.T) {
 	})
 }
 
-// The first message and the deadline for it come in the same instant: it is either of the two, and
-// no message is of a replica that was given up.
+// If the first message comes in the instant of its deadline, either may win, but no message of an
+// abandoned replica is delivered.
 func TestFirstMessageAtTheLastMoment(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -232,7 +232,7 @@ func TestFirstMessageAtTheLastMoment(t *testing.T) {
 	})
 }
 
-// Who has seen a header has seen something of that replica.
+// A stream whose header the caller has seen does not fail over.
 func TestHeaderCommitsAStream(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
@@ -277,7 +277,7 @@ func TestHeaderCommitsAStream(t *testing.T) {
 	})
 }
 
-// Before the one message with which it begins there is no stream to ask.
+// A server-streaming call begins with its message; before that there is no stream.
 func TestStreamBeforeItsMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -304,8 +304,8 @@ func TestStreamBeforeItsMessage(t *testing.T) {
 	})
 }
 
-// A request that cannot be marshaled ends the call before anything is asked of another replica.
-func TestStreamOfNoMessage(t *testing.T) {
+// A request that cannot be marshaled ends the call before another replica is tried.
+func TestStreamOfInvalidMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		conn := c.connect(t, failover.Policy{Rounds: 3})

@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Where all are slow, hedges overtake now and then. None of the replicas is left alone with the
-// load for long.
+// If all replicas are slow, hedges sometimes overtake. The load must still be spread over all of
+// them.
 func TestAllAreSlow(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)
@@ -28,21 +28,21 @@ func TestAllAreSlow(t *testing.T) {
 		}
 		for i, w := range works {
 			if n := w.served.Load(); n < 150 {
-				t.Errorf("%s served %d of 600 calls and 300 hedges, want a third or so", c[i].addr, n)
+				t.Errorf("%s served %d of 600 calls and 300 hedges, want about a third", c[i].addr, n)
 			}
 		}
 	})
 }
 
-// One replica of three answers after 1 s, the others after 10 ms. Hedges, and what they tell of the
-// slow one, take its part in the latency away for 2% more requests, and a burst of five.
+// One replica of three answers after 1 s, the others after 10 ms. Hedges, and the ejections that
+// they cause, remove its share of the latency at the cost of 2% more requests and a burst of five.
 func TestHedgesCutTheTail(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		hedge   failover.Hedge
 		order   failover.Order
 		callers int
-		learn   int // calls of each caller before it counts
+		learn   int // calls of each caller before measuring
 	}{
 		{"round-robin", failover.Hedge{After: 20 * ms, Share: 0.02}, failover.OrderRoundRobin, 1, 0},
 		{"random", failover.Hedge{After: 20 * ms, Share: 0.02}, failover.OrderRandom, 1, 0},
@@ -54,17 +54,17 @@ func TestHedgesCutTheTail(t *testing.T) {
 			before, _ := measureTail(t, failover.Policy{Order: tc.order}, calls/10, tc.callers, 0)
 			after, requests := measureTail(t, failover.Policy{Order: tc.order, Hedge: tc.hedge}, calls, tc.callers, tc.learn)
 			if before < 5*after {
-				t.Errorf("p99 fell from %v to %v, want a fifth at most", before, after)
+				t.Errorf("p99 fell from %v to %v, want at most a fifth", before, after)
 			}
 			if all := calls + tc.learn*tc.callers; requests > int64(all+all/50+5) {
-				t.Errorf("%d requests for %d calls, want 2%% more at most", requests, all)
+				t.Errorf("%d requests for %d calls, want at most 2%% more", requests, all)
 			}
 		})
 	}
 }
 
-// measureTail returns the 99th percentile of what the calls take, after each caller has made some
-// to learn from, and how many requests there were in all.
+// measureTail returns the 99th percentile of the latency, after each caller has made some calls for
+// learning, and the total number of requests.
 func measureTail(t *testing.T, p failover.Policy, calls, callers, learn int) (p99 time.Duration, requests int64) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 3)

@@ -29,7 +29,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// authority issues certificates that only it vouches for.
+// authority is a certificate authority.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -64,8 +64,8 @@ func (a *authority) issue(name string) tls.Certificate {
 	})
 }
 
-// sign returns the certificate for a new key, signed by the authority, or by itself where that has
-// no key yet.
+// sign returns a certificate for a new key, signed by the authority, or self-signed if the
+// authority has no key yet.
 func (a *authority) sign(template *x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -88,10 +88,10 @@ func (a *authority) sign(template *x509.Certificate) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
-// secured is servers that show certificates, by their addresses.
+// secured holds TLS servers by their addresses.
 type secured map[string]*bufconn.Listener
 
-// serve adds a server. It notes the name in its caller's certificate in *client, unless that is
+// serve adds a server. It stores the name in the client's certificate in *client, unless that is
 // nil.
 func (s secured) serve(t *testing.T, addr string, config *tls.Config, client *string) {
 	t.Helper()
@@ -122,8 +122,8 @@ func (s secured) connect(t *testing.T, target string, p failover.Policy, config 
 	return conn
 }
 
-// verifiedAs makes a call, and returns the name that the client checked the replica's certificate
-// for.
+// verifiedAs makes a call, and returns the name for which the client verified the replica's
+// certificate.
 func verifiedAs(t *testing.T, conn grpc.ClientConnInterface) string {
 	t.Helper()
 	var p peer.Peer
@@ -133,7 +133,7 @@ func verifiedAs(t *testing.T, conn grpc.ClientConnInterface) string {
 	return p.AuthInfo.(credentials.TLSInfo).State.ServerName
 }
 
-// checkHosts makes sure that the target's replicas are checked for being a.test and b.test.
+// checkHosts checks that the target's replicas are verified as a.test and b.test.
 func (s secured) checkHosts(t *testing.T, target string, ca *authority, opts ...grpc.DialOption) {
 	t.Helper()
 	settled := make(chan failover.ReplicaState, 2)
@@ -155,7 +155,7 @@ func (s secured) checkHosts(t *testing.T, target string, ca *authority, opts ...
 	}
 }
 
-// Each replica of a static target is checked for its own host.
+// Each replica of a static target is verified by its own host name.
 func TestTLSOfAStaticTarget(t *testing.T) {
 	t.Parallel()
 	ca, s := newAuthority(t), secured{}
@@ -165,7 +165,7 @@ func TestTLSOfAStaticTarget(t *testing.T) {
 	s.checkHosts(t, "static:///a.test:443,b.test:443", ca)
 }
 
-// Each replica is checked for the server name that the resolver gives it, whatever its address.
+// Each replica is verified by the server name from the resolver, whatever its address.
 func TestTLSServerNameOfTheResolver(t *testing.T) {
 	t.Parallel()
 	ca, s := newAuthority(t), secured{}
@@ -180,8 +180,8 @@ func TestTLSServerNameOfTheResolver(t *testing.T) {
 	s.checkHosts(t, "test:///counter.test", ca, grpc.WithResolvers(m))
 }
 
-// A replica with the certificate of another is none to send to: the call goes on, and the attempt
-// says why.
+// A replica with the certificate of another host gets no request: the call fails over, and the
+// error of the attempt says why.
 func TestTLSWrongCertificate(t *testing.T) {
 	t.Parallel()
 	ca, s := newAuthority(t), secured{}
@@ -220,8 +220,8 @@ func checkWrongHost(t *testing.T, err error) {
 	}
 }
 
-// With mTLS the replica sees the client's certificate; without one the client is refused, and is
-// told so.
+// With mTLS the replica sees the client's certificate. A client without one is refused, and its
+// error says so.
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
 	ca, s := newAuthority(t), secured{}
@@ -230,7 +230,7 @@ func TestMutualTLS(t *testing.T) {
 		Certificates: []tls.Certificate{ca.issue("a.test")},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    ca.pool,
-		MaxVersion:   tls.VersionTLS12, // the client's handshake waits for the server's verdict
+		MaxVersion:   tls.VersionTLS12, // in which the client's handshake fails if the server refuses the client
 	}, &client)
 	config := &tls.Config{RootCAs: ca.pool}
 	_, err := call(t.Context(), s.connect(t, "static:///a.test:443", failover.Policy{}, config))

@@ -13,14 +13,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// noHealth makes replicas answer as those that have no health service.
+// noHealth makes replicas answer as if they had no health service.
 func (c cluster) noHealth() {
 	for _, r := range c {
 		r.handle = answer(codes.Unimplemented)
 	}
 }
 
-// leaveOut makes a fail until it is left out, and then answer with success.
+// leaveOut makes a fail until it is ejected, and then succeed.
 func leaveOut(t *testing.T, conn grpc.ClientConnInterface, a *work) {
 	t.Helper()
 	a.does(answer(codes.Unavailable))
@@ -31,8 +31,8 @@ func leaveOut(t *testing.T, conn grpc.ClientConnInterface, a *work) {
 	a.does(nil)
 }
 
-// A replica that has no health service, or one that saw nothing wrong, is tried with one call at a
-// time, whose success takes it back.
+// A replica whose health service is missing, or never reported a problem, gets one call at a time.
+// A success reinstates it.
 func TestReplicaIsTriedByOneCallAtATime(t *testing.T) {
 	for name, health := range map[string]func(context.Context) error{"no health service": answer(codes.Unimplemented), "it saw nothing wrong": nil} {
 		t.Run(name, func(t *testing.T) { testOneCallAtATime(t, health) })
@@ -58,7 +58,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 				}
 			})
 		}
-		time.Sleep(1400 * time.Millisecond) // 500 ms until the probe, then the trial, which takes 1 s
+		time.Sleep(1400 * time.Millisecond) // 500 ms until the probe, then a trial of 1 s
 		if n := works[0].served.Load() - before; n != 1 {
 			t.Errorf("%d calls were let through before one had succeeded, want 1", n)
 		}
@@ -66,7 +66,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 		time.Sleep(time.Second)
 		wantPath(t, conn, "a:1 ok sent")
 		if conn.Statistics().Replicas[0].Ejected {
-			t.Error("it is still left out after a success")
+			t.Error("it is still ejected after a success")
 		}
 		works[0].most.Store(0)
 		for range 16 {
@@ -74,12 +74,12 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 		}
 		callers.Wait()
 		if n := works[0].most.Load(); n != 16 {
-			t.Errorf("%d calls at a time after it was taken back, want all 16", n)
+			t.Errorf("%d concurrent calls after it was reinstated, want all 16", n)
 		}
 	})
 }
 
-// Where the trial fails, the replica is left out again, and for twice as long.
+// If the trial fails, the replica is ejected again, for twice as long.
 func TestTrialThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
@@ -99,7 +99,7 @@ func TestTrialThatFails(t *testing.T) {
 	})
 }
 
-// What becomes of the one call that may try a replica says nothing of it: then another one may.
+// If the trial call of a replica is inconclusive, another call may try it.
 func TestTrialIsNotLostWithItsCall(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -161,7 +161,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 	}
 }
 
-// A call that may try the replica, and has no repetition left to do it with, leaves the trial to
+// A call that has taken the trial, and then has no budget for the attempt, leaves the trial to
 // another.
 func TestTrialIsNotLostForWantOfABudget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestTrialIsNotLostForWantOfABudget(t *testing.T) {
 		works[0].does(nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		works[1].does(func(context.Context) error { // a call at b as the trial opens
+		works[1].does(func(context.Context) error { // this call is at b when the trial begins
 			time.Sleep(time.Second)
 			return status.Error(codes.Unavailable, "no")
 		})

@@ -24,13 +24,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// blackHole is a dial that nobody answers.
+// blackHole is a dial that never ends.
 func blackHole(ctx context.Context) (net.Conn, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
 
-// mute is a connection that is accepted, and nothing comes of it.
+// mute is a dial that succeeds, to a server that never says anything.
 func mute(context.Context) (net.Conn, error) {
 	client, server := net.Pipe()
 	go func() {
@@ -43,7 +43,7 @@ func mute(context.Context) (net.Conn, error) {
 	return client, nil
 }
 
-// refuseAfter is a dial that fails after a time.
+// refuseAfter returns a dial that fails after the given time.
 func refuseAfter(after time.Duration) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		select {
@@ -54,7 +54,7 @@ func refuseAfter(after time.Duration) func(context.Context) (net.Conn, error) {
 	}
 }
 
-// dialing is a dialer of the cluster but for some addresses, at which the dials are counted.
+// dialing is a dialer of the cluster with special dials for some addresses, which it counts.
 func (c cluster) dialing(n *atomic.Int64, others map[string]func(context.Context) (net.Conn, error)) grpc.DialOption {
 	return grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 		if dial := others[addr]; dial != nil {
@@ -65,11 +65,11 @@ func (c cluster) dialing(n *atomic.Int64, others map[string]func(context.Context
 	})
 }
 
-// The first call of a client that is new, or was idle, takes as long as the fastest connection,
-// whichever replica the order prefers. Of those that cannot be reached no attempt is told, as none
-// was made.
+// The first call of a client that is new or was idle takes as long as the fastest connection,
+// whichever replica the order prefers. No attempt is reported for unreachable replicas, as none was
+// made.
 func TestFirstCallGoesToTheFirstConnection(t *testing.T) {
-	const late = 20 * time.Millisecond // of the one that is well
+	const late = 20 * time.Millisecond // dial of the healthy replica
 	for name, x := range map[string]func(context.Context) (net.Conn, error){"black hole": blackHole, "mute": mute} {
 		for _, order := range []failover.Order{failover.OrderFirst, failover.OrderSticky, failover.OrderRoundRobin, failover.OrderRandom, failover.OrderLeastInFlight} {
 			for _, p := range []failover.Policy{{}, {Timeout: time.Second}, {WhenDown: failover.WhenDownWait}, {MaxInFlight: 1}} {
@@ -107,8 +107,8 @@ func TestFirstCallGoesToTheFirstConnection(t *testing.T) {
 	}
 }
 
-// A call that has failed everywhere else still waits for the one whose dial is under way.
-func TestLastHopeIsWaitedFor(t *testing.T) {
+// A call that has failed at all other replicas still waits for the one that is being dialed.
+func TestCallWaitsForLastDial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].handle = answer(codes.Unavailable)
@@ -125,8 +125,8 @@ func TestLastHopeIsWaitedFor(t *testing.T) {
 	})
 }
 
-// All that call a replica that cannot be reached are told as its dial ends, however soon the next
-// one begins.
+// All calls that wait for an unreachable replica fail when its dial ends, however soon the next
+// dial begins.
 func TestCrowdWaitsForOneDial(t *testing.T) {
 	const dialTime = 60 * time.Millisecond
 	for _, p := range []failover.Policy{{}, {Redial: failover.Redial{Every: time.Millisecond}}} {
@@ -140,7 +140,7 @@ func TestCrowdWaitsForOneDial(t *testing.T) {
 						start := time.Now()
 						_, err := call(t.Context(), conn)
 						if took := time.Since(start); took > dialTime+time.Millisecond || !errors.Is(err, syscall.ECONNREFUSED) {
-							t.Errorf("got %v after %v, want refused after %v at most", err, took, dialTime)
+							t.Errorf("got %v after %v, want refused after at most %v", err, took, dialTime)
 						}
 					})
 				}
@@ -151,8 +151,7 @@ func TestCrowdWaitsForOneDial(t *testing.T) {
 	}
 }
 
-// A black hole costs a call no more than Redial.Timeout, though it has no deadline, whenever it
-// comes.
+// A black hole costs a call no more than Redial.Timeout, even without a deadline.
 func TestBlackHoleIsBounded(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -187,7 +186,7 @@ func TestBlackHoleIsBounded(t *testing.T) {
 	}
 }
 
-// many is a target of n addresses, and a dialer that refuses and notes the time.
+// many returns a target of n addresses, and a dialer that refuses and records the time.
 func many(n int, times *[]time.Time, dial func(addr string) error) (resolver.State, grpc.DialOption) {
 	var mu sync.Mutex
 	var s resolver.State
@@ -204,8 +203,8 @@ func many(n int, times *[]time.Time, dial func(addr string) error) (resolver.Sta
 
 func refused(string) error { return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} }
 
-// However many replicas are down, and whatever the calls want, a client makes 100 dials in any
-// second at most. Each of them gets its share.
+// However many replicas are down and calls are made, a client makes at most 100 dials in any
+// second, and each replica gets its share.
 func TestDialsOfAllReplicasAreBounded(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -222,7 +221,7 @@ func TestDialsOfAllReplicasAreBounded(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if raced && tc.n > 100 {
-				t.Skip("the race detector takes a minute for so many, and finds in a few what there is to find")
+				t.Skip("takes a minute with the race detector, for which the smaller cases suffice")
 			}
 			bubble(t, func(t *testing.T) {
 				var times []time.Time
@@ -249,7 +248,7 @@ func TestDialsOfAllReplicasAreBounded(t *testing.T) {
 					}
 				}
 				if n := len(times); n < tc.most*20 {
-					t.Errorf("%d dials in 30s, want most of %d a second", n, tc.most)
+					t.Errorf("%d dials in 30s, want close to %d a second", n, tc.most)
 				}
 				for _, r := range state.Endpoints {
 					if n, fair := dialed[r.Addresses[0].Addr], len(times)/tc.n; n < fair/2 {
@@ -261,7 +260,7 @@ func TestDialsOfAllReplicasAreBounded(t *testing.T) {
 	}
 }
 
-// A client of many replicas that are all well does not wait for any of them.
+// A client of many healthy replicas connects to all of them at once.
 func TestManyReplicasConnectAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -288,8 +287,8 @@ func TestManyReplicasConnectAtOnce(t *testing.T) {
 	})
 }
 
-// A replica whose certificate is no good is dialed in gaps that grow, under calls, and by calls
-// that fail for its sake; and it is taken back when it has a good one.
+// A replica with a bad certificate is dialed in growing gaps, whether calls are served elsewhere or
+// fail. It is used again when it has a good one.
 func TestLastingFailureIsDialedSeldom(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -326,14 +325,14 @@ func TestLastingFailureIsDialedSeldom(t *testing.T) {
 					_, err = call(t.Context(), conn)
 				}
 				if took := time.Since(start); took > 36*time.Second {
-					t.Errorf("taken back %v after it had a good certificate, want 36s at most", took)
+					t.Errorf("used again %v after it had a good certificate, want at most 36s", took)
 				}
 			})
 		})
 	}
 }
 
-// An address that speaks another protocol, and a name that does not exist, are no different.
+// The same holds for an address that speaks another protocol, and for a name that does not exist.
 func TestOtherLastingFailures(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -362,7 +361,7 @@ func TestOtherLastingFailures(t *testing.T) {
 				for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 					call(t.Context(), conn)
 				}
-				if got := n.Load(); got < 3 || got > 14 { // of which each second one finds out whether anybody answers
+				if got := n.Load(); got < 3 || got > 14 { // every second one only checks that something listens
 					t.Errorf("%d dials in 10s, want about 10", got)
 				}
 			})

@@ -13,8 +13,9 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// The only replica crashes between a call's choice and its attempt, and comes back at the same
-// address. A call that waits does not fail by that: what was chosen is made only on a connection.
+// The only replica crashes between the choice and the attempt of a call, and comes back at the same
+// address. A call that waits does not fail because of that: its attempt is made only on a
+// connection.
 func TestReplicaVanishesBetweenChoiceAndPick(t *testing.T) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +50,7 @@ func TestReplicaVanishesBetweenChoiceAndPick(t *testing.T) {
 			server.Stop()
 			<-lost
 			time.AfterFunc(300*time.Millisecond, func() {
-				for { // somebody else may hold the port for a moment
+				for { // another process may hold the port for a moment
 					if again, err := net.Listen("tcp", lis.Addr().String()); err == nil {
 						back <- serve(again)
 						return

@@ -22,19 +22,18 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// scenario is a world with a policy, in which the real client and the virtual one are to do the
-// same.
+// scenario is a world with a policy, in which the real and the virtual client must do the same.
 type scenario struct {
 	world
 	Policy   failover.Policy
 	Seed     uint64
 	Other    other // of every second call
-	Cancel   int   // every n-th call is given up by its caller; zero: none
+	Cancel   int   // every n-th call is canceled by its caller; zero: none
 	After    time.Duration
-	Pushback int // that illFails asks for, in ms; zero: none
+	Pushback int // with the answers of illFails, in ms; zero: none
 }
 
-// other is how another method differs. The zero value: there is none.
+// other is how another method differs. The zero value means that there is none.
 type other struct {
 	Rounds         int
 	Wait           bool
@@ -42,10 +41,10 @@ type other struct {
 	Timeout, Hedge time.Duration
 }
 
-// otherMethod is that method.
+// otherMethod is the name of that method.
 const otherMethod = "/test.Work/Other"
 
-// method is that of a call.
+// method returns the method of a call.
 func (s scenario) method(call uint64) string {
 	if s.Other != (other{}) && call%2 == 0 {
 		return otherMethod
@@ -53,10 +52,10 @@ func (s scenario) method(call uint64) string {
 	return workMethod
 }
 
-// cancels reports whether the caller gives the call up.
+// cancels reports whether the caller cancels the call.
 func (s scenario) cancels(call uint64) bool { return s.Cancel > 0 && call%uint64(s.Cancel) == 0 }
 
-// arrivals are when the calls begin.
+// arrivals returns when the calls begin.
 func (s scenario) arrivals() (all []time.Duration) {
 	rnd, at := rand.New(rand.NewPCG(s.Seed, 1)), 3*soon
 	for range s.Calls {
@@ -66,7 +65,7 @@ func (s scenario) arrivals() (all []time.Duration) {
 	return all
 }
 
-// takes is the service time of an attempt, which depends on nothing else.
+// takes returns the service time of an attempt, which depends only on the arguments.
 func (s scenario) takes(call uint64, number int) time.Duration {
 	return serviceTimes[s.Service](rand.New(rand.NewPCG(s.Seed, call<<16|uint64(number))), s.Mean)
 }
@@ -87,7 +86,7 @@ func (s scenario) policy() failover.Policy {
 	return p
 }
 
-// journal is what a client did: a line for each attempt and for each call.
+// journal records what a client did, with a line for each attempt and each call.
 type journal struct {
 	mu    sync.Mutex
 	lines []journalLine
@@ -141,7 +140,7 @@ func (s scenario) playReal(t *testing.T, h *journal) {
 		patients[addr] = newPatient(t, addr, phases, func(ctx context.Context) time.Duration {
 			md, _ := metadata.FromIncomingContext(ctx)
 			call, number := 0, 1
-			if method, _ := grpc.Method(ctx); method == workMethod || method == otherMethod { // else it is a probe, with the metadata of a call
+			if method, _ := grpc.Method(ctx); method == workMethod || method == otherMethod { // otherwise it is a probe, with the metadata of a call
 				call, _ = strconv.Atoi(md.Get("id")[0])
 			}
 			if n := md.Get("grpc-previous-rpc-attempts"); len(n) > 0 {
@@ -193,8 +192,8 @@ func (s scenario) playReal(t *testing.T, h *journal) {
 	calls.Wait()
 }
 
-// virtual plays the scenario with the virtual client, in which what happens at the same time has
-// the order of the ties.
+// virtual plays the scenario with the virtual client. The ties determine the order of simultaneous
+// events.
 func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 	policy, err := s.policy().Virtual(workMethod)
 	if err != nil {
@@ -258,7 +257,7 @@ func (w *virtualWorld) at(at time.Duration, do func()) {
 	w.timeline.Set(&virtual.Timer{Do: do}, at)
 }
 
-// ill is what is wrong with a replica at a time.
+// ill returns the illness of a replica at a time.
 func (w *virtualWorld) ill(replica int, at time.Duration) (phase, bool) {
 	for _, x := range w.Replicas[replica] {
 		if x.from <= at && at < x.until {
@@ -268,7 +267,7 @@ func (w *virtualWorld) ill(replica int, at time.Duration) (phase, bool) {
 	return phase{}, false
 }
 
-// runs is when a replica goes on with what it is at from a time on, as it may be stopped then.
+// runs returns when a replica continues after a given time, at which it may be stopped.
 func (w *virtualWorld) runs(replica int, at time.Duration) time.Duration {
 	for x, ill := w.ill(replica, at); ill && (x.ill == illStopped || x.ill == illBlackHole); x, ill = w.ill(replica, at) {
 		at = x.until
@@ -297,8 +296,8 @@ func (w *virtualWorld) Dial(replica int, knock bool) (time.Duration, bool) {
 	return runs - now, !hungUp
 }
 
-// answer is when a replica answers a request that takes so long, and how. down says that its
-// connection breaks at that.
+// answer returns when and how a replica answers a request with the given service time. down says
+// that its connection breaks then.
 func (w *virtualWorld) answer(replica int, takes time.Duration) (after time.Duration, o virtual.Outcome) {
 	now := w.timeline.Now()
 	at, o := w.runs(replica, now), virtual.OutcomeOK

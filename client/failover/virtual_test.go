@@ -14,11 +14,11 @@ import (
 	"example.com/crashlab/client/failover/virtual"
 )
 
-// modelled are the illnesses that virtualWorld knows.
+// modelled lists the illnesses that virtualWorld simulates.
 var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams, illDrains}
 
-// randomScenario returns a world with a policy. Its times are odd, so that little happens at the
-// same time by chance.
+// randomScenario returns a random scenario. Its times are odd numbers, so that few events coincide
+// by chance.
 func randomScenario(seed uint64) scenario {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	s := scenario{world: randomWorld(rnd), Seed: seed}
@@ -48,8 +48,8 @@ func randomScenario(seed uint64) scenario {
 	return s
 }
 
-// addCallers adds what a scenario has beside its world and its policy: another method, callers who
-// give up, replicas that ask to wait, and an outage of all replicas.
+// addCallers adds the rest of a scenario: another method, callers that cancel, replicas that push
+// back, and an outage of all replicas.
 func (s *scenario) addCallers(rnd *rand.Rand) {
 	if rnd.IntN(3) == 0 {
 		s.Other = other{1 + rnd.IntN(4), rnd.IntN(2) == 0, rnd.IntN(2) == 0, time.Duration(rnd.IntN(3)) * 103 * ms, time.Duration(rnd.IntN(3)) * 53 * ms}
@@ -61,8 +61,8 @@ func (s *scenario) addCallers(rnd *rand.Rand) {
 		s.Pushback = []int{-1, 1, 53, 251}[rnd.IntN(4)]
 	}
 	if rnd.IntN(3) == 0 {
-		// Not illHangsUp: with the loss of one connection others are dialed at the same time, in
-		// more orders than can be tried.
+		// Not illHangsUp: the loss of a connection causes simultaneous dials of others, in more
+		// orders than can be tried.
 		outages := []illness{illHangs, illStopped, illRefuses, illBlackHole, illFails, illSlow, illRefusesStreams, illDrains}
 		ill, span := outages[rnd.IntN(len(outages))], int64(s.Calls)*int64(s.Every)
 		begin, length := time.Duration(rnd.Int64N(span)), time.Duration(rnd.Int64N(span/4))
@@ -74,7 +74,7 @@ func (s *scenario) addCallers(rnd *rand.Rand) {
 	}
 }
 
-// addToPolicy adds what randomPolicy has not.
+// addToPolicy sets fields that randomPolicy does not set.
 func addToPolicy(rnd *rand.Rand, p *failover.Policy) {
 	pick := func(from ...time.Duration) time.Duration { return from[rnd.IntN(len(from))] }
 	if rnd.IntN(3) == 0 {
@@ -94,16 +94,16 @@ func addToPolicy(rnd *rand.Rand, p *failover.Policy) {
 	}
 }
 
-// ties are the orders in which things happen that happen at the same time.
+// ties determines the order of simultaneous events.
 type ties struct {
 	rnd    *rand.Rand
 	chosen []int
 	kind   []virtual.Tie
 	at     []time.Duration // when
-	given  int             // of chosen: the others are chosen as it goes
+	given  int             // how many of chosen are given; the rest are chosen as needed
 }
 
-// choose returns one of n numbers: mostly 0, which stands for the usual order.
+// choose returns a number below n, mostly 0, which selects the usual order.
 func (t *ties) choose(now time.Duration, kind virtual.Tie, n int) int {
 	i := len(t.at)
 	t.at, t.kind = append(t.at, now), append(t.kind, kind)
@@ -116,8 +116,8 @@ func (t *ties) choose(now time.Duration, kind virtual.Tie, n int) int {
 	return t.chosen[i] % n
 }
 
-// otherwise returns other ties, with which something may be else before a time: one of a kind,
-// mostly a late one, and all that come after it, or only some of that kind.
+// otherwise returns ties that differ before a given time: in one tie of a kind, mostly a late one,
+// and in all later ones, or only in some of that kind.
 func (t *ties) otherwise(before time.Duration, rnd *rand.Rand) *ties {
 	kind := virtual.Tie(rnd.IntN(int(virtual.TieKinds)))
 	var those []int
@@ -139,7 +139,7 @@ func (t *ties) otherwise(before time.Duration, rnd *rand.Rand) *ties {
 	return other
 }
 
-// parting is when two journals begin to differ, and what they have then; Forever where they do not.
+// parting returns when two journals begin to differ, and their lines there; Forever if they do not.
 func parting(a, b []journalLine) (at time.Duration, i int) {
 	for i < min(len(a), len(b)) && a[i] == b[i] {
 		i++
@@ -153,8 +153,8 @@ func parting(a, b []journalLine) (at time.Duration, i int) {
 	return at, i
 }
 
-// follow looks for an order of what happens at the same time in which the virtual client does what
-// the real one has done. It returns how many it has tried, most at most, and where the first and
+// follow searches for an order of simultaneous events in which the virtual client does what the
+// real one has done. It returns how many orders it has tried, at most most, and where the first and
 // the best of them begin to differ.
 func (s scenario) follow(t *testing.T, real []journalLine, most int) (tried int, first []journalLine, best time.Duration) {
 	rnd, order := rand.New(rand.NewPCG(s.Seed, 4)), new(ties)
@@ -169,18 +169,18 @@ func (s scenario) follow(t *testing.T, real []journalLine, most int) (tried int,
 	return tried, first, best
 }
 
-// verdict is what comes of a scenario.
+// verdict is the result of comparing the clients in a scenario.
 type verdict int
 
 const (
 	verdictSame    verdict = iota
-	verdictTied            // the same, with what happens at the same time in an unusual order
+	verdictTied            // the same, with an unusual order of simultaneous events
 	verdictOpen            // no order was found, and the real client does something else the next time
 	verdictDiffers         // no order was found
 )
 
-// judge plays a scenario with both clients, the real one up to so many times, and looks for an
-// order each time in so many. Where they differ, it says where.
+// judge plays a scenario with both clients, and searches for an order in which they agree. It plays
+// the real client up to the given number of times. If they differ, it returns where.
 func (s scenario) judge(t *testing.T, plays, orders int) (v verdict, where string) {
 	var real, first []journalLine
 	for range plays {
@@ -213,7 +213,8 @@ func (s scenario) String() string {
 		s.world, literal(reflect.ValueOf(s.Policy)), s.Seed, s.Other, s.Cancel, s.After, s.Pushback)
 }
 
-// literal returns a struct of numbers, booleans and such structs in Go, without what is zero.
+// literal returns a struct of numbers, booleans and such structs as a Go literal, without zero
+// fields.
 func literal(v reflect.Value) string {
 	if v.Kind() != reflect.Struct {
 		return fmt.Sprintf("%#v", v.Interface())
@@ -227,7 +228,7 @@ func literal(v reflect.Value) string {
 	return v.Type().String() + "{" + strings.Join(fields, ", ") + "}"
 }
 
-// shrunk returns a scenario that is as small as can be found and still bad.
+// shrunk returns the smallest scenario found that is still bad.
 func (s scenario) shrunk(bad func(scenario) bool) scenario {
 	for again := true; again; {
 		s.world = s.world.shrink(func(w world) bool { return bad(s.in(w)) })
@@ -247,13 +248,13 @@ func (s scenario) shrunk(bad func(scenario) bool) scenario {
 	return s
 }
 
-// in is the scenario in another world.
+// in returns the scenario in another world.
 func (s scenario) in(w world) scenario {
 	s.world = w
 	return s
 }
 
-// smallerPolicies returns scenarios in which one thing less is asked for.
+// smallerPolicies returns scenarios whose policies are one step simpler.
 func (s scenario) smallerPolicies() (all []scenario) {
 	v := reflect.ValueOf(&s.Policy).Elem()
 	for i := range v.NumField() {

@@ -19,16 +19,16 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// pending is a call on its way.
+// pending is a call under way.
 type pending struct {
-	over     chan struct{} // closed at its end
+	over     chan struct{} // closed when the call ends
 	attempts []failover.Attempt
 	err      error
 	took     time.Duration
 }
 
-// begin begins a call, named so in its request's metadata, and returns when it has come as far as
-// it can.
+// begin begins a call with the given name in its metadata, and returns when it has got as far as it
+// can.
 func begin(ctx context.Context, conn grpc.ClientConnInterface, name string, opts ...grpc.CallOption) *pending {
 	p := &pending{over: make(chan struct{})}
 	start := time.Now()
@@ -41,7 +41,7 @@ func begin(ctx context.Context, conn grpc.ClientConnInterface, name string, opts
 	return p
 }
 
-// ended reports whether the call has.
+// ended reports whether the call has ended.
 func (p *pending) ended() bool {
 	select {
 	case <-p.over:
@@ -51,8 +51,8 @@ func (p *pending) ended() bool {
 	}
 }
 
-// A replica that is down is dialed every 30 ms at most while a call waits, so that is how late a
-// waiting call can be, however long it has waited.
+// While a call waits, a replica that is down is dialed at least every 30 ms, so a waiting call is
+// at most that late, however long it has waited.
 func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 	for _, down := range []time.Duration{10 * time.Millisecond, time.Second, 6 * time.Second} {
 		t.Run(down.String(), func(t *testing.T) {
@@ -67,15 +67,15 @@ func TestWaitsUntilAReplicaIsUp(t *testing.T) {
 					t.Fatalf("got %q, %v, want one attempt, at the replica that is up", path(attempts), err)
 				}
 				if late := time.Since(start) - down; late < 0 || late > 30*time.Millisecond {
-					t.Errorf("served %v after the replica was up, want 30ms at most", late)
+					t.Errorf("served %v after the replica was up, want at most 30ms", late)
 				}
 			})
 		})
 	}
 }
 
-// After a crash the call that was lost with it goes first, and each that waited is served: the lost
-// connection costs those that never used it nothing.
+// After a crash, the call that was lost is served first, then those that waited. The lost
+// connection costs the waiting calls nothing.
 func TestWaitingCallsOutliveACrash(t *testing.T) {
 	for _, limit := range []int{1, 3} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestWaitingCallsOutliveACrash(t *testing.T) {
 	}
 }
 
-// wakeups returns how often goroutines of this process were made to run so far: a sample, of one in
+// wakeups returns how often goroutines of this process have become runnable, in a sample of one in
 // eight.
 func wakeups() (n uint64) {
 	s := []metrics.Sample{{Name: "/sched/latencies:seconds"}}
@@ -126,7 +126,7 @@ func wakeups() (n uint64) {
 	return n
 }
 
-// Replicas that are up and have no room: for weeks nothing at all happens, but that the servers see
+// While all replicas are up and full, waiting costs nothing for weeks, except that servers check
 // every two hours whether their clients are still there.
 func TestWaitingCostsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -158,8 +158,8 @@ func TestWaitingCostsNothing(t *testing.T) {
 	})
 }
 
-// A call waits for as long as MaxWait says in all, however often it has to, or for a minute where
-// nobody says.
+// A call waits for MaxWait in total, however often it waits, or for a minute if neither it nor the
+// policy sets a bound.
 func TestMaxWait(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
@@ -196,10 +196,10 @@ func TestMaxWait(t *testing.T) {
 					t.Errorf("ended after %v: %v, want after %v, %v, and the reason %v", p.took, p.err, tc.took, tc.code, tc.reason)
 				}
 				if told.Waited != tc.took || told.Duration != tc.took {
-					t.Errorf("the hook was told of %v, %v of it waiting, want %v", told.Duration, told.Waited, tc.took)
+					t.Errorf("OnCall got %v, %v of it waiting, want %v", told.Duration, told.Waited, tc.took)
 				}
 				if is := errors.Is(p.err, context.DeadlineExceeded); is != (tc.reason == failover.ReasonCallerEnded) {
-					t.Errorf("that the caller's deadline ended %v: %v", p.err, is)
+					t.Errorf("%v: caused by the caller's deadline is %v", p.err, is)
 				}
 			})
 		})
@@ -209,7 +209,7 @@ func TestMaxWait(t *testing.T) {
 func TestMaxWaitCountsEveryWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
-		c[0].handle = func(ctx context.Context) error { // up for a second at a time, and then down for three
+		c[0].handle = func(ctx context.Context) error { // up for a second, then down for three, again and again
 			time.Sleep(time.Second)
 			go c[0].crash()
 			time.AfterFunc(3*time.Second, c[0].start)
@@ -224,7 +224,7 @@ func TestMaxWaitCountsEveryWait(t *testing.T) {
 	})
 }
 
-// A caller who leaves while the call waits is gone at once, and leaves nothing behind.
+// Canceling a waiting call ends it at once, and leaves nothing behind.
 func TestCallerLeavesWhileWaiting(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -246,7 +246,7 @@ func TestCallerLeavesWhileWaiting(t *testing.T) {
 			t.Errorf("got %v after %v, want Canceled after 1s", second.err, second.took)
 		}
 		if len(waited) != 1 || waited[0] != time.Second {
-			t.Errorf("the hook was told that the call waited for %v, want 1s", waited)
+			t.Errorf("OnCall got a wait of %v, want 1s", waited)
 		}
 		if n := conn.Statistics().Waiting; n != 1 {
 			t.Errorf("%d wait, want 1", n)
@@ -286,8 +286,7 @@ func TestClosedConnectionEndsTheWait(t *testing.T) {
 	}
 }
 
-// An idle connection has no replicas. That is no news to a call that waits for one: it wakes the
-// connection.
+// An idle connection has no replicas. A call that waits for one wakes the connection.
 func TestIdleConnectionKeepsTheQueue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)
@@ -299,7 +298,7 @@ func TestIdleConnectionKeepsTheQueue(t *testing.T) {
 		for i := range 5 {
 			calls = append(calls, begin(t.Context(), conn, fmt.Sprint(i)))
 		}
-		time.Sleep(10*time.Second + 500*time.Millisecond) // not in an instant in which it goes idle
+		time.Sleep(10*time.Second + 500*time.Millisecond) // not at a time when it goes idle
 		c[0].start()
 		for i, p := range calls {
 			if <-p.over; p.err != nil {
@@ -312,7 +311,7 @@ func TestIdleConnectionKeepsTheQueue(t *testing.T) {
 	})
 }
 
-// Replicas that come, go or come back release who waits for them.
+// Replicas that come, go or come back release the waiting calls.
 func TestScaleReleasesWaiters(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 4)
@@ -340,7 +339,7 @@ func TestScaleReleasesWaiters(t *testing.T) {
 		served(1, 0, 0, 0)
 		m.UpdateState(endpoints("ab")) // up
 		served(1, 1, 0, 0)
-		m.UpdateState(endpoints("b")) // down: what is at a goes on, and nobody else comes in
+		m.UpdateState(endpoints("b")) // down: the call at a continues, and no other begins there
 		served(1, 1, 0, 0)
 		m.UpdateState(endpoints("bcd"))
 		served(1, 1, 1, 1)
@@ -351,8 +350,8 @@ func TestScaleReleasesWaiters(t *testing.T) {
 	})
 }
 
-// A call that waits is told at once that the one replica it had not tried is gone.
-func TestScaleDownEndsTheLastHope(t *testing.T) {
+// A waiting call ends at once when the only replica that it has not tried is gone.
+func TestScaleDownEndsTheWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[0].handle = answer(codes.Unavailable)
@@ -368,7 +367,7 @@ func TestScaleDownEndsTheLastHope(t *testing.T) {
 	})
 }
 
-// A stream that waits is served after a crash as a call is.
+// A stream that waits is served after a crash, like a unary call.
 func TestWaitingStreamOutlivesACrash(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 1)

@@ -20,36 +20,36 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// illness is what is wrong with a replica of a world for a time.
+// illness is a temporary fault of a replica.
 type illness int
 
 const (
 	illHangs          illness = iota // requests are read and never answered
-	illStopped                       // connections are accepted, and nothing is read or written, as of a stopped process
+	illStopped                       // connections are accepted, but nothing is read or written, as by a stopped process
 	illRefuses                       // there is no process
-	illBlackHole                     // as behind a partition: nothing arrives, dials included
-	illHangsUp                       // each request ends the connection
+	illBlackHole                     // as behind a partition: nothing arrives, not even dials
+	illHangsUp                       // each request breaks the connection
 	illFails                         // each request is answered with Unavailable
 	illSlow                          // each request takes ten times as long
 	illRestarts                      // the process shuts down gracefully and is back at once, again and again
 	illRefusesStreams                // each request is answered with REFUSED_STREAM
-	illGoesAway                      // each request is answered with a GOAWAY that says that it was not processed
-	illnesses                        // of random worlds
+	illGoesAway                      // each request is answered with a GOAWAY that declares it unprocessed
+	illnesses                        // the number of illnesses in random worlds
 
-	illDrains = illnesses // at first, the process shuts down gracefully, and another has its place at once
+	illDrains = illnesses // at the beginning, the process shuts down gracefully, and another replaces it at once
 )
 
 var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts", "illRefusesStreams", "illGoesAway", "illDrains"}
 
 func (i illness) String() string { return illnessNames[i] }
 
-// phase is an illness from one time of the world to another.
+// phase is an illness with its begin and end.
 type phase struct {
 	ill         illness
 	from, until time.Duration
 }
 
-// patient is a replica of a world.
+// patient is a replica of a world, with its illnesses.
 type patient struct {
 	addr     string
 	pushback string // with the answers of illFails, unless empty
@@ -67,7 +67,7 @@ type patient struct {
 	over     chan struct{}
 }
 
-// now returns what is wrong now, and until when; false where nothing is.
+// now returns the current illness and its end, or false if there is none.
 func (p *patient) now() (phase, bool) {
 	t := time.Since(p.born)
 	for _, x := range p.phases {
@@ -107,7 +107,7 @@ func newPatient(t testing.TB, addr string, phases []phase, service func(context.
 	return p
 }
 
-// live does what happens of itself in a phase.
+// live performs what happens by itself in a phase.
 func (p *patient) live(x phase) {
 	if !p.sleep(time.Until(p.born.Add(x.from))) {
 		return
@@ -140,7 +140,7 @@ func (p *patient) live(x phase) {
 	}
 }
 
-// sleep returns false when the world ends first.
+// sleep returns false if the world ends first.
 func (p *patient) sleep(d time.Duration) bool {
 	select {
 	case <-time.After(d):
@@ -192,7 +192,7 @@ func (p *patient) dial(ctx context.Context) (net.Conn, error) {
 	return lis.DialContext(ctx)
 }
 
-// unprocessed is how a replica says that it has not processed a request.
+// unprocessed answers a request as not processed.
 var unprocessed = map[illness]func(*http2.Framer, uint32) bool{
 	illRefusesStreams: resetStream(http2.ErrCodeRefusedStream),
 	illGoesAway:       goAway,
@@ -216,7 +216,7 @@ func (p *patient) dialRaw(answer func(*http2.Framer, uint32) bool) net.Conn {
 	}()
 	client, err := lis.Dial()
 	if err != nil {
-		panic(err) // it accepts
+		panic(err) // the listener accepts
 	}
 	return client
 }
@@ -239,14 +239,14 @@ func (p *patient) work(_ any, stream grpc.ServerStream) error {
 	return stream.SendMsg(new(emptypb.Empty))
 }
 
-// soon is how long the quickest answer takes, and sooner a dial: whatever comes of it, it comes
-// later than what caused it.
+// soon is how long the quickest answer takes, and sooner how long a dial takes. No effect is
+// simultaneous with its cause.
 const (
 	soon   = time.Microsecond
 	sooner = 300 * time.Nanosecond
 )
 
-// answer is what becomes of a request.
+// answer answers a request.
 func (p *patient) answer(ctx context.Context) error {
 	takes := p.service(ctx)
 	if x, ill := p.now(); ill {
@@ -272,12 +272,12 @@ func (p *patient) answer(ctx context.Context) error {
 	case <-time.After(takes):
 		return nil
 	case <-ctx.Done():
-		p.sleep(soon) // it is the caller who is to see the deadline pass
+		p.sleep(soon) // so that the caller's deadline passes first
 		return status.FromContextError(ctx.Err()).Err()
 	}
 }
 
-// gatedListener accepts connections that a phase can stop.
+// gatedListener is a listener whose connections a phase can stop.
 type gatedListener struct {
 	*bufconn.Listener
 	p *patient
@@ -314,8 +314,8 @@ func (c *gated) pass() error {
 	}
 }
 
-// Read waits also after it has read: what arrived before the process was stopped is not seen until
-// it runs again.
+// Read also waits after reading: a stopped process does not see what arrived before until it runs
+// again.
 func (c *gated) Read(b []byte) (int, error) {
 	if err := c.pass(); err != nil {
 		return 0, err
@@ -341,7 +341,7 @@ func (c *gated) Close() error {
 	return c.Conn.Close()
 }
 
-// serviceTimes are distributions of service times with that mean.
+// serviceTimes are distributions of service times with a given mean.
 var serviceTimes = map[string]func(rnd *rand.Rand, mean time.Duration) time.Duration{
 	"constant": func(_ *rand.Rand, mean time.Duration) time.Duration { return mean },
 	"exponential": func(rnd *rand.Rand, mean time.Duration) time.Duration {

@@ -24,7 +24,7 @@ import (
 
 var worlds = flag.Int("worlds", 50, "how many random worlds TestNoWorseThanRoundRobin tries; a fifth as many with -short or the race detector, which has nothing to find in them")
 
-// raced is true under the race detector.
+// raced reports whether the race detector is on.
 var raced bool
 
 // world is a situation in which calls are made: replicas that fall ill and recover, and a load.
@@ -53,7 +53,7 @@ func (w world) String() string {
 	return b.String() + "}}"
 }
 
-// randomWorld returns a world in which one replica at least is well at any time: without any, all
+// randomWorld returns a world in which at least one replica is healthy at any time: otherwise all
 // clients fail.
 func randomWorld(rnd *rand.Rand) world {
 	pick := func(from ...time.Duration) time.Duration { return from[rnd.IntN(len(from))] }
@@ -67,7 +67,7 @@ func randomWorld(rnd *rand.Rand) world {
 	w.Mean = min(w.Mean, w.Deadline/20)
 	span := time.Duration(w.Calls) * w.Every
 	for i := range w.Replicas[1:] {
-		begin := time.Duration(0) // of the first phase
+		begin := time.Duration(0) // of the next phase
 		if rnd.IntN(2) == 0 {
 			begin = time.Duration(rnd.Int64N(int64(span)))
 		}
@@ -87,17 +87,17 @@ func randomWorld(rnd *rand.Rand) world {
 	return w
 }
 
-// score is how a client fared in a world.
+// score is how well a client did in a world.
 type score struct {
 	success  float64 // the share of the calls
-	latency  float64 // the mean in seconds, where a call that failed counts with its deadline
-	requests float64 // that the replicas saw, for each call that succeeded
+	latency  float64 // mean in seconds; a failed call counts with its deadline
+	requests float64 // seen by the replicas, per successful call
 }
 
-// dialer makes a client for a world.
+// dialer creates a client for a world.
 type dialer func(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.ClientConnInterface
 
-// plain is what users of gRPC have without this package.
+// plain is the client that users of gRPC have without this package.
 func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.ClientConnInterface {
 	config := `{"loadBalancingConfig": [{"round_robin": {}}]`
 	if w.Idempotent {
@@ -110,7 +110,7 @@ func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.Cli
 		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a}}})
 	}
 	m.InitialState(s)
-	// By default a replica that was down for a moment is spared for a second or more, whether it is
+	// By default a replica that was down for a moment is avoided for a second or more, whether it is
 	// well or falls ill in another way. To compare what is done about an illness, gRPC has to meet
 	// it too.
 	redial := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 25 * ms, Multiplier: 1, MaxDelay: 25 * ms}, MinConnectTimeout: 20 * time.Second}
@@ -123,7 +123,7 @@ func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.Cli
 	return conn
 }
 
-// withPolicy is a client of this package.
+// withPolicy is the client of this package with a policy.
 func withPolicy(p failover.Policy) dialer {
 	return func(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.ClientConnInterface {
 		p.Order, p.Idempotent = w.Order, map[string]bool{"/": w.Idempotent}
@@ -136,7 +136,7 @@ func withPolicy(p failover.Policy) dialer {
 	}
 }
 
-// live makes the calls of a world, with the luck of a seed.
+// live makes the calls of a world. The seed determines the random choices.
 func (w world) live(t *testing.T, seed uint64, d dialer) (s score) {
 	ok := t.Run("", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
@@ -189,11 +189,11 @@ func (w world) live(t *testing.T, seed uint64, d dialer) (s score) {
 	return s
 }
 
-// measure is something in which one client may be worse than another.
+// measure is a respect in which one client may be worse than another.
 type measure struct {
 	name  string
-	of    func(ours, plain score) float64 // above zero: ours is worse
-	least float64                         // that matters
+	of    func(ours, plain score) float64 // positive if ours is worse
+	least float64                         // the smallest relevant difference
 }
 
 // differences returns the mean of the differences between runs, and its standard error.
@@ -208,10 +208,10 @@ func (m measure) differences(ours, plain []score) (mean, se float64) {
 	return mean, math.Sqrt(se / max(n-1, 1) / n)
 }
 
-// worse says in what a client is worse than plain gRPC in a world; empty where that cannot be told.
-// It first looks at one run with the same luck for both, and makes sure with others where it looks
-// bad. A difference counts that is more than four standard errors of the differences between runs,
-// and large enough to matter.
+// worse returns in which respect a client is worse than plain gRPC in a world, or an empty string
+// if none is significant. It first compares one run with the same luck for both, and makes further
+// runs if that looks bad. A difference counts if it exceeds four standard errors of the differences
+// between runs and is large enough to matter.
 func (w world) worse(t *testing.T, d dialer) string {
 	const most = 12
 	least := 1
@@ -248,16 +248,16 @@ func (w world) worse(t *testing.T, d dialer) string {
 	return ""
 }
 
-// rotated returns the world with its replicas listed from another one on. Which of them falls ill
-// is chance: OrderFirst has all its calls in flight at one replica, and loses all or none of them
-// with the first that breaks, where round_robin loses some.
+// rotated returns the world with its list of replicas rotated. Which replica falls ill is chance:
+// OrderFirst has all its calls in flight at one replica and loses all or none of them, whereas
+// round_robin loses some.
 func (w world) rotated(by int) world {
 	w.Replicas = slices.Concat(w.Replicas[by:], w.Replicas[:by])
 	return w
 }
 
-// comparable reports whether latencies can be compared: OrderFirst and OrderSticky stay with a
-// replica that is slow but answers in time, as they are told to, and round_robin does not.
+// comparable reports whether latencies can be compared. OrderFirst and OrderSticky deliberately
+// stay with a replica that is slow but answers in time; round_robin does not.
 func (w world) comparable() bool {
 	slow := func(phases []phase) bool {
 		return slices.ContainsFunc(phases, func(x phase) bool { return x.ill == illSlow })
@@ -265,7 +265,7 @@ func (w world) comparable() bool {
 	return !slices.ContainsFunc(w.Replicas, slow)
 }
 
-// shrink returns a world that is as small as can be found and still bad.
+// shrink returns the smallest world found that is still bad.
 func (w world) shrink(bad func(world) bool) world {
 	for again := true; again; {
 		again = false
@@ -320,8 +320,8 @@ func (w world) smaller() (all []world) {
 // worldPolicies are the policies that must not be worse than plain gRPC in any world.
 var worldPolicies = map[string]failover.Policy{"zero": {}, "recommended": failover.Recommended()}
 
-// In no world does failover do worse than round_robin with a retryPolicy: fewer calls that succeed,
-// later, or with more requests.
+// In no world does failover do worse than round_robin with a retryPolicy: with fewer successes, a
+// higher latency or more requests.
 func TestNoWorseThanRoundRobin(t *testing.T) {
 	n := *worlds
 	if testing.Short() || raced {
