@@ -28,7 +28,8 @@ func connect(t *testing.T, target Target) (*Cluster, error) {
 	return c, err
 }
 
-// spelled is NAME=ADDR of each replica, and its Fault service's where that has another.
+// spelled returns NAME=ADDR of each replica, followed by the address of its Fault service if that
+// differs.
 func spelled(c *Cluster) []string {
 	var all []string
 	for _, r := range c.Replicas {
@@ -41,8 +42,8 @@ func spelled(c *Cluster) []string {
 	return all
 }
 
-// Replicas are in the order of their names, and are reached where their supervisor is, where it
-// does not know better.
+// Replicas of several supervisors are sorted by name. Replicas on unspecified or loopback addresses
+// are reached at the host of their supervisor.
 func TestConnect(t *testing.T) {
 	one := with("a=127.0.0.1:7101", "z=0.0.0.0:7102", "b=10.9.8.7:7103", "c=[::]:7104")
 	addrs := serve(t, one, with("counter-9=127.0.0.1:1"), with("counter-10=127.0.0.1:2"), with("x/a=h:1", "y/b=h:2"))
@@ -64,7 +65,7 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-func TestConnectRefuses(t *testing.T) {
+func TestConnectErrors(t *testing.T) {
 	addrs := serve(t, with("a=127.0.0.1:1"), with("a=127.0.0.1:2"), with("b=127.0.0.1:1"), with("x/a=h:1", "y/b=h:2"), with(), with("a="))
 	for _, test := range []struct {
 		target Target
@@ -87,7 +88,7 @@ func TestConnectRefuses(t *testing.T) {
 	}
 }
 
-// Whatever the ways there and back take, the offset is within the error of what it was.
+// However long both directions of the round trip take, the offset is within its error.
 func TestClockIsWithinItsError(t *testing.T) {
 	for seed := range uint64(200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -120,19 +121,18 @@ func TestClockIsWithinItsError(t *testing.T) {
 			const rounding = time.Microsecond
 			for _, m := range moments {
 				if wrong := joined.Local(m.remote).Sub(m.local).Abs(); wrong > joined.Error+rounding {
-					t.Errorf("seed %d: a moment is off by %v, want %v at most", seed, wrong, joined.Error)
+					t.Errorf("seed %d: a moment is off by %v, want at most %v", seed, wrong, joined.Error)
 				}
 			}
 			if first.Error > (there+back)/2+rounding {
-				t.Errorf("seed %d: an error of %v, with ways of up to %v and %v", seed, first.Error, there, back)
+				t.Errorf("seed %d: an error of %v, with up to %v there and %v back", seed, first.Error, there, back)
 			}
 		})
 	}
 }
 
-// A stream of events that breaks goes on where it had ended, and one that cannot ends with an
-// error.
-func TestWatchGoesOn(t *testing.T) {
+// A stream of events that breaks continues where it had ended. If it cannot, it ends with an error.
+func TestWatchContinues(t *testing.T) {
 	f := new(fake)
 	var asked []uint64
 	f.watch = func(after *uint64, send func(*supervisorv1.Event) error) error {

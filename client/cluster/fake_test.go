@@ -13,7 +13,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// fake is a supervisor with replicas that somebody made up.
+// fake is a supervisor with the given replicas and events.
 type fake struct {
 	supervisorv1.UnimplementedSupervisorServer
 	replicas []*supervisorv1.Status
@@ -31,7 +31,7 @@ func (f *fake) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStreaming
 	return f.watch(req.After, func(e *supervisorv1.Event) error { return stream.Send(&supervisorv1.WatchResponse{Event: e}) })
 }
 
-// with returns a supervisor with replicas NAME=ADDR or GROUP/NAME=ADDR.
+// with returns a fake with replicas NAME=ADDR or GROUP/NAME=ADDR.
 func with(replicas ...string) *fake {
 	f := new(fake)
 	for _, r := range replicas {
@@ -63,8 +63,8 @@ func serve(t *testing.T, supervisors ...*fake) []string {
 	return addrs
 }
 
-// clock is a supervisor whose clock is off by so much, and to which the ways there and back take
-// these times.
+// clock is a client of a supervisor whose clock is off. there and back return how long the
+// directions of a round trip take.
 type clock struct {
 	supervisorv1.SupervisorClient
 	off         func() time.Duration

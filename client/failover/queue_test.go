@@ -89,8 +89,8 @@ func TestRetryingCallIsOlder(t *testing.T) {
 				t.Errorf("call %d: %v", i, p.err)
 			}
 		}
-		// The first is refused by a after 1s, and b is free after 10s: nobody else is served there
-		// before it.
+		// The first call fails at a after 1s, and b is free after 10s: no other call precedes it
+		// there.
 		if !strings.HasPrefix(atB.String(), "1 0") || !strings.HasPrefix(atA.String(), "0 2 3 4 5 6 7 8 9 10") {
 			t.Errorf("a served %v and b %v, want the first call at b as soon as it is free", &atA, &atB)
 		}

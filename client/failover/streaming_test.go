@@ -62,7 +62,7 @@ func fetch(ctx context.Context, conn grpc.ClientConnInterface, opts ...grpc.Call
 	return got, attempts, err
 }
 
-// says returns a message of a replica with the given text.
+// says returns a handler that sends the words, one in each message.
 func say(stream grpc.ServerStream, words ...string) error {
 	for _, word := range words {
 		if err := stream.SendMsg(wrapperspb.String(word)); err != nil {

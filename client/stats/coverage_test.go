@@ -12,9 +12,9 @@ import (
 
 var soak = flag.Bool("soak", false, "simulate 1,000 experiments of each kind, also of those that take long")
 
-// experiments returns how many experiments of so many runs are simulated, and by how many
-// percentage points luck may change how many of them cover the truth. From manyRuns on each takes a
-// thousand resamples.
+// experiments returns how many experiments with the given number of runs to simulate, and by how
+// many percentage points the measured coverage may deviate by chance. From manyRuns on, each
+// experiment takes a thousand resamples.
 func experiments(runs int) (n int, luck float64) {
 	if runs < manyRuns || *soak {
 		return 1000, 0
@@ -22,16 +22,16 @@ func experiments(runs int) (n int, luck float64) {
 	return 300, 1.5
 }
 
-// world is a kind of experiment whose truth is known.
+// world is a kind of experiment whose true value is known.
 type world struct {
 	name  string
 	kind  Kind
-	truth float64 // zero: to be found by drawing many runs
+	truth float64 // zero: estimated from many runs
 	run   func(*rand.Rand) Run
 }
 
-// crashes is the original lab without restart: of 50 calls as many succeed as there are before the
-// third crash, each with probability p.
+// crashes is the original lab without restart: of 50 calls, those before the third crash succeed;
+// each call crashes with probability p.
 func crashes(p float64) world {
 	return world{name: fmt.Sprintf("crashes %v", p), kind: KindShare, run: func(r *rand.Rand) Run {
 		successes := 0.0
@@ -42,9 +42,9 @@ func crashes(p float64) world {
 	}}
 }
 
-// clustered is a world in which the share of each run is drawn from the beta distribution, so that
-// the variance of its successes is effect times that of as many independent calls. Runs have up to
-// half as many calls more or less.
+// clustered is a world in which the share of each run is drawn from a beta distribution, so that
+// the variance of its successes is effect times that of as many independent calls. The number of
+// calls varies by up to half between runs.
 func clustered(share, effect, calls float64) world {
 	together := (calls-1)/(effect-1) - 1
 	name := fmt.Sprintf("share %v, design effect %v, %v calls", share, effect, calls)
@@ -55,8 +55,7 @@ func clustered(share, effect, calls float64) world {
 	}}
 }
 
-// tail99 is the p99 of 200 latencies that are lognormal, in a run that is slower or faster as a
-// whole.
+// tail99 is the p99 of 200 lognormal latencies, in runs that differ in speed.
 func tail99(sigma float64) world {
 	return world{name: fmt.Sprintf("p99 of lognormal %v", sigma), run: func(r *rand.Rand) Run {
 		var first, second float64
@@ -83,8 +82,8 @@ func normally(mean, deviation float64) world {
 	}}
 }
 
-// retries is attempts by call in runs of different lengths: each call has one attempt, and a number
-// of further ones that has another mean in each run.
+// retries is attempts per call in runs of different lengths: each call has one attempt, plus a
+// number of further ones whose mean differs between runs.
 func retries() world {
 	return world{name: "attempts by call", kind: KindRate, run: func(r *rand.Rand) Run {
 		calls := float64(50 + r.IntN(100))
@@ -115,7 +114,7 @@ func (w world) expected() float64 {
 	return count / of
 }
 
-// covered is what became of simulated experiments, in percent.
+// covered is the result of simulated experiments, in percent.
 type covered struct{ truth, naive, warned float64 }
 
 func (w world) cover(runs int) covered {
@@ -143,10 +142,10 @@ func count(yes bool) float64 {
 	return 0
 }
 
-// Which interval is used where was decided by measuring. Others that were tried (t on the plain
-// scale, BCa, Wilson's and Korn and Graubard's with an effective number of calls, Hall's and Cox's
-// corrections) covered less than 93 or more than 97% more often, here or in the worlds below where
-// only a warning helps.
+// The intervals were chosen by measurement. The alternatives tried (t on the plain scale, BCa,
+// Wilson's and Korn and Graubard's with an effective number of calls, Hall's and Cox's corrections)
+// had a coverage below 93% or above 97% more often, here or in the worlds below, where only a
+// warning helps.
 func TestCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of simulated experiments")
@@ -167,7 +166,7 @@ func TestCoverage(t *testing.T) {
 					t.Errorf("%d runs: %.1f%% of the intervals cover the truth, want %.1f to %.1f", runs, c.truth, 93-luck, 97+luck)
 				}
 				if w.kind == KindShare && c.naive > 90 {
-					t.Errorf("%d runs: intervals that count calls cover %.1f%%: no world to test with", runs, c.naive)
+					t.Errorf("%d runs: intervals that count calls cover %.1f%%: the world is no test", runs, c.naive)
 				}
 				t.Logf("%d runs: %.1f%% cover, %.1f%% warn; counting calls %.1f%%", runs, c.truth, c.warned, c.naive)
 			}
@@ -175,7 +174,7 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// Calls that fail together make an interval that counts calls cover far less than it says.
+// If calls fail together, intervals that count calls cover far less than they claim.
 func TestCountingCallsCoversFarLess(t *testing.T) {
 	t.Parallel()
 	for _, w := range []world{crashes(0.1), crashes(0.3), clustered(0.5, 4, 50), clustered(0.9, 22, 200)} {
@@ -185,8 +184,8 @@ func TestCountingCallsCoversFarLess(t *testing.T) {
 	}
 }
 
-// Where too few runs were made for any method, the interval says so.
-func TestIntervalsThatCoverLessCarryAWarning(t *testing.T) {
+// If there are too few runs for any method, the interval has a warning.
+func TestIntervalsWithLowCoverageWarn(t *testing.T) {
 	t.Parallel()
 	for _, w := range []world{
 		clustered(0.1, 22, 50), clustered(0.99, 10, 200), clustered(0.99, 22, 1000), clustered(0.999, 4, 1000), crashes(0.05),
@@ -208,7 +207,7 @@ func TestIntervalsThatCoverLessCarryAWarning(t *testing.T) {
 	}
 }
 
-// The interval of a difference covers it, and where there is none it seldom says that there is.
+// The interval of a difference covers the true difference, and rarely claims one if there is none.
 func TestDifferenceCoverage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a second of simulated experiments")

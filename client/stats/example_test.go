@@ -6,8 +6,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Ten runs of 50 calls each, under two policies: how many calls succeed, and does the second policy
-// do better?
+// Ten runs of 50 calls each, under two policies: what share of calls succeeds, and is the second
+// policy better?
 func Example() {
 	sample := func(succeeded ...float64) stats.Sample {
 		s := stats.Sample{Kind: stats.KindShare}

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// sampleOf makes a sample of a kind out of bytes: each two are what a run has counted, and in how
-// much.
+// sampleOf makes a sample of a kind from bytes: each pair is the Count and Of of a run.
 func sampleOf(kind uint8, runs []byte) Sample {
 	s := Sample{Kind: Kind(kind % 3)}
 	for pair := range slices.Chunk(runs[:min(len(runs), 80)], 2) {
@@ -27,8 +26,7 @@ func sampleOf(kind uint8, runs []byte) Sample {
 	return s
 }
 
-// An interval has its estimate in it and crosses no limit, and what is computed from a sample is a
-// number.
+// An interval contains its estimate and crosses no limit, and all results are finite numbers.
 func FuzzInterval(f *testing.F) {
 	f.Add(uint8(KindShare), []byte{50, 50, 50, 50, 49, 50})
 	f.Add(uint8(KindMean), []byte{1, 1, 2, 1, 3, 1, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9, 1, 255, 1})
@@ -55,8 +53,8 @@ func FuzzInterval(f *testing.F) {
 	})
 }
 
-// The difference the other way is the same with its signs changed, and a sample does not differ
-// from itself.
+// Swapping the samples changes the sign of the difference, and a sample does not differ from
+// itself.
 func FuzzDifference(f *testing.F) {
 	f.Add(uint8(KindShare), []byte{10, 50, 20, 50, 15, 50}, []byte{50, 50, 50, 50})
 	f.Add(uint8(KindMean), []byte{1, 1}, []byte{2, 1, 3, 1})
@@ -72,10 +70,10 @@ func FuzzDifference(f *testing.F) {
 	})
 }
 
-// alike reports whether two figures are equal but for rounding.
+// alike reports whether two figures are equal except for rounding.
 func alike(a, b float64) bool { return a == b || math.Abs(a-b) <= 1e-9*max(1, math.Abs(a)) }
 
-// The definition of the quantile, checked by counting.
+// Checks the definition of the quantile by counting.
 func FuzzQuantile(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4}, 0.5)
 	f.Add([]byte{7, 7, 9}, 1.0)

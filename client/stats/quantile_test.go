@@ -33,7 +33,7 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// The definition, checked by counting.
+// Checks the definition by counting.
 func TestQuantileCoversItsShare(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {

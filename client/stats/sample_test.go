@@ -20,7 +20,7 @@ func warned(i Interval, word string) bool {
 	return slices.ContainsFunc(i.Warnings, func(w string) bool { return strings.Contains(w, word) })
 }
 
-// Figures worked out by hand: mean 12, standard error 1, t 4.303 with two degrees of freedom.
+// Computed by hand: mean 12, standard error 1, t 4.303 with two degrees of freedom.
 func TestStudent(t *testing.T) {
 	i := Values([]float64{12 - math.Sqrt(3), 12, 12 + math.Sqrt(3)}).Interval()
 	near(t, "estimate", i.Estimate, 12)
@@ -38,7 +38,7 @@ func TestShareIsOfAllCalls(t *testing.T) {
 	i := Sample{Kind: KindShare, Runs: []Run{{10, 100}, {9, 10}, {0, 0}, {10, 10}, {5, 10}, {6, 10}}}.Interval()
 	near(t, "estimate", i.Estimate, 40.0/140)
 	if i.N != 5 {
-		t.Errorf("made of %d runs, want 5: the one without calls says nothing", i.N)
+		t.Errorf("%d runs, want 5, without the one that has no calls", i.N)
 	}
 }
 
@@ -67,7 +67,7 @@ func TestEqualRuns(t *testing.T) {
 	}
 	one := Sample{Kind: KindShare, Runs: []Run{{20, 50}}}.Interval()
 	if one.Low != 0 || one.High != 1 || !warned(one, "one run") {
-		t.Errorf("%+v: a single run leaves all open", one)
+		t.Errorf("%+v: want a single run to be unbounded", one)
 	}
 	if zero := (Sample{}).Interval(); zero.N != 0 || zero.Level != 0 {
 		t.Errorf("%+v: want the zero Interval", zero)
@@ -92,8 +92,8 @@ func TestIntervalsStayWithinLimits(t *testing.T) {
 	}
 }
 
-// One of the ways in which a plain bootstrap-t has no end, or an absurd one.
-func TestRunsThatAreEqualButForFew(t *testing.T) {
+// Cases in which a plain bootstrap-t has an infinite or absurd end.
+func TestRunsEqualExceptForFew(t *testing.T) {
 	s := Sample{Kind: KindShare, Runs: append(slices.Repeat([]Run{{50, 50}}, 18), Run{49, 50}, Run{45, 50})}
 	i := s.Interval()
 	if i.Low < 0.95 || i.High > 1 || i.High < 0.999 || !warned(i, "only 2 of 20") || i.Method != "bootstrap-t, bounded" {
@@ -105,7 +105,7 @@ func TestRunsThatAreEqualButForFew(t *testing.T) {
 	}
 }
 
-// The sums of one pass, against the estimate of each sample drawn.
+// Compares the sums of a single pass with the estimates of the samples drawn.
 func TestStudentizedAgainstThePlainFormula(t *testing.T) {
 	for _, w := range []world{clustered(0.9, 10, 50), retries(), normally(1000, 0.01), crashes(0.6)} {
 		e := w.sample(rand.New(rand.NewPCG(4, 4)), 12).estimate()
@@ -133,7 +133,7 @@ func TestStudentizedAgainstThePlainFormula(t *testing.T) {
 	}
 }
 
-// In a difference, the bootstrap has Welch's degrees of freedom too.
+// In a difference, the bootstrap also has Welch's degrees of freedom.
 func TestBootstrapReachesByDegreesOfFreedom(t *testing.T) {
 	e := normally(10, 1).sample(rand.New(rand.NewPCG(4, 4)), 10).estimate()
 	alone, _, _, _ := e.bootstrapped(9)
@@ -176,7 +176,7 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-// How many of 50 calls succeed is their share, times 50.
+// The number of successes among 50 calls is their share times 50.
 func TestTimes(t *testing.T) {
 	share := Sample{Kind: KindShare, Runs: []Run{{10, 50}, {20, 50}, {15, 50}}}
 	many := share
@@ -198,7 +198,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestDesignEffect(t *testing.T) {
-	whole := Sample{Kind: KindShare, Runs: []Run{{50, 50}, {0, 50}, {50, 50}, {0, 50}}} // each run counts as one call, of four
+	whole := Sample{Kind: KindShare, Runs: []Run{{50, 50}, {0, 50}, {50, 50}, {0, 50}}} // each run counts as one call, so four in total
 	near(t, "of runs that fail as one", whole.DesignEffect(), 50*4.0/3)
 	r := rand.New(rand.NewPCG(2, 2))
 	near(t, "of independent calls", math.Round(10*clustered(0.5, 1.0001, 50).sample(r, 4000).DesignEffect())/10, 1)

@@ -65,7 +65,7 @@ func TestServerAttributes(t *testing.T) {
 	}
 }
 
-// watched is a context that counts who waits for its end.
+// watched is a context that counts the functions waiting for its end.
 type watched struct {
 	context.Context
 	done chan struct{}
@@ -84,7 +84,7 @@ type empty struct{ grpc.ClientStream }
 
 func (empty) RecvMsg(any) error { return io.EOF }
 
-// A context may outlive any number of streams, and must not keep them.
+// A context may outlive any number of streams, and must not keep them alive.
 func TestStreamLeavesItsContext(t *testing.T) {
 	tel, err := newTelemetry(without())
 	if err != nil {
@@ -102,8 +102,8 @@ func TestStreamLeavesItsContext(t *testing.T) {
 	}
 }
 
-// oneCall returns a function that makes a call which its first attempt answers; the request goes
-// nowhere.
+// oneCall returns a function that makes a call whose first attempt succeeds, without sending the
+// request.
 func oneCall(tb testing.TB, o Options) func() {
 	tb.Helper()
 	t, err := newTelemetry(o)
@@ -123,8 +123,8 @@ func oneCall(tb testing.TB, o Options) func() {
 	}
 }
 
-// without is a program without an SDK, unsampled one that keeps metrics and samples no span, and
-// sampled all of them.
+// without is a program without an SDK, unsampled one that records metrics but samples no span, and
+// sampled one that samples every span.
 func without() Options {
 	return Options{TracerProvider: notrace.NewTracerProvider(), MeterProvider: nometric.NewMeterProvider(), Propagator: propagation.TraceContext{}}
 }
@@ -143,8 +143,8 @@ func sampled() Options {
 	return o
 }
 
-// What a call that nobody records costs: the call, its context and the span's, and what a lookup by
-// name takes; with an SDK also the metadata that tells the replicas, and an attempt's attributes.
+// A call that is not recorded allocates the call, its context and the span's, and what a lookup by
+// name takes; with an SDK also the metadata for the replicas and the attributes of the attempt.
 func TestAllocationsWithoutRecording(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -161,7 +161,7 @@ func TestAllocationsWithoutRecording(t *testing.T) {
 	}
 }
 
-// BenchmarkCall is what a call costs beside the call itself.
+// BenchmarkCall measures the cost that telemetry adds to a call.
 func BenchmarkCall(b *testing.B) {
 	for _, bm := range []struct {
 		name    string

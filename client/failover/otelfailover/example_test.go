@@ -20,7 +20,7 @@ import (
 )
 
 // A call that succeeds with its second attempt is one span with two events. A program would export
-// its spans; this one keeps them.
+// its spans; the example prints them.
 func ExampleNewClient() {
 	addr, stop := serveAtSecondAttempt()
 	defer stop()

@@ -40,8 +40,8 @@ type replica struct {
 	addr   string
 	lis    *bufconn.Listener
 	down   atomic.Bool                   // refuses connections
-	handle func(context.Context) error   // unless nil, answers a Check in place of SERVING
-	stream func(grpc.ServerStream) error // answers all methods but a Check
+	handle func(context.Context) error   // unless nil, answers a Check instead of SERVING
+	stream func(grpc.ServerStream) error // answers all methods except Check
 }
 
 func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*healthv1.HealthCheckResponse, error) {
@@ -64,7 +64,7 @@ func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 	return r.lis.DialContext(ctx)
 }
 
-// lab is n replicas named a:1, b:1 …, and what is seen of the connections to them.
+// lab is n replicas named a:1, b:1 …, and the telemetry of the connections to them.
 type lab struct {
 	t        testing.TB
 	replicas []*replica
@@ -102,8 +102,8 @@ func (l *lab) target() string {
 	return target
 }
 
-// dial returns a connection that is seen, each replica of which is known to be ready, or down. All
-// methods are idempotent. The options come behind those of the package.
+// dial returns an instrumented connection, once each replica is known to be ready or down. All
+// methods are idempotent. The options follow those of the package.
 func (l *lab) dial(p failover.Policy, within ...grpc.DialOption) *failover.Client {
 	l.t.Helper()
 	p.Idempotent = map[string]bool{"/": true}
@@ -140,7 +140,7 @@ func (l *lab) ended() tracetest.SpanStub {
 	return spans[0]
 }
 
-// metrics returns what a collection brings, by name.
+// metrics collects the metrics and returns them by name.
 func (l *lab) metrics() map[string]metricdata.Aggregation {
 	l.t.Helper()
 	var all metricdata.ResourceMetrics
@@ -156,8 +156,8 @@ func (l *lab) metrics() map[string]metricdata.Aggregation {
 	return found
 }
 
-// points returns the values of a sum, or the counts of a histogram, by attributes: those of the
-// server are left out.
+// points returns the values of a sum, or the counts of a histogram, by attributes other than those
+// of the server.
 func points(a metricdata.Aggregation) map[string]int {
 	found := map[string]int{}
 	switch a := a.(type) {
@@ -177,7 +177,7 @@ func points(a metricdata.Aggregation) map[string]int {
 	return found
 }
 
-// text returns attributes as "key=value key=value", in the order of their keys.
+// text returns attributes as "key=value key=value", sorted by key.
 func text(set attribute.Set) string {
 	var s string
 	for _, kv := range set.ToSlice() {

@@ -129,7 +129,7 @@ func TestReplicasAreObserved(t *testing.T) {
 	})
 }
 
-// Without a limit there is none to show: zero would read as no room.
+// Without a limit there is no metric: zero would mean no room.
 func TestNoLimitIsNotShown(t *testing.T) {
 	l := newLab(t, 1)
 	if err := check(t.Context(), l.dial(failover.Policy{})); err != nil {
@@ -141,7 +141,7 @@ func TestNoLimitIsNotShown(t *testing.T) {
 	}
 }
 
-// Two connections to the same replicas are one in the metrics.
+// Two connections to the same replicas add up.
 func TestConnectionsAddUp(t *testing.T) {
 	l := newLab(t, 1)
 	for range 2 {
@@ -159,7 +159,7 @@ func TestConnectionsAddUp(t *testing.T) {
 	}
 }
 
-// callbacks counts those that a provider has.
+// callbacks counts the registered callbacks of a provider.
 type callbacks struct {
 	metric.MeterProvider
 	n    atomic.Int64
@@ -194,11 +194,11 @@ func (r countedRegistration) Unregister() error {
 	return err
 }
 
-// A provider lives as long as the program, and must not keep the connections that it has shown.
+// A provider lives as long as the program, and must not keep connections alive.
 func TestConnectionLeavesNothingBehind(t *testing.T) {
 	counted := &callbacks{none: make(chan struct{})}
 	var conn weak.Pointer[failover.Client]
-	// In a bubble, since the runtime may keep a timer that was stopped, and the connection with it,
+	// In a bubble, because the runtime may keep a stopped timer, and the connection with it,
 	// until it was due.
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)
@@ -229,7 +229,7 @@ func TestConnectionLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// noCleanup does not keep what the cleanup would close.
+// noCleanup is a testing.TB whose cleanups do not keep the connection alive.
 type noCleanup struct{ testing.TB }
 
 func (noCleanup) Cleanup(func()) {}

@@ -99,7 +99,7 @@ func TestHedgeIsAnEventOfTheSameSpan(t *testing.T) {
 	})
 }
 
-// seen is the metadata that reached the replicas.
+// seen records the metadata that reached the replicas.
 type seen struct {
 	mu  sync.Mutex
 	all []metadata.MD
@@ -115,8 +115,8 @@ func (s *seen) handle(c grpccodes.Code) func(context.Context) error {
 	}
 }
 
-// A program that passes on the metadata of a request of its own must not pass its own caller for
-// the parent.
+// A program that forwards the metadata of an incoming request must not forward the span of its own
+// caller as the parent.
 func TestSpanReachesEveryReplica(t *testing.T) {
 	l := newLab(t, 2)
 	var s seen
@@ -146,7 +146,8 @@ func TestSpanReachesEveryReplica(t *testing.T) {
 	}
 }
 
-// What no sampler has chosen is not recorded, but goes on to the replicas as not chosen.
+// A call that is not sampled is not recorded, and the replicas get a span context that is not
+// sampled.
 func TestCallThatIsNotSampled(t *testing.T) {
 	l := newLab(t, 1)
 	l.options.TracerProvider = trace.NewTracerProvider(trace.WithSyncer(l.spans), trace.WithSampler(trace.NeverSample()))
@@ -166,8 +167,9 @@ func TestCallThatIsNotSampled(t *testing.T) {
 	}
 }
 
-// An interceptor within the call's span may have spans of its own. The attempts are not theirs.
-func TestInterceptorsOfTheUsers(t *testing.T) {
+// An interceptor within the call's span may create spans of its own. The events of attempts belong
+// to the call's span.
+func TestUserInterceptors(t *testing.T) {
 	l := newLab(t, 2)
 	l.replicas[0].handle = answer(grpccodes.Unavailable)
 	calls := 0
@@ -198,8 +200,8 @@ func TestInterceptorsOfTheUsers(t *testing.T) {
 	}
 }
 
-// A method that is not known beforehand could be any: its name is not for metrics, nor for the
-// span's name.
+// The name of a method that is not static may be anything, so it appears neither in metrics nor as
+// the name of the span.
 func TestMethodThatIsNotStatic(t *testing.T) {
 	l := newLab(t, 1)
 	conn := l.dial(failover.Policy{})

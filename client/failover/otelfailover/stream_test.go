@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// send returns a handler that sends n messages, one at once and one each second, and ends the
+// send returns a handler that sends n messages, the first at once and one each second, and ends the
 // stream with the error.
 func send(n int, err error) func(grpc.ServerStream) error {
 	return func(s grpc.ServerStream) error {
@@ -37,7 +37,7 @@ func send(n int, err error) func(grpc.ServerStream) error {
 	}
 }
 
-// outcome returns how a span ended: "OK", or its error's code and reason.
+// outcome returns how a span ended: "OK", or the code and reason of its error.
 func outcome(status codes.Code, attributes []attribute.KeyValue) string {
 	set := attribute.NewSet(attributes...)
 	code, _ := set.Value("rpc.response.status_code")
@@ -98,7 +98,7 @@ func TestStreamIsOneSpanToItsEnd(t *testing.T) {
 	}
 }
 
-// A caller may leave a stream alone once its context has ended.
+// A caller need not use a stream any more once its context has ended.
 func TestStreamThatIsAbandoned(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)
@@ -124,8 +124,8 @@ func TestStreamThatIsAbandoned(t *testing.T) {
 	})
 }
 
-// While the caller is in Recv, that tells how the stream ends: the context alone would not know
-// why.
+// If the caller is in Recv, its error determines how the stream ends: the context alone does not
+// have the reason.
 func TestStreamThatIsCanceledInRecv(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := newLab(t, 1)
@@ -148,8 +148,8 @@ func TestStreamThatIsCanceledInRecv(t *testing.T) {
 	})
 }
 
-func TestStreamThatTheClientSendsOn(t *testing.T) {
-	// collect answers with one message when the client has sent all.
+func TestClientStream(t *testing.T) {
+	// collect answers with one message when the client has finished sending.
 	collect := func(s grpc.ServerStream) error {
 		for {
 			if err := s.RecvMsg(new(healthv1.HealthCheckRequest)); err == io.EOF {
@@ -191,7 +191,7 @@ func TestStreamThatTheClientSendsOn(t *testing.T) {
 	}
 }
 
-// A stream that cannot be opened fails where the caller opens it, or sends its one message.
+// A stream that cannot be opened fails when the caller opens it or sends its only message.
 func TestStreamThatCannotBeOpened(t *testing.T) {
 	for _, desc := range []*grpc.StreamDesc{{ClientStreams: true}, {ServerStreams: true}} {
 		l := newLab(t, 1)

@@ -16,8 +16,8 @@ import (
 
 const ms = time.Millisecond
 
-// cluster is replicas that crash at random and are back after a delay, and callers that call again
-// and again.
+// cluster simulates replicas that crash at random and come back after a delay, and callers that
+// call again and again.
 type cluster struct {
 	virtual.Timeline
 	client   *virtual.Client
@@ -51,7 +51,7 @@ func newCluster(tb testing.TB, p failover.Policy, replicas, callers int, seed ui
 	return c
 }
 
-// caller calls, and calls again when the call has ended.
+// caller makes one call after another.
 type caller struct {
 	*cluster
 	again virtual.Timer
@@ -84,7 +84,7 @@ func (c *cluster) Probe(replica int) (time.Duration, virtual.Finding) {
 	return time.Microsecond, virtual.FindingServing
 }
 
-// With the same seed the same happens.
+// The same seed gives the same attempts.
 func TestSameSeedSameDecisions(t *testing.T) {
 	play := func(seed uint64) (attempts []virtual.Attempt) {
 		c := newCluster(t, failover.Recommended(), 3, 5, seed)
@@ -101,8 +101,8 @@ func TestSameSeedSameDecisions(t *testing.T) {
 	}
 }
 
-// Results that DESIGN.md keeps of a real cluster: waiting for a replica with one attempt in flight
-// at each succeeds nearly always, where one that tries what is down fails nearly always.
+// The results of a real cluster: calls that wait for a replica, with one attempt in flight at each,
+// nearly always succeed, and calls that do not wait nearly always fail.
 func TestPoliciesDifferAsMeasured(t *testing.T) {
 	success := func(p failover.Policy) float64 {
 		c := newCluster(t, p, 3, 10, 1)
@@ -111,14 +111,14 @@ func TestPoliciesDifferAsMeasured(t *testing.T) {
 		return float64(c.ok) / float64(c.all)
 	}
 	if got := success(failover.Policy{Rounds: 1000, WhenDown: failover.WhenDownWait, MaxInFlight: 1}); got < 0.999 {
-		t.Errorf("%.4f of the calls that wait succeed, want 0.999 at least", got)
+		t.Errorf("%.4f of the calls that wait succeed, want at least 0.999", got)
 	}
 	if got := success(failover.Policy{Rounds: 3, Pause: 200 * ms, Ejection: failover.Ejection{Off: true}}); got > 0.2 {
-		t.Errorf("%.4f of the calls that do not wait succeed, want 0.2 at most", got)
+		t.Errorf("%.4f of the calls that do not wait succeed, want at most 0.2", got)
 	}
 }
 
-// A virtual client has what the policy says of the method; a policy that is not allowed is refused.
+// A virtual client follows the policy of the method. An invalid policy is an error.
 func TestPolicyOfAMethod(t *testing.T) {
 	rounds, idempotent := 5, true
 	p := failover.Policy{Rounds: 2, Methods: map[string]failover.MethodPolicy{"/service/Method": {Rounds: &rounds, Idempotent: &idempotent}}}
@@ -134,8 +134,8 @@ func TestPolicyOfAMethod(t *testing.T) {
 	}
 }
 
-// BenchmarkEvents is the time of an event, in clusters of several sizes under the recommended
-// policy, and the memory that a replica or a caller takes. Other processes bear on events/s, not on
+// BenchmarkEvents measures the time of an event, in clusters of several sizes under the recommended
+// policy, and the memory per replica or caller. Other processes affect events/s, but not
 // events/cpu-s.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 3}, {3, 10}, {3, 1000}, {100, 1000}, {1000, 10000}, {10000, 100000}, {10000, 100}, {3, 1000000}, {10000, 1000000}} {
@@ -159,7 +159,7 @@ func BenchmarkEvents(b *testing.B) {
 	}
 }
 
-// cpu is the processor time that the process has had.
+// cpu returns the CPU time of this process.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Timers fire in order of time, and of setting where the time is the same, however they are set
-// again and stopped.
+// Timers fire in the order of their times or, if these are equal, in the order in which they were
+// set, however they are reset and stopped.
 func TestTimelineFiresInOrder(t *testing.T) {
 	type planned struct {
 		at    time.Duration

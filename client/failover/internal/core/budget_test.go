@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// take takes all that is in the bucket and returns how much that was.
+// take empties the bucket and returns how many tokens there were.
 func take(b *Budget, now time.Duration) (n int) {
 	for b.Take(now) {
 		n++
@@ -16,7 +16,7 @@ func take(b *Budget, now time.Duration) (n int) {
 	return n
 }
 
-// What 16 callers add and take at once adds up to the last thousandth.
+// What 16 callers add and take concurrently adds up exactly.
 func TestBudgetIsExactUnderConcurrency(t *testing.T) {
 	const callers, calls = 16, 1000
 	b := NewBudget(0.25, 0, callers*calls)
@@ -41,7 +41,7 @@ func TestBudgetIsExactUnderConcurrency(t *testing.T) {
 	}
 }
 
-// The same instants, seen by many at once and out of order, are paid for once.
+// Time that many goroutines see concurrently and out of order is counted once.
 func TestBudgetCountsTimeOnce(t *testing.T) {
 	const callers, steps = 16, 1000
 	b := NewBudget(0, 100, 10_000)
@@ -59,12 +59,12 @@ func TestBudgetCountsTimeOnce(t *testing.T) {
 	}
 	group.Wait()
 	n := int(taken.Load()) + take(b, time.Duration(clock.Load()))
-	if want := callers * steps / 10; n < want-1 || n > want+1 { // a step brings a tenth of a token
+	if want := callers * steps / 10; n < want-1 || n > want+1 { // a step adds a tenth of a token
 		t.Errorf("%d taken in %v, want %d", n, time.Duration(clock.Load()), want)
 	}
 }
 
-// A rate so low that a step of time brings less than can be counted still adds up.
+// A rate so low that a step of time adds less than the smallest unit still adds up.
 func TestBudgetKeepsFractions(t *testing.T) {
 	b := NewBudget(0, 0.5, 1)
 	take(b, 0)
@@ -88,7 +88,7 @@ func TestBudgetHoldsNoMoreThanItsBurst(t *testing.T) {
 	}
 }
 
-// Whoever wants next to no bound may say so in large numbers.
+// Large numbers are an effectively unlimited budget.
 func TestBudgetOfLargeNumbers(t *testing.T) {
 	for _, b := range []*Budget{NewBudget(0, 0, math.MaxInt), NewBudget(0, math.Inf(1), 1), NewBudget(0, 1e300, 1)} {
 		for now := range 10 * time.Nanosecond {

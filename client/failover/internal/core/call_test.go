@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// replicasOf returns candidates a, b, c …, whose keys are their letters; those named in ready are.
+// replicasOf returns candidates a, b, c …, whose keys are their letters. Those named in ready are
+// ready.
 func replicasOf(n int, ready string) []Candidate {
 	var cs []Candidate
 	for i := range n {
@@ -22,8 +23,9 @@ func one() *Rules { return &Rules{Rounds: 1, Idempotent: true} }
 
 var anytime = Moment{Remaining: Forever}
 
-// walk drives a call whose every attempt is lost and returns what it did: "ab|c" tries a and b,
-// pauses, tries c; "~" is a wait, after which the walk ends, for nothing becomes available.
+// walk drives a call whose attempts are all lost and returns what it did: "ab|c" means that it
+// tried a and b, paused, and tried c; "~" is a wait, which ends the walk because nothing becomes
+// available.
 func walk(t *testing.T, r *Rules, m Moment, replicas func(step int) []Candidate) (did string, end Decision) {
 	t.Helper()
 	var c Call
@@ -76,8 +78,8 @@ func TestCallOrder(t *testing.T) {
 	}
 }
 
-// A replica whose connection has just taken an attempt with it is as one that is down; to who waits
-// it makes no difference.
+// A replica that has just lost an attempt with its connection ranks like one that is down. For a
+// call that waits it makes no difference.
 func TestLostConnection(t *testing.T) {
 	lost := func(int) []Candidate {
 		cs := replicasOf(3, "ac")
@@ -92,7 +94,7 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// Random takes any of those that are equally good, each as often.
+// OrderRandom picks each of the equally good replicas equally often.
 func TestRandomIsEven(t *testing.T) {
 	counts := map[int]int{}
 	rnd := rand.New(rand.NewPCG(1, 1))
@@ -104,7 +106,7 @@ func TestRandomIsEven(t *testing.T) {
 	}
 	for _, i := range []int{0, 1, 3} {
 		if counts[i] < n/3-n/50 || counts[i] > n/3+n/50 {
-			t.Errorf("picked %v of %d, want each of the three that are ready as often", counts, n)
+			t.Errorf("picked %v of %d, want each of the three ready ones equally often", counts, n)
 		}
 	}
 }
@@ -116,7 +118,7 @@ func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
 	const all = 5
 	for _, tc := range []struct {
 		name   string
-		refuse bool // the second replica fails its attempts, in place of being down
+		refuse bool // the second replica fails its attempts instead of being down
 	}{{"down", false}, {"failing", true}} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got [all]int
@@ -158,7 +160,7 @@ func TestCallEnds(t *testing.T) {
 		rules  Rules
 		result Result
 		m      Moment
-		want   Decision // of the call with one replica, after its first attempt
+		want   Decision // after the first attempt of a call with one replica
 	}{
 		{"rounds are spent", Rules{Rounds: 1, Idempotent: true}, lost, anytime, Decision{Action: ActionGiveUp, Reason: ReasonSpent}},
 		{"the outcome is final", Rules{Rounds: 2, Idempotent: true}, Result{Final: true}, anytime, Decision{Action: ActionGiveUp, Reason: ReasonFinal}},
@@ -183,7 +185,7 @@ func TestCallEnds(t *testing.T) {
 	}
 }
 
-// A pushback is obeyed once; then the call goes on where it was.
+// A pushback is obeyed once; then the call continues where it was.
 func TestCallGoesOnAfterPushback(t *testing.T) {
 	var c Call
 	cs := NewCandidates(replicasOf(2, "ab")...)
@@ -200,11 +202,11 @@ func TestWithoutReplicas(t *testing.T) {
 		t.Errorf("did %q, want a pause and the end", got)
 	}
 	if got, _ := walk(t, &Rules{Rounds: 2, Wait: true}, anytime, func(int) []Candidate { return nil }); got != "~" {
-		t.Errorf("under Wait did %q, want a wait, for more may come", got)
+		t.Errorf("under Wait did %q, want a wait, as replicas may come", got)
 	}
 }
 
-// A call that does not wait tries those left out last; and those without room not at all.
+// A call that does not wait tries ejected replicas last, and full ones not at all.
 func TestCallPassesOver(t *testing.T) {
 	cs := replicasOf(4, "abc")
 	cs[0].Ejected, cs[1].Full = true, true
@@ -241,8 +243,8 @@ func TestCallThatWaits(t *testing.T) {
 	}
 }
 
-// Replicas come and go and change their readiness at every step; a round still tries none twice,
-// and skips none that stays.
+// Replicas come, go and change their readiness at every step. Still a round tries none twice, and
+// skips none that stays.
 func TestCallRoundIsDistinct(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -285,9 +287,9 @@ func checkRounds(did string, rounds int, stays rune) error {
 	return nil
 }
 
-// A call whose every attempt takes the whole of its time: none begins that cannot end before the
-// caller's deadline, none gets less than the least, and the last replica gets its share, where
-// Timeout and MinTimeout leave it to that.
+// Every attempt of a call takes all its time. None begins that cannot end before the caller's
+// deadline, none gets less than MinTimeout, and the last replica gets its share, if Timeout and
+// MinTimeout permit that.
 func TestTimeIsShared(t *testing.T) {
 	for seed := range uint64(5000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
@@ -300,7 +302,7 @@ func TestTimeIsShared(t *testing.T) {
 		left := time.Duration(1+rnd.IntN(20)) * time.Second
 		whole, given, typical := left, []time.Duration(nil), time.Duration(0)
 		if r.Timeout == 0 {
-			typical = 1 // known, so that another attempt may join
+			typical = 1 // known, so another attempt may join
 		}
 		var c Call
 		for over := false; !over; {
@@ -349,8 +351,8 @@ func TestTimeIsShared(t *testing.T) {
 	}
 }
 
-// A method that is not idempotent has no use for the time of the others once it is sent; before, it
-// has.
+// An attempt at a method that is not idempotent gets all the time if it will be sent, because no
+// other can follow. Without a connection it gets its share.
 func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 	r := &Rules{Rounds: 1}
 	m := Moment{Remaining: 9 * time.Second}
@@ -362,9 +364,8 @@ func TestTimeIsNotSharedWhereNoOtherCouldFollow(t *testing.T) {
 	}
 }
 
-// A call that has less time left than attempts take makes way where others wait, and has its chance
-// where none do.
-func TestCallMakesWay(t *testing.T) {
+// A call with less time left than attempts take gives up if others wait, and tries if none do.
+func TestCallGivesUpItsTurn(t *testing.T) {
 	r := &Rules{Rounds: 1, Wait: true, Idempotent: true}
 	m := Moment{Remaining: 9, Typical: 10, Usual: 10}
 	if d := new(Call).Next(r, m, NewCandidates(replicasOf(2, "ab")...)); d.Action != ActionTry || d.Timeout != 0 {

@@ -15,7 +15,7 @@ var soak = flag.Bool("soak", false, "simulate ten times as long, with a third of
 // share divides the length of the simulations.
 var share = 1
 
-// length is how many of so many calls to simulate.
+// length returns how many calls to simulate instead of n.
 func length(n int) int {
 	if *soak {
 		return 10 * n
@@ -25,11 +25,11 @@ func length(n int) int {
 
 var fixedLimits = []fixed{1, 2, 3, 5, 8, 13, 25, 0}
 
-// cell is one world in which limits are compared.
+// cell is a world in which limits are compared.
 type cell struct {
 	crash   float64
 	callers int
-	calls   int // simulated; the more, the nearer p is to where calls fail
+	calls   int // to simulate; more if p is near the point where calls fail
 }
 
 var cells = []cell{
@@ -47,16 +47,15 @@ func (c cell) world(l limiter, reply bool) world {
 	}
 }
 
-// result is a cell's figures.
+// result holds the figures of a cell.
 type result struct {
 	fixed    []tally // of fixedLimits
-	best     int     // of these
+	best     int     // index of the best
 	adaptive tally
 }
 
-// compare finds the best fixed limit: of those that are not a tenth of a point of success worse
-// than another, the one with the greatest throughput. A short run of each tells which are worth a
-// long one.
+// compare finds the best fixed limit: of those within a tenth of a percentage point of the highest
+// success, the one with the highest throughput. Short runs select the candidates for long ones.
 func (c cell) compare(reply bool) result {
 	const seed = 1
 	r := result{adaptive: simulate(c.world(new(core.Hazard), reply), length(c.calls), seed)}
@@ -87,7 +86,7 @@ func (r result) topSuccess() float64 {
 	return top
 }
 
-// compareAll compares in each of the cells, and logs the figures as a table.
+// compareAll compares the limits in each cell, and logs the figures as a table.
 func compareAll(t *testing.T, cells []cell, reply bool, check func(*testing.T, cell, result)) {
 	results := make([]result, len(cells))
 	t.Run("cells", func(t *testing.T) {
@@ -115,7 +114,7 @@ func compareAll(t *testing.T, cells []cell, reply bool, check func(*testing.T, c
 	t.Log(table.String())
 }
 
-// Nobody who knew p could have chosen a fixed limit that is a point of success better.
+// Even with knowledge of p, no fixed limit is better by a percentage point of success.
 func TestAsGoodAsTheBestFixedLimit(t *testing.T) {
 	compareAll(t, cells, false, func(t *testing.T, c cell, r result) {
 		best, limit := r.fixed[r.best], fixedLimits[r.best]
@@ -132,9 +131,9 @@ func TestAsGoodAsTheBestFixedLimit(t *testing.T) {
 	})
 }
 
-// Where a crash strikes the reply, more in flight does less harm: the replies due before it have
-// come. There a limit made for the crash point arrival is too careful, but no worse than one
-// attempt at a time. At p 0 there is no difference.
+// With the crash point reply, more attempts in flight do less harm, because the replies due earlier
+// have arrived. The limit, which is made for the crash point arrival, is then too low, but no worse
+// than one attempt at a time. At p = 0 there is no difference.
 func TestCrashAtReply(t *testing.T) {
 	compareAll(t, cells[2:], true, func(t *testing.T, c cell, r result) {
 		if one := r.fixed[0]; r.adaptive.success() < one.success()-0.01 || r.adaptive.throughput() < 0.97*one.throughput() {

@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// scan is choose as it reads in words: it looks at all replicas, one after the other.
+// scan is a simple version of choose, which examines all replicas one after another.
 func (c *Call) scan(r *Rules, m Moment, all []Candidate) int {
 	onlyLeftOut := !slices.ContainsFunc(all, func(x Candidate) bool { return x.Ready && !x.Ejected && c.tried.of(x.Key) < r.Rounds })
 	type rank [3]int
-	var least []int // of the least rank
+	var least []int // indexes of the lowest rank
 	var its rank
 	for i, x := range all {
 		tried, full := c.tried.of(x.Key), x.full(r.Wait)
@@ -80,8 +80,7 @@ func randomCandidate(rnd *rand.Rand, key uint32) Candidate {
 	}
 }
 
-// Whatever happens to the replicas and the call, the choice is the one that a look at all replicas
-// leads to, and so are the counts.
+// Whatever happens to the replicas and the call, the choice and the counts are those of a scan.
 func TestChoiceIsThatOfAScan(t *testing.T) {
 	for seed := range uint64(3000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -122,7 +121,7 @@ func TestChoiceIsThatOfAScan(t *testing.T) {
 	}
 }
 
-// BenchmarkDecision is the time of a decision, with the change of a replica before it.
+// BenchmarkDecision measures a decision after the change of a replica.
 func BenchmarkDecision(b *testing.B) {
 	for _, n := range []int{3, 100, 10_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

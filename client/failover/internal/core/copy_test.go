@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// A copy of a call is a call of its own, however many replicas it has tried: what is decided for
-// one, and taken back or hedged, is not known to the other.
-func TestCopiedCallsAreApart(t *testing.T) {
+// Copies of a call are independent, however many replicas they have tried: decisions, hedges and
+// retractions of one do not affect the other.
+func TestCopiedCallsAreIndependent(t *testing.T) {
 	for _, n := range []int{3, 8, 9, 12, 20} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			cs := NewCandidates(replicasOf(n, "abcdefghijklmnopqrst"[:n])...)

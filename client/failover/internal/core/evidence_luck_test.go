@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// judged are replicas that are judged by what becomes of calls that are made one after the other.
+// judged is a set of replicas that are judged by sequential calls.
 type judged struct {
 	method *Latency
 	all    []Standing
-	out    int // how often one was left out
+	out    int // number of ejections
 }
 
 const judgedAfter = 3 // failures
 
-// choose returns the replica for the n-th call: by turns, and among those that are not left out the
-// one with the least doubt.
+// choose returns the replica for the n-th call: round robin among the replicas with the least doubt
+// that are not ejected.
 func (j *judged) choose(n int) int {
 	i := n % len(j.all)
 	for k := range j.all {
@@ -28,7 +28,7 @@ func (j *judged) choose(n int) int {
 	return i
 }
 
-// call makes a call at a replica, which takes that long unless the deadline cuts it off.
+// call makes a call at a replica, which takes the given time unless the deadline cuts it off.
 func (j *judged) call(i int, took, deadline time.Duration) {
 	if took <= deadline {
 		j.method.Add(took)
@@ -48,7 +48,7 @@ func (j *judged) call(i int, took, deadline time.Duration) {
 	}
 }
 
-// compare tells the other replicas what an attempt at one of them took.
+// compare passes the duration of an attempt to the other replicas.
 func (j *judged) compare(with int, took time.Duration, answered bool) {
 	for k := range j.all {
 		if k != with && j.all[k].Suspect(judgedAfter) && j.all[k].Compare(judgedAfter, j.method, took, answered) {
@@ -83,22 +83,22 @@ func eachLuck(t *testing.T, test func(t *testing.T, draw func() time.Duration, d
 	}
 }
 
-// No replica is left out for bad luck alone, whatever the distribution and the deadline.
-func TestBadLuckLeavesNobodyOut(t *testing.T) {
+// No replica is ejected for bad luck alone, whatever the distribution and the deadline.
+func TestBadLuckEjectsNoReplica(t *testing.T) {
 	eachLuck(t, func(t *testing.T, draw func() time.Duration, deadline time.Duration) {
 		j := judged{method: new(Latency), all: make([]Standing, 3)}
 		for n := range 8000 {
 			j.call(j.choose(n), draw(), deadline)
 		}
 		if j.out > 0 {
-			t.Errorf("%d were left out of replicas that are alike", j.out)
+			t.Errorf("%d of the replicas, which are all alike, were ejected", j.out)
 		}
 	})
 }
 
-// A replica that hangs is tried few more times, unless so many calls are cut off at the others that
-// there is nothing to tell it by.
-func TestReplicaThatHangsIsTold(t *testing.T) {
+// A replica that hangs is tried only a few more times, unless so many calls are cut off at the
+// others that it cannot be distinguished.
+func TestHungReplicaIsDistinguished(t *testing.T) {
 	eachLuck(t, func(t *testing.T, draw func() time.Duration, deadline time.Duration) {
 		j, lost := judged{method: new(Latency), all: make([]Standing, 3)}, 0
 		for n := range 8000 {

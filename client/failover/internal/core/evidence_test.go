@@ -7,7 +7,7 @@ import (
 
 const ms = time.Millisecond
 
-// learned returns what is known of a method after attempts that took so long.
+// learned returns the latency of a method after attempts with the given durations.
 func learned(all ...time.Duration) *Latency {
 	l := new(Latency)
 	for _, d := range all {
@@ -16,7 +16,7 @@ func learned(all ...time.Duration) *Latency {
 	return l
 }
 
-// times returns n times the same duration.
+// times returns n equal durations.
 func times(n int, d time.Duration) []time.Duration {
 	all := make([]time.Duration, n)
 	for i := range all {
@@ -25,8 +25,8 @@ func times(n int, d time.Duration) []time.Duration {
 	return all
 }
 
-// After attempts that were cut off, other replicas answer, or are slow in turn. How many of their
-// attempts does it take?
+// After attempts were cut off, other replicas answer, or are slow too. How many of their attempts
+// does an ejection take?
 func TestStandingBesideOthers(t *testing.T) {
 	all := func(n int, d time.Duration) func(int) (time.Duration, bool) {
 		return func(i int) (time.Duration, bool) { return d, i < n }
@@ -35,9 +35,9 @@ func TestStandingBesideOthers(t *testing.T) {
 		name   string
 		after  int
 		waited []time.Duration
-		lately []time.Duration                 // attempts of the method before
-		others func(int) (time.Duration, bool) // what the others' attempts take afterwards; false: no more
-		want   int                             // of them until it is left out; 0: never
+		lately []time.Duration                 // earlier attempts of the method
+		others func(int) (time.Duration, bool) // durations of the others' attempts afterwards; false: no more
+		want   int                             // how many of them until the ejection; 0: never
 	}{
 		{"three, and others are quick", 3, times(3, 300*ms), nil, all(10, ms), 1},
 		{"one, where that is enough", 1, times(1, 300*ms), nil, all(10, ms), 1},
@@ -60,7 +60,7 @@ func TestStandingBesideOthers(t *testing.T) {
 			var s Standing
 			for _, d := range tc.waited {
 				if enough, _ := s.CutOff(tc.after, method, d); enough {
-					t.Fatal("left out before another has answered")
+					t.Fatal("ejected before another has answered")
 				}
 			}
 			if doubt := s.Doubt(tc.after); doubt != len(tc.waited)/tc.after {
@@ -78,14 +78,13 @@ func TestStandingBesideOthers(t *testing.T) {
 				}
 			}
 			if n != tc.want {
-				t.Errorf("left out after %d attempts of others, want %d", n, tc.want)
+				t.Errorf("ejected after %d attempts of others, want %d", n, tc.want)
 			}
 		})
 	}
 }
 
-// What others do of another method is no comparison, nor is an attempt of theirs that was cut off
-// sooner.
+// Attempts of another method are no comparison, nor are attempts that were cut off sooner.
 func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
 	slow, quick := learned(times(1000, ms)...), learned()
 	var s Standing
@@ -95,24 +94,24 @@ func TestOnlyWhatIsAlikeIsCompared(t *testing.T) {
 	for range 60 {
 		quick.Add(ms)
 		if s.Compare(3, quick, ms, true) || s.Compare(3, slow, 100*ms, false) {
-			t.Fatal("left out beside what is not alike")
+			t.Fatal("ejected by attempts that are no comparison")
 		}
 	}
 	for range 2 {
 		if s.Compare(3, slow, 299*ms, false) {
-			t.Fatal("left out beside others that took as long")
+			t.Fatal("ejected although others took as long")
 		}
 	}
 	for n := 1; !s.Compare(3, slow, ms, true); n++ {
 		if n == 1000 {
-			t.Fatal("not left out beside a thousand that were quick, and two that were not")
+			t.Fatal("not ejected although a thousand were quick, and only two were not")
 		}
 	}
 }
 
-// A replica that is neither left out nor cleared is asked again after a while, and at once in doubt
-// again if that comes to nothing. The while grows.
-func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
+// A replica that is neither ejected nor cleared gets another call after a while, and is in doubt
+// again at once if that is not answered. The time between such calls grows.
+func TestReplicaInDoubtGetsAnotherCall(t *testing.T) {
 	slow, other := learned(), learned()
 	for name, nothing := range map[string]func(*Standing){
 		"cut off": func(s *Standing) { s.CutOff(3, slow, 300*ms) },
@@ -131,7 +130,7 @@ func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
 				s.Compare(3, other, ms, true)
 			}
 			if n != want {
-				t.Errorf("%s: asked again after %d answers of others, want %d", name, n, want)
+				t.Errorf("%s: another call after %d answers of others, want %d", name, n, want)
 			}
 			nothing(&s)
 			if s.Doubt(3) != 1 {
@@ -145,8 +144,8 @@ func TestReplicaInDoubtIsAskedAgain(t *testing.T) {
 	}
 }
 
-// An answer clears the replica, and what was cut off before it was slow. On trial, one that is cut
-// off is enough.
+// An answer clears the replica, and earlier cut-off attempts count as slow. On trial, one cut-off
+// attempt suffices for an ejection.
 func TestAnswersAndTrials(t *testing.T) {
 	method := learned(times(1000, ms)...)
 	var s Standing
@@ -154,13 +153,13 @@ func TestAnswersAndTrials(t *testing.T) {
 		s.CutOff(3, method, 300*ms)
 	}
 	if n := len(s.Answered()); n != 0 || s.Suspect(3) {
-		t.Errorf("%d to be compared, want none: they were before there was a doubt", n)
+		t.Errorf("%d to be compared, want none, as they came before the doubt", n)
 	}
 	for range 5 {
 		s.CutOff(3, method, 300*ms)
 	}
 	if n := len(s.Answered()); n != 3 || s.Suspect(3) {
-		t.Errorf("%d to be compared, want the 3 of the doubt", n)
+		t.Errorf("%d to be compared, want the 3 made in doubt", n)
 	}
 	if got := method.Sample(200 * ms).Later; got != 7 {
 		t.Errorf("%d were slow, want 7", got)
@@ -169,13 +168,13 @@ func TestAnswersAndTrials(t *testing.T) {
 	s.Failed(1, CauseFailing)
 	s.LeaveOut(0)
 	if s.Compare(3, method, ms, true) {
-		t.Error("left out twice")
+		t.Error("ejected twice")
 	}
 	s.Try()
 	if s.CutOff(3, method, 300*ms); s.Doubt(3) != 1 {
-		t.Error("on trial, one that is cut off raises no doubt")
+		t.Error("on trial, a cut-off attempt raises no doubt")
 	}
 	if !s.Compare(3, method, ms, true) {
-		t.Error("on trial, one that is cut off is not enough")
+		t.Error("on trial, a cut-off attempt does not suffice")
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A quantile is never below that of the sorted durations, and at most a quarter above it.
-func TestQuantileIsNearTheSortedOnes(t *testing.T) {
+// A quantile is never below the exact one, and at most a quarter above it.
+func TestQuantileIsNearExactOne(t *testing.T) {
 	for name, draw := range map[string]func(*rand.Rand) time.Duration{
 		"even": func(r *rand.Rand) time.Duration { return time.Duration(r.Int64N(int64(time.Second))) },
 		"long tail": func(r *rand.Rand) time.Duration {
@@ -56,7 +56,7 @@ func TestQuantileNeeds64(t *testing.T) {
 	}
 }
 
-// Before a quantile is known, the longest of a few durations is the base of a guess.
+// Before a quantile is known, the guess is based on the longest of a few durations.
 func TestLatencyGuess(t *testing.T) {
 	l := new(Latency)
 	for i := range few {
@@ -71,7 +71,7 @@ func TestLatencyGuess(t *testing.T) {
 	}
 }
 
-// Durations beyond both ends count as those ends.
+// Durations outside the range count as its ends.
 func TestLatencyOfAnyLength(t *testing.T) {
 	for d, want := range map[time.Duration]time.Duration{-1: 1280, 0: 1280, math.MaxInt64: 8 << (octaves + unit - 3)} {
 		var l Latency
@@ -84,7 +84,7 @@ func TestLatencyOfAnyLength(t *testing.T) {
 	}
 }
 
-// What was seen long ago is outweighed by as much that is new.
+// Old durations are outweighed by as many new ones.
 func TestLatencyForgets(t *testing.T) {
 	var l Latency
 	for range 10 * halving {
@@ -104,8 +104,8 @@ func TestLatencyForgets(t *testing.T) {
 	}
 }
 
-// No duration is lost or counted twice, and when half of them are forgotten, the number follows. A
-// quantile never is longer than the longest.
+// No duration is lost or counted twice, and the total stays correct when counts are halved. A
+// quantile never exceeds the longest duration.
 func TestLatencyIsExactUnderConcurrency(t *testing.T) {
 	for _, each := range []int{(halving - 1) / 16, 2000} {
 		var l Latency
@@ -127,7 +127,7 @@ func TestLatencyIsExactUnderConcurrency(t *testing.T) {
 			sum += l.buckets[i].Load()
 		}
 		if n := l.n.Load(); n != sum || n >= halving || each*16 < halving && int(n) != each*16 {
-			t.Errorf("of %d durations %d are known, by the buckets %d", each*16, n, sum)
+			t.Errorf("%d durations added, %d counted, %d in the buckets", each*16, n, sum)
 		}
 	}
 }

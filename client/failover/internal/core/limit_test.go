@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// note tells the hazard how one attempt ended.
+// note records in the hazard how one attempt ended.
 func note(h *Hazard, crashed bool) {
 	if crashed {
 		h.Crashed()
@@ -34,8 +34,7 @@ func TestNoCrashNoLimit(t *testing.T) {
 	}
 }
 
-// The first crash is all there is to go by: after few attempts it means a high rate, after many a
-// low one.
+// After the first crash, few attempts before it mean a high rate, many a low one.
 func TestFirstCrash(t *testing.T) {
 	for _, tc := range []struct{ survived, limit int }{{0, 1}, {4, 2}, {99, 40}, {2 * calm, 1672}} {
 		var h Hazard
@@ -47,14 +46,14 @@ func TestFirstCrash(t *testing.T) {
 	}
 }
 
-// A crash that is long past bears no more on the limit.
+// A crash long ago no longer affects the limit.
 func TestCalm(t *testing.T) {
 	for _, survived := range []int{0, 100, calm} {
 		var h Hazard
 		survive(&h, survived)
 		h.Crashed()
 		if h.Limit() == 0 {
-			t.Errorf("no limit right after a crash that %d survived before", survived)
+			t.Errorf("no limit right after a crash with %d survivors before it", survived)
 		}
 		survive(&h, calm)
 		if h.Rate() != 0 || h.Limit() != 0 {
@@ -63,8 +62,8 @@ func TestCalm(t *testing.T) {
 	}
 }
 
-// In the long run the rate is that of the crashes, whichever it is. It errs upwards, as the refuted
-// averages do.
+// In the long run the estimate approaches the true rate. It errs upwards, as the refuted averages
+// do.
 func TestRateSettles(t *testing.T) {
 	for _, p := range []float64{0.003, 0.01, 0.03, 0.1, 0.3, 1} {
 		var h Hazard
@@ -84,7 +83,7 @@ func TestRateSettles(t *testing.T) {
 	}
 }
 
-// A higher rate never has a higher limit, a limit is never below 1, and a rate of 0 alone has none.
+// A higher rate never has a higher limit, a limit is never below 1, and only a rate of 0 has none.
 func TestLimitFallsWithRate(t *testing.T) {
 	type state struct {
 		rate  float64
@@ -116,7 +115,7 @@ func TestLimitFallsWithRate(t *testing.T) {
 }
 
 // As p goes from 0 to 0.3 and back, the limit follows within 50 attempts: to 2 or less, and then to
-// one that leaves 50 callers of 3 replicas alone.
+// one that does not restrict 50 callers of 3 replicas.
 func TestFollowsChange(t *testing.T) {
 	const seeds, within, binding = 300, 50, 17
 	for _, before := range []int{0, 10, 30, 100, 300, 1000, calm} {
@@ -150,8 +149,8 @@ func TestFollowsChange(t *testing.T) {
 	}
 }
 
-// What many goroutines note at once is all there afterwards: two gaps and what follows them make up
-// the whole.
+// Nothing that many goroutines record concurrently is lost: two gaps and the attempts after them
+// add up to the total.
 func TestConcurrent(t *testing.T) {
 	const repeats, goroutines, each = 30, 64, 50
 	for range repeats {
@@ -182,7 +181,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// BenchmarkHazard is what a call pays: in calm times, and when a crash was lately.
+// BenchmarkHazard measures the cost for a call: without crashes, and after a recent one.
 func BenchmarkHazard(b *testing.B) {
 	calmed := func() *Hazard {
 		h := new(Hazard)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// lineOf returns a line of calls of those numbers, which joined in that order.
+// lineOf returns a line of calls with the given numbers, which joined in the given order.
 func lineOf(rules *Rules, numbers ...uint64) *Line[string] {
 	l := new(Line[string])
 	for _, n := range numbers {
@@ -33,13 +33,13 @@ func TestLineIsOrderedByAge(t *testing.T) {
 		t.Error("a call leaves once")
 	}
 	if got, want := numbers(l.Shed(1)), []uint64{3, 9}; !slices.Equal(got, want) {
-		t.Errorf("shed %v, want the youngest, %v", got, want)
+		t.Errorf("shed %v, want the newest, %v", got, want)
 	}
 	if got, want := numbers(l.waiting), []uint64{1}; !slices.Equal(got, want) {
 		t.Errorf("%v are left, want %v", got, want)
 	}
 	if got := l.Shed(1); got != nil {
-		t.Errorf("shed %v of one that may wait", got)
+		t.Errorf("shed %v, want none", got)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestLineServesTheOldestFirst(t *testing.T) {
 	wait := &Rules{Rounds: 1, Wait: true}
 	for _, tc := range []struct {
 		name   string
-		places []int // that can be had of each replica, whatever the candidates say
+		places []int // free at each replica, whatever the candidates say
 		full   []bool
 		want   []uint64 // served
 		at     []int
@@ -87,8 +87,8 @@ func TestLineServesTheOldestFirst(t *testing.T) {
 	}
 }
 
-// A call that has run out of time is served with NoTime while others wait.
-func TestLineTellsWhatElseIsDecided(t *testing.T) {
+// A call that has run out of time gives up with ReasonNoTime while others wait.
+func TestLineServesOtherDecisions(t *testing.T) {
 	l := lineOf(&Rules{Rounds: 1, Wait: true, Idempotent: true}, 1, 2)
 	l.waiting[0].Deadline = 5 * ms
 	var got []Decision
@@ -121,8 +121,8 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// Calls that wait are not asked where none has a chance, and each that has one is.
-func TestLineAsksWhereThereIsAChance(t *testing.T) {
+// Calls that wait are skipped only if none has a chance.
+func TestLineAsksIfThereIsAChance(t *testing.T) {
 	chances, none := 0, 0
 	for seed := range uint64(3000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
@@ -148,7 +148,7 @@ func TestLineAsksWhereThereIsAChance(t *testing.T) {
 		asked := l.anyChance(replicas)
 		switch {
 		case chance && !asked:
-			t.Fatalf("seed %d: nobody is asked, and a call has a chance at %+v", seed, all)
+			t.Fatalf("seed %d: no call is asked, but one has a chance at %+v", seed, all)
 		case chance:
 			chances++
 		case !asked:
@@ -160,6 +160,6 @@ func TestLineAsksWhereThereIsAChance(t *testing.T) {
 		}
 	}
 	if min(chances, none) < 300 {
-		t.Errorf("%d times there was a chance, %d times nobody was asked, want both often", chances, none)
+		t.Errorf("%d times there was a chance, %d times no call was asked; want both often", chances, none)
 	}
 }

@@ -2,6 +2,6 @@
 
 package core_test
 
-// The race detector makes the simulations eight times as slow, and has nothing to find in their one
-// goroutine.
+// The simulations are shorter with the race detector, which makes them eight times as slow and has
+// nothing to find in a single goroutine.
 func init() { share = 5 }

@@ -11,7 +11,7 @@ var usualRedial = core.Redial{Every: 25 * ms, PerSecond: 100}
 
 const (
 	ms     = time.Millisecond
-	middle = 1 << 63 // the dice that make no jitter
+	middle = 1 << 63 // dice without jitter
 )
 
 // near fails the test unless two times are within a fifth of the gap.
@@ -22,7 +22,7 @@ func near(t *testing.T, what string, got, want time.Duration) {
 	}
 }
 
-// vainly lets a replica be dialed for so long without a success, and returns the last gap.
+// vainly dials a replica for so long without success, and returns the last gap.
 func vainly(d *core.Dialing, r core.Redial, down int, wanted, lasting bool, from, long time.Duration) (gap time.Duration, dials int) {
 	for now := from; now < from+long; dials++ {
 		d.Begin(now, wanted, middle)
@@ -33,8 +33,8 @@ func vainly(d *core.Dialing, r core.Redial, down int, wanted, lasting bool, from
 	return gap, dials
 }
 
-// Where calls want a replica, the gaps stay short for as long as an outage usually takes, and grow
-// with those that do not end; many that are down share the dials.
+// While calls want a replica, the gaps stay short during usual outages, and grow in longer ones.
+// Many replicas that are down share the dials.
 func TestGapsWhileCallsWant(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -75,7 +75,7 @@ func TestGapsGrow(t *testing.T) {
 	}
 }
 
-// A call's wish ends the long gaps of a silence, and a connection ends everything.
+// A call ends the long gaps of a silence, and a connection resets everything.
 func TestGapsAreForgotten(t *testing.T) {
 	var d core.Dialing
 	if due := d.Due(usualRedial, 1, false); due != 0 {
@@ -92,7 +92,7 @@ func TestGapsAreForgotten(t *testing.T) {
 	near(t, "after a connection, in silence", d.Due(usualRedial, 1, false)-3*time.Hour, time.Second)
 }
 
-// A dial that is slow to fail is not followed by the next at once.
+// A dial that fails slowly is not followed by another at once.
 func TestGapsCountFromTheEnd(t *testing.T) {
 	var d core.Dialing
 	d.Begin(time.Second, true, middle)
@@ -100,8 +100,8 @@ func TestGapsCountFromTheEnd(t *testing.T) {
 	near(t, "due", d.Due(usualRedial, 1, true)-2*time.Second, 25*ms)
 }
 
-// In no second are there more dials than the budget has, whatever the wishes, and it is used up
-// where they are many.
+// In no second are there more dials than the budget allows, and the budget is used up if there are
+// many requests.
 func TestDialBudget(t *testing.T) {
 	const most = 10
 	b := core.NewDialBudget(most)
@@ -131,10 +131,10 @@ func TestDialBudget(t *testing.T) {
 	}
 	b.Give(3)
 	if ok, _ := b.Take(10*time.Second, 3); !ok {
-		t.Error("what was given back is not there")
+		t.Error("dials that were given back are missing")
 	}
 	if ok, _ := core.NewDialBudget(1).Take(0, 5); !ok {
-		t.Error("a replica of more addresses than the budget has can never be dialed")
+		t.Error("a replica with more addresses than the budget can never be dialed")
 	}
 }
 

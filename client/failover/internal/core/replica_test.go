@@ -19,8 +19,8 @@ func (l *link) Down() bool    { return l.down }
 func (l *link) Dialing() bool { return l.dialing }
 func (l *link) Epoch() uint64 { return l.epoch }
 
-// However many attempts were lost with a connection, one of them is told that it was the first.
-func TestCrashIsNewsOnce(t *testing.T) {
+// However many attempts were lost with a connection, exactly one of them counts as the crash.
+func TestCrashCountsOnce(t *testing.T) {
 	before, after := &link{epoch: 1}, &link{epoch: 1} // idle mode
 	var b Replica
 	for _, tc := range []struct {
@@ -40,13 +40,13 @@ func TestCrashIsNewsOnce(t *testing.T) {
 		}
 		victims.Wait()
 		if n := news.Load(); n != tc.want {
-			t.Errorf("the loss of connection %d was news to %d of 16, want %d", tc.conn.epoch, n, tc.want)
+			t.Errorf("the loss of connection %d counted for %d of 16, want %d", tc.conn.epoch, n, tc.want)
 		}
 	}
 }
 
-// gRPC tells an attempt that its connection broke before it tells the connection's state. Calls
-// believe the attempt: for a while, and of that connection alone.
+// gRPC ends an attempt before it reports that the connection broke. Decisions believe the attempt,
+// for a while and about that connection only.
 func TestLossIsBelieved(t *testing.T) {
 	const now = time.Minute
 	for _, tc := range []struct {
@@ -81,7 +81,7 @@ func TestLossIsBelieved(t *testing.T) {
 	}
 }
 
-// However many reach for a place at once, no more get one than there are.
+// However many calls want a place concurrently, no more get one than the limit.
 func TestPlacesAreNoMoreThanTheLimit(t *testing.T) {
 	const limit = 3
 	var b Replica
@@ -94,7 +94,7 @@ func TestPlacesAreNoMoreThanTheLimit(t *testing.T) {
 					continue
 				}
 				if n := inside.Add(1); n > limit {
-					t.Errorf("%d have a place, want %d at most", n, limit)
+					t.Errorf("%d have a place, want at most %d", n, limit)
 				}
 				taken.Add(1)
 				runtime.Gosched()
@@ -109,9 +109,9 @@ func TestPlacesAreNoMoreThanTheLimit(t *testing.T) {
 	}
 }
 
-// A new connection gives a replica that hung up no new chance, and neither does it later, when
-// something else is said of the replica.
-func TestNewConnectionIsNewsOnce(t *testing.T) {
+// A new connection does not reinstate a replica that broke its connections, nor does it later, when
+// there is other evidence against the replica.
+func TestNewConnectionReinstatesOnce(t *testing.T) {
 	var s Shared
 	s.Init(Policy{Ejection: Ejection{After: 1, Probe: time.Hour, MaxShare: 1}}, 0)
 	at, news := time.Duration(0), News{LeftOut: func(Member, Watch) {}, TakenBack: func(Member) {}}
@@ -130,16 +130,16 @@ func TestNewConnectionIsNewsOnce(t *testing.T) {
 	at += 10 * ms
 	s.Changed(members[:1], false, at)
 	if !members[0].Ejected() {
-		t.Fatal("a replica that hangs up is taken back with its next connection")
+		t.Fatal("a replica that breaks connections is reinstated with its next connection")
 	}
 	attempt(SaysCutOff)
 	s.Changed(members, false, at+ms)
 	if !members[0].Ejected() {
-		t.Error("it is taken back after a timeout, with nothing new of its connection")
+		t.Error("it is reinstated after a timeout without a new connection")
 	}
 	a.epoch++
 	s.Changed(members[:1], false, at+ms)
 	if members[0].Ejected() {
-		t.Error("it is not taken back with a new connection after a timeout")
+		t.Error("it is not reinstated with a new connection after a timeout")
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// seen is what a look at each replica shows.
+// seen returns the candidates as an examination of every replica shows them.
 func (s *Shared) seen(members []Member, now time.Duration) (all []Candidate) {
 	longest := time.Duration(0)
 	for _, m := range members {
@@ -30,7 +30,7 @@ func (s *Shared) seen(members []Member, now time.Duration) (all []Candidate) {
 	return all
 }
 
-// Whatever happens to replicas, decisions see them as they are.
+// Whatever happens to replicas, decisions see their current state.
 func TestRosterIsUpToDate(t *testing.T) {
 	var stuck, ramped, full, lost, ejected, doubted int
 	for seed := range uint64(300) {
@@ -50,7 +50,7 @@ func TestRosterIsUpToDate(t *testing.T) {
 		var watches []int
 		news := News{LeftOut: func(m Member, w Watch) { watches = append(watches, int(m.Key)-1) }, TakenBack: func(Member) {}}
 		terms := Terms{Deadline: Forever, Rules: &s.Policy.Rules, Hedging: new(Hedging), Method: latency}
-		busy := 4 + 8*rnd.IntN(2) // the more, the more attempts are in flight
+		busy := 4 + 8*rnd.IntN(2) // higher means more attempts in flight
 		for range 300 {
 			now += time.Duration(rnd.ExpFloat64() * float64(20*time.Millisecond))
 			switch m := &members[rnd.IntN(len(members))]; rnd.IntN(4 + busy) {
@@ -117,7 +117,7 @@ func TestRosterIsUpToDate(t *testing.T) {
 	}
 }
 
-// Calls are made elsewhere where attempts enough wait at a replica for longer than is usual.
+// Calls avoid a replica at which enough attempts have waited for unusually long.
 func TestStuck(t *testing.T) {
 	for _, tc := range []struct {
 		waiting      int32

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// limiter is what a simulation asks how many attempts to have in flight at a replica, and tells how
-// they ended.
+// limiter sets how many attempts a simulation may have in flight at a replica, and learns how they
+// end.
 type limiter interface {
 	Limit() int
 	Survived()
 	Crashed()
 }
 
-// fixed is a limit that learns nothing; at 0 there is none.
+// fixed is a constant limit; zero means none.
 type fixed int
 
 func (l fixed) Limit() int { return int(l) }
@@ -59,9 +59,9 @@ func (t tally) throughput() float64 { return float64(t.ok) / t.elapsed.Seconds()
 
 func (t tally) String() string { return fmt.Sprintf("%7.2f%8.2f", 100*t.success(), t.throughput()) }
 
-// simulate runs the world in virtual time until that many calls have ended, after a tenth as many
-// that do not count. What the k-th attempt at a replica meets depends on the seed alone, so that
-// limits are compared on the same luck.
+// simulate runs the world in virtual time until the given number of calls have ended, after a
+// warm-up of a tenth as many. What the k-th attempt at a replica meets depends on the seed alone,
+// so that limits are compared with the same luck.
 func simulate(w world, calls int, seed uint64) tally {
 	s := start(w, seed)
 	s.runUntilEnded(calls / 10)
@@ -70,7 +70,7 @@ func simulate(w world, calls int, seed uint64) tally {
 	return tally{ok: s.ok - skipped.ok, failed: s.failed - skipped.failed, elapsed: s.now - from}
 }
 
-// start returns the world at the instant in which every caller makes its first call.
+// start returns the world at the moment when every caller makes its first call.
 func start(w world, seed uint64) *simulation {
 	s := &simulation{world: w}
 	for i := range w.replicas {
@@ -172,8 +172,8 @@ func (s *simulation) available() []*replica {
 	return s.free
 }
 
-// choose returns the replica that the call has tried least, of these the one with least in flight;
-// nil if it may try none of them once more.
+// choose returns the replica that the call has tried least often and, of these, the one with the
+// fewest attempts in flight. It returns nil if the call may not try any of them again.
 func (s *simulation) choose(c *call, free []*replica) *replica {
 	var best *replica
 	for _, r := range free {
@@ -227,7 +227,7 @@ func (s *simulation) crashReplica(r *replica) {
 	s.after(s.restart, func() { r.up = true })
 }
 
-// again lets a call whose attempt was lost wait for another, or ends it.
+// again makes a call whose attempt was lost wait for another, or ends it.
 func (s *simulation) again(c *call) {
 	if slices.Min(c.tries) >= s.tries {
 		s.endCall(c, &s.failed)
@@ -237,7 +237,7 @@ func (s *simulation) again(c *call) {
 	s.waiting = slices.Insert(s.waiting, i, c)
 }
 
-// timeline is virtual time: things happen in order, and nothing takes time but waiting.
+// timeline is virtual time, with events in order.
 type timeline struct {
 	now   time.Duration
 	queue queue
@@ -246,7 +246,7 @@ type timeline struct {
 
 type event struct {
 	at    time.Duration
-	order int // of two events at the same time, the one planned first happens first
+	order int // breaks ties: the event planned first happens first
 	do    func()
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Each step is what happens: f is a failure, s a success, p a probe that found the replica well. A
-// capital letter is one that reports something: the replica is to be left out.
+// Each step is an event: f is a failure, s a success, p a probe that found the replica healthy. A
+// capital letter means that the event reports an ejection.
 func TestStanding(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -33,7 +33,7 @@ func TestStanding(t *testing.T) {
 				case 'f', 'F':
 					out := s.Failed(tc.after, CauseFailing)
 					if out != (step == 'F') {
-						t.Errorf("step %d of %s: to be left out is %v", i+1, tc.steps, out)
+						t.Errorf("step %d of %s: enough is %v", i+1, tc.steps, out)
 					}
 					if out {
 						s.LeaveOut(0)
@@ -45,15 +45,15 @@ func TestStanding(t *testing.T) {
 				}
 			}
 			if s.Out() != tc.out {
-				t.Errorf("left out is %v, want %v", s.Out(), tc.out)
+				t.Errorf("ejected is %v, want %v", s.Out(), tc.out)
 			}
 		})
 	}
 }
 
-// The wait before the first probe doubles with every time that the replica was left out and has not
-// answered since, up to 64 times; one that hangs, or hangs up, is asked at once the first time. So
-// does the time until it is tried whatever the probes say.
+// The wait before the first probe doubles with every ejection since the last answer, up to 64
+// times. The first time, a replica that hangs or breaks connections is probed at once. The time
+// until the unconditional trial doubles likewise.
 func TestStandingBackoff(t *testing.T) {
 	for _, cause := range []Cause{CauseFailing, CauseHung, CauseHungUp} {
 		var s Standing
@@ -62,13 +62,13 @@ func TestStandingBackoff(t *testing.T) {
 			s.LeaveOut(time.Hour)
 			want := min(time.Second<<n, 64*time.Second)
 			if got := s.TrialAt(time.Second); got != time.Hour+20*want {
-				t.Errorf("cause %d, left out for the %d. time: tried at %v, want %v", cause, n+1, got, time.Hour+20*want)
+				t.Errorf("cause %d, ejection %d: trial at %v, want %v", cause, n+1, got, time.Hour+20*want)
 			}
 			if cause != CauseFailing && n == 0 {
 				want = 0
 			}
 			if got := s.Backoff(time.Second); got != want {
-				t.Errorf("cause %d, left out for the %d. time: %v before a probe, want %v", cause, n+1, got, want)
+				t.Errorf("cause %d, ejection %d: %v before a probe, want %v", cause, n+1, got, want)
 			}
 			s.Try()
 		}
@@ -81,7 +81,7 @@ func TestStandingBackoff(t *testing.T) {
 	}
 }
 
-// Where no more may be left out, failures are remembered until one may.
+// While no more replicas may be ejected, failures are kept.
 func TestStandingWaitsForItsTurn(t *testing.T) {
 	var s Standing
 	for n := range 5 {
@@ -90,7 +90,7 @@ func TestStandingWaitsForItsTurn(t *testing.T) {
 		}
 	}
 	if s.Out() {
-		t.Error("left out by itself")
+		t.Error("ejected by itself")
 	}
 }
 
@@ -104,7 +104,7 @@ func TestMayLeaveOut(t *testing.T) {
 		{0, 10, 0, true}, {1, 10, 0, false}, {9, 10, 1, true}, {1, 3, 2.0 / 3, true}, {2, 3, 2.0 / 3, false}, {5, 9, 2.0 / 3, true}, {6, 9, 2.0 / 3, false},
 	} {
 		if got := MayLeaveOut(tc.out, tc.n, tc.share); got != tc.want {
-			t.Errorf("%d of %d are left out, with a share of %v: another may be is %v, want %v", tc.out, tc.n, tc.share, got, tc.want)
+			t.Errorf("%d of %d ejected, share %v: may eject another is %v, want %v", tc.out, tc.n, tc.share, got, tc.want)
 		}
 	}
 }

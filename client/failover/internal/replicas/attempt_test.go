@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// A stream that its user gives up ends in a goroutine of gRPC's: Ended says when its end may be
+// A stream that its user cancels ends in a goroutine of gRPC. Ended reports when its end may be
 // read.
 func TestEndOfAStream(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -1,4 +1,4 @@
 package replicas
 
-// Missing is the count that Want goes by.
+// Missing returns the count on which Want depends.
 func (s *Set) Missing() int64 { return s.missing.Load() }

@@ -28,10 +28,10 @@ func bubble(t *testing.T, f func(*testing.T)) {
 	synctest.Test(t, f)
 }
 
-// usual is what failover.Policy's zero value means.
+// usual is the Redial of the zero failover.Policy.
 var usual = replicas.Redial{Every: 25 * time.Millisecond, Linger: time.Second}
 
-// host is an address that a real gRPC server listens on, in memory, or nobody does.
+// host is an address at which a real gRPC server, in memory, listens or not.
 type host struct {
 	healthv1.UnimplementedHealthServer
 	check func(context.Context) error // unless nil
@@ -51,13 +51,13 @@ func (h *host) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*heal
 	return new(healthv1.HealthCheckResponse), nil
 }
 
-// Watch holds the stream until the client leaves.
+// Watch holds the stream until the client cancels it.
 func (h *host) Watch(_ *healthv1.HealthCheckRequest, stream grpc.ServerStreamingServer[healthv1.HealthCheckResponse]) error {
 	<-stream.Context().Done()
 	return nil
 }
 
-// listen takes new connections, and ends those that the host has.
+// listen accepts new connections, and ends those that the host has.
 func (h *host) listen() {
 	lis, server := bufconn.Listen(64<<10), grpc.NewServer()
 	healthv1.RegisterHealthServer(server, h)
@@ -89,7 +89,7 @@ func (h *host) dial(ctx context.Context) (net.Conn, error) {
 	return lis.DialContext(ctx)
 }
 
-// dialsSince returns when the host was dialed from then on.
+// dialsSince returns when the host was dialed since the given time.
 func (h *host) dialsSince(then time.Time) []time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -114,7 +114,7 @@ func newNetwork(t testing.TB, n int) network {
 	return hosts
 }
 
-// connect returns a connection that keeps the Set, and the resolver that names all hosts to it.
+// connect returns a connection that uses the Set, and a resolver that returns all hosts.
 func (n network) connect(t testing.TB, set *replicas.Set) (*grpc.ClientConn, *manual.Resolver) {
 	t.Helper()
 	m := manual.NewBuilderWithScheme("test")
@@ -131,7 +131,7 @@ func (n network) connect(t testing.TB, set *replicas.Set) (*grpc.ClientConn, *ma
 	return conn, m
 }
 
-// endpoints is a resolver state that names the hosts from i to before j.
+// endpoints returns a resolver state with the hosts from i to before j.
 func (n network) endpoints(i, j int) resolver.State {
 	var s resolver.State
 	for ; i < j; i++ {

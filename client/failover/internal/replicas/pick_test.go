@@ -10,15 +10,15 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// constant is the picker of a pick_first that is ready.
+// constant is the picker of a ready pick_first.
 type constant struct{ balancer.PickResult }
 
 func (c *constant) Pick(balancer.PickInfo) (balancer.PickResult, error) { return c.PickResult, nil }
 
 type callKey struct{}
 
-// readyPicker returns a picker over three ready replicas, and what gRPC would ask it for an attempt
-// at the first.
+// readyPicker returns a picker over three ready replicas, and the PickInfo of an attempt at the
+// first.
 func readyPicker(tb testing.TB) (*picker, balancer.PickInfo) {
 	s := NewSet(Redial{Every: 25 * time.Millisecond, Linger: time.Second})
 	p, v := &policy{set: s}, new(View)
@@ -28,13 +28,14 @@ func readyPicker(tb testing.TB) (*picker, balancer.PickInfo) {
 		v.Replicas = append(v.Replicas, r)
 	}
 	s.publish(nil, v)
-	// gRPC puts a cancel and a value of its own around the attempt.
+	// gRPC wraps the attempt in a context with cancel and one with a value.
 	ctx, cancel := context.WithCancel(s.NewAttempt(tb.Context(), v.Replicas[0]))
 	tb.Cleanup(cancel)
 	return &picker{set: s, view: v}, balancer.PickInfo{Ctx: context.WithValue(ctx, callKey{}, "")}
 }
 
-// The attempt is all that a call without trouble allocates in here, and it is small.
+// The attempt is the only allocation in this package for a call whose first attempt succeeds, and
+// it is small.
 func TestPickAllocatesNothing(t *testing.T) {
 	p, info := readyPicker(t)
 	if n := testing.AllocsPerRun(1000, func() {
@@ -44,12 +45,12 @@ func TestPickAllocatesNothing(t *testing.T) {
 		t.Errorf("a pick and its end make %v allocations, want none", n)
 	}
 	if n := unsafe.Sizeof(Attempt{}); n > 80 {
-		t.Errorf("an attempt takes %d bytes, want 80 at most", n)
+		t.Errorf("an attempt takes %d bytes, want at most 80", n)
 	}
 }
 
-// BenchmarkPick is what one call costs in here: the pick with the notice of its end, the look at
-// three replicas that a choice takes, and the wish for those that are down.
+// BenchmarkPick measures the cost of one call in this package: a pick and its end, reading the
+// states of three replicas for a choice, and Want.
 func BenchmarkPick(b *testing.B) {
 	p, info := readyPicker(b)
 	b.Run("pick", func(b *testing.B) {

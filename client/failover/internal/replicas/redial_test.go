@@ -18,8 +18,8 @@ func checkGaps(t *testing.T, dials []time.Time, least, most time.Duration) {
 	}
 }
 
-// A call that waits is demand, without making a sound: the replica is dialed at the rate of Redial
-// for as long as it waits and Linger after, and at leisure before and then.
+// A waiting call is demand, although it does nothing: the replica is dialed at the rate of Redial
+// while the call waits and for Linger afterwards, and rarely before and after that.
 func TestWaitingCallsAreDemand(t *testing.T) {
 	for _, redial := range []replicas.Redial{
 		usual,
@@ -51,16 +51,16 @@ func TestWaitingCallsAreDemand(t *testing.T) {
 					t.Errorf("%d dials in %v of demand, want one every %v", got, wait, redial.Every)
 				}
 				if len(dials) > 0 && dials[0].Sub(begin) > most {
-					t.Errorf("first dial %v after the call came, want %v at most", dials[0].Sub(begin), most)
+					t.Errorf("first dial %v after the call came, want at most %v", dials[0].Sub(begin), most)
 				}
 				set.AddWaiting(-1)
 				time.Sleep(redial.Linger)
 				dials = n[0].dialsSince(begin)
 				checkGaps(t, dials, least, most)
 				if len(dials) == 0 || time.Since(dials[len(dials)-1]) > most {
-					t.Errorf("%d dials, the last before the wish was forgotten", len(dials))
+					t.Errorf("%d dials, the last before the demand ended", len(dials))
 				}
-				time.Sleep(most) // a dial that was scheduled before the wish was forgotten
+				time.Sleep(most) // for a dial that was scheduled before the demand ended
 				after := time.Now()
 				time.Sleep(10 * time.Minute)
 				if got := len(n[0].dialsSince(after)); got > 600 {
@@ -71,8 +71,8 @@ func TestWaitingCallsAreDemand(t *testing.T) {
 	}
 }
 
-// However the wish for a replica comes, at whatever time since gRPC's own last dial, two dials are
-// never closer than Redial says.
+// However demand arises, at whatever time after gRPC's last dial, two dials are never closer than
+// Redial allows.
 func TestDemandKeepsItsDistanceToOtherDials(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
@@ -96,12 +96,12 @@ func TestDemandKeepsItsDistanceToOtherDials(t *testing.T) {
 		dials := n[0].dialsSince(begin)
 		checkGaps(t, dials, 80*time.Millisecond, time.Minute)
 		if len(dials) < 400 {
-			t.Errorf("%d dials, want more: the test has tested nothing", len(dials))
+			t.Errorf("%d dials, want more", len(dials))
 		}
 	})
 }
 
-// Calls in quick succession are demand as well, however short their wish is remembered.
+// Calls in quick succession are continuous demand, however short Linger is.
 func TestCallsAreDemand(t *testing.T) {
 	for _, redial := range []replicas.Redial{usual, {Every: 500 * time.Millisecond, Linger: 10 * time.Millisecond}} {
 		t.Run(redial.Every.String(), func(t *testing.T) {
@@ -125,8 +125,8 @@ func TestCallsAreDemand(t *testing.T) {
 	}
 }
 
-// A pace slower than leisure is kept where a replica hangs up, with demand and without, and is no
-// hot loop.
+// If Redial is slower than the dials without demand, a replica that breaks connections is dialed at
+// that pace, with and without demand.
 func TestSlowPace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
@@ -145,7 +145,7 @@ func TestSlowPace(t *testing.T) {
 		dials := n[0].dialsSince(begin)
 		checkGaps(t, dials, 4*time.Second, 8*time.Second)
 		if len(dials) < 25 {
-			t.Errorf("%d dials in 200 s of a replica that keeps hanging up, want one in 4 s to 8 s", len(dials))
+			t.Errorf("%d dials in 200 s of a replica that keeps breaking connections, want one in 4 s to 8 s", len(dials))
 		}
 	})
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// asked is a resolver that notes when it is asked.
+// asked is a resolver that records when it is asked.
 type asked struct {
 	resolver.Builder
 	begin  time.Time
@@ -26,7 +26,7 @@ func (a *asked) ResolveNow(resolver.ResolveNowOptions) {
 }
 func (a *asked) Close() { a.closed = true }
 
-// At most once a second, no request is lost, and none comes after the end.
+// Requests pass at most once a second, none is lost, and none follows Close.
 func TestCalmResolver(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		inner := &asked{begin: time.Now()}
@@ -54,7 +54,7 @@ type ownAuthority struct{ *asked }
 
 func (ownAuthority) OverrideAuthority(resolver.Target) string { return "own" }
 
-// An authority of the resolver's own stays, and none comes of it where it has none.
+// The authority of a resolver is kept, and a resolver without one does not get one.
 func TestCalmResolverLeavesTheAuthority(t *testing.T) {
 	if _, ok := replicas.CalmResolver(new(asked)).(resolver.AuthorityOverrider); ok {
 		t.Error("a resolver without an authority of its own has got one")

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// Each connection is an epoch of its own.
+// Each connection starts a new epoch.
 func TestEpoch(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 1)
@@ -21,7 +21,7 @@ func TestEpoch(t *testing.T) {
 		set.AddWaiting(1)
 		settle := func(ready bool, epoch uint64) {
 			t.Helper()
-			time.Sleep(100 * time.Millisecond) // a few dials
+			time.Sleep(100 * time.Millisecond) // for a few dials
 			synctest.Wait()
 			if r := set.View().Replicas[0]; r.Ready() != ready || r.Epoch() != epoch {
 				t.Errorf("ready is %v in epoch %d, want %v in %d", r.Ready(), r.Epoch(), ready, epoch)
@@ -37,7 +37,7 @@ func TestEpoch(t *testing.T) {
 	})
 }
 
-// seen is the Set as a waiting call sees it.
+// seen describes the Set as a waiting call sees it.
 func seen(set *replicas.Set) string {
 	v := set.View()
 	if v == nil {
@@ -62,8 +62,8 @@ func missing(v *replicas.View) (n int64) {
 	return n
 }
 
-// Whatever changes, OnReady is called when it can be seen, and may call for replicas itself. The
-// count of those that are missing is right at each such time.
+// OnReady is called after every change, when the change is visible, and may call Want. At that time
+// the count of missing replicas is right.
 func TestOnReadyFollowsEveryChange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := newNetwork(t, 3)
@@ -93,10 +93,10 @@ func TestOnReadyFollowsEveryChange(t *testing.T) {
 			{"the connection closes", func() { conn.Close() }},
 		} {
 			change.make()
-			time.Sleep(100 * time.Millisecond) // a few dials
+			time.Sleep(100 * time.Millisecond) // for a few dials
 			synctest.Wait()
 			if told := last.Load(); told == nil || *told != seen(set) {
-				t.Errorf("%s: last told %v, want %q", change.name, told, seen(set))
+				t.Errorf("%s: last call with %v, want %q", change.name, told, seen(set))
 			}
 			if got, want := set.Missing(), missing(set.View()); got != want {
 				t.Errorf("%s: %d replicas counted as missing, want %d", change.name, got, want)
