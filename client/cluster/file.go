@@ -29,17 +29,17 @@ func ReadFile(path string) (Target, error) {
 
 // content is the structure of a file.
 type content struct {
-	Control   []word          `yaml:"control"`
-	Group     word            `yaml:"group"`
-	Replicas  map[string]word `yaml:"replicas"`
-	FaultPort port            `yaml:"fault_port"`
+	Control   []scalar          `yaml:"control"`
+	Group     scalar            `yaml:"group"`
+	Replicas  map[string]scalar `yaml:"replicas"`
+	FaultPort port              `yaml:"fault_port"`
 }
 
-// word is any scalar.
-type word string
+// scalar is any scalar.
+type scalar string
 
-func (w *word) UnmarshalText(text []byte) error {
-	*w = word(text)
+func (w *scalar) UnmarshalText(text []byte) error {
+	*w = scalar(text)
 	return nil
 }
 

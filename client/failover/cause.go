@@ -7,11 +7,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// mostCauses is how many unreachable replicas the text of an error names.
-const mostCauses = 4
+// maxCauses is how many unreachable replicas the text of an error names.
+const maxCauses = 4
 
-// hindered is the error of a call that found no replica to try, with the cause for each replica.
-type hindered struct {
+// unreachableError is the error of a call that found no replica to try, with the cause for each
+// replica.
+type unreachableError struct {
 	error  // that ended the call
 	causes []cause
 }
@@ -30,10 +31,10 @@ func (c cause) String() string {
 }
 
 // GRPCStatus returns the status of the error that ended the call. It contains no address.
-func (e *hindered) GRPCStatus() *status.Status { return status.Convert(e.error) }
+func (e *unreachableError) GRPCStatus() *status.Status { return status.Convert(e.error) }
 
 // Unwrap returns the error that ended the call, and those of the dials.
-func (e *hindered) Unwrap() []error {
+func (e *unreachableError) Unwrap() []error {
 	all := []error{e.error}
 	for _, c := range e.causes {
 		all = append(all, c.err)
@@ -41,11 +42,11 @@ func (e *hindered) Unwrap() []error {
 	return all
 }
 
-// why returns the causes in one line.
-func (e *hindered) why() string {
+// text returns the causes in one line.
+func (e *unreachableError) text() string {
 	var all []string
 	for i, c := range e.causes {
-		if i == mostCauses {
+		if i == maxCauses {
 			all = append(all, fmt.Sprintf("and %d more", len(e.causes)-i))
 			break
 		}
@@ -54,8 +55,8 @@ func (e *hindered) why() string {
 	return strings.Join(all, "; ")
 }
 
-// explained adds the root causes to a failure if the call had no replica to try.
-func (c *call) explained(f *failure) *failure {
+// withCauses adds the root causes to a failure if the call had no replica to try.
+func (c *call) withCauses(f *failure) *failure {
 	n := len(c.attempts)
 	switch f.reason {
 	case ReasonCallerEnded, ReasonOutOfTime, ReasonShed:
@@ -66,7 +67,7 @@ func (c *call) explained(f *failure) *failure {
 		return f
 	}
 	if causes := c.causes(); len(causes) > 0 {
-		return &failure{f.reason, &hindered{f.err, causes}}
+		return &failure{f.reason, &unreachableError{f.err, causes}}
 	}
 	return f
 }

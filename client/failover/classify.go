@@ -37,9 +37,9 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 		return OutcomeCanceled
 	case code == codes.DeadlineExceeded && (ended(attempt) != nil || !w.Answered):
 		return OutcomeTimeout // not answered: a timeout that the service config sets for the method
-	case p.own(req, w, code):
+	case p.raisedLocally(req, w, code):
 		return OutcomeRejected
-	case p.policy.NotExecuted.says(w, err):
+	case p.policy.NotExecuted.matches(w, err):
 		return OutcomeFailed
 	case !p.policy.retryable(code):
 		return OutcomeRejected
@@ -52,9 +52,9 @@ func (p *plan) outcome(parent, attempt context.Context, req any, w wire, err err
 	}
 }
 
-// own reports whether an error was raised on the client side, so that no replica is to blame and
-// another attempt would fail in the same way.
-func (p *plan) own(req any, w wire, code codes.Code) bool {
+// raisedLocally reports whether an error was raised on the client side, so that no replica is to
+// blame and another attempt would fail in the same way.
+func (p *plan) raisedLocally(req any, w wire, code codes.Code) bool {
 	switch {
 	case !w.Sent:
 		// If the connection is to blame, none was picked in the end and the code is Unavailable.
@@ -80,7 +80,7 @@ func (p *plan) sendable(m any) bool {
 		case grpc.ContentSubtypeCallOption:
 			codec = codecNamed(o.ContentSubtype)
 		case grpc.ForceCodecCallOption:
-			codec = oldCodec{o.Codec}
+			codec = codecV1{o.Codec}
 		case grpc.ForceCodecV2CallOption:
 			codec = o.CodecV2
 		}
@@ -104,19 +104,19 @@ func codecNamed(name string) encoding.CodecV2 {
 		return codec
 	}
 	if codec := encoding.GetCodec(name); codec != nil {
-		return oldCodec{codec}
+		return codecV1{codec}
 	}
 	return nil
 }
 
-// oldCodec adapts a Codec to CodecV2.
-type oldCodec struct{ encoding.Codec }
+// codecV1 adapts a Codec to CodecV2.
+type codecV1 struct{ encoding.Codec }
 
-func (c oldCodec) Marshal(v any) (mem.BufferSlice, error) {
+func (c codecV1) Marshal(v any) (mem.BufferSlice, error) {
 	data, err := c.Codec.Marshal(v)
 	return mem.BufferSlice{mem.SliceBuffer(data)}, err
 }
 
-func (c oldCodec) Unmarshal(data mem.BufferSlice, v any) error {
+func (c codecV1) Unmarshal(data mem.BufferSlice, v any) error {
 	return c.Codec.Unmarshal(data.Materialize(), v)
 }

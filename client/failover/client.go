@@ -30,7 +30,7 @@ type client struct {
 	methods    sync.Map // full name → *method
 	lastMethod atomic.Pointer[method]
 
-	tell sync.Mutex // held while OnReplica is called
+	eventMu sync.Mutex // held while OnReplica is called
 }
 
 // method holds the rules for a method and what was learned about it.

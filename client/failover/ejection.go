@@ -9,20 +9,21 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// news returns what to do when the end of one of the call's attempts changes a replica's standing.
-func (p *plan) news() core.News {
-	return core.News{
-		LeftOut:   p.leftOut,
-		TakenBack: func(m core.Member) { p.tellStanding(m.Link.(*replicas.Replica), ReplicaReady) },
+// observer returns what to do when the end of one of the call's attempts changes a replica's
+// standing.
+func (p *plan) observer() core.Observer {
+	return core.Observer{
+		Ejected:    p.ejected,
+		Reinstated: func(m core.Member) { p.reportEjection(m.Link.(*replicas.Replica), ReplicaReady) },
 	}
 }
 
-// leftOut reports that a replica is ejected and schedules its probes, which use the values and
+// ejected reports that a replica is ejected and schedules its probes, which use the values and
 // metadata of this call's context.
-func (p *plan) leftOut(m core.Member, w core.Watch) {
+func (p *plan) ejected(m core.Member, w core.Watch) {
 	if w.First {
 		p.counters.ejections.Add(1)
-		p.tellStanding(m.Link.(*replicas.Replica), ReplicaEjected)
+		p.reportEjection(m.Link.(*replicas.Replica), ReplicaEjected)
 	}
 	x := &probe{client: p.client, member: m, number: w.Number, ctx: context.WithoutCancel(p.ctx)}
 	time.AfterFunc(w.Probe, x.run)
@@ -40,20 +41,20 @@ func (c *client) onReady(r *replicas.Replica) {
 
 // onChange reports a change of a replica's connection to the user.
 func (c *client) onChange(addr string, s connectivity.State, err error) {
-	c.tell.Lock()
-	defer c.tell.Unlock()
+	c.eventMu.Lock()
+	defer c.eventMu.Unlock()
 	c.policy.OnReplica(ReplicaEvent{Replica: addr, State: replicaState(s), Err: err})
 }
 
-// tellStanding reports to the user that a replica is ejected or reinstated, unless the replica is
+// reportEjection reports to the user that a replica is ejected or reinstated, unless the replica is
 // gone or, if reinstated, not ready: the event for that change is then waiting for the lock, so the
 // events stay in order.
-func (c *client) tellStanding(r *replicas.Replica, s ReplicaState) {
+func (c *client) reportEjection(r *replicas.Replica, s ReplicaState) {
 	if c.policy.OnReplica == nil {
 		return
 	}
-	c.tell.Lock()
-	defer c.tell.Unlock()
+	c.eventMu.Lock()
+	defer c.eventMu.Unlock()
 	if r.Gone() || s == ReplicaReady && !r.Ready() {
 		return
 	}

@@ -147,7 +147,7 @@ func TestNewConnectionReinstatesReplica(t *testing.T) {
 		c, works := newWork(t, 2)
 		c[0].handle = hang // so that no probe reinstates it
 		conn := c.connect(t, failover.Policy{})
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		c[0].restart()
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
@@ -244,7 +244,7 @@ func TestStaleAttemptsDoNotCount(t *testing.T) {
 				slow.Go(func() { wantPath(t, conn, "a:1 ok sent") })
 			}
 			time.Sleep(time.Second)
-			leaveOut(t, conn, works[0])
+			ejectFirst(t, conn, works[0])
 			slow.Wait()
 			wantPath(t, conn, "b:1 ok sent")
 		})
@@ -261,7 +261,7 @@ func TestStaleAttemptsDoNotCount(t *testing.T) {
 				callers.Go(func() { do(ctx, conn) })
 			}
 			time.Sleep(time.Second)
-			leaveOut(t, conn, works[0])
+			ejectFirst(t, conn, works[0])
 			time.Sleep(time.Second)
 			trial := make(gate)
 			works[0].does(trial.pass)

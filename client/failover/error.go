@@ -87,7 +87,7 @@ func (r Reason) String() string { return name(reasonNames[:], r) }
 var publicReason = [...]Reason{
 	core.ReasonSpent: ReasonRoundsSpent, core.ReasonFinal: ReasonNotRetryable, core.ReasonAmbiguous: ReasonAmbiguous, core.ReasonNoTime: ReasonOutOfTime,
 	core.ReasonPushedBack: ReasonPushedBack, core.ReasonFull: ReasonShed, core.ReasonCallerEnded: ReasonCallerEnded, core.ReasonNoReplica: ReasonNoReplica,
-	core.ReasonBudgetSpent: ReasonBudgetSpent, core.ReasonImpatient: ReasonShed, core.ReasonCrowded: ReasonShed,
+	core.ReasonBudgetSpent: ReasonBudgetSpent, core.ReasonWaitedTooLong: ReasonShed, core.ReasonCrowded: ReasonShed,
 }
 
 // Error returns one line that lists every attempt.
@@ -109,8 +109,8 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %v", e.Reason)
 	}
 	fmt.Fprintf(&b, ": %s", status.Convert(e.cause).Message())
-	if h, ok := e.cause.(*hindered); ok {
-		b.WriteString("; " + h.why())
+	if h, ok := e.cause.(*unreachableError); ok {
+		b.WriteString("; " + h.text())
 	}
 	return b.String()
 }

@@ -29,7 +29,7 @@ func NewClient(target string, p Policy, opts ...grpc.DialOption) (*Client, error
 	}
 	all := append([]grpc.DialOption{c.serviceConfig}, opts...)
 	all = append(all, c.dialOptions()...)
-	conn, err := grpc.NewClient(target, append(all, replicas.CalmResolvers(target))...)
+	conn, err := grpc.NewClient(target, append(all, replicas.ThrottledResolvers(target))...)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func DialOptions(p Policy) ([]grpc.DialOption, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(c.dialOptions(), c.serviceConfig, replicas.CalmResolvers("dns:///")), nil
+	return append(c.dialOptions(), c.serviceConfig, replicas.ThrottledResolvers("dns:///")), nil
 }
 
 func (c *client) dialOptions() []grpc.DialOption {

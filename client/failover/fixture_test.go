@@ -39,8 +39,8 @@ type replica struct {
 
 	// handle, unless nil, answers instead of SERVING.
 	handle func(context.Context) error
-	// verdict is the answer of the health service; zero means SERVING.
-	verdict atomic.Int32
+	// health is the answer of the health service; zero means SERVING.
+	health atomic.Int32
 	// other, unless nil, answers streams of unknown methods.
 	other   func(grpc.ServerStream) error
 	served  atomic.Int64
@@ -67,7 +67,7 @@ func (r *replica) Check(ctx context.Context, _ *healthv1.HealthCheckRequest) (*h
 		}
 	}
 	says := healthv1.HealthCheckResponse_SERVING
-	if v := r.verdict.Load(); v != 0 {
+	if v := r.health.Load(); v != 0 {
 		says = healthv1.HealthCheckResponse_ServingStatus(v)
 	}
 	return &healthv1.HealthCheckResponse{Status: says}, nil

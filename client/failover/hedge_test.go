@@ -332,7 +332,7 @@ func TestTrialHasAHedge(t *testing.T) {
 			wantPath(t, conn, "a:1 ok sent, b:1 canceled sent")
 		}
 		wantPath(t, conn, "a:1 ok sent")
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		works[0].does(takes(time.Second, codes.OK))
 		works[1].does(nil)
 		time.Sleep(501 * ms) // until it is on trial

@@ -78,7 +78,7 @@ func (c *client) plan(ctx context.Context, r request) plan {
 	if d, bounded := ctx.Deadline(); bounded {
 		p.Deadline = d.Sub(c.born)
 	}
-	c.shared.Begins(&p.Terms)
+	c.shared.Begin(&p.Terms)
 	if c.cc.Load() == nil {
 		c.cc.Store(r.cc)
 	}
@@ -153,7 +153,7 @@ func (c *call) end(f *failure) error {
 	if f == nil {
 		c.counters.succeeded.Add(1)
 	} else {
-		f = c.explained(f)
+		f = c.withCauses(f)
 		c.counters.failed[f.reason].Add(1)
 		err = &Error{Method: c.request.method, Attempts: c.attempts, Reason: f.reason, cause: f.err, answered: c.answered && f.err == c.last}
 	}

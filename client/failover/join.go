@@ -38,7 +38,7 @@ type joiner struct {
 func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
-	l.Patience = delay
+	l.HedgeDelay = delay
 	r := &race{plan: c.plan, core: core.NewRace(&c.core, &l.Lease, l.number, hedge), stop: stop, newReply: newReply(c.request.reply)}
 	r.mu.Lock()
 	r.timer = time.AfterFunc(delay, r.join)
@@ -62,7 +62,7 @@ func (c *call) conclude(l *lease, first result, others []*joiner) bool {
 	}
 	f := c.core.Finish(first.racer(l, false), racers, ended(c.ctx) != nil)
 	if f.Overtaken {
-		c.shared.Overtaken(&l.Lease, c.now(), c.news())
+		c.shared.Overtaken(&l.Lease, c.now(), c.observer())
 	}
 	if f.Success > 0 {
 		c.counters.hedgesWon.Add(1)

@@ -64,7 +64,7 @@ func (c *call) lease() (lease, *failure) {
 			s = c.await()
 		case core.ActionPause:
 			if err := c.sleep(s.pause); err != nil {
-				return lease{}, &failure{c.without(), err}
+				return lease{}, &failure{c.stopReason(), err}
 			}
 			s = c.next()
 		}
@@ -112,9 +112,9 @@ func (c *call) follow(d core.Decision, t *table) step {
 	return step{action: next.Action, pause: next.Wait}
 }
 
-// without returns the reason for a call that cannot go on: the caller ended it, or the connection
-// is gone.
-func (c *call) without() Reason {
+// stopReason returns the reason for a call that cannot go on: the caller ended it, or the
+// connection is gone.
+func (c *call) stopReason() Reason {
 	if ended(c.ctx) != nil {
 		return ReasonCallerEnded
 	}
@@ -133,7 +133,7 @@ func (c *call) failure(r core.Reason, t *table) *failure {
 		f.err = shed("every replica that is left to try has %d attempts in flight, its limit", c.shared.Limit())
 	case r == core.ReasonCrowded:
 		f.err = shed("%d older calls wait for a replica", c.policy.MaxWaiting)
-	case r == core.ReasonImpatient:
+	case r == core.ReasonWaitedTooLong:
 		f.err = shed("no replica became available in %v", c.waited)
 	case c.last == nil: // there was no time for a first attempt
 		f.err = &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
@@ -157,7 +157,7 @@ func (c *call) resolved() (*table, *failure) {
 			continue
 		}
 		if !c.replicas.Claimed() {
-			return nil, &failure{c.without(), status.Error(codes.FailedPrecondition,
+			return nil, &failure{c.stopReason(), status.Error(codes.FailedPrecondition,
 				"failover: another service config has replaced the failover policy: give it in Policy.ServiceConfig")}
 		}
 		if awaitResolver(c.ctx, c.request.cc, changed) {
@@ -172,9 +172,9 @@ func (c *call) resolved() (*table, *failure) {
 		switch {
 		case errors.Is(err, replicas.ErrResolved):
 		case status.Code(err) != codes.Unavailable:
-			return nil, &failure{c.without(), err}
+			return nil, &failure{c.stopReason(), err}
 		case !c.Rules.Wait:
-			return nil, &failure{c.without(), noReplicas(errors.New(status.Convert(err).Message()))}
+			return nil, &failure{c.stopReason(), noReplicas(errors.New(status.Convert(err).Message()))}
 		default:
 			c.unresolved = errors.New(status.Convert(err).Message())
 			if f := c.awaitRecovery(); f != nil {
@@ -188,7 +188,7 @@ func (c *call) resolved() (*table, *failure) {
 // long as the call may wait.
 func (c *call) awaitRecovery() *failure {
 	start := c.now()
-	ctx, cancel := context.WithTimeout(c.ctx, c.patience())
+	ctx, cancel := context.WithTimeout(c.ctx, c.waitLeft())
 	defer cancel()
 	changed := c.request.cc.WaitForStateChange(ctx, connectivity.TransientFailure)
 	c.waited += c.now() - start

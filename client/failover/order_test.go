@@ -21,7 +21,8 @@ func TestOrdersUnderConcurrency(t *testing.T) {
 		{failover.OrderRoundRobin, 10 * ms, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
 		{failover.OrderRoundRobin, 25 * ms, [3]int64{160, 160, 160}, [3]int64{160, 160, 160}},
 		{failover.OrderRandom, 10 * ms, [3]int64{98, 98, 98}, [3]int64{222, 222, 222}}, // six standard deviations
-		// A third of the calls in flight are at a, or slightly more, and they take ten times as long.
+		// A third of the calls in flight are at a, or slightly more, and they take ten times as
+		// long.
 		{failover.OrderLeastInFlight, 100 * ms, [3]int64{10, 140, 140}, [3]int64{80, 300, 300}},
 	} {
 		t.Run(tc.order.String()+" "+tc.slow.String(), func(t *testing.T) {

@@ -188,8 +188,8 @@ type NotExecuted struct {
 	Trailer string
 }
 
-// says reports whether an answer signals that the request was not executed.
-func (n *NotExecuted) says(w wire, err error) bool {
+// matches reports whether an answer signals that the request was not executed.
+func (n *NotExecuted) matches(w wire, err error) bool {
 	return w.Answered && (slices.Contains(n.Codes, status.Code(err)) || n.Trailer != "" && len(w.trailer.Get(n.Trailer)) > 0)
 }
 

@@ -33,23 +33,23 @@ func (p *probe) run() {
 		return
 	}
 	ejection := p.client.shared.Policy.Ejection
-	finding := core.FindingDeaf
+	finding := core.FindingUnhealthy
 	if replica.Ready() {
 		finding = p.ask(replica, ejection.Probe)
 	}
 	now := p.client.now()
-	if p.member.Found(p.number, finding, now, p.takenBack) {
+	if p.member.Probed(p.number, finding, now, p.takenBack) {
 		p.client.offer()
 	} else {
 		time.AfterFunc(ejection.Interval(now-start), p.run)
 	}
 }
 
-func (p *probe) takenBack() { p.client.tellStanding(p.member.Link.(*replicas.Replica), ReplicaReady) }
+func (p *probe) takenBack() { p.client.reportEjection(p.member.Link.(*replicas.Replica), ReplicaReady) }
 
 // end puts the replica on trial regardless of the probes, so that no replica stays ejected forever.
 func (p *probe) end() {
-	if p.member.Tried(p.number, p.client.now()) {
+	if p.member.StartTrial(p.number, p.client.now()) {
 		p.client.offer()
 	}
 }
@@ -61,7 +61,7 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding)
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			f = core.FindingDeaf // an interceptor panicked, and there is no caller to recover
+			f = core.FindingUnhealthy // an interceptor panicked, and there is no caller to recover
 		}
 	}()
 	request, reply := &healthv1.HealthCheckRequest{Service: p.client.policy.Ejection.Service}, new(healthv1.HealthCheckResponse)
@@ -74,7 +74,7 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding)
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING,
 		code == codes.Unavailable, code == codes.DeadlineExceeded, // perhaps from a proxy in front of it
 		!on.Answered, ctx.Err() != nil:
-		return core.FindingDeaf
+		return core.FindingUnhealthy
 	default:
 		return core.FindingAlive
 	}

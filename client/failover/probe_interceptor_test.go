@@ -79,7 +79,7 @@ func TestProbeThatCannotSucceed(t *testing.T) {
 						}
 						return invoker(ctx, method, req, reply, cc, opts...)
 					}))
-				leaveOut(t, conn, works[0])
+				ejectFirst(t, conn, works[0])
 				time.Sleep(12 * time.Second)
 				synctest.Wait()
 				wantPath(t, conn, "a:1 ok sent")
@@ -95,9 +95,9 @@ func TestProbeThatCannotSucceed(t *testing.T) {
 func TestReplicaThatIsNotServing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c, works := newWork(t, 2)
-		c[0].verdict.Store(int32(healthv1.HealthCheckResponse_NOT_SERVING))
+		c[0].health.Store(int32(healthv1.HealthCheckResponse_NOT_SERVING))
 		conn := c.connect(t, failover.Policy{})
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		time.Sleep(9 * time.Second)
 		synctest.Wait()
 		wantPath(t, conn, "b:1 ok sent")
@@ -198,7 +198,7 @@ func TestProbePassesThroughUserInterceptors(t *testing.T) {
 			return invoker(metadata.AppendToOutgoingContext(ctx, "authorization", "me"), method, req, reply, cc, opts...)
 		}
 		conn := c.connect(t, failover.Policy{Ejection: failover.Ejection{After: 3, Service: "work"}}, grpc.WithUnaryInterceptor(authorize))
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		before := conn.Statistics().Calls
 		time.Sleep(5 * time.Second)
 		synctest.Wait()

@@ -53,7 +53,7 @@ func TestEjectionOutlivesIdleMode(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth() // so that probing ends
 		conn := c.connect(t, failover.Policy{}, grpc.WithIdleTimeout(time.Minute))
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		works[0].does(answer(codes.Unavailable))
 		time.Sleep(time.Hour)
 		dials := c[0].dials.Load()
@@ -154,7 +154,7 @@ func TestEjectionEvents(t *testing.T) {
 			}
 		}
 		told("at first", "connecting, ready")
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		told("left out", "ejected")
 		time.Sleep(time.Second)
 		told("its health is not fine", "")
@@ -165,7 +165,7 @@ func TestEjectionEvents(t *testing.T) {
 		told("a call", "")
 
 		sick.Store(true)
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		told("left out again", "ejected")
 		c[0].restart()
 		time.Sleep(100 * time.Millisecond)

@@ -123,14 +123,14 @@ func (c *call) wait(w *core.Waiter[waiter]) (g grant, f *failure) {
 	c.queue.join(w)
 	c.offer()
 	c.queue.shed(c.policy.MaxWaiting)
-	patience := time.NewTimer(c.patience())
-	defer patience.Stop()
+	limit := time.NewTimer(c.waitLeft())
+	defer limit.Stop()
 	select {
 	case g = <-w.Owner.granted:
 		c.waited += c.now() - start
 		return g, nil
 	case <-c.ctx.Done():
-	case <-patience.C:
+	case <-limit.C:
 	}
 	c.waited += c.now() - start
 	if c.queue.leave(w) {
@@ -139,12 +139,12 @@ func (c *call) wait(w *core.Waiter[waiter]) (g grant, f *failure) {
 	return <-w.Owner.granted, nil // it arrived in the meantime
 }
 
-// patience returns how long the call may still wait.
-func (c *call) patience() time.Duration {
-	return c.shared.Patience(&c.Terms, c.waited, c.now())
+// waitLeft returns how long the call may still wait.
+func (c *call) waitLeft() time.Duration {
+	return c.shared.WaitLeft(&c.Terms, c.waited, c.now())
 }
 
 // waitedTooLong returns the failure of a call that may not wait any longer.
 func (c *call) waitedTooLong() *failure {
-	return c.failure(c.Impatience(ended(c.ctx) != nil, c.now()), nil)
+	return c.failure(c.WaitReason(ended(c.ctx) != nil, c.now()), nil)
 }

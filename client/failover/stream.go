@@ -25,7 +25,7 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unwatch = context.AfterFunc(ctx, s.abandoned)
+	s.unwatch = context.AfterFunc(ctx, s.contextEnded)
 	if desc.ClientStreams {
 		if err := s.open(); err != nil {
 			return nil, err
@@ -46,14 +46,14 @@ type stream struct {
 	committed atomic.Bool // the stream stays with the current attempt
 	seen      atomic.Bool // the caller has seen the current attempt's header
 
-	mu     sync.Mutex // guards what follows; held while the call opens its next attempt
-	call   call
-	sent   []any     // the caller's messages so far, for the next attempt; nil once committed
-	size   int       // of sent, in bytes
-	closed bool      // the caller has called CloseSend
-	over   bool      // the stream has ended
-	err    error     // the error it ended with
-	untold *settings // to be reported when the caller returns to the stream
+	mu            sync.Mutex // guards what follows; held while the call opens its next attempt
+	call          call
+	sent          []any     // the caller's messages so far, for the next attempt; nil once committed
+	size          int       // of sent, in bytes
+	closed        bool      // the caller has called CloseSend
+	over          bool      // the stream has ended
+	err           error     // the error it ended with
+	pendingReport *settings // to be reported when the caller returns to the stream
 }
 
 // streamAttempt is the stream of one replica.
@@ -210,9 +210,9 @@ func (s *stream) finish(err error) error {
 	return err
 }
 
-// abandoned ends the stream when the caller's context ends, after which the caller need not
+// contextEnded ends the stream when the caller's context ends, after which the caller need not
 // receive.
-func (s *stream) abandoned() {
+func (s *stream) contextEnded() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
@@ -225,7 +225,7 @@ func (s *stream) abandoned() {
 			// The state of the request is not read: the caller's goroutine may still be using it.
 			s.note(a, OutcomeCanceled, answeredWire, err)
 		}
-		s.untold, s.call.settings = s.call.settings, nil
+		s.pendingReport, s.call.settings = s.call.settings, nil
 		err = s.call.end(&failure{ReasonCallerEnded, err})
 	}
 	s.finish(err)
@@ -235,9 +235,9 @@ func (s *stream) abandoned() {
 // is where traces are filled: they belong to the caller, and no other goroutine may write them. mu
 // must be held.
 func (s *stream) ended() error {
-	if s.untold != nil {
-		s.untold.report(s.call.attempts, s.err)
-		s.untold = nil
+	if s.pendingReport != nil {
+		s.pendingReport.report(s.call.attempts, s.err)
+		s.pendingReport = nil
 	}
 	return s.err
 }

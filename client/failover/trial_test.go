@@ -20,8 +20,8 @@ func (c cluster) noHealth() {
 	}
 }
 
-// leaveOut makes a fail until it is ejected, and then succeed.
-func leaveOut(t *testing.T, conn grpc.ClientConnInterface, a *work) {
+// ejectFirst makes a fail until it is ejected, and then succeed.
+func ejectFirst(t *testing.T, conn grpc.ClientConnInterface, a *work) {
 	t.Helper()
 	a.does(answer(codes.Unavailable))
 	for range 3 {
@@ -44,7 +44,7 @@ func testOneCallAtATime(t *testing.T, health func(context.Context) error) {
 		c, works := newWork(t, 2)
 		c[0].handle = health
 		conn := c.connect(t, failover.Policy{})
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		before := works[0].served.Load()
 		works[0].does(func(context.Context) error { time.Sleep(time.Second); return nil })
 		works[1].does(func(context.Context) error { time.Sleep(50 * time.Millisecond); return nil })
@@ -85,7 +85,7 @@ func TestTrialThatFails(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth()
 		conn := c.connect(t, failover.Policy{})
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		works[0].does(answer(codes.Unavailable))
 		for _, backoff := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second} {
 			for range 9 {
@@ -148,7 +148,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 				c, works := newWork(t, 2)
 				c.noHealth()
 				conn := c.connect(t, failover.Policy{})
-				leaveOut(t, conn, works[0])
+				ejectFirst(t, conn, works[0])
 				time.Sleep(500 * time.Millisecond) // until the probe
 				synctest.Wait()
 				tc.trial(t, conn, c, works[0])
@@ -168,7 +168,7 @@ func TestTrialIsNotLostForWantOfABudget(t *testing.T) {
 		c, works := newWork(t, 2)
 		c.noHealth()
 		conn := c.connect(t, failover.Policy{Budget: failover.Budget{Burst: 3}})
-		leaveOut(t, conn, works[0])
+		ejectFirst(t, conn, works[0])
 		works[0].does(nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

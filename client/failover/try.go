@@ -94,6 +94,15 @@ func (p *plan) on(ctx context.Context, l *lease) *replicas.Attempt {
 	return on
 }
 
+// connecting returns how an attempt at a replica without a connection waits for one: until its dial
+// ends, or another replica becomes the better choice.
+func (p *plan) connecting(l *lease) *replicas.Wait {
+	tried, key, terms, c := l.core, l.Key, p.Terms, p.client
+	return &replicas.Wait{Dial: l.replica.Wake(), Better: func() bool {
+		return c.table() != nil && c.shared.Better(&terms, &tried, key, c.now())
+	}}
+}
+
 // missed gives back the place of an attempt that was not made.
 func (p *plan) missed(l *lease) result {
 	p.shared.Miss(&l.Lease, p.now())
@@ -115,7 +124,7 @@ const previousAttempts = "grpc-previous-rpc-attempts"
 func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	now := p.now()
 	p.backends.count(l.backend, o)
-	p.shared.Settle(&l.Lease, p.ending(o, w, err), now, p.news())
+	p.shared.Settle(&l.Lease, p.ending(o, w, err), now, p.observer())
 	p.release(l.Replica)
 	a := Attempt{
 		Replica: l.backend.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
@@ -126,7 +135,7 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	}
 	r := result{Attempt: a, answered: w.Answered && o != OutcomeCanceled}
 	if err != nil {
-		r.executed, r.pushback = w.Sent && !p.policy.NotExecuted.says(w, err), pushback(w.trailer, err)
+		r.executed, r.pushback = w.Sent && !p.policy.NotExecuted.matches(w, err), pushback(w.trailer, err)
 	}
 	return r
 }

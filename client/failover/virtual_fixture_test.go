@@ -338,5 +338,5 @@ func (w *virtualWorld) Probe(replica int) (time.Duration, virtual.Finding) {
 	case virtual.OutcomeOK:
 		return after, virtual.FindingServing
 	}
-	return after, virtual.FindingDeaf
+	return after, virtual.FindingUnhealthy
 }

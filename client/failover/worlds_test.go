@@ -110,9 +110,9 @@ func plain(t *testing.T, w world, dial grpc.DialOption, addrs []string) grpc.Cli
 		s.Endpoints = append(s.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a}}})
 	}
 	m.InitialState(s)
-	// By default a replica that was down for a moment is avoided for a second or more, whether it is
-	// well or falls ill in another way. To compare what is done about an illness, gRPC has to meet
-	// it too.
+	// By default a replica that was down for a moment is avoided for a second or more, whether it
+	// is well or falls ill in another way. To compare what is done about an illness, gRPC has to
+	// meet it too.
 	redial := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 25 * ms, Multiplier: 1, MaxDelay: 25 * ms}, MinConnectTimeout: 20 * time.Second}
 	conn, err := grpc.NewClient("world:///x", dial, grpc.WithResolvers(m), grpc.WithDefaultServiceConfig(config+"}"),
 		grpc.WithConnectParams(redial), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -130,12 +130,12 @@ func (w *world) Dial(i int, knock bool) (time.Duration, bool) {
 func (w *world) Probe(i int) (time.Duration, virtual.Finding) {
 	r := w.replicas[i]
 	if !r.listens {
-		return w.draw(&w.model.Notice), virtual.FindingDeaf
+		return w.draw(&w.model.Notice), virtual.FindingUnhealthy
 	}
 	if wait, resumes := r.stopLeft(); resumes {
 		return wait + w.draw(&w.model.RoundTrip), virtual.FindingServing
 	}
-	return virtual.Forever, virtual.FindingDeaf
+	return virtual.Forever, virtual.FindingUnhealthy
 }
 
 // Send implements virtual.World. The reply follows through virtual.Client.Answer.

@@ -190,7 +190,7 @@ func (a *attempt) ended(o Outcome, w core.Wire, r Reply) {
 	k, c := a.call, a.call.client
 	now := c.now()
 	a.stop()
-	c.shared.Settle(&a.lease, o.End(w, k.over() && !k.givenUp, false), now, c.news)
+	c.shared.Settle(&a.lease, o.End(w, k.over() && !k.givenUp, false), now, c.observer)
 	c.shared.Release(a.lease.Replica)
 	c.offer()
 	if c.OnAttempt != nil {

@@ -59,7 +59,7 @@ func (m *Method) Call(deadline time.Duration, done func(Call)) Pending {
 	k.Terms = core.Terms{Number: c.calls, Deadline: deadline, Rules: &m.rules, Hedging: &m.hedging, Method: &m.latency}
 	p := Pending{k, c.calls}
 	k.done, k.began = done, c.now()
-	c.shared.Begins(&k.Terms)
+	c.shared.Begin(&k.Terms)
 	if deadline != Forever {
 		c.timeline.Set(&k.limit, deadline)
 	}
@@ -139,8 +139,8 @@ func (k *call) await() {
 		w.Owner.wake(func(k *call, _ *attempt) { k.end(false, core.ReasonCrowded) })
 	}
 	if k.waits {
-		if patience := c.shared.Patience(&k.Terms, k.waited, c.now()); patience != Forever {
-			c.timeline.Set(&k.timer, after(c.now(), patience))
+		if left := c.shared.WaitLeft(&k.Terms, k.waited, c.now()); left != Forever {
+			c.timeline.Set(&k.timer, after(c.now(), left))
 		}
 	}
 }
@@ -175,7 +175,7 @@ func (k *call) giveUp() {
 	c := k.client
 	c.line.Leave(&k.Waiter)
 	k.leave()
-	k.end(false, k.Impatience(k.over(), c.now()))
+	k.end(false, k.WaitReason(k.over(), c.now()))
 }
 
 // expire is called at the caller's deadline, or when the caller cancels the call.

@@ -60,9 +60,9 @@ type Finding = core.Finding
 
 // The findings.
 const (
-	FindingDeaf    = core.FindingDeaf    // no answer, or NOT_SERVING
-	FindingAlive   = core.FindingAlive   // another answer, which shows only that the process is alive
-	FindingServing = core.FindingServing // SERVING
+	FindingUnhealthy = core.FindingUnhealthy // no answer, or NOT_SERVING
+	FindingAlive     = core.FindingAlive     // another answer, which shows only that the process is alive
+	FindingServing   = core.FindingServing   // SERVING
 )
 
 // Reply is how an attempt ends.
@@ -116,7 +116,7 @@ type Client struct {
 	policy   Policy
 	shared   core.Shared
 	method   *Method // for Client.Call
-	news     core.News
+	observer core.Observer
 	calls    uint64
 
 	links   []link
@@ -142,7 +142,7 @@ func New(t *Timeline, p Policy, w World, n int, seed uint64) *Client {
 	c := &Client{timeline: t, world: w, policy: p, seed: seed, dials: core.NewDialBudget(p.Redial.PerSecond), wanted: t.Now()}
 	c.shared.Init(p, seed)
 	c.method = c.Method(p)
-	c.news = core.News{LeftOut: c.leftOut, TakenBack: func(core.Member) {}}
+	c.observer = core.Observer{Ejected: c.ejected, Reinstated: func(core.Member) {}}
 	c.rising.Do = func() { c.offer(); c.run() }
 	c.links = make([]link, n)
 	replicas := make([]core.Replica, n)

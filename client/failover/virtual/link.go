@@ -22,19 +22,19 @@ type link struct {
 	client  *Client
 	replica int
 
-	state    linkState
-	epoch    uint64
-	begun    uint64        // number of the last dial
-	failed   uint64        // number of the last dial that failed, zero while there is a connection
-	broken   bool          // the connection has broken, but this is not known yet
-	broke    uint64        // epoch of the last connection that broke
-	underway bool          // a dial is under way
-	knocks   bool          // that dial only checks whether something accepts connections
-	up       bool          // that dial will succeed
-	overdue  time.Duration // when that dial fails in any case
-	dialing  core.Dialing
-	redial   Timer // starts the next dial
-	ends     Timer // ends the dial under way
+	state       linkState
+	epoch       uint64
+	begun       uint64        // number of the last dial
+	failed      uint64        // number of the last dial that failed, zero while there is a connection
+	broken      bool          // the connection has broken, but this is not known yet
+	brokenEpoch uint64        // epoch of the last connection that broke
+	underway    bool          // a dial is under way
+	knocks      bool          // that dial only checks whether something accepts connections
+	up          bool          // that dial will succeed
+	overdue     time.Duration // when that dial fails in any case
+	dialing     core.Dialing
+	redial      Timer // starts the next dial
+	ends        Timer // ends the dial under way
 
 	inFlight *attempt // first of a ring of attempts on the connection, and on earlier ones that drain
 	probe    *probe   // waiting for a connection, or nil

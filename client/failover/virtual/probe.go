@@ -19,14 +19,14 @@ type probe struct {
 	epoch                uint64        // of the connection it was sent on
 }
 
-// leftOut schedules the probes of an ejected replica.
-func (c *Client) leftOut(m core.Member, w core.Watch) {
+// ejected schedules the probes of an ejected replica.
+func (c *Client) ejected(m core.Member, w core.Watch) {
 	l := m.Link.(*link)
 	p := &probe{client: c, link: l, member: m, watch: w}
 	p.due.Do = func() { p.ask(); c.run() }
 	p.answered.Do = func() { p.judge(); c.run() }
 	p.trial.Do = func() {
-		if p.member.Tried(w.Number, c.now()) {
+		if p.member.StartTrial(w.Number, c.now()) {
 			c.offer()
 		}
 		c.run()
@@ -46,7 +46,7 @@ func (p *probe) ask() {
 		c.timeline.Stop(&p.trial)
 		return
 	}
-	p.began, p.found = c.now(), core.FindingDeaf
+	p.began, p.found = c.now(), core.FindingUnhealthy
 	switch {
 	case !p.link.Ready():
 		p.judge()
@@ -93,10 +93,10 @@ func (p *probe) judge() {
 	if p.link.probe == p {
 		p.link.probe = nil
 	}
-	if p.epoch <= p.link.broke {
-		found = core.FindingDeaf // the connection has broken
+	if p.epoch <= p.link.brokenEpoch {
+		found = core.FindingUnhealthy // the connection has broken
 	}
-	if p.member.Found(p.watch.Number, found, c.now(), func() {}) {
+	if p.member.Probed(p.watch.Number, found, c.now(), func() {}) {
 		c.offer()
 		return
 	}

@@ -8,7 +8,7 @@ func (k *call) attempt(d core.Decision) {
 	k.begun++
 	a.prepare(d, k.begun)
 	if delay, hedge := k.JoinDelay(d); delay > 0 {
-		a.lease.Patience = delay
+		a.lease.HedgeDelay = delay
 		k.race, k.racing = core.NewRace(&k.Waiter.Call, &a.lease, k.begun, hedge), true
 		c.timeline.Set(&k.join, after(c.now(), delay))
 	}
@@ -107,7 +107,7 @@ func (k *call) conclude() {
 	k.others = k.others[:0]
 	f := k.Waiter.Call.Finish(first.racer, racers, k.over())
 	if f.Overtaken {
-		c.shared.Overtaken(&first.lease, c.now(), c.news)
+		c.shared.Overtaken(&first.lease, c.now(), c.observer)
 	}
 	if f.Success >= 0 {
 		k.end(true, 0)

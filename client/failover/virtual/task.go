@@ -51,7 +51,7 @@ func (c *Client) run() {
 		case len(t.broken) > 0 && c.isKnown():
 			l := t.broken[0]
 			t.broken = slices.Delete(t.broken, 0, 1)
-			l.broken, l.broke = false, l.epoch
+			l.broken, l.brokenEpoch = false, l.epoch
 			l.changed(linkIdle)
 		case t.any():
 			t.done++

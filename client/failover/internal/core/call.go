@@ -123,8 +123,8 @@ const (
 	ReasonNoReplica
 	// ReasonBudgetSpent: the budget has no token for a repetition.
 	ReasonBudgetSpent
-	// ReasonImpatient: the call has waited for as long as it may.
-	ReasonImpatient
+	// ReasonWaitedTooLong: the call has waited for as long as it may.
+	ReasonWaitedTooLong
 	// ReasonCrowded: too many older calls are waiting.
 	ReasonCrowded
 )

@@ -21,10 +21,10 @@ func (x *Candidate) full(wait bool) bool { return x.Full || wait && x.Ramped }
 
 // Ranks of replicas. The best is 0; doubt and earlier tries raise it.
 const (
-	step    = 1 << 20       // added for each time that the call has tried the replica
-	later   = 1 << 60       // for a call that waits: full; for others: without a connection, or just lost
-	leftOut = 2 * later     // ejected
-	unfit   = math.MaxInt64 // may not be tried
+	rankStep    = 1 << 20       // added for each time that the call has tried the replica
+	rankLater   = 1 << 60       // for a call that waits: full; for others: without a connection, or just lost
+	rankEjected = 2 * rankLater // ejected
+	rankUnfit   = math.MaxInt64 // may not be tried
 )
 
 // rank returns how good the replica is to try next for a call that has tried it so often and may
@@ -34,21 +34,21 @@ const (
 // ejected replica only if no other is merely full. A call that does not wait tries the available
 // replicas, then those that are down or have probably just gone down, then the ejected ones.
 func (x *Candidate) rank(wait bool, tried int) int64 {
-	doubt := int64(min(x.Doubt, step-1))
+	doubt := int64(min(x.Doubt, rankStep-1))
 	if wait {
-		doubt += int64(tried) * step
+		doubt += int64(tried) * rankStep
 	}
 	switch full := x.full(wait); {
 	case wait && (!x.Ready || x.Ejected && full), !wait && full:
-		return unfit
+		return rankUnfit
 	case wait && full:
-		return later
+		return rankLater
 	case wait && x.Ejected:
-		return leftOut + doubt
+		return rankEjected + doubt
 	case x.Ejected:
-		return leftOut
+		return rankEjected
 	case !x.Ready || !wait && x.Lost:
-		return later
+		return rankLater
 	}
 	return doubt
 }
@@ -60,7 +60,7 @@ type kind int
 const (
 	kindAny       kind = iota
 	kindReady          // has a connection
-	kindLeftOut        // has a connection and is ejected
+	kindEjected        // has a connection and is ejected
 	kindRoom           // has a connection and room
 	kindAvailable      // has a connection and room, and is not ejected
 	kindHopeful        // is available, or will be if the dial under way succeeds
@@ -71,7 +71,7 @@ func (x *Candidate) is(k kind, wait bool) bool {
 	switch k {
 	case kindReady:
 		return x.Ready
-	case kindLeftOut:
+	case kindEjected:
 		return x.Ready && x.Ejected
 	case kindRoom:
 		return x.Ready && !x.full(wait)

@@ -21,7 +21,7 @@ func (c *Call) choose(r *Rules, m Moment, replicas *Candidates, may choice) int 
 	ranks := &replicas.side(r.Wait).ranks
 	c.rerank(r, replicas, func(x *Candidate, tried int) int64 {
 		if tried > may.most {
-			return unfit
+			return rankUnfit
 		}
 		return x.rank(r.Wait, tried)
 	})
@@ -44,7 +44,7 @@ func (c *Call) rerank(r *Rules, replicas *Candidates, rank func(x *Candidate, tr
 // pick returns the index of the replica to try, or -1.
 func (o Order) pick(m Moment, replicas *Candidates, ranks *ranking, available, wait bool) int {
 	least := ranks.least()
-	if least.rank == unfit || wait && least.rank == later || available && least.rank >= later {
+	if least.rank == rankUnfit || wait && least.rank == rankLater || available && least.rank >= rankLater {
 		return -1
 	}
 	n := uint64(least.n)

@@ -100,7 +100,7 @@ func TestChoiceIsThatOfAScan(t *testing.T) {
 			if got != want {
 				t.Fatalf("seed %d: chose %d, want %d: %+v of %+v in %+v", seed, got, want, *r, c, all)
 			}
-			for _, k := range []kind{kindAny, kindReady, kindLeftOut, kindRoom, kindAvailable, kindHopeful} {
+			for _, k := range []kind{kindAny, kindReady, kindEjected, kindRoom, kindAvailable, kindHopeful} {
 				most, want := rnd.IntN(4), 0
 				for _, x := range all {
 					if x.is(k, r.Wait) && c.tried.of(x.Key) <= most {

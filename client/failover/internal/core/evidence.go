@@ -10,7 +10,7 @@ type cutOff struct {
 	method    *Latency // identifies the method, and has the durations of its recent attempts
 	waited    time.Duration
 	elsewhere Sample
-	told      bool // other replicas have been compared with it
+	compared  bool // other replicas have been compared with it
 }
 
 // Sample counts attempts by whether they took longer than a given time.

@@ -58,7 +58,7 @@ func (j *judged) compare(with int, took time.Duration, answered bool) {
 }
 
 func (j *judged) leaveOut(i int) {
-	j.all[i].LeaveOut(0)
+	j.all[i].Eject(0)
 	j.out++
 }
 

@@ -125,7 +125,7 @@ func TestReplicaInDoubtGetsAnotherCall(t *testing.T) {
 			t.Errorf("%s: doubt %d after six", name, doubt)
 		}
 		for i := range 10 {
-			want, n := undecided<<min(i, 6), 0
+			want, n := answersToRetry<<min(i, 6), 0
 			for ; s.Doubt(3) > 0; n++ {
 				s.Compare(3, other, ms, true)
 			}
@@ -166,7 +166,7 @@ func TestAnswersAndTrials(t *testing.T) {
 	}
 	method = learned(times(1000, ms)...)
 	s.Failed(1, CauseFailing)
-	s.LeaveOut(0)
+	s.Eject(0)
 	if s.Compare(3, method, ms, true) {
 		t.Error("ejected twice")
 	}

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// Says is what the end of an attempt says about its replica.
-type Says uint8
+// Evidence is what the end of an attempt says about its replica.
+type Evidence uint8
 
 const (
-	SaysNothing     Says = iota
-	SaysOK               // it answered with success
-	SaysRejected         // it answered with a status that is not retried
-	SaysFailing          // it answered with a failure
-	SaysUnprocessed      // it refused the request unprocessed
-	SaysLost             // the connection broke
-	SaysCutOff           // the attempt was cut off by its own deadline, or the caller's
+	EvidenceNone        Evidence = iota
+	EvidenceOK                   // it answered with success
+	EvidenceRejected             // it answered with a status that is not retried
+	EvidenceFailed               // it answered with a failure
+	EvidenceUnprocessed          // it refused the request unprocessed
+	EvidenceLost                 // the connection broke
+	EvidenceCutOff               // the attempt was cut off by its own deadline, or the caller's
 )
 
 // End is how an attempt ended, as far as its replica is concerned.
 type End struct {
-	Says     Says
+	Evidence Evidence
 	Answered bool // the replica answered
 	Sent     bool
 }
@@ -34,32 +34,32 @@ type Watch struct {
 	Probe, Trial time.Duration
 }
 
-// News has functions to call when a replica is ejected or reinstated. They run with the replica's
-// lock held.
-type News struct {
-	LeftOut   func(Member, Watch)
-	TakenBack func(Member)
+// Observer has functions to call when a replica is ejected or reinstated. They run with the
+// replica's lock held.
+type Observer struct {
+	Ejected    func(Member, Watch)
+	Reinstated func(Member)
 }
 
 // Settle records how an attempt ended and judges its replica, and others by comparison. It does not
 // release the place.
-func (s *Shared) Settle(l *Lease, e End, now time.Duration, news News) {
+func (s *Shared) Settle(l *Lease, e End, now time.Duration, observer Observer) {
 	l.end(e.Answered)
 	after := s.Policy.Ejection.After
-	switch e.Says {
-	case SaysOK, SaysRejected:
-		s.answered(l, e, now, news)
-	case SaysFailing:
-		s.fails(l, CauseFailing, now, news)
-	case SaysUnprocessed:
-		s.blame(l, now, news, func(x *Standing) bool { return x.TurnedAway(l.Start, now, after) })
-	case SaysLost:
-		s.lost(l, now, news)
-	case SaysCutOff:
-		s.cutOff(l, e.Sent, now, news)
+	switch e.Evidence {
+	case EvidenceOK, EvidenceRejected:
+		s.answered(l, e, now, observer)
+	case EvidenceFailed:
+		s.fails(l, CauseFailing, now, observer)
+	case EvidenceUnprocessed:
+		s.blame(l, now, observer, func(x *Standing) bool { return x.Refused(l.Start, now, after) })
+	case EvidenceLost:
+		s.lost(l, now, observer)
+	case EvidenceCutOff:
+		s.cutOff(l, e.Sent, now, observer)
 	}
 	if l.ejected.Load() {
-		l.undecided(l.Start)
+		l.reopenTrial(l.Start)
 	}
 	l.touch()
 }
@@ -73,7 +73,7 @@ func (s *Shared) Release(r *Replica) {
 // Abandon gives back a place that was not used for an attempt.
 func (s *Shared) Abandon(r *Replica, now time.Duration) {
 	if r.ejected.Load() {
-		r.undecided(now)
+		r.reopenTrial(now)
 	}
 	s.Release(r)
 }
@@ -85,12 +85,14 @@ func (s *Shared) Miss(l *Lease, now time.Duration) {
 }
 
 // Overtaken records that an attempt was canceled because another that had joined it ended the call.
-func (s *Shared) Overtaken(l *Lease, now time.Duration, news News) { s.fails(l, CauseHung, now, news) }
+func (s *Shared) Overtaken(l *Lease, now time.Duration, observer Observer) {
+	s.fails(l, CauseHung, now, observer)
+}
 
 // answered records that a replica has answered.
-func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
+func (s *Shared) answered(l *Lease, e End, now time.Duration, observer Observer) {
 	if l.suspect.Load() {
-		s.forgive(l, now, news)
+		s.clear(l, now, observer)
 	}
 	if s.Policy.AdaptiveLimit {
 		s.hazard.Survived()
@@ -101,8 +103,8 @@ func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
 	}
 	took := now - l.Start
 	l.took.Store(int64(max(took, 1)))
-	s.compare(l.Replica, l.Method, took, true, now, news)
-	if e.Says != SaysOK {
+	s.compare(l.Replica, l.Method, took, true, now, observer)
+	if e.Evidence != EvidenceOK {
 		return
 	}
 	l.Method.Add(took)
@@ -113,7 +115,7 @@ func (s *Shared) answered(l *Lease, e End, now time.Duration, news News) {
 
 // lost records that the connection to a replica broke. That counts once, however many attempts were
 // lost with it.
-func (s *Shared) lost(l *Lease, now time.Duration, news News) {
+func (s *Shared) lost(l *Lease, now time.Duration, observer Observer) {
 	l.loss.Store(&loss{l.conn, now})
 	if !l.crashed(l.conn) {
 		return
@@ -121,37 +123,37 @@ func (s *Shared) lost(l *Lease, now time.Duration, news News) {
 	if s.Policy.AdaptiveLimit {
 		s.hazard.Crashed()
 	}
-	s.fails(l, CauseHungUp, now, news)
+	s.fails(l, CauseHungUp, now, observer)
 }
 
 // fails records an attempt that counts as a failure of its replica.
-func (s *Shared) fails(l *Lease, cause Cause, now time.Duration, news News) {
+func (s *Shared) fails(l *Lease, cause Cause, now time.Duration, observer Observer) {
 	after := s.Policy.Ejection.After
-	s.blame(l, now, news, func(x *Standing) bool { return x.Failed(after, cause) })
+	s.blame(l, now, observer, func(x *Standing) bool { return x.Failed(after, cause) })
 }
 
 // cutOff records that an attempt was cut off by its own deadline or the caller's. An attempt that
 // was not sent, because the connection had no stream left, says nothing about how long the method
 // takes.
-func (s *Shared) cutOff(l *Lease, sent bool, now time.Duration, news News) {
+func (s *Shared) cutOff(l *Lease, sent bool, now time.Duration, observer Observer) {
 	waited, after := now-l.Start, s.Policy.Ejection.After
 	if sent {
 		l.Method.AddCutOff(waited)
 	}
 	compare := false
-	s.blame(l, now, news, func(x *Standing) (enough bool) {
+	s.blame(l, now, observer, func(x *Standing) (enough bool) {
 		enough, compare = x.CutOff(after, l.Method, waited)
 		return enough
 	})
 	if compare && sent {
-		s.compare(l.Replica, l.Method, waited, false, now, news)
+		s.compare(l.Replica, l.Method, waited, false, now, observer)
 	}
 }
 
 // blame records evidence against the replica of an attempt, and ejects the replica if note reports
 // that the evidence suffices. Attempts that began before the replica was last ejected or reinstated
 // do not count.
-func (s *Shared) blame(l *Lease, now time.Duration, news News, note func(*Standing) (enough bool)) {
+func (s *Shared) blame(l *Lease, now time.Duration, observer Observer, note func(*Standing) (enough bool)) {
 	if s.Policy.Ejection.Off {
 		return
 	}
@@ -161,19 +163,19 @@ func (s *Shared) blame(l *Lease, now time.Duration, news News, note func(*Standi
 		return
 	}
 	l.suspect.Store(true)
-	s.judge(l.Member, note(&l.standing), now, news)
+	s.judge(l.Member, note(&l.standing), now, observer)
 }
 
 // judge ejects a replica if the evidence against it suffices and the ejection is allowed. The
 // replica's mu must be held.
-func (s *Shared) judge(m Member, enough bool, now time.Duration, news News) {
+func (s *Shared) judge(m Member, enough bool, now time.Duration, observer Observer) {
 	after := s.Policy.Ejection.After
 	if enough {
-		s.leaving.Lock()
-		if s.mayLeaveOut(m.Replica, now) {
-			s.leaveOut(m, now, news)
+		s.ejecting.Lock()
+		if s.mayEject(m.Replica, now) {
+			s.eject(m, now, observer)
 		}
-		s.leaving.Unlock()
+		s.ejecting.Unlock()
 	}
 	m.doubt.Store(int32(m.standing.Doubt(after)))
 	m.touch()
@@ -201,7 +203,7 @@ func (s *Shared) suspect(m Member, is bool) {
 
 // compare gives the suspects a comparison: an attempt of the method at another replica was answered
 // after took, or was cut off after took although that replica turned out to be healthy.
-func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, answered bool, now time.Duration, news News) {
+func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, answered bool, now time.Duration, observer Observer) {
 	after := s.Policy.Ejection.After
 	for _, m := range *s.suspects.Load() {
 		if m.Replica == with {
@@ -209,7 +211,7 @@ func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, ans
 		}
 		m.mu.Lock()
 		if m.standing.Suspect(after) {
-			s.judge(m, m.standing.Compare(after, method, took, answered), now, news)
+			s.judge(m, m.standing.Compare(after, method, took, answered), now, observer)
 		} else {
 			s.suspect(m, false)
 		}
@@ -217,42 +219,42 @@ func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, ans
 	}
 }
 
-// mayLeaveOut reports whether Ejection.MaxShare permits ejecting this replica too. leaving must be
+// mayEject reports whether Ejection.MaxShare permits ejecting this replica too. ejecting must be
 // held.
-func (s *Shared) mayLeaveOut(r *Replica, now time.Duration) bool {
+func (s *Shared) mayEject(r *Replica, now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := s.current(now).candidates
 	count := &all.side(false).count
-	out, n := count[kindLeftOut], count[kindReady]+1
+	out, n := count[kindEjected], count[kindReady]+1
 	if i, known := all.place[r.Key]; known && all.all[i].Ready {
 		n--
 		if all.all[i].Ejected {
 			out--
 		}
 	}
-	return MayLeaveOut(out, n, s.Policy.Ejection.MaxShare)
+	return MayEject(out, n, s.Policy.Ejection.MaxShare)
 }
 
-// leaveOut ejects a replica and starts a watch. Its mu and leaving must be held.
-func (s *Shared) leaveOut(m Member, now time.Duration, news News) {
-	m.since, m.left = now, m.connection()
-	m.standing.LeaveOut(now)
+// eject ejects a replica and starts a watch. Its mu and ejecting must be held.
+func (s *Shared) eject(m Member, now time.Duration, observer Observer) {
+	m.since, m.ejectedWith = now, m.connection()
+	m.standing.Eject(now)
 	m.trial.Store(false)
 	m.watch++
-	m.unwatched, m.ill = false, false
+	m.unwatched, m.unhealthy = false, false
 	every := s.Policy.Ejection.Probe
-	news.LeftOut(m, Watch{
+	observer.Ejected(m, Watch{
 		Number: m.watch, First: !m.ejected.Swap(true), Probe: m.standing.Backoff(every), Trial: m.standing.TrialAt(every) - now,
 	})
 }
 
-// forgive clears the evidence against a replica that has answered. An answer that came after a
+// clear clears the evidence against a replica that has answered. An answer that came after a
 // hedge was due does not count, because Hedge.Share does not allow a hedge for every slow attempt;
 // during a trial it does count, because a trial always has a hedge, which evidently was not faster.
-func (s *Shared) forgive(l *Lease, now time.Duration, news News) {
+func (s *Shared) clear(l *Lease, now time.Duration, observer Observer) {
 	l.mu.Lock()
-	slow := l.Patience > 0 && now-l.Start > l.Patience
+	slow := l.HedgeDelay > 0 && now-l.Start > l.HedgeDelay
 	if l.Start < l.since || slow && !l.standing.OnTrial() {
 		l.mu.Unlock()
 		return
@@ -261,26 +263,26 @@ func (s *Shared) forgive(l *Lease, now time.Duration, news News) {
 	l.doubt.Store(0)
 	forgiven := l.standing.Answered()
 	if l.ejected.Load() {
-		l.takeBack(now)
-		news.TakenBack(l.Member)
+		l.reinstate(now)
+		observer.Reinstated(l.Member)
 	}
 	l.mu.Unlock() // compare takes the locks of other replicas
 	for _, x := range forgiven {
-		s.compare(l.Replica, x.Method, x.Waited, false, now, news)
+		s.compare(l.Replica, x.Method, x.Waited, false, now, observer)
 	}
 }
 
-// takeBack reinstates an ejected replica. Its mu must be held.
-func (r *Replica) takeBack(now time.Duration) {
+// reinstate reinstates an ejected replica. Its mu must be held.
+func (r *Replica) reinstate(now time.Duration) {
 	r.since = now
 	r.ejected.Store(false)
 	r.trial.Store(false)
 	r.touch()
 }
 
-// undecided lets another call try the replica if an attempt that began at start was its trial and
+// reopenTrial lets another call try the replica if an attempt that began at start was its trial and
 // was inconclusive.
-func (r *Replica) undecided(start time.Duration) {
+func (r *Replica) reopenTrial(start time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if start >= r.since && r.ejected.Load() && !r.standing.Out() {
@@ -326,9 +328,9 @@ func (s *Shared) ready(m *Member, crowded bool, now time.Duration) {
 func (r *Replica) renew(conn connection, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ejected.Load() && conn != r.left && (r.standing.Reconnected() || r.unwatched) {
+	if r.ejected.Load() && conn != r.ejectedWith && (r.standing.Reconnected() || r.unwatched) {
 		r.standing.Try()
-		r.takeBack(now)
+		r.reinstate(now)
 	}
 }
 
@@ -336,9 +338,9 @@ func (r *Replica) renew(conn connection, now time.Duration) {
 type Finding uint8
 
 const (
-	FindingDeaf    Finding = iota // no answer, or NOT_SERVING
-	FindingAlive                  // another answer, which shows only that the process is alive
-	FindingServing                // SERVING
+	FindingUnhealthy Finding = iota // no answer, or NOT_SERVING
+	FindingAlive                    // another answer, which shows only that the process is alive
+	FindingServing                  // SERVING
 )
 
 // Watched reports whether the watch of that number still has to probe the replica.
@@ -361,35 +363,35 @@ func (r *Replica) Unwatch(number int) {
 	r.unwatched = r.unwatched || r.watch == number
 }
 
-// Found records the result of a probe of that watch. It reinstates a replica whose health service
+// Probed records the result of a probe of that watch. It reinstates a replica whose health service
 // has reported a problem and now reports none. It puts on trial, for one call at a time, a replica
 // that is alive, or whose health service never reported a problem. It returns true if no further
 // probe is needed.
-func (r *Replica) Found(number int, f Finding, now time.Duration, takenBack func()) (over bool) {
+func (r *Replica) Probed(number int, f Finding, now time.Duration, takenBack func()) (over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case !r.watched(number):
-	case f == FindingServing && r.ill:
+	case f == FindingServing && r.unhealthy:
 		r.standing.Try()
-		r.takeBack(now)
+		r.reinstate(now)
 		takenBack()
-	case f != FindingDeaf:
+	case f != FindingUnhealthy:
 		r.standing.Try()
 		r.since = now
 		r.trial.Store(true)
 		r.touch()
 	default:
-		r.ill = true
+		r.unhealthy = true
 		return false
 	}
 	return true
 }
 
-// Tried puts the replica on trial whatever the probes have found, so that none stays ejected
+// StartTrial puts the replica on trial whatever the probes have found, so that none stays ejected
 // forever.
-func (r *Replica) Tried(number int, now time.Duration) (over bool) {
-	return r.Found(number, FindingAlive, now, func() {})
+func (r *Replica) StartTrial(number int, now time.Duration) (over bool) {
+	return r.Probed(number, FindingAlive, now, func() {})
 }
 
 // Interval returns the time until the next probe after one that took so long.

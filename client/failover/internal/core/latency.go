@@ -12,22 +12,22 @@ import (
 // quantiles are product-limit estimates (Kaplan and Meier, JASA 53:457, 1958). The zero value is
 // empty. A Latency is safe for concurrent use.
 type Latency struct {
-	n       atomic.Uint32 // sum of buckets and cutOff, except for concurrent changes
-	forgets atomic.Bool   // the counts are being halved
-	buckets [octaves * perOctave]atomic.Uint32
-	cutOff  [octaves * perOctave]atomic.Uint32
-	slow    [octaves * perOctave]atomic.Uint32 // the part of cutOff that AddSlow has recorded
-	typical atomic.Int64                       // cached by Typical
-	asked   atomic.Uint32                      // calls of Typical
+	n            atomic.Uint32 // sum of buckets and cutOff, except for concurrent changes
+	isHalving    atomic.Bool   // the counts are being halved
+	buckets      [octaves * perOctave]atomic.Uint32
+	cutOff       [octaves * perOctave]atomic.Uint32
+	slow         [octaves * perOctave]atomic.Uint32 // the part of cutOff that AddSlow has recorded
+	typical      atomic.Int64                       // cached by Typical
+	typicalCalls atomic.Uint32                      // calls of Typical
 }
 
 const (
-	perOctave = 4
-	octaves   = 28 // from 1 µs to 268 s
-	unit      = 10 // log2 of the lower end in nanoseconds, about 1 µs
-	known     = 64 // durations required for a quantile
-	few       = 8  // durations required for a guess
-	halving   = 2048
+	perOctave   = 4
+	octaves     = 28 // from 1 µs to 268 s
+	minBits     = 10 // log2 of the lower end in nanoseconds, about 1 µs
+	quantileMin = 64 // durations required for a quantile
+	guessMin    = 8  // durations required for a guess
+	halving     = 2048
 )
 
 // Add records a duration.
@@ -38,9 +38,9 @@ func (l *Latency) AddCutOff(d time.Duration) { l.add(&l.cutOff[bucket(d)]) }
 
 func (l *Latency) add(count *atomic.Uint32) {
 	count.Add(1)
-	if l.n.Add(1) >= halving && l.forgets.CompareAndSwap(false, true) {
+	if l.n.Add(1) >= halving && l.isHalving.CompareAndSwap(false, true) {
 		l.halve()
-		l.forgets.Store(false)
+		l.isHalving.Store(false)
 	}
 }
 
@@ -62,7 +62,7 @@ func (l *Latency) halve() {
 // false if fewer than 64 durations are known, or if too many were cut off.
 func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 	atRisk := float64(l.n.Load())
-	if atRisk < known {
+	if atRisk < quantileMin {
 		return 0, false
 	}
 	const rounding = 1e-9
@@ -84,7 +84,7 @@ func (l *Latency) Quantile(q float64) (time.Duration, bool) {
 // Typical returns the 0.95-quantile, or zero while that is unknown. It is recomputed at every 64th
 // call.
 func (l *Latency) Typical() time.Duration {
-	if l.asked.Add(1)%64 == 1 {
+	if l.typicalCalls.Add(1)%64 == 1 {
 		if d, known := l.Quantile(0.95); known {
 			l.typical.Store(int64(d))
 		}
@@ -101,7 +101,7 @@ func (l *Latency) Guess() time.Duration {
 			seen, longest = seen+n, i
 		}
 	}
-	if seen < few {
+	if seen < guessMin {
 		return 0
 	}
 	return 3 * upper(longest)
@@ -133,7 +133,7 @@ func (l *Latency) Sample(waited time.Duration) (s Sample) {
 
 // bucket returns the index of the bucket of d: the octave, then the next two bits.
 func bucket(d time.Duration) int {
-	x := uint64(max(d, 1<<unit)) >> (unit - 2) // four steps in the first octave
+	x := uint64(max(d, 1<<minBits)) >> (minBits - 2) // four steps in the first octave
 	octave := bits.Len64(x) - 3
 	i := octave*perOctave + int(x>>octave) - perOctave
 	return min(i, octaves*perOctave-1)
@@ -142,5 +142,5 @@ func bucket(d time.Duration) int {
 // upper returns the upper end of a bucket.
 func upper(i int) time.Duration {
 	octave, step := i/perOctave, i%perOctave
-	return time.Duration(perOctave+step+1) << (octave + unit - 2)
+	return time.Duration(perOctave+step+1) << (octave + minBits - 2)
 }

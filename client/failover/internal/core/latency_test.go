@@ -22,7 +22,7 @@ func TestQuantileIsNearExactOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(1, 3))
-			for _, n := range []int{known, known + 1, 500, halving - 1} {
+			for _, n := range []int{quantileMin, quantileMin + 1, 500, halving - 1} {
 				var l Latency
 				var all []time.Duration
 				for range n {
@@ -32,7 +32,7 @@ func TestQuantileIsNearExactOne(t *testing.T) {
 				}
 				slices.Sort(all)
 				for _, q := range []float64{0.01, 0.5, 0.9, 0.95, 0.99, 0.999} {
-					exact := max(all[int(math.Ceil(q*float64(n)))-1], 1<<unit)
+					exact := max(all[int(math.Ceil(q*float64(n)))-1], 1<<minBits)
 					got, ok := l.Quantile(q)
 					if !ok || got < exact || float64(got) > 1.25*float64(exact) {
 						t.Errorf("of %d the quantile %v: got %v, %v, want %v or up to a quarter more", n, q, got, ok, exact)
@@ -45,21 +45,21 @@ func TestQuantileIsNearExactOne(t *testing.T) {
 
 func TestQuantileNeeds64(t *testing.T) {
 	var l Latency
-	for n := range known {
+	for n := range quantileMin {
 		if d, ok := l.Quantile(0.5); ok {
-			t.Fatalf("got %v of %d durations, want none before %d", d, n, known)
+			t.Fatalf("got %v of %d durations, want none before %d", d, n, quantileMin)
 		}
 		l.Add(time.Millisecond)
 	}
 	if _, ok := l.Quantile(0.5); !ok {
-		t.Errorf("got none of %d durations", known)
+		t.Errorf("got none of %d durations", quantileMin)
 	}
 }
 
 // Before a quantile is known, the guess is based on the longest of a few durations.
 func TestLatencyGuess(t *testing.T) {
 	l := new(Latency)
-	for i := range few {
+	for i := range guessMin {
 		if got := l.Guess(); got != 0 {
 			t.Errorf("%v after %d durations, want no guess", got, i)
 		}
@@ -73,9 +73,9 @@ func TestLatencyGuess(t *testing.T) {
 
 // Durations outside the range count as its ends.
 func TestLatencyOfAnyLength(t *testing.T) {
-	for d, want := range map[time.Duration]time.Duration{-1: 1280, 0: 1280, math.MaxInt64: 8 << (octaves + unit - 3)} {
+	for d, want := range map[time.Duration]time.Duration{-1: 1280, 0: 1280, math.MaxInt64: 8 << (octaves + minBits - 3)} {
 		var l Latency
-		for range known {
+		for range quantileMin {
 			l.Add(d)
 		}
 		if got, _ := l.Quantile(0.5); got != want {

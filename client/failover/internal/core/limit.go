@@ -17,15 +17,15 @@ const (
 	// from 1 to 10 S, and 67% at worst.
 	exposure = 0.4
 
-	// gaps is the maximum number of gaps between crashes that are averaged.
-	gaps = 16
+	// maxGaps is the maximum number of gaps between crashes that are averaged.
+	maxGaps = 16
 
-	// over is the prior probability that a crash was the last of its kind.
-	over = 0.02
+	// priorOver is the prior probability that a crash was the last of its kind.
+	priorOver = 0.02
 
-	// calm is how many consecutive attempts must survive for earlier crashes to be disregarded. A
-	// limit of as many is no limit.
-	calm = 4096
+	// calmAfter is how many consecutive attempts must survive for earlier crashes to be
+	// disregarded. A limit of as many is no limit.
+	calmAfter = 4096
 )
 
 // refuted[k] is a bound on the sum of the latest k gaps, as a multiple of the average of the
@@ -49,17 +49,17 @@ var refuted = [...]float64{2: 0.149, 3: 0.436, 4: 0.823, 5: 1.279, 6: 1.785, 7: 
 // replica that crashes for reasons of its own lowers the limit of the others too; removing such a
 // replica is the task of ejection.
 type Hazard struct {
-	survived atomic.Int64  // attempts since the last crash; counting stops soon after calm
+	survived atomic.Int64  // attempts since the last crash; counting stops soon after calmAfter
 	mean     atomic.Uint64 // mean gap in attempts, as the bits of a float64; 0 before the first crash
 
-	mu     sync.Mutex    // guards what follows
-	recent [gaps]float64 // the gaps averaged in mean, latest first
-	count  int           // how many of recent are set
+	mu     sync.Mutex       // guards what follows
+	recent [maxGaps]float64 // the gaps averaged in mean, latest first
+	count  int              // how many of recent are set
 }
 
 // Survived records an attempt that ended without a crash of its replica, whatever its status.
 func (h *Hazard) Survived() {
-	if h.survived.Load() < calm {
+	if h.survived.Load() < calmAfter {
 		h.survived.Add(1)
 	}
 }
@@ -70,7 +70,7 @@ func (h *Hazard) Crashed() {
 	defer h.mu.Unlock()
 	copy(h.recent[1:], h.recent[:])
 	h.recent[0] = float64(h.survived.Swap(0) + 1)
-	h.count = min(h.count+1, gaps)
+	h.count = min(h.count+1, maxGaps)
 	for k := 2; k < min(h.count, len(refuted)); k++ {
 		if sum(h.recent[:k]) < refuted[k]*average(h.recent[k:h.count]) {
 			h.count = k
@@ -82,8 +82,8 @@ func (h *Hazard) Crashed() {
 // Rate returns the probability, from 0 to 1, that the next attempt ends in a crash. It is 0 before
 // the first crash, after 4,096 attempts without one, and if it would be less than 1 in 10,240.
 func (h *Hazard) Rate() float64 {
-	if apart := h.apart(); apart > 0 {
-		return 1 / apart
+	if gap := h.expectedGap(); gap > 0 {
+		return 1 / gap
 	}
 	return 0
 }
@@ -91,31 +91,32 @@ func (h *Hazard) Rate() float64 {
 // Limit returns how many attempts to have in flight at one replica: 1 or more, or 0 for no limit.
 // It is 0 if Rate is.
 func (h *Hazard) Limit() int {
-	if apart := h.apart(); apart > 0 {
-		return int(max(1, exposure*apart)) // rounded down: if it is low, one too many costs more than one too few
+	if gap := h.expectedGap(); gap > 0 {
+		return int(max(1, exposure*gap)) // rounded down: if it is low, one too many costs more than one too few
 	}
 	return 0
 }
 
-// apart returns the expected number of attempts between crashes, or 0 if no crash is expected.
+// expectedGap returns the expected number of attempts between crashes, or 0 if no crash is
+// expected.
 //
 // If the current gap is n attempts long and the mean of sixteen gaps is m, the probability of this
 // is (1 + n/16m)^-16 if crashes continue (from a gamma posterior; near exp(-n/m)) and 1 if they are
 // over. By Bayes' theorem the odds that they are over grow as the inverse of that, and the
 // expectation with them. This lifts a limit of 1 within dozens of attempts and one of 40 within
 // hundreds: in both cases after a few gaps.
-func (h *Hazard) apart() float64 {
+func (h *Hazard) expectedGap() float64 {
 	n, mean := h.survived.Load(), math.Float64frombits(h.mean.Load())
-	if mean == 0 || n >= calm {
+	if mean == 0 || n >= calmAfter {
 		return 0
 	}
-	growth := 1 + float64(n)/(gaps*mean)
+	growth := 1 + float64(n)/(maxGaps*mean)
 	for range 4 { // to the 16th power, which is gaps
 		growth *= growth
 	}
-	const odds = over / (1 - over)
-	if apart := mean * (1 + odds*growth); apart <= calm/exposure {
-		return apart
+	const odds = priorOver / (1 - priorOver)
+	if gap := mean * (1 + odds*growth); gap <= calmAfter/exposure {
+		return gap
 	}
 	return 0
 }

@@ -26,7 +26,7 @@ func survive(h *Hazard, attempts int) {
 
 func TestNoCrashNoLimit(t *testing.T) {
 	var h Hazard
-	for range 2 * calm {
+	for range 2 * calmAfter {
 		if h.Rate() != 0 || h.Limit() != 0 {
 			t.Fatalf("rate %v, limit %d before the first crash, want 0 and 0", h.Rate(), h.Limit())
 		}
@@ -36,7 +36,7 @@ func TestNoCrashNoLimit(t *testing.T) {
 
 // After the first crash, few attempts before it mean a high rate, many a low one.
 func TestFirstCrash(t *testing.T) {
-	for _, tc := range []struct{ survived, limit int }{{0, 1}, {4, 2}, {99, 40}, {2 * calm, 1672}} {
+	for _, tc := range []struct{ survived, limit int }{{0, 1}, {4, 2}, {99, 40}, {2 * calmAfter, 1672}} {
 		var h Hazard
 		survive(&h, tc.survived)
 		h.Crashed()
@@ -47,17 +47,17 @@ func TestFirstCrash(t *testing.T) {
 }
 
 // A crash long ago no longer affects the limit.
-func TestCalm(t *testing.T) {
-	for _, survived := range []int{0, 100, calm} {
+func TestThrottle(t *testing.T) {
+	for _, survived := range []int{0, 100, calmAfter} {
 		var h Hazard
 		survive(&h, survived)
 		h.Crashed()
 		if h.Limit() == 0 {
 			t.Errorf("no limit right after a crash with %d survivors before it", survived)
 		}
-		survive(&h, calm)
+		survive(&h, calmAfter)
 		if h.Rate() != 0 || h.Limit() != 0 {
-			t.Errorf("rate %v, limit %d after %d survived, want 0 and 0", h.Rate(), h.Limit(), calm)
+			t.Errorf("rate %v, limit %d after %d survived, want 0 and 0", h.Rate(), h.Limit(), calmAfter)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func TestLimitFallsWithRate(t *testing.T) {
 // one that does not restrict 50 callers of 3 replicas.
 func TestFollowsChange(t *testing.T) {
 	const seeds, within, binding = 300, 50, 17
-	for _, before := range []int{0, 10, 30, 100, 300, 1000, calm} {
+	for _, before := range []int{0, 10, 30, 100, 300, 1000, calmAfter} {
 		var fell, low, rose int
 		for seed := range uint64(seeds) {
 			var h Hazard
@@ -186,7 +186,7 @@ func BenchmarkHazard(b *testing.B) {
 	calmed := func() *Hazard {
 		h := new(Hazard)
 		h.Crashed()
-		survive(h, calm)
+		survive(h, calmAfter)
 		return h
 	}
 	crashing := func() *Hazard { // a rate low enough that a benchmark does not outlive it at once
@@ -205,7 +205,7 @@ func BenchmarkHazard(b *testing.B) {
 		{"Survived/calm", calmed, (*Hazard).Survived},
 		{"Survived/crashing", crashing, func(h *Hazard) {
 			h.Survived()
-			if h.survived.Load() >= calm {
+			if h.survived.Load() >= calmAfter {
 				h.survived.Store(0)
 			}
 		}},

@@ -116,7 +116,7 @@ func (l *Line[O]) anyChance(replicas *Candidates) bool {
 		return true
 	}
 	s := replicas.side(true)
-	return s.count[kindRoom] > 0 && (s.ranks.least().rank != later || l.exhausted > 0)
+	return s.count[kindRoom] > 0 && (s.ranks.least().rank != rankLater || l.exhausted > 0)
 }
 
 // exhausted reports whether there is a replica that the call, which waits, may not try again.
@@ -129,15 +129,15 @@ func (c *Call) exhausted(r *Rules) bool {
 	return false
 }
 
-// maxPatience is how long a call without a deadline waits if the policy sets no bound.
-const maxPatience = time.Minute
+// defaultMaxWait is how long a call without a deadline waits if the policy sets no bound.
+const defaultMaxWait = time.Minute
 
-// Patience returns how much longer a call may wait that has waited for so long: most in total, and
+// WaitLeft returns how much longer a call may wait that has waited for so long: most in total, and
 // only as long as enough time for an attempt is left. If most is zero, a call without a deadline
 // may wait for a minute in total.
-func (r *Rules) Patience(most, waited, remaining time.Duration) time.Duration {
+func (r *Rules) WaitLeft(most, waited, remaining time.Duration) time.Duration {
 	if most == 0 && remaining == Forever {
-		most = maxPatience
+		most = defaultMaxWait
 	}
 	left := Forever
 	if most > 0 {

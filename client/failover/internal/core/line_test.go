@@ -100,7 +100,7 @@ func TestLineServesOtherDecisions(t *testing.T) {
 	}
 }
 
-func TestPatience(t *testing.T) {
+func TestWaitLeft(t *testing.T) {
 	for _, tc := range []struct {
 		name                           string
 		least, most, waited, remaining time.Duration
@@ -115,7 +115,7 @@ func TestPatience(t *testing.T) {
 		{"more than the bound", 0, time.Second, 2 * time.Second, Forever, -time.Second},
 	} {
 		r := Rules{MinTimeout: tc.least}
-		if got := r.Patience(tc.most, tc.waited, tc.remaining); got != tc.want {
+		if got := r.WaitLeft(tc.most, tc.waited, tc.remaining); got != tc.want {
 			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
 		}
 	}

@@ -28,17 +28,17 @@ func (o Outcome) End(w Wire, deadline, oneMethod bool) End {
 	e := End{Answered: w.Answered && o != OutcomeCanceled, Sent: w.Sent}
 	switch {
 	case o == OutcomeOK && w.Answered:
-		e.Says = SaysOK
+		e.Evidence = EvidenceOK
 	case o == OutcomeRejected && w.Answered:
-		e.Says = SaysRejected
+		e.Evidence = EvidenceRejected
 	case o == OutcomeFailed && !oneMethod:
-		e.Says = SaysFailing
+		e.Evidence = EvidenceFailed
 	case w.Unprocessed:
-		e.Says = SaysUnprocessed
+		e.Evidence = EvidenceUnprocessed
 	case o == OutcomeLost:
-		e.Says = SaysLost
+		e.Evidence = EvidenceLost
 	case w.Picked && (o == OutcomeTimedOut || o == OutcomeCanceled && deadline):
-		e.Says = SaysCutOff
+		e.Evidence = EvidenceCutOff
 	}
 	return e
 }

@@ -52,7 +52,7 @@ const (
 )
 
 // Dialing decides when to dial one replica next. The zero value has never been dialed, so a dial is
-// due at once. All times are on the caller's clock.
+// deferred at once. All times are on the caller's clock.
 type Dialing struct {
 	dialed bool
 	since  time.Duration // start of the next gap: the end of a dial that failed, or the begin of the last one
@@ -160,28 +160,28 @@ func (b *DialBudget) Take(now time.Duration, n int) (ok bool, again time.Duratio
 // Give returns the last n dials to the budget.
 func (b *DialBudget) Give(n int) { b.taken = b.taken[:len(b.taken)-min(n, len(b.taken))] }
 
-// Calm limits how often something is done: at most once in Gap. A request that comes too early is
-// deferred, not dropped.
-type Calm struct {
-	Gap  time.Duration
-	done bool
-	last time.Duration // when it was done last
-	due  bool          // a request is deferred
+// Throttle limits how often something is done: at most once in Gap. A request that comes too early
+// is deferred, not dropped.
+type Throttle struct {
+	Gap      time.Duration
+	used     bool
+	last     time.Duration // when it was done last
+	deferred bool          // a request is deferred
 }
 
-// Wish requests that it be done. It returns whether to do it now or, if not, how long to wait
+// Request requests that it be done. It returns whether to do it now or, if not, how long to wait
 // before calling Later. The wait is zero if another request is already deferred.
-func (c *Calm) Wish(now time.Duration) (do bool, wait time.Duration) {
+func (c *Throttle) Request(now time.Duration) (do bool, wait time.Duration) {
 	switch {
-	case c.due:
+	case c.deferred:
 		return false, 0
-	case c.done && now-c.last < c.Gap:
-		c.due = true
+	case c.used && now-c.last < c.Gap:
+		c.deferred = true
 		return false, c.Gap - (now - c.last)
 	}
-	c.done, c.last = true, now
+	c.used, c.last = true, now
 	return true, 0
 }
 
-// Later records that it is done now, which fulfills a deferred request.
-func (c *Calm) Later(now time.Duration) { c.done, c.last, c.due = true, now, false }
+// Done records that it is done now, which fulfills a deferred request.
+func (c *Throttle) Done(now time.Duration) { c.used, c.last, c.deferred = true, now, false }

@@ -138,8 +138,8 @@ func TestDialBudget(t *testing.T) {
 	}
 }
 
-func TestCalm(t *testing.T) {
-	c := core.Calm{Gap: time.Second}
+func TestThrottle(t *testing.T) {
+	c := core.Throttle{Gap: time.Second}
 	for _, step := range []struct {
 		at   time.Duration
 		do   bool
@@ -147,12 +147,12 @@ func TestCalm(t *testing.T) {
 	}{
 		{0, true, 0}, {1 * ms, false, 999 * ms}, {2 * ms, false, 0},
 	} {
-		if do, wait := c.Wish(step.at); do != step.do || wait != step.wait {
+		if do, wait := c.Request(step.at); do != step.do || wait != step.wait {
 			t.Errorf("at %v: %v, wait %v, want %v, %v", step.at, do, wait, step.do, step.wait)
 		}
 	}
-	c.Later(time.Second)
-	if do, wait := c.Wish(1500 * ms); do || wait != 500*ms {
+	c.Done(time.Second)
+	if do, wait := c.Request(1500 * ms); do || wait != 500*ms {
 		t.Errorf("after the later one: %v, wait %v, want to wait 500ms", do, wait)
 	}
 }

@@ -65,13 +65,13 @@ type Replica struct {
 	waiting atomic.Int32 // attempts in flight that began after the last answer
 	first   atomic.Int64 // when the first of those began
 
-	mu        sync.Mutex // guards what follows
-	standing  Standing
-	since     time.Duration // when it was last ejected or reinstated: earlier attempts do not count
-	left      connection    // the connection at its ejection
-	watch     int           // number of the latest Watch
-	unwatched bool          // that has ended before the replica was healthy
-	ill       bool          // a probe has found it unhealthy since its ejection
+	mu          sync.Mutex // guards what follows
+	standing    Standing
+	since       time.Duration // when it was last ejected or reinstated: earlier attempts do not count
+	ejectedWith connection    // the connection at its ejection
+	watch       int           // number of the latest Watch
+	unwatched   bool          // that has ended before the replica was healthy
+	unhealthy   bool          // a probe has found it unhealthy since its ejection
 }
 
 // loss records with which connection, and when, an attempt was lost.
@@ -98,15 +98,15 @@ func (r *Replica) InFlight() int { return int(r.inFlight.Load()) }
 // Ejected reports whether the replica is ejected, on trial or not.
 func (r *Replica) Ejected() bool { return r.ejected.Load() }
 
-// leftOut reports whether the replica is ejected and no call may try it.
-func (r *Replica) leftOut() bool { return r.ejected.Load() && !r.trial.Load() }
+// excluded reports whether the replica is ejected and no call may try it.
+func (r *Replica) excluded() bool { return r.ejected.Load() && !r.trial.Load() }
 
 // Lease is the right to make an attempt at a replica, and its record until it ends.
 type Lease struct {
 	Member
-	Start    time.Duration
-	Method   *Latency
-	Patience time.Duration // after which a hedge is due; zero: never
+	Start      time.Duration
+	Method     *Latency
+	HedgeDelay time.Duration // after which a hedge is due; zero: never
 
 	conn    connection // on which the attempt is made
 	answers int64      // of the replica, when the attempt began
@@ -140,12 +140,12 @@ func (l *Lease) end(answered bool) {
 
 // acquire takes a place among the attempts in flight, of which there may be limit; zero means any
 // number. It returns false if there is no place, or if the replica is ejected and another call has
-// taken its trial. leftOut says that the replica was chosen although it is ejected.
-func (r *Replica) acquire(limit int32, leftOut bool) bool {
+// taken its trial. chosenEjected says that the replica was chosen although it is ejected.
+func (r *Replica) acquire(limit int32, chosenEjected bool) bool {
 	if !r.enter(limit) {
 		return false
 	}
-	if r.ejected.Load() && !leftOut && !r.trial.CompareAndSwap(true, false) && r.ejected.Load() {
+	if r.ejected.Load() && !chosenEjected && !r.trial.CompareAndSwap(true, false) && r.ejected.Load() {
 		r.inFlight.Add(-1)
 		return false
 	}

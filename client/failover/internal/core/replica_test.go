@@ -114,25 +114,25 @@ func TestPlacesAreNoMoreThanTheLimit(t *testing.T) {
 func TestNewConnectionReinstatesOnce(t *testing.T) {
 	var s Shared
 	s.Init(Policy{Ejection: Ejection{After: 1, Probe: time.Hour, MaxShare: 1}}, 0)
-	at, news := time.Duration(0), News{LeftOut: func(Member, Watch) {}, TakenBack: func(Member) {}}
+	at, news := time.Duration(0), Observer{Ejected: func(Member, Watch) {}, Reinstated: func(Member) {}}
 	a := &link{ready: true, epoch: 1}
 	members := []Member{{&Replica{Key: 1}, a}, {&Replica{Key: 2}, &link{ready: true, epoch: 1}}}
 	s.Use(members)
-	attempt := func(says Says) {
+	attempt := func(says Evidence) {
 		l := Lease{Member: members[0], Method: new(Latency)}
 		at += ms
 		l.Begin(at)
-		s.Settle(&l, End{Says: says, Sent: true}, at+ms, news)
+		s.Settle(&l, End{Evidence: says, Sent: true}, at+ms, news)
 	}
 	s.Changed(members, false, at)
-	attempt(SaysLost)
+	attempt(EvidenceLost)
 	a.epoch++
 	at += 10 * ms
 	s.Changed(members[:1], false, at)
 	if !members[0].Ejected() {
 		t.Fatal("a replica that breaks connections is reinstated with its next connection")
 	}
-	attempt(SaysCutOff)
+	attempt(EvidenceCutOff)
 	s.Changed(members, false, at+ms)
 	if !members[0].Ejected() {
 		t.Error("it is reinstated after a timeout without a new connection")

@@ -119,7 +119,7 @@ func (r *Roster) look(i, stuckAfter int, now time.Duration) {
 	ramp := m.ramp.Limit(r.limit, now)
 	x := Candidate{
 		Key: m.Key, InFlight: n, Doubt: int(m.doubt.Load()),
-		Ready: m.Link.Ready(), Dialing: m.Link.Dialing(), Lost: m.JustLost(now), Ejected: m.leftOut(),
+		Ready: m.Link.Ready(), Dialing: m.Link.Dialing(), Lost: m.JustLost(now), Ejected: m.excluded(),
 		Full: r.limit > 0 && n >= r.limit, Ramped: ramp > 0 && n >= ramp,
 	}
 	again := Forever

@@ -23,7 +23,7 @@ func (s *Shared) seen(members []Member, now time.Duration) (all []Candidate) {
 		}
 		ramp := m.ramp.Limit(limit, now)
 		all = append(all, Candidate{
-			Key: m.Key, InFlight: n, Ready: m.Link.Ready(), Dialing: m.Link.Dialing(), Lost: m.JustLost(now), Ejected: m.leftOut(), Doubt: doubt,
+			Key: m.Key, InFlight: n, Ready: m.Link.Ready(), Dialing: m.Link.Dialing(), Lost: m.JustLost(now), Ejected: m.excluded(), Doubt: doubt,
 			Full: limit > 0 && n >= limit, Ramped: ramp > 0 && n >= ramp,
 		})
 	}
@@ -48,7 +48,7 @@ func TestRosterIsUpToDate(t *testing.T) {
 		latency, now := new(Latency), time.Duration(0)
 		var leases []*Lease
 		var watches []int
-		news := News{LeftOut: func(m Member, w Watch) { watches = append(watches, int(m.Key)-1) }, TakenBack: func(Member) {}}
+		news := Observer{Ejected: func(m Member, w Watch) { watches = append(watches, int(m.Key)-1) }, Reinstated: func(Member) {}}
 		terms := Terms{Deadline: Forever, Rules: &s.Policy.Rules, Hedging: new(Hedging), Method: latency}
 		busy := 4 + 8*rnd.IntN(2) // higher means more attempts in flight
 		for range 300 {
@@ -63,16 +63,16 @@ func TestRosterIsUpToDate(t *testing.T) {
 			case 1:
 				if len(watches) > 0 {
 					w := members[watches[rnd.IntN(len(watches))]]
-					w.Found(w.watch, Finding(rnd.IntN(3)), now, func() {})
+					w.Probed(w.watch, Finding(rnd.IntN(3)), now, func() {})
 				}
 			case 2, 3, 4:
 				if len(leases) == 0 {
 					break
 				}
 				i := rnd.IntN(len(leases))
-				l, says := leases[i], []Says{SaysOK, SaysOK, SaysOK, SaysFailing, SaysLost, SaysCutOff, SaysNothing, SaysUnprocessed}[rnd.IntN(8)]
+				l, says := leases[i], []Evidence{EvidenceOK, EvidenceOK, EvidenceOK, EvidenceFailed, EvidenceLost, EvidenceCutOff, EvidenceNone, EvidenceUnprocessed}[rnd.IntN(8)]
 				leases = slices.Delete(leases, i, i+1)
-				s.Settle(l, End{Says: says, Answered: says == SaysOK || says == SaysFailing, Sent: true}, now, news)
+				s.Settle(l, End{Evidence: says, Answered: says == EvidenceOK || says == EvidenceFailed, Sent: true}, now, news)
 				s.Release(l.Replica)
 			default:
 				terms.Number++

@@ -50,7 +50,7 @@ type Shared struct {
 	wasDown    atomic.Bool   // the dial of a replica has failed
 	last       atomic.Uint32 // key of the replica that last answered, for OrderSticky
 
-	leaving    sync.Mutex               // held while a replica is ejected, so that Ejection.MaxShare holds
+	ejecting   sync.Mutex               // held while a replica is ejected, so that Ejection.MaxShare holds
 	suspecting sync.Mutex               // held while suspects changes
 	suspects   atomic.Pointer[[]Member] // replicas to be compared with others, in the order of their keys
 	seed       uint64                   // of all dice
@@ -103,8 +103,8 @@ type Terms struct {
 	Method   *Latency // of the call's method
 }
 
-// Begins records that a call begins, which adds to the budgets.
-func (s *Shared) Begins(t *Terms) {
+// Begin records that a call begins, which adds to the budgets.
+func (s *Shared) Begin(t *Terms) {
 	if s.budget != nil {
 		s.budget.Call()
 	}
@@ -193,20 +193,20 @@ func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	return true
 }
 
-// Patience returns how much longer a call may wait that has waited for so long; see Rules.Patience.
-func (s *Shared) Patience(t *Terms, waited, now time.Duration) time.Duration {
-	return t.Rules.Patience(s.Policy.MaxWait, waited, t.Remaining(now))
+// WaitLeft returns how much longer a call may wait that has waited for so long; see Rules.Patience.
+func (s *Shared) WaitLeft(t *Terms, waited, now time.Duration) time.Duration {
+	return t.Rules.WaitLeft(s.Policy.MaxWait, waited, t.Remaining(now))
 }
 
-// Impatience returns why a call fails that may not wait any longer.
-func (t *Terms) Impatience(ended bool, now time.Duration) Reason {
+// WaitReason returns why a call fails that may not wait any longer.
+func (t *Terms) WaitReason(ended bool, now time.Duration) Reason {
 	switch {
 	case ended:
 		return ReasonCallerEnded
 	case t.Remaining(now) <= t.Rules.MinTimeout:
 		return ReasonNoTime
 	}
-	return ReasonImpatient
+	return ReasonWaitedTooLong
 }
 
 // Serve decides for the waiting calls, as Line.Serve does. It returns after how long to serve again

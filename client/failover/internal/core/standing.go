@@ -26,18 +26,18 @@ const (
 // that of the consecutive failures that lead to an ejection. Before that, calls prefer other
 // replicas, whose answers provide the comparison.
 type Standing struct {
-	failures int  // in a row
-	out      bool // ejected, and not on trial yet
-	cause    Cause
-	again    int           // ejections since the last answer
-	since    time.Duration // when it was last ejected
-	turned   time.Duration // when it last refused a request unprocessed
+	failures  int  // in a row
+	out       bool // ejected, and not on trial yet
+	cause     Cause
+	ejections int           // ejections since the last answer
+	since     time.Duration // when it was last ejected
+	refusedAt time.Duration // when it last refused a request unprocessed
 
 	unanswered int      // consecutive attempts that were cut off
-	cut        []cutOff // the last of them
+	cutOffs    []cutOff // the last of them
 	doubtful   int      // consecutive attempts without an answer; lowered to give the replica another call
 	elsewhere  int      // answers of other replicas since the last of them
-	asked      int      // how often doubtful was lowered since the last answer
+	retries    int      // how often doubtful was lowered since the last answer
 }
 
 const (
@@ -45,57 +45,58 @@ const (
 	maxBackoff = 6
 	// maxCut is how many cut-off attempts are kept.
 	maxCut = 8
-	// undecided is after how many answers of other replicas a replica in doubt gets another call.
-	undecided = 16
-	// mostAsked is how often that number doubles.
-	mostAsked = 6
+	// answersToRetry is after how many answers of other replicas a replica in doubt gets another
+	// call.
+	answersToRetry = 16
+	// maxRetryDoublings is how often that number doubles.
+	maxRetryDoublings = 6
 )
 
 // Failed records a failure. It reports whether to eject the replica, which takes after consecutive
 // failures, or one if it has been ejected before and has not answered since.
 func (s *Standing) Failed(after int, cause Cause) (enough bool) {
 	s.failures++
-	s.nothing(cause)
+	s.noAnswer(cause)
 	return s.enough(after)
 }
 
-// TurnedAway records that the replica refused, unprocessed, a request that began at start, as a
+// Refused records that the replica refused, unprocessed, a request that began at start, as a
 // replica does that shuts down or is overloaded. Requests in flight at the same time count once. It
 // reports whether to eject the replica.
-func (s *Standing) TurnedAway(start, now time.Duration, after int) (enough bool) {
-	if s.turned > 0 && start <= s.turned {
+func (s *Standing) Refused(start, now time.Duration, after int) (enough bool) {
+	if s.refusedAt > 0 && start <= s.refusedAt {
 		return false
 	}
-	s.turned = now
+	s.refusedAt = now
 	return s.Failed(after, CauseHungUp)
 }
 
-// nothing records an attempt without an answer.
-func (s *Standing) nothing(cause Cause) { s.doubtful, s.elsewhere, s.cause = s.doubtful+1, 0, cause }
+// noAnswer records an attempt without an answer.
+func (s *Standing) noAnswer(cause Cause) { s.doubtful, s.elsewhere, s.cause = s.doubtful+1, 0, cause }
 
 // CutOff records an attempt of a method that was cut off after it had waited for so long. It
 // reports whether to eject the replica, and whether this attempt is a comparison for other
 // replicas: one at a replica in doubt is not.
 func (s *Standing) CutOff(after int, method *Latency, waited time.Duration) (enough, compare bool) {
 	s.unanswered++
-	s.nothing(CauseHung)
-	if len(s.cut) == maxCut {
-		copy(s.cut, s.cut[1:])
-		s.cut = s.cut[:maxCut-1]
+	s.noAnswer(CauseHung)
+	if len(s.cutOffs) == maxCut {
+		copy(s.cutOffs, s.cutOffs[1:])
+		s.cutOffs = s.cutOffs[:maxCut-1]
 	}
 	compare = s.Doubt(after) == 0
-	s.cut = append(s.cut, cutOff{method: method, waited: waited, told: compare})
+	s.cutOffs = append(s.cutOffs, cutOff{method: method, waited: waited, compared: compare})
 	return s.enough(after), compare
 }
 
 // Compare records an attempt of the method at another, healthy replica that was answered or, if
 // answered is false, cut off after took. It reports whether to eject this replica.
 func (s *Standing) Compare(after int, method *Latency, took time.Duration, answered bool) (enough bool) {
-	for i := range s.cut {
-		s.cut[i].compare(method, took, answered)
+	for i := range s.cutOffs {
+		s.cutOffs[i].compare(method, took, answered)
 	}
-	if s.elsewhere++; s.Doubt(after) > 0 && s.elsewhere >= undecided<<s.asked {
-		s.elsewhere, s.asked = 0, min(s.asked+1, mostAsked)
+	if s.elsewhere++; s.Doubt(after) > 0 && s.elsewhere >= answersToRetry<<s.retries {
+		s.elsewhere, s.retries = 0, min(s.retries+1, maxRetryDoublings)
 		s.doubtful = s.need(after) - 1
 	}
 	return s.enough(after)
@@ -103,7 +104,7 @@ func (s *Standing) Compare(after int, method *Latency, took time.Duration, answe
 
 // need returns how many consecutive failures lead to an ejection.
 func (s *Standing) need(after int) int {
-	if s.again > 0 {
+	if s.ejections > 0 {
 		return 1
 	}
 	return after
@@ -118,24 +119,24 @@ func (s *Standing) enough(after int) bool {
 	if s.failures >= need {
 		return true
 	}
-	weight := weighCutOffs(s.cut)
+	weight := weighCutOffs(s.cutOffs)
 	if s.unanswered > maxCut {
 		weight *= float64(s.unanswered) / maxCut
 	}
 	return float64(s.failures)+weight >= float64(need)
 }
 
-// LeaveOut ejects the replica.
-func (s *Standing) LeaveOut(now time.Duration) {
+// Eject ejects the replica.
+func (s *Standing) Eject(now time.Duration) {
 	s.out, s.since = true, now
-	s.again = min(s.again+1, maxBackoff+1)
+	s.ejections = min(s.ejections+1, maxBackoff+1)
 	s.forget()
 }
 
 // forget drops the evidence.
 func (s *Standing) forget() {
-	s.failures, s.unanswered, s.cut = 0, 0, nil
-	s.doubtful, s.elsewhere, s.asked = 0, 0, 0
+	s.failures, s.unanswered, s.cutOffs = 0, 0, nil
+	s.doubtful, s.elsewhere, s.retries = 0, 0, 0
 }
 
 // Doubt returns how strongly calls should prefer other replicas, if the evidence is undecided or no
@@ -146,7 +147,7 @@ func (s *Standing) Doubt(after int) int { return s.doubtful / s.need(after) }
 
 // Suspect reports whether the replica needs comparisons with others.
 func (s *Standing) Suspect(after int) bool {
-	return !s.out && (len(s.cut) > 0 || s.Doubt(after) > 0)
+	return !s.out && (len(s.cutOffs) > 0 || s.Doubt(after) > 0)
 }
 
 // stuckFloor is the shortest wait that says anything about a replica.
@@ -167,12 +168,12 @@ type Slow struct {
 // Answered records an answer, which clears all evidence. It returns the slow attempts that are a
 // comparison for other replicas only now.
 func (s *Standing) Answered() (slow []Slow) {
-	for i, x := range s.cut {
+	for i, x := range s.cutOffs {
 		x.method.AddSlow(x.waited, 1)
 		if i == 0 {
-			x.method.AddSlow(x.waited, s.unanswered-len(s.cut)) // for those before it, which are no longer kept
+			x.method.AddSlow(x.waited, s.unanswered-len(s.cutOffs)) // for those before it, which are no longer kept
 		}
-		if !x.told {
+		if !x.compared {
 			slow = append(slow, Slow{x.method, x.waited})
 		}
 	}
@@ -190,7 +191,7 @@ func (s *Standing) Try() {
 func (s *Standing) Out() bool { return s.out }
 
 // OnTrial reports whether the replica has been ejected and has not answered since.
-func (s *Standing) OnTrial() bool { return s.again > 0 }
+func (s *Standing) OnTrial() bool { return s.ejections > 0 }
 
 // Reconnected reports whether a new connection justifies a trial without a probe, since it may lead
 // to a new process. It does not if the replica keeps breaking connections.
@@ -200,22 +201,22 @@ func (s *Standing) Reconnected() bool { return s.cause != CauseHungUp }
 // apart. The first time it is zero, unless the replica answers with failures: a replica that hangs
 // cannot answer a probe before it has recovered. It doubles with each ejection.
 func (s *Standing) Backoff(probe time.Duration) time.Duration {
-	if s.cause != CauseFailing && s.again <= 1 {
+	if s.cause != CauseFailing && s.ejections <= 1 {
 		return 0
 	}
-	return probe << (max(s.again, 1) - 1)
+	return probe << (max(s.ejections, 1) - 1)
 }
 
 // TrialAt returns when to put the replica on trial whatever the probes say, so that none stays
 // ejected forever: after 20 times the time between probes, which doubles with each ejection up to
 // 64 times that. Envoy and gRFC A50 eject for 30 s at first and at most 300 s.
 func (s *Standing) TrialAt(probe time.Duration) time.Duration {
-	return s.since + 20*probe<<(max(s.again, 1)-1)
+	return s.since + 20*probe<<(max(s.ejections, 1)-1)
 }
 
-// MayLeaveOut reports whether one more of n replicas may be ejected if out of them are already: up
+// MayEject reports whether one more of n replicas may be ejected if out of them are already: up
 // to the share of n, rounded down, and always one of several.
-func MayLeaveOut(out, n int, share float64) bool {
+func MayEject(out, n int, share float64) bool {
 	const rounding = 1e-9
 	return n > 1 && out < max(1, int(share*float64(n)+rounding))
 }

@@ -36,7 +36,7 @@ func TestStanding(t *testing.T) {
 						t.Errorf("step %d of %s: enough is %v", i+1, tc.steps, out)
 					}
 					if out {
-						s.LeaveOut(0)
+						s.Eject(0)
 					}
 				case 's':
 					s.Answered()
@@ -59,7 +59,7 @@ func TestStandingBackoff(t *testing.T) {
 		var s Standing
 		for n := range 10 {
 			s.Failed(1, cause)
-			s.LeaveOut(time.Hour)
+			s.Eject(time.Hour)
 			want := min(time.Second<<n, 64*time.Second)
 			if got := s.TrialAt(time.Second); got != time.Hour+20*want {
 				t.Errorf("cause %d, ejection %d: trial at %v, want %v", cause, n+1, got, time.Hour+20*want)
@@ -74,7 +74,7 @@ func TestStandingBackoff(t *testing.T) {
 		}
 		s.Answered()
 		s.Failed(1, CauseFailing)
-		s.LeaveOut(0)
+		s.Eject(0)
 		if got := s.Backoff(time.Second); got != time.Second {
 			t.Errorf("after an answer: %v before a probe, want 1s", got)
 		}
@@ -94,7 +94,7 @@ func TestStandingWaitsForItsTurn(t *testing.T) {
 	}
 }
 
-func TestMayLeaveOut(t *testing.T) {
+func TestMayEject(t *testing.T) {
 	for _, tc := range []struct {
 		out, n int
 		share  float64
@@ -103,7 +103,7 @@ func TestMayLeaveOut(t *testing.T) {
 		{0, 1, 1, false}, {0, 2, 0.5, true}, {1, 2, 0.5, false}, {0, 3, 0.5, true}, {1, 3, 0.5, false}, {1, 4, 0.5, true}, {2, 4, 0.5, false},
 		{0, 10, 0, true}, {1, 10, 0, false}, {9, 10, 1, true}, {1, 3, 2.0 / 3, true}, {2, 3, 2.0 / 3, false}, {5, 9, 2.0 / 3, true}, {6, 9, 2.0 / 3, false},
 	} {
-		if got := MayLeaveOut(tc.out, tc.n, tc.share); got != tc.want {
+		if got := MayEject(tc.out, tc.n, tc.share); got != tc.want {
 			t.Errorf("%d of %d ejected, share %v: may eject another is %v, want %v", tc.out, tc.n, tc.share, got, tc.want)
 		}
 	}

@@ -65,7 +65,7 @@ func (a best) and(b best) best {
 // ranking finds the candidates of the lowest rank.
 type ranking struct{ tree tree[best] }
 
-func newRanking(n int) ranking { return ranking{newTree(n, best{unfit, 1})} }
+func newRanking(n int) ranking { return ranking{newTree(n, best{rankUnfit, 1})} }
 
 func (r *ranking) set(i int, rank int64) { r.tree.set(i, best{rank, 1}) }
 

@@ -55,7 +55,7 @@ var ErrResolved error = &DownError{errors.New("the target is resolved")}
 // waits for the resolver, and fails with the resolver's error or ErrResolved.
 func (s *Set) NewAttempt(ctx context.Context, r *Replica) *Attempt {
 	if r == nil {
-		r = s.nobody
+		r = s.noReplica
 	}
 	return &Attempt{Context: ctx, replica: r}
 }

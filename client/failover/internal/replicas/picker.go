@@ -49,7 +49,7 @@ func (p *picker) Pick(info balancer.PickInfo) (balancer.PickResult, error) {
 		return balancer.PickResult{}, errPlain
 	}
 	r := a.replica
-	if r == p.set.nobody {
+	if r == p.set.noReplica {
 		return balancer.PickResult{}, ErrResolved
 	}
 	if a.refused() {

@@ -117,7 +117,7 @@ func (p *policy) scheduleRefresh() {
 // request.
 func (p *policy) resolve() {
 	p.set.mu.Lock()
-	now, wait := p.set.asked.Wish(p.set.now())
+	now, wait := p.set.asked.Request(p.set.now())
 	p.set.mu.Unlock()
 	switch {
 	case now:
@@ -181,13 +181,13 @@ func (p *policy) report(c *child, s balancer.State) bool {
 	case connectivity.Ready:
 		r.connected()
 	case connectivity.Idle:
-		p.set.asked.Later(p.set.now()) // gRPC asks the resolver after each failure
+		p.set.asked.Done(p.set.now()) // gRPC asks the resolver after each failure
 		if r.underway {
 			r.failed(errHungUp, false)
 			r.current = c // it can dial again
 		}
 	case connectivity.TransientFailure:
-		p.set.asked.Later(p.set.now())
+		p.set.asked.Done(p.set.now())
 		_, err := s.Picker.Pick(balancer.PickInfo{})
 		r.failed(err, lasting(err, r.reached))
 		// In a goroutine, because the child holds its own lock.

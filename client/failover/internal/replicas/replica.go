@@ -29,7 +29,7 @@ type Replica struct {
 
 	// Guarded by set.mu.
 	current  *child             // the child whose reports count
-	told     connectivity.State // the last state passed to OnChange
+	notified connectivity.State // the last state passed to OnChange
 	dialing  core.Dialing
 	underway bool        // a dial is under way
 	reached  bool        // it has found something that accepts connections
@@ -58,8 +58,8 @@ func newReplica(p *policy, id string, ep resolver.Endpoint) *Replica {
 	r := &Replica{ID: id, Addr: ep.Addresses[0].Addr, set: p.set, policy: p, addresses: len(ep.Addresses), endpoint: ep}
 	r.set.mu.Lock()
 	defer r.set.mu.Unlock()
-	r.set.known++
-	r.key = r.set.known
+	r.set.created++
+	r.key = r.set.created
 	r.setState(balancer.State{ConnectivityState: connectivity.Connecting})
 	return r
 }
@@ -159,18 +159,18 @@ func (r *Replica) setState(s balancer.State) {
 		epoch++
 	}
 	r.summary.Store(epoch<<stateBits | uint64(s.ConnectivityState))
-	news := s.ConnectivityState
-	if news == connectivity.Idle {
-		news = connectivity.Connecting
+	state := s.ConnectivityState
+	if state == connectivity.Idle {
+		state = connectivity.Connecting
 	}
-	redialing := r.told == connectivity.TransientFailure && news == connectivity.Connecting
-	if f := r.set.OnChange; f != nil && news != r.told && !redialing {
-		r.told = news
+	redialing := r.notified == connectivity.TransientFailure && state == connectivity.Connecting
+	if f := r.set.OnChange; f != nil && state != r.notified && !redialing {
+		r.notified = state
 		var err error
-		if news == connectivity.TransientFailure {
+		if state == connectivity.TransientFailure {
 			err = r.Err()
 		}
-		f(r.Addr, news, err)
+		f(r.Addr, state, err)
 	}
 }
 

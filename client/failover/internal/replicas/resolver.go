@@ -9,50 +9,50 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-// calm is the minimum time between two requests to a resolver.
-const calm = time.Second
+// resolveGap is the minimum time between two requests to a resolver.
+const resolveGap = time.Second
 
-// CalmResolver returns a builder whose resolvers pass on ResolveNow at most once a second. A
+// ThrottledResolver returns a builder whose resolvers pass on ResolveNow at most once a second. A
 // request within a second of the last one is deferred until the second is over.
 //
 // gRPC calls ResolveNow after every lost connection and every failed dial, and not through the
 // load-balancing policy. So the resolver is the only place to limit the rate, when a replica that
 // is down is dialed 40 times a second. The dns resolver itself keeps 30 s between resolutions.
-func CalmResolver(b resolver.Builder) resolver.Builder {
-	c := calmBuilder{b}
+func ThrottledResolver(b resolver.Builder) resolver.Builder {
+	c := throttledBuilder{b}
 	if o, ok := b.(resolver.AuthorityOverrider); ok {
 		return struct {
-			calmBuilder
+			throttledBuilder
 			resolver.AuthorityOverrider
 		}{c, o}
 	}
 	return c
 }
 
-// CalmResolvers returns an option with the registered resolvers that the target may need, wrapped
-// by CalmResolver. The option belongs after all others. A resolver among those takes precedence and
-// is not limited, because gRPC gives no access to it.
-func CalmResolvers(target string) grpc.DialOption {
-	builders := []resolver.Builder{CalmResolver(resolver.Get("dns"))} // for a target without a scheme
+// ThrottledResolvers returns an option with the registered resolvers that the target may need,
+// wrapped by ThrottledResolver. The option belongs after all others. A resolver among those takes
+// precedence and is not limited, because gRPC gives no access to it.
+func ThrottledResolvers(target string) grpc.DialOption {
+	builders := []resolver.Builder{ThrottledResolver(resolver.Get("dns"))} // for a target without a scheme
 	if u, err := url.Parse(target); err == nil && u.Scheme != "dns" {
 		if b := resolver.Get(u.Scheme); b != nil {
-			builders = append(builders, CalmResolver(b))
+			builders = append(builders, ThrottledResolver(b))
 		}
 	}
 	return grpc.WithResolvers(builders...)
 }
 
-type calmBuilder struct{ resolver.Builder }
+type throttledBuilder struct{ resolver.Builder }
 
-func (b calmBuilder) Build(t resolver.Target, cc resolver.ClientConn, o resolver.BuildOptions) (resolver.Resolver, error) {
+func (b throttledBuilder) Build(t resolver.Target, cc resolver.ClientConn, o resolver.BuildOptions) (resolver.Resolver, error) {
 	r, err := b.Builder.Build(t, cc, o)
 	if err != nil {
 		return nil, err
 	}
-	return &calmResolver{Resolver: r}, nil
+	return &throttledResolver{Resolver: r}, nil
 }
 
-type calmResolver struct {
+type throttledResolver struct {
 	resolver.Resolver
 
 	mu     sync.Mutex // held during ResolveNow, so that none follows Close
@@ -61,10 +61,10 @@ type calmResolver struct {
 	closed bool
 }
 
-func (r *calmResolver) ResolveNow(o resolver.ResolveNowOptions) {
+func (r *throttledResolver) ResolveNow(o resolver.ResolveNowOptions) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch wait := calm - time.Since(r.asked); {
+	switch wait := resolveGap - time.Since(r.asked); {
 	case r.later:
 	case wait > 0:
 		r.later = true
@@ -74,7 +74,7 @@ func (r *calmResolver) ResolveNow(o resolver.ResolveNowOptions) {
 	}
 }
 
-func (r *calmResolver) askLater() {
+func (r *throttledResolver) askLater() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.later = false
@@ -84,12 +84,12 @@ func (r *calmResolver) askLater() {
 }
 
 // ask passes on a request. mu must be held.
-func (r *calmResolver) ask(o resolver.ResolveNowOptions) {
+func (r *throttledResolver) ask(o resolver.ResolveNowOptions) {
 	r.asked = time.Now()
 	r.Resolver.ResolveNow(o)
 }
 
-func (r *calmResolver) Close() {
+func (r *throttledResolver) Close() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()

@@ -27,10 +27,10 @@ func (a *asked) ResolveNow(resolver.ResolveNowOptions) {
 func (a *asked) Close() { a.closed = true }
 
 // Requests pass at most once a second, none is lost, and none follows Close.
-func TestCalmResolver(t *testing.T) {
+func TestThrottledResolver(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		inner := &asked{begin: time.Now()}
-		r, err := replicas.CalmResolver(inner).Build(resolver.Target{}, nil, resolver.BuildOptions{})
+		r, err := replicas.ThrottledResolver(inner).Build(resolver.Target{}, nil, resolver.BuildOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,11 +55,11 @@ type ownAuthority struct{ *asked }
 func (ownAuthority) OverrideAuthority(resolver.Target) string { return "own" }
 
 // The authority of a resolver is kept, and a resolver without one does not get one.
-func TestCalmResolverLeavesTheAuthority(t *testing.T) {
-	if _, ok := replicas.CalmResolver(new(asked)).(resolver.AuthorityOverrider); ok {
+func TestThrottledResolverKeepsAuthority(t *testing.T) {
+	if _, ok := replicas.ThrottledResolver(new(asked)).(resolver.AuthorityOverrider); ok {
 		t.Error("a resolver without an authority of its own has got one")
 	}
-	o, ok := replicas.CalmResolver(ownAuthority{}).(resolver.AuthorityOverrider)
+	o, ok := replicas.ThrottledResolver(ownAuthority{}).(resolver.AuthorityOverrider)
 	if !ok || o.OverrideAuthority(resolver.Target{}) != "own" {
 		t.Errorf("the resolver's own authority is lost: %v", ok)
 	}

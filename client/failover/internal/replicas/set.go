@@ -45,19 +45,19 @@ type Set struct {
 	// is called.
 	mu sync.Mutex
 
-	dials *core.DialBudget // guarded by mu
-	asked core.Calm        // limits requests to the resolver; guarded by mu
-	down  int              // number of addresses of replicas that are not ready; guarded by mu
-	known uint32           // number of replicas so far; guarded by mu
+	dials   *core.DialBudget // guarded by mu
+	asked   core.Throttle    // limits requests to the resolver; guarded by mu
+	down    int              // number of addresses of replicas that are not ready; guarded by mu
+	created uint32           // number of replicas so far; guarded by mu
 
-	claimed atomic.Bool
-	view    atomic.Pointer[View]
-	changed atomic.Pointer[chan struct{}]
-	nobody  *Replica // stands for no replica in an attempt
-	born    time.Time
-	wanted  atomic.Int64 // when replicas that were down were last in demand, in nanoseconds since born
-	waiting atomic.Int64 // number of calls that wait for a replica
-	missing atomic.Int64 // number of replicas of the view that are not ready; written with mu held
+	claimed   atomic.Bool
+	view      atomic.Pointer[View]
+	changed   atomic.Pointer[chan struct{}]
+	noReplica *Replica // stands for no replica in an attempt
+	born      time.Time
+	wanted    atomic.Int64 // when replicas that were down were last in demand, in nanoseconds since born
+	waiting   atomic.Int64 // number of calls that wait for a replica
+	missing   atomic.Int64 // number of replicas of the view that are not ready; written with mu held
 }
 
 // View is the list of replicas at one time. The list does not change, but the states of its
@@ -73,8 +73,8 @@ type View struct {
 func NewSet(r Redial) *Set {
 	r.PerSecond = cmp.Or(r.PerSecond, 100)
 	// Born so long ago that nothing is in demand yet.
-	s := &Set{redial: r, born: time.Now().Add(-r.Linger), dials: core.NewDialBudget(r.PerSecond), asked: core.Calm{Gap: calm}}
-	s.nobody = &Replica{set: s}
+	s := &Set{redial: r, born: time.Now().Add(-r.Linger), dials: core.NewDialBudget(r.PerSecond), asked: core.Throttle{Gap: resolveGap}}
+	s.noReplica = &Replica{set: s}
 	s.renewChanged()
 	return s
 }
@@ -171,7 +171,7 @@ func (s *Set) sinceWanted() time.Duration { return s.now() - time.Duration(s.wan
 func (s *Set) noteAsked() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked.Later(s.now())
+	s.asked.Done(s.now())
 }
 
 // merge combines the endpoints of each host.
