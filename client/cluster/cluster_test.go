@@ -193,7 +193,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	}
 	cancel()
 	for _, err := range s.Watch(t.Context(), nil, nil) {
-		if err != nil && !strings.Contains(err.Error(), "it has ended") {
+		if err != nil && !strings.Contains(err.Error(), "the stream of events has ended") {
 			t.Errorf("it ended with %v", err)
 		}
 	}

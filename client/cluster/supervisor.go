@@ -146,7 +146,7 @@ func (s *Supervisor) watch(ctx context.Context, after *uint64, started func(), t
 		}
 	}
 	if errors.Is(err, io.EOF) {
-		return status.Error(codes.Aborted, "it has ended")
+		return status.Error(codes.Aborted, "the stream of events has ended")
 	}
 	return err
 }

@@ -135,7 +135,7 @@ func TestErrorNamesMinTimeout(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		_, err := call(ctx, conn)
-		if want := "300ms left until the deadline, and an attempt takes 1s at least"; err == nil || !strings.Contains(err.Error(), want) {
+		if want := "300ms left until the deadline, but an attempt takes at least 1s"; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
 		if errors.Is(err, context.DeadlineExceeded) {

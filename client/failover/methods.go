@@ -115,7 +115,7 @@ func checkMethodKey(key string) error {
 	}
 	service, ok := d.(protoreflect.ServiceDescriptor)
 	if !ok {
-		return fmt.Errorf("%q: %s is no service", key, parts[1])
+		return fmt.Errorf("%q: %s is not a service", key, parts[1])
 	}
 	methods := service.Methods()
 	if parts[2] == "" || methods.ByName(protoreflect.Name(parts[2])) != nil {

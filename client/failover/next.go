@@ -130,13 +130,13 @@ func (c *call) failure(r core.Reason, t *table) *failure {
 	case r == core.ReasonNoReplica:
 		f.err = noReplicas(t.view.Err)
 	case r == core.ReasonFull:
-		f.err = shed("every replica that is left to try has %d attempts in flight, its limit", c.shared.Limit())
+		f.err = shed("every replica left to try has %d attempts in flight, its limit", c.shared.Limit())
 	case r == core.ReasonCrowded:
-		f.err = shed("%d older calls wait for a replica", c.policy.MaxWaiting)
+		f.err = shed("%d older calls are waiting for a replica", c.policy.MaxWaiting)
 	case r == core.ReasonWaitedTooLong:
 		f.err = shed("no replica became available in %v", c.waited)
 	case c.last == nil: // there was no time for a first attempt
-		f.err = &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, and an attempt takes %v at least",
+		f.err = &statusError{codes.DeadlineExceeded, fmt.Errorf("%v left until the deadline, but an attempt takes at least %v",
 			c.Remaining(c.now()).Round(time.Microsecond), c.Rules.MinTimeout)}
 	}
 	return f

@@ -63,7 +63,7 @@ func TestNewClientErrors(t *testing.T) {
 		{name: "a method that the service has not", policy: failover.Policy{Idempotent: map[string]bool{"/grpc.health.v1.Health/Chek": true}},
 			want: `Policy.Idempotent has "/grpc.health.v1.Health/Chek": the methods of grpc.health.v1.Health are Check, List, Watch`},
 		{name: "a message in place of a service", policy: failover.Policy{Methods: map[string]failover.MethodPolicy{"/grpc.health.v1.HealthCheckRequest/": {}}},
-			want: `Policy.Methods has "/grpc.health.v1.HealthCheckRequest/": grpc.health.v1.HealthCheckRequest is no service`},
+			want: `Policy.Methods has "/grpc.health.v1.HealthCheckRequest/": grpc.health.v1.HealthCheckRequest is not a service`},
 		{name: "a method's rounds", policy: failover.Policy{Methods: map[string]failover.MethodPolicy{"/": {Rounds: new(-1)}}},
 			want: `Policy.Methods["/"].Rounds -1: want 0 or more`},
 		{name: "a list without a scheme", target: "a:1,b:2", want: `target "a:1,b:2": want static:///a:1,b:2 for a list of replicas`},

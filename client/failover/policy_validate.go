@@ -27,10 +27,10 @@ func (p *Policy) validate() error {
 	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
 	check(p.Order >= OrderFirst && p.Order <= OrderSticky, "Order %d: want OrderFirst to OrderSticky", p.Order)
 	for _, c := range p.Retryable {
-		check(c != codes.OK, "Retryable has OK, which is no failure")
+		check(c != codes.OK, "Retryable has OK, which is not a failure")
 	}
 	for _, c := range p.NotExecuted.Codes {
-		check(c != codes.OK, "NotExecuted.Codes has OK, which is no failure")
+		check(c != codes.OK, "NotExecuted.Codes has OK, which is not a failure")
 	}
 	check(p.PauseGrowth.Factor == 0 || p.PauseGrowth.Factor >= 1, "PauseGrowth.Factor %v: want 0, or 1 or more", p.PauseGrowth.Factor)
 	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)

@@ -46,7 +46,7 @@ func (s *stream) sendOnly(m any) error {
 		return s.ended()
 	}
 	if s.current.Load() != nil {
-		return status.Error(codes.Internal, "failover: a second message of a call that has one")
+		return status.Error(codes.Internal, "failover: SendMsg called twice on a call with one request message")
 	}
 	s.sent = append(s.sent, m)
 	return s.open()
@@ -236,5 +236,5 @@ func (s *stream) notOpen(what string) error {
 	if s.over {
 		return s.ended()
 	}
-	return status.Errorf(codes.Internal, "failover: %s before SendMsg, with which the call begins", what)
+	return status.Errorf(codes.Internal, "failover: %s before SendMsg, which begins the call", what)
 }

@@ -117,7 +117,7 @@ func (e estimate) equalRuns() (low, high float64, method string, warnings []stri
 		low, high = garwood(e.count, e.of)
 		return low, high, "Garwood", []string{"all runs are equal: events taken as independent"}
 	}
-	return e.min, e.max, "none", []string{"all runs are equal: nothing tells how much they can differ"}
+	return e.min, e.max, "none", []string{"all runs are equal: how much runs differ is unknown"}
 }
 
 // warnings returns why an interval of differing runs may cover the true value less often than it

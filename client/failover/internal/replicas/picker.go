@@ -35,7 +35,7 @@ var errUnprocessed = errors.New("the replica has not processed the request")
 
 var errMissed error = &DownError{errors.New("the connection is lost")}
 
-var errPlain error = status.Error(codes.Internal, "failover: a call that has not come through the failover interceptors")
+var errPlain error = status.Error(codes.Internal, "failover: the call has bypassed the failover interceptors")
 
 // picker maps an attempt to the connection of its replica.
 type picker struct {

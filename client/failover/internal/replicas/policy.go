@@ -201,7 +201,7 @@ func (p *policy) report(c *child, s balancer.State) bool {
 	return true
 }
 
-var errHungUp = errors.New("the connection was closed as soon as it was there")
+var errHungUp = errors.New("the server closed the connection as soon as it was established")
 
 // changed applies a new state of a replica. The Set's mu must be held.
 func (p *policy) changed(r *Replica, s balancer.State) {
