@@ -11,7 +11,7 @@ import (
 //
 //	control: [10.0.0.1:7100, 10.0.0.2:7100]   # the supervisors' control services, or
 //	control: [dns:///counter.crashlab:7100]   # one at each address of a name
-//	group: counter                            # which replicas, where the supervisors have several groups
+//	group: counter                            # which replicas, if the supervisors have several groups
 //	replicas: {counter-0: 127.0.0.1:17101}    # where replicas are reached, if not where their supervisor says
 //	fault_port: 7102                          # where replicas serve fault.v1.Fault, if not at the port of the Counter
 //

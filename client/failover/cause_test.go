@@ -135,15 +135,15 @@ func TestDialErrorIsReported(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		c[1].crash()
-		told := map[string]error{}
+		reported := map[string]error{}
 		conn := c.connect(t, failover.Policy{OnReplica: func(e failover.ReplicaEvent) {
 			if e.State == failover.ReplicaDown || e.Err != nil {
-				told[e.Replica] = e.Err
+				reported[e.Replica] = e.Err
 			}
 		}})
 		call(t.Context(), conn)
-		if len(told) != 1 || !errors.Is(told["b:1"], syscall.ECONNREFUSED) {
-			t.Errorf("got events %v, want that b refused", told)
+		if len(reported) != 1 || !errors.Is(reported["b:1"], syscall.ECONNREFUSED) {
+			t.Errorf("got events %v, want that b refused", reported)
 		}
 		if r := conn.Statistics().Replicas; r[0].Err != nil || !errors.Is(r[1].Err, syscall.ECONNREFUSED) {
 			t.Errorf("got %+v, want that b refused", r)

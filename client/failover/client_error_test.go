@@ -46,11 +46,11 @@ func TestClientErrorsBlameNoReplica(t *testing.T) {
 		{"a request too large", large, []grpc.CallOption{grpc.MaxCallSendMsgSize(1000)}},
 		{"a reply too large", wrapperspb.String("echo"), []grpc.CallOption{grpc.MaxCallRecvMsgSize(100)}},
 		{"a request that cannot be encoded", wrapperspb.String("\xff"), nil},
-		{"a request that is no message", "text", nil},
+		{"a request that is not a message", "text", nil},
 		{"one that another codec cannot encode", func() {}, []grpc.CallOption{grpc.ForceCodec(jsonCodec{})}},
 		{"no such compressor", wrapperspb.String("x"), []grpc.CallOption{grpc.UseCompressor("none")}},
 		{"no such codec", wrapperspb.String("x"), []grpc.CallOption{grpc.CallContentSubtype("none")}},
-		{"credentials that cannot be had", wrapperspb.String("x"), []grpc.CallOption{grpc.PerRPCCredentials(brokenCredentials{errors.New("no token")})}},
+		{"credentials that fail", wrapperspb.String("x"), []grpc.CallOption{grpc.PerRPCCredentials(brokenCredentials{errors.New("no token")})}},
 		{"credentials that are unavailable", wrapperspb.String("x"), []grpc.CallOption{grpc.PerRPCCredentials(brokenCredentials{status.Error(codes.Unavailable, "no token")})}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -143,11 +143,11 @@ func TestPreviousAttemptsHeader(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c, works := newWork(t, 3)
 				var mu sync.Mutex
-				told := map[string]string{}
+				reported := map[string]string{}
 				for i, f := range []func(context.Context) error{tc.a, tc.b, nil} {
 					works[i].does(func(ctx context.Context) error {
 						mu.Lock()
-						told[c[i].addr] = previous(ctx)
+						reported[c[i].addr] = previous(ctx)
 						mu.Unlock()
 						if f == nil {
 							return nil
@@ -160,7 +160,7 @@ func TestPreviousAttemptsHeader(t *testing.T) {
 					t.Errorf("got %q, %v", path(attempts), err)
 				}
 				for i, want := range tc.want {
-					if got := told[c[i].addr]; got != want {
+					if got := reported[c[i].addr]; got != want {
 						t.Errorf("%s got %q, want %q", c[i].addr, got, want)
 					}
 				}

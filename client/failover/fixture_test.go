@@ -285,7 +285,7 @@ func hang(ctx context.Context) error {
 }
 
 func answer(c codes.Code) func(context.Context) error {
-	return func(context.Context) error { return status.Error(c, "as told") }
+	return func(context.Context) error { return status.Error(c, "as requested") }
 }
 
 const long = 10 * time.Minute // a deadline that no test should reach

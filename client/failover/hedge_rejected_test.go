@@ -14,7 +14,7 @@ import (
 // rejection is the error of the call, not the outcome of the hedge.
 func TestRejectionBesideAHedge(t *testing.T) {
 	for name, hedged := range map[string]func(context.Context) error{
-		"on its way": hang,
+		"in flight": hang,
 		"failed":     answer(codes.Unavailable),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func takes(d time.Duration, c codes.Code) func(context.Context) error {
 		defer t.Stop()
 		select {
 		case <-t.C:
-			return status.Error(c, "as told")
+			return status.Error(c, "as requested")
 		case <-ctx.Done():
 			return status.FromContextError(ctx.Err()).Err()
 		}
@@ -130,7 +130,7 @@ func TestCallerLeavesAHedgedCall(t *testing.T) {
 		a    func(context.Context) error
 		want string
 	}{
-		{"both are on their way", hang, "a:1 canceled sent, b:1 canceled sent"},
+		{"both are in flight", hang, "a:1 canceled sent, b:1 canceled sent"},
 		{"the first has failed", takes(60*ms, codes.Unavailable), "a:1 failed sent, b:1 canceled sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -183,8 +183,8 @@ func TestHedgeGoesToAReplicaThatCanTakeIt(t *testing.T) {
 		{"all are full", 2, full, failover.Policy{Hedge: hedge, MaxInFlight: 1}, "a:1 ok sent"},
 		{"b is down", 3, down, failover.Policy{Hedge: hedge}, "a:1 canceled sent, c:1 ok sent"},
 		{"all are down", 2, down, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
-		{"b is left out", 3, out, failover.Policy{Hedge: hedge, Ejection: all}, "a:1 canceled sent, c:1 ok sent"},
-		{"all are left out", 2, out, failover.Policy{Hedge: hedge, Ejection: all}, "a:1 ok sent"},
+		{"b is ejected", 3, out, failover.Policy{Hedge: hedge, Ejection: all}, "a:1 canceled sent, c:1 ok sent"},
+		{"all are ejected", 2, out, failover.Policy{Hedge: hedge, Ejection: all}, "a:1 ok sent"},
 		{"there is no other", 1, func(*testing.T, *failover.Client, cluster, []*work) {}, failover.Policy{Hedge: hedge}, "a:1 ok sent"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

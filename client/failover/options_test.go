@@ -59,10 +59,10 @@ func TestNewClientErrors(t *testing.T) {
 		{name: "negative rounds", policy: failover.Policy{Rounds: -1}, want: "Policy.Rounds -1: want 0 or more"},
 		{name: "negative pause", policy: failover.Policy{Pause: -1}, want: "Policy.Pause -1ns: want 0 or more"},
 		{name: "order", policy: failover.Policy{Order: 7}, want: "Policy.Order 7: want OrderFirst to OrderSticky"},
-		{name: "least timeout", policy: failover.Policy{Timeout: 1, MinTimeout: 2}, want: "Policy.MinTimeout 2ns: want at most the Timeout of 1ns"},
-		{name: "a method that the service has not", policy: failover.Policy{Idempotent: map[string]bool{"/grpc.health.v1.Health/Chek": true}},
+		{name: "MinTimeout", policy: failover.Policy{Timeout: 1, MinTimeout: 2}, want: "Policy.MinTimeout 2ns: want at most the Timeout of 1ns"},
+		{name: "a method that the service does not have", policy: failover.Policy{Idempotent: map[string]bool{"/grpc.health.v1.Health/Chek": true}},
 			want: `Policy.Idempotent has "/grpc.health.v1.Health/Chek": the methods of grpc.health.v1.Health are Check, List, Watch`},
-		{name: "a message in place of a service", policy: failover.Policy{Methods: map[string]failover.MethodPolicy{"/grpc.health.v1.HealthCheckRequest/": {}}},
+		{name: "a message instead of a service", policy: failover.Policy{Methods: map[string]failover.MethodPolicy{"/grpc.health.v1.HealthCheckRequest/": {}}},
 			want: `Policy.Methods has "/grpc.health.v1.HealthCheckRequest/": grpc.health.v1.HealthCheckRequest is not a service`},
 		{name: "a method's rounds", policy: failover.Policy{Methods: map[string]failover.MethodPolicy{"/": {Rounds: new(-1)}}},
 			want: `Policy.Methods["/"].Rounds -1: want 0 or more`},
@@ -88,7 +88,7 @@ func TestNewClientErrors(t *testing.T) {
 		{name: "shrinking pauses", policy: failover.Policy{PauseGrowth: failover.Growth{Factor: 0.5}}, want: "Policy.PauseGrowth.Factor 0.5: want 0, or 1 or more"},
 		{name: "longest pause", policy: failover.Policy{PauseGrowth: failover.Growth{Max: -1}}, want: "Policy.PauseGrowth.Max -1ns: want 0 or more"},
 		{name: "jitter", policy: failover.Policy{PauseGrowth: failover.Growth{Jitter: 1.1}}, want: "Policy.PauseGrowth.Jitter 1.1: want 0 to 1"},
-		{name: "config is no JSON", policy: failover.Policy{ServiceConfig: "{"}, want: "Policy.ServiceConfig: unexpected end"},
+		{name: "config is not JSON", policy: failover.Policy{ServiceConfig: "{"}, want: "Policy.ServiceConfig: unexpected end"},
 		{name: "config balances", policy: failover.Policy{ServiceConfig: `{"loadBalancingConfig":[{"pick_first":{}}]}`}, want: "has a loadBalancingConfig"},
 		{name: "config balances by name", policy: failover.Policy{ServiceConfig: `{"loadBalancingPolicy":"round_robin"}`}, want: "has a loadBalancingPolicy"},
 		{name: "config balances in lower case", policy: failover.Policy{ServiceConfig: `{"loadbalancingconfig":[]}`}, want: "has a loadbalancingconfig"},
@@ -233,10 +233,10 @@ func TestOnFinishIsCalledOnce(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				c := newCluster(t, 2)
 				c[0].handle, c[1].handle = answer(codes.Unavailable), answer(end)
-				var told []error
-				_, err := call(t.Context(), c.connect(t, failover.Policy{}), grpc.OnFinish(func(err error) { told = append(told, err) }))
-				if status.Code(err) != end || len(told) != 1 || told[0] != err {
-					t.Errorf("OnFinish got %v, want %v once", told, err)
+				var reported []error
+				_, err := call(t.Context(), c.connect(t, failover.Policy{}), grpc.OnFinish(func(err error) { reported = append(reported, err) }))
+				if status.Code(err) != end || len(reported) != 1 || reported[0] != err {
+					t.Errorf("OnFinish got %v, want %v once", reported, err)
 				}
 			})
 		})

@@ -98,8 +98,8 @@ type Policy struct {
 	// Protection.
 
 	// MaxInFlight is how many attempts may be in flight at one replica at a time. Under
-	// WhenDownAttempt a call skips a full replica, and fails with ResourceExhausted if all are
-	// full; under WhenDownWait it waits. Zero means no limit.
+	// WhenDownAttempt a call skips a full replica, and fails with ResourceExhausted if every
+	// replica left to try is full; under WhenDownWait it waits. Zero means no limit.
 	MaxInFlight int
 
 	// AdaptiveLimit learns how many attempts to allow in flight at one replica from how often an

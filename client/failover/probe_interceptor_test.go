@@ -65,7 +65,7 @@ func TestProbeThatCannotSucceed(t *testing.T) {
 		"panics":         func(context.Context) error { panic("no health checks here") },
 		"refuses":        func(context.Context) error { return status.Error(codes.PermissionDenied, "no health checks here") },
 		"waits":          func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
-		"waits for ever": func(ctx context.Context) error { time.Sleep(long); return ctx.Err() },
+		"waits forever": func(ctx context.Context) error { time.Sleep(long); return ctx.Err() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

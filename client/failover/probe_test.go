@@ -110,13 +110,13 @@ func TestProbesEndWithTheConnection(t *testing.T) {
 // events records what OnReplica receives.
 type events struct {
 	mu   sync.Mutex
-	told []string
+	reported []string
 }
 
 func (e *events) hook(ev failover.ReplicaEvent) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.told = append(e.told, fmt.Sprint(ev.Replica, " ", ev.State))
+	e.reported = append(e.reported, fmt.Sprint(ev.Replica, " ", ev.State))
 }
 
 // take returns the events of a replica since the last call of take.
@@ -125,12 +125,12 @@ func (e *events) take(addr string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var of []string
-	for _, s := range e.told {
+	for _, s := range e.reported {
 		if state, ok := strings.CutPrefix(s, addr+" "); ok {
 			of = append(of, state)
 		}
 	}
-	e.told = nil
+	e.reported = nil
 	return strings.Join(of, ", ")
 }
 
@@ -147,40 +147,40 @@ func TestEjectionEvents(t *testing.T) {
 		}
 		var e events
 		conn := c.connect(t, failover.Policy{OnReplica: e.hook})
-		told := func(when, want string) {
+		reported := func(when, want string) {
 			t.Helper()
 			if got := e.take("a:1"); got != want {
 				t.Errorf("%s: got events %q, want %q", when, got, want)
 			}
 		}
-		told("at first", "connecting, ready")
+		reported("at first", "connecting, ready")
 		ejectFirst(t, conn, works[0])
-		told("left out", "ejected")
+		reported("ejected", "ejected")
 		time.Sleep(time.Second)
-		told("its health is not fine", "")
+		reported("it is not serving", "")
 		sick.Store(false)
 		time.Sleep(time.Second)
-		told("its health is fine", "ready")
+		reported("it is serving", "ready")
 		wantPath(t, conn, "a:1 ok sent")
-		told("a call", "")
+		reported("a call", "")
 
 		sick.Store(true)
 		ejectFirst(t, conn, works[0])
-		told("left out again", "ejected")
+		reported("ejected again", "ejected")
 		c[0].restart()
 		time.Sleep(100 * time.Millisecond)
-		told("a new connection", "connecting, ready")
+		reported("a new connection", "connecting, ready")
 		works[0].does(answer(codes.Unavailable))
 		wantPath(t, conn, "a:1 failed sent, b:1 ok sent")
-		told("it fails again", "ejected")
+		reported("it fails again", "ejected")
 		c[0].crash()
 		for range 10 {
 			wantPath(t, conn, "b:1 ok sent")
 			time.Sleep(10 * time.Millisecond)
 		}
-		told("it is down", "connecting, down")
+		reported("it is down", "connecting, down")
 		conn.Close()
-		told("the connection is closed", "gone")
+		reported("the connection is closed", "gone")
 	})
 }
 

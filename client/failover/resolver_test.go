@@ -124,14 +124,14 @@ func TestTargetThatResolvesToNothing(t *testing.T) {
 				c := newCluster(t, 1)
 				m := manual.NewBuilderWithScheme("test")
 				m.InitialState(endpoints("a"))
-				var told error
-				m.UpdateStateCallback = func(err error) { told = err }
+				var reported error
+				m.UpdateStateCallback = func(err error) { reported = err }
 				conn := c.connectTo(t, "test:///x", 1, failover.Policy{}, grpc.WithResolvers(m))
 				synctest.Wait()
 				m.UpdateState(tc.state)
 				synctest.Wait()
-				if !errors.Is(told, balancer.ErrBadResolverState) {
-					t.Errorf("the resolver got %v, want %v", told, balancer.ErrBadResolverState)
+				if !errors.Is(reported, balancer.ErrBadResolverState) {
+					t.Errorf("the resolver got %v, want %v", reported, balancer.ErrBadResolverState)
 				}
 				if got := conn.GetState(); got != connectivity.TransientFailure {
 					t.Errorf("the connection is %v, want %v", got, connectivity.TransientFailure)

@@ -122,9 +122,9 @@ func TestStatisticsAddUp(t *testing.T) {
 	}
 	m := manual.NewBuilderWithScheme("test")
 	m.InitialState(endpoints("abcd"))
-	var told tally
+	var reported tally
 	var shared atomic.Pointer[failover.Client]
-	conn := c.connectTo(t, "test:///x", 4, told.policy(failover.Policy{
+	conn := c.connectTo(t, "test:///x", 4, reported.policy(failover.Policy{
 		Rounds: 2, Pause: ms, Order: failover.OrderRandom, MaxInFlight: 6,
 		Hedge: failover.Hedge{After: 2 * ms, Share: 0.5}, Budget: failover.Budget{Ratio: 0.5},
 		Ejection: failover.Ejection{After: 3, Probe: 10 * ms}, OnReplica: func(failover.ReplicaEvent) {
@@ -135,28 +135,28 @@ func TestStatisticsAddUp(t *testing.T) {
 	}), grpc.WithResolvers(m))
 	shared.Store(conn)
 	stop := neverFalls(t, conn)
-	for timeout := 20 * ms; !told.complete(); timeout *= 2 { // a slow machine needs more time for a success
+	for timeout := 20 * ms; !reported.complete(); timeout *= 2 { // a slow machine needs more time for a success
 		var callers sync.WaitGroup
 		for range 16 {
 			callers.Go(func() {
 				for range times(50) {
-					callAnyhow(t.Context(), conn, m, &told, timeout)
+					callAnyhow(t.Context(), conn, m, &reported, timeout)
 				}
 			})
 		}
 		callers.Wait()
 	}
 	stop()
-	told.check(t, conn)
+	reported.check(t, conn)
 }
 
 // callAnyhow makes a call, or a stream, of a random kind.
-func callAnyhow(ctx context.Context, conn *failover.Client, m *manual.Resolver, told *tally, timeout time.Duration) {
+func callAnyhow(ctx context.Context, conn *failover.Client, m *manual.Resolver, reported *tally, timeout time.Duration) {
 	views := []string{"abcd", "abc", "acd", "ad", "dcba", "a"}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	usual := failover.WithTimeout(timeout)
-	told.begins()
+	reported.begins()
 	switch rand.IntN(8) {
 	case 0:
 		time.AfterFunc(rand.N(10*ms), cancel)

@@ -71,11 +71,11 @@ func TestHooksOfAStream(t *testing.T) {
 		{name: "to its end", desc: download, a: says("a1", "a2")},
 		{name: "an error at last", desc: download, a: func(s grpc.ServerStream) error { say(s, "a1"); return fails(codes.NotFound)(s) }, finish: codes.NotFound},
 		{name: "rejected", desc: download, a: fails(codes.NotFound), call: codes.NotFound, finish: codes.NotFound},
-		{name: "the caller leaves", desc: download, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
+		{name: "canceled by the caller", desc: download, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
 		{name: "an upload", desc: upload, a: says("a1")},
 		{name: "an upload that is rejected", desc: upload, a: fails(codes.NotFound), call: codes.NotFound, finish: codes.NotFound},
 		{name: "a chat", desc: chat, a: says("a1")},
-		{name: "a chat that the caller leaves", desc: chat, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
+		{name: "a chat canceled by the caller", desc: chat, a: func(s grpc.ServerStream) error { say(s, "a1"); return hangs(s) }, leave: true, finish: codes.Canceled},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

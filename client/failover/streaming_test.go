@@ -78,7 +78,7 @@ func says(words ...string) func(grpc.ServerStream) error {
 
 // fails returns a handler that ends the stream with the code at once.
 func fails(c codes.Code) func(grpc.ServerStream) error {
-	return func(grpc.ServerStream) error { return status.Error(c, "as told") }
+	return func(grpc.ServerStream) error { return status.Error(c, "as requested") }
 }
 
 func hangs(stream grpc.ServerStream) error { return hang(stream.Context()) }

@@ -112,7 +112,7 @@ func TestTrialIsNotLostWithItsCall(t *testing.T) {
 				t.Errorf("got %q, %v, want no attempt", path(attempts), err)
 			}
 		}},
-		{"the caller leaves", func(t *testing.T, conn *failover.Client, _ cluster, a *work) {
+		{"canceled by the caller", func(t *testing.T, conn *failover.Client, _ cluster, a *work) {
 			ctx, cancel := context.WithCancel(t.Context())
 			a.does(func(ctx context.Context) error { cancel(); return hang(ctx) })
 			if attempts, _ := do(ctx, conn); path(attempts) != "a:1 canceled sent" {

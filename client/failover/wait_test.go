@@ -181,8 +181,8 @@ func TestMaxWait(t *testing.T) {
 				c := newCluster(t, 2)
 				c.crash()
 				tc.policy.WhenDown, tc.policy.Redial.Every = failover.WhenDownWait, time.Second
-				var told failover.Call
-				tc.policy.OnCall = func(_ context.Context, x failover.Call) { told = x }
+				var reported failover.Call
+				tc.policy.OnCall = func(_ context.Context, x failover.Call) { reported = x }
 				ctx := t.Context()
 				if tc.deadline > 0 {
 					var cancel context.CancelFunc
@@ -195,8 +195,8 @@ func TestMaxWait(t *testing.T) {
 				if p.took != tc.took || reason(p.err) != tc.reason || status.Code(p.err) != tc.code || len(p.attempts) != 0 {
 					t.Errorf("ended after %v: %v, want after %v, %v, and the reason %v", p.took, p.err, tc.took, tc.code, tc.reason)
 				}
-				if told.Waited != tc.took || told.Duration != tc.took {
-					t.Errorf("OnCall got %v, %v of it waiting, want %v", told.Duration, told.Waited, tc.took)
+				if reported.Waited != tc.took || reported.Duration != tc.took {
+					t.Errorf("OnCall got %v, %v of it waiting, want %v", reported.Duration, reported.Waited, tc.took)
 				}
 				if is := errors.Is(p.err, context.DeadlineExceeded); is != (tc.reason == failover.ReasonCallerEnded) {
 					t.Errorf("%v: caused by the caller's deadline is %v", p.err, is)

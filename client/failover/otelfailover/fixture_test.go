@@ -222,7 +222,7 @@ func check(ctx context.Context, conn *failover.Client, opts ...grpc.CallOption) 
 }
 
 func answer(c codes.Code) func(context.Context) error {
-	return func(context.Context) error { return status.Error(c, "as told") }
+	return func(context.Context) error { return status.Error(c, "as requested") }
 }
 
 // hang blocks a handler until its request's deadline.

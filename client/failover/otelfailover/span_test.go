@@ -69,7 +69,7 @@ func TestFailedCallIsAnError(t *testing.T) {
 	l.replicas[0].handle = answer(grpccodes.Canceled)
 	err := check(t.Context(), l.dial(failover.Policy{}))
 	span := l.ended()
-	if span.Status.Code != codes.Error || !strings.Contains(err.Error(), span.Status.Description) || !strings.Contains(span.Status.Description, "as told") {
+	if span.Status.Code != codes.Error || !strings.Contains(err.Error(), span.Status.Description) || !strings.Contains(span.Status.Description, "as requested") {
 		t.Errorf("got status %v of the error %v", span.Status, err)
 	}
 	set := attribute.NewSet(span.Attributes...)

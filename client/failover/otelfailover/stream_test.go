@@ -53,7 +53,7 @@ func outcome(status codes.Code, attributes []attribute.KeyValue) string {
 }
 
 func TestStreamIsOneSpanToItsEnd(t *testing.T) {
-	unavailable := status.Error(grpccodes.Unavailable, "as told")
+	unavailable := status.Error(grpccodes.Unavailable, "as requested")
 	for _, tc := range []struct {
 		name    string
 		a, b    func(grpc.ServerStream) error

@@ -111,9 +111,8 @@ func TestRandomIsEven(t *testing.T) {
 	}
 }
 
-// Of two at random the one with fewer attempts in flight, so the busiest is never taken. The share
-// of a replica that cannot be tried goes to all the others alike, at the first attempt and after a
-// failure.
+// The share of a replica that cannot be tried is spread evenly over the others, at the first
+// attempt and after a failure.
 func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
 	const all = 5
 	for _, tc := range []struct {
@@ -140,6 +139,7 @@ func TestRoundRobinSpreadsAMissingShare(t *testing.T) {
 	}
 }
 
+// OrderLeastInFlight picks the less loaded of two random replicas, so it never picks the busiest.
 func TestLeastInFlight(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	seen := map[int]bool{}
@@ -222,12 +222,12 @@ func TestCallThatWaits(t *testing.T) {
 		prepare func(cs []Candidate)
 		want    string
 	}{
-		{"all are well", func([]Candidate) {}, "abcabc"},
+		{"all are healthy", func([]Candidate) {}, "abcabc"},
 		{"one is down: it is worth a wait at last", func(cs []Candidate) { cs[1].Ready = false }, "acac~"},
 		{"one is full", func(cs []Candidate) { cs[0].Full = true }, "bcbc~"},
-		{"one is left out", func(cs []Candidate) { cs[0].Ejected = true }, "bcbcaa"},
-		{"one is left out, the others are full", func(cs []Candidate) { cs[0].Ejected, cs[1].Full, cs[2].Full = true, true, true }, "~"},
-		{"one is left out, the others are down", func(cs []Candidate) { cs[0].Ejected, cs[1].Ready, cs[2].Ready = true, false, false }, "aa~"},
+		{"one is ejected", func(cs []Candidate) { cs[0].Ejected = true }, "bcbcaa"},
+		{"one is ejected, the others are full", func(cs []Candidate) { cs[0].Ejected, cs[1].Full, cs[2].Full = true, true, true }, "~"},
+		{"one is ejected, the others are down", func(cs []Candidate) { cs[0].Ejected, cs[1].Ready, cs[2].Ready = true, false, false }, "aa~"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cs := replicasOf(3, "abc")

@@ -12,7 +12,7 @@ import (
 
 var soak = flag.Bool("soak", false, "simulate ten times as long, with a third of the noise")
 
-// share divides the length of the simulations.
+// share is the divisor of the length of simulations without -soak.
 var share = 1
 
 // length returns how many calls to simulate instead of n.

@@ -17,7 +17,7 @@ func TestHedge(t *testing.T) {
 	}{
 		{"another that is ready", func([]Candidate) {}, 1},
 		{"not one that is full", func(cs []Candidate) { cs[1].Full = true }, 3},
-		{"not one left out", func(cs []Candidate) { cs[1].Ejected = true }, 3},
+		{"not an ejected one", func(cs []Candidate) { cs[1].Ejected = true }, 3},
 		{"nor one that is down", func(cs []Candidate) { cs[1].Ready, cs[3].Ready = false, false }, -1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -394,5 +394,5 @@ func (r *Replica) StartTrial(number int, now time.Duration) (over bool) {
 	return r.Probed(number, FindingAlive, now, func() {})
 }
 
-// Interval returns the time until the next probe after one that took so long.
+// Interval returns the time from a probe that took so long to the next one.
 func (e Ejection) Interval(took time.Duration) time.Duration { return max(0, e.Probe-took) }

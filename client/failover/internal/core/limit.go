@@ -111,7 +111,7 @@ func (h *Hazard) expectedGap() float64 {
 		return 0
 	}
 	growth := 1 + float64(n)/(maxGaps*mean)
-	for range 4 { // to the 16th power, which is gaps
+	for range 4 { // to the 16th power, which is maxGaps
 		growth *= growth
 	}
 	const odds = priorOver / (1 - priorOver)

@@ -61,7 +61,7 @@ func TestGapsGrow(t *testing.T) {
 		wanted, lasting bool
 		most            time.Duration
 	}{
-		{"for a reason that lasts", true, true, 30 * time.Second},
+		{"for a lasting reason", true, true, 30 * time.Second},
 		{"while no call wants it", false, false, 2 * time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

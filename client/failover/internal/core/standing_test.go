@@ -21,8 +21,8 @@ func TestStanding(t *testing.T) {
 		{"and again three", 3, "ffsffF", true},
 		{"one is enough where the policy says so", 1, "F", true},
 		{"said once", 3, "ffFfff", true},
-		{"a success takes it back, and all is forgiven", 3, "ffFsff", false},
-		{"a probe takes it back", 3, "ffFp", false},
+		{"a success clears it", 3, "ffFsff", false},
+		{"a probe reinstates it", 3, "ffFp", false},
 		{"on trial: one failure is enough", 3, "ffFpF", true},
 		{"a success ends the trial", 3, "ffFpsff", false},
 	} {

@@ -26,7 +26,7 @@ type Attempt struct {
 
 	// Sent reports whether any byte of the request may have reached the wire, Answered whether any
 	// byte of a reply may have come back. They are valid when the attempt has ended: for a unary
-	// attempt when its invoker returns, for a stream see Ended.
+	// attempt when its invoker returns; for a stream, see Ended.
 	Sent, Answered bool
 
 	begun       bool

@@ -95,8 +95,8 @@ func TestOnReadyFollowsEveryChange(t *testing.T) {
 			change.make()
 			time.Sleep(100 * time.Millisecond) // for a few dials
 			synctest.Wait()
-			if told := last.Load(); told == nil || *told != seen(set) {
-				t.Errorf("%s: last call with %v, want %q", change.name, told, seen(set))
+			if reported := last.Load(); reported == nil || *reported != seen(set) {
+				t.Errorf("%s: last call with %v, want %q", change.name, reported, seen(set))
 			}
 			if got, want := set.Missing(), missing(set.View()); got != want {
 				t.Errorf("%s: %d replicas counted as missing, want %d", change.name, got, want)
