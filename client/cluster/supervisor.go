@@ -66,8 +66,8 @@ func (s *Supervisor) Authority() []grpc.DialOption {
 // loopback address means the host of the supervisor.
 func (s *Supervisor) reach(host string) string {
 	ip := net.ParseIP(host)
-	switch own := host == "" || host == "localhost" || ip.IsUnspecified() || ip.IsLoopback(); {
-	case !own:
+	switch local := host == "" || host == "localhost" || ip.IsUnspecified() || ip.IsLoopback(); {
+	case !local:
 		return host
 	case s.host == "" && (ip == nil || ip.IsUnspecified()):
 		return "127.0.0.1"

@@ -23,10 +23,10 @@ const (
 func (e estimate) bootstrapped(freedom float64) (low, high float64, method string, warnings []string) {
 	ts := e.studentized()
 	below, above := ts[int(tail*(resamples+1))-1], ts[int((1-tail)*(resamples+1))-1]
-	own := tQuantile(float64(e.n - 1))
-	bound := farthest * own
+	student := tQuantile(float64(e.n - 1))
+	bound := farthest * student
 	excess := below < -bound || above > bound
-	part := tQuantile(freedom) / own * e.err
+	part := tQuantile(freedom) / student * e.err
 	low, high = e.value-min(above, bound)*part, e.value-max(below, -bound)*part
 	if !excess {
 		return low, high, "bootstrap-t", nil

@@ -43,7 +43,7 @@ func (s Sample) RunsNeeded(half float64) int {
 // is in units of the wanted half width.
 func runsFor(deviation float64) int {
 	n := max(2, ceil(math.Pow(normal*deviation, 2)))
-	for n < mostRuns && tQuantile(float64(n-1))*deviation > math.Sqrt(float64(n)) {
+	for n < maxRuns && tQuantile(float64(n-1))*deviation > math.Sqrt(float64(n)) {
 		n++
 	}
 	return n
@@ -58,6 +58,6 @@ func (e estimate) callsFor(half float64) float64 {
 	return max(normal*normal*e.value*(1-e.value)/(half*half), math.Log(tail)/math.Log1p(-half))
 }
 
-const mostRuns = math.MaxInt32 // upper bound of RunsNeeded
+const maxRuns = math.MaxInt32 // upper bound of RunsNeeded
 
-func ceil(x float64) int { return int(math.Ceil(min(x, mostRuns))) }
+func ceil(x float64) int { return int(math.Ceil(min(x, maxRuns))) }

@@ -16,8 +16,8 @@ type Budget struct {
 }
 
 const (
-	token = 1000
-	most  = 1 << 60 // upper bound of all numbers, to prevent overflow
+	token   = 1000
+	largest = 1 << 60 // upper bound of all numbers, to prevent overflow
 )
 
 // NewBudget returns a full bucket that holds burst tokens. Each call adds ratio tokens and each
@@ -25,8 +25,8 @@ const (
 func NewBudget(ratio, perSecond float64, burst int) *Budget {
 	b := &Budget{
 		ratio:     int64(math.Round(ratio * token)),
-		perSecond: int64(min(math.Round(perSecond*token), most)),
-		burst:     min(int64(burst), most/token) * token,
+		perSecond: int64(min(math.Round(perSecond*token), largest)),
+		burst:     min(int64(burst), largest/token) * token,
 	}
 	b.tokens.Store(b.burst)
 	return b
