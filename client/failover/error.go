@@ -16,7 +16,7 @@ var ErrNoReplicas = errors.New("no replicas")
 
 // Error is the error of a call that failed. It lists every attempt.
 //
-// Its status is that of the last attempt, so status.Code and status.Details return what the replica
+// Its status is that of the last attempt, so status.Code and status.Convert return what the replica
 // sent. If the caller's context ended the call, the code is DeadlineExceeded or Canceled; if the
 // call was shed, ResourceExhausted. errors.Is finds ErrNoReplicas, the caller's context error (only
 // if that context ended the call), and the network error of the last attempt if it was refused. The
