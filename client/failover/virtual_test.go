@@ -14,8 +14,8 @@ import (
 	"example.com/crashlab/client/failover/virtual"
 )
 
-// modelled lists the illnesses that virtualWorld simulates.
-var modelled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams, illDrains}
+// modeled lists the illnesses that virtualWorld simulates.
+var modeled = []illness{illHangs, illStopped, illRefuses, illBlackHole, illHangsUp, illFails, illSlow, illRefusesStreams, illDrains}
 
 // randomScenario returns a random scenario. Its times are odd numbers, so that few events coincide
 // by chance.
@@ -26,7 +26,7 @@ func randomScenario(seed uint64) scenario {
 	s.Deadline += 501
 	for _, phases := range s.Replicas {
 		for i := range phases {
-			phases[i].ill = modelled[rnd.IntN(len(modelled))]
+			phases[i].ill = modeled[rnd.IntN(len(modeled))]
 		}
 	}
 	s.addCallers(rand.New(rand.NewPCG(seed, 5)))
