@@ -173,6 +173,10 @@ bench: ## what a failover call costs beside a bare one and beside other librarie
 	$(GO) test -run '^$$' -bench . -benchtime 20x ./deploy/integration
 	$(GO) test -run '^$$' -bench . ./supervisor/internal/output
 
+.PHONY: peers
+peers: ## failover beside retryPolicy, go-grpc-middleware and failsafe-go, on crashing clusters and healthy ones; 8 minutes on an idle machine
+	cd $(PEERS) && $(GO) run . -o $(CURDIR)/$(RESULTS)/peers.md
+
 .PHONY: compare
 compare: ## our supervisor beside supervisord, runit and s6 (Debian packages) and bare loops; 15 minutes on an idle machine
 	cd $(COMPARE) && $(GO) run . peers

@@ -1,9 +1,10 @@
-package peers
+package main
 
 import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,9 +37,9 @@ func BenchmarkCrash(b *testing.B) {
 	var noticed, succeeded []time.Duration
 	for b.Loop() {
 		loss, success := callThroughCrash(b, conn, first.addr)
-		crash := first.crashed(b)
+		crash := crashed(b, first)
 		noticed, succeeded = append(noticed, loss.Sub(crash)), append(succeeded, success.Sub(crash))
-		first = launch(b, first.addr, serving)
+		first = launchOne(b, first.addr, serving)
 		<-ready
 	}
 	b.ReportMetric(0, "ns/op") // not shown, as it has the relaunches in it
@@ -61,6 +62,24 @@ func callThroughCrash(b *testing.B, conn *grpc.ClientConn, addr string) (loss, s
 		b.Fatalf("got %v, %v, want an attempt that is lost, and then success", attempts, err)
 	}
 	return attempts[0].Start.Add(attempts[0].Duration), success
+}
+
+// crashed returns when the replica crashed, by its own clock, once its process has ended.
+func crashed(tb testing.TB, r *replica) time.Time {
+	tb.Helper()
+	line, err := r.line()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ns, err := strconv.ParseInt(line, 10, 64)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r.cmd.Wait() // that it exits with 1 is the error
+	if code := r.cmd.ProcessState.ExitCode(); code != 1 {
+		tb.Fatalf("the replica exited with %d, want 1", code)
+	}
+	return time.Unix(0, ns)
 }
 
 // quantile returns the nearest-rank quantile. It sorts the times.

@@ -1,4 +1,4 @@
-package peers
+package main
 
 import (
 	"net/netip"
@@ -25,7 +25,7 @@ func TestOneHealthyReplica(t *testing.T) {
 			_, healthy := launchAll(t, serving)
 			addrs := append(trouble.addrs(t), healthy...)
 			const calls = 1600
-			if failed := failures(ours.connect(t, addrs, 0), calls); failed > 0 {
+			if failed := failures(connect(t, atOnce(ours, 0), addrs), calls); failed > 0 {
 				t.Errorf("%d of %d calls failed, want none", failed, calls)
 			}
 		})
@@ -38,7 +38,7 @@ func BenchmarkOneHealthyReplica(b *testing.B) {
 		for _, c := range append([]client{ours}, others...) {
 			b.Run("others="+trouble.name+"/client="+c.name, func(b *testing.B) {
 				_, healthy := launchAll(b, serving)
-				conn := c.connect(b, append(trouble.addrs(b), healthy...), 0)
+				conn := connect(b, atOnce(c, 0), append(trouble.addrs(b), healthy...))
 				b.ResetTimer()
 				failed := failures(conn, b.N)
 				b.ReportMetric(100*float64(failed)/float64(b.N), "failed-%")
@@ -88,7 +88,7 @@ func failures(c *connection, calls int) int {
 	for range 16 {
 		wg.Go(func() {
 			for begun.Add(1) <= int64(calls) {
-				if c.call() != nil {
+				if c.check() != nil {
 					failed.Add(1)
 				}
 			}

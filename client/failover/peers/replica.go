@@ -1,4 +1,4 @@
-package peers
+package main
 
 import (
 	"bufio"
@@ -9,9 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,8 +20,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The test binary plays a replica when its first argument says so. The others are its address and
-// its mode.
+// This program plays a replica when its first argument says so. The others are its address and its
+// mode.
 const (
 	playReplica = "replica"
 
@@ -36,15 +34,16 @@ const (
 // crashHeader is the metadata of a request that makes the replica of that address crash.
 const crashHeader = "crash"
 
-func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == playReplica {
-		if err := serve(os.Args[2], os.Args[3]); err != nil {
-			fmt.Fprintln(os.Stderr, "replica:", err)
-			os.Exit(2)
-		}
-		return
+// playsReplica reports whether this process is a replica, once it has been one.
+func playsReplica(args []string) bool {
+	if len(args) != 4 || args[1] != playReplica {
+		return false
 	}
-	os.Exit(m.Run())
+	if err := serve(args[2], args[3]); err != nil {
+		fmt.Fprintln(os.Stderr, "replica:", err)
+		os.Exit(2)
+	}
+	return true
 }
 
 // serve is a replica: it prints its address once it listens, and lives as long as its standard
@@ -105,64 +104,40 @@ type replica struct {
 	out  *bufio.Reader
 }
 
-// launch starts a replica, and returns when it listens. It ends with the test at the latest.
-func launch(tb testing.TB, addr, mode string) *replica {
-	tb.Helper()
+// launch starts a replica, and returns when it listens. It ends with this process at the latest.
+func launch(addr, mode string) (*replica, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	r := &replica{cmd: exec.Command(exe, playReplica, addr, mode)}
 	r.cmd.Stderr = os.Stderr
 	_, err = r.cmd.StdinPipe() // closed when this process ends, however it does
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	out, err := r.cmd.StdoutPipe()
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	r.out = bufio.NewReader(out)
 	if err := r.cmd.Start(); err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
-	tb.Cleanup(r.kill)
-	r.addr = r.line(tb)
-	return r
-}
-
-// launchAll starts one replica for each mode, at any ports.
-func launchAll(tb testing.TB, modes ...string) (replicas []*replica, addrs []string) {
-	tb.Helper()
-	for _, m := range modes {
-		r := launch(tb, anyPort, m)
-		replicas, addrs = append(replicas, r), append(addrs, r.addr)
+	if r.addr, err = r.line(); err != nil {
+		r.kill()
+		return nil, err
 	}
-	return replicas, addrs
+	return r, nil
 }
 
 // line returns what the replica prints next.
-func (r *replica) line(tb testing.TB) string {
-	tb.Helper()
+func (r *replica) line() (string, error) {
 	s, err := r.out.ReadString('\n')
 	if err != nil {
-		tb.Fatalf("the replica has ended: %v", err)
+		return "", fmt.Errorf("the replica has ended: %w", err)
 	}
-	return strings.TrimSuffix(s, "\n")
-}
-
-// crashed returns when the replica crashed, by its own clock, once its process has ended.
-func (r *replica) crashed(tb testing.TB) time.Time {
-	tb.Helper()
-	ns, err := strconv.ParseInt(r.line(tb), 10, 64)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	r.cmd.Wait() // that it exits with 1 is the error
-	if code := r.cmd.ProcessState.ExitCode(); code != 1 {
-		tb.Fatalf("the replica exited with %d, want 1", code)
-	}
-	return time.Unix(0, ns)
+	return strings.TrimSuffix(s, "\n"), nil
 }
 
 // kill ends the replica's process, if that has not ended, and returns when it has.

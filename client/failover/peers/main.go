@@ -1,0 +1,172 @@
+// Command peers compares failover with what else carries gRPC calls through replicas: grpc-go's
+// pick_first, and over round_robin its own retryPolicy, go-grpc-middleware's retry, and
+// failsafe-go's. It is a module of its own so that failover depends on gRPC and protobuf alone.
+//
+//	cd client/failover/peers
+//	go run .                                        # as make peers: a table in Markdown, minutes
+//
+// Each client makes the same calls on clusters that crash and on healthy ones. A cluster is
+// processes, fresh for each trial: the supervisor and three replicas. Then what a call costs beside
+// a bare one is measured as by BenchmarkCall, below. The results say how each client is set.
+//
+// # Benchmarks
+//
+// All clients call grpc.health.v1.Health/Check over TCP on loopback, at the same three replicas,
+// which are processes of their own. A call has three attempts at most, with no pause between them.
+// The clients called bare have nothing of this: a connection to the first replica.
+//
+//	go test -run '^$' -bench 'Call|Throughput' -count 10 | tee peers.txt    # 10 minutes
+//	benchstat -col /client peers.txt
+//
+// BenchmarkCall is the time of a whole call, one at a time; BenchmarkThroughput is a call's share
+// of the time when 64 goroutines call at once. With a deadline, each attempt has it; bare,
+// round-robin and retryPolicy know no attempts, so there the call has it.
+//
+// A shared machine is never as fast as it was a second ago. So the clients take turns of a few
+// milliseconds, in random order, and x-bare is the figure to look at: the median, over the turns,
+// of a client's time as a multiple of bare's in the same turn. A second bare connection,
+// bare-again, shows how fine the measure is: it should have 1. round-robin is what calling three
+// processes in turn, rather than one, costs the others before they add anything. N is how many
+// calls were made for a line, whatever -benchtime says, and each -count has connections of its own.
+//
+//	go test -run '^$' -bench Crash -benchtime 1000x    # a minute
+//
+// BenchmarkCrash is the way from a crash to success: a replica exits with a call in flight, and the
+// time runs from just before the exit, which the replica reports, to the call's success at another
+// replica. The figures called noticed are of the part until the first attempt has ended, as its
+// connection broke: that is up to the operating system and gRPC.
+//
+//	go test -run '^$' -bench OneHealthyReplica -benchtime 20000x    # a minute
+//
+// BenchmarkOneHealthyReplica is the share of the calls that fail although one replica of three is
+// healthy, where the two others are gone, and where they answer every call with Unavailable.
+// TestOneHealthyReplica holds failover to none.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	trials, calls, callers, parallel, runs int
+	seed                                   uint64
+	output                                 string
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("peers", flag.ExitOnError)
+	flags.IntVar(&o.trials, "trials", 20, "trials of each client on each kind of cluster")
+	flags.IntVar(&o.calls, "calls", 100, "calls of a trial")
+	flags.IntVar(&o.callers, "callers", 5, "calls at a time in a trial")
+	flags.IntVar(&o.parallel, "parallel", 4, "trials at a time")
+	flags.IntVar(&o.runs, "runs", 10, "runs of the measurement of the overhead")
+	flags.Uint64Var(&o.seed, "seed", 1, "of the first trial's crashes; the next trial has the next")
+	flags.StringVar(&o.output, "o", "", "`file` for the results (default stdout)")
+	flags.Parse(args) // exits where it cannot
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"trials", o.trials}, {"calls", o.calls}, {"callers", o.callers}, {"parallel", o.parallel}, {"runs", o.runs}} {
+		if f.value < 1 {
+			return o, fmt.Errorf("-%s %d: want 1 or more", f.name, f.value)
+		}
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("argument %q: want flags only", flags.Arg(0))
+	}
+	return o, nil
+}
+
+func main() {
+	if playsReplica(os.Args) {
+		return
+	}
+	o, err := parseOptions(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := run(ctx, o, os.Stderr); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		if ctx.Err() != nil {
+			os.Exit(130)
+		}
+		os.Exit(1)
+	}
+}
+
+// run measures everything and writes the results.
+func run(ctx context.Context, o options, progress io.Writer) error {
+	began := time.Now()
+	dir, err := os.MkdirTemp("", "peers-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	c := comparison{
+		clients: compared, trials: o.trials, calls: o.calls, callers: o.callers, parallel: o.parallel, seed: o.seed,
+		onTrial: func(done, all int) {
+			if 10*done/all > 10*(done-1)/all {
+				fmt.Fprintf(progress, "%d of %d trials, %v\n", done, all, time.Since(began).Round(time.Second))
+			}
+		},
+	}
+	if c.programs, err = buildPrograms(ctx, dir); err != nil {
+		return err
+	}
+	cost, err := measureOverhead(ctx, o.runs)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "overhead, %v\n", time.Since(began).Round(time.Second))
+	results, err := c.run(ctx)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	o.print(&text, began, results, cost)
+	if o.output == "" {
+		_, err = os.Stdout.Write(text.Bytes())
+		return err
+	}
+	return os.WriteFile(o.output, text.Bytes(), 0o644)
+}
+
+// measureOverhead measures what the compared clients cost beside a bare connection.
+func measureOverhead(ctx context.Context, runs int) (overhead, error) {
+	var addrs []string
+	for range replicas {
+		r, err := launch(anyPort, serving)
+		if err != nil {
+			return overhead{}, err
+		}
+		defer r.kill()
+		addrs = append(addrs, r.addr)
+	}
+	b := bare
+	b.settings.deadline = callDeadline
+	o := overhead{clients: append([]client{b}, compared...)}
+	r := rotation{clients: o.clients, workers: 1, calls: 10, turns: 500}
+	for range runs {
+		costs, err := r.run(addrs)
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return o, err
+		}
+		o.runs = append(o.runs, costs)
+	}
+	return o, nil
+}
