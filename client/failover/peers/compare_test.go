@@ -93,13 +93,14 @@ func TestTablesSayWhatIsBetter(t *testing.T) {
 	printTrials(&out, clusterKinds[0], clients, results)
 	for _, want := range []string{
 		"| client | success | p50 | p99 | attempts per call |\n| --- | ---: | ---: | ---: | ---: |\n| first | 96.5% [",
-		"Beside first:",
+		"The difference from first:",
 		"| second | -50.0 points [",
 		"] worse | +0.0 ms [",
 		"] inconclusive | -810 ms [",
 		"] **better** | +1.00 [",
 		"| never | 0.0% ",
-		" | – | – | ",
+		" | –  | –  | ",
+		"Better than first: second (p99).",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())

@@ -28,24 +28,24 @@ var compared = []client{
 	{
 		name: "retryPolicy", dial: dialRetryPolicy,
 		settings: settings{attempts: guide.attempts, pause: guide.pause, deadline: callDeadline},
-		about:    "`round_robin` and `retryPolicy` in the service config, with the figures of gRPC's guide; a retryPolicy has no timeout for an attempt.",
+		about:    "`round_robin` and `retryPolicy` in the service config. A retryPolicy has no timeout for attempts.",
 	},
 	{
 		name: "retryPolicy, wait_for_ready", dial: dialRetryPolicy,
 		settings: settings{attempts: guide.attempts, pause: guide.pause, deadline: callDeadline, waitForReady: true},
-		about:    "The same with `waitForReady`, as gRPC's Go example of retries has it.",
+		about:    "The same with `waitForReady`, as in gRPC's example of retries for Go.",
 	},
 	{
 		name: "go-grpc-middleware", dial: dialMiddleware,
 		settings: guide,
 		about: "`round_robin`; `retry.WithMax(4)`, `WithBackoff(BackoffExponentialWithJitterBounded(100ms, 0.2, 1s))`, " +
-			"`WithPerRetryTimeout(1s)`, its default codes.",
+			"`WithPerRetryTimeout(1s)`, and its default codes. The example in its README has 3 attempts, 50 ms apart.",
 	},
 	{
 		name: "failsafe-go", dial: dialFailsafe,
 		settings: guide,
 		about: "`round_robin`; `failsafegrpc.NewRetryPolicyBuilder` with `WithMaxAttempts(4)`, `WithBackoff(100ms, 1s)`, `WithJitterFactor(0.2)`, " +
-			"around a `timeout` of 1 s, which is retried too.",
+			"around a `timeout` of 1 s, which is retried too. The example in its documentation has pauses from 1 s to 30 s.",
 	},
 	{
 		name: "go-grpc-middleware, until the deadline", dial: dialMiddleware,
@@ -53,7 +53,7 @@ var compared = []client{
 			attempts: 1000, pause: guide.pause, timeout: guide.timeout, deadline: callDeadline,
 			waitForReady: true, redial: 25 * time.Millisecond,
 		},
-		about: "The same with as many attempts as the deadline allows, `waitForReady`, and `grpc.WithConnectParams` " +
-			"that dial a replica every 25 ms while it is down, as failover does: all that helps, beyond what its documentation says.",
+		about: "The same with as many attempts as the deadline allows, `waitForReady`, and `grpc.WithConnectParams` so that a replica " +
+			"that is down is dialed every 25 ms, as failover does. Its documentation does not go so far.",
 	},
 }

@@ -1,46 +1,47 @@
-// Command peers compares failover with what else carries gRPC calls through replicas: grpc-go's
-// pick_first, and over round_robin its own retryPolicy, go-grpc-middleware's retry, and
-// failsafe-go's. It is a module of its own so that failover depends on gRPC and protobuf alone.
+// Command peers compares failover with other ways to call replicated gRPC servers: grpc-go's
+// pick_first and, over round_robin, its retryPolicy, the retry interceptor of go-grpc-middleware,
+// and failsafe-go. It is a module of its own so that failover depends on gRPC and protobuf alone.
 //
 //	cd client/failover/peers
-//	go run .                                        # as make peers: a table in Markdown, minutes
+//	go run . -trials 3    # tables in Markdown, in two minutes; make peers takes longer
 //
-// Each client makes the same calls on clusters that crash and on healthy ones. A cluster is
-// processes, fresh for each trial: the supervisor and three replicas. Then what a call costs beside
-// a bare one is measured as by BenchmarkCall, below. The results say how each client is set.
+// Each client makes the same calls on crashing clusters and on healthy ones. A cluster consists of
+// processes, the supervisor and three replicas, and is fresh for each trial. The cost of a call
+// beside a bare one is measured as by BenchmarkCall. The output describes the settings of each
+// client.
 //
 // # Benchmarks
 //
-// All clients call grpc.health.v1.Health/Check over TCP on loopback, at the same three replicas,
-// which are processes of their own. A call has three attempts at most, with no pause between them.
-// The clients called bare have nothing of this: a connection to the first replica.
+// In the benchmarks, all clients call grpc.health.v1.Health/Check over TCP on loopback, at the same
+// three replicas, each a process. A call has three attempts at most, with no pause between them.
+// The clients called bare have none of this, only a connection to the first replica.
 //
 //	go test -run '^$' -bench 'Call|Throughput' -count 10 | tee peers.txt    # 10 minutes
 //	benchstat -col /client peers.txt
 //
-// BenchmarkCall is the time of a whole call, one at a time; BenchmarkThroughput is a call's share
-// of the time when 64 goroutines call at once. With a deadline, each attempt has it; bare,
-// round-robin and retryPolicy know no attempts, so there the call has it.
+// BenchmarkCall measures the time of a whole call, one at a time; BenchmarkThroughput a call's
+// share of the time when 64 goroutines call at once. With a deadline, each attempt has it; bare,
+// round-robin and retryPolicy have no deadline for attempts, so there the call has it.
 //
-// A shared machine is never as fast as it was a second ago. So the clients take turns of a few
-// milliseconds, in random order, and x-bare is the figure to look at: the median, over the turns,
-// of a client's time as a multiple of bare's in the same turn. A second bare connection,
-// bare-again, shows how fine the measure is: it should have 1. round-robin is what calling three
-// processes in turn, rather than one, costs the others before they add anything. N is how many
-// calls were made for a line, whatever -benchtime says, and each -count has connections of its own.
+// The speed of a shared machine changes from one second to the next. So the clients take turns of a
+// few milliseconds, in random order, and x-bare is the figure to look at: the median, over the
+// turns, of a client's time as a multiple of bare's in the same turn. A second bare connection,
+// bare-again, shows the resolution: it should have 1. round-robin shows what it costs to call three
+// processes in turn rather than one. N is how many calls were made for a line, whatever -benchtime
+// says, and each -count has its own connections.
 //
 //	go test -run '^$' -bench Crash -benchtime 1000x    # a minute
 //
-// BenchmarkCrash is the way from a crash to success: a replica exits with a call in flight, and the
-// time runs from just before the exit, which the replica reports, to the call's success at another
-// replica. The figures called noticed are of the part until the first attempt has ended, as its
-// connection broke: that is up to the operating system and gRPC.
+// BenchmarkCrash measures the time from a crash to success: a replica exits with a call in flight,
+// and the time runs from just before the exit, which the replica reports, to the call's success at
+// another replica. The figures called noticed end when the first attempt does, because its
+// connection broke: that part depends on the operating system and gRPC.
 //
 //	go test -run '^$' -bench OneHealthyReplica -benchtime 20000x    # a minute
 //
-// BenchmarkOneHealthyReplica is the share of the calls that fail although one replica of three is
-// healthy, where the two others are gone, and where they answer every call with Unavailable.
-// TestOneHealthyReplica holds failover to none.
+// BenchmarkOneHealthyReplica measures the share of calls that fail although one replica of three is
+// healthy, where the other two are gone, and where they answer every call with Unavailable.
+// TestOneHealthyReplica checks that with failover none do.
 package main
 
 import (

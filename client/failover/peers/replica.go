@@ -34,7 +34,7 @@ const (
 // crashHeader is the metadata of a request that makes the replica of that address crash.
 const crashHeader = "crash"
 
-// playsReplica reports whether this process is a replica, once it has been one.
+// playsReplica plays a replica to its end if the arguments say so, and reports whether it did.
 func playsReplica(args []string) bool {
 	if len(args) != 4 || args[1] != playReplica {
 		return false
