@@ -89,6 +89,9 @@ func (t *table) estimate(f figure, s stats.Sample) string {
 	if i.N == 0 {
 		return "–"
 	}
+	if without := len(s.Runs) - i.N; without > 0 {
+		i.Warnings = append(i.Warnings, fmt.Sprintf("trials without a success left out: %d", without))
+	}
 	u := f.unit(i.Estimate)
 	return fmt.Sprintf("%.*f%s", u.decimals, u.scale*i.Estimate, u.suffix) + t.interval(i, u)
 }
