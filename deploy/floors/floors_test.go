@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"client/report", "supervisor/clusterfile"},
 	{"supervisor/control", "client/experiment"},
 	{"services/counter", "services/fault", "client/workload", "client/failover/otelfailover", "client/cluster"},
-	{"supervisor/transport"},
+	{"supervisor/transport", "supervisor/commandline"},
 	{"gen", "supervisor", "supervisor/inputfile", "supervisor/parse", "supervisor/version", "client/failover", "client/stats", "client/look", "client/browsertest"},
 }
 
@@ -45,6 +45,7 @@ var allowedDependencies = map[string][]string{
 	"supervisor/spec":             {"golang.org/x/sys", module + "supervisor/restart"},
 	"supervisor/status":           {"golang.org/x/sys", module + "supervisor/restart"},
 	"supervisor/version":          nil,
+	"supervisor/commandline":      {"github.com/alecthomas/kong", module + "supervisor/parse", module + "supervisor/version"},
 	"supervisor/transport":        slices.Concat(grpc, []string{module + "supervisor/inputfile", "github.com/goccy/go-yaml"}),
 	"supervisor/transport/issuer": nil,
 	"client/failover":             grpc,

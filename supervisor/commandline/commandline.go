@@ -1,0 +1,88 @@
+// Package commandline parses the command lines of the programs. It gives them one form: help pages
+// of 80 columns with grouped flags and a table of exit codes, and errors of one line that name the
+// help page to read.
+//
+// A command line is a struct with the tags of package kong. Flags with a group tag are listed under
+// that title. The method Help of a command returns what its page shows above the flags: its
+// examples, indented as in a Go doc comment.
+package commandline
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"example.com/crashlab/supervisor/version"
+)
+
+// columns is the width of the help pages; they are narrower on a narrower terminal.
+const columns = 80
+
+// Program is what a program says about itself. All fields are required.
+type Program struct {
+	Name        string
+	Description string     // one sentence
+	ExitCodes   []ExitCode // shown on every help page
+}
+
+// ExitCode is a row of the table of exit codes.
+type ExitCode struct {
+	Code    int
+	Meaning string
+}
+
+// Parse parses the arguments into cli, a pointer to a struct. For --help, and for --version with a
+// [kong.VersionFlag], it writes to stdout and ends the process. A command line that is not allowed
+// is a [*Misuse].
+func (p Program) Parse(cli any, args []string, stdout, stderr io.Writer, options ...kong.Option) (*kong.Context, error) {
+	parser, err := kong.New(cli, append(options,
+		kong.Name(p.Name), kong.Description(p.Description), kong.Writers(stdout, stderr), kong.Help(p.help),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: columns}),
+		kong.WithHyphenPrefixedParameters(true), // "--rounds -1" is a bad number, not a missing value
+		kong.Vars{"version": version.Of(p.Name)})...)
+	if err != nil {
+		return nil, err
+	}
+	parser.Model.HelpFlag.Help = "Show this help and exit."
+	addColons(parser.Model.Node)
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return nil, misuse(err)
+	}
+	return parsed, nil
+}
+
+// addColons makes titles of the groups' keys.
+func addColons(n *kong.Node) {
+	for _, f := range n.Flags {
+		if f.Group != nil {
+			f.Group.Title = f.Group.Key + ":"
+		}
+	}
+	for _, child := range n.Children {
+		addColons(child)
+	}
+}
+
+// help prints the page of the selected command, or of the default command if none is selected.
+func (p Program) help(options kong.HelpOptions, ctx *kong.Context) error {
+	if ctx.Selected() == nil && ctx.Model.DefaultCmd != nil {
+		of, err := kong.Trace(ctx.Kong, []string{ctx.Model.DefaultCmd.Name})
+		if err != nil {
+			return err
+		}
+		ctx = of
+		ctx.Selected().Name = "[" + ctx.Selected().Name + "]"
+	}
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
+		return err
+	}
+	fmt.Fprint(ctx.Stdout, "\nExit codes:\n")
+	for _, c := range p.ExitCodes {
+		if _, err := fmt.Fprintf(ctx.Stdout, "  %-5d%s\n", c.Code, c.Meaning); err != nil {
+			return err
+		}
+	}
+	return nil
+}
