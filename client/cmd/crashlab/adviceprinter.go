@@ -17,9 +17,9 @@ import (
 // advice is an answer to print.
 type advice struct {
 	question advise.Question
-	source   string // where the question's values come from, in lines; empty: from flags
+	source   string // where the values of the question come from, in lines; empty: flags
 	answer   *advise.Answer
-	// serviceTime is the service time as it was asked for; empty: as it is in the question.
+	// serviceTime is the service time as the user spelled it; empty: spell that of the question.
 	serviceTime string
 }
 
@@ -51,7 +51,7 @@ func (a advice) goal() string {
 	return strings.Join(goals, ", ")
 }
 
-// levels are the factors in question that a design must name.
+// levels returns those of the factors that a design must name.
 func (a advice) levels(factors ...string) []design.Level {
 	var levels []design.Level
 	defaults := design.Defaults()
@@ -81,14 +81,14 @@ func (a advice) factors(factors ...string) []string {
 	return words
 }
 
-// advised writes the advice.
+// advised writes the advice and its prediction.
 func (a advice) advised(b *strings.Builder) {
 	best := a.answer.Best
 	fmt.Fprintf(b, "ADVICE   %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))
 	a.metrics(b, "predicted", best.Metrics)
 	fmt.Fprintf(b, "\n%s\nPredicted by simulation of %s, %s in all.\n\n", a.binding(), plural(best.Trials, "trial"), plural(best.Calls, "call"))
 	if !best.Safe {
-		b.WriteString("That is narrow: what a simulation leaves out may make it miss the goal.\n\n")
+		b.WriteString("The margin is small: effects that the simulation leaves out may make it miss\nthe goal.\n\n")
 	}
 	if why := a.question.NoRestart(); why != "" {
 		fmt.Fprintf(b, "But there is %s.\n\n", why)
@@ -104,7 +104,7 @@ func (a advice) advised(b *strings.Builder) {
 	}
 }
 
-// short is a candidate in a line.
+// short returns the metrics of a candidate in one line.
 func (a advice) short(c advise.Candidate) string {
 	var parts []string
 	for _, m := range []design.Metric{design.Success, design.P99, design.Attempts} {
@@ -115,7 +115,7 @@ func (a advice) short(c advise.Candidate) string {
 	return strings.Join(parts, ", ") + " per call"
 }
 
-// binding says which constraint binds, and what is used of all.
+// binding returns the constraint that binds, and how much of each constraint is used.
 func (a advice) binding() string {
 	var uses []string
 	for _, u := range a.answer.Uses {
@@ -124,7 +124,7 @@ func (a advice) binding() string {
 	return fmt.Sprintf("The %s binds. Used: %s.", a.answer.Uses[0].What, strings.Join(uses, ", "))
 }
 
-// impossible says why there is no advice, and what would help.
+// impossible writes why no policy meets the goal, and which changes would help.
 func (a advice) impossible(b *strings.Builder) {
 	fmt.Fprintf(b, "IMPOSSIBLE: no policy meets the goal.\n")
 	for _, r := range a.answer.Reasons {
@@ -150,7 +150,7 @@ func (a advice) impossible(b *strings.Builder) {
 	w.Flush()
 }
 
-// metrics writes what is known of a policy, beside the goal.
+// metrics writes the metrics of a policy beside the goal.
 func (a advice) metrics(b *strings.Builder, what string, metrics map[design.Metric]stats.Interval) {
 	goals := map[design.Metric]string{}
 	for _, c := range a.question.Goal.Claims() {
@@ -186,7 +186,7 @@ func spellMetric(m design.Metric, v float64) string {
 	return rounded(time.Duration(v * float64(time.Second))).String()
 }
 
-// words are the factors of a policy that are not as by default.
+// words returns the factors of a policy that differ from their defaults.
 func words(s design.Settings) []string {
 	var words []string
 	for _, l := range advise.Policy(s) {
@@ -195,7 +195,7 @@ func words(s design.Settings) []string {
 	return words
 }
 
-// flags are those of load.
+// flags returns the settings as flags of load.
 func flags(s design.Settings) []string {
 	flags := []string{fmt.Sprintf("--concurrency %d", s.Concurrency)}
 	if s.Rate > 0 {
@@ -211,7 +211,7 @@ func flags(s design.Settings) []string {
 	return flags
 }
 
-// yaml is the advice as a design file.
+// yaml returns the advice as a design file.
 func (a advice) yaml(s design.Settings) string {
 	var b strings.Builder
 	b.WriteString("factors:\n")
@@ -226,7 +226,7 @@ func (a advice) yaml(s design.Settings) string {
 	return b.String()
 }
 
-// literal is the policy as Go writes it.
+// literal returns the policy as a Go literal.
 func literal(s design.Settings) string {
 	p := s.Policy()
 	fields := [][2]string{{"Timeout", goDuration(p.Timeout)}, {"Rounds", fmt.Sprint(p.Rounds)}, {"Pause", goDuration(p.Pause)}}
@@ -257,7 +257,7 @@ func literal(s design.Settings) string {
 	return b.String()
 }
 
-// camel is a name with hyphens as Go's constants have it.
+// camel returns a name with hyphens in camel case.
 func camel(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, "-") {
@@ -266,7 +266,7 @@ func camel(name string) string {
 	return b.String()
 }
 
-// goDuration is a duration as Go writes it.
+// goDuration returns a duration as a Go expression.
 func goDuration(d time.Duration) string {
 	if d == 0 {
 		return "0"
@@ -285,7 +285,7 @@ func goDuration(d time.Duration) string {
 	return fmt.Sprintf("%d * time.Nanosecond", d)
 }
 
-// wrap joins words into lines that fit, with their indentation, on 80 columns.
+// wrap joins words into lines that fit on 80 columns with their indentation.
 func wrap(words []string, between, newline string) string {
 	const most = 68
 	var b strings.Builder

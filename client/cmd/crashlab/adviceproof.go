@@ -16,24 +16,29 @@ import (
 )
 
 type validateAdviceCmd struct {
-	modelFlag
-	Seed      count  `default:"1" placeholder:"N" help:"The seed that makes the scenarios. (default: ${default})"`
-	Scenarios count  `default:"20" placeholder:"N" help:"How many there are. (default: ${default})"`
-	Repeats   count  `default:"10" placeholder:"N" help:"How many trials each policy has. (default: ${default})"`
-	Parallel  count  `default:"10" placeholder:"N" help:"How many trials run at a time. (default: ${default})"`
-	Runs      string `default:"runs" placeholder:"FOLDER" help:"Where the run gets a folder of its own. (default: ${default})"`
-	Output    string `short:"o" default:"-" placeholder:"FILE" help:"Where to write the table, as Markdown; - is stdout. (default: -)"`
-	Counterd  string `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
-	Quiet     bool   `short:"q" help:"No progress."`
+	Seed      count `group:"Scenarios" default:"1" placeholder:"N" help:"Seed of the scenarios. (default: ${default})"`
+	Scenarios count `group:"Scenarios" default:"20" placeholder:"N" help:"Number of scenarios. (default: ${default})"`
+	modelFlag `group:"Scenarios"`
+	Repeats   count  `group:"Trials" default:"10" placeholder:"N" help:"Trials of each policy. (default: ${default})"`
+	Parallel  count  `group:"Trials" default:"10" placeholder:"N" help:"Trials that run at a time. (default: ${default})"`
+	Counterd  string `group:"Trials" placeholder:"PROGRAM" help:"Program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	Runs      string `group:"Output" default:"runs" placeholder:"FOLDER" help:"Where to create the folder of the run. (default: ${default})"`
+	Output    string `group:"Output" short:"o" default:"-" placeholder:"FILE" help:"Where to write the table, as Markdown; - for stdout. (default: -)"`
+	Quiet     bool   `group:"Output" short:"q" help:"Show no progress."`
 }
 
-// Help is what kong shows below the flags.
+// Help shows examples.
 func (validateAdviceCmd) Help() string {
-	return `Makes random scenarios, each a cluster, a load and a goal, asks for advice on each, and runs what is advised on processes. ` +
-		`It exits with 99 when less than 95% of the answers are right.`
+	return `Draws random scenarios, each with a cluster, a load and a goal, searches advice for each, and runs the advised policies on real ` +
+		`clusters. The check fails if less than 95% of the answers are right.
+
+Examples:
+
+    crashlab validate-advice --scenarios 3 --repeats 3
+    crashlab validate-advice --seed 2 -o advice.md`
 }
 
-// Run asks for advice on each scenario, and runs all that was advised as one experiment.
+// Run searches advice for each scenario, and runs all advised policies as one experiment.
 func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 	model, err := v.modelFlag.load()
 	if err != nil {
@@ -63,15 +68,16 @@ func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 	return v.report(out, all, summary)
 }
 
-// recommended is what the row of the recommended policy is named behind the number of its scenario.
-const recommended = ", recommended"
+// recommendedSuffix follows the number of the scenario in the name of a row with the recommended
+// policy.
+const recommendedSuffix = ", recommended"
 
-// design has a row for each scenario: the policy that is advised. Where none is, the row has the
-// one that came the closest, and another one has the recommended policy.
+// design returns a design with a row for the advised policy of each scenario. If there is none, the
+// scenario has a row for the policy that came closest, and one for the recommended policy.
 func (v *validateAdviceCmd) design(all []advice) *design.Design {
 	d := &design.Design{
-		Name: "advice", Question: "Does advice hold, and is impossible what it says to be?",
-		Seed: uint64(v.Seed) + 1, Repeats: int(v.Repeats), Parallel: int(v.Parallel), // not the luck that the search has seen
+		Name: "advice", Question: "Does advice hold, and are goals impossible that it calls so?",
+		Seed: uint64(v.Seed) + 1, Repeats: int(v.Repeats), Parallel: int(v.Parallel), // another seed than the search used
 	}
 	row := func(name string, s design.Settings, goal advise.Goal) {
 		d.Cells = append(d.Cells, design.Cell{Row: name, Settings: s})
@@ -84,13 +90,13 @@ func (v *validateAdviceCmd) design(all []advice) *design.Design {
 		name := strconv.Itoa(i + 1)
 		row(name, a.answer.Best.Settings, a.question.Goal)
 		if !a.answer.Possible {
-			row(name+recommended, a.question.Recommended(), a.question.Goal)
+			row(name+recommendedSuffix, a.question.Recommended(), a.question.Goal)
 		}
 	}
 	return d
 }
 
-// report writes the table. The error says whether too few of the answers are right.
+// report writes the table. It returns an error if too few of the answers are right.
 func (v *validateAdviceCmd) report(out output, all []advice, s experiment.Summary) error {
 	var rows strings.Builder
 	cells := proven(s)
@@ -133,7 +139,7 @@ func (v *validateAdviceCmd) report(out output, all []advice, s experiment.Summar
 	return nil
 }
 
-// proofPage is what is committed as deploy/experiments/results/advice.md.
+// proofPage is the format of deploy/experiments/results/advice.md.
 const proofPage = `%d random scenarios, made from the seed %d. ` + "`crashlab advise`" + ` was asked about each, and what it advised ran on processes, %d trials of each policy,
 with other luck than the search had seen. Where it says that no policy meets the goal, the one that came the closest ran, and the
 library's recommended one. The goal is met if the estimates over all trials meet it: where an interval spans the goal, other
@@ -147,15 +153,15 @@ meets it.
 met by %d of the %d advised policies.
 `
 
-// proof is what the trials of a policy show of its goal.
+// proof tells whether the trials of a policy met its goal.
 type proof struct {
 	experiment.CellSummary
-	met   bool // by the estimates
-	held  bool // by the ends of the intervals too
-	valid bool // the load came in time, and no check failed
+	met   bool // the estimates meet the goal
+	held  bool // the whole intervals do
+	valid bool // the load was on time, and no check failed
 }
 
-// proven returns what each cell shows.
+// proven returns the proof of each cell.
 func proven(s experiment.Summary) []proof {
 	all := make([]proof, len(s.Cells))
 	for i, c := range s.Cells {
@@ -176,7 +182,7 @@ func proven(s experiment.Summary) []proof {
 	return all
 }
 
-// proofRow is the line of the j-th policy of a scenario.
+// proofRow returns the row of the j-th policy of a scenario.
 func (a advice) proofRow(number, j int, policy design.Settings, p proof) string {
 	what, predicted := strings.Join(words(policy), ", "), estimates(a.answer.Best.Metrics, false)
 	switch {
@@ -190,13 +196,13 @@ func (a advice) proofRow(number, j int, policy design.Settings, p proof) string 
 		met = "yes"
 	}
 	if !p.valid {
-		met += ", but not to be believed: the load was too late, or a check failed"
+		met += ", but invalid: the load was late, or a check failed"
 	}
 	cluster := strings.Join(append(a.factors(clusterFactors...), a.factors(loadFactors...)...), ", ")
 	return fmt.Sprintf("| %d | %s | %s | %s | %s | %s | %s |\n", number, cluster, a.goal(), what, predicted, estimates(p.Metrics, true), met)
 }
 
-// estimates spells the metrics that goals are of.
+// estimates spells the metrics that goals can name.
 func estimates(of map[design.Metric]stats.Interval, intervals bool) string {
 	var parts []string
 	for _, m := range []design.Metric{design.Success, design.P99} {

@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// verify runs the advice on real clusters and says whether it held.
+// verify tries the advice on real clusters and prints whether it held.
 func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, given advice) error {
 	d := a.design(given)
 	summary, path, out, err := verifyTrials(ctx, out, d, trials.Run{Engine: engine, Runs: a.Runs, Command: os.Args}, a.Quiet)
@@ -25,8 +25,8 @@ func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, giv
 	return given.verdict(out.stdout, summary, path)
 }
 
-// verifyTrials runs trials to their end, and returns what they have shown, the page of their
-// report, and the output for what follows.
+// verifyTrials runs trials, and returns their results, the path of the report, and the output to use
+// from then on.
 func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Run, quiet bool) (experiment.Summary, string, output, error) {
 	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, quiet, false))
 	if err != nil {
@@ -37,14 +37,14 @@ func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Ru
 		return experiment.Summary{}, "", out, err
 	}
 	if run.Manifest.Interrupted {
-		return experiment.Summary{}, "", out, &exit{exitInterrupted, fmt.Sprintf("interrupted; what was seen is in %s", dir)}
+		return experiment.Summary{}, "", out, &exit{exitInterrupted, fmt.Sprintf("interrupted; the results so far are in %s", dir)}
 	}
 	summary, path, err := writePage(run)
 	return summary, path, out, err
 }
 
-// design is that of the trials that verify the advice. They have other luck than those of the
-// search.
+// design returns the design of the trials that verify the advice. Their seed differs from that of
+// the search.
 func (a *adviseCmd) design(given advice) *design.Design {
 	s, goal := given.answer.Best.Settings, given.question.Goal
 	d := &design.Design{
@@ -52,24 +52,24 @@ func (a *adviseCmd) design(given advice) *design.Design {
 		Cells: []design.Cell{{Settings: s}}, Claims: goal.Claims(), Source: given.yaml(s),
 	}
 	if d.Repeats == 0 {
-		// 3.7 calls without a failure are needed for each failure that is allowed, see package
-		// stats; a few more allow for one.
+		// Each failure that is allowed requires 3.7 calls without a failure (see package stats); a
+		// few more leave room for one.
 		d.Repeats = min(max(8, int(math.Ceil(6/(1-goal.Success)/float64(s.Calls)))), 100)
 	}
 	if d.Parallel == 0 {
 		d.Parallel = min(d.Repeats, 10)
 		if s.Rate > 0 {
-			d.Parallel = max(1, min(d.Parallel, int(200/s.Rate))) // what keeps a processor busy spoils the measurement
+			d.Parallel = max(1, min(d.Parallel, int(200/s.Rate))) // busy processors distort the measurement
 		}
 	}
 	return d
 }
 
-// verdict prints what the trials have shown, and returns how the advice stands.
+// verdict prints the results of the trials, and returns an error unless the advice held.
 func (a advice) verdict(w io.Writer, s experiment.Summary, path string) error {
 	var b strings.Builder
 	cell := s.Cells[0]
-	fmt.Fprintf(&b, "\nVerified in %s on clusters of this machine:\n\n", plural(len(cell.Trials), "trial"))
+	fmt.Fprintf(&b, "\nVerified in %s on clusters on this machine:\n\n", plural(len(cell.Trials), "trial"))
 	a.metrics(&b, "measured", cell.Metrics)
 	fmt.Fprintf(&b, "\n%s\n%s\n", strings.Join(verdictLines(s), "\n"), path)
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -77,9 +77,9 @@ func (a advice) verdict(w io.Writer, s experiment.Summary, path string) error {
 	}
 	switch s.Verdict {
 	case experiment.VerdictFailed:
-		return &exit{exitFailed, "the advice did not hold"}
+		return &exit{exitBelow, "the advice did not hold"}
 	case experiment.VerdictInconclusive:
-		return &exit{exitInconclusive, "inconclusive: the trials do not tell whether the advice holds; more of them may (--repeats)"}
+		return &exit{exitInconclusive, "inconclusive: the trials do not decide whether the advice holds; more of them may (--repeats)"}
 	}
 	_, err := fmt.Fprintln(w, "The advice held.")
 	return err

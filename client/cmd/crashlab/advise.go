@@ -17,28 +17,41 @@ import (
 )
 
 type adviseCmd struct {
-	modelFlag
-	Success share    `default:"0" placeholder:"SHARE" help:"The goal: this share of the calls succeeds, such as 0.999."`
-	P99     duration `name:"p99" default:"0s" placeholder:"DURATION" help:"The goal: 99 of 100 calls that succeed take this long at most."`
+	Success share    `group:"Goal" default:"0" placeholder:"SHARE" help:"This share of the calls succeeds, such as 0.999."`
+	P99     duration `group:"Goal" name:"p99" default:"0s" placeholder:"DURATION" help:"99% of the successful calls take no longer than this."`
 
-	From         string             `placeholder:"RUN" help:"Take the cluster and the load from the records of a run, such as runs/latest; the flags below take precedence."`
-	Replicas     *count             `placeholder:"N" help:"How many replicas there are. (default: 3)"`
-	PCrash       *share             `placeholder:"SHARE" help:"Probability that a request crashes its replica. (default: 0)"`
-	CrashPoint   *fault.CrashPoint  `placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it. (default: arrival)"`
-	ServiceTime  *serviceTime       `placeholder:"DISTRIBUTION" help:"How long the work of a request takes: 50ms, uniform:50ms:500ms, exp:100ms, or file:PATH with measured durations, one on each line. (default: 0s)"`
-	Capacity     *number            `placeholder:"N" help:"How many requests a replica works on at a time, the others queue; 0 is any number. (default: 0)"`
-	RestartDelay *restartDelay      `placeholder:"DURATION" help:"From a crash to the relaunch; none: the replica stays down. (default: none)"`
-	Rate         rate               `placeholder:"N" help:"How many calls a second are due."`
-	Concurrency  count              `placeholder:"N" help:"In place of --rate, how many calls are under way at a time, each begun when another ends."`
-	Arrivals     *workload.Arrivals `placeholder:"constant|poisson" help:"How the calls of --rate follow each other. (default: constant)"`
-	Seed         count              `default:"1" placeholder:"N" help:"Seed of the simulation: the same seed, the same advice. (default: 1)"`
+	From         string            `group:"Cluster" placeholder:"RUN" help:"Take the cluster and the load from the records of a run, such as runs/latest. The flags below take precedence."`
+	Replicas     *count            `group:"Cluster" placeholder:"N" help:"Number of replicas. (default: 3)"`
+	PCrash       *share            `group:"Cluster" placeholder:"SHARE" help:"Probability that a request crashes its replica. (default: 0)"`
+	CrashPoint   *fault.CrashPoint `group:"Cluster" placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it. (default: arrival)"`
+	ServiceTime  *serviceTime      `group:"Cluster" placeholder:"DISTRIBUTION" help:"How long the work of a request takes: 50ms, uniform:50ms:500ms, exp:100ms, or file:PATH, a file with one measured duration per line. (default: 0s)"`
+	Capacity     *number           `group:"Cluster" placeholder:"N" help:"Requests that a replica works on at a time; the others queue. 0 is unlimited. (default: 0)"`
+	RestartDelay *restartDelay     `group:"Cluster" placeholder:"DURATION|none" help:"Time from a crash to the relaunch; none if the replica stays down. (default: none)"`
 
-	Verify   bool   `help:"Run the advice on real clusters of this machine, and exit with 1 if it does not hold."`
-	Repeats  count  `placeholder:"N" help:"With --verify, how many trials are run. (default: as many as the goal takes)"`
-	Parallel count  `placeholder:"N" help:"With --verify, how many of them run at a time. (default: up to 10)"`
-	Runs     string `default:"runs" placeholder:"FOLDER" help:"With --verify, where the run gets a folder of its own. (default: runs)"`
-	Counterd string `placeholder:"PROGRAM" help:"With --verify, the program of a replica. (default: counterd beside crashlab, else in PATH)"`
-	Quiet    bool   `short:"q" help:"No progress."`
+	Rate        rate               `group:"Load" placeholder:"N" help:"Calls started a second."`
+	Concurrency count              `group:"Load" placeholder:"N" help:"Callers, instead of --rate; each makes its next call when its last has ended."`
+	Arrivals    *workload.Arrivals `group:"Load" placeholder:"constant|poisson" help:"Arrivals of the calls of --rate. (default: constant)"`
+
+	modelFlag `group:"Simulation"`
+	Seed      count `group:"Simulation" default:"1" placeholder:"N" help:"Seed of the simulation; the same seed gives the same advice. (default: 1)"`
+
+	Verify   bool   `group:"Verification" help:"Try the advice on real clusters on this machine; exit with 99 if it does not hold."`
+	Repeats  count  `group:"Verification" placeholder:"N" help:"Number of trials. (default: as many as the goal requires)"`
+	Parallel count  `group:"Verification" placeholder:"N" help:"Trials that run at a time. (default: up to 10)"`
+	Runs     string `group:"Verification" default:"runs" placeholder:"FOLDER" help:"Where to create the folder of the run. (default: runs)"`
+	Counterd string `group:"Verification" placeholder:"PROGRAM" help:"Program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	Quiet    bool   `group:"Output" short:"q" help:"Show no progress."`
+}
+
+// Help shows examples.
+func (adviseCmd) Help() string {
+	return `Examples:
+
+    # five callers, and a crash in one of a hundred requests
+    crashlab advise --success 0.999 --p-crash 0.01 --restart-delay 1s \
+      --concurrency 5
+    # the same as in the latest run, but with a limit on latency
+    crashlab advise --success 0.99 --p99 2s --from runs/latest`
 }
 
 // restartDelay is a duration, or none.
@@ -57,7 +70,7 @@ func (d *restartDelay) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Run searches, prints the advice, and verifies it where that is asked for.
+// Run searches, prints the advice, and verifies it if Verify is set.
 func (a *adviseCmd) Run(ctx context.Context, out output) error {
 	q, source, err := a.question()
 	if err != nil {
@@ -81,16 +94,17 @@ func (a *adviseCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	if !answer.Possible {
-		return &exit{exitFailed, "no advice that could be verified"}
+		return &exit{exitFailed, "there is no advice to verify"}
 	}
 	return a.verify(ctx, out, engine, given)
 }
 
-// search finds the answer.
+// search answers the question.
 func (a *adviseCmd) search(ctx context.Context, out output, q advise.Question) (*advise.Answer, error) {
-	if !a.Quiet && isTerminal(out.stderr) {
-		fmt.Fprint(out.stderr, "searching by simulation ...")
-		defer fmt.Fprint(out.stderr, "\r\033[K")
+	if !a.Quiet {
+		line := newTerminalLine(out.stderr, "")
+		line.draw("searching by simulation ...")
+		defer line.clear()
 	}
 	ctx, searching := begin(ctx)
 	answer, err := advise.Find(ctx, q)
@@ -102,7 +116,7 @@ func (a *adviseCmd) search(ctx context.Context, out output, q advise.Question) (
 	return answer, err
 }
 
-// question returns what the flags ask, and where the values that they do not name come from.
+// question returns the question that the flags ask, and where its other values come from.
 func (a *adviseCmd) question() (q advise.Question, source string, err error) {
 	q = advise.Question{
 		Goal:     advise.Goal{Success: float64(a.Success), P99: time.Duration(a.P99)},
@@ -172,7 +186,7 @@ func (a *adviseCmd) override(s *design.Settings) {
 	}
 }
 
-// measure takes the cluster and the load from a run.
+// measure fills in the cluster and the load from a run.
 func (a *adviseCmd) measure(q *advise.Question) (source string, err error) {
 	run, err := openRun(a.From)
 	if err != nil {
@@ -219,11 +233,11 @@ func (a *adviseCmd) measure(q *advise.Question) (source string, err error) {
 	if found.Fitted {
 		return source, nil
 	}
-	source += "no constant, uniform or exponential distribution fits the service times, so\nthose that were measured are used as they are\n"
+	source += "no constant, uniform or exponential distribution fits the service times, so\nthe measured ones are used as they are\n"
 	return source, nil
 }
 
-// valuesOf returns the values that cells have of a factor.
+// valuesOf returns the different values of a factor in cells.
 func valuesOf(cells []design.Cell, factor string) []string {
 	var values []string
 	seen := map[string]bool{}
@@ -236,5 +250,5 @@ func valuesOf(cells []design.Cell, factor string) []string {
 	return values
 }
 
-// flagOf is the flag of a factor.
+// flagOf returns the flag of a factor.
 func flagOf(factor string) string { return "--" + strings.ReplaceAll(factor, "_", "-") }

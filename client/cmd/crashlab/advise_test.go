@@ -27,12 +27,12 @@ func TestAdviseBadInput(t *testing.T) {
 		"--rate 3":                                                         "no goal: want a share of successes, a p99, or both",
 		"--success 0.9":                                                    "no load: want --rate, --concurrency, or --from",
 		"--success 1 --rate 3":                                             "success 1: want less than 1, as no number of trials shows that no call ever fails",
-		"--success 1.5 --rate 3":                                           `--success "1.5": want a number from 0 to 1; see crashlab --help`,
-		"--p99 1s --rate 3 --p-crash x":                                    `--p-crash "x": want a number from 0 to 1; see crashlab --help`,
+		"--success 1.5 --rate 3":                                           `--success "1.5": want a number from 0 to 1; see crashlab advise --help`,
+		"--p99 1s --rate 3 --p-crash x":                                    `--p-crash "x": want a number from 0 to 1; see crashlab advise --help`,
 		"--p99 1s --rate 3 --replicas 30":                                  `--replicas "30": want a whole number from 1 to 26`,
 		"--p99 1s --concurrency 1000000":                                   `--concurrency "1000000": want a whole number from 1 to 100000`,
-		"--p99 1s --restart-delay soon":                                    `--restart-delay "soon": want a duration with its unit, such as 500ms or 2s, 0s or more, or none; see crashlab --help`,
-		"--p99 1s --service-time norm:1s":                                  `--service-time "norm:1s": want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, exp:MEAN, or values:A:B:... with up to 1000 durations in ascending order, no duration negative, or file:PATH with a duration on each line; see crashlab --help`,
+		"--p99 1s --restart-delay soon":                                    `--restart-delay "soon": want a duration with its unit, such as 500ms or 2s, 0s or more, or none; see crashlab advise --help`,
+		"--p99 1s --service-time norm:1s":                                  `--service-time "norm:1s": want 0, a duration such as 50ms, uniform:MIN:MAX with MIN up to MAX, exp:MEAN, or values:A:B:... with up to 1000 durations in ascending order, no duration negative, or file:PATH with a duration on each line; see crashlab advise --help`,
 		"--p99 1s --from nowhere":                                          "\"nowhere\": no run is there: want a folder that `crashlab experiment run` made, such as runs/latest",
 		"--p99 1s --from " + empty:                                         empty + ": no trial of the run has ended",
 		"--success 0.9 --rate 3 --concurrency 2":                           "--concurrency 2: not with --rate: want one of the two",
@@ -168,7 +168,7 @@ func TestAdviceIsUsable(t *testing.T) {
 }
 
 func TestAdviceVerdict(t *testing.T) {
-	for verdict, want := range map[experiment.Verdict]int{experiment.VerdictHeld: 0, experiment.VerdictFailed: exitFailed, experiment.VerdictInconclusive: exitInconclusive} {
+	for verdict, want := range map[experiment.Verdict]int{experiment.VerdictHeld: 0, experiment.VerdictFailed: exitBelow, experiment.VerdictInconclusive: exitInconclusive} {
 		var b strings.Builder
 		err := answered().verdict(&b, experiment.Summary{Cells: make([]experiment.CellSummary, 1), Verdict: verdict}, "report.html")
 		code := 0

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilBlocked returns when a thread of the process is in a system call, of which it never returns
-// by itself.
+// untilBlocked returns when a thread of the process is in a system call that never returns by
+// itself.
 func (p *process) untilBlocked(t *testing.T, call int) {
 	t.Helper()
 	threads := fmt.Sprintf("/proc/%d/task/*/syscall", p.Process.Pid)
@@ -47,7 +47,7 @@ func (p *process) mustEndBy(t *testing.T, sig syscall.Signal) {
 	}
 }
 
-// fullPipe returns a pipe that takes no more. Its reader must stay open.
+// fullPipe returns the write end of a pipe that is full. The other end stays open.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var ends [2]int
@@ -77,6 +77,7 @@ func fullPipe(t *testing.T) *os.File {
 // A signal ends every command, whatever it is doing.
 func TestSignalWhileBlocked(t *testing.T) {
 	run, other := madeRun(t), madeRun(t)
+	target := new(counter).serve(t)
 	for name, tt := range map[string]struct {
 		args string
 		call int
@@ -88,8 +89,8 @@ func TestSignalWhileBlocked(t *testing.T) {
 		"compares":         {"compare RUN OTHER", unix.SYS_WRITE},
 		"lists factors":    {"experiment factors", unix.SYS_WRITE},
 		"shows a design":   {"experiment run --dry-run ../../../deploy/experiments/quick.yaml", unix.SYS_WRITE},
-		"shows a call":     {"get --rounds=1 --target=127.0.0.1:1", unix.SYS_WRITE},
-		"shows statistics": {"load -q -n1 --rounds=1 --target=127.0.0.1:1", unix.SYS_WRITE},
+		"shows a call":     {"get --target=TARGET", unix.SYS_WRITE},
+		"shows statistics": {"load -q -n1 --target=TARGET", unix.SYS_WRITE},
 		"shows help":       {"--help", unix.SYS_WRITE},
 	} {
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -101,7 +102,7 @@ func TestSignalWhileBlocked(t *testing.T) {
 				}
 				args := strings.Fields(tt.args)
 				for i, arg := range args {
-					args[i] = strings.NewReplacer("FIFO", fifo, "RUN", run, "OTHER", other).Replace(arg)
+					args[i] = strings.NewReplacer("TARGET", target, "FIFO", fifo, "RUN", run, "OTHER", other).Replace(arg)
 				}
 				p := start(t, fullPipe(t), args...)
 				p.untilBlocked(t, tt.call)
@@ -112,7 +113,7 @@ func TestSignalWhileBlocked(t *testing.T) {
 	}
 }
 
-// So it is when there is a writer, who has not written all.
+// A pipe whose writer has not closed it blocks the reader too.
 func TestSignalWhileReadingADesign(t *testing.T) {
 	t.Parallel()
 	read, write, err := os.Pipe()
@@ -140,10 +141,10 @@ func TestSignalWhileReadingADesign(t *testing.T) {
 	p.mustEndBy(t, syscall.SIGTERM)
 }
 
-// Calls that are to end cannot be shown any more: another signal ends all at once.
+// After a first signal, while the output is stuck, a second one ends the process at once.
 func TestSecondSignalWhileBlocked(t *testing.T) {
 	t.Parallel()
-	p := start(t, fullPipe(t), "load", "--rounds=1", "--target=127.0.0.1:1")
+	p := start(t, fullPipe(t), "load", "--target="+new(counter).serve(t))
 	p.untilBlocked(t, unix.SYS_WRITE)
 	for {
 		p.Process.Signal(syscall.SIGTERM) // two that come at once are one

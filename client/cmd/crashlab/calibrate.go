@@ -14,12 +14,20 @@ import (
 )
 
 type calibrateCmd struct {
-	From     string `placeholder:"RUN" help:"Measure the records of this run, in place of a small cluster. Records have no dials, whose times are then the defaults."`
-	Model    string `placeholder:"FILE" help:"Where to save the model. (default: crashlab/model.json in the user's configuration, where predict finds it)"`
-	Counterd string `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	From     string `group:"Measurement" placeholder:"RUN" help:"Take the delays from the records of a run, instead of a small cluster. Records have no dials; those keep their default delays."`
+	Counterd string `group:"Measurement" placeholder:"PROGRAM" help:"Program of a replica. (default: counterd beside crashlab, else in PATH)"`
+	Model    string `group:"Output" placeholder:"FILE" help:"Where to save the model. (default: crashlab/model.json in the user's configuration directory, where predictions look for it)"`
 }
 
-// Run measures what a simulation must know of this machine, prints it and saves it.
+// Help shows examples.
+func (calibrateCmd) Help() string {
+	return `Examples:
+
+    crashlab calibrate
+    crashlab calibrate --from runs/latest --model model.json`
+}
+
+// Run measures the delays of this machine that a simulation needs, prints and saves them.
 func (c *calibrateCmd) Run(ctx context.Context, out output) error {
 	path := c.Model
 	if path == "" {
@@ -65,7 +73,7 @@ func (c *calibrateCmd) fromRun() (simulate.Model, error) {
 }
 
 const (
-	calibrationCalls   = 150 // of which some 60 crash a replica
+	calibrationCalls   = 150 // about 60 of them crash a replica
 	calibrationCrashes = 20  // for the dials
 )
 
@@ -91,7 +99,7 @@ func (c *calibrateCmd) fromCluster(ctx context.Context, out output) (measured si
 	return measured, orInterrupted(ctx, err)
 }
 
-// orInterrupted is the error, or that Ctrl-C has ended ctx.
+// orInterrupted returns err, or interrupted if Ctrl-C has ended ctx.
 func orInterrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return interrupted
@@ -99,9 +107,9 @@ func orInterrupted(ctx context.Context, err error) error {
 	return err
 }
 
-// calibrationDesign is of one caller and one replica that crashes often, so that all that happens
-// is measured alone. The service times are short but not zero: how late a timer fires is part of
-// what a request takes.
+// calibrationDesign has one caller and one replica that crashes often, so that no two delays
+// overlap. The service times are short but not zero, because the lateness of timers is part of a
+// request's duration.
 func calibrationDesign() *design.Design {
 	s := design.Defaults()
 	s.Replicas, s.PCrash, s.RestartDelay, s.Concurrency, s.Calls = 1, 0.3, 0, 1, calibrationCalls

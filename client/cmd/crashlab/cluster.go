@@ -9,22 +9,27 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// clusterFlags say which running cluster the trials of an experiment run on.
+// clusterFlags select a running cluster for the trials of an experiment.
 type clusterFlags struct {
-	Cluster string `placeholder:"FILE" help:"Run the trials on the running cluster that this file names, one after the other; what it says is shown above."`
-	transport.Client
+	Cluster          string `group:"Running cluster" placeholder:"FILE" help:"Run the trials, one at a time, on the running cluster that this file describes; its format is shown above."`
+	transport.Client `group:"Running cluster"`
 }
 
-// clusterHelp is what the file says.
-const clusterHelp = `With --cluster, FILE is YAML that says where the supervisors of a running cluster are controlled:
+// clusterHelp explains the format of the file, and what happens to the cluster.
+const clusterHelp = `The FILE of --cluster is YAML; all keys but control are optional:
 
-    control: [10.0.0.1:7100, 10.0.0.2:7100]   # HOST:PORT, unix:///PATH, or dns:///NAME:PORT for one at each address of a name
-    group: counter                            # which replicas, where the supervisors have several groups
-    replicas: {counter-0: 127.0.0.1:17101}    # where replicas are reached, if not where their supervisor says
-    fault_port: 7102                          # where they serve fault.v1.Fault, if not where they serve the Counter
+    # supervisors, as HOST:PORT, unix:///PATH, or dns:///NAME:PORT for one at
+    # each address of a name
+    control: [10.0.0.1:7100, 10.0.0.2:7100]
+    # group of the replicas, if the supervisors have several
+    group: counter
+    # addresses of replicas that differ from those their supervisor gives
+    replicas: {counter-0: 127.0.0.1:17101}
+    # port of the Fault service, if it is not the one of the calls
+    fault_port: 7102
 
-All but control may be left out. Each trial restarts as many replicas as its cell has, with the faults and the restart delay of the cell, ` +
-	`and stops the others; its probes stay as they are. At the end, and after Ctrl-C, everything is put back as it was. Nobody else should call the replicas meanwhile.`
+Each trial restarts as many replicas as its cell has, with the faults and the restart delay of the cell, and stops the others. The ` +
+	`probes are not changed. At the end, and after Ctrl-C, the cluster is restored. Nothing else should call the replicas during the run.`
 
 // engine returns the engine of trials on the cluster.
 func (f *clusterFlags) engine(out output) (*remote.Engine, error) {
@@ -39,8 +44,8 @@ func (f *clusterFlags) engine(out output) (*remote.Engine, error) {
 	return remote.New(target, credentials), nil
 }
 
-// refusal is the error of a run on the cluster; what the cluster cannot do is a mistake of the
-// user's.
+// refusal returns the error of a run on the cluster. A trial that the cluster cannot run is a user
+// error.
 func (f *clusterFlags) refusal(err error) error {
 	if refused, ok := errors.AsType[*remote.Refused](err); ok {
 		return &exit{exitUsage, fmt.Sprintf("--cluster %s: %v", f.Cluster, refused)}
@@ -48,7 +53,7 @@ func (f *clusterFlags) refusal(err error) error {
 	return err
 }
 
-// command is what names the cluster in a command; empty for none.
+// command returns the flags that select the cluster, if any.
 func (f *clusterFlags) command() []string {
 	var command []string
 	for _, flag := range []struct{ name, value string }{

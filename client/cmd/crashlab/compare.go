@@ -9,13 +9,21 @@ import (
 )
 
 type compareCmd struct {
-	A     string `arg:"" placeholder:"RUN_A" help:"The folder of a run."`
-	B     string `arg:"" optional:"" placeholder:"RUN_B" help:"The folder of the run to compare with it."`
-	Cells bool   `help:"Compare the cells of one run: each with the first, where all else is equal."`
-	JSON  bool   `help:"As JSON."`
+	A     string `arg:"" placeholder:"RUN_A" help:"Folder of a run."`
+	B     string `arg:"" optional:"" placeholder:"RUN_B" help:"Folder of the run to compare with it."`
+	Cells bool   `group:"Output" help:"Compare the cells of one run: each with the first that differs in one factor only."`
+	JSON  bool   `group:"Output" help:"Write JSON."`
 }
 
-// Run says of each metric whether B is better or worse than A, or that the runs do not tell.
+// Help shows examples.
+func (compareCmd) Help() string {
+	return `Examples:
+
+    crashlab compare runs/before runs/after
+    crashlab compare --cells runs/latest`
+}
+
+// Run prints for each metric whether B is better or worse than A, or that the runs do not decide.
 func (c *compareCmd) Run(out output) error {
 	switch {
 	case c.Cells && c.B != "":

@@ -18,22 +18,26 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// settleTime bounds the wait for the first dial of every replica, so that a run starts from what is
-// there and not from which connection happened to be first.
+// settleTime bounds the wait for the first dial of every replica, so that a run does not depend on
+// which connection happened to be established first.
 const settleTime = time.Second
 
-// askPeriod is below the second for which one wish for a connection is remembered.
+// askPeriod is how often connections are requested: a request is remembered for one second.
 const askPeriod = 500 * time.Millisecond
 
-// connection are the flags of every command that calls the replicas.
+// patience is how long a load goes on while no replica can be reached. It outlasts the usual
+// restart delays, after which crashed replicas are back.
+const patience = 2 * time.Second
+
+// connection holds the flags of commands that call the replicas.
 type connection struct {
-	Target target `default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: static:///HOST:PORT,HOST:PORT or any gRPC target; without a scheme, static. (default: 127.0.0.1, ports 7101 to 7103)"`
-	transport.Client
 	policy
-	Wait duration `default:"0s" placeholder:"DURATION" help:"Wait so long, at most, until every replica is ready; 0s to wait only until each has been tried, for a second at most. (default: 0s)"`
+	Target           target   `group:"Connections" default:"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103" placeholder:"TARGET" help:"The replicas: HOST:PORT,HOST:PORT or any gRPC target, such as dns:///NAME:PORT. (default: 127.0.0.1, ports 7101 to 7103)"`
+	Wait             duration `group:"Connections" default:"0s" placeholder:"DURATION" help:"Wait up to this long until every replica is ready; with 0s, up to a second until each has been dialed once. (default: 0s)"`
+	transport.Client `group:"TLS"`
 }
 
-// client is a connection to the counter, and what is known of its replicas.
+// client is a connection to the counter service, and what is known about its replicas.
 type client struct {
 	conn     *failover.Client
 	get      func(context.Context, int) (workload.Reply, error)
@@ -41,7 +45,8 @@ type client struct {
 	replicas *replicaWatch
 }
 
-// dial returns a client whose replicas have been tried, or are all ready where Wait says so.
+// dial returns a client after it has dialed every replica once, or if Wait is set, when all are
+// ready.
 func (c connection) dial(ctx context.Context, creds credentials.TransportCredentials) (*client, error) {
 	watch := newReplicaWatch()
 	policy := c.policy.failover()
@@ -57,7 +62,7 @@ func (c connection) dial(ctx context.Context, creds credentials.TransportCredent
 	return &client{conn: conn, get: trials.Caller(conn, time.Duration(c.Deadline)), target: c.Target, replicas: watch}, nil
 }
 
-// settle waits until every replica has been tried, or is ready where Wait says so.
+// settle waits until every replica has been dialed once, or if Wait is set, until all are ready.
 func (c connection) settle(ctx context.Context, conn *failover.Client, watch *replicaWatch) error {
 	if err := c.Target.lookUp(ctx); err != nil {
 		return &exit{exitUsage, fmt.Sprintf("--target %v", err)}
@@ -84,12 +89,34 @@ func (c *client) close() { c.conn.Close() }
 // call makes one call.
 func (c *client) call(ctx context.Context) (workload.Reply, error) {
 	reply, err := c.get(ctx, 0)
-	// A target that named replicas before is no mistake of the user's, and what was measured with
-	// them stays.
+	// If the target resolved to replicas before, it is correct, and this is a failed call.
 	if errors.Is(err, failover.ErrNoReplicas) && len(c.replicas.list()) == 0 {
 		err = &exit{exitUsage, fmt.Sprintf("--target %q: %v: want a target that resolves to at least one replica", c.target, errors.Unwrap(err))}
 	}
 	return reply, err
+}
+
+// unreachable returns an error if there are replicas and none has been reached yet. Failed is the
+// error of a call.
+func (c *client) unreachable(failed error) error {
+	w := c.replicas
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reached || len(w.addrs) == 0 {
+		return nil
+	}
+	for _, a := range w.addrs {
+		if w.errs[a] != nil {
+			failed = w.errs[a]
+			break
+		}
+	}
+	return &exit{exitFailed, noReplica(w.addrs, failed)}
+}
+
+// noReplica says that nothing answers at the addresses, why, and what to do.
+func noReplica(addrs []string, cause error) string {
+	return fmt.Sprintf("no replica answers at %s (%s); start one with make run-cluster", strings.Join(addrs, ", "), transport.Plain(message(cause)))
 }
 
 // replicaWatch follows the states of the replicas.
@@ -97,7 +124,8 @@ type replicaWatch struct {
 	mu      sync.Mutex
 	addrs   []string // in the order in which they were found
 	states  map[string]failover.ReplicaState
-	errs    map[string]error // why they are down
+	errs    map[string]error // the error of the last dial of those that are down
+	reached bool             // some replica was ready at some time
 	changed chan struct{}    // closed and replaced at every change
 }
 
@@ -112,8 +140,9 @@ func (w *replicaWatch) note(e failover.ReplicaEvent) {
 		w.addrs = append(w.addrs, e.Replica)
 	}
 	w.states[e.Replica], w.errs[e.Replica] = e.State, e.Err
+	w.reached = w.reached || e.State == failover.ReplicaReady
 	if e.State == failover.ReplicaGone {
-		delete(w.states, e.Replica) // not to be waited for; its calls still count
+		delete(w.states, e.Replica) // settle need not wait for it; its calls still count
 	}
 	close(w.changed)
 	w.changed = make(chan struct{})
@@ -142,8 +171,7 @@ func (w *replicaWatch) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// tlsFailure returns an error if TLS is the reason why no replica can be used: calls would only say
-// so again and again.
+// tlsFailure returns an error if no replica can be used because of TLS: calls would only repeat it.
 func (w *replicaWatch) tlsFailure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,9 +189,9 @@ func (w *replicaWatch) tlsFailure() error {
 	return first
 }
 
-// await blocks until there are replicas and all are as wanted. It returns false when that takes
-// longer than limit, or the context ends. It keeps asking for the connections: replicas that are
-// down are dialed often only while they are wanted, and no call is made yet.
+// await blocks until there are replicas and all are in a wanted state. It returns false if that
+// takes longer than limit, or if the context ends. It keeps requesting connections, because
+// replicas that are down are dialed often only on request.
 func (w *replicaWatch) await(ctx context.Context, conn *failover.Client, limit time.Duration, wanted func(failover.ReplicaState) bool) bool {
 	timeout, ask := time.NewTimer(limit), time.NewTicker(askPeriod)
 	defer timeout.Stop()

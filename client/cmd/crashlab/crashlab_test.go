@@ -21,7 +21,7 @@ import (
 	counterv1 "example.com/crashlab/gen/counter/v1"
 )
 
-// counter is a replica in this process; the real ones are for the integration tests.
+// counter is a replica in this process. The integration tests use real ones.
 type counter struct {
 	counterv1.UnimplementedCounterServer
 	served atomic.Uint64
@@ -62,7 +62,7 @@ func crashlab(ctx context.Context, args ...string) (code int, stdout, stderr str
 	return code, out.String(), errs.String()
 }
 
-// unresolved is a host that no resolver looks up, as one of its labels is empty.
+// unresolved is a host name with an empty label, which resolvers reject without a lookup.
 const unresolved = "nosuch..invalid"
 
 func TestBadInput(t *testing.T) {
@@ -98,7 +98,7 @@ func TestBadInput(t *testing.T) {
 		"experiment run x --tls-ca y":                 `want --cluster with them`,
 		"report . .":                                  `".": no run is there`,
 		"merge . -o nowhere":                          `".": no run is there`,
-		"merge -o nowhere":                            `expected "<run> ..."`,
+		"merge -o nowhere":                            "want <run> ...; see crashlab merge --help",
 		"load --order last":                           `--order "last": want first, round-robin, random, least-in-flight or sticky`,
 		"get --target=":                               `--target "": want a gRPC target`,
 		"get --target static:///":                     `--target "static:///": names no replica`,
@@ -106,9 +106,18 @@ func TestBadInput(t *testing.T) {
 		"get --target dns:///127.0.0.1:65536":         `--target "dns:///127.0.0.1:65536": port "65536": want 1 to 65535`,
 		"get --target foo:///x":                       `--target "foo:///x": unknown scheme "foo": want one of static, dns`,
 		"get --target static:///" + unresolved + ":1": `replica "nosuch..invalid:1": lookup nosuch..invalid`,
-		"get --colour":                                "unknown flag --colour; see crashlab --help",
-		"lod":                                         `did you mean "load"?`,
-		"":                                            `expected one of "get", "load"`,
+		"get --colour":                                "unknown flag --colour; see crashlab get --help\n",
+		"load --tmeout 1s":                            "unknown flag --tmeout: did you mean --timeout? See crashlab load --help\n",
+		"load -z":                                     "unknown flag -z; see crashlab load --help\n",
+		"fault st":                                    "unknown command st: did you mean set? See crashlab fault --help\n",
+		"xyz":                                         "unknown command xyz; see crashlab --help\n",
+		"report --format pdf":                         `--format "pdf": want html, table, csv, json or md; see crashlab report --help`,
+		"load --rate":                                 `--rate: want a value; see crashlab load --help`,
+		"report -x":                                   "unknown flag -x; see crashlab report --help",
+		"compare a b c":                               "unexpected argument c; see crashlab compare --help",
+		"experiment":                                  "want a command; see crashlab experiment --help",
+		"lod":                                         "unknown command lod: did you mean load? See crashlab --help\n",
+		"":                                            "want a command; see crashlab --help",
 	} {
 		t.Run(args, func(t *testing.T) {
 			code, stdout, stderr := crashlab(t.Context(), strings.Fields(args)...)
@@ -153,9 +162,10 @@ func TestFlagsReachThePolicy(t *testing.T) {
 			t.Errorf("order %s: served %v, want %d of 4 by the first, and both listed", order, got.Served, want)
 		}
 	}
-	mute := listen(t) // takes connections and never says a word
-	if _, stdout, _ := crashlab(t.Context(), "get", "--timeout", "100ms", "--rounds", "1", "--target", mute.Addr().String()); !strings.Contains(stdout, "timeout (unsent, ") {
-		t.Errorf("a mute replica: %q, want a timeout", stdout)
+	mute := listen(t) // accepts connections and sends nothing
+	code, stdout, stderr := crashlab(t.Context(), "get", "--timeout", "100ms", "--rounds", "1", "--target", mute.Addr().String())
+	if code != exitFailed || stdout != "" || !strings.HasPrefix(stderr, "crashlab: no replica answers at "+mute.Addr().String()+" (") {
+		t.Errorf("a mute replica: exit code %d, %q, %q", code, stdout, stderr)
 	}
 }
 
@@ -228,7 +238,7 @@ func TestLoadThatMeasuredNothing(t *testing.T) {
 	}
 }
 
-// A load that was not the one asked for proves nothing, whatever succeeded.
+// A load that was not made as planned is inconclusive, however many calls succeeded.
 func TestVerdict(t *testing.T) {
 	open := workload.Plan{Rate: 100, Duration: 10 * time.Second}
 	for name, tt := range map[string]struct {
@@ -240,7 +250,7 @@ func TestVerdict(t *testing.T) {
 		"held":              {workload.Summary{Succeeded: 99, Failed: 1}, open, 0, ""},
 		"below":             {workload.Summary{Succeeded: 98, Failed: 2}, open, exitBelow, "0.98 of the calls succeeded; --require-success 0.99"},
 		"late":              {workload.Summary{Succeeded: 90, Failed: 10, Pace: workload.Pace{Late: 2}}, open, exitInconclusive, "inconclusive: --rate 100 was not kept, 2 of 100 calls started more than 100ms after they were due, or never"},
-		"never":             {workload.Summary{Succeeded: 100, Pace: workload.Pace{Late: 50, Unmade: 50, Waited: 7}}, open, exitInconclusive, "inconclusive: --rate 100 was not kept, 50 of 150 calls started more than 100ms after they were due, or never (50); 7 waited, as 10000 were under way"},
+		"never":             {workload.Summary{Succeeded: 100, Pace: workload.Pace{Late: 50, Unmade: 50, Waited: 7}}, open, exitInconclusive, "inconclusive: --rate 100 was not kept, 50 of 150 calls started more than 100ms after they were due, or never (50); 7 waited because 10000 were under way"},
 		"interrupted":       {workload.Summary{Succeeded: 5, Warmup: 1, Pace: workload.Pace{Interrupted: true, Late: 2}}, workload.Plan{Calls: 9}, exitInterrupted, "interrupted after 6 of 9 calls"},
 		"interrupted, open": {workload.Summary{Pace: workload.Pace{Interrupted: true}}, open, exitInterrupted, "interrupted after 2s of 10s"},
 	} {
@@ -264,7 +274,7 @@ func TestPrintedOpenLoop(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 	for _, want := range []string{
-		"Total succeeded: 15, Total failed: 0\n", "\nLeft out, as due in the warm-up: 5 calls\n",
+		"Total succeeded: 15, Total failed: 0\n", "\nLeft out, due in the warm-up: 5 calls\n",
 		"\nOpen loop, calls per second: offered 1000.0, achieved ", "\nPace: ", " of 15 calls started more than 100ms after they were due, or never\n",
 		"\nThroughput: ", ", p99.9 ", ", max ",
 	} {

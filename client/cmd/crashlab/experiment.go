@@ -23,32 +23,33 @@ import (
 )
 
 type experimentCmd struct {
-	Run     experimentRunCmd     `cmd:"" help:"Run all trials of a design, each on a fresh cluster, and report what they have shown."`
-	Factors experimentFactorsCmd `cmd:"" help:"List the factors of a design, what they are and their defaults."`
+	Run     experimentRunCmd     `cmd:"" help:"Run the trials of a design, each on a fresh cluster, and report the results."`
+	Factors experimentFactorsCmd `cmd:"" help:"List the factors that a design can vary, with their defaults."`
 }
 
-// designFlags say which trials are run, and how their run is shown.
+// designFlags select the trials of a run, and how the run is shown.
 type designFlags struct {
-	File  string  `arg:"" placeholder:"FILE" help:"The design, such as deploy/experiments/quick.yaml."`
-	Set   []level `placeholder:"FACTOR=VALUE" sep:"none" help:"Give a factor this value in all cells, such as --set timeout=300ms. May be repeated."`
-	Seed  *seed   `placeholder:"N" help:"The seed, in place of the design's."`
-	Runs  string  `default:"runs" placeholder:"FOLDER" help:"Where each run gets a folder of its own. (default: runs)"`
-	Quiet bool    `short:"q" help:"No progress."`
-	JSON  bool    `help:"Progress and the table as JSON objects."`
+	File  string  `arg:"" placeholder:"FILE" help:"Design file, such as deploy/experiments/quick.yaml."`
+	Set   []level `group:"Design" placeholder:"FACTOR=VALUE" sep:"none" help:"Set a factor in all cells, such as --set timeout=300ms. Repeatable."`
+	Seed  *seed   `group:"Design" placeholder:"N" help:"Seed, instead of the design's."`
+	Runs  string  `group:"Output" default:"runs" placeholder:"FOLDER" help:"Where to create the folder of the run. (default: runs)"`
+	Quiet bool    `group:"Output" short:"q" help:"Show no progress."`
+	JSON  bool    `group:"Output" help:"Write progress and the table as JSON objects."`
 }
 
-// run does a run of a design. It returns the folder of the run, and the output for what follows.
+// run runs the trials of a design. It returns the folder of the run, and the output to use from
+// then on.
 func (f *designFlags) run(ctx context.Context, out output, d *design.Design, r trials.Run) (string, output, error) {
 	r.Runs = f.Runs
 	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, f.Quiet, f.JSON))
 	if err != nil && dir != "" {
-		err = fmt.Errorf("%w; what was seen is in %s", err, dir)
+		err = fmt.Errorf("%w; the results so far are in %s", err, dir)
 	}
 	return dir, out, err
 }
 
-// runTrials does a run and prints its progress. It returns the folder of the run, and the output
-// for what follows.
+// runTrials runs trials and prints their progress. It returns the folder of the run, and the output
+// to use from then on.
 func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, progress *trialPrinter) (string, output, error) {
 	r.OnProgress = progress.print
 	ctx, running := begin(ctx)
@@ -56,7 +57,7 @@ func runTrials(ctx context.Context, out output, d *design.Design, r trials.Run, 
 	if dir == "" && ctx.Err() != nil {
 		err = &exit{exitInterrupted, fmt.Sprintf("interrupted before the first trial: %v", err)}
 	}
-	progress.end()
+	progress.clear()
 	return dir, running.end(out), err
 }
 
@@ -69,7 +70,7 @@ func writePage(run *record.Run) (summary experiment.Summary, path string, err er
 	return summary, path, writeFile(path, func(w io.Writer) error { return report.HTML(w, run, summary) })
 }
 
-// load returns the design that is to be run, and says what is left out of it.
+// load reads the design and prints its warnings, and which cells are left out.
 func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, error) {
 	o := design.Overrides{Seed: (*uint64)(f.Seed), Repeats: repeats, Parallel: parallel}
 	for _, l := range f.Set {
@@ -88,8 +89,8 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 	return d, nil
 }
 
-// fileError returns the error of a file that the user has named as the user's mistake, unless it is
-// the system's. Missing is what is said where there is no such file.
+// fileError returns the error of a file that the user has named: a user error, unless the system
+// failed. Missing is the message if there is no such file.
 func fileError(err error, missing string) error {
 	if mistake, ok := errors.AsType[*inputfile.Mistake](err); ok {
 		return &exit{exitUsage, strings.TrimSuffix(inputfile.Text(mistake), "\n")}
@@ -103,7 +104,7 @@ func fileError(err error, missing string) error {
 	return err
 }
 
-// report shows what a run has shown, and returns the verdict as an error.
+// report prints the results of a run, and returns the verdict as an error.
 func (f *designFlags) report(out output, dir string) error {
 	run, summary, err := showRun(out, dir, f.JSON)
 	if err != nil {
@@ -151,7 +152,7 @@ func claimsVerdict(s experiment.Summary) error {
 	case experiment.VerdictFailed:
 		return &exit{exitBelow, "a claim or a check failed"}
 	case experiment.VerdictInconclusive:
-		return &exit{exitInconclusive, "inconclusive: the trials do not tell; more of them may (--repeats)"}
+		return &exit{exitInconclusive, "inconclusive: the trials do not decide; more of them may (--repeats)"}
 	}
 	if s.Prediction != nil {
 		return reliable(s.Agreements())
@@ -159,8 +160,8 @@ func claimsVerdict(s experiment.Summary) error {
 	return nil
 }
 
-// newLab returns the engine of real processes. Without a program of a replica, that is counterd
-// beside this one, or in PATH.
+// newLab returns the engine of real processes. If counterd is empty, the replicas run the counterd
+// that is beside this program, or in PATH.
 func newLab(counterd string) (*lab.Lab, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -190,7 +191,7 @@ func findCounterd(given, self string) (string, error) {
 	return path, nil
 }
 
-// command is that of a subcommand, with what all have.
+// command returns the command line of a subcommand, with the flags that all of them have.
 func (f *designFlags) command(d *design.Design, subcommand ...string) []string {
 	command := append([]string{os.Args[0]}, subcommand...)
 	command = append(command, f.File, fmt.Sprintf("--seed=%d", d.Seed), fmt.Sprintf("--repeats=%d", d.Repeats))
@@ -202,11 +203,19 @@ func (f *designFlags) command(d *design.Design, subcommand ...string) []string {
 
 type experimentFactorsCmd struct{}
 
+// Help shows examples.
+func (experimentFactorsCmd) Help() string {
+	return `Examples:
+
+    crashlab experiment factors
+    crashlab experiment factors | grep -i delay`
+}
+
 // Run lists the factors.
 func (experimentFactorsCmd) Run(out output) error {
 	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 	defaults := design.Defaults()
-	fmt.Fprintln(w, "FACTOR\tDEFAULT\tIS")
+	fmt.Fprintln(w, "FACTOR\tDEFAULT\tMEANING")
 	for _, f := range design.Factors() {
 		value, _ := defaults.Value(f.Name)
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Name, value, f.Doc)
@@ -214,16 +223,16 @@ func (experimentFactorsCmd) Run(out output) error {
 	return w.Flush()
 }
 
-// guardCommand is the hidden command that is the supervisor's guardian.
+// guardCommand is the hidden command that runs the supervisor's guardian.
 const guardCommand = "guard"
 
 type guardCmd struct{}
 
-// Run ends when the supervisor does, and kills what that has left.
+// Run returns when the supervisor has ended, after killing the processes that it left behind.
 func (guardCmd) Run() error { return supervisor.Guard(os.Stdin) }
 
-// writeFile writes a file that appears as a whole or not at all. Where there is something else,
-// such as a pipe or a device, it is written to, and not replaced.
+// writeFile writes a file that appears as a whole or not at all. A pipe or a device at the path is
+// written to instead of replaced.
 func writeFile(path string, write func(io.Writer) error) error {
 	if inputfile.CheckPath(path) != nil {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -246,7 +255,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return os.Rename(fresh, path)
 }
 
-// verdictLines say how the claims and the checks stand, a line each.
+// verdictLines returns the verdicts of the claims and the violations of the checks, a line each.
 func verdictLines(s experiment.Summary) []string {
 	var lines []string
 	for _, c := range s.Claims {
@@ -275,5 +284,5 @@ func verdictLines(s experiment.Summary) []string {
 	return append(lines, fmt.Sprintf("checks: %s", plural(violations, "violation")))
 }
 
-// maxViolations is how many are shown; the report counts the others.
+// maxViolations is how many violations are listed; the report counts the others.
 const maxViolations = 10

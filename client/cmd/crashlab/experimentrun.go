@@ -13,20 +13,30 @@ import (
 
 type experimentRunCmd struct {
 	Design   designFlags `embed:""`
-	Repeats  count       `placeholder:"N" help:"How many trials each cell has, in place of the design's."`
-	Parallel count       `placeholder:"N" help:"How many trials run at a time, in place of the design's."`
-	DryRun   bool        `help:"Only show the cells and how many trials there are."`
-	Counterd string      `placeholder:"PROGRAM" help:"The program of a replica. (default: counterd beside crashlab, else in PATH)"`
-	Shard    *shard      `placeholder:"I/N" help:"Run only the I-th of N shares of the trials, I from 0; /N takes I from JOB_COMPLETION_INDEX. It exits with 0 once they are made and checked; crashlab merge joins them and judges the claims."`
+	Repeats  count       `group:"Design" placeholder:"N" help:"Trials of each cell, instead of the design's."`
+	Parallel count       `group:"Trials" placeholder:"N" help:"Trials that run at a time, instead of the design's."`
+	DryRun   bool        `group:"Trials" help:"Only print the cells and the number of trials."`
+	Shard    *shard      `group:"Trials" placeholder:"I/N" help:"Run only shard I of N of the trials, I from 0; /N takes I from JOB_COMPLETION_INDEX. The claims are judged by crashlab merge, which joins the shards."`
+	Counterd string      `group:"Trials" placeholder:"PROGRAM" help:"Program of a replica. (default: counterd beside crashlab, else in PATH)"`
 	clusterFlags
-	Predict bool `help:"Simulate the same trials, and compare what is predicted with what was measured, as crashlab validate does."`
-	modelFlag
+	Predict   bool `group:"Prediction" help:"Simulate the same trials too, and compare the prediction with the results, as crashlab validate does."`
+	modelFlag `group:"Prediction"`
 }
 
-// Help is what kong shows below the flags.
-func (experimentRunCmd) Help() string { return clusterHelp }
+// Help shows examples and the format of a file.
+func (experimentRunCmd) Help() string {
+	return `Examples:
 
-// Run runs the experiment. Ctrl-C ends it early; the trials until then are reported.
+    crashlab experiment run deploy/experiments/quick.yaml
+    crashlab experiment run deploy/experiments/timeout.yaml --repeats 5 \
+      --set concurrency=1
+
+In the progress, each replica of the trial is a dot: ` + dotsLegend + `.
+
+` + clusterHelp
+}
+
+// Run runs the experiment. After Ctrl-C it reports the trials that have ended.
 func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	if err := e.check(); err != nil {
 		return err
@@ -64,7 +74,7 @@ func (e *experimentRunCmd) Run(ctx context.Context, out output) error {
 	return err
 }
 
-// check finds flags that do not go together.
+// check returns an error for flags that exclude or require each other.
 func (e *experimentRunCmd) check() error {
 	switch {
 	case e.Cluster == "" && e.clusterFlags.Client != transport.Client{}:
@@ -77,7 +87,7 @@ func (e *experimentRunCmd) check() error {
 	return nil
 }
 
-// engine returns where the trials run.
+// engine returns the engine that runs the trials.
 func (e *experimentRunCmd) engine(out output) (trials.Engine, error) {
 	if e.Cluster != "" {
 		return e.clusterFlags.engine(out)
@@ -92,7 +102,7 @@ func (e *experimentRunCmd) shard() trials.Shard {
 	return trials.Shard(*e.Shard)
 }
 
-// checkPrediction finds out before the trials run whether they can be predicted.
+// checkPrediction returns an error before the trials run if they cannot be predicted.
 func (e *experimentRunCmd) checkPrediction() error {
 	if !e.Predict {
 		return nil
@@ -101,8 +111,8 @@ func (e *experimentRunCmd) checkPrediction() error {
 	return err
 }
 
-// predict keeps what is predicted of a run in its folder, unless the run was interrupted. It
-// returns the output for what follows.
+// predict writes the prediction of a run to its folder, unless the run was interrupted. It returns
+// the output to use from then on.
 func (e *experimentRunCmd) predict(ctx context.Context, out output, dir string) (output, error) {
 	run, err := record.Open(dir)
 	if err != nil || run.Manifest.Interrupted {
@@ -115,7 +125,7 @@ func (e *experimentRunCmd) predict(ctx context.Context, out output, dir string) 
 	return out, record.WritePrediction(run.Dir, predicted)
 }
 
-// command is what repeats the run, with the seed, whoever chose it.
+// command returns the command line that repeats the run, with its seed.
 func (e *experimentRunCmd) command(d *design.Design) []string {
 	command := append(e.Design.command(d, "experiment", "run"), fmt.Sprintf("--parallel=%d", d.Parallel))
 	if e.Counterd != "" {

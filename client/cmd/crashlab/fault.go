@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"example.com/crashlab/client/cluster"
 	faultv1 "example.com/crashlab/gen/fault/v1"
@@ -15,31 +17,50 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// faultTimeout bounds each request: a replica that crashes on purpose spares those about its
-// faults.
+// faultTimeout bounds each request. Requests to the Fault service are never hit by a fault.
 const faultTimeout = 5 * time.Second
 
 type faultCmd struct {
-	Get faultGetCmd `cmd:"" help:"Show the faults that are in force."`
-	Set faultSetCmd `cmd:"" help:"Change the faults that are named, and leave the others. A relaunched replica starts again with those of its command line."`
+	Get faultGetCmd `cmd:"" help:"Show the faults of running replicas."`
+	Set faultSetCmd `cmd:"" help:"Change the given faults of running replicas and leave the others."`
 }
 
-// faultyReplicas are the flags of both.
+// faultyReplicas holds the flags that both commands have.
 type faultyReplicas struct {
-	Replicas []string `arg:"" optional:"" placeholder:"HOST:PORT" help:"Where the replicas serve fault.v1.Fault. (default: 127.0.0.1, ports 7101 to 7103)"`
-	transport.Client
+	Replicas         []string `arg:"" optional:"" placeholder:"HOST:PORT" help:"Addresses of the replicas' Fault service. (default: 127.0.0.1, ports 7101 to 7103)"`
+	transport.Client `group:"TLS"`
 }
 
 type faultGetCmd struct{ faultyReplicas }
 
+// Help shows examples.
+func (faultGetCmd) Help() string {
+	return `Examples:
+
+    crashlab fault get
+    crashlab fault get 127.0.0.1:7101`
+}
+
 type faultSetCmd struct {
 	faultyReplicas
-	PCrash           *share              `placeholder:"P" help:"Probability, 0 to 1, that a request crashes the process."`
-	CrashPoint       *fault.CrashPoint   `placeholder:"arrival|reply" help:"Where a crash strikes: before the work, or when it is done and before the reply is sent."`
-	ServiceTime      *fault.Distribution `placeholder:"TIME" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
-	Hang             *bool               `negatable:"" help:"Accept requests and never answer them."`
-	ErrorProbability *share              `placeholder:"P" help:"Probability, 0 to 1, that a request is answered with the error code."`
-	ErrorCode        *string             `placeholder:"CODE" help:"gRPC status code of such an answer, such as UNAVAILABLE."`
+	PCrash           *share              `group:"Faults" placeholder:"P" help:"Probability, 0 to 1, that a request crashes the process."`
+	CrashPoint       *fault.CrashPoint   `group:"Faults" placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it, so that the reply is never sent."`
+	ServiceTime      *fault.Distribution `group:"Faults" placeholder:"TIME" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
+	Hang             *bool               `group:"Faults" negatable:"" help:"Accept requests and never answer them."`
+	ErrorProbability *share              `group:"Faults" placeholder:"P" help:"Probability, 0 to 1, that a request fails with --error-code."`
+	ErrorCode        *string             `group:"Faults" placeholder:"CODE" help:"gRPC status code of such a failure, such as UNAVAILABLE."`
+}
+
+// Help shows examples.
+func (faultSetCmd) Help() string {
+	return `A relaunched replica starts with the faults of its command line again.
+
+Examples:
+
+    # requests to all three replicas take 50 to 500 ms and crash none
+    crashlab fault set --p-crash 0 --service-time uniform:50ms:500ms
+    # one replica hangs; --no-hang ends that
+    crashlab fault set 127.0.0.1:7101 --hang`
 }
 
 // Run shows the faults of each replica.
@@ -54,7 +75,7 @@ func (f *faultGetCmd) Run(ctx context.Context, out output) error {
 func (f *faultSetCmd) Run(ctx context.Context, out output) error {
 	request, named := f.request()
 	if !named {
-		return &exit{exitUsage, "nothing to set: want one of the faults, such as --p-crash 0.3; see crashlab fault set --help"}
+		return &exit{exitUsage, "no fault given: want at least one, such as --p-crash 0.3; see crashlab fault set --help"}
 	}
 	return f.each(ctx, out, func(ctx context.Context, c faultv1.FaultClient) (*faultv1.Faults, error) {
 		reply, err := c.Set(ctx, request)
@@ -62,7 +83,7 @@ func (f *faultSetCmd) Run(ctx context.Context, out output) error {
 	})
 }
 
-// request returns the request, and whether it changes anything.
+// request returns the request, and whether it names any fault.
 func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 	r = &faultv1.SetRequest{
 		CrashProbability: (*float64)(f.PCrash), Hang: f.Hang, ErrorProbability: (*float64)(f.ErrorProbability), ErrorCode: f.ErrorCode,
@@ -77,8 +98,8 @@ func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 	return r, f.PCrash != nil || f.CrashPoint != nil || f.ServiceTime != nil || f.Hang != nil || f.ErrorProbability != nil || f.ErrorCode != nil
 }
 
-// each makes a request to each replica and shows the faults that it returns. Replicas that cannot
-// be reached do not keep the others from it.
+// each makes a request to each replica and prints the faults that it returns. It goes on after a
+// replica that does not answer.
 func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.Context, faultv1.FaultClient) (*faultv1.Faults, error)) error {
 	replicas := f.Replicas
 	if len(replicas) == 0 {
@@ -89,6 +110,8 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 		return err
 	}
 	var failed []string
+	unavailable := 0
+	var last error
 	for _, addr := range replicas {
 		var faults *faultv1.Faults
 		err := cluster.CallFaults(ctx, addr, faultTimeout, func(ctx context.Context, c faultv1.FaultClient) (err error) {
@@ -96,10 +119,16 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 			return err
 		}, grpc.WithTransportCredentials(creds))
 		if err != nil {
-			failed = append(failed, fmt.Sprintf("%s: %s", addr, transport.Plain(message(err))))
+			failed, last = append(failed, fmt.Sprintf("%s: %s", addr, transport.Plain(message(err)))), err
+			if status.Code(err) == codes.Unavailable {
+				unavailable++
+			}
 			continue
 		}
 		fmt.Fprintf(out.stdout, "%s: %s\n", addr, spellFaults(faults))
+	}
+	if unavailable == len(replicas) {
+		return errors.New(noReplica(replicas, last))
 	}
 	if failed != nil {
 		return errors.New(strings.Join(failed, "\ncrashlab: "))
@@ -107,7 +136,7 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 	return nil
 }
 
-// spellFaults returns the faults as the flags that set them; "none" without any.
+// spellFaults returns the faults as the flags that set them, or "none".
 func spellFaults(f *faultv1.Faults) string {
 	var flags []string
 	if f.CrashProbability > 0 {

@@ -43,9 +43,11 @@ func TestFaults(t *testing.T) {
 			b + ": --p-crash 0.3 --crash-point reply --error-probability 0.5 --error-code ABORTED\n", ""},
 		{"set --no-hang --service-time 0s " + a, 0, a + ": none\n", ""},
 		{"set --error-code OOPS " + a, 1, "", a + `: error_code "OOPS": want the name of a gRPC status`},
-		{"set " + a, 2, "", "nothing to set"},
+		{"set " + a, 2, "", "no fault given"},
 		{"set --p-crash 2 " + a, 2, "", `--p-crash "2": want a number from 0 to 1`},
 		{"get 127.0.0.1:1 " + a, 1, a + ": none\n", "crashlab: 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused\n"},
+		{"get 127.0.0.1:1 127.0.0.1:2", 1, "",
+			"crashlab: no replica answers at 127.0.0.1:1, 127.0.0.1:2 (dial tcp 127.0.0.1:2: connect: connection refused); start one with make run-cluster\n"},
 	} {
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), append([]string{"fault"}, strings.Fields(tt.args)...), &stdout, &stderr)

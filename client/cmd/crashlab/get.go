@@ -13,7 +13,17 @@ type getCmd struct {
 	connection
 }
 
-// Run makes the call. One that fails is an error, after all its attempts have been shown.
+// Help shows examples.
+func (getCmd) Help() string {
+	return `Examples:
+
+    crashlab get
+    crashlab get --target 127.0.0.1:7101,127.0.0.1:7102 --timeout 300ms
+
+The flags of a recommended policy are in crashlab load --help.`
+}
+
+// Run makes the call and prints its attempts. If the call failed, it returns an error.
 func (g *getCmd) Run(ctx context.Context, out output) error {
 	creds, err := secure(g.Client, out)
 	if err != nil {
@@ -31,6 +41,11 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 	took := time.Since(start)
 	stopped := ctx.Err() != nil
 	out = calling.end(out)
+	if err != nil && !stopped {
+		if none := c.unreachable(err); none != nil {
+			return none
+		}
+	}
 	for i, a := range reply.Attempts {
 		fmt.Fprintf(out.stdout, "attempt %d, round %d: %v", i+1, a.Round, a)
 		if a.Err != nil {

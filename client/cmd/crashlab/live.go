@@ -24,25 +24,41 @@ import (
 )
 
 type liveCmd struct {
-	Cluster string   `placeholder:"FILE" help:"Start the cluster of this file, such as deploy/cluster.yaml, and stop it at the end; its log_dir, events, metrics_addr and state_dir are not used."`
-	Control []string `placeholder:"ADDR" help:"Attach to a cluster that runs, by the control services of its supervisors. (default: 127.0.0.1:7100)"`
-	Group   string   `placeholder:"NAME" help:"Which replicas, where the supervisors have several groups."`
-	Target  target   `placeholder:"TARGET" help:"Where the load goes, if not to the replicas as their supervisors know them. Without --control there are no commands to replicas."`
-	transport.Client
-	Concurrency count            `short:"c" placeholder:"N" help:"How many calls the load makes at a time. (default: 5)"`
-	Rate        rate             `placeholder:"N" help:"In place of -c, start N calls a second."`
-	Policy      string           `default:"original" placeholder:"original|recommended" help:"The policy of the load at first. (default: original)"`
-	Listen      string           `default:"127.0.0.1:7180" placeholder:"ADDR" help:"Where the page is served; port 0 is any that is free. Beyond loopback it takes --page-tls-cert and --token-file. (default: 127.0.0.1:7180)"`
-	Page        transport.Server `embed:"" prefix:"page-"`
-	TokenFile   string           `placeholder:"FILE" help:"The token that requests must have is in this file, at least 16 letters, digits, -, ., _ or ~. (default: one that is drawn)"`
-	Runs        string           `default:"runs" placeholder:"FOLDER" help:"Where each recording gets a folder of its own. (default: runs)"`
+	Cluster string   `group:"Cluster" placeholder:"FILE" help:"Start the cluster of this file, such as deploy/cluster.yaml, and stop it at the end. Its log_dir, events, metrics_addr and state_dir are not used."`
+	Control []string `group:"Cluster" placeholder:"ADDR" help:"Attach to a running cluster, through the control services of its supervisors. (default: 127.0.0.1:7100)"`
+	Group   string   `group:"Cluster" placeholder:"NAME" help:"Group of the replicas, if the supervisors have several."`
+	Target  target   `group:"Cluster" placeholder:"TARGET" help:"Target of the load, if it differs from the addresses that the supervisors give. Without --control, the page has no commands to replicas."`
+
+	Concurrency count  `group:"Load" short:"c" placeholder:"N" help:"Callers; each makes its next call when its last has ended. (default: 5)"`
+	Rate        rate   `group:"Load" placeholder:"N" help:"Calls started a second, instead of -c."`
+	Policy      string `group:"Load" default:"original" placeholder:"original|recommended" help:"Initial policy of the load. (default: original)"`
+
+	Listen    string           `group:"Page" default:"127.0.0.1:7180" placeholder:"ADDR" help:"Address of the page; port 0 for any that is free. Beyond loopback, --page-tls-cert and --token-file are required. (default: 127.0.0.1:7180)"`
+	Page      transport.Server `group:"Page" embed:"" prefix:"page-"`
+	TokenFile string           `group:"Page" placeholder:"FILE" help:"File with the token that requests must have: at least 16 letters, digits, -, ., _ or ~. (default: a random token)"`
+	Runs      string           `group:"Page" default:"runs" placeholder:"FOLDER" help:"Where to create the folders of recordings. (default: runs)"`
+
+	transport.Client `group:"TLS"`
 }
 
-// tokenForm is what a browser leaves in a URL as it is.
+// Help shows examples, and explains the status line.
+func (liveCmd) Help() string {
+	return `Examples:
+
+    # start a cluster, open the printed address in a browser
+    crashlab live --cluster deploy/cluster.yaml
+    # attach to the cluster of "make run-cluster"
+    crashlab live -c 10 --policy recommended
+
+On a terminal a line shows the replicas and the loads. Each replica is a sign:
+
+    ` + statusLegend
+}
+
+// tokenForm matches a token that a browser does not escape in a URL.
 var tokenForm = regexp.MustCompile(`^[A-Za-z0-9._~-]{16,}$`)
 
-// Run serves the page until Ctrl-C, which ends the load and the cluster that was started, and
-// nothing else.
+// Run serves the page until Ctrl-C, which ends the load and the cluster that Run has started.
 func (l *liveCmd) Run(ctx context.Context, out output) error {
 	server, settings, err := l.server(out)
 	if err != nil {
@@ -71,7 +87,7 @@ func (l *liveCmd) Run(ctx context.Context, out output) error {
 	return l.serve(ctx, out, server, config)
 }
 
-// server returns the server of the page, and the settings of the load at first.
+// server returns the server of the page, and the initial settings of the load.
 func (l *liveCmd) server(out output) (*web.Server, live.Settings, error) {
 	s := &web.Server{Page: page.Handler(), Token: web.NewToken()}
 	settings, err := l.settings()
@@ -105,7 +121,7 @@ func (l *liveCmd) server(out output) (*web.Server, live.Settings, error) {
 	return s, settings, nil
 }
 
-// pageFlag is an error of package transport with the names that its flags have here.
+// pageFlag returns the text of an error of package transport with the names of the flags here.
 func pageFlag(err error) string { return strings.ReplaceAll(err.Error(), "--tls-", "--page-tls-") }
 
 func (l *liveCmd) settings() (live.Settings, error) {
@@ -127,8 +143,8 @@ func (l *liveCmd) settings() (live.Settings, error) {
 	return s, err
 }
 
-// attach returns the cluster that runs, once its supervisors have answered; nil where only the
-// replicas are known.
+// attach returns the running cluster, once its supervisors have answered; nil if only the replicas
+// are known.
 func (l *liveCmd) attach(ctx context.Context, config session.Config) (*cluster.Target, error) {
 	if len(l.Control) == 0 && l.Target != "" {
 		return nil, nil
@@ -139,7 +155,7 @@ func (l *liveCmd) attach(ctx context.Context, config session.Config) (*cluster.T
 	}
 	c, err := cluster.Connect(ctx, *t, config.Credentials)
 	if err != nil {
-		return nil, fmt.Errorf("%w: want a supervisor that runs, as after make run-cluster, or --cluster deploy/cluster.yaml, which starts one", err)
+		return nil, fmt.Errorf("%w: want a running supervisor, as after make run-cluster, or --cluster deploy/cluster.yaml, which starts one", err)
 	}
 	return t, c.Close()
 }
@@ -160,7 +176,7 @@ func (l *liveCmd) serve(ctx context.Context, out output, server *web.Server, con
 	}
 	s := session.New(config)
 	server.Session = s
-	what := "Ctrl-C ends the load; the cluster goes on."
+	what := "Ctrl-C ends the load, not the cluster."
 	if config.Own {
 		what = "Ctrl-C stops the load and the cluster."
 	}
@@ -173,9 +189,9 @@ func (l *liveCmd) serve(ctx context.Context, out output, server *web.Server, con
 		served <- server.Serve(ctx, listener)
 	}()
 	s.Run(ctx)
-	line.end()
+	line.clear()
 	if err := <-served; err != nil {
-		return fmt.Errorf("the page is not served any more: %w", err)
+		return fmt.Errorf("the server of the page has failed: %w", err)
 	}
 	return nil
 }

@@ -139,13 +139,13 @@ func TestStatusText(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	s.Cluster.Connected, s.Cluster.Error = false, "no supervisor answers at 127.0.0.1:7100"
-	if got := statusText(s, 2); !strings.HasPrefix(got, "control lost, trying again: no supervisor answers") {
+	if got := statusText(s, 2); !strings.HasPrefix(got, "supervisor lost, reconnecting: no supervisor answers") {
 		t.Error(got)
 	}
 	var out bytes.Buffer
 	line := newStatusLine(output{&out, &out}, nil)
 	line.show(s)
-	if line.end(); out.Len() > 0 {
+	if line.clear(); out.Len() > 0 {
 		t.Errorf("%q on what is no terminal", out.String())
 	}
 }

@@ -27,8 +27,8 @@ type ownCluster struct {
 	prober control.Prober
 }
 
-// startCluster starts the cluster of the file, and returns once its replicas are known. Warn is as
-// for transport.Client.
+// startCluster starts the cluster of the file, and returns once the supervisor lists its replicas.
+// Warn is as for transport.Client.
 func (l *liveCmd) startCluster(warn func(error)) (*ownCluster, error) {
 	c, err := l.readCluster()
 	if err != nil {
@@ -60,8 +60,8 @@ func (l *liveCmd) startCluster(warn func(error)) (*ownCluster, error) {
 	}
 }
 
-// readCluster returns what the file says, if nothing is in the way of it. Without a control service
-// it has one at any free port.
+// readCluster reads the file and checks that its ports are free. If the file has no control
+// service, the cluster gets one at a free port.
 func (l *liveCmd) readCluster() (*clusterfile.Cluster, error) {
 	c, err := clusterfile.Read(l.Cluster, clusterfile.Flags{})
 	if err != nil {
@@ -99,7 +99,7 @@ func (o *ownCluster) supervisor(c *clusterfile.Cluster, onEvent func(event.Event
 	})
 }
 
-// countdown is done when so many replicas have been added.
+// countdown closes done when a number of replicas have been added.
 type countdown struct {
 	left int
 	done chan struct{}

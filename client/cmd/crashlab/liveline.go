@@ -2,57 +2,48 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"example.com/crashlab/client/live"
 )
 
-// statusLine is a line on a terminal's stderr that shows a live session.
+// statusLine shows the state of a live session on a terminal's stderr.
 type statusLine struct {
-	w     io.Writer // nil: show nothing
+	line  *terminalLine
 	tabs  func() int
 	shown time.Time
 }
 
-const (
-	statusPeriod = time.Second / 2
-)
+const statusPeriod = time.Second / 2
+
+// statusLegend explains the signs of replicaMarks.
+const statusLegend = "● ready  ◔ starting  ◌ not serving  ◍ hung  ○ down"
 
 func newStatusLine(out output, tabs func() int) *statusLine {
-	l := &statusLine{tabs: tabs}
-	if isTerminal(out.stderr) {
-		l.w = out.stderr
-	}
-	return l
+	return &statusLine{line: newTerminalLine(out.stderr, statusLegend), tabs: tabs}
 }
 
 func (l *statusLine) show(s live.State) {
-	if l.w == nil || time.Since(l.shown) < statusPeriod {
+	if l.line.w == nil || time.Since(l.shown) < statusPeriod {
 		return
 	}
 	l.shown = time.Now()
-	fmt.Fprintf(l.w, "\r\033[K%s", cut(statusText(s, l.tabs()), columns(l.w)-1))
+	l.line.draw(statusText(s, l.tabs()))
 }
 
-// end takes the line away.
-func (l *statusLine) end() {
-	if l.w != nil {
-		fmt.Fprint(l.w, "\r\033[K")
-	}
-}
+func (l *statusLine) clear() { l.line.clear() }
 
-// replicaMarks are the states of replicas, as in the progress of experiments.
+// replicaMarks are the signs for the states of replicas.
 var replicaMarks = map[live.ReplicaState]string{
 	live.ReplicaDown: "○", live.ReplicaStarting: "◔", live.ReplicaReady: "●", live.ReplicaUnready: "◌", live.ReplicaHung: "◍",
 }
 
-// statusText returns a session in a line of a terminal.
+// statusText returns the state of a session in one line. Tabs is the number of open pages.
 func statusText(s live.State, tabs int) string {
 	var parts []string
 	if c := s.Cluster; c.Control != "" && !c.Connected {
-		parts = append(parts, "control lost, trying again: "+c.Error)
+		parts = append(parts, "supervisor lost, reconnecting: "+c.Error)
 	} else if len(s.Replicas) > 0 {
 		var lanes strings.Builder
 		for _, r := range s.Replicas {

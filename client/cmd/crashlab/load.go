@@ -5,29 +5,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 )
 
 type loadCmd struct {
+	Calls       count              `group:"Load" short:"n" placeholder:"N" help:"Number of calls. (default: 50, or unlimited with --duration)"`
+	Duration    duration           `group:"Load" placeholder:"DURATION" help:"Start no more calls after this time; with -n, the load ends at whichever comes first. (default: none)"`
+	Concurrency count              `group:"Load" short:"c" placeholder:"N" help:"Closed loop: N callers, each of which makes its next call when its last has ended. (default: 5)"`
+	Rate        rate               `group:"Load" placeholder:"N" help:"Open loop, instead of -c: start N calls a second, however long they take, with up to 10000 at a time. Latency counts from when a call was due."`
+	Arrivals    *workload.Arrivals `group:"Load" placeholder:"constant|poisson" help:"Arrivals of the calls of --rate: constant, or poisson, like those of many independent users. (default: constant)"`
+	Seed        *seed              `group:"Load" placeholder:"N" help:"Seed of poisson arrivals; the same seed gives the same times. (default: 1)"`
+	Warmup      duration           `group:"Load" placeholder:"DURATION" help:"Leave the calls that are due in this first part of the load out of the statistics. (default: 0s)"`
+	StartAt     *startTime         `group:"Load" placeholder:"TIME" help:"Start at this time, such as 2026-12-01T15:00:00Z, so that loads from several machines start together."`
 	connection
-
-	Calls          count              `short:"n" placeholder:"N" help:"How many calls to make. (default: 50, or as many as --duration has room for)"`
-	Duration       duration           `placeholder:"DURATION" help:"Start no more calls after so long; with -n, the load ends with the first of the two. (default: none)"`
-	Concurrency    count              `short:"c" placeholder:"N" help:"How many may be under way at a time, each begun when another ends. (default: 5)"`
-	Rate           rate               `placeholder:"N" help:"In place of -c, start N calls a second, however long they take; latency is then from when a call was due, and up to 10000 may be under way."`
-	Arrivals       *workload.Arrivals `placeholder:"constant|poisson" help:"How the calls of --rate follow each other: constant, or poisson, as those of many users. (default: constant)"`
-	Seed           *seed              `placeholder:"N" help:"Draws poisson arrivals: the same seed, the same times. (default: 1)"`
-	Warmup         duration           `placeholder:"DURATION" help:"Leave calls that are due in this first part of the load out of the statistics. (default: 0s)"`
-	RequireSuccess share              `default:"0" placeholder:"SHARE" help:"Exit with 99 when a smaller share of the calls succeeds, such as 0.99. (default: 0)"`
-	Save           string             `placeholder:"FOLDER" help:"Write all calls to this new folder, for crashlab report, and for crashlab merge to join loads from several machines."`
-	StartAt        *startTime         `placeholder:"TIME" help:"Start the calls at this time, such as 2026-12-01T15:00:00Z, so that loads from several machines begin together."`
-	Quiet          bool               `short:"q" help:"Only the statistics, no line for each attempt."`
-	JSON           bool               `help:"Only the statistics, as one JSON object."`
+	Quiet          bool   `group:"Output" short:"q" help:"Print only the statistics, not each attempt."`
+	JSON           bool   `group:"Output" help:"Print only the statistics, as one JSON object."`
+	Save           string `group:"Output" placeholder:"FOLDER" help:"Write all calls to this new folder, for crashlab report and crashlab merge."`
+	RequireSuccess share  `group:"Output" default:"0" placeholder:"SHARE" help:"Exit with 99 if a smaller share of the calls succeeds, such as 0.99. (default: 0)"`
 }
 
-// plan returns the load in the library's terms.
+// Help shows the recommended policy and examples.
+func (loadCmd) Help() string {
+	return `Recommended policy, instead of the defaults of the original course's client:
+
+    crashlab load -q ` + recommendedFlags + `
+
+Examples:
+
+    # fifty calls by five callers, each attempt shown
+    crashlab load -n 50 -c 5
+    # 100 calls a second for ten seconds under the recommended policy
+    crashlab load -q --rate 100 --arrivals poisson --duration 10s \
+      ` + recommendedFlags
+}
+
+// plan returns the plan of the library.
 func (l *loadCmd) plan() (workload.Plan, error) {
 	p := workload.Plan{
 		Calls: int(l.Calls), Duration: time.Duration(l.Duration), Workers: int(l.Concurrency), Rate: float64(l.Rate),
@@ -85,41 +101,21 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 			return err
 		}
 	}
-	run, abort := context.WithCancelCause(ctx)
-	defer abort(nil)
-	var records workload.Records
-	progress := newProgress(out, plan, l.Quiet || l.JSON)
 	start := time.Now()
-	pace := plan.Run(run, func(ctx context.Context, _ int) (workload.Reply, error) {
-		reply, err := c.call(ctx)
-		if bad, ok := errors.AsType[*exit](err); ok {
-			abort(bad) // there is nothing to call: more of it would say no more
-		}
-		return reply, err
-	}, func(r workload.Record) {
-		if noReplicas(run) != nil {
-			return
-		}
-		records.Add(r)
-		if !l.Quiet && !l.JSON {
-			printCall(out.stdout, r)
-		}
-		progress.add(r)
-	})
-	progress.end()
+	records, pace, err := l.makeCalls(ctx, c, plan, out)
 	last := calling.end(out)
-	if err := noReplicas(run); err != nil {
+	if err != nil {
 		return err
 	}
 
 	res := result{
-		Summary: workload.Summarize(records.All(), pace), flags: l.connection, plan: plan,
-		elapsed: time.Since(start), replicas: c.replicas.list(),
+		Summary: workload.Summarize(records, pace), flags: l.connection, plan: plan,
+		elapsed: time.Since(start), replicas: c.replicas.list(), sent: slices.ContainsFunc(records, sent),
 	}
 	for _, addr := range res.replicas {
-		res.Served[addr] += 0 // those that served nothing too
+		res.Served[addr] += 0 // lists the replicas that served nothing too
 	}
-	saved := l.save(res, start, records.All())
+	saved := l.save(res, start, records)
 	if l.JSON {
 		err = res.printJSON(last.stdout)
 	} else {
@@ -131,6 +127,63 @@ func (l *loadCmd) Run(ctx context.Context, out output) error {
 	return res.verdict(float64(l.RequireSuccess))
 }
 
+// makeCalls makes the calls of the plan and shows each unless l is quiet. The error is a
+// configuration that cannot work, or that no replica can be reached: then the calls are not shown.
+func (l *loadCmd) makeCalls(ctx context.Context, c *client, plan workload.Plan, out output) ([]workload.Record, workload.Pace, error) {
+	run, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	var records workload.Records
+	var held []workload.Record // not shown yet, because no replica has been reached
+	var unreachable error
+	reached := false
+	progress := newProgress(out, plan, l.Quiet || l.JSON)
+	start := time.Now()
+	pace := plan.Run(run, func(ctx context.Context, _ int) (workload.Reply, error) {
+		reply, err := c.call(ctx)
+		if bad, ok := errors.AsType[*exit](err); ok {
+			abort(bad) // the other calls would fail in the same way
+		}
+		return reply, err
+	}, func(r workload.Record) {
+		if abortedBy(run) != nil {
+			return
+		}
+		records.Add(r)
+		progress.add(r)
+		held = append(held, r)
+		if reached = reached || sent(r); !reached {
+			if unreachable = c.unreachable(r.Err); unreachable != nil {
+				if time.Since(start) > patience {
+					abort(unreachable)
+				}
+				return
+			}
+		}
+		unreachable = nil
+		l.show(out, held)
+		held = nil
+	})
+	progress.clear()
+	switch err := abortedBy(run); {
+	case err != nil:
+		return nil, pace, err
+	case !pace.Interrupted && unreachable != nil:
+		return nil, pace, unreachable
+	}
+	l.show(out, held)
+	return records.All(), pace, nil
+}
+
+// show prints the attempts of calls unless l is quiet.
+func (l *loadCmd) show(out output, calls []workload.Record) {
+	if l.Quiet || l.JSON {
+		return
+	}
+	for _, r := range calls {
+		printCall(out.stdout, r)
+	}
+}
+
 // verdict returns nil for a load that was made as planned and of which the required share
 // succeeded.
 func (r result) verdict(required float64) error {
@@ -139,6 +192,8 @@ func (r result) verdict(required float64) error {
 		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %d of %d calls", r.Succeeded+r.Failed+r.Warmup, r.plan.Calls)}
 	case r.Pace.Interrupted:
 		return &exit{exitInterrupted, fmt.Sprintf("interrupted after %v of %v", rounded(r.elapsed), r.plan.Duration)}
+	case r.Succeeded == 0 && r.Failed > 0 && !r.sent:
+		return &exit{exitFailed, "not one call could be sent"}
 	case !r.Kept():
 		return &exit{exitInconclusive, fmt.Sprintf("inconclusive: --rate %v was not kept, %s", r.plan.Rate, r.lateness())}
 	case r.Calls() == 0:
@@ -149,10 +204,15 @@ func (r result) verdict(required float64) error {
 	return nil
 }
 
-// noReplicas returns what aborted the run, or nil.
-func noReplicas(run context.Context) error {
+// abortedBy returns the error that aborted the run, or nil.
+func abortedBy(run context.Context) error {
 	if err, ok := errors.AsType[*exit](context.Cause(run)); ok {
 		return err
 	}
 	return nil
+}
+
+// sent reports whether any attempt of the call was sent.
+func sent(r workload.Record) bool {
+	return slices.ContainsFunc(r.Attempts, func(a failover.Attempt) bool { return a.Sent })
 }

@@ -1,10 +1,5 @@
-// Crashlab is the client side of the lab: it makes calls to a cluster of replicas that crash, and
-// shows what happened.
-//
-// It exits with 0 when it did what was asked, 1 when it could not, 2 for input that is not allowed,
-// 3 when a run is inconclusive: it does not tell whether a claim holds, or its load was not the one
-// asked for, 99 when a claim or a check failed or a run fell short of --require-success, and 130
-// when Ctrl-C ended a run early.
+// Crashlab makes calls to a cluster of replicas that crash, runs experiments on such clusters, and
+// reports what happened. See crashlab --help for its commands and exit codes.
 package main
 
 import (
@@ -13,33 +8,46 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
-	"example.com/crashlab/supervisor/version"
 	"github.com/alecthomas/kong"
 	"google.golang.org/grpc/resolver/dns"
+
+	"example.com/crashlab/supervisor/commandline"
 )
 
 type commandLine struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Get  getCmd  `cmd:"" help:"Make one call and show what happened on the way."`
-	Load loadCmd `cmd:"" help:"Make many calls and show what happened to each, and the statistics."`
+	Get  getCmd  `cmd:"" help:"Make one call and show each attempt."`
+	Load loadCmd `cmd:"" help:"Make many calls and show each attempt and the statistics."`
 
-	Fault faultCmd `cmd:"" help:"Show or change what goes wrong at live replicas."`
+	Fault faultCmd `cmd:"" help:"Show or change the faults of running replicas."`
 
 	Experiment experimentCmd `cmd:"" help:"Run experiments, each trial on a fresh cluster."`
-	Predict    predictCmd    `cmd:"" help:"Predict what an experiment would show, by simulation in virtual time."`
+	Predict    predictCmd    `cmd:"" help:"Predict the results of an experiment by simulation."`
 	Advise     adviseCmd     `cmd:"" help:"Find the cheapest policy that meets a goal, by simulation."`
-	Report     reportCmd     `cmd:"" help:"Show what a run has shown: as a page, or as a table."`
-	Merge      mergeCmd      `cmd:"" help:"Make one run of several: shards of an experiment, or loads from several machines."`
-	Compare    compareCmd    `cmd:"" help:"Tell whether one run is better than another."`
-	Calibrate  calibrateCmd  `cmd:"" help:"Measure on this machine what a prediction must know of it."`
-	Validate   validateCmd   `cmd:"" help:"Tell whether what is predicted of a run agrees with what it has measured."`
-	Live       liveCmd       `cmd:"" help:"Show a cluster under load on a page, on which it is disturbed too."`
+	Report     reportCmd     `cmd:"" help:"Write the report of a run, as a page or a table."`
+	Merge      mergeCmd      `cmd:"" help:"Join the shards of an experiment, or loads from several machines, into one run."`
+	Compare    compareCmd    `cmd:"" help:"Compare two runs, or the cells of one run."`
+	Calibrate  calibrateCmd  `cmd:"" help:"Measure the delays of this machine, for predictions."`
+	Validate   validateCmd   `cmd:"" help:"Compare the results of a run with its prediction."`
+	Live       liveCmd       `cmd:"" help:"Serve a page that shows a cluster under load and injects faults into it."`
 
-	ValidateAdvice validateAdviceCmd `cmd:"" help:"Tell whether advice holds: take that on random scenarios, and run it on processes."`
-	Guard          guardCmd          `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
+	ValidateAdvice validateAdviceCmd `cmd:"" help:"Test advice: give it for random scenarios, and try it on real clusters."`
+	Guard          guardCmd          `cmd:"" hidden:"" help:"When stdin ends, kill the process groups named on it."`
+}
+
+// Help is shown on the program's page.
+func (commandLine) Help() string {
+	return `Examples, with a cluster that "make run-cluster" has started:
+
+    crashlab get
+    crashlab load -n 50 -c 5
+
+Examples that need no cluster:
+
+    crashlab experiment run deploy/experiments/quick.yaml
+    crashlab advise --success 0.999 --p-crash 0.01 --concurrency 5`
 }
 
 func main() {
@@ -47,7 +55,7 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Exit codes beside 0.
+// Exit codes other than 0.
 const (
 	exitFailed       = 1
 	exitUsage        = 2
@@ -56,13 +64,26 @@ const (
 	exitInterrupted  = 130
 )
 
+var program = commandline.Program{
+	Name:        "crashlab",
+	Description: "Makes calls to a cluster of replicas that crash, and shows what happened.",
+	ExitCodes: []commandline.ExitCode{
+		{Code: 0, Meaning: "success; if claims, checks or goals were judged, all hold"},
+		{Code: exitFailed, Meaning: "failure: the command could not do its work"},
+		{Code: exitUsage, Meaning: "invalid flag, argument or file"},
+		{Code: exitInconclusive, Meaning: "inconclusive: too few trials, or the load was late or incomplete"},
+		{Code: exitBelow, Meaning: "a claim, check or goal failed, or --require-success was missed"},
+		{Code: exitInterrupted, Meaning: "interrupted by Ctrl-C or SIGTERM"},
+	},
+}
+
 // exit is an error that chooses the exit code.
 type exit struct {
 	code    int
 	message string
 }
 
-// interrupted is the end by Ctrl-C of what has no part that could be shown.
+// interrupted is the error after Ctrl-C when there is no partial result to show.
 var interrupted = &exit{exitInterrupted, "interrupted"}
 
 func (e *exit) Error() string { return e.message }
@@ -86,31 +107,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cli commandLine
 	out := output{stdout: stdout, stderr: stderr}
-	parser, err := kong.New(&cli, kong.Name("crashlab"),
-		kong.Description("Makes calls to a cluster of replicas that crash, and shows what happened."),
-		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.WithHyphenPrefixedParameters(true), // "--rounds -1" is a bad number, not a missing value
-		kong.Vars{"version": version.Of("crashlab")}, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
+	parsed, err := program.Parse(&cli, args, stdout, stderr, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
+	if _, misused := errors.AsType[*commandline.Misuse](err); misused {
+		return &exit{exitUsage, err.Error()}
+	}
 	if err != nil {
 		return err
-	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		return &exit{exitUsage, usage(err)}
 	}
 	return parsed.Run()
 }
 
-// usage is the parser's error in words that do not tell how it parses.
-func usage(err error) string {
-	what := err.Error()
-	if flag, _, ok := strings.Cut(what, ": expected "); ok && strings.HasSuffix(what, "(<EOL>)") {
-		what = flag + ": want a value"
-	} else if flag, rest, ok := strings.Cut(what, `: "`); ok && strings.HasPrefix(flag, "--") {
-		what = flag + ` "` + rest // a flag and its value belong together
-	}
-	return what + "; see crashlab --help"
-}
-
-// output is where a command writes: results to stdout, all else to stderr.
+// output is where a command writes: results to stdout, everything else to stderr.
 type output struct{ stdout, stderr io.Writer }

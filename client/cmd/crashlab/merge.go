@@ -11,16 +11,23 @@ import (
 )
 
 type mergeCmd struct {
-	Folders []string `arg:"" name:"run" placeholder:"RUN" help:"The folders of the runs."`
-	Output  string   `short:"o" required:"" placeholder:"FOLDER" help:"A new folder for the run that they are together."`
-	JSON    bool     `help:"The table as JSON objects."`
+	Folders []string `arg:"" name:"run" placeholder:"RUN" help:"Folders of the runs."`
+	Output  string   `group:"Output" short:"o" required:"" placeholder:"FOLDER" help:"New folder for the merged run."`
+	JSON    bool     `group:"Output" help:"Write the table as JSON objects."`
 }
 
-// Help is what kong shows with the flags.
+// Help shows examples, and which runs can be merged.
 func (mergeCmd) Help() string {
-	return `The runs are of one design and seed, such as those of "experiment run --shard": a trial that several have counts once. Or they are of ` +
-		`"load --save" with equal flags, but for the seed: they become one load with the calls of all, so its percentiles are exact. ` +
-		`The exit code is that of "experiment run"; it is 3 when trials are missing.`
+	return `Examples:
+
+    # two shards of an experiment, made on two machines
+    crashlab merge -o runs/all runs/shard-0 runs/shard-1
+    # loads that several machines made at the same time with --save
+    crashlab merge -o runs/load runs/load-a runs/load-b
+
+The runs must have the same design and seed, like the shards of crashlab experiment run; a trial that is in several runs counts once. ` +
+		`Or they are loads saved with the same flags except the seed: they become one load with all calls, so its percentiles are exact. ` +
+		`If trials are missing, the merged run is inconclusive.`
 }
 
 // Run writes the merged run and judges its claims.
@@ -51,7 +58,7 @@ func (m *mergeCmd) Run(out output) error {
 	return claimsVerdict(summary)
 }
 
-// openRuns reads runs, and returns what they are together.
+// openRuns reads runs and merges them.
 func openRuns(folders []string) (*record.Run, error) {
 	var runs []*record.Run
 	for _, folder := range folders {
@@ -68,7 +75,8 @@ func openRuns(folders []string) (*record.Run, error) {
 	return merged, nil
 }
 
-// missingTrials says which trials of its design a run has not made; empty: none.
+// missingTrials returns a message that lists the trials of the design that the run does not have,
+// or an empty text.
 func missingTrials(run *record.Run) string {
 	const most = 10
 	missing := experiment.Missing(run)

@@ -8,38 +8,50 @@ import (
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
 	"example.com/crashlab/supervisor/parse"
 )
 
-// policy are the flags that say how a call is carried through the replicas. The defaults are the
-// original lab's.
+// policy holds the flags of a failover policy. The defaults are those of the original course's
+// client.
 type policy struct {
-	Timeout     duration          `default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
-	Deadline    duration          `default:"0s" placeholder:"DURATION" help:"Deadline of a call, all its attempts and waits included; 0s for none. (default: 0s)"`
-	Rounds      count             `default:"3" placeholder:"N" help:"How often a call passes through the replicas. (default: 3)"`
-	Pause       duration          `default:"200ms" placeholder:"DURATION" help:"Wait between two rounds. (default: 200ms)"`
-	Order       failover.Order    `default:"first" placeholder:"ORDER" help:"Which replica a call tries first, of those that are ready: first, round-robin, random, least-in-flight or sticky. (default: first)"`
-	WhenDown    failover.WhenDown `default:"attempt" placeholder:"attempt|wait" help:"What a call does when no replica is available: attempt one that is down, or wait. (default: attempt)"`
-	MaxInFlight inFlight          `default:"0" placeholder:"N|adaptive" help:"How many attempts may be in flight at a replica; adaptive learns it from the crashes, 0 is no limit. (default: 0)"`
-	Budget      share             `default:"0" placeholder:"RATIO" help:"How many repetitions each call allows, such as 0.1; 0 is no bound. (default: 0)"`
-	EjectAfter  number            `default:"3" placeholder:"N" help:"After how many hung or failed attempts in a row a replica is left out; 0 is never. (default: 3)"`
-	HedgeAfter  duration          `default:"0s" placeholder:"DURATION" help:"Send a call to a second replica when the first has taken so long; 0s is never. (default: 0s)"`
-	OnlyUnsent  bool              `help:"Repeat a call only when no byte of it was sent, as if Get might not be repeated."`
+	Timeout    duration       `group:"Policy, attempts" default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
+	Deadline   duration       `group:"Policy, attempts" default:"0s" placeholder:"DURATION" help:"Deadline of a call, including all attempts and waits; 0s for none. (default: 0s)"`
+	Rounds     count          `group:"Policy, attempts" default:"3" placeholder:"N" help:"Maximum rounds of a call; each tries every replica at most once. (default: 3)"`
+	Pause      duration       `group:"Policy, attempts" default:"200ms" placeholder:"DURATION" help:"Wait between two rounds. (default: 200ms)"`
+	Order      failover.Order `group:"Policy, attempts" default:"first" placeholder:"ORDER" help:"Which ready replica a call tries first: first, round-robin, random, least-in-flight or sticky. (default: first)"`
+	OnlyUnsent bool           `group:"Policy, attempts" help:"Repeat a call only if no byte of it was sent, as if Get were not idempotent."`
+
+	WhenDown failover.WhenDown `group:"Policy, waiting" default:"attempt" placeholder:"attempt|wait" help:"What a call does when no replica is available: attempt one that is down, or wait. (default: attempt)"`
+
+	MaxInFlight     inFlight `group:"Policy, protection" default:"0" placeholder:"N|adaptive" help:"Maximum attempts in flight at a replica; 0 for no limit, adaptive to learn it from crashes. (default: 0)"`
+	Budget          share    `group:"Policy, protection" default:"0" placeholder:"RATIO" help:"Repeated attempts that each call adds to the budget, such as 0.1. Without a budget they are unbounded. (default: 0)"`
+	BudgetPerSecond repeats  `group:"Policy, protection" default:"0" placeholder:"N" help:"Repeated attempts that each second adds to the budget. (default: 0)"`
+	BudgetBurst     number   `group:"Policy, protection" default:"0" placeholder:"N" help:"Repeated attempts that the budget holds; 0 for 20. (default: 0)"`
+	EjectAfter      number   `group:"Policy, protection" default:"3" placeholder:"N" help:"Stop using a replica after this many hung or failed attempts in a row, until it is healthy again; 0 for never. (default: 3)"`
+
+	HedgeAfter duration `group:"Policy, hedging" default:"0s" placeholder:"DURATION" help:"Send a call to a second replica as well if the first has not answered after this time; 0s for never. (default: 0s)"`
 }
 
-// resolveEvery is how often a name is looked up, so that replicas which are added, as when a
-// StatefulSet is scaled, are used soon. It is also the least time between two look-ups, for which
-// gRPC's default is 30 s.
+// recommendedFlags are those of [failover.Recommended], with a deadline for the calls.
+const recommendedFlags = `--deadline 10s --timeout 0s --pause 0s \
+      --order least-in-flight --when-down wait --max-in-flight adaptive \
+      --budget 0.2 --budget-per-second 10 --budget-burst 100`
+
+// resolveEvery is how often names are resolved again, so that replicas that are added, for example
+// by scaling a StatefulSet, are used soon. It is also the minimum time between two lookups, for
+// which gRPC's default is 30 s.
 const resolveEvery = time.Second
 
-// failover returns the policy in the library's terms.
+// failover returns the policy of the library.
 func (p policy) failover() failover.Policy {
 	all := p.settings().Policy()
+	all.Budget.PerSecond, all.Budget.Burst = float64(p.BudgetPerSecond), int(p.BudgetBurst)
 	all.ResolveEvery = resolveEvery
 	return all
 }
 
-// settings returns the policy as a design has it.
+// settings returns the policy as the factors of a design, which have only the ratio of a budget.
 func (p policy) settings() design.Settings {
 	return design.Settings{
 		Timeout: time.Duration(p.Timeout), Deadline: time.Duration(p.Deadline), Rounds: int(p.Rounds), Pause: time.Duration(p.Pause),
@@ -71,6 +83,15 @@ func (n inFlight) String() string {
 		return "adaptive"
 	}
 	return strconv.Itoa(int(n))
+}
+
+// repeats is a number of repeated attempts a second, 0 or more.
+type repeats float64
+
+func (r *repeats) UnmarshalText(text []byte) error {
+	v, err := parse.Number(string(text), 0, workload.MaxRate)
+	*r = repeats(v)
+	return err
 }
 
 // number is a whole number from 0.

@@ -11,9 +11,9 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// modelFlag says what a simulation takes the machine for.
+// modelFlag selects the model of the machine for a simulation.
 type modelFlag struct {
-	Model string `placeholder:"FILE" help:"The model of the machine, as calibrate saved it. (default: crashlab/model.json in the user's configuration, else built-in times)"`
+	Model string `placeholder:"FILE" help:"Model of the machine, as crashlab calibrate saves it. (default: crashlab/model.json in the user's configuration directory, else built-in delays)"`
 }
 
 // load returns the model.
@@ -29,21 +29,30 @@ func (f modelFlag) load() (simulate.Model, error) {
 }
 
 type predictCmd struct {
-	modelFlag
-	Design  designFlags `embed:""`
-	Repeats count       `default:"200" placeholder:"N" help:"How many trials each cell has (default: ${default})."`
+	Design    designFlags `embed:""`
+	Repeats   count       `group:"Design" default:"200" placeholder:"N" help:"Trials of each cell. (default: ${default})"`
+	modelFlag `group:"Simulation"`
 }
 
-// Help is what kong shows below the flags.
+// Help shows examples, and what a simulation leaves out.
 func (predictCmd) Help() string {
-	return `The trials run in virtual time: client, supervisor and faults decide and draw as in "experiment run" with the same seed, and no process is started. ` +
-		`Delays of the machine itself, such as a dial, are those that calibrate has measured, or else those of an idle machine. Processors, kernel and network have no limits: ` +
-		`a cluster whose calls keep the processors busy is slower. On two cores that begins between 12,000 ` +
-		`and 16,000 calls a second; here, at the first row that disagrees in "crashlab experiment run --predict deploy/experiments/contention.yaml".`
+	return `Examples:
+
+    crashlab predict deploy/experiments/quick.yaml
+    crashlab predict deploy/experiments/timeout.yaml --set p_crash=0.1
+
+The trials run in virtual time, without processes. Client, supervisor and faults make the same decisions and random draws as ` +
+		`in crashlab experiment run with the same seed. The delays of the machine, such as that of a dial, are those that crashlab calibrate ` +
+		`measured, or else those of an idle machine.
+
+Processors, kernel and network are modeled without limits, so a cluster whose calls keep the processors busy is slower than predicted. ` +
+		`On two cores that begins between 12,000 and 16,000 calls a second. On this machine it begins at the first row that disagrees in:
+
+    crashlab experiment run --predict deploy/experiments/contention.yaml`
 }
 
-// Run simulates the trials and reports them as predicted. After Ctrl-C it reports the trials that
-// have ended.
+// Run simulates the trials and reports their results. After Ctrl-C it reports the trials that have
+// ended.
 func (p *predictCmd) Run(ctx context.Context, out output) error {
 	d, err := p.Design.load(out, int(p.Repeats), runtime.NumCPU())
 	if err != nil {

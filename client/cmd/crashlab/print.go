@@ -5,18 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"google.golang.org/grpc/status"
 
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 )
 
-// printCall writes the lines of one call, in the words of the original lab.
+// printCall writes the lines of one call, in the format of the original course's client.
 func printCall(w io.Writer, r workload.Record) {
 	fmt.Fprintf(w, "[Client] === Logical Request %d ===\n", r.Call)
 	for i, a := range r.Attempts {
@@ -39,7 +37,7 @@ func printCall(w io.Writer, r workload.Record) {
 	}
 }
 
-// verdict says why a failed call was not tried again.
+// verdict returns why a failed call was not tried again.
 func verdict(r workload.Record) string {
 	failed, ok := errors.AsType[*failover.Error](r.Err)
 	n := len(r.Attempts)
@@ -63,8 +61,8 @@ func lastError(r workload.Record) string {
 	return message(r.Err)
 }
 
-// cause is what ended a call that failed. A call without attempts has what is wrong with each
-// replica.
+// cause returns the error that ended a failed call. For a call without attempts it includes the
+// state of each replica.
 func cause(failed *failover.Error) string {
 	if _, what, ok := strings.Cut(failed.Error(), " failed: "); ok && len(failed.Attempts) == 0 {
 		return what
@@ -72,7 +70,7 @@ func cause(failed *failover.Error) string {
 	return message(errors.Unwrap(failed))
 }
 
-// message is an error in gRPC's words, without the code that the outcome says already.
+// message returns the message of a gRPC error without its code, which the outcome implies.
 func message(err error) string { return status.Convert(err).Message() }
 
 // result is a run to print.
@@ -81,12 +79,14 @@ type result struct {
 	flags    connection
 	plan     workload.Plan
 	elapsed  time.Duration
-	replicas []string // all of them, those that served nothing too
+	replicas []string // all of them, including those that served nothing
+	sent     bool     // at least one attempt was sent
 }
 
 const rule = "=================================================="
 
-// print writes the statistics for people: the original lab's block, then what it did not measure.
+// print writes the statistics for people: the block that the original course's client prints, then
+// others.
 func (r result) print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s\nPER-REPLICA STATISTICS\n%s\n", rule, rule)
@@ -99,7 +99,7 @@ func (r result) print(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "Success rate: %.1f%%, %s in %v\n", 100*r.SuccessRate(), plural(r.Calls(), "call"), rounded(r.elapsed))
 	if r.plan.Warmup > 0 {
-		fmt.Fprintf(&b, "Left out, as due in the warm-up: %s\n", plural(r.Warmup, "call"))
+		fmt.Fprintf(&b, "Left out, due in the warm-up: %s\n", plural(r.Warmup, "call"))
 	}
 	if r.plan.Rate > 0 {
 		fmt.Fprintf(&b, "Open loop, calls per second: offered %s, achieved %s; latency is from when a call was due\n", perSecond(r.Offered), perSecond(r.Achieved))
@@ -122,19 +122,19 @@ func (r result) print(w io.Writer) error {
 	return err
 }
 
-// lateness says in a line how well an open loop kept its rate.
+// lateness returns a line about how well an open loop kept its rate.
 func (r result) lateness() string {
 	text := fmt.Sprintf("%d of %s started more than %v after they were due, or never", r.Pace.Late, plural(r.Calls()+r.Pace.Unmade, "call"), workload.Tolerance)
 	if r.Pace.Unmade > 0 {
 		text += fmt.Sprintf(" (%d)", r.Pace.Unmade)
 	}
 	if r.Pace.Waited > 0 {
-		text += fmt.Sprintf("; %d waited, as %d were under way", r.Pace.Waited, workload.DefaultMaxUnderWay)
+		text += fmt.Sprintf("; %d waited because %d were under way", r.Pace.Waited, workload.DefaultMaxUnderWay)
 	}
 	return text
 }
 
-// perSecond is a rate with the digits that say something.
+// perSecond formats a rate with its significant digits.
 func perSecond(rate float64) string {
 	if rate < 10 {
 		return fmt.Sprintf("%.3g", rate)
@@ -172,6 +172,8 @@ func (r result) printJSON(w io.Writer) error {
 		WhenDown        string                   `json:"when_down"`
 		MaxInFlight     string                   `json:"max_in_flight"`
 		Budget          float64                  `json:"budget"`
+		BudgetPerSecond float64                  `json:"budget_per_second"`
+		BudgetBurst     int                      `json:"budget_burst"`
 		EjectAfter      int                      `json:"eject_after"`
 		HedgeAfter      float64                  `json:"hedge_after_ms"`
 		OnlyUnsent      bool                     `json:"only_unsent"`
@@ -202,7 +204,8 @@ func (r result) printJSON(w io.Writer) error {
 		Target: string(r.flags.Target), Timeout: ms(time.Duration(r.flags.Timeout)), Rounds: int(r.flags.Rounds),
 		Pause: ms(time.Duration(r.flags.Pause)), Order: r.flags.Order.String(),
 		Deadline: ms(time.Duration(r.flags.Deadline)), WhenDown: r.flags.WhenDown.String(), MaxInFlight: r.flags.MaxInFlight.String(),
-		Budget: float64(r.flags.Budget), EjectAfter: int(r.flags.EjectAfter), HedgeAfter: ms(time.Duration(r.flags.HedgeAfter)),
+		Budget: float64(r.flags.Budget), BudgetPerSecond: float64(r.flags.BudgetPerSecond), BudgetBurst: int(r.flags.BudgetBurst),
+		EjectAfter: int(r.flags.EjectAfter), HedgeAfter: ms(time.Duration(r.flags.HedgeAfter)),
 		OnlyUnsent:  r.flags.OnlyUnsent,
 		Concurrency: r.plan.Workers, Rate: r.plan.Rate, Arrivals: arrivals, Seed: seed, Duration: ms(r.plan.Duration), Warmup: ms(r.plan.Warmup),
 		Succeeded: r.Succeeded, Failed: r.Failed, Interrupted: r.Interrupted, WarmupCalls: r.Warmup, SuccessRate: r.SuccessRate(),
@@ -215,28 +218,22 @@ func (r result) printJSON(w io.Writer) error {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// progress is a line on a terminal's stderr that counts the calls.
+// progress shows on a terminal's stderr how many calls have ended.
 type progress struct {
-	w        io.Writer // nil: show nothing
+	line     *terminalLine
 	plan     workload.Plan
 	ok, fail int
 	began    time.Time
 	shown    time.Time
 }
 
-// newProgress returns a progress that shows only on a terminal, and not where the lines of the
-// calls go there already.
-func newProgress(out output, plan workload.Plan, silent bool) *progress {
-	p := &progress{plan: plan, began: time.Now()}
-	if isTerminal(out.stderr) && (silent || !isTerminal(out.stdout)) {
-		p.w = out.stderr
+// newProgress returns a progress. It shows nothing if the calls are printed on a terminal too.
+func newProgress(out output, plan workload.Plan, quiet bool) *progress {
+	p := &progress{line: &terminalLine{}, plan: plan, began: time.Now()}
+	if quiet || !isTerminal(out.stdout) {
+		p.line = newTerminalLine(out.stderr, "")
 	}
 	return p
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
 }
 
 func (p *progress) add(r workload.Record) {
@@ -246,14 +243,14 @@ func (p *progress) add(r workload.Record) {
 	case !r.Interrupted:
 		p.fail++
 	}
-	if p.w == nil || time.Since(p.shown) < 100*time.Millisecond {
+	if p.line.w == nil || time.Since(p.shown) < 100*time.Millisecond {
 		return
 	}
 	p.shown = time.Now()
-	fmt.Fprintf(p.w, "\r\033[K%s, %d failed", p.done(), p.fail)
+	p.line.draw(fmt.Sprintf("%s, %d failed", p.done(), p.fail))
 }
 
-// done says how much of the load is done, by what ends it.
+// done returns how much of the load is done: calls, time, or both.
 func (p *progress) done() string {
 	var done []string
 	if p.plan.Calls > 0 {
@@ -267,14 +264,10 @@ func (p *progress) done() string {
 	return strings.Join(done, ", ")
 }
 
-// end takes the line away.
-func (p *progress) end() {
-	if p.w != nil {
-		fmt.Fprint(p.w, "\r\033[K")
-	}
-}
+// clear removes the line.
+func (p *progress) clear() { p.line.clear() }
 
-// rounded drops the digits of a duration that say nothing.
+// rounded returns a duration with three significant digits.
 func rounded(d time.Duration) time.Duration {
 	for _, unit := range []time.Duration{time.Second, time.Millisecond, time.Microsecond} {
 		if d >= unit {

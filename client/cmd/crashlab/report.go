@@ -18,13 +18,21 @@ import (
 const reportFile = "report.html"
 
 type reportCmd struct {
-	Folders []string `arg:"" optional:"" name:"run" default:"runs/latest" placeholder:"RUN" help:"The folder of the run, or those of several of one design that are one together, as for crashlab merge. (default: runs/latest)"`
-	Format  string   `enum:"html,table,csv,json,md" default:"html" placeholder:"FORMAT" help:"html, or of the table alone: table, csv, json or md. (default: html)"`
-	Chart   chart    `placeholder:"CHART" help:"In place of the report one picture of it, as SVG: sweep, policies or agreement."`
-	Output  string   `short:"o" placeholder:"FILE" help:"Where to write it; - is stdout. (default: report.html in the run's folder; all else to stdout)"`
+	Folders []string `arg:"" optional:"" name:"run" default:"runs/latest" placeholder:"RUN" help:"Folder of the run, or the folders of several runs to join as crashlab merge does. (default: runs/latest)"`
+	Format  string   `group:"Output" enum:"html,table,csv,json,md" default:"html" placeholder:"FORMAT" help:"html for the page; table, csv, json or md for the table alone. (default: html)"`
+	Chart   chart    `group:"Output" placeholder:"CHART" help:"Write only one chart, as SVG: sweep, policies or agreement."`
+	Output  string   `group:"Output" short:"o" placeholder:"FILE" help:"Where to write it; - for stdout. (default: report.html in the folder of the run, for the page; stdout for everything else)"`
 }
 
-// Run makes the report of a run from its files.
+// Help shows examples.
+func (reportCmd) Help() string {
+	return `Examples:
+
+    crashlab report
+    crashlab report runs/latest --format md -o -`
+}
+
+// Run writes the report of a run from its files.
 func (r *reportCmd) Run(out output) error {
 	run, err := openRuns(r.Folders)
 	if err != nil {
@@ -67,14 +75,13 @@ func (r *reportCmd) Run(out output) error {
 	return nil
 }
 
-// openRun reads the files of a run. A folder that is none is a mistake of the user's.
+// openRun reads the files of a run. A folder without a run is a user error.
 func openRun(dir string) (*record.Run, error) {
 	run, err := record.Open(dir)
 	return run, ofRun(dir, err)
 }
 
-// ofRun returns an error of the files of a run as a mistake of the user's, unless the system
-// failed.
+// ofRun returns an error about the files of a run as a user error, unless the system failed.
 func ofRun(dir string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return &exit{exitUsage, fmt.Sprintf("%q: no run is there: want a folder that `crashlab experiment run` made, such as runs/latest", dir)}
@@ -85,8 +92,7 @@ func ofRun(dir string, err error) error {
 	return &exit{exitUsage, err.Error()}
 }
 
-// summarize returns what a run has shown, with what was predicted of it where that is in its
-// folder.
+// summarize returns the results of a run, with its prediction if that is in its folder.
 func summarize(run *record.Run) (experiment.Summary, error) {
 	summary := experiment.Summarize(run)
 	predicted, err := run.Prediction()

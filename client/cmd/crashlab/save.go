@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// startTime is a time to come, as RFC 3339 has it.
+// startTime is a time in the future, in the format of RFC 3339.
 type startTime struct{ time.Time }
 
 func (s *startTime) UnmarshalText(text []byte) error {
@@ -23,19 +23,19 @@ func (s *startTime) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q: want a time such as %s", text, time.Now().Add(time.Minute).UTC().Format(time.RFC3339))
 	}
 	if late := time.Since(at); late >= 0 {
-		return fmt.Errorf("%q: was %v ago: want a time to come", text, rounded(late))
+		return fmt.Errorf("%q: was %v ago: want a time in the future", text, rounded(late))
 	}
 	s.Time = at
 	return nil
 }
 
-// await returns at that time, by the clock of this machine.
+// await blocks until that time, by the clock of this machine.
 func (s startTime) await(ctx context.Context) error {
 	wait := time.Until(s.Time)
 	if wait <= 0 {
-		return &exit{exitFailed, fmt.Sprintf("--start-at %s: has passed before there were connections: want a later time", s.Format(time.RFC3339))}
+		return &exit{exitFailed, fmt.Sprintf("--start-at %s: passed before the replicas were connected: want a later time", s.Format(time.RFC3339))}
 	}
-	for ; wait > 0; wait = time.Until(s.Time) { // the clock may be set meanwhile
+	for ; wait > 0; wait = time.Until(s.Time) { // the clock may be adjusted meanwhile
 		select {
 		case <-time.After(min(wait, time.Second)):
 		case <-ctx.Done():
@@ -45,7 +45,7 @@ func (s startTime) await(ctx context.Context) error {
 	return nil
 }
 
-// checkSave finds out before the calls whether they can be saved.
+// checkSave returns an error before the calls if they could not be saved.
 func (l *loadCmd) checkSave(plan workload.Plan) error {
 	if l.Save == "" {
 		return nil
@@ -55,7 +55,7 @@ func (l *loadCmd) checkSave(plan workload.Plan) error {
 	}
 	text, err := json.Marshal(l.settings(plan))
 	if err == nil {
-		err = json.Unmarshal(text, new(design.Settings)) // which has bounds
+		err = json.Unmarshal(text, new(design.Settings)) // checks the bounds
 	}
 	if err != nil {
 		return &exit{exitUsage, fmt.Sprintf("--save: %v", err)}
@@ -63,7 +63,7 @@ func (l *loadCmd) checkSave(plan workload.Plan) error {
 	return nil
 }
 
-// settings are those of the load; nothing is known of the cluster.
+// settings returns the settings of the load; the cluster is unknown.
 func (l *loadCmd) settings(plan workload.Plan) design.Settings {
 	s := l.policy.settings()
 	s.Replicas = 1

@@ -25,7 +25,7 @@ func TestStartAt(t *testing.T) {
 			t.Errorf("it began at %v, %v; want %v", time.Now(), err, at)
 		}
 		err := s.await(t.Context())
-		if e, ok := errors.AsType[*exit](err); !ok || e.code != exitFailed || !strings.Contains(e.message, "has passed before there were connections") {
+		if e, ok := errors.AsType[*exit](err); !ok || e.code != exitFailed || !strings.Contains(e.message, "passed before the replicas were connected") {
 			t.Errorf("a time that has passed: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

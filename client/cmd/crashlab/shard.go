@@ -11,10 +11,10 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// indexEnv is the variable that has a pod's index in an Indexed Job of Kubernetes.
+// indexEnv is the environment variable with a pod's index in a Kubernetes Indexed Job.
 const indexEnv = "JOB_COMPLETION_INDEX"
 
-// shard is a share of the trials, as INDEX/COUNT, or as /COUNT in an Indexed Job.
+// shard is a share of the trials: INDEX/COUNT, or /COUNT in an Indexed Job.
 type shard trials.Shard
 
 func (s *shard) UnmarshalText(text []byte) error {
@@ -34,13 +34,13 @@ func (s *shard) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ownTrials returns the trials of a run: those of the design, or of its shard.
+// ownTrials returns the trials that a run should have: those of its shard, or of the whole design.
 func ownTrials(run *record.Run) []design.Trial {
-	s, _ := trials.ParseShard(run.Manifest.Shard) // the zero value for a run that is none
+	s, _ := trials.ParseShard(run.Manifest.Shard) // the zero value, all trials, without a shard
 	return s.Of(run.Manifest.Design.Trials())
 }
 
-// shardVerdict returns nil when the checks have found nothing: claims are for all shards together.
+// shardVerdict returns nil if no check failed. Claims are judged for all shards together.
 func shardVerdict(s experiment.Summary) error {
 	for _, c := range s.Cells {
 		for _, t := range c.Trials {

@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// stopPatience is how long after a signal a phase may take to end, and each write after it: the
-// output may be stuck.
+// stopPatience is how long a phase may take to end after a signal, and how long each write may take
+// then: the output may be stuck.
 const stopPatience = 30 * time.Second
 
-// exitNow is os.Exit, but for tests.
+// exitNow is os.Exit; tests replace it.
 var exitNow = os.Exit
 
-// phase is a part of a command that Ctrl-C or SIGTERM ends early and well. Everywhere else, and at
-// a second signal, they end the process at once, as is the system's default.
+// phase is a part of a command that ends early, but in an orderly way, at Ctrl-C or SIGTERM. Outside
+// of phases, and at a second signal, these signals end the process at once, as is the default.
 type phase struct {
 	received chan os.Signal
 	ended    chan struct{}
-	watched  chan struct{} // closed when received is no more looked at
-	signaled bool          // valid then
+	watched  chan struct{} // closed when watch has returned
+	signaled bool          // valid after watched is closed
 }
 
-// begin begins a phase. The context ends with ctx, at a signal, and with the phase.
+// begin begins a phase. The returned context ends with ctx, at a signal, and with the phase.
 func begin(ctx context.Context) (context.Context, *phase) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &phase{received: make(chan os.Signal, 1), ended: make(chan struct{}), watched: make(chan struct{})}
@@ -55,7 +55,7 @@ func (p *phase) watch(stop func()) {
 	}
 }
 
-// end ends the phase, if it has not ended yet, and returns where its last words go.
+// end ends the phase, if it has not ended yet, and returns the output to use from then on.
 func (p *phase) end(out output) output {
 	select {
 	case <-p.ended:
@@ -70,8 +70,7 @@ func (p *phase) end(out output) output {
 	return out
 }
 
-// unlessStuck is a writer for the last words after a signal: a write that takes too long ends the
-// process.
+// unlessStuck is a writer for use after a signal: a write that takes too long ends the process.
 type unlessStuck struct{ io.Writer }
 
 func (w unlessStuck) Write(b []byte) (int, error) {

@@ -4,23 +4,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
+	"unicode/utf8"
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// trialPrinter shows how a run goes on: on a terminal as a line that changes; else as a line, or a
-// JSON object, for each trial that has ended and every few seconds.
+// trialPrinter shows the progress of a run: on a terminal as a line that is replaced, elsewhere as a
+// line, or a JSON object, for each trial that has ended and every few seconds.
 type trialPrinter struct {
 	w      io.Writer // nil: show nothing
+	line   *terminalLine
 	design *design.Design
 	form   form
-	ended  int // trials, and
+	ended  int // trials, when progress was shown last
 	shown  time.Time
 }
 
@@ -28,68 +27,73 @@ type trialPrinter struct {
 type form int
 
 const (
-	lines form = iota
-	changing
-	objects
+	formLines form = iota
+	formTerminal
+	formObjects
 )
 
-// periods are how long progress of each form is not shown again while no trial ends.
-var periods = [...]time.Duration{lines: 10 * time.Second, changing: 0, objects: time.Second}
+// periods are the minimum times between two reports of each form while no trial ends.
+var periods = [...]time.Duration{formLines: 10 * time.Second, formTerminal: 0, formObjects: time.Second}
+
+// dotsLegend explains the signs of dots.
+const dotsLegend = "● replica ready  ○ replica not ready"
 
 func newTrialPrinter(out output, d *design.Design, quiet, asJSON bool) *trialPrinter {
-	p := &trialPrinter{w: out.stderr, design: d, ended: -1}
+	p := &trialPrinter{w: out.stderr, line: &terminalLine{}, design: d, ended: -1}
 	switch {
 	case quiet:
 		p.w = nil
 	case asJSON:
-		p.form = objects
+		p.form = formObjects
 	case isTerminal(out.stderr):
-		p.form = changing
+		p.form, p.line = formTerminal, newTerminalLine(out.stderr, dotsLegend)
 	}
 	return p
 }
 
-// print shows the progress, if it is time to.
+// print shows the progress when it is due.
 func (p *trialPrinter) print(now trials.Progress) {
 	if p.w == nil || now.Ended == p.ended && time.Since(p.shown) < periods[p.form] {
 		return
 	}
+	if p.form == formLines && p.shown.IsZero() {
+		fmt.Fprintln(p.w, dotsLegend)
+	}
 	p.ended, p.shown = now.Ended, time.Now()
 	switch p.form {
-	case objects:
+	case formObjects:
 		p.printJSON(now)
-	case changing:
-		fmt.Fprintf(p.w, "\r\033[K%s", cut(p.line(now), columns(p.w)-1))
+	case formTerminal:
+		p.line.draw(p.fit(now, columns(p.w)-1))
 	default:
-		fmt.Fprintln(p.w, p.line(now))
+		fmt.Fprintln(p.w, p.text(now, 0))
 	}
 }
 
-// columns is how wide a terminal is; 80 where it does not say.
-func columns(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 80
+// minTitle is how many characters of a cell's title are shown at least.
+const minTitle = 12
+
+// fit returns the progress in a line of at most so many characters, if it can by shortening the
+// title of the cell.
+func (p *trialPrinter) fit(now trials.Progress, most int) string {
+	text := p.text(now, 0)
+	if over := utf8.RuneCountInString(text) - most; over > 0 && len(now.Running) > 0 {
+		title := utf8.RuneCountInString(p.title(now.Running[0]))
+		text = p.text(now, max(title-over, minTitle))
 	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil || size.Col == 0 {
-		return 80
-	}
-	return int(size.Col)
+	return text
 }
 
-// cut cuts a line that is longer, since one that is broken could not be replaced by the next.
-func cut(line string, most int) string {
-	if runes := []rune(line); len(runes) > most {
-		return string(runes[:most])
-	}
-	return line
+func (p *trialPrinter) title(t trials.TrialProgress) string {
+	return p.design.Cells[t.Trial.Cell].Title()
 }
 
-// line is such as
+// text is such as
 //
 //	3 of 20 trials, 40s left, waiting, concurrency 5: 41 ok, 2 failed, ●●○, p99 812ms, 1.43 attempts sent per call
-func (p *trialPrinter) line(now trials.Progress) string {
+//
+// The title of the cell is cut to so many characters; 0 means it is not.
+func (p *trialPrinter) text(now trials.Progress, titleMost int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of %d trials", now.Ended, now.Trials)
 	if now.Left > 0 {
@@ -97,7 +101,11 @@ func (p *trialPrinter) line(now trials.Progress) string {
 	}
 	if len(now.Running) > 0 {
 		t := now.Running[0]
-		fmt.Fprintf(&b, ", %s: %d ok, %d failed, %s", p.design.Cells[t.Trial.Cell].Title(), t.Succeeded, t.Failed, dots(t.Up))
+		title := p.title(t)
+		if titleMost > 0 {
+			title = cut(title, titleMost)
+		}
+		fmt.Fprintf(&b, ", %s: %d ok, %d failed, %s", title, t.Succeeded, t.Failed, dots(t.Up))
 		if t.Succeeded > 0 {
 			fmt.Fprintf(&b, ", p99 %v", rounded(t.P99))
 		}
@@ -111,7 +119,7 @@ func (p *trialPrinter) line(now trials.Progress) string {
 	return b.String()
 }
 
-// dots shows each replica: ● is ready, ○ is not.
+// dots returns a sign for each replica: ● for one that is ready, ○ for another.
 func dots(up []bool) string {
 	var b strings.Builder
 	for _, ready := range up {
@@ -148,17 +156,13 @@ func (p *trialPrinter) printJSON(now trials.Progress) {
 			t.Trial.Number, p.design.Cells[t.Trial.Cell].Title(), t.Succeeded, t.Failed, t.Sent, ms(t.P99), t.Up,
 		})
 	}
-	_ = json.NewEncoder(p.w).Encode(j) // where stderr is gone, there is nobody to tell
+	_ = json.NewEncoder(p.w).Encode(j) // an error of stderr cannot be reported
 }
 
-// end takes the line that changes away.
-func (p *trialPrinter) end() {
-	if p.w != nil && p.form == changing {
-		fmt.Fprint(p.w, "\r\033[K")
-	}
-}
+// clear removes the line on a terminal.
+func (p *trialPrinter) clear() { p.line.clear() }
 
-// printDesign shows what a design would run.
+// printDesign prints the cells of a design and the number of trials.
 func printDesign(w io.Writer, d *design.Design) error {
 	if d.Question != "" {
 		fmt.Fprintln(w, d.Question)

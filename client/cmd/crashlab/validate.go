@@ -14,17 +14,23 @@ import (
 )
 
 type validateCmd struct {
-	modelFlag
-	Folder string `arg:"" optional:"" default:"runs/latest" placeholder:"RUN" help:"The folder of a run on processes. (default: runs/latest)"`
-	Format string `enum:"table,md" default:"table" placeholder:"FORMAT" help:"table or md. (default: table)"`
+	Folder    string `arg:"" optional:"" default:"runs/latest" placeholder:"RUN" help:"Folder of a run of real processes. (default: runs/latest)"`
+	modelFlag `group:"Simulation"`
+	Format    string `group:"Output" enum:"table,md" default:"table" placeholder:"FORMAT" help:"table or md. (default: table)"`
 }
 
-// Help is what kong shows below the flags.
+// Help shows examples.
 func (validateCmd) Help() string {
-	return `The prediction is kept in the folder of the run, in place of an earlier one, and "report" shows it beside what was measured.`
+	return `Examples:
+
+    crashlab validate
+    crashlab validate runs/latest --format md
+
+The prediction is saved in the folder of the run, where it replaces an earlier one, and crashlab report shows it beside the ` +
+		`results. The check fails if less than 95% of the cells agree.`
 }
 
-// Run simulates the trials of the run and compares, cell by cell.
+// Run simulates the trials of the run and compares the results, cell by cell.
 func (v *validateCmd) Run(ctx context.Context, out output) error {
 	run, err := openRun(v.Folder)
 	if err != nil {
@@ -59,12 +65,12 @@ func (v *validateCmd) check(run *record.Run) error {
 		return &exit{exitUsage, fmt.Sprintf("%q was simulated: want a run on processes", v.Folder)}
 	}
 	if run.Manifest.Engine == record.EngineLoad {
-		return &exit{exitUsage, fmt.Sprintf("%q is a load, of whose cluster nothing is known: want a run of an experiment", v.Folder)}
+		return &exit{exitUsage, fmt.Sprintf("%q is a load, whose cluster is unknown: want a run of an experiment", v.Folder)}
 	}
 	return nil
 }
 
-// reliable returns an error when so few cells agree that the prediction is not to be relied on.
+// reliable returns an error if too few cells agree for the prediction to be relied on.
 func reliable(agreements []experiment.Agreement) error {
 	if experiment.Reliable(agreements) {
 		return nil
@@ -73,8 +79,8 @@ func reliable(agreements []experiment.Agreement) error {
 	return &exit{exitBelow, fmt.Sprintf("%d of %d cells agree: want %v%%", agreeing, cells, 100*experiment.RequiredAgreement)}
 }
 
-// predict simulates the trials that a run has: with the same seeds, so the luck of both is the
-// same. It returns the output for what follows, too.
+// predict simulates the trials of a run with the same seeds, so that the same requests crash. It
+// also returns the output to use from then on.
 func (f modelFlag) predict(ctx context.Context, out output, run *record.Run) (*record.Run, output, error) {
 	model, err := f.load()
 	if err != nil {

@@ -16,18 +16,18 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// The flags' types. Each refuses what is not allowed with the value and what is.
+// The types of flags. The error for a bad value contains it and what is allowed.
 
-// schemes are those of the targets that gRPC resolves by itself, and failover's own.
+// schemes are the schemes of targets: those that gRPC resolves, and failover's own.
 var schemes = []string{"static", "dns", "passthrough", "unix", "unix-abstract"}
 
-// target is a gRPC target. A list without a scheme is a static one.
+// target is a gRPC target. A list of addresses without a scheme is static.
 type target string
 
 func (t *target) UnmarshalText(text []byte) error {
 	*t = target(text)
 	if len(text) == 0 {
-		return nil // the connection says what is allowed
+		return nil // the error of the connection is better
 	}
 	scheme, rest, ok := strings.Cut(string(text), ":")
 	switch {
@@ -48,8 +48,8 @@ func (t *target) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// lookUp returns an error for a static target with a host whose name resolves to nothing. Without
-// it, each attempt would look the name up again, to be refused.
+// lookUp returns an error for a static target with a host name that does not resolve. Without this
+// check, each attempt would look the name up in vain.
 func (t target) lookUp(ctx context.Context) error {
 	list, ok := strings.CutPrefix(string(t), "static:///")
 	if !ok {
@@ -67,7 +67,7 @@ func (t target) lookUp(ctx context.Context) error {
 	return nil
 }
 
-// lookUpTime bounds the look-up of the hosts of a target.
+// lookUpTime bounds the lookup of the hosts of a target.
 const lookUpTime = 5 * time.Second
 
 // count is a whole number from 1.
@@ -97,7 +97,7 @@ func (s *share) UnmarshalText(text []byte) error {
 	return err
 }
 
-// level is a factor and its value, as FACTOR=VALUE.
+// level is a factor and its value: FACTOR=VALUE.
 type level design.Level
 
 func (l *level) UnmarshalText(text []byte) error {
@@ -110,7 +110,7 @@ func (l *level) UnmarshalText(text []byte) error {
 	return err
 }
 
-// serviceTime is a distribution as a design spells it.
+// serviceTime is a distribution in the syntax of a design.
 type serviceTime struct {
 	fault.Distribution
 	text string
@@ -122,7 +122,7 @@ func (s *serviceTime) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// rate is a number of calls a second; zero where it was not given.
+// rate is a number of calls a second; zero if it is not given.
 type rate float64
 
 func (r *rate) UnmarshalText(text []byte) error {
@@ -134,7 +134,7 @@ func (r *rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// seed is any number that starts a generator of others.
+// seed is the seed of a random generator.
 type seed uint64
 
 func (s *seed) UnmarshalText(text []byte) error {
@@ -143,7 +143,7 @@ func (s *seed) UnmarshalText(text []byte) error {
 	return err
 }
 
-// chart is a picture of a report; empty where none was asked for.
+// chart names a chart of a report; empty for none.
 type chart string
 
 func (c *chart) UnmarshalText(text []byte) error {
