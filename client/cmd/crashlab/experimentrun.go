@@ -31,7 +31,9 @@ func (experimentRunCmd) Help() string {
     crashlab experiment run deploy/experiments/timeout.yaml --repeats 5 \
       --set concurrency=1
 
-In the progress, each replica of the trial is a dot: ` + dotsLegend + `.
+In the progress, a dot stands for each replica of the trial:
+
+    ` + dotsLegend + `
 
 ` + clusterHelp
 }

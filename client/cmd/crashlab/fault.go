@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 	}
 	var failed []string
 	unavailable := 0
-	var last error
+	var cause error // of the first that was unavailable
 	for _, addr := range replicas {
 		var faults *faultv1.Faults
 		err := cluster.CallFaults(ctx, addr, faultTimeout, func(ctx context.Context, c faultv1.FaultClient) (err error) {
@@ -119,16 +120,17 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 			return err
 		}, grpc.WithTransportCredentials(creds))
 		if err != nil {
-			failed, last = append(failed, fmt.Sprintf("%s: %s", addr, transport.Plain(message(err)))), err
+			failed = append(failed, fmt.Sprintf("%s: %s", addr, transport.Plain(message(err))))
 			if status.Code(err) == codes.Unavailable {
 				unavailable++
+				cause = cmp.Or(cause, err)
 			}
 			continue
 		}
 		fmt.Fprintf(out.stdout, "%s: %s\n", addr, spellFaults(faults))
 	}
 	if unavailable == len(replicas) {
-		return errors.New(noReplica(replicas, last))
+		return errors.New(noReplica(replicas, cause))
 	}
 	if failed != nil {
 		return errors.New(strings.Join(failed, "\ncrashlab: "))

@@ -315,6 +315,7 @@ func TestBadInput(t *testing.T) {
 		{"--p-crash NaN", "--p-crash NaN: want 0 to 1"},
 		{"--p-crash 30%", `--p-crash "30%": want 0 to 1`},
 		{"--p-crash", "--p-crash: want a value; see counterd --help"},
+		{"--nosuch", "unknown flag --nosuch; see counterd --help"},
 		{"--error-probability 2", "--error-probability 2: want 0 to 1"},
 		{"--error-code OK", `--error-code "OK": want the name of a gRPC status other than OK, such as UNAVAILABLE`},
 		{"--capacity -1", `--capacity "-1": want a whole number from 0`},
@@ -341,7 +342,7 @@ func TestBadInput(t *testing.T) {
 		{"--drain-timeout 5", `--drain-timeout "5": want a duration with its unit, such as 500ms or 2s, 0s or more`},
 		{"--drain-timeout -5s", `--drain-timeout "-5s": want a duration with its unit, such as 500ms or 2s, 0s or more`},
 		{"--log-level loud", `--log-level "loud": want trace, debug, info, warn, error or off`},
-		{"--p-crush 0.3", `unknown flag --p-crush, did you mean "--p-crash"?; see counterd --help`},
+		{"--p-crush 0.3", "unknown flag --p-crush: did you mean --p-crash? See counterd --help"},
 		{"7101", "unexpected argument 7101; see counterd --help"},
 	} {
 		var stdout, stderr strings.Builder

@@ -17,35 +17,55 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"example.com/crashlab/services/fault"
+	"example.com/crashlab/supervisor/commandline"
 	"example.com/crashlab/supervisor/parse"
 	"example.com/crashlab/supervisor/transport"
-	"example.com/crashlab/supervisor/version"
 )
 
 // flags are the command line of counterd. The help texts are their documentation.
 type flags struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Addr        string `type:"hostport" default:"127.0.0.1:7101" help:"Address to listen on, HOST:PORT. Other machines can reach it only with TLS, or with --insecure."`
-	Replica     string `type:"name" default:"a" help:"Name of this replica."`
-	Incarnation uint64 `type:"incarnation" default:"1" env:"CRASHLAB_INCARNATION,INCARNATION" help:"Which launch of the replica this is, from 1."`
+	Addr         string        `group:"Replica" type:"hostport" default:"127.0.0.1:7101" placeholder:"HOST:PORT" help:"Address to listen on. An address that other machines can reach requires TLS or --insecure. (default: ${default})"`
+	Replica      string        `group:"Replica" type:"name" default:"a" placeholder:"NAME" help:"Name of this replica. (default: ${default})"`
+	Incarnation  uint64        `group:"Replica" type:"incarnation" default:"1" placeholder:"N" env:"CRASHLAB_INCARNATION,INCARNATION" help:"Number of this launch of the replica, from 1. (default: ${default})"`
+	DrainTimeout time.Duration `group:"Replica" default:"4s" placeholder:"DURATION" help:"How long calls in flight may take to end after SIGTERM or SIGINT. It should be shorter than the supervisor's stop timeout. (default: ${default})"`
+
+	PCrash           float64            `group:"Faults" default:"0" placeholder:"P" help:"Probability, 0 to 1, that a request crashes the process. (default: ${default})"`
+	CrashPoint       fault.CrashPoint   `group:"Faults" default:"arrival" placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it, so that the reply is never sent. (default: ${default})"`
+	Hang             bool               `group:"Faults" help:"Accept requests and never answer them."`
+	ErrorProbability float64            `group:"Faults" default:"0" placeholder:"P" help:"Probability, 0 to 1, that a request fails with --error-code. (default: ${default})"`
+	ErrorCode        codes.Code         `group:"Faults" default:"UNAVAILABLE" placeholder:"CODE" help:"gRPC status code of such a failure. (default: ${default})"`
+	ServiceTime      fault.Distribution `group:"Faults" default:"0" placeholder:"TIME" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms, exp:100ms or values:12ms:15ms:80ms. (default: ${default})"`
+	Capacity         int                `group:"Faults" default:"0" placeholder:"N" help:"Requests worked on at a time, first come first served; the others queue. 0 is unlimited. (default: ${default})"`
+	Seed             uint64             `group:"Faults" default:"0" placeholder:"N" help:"Seed that decides which requests the faults hit; with 0, a random seed, which is logged. (default: ${default})"`
+	FaultListen      string             `type:"faultlisten" group:"Faults" placeholder:"HOST:PORT|none" help:"Address of the service that changes the faults at run time, fault.v1.Fault; none to not serve it. (default: --addr)"`
 
 	transport.Server `group:"TLS"`
 	Insecure         bool `group:"TLS" help:"Let other machines connect without TLS."`
 
-	PCrash           float64            `group:"Faults" default:"0" help:"Probability, 0 to 1, that a request crashes the process."`
-	CrashPoint       fault.CrashPoint   `group:"Faults" default:"arrival" help:"Where a crash strikes: arrival (before the work) or reply (work done, reply never sent)."`
-	Hang             bool               `group:"Faults" help:"Accept requests and never answer them."`
-	ErrorProbability float64            `group:"Faults" default:"0" help:"Probability, 0 to 1, that a request is answered with the error code."`
-	ErrorCode        codes.Code         `group:"Faults" default:"UNAVAILABLE" help:"gRPC status code of such an answer."`
-	ServiceTime      fault.Distribution `group:"Faults" default:"0" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms, exp:100ms or values:12ms:15ms:80ms."`
-	Capacity         int                `group:"Faults" default:"0" help:"How many requests are worked on at a time, first come first served; the others queue. 0 is any number."`
-	FaultListen      string             `type:"faultlisten" group:"Faults" placeholder:"HOST:PORT|none" help:"Serve fault.v1.Fault, which changes the faults, at another address, or not at all; without, at --addr."`
-	Seed             uint64             `group:"Faults" default:"0" help:"Seed that decides which requests the faults hit; 0 draws one, and the log shows it."`
+	LogJSON  bool        `group:"Log" help:"Log in JSON."`
+	LogLevel hclog.Level `group:"Log" default:"info" placeholder:"LEVEL" help:"Lowest level to log: trace, debug, info, warn, error or off. (default: ${default})"`
+}
 
-	DrainTimeout time.Duration `default:"4s" help:"How long calls in flight may take to end after SIGTERM or SIGINT, before they are cut off. Keep it below the supervisor's stop timeout."`
-	LogJSON      bool          `help:"Log lines of JSON."`
-	LogLevel     hclog.Level   `default:"info" help:"Least level to log: trace, debug, info, warn, error or off."`
+// Help shows examples.
+func (flags) Help() string {
+	return `Examples:
+
+    # one in ten requests crashes it; each takes 50 to 500 ms
+    counterd --p-crash 0.1 --service-time uniform:50ms:500ms
+    # three replicas that are relaunched after a crash
+    supervisor -- counterd --addr {addr} --replica {name} --p-crash 0.1`
+}
+
+var program = commandline.Program{
+	Name:        "counterd",
+	Description: "Serves one replica of the Counter service and injects faults into it.",
+	ExitCodes: []commandline.ExitCode{
+		{Code: 0, Meaning: "stopped by SIGTERM or SIGINT"},
+		{Code: exitFailed, Meaning: "failed to serve, or crashed on purpose"},
+		{Code: exitUsage, Meaning: "invalid flag, argument or file"},
+	},
 }
 
 func (f flags) faults() fault.Faults {
@@ -60,16 +80,12 @@ func (f flags) faults() fault.Faults {
 	}
 }
 
-// parseFlags returns the flags with a seed in place of 0, or an error of one line that names the
-// flag or the environment variable, its value and what is allowed.
+// parseFlags returns the flags, with a random seed if that is 0. The error is one line that names
+// the flag or the environment variable, its value and what is allowed.
 func parseFlags(args []string) (flags, error) {
 	var f flags
 	var bad badValue
-	parser, err := kong.New(&f,
-		kong.Name("counterd"),
-		kong.Description("Serves one replica of the Counter service, and lets it fail on purpose."),
-		kong.Vars{"version": version.Of("counterd")},
-		kong.WithHyphenPrefixedParameters(true), // "--p-crash -1" is a bad probability, not a missing value
+	_, err := program.Parse(&f, args, os.Stdout, os.Stderr,
 		kong.NamedMapper("hostport", mapper(&bad, parseHostPort)),
 		kong.NamedMapper("faultlisten", mapper(&bad, parseFaultListen)),
 		kong.TypeMapper(reflect.TypeFor[transport.Path](), mapper(&bad, parseText[transport.Path])),
@@ -84,14 +100,11 @@ func parseFlags(args []string) (flags, error) {
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(&bad, parse.Duration)),
 		kong.TypeMapper(reflect.TypeFor[hclog.Level](), mapper(&bad, parseLevel)),
 	)
-	if err != nil {
+	switch {
+	case bad.err != nil:
+		return flags{}, bad.err
+	case err != nil:
 		return flags{}, err
-	}
-	if _, err := parser.Parse(args); err != nil {
-		if bad.err != nil {
-			return flags{}, bad.err
-		}
-		return flags{}, fmt.Errorf("%w; see counterd --help", err)
 	}
 	if f.Seed == 0 {
 		// Up to 53 bits, so that no JSON reader rounds the seed in the log.
@@ -100,11 +113,11 @@ func parseFlags(args []string) (flags, error) {
 	return f, nil
 }
 
-// badValue is the first value that a mapper refused. Kong's own error has it too, but words it
-// differently, and not as an error that can be unwrapped when it comes from the environment.
+// badValue holds the error for a value that a mapper refused. Kong's error contains it in other
+// words, and for a value from the environment does not wrap it.
 type badValue struct{ err error }
 
-// mapper makes a kong mapper of a parse function whose errors begin with the value.
+// mapper returns a mapper for kong from a parse function whose errors begin with the value.
 func mapper[T any](bad *badValue, parse func(string) (T, error)) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		source := "--" + ctx.Value.Name
@@ -139,7 +152,7 @@ func parseText[T any, P interface {
 
 func parseHostPort(text string) (string, error) { return parse.HostPort(text, 0) }
 
-// faultsOff as --fault-listen means that the Fault service is not served.
+// faultsOff as the value of --fault-listen disables the Fault service.
 const faultsOff = "none"
 
 func parseFaultListen(text string) (string, error) {

@@ -1,7 +1,6 @@
-// Command counterd serves one replica of the Counter service, and lets it fail on purpose.
-//
-// It exits with 0 after SIGTERM or SIGINT, 1 when it could not serve or when a simulated crash
-// struck, and 2 for a flag that is not allowed. A second signal ends it at once.
+// Command counterd serves one replica of the Counter service and injects faults into it. See
+// counterd --help for its flags and exit codes. It drains at SIGTERM or SIGINT; a second signal ends
+// it at once.
 package main
 
 import (
@@ -14,13 +13,19 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
+// Exit codes other than 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	f, err := parseFlags(args)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "counterd: %v\n", err)
-		return 2
+		return exitUsage
 	}
 	logger := hclog.New(&hclog.LoggerOptions{
 		Name:       "counterd",
@@ -31,11 +36,11 @@ func run(args []string) int {
 	err = serve(f, logger)
 	if _, bad := errors.AsType[*transport.Error](err); bad || errors.Is(err, transport.ErrExposed) {
 		fmt.Fprintf(os.Stderr, "counterd: %v\n", err)
-		return 2
+		return exitUsage
 	}
 	if err != nil {
 		logger.Error("cannot serve", "error", err)
-		return 1
+		return exitFailed
 	}
 	return 0
 }

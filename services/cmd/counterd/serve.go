@@ -23,15 +23,14 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// stopPatience is how much longer than the drain the end after a signal may take: the log may be
-// stuck.
+// stopPatience is how much longer than the drain the process may take to end after a signal: the log
+// may be stuck.
 const stopPatience = 30 * time.Second
 
-// lastNews is how long a health watch lives on in a drain, to say NOT_SERVING.
+// lastNews is how long health watches continue during a drain, so that they report NOT_SERVING.
 const lastNews = 100 * time.Millisecond
 
-// serve listens and serves until SIGTERM or SIGINT and returns nil once it has drained; any other
-// end is an error.
+// serve listens and serves until SIGTERM or SIGINT, and returns nil once it has drained.
 func serve(f flags, logger hclog.Logger) error {
 	ctx, restoreSignals := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer restoreSignals()
@@ -70,22 +69,22 @@ func serve(f flags, logger hclog.Logger) error {
 	}
 	counts := r.injector.Freeze()
 	if !drained {
-		logger.Warn("drain timeout, calls in flight are cut off")
-		go r.server.Stop() // not waited for: a connection that never finished its handshake holds up even this
+		logger.Warn("drain timeout expired, canceling calls in flight")
+		go r.server.Stop() // without waiting: a connection that never finishes its handshake blocks even this
 	}
 	logger.Info("stopped", "incarnation", f.Incarnation, "arrived", counts.Arrived, "counted", r.counter.Count(), "in_flight", counts.InFlight)
 	return nil
 }
 
-// replica is the server of one replica and what it counts.
+// replica is the server of one replica, and its counts.
 type replica struct {
 	server   *grpc.Server
-	faults   *grpc.Server // nil: there is none beside server
+	faults   *grpc.Server // serves only the Fault service; nil: server does, or none
 	injector *fault.Injector
 	counter  *counter.Counter
 }
 
-// newReplica returns the replica that the flags describe. Its streams end with the context.
+// newReplica returns the replica that the flags describe. Its streams end with the given context.
 func newReplica(streams context.Context, f flags, logger hclog.Logger, checker *health.Server) (*replica, error) {
 	service := &counter.Counter{Replica: f.Replica, Incarnation: f.Incarnation}
 	plan := fault.Plan{Seed: f.Seed, Replica: f.Replica, Incarnation: f.Incarnation}
@@ -98,7 +97,7 @@ func newReplica(streams context.Context, f flags, logger hclog.Logger, checker *
 		return nil, err
 	}
 	secured, err := f.Credentials(func(err error) {
-		logger.Warn("the certificates from before stay in use", "error", err)
+		logger.Warn("renewed certificates cannot be used, the old ones stay in use", "error", err)
 	})
 	if err != nil {
 		return nil, err
@@ -122,7 +121,8 @@ func newReplica(streams context.Context, f flags, logger hclog.Logger, checker *
 	return r, nil
 }
 
-// listen serves, and returns the addresses for the log. What ends a server is sent to served.
+// listen starts the servers, and returns their addresses as arguments for the log. If a server ends,
+// its error is sent to served.
 func (r *replica) listen(f flags, served chan<- error) (where []any, err error) {
 	exposed := f.Server.Enabled() || f.Insecure
 	listener, err := transport.Listen(f.Addr, exposed)
@@ -143,8 +143,8 @@ func (r *replica) listen(f flags, served chan<- error) (where []any, err error) 
 	return where, nil
 }
 
-// endWith returns an interceptor that ends streams with the context. They are health watches and
-// reflection, which last as long as the client likes and would hold up every drain.
+// endWith returns an interceptor that ends streams with the given context. These are health watches
+// and reflection, which last as long as the client likes and would delay every drain.
 func endWith(streams context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		handled := make(chan error, 1)
@@ -158,7 +158,7 @@ func endWith(streams context.Context) grpc.StreamServerInterceptor {
 	}
 }
 
-// drain lets the calls in flight end. It returns false when they have not after the timeout.
+// drain lets the calls in flight end. It returns false if some have not ended after the timeout.
 func drain(server *grpc.Server, timeout time.Duration) bool {
 	drained := make(chan struct{})
 	go func() {
