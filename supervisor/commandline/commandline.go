@@ -10,6 +10,7 @@ package commandline
 import (
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/alecthomas/kong"
 
@@ -34,7 +35,7 @@ type ExitCode struct {
 
 // Parse parses the arguments into cli, a pointer to a struct. For --help, and for --version with a
 // [kong.VersionFlag], it writes to stdout and ends the process. A command line that is not allowed
-// is a [*Misuse].
+// is a [*Misuse]; so is a flag with an empty text, as from an unset variable in a script.
 func (p Program) Parse(cli any, args []string, stdout, stderr io.Writer, options ...kong.Option) (*kong.Context, error) {
 	parser, err := kong.New(cli, append(options,
 		kong.Name(p.Name), kong.Description(p.Description), kong.Writers(stdout, stderr), kong.Help(p.help),
@@ -49,6 +50,14 @@ func (p Program) Parse(cli any, args []string, stdout, stderr io.Writer, options
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return nil, misuse(err)
+	}
+	for _, p := range parsed.Path {
+		if p.Flag == nil {
+			continue
+		}
+		if v := reflect.Indirect(p.Flag.Target); v.Kind() == reflect.String && v.Len() == 0 {
+			return nil, &Misuse{What: fmt.Sprintf("--%s: want a value", p.Flag.Name), Page: page(parsed)}
+		}
 	}
 	return parsed, nil
 }

@@ -24,6 +24,7 @@ type sample struct {
 
 type runCmd struct {
 	Replicas int    `group:"Replicas" placeholder:"N" help:"How many of them to run at the same time, which is a long text that does not fit into one line."`
+	Name     string `group:"Replicas" placeholder:"NAME" help:"What to call them."`
 	Restart  string `group:"Restarts" enum:"always,never" default:"always" placeholder:"WHEN" help:"When to restart."`
 }
 
@@ -83,6 +84,7 @@ func TestMisuse(t *testing.T) {
 	for args, want := range map[string]string{
 		"--replcas 3":      "unknown flag --replcas: did you mean --replicas? See sample --help",
 		"--repl 3":         "unknown flag --repl: did you mean --replicas? See sample --help",
+		"--name=":          "--name: want a value; see sample --help",
 		"--colour":         "unknown flag --colour; see sample --help",
 		"-x":               "unknown flag -x; see sample --help",
 		"list --wde":       "unknown flag --wde: did you mean --wide? See sample list --help",

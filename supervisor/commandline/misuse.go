@@ -40,11 +40,8 @@ func misuse(err error) error {
 	if !ok || failed.Context == nil {
 		return err
 	}
-	at := failed.Context.Selected()
-	if at == nil || at == failed.Context.Model.DefaultCmd {
-		at = failed.Context.Model.Node
-	}
-	m := &Misuse{What: err.Error(), Page: at.FullPath() + " --help"}
+	at := command(failed.Context)
+	m := &Misuse{What: err.Error(), Page: page(failed.Context)}
 	switch what := m.What; {
 	case unknownWord.MatchString(what):
 		parts := unknownWord.FindStringSubmatch(what)
@@ -64,6 +61,17 @@ func misuse(err error) error {
 	}
 	return m
 }
+
+// command returns the command that was given; that is the program for the default command.
+func command(parsed *kong.Context) *kong.Node {
+	if at := parsed.Selected(); at != nil && at != parsed.Model.DefaultCmd {
+		return at
+	}
+	return parsed.Model.Node
+}
+
+// page returns the command that shows the help page of the command that was given.
+func page(parsed *kong.Context) string { return command(parsed).FullPath() + " --help" }
 
 // unknown describes a flag or an argument that the command does not know. An argument where a
 // command belongs is an unknown command, unless the default command may have been meant.

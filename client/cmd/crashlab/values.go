@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -27,7 +28,7 @@ type target string
 func (t *target) UnmarshalText(text []byte) error {
 	*t = target(text)
 	if len(text) == 0 {
-		return nil // the error of the connection is better
+		return errors.New(`"": want a gRPC target such as static:///HOST:PORT,HOST:PORT or dns:///HOST:PORT`)
 	}
 	scheme, rest, ok := strings.Cut(string(text), ":")
 	switch {

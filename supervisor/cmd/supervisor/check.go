@@ -15,14 +15,24 @@ import (
 )
 
 type checkCmd struct {
-	File  string            `arg:"" help:"Cluster file (YAML)"`
+	File  string            `arg:"" help:"Cluster file (YAML)."`
 	Flags clusterfile.Flags `embed:""`
 
 	stdout io.Writer
 }
 
-// Run prints what would run by the file and the flags. It launches nothing, and does
-// not check whether the ports are free.
+// Help shows examples.
+func (checkCmd) Help() string {
+	return `Nothing is launched, and whether the ports are free is not checked.
+
+Examples:
+
+    supervisor check deploy/cluster.yaml
+    supervisor check deploy/cluster.yaml --replicas 5 --restart-delay 1s`
+}
+
+// Run prints what the file and the flags would run. It launches nothing, and does not check whether
+// the ports are free.
 func (c *checkCmd) Run() error {
 	cluster, err := clusterfile.Read(c.File, c.Flags)
 	if err != nil {
@@ -35,15 +45,15 @@ func (c *checkCmd) Run() error {
 	return err
 }
 
-// resolvedReplica is a replica with its placeholders replaced and its
-// defaults filled in. Durations have their units.
+// resolvedReplica is a replica with its placeholders and defaults filled in. Durations have their
+// units.
 type resolvedReplica struct {
 	Group        string            `yaml:"group,omitempty"`
 	After        []string          `yaml:"after,omitempty,flow"`
 	Addr         string            `yaml:"addr,omitempty"`
 	Command      []string          `yaml:"command,flow"`
 	Dir          string            `yaml:"dir,omitempty"`
-	Env          map[string]string `yaml:"env,omitempty"` // beside what it inherits
+	Env          map[string]string `yaml:"env,omitempty"` // in addition to what it inherits
 	CleanEnv     bool              `yaml:"clean_env,omitempty"`
 	Restart      string            `yaml:"restart"`
 	RestartDelay string            `yaml:"restart_delay"`
@@ -55,7 +65,7 @@ type resolvedReplica struct {
 }
 
 type resolvedCluster struct {
-	Replicas yaml.MapSlice `yaml:"replicas"` // by name, in their order
+	Replicas yaml.MapSlice `yaml:"replicas"` // by name, in order
 	Control  string        `yaml:"control,omitempty"`
 	Metrics  string        `yaml:"metrics_addr,omitempty"`
 	TLS      resolvedTLS   `yaml:"tls,omitempty"`

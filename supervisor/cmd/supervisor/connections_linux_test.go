@@ -26,7 +26,7 @@ alive: {kind: tcp, period: 10ms, timeout: 10ms, threshold: 1000}
 metrics_addr: %s
 command: [%q, "{addr}"]
 `, freePorts(t, 3), metrics, os.Args[0]))
-	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 64 && exec "$0" "$@"`, program}, c.Args[1:]...)
+	c.Path, c.Args = "/bin/sh", append([]string{"sh", "-c", `ulimit -n 64 && exec "$0" "$@"`, binary}, c.Args[1:]...)
 	c.launch()
 	c.file("e.jsonl", "three ready replicas", func(text string) bool { return strings.Count(text, `"kind":"ready"`) == 3 })
 	client, err := control.NewClient("unix://"+c.socket(), nil)

@@ -114,7 +114,7 @@ func runCtl(t *testing.T, addr string, args ...string) (stdout, stderr string, c
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, append([]string{"ctl"}, args...)...)
+	cmd := exec.CommandContext(ctx, binary, append([]string{"ctl"}, args...)...)
 	cmd.Env = append(os.Environ(), "SUPERVISOR_CONTROL="+addr)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -226,7 +226,7 @@ func TestCtlRefusals(t *testing.T) {
 		code       int
 		message    string
 	}{
-		{c.addr, "stop", 2, "want names of replicas or groups, or --all for all; see supervisor ctl list"},
+		{c.addr, "stop", 2, "want names of replicas or groups, or --all; see supervisor ctl list"},
 		{c.addr, "restart web --all", 2, "want names of replicas or groups, or --all"},
 		{c.addr, "rolling-restart", 2, "want names of replicas or groups, or --all"},
 		{c.addr, "signal kill", 2, "want names of replicas or groups, or --all"},
@@ -239,17 +239,17 @@ func TestCtlRefusals(t *testing.T) {
 		{c.addr, "watch --after x", 2, `--after "x": want the number of an event`},
 		{c.addr, "list --tls-ca missing", 2, "--tls-ca: open missing: no such file"},
 		{c.addr, "list --tls-ca=", 2, `--tls-ca`},
-		{"unix:///s", "list --tls-ca x", 2, "--tls-ca: unix:///s: a supervisor has no TLS at a path: leave out the flags --tls"},
+		{"unix:///s", "list --tls-ca x", 2, "--tls-ca: unix:///s: a Unix socket has no TLS: omit the --tls flags"},
 		{c.addr, "list --control nowhere", 2, `--control: "nowhere": want HOST:PORT or unix:///PATH`},
 		{"nowhere", "list", 2, `SUPERVISOR_CONTROL: "nowhere": want HOST:PORT or unix:///PATH`},
 		{c.addr, "stop x", 1, `"x": no such replica or group: want one of web0`},
 		{c.addr, "get x", 1, `"x": no such replica or group`},
 		{c.addr, "reload", 1, "this supervisor was started without a cluster file"},
 		{c.addr, "set-policy --backoff-jitter 2", 1, "backoff jitter 2: want 0 to 1"},
-		{replica, "list", 1, "what answers at " + replica + " is no supervisor: unknown service supervisor.v1.Supervisor"},
+		{replica, "list", 1, "the server at " + replica + " is not a supervisor: unknown service supervisor.v1.Supervisor"},
 		{c.addr, "watch --after 999", 1, "not kept"},
 		{gone, "list", 1, "no supervisor answers at " + gone + ": dial tcp " + gone +
-			": connect: connection refused; --control ADDR or SUPERVISOR_CONTROL says where it is"},
+			": connect: connection refused; give its address with --control or SUPERVISOR_CONTROL"},
 		{gone, "list --watch", 1, "connection refused"},
 	} {
 		stdout, stderr, code := runCtl(t, tc.addr, strings.Fields(tc.args)...)
@@ -266,7 +266,7 @@ func TestCtlRefusals(t *testing.T) {
 // is closed at its end, with which it has to exit with code 0.
 func ctlLines(t *testing.T, addr string, args ...string) <-chan string {
 	t.Helper()
-	cmd := exec.Command(program, append([]string{"ctl", "--control", addr}, args...)...)
+	cmd := exec.Command(binary, append([]string{"ctl", "--control", addr}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

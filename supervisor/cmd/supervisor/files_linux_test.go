@@ -227,7 +227,7 @@ func TestStdoutInAFileIsWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command(program, "--replicas=1", "--restart=never", "--", "seq", strconv.Itoa(n))
+	cmd := exec.Command(binary, "--replicas=1", "--restart=never", "--", "seq", strconv.Itoa(n))
 	cmd.Stdout = out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,12 +1,11 @@
-// Supervisor keeps replicas of commands running on this machine.
+// Supervisor keeps replicas of commands running on this machine. See supervisor --help for its flags
+// and exit codes.
 package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -15,125 +14,75 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/cmd/supervisor/ctl"
 	"example.com/crashlab/supervisor/cmd/supervisor/report"
+	"example.com/crashlab/supervisor/commandline"
 	"example.com/crashlab/supervisor/control"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/internal/output"
-	"example.com/crashlab/supervisor/version"
 )
 
 type commandLine struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Run   runCmd      `cmd:"" default:"withargs" help:"Launch the replicas of a command and relaunch those that exit: supervisor --config FILE, or supervisor [flags] -- COMMAND... with the placeholders {name} {index} {addr} {port}. Ctrl-C stops all. supervisor ctl shows and commands them; see supervisor ctl --help."`
-	Ctl   ctl.Command `cmd:"" help:"Show and command the replicas of a supervisor that runs."`
-	Check checkCmd    `cmd:"" help:"Validate a cluster file and print what would run, with defaults and placeholders replaced. Nothing is launched."`
-	Guard guardCmd    `cmd:"" hidden:"" help:"Kill the process groups named on stdin at its end."`
+	Run   runCmd      `cmd:"" default:"withargs" help:"Launch replicas of a command and relaunch those that exit, until Ctrl-C stops all."`
+	Ctl   ctl.Command `cmd:"" help:"Show and control the replicas of a running supervisor."`
+	Check checkCmd    `cmd:"" help:"Validate a cluster file and print what it would run, with defaults and placeholders filled in."`
+	Guard guardCmd    `cmd:"" hidden:"" help:"When stdin ends, kill the process groups named on it."`
 }
 
 type guardCmd struct{}
 
 func (guardCmd) Run() error { return supervisor.Guard(os.Stdin) }
 
+// Exit codes other than 0.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+var program = commandline.Program{
+	Name:        "supervisor",
+	Description: "Keeps replicas of commands running on this machine.",
+	ExitCodes: []commandline.ExitCode{
+		{Code: 0, Meaning: "stopped by a signal, or no replica is left and none failed; ctl: success"},
+		{Code: exitFailed, Meaning: "a replica failed for good, or the command could not do its work"},
+		{Code: exitUsage, Meaning: "invalid flag, argument or file"},
+	},
+}
+
 func main() {
 	err := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err == nil {
 		return
 	}
-	// The library's errors begin with its name, which is ours too.
-	last := output.Sink{To: os.Stderr} // a stderr that is stuck must not hold up the exit
+	// The library's errors begin with its name, which is this program's too.
+	last := output.Sink{To: os.Stderr} // a stuck stderr must not delay the exit
 	last.Put("", []byte("supervisor: "+strings.TrimPrefix(inputfile.Text(err), "supervisor: ")+"\n"))
 	last.Close(report.ClosePatience)
 	if _, bad := errors.AsType[*inputfile.Mistake](err); bad {
-		os.Exit(2)
+		os.Exit(exitUsage)
 	}
-	os.Exit(1)
+	os.Exit(exitFailed)
 }
 
 func run(args []string, stdout, stderr io.Writer) error {
-	// Kong must not see the flags of COMMAND, nor a COMMAND called guard.
+	// The parser must not see the arguments of COMMAND.
 	var command []string
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, command = args[:i], args[i+1:]
 	}
 	var cli commandLine
-	parser, err := kong.New(&cli, kong.Name("supervisor"),
-		kong.Description("Keeps replicas of commands running on this machine."),
-		kong.Writers(stdout, stderr), kong.Help(help), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"default_addr": control.DefaultAddr, "version": version.Of("supervisor")},
-		kong.WithHyphenPrefixedParameters(true)) // "--replicas -1" is a bad number, not a missing value
+	parsed, err := program.Parse(&cli, args, stdout, stderr, kong.Vars{"default_addr": control.DefaultAddr})
+	if misuse, ok := errors.AsType[*commandline.Misuse](err); ok {
+		if strings.HasPrefix(misuse.What, "unexpected argument") && misuse.Page == "supervisor --help" {
+			misuse.What += "; COMMAND goes behind --"
+		}
+		return inputfile.Place{}.Errorf("%s", misuse)
+	}
 	if err != nil {
 		return err
-	}
-	parsed, err := parser.Parse(args)
-	if err == nil {
-		err = noEmptyFlag(parsed)
-	}
-	if err != nil {
-		return inputfile.Place{}.Errorf("%s", misuse(err, parsed))
 	}
 	cli.Run.Flags.Command = command
 	cli.Run.stdout, cli.Run.stderr = stdout, stderr
 	cli.Check.stdout = stdout
 	return parsed.Run()
-}
-
-// noEmptyFlag refuses a flag with an empty value, as from an unset variable in a
-// script. The parser takes it for a flag that is not given.
-func noEmptyFlag(parsed *kong.Context) error {
-	for _, p := range parsed.Path {
-		if p.Flag == nil {
-			continue
-		}
-		if v := reflect.Indirect(p.Flag.Target); v.Kind() == reflect.String && v.Len() == 0 {
-			return fmt.Errorf("--%s: want a value", p.Flag.Name)
-		}
-	}
-	return nil
-}
-
-// misuse returns the text of an error of the command line, without the parser's
-// jargon. Parsed is nil for errors of the parser.
-func misuse(err error, parsed *kong.Context) string {
-	what := strings.TrimSuffix(err.Error(), `, did you mean "-h"?`) // its hint at a negative number
-	if name, rest, ok := strings.Cut(what, `: "`); ok && (strings.HasPrefix(name, "--") || strings.HasPrefix(name, "<")) {
-		what = name + ` "` + rest // no colon between a flag and its value
-	}
-	var parse *kong.ParseError
-	if errors.As(err, &parse) {
-		parsed = parse.Context
-	}
-	asked := command(parsed)
-	switch {
-	case strings.HasPrefix(what, "expected one of "):
-		what = "want a command"
-	case strings.HasPrefix(what, "expected "):
-		what = "want " + strings.ReplaceAll(strings.TrimPrefix(what, "expected "), `"`, "")
-	case strings.HasPrefix(what, "unexpected argument") && asked == "supervisor":
-		what += "; COMMAND goes behind --"
-	}
-	return what + "; see " + asked + " --help"
-}
-
-// command returns the command that was given, with those that it is part of.
-func command(parsed *kong.Context) string {
-	words := "supervisor"
-	for _, p := range parsed.Path {
-		if p.Command != nil && p.Command.Name != "run" { // the default
-			words += " " + p.Command.Name
-		}
-	}
-	return words
-}
-
-// help prints the help, with the flags of the default command if none is named.
-func help(options kong.HelpOptions, ctx *kong.Context) error {
-	if ctx.Selected() == nil {
-		run, err := kong.Trace(ctx.Kong, []string{"run"})
-		if err != nil {
-			return err
-		}
-		ctx = run
-		ctx.Selected().Name = "[run]"
-	}
-	return kong.DefaultHelpPrinter(options, ctx)
 }

@@ -24,8 +24,8 @@ const (
 	patience  = processtest.Patience
 )
 
-// program is the supervisor, built once.
-var program string
+// binary is the supervisor, built once.
+var binary string
 
 func TestMain(m *testing.M) {
 	if mode := os.Getenv(childMode); mode != "" {
@@ -43,8 +43,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // else replicas that play a part take a second to exit
-	program = filepath.Join(dir, "supervisor")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	binary = filepath.Join(dir, "supervisor")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("%v\n%s", err, out))
 	}
 	return m.Run()
@@ -135,7 +135,7 @@ func start(t *testing.T, mode string, args ...string) *proc {
 
 // prepare is start up to the launch.
 func prepare(t *testing.T, mode string, args ...string) *proc {
-	p := &proc{Cmd: exec.Command(program, args...), t: t, ended: make(chan struct{})}
+	p := &proc{Cmd: exec.Command(binary, args...), t: t, ended: make(chan struct{})}
 	p.stdout.news, p.stderr.news = make(chan struct{}, 1), make(chan struct{}, 1)
 	p.Env = append(os.Environ(), childMode+"="+mode)
 	if i := slices.Index(args, "--config"); i >= 0 {

@@ -18,13 +18,31 @@ import (
 )
 
 type runCmd struct {
-	Config     string            `placeholder:"FILE" help:"Cluster file (YAML); flags override its values, and SIGHUP reads it again"`
+	Config     string            `group:"Replicas" placeholder:"FILE" help:"Cluster file (YAML). Flags override its values; SIGHUP reloads it."`
 	Flags      clusterfile.Flags `embed:""`
-	Report     report.Flags      `embed:""`
-	DumpStacks bool              `help:"At SIGQUIT, which stops as SIGTERM does, log the stacks of all goroutines first"`
+	Report     report.Flags      `embed:"" group:"Log and output"`
+	DumpStacks bool              `group:"Log and output" help:"At SIGQUIT, which stops like SIGTERM, log the stacks of all goroutines first."`
 
 	stdout, stderr io.Writer
 	manager        serviceManager
+}
+
+// Help shows the forms of the command line and examples.
+func (runCmd) Help() string {
+	return `The command comes from a cluster file, or from the end of the command line, behind --. In its arguments, {name}, {index}, ` +
+		`{addr} and {port} stand for the values of each replica.
+
+Examples:
+
+    # the cluster of a file, which describes all settings
+    supervisor --config deploy/cluster.yaml
+    # three replicas of a command, on ports 7101 to 7103
+    supervisor --restart-delay 1s -- counterd --addr {addr} --replica {name}
+
+Other commands; each has a help page of its own:
+
+    supervisor ctl list       # see supervisor ctl --help
+    supervisor check FILE     # see supervisor check --help`
 }
 
 // Run supervises the cluster until a signal, or until nothing is left to run.
@@ -57,7 +75,9 @@ func (r *runCmd) Run() error {
 // supervise runs the cluster, with its reports and the control service.
 func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	var out *report.Report
-	warn := func(err error) { out.Log.Warn("the certificates from before stay in use", "error", err) }
+	warn := func(err error) {
+		out.Log.Warn("renewed certificates cannot be used, the old ones stay in use", "error", err)
+	}
 	prober := new(control.Prober)
 	defer prober.Close()
 	dialTLS, err := c.Ask.Dialer(warn)
@@ -104,15 +124,15 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	case err != nil:
 		return err
 	case how == byForce:
-		return errors.New("killed all replicas, at a second signal or because the stop took too long")
+		return errors.New("killed all replicas, at a second signal or because stopping took too long")
 	case how == bySignal:
 		return nil
 	}
 	return result.err()
 }
 
-// untilSignal runs s until a signal, or until nothing is left to run. Reloads is nil
-// if there is no file.
+// untilSignal runs s until a signal, or until nothing is left to run. Reloads is nil if there is no
+// file.
 func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, out *report.Report) (how ending, err error) {
 	log := out.Log
 	ctx, cancel := context.WithCancel(context.Background())
@@ -147,7 +167,7 @@ func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, out *r
 
 func reopenAndLog(ctx context.Context, out *report.Report) {
 	if err := out.Reopen(ctx); err != nil && ctx.Err() == nil {
-		out.Log.Error("not all files are reopened", "error", err)
+		out.Log.Error("some files could not be reopened", "error", err)
 	}
 }
 

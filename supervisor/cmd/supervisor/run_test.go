@@ -69,7 +69,7 @@ func TestStopsInOrderWithoutAReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "--replicas", "1", "--stop-timeout", "1h", "--", "sh", "-c", `trap 'echo yes >"$0"; exit' TERM; echo up; while :; do sleep 0.01; done`, stopped)
+	cmd := exec.Command(binary, "--replicas", "1", "--stop-timeout", "1h", "--", "sh", "-c", `trap 'echo yes >"$0"; exit' TERM; echo up; while :; do sleep 0.01; done`, stopped)
 	cmd.Stdout, cmd.Stderr = write, write
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestStuckLogDelaysNoEnd(t *testing.T) {
 			}
 			defer read.Close()
 			fillPipe(t, full)
-			cmd := exec.Command(program, "--replicas=1", "--restart=never", "--stop-timeout=1h", "--", "sh", "-c", tt.script)
+			cmd := exec.Command(binary, "--replicas=1", "--restart=never", "--stop-timeout=1h", "--", "sh", "-c", tt.script)
 			cmd.Stderr = full
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {

@@ -156,7 +156,7 @@ func TestHangupReloads(t *testing.T) {
 // As nohup has it.
 func TestHangupIsIgnoredWhereItWas(t *testing.T) {
 	p := prepare(t, "serve")
-	p.Cmd = exec.Command("sh", "-c", `trap "" HUP; exec "$0" --replicas=1 -- "$1"`, program, os.Args[0])
+	p.Cmd = exec.Command("sh", "-c", `trap "" HUP; exec "$0" --replicas=1 -- "$1"`, binary, os.Args[0])
 	p.Env = append(os.Environ(), childMode+"=serve")
 	p.launch()
 	p.pids(1)

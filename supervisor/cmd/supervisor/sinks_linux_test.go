@@ -58,7 +58,7 @@ func (c *clusterProc) ctl(args ...string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, append([]string{"ctl", "--control", "unix://" + c.socket()}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, binary, append([]string{"ctl", "--control", "unix://" + c.socket()}, args...)...).CombinedOutput()
 	if err != nil {
 		c.t.Fatalf("ctl %s: %v\n%s", args, err, out)
 	}

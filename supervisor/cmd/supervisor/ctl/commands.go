@@ -12,37 +12,91 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// Commands that show the status of the replicas that they were for.
+// Commands that show the status of the replicas that they affect.
 type (
 	startCmd struct {
 		names
-		Wait wait `placeholder:"TIMEOUT" help:"Wait until they are ready, by default for 30s, and exit with 1 if they are not."`
+		Wait wait `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until they are ready, for 30s unless a time is given; exit with 1 if they are not."`
 	}
 	stopCmd    struct{ names }
 	restartCmd struct {
 		names
-		Wait wait `placeholder:"TIMEOUT" help:"Wait until they are ready, by default for 30s, and exit with 1 if they are not."`
+		Wait wait `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until they are ready, for 30s unless a time is given; exit with 1 if they are not."`
 	}
 	reloadCmd struct {
-		Wait wait `default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each replica to be ready; exit with 1 if one is not; 0s: do not wait (default ${default})"`
+		Wait wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each replica to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
 	}
 	signalCmd struct {
-		Signal signalWord `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2 or another."`
+		Signal signalWord `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2, or another name of a signal."`
 		names
 	}
 	scaleCmd struct {
-		Count count  `arg:"" help:"How many replicas."`
-		Group string `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
-		Wait  wait   `placeholder:"TIMEOUT" help:"Wait until the group's replicas are ready, by default for 30s, and exit with 1 if they are not."`
+		Count count  `arg:"" help:"Number of replicas."`
+		Group string `group:"Replicas" placeholder:"NAME" help:"Name of the group; required if there are several."`
+		Wait  wait   `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until the replicas of the group are ready, for 30s unless a time is given; exit with 1 if they are not."`
 	}
 )
+
+// Help shows examples.
+func (startCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl start a b
+    supervisor ctl start --all --wait 1m`
+}
+
+// Help shows examples.
+func (stopCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl stop a
+    supervisor ctl stop --all`
+}
+
+// Help shows examples.
+func (restartCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl restart a --wait
+    supervisor ctl restart --all`
+}
+
+// Help shows examples.
+func (reloadCmd) Help() string {
+	return `Only the replicas whose settings have changed are restarted. SIGHUP to the supervisor reloads its file too.
+
+Examples:
+
+    supervisor ctl reload
+    supervisor ctl reload --wait 0s`
+}
+
+// Help shows examples.
+func (signalCmd) Help() string {
+	return `Examples:
+
+    # crash a replica, which its policy then relaunches
+    supervisor ctl signal kill a
+    # suspend all replicas; "signal continue" resumes them
+    supervisor ctl signal stop --all`
+}
+
+// Help shows examples.
+func (scaleCmd) Help() string {
+	return `The next reload restores the number of the cluster file.
+
+Examples:
+
+    supervisor ctl scale 5
+    supervisor ctl scale 2 --wait 1m`
+}
 
 // statuses is a reply with the status of replicas.
 type statuses interface {
 	GetReplicas() []*supervisorv1.Status
 }
 
-// some returns an error for a reply without replicas, as all have finished by then.
+// some returns an error for a reply without replicas: all have finished.
 func some[R statuses](reply R, err error) (R, error) {
 	if err == nil && len(reply.GetReplicas()) == 0 {
 		err = errors.New("no replica is left: the supervisor ends when all have finished")
@@ -50,8 +104,8 @@ func some[R statuses](reply R, err error) (R, error) {
 	return reply, err
 }
 
-// command makes a call, waits until the replicas of its reply are ready, if w says so,
-// and shows their status.
+// command makes a call, waits for up to w until the replicas of its reply are ready, and shows their
+// status.
 func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, out io.Writer) error {
 		reply, err := call(ctx, s)
@@ -102,7 +156,7 @@ func (n *restartCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// Run shows nothing but the empty reply in JSON, as the effect of a signal takes time.
+// Run sends the signal. It shows no status, because a signal takes time to have an effect.
 func (n *signalCmd) Run(c *Command, k *kong.Context) error {
 	if err := n.check(); err != nil {
 		return err

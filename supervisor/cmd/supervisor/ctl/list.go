@@ -22,13 +22,20 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// redrawPeriod is how often a table in a terminal is drawn again, as the times in it
-// change.
+// redrawPeriod is how often a table on a terminal is redrawn, because its times change.
 const redrawPeriod = time.Second
 
 type listCmd struct {
-	Watch bool `short:"w" help:"Show the table again after each event, in a terminal in place, until Ctrl-C."`
-	Wide  bool `help:"Show CPU time and resident memory too."`
+	Watch bool `group:"Table" short:"w" help:"Show the table again after each event, until Ctrl-C. On a terminal it is redrawn in place."`
+	Wide  bool `group:"Table" help:"Show CPU time and resident memory too."`
+}
+
+// Help shows examples.
+func (listCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl list --wide
+    supervisor ctl list --output json`
 }
 
 func (l *listCmd) Run(c *Command, k *kong.Context) error {
@@ -64,7 +71,7 @@ func (c *Command) writeStatuses(w io.Writer, replicas []*supervisorv1.Status, wi
 	return nil
 }
 
-// writeEmpty writes an empty reply, but only as JSON.
+// writeEmpty writes an empty reply if the output is JSON.
 func (c *Command) writeEmpty(w io.Writer, reply proto.Message, err error) error {
 	if err != nil || !c.Output.json() {
 		return err
@@ -72,8 +79,8 @@ func (c *Command) writeEmpty(w io.Writer, reply proto.Message, err error) error 
 	return writeJSON(w, reply)
 }
 
-// watch shows the table after each event until the supervisor has ended.
-// Events that come while it is shown count as one.
+// watch shows the table after each event until the supervisor has ended. Events that arrive while the
+// table is drawn count as one.
 func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.SupervisorClient, w io.Writer) error {
 	news, ended, err := notices(ctx, s)
 	if err != nil {
@@ -89,7 +96,7 @@ func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.Supervis
 	for {
 		err := frame.draw(func(w io.Writer) error { return l.show(ctx, c, s, w) })
 		if status.Code(err) == codes.Unavailable {
-			return streamEnd(<-ended) // the stream shows whether the supervisor ended in order
+			return streamEnd(<-ended) // the stream tells whether the supervisor ended normally
 		}
 		if err != nil {
 			return err
@@ -103,14 +110,14 @@ func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.Supervis
 	}
 }
 
-// notices watches events from now on. It returns a channel that receives a token when there are new
-// events, however many, and one that receives the error with which their stream ended.
+// notices watches for new events. It returns a channel that receives a token after one or more
+// events, and one that receives the error that ended their stream.
 func notices(ctx context.Context, s supervisorv1.SupervisorClient) (<-chan struct{}, <-chan error, error) {
 	stream, err := s.Watch(ctx, &supervisorv1.WatchRequest{})
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := stream.Header(); err != nil { // it comes when the watch has begun
+	if _, err := stream.Header(); err != nil { // the header comes when the watch has begun
 		return nil, nil, err
 	}
 	news, ended := make(chan struct{}, 1), make(chan error, 1)
@@ -129,8 +136,8 @@ func notices(ctx context.Context, s supervisorv1.SupervisorClient) (<-chan struc
 	return news, ended, nil
 }
 
-// streamEnd returns nil for the error of a stream that ended with the supervisor, and
-// any other error unchanged.
+// streamEnd returns nil for the error of a stream that ended because the supervisor did, and any
+// other error unchanged.
 func streamEnd(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -153,17 +160,17 @@ func (c *Command) frames(w io.Writer) *frames {
 	return f
 }
 
-// frames shows a changing text again and again.
+// frames draws a changing text repeatedly.
 type frames struct {
 	w       io.Writer
 	inPlace bool                       // each frame replaces the previous one
-	apart   bool                       // there is an empty line between frames
-	size    func() (columns, rows int) // of the terminal; nil, or zeros: not known
+	apart   bool                       // an empty line separates frames
+	size    func() (columns, rows int) // of the terminal; nil, or zeros: unknown
 	drawn   bool
 	buffer  bytes.Buffer
 }
 
-// draw shows what show writes. It does so in one write, so that nothing flickers.
+// draw writes the output of show, in one write to avoid flicker.
 func (f *frames) draw(show func(io.Writer) error) error {
 	f.buffer.Reset()
 	if err := show(&f.buffer); err != nil {
@@ -212,6 +219,14 @@ type getCmd struct {
 	Name string `arg:"" help:"Name of the replica."`
 }
 
+// Help shows examples.
+func (getCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl get a
+    supervisor ctl get a --output json`
+}
+
 func (g *getCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
 		reply, err := s.Get(ctx, &supervisorv1.GetRequest{Replica: g.Name, Usage: true})
@@ -225,9 +240,9 @@ func (g *getCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// writeTable writes a line per replica, and below the table why some are not ready or
-// unhealthy. There is a column of groups only if there are several, and columns of
-// CPU time and memory only in a wide table.
+// writeTable writes a line per replica, and below the table why replicas are not ready or not
+// healthy. There is a column for groups only if there are several, and columns for CPU time and
+// memory only in a wide table.
 func writeTable(w io.Writer, replicas []*supervisorv1.Status, wide bool) error {
 	groups := map[string]bool{}
 	for _, s := range replicas {
@@ -344,7 +359,7 @@ func cpuText(s *supervisorv1.Status) string {
 		return "-"
 	}
 	if d := s.Cpu.AsDuration(); d < 10*time.Second {
-		return d.String() // exact, as the system counts in hundredths of a second
+		return d.String() // exact: the system counts in hundredths of a second
 	}
 	return spanText(s.Cpu.AsDuration())
 }

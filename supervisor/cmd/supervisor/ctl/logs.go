@@ -13,8 +13,16 @@ import (
 
 type logsCmd struct {
 	Name   string `arg:"" help:"Name of the replica."`
-	Follow bool   `short:"f" help:"Go on with what the replica writes from now on, until Ctrl-C."`
-	Lines  count  `short:"n" placeholder:"N" default:"1000" help:"How many of the last lines, 0 to 1000 (default ${default})"`
+	Follow bool   `group:"Lines" short:"f" help:"Show new lines as the replica writes them, until Ctrl-C."`
+	Lines  count  `group:"Lines" short:"n" placeholder:"N" default:"1000" help:"Number of last lines, 0 to 1000. (default: ${default})"`
+}
+
+// Help shows examples.
+func (logsCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl logs a -n 20
+    supervisor ctl logs a --follow`
 }
 
 func (l *logsCmd) Run(c *Command, k *kong.Context) error {
@@ -46,6 +54,14 @@ func (l *logsCmd) Run(c *Command, k *kong.Context) error {
 }
 
 type reopenCmd struct{}
+
+// Help shows examples.
+func (reopenCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl reopen
+    mv events.jsonl events.old && supervisor ctl reopen`
+}
 
 func (*reopenCmd) Run(c *Command, k *kong.Context) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {

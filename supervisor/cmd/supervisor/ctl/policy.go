@@ -14,18 +14,28 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// setPolicyCmd has the flags of a policy; nil: not given.
+// setPolicyCmd has the flags of a policy. Nil means not given.
 type setPolicyCmd struct {
-	Group         string       `placeholder:"NAME" help:"Of which group; not needed where there is only one"`
-	Restart       *restartWord `placeholder:"always|on-failure|never" help:"After which exits to relaunch"`
-	RestartDelay  *duration    `placeholder:"DURATION" help:"From a replica's exit to its relaunch"`
-	BackoffFactor *number      `placeholder:"X" help:"Multiplies the delay at each exit after the first in a row, from 1; 0 for none"`
-	BackoffMax    *duration    `placeholder:"DURATION" help:"Bounds the delay; 0s for 1 minute"`
-	BackoffJitter *number      `placeholder:"X" help:"Share of the delay over which it is spread, 0 to 1"`
-	BackoffReset  *duration    `placeholder:"DURATION" help:"How long a replica must have been ready for the next delay to be the first again; 0s for 10 s"`
-	LimitExits    *count       `placeholder:"N" help:"How many exits within the window fail a replica, to 100; 0 for no limit"`
-	LimitWindow   *duration    `placeholder:"DURATION" help:"The window; 0s for 1 minute"`
-	LimitThen     *thenWord    `placeholder:"isolate|stop-all|restart-all" help:"What becomes of the group then"`
+	Group         string       `group:"Replicas" placeholder:"NAME" help:"Name of the group; required if there are several."`
+	Restart       *restartWord `group:"Restarts" placeholder:"always|on-failure|never" help:"After which exits to relaunch a replica."`
+	RestartDelay  *duration    `group:"Restarts" placeholder:"DURATION" help:"Time from a replica's exit to its relaunch."`
+	BackoffFactor *number      `group:"Backoff" placeholder:"X" help:"Multiplies the delay at each exit in a row after the first, 1 to 1000; 0 for no backoff."`
+	BackoffMax    *duration    `group:"Backoff" placeholder:"DURATION" help:"Maximum delay; 0s for 1 minute."`
+	BackoffJitter *number      `group:"Backoff" placeholder:"X" help:"Share of the delay by which it varies at random, 0 to 1."`
+	BackoffReset  *duration    `group:"Backoff" placeholder:"DURATION" help:"Time that a replica must have been ready for its next exit to be the first of a new row; 0s for 10 s."`
+	LimitExits    *count       `group:"Limit" placeholder:"N" help:"Exits within the window after which a replica fails, up to 100; 0 for no limit."`
+	LimitWindow   *duration    `group:"Limit" placeholder:"DURATION" help:"The window; 0s for 1 minute."`
+	LimitThen     *thenWord    `group:"Limit" placeholder:"isolate|stop-all|restart-all" help:"What happens to the group when a replica fails: the others continue, all are stopped, or all are restarted."`
+}
+
+// Help shows examples.
+func (setPolicyCmd) Help() string {
+	return `Settings that are not given do not change. The next reload restores the policy of the cluster file.
+
+Examples:
+
+    supervisor ctl set-policy --restart-delay 5s
+    supervisor ctl set-policy --limit-exits 5 --limit-window 1m`
 }
 
 func (p *setPolicyCmd) policy() *supervisorv1.Policy {
@@ -53,7 +63,7 @@ func durationMessage(d *duration) *durationpb.Duration {
 	return durationpb.New(time.Duration(*d))
 }
 
-// Run shows the policy that is in force after the change.
+// Run shows the policy after the change.
 func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 	nothing := (&setPolicyCmd{}).policy()
 	if proto.Equal(p.policy(), nothing) {
@@ -72,7 +82,7 @@ func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 	})
 }
 
-// policyText returns a policy in one line, without what is off or at its default.
+// policyText returns a policy in one line, without settings that are off or have their default.
 func policyText(p *supervisorv1.Policy) string {
 	text := fmt.Sprintf("restart %s after %v", enumWord(p.GetRestart(), "RESTART_"), p.GetDelay().AsDuration())
 	if b := p.GetBackoff(); b.GetFactor() > 1 {

@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// Values of flags and arguments of ctl.
+// The types of flags and arguments.
 type (
 	signalWord  supervisorv1.Signal
 	restartWord supervisorv1.Restart
@@ -96,19 +96,19 @@ func (n *number) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// enumWord returns the name of a value of an enum as users write it.
+// enumWord returns the name of an enum's value as users write it.
 func enumWord(enum fmt.Stringer, prefix string) string { return wordOf(enum.String(), prefix) }
 
 func wordOf(name, prefix string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", "-")
 }
 
-// enumNumber returns the value of an enum for its word; zero: there is none.
+// enumNumber returns an enum's value by the name that users write; zero if there is none.
 func enumNumber(values map[string]int32, prefix, word string) int32 {
 	return values[prefix+strings.ToUpper(strings.ReplaceAll(word, "-", "_"))]
 }
 
-// enumNames lists the words of an enum without the first, which is unspecified.
+// enumNames lists the names of an enum's values, without the first, the unspecified one.
 func enumNames(names map[int32]string, prefix string) string {
 	var words []string
 	for _, n := range slices.Sorted(maps.Keys(names))[1:] {
@@ -117,7 +117,7 @@ func enumNames(names map[int32]string, prefix string) string {
 	return parse.Or(words)
 }
 
-// spanText formats a duration, the longer the coarser.
+// spanText formats a duration; the longer it is, the coarser.
 func spanText(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < 10*time.Second:

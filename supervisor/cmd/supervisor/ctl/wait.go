@@ -18,12 +18,13 @@ import (
 
 const (
 	defaultWait = 30 * time.Second
-	// settled is how long a replica must have been ready to count. One without a readiness probe is
-	// ready when it is launched, even if it exits at once.
+	// settled is how long a replica must have been ready to count as ready. Without a readiness
+	// probe, a replica is ready when it is launched, even if it exits at once.
 	settled = time.Second
 )
 
-// wait is how long to wait for replicas to be ready; zero: not at all. Its flag may have no value.
+// wait is how long to wait for replicas to be ready; zero means not to wait. Its flag may have no
+// value.
 type wait time.Duration
 
 // IsBool lets the flag have no value.
@@ -41,8 +42,8 @@ func (w *wait) Decode(ctx *kong.DecodeContext) error {
 }
 
 // ready returns nil once all replicas of the given names have been ready for a second or have
-// finished with success. When the time is over, or one of them cannot become ready any more, it
-// returns an error with the state of each of the others.
+// finished successfully. After w, or when one of them stays down, it returns an error with the
+// states of those that are not ready.
 func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(w))
 	defer cancel()
@@ -51,7 +52,7 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 		return err
 	}
 	for {
-		// The list has a timeout of its own, so that the last one still shows why.
+		// The list has its own timeout, so that the last one still shows the reasons.
 		listing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		reply, err := s.List(listing, &supervisorv1.ListRequest{})
 		cancel()
@@ -74,13 +75,13 @@ func (w wait) ready(ctx context.Context, s supervisorv1.SupervisorClient, names 
 			if code := status.Code(err); code != codes.DeadlineExceeded && code != codes.OutOfRange {
 				return errors.Join(errors.New("the supervisor has ended"), streamEnd(err))
 			}
-			ended = nil // the timer alone goes on
+			ended = nil // from now on, only poll
 		}
 	}
 }
 
-// during makes a call that takes as long as replicas need to become ready, and cancels it when one
-// of those chosen has been starting for longer than w.
+// during makes a call that returns when replicas are ready, and cancels it when one of the chosen
+// replicas has been starting for longer than w.
 func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chosen func(*supervisorv1.Status) bool, call func(context.Context) error) error {
 	if w == 0 {
 		return call(ctx)
@@ -108,7 +109,7 @@ func (w wait) during(ctx context.Context, s supervisorv1.SupervisorClient, chose
 	return err
 }
 
-// unready describes the replicas of the given names that are not ready. Hopeless is whether one of
+// unready describes the replicas of the given names that are not ready, and reports whether one of
 // them stays down.
 func unready(all []*supervisorv1.Status, names []string) (late []string, hopeless bool) {
 	for _, name := range names {
@@ -159,7 +160,7 @@ func replicaNames(all []*supervisorv1.Status) []string {
 	return names
 }
 
-// mean reports whether the names of replicas and groups stand for a replica.
-func (n *names) mean(s *supervisorv1.Status) bool {
+// include reports whether the names of replicas and groups include a replica.
+func (n *names) include(s *supervisorv1.Status) bool {
 	return n.All || slices.Contains(n.Names, s.GetReplica()) || slices.Contains(n.Names, s.GetGroup())
 }

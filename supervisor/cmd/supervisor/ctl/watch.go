@@ -15,7 +15,15 @@ import (
 )
 
 type watchCmd struct {
-	After *sequence `placeholder:"N" help:"Begin after the event of this number, 0 for the very first (default: with what happens next)"`
+	After *sequence `group:"Events" placeholder:"N" help:"Begin after the event with this number; 0 for the first event of all. (default: new events)"`
+}
+
+// Help shows examples.
+func (watchCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl watch
+    supervisor ctl watch --after 0 --output json`
 }
 
 func (o *watchCmd) Run(c *Command, k *kong.Context) error {
@@ -30,7 +38,15 @@ func (o *watchCmd) Run(c *Command, k *kong.Context) error {
 
 type rollingRestartCmd struct {
 	names `embed:""`
-	Wait  wait `default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each to be ready; exit with 1 if one is not; 0s: do not wait (default ${default})"`
+	Wait  wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
+}
+
+// Help shows examples.
+func (rollingRestartCmd) Help() string {
+	return `Examples:
+
+    supervisor ctl rolling-restart --all
+    supervisor ctl rolling-restart a b --wait 1m`
 }
 
 func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
@@ -38,7 +54,7 @@ func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
 		return err
 	}
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, w io.Writer) error {
-		err := r.Wait.during(ctx, s, r.mean, func(ctx context.Context) error {
+		err := r.Wait.during(ctx, s, r.include, func(ctx context.Context) error {
 			stream, err := s.RollingRestart(ctx, &supervisorv1.RollingRestartRequest{Names: r.Names, All: r.All})
 			if err != nil {
 				return err
@@ -52,7 +68,7 @@ func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
 		if err != nil {
 			return err
 		}
-		all := slices.DeleteFunc(reply.GetReplicas(), func(s *supervisorv1.Status) bool { return !r.mean(s) })
+		all := slices.DeleteFunc(reply.GetReplicas(), func(s *supervisorv1.Status) bool { return !r.include(s) })
 		return r.Wait.ready(ctx, s, replicaNames(all))
 	})
 }
@@ -84,7 +100,7 @@ func writeEvent(w io.Writer, e *supervisorv1.Event, asJSON bool) error {
 	return err
 }
 
-// pairs are texts of the form key=value.
+// pairs are texts in the form key=value.
 type pairs []string
 
 func (p *pairs) add(key string, value any) { *p = append(*p, fmt.Sprintf("%s=%v", key, value)) }
@@ -96,7 +112,7 @@ func (p *pairs) text(key, value string) {
 	}
 }
 
-// eventDetails returns the other fields that the event has.
+// eventDetails returns the remaining fields that the event has.
 func eventDetails(e *supervisorv1.Event) []string {
 	var p pairs
 	if e.GetIncarnation() != 0 {

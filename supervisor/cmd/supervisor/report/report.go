@@ -1,6 +1,5 @@
-// Package report shows what a supervisor and its replicas do: in the log, on the
-// console, in files and as metrics. None of these sinks waits for another, see
-// package output.
+// Package report shows what a supervisor and its replicas do: in the log, on the console, in files
+// and as metrics. None of these sinks waits for another; see package output.
 package report
 
 import (
@@ -25,17 +24,17 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// ClosePatience is how long a sink that takes nothing is waited for at the end.
+// ClosePatience is how long Close waits for a sink that is stuck.
 const ClosePatience = time.Second
 
-// Flags say how the log and the replicas' lines are shown.
+// Flags configure the log and the replicas' lines.
 type Flags struct {
-	LogJSON  bool     `name:"log-json" help:"Log JSON, not text, to stderr; replicas' lines become JSON on stdout, with the replica's name"`
-	LogLevel logLevel `default:"info" placeholder:"LEVEL" help:"Least level to log: trace, debug, info, warn, error or off (default ${default})"`
-	Quiet    bool     `help:"Do not show replicas' lines on stdout; the last ones before a crash are logged then"`
+	LogJSON  bool     `name:"log-json" help:"Log to stderr in JSON; the replicas' lines become JSON on stdout, with the replica's name."`
+	LogLevel logLevel `default:"info" placeholder:"LEVEL" help:"Lowest level to log: trace, debug, info, warn, error or off. (default: ${default})"`
+	Quiet    bool     `help:"Do not show the replicas' lines on stdout; the last lines before a crash are logged instead."`
 }
 
-// logLevel is the least level to log, as hclog names it.
+// logLevel is the lowest level to log, with a name of hclog.
 type logLevel string
 
 func (l *logLevel) UnmarshalText(text []byte) error {
@@ -50,8 +49,8 @@ type Report struct {
 
 	console    *console
 	stderr     *output.Sink // nil: the log goes to the console
-	quiet      bool         // the console shows no replicas' lines
-	onlyEvents bool         // the console shows events only
+	quiet      bool         // the console does not show the replicas' lines
+	onlyEvents bool         // the console shows only events
 	dir        *logDir      // nil: none
 	events     *eventFile   // nil: none
 	metrics    *metrics     // nil: none
@@ -60,8 +59,8 @@ type Report struct {
 	serving  sync.WaitGroup
 }
 
-// Open opens the sinks that the settings name. List is that of the supervisor, for
-// the metrics. The error names the flag.
+// Open opens the sinks that the settings name. List is the method of the supervisor, for the
+// metrics. The error names the flag.
 func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func() []status.Status) (*Report, error) {
 	r := &Report{console: newConsole(stdout, f.LogJSON), quiet: f.Quiet || s.Events == "-", onlyEvents: s.Events == "-"}
 	r.logLosses("stdout", &r.console.sink.Losses)
@@ -88,7 +87,7 @@ func (f Flags) Open(s clusterfile.Settings, stdout, stderr io.Writer, list func(
 }
 
 func (r *Report) openLog(stderr io.Writer, f Flags) {
-	to := &r.console.sink // so that the lines of both keep their order
+	to := &r.console.sink // preserves the order of both
 	if !r.console.shares(stderr) {
 		r.stderr = &output.Sink{To: stderr}
 		r.logLosses("stderr", &r.stderr.Losses)
@@ -99,8 +98,8 @@ func (r *Report) openLog(stderr io.Writer, f Flags) {
 	})
 }
 
-// logLosses logs how many lines a sink loses. The losses of the log itself are logged
-// once it takes lines again.
+// logLosses logs how many lines a sink loses. The losses of the log itself are logged once it
+// accepts lines again.
 func (r *Report) logLosses(sink string, l *output.Losses) {
 	l.Tell = func(source string, lines uint64, err error) {
 		total, _ := l.Lost()
@@ -119,7 +118,9 @@ func (r *Report) serveMetrics(s clusterfile.Settings, list func() []status.Statu
 	if s.MetricsAddr == "" {
 		return nil
 	}
-	config, err := s.Serve.Config(func(err error) { r.Log.Warn("the certificates from before stay in use", "error", err) })
+	config, err := s.Serve.Config(func(err error) {
+		r.Log.Warn("renewed certificates cannot be used, the old ones stay in use", "error", err)
+	})
 	var l net.Listener
 	if err == nil {
 		l, err = transport.Listen(s.MetricsAddr, s.Serve.Enabled() || s.Insecure)
@@ -135,7 +136,7 @@ func (r *Report) serveMetrics(s clusterfile.Settings, list func() []status.Statu
 	r.listener, r.metrics = l, newMetrics(list, r.Sinks)
 	r.serving.Go(func() {
 		if err := r.metrics.serve(l, r.Log); err != nil {
-			r.Log.Error("no more metrics are served", "error", err)
+			r.Log.Error("the metrics server failed", "error", err)
 		}
 	})
 	return nil
@@ -184,9 +185,8 @@ func (r *Report) Banner(text string) {
 	}
 }
 
-// Reopen closes the files and opens what is at their paths now. It returns when all
-// are open, with the error of one that could not be opened, or when ctx has ended,
-// as a file may hang.
+// Reopen closes the files and opens those at their paths again. It returns when all are open, or
+// the error of one that could not be opened, or when ctx has ended, because a file may hang.
 func (r *Report) Reopen(ctx context.Context) error {
 	var files []*output.File
 	if r.dir != nil {
@@ -213,7 +213,7 @@ func (r *Report) Reopen(ctx context.Context) error {
 	return failed
 }
 
-// Sinks returns what each sink has lost.
+// Sinks returns the losses of each sink.
 func (r *Report) Sinks() []control.Sink {
 	var all []control.Sink
 	add := func(name string, l *output.Losses) {
@@ -233,8 +233,8 @@ func (r *Report) Sinks() []control.Sink {
 	return all
 }
 
-// Close closes all sinks after the supervisor has ended, in at most three times
-// ClosePatience; the log last, as it reports what the others have lost.
+// Close closes all sinks after the supervisor has ended, in at most three times ClosePatience. The
+// log is last, because it reports the losses of the others.
 func (r *Report) Close() {
 	if r.listener != nil {
 		r.listener.Close()
