@@ -18,8 +18,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// startControl has server serve at l until stop is called, which waits for its end.
-// It does nothing if l is nil.
+// startControl makes server serve at l until stop is called; stop returns when it has ended. If l is
+// nil, there is no control service.
 func startControl(l *controlListener, server *control.Server, log hclog.Logger) (stop func()) {
 	if l == nil {
 		return func() {}
@@ -30,7 +30,7 @@ func startControl(l *controlListener, server *control.Server, log hclog.Logger) 
 	go func() {
 		defer close(served)
 		if err := server.Serve(ctx, l); err != nil {
-			log.Error("the control service has ended", "error", err)
+			log.Error("the control service failed", "error", err)
 		}
 	}()
 	return func() {
@@ -39,19 +39,19 @@ func startControl(l *controlListener, server *control.Server, log hclog.Logger) 
 	}
 }
 
-// controlListener is where the control service listens. Nil: there is none.
+// controlListener is the listener of the control service. Nil means there is none.
 type controlListener struct {
 	settings    clusterfile.Settings
 	credentials credentials.TransportCredentials
 
 	mu     sync.Mutex
 	now    net.Listener
-	socket os.FileInfo // of now, if that is at a path
+	socket os.FileInfo // the file of now, if that is a Unix socket
 	closed bool
 }
 
-// listenControl listens for the control service, with TLS if that is set, unless at a
-// path. Warn is as for transport.Client.
+// listenControl listens for the control service, with TLS if that is set, except at a Unix socket.
+// Warn is as for transport.Client.
 func listenControl(s clusterfile.Settings, warn func(error)) (l *controlListener, err error) {
 	if s.Control == "" {
 		return nil, nil
@@ -63,7 +63,7 @@ func listenControl(s clusterfile.Settings, warn func(error)) (l *controlListener
 		}
 	}
 	switch err := l.listen(); {
-	case errors.Is(err, transport.ErrExposed): // a name that stands for another address than it seems to
+	case errors.Is(err, transport.ErrExposed): // a name that resolves to an address beyond loopback
 		return nil, inputfile.Place{Name: "--control"}.Errorf("%v", err)
 	case err != nil:
 		return nil, fmt.Errorf("--control: %w", err)
@@ -80,7 +80,7 @@ func (l *controlListener) listen() error {
 	return err
 }
 
-// restore listens again if the socket was removed. Connections stay.
+// restore listens again if the socket was removed. Existing connections continue.
 func (l *controlListener) restore() error {
 	if l == nil {
 		return nil
@@ -107,13 +107,13 @@ func (l *controlListener) lost() bool {
 	return err != nil || !os.SameFile(there, l.socket)
 }
 
-// closeLost closes a listener and leaves alone what is at its path.
+// closeLost closes a listener without removing the file at its path.
 func closeLost(l net.Listener) error {
 	l.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false)
 	return l.Close()
 }
 
-// Accept is part of net.Listener.
+// Accept implements net.Listener.
 func (l *controlListener) Accept() (net.Conn, error) {
 	for {
 		now := l.current()
@@ -129,7 +129,7 @@ func (l *controlListener) current() net.Listener {
 	return l.now
 }
 
-// Close is part of net.Listener.
+// Close implements net.Listener.
 func (l *controlListener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,5 +139,5 @@ func (l *controlListener) Close() error {
 	return l.now.Close()
 }
 
-// Addr is part of net.Listener.
+// Addr implements net.Listener.
 func (l *controlListener) Addr() net.Addr { return l.current().Addr() }

@@ -109,7 +109,7 @@ func TestReloadRestoresTheControlSocket(t *testing.T) {
 		t.Errorf("a reload without the socket's directory: %v", err)
 	}
 	p.reload(text, "[INFO]  supervisor: reloaded")
-	contains(t, p.stderr.text(), []string{"not restored: error=\"the control socket is gone: "})
+	contains(t, p.stderr.text(), []string{"failed to restore the control socket: error=\"the control socket is gone: "})
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func TestClusterFileFromAPipe(t *testing.T) {
 	pid := p.pids(1)[0]
 	p.Process.Signal(syscall.SIGHUP)
 	p.until(&p.stderr, "news of the pipe", func(text string) bool {
-		return strings.Contains(text, "not reloaded, all goes on as before") && strings.Contains(text, path+": a pipe: want a regular file")
+		return strings.Contains(text, "reload failed, nothing has changed") && strings.Contains(text, path+": a pipe: want a regular file")
 	})
 	if !processtest.Alive(pid) {
 		t.Error("the replica is dead")

@@ -12,9 +12,9 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// lock makes sure that only this process uses a state directory, which it creates if
-// needed. The lock file stays, as it cannot be removed safely once others may have
-// opened it. The system releases the lock however the process ends.
+// lock ensures that only this process uses a state directory, which it creates if needed. The lock
+// file is not removed at the end, because other processes may have opened it. The system releases
+// the lock however the process ends.
 func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
@@ -31,7 +31,7 @@ func lock(dir string) (unlock func(), err error) {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		defer f.Close()
 		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		return nil, fmt.Errorf("state directory %s: the supervisor with pid %s has it; choose another --state-dir", dir, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("state directory %s: in use by the supervisor with pid %s; choose another --state-dir", dir, strings.TrimSpace(string(pid)))
 	case err != nil:
 		f.Close()
 		return nil, fmt.Errorf("state directory %s: flock: %w", dir, err)

@@ -43,8 +43,8 @@ var program = commandline.Program{
 	Name:        "supervisor",
 	Description: "Keeps replicas of commands running on this machine.",
 	ExitCodes: []commandline.ExitCode{
-		{Code: 0, Meaning: "stopped by a signal, or no replica is left and none failed; ctl: success"},
-		{Code: exitFailed, Meaning: "a replica failed for good, or the command could not do its work"},
+		{Code: 0, Meaning: "success; run: stopped by a signal, or no replica is left and none failed"},
+		{Code: exitFailed, Meaning: "failure; run: a replica has failed for good, or all were killed"},
 		{Code: exitUsage, Meaning: "invalid flag, argument or file"},
 	},
 }

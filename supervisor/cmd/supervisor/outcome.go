@@ -11,13 +11,12 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// outcome derives from events how the replicas ended. Its methods may be called by
-// any goroutine.
+// outcome derives from events how the replicas ended. It is safe for concurrent use.
 type outcome struct {
-	allReady func() // called once all replicas of the start were ready
+	allReady func() // called once, when every initial replica has been ready
 
 	mu      sync.Mutex
-	missing map[string]bool        // replicas that were not ready yet
+	missing map[string]bool        // replicas that have not been ready yet
 	failed  map[string]event.Event // the last events of replicas that failed and stay down
 }
 
@@ -51,7 +50,7 @@ func (o *outcome) note(e event.Event) {
 	}
 }
 
-// err returns an error that names the replicas that failed; nil: none did.
+// err returns an error that names the replicas that failed, or nil if none did.
 func (o *outcome) err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

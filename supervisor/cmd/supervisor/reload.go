@@ -15,9 +15,9 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// reloader applies the cluster file as it is now.
+// reloader reads the cluster file again and applies its changes.
 type reloader struct {
-	now        *clusterfile.Cluster // from the start, for what only a restart can change
+	now        *clusterfile.Cluster // as read at the start; its own settings change only at a restart
 	supervisor *supervisor.Supervisor
 	control    *controlListener
 
@@ -25,13 +25,12 @@ type reloader struct {
 	cancel context.CancelCauseFunc // cancels the previous reload; nil: there was none
 }
 
-// errNextReload is the error of a reload that the next one cut short.
+// errNextReload is the error of a reload that the next one canceled.
 var errNextReload = fmt.Errorf("%w: the next reload", supervisor.ErrSuperseded)
 
-// reload reads the file again, which must not be a pipe, with the same flags, and
-// returns when all of it runs. If the file has a mistake, or a change that takes a
-// restart, nothing is changed. A previous reload that is still under way ends with
-// errNextReload.
+// reload reads the file again, with the same flags, and returns when its changes are in effect. If
+// the file has a mistake or a change that requires a restart, nothing changes. The file must not be
+// a pipe. A previous reload that is still in progress ends with errNextReload.
 func (r *reloader) reload(ctx context.Context) error {
 	restored := r.control.restore()
 	apply, err := r.begin(ctx)
@@ -41,8 +40,8 @@ func (r *reloader) reload(ctx context.Context) error {
 	return errors.Join(apply(), restored)
 }
 
-// begin reads the file, and returns a function that applies it. Of several reloads,
-// the last to read the file counts.
+// begin reads the file, and returns a function that applies it. Of several reloads, the last one to
+// read the file takes effect.
 func (r *reloader) begin(ctx context.Context) (apply func() error, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,23 +75,23 @@ func (r *reloader) read() (*clusterfile.Cluster, error) {
 	})
 }
 
-// reloadAndLog is reload for a signal, which only the log can answer.
+// reloadAndLog is reload for a signal; the result goes to the log.
 func (r *reloader) reloadAndLog(ctx context.Context, log hclog.Logger) {
 	if err := r.control.restore(); err != nil {
-		log.Error("not restored", "error", err)
+		log.Error("failed to restore the control socket", "error", err)
 	}
 	apply, err := r.begin(ctx)
 	if err != nil {
-		log.Error("not reloaded, all goes on as before", "error", inputfile.Text(err))
+		log.Error("reload failed, nothing has changed", "error", inputfile.Text(err))
 		return
 	}
 	log.Info("reloading", "file", r.now.Path)
 	switch err := apply(); {
-	case ctx.Err() != nil: // we stop
+	case ctx.Err() != nil: // the supervisor is stopping
 	case err == errNextReload:
-		log.Info("given up for the next reload")
+		log.Info("canceled by the next reload")
 	case err != nil:
-		log.Error("reloaded in part", "error", err)
+		log.Error("reload failed in part", "error", err)
 	default:
 		log.Info("reloaded")
 	}

@@ -113,7 +113,7 @@ func TestOneSupervisorPerStateDirectory(t *testing.T) {
 	if code := second.ends(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	want := fmt.Sprintf("supervisor: state directory %s: the supervisor with pid %d has it; choose another --state-dir", dir, first.Process.Pid)
+	want := fmt.Sprintf("supervisor: state directory %s: in use by the supervisor with pid %d; choose another --state-dir", dir, first.Process.Pid)
 	if got := second.stderr.text(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

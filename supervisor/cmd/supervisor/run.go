@@ -107,7 +107,7 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 		if c.Banner != "" {
 			out.Banner(c.Banner)
 		}
-		r.manager.tell(serviceReady)
+		r.manager.report(serviceReady)
 	})
 	listener, err := listenControl(c.Settings, warn)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *runCmd) untilSignal(s *supervisor.Supervisor, reloads *reloader, out *r
 	ended := make(chan struct{})
 	stop := func() {
 		cancel()
-		others.Go(func() { r.manager.tell(serviceStopping) })
+		others.Go(func() { r.manager.report(serviceStopping) })
 	}
 	others.Go(func() { how = caught.obey(ended, stop, s.Kill) })
 	watched, unwatch := context.WithCancel(context.Background())

@@ -11,34 +11,34 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Messages to a service manager, see sd_notify(3).
+// Messages to a service manager; see sd_notify(3).
 const (
 	serviceReady    = "READY=1"
 	serviceStopping = "STOPPING=1"
 	serviceAlive    = "WATCHDOG=1"
 )
 
-// sendPatience bounds how long a message to the service manager waits for room in its
-// socket. It delays the end of a supervisor by as much.
+// sendPatience is how long a message to the service manager may wait for room in its socket. It can
+// delay the end of the supervisor by as much.
 const sendPatience = time.Second
 
-// serviceManager is the program that started us as a service, such as systemd, and
-// wants to hear how we are. The zero value wants to hear nothing.
+// serviceManager is the program that started the supervisor as a service, such as systemd, and
+// expects reports of its state. The zero value expects none.
 type serviceManager struct {
-	socket   string        // where it listens; empty: nowhere
-	watchdog time.Duration // it kills us when we are silent for so long; zero: it does not
+	socket   string        // where it listens; empty: it expects no reports
+	watchdog time.Duration // it kills the supervisor after a silence this long; zero: it does not
 	log      hclog.Logger
 }
 
-// findServiceManager returns the service manager that the environment names, and
-// clears those variables: it is for us to report, and replicas must not inherit them.
+// findServiceManager returns the service manager that the environment names. It clears the variables,
+// so that replicas do not inherit them: only the supervisor reports.
 func findServiceManager() (m serviceManager, err error) {
 	m.socket = os.Getenv("NOTIFY_SOCKET")
 	interval, pid := os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
 		os.Unsetenv(name)
 	}
-	if interval == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) { // it watches another process
+	if interval == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) { // the watchdog is for another process
 		return m, nil
 	}
 	const most = int64(365 * 24 * time.Hour / time.Microsecond)
@@ -50,14 +50,14 @@ func findServiceManager() (m serviceManager, err error) {
 	return m, nil
 }
 
-// tell sends a message. A failure is logged: the service goes on, and it is for the
-// manager to decide what becomes of one that it does not hear.
-func (m serviceManager) tell(message string) {
+// report sends a message. A failure is only logged: the manager decides what to do about a service
+// that it does not hear from.
+func (m serviceManager) report(message string) {
 	if m.socket == "" {
 		return
 	}
 	if err := m.send(message); err != nil {
-		m.log.Warn("the service manager was not told", "message", message, "error", err)
+		m.log.Warn("failed to notify the service manager", "message", message, "error", err)
 	}
 }
 
@@ -72,8 +72,8 @@ func (m serviceManager) send(message string) error {
 	return err
 }
 
-// feedWatchdog tells the manager twice in each of its intervals that we are alive,
-// until ctx ends. Before each message it calls check, which blocks if we hang.
+// feedWatchdog reports twice in each interval of the watchdog that the supervisor is alive, until ctx
+// ends. Before each report it calls check, which blocks if the supervisor hangs.
 func (m serviceManager) feedWatchdog(ctx context.Context, check func()) {
 	if m.watchdog == 0 {
 		return
@@ -82,7 +82,7 @@ func (m serviceManager) feedWatchdog(ctx context.Context, check func()) {
 	defer tick.Stop()
 	for {
 		check()
-		m.tell(serviceAlive)
+		m.report(serviceAlive)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -16,62 +16,58 @@ import (
 )
 
 const (
-	// killPatience is how long the supervisor may take to end after a second
-	// signal.
+	// killPatience is how long the supervisor may take to end after a second signal.
 	killPatience = 2 * time.Second
-	// stopPatience is how much longer than its replicas the supervisor may take to
-	// end, after the first signal or when all have ended by themselves: a file
-	// system may hang.
+	// stopPatience is how much longer than its replicas the supervisor may take to end, after the
+	// first signal or when all have ended by themselves: a file system may hang.
 	stopPatience = 30 * time.Second
-	// hangupPatience is how much later than SIGHUP the loss of the terminal may
-	// show.
+	// hangupPatience is how long after SIGHUP the loss of the terminal may take to show.
 	hangupPatience = 100 * time.Millisecond
-	// echo is how soon after the first signal the same one does not count as a
-	// second: timeout(1) sends its signal to its child, and then to its group.
+	// echo is how long after the first signal the same signal does not count as a second one:
+	// timeout(1) sends its signal to its child and then to its group.
 	echo = 100 * time.Millisecond
 )
 
-// ending is what made the supervisor end.
+// ending is the reason why the supervisor ended.
 type ending int
 
 const (
 	byItself ending = iota // nothing was left to run
 	bySignal
-	byForce // at a second signal, or as the stop took too long
+	byForce // at a second signal, or because stopping took too long
 )
 
 // signals handles the signals that users send.
 type signals struct {
 	received chan os.Signal
-	terminal bool   // there was a terminal at the start: its loss stops us
-	reload   func() // called for SIGHUP; nil: that stops us
-	dump     func() // called for SIGQUIT, which stops us; nil: nothing is
+	terminal bool   // there was a terminal at the start: its loss stops the supervisor
+	reload   func() // called for SIGHUP; nil: SIGHUP stops the supervisor
+	dump     func() // called for SIGQUIT, before it stops the supervisor; nil: not called
 	log      hclog.Logger
 	stopping func() time.Duration // how long the replicas may take to stop
 	exit     func(code int)
 }
 
-// catchSignals begins to catch signals, for as long as the process lives: one that
-// comes when all has ended must not change the exit code.
+// catchSignals catches signals from now until the process ends: a signal that arrives after the
+// replicas have ended must not change the exit code.
 func catchSignals(log hclog.Logger, reload func(), stopping func() time.Duration) *signals {
 	s := &signals{received: make(chan os.Signal, 2), reload: reload, log: log, stopping: stopping, exit: os.Exit}
-	// Under nohup(1), the loss of the terminal is no reason to stop.
+	// Under nohup(1), the loss of the terminal does not stop the supervisor.
 	ignored := signal.Ignored(syscall.SIGHUP)
 	s.terminal = !ignored && atTerminal()
 	signal.Notify(s.received, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
 	if !ignored || reload != nil {
 		signal.Notify(s.received, syscall.SIGHUP)
 	}
-	// The reader of our output may end before us, perhaps by the same Ctrl-C. That
-	// must not end us before the replicas. The signal is caught rather than ignored,
-	// as the replicas would inherit that.
+	// The reader of the output may end first, perhaps by the same Ctrl-C. That must not end the
+	// supervisor before its replicas. SIGPIPE is caught, not ignored, because the replicas would
+	// inherit that it is ignored.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return s
 }
 
-// obey calls stop at the first signal and kill at the second. The third has the
-// system's default action, in case even kill hangs. It returns when ended is
-// closed, or after kill.
+// obey calls stop at the first signal and kill at the second. The third has the default action, in
+// case kill hangs too. It returns when ended is closed, or after kill.
 func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 	for {
 		select {
@@ -115,17 +111,17 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 		}
 		signal.Stop(s.received)
 		kill()
-		// If a file system hangs, the replicas die with us.
+		// If a file system hangs, the replicas die with the supervisor.
 		s.exitSoon(killPatience)
 		return byForce
 	}
 }
 
-// exitSoon exits with code 1 if the process has not ended by then.
+// exitSoon exits with code 1 if the process has not ended after that time.
 func (s *signals) exitSoon(after time.Duration) { time.AfterFunc(after, func() { s.exit(1) }) }
 
-// longestStop is how long the replicas of groups may take to stop: groups that
-// others come after are stopped when those have ended.
+// longestStop returns how long the replicas of groups may take to stop. A group is stopped only when
+// the groups that come after it have ended.
 func longestStop(groups []spec.Group) (longest time.Duration) {
 	var names []string
 	stops, after := make(map[string]time.Duration), make(map[string][]string)
@@ -142,12 +138,12 @@ func longestStop(groups []spec.Group) (longest time.Duration) {
 		for _, name := range layer {
 			slowest = max(slowest, stops[name])
 		}
-		longest += min(slowest, math.MaxInt64-stopPatience-longest) // which some may have, as good as for ever
+		longest += min(slowest, math.MaxInt64-stopPatience-longest) // a stop timeout may be as good as infinite
 	}
 	return longest
 }
 
-// hungUp reports whether a SIGHUP was sent because our terminal is gone.
+// hungUp reports whether a SIGHUP was sent because the terminal is gone.
 func (s *signals) hungUp() bool {
 	if !s.terminal {
 		return false

@@ -12,8 +12,8 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// console is stdout, which replicas, the banner and, with 2>&1, the log share. Only
-// if stdout is a regular file, replicas' lines wait for it rather than get lost.
+// console is stdout, which the replicas, the banner and, with 2>&1, the log share. If stdout is a
+// regular file, the replicas' lines wait for it; otherwise they are lost when it is full.
 type console struct {
 	json bool // replicas' lines become JSON
 	file bool // stdout is a regular file
@@ -35,8 +35,8 @@ func newConsole(out io.Writer, json bool) *console {
 	return c
 }
 
-// align makes room for the names of replicas in front of their lines. For other
-// names, room is made when their first line comes.
+// align makes room for the names of replicas in front of their lines. Other names get room when
+// their first line arrives.
 func (c *console) align(replicas ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *console) format(replica string, lines []byte) []byte {
 	return to.Bytes()
 }
 
-// text shows text that is not from a replica.
+// text shows a text that is not from a replica.
 func (c *console) text(text string) { c.sink.Put("", []byte(strings.TrimRight(text, "\n")+"\n")) }
 
 // shares reports whether w is the same file as stdout.

@@ -10,17 +10,16 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// lineFormat formats replicas' lines for the console. The zero value is ready for
-// use. Its methods must be called one at a time.
+// lineFormat formats replicas' lines for the console. The zero value is ready for use. It is not safe
+// for concurrent use.
 type lineFormat struct {
 	log hclog.Logger // writes to buf
 	buf bytes.Buffer
 	at  time.Time // the time of the next line of log
 }
 
-// text appends a line with a prefix. JSON that hclog wrote becomes the text that
-// hclog would have written, like that of our own log. If that has several lines,
-// each gets the prefix.
+// text appends a line with a prefix. JSON that hclog wrote becomes the text that hclog would have
+// written, as in the supervisor's own log. If the text has several lines, each gets the prefix.
 func (f *lineFormat) text(to *bytes.Buffer, prefix string, line []byte) {
 	if rendered, ok := f.render(line); ok {
 		line = bytes.TrimSuffix(rendered, []byte{'\n'})
@@ -34,8 +33,8 @@ func (f *lineFormat) text(to *bytes.Buffer, prefix string, line []byte) {
 	}
 }
 
-// render returns hclog's text for a line of JSON that hclog wrote, valid until the
-// next call. It returns false for any other line.
+// render returns hclog's text for a line of JSON that hclog wrote. The text is valid until the next
+// call. For any other line it returns false.
 func (f *lineFormat) render(line []byte) ([]byte, bool) {
 	if !bytes.HasPrefix(line, []byte{'{'}) || !bytes.Contains(line, []byte(`"@level"`)) {
 		return nil, false
@@ -65,7 +64,7 @@ func (f *lineFormat) render(line []byte) ([]byte, bool) {
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		value := fields[key]
 		if nested, ok := value.(map[string]any); ok {
-			text, _ := json.Marshal(nested) // cannot fail, as it was JSON before
+			text, _ := json.Marshal(nested) // cannot fail, because it was JSON before
 			value = string(text)
 		}
 		args = append(args, key, value)
@@ -80,15 +79,14 @@ func (f *lineFormat) render(line []byte) ([]byte, bool) {
 	return f.buf.Bytes(), true
 }
 
-// json appends a line as a JSON object on one line. A line that is a JSON object
-// already keeps its fields, and gets "replica" as the first unless it has one. Any
-// other line becomes "@message", with the time now as "@timestamp", as hclog calls
-// them. It has no "@level", as that is unknown.
+// json appends a line as a JSON object on one line. A line that already is a JSON object keeps its
+// fields, and gets "replica" as the first unless it has one. Any other line becomes "@message", with
+// the current time as "@timestamp", the names that hclog uses. It has no "@level", which is unknown.
 func (f *lineFormat) json(to *bytes.Buffer, replica string, line []byte, now time.Time) {
 	if bytes.HasPrefix(line, []byte{'{'}) {
 		if fields, ok := object(line); ok {
 			if _, named := fields["replica"]; !named {
-				name, _ := json.Marshal(replica) // a string always can be
+				name, _ := json.Marshal(replica) // cannot fail for a string
 				to.WriteString(`{"replica":`)
 				to.Write(name)
 				if line = line[1:]; len(fields) > 0 {
@@ -102,7 +100,7 @@ func (f *lineFormat) json(to *bytes.Buffer, replica string, line []byte, now tim
 	}
 	encoder := json.NewEncoder(to)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(struct { // a buffer takes it, and strings always can be
+	_ = encoder.Encode(struct { // cannot fail for strings and a buffer
 		Message string `json:"@message"`
 		Time    string `json:"@timestamp"`
 		Replica string `json:"replica"`
@@ -112,7 +110,7 @@ func (f *lineFormat) json(to *bytes.Buffer, replica string, line []byte, now tim
 // object returns the fields of a line that is one JSON object.
 func object(line []byte) (fields map[string]any, ok bool) {
 	decoder := json.NewDecoder(bytes.NewReader(line))
-	decoder.UseNumber() // keeps numbers as they are written
+	decoder.UseNumber() // preserves the spelling of numbers
 	if decoder.Decode(&fields) != nil || fields == nil {
 		return nil, false
 	}

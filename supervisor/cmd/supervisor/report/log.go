@@ -10,8 +10,8 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
-// logEvent logs an event in one line. The last lines of an incarnation that
-// ended by itself are in it unless they were shown already.
+// logEvent logs an event in one line. Unless the output of replicas is shown, the line includes the
+// last lines of an incarnation that ended unexpectedly.
 func logEvent(log hclog.Logger, e event.Event, shown bool) {
 	var args []any
 	add := func(key string, value any) { args = append(args, key, value) }
@@ -36,7 +36,7 @@ func logEvent(log hclog.Logger, e event.Event, shown bool) {
 	}
 	if e.Next.Relaunch {
 		add("relaunch_in", e.Next.Delay.Round(time.Microsecond).String())
-		if e.Next.Reason != "" { // without a relaunch, the event that follows has it
+		if e.Next.Reason != "" { // without a relaunch, the next event has the reason
 			add("reason", e.Next.Reason)
 		}
 	}
@@ -46,7 +46,7 @@ func logEvent(log hclog.Logger, e event.Event, shown bool) {
 	if e.Err != nil {
 		add("error", e.Err)
 	}
-	if !shown && unasked(e) && len(e.Output) > 0 {
+	if !shown && unexpected(e) && len(e.Output) > 0 {
 		add("output", strings.Join(e.Output, "\n"))
 	}
 	log.Log(level(e), e.Kind.String(), args...)
@@ -66,8 +66,8 @@ func addExit(add func(string, any), e restart.Exit) {
 	}
 }
 
-// unasked reports whether the event is an exit that no command asked for.
-func unasked(e event.Event) bool {
+// unexpected reports whether the event is an exit that no command caused.
+func unexpected(e event.Event) bool {
 	return e.Kind == event.KindExited && e.Next != restart.Decision{}
 }
 
@@ -78,7 +78,7 @@ func level(e event.Event) hclog.Level {
 	case event.KindKilled, event.KindUnhealthy, event.KindUnready, event.KindStillStarting, event.KindDaemonized, event.KindOutputLost, event.KindGuardianLost:
 		return hclog.Warn
 	case event.KindExited:
-		if unasked(e) && !e.Exit.Success() {
+		if unexpected(e) && !e.Exit.Success() {
 			return hclog.Warn
 		}
 	case event.KindFinished:
@@ -88,7 +88,7 @@ func level(e event.Event) hclog.Level {
 	case event.KindAdded, event.KindRemoved:
 		return hclog.Debug
 	case event.KindReady:
-		if e.After < time.Millisecond { // too soon for an answer to a probe
+		if e.After < time.Millisecond { // too early for a probe: there is none
 			return hclog.Debug
 		}
 	}

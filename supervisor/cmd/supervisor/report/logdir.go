@@ -13,14 +13,13 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// logDir writes the lines of each replica to its own file, NAME.log: the time in UTC,
-// then the line as the replica wrote it. A replica's lines wait only for its own
-// file.
+// logDir writes the lines of each replica to its own file, NAME.log: the time in UTC, then the line as
+// the replica wrote it. A replica's lines wait only for its own file.
 type logDir struct {
 	dir     string
 	mode    fs.FileMode
 	size    int64 // bytes per file
-	backups int   // full files that are kept of each replica
+	backups int   // full files to keep of each replica
 	losses  output.Losses
 
 	mu    sync.Mutex
@@ -33,7 +32,7 @@ func (d *logDir) file(replica string) *output.File {
 	f := d.files[replica]
 	if f == nil {
 		f = &output.File{
-			// The name must stay one element of the path, whatever is in it.
+			// The name must remain one element of the path, whatever it contains.
 			Path: filepath.Join(d.dir, url.PathEscape(replica)+".log"),
 			Mode: d.mode, Size: d.size, Backups: d.backups,
 		}
@@ -50,7 +49,7 @@ const writeSize = 64 << 10
 
 var writeBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// write writes whole lines of a replica, with the time now.
+// write writes whole lines of a replica, each after the time.
 func (d *logDir) write(replica string, lines []byte, now time.Time) {
 	f := d.file(replica)
 	b := writeBuffers.Get().(*bytes.Buffer)
@@ -79,8 +78,7 @@ func (d *logDir) put(replica string, f *output.File, lines []byte) {
 	d.losses.Add(replica, uint64(bytes.Count(lines[n:], []byte{'\n'})), err)
 }
 
-// close closes a replica's file until it writes again. It does not wait for one
-// that hangs.
+// close closes a replica's file until the next write. It does not wait for a file that hangs.
 func (d *logDir) close(replica string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

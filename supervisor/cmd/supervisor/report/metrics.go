@@ -19,8 +19,8 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// metrics is a collector for Prometheus: it reads the replicas' status at each
-// scrape, and counts events.
+// metrics is a collector for Prometheus. It reads the replicas' statuses at each scrape, and counts
+// events.
 type metrics struct {
 	list     func() []status.Status
 	sinks    func() []control.Sink
@@ -34,32 +34,32 @@ type metrics struct {
 var replicaLabels = []string{"replica", "group"}
 
 var (
-	upDesc       = describe("up", "1 if the replica's process runs.")
+	upDesc       = describe("up", "1 if the replica has a process.")
 	readyDesc    = describe("ready", "1 if the replica is ready.")
 	stateDesc    = describe("state", "1 for the state that the replica is in, 0 for the others.", "state")
 	restartsDesc = describe("restarts_total", "Launches of the replica after its first.")
-	cpuDesc      = describe("cpu_seconds_total", "User and system time of the replica's process and its descendants, also of those that have ended and were waited for. Linux only.")
+	cpuDesc      = describe("cpu_seconds_total", "User and system time of the replica's process and its descendants, including those that have ended and were waited for. Linux only.")
 	memoryDesc   = describe("resident_memory_bytes", "Resident memory of the replica's process and its descendants. Linux only.")
-	lostDesc     = describe("output_lines_dropped_total", "Lines of the replica's output that were dropped, as they came faster than they were written and log_overflow is drop.")
+	lostDesc     = describe("output_lines_dropped_total", "Lines of the replica's output that were dropped because it wrote faster than they could be stored, with log_overflow drop.")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("supervisor_replica_"+name, help, append(replicaLabels[:2:2], labels...), nil)
 }
 
-var sinkDesc = prometheus.NewDesc("supervisor_sink_lines_lost_total", "Lines that a sink lost, as it was full or a write failed.", []string{"sink"}, nil)
+var sinkDesc = prometheus.NewDesc("supervisor_sink_lines_lost_total", "Lines that a sink lost because it was full or a write failed.", []string{"sink"}, nil)
 
-// newMetrics returns metrics over a supervisor's List, and over sinks.
+// newMetrics returns metrics of the replicas that list returns and of the sinks.
 func newMetrics(list func() []status.Status, sinks func() []control.Sink) *metrics {
 	m := &metrics{
 		list: list, sinks: sinks, registry: prometheus.NewRegistry(),
 		exits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "supervisor_replica_exits_total",
-			Help: "Ends of the replica's processes, by exit code or signal. Expected are those that somebody asked for.",
+			Help: "Exits of the replica's processes, by exit code or signal. Expected are those that a command caused.",
 		}, append(replicaLabels[:2:2], "code", "signal", "expected")),
 		launchFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "supervisor_replica_launch_failures_total",
-			Help: "Launches of the replica of which no process came.",
+			Help: "Launches of the replica that failed, so that there was no process.",
 		}, replicaLabels),
 		readyAfter: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "supervisor_replica_ready_after_seconds",
@@ -72,7 +72,7 @@ func newMetrics(list func() []status.Status, sinks func() []control.Sink) *metri
 	return m
 }
 
-// note counts an event. The counts of a replica are dropped when it is removed.
+// note counts an event. When a replica is removed, its counts are deleted.
 func (m *metrics) note(e event.Event) {
 	switch e.Kind {
 	case event.KindReady:
@@ -87,7 +87,7 @@ func (m *metrics) note(e event.Event) {
 		case e.Exit.Code >= 0:
 			code = strconv.Itoa(e.Exit.Code)
 		}
-		m.exits.WithLabelValues(e.Replica, e.Group, code, signal, strconv.FormatBool(!unasked(e))).Inc()
+		m.exits.WithLabelValues(e.Replica, e.Group, code, signal, strconv.FormatBool(!unexpected(e))).Inc()
 	case event.KindRemoved:
 		labels := prometheus.Labels{"replica": e.Replica}
 		m.exits.DeletePartialMatch(labels)
@@ -96,14 +96,14 @@ func (m *metrics) note(e event.Event) {
 	}
 }
 
-// Describe is part of prometheus.Collector.
+// Describe implements prometheus.Collector.
 func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{upDesc, readyDesc, stateDesc, restartsDesc, cpuDesc, memoryDesc, lostDesc, sinkDesc} {
 		to <- d
 	}
 }
 
-// Collect is part of prometheus.Collector.
+// Collect implements prometheus.Collector.
 func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	for _, s := range m.list() {
 		send := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
@@ -139,7 +139,7 @@ func (m *metrics) serve(l net.Listener, log hclog.Logger) error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	s := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
-		ErrorLog: log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}), // else stderr, which may be stuck
+		ErrorLog: log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}), // the default is stderr, which may be stuck
 	}
 	if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
 		return err
