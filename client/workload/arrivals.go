@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// Arrivals is how the calls of an open loop follow each other.
+// Arrivals is the arrival process of the calls of an open loop.
 type Arrivals int
 
 const (
 	// ArrivalsConstant: arrivals are 1/Rate apart; the first is at the start.
 	ArrivalsConstant Arrivals = iota
-	// ArrivalsPoisson: arrivals are apart by times that are drawn from the exponential distribution
-	// with the mean 1/Rate, as those of many users who do not know of each other.
+	// ArrivalsPoisson: the times between arrivals are exponentially distributed with mean 1/Rate,
+	// like those of many independent users.
 	ArrivalsPoisson
 )
 
 var arrivalsNames = []string{ArrivalsConstant: "constant", ArrivalsPoisson: "poisson"}
 
-// String returns the name, in lower case.
+// String returns "constant" or "poisson".
 func (a Arrivals) String() string {
 	if a < 0 || int(a) >= len(arrivalsNames) {
 		return fmt.Sprintf("Arrivals(%d)", int(a))
@@ -31,7 +31,7 @@ func (a Arrivals) String() string {
 	return arrivalsNames[a]
 }
 
-// UnmarshalText sets the value to the one of that name. Any other is an error.
+// UnmarshalText parses "constant" or "poisson". Any other text is an error.
 func (a *Arrivals) UnmarshalText(text []byte) error {
 	i := slices.Index(arrivalsNames, string(text))
 	if i < 0 {
@@ -41,7 +41,7 @@ func (a *Arrivals) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Due yields when each call of an open loop is due, from the start of the load.
+// Due yields the times at which the calls of an open loop are due, from the start of the load.
 func (p Plan) Due() iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		random := rand.New(rand.NewPCG(p.Seed, 0))
@@ -50,7 +50,7 @@ func (p Plan) Due() iter.Seq[time.Duration] {
 			if p.Arrivals == ArrivalsPoisson {
 				at += random.ExpFloat64() / p.Rate
 			} else {
-				at = float64(n-1) / p.Rate // a sum would drift
+				at = float64(n-1) / p.Rate // a sum would accumulate errors
 			}
 			due := time.Duration(math.Round(at * float64(time.Second)))
 			if p.Duration > 0 && due >= p.Duration || !yield(due) {

@@ -15,7 +15,7 @@ func TestConstantArrivals(t *testing.T) {
 	if len(times) != 3000 || times[0] != 0 {
 		t.Fatalf("%d calls, the first at %v; want 3000 from the start", len(times), times[0])
 	}
-	for i, at := range times { // no drift, though a third of a second cannot be written down
+	for i, at := range times { // without drift, though a third of a second is not a whole number of nanoseconds
 		if want := time.Duration(i) * time.Second / 3; (at - want).Abs() > 1 {
 			t.Fatalf("call %d is due at %v, want %v", i+1, at, want)
 		}
@@ -35,7 +35,7 @@ func TestPoissonArrivals(t *testing.T) {
 	if slices.Equal(times, due(p)) {
 		t.Error("another seed, the same times")
 	}
-	// Of the exponential distribution, the mean and the standard deviation are the same.
+	// The mean and the standard deviation of an exponential distribution are equal.
 	var sum, squares float64
 	last := time.Duration(0)
 	for _, at := range times {

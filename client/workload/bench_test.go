@@ -20,8 +20,8 @@ import (
 )
 
 // BenchmarkRecording compares the throughput of a closed loop that records every call and attempt
-// with that of one that records nothing, over a real server on loopback. They take turns in blocks
-// of a few milliseconds, so that what else happens on the machine meets both; the ratio is that of
+// with that of one that records nothing, at a real server on loopback. They alternate in blocks of
+// a few milliseconds, so that other activity on the machine affects both. It reports the ratio of
 // the medians: 0.97 is an overhead of 3%.
 func BenchmarkRecording(b *testing.B) {
 	for _, workers := range []int{1, 16} {
@@ -55,7 +55,7 @@ func BenchmarkRecording(b *testing.B) {
 	}
 }
 
-// callForNothing makes calls as a closed loop does.
+// callForNothing makes calls like a closed loop, without recording them.
 func callForNothing(b *testing.B, client healthv1.HealthClient, workers, calls int) {
 	var made atomic.Int64
 	var working sync.WaitGroup
@@ -71,7 +71,7 @@ func callForNothing(b *testing.B, client healthv1.HealthClient, workers, calls i
 	working.Wait()
 }
 
-// healthClient is a failover client of one server on loopback, which is ready.
+// healthClient returns a failover client of one server on loopback, which is ready.
 func healthClient(b *testing.B) healthv1.HealthClient {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -94,8 +94,8 @@ func healthClient(b *testing.B) healthv1.HealthClient {
 	return client
 }
 
-// BenchmarkOpenLoop is what it costs to start, time and record a call that does nothing: the bound
-// on the rate.
+// BenchmarkOpenLoop measures the cost of starting, timing and recording a call that does nothing,
+// which bounds the rate.
 func BenchmarkOpenLoop(b *testing.B) {
 	var records Records
 	Plan{Rate: MaxRate, Calls: b.N}.Run(b.Context(), func(context.Context, int) (r Reply, err error) { return r, nil }, records.Add)

@@ -10,8 +10,8 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// The calls of every valid plan are due in order, within its bounds, and at the same times each
-// time.
+// The calls of every valid plan are due in order, within its bounds, and at the same times in every
+// run.
 func FuzzSchedule(f *testing.F) {
 	f.Add(3.0, int64(time.Hour), 0, uint64(1), false)
 	f.Add(MinRate, int64(0), 1000, uint64(1), true)
@@ -51,7 +51,7 @@ func FuzzSchedule(f *testing.F) {
 	})
 }
 
-// A plan that is refused is refused in one line that names a field.
+// The error for an invalid plan is one line that names a field.
 func FuzzValidate(f *testing.F) {
 	f.Add(0, int64(0), 0, math.NaN(), 0, int64(0), 0)
 	f.Add(1, int64(time.Second), -1, 0.0, -1, int64(time.Second), 2)
@@ -88,7 +88,7 @@ func FuzzArrivals(f *testing.F) {
 	})
 }
 
-// The histogram against the sorted latencies.
+// Compares the histogram with the sorted latencies.
 func FuzzLatencies(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3}, int64(time.Millisecond))
 	f.Add([]byte{255, 1, 255}, int64(24*time.Hour))
@@ -105,7 +105,8 @@ func FuzzLatencies(f *testing.F) {
 		}
 		slices.Sort(sorted)
 		for _, q := range []float64{0.001, 0.5, 0.9, 0.99, 1} {
-			// Of few latencies, the histogram may take the one below, as it rounds the rank.
+			// With few latencies, the histogram may return the one below, because it rounds the
+			// rank.
 			got, high := l.Quantile(q), stats.Quantile(sorted, q)
 			low := stats.Quantile(sorted, q-1/float64(len(sorted)))
 			if got < low-low/1000 || got > high+high/1000 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// takes returns a do that takes so long, and is interrupted as a real call is.
+// takes returns a call function that takes that long, and can be interrupted like a real call.
 func takes(d time.Duration) func(context.Context, int) (Reply, error) {
 	return func(ctx context.Context, _ int) (Reply, error) {
 		select {
@@ -54,8 +54,8 @@ func TestOpenLoopStartsCallsWhenTheyAreDue(t *testing.T) {
 	}
 }
 
-// A stall of all replicas is in the latency of every call that was due in it. A closed loop sees it
-// once for each worker.
+// A stall of all replicas shows in the latency of every call that was due during it. A closed loop
+// sees it once per worker.
 func TestStall(t *testing.T) {
 	const (
 		rate     = 100
@@ -74,8 +74,8 @@ func TestStall(t *testing.T) {
 		return Summarize(records, pace)
 	}
 	bubble(t, func(t *testing.T) {
-		// Of n calls, rate x stall wait, for times that are spread evenly from zero to the stall:
-		// one in a hundred of all waits longer than this.
+		// Of n calls, rate x stall wait, for times spread evenly from zero to the stall: one in a
+		// hundred of all calls waits longer than this.
 		n := rate * duration.Seconds()
 		want := stall + work - time.Duration(0.01*n/rate*float64(time.Second))
 		open := run(t, Plan{Rate: rate, Duration: duration})
@@ -121,7 +121,7 @@ func TestPlacesAreBounded(t *testing.T) {
 	})
 }
 
-// Calls that were due and never made are counted: they would have had the longest latencies.
+// Calls that were due but never made are counted: they would have had the longest latencies.
 func TestCallsThatNeverStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		began := time.Now()
@@ -160,8 +160,8 @@ func TestOpenLoopInterrupted(t *testing.T) {
 	}
 }
 
-// Goroutines of calls that are due at the same time run in any order: at the end, one may be left
-// out although a later one has started. Still, no number is missing.
+// Goroutines of calls that are due at the same time run in any order: at the end, a call may be
+// left out although a later one has started. The numbers still have no gap.
 func TestNoNumberIsLeftOut(t *testing.T) {
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -180,8 +180,8 @@ func TestNoNumberIsLeftOut(t *testing.T) {
 	}
 }
 
-// slow is the context of a generator that is too slow: it asks for the context's error before each
-// call, and that takes it so long.
+// slow is a context that makes a generator too slow: the generator calls its Err method before each
+// call.
 type slow struct {
 	context.Context
 	each time.Duration
@@ -210,7 +210,7 @@ func TestGeneratorThatDoesNotKeepUp(t *testing.T) {
 	}
 }
 
-// lateOf counts the calls that started too late, where there was a place for each at once.
+// lateOf counts the calls that started too late, if each has a place at once.
 func lateOf(records []Record) int {
 	n := 0
 	for _, r := range records {

@@ -2,9 +2,9 @@ package workload
 
 import "slices"
 
-// Records collects the records of a run: its Add is an emit. A slice that grows is copied again and
-// again, into memory that is new to the process, which takes more time than all else that Run does
-// for a call; this grows without. The zero value is empty.
+// Records collects the records of a run; its Add method can be the emit function of [Plan.Run]. It
+// grows in chunks: appending to one slice would copy it repeatedly into new memory, which takes
+// more time than everything else that Run does for a call. The zero value is empty.
 type Records struct {
 	full [][]Record
 	last []Record
@@ -23,5 +23,5 @@ func (c *Records) Add(r Record) {
 	c.last = append(c.last, r)
 }
 
-// All returns the records so far, in the order in which they were added.
+// All returns the records in the order in which they were added.
 func (c *Records) All() []Record { return slices.Concat(append(slices.Clip(c.full), c.last)...) }

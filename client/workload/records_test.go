@@ -10,7 +10,7 @@ func TestRecords(t *testing.T) {
 	for n := 1; n <= 3*recordsChunk+1; n++ {
 		c.Add(Record{Call: n})
 		if n%recordsChunk > 1 {
-			continue // the borders are where it can go wrong
+			continue // only the boundaries of chunks are interesting
 		}
 		all := c.All()
 		for i, r := range all {

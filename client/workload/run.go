@@ -9,49 +9,47 @@ import (
 )
 
 const (
-	// Tolerance is how much later than it should a call of an open loop may start and still be in
-	// time. A timer on a busy machine is late by milliseconds; a generator that does not keep up
-	// falls behind further with every call, and soon passes any bound.
+	// Tolerance is how late a call of an open loop may start and still be on time. A timer on a busy
+	// machine is milliseconds late; a generator that does not keep up falls further behind with
+	// every call, and soon exceeds any bound.
 	Tolerance = 100 * time.Millisecond
 
-	// lateShare is the share of the calls that may be late in a load that is still the one that was
-	// planned: so few do not make the 99th percentile what it is.
+	// lateShare is the share of calls that may be late in a load that still counts as kept: so few
+	// do not determine the 99th percentile.
 	lateShare = 0.01
 )
 
-// Pace is how well a load kept to its plan. Calls of the warm-up do not count. A closed loop has no
-// times to keep, and can but be Interrupted.
+// Pace tells how well a load kept to its plan. Calls of the warm-up do not count. A closed loop has no
+// due times; only Interrupted applies to it.
 type Pace struct {
-	// Late is how many calls the generator did not start in time: those that started more than
-	// Tolerance after they were due and there was a place for them, and those that it never
-	// started.
+	// Late is the number of calls that the generator did not start on time: those that started more
+	// than Tolerance after they were due and had a place, and those that it never started.
 	Late int
-	// Unmade is how many calls were due and never started, since Duration and Tolerance had passed.
-	// They are in Late.
+	// Unmade is the number of calls that were due but never started, because Duration and Tolerance
+	// had passed. Late includes them.
 	Unmade int
-	// Waited is how many calls started later because MaxUnderWay were under way. The replicas, not
-	// the generator, were too slow for them.
+	// Waited is the number of calls that started later because MaxUnderWay calls were under way. The
+	// replicas were too slow for them, not the generator.
 	Waited int
-	// Interrupted is true when the end of the context came before the end of the load: there are
-	// calls that were not started or were interrupted.
+	// Interrupted is true if the context ended before the load: some calls were not started or were
+	// interrupted.
 	Interrupted bool
 }
 
-// Kept reports whether a load of so many calls was the one that was planned: at most one call in a
-// hundred was late. Of one that was not, the latencies say as much of the generator as of the
-// replicas.
+// Kept reports whether a load of that many calls kept to its plan: at most one call in a hundred was
+// late. If not, the latencies reflect the generator as well as the replicas.
 func (p Pace) Kept(calls int) bool { return float64(p.Late) <= lateShare*float64(calls) }
 
-// Run makes the calls and hands each one's record to emit when it has ended, one at a time. do
-// makes the call of that number. It returns when the last call has ended. The plan must be valid.
+// Run makes the calls with do, which receives the number of the call, and passes the record of each
+// to emit when it has ended, one at a time. It returns when the last call has ended. The plan must be
+// valid.
 //
-// When Duration has passed, no more calls start, and those under way are let end. Of an open loop,
-// calls that were due before may yet start within Tolerance. When ctx ends, Run starts no more
-// calls and lets do end those under way; those that then fail with an error that wraps ctx's own
-// are Interrupted.
+// After Duration, no more calls start, and those under way may end. In an open loop, calls that were
+// due earlier may still start within Tolerance. When ctx ends, no more calls start, and do should end
+// those under way; calls that then fail with an error that wraps that of ctx are Interrupted.
 //
-// emit must return soon: calls that have ended wait for it, and a worker or a place with them.
-// [Records.Add] does.
+// Emit must return quickly, as [Records.Add] does: calls that have ended wait for it, and occupy a
+// worker or a place meanwhile.
 func (p Plan) Run(ctx context.Context, do func(ctx context.Context, call int) (Reply, error), emit func(Record)) Pace {
 	l := &load{Plan: p, ctx: ctx, do: do, emit: emit, began: time.Now()}
 	if p.Rate > 0 {
@@ -61,11 +59,11 @@ func (p Plan) Run(ctx context.Context, do func(ctx context.Context, call int) (R
 	}
 	return Pace{
 		Late: int(l.late.Load() + l.unmade.Load()), Unmade: int(l.unmade.Load()), Waited: int(l.waited.Load()),
-		Interrupted: l.cut.Load(),
+		Interrupted: l.interrupted.Load(),
 	}
 }
 
-// load is a plan that runs.
+// load is a running plan.
 type load struct {
 	Plan
 	ctx      context.Context
@@ -73,26 +71,26 @@ type load struct {
 	emit     func(Record)
 	emitting sync.Mutex
 	began    time.Time
-	started  atomic.Int64 // calls; of a closed loop also those beyond the last
+	started  atomic.Int64 // calls; in a closed loop, also those beyond the last
 
-	late, unmade, waited atomic.Int64 // late has none of the unmade
-	cut                  atomic.Bool  // see Pace.Interrupted
+	late, unmade, waited atomic.Int64 // late does not include unmade
+	interrupted          atomic.Bool
 }
 
-// call makes the call that the record is of, and completes it.
+// call makes the call of the record, and completes the record.
 func (l *load) call(r Record) {
 	r.Reply, r.Err = l.do(l.ctx, r.Call)
 	r.Duration = time.Since(r.Start)
 	if r.Err != nil && l.ctx.Err() != nil && errors.Is(r.Err, l.ctx.Err()) {
 		r.Interrupted = true
-		l.cut.Store(true)
+		l.interrupted.Store(true)
 	}
 	l.emitting.Lock()
 	defer l.emitting.Unlock()
 	l.emit(r)
 }
 
-// next returns the number of the call that starts now.
+// next returns the number of the next call.
 func (l *load) next() int { return int(l.started.Add(1)) }
 
 // closed runs the workers of a closed loop.
@@ -105,7 +103,7 @@ func (l *load) closed() {
 				return
 			}
 			if l.ctx.Err() != nil {
-				l.cut.Store(true)
+				l.interrupted.Store(true)
 				return
 			}
 			n := l.next()
@@ -139,7 +137,7 @@ func (l *load) open() {
 	defer calls.Wait()
 	for after := range l.Due() {
 		if l.ctx.Err() != nil {
-			l.cut.Store(true)
+			l.interrupted.Store(true)
 			return
 		}
 		r := Record{Intended: l.began.Add(after), Warmup: after < l.Warmup}
@@ -150,11 +148,11 @@ func (l *load) open() {
 		}
 		calls.Go(func() {
 			defer g.leave()
-			if starting.Err() != nil { // a goroutine, too, may have to wait for its turn
+			if starting.Err() != nil { // the goroutine may have started late too
 				l.leaveOut(r)
 				return
 			}
-			r.Call = l.next() // not before: a call that is left out would leave a gap
+			r.Call = l.next() // only now, so that calls that are left out leave no gaps
 			r.Start = time.Now()
 			if ready.After(r.Intended) {
 				r.count(&l.waited)
@@ -167,27 +165,27 @@ func (l *load) open() {
 	}
 }
 
-// leaveOut takes note of a call that was due and does not start.
+// leaveOut counts a call that was due and does not start.
 func (l *load) leaveOut(r Record) {
 	if l.ctx.Err() != nil {
-		l.cut.Store(true)
+		l.interrupted.Store(true)
 	} else {
 		r.count(&l.unmade)
 	}
 }
 
-// count adds the call to the number, if it counts.
+// count adds one to n unless the call is of the warm-up.
 func (r Record) count(n *atomic.Int64) {
 	if !r.Warmup {
 		n.Add(1)
 	}
 }
 
-// gate lets the calls of an open loop pass when they are due, as long as there are places for them.
+// gate delays the calls of an open loop until they are due and have a place.
 type gate struct {
 	timer  *time.Timer
-	places chan struct{} // one in it for each call under way
-	opened time.Time     // when a place was last found after a wait for one
+	places chan struct{} // contains one element for each call under way
+	opened time.Time     // the end of the latest wait for a place
 }
 
 func newGate(places int) *gate {
@@ -197,8 +195,8 @@ func newGate(places int) *gate {
 	return &gate{timer: time.NewTimer(0), places: make(chan struct{}, places)}
 }
 
-// pass blocks until the call that is due then may start, and returns when it could have: when it
-// was due, or later when there was no place. It returns false if ctx ends first.
+// pass blocks until a call that is due at that time may start. It returns the time at which the call
+// could have started: when it was due, or when it got a place. It returns false if ctx ends first.
 func (g *gate) pass(ctx context.Context, due time.Time) (ready time.Time, ok bool) {
 	if wait := time.Until(due); wait > 0 {
 		g.timer.Reset(wait)

@@ -20,7 +20,7 @@ func bubble(t *testing.T, f func(*testing.T)) {
 	synctest.Test(t, f)
 }
 
-// peak is how many calls were under way at a time, at most.
+// peak is the maximum number of calls under way.
 type peak struct {
 	mu        sync.Mutex
 	now, most int
@@ -94,7 +94,7 @@ func TestRunInterrupted(t *testing.T) {
 	})
 }
 
-// Only calls that failed because the run ended say nothing of the replicas.
+// Only calls that failed because the run ended are interrupted.
 func TestInterruptedAtTheEndOfTheRun(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -124,7 +124,7 @@ func TestClosedLoopEndsWithTheFirstOfCallsAndDuration(t *testing.T) {
 		plan                Plan
 		calls, warmup, took int // took in seconds
 	}{
-		// The last two calls start at the second second and are let end.
+		// The last two calls start at the second second, and may end.
 		{Plan{Workers: 2, Duration: 2500 * time.Millisecond}, 6, 0, 3},
 		{Plan{Workers: 2, Duration: 2 * time.Second}, 4, 0, 2},
 		{Plan{Workers: 2, Duration: 10 * time.Second, Calls: 5}, 5, 0, 3},
@@ -148,8 +148,8 @@ func TestClosedLoopEndsWithTheFirstOfCallsAndDuration(t *testing.T) {
 	}
 }
 
-// The end of the context after the last call's end, or in a call that succeeds all the same,
-// interrupts nothing.
+// If the context ends after the last call, or during a call that still succeeds, nothing is
+// interrupted.
 func TestClosedLoopInterrupted(t *testing.T) {
 	for _, tt := range []struct {
 		calls, cancelIn int

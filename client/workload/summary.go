@@ -6,35 +6,34 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Summary is what a run's records say together. Calls of the warm-up count for nothing but Warmup.
+// Summary summarizes the records of a run. Calls of the warm-up count only for Warmup.
 type Summary struct {
 	Succeeded, Failed int
-	// Interrupted calls were ended by the end of the run; they count neither as succeeded nor as
-	// failed.
+	// Interrupted is the number of calls that the end of the run interrupted. They count neither as
+	// succeeded nor as failed.
 	Interrupted int
-	// Warmup is how many calls were due in the warm-up.
+	// Warmup is the number of calls that were due in the warm-up.
 	Warmup int
 	// Served is the number of successes for each replica that had one.
 	Served map[string]int
-	// Attempts counts all attempts, those of interrupted calls among them; Outcomes counts them by
-	// outcome, and has every outcome.
+	// Attempts is the number of attempts, including those of interrupted calls. Outcomes has the
+	// number for each outcome, including zeros.
 	Attempts int
 	Outcomes map[failover.Outcome]int
-	// P50 to P999 are quantiles of the latency of the calls that succeeded, from when they were
-	// due, to three digits; Max is the longest. A latency above a day counts as one in the
-	// quantiles. Zero without successes.
+	// P50 to P999 are quantiles of the latency of successful calls, from when they were due, with
+	// three significant digits; Max is the longest latency. In the quantiles, a latency of more than
+	// a day counts as a day. They are zero without a success.
 	P50, P90, P95, P99, P999, Max time.Duration
-	// Offered is how many of the calls that were made were due a second, Achieved how many were
-	// started. Zero with fewer than two calls.
+	// Offered is the rate at which the calls that were made were due, Achieved the rate at which
+	// they started, in calls a second. Zero with fewer than two calls.
 	Offered, Achieved float64
-	// Throughput is how many calls succeeded a second, from when the first was due to the last
-	// one's end.
+	// Throughput is the number of successful calls a second, from when the first call was due to the
+	// end of the last one.
 	Throughput float64
-	// Pace is how well the load kept to its plan.
-	Pace Pace
+	Pace       Pace
 }
 
-// Summarize returns the summary of the records of a run that kept to its plan so well.
+// Summarize returns the summary of the records of a run with that pace.
 func Summarize(records []Record, pace Pace) Summary {
 	s := Summary{Served: map[string]int{}, Outcomes: map[failover.Outcome]int{}, Pace: pace}
 	for _, o := range failover.Outcomes() {
@@ -74,14 +73,14 @@ func Summarize(records []Record, pace Pace) Summary {
 	return s
 }
 
-// Calls is the number of calls made, those of the warm-up left out.
+// Calls returns the number of calls made, without those of the warm-up.
 func (s Summary) Calls() int { return s.Succeeded + s.Failed + s.Interrupted }
 
-// Kept reports whether the load was the one that was planned, see [Pace.Kept].
+// Kept reports whether the load kept to its plan; see [Pace.Kept].
 func (s Summary) Kept() bool { return s.Pace.Kept(s.Calls()) }
 
-// SuccessRate is the share of the calls that succeeded, interrupted ones left out; zero without
-// any.
+// SuccessRate returns the share of calls that succeeded, without interrupted ones, or zero without
+// calls.
 func (s Summary) SuccessRate() float64 {
 	if s.Succeeded == 0 {
 		return 0
@@ -89,7 +88,7 @@ func (s Summary) SuccessRate() float64 {
 	return float64(s.Succeeded) / float64(s.Succeeded+s.Failed)
 }
 
-// AttemptsPerCall is the mean number of attempts of a call; zero without calls.
+// AttemptsPerCall returns the mean number of attempts of a call, or zero without calls.
 func (s Summary) AttemptsPerCall() float64 {
 	if s.Calls() == 0 {
 		return 0
@@ -97,7 +96,7 @@ func (s Summary) AttemptsPerCall() float64 {
 	return float64(s.Attempts) / float64(s.Calls())
 }
 
-// span is the time between the first and the last of some moments.
+// span is the time between the first and the last of n points in time.
 type span struct {
 	n           int
 	first, last time.Time
@@ -113,7 +112,7 @@ func (s *span) add(t time.Time) {
 	s.n++
 }
 
-// rate is how many moments there were a second: n moments have n-1 times between them.
+// rate returns the number of points a second: n points have n-1 intervals.
 func (s span) rate() float64 {
 	if between := s.last.Sub(s.first); between > 0 {
 		return float64(s.n-1) / between.Seconds()

@@ -41,7 +41,7 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
-// Quantiles of enough latencies to tell them apart, in whatever order the calls ended.
+// Quantiles of enough latencies to distinguish them, in any order of the calls.
 func TestSummarizeQuantiles(t *testing.T) {
 	var records []Record
 	for i := range 2000 {
@@ -61,7 +61,7 @@ func TestSummarizeQuantiles(t *testing.T) {
 	}
 }
 
-// near reports whether a quantile is the value to its three digits.
+// near reports whether a quantile equals the value to three digits.
 func near(got, want time.Duration) bool { return (got - want).Abs() <= want/1000 }
 
 func TestSummarizeCountsFromWhenCallsWereDue(t *testing.T) {

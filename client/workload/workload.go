@@ -1,4 +1,9 @@
-// Package workload drives calls through a failover client and records what became of each.
+// Package workload generates a load of calls and records how each ended. A [Plan] is a closed loop
+// (a number of workers) or an open loop (a rate). Its Run method makes the calls, [Records] collects
+// their records, and [Summarize] computes success rate, latency quantiles and throughput.
+//
+// Use an open loop to measure the latency that users see at a given rate: a closed loop slows down
+// with the replicas, so a stall delays at most one call per worker and is under-counted.
 package workload
 
 import (
@@ -10,48 +15,48 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Plan is a load: how many calls, and when each is to start.
+// Plan is the plan of a load: the number of calls, and when each should start.
 //
-// A closed loop has Workers, each of which makes its next call when its last has ended. An open
-// loop has a Rate: calls start when they are due, however long those before them take, so that a
-// stall is seen by every call it delayed.
+// A closed loop has Workers, each of which makes its next call when its last has ended. An open loop
+// has a Rate: calls start when they are due, however long earlier ones take, so that a stall shows in
+// every call that it delays.
 type Plan struct {
-	// Calls is how many calls are made in all, those of the warm-up among them; zero means until
-	// Duration has passed.
+	// Calls is the total number of calls, including those of the warm-up. Zero means unlimited
+	// until Duration has passed.
 	Calls int
-	// Duration is how long calls are started, the warm-up included; zero means until Calls are
-	// made. One of the two must be set; with both, the load ends with the first.
+	// Duration is the time in which calls start, including the warm-up. Zero means unlimited until
+	// Calls are made. At least one of the two must be set; with both, the load ends at whichever
+	// comes first.
 	Duration time.Duration
-	// Workers is how many calls may be under way at a time in a closed loop, from 1. An open loop
-	// does not use it.
+	// Workers is the maximum number of calls under way in a closed loop, from 1. An open loop
+	// ignores it.
 	Workers int
-	// Rate is how many calls a second are due in an open loop, from MinRate to MaxRate. Zero means
-	// a closed loop.
+	// Rate is the number of calls a second in an open loop, from MinRate to MaxRate. Zero means a
+	// closed loop.
 	Rate float64
-	// Arrivals is how the calls of an open loop follow each other.
+	// Arrivals is the arrival process of an open loop.
 	Arrivals Arrivals
-	// Seed draws Poisson arrivals: equal seeds, equal times.
+	// Seed is the seed of Poisson arrivals: equal seeds give equal times.
 	Seed uint64
-	// MaxUnderWay is how many calls may be under way at a time in an open loop, so that replicas
-	// that do not answer do not take all memory. Calls beyond it wait for a place, and are timed
-	// from when they were due all the same. Zero means DefaultMaxUnderWay.
+	// MaxUnderWay is the maximum number of calls under way in an open loop. It bounds the memory in
+	// use while replicas do not answer. Further calls wait for a place; their latency still counts
+	// from when they were due. Zero means DefaultMaxUnderWay.
 	MaxUnderWay int
-	// Warmup is how long, from the start, calls are due that do not count. Less than Duration, if
-	// that is set.
+	// Warmup is the first part of the load; calls that are due in it do not count. It must be
+	// shorter than Duration if that is set.
 	Warmup time.Duration
 }
 
 const (
-	// MinRate and MaxRate bound Plan.Rate: nobody waits longer for the next call, and nothing
-	// starts more.
+	// MinRate and MaxRate bound Plan.Rate.
 	MinRate = 0.001
 	MaxRate = 1_000_000
-	// DefaultMaxUnderWay is Plan.MaxUnderWay unless that is set.
+	// DefaultMaxUnderWay is the default of Plan.MaxUnderWay.
 	DefaultMaxUnderWay = 10_000
 )
 
-// Validate returns nil when the plan can be run. Else the error is one line that begins with the
-// name of the field, in lower case, and says its value and what is allowed.
+// Validate returns nil if the plan can be run. The error is one line that begins with the name of the
+// field, in lower case, and contains its value and what is allowed.
 func (p Plan) Validate() error {
 	open := p.Rate != 0
 	switch {
@@ -77,9 +82,10 @@ func (p Plan) Validate() error {
 	return nil
 }
 
-// Reply is what a call brought back.
+// Reply is the result of a call.
 type Reply struct {
-	// Value is what was answered, Replica and Incarnation who did. Zero when the call failed.
+	// Value is the answer; Replica and Incarnation tell which process gave it. All are zero if the
+	// call failed.
 	Value       uint64
 	Replica     string
 	Incarnation int
@@ -87,35 +93,34 @@ type Reply struct {
 	Attempts []failover.Attempt
 }
 
-// Record is one call, after its end.
+// Record describes one call after its end.
 type Record struct {
 	Reply
-	// Call is its number in the run, from 1, in the order in which calls start. No number is left
-	// out.
+	// Call is the number of the call, from 1, in the order in which calls started, without gaps.
 	Call int
 	// Intended is when the call was due. In a closed loop, that is when it started.
 	Intended time.Time
-	// Start is when it started, and Duration how long it took from there.
+	// Start is when the call started, and Duration how long it took from then.
 	Start    time.Time
 	Duration time.Duration
-	// Warmup is true for a call that was due in the warm-up, and does not count.
+	// Warmup is true for a call that was due in the warm-up and does not count.
 	Warmup bool
-	// Err is why the call failed; nil when it succeeded.
+	// Err is the error of a call that failed, or nil.
 	Err error
-	// Interrupted is true when the end of the run ended the call, so that it says nothing of the
+	// Interrupted is true if the end of the run ended the call. Such a call tells nothing about the
 	// replicas.
 	Interrupted bool
 }
 
-// Latency is how long the call's user waited: from Intended to the end.
+// Latency returns how long the user of the call waited: from Intended to the end.
 func (r Record) Latency() time.Duration { return r.Start.Sub(r.Intended) + r.Duration }
 
-// Served returns the replica that answered; empty when the call failed.
+// Served returns the replica that answered, or an empty text if the call failed.
 func (r Record) Served() string {
 	if r.Err != nil {
 		return ""
 	}
-	for _, a := range slices.Backward(r.Attempts) { // of a hedged call it need not be the last
+	for _, a := range slices.Backward(r.Attempts) { // in a hedged call, it need not be the last attempt
 		if a.Outcome == failover.OutcomeOK {
 			return a.Replica
 		}

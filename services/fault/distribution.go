@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Distribution is a distribution of durations, none of them negative. The zero value is always 0.
-// Distributions are equal, by ==, that were parsed from the same text.
+// Distribution is a distribution of durations that are not negative. The zero value is always 0.
+// Distributions parsed from the same text are equal (==).
 type Distribution struct {
 	text      string // as it was parsed
 	shape     shape
 	low, high time.Duration // exponential: low is the mean
-	sorted    string        // the durations of values, 8 bytes each: a string, so that distributions are comparable
+	sorted    string        // the durations of values, 8 bytes each; a string is comparable
 }
 
 type shape uint8
@@ -27,13 +27,13 @@ const (
 	values
 )
 
-// MaxValues is how many durations "values:" takes.
+// MaxValues is the maximum number of durations of "values:".
 const MaxValues = 1000
 
-// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (its least and its greatest
-// duration), "exp:100ms" (exponential; its mean) or "values:12ms:15ms:80ms" (each is as likely as
-// the others; in ascending order). A duration without a unit, a negative one, and a wrong order are
-// errors, and leave d as it was.
+// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (with its minimum and maximum),
+// "exp:100ms" (exponential, with its mean) or "values:12ms:15ms:80ms" (equally likely, in ascending
+// order). A duration without a unit, a negative duration and a wrong order are errors, which leave d
+// unchanged.
 func (d *Distribution) UnmarshalText(text []byte) error {
 	parsed, ok := parseDistribution(string(text))
 	if !ok {
@@ -85,9 +85,9 @@ func packed(all []time.Duration) string {
 	return string(b)
 }
 
-// Values returns the distribution of measured durations, each as likely as it is frequent among
-// them. There is at least one, and none is negative. They are rounded to microseconds; of more than
-// most, which is at most [MaxValues], so many quantiles are taken.
+// Values returns the empirical distribution of measured durations, rounded to microseconds. There
+// must be at least one, and none may be negative. Of more than most durations, that many quantiles
+// are used; most is at most [MaxValues].
 func Values(measured []time.Duration, most int) Distribution {
 	sorted := slices.Sorted(slices.Values(measured))
 	n := min(len(sorted), most)
@@ -103,7 +103,7 @@ func Values(measured []time.Duration, most int) Distribution {
 	return d
 }
 
-// String returns the text that d was parsed from, and "0s" for the zero value.
+// String returns the text that d was parsed from, or "0s" for the zero value.
 func (d Distribution) String() string {
 	if d.text == "" {
 		return "0s"
@@ -111,15 +111,14 @@ func (d Distribution) String() string {
 	return d.text
 }
 
-// Quantile returns the duration that a share u of all durations stays below; u is at least 0 and
-// less than 1. With u drawn uniformly, the result is drawn from d. What a Duration cannot hold is
-// the longest Duration.
+// Quantile returns the u-quantile of d, for u in [0, 1). With u drawn uniformly, the result is drawn
+// from d. A result that a Duration cannot hold becomes the longest Duration.
 func (d Distribution) Quantile(u float64) time.Duration {
 	switch d.shape {
 	case uniform:
 		return d.low + time.Duration(u*float64(d.high-d.low))
 	case exponential:
-		// Log1p(-u) is log(1-u), and exact for a small u too.
+		// Log1p(-u) is log(1-u), and is exact for a small u too.
 		t := -math.Log1p(-u) * float64(d.low)
 		if t >= math.MaxInt64 {
 			return math.MaxInt64

@@ -71,7 +71,7 @@ func TestDistributionRefuses(t *testing.T) {
 	}
 }
 
-// Measured durations are drawn as often as they were measured. Of too many, quantiles are taken.
+// Measured durations are drawn as often as they were measured. Too many are replaced by quantiles.
 func TestValues(t *testing.T) {
 	const ms = time.Millisecond
 	few := Values([]time.Duration{9 * ms, ms, 2*ms + 400, ms}, MaxValues)
@@ -86,7 +86,7 @@ func TestValues(t *testing.T) {
 	if n := strings.Count(d.String(), ":"); n != MaxValues {
 		t.Errorf("%d durations, want %d", n, MaxValues)
 	}
-	for _, i := range []int{0, 1, MaxValues / 2, MaxValues - 1} { // of fifty each the one in the middle
+	for _, i := range []int{0, 1, MaxValues / 2, MaxValues - 1} { // the middle one of each fifty
 		if got, want := d.Quantile((float64(i)+0.5)/MaxValues), many[50*i+25]; got != want {
 			t.Errorf("the duration %d is %v, want %v", i, got, want)
 		}
@@ -96,8 +96,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// Whatever is taken prints as it was given, and has no duration below 0 nor one below a smaller
-// share's.
+// Every text that is accepted prints unchanged, and has quantiles that are not negative and never
+// decrease.
 func FuzzDistribution(f *testing.F) {
 	for _, text := range []string{"0", "50ms", "uniform:50ms:500ms", "exp:100ms", "exp:2000000h", "uniform:5ms:1ms", "exp:-1ms", "uniform::", "values:1ms:1ms:7ms"} {
 		f.Add(text, 0.25, 0.75)

@@ -6,7 +6,7 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// Which requests of an incarnation crash is known in advance.
+// A plan determines in advance which requests of an incarnation crash.
 func ExamplePlan() {
 	plan := fault.Plan{Seed: 2, Replica: "a", Incarnation: 1}
 	faults := fault.Faults{CrashProbability: 0.3}

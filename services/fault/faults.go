@@ -1,7 +1,8 @@
 // Package fault injects faults into a gRPC server: crashes, hangs, errors and service times.
 //
-// An [Injector] is the interceptor that injects them, [Service] reads and changes them at run time,
-// and a [Plan] decides in advance which requests they hit.
+// Use it to test how clients and supervisors cope with a service that fails. An [Injector] injects
+// the faults through an interceptor, a [Service] reads and changes them at run time, and a [Plan]
+// determines in advance which requests they hit.
 package fault
 
 import (
@@ -19,22 +20,23 @@ type Faults struct {
 	CrashProbability float64
 	// CrashPoint is where the crash strikes.
 	CrashPoint CrashPoint
-	// Hang makes requests hang: they are accepted and never answered, until their context ends or
-	// Hang is false again.
+	// Hang makes requests hang: they are accepted, but not answered until their context ends or Hang
+	// is false again.
 	Hang bool
-	// ErrorProbability is the probability, 0 to 1, that a request is answered with ErrorCode before
-	// any work is done.
+	// ErrorProbability is the probability, 0 to 1, that a request fails with ErrorCode before any
+	// work is done.
 	ErrorProbability float64
-	// ErrorCode is the status code of such an answer; zero means UNAVAILABLE.
+	// ErrorCode is the status code of such a failure; zero means UNAVAILABLE.
 	ErrorCode codes.Code
-	// Capacity is how many requests are worked on at a time; the others queue. Zero means any
-	// number. It is that of the initial faults of an Injector: nothing changes it later.
+	// Capacity is the number of requests that are worked on at a time; the others queue. Zero means
+	// no limit. The capacity of an Injector is that of its initial faults and never changes.
 	Capacity int
 	// ServiceTime is how long the work of a request takes.
 	ServiceTime Distribution
 }
 
-// Validate returns an error that names the first value out of range and what is allowed, or nil.
+// Validate returns an error that names the first value that is out of range and what is allowed, or
+// nil.
 func (f Faults) Validate() error {
 	if err := checkProbability(f.CrashProbability); err != nil {
 		return fmt.Errorf("crash_probability %w", err)
@@ -54,8 +56,8 @@ func (f Faults) Validate() error {
 	return nil
 }
 
-// String names the faults that can strike, in the order in which a request meets them; "none" when
-// there are none.
+// String lists the faults that are set, in the order in which they affect a request, or returns
+// "none".
 func (f Faults) String() string {
 	var parts []string
 	if f.CrashProbability > 0 {
@@ -90,10 +92,9 @@ func (f Faults) errorCode() codes.Code {
 type CrashPoint uint8
 
 const (
-	// CrashPointArrival is before the work: a client may repeat the request without doing the work
-	// twice.
+	// CrashPointArrival is before the work: repeating the request does not repeat the work.
 	CrashPointArrival CrashPoint = iota
-	// CrashPointReply is after the work: it is done, and its reply is never sent.
+	// CrashPointReply is after the work: it is done, but the reply is never sent.
 	CrashPointReply
 )
 
@@ -108,7 +109,7 @@ func (p CrashPoint) String() string {
 	return fmt.Sprintf("CrashPoint(%d)", uint8(p))
 }
 
-// UnmarshalText parses "arrival" or "reply". Any other text is an error, and leaves p as it was.
+// UnmarshalText parses "arrival" or "reply". Any other text is an error, which leaves p unchanged.
 func (p *CrashPoint) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "arrival":
@@ -131,7 +132,7 @@ func ParseProbability(text string) (float64, error) {
 }
 
 func checkProbability(p float64) error {
-	// Not p < 0 || p > 1, which NaN would pass.
+	// The condition p < 0 || p > 1 would accept NaN.
 	if p >= 0 && p <= 1 {
 		return nil
 	}
@@ -148,5 +149,5 @@ func ParseCode(text string) (codes.Code, error) {
 	return code, nil
 }
 
-// codeName is the name that gRPC's documents and ParseCode use; codes.Code.String has Go's own.
+// codeName returns the name that gRPC's documents and ParseCode use, unlike codes.Code.String.
 func codeName(code codes.Code) string { return rpccode.Code(code).String() }

@@ -73,7 +73,7 @@ func startWith(t *testing.T, plan fault.Plan, initial fault.Faults) *replica {
 	return r
 }
 
-// patiently ends a call that would otherwise never end, so that the test can fail.
+// patiently bounds a call, so that the test fails instead of hanging.
 func patiently(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -269,7 +269,7 @@ func TestSetRefusesAsAWhole(t *testing.T) {
 		{&faultv1.SetRequest{ErrorCode: proto.String("OK")}, `error_code "OK": want the name of a gRPC status`},
 		{&faultv1.SetRequest{Plan: &faultv1.Plan{FirstIncarnation: 2}}, "plan.first_incarnation 2: want 0 to 1, which is the process's"},
 	} {
-		// Good values beside the bad one, before and after it in the message.
+		// Good values before and after the bad one in the message.
 		if test.request.CrashProbability == nil {
 			test.request.CrashProbability = proto.Float64(0.75)
 		}
@@ -288,7 +288,7 @@ func TestSetRefusesAsAWhole(t *testing.T) {
 	}
 }
 
-// A replica that was given a plan draws as the one of that name and seed whose launches are counted
+// A replica with a given plan draws like the replica of that name and seed, with launches counted
 // from the first incarnation.
 func TestSetPlanDecidesTheDraws(t *testing.T) {
 	r := startWith(t, fault.Plan{Seed: 9, Replica: "counter-0", Incarnation: 17}, fault.Faults{CrashProbability: 0.5})

@@ -11,9 +11,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Injector injects the faults in force into the requests of one server. Make it with [New].
+// Injector injects faults into the requests of one server. Create it with [New].
 type Injector struct {
-	own      Plan // the initial one, with the replica's own name and incarnation
+	initial  Plan // the initial plan, with the replica's own name and incarnation
 	onCrash  func(Crash)
 	crashing sync.Once
 	queue    *queue
@@ -25,11 +25,11 @@ type Injector struct {
 	setting  atomic.Pointer[setting]
 }
 
-// setting is what is in force between two changes.
+// setting is the state between two changes.
 type setting struct {
 	faults   Faults
 	plan     Plan
-	replaced chan struct{} // closed once another setting is in force
+	replaced chan struct{} // closed once the next setting is in force
 }
 
 // Crash is the event of a simulated crash.
@@ -40,44 +40,42 @@ type Crash struct {
 	Method string
 	// Point is where the crash struck.
 	Point CrashPoint
-	// Counts are those at the crash. The request that crashed has arrived, and is not among those
-	// in flight.
+	// Counts are the counts at the crash. The request that crashed has arrived, but is not in
+	// flight.
 	Counts
 }
 
-// Counts are how many requests an Injector has met. Those of services that it spares are not among
-// them.
+// Counts count the requests to the services into which an Injector injects faults.
 type Counts struct {
-	// Arrived is how many requests have arrived, up to now.
+	// Arrived is the number of requests that have arrived so far.
 	Arrived uint64
-	// InFlight is how many of them have not ended: they hang, queue or are worked on. A request
-	// ends as its reply is handed to the server to be sent.
+	// InFlight is the number of these that have not ended: they hang, queue or are worked on. A
+	// request ends when its reply is handed to the server to be sent.
 	InFlight uint64
 }
 
-// New returns an Injector of the initial faults, or the error of their Validate.
+// New returns an Injector with the initial faults, or the error of their Validate method.
 //
-// Crash is called with the first crash, at most once, and must end the process; os.Exit does. Until
-// it has, no request arrives or ends, so none is answered that the Counts of the crash have in
-// flight. Crash may not call the Injector. Should it return, this and all later requests that crash
-// are answered with UNAVAILABLE, at their crash point, and the server goes on.
+// Crash is called at the first crash, at most once, and must end the process, for example by
+// os.Exit. During the call no request arrives or ends, so that no request is answered that counts as
+// in flight at the crash. Crash must not call the Injector. If it returns, this request and all later
+// ones that crash fail with UNAVAILABLE at their crash point, and the server continues.
 func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 	if err := initial.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Injector{own: plan, onCrash: crash, queue: newQueue(initial.Capacity)}
+	i := &Injector{initial: plan, onCrash: crash, queue: newQueue(initial.Capacity)}
 	i.setting.Store(&setting{faults: initial, plan: plan, replaced: make(chan struct{})})
 	return i, nil
 }
 
-// Unary returns the interceptor that injects the faults into the methods of the named services,
-// such as "counter.v1.Counter". Requests of any other service pass untouched and uncounted.
+// Unary returns an interceptor that injects the faults into the methods of the named services, such
+// as "counter.v1.Counter". Requests to other services pass unchanged and are not counted.
 //
-// A request meets the faults that are in force as it arrives, in this order: crash at arrival,
-// hang, error, the queue for one of the Capacity places, service time, the work, crash at reply. It
-// has its place from the queue to its end. One that ends earlier, by an error or because its
-// context has ended, does no work and does not crash at reply; in the queue it makes way for those
-// behind it.
+// A request is subject to the faults at its arrival, in this order: crash at arrival, hang, error,
+// the queue for one of the Capacity places, service time, the work, crash at reply. It keeps its
+// place from the queue to its end. A request that ends earlier, by an error or because its context
+// has ended, does no work and does not crash at reply; if it was queued, it leaves the queue.
 func (i *Injector) Unary(services ...string) grpc.UnaryServerInterceptor {
 	hit := make(map[string]bool, len(services))
 	for _, service := range services {
@@ -140,14 +138,14 @@ func (i *Injector) end() {
 	i.counts.InFlight--
 }
 
-// Freeze returns the counts, and for good lets no request arrive or end, so that they remain true
-// until the process ends. Once is enough: a second Freeze never returns.
+// Freeze returns the counts, and from then on no request arrives or ends, so that the counts remain
+// true until the process ends. Call it only once: a second call never returns.
 func (i *Injector) Freeze() Counts {
 	i.counting.Lock()
 	return i.counts
 }
 
-// crash returns only if the callback does.
+// crash calls the callback, and returns only if that does.
 func (i *Injector) crash(c Crash) error {
 	i.crashing.Do(func() {
 		i.counting.Lock()
@@ -158,8 +156,8 @@ func (i *Injector) crash(c Crash) error {
 	return status.Error(codes.Unavailable, "fault: simulated crash")
 }
 
-// hang returns when Hang is false, in current or in a setting that replaces it, or with the status
-// of ctx when that ends first.
+// hang returns when Hang is false, in current or a later setting, or with the status of ctx if that
+// ends first.
 func (i *Injector) hang(ctx context.Context, current *setting) error {
 	for current.faults.Hang {
 		select {
@@ -172,8 +170,8 @@ func (i *Injector) hang(ctx context.Context, current *setting) error {
 	return nil
 }
 
-// change puts into force what edit makes of the faults and the plan, and returns it. An error, of
-// edit or of Validate, changes nothing.
+// change applies edit to the faults and the plan, and returns the new setting. An error of edit or
+// of Validate changes nothing.
 func (i *Injector) change(edit func(*Faults, *Plan) error) (*setting, error) {
 	i.changing.Lock()
 	defer i.changing.Unlock()

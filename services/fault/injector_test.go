@@ -100,7 +100,7 @@ func TestHangEndsWhenItIsCleared(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(2 * time.Second)
-			set(func(f *Faults) { f.ErrorProbability = 1 }) // for later arrivals only, and no end of the hang
+			set(func(f *Faults) { f.ErrorProbability = 1 }) // only for later arrivals; the hang continues
 			time.Sleep(3 * time.Second)
 			set(func(f *Faults) { f.Hang = false })
 		}()
@@ -127,13 +127,13 @@ func TestCancelEndsTheServiceTime(t *testing.T) {
 
 func TestNobodyIsAnsweredDuringTheCrash(t *testing.T) {
 	const requests = 20
-	for _, faults := range []Faults{{}, {CrashProbability: 1}} { // those beside the one that crashes
+	for _, faults := range []Faults{{}, {CrashProbability: 1}} { // other requests than the one that crashes
 		var begun, answered atomic.Int32
 		work := make(chan struct{})
 		want := Counts{Arrived: requests, InFlight: requests - 1}
 		target := newTarget(t, faults, func(c Crash) {
 			close(work)
-			for range 100_000 { // in which the others end, if anything lets them
+			for range 100_000 { // time for the others to end, if they can
 				runtime.Gosched()
 			}
 			if n := answered.Load(); n > 0 {

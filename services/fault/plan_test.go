@@ -34,7 +34,7 @@ func TestPlanRepeats(t *testing.T) {
 	}
 }
 
-// A change here makes every recorded run unrepeatable.
+// If these change, no recorded run can be repeated.
 func TestPlanIsTheSameInEveryVersion(t *testing.T) {
 	got := crashes(Plan{Seed: 1, Replica: "a", Incarnation: 1}, 0.3, 30)
 	want := []uint64{1, 2, 3, 5, 7, 8, 10, 15, 18, 21, 23, 24}
@@ -75,7 +75,7 @@ func TestDrawsAreUniformAndIndependent(t *testing.T) {
 }
 
 func TestUnitStaysBelowOne(t *testing.T) {
-	least, greatest := unit(make([]byte, 8)), unit([]byte{255, 255, 255, 255, 255, 255, 255, 255})
+	least, greatest := fraction(make([]byte, 8)), fraction([]byte{255, 255, 255, 255, 255, 255, 255, 255})
 	if least != 0 || greatest >= 1 {
 		t.Errorf("unit goes from %v to %v, want 0 to less than 1", least, greatest)
 	}

@@ -8,11 +8,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// queue lets a number of requests be worked on at a time; the others wait for a place, first come
-// first served. A nil queue lets in any number.
+// queue limits the number of requests that are worked on at a time; the others wait for a place,
+// first come first served. A nil queue has no limit.
 type queue struct {
 	mu      sync.Mutex
-	free    int       // places; with any, nobody waits
+	free    int       // places; if there are any, no request waits
 	waiting list.List // of chan struct{}, closed once its request has a place
 }
 
@@ -23,8 +23,8 @@ func newQueue(capacity int) *queue {
 	return &queue{free: capacity}
 }
 
-// enter returns once the request has a place, or with the status of ctx, and without a place, when
-// that ends first. Who has a place must leave.
+// enter returns once the request has a place, or with the status of ctx, and without a place, if that
+// ends first. A request that has a place must leave.
 func (q *queue) enter(ctx context.Context) error {
 	if q == nil {
 		return nil
@@ -49,7 +49,7 @@ func (q *queue) enter(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	select {
-	case <-turn: // its turn came too
+	case <-turn: // it got a place at the same time
 		q.next()
 	default:
 		q.waiting.Remove(place)
@@ -66,7 +66,7 @@ func (q *queue) leave() {
 	q.next()
 }
 
-// next gives a place to who has waited the longest. q.mu is held.
+// next gives a place to the request that has waited longest. q.mu is held.
 func (q *queue) next() {
 	if first := q.waiting.Front(); first != nil {
 		close(q.waiting.Remove(first).(chan struct{}))

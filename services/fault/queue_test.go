@@ -83,8 +83,8 @@ func TestCrashAtArrivalDoesNotQueue(t *testing.T) {
 	})
 }
 
-// Places are neither lost nor made up, whenever requests leave: in virtual time, in which deadlines
-// and turns come at the same moment, too.
+// No places are lost or added, whenever requests leave. In virtual time, deadlines and free places
+// can also coincide.
 func TestQueueKeepsItsPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const capacity = 3

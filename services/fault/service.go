@@ -11,7 +11,7 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// Service is the Fault service: it reads and changes the faults of an [Injector] at run time. Make
+// Service is the Fault service: it reads and changes the faults of an [Injector] at run time. Create
 // it with [NewService].
 type Service struct {
 	faultv1.UnimplementedFaultServer
@@ -21,13 +21,13 @@ type Service struct {
 // NewService returns the Fault service of the injector.
 func NewService(injector *Injector) *Service { return &Service{injector: injector} }
 
-// Get returns the faults in force. It never fails.
+// Get returns the current faults. It never fails.
 func (s *Service) Get(context.Context, *faultv1.GetRequest) (*faultv1.GetResponse, error) {
 	return &faultv1.GetResponse{Faults: s.message(s.injector.setting.Load())}, nil
 }
 
-// Set changes the faults that the request names and returns all of them. A value that is not
-// allowed changes nothing and is INVALID_ARGUMENT, with the field, the value and what is allowed.
+// Set changes the faults that the request names and returns all faults. A value that is not allowed
+// changes nothing; the error is INVALID_ARGUMENT and names the field, the value and what is allowed.
 func (s *Service) Set(_ context.Context, req *faultv1.SetRequest) (*faultv1.SetResponse, error) {
 	now, err := s.injector.change(func(f *Faults, p *Plan) error {
 		if err := merge(f, req); err != nil || req.Plan == nil {
@@ -41,17 +41,17 @@ func (s *Service) Set(_ context.Context, req *faultv1.SetRequest) (*faultv1.SetR
 	return &faultv1.SetResponse{Faults: s.message(now)}, nil
 }
 
-// replan makes the plan the one of the message.
+// replan sets the plan to that of the message.
 func (s *Service) replan(p *Plan, m *faultv1.Plan) error {
-	own, first := s.injector.own, cmp.Or(m.GetFirstIncarnation(), 1)
-	if first > own.Incarnation {
-		return fmt.Errorf("plan.first_incarnation %d: want 0 to %d, which is the process's", first, own.Incarnation)
+	initial, first := s.injector.initial, cmp.Or(m.GetFirstIncarnation(), 1)
+	if first > initial.Incarnation {
+		return fmt.Errorf("plan.first_incarnation %d: want 0 to %d, which is the process's", first, initial.Incarnation)
 	}
-	*p = Plan{Seed: m.GetSeed(), Replica: cmp.Or(m.GetReplica(), own.Replica), Incarnation: own.Incarnation - first + 1}
+	*p = Plan{Seed: m.GetSeed(), Replica: cmp.Or(m.GetReplica(), initial.Replica), Incarnation: initial.Incarnation - first + 1}
 	return nil
 }
 
-// merge writes the fields that req names into f. Ranges of numbers are left to Validate.
+// merge writes the fields that req names into f. Validate checks the ranges of numbers.
 func merge(f *Faults, req *faultv1.SetRequest) error {
 	if req.CrashProbability != nil {
 		f.CrashProbability = req.GetCrashProbability()
@@ -86,7 +86,7 @@ func merge(f *Faults, req *faultv1.SetRequest) error {
 	return nil
 }
 
-// Message returns the crash point as messages of the Fault service have it.
+// Message returns the crash point for messages of the Fault service.
 func (p CrashPoint) Message() faultv1.CrashPoint {
 	if p == CrashPointReply {
 		return faultv1.CrashPoint_CRASH_POINT_REPLY
@@ -103,7 +103,7 @@ func (s *Service) message(in *setting) *faultv1.Faults {
 		Hang:             f.Hang,
 		ErrorProbability: f.ErrorProbability,
 		ErrorCode:        codeName(f.errorCode()),
-		Plan:             &faultv1.Plan{Seed: p.Seed, Replica: p.Replica, FirstIncarnation: s.injector.own.Incarnation - p.Incarnation + 1},
+		Plan:             &faultv1.Plan{Seed: p.Seed, Replica: p.Replica, FirstIncarnation: s.injector.initial.Incarnation - p.Incarnation + 1},
 		Capacity:         uint32(f.Capacity),
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleepUntil returns at that time, to some tens of microseconds. Where a signal has cut the
-// system's sleep short, or time is not the system's, as in tests, the rest is left to a timer.
+// sleepUntil returns at that time, within some tens of microseconds. A timer covers the rest if a
+// signal interrupts the system's sleep, or if time is virtual, as in tests.
 func sleepUntil(end time.Time) {
 	t := unix.NsecToTimespec(max(0, int64(time.Until(end))))
 	_ = unix.Nanosleep(&t, nil)

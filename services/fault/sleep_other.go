@@ -4,5 +4,5 @@ package fault
 
 import "time"
 
-// sleepUntil returns at that time, as exactly as Go's timers are.
+// sleepUntil returns at that time, with the accuracy of Go's timers.
 func sleepUntil(end time.Time) { time.Sleep(time.Until(end)) }

@@ -7,13 +7,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// coarse is how late a timer of Go's may be on an idle machine: while nothing else happens, it is
-// waited for by epoll, in whole milliseconds.
+// coarse is how late a Go timer may be on an idle machine: while nothing else happens, the runtime
+// waits for it by epoll, in whole milliseconds.
 const coarse = 1500 * time.Microsecond
 
-// wait returns after d, or with the status of ctx when that ends first; in the last moments it does
-// not look at ctx. These the system's own sleep makes exact: it holds a thread, but at any time
-// only for the requests that end within them.
+// wait returns after d, or with the status of ctx if that ends first. For exact times it spends the
+// last moments, in which it ignores ctx, in the system's sleep. That blocks a thread, but only for
+// the requests that are about to end.
 func wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// BenchmarkServiceTime measures how well simulated service times are kept, over real gRPC: of each
-// call, what the client waited beyond the service time that the plan draws. It reports quantiles of
-// that, in milliseconds.
+// BenchmarkServiceTime measures the accuracy of simulated service times over real gRPC: how long
+// the client of each call waits beyond the service time that the plan draws. It reports quantiles
+// in milliseconds.
 func BenchmarkServiceTime(b *testing.B) {
 	for _, text := range []string{"0", "1ms", "uniform:50ms:500ms", "exp:20ms"} {
 		b.Run(text, func(b *testing.B) {

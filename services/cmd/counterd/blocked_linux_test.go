@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilWriting returns when a thread of the process writes what nobody reads.
+// untilWriting returns when a thread of the process is blocked in a write.
 func untilWriting(t *testing.T, pid int, ended <-chan error) {
 	t.Helper()
 	for {
@@ -37,7 +37,7 @@ func untilWriting(t *testing.T, pid int, ended <-chan error) {
 	}
 }
 
-// fullPipe returns a pipe that takes no more.
+// fullPipe returns the write end of a pipe that is full.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var ends [2]int
@@ -64,8 +64,8 @@ func fullPipe(t *testing.T) *os.File {
 	return write
 }
 
-// Its log is stuck, and it cannot even begin to drain: a second signal ends it all the same, as
-// does the first before signals are caught.
+// With its log stuck, it cannot even begin to drain. A second signal still ends it, as does the
+// first before signals are caught.
 func TestSignalsEndItWithAStuckLog(t *testing.T) {
 	for _, args := range [][]string{{"--addr", "127.0.0.1:0"}, {"--help"}, {"--p-crash", "2"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestSignalsEndItWithAStuckLog(t *testing.T) {
 			go func() { ended <- cmd.Wait() }()
 			untilWriting(t, cmd.Process.Pid, ended)
 			for {
-				cmd.Process.Signal(syscall.SIGTERM) // two that come at once are one
+				cmd.Process.Signal(syscall.SIGTERM) // two signals at once count as one
 				select {
 				case <-ended:
 					if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGTERM {

@@ -79,16 +79,16 @@ func TestSetMakesTheNextGetCrash(t *testing.T) {
 
 func TestLastLineHasTheCounts(t *testing.T) {
 	for _, crash := range []bool{false, true} {
-		// That the server has taken the Get does not prove that the Get has arrived at the faults:
-		// it mostly has.
+		// When the server has accepted the Get, it usually has arrived at the injector, but not
+		// always.
 		for inFlight := 0; inFlight != 1; {
 			inFlight = lastCounts(t, crash)
 		}
 	}
 }
 
-// lastCounts ends a counterd that counted 3 Gets, in a crash or by a signal, while a Get hangs
-// there or is about to. It returns how many were in flight by the last line.
+// lastCounts ends a counterd that counted 3 Gets, by a crash or a signal, while another Get hangs
+// or is about to. It returns the number in flight according to the last line.
 func lastCounts(t *testing.T, crash bool) int {
 	p := start(t, "--log-json", "--drain-timeout", "100ms")
 	conn := p.dial(t)
@@ -197,7 +197,7 @@ func TestReflectionListsTheServices(t *testing.T) {
 	}
 }
 
-// The Fault service is where it is wanted, and nowhere else.
+// The Fault service is only at its own address.
 func TestFaultServiceElsewhere(t *testing.T) {
 	p := start(t, "--fault-listen", "127.0.0.1:0")
 	addr := faultAddr.FindStringSubmatch(p.logged[0])

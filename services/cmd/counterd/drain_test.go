@@ -32,8 +32,7 @@ func TestSignalDrains(t *testing.T) {
 }
 
 func TestHealthSaysThatItDrains(t *testing.T) {
-	// A machine that takes its time may let lastNews pass before the news is sent, but not again
-	// and again.
+	// On a slow machine, lastNews may pass before NOT_SERVING is sent, but not every time.
 	for range 20 {
 		if saysThatItDrains(t) {
 			return
@@ -42,8 +41,8 @@ func TestHealthSaysThatItDrains(t *testing.T) {
 	t.Error("in 20 drains no watch got NOT_SERVING")
 }
 
-// saysThatItDrains reports whether a watch of a counterd that drains got NOT_SERVING before its
-// end.
+// saysThatItDrains reports whether a watch of a draining counterd received NOT_SERVING before it
+// ended.
 func saysThatItDrains(t *testing.T) bool {
 	t.Helper()
 	p := start(t, "--drain-timeout", "10m")
@@ -65,7 +64,7 @@ func saysThatItDrains(t *testing.T) bool {
 	return err == nil
 }
 
-// A connection that never says a word is one that grpc's own stop waits for.
+// A silent connection, for which the Stop method of grpc waits.
 func TestDrainTimeoutCutsOffMuteConnections(t *testing.T) {
 	p := start(t, "--drain-timeout", "100ms")
 	conn, err := net.Dial("tcp", p.addr)

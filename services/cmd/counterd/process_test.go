@@ -33,9 +33,9 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(dir)
-		// Else a process built with -race goes on for a second after its os.Exit, serving.
+		// Without it, a process built with -race serves for another second after os.Exit.
 		os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
-		os.Unsetenv("CRASHLAB_INCARNATION") // these replicas are not those of a supervisor that runs the tests
+		os.Unsetenv("CRASHLAB_INCARNATION") // set if a supervisor runs the tests
 		binary = filepath.Join(dir, "counterd")
 		args := []string{"build", "-o", binary}
 		if raced() {
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// raced reports whether this test was built with -race, so that the binary is too.
+// raced reports whether this test was built with -race; the binary is built the same way.
 func raced() bool {
 	info, _ := debug.ReadBuildInfo()
 	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
@@ -59,15 +59,15 @@ func raced() bool {
 type process struct {
 	*os.Process
 	addr   string
-	lines  chan string   // of stderr; closed at its end
-	ended  chan struct{} // closed when the process has ended and state is set
+	lines  chan string   // lines of stderr; closed when it ends
+	ended  chan struct{} // closed when the process has ended, after state is set
 	state  *os.ProcessState
 	logged []string // the lines that wait has taken from lines
 }
 
-const patience = 2 * time.Minute // for what must happen, on a machine however slow
+const patience = 2 * time.Minute // generous, for slow machines; only a bug exceeds it
 
-// listeningLine has the address, in a log of either form.
+// listeningLine matches the address in a log of either format.
 var listeningLine = regexp.MustCompile(`"?addr"?[=:]"?([0-9.:]+)`)
 
 // start runs counterd on a free port and returns once it listens. The process ends with the test at
@@ -119,7 +119,7 @@ func launch(t testing.TB, args ...string) *process {
 	return p
 }
 
-// wait returns the next line that contains one of the texts, or false when stderr ends without one.
+// wait returns the next line that contains one of the texts, or false if stderr ends without one.
 func (p *process) wait(t testing.TB, texts ...string) (string, bool) {
 	t.Helper()
 	timeout := time.After(patience)
@@ -166,7 +166,7 @@ func dial(t testing.TB, addr string) *grpc.ClientConn {
 	return conn
 }
 
-// patiently ends a call that would otherwise never end, so that the test can fail.
+// patiently bounds a call, so that the test fails instead of hanging.
 func patiently(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -184,8 +184,8 @@ func beginGet(t *testing.T, conn *grpc.ClientConn) func() (*counterv1.GetRespons
 	if err := errors.Join(stream.SendMsg(&counterv1.GetRequest{}), stream.CloseSend()); err != nil {
 		t.Fatal(err)
 	}
-	// The server takes the streams of a connection in order, so with this reply it has taken the
-	// Get too.
+	// The server accepts the streams of a connection in order, so after this reply it has accepted
+	// the Get too.
 	check(t, conn, "")
 	return func() (*counterv1.GetResponse, error) {
 		reply := new(counterv1.GetResponse)
