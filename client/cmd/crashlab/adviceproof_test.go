@@ -12,15 +12,15 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Advice is right that holds by the estimates, and so is that a goal is impossible if no policy
-// meets it. What cannot be believed proves nothing.
+// Advice is right if the estimates meet the goal. The answer that a goal is impossible is right if
+// no policy meets it. Invalid trials prove nothing.
 func TestAdviceProof(t *testing.T) {
 	refused := answered()
 	refused.answer.Possible, refused.answer.Reasons = false, []string{"capacity 4.2 calls/s at most, 6 asked"}
 	all := []advice{answered(), refused}
 	const seconds, met, missed = 1.0, 0.9995, 0.9
 	for _, tt := range []struct {
-		success [3]float64 // of the advice, the closest and the recommended policy
+		success [3]float64 // of the advised, the closest and the recommended policy
 		p99     float64
 		change  func(*experiment.Summary)
 		right   string

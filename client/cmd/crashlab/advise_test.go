@@ -47,7 +47,7 @@ func TestAdviseBadInput(t *testing.T) {
 	}
 }
 
-// A run of several clusters does not say which of them is asked about.
+// A run with several kinds of clusters is ambiguous.
 func TestAdviseFromCellsThatDiffer(t *testing.T) {
 	a, b := design.Defaults(), design.Defaults()
 	a.PCrash, b.PCrash = 0.1, 0.3
@@ -64,7 +64,7 @@ func TestAdviseFromCellsThatDiffer(t *testing.T) {
 	}
 }
 
-// A run says how long a request is on its way, unless a model is named.
+// The round trip comes from the run, unless a model is given.
 func TestAdviseFromMeasuresTheRoundTrip(t *testing.T) {
 	slow := simulate.DefaultModel()
 	slow.RoundTrip.Median = simulate.Span(2 * time.Millisecond)
@@ -87,7 +87,7 @@ func TestAdviseFromMeasuresTheRoundTrip(t *testing.T) {
 	}
 }
 
-// answered is an answer of every kind of line.
+// answered returns advice with every kind of line.
 func answered() advice {
 	s := design.Defaults()
 	s.PCrash, s.RestartDelay, s.Rate, s.Calls = 0.3, time.Second, 3, 200
@@ -105,7 +105,7 @@ func answered() advice {
 	}
 }
 
-// The golden files are what the printer writes; UPDATE_GOLDEN=yes writes them anew.
+// The golden files contain the printer's output; UPDATE_GOLDEN=yes rewrites them.
 func TestAdvicePrinted(t *testing.T) {
 	impossible := answered()
 	impossible.answer.Possible = false
@@ -140,7 +140,7 @@ func fits(t *testing.T, text string) {
 	}
 }
 
-// What is advised can be used as it is: as flags, as Go and as a design.
+// Advice can be used unchanged as flags, as Go and as a design.
 func TestAdviceIsUsable(t *testing.T) {
 	a := answered()
 	s := a.answer.Best.Settings

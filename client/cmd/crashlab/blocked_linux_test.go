@@ -74,7 +74,7 @@ func fullPipe(t *testing.T) *os.File {
 	return write
 }
 
-// A signal ends every command, whatever it is doing.
+// A signal ends every command, even if it is blocked.
 func TestSignalWhileBlocked(t *testing.T) {
 	run, other := madeRun(t), madeRun(t)
 	target := new(counter).serve(t)
@@ -147,7 +147,7 @@ func TestSecondSignalWhileBlocked(t *testing.T) {
 	p := start(t, fullPipe(t), "load", "--target="+new(counter).serve(t))
 	p.untilBlocked(t, unix.SYS_WRITE)
 	for {
-		p.Process.Signal(syscall.SIGTERM) // two that come at once are one
+		p.Process.Signal(syscall.SIGTERM) // two signals at once count as one
 		select {
 		case <-p.ended:
 			p.mustEndBy(t, syscall.SIGTERM)

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// A replica that has left the target is not waited for.
+// The watch does not wait for a replica that has left the target.
 func TestWatchForgetsWhatIsGone(t *testing.T) {
 	w := newReplicaWatch()
 	ready := func(s failover.ReplicaState) bool { return s == failover.ReplicaReady }
@@ -35,8 +35,8 @@ func TestWatchForgetsWhatIsGone(t *testing.T) {
 	}
 }
 
-// A target that never named a replica is a mistake; one that has lost them for the moment is a
-// failed call.
+// A target that never resolved to a replica is a user error; after one, a call without replicas is
+// a failed call.
 func TestNoReplicasIsAMistakeOnlyAtFirst(t *testing.T) {
 	conn, err := failover.NewClient("dns:///"+unresolved+":1", failover.Policy{}, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -53,7 +53,7 @@ func TestNoReplicasIsAMistakeOnlyAtFirst(t *testing.T) {
 	}
 }
 
-// The error of a call that only waited says what is wrong with each replica.
+// The error of a call without attempts describes each replica.
 func TestCauseOfACallWithoutAttempts(t *testing.T) {
 	down := make(chan struct{})
 	policy := failover.Policy{WhenDown: failover.WhenDownWait, OnReplica: func(e failover.ReplicaEvent) {
@@ -82,7 +82,7 @@ func TestCauseOfACallWithoutAttempts(t *testing.T) {
 	}
 }
 
-// No calls are made where TLS is in the way of every replica.
+// If no replica can be used because of TLS, no calls are made.
 func TestTLSFailureOfAllReplicas(t *testing.T) {
 	w := newReplicaWatch()
 	note := func(replica string, state failover.ReplicaState, err error) {

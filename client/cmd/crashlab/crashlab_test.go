@@ -55,7 +55,7 @@ func listen(t *testing.T) net.Listener {
 	return lis
 }
 
-// crashlab runs a command line and returns its exit code and what it wrote.
+// crashlab runs a command line and returns its exit code and output.
 func crashlab(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	code = run(ctx, args, &out, &errs)
@@ -270,7 +270,7 @@ func TestPrintedOpenLoop(t *testing.T) {
 	var c counter
 	args := []string{"load", "-q", "-n20", "--rate=1000", "--warmup=5ms", "--timeout=0s", "--target=" + c.serve(t)}
 	code, stdout, _ := crashlab(t.Context(), args...)
-	if code != 0 && code != exitInconclusive { // on a machine that was held up
+	if code != 0 && code != exitInconclusive { // on a machine that stalled
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 	for _, want := range []string{

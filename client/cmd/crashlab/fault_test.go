@@ -11,7 +11,7 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// faulty serves the faults of a replica, and returns where.
+// faulty serves the faults of a replica, and returns the address.
 func faulty(t *testing.T) string {
 	t.Helper()
 	injector, err := fault.New(fault.Plan{Replica: "a", Incarnation: 1}, fault.Faults{CrashProbability: 0.3}, func(fault.Crash) {})

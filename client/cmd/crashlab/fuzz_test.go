@@ -33,8 +33,8 @@ func FuzzTarget(f *testing.F) {
 	})
 }
 
-// FuzzCommandLine parses arguments, one a line. What is taken must be a plan and a policy that the
-// libraries take too.
+// FuzzCommandLine parses arguments, one per line. If they are accepted, the libraries must accept
+// the plan and the policy.
 func FuzzCommandLine(f *testing.F) {
 	for _, text := range []string{
 		"load\n-n3\n-c\n2\n--timeout=1s\n--deadline=3s\n--rounds=2\n--pause=0s\n--order=random\n--when-down=wait",

@@ -19,7 +19,7 @@ import (
 	"example.com/crashlab/client/live"
 )
 
-// A mistake gets one line, before anything is started.
+// A mistake is reported in one line, before anything is started.
 func TestLiveBadInput(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,8 +66,7 @@ func TestLiveBadInput(t *testing.T) {
 	}
 }
 
-// Beyond loopback the page is served by TLS, with the token that was chosen, and Ctrl-C ends it
-// well.
+// Beyond loopback the page is served with TLS and the given token, and Ctrl-C ends it in order.
 func TestLiveBeyondLoopback(t *testing.T) {
 	t.Parallel()
 	certs := httptest.NewTLSServer(nil)
@@ -120,7 +119,7 @@ func TestLiveBeyondLoopback(t *testing.T) {
 	}
 }
 
-// The line of the terminal has room in 80 columns for two loads.
+// The status line with two loads fits on 80 columns.
 func TestStatusText(t *testing.T) {
 	s := live.State{
 		Cluster:  live.Cluster{Control: "127.0.0.1:7100", Connected: true},

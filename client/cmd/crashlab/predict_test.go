@@ -23,7 +23,7 @@ func TestPredict(t *testing.T) {
 	if err != nil || !run.Manifest.Predicted() || len(run.Trials) != 60 {
 		t.Errorf("%d trials, %v", len(run.Trials), err)
 	}
-	// What serves real runs serves it too.
+	// The report works for predictions too.
 	if code, stdout, stderr = crashlab(t.Context(), "report", filepath.Join(runs, "latest"), "--format", "md"); code != 0 || !strings.HasPrefix(stdout, "Predicted: ") {
 		t.Errorf("report: %d, %s%s", code, stdout, stderr)
 	}

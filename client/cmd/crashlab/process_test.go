@@ -17,7 +17,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// playProgram makes the test binary be crashlab.
+// playProgram is set in the environment to make the test binary play crashlab.
 const playProgram = "CRASHLAB_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -25,19 +25,20 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Setenv("HOME", "/nonexistent") // whoever runs the tests may have calibrated a model
+	os.Setenv("HOME", "/nonexistent") // the user who runs the tests may have a calibrated model
 	os.Unsetenv("XDG_CONFIG_HOME")
 	os.Exit(m.Run())
 }
 
-// process is a crashlab of its own.
+// process is a running crashlab.
 type process struct {
 	*exec.Cmd
 	ended  chan struct{} // closed when it has ended
-	stderr bytes.Buffer  // valid then
+	stderr bytes.Buffer  // valid after ended is closed
 }
 
-// start runs a command line, which ends with the test at the latest. A nil stdout is nowhere.
+// start starts a command line, which ends with the test at the latest. A nil stdout discards the
+// output.
 func start(t *testing.T, stdout *os.File, args ...string) *process {
 	t.Helper()
 	p := prepare(stdout, args...)
@@ -45,7 +46,7 @@ func start(t *testing.T, stdout *os.File, args ...string) *process {
 	return p
 }
 
-// prepare is start up to the launch.
+// prepare is start without the launch.
 func prepare(stdout *os.File, args ...string) *process {
 	p := &process{Cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	p.Env = append(os.Environ(), playProgram+"=yes")
@@ -85,8 +86,8 @@ func madeRun(t *testing.T) string {
 	return w.Dir()
 }
 
-// What should be a regular file and is none is refused by its name, without waiting for whoever is
-// at its other end.
+// If a path that requires a regular file names something else, the error names it at once, without
+// waiting for the other end of a pipe.
 func TestOnlyRegularFiles(t *testing.T) {
 	makers := map[string]func(path string) error{
 		"a pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -120,7 +121,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	}
 }
 
-// A design may come from a pipe, as a shell's <(COMMAND).
+// A design may come from a pipe, such as <(COMMAND) in a shell.
 func TestDesignFromAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "design.yaml")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -137,7 +138,7 @@ func TestDesignFromAPipe(t *testing.T) {
 	}
 }
 
-// Unbounded, these two would take gigabytes.
+// Without a bound, these two would use gigabytes.
 func TestDeepDesignIsRefused(t *testing.T) {
 	for depth, want := range map[int]string{10_000: ":1:44: more than 32 lists and mappings in each other", 100_000: ": larger than 64 KiB"} {
 		path := filepath.Join(t.TempDir(), "deep.yaml")
@@ -152,7 +153,7 @@ func TestDeepDesignIsRefused(t *testing.T) {
 	}
 }
 
-// The report goes to what -o names: a pipe or a device is not replaced by a file.
+// A pipe or a device at the path of -o is written to, and not replaced by a file.
 func TestReportIntoAPipe(t *testing.T) {
 	dir := madeRun(t)
 	fifo := filepath.Join(t.TempDir(), "fifo")
@@ -181,7 +182,7 @@ func TestReportIntoAPipe(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends the calls, and what they have come to is still printed.
+// Ctrl-C ends the calls, and their results are still printed.
 func TestSignalDuringCalls(t *testing.T) {
 	for _, command := range []string{"get", "load"} {
 		for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
@@ -215,7 +216,7 @@ func TestSignalDuringCalls(t *testing.T) {
 	}
 }
 
-// While a replica that does not answer is waited for.
+// A signal while the command waits for a replica that does not answer.
 func TestSignalDuringTheWait(t *testing.T) {
 	t.Parallel()
 	mute := listen(t)
@@ -232,8 +233,7 @@ func TestSignalDuringTheWait(t *testing.T) {
 	}
 }
 
-// A phase that does not end, as its output is stuck, takes the process with it. So does a write of
-// the last words.
+// After a signal, a phase that does not end, or a write that is stuck, ends the process.
 func TestStuckPhaseEnds(t *testing.T) {
 	defer func() { exitNow = os.Exit }()
 	mustExit := func(t *testing.T, stick func()) {
@@ -277,7 +277,7 @@ func TestStuckPhaseEnds(t *testing.T) {
 	})
 }
 
-// Where no signal came, output may take as long as it likes: somebody reads it page by page.
+// Without a signal, output may take any time, for example if the user reads it in a pager.
 func TestOutputMayWait(t *testing.T) {
 	_, p := begin(t.Context())
 	if out := p.end(output{stdout: os.Stdout}); out.stdout != os.Stdout {

@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// The calls start at the time that was asked for, and not before.
+// The calls start at the requested time, and not before.
 func TestStartAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s startTime
@@ -36,8 +36,8 @@ func TestStartAt(t *testing.T) {
 	})
 }
 
-// A load is saved with all its calls, each with its attempts, and the report of its folder has what
-// the load printed.
+// A load is saved with all its calls and their attempts, and the report of its folder has the
+// numbers that the load printed.
 func TestSave(t *testing.T) {
 	t.Parallel()
 	var c counter

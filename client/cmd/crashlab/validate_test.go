@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// played is the engine of a machine of the default model, of which the records say what else it is.
+// played is a simulation with the default model that can claim to be another engine.
 type played struct {
 	simulate.Engine
 	name  string
@@ -34,7 +34,7 @@ func (p *played) Trial(ctx context.Context, d *design.Design, t design.Trial, w 
 	return p.Engine.Trial(ctx, d, t, w)
 }
 
-// playedRun returns the folder of a run, as if it had been on processes.
+// playedRun returns the folder of a run of the engine.
 func playedRun(t *testing.T, p *played) string {
 	t.Helper()
 	d := labtest.Design(t, "repeats: 6\nfactors: {calls: 60, concurrency: 2, p_crash: 0.2, restart_delay: 100ms, service_time: 'uniform:5ms:20ms', when_down: wait}")
@@ -48,8 +48,8 @@ func playedRun(t *testing.T, p *played) string {
 	return dir
 }
 
-// What a run shows calibrates a model, with which its prediction agrees; where the run was of
-// something else, it does not.
+// The prediction with a model that was calibrated from a run agrees with that run, and disagrees
+// with a run of something else.
 func TestCalibrateAndValidate(t *testing.T) {
 	model := filepath.Join(t.TempDir(), "model.json")
 	dir := playedRun(t, &played{name: "processes"})
@@ -60,7 +60,7 @@ func TestCalibrateAndValidate(t *testing.T) {
 	if code, stdout, stderr = crashlab(t.Context(), "validate", dir, "--model", model); code != 0 || !strings.Contains(stdout, "1 of 1 cells agree, of 6 trials") {
 		t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 	}
-	// What was predicted is in the folder of the run, and is shown again.
+	// The prediction is in the folder of the run, and the report shows it.
 	for format, want := range map[string]string{"md": "1 of 1 cells agree, of 6 trials", "json": `"agrees": true`, "csv": "success_predicted"} {
 		if code, stdout, stderr = crashlab(t.Context(), "report", dir, "--format", format); code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("report as %s: exit code %d, no %q in\n%s%s", format, code, want, stdout, stderr)

@@ -10,8 +10,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// Groups start and stop in the order that the file has, and what one waits for
-// is shown.
+// Groups start and stop in the order of the file, and the status shows what a group waits for.
 func TestGroupsInOrder(t *testing.T) {
 	gate := t.TempDir() + "/gate"
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
@@ -53,7 +52,7 @@ groups:
 	}
 }
 
-// What happens to other groups is no reason to launch what still waits.
+// Changes to other groups do not launch a group that still waits.
 func TestReloadDoesNotEndTheWait(t *testing.T) {
 	c := startIn(t, t.TempDir(), "", `
 replicas: 1
@@ -95,7 +94,7 @@ groups:
 	}
 }
 
-// A new replica comes to the address of another once that has left it.
+// A new replica takes the address of another one after that has ended.
 func TestReloadFreesAddressesForNewReplicas(t *testing.T) {
 	base := freePorts(t, 2)
 	const text = `

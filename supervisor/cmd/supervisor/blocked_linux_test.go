@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilBlocked returns when a thread of the process is in a system call, of which it never returns
-// by itself.
+// untilBlocked returns when a thread of the process is in a system call that never returns by
+// itself.
 func (p *proc) untilBlocked(call int) {
 	p.t.Helper()
 	threads := fmt.Sprintf("/proc/%d/task/*/syscall", p.Process.Pid)
@@ -48,7 +48,7 @@ func (p *proc) mustEndBy(sig syscall.Signal) {
 	}
 }
 
-// Before the first launch, and in ctl, a signal ends the process at once, whatever it is doing.
+// Before the first launch, and in ctl, a signal ends the process at once, even if it is blocked.
 func TestSignalWhileAFileIsOpened(t *testing.T) {
 	for name, args := range map[string]string{
 		"cluster file": "--config FIFO", "ctl": "ctl --tls-ca FIFO list",
@@ -94,7 +94,7 @@ func TestSignalWhileTheClusterFileIsRead(t *testing.T) {
 	p.mustEndBy(syscall.SIGTERM)
 }
 
-// Nor does ctl wait for a supervisor that never answers.
+// A signal also ends ctl while it waits for a supervisor that never answers.
 func TestSignalWhileCtlWaits(t *testing.T) {
 	t.Parallel()
 	mute, err := net.Listen("tcp", "127.0.0.1:0")

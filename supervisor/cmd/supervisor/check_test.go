@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What check prints is what would run.
+// The output of check is what would run.
 func TestCheckPrintsWhatWouldRun(t *testing.T) {
 	t.Setenv("SECONDS_TO_SLEEP", "30")
 	path := write(t, `
@@ -53,7 +53,7 @@ control: {addr: 127.0.0.1:7200}
 	}
 }
 
-// The stop timeout is that in force, whichever key has it.
+// The effective stop timeout is printed, whichever key sets it.
 func TestCheckPrintsTheStopTimeout(t *testing.T) {
 	for key, want := range map[string]string{"stop_timeout: 4s": "4s", "stop: {timeout: 3s}": "3s", "stop_timeout: 0s": "0s", "stop: {signal: INT}": "5s"} {
 		var stdout bytes.Buffer

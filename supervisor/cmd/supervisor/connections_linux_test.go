@@ -14,8 +14,8 @@ import (
 	"example.com/crashlab/supervisor/control"
 )
 
-// Clients that connect and do nothing take no descriptors that replicas need, and keep out nobody,
-// be it a watcher to whom nothing is to be said.
+// Idle connections do not use up the descriptors that replicas need, and do not displace other
+// clients, not even a watcher without events.
 func TestIdleConnectionsStarveNobody(t *testing.T) {
 	t.Parallel()
 	metrics := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))

@@ -16,8 +16,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// Other machines get to the control service only where that was said outright,
-// whatever the first look at the address has missed.
+// Other machines can reach the control service only if that is allowed explicitly, even if the
+// first check of the address does not notice.
 func TestControlIsExposedOnlyByWill(t *testing.T) {
 	s := clusterfile.Settings{Control: "0.0.0.0:0"}
 	_, err := listenControl(s, nil)
@@ -32,7 +32,7 @@ func TestControlIsExposedOnlyByWill(t *testing.T) {
 	l.Close()
 }
 
-// At a path the permissions protect it, so the certificates are not even read.
+// A Unix socket is protected by its permissions, so the certificates are not even read.
 func TestControlAtAPathHasNoTLS(t *testing.T) {
 	s := clusterfile.Settings{Control: "unix://" + socketDir(t) + "/s", Serve: transport.Server{Cert: "missing", Key: "missing"}}
 	l, err := listenControl(s, nil)
@@ -45,7 +45,7 @@ func TestControlAtAPathHasNoTLS(t *testing.T) {
 	}
 }
 
-// socketDir is a directory with a path short enough for a socket.
+// socketDir returns a directory with a path short enough for a socket.
 func socketDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "ctl")
@@ -56,8 +56,7 @@ func socketDir(t *testing.T) string {
 	return dir
 }
 
-// A socket that somebody has removed is there again after a reload. Neither the
-// replicas nor those who were connected notice.
+// A reload restores a socket that was removed. Neither replicas nor connected clients are affected.
 func TestReloadRestoresTheControlSocket(t *testing.T) {
 	dir := socketDir(t) + "/run"
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -69,7 +68,7 @@ func TestReloadRestoresTheControlSocket(t *testing.T) {
 	p := start(t, "serve", "--config", write(t, text))
 	p.pids(1)
 	watch := ctlLines(t, addr, "watch", "--after", "0")
-	<-watch // it is connected
+	<-watch // the watch is connected
 	conn, err := control.NewClient(addr, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +96,7 @@ func TestReloadRestoresTheControlSocket(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := reload(); err != nil { // by a connection from before
+	if err := reload(); err != nil { // over the old connection
 		t.Error(err)
 	}
 	same()
@@ -132,14 +131,14 @@ func TestReloadRestoresTheControlSocket(t *testing.T) {
 	}
 }
 
-// A socket that another has put at the path is not taken from it.
+// A socket that another process has created at the path is left alone.
 func TestControlSocketOfAnother(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s")
 	addr := "unix://" + path
 	text := fmt.Sprintf("replicas: 1\ncommand: [%q]\ncontrol: {addr: %q}\n", os.Args[0], addr)
 	p := start(t, "serve", "--config", write(t, text))
 	p.pids(1)
-	if err := os.Rename(path, path+".old"); err != nil { // so that its inode is not used again
+	if err := os.Rename(path, path+".old"); err != nil { // so that its inode is not reused
 		t.Fatal(err)
 	}
 	l, err := control.Listen(addr, false)

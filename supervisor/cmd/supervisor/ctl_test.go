@@ -27,15 +27,15 @@ import (
 	"example.com/crashlab/supervisor/status"
 )
 
-// controlled is a supervisor in this process, which the program controls.
+// controlled is a supervisor in this process, controlled by the real program.
 type controlled struct {
 	*supervisor.Supervisor
 	addr string
 	halt func() // ends the supervisor
-	end  func() // and its control service
+	end  func() // ends its control service
 }
 
-// sleepers is n replicas that do nothing, named after their group.
+// sleepers returns n replicas that do nothing, named after their group.
 func sleepers(group string, n int) spec.Group {
 	return spec.Group{Name: group, Count: n, Replica: func(i int) spec.Replica {
 		return spec.Replica{Name: fmt.Sprint(group, i), Args: []string{"sleep", "300"}, Addr: fmt.Sprintf("127.0.0.1:%d", 7101+i), StopTimeout: time.Hour}
@@ -109,7 +109,7 @@ func loopback(t *testing.T) net.Listener {
 	return l
 }
 
-// runCtl runs the program to its end.
+// runCtl runs supervisor ctl to its end.
 func runCtl(t *testing.T, addr string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -125,7 +125,7 @@ func runCtl(t *testing.T, addr string, args ...string) (stdout, stderr string, c
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// shows checks that the program succeeds, and what it shows, line by line.
+// shows checks that supervisor ctl succeeds, and its output, line by line.
 func shows(t *testing.T, addr string, want []string, args ...string) {
 	t.Helper()
 	stdout, stderr, code := runCtl(t, addr, args...)
@@ -178,7 +178,7 @@ func TestCtlShowsAndCommandsReplicas(t *testing.T) {
 		`.* web0 launched incarnation=4 pid=\d+`, `.* web0 ready incarnation=4 pid=\d+ after=.*`}, "rolling-restart", "web")
 }
 
-// A wide table has what replicas use.
+// A wide table includes the usage of replicas.
 func TestCtlShowsUsage(t *testing.T) {
 	c := startControlled(t, loopback(t), sleepers("web", 2))
 	cpu, memory := ctlUp, `[\d.]+ MB`
@@ -190,7 +190,7 @@ func TestCtlShowsUsage(t *testing.T) {
 		`web1 +ready +\d+ +1 +` + ctlUp + ` +` + cpu + ` +` + memory + ` +0 +-`}, "list", "--wide")
 }
 
-// A table of several groups says which.
+// A table of several groups has a column for them.
 func TestCtlListShowsGroups(t *testing.T) {
 	c := startControlled(t, loopback(t), sleepers("web", 1), sleepers("db", 1))
 	shows(t, c.addr, []string{`REPLICA +GROUP +STATE .*`, `web0 +web +ready .*`, `db0 +db +ready .*`}, "list")
@@ -262,8 +262,8 @@ func TestCtlRefusals(t *testing.T) {
 	}
 }
 
-// ctlLines runs the program and returns what it writes, line by line; the channel
-// is closed at its end, with which it has to exit with code 0.
+// ctlLines runs supervisor ctl and returns its output, line by line. The channel is closed when it
+// ends, which must be with exit code 0.
 func ctlLines(t *testing.T, addr string, args ...string) <-chan string {
 	t.Helper()
 	cmd := exec.Command(binary, append([]string{"ctl", "--control", addr}, args...)...)
@@ -293,7 +293,7 @@ func ctlLines(t *testing.T, addr string, args ...string) <-chan string {
 	return written
 }
 
-// tee also sends what is read, line by line.
+// tee also sends the lines that are read.
 func tee(r io.Reader, to chan<- string) io.Reader {
 	var part string
 	return io.TeeReader(r, writer(func(text []byte) {
@@ -339,7 +339,7 @@ func TestCtlWatchUntilTheSupervisorEnds(t *testing.T) {
 	if !slices.Contains(shown, "") || !slices.ContainsFunc(shown, func(s string) bool { return strings.HasPrefix(s, "REPLICA") }) {
 		t.Errorf("got %q, want another table, apart from the first", shown)
 	}
-	c.halt() // the control service stays for as long as the watchers need to hear of it
+	c.halt() // the control service continues until the watchers know
 	var last string
 	for line := range watch {
 		last = line

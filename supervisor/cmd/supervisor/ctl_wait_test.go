@@ -13,8 +13,8 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// With --wait a command succeeds only if the replicas are ready and stay so; without a process that
-// lasts they are not.
+// With --wait a command succeeds only if the replicas become ready and stay ready; processes that
+// exit do not.
 func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")
@@ -43,7 +43,8 @@ func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 	}
 }
 
-// A reload that makes replicas of no use fails with the reason, and leaves the others alone.
+// A reload after which replicas are not ready fails with the reason, and does not affect the
+// others.
 func TestCtlReloadOfABrokenGroup(t *testing.T) {
 	for name, tt := range map[string]struct{ text, flag, want, list string }{
 		"exits": {
@@ -83,7 +84,7 @@ func TestCtlReloadOfABrokenGroup(t *testing.T) {
 	}
 }
 
-// A rolling restart ends at the replica that does not come back.
+// A rolling restart ends at a replica that does not become ready again.
 func TestCtlRollingRestartThatFails(t *testing.T) {
 	for name, tt := range map[string]struct{ broken, flag, want string }{
 		"exits": {"exit 3", "--wait=5m", "^supervisor: replica a: it did not become ready: exit code 3\n$"},

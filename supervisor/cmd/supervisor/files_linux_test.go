@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// checkTicks fails unless a log file has whole lines and nothing else.
+// checkTicks fails unless a log file contains only whole lines.
 func (c *clusterProc) checkTicks(name string) {
 	c.t.Helper()
 	text, err := os.ReadFile(c.path(name))
@@ -29,7 +29,7 @@ func (c *clusterProc) checkTicks(name string) {
 	}
 }
 
-// As logrotate and people do it.
+// As logrotate and users do.
 func TestFilesThatAreRenamedRemovedAndTruncated(t *testing.T) {
 	for _, how := range []string{"SIGHUP", "ctl reopen", "nothing"} {
 		t.Run("renamed-"+strings.ReplaceAll(how, " ", "-"), func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestFilesThatAreRenamedRemovedAndTruncated(t *testing.T) {
 	})
 }
 
-// A disk that is full, and then is not.
+// A disk that is full, and then has room again.
 func TestFilesOnAFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")
@@ -156,8 +156,7 @@ func TestFilesOnAFullDisk(t *testing.T) {
 	}
 }
 
-// One replica writes as fast as it can beside one that writes now and
-// then: every line of both is on disk.
+// One replica writes as fast as it can, another one now and then: every line of both is on disk.
 func TestBurstIsOnDiskWhole(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 100 MB")
@@ -180,7 +179,7 @@ func TestBurstIsOnDiskWhole(t *testing.T) {
 		}
 		worst = max(worst, at.Sub(time.Unix(0, ns)))
 	}
-	total := int64(n * (len("2006-01-02T15:04:05.000000Z  ") + size + 1)) // and the numbers
+	total := int64(n * (len("2006-01-02T15:04:05.000000Z  ") + size + 1)) // plus the numbers
 	for i := range n {
 		total += int64(len(strconv.Itoa(i)))
 	}
@@ -217,7 +216,7 @@ func TestBurstIsOnDiskWhole(t *testing.T) {
 	}
 }
 
-// A regular file is no terminal: replicas wait for it as they write.
+// If stdout is a regular file, replicas wait for it when they write.
 func TestStdoutInAFileIsWhole(t *testing.T) {
 	t.Parallel()
 	const n = 1_000_000
@@ -251,7 +250,7 @@ func TestStdoutInAFileIsWhole(t *testing.T) {
 	}
 }
 
-// Events are lost until the pipe has a reader, and nobody waits for one.
+// Events are lost until the pipe has a reader; the supervisor does not wait for one.
 func TestEventsToAPipeWithoutAReader(t *testing.T) {
 	t.Parallel()
 	path := fifo(t, "events")

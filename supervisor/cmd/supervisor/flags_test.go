@@ -63,7 +63,7 @@ func TestBadFlags(t *testing.T) {
 	}
 }
 
-// The excerpt is the file as it stands, with the caret in the right place.
+// The excerpt shows the file unchanged, with the caret in the right place.
 func TestExcerpt(t *testing.T) {
 	path := write(t, "command: [\"true\"]\r\nenv: {Ä: \"ü\t\", \"A=B\": c}\nreplicas: 3\n\n")
 	_, excerpt, _ := strings.Cut(refused(t, "--config", path), "\n")
@@ -73,8 +73,8 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
-// refused runs the supervisor, which must exit with 2 and print nothing but
-// what it returns, to stderr.
+// refused runs the supervisor, which must exit with 2 and print only to stderr. It returns what was
+// printed.
 func refused(t *testing.T, args ...string) string {
 	t.Helper()
 	p := start(t, "", args...)

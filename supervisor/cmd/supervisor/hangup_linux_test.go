@@ -12,8 +12,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// A supervisor with a file stops when its terminal goes away, as the SIGHUP of
-// that is no wish to reload.
+// A supervisor with a file stops when its terminal goes away: that SIGHUP does not mean reload.
 func TestEndOfTheTerminalStops(t *testing.T) {
 	master, slave := terminal(t)
 	text := "replicas: 1\ncommand: [" + os.Args[0] + "]\n"
@@ -32,7 +31,7 @@ func TestEndOfTheTerminalStops(t *testing.T) {
 	}
 }
 
-// terminal returns the two ends of a new one.
+// terminal returns the two ends of a new pseudo-terminal.
 func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)

@@ -22,8 +22,8 @@ func fifo(t *testing.T, name string) string {
 	return path
 }
 
-// What should be a regular file and is none is refused by its name, without waiting for whoever is
-// at its other end.
+// If a path that requires a regular file names something else, the error names it at once, without
+// waiting for the other end of a pipe.
 func TestOnlyRegularFiles(t *testing.T) {
 	t.Parallel()
 	dir, state := t.TempDir(), fifo(t, "lock")
@@ -47,7 +47,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	}
 }
 
-// A log file that is none costs its lines and nothing else.
+// If a log file is not a regular file, only its lines are lost.
 func TestLogFileThatIsAPipe(t *testing.T) {
 	t.Parallel()
 	path := fifo(t, "a.log")
@@ -65,7 +65,7 @@ func TestLogFileThatIsAPipe(t *testing.T) {
 	}
 }
 
-// As in supervisor --config <(COMMAND). It is gone then, and so it is not read again.
+// As in supervisor --config <(COMMAND). The pipe is gone afterwards, so it is not read again.
 func TestClusterFileFromAPipe(t *testing.T) {
 	t.Parallel()
 	path := fifo(t, "cluster.yaml")
@@ -87,7 +87,7 @@ func TestClusterFileFromAPipe(t *testing.T) {
 	}
 }
 
-// A file that no program should read changes nothing, least of all the supervisor's own life.
+// A malicious file changes nothing, and does not end the supervisor.
 func TestReloadOfADeepFile(t *testing.T) {
 	t.Parallel()
 	text := fmt.Sprintf("replicas: 1\ncommand: [%q]\n", os.Args[0])

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		play(mode)
 		return
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // else, under nohup, the programs would not end with their terminal
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // otherwise, under nohup, the programs would not end with their terminal
 	os.Exit(buildAndRun(m))
 }
 
@@ -42,7 +42,7 @@ func buildAndRun(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // else replicas that play a part take a second to exit
+	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // otherwise the test binary takes a second to exit
 	binary = filepath.Join(dir, "supervisor")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("%v\n%s", err, out))
@@ -50,7 +50,7 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// play is a replica; its first argument is its address, where it has one.
+// play plays a replica. Its first argument is its address, if it has one.
 func play(mode string) {
 	switch mode {
 	case "listen":
@@ -67,10 +67,10 @@ func play(mode string) {
 	if mode == "crash" {
 		os.Exit(3)
 	}
-	time.Sleep(5 * time.Minute) // beyond every test, but not for ever
+	time.Sleep(5 * time.Minute) // longer than every test, but not forever
 }
 
-// burst writes numbered lines of a size as replica a, and as b the time, now and then.
+// burst writes numbered lines of a size as replica a, and the time now and then as replica b.
 func burst(name string, numbers []string) {
 	var n, size, quiet int
 	fmt.Sscan(strings.Join(numbers, " "), &n, &size, &quiet)
@@ -133,7 +133,7 @@ func start(t *testing.T, mode string, args ...string) *proc {
 	return p
 }
 
-// prepare is start up to the launch.
+// prepare is start without the launch.
 func prepare(t *testing.T, mode string, args ...string) *proc {
 	p := &proc{Cmd: exec.Command(binary, args...), t: t, ended: make(chan struct{})}
 	p.stdout.news, p.stderr.news = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -167,7 +167,7 @@ func (p *proc) launch() {
 		_ = p.Wait() // the test looks at ProcessState
 	}()
 	t.Cleanup(func() {
-		_ = p.Process.Kill() // it has ended, mostly
+		_ = p.Process.Kill() // it usually has ended
 		<-p.ended
 		if t.Failed() {
 			t.Logf("stdout:\n%s\nstderr:\n%s", p.stdout.text(), p.stderr.text())
@@ -175,7 +175,7 @@ func (p *proc) launch() {
 	})
 }
 
-// until blocks until ok says yes to what the stream has got so far.
+// until blocks until ok returns true for the text of the stream.
 func (p *proc) until(s *stream, what string, ok func(text string) bool) {
 	p.t.Helper()
 	timeout := time.After(patience)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// freePorts returns the first of n free ports in a row, below the ephemeral
-// range, from which another test's sockets come.
+// freePorts returns the first of n consecutive free ports, below the ephemeral range that the
+// sockets of other tests use.
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
 	for range 1000 {
@@ -32,10 +32,10 @@ func refusing(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))
 }
 
-// reserve keeps a port for those who are told of it, until the test's end: on
-// Linux a bound socket that does not listen leaves room for one that does, if
-// both allow reuse, as those of Go do. It lets none allow reuse until it is
-// bound, so that of two who would reserve the same port one fails.
+// reserve reserves a port until the test's end, for programs that are given its number. On Linux, a
+// bound socket that does not listen leaves room for one that does, if both allow reuse, as Go's
+// sockets do. It allows reuse only after it is bound, so that of two tests that reserve the same
+// port one fails.
 func reserve(t *testing.T, port int) bool {
 	t.Helper()
 	syscall.ForkLock.RLock()
@@ -52,7 +52,7 @@ func reserve(t *testing.T, port int) bool {
 		return false
 	}
 	if runtime.GOOS != "linux" {
-		syscall.Close(fd) // others may take it meanwhile
+		syscall.Close(fd) // another test may have it
 		return true
 	}
 	t.Cleanup(func() { syscall.Close(fd) })

@@ -17,7 +17,7 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// reload sends SIGHUP and waits for what the log says then.
+// reload sends SIGHUP and waits until the log contains a text.
 func (p *proc) reload(text, want string) {
 	p.t.Helper()
 	if err := os.WriteFile(p.config, []byte(text), 0o600); err != nil {
@@ -28,7 +28,7 @@ func (p *proc) reload(text, want string) {
 	p.until(&p.stderr, want, func(text string) bool { return strings.Count(text, want) > before })
 }
 
-// pid is that of a replica's first incarnation.
+// pid returns the process ID of a replica's first incarnation.
 func (p *proc) pid(replica string) (pid int) {
 	for line := range strings.Lines(p.stdout.text()) {
 		fmt.Sscanf(line, replica+" | up 1 %d", &pid)
@@ -74,12 +74,12 @@ func TestCtlReloadShowsTheMistake(t *testing.T) {
 	}
 }
 
-// A reload that the end cuts short is no failure to be told.
+// A reload that is canceled because the supervisor stops is not reported as a failure.
 func TestStopDuringAReload(t *testing.T) {
 	text := fmt.Sprintf("replicas: 1\ncommand: [%q]\n", os.Args[0])
 	p := start(t, "serve", "--config", write(t, text))
 	p.pids(1)
-	p.reload(text+"ready: notify\n", "launched: replica=a incarnation=2") // which never is
+	p.reload(text+"ready: notify\n", "launched: replica=a incarnation=2") // it never becomes ready
 	p.Process.Signal(syscall.SIGTERM)
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
@@ -89,7 +89,7 @@ func TestStopDuringAReload(t *testing.T) {
 	}
 }
 
-// A port that somebody else has is found before anything is changed.
+// A port in use is found before anything is changed.
 func TestReloadLooksAtPorts(t *testing.T) {
 	base := freePorts(t, 2)
 	text := fmt.Sprintf("replicas: 1\nbase_port: %d\ncommand: [%q, \"{addr}\"]\n", base, os.Args[0])
@@ -117,7 +117,7 @@ func TestOneSupervisorPerStateDirectory(t *testing.T) {
 	if got := second.stderr.text(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	// However it ended, the next may have the directory.
+	// However a supervisor ended, the next one can use the directory.
 	first.Process.Kill()
 	first.ends()
 	third := start(t, "serve", "--replicas=1", "--state-dir", dir, "--", os.Args[0])
@@ -143,8 +143,7 @@ func TestFailureIsTold(t *testing.T) {
 	}
 }
 
-// Of reloads at the same time the one that read the file last counts, and the
-// others say so.
+// Of concurrent reloads, the last one to read the file takes effect, and the others report that.
 func TestReloadsAtATime(t *testing.T) {
 	path := write(t, "replicas: 1\ncommand: [sleep, \"300\"]\n")
 	c, err := clusterfile.Read(path, clusterfile.Flags{})

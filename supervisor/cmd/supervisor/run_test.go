@@ -62,7 +62,7 @@ banner: |
 	}
 }
 
-// As in `supervisor 2>&1 | tee log`: a Ctrl-C ends the reader of the output first.
+// As in `supervisor 2>&1 | tee log`, where Ctrl-C ends the reader of the output first.
 func TestStopsInOrderWithoutAReader(t *testing.T) {
 	stopped := filepath.Join(t.TempDir(), "stopped")
 	read, write, err := os.Pipe()
@@ -110,7 +110,7 @@ func TestSecondSignalKills(t *testing.T) {
 	}
 }
 
-// As behind Ctrl-S: the log takes no line any more, and delays no end.
+// As after Ctrl-S: the log accepts no more lines, which must not delay the end.
 func TestStuckLogDelaysNoEnd(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script  string
@@ -156,7 +156,7 @@ func TestStuckLogDelaysNoEnd(t *testing.T) {
 	}
 }
 
-// fillPipe writes to a pipe what it takes.
+// fillPipe writes to a pipe until it is full.
 func fillPipe(t *testing.T, pipe *os.File) {
 	t.Helper()
 	raw, err := pipe.SyscallConn()
@@ -240,7 +240,8 @@ func TestCrashIsLogged(t *testing.T) {
 	t.Errorf("no line tells of the exit")
 }
 
-// One that is controlled stays when all is stopped, as somebody may start it.
+// With a control service, the supervisor continues after all replicas are stopped: they may be
+// started again.
 func TestControlledStays(t *testing.T) {
 	dir := socketDir(t)
 	addr := "unix://" + filepath.Join(dir, "s")
@@ -261,8 +262,8 @@ func TestControlledStays(t *testing.T) {
 	}
 }
 
-// The cluster file is in another directory than the working directory: its paths
-// are relative to its own, and those of flags to the working directory.
+// The paths in a cluster file are relative to its directory, those of flags to the working
+// directory.
 func TestPathsOfAFileElsewhere(t *testing.T) {
 	home, err := filepath.EvalSymlinks(t.TempDir())
 	if err := errors.Join(err, os.MkdirAll(home+"/etc/data", 0o700), os.Mkdir(home+"/work", 0o700)); err != nil {
@@ -297,7 +298,7 @@ func TestPathsOfAFileElsewhere(t *testing.T) {
 	}
 }
 
-// Who reads events from stdout gets nothing else there.
+// With events on stdout, nothing else is there.
 func TestEventsOnStdout(t *testing.T) {
 	config := write(t, "replicas: 1\nrestart: never\nbanner: hello\ncommand: [echo, up]\nbase_port: 7101\n")
 	p := start(t, "", "--config", config, "--events=-")
@@ -315,7 +316,7 @@ func TestEventsOnStdout(t *testing.T) {
 	}
 }
 
-// The socket at which we may say that we are ready is none of the replicas'.
+// Replicas do not inherit the socket for the supervisor's own readiness.
 func TestReplicasDoNotSpeakForUs(t *testing.T) {
 	config := write(t, "replicas: 1\nrestart: never\ncommand: [sh, -c, 'echo \"to $A ${NOTIFY_SOCKET-nobody}\"']\nenv: {A: b}\n")
 	p := prepare(t, "", "--config", config)

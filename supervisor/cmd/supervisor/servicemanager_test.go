@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// managerSocket is where a service manager listens.
+// managerSocket is the socket of a service manager.
 type managerSocket struct {
 	*net.UnixConn
 	t *testing.T
@@ -42,7 +42,7 @@ func (s managerSocket) next() string {
 	return string(message[:n])
 }
 
-// until skips what says that we are alive.
+// until skips messages to the watchdog.
 func (s managerSocket) until(want string) {
 	s.t.Helper()
 	got := s.next()
@@ -67,7 +67,7 @@ func TestServiceManagerHearsHowWeAre(t *testing.T) {
 	p.launch()
 	go func() {
 		<-p.ended
-		manager.Close() // nothing more will come
+		manager.Close() // no more messages follow
 	}()
 	for range 3 {
 		manager.until(serviceAlive)
@@ -79,7 +79,7 @@ func TestServiceManagerHearsHowWeAre(t *testing.T) {
 	defer open.Close()
 	open.WriteString("\n\n")
 	manager.until(serviceReady)
-	manager.until(serviceAlive) // and on
+	manager.until(serviceAlive) // and it continues
 	p.Process.Signal(syscall.SIGTERM)
 	manager.until(serviceStopping)
 	manager.Close()
@@ -88,7 +88,7 @@ func TestServiceManagerHearsHowWeAre(t *testing.T) {
 	}
 }
 
-// A manager that does not listen is no reason to end: it decides what becomes of us.
+// The supervisor continues if the manager does not listen: the manager decides what to do.
 func TestServiceManagerThatDoesNotListen(t *testing.T) {
 	config := write(t, "replicas: 1\nrestart: never\ncommand: [echo, up]\n")
 	p := prepare(t, "", "--config", config)
@@ -119,7 +119,7 @@ func TestBadWatchdogInterval(t *testing.T) {
 	}
 }
 
-// A supervisor that hangs must not say that it is alive.
+// A supervisor that hangs must not report that it is alive.
 func TestWatchdogIsFedOnlyWhenAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := serviceManager{watchdog: 2 * time.Second, log: hclog.NewNullLogger()}

@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever signals were blocked when the supervisor was started, its replicas begin with none
-// blocked.
+// Replicas start without blocked signals, whichever were blocked when the supervisor was started.
 func TestReplicasHaveNoSignalBlocked(t *testing.T) {
 	p := prepare(t, "", "--replicas=20", "--restart=never", "--", "grep", "SigBlk", "/proc/self/status")
 	var blocked, before unix.Sigset_t
 	for _, sig := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD, syscall.SIGPIPE} {
 		blocked.Val[0] |= 1 << (sig - 1)
 	}
-	runtime.LockOSThread() // whose signals are blocked
+	runtime.LockOSThread() // signals are blocked per thread
 	defer runtime.UnlockOSThread()
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, &before); err != nil {
 		t.Fatal(err)

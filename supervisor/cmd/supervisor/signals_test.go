@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// testSignals are not the process's.
+// testSignals returns signals that are not those of the process.
 func testSignals() *signals {
 	return &signals{
 		received: make(chan os.Signal), log: hclog.NewNullLogger(),
@@ -22,7 +22,7 @@ func testSignals() *signals {
 	}
 }
 
-// When a terminal ends, the shell and the system both tell: that is no haste.
+// When a terminal ends, both the shell and the system send SIGHUP: that is not a second signal.
 func TestSecondHangupIsNoHaste(t *testing.T) {
 	s := testSignals()
 	ended, result := make(chan struct{}), make(chan ending)
@@ -37,7 +37,7 @@ func TestSecondHangupIsNoHaste(t *testing.T) {
 	}
 }
 
-// Timeout(1) sends its signal twice: to its child and to all in its group.
+// Timeout(1) sends its signal twice: to its child and to its group.
 func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testSignals()
@@ -58,14 +58,14 @@ func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 	})
 }
 
-// The log may be stuck, and with it the end: the process ends all the same.
+// The process ends even if the log is stuck.
 func TestStopThatTakesTooLong(t *testing.T) {
 	type exit struct {
 		code  int
 		after time.Duration
 	}
 	for name, tt := range map[string]struct {
-		ended bool // the replicas have
+		ended bool // the replicas have ended
 		kills int
 		after time.Duration
 	}{
@@ -92,7 +92,8 @@ func TestStopThatTakesTooLong(t *testing.T) {
 	}
 }
 
-// Signals that come as all has ended are no reason to hurry, but what hangs then ends too.
+// Signals that arrive after the replicas have ended do not kill, but a supervisor that hangs then
+// ends too.
 func TestSignalAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		exited := make(chan int, 1)
@@ -115,8 +116,7 @@ func TestSignalAfterTheEnd(t *testing.T) {
 	})
 }
 
-// How long a stop may take is up to the replica that may take longest, of each
-// step of an ordered one.
+// A stop may take as long as the slowest replica of each step.
 func TestLongestStop(t *testing.T) {
 	group := func(name string, after []string, stops ...time.Duration) spec.Group {
 		return spec.Group{Name: name, After: after, Count: len(stops), Replica: func(i int) spec.Replica {
@@ -153,7 +153,7 @@ func TestHangupReloads(t *testing.T) {
 	}
 }
 
-// As nohup has it.
+// As under nohup.
 func TestHangupIsIgnoredWhereItWas(t *testing.T) {
 	p := prepare(t, "serve")
 	p.Cmd = exec.Command("sh", "-c", `trap "" HUP; exec "$0" --replicas=1 -- "$1"`, binary, os.Args[0])
@@ -170,7 +170,7 @@ func TestHangupIsIgnoredWhereItWas(t *testing.T) {
 	}
 }
 
-// A stop that was asked for is a success, whatever the replicas have come to.
+// A requested stop is a success, however the replicas end.
 func TestStopAfterAFailureIsGood(t *testing.T) {
 	p := start(t, "", "--replicas=2", "--restart=never", "--", "sh", "-c", "[ {index} = 0 ] && exit 3; exec sleep 1000")
 	p.until(&p.stderr, "the end of a", func(text string) bool { return strings.Contains(text, "finished: replica=a") })

@@ -20,14 +20,13 @@ import (
 	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
-// clusterProc is a supervisor on a cluster file, with all that it writes below dir.
+// clusterProc is a supervisor with a cluster file; all its files are below dir.
 type clusterProc struct {
 	*proc
 	dir string
 }
 
-// startIn starts a supervisor with a control socket, an event file and log files
-// in a directory.
+// startIn starts a supervisor with a control socket, an event file and log files in a directory.
 func startIn(t *testing.T, dir, mode, text string) *clusterProc {
 	t.Helper()
 	c := prepareIn(t, dir, mode, text)
@@ -53,7 +52,7 @@ func (c *clusterProc) socket() string {
 	return regexp.MustCompile(`unix://([^}]*)`).FindStringSubmatch(string(text))[1]
 }
 
-// ctl returns what a command of ctl writes, or fails.
+// ctl returns the output of a command of ctl, which must succeed.
 func (c *clusterProc) ctl(args ...string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
@@ -65,7 +64,7 @@ func (c *clusterProc) ctl(args ...string) string {
 	return string(out)
 }
 
-// file blocks until ok says yes to what a file has.
+// file blocks until ok returns true for the content of a file.
 func (c *clusterProc) file(name, what string, ok func(text string) bool) string {
 	c.t.Helper()
 	timeout := time.After(patience)
@@ -87,7 +86,7 @@ func (c *clusterProc) file(name, what string, ok func(text string) bool) string 
 	}
 }
 
-// events returns the events of a file, which has nothing else.
+// events returns the events of a file, which must contain nothing else.
 func (c *clusterProc) events(name string) []event.Event {
 	c.t.Helper()
 	text, err := os.ReadFile(c.path(name))
@@ -109,14 +108,14 @@ func lines(n int) func(string) bool {
 	return func(text string) bool { return strings.Count(text, "\n") >= n }
 }
 
-// Stdout and stderr go to a pipe that nobody reads, and all else goes on.
+// Stdout and stderr go to a pipe that nobody reads; everything else continues.
 func TestStuckStdoutDelaysNothingElse(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")
 	}
 	t.Parallel()
 	path := fifo(t, "stdout")
-	pipe, err := os.OpenFile(path, os.O_RDWR, 0) // so that opening it does not wait
+	pipe, err := os.OpenFile(path, os.O_RDWR, 0) // so that open does not block
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +159,7 @@ command: [sh, -c, "seq %d; [ $CRASHLAB_INCARNATION -gt %d ] && exec sleep 300; e
 	}
 }
 
-// What is lost on stdout is told by the log.
+// The log reports lines that are lost on stdout.
 func TestStdoutOnAFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")
@@ -198,7 +197,7 @@ func TestStdoutOnAFullDisk(t *testing.T) {
 	}
 }
 
-// ticks is a replica that writes a line now and then, and crashes as often.
+// ticks is a replica that writes a line now and then, and crashes now and then.
 const ticks = `replicas: 1
 restart_delay: 0s
 command: [sh, -c, "i=0; while [ $i -lt 5 ]; do echo tick $((i=i+1)); sleep 0.01; done; exit 3"]

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// The signal of the file's choice goes to the first process alone, which stops what it has started.
+// The stop signal of the file goes only to the first process, which stops those that it has
+// started.
 func TestStopAsTheFileSays(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "wrapper.sh")
 	const text = `trap 'echo the leader was told; kill -TERM $child; wait $child; exit' INT

@@ -13,7 +13,7 @@ import (
 	supervisorv1 "example.com/crashlab/gen/supervisor/v1"
 )
 
-// In a terminal each table lies over the one before, of which nothing is left.
+// On a terminal each table replaces the previous one completely.
 func TestFramesInPlace(t *testing.T) {
 	var out strings.Builder
 	f := &frames{w: &out, inPlace: true, apart: true}
@@ -27,7 +27,7 @@ func TestFramesInPlace(t *testing.T) {
 	}
 }
 
-// Whatever the terminal's size, the header stays in view.
+// The header stays visible, whatever the size of the terminal.
 func TestFitKeepsTheHeader(t *testing.T) {
 	text := "HEADER IS LONG\na\nb\nc\nd\n"
 	for _, tc := range []struct {
@@ -83,7 +83,7 @@ func TestTexts(t *testing.T) {
 	}
 }
 
-// Below the table stands why a replica is not ready.
+// The reason why a replica is not ready is below the table.
 func TestTableSaysWhyNotReady(t *testing.T) {
 	var out strings.Builder
 	if err := writeTable(&out, []*supervisorv1.Status{
@@ -98,7 +98,7 @@ func TestTableSaysWhyNotReady(t *testing.T) {
 	}
 }
 
-// A replica that is not there any more is not ready, and none at all are no success.
+// A replica that no longer exists is not ready, and no replicas at all are not a success.
 func TestGoneReplicasAreNotReady(t *testing.T) {
 	late, hopeless := unready([]*supervisorv1.Status{{Replica: "a", State: supervisorv1.State_STATE_WAITING}}, []string{"a", "b"})
 	if want := []string{"a is waiting", "b is gone"}; !slices.Equal(late, want) || !hopeless {

@@ -26,17 +26,17 @@ func TestConsoleAligns(t *testing.T) {
 	}
 }
 
-// As with 2>&1: long lines of both stay whole in one file.
+// As with 2>&1: long lines of both remain whole in one file.
 func TestConsoleAndLogInOneFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	stdout := openFile(t, path)
-	stderr := openFile(t, path) // another description of the same file
+	stderr := openFile(t, path) // another file description of the same file
 	c := newConsole(stdout, false)
 	log := hclog.New(&hclog.LoggerOptions{Output: &c.sink, DisableTime: true})
 	if !c.shares(stderr) || c.shares(os.Stderr) {
 		t.Error("the queue is shared with another file than stdout's")
 	}
-	const n = 50 // what both have room for
+	const n = 50 // few enough for both buffers
 	long := strings.Repeat("x", 20_000)
 	var writing sync.WaitGroup
 	writing.Go(func() {
@@ -74,7 +74,7 @@ func openFile(t *testing.T, path string) *os.File {
 	return f
 }
 
-// What hclog writes as JSON is shown as hclog would have written it itself.
+// JSON from hclog is shown as hclog's text.
 func TestChildsLogIsShownAsText(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000000, time.FixedZone("", 3600))
 	var asJSON, asText bytes.Buffer

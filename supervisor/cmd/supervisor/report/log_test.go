@@ -19,7 +19,7 @@ func TestLogEvent(t *testing.T) {
 	gaveUp := restart.Decision{GiveUp: true, Reason: "5 exits within 1m0s"}
 	for _, tt := range []struct {
 		e      event.Event
-		hidden bool // the output is
+		hidden bool // the output is not shown
 		want   string
 	}{
 		{e: event.Event{Kind: event.KindAdded, Replica: "a"}, want: "[DEBUG] added: replica=a"},
@@ -82,7 +82,7 @@ func TestLogEvent(t *testing.T) {
 				Kind: event.KindExited, Replica: "a", Incarnation: 1, PID: 42, Output: []string{"bye"},
 				Exit: restart.Exit{Code: -1, Signal: syscall.SIGTERM, Uptime: time.Minute},
 			},
-			hidden: true, // but it was told to end
+			hidden: true, // though hidden, as the exit was requested
 			want:   "[INFO]  exited: replica=a incarnation=1 pid=42 signal=SIGTERM uptime=1m0s",
 		},
 		{e: event.Event{Kind: event.KindStopped, Replica: "a", Incarnation: 1}, want: "[INFO]  stopped: replica=a incarnation=1"},

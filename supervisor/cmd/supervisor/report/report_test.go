@@ -48,11 +48,11 @@ func TestLogDir(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, want)
 		}
 	}
-	big := append(bytes.Repeat([]byte("x"), 1<<20), '\n') // the longest line there is
+	big := append(bytes.Repeat([]byte("x"), 1<<20), '\n') // the longest line possible
 	for range 12 {
 		d.write("a", big, at)
 	}
-	if files, err := filepath.Glob(filepath.Join(dir, "a*.log")); err != nil || len(files) != 1+2+1 { // with a%2F..%2Fb.log
+	if files, err := filepath.Glob(filepath.Join(dir, "a*.log")); err != nil || len(files) != 1+2+1 { // including a%2F..%2Fb.log
 		t.Errorf("files: %v; want a.log and two full ones", files)
 	}
 	if n, err := d.losses.Lost(); n != 0 || err != nil {
@@ -60,7 +60,7 @@ func TestLogDir(t *testing.T) {
 	}
 }
 
-// Replicas that come and go leave nothing behind.
+// Files of removed replicas are closed.
 func TestLogDirOfReplicasThatComeAndGo(t *testing.T) {
 	d := newLogDir(t.TempDir())
 	for range 100 {
@@ -120,7 +120,7 @@ func TestReportThatCannotBe(t *testing.T) {
 	}
 }
 
-// A real replica crashes once, and everything that can tell of it does.
+// A real replica crashes once, and every sink reports it.
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
 	events := filepath.Join(dir, "events.jsonl")
@@ -246,7 +246,7 @@ func checkEvents(t *testing.T, path string) {
 
 const patience = processtest.Patience
 
-// gated is a log that takes nothing until it is opened.
+// gated is a log that blocks until it is opened.
 type gated struct {
 	open chan struct{}
 	mu   sync.Mutex
@@ -260,7 +260,7 @@ func (g *gated) Write(b []byte) (int, error) {
 	return g.text.Write(b)
 }
 
-// When the log takes lines again, it says how many it has lost.
+// When the log accepts lines again, it reports how many were lost.
 func TestLogThatWasStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stderr := &gated{open: make(chan struct{})}
@@ -289,7 +289,7 @@ func TestLogThatWasStuck(t *testing.T) {
 	})
 }
 
-// lackingListener is one that runs out of descriptors once, and is closed then.
+// lackingListener runs out of descriptors once, and then is closed.
 type lackingListener struct {
 	net.Listener
 	asked bool
@@ -303,7 +303,7 @@ func (l *lackingListener) Accept() (net.Conn, error) {
 	return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
 }
 
-// The server of the metrics writes to the log, not to stderr beside it.
+// The server of the metrics writes to the log, not directly to stderr.
 func TestMetricsServerLogs(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
