@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: counter/v1/counter.proto
 
-// A counter that lives in one process's memory and dies with it.
+// A counter in the memory of one process, which is lost with the process.
 
 package counterv1
 
@@ -61,11 +61,12 @@ func (*GetRequest) Descriptor() ([]byte, []int) {
 
 type GetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The number of Gets that this incarnation has served, this one included: from 1, and from 1 again after a relaunch.
+	// The number of calls that this incarnation has served, including this one. It starts at 1 again
+	// after a relaunch.
 	Value uint64 `protobuf:"varint,1,opt,name=value,proto3" json:"value,omitempty"`
 	// The name of the replica that served the call, such as "a".
 	Replica string `protobuf:"bytes,2,opt,name=replica,proto3" json:"replica,omitempty"`
-	// Which launch of the replica served the call, from 1.
+	// The number of the launch of the replica that served the call, from 1.
 	Incarnation   uint64 `protobuf:"varint,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

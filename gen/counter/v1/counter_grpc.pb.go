@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: counter/v1/counter.proto
 
-// A counter that lives in one process's memory and dies with it.
+// A counter in the memory of one process, which is lost with the process.
 
 package counterv1
 
@@ -28,12 +28,13 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Counter counts the calls it answers. It is the service that crashlab lets crash.
+// Counter counts the calls that it answers. It is the service of the replicas that crash.
 type CounterClient interface {
 	// Get adds one to the counter of the replica that serves it and returns the new count.
 	//
-	// When a reply is lost, the call may or may not have been counted, and to repeat it may count it twice. The count is a
-	// tally that nothing hangs on and that a relaunch clears, so that is no harm: clients may repeat a Get.
+	// If a reply is lost, the call may or may not have been counted, and repeating it may count it
+	// twice. Overcounting is harmless, because nothing depends on the count and a relaunch clears it.
+	// So clients may repeat a Get.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 }
 
@@ -59,12 +60,13 @@ func (c *counterClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.Ca
 // All implementations must embed UnimplementedCounterServer
 // for forward compatibility.
 //
-// Counter counts the calls it answers. It is the service that crashlab lets crash.
+// Counter counts the calls that it answers. It is the service of the replicas that crash.
 type CounterServer interface {
 	// Get adds one to the counter of the replica that serves it and returns the new count.
 	//
-	// When a reply is lost, the call may or may not have been counted, and to repeat it may count it twice. The count is a
-	// tally that nothing hangs on and that a relaunch clears, so that is no harm: clients may repeat a Get.
+	// If a reply is lost, the call may or may not have been counted, and repeating it may count it
+	// twice. Overcounting is harmless, because nothing depends on the count and a relaunch clears it.
+	// So clients may repeat a Get.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	mustEmbedUnimplementedCounterServer()
 }

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: fault/v1/fault.proto
 
-// Faults of a live replica, read and changed at run time.
+// The faults of a running replica, read and changed at run time.
 
 package faultv1
 
@@ -27,7 +27,7 @@ const (
 type CrashPoint int32
 
 const (
-	// In a SetRequest: leave the crash point as it is.
+	// In a SetRequest: do not change the crash point.
 	CrashPoint_CRASH_POINT_UNSPECIFIED CrashPoint = 0
 	// Before the work: the request has not been counted.
 	CrashPoint_CRASH_POINT_ARRIVAL CrashPoint = 1
@@ -83,18 +83,20 @@ type Faults struct {
 	CrashProbability float64 `protobuf:"fixed64,1,opt,name=crash_probability,json=crashProbability,proto3" json:"crash_probability,omitempty"`
 	// Where the crash strikes.
 	CrashPoint CrashPoint `protobuf:"varint,2,opt,name=crash_point,json=crashPoint,proto3,enum=fault.v1.CrashPoint" json:"crash_point,omitempty"`
-	// How long the work of a request takes: "0s", a duration ("50ms"), "uniform:50ms:500ms", "exp:100ms" (its mean), or
-	// "values:12ms:15ms:80ms" (each as likely as the others).
+	// How long the work of a request takes: "0s", a duration ("50ms"), "uniform:50ms:500ms",
+	// "exp:100ms" (exponential, with its mean), or "values:12ms:15ms:80ms" (equally likely).
 	ServiceTime string `protobuf:"bytes,3,opt,name=service_time,json=serviceTime,proto3" json:"service_time,omitempty"`
-	// Whether requests hang: they are accepted and never answered, until their deadline or until hang is false again.
+	// Whether requests hang: they are accepted, but not answered until their deadline or until hang
+	// is false again.
 	Hang bool `protobuf:"varint,4,opt,name=hang,proto3" json:"hang,omitempty"`
-	// The probability, 0 to 1, that a request is answered with error_code before any work is done.
+	// The probability, 0 to 1, that a request fails with error_code before any work is done.
 	ErrorProbability float64 `protobuf:"fixed64,5,opt,name=error_probability,json=errorProbability,proto3" json:"error_probability,omitempty"`
-	// The gRPC status code of such an answer, such as "UNAVAILABLE".
+	// The gRPC status code of such a failure, such as "UNAVAILABLE".
 	ErrorCode string `protobuf:"bytes,6,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
 	// Which requests the faults hit.
 	Plan *Plan `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
-	// How many requests are worked on at a time, first come first served. Zero: any number. Nothing changes it.
+	// The number of requests that are worked on at a time, first come first served. Zero: no limit.
+	// It cannot be changed.
 	Capacity      uint32 `protobuf:"varint,8,opt,name=capacity,proto3" json:"capacity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,14 +188,15 @@ func (x *Faults) GetCapacity() uint32 {
 	return 0
 }
 
-// Plan decides which requests the faults hit: the luck of a request depends on the plan and on its number among those that have
-// arrived at the process, from 1, and on nothing else.
+// Plan determines which requests the faults hit. That depends only on the plan and on the number of
+// the request among those that have arrived at the process, from 1.
 type Plan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seed  uint64                 `protobuf:"varint,1,opt,name=seed,proto3" json:"seed,omitempty"`
-	// The name by which the replica draws. In a SetRequest empty stands for its own.
+	// The name of the replica for the random draws. Empty in a SetRequest: its own name.
 	Replica string `protobuf:"bytes,2,opt,name=replica,proto3" json:"replica,omitempty"`
-	// The launch of the replica that draws as the first one, the next as the second and so on. In a SetRequest zero stands for 1.
+	// The launch of the replica that draws like the first one; the next draws like the second, and so
+	// on. Zero in a SetRequest: 1.
 	FirstIncarnation uint64 `protobuf:"varint,3,opt,name=first_incarnation,json=firstIncarnation,proto3" json:"first_incarnation,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -339,7 +342,7 @@ type SetRequest struct {
 	Hang             *bool                  `protobuf:"varint,4,opt,name=hang,proto3,oneof" json:"hang,omitempty"`
 	ErrorProbability *float64               `protobuf:"fixed64,5,opt,name=error_probability,json=errorProbability,proto3,oneof" json:"error_probability,omitempty"`
 	ErrorCode        *string                `protobuf:"bytes,6,opt,name=error_code,json=errorCode,proto3,oneof" json:"error_code,omitempty"`
-	// All of it. The first incarnation is at most that of the process.
+	// The complete plan. The first incarnation is at most that of the process.
 	Plan          *Plan `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -426,7 +429,7 @@ func (x *SetRequest) GetPlan() *Plan {
 
 type SetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The faults now in force.
+	// All faults after the change.
 	Faults        *Faults `protobuf:"bytes,1,opt,name=faults,proto3" json:"faults,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

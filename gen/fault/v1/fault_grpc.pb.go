@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: fault/v1/fault.proto
 
-// Faults of a live replica, read and changed at run time.
+// The faults of a running replica, read and changed at run time.
 
 package faultv1
 
@@ -29,14 +29,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Fault reads and changes the faults of the one replica that serves it. A relaunched replica starts again with the
-// faults of its command line. Neither method is ever hit by a fault itself.
+// Fault reads and changes the faults of the replica that serves it. A relaunched replica starts
+// with the faults of its command line again. The faults never affect this service.
 type FaultClient interface {
-	// Get returns the faults in force.
+	// Get returns the current faults.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
-	// Set changes the faults that the request names, leaves the others as they are, and returns all of them. They are in
-	// force for every request that arrives after the reply. A value that is not allowed changes nothing and fails with
-	// INVALID_ARGUMENT.
+	// Set changes the faults that the request names, and returns all faults. They apply to every
+	// request that arrives after the reply. A value that is not allowed changes nothing and fails
+	// with INVALID_ARGUMENT.
 	Set(ctx context.Context, in *SetRequest, opts ...grpc.CallOption) (*SetResponse, error)
 }
 
@@ -72,14 +72,14 @@ func (c *faultClient) Set(ctx context.Context, in *SetRequest, opts ...grpc.Call
 // All implementations must embed UnimplementedFaultServer
 // for forward compatibility.
 //
-// Fault reads and changes the faults of the one replica that serves it. A relaunched replica starts again with the
-// faults of its command line. Neither method is ever hit by a fault itself.
+// Fault reads and changes the faults of the replica that serves it. A relaunched replica starts
+// with the faults of its command line again. The faults never affect this service.
 type FaultServer interface {
-	// Get returns the faults in force.
+	// Get returns the current faults.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
-	// Set changes the faults that the request names, leaves the others as they are, and returns all of them. They are in
-	// force for every request that arrives after the reply. A value that is not allowed changes nothing and fails with
-	// INVALID_ARGUMENT.
+	// Set changes the faults that the request names, and returns all faults. They apply to every
+	// request that arrives after the reply. A value that is not allowed changes nothing and fails
+	// with INVALID_ARGUMENT.
 	Set(context.Context, *SetRequest) (*SetResponse, error)
 	mustEmbedUnimplementedFaultServer()
 }

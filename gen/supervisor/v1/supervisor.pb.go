@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: supervisor/v1/supervisor.proto
 
-// Replicas of commands on one machine: how they are, what happens to them, and commands to them.
+// Status and events of the replicas of commands on one machine, and commands to them.
 
 package supervisorv1
 
@@ -25,26 +25,26 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What a replica is at.
+// A phase of a replica's lifecycle.
 type State int32
 
 const (
 	State_STATE_UNSPECIFIED State = 0
-	// It will be launched: its restart delay runs, or others are starting.
+	// It will be launched, after its restart delay or after others have started.
 	State_STATE_WAITING State = 1
-	// Its process runs, and is not ready yet.
+	// Its process is running but not ready yet.
 	State_STATE_STARTING State = 2
-	// Its process runs, and is ready.
+	// Its process is running and ready.
 	State_STATE_READY State = 3
-	// Its process was told to end.
+	// Its process is being stopped.
 	State_STATE_STOPPING State = 4
-	// There is no process, as somebody asked for none.
+	// It has no process, because a stop was requested.
 	State_STATE_STOPPED State = 5
-	// There is no process, as its policy wants none after the last exit.
+	// It has no process, because its policy does not relaunch it after the last exit.
 	State_STATE_FINISHED State = 6
-	// There is no process, as it exited too often.
+	// It has no process, because it exited too often.
 	State_STATE_FAILED State = 7
-	// Its process runs, was ready, and reports that it does not serve.
+	// Its process is running and was ready, but reports that it does not serve.
 	State_STATE_UNREADY State = 8
 )
 
@@ -106,44 +106,46 @@ type EventKind int32
 
 const (
 	EventKind_EVENT_KIND_UNSPECIFIED EventKind = 0
-	// The replica is known. The first event of each.
+	// The replica was added. The first event of each replica.
 	EventKind_EVENT_KIND_ADDED EventKind = 1
-	// Its policy or probes are others now; its process is not touched.
+	// Its policy or probes have changed; its process is not affected.
 	EventKind_EVENT_KIND_CHANGED EventKind = 2
-	// It left the set, or the supervisor ends; there is no process. The last event of each, but for OUTPUT_LOST.
+	// It was removed, or the supervisor ends; it has no process. The last event of each replica
+	// except for OUTPUT_LOST.
 	EventKind_EVENT_KIND_REMOVED EventKind = 3
-	// A process runs; incarnation and pid are new. One EXITED of the same incarnation follows.
+	// It has a process; incarnation and pid are new. One EXITED of the same incarnation follows.
 	EventKind_EVENT_KIND_LAUNCHED EventKind = 4
-	// No process came to be; exit.error says why, next what follows.
+	// The launch failed; exit.error has the reason, next the decision.
 	EventKind_EVENT_KIND_LAUNCH_FAILED EventKind = 5
 	// The incarnation is ready; after is the time since its launch.
 	EventKind_EVENT_KIND_READY EventKind = 6
-	// It did not become ready in time, or is not alive, and is killed; error says why.
+	// It did not become ready in time, or is not alive, and is killed; error has the reason.
 	EventKind_EVENT_KIND_UNHEALTHY EventKind = 7
-	// The process group was sent SIGTERM; reason says what for.
+	// SIGTERM was sent to the process group; reason has the reason.
 	EventKind_EVENT_KIND_STOPPING EventKind = 8
-	// SIGKILL was sent; reason says what for.
+	// SIGKILL was sent to the process group; reason has the reason.
 	EventKind_EVENT_KIND_KILLED EventKind = 9
-	// It was sent a signal, as somebody asked.
+	// A signal was sent on request.
 	EventKind_EVENT_KIND_SIGNALED EventKind = 10
-	// The process ended; exit, output, and next unless it was told to end.
+	// The process ended, with exit, output, and next unless the end was requested.
 	EventKind_EVENT_KIND_EXITED EventKind = 11
-	// The replica stays down until it is started, as somebody asked.
+	// The replica stays down until it is started, as requested.
 	EventKind_EVENT_KIND_STOPPED EventKind = 12
-	// It stays down, as its policy does not launch it again after such an exit.
+	// It stays down, because its policy does not relaunch it after such an exit.
 	EventKind_EVENT_KIND_FINISHED EventKind = 13
-	// It stays down, as it exited too often, unless all are restarted then; reason says how often.
+	// It exited too often, and stays down unless its group is restarted; reason has the number.
 	EventKind_EVENT_KIND_FAILED EventKind = 14
-	// Lost lines of its output were dropped.
+	// Lines of its output were dropped; lost has the number.
 	EventKind_EVENT_KIND_OUTPUT_LOST EventKind = 15
-	// The guardian of the replicas does not work any more, and another is started; error says why.
+	// The guardian of the replicas has failed, and another is started; error has the reason.
 	EventKind_EVENT_KIND_GUARDIAN_LOST EventKind = 16
-	// The incarnation was ready and reports that it does not serve; error says how.
+	// The incarnation was ready, and reports that it does not serve; error has its answer.
 	EventKind_EVENT_KIND_UNREADY EventKind = 17
-	// Its first process ended and left others running, for the first time with its settings; reason.
+	// Its first process ended and left others running, for the first time with its settings; reason
+	// has the details.
 	EventKind_EVENT_KIND_DAEMONIZED EventKind = 18
-	// It is not ready 10 s after its launch, or half of its start timeout where that is less; error says why. Once for each
-	// incarnation.
+	// It is not ready 10 s after its launch, or after half of its start timeout if that is less;
+	// error has the reason. At most once for each incarnation.
 	EventKind_EVENT_KIND_STILL_STARTING EventKind = 19
 )
 
@@ -222,17 +224,17 @@ func (EventKind) EnumDescriptor() ([]byte, []int) {
 	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{1}
 }
 
-// After which exits a replica is launched again.
+// After which exits a replica is relaunched.
 type Restart int32
 
 const (
-	// In a SetPolicyRequest: leave it as it is.
+	// In a SetPolicyRequest: do not change it.
 	Restart_RESTART_UNSPECIFIED Restart = 0
 	// After every exit, whatever its code or signal.
 	Restart_RESTART_ALWAYS Restart = 1
 	// Unless it exited with code 0.
 	Restart_RESTART_ON_FAILURE Restart = 2
-	// After none.
+	// After no exit.
 	Restart_RESTART_NEVER Restart = 3
 )
 
@@ -279,17 +281,17 @@ func (Restart) EnumDescriptor() ([]byte, []int) {
 	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{2}
 }
 
-// What becomes of the group of a replica that was given up.
+// What happens to the group of a replica that exited too often.
 type Escalation int32
 
 const (
-	// In a SetPolicyRequest: leave it as it is.
+	// In a SetPolicyRequest: do not change it.
 	Escalation_ESCALATION_UNSPECIFIED Escalation = 0
-	// The others go on.
+	// The others continue.
 	Escalation_ESCALATION_ISOLATE Escalation = 1
-	// All of them are stopped.
+	// All are stopped.
 	Escalation_ESCALATION_STOP_ALL Escalation = 2
-	// All of them are launched anew, at once, and it too, after its delay.
+	// All are restarted: the others at once, this one after its delay.
 	Escalation_ESCALATION_RESTART_ALL Escalation = 3
 )
 
@@ -336,7 +338,7 @@ func (Escalation) EnumDescriptor() ([]byte, []int) {
 	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{3}
 }
 
-// A signal of POSIX. The numbers are ours, since those of systems differ.
+// A POSIX signal. The numbers differ from those of systems, which are not the same everywhere.
 type Signal int32
 
 const (
@@ -347,16 +349,16 @@ const (
 	// Prints the stacks of a Go program, which then exits.
 	Signal_SIGNAL_QUIT Signal = 3
 	Signal_SIGNAL_ABRT Signal = 4
-	// Ends the process; nothing is cleaned up.
+	// Ends the process without any cleanup.
 	Signal_SIGNAL_KILL Signal = 5
 	Signal_SIGNAL_USR1 Signal = 6
 	Signal_SIGNAL_USR2 Signal = 7
 	Signal_SIGNAL_ALRM Signal = 8
-	// Asks the process to end. It is relaunched by its policy: to end it for good there is Stop.
+	// Asks the process to end. Its policy then relaunches it; use Stop to keep it down.
 	Signal_SIGNAL_TERM Signal = 9
 	// Suspends the process: it hangs.
 	Signal_SIGNAL_STOP Signal = 10
-	// Lets a suspended process go on.
+	// Resumes a suspended process.
 	Signal_SIGNAL_CONT  Signal = 11
 	Signal_SIGNAL_WINCH Signal = 12
 )
@@ -422,50 +424,51 @@ func (Signal) EnumDescriptor() ([]byte, []int) {
 	return file_supervisor_v1_supervisor_proto_rawDescGZIP(), []int{4}
 }
 
-// How a replica is at one time.
+// The status of a replica at one time.
 type Status struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When this was so, by the clock of the supervisor, as all times.
+	// The time of this status. All times are by the supervisor's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// Its name, unique within the supervisor.
+	// The name, unique within the supervisor.
 	Replica string `protobuf:"bytes,2,opt,name=replica,proto3" json:"replica,omitempty"`
 	// The name of its group. May be empty.
 	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	// Where it serves. May be empty.
+	// The address at which it serves. May be empty.
 	Addr  string `protobuf:"bytes,4,opt,name=addr,proto3" json:"addr,omitempty"`
 	State State  `protobuf:"varint,5,opt,name=state,proto3,enum=supervisor.v1.State" json:"state,omitempty"`
-	// The latest launch, from 1. Zero: none yet.
+	// The number of the latest launch, from 1. Zero: not launched yet.
 	Incarnation uint32 `protobuf:"varint,6,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// The process, and its process group. Zero: there is none.
+	// The ID of the process and of its process group. Zero: there is no process.
 	Pid int32 `protobuf:"varint,7,opt,name=pid,proto3" json:"pid,omitempty"`
-	// When the process was launched. Absent: there is none.
+	// When the process was launched. Absent: there is no process.
 	Launched *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=launched,proto3" json:"launched,omitempty"`
-	// When it became ready. Absent: it is not.
+	// When it became ready. Absent: it is not ready.
 	Ready *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=ready,proto3" json:"ready,omitempty"`
-	// When it will be launched. Only with STATE_WAITING; absent where there is a blocker.
+	// When it will be launched. Only with STATE_WAITING and without a blocker.
 	Next *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next,proto3" json:"next,omitempty"`
-	// Launches after the first.
+	// The number of launches after the first.
 	Restarts uint32 `protobuf:"varint,11,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	// Ends of processes that nobody asked for.
+	// The number of exits that were not requested.
 	Exits uint32 `protobuf:"varint,12,opt,name=exits,proto3" json:"exits,omitempty"`
-	// Of those, the ones that never were ready or did not run; and launches that failed.
+	// The number of these without having been ready, and of failed launches.
 	Failures uint32 `protobuf:"varint,13,opt,name=failures,proto3" json:"failures,omitempty"`
 	// The latest exit. Absent: none yet.
 	Last *Exit `protobuf:"bytes,14,opt,name=last,proto3" json:"last,omitempty"`
-	// When that was. Absent: none yet.
+	// When the latest exit was. Absent: none yet.
 	Exited *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=exited,proto3" json:"exited,omitempty"`
-	// Lines of output that were dropped.
+	// The number of dropped lines of output.
 	Lost uint64 `protobuf:"varint,16,opt,name=lost,proto3" json:"lost,omitempty"`
-	// Its group's policy, all of it.
+	// The complete policy of its group.
 	Policy *Policy `protobuf:"bytes,17,opt,name=policy,proto3" json:"policy,omitempty"`
-	// The latest answer of its process to a probe, if it was bad. Empty: it was good, or there was none.
+	// The latest answer of its process to a probe, if it was bad. Empty: it was good, or there is
+	// none.
 	Answer string `protobuf:"bytes,18,opt,name=answer,proto3" json:"answer,omitempty"`
-	// User and system time that its process and the descendants of that have used, also those that have ended and were waited
-	// for. Absent: not asked for, or not known, as where the supervisor is not on Linux.
+	// User and system time of its process and its descendants, including those that have ended and
+	// were waited for. Absent: not requested, or unknown, as on systems other than Linux.
 	Cpu *durationpb.Duration `protobuf:"bytes,19,opt,name=cpu,proto3" json:"cpu,omitempty"`
-	// Resident memory of its process and the descendants of that, in bytes. Absent as cpu is.
+	// Resident memory of its process and its descendants, in bytes. Absent like cpu.
 	Memory *uint64 `protobuf:"varint,20,opt,name=memory,proto3,oneof" json:"memory,omitempty"`
-	// The group that its start comes after, and that is not up yet. Only with STATE_WAITING.
+	// The group that must be ready before it starts. Only with STATE_WAITING.
 	Blocker       string `protobuf:"bytes,21,opt,name=blocker,proto3" json:"blocker,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -648,18 +651,18 @@ func (x *Status) GetBlocker() string {
 	return ""
 }
 
-// How an incarnation ended, or why it never began.
+// How an incarnation ended, or why its launch failed.
 type Exit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The exit code, 0 to 255; -1 if a signal ended it or there is an error.
 	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	// The signal that ended it, such as "SIGKILL". Empty: none.
 	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
-	// From launch to exit. Zero: it was never launched.
+	// The time from launch to exit. Zero: it was never launched.
 	Uptime *durationpb.Duration `protobuf:"bytes,3,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	// From ready to exit. Zero: it never was ready.
+	// The time from ready to exit. Zero: it never was ready.
 	Ready *durationpb.Duration `protobuf:"bytes,4,opt,name=ready,proto3" json:"ready,omitempty"`
-	// Why it could not be launched, or its end not be read. Empty: it could.
+	// Why it could not be launched, or how it ended could not be determined. Empty: no error.
 	Error         string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -730,16 +733,16 @@ func (x *Exit) GetError() string {
 	return ""
 }
 
-// What a policy wants after an exit.
+// The decision of a policy after an exit.
 type Decision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// False: the replica stays down.
 	Relaunch bool `protobuf:"varint,1,opt,name=relaunch,proto3" json:"relaunch,omitempty"`
-	// The replica stays down as it exited too often.
+	// The replica stays down because it exited too often.
 	GiveUp bool `protobuf:"varint,2,opt,name=give_up,json=giveUp,proto3" json:"give_up,omitempty"`
-	// From the exit to the relaunch.
+	// The time from the exit to the relaunch.
 	Delay *durationpb.Duration `protobuf:"bytes,3,opt,name=delay,proto3" json:"delay,omitempty"`
-	// Why it stays down, or why the delay is not the policy's. Else empty.
+	// Why it stays down, or why the delay differs from that of the policy. May be empty.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -803,27 +806,28 @@ func (x *Decision) GetReason() string {
 	return ""
 }
 
-// Something that happened to a replica, or to the guardian of all.
+// Something that happened to a replica, or to the guardian of all replicas.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From 1, without a gap, in the order in which events are told.
+	// The number of the event, from 1, without gaps.
 	Sequence uint64    `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Kind     EventKind `protobuf:"varint,2,opt,name=kind,proto3,enum=supervisor.v1.EventKind" json:"kind,omitempty"`
-	// When it happened: for EXITED when the process ended, however late that is told.
+	// When it happened. For EXITED that is when the process ended, even if the event is late.
 	Time *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	// From the first event's time to this one's, by a clock that nobody sets.
+	// The time since the first event, by a monotonic clock.
 	Elapsed *durationpb.Duration `protobuf:"bytes,4,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
-	// Its name. Empty with GUARDIAN_LOST.
+	// The name of the replica. Empty with GUARDIAN_LOST.
 	Replica string `protobuf:"bytes,5,opt,name=replica,proto3" json:"replica,omitempty"`
-	// Its group's name. May be empty.
+	// The name of its group. May be empty.
 	Group string `protobuf:"bytes,6,opt,name=group,proto3" json:"group,omitempty"`
-	// The launch it belongs to, from 1. Zero: not launched yet, and with OUTPUT_LOST.
+	// The number of the launch, from 1. Zero: not launched yet, and with OUTPUT_LOST.
 	Incarnation uint32 `protobuf:"varint,7,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// The process, and its process group. Zero: there is none, and with OUTPUT_LOST.
+	// The ID of the process and of its process group. Zero: there is no process, and with
+	// OUTPUT_LOST.
 	Pid int32 `protobuf:"varint,8,opt,name=pid,proto3" json:"pid,omitempty"`
 	// Only with LAUNCH_FAILED, EXITED, FINISHED and FAILED.
 	Exit *Exit `protobuf:"bytes,9,opt,name=exit,proto3" json:"exit,omitempty"`
-	// Only with LAUNCH_FAILED and EXITED. Absent: it was told to end.
+	// Only with LAUNCH_FAILED and EXITED. Absent: the end was requested.
 	Next *Decision `protobuf:"bytes,10,opt,name=next,proto3" json:"next,omitempty"`
 	// With READY: the time since the launch.
 	After *durationpb.Duration `protobuf:"bytes,11,opt,name=after,proto3" json:"after,omitempty"`
@@ -831,9 +835,10 @@ type Event struct {
 	Signal string `protobuf:"bytes,12,opt,name=signal,proto3" json:"signal,omitempty"`
 	// With STOPPING, KILLED, FINISHED and FAILED.
 	Reason string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
-	// With EXITED: the last lines it wrote, at most 20 of at most 1 KiB each. Bytes that are no UTF-8 are replaced by U+FFFD.
+	// With EXITED: the last lines it wrote, at most 20 of at most 1 KiB each. Bytes that are not
+	// UTF-8 are replaced by U+FFFD.
 	Output []string `protobuf:"bytes,14,rep,name=output,proto3" json:"output,omitempty"`
-	// With OUTPUT_LOST: how many lines since the last such event.
+	// With OUTPUT_LOST: the number of lines since the last such event.
 	Lost uint64 `protobuf:"varint,15,opt,name=lost,proto3" json:"lost,omitempty"`
 	// With UNHEALTHY, UNREADY, STILL_STARTING and GUARDIAN_LOST.
 	Error         string `protobuf:"bytes,16,opt,name=error,proto3" json:"error,omitempty"`
@@ -983,16 +988,17 @@ func (x *Event) GetError() string {
 	return ""
 }
 
-// Whether and when a replica that exited is launched again. In a SetPolicyRequest what is absent stays as it is; in
-// replies all is there.
+// Whether and when a replica is relaunched after an exit. In a SetPolicyRequest, absent fields do
+// not change; in replies, all fields are present.
 type Policy struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Restart Restart                `protobuf:"varint,1,opt,name=restart,proto3,enum=supervisor.v1.Restart" json:"restart,omitempty"`
-	// From exit to relaunch. Zero: at once.
+	// The time from exit to relaunch. Zero: at once.
 	Delay   *durationpb.Duration `protobuf:"bytes,2,opt,name=delay,proto3" json:"delay,omitempty"`
 	Backoff *Backoff             `protobuf:"bytes,3,opt,name=backoff,proto3" json:"backoff,omitempty"`
 	Limit   *Limit               `protobuf:"bytes,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Whether the delay holds for programs that exit at once again and again, for which it is raised to 100 ms otherwise.
+	// Whether the delay also applies to programs that repeatedly exit at once. Otherwise their delay
+	// is at least 100 ms.
 	Exact         *bool `protobuf:"varint,5,opt,name=exact,proto3,oneof" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1063,16 +1069,16 @@ func (x *Policy) GetExact() bool {
 	return false
 }
 
-// Backoff lengthens the restart delay of a replica that exits again and again.
+// Backoff increases the restart delay of a replica that exits repeatedly.
 type Backoff struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Multiplies the delay at each exit after the first in a row, 1 to 1000. Zero: it stays as it is.
+	// Multiplies the delay at each exit in a row after the first, 1 to 1000. Zero: no backoff.
 	Factor *float64 `protobuf:"fixed64,1,opt,name=factor,proto3,oneof" json:"factor,omitempty"`
-	// Bounds the delay, before its jitter. Zero: 1 minute, or the policy's delay where that is longer.
+	// The maximum delay, before jitter. Zero: 1 minute, or the policy's delay if that is longer.
 	Max *durationpb.Duration `protobuf:"bytes,2,opt,name=max,proto3" json:"max,omitempty"`
-	// Spreads the delay evenly over this share of it, 0 to 1, to both sides.
+	// The share of the delay, 0 to 1, by which it is randomly increased or decreased.
 	Jitter *float64 `protobuf:"fixed64,3,opt,name=jitter,proto3,oneof" json:"jitter,omitempty"`
-	// How long an incarnation must have been ready for its exit to be the first of a new row. Zero: 10 s.
+	// How long an incarnation must have been ready for its exit to start a new row. Zero: 10 s.
 	Reset_        *durationpb.Duration `protobuf:"bytes,4,opt,name=reset,proto3" json:"reset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1136,12 +1142,12 @@ func (x *Backoff) GetReset_() *durationpb.Duration {
 	return nil
 }
 
-// Limit bounds how often a replica may exit within a window before it is given up.
+// Limit bounds how often a replica may exit within a window before it fails.
 type Limit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many exits, 0 to 100. Zero: no limit.
+	// The number of exits at which it fails, 0 to 100. Zero: no limit.
 	Exits *uint32 `protobuf:"varint,1,opt,name=exits,proto3,oneof" json:"exits,omitempty"`
-	// Zero: 1 minute.
+	// The window. Zero: 1 minute.
 	Window        *durationpb.Duration `protobuf:"bytes,2,opt,name=window,proto3" json:"window,omitempty"`
 	Then          Escalation           `protobuf:"varint,3,opt,name=then,proto3,enum=supervisor.v1.Escalation" json:"then,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1201,7 +1207,7 @@ func (x *Limit) GetThen() Escalation {
 
 type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether to look up cpu and memory.
+	// Whether to return cpu and memory.
 	Usage         bool `protobuf:"varint,1,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1247,7 +1253,7 @@ func (x *ListRequest) GetUsage() bool {
 type ListResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Replicas []*Status              `protobuf:"bytes,1,rep,name=replicas,proto3" json:"replicas,omitempty"`
-	// Where the supervisor writes its log, events and the replicas' lines.
+	// The sinks of the supervisor's log, of events and of the replicas' lines.
 	Sinks         []*Sink `protobuf:"bytes,2,rep,name=sinks,proto3" json:"sinks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1297,12 +1303,12 @@ func (x *ListResponse) GetSinks() []*Sink {
 	return nil
 }
 
-// A place to which the supervisor writes lines.
+// A destination of lines that the supervisor writes.
 type Sink struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "stdout", "stderr", "events" or "log_dir".
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Lines that were lost since the start: there was no room for them, or a write failed.
+	// The number of lines lost since the start, because there was no room for them or a write failed.
 	Lost uint64 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
 	// Why the latest write failed. Empty: it succeeded.
 	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
@@ -1364,7 +1370,7 @@ func (x *Sink) GetError() string {
 type GetRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Replica string                 `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
-	// Whether to look up cpu and memory.
+	// Whether to return cpu and memory.
 	Usage         bool `protobuf:"varint,2,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1460,7 +1466,8 @@ func (x *GetResponse) GetStatus() *Status {
 
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Begin with the event after the one of this sequence number; zero: with the first. Absent: with what happens next.
+	// Begin after the event with this sequence number; zero: with the first event. Absent: with the
+	// next event to happen.
 	After         *uint64 `protobuf:"varint,1,opt,name=after,proto3,oneof" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1549,9 +1556,9 @@ func (x *WatchResponse) GetEvent() *Event {
 
 type StartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of replicas, or of groups for all in them.
+	// Names of replicas, or of groups for all their replicas.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Or all replicas there are.
+	// All replicas, instead of names.
 	All           bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1647,9 +1654,9 @@ func (x *StartResponse) GetReplicas() []*Status {
 
 type StopRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of replicas, or of groups for all in them.
+	// Names of replicas, or of groups for all their replicas.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Or all replicas there are.
+	// All replicas, instead of names.
 	All           bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1745,9 +1752,9 @@ func (x *StopResponse) GetReplicas() []*Status {
 
 type RestartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of replicas, or of groups for all in them.
+	// Names of replicas, or of groups for all their replicas.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Or all replicas there are.
+	// All replicas, instead of names.
 	All           bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1843,9 +1850,9 @@ func (x *RestartResponse) GetReplicas() []*Status {
 
 type SignalRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of replicas, or of groups for all in them.
+	// Names of replicas, or of groups for all their replicas.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Or all replicas there are.
+	// All replicas, instead of names.
 	All           bool   `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	Signal        Signal `protobuf:"varint,3,opt,name=signal,proto3,enum=supervisor.v1.Signal" json:"signal,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1941,9 +1948,9 @@ func (*SignalResponse) Descriptor() ([]byte, []int) {
 
 type RollingRestartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names of replicas, or of groups for all in them.
+	// Names of replicas, or of groups for all their replicas.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// Or all replicas there are.
+	// All replicas, instead of names.
 	All           bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2039,9 +2046,10 @@ func (x *RollingRestartResponse) GetEvent() *Event {
 
 type ScaleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The group's name. May be empty where there is only one.
+	// The name of the group. May be empty if there is only one.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
-	// How many replicas, 0 to 1000, or less where their ports are bounded. It has to be given: absent is not zero.
+	// The number of replicas, 0 to 1000, or fewer if their range of ports is smaller. Required:
+	// absent is not zero.
 	Count         *uint32 `protobuf:"varint,2,opt,name=count,proto3,oneof" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2138,7 +2146,7 @@ func (x *ScaleResponse) GetReplicas() []*Status {
 
 type SetPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The group's name. May be empty where there is only one.
+	// The name of the group. May be empty if there is only one.
 	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
 	// What to change.
 	Policy        *Policy `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"`
@@ -2192,7 +2200,7 @@ func (x *SetPolicyRequest) GetPolicy() *Policy {
 
 type SetPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The policy now in force, all of it.
+	// The complete policy after the change.
 	Policy        *Policy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2273,7 +2281,7 @@ func (*ReloadRequest) Descriptor() ([]byte, []int) {
 
 type ReloadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// All replicas there are now.
+	// All replicas after the reload.
 	Replicas      []*Status `protobuf:"bytes,1,rep,name=replicas,proto3" json:"replicas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2319,9 +2327,9 @@ func (x *ReloadResponse) GetReplicas() []*Status {
 type LogsRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Replica string                 `protobuf:"bytes,1,opt,name=replica,proto3" json:"replica,omitempty"`
-	// How many of the last lines to send, 0 to 1000. Absent: 1000.
+	// The number of last lines to send, 0 to 1000. Absent: 1000.
 	Lines *uint32 `protobuf:"varint,2,opt,name=lines,proto3,oneof" json:"lines,omitempty"`
-	// Whether to go on with what the replica writes from then on.
+	// Whether to continue with new lines as the replica writes them.
 	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2380,9 +2388,9 @@ func (x *LogsRequest) GetFollow() bool {
 
 type LogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whole lines as the replica wrote them, each with its newline.
+	// Whole lines as the replica wrote them, with their newlines.
 	Text []byte `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	// Lines before these that are missing, as they came too fast for the reader.
+	// The number of lines before these that are missing because the reader was too slow.
 	Missed        uint64 `protobuf:"varint,2,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

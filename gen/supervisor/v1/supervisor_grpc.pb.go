@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: supervisor/v1/supervisor.proto
 
-// Replicas of commands on one machine: how they are, what happens to them, and commands to them.
+// Status and events of the replicas of commands on one machine, and commands to them.
 
 package supervisorv1
 
@@ -40,64 +40,67 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Supervisor shows and commands the replicas of one supervisor.
+// Supervisor shows and controls the replicas of one supervisor.
 //
-// Requests that are about replicas want either names or all, so that a name that was forgotten does not become all of
-// them. Replies to commands say how the replicas are after it.
+// Requests for replicas require either names or all, so that a missing name does not select all
+// replicas. Replies to commands contain the status of the replicas after the command.
 //
 // Errors of every method:
 // - NOT_FOUND: there is no replica or group of that name.
-// - INVALID_ARGUMENT: a value is not allowed, or it is not said which replicas are meant.
-// - FAILED_PRECONDITION: the supervisor is ending, or what was asked cannot be done as things are.
+// - INVALID_ARGUMENT: a value is not allowed, or no replicas are selected.
+// - FAILED_PRECONDITION: the supervisor is ending, or the command is not possible at present.
 // - ABORTED: another command to the same replicas came in between.
-// A call that is given up by its caller is not undone: what it had begun goes on.
+// If the caller cancels a call, what it has begun continues.
 type SupervisorClient interface {
-	// List returns how all replicas are, in the order of the set.
+	// List returns the status of all replicas, in the order of the set.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Get returns how one replica is.
+	// Get returns the status of one replica.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
-	// Watch sends events as they happen, until the supervisor has ended. The header comes as soon as nothing that happens
-	// can be missed, so a List made after it and the events together show everything.
+	// Watch sends events as they happen, until the supervisor has ended. After the header has arrived
+	// no event is missed, so a List after the header and the events together are complete.
 	//
-	// OUT_OF_RANGE: events in between are not kept any more, since the latest 4096 are; or the number is not known yet. Of
-	// output the latest 4 MiB are kept: events before those come without.
-	// Nobody waits for a watcher: one that reads too slowly ends so too.
+	// OUT_OF_RANGE: the events after that number are no longer kept (only the latest 4096 are), or
+	// the number is in the future. The latest 4 MiB of output are kept; older events are sent without
+	// theirs. Watchers never block the supervisor: one that reads too slowly also ends with
+	// OUT_OF_RANGE.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
-	// Start launches replicas that are down, for whatever reason, and cuts short the delays of those that wait. What is
-	// known of their past exits is forgotten. Those that have a process are left alone. It does not wait for them to be
-	// ready.
+	// Start launches replicas that are down, for whatever reason, and those that wait for their
+	// restart delay. Their past exits no longer count. Replicas that have a process are not affected.
+	// Start does not wait until they are ready.
 	Start(ctx context.Context, in *StartRequest, opts ...grpc.CallOption) (*StartResponse, error)
-	// Stop stops replicas, all at a time: SIGTERM, then SIGKILL after their stop timeout. They stay down until they are
-	// started. It returns when the last has ended.
+	// Stop stops replicas, all at the same time: with SIGTERM, and SIGKILL after their stop timeout.
+	// They stay down until they are started. It returns when the last one has ended.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
-	// Restart stops replicas, all at a time, and launches each as soon as it has ended, without a delay. Those that were
-	// down are launched. It returns when all were launched.
+	// Restart stops replicas, all at the same time, and launches each as soon as it has ended,
+	// without a delay. Replicas that are down are launched. It returns when all have been launched.
 	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (*RestartResponse, error)
-	// Signal sends a signal to the process groups of replicas. FAILED_PRECONDITION: one has no process; the others were
-	// sent it.
+	// Signal sends a signal to the process groups of replicas. FAILED_PRECONDITION: a replica has no
+	// process; the others have received the signal.
 	Signal(ctx context.Context, in *SignalRequest, opts ...grpc.CallOption) (*SignalResponse, error)
-	// RollingRestart restarts replicas one at a time, in the order of the set: the next is stopped only when the one
-	// before it is ready again. Those that are down stay so. It sends the events of these replicas while it
-	// lasts, and ends when the last is ready.
+	// RollingRestart restarts replicas one at a time, in the order of the set: the next one is
+	// stopped only when the previous one is ready again. Replicas that are down stay down. It sends
+	// the events of these replicas, and ends when the last one is ready.
 	//
-	// FAILED_PRECONDITION: one did not become ready; those after it were not touched. When the caller gives up, the one in
-	// hand is still launched.
+	// FAILED_PRECONDITION: a replica did not become ready; those after it were not restarted. If the
+	// caller cancels, the replica that has been stopped is still launched.
 	RollingRestart(ctx context.Context, in *RollingRestartRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RollingRestartResponse], error)
-	// Scale changes the number of replicas of a group: the last ones are stopped, or new ones launched. It returns when
-	// all is done. The next Reload has the numbers of the cluster file again.
+	// Scale changes the number of replicas of a group: the last ones are stopped, or new ones are
+	// launched. It returns when that is done. The next Reload restores the number in the cluster
+	// file.
 	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (*ScaleResponse, error)
-	// SetPolicy changes what is given of a group's policy, at once: a restart delay that runs is changed with it. The next
-	// Reload has the policy of the cluster file again.
+	// SetPolicy changes the given fields of a group's policy at once, including restart delays in
+	// progress. The next Reload restores the policy in the cluster file.
 	SetPolicy(ctx context.Context, in *SetPolicyRequest, opts ...grpc.CallOption) (*SetPolicyResponse, error)
-	// Reload reads the cluster file again and changes only what differs. INVALID_ARGUMENT: the file is not valid, and
-	// nothing was changed. FAILED_PRECONDITION: there is no file to read. ABORTED: another Reload has come since.
+	// Reload reads the cluster file again and changes only what differs. INVALID_ARGUMENT: the file
+	// is invalid, and nothing was changed. FAILED_PRECONDITION: there is no file. ABORTED: a later
+	// Reload took its place.
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
-	// Logs sends the last lines that a replica wrote, and with follow each as it comes, until the replica is removed. At
-	// most 1000 lines and 256 KiB of each replica are kept. A reader that is too slow misses lines; replicas do not wait for
-	// it.
+	// Logs sends the last lines that a replica wrote, and with follow new lines as they arrive, until
+	// the replica is removed. At most 1000 lines and 256 KiB of each replica are kept. A reader that
+	// is too slow misses lines; replicas do not wait for it.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
-	// Reopen closes the supervisor's events and log files and opens what is at their paths now, as after a rename.
-	// FAILED_PRECONDITION: one could not be opened; it is tried again with the next line.
+	// Reopen closes the supervisor's event and log files and opens the files at their paths again, as
+	// after a rename. FAILED_PRECONDITION: a file could not be opened; the next line tries again.
 	Reopen(ctx context.Context, in *ReopenRequest, opts ...grpc.CallOption) (*ReopenResponse, error)
 }
 
@@ -270,64 +273,67 @@ func (c *supervisorClient) Reopen(ctx context.Context, in *ReopenRequest, opts .
 // All implementations must embed UnimplementedSupervisorServer
 // for forward compatibility.
 //
-// Supervisor shows and commands the replicas of one supervisor.
+// Supervisor shows and controls the replicas of one supervisor.
 //
-// Requests that are about replicas want either names or all, so that a name that was forgotten does not become all of
-// them. Replies to commands say how the replicas are after it.
+// Requests for replicas require either names or all, so that a missing name does not select all
+// replicas. Replies to commands contain the status of the replicas after the command.
 //
 // Errors of every method:
 // - NOT_FOUND: there is no replica or group of that name.
-// - INVALID_ARGUMENT: a value is not allowed, or it is not said which replicas are meant.
-// - FAILED_PRECONDITION: the supervisor is ending, or what was asked cannot be done as things are.
+// - INVALID_ARGUMENT: a value is not allowed, or no replicas are selected.
+// - FAILED_PRECONDITION: the supervisor is ending, or the command is not possible at present.
 // - ABORTED: another command to the same replicas came in between.
-// A call that is given up by its caller is not undone: what it had begun goes on.
+// If the caller cancels a call, what it has begun continues.
 type SupervisorServer interface {
-	// List returns how all replicas are, in the order of the set.
+	// List returns the status of all replicas, in the order of the set.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Get returns how one replica is.
+	// Get returns the status of one replica.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
-	// Watch sends events as they happen, until the supervisor has ended. The header comes as soon as nothing that happens
-	// can be missed, so a List made after it and the events together show everything.
+	// Watch sends events as they happen, until the supervisor has ended. After the header has arrived
+	// no event is missed, so a List after the header and the events together are complete.
 	//
-	// OUT_OF_RANGE: events in between are not kept any more, since the latest 4096 are; or the number is not known yet. Of
-	// output the latest 4 MiB are kept: events before those come without.
-	// Nobody waits for a watcher: one that reads too slowly ends so too.
+	// OUT_OF_RANGE: the events after that number are no longer kept (only the latest 4096 are), or
+	// the number is in the future. The latest 4 MiB of output are kept; older events are sent without
+	// theirs. Watchers never block the supervisor: one that reads too slowly also ends with
+	// OUT_OF_RANGE.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
-	// Start launches replicas that are down, for whatever reason, and cuts short the delays of those that wait. What is
-	// known of their past exits is forgotten. Those that have a process are left alone. It does not wait for them to be
-	// ready.
+	// Start launches replicas that are down, for whatever reason, and those that wait for their
+	// restart delay. Their past exits no longer count. Replicas that have a process are not affected.
+	// Start does not wait until they are ready.
 	Start(context.Context, *StartRequest) (*StartResponse, error)
-	// Stop stops replicas, all at a time: SIGTERM, then SIGKILL after their stop timeout. They stay down until they are
-	// started. It returns when the last has ended.
+	// Stop stops replicas, all at the same time: with SIGTERM, and SIGKILL after their stop timeout.
+	// They stay down until they are started. It returns when the last one has ended.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
-	// Restart stops replicas, all at a time, and launches each as soon as it has ended, without a delay. Those that were
-	// down are launched. It returns when all were launched.
+	// Restart stops replicas, all at the same time, and launches each as soon as it has ended,
+	// without a delay. Replicas that are down are launched. It returns when all have been launched.
 	Restart(context.Context, *RestartRequest) (*RestartResponse, error)
-	// Signal sends a signal to the process groups of replicas. FAILED_PRECONDITION: one has no process; the others were
-	// sent it.
+	// Signal sends a signal to the process groups of replicas. FAILED_PRECONDITION: a replica has no
+	// process; the others have received the signal.
 	Signal(context.Context, *SignalRequest) (*SignalResponse, error)
-	// RollingRestart restarts replicas one at a time, in the order of the set: the next is stopped only when the one
-	// before it is ready again. Those that are down stay so. It sends the events of these replicas while it
-	// lasts, and ends when the last is ready.
+	// RollingRestart restarts replicas one at a time, in the order of the set: the next one is
+	// stopped only when the previous one is ready again. Replicas that are down stay down. It sends
+	// the events of these replicas, and ends when the last one is ready.
 	//
-	// FAILED_PRECONDITION: one did not become ready; those after it were not touched. When the caller gives up, the one in
-	// hand is still launched.
+	// FAILED_PRECONDITION: a replica did not become ready; those after it were not restarted. If the
+	// caller cancels, the replica that has been stopped is still launched.
 	RollingRestart(*RollingRestartRequest, grpc.ServerStreamingServer[RollingRestartResponse]) error
-	// Scale changes the number of replicas of a group: the last ones are stopped, or new ones launched. It returns when
-	// all is done. The next Reload has the numbers of the cluster file again.
+	// Scale changes the number of replicas of a group: the last ones are stopped, or new ones are
+	// launched. It returns when that is done. The next Reload restores the number in the cluster
+	// file.
 	Scale(context.Context, *ScaleRequest) (*ScaleResponse, error)
-	// SetPolicy changes what is given of a group's policy, at once: a restart delay that runs is changed with it. The next
-	// Reload has the policy of the cluster file again.
+	// SetPolicy changes the given fields of a group's policy at once, including restart delays in
+	// progress. The next Reload restores the policy in the cluster file.
 	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
-	// Reload reads the cluster file again and changes only what differs. INVALID_ARGUMENT: the file is not valid, and
-	// nothing was changed. FAILED_PRECONDITION: there is no file to read. ABORTED: another Reload has come since.
+	// Reload reads the cluster file again and changes only what differs. INVALID_ARGUMENT: the file
+	// is invalid, and nothing was changed. FAILED_PRECONDITION: there is no file. ABORTED: a later
+	// Reload took its place.
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
-	// Logs sends the last lines that a replica wrote, and with follow each as it comes, until the replica is removed. At
-	// most 1000 lines and 256 KiB of each replica are kept. A reader that is too slow misses lines; replicas do not wait for
-	// it.
+	// Logs sends the last lines that a replica wrote, and with follow new lines as they arrive, until
+	// the replica is removed. At most 1000 lines and 256 KiB of each replica are kept. A reader that
+	// is too slow misses lines; replicas do not wait for it.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
-	// Reopen closes the supervisor's events and log files and opens what is at their paths now, as after a rename.
-	// FAILED_PRECONDITION: one could not be opened; it is tried again with the next line.
+	// Reopen closes the supervisor's event and log files and opens the files at their paths again, as
+	// after a rename. FAILED_PRECONDITION: a file could not be opened; the next line tries again.
 	Reopen(context.Context, *ReopenRequest) (*ReopenResponse, error)
 	mustEmbedUnimplementedSupervisorServer()
 }
