@@ -27,6 +27,14 @@ type experimentCmd struct {
 	Factors experimentFactorsCmd `cmd:"" help:"List the factors that a design can vary, with their defaults."`
 }
 
+// Help shows examples.
+func (experimentCmd) Help() string {
+	return `Examples:
+
+    crashlab experiment run deploy/experiments/quick.yaml
+    crashlab experiment factors`
+}
+
 // designFlags select the trials of a run, and how the run is shown.
 type designFlags struct {
 	File  string  `arg:"" placeholder:"FILE" help:"Design file, such as deploy/experiments/quick.yaml."`

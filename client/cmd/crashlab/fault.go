@@ -26,6 +26,14 @@ type faultCmd struct {
 	Set faultSetCmd `cmd:"" help:"Change the given faults of running replicas and leave the others."`
 }
 
+// Help shows examples.
+func (faultCmd) Help() string {
+	return `Examples:
+
+    crashlab fault get
+    crashlab fault set --p-crash 0.3 --crash-point reply`
+}
+
 // faultyReplicas holds the flags that both commands have.
 type faultyReplicas struct {
 	Replicas         []string `arg:"" optional:"" placeholder:"HOST:PORT" help:"Addresses of the replicas' Fault service. (default: 127.0.0.1, ports 7101 to 7103)"`

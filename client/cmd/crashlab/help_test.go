@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -8,7 +9,22 @@ import (
 	"github.com/alecthomas/kong"
 
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/supervisor/commandline/commandlinetest"
 )
+
+func TestHelpPages(t *testing.T) {
+	t.Setenv("COLUMNS", "")
+	t.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
+	page := func(args ...string) string {
+		p := prepare(nil, args...)
+		text, err := p.Output()
+		if err != nil || p.stderr.Len() > 0 {
+			t.Errorf("%q: %v, %s", args, err, &p.stderr)
+		}
+		return string(text)
+	}
+	commandlinetest.CheckPages(t, program, func() any { return new(commandLine) }, page)
+}
 
 // The flags on the page of load are those of failover.Recommended.
 func TestRecommendedFlags(t *testing.T) {

@@ -54,6 +54,8 @@ func (flags) Help() string {
 
     # one in ten requests crashes it; each takes 50 to 500 ms
     counterd --p-crash 0.1 --service-time uniform:50ms:500ms
+    # a second replica, which hangs until "crashlab fault set --no-hang"
+    counterd --addr 127.0.0.1:7102 --replica b --hang
     # three replicas that are relaunched after a crash
     supervisor -- counterd --addr {addr} --replica {name} --p-crash 0.1`
 }
@@ -85,21 +87,7 @@ func (f flags) faults() fault.Faults {
 func parseFlags(args []string) (flags, error) {
 	var f flags
 	var bad badValue
-	_, err := program.Parse(&f, args, os.Stdout, os.Stderr,
-		kong.NamedMapper("hostport", mapper(&bad, parseHostPort)),
-		kong.NamedMapper("faultlisten", mapper(&bad, parseFaultListen)),
-		kong.TypeMapper(reflect.TypeFor[transport.Path](), mapper(&bad, parseText[transport.Path])),
-		kong.NamedMapper("name", mapper(&bad, parseName)),
-		kong.NamedMapper("incarnation", mapper(&bad, parseIncarnation)),
-		kong.TypeMapper(reflect.TypeFor[uint64](), mapper(&bad, parse.Uint64)),
-		kong.TypeMapper(reflect.TypeFor[int](), mapper(&bad, parseCapacity)),
-		kong.TypeMapper(reflect.TypeFor[float64](), mapper(&bad, fault.ParseProbability)),
-		kong.TypeMapper(reflect.TypeFor[fault.CrashPoint](), mapper(&bad, parseText[fault.CrashPoint])),
-		kong.TypeMapper(reflect.TypeFor[fault.Distribution](), mapper(&bad, parseText[fault.Distribution])),
-		kong.TypeMapper(reflect.TypeFor[codes.Code](), mapper(&bad, fault.ParseCode)),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(&bad, parse.Duration)),
-		kong.TypeMapper(reflect.TypeFor[hclog.Level](), mapper(&bad, parseLevel)),
-	)
+	_, err := program.Parse(&f, args, os.Stdout, os.Stderr, options(&bad)...)
 	switch {
 	case bad.err != nil:
 		return flags{}, bad.err
@@ -111,6 +99,25 @@ func parseFlags(args []string) (flags, error) {
 		f.Seed = 1 + rand.Uint64N(1<<53-1)
 	}
 	return f, nil
+}
+
+// options returns the mappers of the flags' types.
+func options(bad *badValue) []kong.Option {
+	return []kong.Option{
+		kong.NamedMapper("hostport", mapper(bad, parseHostPort)),
+		kong.NamedMapper("faultlisten", mapper(bad, parseFaultListen)),
+		kong.TypeMapper(reflect.TypeFor[transport.Path](), mapper(bad, parseText[transport.Path])),
+		kong.NamedMapper("name", mapper(bad, parseName)),
+		kong.NamedMapper("incarnation", mapper(bad, parseIncarnation)),
+		kong.TypeMapper(reflect.TypeFor[uint64](), mapper(bad, parse.Uint64)),
+		kong.TypeMapper(reflect.TypeFor[int](), mapper(bad, parseCapacity)),
+		kong.TypeMapper(reflect.TypeFor[float64](), mapper(bad, fault.ParseProbability)),
+		kong.TypeMapper(reflect.TypeFor[fault.CrashPoint](), mapper(bad, parseText[fault.CrashPoint])),
+		kong.TypeMapper(reflect.TypeFor[fault.Distribution](), mapper(bad, parseText[fault.Distribution])),
+		kong.TypeMapper(reflect.TypeFor[codes.Code](), mapper(bad, fault.ParseCode)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(bad, parse.Duration)),
+		kong.TypeMapper(reflect.TypeFor[hclog.Level](), mapper(bad, parseLevel)),
+	}
 }
 
 // badValue holds the error for a value that a mapper refused. Kong's error contains it in other
