@@ -113,7 +113,7 @@ func newCountdown(n int) *countdown {
 	return c
 }
 
-// note takes events, one at a time.
+// note counts an event. It must be called by one goroutine at a time.
 func (c *countdown) note(e event.Event) {
 	if e.Kind == event.KindAdded && c.left > 0 {
 		if c.left--; c.left == 0 {
@@ -122,8 +122,8 @@ func (c *countdown) note(e event.Event) {
 	}
 }
 
-// run runs the supervisor, and its control service for a little longer. It returns where the error
-// comes if there is one.
+// run starts the supervisor and its control service, which ends a little later. It returns a channel
+// that receives the error of the supervisor, if there is one.
 func (o *ownCluster) run(s *supervisor.Supervisor, server *control.Server, listener net.Listener) <-chan error {
 	if o.addr = listener.Addr().String(); listener.Addr().Network() == "unix" {
 		o.addr = "unix://" + o.addr
@@ -138,7 +138,7 @@ func (o *ownCluster) run(s *supervisor.Supervisor, server *control.Server, liste
 			failed <- err
 		}
 	})
-	o.ended.Go(func() { _ = server.Serve(serving, listener) }) // one that fails is a lost connection to the session
+	o.ended.Go(func() { _ = server.Serve(serving, listener) }) // for the session, a failure is a lost connection
 	return failed
 }
 

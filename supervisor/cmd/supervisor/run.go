@@ -123,9 +123,9 @@ func (r *runCmd) supervise(c *clusterfile.Cluster, guardian []string) error {
 	switch how, err := r.untilSignal(s, reloads, out); {
 	case err != nil:
 		return err
-	case how == byForce:
+	case how == endingByForce:
 		return errors.New("killed all replicas, at a second signal or because stopping took too long")
-	case how == bySignal:
+	case how == endingBySignal:
 		return nil
 	}
 	return result.err()

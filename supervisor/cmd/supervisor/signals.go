@@ -32,9 +32,9 @@ const (
 type ending int
 
 const (
-	byItself ending = iota // nothing was left to run
-	bySignal
-	byForce // at a second signal, or because stopping took too long
+	endingByItself ending = iota // nothing was left to run
+	endingBySignal
+	endingByForce // at a second signal, or because stopping took too long
 )
 
 // signals handles the signals that users send.
@@ -87,7 +87,7 @@ func (s *signals) obey(ended <-chan struct{}, stop, kill func()) ending {
 				<-s.received
 				s.exitSoon(stopPatience)
 			}()
-			return byItself
+			return endingByItself
 		}
 	}
 }
@@ -107,13 +107,13 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 		case <-late:
 		case <-ended:
 			s.exitSoon(stopPatience)
-			return bySignal
+			return endingBySignal
 		}
 		signal.Stop(s.received)
 		kill()
 		// If a file system hangs, the replicas die with the supervisor.
 		s.exitSoon(killPatience)
-		return byForce
+		return endingByForce
 	}
 }
 

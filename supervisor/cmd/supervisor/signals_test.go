@@ -32,7 +32,7 @@ func TestSecondHangupIsNoHaste(t *testing.T) {
 		s.received <- syscall.SIGHUP
 	}
 	close(ended)
-	if how := <-result; how != bySignal || stops != 1 || kills != 0 {
+	if how := <-result; how != endingBySignal || stops != 1 || kills != 0 {
 		t.Errorf("ending %d, %d stops, %d kills: want a stop by signal", how, stops, kills)
 	}
 }
@@ -52,7 +52,7 @@ func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 		}
 		time.Sleep(echo)
 		s.received <- syscall.SIGTERM
-		if how := <-result; how != byForce || kills != 1 {
+		if how := <-result; how != endingByForce || kills != 1 {
 			t.Errorf("ending %d, %d kills: want one at a second signal", how, kills)
 		}
 	})
@@ -101,7 +101,7 @@ func TestSignalAfterTheEnd(t *testing.T) {
 		s.exit = func(code int) { exited <- code }
 		ended := make(chan struct{})
 		close(ended)
-		if how := s.obey(ended, nil, nil); how != byItself {
+		if how := s.obey(ended, nil, nil); how != endingByItself {
 			t.Errorf("ending %d", how)
 		}
 		time.Sleep(time.Hour)
@@ -148,7 +148,7 @@ func TestHangupReloads(t *testing.T) {
 		s.received <- syscall.SIGHUP
 	}
 	close(ended)
-	if how := <-result; how != byItself || reloads != 3 {
+	if how := <-result; how != endingByItself || reloads != 3 {
 		t.Errorf("ending %d after %d reloads, want 3", how, reloads)
 	}
 }
