@@ -2,15 +2,18 @@
 // of 80 columns with grouped flags and a table of exit codes, and errors of one line that name the
 // help page to read.
 //
-// A command line is a struct with the tags of package kong. Flags with a group tag are listed under
-// that title. The method Help of a command returns what its page shows above the flags: its
-// examples, indented as in a Go doc comment.
+// A command line is a struct with the tags of package kong. The group tag of a flag is the title
+// under which its page lists it; [Program.Groups] has the titles of flags that other packages
+// declare. The method Help of a command returns what its page shows above the flags: its examples,
+// indented as in a Go doc comment.
 package commandline
 
 import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -20,11 +23,18 @@ import (
 // columns is the width of the help pages; they are narrower on a narrower terminal.
 const columns = 80
 
-// Program is what a program says about itself. All fields are required.
+// Program describes a program.
 type Program struct {
 	Name        string
 	Description string     // one sentence
 	ExitCodes   []ExitCode // shown on every help page
+	Groups      []Group    // the groups of flags without a group tag
+}
+
+// Group is a group of flags on a help page.
+type Group struct {
+	Title string
+	Flags string // names, separated by spaces
 }
 
 // ExitCode is a row of the table of exit codes.
@@ -46,7 +56,7 @@ func (p Program) Parse(cli any, args []string, stdout, stderr io.Writer, options
 		return nil, err
 	}
 	parser.Model.HelpFlag.Help = "Show this help and exit."
-	addColons(parser.Model.Node)
+	p.setGroups(parser.Model.Node)
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return nil, misuse(err)
@@ -62,15 +72,20 @@ func (p Program) Parse(cli any, args []string, stdout, stderr io.Writer, options
 	return parsed, nil
 }
 
-// addColons makes titles of the groups' keys.
-func addColons(n *kong.Node) {
+// setGroups sets the groups of flags without a tag, and the titles of all groups.
+func (p Program) setGroups(n *kong.Node) {
 	for _, f := range n.Flags {
+		for _, g := range p.Groups {
+			if f.Group == nil && slices.Contains(strings.Fields(g.Flags), f.Name) {
+				f.Group = &kong.Group{Key: g.Title}
+			}
+		}
 		if f.Group != nil {
 			f.Group.Title = f.Group.Key + ":"
 		}
 	}
 	for _, child := range n.Children {
-		addColons(child)
+		p.setGroups(child)
 	}
 }
 

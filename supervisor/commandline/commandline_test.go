@@ -25,7 +25,7 @@ type sample struct {
 type runCmd struct {
 	Replicas int    `group:"Replicas" placeholder:"N" help:"How many of them to run at the same time, which is a long text that does not fit into one line."`
 	Name     string `group:"Replicas" placeholder:"NAME" help:"What to call them."`
-	Restart  string `group:"Restarts" enum:"always,never" default:"always" placeholder:"WHEN" help:"When to restart."`
+	Restart  string `enum:"always,never" default:"always" placeholder:"WHEN" help:"When to restart."`
 }
 
 func (runCmd) Help() string {
@@ -41,6 +41,7 @@ type listCmd struct {
 var program = Program{
 	Name: "sample", Description: "Runs samples.",
 	ExitCodes: []ExitCode{{0, "success"}, {130, "interrupted"}},
+	Groups:    []Group{{"Restarts", "delay restart"}},
 }
 
 // try returns what a command line prints, and its error.

@@ -47,6 +47,14 @@ var program = commandline.Program{
 		{Code: exitFailed, Meaning: "failure; run: a replica has failed for good, or all were killed"},
 		{Code: exitUsage, Meaning: "invalid flag, argument or file"},
 	},
+	Groups: []commandline.Group{
+		{Title: "Replicas", Flags: "replicas name host base-port max-starting state-dir"},
+		{Title: "Restarts and stops", Flags: "restart restart-delay stop-timeout"},
+		{Title: "Health checks", Flags: "ready start-timeout alive"},
+		{Title: "Log and output", Flags: "log-overflow events log-dir log-size log-files file-mode"},
+		{Title: "Control service and metrics", Flags: "control metrics-addr insecure"},
+		{Title: "TLS", Flags: "tls-cert tls-key tls-client-ca tls-ca tls-server-name"},
+	},
 }
 
 func main() {
