@@ -27,7 +27,7 @@ type (
 		Wait wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each replica to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
 	}
 	signalCmd struct {
-		Signal signalWord `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2, or another name of a signal."`
+		Signal signalName `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2, or another name of a signal."`
 		names
 	}
 	scaleCmd struct {
@@ -96,8 +96,8 @@ type statuses interface {
 	GetReplicas() []*supervisorv1.Status
 }
 
-// some returns an error for a reply without replicas: all have finished.
-func some[R statuses](reply R, err error) (R, error) {
+// nonEmpty returns an error for a reply without replicas: all have finished.
+func nonEmpty[R statuses](reply R, err error) (R, error) {
 	if err == nil && len(reply.GetReplicas()) == 0 {
 		err = errors.New("no replica is left: the supervisor ends when all have finished")
 	}
@@ -134,7 +134,7 @@ func (n *startCmd) Run(c *Command, k *kong.Context) error {
 		return err
 	}
 	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.StartResponse, error) {
-		return some(s.Start(ctx, &supervisorv1.StartRequest{Names: n.Names, All: n.All}))
+		return nonEmpty(s.Start(ctx, &supervisorv1.StartRequest{Names: n.Names, All: n.All}))
 	})
 }
 
@@ -152,7 +152,7 @@ func (n *restartCmd) Run(c *Command, k *kong.Context) error {
 		return err
 	}
 	return command(c, k, n.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.RestartResponse, error) {
-		return some(s.Restart(ctx, &supervisorv1.RestartRequest{Names: n.Names, All: n.All}))
+		return nonEmpty(s.Restart(ctx, &supervisorv1.RestartRequest{Names: n.Names, All: n.All}))
 	})
 }
 
@@ -177,7 +177,7 @@ func (r *reloadCmd) Run(c *Command, k *kong.Context) error {
 	return command(c, k, r.Wait, func(ctx context.Context, s supervisorv1.SupervisorClient) (*supervisorv1.ReloadResponse, error) {
 		var reply *supervisorv1.ReloadResponse
 		err := r.Wait.during(ctx, s, func(*supervisorv1.Status) bool { return true }, func(ctx context.Context) (err error) {
-			reply, err = some(s.Reload(ctx, &supervisorv1.ReloadRequest{}))
+			reply, err = nonEmpty(s.Reload(ctx, &supervisorv1.ReloadRequest{}))
 			return err
 		})
 		return reply, err

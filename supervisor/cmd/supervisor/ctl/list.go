@@ -337,7 +337,7 @@ func orDash[T comparable](v T) any {
 }
 
 func stateText(s *supervisorv1.Status) string {
-	text := enumWord(s.GetState(), "STATE_")
+	text := enumText(s.GetState(), "STATE_")
 	if s.GetBlocker() != "" {
 		text += " for " + s.GetBlocker()
 	}

@@ -17,7 +17,7 @@ import (
 // setPolicyCmd has the flags of a policy. Nil means not given.
 type setPolicyCmd struct {
 	Group         string       `group:"Replicas" placeholder:"NAME" help:"Name of the group; required if there are several."`
-	Restart       *restartWord `group:"Restarts" placeholder:"always|on-failure|never" help:"After which exits to relaunch a replica."`
+	Restart       *restartMode `group:"Restarts" placeholder:"always|on-failure|never" help:"After which exits to relaunch a replica."`
 	RestartDelay  *duration    `group:"Restarts" placeholder:"DURATION" help:"Time from a replica's exit to its relaunch."`
 	BackoffFactor *number      `group:"Backoff" placeholder:"X" help:"Multiplies the delay at each exit in a row after the first, 1 to 1000; 0 for no backoff."`
 	BackoffMax    *duration    `group:"Backoff" placeholder:"DURATION" help:"Maximum delay; 0s for 1 minute."`
@@ -25,7 +25,7 @@ type setPolicyCmd struct {
 	BackoffReset  *duration    `group:"Backoff" placeholder:"DURATION" help:"Time that a replica must have been ready for its next exit to be the first of a new row; 0s for 10 s."`
 	LimitExits    *count       `group:"Limit" placeholder:"N" help:"Exits within the window after which a replica fails, up to 100; 0 for no limit."`
 	LimitWindow   *duration    `group:"Limit" placeholder:"DURATION" help:"The window; 0s for 1 minute."`
-	LimitThen     *thenWord    `group:"Limit" placeholder:"isolate|stop-all|restart-all" help:"What happens to the group when a replica fails: the others continue, all are stopped, or all are restarted."`
+	LimitThen     *escalation  `group:"Limit" placeholder:"isolate|stop-all|restart-all" help:"What happens to the group when a replica fails: the others continue, all are stopped, or all are restarted."`
 }
 
 // Help shows examples.
@@ -84,7 +84,7 @@ func (p *setPolicyCmd) Run(c *Command, k *kong.Context) error {
 
 // policyText returns a policy in one line, without settings that are off or have their default.
 func policyText(p *supervisorv1.Policy) string {
-	text := fmt.Sprintf("restart %s after %v", enumWord(p.GetRestart(), "RESTART_"), p.GetDelay().AsDuration())
+	text := fmt.Sprintf("restart %s after %v", enumText(p.GetRestart(), "RESTART_"), p.GetDelay().AsDuration())
 	if b := p.GetBackoff(); b.GetFactor() > 1 {
 		text += fmt.Sprintf(", backoff ×%v%s%s", b.GetFactor(), unlessZero(" to ", b.GetMax()), unlessZero(", reset after ", b.GetReset_()))
 	}
@@ -96,7 +96,7 @@ func policyText(p *supervisorv1.Policy) string {
 		if window == 0 {
 			window = time.Minute
 		}
-		text += fmt.Sprintf(", limit %d exits in %v, then %s", l.GetExits(), window, enumWord(l.GetThen(), "ESCALATION_"))
+		text += fmt.Sprintf(", limit %d exits in %v, then %s", l.GetExits(), window, enumText(l.GetThen(), "ESCALATION_"))
 	}
 	return text
 }

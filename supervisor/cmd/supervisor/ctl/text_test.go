@@ -104,7 +104,7 @@ func TestGoneReplicasAreNotReady(t *testing.T) {
 	if want := []string{"a is waiting", "b is gone"}; !slices.Equal(late, want) || !hopeless {
 		t.Errorf("got %q, hopeless %v", late, hopeless)
 	}
-	if _, err := some(new(supervisorv1.ReloadResponse), nil); err == nil {
+	if _, err := nonEmpty(new(supervisorv1.ReloadResponse), nil); err == nil {
 		t.Error("no replicas are taken for success")
 	}
 }

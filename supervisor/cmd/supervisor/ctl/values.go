@@ -15,9 +15,9 @@ import (
 
 // The types of flags and arguments.
 type (
-	signalWord  supervisorv1.Signal
-	restartWord supervisorv1.Restart
-	thenWord    supervisorv1.Escalation
+	signalName  supervisorv1.Signal
+	restartMode supervisorv1.Restart
+	escalation  supervisorv1.Escalation
 	count       uint32
 	sequence    uint64
 	number      float64
@@ -25,7 +25,7 @@ type (
 	output      string
 )
 
-func (s *signalWord) UnmarshalText(text []byte) error {
+func (s *signalName) UnmarshalText(text []byte) error {
 	name := strings.TrimPrefix(strings.ToLower(string(text)), "sig")
 	if name == "continue" {
 		name = "cont"
@@ -34,25 +34,25 @@ func (s *signalWord) UnmarshalText(text []byte) error {
 	if n == 0 {
 		return fmt.Errorf("%q: want %s", text, enumNames(supervisorv1.Signal_name, "SIGNAL_"))
 	}
-	*s = signalWord(n)
+	*s = signalName(n)
 	return nil
 }
 
-func (r *restartWord) UnmarshalText(text []byte) error {
+func (r *restartMode) UnmarshalText(text []byte) error {
 	n := enumNumber(supervisorv1.Restart_value, "RESTART_", string(text))
 	if n == 0 {
 		return fmt.Errorf("%q: want %s", text, enumNames(supervisorv1.Restart_name, "RESTART_"))
 	}
-	*r = restartWord(n)
+	*r = restartMode(n)
 	return nil
 }
 
-func (t *thenWord) UnmarshalText(text []byte) error {
+func (t *escalation) UnmarshalText(text []byte) error {
 	n := enumNumber(supervisorv1.Escalation_value, "ESCALATION_", string(text))
 	if n == 0 {
 		return fmt.Errorf("%q: want %s", text, enumNames(supervisorv1.Escalation_name, "ESCALATION_"))
 	}
-	*t = thenWord(n)
+	*t = escalation(n)
 	return nil
 }
 
@@ -96,10 +96,10 @@ func (n *number) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// enumWord returns the name of an enum's value as users write it.
-func enumWord(enum fmt.Stringer, prefix string) string { return wordOf(enum.String(), prefix) }
+// enumText returns the name of an enum's value as users write it.
+func enumText(enum fmt.Stringer, prefix string) string { return textOf(enum.String(), prefix) }
 
-func wordOf(name, prefix string) string {
+func textOf(name, prefix string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, prefix)), "_", "-")
 }
 
@@ -112,7 +112,7 @@ func enumNumber(values map[string]int32, prefix, word string) int32 {
 func enumNames(names map[int32]string, prefix string) string {
 	var words []string
 	for _, n := range slices.Sorted(maps.Keys(names))[1:] {
-		words = append(words, wordOf(names[n], prefix))
+		words = append(words, textOf(names[n], prefix))
 	}
 	return parse.Or(words)
 }

@@ -64,7 +64,7 @@ func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
 		if err != nil || r.Wait == 0 {
 			return err
 		}
-		reply, err := some(s.List(ctx, &supervisorv1.ListRequest{}))
+		reply, err := nonEmpty(s.List(ctx, &supervisorv1.ListRequest{}))
 		if err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func writeEvent(w io.Writer, e *supervisorv1.Event, asJSON bool) error {
 	if e.GetReplica() != "" {
 		line = append(line, e.GetReplica())
 	}
-	line = append(line, strings.ReplaceAll(enumWord(e.GetKind(), "EVENT_KIND_"), "-", " "))
+	line = append(line, strings.ReplaceAll(enumText(e.GetKind(), "EVENT_KIND_"), "-", " "))
 	_, err := fmt.Fprintln(w, strings.Join(append(line, eventDetails(e)...), " "))
 	return err
 }
