@@ -29,7 +29,7 @@ type validateAdviceCmd struct {
 
 // Help shows examples.
 func (validateAdviceCmd) Help() string {
-	return `Draws random scenarios, each with a cluster, a load and a goal, searches advice for each, and runs the advised policies on real ` +
+	return `Draws random scenarios, each with a cluster, a load and a goal, searches for advice on each, and runs the advised policies on real ` +
 		`clusters. The check fails if less than 95% of the answers are right.
 
 Examples:
@@ -38,7 +38,7 @@ Examples:
     crashlab validate-advice --seed 2 -o advice.md`
 }
 
-// Run searches advice for each scenario, and runs all advised policies as one experiment.
+// Run searches for advice on each scenario, and runs all advised policies as one experiment.
 func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 	model, err := v.modelFlag.load()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 type compareCmd struct {
 	A     string `arg:"" placeholder:"RUN_A" help:"Folder of a run."`
 	B     string `arg:"" optional:"" placeholder:"RUN_B" help:"Folder of the run to compare with it."`
-	Cells bool   `group:"Output" help:"Compare the cells of one run: each with the first that differs in one factor only."`
+	Cells bool   `group:"Output" help:"Compare the cells of one run: each level of a factor, or each row, with the first, all else being equal."`
 	JSON  bool   `group:"Output" help:"Write JSON."`
 }
 

@@ -51,13 +51,13 @@ func (faultGetCmd) Help() string {
 }
 
 type faultSetCmd struct {
-	faultyReplicas
 	PCrash           *share              `group:"Faults" placeholder:"P" help:"Probability, 0 to 1, that a request crashes the process."`
 	CrashPoint       *fault.CrashPoint   `group:"Faults" placeholder:"arrival|reply" help:"Where a crash strikes: arrival, before the work, or reply, after it, so that the reply is never sent."`
 	ServiceTime      *fault.Distribution `group:"Faults" placeholder:"TIME" help:"How long the work of a request takes: 0, 50ms, uniform:50ms:500ms or exp:100ms."`
 	Hang             *bool               `group:"Faults" negatable:"" help:"Accept requests and never answer them."`
 	ErrorProbability *share              `group:"Faults" placeholder:"P" help:"Probability, 0 to 1, that a request fails with --error-code."`
 	ErrorCode        *string             `group:"Faults" placeholder:"CODE" help:"gRPC status code of such a failure, such as UNAVAILABLE."`
+	faultyReplicas
 }
 
 // Help shows examples.
@@ -107,8 +107,8 @@ func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 	return r, f.PCrash != nil || f.CrashPoint != nil || f.ServiceTime != nil || f.Hang != nil || f.ErrorProbability != nil || f.ErrorCode != nil
 }
 
-// each makes a request to each replica and prints the faults that it returns. It goes on after a
-// replica that does not answer.
+// each makes a request to each replica and prints the faults that it returns. A
+// replica that does not answer does not keep it from the others.
 func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.Context, faultv1.FaultClient) (*faultv1.Faults, error)) error {
 	replicas := f.Replicas
 	if len(replicas) == 0 {

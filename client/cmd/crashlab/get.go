@@ -20,7 +20,7 @@ func (getCmd) Help() string {
     crashlab get
     crashlab get --target 127.0.0.1:7101,127.0.0.1:7102 --timeout 300ms
 
-The flags of a recommended policy are in crashlab load --help.`
+The flags of the recommended policy are shown by crashlab load --help.`
 }
 
 // Run makes the call and prints its attempts. If the call failed, it returns an error.
