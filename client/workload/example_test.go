@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"example.com/crashlab/client/workload"
 )
 
 // An open loop: 20 calls, 200 a second, of which every fifth fails.
 func ExamplePlan_Run() {
-	plan := workload.Plan{Calls: 20, Rate: 200, Warmup: 25 * time.Millisecond}
+	plan := workload.Plan{Calls: 20, Rate: 200}
 	if err := plan.Validate(); err != nil {
 		fmt.Println(err)
 		return
@@ -24,6 +23,6 @@ func ExamplePlan_Run() {
 		return workload.Reply{Value: 1, Replica: "a"}, nil
 	}, records.Add)
 	s := workload.Summarize(records.All(), pace)
-	fmt.Printf("%d calls in the warm-up, then %d succeeded and %d failed: %.0f%%\n", s.Warmup, s.Succeeded, s.Failed, 100*s.SuccessRate())
-	// Output: 5 calls in the warm-up, then 12 succeeded and 3 failed: 80%
+	fmt.Printf("%d succeeded and %d failed: %.0f%%\n", s.Succeeded, s.Failed, 100*s.SuccessRate())
+	// Output: 16 succeeded and 4 failed: 80%
 }

@@ -28,7 +28,7 @@ func (m *Misuse) Error() string {
 
 // Messages of the parser.
 var (
-	missingValue = regexp.MustCompile(`^(--\S+): expected .* value but got .*$`)
+	missingValue = regexp.MustCompile(`^(--\S+): expected .* but got "EOL" .*$`)
 	wrongChoice  = regexp.MustCompile(`^(--\S+) must be one of (\S+) but got (".*")$`)
 	wrongValue   = regexp.MustCompile(`^(--\S+|<.+>): (".*)$`)
 	unknownWord  = regexp.MustCompile(`^(unknown flag|unexpected argument) (.+?)(, did you mean .*)?$`)

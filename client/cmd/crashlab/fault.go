@@ -107,8 +107,8 @@ func (f *faultSetCmd) request() (r *faultv1.SetRequest, named bool) {
 	return r, f.PCrash != nil || f.CrashPoint != nil || f.ServiceTime != nil || f.Hang != nil || f.ErrorProbability != nil || f.ErrorCode != nil
 }
 
-// each makes a request to each replica and prints the faults that it returns. A
-// replica that does not answer does not keep it from the others.
+// each makes a request to each replica and prints the faults that it returns. A replica that does
+// not answer does not keep it from the others.
 func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.Context, faultv1.FaultClient) (*faultv1.Faults, error)) error {
 	replicas := f.Replicas
 	if len(replicas) == 0 {
