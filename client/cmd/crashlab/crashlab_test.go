@@ -112,7 +112,7 @@ func TestBadInput(t *testing.T) {
 		"fault st":                                    "unknown command st: did you mean set? See crashlab fault --help\n",
 		"xyz":                                         "unknown command xyz; see crashlab --help\n",
 		"report --format pdf":                         `--format "pdf": want html, table, csv, json or md; see crashlab report --help`,
-		"report --format":                             `--format: want a value; see crashlab report --help`,
+		"report --output":                             `--output: want a value; see crashlab report --help`,
 		"report -x":                                   "unknown flag -x; see crashlab report --help",
 		"compare a b c":                               "unexpected argument c; see crashlab compare --help",
 		"experiment":                                  "want a command; see crashlab experiment --help",

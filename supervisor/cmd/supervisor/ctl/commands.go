@@ -16,15 +16,15 @@ import (
 type (
 	startCmd struct {
 		names
-		Wait wait `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until they are ready, for 30s unless a time is given; exit with 1 if they are not."`
+		Wait wait `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until they are ready, for 30s or as long as --wait=TIME says; exit with 1 if they are not."`
 	}
 	stopCmd    struct{ names }
 	restartCmd struct {
 		names
-		Wait wait `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until they are ready, for 30s unless a time is given; exit with 1 if they are not."`
+		Wait wait `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until they are ready, for 30s or as long as --wait=TIME says; exit with 1 if they are not."`
 	}
 	reloadCmd struct {
-		Wait wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each replica to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
+		Wait wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"With --wait=TIME, wait that long for each replica to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
 	}
 	signalCmd struct {
 		Signal signalName `arg:"" help:"kill, stop, continue, term, int, hup, quit, usr1, usr2, or another name of a signal."`
@@ -33,7 +33,7 @@ type (
 	scaleCmd struct {
 		Count count  `arg:"" help:"Number of replicas."`
 		Group string `group:"Replicas" placeholder:"NAME" help:"Name of the group; required if there are several."`
-		Wait  wait   `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until the replicas of the group are ready, for 30s unless a time is given; exit with 1 if they are not."`
+		Wait  wait   `group:"Replicas" placeholder:"TIMEOUT" help:"Wait until the replicas of the group are ready, for 30s or as long as --wait=TIME says; exit with 1 if they are not."`
 	}
 )
 
@@ -42,7 +42,7 @@ func (startCmd) Help() string {
 	return `Examples:
 
     supervisor ctl start a b
-    supervisor ctl start --all --wait 1m`
+    supervisor ctl start --all --wait=1m`
 }
 
 // Help shows examples.
@@ -68,7 +68,7 @@ func (reloadCmd) Help() string {
 Examples:
 
     supervisor ctl reload
-    supervisor ctl reload --wait 0s`
+    supervisor ctl reload --wait=0s`
 }
 
 // Help shows examples.
@@ -88,7 +88,7 @@ func (scaleCmd) Help() string {
 Examples:
 
     supervisor ctl scale 5
-    supervisor ctl scale 2 --wait 1m`
+    supervisor ctl scale 2 --wait=1m`
 }
 
 // statuses is a reply with the status of replicas.

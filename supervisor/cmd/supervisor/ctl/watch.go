@@ -38,7 +38,7 @@ func (o *watchCmd) Run(c *Command, k *kong.Context) error {
 
 type rollingRestartCmd struct {
 	names `embed:""`
-	Wait  wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"How long to wait for each to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
+	Wait  wait `group:"Replicas" default:"30s" placeholder:"TIMEOUT" help:"With --wait=TIME, wait that long for each replica to be ready; exit with 1 if one is not. 0s: do not wait. (default: ${default})"`
 }
 
 // Help shows examples.
@@ -46,7 +46,7 @@ func (rollingRestartCmd) Help() string {
 	return `Examples:
 
     supervisor ctl rolling-restart --all
-    supervisor ctl rolling-restart a b --wait 1m`
+    supervisor ctl rolling-restart a b --wait=1m`
 }
 
 func (r *rollingRestartCmd) Run(c *Command, k *kong.Context) error {
