@@ -1,6 +1,6 @@
-// Package look is what the pages of crashlab have in common: the colours of both themes, the style
-// of text and controls, the shapes of outcomes, the lanes of replicas, and uPlot, which draws the
-// charts. Its scripts are no modules: a page joins them with its own in one scope.
+// Package look holds what the pages of crashlab share: the colours of both themes, the style of
+// text and controls, the shapes of outcomes, the lanes of replicas, and uPlot, which draws charts.
+// Its scripts are not modules: a page concatenates them with its own in one scope.
 package look
 
 import (
@@ -11,17 +11,17 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// Colours returns the custom properties that are the colours of a theme.
+// Colours returns the CSS custom properties with the colours of a theme, light or dark.
 func Colours(theme string) string { return asset(theme + ".css") }
 
-// Style returns the style of a page: the colours of both themes, of which the page takes the one
-// that the attribute data-theme of its root names, and what its elements look like.
+// Style returns the style sheet of a page. The attribute data-theme of the page's root selects the
+// dark theme; the default is light.
 func Style() string {
 	return ":root {\n" + Colours("light") + "}\n:root[data-theme=\"dark\"] {\n" + Colours("dark") + "}\n" + asset("base.css")
 }
 
-// Script joins the scripts that pages share and the page's own, in the order in which they are run,
-// in one strict scope. The page's own define what paint.js names.
+// Script concatenates the shared scripts and then the page's own, in one strict scope. The page's
+// own must define the names that paint.js lists.
 func Script(own ...string) string {
 	var b strings.Builder
 	b.WriteString("(() => {\n\"use strict\";\n")
@@ -35,10 +35,10 @@ func Script(own ...string) string {
 	return b.String()
 }
 
-// PlotStyle returns the style of uPlot.
+// PlotStyle returns the style sheet of uPlot.
 func PlotStyle() string { return asset("uplot/uPlot.min.css") }
 
-// PlotScript returns uPlot, with its licence. It defines the global uPlot.
+// PlotScript returns uPlot with its licence. It defines the global variable uPlot.
 func PlotScript() string {
 	return "/*!\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js")
 }

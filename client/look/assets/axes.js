@@ -1,4 +1,4 @@
-// Axes of charts, and how times are spelled at them.
+// Axes of charts, and how their times are formatted.
 
 function axis(options) {
   return {
@@ -12,9 +12,9 @@ const narrow = () => innerWidth <= 600;
 
 const yAxis = (options) => axis({ scale: "y", size: narrow() ? 52 : 64, ...options });
 
-const LEAST = 1e-6; // what a latency of 0 is drawn as, in seconds
+const LEAST = 1e-6; // seconds; where a latency of 0 is drawn
 
-// logRange returns the ends of an axis by powers of ten that has the values well inside.
+// logRange returns the ends of a logarithmic axis, with some room around the values.
 function logRange(...lists) {
   let [low, high] = [Infinity, LEAST];
   for (const values of lists) {
@@ -26,8 +26,8 @@ function logRange(...lists) {
   return [Math.max(Math.min(low, high), LEAST) / 1.5, high * 1.7];
 }
 
-// powersWithin returns 1, 2 and 5 times the powers of ten in a range; the powers alone where its ends differ by more than the
-// factor wide.
+// powersWithin returns 1, 2 and 5 times the powers of ten in a range, or the powers alone if its
+// ends differ by more than a factor of wide.
 function powersWithin(min, max, wide) {
   const steps = max / min > wide ? [1] : [1, 2, 5];
   const found = [];
@@ -42,7 +42,7 @@ const latencyAxis = (wide = 5000) => yAxis({
   values: (u, splits) => splits.map(duration),
 });
 
-// duration spells seconds for people, with three digits.
+// duration formats seconds for people, with three digits.
 function duration(s) {
   const short = (v) => String(Number(v.toPrecision(3)));
   if (s === 0) return "0 s";

@@ -1,19 +1,20 @@
-// What is drawn in the lanes of the replicas: what state each was in, and the attempts that it had.
+// The content of the replicas' lanes: the states of each replica, and its attempts.
 //
-// A scene has the replicas, each with the number of rows in which its attempts are stacked, the bands of their states, the
-// crashes, the attempts as columns, and how many of these there are of each outcome.
+// A scene has the replicas, each with the number of rows in which its attempts are stacked, the
+// bands of their states, the crashes, the attempts as columns, and the number of attempts by
+// outcome.
 
 const LANE_GAP = 0.06; // of a lane, above and below
 
-// evenLanes returns the frame with lane, which returns the top and the height of a replica's lane in canvas pixels: all are
-// equally high.
+// evenLanes returns the frame with a function lane, which returns the top and the height of a
+// replica's lane in canvas pixels. All lanes are equally high.
 function evenLanes(f, n) {
   const whole = f.height / n;
   const lane = (replica) => ({ top: f.top + (replica + LANE_GAP) * whole, height: (1 - 2 * LANE_GAP) * whole });
   return { ...f, lane };
 }
 
-// barOf returns where an attempt's bar is, in canvas pixels.
+// barOf returns the position and the size of an attempt's bar, in canvas pixels.
 function barOf(f, scene, attempt) {
   const { attempts } = scene;
   const lane = f.lane(attempts.replica[attempt]);
@@ -36,14 +37,15 @@ function paintBands(f, scene) {
   }
 }
 
-// paintAttempts draws the bars: one outcome after the other, so that those that are OK, the first, hide no other.
+// paintAttempts draws the bars, one outcome after the other, beginning with OK, so that no success
+// hides a failure.
 function paintAttempts(f, scene) {
   outcomes.forEach((_, outcome) => {
     if (scene.counts[outcome] > 0) paintOutcome(f, scene, outcome);
   });
 }
 
-// paintOutcome draws the bars of one outcome. Small ones without a gap between them it draws as one.
+// paintOutcome draws the bars of one outcome, and small ones without a gap between them as one bar.
 function paintOutcome(f, scene, outcome) {
   const { attempts } = scene;
   const pending = scene.replicas.map((r) => new Array(r.rows).fill(null));
@@ -64,7 +66,7 @@ function paintOutcome(f, scene, outcome) {
   for (const bar of pending.flat()) if (bar) flush(bar);
 }
 
-// paintCrashes marks the crashes, with a cross where there is room beside the one before.
+// paintCrashes marks the crashes by lines, with a cross where the previous one leaves room.
 function paintCrashes(f, scene) {
   const right = scene.replicas.map(() => -Infinity);
   for (const crash of scene.crashes) {
@@ -81,7 +83,7 @@ function paintCrashes(f, scene) {
   }
 }
 
-// paintWay dims all attempts but those of a call, and draws the way from each of them to the next.
+// paintWay dims all attempts except those of a call, and connects these by lines.
 function paintWay(f, scene, attempts) {
   f.context.globalAlpha = 0.6;
   f.context.fillStyle = colours.surface;
@@ -102,7 +104,8 @@ function paintWay(f, scene, attempts) {
   paintNumbers(f, scene, way);
 }
 
-// paintNumbers writes the attempts' numbers above them, where there is room beside the one before at the replica.
+// paintNumbers writes the numbers of the attempts above them, where the previous one at the replica
+// leaves room.
 function paintNumbers(f, scene, way) {
   const right = scene.replicas.map(() => -Infinity);
   for (const bar of way) {
@@ -114,9 +117,9 @@ function paintNumbers(f, scene, way) {
   }
 }
 
-const NEAR = 10; // px within which a click hits
+const NEAR = 10; // px; how far a click may miss
 
-// distanceTo returns how far a point is from an attempt's bar, in canvas pixels.
+// distanceTo returns the distance of a point from an attempt's bar, in canvas pixels.
 function distanceTo(f, scene, attempt, x, y) {
   const bar = barOf(f, scene, attempt);
   return Math.max(bar.x - x, x - bar.x - bar.w, 0) + Math.max(bar.y - y, y - bar.y - bar.h, 0);

@@ -1,11 +1,12 @@
-// Colours and shapes. Each outcome has a shape of its own too, for those who cannot tell the colours apart.
+// Colours and shapes. Each outcome also has a shape of its own, for people who cannot tell the
+// colours apart.
 //
-// The page defines outcomes, the names of the outcomes by their numbers, and OUTCOME, their numbers by their names; STATE, the numbers of a
-// replica's states; and at, which finds an element by its ID.
+// The page defines outcomes, the names of the outcomes by number; OUTCOME, their numbers by name;
+// STATE, the numbers of a replica's states; and at, which finds an element by its ID.
 
 let colours = {};
 
-// readColours takes the colours of the theme that is in force.
+// readColours reads the colours of the current theme.
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   colours = {};
@@ -15,9 +16,9 @@ function readColours() {
   }
 }
 
-const SMALL = 5; // px below which a shape is not to be seen
+const SMALL = 5; // px; below it a shape cannot be recognized
 
-// How an attempt's bar is filled, by outcome; r is the size of a CSS pixel.
+// How the bar of an attempt is filled, by outcome; r is the size of a CSS pixel.
 const shapes = {
   ok: (context, x, y, w, h) => context.fillRect(x, y, w, h),
   refused(context, x, y, w, h, r) { // hollow
@@ -27,7 +28,7 @@ const shapes = {
     context.fillRect(x, y + line, line, h - 2 * line);
     context.fillRect(x + w - line, y + line, line, h - 2 * line);
   },
-  lost(context, x, y, w, h, r) { // broken off
+  lost(context, x, y, w, h, r) { // broken
     context.fillRect(x, y, w - 4 * r, h);
     context.fillRect(x + w - 2 * r, y, 2 * r, h);
   },
@@ -45,7 +46,7 @@ const shapes = {
 
 const isSmall = (w, h, r) => w < SMALL * r || h < SMALL * r;
 
-// paintBar draws an attempt's bar: in its outcome's shape where there is room for it.
+// paintBar draws the bar of an attempt, in the shape of its outcome if there is room for it.
 function paintBar(context, outcome, x, y, w, h, r) {
   const name = outcomes[outcome];
   context.fillStyle = colours[name];
@@ -53,7 +54,7 @@ function paintBar(context, outcome, x, y, w, h, r) {
   else shapes[name](context, x, y, w, h, r);
 }
 
-// paintSwatch draws an outcome's shape into a canvas of a key.
+// paintSwatch draws the shape of an outcome into the canvas of a key.
 function paintSwatch(canvas, outcome) {
   const context = canvas.getContext("2d");
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -68,7 +69,7 @@ function swatch(outcome) {
   return canvas;
 }
 
-// hatch returns a pattern of lines, for bands.
+// hatch returns a pattern of lines for bands.
 function hatch(context, r, upright) {
   const size = Math.round(6 * r);
   const tile = document.createElement("canvas");
@@ -87,7 +88,7 @@ function hatch(context, r, upright) {
   return context.createPattern(tile, "repeat");
 }
 
-// bandStyles returns how the bands of each state are filled; up ones are not.
+// bandStyles returns the fill of the bands of each state; those of up have none.
 function bandStyles(context, r) {
   const styles = [];
   styles[STATE.down] = colours["band-down"];
@@ -115,7 +116,7 @@ function paintLine(f, x1, y1, x2, y2, colour, dashes = []) {
   context.setLineDash([]);
 }
 
-// paintText writes text with the surface's colour around it, so that it can be read on anything.
+// paintText writes text outlined in the colour of the surface, so that it can be read on anything.
 function paintText(f, text, x, y, colour, align = "left") {
   const { context, r } = f;
   context.font = `${12 * r}px system-ui, sans-serif`;
@@ -129,7 +130,7 @@ function paintText(f, text, x, y, colour, align = "left") {
   context.fillText(text, x, y);
 }
 
-// applyTheme shows the page in the light or the dark theme, but for its charts and lanes.
+// applyTheme shows the page in the light or the dark theme, except for its charts and lanes.
 function applyTheme(theme) {
   document.documentElement.dataset.theme = theme;
   at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
