@@ -10,40 +10,40 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Agreement is how one metric of a cell was measured and how it was predicted.
+// Agreement compares a measured metric of a cell with its prediction.
 type Agreement struct {
 	Cell      string         `json:"cell"` // its title
 	Metric    design.Metric  `json:"metric"`
 	Measured  stats.Interval `json:"measured"`
 	Predicted stats.Interval `json:"predicted"`
-	// Allowed is how far apart the two may be: Tolerance or, of success, 3 standard errors of the
-	// difference, whichever is more.
+	// Allowed is how far apart the two may be: the Tolerance or, for success, 3 standard errors of
+	// the difference if that is more.
 	Allowed float64 `json:"allowed"`
-	// Late is how many of the measured trials had a load that was generated too late to be
-	// believed, see workload.Pace.
+	// Late is the number of measured trials whose load was generated too late to be reliable, see
+	// workload.Pace.
 	Late int `json:"late_trials"`
 }
 
-// Agrees reports whether the two are no further apart than is allowed.
+// Agrees reports whether the two are no further apart than allowed.
 func (a Agreement) Agrees() bool {
 	return math.Abs(a.Predicted.Estimate-a.Measured.Estimate) <= a.Allowed
 }
 
-// Agreeing returns the metrics of which measured and predicted are compared, in the order in which
-// they are shown.
+// Agreeing returns the metrics that are compared with their prediction, in the order in which they
+// are shown.
 func Agreeing() []design.Metric {
 	return []design.Metric{design.Success, design.Attempts, design.P50, design.P99}
 }
 
-// RequiredAgreement is the share of cells in which every metric must agree, so that a prediction is
-// to be relied on.
+// RequiredAgreement is the share of cells in which every metric must agree for a prediction to be
+// reliable.
 const RequiredAgreement = 0.95
 
-// relativeError is how far a prediction may be from what was measured, as a share of it.
+// relativeError is how far a prediction may be from the measured value, as a share of that value.
 var relativeError = map[design.Metric]float64{design.Attempts: 0.05, design.P50: 0.10, design.P99: 0.20}
 
-// Tolerance is how far a prediction may be from a metric that was measured as that: of success, 3
-// percentage points; of attempts 5%, of p50 10%, and of p99 20% of what was measured.
+// Tolerance returns how far a prediction may be from a measured metric: 3 percentage points for
+// success, and 5% of the measured value for attempts, 10% for p50 and 20% for p99.
 func Tolerance(m design.Metric, measured float64) float64 {
 	if m == design.Success {
 		return 0.03
@@ -51,9 +51,8 @@ func Tolerance(m design.Metric, measured float64) float64 {
 	return relativeError[m] * measured
 }
 
-// Agree returns how two runs of one design agree, of which one was measured and the other
-// predicted: for each cell success, attempts, p50 and p99, without those that one of the runs has
-// no value of. An error names the cell that only one of them has.
+// Agree compares a measured run with a predicted run of the same design: success, attempts, p50 and
+// p99 of each cell, as far as both runs have a value. It fails if the runs have different cells.
 func Agree(measured, predicted *record.Run) ([]Agreement, error) {
 	s := Summary{Cells: cellsOf(measured, unchecked)}
 	err := s.AddPrediction(predicted)
@@ -63,22 +62,22 @@ func Agree(measured, predicted *record.Run) ([]Agreement, error) {
 // unchecked finds no violation.
 func unchecked(record.TrialRecords) []check.Violation { return nil }
 
-// AddPrediction adds to the summary what another run, of the same trials in virtual time, predicts
-// of its cells, and how that agrees with what was measured. An error, which leaves the summary as
-// it was, names the cell that only one of the runs has.
+// AddPrediction adds the results of another run, which made the same trials in virtual time, and
+// compares them with the measured ones. If the runs have different cells, it returns an error and
+// leaves the summary unchanged.
 func (s *Summary) AddPrediction(predicted *record.Run) error {
-	said := cellsOf(predicted, unchecked)
-	if len(s.Cells) != len(said) {
-		return fmt.Errorf("%d cells were measured and %d predicted: want runs of the same design", len(s.Cells), len(said))
+	cells := cellsOf(predicted, unchecked)
+	if len(s.Cells) != len(cells) {
+		return fmt.Errorf("%d cells were measured and %d predicted: want runs of the same design", len(s.Cells), len(cells))
 	}
 	for i, c := range s.Cells {
-		if c.Cell.Settings != said[i].Cell.Settings {
-			return fmt.Errorf("cell %q was measured and %q predicted: want runs of the same design", c.Cell.Title(), said[i].Cell.Title())
+		if c.Cell.Settings != cells[i].Cell.Settings {
+			return fmt.Errorf("cell %q was measured and %q predicted: want runs of the same design", c.Cell.Title(), cells[i].Cell.Title())
 		}
 	}
 	s.Prediction = &predicted.Manifest
 	for i := range s.Cells {
-		s.Cells[i].addPrediction(said[i])
+		s.Cells[i].addPrediction(cells[i])
 	}
 	return nil
 }
@@ -99,7 +98,7 @@ func (c *CellSummary) addPrediction(predicted CellSummary) {
 	}
 }
 
-// Agreements returns those of all cells; none without a prediction.
+// Agreements returns the agreements of all cells; none without a prediction.
 func (s Summary) Agreements() []Agreement {
 	var all []Agreement
 	for _, c := range s.Cells {
@@ -108,7 +107,7 @@ func (s Summary) Agreements() []Agreement {
 	return all
 }
 
-// AgreeingCells returns in how many cells every metric agrees, and how many there are.
+// AgreeingCells returns the number of cells in which every metric agrees, and the number of cells.
 func AgreeingCells(all []Agreement) (agreeing, cells int) {
 	agrees := map[string]bool{}
 	for _, a := range all {
@@ -123,8 +122,8 @@ func AgreeingCells(all []Agreement) (agreeing, cells int) {
 	return agreeing, len(agrees)
 }
 
-// Reliable reports whether a prediction that agrees so is to be relied on: it does in
-// RequiredAgreement of the cells, and there are some.
+// Reliable reports whether a prediction is reliable: there are cells, and it agrees in at least
+// RequiredAgreement of them.
 func Reliable(all []Agreement) bool {
 	agreeing, cells := AgreeingCells(all)
 	return cells > 0 && float64(agreeing) >= RequiredAgreement*float64(cells)

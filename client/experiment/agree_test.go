@@ -35,7 +35,7 @@ func TestAgree(t *testing.T) {
 	}
 }
 
-// A summary has what is predicted beside what was measured.
+// A summary has predictions beside measured values.
 func TestAddPrediction(t *testing.T) {
 	cells := []design.Cell{cell("concurrency", "5"), cell("concurrency", "10")}
 	measured, predicted := madeUp(cells...), madeUp(cells...)
@@ -91,7 +91,7 @@ func TestReliable(t *testing.T) {
 	}
 }
 
-// Where trials differ much, success may differ by three standard errors.
+// If trials vary widely, success may differ by three standard errors.
 func TestAgreeAllowsForLuck(t *testing.T) {
 	measured, predicted := madeUp(cell()), madeUp(cell())
 	addAll(measured, 0, 50, 50, 0, 0)
@@ -105,7 +105,7 @@ func TestAgreeAllowsForLuck(t *testing.T) {
 	}
 }
 
-// A metric that one of the two has no value of says nothing.
+// A metric that has no value in one of the runs is not compared.
 func TestAgreeWithoutSuccess(t *testing.T) {
 	measured, predicted := madeUp(cell()), madeUp(cell())
 	add(measured, 0, 0, 50, ms)

@@ -10,37 +10,42 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Difference is how a metric of a cell differs between two runs, A and B, or between two cells of
-// one run.
+// Difference compares a metric of a cell with its baseline: another cell of the same run, or a cell
+// of another run.
 type Difference struct {
-	Cell    string         `json:"cell"`              // the title of B's cell
-	Base    string         `json:"base,omitempty"`    // and of A's, in one run; empty between runs
-	Changed []Change       `json:"changed,omitempty"` // what was set otherwise in B
-	Metric  design.Metric  `json:"metric"`
-	A       stats.Interval `json:"a"`
-	B       stats.Interval `json:"b"`
-	Delta   stats.Interval `json:"b_less_a"`
-	Effect  Effect         `json:"b_is"`
-	Reason  string         `json:"reason,omitempty"` // why it is undecided; empty otherwise
+	Cell     string          `json:"cell"`               // its title
+	Baseline string          `json:"baseline"`           // the title of the other cell, or RunA
+	Settings []SettingChange `json:"settings,omitempty"` // that differ from those of the baseline
+	Metric   design.Metric   `json:"metric"`
+
+	BaselineValue stats.Interval `json:"baseline_value"`
+	Value         stats.Interval `json:"value"`
+	Change        stats.Interval `json:"change"` // Value minus BaselineValue
+	Effect        Effect         `json:"verdict"`
+	Reason        string         `json:"reason,omitempty"` // why it is inconclusive; empty otherwise
 }
 
-// Change is a factor that had one value in A and another in B, as a design file spells them.
-type Change struct {
-	Factor string `json:"factor"`
-	A      string `json:"a"`
-	B      string `json:"b"`
+// RunA is the baseline of the differences between two runs.
+const RunA = "run A"
+
+// SettingChange is a factor whose value differs from that of the baseline, both spelled as in a
+// design file.
+type SettingChange struct {
+	Factor   string `json:"factor"`
+	Baseline string `json:"baseline"`
+	Value    string `json:"value"`
 }
 
-// Effect is what a difference means.
+// Effect says whether a cell is better or worse than its baseline.
 type Effect int
 
 const (
-	EffectUndecided Effect = iota // "inconclusive": the interval spans zero, or is not to be believed
-	EffectBetter                  // B is
-	EffectWorse                   // B is
+	EffectInconclusive Effect = iota // the interval of the change spans zero, or is unreliable
+	EffectBetter
+	EffectWorse
 )
 
-var effectNames = [...]string{EffectUndecided: "inconclusive", EffectBetter: "better", EffectWorse: "worse"}
+var effectNames = [...]string{EffectInconclusive: "inconclusive", EffectBetter: "better", EffectWorse: "worse"}
 
 // String returns "better", "worse" or "inconclusive".
 func (e Effect) String() string {
@@ -50,14 +55,13 @@ func (e Effect) String() string {
 	return effectNames[e]
 }
 
-// MarshalText returns what String does.
+// MarshalText returns the same text as String.
 func (e Effect) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
-// Compare returns by how much the metrics of run b are above those of run a, for each cell that
-// both have: those of the same title and, when each of the runs has one cell only, these whatever
-// their titles. The order is that of a's cells. It leaves out metrics that one of the two has no
-// value of. An error, one line that names the cells, means that no cell is in both. It does not
-// check the records, see [Summarize].
+// Compare compares the cells of run b with those of run a, in the order of a's cells. It pairs
+// cells of the same title or, if each run has only one cell, these two. Metrics that have no value
+// in one of the runs are left out. If no cells can be paired, the error names them in one line.
+// Compare does not check the records, see [Summarize].
 func Compare(a, b *record.Run) ([]Difference, error) {
 	before, after := cellsOf(a, unchecked), cellsOf(b, unchecked)
 	var differences []Difference
@@ -66,7 +70,7 @@ func Compare(a, b *record.Run) ([]Difference, error) {
 		for _, y := range after {
 			if x.Cell.Title() == y.Cell.Title() || len(before) == 1 && len(after) == 1 {
 				paired = true
-				differences = append(differences, compareCells(x, y, design.Metrics()...)...)
+				differences = append(differences, compareCells(x, y, RunA, design.Metrics()...)...)
 			}
 		}
 	}
@@ -76,7 +80,7 @@ func Compare(a, b *record.Run) ([]Difference, error) {
 	return differences, nil
 }
 
-// titles names the cells, the first few where they are many.
+// titles names the cells, or the first few of many.
 func titles(cells []CellSummary) string {
 	const most = 4
 	var quoted []string
@@ -89,8 +93,8 @@ func titles(cells []CellSummary) string {
 	return strings.Join(quoted, ", ")
 }
 
-// contrasts returns by how much the cells of a run differ from the first: the first row, or,
-// without rows, the first level of the factor that has the fewest, where all else is equal.
+// contrasts compares the cells of a run with the one in the first row or, without rows, at the
+// first level of the factor that has the fewest levels, where all else is equal.
 func contrasts(cells []CellSummary) []Difference {
 	treatment := treatmentOf(cells)
 	var differences []Difference
@@ -99,15 +103,13 @@ func contrasts(cells []CellSummary) []Difference {
 		if base == i {
 			continue
 		}
-		for _, d := range compareCells(cells[base], c, design.Success, design.P99, design.Attempts) {
-			d.Base = cells[base].Cell.Title()
-			differences = append(differences, d)
-		}
+		differences = append(differences,
+			compareCells(cells[base], c, cells[base].Cell.Title(), design.Success, design.P99, design.Attempts)...)
 	}
 	return differences
 }
 
-// treatmentOf returns the factor whose levels are compared; empty for the row.
+// treatmentOf returns the factor whose levels are compared, or an empty string if rows are.
 func treatmentOf(cells []CellSummary) string {
 	if len(cells) == 0 || cells[0].Cell.Row != "" {
 		return ""
@@ -130,7 +132,7 @@ func treatmentOf(cells []CellSummary) string {
 	return fewest
 }
 
-// equalBut reports whether two cells are equal but for the treatment.
+// equalBut reports whether two cells are equal except for the treatment.
 func equalBut(a, b design.Cell, treatment string) bool {
 	for i, l := range a.Levels {
 		if l != b.Levels[i] && l.Factor != treatment {
@@ -140,15 +142,19 @@ func equalBut(a, b design.Cell, treatment string) bool {
 	return a.Row == b.Row || treatment == ""
 }
 
-func compareCells(a, b CellSummary, metrics ...design.Metric) []Difference {
-	changed := changes(a.Cell.Settings, b.Cell.Settings)
+// compareCells compares cell b with cell a, which is called baseline.
+func compareCells(a, b CellSummary, baseline string, metrics ...design.Metric) []Difference {
+	settings := changes(a.Cell.Settings, b.Cell.Settings)
 	var differences []Difference
 	for _, m := range metrics {
-		d := Difference{Cell: b.Cell.Title(), Changed: changed, Metric: m, A: a.Metrics[m], B: b.Metrics[m]}
-		if d.A.N == 0 || d.B.N == 0 {
+		d := Difference{
+			Cell: b.Cell.Title(), Baseline: baseline, Settings: settings, Metric: m,
+			BaselineValue: a.Metrics[m], Value: b.Metrics[m],
+		}
+		if d.BaselineValue.N == 0 || d.Value.N == 0 {
 			continue
 		}
-		d.Delta = stats.Difference(sample(a.Counted(), m), sample(b.Counted(), m))
+		d.Change = stats.Difference(sample(a.Counted(), m), sample(b.Counted(), m))
 		d.Effect, d.Reason = effect(d, a.Late+b.Late)
 		differences = append(differences, d)
 	}
@@ -156,18 +162,18 @@ func compareCells(a, b CellSummary, metrics ...design.Metric) []Difference {
 }
 
 func effect(d Difference, late int) (Effect, string) {
-	sign := d.Delta.Sign()
+	sign := d.Change.Sign()
 	switch {
 	case late > 0:
-		return EffectUndecided, fmt.Sprintf("the load of %d trials was generated too late", late)
-	case d.A.N == 1 || d.B.N == 1:
-		return EffectUndecided, "one trial only: how much trials differ is unknown"
-	case sign == 0 && !d.A.Bounded():
-		return EffectUndecided, d.A.Warnings[0]
-	case sign == 0 && !d.B.Bounded():
-		return EffectUndecided, d.B.Warnings[0]
+		return EffectInconclusive, fmt.Sprintf("the load of %d trials was generated too late", late)
+	case d.BaselineValue.N == 1 || d.Value.N == 1:
+		return EffectInconclusive, "one trial only: how much trials differ is unknown"
+	case sign == 0 && !d.BaselineValue.Bounded():
+		return EffectInconclusive, d.BaselineValue.Warnings[0]
+	case sign == 0 && !d.Value.Bounded():
+		return EffectInconclusive, d.Value.Warnings[0]
 	case sign == 0:
-		return EffectUndecided, "the interval spans zero"
+		return EffectInconclusive, "the interval spans zero"
 	case (sign > 0) == higherIsBetter(d.Metric):
 		return EffectBetter, ""
 	}
@@ -179,13 +185,13 @@ func higherIsBetter(m design.Metric) bool {
 }
 
 // changes returns the factors in which the settings differ.
-func changes(a, b design.Settings) []Change {
-	var cs []Change
+func changes(a, b design.Settings) []SettingChange {
+	var cs []SettingChange
 	for _, f := range design.Factors() {
 		was, _ := a.Value(f.Name)
 		is, _ := b.Value(f.Name)
 		if was != is {
-			cs = append(cs, Change{f.Name, was, is})
+			cs = append(cs, SettingChange{f.Name, was, is})
 		}
 	}
 	return cs

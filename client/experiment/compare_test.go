@@ -39,24 +39,24 @@ func TestCompare(t *testing.T) {
 	}
 	for m, want := range map[design.Metric]Effect{
 		design.Success: EffectBetter, design.Successes: EffectBetter, design.Throughput: EffectBetter,
-		design.P50: EffectWorse, design.P99: EffectWorse, design.Makespan: EffectWorse, design.Attempts: EffectUndecided,
+		design.P50: EffectWorse, design.P99: EffectWorse, design.Makespan: EffectWorse, design.Attempts: EffectInconclusive,
 	} {
 		d := find(t, ds, "concurrency 5", m)
-		if d.Effect != want || (d.Reason == "") != (want != EffectUndecided) {
-			t.Errorf("%s: %v %q, want %v: %+v", m, d.Effect, d.Reason, want, d.Delta)
+		if d.Effect != want || (d.Reason == "") != (want != EffectInconclusive) {
+			t.Errorf("%s: %v %q, want %v: %+v", m, d.Effect, d.Reason, want, d.Change)
 		}
 	}
-	if d := find(t, ds, "concurrency 5", design.Success); !slices.Equal(d.Changed, []Change{{"rounds", "3", "7"}}) ||
-		d.A.Estimate > 0.3 || d.B.Estimate < 0.7 || d.Delta.Low < 0.5 || d.Delta.High > 0.7 {
+	if d := find(t, ds, "concurrency 5", design.Success); !slices.Equal(d.Settings, []SettingChange{{"rounds", "3", "7"}}) ||
+		d.BaselineValue.Estimate > 0.3 || d.Value.Estimate < 0.7 || d.Change.Low < 0.5 || d.Change.High > 0.7 {
 		t.Errorf("%+v", d)
 	}
 	for _, m := range design.Metrics() {
-		if d := find(t, ds, "concurrency 10", m); d.Effect != EffectUndecided || d.Changed != nil {
+		if d := find(t, ds, "concurrency 10", m); d.Effect != EffectInconclusive || d.Settings != nil {
 			t.Errorf("%s of cells that are alike: %+v", m, d)
 		}
 	}
 	back, err := Compare(after, before)
-	if d := find(t, back, "concurrency 5", design.Success); err != nil || d.Effect != EffectWorse || d.Delta.High > 0 {
+	if d := find(t, back, "concurrency 5", design.Success); err != nil || d.Effect != EffectWorse || d.Change.High > 0 {
 		t.Errorf("the other way: %+v, %v", d, err)
 	}
 }
@@ -67,7 +67,7 @@ func TestCompareWithoutEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := find(t, ds, "rounds 3", design.Success); d.Effect != EffectUndecided || !strings.Contains(d.Reason, "one trial") {
+	if d := find(t, ds, "rounds 3", design.Success); d.Effect != EffectInconclusive || !strings.Contains(d.Reason, "one trial") {
 		t.Errorf("%+v", d)
 	}
 	if slices.ContainsFunc(ds, func(d Difference) bool { return d.Metric == design.P99 }) {
@@ -77,12 +77,12 @@ func TestCompareWithoutEvidence(t *testing.T) {
 	add(same, 0, 40, 50, 30*ms)
 	add(same, 0, 41, 50, 30*ms)
 	ds, _ = Compare(same, many)
-	if d := find(t, ds, "rounds 3", design.P99); d.Effect != EffectUndecided || !strings.HasPrefix(d.Reason, "all runs are equal") {
+	if d := find(t, ds, "rounds 3", design.P99); d.Effect != EffectInconclusive || !strings.HasPrefix(d.Reason, "all trials are equal") {
 		t.Errorf("latencies that are all equal: %v %q", d.Effect, d.Reason)
 	}
 	clear := addAll(madeUp(cell("rounds", "3")), 0, 10, 11, 12, 11, 10)
 	clear.Trials[0].Late = 25
-	if ds, _ = Compare(clear, many); find(t, ds, "rounds 3", design.Success).Effect != EffectUndecided {
+	if ds, _ = Compare(clear, many); find(t, ds, "rounds 3", design.Success).Effect != EffectInconclusive {
 		t.Error("a late load is believed")
 	}
 }
@@ -99,8 +99,8 @@ func TestCompareMatchesCells(t *testing.T) {
 	}
 }
 
-// Cells of one run are compared with the first row's, or without rows with the first level of the
-// factor with the fewest.
+// Cells of one run are compared with those of the first row or, without rows, with those at the
+// first level of the factor that has the fewest levels.
 func TestContrasts(t *testing.T) {
 	rows := madeUp(
 		withRow("original", cell("concurrency", "5")), withRow("original", cell("concurrency", "10")),
@@ -132,7 +132,7 @@ func TestContrasts(t *testing.T) {
 			var got []string
 			for _, d := range summarize(tc.run, unchecked).Differences {
 				if d.Metric == design.Success {
-					got = append(got, d.Base+" < "+d.Cell)
+					got = append(got, d.Baseline+" < "+d.Cell)
 				}
 			}
 			if !slices.Equal(got, tc.want) {
@@ -147,7 +147,7 @@ func withRow(name string, c design.Cell) design.Cell {
 	return c
 }
 
-// The line that no cell is in both does not name hundreds.
+// The error about runs without common cells does not list hundreds of them.
 func TestCompareNamesFewCells(t *testing.T) {
 	many := madeUp()
 	for _, n := range []string{"1", "2", "3", "4", "5", "6"} {

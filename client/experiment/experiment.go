@@ -1,9 +1,8 @@
-// Package experiment says what a run has shown: a summary of each trial and of each cell, whether
-// the claims of the design hold, and how two runs differ. It computes from the files of a run
-// alone.
+// Package experiment evaluates runs: it summarizes their trials and cells, judges the claims of
+// their design, and compares runs. The files of a run are its only input.
 //
-// The run of a trial is the unit that is counted: a crash makes calls of one trial fail together,
-// so intervals come from the spread between trials.
+// The trial is the statistical unit: a crash makes calls of one trial fail together, so intervals
+// come from the spread between trials, not between calls.
 package experiment
 
 import (
@@ -16,67 +15,69 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// TrialSummary is what one trial has shown. Calls in the warm-up, and interrupted ones, do not
-// count, nor do their attempts.
+// TrialSummary is the result of one trial. Calls in the warm-up and interrupted calls do not count,
+// and neither do their attempts.
 type TrialSummary struct {
 	Trial               record.Trial
 	Succeeded, Failed   int
-	Interrupted, Warmup int // calls that are not counted
+	Interrupted, Warmup int // calls that do not count
 	Attempts, Sent      int
-	Outcomes            map[failover.Outcome]int // has every outcome
-	Reasons             map[string]int           // why calls failed
-	P50, P90, P99, Max  time.Duration            // latency of the calls that succeeded; zero without any
-	Makespan            time.Duration            // from the first call's intended start to the last one's end
+	Outcomes            map[failover.Outcome]int // attempts by outcome; has a key for every outcome
+	Reasons             map[string]int           // failed calls by reason
+	P50, P90, P99, Max  time.Duration            // latency of the calls that succeeded; zero if none did
+	Makespan            time.Duration            // from the first call's intended start to the last call's end
 	Replicas            map[string]ReplicaSummary
 	Violations          []check.Violation
 }
 
-// ReplicaSummary is what one trial has shown of one replica.
+// ReplicaSummary is the result of one trial for one replica.
 type ReplicaSummary struct {
 	Served, Lost, Refused, Timeout, Other int // attempts, by outcome
 	Launches, Crashes                     int
 }
 
-// CellSummary is what the trials of one cell have shown together. Interrupted trials do not count.
+// CellSummary is the result of all trials of one cell. Interrupted trials do not count.
 type CellSummary struct {
 	Cell   design.Cell
 	Trials []TrialSummary
-	// Metrics has an interval for each metric: of the mean over the trials or, for shares and
-	// rates, over all their calls, see stats.Sample. A latency quantile has none when no trial had
-	// a success; without any call there is none.
+	// Metrics has the interval of each metric that has a value: of the mean over the trials or, for
+	// shares and rates, over all their calls, see stats.Sample. Latency quantiles are missing if no
+	// call succeeded, and all metrics if there was no call.
 	Metrics map[design.Metric]stats.Interval
-	// DesignEffect is how many times the variance of the share of successes is that of as many
-	// independent calls. Zero: unknown, as there are too few trials or no failures.
+	// DesignEffect is the variance of the share of successes between trials, as a multiple of the
+	// variance that as many independent calls would have. Zero if it is unknown because there are
+	// too few trials or no failures.
 	DesignEffect float64
-	// RunsNeeded is how many trials, like those that were run, it takes until the share of
-	// successes is known to ±0.01. Zero: unknown, as there is only one.
-	RunsNeeded int
-	// Late is the number of trials whose load was generated too late to be believed, see
+	// TrialsNeeded is how many trials like these it takes to know the share of successes to ±0.01.
+	// Zero if it is unknown because there is only one trial.
+	TrialsNeeded int
+	// Late is the number of trials whose load was generated too late to be reliable, see
 	// workload.Pace.
 	Late int
-	// Predicted is what a simulation of the trials has in place of Metrics; nil where there is
-	// none, see [Summary.AddPrediction].
+	// Predicted has the metrics of a simulation of the same trials. It is nil without a prediction,
+	// see [Summary.AddPrediction].
 	Predicted map[design.Metric]stats.Interval
-	// Agreements are those of the metrics that must agree with what was predicted.
+	// Agreements compares Predicted with Metrics. It is nil without a prediction.
 	Agreements []Agreement
 }
 
-// Summary is what a run has shown.
+// Summary is the result of a run.
 type Summary struct {
-	Cells []CellSummary // in the order of the design
-	// Predicted is true when the trials ran in virtual time: nothing was measured.
+	Answer Answer        // to the design's question
+	Cells  []CellSummary // in the order of the design
+	// Predicted is true if the trials ran in virtual time, so that nothing was measured.
 	Predicted bool
-	// Prediction is of the run that predicts this one; nil where none does, see
-	// [Summary.AddPrediction].
+	// Prediction is the manifest of the run that predicts this one. It is nil without a prediction,
+	// see [Summary.AddPrediction].
 	Prediction *record.Manifest
-	// Differences are those between the cells: of the success, p99 and attempts of each from those
-	// of the first row or level, where all else is equal.
+	// Differences compares success, p99 and attempts of each cell with the cell of the first row or
+	// level in which all else is equal.
 	Differences []Difference
-	Claims      []ClaimResult // of each claim, for each cell that it is about
-	Verdict     Verdict       // the worst of all claims', of the checks and of loads that came too late
+	Claims      []ClaimResult // each claim in each cell that it applies to
+	Verdict     Verdict       // the worst of Claims, of the checks of the records, and of late loads
 }
 
-// ClaimResult is how a claim stands in one cell.
+// ClaimResult is the result of judging a claim in one cell.
 type ClaimResult struct {
 	Claim    design.Claim
 	Cell     int // index into Summary.Cells

@@ -11,12 +11,12 @@ import (
 
 const ms = time.Millisecond
 
-// madeUp returns a run of a design with such cells; trials are added to it.
+// madeUp returns a run of a design with these cells, without trials.
 func madeUp(cells ...design.Cell) *record.Run {
 	return &record.Run{Dir: "runs/made-up", Manifest: record.Manifest{Design: &design.Design{Cells: cells}}}
 }
 
-// cell returns a cell of the original's settings, and of levels: each a factor and its value.
+// cell returns a cell with default settings and with levels, given as pairs of factor and value.
 func cell(levels ...string) design.Cell {
 	c := design.Cell{Settings: design.Defaults()}
 	for i := 0; i < len(levels); i += 2 {
@@ -29,8 +29,8 @@ func cell(levels ...string) design.Cell {
 	return c
 }
 
-// add adds a trial in which ok of all calls succeed, one after the other, each after latency and
-// with one attempt.
+// add adds a trial of consecutive calls, each with one attempt and that latency, of which ok
+// succeed.
 func add(run *record.Run, cell, ok, all int, latency time.Duration) *record.TrialRecords {
 	t := record.TrialRecords{Trial: record.Trial{Trial: design.Trial{Number: len(run.Trials) + 1, Cell: cell}}}
 	for n := range all {
@@ -47,7 +47,7 @@ func add(run *record.Run, cell, ok, all int, latency time.Duration) *record.Tria
 	return &run.Trials[len(run.Trials)-1]
 }
 
-// addAll adds a trial for each number of calls, of 50, that succeed.
+// addAll adds a trial of 50 calls for each number of successes.
 func addAll(run *record.Run, cell int, successes ...int) *record.Run {
 	for i, ok := range successes {
 		add(run, cell, ok, 50, 10*ms+time.Duration(i)*ms/10)

@@ -13,12 +13,12 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// Merge joins runs of one design and seed, such as shards, to one that has the trials of all; its
-// Dir is empty. The order of the runs does not matter. Of a trial that several have, the one that
-// began first counts; one that was interrupted counts only where no other is. Loads become one load
-// that has the calls of all.
+// Merge joins runs of one design and seed, such as shards, into one run with the trials of all. Its
+// Dir is empty. The order of the runs does not matter. If several runs have the same trial, the one
+// that began first counts, and an interrupted one only if all were interrupted. Loads are merged
+// into one load with all their calls.
 //
-// An error is one line that names the run that does not belong to the others, and why.
+// If a run does not belong to the others, the error says which and why, in one line.
 func Merge(runs []*record.Run) (*record.Run, error) {
 	if len(runs) == 0 {
 		return nil, errors.New("no run: want at least one")
@@ -55,7 +55,7 @@ func Merge(runs []*record.Run) (*record.Run, error) {
 	return merged, nil
 }
 
-// preferred reports whether a counts and b does not, which is the same trial of another run.
+// preferred reports whether a counts rather than b, the same trial of another run.
 func preferred(a, b record.Trial) bool {
 	if a.Interrupted != b.Interrupted {
 		return b.Interrupted
@@ -63,7 +63,7 @@ func preferred(a, b record.Trial) bool {
 	return a.Began.Before(b.Began)
 }
 
-// Missing returns the trials of its design that a run has not made to their end.
+// Missing returns the trials of its design that a run has not completed.
 func Missing(run *record.Run) []design.Trial {
 	made := map[int]bool{}
 	for _, t := range run.Trials {
@@ -72,7 +72,7 @@ func Missing(run *record.Run) []design.Trial {
 	return slices.DeleteFunc(run.Manifest.Design.Trials(), func(t design.Trial) bool { return made[t.Number] })
 }
 
-// differs returns why two runs cannot be merged, in a few words; empty: they can.
+// differs returns why two runs cannot be merged, in a few words, or an empty string if they can.
 func differs(a, b record.Manifest) string {
 	switch {
 	case engine(a) != engine(b):
@@ -87,28 +87,29 @@ func differs(a, b record.Manifest) string {
 	for i, c := range a.Design.Cells {
 		other := b.Design.Cells[i]
 		if changed := changes(c.Settings, other.Settings); len(changed) > 0 {
-			return fmt.Sprintf("in cell %q %s is %s in one and %s in the other", c.Title(), changed[0].Factor, changed[0].A, changed[0].B)
+			return fmt.Sprintf("in cell %q %s is %s in one and %s in the other", c.Title(), changed[0].Factor, changed[0].Baseline, changed[0].Value)
 		}
 		if c.Title() != other.Title() {
 			return fmt.Sprintf("one has the cell %q and the other %q", c.Title(), other.Title())
 		}
 	}
 	if !bytes.Equal(rest(a.Design), rest(b.Design)) {
-		return "their claims, schedules or names differ"
+		return "their names, questions, answers, claims or schedules differ"
 	}
 	return ""
 }
 
 func engine(m record.Manifest) string { return cmp.Or(m.Engine, record.EngineProcesses) }
 
-// rest is what runs of one design have in common beside the cells.
+// rest returns everything besides the cells in which designs must be equal for their runs to be
+// merged.
 func rest(d *design.Design) []byte {
-	text, _ := json.Marshal(design.Design{Name: d.Name, Question: d.Question, Claims: d.Claims, Schedule: d.Schedule})
+	text, _ := json.Marshal(design.Design{Name: d.Name, Question: d.Question, Answer: d.Answer, Claims: d.Claims, Schedule: d.Schedule})
 	return text
 }
 
-// mergeManifests returns the manifest of what is merged from runs, of which the first began first.
-// What they differ in is empty.
+// mergeManifests returns the manifest of a merged run. The first of the runs began first. Versions
+// and properties of machines in which they differ are left empty.
 func mergeManifests(runs []*record.Run) record.Manifest {
 	m := runs[0].Manifest
 	m.Shard, m.Merged = "", nil
@@ -133,7 +134,7 @@ func mergeManifests(runs []*record.Run) record.Manifest {
 	return m
 }
 
-// common is what two machines have in common.
+// common returns the properties that two machines share.
 func common(a, b record.Machine) record.Machine {
 	if a.OS != b.OS || a.Arch != b.Arch {
 		a.OS, a.Arch = "", ""
@@ -153,10 +154,9 @@ func common(a, b record.Machine) record.Machine {
 	return a
 }
 
-// mergeLoads makes one load of several that ran at the same time, of equal plans but for their
-// seeds: its only trial has the calls of all, so quantiles are those of all calls. Its design is
-// that of each. Where the clocks of the loaders' machines differ, so do the times of the calls, but
-// no latency.
+// mergeLoads merges loads that ran at the same time, with equal plans but different seeds. The only
+// trial of the merged load has all their calls, so its quantiles are exact. If the clocks of the
+// machines differ, calls are shifted in time, but their latencies are not affected.
 func mergeLoads(merged *record.Run, runs []*record.Run) *record.Run {
 	var all record.TrialRecords
 	for _, r := range runs {
@@ -182,8 +182,7 @@ func mergeLoads(merged *record.Run, runs []*record.Run) *record.Run {
 	return merged
 }
 
-// shift returns the calls of a trial with offsets that are later by a time, and numbers behind
-// those of others.
+// shift returns the calls of a trial, later by a duration and with greater numbers.
 func shift(t record.TrialRecords, by time.Duration, numbers int) []record.Call {
 	calls := slices.Clone(t.Calls)
 	for i := range calls {

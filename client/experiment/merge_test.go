@@ -42,8 +42,7 @@ factors: {p_crash: [0.1, 0.3], restart_delay: 100ms, calls: 20, service_time: 'e
 claims: [attempts <= 100]
 `
 
-// However many shards there are, and in whatever order they are merged, what comes of it is what a
-// run of all trials has shown.
+// Any number of shards, merged in any order, gives the result of a run of all trials.
 func TestMergedShardsAreTheWholeRun(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, small)
@@ -79,7 +78,7 @@ func TestMergedShardsAreTheWholeRun(t *testing.T) {
 	}
 }
 
-// withoutClock returns the trials of a run but for when they were simulated.
+// withoutClock returns the trials of a run without the times of their simulation.
 func withoutClock(run *record.Run) []record.TrialRecords {
 	all := slices.Clone(run.Trials)
 	for i := range all {
@@ -114,8 +113,8 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A shard that was begun twice, as by a pod that was replaced, counts once: what was made to its
-// end, and of that what was first.
+// The trials of a shard that ran twice, as when a pod is replaced, count once: completed trials
+// before interrupted ones, and of those the earliest.
 func TestMergeOfTrialsMadeTwice(t *testing.T) {
 	t.Parallel()
 	d := labtest.Design(t, small)
@@ -146,7 +145,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"repeats: 4", "repeats: 5"}:           "one has 4 repeats of each cell and the other 5",
 		{"[0.1, 0.3]", "[0.1, 0.2]"}:           `in cell "p_crash 0.3" p_crash is 0.3 in one and 0.2 in the other`,
 		{"[0.1, 0.3]", "[0.1, 0.2, 0.3]"}:      "one has 2 cells and the other 3",
-		{"attempts <= 100", "attempts <= 101"}: "their claims, schedules or names differ",
+		{"attempts <= 100", "attempts <= 101"}: "their names, questions, answers, claims or schedules differ",
 	} {
 		other := simulated(t, labtest.Design(t, strings.Replace(small, change[0], change[1], 1)), trials.Shard{Index: 1, Count: 8})
 		for _, runs := range [][]*record.Run{{base, other}, {base, base, other}} {
@@ -164,8 +163,7 @@ func TestMergeRefuses(t *testing.T) {
 	}
 }
 
-// The percentiles of loads that are merged are those of all their calls, in whatever order the
-// loads are merged.
+// The percentiles of merged loads are those of all their calls, in whatever order they are merged.
 func TestMergedLoadsHaveExactPercentiles(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -210,7 +208,7 @@ func TestMergedLoadsHaveExactPercentiles(t *testing.T) {
 	}
 }
 
-// loaded is a load without a call.
+// loaded returns a load without calls.
 func loaded(n int, began time.Time) *record.Run {
 	d := &design.Design{Name: "load", Seed: uint64(n), Repeats: 1, Parallel: 1, Cells: []design.Cell{{Settings: design.Defaults()}}}
 	m := record.Manifest{Engine: record.EngineLoad, Seed: d.Seed, Began: began, Design: d}

@@ -10,7 +10,7 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Summarize returns what the run has shown.
+// Summarize computes the results of a run and judges its claims. It checks the records, too.
 func Summarize(run *record.Run) Summary {
 	switch run.Manifest.Engine {
 	case record.EngineLoad, record.EngineLive: // others may have called the replicas too
@@ -24,10 +24,11 @@ func summarize(run *record.Run, violations func(record.TrialRecords) []check.Vio
 	s.Differences = contrasts(s.Cells)
 	s.Claims = judgeAll(run.Manifest.Design.Claims, s.Cells)
 	s.Verdict = overall(s.Claims, s.Cells)
+	s.Answer = answer(run.Manifest, s.Claims, s.Cells)
 	return s
 }
 
-// cellsOf returns what each cell of the design has shown.
+// cellsOf summarizes the trials of each cell of the design.
 func cellsOf(run *record.Run, violations func(record.TrialRecords) []check.Violation) []CellSummary {
 	cells := make([]CellSummary, len(run.Manifest.Design.Cells))
 	for i, c := range run.Manifest.Design.Cells {
@@ -48,7 +49,7 @@ func cellsOf(run *record.Run, violations func(record.TrialRecords) []check.Viola
 	return cells
 }
 
-// measure sets what the trials of the cell show together.
+// measure computes the figures of the cell from its trials.
 func (c *CellSummary) measure() {
 	c.Metrics = map[design.Metric]stats.Interval{}
 	trials := c.Counted()
@@ -63,10 +64,10 @@ func (c *CellSummary) measure() {
 		c.Metrics[m] = i
 	}
 	success := sample(trials, design.Success)
-	c.DesignEffect, c.RunsNeeded = success.DesignEffect(), success.RunsNeeded(0.01)
+	c.DesignEffect, c.TrialsNeeded = success.DesignEffect(), success.RunsNeeded(0.01)
 }
 
-// Counted returns the trials that count: those that were not interrupted.
+// Counted returns the trials that count, that is those that were not interrupted.
 func (c CellSummary) Counted() []TrialSummary {
 	var whole []TrialSummary
 	for _, t := range c.Trials {
@@ -77,7 +78,7 @@ func (c CellSummary) Counted() []TrialSummary {
 	return whole
 }
 
-// sample returns the metric of trials that count, as intervals are made from it.
+// sample returns the values of a metric from which its interval is computed.
 func sample(trials []TrialSummary, m design.Metric) stats.Sample {
 	if m == design.Successes {
 		return successes(trials)
@@ -94,7 +95,7 @@ var kinds = map[design.Metric]stats.Kind{
 	design.P50: stats.KindMean, design.P90: stats.KindMean, design.P99: stats.KindMean, design.Makespan: stats.KindMean,
 }
 
-// value returns what the trial adds to the metric; nothing, that is Of zero, where it has no value.
+// value returns what the trial contributes to the metric. Of is zero if the trial has no value.
 func (t TrialSummary) value(m design.Metric) stats.Run {
 	calls := float64(t.calls())
 	switch m {
@@ -125,8 +126,8 @@ func seconds(d time.Duration, known bool) stats.Run {
 	return stats.Run{Count: d.Seconds(), Of: 1}
 }
 
-// successes returns how many calls of a trial succeed. When all trials have as many calls, it is
-// their share times that number, so that no interval reaches beyond them.
+// successes returns the number of calls that succeed in a trial. If all trials have equally many
+// calls, it is the share of successes times that number, so no interval exceeds it.
 func successes(trials []TrialSummary) stats.Sample {
 	share, number := stats.Sample{Kind: stats.KindShare}, stats.Sample{Kind: stats.KindRate}
 	alike := len(trials) > 0

@@ -14,7 +14,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// eventful is a trial with one call of each sort.
+// eventful returns a trial with one call of each kind.
 func eventful() record.TrialRecords {
 	attempt := func(replica string, o failover.Outcome, sent bool) record.Attempt {
 		return record.Attempt{Replica: replica, Outcome: o, Sent: sent}
@@ -101,8 +101,8 @@ func TestMetrics(t *testing.T) {
 	}
 	// The shares .2, .4 and .6 have a standard error of .1155, against .04 of 150 independent
 	// calls.
-	if math.Abs(s.DesignEffect-8.33) > 0.01 || s.RunsNeeded != 1540 {
-		t.Errorf("design effect %v, %d runs needed", s.DesignEffect, s.RunsNeeded)
+	if math.Abs(s.DesignEffect-8.33) > 0.01 || s.TrialsNeeded != 1540 {
+		t.Errorf("design effect %v, %d trials needed", s.DesignEffect, s.TrialsNeeded)
 	}
 	if len(s.Trials) != 4 {
 		t.Errorf("%d trials, want all 4", len(s.Trials))
@@ -123,7 +123,7 @@ func TestTrialsOfDifferentLengths(t *testing.T) {
 	}
 }
 
-// Without a success a trial has no latency, and that is said.
+// A trial without a success has no latency, which a warning says.
 func TestTrialsWithoutASuccess(t *testing.T) {
 	run := addAll(madeUp(cell("concurrency", "5")), 0, 0, 0, 10, 20, 30)
 	p99 := summarize(run, unchecked).Cells[0].Metrics[design.P99]

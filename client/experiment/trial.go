@@ -10,7 +10,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// summarizeTrial returns what the records of a trial show; its violations are not among it.
+// summarizeTrial summarizes the records of a trial, without checking them.
 func summarizeTrial(t record.TrialRecords) TrialSummary {
 	s := TrialSummary{
 		Trial: t.Trial, Outcomes: map[failover.Outcome]int{}, Reasons: map[string]int{}, Replicas: map[string]ReplicaSummary{},
@@ -25,7 +25,7 @@ func summarizeTrial(t record.TrialRecords) TrialSummary {
 	latencies := make([]time.Duration, 0, len(t.Calls))
 	for _, c := range t.Calls {
 		switch {
-		case c.Warmup: // also when it was interrupted: each call is counted once
+		case c.Warmup: // before interruption, so that each call is counted once
 			s.Warmup++
 			continue
 		case c.Result == record.ResultInterrupted:
@@ -49,7 +49,7 @@ func summarizeTrial(t record.TrialRecords) TrialSummary {
 	return s
 }
 
-// span is from the first call's intended start to the last one's end.
+// span is the time from the first call's intended start to the last call's end.
 type span struct {
 	any         bool
 	first, last time.Duration
@@ -86,9 +86,9 @@ func (s *TrialSummary) addAttempts(attempts []record.Attempt) {
 	}
 }
 
-// addEvents counts launches, and as crashes the exits that the supervisor had not asked for.
+// addEvents counts launches and crashes. A crash is an exit that the supervisor did not request.
 func (s *TrialSummary) addEvents(events []record.Event) {
-	asked := map[string]int{} // the incarnation of a replica that was told to end
+	requested := map[string]int{} // the incarnation of each replica that was told to exit
 	for _, e := range events {
 		p := e.Process
 		if p == nil || p.Replica == "" {
@@ -99,9 +99,9 @@ func (s *TrialSummary) addEvents(events []record.Event) {
 		case event.KindLaunched:
 			r.Launches++
 		case event.KindStopping, event.KindKilled:
-			asked[p.Replica] = p.Incarnation
+			requested[p.Replica] = p.Incarnation
 		case event.KindExited:
-			if asked[p.Replica] != p.Incarnation {
+			if requested[p.Replica] != p.Incarnation {
 				r.Crashes++
 			}
 		}
@@ -109,5 +109,5 @@ func (s *TrialSummary) addEvents(events []record.Event) {
 	}
 }
 
-// calls is how many calls count.
+// calls returns how many calls count.
 func (s TrialSummary) calls() int { return s.Succeeded + s.Failed }

@@ -9,13 +9,13 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// Verdict is the outcome of an experiment or of one claim. The worst one of all counts.
+// Verdict is the outcome of a claim or of a whole experiment. Greater values are worse.
 type Verdict int
 
 const (
 	VerdictHeld         Verdict = iota // the interval lies on the right side of the threshold
-	VerdictInconclusive                // the interval spans the threshold, or there is none to be believed
-	VerdictFailed                      // the interval lies on the wrong side, or a check was violated
+	VerdictInconclusive                // the interval spans the threshold, or is missing or unreliable
+	VerdictFailed                      // the interval lies on the wrong side, or a check failed
 )
 
 var verdictNames = [...]string{VerdictHeld: "held", VerdictInconclusive: "inconclusive", VerdictFailed: "failed"}
@@ -31,7 +31,7 @@ func (v Verdict) String() string {
 // MarshalText returns the verdict's name.
 func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// judgeAll returns how each claim stands in each cell that it is about.
+// judgeAll judges each claim in each cell that it applies to.
 func judgeAll(claims []design.Claim, cells []CellSummary) []ClaimResult {
 	var results []ClaimResult
 	for _, claim := range claims {
@@ -82,14 +82,14 @@ func side(claim design.Claim, i stats.Interval) Verdict {
 	return VerdictInconclusive
 }
 
-// hopeless reports whether even a single trial refutes the claim: that calls succeed, when none
-// did.
+// hopeless reports whether a single trial is enough to refute the claim: it says that calls
+// succeed, and none did.
 func hopeless(claim design.Claim, i stats.Interval) bool {
 	return claim.AtLeast && claim.Threshold > 0 && i.Estimate == 0 && higherIsBetter(claim.Metric)
 }
 
-// overall returns the worst verdict of all. A load that was generated too late makes a run without
-// claims inconclusive, too.
+// overall returns the worst verdict. A load that was generated too late makes a run inconclusive
+// even if no claim applies to its cell.
 func overall(claims []ClaimResult, cells []CellSummary) Verdict {
 	worst := VerdictHeld
 	for _, c := range claims {
@@ -99,17 +99,14 @@ func overall(claims []ClaimResult, cells []CellSummary) Verdict {
 		if cell.Late > 0 {
 			worst = max(worst, VerdictInconclusive)
 		}
-		for _, t := range cell.Trials {
-			if len(t.Violations) > 0 {
-				worst = VerdictFailed
-			}
-		}
+	}
+	if violated(cells) {
+		return VerdictFailed
 	}
 	return worst
 }
 
-// late reports whether the load of a trial was not the one that was planned. Neither number has the
-// warm-up in it.
+// late reports whether the load of a trial departed from its plan. The warm-up does not count.
 func late(t record.TrialRecords) bool {
 	calls := 0
 	for _, c := range t.Calls {

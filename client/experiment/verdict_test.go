@@ -86,7 +86,7 @@ func TestAViolationFailsTheRun(t *testing.T) {
 	}
 }
 
-// Answers of replicas that were never launched cannot be.
+// Replies from replicas that were never launched violate a check.
 func TestSummarizeChecksTheRecords(t *testing.T) {
 	run := addAll(madeUp(cell("concurrency", "5")), 0, 50, 50)
 	if s := Summarize(run); s.Verdict != VerdictFailed || len(s.Cells[0].Trials[1].Violations) == 0 {
@@ -131,7 +131,7 @@ func TestVerdictNames(t *testing.T) {
 			t.Errorf("%d: %s, %v, want %s", int(v), text, err, want)
 		}
 	}
-	for e, want := range map[Effect]string{EffectBetter: "better", EffectWorse: "worse", EffectUndecided: "inconclusive", -1: "Effect(-1)"} {
+	for e, want := range map[Effect]string{EffectBetter: "better", EffectWorse: "worse", EffectInconclusive: "inconclusive", -1: "Effect(-1)"} {
 		if text, err := e.MarshalText(); err != nil || string(text) != want {
 			t.Errorf("%d: %s, %v, want %s", int(e), text, err, want)
 		}

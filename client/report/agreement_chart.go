@@ -12,7 +12,7 @@ import (
 )
 
 // agreementChart shows each metric of each cell as a point, predicted against measured, on a band
-// of what is allowed. It is empty when nothing was predicted.
+// that shows which differences are allowed. It is empty if nothing was predicted.
 func agreementChart(agreements []experiment.Agreement) chart {
 	c := chart{Title: "predicted against measured", Tall: true}
 	for _, m := range experiment.Agreeing() {
@@ -35,7 +35,7 @@ func agreementChart(agreements []experiment.Agreement) chart {
 		fmt.Sprintf("Allowed: success %g points or, in the strips, 3 standard errors; attempts %g%%, p50 %g%%, p99 %g%%.",
 			100*experiment.Tolerance(design.Success, 1), 100*experiment.Tolerance(design.Attempts, 1),
 			100*experiment.Tolerance(design.P50, 1), 100*experiment.Tolerance(design.P99, 1)),
-		fmt.Sprintf("Whiskers: %g%% intervals, of what was measured sideways, of what is predicted upright.", 100*stats.Level),
+		fmt.Sprintf("Whiskers: %g%% intervals, horizontal for measured and vertical for predicted values.", 100*stats.Level),
 	}
 	for _, a := range agreements {
 		if !a.Agrees() {
@@ -66,7 +66,7 @@ type scatter struct {
 	yTicks     []tick // which the plot is right of
 }
 
-const scatterHeight = 250 // of the plot
+const scatterHeight = 250 // of its plot
 
 func newScatter(m design.Metric, of []experiment.Agreement) scatter {
 	const nameWidth = 18
@@ -78,8 +78,8 @@ func newScatter(m design.Metric, of []experiment.Agreement) scatter {
 	return s
 }
 
-// commonScale has what was measured and what is predicted. It is logarithmic where a share of what
-// was measured is allowed, so that the band of that is of one width.
+// commonScale covers measured and predicted values. It is logarithmic if a share of the measured
+// value is allowed, so that the band has the same width everywhere.
 func commonScale(m design.Metric, of []experiment.Agreement) scale {
 	var estimates, bounds []float64
 	for _, a := range of {
@@ -95,7 +95,7 @@ func commonScale(m design.Metric, of []experiment.Agreement) scale {
 	case low <= 0:
 		return around(estimates, bounds, 0, 0)
 	}
-	const least = 5 // times, so that there are ticks
+	const least = 5 // ratio of the ends, for at least two ticks
 	wider := max(1.15, math.Sqrt(least*low/high))
 	return scale{low: low / wider, high: high * wider, log: true}
 }
@@ -113,7 +113,7 @@ func (s scatter) panel() panel {
 		agreeingSeries: {Class: seriesClass(agreeingSeries) + " faint", Shape: shapeOf(agreeingSeries)},
 		otherSeries:    {Class: seriesClass(otherSeries), Shape: shapeOf(otherSeries)},
 	}
-	var marks []bubble // of which those that do not agree have labels
+	var marks []bubble // labeled if they do not agree
 	for _, a := range s.agreements {
 		b := bubble{point: s.point(a), Radius: 5}
 		of := &p.Series[agreeingSeries]
@@ -133,7 +133,7 @@ func (s scatter) panel() panel {
 	return p
 }
 
-// bands are the areas of what is allowed: that of the tolerance, and strips beyond it at cells of
+// bands are the areas of allowed differences: the tolerance, and strips beyond it at cells for
 // which more is allowed.
 func (s scatter) bands() []string {
 	const steps = 48
@@ -171,14 +171,14 @@ func (s scatter) point(a experiment.Agreement) point {
 	return p
 }
 
-// sideways is an interval as a whisker along the x axis, as upright is along the other.
+// sideways returns an interval as a whisker along the x axis.
 func sideways(i stats.Interval, y float64, x scale) (whisker, bool) {
 	w, ok := upright(i, y, x)
 	w.X1, w.Y1, w.X2, w.Y2 = w.Y1, w.X1, w.Y2, w.X2
 	return w, ok
 }
 
-// describe says in a sentence what a reader of the picture would see first.
+// describe summarizes the picture in a sentence for screen readers.
 func (s scatter) describe() string {
 	var not []string
 	for _, a := range s.agreements {
@@ -190,5 +190,5 @@ func (s scatter) describe() string {
 	if len(not) == 0 {
 		return text + "All agree."
 	}
-	return fmt.Sprintf("%sAll agree but %d: %s.", text, len(not), strings.Join(not, ". "))
+	return fmt.Sprintf("%sAll agree except %d: %s.", text, len(not), strings.Join(not, ". "))
 }

@@ -12,36 +12,38 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// said is a metric of a cell that was measured and predicted so.
-func said(cell string, m design.Metric, measured, predicted, allowed float64) experiment.Agreement {
+// agreed compares a metric of a cell with its prediction.
+func agreed(cell string, m design.Metric, measured, predicted, allowed float64) experiment.Agreement {
 	return experiment.Agreement{Cell: cell, Metric: m, Measured: about(measured, measured/10), Predicted: about(predicted, predicted/10), Allowed: allowed}
 }
 
-func twoSaid() []experiment.Agreement {
+func twoAgreements() []experiment.Agreement {
 	return []experiment.Agreement{
-		said("one", design.Success, 0.5, 0.52, 0.03), said("one", design.P99, 2, 2.3, 0.4),
-		said("other", design.Success, 0.5, 0.58, 0.05), said("other", design.Attempts, 2, 1.8, 0.1),
+		agreed("one", design.Success, 0.5, 0.52, 0.03), agreed("one", design.P99, 2, 2.3, 0.4),
+		agreed("other", design.Success, 0.5, 0.58, 0.05), agreed("other", design.Attempts, 2, 1.8, 0.1),
 	}
 }
 
 func TestAgreements(t *testing.T) {
 	var b strings.Builder
-	if err := Agreements(&b, "table", twoSaid()); err != nil {
+	if err := Agreements(&b, "table", twoAgreements()); err != nil {
 		t.Fatal(err)
 	}
 	want := `
               success,                                 sent per call,
 cell   agree  predicted                                predicted
-one      yes  50.0% ≈ 52.0% [45.0, 55.0] [46.8, 57.2]            –
-other     no  50.0% ≠ 58.0% [45.0, 55.0] [52.2, 63.8]¹ 2.00 ≠ 1.80 [1.80, 2.20] [1.62, 1.98]²
+one      yes  50.0% [45.0, 55.0] ≈ 52.0% [46.8, 57.2]            –
+other     no  50.0% [45.0, 55.0] ≠ 58.0% [52.2, 63.8]¹ 2.00 [1.80, 2.20] ≠ 1.80 [1.62, 1.98]²
 
        p50,       p99,
 cell   predicted  predicted
-one            –  2.00 s ≈ 2.30 s [1.80, 2.20] [2.07, 2.53]
+one            –  2.00 s [1.80, 2.20] ≈ 2.30 s [2.07, 2.53]
 other          –                –
 
 ¹ success +8.0 points, allowed ±5.0
 ² attempts -10.0%, allowed ±5.0
+
+Measured ≈ predicted, or ≠ if they are further apart than allowed.
 
 1 of 2 cells agree, of 20 trials
 `
@@ -49,22 +51,22 @@ other          –                –
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	b.Reset()
-	if err := Agreements(&b, "md", twoSaid()); err != nil || strings.Count(b.String(), "\n|") < 3 || !strings.HasSuffix(b.String(), "1 of 2 cells agree, of 20 trials\n") {
+	if err := Agreements(&b, "md", twoAgreements()); err != nil || strings.Count(b.String(), "\n|") < 3 || !strings.HasSuffix(b.String(), "1 of 2 cells agree, of 20 trials\n") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
-	if err := Agreements(&b, "yaml", twoSaid()); err == nil || err.Error() != `format "yaml": want table or md` {
+	if err := Agreements(&b, "yaml", twoAgreements()); err == nil || err.Error() != `format "yaml": want table or md` {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestDisagreementWithNothing(t *testing.T) {
-	if got, want := disagreement(said("", design.Attempts, 0, 1.5, 0)), "attempts 1.50, measured 0"; got != want {
+	if got, want := disagreement(agreed("", design.Attempts, 0, 1.5, 0)), "attempts 1.50, measured 0"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
-// predictedToo adds a prediction to what a run has shown: it agrees in two cells of three.
-func predictedToo(s experiment.Summary) experiment.Summary {
+// withPrediction adds a prediction to a summary that agrees in two of three cells.
+func withPrediction(s experiment.Summary) experiment.Summary {
 	s.Cells = slices.Clone(s.Cells)
 	s.Prediction = &madeRun(everyday).Manifest
 	for i := range s.Cells {
@@ -89,9 +91,9 @@ func predictedToo(s experiment.Summary) experiment.Summary {
 	return s
 }
 
-// Every metric of every cell is in the picture, those that do not agree with their names.
+// Every metric of every cell is in the picture, and cells that do not agree are named.
 func TestAgreementChart(t *testing.T) {
-	s := predictedToo(madePolicies())
+	s := withPrediction(madePolicies())
 	c := agreementChart(s.Agreements())
 	if len(c.Panels) != 4 {
 		t.Fatalf("%d panels, want one for each metric", len(c.Panels))
@@ -128,7 +130,7 @@ func TestAgreementChart(t *testing.T) {
 // A point is on the band, or a strip of it, if and only if it agrees.
 func TestBandIsWhatIsAllowed(t *testing.T) {
 	for _, m := range []design.Metric{design.Success, design.P99} {
-		all := []experiment.Agreement{said("low", m, 0.4, 0.4, 0), said("high", m, 0.9, 0.9, 0)}
+		all := []experiment.Agreement{agreed("low", m, 0.4, 0.4, 0), agreed("high", m, 0.9, 0.9, 0)}
 		s := newScatter(m, all)
 		for _, v := range []float64{0.3, 0.5, 0.8} {
 			if got := s.x.value(s.x.at(v)); got < v-1e-9 || got > v+1e-9 {
@@ -145,10 +147,9 @@ func TestBandIsWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// What is predicted stands beside what was measured, hollow, and with a ring where it does not
-// agree.
+// Predictions are beside the measured values: hollow, and with a ring if they do not agree.
 func TestSweepWithPrediction(t *testing.T) {
-	s := predictedToo(madePolicies())
+	s := withPrediction(madePolicies())
 	c := sweepChart(s)
 	p := c.Panels[0]
 	if len(p.Series) != 8 {
@@ -188,10 +189,10 @@ func TestSweepWithPrediction(t *testing.T) {
 	if rings != not || not == 0 {
 		t.Errorf("%d rings, want %d", rings, not)
 	}
-	if !strings.Contains(p.Desc, "What is predicted agrees in ") {
+	if !strings.Contains(p.Desc, "The prediction agrees in ") {
 		t.Errorf("the description does not say what agrees: %s", p.Desc)
 	}
-	if names := keyNames(c); !slices.Equal(names[4:], []string{"measured", "predicted", "predicted, and does not agree"}) {
+	if names := keyNames(c); !slices.Equal(names[4:], []string{"measured", "predicted", "predicted, does not agree"}) {
 		t.Errorf("key %q", names)
 	}
 }
@@ -205,7 +206,7 @@ func keyNames(c chart) []string {
 }
 
 func TestPoliciesWithPrediction(t *testing.T) {
-	p := policiesChart(predictedToo(madePolicies())).Panels[0]
+	p := policiesChart(withPrediction(madePolicies())).Panels[0]
 	predicted, rings := 0, 0
 	for _, b := range p.Bubbles {
 		if strings.HasSuffix(b.Class, " predicted") {
@@ -224,11 +225,11 @@ func TestPoliciesWithPrediction(t *testing.T) {
 }
 
 func TestHeatmapWithPrediction(t *testing.T) {
-	s := predictedToo(madeSummaries()["heatmap"])
-	said := map[bool]int{}
+	s := withPrediction(madeSummaries()["heatmap"])
+	disagreeing := map[bool]int{}
 	for _, b := range sweepChart(s).Panels[0].Boxes {
 		not := strings.HasPrefix(b.Predicted, "≠ (")
-		said[not]++
+		disagreeing[not]++
 		if !not && !strings.HasPrefix(b.Predicted, "(") || not != strings.HasSuffix(b.Title, "; does not agree") {
 			t.Errorf("a box says %q and %q", b.Predicted, b.Title)
 		}
@@ -240,13 +241,12 @@ func TestHeatmapWithPrediction(t *testing.T) {
 	for _, c := range s.Cells {
 		want[disagrees(c, design.Success)]++
 	}
-	if !maps.Equal(said, want) || want[true] == 0 {
-		t.Errorf("boxes that do not agree: %v, want %v", said, want)
+	if !maps.Equal(disagreeing, want) || want[true] == 0 {
+		t.Errorf("boxes that do not agree: %v, want %v", disagreeing, want)
 	}
 }
 
-// A chart of a run that was only predicted says so in each of its panels, and draws all as
-// predicted.
+// A chart of a run that was only predicted says so in each panel and draws everything as predicted.
 func TestPredictedCharts(t *testing.T) {
 	for _, s := range []experiment.Summary{madePolicies(), madeSummaries()["heatmap"]} {
 		s.Predicted = true

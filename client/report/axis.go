@@ -15,11 +15,11 @@ type axis struct {
 	Ticks []tick
 }
 
-// tick is a mark on an axis, at At of the picture's width or height. Without Lines it has no label.
+// tick is a mark on an axis. Without Lines it has no label.
 type tick struct {
-	At    px
-	Lines []string
-	Slant int // of the label, in degrees
+	At    px       // from the left or the top of the picture
+	Lines []string // of the label
+	Slant int      // of the label, in degrees
 }
 
 // SlantX is where a slanted label ends.
@@ -30,12 +30,12 @@ func (t tick) SlantX() px {
 	return t.At
 }
 
-// levelAxis places the levels of a factor side by side: by their values when it is numeric, else at
+// levelAxis places the levels of a factor side by side: by value if the factor is numeric, else at
 // equal distances.
 type levelAxis struct {
 	factor factor
 	places []float64 // of the levels
-	room   float64   // what each level has at least
+	room   float64   // the least distance between levels
 	scale  scale     // of a numeric factor
 }
 
@@ -61,20 +61,20 @@ func newLevelAxis(f factor, from, to float64) levelAxis {
 }
 
 const (
-	tickSize = 11 // of the text, in units of the picture
+	tickSize = 11 // font size of labels, in units of the picture
 	lineStep = 13 // from one line of text to the next
 	maxLines = 3  // of a label at the x axis
 	maxSlant = 16 // characters of a slanted label
-	maxUpend = 24 // and of an upended one
+	maxUpend = 24 // characters of an upended label
 
-	// Degrees by which labels are turned that have no room beside each other, and those that would
-	// still overlap then.
+	// Degrees by which labels are turned if they have no room side by side, and if they would still
+	// overlap then.
 	slanted, upended = 35, 90
-	slantedRoom      = 19 // from one slanted label to the next, at least
+	slantedRoom      = 19 // least distance between slanted labels
 )
 
-// slantOf is how labels with that room are turned, and how far they then go to the left and down,
-// for each unit of their length.
+// slantOf returns how labels with that room are turned, and how far they reach to the left and down
+// per unit of their length.
 func slantOf(room float64) (degrees int, reach, drop float64) {
 	if room < slantedRoom {
 		return upended, 0, 1
@@ -82,7 +82,7 @@ func slantOf(room float64) (degrees int, reach, drop float64) {
 	return slanted, 0.84, 0.6
 }
 
-// labels returns the ticks at the levels, and how much height they take below the axis.
+// labels returns the ticks at the levels, and the height of their labels below the axis.
 func (a levelAxis) labels() ([]tick, float64) {
 	if a.factor.values != nil {
 		return a.thinned(), lineStep
@@ -112,7 +112,7 @@ func (a levelAxis) labels() ([]tick, float64) {
 	return ticks, height
 }
 
-// thinned labels as many levels as have room for it, the first and the last before the others.
+// thinned labels as many levels as there is room for, the first and the last one before the others.
 func (a levelAxis) thinned() []tick {
 	ticks := make([]tick, len(a.places))
 	var taken []rect
@@ -132,7 +132,7 @@ func (a levelAxis) thinned() []tick {
 	return ticks
 }
 
-// metricTicks are the ticks of a scale of the metric, in one unit unless the scale is logarithmic.
+// metricTicks returns the ticks of a scale of the metric, in one unit unless it is logarithmic.
 func metricTicks(m design.Metric, s scale, n int) []tick {
 	values := s.ticks(n)
 	ticks := make([]tick, len(values))
@@ -146,7 +146,7 @@ func metricTicks(m design.Metric, s scale, n int) []tick {
 	return ticks
 }
 
-// thin takes the label from each tick of the x axis that has no room for it beside those before it.
+// thin removes the labels of ticks on the x axis that would overlap an earlier label.
 func thin(ticks []tick) []tick {
 	free := math.Inf(-1)
 	for i, t := range ticks {
@@ -160,7 +160,7 @@ func thin(ticks []tick) []tick {
 	return ticks
 }
 
-// shortest prints a round value without the zeros that a measured one would have.
+// shortest prints a round value without trailing zeros.
 func shortest(u unit, v float64) string {
 	for u.decimals = 0; u.decimals < 6; u.decimals++ {
 		if math.Abs(v*u.times*math.Pow10(u.decimals)-math.Round(v*u.times*math.Pow10(u.decimals))) < 1e-6 {
@@ -173,7 +173,7 @@ func shortest(u unit, v float64) string {
 	return u.print(v)
 }
 
-// rect is a stretch of a picture: its upper left corner and its size.
+// rect is a rectangle of a picture: its upper left corner and its size.
 type rect struct{ x, y, w, h float64 }
 
 func (r rect) overlaps(o rect) bool {
@@ -184,7 +184,7 @@ func (r rect) within(o rect) bool {
 	return r.x >= o.x && r.y >= o.y && r.x+r.w <= o.x+o.w && r.y+r.h <= o.y+o.h
 }
 
-// textWidth is about how wide a text is in a sans-serif font, rather too much than too little.
+// textWidth estimates the width of a text in a sans-serif font, rather too large than too small.
 func textWidth(s string, size float64) float64 {
 	w := 0.0
 	for _, r := range s {
@@ -210,8 +210,8 @@ func widestOf(lines []string) float64 {
 	return w
 }
 
-// wrap breaks a label at its spaces, and behind its hyphens and underscores, into lines of that
-// width where it can.
+// wrap breaks a label at spaces and after hyphens and underscores into lines of at most that width,
+// if possible.
 func wrap(label string, width float64) []string {
 	parts := strings.Fields(strings.NewReplacer("-", "- ", "_", "_ ").Replace(label))
 	if len(parts) == 0 {
@@ -233,7 +233,7 @@ func wrap(label string, width float64) []string {
 	return lines
 }
 
-// fitted cuts a label off where it would be wider.
+// fitted truncates a label to a width.
 func fitted(label string, width float64) string {
 	for most := utf8.RuneCountInString(label); most > 2; most-- {
 		if short := shorten(label, most); textWidth(short, tickSize) <= width {
@@ -243,7 +243,7 @@ func fitted(label string, width float64) string {
 	return shorten(label, 2)
 }
 
-// shorten cuts a label off at so many characters.
+// shorten truncates a label to a number of characters.
 func shorten(label string, most int) string {
 	if r := []rune(label); len(r) > most {
 		return strings.TrimSpace(string(r[:most-1])) + "…"

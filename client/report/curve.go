@@ -11,23 +11,23 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// curve is the latency of the calls that succeeded, by quantile: a line for each cell, over all its
-// trials.
+// curve is the latency of the calls that succeeded, by quantile: a line for each cell, over the
+// calls of all its trials.
 type curve struct {
-	// X is 1/(1-q): 10 stands for the 90th percentile, 1000 for that of 99.9%.
+	// X is 1/(1-q) for the quantile q: 10 stands for the 90th percentile, 1000 for 99.9%.
 	X     []float64   `json:"x"`
 	Cells []curveCell `json:"cells"`
 }
 
 type curveCell struct {
 	Title string     `json:"title"`
-	Y     []*float64 `json:"y"` // in seconds; none where there are too few calls to tell
+	Y     []*float64 `json:"y"` // in seconds; null beyond the greatest latency
 }
 
-const curveSteps = 8 // for each doubling of X
+const curveSteps = 8 // per doubling of X
 
-// curveOf returns the curve, nil when no call succeeded, and the titles of the cells that have no
-// line for that reason. Interrupted trials and calls in the warm-up do not count.
+// curveOf returns the curve, which is nil if no call succeeded, and the titles of the cells without
+// a success. Interrupted trials and calls in the warm-up do not count.
 func curveOf(run *record.Run, summary experiment.Summary) (*curve, []string) {
 	latencies := make([][]time.Duration, len(summary.Cells))
 	ended := make([]int, len(summary.Cells))
@@ -71,8 +71,8 @@ func curveOf(run *record.Run, summary experiment.Summary) (*curve, []string) {
 	return c, none
 }
 
-// quantiles returns the latency in seconds at each 1/(1-q), up to the first that only the greatest
-// one reaches.
+// quantiles returns the latency in seconds at each 1/(1-q), up to the first at which it is the
+// greatest of all.
 func quantiles(latencies []time.Duration, xs []float64) []*float64 {
 	slices.Sort(latencies)
 	ys := make([]*float64, len(xs))

@@ -9,26 +9,24 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Contrasts writes how the cells of a run differ from its first, in the formats of Differences.
+// Contrasts writes how the cells of a run differ from their baselines, in the formats of
+// Differences.
 func Contrasts(w io.Writer, format string, s experiment.Summary) error {
-	switch {
-	case format != "table":
-		return Differences(w, format, s.Differences)
-	case len(s.Differences) == 0:
-		_, err := io.WriteString(w, "The run has no two cells to compare.\n")
-		return err
-	}
-	return writeText(w, contrastsTable(s))
+	return writeDifferences(w, format, s.Differences, "The run has no two cells to compare.")
 }
 
-// Differences writes how run B differs from run A, a line for each cell and metric: as table (for a
-// terminal) or json, which has plain numbers, times in seconds. A format of another name is an
-// error.
+// Differences writes how the cells of run B differ from those of run A, a line for each cell and
+// metric. The format is table (for a terminal) or json (plain numbers, times in seconds).
 func Differences(w io.Writer, format string, differences []experiment.Difference) error {
+	return writeDifferences(w, format, differences, "No metric has a value in both runs.")
+}
+
+// writeDifferences writes none in place of an empty table.
+func writeDifferences(w io.Writer, format string, differences []experiment.Difference, none string) error {
 	switch format {
 	case "table":
 		if len(differences) == 0 {
-			_, err := io.WriteString(w, "No metric has a value in both runs.\n")
+			_, err := fmt.Fprintln(w, none)
 			return err
 		}
 		return writeText(w, differencesTable(differences))
@@ -38,63 +36,54 @@ func Differences(w io.Writer, format string, differences []experiment.Difference
 	return fmt.Errorf("format %q: want table or json", format)
 }
 
-// differencesTable names each cell in the first of its lines only.
+// differencesTable names each cell and its baseline only in the first of their lines.
 func differencesTable(differences []experiment.Difference) table {
-	t := table{Keys: 2, Heads: []head{{"cell"}, {"metric"}, {"A"}, {"B"}, {"B less A"}, {"B is"}}}
-	for i, d := range differences {
-		var cell entry
-		if i == 0 || differences[i-1].Cell != d.Cell {
-			cell.Text = d.Cell
-			if len(d.Changed) > 0 {
-				t.note(&cell, changes(d.Changed))
-			}
-		}
-		t.Rows = append(t.Rows, append([]entry{cell}, t.difference(d)...))
-	}
-	return t
-}
-
-// contrastsTable is of the differences between the cells of one run.
-func contrastsTable(s experiment.Summary) table {
-	t := table{Keys: 3, Bounds: confidence(s), Heads: []head{
-		{"cell"}, {"baseline"}, {"metric"}, {"baseline value"}, {"value"}, {"change"}, {"verdict"},
+	t := table{Keys: 3, Heads: []head{
+		{"cell"}, {"baseline"}, {"metric"}, {"baseline", "value"}, {"value"}, {"change"}, {"verdict"},
 	}}
-	for i, d := range s.Differences {
-		cell, base := entry{Text: d.Cell}, entry{Text: d.Base}
-		if i > 0 && s.Differences[i-1].Cell == d.Cell {
-			cell, base = entry{}, entry{}
+	for i, d := range differences {
+		if d.Change.Level > 0 {
+			t.Bounds = levelName(d.Change.Level)
 		}
-		t.Rows = append(t.Rows, append([]entry{cell, base}, t.difference(d)...))
+		cell, baseline := entry{Text: d.Cell}, entry{Text: d.Baseline}
+		if i > 0 && differences[i-1].Cell == d.Cell {
+			cell, baseline = entry{}, entry{}
+		} else if d.Baseline == experiment.RunA && len(d.Settings) > 0 {
+			t.note(&cell, settings(d.Settings))
+		}
+		t.Rows = append(t.Rows, append([]entry{cell, baseline}, t.difference(d)...))
 	}
 	return t
 }
 
-// difference is the part of a row that says what differs, and what of it is to be believed.
+// difference returns the rest of a row, from the metric to the verdict.
 func (t *table) difference(d experiment.Difference) []entry {
-	effect := entry{Text: d.Effect.String(), Verdict: true}
+	verdict := entry{Text: d.Effect.String(), Verdict: true}
 	if d.Reason != "" {
-		t.note(&effect, d.Reason)
+		t.note(&verdict, d.Reason)
 	}
-	for _, warning := range d.Delta.Warnings {
-		t.note(&effect, warning)
+	for _, warning := range d.Change.Warnings {
+		t.note(&verdict, warning)
 	}
-	return []entry{{Text: string(d.Metric)}, {Text: estimate(d.Metric, d.A)}, {Text: estimate(d.Metric, d.B)}, delta(d), effect}
+	return []entry{
+		{Text: string(d.Metric)}, {Text: lone(d.Metric, d.BaselineValue)}, {Text: lone(d.Metric, d.Value)}, change(d), verdict,
+	}
 }
 
-// changes names what was set otherwise in run B.
-func changes(changed []experiment.Change) string {
+// settings names the settings in which the runs differ.
+func settings(changes []experiment.SettingChange) string {
 	var parts []string
-	for _, c := range changed {
-		parts = append(parts, fmt.Sprintf("%s is %s in A, %s in B", c.Factor, c.A, c.B))
+	for _, c := range changes {
+		parts = append(parts, fmt.Sprintf("%s is %s in A, %s in B", c.Factor, c.Baseline, c.Value))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// delta is the difference with its sign. That of shares is in points of a percentage: +5% could be
-// 5% of what A has.
-func delta(d experiment.Difference) entry {
-	i := d.Delta
-	u := unitOf(d.Metric, i.Estimate)
+// change is the difference with its sign. For shares it is in percentage points, since +5% could
+// also mean 5% of the baseline value.
+func change(d experiment.Difference) entry {
+	i := d.Change
+	u := intervalUnit(d.Metric, i)
 	if d.Metric == design.Success {
 		u = unit{" points", 100, max(1, decimals(100*i.Estimate))}
 	}
@@ -108,9 +97,9 @@ func delta(d experiment.Difference) entry {
 	return entry{Text: text, Bounds: u.bounds(i)}
 }
 
-// differencesData calls the metrics as data do.
+// differencesData returns the differences with the metrics named as in data.
 func differencesData(differences []experiment.Difference) []experiment.Difference {
-	named := make([]experiment.Difference, len(differences)) // an empty list, not null
+	named := make([]experiment.Difference, len(differences)) // an empty list rather than null
 	for i, d := range differences {
 		d.Metric = design.Metric(dataName(d.Metric))
 		named[i] = d

@@ -12,37 +12,43 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// madeDifferences are two cells, in each of which something else was set, and all that a difference
-// can be.
+// madeDifferences returns differences of every kind, in two cells with different settings.
 func madeDifferences() []experiment.Difference {
-	changed := []experiment.Change{{Factor: "restart_delay", A: "1s", B: "none"}, {Factor: "rounds", A: "3", B: "5"}}
-	other := []experiment.Change{{Factor: "restart_delay", A: "1s", B: "none"}}
+	changed := []experiment.SettingChange{{Factor: "restart_delay", Baseline: "1s", Value: "none"}, {Factor: "rounds", Baseline: "3", Value: "5"}}
+	other := changed[:1]
 	few := about(-0.25, 0.5)
-	few.Warnings = []string{"few runs (2)"}
-	single := stats.Interval{Estimate: 0.04, Low: math.Inf(-1), High: math.Inf(1), N: 1, Warnings: []string{"one run"}}
+	few.Warnings = []string{"few trials (2)"}
+	single := stats.Interval{Estimate: 0.04, Low: math.Inf(-1), High: math.Inf(1), N: 1, Warnings: []string{"one trial"}}
 	halfOpen := stats.Interval{Estimate: -2, Low: math.Inf(-1), High: -0.5, N: 2}
-	return []experiment.Difference{
-		{Cell: "original", Changed: changed, Metric: design.Success, A: about(0.25, 0.1), B: about(0.9991, 0.0002), Delta: about(0.7491, 0.1), Effect: experiment.EffectBetter},
-		{Cell: "original", Changed: changed, Metric: design.P99, A: about(0.5, 0.1), B: about(0.25, 0.5), Delta: few, Reason: "the interval spans zero"},
-		{Cell: "original", Changed: changed, Metric: design.Attempts, A: about(4, 1), B: about(2, 1), Delta: halfOpen, Effect: experiment.EffectBetter},
-		{Cell: "waiting", Changed: other, Metric: design.Success, A: about(1, 0), B: about(1, 0), Delta: about(0, 0), Reason: "the interval spans zero"},
-		{Cell: "waiting", Changed: other, Metric: design.P99, A: about(0.5, 0.1), B: about(0.54, 0), Delta: single, Reason: "one run"},
+	differences := []experiment.Difference{
+		{Cell: "original", Settings: changed, Metric: design.Success, BaselineValue: about(0.25, 0.1), Value: about(0.9991, 0.0002), Change: about(0.7491, 0.1), Effect: experiment.EffectBetter},
+		{Cell: "original", Settings: changed, Metric: design.P99, BaselineValue: about(0.5, 0.1), Value: about(0.25, 0.5), Change: few, Reason: "the interval spans zero"},
+		{Cell: "original", Settings: changed, Metric: design.Attempts, BaselineValue: about(4, 1), Value: about(2, 1), Change: halfOpen, Effect: experiment.EffectBetter},
+		{Cell: "waiting", Settings: other, Metric: design.Success, BaselineValue: about(1, 0), Value: about(1, 0), Change: about(0, 0), Reason: "the interval spans zero"},
+		{Cell: "waiting", Settings: other, Metric: design.P99, BaselineValue: about(0.5, 0.1), Value: about(0.54, 0), Change: single, Reason: "one trial"},
 	}
+	for i := range differences {
+		differences[i].Baseline = experiment.RunA
+	}
+	return differences
 }
 
 const differencesText = `
-cell       metric         A        B  B less A                   B is
-original¹  success    25.0%  99.910%  +74.9 points [64.9, 84.9]        better
-           p99       500 ms   250 ms       -250 ms [-750, 250]   inconclusive²,³
-           attempts    4.00     2.00         -2.00 [−∞, -0.50]         better
-waiting⁴   success     100%     100%      0 points [0, 0]        inconclusive²
-           p99       500 ms   540 ms      +40.0 ms               inconclusive⁵
+                               baseline
+cell       baseline  metric       value    value  change                     verdict
+original¹  run A     success      25.0%  99.910%  +74.9 points [64.9, 84.9]        better
+                     p99         500 ms   250 ms       -250 ms [-750, 250]   inconclusive²,³
+                     attempts      4.00     2.00         -2.00 [−∞, -0.50]         better
+waiting⁴   run A     success       100%     100%      0 points [0, 0]        inconclusive²
+                     p99         500 ms   540 ms      +40.0 ms               inconclusive⁵
 
 ¹ restart_delay is 1s in A, none in B; rounds is 3 in A, 5 in B
 ² the interval spans zero
-³ few runs (2)
+³ few trials (2)
 ⁴ restart_delay is 1s in A, none in B
-⁵ one run
+⁵ one trial
+
+In brackets: 95% intervals.
 `
 
 func TestDifferences(t *testing.T) {
@@ -62,17 +68,18 @@ func TestDifferencesJSON(t *testing.T) {
 	}
 	var got []struct {
 		Cell, Metric, Reason string
-		Is                   string `json:"b_is"`
-		Changed              []experiment.Change
-		Delta                struct{ Estimate, Low, High *float64 } `json:"b_less_a"`
+		Baseline, Verdict    string
+		Settings             []experiment.SettingChange
+		Change               struct{ Estimate, Low, High *float64 }
 	}
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 5 || got[1].Metric != "p99_s" || got[1].Is != "inconclusive" || got[1].Reason == "" || len(got[1].Changed) != 2 {
+	if len(got) != 5 || got[1].Metric != "p99_s" || got[1].Baseline != "run A" || got[1].Verdict != "inconclusive" || got[1].Reason == "" ||
+		len(got[1].Settings) != 2 || got[1].Settings[0] != (experiment.SettingChange{Factor: "restart_delay", Baseline: "1s", Value: "none"}) {
 		t.Errorf("got %+v", got)
 	}
-	if d := got[2].Delta; d.Low != nil || *d.High != -0.5 || *d.Estimate != -2 {
+	if d := got[2].Change; d.Low != nil || *d.High != -0.5 || *d.Estimate != -2 {
 		t.Errorf("an interval without a lower end became %+v", d)
 	}
 	b.Reset()
@@ -95,19 +102,31 @@ func TestDifferencesRefusesFormat(t *testing.T) {
 	}
 }
 
-// Between the cells of one run each is named with the one that it is compared with, once.
-func TestContrastsTable(t *testing.T) {
+// Between the cells of one run, each cell and its baseline are named once. Their settings are not
+// listed, as their titles name them.
+func TestContrasts(t *testing.T) {
 	differences := madeDifferences()
 	for i := range differences {
-		differences[i].Base = "first"
+		differences[i].Baseline = "first"
 	}
-	contrasts := contrastsTable(experiment.Summary{Differences: differences})
+	contrasts := differencesTable(differences)
 	if len(contrasts.Rows) != len(differences) {
 		t.Fatalf("%d rows of %d differences", len(contrasts.Rows), len(differences))
 	}
+	var heads []string
+	for _, h := range contrasts.Heads {
+		heads = append(heads, h.String())
+	}
+	if got := strings.Join(heads, ", "); got != "cell, baseline, metric, baseline value, value, change, verdict" {
+		t.Errorf("columns %s", got)
+	}
 	var text bytes.Buffer
-	if err := Contrasts(&text, "table", experiment.Summary{Differences: differences}); err != nil || !strings.Contains(text.String(), "baseline value") {
-		t.Errorf("%q, %v", text.String(), err)
+	if err := Contrasts(&text, "table", experiment.Summary{Differences: differences}); err != nil || !strings.Contains(text.String(), "original  first") {
+		t.Errorf("%s%v", text.String(), err)
+	}
+	text.Reset()
+	if err := Contrasts(&text, "table", experiment.Summary{}); err != nil || text.String() != "The run has no two cells to compare.\n" {
+		t.Errorf("of no cells: %q, %v", text.String(), err)
 	}
 	for i, row := range contrasts.Rows {
 		cell, base := differences[i].Cell, "first"

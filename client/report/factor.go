@@ -15,20 +15,20 @@ import (
 // rowFactor stands for the rows of a design among its factors.
 const rowFactor = "row"
 
-// factor is something in which the cells of a run differ.
+// factor is a factor, or the row, in which the cells of a run differ.
 type factor struct {
 	name   string
-	levels []string  // in the order of the file; of a numeric factor, ascending
+	levels []string  // in the order of the file, or ascending if the factor is numeric
 	values []float64 // of the levels, durations in seconds; nil unless all levels are numbers or all are durations
-	// ordered is true when the levels come one after another, as numbers do, even if one of them is
-	// a word such as none.
+	// ordered is true if the levels are in ascending order, like numbers, even if one of them is a
+	// word such as none.
 	ordered bool
-	// seconds is true when every level that is not a word is a duration.
+	// seconds is true if all levels that are not words are durations.
 	seconds bool
 }
 
-// factorsOf returns what differs between the cells: the row first, then the factors in the order of
-// the file.
+// factorsOf returns the factors in which the cells differ: first the row, then those with lists, in
+// the order of the file.
 func factorsOf(cells []experiment.CellSummary) []factor {
 	names := []string{rowFactor}
 	for _, c := range cells {
@@ -53,9 +53,9 @@ func factorsOf(cells []experiment.CellSummary) []factor {
 	return varied
 }
 
-// rowsOwn returns the factors in which the rows of a design differ by themselves, in the order of
-// the documentation.
-func rowsOwn(cells []experiment.CellSummary) []factor {
+// rowFactors returns the factors that the rows of a design set differently, in the order of
+// design.Factors.
+func rowFactors(cells []experiment.CellSummary) []factor {
 	var own []factor
 	for _, known := range design.Factors() {
 		var levels []string
@@ -75,9 +75,9 @@ func rowsOwn(cells []experiment.CellSummary) []factor {
 	return own
 }
 
-// numberedRows returns a note for each row when rows have numbers for names, which say nothing.
+// numberedRows returns a note that explains each row if the rows are named by numbers.
 func numberedRows(cells []experiment.CellSummary) []string {
-	own := rowsOwn(cells)
+	own := rowFactors(cells)
 	var notes []string
 	for _, c := range cells {
 		if _, _, number := quantity(c.Cell.Row); !number || len(own) == 0 {
@@ -104,7 +104,7 @@ func levelOf(c design.Cell, name string) string {
 	return value
 }
 
-// zeroIsWord are the factors whose zero means never or without bound, so no place on a scale.
+// zeroIsWord lists the factors whose zero means never or no limit, and so has no place on a scale.
 var zeroIsWord = []string{
 	"capacity", "timeout", "deadline", "max_in_flight", "budget", "eject_after", "hedge_after", "rate", "calls", "duration",
 }
@@ -112,7 +112,7 @@ var zeroIsWord = []string{
 func newFactor(name string, levels []string) factor {
 	f := factor{name: name, levels: levels}
 	if name == rowFactor {
-		return f // a row that is called "1" is no number
+		return f // a row named "1" is not a number
 	}
 	numbers, durations := 0, 0
 	for _, l := range levels {
@@ -141,7 +141,7 @@ func newFactor(name string, levels []string) factor {
 	return f
 }
 
-// quantity reads a level that is a number or a duration, the latter in seconds.
+// quantity parses a level that is a number or a duration, which it returns in seconds.
 func quantity(level string) (value float64, seconds, ok bool) {
 	if v, err := strconv.ParseFloat(level, 64); err == nil {
 		return v, false, !math.IsNaN(v) && !math.IsInf(v, 0)
@@ -150,13 +150,13 @@ func quantity(level string) (value float64, seconds, ok bool) {
 	return d.Seconds(), true, err == nil
 }
 
-// group is the cells that have the same levels of some factors.
+// group is a set of cells with the same levels of some factors.
 type group struct {
-	name  string // the levels; empty when there are no factors to tell groups apart
+	name  string // the levels; empty if there are no such factors
 	cells []experiment.CellSummary
 }
 
-// groupBy splits the cells by their levels of the factors, in the order in which they come.
+// groupBy splits the cells by their levels of the factors, and keeps their order.
 func groupBy(cells []experiment.CellSummary, by []factor) []group {
 	var groups []group
 	for _, c := range cells {
@@ -171,7 +171,7 @@ func groupBy(cells []experiment.CellSummary, by []factor) []group {
 	return groups
 }
 
-// levelsName is the cell's levels of the factors, such as "waiting, concurrency 5".
+// levelsName names the cell's levels of the factors, such as "waiting, concurrency 5".
 func levelsName(c design.Cell, of []factor) string {
 	names := make([]string, len(of))
 	for i, f := range of {
@@ -183,7 +183,7 @@ func levelsName(c design.Cell, of []factor) string {
 	return strings.Join(names, ", ")
 }
 
-// find returns the group's cell that has the level.
+// find returns the first cell of the group that has the level.
 func (g group) find(f factor, level string) (experiment.CellSummary, bool) {
 	for _, c := range g.cells {
 		if levelOf(c.Cell, f.name) == level {

@@ -9,29 +9,29 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// unit is how figures of one size are printed for people. An interval is printed in the unit of its
-// estimate.
+// unit is how figures of similar size are printed for people. The estimate and both bounds of an
+// interval share one unit.
 type unit struct {
-	symbol   string  // printed behind the number
+	symbol   string  // printed after the number
 	times    float64 // what a figure is multiplied by
 	decimals int
 }
 
-// unitOf returns the unit for a figure of the metric.
+// unitOf returns the unit for a single figure of the metric.
 func unitOf(m design.Metric, x float64) unit {
-	switch m {
-	case design.Success:
+	switch {
+	case m == design.Success:
 		return shareUnit(x)
-	case design.P50, design.P90, design.P99, design.Makespan:
+	case isTime(m):
 		return timeUnit(x)
-	case design.Throughput:
+	case m == design.Throughput:
 		return unit{"/s", 1, decimals(x)}
 	}
 	return unit{"", 1, min(decimals(x), 2)}
 }
 
-// shareUnit has as many decimals as it takes to see how far the share is from all and from none:
-// 99.91%, not 99.9%.
+// shareUnit has as many decimals as it takes to see how far the share is from 0% and from 100%:
+// 99.910%, not 99.9%.
 func shareUnit(share float64) unit {
 	u := unit{"%", 100, 1}
 	if short := 100 * min(share, 1-share); short > 1e-9 {
@@ -40,16 +40,42 @@ func shareUnit(share float64) unit {
 	return u
 }
 
-// intervalUnit is that of the estimate. Where that is all or none, the bound tells how many
-// decimals it takes.
+// intervalUnit returns the unit of an interval: of shares, that of the estimate or, if that is 0%
+// or 100%, of the other bound; of times, see timesUnit; else that of the estimate.
 func intervalUnit(m design.Metric, i stats.Interval) unit {
 	switch {
 	case m == design.Success && i.Estimate == 1:
 		return shareUnit(i.Low)
 	case m == design.Success && i.Estimate == 0:
 		return shareUnit(i.High)
+	case isTime(m) && !boundless(i):
+		return timesUnit(i)
 	}
 	return unitOf(m, i.Estimate)
+}
+
+func isTime(m design.Metric) bool {
+	switch m {
+	case design.P50, design.P90, design.P99, design.Makespan:
+		return true
+	}
+	return false
+}
+
+// timesUnit returns the unit of the number farthest from zero, with three significant digits of
+// that number, and at least two of the estimate: 0.77 s [0.43, 1.36].
+func timesUnit(i stats.Interval) unit {
+	farthest := math.Abs(i.Estimate)
+	for _, bound := range []float64{i.Low, i.High} {
+		if !notFinite(bound) {
+			farthest = max(farthest, math.Abs(bound))
+		}
+	}
+	u := timeUnit(farthest)
+	if estimate := round3(math.Abs(i.Estimate * u.times)); estimate > 0 {
+		u.decimals = max(u.decimals, int(1-math.Floor(math.Log10(estimate))))
+	}
+	return u
 }
 
 // timeUnit has three significant digits.
@@ -73,7 +99,7 @@ func round3(x float64) float64 {
 	return rounded
 }
 
-// decimals returns how many show three significant digits of x.
+// decimals returns how many decimals show three significant digits of x.
 func decimals(x float64) int {
 	if x = round3(math.Abs(x)); x == 0 || notFinite(x) {
 		return 0
@@ -107,18 +133,21 @@ func (u unit) bounds(i stats.Interval) string {
 	return "[" + u.number(i.Low) + ", " + u.number(i.High) + "]"
 }
 
-// estimate prints an interval's estimate, such as "97.3%".
+// estimate prints the estimate of an interval in the interval's unit, such as "97.3%".
 func estimate(m design.Metric, i stats.Interval) string {
-	return unitOf(m, i.Estimate).print(i.Estimate)
+	return intervalUnit(m, i).print(i.Estimate)
 }
 
-// boundless is an interval of which only the estimate is known, as after a single run: that a share
-// is from 0 to 1, and a latency no less than 0, was known before.
+// lone prints the estimate of an interval that is not shown.
+func lone(m design.Metric, i stats.Interval) string { return unitOf(m, i.Estimate).print(i.Estimate) }
+
+// boundless reports whether the bounds of an interval say nothing, as after a single trial: it was
+// known before that a share is between 0 and 1 and that a latency is not negative.
 func boundless(i stats.Interval) bool {
 	return i.N == 1 || notFinite(i.High) && (notFinite(i.Low) || i.Low == 0)
 }
 
-// bounds prints an interval's bounds, such as "[95.1, 98.6]"; nothing when it has none.
+// bounds prints the bounds of an interval, such as "[95.1, 98.6]"; nothing if they say nothing.
 func bounds(m design.Metric, i stats.Interval) string {
 	if boundless(i) {
 		return ""
@@ -126,7 +155,7 @@ func bounds(m design.Metric, i stats.Interval) string {
 	return intervalUnit(m, i).bounds(i)
 }
 
-// interval prints both, such as "97.3% [95.1, 98.6]".
+// interval prints an estimate and its bounds, such as "97.3% [95.1, 98.6]".
 func interval(m design.Metric, i stats.Interval) string {
 	if b := bounds(m, i); b != "" {
 		return estimate(m, i) + " " + b
@@ -134,7 +163,7 @@ func interval(m design.Metric, i stats.Interval) string {
 	return estimate(m, i)
 }
 
-// metricOf returns the cell's interval of a metric; false when the metric has no value.
+// metricOf returns the cell's interval of a metric; false if the metric has no value.
 func metricOf(c experiment.CellSummary, m design.Metric) (stats.Interval, bool) {
 	i, ok := c.Metrics[m]
 	return i, ok && !notFinite(i.Estimate)
@@ -145,11 +174,19 @@ func confidence(s experiment.Summary) string {
 	for _, c := range s.Cells {
 		for _, i := range c.Metrics {
 			if i.Level > 0 {
-				return strconv.FormatFloat(math.Round(i.Level*1000)/10, 'f', -1, 64) + "% intervals"
+				return levelName(i.Level)
 			}
 		}
 	}
 	return "intervals"
+}
+
+// levelName names intervals of a confidence level; zero is an unknown one.
+func levelName(level float64) string {
+	if level == 0 {
+		return "intervals"
+	}
+	return strconv.FormatFloat(math.Round(level*1000)/10, 'f', -1, 64) + "% intervals"
 }
 
 // counted is such as "1 trial" or "3 trials".
@@ -160,7 +197,7 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// metricName is what charts and heads call a metric.
+// metricName returns the name of a metric in charts and headings.
 func metricName(m design.Metric) string {
 	switch m {
 	case design.Success:

@@ -25,7 +25,11 @@ func TestInterval(t *testing.T) {
 		{design.Success, 0.0004, 0, 0.002, "0.040% [0, 0.200]"},
 		{design.Success, 0, math.Copysign(0, -1), 0.0321, "0% [0, 3.2]"},
 		{design.P99, 1.234, 1.1, 1.4049, "1.23 s [1.10, 1.40]"},
-		{design.P99, 0.95, 0.9, 1.01, "950 ms [900, 1010]"},
+		{design.P99, 0.95, 0.9, 1.01, "0.95 s [0.90, 1.01]"},
+		{design.P99, 0.77, 0.43, 1.36, "0.77 s [0.43, 1.36]"},
+		{design.P99, 0.0027, 0.0004, 0.12, "2.7 ms [0.4, 120.0]"},
+		{design.P99, 0.0663, 0.0361, 0.1219, "66 ms [36, 122]"},
+		{design.Makespan, 560, 500, 640, "9.3 min [8.3, 10.7]"},
 		{design.P99, 0.00123, 0.001, 0.002, "1.23 ms [1.00, 2.00]"},
 		{design.P99, 0.9996, 0.9, 1.1, "1.00 s [0.90, 1.10]"},
 		{design.P50, 0.000012, -0.000001, 0.00002, "12.0 µs [-1.0, 20.0]"},
@@ -45,7 +49,7 @@ func TestInterval(t *testing.T) {
 		}
 	}
 	if got := interval(design.Success, stats.Interval{Estimate: 0.9, High: 1, N: 1}); got != "90.0%" {
-		t.Errorf("of a single run: %q, want no bounds", got)
+		t.Errorf("of a single trial: %q, want no bounds", got)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// plan is a run to be made up.
+// plan describes a made-up run.
 type plan struct {
 	rows, levels, repeats int           // cells are rows x levels
 	calls, workers        int           // of a trial
@@ -31,10 +31,10 @@ type plan struct {
 
 var everyday = plan{rows: 2, levels: 4, repeats: 3, calls: 120, workers: 10, uptime: 2500 * time.Millisecond}
 
-// fiftyThousand has all its calls in one trial, the most that can be shown at a time.
+// fiftyThousand has all its calls in one trial, which the page shows at once.
 var fiftyThousand = plan{rows: 1, levels: 1, repeats: 1, calls: 50_000, workers: 40, uptime: 2500 * time.Millisecond}
 
-// anyRuns are runs in which something that is mostly there is not.
+// anyRuns returns plans in which something usual is missing or unusual.
 func anyRuns() map[string]plan {
 	small := plan{rows: 2, levels: 2, repeats: 2, calls: 30, workers: 5, uptime: time.Second}
 	with := func(mutate func(*record.TrialRecords)) plan {
@@ -89,8 +89,8 @@ func anyRuns() map[string]plan {
 
 var replicaNames = []string{"a", "b", "c"}
 
-// madeRun makes up a run: replicas that crash and come back, calls that fail over, those of the row
-// "waiting" once one is up again.
+// madeRun makes up a run in which replicas crash and come back, and calls fail over. Calls of the
+// row "waiting" wait until a replica is up again.
 func madeRun(p plan) *record.Run {
 	d := &design.Design{Name: "policies", Question: "Which policy keeps answering while replicas crash?", Seed: 42, Repeats: p.repeats}
 	d.Claims = []design.Claim{
@@ -113,7 +113,7 @@ func madeRun(p plan) *record.Run {
 		}
 	}
 	if p.text != "" {
-		d.Name, d.Question, d.Source = p.text, p.text, p.text
+		d.Name, d.Question, d.Answer, d.Source = p.text, p.text, p.text, p.text
 		for i := range d.Claims {
 			d.Claims[i].Text = p.text
 		}
@@ -140,7 +140,7 @@ func madeRun(p plan) *record.Run {
 	return run
 }
 
-// madeTrial makes up one trial. Its replicas crash by themselves; the calls meet that.
+// madeTrial makes up one trial. Its replicas crash regardless of the calls.
 func madeTrial(p plan, number, cell, repeat int, waits bool) record.TrialRecords {
 	rnd := rand.New(rand.NewPCG(uint64(cell), uint64(repeat)))
 	t := record.TrialRecords{Trial: record.Trial{
@@ -166,7 +166,7 @@ func madeTrial(p plan, number, cell, repeat int, waits bool) record.TrialRecords
 	return t
 }
 
-// life is a time in which a replica is ready.
+// life is a time span in which a replica is ready.
 type life struct{ launched, ready, exited time.Duration }
 
 func madeLives(p plan, rnd *rand.Rand, end time.Duration) []life {
@@ -183,7 +183,7 @@ func madeLives(p plan, rnd *rand.Rand, end time.Duration) []life {
 	return lives
 }
 
-// at returns the life of a replica at a moment, and its incarnation; false when it is not ready.
+// at returns the life and the incarnation of a replica at a time; false if it is not ready.
 func at(lives []life, now time.Duration) (life, int, bool) {
 	for i, l := range slices.Backward(lives) {
 		if l.ready <= now {
@@ -256,7 +256,7 @@ func madeEvents(trial int, lives map[string][]life, end time.Duration) []record.
 	return events
 }
 
-// signaled stops a replica by a signal for a while.
+// signaled stops and continues a replica by signals.
 func signaled(t *record.TrialRecords, replica string, from, to time.Duration) {
 	add := func(at time.Duration, signal syscall.Signal) {
 		t.Events = append(t.Events, record.Event{At: at, Process: &event.Event{Kind: event.KindSignaled, Replica: replica, Signal: signal}})
@@ -266,10 +266,11 @@ func signaled(t *record.TrialRecords, replica string, from, to time.Duration) {
 	slices.SortStableFunc(t.Events, func(a, b record.Event) int { return cmp.Compare(a.At, b.At) })
 }
 
-// summaryOf makes up what the run has shown.
+// summaryOf makes up a summary of the run.
 func summaryOf(run *record.Run) experiment.Summary {
-	var s experiment.Summary
-	for i, c := range run.Manifest.Design.Cells {
+	d := run.Manifest.Design
+	s := experiment.Summary{Answer: experiment.Answer{Question: d.Question, Text: d.Answer}}
+	for i, c := range d.Cells {
 		cell := experiment.CellSummary{Cell: c}
 		for _, t := range run.Trials {
 			if t.Cell == i {
@@ -278,7 +279,7 @@ func summaryOf(run *record.Run) experiment.Summary {
 		}
 		s.Cells = append(s.Cells, cell)
 		s.Claims = append(s.Claims, experiment.ClaimResult{
-			Claim: run.Manifest.Design.Claims[0], Cell: i,
+			Claim: d.Claims[0], Cell: i,
 			Interval: stats.Interval{Estimate: 0.9 + 0.01*float64(i), Low: 0.85 + 0.01*float64(i), High: min(1, 0.93+0.02*float64(i)), Level: 0.95, N: 3, Method: "t"},
 			Verdict:  []experiment.Verdict{experiment.VerdictFailed, experiment.VerdictInconclusive, experiment.VerdictHeld}[min(i, 2)],
 		})
@@ -293,6 +294,13 @@ func summaryOf(run *record.Run) experiment.Summary {
 
 func trialSummaryOf(t record.TrialRecords) experiment.TrialSummary {
 	s := experiment.TrialSummary{Trial: t.Trial, Replicas: map[string]experiment.ReplicaSummary{}}
+	for _, c := range t.Calls {
+		if c.Result == record.ResultOK {
+			s.Succeeded, s.P99 = s.Succeeded+1, max(s.P99, c.Latency())
+		} else {
+			s.Failed++
+		}
+	}
 	_, crashes := replicaStates(t.Events, t.Took)
 	for _, name := range replicaNames {
 		var r experiment.ReplicaSummary

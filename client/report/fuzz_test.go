@@ -13,7 +13,7 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// FuzzRun reads the files of a run, and shows all there is of what can be read.
+// FuzzRun reads the files of a run and, if they are valid, presents it in every form.
 func FuzzRun(f *testing.F) {
 	manifest, calls, events := runFiles(f, plan{rows: 2, levels: 2, repeats: 1, calls: 2, workers: 1})
 	f.Add(manifest, calls, events)

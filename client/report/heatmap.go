@@ -15,18 +15,18 @@ import (
 // heatBox is one cell of a heatmap.
 type heatBox struct {
 	X, Y, Width, Height px
-	Fill, Ink           string // colours; without a value, empty
+	Fill, Ink           string // colours; empty without a value
 	Number              string
-	Bounds, Predicted   string // empty where there are none, or no room
+	Bounds, Predicted   string // empty if there are none, or no room
 	NumberY, BoundsY    px
 	PredictedY          px
 	Title               string
 }
 
-// MiddleX is where the text is.
+// MiddleX is the middle of the text.
 func (b heatBox) MiddleX() px { return b.X + b.Width/2 }
 
-// heatmaps shows the share of successes for all levels of two factors, in a picture for each group.
+// heatmaps shows success for all levels of two factors, in one picture for each group.
 func heatmaps(plan sweepPlan, groups []group) chart {
 	c := chart{Title: fmt.Sprintf("what changes with %s and %s", plan.x.name, plan.y.name)}
 	for _, g := range groups {
@@ -80,15 +80,14 @@ func having(cells []experiment.CellSummary, f factor, level string) []experiment
 	return found
 }
 
-// forms are how the numbers and the intervals of a heatmap are printed, the same for all of its
-// boxes.
+// forms print the numbers and the intervals of a heatmap, in the same way in all of its boxes.
 type forms struct {
 	number, bounds, predicted func(stats.Interval) string
-	unit                      string // for the title, when the numbers have no room for it
+	unit                      string // for the title, if the numbers have no room for it
 }
 
-// formsFor returns the longest forms that fit into boxes of that width. Intervals that do not fit
-// are left out.
+// formsFor returns the longest forms that fit into boxes of that width, without intervals if even
+// their shortest form does not fit.
 func formsFor(cells []experiment.CellSummary, width float64) forms {
 	whole := func(x float64) string { return strconv.FormatFloat(100*x, 'f', 0, 64) }
 	number := firstThatFits(cells, width, 12.5,
@@ -102,11 +101,11 @@ func formsFor(cells []experiment.CellSummary, width float64) forms {
 		},
 		func(i stats.Interval) string { return whole(i.Low) + "–" + whole(i.High) },
 		func(stats.Interval) string { return "" })
-	var said []experiment.CellSummary
+	var predictions []experiment.CellSummary
 	for _, c := range cells {
-		said = append(said, asPredicted(c))
+		predictions = append(predictions, asPredicted(c))
 	}
-	marked := firstThatFits(said, width, 10,
+	marked := firstThatFits(predictions, width, 10,
 		func(i stats.Interval) string { return "≠ (" + estimate(design.Success, i) + ")" },
 		func(i stats.Interval) string { return "≠(" + whole(i.Estimate) + ")" })
 	predicted := func(i stats.Interval) string { return strings.TrimLeft(marked(i), "≠ ") }
@@ -117,7 +116,7 @@ func formsFor(cells []experiment.CellSummary, width float64) forms {
 	return f
 }
 
-// firstThatFits returns the first form that fits for all cells, else the last one.
+// firstThatFits returns the first form that fits for all cells, or else the last one.
 func firstThatFits(
 	cells []experiment.CellSummary, width, size float64, all ...func(stats.Interval) string,
 ) func(stats.Interval) string {
@@ -133,7 +132,7 @@ func firstThatFits(
 	return all[len(all)-1]
 }
 
-// fill writes the cell's number into the box, its interval below it, and what was predicted.
+// fill sets the texts of the box: the cell's number, its interval, and its prediction.
 func (b *heatBox) fill(c experiment.CellSummary, forms forms) {
 	i, ok := metricOf(c, design.Success)
 	if !ok {
@@ -145,10 +144,10 @@ func (b *heatBox) fill(c experiment.CellSummary, forms forms) {
 	if text := forms.bounds(i); !boundless(i) {
 		b.Bounds = text
 	}
-	said := asPredicted(c)
-	if i, ok := metricOf(said, design.Success); ok {
+	predicted := asPredicted(c)
+	if i, ok := metricOf(predicted, design.Success); ok {
 		b.Predicted = forms.predicted(i)
-		b.Title += "; predicted: " + pointTitle(said, design.Success, design.P99, design.Attempts)
+		b.Title += "; predicted: " + pointTitle(predicted, design.Success, design.P99, design.Attempts)
 		if disagrees(c, design.Success) {
 			b.Predicted, b.Title = "≠ "+b.Predicted, b.Title+"; does not agree"
 		}
@@ -156,7 +155,7 @@ func (b *heatBox) fill(c experiment.CellSummary, forms forms) {
 	b.setLines()
 }
 
-// setLines sets the base lines of the texts, which stand in the middle of the box together.
+// setLines sets the baselines of the texts so that together they are in the middle of the box.
 func (b *heatBox) setLines() {
 	const step = 14
 	lines := 1
@@ -176,13 +175,13 @@ func (b *heatBox) setLines() {
 // colour is red, green and blue, each from 0 to 1.
 type colour [3]float64
 
-// heatStops are colours from none to all, of rising lightness for every kind of sight, from
-// matplotlib's viridis.
+// heatStops are colours from matplotlib's viridis, for shares from 0 to 1. Their lightness rises
+// for every kind of colour vision.
 var heatStops = []colour{
 	{0.267, 0.005, 0.329}, {0.229, 0.322, 0.546}, {0.128, 0.567, 0.551}, {0.369, 0.789, 0.383}, {0.993, 0.906, 0.144},
 }
 
-// heat returns the fill for a share, and the ink that reads best on it.
+// heat returns the fill for a share and the text colour that is easiest to read on it.
 func heat(share float64) (fill, ink string) {
 	at := min(max(share, 0), 1) * float64(len(heatStops)-1)
 	k := min(int(at), len(heatStops)-2)
@@ -197,12 +196,13 @@ func heat(share float64) (fill, ink string) {
 	return c.String(), white.String()
 }
 
-// String returns the colour as CSS has it.
+// String returns the colour in CSS notation.
 func (c colour) String() string {
 	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(c[0]*255)), int(math.Round(c[1]*255)), int(math.Round(c[2]*255)))
 }
 
-// contrastOf is that of the Web Content Accessibility Guidelines 2.2, from 1 to 21.
+// contrastOf returns the contrast ratio of the Web Content Accessibility Guidelines 2.2, from 1 to
+// 21.
 func contrastOf(a, b colour) float64 {
 	x, y := a.luminance(), b.luminance()
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)

@@ -2,9 +2,9 @@ package report
 
 import "math"
 
-// placeLabels puts each bubble's label where it hides nothing: near its bubble if it can, else
-// further away with a line to it. Labels that find no place are left out; pointing at their bubbles
-// still names them.
+// placeLabels places the label of each bubble where it hides nothing: near its bubble if possible,
+// else farther away with a line to it. Labels without a free place are left out; the tooltips of
+// their bubbles still name them.
 func placeLabels(bubbles []bubble, plot rect) {
 	taken := obstacles(bubbles)
 	for i := range bubbles {
@@ -23,7 +23,7 @@ func placeLabels(bubbles []bubble, plot rect) {
 	}
 }
 
-// obstacle is what a label may not hide.
+// obstacle is something that labels must not hide.
 type obstacle struct {
 	rect
 	whisker bool
@@ -55,15 +55,15 @@ func withoutWhiskers(all []obstacle) []obstacle {
 
 const (
 	labelHeight = 13
-	nearby      = 8 // from this distance between bubble and label on, a line joins them
+	nearby      = 8 // a line joins a label to its bubble from this distance on
 )
 
-// place looks for a free place around the bubble, further and further away.
+// place looks for a free place around the bubble, at increasing distances.
 func place(b bubble, taken []obstacle, plot rect) (label, bool) {
 	w := textWidth(b.Label.Text, tickSize)
 	for _, away := range []float64{1, 4, 10, 18, 28, 40, 54, 70, 90, 115, 140} {
 		for turn := range 16 {
-			// To the right first, then below and above it, and so round to the left.
+			// Begin at the right and alternate between below and above, towards the left.
 			angle := math.Pi / 8 * float64((turn+1)/2)
 			if turn%2 == 1 {
 				angle = -angle
@@ -77,7 +77,7 @@ func place(b bubble, taken []obstacle, plot rect) (label, bool) {
 	return label{}, false
 }
 
-// labelAt returns the label in that direction from the bubble's middle, so far from its edge.
+// labelAt returns the label in a direction from the bubble, at a distance from its edge.
 func labelAt(b bubble, angle, away, width float64) label {
 	dx, dy := math.Cos(angle), math.Sin(angle)
 	r := float64(b.Radius) + away

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// However the bubbles lie, labels are within the plot, and hide neither each other nor a bubble.
+// Wherever the bubbles are, labels are within the plot and hide neither each other nor a bubble.
 func TestPlaceLabels(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	plot := rect{50, 30, 360, 300}

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { browsertest.Main(m) }
 
-// failedOver returns a call of the trial that lost an attempt and then succeeded, and whose first
-// bar is long enough to be hit.
+// failedOver returns a call that lost its first attempt and succeeded with its second, and whose
+// first bar is long enough to be clicked.
 func failedOver(t testing.TB, c *trialTable) (call int) {
 	t.Helper()
 	for _, a := range c.attempts {
@@ -35,7 +35,7 @@ func failedOver(t testing.TB, c *trialTable) (call int) {
 	return 0
 }
 
-// middleOf returns where the middle of a call's first bar is in the page, in CSS pixels.
+// middleOf returns the position of the middle of a call's first bar in the page, in CSS pixels.
 func middleOf(b *browsertest.Tab, c *trialTable, call int) (x, y float64) {
 	b.T.Helper()
 	box := b.Box("#lanes .u-over")
@@ -74,10 +74,11 @@ func TestPage(t *testing.T) {
 	b := browsertest.Open(t)
 	b.View(1280, "light")
 	run := madeRun(everyday)
-	address := load(b, run, summaryOf(run))
+	summary := summaryOf(run)
+	address := load(b, run, summary)
 	b.MustBeQuiet(address)
 
-	shown := run.Trials[telling(run.Trials)-1]
+	shown := run.Trials[worstTrial(summary)-1]
 	c := trialTableOf(shown)
 	call := failedOver(t, c)
 	t.Run("click", func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestPage(t *testing.T) {
 			chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, box.X, y),
 		)
 		browsertest.Evaluate[bool](b, browsertest.Painted)
-		// At the left edge of the other charts is now the time that was at two fifths.
+		// The left edge of the other charts now shows the time that was at two fifths.
 		other := b.Box("#outcomes .u-over")
 		b.Do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, other.X+1, other.Y+5))
 		browsertest.Evaluate[bool](b, browsertest.Painted)
@@ -165,7 +166,7 @@ func TestPage(t *testing.T) {
 		const width = `document.querySelector("#lanes .uplot").getBoundingClientRect().width`
 		screen := browsertest.Evaluate[float64](b, width)
 		browsertest.Evaluate[bool](b, `dispatchEvent(new Event("beforeprint"))`)
-		// What changed on the screen a moment before may be noticed only now.
+		// A change on the screen just before may be noticed only now.
 		browsertest.Evaluate[string](b, `document.getElementById("lanes").style.width = "1000px"`)
 		browsertest.Evaluate[bool](b, browsertest.Painted)
 		if paper := browsertest.Evaluate[float64](b, width); paper > 740 {
@@ -187,14 +188,14 @@ func TestPage(t *testing.T) {
 	b.MustBeQuiet(address)
 }
 
-// instead is what the page says where there is nothing to be drawn.
+// instead has the texts that the page shows in place of missing charts.
 var instead = map[string]string{
 	"no calls":   "This trial has no calls to show.",
 	"no trial":   "No trial has ended, so there is nothing to show.",
-	"no success": "No call has succeeded, so there is no latency to show.",
+	"no success": "No call succeeded, so there is no latency to show.",
 }
 
-// Whatever the run, nothing breaks, no figure is missing its number, and a phone shows it without
+// Whatever the run, nothing breaks, every figure has its number, and a phone shows the page without
 // scrolling sideways.
 func TestPageOfAnyRun(t *testing.T) {
 	if testing.Short() {
@@ -240,7 +241,7 @@ func TestPageOfAnyRun(t *testing.T) {
 	}
 }
 
-// Of 50,000 calls the one that is clicked is shown. BenchmarkPage says how soon.
+// A click shows the right one of 50,000 calls. BenchmarkPage measures how fast.
 func TestPageOfFiftyThousandCalls(t *testing.T) {
 	t.Parallel()
 	b := browsertest.Open(t)
@@ -256,8 +257,8 @@ func TestPageOfFiftyThousandCalls(t *testing.T) {
 	b.MustBeQuiet(address)
 }
 
-// BenchmarkPage measures what a user of a run of 50,000 calls waits for, from the start of loading:
-// the verdict, and the pictures of the trial; and from a click to what it shows.
+// BenchmarkPage measures how long a user of a run of 50,000 calls waits: from the start of loading
+// to the first paint and to the charts, and from a click to its effect.
 func BenchmarkPage(b *testing.B) {
 	tab := browsertest.Open(b)
 	tab.View(1280, "light")

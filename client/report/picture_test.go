@@ -20,7 +20,7 @@ var (
 	pictured = flag.String("pictured", "", "the folder of a run to make pictures of, in place of made-up ones")
 )
 
-// plans are the runs that a report is to be looked at with.
+// plans describes the runs to take pictures of.
 func plans() map[string]plan {
 	return map[string]plan{
 		"everyday": everyday,
@@ -33,7 +33,7 @@ func plans() map[string]plan {
 	}
 }
 
-// believed is what a run has shown, but for what is wrong with it as it is made up.
+// believed summarizes a run without the violations that come from its being made up.
 func believed(run *record.Run) experiment.Summary {
 	s := experiment.Summarize(run)
 	s.Verdict = experiment.VerdictHeld
@@ -48,7 +48,7 @@ func believed(run *record.Run) experiment.Summary {
 	return s
 }
 
-// compared adds the prediction of the run, where it has one.
+// compared adds the prediction of the run, if it has one.
 func compared(t *testing.T, run *record.Run, s experiment.Summary) experiment.Summary {
 	t.Helper()
 	if run.Dir == "" {
@@ -64,7 +64,7 @@ func compared(t *testing.T, run *record.Run, s experiment.Summary) experiment.Su
 	return s
 }
 
-// picturedRuns are the runs to make pictures of, by name.
+// picturedRuns returns the runs to take pictures of, by name.
 func picturedRuns(t *testing.T) map[string]*record.Run {
 	runs := map[string]*record.Run{}
 	if *pictured != "" {

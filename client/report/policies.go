@@ -10,7 +10,8 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// bubble is a cell in the plane of success and p99. Its area is the attempts sent per call.
+// bubble is a cell in the plane of success and p99. Its area is proportional to the attempts sent
+// per call.
 type bubble struct {
 	point
 	Radius px
@@ -18,10 +19,10 @@ type bubble struct {
 	Label  label
 }
 
-// label is a text beside its bubble, with a line to it when it had to move away.
+// label is a text beside its bubble, joined to it by a line if it had to move away.
 type label struct {
 	Text   string
-	X, Y   px // the middle of the text's base line
+	X, Y   px // the middle of the text's baseline
 	Leader *whisker
 	box    rect
 }
@@ -30,11 +31,27 @@ const (
 	policiesWidth  = 380
 	policiesHeight = 290 // of the plot
 	largestBubble  = 20  // radius
+	cardWidth      = 1118
+	cardGap        = 16 // between panels in a line of a card
 )
 
-// policiesChart shows what each row of the design pays for its successes. It is empty when there
-// are less than two rows, or no call succeeded.
+// policiesChart shows success against p99 for each row of the design. It is empty if there are
+// fewer than two rows, or if no call succeeded.
 func policiesChart(s experiment.Summary) chart {
+	return policiesChartOf(s, func(int) float64 { return policiesWidth })
+}
+
+// widePoliciesChart is the same chart with panels that fill the width of a card.
+func widePoliciesChart(s experiment.Summary) chart {
+	return policiesChartOf(s, func(panels int) float64 {
+		const most = 3 // in a line
+		n := float64(min(panels, most))
+		return (cardWidth - (n-1)*cardGap) / n
+	})
+}
+
+// policiesChartOf returns the chart whose panels are as wide as width says for their number.
+func policiesChartOf(s experiment.Summary, width func(panels int) float64) chart {
 	varied := factorsOf(s.Cells)
 	if len(varied) == 0 || varied[0].name != rowFactor {
 		return chart{}
@@ -45,21 +62,20 @@ func policiesChart(s experiment.Summary) chart {
 	}
 	all, _ := withLatency(withPredictions(drawn))
 	plane := plane{rows: varied[0].levels, most: mostAttempts(all)}
-	panels := plane.split(varied)
-	plane.x, plane.y = policyScales(all)
+	groups := groupBy(drawn, plane.split(varied))
+	plane.width = width(len(groups))
+	plane.x, plane.y = plane.scales(all)
 	c := chart{Title: "what success costs", Series: plane.rows, Discs: true}
-	for _, g := range groupBy(s.Cells, panels) {
-		if g.cells, _ = withLatency(g.cells); len(g.cells) > 0 {
-			c.Panels = append(c.Panels, plane.panel(g))
-		}
+	for _, g := range groups {
+		c.Panels = append(c.Panels, plane.panel(g))
 	}
 	c.Notes = append(numberedRows(s.Cells),
 		"The area of a bubble is the number of attempts sent per call"+attemptsRange(all)+". Whiskers: "+confidence(s)+".")
 	if plane.within != nil {
-		c.Notes = append(c.Notes, "The figure beside it is its "+plane.within.name+".")
+		c.Notes = append(c.Notes, "The number beside it is its "+plane.within.name+".")
 	}
 	for _, cell := range silent {
-		c.Notes = append(c.Notes, "Not shown, as no call succeeded: "+cell.Cell.Title()+".")
+		c.Notes = append(c.Notes, "Not shown, because no call succeeded: "+cell.Cell.Title()+".")
 	}
 	c.markPredicted(s)
 	c.keyPredictions(s, policyMetrics...)
@@ -71,13 +87,17 @@ var policyMetrics = []design.Metric{design.Success, design.P99, design.Attempts}
 // plane is success against p99.
 type plane struct {
 	rows   []string
-	within *factor // tells the cells of a row apart; nil: a row has one
+	within *factor // tells the cells of a row apart; nil if a row has only one
 	most   float64 // attempts sent per call
+	width  float64 // of a panel
 	x, y   scale
 }
 
-// split takes a factor, numeric if there is one, to tell the cells of a row apart, and returns
-// those that are left, whose levels have panels of their own.
+// right is the right edge of the plot.
+func (pl plane) right() float64 { return pl.width - 12 }
+
+// split sets the factor that tells the cells of a row apart, a numeric one if there is one, and
+// returns the remaining factors, whose levels have panels of their own.
 func (p *plane) split(varied []factor) (panels []factor) {
 	panels = slices.Clone(varied[1:])
 	if len(panels) == 0 {
@@ -105,15 +125,12 @@ func withLatency(cells []experiment.CellSummary) (with, without []experiment.Cel
 	return with, without
 }
 
-const (
-	planeLeft  = 50
-	planeRight = policiesWidth - 12
-)
+const planeLeft = 50
 
 func (pl plane) panel(g group) panel {
 	p := panel{
-		Title: metricName(design.Success) + " against p99 latency", Width: policiesWidth,
-		Left: planeLeft, Right: planeRight,
+		Title: metricName(design.Success) + " against p99 latency", Width: px(pl.width),
+		Left: planeLeft, Right: px(pl.right()),
 	}
 	p.under(g, policiesHeight)
 	p.XNameY, p.Height = p.Bottom+33, p.Bottom+39
@@ -123,12 +140,12 @@ func (pl plane) panel(g group) panel {
 	for _, c := range g.cells {
 		b := pl.bubble(c)
 		p.Bubbles = append(p.Bubbles, b)
-		if said := asPredicted(c); hasLatency(said) {
-			p.Bubbles = append(p.Bubbles, pl.predicted(said, b))
+		if predicted := asPredicted(c); hasLatency(predicted) {
+			p.Bubbles = append(p.Bubbles, pl.predicted(predicted, b))
 		}
 	}
-	placeLabels(p.Bubbles, rect{planeLeft, float64(p.Top), planeRight - planeLeft, policiesHeight})
-	// The small ones lie on the large ones, so that each can be pointed at.
+	placeLabels(p.Bubbles, rect{planeLeft, float64(p.Top), pl.right() - planeLeft, policiesHeight})
+	// Small bubbles lie on top of large ones, so that the pointer can reach each.
 	slices.SortStableFunc(p.Bubbles, func(a, b bubble) int { return cmp.Compare(b.Radius, a.Radius) })
 	best := slices.MaxFunc(g.cells, func(a, b experiment.CellSummary) int {
 		return cmp.Compare(a.Metrics[design.Success].Estimate, b.Metrics[design.Success].Estimate)
@@ -138,8 +155,8 @@ func (pl plane) panel(g group) panel {
 	return p
 }
 
-// policyScales leave room for the largest bubble at each side.
-func policyScales(cells []experiment.CellSummary) (x, y scale) {
+// scales leave room for the largest bubble at each side.
+func (pl plane) scales(cells []experiment.CellSummary) (x, y scale) {
 	var shares, latencies, bounds []float64
 	for _, c := range cells {
 		success, p99 := c.Metrics[design.Success], c.Metrics[design.P99]
@@ -147,12 +164,12 @@ func policyScales(cells []experiment.CellSummary) (x, y scale) {
 		latencies = append(latencies, p99.Estimate)
 		bounds = append(bounds, p99.Low, p99.High)
 	}
-	x = around(latencies, bounds, planeLeft, planeRight-largestBubble)
-	y = aroundShares(shares, policiesHeight-largestBubble, largestBubble) // below the top of the plot
+	x = around(latencies, bounds, planeLeft, pl.right()-largestBubble)
+	y = aroundShares(shares, policiesHeight-largestBubble, largestBubble) // relative to the top of the plot
 	return x, y
 }
 
-// attemptsOf is the attempts sent per call; zero when that is not known.
+// attemptsOf returns the attempts sent per call, or zero if they are unknown.
 func attemptsOf(c experiment.CellSummary) float64 {
 	if i, ok := metricOf(c, design.Attempts); ok {
 		return i.Estimate
@@ -168,7 +185,7 @@ func mostAttempts(cells []experiment.CellSummary) float64 {
 	return most
 }
 
-// attemptsRange says what the smallest and the largest bubble stand for.
+// attemptsRange names the attempts of the smallest and the largest bubble.
 func attemptsRange(cells []experiment.CellSummary) string {
 	least, most := math.Inf(1), mostAttempts(cells)
 	for _, c := range cells {
@@ -196,8 +213,8 @@ func (pl plane) bubble(c experiment.CellSummary) bubble {
 	return b
 }
 
-// predicted is the bubble of what is predicted of a cell, joined by a line to that of what was
-// measured, which has the label.
+// predicted returns the bubble of a cell's prediction, joined by a line to the measured one, which
+// has the label.
 func (pl plane) predicted(c experiment.CellSummary, measured bubble) bubble {
 	b := pl.bubble(c)
 	b.Class += " " + predictedClass

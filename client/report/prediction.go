@@ -9,20 +9,20 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// What is predicted has hollow marks, wherever it is drawn. Where both are, a ring is around a
-// prediction that does not agree.
+// Predictions have hollow marks in all charts, and a ring if they do not agree with the measured
+// value.
 const (
 	predictedClass = "predicted"
 	ring           = 8 // radius, around a mark
 )
 
-// asPredicted is the cell with what is predicted of it in place of what was measured.
+// asPredicted returns the cell with its predicted metrics in place of the measured ones.
 func asPredicted(c experiment.CellSummary) experiment.CellSummary {
 	c.Metrics = c.Predicted
 	return c
 }
 
-// withPredictions are the cells, each as it was measured and as it was predicted.
+// withPredictions returns the cells as measured, followed by the cells as predicted.
 func withPredictions(cells []experiment.CellSummary) []experiment.CellSummary {
 	all := slices.Clone(cells)
 	for _, c := range cells {
@@ -33,16 +33,15 @@ func withPredictions(cells []experiment.CellSummary) []experiment.CellSummary {
 	return all
 }
 
-// disagrees reports whether what is predicted of one of the metrics does not agree with what was
-// measured.
+// disagrees reports whether the prediction of one of the metrics does not agree.
 func disagrees(c experiment.CellSummary, metrics ...design.Metric) bool {
 	return slices.ContainsFunc(c.Agreements, func(a experiment.Agreement) bool {
 		return slices.Contains(metrics, a.Metric) && !a.Agrees()
 	})
 }
 
-// predict makes the point one of what is predicted of the cell: with a ring, where the metrics do
-// not agree.
+// predict marks the point as a prediction of the cell, with a ring if one of the metrics does not
+// agree.
 func (p *point) predict(c experiment.CellSummary, ring px, metrics ...design.Metric) {
 	p.Title = "predicted: " + p.Title
 	if disagrees(c, metrics...) {
@@ -50,7 +49,7 @@ func (p *point) predict(c experiment.CellSummary, ring px, metrics ...design.Met
 	}
 }
 
-// markPredicted says in the titles of the chart that all of it is predicted, where it is.
+// markPredicted marks the whole chart as predicted if nothing was measured.
 func (c *chart) markPredicted(s experiment.Summary) {
 	if !s.Predicted || c.empty() {
 		return
@@ -63,8 +62,8 @@ func (c *chart) markPredicted(s experiment.Summary) {
 	}
 }
 
-// keyPredictions says in the key of the chart which marks are measured and which predicted, where
-// it has both.
+// keyPredictions explains the marks of measured and predicted values in the key of a chart that has
+// both.
 func (c *chart) keyPredictions(s experiment.Summary, metrics ...design.Metric) {
 	if s.Prediction == nil || c.empty() {
 		return
@@ -74,15 +73,15 @@ func (c *chart) keyPredictions(s experiment.Summary, metrics ...design.Metric) {
 		{Class: "measured " + predictedClass, Shape: shapes[0], Name: "predicted"},
 	}
 	if slices.ContainsFunc(s.Cells, func(c experiment.CellSummary) bool { return disagrees(c, metrics...) }) {
-		c.Marks = append(c.Marks, keyItem{Class: "ring", Shape: ringShape, Name: "predicted, and does not agree"})
+		c.Marks = append(c.Marks, keyItem{Class: "ring", Shape: ringShape, Name: "predicted, does not agree"})
 	}
 }
 
-// ringShape is a circle of the size that it has around a mark in the key.
+// ringShape is a circle as large as the ring around a mark in the key.
 const ringShape = "M-6 0a6 6 0 1 0 12 0a6 6 0 1 0-12 0z"
 
-// howMany says for those who do not see a picture where what is predicted in it agrees; nothing
-// where nothing is.
+// howMany describes for screen readers in which cells the predictions agree. It is empty without
+// predictions.
 func howMany(cells []experiment.CellSummary, metrics ...design.Metric) string {
 	var not []string
 	of := 0
@@ -99,7 +98,7 @@ func howMany(cells []experiment.CellSummary, metrics ...design.Metric) string {
 	case of == 0:
 		return ""
 	case len(not) == 0:
-		return " What is predicted agrees in all cells."
+		return " The prediction agrees in all cells."
 	}
-	return fmt.Sprintf(" What is predicted agrees in %d of %d cells, not in: %s.", of-len(not), of, strings.Join(not, "; "))
+	return fmt.Sprintf(" The prediction agrees in %d of %d cells, not in: %s.", of-len(not), of, strings.Join(not, "; "))
 }

@@ -1,5 +1,5 @@
-// Package report shows a run: as one HTML file that needs no network, and as tables. It is a pure
-// function of the run's files.
+// Package report presents runs: as one HTML file that needs no network, as tables, and as pictures.
+// Its output depends only on the files of a run.
 package report
 
 import (
@@ -16,10 +16,10 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// scripts are the page's own, in the order in which they are run.
+// scripts are those of this page alone, in the order in which they run.
 var scripts = []string{"data.js", "dots.js", "chart.js", "lanes.js", "series.js", "page.js"}
 
-var templates = template.Must(template.ParseFS(assets, "assets/*.tmpl", "assets/charts/*.tmpl"))
+var templates = template.Must(template.New("").Funcs(funcs).ParseFS(assets, "assets/*.tmpl", "assets/charts/*.tmpl"))
 
 // HTML writes the report as one HTML file. It opens without a network.
 func HTML(w io.Writer, run *record.Run, summary experiment.Summary) error {
@@ -28,16 +28,16 @@ func HTML(w io.Writer, run *record.Run, summary experiment.Summary) error {
 
 type pageView struct {
 	Title    string
-	Question string
+	Answer   experiment.Answer
 	Source   string // of the design
 	Verdict  verdictView
 	Outcomes []outcomeView
 
-	Predicted        bool // all of it
+	Predicted        bool // nothing was measured
 	Prediction       *predictionView
-	Sweep, Policies  fragment
+	Sweep            fragment
+	Policies         [2]fragment // for narrow and for wide screens
 	Table, Contrasts table
-	HasRows          bool
 
 	Trials    []trialGroup
 	Columns   []columnsView
@@ -48,21 +48,21 @@ type pageView struct {
 	Style, Script, PlotStyle, PlotScript any
 }
 
-// predictionView is how what was measured agrees with what was predicted.
+// predictionView compares the measured results with the predicted ones.
 type predictionView struct {
 	Sentence string
 	Chart    fragment
 	Table    table
 }
 
-// outcomeView is an entry of the key to the attempts' colours and shapes.
+// outcomeView is an entry of the key to the colours and shapes of attempts.
 type outcomeView struct{ Name, Meaning string }
 
-// trialGroup is the trials of one cell, as the page offers them.
+// trialGroup lists the trials of one cell.
 type trialGroup struct {
 	Title  string
 	Trials []trialChoice
-	Chosen bool // one of them is
+	Chosen bool // one of them is chosen
 }
 
 type trialChoice struct {
@@ -76,7 +76,7 @@ type columnsView struct {
 	JSON   template.JS
 }
 
-// pageData is what the page's scripts know of the run before a trial is chosen.
+// pageData is the part of the scripts' data that does not belong to a trial.
 type pageData struct {
 	Outcomes []string `json:"outcomes"`
 	Curve    *curve   `json:"curve"`
@@ -85,21 +85,22 @@ type pageData struct {
 func pageOf(run *record.Run, summary experiment.Summary) pageView {
 	v := pageView{
 		Title:    run.Manifest.Name,
+		Answer:   summary.Answer,
 		Verdict:  verdictOf(run, summary),
 		Outcomes: outcomeViews(),
-		Sweep:    sweepChart(summary).fragment(),
-		Policies: policiesChart(summary).fragment(),
-		Table:    newTable(summary), Contrasts: contrastsTable(summary), HasRows: len(summary.Cells) > 0 && summary.Cells[0].Cell.Row != "",
+		Sweep:    sweepChart(summary).fragment(panelWidth),
+		Policies: [2]fragment{policiesChart(summary).fragment(panelWidth), widePoliciesChart(summary).fragment(cardWidth)},
+		Table:    newTable(summary), Contrasts: differencesTable(summary.Differences),
 		Trials: trialGroups(run, summary),
 	}
 	if v.Predicted = summary.Predicted; v.Predicted {
 		v.Title += " (predicted)"
 	}
 	if agreements := summary.Agreements(); summary.Prediction != nil {
-		v.Prediction = &predictionView{agreementSentence(agreements), agreementChart(agreements).fragment(), agreementsTable(agreements)}
+		v.Prediction = &predictionView{agreementSentence(agreements), agreementChart(agreements).fragment(panelWidth), agreementsTable(agreements)}
 	}
 	if d := run.Manifest.Design; d != nil {
-		v.Question, v.Source = d.Question, d.Source
+		v.Source = d.Source
 	}
 	v.Style, v.Script = pageStyle(), template.JS(pageScript())
 	v.PlotStyle, v.PlotScript = template.CSS(look.PlotStyle()), template.JS(look.PlotScript())

@@ -22,13 +22,13 @@ func html(t *testing.T, run *record.Run) string {
 	return b.String()
 }
 
-// What people or replicas have written stays text, in the page and in its data.
+// Text from people and replicas stays text, in the page and in its data.
 func TestHTMLEscapes(t *testing.T) {
 	const evil = `</script><img src=x onerror=alert(1)><!--`
 	run := madeRun(plan{rows: 1, levels: 2, repeats: 1, calls: 3, workers: 1})
 	run.Manifest.Name, run.Manifest.Command = evil, []string{evil}
 	d := run.Manifest.Design
-	d.Question, d.Source, d.Cells[0].Row = evil, evil, evil
+	d.Question, d.Answer, d.Source, d.Cells[0].Row = evil, evil, evil, evil
 	t0 := &run.Trials[0]
 	t0.Addrs[evil] = ""
 	t0.Calls[0].Reason, t0.Calls[1].Attempts[0].Replica = evil, evil
@@ -47,7 +47,7 @@ func TestHTMLNeedsNoNetwork(t *testing.T) {
 	}
 }
 
-// A run without a design, which no program of ours writes, still has a page.
+// Even a run without a design, which none of our programs writes, has a page.
 func TestHTMLWithoutDesign(t *testing.T) {
 	run := madeRun(everyday)
 	summary := summaryOf(run)
@@ -61,18 +61,18 @@ func TestHTMLWithoutDesign(t *testing.T) {
 	}
 }
 
-// The page shows what agrees with the prediction, by which command that was made, and where it was
-// only predicted, it says so.
+// The page shows which cells agree with the prediction and which command made it. The page of a run
+// that was only predicted says so.
 func TestHTMLWithPrediction(t *testing.T) {
 	run := madeRun(everyday)
-	summary := predictedToo(experiment.Summarize(run))
+	summary := withPrediction(experiment.Summarize(run))
 	summary.Prediction.Command = []string{"crashlab", "validate", "runs/x"}
 	var b bytes.Buffer
 	if err := HTML(&b, run, summary); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`<a href="#agreement">`, "<code>crashlab validate runs/x</code>", "The prediction agrees in 6 of 8 cells, which is not enough to rely on it (95%).",
+		`<a href="#agreement">`, "<code>crashlab validate runs/x</code>", "The prediction agrees in 6 of 8 cells, which is not enough to rely on it (95% needed).",
 		`data-word="no"`, "predicted against measured", "measured", `class="series c1 predicted"`,
 	} {
 		if !strings.Contains(b.String(), want) {
@@ -99,7 +99,7 @@ func TestHTMLWithPrediction(t *testing.T) {
 	}
 }
 
-// columns is what the page's scripts read.
+// columns is the data that the page's scripts read.
 type columns struct {
 	Replicas []struct {
 		Name string
@@ -129,7 +129,7 @@ func column(t *testing.T, all map[string]json.RawMessage, name string, n int) []
 	return values
 }
 
-// Every call and every attempt comes back from the columns as it was.
+// Every call and every attempt can be restored from the columns.
 func TestTrialJSON(t *testing.T) {
 	run := madeRun(everyday)
 	for _, trial := range run.Trials[:4] {
@@ -183,7 +183,7 @@ func checkAttempts(t *testing.T, got columns, want *trialTable) {
 	}
 }
 
-// No bar covers another, and no row is without one.
+// No bar covers another, and no row is empty.
 func TestAttemptsAreStacked(t *testing.T) {
 	c := trialTableOf(madeRun(everyday).Trials[4])
 	type place struct {
@@ -210,7 +210,7 @@ func TestAttemptsAreStacked(t *testing.T) {
 	}
 }
 
-// From the files of a run to the bytes of its report.
+// BenchmarkHTML measures the way from the files of a run to its page.
 func BenchmarkHTML(b *testing.B) {
 	made := madeRun(fiftyThousand)
 	w, err := record.Create(filepath.Join(b.TempDir(), "runs"), made.Manifest)

@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// scale maps the values from low to high onto a stretch of a picture.
+// scale maps the values from low to high to positions from from to to.
 type scale struct {
 	low, high float64
-	log       bool // low is more than 0
+	log       bool // low must be positive then
 	from, to  float64
 }
 
-// decades is the span of positive values from which on a logarithmic scale shows them better.
+// decades is the span of positive values above which a logarithmic scale is used.
 const decades = 1.6
 
 func wantsLog(low, high float64) bool { return low > 0 && high >= low*math.Pow(10, decades) }
@@ -28,7 +28,7 @@ func (s scale) at(v float64) float64 {
 	return s.from + (v-low)/(high-low)*(s.to-s.from)
 }
 
-// value is what at places there.
+// value is the inverse of at.
 func (s scale) value(at float64) float64 {
 	share := (at - s.from) / (s.to - s.from)
 	if s.log {
@@ -37,10 +37,10 @@ func (s scale) value(at float64) float64 {
 	return s.low + share*(s.high-s.low)
 }
 
-// clip returns the place of the nearest value that the scale has.
+// clip returns the position of v or, if v is outside the scale, of the nearest end.
 func (s scale) clip(v float64) float64 { return s.at(min(max(v, s.low), s.high)) }
 
-// ticks returns round values within the scale, about n of them.
+// ticks returns about n round values within the scale.
 func (s scale) ticks(n int) []float64 {
 	if s.log {
 		return logTicks(s.low, s.high, n)
@@ -53,7 +53,8 @@ func (s scale) ticks(n int) []float64 {
 	return ticks
 }
 
-// roundStep returns the least of 1, 2, 5, 10, … times a power of ten that is no less than x.
+// roundStep returns the smallest number of the form 1, 2 or 5 times a power of ten that is at least
+// x.
 func roundStep(x float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(x)))
 	for _, m := range []float64{1, 2, 5} {
@@ -64,8 +65,8 @@ func roundStep(x float64) float64 {
 	return 10 * power
 }
 
-// logTicks returns powers of ten, with 2 and 5 times them where those alone would be too few, and
-// fewer of them where they are too many.
+// logTicks returns powers of ten: also 2 and 5 times them if there are too few, and only some of
+// them if there are too many.
 func logTicks(low, high float64, n int) []float64 {
 	first, last := math.Floor(math.Log10(low)), math.Ceil(math.Log10(high))
 	stride := max(1, math.Ceil((last-first)/float64(n+1)))
@@ -86,9 +87,9 @@ func logTicks(low, high float64, n int) []float64 {
 	return within(1, 2, 5)
 }
 
-// around returns a scale from zero, or a logarithmic one, that has all values, as far as they are
-// finite. Values that are more than three times the greatest of the estimates are left out: an
-// interval of two trials must not dwarf all else.
+// around returns a scale that covers all finite values: a logarithmic one, or one from zero. It
+// ignores bounds beyond three times the greatest estimate, so that a wide interval of few trials
+// does not dwarf everything else.
 func around(estimates, bounds []float64, from, to float64) scale {
 	estimates = slices.DeleteFunc(slices.Clone(estimates), notFinite)
 	if len(estimates) == 0 {
@@ -116,8 +117,8 @@ func around(estimates, bounds []float64, from, to float64) scale {
 
 func notFinite(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }
 
-// aroundShares returns a scale of shares: from 0 to 1, or from a round share to 1 when all of them
-// are near 1.
+// aroundShares returns a scale of shares from 0 to 1, or from a round share to 1 if all shares are
+// near 1.
 func aroundShares(shares []float64, from, to float64) scale {
 	low := 1.0
 	for _, v := range shares {

@@ -10,38 +10,39 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// state is what a replica's process is doing.
+// state is the state of a replica's process.
 type state int
 
 const (
 	down     state = iota // there is no process
 	starting              // it is not ready yet
-	up                    // ready
-	paused                // stopped by a signal: it holds its connections and answers nothing
+	up                    // it is ready
+	paused                // stopped by a signal: it keeps its connections but does not answer
 )
 
-// band is a time in which a replica is in one state.
+// band is a time span in which a replica is in one state.
 type band struct {
 	replica  string
 	state    state
 	from, to time.Duration
 }
 
-// crash is the end of a process that nobody asked for.
+// crash is an exit of a process that was not requested.
 type crash struct {
 	replica     string
 	incarnation int
 	at          time.Duration
 }
 
-// replicaStates returns what the events say of the replicas from the start of the load to its end.
+// replicaStates returns the states and the crashes of the replicas, from the start of the load to
+// its end.
 func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
 	var (
-		bands   []band
-		crashes []crash
-		current = map[string]*band{}
-		asked   = map[string]bool{} // to end
-		order   []string
+		bands     []band
+		crashes   []crash
+		current   = map[string]*band{}
+		requested = map[string]bool{} // replicas that were told to exit
+		order     []string
 	)
 	turn := func(replica string, to state, at time.Duration) {
 		b := current[replica]
@@ -63,7 +64,7 @@ func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
 		case event.KindAdded:
 			turn(p.Replica, down, e.At)
 		case event.KindLaunched:
-			asked[p.Replica] = false
+			requested[p.Replica] = false
 			turn(p.Replica, starting, e.At)
 		case event.KindReady:
 			turn(p.Replica, up, e.At)
@@ -75,9 +76,9 @@ func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
 				turn(p.Replica, up, e.At)
 			}
 		case event.KindStopping, event.KindKilled:
-			asked[p.Replica] = true
+			requested[p.Replica] = true
 		case event.KindExited:
-			if !asked[p.Replica] && e.At >= 0 && e.At <= end {
+			if !requested[p.Replica] && e.At >= 0 && e.At <= end {
 				crashes = append(crashes, crash{p.Replica, p.Incarnation, e.At})
 			}
 			turn(p.Replica, down, e.At)
@@ -89,7 +90,7 @@ func replicaStates(events []record.Event, end time.Duration) ([]band, []crash) {
 	return bands, crashes
 }
 
-// byTime returns the supervisor's events in the order of their times.
+// byTime returns the supervisor's events about replicas, in the order of their times.
 func byTime(events []record.Event) []record.Event {
 	var sorted []record.Event
 	for _, e := range events {

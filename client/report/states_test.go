@@ -66,25 +66,3 @@ func TestReplicaStates(t *testing.T) {
 		})
 	}
 }
-
-func TestTellingTrial(t *testing.T) {
-	quiet := plan{rows: 2, levels: 1, repeats: 2, calls: 40, workers: 4}
-	lively := quiet
-	lively.uptime = time.Second
-	calls := func(run *record.Run) []record.TrialRecords { return run.Trials }
-	mixed := append(calls(madeRun(lively))[:2:2], calls(madeRun(quiet))[2:]...)
-	for _, tc := range []struct {
-		name   string
-		trials []record.TrialRecords
-		want   int
-	}{
-		{"none", nil, 0},
-		{"no crash: the last cell's first", madeRun(quiet).Trials, 3},
-		{"crashes everywhere: the last cell's first", madeRun(lively).Trials, 3},
-		{"crashes in the first cell alone", mixed, 1},
-	} {
-		if got := telling(tc.trials); got != tc.want {
-			t.Errorf("%s: trial %d, want %d", tc.name, got, tc.want)
-		}
-	}
-}

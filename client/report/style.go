@@ -11,7 +11,7 @@ func pageStyle() template.CSS {
 	return template.CSS(look.Style() + asset("report.css") + asset("charts/charts.css") + asset("charts/flow.css"))
 }
 
-// fileStyle is that of a picture that stands alone: it takes the theme that the system prefers.
+// fileStyle is the style of a picture in a file of its own. It follows the theme of the system.
 func fileStyle() template.CSS {
 	const themes = ":root {\n%s}\n@media (prefers-color-scheme: dark) {\n:root {\n%s}\n}\n"
 	colours := fmt.Sprintf(themes, look.Colours("light"), look.Colours("dark"))

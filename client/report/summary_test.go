@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// madeCell is a cell of ten trials of 100 calls each, with made-up intervals about the metrics.
+// madeCell returns a cell of ten trials of 100 calls each, with made-up intervals.
 func madeCell(row string, levels []design.Level, success, p99, attempts float64) experiment.CellSummary {
 	c := experiment.CellSummary{Cell: design.Cell{Row: row, Levels: levels}, DesignEffect: 4.25}
 	for n := range 10 {
@@ -49,7 +49,7 @@ func levels(pairs ...string) []design.Level {
 	return all
 }
 
-// madePolicies has four rows under three concurrencies, and one cell in which nothing succeeded.
+// madePolicies has four rows at three levels of concurrency, and one cell without a success.
 func madePolicies() experiment.Summary {
 	var s experiment.Summary
 	for _, row := range []struct {
@@ -103,7 +103,7 @@ func madeGrid(factors ...[]string) experiment.Summary {
 	return s
 }
 
-// namedRun belongs to any of the summaries.
+// namedRun returns a run that fits any of the summaries.
 func namedRun() *record.Run {
 	return &record.Run{Manifest: record.Manifest{
 		Name: "made", Seed: 7, Command: []string{"crashlab", "experiment", "run", "made.yaml"},
@@ -111,7 +111,7 @@ func namedRun() *record.Run {
 	}}
 }
 
-// rendered is a part of the page.
+// rendered executes a template of the page.
 func rendered(t *testing.T, name string, data any) string {
 	t.Helper()
 	var b strings.Builder

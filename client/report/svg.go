@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/experiment"
 )
 
-// px is a length or a place in a picture. As text it has one decimal.
+// px is a length or a position in a picture. Its text has one decimal.
 type px float64
 
 func (p px) String() string {
@@ -21,17 +21,17 @@ func (p px) String() string {
 
 // panel is one picture of a chart.
 type panel struct {
-	X, Y, Width, Height px // its place in a picture that stands alone
+	X, Y, Width, Height px // X and Y are its position in a file
 	Title, Group, Desc  string
 	Class               string // of the whole panel; may be empty
 
 	Left, Top, Right, Bottom px // the edges of the plot
 	XAxis, YAxis             axis
-	XNameY                   px // the base line of the x axis's name
+	XNameY                   px // the baseline of the x axis's name
 
 	Key      []keyItem
-	Bands    []string // paths of areas below all else
-	Diagonal string   // path of a line from corner to corner; empty: none
+	Bands    []string // paths of areas below everything else
+	Diagonal string   // path of a line from corner to corner; may be empty
 	Series   []series
 	Boxes    []heatBox
 	Bubbles  []bubble
@@ -45,7 +45,7 @@ func (p panel) MiddleY() px { return (p.Top + p.Bottom) / 2 }
 // groupStep is the height of the line that names the panel's group.
 const groupStep = 15
 
-// under makes room for the name of the group, where there is one, above a plot of that height.
+// under sets the top and the bottom of a plot of that height, below the name of the group, if any.
 func (p *panel) under(g group, height float64) {
 	p.Top, p.Group = plotTop, g.name
 	if g.name != "" {
@@ -62,11 +62,11 @@ func (p panel) Name() string {
 	return p.Title + ": " + p.Group
 }
 
-// GroupLine is the name of the group as far as it fits.
+// GroupLine is the name of the group, truncated to the panel's width.
 func (p panel) GroupLine() string { return fitted(p.Group, float64(p.Width)) }
 
-// YLabelX is where the labels of the y axis end, XLabelY the base line of the i-th line of those of
-// the x axis.
+// YLabelX is the right end of the labels of the y axis. XLabelY is the baseline of the i-th line of
+// the labels of the x axis.
 func (p panel) YLabelX() px      { return p.Left - 6 }
 func (p panel) XLabelY(i int) px { return p.Bottom + 15 + px(i*lineStep) }
 
@@ -76,7 +76,7 @@ func (p panel) hasMissing() bool {
 	})
 }
 
-// keyItem tells what a colour and a shape mean.
+// keyItem explains a colour and a shape.
 type keyItem struct {
 	X, Y  px
 	Class string
@@ -84,7 +84,7 @@ type keyItem struct {
 	Name  string
 }
 
-// NameX and NameY are where the name is, right of the mark.
+// NameX and NameY are the position of the name, to the right of the mark.
 func (k keyItem) NameX() px { return k.X + 10 }
 func (k keyItem) NameY() px { return k.Y + 4 }
 
@@ -92,7 +92,7 @@ func (k keyItem) NameY() px { return k.Y + 4 }
 type series struct {
 	Class  string
 	Shape  string
-	Path   string // of the line through the points; empty: none
+	Path   string // of the line through the points; may be empty
 	Points []point
 }
 
@@ -101,18 +101,18 @@ type point struct {
 	X, Y     px
 	Whiskers []whisker
 	Title    string
-	Missing  bool // there is no estimate, and the point marks the place of none
-	Ring     px   // the radius of a ring around it; 0: none
+	Missing  bool // there is no estimate; the point marks where it would be
+	Ring     px   // radius of a ring around it; 0 for none
 }
 
-// whisker is an interval as a line from its low to its high bound. A bound that the plot does not
-// show is open.
+// whisker is an interval drawn as a line from its low to its high bound. A bound outside the plot
+// is open.
 type whisker struct {
 	X1, Y1, X2, Y2    px
 	OpenLow, OpenHigh bool
 }
 
-// Path draws the line, and a cap at each bound that is not open.
+// Path draws the line, with a cap at each bound that is not open.
 func (w whisker) Path() string {
 	path := fmt.Sprintf("M%v %vL%v %v", w.X1, w.Y1, w.X2, w.Y2)
 	stroke := "m-3 0h6"
@@ -128,7 +128,7 @@ func (w whisker) Path() string {
 	return path
 }
 
-// colours is how many colours of series the page has.
+// colours is the number of colours for series.
 const colours = 8
 
 // seriesClass returns the classes of the i-th series, from 0.
@@ -140,7 +140,7 @@ func seriesClass(i int) string {
 	return class
 }
 
-// shapes tell series apart without colours.
+// shapes distinguish series without colours.
 var shapes = []string{
 	"M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",            // disc
 	"M-3.6-3.6h7.2v7.2h-7.2z",                       // square
@@ -154,7 +154,7 @@ var shapes = []string{
 
 func shapeOf(i int) string { return shapes[i%len(shapes)] }
 
-// lineThrough returns the path through the points in their order. A missing one breaks it.
+// lineThrough returns the path through the points in their order, interrupted at missing ones.
 func lineThrough(points []point) string {
 	var b strings.Builder
 	command := "M"
@@ -169,24 +169,24 @@ func lineThrough(points []point) string {
 	return b.String()
 }
 
-// chart is the panels of a part of the report.
+// chart is a set of panels that are shown together.
 type chart struct {
 	Title  string
 	Class  string    // of the key; may be empty
-	Series []string  // their names, for the key; a single one is not in it
-	Discs  bool      // series have no shapes
-	Marks  []keyItem // what else the key tells; without places
+	Series []string  // names for the key, which omits a single one
+	Discs  bool      // all series have discs for shapes
+	Marks  []keyItem // further items of the key, without positions
 	Panels []panel
 	Notes  []string // below the panels
 
-	// Of a chart that stands alone: the panels stand one below the other; more notes, which a page
-	// has elsewhere.
+	// Only in a file: put the panels one below the other, and add notes that the page shows
+	// elsewhere.
 
 	Tall    bool
 	Details []string
 }
 
-// keyItems are what the key tells, without places.
+// keyItems returns the items of the key, without positions.
 func (c chart) keyItems() []keyItem {
 	var items []keyItem
 	for i, name := range c.Series {
@@ -202,8 +202,8 @@ func (c chart) keyItems() []keyItem {
 	return append(items, c.Marks...)
 }
 
-// key is a panel that tells what colours and shapes are, at most as wide; none where there is
-// nothing to tell.
+// key returns a panel of at most that width that explains colours and shapes; none if there is
+// nothing to explain.
 func (c chart) key(width float64) []panel {
 	const indent, lineHeight, gap = 16, 20, 16
 	p := panel{Title: "key", Class: c.Class, Height: lineHeight}
@@ -230,19 +230,19 @@ func (c chart) key(width float64) []panel {
 
 func (c chart) empty() bool { return len(c.Panels) == 0 }
 
-// fragment is a chart as a part of the page, which lets its panels flow. It has no panels when the
-// chart is empty.
+// fragment is a chart as part of the page, which arranges its panels. It has none if the chart is
+// empty.
 type fragment struct {
 	chart
 	Key []panel // one or none
 }
 
-func (c chart) fragment() fragment { return fragment{c, c.key(panelWidth)} }
+// fragment returns the chart as a fragment whose key has at most that width.
+func (c chart) fragment(keyWidth float64) fragment { return fragment{c, c.key(keyWidth)} }
 
-// Chart writes a chart of the run as an SVG file that needs no other: kind is sweep (the metrics
-// against the factors), policies (success against p99, for designs with rows) or agreement (what is
-// predicted against what was measured). A run that has nothing to show in such a chart is a
-// [NotShown].
+// Chart writes a chart of the run as a self-contained SVG file. Kind is sweep (the metrics against
+// the factors), policies (success against p99, for designs with rows) or agreement (predicted
+// against measured values). It returns a [NotShown] if the run has nothing to show in the chart.
 func Chart(w io.Writer, kind string, summary experiment.Summary) error {
 	var c chart
 	var want string
@@ -262,12 +262,12 @@ func Chart(w io.Writer, kind string, summary experiment.Summary) error {
 	return templates.ExecuteTemplate(w, "file", newFile(c))
 }
 
-// NotShown says why there is no chart of a run.
+// NotShown is the reason why a run has no such chart.
 type NotShown string
 
 func (n NotShown) Error() string { return string(n) }
 
-// file is a chart that stands alone.
+// file is a chart in a file of its own.
 type file struct {
 	chart
 	Width, Height px
@@ -280,7 +280,7 @@ type noteLine struct {
 	Text string
 }
 
-// newFile lays the panels out in lines of two, below the key.
+// newFile arranges the panels in lines of two, below the key.
 func newFile(c chart) file {
 	const margin, gap, noteStep = 12, 20, 16
 	columns := 2
@@ -315,7 +315,7 @@ func newFile(c chart) file {
 	return f
 }
 
-// width is that of the widest line of panels.
+// width returns the width of the widest line of panels.
 func (c chart) width(columns int, gap px) px {
 	widest := px(0)
 	for line := range slices.Chunk(c.Panels, columns) {

@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// madeSummaries are runs of every form that charts have to show.
+// madeSummaries returns summaries of every form that charts have to show.
 func madeSummaries() map[string]experiment.Summary {
 	longRows := []string{
 		"row", "p=0.3 T=1s C=5", "p=0.1 T=2s C=10", "p=0.6 T=0.3s C=2", "p=0.3 T=1s C=2", "an_endless-row of which nobody knows why",
@@ -61,7 +61,7 @@ func madeSummaries() map[string]experiment.Summary {
 
 func TestChartsAreSound(t *testing.T) {
 	for name, s := range madeSummaries() {
-		too := predictedToo(s)
+		too := withPrediction(s)
 		for i, c := range []chart{sweepChart(s), policiesChart(s), sweepChart(too), policiesChart(too), agreementChart(too.Agreements())} {
 			if c.empty() {
 				continue
@@ -75,7 +75,7 @@ func TestChartsAreSound(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkPictures(t, b.String())
-				checkPictures(t, rendered(t, "fragment", c.fragment()))
+				checkPictures(t, rendered(t, "fragment", c.fragment(panelWidth)))
 			})
 		}
 	}
@@ -122,13 +122,13 @@ func checkMarks(t *testing.T, p panel) {
 	}
 }
 
-// textBox is where a text of a picture is, about.
+// textBox is the approximate position of a text in a picture.
 type textBox struct {
 	rect
 	text, class string
 }
 
-// element is an element of a picture, with what is within it.
+// element is an element of a picture, with its content.
 type element struct {
 	XMLName  xml.Name
 	Attrs    []xml.Attr `xml:",any,attr"`
@@ -150,8 +150,8 @@ func (e element) number(name string) float64 {
 	return v
 }
 
-// checkPictures reads XML and checks each panel in it: names for those who cannot see it, numbers
-// that are some, texts that are within the picture and do not overlap.
+// checkPictures parses XML and checks each panel in it: it has a name for screen readers, all its
+// numbers are finite, and its texts are within the picture and do not overlap.
 func checkPictures(t *testing.T, text string) {
 	t.Helper()
 	if bad := regexp.MustCompile(`NaN|Inf|ZgotmplZ|<no value>`).FindString(text); bad != "" {
@@ -229,7 +229,7 @@ func textBoxes(e element, group, within string) []textBox {
 		case b.class == "bounds":
 			size = 9
 		}
-		// textWidth is rather too much.
+		// textWidth is an overestimate.
 		w, x, y := 0.9*textWidth(b.text, size), c.number("x"), c.number("y")+c.number("dy")
 		switch {
 		case group == "y axis" && b.class == "":
@@ -299,7 +299,7 @@ func TestPoliciesShowEveryCell(t *testing.T) {
 	if len(c.Panels) != 1 || len(c.Panels[0].Bubbles) != 11 {
 		t.Fatalf("%d panels, want one with the 11 cells in which calls succeeded", len(c.Panels))
 	}
-	if !slices.Contains(c.Notes, "Not shown, as no call succeeded: original, concurrency 10.") {
+	if !slices.Contains(c.Notes, "Not shown, because no call succeeded: original, concurrency 10.") {
 		t.Errorf("notes %q do not name the cell that is left out", c.Notes)
 	}
 	areas := map[string]float64{}

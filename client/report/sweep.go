@@ -10,16 +10,17 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// sweepPlan says which factors go where in the pictures of a sweep.
+// sweepPlan assigns the factors to the dimensions of the pictures of a sweep.
 type sweepPlan struct {
 	x      factor
-	y      *factor  // set: a heatmap
-	series []factor // told apart by colours
-	panels []factor // told apart by pictures
+	y      *factor  // nil unless the pictures are heatmaps
+	series []factor // distinguished by colours
+	panels []factor // distinguished by pictures
 }
 
-// planSweep puts two numeric factors on the axes of heatmaps; else the numeric one, or the one with
-// the most levels, on the x axis, and as much of the rest into colours as there are colours.
+// planSweep puts two numeric factors on the axes of heatmaps. Otherwise it puts the numeric factor,
+// or the one with the most levels, on the x axis, and distinguishes as many others by colour as
+// there are colours.
 func planSweep(varied []factor) sweepPlan {
 	byLevels := slices.SortedStableFunc(slices.Values(varied), func(a, b factor) int { return len(b.levels) - len(a.levels) })
 	numeric := slices.DeleteFunc(slices.Clone(byLevels), func(f factor) bool { return f.values == nil })
@@ -46,8 +47,8 @@ func planSweep(varied []factor) sweepPlan {
 
 var sweepMetrics = []design.Metric{design.Success, design.P99, design.Attempts, design.Makespan}
 
-// sweepChart shows how the metrics change with the factors. It is empty when the run has one cell,
-// or no results.
+// sweepChart shows how the metrics change with the factors. It is empty if the run has only one
+// cell or no results.
 func sweepChart(s experiment.Summary) chart {
 	varied := factorsOf(s.Cells)
 	if len(varied) == 0 {
@@ -57,9 +58,9 @@ func sweepChart(s experiment.Summary) chart {
 	groups := groupBy(s.Cells, plan.panels)
 	if plan.y != nil {
 		c := heatmaps(plan, groups)
-		c.Notes = append(numberedRows(s.Cells), "Below the numbers, where there is room: "+confidence(s)+".")
+		c.Notes = append(numberedRows(s.Cells), "Below the numbers, if there is room: "+confidence(s)+".")
 		if s.Prediction != nil {
-			c.Notes = append(c.Notes, "In parentheses: predicted; ≠ where it does not agree.")
+			c.Notes = append(c.Notes, "In parentheses: predicted; ≠ if it does not agree.")
 		}
 		c.markPredicted(s)
 		return c
@@ -78,7 +79,7 @@ func sweepChart(s experiment.Summary) chart {
 		}
 	}
 	if missing {
-		c.Notes = append(c.Notes, "× at the base of a plot: there is no value, as no call succeeded or no trial was done.")
+		c.Notes = append(c.Notes, "× at the base of a plot: no value, because no call succeeded or no trial ended.")
 	}
 	c.markPredicted(s)
 	c.keyPredictions(s, sweepMetrics...)
@@ -97,21 +98,21 @@ const (
 	panelWidth = 360
 	plotHeight = 170
 	plotTop    = 32
-	levelRoom  = 14 // of each level that is a word, as far as a panel can grow
-	labelRoom  = 46 // left of a plot, at least, so that plots one above the other line up
+	levelRoom  = 14 // for each level that is a word, as far as a panel can grow
+	labelRoom  = 46 // minimum left of a plot, so that plots above each other are aligned
 )
 
-// dotPlot is a metric against one factor, with a line or a colour for each level of others.
+// dotPlot is a metric against one factor, with a line or a colour for each level of the others.
 type dotPlot struct {
 	sweepPlan
 	metric    design.Metric
-	all       []experiment.CellSummary // of all panels of the metric, which have one scale
+	all       []experiment.CellSummary // of all panels of the metric, which share a scale
 	group     group
-	names     []string // of the series of all panels, so that each has its colour everywhere
-	predicted bool     // beside each point is what was predicted
+	names     []string // of the series of all panels, so that each has the same colour everywhere
+	predicted bool     // each point is followed by its prediction
 }
 
-// panel returns the plot; false when no cell of the group has the metric.
+// panel returns the plot; false if no cell of the group has the metric.
 func (d dotPlot) panel() (panel, bool) {
 	if !slices.ContainsFunc(d.group.cells, d.has) {
 		return panel{}, false
@@ -168,7 +169,7 @@ func labelWidth(ticks []tick) float64 {
 	return w
 }
 
-// setXAxis sets the axis and, as its labels need it, the height.
+// setXAxis sets the x axis and the height, which depends on its labels.
 func (p *panel) setXAxis(a levelAxis) {
 	ticks, height := a.labels()
 	p.XAxis = axis{Name: a.factor.name, Ticks: ticks}
@@ -176,7 +177,7 @@ func (p *panel) setXAxis(a levelAxis) {
 	p.Height = p.XNameY + 6
 }
 
-// line returns the i-th series: as it was measured, or what is predicted of it.
+// line returns the i-th series, either as measured or as predicted.
 func (d dotPlot) line(i int, predicted bool, g group, x levelAxis, y scale) series {
 	s := series{Class: seriesClass(i), Shape: shapeOf(i)}
 	point, place := d.point, i
@@ -198,8 +199,8 @@ func (d dotPlot) line(i int, predicted bool, g group, x levelAxis, y scale) seri
 	return s
 }
 
-// offset is of the n-th mark at a level. Marks stand a little beside one another, so that whiskers
-// do not hide each other.
+// offset returns how far the n-th mark at a level is from the level's position. Marks are side by
+// side so that their whiskers do not hide each other.
 func (d dotPlot) offset(n int, x levelAxis) float64 {
 	marks := float64(len(d.names))
 	if d.predicted {
@@ -207,7 +208,7 @@ func (d dotPlot) offset(n int, x levelAxis) float64 {
 	}
 	step := min(7, x.room*0.6/marks)
 	if d.x.values != nil {
-		step = min(step, 4, (x.scale.to-x.scale.from)*0.13/marks) // within the margins of the axis
+		step = min(step, 4, (x.scale.to-x.scale.from)*0.13/marks) // stay within the margins of the axis
 	}
 	return (float64(n) - (marks-1)/2) * step
 }
@@ -230,7 +231,7 @@ func (d dotPlot) predictedPoint(c experiment.CellSummary, x float64, y scale) po
 	return p
 }
 
-// pointTitle has the exact numbers, such as "waiting, concurrency 5: 97.3% [95.1, 98.6], 20
+// pointTitle returns the exact numbers, such as "waiting, concurrency 5: 97.3% [95.1, 98.6], 20
 // trials".
 func pointTitle(c experiment.CellSummary, metrics ...design.Metric) string {
 	var parts []string
@@ -247,7 +248,7 @@ func pointTitle(c experiment.CellSummary, metrics ...design.Metric) string {
 	return fmt.Sprintf("%s: %s, %s", c.Cell.Title(), strings.Join(parts, ", "), counted(len(c.Counted()), "trial"))
 }
 
-// upright returns the interval as a whisker; false when it has no bounds or no width.
+// upright returns an interval as a whisker along the y axis; false if it has no bounds or no width.
 func upright(i stats.Interval, x float64, y scale) (whisker, bool) {
 	if boundless(i) || i.Low == i.High {
 		return whisker{}, false
@@ -255,7 +256,7 @@ func upright(i stats.Interval, x float64, y scale) (whisker, bool) {
 	return whisker{px(x), px(y.clip(i.Low)), px(x), px(y.clip(i.High)), i.Low < y.low, i.High > y.high}, true
 }
 
-// describe says in a sentence what a reader of the picture would see first.
+// describe summarizes the picture in a sentence for screen readers.
 func (d dotPlot) describe() string {
 	var least, most experiment.CellSummary
 	first := true

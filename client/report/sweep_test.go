@@ -8,7 +8,7 @@ import (
 	"example.com/crashlab/client/experiment/design"
 )
 
-// Every cell has its points, and each point tells its numbers.
+// Every cell has its points, and the tooltip of each point has its numbers.
 func TestSweepShowsEveryCell(t *testing.T) {
 	s := madePolicies()
 	c := sweepChart(s)
@@ -44,7 +44,7 @@ func TestSweepShowsEveryCell(t *testing.T) {
 	}
 }
 
-// A line does not lead over a cell without a value, and joins no levels that have no order.
+// Lines are interrupted at cells without a value, and do not join levels that have no order.
 func TestLines(t *testing.T) {
 	s := madeSweep("p_crash", "0", "0.1", "0.2", "0.3", "0.6")
 	delete(s.Cells[2].Metrics, design.P99)
@@ -61,7 +61,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// An interval that the plot does not hold has no cap at its open end.
+// An interval that exceeds the plot has no cap at its open end.
 func TestWhiskers(t *testing.T) {
 	p := sweepChart(madeSummaries()["unsure intervals"]).Panels[1]
 	if p.Title != "p99 latency" {
@@ -94,7 +94,7 @@ func TestHeatmap(t *testing.T) {
 	}
 }
 
-// Panels of one metric can be compared: they have one scale.
+// Panels of one metric share a scale, so that they can be compared.
 func TestPanelsShareAScale(t *testing.T) {
 	ticks := map[string][]tick{}
 	for _, p := range sweepChart(madeSummaries()["many factors"]).Panels {
@@ -105,8 +105,8 @@ func TestPanelsShareAScale(t *testing.T) {
 	}
 }
 
-// Labels are slanted where they have no room beside each other, and upended where they would
-// overlap even then.
+// Labels are slanted if they have no room side by side, and upended if they would overlap even
+// then.
 func TestLabelsOfManyLevels(t *testing.T) {
 	for summary, want := range map[string]int{"words": 0, "long words": slanted, "thirty rows": upended} {
 		p := sweepChart(madeSummaries()[summary]).Panels[0]

@@ -13,12 +13,12 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// Table writes what each cell has shown, a line for each, and how that agrees with what was
-// predicted: as table (for a terminal), md (Markdown), csv or json. The latter two have plain
-// numbers, times in seconds. A format of another name is an error.
+// Table writes a line for each cell, and a comparison with the prediction if there is one. The
+// format is table (for a terminal), md (Markdown), csv or json. The first two begin with the
+// design's question and its answer; the last two have plain numbers, times in seconds.
 func Table(w io.Writer, format string, run *record.Run, summary experiment.Summary) error {
-	if run.Manifest.Predicted() && (format == "table" || format == "md") {
-		if _, err := io.WriteString(w, "Predicted: the trials ran in virtual time.\n\n"); err != nil {
+	if format == "table" || format == "md" {
+		if err := writeIntroduction(w, format, run, summary.Answer); err != nil {
 			return err
 		}
 	}
@@ -44,21 +44,57 @@ func Table(w io.Writer, format string, run *record.Run, summary experiment.Summa
 	return Agreements(w, format, summary.Agreements())
 }
 
-// table is the cells as texts for people.
-type table struct {
-	Keys  int // how many of the columns tell the cells apart
-	Heads []head
-	Rows  [][]entry
-	Notes []string // that the entries refer to, the first one as 1
-	// Bounds names the intervals in brackets; Hint, unless empty, says what columns are.
-	Bounds, Hint string
+// writeIntroduction writes what comes before the table: whether it is predicted, the question and
+// the answer.
+func writeIntroduction(w io.Writer, format string, run *record.Run, a experiment.Answer) error {
+	var lines []string
+	if run.Manifest.Predicted() {
+		lines = append(lines, "Predicted: the trials ran in virtual time.")
+	}
+	if a.Question != "" {
+		lines = append(lines, "Question: "+a.Question)
+	}
+	if text := a.Text + a.Unsupported; text != "" {
+		lines = append(lines, "Answer: "+text)
+	}
+	var b strings.Builder
+	for _, l := range lines {
+		if format == "md" {
+			b.WriteString(escapeMarkdown(l) + "\n\n")
+			continue
+		}
+		b.WriteString(fold(l) + "\n")
+	}
+	if format == "table" && lines != nil {
+		b.WriteByte('\n')
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
-// entry is a text in a table. Bounds are an interval's.
+// table is a table of texts for people.
+type table struct {
+	Keys   int // how many columns, from the left, tell the rows apart
+	Heads  []head
+	Rows   [][]entry
+	Notes  []string // footnotes, numbered from 1
+	Bounds string   // what the intervals in brackets are; may be empty
+	Hint   string   // what columns mean; may be empty
+}
+
+// entry is a text in a table. Bounds are those of an interval.
 type entry struct {
 	Text, Bounds string
-	Notes        []int // that explain it, from 1
-	Verdict      bool  // the text is one
+	Notes        []int // numbers of its footnotes
+	Verdict      bool  // the text is a verdict
+}
+
+// Legend explains the columns, below the table.
+func (t table) Legend() string {
+	if t.Bounds == "" {
+		return t.Hint
+	}
+	return strings.TrimSpace("In brackets: " + t.Bounds + ". " + t.Hint)
 }
 
 // head is the lines above a column.
@@ -66,10 +102,10 @@ type head []string
 
 func (h head) String() string { return strings.Join(h, " ") }
 
-const columnsHint = "p50 and p99: the mean of those of the trials. Design effect: how many times the variance between the " +
-	"trials is that of as many independent calls. Trials for ±1%: how many like these it takes until success is known so well."
+const columnsHint = "p50, p99: means over the trials. Design effect: how many times more success varies between trials " +
+	"(as a variance) than if calls failed independently. Trials for ±1%: how many like these it takes to know success that well."
 
-// newTable has the columns of the original lab's table, and what makes them believable.
+// newTable has the columns of the original lab's table, and those that show how reliable they are.
 func newTable(s experiment.Summary) table {
 	varied, noted := tableFactors(s.Cells)
 	t := table{Keys: max(1, len(varied)), Bounds: confidence(s), Hint: columnsHint}
@@ -88,9 +124,8 @@ func newTable(s experiment.Summary) table {
 	for i, c := range s.Cells {
 		row := t.keys(c.Cell, varied, noted)
 		row = append(row, t.counts(c)...)
-		row = append(row, t.metric(c, design.Success), entry{Text: t.metric(c, design.P50).Text},
-			t.metric(c, design.P99), t.metric(c, design.Attempts), entry{Text: effect(c.DesignEffect)},
-			entry{Text: needed(c.RunsNeeded)})
+		row = append(row, t.metric(c, design.Success), t.metric(c, design.P50), t.metric(c, design.P99), t.metric(c, design.Attempts),
+			entry{Text: effect(c.DesignEffect)}, entry{Text: needed(c.TrialsNeeded)})
 		if len(s.Claims) > 0 {
 			row = append(row, t.verdict(s, i))
 		}
@@ -101,19 +136,19 @@ func newTable(s experiment.Summary) table {
 
 const none = "–"
 
-// tableFactors returns the factors that have columns, and those of the rows' own that only notes
-// name, as they are too many.
+// tableFactors returns the factors that get columns and, if the rows set too many factors for
+// columns, those that footnotes list instead.
 func tableFactors(cells []experiment.CellSummary) (columns, noted []factor) {
 	const most = 3
-	columns, own := factorsOf(cells), rowsOwn(cells)
+	columns, own := factorsOf(cells), rowFactors(cells)
 	if len(own) > most {
 		return columns, own
 	}
-	return withOwn(columns, own), nil
+	return withRowFactors(columns, own), nil
 }
 
-// withOwn puts the rows' own factors behind the row.
-func withOwn(varied, own []factor) []factor {
+// withRowFactors inserts the factors that the rows set after the row.
+func withRowFactors(varied, own []factor) []factor {
 	if len(varied) == 0 || varied[0].name != rowFactor {
 		return varied
 	}
@@ -135,7 +170,7 @@ func (t *table) keys(c design.Cell, varied, noted []factor) []entry {
 	return keys
 }
 
-// counts are the trials, the calls, the successes and the failures per trial.
+// counts returns the trials, the calls, the successes and the failures per trial.
 func (t *table) counts(c experiment.CellSummary) []entry {
 	n := countsOf(c)
 	trials := entry{Text: strconv.Itoa(n.trials)}
@@ -143,10 +178,10 @@ func (t *table) counts(c experiment.CellSummary) []entry {
 		t.note(&trials, fmt.Sprintf("%s interrupted and not counted", counted(n.interrupted, "more trial")))
 	}
 	if c.Late > 0 {
-		t.note(&trials, fmt.Sprintf("load generated too late to be believed in %s", counted(c.Late, "trial")))
+		t.note(&trials, fmt.Sprintf("the load was generated too late in %s", counted(c.Late, "trial")))
 	}
 	if n.violations > 0 {
-		t.note(&trials, fmt.Sprintf("records that cannot be true: %s", counted(n.violations, "violation")))
+		t.note(&trials, fmt.Sprintf("the checks of the records found %s", counted(n.violations, "violation")))
 	}
 	failures := entry{Text: none}
 	if n.trials > 0 {
@@ -156,7 +191,7 @@ func (t *table) counts(c experiment.CellSummary) []entry {
 	return []entry{trials, {Text: strconv.Itoa(n.succeeded + n.failed)}, {Text: strconv.Itoa(n.succeeded)}, failures}
 }
 
-// counts is what the trials of a cell come to.
+// counts has the totals of a cell's trials.
 type counts struct{ trials, succeeded, failed, interrupted, violations int }
 
 func countsOf(c experiment.CellSummary) counts {
@@ -177,17 +212,17 @@ func (t *table) metric(c experiment.CellSummary, m design.Metric) entry {
 	if !ok {
 		return entry{Text: none}
 	}
-	e := entry{Text: estimate(m, i), Bounds: bounds(m, i)}
 	if m == design.P50 {
-		return e // it is shown without its interval, so without what is to be said of that
+		return entry{Text: lone(m, i)} // its interval has no room, so warnings about it have none either
 	}
+	e := entry{Text: estimate(m, i), Bounds: bounds(m, i)}
 	for _, warning := range i.Warnings {
 		t.note(&e, warning)
 	}
 	return e
 }
 
-// note makes the entry refer to a note, to the same one as others that say the same, and once only.
+// note gives the entry a footnote. Entries with the same footnote share its number.
 func (t *table) note(e *entry, text string) {
 	at := slices.Index(t.Notes, text)
 	if at < 0 {
@@ -207,9 +242,9 @@ func effect(designEffect float64) string {
 	return unit{"", 1, min(decimals(designEffect), 1)}.number(designEffect)
 }
 
-// needed is how many trials it takes to know the share of successes to ±1%.
+// needed spells how many trials it takes to know the share of successes to ±1%.
 func needed(trials int) string {
-	const most = 99_999 // who wants to know more?
+	const most = 99_999 // nobody runs more
 	switch {
 	case trials == 0:
 		return none
@@ -219,10 +254,11 @@ func needed(trials int) string {
 	return strconv.Itoa(trials)
 }
 
-// verdict is the worst one of the claims about the cell, with a note for each that is not held.
+// verdict is the worst verdict of the claims about the cell, with a footnote for each claim that
+// does not hold.
 func (t *table) verdict(s experiment.Summary, cell int) entry {
-	worst, about := cellVerdict(s, cell)
-	if !about {
+	worst, claimed := cellVerdict(s, cell)
+	if !claimed {
 		return entry{Text: none}
 	}
 	e := entry{Text: worst.String(), Verdict: true}
@@ -234,7 +270,7 @@ func (t *table) verdict(s experiment.Summary, cell int) entry {
 	return e
 }
 
-// measured is the interval for a reader of a claim.
+// measured prints the interval of a claim, if there is one.
 func measured(m design.Metric, i stats.Interval) string {
 	if !isMeasured(i) {
 		return "not measured"
@@ -244,12 +280,12 @@ func measured(m design.Metric, i stats.Interval) string {
 
 func isMeasured(i stats.Interval) bool { return i.N > 0 && !notFinite(i.Estimate) }
 
-// cellVerdict is the worst verdict of the claims about the cell; false when none is about it.
-func cellVerdict(s experiment.Summary, cell int) (worst experiment.Verdict, about bool) {
+// cellVerdict returns the worst verdict of the claims about the cell; false if there are none.
+func cellVerdict(s experiment.Summary, cell int) (worst experiment.Verdict, claimed bool) {
 	for _, c := range s.Claims {
 		if c.Cell == cell {
-			worst, about = max(worst, c.Verdict), true
+			worst, claimed = max(worst, c.Verdict), true
 		}
 	}
-	return worst, about
+	return worst, claimed
 }

@@ -12,7 +12,7 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// dataName is what programs call a metric: with its unit, where it has one.
+// dataName returns the name of a metric in data: with its unit if it has one.
 func dataName(m design.Metric) string {
 	switch m {
 	case design.P50, design.P90, design.P99, design.Makespan:
@@ -27,8 +27,7 @@ func dataName(m design.Metric) string {
 	return string(m)
 }
 
-// dataLevel is a level as a plain number, in seconds if it is a duration. Other words stay as they
-// are.
+// dataLevel returns a duration as a number of seconds and any other level unchanged.
 func (f factor) dataLevel(level string) string {
 	if v, seconds, ok := quantity(level); ok && seconds && f.seconds {
 		return plain(v)
@@ -43,7 +42,7 @@ func (f factor) dataName() string {
 	return f.name
 }
 
-// plain prints a number in full; nothing when there is none.
+// plain prints a number in full; nothing if it is not finite.
 func plain(v float64) string {
 	if notFinite(v) {
 		return ""
@@ -51,9 +50,9 @@ func plain(v float64) string {
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
-// writeCSV writes a head, and a line for each cell. What is not known is empty.
+// writeCSV writes a header and a line for each cell. Unknown values are empty.
 func writeCSV(w io.Writer, s experiment.Summary) error {
-	varied := withOwn(factorsOf(s.Cells), rowsOwn(s.Cells))
+	varied := withRowFactors(factorsOf(s.Cells), rowFactors(s.Cells))
 	var head []string
 	for _, f := range varied {
 		head = append(head, f.dataName())
@@ -94,11 +93,11 @@ func csvLine(s experiment.Summary, cell int, c experiment.CellSummary, varied []
 	if c.DesignEffect != 0 {
 		effect = plain(c.DesignEffect)
 	}
-	if c.RunsNeeded != 0 {
-		needed = strconv.Itoa(c.RunsNeeded)
+	if c.TrialsNeeded != 0 {
+		needed = strconv.Itoa(c.TrialsNeeded)
 	}
 	verdict := ""
-	if worst, about := cellVerdict(s, cell); about {
+	if worst, claimed := cellVerdict(s, cell); claimed {
 		verdict = worst.String()
 	}
 	return append(line, effect, needed, strconv.Itoa(c.Late), strconv.Itoa(n.interrupted), strconv.Itoa(n.violations), verdict)
@@ -116,13 +115,14 @@ func csvMetrics(c experiment.CellSummary) []string {
 	return fields
 }
 
-// The form of the JSON. What is not known is left out.
+// The JSON output. Unknown values are left out.
 
 type runJSON struct {
 	Name       string             `json:"name"`
 	Engine     string             `json:"engine,omitempty"` // see record.Manifest
 	Seed       uint64             `json:"seed"`
 	Command    []string           `json:"command"`
+	Answer     experiment.Answer  `json:"answer,omitzero"` // to the design's question
 	Verdict    experiment.Verdict `json:"verdict"`
 	Cells      []cellJSON         `json:"cells"`
 	Claims     []claimJSON        `json:"claims"`
@@ -172,11 +172,11 @@ type violationJSON struct {
 func writeJSON(w io.Writer, run *record.Run, s experiment.Summary) error {
 	m := run.Manifest
 	out := runJSON{
-		Name: m.Name, Engine: m.Engine, Seed: m.Seed, Command: m.Command, Verdict: s.Verdict,
+		Name: m.Name, Engine: m.Engine, Seed: m.Seed, Command: m.Command, Answer: s.Answer, Verdict: s.Verdict,
 		Cells: []cellJSON{}, Claims: []claimJSON{}, Violations: []violationJSON{},
 		Differences: differencesData(s.Differences),
 	}
-	varied := withOwn(factorsOf(s.Cells), rowsOwn(s.Cells))
+	varied := withRowFactors(factorsOf(s.Cells), rowFactors(s.Cells))
 	for i, c := range s.Cells {
 		out.Cells = append(out.Cells, newCellJSON(s, i, c, varied))
 		for _, t := range c.Trials {
@@ -212,7 +212,7 @@ func newCellJSON(s experiment.Summary, cell int, c experiment.CellSummary, varie
 	j := cellJSON{
 		Name: c.Cell.Title(), Row: c.Cell.Row, Levels: map[string]any{}, Trials: n.trials, Calls: n.succeeded + n.failed,
 		Successes: n.succeeded, Failures: n.failed, FailuresPerTrial: finite(float64(n.failed) / float64(n.trials)),
-		Metrics: jsonMetrics(c), Predicted: jsonMetrics(asPredicted(c)), TrialsNeeded: c.RunsNeeded, LateTrials: c.Late, InterruptedTrials: n.interrupted,
+		Metrics: jsonMetrics(c), Predicted: jsonMetrics(asPredicted(c)), TrialsNeeded: c.TrialsNeeded, LateTrials: c.Late, InterruptedTrials: n.interrupted,
 	}
 	if effect := finite(c.DesignEffect); effect != nil {
 		j.DesignEffect = *effect
@@ -222,7 +222,7 @@ func newCellJSON(s experiment.Summary, cell int, c experiment.CellSummary, varie
 			j.Levels[f.dataName()] = f.jsonLevel(level)
 		}
 	}
-	if worst, about := cellVerdict(s, cell); about {
+	if worst, claimed := cellVerdict(s, cell); claimed {
 		j.Verdict = &worst
 	}
 	return j
@@ -238,7 +238,7 @@ func jsonMetrics(c experiment.CellSummary) map[string]stats.Interval {
 	return metrics
 }
 
-// jsonLevel is a number where the level is one.
+// jsonLevel returns a level as a number if it is one, durations in seconds.
 func (f factor) jsonLevel(level string) any {
 	if v, seconds, ok := quantity(level); ok && seconds == f.seconds {
 		return v
@@ -246,7 +246,7 @@ func (f factor) jsonLevel(level string) any {
 	return level
 }
 
-// finite returns nil for what JSON cannot express.
+// finite returns nil for a number that JSON cannot express.
 func finite(v float64) *float64 {
 	if notFinite(v) {
 		return nil

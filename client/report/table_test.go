@@ -17,7 +17,7 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// smallSummary has all that a table can say.
+// smallSummary has everything that a table can show.
 func smallSummary() experiment.Summary {
 	s := madeSweep("restart_delay", "200ms", "none")
 	s.Cells = append(s.Cells, madeCell("", levels("restart_delay", "1m"), 0, 0, 8.9))
@@ -26,13 +26,13 @@ func smallSummary() experiment.Summary {
 		i := first.Metrics[m]
 		i.Warnings = []string{"10 trials are few"}
 		if m == design.P50 {
-			i.Warnings = []string{"said of what is not shown"}
+			i.Warnings = []string{"about an interval that is not shown"}
 		}
 		first.Metrics[m] = i
 	}
 	first.Trials[9].Trial.Interrupted = true
 	first.Late, last.DesignEffect = 2, 0
-	first.RunsNeeded, s.Cells[1].RunsNeeded = 250_000, 437
+	first.TrialsNeeded, s.Cells[1].TrialsNeeded = 250_000, 437
 	last.Trials[3].Violations = []check.Violation{{Check: "unique values", Detail: "value 7 of a, incarnation 2, twice"}}
 	claim := design.Claim{Metric: design.Success, AtLeast: true, Threshold: 0.999, Text: "success >= 0.999"}
 	for i, v := range []experiment.Verdict{experiment.VerdictHeld, experiment.VerdictInconclusive} {
@@ -59,11 +59,15 @@ none           3.00 [2.70, 3.30]     4.2      437  failed⁴,⁵
 1m             8.90 [8.01, 9.79]       –        –       –
 
 ¹ 1 more trial interrupted and not counted
-² load generated too late to be believed in 2 trials
+² the load was generated too late in 2 trials
 ³ 10 trials are few
 ⁴ success >= 0.999: 65.0% [51.4, 78.6]
 ⁵ p99 <= 2s: not measured
-⁶ records that cannot be true: 1 violation
+⁶ the checks of the records found 1 violation
+
+In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times more success varies between
+trials (as a variance) than if calls failed independently. Trials for ±1%: how many like these it takes to know success
+that well.
 `
 
 const smallMarkdown = `
@@ -75,7 +79,7 @@ const smallMarkdown = `
 
 ¹ 1 more trial interrupted and not counted
 
-² load generated too late to be believed in 2 trials
+² the load was generated too late in 2 trials
 
 ³ 10 trials are few
 
@@ -83,7 +87,9 @@ const smallMarkdown = `
 
 ⁵ p99 <= 2s: not measured
 
-⁶ records that cannot be true: 1 violation
+⁶ the checks of the records found 1 violation
+
+In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times more success varies between trials (as a variance) than if calls failed independently. Trials for ±1%: how many like these it takes to know success that well.
 `
 
 func tableText(t *testing.T, format string, s experiment.Summary) string {
@@ -103,7 +109,7 @@ func TestTableForPeople(t *testing.T) {
 	}
 }
 
-// What fits a terminal is one table, if need be with less room between the columns.
+// A table that fits a terminal is not split, even if its columns must be closer together.
 func TestTableWidth(t *testing.T) {
 	for _, tc := range []struct {
 		factor string
@@ -212,9 +218,9 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// What is predicted is in every format, as far as that is about what was measured.
+// Every format has the predictions.
 func TestTablesWithPrediction(t *testing.T) {
-	s := predictedToo(madeSweep("restart_delay", "200ms", "none", "1m"))
+	s := withPrediction(madeSweep("restart_delay", "200ms", "none", "1m"))
 	for _, format := range []string{"table", "md"} {
 		text := tableText(t, format, s)
 		if !strings.Contains(text, "\nMeasured and predicted:\n") || !strings.HasSuffix(text, "2 of 3 cells agree, of 30 trials\n") {
@@ -275,17 +281,17 @@ func TestTableHTML(t *testing.T) {
 	}
 }
 
-// A name with Markdown's own characters does not break a row.
+// Special characters of Markdown in a name do not break a row.
 func TestMarkdownEscapes(t *testing.T) {
 	s := madeGrid([]string{"row", "a|b", "<c>*"}, []string{"order", "first", "last"})
 	for line := range strings.Lines(tableText(t, "md", s)) {
-		if got := strings.Count(line, "|") - strings.Count(line, `\|`); got != 13 {
+		if got := strings.Count(line, "|") - strings.Count(line, `\|`); strings.HasPrefix(line, "|") && got != 13 {
 			t.Errorf("%d bars, want those of 12 columns: %s", got, line)
 		}
 	}
 }
 
-// numberedSummary has rows that only their factors explain, as the original lab's.
+// numberedSummary has rows that are named by numbers, as in the original lab.
 func numberedSummary() experiment.Summary {
 	s := madeGrid([]string{"row", "1", "2"}, []string{"restart_delay", "none", "1s"})
 	for i := range s.Cells {
@@ -318,7 +324,7 @@ func TestTableExplainsRows(t *testing.T) {
 	}
 }
 
-// Rows that differ in much are explained by notes.
+// Rows that differ in many factors are explained by footnotes.
 func TestTableNotesRows(t *testing.T) {
 	s := numberedSummary()
 	for i := range s.Cells {
@@ -331,5 +337,36 @@ func TestTableNotesRows(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("there is no %q:\n%s", want, text)
 		}
+	}
+}
+
+// Question and answer come before the table, in a paragraph each.
+func TestTableWithAnswer(t *testing.T) {
+	s := smallSummary()
+	s.Answer = experiment.Answer{Question: "Why?", Text: "Because " + strings.Repeat("it goes on, ", 12) + "a|b."}
+	for format, want := range map[string]string{
+		"table": "Question: Why?\nAnswer: Because it goes on,",
+		"md":    "Question: Why?\n\nAnswer: Because it goes on,",
+	} {
+		text := tableText(t, format, s)
+		if !strings.HasPrefix(text, want) {
+			t.Errorf("%s begins with %.80q, want %q", format, text, want)
+		}
+		for line := range strings.Lines(text) {
+			if w := width(strings.TrimRight(line, "\n")); format == "table" && w > terminalWidth {
+				t.Errorf("a line of %d columns, want at most %d: %s", w, terminalWidth, line)
+			}
+		}
+	}
+	if text := tableText(t, "md", s); !strings.Contains(text, `a\|b.`+"\n\n| restart_delay |") {
+		t.Errorf("the answer in Markdown:\n%s", text)
+	}
+	var data struct{ Answer experiment.Answer }
+	if err := json.Unmarshal([]byte(tableText(t, "json", s)), &data); err != nil || data.Answer != s.Answer {
+		t.Errorf("as JSON %+v, %v", data.Answer, err)
+	}
+	s.Answer = experiment.Answer{Question: "Why?", Unsupported: "The trials do not support it."}
+	if text := tableText(t, "table", s); !strings.HasPrefix(text, "Question: Why?\nAnswer: The trials do not support it.\n\n") {
+		t.Errorf("an answer that the trials do not support:\n%s", text)
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 const terminalWidth = 120
 
-// writeText writes the table in aligned columns. A table that is wider than a terminal is broken
-// into several, one below the other, each with the columns that tell the cells apart.
+// writeText writes the table in aligned columns. A table that is wider than a terminal is split
+// into several, one below the other, each beginning with the columns that tell the rows apart.
 func writeText(w io.Writer, t table) error {
 	columns := make([][]string, len(t.Heads))
 	for i := range columns {
@@ -32,10 +32,33 @@ func writeText(w io.Writer, t table) error {
 		b.WriteByte('\n')
 	}
 	for i, note := range t.Notes {
-		b.WriteString(superscript(i+1) + " " + note + "\n")
+		b.WriteString(fold(superscript(i+1)+" "+note) + "\n")
+	}
+	if legend := t.Legend(); legend != "" {
+		b.WriteString("\n" + fold(legend) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// fold breaks a text at spaces into lines that fit a terminal.
+func fold(text string) string {
+	var b strings.Builder
+	line := 0
+	for i, word := range strings.Fields(text) {
+		switch w := width(word); {
+		case i == 0:
+			line = w
+		case line+1+w > terminalWidth:
+			b.WriteByte('\n')
+			line = w
+		default:
+			b.WriteByte(' ')
+			line += 1 + w
+		}
+		b.WriteString(word)
+	}
+	return b.String()
 }
 
 func writeBlock(b *strings.Builder, columns [][]string, gap string) {
@@ -45,13 +68,13 @@ func writeBlock(b *strings.Builder, columns [][]string, gap string) {
 			texts[i] = column[line]
 		}
 		if text := strings.TrimRight(strings.Join(texts, gap), " "); text != "" {
-			b.WriteString(text + "\n") // no head may need two lines
+			b.WriteString(text + "\n") // the first line is empty if no head needs two
 		}
 	}
 }
 
-// column returns the head, of two lines, and the entries of the i-th column, all of one width. Keys
-// are at the left of their columns, other texts at the right; intervals stand below each other.
+// column returns the two lines of the head and the entries of the i-th column, padded to one width.
+// Keys are aligned left, other texts right, and intervals below each other.
 func (t table) column(i int) []string {
 	const headLines = 2
 	lines := append(make([]string, headLines-len(t.Heads[i])), t.Heads[i]...)
@@ -80,7 +103,7 @@ func (t table) column(i int) []string {
 	return lines
 }
 
-// tail is what follows the text: bounds, and references to notes.
+// tail is what follows the text: bounds and references to footnotes.
 func (e entry) tail() string {
 	tail := ""
 	if e.Bounds != "" {
@@ -95,8 +118,8 @@ func (e entry) tail() string {
 	return tail
 }
 
-// blocks splits the columns into as few blocks as fit a terminal, the keys before each, and of
-// about the same width.
+// blocks splits the columns into as few blocks as fit a terminal, of about the same width, each
+// beginning with the keys.
 func blocks(columns [][]string, keys, gap int) [][][]string {
 	keyColumns, rest := columns[:keys:keys], columns[keys:]
 	free := max(1, terminalWidth-widthOf(keyColumns, gap)-gap)
@@ -116,7 +139,7 @@ func blocks(columns [][]string, keys, gap int) [][][]string {
 	return append(split, block)
 }
 
-// widthOf is that of columns beside each other.
+// widthOf returns the width of columns side by side.
 func widthOf(columns [][]string, gap int) int {
 	w := -gap
 	for _, c := range columns {
@@ -139,19 +162,20 @@ func superscript(n int) string {
 	return b.String()
 }
 
-// In Markdown, these would not be shown as they are.
+// What Markdown would not show as it is.
 var (
 	markdown = strings.NewReplacer("|", `\|`, "*", `\*`)
 	tagLike  = regexp.MustCompile(`<([a-zA-Z/!?])`)
 )
 
+func escapeMarkdown(s string) string { return tagLike.ReplaceAllString(markdown.Replace(s), `\<$1`) }
+
 func writeMarkdown(w io.Writer, t table) error {
 	var b strings.Builder
 	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	escape := func(s string) string { return tagLike.ReplaceAllString(markdown.Replace(s), `\<$1`) }
 	heads, rules := make([]string, len(t.Heads)), make([]string, len(t.Heads))
 	for i, h := range t.Heads {
-		heads[i], rules[i] = escape(h.String()), "---:"
+		heads[i], rules[i] = escapeMarkdown(h.String()), "---:"
 		if i < t.Keys {
 			rules[i] = "---"
 		}
@@ -161,12 +185,15 @@ func writeMarkdown(w io.Writer, t table) error {
 	for _, row := range t.Rows {
 		cells := make([]string, len(row))
 		for i, e := range row {
-			cells[i] = escape(e.Text + e.tail())
+			cells[i] = escapeMarkdown(e.Text + e.tail())
 		}
 		line(cells)
 	}
 	for i, note := range t.Notes {
-		b.WriteString("\n" + superscript(i+1) + " " + escape(note) + "\n")
+		b.WriteString("\n" + superscript(i+1) + " " + escapeMarkdown(note) + "\n")
+	}
+	if legend := t.Legend(); legend != "" {
+		b.WriteString("\n" + escapeMarkdown(legend) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

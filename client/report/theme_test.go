@@ -15,8 +15,8 @@ import (
 // linear is a colour's red, green and blue as amounts of light, from 0 to 1.
 type linear [3]float64
 
-// dichromacies are what is left of a colour to those who lack one kind of cone: Machado, Oliveira
-// and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
+// dichromacies map colours to what people see who lack one kind of cone: Machado, Oliveira and
+// Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
 // at full severity.
 var dichromacies = map[string][3]linear{
 	"all cones": {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}},
@@ -74,7 +74,7 @@ func themes(t *testing.T) map[string]map[string]colour {
 	return all
 }
 
-// light is how much of it a channel of sRGB stands for.
+// light converts a channel of sRGB to an amount of light.
 func light(v float64) float64 {
 	if v <= 0.04045 {
 		return v / 12.92
@@ -93,7 +93,7 @@ func TestStylesHaveBothThemes(t *testing.T) {
 	}
 }
 
-// Text has the contrast that WCAG 2 asks for (4.5), marks what it asks for graphics (3).
+// Text and marks have the contrast that WCAG 2 requires: 4.5 for text, 3 for graphics.
 func TestContrast(t *testing.T) {
 	for theme, colours := range themes(t) {
 		need := map[string]float64{"ink": 7, "muted": 4.5, "accent": 4.5, "held": 4.5, "broken": 4.5, "unsure": 4.5}
@@ -112,7 +112,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// What agrees and what does not can be told from the band on which it is.
+// Marks can be seen on the band, whether they agree or not.
 func TestContrastOnBand(t *testing.T) {
 	for theme, colours := range themes(t) {
 		for _, name := range []string{"c1", "c2"} {
@@ -123,7 +123,7 @@ func TestContrastOnBand(t *testing.T) {
 	}
 }
 
-// The outcomes can be told apart by their colours, whatever cones one has.
+// Outcomes can be distinguished by colour, even with colour blindness.
 func TestOutcomesCanBeToldApart(t *testing.T) {
 	least := map[string]float64{"all cones": 0.12, "no red": 0.08, "no green": 0.08, "no blue": 0.08}
 	for theme, colours := range themes(t) {

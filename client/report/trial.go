@@ -16,32 +16,32 @@ import (
 	"example.com/crashlab/client/experiment/record"
 )
 
-// trialData is what the page knows of a trial, but for the columns. Times are in microseconds.
+// trialData is the page's data of a trial, except for the columns. Times are in microseconds.
 type trialData struct {
 	Number   int   `json:"number"`
 	End      int64 `json:"end"`      // of the load
-	Warmup   int64 `json:"warmup"`   // 0: none
-	Deadline int64 `json:"deadline"` // of a call, 0: none
-	Timeout  int64 `json:"timeout"`  // of an attempt, 0: none
-	Open     bool  `json:"open"`     // open loop
+	Warmup   int64 `json:"warmup"`   // 0 for none
+	Deadline int64 `json:"deadline"` // of a call; 0 for none
+	Timeout  int64 `json:"timeout"`  // of an attempt; 0 for none
+	Open     bool  `json:"open"`     // the load is an open loop
 
 	Replicas []replicaData `json:"replicas"`
 	Bands    [][4]int64    `json:"bands"`   // replica, state, from, to
 	Crashes  [][3]int64    `json:"crashes"` // replica, incarnation, at
-	Reasons  []string      `json:"reasons"` // by number; 0 is none
-	Codes    []string      `json:"codes"`
-	Counted  bool          `json:"counted"` // Sums are known
+	Reasons  []string      `json:"reasons"` // why calls failed, by number
+	Codes    []string      `json:"codes"`   // of attempts, by number
+	Counted  bool          `json:"counted"` // the Sums of the replicas are known
 }
 
 type replicaData struct {
 	Name string                    `json:"name"`
-	Rows int                       `json:"rows"` // in which its attempts are stacked
+	Rows int                       `json:"rows"` // in which its attempts are drawn
 	Sums experiment.ReplicaSummary `json:"sums"`
 }
 
-// trialJSON returns the records of a trial as one JSON object: of calls and attempts a column for
-// each field, so that 50,000 calls are small and quick to parse. Text in it is safe inside a script
-// element.
+// trialJSON returns the records of a trial as one JSON object. Calls and attempts have a column for
+// each field, so that even 50,000 calls are small and fast to parse. The text is safe inside a
+// script element.
 func trialJSON(t record.TrialRecords, s design.Settings, sums experiment.TrialSummary) []byte {
 	c := trialTableOf(t)
 	d := trialData{
@@ -69,26 +69,26 @@ func trialJSON(t record.TrialRecords, s design.Settings, sums experiment.TrialSu
 	return append(c.appendAttempts(text), '}')
 }
 
-// trialTable is the calls of a trial in the order in which they were to start, and their attempts
-// in the order in which they did.
+// trialTable has the calls of a trial in the order of their intended starts, and their attempts in
+// the order of their starts.
 type trialTable struct {
 	calls    []record.Call
 	attempts []attemptRow
 	end      time.Duration
 	names    []string       // of the replicas
-	replicas map[string]int // their places in names
-	rows     []int          // of each replica
+	replicas map[string]int // indexes into names
+	rows     []int          // the number of rows of each replica
 	reasons  numbering
 	codes    numbering
 }
 
 type attemptRow struct {
 	*record.Attempt
-	call int // its place in trialTable.calls
-	row  int // in which it is drawn, so that none covers another of its replica
+	call int // index into trialTable.calls
+	row  int // in which it is drawn, so that it covers no other attempt at its replica
 }
 
-// numbering gives each text a number, in the order in which they come.
+// numbering assigns numbers to texts, in the order of their first occurrence.
 type numbering struct {
 	names   []string
 	numbers map[string]int
@@ -137,10 +137,10 @@ func trialTableOf(t record.TrialRecords) *trialTable {
 	return c
 }
 
-// stack gives each attempt the first row of its replica in which no other is under way.
+// stack assigns each attempt to the first row of its replica that is free at its start.
 func (c *trialTable) stack() {
 	slices.SortStableFunc(c.attempts, func(a, b attemptRow) int { return cmp.Compare(a.Start, b.Start) })
-	busy := make([][]time.Duration, len(c.names)) // until when each row is
+	busy := make([][]time.Duration, len(c.names)) // the end of the last attempt in each row
 	for i := range c.attempts {
 		a := &c.attempts[i]
 		rows := &busy[c.replicas[a.Replica]]
@@ -196,8 +196,8 @@ func (c *trialTable) appendAttempts(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendColumn appends a member of an object: a list of the values; a string of digits when they
-// are such, which is half as long and parsed faster; or 0 when all of them are.
+// appendColumn appends a member of an object: a list of the values. If all are digits, it is a
+// string, which is half as long and faster to parse; if all are 0, it is 0.
 func appendColumn(b []byte, before byte, name string, n int, value func(i int) int64) []byte {
 	b = append(append(append(b, before, '"'), name...), `":`...)
 	values := make([]int64, n)
@@ -222,7 +222,7 @@ func appendColumn(b []byte, before byte, name string, n int, value func(i int) i
 	return append(b, ']')
 }
 
-// extremes returns the least and the greatest of the values and zero.
+// extremes returns the least and the greatest of zero and the values.
 func extremes(values []int64) (least, most int64) {
 	for _, v := range values {
 		least, most = min(least, v), max(most, v)

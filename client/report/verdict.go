@@ -13,26 +13,26 @@ import (
 	"example.com/crashlab/client/stats"
 )
 
-// verdictView is the first section of the page: what was claimed, and how it stands.
+// verdictView is the section of the page on the claims, the checks and the origin of the run.
 type verdictView struct {
 	Word, Sentence string
 	Claims         []claimView
 	Drawn          bool // a claim has a picture
 	Violations     []violationView
-	Unlisted       int // violations beyond those
+	Unlisted       int // how many violations are not in Violations
 	Notes          []string
 	Facts          []fact
 }
 
 type claimView struct {
 	Claim, Cell, Word string
-	Interval          string // empty when there is none
+	Interval          string // empty if there is none
 	Method            string
-	Why               []string // it is inconclusive, or may be wrong
+	Why               []string // reasons why it is inconclusive or may be wrong
 	Range             *rangeView
 }
 
-// rangeView is where the interval and the threshold lie, from 0 to 100.
+// rangeView has the positions of the interval and the threshold in a picture that is 100 wide.
 type rangeView struct{ Low, Estimate, High, Threshold, Width float64 }
 
 type violationView struct {
@@ -42,7 +42,7 @@ type violationView struct {
 
 type fact struct {
 	Name, Value string
-	Code        bool // the value can be typed
+	Code        bool // the value is a command
 }
 
 const mostViolations = 10
@@ -65,12 +65,12 @@ func verdictOf(run *record.Run, summary experiment.Summary) verdictView {
 		v.Violations = v.Violations[:mostViolations]
 	}
 	if len(v.Claims) == 0 && summary.Verdict == experiment.VerdictHeld {
-		v.Word = "no hypothesis"
+		v.Word = "no claims"
 	}
 	return v
 }
 
-// sentence says in one what the verdict rests on.
+// sentence summarizes the claims, the checks and the prediction.
 func sentence(summary experiment.Summary, violations int) string {
 	count := map[experiment.Verdict]int{}
 	for _, c := range summary.Claims {
@@ -79,7 +79,7 @@ func sentence(summary experiment.Summary, violations int) string {
 	var b strings.Builder
 	switch n := len(summary.Claims); {
 	case n == 0:
-		b.WriteString("The design claims nothing.")
+		b.WriteString("The design makes no claims.")
 	case n == count[experiment.VerdictHeld]:
 		fmt.Fprintf(&b, "%s held.", counted(n, "claim"))
 	default:
@@ -87,10 +87,10 @@ func sentence(summary experiment.Summary, violations int) string {
 			count[experiment.VerdictHeld], count[experiment.VerdictInconclusive], count[experiment.VerdictFailed])
 	}
 	if violations > 0 {
-		fmt.Fprintf(&b, " The checks of the records found %s: the service, the client, the supervisor or the recording is wrong.",
+		fmt.Fprintf(&b, " The checks of the records found %s: there is a bug in the service, the client, the supervisor or the recording.",
 			counted(violations, "violation"))
 	} else {
-		b.WriteString(" No check of the records was violated.")
+		b.WriteString(" All checks of the records passed.")
 	}
 	if summary.Prediction != nil {
 		b.WriteString(" " + agreementSentence(summary.Agreements()))
@@ -118,7 +118,7 @@ func claimOf(c experiment.ClaimResult, summary experiment.Summary) claimView {
 	return v
 }
 
-// why is the reason why a claim is inconclusive, and the warnings that say more than that.
+// why returns the reason why a claim is inconclusive, and all other warnings.
 func why(c experiment.ClaimResult) []string {
 	var all []string
 	for _, text := range append([]string{c.Reason}, c.Interval.Warnings...) {
@@ -129,7 +129,7 @@ func why(c experiment.ClaimResult) []string {
 	return all
 }
 
-// rangeOf returns nil when the interval has no ends.
+// rangeOf returns nil if the interval has no finite width.
 func rangeOf(i stats.Interval, threshold float64) *rangeView {
 	low, high := min(i.Low, threshold), max(i.High, threshold)
 	span := high - low
@@ -140,32 +140,32 @@ func rangeOf(i stats.Interval, threshold float64) *rangeView {
 	return &rangeView{at(i.Low), at(i.Estimate), at(i.High), at(threshold), max(at(i.High)-at(i.Low), 1)}
 }
 
-// notes say what a reader must know before believing the figures.
+// notes are what a reader must know before relying on the figures.
 func notes(run *record.Run, summary experiment.Summary) []string {
 	var notes []string
 	m := run.Manifest
 	if summary.Predicted {
-		notes = append(notes, "Nothing was measured: this is what a simulation in virtual time predicts.")
+		notes = append(notes, "Nothing was measured: a simulation in virtual time predicts these figures.")
 	}
 	switch {
 	case m.Interrupted:
-		notes = append(notes, "The run was interrupted before its last trial: it shows what was seen until then.")
+		notes = append(notes, "The run was interrupted before its last trial: only the trials until then are shown.")
 	case m.Ended.IsZero():
-		notes = append(notes, "The run was killed, or goes on: it shows the trials that have ended.")
+		notes = append(notes, "The run was killed or is still going on: only the trials that have ended are shown.")
 	}
 	if len(run.Trials) == 0 {
 		notes = append(notes, "No trial has ended, so there is nothing to show.")
 	}
 	for _, c := range summary.Cells {
 		if c.Late > 0 {
-			notes = append(notes, fmt.Sprintf("%s: in %s the load was generated too late to be believed.",
+			notes = append(notes, fmt.Sprintf("%s: the load was generated too late in %s, so its figures are unreliable.",
 				c.Cell.Title(), counted(c.Late, "trial")))
 		}
 	}
 	return notes
 }
 
-// facts are what it takes to repeat the run.
+// facts are where the run comes from and what it takes to repeat it.
 func facts(run *record.Run, predicted *record.Manifest) []fact {
 	m := run.Manifest
 	prediction := ""
@@ -183,7 +183,7 @@ func facts(run *record.Run, predicted *record.Manifest) []fact {
 		{Name: "Command", Value: quoted(m.Command), Code: true},
 		{Name: "Prediction", Value: prediction, Code: true},
 		{Name: "Seed", Value: strconv.FormatUint(m.Seed, 10)},
-		{Name: "Seen", Value: fmt.Sprintf("%s, %s, %s", counted(len(run.Trials), "trial"), counted(calls, "call"), counted(attempts, "attempt"))},
+		{Name: "Size", Value: fmt.Sprintf("%s, %s, %s", counted(len(run.Trials), "trial"), counted(calls, "call"), counted(attempts, "attempt"))},
 		{Name: "Began", Value: began(m)},
 		{Name: "Versions", Value: versions(m.Versions)},
 		{Name: "Machine", Value: machine(m.Machine)},
@@ -223,7 +223,7 @@ func machine(m record.Machine) string {
 	return listed("", system, "", m.Kernel, "", m.CPU, "", cpus, "", memory)
 }
 
-// listed joins the values that are not empty, each behind its name.
+// listed joins the values that are not empty, each after its name.
 func listed(namesAndValues ...string) string {
 	var parts []string
 	for i := 0; i < len(namesAndValues); i += 2 {
@@ -234,7 +234,7 @@ func listed(namesAndValues ...string) string {
 	return strings.Join(parts, ", ")
 }
 
-// quoted returns the command as one can type it into a shell.
+// quoted returns the command as it can be typed into a shell.
 func quoted(command []string) string {
 	var words []string
 	for _, w := range command {

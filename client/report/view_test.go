@@ -73,10 +73,10 @@ func TestSentence(t *testing.T) {
 		word, sentence string
 		unlisted       int
 	}{
-		{claims(), "no hypothesis", "The design claims nothing. No check of the records was violated.", -10},
-		{claims(experiment.VerdictHeld), "held", "1 claim held. No check of the records was violated.", -10},
-		{claims(experiment.VerdictHeld, experiment.VerdictInconclusive), "inconclusive", "Of 2 claims, 1 held, 1 inconclusive, 0 failed. No check of the records was violated.", -10},
-		{violated, "failed", "1 claim held. The checks of the records found 60 violations: the service, the client, the supervisor or the recording is wrong.", 50},
+		{claims(), "no claims", "The design makes no claims. All checks of the records passed.", -10},
+		{claims(experiment.VerdictHeld), "held", "1 claim held. All checks of the records passed.", -10},
+		{claims(experiment.VerdictHeld, experiment.VerdictInconclusive), "inconclusive", "Of 2 claims, 1 held, 1 inconclusive, 0 failed. All checks of the records passed.", -10},
+		{violated, "failed", "1 claim held. The checks of the records found 60 violations: there is a bug in the service, the client, the supervisor or the recording.", 50},
 	} {
 		v := verdictOf(&record.Run{}, tc.summary)
 		if v.Word != tc.word || v.Sentence != tc.sentence || v.Unlisted != tc.unlisted {
@@ -135,7 +135,7 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// A claim says why it is inconclusive once, even where that is a warning too.
+// A claim gives the reason why it is inconclusive only once, even if it is also a warning.
 func TestWhy(t *testing.T) {
 	c := experiment.ClaimResult{Reason: "one run", Interval: stats.Interval{Warnings: []string{"few", "one run"}}}
 	if got := strings.Join(why(c), "; "); got != "one run; few" {

@@ -32,7 +32,7 @@ func (e estimate) bootstrapped(freedom float64) (low, high float64, method strin
 		return low, high, "bootstrap-t", nil
 	}
 	tLow, tHigh := e.student(freedom)
-	return min(low, tLow), max(high, tHigh), "bootstrap-t, bounded", []string{"few runs make up most of the spread"}
+	return min(low, tLow), max(high, tHigh), "bootstrap-t, bounded", []string{"few trials cause most of the spread"}
 }
 
 // studentized returns t for samples drawn from the runs, in ascending order. It is infinite for

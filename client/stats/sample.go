@@ -91,7 +91,7 @@ func (e estimate) interval(freedom float64) Interval {
 	switch {
 	case e.n == 1:
 		i.Low, i.High, i.Method = e.min, e.max, "none"
-		i.Warnings = []string{"one run: how much runs differ is unknown"}
+		i.Warnings = []string{"one trial: how much trials differ is unknown"}
 		return i
 	case e.equal:
 		i.Low, i.High, i.Method, i.Warnings = e.equalRuns()
@@ -112,12 +112,12 @@ func (e estimate) equalRuns() (low, high float64, method string, warnings []stri
 	switch e.kind {
 	case KindShare:
 		low, high = clopperPearson(e.count, e.of)
-		return low, high, "Clopper-Pearson", []string{"all runs are equal: calls taken as independent"}
+		return low, high, "Clopper-Pearson", []string{"all trials are equal, so the interval counts their calls as independent and may be too narrow"}
 	case KindRate:
 		low, high = garwood(e.count, e.of)
-		return low, high, "Garwood", []string{"all runs are equal: events taken as independent"}
+		return low, high, "Garwood", []string{"all trials are equal, so the interval counts their events as independent and may be too narrow"}
 	}
-	return e.min, e.max, "none", []string{"all runs are equal: how much runs differ is unknown"}
+	return e.min, e.max, "none", []string{"all trials are equal, so how much trials can differ is unknown"}
 }
 
 // warnings returns why an interval of differing runs may cover the true value less often than it
@@ -125,13 +125,13 @@ func (e estimate) equalRuns() (low, high float64, method string, warnings []stri
 func (e estimate) warnings() []string {
 	var ws []string
 	if e.n <= fewRuns {
-		ws = append(ws, fmt.Sprintf("few runs (%d)", e.n))
+		ws = append(ws, fmt.Sprintf("few trials (%d)", e.n))
 	}
 	if e.unlike < min(4, (e.n+1)/2) {
-		ws = append(ws, fmt.Sprintf("only %d of %d runs differ from the rest", e.unlike, e.n))
+		ws = append(ws, fmt.Sprintf("only %d of %d trials differ from the rest", e.unlike, e.n))
 	}
 	if e.n < 2*manyRuns && e.deviation() > 0.9*e.room() {
-		ws = append(ws, "long tail: a rare bad run may not have been seen")
+		ws = append(ws, "long tail: rare bad trials may be missing")
 	}
 	return ws
 }

@@ -26,7 +26,7 @@ func TestStudent(t *testing.T) {
 	near(t, "estimate", i.Estimate, 12)
 	near(t, "low", i.Low, 12*math.Exp(-4.3027/12))
 	near(t, "high", i.High, 12*math.Exp(4.3027/12))
-	if i.N != 3 || i.Level != 0.95 || i.Method != "t, log scale" || !warned(i, "few runs (3)") {
+	if i.N != 3 || i.Level != 0.95 || i.Method != "t, log scale" || !warned(i, "few trials (3)") {
 		t.Errorf("%+v", i)
 	}
 	i = Values([]float64{-math.Sqrt(3), 0, math.Sqrt(3)}).Interval()
@@ -46,7 +46,7 @@ func TestEqualRuns(t *testing.T) {
 	all := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{50, 50}}, 10)}.Interval()
 	near(t, "low of 500 of 500", all.Low, 1-3.689/500)
 	near(t, "high", all.High, 1)
-	if !warned(all, "calls taken as independent") {
+	if !warned(all, "counts their calls as independent") {
 		t.Errorf("warnings %q", all.Warnings)
 	}
 	none := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{0, 50}}, 10)}.Interval()
@@ -66,7 +66,7 @@ func TestEqualRuns(t *testing.T) {
 		}
 	}
 	one := Sample{Kind: KindShare, Runs: []Run{{20, 50}}}.Interval()
-	if one.Low != 0 || one.High != 1 || !warned(one, "one run") {
+	if one.Low != 0 || one.High != 1 || !warned(one, "one trial") {
 		t.Errorf("%+v: want a single run to be unbounded", one)
 	}
 	if zero := (Sample{}).Interval(); zero.N != 0 || zero.Level != 0 {
@@ -160,7 +160,7 @@ func TestDifference(t *testing.T) {
 	if reach := up.High - 10; reach < 1.1 || reach > 1.4 {
 		t.Errorf("reaches %v up, want about 2.306·0.529 = 1.22", reach)
 	}
-	if d := Difference(low, Values([]float64{50})); d.Sign() != 0 || !warned(d, "one run") {
+	if d := Difference(low, Values([]float64{50})); d.Sign() != 0 || !warned(d, "one trial") {
 		t.Errorf("against a single run: %+v", d)
 	}
 	all := Sample{Kind: KindShare, Runs: slices.Repeat([]Run{{50, 50}}, 5)}
@@ -233,7 +233,7 @@ func TestRunsNeeded(t *testing.T) {
 func TestIntervalAsJSON(t *testing.T) {
 	text, err := json.Marshal(Values([]float64{2}).Interval())
 	want := `{"estimate":2,"low":0,"high":null,"level":0.95,"n":1,"method":"none",` +
-		`"warnings":["one run: how much runs differ is unknown"]}`
+		`"warnings":["one trial: how much trials differ is unknown"]}`
 	if err != nil || string(text) != want {
 		t.Errorf("%s, %v\nwant %s", text, err, want)
 	}

@@ -188,7 +188,7 @@ func TestCompareRuns(t *testing.T) {
 	containsAll(t, stdout, "success", "worse", "p_crash is 0 in A, 0.5 in B")
 	var differences []struct {
 		Metric string
-		Effect string `json:"b_is"`
+		Effect string `json:"verdict"`
 	}
 	code, stdout, _ = run(t, "crashlab", "compare", "--json", dirs[1], dirs[0])
 	if err := json.Unmarshal([]byte(stdout), &differences); code != 0 || err != nil {
@@ -241,7 +241,7 @@ func TestExperimentWithItsPrediction(t *testing.T) {
 	p, runs := experiment(t, "seed: 5\nrepeats: 3\nfactors: {p_crash: [0, 1], calls: 20, pause: 0s, restart_delay: none, timeout: 1m}\n", "--predict", "--quiet")
 	code := p.exitCode()
 	out := p.stdout.String()
-	containsAll(t, out, "success,", "predicted", "0% ≈ 0%", "of 2 cells agree, of 6 trials")
+	containsAll(t, out, "success,", "predicted", "≈ 0% [", "of 2 cells agree, of 6 trials")
 	if code != 0 && code != 99 {
 		t.Errorf("exit code %d, %s", code, p.stderr.String())
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// expand makes the cells of the design out of the factors and the rows.
+// expand sets the cells of the design: each row combined with all levels of the factors.
 func (d *draft) expand() error {
 	rows := d.rows
 	if len(rows) == 0 {
@@ -37,7 +37,7 @@ func (d *draft) expand() error {
 func (d *draft) checkSize(rows int) error {
 	cells := rows
 	for _, g := range d.factors {
-		cells = min(cells*len(g.levels), maxTrials+1) // which does not overflow
+		cells = min(cells*len(g.levels), maxTrials+1) // avoid overflow
 	}
 	if cells*d.design.Repeats > maxTrials {
 		return d.file.at(nil).Errorf("too many trials, %d repeats of all combinations: want at most %d", d.design.Repeats, maxTrials)
@@ -54,7 +54,7 @@ func (d *draft) checkRow(r row) error {
 	return nil
 }
 
-// combinations returns one level of each list, in all ways; the last list changes the fastest.
+// combinations returns the Cartesian product of the lists; the last list varies fastest.
 func (d *draft) combinations() [][]Level {
 	all := [][]Level{nil}
 	for _, g := range d.factors {
@@ -72,7 +72,7 @@ func (d *draft) combinations() [][]Level {
 	return all
 }
 
-// settings are those of a row's cell with the levels.
+// settings returns the settings of the cell that has the row and the levels.
 func (d *draft) settings(r row, levels []Level) Settings {
 	s := Defaults()
 	for _, g := range d.factors {
@@ -90,8 +90,8 @@ func (d *draft) settings(r row, levels []Level) Settings {
 	return s
 }
 
-// warn notes cells in which crashes use up the replicas, as none is relaunched, and nothing says
-// that this is meant.
+// warn adds a warning for the first cell in which replicas crash and are never relaunched, unless
+// the design sets restart_delay itself.
 func (d *draft) warn() {
 	rows := d.rows
 	if len(rows) == 0 {
@@ -104,14 +104,14 @@ func (d *draft) warn() {
 		for _, c := range d.design.Cells {
 			if c.Row == r.name && c.Settings.PCrash > 0 {
 				d.design.Warnings = append(d.design.Warnings, fmt.Sprintf("p_crash is %s and there is no restart_delay (%s): "+
-					"replicas that crash stay down; give one, or none if that is meant", spellNumber(c.Settings.PCrash), c.Title()))
+					"crashed replicas stay down; set one, or none if that is intended", spellNumber(c.Settings.PCrash), c.Title()))
 				return
 			}
 		}
 	}
 }
 
-// given returns what the file, or an override, says of a factor in a row's cells.
+// given returns the value that the file or an override gives a factor in the cells of a row.
 func (d *draft) given(r row, factor string) (given, bool) {
 	if g, ok := find(r.factors, factor); ok {
 		return g, true
@@ -127,7 +127,7 @@ func find(all []given, factor string) (given, bool) {
 	return all[i], true
 }
 
-// checkCell finds values that do not go together.
+// checkCell refuses combinations of values that contradict each other.
 func (d *draft) checkCell(r row, s Settings) error {
 	if factor, what := s.check(); factor != "" {
 		g, _ := d.given(r, factor)
@@ -142,7 +142,15 @@ func (d *draft) checkCell(r row, s Settings) error {
 	return nil
 }
 
-// checkClaims finds claims that are about no cell.
+// checkAnswer refuses an answer that no claim could support.
+func (d *draft) checkAnswer() error {
+	if d.design.Answer != "" && len(d.design.Claims) == 0 {
+		return d.answer.Errorf("answer: nothing supports it: want claims")
+	}
+	return nil
+}
+
+// checkClaims refuses claims that apply to no cell.
 func (d *draft) checkClaims() error {
 	for i, c := range d.design.Claims {
 		if slices.ContainsFunc(d.design.Cells, c.Matches) {
@@ -154,12 +162,12 @@ func (d *draft) checkClaims() error {
 				return d.claims[i].Errorf("no cell has the %s %q: want %s", name, c.Where[name], d.has(name))
 			}
 		}
-		return d.claims[i].Errorf("the claim %q is about no cell: none has all of what where says", c.Text)
+		return d.claims[i].Errorf("the claim %q applies to no cell: none matches all of its where", c.Text)
 	}
 	return nil
 }
 
-// has lists what the cells have: the rows, or the levels of a factor.
+// has lists the rows of the design, or the levels of a factor.
 func (d *draft) has(name string) string {
 	if name == rowKey && len(d.rows) == 0 {
 		return "none, as the design has no rows"
@@ -177,7 +185,7 @@ func (d *draft) has(name string) string {
 	return strings.Join(values, " or ")
 }
 
-// checkSchedule finds disturbances that would never be, and puts all into the order of time.
+// checkSchedule refuses disturbances that no trial could carry out.
 func (d *draft) checkSchedule() error {
 	for i, s := range d.design.Schedule {
 		for _, c := range d.design.Cells {
@@ -195,7 +203,7 @@ func (d *draft) checkSchedule() error {
 	return nil
 }
 
-// override makes the design that it is with the overrides.
+// override applies the overrides and expands the design again.
 func (d *draft) override(o Overrides) error {
 	if err := d.overrideNumbers(o); err != nil {
 		return err
@@ -251,8 +259,8 @@ func (d *draft) overrideNumbers(o Overrides) error {
 	return nil
 }
 
-// merge keeps the first of equal cells, and the claims about cells that there are, and notes what
-// it has left out.
+// merge removes cells that equal an earlier one, claims about cells that are gone, and the answer
+// if a claim is gone. It lists what it removed in LeftOut.
 func (d *draft) merge() {
 	left := func(format string, args ...any) {
 		d.design.LeftOut = append(d.design.LeftOut, fmt.Sprintf(format, args...))
@@ -261,19 +269,24 @@ func (d *draft) merge() {
 	d.design.Cells = slices.DeleteFunc(d.design.Cells, func(c Cell) bool {
 		same, known := first[c.Settings]
 		if known {
-			left("the cell %q: it is the same as %q now", c.Title(), same.Title())
+			left("the cell %q: it now equals %q", c.Title(), same.Title())
 		} else {
 			first[c.Settings] = c
 		}
 		return known
 	})
+	claims := len(d.design.Claims)
 	d.design.Claims = slices.DeleteFunc(d.design.Claims, func(c Claim) bool {
 		gone := !slices.ContainsFunc(d.design.Cells, c.Matches)
 		if gone {
-			left("the claim %q: no cell is left that it is about", c.Text)
+			left("the claim %q: none of its cells is left", c.Text)
 		}
 		return gone
 	})
+	if d.design.Answer != "" && len(d.design.Claims) < claims {
+		left("the answer: it rests on a claim that is left out")
+		d.design.Answer = ""
+	}
 	if len(d.design.Claims) == 0 {
 		d.design.Claims = nil
 	}

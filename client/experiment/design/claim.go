@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// Claim is a hypothesis: what a metric of some cells is to be.
+// Claim is a bound that a metric is expected to keep in some cells.
 type Claim struct {
 	Metric Metric
 	// AtLeast is true for >=, false for <=.
 	AtLeast bool
 	// Threshold is in the metric's unit: a share, seconds, or a number.
 	Threshold float64
-	// Where names the cells that it is about, by the row ("row") and by factors, spelt as
-	// Settings.Value does; empty means all.
+	// Where selects cells by row (the key "row") and by factors, spelled as Settings.Value spells
+	// them; empty means all cells.
 	Where map[string]string
-	// Text is the claim as the file spells it, such as "p99 <= 2s".
+	// Text is the claim as the file spells it, without Where, such as "p99 <= 2s".
 	Text string
 }
 
-// Metric is a figure that each trial has.
+// Metric is a figure that is computed for each trial.
 type Metric string
 
 const (
@@ -37,12 +37,12 @@ const (
 	Makespan   Metric = "makespan"   // from the first call's start to the last one's end, in seconds
 )
 
-// Metrics returns all metrics, in the order in which tables have them.
+// Metrics returns all metrics, in the order of tables.
 func Metrics() []Metric {
 	return []Metric{Success, Successes, P50, P90, P99, Attempts, Tries, Throughput, Makespan}
 }
 
-// thresholds parse what each metric is compared with.
+// thresholds parses the threshold of each metric.
 var thresholds = map[Metric]func(string) (float64, error){
 	Success: share, Successes: amount,
 	P50: seconds, P90: seconds, P99: seconds,
@@ -97,7 +97,7 @@ func metricNames() string {
 	return strings.Join(names, ", ")
 }
 
-// Matches reports whether the claim is about the cell.
+// Matches reports whether the claim applies to the cell.
 func (c Claim) Matches(cell Cell) bool {
 	for name, want := range c.Where {
 		value, _ := cell.Settings.Value(name)
@@ -111,7 +111,7 @@ func (c Claim) Matches(cell Cell) bool {
 	return true
 }
 
-// rowKey stands for the row where a claim names its cells.
+// rowKey is the key in Claim.Where that selects by row.
 const rowKey = "row"
 
 type claimJSON struct {
@@ -119,7 +119,7 @@ type claimJSON struct {
 	Where map[string]string `json:"where,omitempty"`
 }
 
-// MarshalJSON returns the claim as a design file has it.
+// MarshalJSON returns the claim as a design file spells it.
 func (c Claim) MarshalJSON() ([]byte, error) { return json.Marshal(claimJSON{c.Text, c.Where}) }
 
 // UnmarshalJSON reads what MarshalJSON wrote.

@@ -1,9 +1,9 @@
-// Package design says what an experiment is: which clusters, under which policies and loads, and
-// how often each.
+// Package design reads the designs of experiments: which clusters, policies and loads to try, and
+// how often to try each.
 //
-// A design is a file of YAML, see [Load]. Its factors span cells; each cell is tried a number of
-// times; the trials of all cells come in an order drawn from the seed, so that what changes on the
-// machine meanwhile falls on all cells alike.
+// A design is a YAML file, see [Load]. Each combination of its factors is a cell, and each cell has
+// the same number of trials. The seed shuffles the trials, so that a change on the machine affects
+// all cells alike.
 package design
 
 import (
@@ -13,29 +13,32 @@ import (
 	"strings"
 )
 
-// Design is an experiment. As JSON it has all that Load made of the file.
+// Design is an experiment. Its JSON holds everything that Load read and derived from the file.
 type Design struct {
 	// Name is a short name for files and titles, such as "timeout".
 	Name string `json:"name"`
-	// Question is what the experiment is to show, in a sentence. May be empty.
+	// Question is what the experiment is about, in one sentence. May be empty.
 	Question string `json:"question,omitempty"`
-	// Seed decides the order of the trials and the luck of each. Below 2^53.
+	// Answer is what the trials are expected to say to the question, in one sentence. It stands if
+	// all claims hold. Empty if the design states none, or if overrides removed one of its claims.
+	Answer string `json:"answer,omitempty"`
+	// Seed decides the order of the trials and the random draws of each. Below 2^53.
 	Seed uint64 `json:"seed"`
 	// Repeats is how many trials each cell has. From 1.
 	Repeats int `json:"repeats"`
 	// Parallel is how many trials run at a time, each on a cluster of its own. From 1.
 	Parallel int `json:"parallel"`
-	// Cells are the combinations of levels, in the order of the file: of two, the first row comes
-	// first, and of one row the first level of the factor that the file names first.
+	// Cells are the combinations of rows and levels, in the order of the file. Rows vary slowest,
+	// and the last list of levels fastest.
 	Cells []Cell `json:"cells"`
-	// Claims are what the experiment is to hold. May be empty.
+	// Claims are what the trials are expected to show. May be empty.
 	Claims []Claim `json:"claims,omitempty"`
-	// Schedule is what is done to the replicas of each trial, in order of time. May be empty.
+	// Schedule lists the disturbances of each trial, in order of time. May be empty.
 	Schedule []Disturbance `json:"schedule,omitempty"`
-	// LeftOut says which cells and claims of the file overrides have left nothing of, a line each.
-	// Mostly empty.
+	// LeftOut names the cells, claims and answer that overrides removed, one line each. Usually
+	// empty.
 	LeftOut []string `json:"left_out,omitempty"`
-	// Warnings are about what is allowed and hardly meant, a line each. Mostly empty.
+	// Warnings point out what is allowed but probably not intended, one line each. Usually empty.
 	Warnings []string `json:"-"`
 	// Source is the file as it was read.
 	Source string `json:"source"`
@@ -43,16 +46,16 @@ type Design struct {
 
 // Cell is one combination of the levels of all factors.
 type Cell struct {
-	// Row is the name of the row that the cell comes from; empty in a design without rows.
+	// Row is the name of the cell's row; empty in a design without rows.
 	Row string `json:"row,omitempty"`
-	// Levels are the factors that differ between the cells of the design, the row's own left out,
-	// in the order of the file. Empty in a design with one cell.
+	// Levels are the cell's values of the factors that have lists, in the order of the file. Empty
+	// in a design without lists.
 	Levels []Level `json:"levels,omitempty"`
 	// Settings are all factors of the cell.
 	Settings Settings `json:"settings"`
 }
 
-// Level is the value of one factor, spelt as in a file. Make it with [NewLevel].
+// Level is a value of one factor, spelled as in a file. Create it with [NewLevel].
 type Level struct {
 	Factor string `json:"factor"`
 	Value  string `json:"value"`
@@ -60,21 +63,21 @@ type Level struct {
 
 // Trial is one run of one cell, on a fresh cluster.
 type Trial struct {
-	// Number is its place in the order in which the trials run, from 1.
+	// Number is the trial's position in the order in which trials run, from 1.
 	Number int
-	// Cell is its cell's index in Design.Cells.
+	// Cell is the index of its cell in Design.Cells.
 	Cell int
-	// Repeat is which trial of its cell it is, from 1.
+	// Repeat counts the trials of its cell, from 1.
 	Repeat int
-	// Seed is that of its replicas and its load. It depends on the design's seed and the repeat
-	// alone, so the k-th repeat of every cell meets the same plan of crashes, and cells differ by
-	// what they are, less by their luck. Not zero, and below 2^53.
+	// Seed seeds its replicas and its load. It depends only on the design's seed and on Repeat, so
+	// the k-th trial of every cell meets the same plan of crashes, and less of the difference
+	// between cells is chance. Not zero, and below 2^53.
 	Seed uint64
 }
 
-// Trials returns the trials of all cells, in the order in which they are to run: the first repeat
-// of every cell, then the second of every cell, each time in another order drawn from the seed. A
-// run that is interrupted has then tried all cells about equally often.
+// Trials returns the trials of all cells in the order in which they run: the first repeat of every
+// cell, then the second, and so on, each repeat shuffled anew by the seed. So an interrupted run
+// has tried all cells about equally often.
 func (d *Design) Trials() []Trial {
 	trials := make([]Trial, 0, len(d.Cells)*d.Repeats)
 	rnd := rand.New(rand.NewPCG(d.Seed, 0))
@@ -86,16 +89,16 @@ func (d *Design) Trials() []Trial {
 	return trials
 }
 
-// trialSeed is not zero, which the replicas would take for none, and has 53 bits, which every
-// reader of JSON keeps.
+// trialSeed returns a seed that is not zero, which a replica would take for none, and that fits in
+// 53 bits, which every JSON reader preserves.
 func trialSeed(seed uint64, repeat int) uint64 {
 	key := binary.BigEndian.AppendUint64(nil, seed)
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(key, uint64(repeat)))
 	return max(binary.BigEndian.Uint64(sum[:8])>>11, 1)
 }
 
-// Title names the cell by its row and its levels, such as "waiting, concurrency 5"; "all trials"
-// when there is one cell.
+// Title names the cell by its row and its levels, such as "waiting, concurrency 5". A cell that has
+// neither is "all trials".
 func (c Cell) Title() string {
 	var parts []string
 	if c.Row != "" {

@@ -20,6 +20,8 @@ const example = `
 name: timeout
 question: How does the deadline
   of an attempt matter?
+answer: The longer,
+  the better.
 seed: 7
 repeats: 10
 parallel: 2
@@ -77,7 +79,7 @@ func TestLoad(t *testing.T) {
 	if d.Cells[7].Settings != s {
 		t.Errorf("settings %+v, want %+v", d.Cells[7].Settings, s)
 	}
-	if d.Name != "timeout" || d.Question != "How does the deadline of an attempt matter?" || d.Seed != 7 || d.Repeats != 10 ||
+	if d.Name != "timeout" || d.Question != "How does the deadline of an attempt matter?" || d.Answer != "The longer, the better." || d.Seed != 7 || d.Repeats != 10 ||
 		d.Parallel != 2 || d.Source != example {
 		t.Errorf("the head is %+v", d)
 	}
@@ -158,7 +160,7 @@ func TestMistakes(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{"", "x.yaml: it is empty: want KEY: value"},
 		{"a\nb", "x.yaml:1:1: "},
-		{"nam: x", `x.yaml:1:1: unknown key "nam": want one of name, question, seed, `},
+		{"nam: x", `x.yaml:1:1: unknown key "nam": want one of name, question, answer, seed, `},
 		{"seed: 1\nseed: 2", `x.yaml:2:1: want YAML: mapping key "seed" already defined at [1:1]`},
 		{"seed: -1", `x.yaml:1:7: seed "-1": want a whole number from 0 to`},
 		{"seed:", "x.yaml:1:1: seed has no value"},
@@ -194,13 +196,15 @@ func TestMistakes(t *testing.T) {
 		{"claims: [p95 <= 2s]", `claim "p95 <= 2s": unknown metric "p95": want one of success, successes, p50`},
 		{"claims: [p99 <= 2]", `claim "p99 <= 2": threshold "2": want a duration`},
 		{"claims: [success >= 101%]", `claim "success >= 101%": threshold "101%": want a share from 0 to 1`},
+		{"answer: [yes]\nclaims: [tries >= 1]", `x.yaml:1:9: "[": want a single value`},
+		{"question: Why?\nanswer: Because.", "x.yaml:2:9: answer: nothing supports it: want claims"},
 		{"claims: [{where: {rounds: 3}}]", "no claim: want claim: METRIC >= THRESHOLD"},
 		{"claims: [{claim: tries >= 1, where: {timout: 3s}}]", `unknown factor "timout": want one of`},
 		{"claims: [{claim: tries >= 1, where: {row: x}}]", `no cell has the row "x": want none`},
 		{"claims: [{claim: tries >= 1, where: {rounds: 2}}]", `no cell has the rounds "2": want 3`},
 		{
 			"rows: [{name: x, rounds: 1}, {name: y, rounds: 2}]\nclaims: [{claim: tries >= 1, where: {row: x, rounds: 2}}]",
-			`the claim "tries >= 1" is about no cell`,
+			`the claim "tries >= 1" applies to no cell`,
 		},
 		{"factors: {timeout: [1s, 2s]}\nrepeats: 5001", "x.yaml: too many trials, 5001 repeats of all combinations: want at most 10000"},
 		{"name: x\n---\nname: y", "x.yaml:3:"},
@@ -242,14 +246,14 @@ func TestOverrides(t *testing.T) {
 	if len(d.Claims) != 1 {
 		t.Errorf("claims %+v, want the one about all cells alone", d.Claims)
 	}
-	if len(d.LeftOut) != 1 || !strings.HasPrefix(d.LeftOut[0], "the claim ") {
-		t.Errorf("left out %q, want the other claim", d.LeftOut)
+	if len(d.LeftOut) != 2 || !strings.HasPrefix(d.LeftOut[0], "the claim ") || !strings.HasPrefix(d.LeftOut[1], "the answer: ") || d.Answer != "" {
+		t.Errorf("left out %q, want the other claim and the answer that rests on it; the answer is %q", d.LeftOut, d.Answer)
 	}
 	d = must(t, example, set("when_down", "wait", "deadline", "1m", "restart_delay", "2s"))
 	if len(d.Cells) != 4 || d.Cells[3].Row != "original" || d.Cells[0].Settings.Deadline != time.Minute {
 		t.Errorf("cells %+v, want those of the two rows as one", d.Cells)
 	}
-	if len(d.LeftOut) < 4 || !strings.HasPrefix(d.LeftOut[0], `the cell "waiting, `) || !strings.Contains(d.LeftOut[0], `as "original, `) {
+	if len(d.LeftOut) < 4 || !strings.HasPrefix(d.LeftOut[0], `the cell "waiting, `) || !strings.Contains(d.LeftOut[0], `equals "original, `) {
 		t.Errorf("left out %q, want the four cells of the second row first", d.LeftOut)
 	}
 	d = must(t, example, Overrides{Seed: new(uint64(9)), Repeats: 3, Parallel: 4})
@@ -305,7 +309,7 @@ func TestTrials(t *testing.T) {
 	}
 }
 
-// The designs that come with crashlab are valid, say what they teach, and ask a question.
+// The bundled designs are valid, begin with a comment, and answer a question.
 func TestBundledDesigns(t *testing.T) {
 	paths, _ := filepath.Glob("../../../deploy/experiments/*.yaml")
 	cells := make(map[string]int)
@@ -319,9 +323,13 @@ func TestBundledDesigns(t *testing.T) {
 		if !strings.HasPrefix(d.Source, "# ") || !strings.HasSuffix(d.Question, "?") {
 			t.Errorf("%s: want a comment first, and a question", path)
 		}
+		// The question of validation is answered by its prediction rather than by claims.
+		if d.Answer == "" && d.Name != "validation" {
+			t.Errorf("%s: want an answer, and claims that support it", path)
+		}
 	}
 	want := map[string]int{
-		"quick": 3, "seed": 10, "crash-probability": 16, "timeout": 6, "validation": 30, "concurrency": 6, "policies": 12, "overload": 2, "contention": 6, "signals": 2,
+		"quick": 3, "first-steps": 8, "seed": 10, "crash-probability": 16, "timeout": 6, "validation": 30, "concurrency": 6, "policies": 12, "overload": 2, "contention": 6, "signals": 2,
 	}
 	if !maps.Equal(cells, want) {
 		t.Errorf("designs and their cells %v, want %v", cells, want)

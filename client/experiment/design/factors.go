@@ -14,71 +14,70 @@ import (
 // Factor is something that a design can vary.
 type Factor struct {
 	Name string
-	// Doc says what it is, in units of the cluster, the policy or the load, and what its zero
-	// means.
+	// Doc describes the factor, its unit and its zero value, in a few words.
 	Doc string
 	access
 }
 
-// access reads and writes one factor of settings, as a file spells it. What is not allowed is an
-// error that has the value and what is, and changes nothing.
+// access reads and writes one factor of settings, spelled as in a file. An invalid value changes
+// nothing; the error quotes it and says what is allowed.
 type access struct {
 	get func(*Settings) string
 	set func(*Settings, string) error
 }
 
-// Factors returns all factors, in the order in which tables have them.
+// Factors returns all factors, in the order in which they are listed.
 func Factors() []Factor { return slices.Clone(factors) }
 
-// factors is the one list of them: files, JSON, claims and errors follow it.
+// factors is the only list of factors: files, JSON, claims and errors derive from it.
 var factors = []Factor{
 	{"replicas", "how many replicas, named a, b, c ...",
 		at(func(s *Settings) *int { return &s.Replicas }, whole(1, 26))},
-	{"p_crash", "probability that a request crashes its replica, 0 to 1",
+	{"p_crash", "probability that a request crashes its replica, from 0 to 1",
 		at(func(s *Settings) *float64 { return &s.PCrash }, number(1))},
-	{"crash_point", "where a crash strikes: arrival (before the work) or reply (work done, reply never sent)",
+	{"crash_point", "when a crash happens: arrival (before the work) or reply (after the work, before the reply)",
 		at(func(s *Settings) *fault.CrashPoint { return &s.CrashPoint }, text[fault.CrashPoint]())},
-	{"service_time", "how long the work of a request takes: 0s, 50ms, uniform:50ms:500ms, exp:100ms, or file:PATH with measured ones",
+	{"service_time", "how long a request's work takes: 0s, 50ms, uniform:50ms:500ms, exp:100ms, or file:PATH of measured times",
 		at(func(s *Settings) *fault.Distribution { return &s.ServiceTime }, distribution)},
-	{"capacity", "how many requests a replica works on at a time, the others queue; 0 is any number",
+	{"capacity", "how many requests a replica works on at a time, while others queue; 0 is unlimited",
 		at(func(s *Settings) *int { return &s.Capacity }, whole(0, 1e6))},
-	{"restart_delay", "from a replica's exit to its relaunch; none: it stays down",
+	{"restart_delay", "time from a replica's exit to its relaunch; none: it stays down",
 		at(func(s *Settings) *time.Duration { return &s.RestartDelay }, or(duration, "none", Never))},
 
-	{"timeout", "deadline of an attempt; 0s is none",
+	{"timeout", "time limit of an attempt; 0s is none",
 		at(func(s *Settings) *time.Duration { return &s.Timeout }, duration)},
-	{"deadline", "deadline of a call, all its attempts and waits included; 0s is none",
+	{"deadline", "time limit of a call with all its attempts and waits; 0s is none",
 		at(func(s *Settings) *time.Duration { return &s.Deadline }, duration)},
-	{"rounds", "how often a call passes through the replicas",
+	{"rounds", "how many times a call goes through the replicas",
 		at(func(s *Settings) *int { return &s.Rounds }, whole(1, 1e6))},
-	{"pause", "wait between two rounds",
+	{"pause", "time between two rounds",
 		at(func(s *Settings) *time.Duration { return &s.Pause }, duration)},
 	{"order", "which replica a call tries first: first, round-robin, random, least-in-flight or sticky",
 		at(func(s *Settings) *failover.Order { return &s.Order }, text[failover.Order]())},
-	{"when_down", "what a call does when no replica is available: attempt one that is down, or wait",
+	{"when_down", "what a call does when no replica is available: attempt (try one that is down) or wait",
 		at(func(s *Settings) *failover.WhenDown { return &s.WhenDown }, text[failover.WhenDown]())},
-	{"max_in_flight", "how many attempts may be in flight at a replica; 0 is any number, adaptive learns it from the crashes",
+	{"max_in_flight", "how many attempts may be in flight at a replica; 0 is unlimited, adaptive learns a limit from crashes",
 		at(func(s *Settings) *int { return &s.MaxInFlight }, or(whole(0, 1e6), "adaptive", Adaptive))},
-	{"budget", "how many repetitions each call allows, 0 to 1; 0 is no bound",
+	{"budget", "how many retries each call adds to the budget of all calls, from 0 to 1; 0 is no limit",
 		at(func(s *Settings) *float64 { return &s.Budget }, number(1))},
-	{"eject_after", "after how many hung or failed attempts in a row a replica is left out; 0 is never",
+	{"eject_after", "after how many hung or failed attempts in a row a replica is ejected; 0 is never",
 		at(func(s *Settings) *int { return &s.EjectAfter }, whole(0, 1e6))},
-	{"hedge_after", "send a call to a second replica when the first has taken so long; 0s is never",
+	{"hedge_after", "how long to wait for a reply before trying a second replica as well; 0s is never",
 		at(func(s *Settings) *time.Duration { return &s.HedgeAfter }, duration)},
-	{"only_unsent", "repeat a call only when no byte of it was sent: true or false",
+	{"only_unsent", "retry a call only if no byte of it was sent: true or false",
 		at(func(s *Settings) *bool { return &s.OnlyUnsent }, boolean)},
 
-	{"concurrency", "how many calls are under way at a time, in a closed loop",
+	{"concurrency", "how many callers a closed loop has, each with one call at a time",
 		at(func(s *Settings) *int { return &s.Concurrency }, whole(1, 1e5))},
-	{"rate", "how many calls a second are due, in an open loop; 0 is a closed loop",
+	{"rate", "how many calls a second an open loop starts; 0 is a closed loop",
 		at(func(s *Settings) *float64 { return &s.Rate }, number(1e6))},
-	{"arrivals", "how the calls of an open loop follow each other: constant or poisson",
+	{"arrivals", "how the calls of an open loop are spaced: constant or poisson",
 		at(func(s *Settings) *workload.Arrivals { return &s.Arrivals }, text[workload.Arrivals]())},
-	{"calls", "how many calls are made; 0: until the duration has passed",
+	{"calls", "how many calls are made; 0: as many as start within the duration",
 		at(func(s *Settings) *int { return &s.Calls }, whole(0, 1e7))},
-	{"duration", "how long calls are started; 0s: until the calls are made",
+	{"duration", "how long calls are started; 0s: until all calls are made",
 		at(func(s *Settings) *time.Duration { return &s.Duration }, duration)},
-	{"warmup", "calls that are due in this time, from the start of the load, do not count",
+	{"warmup", "time from the start of the load in which calls do not count",
 		at(func(s *Settings) *time.Duration { return &s.Warmup }, duration)},
 }
 
@@ -111,8 +110,8 @@ func factorNames() string {
 	return strings.Join(names, ", ")
 }
 
-// NewLevel returns the level of that factor, spelt as [Settings.Value] does. An error names what is
-// allowed.
+// NewLevel returns a level of the factor, spelled as [Settings.Value] spells it. Its errors say
+// what is allowed.
 func NewLevel(factor, value string) (Level, error) {
 	f, err := findFactor(factor)
 	if err != nil {
@@ -125,7 +124,7 @@ func NewLevel(factor, value string) (Level, error) {
 	return Level{factor, f.get(&s)}, nil
 }
 
-// apply sets the factor of a level that NewLevel made.
+// apply sets the factor to a level that NewLevel returned.
 func (s *Settings) apply(l Level) {
 	if f, err := findFactor(l.Factor); err == nil {
 		f.set(s, l.Value)

@@ -15,7 +15,7 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// Every field of Settings is a factor, and JSON keeps it.
+// Every field of Settings is a factor, and JSON preserves it.
 func TestFactorsAreTheFieldsOfSettings(t *testing.T) {
 	values := map[string]string{
 		"replicas": "5", "p_crash": "0.25", "crash_point": "reply", "service_time": "uniform:50ms:1.5s", "capacity": "4",
@@ -74,7 +74,7 @@ func TestEqualValuesAreSpeltAlike(t *testing.T) {
 	}
 }
 
-// A file of measured service times is read into the level, which then needs no file.
+// A level copies the measured service times of a file, so it does not need the file afterwards.
 func TestMeasuredServiceTimes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "measured")
 	for text, want := range map[string]string{

@@ -9,11 +9,10 @@ import (
 	"example.com/crashlab/supervisor/inputfile"
 )
 
-// Mistake is what is wrong in a design.
+// Mistake is an error in a design.
 type Mistake = inputfile.Mistake
 
-// Place is where a value of a design comes from: FILE:LINE:COLUMN, the FILE as a whole, or
-// FACTOR=VALUE of an override.
+// Place is the origin of a value: FILE:LINE:COLUMN, the whole FILE, or FACTOR=VALUE of an override.
 type Place = inputfile.Place
 
 // file is a design file.
@@ -22,20 +21,20 @@ type file struct {
 	yaml *inputfile.Document
 }
 
-// entry is one key of a mapping, with its value.
+// entry is a key of a mapping and its value.
 type entry struct {
 	key   string
 	at    Place
 	value ast.Node
 }
 
-// key says how the value of a key of a mapping is read.
+// key is a key that a mapping may have, and how to read its value.
 type key struct {
 	name string
 	read func(ast.Node) error
 }
 
-// parse returns the mapping that the text is.
+// parse returns the root of the text, which is a mapping in a valid design.
 func (f *file) parse(text []byte) (ast.Node, error) {
 	var err error
 	if f.yaml, err = inputfile.Parse(f.path, text); err != nil {
@@ -47,7 +46,7 @@ func (f *file) parse(text []byte) (ast.Node, error) {
 	return f.yaml.Root, nil
 }
 
-// object reads a mapping that may have these keys and no others.
+// object reads a mapping that may have only these keys.
 func (f *file) object(n ast.Node, keys ...key) error {
 	entries, err := f.entries(n)
 	if err != nil {
@@ -92,7 +91,7 @@ func (f *file) entries(n ast.Node) ([]entry, error) {
 	return entries, nil
 }
 
-// list returns the items of a list; a single value is a list of one.
+// list returns the items of a list. A single value counts as a list of one.
 func (f *file) list(n ast.Node) ([]ast.Node, error) {
 	l, ok := n.(*ast.SequenceNode)
 	switch {
@@ -104,7 +103,7 @@ func (f *file) list(n ast.Node) ([]ast.Node, error) {
 	return l.Values, nil
 }
 
-// text returns the text of a scalar as the file has it.
+// text returns a scalar as it is written in the file.
 func (f *file) text(n ast.Node) (string, error) {
 	if text, ok := inputfile.Scalar(n); ok {
 		return text, nil
@@ -112,7 +111,7 @@ func (f *file) text(n ast.Node) (string, error) {
 	return "", f.node(n).Errorf("%q: want a single value", n.GetToken().Value)
 }
 
-// scalar reads a scalar of any form into a value. The mistake names the key.
+// scalar reads a scalar into a value. Its errors name the key.
 func scalar[T any](f *file, name string, to *T, form form[T]) key {
 	return key{name, func(n ast.Node) error {
 		text, err := f.text(n)
@@ -130,5 +129,5 @@ func scalar[T any](f *file, name string, to *T, form form[T]) key {
 
 func (f *file) node(n ast.Node) Place { return f.yaml.Place(n) }
 
-// at is the place of a token; nil is the file as a whole.
+// at returns the place of a token; nil stands for the whole file.
 func (f *file) at(t *token.Token) Place { return f.yaml.At(t) }

@@ -14,8 +14,8 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// form is how values of a type are spelt in files. What spell writes, parse reads; equal values are
-// spelt alike. The errors of parse begin with the text and say what is allowed.
+// form is how files spell the values of a type. parse accepts what spell returns, and equal values
+// are spelled alike. Errors of parse begin with the text and say what is allowed.
 type form[T any] struct {
 	spell func(T) string
 	parse func(string) (T, error)
@@ -27,7 +27,7 @@ func whole(least, most int) form[int] {
 	}}
 }
 
-// number is one from 0.
+// number is a number from 0 to most.
 func number(most float64) form[float64] {
 	return form[float64]{spellNumber, func(text string) (float64, error) {
 		return parse.Number(text, 0, most)
@@ -38,7 +38,7 @@ func spellNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) 
 
 var duration = form[time.Duration]{spellDuration, parse.Duration}
 
-// spellDuration leaves out the zeros at the end of 1h0m0s.
+// spellDuration spells durations as Go does, without the trailing zeros of 1h0m0s.
 func spellDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -50,8 +50,8 @@ func spellDuration(d time.Duration) string {
 	return s
 }
 
-// distribution spells the durations in a distribution as duration does, and those of a file one by
-// one.
+// distribution spells the durations of a distribution as duration does, and lists those that come
+// from a file.
 var distribution = form[fault.Distribution]{fault.Distribution.String, func(text string) (fault.Distribution, error) {
 	d, err := readDistribution(text)
 	if err != nil {
@@ -69,7 +69,7 @@ var distribution = form[fault.Distribution]{fault.Distribution.String, func(text
 	return fault.Distribution{}, nil
 }}
 
-// ReadServiceTime returns the distribution that a design spells so.
+// ReadServiceTime parses a service time as a design spells it.
 func ReadServiceTime(text string) (fault.Distribution, error) { return distribution.parse(text) }
 
 func readDistribution(text string) (d fault.Distribution, err error) {
@@ -82,11 +82,11 @@ func readDistribution(text string) (d fault.Distribution, err error) {
 	return d, err
 }
 
-// maxMeasured is how large a file of durations may be, in bytes.
+// maxMeasured is the largest size of a file of durations, in bytes.
 const maxMeasured = 64 << 20
 
-// measured reads a file with a duration on each line. Empty lines and those that begin with # do
-// not count.
+// measured reads a file with a duration on each line. It skips empty lines and lines that begin
+// with #.
 func measured(path string) (d fault.Distribution, err error) {
 	name := strconv.Quote("file:" + path)
 	text, err := inputfile.Read(path, maxMeasured)
@@ -118,7 +118,7 @@ func measured(path string) (d fault.Distribution, err error) {
 	return fault.Values(all, fault.MaxValues), nil
 }
 
-// or adds a word that stands for a value of its own.
+// or extends a form by a word that stands for one value.
 func or[T comparable](f form[T], word string, value T) form[T] {
 	return form[T]{
 		spell: func(v T) string {
@@ -140,7 +140,7 @@ func or[T comparable](f form[T], word string, value T) form[T] {
 	}
 }
 
-// text is a type that spells and reads itself.
+// text is the form of a type that implements fmt.Stringer and encoding.TextUnmarshaler.
 func text[T fmt.Stringer, P interface {
 	*T
 	encoding.TextUnmarshaler

@@ -37,7 +37,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// A level is refused in one line that names the factor, or is spelt in a way that is read as the
+// A level is either refused in one line that names the factor, or spelled so that it parses as the
 // same level.
 func FuzzLevel(f *testing.F) {
 	for factor, value := range map[string]string{
@@ -66,8 +66,7 @@ func FuzzLevel(f *testing.F) {
 	})
 }
 
-// The service times of a design and of a replica are one language: what a level spells, the
-// distribution reads the same.
+// Designs and replicas parse service times alike.
 func FuzzServiceTime(f *testing.F) {
 	for _, text := range []string{"0", "0s", "50ms", "uniform:50ms:1.5s", "exp:100ms", "uniform:1h0m0s:90m", "exp:0", "values:0:60s:1h"} {
 		f.Add(text)
@@ -120,8 +119,8 @@ func FuzzClaim(f *testing.F) {
 	})
 }
 
-// stable fails the test unless what was read as JSON is written in a form that is read and written
-// the same.
+// stable fails the test unless JSON that was read and written can be read and written again without
+// a change.
 func stable[T any](t *testing.T, text string) {
 	t.Helper()
 	var first, second T
@@ -152,7 +151,7 @@ func FuzzSettings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) { stable[Settings](t, text) })
 }
 
-// Each cell has each repeat once, and equal repeats of all cells one seed.
+// Each cell has each repeat once, and equal repeats of all cells share a seed.
 func FuzzTrials(f *testing.F) {
 	f.Add(uint64(1), uint8(3), uint8(5))
 	f.Add(uint64(1<<53-1), uint8(1), uint8(1))

@@ -12,46 +12,46 @@ import (
 const (
 	maxTrials   = 10_000
 	maxParallel = 100
-	maxSeed     = 1<<53 - 1 // every reader of JSON keeps it as it is
+	maxSeed     = 1<<53 - 1 // every JSON reader preserves it
 )
 
-// Overrides take the place of what a file says. The zero value changes nothing.
+// Overrides replace values of a file. The zero value changes nothing.
 type Overrides struct {
-	// Set has factors that have one value in all cells, whatever the file and its rows say. Cells
-	// that become equal are one, which has the name of the first row; claims about cells that are
-	// gone are dropped: see Design.LeftOut.
+	// Set gives factors one value in all cells, whatever the file and its rows say. Of cells that
+	// become equal, the first remains. Claims without a cell are dropped, see Design.LeftOut.
 	Set []Level
-	// Seed is as in the file when it is nil.
+	// Seed replaces the file's seed unless it is nil.
 	Seed *uint64
-	// Repeats and Parallel are as in the file when they are zero.
+	// Repeats and Parallel replace those of the file unless they are zero.
 	Repeats, Parallel int
 }
 
-// Load reads the design in a file. The file must be a valid design by itself, and be one with the
-// overrides too.
+// Load reads a design from a file. The file must be a valid design both without and with the
+// overrides.
 //
 //	name: timeout                 # by default the file's name, without .yaml
 //	question: How does the deadline of an attempt change the share of calls that succeed?
+//	answer: The longer it is, the more calls succeed.   # shown if all claims hold
 //	seed: 1                       # the default
 //	repeats: 10                   # trials of each cell, 5 by default
 //	parallel: 1                   # trials at a time, the default
-//	factors:                      # a value, or a list of levels; lists multiply
+//	factors:                      # a value, or a list of levels; lists form a Cartesian product
 //	  p_crash: 0.3
 //	  timeout: [100ms, 300ms, 1s]
-//	rows:                         # named combinations; each is crossed with all lists
+//	rows:                         # named combinations; each is combined with all lists
 //	  - {name: original, when_down: attempt}
 //	  - {name: waiting, when_down: wait, deadline: 30s}
-//	schedule:                     # signals to replicas: stop, cont, kill, term; without names, to all
+//	schedule:                     # signals to replicas: stop, cont, kill, term; to all if none is named
 //	  - {at: 3s, signal: stop, replicas: [a]}
 //	  - {at: 5s, signal: cont}
-//	claims:                       # the hypothesis: a metric, >= or <=, a threshold
+//	claims:                       # a metric, >= or <=, and a threshold, for the cells that match where
 //	  - success >= 0.999
 //	  - {claim: p99 <= 2s, where: {row: waiting, timeout: 1s}}
 //
-// A row may name a factor that has a single value in factors, and then has its own, but none that
-// has a list. The file may be a pipe. One that is neither, or is too large, is an
-// [*inputfile.Refused], one that cannot be read an error of package os, and any other error a
-// [*Mistake].
+// A row may override a factor that has a single value in factors, but not one that has a list. The
+// path may name a pipe. Load returns an [*inputfile.Refused] for any other kind of file and for one
+// that is too large, an error of package os for a file that cannot be read, and a [*Mistake]
+// otherwise.
 func Load(path string, o Overrides) (*Design, error) {
 	text, err := inputfile.ReadOnce(path, inputfile.MaxYAML)
 	if err != nil {
@@ -68,7 +68,7 @@ func read(path string, text []byte, o Overrides) (*Design, error) {
 		return nil, err
 	}
 	for _, step := range []func() error{
-		func() error { return d.read(root) }, d.expand, d.checkClaims, d.checkSchedule, func() error { return d.override(o) },
+		func() error { return d.read(root) }, d.expand, d.checkAnswer, d.checkClaims, d.checkSchedule, func() error { return d.override(o) },
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -78,18 +78,20 @@ func read(path string, text []byte, o Overrides) (*Design, error) {
 	return &d.design, nil
 }
 
-// draft is a design in the making.
+// draft is a design that is being read.
 type draft struct {
 	file    file
 	design  Design
 	factors []given
 	rows    []row
 
-	claims       []Place // of each claim of the design
-	disturbances []Place // and of each of its disturbances, in the order of the file
+	// Places in the file, the lists in its order.
+	answer       Place
+	claims       []Place
+	disturbances []Place
 }
 
-// given is what a design says of a factor: the value, or the list of its levels.
+// given is the value, or the list of levels, that a design gives a factor.
 type given struct {
 	factor string
 	levels []Level
@@ -97,7 +99,7 @@ type given struct {
 	at     Place
 }
 
-// row is a named combination. A design without rows has one without a name.
+// row is a named combination of factors. A design without rows has one row without a name.
 type row struct {
 	name    string
 	at      Place
@@ -109,15 +111,15 @@ var (
 	notInName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 )
 
-// name is a word that can be part of the name of a folder.
+// name is a word that can be part of a folder's name.
 var name = form[string]{parse: func(text string) (string, error) {
 	if !nameForm.MatchString(text) {
-		return "", fmt.Errorf("%q: want up to 64 letters, digits, - and _, the first of them no - or _", text)
+		return "", fmt.Errorf("%q: want up to 64 letters, digits, - and _, the first a letter or a digit", text)
 	}
 	return text, nil
 }}
 
-// line is a text of one line.
+// line is text that fits on one line; line breaks in it become spaces.
 var line = form[string]{parse: func(text string) (string, error) {
 	text = strings.Join(strings.Fields(text), " ")
 	if text == "" {

@@ -12,6 +12,7 @@ func (d *draft) read(root ast.Node) error {
 	return f.object(root,
 		scalar(f, "name", &to.Name, name),
 		scalar(f, "question", &to.Question, line),
+		key{"answer", d.readAnswer},
 		scalar(f, "seed", &to.Seed, seed),
 		scalar(f, "repeats", &to.Repeats, whole(1, maxTrials)),
 		scalar(f, "parallel", &to.Parallel, whole(1, maxParallel)),
@@ -20,6 +21,11 @@ func (d *draft) read(root ast.Node) error {
 		key{"schedule", d.readSchedule},
 		key{"claims", d.readClaims},
 	)
+}
+
+func (d *draft) readAnswer(n ast.Node) error {
+	d.answer = d.file.node(n)
+	return scalar(&d.file, "answer", &d.design.Answer, line).read(n)
 }
 
 func (d *draft) readFactors(n ast.Node) error {
@@ -158,7 +164,7 @@ func (d *draft) readNames(n ast.Node, names *[]string) error {
 	return nil
 }
 
-// readClaims reads claims that are a text, or a text and where.
+// readClaims reads claims, each a text or a mapping with claim and where.
 func (d *draft) readClaims(n ast.Node) error {
 	items, err := d.file.list(n)
 	if err != nil {

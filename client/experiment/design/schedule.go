@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Disturbance is something done to replicas during each trial.
+// Disturbance is a signal that is sent to replicas in each trial.
 type Disturbance struct {
-	// At is when, from the start of the load.
+	// At is the time of the signal, from the start of the load.
 	At time.Duration
-	// Signal is sent to the replicas' processes, such as SIGSTOP.
+	// Signal is SIGSTOP, SIGCONT, SIGKILL or SIGTERM.
 	Signal syscall.Signal
-	// Replicas are the names of the replicas it is done to; empty means all.
+	// Replicas are the names of the replicas that receive it; empty means all.
 	Replicas []string
 }
 
@@ -35,8 +35,8 @@ type disturbanceJSON struct {
 	Replicas []string `json:"replicas,omitempty"`
 }
 
-// MarshalJSON returns the disturbance as a design file has it. A signal that no file can name is an
-// error.
+// MarshalJSON returns the disturbance as a design file spells it. It fails for a signal that no
+// file can name.
 func (d Disturbance) MarshalJSON() ([]byte, error) {
 	for name, s := range signals {
 		if s == d.Signal {

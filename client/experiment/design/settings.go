@@ -10,18 +10,19 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// Settings are the factors of a trial. [Factors] has their names in files and what is allowed.
+// Settings are the values of all factors in a trial. [Factors] lists their names in files and
+// describes them.
 //
-// As JSON they are an object of strings, one for each factor, spelt as in a design file. A factor
-// that is missing there is as in [Defaults].
+// Their JSON is an object with a string for each factor, spelled as in a design file. A missing
+// factor has its value in [Defaults].
 type Settings struct {
 	// The cluster.
 
 	Replicas     int
-	PCrash       float64 // probability, 0 to 1
+	PCrash       float64 // probability, from 0 to 1
 	CrashPoint   fault.CrashPoint
 	ServiceTime  fault.Distribution
-	Capacity     int           // requests that a replica works on at a time, the others queue; 0: any number
+	Capacity     int           // requests that a replica works on at a time, while others queue; 0: unlimited
 	RestartDelay time.Duration // Never: it stays down
 
 	// The client's policy.
@@ -32,31 +33,31 @@ type Settings struct {
 	Pause       time.Duration
 	Order       failover.Order
 	WhenDown    failover.WhenDown
-	MaxInFlight int           // 0: any number; Adaptive: learned
-	Budget      float64       // 0 to 1; 0: no bound
+	MaxInFlight int           // 0: unlimited; Adaptive: learned
+	Budget      float64       // from 0 to 1; 0: no limit
 	EjectAfter  int           // 0: never
 	HedgeAfter  time.Duration // 0: never
 	OnlyUnsent  bool
 
 	// The load.
 
-	Concurrency int     // workers of a closed loop; with a Rate it has no meaning
-	Rate        float64 // calls a second of an open loop; 0: closed loop
+	Concurrency int     // callers of a closed loop; ignored if Rate is set
+	Rate        float64 // calls per second of an open loop; 0: closed loop
 	Arrivals    workload.Arrivals
-	Calls       int           // 0: until Duration has passed
-	Duration    time.Duration // 0: until Calls are made
+	Calls       int           // 0: as many as start within Duration
+	Duration    time.Duration // 0: until all Calls are made
 	Warmup      time.Duration
 }
 
 const (
 	// Never is a RestartDelay: no relaunch.
 	Never time.Duration = -1
-	// Adaptive is a MaxInFlight: learned from the crashes.
+	// Adaptive is a MaxInFlight: learned from crashes.
 	Adaptive = -1
 )
 
-// Defaults are the original lab's: what a factor is that a design does not name. A design that
-// names a duration and no calls has any number of them.
+// Defaults returns the settings of the original lab, which apply to factors that a design does not
+// name. In a design that names a duration but no calls, calls is 0.
 func Defaults() Settings {
 	return Settings{
 		Replicas: 3, RestartDelay: Never,
@@ -88,7 +89,7 @@ func (s Settings) Policy() failover.Policy {
 	return p
 }
 
-// Plan returns the load; the seed draws Poisson arrivals.
+// Plan returns the load. The seed determines Poisson arrivals.
 func (s Settings) Plan(seed uint64) workload.Plan {
 	return workload.Plan{
 		Calls: s.Calls, Duration: s.Duration, Workers: s.Concurrency, Rate: s.Rate, Arrivals: s.Arrivals,
@@ -96,8 +97,8 @@ func (s Settings) Plan(seed uint64) workload.Plan {
 	}
 }
 
-// Value returns the value of the factor of that name, as a file spells it; false when there is no
-// such factor.
+// Value returns the value of a factor, spelled as in a file. It returns false if there is no such
+// factor.
 func (s Settings) Value(factor string) (string, bool) {
 	f, err := findFactor(factor)
 	if err != nil {
@@ -115,8 +116,8 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(values)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. An unknown factor and a value that is not allowed are
-// errors.
+// UnmarshalJSON reads the output of MarshalJSON. It fails for an unknown factor or an invalid
+// value.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	var values map[string]string
 	if err := json.Unmarshal(data, &values); err != nil {
@@ -135,8 +136,8 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// check returns the factor at fault, and what is wrong, when the values of several factors do not
-// go together.
+// check returns the factor at fault and what is wrong if the values of several factors contradict
+// each other, and empty strings otherwise.
 func (s Settings) check() (factor, what string) {
 	switch {
 	case s.Calls == 0 && s.Duration == 0:

@@ -1,4 +1,4 @@
-// What the charts over time share: axes, zoom, and drawing in canvas pixels.
+// What the charts share: axes, zoom, and drawing in canvas pixels.
 
 const charts = []; // those on the page
 
@@ -6,7 +6,7 @@ const [RIGHT, RIGHT_SIZE] = [1, 24];
 
 const timeAxis = () => axis({ size: 30, values: (u, splits) => splits.map((s) => +s.toFixed(6) + " s") });
 
-// addChart makes a chart in host, which it clears, and keeps it as wide as host.
+// addChart replaces the content of host by a chart, and keeps the chart as wide as host.
 function addChart(host, options, data) {
   host.replaceChildren();
   const u = new uPlot({ width: widthIn(host), ...options }, data, host);
@@ -23,7 +23,7 @@ function widen(u, width) {
   if (width !== u.width) u.setSize({ width, height: u.height });
 }
 
-const PAPER = 700; // px; what is wider would be cut off on it
+const PAPER = 700; // px; paper would cut off anything wider
 let onPaper = false;
 
 function fit(u) {
@@ -31,7 +31,8 @@ function fit(u) {
   widen(u, onPaper ? Math.min(width, PAPER) : width);
 }
 
-// fitTo fits all charts to paper, or to the screen again. An observer may still see a change that was made before.
+// fitTo fits all charts to paper, or to the screen again. Observers may still report an earlier
+// change of the screen, so fit looks at onPaper, too.
 function fitTo(paper) {
   onPaper = paper;
   charts.forEach(fit);
@@ -42,12 +43,13 @@ function removeChart(u) {
   u.destroy();
 }
 
-// timeChart makes a chart of a trial over time, in which all is drawn by hand: under before the grid, over after it, and
-// mark, the call that is chosen, on a sheet of its own, so that it can change without drawing the rest again. The charts of
-// a trial are zoomed together.
+// timeChart creates a chart of a trial over time, whose content is drawn by callbacks: under before
+// the grid, over after it, and mark, which highlights the chosen call, on a canvas of its own, so
+// that the rest need not be redrawn. The charts of a trial zoom together.
 function timeChart(host, trial, { height, y, axes, scales = {}, under, over, chosen, mark, pointed, picked }) {
   const u = addChart(host, {
-    // All have the same width inside, so that a moment is at the same place in each: some have an axis at the right.
+    // Some charts have an axis at the right. All have the same width inside, so that a time is at
+    // the same place in each.
     height, padding: [10, axes.some((a) => a.side === RIGHT) ? 12 : 12 + RIGHT_SIZE, 0, 0], legend: { show: false },
     cursor: { y: false, points: { show: false }, drag: { x: true, y: false, dist: 5 }, sync: { key: "time" } },
     scales: { x: { time: false }, y, ...scales },
@@ -66,7 +68,7 @@ function timeChart(host, trial, { height, y, axes, scales = {}, under, over, cho
   return u;
 }
 
-// addSheet lays a canvas over the chart's inside, and makes u.mark, which draws it.
+// addSheet lays a canvas over the inside of the chart, and adds u.mark, which draws on it.
 function addSheet(u, chosen, mark) {
   const canvas = element("canvas", "", "sheet");
   u.over.append(canvas);
@@ -80,7 +82,7 @@ function addSheet(u, chosen, mark) {
   };
 }
 
-// clipped calls draw with a frame of the chart's inside.
+// clipped calls draw with the frame of the chart, clipped to its inside.
 function clipped(u, draw) {
   const context = u.ctx;
   context.save();
@@ -91,7 +93,8 @@ function clipped(u, draw) {
   context.restore();
 }
 
-// frameOf returns where things are in the chart, in canvas pixels; r is the size of a CSS pixel.
+// frameOf returns the geometry of the chart's inside, in canvas pixels; r is the size of a CSS
+// pixel.
 function frameOf(u) {
   const { left, top, width, height } = u.bbox;
   const { min, max } = u.scales.x;
@@ -103,13 +106,13 @@ function frameOf(u) {
   };
 }
 
-// paintWarmup marks the end of the time in which calls do not count.
+// paintWarmup marks the end of the warm-up, in which calls do not count.
 function paintWarmup(f, trial) {
   if (trial.warmup <= f.min || trial.warmup >= f.max) return;
   paintLine(f, f.x(trial.warmup), f.top, f.x(trial.warmup), f.bottom, colours.ink, [2, 3]);
 }
 
-// zoom shows at least width seconds in the charts of a trial, and in their middle the time between two moments.
+// zoom shows a time span in the middle of the charts of a trial, which show at least width seconds.
 function zoom(from, to, width) {
   width = Math.max(width, (to - from) * 1.2);
   const start = Math.max(0, (from + to - width) / 2);

@@ -1,4 +1,4 @@
-// The trials' records. Times are in seconds from the start of the load.
+// The records of trials. Times are in seconds from the start of the load.
 
 const run = JSON.parse(document.getElementById("run").textContent);
 const { outcomes } = run;
@@ -7,7 +7,8 @@ const STATE = { down: 0, starting: 1, up: 2, paused: 3 };
 const RESULT = { ok: 0, failed: 1, interrupted: 2 };
 const MICRO = 1e-6;
 
-// column returns a column of n numbers. One that is all zero is written as 0, one of digits as a string.
+// column returns a column of n numbers. It is encoded as 0 if all are zero, and as a string if all
+// are digits.
 function column(values, n) {
   if (values === 0) return new Float64Array(n);
   if (typeof values !== "string") return new Float64Array(values);
@@ -16,7 +17,7 @@ function column(values, n) {
   return result;
 }
 
-// times returns a column of microseconds in seconds; those of running ones are written as differences.
+// times returns a column of microseconds in seconds. A running column is encoded as differences.
 function times(values, n, running) {
   const result = column(values, n);
   let sum = 0;
@@ -68,7 +69,8 @@ function readAttempts(raw) {
   return attempts;
 }
 
-// indexAttempts makes the ways to find attempts: by call, and by replica and row, each in the order of their starts.
+// indexAttempts indexes the attempts by call, and by replica and row, each in the order of their
+// starts.
 function indexAttempts(trial) {
   const { calls, attempts } = trial;
   trial.counts = outcomes.map(() => 0); // of attempts, by outcome
@@ -92,12 +94,12 @@ function attemptsOf(trial, call) {
   return trial.byCall.subarray(trial.first[call], trial.first[call + 1]);
 }
 
-// inTrouble says whether a call failed or needed more than one attempt.
+// inTrouble reports whether a call failed or needed more than one attempt.
 function inTrouble(trial, call) {
   return trial.calls.result[call] === RESULT.failed || trial.first[call + 1] - trial.first[call] > 1;
 }
 
-// moment spells a time of the trial.
+// moment formats a time of the trial.
 function moment(s) {
   return s.toFixed(3) + " s";
 }

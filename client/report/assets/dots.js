@@ -1,6 +1,6 @@
-// Dots of a chart, set in a picture: tens of thousands of them are quicker so than drawn.
+// Dots of a chart, set pixel by pixel: for tens of thousands of them this is faster than drawing.
 
-// pixelsOf returns an empty picture of a chart's inside. Tens of thousands of dots are quicker set in it than drawn.
+// pixelsOf returns an empty picture of the inside of a chart.
 function pixelsOf(f) {
   const width = Math.ceil(f.width);
   const height = Math.ceil(f.height);
@@ -21,7 +21,7 @@ function setCross(pixels, x, y, reach, thick, rgba) {
   }
 }
 
-// rgba returns a colour that is written as #rrggbb, as a pixel.
+// rgba converts a colour from #rrggbb to a pixel.
 function rgba(colour) {
   const n = parseInt(colour.slice(1), 16);
   return new Uint32Array(new Uint8Array([n >> 16, n >> 8, n, 255]).buffer)[0];

@@ -5,7 +5,8 @@ function laneHeight(trial) {
   return Math.min(150, Math.max(40, rows * 9));
 }
 
-// lanesChart makes the chart. chosen() is the call whose way is shown, -1 for none; pick is told of another.
+// lanesChart creates the chart. chosen returns the call whose path is shown, or -1; pick is called
+// with another one.
 function lanesChart(host, trial, chosen, pick) {
   const n = trial.replicas.length;
   const readout = document.getElementById("lanes-readout");
@@ -39,7 +40,8 @@ function lanesChart(host, trial, chosen, pick) {
   });
 }
 
-// attemptAt returns the attempt nearest to a point of the chart, in CSS pixels; -1 when none is near.
+// attemptAt returns the attempt nearest to a point of the chart, in CSS pixels, or -1 if none is
+// near.
 function attemptAt(u, trial, x, y) {
   if (x < 0) return -1;
   const f = evenLanes(frameOf(u), trial.replicas.length);
@@ -55,7 +57,8 @@ function attemptAt(u, trial, x, y) {
   return best;
 }
 
-// around returns the attempts of a row that begin last before and first after a time.
+// around returns the last attempt of a row that starts before a time, and the first that starts
+// after it.
 function around(trial, row, time) {
   let [low, high] = [0, row.length];
   while (low < high) {
@@ -71,5 +74,5 @@ function describeAttempt(trial, i) {
   const replica = trial.replicas[attempts.replica[i]].name;
   const outcome = outcomes[attempts.outcome[i]];
   return `call ${calls.number[attempts.call[i]]}, attempt ${attempts.number[i]} at ${replica}: ` +
-    `${outcome} after ${duration(attempts.duration[i])}, begun at ${moment(attempts.start[i])}`;
+    `${outcome} after ${duration(attempts.duration[i])}, started at ${moment(attempts.start[i])}`;
 }

@@ -1,25 +1,10 @@
 // The page: which trial and which call are shown, and in which theme.
 
 let trial = null;
-let chosen = -1; // place of the call in trial.calls
-const waiting = []; // work to be done, in order
+let chosen = -1; // index of the call in trial.calls
 
 const at = (id) => document.getElementById(id);
 
-// later does some work after what is waiting already, and lets the page be painted and used before.
-function later(work) {
-  waiting.push(work);
-  if (waiting.length === 1) takeTurn();
-}
-
-function takeTurn() {
-  requestAnimationFrame(() => setTimeout(() => {
-    if (waiting.length > 1) takeTurn();
-    waiting.shift()();
-  }));
-}
-
-// showTrial shows a trial: its replicas at once, the rest later, unless another has been chosen by then.
 function showTrial(number) {
   for (const u of charts.filter((u) => u.trial)) removeChart(u);
   trial = readTrial(number);
@@ -28,11 +13,10 @@ function showTrial(number) {
   at("no-calls").hidden = !empty;
   at("pictures").hidden = empty;
   if (!empty) {
-    const shown = trial;
     const current = () => chosen;
     lanesChart(at("lanes"), trial, current, choose);
-    later(() => shown === trial && latencyChart(at("latency"), trial, current, choose));
-    later(() => shown === trial && outcomesChart(at("outcomes"), trial));
+    latencyChart(at("latency"), trial, current, choose);
+    outcomesChart(at("outcomes"), trial);
   }
   at("cut-off-key").hidden = !trial.calls.result.includes(RESULT.interrupted);
   at("paused-key").hidden = !trial.bands.some((band) => band.state === STATE.paused);
@@ -41,7 +25,7 @@ function showTrial(number) {
   showReplicas();
 }
 
-// countKey writes how many attempts of the trial had each outcome.
+// countKey writes into the key how many attempts of the trial had each outcome.
 function countKey() {
   for (const item of at("outcome-key").children) {
     const outcome = OUTCOME[item.dataset.outcome];
@@ -51,7 +35,7 @@ function countKey() {
   }
 }
 
-// choose shows the way of a call through the replicas.
+// choose shows the path of a call through the replicas.
 function choose(call) {
   chosen = call;
   const { from, to } = spanOf(call);
@@ -61,14 +45,14 @@ function choose(call) {
   showWay();
 }
 
-// spanOf returns from when to when a call and its attempts were under way.
+// spanOf returns when a call started and when it and all of its attempts had ended.
 function spanOf(call) {
   const from = trial.calls.intended[call];
   const ends = Array.from(attemptsOf(trial, call), (i) => trial.attempts.end[i]);
   return { from, to: Math.max(from + trial.calls.latency[call], ...ends) };
 }
 
-// step chooses a call before or after the one chosen.
+// step chooses an earlier or later call.
 function step(by) {
   if (trial.calls.n === 0) return;
   const from = chosen < 0 && by < 0 ? 0 : chosen;
@@ -91,7 +75,7 @@ function zoomToChosen() {
 function describeCall(trial, call) {
   const { calls } = trial;
   const result = ["ok", "failed", "interrupted by the end of the run"][calls.result[call]];
-  const late = trial.open && calls.late[call] > 0 ? `, begun ${duration(calls.late[call])} late` : "";
+  const late = trial.open && calls.late[call] > 0 ? `, started ${duration(calls.late[call])} late` : "";
   return `Call ${calls.number[call]}: ${result} after ${duration(calls.latency[call])}, due at ` +
     `${moment(calls.intended[call])}${late}${calls.warmup[call] ? ", in the warm-up" : ""}`;
 }
@@ -142,7 +126,7 @@ const SUMS = [
 
 function showReplicas() {
   if (!trial.counted || trial.replicas.length === 0) {
-    at("replicas").replaceChildren(element("p", "The sums of this trial are not known.", "none"));
+    at("replicas").replaceChildren(element("p", "The totals of this trial are unknown.", "none"));
     return;
   }
   const table = tableOf(["replica", ...SUMS.map(([head]) => head)]);
@@ -186,7 +170,8 @@ function listen() {
   });
 }
 
-// offerTrials lets one choose among the trials of the chosen cell, which the page has as groups of all of them.
+// offerTrials offers the trials of the chosen cell. The page itself has those of all cells, in
+// groups.
 function offerTrials() {
   const trials = Array.from(at("choose").children, (group) => [...group.children]);
   const offer = () => at("choose").replaceChildren(...trials[at("cell").selectedIndex]);
@@ -218,14 +203,14 @@ function listenToTrial() {
   });
 }
 
+// Everything is drawn before the page's load event, so that it can be printed and photographed
+// then: uPlot draws in microtasks, and so before the one below.
 listen();
 setTheme(document.documentElement.dataset.theme ?? "light");
-later(() => {
-  if (at("choose")) {
-    offerTrials();
-    listenToTrial();
-    showTrial(at("choose").value);
-  }
-  later(() => run.curve && curveChart(at("curve-plot"), run.curve));
-  later(() => { document.documentElement.dataset.ready = ""; });
-});
+if (at("choose")) {
+  offerTrials();
+  listenToTrial();
+  showTrial(at("choose").value);
+}
+if (run.curve) curveChart(at("curve-plot"), run.curve);
+queueMicrotask(() => { document.documentElement.dataset.ready = ""; });

@@ -1,17 +1,18 @@
 // Latency and outcomes of a trial over time, and the percentiles of the cells.
 
-// latencyChart makes the chart of a dot or cross for each call.
+// latencyChart creates the chart with a dot or a cross for each call. Limits that no call came near
+// do not stretch its axis.
 function latencyChart(host, trial, chosen, pick) {
   const limits = limitsOf(trial);
   const readout = document.getElementById("latency-readout");
   return timeChart(host, trial, {
     height: narrow() ? 240 : 300,
-    y: { distr: 3, range: logRange(trial.calls.latency, limits.map((l) => l.at)) },
+    y: { distr: 3, range: logRange(trial.calls.latency) },
     axes: [latencyAxis()],
     under: (f) => paintDowntime(f, trial),
     over(f) {
       paintCalls(f, trial);
-      for (const limit of limits) paintLimit(f, limit);
+      limits.forEach((limit, i) => paintLimit(f, limit, i));
       paintWarmup(f, trial);
     },
     chosen,
@@ -34,13 +35,23 @@ function limitsOf(trial) {
   return limits;
 }
 
-function paintLimit(f, limit) {
-  const y = f.y(limit.at);
-  paintLine(f, f.left, y, f.right, y, colours.ink, [6, 4]);
-  paintText(f, limit.text, f.right - 6 * f.r, y - 5 * f.r, colours.ink, "right");
+// paintLimit draws the i-th limit as a line or, where it lies outside the chart, names it at the
+// edge.
+function paintLimit(f, limit, i) {
+  const { min, max } = f.u.scales.y;
+  const right = f.right - 6 * f.r;
+  if (limit.at > max) {
+    paintText(f, `↑ ${limit.text}`, right, f.top + (14 + 16 * i) * f.r, colours.ink, "right");
+  } else if (limit.at < min) {
+    paintText(f, `↓ ${limit.text}`, right, f.bottom - 6 * f.r, colours.ink, "right");
+  } else {
+    const y = f.y(limit.at);
+    paintLine(f, f.left, y, f.right, y, colours.ink, [6, 4]);
+    paintText(f, limit.text, right, y - 5 * f.r, colours.ink, "right");
+  }
 }
 
-// paintDowntime shades the times in which replicas were not up, the darker the more of them at once.
+// paintDowntime shades the times in which replicas were down, more strongly the more of them were.
 function paintDowntime(f, trial) {
   const { context } = f;
   context.fillStyle = colours["band-hatch"];
@@ -58,7 +69,8 @@ function pointOf(f, trial, call) {
   return [f.x(trial.calls.intended[call]), f.bottom - share * f.height];
 }
 
-// paintCalls draws the calls, those that failed last, and one of those that have their middle in the same pixel.
+// paintCalls draws the calls, the failed ones on top. Of calls with the same result and the same
+// pixel it draws one.
 function paintCalls(f, trial) {
   const { calls } = trial;
   const pixels = pixelsOf(f);
@@ -90,7 +102,8 @@ function paintRing(f, trial, call) {
   f.context.stroke();
 }
 
-// callAt returns the call whose dot is nearest to a point of the chart, in CSS pixels; -1 when none is near.
+// callAt returns the call whose dot is nearest to a point of the chart, in CSS pixels, or -1 if
+// none is near.
 function callAt(u, trial, x, y) {
   if (x < 0) return -1;
   const f = frameOf(u);
@@ -117,7 +130,7 @@ function countOutcomes(trial) {
   return counts;
 }
 
-// upSteps returns how many replicas are up from each moment at which that changes.
+// upSteps returns the number of replicas that are up, from each time at which it changes.
 function upSteps(trial) {
   const changes = [];
   for (const band of trial.bands) {
@@ -127,7 +140,7 @@ function upSteps(trial) {
   const steps = [{ at: 0, up: 0 }];
   for (const [at, change] of changes) {
     const last = steps[steps.length - 1];
-    if (at >= trial.end) break; // the load has ended, no replica did
+    if (at >= trial.end) break; // where the load ends, no replica does
     if (at > last.at) steps.push({ at, up: last.up + change });
     else last.up += change;
   }
@@ -136,7 +149,7 @@ function upSteps(trial) {
 
 const upAt = (steps, time) => steps.findLast((s) => s.at <= time)?.up ?? 0;
 
-// outcomesChart makes the chart of the outcomes of each quarter of a second, stacked.
+// outcomesChart creates the chart of the outcomes in each quarter of a second, stacked.
 function outcomesChart(host, trial) {
   const counts = countOutcomes(trial);
   const steps = upSteps(trial);
@@ -145,7 +158,7 @@ function outcomesChart(host, trial) {
   const readout = document.getElementById("outcomes-readout");
   return timeChart(host, trial, {
     height: narrow() ? 200 : 240,
-    y: { range: [0, most * 1.5] }, // above the stacks there is room for the line
+    y: { range: [0, most * 1.5] }, // with room for the line above the stacks
     scales: { up: { range: [-3 * n, n * 1.15] } },
     axes: [
       yAxis({ incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5], filter: (u, splits) => splits.map((s) => (s <= most ? s : null)) }),
@@ -201,10 +214,11 @@ function describeBucket(bucket, counts, steps, replicas) {
     `${parts.join(", ") || "no attempt ended"}; ${up} of ${replicas} up`;
 }
 
-// How lines are dashed when there are more than colours: on the canvas, and as CSS says it.
+// How lines are dashed if there are more lines than colours: on the canvas, and in CSS.
 const DASHES = [{ pattern: [], style: "solid" }, { pattern: [8, 4], style: "dashed" }, { pattern: [2, 3], style: "dotted" }];
 
-// curveChart makes the chart of the latency at each percentile, the axis of which widens towards the longest.
+// curveChart creates the chart of the latency at each percentile. Its axis gives the highest
+// percentiles the most room.
 function curveChart(host, curve) {
   const lines = curve.cells.map((cell, i) => ({
     label: cell.title, width: 2, points: { show: false }, value: (u, y) => (y == null ? "" : duration(y)),
