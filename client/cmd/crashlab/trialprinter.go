@@ -167,6 +167,9 @@ func printDesign(w io.Writer, d *design.Design) error {
 	if d.Question != "" {
 		fmt.Fprintln(w, d.Question)
 	}
+	if d.Answer != "" {
+		fmt.Fprintln(w, "Expected answer:", d.Answer)
+	}
 	for _, c := range d.Cells {
 		fmt.Fprintf(w, "  %s\n", c.Title())
 	}
