@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
@@ -15,7 +14,7 @@ func trialGroups(run *record.Run, summary experiment.Summary) []trialGroup {
 	for i, c := range summary.Cells {
 		groups[i].Title = c.Cell.Title()
 	}
-	chosen := worstTrial(summary)
+	chosen := shownFirst(summary)
 	for _, t := range run.Trials {
 		if t.Cell < 0 || t.Cell >= len(groups) {
 			continue
@@ -51,61 +50,75 @@ func trialLabel(t record.TrialRecords) string {
 	return label
 }
 
-// worstTrial returns the number of the trial that the page opens: in the cell with the lowest
-// success the trial with the lowest success, and among equals the highest p99. Interrupted trials
-// do not count, unless all are. It is zero if no trial has calls.
-func worstTrial(s experiment.Summary) int {
-	number := 0
-	worst := performance{success: math.Inf(1)}
-	for _, c := range s.Cells {
-		trials := c.Counted()
-		if len(trials) == 0 {
-			continue
-		}
-		if p := meanPerformance(trials); p.worseThan(worst) {
-			worst, number = p, worstOf(trials)
-		}
-	}
-	if number != 0 {
-		return number
-	}
-	var all []experiment.TrialSummary
+// shownFirst returns the number of the trial that the page opens: in the cell with the lowest
+// success and, among equals, the highest p99, the trial that shows the most. Interrupted trials do
+// not count, unless all are. It is zero if no trial has calls.
+func shownFirst(s experiment.Summary) int {
+	var all, worst []experiment.TrialSummary
 	for _, c := range s.Cells {
 		all = append(all, c.Trials...)
+		if trials := c.Counted(); performanceOf(trials...).worseThan(performanceOf(worst...)) {
+			worst = trials
+		}
 	}
-	return worstOf(all)
+	if worst == nil {
+		worst = all
+	}
+	return mostEventful(worst)
 }
 
-// worstOf returns the number of the worst of some trials; zero if none of them has calls.
-func worstOf(trials []experiment.TrialSummary) int {
-	number := 0
-	worst := performance{success: math.Inf(1)}
+// mostEventful returns the number of the trial with the most crashes and, among equals, the worst
+// performance. It is zero if no trial has calls.
+func mostEventful(trials []experiment.TrialSummary) int {
+	number, most := 0, -1
+	var worst performance
 	for _, t := range trials {
-		if p := meanPerformance([]experiment.TrialSummary{t}); p.worseThan(worst) {
-			worst, number = p, t.Trial.Number
+		p, crashes := performanceOf(t), crashesOf(t)
+		if p.calls > 0 && (crashes > most || crashes == most && p.worseThan(worst)) {
+			number, most, worst = t.Trial.Number, crashes, p
 		}
 	}
 	return number
 }
 
-// performance is the success and the p99 latency of trials.
-type performance struct {
-	success float64 // the share of calls that succeed; NaN without calls
-	p99     float64 // the mean, in seconds
-}
-
-func (p performance) worseThan(o performance) bool {
-	return p.success < o.success || p.success == o.success && p.p99 > o.p99
-}
-
-func meanPerformance(trials []experiment.TrialSummary) performance {
-	var succeeded, calls int
-	var p99 float64
-	for _, t := range trials {
-		succeeded, calls = succeeded+t.Succeeded, calls+t.Succeeded+t.Failed
-		p99 += t.P99.Seconds() / float64(len(trials))
+func crashesOf(t experiment.TrialSummary) int {
+	n := 0
+	for _, r := range t.Replicas {
+		n += r.Crashes
 	}
-	return performance{float64(succeeded) / float64(calls), p99}
+	return n
+}
+
+// performance is how well trials went.
+type performance struct {
+	calls   int
+	success float64 // share of calls
+	p99     float64 // mean of the trials, in seconds
+}
+
+// worseThan reports whether p is worse than o. Performance without calls is the best.
+func (p performance) worseThan(o performance) bool {
+	switch {
+	case p.calls == 0 || o.calls == 0:
+		return p.calls > 0
+	case p.success != o.success:
+		return p.success < o.success
+	}
+	return p.p99 > o.p99
+}
+
+func performanceOf(trials ...experiment.TrialSummary) performance {
+	var p performance
+	succeeded := 0
+	for _, t := range trials {
+		succeeded += t.Succeeded
+		p.calls += t.Succeeded + t.Failed
+		p.p99 += t.P99.Seconds() / float64(len(trials))
+	}
+	if p.calls > 0 {
+		p.success = float64(succeeded) / float64(p.calls)
+	}
+	return p
 }
 
 // summaries returns the summaries of the trials by their numbers.

@@ -78,7 +78,7 @@ func TestPage(t *testing.T) {
 	address := load(b, run, summary)
 	b.MustBeQuiet(address)
 
-	shown := run.Trials[worstTrial(summary)-1]
+	shown := run.Trials[shownFirst(summary)-1]
 	c := trialTableOf(shown)
 	call := failedOver(t, c)
 	t.Run("click", func(t *testing.T) {

@@ -136,7 +136,7 @@ func (pl plane) panel(g group) panel {
 	p.XNameY, p.Height = p.Bottom+33, p.Bottom+39
 	pl.y.from, pl.y.to = pl.y.from+float64(p.Top), pl.y.to+float64(p.Top)
 	p.YAxis.Ticks = metricTicks(design.Success, pl.y, 5)
-	p.XAxis = axis{Name: "p99 latency", Ticks: thin(metricTicks(design.P99, pl.x, 5))}
+	p.XAxis = axis{Name: "p99 latency", Ticks: thin(metricTicks(design.P99, pl.x, max(5, int(pl.width/100))))}
 	for _, c := range g.cells {
 		b := pl.bubble(c)
 		p.Bubbles = append(p.Bubbles, b)
