@@ -20,18 +20,19 @@ type Answer struct {
 }
 
 // answer returns the design's answer if all of its claims hold and no check was violated.
-func answer(m record.Manifest, claims []ClaimResult, cells []CellSummary) Answer {
-	a := Answer{Question: m.Design.Question}
+func answer(run *record.Run, claims []ClaimResult, cells []CellSummary) Answer {
+	d := run.Manifest.Design
+	a := Answer{Question: d.Question}
 	switch against := objections(claims, cells); {
-	case m.Design.Answer == "":
+	case d.Answer == "":
 	case len(claims) == 0:
 		a.Unsupported = "No claim supports the answer that the design expects."
-	case m.Shard != "":
+	case run.Manifest.Shard != "" && len(Missing(run)) > 0:
 		a.Unsupported = "One share of the trials alone does not answer it; merge the shares."
 	case len(against) > 0:
 		a.Unsupported = "The trials do not support the answer that the design expects: " + strings.Join(against, "; ") + "."
 	default:
-		a.Text = m.Design.Answer
+		a.Text = d.Answer
 	}
 	return a
 }

@@ -38,7 +38,7 @@ func TestAnswer(t *testing.T) {
 		run := addAll(madeUp(cell()), 0, tc.successes...)
 		run.Manifest.Shard = tc.shard
 		d := run.Manifest.Design
-		d.Question, d.Answer, d.Claims = "Why?", "Because.", tc.claims
+		d.Question, d.Answer, d.Claims, d.Repeats = "Why?", "Because.", tc.claims, 9
 		a := summarize(run, tc.violations).Answer
 		if a.Question != "Why?" || (a.Text == "Because.") != (tc.want == "") || (a.Unsupported == "") != (tc.want == "") || !strings.Contains(a.Unsupported, tc.want) {
 			t.Errorf("%s: %+v, want %q", tc.name, a, tc.want)

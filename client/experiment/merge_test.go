@@ -36,6 +36,8 @@ func simulated(t *testing.T, d *design.Design, s trials.Shard) *record.Run {
 }
 
 const small = `
+question: How many attempts does a call take?
+answer: Few.
 seed: 3
 repeats: 4
 factors: {p_crash: [0.1, 0.3], restart_delay: 100ms, calls: 20, service_time: 'exp:5ms'}
@@ -74,6 +76,9 @@ func TestMergedShardsAreTheWholeRun(t *testing.T) {
 		}
 		if got := withoutClock(saved); !reflect.DeepEqual(got, want) || count > 1 && len(saved.Manifest.Merged) != count {
 			t.Errorf("%d shards: the merged run differs in its files, made of %d", count, len(saved.Manifest.Merged))
+		}
+		if a := experiment.Summarize(saved).Answer; a.Text != "Few." {
+			t.Errorf("%d shards: the merged run does not answer its question, but: %+v", count, a)
 		}
 	}
 }
@@ -145,6 +150,7 @@ func TestMergeRefuses(t *testing.T) {
 		{"repeats: 4", "repeats: 5"}:           "one has 4 repeats of each cell and the other 5",
 		{"[0.1, 0.3]", "[0.1, 0.2]"}:           `in cell "p_crash 0.3" p_crash is 0.3 in one and 0.2 in the other`,
 		{"[0.1, 0.3]", "[0.1, 0.2, 0.3]"}:      "one has 2 cells and the other 3",
+		{"answer: Few.", "answer: Many."}:      "their names, questions, answers, claims or schedules differ",
 		{"attempts <= 100", "attempts <= 101"}: "their names, questions, answers, claims or schedules differ",
 	} {
 		other := simulated(t, labtest.Design(t, strings.Replace(small, change[0], change[1], 1)), trials.Shard{Index: 1, Count: 8})

@@ -24,7 +24,7 @@ func summarize(run *record.Run, violations func(record.TrialRecords) []check.Vio
 	s.Differences = contrasts(s.Cells)
 	s.Claims = judgeAll(run.Manifest.Design.Claims, s.Cells)
 	s.Verdict = overall(s.Claims, s.Cells)
-	s.Answer = answer(run.Manifest, s.Claims, s.Cells)
+	s.Answer = answer(run, s.Claims, s.Cells)
 	return s
 }
 
