@@ -114,9 +114,13 @@ func (c *client) unreachable(failed error) error {
 	return &exit{exitFailed, noReplica(w.addrs, failed)}
 }
 
-// noReplica says that nothing answers at the addresses, why, and what to do.
+// noReplica returns a message that nothing answers at the addresses, why, and what to do.
 func noReplica(addrs []string, cause error) string {
-	return fmt.Sprintf("no replica answers at %s (%s); start one with make run-cluster", strings.Join(addrs, ", "), transport.Plain(message(cause)))
+	why := transport.Plain(message(cause))
+	for _, a := range addrs {
+		why = strings.TrimPrefix(why, "dial tcp "+a+": ")
+	}
+	return fmt.Sprintf("no replica answers at %s (%s); start one with make run-cluster", strings.Join(addrs, ", "), why)
 }
 
 // replicaWatch follows the states of the replicas.

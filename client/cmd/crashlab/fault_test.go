@@ -47,7 +47,7 @@ func TestFaults(t *testing.T) {
 		{"set --p-crash 2 " + a, 2, "", `--p-crash "2": want a number from 0 to 1`},
 		{"get 127.0.0.1:1 " + a, 1, a + ": none\n", "crashlab: 127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused\n"},
 		{"get 127.0.0.1:1 127.0.0.1:2", 1, "",
-			"crashlab: no replica answers at 127.0.0.1:1, 127.0.0.1:2 (dial tcp 127.0.0.1:1: connect: connection refused); start one with make run-cluster\n"},
+			"crashlab: no replica answers at 127.0.0.1:1, 127.0.0.1:2 (connect: connection refused); start one with make run-cluster\n"},
 	} {
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), append([]string{"fault"}, strings.Fields(tt.args)...), &stdout, &stderr)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -81,16 +82,18 @@ func TestTrialProgressFits(t *testing.T) {
 	d := &design.Design{Cells: []design.Cell{{Row: "a row with a long name, and then some"}}}
 	now := trials.Progress{Trials: 20, Ended: 3, Running: []trials.TrialProgress{{Succeeded: 41, Failed: 2, Sent: 60, Up: []bool{true, false}}}}
 	p := newTrialPrinter(output{io.Discard, io.Discard}, d, false, false)
-	whole := p.text(now, 0)
+	whole := strings.Join(p.parts(now, math.MaxInt), ", ")
 	if got := p.fit(now, utf8.RuneCountInString(whole)); got != whole {
 		t.Errorf("got %q, want %q", got, whole)
 	}
-	got := p.fit(now, 90)
-	if utf8.RuneCountInString(got) != 90 || !strings.Contains(got, "…: 41 ok, 2 failed, ●○") || !strings.HasSuffix(got, " attempts sent per call") {
-		t.Errorf("got %q", got)
-	}
-	if got := p.fit(now, 20); !strings.Contains(got, "…: 41 ok") {
-		t.Errorf("got %q", got)
+	for most, want := range map[int]string{
+		80: "3 of 20 trials, a row with a l…: 41 ok, 2 failed, ●○, p99 0s, 1.40 sent per call",
+		60: "3 of 20 trials, a row with …: 41 ok, 2 failed, ●○, p99 0s",
+		40: "3 of 20 trials, a row with …: 41 ok", 20: "3 of 20 trials", 9: "3 of 20 trials",
+	} {
+		if got := p.fit(now, most); got != want {
+			t.Errorf("in %d characters: %q, want %q", most, got, want)
+		}
 	}
 }
 

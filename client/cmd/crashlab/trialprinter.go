@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -66,57 +67,60 @@ func (p *trialPrinter) print(now trials.Progress) {
 	case formTerminal:
 		p.line.draw(p.fit(now, columns(p.w)-1))
 	default:
-		fmt.Fprintln(p.w, p.text(now, 0))
+		fmt.Fprintln(p.w, strings.Join(p.parts(now, math.MaxInt), ", "))
 	}
 }
 
-// minTitle is how many characters of a cell's title are shown at least.
+// minTitle is the minimum number of characters of a cell's title that are shown.
 const minTitle = 12
 
-// fit returns the progress in a line of at most so many characters, if it can by shortening the
-// title of the cell.
+// fit returns the progress in a line of at most so many characters. It shortens the title of the
+// cell first, and then leaves out the last numbers.
 func (p *trialPrinter) fit(now trials.Progress, most int) string {
-	text := p.text(now, 0)
-	if over := utf8.RuneCountInString(text) - most; over > 0 && len(now.Running) > 0 {
+	parts := p.parts(now, math.MaxInt)
+	length := func() int { return utf8.RuneCountInString(strings.Join(parts, ", ")) }
+	if over := length() - most; over > 0 && len(now.Running) > 0 {
 		title := utf8.RuneCountInString(p.title(now.Running[0]))
-		text = p.text(now, max(title-over, minTitle))
+		parts = p.parts(now, max(title-over, minTitle))
 	}
-	return text
+	for len(parts) > 1 && length() > most {
+		parts = parts[:len(parts)-1]
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (p *trialPrinter) title(t trials.TrialProgress) string {
 	return p.design.Cells[t.Trial.Cell].Title()
 }
 
-// text is such as
+// parts returns the parts of a line such as
 //
-//	3 of 20 trials, 40s left, waiting, concurrency 5: 41 ok, 2 failed, ●●○, p99 812ms, 1.43 attempts sent per call
+//	3 of 20 trials, 40s left, waiting, concurrency 5: 41 ok, 2 failed, ●●○, p99 812ms, 1.43 sent per call
 //
-// The title of the cell is cut to so many characters; 0 means it is not.
-func (p *trialPrinter) text(now trials.Progress, titleMost int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d of %d trials", now.Ended, now.Trials)
+// with at most so many characters of the cell's title.
+func (p *trialPrinter) parts(now trials.Progress, title int) []string {
+	parts := []string{fmt.Sprintf("%d of %d trials", now.Ended, now.Trials)}
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	if now.Left > 0 {
-		fmt.Fprintf(&b, ", %v left", now.Left.Round(time.Second))
+		add("%v left", now.Left.Round(time.Second))
 	}
-	if len(now.Running) > 0 {
-		t := now.Running[0]
-		title := p.title(t)
-		if titleMost > 0 {
-			title = cut(title, titleMost)
-		}
-		fmt.Fprintf(&b, ", %s: %d ok, %d failed, %s", title, t.Succeeded, t.Failed, dots(t.Up))
-		if t.Succeeded > 0 {
-			fmt.Fprintf(&b, ", p99 %v", rounded(t.P99))
-		}
-		if n := t.Succeeded + t.Failed; n > 0 {
-			fmt.Fprintf(&b, ", %.2f attempts sent per call", float64(t.Sent)/float64(n))
-		}
-		if more := len(now.Running) - 1; more > 0 {
-			fmt.Fprintf(&b, ", and %s more", plural(more, "trial"))
-		}
+	if len(now.Running) == 0 {
+		return parts
 	}
-	return b.String()
+	t := now.Running[0]
+	add("%s: %d ok", cut(p.title(t), title), t.Succeeded)
+	add("%d failed", t.Failed)
+	add("%s", dots(t.Up))
+	if t.Succeeded > 0 {
+		add("p99 %v", rounded(t.P99))
+	}
+	if n := t.Succeeded + t.Failed; n > 0 {
+		add("%.2f sent per call", float64(t.Sent)/float64(n))
+	}
+	if more := len(now.Running) - 1; more > 0 {
+		add("and %s more", plural(more, "trial"))
+	}
+	return parts
 }
 
 // dots returns a sign for each replica: ● for one that is ready, ○ for another.
