@@ -121,7 +121,7 @@ func (a advice) binding() string {
 	for _, u := range a.answer.Uses {
 		uses = append(uses, fmt.Sprintf("%s %.0f%%", u.What, 100*u.Share))
 	}
-	return fmt.Sprintf("The %s binds. Used: %s.", a.answer.Uses[0].What, strings.Join(uses, ", "))
+	return fmt.Sprintf("Binding constraint: %s. Used: %s.", a.answer.Uses[0].What, strings.Join(uses, ", "))
 }
 
 // impossible writes why no policy meets the goal, and which changes would help.
@@ -133,7 +133,7 @@ func (a advice) impossible(b *strings.Builder) {
 	best := a.answer.Best
 	fmt.Fprintf(b, "\nclosest  %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))
 	a.metrics(b, "predicted", best.Metrics)
-	b.WriteString("\nWhat would make it possible, one change alone:\n\n")
+	b.WriteString("\nSingle changes that would make it possible:\n\n")
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, r := range a.answer.Remedies {
 		now, _ := a.question.Settings.Value(r.Factor)

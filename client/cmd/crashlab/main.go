@@ -47,7 +47,7 @@ func (commandLine) Help() string {
 Examples that need no cluster:
 
     crashlab experiment run deploy/experiments/quick.yaml
-    crashlab advise --success 0.999 --p-crash 0.01 --concurrency 5`
+    crashlab advise --success 0.99 --p-crash 0.1 --restart-delay 1s --rate 5`
 }
 
 func main() {
