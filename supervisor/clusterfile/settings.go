@@ -17,28 +17,28 @@ import (
 type Flags struct {
 	Group      groupSettings      `embed:""`
 	Supervisor supervisorSettings `embed:""`
-	Insecure   bool               `help:"Let other machines connect to --control and --metrics-addr without TLS"`
+	Insecure   bool               `help:"Let other machines connect to --control and --metrics-addr without TLS."`
 	Command    []string           `kong:"-"` // program and arguments; empty: those of the file
 }
 
 // groupSettings are the settings of a group of replicas. Those with a help text have flags. Nil
 // means not given.
 type groupSettings struct {
-	Replicas     *count              `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c... (default 3)"`
-	Name         *label              `yaml:"name" placeholder:"NAME" help:"Name of a single replica (default a)"`
-	Host         *host               `yaml:"host" placeholder:"IP" help:"IP address at which the replicas listen (default 127.0.0.1)"`
-	BasePort     *port               `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one (default 7101)"`
-	Restart      *mode               `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch (default always)"`
-	RestartDelay *duration           `yaml:"restart_delay" placeholder:"DURATION" help:"Time from a replica's exit to its relaunch, such as 1.5s (default 500ms)"`
+	Replicas     *count              `yaml:"replicas" placeholder:"N" help:"Number of replicas, 1 to 1000; they are named a, b, c and so on. (default: 3)"`
+	Name         *label              `yaml:"name" placeholder:"NAME" help:"Name of a single replica. (default: a)"`
+	Host         *host               `yaml:"host" placeholder:"IP" help:"IP address at which the replicas listen. (default: 127.0.0.1)"`
+	BasePort     *port               `yaml:"base_port" placeholder:"PORT" help:"Port of replica a; b has the next one. (default: 7101)"`
+	Restart      *mode               `yaml:"restart" placeholder:"always|on-failure|never" help:"After which exits to relaunch. (default: always)"`
+	RestartDelay *duration           `yaml:"restart_delay" placeholder:"DURATION" help:"Time from a replica's exit to its relaunch, such as 1.5s. (default: 500ms)"`
 	Backoff      *backoff            `yaml:"backoff" kong:"-"`
 	Limit        *limit              `yaml:"limit" kong:"-"`
-	Ready        *probe              `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to check whether a replica is ready (default as --alive, or none)"`
-	StartTimeout *duration           `yaml:"start_timeout" placeholder:"DURATION" help:"Longest time from launch to ready; then a replica is killed. 0s means no limit (default 0s)"`
-	Alive        *probe              `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to check each second whether a ready replica is alive; after three failures it is killed. tcp does not detect a process that hangs (default none)"`
+	Ready        *probe              `yaml:"ready" placeholder:"tcp|http|grpc|notify|none" help:"How to check whether a replica is ready. (default: as --alive, or none)"`
+	StartTimeout *duration           `yaml:"start_timeout" placeholder:"DURATION" help:"Longest time from launch to ready; then a replica is killed. 0s means no limit. (default: 0s)"`
+	Alive        *probe              `yaml:"alive" placeholder:"tcp|http|grpc|none" help:"How to check each second whether a ready replica is alive; after three failures it is killed. tcp does not detect a process that hangs. (default: none)"`
 	Stop         *stop               `yaml:"stop" kong:"-"`
-	StopTimeout  *duration           `yaml:"stop_timeout" placeholder:"DURATION" help:"Time from SIGTERM to SIGKILL when stopping (default 5s)"`
+	StopTimeout  *duration           `yaml:"stop_timeout" placeholder:"DURATION" help:"Time from SIGTERM to SIGKILL when stopping. (default: 5s)"`
 	After        []verbatim          `yaml:"after" kong:"-"`
-	LogOverflow  *overflow           `yaml:"log_overflow" placeholder:"block|drop" help:"What happens when lines come faster than the log files take them: block makes the replica wait, drop discards and counts lines (default block)"`
+	LogOverflow  *overflow           `yaml:"log_overflow" placeholder:"block|drop" help:"What happens when lines come faster than the log files take them: block makes the replica wait, drop discards and counts lines. (default: block)"`
 	Command      []verbatim          `yaml:"command" kong:"-"` // with placeholders, as are env and dir
 	Env          map[string]verbatim `yaml:"env" kong:"-"`
 	EnvFile      *filePath           `yaml:"env_file" kong:"-"`
@@ -85,28 +85,28 @@ type supervisorSettings struct {
 	Control     controlSettings `yaml:"control" embed:""`
 	TLS         tlsSettings     `yaml:"tls" embed:""`
 	Insecure    *boolean        `yaml:"insecure" kong:"-"` // has a flag of its own
-	MetricsAddr *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus at this address, under /metrics"`
-	Events      *filePath       `yaml:"events" placeholder:"FILE" help:"Append events to FILE as JSON lines; - means stdout and implies --quiet"`
-	LogDir      *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write the output of each replica, with the time, to DIR/NAME.log"`
-	LogSize     *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size at which a file in --log-dir is rotated, 2 to 10000 MB (default 10)"`
-	LogFiles    *count          `yaml:"log_files" placeholder:"N" help:"Rotated files in --log-dir to keep for each replica, 1 to 1000 (default 5)"`
-	FileMode    *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir (default 0640)"`
-	StateDir    *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Directory that only one supervisor at a time may use"`
-	MaxStarting *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000 (default 16)"`
+	MetricsAddr *addr           `yaml:"metrics_addr" placeholder:"HOST:PORT" help:"Serve metrics for Prometheus at this address, under /metrics."`
+	Events      *filePath       `yaml:"events" placeholder:"FILE" help:"Append events to FILE as JSON lines; - means stdout and implies --quiet."`
+	LogDir      *filePath       `yaml:"log_dir" placeholder:"DIR" help:"Write the output of each replica, with the time, to DIR/NAME.log."`
+	LogSize     *megabytes      `yaml:"log_size" placeholder:"MB" help:"Size at which a file in --log-dir is rotated, 2 to 10000 MB. (default: 10)"`
+	LogFiles    *count          `yaml:"log_files" placeholder:"N" help:"Rotated files in --log-dir to keep for each replica, 1 to 1000. (default: 5)"`
+	FileMode    *fileMode       `yaml:"file_mode" placeholder:"MODE" help:"Permissions, in octal, of files that are created for --events and --log-dir. (default: 0640)"`
+	StateDir    *filePath       `yaml:"state_dir" placeholder:"DIR" help:"Directory that only one supervisor at a time may use."`
+	MaxStarting *count          `yaml:"max_starting" placeholder:"N" help:"How many replicas start at a time, 1 to 1000. (default: 16)"`
 }
 
 // controlSettings are the settings of the control service.
 type controlSettings struct {
-	Addr *endpoint `yaml:"addr" name:"control" placeholder:"ADDR|none" help:"Serve the control service, for supervisor ctl and grpcurl, at HOST:PORT or unix:///PATH; none switches it off"`
+	Addr *endpoint `yaml:"addr" name:"control" placeholder:"ADDR|none" help:"Serve the control service, for supervisor ctl and grpcurl, at HOST:PORT or unix:///PATH; none switches it off."`
 }
 
 // tlsSettings are the files of certificates and keys.
 type tlsSettings struct {
-	Cert       *filePath    `yaml:"cert" name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for serving --control, unless it is a path, and --metrics-addr over TLS; with --tls-ca it is also shown to replicas. All certificate files are read again when they change"`
-	Key        *filePath    `yaml:"key" name:"tls-key" placeholder:"FILE" help:"Private key for --tls-cert (PEM)"`
-	ClientCA   *filePath    `yaml:"client_ca" name:"tls-client-ca" placeholder:"FILE" help:"Accept only clients with a certificate signed by one in this file (PEM): mTLS"`
-	CA         *authorities `yaml:"ca" name:"tls-ca" placeholder:"FILE" help:"Probe replicas over TLS; their certificates must be signed by one in this file (PEM), or with system by an authority that the system trusts"`
-	ServerName *verbatim    `yaml:"server_name" name:"tls-server-name" placeholder:"NAME" help:"Name in the replicas' certificates, if it is not the host of their address"`
+	Cert       *filePath    `yaml:"cert" name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for serving --control, unless it is a path, and --metrics-addr over TLS; with --tls-ca it is also shown to replicas. All certificate files are read again when they change."`
+	Key        *filePath    `yaml:"key" name:"tls-key" placeholder:"FILE" help:"Private key for --tls-cert (PEM)."`
+	ClientCA   *filePath    `yaml:"client_ca" name:"tls-client-ca" placeholder:"FILE" help:"Accept only clients with a certificate signed by one in this file (PEM): mTLS."`
+	CA         *authorities `yaml:"ca" name:"tls-ca" placeholder:"FILE" help:"Probe replicas over TLS; their certificates must be signed by one in this file (PEM), or with system by an authority that the system trusts."`
+	ServerName *verbatim    `yaml:"server_name" name:"tls-server-name" placeholder:"NAME" help:"Name in the replicas' certificates, if it is not the host of their address."`
 }
 
 // or returns s with missing settings taken from others. Maps are merged.
