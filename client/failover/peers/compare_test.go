@@ -100,7 +100,7 @@ func TestTablesSayWhatIsBetter(t *testing.T) {
 		"] **better** | +1.00 [",
 		"| never | 0.0% ",
 		" | –  | –  | ",
-		"Better than first: second (p99).",
+		"Better than first: second (p99); never (attempts per call).",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())

@@ -8,6 +8,12 @@ const callDeadline = 10 * time.Second
 // service times.
 var guide = settings{attempts: 4, pause: 100 * time.Millisecond, timeout: time.Second, deadline: callDeadline}
 
+// inTurn shows, in the overhead, what the other clients over round_robin build on.
+var inTurn = client{
+	name: "round_robin without retries", dial: dialRoundRobin, plain: true,
+	settings: settings{deadline: callDeadline},
+}
+
 // compared are the clients that are compared. The first is what the others differ from.
 var compared = []client{
 	{
@@ -33,7 +39,7 @@ var compared = []client{
 	{
 		name: "retryPolicy, wait_for_ready", dial: dialRetryPolicy,
 		settings: settings{attempts: guide.attempts, pause: guide.pause, deadline: callDeadline, waitForReady: true},
-		about:    "The same with `waitForReady`, as in gRPC's example of retries for Go.",
+		about:    "As retryPolicy, with `waitForReady`, as in gRPC's example of retries for Go.",
 	},
 	{
 		name: "go-grpc-middleware", dial: dialMiddleware,
@@ -53,7 +59,7 @@ var compared = []client{
 			attempts: 1000, pause: guide.pause, timeout: guide.timeout, deadline: callDeadline,
 			waitForReady: true, redial: 25 * time.Millisecond,
 		},
-		about: "The same with as many attempts as the deadline allows, `waitForReady`, and `grpc.WithConnectParams` so that a replica " +
+		about: "As go-grpc-middleware, with as many attempts as the deadline allows, `waitForReady`, and `grpc.WithConnectParams` so that a replica " +
 			"that is down is dialed every 25 ms, as failover does. Its documentation does not go so far.",
 	},
 }

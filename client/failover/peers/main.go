@@ -53,6 +53,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -70,7 +71,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.trials, "trials", 20, "trials of each client on each kind of cluster")
 	flags.IntVar(&o.calls, "calls", 100, "calls of a trial")
 	flags.IntVar(&o.callers, "callers", 5, "calls at a time in a trial")
-	flags.IntVar(&o.parallel, "parallel", 4, "trials at a time")
+	flags.IntVar(&o.parallel, "parallel", 5, "trials at a time")
 	flags.IntVar(&o.runs, "runs", 10, "runs of the measurement of the overhead")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the first trial's crashes; the next trial has the next")
 	flags.StringVar(&o.output, "o", "", "`file` for the results (default stdout)")
@@ -160,7 +161,7 @@ func measureOverhead(ctx context.Context, runs int) (overhead, error) {
 	}
 	b := bare
 	b.settings.deadline = callDeadline
-	o := overhead{clients: append([]client{b}, compared...)}
+	o := overhead{clients: slices.Concat([]client{b}, compared, []client{inTurn})}
 	r := rotation{clients: o.clients, workers: 1, calls: 10, turns: 500}
 	for range runs {
 		costs, err := r.run(addrs)

@@ -14,13 +14,13 @@ func (o options) print(w io.Writer, began time.Time, results []result, cost over
 	fmt.Fprintf(w, `Measured by %s on %s in %v, on %s/%s with %d cores: %s.
 
 Each client makes the same calls in %d trials on each kind of cluster: %d of counter.v1.Counter/Get, %d at a time, each with a deadline
-of %v. A trial has a fresh cluster: %s and %d replicas of %s, whose service time is %s. Trials of one seed meet the same crashes. Their
-clients take their turns in random order, %d trials at a time.
+of %v. A trial has a fresh cluster: %s and %d replicas of %s, whose service time is %s. Trials of
+one seed meet the same crashes. Their clients take their turns in random order, %d trials at a time.
 
 A value is the estimate over all trials, with its 95%% interval between trials. p50 and p99 are the means of the trials' own, and of the
-calls that succeeded: a client that gives up early has few successes, and fast ones. Attempts are the requests that arrived at the
-replicas, by their own count; it leaves out those lost on the way to a replica that crashed. A difference is inconclusive if its interval
-spans zero.
+calls that succeeded. Attempts are the requests that arrived at the replicas, by their own count; it leaves out those lost on the way to
+a replica that crashed. Read both beside success: a client that gives up early has few successes, fast ones, and sends little. A
+difference is inconclusive if its interval spans zero.
 
 `, o.command(), began.UTC().Format("2 January 2006"), time.Since(began).Round(time.Second), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
 		versions(), o.trials, o.calls, o.callers, callDeadline, "`supervisor`", replicas, "`counterd`", serviceTime, o.parallel)
@@ -34,9 +34,10 @@ spans zero.
 	fmt.Fprintf(w, `## Overhead
 
 The time of a call of grpc.health.v1.Health/Check, one at a time, to %d replicas that do no work. The clients take turns, as in BenchmarkCall,
-and the multiple is the median over the turns. Bare is a connection to one replica. Values are the means of %d runs.
+and the multiple is the median over the turns. Values are the means of %d runs. Bare is a connection to one replica. Its process stays warm,
+as with pick_first and failover's zero policy; the others call the replicas in turn, and %s shows what that alone costs.
 
-`, replicas, o.runs)
+`, replicas, o.runs, inTurn.name)
 	printOverhead(w, cost)
 	fmt.Fprint(w, `## Settings
 
