@@ -5,8 +5,8 @@
 // A folder has these files:
 //
 //	manifest.json    the design, the seed, the versions and the machine
-//	records.jsonl    a [Call] on each line
-//	events.jsonl     an [Event] on each line
+//	records.jsonl    a Call on each line
+//	events.jsonl     an Event on each line
 //	predicted/       the same files of a prediction of the run, if there is one
 //
 // Times are offsets from the start of the trial's load by the monotonic clock, in whole

@@ -2,8 +2,8 @@
 // events, and its commands. Package live documents the protocol. Use it to show a live session, or
 // another implementation of Session, in browsers.
 //
-// Anyone with the token may do everything. Listen therefore accepts addresses beyond loopback only
-// with TLS and a token that the user has chosen.
+// Anyone with the token may do everything. Listen therefore refuses addresses beyond loopback unless
+// the caller has TLS and a token that the user has chosen.
 package web
 
 import (
@@ -64,8 +64,8 @@ func NewToken() string { return rand.Text() }
 // ErrExposed is wrapped by the error for an address that other machines can reach.
 var ErrExposed = errors.New("other machines can reach it: want an address on loopback, such as 127.0.0.1:7180, or TLS and a token of your own")
 
-// Listen listens at HOST:PORT. Unless secured is true, the host must be on loopback; otherwise the
-// error wraps [ErrExposed].
+// Listen listens at HOST:PORT. Secured says that the server has TLS and a token that the user has
+// chosen. Without it, an address beyond loopback gets an error that wraps [ErrExposed].
 func Listen(addr string, secured bool) (net.Listener, error) {
 	l, err := transport.Listen(addr, secured)
 	switch {
