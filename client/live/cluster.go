@@ -31,9 +31,9 @@ func FaultValues(f *faultv1.Faults) map[string]string {
 		point = fault.CrashPointReply
 	}
 	return map[string]string{
-		"crash_probability": spellNumber(f.GetCrashProbability()), "crash_point": point.String(),
+		"crash_probability": formatNumber(f.GetCrashProbability()), "crash_point": point.String(),
 		"service_time": f.GetServiceTime(), "hang": strconv.FormatBool(f.GetHang()),
-		"error_probability": spellNumber(f.GetErrorProbability()), "error_code": f.GetErrorCode(),
+		"error_probability": formatNumber(f.GetErrorProbability()), "error_code": f.GetErrorCode(),
 	}
 }
 
@@ -51,8 +51,8 @@ func RelaunchValues(p *supervisorv1.Policy) map[string]string {
 	b := p.GetBackoff()
 	return map[string]string{
 		"restart": restarts[p.GetRestart()], "delay": p.GetDelay().AsDuration().String(),
-		"backoff_factor": spellNumber(b.GetFactor()), "backoff_max": b.GetMax().AsDuration().String(),
-		"backoff_jitter": spellNumber(b.GetJitter()), "backoff_reset": b.GetReset_().AsDuration().String(),
+		"backoff_factor": formatNumber(b.GetFactor()), "backoff_max": b.GetMax().AsDuration().String(),
+		"backoff_jitter": formatNumber(b.GetJitter()), "backoff_reset": b.GetReset_().AsDuration().String(),
 	}
 }
 

@@ -224,12 +224,12 @@ func (c LinkChanged) apply(f *Fold, at time.Time) {
 		return
 	}
 	name := f.name(c.Event.Replica)
-	is := c.Event.State == failover.ReplicaEjected
-	if is == l.ejected[name] {
+	ejected := c.Event.State == failover.ReplicaEjected
+	if ejected == l.ejected[name] {
 		return
 	}
 	text := name + " is used again"
-	if is {
+	if ejected {
 		text = name + " is ejected"
 		l.ejected[name] = true
 	} else {
@@ -248,7 +248,7 @@ func (l *loadFold) tick(f *Fold, s *Load, on bool, sample *Sample) {
 	now := f.state.Now
 	for over := int64(time.Duration(now) / time.Second); l.second < over; {
 		if over-l.second > int64(seconds) {
-			l.second = over - int64(seconds) // the machine slept: all that was is old
+			l.second = over - int64(seconds) // the machine slept: the whole window is outdated
 		}
 		if on {
 			f.state.Points.add(l.point(s), int(History/time.Second)*len(f.loads))
@@ -263,7 +263,7 @@ func (l *loadFold) tick(f *Fold, s *Load, on bool, sample *Sample) {
 	}
 	counting := time.Duration(now - l.began)
 	inWindow := time.Duration(now) - time.Duration(l.second-int64(seconds)+1)*time.Second
-	if on || s.Total.Outcomes == nil || recent != (counts{}) { // else it stays as it was at the end
+	if on || s.Total.Outcomes == nil || recent != (counts{}) { // otherwise it keeps its last values
 		s.Total = numbers(l.total, l.all, counting)
 	}
 	s.Recent = numbers(recent, l.recent.Merge(), min(counting, inWindow))

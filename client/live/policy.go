@@ -159,13 +159,13 @@ const (
 	kindText     = "text"
 )
 
-// of returns a setting of a field, with functions that format and parse its values.
-func of[T any](f Field, field func(*Settings) *T, spell func(T) string, read func(string) (T, error)) setting {
+// newSetting returns a setting of a field, with functions that format and parse its values.
+func newSetting[T any](f Field, field func(*Settings) *T, format func(T) string, parse func(string) (T, error)) setting {
 	return setting{
 		Field: f,
-		get:   func(s *Settings) string { return spell(*field(s)) },
+		get:   func(s *Settings) string { return format(*field(s)) },
 		set: func(s *Settings, text string) error {
-			v, err := read(text)
+			v, err := parse(text)
 			if err == nil {
 				*field(s) = v
 			}
@@ -175,30 +175,30 @@ func of[T any](f Field, field func(*Settings) *T, spell func(T) string, read fun
 }
 
 func duration(group, name, doc string, field func(*Settings) *time.Duration) setting {
-	return of(Field{Name: name, Group: group, Kind: kindDuration, Doc: doc}, field, time.Duration.String, parse.Duration)
+	return newSetting(Field{Name: name, Group: group, Kind: kindDuration, Doc: doc}, field, time.Duration.String, parse.Duration)
 }
 
 func whole(group, name, doc string, least, most int, field func(*Settings) *int) setting {
-	return of(Field{Name: name, Group: group, Kind: kindWhole, Doc: doc}, field, strconv.Itoa,
+	return newSetting(Field{Name: name, Group: group, Kind: kindWhole, Doc: doc}, field, strconv.Itoa,
 		func(text string) (int, error) { return parse.Whole(text, least, most) })
 }
 
 func number(group, name, doc string, most float64, field func(*Settings) *float64) setting {
-	return of(Field{Name: name, Group: group, Kind: kindNumber, Doc: doc}, field, spellNumber,
+	return newSetting(Field{Name: name, Group: group, Kind: kindNumber, Doc: doc}, field, formatNumber,
 		func(text string) (float64, error) { return parse.Number(text, 0, most) })
 }
 
-func spellNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func boolean(group, name, doc string, field func(*Settings) *bool) setting {
-	return of(Field{Name: name, Group: group, Kind: kindBool, Doc: doc}, field, strconv.FormatBool, parse.Bool)
+	return newSetting(Field{Name: name, Group: group, Kind: kindBool, Doc: doc}, field, strconv.FormatBool, parse.Bool)
 }
 
 func choice[T fmt.Stringer, P interface {
 	*T
 	encoding.TextUnmarshaler
 }](group, name, doc string, choices []string, field func(*Settings) *T) setting {
-	return of(Field{Name: name, Group: group, Kind: kindChoice, Choices: choices, Doc: doc}, field, T.String,
+	return newSetting(Field{Name: name, Group: group, Kind: kindChoice, Choices: choices, Doc: doc}, field, T.String,
 		func(text string) (v T, err error) {
 			err = P(&v).UnmarshalText([]byte(text))
 			return v, err
@@ -207,14 +207,14 @@ func choice[T fmt.Stringer, P interface {
 
 // codeList returns a setting that is a list of gRPC statuses, such as "UNAVAILABLE,INTERNAL".
 func codeList(name, doc string, field func(*Settings) *[]codes.Code) setting {
-	spell := func(list []codes.Code) string {
+	format := func(list []codes.Code) string {
 		all := make([]string, len(list))
 		for i, c := range list {
 			all[i] = codeName(c)
 		}
 		return strings.Join(all, ",")
 	}
-	read := func(text string) (list []codes.Code, err error) {
+	parse := func(text string) (list []codes.Code, err error) {
 		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == ' ' }) {
 			n, ok := rpccode.Code_value[strings.ToUpper(word)]
 			if !ok || codes.Code(n) == codes.OK {
@@ -226,5 +226,5 @@ func codeList(name, doc string, field func(*Settings) *[]codes.Code) setting {
 		}
 		return list, nil
 	}
-	return of(Field{Name: name, Group: groupAttempts, Kind: kindCodes, Doc: doc}, field, spell, read)
+	return newSetting(Field{Name: name, Group: groupAttempts, Kind: kindCodes, Doc: doc}, field, format, parse)
 }

@@ -96,7 +96,7 @@ func relaunch(delay string) []Command {
 	return []Command{{Do: ActionRelaunch, Set: pairs("delay", delay)}}
 }
 
-// inject sets faults of a replica; empty: of all.
+// inject sets faults of a replica, or of all replicas if its name is empty.
 func inject(replica string, set ...string) []Command {
 	c := Command{Do: ActionFaults, Set: pairs(set...)}
 	if replica != "" {
@@ -105,7 +105,7 @@ func inject(replica string, set ...string) []Command {
 	return []Command{c}
 }
 
-// load turns a load on, with a policy and so many callers.
+// load turns a load on with a policy and a number of callers.
 func load(id, preset, concurrency string, set ...string) []Command {
 	values := pairs(append(set, "rate", "0", "concurrency", concurrency)...)
 	return []Command{{Do: ActionLoad, Load: id, On: new(true), Preset: preset, Set: values}}
@@ -117,7 +117,7 @@ func set(id string, set ...string) []Command {
 
 func off(id string) []Command { return []Command{{Do: ActionLoad, Load: id, On: new(false)}} }
 
-// pairs returns the map of names and values that follow each other.
+// pairs returns a map of alternating names and values.
 func pairs(list ...string) map[string]string {
 	m := map[string]string{}
 	for pair := range slices.Chunk(list, 2) {
