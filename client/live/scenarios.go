@@ -81,8 +81,8 @@ func say(at int, text string, do ...[]Command) Step {
 	return Step{At: Micros(time.Duration(at) * time.Second), Say: text, Do: slices.Concat(do...)}
 }
 
-// calm returns the stage of every scenario: three replicas without faults but a service time, that
-// are relaunched soon.
+// calm returns the commands that prepare every scenario: three replicas with a service time, without
+// faults, and with a restart delay of 500 ms.
 func calm() []Command {
 	return slices.Concat(
 		[]Command{{Do: ActionScale, Count: new(3)}}, relaunch("500ms"),
