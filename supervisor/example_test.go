@@ -11,6 +11,7 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
+// A service that keeps crashing is relaunched until its policy gives it up.
 func Example() {
 	s, err := supervisor.New(supervisor.Config{
 		Groups: []spec.Group{{
@@ -38,4 +39,41 @@ func Example() {
 	// service-0 exited exit code 2
 	// service-0 exited exit code 3
 	// service-0 failed exit code 3
+}
+
+// Watch returns events from the first one on, and List returns the present state.
+func ExampleSupervisor_Watch() {
+	s, err := supervisor.New(supervisor.Config{Groups: []spec.Group{{
+		Count:   1,
+		Replica: func(int) spec.Replica { return spec.Replica{Name: "worker", Args: []string{"sleep", "1000"}} },
+	}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	for e, err := range s.Watch(ctx, 0) {
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(e.Replica, e.Kind)
+		if e.Kind == event.KindReady {
+			break
+		}
+	}
+	for _, r := range s.List() {
+		fmt.Println(r.Replica, "is", r.State, "at incarnation", r.Incarnation)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// worker added
+	// worker launched
+	// worker ready
+	// worker is ready at incarnation 1
 }
