@@ -276,7 +276,7 @@ func TestRunEndsAfterAChange(t *testing.T) {
 			if err := sim.Scale(ctx, "c", 0); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want the context's error", err)
 			}
-			sim.at(time.Minute) // the replica is gone, although nobody waits for that
+			sim.at(time.Minute) // the replica is gone, although no call waits for that
 			select {
 			case <-sim.ended:
 			default:

@@ -176,7 +176,7 @@ func TestRunWithoutReplicas(t *testing.T) {
 			select {
 			case <-sim.ended:
 				if stay {
-					t.Error("it has ended, though somebody may scale it")
+					t.Error("it has ended, although Scale may add replicas")
 				}
 			default:
 				if !stay {

@@ -62,7 +62,7 @@ func TestKillSaysHowMany(t *testing.T) {
 // A first process that daemonizes is reported once, and its daemon is terminated.
 func TestDaemonizedIsReportedOnce(t *testing.T) {
 	needs(t, "setsid")
-	r := spec.Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo told; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
+	r := spec.Replica{Args: []string{"/bin/sh", "-c", `setsid sh -c 'trap "echo terminated; exit" TERM; echo up; while :; do sleep 0.01; done' & read x </dev/null; sleep 0.1`}, StopTimeout: patience}
 	s := start(t, one(r, restart.Policy{Limit: restart.Limit{Exits: 3, Window: time.Hour}}))
 	s.event(event.KindFailed, 3)
 	s.ends()

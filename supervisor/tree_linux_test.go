@@ -99,8 +99,8 @@ func subreaper(t *testing.T) (is int32) {
 func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 	needs(t, "setsid")
 	const script = `exec 2>/dev/null
-		sh -c 'trap "echo inside told" TERM; echo inside up; until [ -e "$0" ]; do sleep 0.01; done; echo inside ends' "$0" &
-		setsid sh -c 'trap "echo outside told; : >\"$0\"; exit" TERM; echo outside up; while :; do sleep 0.01; done' "$0" &
+		sh -c 'trap "echo inside terminated" TERM; echo inside up; until [ -e "$0" ]; do sleep 0.01; done; echo inside ends' "$0" &
+		setsid sh -c 'trap "echo outside terminated; : >\"$0\"; exit" TERM; echo outside up; while :; do sleep 0.01; done' "$0" &
 		wait`
 	for _, to := range []spec.StopTarget{spec.StopGroup, spec.StopLeader} {
 		t.Run(to.String(), func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 				r.stop()
 				r.ends()
 				slices.Sort(r.lines)
-				want := []string{"a inside ends", "a inside told", "a inside up", "a outside told", "a outside up"}
+				want := []string{"a inside ends", "a inside terminated", "a inside up", "a outside terminated", "a outside up"}
 				if !slices.Equal(r.lines, want) {
 					t.Errorf("got %q, want %q", r.lines, want)
 				}
@@ -125,12 +125,12 @@ func TestStopReachesThoseOutsideTheGroup(t *testing.T) {
 func TestChildrenOfADaemonAreTerminated(t *testing.T) {
 	treetest.Each(t, func(t *testing.T, noCgroup bool) {
 		const script = `exec 2>/dev/null
-			sh -c 'sh -c "trap \"echo told; exit\" TERM; echo up; : >\"$0\"; while :; do sleep 0.01; done"; true' "$0" & until [ -e "$0" ]; do sleep 0.01; done`
+			sh -c 'sh -c "trap \"echo terminated; exit\" TERM; echo up; : >\"$0\"; while :; do sleep 0.01; done"; true' "$0" & until [ -e "$0" ]; do sleep 0.01; done`
 		s := one(spec.Replica{Args: []string{"/bin/sh", "-c", script, t.TempDir() + "/gate"}, StopTimeout: patience}, later)
 		s.noCgroup = noCgroup
 		r := start(t, s)
 		r.event(event.KindExited, 1)
-		if want := []string{"a up", "a told"}; !slices.Equal(r.lines, want) {
+		if want := []string{"a up", "a terminated"}; !slices.Equal(r.lines, want) {
 			t.Errorf("got %q, want %q", r.lines, want)
 		}
 	})

@@ -214,13 +214,13 @@ func TestMachinesApart(t *testing.T) {
 	})
 	a.heal()
 	m.recover()
-	m.phase("a hears nothing", 400, a.deafen)
+	m.phase("packets to a are dropped", 400, a.deafen)
 	a.heal()
 	m.recover()
-	m.phase("nobody hears b", 400, b.mute)
+	m.phase("packets from b are dropped", 400, b.mute)
 	b.heal()
 	m.recover()
-	if served := m.phase("nobody hears a, and c is gone", 400, func() {
+	if served := m.phase("packets from a are dropped, and c is gone", 400, func() {
 		m.supervisors[2].signal(syscall.SIGKILL) // kills its replica too
 		a.mute()
 	}); served[1] == 0 {

@@ -137,7 +137,7 @@ func supervisord() peer {
 type features struct {
 	delay  time.Duration
 	all    bool   // probes, control service, metrics, logs and state directory
-	events string // path of a file or pipe; empty: a file that nobody reads
+	events string // path of a file or pipe; empty: a file that is not read
 }
 
 func ours(name string, f features) peer {

@@ -30,10 +30,10 @@ type Journal struct {
 	events  []Event   // a ring buffer once it has kept elements
 	count   uint64    // events so far
 	output  int       // bytes of output in events
-	bare    uint64    // events up to this sequence number have no Output any more
+	bare    uint64    // events up to this sequence number no longer have Output
 	begun   time.Time // Time of the first event
 	closed  bool
-	changed chan struct{} // closed at the next event and at the end; nil: nobody waits
+	changed chan struct{} // closed at the next event and at the end; nil: no goroutine waits
 
 	queue      []Event // not delivered yet
 	delivering bool    // whether a goroutine delivers queue

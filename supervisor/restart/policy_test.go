@@ -61,7 +61,7 @@ func TestPolicyNext(t *testing.T) {
 		{"ten quick, exact", Policy{Delay: time.Millisecond, Exact: true}, times(10, quick), relaunch(time.Millisecond), false},
 		{"ten quick, long delay", Policy{Delay: time.Second}, times(10, quick), relaunch(time.Second), false},
 		{"ten that lasted", Policy{}, times(10, lasting), relaunch(0), false},
-		{"one that lasted forgives", Policy{}, append(append(times(9, quick), lasting), times(9, quick)...), relaunch(0), false},
+		{"a long run ends the streak", Policy{}, append(append(times(9, quick), lasting), times(9, quick)...), relaunch(0), false},
 
 		{"backoff, first", doubling, times(1, crash), relaunch(time.Second), false},
 		{"backoff, third", doubling, times(3, crash), relaunch(4 * time.Second), false},

@@ -303,6 +303,6 @@ func TestLateTimersAndAnswers(t *testing.T) {
 	w.moves(s)["bad answer 0"](w)
 	w.moves(s)["timer 0"](w)
 	if w.State() != status.StateStopping {
-		t.Errorf("after a second look in vain it is in state %d", w.State())
+		t.Errorf("after a second start timeout it is in state %d", w.State())
 	}
 }

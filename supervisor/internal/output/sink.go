@@ -31,7 +31,7 @@ type Sink struct {
 	torn     bool           // the last write ended in the middle of a line
 	writing  bool           // a goroutine is writing
 	closed   bool
-	progress chan struct{} // closed when done increases; nil: nobody waits
+	progress chan struct{} // closed when done increases; nil: no goroutine waits
 }
 
 // Put queues lines of a source, or drops them if they do not fit. It never blocks.

@@ -52,7 +52,7 @@ const (
 	sentToNobody recipients = iota
 	sentToLeader
 	sentToGroup
-	sentToRest // those that the leader left behind; nobody else remains to be told
+	sentToRest // the processes that the leader left running, which are all that remain
 )
 
 // End describes how an incarnation ended.

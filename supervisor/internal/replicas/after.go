@@ -13,7 +13,7 @@ import (
 // notifier announces that a replica is up now, or no longer up. The zero value is ready to use.
 type notifier struct {
 	mu   sync.Mutex
-	next chan struct{} // closed at the next change; nil: nobody waits
+	next chan struct{} // closed at the next change; nil: no goroutine waits
 }
 
 // wait returns a channel that is closed at the next announcement.

@@ -72,7 +72,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 		})
 	}
 	slices.Reverse(leaving) // stop the last ones first
-	failed := []error{t.remove(ctx, leaving, "it is not wanted any more")}
+	failed := []error{t.remove(ctx, leaving, "it was removed")}
 	var first, later []*runner
 	for _, r := range t.admit(groups, all) {
 		if occupied[r.now().Addr] {

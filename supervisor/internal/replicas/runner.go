@@ -157,7 +157,7 @@ func (r *runner) blocked() <-chan struct{} {
 	if blocker := r.blockedBy(); blocker != r.blocker {
 		r.blocker = blocker
 		r.publish()
-		r.set.idle() // it may be the last one that waits, and forever
+		r.set.idle() // if all the others are down, it waits forever
 	}
 	if r.blocker == "" {
 		return nil

@@ -153,7 +153,7 @@ func killOrphansOnce(leader int, mark string, end time.Time) (killed, again bool
 	list := orphans()
 	for _, pid := range list {
 		if pid == leader {
-			continue // somebody waits for it
+			continue // another goroutine waits for it
 		}
 		s, kind := openOrphan(pid, leader, mark)
 		if kind == marked {
@@ -189,7 +189,7 @@ func openOrphan(pid, group int, mark string) (stray, kind) {
 func orphansOf(leader int, mark string) (pids []int, unsure int) {
 	for _, pid := range orphans() {
 		if pid == leader {
-			continue // somebody waits for it
+			continue // another goroutine waits for it
 		}
 		s, kind := openOrphan(pid, leader, mark)
 		switch kind {
