@@ -18,9 +18,7 @@ func (getCmd) Help() string {
 	return `Examples:
 
     crashlab get
-    crashlab get --target 127.0.0.1:7101,127.0.0.1:7102 --timeout 300ms
-
-The flags of the recommended policy are shown by crashlab load --help.`
+    crashlab get --target 127.0.0.1:7101,127.0.0.1:7102 --policy recommended`
 }
 
 // Run makes the call and prints its attempts. If the call failed, it returns an error.

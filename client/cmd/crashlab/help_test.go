@@ -1,8 +1,11 @@
 package main
 
 import (
+	"io"
+	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,25 +29,40 @@ func TestHelpPages(t *testing.T) {
 	commandlinetest.CheckPages(t, program, func() any { return new(commandLine) }, page)
 }
 
-// The flags on the page of load are those of failover.Recommended.
-func TestRecommendedFlags(t *testing.T) {
-	var cli commandLine
-	parser, err := kong.New(&cli)
-	if err != nil {
-		t.Fatal(err)
+// The flags of --policy recommended are those of failover.Recommended, and the page of load lists
+// them. A flag that is given has its own value.
+func TestRecommendedPolicy(t *testing.T) {
+	parse := func(args ...string) policy {
+		var cli commandLine
+		_, err := program.Parse(&cli, append([]string{"load"}, args...), io.Discard, io.Discard, kong.Resolvers(kong.ResolverFunc(recommend)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cli.Load.policy
 	}
-	flags := strings.Fields(strings.ReplaceAll(recommendedFlags, "\\\n", ""))
-	if _, err := parser.Parse(append([]string{"load"}, flags...)); err != nil {
-		t.Fatal(err)
+	listed := map[string]string{}
+	for _, m := range regexp.MustCompile(`--([a-z-]+) ([^\s:]+)`).FindAllStringSubmatch(strings.SplitAfter(loadCmd{}.Help(), ":\n")[0], -1) {
+		listed[m[1]] = m[2]
 	}
+	delete(listed, "policy")
+	if !maps.Equal(listed, recommended) {
+		t.Errorf("load --help lists %v, want %v", listed, recommended)
+	}
+	if p := parse("--policy", "recommended", "--budget", "0.5"); p.Budget != 0.5 || p.WhenDown != failover.WhenDownWait {
+		t.Errorf("got budget %v, when down %v, want those of the flag and of the policy", p.Budget, p.WhenDown)
+	}
+	if p := parse(); p.Deadline != 0 || p.WhenDown != failover.WhenDownAttempt {
+		t.Errorf("without a policy got deadline %v, when down %v", p.Deadline, p.WhenDown)
+	}
+	recommended := parse("--policy", "recommended")
 	want := failover.Recommended()
 	want.Ejection.After = 3 // which the zero value means
 	want.Hedge.Share = 1    // which means nothing without After
 	want.ResolveEvery = resolveEvery
-	if got := cli.Load.policy.failover(); !reflect.DeepEqual(got, want) {
-		t.Errorf("%s\nmake %+v\nwant %+v", recommendedFlags, got, want)
+	if got := recommended.failover(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if cli.Load.Deadline == 0 {
+	if recommended.Deadline == 0 {
 		t.Error("the calls have no deadline")
 	}
 }

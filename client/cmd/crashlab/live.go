@@ -31,7 +31,7 @@ type liveCmd struct {
 
 	Concurrency count  `group:"Load" short:"c" placeholder:"N" help:"Callers; each makes its next call when its last has ended. (default: 5)"`
 	Rate        rate   `group:"Load" placeholder:"N" help:"Calls started a second, instead of -c."`
-	Policy      string `group:"Load" default:"original" placeholder:"original|recommended" help:"Initial policy of the load. (default: original)"`
+	Policy      preset `group:"Load" default:"original" placeholder:"original|recommended" help:"Initial policy of the load. (default: original)"`
 
 	Listen    string           `group:"Page" default:"127.0.0.1:7180" placeholder:"ADDR" help:"Address of the page; port 0 for any that is free. Beyond loopback, --page-tls-cert and --token-file are required. (default: 127.0.0.1:7180)"`
 	Page      transport.Server `group:"Page" embed:"" prefix:"page-"`
@@ -132,15 +132,11 @@ func (l *liveCmd) settings() (live.Settings, error) {
 	if l.Rate > 0 {
 		set["rate"] = fmt.Sprint(float64(l.Rate))
 	}
-	s, err := live.DefaultSettings().With(l.Policy, set)
+	s, err := live.DefaultSettings().With(string(l.Policy), set)
 	if err != nil {
-		if _, ok := errors.AsType[*live.FieldError](err); !ok {
-			err = fmt.Errorf("--policy %q: want %s or %s", l.Policy, live.PresetOriginal, live.PresetRecommended)
-		} else {
-			err = fmt.Errorf("--%w", err)
-		}
+		return s, fmt.Errorf("--%w", err)
 	}
-	return s, err
+	return s, nil
 }
 
 // attach returns the running cluster, once its supervisors have answered; nil if only the replicas

@@ -30,17 +30,19 @@ type loadCmd struct {
 
 // Help shows the recommended policy and examples.
 func (loadCmd) Help() string {
-	return `Recommended policy, instead of the defaults of the original course's client:
+	return `Recommended for production, as --policy recommended stands for
+--deadline 10s --timeout 0s --pause 0s --order least-in-flight --when-down wait
+--max-in-flight adaptive --budget 0.2 --budget-per-second 10 --budget-burst 100:
 
-    crashlab load -q ` + recommendedFlags + `
+    crashlab load -q --policy recommended
 
 Examples:
 
     # fifty calls by five callers, each attempt shown
     crashlab load -n 50 -c 5
-    # 100 calls a second for ten seconds under the recommended policy
-    crashlab load -q --rate 100 --arrivals poisson --duration 10s \
-      ` + recommendedFlags
+    # 100 calls a second for ten seconds, as from many independent users
+    crashlab load -q --policy recommended --rate 100 --arrivals poisson \
+      --duration 10s`
 }
 
 // plan returns the plan of the library.

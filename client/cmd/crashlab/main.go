@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var cli commandLine
 	out := output{stdout: stdout, stderr: stderr}
-	parsed, err := program.Parse(&cli, args, stdout, stderr, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out))
+	parsed, err := program.Parse(&cli, args, stdout, stderr, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(out), kong.Resolvers(kong.ResolverFunc(recommend)))
 	if _, misused := errors.AsType[*commandline.Misuse](err); misused {
 		return &exit{exitUsage, err.Error()}
 	}

@@ -6,15 +6,20 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/live"
 	"example.com/crashlab/client/workload"
 	"example.com/crashlab/supervisor/parse"
 )
 
 // policy holds the flags of a failover policy. The defaults are those of the original course's
-// client.
+// client, or with --policy recommended those of [recommended].
 type policy struct {
+	Preset preset `name:"policy" group:"Policy" default:"original" placeholder:"original|recommended" help:"Defaults of the flags below: those of the original course's client, or those recommended for production, which are listed above. (default: original)"`
+
 	Timeout    duration       `group:"Policy, attempts" default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
 	Deadline   duration       `group:"Policy, attempts" default:"0s" placeholder:"DURATION" help:"Deadline of a call, including all attempts and waits; 0s for none. (default: 0s)"`
 	Rounds     count          `group:"Policy, attempts" default:"3" placeholder:"N" help:"Maximum rounds of a call; each tries every replica at most once. (default: 3)"`
@@ -33,10 +38,35 @@ type policy struct {
 	HedgeAfter duration `group:"Policy, hedging" default:"0s" placeholder:"DURATION" help:"Send a call to a second replica as well if the first has not answered after this time; 0s for never. (default: 0s)"`
 }
 
-// recommendedFlags are those of [failover.Recommended], with a deadline for the calls.
-const recommendedFlags = `--deadline 10s --timeout 0s --pause 0s \
-      --order least-in-flight --when-down wait --max-in-flight adaptive \
-      --budget 0.2 --budget-per-second 10 --budget-burst 100`
+// preset names the defaults of the other flags.
+type preset string
+
+func (p *preset) UnmarshalText(text []byte) error {
+	if *p = preset(text); *p != live.PresetOriginal && *p != live.PresetRecommended {
+		return fmt.Errorf("%q: want %s or %s", text, live.PresetOriginal, live.PresetRecommended)
+	}
+	return nil
+}
+
+// recommended has the defaults of the flags with --policy recommended: those of
+// [failover.Recommended], and a deadline for the calls.
+var recommended = map[string]string{
+	"deadline": "10s", "timeout": "0s", "pause": "0s",
+	"order": "least-in-flight", "when-down": "wait", "max-in-flight": "adaptive",
+	"budget": "0.2", "budget-per-second": "10", "budget-burst": "100",
+}
+
+// recommend is a [kong.ResolverFunc] that sets the flags that the command line leaves out.
+func recommend(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, p := range ctx.Path {
+		if p.Flag != nil && p.Flag.Name == "policy" && ctx.FlagValue(p.Flag) == preset(live.PresetRecommended) {
+			if value, ok := recommended[flag.Name]; ok {
+				return value, nil
+			}
+		}
+	}
+	return nil, nil
+}
 
 // resolveEvery is how often names are resolved again, so that replicas that are added, for example
 // by scaling a StatefulSet, are used soon. It is also the minimum time between two lookups, for
