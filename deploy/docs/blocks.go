@@ -30,7 +30,7 @@ func (c *checker) checkBlocks(ctx context.Context, d *document) {
 			c.find(d, b.line, "%v", err)
 			continue
 		}
-		runs := b.isScript() && b.marks.runs()
+		runs := b.mayRun()
 		if c.static || !runs && b.marks.file == "" {
 			continue
 		}
@@ -77,7 +77,7 @@ func (c *checker) checkBlock(d *document, b *block) error {
 	case b.isScript():
 		steps, err := b.steps()
 		for i, s := range steps {
-			if b.mayFail(steps, i) {
+			if b.mayRun() && b.mayFail(steps, i) {
 				continue // it may show what a wrong command does
 			}
 			for _, cmd := range commands(s.text) {
@@ -109,22 +109,37 @@ func (b *block) showsExit(steps []step, i int) bool {
 	return i+1 < len(steps) && strings.Contains(steps[i+1].text, "$?")
 }
 
-// mayFail reports whether the i-th step is run, and may exit with another code than 0.
+// mayFail reports whether the i-th step may exit with another code than 0.
 func (b *block) mayFail(steps []step, i int) bool {
-	return b.marks.runs() && (i == len(steps)-1 && b.marks.exit != 0 || b.showsExit(steps, i))
+	return i == len(steps)-1 && b.marks.exit != 0 || b.showsExit(steps, i)
+}
+
+// isRunnable reports whether a program may be run here: one of ours, one that reaches nothing but
+// the copy, or a file of it.
+func isRunnable(program string) bool {
+	return isOurs(program) || slices.Contains(runnable, program) || strings.Contains(program, "/") && !strings.HasPrefix(program, "/")
+}
+
+// mayRun reports whether a block has commands that are to be run, and all of them may be.
+func (b *block) mayRun() bool {
+	if !b.isScript() || !b.marks.runs() {
+		return false
+	}
+	steps, err := b.steps()
+	return err == nil && !slices.ContainsFunc(steps, func(s step) bool {
+		return slices.ContainsFunc(commands(s.text), func(cmd command) bool { return !isRunnable(cmd.words[0]) })
+	})
 }
 
 func (c *checker) checkCommandOf(d *document, b *block, cmd command, line int) {
 	if !b.marks.runs() || c.static {
 		c.counts.read++
 	}
-	program := cmd.words[0]
-	unknown := !isOurs(program) && !slices.Contains(runnable, program) && !strings.Contains(program, "/")
-	if unknown && b.marks.runs() && slices.Contains(unrunnable, program) {
+	switch program := cmd.words[0]; {
+	case b.marks.runs() && slices.Contains(unrunnable, program):
 		c.find(d, line, "%s is not run here, as it reaches beyond the repository: mark the block skip REASON", program)
 		return
-	}
-	if unknown && b.marks.skip != "" {
+	case b.marks.skip != "" && !isRunnable(program):
 		return
 	}
 	if err := c.checkCommand(cmd); err != nil {

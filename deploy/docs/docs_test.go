@@ -168,7 +168,7 @@ func TestFindings(t *testing.T) {
 		want       []string // LINE: and a part of what is found
 	}{
 		{"no language", fenced("", "x"), []string{"2: the code block has no language: want ```sh"}},
-		{"unknown language", fenced("bash", "x"), []string{"2: the code block has the language bash: want sh,"}},
+		{"unknown language", fenced("bash", "x"), []string{"2: the code block has the language bash: want one of sh,"}},
 		{"no end", "a\n\n```sh\ntrue", []string{"3: the code block has no end"}},
 		{"fence in a longer fence", "````text\n```\n````\n", nil},
 		{"unknown mark", marked("quick", fenced("sh", "true")), []string{`1: unknown mark "quick": want slow, skip REASON`}},
@@ -181,7 +181,8 @@ func TestFindings(t *testing.T) {
 		{"program", slow("bin/crashlab load", "bin/crash load"), []string{"4: there is no program bin/crash"}},
 		{"unknown program", slow("maek", "true # maek"), []string{"3: unknown program maek: want one of ours, or one that deploy/docs/commands.go lists"}},
 		{"unknown program, skipped", marked("skip it is another's", fenced("sh", "theirs --flag")), nil},
-		{"program that is not run", fenced("sh", "kubectl apply -k deploy"), []string{"2: kubectl is not run here"}},
+		{"program that is not run", fenced("console", "$ true", "$ kubectl apply -k deploy"), []string{"3: kubectl is not run here"}},
+		{"unknown program is not run", fenced("sh", "false", "env kubectl"), []string{"3: unknown program env"}},
 		{"command", slow("crashlab laod"), []string{"3: crashlab has no command laod"}},
 		{"command of a command", slow("crashlab experiment rnu x"), []string{"3: crashlab experiment has no command rnu"}},
 		{"command of one that has none in its help", slow("supervisor check x", "supervisor chekc x"), []string{"4: supervisor has no command chekc"}},
@@ -235,7 +236,7 @@ func TestFindings(t *testing.T) {
 		{"console without a command", fenced("console", "calls"), []string{`2: the console begins with output`}},
 		{"file first", marked("file a/b.txt", fenced("text", "x", "y")) + fenced("console", "$ cat a/b.txt", "x", "y"), nil},
 		{"one copy for a document", fenced("sh", "echo one >made", "cd deploy", "ls cluster.yaml") + fenced("console", "$ cat made", "one"), nil},
-		{"cluster", marked("cluster", fenced("console", "$ cat running", "--config deploy/cluster-of-docs.yaml", "$ grep -c seed= deploy/cluster-of-docs.yaml", "1")) +
+		{"cluster", marked("cluster", fenced("console", "$ cat running", "--config deploy/cluster-of-docs.yaml", "$ grep -c seed= $(sed s/--config// running)", "1")) +
 			fenced("sh", "test ! -e running"), nil},
 		{"cluster, flags", marked("cluster --config deploy/cluster.yaml --more, exit 1", fenced("sh", "cat running | grep -q more", "false")), nil},
 	} {
@@ -260,11 +261,11 @@ func TestSummary(t *testing.T) {
 		"a.md": "[a](deploy) `make fuzz`\n" + fenced("sh", "true", "true && bin/crashlab load") + marked("slow", fenced("sh", "make soak")),
 		"b.md": `<!-- from: timeout row="50ms" col="success" -->71%` + "\n",
 	})
-	const want = "documents: 2; commands run: 3, only read: 2; links: 1; figures: 1; findings: 0; "
+	const want = "documents: 3; commands run: 3, only read: 2; links: 1; figures: 1; findings: 0; "
 	if lines := check(t, dir, options{}); len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
 		t.Errorf("printed\n%s\nwant\n%s", strings.Join(lines, "\n"), want)
 	}
-	const static = "documents: 2; commands run: 0, only read: 5;"
+	const static = "documents: 3; commands run: 0, only read: 5;"
 	if lines := check(t, dir, options{static: true}); len(lines) != 1 || !strings.HasPrefix(lines[0], static) {
 		t.Errorf("with -static, printed\n%s\nwant\n%s", strings.Join(lines, "\n"), static)
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	number = regexp.MustCompile(`(?:\d+(?:[.,:]\d+)*(?: ?(?:ns|µs|ms|s|min|m|h)\b|%)?)+`)
+	number = regexp.MustCompile(`(?:\d+(?:\.\d+)?(?:ns|µs|ms|s|m|h))+\b|\d+(?:[.,:]\d+)*(?: ?(?:ns|µs|ms|s|min|m|h)\b|%)?`)
 	escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 	bar    = regexp.MustCompile(`[█▉▊▋▌▍▎▏▁▂▃▄▅▆▇]+`)
 )

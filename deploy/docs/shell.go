@@ -20,6 +20,7 @@ type lexer struct {
 	word     strings.Builder
 	inWord   bool
 	words    []string
+	start    int // the line of the first word
 	commands []command
 	redirect bool     // the next word is the file of a redirection
 	heredocs []string // the ends of those that begin on the next line
@@ -155,6 +156,9 @@ func (l *lexer) skipHeredocs() {
 }
 
 func (l *lexer) add(text string) {
+	if len(l.words) == 0 && !l.inWord {
+		l.start = l.line
+	}
 	l.word.WriteString(text)
 	l.inWord = true
 }
@@ -190,7 +194,7 @@ func (l *lexer) endCommand() {
 		words = words[1:]
 	}
 	if len(words) > 0 && !slices.Contains(alone, words[0]) {
-		l.commands = append(l.commands, command{line: l.line, words: words})
+		l.commands = append(l.commands, command{line: l.start, words: words})
 	}
 }
 
