@@ -202,7 +202,7 @@ func TestFindings(t *testing.T) {
 		{"method", slow("grpcurl -plaintext :1 counter.v1.Counter/Got"), []string{"3: grpcurl: counter.v1.Counter has no method Got"}},
 		{"request", slow(`grpcurl -d '{"crash_probability":1}' :1 fault.v1.Fault/Set`, `grpcurl -d '{"crash":1}' :1 fault.v1.Fault/Set`),
 			[]string{`4: grpcurl -d {"crash":1}:`}},
-		{"command in a span", "a\nb `crashlab load --bogus`, `crashlab` and `make fuzz`\n", []string{"2: crashlab load has no flag --bogus"}},
+		{"command in a span", "a\nb `crashlab load --bogus`, `crashlab`, `crashlab load -n`, `crashlab load -n 1|2|3` and `make fuzz`\n", []string{"2: crashlab load has no flag --bogus"}},
 		{"name in a span", "`client/c_test.go` `client/none` `client/*.go` `other/none` `client/NAME.go`\n", []string{"1: client/none does not exist"}},
 		{"test in a span", "`TestNoWorse`\n`TestWorse`\n", []string{"2: there is no test TestWorse"}},
 		{"words", "one\nIt is\ntold.\n`is told`\n", []string{`2: "is\ntold": say it in plain English`}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,8 @@ func parseHelp(text string) *help {
 	return h
 }
 
+var errNoValue = errors.New("has no value")
+
 // outputs are flags whose values are written.
 var outputs = []string{"-o", "--output", "--save", "--runs", "--events", "--log-dir", "--state-dir"}
 
@@ -99,7 +102,7 @@ func (c *checker) checkProgram(words []string) (operands []string, err error) {
 			name, value, _ := strings.Cut(arg, "=")
 			if takesValue {
 				if i++; i >= len(args) {
-					return nil, fmt.Errorf("%s has no value", arg)
+					return nil, fmt.Errorf("%s %w", arg, errNoValue)
 				}
 				value = args[i]
 			}

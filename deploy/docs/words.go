@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +17,9 @@ func (c *checker) checkWords(d *document) {
 	}
 }
 
+// alternatives are a bar without spaces, as in --format html|md.
+var alternatives = regexp.MustCompile(`(\S)\|(\S)`)
+
 // checkSpans checks the commands in spans of code.
 func (c *checker) checkSpans(d *document) {
 	for _, s := range d.spans {
@@ -23,9 +27,10 @@ func (c *checker) checkSpans(d *document) {
 		if len(words) < 2 || !isOurs(words[0]) && !slices.Contains([]string{"make", "go"}, words[0]) {
 			continue
 		}
-		for _, cmd := range commands(s.text) {
+		for _, cmd := range commands(alternatives.ReplaceAllString(s.text, "$1/$2")) {
 			c.counts.read++
-			if err := c.checkCommand(cmd); err != nil {
+			// A span may name a flag alone.
+			if err := c.checkCommand(cmd); err != nil && !errors.Is(err, errNoValue) {
 				c.find(d, d.line(s.start), "%v", err)
 			}
 		}
