@@ -17,8 +17,8 @@ func (c *checker) checkWords(d *document) {
 	}
 }
 
-// alternatives are a bar without spaces, as in --format html|md.
-var alternatives = regexp.MustCompile(`(\S)\|(\S)`)
+// alternatives makes a bar without spaces, as in --format html|md, a part of its word.
+var alternatives = strings.NewReplacer(" | ", " | ", "|", "/")
 
 // checkSpans checks the commands in spans of code.
 func (c *checker) checkSpans(d *document) {
@@ -27,7 +27,7 @@ func (c *checker) checkSpans(d *document) {
 		if len(words) < 2 || !isOurs(words[0]) && !slices.Contains([]string{"make", "go"}, words[0]) {
 			continue
 		}
-		for _, cmd := range commands(alternatives.ReplaceAllString(s.text, "$1/$2")) {
+		for _, cmd := range commands(alternatives.Replace(s.text)) {
 			c.counts.read++
 			// A span may name a flag alone.
 			if err := c.checkCommand(cmd); err != nil && !errors.Is(err, errNoValue) {
