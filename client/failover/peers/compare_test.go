@@ -10,17 +10,17 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// TestComparison makes a few calls with each client on real clusters of both kinds.
+// TestComparison makes a few calls with each client on real clusters, in each scenario.
 func TestComparison(t *testing.T) {
 	if testing.Short() {
-		t.Skip("-short: builds the binaries and runs 16 clusters")
+		t.Skip("-short: builds the binaries and runs 24 clusters")
 	}
 	programs, err := buildPrograms(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := comparison{
-		programs: programs, clients: compared, trials: 1, calls: 5, callers: 2, parallel: 4, seed: 1,
+		programs: programs, clients: compared, trials: 1, calls: 5, callers: 2, rate: 100, parallel: 8, seed: 1,
 		onTrial: func(done, all int) { t.Logf("%d of %d", done, all) },
 	}
 	results, err := c.run(t.Context())
@@ -31,18 +31,18 @@ func TestComparison(t *testing.T) {
 	for _, r := range results {
 		seen[r.client.name]++
 		if r.Calls() != c.calls || r.Interrupted > 0 {
-			t.Errorf("%s, %s: %d calls, %d of them interrupted, want %d and none", r.client.name, r.kind.name, r.Calls(), r.Interrupted, c.calls)
+			t.Errorf("%s, %s: %d calls, %d of them interrupted, want %d and none", r.client.name, r.scenario.title, r.Calls(), r.Interrupted, c.calls)
 		}
 		if r.arrived < uint64(r.Succeeded) {
-			t.Errorf("%s, %s: %d calls succeeded, and only %d requests arrived", r.client.name, r.kind.name, r.Succeeded, r.arrived)
+			t.Errorf("%s, %s: %d calls succeeded, and only %d requests arrived", r.client.name, r.scenario.title, r.Succeeded, r.arrived)
 		}
-		if r.kind.pCrash == 0 && r.Succeeded == 0 {
-			t.Errorf("%s, healthy: no call succeeded", r.client.name)
+		if r.scenario.pCrash == 0 && r.Succeeded == 0 {
+			t.Errorf("%s, %s: no call succeeded", r.client.name, r.scenario.title)
 		}
 	}
 	for _, client := range compared {
-		if seen[client.name] != len(clusterKinds) {
-			t.Errorf("%s took part in %d trials, want %d", client.name, seen[client.name], len(clusterKinds))
+		if seen[client.name] != len(scenarios) {
+			t.Errorf("%s took part in %d trials, want %d", client.name, seen[client.name], len(scenarios))
 		}
 	}
 }
@@ -80,7 +80,7 @@ func TestTablesSayWhatIsBetter(t *testing.T) {
 	for i := range 6 {
 		spread := time.Duration(i) * time.Millisecond
 		add := func(c client, succeeded int, p99 time.Duration, arrived int) {
-			r := result{trial: trial{client: c, kind: clusterKinds[0]}, arrived: uint64(arrived + i)}
+			r := result{trial: trial{client: c, scenario: scenarios[0]}, arrived: uint64(arrived + i)}
 			r.Succeeded, r.Failed = succeeded, 100-succeeded
 			r.P50, r.P99 = 30*time.Millisecond+spread, p99+spread
 			results = append(results, r)
@@ -90,7 +90,7 @@ func TestTablesSayWhatIsBetter(t *testing.T) {
 		add(clients[2], 0, 0, 0)
 	}
 	var out strings.Builder
-	printTrials(&out, clusterKinds[0], clients, results)
+	printTrials(&out, scenarios[0], clients, results)
 	for _, want := range []string{
 		"| client | success | p50 | p99 | attempts per call |\n| --- | ---: | ---: | ---: | ---: |\n| first | 96.5% [",
 		"The difference from first:",
@@ -99,8 +99,9 @@ func TestTablesSayWhatIsBetter(t *testing.T) {
 		"] inconclusive | -810 ms [",
 		"] **better** | +1.00 [",
 		"| never | 0.0% ",
-		" | –  | –  | ",
-		"Better than first: second (p99); never (attempts per call).",
+		" | – | – | ",
+		"Better than first:\n\n- second in p99, with success 46.5%",
+		"- never in attempts per call, with success 0.0%",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
@@ -111,6 +112,7 @@ func TestTablesSayWhatIsBetter(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"-trials 0", "-trials 0: want 1 or more"},
+		{"-rate 0", "-rate 0: want 0.001 to 1000000"},
 		{"-runs -1", "-runs -1: want 1 or more"},
 		{"fast", `argument "fast": want flags only`},
 	} {

@@ -56,11 +56,14 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"example.com/crashlab/client/workload"
 )
 
 // options are the flags.
 type options struct {
 	trials, calls, callers, parallel, runs int
+	rate                                   float64
 	seed                                   uint64
 	output                                 string
 }
@@ -68,10 +71,11 @@ type options struct {
 func parseOptions(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("peers", flag.ExitOnError)
-	flags.IntVar(&o.trials, "trials", 20, "trials of each client on each kind of cluster")
+	flags.IntVar(&o.trials, "trials", 20, "trials of each client in each scenario")
 	flags.IntVar(&o.calls, "calls", 100, "calls of a trial")
-	flags.IntVar(&o.callers, "callers", 5, "calls at a time in a trial")
-	flags.IntVar(&o.parallel, "parallel", 5, "trials at a time")
+	flags.IntVar(&o.callers, "callers", 5, "calls at a time in a closed loop")
+	flags.Float64Var(&o.rate, "rate", 10, "calls a second in an open loop")
+	flags.IntVar(&o.parallel, "parallel", 8, "trials at a time")
 	flags.IntVar(&o.runs, "runs", 10, "runs of the measurement of the overhead")
 	flags.Uint64Var(&o.seed, "seed", 1, "of the first trial's crashes; the next trial has the next")
 	flags.StringVar(&o.output, "o", "", "`file` for the results (default stdout)")
@@ -83,6 +87,9 @@ func parseOptions(args []string) (options, error) {
 		if f.value < 1 {
 			return o, fmt.Errorf("-%s %d: want 1 or more", f.name, f.value)
 		}
+	}
+	if !(o.rate >= workload.MinRate && o.rate <= workload.MaxRate) {
+		return o, fmt.Errorf("-rate %v: want %v to %v", o.rate, workload.MinRate, workload.MaxRate)
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("argument %q: want flags only", flags.Arg(0))
@@ -120,7 +127,8 @@ func run(ctx context.Context, o options, progress io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	c := comparison{
-		clients: compared, trials: o.trials, calls: o.calls, callers: o.callers, parallel: o.parallel, seed: o.seed,
+		clients: compared, trials: o.trials, calls: o.calls, callers: o.callers, rate: o.rate,
+		parallel: o.parallel, seed: o.seed,
 		onTrial: func(done, all int) {
 			if 10*done/all > 10*(done-1)/all {
 				fmt.Fprintf(progress, "%d of %d trials, %v\n", done, all, time.Since(began).Round(time.Second))

@@ -13,9 +13,10 @@ import (
 func (o options) print(w io.Writer, began time.Time, results []result, cost overhead) {
 	fmt.Fprintf(w, `Measured by %s on %s in %v, on %s/%s with %d cores: %s.
 
-Each client makes the same calls in %d trials on each kind of cluster: %d of counter.v1.Counter/Get, %d at a time, each with a deadline
-of %v. A trial has a fresh cluster: %s and %d replicas of %s, whose service time is %s. Trials of
-one seed meet the same crashes. Their clients take their turns in random order, %d trials at a time.
+Each client makes the same calls in %d trials of each scenario: %d of counter.v1.Counter/Get, each with a deadline of %v. A trial has a
+fresh cluster: %s and %d replicas of %s, whose service time is %s. In a crashing cluster each
+request crashes its replica with probability %v, and the replica is relaunched after %v. Trials of one seed meet the same crashes. They
+run in random order, %d at a time.
 
 A value is the estimate over all trials, with its 95%% interval between trials. p50 and p99 are the means of the trials' own, and of the
 calls that succeeded. Attempts are the requests that arrived at the replicas, by their own count; it leaves out those lost on the way to
@@ -23,13 +24,11 @@ a replica that crashed. Read both beside success: a client that gives up early h
 difference is inconclusive if its interval spans zero.
 
 `, o.command(), began.UTC().Format("2 January 2006"), time.Since(began).Round(time.Second), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
-		versions(), o.trials, o.calls, o.callers, callDeadline, "`supervisor`", replicas, "`counterd`", serviceTime, o.parallel)
-	for _, kind := range clusterKinds {
-		fmt.Fprintf(w, "## A %s cluster\n\n", kind.name)
-		if kind.pCrash > 0 {
-			fmt.Fprintf(w, "Each request crashes its replica with probability %v; the replica is relaunched after %v.\n\n", kind.pCrash, restartDelay)
-		}
-		printTrials(w, kind, compared, results)
+		versions(), o.trials, o.calls, callDeadline, "`supervisor`", replicas, "`counterd`", serviceTime, scenarios[0].pCrash, restartDelay,
+		o.parallel)
+	for _, s := range scenarios {
+		fmt.Fprintf(w, "## %s\n\n%s\n\n", s.title, o.load(s))
+		printTrials(w, s, compared, results)
 	}
 	fmt.Fprintf(w, `## Overhead
 
@@ -56,14 +55,26 @@ dials a replica that is down after a second, and then ever later, while the repl
 	fmt.Fprint(w, t.text.String())
 }
 
+// load describes the load of a scenario.
+func (o options) load(s scenario) string {
+	if s.open {
+		return fmt.Sprintf("Calls are due at random times, %v a second on average, whatever became of the calls before. Latency runs from then.", o.rate)
+	}
+	text := fmt.Sprintf("%d callers each make their next call when the last has ended.", o.callers)
+	if s.pCrash > 0 {
+		text += " So a client that fails at once uses up its calls while the replicas are down."
+	}
+	return text
+}
+
 // command returns what repeats the measurement.
 func (o options) command() string {
 	defaults, _ := parseOptions(nil)
 	if defaults.output = o.output; o == defaults {
 		return "`make peers`"
 	}
-	return fmt.Sprintf("`go run . -trials %d -calls %d -callers %d -parallel %d -runs %d -seed %d` in client/failover/peers",
-		o.trials, o.calls, o.callers, o.parallel, o.runs, o.seed)
+	return fmt.Sprintf("`go run . -trials %d -calls %d -callers %d -rate %v -parallel %d -runs %d -seed %d` in client/failover/peers",
+		o.trials, o.calls, o.callers, o.rate, o.parallel, o.runs, o.seed)
 }
 
 // versions names those of Go and of the libraries.

@@ -106,14 +106,14 @@ func (t *table) difference(f figure, a, b stats.Sample) (text, verdict string) {
 	text = fmt.Sprintf("%+.*f%s", u.decimals, u.scale*i.Estimate, u.change) + t.interval(i, u)
 	switch sign := i.Sign(); {
 	case sign == 0:
-		return text, "inconclusive"
+		return text, " inconclusive"
 	case (sign > 0) == f.higher:
 		return text, isBetter
 	}
-	return text, "worse"
+	return text, " worse"
 }
 
-const isBetter = "**better**"
+const isBetter = " **better**"
 
 func (t *table) interval(i stats.Interval, u unit) string {
 	text := ""
@@ -139,48 +139,87 @@ func (t *table) print(w io.Writer) {
 	}
 }
 
-// printTrials writes what the clients have shown on one kind of cluster.
-func printTrials(w io.Writer, kind clusterKind, clients []client, results []result) {
-	sample := func(c client, f figure) stats.Sample {
-		s := stats.Sample{Kind: f.kind}
-		for _, r := range results {
-			if r.kind == kind && r.client.name == c.name {
-				s.Runs = append(s.Runs, f.of(r))
+// printTrials writes what the clients have shown in a scenario.
+func printTrials(w io.Writer, in scenario, clients []client, results []result) {
+	results = slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.scenario != in })
+	values(clients, results).print(w)
+	if n := late(results); n > 0 {
+		fmt.Fprintf(w, "In %d trials the load was generated too late to be believed.\n\n", n)
+	}
+	differences, better := differences(clients, results)
+	fmt.Fprintf(w, "The difference from %s:\n\n", clients[0].name)
+	differences.print(w)
+	if len(better) == 0 {
+		better = []string{"- none"}
+	}
+	fmt.Fprintf(w, "Better than %s:\n\n%s\n\n", clients[0].name, strings.Join(better, "\n"))
+}
+
+// values is the table of the figures of each client.
+func values(clients []client, results []result) *table {
+	t := newTable()
+	for _, c := range clients {
+		row := []string{c.name}
+		for _, f := range figures {
+			row = append(row, t.estimate(f, sample(c, f, results)))
+		}
+		t.row(row...)
+	}
+	return t
+}
+
+// differences is the table of how the figures differ from those of the first client, and a line for
+// each client that is better in some.
+func differences(clients []client, results []result) (t *table, better []string) {
+	t = newTable()
+	for _, c := range clients[1:] {
+		row := []string{c.name}
+		var names []string
+		for _, f := range figures {
+			text, verdict := t.difference(f, sample(clients[0], f, results), sample(c, f, results))
+			row = append(row, text+verdict)
+			if verdict == isBetter {
+				names = append(names, f.name)
 			}
 		}
-		return s
+		t.row(row...)
+		if len(names) > 0 {
+			success := sample(c, figures[0], results).Interval()
+			better = append(better, fmt.Sprintf("- %s in %s, with success %.1f%%", c.name, strings.Join(names, ", "), 100*success.Estimate))
+		}
 	}
-	heads := []string{"client"}
+	return t, better
+}
+
+// newTable returns a table with a column for each figure.
+func newTable() *table {
+	t, heads := new(table), []string{"client"}
 	for _, f := range figures {
 		heads = append(heads, f.name)
 	}
-	var values, differences table
-	values.head(heads...)
-	differences.head(heads...)
-	first := clients[0]
-	var better []string
-	for i, c := range clients {
-		value, difference := []string{c.name}, []string{c.name}
-		for _, f := range figures {
-			value = append(value, values.estimate(f, sample(c, f)))
-			text, effect := differences.difference(f, sample(first, f), sample(c, f))
-			difference = append(difference, text+" "+effect)
-			if effect == isBetter {
-				better = append(better, fmt.Sprintf("%s (%s)", c.name, f.name))
-			}
-		}
-		values.row(value...)
-		if i > 0 {
-			differences.row(difference...)
+	t.head(heads...)
+	return t
+}
+
+// sample is a client's trials.
+func sample(c client, f figure, results []result) stats.Sample {
+	s := stats.Sample{Kind: f.kind}
+	for _, r := range results {
+		if r.client.name == c.name {
+			s.Runs = append(s.Runs, f.of(r))
 		}
 	}
-	values.print(w)
-	fmt.Fprintf(w, "The difference from %s:\n\n", first.name)
-	differences.print(w)
-	if len(better) == 0 {
-		better = []string{"none"}
+	return s
+}
+
+// late returns how many trials did not have the load that was planned.
+func late(results []result) (n int) {
+	for _, r := range results {
+		if !r.Kept() {
+			n++
+		}
 	}
-	fmt.Fprintf(w, "Better than %s: %s.\n\n", first.name, strings.Join(better, "; "))
+	return n
 }
 
 // overhead is what the runs of a rotation have found, for each of its clients. The first is bare.
@@ -208,12 +247,15 @@ func printOverhead(w io.Writer, o overhead) {
 	var t table
 	t.head("client", callTime.name, timesBare.name, "difference from "+o.clients[1].name)
 	for i, c := range o.clients {
-		difference := "–"
-		if i > 1 {
-			text, effect := t.difference(timesBare, sample(1, times), sample(i, times))
-			difference = text + " " + effect
+		multiple, difference := "1", "–"
+		if i > 0 {
+			multiple = t.estimate(timesBare, sample(i, times))
 		}
-		t.row(c.name, t.estimate(callTime, sample(i, seconds)), t.estimate(timesBare, sample(i, times)), difference)
+		if i > 1 {
+			text, verdict := t.difference(timesBare, sample(1, times), sample(i, times))
+			difference = text + verdict
+		}
+		t.row(c.name, t.estimate(callTime, sample(i, seconds)), multiple, difference)
 	}
 	t.print(w)
 }

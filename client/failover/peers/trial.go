@@ -14,32 +14,38 @@ import (
 	"example.com/crashlab/client/workload"
 )
 
-// comparison is what is run: each client makes the same load on clusters of both kinds.
+// comparison is what is run: each client makes the same calls in each scenario.
 type comparison struct {
 	programs programs
 	clients  []client
-	trials   int // of each client on each kind of cluster
-	calls    int // of a trial
-	callers  int
-	parallel int // trials at a time
+	trials   int     // of each client in each scenario
+	calls    int     // of a trial
+	callers  int     // of a closed loop
+	rate     float64 // of an open loop, calls a second
+	parallel int     // trials at a time
 	seed     uint64
 	// onTrial is called after each trial, one call at a time.
 	onTrial func(done, all int)
 }
 
-// clusterKind is a kind of cluster.
-type clusterKind struct {
-	name   string
-	pCrash float64
+// scenario is a kind of cluster and of load.
+type scenario struct {
+	title  string
+	pCrash float64 // with which a request crashes its replica
+	open   bool    // the load is an open loop
 }
 
-var clusterKinds = []clusterKind{{"crashing", 0.3}, {"healthy", 0}}
+var scenarios = []scenario{
+	{"A crashing cluster, closed loop", 0.3, false},
+	{"A crashing cluster, open loop", 0.3, true},
+	{"A healthy cluster", 0, false},
+}
 
 // trial is the load of one client on one fresh cluster. Trials of one seed meet the same crashes.
 type trial struct {
-	client client
-	kind   clusterKind
-	seed   uint64
+	client   client
+	scenario scenario
+	seed     uint64
 }
 
 // result is what a trial has shown.
@@ -80,7 +86,7 @@ func (c *comparison) run(ctx context.Context) ([]result, error) {
 					results = append(results, r)
 					c.onTrial(len(results), len(all))
 				} else if failure == nil {
-					failure = fmt.Errorf("%s, %s cluster, seed %d: %w", t.client.name, t.kind.name, t.seed, err)
+					failure = fmt.Errorf("%s, %s, seed %d: %w", t.scenario.title, t.client.name, t.seed, err)
 					cancel()
 				}
 				mu.Unlock()
@@ -100,9 +106,9 @@ func (c *comparison) schedule() []trial {
 	var all []trial
 	for i := range c.trials {
 		first := len(all)
-		for _, kind := range clusterKinds {
+		for _, scenario := range scenarios {
 			for _, client := range c.clients {
-				all = append(all, trial{client, kind, c.seed + uint64(i)})
+				all = append(all, trial{client, scenario, c.seed + uint64(i)})
 			}
 		}
 		order.Shuffle(len(all)-first, func(i, j int) { all[first+i], all[first+j] = all[first+j], all[first+i] })
@@ -112,11 +118,11 @@ func (c *comparison) schedule() []trial {
 
 // trial runs one trial.
 func (c *comparison) trial(ctx context.Context, t trial) (result, error) {
-	cluster, err := c.programs.start(ctx, t.kind.pCrash, t.seed)
+	cluster, err := c.programs.start(ctx, t.scenario.pCrash, t.seed)
 	if err != nil {
 		return result{}, err
 	}
-	calls, pace, err := c.load(ctx, t.client, cluster.addrs)
+	calls, pace, err := c.load(ctx, t, cluster.addrs)
 	counts, ended := cluster.stop()
 	if err := errors.Join(err, ended, ctx.Err()); err != nil {
 		return result{}, err
@@ -132,8 +138,8 @@ func (c *comparison) trial(ctx context.Context, t trial) (result, error) {
 }
 
 // load makes the calls of a trial, once there is a connection.
-func (c *comparison) load(ctx context.Context, client client, addrs []string) ([]workload.Record, workload.Pace, error) {
-	conn, err := client.connect(addrs)
+func (c *comparison) load(ctx context.Context, t trial, addrs []string) ([]workload.Record, workload.Pace, error) {
+	conn, err := t.client.connect(addrs)
 	if err != nil {
 		return nil, workload.Pace{}, err
 	}
@@ -143,7 +149,10 @@ func (c *comparison) load(ctx context.Context, client client, addrs []string) ([
 	}
 	var calls workload.Records
 	plan := workload.Plan{Calls: c.calls, Workers: c.callers}
-	pace := plan.Run(ctx, trials.Caller(conn, client.settings.deadline), calls.Add)
+	if t.scenario.open {
+		plan = workload.Plan{Calls: c.calls, Rate: c.rate, Arrivals: workload.ArrivalsPoisson, Seed: t.seed}
+	}
+	pace := plan.Run(ctx, trials.Caller(conn, t.client.settings.deadline), calls.Add)
 	return calls.All(), pace, nil
 }
 
