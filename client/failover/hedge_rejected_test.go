@@ -15,7 +15,7 @@ import (
 func TestRejectionBesideAHedge(t *testing.T) {
 	for name, hedged := range map[string]func(context.Context) error{
 		"in flight": hang,
-		"failed":     answer(codes.Unavailable),
+		"failed":    answer(codes.Unavailable),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

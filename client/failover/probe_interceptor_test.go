@@ -62,9 +62,9 @@ func TestProbeHasWhatTheCallHad(t *testing.T) {
 // is still put on trial.
 func TestProbeThatCannotSucceed(t *testing.T) {
 	for name, spoil := range map[string]func(context.Context) error{
-		"panics":         func(context.Context) error { panic("no health checks here") },
-		"refuses":        func(context.Context) error { return status.Error(codes.PermissionDenied, "no health checks here") },
-		"waits":          func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		"panics":        func(context.Context) error { panic("no health checks here") },
+		"refuses":       func(context.Context) error { return status.Error(codes.PermissionDenied, "no health checks here") },
+		"waits":         func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 		"waits forever": func(ctx context.Context) error { time.Sleep(long); return ctx.Err() },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -109,7 +109,7 @@ func TestProbesEndWithTheConnection(t *testing.T) {
 
 // events records what OnReplica receives.
 type events struct {
-	mu   sync.Mutex
+	mu       sync.Mutex
 	reported []string
 }
 
