@@ -123,7 +123,7 @@ func (s *Shared) lost(l *Lease, now time.Duration, observer Observer) {
 	if s.Policy.AdaptiveLimit {
 		s.hazard.Crashed()
 	}
-	s.fails(l, CauseHungUp, now, observer)
+	s.fails(l, CauseBroken, now, observer)
 }
 
 // fails records an attempt that counts as a failure of its replica.
@@ -261,13 +261,13 @@ func (s *Shared) clear(l *Lease, now time.Duration, observer Observer) {
 	}
 	l.suspect.Store(false)
 	l.doubt.Store(0)
-	forgiven := l.standing.Answered()
+	merelySlow := l.standing.Answered()
 	if l.ejected.Load() {
 		l.reinstate(now)
 		observer.Reinstated(l.Member)
 	}
 	l.mu.Unlock() // compare takes the locks of other replicas
-	for _, x := range forgiven {
+	for _, x := range merelySlow {
 		s.compare(l.Replica, x.Method, x.Waited, false, now, observer)
 	}
 }

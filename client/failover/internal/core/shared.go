@@ -193,7 +193,7 @@ func (s *Shared) pay(c *Call, d Decision, now time.Duration) bool {
 	return true
 }
 
-// WaitLeft returns how much longer a call may wait that has waited for so long; see Rules.Patience.
+// WaitLeft returns how much longer a call may wait that has waited for so long; see Rules.WaitLeft.
 func (s *Shared) WaitLeft(t *Terms, waited, now time.Duration) time.Duration {
 	return t.Rules.WaitLeft(s.Policy.MaxWait, waited, t.Remaining(now))
 }

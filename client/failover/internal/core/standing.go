@@ -11,9 +11,9 @@ const (
 	// CauseHung: the replica did not answer before the attempt's deadline, or before another
 	// replica that was asked later.
 	CauseHung
-	// CauseHungUp: the replica took the request and broke the connection, or refused it
+	// CauseBroken: the replica took the request and broke the connection, or refused it
 	// unprocessed.
-	CauseHungUp
+	CauseBroken
 )
 
 // Standing judges a replica by how the attempts at it ended. The zero value is in good standing.
@@ -68,7 +68,7 @@ func (s *Standing) Refused(start, now time.Duration, after int) (enough bool) {
 		return false
 	}
 	s.refusedAt = now
-	return s.Failed(after, CauseHungUp)
+	return s.Failed(after, CauseBroken)
 }
 
 // noAnswer records an attempt without an answer.
@@ -195,7 +195,7 @@ func (s *Standing) OnTrial() bool { return s.ejections > 0 }
 
 // Reconnected reports whether a new connection justifies a trial without a probe, since it may lead
 // to a new process. It does not if the replica keeps breaking connections.
-func (s *Standing) Reconnected() bool { return s.cause != CauseHungUp }
+func (s *Standing) Reconnected() bool { return s.cause != CauseBroken }
 
 // Backoff returns the time from the ejection to the first probe, if probes are the given time
 // apart. The first time it is zero, unless the replica answers with failures: a replica that hangs

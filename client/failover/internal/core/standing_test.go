@@ -55,7 +55,7 @@ func TestStanding(t *testing.T) {
 // times. The first time, a replica that hangs or breaks connections is probed at once. The time
 // until the unconditional trial doubles likewise.
 func TestStandingBackoff(t *testing.T) {
-	for _, cause := range []Cause{CauseFailing, CauseHung, CauseHungUp} {
+	for _, cause := range []Cause{CauseFailing, CauseHung, CauseBroken} {
 		var s Standing
 		for n := range 10 {
 			s.Failed(1, cause)
