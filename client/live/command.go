@@ -72,7 +72,10 @@ func Refuse(status int, format string, args ...any) error {
 	return &Refusal{status, fmt.Errorf(format, args...)}
 }
 
+// Error returns the text of Err.
 func (r *Refusal) Error() string { return r.Err.Error() }
+
+// Unwrap returns Err.
 func (r *Refusal) Unwrap() error { return r.Err }
 
 // Problem is the reply to a request that failed.

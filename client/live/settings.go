@@ -85,7 +85,10 @@ type FieldError struct {
 	Err   error
 }
 
+// Error returns the text of Err.
 func (e *FieldError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
 func (e *FieldError) Unwrap() error { return e.Err }
 
 // Values returns the values of all settings by name.

@@ -21,10 +21,13 @@ const maxSpan = time.Minute
 // Span is a duration in a model file, written with its unit, such as 1.5ms.
 type Span time.Duration
 
+// String returns the duration with its unit, rounded to microseconds.
 func (s Span) String() string { return time.Duration(s).Round(time.Microsecond).String() }
 
+// MarshalText returns what String does.
 func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText parses a duration with its unit, from 0s to a minute.
 func (s *Span) UnmarshalText(text []byte) error {
 	d, err := parse.Duration(string(text))
 	if err != nil || d > maxSpan {

@@ -109,7 +109,7 @@ func ownLoad(b *testing.B, target string) turn {
 }
 
 // sessionLoad measures a turn of the load of a session.
-func (c *cast) sessionLoad(b *testing.B, withPage bool) turn {
+func (c *testCluster) sessionLoad(b *testing.B, withPage bool) turn {
 	settings := live.DefaultSettings()
 	settings.Concurrency = benchCallers
 	server := &web.Server{Token: web.NewToken()}

@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	labtest.Main(m, func(path string) { counterd = path })
 }
 
-// cast is a cluster of real replicas, with its control service.
-type cast struct {
+// testCluster is a cluster of real replicas, with its control service.
+type testCluster struct {
 	t           testing.TB
 	supervisor  *supervisor.Supervisor
 	control     string // address
@@ -46,13 +46,13 @@ type cast struct {
 }
 
 // startCluster starts the given number of replicas a, b, ..., which can be scaled up to most.
-func startCluster(t testing.TB, replicas, most int) *cast {
+func startCluster(t testing.TB, replicas, most int) *testCluster {
 	t.Helper()
 	return startReplicas(t, replicas, most, spec.Probe{Kind: spec.ProbeTCP, Period: spec.MinPeriod})
 }
 
 // startReplicas is startCluster with a readiness probe and flags of counterd.
-func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...string) *cast {
+func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...string) *testCluster {
 	t.Helper()
 	addrs := claim(t, most+1)
 	added, there := 0, make(chan struct{})
@@ -83,7 +83,7 @@ func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	c := &cast{t: t, supervisor: s}
+	c := &testCluster{t: t, supervisor: s}
 	c.serve(addrs[most])
 	t.Cleanup(func() {
 		cancel()
@@ -98,7 +98,7 @@ func startReplicas(t testing.TB, replicas, most int, ready spec.Probe, flags ...
 }
 
 // serve serves the control service at an address.
-func (c *cast) serve(addr string) {
+func (c *testCluster) serve(addr string) {
 	c.t.Helper()
 	l, err := control.Listen(addr, false)
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *cast) serve(addr string) {
 	})
 }
 
-func (c *cast) status(name string) status.Status {
+func (c *testCluster) status(name string) status.Status {
 	c.t.Helper()
 	s, err := c.supervisor.Get(name)
 	if err != nil {
@@ -126,13 +126,13 @@ func (c *cast) status(name string) status.Status {
 }
 
 // faults returns the faults that a replica has.
-func (c *cast) faults(name string) *faultv1.Faults {
+func (c *testCluster) faults(name string) *faultv1.Faults {
 	c.t.Helper()
 	return c.setFaults(name, new(faultv1.SetRequest))
 }
 
 // setFaults sets faults of a replica once it serves, and returns all that it has.
-func (c *cast) setFaults(name string, set *faultv1.SetRequest) *faultv1.Faults {
+func (c *testCluster) setFaults(name string, set *faultv1.SetRequest) *faultv1.Faults {
 	c.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+c.status(name).Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -148,8 +148,8 @@ func (c *cast) setFaults(name string, set *faultv1.SetRequest) *faultv1.Faults {
 	return reply.GetFaults()
 }
 
-// stage is a running session.
-type stage struct {
+// testSession is a running session.
+type testSession struct {
 	*Session
 	t testing.TB
 
@@ -159,9 +159,9 @@ type stage struct {
 }
 
 // play runs a session until the test ends.
-func play(t testing.TB, c Config) *stage {
+func play(t testing.TB, c Config) *testSession {
 	t.Helper()
-	s := &stage{t: t, news: make(chan struct{})}
+	s := &testSession{t: t, news: make(chan struct{})}
 	c.OnState = s.note
 	s.Session = New(c)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -178,14 +178,14 @@ func play(t testing.TB, c Config) *stage {
 }
 
 // attach runs a session of the cluster and returns after the first answer to load A.
-func (c *cast) attach(runs string) *stage {
+func (c *testCluster) attach(runs string) *testSession {
 	c.t.Helper()
 	s := play(c.t, Config{Cluster: &cluster.Target{Control: []string{c.control}}, Runs: runs, Command: []string{"the", "test"}})
 	s.await("an answer", func(now live.State) bool { return now.Loads[0].Total.OK > 0 })
 	return s
 }
 
-func (s *stage) note(now live.State) {
+func (s *testSession) note(now live.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = now
@@ -194,7 +194,7 @@ func (s *stage) note(now live.State) {
 }
 
 // await waits for a state that satisfies the condition, which what describes, and returns it.
-func (s *stage) await(what string, condition func(live.State) bool) live.State {
+func (s *testSession) await(what string, condition func(live.State) bool) live.State {
 	s.t.Helper()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
@@ -214,7 +214,7 @@ func (s *stage) await(what string, condition func(live.State) bool) live.State {
 }
 
 // do executes a command and returns the first state that has its mark.
-func (s *stage) do(c live.Command) live.State {
+func (s *testSession) do(c live.Command) live.State {
 	s.t.Helper()
 	done, err := s.Do(s.t.Context(), c)
 	if err != nil {

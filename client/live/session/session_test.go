@@ -225,7 +225,7 @@ func TestRecordingAtEnd(t *testing.T) {
 	c := startCluster(t, 1, 1)
 	runs := t.TempDir()
 	t.Run("session", func(t *testing.T) {
-		c := &cast{t: t, supervisor: c.supervisor, control: c.control}
+		c := &testCluster{t: t, supervisor: c.supervisor, control: c.control}
 		s := c.attach(runs)
 		s.do(live.Command{Do: live.ActionRecord, On: new(true)})
 		s.await("calls that are recorded", func(now live.State) bool { return now.Recording.Calls > 0 })
@@ -340,9 +340,9 @@ func TestScenario(t *testing.T) {
 	c := startCluster(t, 2, 3)
 	s := c.attach("")
 	s.do(live.Command{Do: live.ActionScenario, Scenario: "storm"})
-	now := s.await("the stage", func(now live.State) bool { return now.Scenario.Name == "storm" && now.Scenario.Done == 1 })
+	now := s.await("the first step of storm", func(now live.State) bool { return now.Scenario.Name == "storm" && now.Scenario.Done == 1 })
 	if !now.Plans[1].On || now.Plans[1].Preset != live.PresetRecommended || len(c.supervisor.List()) != 3 || now.Scenario.Say == "" {
-		t.Errorf("the stage: %+v, %+v", now.Scenario, now.Plans)
+		t.Errorf("after the first step of storm: %+v, %+v", now.Scenario, now.Plans)
 	}
 	for _, m := range now.Marks.Items {
 		if m.Error != "" {
@@ -356,7 +356,7 @@ func TestScenario(t *testing.T) {
 	default:
 		t.Error("the first scenario still runs after the second has begun")
 	}
-	now = s.await("the stage of the other", func(now live.State) bool { return now.Scenario.Name == "one-crash" && now.Scenario.Done == 1 })
+	now = s.await("the first step of one-crash", func(now live.State) bool { return now.Scenario.Name == "one-crash" && now.Scenario.Done == 1 })
 	if now.Plans[1].On {
 		t.Errorf("plans %+v", now.Plans)
 	}
