@@ -135,7 +135,8 @@ func (b *Tab) Load(address string) {
 
 const patience = 2 * time.Minute // only a hang can reach it
 
-// Until waits until a JavaScript expression is true in the page. It fails the test after two minutes.
+// Until waits until a JavaScript expression is true in the page. It fails the test after two
+// minutes.
 func (b *Tab) Until(expression string) {
 	b.T.Helper()
 	if !Evaluate[bool](b, fmt.Sprintf(`new Promise((done) => {
@@ -185,8 +186,8 @@ func TooWide(width int64) string {
 })()`, width)
 }
 
-// MustBeQuiet fails the test if the page has had an error or has requested a URL that does not begin
-// with the address.
+// MustBeQuiet fails the test if the page has had an error or has requested a URL that does not
+// begin with the address.
 func (b *Tab) MustBeQuiet(address string) {
 	b.T.Helper()
 	Evaluate[bool](b, Painted)

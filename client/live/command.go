@@ -14,7 +14,8 @@ const (
 	ActionStop Action = "stop"
 	// ActionContinue sends SIGCONT to Replicas.
 	ActionContinue Action = "continue"
-	// ActionRestart stops Replicas and launches them again at once. It launches those that are down.
+	// ActionRestart stops Replicas and launches them again at once. It launches those that are
+	// down.
 	ActionRestart Action = "restart"
 	// ActionFaults sets the faults in Set of Replicas, by the names of About.Faults, now and after
 	// each relaunch. Without Set, the session stops doing so: the next process has only the faults
@@ -99,11 +100,12 @@ type About struct {
 	Recordings string `json:"recordings,omitempty"`
 }
 
-// Field describes a value that can be set.
+// Field describes a value that can be set. Its kind is duration (such as "1.5s"), number, whole,
+// bool ("true"), choice, codes ("UNAVAILABLE,INTERNAL") or text.
 type Field struct {
 	Name    string   `json:"name"`
-	Group   string   `json:"group"`             // a heading, such as load, attempts, waiting or protection
-	Kind    string   `json:"kind"`              // duration ("1.5s"), number, whole, bool ("true"), choice, codes ("UNAVAILABLE,INTERNAL") or text
+	Group   string   `json:"group"` // a heading, such as load, attempts, waiting or protection
+	Kind    string   `json:"kind"`
 	Choices []string `json:"choices,omitempty"` // of the kind choice
 	Doc     string   `json:"doc"`               // a sentence for a tooltip: what it is and what zero means
 }

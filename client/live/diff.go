@@ -11,8 +11,8 @@ import (
 //   - cluster, replicas, groups, plans, scenario and recording, where present, replace those of the
 //     state.
 //   - loads has only the loads that changed, which replace those with the same id.
-//   - For attempts, bands, crashes, marks and points, where present: drop items from the front of the
-//     state's list until its first equals that of the difference, then append the items.
+//   - For attempts, bands, crashes, marks and points, where present: drop items from the front of
+//     the state's list until its first equals that of the difference, then append the items.
 //
 // In JavaScript:
 //

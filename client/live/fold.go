@@ -25,7 +25,8 @@ type lane struct {
 	rows     []Micros     // the end of the last attempt in each row
 }
 
-// NewFold returns the fold of a session that began at the given time, with loads of the given names.
+// NewFold returns the fold of a session that began at the given time, with loads of the given
+// names.
 func NewFold(session string, began time.Time, loads ...string) *Fold {
 	f := &Fold{lanes: map[string]*lane{}, names: map[string]string{}}
 	f.state = State{Session: session, Began: began, Replicas: []Replica{}, Groups: []Group{}}
@@ -146,8 +147,8 @@ func (f *Fold) takeStatus(s ReplicaStatus, since time.Time) {
 	f.setState(s.Name, since)
 }
 
-// setState derives the state of a replica from its process and its faults. If the state changes, the
-// band of the previous state ends at the given time.
+// setState derives the state of a replica from its process and its faults. If the state changes,
+// the band of the previous state ends at the given time.
 func (f *Fold) setState(name string, at time.Time) {
 	r, l := f.replica(name)
 	to := l.process

@@ -193,8 +193,8 @@ func reason(err error) string {
 
 func codeName(c codes.Code) string { return rpccode.Code(c).String() }
 
-// Call returns a call with its attempts. It returns false if the call is not kept any more, or if it
-// is under way and none of its attempts has ended.
+// Call returns a call with its attempts. It returns false if the call is not kept any more, or if
+// it is under way and none of its attempts has ended.
 func (f *Fold) Call(load string, number int) (Call, bool) {
 	s, l := f.load(load)
 	if s == nil || number < 1 {

@@ -16,8 +16,8 @@ import (
 	"example.com/crashlab/supervisor/parse"
 )
 
-// setting is a field of Settings with its getter and setter. An error of set names the text and what
-// is allowed.
+// setting is a field of Settings with its getter and setter. An error of set names the text and
+// what is allowed.
 type setting struct {
 	Field
 	get func(*Settings) string
@@ -36,8 +36,8 @@ const (
 
 const most = 1_000_000
 
-// settings has all settings in the order of the page. Settings that are also factors of designs have
-// the same names.
+// settings has all settings in the order of the page. Settings that are also factors of designs
+// have the same names.
 var settings = []setting{
 	whole(groupLoad, "concurrency", "Number of concurrent calls: each call starts when another ends. Ignored if there is a rate.",
 		1, 10_000, func(s *Settings) *int { return &s.Concurrency }),

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Scenarios returns the guided scenarios. Each first prepares the cluster and the loads, so they can
-// run in any order.
+// Scenarios returns the guided scenarios. Each first prepares the cluster and the loads, so they
+// can run in any order.
 func Scenarios() []Guide {
 	return []Guide{
 		{
@@ -81,8 +81,8 @@ func say(at int, text string, do ...[]Command) Step {
 	return Step{At: Micros(time.Duration(at) * time.Second), Say: text, Do: slices.Concat(do...)}
 }
 
-// calm returns the commands that prepare every scenario: three replicas with a service time, without
-// faults, and with a restart delay of 500 ms.
+// calm returns the commands that prepare every scenario: three replicas with a service time,
+// without faults, and with a restart delay of 500 ms.
 func calm() []Command {
 	return slices.Concat(
 		[]Command{{Do: ActionScale, Count: new(3)}}, relaunch("500ms"),

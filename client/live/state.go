@@ -50,7 +50,8 @@ type State struct {
 	Points   List[Point]   `json:"points"`   // one a second for each load that is on, of the last ten minutes
 }
 
-// Micros is a time since State.Began, or a duration, that is a whole number of microseconds in JSON.
+// Micros is a time since State.Began, or a duration, that is a whole number of microseconds in
+// JSON.
 type Micros time.Duration
 
 // MarshalJSON returns a whole number.
@@ -74,7 +75,7 @@ type List[T any] struct {
 
 // Cluster is the connection to the control service.
 type Cluster struct {
-	Control string `json:"control,omitempty"` // its address; absent if there is none, so that replicas cannot be commanded
+	Control string `json:"control,omitempty"` // its address; absent without one
 	Target  string `json:"target"`            // gRPC target of the loads
 	Own     bool   `json:"own"`               // the session started the cluster and stops it at the end
 	// Connected is false until the first connection and while the connection is lost. The states of
@@ -92,7 +93,7 @@ const (
 	ReplicaStarting ReplicaState = "starting" // the process is not ready yet
 	ReplicaReady    ReplicaState = "ready"    // the process serves
 	ReplicaUnready  ReplicaState = "unready"  // the process reports that it does not serve
-	ReplicaHung     ReplicaState = "hung"     // the process keeps its connections but answers nothing, because of a signal or a fault
+	ReplicaHung     ReplicaState = "hung"     // the process keeps its connections but answers nothing
 )
 
 // Replica is a replica, shown as a lane.
@@ -143,8 +144,8 @@ type Load struct {
 	Budget    *float64 `json:"budget,omitempty"` // retries that the budget allows now; absent without a budget
 	Denied    int64    `json:"denied"`           // retries that the budget denied
 	Ejections int64    `json:"ejections"`
-	Late      bool     `json:"late,omitempty"` // calls start late: the machine is too busy, or 10,000 calls are under way
-	Skipped   int64    `json:"skipped"`        // attempts left out of State.Attempts, since they came too fast; Numbers include them
+	Late      bool     `json:"late,omitempty"` // calls start late: too busy a machine, or 10,000 calls under way
+	Skipped   int64    `json:"skipped"`        // attempts left out of State.Attempts; Numbers include them
 	Links     []Link   `json:"links"`          // to each replica that the client knows
 
 	Total  Numbers `json:"total"`  // since the load was last started
@@ -180,7 +181,7 @@ type Attempt struct {
 	Number      int              `json:"attempt"` // within the call, from 1
 	Round       int              `json:"round"`
 	Replica     string           `json:"replica"`
-	Incarnation int              `json:"incarnation,omitempty"` // of the replica when the attempt ended; absent if unknown
+	Incarnation int              `json:"incarnation,omitempty"` // when the attempt ended; absent if unknown
 	Start       Micros           `json:"start_us"`
 	Took        Micros           `json:"took_us"`
 	Outcome     failover.Outcome `json:"outcome"` // ok, refused, lost, failed, timeout, rejected or canceled

@@ -124,8 +124,8 @@ type Candidate struct {
 	Trials, Calls int
 	// Held reports whether the ends of the intervals, and not only the estimates, meet the goal.
 	Held bool
-	// Safe reports whether the candidate also leaves a margin for what a simulation leaves out: half
-	// of the allowed failures and a tenth of the p99.
+	// Safe reports whether the candidate also leaves a margin for what a simulation leaves out:
+	// half of the allowed failures and a tenth of the p99.
 	Safe bool
 }
 
@@ -145,8 +145,8 @@ type Use struct {
 // Find returns an Answer with Possible false if no policy meets the goal. It returns the error of
 // q.Check, or ctx's error if ctx ends.
 //
-// The search narrows the candidates in stages: it simulates a few trials of a grid of policies, then
-// of the best ones' neighbors, and many long trials of those that remain.
+// The search narrows the candidates in stages: it simulates a few trials of a grid of policies,
+// then of the best ones' neighbors, and many long trials of those that remain.
 func Find(ctx context.Context, q Question) (*Answer, error) {
 	if err := q.Check(); err != nil {
 		return nil, err

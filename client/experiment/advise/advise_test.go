@@ -40,8 +40,8 @@ func find(t testing.TB, q Question) *Answer {
 	return a
 }
 
-// The advice meets the goal by the ends of its intervals, even with another seed. The next best meet
-// it too and are not cheaper.
+// The advice meets the goal by the ends of its intervals, even with another seed. The next best
+// meet it too and are not cheaper.
 func TestAdvice(t *testing.T) {
 	t.Parallel()
 	q := question(t, nil)
@@ -144,8 +144,8 @@ func TestCapacityHasClosedForm(t *testing.T) {
 	}
 }
 
-// A scenario depends only on the seed and its number, passes Check, and the scenarios of a seed vary
-// in every respect.
+// A scenario depends only on the seed and its number, passes Check, and the scenarios of a seed
+// vary in every respect.
 func TestScenario(t *testing.T) {
 	seen := map[string]int{}
 	for n := 1; n <= 200; n++ {
@@ -171,8 +171,8 @@ func TestScenario(t *testing.T) {
 	}
 }
 
-// A remedy makes the goal possible, and a smaller change does not. Of the calls to a single replica,
-// 4% meet two crashes and 0.8% three, so the p99 lies between two and three restarts.
+// A remedy makes the goal possible, and a smaller change does not. Of the calls to a single
+// replica, 4% meet two crashes and 0.8% three, so the p99 lies between two and three restarts.
 func TestRemedy(t *testing.T) {
 	t.Parallel()
 	q := question(t, func(q *Question) {

@@ -72,8 +72,8 @@ func (q Question) calls(s design.Settings) int {
 	return int(min(max(least, math.Ceil(s.Rate*span.Seconds())), maxCalls))
 }
 
-// coarse returns the first grid of policies. They differ in the most important factors: whether calls
-// wait, how many are in flight, and how many rounds they make.
+// coarse returns the first grid of policies. They differ in the most important factors: whether
+// calls wait, how many are in flight, and how many rounds they make.
 func (q Question) coarse(s design.Settings) []design.Settings {
 	limits := []int{0, 1, 2, 4, 8, design.Adaptive}
 	if !slices.Contains(limits, s.Capacity) {

@@ -109,8 +109,8 @@ type Remedy struct {
 	Limit string
 }
 
-// change is a possible change of a factor. Its argument x ranges from 0, the factor's present value,
-// to 1, the value that helps most.
+// change is a possible change of a factor. Its argument x ranges from 0, the factor's present
+// value, to 1, the value that helps most.
 type change struct {
 	factor string
 	set    func(s *design.Settings, x float64)

@@ -35,8 +35,8 @@ type Measured struct {
 const misfit = 0.1
 
 // Measure measures the cluster of a run. All cells of the run must have the same crash probability,
-// crash point, service time and restart delay, because Measure pools them. It returns an error if no
-// replica reported its requests or no attempt was answered.
+// crash point, service time and restart delay, because Measure pools them. It returns an error if
+// no replica reported its requests or no attempt was answered.
 func Measure(run *record.Run, m simulate.Model) (Measured, error) {
 	r := reading{model: m, point: run.Manifest.Design.Cells[0].Settings.CrashPoint}
 	for _, t := range run.Trials {

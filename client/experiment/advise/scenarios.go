@@ -11,8 +11,8 @@ import (
 	"example.com/crashlab/services/fault"
 )
 
-// Scenario returns the n-th of the random questions of a seed, to validate advice. Loads range up to
-// slightly more than the capacity, and goals are close to the time of a restart, so that most
+// Scenario returns the n-th of the random questions of a seed, to validate advice. Loads range up
+// to slightly more than the capacity, and goals are close to the time of a restart, so that most
 // policies miss them and some goals are impossible.
 func Scenario(seed uint64, n int, m simulate.Model) Question {
 	random := rand.New(rand.NewPCG(seed, uint64(n)))

@@ -31,7 +31,8 @@ const (
 // hopeless is a shortfall that the change of a single factor cannot make up for.
 const hopeless = 30
 
-// longer multiplies the calls of a trial in the last stage, in which slowly growing queues must show.
+// longer multiplies the calls of a trial in the last stage, in which slowly growing queues must
+// show.
 const longer = 4
 
 // maxLastTrials is the greatest number of trials of a candidate in the last stage.
@@ -172,8 +173,8 @@ const (
 	maxP99Used      = 0.9
 )
 
-// high returns the upper end of a latency's interval. If the interval is infinite because all trials
-// were equal, it returns the estimate, since more simulated trials would be equal too.
+// high returns the upper end of a latency's interval. If the interval is infinite because all
+// trials were equal, it returns the estimate, since more simulated trials would be equal too.
 func high(i stats.Interval) float64 {
 	if i.N > 1 && !i.Bounded() {
 		return i.Estimate
@@ -198,9 +199,9 @@ func (q Question) shortfall(c Candidate) float64 {
 	return worst
 }
 
-// best returns up to n candidates for the next stage. Two thirds are the cheapest ones that may meet
-// the goal, with a shortfall of at most slack, since few trials may mislead; the rest are those with
-// the smallest shortfall. Of candidates with the same results it takes one.
+// best returns up to n candidates for the next stage. Two thirds are the cheapest ones that may
+// meet the goal, with a shortfall of at most slack, since few trials may mislead; the rest are
+// those with the smallest shortfall. Of candidates with the same results it takes one.
 func (q Question) best(of []Candidate, n int, slack float64) []Candidate {
 	closest := slices.Clone(of)
 	slices.SortStableFunc(closest, func(a, b Candidate) int { return cmp.Compare(q.shortfall(a), q.shortfall(b)) })

@@ -125,7 +125,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serveBroken(bugs[name]))
 		os.Exit(1)
 	}
-	// By default a program with the race detector sleeps for a second when it exits, unlike a crash.
+	// By default a program with the race detector sleeps for a second when it exits, unlike a
+	// crash.
 	os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	os.Exit(m.Run())
 }

@@ -1,16 +1,17 @@
 // Package check verifies that the records of a trial are consistent: every call ends once, the
 // attempts agree with the replicas' own counts and with the supervisor's events, and the counters
-// count correctly. Use it to test a service, or to trust a run that a program of your own evaluates;
-// package experiment applies it to every run.
+// count correctly. Use it to test a service, or to trust a run that a program of your own
+// evaluates; package experiment applies it to every run.
 //
-// A violation means that the service, the client, the supervisor or the recording has a bug. It does
-// not mean that calls failed.
+// A violation means that the service, the client, the supervisor or the recording has a bug. It
+// does not mean that calls failed.
 //
 // Only answers are certain: the reply to an attempt with outcome ok names the incarnation that gave
-// it. Any other attempt that was sent is ambiguous: an incarnation that lived while it was under way
-// may have counted it or not. The checks accept whatever ambiguous attempts can explain, and nothing
-// else. The checks of a counter's values are those of a linearizable counter, whose operations take
-// effect once between their start and their end (Herlihy and Wing, Linearizability, 1990).
+// it. Any other attempt that was sent is ambiguous: an incarnation that lived while it was under
+// way may have counted it or not. The checks accept whatever ambiguous attempts can explain, and
+// nothing else. The checks of a counter's values are those of a linearizable counter, whose
+// operations take effect once between their start and their end (Herlihy and Wing, Linearizability,
+// 1990).
 package check
 
 import (

@@ -11,8 +11,8 @@ func (l *life) highest() uint64 {
 	return v
 }
 
-// checkDefinite checks that the incarnation counted whatever it answered. Requests in flight when it
-// reported its counts may have been counted and answered later.
+// checkDefinite checks that the incarnation counted whatever it answered. Requests in flight when
+// it reported its counts may have been counted and answered later.
 func (r *replica) checkDefinite(f *findings, l *life) {
 	c := l.count
 	if c == nil {
@@ -56,10 +56,11 @@ func (r *replica) checkAccounted(f *findings) {
 	add("arrived", arrived)
 }
 
-// unaccounted takes the number of requests of each incarnation and returns how many of them are left
-// after each ambiguous attempt has accounted for one. The greedy choice leaves the fewest: attempts
-// come in order of end, and each takes a request of the earliest possible incarnation, since later
-// attempts reach at least as far. Union-find skips the incarnations without requests left.
+// unaccounted takes the number of requests of each incarnation and returns how many of them are
+// left after each ambiguous attempt has accounted for one. The greedy choice leaves the fewest:
+// attempts come in order of end, and each takes a request of the earliest possible incarnation,
+// since later attempts reach at least as far. Union-find skips the incarnations without requests
+// left.
 func (r *replica) unaccounted(requests []int) []int {
 	left := slices.Clone(requests)
 	open := make([]int, len(left)+1) // for each incarnation, a link towards the next that has requests left

@@ -70,8 +70,8 @@ func FuzzWorld(f *testing.F) {
 }
 
 // FuzzUnaccounted compares unaccounted with the best of all assignments. Each byte of counts is the
-// number of requests of an incarnation; each two bytes of attempts are the start and the duration of
-// an attempt.
+// number of requests of an incarnation; each two bytes of attempts are the start and the duration
+// of an attempt.
 func FuzzUnaccounted(f *testing.F) {
 	f.Add([]byte{1, 2, 0}, []byte{0, 5, 10, 20, 15, 1})
 	f.Add([]byte{3}, []byte{255, 255})

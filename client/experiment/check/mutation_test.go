@@ -80,8 +80,8 @@ func fail(c *record.Call, o failover.Outcome, sent bool) {
 	c.Replica, c.Incarnation, c.Value = "", 0, 0
 }
 
-// triedAgain returns the index of the second attempt at the first attempt's replica, or zero if there
-// is none.
+// triedAgain returns the index of the second attempt at the first attempt's replica, or zero if
+// there is none.
 func triedAgain(c *record.Call) int {
 	for i, a := range c.Attempts {
 		if i > 0 && a.Replica == c.Attempts[0].Replica {

@@ -28,8 +28,8 @@ func seen(t *testing.T, counterd, text string) []record.TrialRecords {
 	return run.Trials
 }
 
-// Each bug is detected in every trial, whether replicas crash or not. The same Counter without a bug
-// has no violation.
+// Each bug is detected in every trial, whether replicas crash or not. The same Counter without a
+// bug has no violation.
 func TestBrokenServiceIsDetected(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of real clusters")

@@ -98,7 +98,8 @@ func replicasOf(f *findings, t record.TrialRecords) map[string]*replica {
 	return all
 }
 
-// slack returns the greatest error when a time of the client is compared with one of the supervisor.
+// slack returns the greatest error when a time of the client is compared with one of the
+// supervisor.
 func (r *replica) slack() time.Duration { return rounding + r.clockError }
 
 // addEvent adds an event of the supervisor.

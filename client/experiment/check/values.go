@@ -39,8 +39,8 @@ func (r *replica) checkOrder(f *findings, l *life, byEnd []reply) {
 	}
 }
 
-// checkGaps checks that no reply has a value above the number of attempts that had begun by its end.
-// It reports only the first such reply of the incarnation.
+// checkGaps checks that no reply has a value above the number of attempts that had begun by its
+// end. It reports only the first such reply of the incarnation.
 func (r *replica) checkGaps(f *findings, l *life, byEnd []reply) {
 	begun := 0
 	for _, b := range byEnd {

@@ -7,8 +7,8 @@ import (
 	"net"
 )
 
-// The ports of the replicas lie below the system's ephemeral range, so that no client's socket takes
-// the port of a replica that is down, and outside the default ports of the programs.
+// The ports of the replicas lie below the system's ephemeral range, so that no client's socket
+// takes the port of a replica that is down, and outside the default ports of the programs.
 const (
 	lowestPort = 8000
 	blockSize  = 32 // enough for the replicas of any design and the lock

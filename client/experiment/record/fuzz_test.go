@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// roundTrip fails the test unless the value that text encodes keeps its encoding when it is written,
-// read and written again.
+// roundTrip fails the test unless the value that text encodes keeps its encoding when it is
+// written, read and written again.
 func roundTrip[T any](t *testing.T, text string) {
 	t.Helper()
 	var first, second T

@@ -82,8 +82,8 @@ func (e *Engine) scale(ctx context.Context, n int) error {
 	return e.cluster.Refresh(ctx)
 }
 
-// awaitReady returns nil once all replicas are ready. It returns an error if one is down for good or
-// not ready within readyTimeout.
+// awaitReady returns nil once all replicas are ready. It returns an error if one is down for good
+// or not ready within readyTimeout.
 func (e *Engine) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

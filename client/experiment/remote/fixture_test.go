@@ -128,8 +128,8 @@ func run(t *testing.T, e trials.Engine, d *design.Design) *record.Run {
 // target returns the cluster of the supervisors at the given addresses.
 func target(control ...string) cluster.Target { return cluster.Target{Control: control} }
 
-// skewed is an engine whose supervisors' clocks are wrong: the first by one hour, the second by two,
-// and so on.
+// skewed is an engine whose supervisors' clocks are wrong: the first by one hour, the second by
+// two, and so on.
 type skewed struct{ *Engine }
 
 func (s skewed) Prepare(ctx context.Context, d *design.Design) error {

@@ -5,9 +5,9 @@
 // Each trial begins with a restart of the replicas, because whether a request crashes depends on
 // its number within its process. A process gets the faults and the seed of the trial before its
 // first request: no connection of the load is used until the process at its other end has them. The
-// supervisors report the processes' events. The engine estimates the offset of their clocks, and the
-// records have the estimate and its error. After the run the engine restores everything that it has
-// changed.
+// supervisors report the processes' events. The engine estimates the offset of their clocks, and
+// the records have the estimate and its error. After the run the engine restores everything that it
+// has changed.
 //
 // Nothing else should call the replicas during a run: the replicas would count such calls, and the
 // checks of the records would fail.
@@ -147,8 +147,8 @@ func (e *Engine) takeSnapshot(ctx context.Context, first design.Cell) error {
 	return nil
 }
 
-// check returns an error if the cluster cannot run a cell. It accepts any number of replicas under a
-// single supervisor, which can add them.
+// check returns an error if the cluster cannot run a cell. It accepts any number of replicas under
+// a single supervisor, which can add them.
 func (e *Engine) check(c design.Cell) error {
 	if n := len(e.cluster.Supervisors); c.Settings.Replicas > e.before.replicas && n > 1 {
 		return refuse(c, "replicas", "the cluster has %d, under %d supervisors, and only a single one can be told to scale", e.before.replicas, n)
@@ -164,8 +164,8 @@ func (e *Engine) check(c design.Cell) error {
 	return nil
 }
 
-// Close implements trials.Preparer. It restores what the run has changed, even if ctx has ended, and
-// closes the connections. It returns an error if something could not be restored.
+// Close implements trials.Preparer. It restores what the run has changed, even if ctx has ended,
+// and closes the connections. It returns an error if something could not be restored.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -16,9 +16,10 @@ import (
 )
 
 // Calibrate measures a [Model] from the records of a run on real processes: RoundTrip from attempts
-// that were alone at their replica, Notice and Relaunch from crashes with one request in flight, and
-// Boot from the launches that follow. It subtracts the service times, which the seed determines.
-// Records have no dials, so Connect and Refuse keep their defaults until [Model.SetDials] sets them.
+// that were alone at their replica, Notice and Relaunch from crashes with one request in flight,
+// and Boot from the launches that follow. It subtracts the service times, which the seed
+// determines. Records have no dials, so Connect and Refuse keep their defaults until
+// [Model.SetDials] sets them.
 //
 // It returns an error if the run is not a real one, has a schedule, or lacks one of these cases.
 func Calibrate(run *record.Run) (Model, error) {
@@ -69,8 +70,8 @@ func RoundTrip(run *record.Run) (Measurement, error) {
 	return measured(samples), nil
 }
 
-// SetDials measures Connect and Refuse from the times of dials that connected and of dials that were
-// refused, such as those of Lab.Dials in package lab. It leaves a part unchanged if it has no
+// SetDials measures Connect and Refuse from the times of dials that connected and of dials that
+// were refused, such as those of Lab.Dials in package lab. It leaves a part unchanged if it has no
 // samples.
 func (m *Model) SetDials(connected, refused []time.Duration) {
 	if len(connected) > 0 {
@@ -191,8 +192,8 @@ func (in *incarnation) work(k uint64) time.Duration {
 	return in.settings.ServiceTime.Quantile(in.plan.Draws(k).ServiceTime)
 }
 
-// roundTrips returns the round trips of attempts that were alone at the replica and whose number the
-// counter's value confirms.
+// roundTrips returns the round trips of attempts that were alone at the replica and whose number
+// the counter's value confirms.
 func (in *incarnation) roundTrips() []time.Duration {
 	var all []time.Duration
 	var ended time.Duration // the latest end of the attempts before

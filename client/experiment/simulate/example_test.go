@@ -12,8 +12,8 @@ import (
 	"example.com/crashlab/client/failover"
 )
 
-// Predict how many attempts a call takes if replicas crash at three requests in ten and each has one
-// call in flight.
+// Predict how many attempts a call takes if replicas crash at three requests in ten and each has
+// one call in flight.
 func Example() {
 	s := design.Defaults()
 	s.PCrash, s.RestartDelay = 0.3, time.Second

@@ -82,8 +82,8 @@ func (l *load) work() {
 	})
 }
 
-// turnaround is the time between two calls of a worker if the first failed at once, as when too many
-// calls wait. Without it, virtual time would stand still.
+// turnaround is the time between two calls of a worker if the first failed at once, as when too
+// many calls wait. Without it, virtual time would stand still.
 const turnaround = 10 * time.Microsecond
 
 // open begins an open loop.
@@ -146,7 +146,7 @@ func (l *load) call(intended time.Duration, then func()) {
 // recordCall completes the record of a call.
 func (w *world) recordCall(c virtual.Call, r record.Call) record.Call {
 	r.Attempts = w.attempts[c.Number]
-	slices.SortFunc(r.Attempts, func(a, b record.Attempt) int { return a.Number - b.Number }) // hedges may end out of order
+	slices.SortFunc(r.Attempts, func(a, b record.Attempt) int { return a.Number - b.Number }) // hedges end in any order
 	a, answered := w.answers[c.Number]
 	delete(w.attempts, c.Number)
 	delete(w.answers, c.Number)

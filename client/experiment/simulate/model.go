@@ -45,9 +45,9 @@ func (m *Measurement) draw(random *rand.Rand) time.Duration {
 	return time.Duration(m.Spread[random.IntN(len(m.Spread))] * float64(m.Median))
 }
 
-// Spread has evenly spaced quantiles of a time in ascending order, as multiples of its median, which
-// are equally likely. On a busy machine the greatest are around 100. If it is empty, all times are
-// the median.
+// Spread has evenly spaced quantiles of a time in ascending order, as multiples of its median,
+// which are equally likely. On a busy machine the greatest are around 100. If it is empty, all
+// times are the median.
 type Spread []float64
 
 // maxSpread is the greatest number of quantiles in a spread.

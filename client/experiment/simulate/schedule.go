@@ -81,7 +81,8 @@ func (r *replica) drain() {
 	then(drainTimeout, func() { r.exit(restart.Exit{}, 0) })
 }
 
-// exitIfDrained ends a draining process if the client knows that it drains and nothing is in flight.
+// exitIfDrained ends a draining process if the client knows that it drains and nothing is in
+// flight.
 func (r *replica) exitIfDrained() {
 	if r.drainKnown && len(r.inFlight) == 0 {
 		r.exit(restart.Exit{}, 0)

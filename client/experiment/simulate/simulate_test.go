@@ -73,8 +73,8 @@ func TestRecordsCanBeTrue(t *testing.T) {
 	}
 }
 
-// Without restarts and with one call at a time, the number of successes until all three replicas are
-// down has a negative binomial distribution with the mean 3(1-p)/p.
+// Without restarts and with one call at a time, the number of successes until all three replicas
+// are down has a negative binomial distribution with the mean 3(1-p)/p.
 func TestSuccessesUntilAllDown(t *testing.T) {
 	const repeats, p = 400, 0.2
 	d := labtest.Design(t, fmt.Sprintf("seed: 3\nrepeats: %d\nfactors: {calls: 200, concurrency: 1, p_crash: %v, timeout: 0s, pause: 0s, eject_after: 0}", repeats, p))

@@ -52,9 +52,9 @@ func (v variant) play(t *testing.T, d *design.Design) *record.Run {
 	return run
 }
 
-// shuffleQueue changes a trial as if a free place at a replica went to a random waiting call, not to
-// the oldest. It exchanges only the start times of calls, because waiting calls differ in their age
-// alone.
+// shuffleQueue changes a trial as if a free place at a replica went to a random waiting call, not
+// to the oldest. It exchanges only the start times of calls, because waiting calls differ in their
+// age alone.
 func shuffleQueue(t *record.TrialRecords) {
 	random := rand.New(rand.NewPCG(t.Seed, 1))
 	var served []record.Call

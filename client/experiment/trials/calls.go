@@ -54,7 +54,7 @@ func recordCalls(trial int, began time.Time, calls []workload.Record, replica fu
 				Outcome: a.Outcome, Sent: a.Sent, Hedge: a.Hedge, Code: a.Code(),
 			}
 			attempt.Incarnation = latest(launches[attempt.Replica], attempt.Start)
-			if a.Outcome == failover.OutcomeOK && attempt.Replica == r.Replica { // both attempts of a hedged call may be OK
+			if a.Outcome == failover.OutcomeOK && attempt.Replica == r.Replica { // of a hedged call two may be
 				attempt.Incarnation = r.Incarnation
 			}
 			all[i].Attempts[j] = attempt

@@ -125,7 +125,8 @@ func clone(s live.State) live.State {
 	return s
 }
 
-// line is a listener that can be cut: it closes its connections and, while it is down, all new ones.
+// line is a listener that can be cut: it closes its connections and, while it is down, all new
+// ones.
 type line struct {
 	net.Listener
 	mu    sync.Mutex

@@ -1,5 +1,5 @@
-// Package page has the files of the page of crashlab live: HTML, style and scripts. The page needs no
-// network beyond the server that serves it, which is package web.
+// Package page has the files of the page of crashlab live: HTML, style and scripts. The page needs
+// no network beyond the server that serves it, which is package web.
 package page
 
 import (

@@ -30,9 +30,9 @@ type turn struct {
 	cpu  float64 // of this process, in microseconds a call
 }
 
-// BenchmarkThroughput compares a load outside a session with the same load in a session, without and
-// with a page that reads. They take turns, so that changes of the machine affect all alike. The costs
-// come from the medians: in throughput and, which other work on the machine affects less, in
+// BenchmarkThroughput compares a load outside a session with the same load in a session, without
+// and with a page that reads. They take turns, so that changes of the machine affect all alike. The
+// costs come from the medians: in throughput and, which other work on the machine affects less, in
 // processor time of this process, which makes the calls and reads the page.
 //
 //	go test ./client/live/session -run '^$' -bench Throughput -benchtime 15x

@@ -73,8 +73,8 @@ func actionNames() string {
 	return strings.Join(names, ", ")
 }
 
-// The functions below make the texts of marks, such as "kill b", "faults all: hang true" and "load B
-// on, recommended, rounds 5".
+// The functions below make the texts of marks, such as "kill b", "faults all: hang true" and "load
+// B on, recommended, rounds 5".
 
 func toReplicas(c live.Command) string {
 	text := string(c.Do) + " all"

@@ -46,8 +46,8 @@ func (k *keptFaults) of(replica string) map[string]string {
 	return k.kept[replica]
 }
 
-// setFaults sets faults of the replicas, now and after each relaunch. Replicas without a process get
-// them after their next launch.
+// setFaults sets faults of the replicas, now and after each relaunch. Replicas without a process
+// get them after their next launch.
 func (s *Session) setFaults(ctx context.Context, replicas []cluster.Replica, values map[string]string) error {
 	request, err := live.FaultRequest(values)
 	if err != nil {

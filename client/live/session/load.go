@@ -42,8 +42,8 @@ type load struct {
 	late     atomic.Int64 // when a call last started late, in nanoseconds since 1970
 }
 
-// client is a connection with its policy. A client that was replaced is closed after the last of its
-// calls.
+// client is a connection with its policy. A client that was replaced is closed after the last of
+// its calls.
 type client struct {
 	conn    *failover.Client
 	call    func(context.Context, int) (workload.Reply, error)

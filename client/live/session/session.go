@@ -3,8 +3,8 @@
 // states and commands. Use it to embed a live session in a program of your own; package web serves
 // one to browsers.
 //
-// Commands go to the supervisors and to the replicas' Fault services. The session changes nothing of
-// its own accord, except that it sets faults again on a replica that was relaunched.
+// Commands go to the supervisors and to the replicas' Fault services. The session changes nothing
+// of its own accord, except that it sets faults again on a replica that was relaunched.
 package session
 
 import (
@@ -36,7 +36,8 @@ type Config struct {
 	// Loads are the initial settings of the loads A, which is on, and B. Missing ones are
 	// [live.DefaultSettings].
 	Loads []live.Settings
-	// Runs is the folder in which each recording creates its own folder. If empty, recording is off.
+	// Runs is the folder in which each recording creates its own folder. If empty, recording is
+	// off.
 	Runs string
 	// Command is the command line, for the manifests of recordings.
 	Command []string
@@ -83,8 +84,8 @@ func New(c Config) *Session {
 	return s
 }
 
-// Run runs the session until ctx ends. It then interrupts the calls under way and writes a recording
-// that is on. It leaves the cluster as it is, with the faults and policies that were set.
+// Run runs the session until ctx ends. It then interrupts the calls under way and writes a
+// recording that is on. It leaves the cluster as it is, with the faults and policies that were set.
 func (s *Session) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -37,7 +37,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// isHost reports whether a Host header names this server. With TLS the browser has checked the name.
+// isHost reports whether a Host header names this server. With TLS the browser has checked the
+// name.
 func (s *Server) isHost(host string) bool {
 	if s.TLS != nil {
 		return true

@@ -2,8 +2,8 @@
 // events, and its commands. Package live documents the protocol. Use it to show a live session, or
 // another implementation of Session, in browsers.
 //
-// Anyone with the token may do everything. Listen therefore refuses addresses beyond loopback unless
-// the caller has TLS and a token that the user has chosen.
+// Anyone with the token may do everything. Listen therefore refuses addresses beyond loopback
+// unless the caller has TLS and a token that the user has chosen.
 package web
 
 import (
@@ -77,8 +77,8 @@ func Listen(addr string, secured bool) (net.Listener, error) {
 	return l, err
 }
 
-// URL returns the URL of the page at a listener, with the token. If the listener is at all addresses,
-// the URL has the name of this machine.
+// URL returns the URL of the page at a listener, with the token. If the listener is at all
+// addresses, the URL has the name of this machine.
 func (s *Server) URL(l net.Listener) string {
 	addr := l.Addr().String()
 	if host, port, err := net.SplitHostPort(addr); err == nil && net.ParseIP(host).IsUnspecified() {

@@ -63,8 +63,8 @@ func serve(t *testing.T, s *Server) (*Server, string) {
 	return s, s.scheme() + "://" + l.Addr().String()
 }
 
-// ask makes a request with headers given as NAME, VALUE, ... and returns the status, the body and the
-// headers of the reply.
+// ask makes a request with headers given as NAME, VALUE, ... and returns the status, the body and
+// the headers of the reply.
 func ask(t *testing.T, method, url, body string, headers ...string) (int, string, http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
