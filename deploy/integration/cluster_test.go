@@ -227,10 +227,10 @@ func (c *cluster) dial(i int) *grpc.ClientConn {
 // dialAt returns a connection to one address, without failover.
 func (c *cluster) dialAt(addr string) *grpc.ClientConn {
 	c.t.Helper()
-	quick := backoff.DefaultConfig
-	quick.BaseDelay, quick.MaxDelay = 10*time.Millisecond, 100*time.Millisecond
+	config := backoff.DefaultConfig
+	config.BaseDelay, config.MaxDelay = 10*time.Millisecond, 100*time.Millisecond
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(c.secure()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: quick, MinConnectTimeout: patience}))
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: config, MinConnectTimeout: patience}))
 	if err != nil {
 		c.t.Fatal(err)
 	}

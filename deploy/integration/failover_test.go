@@ -21,9 +21,9 @@ var lenient = failover.Policy{Timeout: patience, Rounds: int(patience / pause), 
 
 const pause = 20 * time.Millisecond
 
-// impatient is a policy with which a call soon leaves a replica that hangs. The next call tries
+// shortTimeout is a policy with which a call soon leaves a replica that hangs. The next call tries
 // that one again, and a call whose other attempts fail returns to it.
-var impatient = failover.Policy{Timeout: 250 * time.Millisecond, Rounds: 1000, Ejection: failover.Ejection{Off: true}}
+var shortTimeout = failover.Policy{Timeout: 250 * time.Millisecond, Rounds: 1000, Ejection: failover.Ejection{Off: true}}
 
 func TestOneKilledOfThree(t *testing.T) {
 	t.Parallel()
@@ -125,7 +125,7 @@ func TestCrashDuringCall(t *testing.T) {
 func TestHungReplica(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil)
-	cl := newClient(t, c.target(), impatient)
+	cl := newClient(t, c.target(), shortTimeout)
 	cl.awaitReady(3)
 	c.setFaults(0, &faultv1.SetRequest{Hang: new(true)})
 	checkTimeout(t, cl, c.addrs[0])
@@ -136,7 +136,7 @@ func TestHungReplica(t *testing.T) {
 func TestStoppedReplica(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, nil)
-	cl := newClient(t, c.target(), impatient)
+	cl := newClient(t, c.target(), shortTimeout)
 	cl.awaitReady(3)
 	pid := c.awaitEvent("launched", 0, 1).PID
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {

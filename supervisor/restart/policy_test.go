@@ -14,7 +14,7 @@ import (
 func TestPolicyNext(t *testing.T) {
 	crash := Exit{Code: 1, Uptime: time.Minute, Ready: time.Second}
 	settled := Exit{Code: 1, Uptime: time.Minute, Ready: 10 * time.Second}
-	quick := Exit{Code: 1, Uptime: shortUptime - 1, Ready: 1}
+	short := Exit{Code: 1, Uptime: shortUptime - 1, Ready: 1}
 	lasting := Exit{Code: 1, Uptime: shortUptime, Ready: 1}
 	killed := Exit{Code: -1, Signal: syscall.SIGKILL, Uptime: time.Minute, Ready: time.Second}
 	missing := Exit{Code: -1, Err: errors.New("no such file")}
@@ -56,12 +56,12 @@ func TestPolicyNext(t *testing.T) {
 		{"launch failure", Policy{Delay: time.Millisecond}, times(1, missing), relaunch(time.Second), true},
 		{"launch failure, long delay", Policy{Delay: time.Hour}, times(1, missing), relaunch(time.Hour), false},
 
-		{"nine quick", Policy{}, times(9, quick), relaunch(0), false},
-		{"ten quick", Policy{}, times(10, quick), relaunch(100 * time.Millisecond), true},
-		{"ten quick, exact", Policy{Delay: time.Millisecond, Exact: true}, times(10, quick), relaunch(time.Millisecond), false},
-		{"ten quick, long delay", Policy{Delay: time.Second}, times(10, quick), relaunch(time.Second), false},
+		{"nine short", Policy{}, times(9, short), relaunch(0), false},
+		{"ten short", Policy{}, times(10, short), relaunch(100 * time.Millisecond), true},
+		{"ten short, exact", Policy{Delay: time.Millisecond, Exact: true}, times(10, short), relaunch(time.Millisecond), false},
+		{"ten short, long delay", Policy{Delay: time.Second}, times(10, short), relaunch(time.Second), false},
 		{"ten that lasted", Policy{}, times(10, lasting), relaunch(0), false},
-		{"a long run ends the streak", Policy{}, append(append(times(9, quick), lasting), times(9, quick)...), relaunch(0), false},
+		{"a long run ends the streak", Policy{}, append(append(times(9, short), lasting), times(9, short)...), relaunch(0), false},
 
 		{"backoff, first", doubling, times(1, crash), relaunch(time.Second), false},
 		{"backoff, third", doubling, times(3, crash), relaunch(4 * time.Second), false},
@@ -74,7 +74,7 @@ func TestPolicyNext(t *testing.T) {
 		{"limit, failures apart", three, []Exit{crash, unready, crash, unready}, relaunch(0), false},
 		{"limit of failures", three, []Exit{crash, unready, unready, unready}, Decision{GiveUp: true}, true},
 		{"limit, exits long ago", Policy{Limit: Limit{Exits: 3, Window: 2*time.Minute - 1}}, times(9, crash), relaunch(0), false},
-		{"a launch failure among quick ones", Policy{}, append(times(10, quick), missing), relaunch(time.Second), true},
+		{"a launch failure among short runs", Policy{}, append(times(10, short), missing), relaunch(time.Second), true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var h History

@@ -19,7 +19,7 @@ var (
 	ErrUnknown    = errors.New("no such replica or group")
 	ErrNotRunning = errors.New("no process is running")
 	ErrNotReady   = errors.New("it did not become ready")
-	ErrClosed     = errors.New("the supervisor does not run")
+	ErrClosed     = errors.New("the supervisor is not running")
 	ErrSuperseded = errors.New("another command came in between")
 )
 
