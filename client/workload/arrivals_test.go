@@ -29,11 +29,11 @@ func TestPoissonArrivals(t *testing.T) {
 	p := Plan{Rate: 50, Arrivals: ArrivalsPoisson, Seed: 1, Calls: 100_000}
 	times := due(p)
 	if !slices.Equal(times, due(p)) {
-		t.Error("the same seed, other times")
+		t.Error("different times for the same seed")
 	}
 	p.Seed = 2
 	if slices.Equal(times, due(p)) {
-		t.Error("another seed, the same times")
+		t.Error("the same times for another seed")
 	}
 	// The mean and the standard deviation of an exponential distribution are equal.
 	var sum, squares float64
@@ -46,7 +46,7 @@ func TestPoissonArrivals(t *testing.T) {
 	mean := sum / n
 	deviation := math.Sqrt(squares/n - mean*mean)
 	if math.Abs(mean*50-1) > 0.02 || math.Abs(deviation*50-1) > 0.02 {
-		t.Errorf("the times between calls have mean %v and deviation %v, want 0.02 s", mean, deviation)
+		t.Errorf("the times between calls have mean %v and standard deviation %v, want 0.02 s", mean, deviation)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestOpenLoopStartsCallsWhenTheyAreDue(t *testing.T) {
 			began := time.Now()
 			records, pace := collect(t, t.Context(), p, takes(time.Minute)) // each outlasts all starts
 			if len(records) != len(want) || pace != (Pace{}) {
-				t.Fatalf("%d calls, %+v; want %d and nothing to say", len(records), pace, len(want))
+				t.Fatalf("%d calls, %+v; want %d and a zero Pace", len(records), pace, len(want))
 			}
 			for i, r := range records {
 				if at := r.Start.Sub(began); r.Call != i+1 || at != want[i] || r.Intended != r.Start || r.Warmup != (at < p.Warmup) {
@@ -128,7 +128,7 @@ func TestCallsThatNeverStart(t *testing.T) {
 		p := Plan{Rate: 10, Duration: 2 * time.Second, Warmup: time.Second, MaxUnderWay: 1}
 		records, pace := collect(t, t.Context(), p, takes(10*time.Second))
 		if want := (Pace{Late: 10, Unmade: 10}); len(records) != 1 || pace != want || time.Since(began) != 10*time.Second {
-			t.Errorf("%d calls, %+v after %v; want the first, which is let end, and %+v", len(records), pace, time.Since(began), want)
+			t.Errorf("%d calls, %+v after %v; want the first one to end, and %+v", len(records), pace, time.Since(began), want)
 		}
 		if s := Summarize(records, pace); s.Kept() {
 			t.Errorf("%+v: want a load that was not kept", s)
@@ -162,7 +162,7 @@ func TestOpenLoopInterrupted(t *testing.T) {
 
 // Goroutines of calls that are due at the same time run in any order: at the end, a call may be
 // left out although a later one has started. The numbers still have no gap.
-func TestNoNumberIsLeftOut(t *testing.T) {
+func TestNumbersHaveNoGaps(t *testing.T) {
 	for range 3 {
 		ctx, cancel := context.WithCancel(t.Context())
 		// More calls than may be under way: the load cannot be over before the context is.

@@ -53,7 +53,7 @@ func TestRunMakesEveryCallOnceWithinItsWorkers(t *testing.T) {
 			}, func(r Record) {
 				calls = append(calls, r.Call)
 				if r.Duration != time.Second {
-					t.Errorf("call %d took %v, want the second that it slept", r.Call, r.Duration)
+					t.Errorf("call %d took %v, want one second", r.Call, r.Duration)
 				}
 			})
 			slices.Sort(calls)

@@ -92,7 +92,7 @@ func TestValues(t *testing.T) {
 		}
 	}
 	if again := parse(t, d.String()); again != d {
-		t.Error("its text is not read as the same distribution")
+		t.Error("its text does not parse as the same distribution")
 	}
 }
 

@@ -255,7 +255,7 @@ func TestSetChangesOnlyWhatItNames(t *testing.T) {
 	}
 }
 
-func TestSetRefusesAsAWhole(t *testing.T) {
+func TestInvalidSetChangesNothing(t *testing.T) {
 	r := start(t, fault.Faults{CrashProbability: 0.25})
 	before := r.set(t, &faultv1.SetRequest{})
 	for _, test := range []struct {

@@ -125,7 +125,7 @@ func TestCancelEndsTheServiceTime(t *testing.T) {
 	})
 }
 
-func TestNobodyIsAnsweredDuringTheCrash(t *testing.T) {
+func TestNoRequestIsAnsweredDuringTheCrash(t *testing.T) {
 	const requests = 20
 	for _, faults := range []Faults{{}, {CrashProbability: 1}} { // other requests than the one that crashes
 		var begun, answered atomic.Int32
@@ -169,7 +169,7 @@ func TestNobodyIsAnsweredDuringTheCrash(t *testing.T) {
 	}
 }
 
-func TestFreezeLetsNobodyArriveOrEnd(t *testing.T) {
+func TestFreezeStopsRequests(t *testing.T) {
 	target := newTarget(t, Faults{}, nil)
 	frozen := make(chan struct{})
 	var answered atomic.Int32

@@ -74,7 +74,7 @@ func TestDrawsAreUniformAndIndependent(t *testing.T) {
 	}
 }
 
-func TestUnitStaysBelowOne(t *testing.T) {
+func TestFractionIsBelowOne(t *testing.T) {
 	least, greatest := fraction(make([]byte, 8)), fraction([]byte{255, 255, 255, 255, 255, 255, 255, 255})
 	if least != 0 || greatest >= 1 {
 		t.Errorf("unit goes from %v to %v, want 0 to less than 1", least, greatest)

@@ -278,7 +278,7 @@ func TestStuckPhaseEnds(t *testing.T) {
 }
 
 // Without a signal, output may take any time, for example if the user reads it in a pager.
-func TestOutputMayWait(t *testing.T) {
+func TestOutputMayBlockWithoutASignal(t *testing.T) {
 	_, p := begin(t.Context())
 	if out := p.end(output{stdout: os.Stdout}); out.stdout != os.Stdout {
 		t.Errorf("output goes to %v", out.stdout)

@@ -64,7 +64,7 @@ func TestSave(t *testing.T) {
 	}
 	code, _, stderr = crashlab(t.Context(), args...)
 	if code != exitUsage || !strings.Contains(stderr, "--save "+`"`+folder+`": want a new folder, or an empty one`) {
-		t.Errorf("a folder that is there: exit code %d, %s", code, stderr)
+		t.Errorf("an existing folder: exit code %d, %s", code, stderr)
 	}
 }
 

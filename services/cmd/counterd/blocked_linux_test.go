@@ -66,7 +66,7 @@ func fullPipe(t *testing.T) *os.File {
 
 // With its log stuck, it cannot even begin to drain. A second signal still ends it, as does the
 // first before signals are caught.
-func TestSignalsEndItWithAStuckLog(t *testing.T) {
+func TestSignalsWithAStuckLog(t *testing.T) {
 	for _, args := range [][]string{{"--addr", "127.0.0.1:0"}, {"--help"}, {"--p-crash", "2"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

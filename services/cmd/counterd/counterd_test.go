@@ -73,7 +73,7 @@ func TestSetMakesTheNextGetCrash(t *testing.T) {
 		t.Errorf("log line %q, want one that ends in %q", line, want)
 	}
 	if more, ok := p.wait(t, ""); ok {
-		t.Errorf("a line after that of the crash: %q", more)
+		t.Errorf("a line after the crash: %q", more)
 	}
 }
 
@@ -122,7 +122,7 @@ func lastCounts(t *testing.T, crash bool) int {
 	}
 	inFlight := *line.InFlight
 	if line.Message != last || *line.Counted != 3 || inFlight < 0 || inFlight > 1 || *line.Arrived != 3+inFlight+crashed {
-		t.Fatalf("last line %s, want 3 counted, up to 1 in flight, and as many arrived as make these and %d that crashed", text, crashed)
+		t.Fatalf("last line %s, want 3 counted, up to 1 in flight, and as many arrived as these and %d that crashed", text, crashed)
 	}
 	return inFlight
 }
@@ -269,7 +269,7 @@ func TestListeningLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if line.Seed == 0 {
-		t.Error("the seed that was drawn is not logged")
+		t.Error("the random seed is not logged")
 	}
 	seed := line.Seed
 	if line.Seed = 0; line.Message != "listening" || line.Addr != p.addr || line.Replica != "a" ||

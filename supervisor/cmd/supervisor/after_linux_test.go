@@ -26,7 +26,7 @@ groups:
 	c.file("e.jsonl", "launched job", func(text string) bool { return strings.Contains(text, `"kind":"launched","replica":"job-a"`) })
 	for _, args := range [][]string{{"list"}, {"get", "web-a"}} {
 		if out := c.ctl(args...); !strings.Contains(out, "waiting for job") {
-			t.Errorf("ctl %s does not say what it waits for:\n%s", args, out)
+			t.Errorf("ctl %s does not show what the group waits for:\n%s", args, out)
 		}
 	}
 	if err := os.WriteFile(gate, []byte("0\n"), 0); err != nil {
@@ -90,7 +90,7 @@ groups:
 		}
 	}
 	if launches != 1 {
-		t.Errorf("%d launches once it need not wait, want 1", launches)
+		t.Errorf("%d launches after the wait, want 1", launches)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 // Idle connections do not use up the descriptors that replicas need, and do not displace other
 // clients, not even a watcher without events.
-func TestIdleConnectionsStarveNobody(t *testing.T) {
+func TestIdleConnectionsDoNotStarveOthers(t *testing.T) {
 	t.Parallel()
 	metrics := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1))
 	c := prepareIn(t, t.TempDir(), "listen", fmt.Sprintf(`replicas: 3

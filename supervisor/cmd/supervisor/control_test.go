@@ -18,7 +18,7 @@ import (
 
 // Other machines can reach the control service only if that is allowed explicitly, even if the
 // first check of the address does not notice.
-func TestControlIsExposedOnlyByWill(t *testing.T) {
+func TestControlIsExposedOnlyExplicitly(t *testing.T) {
 	s := clusterfile.Settings{Control: "0.0.0.0:0"}
 	_, err := listenControl(s, nil)
 	if _, bad := errors.AsType[*inputfile.Mistake](err); !bad || !strings.HasPrefix(err.Error(), `--control: "0.0.0.0:0": other machines can reach it`) {
@@ -33,7 +33,7 @@ func TestControlIsExposedOnlyByWill(t *testing.T) {
 }
 
 // A Unix socket is protected by its permissions, so the certificates are not even read.
-func TestControlAtAPathHasNoTLS(t *testing.T) {
+func TestControlOverAUnixSocketHasNoTLS(t *testing.T) {
 	s := clusterfile.Settings{Control: "unix://" + socketDir(t) + "/s", Serve: transport.Server{Cert: "missing", Key: "missing"}}
 	l, err := listenControl(s, nil)
 	if err != nil {
@@ -105,7 +105,7 @@ func TestReloadRestoresTheControlSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := reload(); err == nil || !strings.Contains(err.Error(), "the control socket is gone: ") {
-		t.Errorf("a reload without the socket's directory: %v", err)
+		t.Errorf("reload without the directory of the socket: %v", err)
 	}
 	p.reload(text, "[INFO]  supervisor: reloaded")
 	contains(t, p.stderr.text(), []string{"failed to restore the control socket: error=\"the control socket is gone: "})
@@ -132,7 +132,7 @@ func TestReloadRestoresTheControlSocket(t *testing.T) {
 }
 
 // A socket that another process has created at the path is left alone.
-func TestControlSocketOfAnother(t *testing.T) {
+func TestForeignControlSocketIsKept(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s")
 	addr := "unix://" + path
 	text := fmt.Sprintf("replicas: 1\ncommand: [%q]\ncontrol: {addr: %q}\n", os.Args[0], addr)

@@ -213,7 +213,7 @@ func TestCtlJSONIsOneLineEach(t *testing.T) {
 	}
 }
 
-func TestCtlRefusals(t *testing.T) {
+func TestCtlErrors(t *testing.T) {
 	c := startControlled(t, loopback(t), sleepers("web", 1))
 	gone := refusing(t)
 	other := loopback(t)
@@ -351,7 +351,7 @@ func TestCtlWatchUntilTheSupervisorEnds(t *testing.T) {
 	}
 }
 
-func TestCtlAtAPath(t *testing.T) {
+func TestCtlOverAUnixSocket(t *testing.T) {
 	l, err := control.Listen("unix://"+socketDir(t)+"/s", false)
 	if err != nil {
 		t.Fatal(err)

@@ -68,7 +68,7 @@ func TestCtlReloadOfABrokenGroup(t *testing.T) {
 			p := start(t, "", "--config", write(t, text+control))
 			p.until(&p.stderr, "two replicas", func(text string) bool { return strings.Count(text, "launched: ") == 2 })
 			if _, stderr, code := runCtl(t, addr, "reload"); code != 0 || stderr != "" {
-				t.Fatalf("exit code %d, stderr %q for what runs", code, stderr)
+				t.Fatalf("exit code %d, stderr %q, want success", code, stderr)
 			}
 			if err := os.WriteFile(p.config, []byte(tt.text+control), 0o600); err != nil {
 				t.Fatal(err)
@@ -107,7 +107,7 @@ func TestCtlRollingRestartThatFails(t *testing.T) {
 				t.Errorf("exit code %d, stdout %s, stderr %q, want 1 and %s", code, stdout, stderr, tt.want)
 			}
 			if list, _, _ := runCtl(t, addr, "list"); !regexp.MustCompile(`(?m)^b +ready +\d+ +1 .*$`).MatchString(list) {
-				t.Errorf("got\n%s\nwant b as it was", list)
+				t.Errorf("got\n%s\nwant b unchanged", list)
 			}
 		})
 	}

@@ -157,7 +157,7 @@ func TestFilesOnAFullDisk(t *testing.T) {
 }
 
 // One replica writes as fast as it can, another one now and then: every line of both is on disk.
-func TestBurstIsOnDiskWhole(t *testing.T) {
+func TestBurstIsWrittenCompletely(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 100 MB")
 	}
@@ -210,14 +210,14 @@ func TestBurstIsOnDiskWhole(t *testing.T) {
 		}
 		want++
 	}
-	t.Logf("%d MB are on disk whole; a line of the neighbour was in the supervisor's hands within %v", len(got)/1e6, worst)
+	t.Logf("%d MB are on disk; the supervisor read a line of the other replica within %v", len(got)/1e6, worst)
 	if list := c.ctl("list"); strings.Contains(list, "lost") {
 		t.Errorf("lines are lost:\n%s", list)
 	}
 }
 
 // If stdout is a regular file, replicas wait for it when they write.
-func TestStdoutInAFileIsWhole(t *testing.T) {
+func TestStdoutInAFileIsComplete(t *testing.T) {
 	t.Parallel()
 	const n = 1_000_000
 	dir := t.TempDir()

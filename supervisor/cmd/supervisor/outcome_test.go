@@ -22,7 +22,7 @@ func TestOutcome(t *testing.T) {
 	note(event.KindReady, "b", 0)
 	note(event.KindReady, "b", 0)
 	if ready != 1 {
-		t.Errorf("told %d times that all are ready, want once", ready)
+		t.Errorf("allReady was called %d times, want once", ready)
 	}
 	note(event.KindFinished, "a", 0)
 	if err := o.err(); err != nil {

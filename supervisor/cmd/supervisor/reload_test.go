@@ -52,7 +52,7 @@ func TestReload(t *testing.T) {
 	p.reload(strings.Replace(text, "replicas: 2", "replicas: 1", 1), "[INFO]  supervisor: reloaded")
 	processtest.WaitDead(t, b, p.pid("c"))
 	if strings.Count(p.stdout.text(), " up ") != 3 || !processtest.Alive(a) {
-		t.Error("replicas that are as they were have been restarted")
+		t.Error("unchanged replicas were restarted")
 	}
 	p.Process.Signal(syscall.SIGTERM)
 	if code := p.ends(); code != 0 {
@@ -85,12 +85,12 @@ func TestStopDuringAReload(t *testing.T) {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	if log := p.stderr.text(); strings.Contains(log, "reloaded") || strings.Contains(log, "reload failed") || strings.Contains(log, "canceled by") {
-		t.Error("it tells of a reload that came to nothing")
+		t.Error("it reports a reload that was canceled")
 	}
 }
 
 // A port in use is found before anything is changed.
-func TestReloadLooksAtPorts(t *testing.T) {
+func TestReloadChecksPorts(t *testing.T) {
 	base := freePorts(t, 2)
 	text := fmt.Sprintf("replicas: 1\nbase_port: %d\ncommand: [%q, \"{addr}\"]\n", base, os.Args[0])
 	p := start(t, "listen", "--config", write(t, text))
@@ -124,7 +124,7 @@ func TestOneSupervisorPerStateDirectory(t *testing.T) {
 	third.pids(1)
 }
 
-func TestFailureIsTold(t *testing.T) {
+func TestFailureIsReported(t *testing.T) {
 	for _, tt := range []struct {
 		file, want string
 	}{
@@ -144,7 +144,7 @@ func TestFailureIsTold(t *testing.T) {
 }
 
 // Of concurrent reloads, the last one to read the file takes effect, and the others report that.
-func TestReloadsAtATime(t *testing.T) {
+func TestConcurrentReloads(t *testing.T) {
 	path := write(t, "replicas: 1\ncommand: [sleep, \"300\"]\n")
 	c, err := clusterfile.Read(path, clusterfile.Flags{})
 	if err != nil {
@@ -192,7 +192,7 @@ func TestReloadsAtATime(t *testing.T) {
 			}
 		}
 		if got, want := s.Current()[0].Count, 1+(n+2)%4; got != want || superseded != 2 {
-			t.Errorf("%d replicas and %d given up, want %d and 2", got, superseded, want)
+			t.Errorf("%d replicas and %d superseded, want %d and 2", got, superseded, want)
 		}
 	}
 }

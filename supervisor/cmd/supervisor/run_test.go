@@ -111,7 +111,7 @@ func TestSecondSignalKills(t *testing.T) {
 }
 
 // As after Ctrl-S: the log accepts no more lines, which must not delay the end.
-func TestStuckLogDelaysNoEnd(t *testing.T) {
+func TestStuckLogDoesNotDelayTheEnd(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script  string
 		signals []syscall.Signal
@@ -242,7 +242,7 @@ func TestCrashIsLogged(t *testing.T) {
 
 // With a control service, the supervisor continues after all replicas are stopped: they may be
 // started again.
-func TestControlledStays(t *testing.T) {
+func TestContinuesWithAControlService(t *testing.T) {
 	dir := socketDir(t)
 	addr := "unix://" + filepath.Join(dir, "s")
 	p := start(t, "serve", "--replicas=1", "--control", addr, "--", os.Args[0])
@@ -264,7 +264,7 @@ func TestControlledStays(t *testing.T) {
 
 // The paths in a cluster file are relative to its directory, those of flags to the working
 // directory.
-func TestPathsOfAFileElsewhere(t *testing.T) {
+func TestPathsAreRelativeToTheFile(t *testing.T) {
 	home, err := filepath.EvalSymlinks(t.TempDir())
 	if err := errors.Join(err, os.MkdirAll(home+"/etc/data", 0o700), os.Mkdir(home+"/work", 0o700)); err != nil {
 		t.Fatal(err)
@@ -317,7 +317,7 @@ func TestEventsOnStdout(t *testing.T) {
 }
 
 // Replicas do not inherit the socket for the supervisor's own readiness.
-func TestReplicasDoNotSpeakForUs(t *testing.T) {
+func TestReplicasDoNotInheritTheNotifySocket(t *testing.T) {
 	config := write(t, "replicas: 1\nrestart: never\ncommand: [sh, -c, 'echo \"to $A ${NOTIFY_SOCKET-nobody}\"']\nenv: {A: b}\n")
 	p := prepare(t, "", "--config", config)
 	p.Env = append(os.Environ(), "NOTIFY_SOCKET=/nowhere")

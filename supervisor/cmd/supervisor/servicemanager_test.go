@@ -54,7 +54,7 @@ func (s managerSocket) until(want string) {
 	}
 }
 
-func TestServiceManagerHearsHowWeAre(t *testing.T) {
+func TestServiceManagerIsNotified(t *testing.T) {
 	manager := listenAsManager(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	if err := syscall.Mkfifo(gate, 0o600); err != nil {
@@ -98,7 +98,7 @@ func TestServiceManagerThatDoesNotListen(t *testing.T) {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	if log := p.stderr.text(); !strings.Contains(log, "message=READY=1") || !strings.Contains(log, "/nowhere") {
-		t.Errorf("the log does not say what was not told to whom")
+		t.Errorf("the log does not name the message and the socket")
 	}
 }
 
@@ -109,7 +109,7 @@ func TestBadWatchdogInterval(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		if _, is := os.LookupEnv("WATCHDOG_USEC"); is {
-			t.Error("the replicas would inherit it")
+			t.Error("the replicas would inherit the variable")
 		}
 	}
 	t.Setenv("WATCHDOG_USEC", "1000")

@@ -23,7 +23,7 @@ func testSignals() *signals {
 }
 
 // When a terminal ends, both the shell and the system send SIGHUP: that is not a second signal.
-func TestSecondHangupIsNoHaste(t *testing.T) {
+func TestSecondHangupDoesNotKill(t *testing.T) {
 	s := testSignals()
 	ended, result := make(chan struct{}), make(chan ending)
 	stops, kills := 0, 0
@@ -38,7 +38,7 @@ func TestSecondHangupIsNoHaste(t *testing.T) {
 }
 
 // Timeout(1) sends its signal twice: to its child and to its group.
-func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
+func TestEchoOfTheFirstSignalDoesNotKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testSignals()
 		ended, result := make(chan struct{}), make(chan ending, 1)
@@ -48,7 +48,7 @@ func TestEchoOfTheFirstSignalIsNoHaste(t *testing.T) {
 		s.received <- syscall.SIGTERM
 		synctest.Wait()
 		if kills != 0 {
-			t.Fatal("the same signal at once was taken for a second one")
+			t.Fatal("the echo of the first signal counted as a second one")
 		}
 		time.Sleep(echo)
 		s.received <- syscall.SIGTERM
@@ -154,7 +154,7 @@ func TestHangupReloads(t *testing.T) {
 }
 
 // As under nohup.
-func TestHangupIsIgnoredWhereItWas(t *testing.T) {
+func TestIgnoredHangupStaysIgnored(t *testing.T) {
 	p := prepare(t, "serve")
 	p.Cmd = exec.Command("sh", "-c", `trap "" HUP; exec "$0" --replicas=1 -- "$1"`, binary, os.Args[0])
 	p.Env = append(os.Environ(), childMode+"=serve")
@@ -171,7 +171,7 @@ func TestHangupIsIgnoredWhereItWas(t *testing.T) {
 }
 
 // A requested stop is a success, however the replicas end.
-func TestStopAfterAFailureIsGood(t *testing.T) {
+func TestRequestedStopAfterAFailureSucceeds(t *testing.T) {
 	p := start(t, "", "--replicas=2", "--restart=never", "--", "sh", "-c", "[ {index} = 0 ] && exit 3; exec sleep 1000")
 	p.until(&p.stderr, "the end of a", func(text string) bool { return strings.Contains(text, "finished: replica=a") })
 	p.Process.Signal(syscall.SIGTERM)

@@ -11,7 +11,7 @@ import (
 
 // The stop signal of the file goes only to the first process, which stops those that it has
 // started.
-func TestStopAsTheFileSays(t *testing.T) {
+func TestStopSignalOfTheFile(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "wrapper.sh")
 	const text = `trap 'echo the leader was told; kill -TERM $child; wait $child; exit' INT
 sh -c 'trap "echo the child was told; exit" TERM; trap "echo by the wrong signal" INT; echo up; while :; do sleep 0.01; done' & child=$!

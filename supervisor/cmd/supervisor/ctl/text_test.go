@@ -105,6 +105,6 @@ func TestGoneReplicasAreNotReady(t *testing.T) {
 		t.Errorf("got %q, hopeless %v", late, hopeless)
 	}
 	if _, err := nonEmpty(new(supervisorv1.ReloadResponse), nil); err == nil {
-		t.Error("no replicas are taken for success")
+		t.Error("no replicas count as a success")
 	}
 }

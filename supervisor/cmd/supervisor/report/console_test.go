@@ -34,7 +34,7 @@ func TestConsoleAndLogInOneFile(t *testing.T) {
 	c := newConsole(stdout, false)
 	log := hclog.New(&hclog.LoggerOptions{Output: &c.sink, DisableTime: true})
 	if !c.shares(stderr) || c.shares(os.Stderr) {
-		t.Error("the queue is shared with another file than stdout's")
+		t.Error("the sink is shared with another file")
 	}
 	const n = 50 // few enough for both buffers
 	long := strings.Repeat("x", 20_000)

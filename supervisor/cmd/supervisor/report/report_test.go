@@ -78,9 +78,9 @@ func TestLogDirThatFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	openFile(t, path)
 	d := newLogDir(path)
-	told := map[string]uint64{}
+	reported := map[string]uint64{}
 	d.losses.Tell = func(replica string, n uint64, err error) {
-		if told[replica] += n; err == nil {
+		if reported[replica] += n; err == nil {
 			t.Error("no reason")
 		}
 	}
@@ -89,8 +89,8 @@ func TestLogDirThatFails(t *testing.T) {
 		d.write("b", []byte("1\n"), time.Now())
 	}
 	d.losses.Flush()
-	if told["a"] != 6 || told["b"] != 3 {
-		t.Errorf("told of %v, want all lines of each replica", told)
+	if reported["a"] != 6 || reported["b"] != 3 {
+		t.Errorf("reported %v, want all lines of each replica", reported)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -100,11 +100,11 @@ func TestLogDirThatFails(t *testing.T) {
 	}
 	d.write("a", []byte("whole again\n"), time.Now())
 	if n, err := d.losses.Lost(); n != 9 || err != nil {
-		t.Errorf("%d lines are lost, %v; want 9 and no error any more", n, err)
+		t.Errorf("%d lines are lost, %v; want 9 and no error", n, err)
 	}
 }
 
-func TestReportThatCannotBe(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if families, err := r.metrics.registry.Gather(); err != nil || strings.Contains(fmt.Sprint(families), "supervisor_replica_") {
-		t.Errorf("a replica that is gone is still told of, or %v", err)
+		t.Errorf("metrics of a replica that is gone, or %v", err)
 	}
 	r.Close()
 	checkEvents(t, events)
@@ -201,7 +201,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("a.log: %q, %v", text, err)
 	}
 	if stdout.Len() > 0 || !strings.Contains(stderr.String(), "exit_code=3") || !strings.Contains(stderr.String(), "output=\"up 1\"") {
-		t.Errorf("stdout %q, log %s\nwant the exit and the last line in the log alone", stdout.String(), stderr.String())
+		t.Errorf("stdout %q, log %s\nwant the exit and the last line only in the log", stdout.String(), stderr.String())
 	}
 }
 
@@ -284,7 +284,7 @@ func TestLogThatWasStuck(t *testing.T) {
 		stderr.mu.Lock()
 		defer stderr.mu.Unlock()
 		if text := stderr.text.String(); !strings.Contains(text, "lines lost: sink=stderr lines=") || !strings.Contains(text, "short") {
-			t.Errorf("%d bytes, without the loss", len(text))
+			t.Errorf("%d bytes that do not report the loss", len(text))
 		}
 	})
 }
