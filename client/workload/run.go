@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// Tolerance is how late a call of an open loop may start and still be on time. A timer on a busy
-	// machine is milliseconds late; a generator that does not keep up falls further behind with
-	// every call, and soon exceeds any bound.
+	// Tolerance is how late a call of an open loop may start and still be on time. A timer on a
+	// busy machine is milliseconds late; a generator that does not keep up falls further behind
+	// with every call, and soon exceeds any bound.
 	Tolerance = 100 * time.Millisecond
 
 	// lateShare is the share of calls that may be late in a load that still counts as kept: so few
@@ -19,8 +19,8 @@ const (
 	lateShare = 0.01
 )
 
-// Pace tells how well a load kept to its plan. Calls of the warm-up do not count. A closed loop has no
-// due times; only Interrupted applies to it.
+// Pace tells how well a load kept to its plan. Calls of the warm-up do not count. A closed loop has
+// no due times; only Interrupted applies to it.
 type Pace struct {
 	// Late is the number of calls that the generator did not start on time: those that started more
 	// than Tolerance after they were due and had a place, and those that it never started.
@@ -28,25 +28,26 @@ type Pace struct {
 	// Unmade is the number of calls that were due but never started, because Duration and Tolerance
 	// had passed. Late includes them.
 	Unmade int
-	// Waited is the number of calls that started later because MaxUnderWay calls were under way. The
-	// replicas were too slow for them, not the generator.
+	// Waited is the number of calls that started later because MaxUnderWay calls were under way.
+	// The replicas were too slow for them, not the generator.
 	Waited int
 	// Interrupted is true if the context ended before the load: some calls were not started or were
 	// interrupted.
 	Interrupted bool
 }
 
-// Kept reports whether a load of that many calls kept to its plan: at most one call in a hundred was
-// late. If not, the latencies reflect the generator as well as the replicas.
+// Kept reports whether a load of that many calls kept to its plan: at most one call in a hundred
+// was late. If not, the latencies reflect the generator as well as the replicas.
 func (p Pace) Kept(calls int) bool { return float64(p.Late) <= lateShare*float64(calls) }
 
 // Run makes the calls with do, which receives the number of the call, and passes the record of each
-// to emit when it has ended, one at a time. It returns when the last call has ended. The plan must be
-// valid.
+// to emit when it has ended, one at a time. It returns when the last call has ended. The plan must
+// be valid.
 //
-// After Duration, no more calls start, and those under way may end. In an open loop, calls that were
-// due earlier may still start within Tolerance. When ctx ends, no more calls start, and do should end
-// those under way; calls that then fail with an error that wraps that of ctx are Interrupted.
+// After Duration, no more calls start, and those under way may end. In an open loop, calls that
+// were due earlier may still start within Tolerance. When ctx ends, no more calls start, and do
+// should end those under way; calls that then fail with an error that wraps that of ctx are
+// Interrupted.
 //
 // Emit must return quickly, as [Records.Add] does: calls that have ended wait for it, and occupy a
 // worker or a place meanwhile.
@@ -195,8 +196,9 @@ func newGate(places int) *gate {
 	return &gate{timer: time.NewTimer(0), places: make(chan struct{}, places)}
 }
 
-// pass blocks until a call that is due at that time may start. It returns the time at which the call
-// could have started: when it was due, or when it got a place. It returns false if ctx ends first.
+// pass blocks until a call that is due at that time may start. It returns the time at which the
+// call could have started: when it was due, or when it got a place. It returns false if ctx ends
+// first.
 func (g *gate) pass(ctx context.Context, due time.Time) (ready time.Time, ok bool) {
 	if wait := time.Until(due); wait > 0 {
 		g.timer.Reset(wait)

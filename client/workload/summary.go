@@ -21,14 +21,14 @@ type Summary struct {
 	Attempts int
 	Outcomes map[failover.Outcome]int
 	// P50 to P999 are quantiles of the latency of successful calls, from when they were due, with
-	// three significant digits; Max is the longest latency. In the quantiles, a latency of more than
-	// a day counts as a day. They are zero without a success.
+	// three significant digits; Max is the longest latency. In the quantiles, a latency of more
+	// than a day counts as a day. They are zero without a success.
 	P50, P90, P95, P99, P999, Max time.Duration
 	// Offered is the rate at which the calls that were made were due, Achieved the rate at which
 	// they started, in calls a second. Zero with fewer than two calls.
 	Offered, Achieved float64
-	// Throughput is the number of successful calls a second, from when the first call was due to the
-	// end of the last one.
+	// Throughput is the number of successful calls a second, from when the first call was due to
+	// the end of the last one.
 	Throughput float64
 	Pace       Pace
 }

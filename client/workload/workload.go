@@ -1,6 +1,6 @@
 // Package workload generates a load of calls and records how each ended. A [Plan] is a closed loop
-// (a number of workers) or an open loop (a rate). Its Run method makes the calls, [Records] collects
-// their records, and [Summarize] computes success rate, latency quantiles and throughput.
+// (a number of workers) or an open loop (a rate). Its Run method makes the calls, [Records]
+// collects their records, and [Summarize] computes success rate, latency quantiles and throughput.
 //
 // Use an open loop to measure the latency that users see at a given rate: a closed loop slows down
 // with the replicas, so a stall delays at most one call per worker and is under-counted.
@@ -17,9 +17,9 @@ import (
 
 // Plan is the plan of a load: the number of calls, and when each should start.
 //
-// A closed loop has Workers, each of which makes its next call when its last has ended. An open loop
-// has a Rate: calls start when they are due, however long earlier ones take, so that a stall shows in
-// every call that it delays.
+// A closed loop has Workers, each of which makes its next call when its last has ended. An open
+// loop has a Rate: calls start when they are due, however long earlier ones take, so that a stall
+// shows in every call that it delays.
 type Plan struct {
 	// Calls is the total number of calls, including those of the warm-up. Zero means unlimited
 	// until Duration has passed.
@@ -55,8 +55,8 @@ const (
 	DefaultMaxUnderWay = 10_000
 )
 
-// Validate returns nil if the plan can be run. The error is one line that begins with the name of the
-// field, in lower case, and contains its value and what is allowed.
+// Validate returns nil if the plan can be run. The error is one line that begins with the name of
+// the field, in lower case, and contains its value and what is allowed.
 func (p Plan) Validate() error {
 	open := p.Rate != 0
 	switch {

@@ -30,10 +30,10 @@ const (
 // MaxValues is the maximum number of durations of "values:".
 const MaxValues = 1000
 
-// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (with its minimum and maximum),
-// "exp:100ms" (exponential, with its mean) or "values:12ms:15ms:80ms" (equally likely, in ascending
-// order). A duration without a unit, a negative duration and a wrong order are errors, which leave d
-// unchanged.
+// UnmarshalText parses "0", a duration ("50ms"), "uniform:50ms:500ms" (with its minimum and
+// maximum), "exp:100ms" (exponential, with its mean) or "values:12ms:15ms:80ms" (equally likely, in
+// ascending order). A duration without a unit, a negative duration and a wrong order are errors,
+// which leave d unchanged.
 func (d *Distribution) UnmarshalText(text []byte) error {
 	parsed, ok := parseDistribution(string(text))
 	if !ok {
@@ -111,8 +111,8 @@ func (d Distribution) String() string {
 	return d.text
 }
 
-// Quantile returns the u-quantile of d, for u in [0, 1). With u drawn uniformly, the result is drawn
-// from d. A result that a Duration cannot hold becomes the longest Duration.
+// Quantile returns the u-quantile of d, for u in [0, 1). With u drawn uniformly, the result is
+// drawn from d. A result that a Duration cannot hold becomes the longest Duration.
 func (d Distribution) Quantile(u float64) time.Duration {
 	switch d.shape {
 	case uniform:

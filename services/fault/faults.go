@@ -20,8 +20,8 @@ type Faults struct {
 	CrashProbability float64
 	// CrashPoint is where the crash strikes.
 	CrashPoint CrashPoint
-	// Hang makes requests hang: they are accepted, but not answered until their context ends or Hang
-	// is false again.
+	// Hang makes requests hang: they are accepted, but not answered until their context ends or
+	// Hang is false again.
 	Hang bool
 	// ErrorProbability is the probability, 0 to 1, that a request fails with ErrorCode before any
 	// work is done.

@@ -57,9 +57,9 @@ type Counts struct {
 // New returns an Injector with the initial faults, or the error of their Validate method.
 //
 // Crash is called at the first crash, at most once, and must end the process, for example by
-// os.Exit. During the call no request arrives or ends, so that no request is answered that counts as
-// in flight at the crash. Crash must not call the Injector. If it returns, this request and all later
-// ones that crash fail with UNAVAILABLE at their crash point, and the server continues.
+// os.Exit. During the call no request arrives or ends, so that no request is answered that counts
+// as in flight at the crash. Crash must not call the Injector. If it returns, this request and all
+// later ones that crash fail with UNAVAILABLE at their crash point, and the server continues.
 func New(plan Plan, initial Faults, crash func(Crash)) (*Injector, error) {
 	if err := initial.Validate(); err != nil {
 		return nil, err

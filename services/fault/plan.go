@@ -31,8 +31,8 @@ type Draws struct {
 // k, and not on other requests or on the faults that are set, so that changing one fault does not
 // change the draws of the others.
 func (p Plan) Draws(k uint64) Draws {
-	// With a hash instead of a generator, concurrent requests need not wait for the draws of earlier
-	// ones. Only the last field varies in length, so no two plans hash the same bytes.
+	// With a hash instead of a generator, concurrent requests need not wait for the draws of
+	// earlier ones. Only the last field varies in length, so no two plans hash the same bytes.
 	key := binary.BigEndian.AppendUint64(nil, p.Seed)
 	key = binary.BigEndian.AppendUint64(key, p.Incarnation)
 	key = binary.BigEndian.AppendUint64(key, k)
@@ -48,8 +48,8 @@ func (p Plan) Draws(k uint64) Draws {
 	}
 }
 
-// fraction maps 8 random bytes to [0, 1). It uses 53 bits, as many as a float64 holds; more could round
-// up to 1.
+// fraction maps 8 random bytes to [0, 1). It uses 53 bits, as many as a float64 holds; more could
+// round up to 1.
 func fraction(b []byte) float64 {
 	return float64(binary.BigEndian.Uint64(b)>>11) / (1 << 53)
 }

@@ -23,8 +23,8 @@ func newQueue(capacity int) *queue {
 	return &queue{free: capacity}
 }
 
-// enter returns once the request has a place, or with the status of ctx, and without a place, if that
-// ends first. A request that has a place must leave.
+// enter returns once the request has a place, or with the status of ctx, and without a place, if
+// that ends first. A request that has a place must leave.
 func (q *queue) enter(ctx context.Context) error {
 	if q == nil {
 		return nil

@@ -11,8 +11,8 @@ import (
 	faultv1 "example.com/crashlab/gen/fault/v1"
 )
 
-// Service is the Fault service: it reads and changes the faults of an [Injector] at run time. Create
-// it with [NewService].
+// Service is the Fault service: it reads and changes the faults of an [Injector] at run time.
+// Create it with [NewService].
 type Service struct {
 	faultv1.UnimplementedFaultServer
 	injector *Injector
@@ -27,7 +27,8 @@ func (s *Service) Get(context.Context, *faultv1.GetRequest) (*faultv1.GetRespons
 }
 
 // Set changes the faults that the request names and returns all faults. A value that is not allowed
-// changes nothing; the error is INVALID_ARGUMENT and names the field, the value and what is allowed.
+// changes nothing; the error is INVALID_ARGUMENT and names the field, the value and what is
+// allowed.
 func (s *Service) Set(_ context.Context, req *faultv1.SetRequest) (*faultv1.SetResponse, error) {
 	now, err := s.injector.change(func(f *Faults, p *Plan) error {
 		if err := merge(f, req); err != nil || req.Plan == nil {

@@ -25,8 +25,8 @@ func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, giv
 	return given.verdict(out.stdout, summary, path)
 }
 
-// verifyTrials runs trials, and returns their results, the path of the report, and the output to use
-// from then on.
+// verifyTrials runs trials, and returns their results, the path of the report, and the output to
+// use from then on.
 func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Run, quiet bool) (experiment.Summary, string, output, error) {
 	dir, out, err := runTrials(ctx, out, d, r, newTrialPrinter(out, d, quiet, false))
 	if err != nil {

@@ -122,8 +122,8 @@ func (c *countdown) note(e event.Event) {
 	}
 }
 
-// run starts the supervisor and its control service, which ends a little later. It returns a channel
-// that receives the error of the supervisor, if there is one.
+// run starts the supervisor and its control service, which ends a little later. It returns a
+// channel that receives the error of the supervisor, if there is one.
 func (o *ownCluster) run(s *supervisor.Supervisor, server *control.Server, listener net.Listener) <-chan error {
 	if o.addr = listener.Addr().String(); listener.Addr().Network() == "unix" {
 		o.addr = "unix://" + o.addr

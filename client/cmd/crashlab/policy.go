@@ -18,7 +18,7 @@ import (
 // policy holds the flags of a failover policy. The defaults are those of the original course's
 // client, or with --policy recommended those of [recommended].
 type policy struct {
-	Preset preset `name:"policy" group:"Policy" default:"original" placeholder:"original|recommended" help:"Defaults of the flags below: those of the original course's client, or those recommended for production, which are listed above. (default: original)"`
+	Preset preset `name:"policy" group:"Policy" default:"original" placeholder:"original|recommended" help:"Defaults of the flags below: those of the original course's client, or those recommended for production, which crashlab load --help lists. (default: original)"`
 
 	Timeout    duration       `group:"Policy, attempts" default:"1s" placeholder:"DURATION" help:"Deadline of one attempt; 0s for none. (default: 1s)"`
 	Deadline   duration       `group:"Policy, attempts" default:"0s" placeholder:"DURATION" help:"Deadline of a call, including all attempts and waits; 0s for none. (default: 0s)"`

@@ -16,8 +16,9 @@ const stopPatience = 30 * time.Second
 // exitNow is os.Exit; tests replace it.
 var exitNow = os.Exit
 
-// phase is a part of a command that ends early, but in an orderly way, at Ctrl-C or SIGTERM. Outside
-// of phases, and at a second signal, these signals end the process at once, as is the default.
+// phase is a part of a command that ends early, but in an orderly way, at Ctrl-C or SIGTERM.
+// Outside of phases, and at a second signal, these signals end the process at once, as is the
+// default.
 type phase struct {
 	received chan os.Signal
 	ended    chan struct{}

@@ -13,8 +13,8 @@ import (
 	"example.com/crashlab/client/experiment/trials"
 )
 
-// trialPrinter shows the progress of a run: on a terminal as a line that is replaced, elsewhere as a
-// line, or a JSON object, for each trial that has ended and every few seconds.
+// trialPrinter shows the progress of a run: on a terminal as a line that is replaced, elsewhere as
+// a line, or a JSON object, for each trial that has ended and every few seconds.
 type trialPrinter struct {
 	w      io.Writer // nil: show nothing
 	line   *terminalLine

@@ -1,6 +1,6 @@
 // Command counterd serves one replica of the Counter service and injects faults into it. See
-// counterd --help for its flags and exit codes. It drains at SIGTERM or SIGINT; a second signal ends
-// it at once.
+// counterd --help for its flags and exit codes. It drains at SIGTERM or SIGINT; a second signal
+// ends it at once.
 package main
 
 import (

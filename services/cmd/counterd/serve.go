@@ -23,8 +23,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// stopPatience is how much longer than the drain the process may take to end after a signal: the log
-// may be stuck.
+// stopPatience is how much longer than the drain the process may take to end after a signal: the
+// log may be stuck.
 const stopPatience = 30 * time.Second
 
 // lastNews is how long health watches continue during a drain, so that they report NOT_SERVING.
@@ -121,8 +121,8 @@ func newReplica(streams context.Context, f flags, logger hclog.Logger, checker *
 	return r, nil
 }
 
-// listen starts the servers, and returns their addresses as arguments for the log. If a server ends,
-// its error is sent to served.
+// listen starts the servers, and returns their addresses as arguments for the log. If a server
+// ends, its error is sent to served.
 func (r *replica) listen(f flags, served chan<- error) (where []any, err error) {
 	exposed := f.Server.Enabled() || f.Insecure
 	listener, err := transport.Listen(f.Addr, exposed)

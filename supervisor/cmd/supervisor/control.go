@@ -18,8 +18,8 @@ import (
 	"example.com/crashlab/supervisor/transport"
 )
 
-// startControl makes server serve at l until stop is called; stop returns when it has ended. If l is
-// nil, there is no control service.
+// startControl makes server serve at l until stop is called; stop returns when it has ended. If l
+// is nil, there is no control service.
 func startControl(l *controlListener, server *control.Server, log hclog.Logger) (stop func()) {
 	if l == nil {
 		return func() {}

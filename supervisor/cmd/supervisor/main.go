@@ -1,5 +1,5 @@
-// Supervisor keeps replicas of commands running on this machine. See supervisor --help for its flags
-// and exit codes.
+// Supervisor keeps replicas of commands running on this machine. See supervisor --help for its
+// flags and exit codes.
 package main
 
 import (

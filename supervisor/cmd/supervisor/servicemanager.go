@@ -30,8 +30,8 @@ type serviceManager struct {
 	log      hclog.Logger
 }
 
-// findServiceManager returns the service manager that the environment names. It clears the variables,
-// so that replicas do not inherit them: only the supervisor reports.
+// findServiceManager returns the service manager that the environment names. It clears the
+// variables, so that replicas do not inherit them: only the supervisor reports.
 func findServiceManager() (m serviceManager, err error) {
 	m.socket = os.Getenv("NOTIFY_SOCKET")
 	interval, pid := os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")
@@ -72,8 +72,8 @@ func (m serviceManager) send(message string) error {
 	return err
 }
 
-// feedWatchdog reports twice in each interval of the watchdog that the supervisor is alive, until ctx
-// ends. Before each report it calls check, which blocks if the supervisor hangs.
+// feedWatchdog reports twice in each interval of the watchdog that the supervisor is alive, until
+// ctx ends. Before each report it calls check, which blocks if the supervisor hangs.
 func (m serviceManager) feedWatchdog(ctx context.Context, check func()) {
 	if m.watchdog == 0 {
 		return

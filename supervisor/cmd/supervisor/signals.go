@@ -120,8 +120,8 @@ func (s *signals) obeySecond(ended <-chan struct{}, first os.Signal, kill func()
 // exitSoon exits with code 1 if the process has not ended after that time.
 func (s *signals) exitSoon(after time.Duration) { time.AfterFunc(after, func() { s.exit(1) }) }
 
-// longestStop returns how long the replicas of groups may take to stop. A group is stopped only when
-// the groups that come after it have ended.
+// longestStop returns how long the replicas of groups may take to stop. A group is stopped only
+// when the groups that come after it have ended.
 func longestStop(groups []spec.Group) (longest time.Duration) {
 	var names []string
 	stops, after := make(map[string]time.Duration), make(map[string][]string)

@@ -16,8 +16,8 @@ import (
 
 // CheckPages checks the help page of each command, as print returns it for the arguments: it fits
 // on 80 columns, every flag is in a group, the exit codes are there, and there are at least two
-// examples of the program, which it accepts. The cli is a function that returns a new pointer to the
-// struct of the command line.
+// examples of the program, which it accepts. The cli is a function that returns a new pointer to
+// the struct of the command line.
 func CheckPages(t *testing.T, p commandline.Program, cli func() any, print func(args ...string) string, options ...kong.Option) {
 	parser, err := kong.New(cli(), append(options, kong.Name(p.Name))...)
 	if err != nil {

@@ -104,8 +104,8 @@ func nonEmpty[R statuses](reply R, err error) (R, error) {
 	return reply, err
 }
 
-// command makes a call, waits for up to w until the replicas of its reply are ready, and shows their
-// status.
+// command makes a call, waits for up to w until the replicas of its reply are ready, and shows
+// their status.
 func command[R statuses](c *Command, k *kong.Context, w wait, call func(context.Context, supervisorv1.SupervisorClient) (R, error)) error {
 	return c.call(k, func(ctx context.Context, s supervisorv1.SupervisorClient, out io.Writer) error {
 		reply, err := call(ctx, s)

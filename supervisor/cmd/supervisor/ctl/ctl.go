@@ -27,8 +27,8 @@ import (
 // controlEnv is the environment variable that is used without --control.
 const controlEnv = "SUPERVISOR_CONTROL"
 
-// Command is supervisor ctl with its flags and subcommands, for package commandline. The parser needs
-// a variable default_addr. Errors about input are [*inputfile.Mistake].
+// Command is supervisor ctl with its flags and subcommands, for package commandline. The parser
+// needs a variable default_addr. Errors about input are [*inputfile.Mistake].
 type Command struct {
 	Control          string `group:"Connection" placeholder:"ADDR" env:"SUPERVISOR_CONTROL" default:"${default_addr}" help:"Address of the supervisor's control service, HOST:PORT or unix:///PATH. (default: ${default})"`
 	transport.Client `group:"Connection"`

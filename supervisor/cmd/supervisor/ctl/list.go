@@ -79,8 +79,8 @@ func (c *Command) writeEmpty(w io.Writer, reply proto.Message, err error) error 
 	return writeJSON(w, reply)
 }
 
-// watch shows the table after each event until the supervisor has ended. Events that arrive while the
-// table is drawn count as one.
+// watch shows the table after each event until the supervisor has ended. Events that arrive while
+// the table is drawn count as one.
 func (l *listCmd) watch(ctx context.Context, c *Command, s supervisorv1.SupervisorClient, w io.Writer) error {
 	news, ended, err := notices(ctx, s)
 	if err != nil {

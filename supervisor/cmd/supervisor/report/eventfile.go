@@ -16,8 +16,8 @@ type eventFile struct {
 	sink *output.Sink
 }
 
-// openEvents opens a file to append to. A named pipe may have no reader yet; events are lost until it
-// has one.
+// openEvents opens a file to append to. A named pipe may have no reader yet; events are lost until
+// it has one.
 func openEvents(path string, mode fs.FileMode) (*eventFile, error) {
 	f := &output.File{Path: path, Mode: mode}
 	if err := f.Open(); err != nil && !errors.Is(err, syscall.ENXIO) {

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// lineFormat formats replicas' lines for the console. The zero value is ready for use. It is not safe
-// for concurrent use.
+// lineFormat formats replicas' lines for the console. The zero value is ready for use. It is not
+// safe for concurrent use.
 type lineFormat struct {
 	log hclog.Logger // writes to buf
 	buf bytes.Buffer
@@ -80,8 +80,9 @@ func (f *lineFormat) render(line []byte) ([]byte, bool) {
 }
 
 // json appends a line as a JSON object on one line. A line that already is a JSON object keeps its
-// fields, and gets "replica" as the first unless it has one. Any other line becomes "@message", with
-// the current time as "@timestamp", the names that hclog uses. It has no "@level", which is unknown.
+// fields, and gets "replica" as the first unless it has one. Any other line becomes "@message",
+// with the current time as "@timestamp", the names that hclog uses. It has no "@level", which is
+// unknown.
 func (f *lineFormat) json(to *bytes.Buffer, replica string, line []byte, now time.Time) {
 	if bytes.HasPrefix(line, []byte{'{'}) {
 		if fields, ok := object(line); ok {

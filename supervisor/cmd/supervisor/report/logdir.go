@@ -13,8 +13,8 @@ import (
 	"example.com/crashlab/supervisor/internal/output"
 )
 
-// logDir writes the lines of each replica to its own file, NAME.log: the time in UTC, then the line as
-// the replica wrote it. A replica's lines wait only for its own file.
+// logDir writes the lines of each replica to its own file, NAME.log: the time in UTC, then the line
+// as the replica wrote it. A replica's lines wait only for its own file.
 type logDir struct {
 	dir     string
 	mode    fs.FileMode
