@@ -185,7 +185,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) {
 	}
 	c, ok := s.Session.Call(load, number)
 	if !ok {
-		fail(w, http.StatusNotFound, fmt.Errorf("call %d of load %q: not known any more, or not yet", number, load))
+		fail(w, http.StatusNotFound, fmt.Errorf("call %d of load %q: it is not kept any more, or none of its attempts has ended", number, load))
 		return
 	}
 	reply(w, http.StatusOK, c)

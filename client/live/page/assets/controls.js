@@ -16,7 +16,7 @@ function takeAbout(next) {
 
 function makeFaults() {
   const label = element("label", "", "field");
-  label.append(element("span", "at", "name"));
+  label.append(element("span", "replica", "name"));
   const select = document.createElement("select");
   select.id = "faulty";
   select.autocomplete = "off";
@@ -35,7 +35,7 @@ function showFaults() {
   const select = at("faulty");
   const replicas = state.replicas.map((r) => r.name);
   if ([...select.options].map((o) => o.value).join() !== ["", ...replicas].join()) {
-    select.replaceChildren(new Option("all replicas", ""), ...replicas.map((name) => new Option("replica " + name, name)));
+    select.replaceChildren(new Option("all", ""), ...replicas.map((name) => new Option(name, name)));
     if (!replicas.includes(faulty)) faulty = "";
     select.value = faulty;
   }

@@ -18,7 +18,7 @@ const FIGURES = [
   ["attempts", "attempts/call", (l) => attemptsPerCall(l.recent), (l) => attemptsPerCall(l.total)],
   ["rate", "calls/s", (l) => short(l.recent.ended_a_second), (l) => `${ended(l.total)} calls`],
   ["waiting", "waiting", (l) => String(l.waiting), (l) => `of ${l.under_way} calls`],
-  ["limit", "limit", (l) => (l.limit ? String(l.limit) : "none"), (l) => (l.crash_rate ? `${percent(l.crash_rate)} crash` : "a replica")],
+  ["limit", "limit", (l) => (l.limit ? String(l.limit) : "none"), (l) => (l.crash_rate ? `${percent(l.crash_rate)} crash` : "per replica")],
   ["budget", "budget", (l) => (l.budget === undefined ? "none" : short(l.budget)), (l) => `${l.denied} denied`],
   ["ejected", "ejected", (l) => ejectedBy(l).join(", ") || "none", (l) => `${l.ejections} so far`],
 ];
