@@ -20,7 +20,7 @@ import (
 type Measured struct {
 	Requests, Crashes, Answers int // sample sizes: requests that could crash, crashes, answered attempts
 
-	PCrash       float64       // share of requests that crashed their replica, in three digits
+	PCrash       float64       // share of requests that crashed their replica, rounded to three digits
 	RestartDelay time.Duration // median; design.Never if no replica that crashed came back
 	Boot         time.Duration // median time from launch to ready; zero if unknown
 	// ServiceTime is the constant, uniform or exponential distribution that fits the service times

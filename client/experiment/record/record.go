@@ -152,8 +152,8 @@ type Attempt struct {
 	Number  int    // within the call, from 1
 	Round   int    // of the call, from 1
 	Replica string // name
-	// Incarnation is the incarnation that answered. If none did, it is the replica's latest launch
-	// when the attempt started, or 0 before its first launch.
+	// Incarnation is the incarnation that gave the call's answer. For any other attempt it is the
+	// replica's latest launch when the attempt started, or 0 before its first launch.
 	Incarnation int
 	Start       time.Duration // when it started
 	Duration    time.Duration
