@@ -102,8 +102,8 @@ type head []string
 
 func (h head) String() string { return strings.Join(h, " ") }
 
-const columnsHint = "p50, p99: means over the trials. Design effect: how many times more success varies between trials " +
-	"(as a variance) than if calls failed independently. Trials for ±1%: how many like these it takes to know success that well."
+const columnsHint = "p50, p99: means over the trials. Design effect: how many times larger the variance of success between " +
+	"trials is than if calls failed independently. Trials for ±1%: how many like these it takes to know success that well."
 
 // newTable has the columns of the original lab's table, and those that show how reliable they are.
 func newTable(s experiment.Summary) table {

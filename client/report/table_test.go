@@ -65,9 +65,9 @@ none           3.00 [2.70, 3.30]     4.2      437  failed⁴,⁵
 ⁵ p99 <= 2s: not measured
 ⁶ the checks of the records found 1 violation
 
-In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times more success varies between
-trials (as a variance) than if calls failed independently. Trials for ±1%: how many like these it takes to know success
-that well.
+In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times larger the variance of
+success between trials is than if calls failed independently. Trials for ±1%: how many like these it takes to know
+success that well.
 `
 
 const smallMarkdown = `
@@ -89,7 +89,7 @@ const smallMarkdown = `
 
 ⁶ the checks of the records found 1 violation
 
-In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times more success varies between trials (as a variance) than if calls failed independently. Trials for ±1%: how many like these it takes to know success that well.
+In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times larger the variance of success between trials is than if calls failed independently. Trials for ±1%: how many like these it takes to know success that well.
 `
 
 func tableText(t *testing.T, format string, s experiment.Summary) string {
