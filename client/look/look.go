@@ -1,4 +1,4 @@
-// Package look holds what the pages of crashlab share: the colours of both themes, the style of
+// Package look holds what the pages of crashlab share: the colors of both themes, the style of
 // text and controls, the shapes of outcomes, the lanes of replicas, and uPlot, which draws charts.
 // Its scripts are not modules: a page concatenates them with its own in one scope.
 package look
@@ -11,13 +11,13 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// Colours returns the CSS custom properties with the colours of a theme, light or dark.
-func Colours(theme string) string { return asset(theme + ".css") }
+// Colors returns the CSS custom properties with the colors of a theme, light or dark.
+func Colors(theme string) string { return asset(theme + ".css") }
 
 // Style returns the style sheet of a page. The attribute data-theme of the page's root selects the
 // dark theme; the default is light.
 func Style() string {
-	return ":root {\n" + Colours("light") + "}\n:root[data-theme=\"dark\"] {\n" + Colours("dark") + "}\n" + asset("base.css")
+	return ":root {\n" + Colors("light") + "}\n:root[data-theme=\"dark\"] {\n" + Colors("dark") + "}\n" + asset("base.css")
 }
 
 // Script concatenates the shared scripts and then the page's own, in one strict scope. The page's
@@ -38,7 +38,7 @@ func Script(own ...string) string {
 // PlotStyle returns the style sheet of uPlot.
 func PlotStyle() string { return asset("uplot/uPlot.min.css") }
 
-// PlotScript returns uPlot with its licence. It defines the global variable uPlot.
+// PlotScript returns uPlot with its license. It defines the global variable uPlot.
 func PlotScript() string {
 	return "/*!\n" + asset("uplot/LICENSE") + "*/\n" + asset("uplot/uPlot.iife.min.js")
 }

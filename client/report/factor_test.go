@@ -56,7 +56,7 @@ func TestPlanSweep(t *testing.T) {
 		{"rows and words", [][]string{rows, order}, "order", "", []string{"row"}, nil},
 		{"two numbers", [][]string{concurrency, pCrash}, "p_crash", "concurrency", nil, nil},
 		{"rows and two numbers", [][]string{rows, concurrency, pCrash}, "p_crash", "concurrency", nil, []string{"row"}},
-		{"more than there are colours", [][]string{rows, order, point, concurrency}, "concurrency", "",
+		{"more than there are colors", [][]string{rows, order, point, concurrency}, "concurrency", "",
 			[]string{"row", "order"}, []string{"crash_point"}},
 	} {
 		plan := planSweep(factorsOf(madeGrid(tc.factors...).Cells))

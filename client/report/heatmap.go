@@ -15,7 +15,7 @@ import (
 // heatBox is one cell of a heatmap.
 type heatBox struct {
 	X, Y, Width, Height px
-	Fill, Ink           string // colours; empty without a value
+	Fill, Ink           string // colors; empty without a value
 	Number              string
 	Bounds, Predicted   string // empty if there are none, or no room
 	NumberY, BoundsY    px
@@ -172,43 +172,43 @@ func (b *heatBox) setLines() {
 	}
 }
 
-// colour is red, green and blue, each from 0 to 1.
-type colour [3]float64
+// rgb is a color as red, green and blue, each from 0 to 1.
+type rgb [3]float64
 
-// heatStops are colours from matplotlib's viridis, for shares from 0 to 1. Their lightness rises
-// for every kind of colour vision.
-var heatStops = []colour{
+// heatStops are colors from matplotlib's viridis, for shares from 0 to 1. Their lightness rises
+// for every kind of color vision.
+var heatStops = []rgb{
 	{0.267, 0.005, 0.329}, {0.229, 0.322, 0.546}, {0.128, 0.567, 0.551}, {0.369, 0.789, 0.383}, {0.993, 0.906, 0.144},
 }
 
-// heat returns the fill for a share and the text colour that is easiest to read on it.
+// heat returns the fill for a share and the text color that is easiest to read on it.
 func heat(share float64) (fill, ink string) {
 	at := min(max(share, 0), 1) * float64(len(heatStops)-1)
 	k := min(int(at), len(heatStops)-2)
-	var c colour
+	var c rgb
 	for i := range c {
 		c[i] = heatStops[k][i] + (at-float64(k))*(heatStops[k+1][i]-heatStops[k][i])
 	}
-	black, white := colour{}, colour{1, 1, 1}
+	black, white := rgb{}, rgb{1, 1, 1}
 	if contrastOf(c, black) > contrastOf(c, white) {
 		return c.String(), black.String()
 	}
 	return c.String(), white.String()
 }
 
-// String returns the colour in CSS notation.
-func (c colour) String() string {
+// String returns the color in CSS notation.
+func (c rgb) String() string {
 	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(c[0]*255)), int(math.Round(c[1]*255)), int(math.Round(c[2]*255)))
 }
 
 // contrastOf returns the contrast ratio of the Web Content Accessibility Guidelines 2.2, from 1 to
 // 21.
-func contrastOf(a, b colour) float64 {
+func contrastOf(a, b rgb) float64 {
 	x, y := a.luminance(), b.luminance()
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
-func (c colour) luminance() float64 {
+func (c rgb) luminance() float64 {
 	linear := func(v float64) float64 {
 		if v <= 0.04045 {
 			return v / 12.92

@@ -55,7 +55,7 @@ type predictionView struct {
 	Table    table
 }
 
-// outcomeView is an entry of the key to the colours and shapes of attempts.
+// outcomeView is an entry of the key to the colors and shapes of attempts.
 type outcomeView struct{ Name, Meaning string }
 
 // trialGroup lists the trials of one cell.

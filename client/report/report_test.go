@@ -43,7 +43,7 @@ func TestHTMLNeedsNoNetwork(t *testing.T) {
 		t.Error("the page may ask for anything")
 	}
 	if !strings.Contains(text, "Copyright (c) 2022 Leon Sorokin") {
-		t.Error("uPlot is there without its licence")
+		t.Error("uPlot is there without its license")
 	}
 }
 

@@ -14,8 +14,8 @@ func pageStyle() template.CSS {
 // fileStyle is the style of a picture in a file of its own. It follows the theme of the system.
 func fileStyle() template.CSS {
 	const themes = ":root {\n%s}\n@media (prefers-color-scheme: dark) {\n:root {\n%s}\n}\n"
-	colours := fmt.Sprintf(themes, look.Colours("light"), look.Colours("dark"))
-	return template.CSS(colours + asset("charts/file.css") + asset("charts/charts.css"))
+	colors := fmt.Sprintf(themes, look.Colors("light"), look.Colors("dark"))
+	return template.CSS(colors + asset("charts/file.css") + asset("charts/charts.css"))
 }
 
 func asset(name string) string {

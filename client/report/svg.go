@@ -76,7 +76,7 @@ func (p panel) hasMissing() bool {
 	})
 }
 
-// keyItem explains a colour and a shape.
+// keyItem explains a color and a shape.
 type keyItem struct {
 	X, Y  px
 	Class string
@@ -88,7 +88,7 @@ type keyItem struct {
 func (k keyItem) NameX() px { return k.X + 10 }
 func (k keyItem) NameY() px { return k.Y + 4 }
 
-// series is points of one colour.
+// series is points of one color.
 type series struct {
 	Class  string
 	Shape  string
@@ -128,19 +128,19 @@ func (w whisker) Path() string {
 	return path
 }
 
-// colours is the number of colours for series.
-const colours = 8
+// colors is the number of colors for series.
+const colors = 8
 
 // seriesClass returns the classes of the i-th series, from 0.
 func seriesClass(i int) string {
-	class := "c" + strconv.Itoa(i%colours+1)
-	if i >= colours {
+	class := "c" + strconv.Itoa(i%colors+1)
+	if i >= colors {
 		class += " dashed"
 	}
 	return class
 }
 
-// shapes distinguish series without colours.
+// shapes distinguish series without colors.
 var shapes = []string{
 	"M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",            // disc
 	"M-3.6-3.6h7.2v7.2h-7.2z",                       // square
@@ -202,7 +202,7 @@ func (c chart) keyItems() []keyItem {
 	return append(items, c.Marks...)
 }
 
-// key returns a panel of at most that width that explains colours and shapes; none if there is
+// key returns a panel of at most that width that explains colors and shapes; none if there is
 // nothing to explain.
 func (c chart) key(width float64) []panel {
 	const indent, lineHeight, gap = 16, 20, 16
@@ -224,7 +224,7 @@ func (c chart) key(width float64) []panel {
 	if names == nil {
 		return nil
 	}
-	p.Desc = "Colours and shapes: " + strings.Join(names, ", ") + "."
+	p.Desc = "Colors and shapes: " + strings.Join(names, ", ") + "."
 	return []panel{p}
 }
 

@@ -115,9 +115,9 @@ func checkMarks(t *testing.T, p panel) {
 		within(b.Title, b.X+b.Width, b.Y+b.Height)
 	}
 	for _, ticks := range [][]tick{p.XAxis.Ticks, p.YAxis.Ticks} {
-		labelled := slices.DeleteFunc(slices.Clone(ticks), func(t tick) bool { return t.Lines == nil })
-		if len(labelled) < 2 {
-			t.Errorf("%s: %d ticks with labels at an axis, want two or more", p.Name(), len(labelled))
+		labeled := slices.DeleteFunc(slices.Clone(ticks), func(t tick) bool { return t.Lines == nil })
+		if len(labeled) < 2 {
+			t.Errorf("%s: %d ticks with labels at an axis, want two or more", p.Name(), len(labeled))
 		}
 	}
 }

@@ -14,13 +14,13 @@ import (
 type sweepPlan struct {
 	x      factor
 	y      *factor  // nil unless the pictures are heatmaps
-	series []factor // distinguished by colours
+	series []factor // distinguished by colors
 	panels []factor // distinguished by pictures
 }
 
 // planSweep puts two numeric factors on the axes of heatmaps. Otherwise it puts the numeric factor,
-// or the one with the most levels, on the x axis, and distinguishes as many others by colour as
-// there are colours.
+// or the one with the most levels, on the x axis, and distinguishes as many others by color as
+// there are colors.
 func planSweep(varied []factor) sweepPlan {
 	byLevels := slices.SortedStableFunc(slices.Values(varied), func(a, b factor) int { return len(b.levels) - len(a.levels) })
 	numeric := slices.DeleteFunc(slices.Clone(byLevels), func(f factor) bool { return f.values == nil })
@@ -35,7 +35,7 @@ func planSweep(varied []factor) sweepPlan {
 	for _, f := range varied {
 		switch {
 		case f.name == plan.x.name || plan.y != nil && f.name == plan.y.name:
-		case plan.y == nil && lines*len(f.levels) <= colours:
+		case plan.y == nil && lines*len(f.levels) <= colors:
 			plan.series = append(plan.series, f)
 			lines *= len(f.levels)
 		default:
@@ -102,13 +102,13 @@ const (
 	labelRoom  = 46 // minimum left of a plot, so that plots above each other are aligned
 )
 
-// dotPlot is a metric against one factor, with a line or a colour for each level of the others.
+// dotPlot is a metric against one factor, with a line or a color for each level of the others.
 type dotPlot struct {
 	sweepPlan
 	metric    design.Metric
 	all       []experiment.CellSummary // of all panels of the metric, which share a scale
 	group     group
-	names     []string // of the series of all panels, so that each has the same colour everywhere
+	names     []string // of the series of all panels, so that each has the same color everywhere
 	predicted bool     // each point is followed by its prediction
 }
 

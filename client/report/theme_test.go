@@ -12,10 +12,10 @@ import (
 	"example.com/crashlab/client/look"
 )
 
-// linear is a colour's red, green and blue as amounts of light, from 0 to 1.
+// linear is a color's red, green and blue as amounts of light, from 0 to 1.
 type linear [3]float64
 
-// dichromacies map colours to what people see who lack one kind of cone: Machado, Oliveira and
+// dichromacies map colors to what people see who lack one kind of cone: Machado, Oliveira and
 // Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
 // at full severity.
 var dichromacies = map[string][3]linear{
@@ -25,7 +25,7 @@ var dichromacies = map[string][3]linear{
 	"no blue":   {{1.255528, -0.076749, -0.178779}, {-0.078411, 0.930809, 0.147602}, {0.004733, 0.691367, 0.303900}},
 }
 
-func linearOf(c colour) (l linear) {
+func linearOf(c rgb) (l linear) {
 	for i, v := range c {
 		l[i] = light(v)
 	}
@@ -39,7 +39,7 @@ func (c linear) seenWith(m [3]linear) (seen linear) {
 	return seen
 }
 
-// oklab is the colour where distances are as people see them: Ottosson, "A perceptual color space
+// oklab is the color where distances are as people see them: Ottosson, "A perceptual color space
 // for image processing".
 func (c linear) oklab() [3]float64 {
 	l := math.Cbrt(0.4122214708*c[0] + 0.5363325363*c[1] + 0.0514459929*c[2])
@@ -59,17 +59,17 @@ func apart(a, b linear) float64 {
 
 var property = regexp.MustCompile(`--([a-z0-9-]+): (#[0-9a-f]{6});`)
 
-// themes returns the colours of the page by theme and name.
-func themes(t *testing.T) map[string]map[string]colour {
+// themes returns the colors of the page by theme and name.
+func themes(t *testing.T) map[string]map[string]rgb {
 	t.Helper()
-	all := map[string]map[string]colour{"light": {}, "dark": {}}
-	for theme, colours := range all {
-		for _, m := range property.FindAllStringSubmatch(look.Colours(theme), -1) {
-			colours[m[1]] = parseColour(t, m[2])
+	all := map[string]map[string]rgb{"light": {}, "dark": {}}
+	for theme, colors := range all {
+		for _, m := range property.FindAllStringSubmatch(look.Colors(theme), -1) {
+			colors[m[1]] = parseColor(t, m[2])
 		}
 	}
 	if len(all["light"]) < 20 || len(all["light"]) != len(all["dark"]) {
-		t.Fatalf("%d colours in the light theme, %d in the dark one", len(all["light"]), len(all["dark"]))
+		t.Fatalf("%d colors in the light theme, %d in the dark one", len(all["light"]), len(all["dark"]))
 	}
 	return all
 }
@@ -85,8 +85,8 @@ func light(v float64) float64 {
 // The page and the pictures that stand alone have both themes.
 func TestStylesHaveBothThemes(t *testing.T) {
 	for name, style := range map[string]template.CSS{"page": pageStyle(), "file": fileStyle()} {
-		for theme, colours := range themes(t) {
-			if c := colours["c8"].String(); !strings.Contains(string(style), "--c8: "+c) {
+		for theme, colors := range themes(t) {
+			if c := colors["c8"].String(); !strings.Contains(string(style), "--c8: "+c) {
 				t.Errorf("the style of the %s has no --c8: %s of the %s theme", name, c, theme)
 			}
 		}
@@ -95,7 +95,7 @@ func TestStylesHaveBothThemes(t *testing.T) {
 
 // Text and marks have the contrast that WCAG 2 requires: 4.5 for text, 3 for graphics.
 func TestContrast(t *testing.T) {
-	for theme, colours := range themes(t) {
+	for theme, colors := range themes(t) {
 		need := map[string]float64{"ink": 7, "muted": 4.5, "accent": 4.5, "held": 4.5, "broken": 4.5, "unsure": 4.5}
 		for _, o := range failover.Outcomes() {
 			need[o.String()] = 3
@@ -104,8 +104,8 @@ func TestContrast(t *testing.T) {
 			need[fmt.Sprintf("c%d", i+1)] = 3
 		}
 		for name, want := range need {
-			c, ok := colours[name]
-			if got := contrastOf(c, colours["surface"]); !ok || got < want {
+			c, ok := colors[name]
+			if got := contrastOf(c, colors["surface"]); !ok || got < want {
 				t.Errorf("%s, %s: contrast %.2f to the surface, want %v", theme, name, got, want)
 			}
 		}
@@ -114,23 +114,23 @@ func TestContrast(t *testing.T) {
 
 // Marks can be seen on the band, whether they agree or not.
 func TestContrastOnBand(t *testing.T) {
-	for theme, colours := range themes(t) {
+	for theme, colors := range themes(t) {
 		for _, name := range []string{"c1", "c2"} {
-			if got := contrastOf(colours[name], colours["allowed"]); got < 3 {
+			if got := contrastOf(colors[name], colors["allowed"]); got < 3 {
 				t.Errorf("%s, %s: contrast %.2f to the band, want 3", theme, name, got)
 			}
 		}
 	}
 }
 
-// Outcomes can be distinguished by colour, even with colour blindness.
+// Outcomes can be distinguished by color, even with color blindness.
 func TestOutcomesCanBeToldApart(t *testing.T) {
 	least := map[string]float64{"all cones": 0.12, "no red": 0.08, "no green": 0.08, "no blue": 0.08}
-	for theme, colours := range themes(t) {
+	for theme, colors := range themes(t) {
 		for eyes, m := range dichromacies {
 			for i, a := range failover.Outcomes() {
 				for _, b := range failover.Outcomes()[:i] {
-					if d := apart(linearOf(colours[a.String()]).seenWith(m), linearOf(colours[b.String()]).seenWith(m)); d < least[eyes] {
+					if d := apart(linearOf(colors[a.String()]).seenWith(m), linearOf(colors[b.String()]).seenWith(m)); d < least[eyes] {
 						t.Errorf("%s, %s: %v and %v are %.3f apart, want %v", theme, eyes, a, b, d, least[eyes])
 					}
 				}

@@ -62,7 +62,7 @@ func TestFactorsAreTheFieldsOfSettings(t *testing.T) {
 	}
 }
 
-func TestEqualValuesAreSpeltAlike(t *testing.T) {
+func TestEqualValuesAreSpelledAlike(t *testing.T) {
 	for _, tc := range []struct{ factor, value, want string }{
 		{"service_time", "0", "0s"}, {"service_time", "uniform:60s:1h", "uniform:1m:1h"}, {"timeout", "3600s", "1h"},
 		{"timeout", "90m30s", "1h30m30s"}, {"timeout", "10m0s", "10m"}, {"timeout", "600h", "600h"}, {"p_crash", "-0", "0"},

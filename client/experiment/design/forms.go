@@ -63,8 +63,8 @@ var distribution = form[fault.Distribution]{fault.Distribution.String, func(text
 			fields[i] = spellDuration(v)
 		}
 	}
-	if spelt := strings.Join(fields, ":"); spelt != "0s" {
-		return d, d.UnmarshalText([]byte(spelt))
+	if spelled := strings.Join(fields, ":"); spelled != "0s" {
+		return d, d.UnmarshalText([]byte(spelled))
 	}
 	return fault.Distribution{}, nil
 }}

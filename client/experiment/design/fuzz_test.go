@@ -56,7 +56,7 @@ func FuzzLevel(f *testing.F) {
 			return
 		}
 		if again, err := NewLevel(factor, level.Value); err != nil || again != level {
-			t.Errorf("%s %q is spelt %q, which is spelt %q, %v", factor, value, level.Value, again.Value, err)
+			t.Errorf("%s %q is spelled %q, which is spelled %q, %v", factor, value, level.Value, again.Value, err)
 		}
 		s := Defaults()
 		s.apply(level)

@@ -2,8 +2,8 @@
 
 function axis(options) {
   return {
-    stroke: () => colours.muted, font: "12px system-ui, sans-serif",
-    grid: { stroke: () => colours.grid, width: 1 }, ticks: { stroke: () => colours.grid, width: 1, size: 5 },
+    stroke: () => colors.muted, font: "12px system-ui, sans-serif",
+    grid: { stroke: () => colors.grid, width: 1 }, ticks: { stroke: () => colors.grid, width: 1, size: 5 },
     ...options,
   };
 }

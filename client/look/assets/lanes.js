@@ -75,10 +75,10 @@ function paintCrashes(f, scene) {
     const x = f.x(crash.at);
     const room = x > right[crash.replica];
     f.context.globalAlpha = room ? 1 : 0.5;
-    paintLine(f, x, lane.top, x, lane.top + lane.height, colours.ink);
+    paintLine(f, x, lane.top, x, lane.top + lane.height, colors.ink);
     f.context.globalAlpha = 1;
     if (!room) continue;
-    paintText(f, "✖", x, lane.top + lane.height - f.r, colours.ink, "center");
+    paintText(f, "✖", x, lane.top + lane.height - f.r, colors.ink, "center");
     right[crash.replica] = x + 14 * f.r;
   }
 }
@@ -86,18 +86,18 @@ function paintCrashes(f, scene) {
 // paintWay dims all attempts except those of a call, and connects these by lines.
 function paintWay(f, scene, attempts) {
   f.context.globalAlpha = 0.6;
-  f.context.fillStyle = colours.surface;
+  f.context.fillStyle = colors.surface;
   f.context.fillRect(f.left, f.top, f.width, f.height);
   f.context.globalAlpha = 1;
   const way = Array.from(attempts, (i) => ({ i, ...barOf(f, scene, i) }));
   way.forEach((bar, k) => {
     if (k === 0) return;
     const from = way[k - 1];
-    paintLine(f, from.x + from.w, from.y + from.h / 2, bar.x, bar.y + bar.h / 2, colours.ink, [4, 3]);
+    paintLine(f, from.x + from.w, from.y + from.h / 2, bar.x, bar.y + bar.h / 2, colors.ink, [4, 3]);
   });
   for (const bar of way) {
     paintBar(f.context, scene.attempts.outcome[bar.i], bar.x, bar.y, bar.w, bar.h, f.r);
-    f.context.strokeStyle = colours.ink;
+    f.context.strokeStyle = colors.ink;
     f.context.lineWidth = 1.5 * f.r;
     f.context.strokeRect(bar.x - f.r, bar.y - f.r, bar.w + 2 * f.r, bar.h + 2 * f.r);
   }
@@ -113,7 +113,7 @@ function paintNumbers(f, scene, way) {
     const replica = scene.attempts.replica[bar.i];
     if (x < right[replica]) continue;
     right[replica] = x + 22 * f.r;
-    paintText(f, String(scene.attempts.number[bar.i]), x, Math.max(bar.y - 4 * f.r, f.top + 11 * f.r), colours.ink, "center");
+    paintText(f, String(scene.attempts.number[bar.i]), x, Math.max(bar.y - 4 * f.r, f.top + 11 * f.r), colors.ink, "center");
   }
 }
 

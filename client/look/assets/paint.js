@@ -1,18 +1,18 @@
-// Colours and shapes. Each outcome also has a shape of its own, for people who cannot tell the
-// colours apart.
+// Colors and shapes. Each outcome also has a shape of its own, for people who cannot tell the
+// colors apart.
 //
 // The page defines outcomes, the names of the outcomes by number; OUTCOME, their numbers by name;
 // STATE, the numbers of a replica's states; and at, which finds an element by its ID.
 
-let colours = {};
+let colors = {};
 
-// readColours reads the colours of the current theme.
-function readColours() {
+// readColors reads the colors of the current theme.
+function readColors() {
   const style = getComputedStyle(document.documentElement);
-  colours = {};
+  colors = {};
   const names = ["page", "surface", "ink", "muted", "grid", "accent", "band-down", "band-starting", "band-hatch"];
   for (const name of [...names, ...outcomes, "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]) {
-    colours[name] = style.getPropertyValue("--" + name).trim();
+    colors[name] = style.getPropertyValue("--" + name).trim();
   }
 }
 
@@ -49,7 +49,7 @@ const isSmall = (w, h, r) => w < SMALL * r || h < SMALL * r;
 // paintBar draws the bar of an attempt, in the shape of its outcome if there is room for it.
 function paintBar(context, outcome, x, y, w, h, r) {
   const name = outcomes[outcome];
-  context.fillStyle = colours[name];
+  context.fillStyle = colors[name];
   if (isSmall(w, h, r)) context.fillRect(x, y, w, h);
   else shapes[name](context, x, y, w, h, r);
 }
@@ -75,9 +75,9 @@ function hatch(context, r, upright) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = size;
   const t = tile.getContext("2d");
-  t.fillStyle = colours["band-starting"];
+  t.fillStyle = colors["band-starting"];
   t.fillRect(0, 0, size, size);
-  t.strokeStyle = colours["band-hatch"];
+  t.strokeStyle = colors["band-hatch"];
   t.lineWidth = r;
   t.beginPath();
   for (const shift of upright ? [size / 2] : [-size, 0, size]) {
@@ -91,7 +91,7 @@ function hatch(context, r, upright) {
 // bandStyles returns the fill of the bands of each state; those of up have none.
 function bandStyles(context, r) {
   const styles = [];
-  styles[STATE.down] = colours["band-down"];
+  styles[STATE.down] = colors["band-down"];
   styles[STATE.starting] = hatch(context, r, false);
   styles[STATE.paused] = hatch(context, r, true);
   return styles;
@@ -104,9 +104,9 @@ function element(name, text, className) {
   return e;
 }
 
-function paintLine(f, x1, y1, x2, y2, colour, dashes = []) {
+function paintLine(f, x1, y1, x2, y2, color, dashes = []) {
   const { context, r } = f;
-  context.strokeStyle = colour;
+  context.strokeStyle = color;
   context.lineWidth = 1.5 * r;
   context.setLineDash(dashes.map((d) => d * r));
   context.beginPath();
@@ -116,17 +116,17 @@ function paintLine(f, x1, y1, x2, y2, colour, dashes = []) {
   context.setLineDash([]);
 }
 
-// paintText writes text outlined in the colour of the surface, so that it can be read on anything.
-function paintText(f, text, x, y, colour, align = "left") {
+// paintText writes text outlined in the color of the surface, so that it can be read on anything.
+function paintText(f, text, x, y, color, align = "left") {
   const { context, r } = f;
   context.font = `${12 * r}px system-ui, sans-serif`;
   context.textAlign = align;
   context.textBaseline = "alphabetic";
   context.lineJoin = "round";
-  context.strokeStyle = colours.surface;
+  context.strokeStyle = colors.surface;
   context.lineWidth = 3 * r;
   context.strokeText(text, x, y);
-  context.fillStyle = colour;
+  context.fillStyle = color;
   context.fillText(text, x, y);
 }
 
@@ -134,7 +134,7 @@ function paintText(f, text, x, y, colour, align = "left") {
 function applyTheme(theme) {
   document.documentElement.dataset.theme = theme;
   at("theme").textContent = theme === "dark" ? "light theme" : "dark theme";
-  readColours();
+  readColors();
   for (const canvas of document.querySelectorAll("canvas[data-outcome], [data-outcome] > canvas")) {
     paintSwatch(canvas, OUTCOME[canvas.dataset.outcome ?? canvas.parentElement.dataset.outcome]);
   }

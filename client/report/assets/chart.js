@@ -109,7 +109,7 @@ function frameOf(u) {
 // paintWarmup marks the end of the warm-up, in which calls do not count.
 function paintWarmup(f, trial) {
   if (trial.warmup <= f.min || trial.warmup >= f.max) return;
-  paintLine(f, f.x(trial.warmup), f.top, f.x(trial.warmup), f.bottom, colours.ink, [2, 3]);
+  paintLine(f, f.x(trial.warmup), f.top, f.x(trial.warmup), f.bottom, colors.ink, [2, 3]);
 }
 
 // zoom shows a time span in the middle of the charts of a trial, which show at least width seconds.

@@ -21,9 +21,9 @@ function setCross(pixels, x, y, reach, thick, rgba) {
   }
 }
 
-// rgba converts a colour from #rrggbb to a pixel.
-function rgba(colour) {
-  const n = parseInt(colour.slice(1), 16);
+// rgba converts a color from #rrggbb to a pixel.
+function rgba(color) {
+  const n = parseInt(color.slice(1), 16);
   return new Uint32Array(new Uint8Array([n >> 16, n >> 8, n, 255]).buffer)[0];
 }
 

@@ -24,7 +24,7 @@ function lanesChart(host, trial, chosen, pick) {
       paintCrashes(f, trial);
       paintWarmup(f, trial);
       if (trial.warmup > f.min && trial.warmup < f.max) {
-        paintText(f, "warm-up ends", f.x(trial.warmup) + 4 * f.r, f.bottom - 3 * f.r, colours.ink);
+        paintText(f, "warm-up ends", f.x(trial.warmup) + 4 * f.r, f.bottom - 3 * f.r, colors.ink);
       }
     },
     chosen,

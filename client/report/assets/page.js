@@ -136,11 +136,11 @@ function showReplicas() {
   for (const replica of trial.replicas) {
     const row = table.tBodies[0].insertRow();
     row.append(element("td", replica.name));
-    SUMS.forEach(([, sum, colour], i) => {
+    SUMS.forEach(([, sum, color], i) => {
       const cell = element("td", replica.sums[sum], "figure");
       const bar = element("span", "", "bar");
       bar.style.width = (68 * replica.sums[sum]) / (i < 5 ? most : mostLaunches) + "px";
-      bar.style.background = `var(--${colour})`;
+      bar.style.background = `var(--${color})`;
       cell.append(bar);
       row.append(cell);
     });

@@ -41,20 +41,20 @@ function paintLimit(f, limit, i) {
   const { min, max } = f.u.scales.y;
   const right = f.right - 6 * f.r;
   if (limit.at > max) {
-    paintText(f, `↑ ${limit.text}`, right, f.top + (14 + 16 * i) * f.r, colours.ink, "right");
+    paintText(f, `↑ ${limit.text}`, right, f.top + (14 + 16 * i) * f.r, colors.ink, "right");
   } else if (limit.at < min) {
-    paintText(f, `↓ ${limit.text}`, right, f.bottom - 6 * f.r, colours.ink, "right");
+    paintText(f, `↓ ${limit.text}`, right, f.bottom - 6 * f.r, colors.ink, "right");
   } else {
     const y = f.y(limit.at);
-    paintLine(f, f.left, y, f.right, y, colours.ink, [6, 4]);
-    paintText(f, limit.text, right, y - 5 * f.r, colours.ink, "right");
+    paintLine(f, f.left, y, f.right, y, colors.ink, [6, 4]);
+    paintText(f, limit.text, right, y - 5 * f.r, colors.ink, "right");
   }
 }
 
 // paintDowntime shades the times in which replicas were down, more strongly the more of them were.
 function paintDowntime(f, trial) {
   const { context } = f;
-  context.fillStyle = colours["band-hatch"];
+  context.fillStyle = colors["band-hatch"];
   context.globalAlpha = 0.5 / Math.max(1, trial.replicas.length);
   for (const band of trial.bands) {
     if (band.state === STATE.up || band.to < f.min || band.from > f.max) continue;
@@ -78,16 +78,16 @@ function paintCalls(f, trial) {
   const half = size >> 1;
   const [reach, thick] = [Math.round((calls.n > 5000 ? 2 : 4) * f.r), Math.round(1.6 * f.r)];
   const order = [RESULT.ok, RESULT.interrupted, RESULT.failed];
-  const colour = { [RESULT.ok]: rgba(colours.ok), [RESULT.interrupted]: rgba(colours.canceled), [RESULT.failed]: rgba(colours.lost) };
+  const color = { [RESULT.ok]: rgba(colors.ok), [RESULT.interrupted]: rgba(colors.canceled), [RESULT.failed]: rgba(colors.lost) };
   for (const result of order) {
     for (let c = 0; c < calls.n; c++) {
       if (calls.result[c] !== result || calls.intended[c] < f.min || calls.intended[c] > f.max) continue;
       const [x, y] = pointOf(f, trial, c);
       const left = Math.round(x - f.left);
       const top = Math.round(y - f.top);
-      if (pixels.data[top * pixels.width + left] === colour[result]) continue;
-      if (result === RESULT.ok) setSquare(pixels, left - half, top - half, size, colour[result]);
-      else setCross(pixels, left, top, reach, thick, colour[result]);
+      if (pixels.data[top * pixels.width + left] === color[result]) continue;
+      if (result === RESULT.ok) setSquare(pixels, left - half, top - half, size, color[result]);
+      else setCross(pixels, left, top, reach, thick, color[result]);
     }
   }
   paintPixels(f, pixels);
@@ -95,7 +95,7 @@ function paintCalls(f, trial) {
 
 function paintRing(f, trial, call) {
   const [x, y] = pointOf(f, trial, call);
-  f.context.strokeStyle = colours.ink;
+  f.context.strokeStyle = colors.ink;
   f.context.lineWidth = 2 * f.r;
   f.context.beginPath();
   f.context.arc(x, y, 8 * f.r, 0, 2 * Math.PI);
@@ -187,7 +187,7 @@ function paintStacks(f, counts) {
     counts.forEach((c, outcome) => {
       if (c[b] === 0) return;
       const [top, bottom] = [f.y(below + c[b]), f.y(below)];
-      f.context.fillStyle = colours[outcomes[outcome]];
+      f.context.fillStyle = colors[outcomes[outcome]];
       f.context.fillRect(x, top, end - x - gap, bottom - top);
       below += c[b];
     });
@@ -202,7 +202,7 @@ function paintSteps(f, steps, end) {
     context.lineTo(f.x(steps[i + 1]?.at ?? end), f.y(s.up, "up"));
   });
   context.lineJoin = "round";
-  context.strokeStyle = colours.ink;
+  context.strokeStyle = colors.ink;
   context.lineWidth = (steps.length > 200 ? 1 : 2) * f.r;
   context.stroke();
 }
@@ -214,7 +214,7 @@ function describeBucket(bucket, counts, steps, replicas) {
     `${parts.join(", ") || "no attempt ended"}; ${up} of ${replicas} up`;
 }
 
-// How lines are dashed if there are more lines than colours: on the canvas, and in CSS.
+// How lines are dashed if there are more lines than colors: on the canvas, and in CSS.
 const DASHES = [{ pattern: [], style: "solid" }, { pattern: [8, 4], style: "dashed" }, { pattern: [2, 3], style: "dotted" }];
 
 // curveChart creates the chart of the latency at each percentile. Its axis gives the highest
@@ -222,7 +222,7 @@ const DASHES = [{ pattern: [], style: "solid" }, { pattern: [8, 4], style: "dash
 function curveChart(host, curve) {
   const lines = curve.cells.map((cell, i) => ({
     label: cell.title, width: 2, points: { show: false }, value: (u, y) => (y == null ? "" : duration(y)),
-    stroke: () => colours["c" + ((i % 8) + 1)], dash: DASHES[Math.floor(i / 8) % 3].pattern,
+    stroke: () => colors["c" + ((i % 8) + 1)], dash: DASHES[Math.floor(i / 8) % 3].pattern,
   }));
   const powers = (u, i, min, max) => [1, 2, 10, 100, 1e3, 1e4, 1e5, 1e6].filter((x) => x <= max * 1.001);
   return addChart(host, {

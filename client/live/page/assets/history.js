@@ -26,13 +26,13 @@ function makePlot(chart) {
   const host = at(chart.host);
   const lines = scene.loads.flatMap(({ id, number }) => chart.lines.map(([name, dash]) => ({
     label: (scene.loads.length > 1 ? id + " " : "") + name, width: number === 0 ? 2 : 1.6, dash: dash.length ? dash : undefined,
-    stroke: () => loadColour(number), points: { show: false }, value: (u, y) => (y == null ? "" : chart.spell(y)),
+    stroke: () => loadColor(number), points: { show: false }, value: (u, y) => (y == null ? "" : chart.spell(y)),
   })));
   const values = scene.loads.flatMap(({ number }) => chart.lines.map(([, dash, value]) => ({ number, value, style: dash.length ? "dashed" : "solid" })));
   const scale = chart.log ? { distr: 3, range: (u, min, max) => logRange([min ?? 0.001, max ?? 1]) } : { range: chart.range };
   const u = new uPlot({
     width: Math.max(host.clientWidth, 200), height: narrow() ? 120 : 140, padding: [8, 18, 0, 0],
-    legend: { markers: { width: 3, stroke: (u, i) => (i ? loadColour(values[i - 1].number) : "transparent"), dash: (u, i) => (i ? values[i - 1].style : "none") } },
+    legend: { markers: { width: 3, stroke: (u, i) => (i ? loadColor(values[i - 1].number) : "transparent"), dash: (u, i) => (i ? values[i - 1].style : "none") } },
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: { key: "history" } },
     scales: { x: { time: false, range: () => [Math.max(0, scene.now - MINUTES * 60), Math.max(scene.now, 60)] }, y: scale },
     axes: [axis({ size: 26, values: (u, splits) => splits.map(clock) }), chart.axis()],
@@ -51,7 +51,7 @@ function markHistory(u) {
     const time = mark.at_us * MICRO;
     if (mark.kind === "ejection" || time < u.scales.x.min || time > u.scales.x.max) continue;
     const x = u.valToPos(time, "x", true);
-    paintLine(f, x, u.bbox.top, x, u.bbox.top + u.bbox.height, colours.accent, [4, 4]);
+    paintLine(f, x, u.bbox.top, x, u.bbox.top + u.bbox.height, colors.accent, [4, 4]);
   }
 }
 

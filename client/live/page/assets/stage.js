@@ -119,14 +119,14 @@ function paintStage() {
 // paintGrounds draws the backgrounds of the lanes, with the letters of the loads if there are several.
 function paintGrounds(f, scene) {
   const { context, r } = f;
-  context.fillStyle = colours.page;
+  context.fillStyle = colors.page;
   for (const { top, height } of [...stage.blocks, stage.waiting]) context.fillRect(f.left, top * r, f.width, height * r);
   if (scene.loads.length < 2) return;
   const lanes = laneFrame(f, scene.loads.length);
   stage.blocks.forEach((_, i) => scene.loads.forEach(({ id, number }, k) => {
     const { top, height } = lanes.lane(i * scene.loads.length + k);
-    if (k > 0) paintLine({ context, r: r * 0.5 }, f.left, top - 3 * r, f.right, top - 3 * r, colours.grid);
-    paintText(f, id, f.left - 5 * r, top + height / 2 + 4 * r, loadColour(number), "right");
+    if (k > 0) paintLine({ context, r: r * 0.5 }, f.left, top - 3 * r, f.right, top - 3 * r, colors.grid);
+    paintText(f, id, f.left - 5 * r, top + height / 2 + 4 * r, loadColor(number), "right");
   }));
 }
 
@@ -135,12 +135,12 @@ function paintForgotten(f, attempts) {
   if (attempts.n < MOST || attempts.end[0] <= f.min) return;
   const x = f.x(attempts.end[0]);
   for (const { top, height } of stage.blocks) {
-    paintLine({ ...f, r: f.r * 0.7 }, x, top * f.r, x, (top + height) * f.r, colours.muted, [2, 4]);
-    paintText(f, "earlier attempts are not kept", x - 6 * f.r, (top + 16) * f.r, colours.muted, "right");
+    paintLine({ ...f, r: f.r * 0.7 }, x, top * f.r, x, (top + height) * f.r, colors.muted, [2, 4]);
+    paintText(f, "earlier attempts are not kept", x - 6 * f.r, (top + 16) * f.r, colors.muted, "right");
   }
 }
 
-const loadColour = (number) => colours[number === 0 ? "c1" : "c2"];
+const loadColor = (number) => colors[number === 0 ? "c1" : "c2"];
 
 // paintStates draws the bands of the replicas' states, including the present ones.
 function paintStates(f, scene) {
@@ -165,7 +165,7 @@ function paintQueue(f, scene) {
       context.lineTo(x, last);
     });
     context.lineTo(f.x(f.now), last);
-    context.strokeStyle = loadColour(number);
+    context.strokeStyle = loadColor(number);
     context.lineWidth = 1.5 * r;
     context.setLineDash(number === 0 ? [] : [5 * r, 3 * r]);
     context.stroke();
@@ -173,7 +173,7 @@ function paintQueue(f, scene) {
     context.lineTo(f.x(f.now), y(0));
     context.lineTo(f.left, y(0));
     context.globalAlpha = 0.2;
-    context.fillStyle = loadColour(number);
+    context.fillStyle = loadColor(number);
     context.fill();
     context.globalAlpha = 1;
   });
@@ -199,7 +199,7 @@ function paintEjections(f, scene) {
       const x = f.x(at);
       if (x < (right.get(i) ?? -Infinity)) continue;
       const lane = f.lane(i);
-      paintText(f, mark.text.endsWith("ejected") ? "⏏" : "↺", x, lane.top + lane.height, colours.accent, "center");
+      paintText(f, mark.text.endsWith("ejected") ? "⏏" : "↺", x, lane.top + lane.height, colors.accent, "center");
       right.set(i, x + 16 * f.r);
     }
   }
@@ -213,7 +213,7 @@ function paintMarks(f, scene) {
     if (at < f.min || at > f.max || mark.kind === "ejection") continue;
     const x = f.x(at);
     for (const { top, height } of [...stage.blocks, stage.waiting]) {
-      paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colours.accent, [4, 4]);
+      paintLine({ ...f, r: f.r * 0.7 }, x, (top - 3) * f.r, x, (top + height + 3) * f.r, colors.accent, [4, 4]);
     }
     if (mark.kind === "scenario") continue; // its text is above the lanes
     const sign = mark.error ? "✕" : "⚑";
@@ -224,7 +224,7 @@ function paintMarks(f, scene) {
     const text = before ? `${mark.text} ${sign}` : `${sign} ${mark.text}`;
     const row = right.findIndex((end) => start > end);
     if (row < 0) continue;
-    paintText(f, text, start, (14 + 14 * row) * f.r, colours.accent);
+    paintText(f, text, start, (14 + 14 * row) * f.r, colors.accent);
     right[row] = start + width + 8 * f.r;
   }
 }
@@ -235,7 +235,7 @@ function paintTimes(f) {
   const steps = [1, 2, 5, 10, 15, 30];
   const step = steps.find((s) => (f.width / (f.max - f.min)) * s > 64 * r) ?? 60;
   context.font = `${12 * r}px system-ui, sans-serif`;
-  context.fillStyle = colours.muted;
+  context.fillStyle = colors.muted;
   context.textBaseline = "alphabetic";
   for (let time = Math.ceil(Math.max(f.min, 0) / step) * step; time <= f.max; time += step) {
     const x = Math.round(f.x(time));
@@ -244,7 +244,7 @@ function paintTimes(f) {
     context.fillText(clock(time), x, f.bottom + 17 * r);
   }
   if (!calm.matches) return;
-  paintLine(f, f.x(f.now), f.top, f.x(f.now), f.bottom, colours.accent);
+  paintLine(f, f.x(f.now), f.top, f.x(f.now), f.bottom, colors.accent);
 }
 
 // clock formats a time since the start as minutes and seconds.
