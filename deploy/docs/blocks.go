@@ -156,13 +156,17 @@ func (c *checker) runBlock(ctx context.Context, d *document, b *block, dir strin
 	start := time.Now()
 	var found []finding
 	for try := range tries {
-		found = c.tryBlock(ctx, b, steps, dir, try+1)
+		found = c.tryBlock(ctx, d, b, steps, dir, try+1)
 		if len(found) == 0 || !b.marks.cluster || ctx.Err() != nil {
 			break
 		}
 	}
 	for _, f := range found {
-		c.find(d, f.line, "%s", f.what)
+		if f.mend != nil {
+			c.findChange(d, f.line, *f.mend, "%s", f.what)
+		} else {
+			c.find(d, f.line, "%s", f.what)
+		}
 	}
 	for _, s := range steps {
 		for _, cmd := range commands(s.text) {
@@ -179,7 +183,7 @@ func (c *checker) runBlock(ctx context.Context, d *document, b *block, dir strin
 	}
 }
 
-func (c *checker) tryBlock(ctx context.Context, b *block, steps []step, dir string, seed int) (found []finding) {
+func (c *checker) tryBlock(ctx context.Context, d *document, b *block, steps []step, dir string, seed int) (found []finding) {
 	if b.marks.cluster {
 		stop, err := c.startCluster(ctx, dir, b.marks.flags, seed)
 		if err != nil {
@@ -210,14 +214,31 @@ func (c *checker) tryBlock(ctx context.Context, b *block, steps []step, dir stri
 		if len(s.want) == 0 || slices.ContainsFunc(commands(s.text), func(cmd command) bool { return c.missing[cmd.words[0]] }) {
 			continue
 		}
-		if at, got := compare(s.want, r.output[i], b.marks.exact); at >= 0 {
-			line := s.line + 1 + strings.Count(s.text, "\n") + at
-			wanted := "its end"
-			if at < len(s.want) {
-				wanted = s.want[at]
-			}
-			found = append(found, finding{line: line, what: fmt.Sprintf("the output has %q where the document has %q", got, wanted)})
+		if f, same := compareStep(d, b, s, r.output[i]); !same {
+			found = append(found, f)
 		}
 	}
 	return found
+}
+
+// compareStep compares the output of a step with what the document shows.
+func compareStep(d *document, b *block, s step, output string) (f finding, same bool) {
+	at, got := compare(s.want, output, b.marks.exact)
+	if at < 0 {
+		return finding{}, true
+	}
+	first := s.line + 1 + strings.Count(s.text, "\n")
+	wanted := "its end"
+	if at < len(s.want) {
+		wanted = s.want[at]
+	}
+	f = finding{line: first + at, what: fmt.Sprintf("the output has %q where the document has %q", got, wanted)}
+	if !strings.Contains(strings.Join(s.want, "\n"), "...") {
+		text := ""
+		for _, line := range outputLines(output) {
+			text += strings.TrimRight(b.indent+line, " ") + "\n"
+		}
+		f.mend = &change{d.offset(first), d.offset(first + len(s.want)), text}
+	}
+	return f, false
 }

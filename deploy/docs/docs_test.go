@@ -271,6 +271,21 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// TestUpdateOutput has output that has changed, in one block in a list, and output that is elided.
+func TestUpdateOutput(t *testing.T) {
+	const text = "- a\n  ```console\n  $ echo %s; echo; echo b 2\n  %[1]s\n\n  b %s\n\n  $ true\n  ```\n"
+	elided := fenced("console", "$ echo d", "... e")
+	dir := repository(t, map[string]string{"doc.md": strings.Replace(fmt.Sprintf(text, "a", "1"), "  a\n", "  c\n", 1) + elided})
+	lines := check(t, dir, options{update: true})
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], `doc.md:12: the output has "d" where the document has "... e"`) || !strings.Contains(lines[1], "updated: 1;") {
+		t.Errorf("printed\n%s", strings.Join(lines, "\n"))
+	}
+	want := fmt.Sprintf(text, "a", "2") + elided
+	if got, err := os.ReadFile(filepath.Join(dir, "doc.md")); err != nil || string(got) != want {
+		t.Errorf("%v\n%s\nwant\n%s", err, got, want)
+	}
+}
+
 // TestFindingIsOneLine has an error whose text has several.
 func TestFindingIsOneLine(t *testing.T) {
 	lines := check(t, repository(t, map[string]string{"doc.md": fenced("yaml", "a: 1", "b: [", "c: }")}), options{})

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,16 +60,8 @@ func list(text string) (items []string) {
 	return items
 }
 
-// change is a figure that a results file has otherwise.
-type change struct {
-	start, end int
-	text       string
-}
-
-// checkFigures compares the figures of a document with the files that they come from, and with
-// update writes those of the files into it.
+// checkFigures compares the figures of a document with the files that they come from.
 func (c *checker) checkFigures(d *document) {
-	var changes []change
 	for _, comment := range d.comments {
 		text, ok := strings.CutPrefix(comment.text, "from:")
 		if !ok {
@@ -89,54 +78,37 @@ func (c *checker) checkFigures(d *document) {
 			c.find(d, line, "from: the repository has no %s", s.file)
 			continue
 		}
-		var found []change
 		if s.col == "" && s.match == "" {
-			found = c.checkTable(d, comment, s, file)
+			c.checkTable(d, comment, s, file)
 		} else {
-			found = c.checkFigure(d, comment, s, file)
+			c.checkFigure(d, comment, s, file)
 		}
-		changes = append(changes, found...)
 	}
-	if len(changes) == 0 || !c.update {
-		return
-	}
-	text := d.text
-	slices.SortFunc(changes, func(a, b change) int { return cmp.Compare(a.start, b.start) })
-	for _, ch := range slices.Backward(changes) {
-		text = text[:ch.start] + ch.text + text[ch.end:]
-	}
-	if err := os.WriteFile(filepath.Join(c.tree.root, filepath.FromSlash(d.name)), []byte(text), 0o644); err != nil {
-		c.find(d, 1, "%v", err)
-		return
-	}
-	c.counts.updated += len(changes)
 }
 
 // checkFigure compares the figure behind a comment.
-func (c *checker) checkFigure(d *document, comment span, s source, file string) []change {
+func (c *checker) checkFigure(d *document, comment span, s source, file string) {
 	c.counts.figures++
 	line := d.line(comment.start)
 	want, err := s.figure(file)
 	if err != nil {
 		c.find(d, line, "from: %v", err)
-		return nil
+		return
 	}
 	rest := d.text[comment.end:]
 	have, isFigure := figureAt(rest)
 	wanted, isToo := wholeFigure(want)
 	switch {
 	case !isToo && strings.HasPrefix(rest, want), isFigure && isToo && have.rounds(wanted):
-		return nil
+		return
 	case !isFigure || !isToo:
 		c.find(d, line, "from: %s has %s: want this at once behind the comment", s.file, want)
-		return nil
+		return
 	case have.interval == nil:
 		want = wanted.plain
 	}
-	if !c.update {
-		c.find(d, line, "%s has %s, the document %s; see go run ./deploy/docs -update", s.file, want, have.text)
-	}
-	return []change{{comment.end, comment.end + len(have.text), want}}
+	ch := change{comment.end, comment.end + len(have.text), want}
+	c.findChange(d, line, ch, "%s has %s, the document %s", s.file, want, have.text)
 }
 
 // figure returns the figure of a file.
@@ -182,18 +154,18 @@ func (s source) figure(file string) (string, error) {
 }
 
 // checkTable compares each cell of the table that follows a comment.
-func (c *checker) checkTable(d *document, comment span, s source, file string) (changes []change) {
+func (c *checker) checkTable(d *document, comment span, s source, file string) {
 	line := d.line(comment.start)
 	rest := strings.TrimLeft(d.text[comment.end:], " \n")
 	ours := tablesOf(rest, len(d.text)-len(rest))
 	if !strings.HasPrefix(rest, "|") || len(ours) == 0 {
 		c.find(d, line, "from: want a table on the next line, or row and col for the figure behind the comment")
-		return nil
+		return
 	}
 	theirs, err := readTables(s.file, file)
 	if err != nil {
 		c.find(d, line, "from: %s: %v", s.file, err)
-		return nil
+		return
 	}
 	names := s.cols
 	if names == nil {
@@ -204,17 +176,17 @@ func (c *checker) checkTable(d *document, comment span, s source, file string) (
 		if err != nil {
 			if len(theirs) == 1 {
 				c.find(d, line, "from: %s: %v", s.file, err)
-				return nil
+				return
 			}
 			continue
 		}
 		for _, r := range ours[0].rows {
-			changes = append(changes, c.checkRow(d, r, t, columns, s.file)...)
+			c.checkRow(d, r, t, columns, s.file)
 		}
-		return changes
+		return
 	}
 	c.find(d, line, "from: %s has no table with the columns %s", s.file, strings.Join(names, ", "))
-	return nil
+	return
 }
 
 // matchColumns returns where a table has the columns of these names; -1 for "-".
@@ -230,7 +202,7 @@ func matchColumns(t table, names []string) (columns []int, err error) {
 }
 
 // checkRow compares a row with the one of t that has the same first cells.
-func (c *checker) checkRow(d *document, r row, t table, columns []int, file string) (changes []change) {
+func (c *checker) checkRow(d *document, r row, t table, columns []int, file string) {
 	candidates := t.rows
 	line := d.line(r.cells[0].start)
 	for n, cell := range r.cells {
@@ -242,7 +214,7 @@ func (c *checker) checkRow(d *document, r row, t table, columns []int, file stri
 			fitting := slices.DeleteFunc(slices.Clone(candidates), func(other row) bool { return at >= len(other.cells) || other.cells[at].text != cell.text })
 			if len(fitting) == 0 {
 				c.find(d, line, "%s has no row with %s in its column %s", file, cell.text, t.columns[at])
-				return nil
+				return
 			}
 			candidates = fitting
 			continue
@@ -257,13 +229,9 @@ func (c *checker) checkRow(d *document, r row, t table, columns []int, file stri
 		if isFigure && isToo && have.interval == nil {
 			want = wanted.plain
 		}
-		if !c.update {
-			c.find(d, line, "%s has %s for %s, the document %s; see go run ./deploy/docs -update", file, want, t.columns[at], cell.text)
-		}
-		changes = append(changes, change{cell.start, cell.end, want})
+		c.findChange(d, line, change{cell.start, cell.end, want}, "%s has %s for %s, the document %s", file, want, t.columns[at], cell.text)
 	}
 	if len(candidates) != 1 {
 		c.find(d, line, "%s has %d rows with the cells of this one: want a column more that tells them apart", file, len(candidates))
 	}
-	return changes
 }

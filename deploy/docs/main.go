@@ -6,8 +6,8 @@
 //	go run ./deploy/docs [-static] [-update] [-v] [DOCUMENT...]
 //
 // It prints a line for each finding, with the document and the line, and exits with 1 when there is
-// one. -static runs no command and takes seconds. -update writes the figures of results files into the
-// documents.
+// one. -static runs no command and takes seconds. -update writes the figures of results files, and the
+// output of commands, into the documents.
 //
 // # Blocks of code
 //
@@ -15,7 +15,7 @@
 // have commands behind "$ " and what they print, to both stdout and stderr, below. A command with
 // nothing below may print anything. In the output, a line "..." stands for any lines and "..." in a
 // line for any text. Numbers, with their units, may differ, and so may the white space between
-// words; all words must agree.
+// words; all words must agree. -update replaces output in which nothing is elided.
 //
 // All commands of a document run in one copy of the repository, with the programs in bin/, in a
 // network without other machines where the system allows that (Linux); so later blocks find what
@@ -82,7 +82,7 @@ import (
 func main() {
 	var o options
 	flag.BoolVar(&o.static, "static", false, "run no command")
-	flag.BoolVar(&o.update, "update", false, "write the figures of results files into the documents")
+	flag.BoolVar(&o.update, "update", false, "write figures of results files and output of commands into the documents")
 	flag.BoolVar(&o.verbose, "v", false, "print each block that is run, and how long it took")
 	flag.Parse()
 	if os.Getenv("CHECK_DOCS") != "" {
@@ -133,6 +133,7 @@ type finding struct {
 	document string
 	line     int
 	what     string
+	mend     *change // none: nothing that -update can do
 }
 
 // counts is what has been checked.
@@ -168,6 +169,9 @@ func run(ctx context.Context, dir string, names []string, o options, out io.Writ
 		c.checkWords(d)
 		c.checkFigures(d)
 		c.checkBlocks(ctx, d)
+		if err := c.rewrite(d); err != nil {
+			return false, err
+		}
 	}
 	if err := c.checkGoFiles(ctx); err != nil {
 		return false, err
@@ -242,7 +246,31 @@ func (c *checker) open(name string) (*document, error) {
 
 // find reports a finding, in one line.
 func (c *checker) find(d *document, line int, format string, args ...any) {
-	c.findings = append(c.findings, finding{d.name, line, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")})
+	what := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")
+	c.findings = append(c.findings, finding{document: d.name, line: line, what: what})
+}
+
+// findChange reports a finding that -update mends.
+func (c *checker) findChange(d *document, line int, ch change, format string, args ...any) {
+	if c.update {
+		d.changes = append(d.changes, ch)
+		c.counts.updated++
+		return
+	}
+	c.find(d, line, format+"; -update mends it", args...)
+}
+
+// rewrite writes the changes of a document.
+func (c *checker) rewrite(d *document) error {
+	if len(d.changes) == 0 {
+		return nil
+	}
+	slices.SortFunc(d.changes, func(a, b change) int { return cmp.Compare(a.start, b.start) })
+	text := d.text
+	for _, ch := range slices.Backward(d.changes) {
+		text = text[:ch.start] + ch.text + text[ch.end:]
+	}
+	return os.WriteFile(filepath.Join(c.tree.root, filepath.FromSlash(d.name)), []byte(text), 0o644)
 }
 
 // summary is the last line.
@@ -250,7 +278,7 @@ func (c *checker) summary(took time.Duration) string {
 	n := c.counts
 	s := fmt.Sprintf("documents: %d; commands run: %d, only read: %d; links: %d; figures: %d", n.documents, n.run, n.read, n.links, n.figures)
 	if n.updated > 0 {
-		s += fmt.Sprintf(" (%d updated)", n.updated)
+		s += fmt.Sprintf("; updated: %d", n.updated)
 	}
 	if len(n.absent) > 0 {
 		s += "; not run, as they are not installed: " + strings.Join(slices.Sorted(maps.Keys(n.absent)), ", ")

@@ -16,6 +16,13 @@ type document struct {
 	prose    string
 	comments []span
 	spans    []span // of code, without their backquotes
+	changes  []change
+}
+
+// change is a part of a document that is to be written anew.
+type change struct {
+	start, end int
+	text       string
 }
 
 // span is a part of a document's text.
@@ -28,6 +35,7 @@ type span struct {
 type block struct {
 	language string
 	line     int // of its first line of code, from 1
+	indent   string
 	lines    []string
 	marks    marks
 }
@@ -42,22 +50,22 @@ func parse(name, text string, find func(line int, format string, args ...any)) *
 	d := &document{name: name, text: text}
 	prose := []byte(text)
 	var b *block
-	var indent, opened string
+	var opened string
 	offset := 0
 	for i, line := range strings.SplitAfter(text, "\n") {
 		bare := strings.TrimSuffix(line, "\n")
 		m := fence.FindStringSubmatch(bare)
 		switch {
 		case b == nil && m != nil:
-			indent, opened = m[1], m[2]
-			b = &block{language: m[3], line: i + 2}
+			opened = m[2]
+			b = &block{language: m[3], line: i + 2, indent: m[1]}
 			blank(prose[offset : offset+len(line)])
 		case b != nil && strings.HasPrefix(strings.TrimSpace(bare), opened) && strings.Trim(bare, " \t`~") == "":
 			d.blocks = append(d.blocks, b)
 			b = nil
 			blank(prose[offset : offset+len(line)])
 		case b != nil:
-			b.lines = append(b.lines, strings.TrimPrefix(bare, indent))
+			b.lines = append(b.lines, strings.TrimPrefix(bare, b.indent))
 			blank(prose[offset : offset+len(line)])
 		}
 		offset += len(line)
@@ -146,6 +154,15 @@ func blank(text []byte) {
 
 // line returns the number of the line at an offset.
 func (d *document) line(offset int) int { return 1 + strings.Count(d.text[:offset], "\n") }
+
+// offset returns where a line begins.
+func (d *document) offset(line int) int {
+	at := 0
+	for range line - 1 {
+		at += strings.Index(d.text[at:], "\n") + 1
+	}
+	return at
+}
 
 // blockAfter returns the block that begins behind offset, with nothing but white space and comments
 // between.

@@ -23,10 +23,7 @@ func vague(line string) string {
 // unless exact. It returns the first line of want that no line of the output can be, and the line
 // that stands in its place; -1 if all agree.
 func compare(want []string, output string, exact bool) (at int, got string) {
-	have := strings.Split(strings.TrimRight(escape.ReplaceAllString(output, ""), " \n"), "\n")
-	for len(want) > 0 && strings.TrimSpace(want[len(want)-1]) == "" {
-		want = want[:len(want)-1]
-	}
+	have := outputLines(output)
 	same := func(w, h string) bool {
 		if exact {
 			return elided(strings.TrimRight(w, " "), strings.TrimRight(h, " "))
@@ -56,6 +53,11 @@ func compare(want []string, output string, exact bool) (at int, got string) {
 		return -1, ""
 	}
 	return len(want), lineAt(have, reach)
+}
+
+// outputLines returns the lines of a command's output, without colors and blank lines at its end.
+func outputLines(output string) []string {
+	return strings.Split(strings.TrimRight(escape.ReplaceAllString(output, ""), " \n"), "\n")
 }
 
 // lineAt returns the first line that has not been reached.

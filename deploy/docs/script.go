@@ -48,6 +48,12 @@ func (b *block) steps() (steps []step, err error) {
 		}
 		continued = strings.HasSuffix(text, `\`)
 	}
+	for i, s := range steps {
+		for len(s.want) > 0 && strings.TrimSpace(s.want[len(s.want)-1]) == "" {
+			s.want = s.want[:len(s.want)-1]
+		}
+		steps[i].want = s.want
+	}
 	return steps, nil
 }
 

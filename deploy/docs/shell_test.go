@@ -85,7 +85,7 @@ func TestCompare(t *testing.T) {
 		{"a\n...\nd", "a\nb\nc\nd", -1, ""},
 		{"a\n...\nd", "a\nd", -1, ""},
 		{"...\nb\n...\nb", "b\na\nb\nb", -1, ""},
-		{"a ... c\n", "a b c", -1, ""},
+		{"a ... c", "a b c", -1, ""},
 		{"a\nb", "a", 1, "its end"},
 		{"a", "a\nb", 1, "b"},
 		{"a\nx\nc", "a\nb\nc", 1, "b"},
