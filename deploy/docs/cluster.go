@@ -17,8 +17,8 @@ import (
 // crashes is what replicas of deploy/cluster.yaml crash by.
 const crashes = "  - --p-crash=0.3\n"
 
-// startCluster starts the cluster of deploy/cluster.yaml in dir, with more flags for its supervisor,
-// and returns when its replicas are ready. The seed decides when they crash.
+// startCluster starts the cluster of deploy/cluster.yaml in dir, with more flags for its
+// supervisor, and returns when its replicas are ready. The seed decides when they crash.
 func (c *checker) startCluster(ctx context.Context, dir, flags string, seed int) (stop func(), err error) {
 	args := strings.Fields(flags)
 	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--config") }) {

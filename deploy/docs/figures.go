@@ -186,7 +186,6 @@ func (c *checker) checkTable(d *document, comment span, s source, file string) {
 		return
 	}
 	c.find(d, line, "from: %s has no table with the columns %s", s.file, strings.Join(names, ", "))
-	return
 }
 
 // matchColumns returns where a table has the columns of these names; -1 for "-".

@@ -1,13 +1,13 @@
-// Command docs checks the documents, which are all files *.md of the repository: that their commands
-// work, that their links and the files they name exist, and that figures are those of the results
-// they come from. Make builds the programs first.
+// Command docs checks the documents, which are all files *.md of the repository: that their
+// commands work, that their links and the files they name exist, and that figures are those of the
+// results they come from. Make builds the programs first.
 //
 //	make check-docs
 //	go run ./deploy/docs [-static] [-update] [-v] [DOCUMENT...]
 //
 // It prints a line for each finding, with the document and the line, and exits with 1 when there is
-// one. -static runs no command and takes seconds. -update writes the figures of results files, and the
-// output of commands, into the documents.
+// one. -static runs no command and takes seconds. -update writes the figures of results files, and
+// the output of commands, into the documents.
 //
 // # Blocks of code
 //
