@@ -238,6 +238,8 @@ func TestFindings(t *testing.T) {
 		{"one copy for a document", fenced("sh", "echo one >made", "cd deploy", "ls cluster.yaml") + fenced("console", "$ cat made", "one"), nil},
 		{"cluster", marked("cluster", fenced("console", "$ cat running", "--config deploy/cluster-of-docs.yaml", "$ grep -c seed= $(sed s/--config// running)", "1")) +
 			fenced("sh", "test ! -e running"), nil},
+		{"cluster, tried again", marked("cluster", fenced("sh", "grep seed=3 $(sed s/--config// running)")), nil},
+		{"cluster, tried too often", marked("cluster", fenced("sh", "grep seed=6 $(sed s/--config// running)")), []string{"3: exits with 1, want 0"}},
 		{"cluster, flags", marked("cluster --config deploy/cluster.yaml --more, exit 1", fenced("sh", "cat running | grep -q more", "false")), nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

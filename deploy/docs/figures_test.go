@@ -26,6 +26,8 @@ func TestFigures(t *testing.T) {
 		{name: "rounded up", text: from + `row="400ms; 2" col="success" -->99.99%`},
 		{name: "rounded too far", text: from + `row="400ms; 2" col="success" -->99.98%`, want: "has 99.9907%, the document 99.98%",
 			updated: from + `row="400ms; 2" col="success" -->99.9907%`},
+		{name: "an interval that the file has not", text: from + `row="400ms; 2" col="success" -->99.99% [99, 100]`,
+			want: "has 99.9907%, the document 99.99% [99, 100]", updated: from + `row="400ms; 2" col="success" -->99.9907%`},
 		{name: "no number in the file", text: from + `row="400ms; 2" col="p99" -->–`},
 		{name: "number for none", text: from + `row="400ms; 2" col="p99" -->12 ms`, want: "has –: want this at once behind the comment"},
 		{name: "no figure", text: row + `col="p99" --> 626 ms`, want: "has 626 ms [605, 655]: want this at once behind the comment"},
