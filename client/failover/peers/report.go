@@ -14,14 +14,14 @@ func (o options) print(w io.Writer, began time.Time, results []result, cost over
 	fmt.Fprintf(w, `Measured by %s on %s in %v, on %s/%s with %d cores: %s.
 
 Each client makes the same calls in %d trials of each scenario: %d of counter.v1.Counter/Get, each with a deadline of %v. A trial has a
-fresh cluster: %s and %d replicas of %s, whose service time is %s. In a crashing cluster each
-request crashes its replica with probability %v, and the replica is relaunched after %v. Trials of one seed meet the same crashes. They
-run in random order, %d at a time.
+fresh cluster: %s and %d replicas of %s, whose service time is %s. In a crashing cluster each request crashes its
+replica with probability %v, and the replica is relaunched after %v. Trials of one seed meet the same crashes. They run in random order,
+%d at a time.
 
 A value is the estimate over all trials, with its 95%% interval between trials. p50 and p99 are the means of the trials' own, and of the
-calls that succeeded. Attempts are the requests that arrived at the replicas, by their own count; it leaves out those lost on the way to
-a replica that crashed. Read both beside success: a client that gives up early has few successes, fast ones, and sends little. A
-difference is inconclusive if its interval spans zero.
+calls that succeeded. Attempts are the requests that arrived at the replicas, by their own count, which leaves out those lost on the way
+to a replica that crashed. Read latencies and attempts beside success: a client that gives up early has few successes, fast ones, and
+sends little. A difference is inconclusive if its interval spans zero.
 
 `, o.command(), began.UTC().Format("2 January 2006"), time.Since(began).Round(time.Second), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
 		versions(), o.trials, o.calls, callDeadline, "`supervisor`", replicas, "`counterd`", serviceTime, scenarios[0].pCrash, restartDelay,

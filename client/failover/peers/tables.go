@@ -144,7 +144,7 @@ func printTrials(w io.Writer, in scenario, clients []client, results []result) {
 	results = slices.DeleteFunc(slices.Clone(results), func(r result) bool { return r.scenario != in })
 	values(clients, results).print(w)
 	if n := late(results); n > 0 {
-		fmt.Fprintf(w, "In %d trials the load was generated too late to be believed.\n\n", n)
+		fmt.Fprintf(w, "In %d of %d trials the load was generated too late to be believed.\n\n", n, len(results))
 	}
 	differences, better := differences(clients, results)
 	fmt.Fprintf(w, "The difference from %s:\n\n", clients[0].name)
