@@ -135,6 +135,10 @@ packaging: ## as root: the image in a container (buildah, runc), the unit under 
 e2e-netns: ## as root: three machines that are network namespaces, cut off from each other one way and both; 20 seconds
 	$(GO) test -count=1 -v -run MachinesApart ./deploy/integration -netns
 
+.PHONY: e2e-kubernetes
+e2e-kubernetes: ## as root: deploy/kubernetes on a whole Kubernetes of two nodes, which are network namespaces; 20 minutes. BUILD=1 builds Kubernetes first, RUN=TestKubernetes/drain runs a part
+	cd deploy/kubernetes/e2e && $(GO) test -count=1 -timeout 3h -v $(if $(RUN),-run '$(RUN)') . -args $(if $(BUILD),-build)
+
 .PHONY: test-short
 test-short: ## the tests without the longest ones and without the race detector, for the edit loop; under 40 seconds
 	@$(GO) run ./deploy/gotest -- -short ./... -- -C $(PEERS) -short ./... -- -C $(COMPARE) -short ./...
@@ -237,7 +241,7 @@ clean: ## remove bin/ and the tools
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' Makefile
 
 # Each tool has a directory of its name and version, so that a new version is a new file.
 install-tool = GOBIN=$(@D) $(GO) install $(1)
