@@ -70,6 +70,7 @@ func (c *cluster) rollingUpdate(t *testing.T) {
 
 // scale measures as well how soon pods that are added get calls, from when they are in DNS.
 func (c *cluster) scale(t *testing.T) {
+	c.apply("base", calm...)
 	l := c.startLoad(steady...)
 	l.more(1000)
 	names := c.watchDNS()
@@ -145,7 +146,7 @@ func (c *cluster) applyOverlay(folder, patch string, files map[string]string) {
 			c.t.Fatal(err)
 		}
 	}
-	c.kubectl("apply", "--server-side", "--validate=strict", "-k", overlay)
+	c.kubectl("apply", "--server-side", "--force-conflicts", "--validate=strict", "-k", overlay)
 }
 
 // awaitRollout waits until all replicas are those of the last change, and ready.
@@ -167,9 +168,10 @@ func (c *cluster) awaitPods(n int) {
 	eventually(c.t, fmt.Sprintf("%d pods", n), func() bool { return len(c.pods("{.metadata.name}")) == n })
 }
 
-// spread makes n new pods, on both nodes.
+// spread makes n new pods that do not crash, on both nodes.
 func (c *cluster) spread(n int) {
 	c.t.Helper()
+	c.apply("base", calm...)
 	c.kubectl("scale", "--namespace=crashlab", "statefulset/counter", "--replicas=0")
 	c.awaitPods(0)
 	c.kubectl("scale", "--namespace=crashlab", "statefulset/counter", fmt.Sprintf("--replicas=%d", n))

@@ -23,7 +23,6 @@ claims:
 
 // job runs an experiment as an Indexed Job, and merges what its pods have written.
 func (c *cluster) job(t *testing.T) {
-	c.kubectl("scale", "--namespace=crashlab", "statefulset/counter", "--replicas=0") // to have the processors
 	runs := filepath.Join(c.dir, "runs")
 	if err := errors.Join(os.MkdirAll(runs, 0o777), os.Chmod(runs, 0o777)); err != nil {
 		t.Fatal(err)

@@ -177,11 +177,6 @@ func (m *machine) start(out io.Writer, program string, args ...string) *service 
 		defer close(s.ended)
 		s.err = cmd.Wait()
 	}()
-	m.c.whole.Cleanup(func() {
-		if m.c.whole.Failed() {
-			m.c.whole.Logf("the end of %s's %s.log:\n%s", m.name, s.name, m.tail(s.name))
-		}
-	})
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // renewal renews the certificates of the production overlay under load, where clients must have
@@ -36,6 +37,7 @@ func (c *cluster) renewal(t *testing.T) {
 	mutual := append(tls, "--tls-cert="+filepath.Join(certs, "client.crt"), "--tls-key="+filepath.Join(certs, "client.key"))
 	l := c.startLoad(slices.Concat(steady, mutual)...)
 	l.more(1000)
+	begin := time.Now()
 	renew()
 	eventually(t, "renewed certificate at each pod", func() bool {
 		for i, now := range serials() {
@@ -45,6 +47,7 @@ func (c *cluster) renewal(t *testing.T) {
 		}
 		return true
 	})
+	t.Logf("all pods have the new certificate after %v", time.Since(begin).Round(time.Second))
 	l.more(1000)
 	for _, pod := range c.pods("{.metadata.name}") { // so that all are connected to anew
 		c.kubectl("exec", "--namespace=crashlab", pod, "--", "supervisor", "ctl", "--control=unix:///run/crashlab/control.sock", "signal", "kill", pod)
