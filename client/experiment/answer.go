@@ -37,8 +37,7 @@ func answer(run *record.Run, claims []ClaimResult, cells []CellSummary) Answer {
 	return a
 }
 
-// objections lists the claims that do not hold, the first few where there are many, and violated
-// checks.
+// objections lists the claims that do not hold, or the first few of many, and violated checks.
 func objections(claims []ClaimResult, cells []CellSummary) []string {
 	const most = 3
 	var against []string

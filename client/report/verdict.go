@@ -83,8 +83,13 @@ func sentence(summary experiment.Summary, violations int) string {
 	case n == count[experiment.VerdictHeld]:
 		fmt.Fprintf(&b, "%s held.", counted(n, "claim"))
 	default:
-		fmt.Fprintf(&b, "Of %s, %d held, %d inconclusive, %d failed.", counted(n, "claim"),
-			count[experiment.VerdictHeld], count[experiment.VerdictInconclusive], count[experiment.VerdictFailed])
+		var parts []string
+		for _, v := range []experiment.Verdict{experiment.VerdictHeld, experiment.VerdictInconclusive, experiment.VerdictFailed} {
+			if count[v] > 0 {
+				parts = append(parts, fmt.Sprintf("%d %v", count[v], v))
+			}
+		}
+		fmt.Fprintf(&b, "Of %s, %s.", counted(n, "claim"), strings.Join(parts, ", "))
 	}
 	if violations > 0 {
 		fmt.Fprintf(&b, " The checks of the records found %s: there is a bug in the service, the client, the supervisor or the recording.",

@@ -75,7 +75,7 @@ func TestSentence(t *testing.T) {
 	}{
 		{claims(), "no claims", "The design makes no claims. All checks of the records passed.", -10},
 		{claims(experiment.VerdictHeld), "held", "1 claim held. All checks of the records passed.", -10},
-		{claims(experiment.VerdictHeld, experiment.VerdictInconclusive), "inconclusive", "Of 2 claims, 1 held, 1 inconclusive, 0 failed. All checks of the records passed.", -10},
+		{claims(experiment.VerdictHeld, experiment.VerdictInconclusive), "inconclusive", "Of 2 claims, 1 held, 1 inconclusive. All checks of the records passed.", -10},
 		{violated, "failed", "1 claim held. The checks of the records found 60 violations: there is a bug in the service, the client, the supervisor or the recording.", 50},
 	} {
 		v := verdictOf(&record.Run{}, tc.summary)
