@@ -73,11 +73,12 @@ func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 const recommendedSuffix = ", recommended"
 
 // design returns a design with a row for the advised policy of each scenario. If there is none, the
-// scenario has a row for the policy that came closest, and one for the recommended policy.
+// scenario has a row for the policy that came closest, and one for the recommended policy. The seed
+// differs from that of the search.
 func (v *validateAdviceCmd) design(all []advice) *design.Design {
 	d := &design.Design{
-		Name: "advice", Question: "Does advice hold, and are goals impossible that it calls so?",
-		Seed: uint64(v.Seed) + 1, Repeats: int(v.Repeats), Parallel: int(v.Parallel), // another seed than the search used
+		Name: "advice", Question: "Does advice hold, and is what it calls impossible really impossible?",
+		Seed: uint64(v.Seed) + 1, Repeats: int(v.Repeats), Parallel: int(v.Parallel),
 	}
 	row := func(name string, s design.Settings, goal advise.Goal) {
 		d.Cells = append(d.Cells, design.Cell{Row: name, Settings: s})

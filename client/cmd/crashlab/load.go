@@ -30,7 +30,7 @@ type loadCmd struct {
 
 // Help shows the recommended policy and examples.
 func (loadCmd) Help() string {
-	return `Recommended for production, as --policy recommended stands for
+	return `The policy recommended for production, --policy recommended, stands for
 --deadline 10s --timeout 0s --pause 0s --order least-in-flight --when-down wait
 --max-in-flight adaptive --budget 0.2 --budget-per-second 10 --budget-burst 100:
 

@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 		play(mode)
 		return
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // otherwise, under nohup, the programs would not end with their terminal
+	// Otherwise, under nohup, the programs would not end with their terminal.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(buildAndRun(m))
 }
 

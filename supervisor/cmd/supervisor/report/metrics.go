@@ -139,7 +139,8 @@ func (m *metrics) serve(l net.Listener, log hclog.Logger) error {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	s := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,
-		ErrorLog: log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}), // the default is stderr, which may be stuck
+		// The default is stderr, which may be stuck.
+		ErrorLog: log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Warn}),
 	}
 	if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
 		return err

@@ -52,7 +52,8 @@ func TestLogDir(t *testing.T) {
 	for range 12 {
 		d.write("a", big, at)
 	}
-	if files, err := filepath.Glob(filepath.Join(dir, "a*.log")); err != nil || len(files) != 1+2+1 { // including a%2F..%2Fb.log
+	// The file of a, its two full ones, and a%2F..%2Fb.log.
+	if files, err := filepath.Glob(filepath.Join(dir, "a*.log")); err != nil || len(files) != 1+2+1 {
 		t.Errorf("files: %v; want a.log and two full ones", files)
 	}
 	if n, err := d.losses.Lost(); n != 0 || err != nil {
