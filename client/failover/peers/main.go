@@ -108,12 +108,14 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := run(ctx, o, os.Stderr); err != nil {
-		stop()
+	err = run(ctx, o, os.Stderr)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "peers: interrupted")
+		os.Exit(130)
+	default:
 		fmt.Fprintln(os.Stderr, "peers:", err)
-		if ctx.Err() != nil {
-			os.Exit(130)
-		}
 		os.Exit(1)
 	}
 }
