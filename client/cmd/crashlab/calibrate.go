@@ -131,7 +131,7 @@ func printCalibration(out output, c simulate.Model) error {
 		{"dial that connects", c.Connect},
 		{"dial that is refused", c.Refuse},
 		{"crash until the client notices", c.Notice},
-		{"crash until the relaunch, without the delay", c.Relaunch},
+		{"crash to relaunch, without the delay", c.Relaunch},
 		{"launch until the replica listens", c.Boot},
 	} {
 		times := fmt.Sprint(int(p.N))
