@@ -99,6 +99,13 @@ func (p Program) help(options kong.HelpOptions, ctx *kong.Context) error {
 		ctx = of
 		ctx.Selected().Name = "[" + ctx.Selected().Name + "]"
 	}
+	if at := ctx.Selected(); at != nil {
+		// The flags of the command come before those that it shares with others.
+		for n := at.Parent; n.Type == kong.CommandNode; n = n.Parent {
+			at.Flags = append(at.Flags, n.Flags...)
+			n.Flags = nil
+		}
+	}
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
 		return err
 	}

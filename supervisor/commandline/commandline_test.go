@@ -14,8 +14,10 @@ type sample struct {
 	Run  runCmd  `cmd:"" default:"withargs" help:"Run it."`
 	List listCmd `cmd:"" help:"List what runs."`
 	Ctl  struct {
+		Addr string `group:"Connection" placeholder:"ADDR" help:"Where it is."`
 		Stop struct {
 			Name string `arg:"" help:"What to stop."`
+			Wait bool   `group:"Replicas" help:"Wait for them."`
 		} `cmd:"" help:"Stop it."`
 		Start struct{} `cmd:"" help:"Start it."`
 	} `cmd:"" help:"Control it."`
@@ -61,8 +63,9 @@ func TestHelp(t *testing.T) {
 			"Usage: sample [run] [flags]\n", "\nRun it.\n", "\nExamples:\n\n    sample --replicas 3\n", "\nReplicas:\n  --replicas=N ", "\nRestarts:\n  --restart=WHEN ",
 			"\nExit codes:\n  0    success\n  130  interrupted\n", "Show this help and exit.",
 		},
-		"list --help": {"Usage: sample list [flags]\n", "\nOutput:\n  --wide "},
-		"ctl --help":  {"Usage: sample ctl <command>", "ctl stop ", "\nExit codes:\n"},
+		"list --help":     {"Usage: sample list [flags]\n", "\nOutput:\n  --wide "},
+		"ctl --help":      {"Usage: sample ctl <command>", "ctl stop ", "\nExit codes:\n"},
+		"ctl stop --help": {"\nReplicas:\n  --wait    Wait for them.\n\nConnection:\n  --addr=ADDR"},
 	} {
 		got, err := try(args)
 		if err != nil {

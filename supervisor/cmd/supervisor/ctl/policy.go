@@ -22,7 +22,7 @@ type setPolicyCmd struct {
 	BackoffFactor *number      `group:"Backoff" placeholder:"X" help:"Multiplies the delay at each exit in a row after the first, 1 to 1000; 0 for no backoff."`
 	BackoffMax    *duration    `group:"Backoff" placeholder:"DURATION" help:"Maximum delay; 0s for 1 minute."`
 	BackoffJitter *number      `group:"Backoff" placeholder:"X" help:"Share of the delay by which it varies at random, 0 to 1."`
-	BackoffReset  *duration    `group:"Backoff" placeholder:"DURATION" help:"Time that a replica must have been ready for its next exit to be the first of a new row; 0s for 10 s."`
+	BackoffReset  *duration    `group:"Backoff" placeholder:"DURATION" help:"Time that a replica must have been ready for its next exit to be the first of a new row; 0s for 10s."`
 	LimitExits    *count       `group:"Limit" placeholder:"N" help:"Exits within the window after which a replica fails, up to 100; 0 for no limit."`
 	LimitWindow   *duration    `group:"Limit" placeholder:"DURATION" help:"The window; 0s for 1 minute."`
 	LimitThen     *escalation  `group:"Limit" placeholder:"isolate|stop-all|restart-all" help:"What happens to the group when a replica fails: the others continue, all are stopped, or all are restarted."`
