@@ -36,7 +36,8 @@ func writeDifferences(w io.Writer, format string, differences []experiment.Diffe
 	return fmt.Errorf("format %q: want table or json", format)
 }
 
-// differencesTable names each cell and its baseline only in the first of their lines.
+// differencesTable has a row for each difference. All rows of a cell after the first repeat its
+// name.
 func differencesTable(differences []experiment.Difference) table {
 	t := table{Keys: 3, Heads: []head{
 		{"cell"}, {"baseline"}, {"metric"}, {"baseline", "value"}, {"value"}, {"change"}, {"verdict"},
@@ -45,10 +46,9 @@ func differencesTable(differences []experiment.Difference) table {
 		if d.Change.Level > 0 {
 			t.Bounds = levelName(d.Change.Level)
 		}
-		cell, baseline := entry{Text: d.Cell}, entry{Text: d.Baseline}
-		if i > 0 && differences[i-1].Cell == d.Cell {
-			cell, baseline = entry{}, entry{}
-		} else if d.Baseline == experiment.RunA && len(d.Settings) > 0 {
+		again := i > 0 && differences[i-1].Cell == d.Cell
+		cell, baseline := entry{Text: d.Cell, Repeated: again}, entry{Text: d.Baseline, Repeated: again}
+		if !again && d.Baseline == experiment.RunA && len(d.Settings) > 0 {
 			t.note(&cell, settings(d.Settings))
 		}
 		t.Rows = append(t.Rows, append([]entry{cell, baseline}, t.difference(d)...))

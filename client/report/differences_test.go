@@ -133,7 +133,7 @@ func TestContrasts(t *testing.T) {
 		if i > 0 && differences[i-1].Cell == cell {
 			cell, base = "", ""
 		}
-		if len(row) != len(contrasts.Heads) || row[0].Text != cell || row[1].Text != base || row[2].Text != string(differences[i].Metric) ||
+		if len(row) != len(contrasts.Heads) || row[0].shown() != cell || row[1].shown() != base || row[2].Text != string(differences[i].Metric) ||
 			row[len(row)-1].Text != differences[i].Effect.String() {
 			t.Errorf("row %d: %+v", i, row)
 		}

@@ -99,6 +99,10 @@ func TestWideTablesOnAPhone(t *testing.T) {
 	if got := browsertest.Evaluate[string](b, lost); got != "" {
 		t.Errorf("the first column does not stay: %s", got)
 	}
+	const nameless = `[...document.querySelectorAll("#differences tbody tr")].filter((row) => row.cells[0].innerText.trim() === "").length`
+	if n := browsertest.Evaluate[int](b, nameless); n > 0 {
+		t.Errorf("%d rows of the differences do not name their cell", n)
+	}
 	edge := browsertest.Evaluate[[]float64](b, `(() => {
 		const {right, top} = document.querySelector("#table .wide").getBoundingClientRect();
 		return [right + scrollX - 1, top + scrollY + 3];

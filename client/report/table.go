@@ -87,6 +87,7 @@ type entry struct {
 	Text, Bounds string
 	Notes        []int // numbers of its footnotes
 	Verdict      bool  // the text is a verdict
+	Repeated     bool  // the text is that of the row above, and need not be shown
 }
 
 // Legend explains the columns, below the table.

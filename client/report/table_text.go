@@ -83,7 +83,7 @@ func (t table) column(i int) []string {
 		texts, tails = max(texts, width(row[i].Text)), max(tails, width(row[i].tail()))
 	}
 	for _, row := range t.Rows {
-		text := row[i].Text
+		text := row[i].shown()
 		if i >= t.Keys {
 			text = padLeft(text, texts)
 		}
@@ -101,6 +101,14 @@ func (t table) column(i int) []string {
 		}
 	}
 	return lines
+}
+
+// shown is the text as tables without scrolling show it: repetitions are blank.
+func (e entry) shown() string {
+	if e.Repeated {
+		return ""
+	}
+	return e.Text
 }
 
 // tail is what follows the text: bounds and references to footnotes.
@@ -185,7 +193,7 @@ func writeMarkdown(w io.Writer, t table) error {
 	for _, row := range t.Rows {
 		cells := make([]string, len(row))
 		for i, e := range row {
-			cells[i] = escapeMarkdown(e.Text + e.tail())
+			cells[i] = escapeMarkdown(e.shown() + e.tail())
 		}
 		line(cells)
 	}
