@@ -25,6 +25,7 @@ RACE := $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v $$($(GO) env C
 PEERS     := client/failover/peers
 COMPARE   := supervisor/compare
 PACKAGING := deploy/packaging
+E2E       := deploy/kubernetes/e2e
 
 # The contracts must not break what users of the last tagged version have, or, before a first tag, of the first commit
 # that had them.
@@ -137,7 +138,7 @@ e2e-netns: ## as root: three machines that are network namespaces, cut off from 
 
 .PHONY: e2e-kubernetes
 e2e-kubernetes: ## as root: deploy/kubernetes on a whole Kubernetes of two nodes, which are network namespaces; 20 minutes. BUILD=1 builds Kubernetes first, RUN=TestKubernetes/drain runs a part
-	cd deploy/kubernetes/e2e && $(GO) test -count=1 -timeout 3h -v $(if $(RUN),-run '$(RUN)') . -args $(if $(BUILD),-build)
+	cd $(E2E) && $(GO) test -count=1 -timeout 3h -v $(if $(RUN),-run '$(RUN)') . -args $(if $(BUILD),-build)
 
 .PHONY: test-short
 test-short: ## the tests without the longest ones and without the race detector, for the edit loop; under 40 seconds
@@ -200,6 +201,7 @@ lint: $(STATICCHECK) ## gofmt, vet and staticcheck for Linux and macOS, the impo
 	cd $(PEERS) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 	cd $(COMPARE) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
 	cd $(PACKAGING) && $(GO) vet ./... && $(STATICCHECK) ./... && $(GO) mod tidy -diff
+	cd $(E2E) && $(GO) vet . ./pause && $(STATICCHECK) . ./pause # no more, as that would download Kubernetes
 
 .PHONY: check-docs
 check-docs: build ## run the documents' commands, check their links and compare their figures with the results; DOCS='-static README.md' does less

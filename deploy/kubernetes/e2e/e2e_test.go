@@ -21,6 +21,8 @@ func TestKubernetes(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"crashes", c.crashes},
+		{"from a pod and by port-forward", c.ways},
+		{"without a supervisor", c.unsupervised},
 		{"rolling update", c.rollingUpdate},
 		{"scale", c.scale},
 		{"drain", c.drain},
@@ -38,15 +40,45 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// crashes makes 10,000 calls at replicas that crash at one call in ten.
+// crashes makes 10,000 calls at replicas that crash at one call in ten. The original's policy gives
+// up on many.
 func (c *cluster) crashes(t *testing.T) {
 	c.apply("base", "--p-crash=0.3", "--p-crash=0.1", "uniform:10ms:50ms", "5ms")
-	l := c.startLoad(slices.Concat(waiting, []string{"-n", "10000", "-c", "10"})...)
+	l := c.startLoad(slices.Concat(waiting, []string{"-n", "10000", "-c", "10", "--deadline=2m"})...)
 	l.wait(t, "recommended policy")
 	if l.calls != 10_000 {
 		t.Errorf("%d of 10000 calls have succeeded; some that have not:\n%s", l.calls, strings.Join(l.failures[:min(len(l.failures), 10)], "\n"))
 	}
 	c.startLoad("-n", "2000", "-c", "10").wait(t, "the original's policy")
+	t.Logf("restarts of the pods: %s", c.pods(`{.status.containerStatuses[0].restartCount}`))
+}
+
+// ways makes calls as the README has it: from a pod, and through a port-forward to one replica.
+func (c *cluster) ways(t *testing.T) {
+	c.apply("base")
+	out := c.kubectl(slices.Concat([]string{"exec", "--namespace=crashlab", "counter-0", "--", "crashlab", "load", "-q", "--target=" + target,
+		"--deadline=2m", "-n=100", "-c=3"}, waiting)...)
+	t.Logf("from a pod:\n%s", out)
+	if !strings.Contains(out, "Total succeeded: 100, Total failed: 0") {
+		t.Error("calls from a pod have failed")
+	}
+	forward := c.master.start(nil, filepath.Join(c.bin, "kubectl"), "--kubeconfig="+c.config, "port-forward", "--namespace=crashlab", "counter-0", "7101", "7100")
+	eventually(t, "call by port-forward", func() bool {
+		_, err := c.master.try(c.crashlab(), "get", "--target=127.0.0.1:7101", "--deadline=10s")
+		return err == nil
+	})
+	forward.signal("KILL")
+}
+
+// unsupervised makes calls at replicas that the kubelet relaunches, later after each crash.
+func (c *cluster) unsupervised(t *testing.T) {
+	c.applyOverlay("kubelet", "", map[string]string{})
+	c.awaitRollout()
+	l := c.startLoad(slices.Concat(waiting, []string{"-n", "20", "-c", "3", "--deadline=10m"})...)
+	l.wait(t, "recommended policy, without a supervisor")
+	if l.calls != 20 {
+		t.Errorf("%d of 20 calls have succeeded", l.calls)
+	}
 	t.Logf("restarts of the pods: %s", c.pods(`{.status.containerStatuses[0].restartCount}`))
 }
 

@@ -96,7 +96,7 @@ func (c *cluster) partition(t *testing.T) {
 			cut.heal()
 			begin := time.Now()
 			eventually(t, "calls at the node", func() bool { return c.serves(l, n, begin) })
-			t.Logf("the node serves again %v after the cut", time.Since(begin).Round(10*time.Millisecond))
+			t.Logf("the node serves again %v after it can be reached", time.Since(begin).Round(10*time.Millisecond))
 			l.more(1000)
 			l.end(t, "node cut off "+cut.name+", "+policy.name)
 			c.awaitNodes()
