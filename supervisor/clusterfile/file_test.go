@@ -272,7 +272,7 @@ func TestCommittedFileShowsEveryKey(t *testing.T) {
 
 // The help text of a flag has the default that is used.
 func TestHelpNamesTheDefaults(t *testing.T) {
-	named := regexp.MustCompile(`\(default ([^ )]+)\)$`)
+	named := regexp.MustCompile(`\(default: ([^ )]+)\)$`)
 	for _, defaults := range []any{defaults(), supervisorDefaults()} {
 		for f, v := range reflect.ValueOf(defaults).Fields() {
 			if v.IsZero() {
