@@ -230,8 +230,8 @@ const (
 	WhenDownAttempt WhenDown = iota
 	// WhenDownWait waits until a replica is available. Waiters are served oldest first, and a new
 	// call does not overtake them. Rounds is then how often a call may try each replica. If only a
-	// replica that it has already tried is available, the call tries it again after Pause instead
-	// of waiting for the others.
+	// replica that it has already tried is available, the call tries it again instead of waiting
+	// for the others, once Pause has passed since its last attempt.
 	WhenDownWait
 )
 

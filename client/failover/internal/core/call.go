@@ -63,6 +63,8 @@ const (
 
 // Moment is the rest of what a decision depends on.
 type Moment struct {
+	// Now is the time of the decision, from any origin that is the same for all of a call.
+	Now time.Duration
 	// Remaining is the time until the caller's deadline.
 	Remaining time.Duration
 	// Typical is a time within which 95% of attempts end; zero if unknown.
@@ -164,14 +166,19 @@ type Call struct {
 	tried  marks // in which round each replica was last tried
 	paused bool  // since the last attempt
 	failed bool  // an attempt was noted
+	fresh  bool  // nothing has been decided since the last attempt
 	paid   bool  // the budget has granted the next attempt
 	steps  int   // attempts noted, plus pauses
 	last   Result
+	since  time.Duration // when the first decision after the last attempt was made
 }
 
 // Next decides what to do, given the state of the replicas. It assumes that the decision is carried
 // out: a replica to try counts as tried, a pause as over.
 func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
+	if c.fresh {
+		c.fresh, c.since = false, m.Now
+	}
 	if c.failed {
 		if d, over := c.afterFailure(r, m); over {
 			return d
@@ -187,8 +194,11 @@ func (c *Call) Next(r *Rules, m Moment, replicas *Candidates) Decision {
 	case i < 0:
 		return c.endRound(r, m, replicas)
 	}
-	if tried := c.tried.of(replicas.all[i].Key); r.Wait && c.failed && !c.paused && r.Pauses.First > 0 && tried > 0 {
-		return c.pause(r.Pauses.nth(tried-1, m.Dice), r, m)
+	if tried := c.tried.of(replicas.all[i].Key); r.Wait && c.failed && !c.paused && tried > 0 {
+		// The time that the call has waited for a replica is part of the pause.
+		if rest := r.Pauses.nth(tried-1, m.Dice) - (m.Now - c.since); rest > 0 {
+			return c.pause(rest, r, m)
+		}
 	}
 	return c.try(r, m, replicas, i, may)
 }
@@ -210,7 +220,7 @@ func (c *Call) Hedge(r *Rules, m Moment, replicas *Candidates, first uint32) (d 
 // Note records the result of an attempt that failed.
 func (c *Call) Note(res Result) {
 	c.steps++
-	c.failed, c.paused, c.last = true, false, res
+	c.failed, c.fresh, c.paused, c.last = true, true, false, res
 }
 
 // Failed reports whether an attempt of the call has failed.
@@ -234,7 +244,7 @@ func (c *Call) NoteHedge(key uint32, round int, res Result) {
 		c.last = Result{}
 	}
 	c.steps++
-	c.failed, c.paused = true, false
+	c.failed, c.fresh, c.paused = true, true, false
 	c.tried.set(key, max(c.tried.of(key), round))
 	c.last.Final = c.last.Final || res.Final
 	c.last.Sent = c.last.Sent || res.Sent

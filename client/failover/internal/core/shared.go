@@ -124,7 +124,7 @@ func (t *Terms) Remaining(now time.Duration) time.Duration {
 
 // moment returns what a decision about the call depends on, apart from the replicas.
 func (s *Shared) moment(t *Terms, c *Call, now time.Duration) Moment {
-	m := Moment{Remaining: t.Remaining(now), Start: t.Number - 1}
+	m := Moment{Now: now, Remaining: t.Remaining(now), Start: t.Number - 1}
 	if m.Remaining != Forever {
 		m.Typical = t.Method.Typical()
 		if m.Usual = m.Typical; m.Usual == 0 {
