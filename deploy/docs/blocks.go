@@ -2,31 +2,29 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
-// languages are those that a block may have; those from text on are not looked into.
+// languages are the languages that a block may have. From json on, they are not checked.
 var languages = []string{"sh", "console", "go", "yaml", "json", "text", "diff", "dockerfile", "ini", "mermaid", "promql", "proto", "svg", "xml"}
 
-// tries is how often a block is run beside a new cluster. Its replicas crash, and calls may fail.
+// tries is how many times a block is tried beside a cluster, because calls may fail when replicas
+// crash.
 const tries = 5
 
-// checkBlocks checks the blocks of a document in their order.
+// checkBlocks checks the blocks of a document in order.
 func (c *checker) checkBlocks(ctx context.Context, d *document) {
 	dir := "" // the document's copy of the repository, once it is needed
 	for _, b := range d.blocks {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := c.checkBlock(d, b); err != nil {
+		if err := c.checkBlock(ctx, d, b); err != nil {
 			c.find(d, b.line, "%v", err)
 			continue
 		}
@@ -60,14 +58,11 @@ func writeFile(name string, lines []string) error {
 	return os.WriteFile(name, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
-// checkBlock checks a block without running it. Commands are reported as they are found.
-func (c *checker) checkBlock(d *document, b *block) error {
+// checkBlock checks a block without running it. It reports the findings about commands itself.
+func (c *checker) checkBlock(ctx context.Context, d *document, b *block) error {
 	text := strings.Join(b.lines, "\n") + "\n"
-	if !b.isScript() && (b.marks.cluster || b.marks.exit != 0 || b.marks.exact || b.marks.slow) {
+	if !b.isScript() && (b.marks.cluster || b.marks.exit != 0 || b.marks.slow) {
 		return errors.New("only blocks of sh and console are run: want no mark but skip REASON or file NAME")
-	}
-	if b.marks.exact && b.language != "console" {
-		return errors.New("exact: want a block of console, which shows output")
 	}
 	switch {
 	case b.language == "":
@@ -77,10 +72,10 @@ func (c *checker) checkBlock(d *document, b *block) error {
 	case b.isScript():
 		steps, err := b.steps()
 		for i, s := range steps {
-			if b.mayRun() && b.mayFail(steps, i) {
+			if b.mayRun() && i == len(steps)-1 && b.marks.exit != 0 {
 				continue // it may show what a wrong command does
 			}
-			for _, cmd := range commands(s.text) {
+			for _, cmd := range s.commands {
 				c.checkCommandOf(d, b, cmd, s.line+cmd.line)
 			}
 		}
@@ -88,46 +83,27 @@ func (c *checker) checkBlock(d *document, b *block) error {
 	case b.marks.skip != "":
 		return nil
 	case b.language == "go":
-		return c.checkGoBlock(d, b, text)
+		return c.checkGoBlock(ctx, text)
 	case b.language == "yaml":
 		return c.checkYAML(text)
-	case b.language == "json":
-		for dec := json.NewDecoder(strings.NewReader(text)); ; {
-			var v any
-			if err := dec.Decode(&v); errors.Is(err, io.EOF) {
-				return nil
-			} else if err != nil {
-				return fmt.Errorf("no JSON: %v", err)
-			}
-		}
 	}
 	return nil
 }
 
-// showsExit reports whether the step after the i-th shows its exit code.
-func (b *block) showsExit(steps []step, i int) bool {
-	return i+1 < len(steps) && strings.Contains(steps[i+1].text, "$?")
-}
-
-// mayFail reports whether the i-th step may exit with another code than 0.
-func (b *block) mayFail(steps []step, i int) bool {
-	return i == len(steps)-1 && b.marks.exit != 0 || b.showsExit(steps, i)
-}
-
-// isRunnable reports whether a program may be run here: one of ours, one that reaches nothing but
-// the copy, or a file of it.
+// isRunnable reports whether the check may run a program: one of ours, a file of the repository, or
+// one that changes nothing outside the copy.
 func isRunnable(program string) bool {
 	return isOurs(program) || slices.Contains(runnable, program) || strings.Contains(program, "/") && !strings.HasPrefix(program, "/")
 }
 
-// mayRun reports whether a block has commands that are to be run, and all of them may be.
+// mayRun reports whether the check may run a block: it is a script of runnable programs only.
 func (b *block) mayRun() bool {
 	if !b.isScript() || !b.marks.runs() {
 		return false
 	}
 	steps, err := b.steps()
 	return err == nil && !slices.ContainsFunc(steps, func(s step) bool {
-		return slices.ContainsFunc(commands(s.text), func(cmd command) bool { return !isRunnable(cmd.words[0]) })
+		return slices.ContainsFunc(s.commands, func(cmd command) bool { return !isRunnable(cmd.words[0]) })
 	})
 }
 
@@ -137,7 +113,7 @@ func (c *checker) checkCommandOf(d *document, b *block, cmd command, line int) {
 	}
 	switch program := cmd.words[0]; {
 	case b.marks.runs() && slices.Contains(unrunnable, program):
-		c.find(d, line, "%s is not run here, as it reaches beyond the repository: mark the block skip REASON", program)
+		c.find(d, line, "%s is not run here, because it changes more than the repository: mark the block skip REASON", program)
 		return
 	case b.marks.skip != "" && !isRunnable(program):
 		return
@@ -147,13 +123,12 @@ func (c *checker) checkCommandOf(d *document, b *block, cmd command, line int) {
 	}
 }
 
-// runBlock runs the commands of a block, beside a cluster if it is marked so.
+// runBlock runs the commands of a block, beside a cluster if its marks say so.
 func (c *checker) runBlock(ctx context.Context, d *document, b *block, dir string) {
 	steps, err := b.steps()
 	if err != nil {
 		return // reported
 	}
-	start := time.Now()
 	var found []finding
 	for try := range tries {
 		found = c.tryBlock(ctx, d, b, steps, dir, try+1)
@@ -162,14 +137,14 @@ func (c *checker) runBlock(ctx context.Context, d *document, b *block, dir strin
 		}
 	}
 	for _, f := range found {
-		if f.mend != nil {
-			c.findChange(d, f.line, *f.mend, "%s", f.what)
+		if f.fix != nil {
+			c.findChange(d, f.line, *f.fix, "%s", f.what)
 		} else {
 			c.find(d, f.line, "%s", f.what)
 		}
 	}
 	for _, s := range steps {
-		for _, cmd := range commands(s.text) {
+		for _, cmd := range s.commands {
 			if c.missing[cmd.words[0]] {
 				c.counts.absent[cmd.words[0]] = true
 				c.counts.read++
@@ -177,9 +152,6 @@ func (c *checker) runBlock(ctx context.Context, d *document, b *block, dir strin
 				c.counts.run++
 			}
 		}
-	}
-	if c.verbose {
-		fmt.Fprintf(c.out, "%s:%d: ran in %v\n", d.name, b.line, time.Since(start).Round(time.Millisecond))
 	}
 }
 
@@ -200,7 +172,7 @@ func (c *checker) tryBlock(ctx context.Context, d *document, b *block, steps []s
 		if i == len(steps)-1 {
 			want = b.marks.exit
 		}
-		if r.exit[i] != want && !b.showsExit(steps, i) {
+		if r.exit[i] != want {
 			line := s.line
 			if b.language == "sh" {
 				line = b.line + r.line
@@ -211,7 +183,7 @@ func (c *checker) tryBlock(ctx context.Context, d *document, b *block, steps []s
 			}
 			return append(found, finding{line: line, what: what})
 		}
-		if len(s.want) == 0 || slices.ContainsFunc(commands(s.text), func(cmd command) bool { return c.missing[cmd.words[0]] }) {
+		if len(s.want) == 0 || slices.ContainsFunc(s.commands, func(cmd command) bool { return c.missing[cmd.words[0]] }) {
 			continue
 		}
 		if f, same := compareStep(d, b, s, r.output[i]); !same {
@@ -223,7 +195,7 @@ func (c *checker) tryBlock(ctx context.Context, d *document, b *block, steps []s
 
 // compareStep compares the output of a step with what the document shows.
 func compareStep(d *document, b *block, s step, output string) (f finding, same bool) {
-	at, got := compare(s.want, output, b.marks.exact)
+	at, got := compare(s.want, output)
 	if at < 0 {
 		return finding{}, true
 	}
@@ -238,7 +210,7 @@ func compareStep(d *document, b *block, s step, output string) (f finding, same 
 		for _, line := range outputLines(output) {
 			text += strings.TrimRight(b.indent+line, " ") + "\n"
 		}
-		f.mend = &change{d.offset(first), d.offset(first + len(s.want)), text}
+		f.fix = &change{d.offset(first), d.offset(first + len(s.want)), text}
 	}
 	return f, false
 }

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// crashes is what replicas of deploy/cluster.yaml crash by.
+// crashes is the line of deploy/cluster.yaml that makes its replicas crash.
 const crashes = "  - --p-crash=0.3\n"
 
-// startCluster starts the cluster of deploy/cluster.yaml in dir, with more flags for its
-// supervisor, and returns when its replicas are ready. The seed decides when they crash.
+// startCluster starts the cluster of deploy/cluster.yaml in dir with additional flags for its
+// supervisor, and returns when its replicas are ready. The seed determines when they crash.
 func (c *checker) startCluster(ctx context.Context, dir, flags string, seed int) (stop func(), err error) {
 	args := strings.Fields(flags)
 	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--config") }) {
@@ -109,7 +109,7 @@ func notified(conn *net.UnixConn) <-chan struct{} {
 	return ready
 }
 
-// lastLine returns the last line of a text that is not blank.
+// lastLine returns the last line of a text that is not blank, without colors.
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(escape.ReplaceAllString(text, "")), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])

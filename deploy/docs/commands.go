@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -13,69 +15,96 @@ import (
 	"strings"
 )
 
-// runnable are the programs, beside ours, that a document may have run here.
+// runnable are the programs, besides ours, that the check runs.
 var runnable = []string{
 	"make", "go", "grpcurl", "curl", "python3",
 	":", "[", "awk", "cat", "cd", "cp", "cut", "diff", "echo", "export", "false", "grep", "head", "jq", "kill", "ls", "mkdir", "mv",
 	"printf", "rm", "sed", "set", "sleep", "sort", "tail", "tee", "test", "touch", "tr", "trap", "true", "uniq", "unset", "wait", "wc",
 }
 
-// unrunnable are those that reach beyond the copy of the repository: what has them is only read.
+// unrunnable are programs that the check does not run, because they change more than the copy of
+// the repository.
 var unrunnable = []string{
 	"apt-get", "buildah", "docker", "git", "install", "journalctl", "kind", "kubectl", "kustomize", "minikube", "open", "podman", "sudo",
 	"systemctl", "systemd-analyze", "systemd-run", "xdg-open",
 }
 
+// programs are ours, in bin.
+var programs = []string{"counterd", "crashlab", "supervisor"}
+
+// outputs are flags whose values name files that a program writes.
+var outputs = []string{"-o", "--output", "--save", "--runs", "--events", "--log-dir", "--state-dir"}
+
 // checkCommand checks a command without running it: that programs, commands, flags, targets, tests
 // and files exist.
 func (c *checker) checkCommand(cmd command) error {
-	words, dir := cmd.words, cmd.dir
-	var operands []string
-	var err error
-	switch program := words[0]; {
+	switch program := cmd.words[0]; {
 	case isOurs(program):
-		operands, err = c.checkProgram(words)
-	case program == "make":
-		err = c.checkMake(words[1:], dir)
-	case program == "go":
-		err = c.checkGo(words[1:], dir)
-	case program == "grpcurl":
-		err = checkGrpcurl(words[1:])
-	case strings.HasPrefix(program, "./") || strings.Contains(program, "/"):
-		if !c.tree.has(join(dir, program)) && !isPlaceholder(program) {
-			err = fmt.Errorf("there is no program %s", program)
-		}
-	case slices.Contains(runnable, program) || slices.Contains(unrunnable, program) || isElision(program):
-		operands = words[1:]
-	default:
-		err = fmt.Errorf("unknown program %s: want one of ours, or one that deploy/docs/commands.go lists", program)
-	}
-	if err != nil {
-		return err
-	}
-	if i := slices.Index(words, "--"); i >= 0 && isOurs(words[0]) && i+1 < len(words) && isOurs(words[i+1]) {
-		if err := c.checkCommand(command{words: words[i+1:], dir: dir}); err != nil {
+		if err := c.checkProgram(cmd.words); err != nil {
 			return err
 		}
+	case program == "make":
+		return c.checkMake(cmd.words[1:], cmd.dir)
+	case program == "go":
+		return c.checkGo(cmd.words[1:], cmd.dir)
+	case program == "grpcurl":
+		return checkGrpcurl(cmd.words[1:])
+	case strings.Contains(program, "/"):
+		if !c.tree.has(join(cmd.dir, program)) && !isPlaceholder(program) {
+			return fmt.Errorf("there is no program %s", program)
+		}
+	case !slices.Contains(runnable, program) && !slices.Contains(unrunnable, program) && !isElision(program):
+		return fmt.Errorf("unknown program %s: want one of ours, or one that deploy/docs/commands.go lists", program)
 	}
-	return c.checkFiles(operands, dir)
+	return c.checkFiles(cmd)
 }
 
+// unknown matches the errors of our programs about flags and commands that they do not have.
+var unknown = regexp.MustCompile(`\w+: (?:unknown flag|unknown command|unexpected argument) ([^:;\s]+).*`)
+
+// checkProgram checks the commands and flags of one of our programs: with --help, the program only
+// parses its arguments. Another program's command line may follow --.
+func (c *checker) checkProgram(words []string) error {
+	args := words[1:]
+	if i := slices.Index(words, "--"); i >= 0 {
+		args = words[1:i]
+		if other := words[i+1:]; len(other) > 0 && isOurs(other[0]) {
+			if err := c.checkProgram(other); err != nil {
+				return err
+			}
+		}
+	}
+	out, err := exec.Command(filepath.Join(c.tree.root, "bin", path.Base(words[0])), append([]string{"--help"}, args...)...).CombinedOutput()
+	if m := unknown.FindStringSubmatch(string(out)); err != nil && m != nil && !isElision(m[1]) && !isPlaceholder(m[1]) {
+		return errors.New(m[0])
+	}
+	return nil
+}
+
+// isElision reports whether a word stands for other words.
+func isElision(word string) bool { return word == "..." || strings.HasPrefix(word, "$") }
+
 // checkFiles checks that the files among the arguments of a command exist.
-func (c *checker) checkFiles(operands []string, dir string) error {
-	for _, word := range operands {
-		name := join(dir, word)
-		if !strings.ContainsAny(word, "./") {
+func (c *checker) checkFiles(cmd command) error {
+	for i, word := range cmd.words[1:] {
+		if flag, value, ok := strings.Cut(word, "="); ok {
+			if slices.Contains(outputs, flag) {
+				continue
+			}
+			word = value
+		}
+		name := join(cmd.dir, word)
+		if slices.Contains(outputs, cmd.words[i]) || !plainPath.MatchString(word) || isPlaceholder(word) {
 			continue
 		}
-		if plainPath.MatchString(word) && c.tree.within(name) && !c.tree.has(name) && !isPlaceholder(word) {
+		if c.tree.within(name) && !c.tree.has(name) {
 			return fmt.Errorf("%s does not exist", name)
 		}
 	}
 	return nil
 }
 
-// isOurs reports whether a command runs a program of ours.
+// isOurs reports whether a program is one of the repository.
 func isOurs(program string) bool {
 	name := path.Base(program)
 	return slices.Contains(programs, name) && (name == program || path.Base(path.Dir(program)) == "bin")
@@ -160,7 +189,7 @@ func (c *checker) checkGo(args []string, dir string) error {
 	return nil
 }
 
-// folder returns the folder of a package; not ok if the word is none of ours.
+// folder returns the folder of a package; not ok if the word is no package of the repository.
 func (c *checker) folder(word, dir string) (folder string, ok bool) {
 	word = strings.TrimSuffix(strings.TrimSuffix(word, "..."), "/")
 	if below, ours := strings.CutPrefix(word+"/", c.module+"/"); ours && c.module != "" {
@@ -205,7 +234,7 @@ func (c *checker) testsOf(file string) (names []string) {
 	}
 	text, err := os.ReadFile(filepath.Join(c.tree.root, filepath.FromSlash(file)))
 	if err == nil {
-		// What does not parse does not build either, which is not for us to say.
+		// A file that does not parse fails elsewhere.
 		parsed, _ := parser.ParseFile(token.NewFileSet(), file, text, parser.SkipObjectResolution)
 		for _, decl := range parsed.Decls {
 			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv == nil {
@@ -215,4 +244,27 @@ func (c *checker) testsOf(file string) (names []string) {
 	}
 	c.tests[file] = names
 	return names
+}
+
+// alternatives are what follows the first of several choices, as in --format html|md.
+var alternatives = regexp.MustCompile(`(\w)(?:\|\w+)+`)
+
+// checkSpans checks the commands in spans of code.
+func (c *checker) checkSpans(d *document) {
+	for _, s := range d.spans {
+		program, _, hasArgs := strings.Cut(s.text, " ")
+		if !hasArgs || !isOurs(program) && program != "make" && program != "go" {
+			continue
+		}
+		all, err := commands(alternatives.ReplaceAllString(s.text, "$1"))
+		if err != nil {
+			continue // such as: crashlab load <flags>
+		}
+		for _, cmd := range all {
+			c.counts.read++
+			if err := c.checkCommand(cmd); err != nil {
+				c.find(d, d.line(s.start), "%v", err)
+			}
+		}
+	}
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// playSupervisor is set where the test's binary is to be a supervisor.
+// playSupervisor makes the test binary play a supervisor.
 const playSupervisor = "DOCS_TEST_SUPERVISOR"
 
 func TestMain(m *testing.M) {
@@ -29,8 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// supervise says that it is ready, writes a file that shows that it runs, and removes it when it is
-// stopped.
+// supervise plays a supervisor that reports readiness. The file running exists while it runs.
 func supervise() error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
@@ -50,27 +49,10 @@ func supervise() error {
 
 const fakeCrashlab = `#!/bin/sh
 case "$*" in
---help) cat <<END
-Usage: crashlab <command> [flags]
-
-Commands:
-  load              Make calls.
-  experiment run    Run a design.
-END
-	;;
-"load --help") cat <<END
-Usage: crashlab load [flags]
-
-Flags:
-  -h, --help       Show help.
-  -n, --calls=N    How many calls to make, with
-                   --quiet or without.
-  -q, --quiet      Few lines.
-      --[no-]hang  Hang.
-END
-	;;
-"experiment --help") echo "Usage: crashlab experiment <command> [flags]" ;;
-"experiment run --help") printf 'Usage: crashlab experiment run <file> [flags]\n\n      --dry-run    Run nothing.\n' ;;
+"--help load"*--bogus*) echo "crashlab: unknown flag --bogus; see crashlab load --help"; exit 2 ;;
+"--help load -n") echo "crashlab: -n: want a value"; exit 2 ;;
+"--help load"* | "--help COMMAND" | "--help experiment run"*) ;;
+--help*) echo "crashlab: unknown command $2; see crashlab --help"; exit 2 ;;
 "experiment run --dry-run design.yaml") grep -q good design.yaml || { echo "crashlab: design.yaml:1:1: it is bad"; exit 2; } ;;
 load*) echo "calls:    50 in 1.25 s"; echo "rate: 40% of 12,000" >&2; [ "$2" != -q ] || exit 3 ;;
 *) echo "crashlab: unexpected argument"; exit 2 ;;
@@ -79,8 +61,7 @@ esac
 
 const fakeSupervisor = `#!/bin/sh
 case "$*" in
---help) echo "Usage: supervisor [run] [flags]"; echo "      --config=FILE    The file." ;;
-"check --help") echo "Usage: supervisor check <file> [flags]" ;;
+--help*) ;;
 "check cluster.yaml") grep -q good cluster.yaml || { echo "supervisor: cluster.yaml:1:1: it is bad"; exit 2; } ;;
 --config*) ` + playSupervisor + `=1 exec "$TEST_BINARY" "$@" ;;
 *) echo "supervisor: unexpected argument"; exit 2 ;;
@@ -183,14 +164,11 @@ func TestFindings(t *testing.T) {
 		{"unknown program, skipped", marked("skip it is another's", fenced("sh", "theirs --flag")), nil},
 		{"program that is not run", fenced("console", "$ true", "$ kubectl apply -k deploy"), []string{"3: kubectl is not run here"}},
 		{"unknown program is not run", fenced("sh", "false", "env kubectl"), []string{"3: unknown program env"}},
-		{"command", slow("crashlab laod"), []string{"3: crashlab has no command laod"}},
-		{"command of a command", slow("crashlab experiment rnu x"), []string{"3: crashlab experiment has no command rnu"}},
-		{"command of one that has none in its help", slow("supervisor check x", "supervisor chekc x"), []string{"4: supervisor has no command chekc"}},
-		{"flag", slow("bin/crashlab load -q --calls=3 -n5 -qn 5 --no-hang --hang \\", "--bogus"), []string{"3: crashlab load has no flag --bogus"}},
-		{"short flag", slow("bin/crashlab load -x"), []string{"3: crashlab load has no flag -x"}},
-		{"flag without a value", slow("bin/crashlab load -n"), []string{"3: -n has no value"}},
-		{"argument", slow("bin/crashlab load -n 3 4"), []string{"3: crashlab load takes no argument 4"}},
-		{"flag in a pipe", slow("x=$(bin/crashlab load --bogus) || exit"), []string{"3: crashlab load has no flag --bogus", "3: unknown program exit"}},
+		{"command", slow("crashlab laod"), []string{"3: crashlab: unknown command laod"}},
+		{"command of a command", slow("crashlab experiment rnu x"), []string{"3: crashlab: unknown command experiment"}},
+		{"flag", slow("bin/crashlab load -q --calls=3 -n5 -qn 5 --no-hang --hang \\", "--bogus"), []string{"3: crashlab: unknown flag --bogus; see crashlab load --help"}},
+		{"placeholder", slow("bin/crashlab COMMAND", "bin/crashlab load -n"), nil},
+		{"flag in a pipe", slow("x=$(bin/crashlab load --bogus) || exit"), []string{"3: crashlab: unknown flag --bogus; see crashlab load --help", "3: unknown program exit"}},
 		{"file", slow("crashlab experiment run deploy/no.yaml", "crashlab experiment run deploy/NAME.yaml runs/latest"), []string{"3: deploy/no.yaml does not exist"}},
 		{"file of a flag", slow("supervisor --config=deploy/cluster.yaml", "supervisor --config deploy/no.yaml"), []string{"4: deploy/no.yaml does not exist"}},
 		{"file from a folder", slow("(cd deploy && cat ../deploy/no.yaml)", "cat deploy/cluster.yaml"), []string{"3: deploy/no.yaml does not exist"}},
@@ -202,36 +180,30 @@ func TestFindings(t *testing.T) {
 		{"method", slow("grpcurl -plaintext :1 counter.v1.Counter/Got"), []string{"3: grpcurl: counter.v1.Counter has no method Got"}},
 		{"request", slow(`grpcurl -d '{"crash_probability":1}' :1 fault.v1.Fault/Set`, `grpcurl -d '{"crash":1}' :1 fault.v1.Fault/Set`),
 			[]string{`4: grpcurl -d {"crash":1}:`}},
-		{"command in a span", "a\nb `crashlab load --bogus`, `crashlab`, `crashlab load -n`, `crashlab load -n 1|2|3` and `make fuzz`\n", []string{"2: crashlab load has no flag --bogus"}},
+		{"command in a span", "a\nb `crashlab load --bogus`, `crashlab`, `crashlab load -n`, `crashlab load -n 1|2|3`, `crashlab load <n` and `make fuzz`\n", []string{"2: crashlab: unknown flag --bogus; see crashlab load --help"}},
 		{"name in a span", "`client/c_test.go` `client/none` `client/*.go` `other/none` `client/NAME.go`\n", []string{"1: client/none does not exist"}},
 		{"test in a span", "`TestNoWorse`\n`TestWorse`\n", []string{"2: there is no test TestWorse"}},
-		{"words", "one\nIt is\ntold.\n`is told`\n", []string{`2: "is\ntold": say it in plain English`}},
 
 		{"link", "[a](deploy/cluster.yaml) [`b`](deploy) [c](no.md)\n![d](deploy/no.svg)\n<img src=\"no.png\">", []string{
 			"1: the link no.md leads nowhere: the repository has no no.md", "2: the link deploy/no.svg leads", "3: the link no.png leads"}},
 		{"link to another host", "[a](https://example.com/no) [b](/deploy)\n", []string{"1: the link /deploy begins at the root"}},
 		{"link in code", "`[a](no.md)`\n" + fenced("text", "[a](no.md)"), nil},
 		{"anchor", "# `A` b, c\n\n## D_e\n\n## D_e ##\n\n[](#a-b-c) [](#d_e-1) [](#d_e-2)\n", []string{"7: the link #d_e-2 leads nowhere: doc.md has no heading #d_e-2"}},
-		{"reference", "[a][here] [b][there]\n\n[Here]: deploy\n", []string{"1: [there] is not defined"}},
 
-		{"no JSON", fenced("json", `{"a": 1}`, `{"a": }`), []string{"2: no JSON"}},
-		{"no YAML", fenced("yaml", `a: [1`), []string{"2: no YAML"}},
+		{"not YAML", fenced("yaml", `a: [1`), []string{"2: not YAML"}},
 		{"cluster file", fenced("yaml", "command: [good]") + fenced("yaml", "command: [x]"), []string{"5: supervisor check: exit status 2: supervisor: cluster.yaml:1:1: it is bad"}},
 		{"design", fenced("yaml", "factors: good") + fenced("yaml", "factors: x"), []string{"5: crashlab experiment run --dry-run: exit status 2: crashlab: design.yaml:1:1"}},
-		{"Go", fenced("go", "package main", "", "func main() { x() }"), []string{"4: undefined: x"}},
-		{"part of Go", fenced("go", "x := 1", "y(x)") + fenced("go", "func f() {}") + fenced("go", "x := "), []string{"9: no Go"}},
+		{"Go", fenced("go", "package main", "", "func main() { x() }"), []string{"2: go vet: line 3: undefined: x"}},
+		{"part of Go", fenced("go", "x := 1", "y(x)") + fenced("go", "func f() {}") + fenced("go", "x := "), []string{"9: not Go"}},
 
 		{"exit code", fenced("sh", "true", "bin/crashlab load -q", "false"), []string{"3: exits with 3, want 0: rate: 40% of 12,000"}},
 		{"exit code, wanted", marked("exit 3", fenced("console", "$ bin/crashlab load -q --none", "...")), nil},
-		{"syntax of the shell", fenced("sh", "true (", "true"), []string{"2: exits with 2, want 0: "}},
+		{"syntax of the shell", fenced("sh", "true (", "true"), []string{"2: the shell cannot read it: "}},
 		{"console", fenced("console", "$ bin/crashlab load \\", "> -n 4", "calls: 51 in 300 ms", "rate: 3% of 4", "$ echo one two", "one", "$ true"), []string{
 			`7: the output has "one two" where the document has "one"`}},
 		{"console, elided", fenced("console", "$ bin/crashlab load", "...", "rate: ... of 1", "$ echo a b c", "a ... c"), nil},
 		{"console, more", fenced("console", "$ bin/crashlab load", "calls: 50 in 1 s"), []string{`4: the output has "rate: 40% of 12,000" where the document has "its end"`}},
-		{"console, exact", marked("exact", fenced("console", "$ bin/crashlab load", "calls:    50 in 1.25 s", "rate: 41% of 12,000")), []string{
-			`5: the output has "rate: 40% of 12,000" where the document has "rate: 41% of 12,000"`}},
 		{"make does not build", fenced("console", "$ make soak", "for 1m"), nil},
-		{"console, exit code shown", fenced("console", "$ bin/crashlab load -q --none", "$ echo $?", "3"), nil},
 		{"console, exit code", fenced("console", "$ bin/crashlab load -q", "$ true"), []string{"2: exits with 3, want 0"}},
 		{"console without a command", fenced("console", "calls"), []string{`2: the console begins with output`}},
 		{"file first", marked("file a/b.txt", fenced("text", "x", "y")) + fenced("console", "$ cat a/b.txt", "x", "y"), nil},
@@ -261,7 +233,7 @@ func TestFindings(t *testing.T) {
 func TestSummary(t *testing.T) {
 	dir := repository(t, map[string]string{
 		"a.md": "[a](deploy) `make fuzz`\n" + fenced("sh", "true", "true && bin/crashlab load") + marked("slow", fenced("sh", "make soak")),
-		"b.md": `<!-- from: timeout row="50ms" col="success" -->71%` + "\n",
+		"b.md": `<!-- from: timeout match="(\d+) of" -->30` + "\n",
 	})
 	const want = "documents: 3; commands run: 3, only read: 2; links: 1; figures: 1; findings: 0; "
 	if lines := check(t, dir, options{}); len(lines) != 1 || !strings.HasPrefix(lines[0], want) {

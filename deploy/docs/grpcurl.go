@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -16,57 +18,29 @@ import (
 	_ "example.com/crashlab/gen/supervisor/v1"
 )
 
-// grpcurlFlags are those that documents need, and whether a value follows.
-var grpcurlFlags = map[string]bool{
-	"-plaintext": false, "-unix": false, "-insecure": false, "-v": false, "-emit-defaults": false,
-	"-d": true, "-cacert": true, "-cert": true, "-key": true, "-H": true, "-max-time": true, "-authority": true, "-servername": true,
-}
+var methodName = regexp.MustCompile(`^([a-z][\w.]*\.[A-Z]\w*)/(\w+)$`)
 
 // checkGrpcurl checks that the method of a call exists, and that its request fits.
 func checkGrpcurl(args []string) error {
-	var words []string
-	request := "{}"
-	for i := 0; i < len(args); i++ {
-		if !strings.HasPrefix(args[i], "-") {
-			words = append(words, args[i])
+	for _, arg := range args {
+		m := methodName.FindStringSubmatch(arg)
+		if m == nil {
 			continue
 		}
-		takesValue, ok := grpcurlFlags[args[i]]
-		if !ok {
-			return fmt.Errorf("grpcurl: unknown flag %s; known ones are in deploy/docs/grpcurl.go", args[i])
+		found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(m[1]))
+		service, ok := found.(protoreflect.ServiceDescriptor)
+		if err != nil || !ok {
+			return fmt.Errorf("grpcurl: there is no service %s", m[1])
 		}
-		if takesValue && i+1 < len(args) {
-			i++
-			if args[i-1] == "-d" {
-				request = args[i]
+		method := service.Methods().ByName(protoreflect.Name(m[2]))
+		if method == nil {
+			return fmt.Errorf("grpcurl: %s has no method %s", m[1], m[2])
+		}
+		if i := slices.Index(args, "-d"); i >= 0 && i+1 < len(args) && !strings.ContainsAny(args[i+1], "$@") {
+			if err := protojson.Unmarshal([]byte(args[i+1]), dynamicpb.NewMessage(method.Input())); err != nil {
+				return fmt.Errorf("grpcurl -d %s: %v", args[i+1], err)
 			}
 		}
-	}
-	if len(words) < 2 {
-		return fmt.Errorf("grpcurl: want ADDRESS and SERVICE/METHOD")
-	}
-	switch words[1] {
-	case "list", "describe":
-		return nil
-	}
-	service, name, _ := strings.Cut(words[1], "/")
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
-	if err != nil {
-		return fmt.Errorf("grpcurl: there is no service %s", service)
-	}
-	asService, ok := found.(protoreflect.ServiceDescriptor)
-	if !ok {
-		return fmt.Errorf("grpcurl: %s is no service", service)
-	}
-	method := asService.Methods().ByName(protoreflect.Name(name))
-	if method == nil {
-		return fmt.Errorf("grpcurl: %s has no method %s", service, name)
-	}
-	if request == "@" || strings.Contains(request, "$") {
-		return nil
-	}
-	if err := protojson.Unmarshal([]byte(request), dynamicpb.NewMessage(method.Input())); err != nil {
-		return fmt.Errorf("grpcurl -d %s: %v", request, err)
 	}
 	return nil
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"go/parser"
-	"go/token"
+	"go/format"
 	"io"
 	"os"
 	"os/exec"
@@ -18,71 +16,33 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// checkGoBlock checks a Go file by type, with those of all documents in checkGoFiles, and a part of
-// one by its syntax.
-func (c *checker) checkGoBlock(d *document, b *block, text string) error {
-	position := fmt.Sprintf("//line %s:%d\n", filepath.Join(c.tree.root, d.name), b.line)
-	if whole.MatchString(text) {
-		// Not main, so that nothing is linked.
-		c.goFiles = append(c.goFiles, position+whole.ReplaceAllString(text, "package block"))
-		return nil
-	}
-	_, err := parser.ParseFile(token.NewFileSet(), "", "package p; "+text, 0)
-	if err != nil {
-		_, err = parser.ParseFile(token.NewFileSet(), "", "package p; func _() { "+text+"}", 0)
-	}
-	if err != nil {
-		return fmt.Errorf("no Go: line %v", err)
-	}
-	return nil
-}
-
 var (
-	whole     = regexp.MustCompile(`(?m)^package \w+`)
-	goMistake = regexp.MustCompile(`(?m)^(\S+\.md):(\d+)(?::\d+)?: (.*)$`)
+	wholeFile = regexp.MustCompile(`(?m)^package \w+`)
+	mistake   = regexp.MustCompile(`block\.go:(\d+):(?:\d+:)? (.*)`)
 )
 
-// checkGoFiles builds the Go files of the documents, each as a package of its own that is laid over
-// the repository.
-func (c *checker) checkGoFiles(ctx context.Context) error {
-	if len(c.goFiles) == 0 {
+// checkGoBlock checks a Go file with go vet, and a part of one by its syntax.
+func (c *checker) checkGoBlock(ctx context.Context, text string) error {
+	if !wholeFile.MatchString(text) {
+		if _, err := format.Source([]byte(text)); err != nil {
+			return fmt.Errorf("not Go: line %v", err)
+		}
 		return nil
 	}
-	overlay := map[string]string{}
-	args := []string{"build", "-overlay", filepath.Join(c.scratch, "overlay.json")}
-	for i, text := range c.goFiles {
-		folder := fmt.Sprintf("docsblock%d", i)
-		file := filepath.Join(c.scratch, folder+".go")
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			return err
-		}
-		overlay[filepath.Join(c.tree.root, folder, "block.go")] = file
-		args = append(args, "./"+folder)
-	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
+	file := filepath.Join(c.scratch, "block.go")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return err
 	}
-	if err := os.WriteFile(args[2], list, 0o644); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := exec.CommandContext(ctx, "go", "vet", file)
 	cmd.Dir = c.tree.root
 	out, err := cmd.CombinedOutput()
-	mistakes := goMistake.FindAllStringSubmatch(string(out), -1)
-	for _, m := range mistakes {
-		name, relErr := filepath.Rel(c.tree.root, filepath.Join(c.tree.root, strings.TrimPrefix(m[1], c.tree.root)))
-		if relErr != nil {
-			name = m[1]
-		}
-		line := 1
-		fmt.Sscan(m[2], &line)
-		c.find(&document{name: filepath.ToSlash(name)}, line, "%s", m[3])
+	if err == nil {
+		return nil
 	}
-	if err != nil && len(mistakes) == 0 {
-		return fmt.Errorf("go build: %v: %s", err, strings.TrimSpace(string(out)))
+	if m := mistake.FindSubmatch(out); m != nil {
+		return fmt.Errorf("go vet: line %s: %s", m[1], m[2])
 	}
-	return nil
+	return fmt.Errorf("go vet: %v: %s", err, strings.TrimSpace(string(out)))
 }
 
 // checkYAML checks a cluster file or a design as its program does, and other YAML by its syntax.
@@ -93,7 +53,7 @@ func (c *checker) checkYAML(text string) error {
 		if err := dec.Decode(&v); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return fmt.Errorf("no YAML: %v", err)
+			return fmt.Errorf("not YAML: %v", err)
 		}
 		keys, _ = v.(map[string]any)
 	}

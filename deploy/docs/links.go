@@ -12,38 +12,20 @@ import (
 
 var (
 	inlineLink = regexp.MustCompile(`\]\(\s*<?([^)\s>]*)>?(?:\s+"[^"]*")?\s*\)`)
-	definition = regexp.MustCompile(`(?m)^ {0,3}\[([^\]]+)\]:\s*<?([^\s>]+)`)
-	reference  = regexp.MustCompile(`\]\[([^\]]+)\]`)
 	htmlLink   = regexp.MustCompile(`\b(?:src|href|srcset)="([^"\s]*)`)
-	htmlAnchor = regexp.MustCompile(`<a\s+(?:id|name)="([^"]+)"`)
 	heading    = regexp.MustCompile(`(?m)^#{1,6}[ \t]`)
 	linkText   = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
 	anyTag     = regexp.MustCompile(`<[^>]*>`)
 	emphasis   = regexp.MustCompile("[`*]")
 )
 
-// checkLinks checks that the documents' links to each other, to files and to folders lead
-// somewhere. Those to other hosts are not followed.
+// checkLinks checks that links to documents, files and folders of the repository lead somewhere. It
+// does not follow links to other hosts.
 func (c *checker) checkLinks(d *document) {
-	defined := map[string]bool{}
-	var found [][]int // pairs of offsets in prose
-	for _, m := range definition.FindAllStringSubmatchIndex(d.prose, -1) {
-		defined[strings.ToLower(d.prose[m[2]:m[3]])] = true
-		found = append(found, m[4:6])
-	}
-	for _, m := range inlineLink.FindAllStringSubmatchIndex(d.prose, -1) {
-		found = append(found, m[2:4])
-	}
-	for _, m := range htmlLink.FindAllStringSubmatchIndex(d.prose, -1) {
-		found = append(found, m[2:4])
-	}
-	for _, m := range found {
-		c.counts.links++
-		c.checkLink(d, d.line(m[0]), d.prose[m[0]:m[1]])
-	}
-	for _, m := range reference.FindAllStringSubmatchIndex(d.prose, -1) {
-		if name := d.prose[m[2]:m[3]]; !defined[strings.ToLower(name)] {
-			c.find(d, d.line(m[2]), "[%s] is not defined: want a line [%s]: TARGET", name, name)
+	for _, form := range []*regexp.Regexp{inlineLink, htmlLink} {
+		for _, m := range form.FindAllStringSubmatchIndex(d.prose, -1) {
+			c.counts.links++
+			c.checkLink(d, d.line(m[2]), d.prose[m[2]:m[3]])
 		}
 	}
 }
@@ -91,7 +73,7 @@ func (c *checker) anchors(name string) map[string]bool {
 	}
 	d := parse(name, text, func(int, string, ...any) {})
 	anchors := map[string]bool{}
-	// Headings are found where code spans are blanked, and read where they are not.
+	// Code spans, which are blank in prose, are part of a heading's anchor.
 	for _, m := range heading.FindAllStringIndex(d.prose, -1) {
 		text, _, _ := strings.Cut(d.text[m[1]:], "\n")
 		slug := slug(strings.TrimSpace(strings.TrimRight(text, "#")))
@@ -100,9 +82,6 @@ func (c *checker) anchors(name string) map[string]bool {
 			name = slug + "-" + strconv.Itoa(n)
 		}
 		anchors[name] = true
-	}
-	for _, m := range htmlAnchor.FindAllStringSubmatch(d.prose, -1) {
-		anchors[m[1]] = true
 	}
 	c.known[name] = anchors
 	return anchors
@@ -124,8 +103,8 @@ func slug(heading string) string {
 	}, heading)
 }
 
-// checkNames checks that files, folders and tests that are named in code exist. A name is that of a
-// file or folder if it begins with one of the root.
+// checkNames checks that files, folders and tests named in code spans exist. A span names a file or
+// folder if its first part is a file or folder in the root.
 func (c *checker) checkNames(d *document) {
 	for _, s := range d.spans {
 		if testName.MatchString(s.text) && !c.hasTest(s.text) {
@@ -156,7 +135,7 @@ var (
 	placeholder = regexp.MustCompile(`(?:^|/)(?:[A-Z]+|\.\.\.)(?:/|\.[a-z]+$|$)`)
 )
 
-// isPlaceholder reports whether a path has a part that stands for another, as in FOLDER/NAME.yaml.
+// isPlaceholder reports whether a path contains a placeholder, as FOLDER/NAME.yaml does.
 func isPlaceholder(name string) bool {
 	return placeholder.MatchString(name) && path.Ext(name) != ".md" || strings.Contains(name, "...")
 }

@@ -1,64 +1,60 @@
-// Command docs checks the documents, which are all files *.md of the repository: that their
-// commands work, that their links and the files they name exist, and that figures are those of the
-// results they come from. Make builds the programs first.
+// Command docs checks all documents (*.md) of the repository: their commands work, their links and
+// the files they name exist, and their figures are those of the results. Run make first, as it
+// builds the programs.
 //
 //	make check-docs
-//	go run ./deploy/docs [-static] [-update] [-v] [DOCUMENT...]
+//	go run ./deploy/docs [-static] [-update] [DOCUMENT...]
 //
-// It prints a line for each finding, with the document and the line, and exits with 1 when there is
-// one. -static runs no command and takes seconds. -update writes the figures of results files, and
-// the output of commands, into the documents.
+// It prints each finding with its document and line, and exits with 1 if there is any. With -static
+// it runs no commands and takes seconds. With -update it writes figures and the output of commands
+// into the documents.
 //
-// # Blocks of code
+// # Code blocks
 //
-// A block names its language. Those of sh are commands, which must exit with 0. Those of console
-// have commands behind "$ " and what they print, to both stdout and stderr, below. A command with
-// nothing below may print anything. In the output, a line "..." stands for any lines and "..." in a
-// line for any text. Numbers, with their units, may differ, and so may the white space between
-// words; all words must agree. -update replaces output in which nothing is elided.
+// Each block names its language. A block of sh contains commands, which must exit with 0. A block
+// of console contains commands after "$ ", each followed by its output (stdout and stderr); a
+// command without output may print anything. In the output, a line "..." stands for any lines, and
+// "..." within a line for any text. Numbers with their units, and white space, may differ; words
+// may not. -update replaces output that contains no "...".
 //
-// All commands of a document run in one copy of the repository, with the programs in bin/, in a
-// network without other machines where the system allows that (Linux); so later blocks find what
-// earlier ones have made. A block must end within a minute, and what it has started in the
-// background ends with it. A comment on the line before says what else a block needs:
+// All commands of a document run in the same copy of the repository, which contains the programs in
+// bin/. On Linux they run in a network namespace of their own if the system allows it. A block must
+// end within a minute; processes that it leaves in the background are stopped. A comment on the
+// line above says what else a block needs:
 //
-//	<!-- check: slow -->                 it is not run, as it takes long or does not end
-//	<!-- check: skip REASON -->          it is not run for another reason
-//	<!-- check: cluster -->              it is run beside the cluster of deploy/cluster.yaml
-//	<!-- check: cluster --control none -->  with more flags for its supervisor
-//	<!-- check: exit 99 -->              the last command exits with 99
-//	<!-- check: exact -->                the output has these very numbers
-//	<!-- check: file cluster.yaml -->    the block is written to this file first
-//	<!-- check: cluster, exit 1 -->      both
+//	<!-- check: slow -->                    do not run it: it takes long or does not end
+//	<!-- check: skip REASON -->             do not run it for another reason
+//	<!-- check: cluster -->                 run it beside the cluster of deploy/cluster.yaml
+//	<!-- check: cluster --control none -->  the same, with these flags for the supervisor
+//	<!-- check: exit 99 -->                 the last command exits with 99
+//	<!-- check: file cluster.yaml -->       write the block to this file first
+//	<!-- check: cluster, exit 1 -->         both
 //
-// Beside a cluster a block is tried up to five times, as its calls may meet crashes.
+// Beside a cluster a block is tried up to five times, because calls may fail when replicas crash.
 //
-// Whether they are run or not, commands in blocks, and those of our programs, make and go in spans
-// of code, are read: programs, their commands and flags, make's targets, Go packages, tests that
-// -run chooses, gRPC methods and files must exist. What is not run stays right that way.
+// Commands that do not run are checked too, as are those of our programs, make and go in code
+// spans: programs, commands, flags, targets of make, Go packages, tests chosen by -run, gRPC
+// methods and files must exist.
 //
-// Blocks of go that are whole files must build; others must parse. Those of yaml that are cluster
-// files or designs pass supervisor check or crashlab experiment run --dry-run. json must parse.
-// text is anything.
+// Complete Go files must pass go vet; fragments must parse. YAML must parse; cluster files must
+// pass supervisor check, and designs crashlab experiment run --dry-run. Blocks of other languages,
+// such as text, are not checked.
 //
 // # Figures
 //
-// A comment before a figure says where it comes from:
+// A comment before a figure names its source:
 //
-//	<!-- from: timeout row="400ms" col="p99" -->0.6 s
-//	<!-- from: policies row="original; concurrency=10" col="success" -->2.5% [0.9, 6.9]
 //	<!-- from: validation match="(\d+) of 30 cells agree" -->30
 //
-// The file is a path from the root of the repository, or the name of a table in
-// deploy/experiments/results. The row is the one that has all of the cells, each VALUE or
-// COLUMN=VALUE. The figure must be that of the file, rounded to as many digits as it has, in any
-// unit of time, with or without the interval. Above a table,
+// The source is a path from the root of the repository, or the name of a file in
+// deploy/experiments/results without .md. The figure must be equal to the text that the parentheses
+// match. A comment above a table compares all of its cells:
 //
 //	<!-- from: timeout -->
 //	<!-- from: timeout cols="timeout; success; -" -->
 //
-// compares each cell. Its rows are found by their first cells. cols has the file's names of the
-// columns where the document has others; - is not compared.
+// The first cell of a row identifies the row in the source. Without cols, the columns have the same
+// names as in the source; with cols, these. A column named - is not compared.
 package main
 
 import (
@@ -83,7 +79,6 @@ func main() {
 	var o options
 	flag.BoolVar(&o.static, "static", false, "run no command")
 	flag.BoolVar(&o.update, "update", false, "write figures of results files and output of commands into the documents")
-	flag.BoolVar(&o.verbose, "v", false, "print each block that is run, and how long it took")
 	flag.Parse()
 	if os.Getenv("CHECK_DOCS") != "" {
 		fmt.Fprintln(os.Stderr, "docs: a document runs the check of the documents: mark the block slow")
@@ -106,46 +101,45 @@ func main() {
 }
 
 // options are the flags.
-type options struct{ static, update, verbose bool }
+type options struct{ static, update bool }
 
 // checker checks documents.
 type checker struct {
 	options
 	tree    *tree
-	out     io.Writer
 	scratch string          // a folder of its own
 	module  string          // the path of the repository's Go module
 	goEnv   []string        // where go keeps what it has built
 	tools   []string        // folders of programs in .tools
 	missing map[string]bool // programs that are not installed here
 
-	pages   map[string]*help           // by command
-	tests   map[string][]string        // functions of test files
-	known   map[string]map[string]bool // anchors of documents
-	goFiles []string
+	tests map[string][]string        // functions of test files
+	known map[string]map[string]bool // anchors of documents
 
 	findings []finding
 	counts   counts
 }
 
-// finding is what is wrong in a line of a document.
+// finding is a mistake in a document.
 type finding struct {
 	document string
 	line     int
 	what     string
-	mend     *change // none: nothing that -update can do
+	fix      *change // made by -update; nil: none
 }
 
-// counts is what has been checked.
+// counts says how much was checked.
 type counts struct {
 	documents, run, read, links, figures, updated int
-	absent                                        map[string]bool // programs that would have been run
+
+	// absent are the programs of commands that were skipped because they are not installed.
+	absent map[string]bool
 }
 
 // run checks the documents of the repository in dir, or those named, and prints what it finds.
 func run(ctx context.Context, dir string, names []string, o options, out io.Writer) (found bool, err error) {
 	start := time.Now()
-	c, err := newChecker(dir, o, out)
+	c, err := newChecker(dir, o)
 	if err != nil {
 		return false, err
 	}
@@ -166,15 +160,11 @@ func run(ctx context.Context, dir string, names []string, o options, out io.Writ
 		c.checkLinks(d)
 		c.checkNames(d)
 		c.checkSpans(d)
-		c.checkWords(d)
 		c.checkFigures(d)
 		c.checkBlocks(ctx, d)
 		if err := c.rewrite(d); err != nil {
 			return false, err
 		}
-	}
-	if err := c.checkGoFiles(ctx); err != nil {
-		return false, err
 	}
 	if err := ctx.Err(); err != nil {
 		return false, errors.New("stopped")
@@ -189,7 +179,7 @@ func run(ctx context.Context, dir string, names []string, o options, out io.Writ
 	return len(c.findings) > 0, nil
 }
 
-func newChecker(dir string, o options, out io.Writer) (*checker, error) {
+func newChecker(dir string, o options) (*checker, error) {
 	if err := loopbackUp(); err != nil {
 		return nil, fmt.Errorf("loopback interface: %v", err)
 	}
@@ -203,9 +193,9 @@ func newChecker(dir string, o options, out io.Writer) (*checker, error) {
 		}
 	}
 	c := &checker{
-		options: o, tree: t, out: out,
+		options: o, tree: t,
 		counts:  counts{absent: map[string]bool{}},
-		missing: map[string]bool{}, pages: map[string]*help{}, tests: map[string][]string{}, known: map[string]map[string]bool{},
+		missing: map[string]bool{}, tests: map[string][]string{}, known: map[string]map[string]bool{},
 	}
 	if c.tools, err = filepath.Glob(filepath.Join(t.root, ".tools", "grpcurl@*")); err != nil {
 		return nil, err
@@ -250,14 +240,14 @@ func (c *checker) find(d *document, line int, format string, args ...any) {
 	c.findings = append(c.findings, finding{document: d.name, line: line, what: what})
 }
 
-// findChange reports a finding that -update mends.
+// findChange reports a finding that -update fixes.
 func (c *checker) findChange(d *document, line int, ch change, format string, args ...any) {
 	if c.update {
 		d.changes = append(d.changes, ch)
 		c.counts.updated++
 		return
 	}
-	c.find(d, line, format+"; -update mends it", args...)
+	c.find(d, line, format+"; -update fixes it", args...)
 }
 
 // rewrite writes the changes of a document.

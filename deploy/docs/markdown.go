@@ -11,15 +11,15 @@ type document struct {
 	name   string // its path from the root of the repository, with slashes
 	text   string
 	blocks []*block
-	// prose is text with all but line ends blanked in code blocks, comments and code spans, so that
-	// offsets in it are offsets in text.
+	// prose is text with blanks in place of code blocks, comments and code spans, so that offsets
+	// are the same in both.
 	prose    string
 	comments []span
-	spans    []span // of code, without their backquotes
+	spans    []span // code spans, without their backquotes
 	changes  []change
 }
 
-// change is a part of a document that is to be written anew.
+// change replaces a part of a document.
 type change struct {
 	start, end int
 	text       string
@@ -45,7 +45,7 @@ func (b *block) isScript() bool { return b.language == "sh" || b.language == "co
 
 var fence = regexp.MustCompile("^([ \t]*)(```+|~~~+)[ \t]*([^ \t`]*)[^`]*$")
 
-// parse reads a document. What it does not understand, it reports by find.
+// parse parses a document. It reports errors to find.
 func parse(name, text string, find func(line int, format string, args ...any)) *document {
 	d := &document{name: name, text: text}
 	prose := []byte(text)
@@ -94,7 +94,7 @@ func parse(name, text string, find func(line int, format string, args ...any)) *
 	return d
 }
 
-// findSpans finds comments and spans of code in prose, and blanks them.
+// findSpans finds the comments and code spans in prose, and blanks them.
 func (d *document) findSpans(prose []byte) {
 	text := string(prose)
 	for i := 0; i < len(text); {
@@ -128,7 +128,8 @@ func (d *document) findSpans(prose []byte) {
 	}
 }
 
-// closing returns where the backquotes begin that close those at the start of text; -1 for nowhere.
+// closing returns the offset of the backquotes that close the code span at the start of text, or
+// -1.
 func closing(text string, ticks int) int {
 	for i := ticks; i < len(text); {
 		if text[i] != '`' {
@@ -155,7 +156,7 @@ func blank(text []byte) {
 // line returns the number of the line at an offset.
 func (d *document) line(offset int) int { return 1 + strings.Count(d.text[:offset], "\n") }
 
-// offset returns where a line begins.
+// offset returns the offset of a line.
 func (d *document) offset(line int) int {
 	at := 0
 	for range line - 1 {
@@ -164,8 +165,7 @@ func (d *document) offset(line int) int {
 	return at
 }
 
-// blockAfter returns the block that begins behind offset, with nothing but white space and comments
-// between.
+// blockAfter returns the block that follows offset, with only white space and comments in between.
 func (d *document) blockAfter(offset int) *block {
 	for _, c := range d.comments {
 		if c.start >= offset && strings.TrimSpace(d.text[offset:c.start]) == "" {

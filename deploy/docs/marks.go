@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// marks is what the comments above a block of code say about it.
+// marks are the settings in the comments above a code block.
 type marks struct {
-	slow    bool   // not run, as it takes long or does not end
-	skip    string // why it is not run otherwise
+	slow    bool   // do not run it: it takes long or does not end
+	skip    string // another reason not to run it
 	cluster bool   // run beside a cluster
 	flags   string // of that cluster's supervisor
-	exact   bool   // the output agrees to the letter
-	exit    int    // with which the last command exits
-	file    string // where the block is written to before the next one is run
+	exit    int    // exit code of the last command
+	file    string // write the block to this file
 }
 
 // add reads one comment, such as "cluster --restart-delay 1s, exit 1".
@@ -36,8 +35,6 @@ func (m *marks) add(text string) error {
 			m.skip = value
 		case word == "cluster":
 			m.cluster, m.flags = true, value
-		case word == "exact" && value == "":
-			m.exact = true
 		case word == "file" && value != "":
 			m.file = value
 		case word == "exit" && value != "":
@@ -47,11 +44,11 @@ func (m *marks) add(text string) error {
 			}
 			m.exit = n
 		default:
-			return fmt.Errorf("unknown mark %q: want slow, skip REASON, cluster [FLAGS], exact, exit N or file NAME", strings.TrimSpace(mark))
+			return fmt.Errorf("unknown mark %q: want slow, skip REASON, cluster [FLAGS], exit N or file NAME", strings.TrimSpace(mark))
 		}
 	}
 	return nil
 }
 
-// runs reports whether the commands of the block are run.
+// runs reports whether the marks allow running the block.
 func (m marks) runs() bool { return !m.slow && m.skip == "" }

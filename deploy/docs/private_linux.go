@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inPrivate is set in the environment of the process that has a network of its own.
+// inPrivate is set in the environment of the process in the network namespace.
 const inPrivate = "CHECK_DOCS_PRIVATE"
 
-// adopt makes processes whose parents end ours, so that we can wait for them.
+// adopt makes orphans children of this process, so that it can reap them.
 func adopt() { unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// private runs this program again in a network of its own, which has nothing but a loopback
-// interface, so that the ports that documents name are free and nothing else is reached. It returns
-// the exit code, or not ok where that is not possible, or has been done.
+// private runs this program again in a network namespace of its own with only a loopback interface,
+// so that the ports in documents are free. It returns the exit code; not ok if this already is that
+// process, or if the system does not allow namespaces.
 func private() (code int, ok bool) {
 	if os.Getenv(inPrivate) != "" {
 		return 0, false
@@ -36,7 +36,7 @@ func private() (code int, ok bool) {
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_NET_ADMIN} // for loopbackUp
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
 	}
-	// The signals of a terminal reach both; this one waits for the other.
+	// A terminal signals both processes; this one waits for the other.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -52,7 +52,7 @@ func private() (code int, ok bool) {
 	return cmd.ProcessState.ExitCode(), true
 }
 
-// loopbackUp switches the loopback interface on in a network of our own.
+// loopbackUp enables the loopback interface of the network namespace.
 func loopbackUp() error {
 	if os.Getenv(inPrivate) == "" {
 		return nil

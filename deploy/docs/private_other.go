@@ -2,10 +2,10 @@
 
 package main
 
-// adopt does nothing: process 1 waits for processes whose parents have ended.
+// adopt does nothing: process 1 reaps orphans.
 func adopt() {}
 
-// private does nothing: a network of one's own is Linux's.
+// private does nothing: only Linux has network namespaces.
 func private() (code int, ok bool) { return 0, false }
 
 func loopbackUp() error { return nil }

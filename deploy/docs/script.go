@@ -14,21 +14,33 @@ import (
 	"time"
 )
 
-// quick is how long a block of commands may take.
+// quick limits the duration of a block.
 const quick = time.Minute
 
-// step is a command of a block, or all of them, and the output that the document shows.
+// step is a command of a console, or a whole block of sh, and the output that the document shows.
 type step struct {
-	line int // of the document
-	text string
-	want []string // none: any
+	line     int // of the document
+	text     string
+	commands []command
+	want     []string // none: any
 }
 
 // steps returns the steps of a block: the whole of sh, and each command of console.
 func (b *block) steps() (steps []step, err error) {
 	if b.language == "sh" {
-		return []step{{line: b.line, text: strings.Join(b.lines, "\n")}}, nil
+		steps = []step{{line: b.line, text: strings.Join(b.lines, "\n")}}
+	} else if steps, err = b.consoleSteps(); err != nil {
+		return nil, err
 	}
+	for i, s := range steps {
+		if steps[i].commands, err = commands(s.text); err != nil {
+			return nil, fmt.Errorf("the shell cannot read it: %v", err)
+		}
+	}
+	return steps, nil
+}
+
+func (b *block) consoleSteps() (steps []step, err error) {
 	continued := false
 	for i, line := range b.lines {
 		text, isCommand := strings.CutPrefix(line, "$ ")
@@ -57,21 +69,21 @@ func (b *block) steps() (steps []step, err error) {
 	return steps, nil
 }
 
-// results are what became of the steps of a script.
+// results are the results of the steps of a script.
 type results struct {
 	output []string
 	exit   []int // -1: not reached
-	line   int   // of the script's only step, from 0, where it failed
+	line   int   // where a block of sh failed, from 0
 }
 
-// runScript runs the steps of a block in dir, one after the other in one shell.
+// runScript runs the steps of a block in dir, in order and in the same shell.
 func (c *checker) runScript(ctx context.Context, dir string, steps []step, stop bool) (results, error) {
 	out, err := os.MkdirTemp(c.scratch, "out")
 	if err != nil {
 		return results{}, err
 	}
 	var script strings.Builder
-	script.WriteString(`make() { command make -o build "$@"; }; `) // the programs are there
+	script.WriteString(`make() { command make -o build "$@"; }; `) // the programs are built
 	for name := range c.missing {
 		fmt.Fprintf(&script, "%s() { :; }; ", name)
 	}
@@ -79,7 +91,7 @@ func (c *checker) runScript(ctx context.Context, dir string, steps []step, stop 
 		script.WriteString(`trap 'echo $LINENO >"$DOCS_OUT/line"' ERR; set -e; `)
 	}
 	for i, s := range steps {
-		fmt.Fprintf(&script, "exec >\"$DOCS_OUT/%d\" 2>&1; (exit $docs_exit)\n%s\ndocs_exit=$?; echo $docs_exit >\"$DOCS_OUT/%d.exit\"\n", i, s.text, i)
+		fmt.Fprintf(&script, "exec >\"$DOCS_OUT/%d\" 2>&1\n%s\necho $? >\"$DOCS_OUT/%d.exit\"\n", i, s.text, i)
 	}
 	file := filepath.Join(out, "script")
 	if err := os.WriteFile(file, []byte(script.String()), 0o644); err != nil {
@@ -103,7 +115,7 @@ func (c *checker) runScript(ctx context.Context, dir string, steps []step, stop 
 	return readResults(out, len(steps), runErr)
 }
 
-// readResults reads what a script has left in its folder.
+// readResults reads the files that a script has written to its folder.
 func readResults(out string, steps int, runErr error) (results, error) {
 	var r results
 	read := func(name string) string {
@@ -124,7 +136,7 @@ func readResults(out string, steps int, runErr error) (results, error) {
 		r.output = append(r.output, read(strconv.Itoa(i)))
 		r.exit = append(r.exit, exit)
 	}
-	// A step that has not come to its end is where the shell has come to its own.
+	// The shell ended during the first step that has no exit code.
 	i := slices.Index(r.exit, -1)
 	if i < 0 {
 		return r, nil
@@ -142,7 +154,7 @@ func readResults(out string, steps int, runErr error) (results, error) {
 	return r, nil
 }
 
-// runGroup runs a command, and ends all that it leaves in its process group.
+// runGroup runs a command, and then stops all processes that are left in its process group.
 func runGroup(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
@@ -155,10 +167,10 @@ func runGroup(cmd *exec.Cmd) error {
 	return err
 }
 
-// patience is how long processes have to end after SIGTERM.
+// patience is how long to wait after SIGTERM before killing processes.
 const patience = 20 * time.Second
 
-// endGroup stops the processes of a group, and returns when there are none.
+// endGroup stops the processes of a group, and returns when all have ended.
 func endGroup(group int) {
 	if syscall.Kill(-group, syscall.SIGTERM) != nil {
 		return
@@ -170,8 +182,8 @@ func endGroup(group int) {
 	}
 }
 
-// alive reports whether a group has a process. Those that have ended, and whose parent has too, are
-// ours to wait for where adopt has worked.
+// alive reports whether a group contains a process. It reaps orphans, which adopt made children of
+// this process.
 func alive(group int) bool {
 	for {
 		pid, err := syscall.Wait4(-group, nil, syscall.WNOHANG, nil)
@@ -181,7 +193,7 @@ func alive(group int) bool {
 	}
 }
 
-// environment is that of the commands of a document.
+// environment returns the environment of a document's commands.
 func (c *checker) environment(dir string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")

@@ -1,22 +1,14 @@
 package main
 
 import (
-	"encoding/csv"
-	"path"
 	"regexp"
-	"slices"
 	"strings"
 )
 
-// table is a table of a results file, or of a document.
+// table is a table of a document or a results file.
 type table struct {
 	columns []string
-	rows    []row
-}
-
-// row is a row of a table; where it is in a document's text matters only there.
-type row struct {
-	cells []span
+	rows    [][]span
 }
 
 var (
@@ -24,26 +16,6 @@ var (
 	footnote  = regexp.MustCompile(`[¹²³⁴⁵⁶⁷⁸⁹⁰]+(?:,[¹²³⁴⁵⁶⁷⁸⁹⁰]+)*`)
 	comment   = regexp.MustCompile(`(?s)<!--.*?-->`)
 )
-
-// readTables returns the tables of a results file.
-func readTables(name, text string) ([]table, error) {
-	if path.Ext(name) != ".csv" {
-		return tablesOf(text, 0), nil
-	}
-	records, err := csv.NewReader(strings.NewReader(text)).ReadAll()
-	if err != nil || len(records) == 0 {
-		return nil, err
-	}
-	t := table{columns: records[0]}
-	for _, record := range records[1:] {
-		var r row
-		for _, cell := range record {
-			r.cells = append(r.cells, span{text: strings.TrimSpace(cell)})
-		}
-		t.rows = append(t.rows, r)
-	}
-	return []table{t}, nil
-}
 
 // tablesOf returns the tables of a text of Markdown that begins at an offset of a document.
 func tablesOf(text string, offset int) (tables []table) {
@@ -57,7 +29,7 @@ func tablesOf(text string, offset int) (tables []table) {
 		case inTable && tableRule.MatchString(line):
 		case inTable:
 			t := &tables[len(tables)-1]
-			t.rows = append(t.rows, row{cellsOf(line, offset)})
+			t.rows = append(t.rows, cellsOf(line, offset))
 		case i+1 < len(lines) && tableRule.MatchString(strings.TrimSuffix(lines[i+1], "\n")):
 			inTable = true
 			var t table
@@ -71,7 +43,7 @@ func tablesOf(text string, offset int) (tables []table) {
 	return tables
 }
 
-// cellsOf returns the cells of a line. Their texts are without footnotes and markup.
+// cellsOf returns the cells of a line, without footnote marks and markup.
 func cellsOf(line string, offset int) (cells []span) {
 	start := strings.Index(line, "|") + 1
 	for i := start; i < len(line); i++ {
@@ -96,23 +68,4 @@ func plain(cell string) string {
 	cell = comment.ReplaceAllString(cell, "")
 	cell = footnote.ReplaceAllString(cell, "")
 	return strings.TrimSpace(strings.Trim(strings.TrimSpace(cell), "`*"))
-}
-
-// column returns the number of a column; -1 if there is none of that name.
-func (t table) column(name string) int { return slices.Index(t.columns, name) }
-
-// fits reports whether a row has all of these cells, each VALUE or COLUMN=VALUE.
-func (t table) fits(r row, cells []string) bool {
-	for _, cell := range cells {
-		name, value, named := strings.Cut(cell, "=")
-		i := t.column(strings.TrimSpace(name))
-		if named && i >= 0 {
-			if i >= len(r.cells) || r.cells[i].text != strings.TrimSpace(value) {
-				return false
-			}
-		} else if !slices.ContainsFunc(r.cells, func(c span) bool { return c.text == cell }) {
-			return false
-		}
-	}
-	return true
 }

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// tree is the repository: the files that git tracks, and those that it would if they were added.
+// tree is the repository: all files except those that git ignores.
 type tree struct {
 	root  string
 	files []string // paths from root, with slashes, sorted
 	known map[string]bool
 }
 
-// openTree reads the repository that dir lies in.
+// openTree lists the repository that contains dir.
 func openTree(dir string) (*tree, error) {
 	root, err := git(dir, "rev-parse", "--show-toplevel")
 	if err != nil {
@@ -98,19 +98,9 @@ func (t *tree) copy(dir string) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		info, err := os.Lstat(from)
+		info, err := os.Stat(from)
 		if err != nil {
 			return err
-		}
-		if info.Mode()&os.ModeSymlink != 0 {
-			target, err := os.Readlink(from)
-			if err != nil {
-				return err
-			}
-			if err := os.Symlink(target, to); err != nil {
-				return err
-			}
-			continue
 		}
 		text, err := os.ReadFile(from)
 		if err != nil {
