@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -58,6 +59,7 @@ func binaries(t *testing.T) string {
 			missing = append(missing, name)
 		}
 	}
+	slices.Sort(missing)
 	if len(missing) > 0 && !*build {
 		t.Skipf("no %s in %s: make e2e-kubernetes BUILD=1 builds what is missing, in half an hour", strings.Join(missing, ", "), dir)
 	}

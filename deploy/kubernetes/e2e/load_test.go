@@ -14,8 +14,7 @@ import (
 // target is the Service, as it is called from outside the cluster.
 const target = "dns:///counter.crashlab:7101"
 
-// waiting are the flags of the recommended policy.
-var waiting = []string{"--when-down=wait", "--max-in-flight=adaptive", "--order=least-in-flight", "--timeout=0s"}
+const recommended = "--policy=recommended"
 
 // load is crashlab load on the machine of the clients. Its lines are read as it prints them.
 type load struct {

@@ -4,7 +4,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,7 +88,7 @@ func (c *cluster) partition(t *testing.T) {
 			{"no limit for an attempt", []string{"--deadline=30s"}},
 			{"1 s for an attempt", []string{"--deadline=30s", "--timeout=1s"}},
 		} {
-			l := c.startLoad(slices.Concat(waiting, []string{"--rate=200", "--duration=1h"}, policy.flags)...)
+			l := c.startLoad(append(policy.flags, recommended, "--rate=200", "--duration=1h")...)
 			l.more(1000)
 			cut.strike()
 			time.Sleep(8 * time.Second) // of being cut off
