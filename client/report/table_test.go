@@ -65,9 +65,10 @@ none           3.00 [2.70, 3.30]     4.2      437  failed⁴,⁵
 ⁵ p99 <= 2s: not measured
 ⁶ the checks of the records found 1 violation
 
-In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how many times larger the variance of
-success between trials is than if calls failed independently. Trials for ±1%: how many like these it takes to know
-success that well.
+In brackets: 95% intervals. p50, p99: means over the trials. Design effect: how
+many times larger the variance of success between trials is than if calls failed
+independently. Trials for ±1%: how many like these it takes to know success that
+well.
 `
 
 const smallMarkdown = `
@@ -120,8 +121,8 @@ func TestTableWidth(t *testing.T) {
 			t.Errorf("%s: %d blocks, want %d:\n%s", tc.factor, got, tc.blocks, text)
 		}
 		for line := range strings.Lines(text) {
-			if w := width(strings.TrimRight(line, "\n")); w > terminalWidth {
-				t.Errorf("%s: a line of %d columns, want at most %d: %s", tc.factor, w, terminalWidth, line)
+			if w := width(strings.TrimRight(line, "\n")); w > tableWidth {
+				t.Errorf("%s: a line of %d columns, want at most %d: %s", tc.factor, w, tableWidth, line)
 			}
 		}
 	}
@@ -353,8 +354,8 @@ func TestTableWithAnswer(t *testing.T) {
 			t.Errorf("%s begins with %.80q, want %q", format, text, want)
 		}
 		for line := range strings.Lines(text) {
-			if w := width(strings.TrimRight(line, "\n")); format == "table" && w > terminalWidth {
-				t.Errorf("a line of %d columns, want at most %d: %s", w, terminalWidth, line)
+			if w := width(strings.TrimRight(line, "\n")); format == "table" && w > tableWidth {
+				t.Errorf("a line of %d columns, want at most %d: %s", w, tableWidth, line)
 			}
 		}
 	}
