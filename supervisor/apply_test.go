@@ -301,7 +301,7 @@ func TestSettingsAreSeenAtOnce(t *testing.T) {
 	})
 }
 
-// Failures of the liveness probe are counted anew if the probe changes, and only then.
+// The count of failures of the liveness probe is reset if the probe changes, and only then.
 func TestAliveProbeChangesWhileRunning(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		asked := func(stop time.Duration, alive spec.Probe) []spec.Group {

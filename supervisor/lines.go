@@ -26,7 +26,7 @@ func (s *Supervisor) Output(ctx context.Context, replica string, last int, follo
 		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
 	}
 	history := s.output.History(replica)
-	if !known() { // it was removed just now, and its history was made anew
+	if !known() { // it was removed just now, and History created another history
 		s.output.Forget(replica)
 		return nil, fmt.Errorf("%q: %w", replica, ErrUnknown)
 	}

@@ -153,7 +153,7 @@ func (p *process) stop() {
 	const patience = 3 * time.Second
 	_ = p.cmd.Process.Signal(p.end)
 	hangs := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
-	_ = p.cmd.Wait() // it may well end by that signal
+	_ = p.cmd.Wait() // an error if the signal ended it
 	hangs.Stop()
 	delete(p.lab.running, p.cmd.Process.Pid)
 	p.lab.sweep()

@@ -21,7 +21,7 @@ import (
 
 const (
 	// keepIdle is how long an unused client is kept. Probes are seconds apart: an address that was
-	// not asked for that long is gone.
+	// not probed for that long is no longer in use.
 	keepIdle = time.Minute
 	// readBuffer is enough for answers of a hundred bytes. gRPC's default takes 32 KiB for each of
 	// possibly hundreds of connections.
@@ -205,7 +205,7 @@ func (c *client) ask(ctx context.Context, service string) (answered bool, err er
 	case codes.Unimplemented:
 		return true, errors.New("it has no grpc.health.v1 service: register one, or probe by TCP")
 	case codes.NotFound:
-		return true, fmt.Errorf("it knows no service %q", service)
+		return true, fmt.Errorf("it does not know the service %q", service)
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return false, c.noAnswer(ctx, s)
 	default:

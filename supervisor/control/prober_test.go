@@ -92,7 +92,7 @@ func TestHealthIsWhatTheServiceSays(t *testing.T) {
 	for _, tc := range []struct{ addr, service, want string }{
 		{r.addr, "", ""},
 		{r.addr, "down", "it says NOT_SERVING"},
-		{r.addr, "other", `it knows no service "other"`},
+		{r.addr, "other", `it does not know the service "other"`},
 		{serve(t, "127.0.0.1:0", false).addr, "", "it has no grpc.health.v1 service: register one, or probe by TCP"},
 		{free(t), "", "connection refused"},
 	} {

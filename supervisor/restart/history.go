@@ -24,7 +24,7 @@ type past struct {
 }
 
 // After returns the history extended by an exit at the given time. If the incarnation was ready for
-// at least p.Backoff.Reset, the count of consecutive exits begins anew.
+// at least p.Backoff.Reset, the count of consecutive exits starts again.
 func (h History) After(e Exit, at time.Time, p Policy) History {
 	if e.NeverReady() != h.Last.NeverReady() || !e.NeverReady() && e.Ready >= p.Backoff.reset() {
 		h.Streak = 0

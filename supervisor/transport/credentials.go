@@ -144,7 +144,7 @@ func advise(err error) error {
 	case is[tls.RecordHeaderError](err):
 		what = "the server has no TLS: leave out the flags --tls"
 	case isAlert && alert == alertCertificateRequired:
-		what = "the server wants a certificate of ours: give --tls-cert and --tls-key"
+		what = "the server requires a client certificate: give --tls-cert and --tls-key"
 	case isAlert && slices.Contains(alertsBadCertificate, alert):
 		what = "the server refuses our certificate: want one in --tls-cert that is valid and signed by its --tls-client-ca"
 	default:

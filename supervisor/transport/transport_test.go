@@ -104,7 +104,7 @@ func TestHTTPS(t *testing.T) {
 	for client, want := range map[Client]string{
 		clientOf(ours):           "",
 		clientOf(others):         "x509: certificate signed by unknown authority; want",
-		{CA: in(ours, "ca.crt")}: "remote error: tls: certificate required; the server wants",
+		{CA: in(ours, "ca.crt")}: "remote error: tls: certificate required; the server requires",
 	} {
 		dial, err := client.Dialer(nil)
 		must{t}.do(err)

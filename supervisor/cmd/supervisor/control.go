@@ -44,13 +44,13 @@ type controlListener struct {
 	settings    clusterfile.Settings
 	credentials credentials.TransportCredentials
 
-	mu     sync.Mutex
-	now    net.Listener
-	socket os.FileInfo // the file of now, if that is a Unix socket
-	closed bool
+	mu       sync.Mutex
+	listener net.Listener
+	socket   os.FileInfo // the file of listener, if it is a Unix socket
+	closed   bool
 }
 
-// listenControl listens for the control service, with TLS if that is set, except at a Unix socket.
+// listenControl listens for the control service, with TLS if configured, except at a Unix socket.
 // Warn is as for transport.Client.
 func listenControl(s clusterfile.Settings, warn func(error)) (l *controlListener, err error) {
 	if s.Control == "" {
@@ -72,10 +72,10 @@ func listenControl(s clusterfile.Settings, warn func(error)) (l *controlListener
 }
 
 func (l *controlListener) listen() error {
-	now, err := control.Listen(l.settings.Control, l.settings.Serve.Enabled() || l.settings.Insecure)
+	listener, err := control.Listen(l.settings.Control, l.settings.Serve.Enabled() || l.settings.Insecure)
 	if err == nil {
-		l.now = now
-		l.socket, _ = os.Lstat(now.Addr().String())
+		l.listener = listener
+		l.socket, _ = os.Lstat(listener.Addr().String())
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func (l *controlListener) restore() error {
 	if l.closed || !l.lost() {
 		return nil
 	}
-	before := l.now
+	before := l.listener
 	if err := l.listen(); err != nil {
 		return fmt.Errorf("the control socket is gone: %w", err)
 	}
@@ -100,10 +100,10 @@ func (l *controlListener) restore() error {
 
 // lost reports whether the socket is no longer at its path.
 func (l *controlListener) lost() bool {
-	if l.now.Addr().Network() != "unix" {
+	if l.listener.Addr().Network() != "unix" {
 		return false
 	}
-	there, err := os.Lstat(l.now.Addr().String())
+	there, err := os.Lstat(l.listener.Addr().String())
 	return err != nil || !os.SameFile(there, l.socket)
 }
 
@@ -116,8 +116,8 @@ func closeLost(l net.Listener) error {
 // Accept implements net.Listener.
 func (l *controlListener) Accept() (net.Conn, error) {
 	for {
-		now := l.current()
-		if conn, err := now.Accept(); err == nil || now == l.current() {
+		listener := l.current()
+		if conn, err := listener.Accept(); err == nil || listener == l.current() {
 			return conn, err
 		}
 	}
@@ -126,7 +126,7 @@ func (l *controlListener) Accept() (net.Conn, error) {
 func (l *controlListener) current() net.Listener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.now
+	return l.listener
 }
 
 // Close implements net.Listener.
@@ -134,9 +134,9 @@ func (l *controlListener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed = true; l.lost() {
-		return closeLost(l.now)
+		return closeLost(l.listener)
 	}
-	return l.now.Close()
+	return l.listener.Close()
 }
 
 // Addr implements net.Listener.

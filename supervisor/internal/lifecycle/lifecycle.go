@@ -25,8 +25,8 @@ const (
 type ProbeKind int
 
 const (
-	ProbeNone   ProbeKind = iota // it has none
-	ProbePolled                  // the replica is asked
+	ProbeNone   ProbeKind = iota // no probe
+	ProbePolled                  // the supervisor asks the replica
 	ProbeNotify                  // the replica reports by itself
 )
 

@@ -88,12 +88,12 @@ func TestTableSaysWhyNotReady(t *testing.T) {
 	var out strings.Builder
 	if err := writeTable(&out, []*supervisorv1.Status{
 		{Replica: "a", State: supervisorv1.State_STATE_READY},
-		{Replica: "b", State: supervisorv1.State_STATE_STARTING, Answer: `it knows no service "counter.v1.Countr"`},
+		{Replica: "b", State: supervisorv1.State_STATE_STARTING, Answer: `it does not know the service "counter.v1.Countr"`},
 	}, false); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
-	if len(lines) != 5 || lines[3] != `b is starting: it knows no service "counter.v1.Countr"` {
+	if len(lines) != 5 || lines[3] != `b is starting: it does not know the service "counter.v1.Countr"` {
 		t.Errorf("got\n%s", out.String())
 	}
 }
