@@ -1,6 +1,6 @@
 // Package packaging tests what users deploy: the image, the service unit, and the files for
 // Kubernetes and Compose. It is a module of its own, so that the types of Kubernetes and Compose
-// are no dependencies of ours.
+// are not dependencies of the main module.
 package packaging
 
 import (

@@ -49,7 +49,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && isatty.IsTerminal(f.Fd())
 }
 
-// columns returns the width of a terminal. If the terminal does not tell, it is that of the
+// columns returns the width of a terminal. If that is unknown, it is the value of the
 // environment variable COLUMNS, or else 80.
 func columns(w io.Writer) int {
 	if f, ok := w.(*os.File); ok {

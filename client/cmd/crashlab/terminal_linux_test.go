@@ -60,7 +60,7 @@ func TestStatusLineFitsTheTerminal(t *testing.T) {
 	<-p.ended
 }
 
-// The environment gives the width of what is not a terminal, or of one that does not tell.
+// The environment gives the width where there is no terminal, or one of unknown width.
 func TestColumns(t *testing.T) {
 	_, silent := commandlinetest.Terminal(t, 0)
 	_, known := commandlinetest.Terminal(t, 33)

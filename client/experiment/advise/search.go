@@ -96,7 +96,7 @@ const (
 	unclearTrials = 4
 )
 
-// again evaluates candidates anew with another number of trials.
+// again evaluates candidates with another number of trials.
 func (s *search) again(ctx context.Context, of []Candidate, trials int) ([]Candidate, error) {
 	var settings []design.Settings
 	for _, c := range of {

@@ -76,7 +76,7 @@ type Trial struct {
 }
 
 // Trials returns the trials of all cells in the order in which they run: the first repeat of every
-// cell, then the second, and so on, each repeat shuffled anew by the seed. So an interrupted run
+// cell, then the second, and so on, each repeat in another random order. So an interrupted run
 // has tried all cells about equally often.
 func (d *Design) Trials() []Trial {
 	trials := make([]Trial, 0, len(d.Cells)*d.Repeats)

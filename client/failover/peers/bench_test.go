@@ -18,7 +18,7 @@ func BenchmarkThroughput(b *testing.B) {
 }
 
 // benchmark runs the rotation without a deadline, and with one that is never reached. Each attempt
-// has it, or the call where a client knows no attempts.
+// has it, or the whole call if a client has no deadline for attempts.
 func benchmark(b *testing.B, r rotation) {
 	_, addrs := launchAll(b, serving, serving, serving)
 	clients := r.clients
@@ -35,15 +35,15 @@ func benchmark(b *testing.B, r rotation) {
 	}
 }
 
-// benchmarkClients runs the clients' sub-benchmarks. The testing package wants them one after the
-// other, each with all its counts: so the first to need a run makes it, for all clients at once,
-// and the others report what it found.
+// benchmarkClients runs the clients' sub-benchmarks. The testing package runs them one after the
+// other, each with all its counts: so the first that needs a run makes it for all clients, and the
+// others report what it found.
 func benchmarkClients(b *testing.B, r rotation, addrs []string) {
 	var runs [][]cost // one for each -count
 	for i, c := range r.clients {
 		count := 0
 		b.Run("client="+c.name, func(b *testing.B) {
-			if b.N == 1 { // so begins each count
+			if b.N == 1 { // each count begins with this
 				count++
 			}
 			if count > len(runs) {

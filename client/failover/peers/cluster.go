@@ -53,7 +53,8 @@ type cluster struct {
 }
 
 // start launches a cluster, and returns when its replicas are ready. Requests crash their replica
-// with probability pCrash; equal seeds, equal crashes. The end of ctx ends it too.
+// with probability pCrash; equal seeds give equal crashes. The end of ctx ends the
+// cluster too.
 func (p programs) start(ctx context.Context, pCrash float64, seed uint64) (c *cluster, err error) {
 	c = &cluster{ready: make(chan struct{}), ended: make(chan struct{})}
 	if c.dir, err = os.MkdirTemp("", "peers-"); err != nil {
@@ -106,7 +107,7 @@ func port(addr string) int {
 	return tcp.Port
 }
 
-// run starts the supervisor, as a process group of its own so that Ctrl-C is ours alone.
+// run starts the supervisor, as a process group of its own so that Ctrl-C reaches only us.
 func (c *cluster) run(ctx context.Context, p programs, pCrash float64, seed uint64) error {
 	log, err := os.Create(filepath.Join(c.dir, "supervisor.err"))
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// This program plays a replica when its first argument says so. The others are its address and its
-// mode.
+// With playReplica as its first argument, this program plays a replica. The other arguments are its
+// address and its mode.
 const (
 	playReplica = "replica"
 

@@ -4,7 +4,7 @@
 // one to browsers.
 //
 // Commands go to the supervisors and to the replicas' Fault services. The session changes nothing
-// of its own accord, except that it sets faults again on a replica that was relaunched.
+// by itself, except that it sets faults again on a replica that was relaunched.
 package session
 
 import (

@@ -304,10 +304,10 @@ func (p *policy) reach(ctx context.Context, addrs []string) error {
 	return err
 }
 
-// lasting reports whether dials will fail with err until somebody fixes the cause, such as a
-// certificate. Errors that can come from a process that is starting or exiting are not lasting.
-// reached says that something had accepted a connection; then every error except a broken
-// connection is lasting. The text of the error is never inspected.
+// lasting reports whether dials will fail with err until the cause, such as a certificate, is
+// fixed. Errors that can come from a process that is starting or exiting are not lasting. reached
+// says that something had accepted a connection; then every error except a broken connection is
+// lasting. The text of the error is never inspected.
 func lasting(err error, reached bool) bool {
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
 		return true // a TLS alert

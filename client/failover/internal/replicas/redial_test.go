@@ -137,7 +137,7 @@ func TestSlowPace(t *testing.T) {
 		begin := time.Now()
 		for i := range 100 {
 			time.Sleep(2 * time.Second)
-			n[0].listen() // anew
+			n[0].listen() // again
 			if i%2 == 0 {
 				set.Want()
 			}
