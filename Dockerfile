@@ -1,5 +1,5 @@
-# The three programs and nothing else. `make image` builds them first, with the Go of the machine: the image needs no
-# other image, and no compiler.
+# The three programs and nothing else. `make image` builds them first with the local Go, so the image needs no base image
+# and no compiler.
 FROM scratch
 COPY bin/static/ /bin/
 ENV PATH=/bin
