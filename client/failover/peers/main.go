@@ -77,9 +77,9 @@ func parseOptions(args []string) (options, error) {
 	flags.Float64Var(&o.rate, "rate", 10, "calls a second in an open loop")
 	flags.IntVar(&o.parallel, "parallel", 8, "trials at a time")
 	flags.IntVar(&o.runs, "runs", 10, "runs of the measurement of the overhead")
-	flags.Uint64Var(&o.seed, "seed", 1, "of the first trial's crashes; the next trial has the next")
+	flags.Uint64Var(&o.seed, "seed", 1, "seed of the crashes in the first trial; each further trial has the next seed")
 	flags.StringVar(&o.output, "o", "", "`file` for the results (default stdout)")
-	flags.Parse(args) // exits where it cannot
+	flags.Parse(args) // exits if they are invalid
 	for _, f := range []struct {
 		name  string
 		value int
