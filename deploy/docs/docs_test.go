@@ -160,9 +160,9 @@ func TestFindings(t *testing.T) {
 		{"mark of a block that is not run", marked("slow", fenced("text", "x")), []string{"3: only blocks of sh and console are run"}},
 
 		{"program", slow("bin/crashlab load", "bin/crash load"), []string{"4: there is no program bin/crash"}},
-		{"unknown program", slow("maek", "true # maek"), []string{"3: unknown program maek: want one of ours, or one that deploy/docs/commands.go lists"}},
+		{"unknown program", slow("maek", "true # maek"), []string{"3: unknown program maek: mark the block skip REASON"}},
 		{"unknown program, skipped", marked("skip it is another's", fenced("sh", "theirs --flag")), nil},
-		{"program that is not run", fenced("console", "$ true", "$ kubectl apply -k deploy"), []string{"3: kubectl is not run here"}},
+		{"program that is not run", fenced("console", "$ true", "$ kubectl apply -k deploy"), []string{"3: unknown program kubectl: mark the block"}},
 		{"unknown program is not run", fenced("sh", "false", "env kubectl"), []string{"3: unknown program env"}},
 		{"command", slow("crashlab laod"), []string{"3: crashlab: unknown command laod"}},
 		{"command of a command", slow("crashlab experiment rnu x"), []string{"3: crashlab: unknown command experiment"}},
