@@ -60,7 +60,7 @@ func (c *checker) startCluster(ctx context.Context, dir, flags string, seed int)
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(patience):
+		case <-time.After(stopTimeout):
 		}
 		endGroup(cmd.Process.Pid)
 	}
@@ -71,9 +71,9 @@ func (c *checker) startCluster(ctx context.Context, dir, flags string, seed int)
 		ended <- err
 		text, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("the cluster ended: %v: %s", err, lastLine(string(text)))
-	case <-time.After(quick):
+	case <-time.After(blockTimeout):
 		stop()
-		return nil, fmt.Errorf("the cluster was not ready within %v", quick)
+		return nil, fmt.Errorf("the cluster was not ready within %v", blockTimeout)
 	case <-ctx.Done():
 		stop()
 		return nil, ctx.Err()

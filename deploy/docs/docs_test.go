@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	adopt()
+	adoptOrphans()
 	os.Exit(m.Run())
 }
 

@@ -64,7 +64,7 @@ func (c *checker) checkLink(d *document, line int, link string) {
 
 // anchors returns the anchors of a document, as GitHub makes them of headings.
 func (c *checker) anchors(name string) map[string]bool {
-	if known, ok := c.known[name]; ok {
+	if known, ok := c.anchorsOf[name]; ok {
 		return known
 	}
 	text, err := c.tree.read(name)
@@ -83,7 +83,7 @@ func (c *checker) anchors(name string) map[string]bool {
 		}
 		anchors[name] = true
 	}
-	c.known[name] = anchors
+	c.anchorsOf[name] = anchors
 	return anchors
 }
 

@@ -84,8 +84,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "docs: a document runs the check of the documents: mark the block slow")
 		os.Exit(2)
 	}
-	adopt()
-	if code, ok := private(); ok {
+	adoptOrphans()
+	if code, ok := rerunInNamespace(); ok {
 		os.Exit(code)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -113,8 +113,8 @@ type checker struct {
 	tools   []string        // folders of programs in .tools
 	missing map[string]bool // programs that are not installed here
 
-	tests map[string][]string        // functions of test files
-	known map[string]map[string]bool // anchors of documents
+	tests     map[string][]string        // functions of test files
+	anchorsOf map[string]map[string]bool // by document
 
 	findings []finding
 	counts   counts
@@ -195,7 +195,7 @@ func newChecker(dir string, o options) (*checker, error) {
 	c := &checker{
 		options: o, tree: t,
 		counts:  counts{absent: map[string]bool{}},
-		missing: map[string]bool{}, tests: map[string][]string{}, known: map[string]map[string]bool{},
+		missing: map[string]bool{}, tests: map[string][]string{}, anchorsOf: map[string]map[string]bool{},
 	}
 	if c.tools, err = filepath.Glob(filepath.Join(t.root, ".tools", "grpcurl@*")); err != nil {
 		return nil, err

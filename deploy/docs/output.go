@@ -11,9 +11,9 @@ var (
 	bar    = regexp.MustCompile(`[█▉▊▋▌▍▎▏▁▂▃▄▅▆▇]+`)
 )
 
-// vague returns a line without what differs from run to run: it replaces each number with its unit
-// by #, each bar by █, and white space by one space.
-func vague(line string) string {
+// normalize removes what differs from run to run: it replaces each number with its unit by #, each
+// bar by █, and white space by one space.
+func normalize(line string) string {
 	line = number.ReplaceAllString(line, "#")
 	line = bar.ReplaceAllString(line, "█")
 	return strings.Join(strings.Fields(line), " ")
@@ -28,14 +28,14 @@ func compare(want []string, output string) (at int, got string) {
 	reach := map[int]bool{0: true}
 	for i, w := range want {
 		next := map[int]bool{}
-		pattern := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(vague(w)), `\.\.\.`, ".*") + "$")
+		pattern := regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(normalize(w)), `\.\.\.`, ".*") + "$")
 		for n := range reach {
 			switch {
 			case strings.TrimSpace(w) == "...":
 				for ; n <= len(have); n++ {
 					next[n] = true
 				}
-			case n < len(have) && pattern.MatchString(vague(have[n])):
+			case n < len(have) && pattern.MatchString(normalize(have[n])):
 				next[n+1] = true
 			}
 		}

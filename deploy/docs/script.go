@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// quick limits the duration of a block.
-const quick = time.Minute
+// blockTimeout limits the duration of a block.
+const blockTimeout = time.Minute
 
 // step is a command of a console, or a whole block of sh, and the output that the document shows.
 type step struct {
@@ -102,7 +102,7 @@ func (c *checker) runScript(ctx context.Context, dir string, steps []step, stop 
 		return results{}, err
 	}
 	defer log.Close()
-	ctx, cancel := context.WithTimeout(ctx, quick)
+	ctx, cancel := context.WithTimeout(ctx, blockTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", file)
 	cmd.Dir = dir
@@ -110,7 +110,7 @@ func (c *checker) runScript(ctx context.Context, dir string, steps []step, stop 
 	cmd.Stdout, cmd.Stderr = log, log
 	runErr := runGroup(cmd)
 	if ctx.Err() != nil {
-		return results{}, fmt.Errorf("does not end within %v: mark it slow", quick)
+		return results{}, fmt.Errorf("does not end within %v: mark it slow", blockTimeout)
 	}
 	return readResults(out, len(steps), runErr)
 }
@@ -167,23 +167,23 @@ func runGroup(cmd *exec.Cmd) error {
 	return err
 }
 
-// patience is how long to wait after SIGTERM before killing processes.
-const patience = 20 * time.Second
+// stopTimeout is how long to wait after SIGTERM before killing processes.
+const stopTimeout = 20 * time.Second
 
 // endGroup stops the processes of a group, and returns when all have ended.
 func endGroup(group int) {
 	if syscall.Kill(-group, syscall.SIGTERM) != nil {
 		return
 	}
-	for start := time.Now(); alive(group) && time.Since(start) < 2*patience; time.Sleep(5 * time.Millisecond) {
-		if time.Since(start) > patience {
+	for start := time.Now(); alive(group) && time.Since(start) < 2*stopTimeout; time.Sleep(5 * time.Millisecond) {
+		if time.Since(start) > stopTimeout {
 			syscall.Kill(-group, syscall.SIGKILL)
 		}
 	}
 }
 
-// alive reports whether a group contains a process. It reaps orphans, which adopt made children of
-// this process.
+// alive reports whether a group contains a process. It reaps orphans, which adoptOrphans made
+// children of this process.
 func alive(group int) bool {
 	for {
 		pid, err := syscall.Wait4(-group, nil, syscall.WNOHANG, nil)

@@ -46,7 +46,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-func TestVague(t *testing.T) {
+func TestNormalize(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string
 		same bool
@@ -60,8 +60,8 @@ func TestVague(t *testing.T) {
 		{"5s", "5 steps", false},
 		{"none", "0", false},
 	} {
-		if same := vague(tc.a) == vague(tc.b); same != tc.same {
-			t.Errorf("%q and %q: same is %v (%q, %q)", tc.a, tc.b, same, vague(tc.a), vague(tc.b))
+		if same := normalize(tc.a) == normalize(tc.b); same != tc.same {
+			t.Errorf("%q and %q: same is %v (%q, %q)", tc.a, tc.b, same, normalize(tc.a), normalize(tc.b))
 		}
 	}
 }

@@ -9,17 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inPrivate is set in the environment of the process in the network namespace.
-const inPrivate = "CHECK_DOCS_PRIVATE"
+// inNamespace is set in the environment of the process in the network namespace.
+const inNamespace = "CHECK_DOCS_NAMESPACE"
 
-// adopt makes orphans children of this process, so that it can reap them.
-func adopt() { unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+// adoptOrphans makes orphans children of this process, so that it can reap them.
+func adoptOrphans() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } // works since Linux 3.4
 
-// private runs this program again in a network namespace of its own with only a loopback interface,
-// so that the ports in documents are free. It returns the exit code; not ok if this already is that
-// process, or if the system does not allow namespaces.
-func private() (code int, ok bool) {
-	if os.Getenv(inPrivate) != "" {
+// rerunInNamespace runs this program again in a network namespace of its own with only a loopback
+// interface, so that the ports in documents are free. It returns the exit code; not ok if this
+// already is that process, or if the system does not allow namespaces.
+func rerunInNamespace() (code int, ok bool) {
+	if os.Getenv(inNamespace) != "" {
 		return 0, false
 	}
 	self, err := os.Executable()
@@ -27,7 +27,7 @@ func private() (code int, ok bool) {
 		return 0, false
 	}
 	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inPrivate+"=1")
+	cmd.Env = append(os.Environ(), inNamespace+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
 	if uid, gid := os.Getuid(), os.Getgid(); uid != 0 {
@@ -54,7 +54,7 @@ func private() (code int, ok bool) {
 
 // loopbackUp enables the loopback interface of the network namespace.
 func loopbackUp() error {
-	if os.Getenv(inPrivate) == "" {
+	if os.Getenv(inNamespace) == "" {
 		return nil
 	}
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
