@@ -201,7 +201,13 @@ func (s scenario) virtual(t *testing.T, ties *ties) []journalLine {
 	}
 	var h journal
 	w := &virtualWorld{scenario: s}
-	w.timeline.Ties = func(kind virtual.Tie, n int) int { return ties.choose(w.timeline.Now(), kind, n) }
+	w.timeline.Ties = func(kind virtual.Tie, n int) int {
+		i := ties.choose(w.timeline.Now(), kind, n)
+		if kind == virtual.TieLoss { // in a bubble of synctest the lost calls usually go on first
+			i = n - 1 - i
+		}
+		return i
+	}
 	for i, phases := range s.Replicas {
 		for _, x := range phases {
 			switch x.ill {

@@ -38,8 +38,9 @@ func (t *tasks) any() bool {
 	return t.done < len(t.queue)
 }
 
-// run does all tasks. The loss of a connection becomes known only after the calls lost with it have
-// gone on, because gRPC ends the attempts first. With Timeline.Ties it may become known earlier.
+// run does all tasks. The loss of a connection becomes known before the calls lost with it go on.
+// gRPC ends their attempts first, but on more than one processor its report is faster than their
+// goroutines. With Timeline.Ties it may become known later.
 func (c *Client) run() {
 	t := &c.tasks
 	if t.running {
@@ -71,7 +72,7 @@ func (c *Client) run() {
 func (c *Client) isKnown() bool {
 	switch t := &c.tasks; {
 	case t.any():
-		return c.timeline.tie(TieLoss, 2) == 1
+		return c.timeline.tie(TieLoss, 2) == 0
 	case len(t.probes) > 0:
 		return c.timeline.tie(TieProbe, 2) == 1
 	}

@@ -26,7 +26,7 @@ type Tie int
 const (
 	TieTimers   Tie = iota // which timer fires first; usually the one that was set first
 	TieAttempts            // which attempt goes on first; usually the one that began first
-	TieLoss                // whether the loss of a connection is known before the lost calls go on; usually not
+	TieLoss                // whether lost calls go on before the loss of their connection is known; usually not
 	TieProbe               // whether it is known before a replica is probed; usually not
 	TieKinds               // the number of kinds
 )
