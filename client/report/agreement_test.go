@@ -30,15 +30,20 @@ func TestAgreements(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-              success,                                 sent per call,
-cell   agree  predicted                                predicted
-one      yes  50.0% [45.0, 55.0] ≈ 52.0% [46.8, 57.2]            –
-other     no  50.0% [45.0, 55.0] ≠ 58.0% [52.2, 63.8]¹ 2.00 [1.80, 2.20] ≠ 1.80 [1.62, 1.98]²
+              success,
+cell   agree  predicted
+one      yes  50.0% [45.0, 55.0] ≈ 52.0% [46.8, 57.2]
+other     no  50.0% [45.0, 55.0] ≠ 58.0% [52.2, 63.8]¹
 
-       p50,       p99,
-cell   predicted  predicted
-one            –  2.00 s [1.80, 2.20] ≈ 2.30 s [2.07, 2.53]
-other          –                –
+       sent per call,                               p50,
+cell   predicted                               predicted
+one                    –                               –
+other  2.00 [1.80, 2.20] ≠ 1.80 [1.62, 1.98]²          –
+
+       p99,
+cell   predicted
+one    2.00 s [1.80, 2.20] ≈ 2.30 s [2.07, 2.53]
+other                    –
 
 ¹ success +8.0 points, allowed ±5.0
 ² attempts -10.0%, allowed ±5.0

@@ -35,12 +35,19 @@ func madeDifferences() []experiment.Difference {
 
 const differencesText = `
                                baseline
-cell       baseline  metric       value    value  change                     verdict
-original¹  run A     success      25.0%  99.910%  +74.9 points [64.9, 84.9]        better
-                     p99         500 ms   250 ms       -250 ms [-750, 250]   inconclusive²,³
-                     attempts      4.00     2.00         -2.00 [−∞, -0.50]         better
-waiting⁴   run A     success       100%     100%      0 points [0, 0]        inconclusive²
-                     p99         500 ms   540 ms      +40.0 ms               inconclusive⁵
+cell       baseline  metric       value    value  change
+original¹  run A     success      25.0%  99.910%  +74.9 points [64.9, 84.9]
+                     p99         500 ms   250 ms       -250 ms [-750, 250]
+                     attempts      4.00     2.00         -2.00 [−∞, -0.50]
+waiting⁴   run A     success       100%     100%      0 points [0, 0]
+                     p99         500 ms   540 ms      +40.0 ms
+
+cell       baseline  metric    verdict
+original¹  run A     success         better
+                     p99       inconclusive²,³
+                     attempts        better
+waiting⁴   run A     success   inconclusive²
+                     p99       inconclusive⁵
 
 ¹ restart_delay is 1s in A, none in B; rounds is 3 in A, 5 in B
 ² the interval spans zero

@@ -8,13 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Widths, in columns: a table is split if it is wider than tableWidth; text is folded at foldWidth.
-const (
-	tableWidth = 120
-	foldWidth  = 80
-)
+const terminalWidth = 80
 
-// writeText writes the table in aligned columns. A table that is wider than tableWidth is split
+// writeText writes the table in aligned columns. A table that is wider than a terminal is split
 // into several, one below the other, each beginning with the columns that tell the rows apart.
 func writeText(w io.Writer, t table) error {
 	columns := make([][]string, len(t.Heads))
@@ -22,7 +18,7 @@ func writeText(w io.Writer, t table) error {
 		columns[i] = t.column(i)
 	}
 	gap := "  "
-	if widthOf(columns, len(gap)) > tableWidth && widthOf(columns, 1) <= tableWidth {
+	if widthOf(columns, len(gap)) > terminalWidth && widthOf(columns, 1) <= terminalWidth {
 		gap = " "
 	}
 	var b strings.Builder
@@ -45,7 +41,7 @@ func writeText(w io.Writer, t table) error {
 	return err
 }
 
-// fold breaks a text at spaces into lines of at most foldWidth columns.
+// fold breaks a text at spaces into lines that fit a terminal.
 func fold(text string) string {
 	var b strings.Builder
 	line := 0
@@ -53,7 +49,7 @@ func fold(text string) string {
 		switch w := width(word); {
 		case i == 0:
 			line = w
-		case line+1+w > foldWidth:
+		case line+1+w > terminalWidth:
 			b.WriteByte('\n')
 			line = w
 		default:
@@ -134,7 +130,7 @@ func (e entry) tail() string {
 // beginning with the keys.
 func blocks(columns [][]string, keys, gap int) [][][]string {
 	keyColumns, rest := columns[:keys:keys], columns[keys:]
-	free := max(1, tableWidth-widthOf(keyColumns, gap)-gap)
+	free := max(1, terminalWidth-widthOf(keyColumns, gap)-gap)
 	all := widthOf(rest, gap)
 	fair := all / ((all + free - 1) / free)
 	var split [][][]string
