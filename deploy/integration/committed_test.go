@@ -12,8 +12,17 @@ func TestCommittedClusterFile(t *testing.T) {
 	c := launch(t, 3, []string{"--config", clusterFile, withControl, "--stop-timeout=1m"})
 	var words []string
 	c.await(&c.stdout, "banner with a crashlab load", func(line string) bool {
-		words = strings.Fields(line)
-		return len(words) > 1 && words[0] == "bin/crashlab" && words[1] == "load"
+		fields := strings.Fields(line)
+		if words == nil && (len(fields) < 2 || fields[0] != "bin/crashlab" || fields[1] != "load") {
+			return false
+		}
+		words = append(words, fields...)
+		last := len(words) - 1
+		if words[last] != `\` {
+			return true
+		}
+		words = words[:last] // the command goes on in the next line
+		return false
 	})
 	c.await(&c.stdout, "rest of it", func(line string) bool {
 		return strings.Contains(line, "grpcurl -plaintext "+c.addrs[0]+" counter.v1.Counter/Get")
