@@ -179,7 +179,7 @@ bench: ## run the benchmarks: the cost of a failover call, compared with other l
 	$(GO) test -run '^$$' -bench . ./supervisor/internal/output
 
 .PHONY: peers
-peers: ## compare failover with retryPolicy, go-grpc-middleware and failsafe-go, on crashing and healthy clusters; 8 minutes on an idle machine
+peers: ## compare failover with retryPolicy, go-grpc-middleware and failsafe-go, on crashing and healthy clusters; ten minutes on an idle machine
 	cd $(PEERS) && $(GO) run . -o $(CURDIR)/$(RESULTS)/peers.md
 
 .PHONY: compare
@@ -243,7 +243,12 @@ clean: ## remove bin/ and the tools
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-18s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
+		line = sprintf("%-17s", $$1); n = split($$2, words, " "); \
+		for (i = 1; i <= n; i++) { \
+			if (length(line " " words[i]) > 80) { print line; line = sprintf("%-17s", "") } \
+			line = line " " words[i] } \
+		print line }' Makefile
 
 # The directory of a tool contains its version, so that another version is another file.
 install-tool = GOBIN=$(@D) $(GO) install $(1)
