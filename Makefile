@@ -137,7 +137,7 @@ e2e-netns: ## as root: test three machines (network namespaces) that cannot reac
 	$(GO) test -count=1 -v -run MachinesApart ./deploy/integration -netns
 
 .PHONY: e2e-kubernetes
-e2e-kubernetes: ## as root: deploy/kubernetes on a whole Kubernetes of two nodes, which are network namespaces; 20 minutes. BUILD=1 builds Kubernetes first, RUN=TestKubernetes/drain runs a part
+e2e-kubernetes: ## as root: deploy/kubernetes on a whole Kubernetes of two nodes, which are network namespaces; 15 minutes. BUILD=1 builds Kubernetes first, RUN=TestKubernetes/drain runs a part
 	cd $(E2E) && $(GO) test -count=1 -timeout 3h -v $(if $(RUN),-run '$(RUN)') . -args $(if $(BUILD),-build)
 
 .PHONY: test-short
