@@ -65,7 +65,7 @@ func (c *cluster) serves(l *load, n *node, since time.Time) bool {
 	return false
 }
 
-// partition cuts a node off for 8 seconds: both ways, and one way.
+// partition cuts a node off: both ways, for longer than calls have, and one way.
 func (c *cluster) partition(t *testing.T) {
 	c.spread(4)
 	n := c.nodes[1]
@@ -75,11 +75,12 @@ func (c *cluster) partition(t *testing.T) {
 	port := []string{"ip", "link", "set", "dev", n.name}
 	for _, cut := range []struct {
 		name         string
+		lasts        time.Duration
 		strike, heal func()
 	}{
-		{"both ways", func() { c.master.run(append(port, "down")...) }, func() { c.master.run(append(port, "up")...) }},
-		{"it hears nothing", func() { n.run("nft", "add rule inet test in iifname eth0 drop") }, func() { n.run("nft", "flush chain inet test in") }},
-		{"nobody hears it", func() { n.run("nft", "add rule inet test out oifname eth0 drop") }, func() { n.run("nft", "flush chain inet test out") }},
+		{"both ways", 40 * time.Second, func() { c.master.run(append(port, "down")...) }, func() { c.master.run(append(port, "up")...) }},
+		{"it hears nothing", 8 * time.Second, func() { n.run("nft", "add rule inet test in iifname eth0 drop") }, func() { n.run("nft", "flush chain inet test in") }},
+		{"nobody hears it", 8 * time.Second, func() { n.run("nft", "add rule inet test out oifname eth0 drop") }, func() { n.run("nft", "flush chain inet test out") }},
 	} {
 		for _, policy := range []struct {
 			name  string
@@ -91,7 +92,7 @@ func (c *cluster) partition(t *testing.T) {
 			l := c.startLoad(append(policy.flags, recommended, "--rate=200", "--duration=1h")...)
 			l.more(1000)
 			cut.strike()
-			time.Sleep(8 * time.Second) // of being cut off
+			time.Sleep(cut.lasts)
 			cut.heal()
 			begin := time.Now()
 			eventually(t, "calls at the node", func() bool { return c.serves(l, n, begin) })
