@@ -122,11 +122,12 @@ NO_RACE := $(if $(RACE),,-note "without the race detector: no C compiler")
 test test-stress soak: export GORACE ?= atexit_sleep_ms=0
 
 # Packages that try thousands of cases, mostly without goroutines; the race detector would only slow them down.
-NO_RACES := ./client/stats ./client/experiment/advise ./client/experiment/simulate ./client/live ./supervisor/internal/lifecycle
+NO_RACES := ./client/stats ./client/report ./client/experiment/advise ./client/experiment/check ./client/experiment/simulate ./client/live ./supervisor/internal/lifecycle
 
+# Without vet, which make lint runs.
 .PHONY: test
 test: ## run all tests, including those on real clusters; under three minutes on two cores
-	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) $$($(GO) list ./... | grep -v $(NO_RACES:.%=-e %$$)) -- $(NO_RACES) -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
+	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) -vet=off $$($(GO) list ./... | grep -v $(NO_RACES:.%=-e %$$)) -- -vet=off $(NO_RACES) -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
 
 .PHONY: packaging
 packaging: ## as root: test the image (buildah, runc), the systemd unit, and the files for Kubernetes and Compose
