@@ -32,6 +32,8 @@ func (c *checker) checkFigures(d *document) {
 		switch {
 		case err != nil || !c.tree.has(name):
 			err = fmt.Errorf("from: the repository has no %s", name)
+		case m[2] != "" && strings.HasSuffix(d.text[:comment.start], "\n"):
+			err = fmt.Errorf("from: a comment at the start of a line ends the paragraph: want a word before it")
 		case m[2] != "":
 			err = c.checkFigure(d.text[comment.end:], name, file, m[2])
 		default:

@@ -21,6 +21,7 @@ func TestFigures(t *testing.T) {
 		{name: "a figure with decimals", text: from + `match="(\d+) of \d+ agree" -->30.5`, want: "has 30: want this"},
 		{name: "match of nothing", text: from + `match="(\d+) fail" -->3`, want: "fits " + resultsFolder + "timeout.md 0 times"},
 		{name: "match without parentheses", text: from + `match="30 of" -->30`, want: "want once, with the figure in parentheses"},
+		{name: "at the start of a line", text: "are\n" + from + `match="(\d+) of \d+ agree" -->30.`, want: "ends the paragraph"},
 		{name: "no file", text: `<!-- from: none match="(a)" -->1`, want: "from: the repository has no " + resultsFolder + "none.md"},
 		{name: "unknown attribute", text: from + `cell="p99" -->1`, want: `cannot read "from: timeout cell=`},
 		{name: "no table", text: from + "-->\ntext", want: "want a table on the next line"},
