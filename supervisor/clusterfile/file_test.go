@@ -224,7 +224,7 @@ func TestCommittedClusterFile(t *testing.T) {
 	}
 	c := readAs(t, dir+"/deploy/cluster.yaml", string(text), Flags{})
 	contains(t, c.Banner, []string{
-		"static:///127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103 ", ` '{"crash_probability":1}' 127.0.0.1:7101 `,
+		" 127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103\n", ` '{"crash_probability":1}' 127.0.0.1:7101 `,
 	})
 	if len(c.Replicas) != 3 || len(c.bound) != 3 {
 		t.Errorf("got %+v: want three replicas that listen", c.Replicas)
