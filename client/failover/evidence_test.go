@@ -370,34 +370,3 @@ func TestMethodThatIsNotImplemented(t *testing.T) {
 		}
 	})
 }
-
-// After an outage, the calls that waited for a replica reach it in growing numbers.
-func TestWaitingCallsAreRampedUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c, works := newWork(t, 3)
-		conn := c.connect(t, failover.Policy{WhenDown: failover.WhenDownWait})
-		do(t.Context(), conn)
-		c.crash()
-		synctest.Wait()
-		var calls sync.WaitGroup
-		for range 900 {
-			calls.Go(func() {
-				if _, err := do(t.Context(), conn); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		synctest.Wait()
-		works[0].does(takes(100*ms, codes.OK))
-		c[0].start()
-		time.Sleep(50 * ms) // until it has been dialed
-		synctest.Wait()
-		if n := works[0].now.Load(); n < 1 || n > 16 {
-			t.Errorf("%d calls at once, want at most 16", n)
-		}
-		calls.Wait()
-		if most := works[0].most.Load(); most < 200 {
-			t.Errorf("never more than %d at once, want a load that grows", most)
-		}
-	})
-}

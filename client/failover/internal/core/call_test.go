@@ -380,36 +380,3 @@ func TestCallGivesUpItsTurn(t *testing.T) {
 		t.Errorf("with time for one attempt: %+v, want a try with all the time there is, which another joins after what attempts take", d)
 	}
 }
-
-// The time that a call has waited for a replica is part of the pause before it tries the replica
-// again, so it does not matter whether the call or the replica's state is first to notice a loss.
-func TestWaitingIsPartOfThePause(t *testing.T) {
-	r := &Rules{Rounds: 2, Wait: true, Idempotent: true, Pauses: Pauses{First: 200}}
-	for _, tc := range []struct {
-		back time.Duration // when the replica is ready again, after an attempt that was lost at 10
-		want Decision
-	}{
-		{10, Decision{Action: ActionPause, Wait: 200}},
-		{100, Decision{Action: ActionPause, Wait: 110}},
-		{209, Decision{Action: ActionPause, Wait: 1}},
-		{210, Decision{Action: ActionTry, Round: 2, Alone: true}},
-		{900, Decision{Action: ActionTry, Round: 2, Alone: true}},
-	} {
-		var c Call
-		at := func(now time.Duration, ready string) Decision {
-			return c.Next(r, Moment{Now: now, Remaining: Forever}, NewCandidates(replicasOf(1, ready)...))
-		}
-		if d := at(0, "a"); d.Action != ActionTry {
-			t.Fatalf("first: %+v, want a try", d)
-		}
-		c.Note(Result{Sent: true})
-		if tc.back > 10 {
-			if d := at(10, ""); d.Action != ActionAwait {
-				t.Fatalf("without a replica: %+v, want a wait", d)
-			}
-		}
-		if d := at(tc.back, "a"); d != tc.want {
-			t.Errorf("ready again at %d: %+v, want %+v", tc.back, d, tc.want)
-		}
-	}
-}
