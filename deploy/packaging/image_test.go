@@ -186,7 +186,7 @@ func TestImage(t *testing.T) {
 	c.await(launch, 2)
 	output(t, "runc", "kill", c.id, "TERM")
 	if err := c.end(); err != nil {
-		t.Errorf("the supervisor was process 1, and was told to end: %v", err)
+		t.Errorf("the supervisor was process 1 and did not stop well: %v", err)
 	}
 	if !strings.Contains(c.text(), `"incarnation":2`) {
 		t.Error("the second launch has no number 2")
