@@ -4,29 +4,25 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"time"
 
 	"example.com/crashlab/client/cluster"
-	"example.com/crashlab/client/live/page"
+	"example.com/crashlab/client/live"
 	"example.com/crashlab/client/live/session"
-	"example.com/crashlab/client/live/web"
 )
 
-// Run a live session of the cluster of "make run-cluster" and serve it to browsers.
+// Watch the cluster of "make run-cluster" under load for ten seconds, and kill one of its replicas.
 func Example() {
-	ctx := context.Background()
-	server := &web.Server{Token: web.NewToken(), Page: page.Handler()}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
 	s := session.New(session.Config{
 		Cluster: &cluster.Target{Control: []string{"127.0.0.1:7100"}},
-		OnState: server.Publish,
+		OnState: func(s live.State) { fmt.Println(len(s.Replicas), "replicas,", len(s.Crashes.Items), "crashes") },
 	})
-	server.Session = s
-	l, err := web.Listen("127.0.0.1:7180", false)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("open", server.URL(l))
-	go s.Run(ctx)
-	if err := server.Serve(ctx, l); err != nil {
-		log.Fatal(err)
-	}
+	time.AfterFunc(5*time.Second, func() {
+		if _, err := s.Do(ctx, live.Command{Do: live.ActionKill, Replicas: []string{"b"}}); err != nil {
+			log.Print(err)
+		}
+	})
+	s.Run(ctx)
 }
