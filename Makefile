@@ -206,7 +206,7 @@ lint: $(STATICCHECK) ## run gofmt, vet and staticcheck for Linux and macOS, and 
 
 .PHONY: check-docs
 check-docs: build ## check the documents: run their commands, follow their links, compare their figures with the results; DOCS='-static README.md' does less
-	@$(GO) run ./deploy/docs $(DOCS)
+	@$(GO) run ./deploy/checkdocs $(DOCS)
 
 .PHONY: lint-proto
 lint-proto: $(OWN_BUF) ## lint proto/ and check it for breaking changes

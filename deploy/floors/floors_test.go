@@ -18,7 +18,7 @@ const module = "example.com/crashlab/"
 // from its own subtree. Its tests may also use a package of the same floor, as those of the fault
 // injectors use the Counter.
 var floors = [][]string{
-	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs", "deploy/docs"},
+	{"deploy/integration", "deploy/floors", "deploy/gotest", "deploy/certs", "deploy/checkdocs"},
 	{"services/cmd/counterd", "supervisor/cmd/supervisor", "client/cmd/crashlab"},
 	{"client/live"},
 	{"client/report", "supervisor/clusterfile"},

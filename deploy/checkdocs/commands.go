@@ -43,7 +43,7 @@ func (c *checker) checkCommand(cmd command) error {
 			return fmt.Errorf("there is no program %s", program)
 		}
 	case !slices.Contains(runnable, program) && !isElision(program):
-		return fmt.Errorf("unknown program %s: mark the block skip REASON, or list it in deploy/docs/commands.go if it changes nothing outside the repository", program)
+		return fmt.Errorf("unknown program %s: mark the block skip REASON, or list it in deploy/checkdocs/commands.go if it changes nothing outside the repository", program)
 	}
 	return c.checkFiles(cmd)
 }

@@ -1,9 +1,9 @@
-// Command docs checks all documents (*.md) of the repository: their commands work, their links and
-// the files they name exist, and their figures are those of the results. Run make first, as it
+// Command checkdocs checks all documents (*.md) of the repository: their commands work, their links
+// and the files they name exist, and their figures are those of the results. Run make first, as it
 // builds the programs.
 //
 //	make check-docs
-//	go run ./deploy/docs [-static] [-update] [DOCUMENT...]
+//	go run ./deploy/checkdocs [-static] [-update] [DOCUMENT...]
 //
 // It prints each finding with its document and line, and exits with 1 if there is any. With -static
 // it runs no commands and takes seconds. With -update it writes figures and the output of commands
@@ -81,7 +81,7 @@ func main() {
 	flag.BoolVar(&o.update, "update", false, "write figures of results files and output of commands into the documents")
 	flag.Parse()
 	if os.Getenv("CHECK_DOCS") != "" {
-		fmt.Fprintln(os.Stderr, "docs: a document runs the check of the documents: mark the block slow")
+		fmt.Fprintln(os.Stderr, "checkdocs: a document runs the check of the documents: mark the block slow")
 		os.Exit(2)
 	}
 	adoptOrphans()
@@ -92,7 +92,7 @@ func main() {
 	defer cancel()
 	found, err := run(ctx, ".", flag.Args(), o, os.Stdout)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "docs:", err)
+		fmt.Fprintln(os.Stderr, "checkdocs:", err)
 		os.Exit(2)
 	}
 	if found {
