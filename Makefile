@@ -126,7 +126,7 @@ NO_RACES := ./client/stats ./client/report ./client/experiment/advise ./client/e
 
 # Without vet, which make lint runs.
 .PHONY: test
-test: ## run all tests, including those on real clusters; under three minutes on two cores
+test: ## run all tests, including those on real clusters; three to four minutes on two cores
 	@$(GO) run ./deploy/gotest $(NO_RACE) -- $(RACE) -vet=off $$($(GO) list ./... | grep -v $(NO_RACES:.%=-e %$$)) -- -vet=off $(NO_RACES) -- -C $(PEERS) ./... -- -C $(COMPARE) ./...
 
 .PHONY: packaging
