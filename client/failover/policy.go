@@ -283,6 +283,10 @@ func (b Budget) bounded() bool { return b != Budget{} }
 // and the delay before its first probe doubles each time, up to 64 times Probe. Whatever the probes
 // find, a call is let through after 20 times Probe; this delay doubles likewise, up to 64 times its
 // initial value.
+//
+// A probe without an answer may mean that the connection is dead and the replica is not, as after a
+// network partition, or when a host has been replaced: TCP notices that only minutes later. So the
+// client makes a second connection beside it, at most once a minute, and changes over to it.
 type Ejection struct {
 	// Off disables ejection.
 	Off bool

@@ -71,6 +71,9 @@ func (p *probe) ask(r *replicas.Replica, timeout time.Duration) (f core.Finding)
 	switch code := status.Code(err); {
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_SERVING:
 		return core.FindingServing
+	case on.Picked() && !on.Answered && ctx.Err() != nil:
+		r.Renew() // perhaps it is the connection that is dead
+		return core.FindingUnhealthy
 	case code == codes.OK && reply.GetStatus() == healthv1.HealthCheckResponse_NOT_SERVING,
 		code == codes.Unavailable, code == codes.DeadlineExceeded, // perhaps from a proxy in front of it
 		!on.Answered, ctx.Err() != nil:

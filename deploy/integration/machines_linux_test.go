@@ -212,6 +212,12 @@ func TestMachinesApart(t *testing.T) {
 		a.deafen()
 		a.mute()
 	})
+	if *soak {
+		// So long that TCP retransmits only every ten seconds or so.
+		for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			m.call(t.Context(), 0)
+		}
+	}
 	a.heal()
 	m.recover()
 	m.phase("packets to a are dropped", 400, a.deafen)

@@ -16,7 +16,7 @@ import (
 )
 
 // soak makes the tests called Soak long. Apart from their counts, they are the same.
-var soak = flag.Bool("soak", false, "let the tests called Soak make a million calls each, and minutes of chaos")
+var soak = flag.Bool("soak", false, "let the tests called Soak make a million calls each, and minutes of chaos; and TestMachinesApart cut a machine off for longer")
 
 // scale returns a count of a test: the second one in a soak, or else the first.
 func scale(little, much int) int {

@@ -163,12 +163,16 @@ func (p *policy) replace(next *View) {
 	p.set.notify(nil)
 }
 
-// report applies the state that a child reports. It returns false if the child is no longer the
-// current one.
+// report applies the state that a child reports. It returns false if the child is not the current
+// one.
 func (p *policy) report(c *child, s balancer.State) bool {
 	p.set.mu.Lock()
 	defer p.set.mu.Unlock()
 	r := c.replica
+	if r.renewal.child == c {
+		r.renewal.report(c, s)
+		return false
+	}
 	if r.current != c {
 		return false
 	}

@@ -38,6 +38,8 @@ type Replica struct {
 	redial   *time.Timer // starts the next dial, or nil
 	redialAt time.Duration
 
+	renewal renewal
+
 	dials    atomic.Uint64           // how many dials have begun; written with set.mu held
 	failure  atomic.Pointer[failure] // of the last dial that failed; nil while there is a connection
 	reported atomic.Pointer[balancer.State]
@@ -100,8 +102,10 @@ func (r *Replica) state() connectivity.State {
 // update sets the resolver's data for the endpoint. control must be held.
 func (r *Replica) update(ep resolver.Endpoint, s resolver.State) {
 	r.endpoint, r.resolved = ep, s
-	if r.child != nil {
-		r.child.give(ep, s)
+	for _, c := range []*child{r.child, r.renewal.child} {
+		if c != nil {
+			c.give(ep, s)
+		}
 	}
 }
 
@@ -114,13 +118,19 @@ func (r *Replica) connectIfNew() {
 
 // build creates a child, which connects. control must be held.
 func (r *Replica) build() {
-	c := &child{ClientConn: r.policy.cc, replica: r}
+	c := r.newChild()
 	r.set.mu.Lock()
 	r.current = c
 	r.set.mu.Unlock()
 	r.child = c
-	c.Balancer = newPickFirst(c, r.policy.opts)
 	c.give(r.endpoint, r.resolved)
+}
+
+// newChild returns a child that connects once it is given the endpoint.
+func (r *Replica) newChild() *child {
+	c := &child{ClientConn: r.policy.cc, replica: r}
+	c.Balancer = newPickFirst(c, r.policy.opts)
+	return c
 }
 
 // drop closes the child if it is still the current one; otherwise gRPC would dial again after its
@@ -141,6 +151,9 @@ func (r *Replica) close() {
 	r.setState(balancer.State{ConnectivityState: connectivity.Shutdown})
 	r.set.mu.Unlock()
 	r.drop(r.child)
+	if c := r.renewal.child; c != nil {
+		r.endRenewal(c)
+	}
 }
 
 func stop(t **time.Timer) {
