@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -34,12 +35,13 @@ const (
 	illRestarts                      // the process shuts down gracefully and is back at once, again and again
 	illRefusesStreams                // each request is answered with REFUSED_STREAM
 	illGoesAway                      // each request is answered with a GOAWAY that declares it unprocessed
+	illCutOff                        // as behind a long partition: nothing arrives, and on connections from before nothing ever does
 	illnesses                        // the number of illnesses in random worlds
 
 	illDrains = illnesses // at the beginning, the process shuts down gracefully, and another replaces it at once
 )
 
-var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts", "illRefusesStreams", "illGoesAway", "illDrains"}
+var illnessNames = [...]string{"illHangs", "illStopped", "illRefuses", "illBlackHole", "illHangsUp", "illFails", "illSlow", "illRestarts", "illRefusesStreams", "illGoesAway", "illCutOff", "illDrains"}
 
 func (i illness) String() string { return illnessNames[i] }
 
@@ -179,6 +181,18 @@ func (p *patient) dial(ctx context.Context) (net.Conn, error) {
 			return nil, errors.New("the world is over")
 		}
 	}
+	for wait := time.Second; ; wait *= 2 { // as TCP retransmits a SYN
+		if _, yes := p.is(illCutOff); !yes {
+			break
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-p.over:
+			return nil, errors.New("the world is over")
+		}
+	}
 	if _, yes := p.is(illRefuses); yes {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
@@ -288,7 +302,7 @@ func (l gatedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &gated{conn, l.p}
+	c := &gated{conn, l.p, time.Since(l.p.born)}
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
 	l.p.conns[c] = true
@@ -298,12 +312,23 @@ func (l gatedListener) Accept() (net.Conn, error) {
 // gated is the server's end of a connection.
 type gated struct {
 	net.Conn
-	p *patient
+	p    *patient
+	born time.Duration // since the patient's
+}
+
+// dead reports whether the patient has been cut off since the connection was made.
+func (c *gated) dead() bool {
+	now := time.Since(c.p.born)
+	return slices.ContainsFunc(c.p.phases, func(x phase) bool { return x.ill == illCutOff && c.born <= x.from && x.from <= now })
 }
 
 // pass waits until the process runs and can be reached.
 func (c *gated) pass() error {
 	for {
+		if c.dead() {
+			<-c.p.over
+			return net.ErrClosed
+		}
 		until, stopped := c.p.is(illStopped, illBlackHole)
 		if !stopped {
 			return nil
