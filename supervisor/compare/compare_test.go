@@ -30,7 +30,7 @@ func TestRecordsPairUp(t *testing.T) {
 	}
 	defer l.close()
 	const size, rounds = 3, 6
-	all, err := l.rotate(t.Context(), []peer{floor(), ours("ours", features{all: true})}, size, rounds, func(int) {})
+	all, err := l.rotate(t.Context(), []peer{floor(), ours(kindFull, features{probes: true, admin: true})}, size, rounds, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}

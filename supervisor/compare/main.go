@@ -7,6 +7,7 @@
 //	go run . delay     the same with a restart delay
 //	go run . scale     3, 50 and 200 replicas: memory, threads, launch, kill
 //	go run . output    a child that writes 100 MB/s beside others that crash
+//	go run . all       all of these, as make compare does
 //
 // Run it in the directory supervisor/compare, which is a module of its own. The other supervisors
 // are Debian packages: apt-get install supervisor runit s6. Those that are not installed are left
@@ -15,6 +16,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,13 +29,14 @@ import (
 )
 
 type commandLine struct {
-	JSON       bool   `help:"Print JSON"`
+	Results    string `short:"o" placeholder:"FILE" help:"File for the results; by default stdout"`
 	Supervisor string `placeholder:"PROGRAM" help:"Supervisor to measure; by default that of this repository"`
 
 	Peers  peersCmd  `cmd:"" help:"From a child's exit until its successor listens, under each supervisor."`
 	Delay  delayCmd  `cmd:"" help:"The same with a restart delay, under our supervisor."`
 	Scale  scaleCmd  `cmd:"" help:"Memory, threads, launch and kill of many replicas, under our supervisor and the floor."`
 	Output outputCmd `cmd:"" help:"How soon our supervisor reports an exit while another child writes 100 MB/s."`
+	All    allCmd    `cmd:"" help:"All four, one after the other, with their defaults."`
 	Floor  floorCmd  `cmd:"" hidden:""`
 }
 
@@ -71,21 +74,38 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	m, ok := parsed.Selected().Target.Addr().Interface().(measurement)
-	if !ok {
+	var text bytes.Buffer
+	switch cmd := parsed.Selected().Target.Addr().Interface().(type) {
+	case *floorCmd:
 		return parsed.Run()
+	case *allCmd:
+		err = cmd.run(ctx, cli.Supervisor, &text)
+	case measurement:
+		err = measure(ctx, cmd, cli.Supervisor, &text)
 	}
-	l, err := openLab(ctx, cli.Supervisor)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	r, err := m.measure(ctx, l, os.Stderr)
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("interrupted")
 	case err != nil:
 		return err
+	case cli.Results == "":
+		_, err = os.Stdout.Write(text.Bytes())
+		return err
 	}
-	return r.print(os.Stdout, cli.JSON)
+	return os.WriteFile(cli.Results, text.Bytes(), 0o644)
+}
+
+// measure makes a measurement in a lab of its own, and writes the report.
+func measure(ctx context.Context, m measurement, supervisor string, w io.Writer) error {
+	l, err := openLab(ctx, supervisor)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	r, err := m.measure(ctx, l, os.Stderr)
+	if err != nil {
+		return err
+	}
+	r.print(w)
+	return nil
 }

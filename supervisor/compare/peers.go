@@ -18,11 +18,12 @@ const oursPackage = "./supervisor/cmd/supervisor"
 
 // peer is one way to keep children running.
 type peer struct {
-	name  string
-	needs []string       // programs in PATH
-	end   syscall.Signal // ends it in an orderly way
-	every int            // takes part only in every such round, because it is slow
-	delay time.Duration  // its restart delay; zero: none that can be set
+	name   string
+	needs  []string       // programs in PATH
+	end    syscall.Signal // ends it in an orderly way
+	every  int            // takes part only in every such round, because it is slow
+	debian string         // its Debian package; empty: none
+	delay  time.Duration  // its restart delay; zero: none that can be set
 	// command returns the command line, having written the files that it needs to dir.
 	command func(c crew, dir string) ([]string, error)
 }
@@ -79,7 +80,7 @@ func floor() peer {
 }
 
 func bash() peer {
-	return peer{name: "bash", needs: []string{"bash"}, end: syscall.SIGTERM, every: 1, command: func(c crew, dir string) ([]string, error) {
+	return peer{name: "bash", debian: "bash", needs: []string{"bash"}, end: syscall.SIGTERM, every: 1, command: func(c crew, dir string) ([]string, error) {
 		var script strings.Builder
 		for i := range c.count {
 			fmt.Fprintf(&script, "(while :; do %s; done) &\n", strings.Join(c.args(i), " "))
@@ -89,13 +90,13 @@ func bash() peer {
 }
 
 func runit() peer {
-	return peer{name: "runit", needs: []string{"runsvdir", "runsv"}, end: syscall.SIGHUP, every: 1, command: func(c crew, dir string) ([]string, error) {
+	return peer{name: "runit", debian: "runit", needs: []string{"runsvdir", "runsv"}, end: syscall.SIGHUP, every: 1, command: func(c crew, dir string) ([]string, error) {
 		return []string{"runsvdir", dir}, writeServices(c, dir, nil)
 	}}
 }
 
 func s6() peer {
-	return peer{name: "s6", needs: []string{"s6-svscan", "s6-supervise"}, end: syscall.SIGTERM, every: 1, command: func(c crew, dir string) ([]string, error) {
+	return peer{name: "s6", debian: "s6", needs: []string{"s6-svscan", "s6-supervise"}, end: syscall.SIGTERM, every: 1, command: func(c crew, dir string) ([]string, error) {
 		// s6 relaunches at once only what was ready for a second.
 		c.more = append(c.more, "--ready-fd=3")
 		return []string{"s6-svscan", dir}, writeServices(c, dir, map[string]string{"notification-fd": "3\n"})
@@ -122,7 +123,7 @@ func writeServices(c crew, dir string, more map[string]string) error {
 }
 
 func supervisord() peer {
-	return peer{name: "supervisord", needs: []string{"supervisord"}, end: syscall.SIGTERM, every: 10, command: func(c crew, dir string) ([]string, error) {
+	return peer{name: "supervisord", debian: "supervisor", needs: []string{"supervisord"}, end: syscall.SIGTERM, every: 10, command: func(c crew, dir string) ([]string, error) {
 		config := fmt.Sprintf("[supervisord]\nnodaemon=true\nuser=%d\nlogfile=%s/log\npidfile=%s/pid\nchildlogdir=%s\n",
 			os.Getuid(), dir, dir, dir)
 		for i := range c.count {
@@ -136,7 +137,8 @@ func supervisord() peer {
 // features are what our supervisor does in addition to the guardian and the events.
 type features struct {
 	delay  time.Duration
-	all    bool   // probes, control service, metrics, logs and state directory
+	probes bool   // readiness and liveness
+	admin  bool   // control service, metrics, logs and state directory
 	events string // path of a file or pipe; empty: a file that is not read
 }
 
@@ -149,9 +151,11 @@ func ours(name string, f features) peer {
 			c.lab.ours, "--replicas", fmt.Sprint(c.count), "--base-port", fmt.Sprint(c.basePort),
 			"--restart-delay", f.delay.String(), "--events", f.events,
 		}
-		if f.all {
-			args = append(args, "--ready", "grpc", "--alive", "grpc", "--start-timeout", "30s",
-				"--control", "unix://"+filepath.Join(dir, "control"),
+		if f.probes {
+			args = append(args, "--ready", "grpc", "--alive", "grpc", "--start-timeout", "30s")
+		}
+		if f.admin {
+			args = append(args, "--control", "unix://"+filepath.Join(dir, "control"),
 				"--metrics-addr", fmt.Sprintf("127.0.0.1:%d", c.lab.ports(1)),
 				"--log-dir", filepath.Join(dir, "logs"), "--state-dir", filepath.Join(dir, "state"))
 		}

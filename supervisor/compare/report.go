@@ -3,23 +3,25 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"slices"
-	"text/tabwriter"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"example.com/crashlab/client/stats"
 )
 
-// report is the result of a measurement. Cells are strings, integers or figures.
+// report is the result of a measurement, a section of the results. The cells of its first column are
+// names, the others figures, with an interval or without.
 type report struct {
-	title   string
+	heading string
+	about   string // what is measured, and what the columns mean
 	columns []string
-	rows    [][]any
-	targets []target
+	rows    [][]string
+	bounds  [][]string
 }
 
 // figure is a number, of milliseconds unless something else is stated. NaN means not measured.
@@ -28,80 +30,65 @@ type figure float64
 var unmeasured = figure(math.NaN())
 
 func (f figure) String() string {
-	if math.IsNaN(float64(f)) {
+	switch n := float64(f); {
+	case math.IsNaN(n):
 		return "–"
+	case n == math.Trunc(n): // a count
+		return fmt.Sprintf("%.0f", n)
 	}
 	return fmt.Sprintf("%.2f", float64(f))
 }
 
-func (f figure) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(f)) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(math.Round(float64(f)*1e3) / 1e3)
-}
-
 func milliseconds(d time.Duration) figure { return figure(d.Seconds() * 1e3) }
 
-// target compares a figure with its upper bound.
-type target struct {
-	What string `json:"what"`
-	Got  figure `json:"got"`
-	Most figure `json:"most"`
-	Met  bool   `json:"met"`
+// bound compares a figure with its upper bound.
+func (r *report) bound(what string, got, most figure) {
+	met := "yes"
+	if !(got <= most) {
+		met = "**no**"
+	}
+	r.bounds = append(r.bounds, []string{what, got.String(), fmt.Sprint(float64(most)), met})
 }
 
-func (r *report) target(what string, got, most figure) {
-	r.targets = append(r.targets, target{what, got, most, got <= most})
+func (r *report) row(cells ...any) {
+	row := make([]string, len(cells))
+	for i, c := range cells {
+		row[i] = fmt.Sprint(c)
+	}
+	r.rows = append(r.rows, row)
 }
 
-func (r *report) row(cells ...any) { r.rows = append(r.rows, cells) }
-
-func (r *report) print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return r.printJSON(w)
+// print writes the report in Markdown.
+func (r *report) print(w io.Writer) {
+	fmt.Fprintf(w, "\n## %s\n\n%s\n\n", r.heading, r.about)
+	printTable(w, r.columns, r.rows)
+	if len(r.bounds) > 0 {
+		fmt.Fprintln(w)
+		printTable(w, []string{"bound", "measured", "at most", "met"}, r.bounds)
 	}
-	fmt.Fprintf(w, "%s\n\n", r.title)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(cells []any) {
-		for _, c := range cells {
-			fmt.Fprintf(table, "%v\t", c)
-		}
-		fmt.Fprintln(table)
-	}
-	header := make([]any, len(r.columns))
-	for i, c := range r.columns {
-		header[i] = c
-	}
-	line(header)
-	for _, row := range r.rows {
-		line(row)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
-	for _, t := range r.targets {
-		verdict := "met   "
-		if !t.Met {
-			verdict = "MISSED"
-		}
-		fmt.Fprintf(w, "%s  %s: %v, at most %v\n", verdict, t.What, t.Got, t.Most)
-	}
-	return nil
 }
 
-func (r *report) printJSON(w io.Writer) error {
-	rows := make([]map[string]any, len(r.rows))
-	for i, row := range r.rows {
-		rows[i] = make(map[string]any)
-		for j, cell := range row {
-			rows[i][r.columns[j]] = cell
+// printTable writes a table whose columns are aligned in a terminal too.
+func printTable(w io.Writer, columns []string, rows [][]string) {
+	lines := slices.Concat([][]string{columns, make([]string, len(columns))}, rows)
+	widths := make([]int, len(columns))
+	for i := range columns {
+		widths[i] = len("--:")
+		for _, line := range lines {
+			widths[i] = max(widths[i], utf8.RuneCountInString(line[i]))
+		}
+		lines[1][i] = strings.Repeat("-", widths[i]-1) + ":"
+		if i == 0 {
+			lines[1][i] = strings.Repeat("-", widths[i])
+			widths[i] *= -1 // to the left
 		}
 	}
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(map[string]any{"title": r.title, "rows": rows, "targets": r.targets})
+	for _, line := range lines {
+		for i, cell := range line {
+			fmt.Fprintf(w, "| %*s ", widths[i], cell)
+		}
+		fmt.Fprintln(w, "|")
+	}
 }
 
 // sample is sorted durations.
@@ -122,12 +109,12 @@ func (s sample) at(q float64) figure {
 
 func (s sample) median() figure { return s.at(0.5) }
 
-// interval returns the 95% confidence interval of the median, from order statistics.
-func (s sample) interval() string {
+// estimate returns the median with its 95% confidence interval, from order statistics. Fewer than 6
+// values have no interval.
+func (s sample) estimate() string {
 	if len(s) < 6 {
-		return "–"
+		return s.median().String()
 	}
-	n := float64(len(s))
-	half := 0.98 * math.Sqrt(n) / n
-	return fmt.Sprintf("%v…%v", s.at(max(0, 0.5-half)), s.at(min(1, 0.5+half)))
+	half := 0.98 / math.Sqrt(float64(len(s)))
+	return fmt.Sprintf("%v [%v, %v]", s.median(), s.at(0.5-half), s.at(0.5+half))
 }

@@ -40,7 +40,7 @@ func atLeastOne(flag string, n int) error {
 // others returns all peers but the floor.
 func others() []peer {
 	return []peer{
-		ours("ours", features{all: true}), ours("ours-bare", features{}), bash(), s6(), runit(), supervisord(),
+		ours(kindFull, features{probes: true, admin: true}), ours(kindBare, features{}), bash(), s6(), runit(), supervisord(),
 	}
 }
 
@@ -61,10 +61,14 @@ func (cmd *peersCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 		return nil, err
 	}
 	r := &report{
-		title: "From just before a child's exit until its successor listens, in ms; launch: until that one runs",
-		columns: []string{
-			"supervisor", "n", "median", "p99", "over floor", "95%", "× floor", "launch median", "launch p99",
-		},
+		heading: "From an exit until the successor listens",
+		about: `In each of n rounds one of a supervisor's 8 children exits. supervisord, which takes a second for each, takes part in one round of ten.
+
+- median, p99: from just before the exit until the successor listens
+- over floor: the median of the differences from fork+exec in the same round
+- × floor: the ratio of the medians
+- launch median, launch p99: from just before the exit until the successor begins to run`,
+		columns: []string{"supervisor", "n", "median", "p99", "over floor", "× floor", "launch median", "launch p99"},
 	}
 	for _, c := range all {
 		row(r, all[0], c)
@@ -76,11 +80,10 @@ func (cmd *peersCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 func row(r *report, floor, c *contestant) {
 	took, launch, over := c.times(restart.took), c.times(restart.launch), c.over(floor, restart.took)
 	least := floor.times(restart.took).median()
-	r.row(c.name, len(took), took.median(), took.at(0.99), over.median(), over.interval(),
-		took.median()/least, launch.median(), launch.at(0.99))
-	if c.name == "ours" {
-		r.target("ours, median less the floor's", took.median()-least, 3)
-		r.target("ours, p99", took.at(0.99), 20)
+	r.row(c.name, len(took), took.estimate(), took.at(0.99), over.estimate(), took.median()/least, launch.estimate(), launch.at(0.99))
+	if c.name == kindFull {
+		r.bound(c.name+", median less the floor's", took.median()-least, 3)
+		r.bound(c.name+", p99", took.at(0.99), 20)
 	}
 }
 
@@ -129,7 +132,7 @@ func (cmd *delayCmd) Validate() error {
 func (cmd *delayCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*report, error) {
 	peers := []peer{floor()}
 	for _, d := range cmd.Delays {
-		p := ours("ours-"+d.String(), features{delay: d, all: true})
+		p := ours(kindFull+"-"+d.String(), features{delay: d, probes: true, admin: true})
 		if p.delay > 10*time.Second {
 			p.every = 20
 		} else if p.delay >= 500*time.Millisecond {
@@ -143,18 +146,21 @@ func (cmd *delayCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 		return nil, err
 	}
 	r := &report{
-		title:   "From just before a child's exit until its successor runs, less the restart delay, in ms",
+		heading: "Restart delays",
+		about: `The name of the supervisor ends with its restart delay, which is subtracted from the times. Long delays have fewer rounds.
+
+- median, p99, max: from just before the exit until the successor begins to run
+- error median: the median of the differences from fork+exec in the same round
+- error p99: p99 less the median of fork+exec, because processes take time to end and to start without any delay`,
 		columns: []string{"supervisor", "n", "median", "p99", "max", "error median", "error p99"},
 	}
-	// The end of a process and the start of another one take time without any delay. The error is
-	// what comes on top of the floor's median.
 	least := all[0].times(restart.launch)
 	for _, c := range all {
 		t := c.times(restart.launch)
 		late := t.at(0.99) - least.median()
-		r.row(c.name, len(t), t.median(), t.at(0.99), t.at(1), t.median()-least.median(), late)
+		r.row(c.name, len(t), t.estimate(), t.at(0.99), t.at(1), c.over(all[0], restart.launch).estimate(), late)
 		if c.delay > 0 {
-			r.target(fmt.Sprintf("restart delay %v, error p99", c.delay), late, 3)
+			r.bound(fmt.Sprintf("restart delay %v, error p99", c.delay), late, 3)
 		}
 	}
 	return r, nil

@@ -15,7 +15,7 @@ import (
 
 type scaleCmd struct {
 	Replicas []int         `default:"3,50,200" help:"Numbers of replicas"`
-	Runs     int           `short:"n" default:"3" help:"Launches of each number"`
+	Runs     int           `short:"n" default:"6" help:"Launches of each number"`
 	Idle     time.Duration `default:"10s" help:"Time at rest in which CPU time is measured"`
 }
 
@@ -28,14 +28,15 @@ func (cmd *scaleCmd) Validate() error {
 	return atLeastOne("-n", cmd.Runs)
 }
 
-// most is the memory in MB that our supervisor may take.
+// most is the memory in MB that our supervisor may take without probes.
 var most = map[int]figure{3: 18, 50: 22, 200: 30}
 
 // Kinds of what is launched.
 const (
-	kindFloor = "fork+exec"
-	kindFull  = "ours"
-	kindBare  = "ours-bare"
+	kindFloor    = "fork+exec"
+	kindFull     = "crashlab"
+	kindNoProbes = "crashlab-no-probes"
+	kindBare     = "crashlab-bare"
 )
 
 // launched is one run of one peer.
@@ -51,14 +52,21 @@ type launched struct {
 
 func (cmd *scaleCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*report, error) {
 	r := &report{
-		title: "All launched at once, then all killed at once, in ms; medians of the runs; at rest, the worst figures",
-		columns: []string{
-			"replicas", "supervisor", "runs", "all listen", "all ready", "× floor", "its CPU", "MB", "threads",
-			fmt.Sprintf("idle CPU in %v", cmd.Idle), "back", "all back",
-		},
+		heading: "Many replicas",
+		about: fmt.Sprintf(`All replicas are launched at once and, later, all killed at once. Times are medians of the runs.
+
+- all listen: from the supervisor's launch until the last child listens
+- all ready: from the supervisor's launch until the last child is ready, by the events. Without probes, a child is ready once it is launched.
+  fork+exec knows no readiness; its time is that until all listen.
+- × floor: all ready, as a multiple of that of fork+exec
+- CPU: CPU time of the supervisor until all children listen and are ready
+- back, all back: how many children listen again after the kill, in the worst run, and how long it takes
+- MB, threads, idle CPU: resident memory of the supervisor's process, without its guardian, in millions of bytes, its threads, and the CPU time
+  that it uses in %v (%s only), all at rest after the kill and in the worst run`, cmd.Idle, kindBare),
+		columns: []string{"replicas", "runs", "all listen", "all ready", "× floor", "CPU", "back", "all back", "MB", "threads", "idle CPU"},
 	}
 	for _, n := range cmd.Replicas {
-		kinds := []string{kindFloor, kindFull, kindBare}
+		kinds := []string{kindFloor, kindFull, kindNoProbes, kindBare}
 		runs := make(map[string][]launched)
 		for i := range cmd.Runs {
 			for _, kind := range kinds {
@@ -79,40 +87,42 @@ func (cmd *scaleCmd) measure(ctx context.Context, l *lab, progress io.Writer) (*
 
 // row adds the runs of a peer.
 func (cmd *scaleCmd) row(r *report, n int, kind string, runs, floor []launched) {
-	median := func(runs []launched, of func(launched) time.Duration) figure {
+	over := func(runs []launched, of func(launched) time.Duration) sample {
 		var all []time.Duration
 		for _, run := range runs {
 			all = append(all, of(run))
 		}
-		return sampleOf(all).median()
+		return sampleOf(all)
 	}
 	worst := runs[0]
 	for _, run := range runs {
 		worst.mb, worst.threads = max(worst.mb, run.mb), max(worst.threads, run.threads)
 		worst.idle, worst.back = max(worst.idle, run.idle), min(worst.back, run.back)
 	}
-	listening := median(runs, func(run launched) time.Duration { return run.listening })
-	ready := median(runs, func(run launched) time.Duration { return run.ready })
-	cost := median(runs, func(run launched) time.Duration { return run.launch })
-	took := median(runs, func(run launched) time.Duration { return run.took })
-	times := ready / median(floor, func(run launched) time.Duration { return run.ready })
+	listening := over(runs, func(run launched) time.Duration { return run.listening })
+	untilReady := func(run launched) time.Duration { return run.ready }
+	ready := over(runs, untilReady)
+	cost := over(runs, func(run launched) time.Duration { return run.launch })
+	took := over(runs, func(run launched) time.Duration { return run.took })
+	times := ready.median() / over(floor, untilReady).median()
 	idle := unmeasured
 	if kind == kindBare {
 		idle = milliseconds(worst.idle)
 	}
-	r.row(n, kind, len(runs), listening, ready, times, cost, figure(worst.mb), worst.threads, idle,
-		fmt.Sprintf("%d of %d", worst.back, n), took)
-	name := fmt.Sprintf("%d replicas, ", n)
+	name := fmt.Sprintf("%d under %s", n, kind)
+	r.row(name, len(runs), listening.estimate(), ready.estimate(), times, cost.estimate(),
+		fmt.Sprintf("%d of %d", worst.back, n), took.estimate(), figure(worst.mb), worst.threads, idle)
 	switch kind {
 	case kindFull:
+		r.bound(name+", threads", figure(worst.threads), 16)
+		r.bound(name+", all ready, × floor", times, 1.5)
+		r.bound(name+", killed and not back", figure(n-worst.back), 0)
+	case kindNoProbes:
 		if limit, ok := most[n]; ok {
-			r.target(name+"MB", figure(worst.mb), limit)
+			r.bound(name+", MB", figure(worst.mb), limit)
 		}
-		r.target(name+"threads", figure(worst.threads), 16)
-		r.target(name+"all ready, × floor", times, 1.5)
-		r.target(name+"killed and not back", figure(n-worst.back), 0)
 	case kindBare:
-		r.target(name+"ms of CPU when idle", idle, 2)
+		r.bound(name+", idle CPU", idle, 2)
 	}
 }
 
@@ -129,9 +139,10 @@ func (cmd *scaleCmd) run(ctx context.Context, l *lab, kind, name string, n int) 
 	}
 	defer seen.reader.Close()
 	p := map[string]peer{
-		kindFloor: floor(),
-		kindFull:  ours(kindFull, features{all: true, events: seenEvents.path}),
-		kindBare:  ours(kindBare, features{events: seenEvents.path}),
+		kindFloor:    floor(),
+		kindFull:     ours(kindFull, features{probes: true, admin: true, events: seenEvents.path}),
+		kindNoProbes: ours(kindNoProbes, features{admin: true, events: seenEvents.path}),
+		kindBare:     ours(kindBare, features{events: seenEvents.path}),
 	}[kind]
 	c := cluster{
 		kind: kind, seen: seen, events: seenEvents, start: clock.Now(),
