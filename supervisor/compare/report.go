@@ -60,7 +60,7 @@ func (r *report) row(cells ...any) {
 
 // print writes the report in Markdown.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n## %s\n\n%s\n\n", r.heading, r.about)
+	fmt.Fprintf(w, "## %s\n\n%s\n\n", r.heading, r.about)
 	printTable(w, r.columns, r.rows)
 	if len(r.bounds) > 0 {
 		fmt.Fprintln(w)

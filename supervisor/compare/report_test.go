@@ -20,8 +20,7 @@ func TestReport(t *testing.T) {
 	r.bound("nothing", unmeasured, 1.5)
 	var got strings.Builder
 	r.print(&got)
-	const want = `
-## Restarts
+	const want = `## Restarts
 
 How long they take.
 

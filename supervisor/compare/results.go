@@ -31,13 +31,20 @@ func (cmd *allCmd) run(ctx context.Context, supervisor string, w io.Writer) erro
 		if cmd.Most > 0 {
 			*rounds[i] = int(min(uint(*rounds[i]), cmd.Most))
 		}
+		fmt.Fprintln(reports)
 		if err := measure(ctx, m, supervisor, reports); err != nil {
 			return err
 		}
 	}
-	command := "`make compare`"
-	if cmd.Most > 0 || supervisor != "" {
-		command = fmt.Sprintf("`go run . all -n %d --supervisor=%s` in supervisor/compare", cmd.Most, supervisor)
+	flags, command := "", "`make compare`"
+	if cmd.Most > 0 {
+		flags = fmt.Sprintf(" -n %d", cmd.Most)
+	}
+	if supervisor != "" {
+		flags += " --supervisor " + supervisor
+	}
+	if flags != "" {
+		command = "`go run . all" + flags + "` in supervisor/compare"
 	}
 	printHeader(w, command, time.Since(began), versions)
 	_, err := reports.WriteTo(w)
