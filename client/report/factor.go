@@ -106,7 +106,7 @@ func levelOf(c design.Cell, name string) string {
 
 // zeroIsWord lists the factors whose zero means never or no limit, and so has no place on a scale.
 var zeroIsWord = []string{
-	"capacity", "timeout", "deadline", "max_in_flight", "budget", "eject_after", "hedge_after", "rate", "calls", "duration",
+	"capacity", "timeout", "deadline", "max_in_flight", "budget", "budget_burst", "eject_after", "hedge_after", "rate", "calls", "duration",
 }
 
 func newFactor(name string, levels []string) factor {

@@ -76,16 +76,16 @@ const resolveEvery = time.Second
 // failover returns the policy of the library.
 func (p policy) failover() failover.Policy {
 	all := p.settings().Policy()
-	all.Budget.PerSecond, all.Budget.Burst = float64(p.BudgetPerSecond), int(p.BudgetBurst)
 	all.ResolveEvery = resolveEvery
 	return all
 }
 
-// settings returns the policy as the factors of a design, which have only the ratio of a budget.
+// settings returns the policy as the factors of a design.
 func (p policy) settings() design.Settings {
 	return design.Settings{
 		Timeout: time.Duration(p.Timeout), Deadline: time.Duration(p.Deadline), Rounds: int(p.Rounds), Pause: time.Duration(p.Pause),
-		Order: p.Order, WhenDown: p.WhenDown, MaxInFlight: int(p.MaxInFlight), Budget: float64(p.Budget),
+		Order: p.Order, WhenDown: p.WhenDown, MaxInFlight: int(p.MaxInFlight),
+		Budget: float64(p.Budget), BudgetPerSecond: float64(p.BudgetPerSecond), BudgetBurst: int(p.BudgetBurst),
 		EjectAfter: int(p.EjectAfter), HedgeAfter: time.Duration(p.HedgeAfter), OnlyUnsent: p.OnlyUnsent,
 	}
 }

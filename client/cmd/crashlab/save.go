@@ -63,6 +63,11 @@ func (l *loadCmd) checkSave(plan workload.Plan) error {
 	return nil
 }
 
+// design returns the load as a design with one trial.
+func (l *loadCmd) design(plan workload.Plan) *design.Design {
+	return &design.Design{Name: "load", Seed: plan.Seed, Repeats: 1, Parallel: 1, Cells: []design.Cell{{Settings: l.settings(plan)}}}
+}
+
 // settings returns the settings of the load; the cluster is unknown.
 func (l *loadCmd) settings(plan workload.Plan) design.Settings {
 	s := l.policy.settings()
@@ -77,9 +82,7 @@ func (l *loadCmd) save(r result, began time.Time, calls []workload.Record) error
 	if l.Save == "" {
 		return nil
 	}
-	d := &design.Design{
-		Name: "load", Seed: r.plan.Seed, Repeats: 1, Parallel: 1, Cells: []design.Cell{{Settings: l.settings(r.plan)}},
-	}
+	d := l.design(r.plan)
 	t := record.Trial{
 		Trial: d.Trials()[0], Began: began, Took: r.elapsed, Interrupted: r.Pace.Interrupted, Late: r.Pace.Late, Addrs: map[string]string{},
 	}

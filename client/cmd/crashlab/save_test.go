@@ -2,14 +2,21 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/alecthomas/kong"
+
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 )
 
@@ -65,6 +72,69 @@ func TestSave(t *testing.T) {
 	code, _, stderr = crashlab(t.Context(), args...)
 	if code != exitUsage || !strings.Contains(stderr, "--save "+`"`+folder+`": want a new folder, or an empty one`) {
 		t.Errorf("an existing folder: exit code %d, %s", code, stderr)
+	}
+}
+
+// The design of a saved load has every flag of its policy and its plan, so that loads that differ
+// in one can be told apart, and made again.
+func TestSaveRecordsEveryFlag(t *testing.T) {
+	designOf := func(args ...string) (saved string, flags []*kong.Flag) {
+		var cli commandLine
+		parsed, err := program.Parse(&cli, append([]string{"load"}, args...), io.Discard, io.Discard, kong.Resolvers(kong.ResolverFunc(recommend)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := cli.Load.plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(cli.Load.design(plan))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d design.Design
+		if err := json.Unmarshal(text, &d); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		s := d.Cells[0].Settings
+		got := s.Plan(d.Seed)
+		if plan.Rate > 0 {
+			got.Workers = plan.Workers // which have no meaning
+		}
+		if got != plan {
+			t.Errorf("%v: the saved plan is %+v, want %+v", args, got, plan)
+		}
+		made := s.Policy()
+		made.ResolveEvery = resolveEvery
+		if want := cli.Load.policy.failover(); !reflect.DeepEqual(made, want) {
+			t.Errorf("%v: the saved policy is %+v, want %+v", args, made, want)
+		}
+		return string(text), parsed.Selected().Flags
+	}
+	base := []string{"--rate=5", "--arrivals=poisson"}
+	args := map[string][]string{ // flags that need others
+		"concurrency": {"--concurrency=9"}, "rate": {"--rate=7", "--arrivals=poisson"}, "arrivals": {"--rate=5", "--arrivals=constant"},
+		"policy": slices.Concat(base, []string{"--policy=recommended"}), "only-unsent": slices.Concat(base, []string{"--only-unsent"}),
+	}
+	for flag, value := range map[string]string{
+		"calls": "7", "duration": "1m", "warmup": "1s", "seed": "9", "timeout": "3ms", "deadline": "1h", "rounds": "7", "pause": "1ms",
+		"order": "sticky", "when-down": "wait", "max-in-flight": "adaptive", "budget": "0.3", "budget-per-second": "2.5",
+		"budget-burst": "7", "eject-after": "0", "hedge-after": "1ms",
+	} {
+		args[flag] = slices.Concat(base, []string{"--" + flag + "=" + value})
+	}
+	plain, flags := designOf(base...)
+	for _, f := range flags {
+		if f.Group == nil || f.Name == "start-at" || !strings.HasPrefix(f.Group.Key, "Policy") && f.Group.Key != "Load" {
+			continue // what the load is shall be saved; not when, at what target, or how it is shown
+		}
+		if args[f.Name] == nil {
+			t.Errorf("--%s: no value to test it with", f.Name)
+			continue
+		}
+		if saved, _ := designOf(args[f.Name]...); saved == plain {
+			t.Errorf("%v: saved like %v", args[f.Name], base)
+		}
 	}
 }
 

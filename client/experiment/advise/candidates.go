@@ -11,7 +11,8 @@ import (
 
 // policyFactors are the factors of a policy, in the order in which it is written.
 var policyFactors = []string{
-	"timeout", "deadline", "rounds", "pause", "order", "when_down", "max_in_flight", "budget", "eject_after", "hedge_after", "only_unsent",
+	"timeout", "deadline", "rounds", "pause", "order", "when_down", "max_in_flight", "budget", "budget_per_second", "budget_burst",
+	"eject_after", "hedge_after", "only_unsent",
 }
 
 // Policy returns the factors of the policy in s that differ from their defaults.

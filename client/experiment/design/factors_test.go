@@ -20,7 +20,7 @@ func TestFactorsAreTheFieldsOfSettings(t *testing.T) {
 	values := map[string]string{
 		"replicas": "5", "p_crash": "0.25", "crash_point": "reply", "service_time": "uniform:50ms:1.5s", "capacity": "4",
 		"restart_delay": "1m30s", "timeout": "2m", "deadline": "1h", "rounds": "7", "pause": "0s", "order": "least-in-flight",
-		"when_down": "wait", "max_in_flight": "adaptive", "budget": "0.1", "eject_after": "0", "hedge_after": "1ms",
+		"when_down": "wait", "max_in_flight": "adaptive", "budget": "0.1", "budget_per_second": "2.5", "budget_burst": "30", "eject_after": "0", "hedge_after": "1ms",
 		"only_unsent": "true", "concurrency": "9", "rate": "0.5", "arrivals": "poisson", "calls": "1000", "duration": "10s",
 		"warmup": "1s",
 	}
@@ -108,9 +108,10 @@ func TestPolicyAndPlan(t *testing.T) {
 	if got := s.Policy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	s.MaxInFlight, s.EjectAfter, s.OnlyUnsent, s.Budget, s.HedgeAfter = Adaptive, 0, true, 0.1, time.Second
+	s.MaxInFlight, s.EjectAfter, s.OnlyUnsent, s.HedgeAfter = Adaptive, 0, true, time.Second
+	s.Budget, s.BudgetPerSecond, s.BudgetBurst = 0.1, 2.5, 30
 	want.AdaptiveLimit, want.Ejection, want.Idempotent = true, failover.Ejection{Off: true}, map[string]bool{"/": false}
-	want.Budget.Ratio, want.Hedge.After = 0.1, time.Second
+	want.Budget, want.Hedge.After = failover.Budget{Ratio: 0.1, PerSecond: 2.5, Burst: 30}, time.Second
 	if got := s.Policy(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -27,17 +27,19 @@ type Settings struct {
 
 	// The client's policy.
 
-	Timeout     time.Duration // of an attempt; 0: none
-	Deadline    time.Duration // of a call; 0: none
-	Rounds      int
-	Pause       time.Duration
-	Order       failover.Order
-	WhenDown    failover.WhenDown
-	MaxInFlight int           // 0: unlimited; Adaptive: learned
-	Budget      float64       // from 0 to 1; 0: no limit
-	EjectAfter  int           // 0: never
-	HedgeAfter  time.Duration // 0: never
-	OnlyUnsent  bool
+	Timeout         time.Duration // of an attempt; 0: none
+	Deadline        time.Duration // of a call; 0: none
+	Rounds          int
+	Pause           time.Duration
+	Order           failover.Order
+	WhenDown        failover.WhenDown
+	MaxInFlight     int     // 0: unlimited; Adaptive: learned
+	Budget          float64 // from 0 to 1; no limit if all three of the budget are 0
+	BudgetPerSecond float64
+	BudgetBurst     int           // 0: 20
+	EjectAfter      int           // 0: never
+	HedgeAfter      time.Duration // 0: never
+	OnlyUnsent      bool
 
 	// The load.
 
@@ -76,7 +78,7 @@ func (s Settings) Policy() failover.Policy {
 		WhenDown:      s.WhenDown,
 		MaxInFlight:   s.MaxInFlight,
 		AdaptiveLimit: s.MaxInFlight == Adaptive,
-		Budget:        failover.Budget{Ratio: s.Budget},
+		Budget:        failover.Budget{Ratio: s.Budget, PerSecond: s.BudgetPerSecond, Burst: s.BudgetBurst},
 		Ejection:      failover.Ejection{After: s.EjectAfter, Off: s.EjectAfter == 0},
 		Hedge:         failover.Hedge{After: s.HedgeAfter, Share: 1},
 	}

@@ -54,7 +54,7 @@ func TestRecordsCanBeTrue(t *testing.T) {
 			{"restart_delay", "none", "0s", "100ms", "1s"}, {"timeout", "0s", "50ms", "1s"}, {"deadline", "100ms", "5s"},
 			{"rounds", "1", "3"}, {"pause", "0s", "200ms"}, {"order", "first", "round-robin", "random", "least-in-flight"},
 			{"when_down", "attempt", "wait"}, {"max_in_flight", "0", "1", "5", "adaptive"}, {"budget", "0", "0.2"},
-			{"eject_after", "0", "3"}, {"hedge_after", "0s", "20ms"}, {"only_unsent", "false", "true"},
+			{"budget_per_second", "0", "5"}, {"budget_burst", "0", "2"}, {"eject_after", "0", "3"}, {"hedge_after", "0s", "20ms"}, {"only_unsent", "false", "true"},
 		} {
 			text += fmt.Sprintf("  %s: %s\n", f[0], pick(f[1:]...))
 		}

@@ -205,7 +205,8 @@ func (l *load) designSettings(replicas []cluster.Replica, now live.State) design
 	s, p := design.Defaults(), l.settings.Policy
 	s.Replicas, s.Calls = max(len(replicas), 1), 0
 	s.Timeout, s.Deadline, s.Rounds, s.Pause, s.Order, s.WhenDown = p.Timeout, l.settings.Deadline, max(p.Rounds, 1), p.Pause, p.Order, p.WhenDown
-	s.MaxInFlight, s.Budget, s.EjectAfter, s.HedgeAfter = p.MaxInFlight, p.Budget.Ratio, p.Ejection.After, p.Hedge.After
+	s.MaxInFlight, s.EjectAfter, s.HedgeAfter = p.MaxInFlight, p.Ejection.After, p.Hedge.After
+	s.Budget, s.BudgetPerSecond, s.BudgetBurst = p.Budget.Ratio, p.Budget.PerSecond, p.Budget.Burst
 	s.OnlyUnsent = p.Idempotent != nil
 	if p.AdaptiveLimit {
 		s.MaxInFlight = design.Adaptive
