@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"time"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
@@ -62,13 +63,16 @@ func isTime(m design.Metric) bool {
 	return false
 }
 
-// timesUnit returns the unit of the number farthest from zero, with three significant digits of
-// that number, and at least two of the estimate: 0.77 s [0.43, 1.36].
-func timesUnit(i stats.Interval) unit {
+// timesUnit returns the unit of the number farthest from zero, also among the intervals printed
+// beside i, with three significant digits of that number, and at least two of the estimate: 0.77 s
+// [0.43, 1.36].
+func timesUnit(i stats.Interval, beside ...stats.Interval) unit {
 	farthest := math.Abs(i.Estimate)
-	for _, bound := range []float64{i.Low, i.High} {
-		if !notFinite(bound) {
-			farthest = max(farthest, math.Abs(bound))
+	for _, one := range append(beside, i) {
+		for _, v := range []float64{one.Estimate, one.Low, one.High} {
+			if !notFinite(v) {
+				farthest = max(farthest, math.Abs(v))
+			}
 		}
 	}
 	u := timeUnit(farthest)
@@ -161,6 +165,46 @@ func interval(m design.Metric, i stats.Interval) string {
 		return estimate(m, i) + " " + b
 	}
 	return estimate(m, i)
+}
+
+// Figure is an interval as it is printed.
+type Figure struct {
+	Estimate string // with its unit, such as "97.3%"
+	Bounds   string // in the same unit, such as "[95.1, 98.6]"; empty if they say nothing
+}
+
+// Figures prints the intervals of those of the metrics that have one. Their times share a unit,
+// except those that are less than a hundredth of another.
+func Figures(of map[design.Metric]stats.Interval, metrics ...design.Metric) map[design.Metric]Figure {
+	figures := map[design.Metric]Figure{}
+	for _, m := range metrics {
+		i, ok := of[m]
+		if !ok {
+			continue
+		}
+		u := intervalUnit(m, i)
+		if isTime(m) {
+			var beside []stats.Interval
+			for _, other := range metrics {
+				if o, ok := of[other]; ok && isTime(other) && o.Estimate <= 100*i.Estimate {
+					beside = append(beside, o)
+				}
+			}
+			u = timesUnit(i, beside...)
+		}
+		f := Figure{Estimate: u.print(i.Estimate)}
+		if !boundless(i) {
+			f.Bounds = u.bounds(i)
+		}
+		figures[m] = f
+	}
+	return figures
+}
+
+// Span prints two times in one unit, such as "0.53 to 2.08 s".
+func Span(from, to time.Duration) string {
+	u := timesUnit(stats.Interval{Estimate: from.Seconds(), Low: from.Seconds(), High: to.Seconds()})
+	return u.number(from.Seconds()) + " to " + u.print(to.Seconds())
 }
 
 // metricOf returns the cell's interval of a metric; false if the metric has no value.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/stats"
@@ -50,6 +51,34 @@ func TestInterval(t *testing.T) {
 	}
 	if got := interval(design.Success, stats.Interval{Estimate: 0.9, High: 1, N: 1}); got != "90.0%" {
 		t.Errorf("of a single trial: %q, want no bounds", got)
+	}
+}
+
+// The times of a cell have one unit, if that serves all of them, and so do the ends of a span.
+func TestFigures(t *testing.T) {
+	of := map[design.Metric]stats.Interval{
+		design.Success: {Estimate: 0.973, Low: 0.951, High: 0.986, N: 9}, design.P50: {Estimate: 0.4371, Low: 0.4267, High: 0.4503, N: 9},
+		design.P90: {Estimate: 0.0012, Low: 0.0011, High: 0.0013, N: 9}, design.P99: {Estimate: 0.95, Low: 0.526, High: 2.08, N: 9},
+		design.Makespan: {Estimate: 42, N: 1}, design.Attempts: {Estimate: 1.432, Low: 1.424, High: 1.441, N: 9},
+	}
+	for m, want := range map[design.Metric]Figure{
+		design.Success: {"97.3%", "[95.1, 98.6]"}, design.P50: {"0.44 s", "[0.43, 0.45]"}, design.P90: {"1.20 ms", "[1.10, 1.30]"},
+		design.P99: {"0.95 s", "[0.53, 2.08]"}, design.Attempts: {"1.43", "[1.42, 1.44]"},
+	} {
+		if got := Figures(of, design.Success, design.P50, design.P90, design.P99, design.Attempts, design.Throughput)[m]; got != want {
+			t.Errorf("%s is %q, want %q", m, got, want)
+		}
+	}
+	if got := Figures(of, design.Makespan)[design.Makespan]; got != (Figure{Estimate: "42.0 s"}) {
+		t.Errorf("of a single trial: %q", got)
+	}
+	for want, span := range map[string][2]time.Duration{
+		"0.53 to 2.08 s": {526 * time.Millisecond, 2080 * time.Millisecond}, "9.8 to 107.3 ms": {9800 * time.Microsecond, 107300 * time.Microsecond},
+		"0 to 20.0 ms": {0, 20 * time.Millisecond},
+	} {
+		if got := Span(span[0], span[1]); got != want {
+			t.Errorf("%v is %q, want %q", span, got, want)
+		}
 	}
 }
 

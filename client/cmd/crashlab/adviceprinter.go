@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"example.com/crashlab/client/experiment/advise"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/report"
 	"example.com/crashlab/client/stats"
 )
 
@@ -74,7 +76,7 @@ func (a advice) factors(factors ...string) []string {
 	var words []string
 	for _, l := range a.levels(factors...) {
 		if strings.HasPrefix(l.Value, "values:") {
-			l.Value = fmt.Sprintf("%v to %v, as measured", a.question.Settings.ServiceTime.Quantile(0), a.question.Settings.ServiceTime.Quantile(1-1e-9))
+			l.Value = report.Span(a.question.Settings.ServiceTime.Quantile(0), a.question.Settings.ServiceTime.Quantile(1-1e-9)) + ", as measured"
 		}
 		words = append(words, l.Factor+" "+l.Value)
 	}
@@ -107,9 +109,11 @@ func (a advice) advised(b *strings.Builder) {
 // short returns the metrics of a candidate in one line.
 func (a advice) short(c advise.Candidate) string {
 	var parts []string
-	for _, m := range []design.Metric{design.Success, design.P99, design.Attempts} {
-		if i, ok := c.Metrics[m]; ok {
-			parts = append(parts, fmt.Sprintf("%s %s", m, spellMetric(m, i.Estimate)))
+	metrics := []design.Metric{design.Success, design.P99, design.Attempts}
+	figures := report.Figures(c.Metrics, metrics...)
+	for _, m := range metrics {
+		if f, ok := figures[m]; ok {
+			parts = append(parts, fmt.Sprintf("%s %s", m, f.Estimate))
 		}
 	}
 	return strings.Join(parts, ", ") + " per call"
@@ -159,13 +163,12 @@ func (a advice) metrics(b *strings.Builder, what string, metrics map[design.Metr
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\t%s\t95%% interval\t\n", what)
-	for _, m := range []design.Metric{design.Success, design.P50, design.P99, design.Attempts} {
+	shown := []design.Metric{design.Success, design.P50, design.P99, design.Attempts}
+	figures := report.Figures(metrics, shown...)
+	for _, m := range shown {
 		value, interval := "none", ""
-		if i, ok := metrics[m]; ok {
-			value, interval = spellMetric(m, i.Estimate), "unknown"
-			if i.Bounded() {
-				interval = spellMetric(m, i.Low) + " to " + spellMetric(m, i.High)
-			}
+		if f, ok := figures[m]; ok {
+			value, interval = f.Estimate, cmp.Or(f.Bounds, "unknown")
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m, value, interval, goals[m])
 	}
@@ -173,17 +176,6 @@ func (a advice) metrics(b *strings.Builder, what string, metrics map[design.Metr
 	for line := range strings.Lines(table.String()) {
 		b.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
-}
-
-// spellMetric spells a value of a metric.
-func spellMetric(m design.Metric, v float64) string {
-	switch m {
-	case design.Success:
-		return fmt.Sprintf("%.5g%%", 100*v)
-	case design.Attempts:
-		return fmt.Sprintf("%.3g", v)
-	}
-	return rounded(time.Duration(v * float64(time.Second))).String()
 }
 
 // words returns the factors of a policy that differ from their defaults.

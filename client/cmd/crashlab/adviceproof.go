@@ -12,6 +12,7 @@ import (
 	"example.com/crashlab/client/experiment/advise"
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/trials"
+	"example.com/crashlab/client/report"
 	"example.com/crashlab/client/stats"
 )
 
@@ -206,14 +207,16 @@ func (a advice) proofRow(number, j int, policy design.Settings, p proof) string 
 // estimates spells the metrics that goals can name.
 func estimates(of map[design.Metric]stats.Interval, intervals bool) string {
 	var parts []string
-	for _, m := range []design.Metric{design.Success, design.P99} {
-		i, ok := of[m]
+	metrics := []design.Metric{design.Success, design.P99}
+	figures := report.Figures(of, metrics...)
+	for _, m := range metrics {
+		f, ok := figures[m]
 		if !ok {
 			continue
 		}
-		part := fmt.Sprintf("%s %s", m, spellMetric(m, i.Estimate))
-		if intervals && i.Bounded() {
-			part += fmt.Sprintf(" (%s to %s)", spellMetric(m, i.Low), spellMetric(m, i.High))
+		part := fmt.Sprintf("%s %s", m, f.Estimate)
+		if intervals && f.Bounds != "" {
+			part += " " + f.Bounds
 		}
 		parts = append(parts, part)
 	}

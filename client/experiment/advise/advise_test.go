@@ -87,6 +87,26 @@ func TestSafe(t *testing.T) {
 	}
 }
 
+// The times of a reason have one unit.
+func TestReasonsHaveOneUnit(t *testing.T) {
+	for _, tc := range []struct {
+		goal                time.Duration
+		estimate, low, high float64
+		want                string
+	}{
+		{720 * time.Millisecond, 0.8714, 0.86, 0.9, "p99 871ms at best, 720ms asked"},
+		{880 * time.Millisecond, 1.17, 0.96, 1.2, "p99 1.17s at best, 0.88s asked"},
+		{720 * time.Millisecond, 0.7, 0.526, 2.08, "p99 0.526 to 2.08s at best, 0.72s asked"},
+		{50 * time.Millisecond, 0.04, 0.031, 0.052, "p99 31 to 52ms at best, 50ms asked"},
+	} {
+		q := Question{Goal: Goal{P99: tc.goal}, Settings: design.Defaults()}
+		c := Candidate{Metrics: map[design.Metric]stats.Interval{design.P99: {Estimate: tc.estimate, Low: tc.low, High: tc.high, N: 1}}}
+		if got := q.reasons(c, 0); len(got) != 1 || got[0] != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+}
+
 // The same seed gives the same answer, although several goroutines search for it.
 func TestSameSeedSameAdvice(t *testing.T) {
 	t.Parallel()

@@ -75,16 +75,20 @@ func (q Question) reasons(c Candidate, capacity float64) []string {
 	if i := c.Metrics[design.Success]; q.Goal.Success > 0 && i.Low < q.Goal.Success {
 		best := fmt.Sprintf("%.4g%%", 100*i.Estimate)
 		if i.Estimate >= q.Goal.Success {
-			best = fmt.Sprintf("%.4g%% to %.4g%%", 100*i.Low, 100*i.High)
+			best = fmt.Sprintf("%.4g to %.4g%%", 100*i.Low, 100*i.High)
 		}
 		reasons = append(reasons, fmt.Sprintf("success %s at best, %.6g%% asked", best, 100*q.Goal.Success))
 	}
 	if i, ok := c.Metrics[design.P99]; ok && q.Goal.P99 > 0 && high(i) > q.Goal.P99.Seconds() {
-		best := fmt.Sprintf("%.3gs", i.Estimate)
-		if i.Estimate <= q.Goal.P99.Seconds() {
-			best = fmt.Sprintf("%.3gs to %.3gs", i.Low, i.High)
+		perSecond, unit := 1.0, "s" // of all times in the line
+		if high(i) < 0.999 {
+			perSecond, unit = 1000, "ms"
 		}
-		reasons = append(reasons, fmt.Sprintf("p99 %s at best, %v asked", best, q.Goal.P99))
+		best := fmt.Sprintf("%.3g%s", i.Estimate*perSecond, unit)
+		if i.Estimate <= q.Goal.P99.Seconds() {
+			best = fmt.Sprintf("%.3g to %.3g%s", i.Low*perSecond, i.High*perSecond, unit)
+		}
+		reasons = append(reasons, fmt.Sprintf("p99 %s at best, %.3g%s asked", best, q.Goal.P99.Seconds()*perSecond, unit))
 	}
 	return reasons
 }
