@@ -146,3 +146,33 @@ func TestContrasts(t *testing.T) {
 		}
 	}
 }
+
+// Names that would leave no room for another column are folded.
+func TestLongNamesFold(t *testing.T) {
+	differences := madeDifferences()
+	for i := range differences {
+		differences[i].Cell = "a row, p_crash 0.05, restart_delay 10s, concurrency 5"
+		differences[i].Baseline = "a row, p_crash 0.05, restart_delay none, concurrency 5"
+	}
+	var b bytes.Buffer
+	if err := Differences(&b, "table", differences); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if width(strings.TrimSuffix(line, "\n")) > terminalWidth {
+			t.Errorf("wider than a terminal: %s", line)
+		}
+	}
+	const want = `
+                                                 baseline
+cell                baseline           metric       value    value
+a row, p_crash      a row, p_crash     success      25.0%  99.910%
+0.05,               0.05,
+restart_delay 10s,  restart_delay
+concurrency 5       none, concurrency
+                    5
+`
+	if !strings.HasPrefix("\n"+b.String(), want) {
+		t.Errorf("%s\nwant it to begin with%s", &b, want)
+	}
+}

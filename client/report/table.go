@@ -63,7 +63,7 @@ func writeIntroduction(w io.Writer, format string, run *record.Run, a experiment
 			b.WriteString(escapeMarkdown(l) + "\n\n")
 			continue
 		}
-		b.WriteString(fold(l) + "\n")
+		b.WriteString(fold(l, terminalWidth) + "\n")
 	}
 	if format == "table" && lines != nil {
 		b.WriteByte('\n')

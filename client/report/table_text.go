@@ -3,6 +3,7 @@ package report
 import (
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -11,7 +12,8 @@ import (
 const terminalWidth = 80
 
 // writeText writes the table in aligned columns. A table that is wider than a terminal is split
-// into several, one below the other, each beginning with the columns that tell the rows apart.
+// into several, one below the other, each beginning with the columns that tell the rows apart. If
+// these leave no room for another, their entries are folded.
 func writeText(w io.Writer, t table) error {
 	columns := make([][]string, len(t.Heads))
 	for i := range columns {
@@ -20,6 +22,9 @@ func writeText(w io.Writer, t table) error {
 	gap := "  "
 	if widthOf(columns, len(gap)) > terminalWidth && widthOf(columns, 1) <= terminalWidth {
 		gap = " "
+	}
+	if widest := widestLine(columns[t.Keys:]); widthOf(columns[:t.Keys], len(gap))+len(gap)+widest > terminalWidth {
+		columns = foldKeys(columns, t.Keys, min(terminalWidth*3/5, terminalWidth-len(gap)-widest), len(gap))
 	}
 	var b strings.Builder
 	for n, block := range blocks(columns, t.Keys, len(gap)) {
@@ -32,24 +37,61 @@ func writeText(w io.Writer, t table) error {
 		b.WriteByte('\n')
 	}
 	for i, note := range t.Notes {
-		b.WriteString(fold(superscript(i+1)+" "+note) + "\n")
+		b.WriteString(fold(superscript(i+1)+" "+note, terminalWidth) + "\n")
 	}
 	if legend := t.Legend(); legend != "" {
-		b.WriteString("\n" + fold(legend) + "\n")
+		b.WriteString("\n" + fold(legend, terminalWidth) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// fold breaks a text at spaces into lines that fit a terminal.
-func fold(text string) string {
+// foldKeys folds the entries of the keys so that together they are at most so wide, if words allow.
+// It shortens the widest columns.
+func foldKeys(columns [][]string, keys, most, gap int) [][]string {
+	const least = 8
+	widths := make([]int, keys)
+	all := (keys - 1) * gap
+	for i := range widths {
+		widths[i] = width(columns[i][0])
+		all += widths[i]
+	}
+	for ; all > most && slices.Max(widths) > least; all-- {
+		widths[slices.Index(widths, slices.Max(widths))]--
+	}
+	folded := make([][]string, len(columns))
+	for line := range columns[0] {
+		height := 1
+		parts := make([][]string, len(columns))
+		for i, column := range columns {
+			parts[i] = []string{column[line]}
+			if i < keys {
+				parts[i] = strings.Split(fold(column[line], widths[i]), "\n")
+			}
+			height = max(height, len(parts[i]))
+		}
+		for i := range columns {
+			folded[i] = append(folded[i], append(parts[i], make([]string, height-len(parts[i]))...)...)
+		}
+	}
+	for i, column := range folded {
+		all := widestLine(folded[i : i+1])
+		for n := range column {
+			column[n] = padRight(column[n], all)
+		}
+	}
+	return folded
+}
+
+// fold breaks a text at spaces into lines of at most so many characters.
+func fold(text string, most int) string {
 	var b strings.Builder
 	line := 0
 	for i, word := range strings.Fields(text) {
 		switch w := width(word); {
 		case i == 0:
 			line = w
-		case line+1+w > terminalWidth:
+		case line+1+w > most:
 			b.WriteByte('\n')
 			line = w
 		default:
@@ -154,6 +196,17 @@ func widthOf(columns [][]string, gap int) int {
 		w += gap + width(c[0])
 	}
 	return max(0, w)
+}
+
+// widestLine returns the width of the widest line of the columns.
+func widestLine(columns [][]string) int {
+	widest := 0
+	for _, c := range columns {
+		for _, line := range c {
+			widest = max(widest, width(line))
+		}
+	}
+	return widest
 }
 
 func width(s string) int { return utf8.RuneCountInString(s) }

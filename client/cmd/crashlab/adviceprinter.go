@@ -27,7 +27,7 @@ type advice struct {
 
 func (a advice) print(w io.Writer) error {
 	var b strings.Builder
-	b.WriteString(a.source)
+	b.WriteString(fold(a.source, pageWidth, ""))
 	fmt.Fprintf(&b, "goal     %s\n", a.goal())
 	fmt.Fprintf(&b, "cluster  %s\n", wrap(a.factors(clusterFactors...), ", ", ",\n         "))
 	fmt.Fprintf(&b, "load     %s\n\n", wrap(a.factors(loadFactors...), ", ", ",\n         "))
@@ -88,12 +88,13 @@ func (a advice) advised(b *strings.Builder) {
 	best := a.answer.Best
 	fmt.Fprintf(b, "ADVICE   %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))
 	a.metrics(b, "predicted", best.Metrics)
-	fmt.Fprintf(b, "\n%s\nPredicted by simulation of %s, %s in all.\n\n", a.binding(), plural(best.Trials, "trial"), plural(best.Calls, "call"))
+	fmt.Fprintf(b, "\n%s\nPredicted by simulation of %s, %s in all.\n\n",
+		fold(a.binding(), pageWidth, ""), plural(best.Trials, "trial"), plural(best.Calls, "call"))
 	if !best.Safe {
 		b.WriteString("The margin is small: effects that the simulation leaves out may make it miss\nthe goal.\n\n")
 	}
 	if why := a.question.NoRestart(); why != "" {
-		fmt.Fprintf(b, "But there is %s.\n\n", why)
+		fmt.Fprintf(b, "%s\n\n", fold("But there is "+why+".", pageWidth, ""))
 	}
 	fmt.Fprintf(b, "As flags of crashlab load:\n\n  %s\n", wrap(flags(best.Settings), " ", " \\\n  "))
 	fmt.Fprintf(b, "\nAs a policy in Go; give each call a deadline of %v:\n\n%s", best.Settings.Deadline, literal(best.Settings))
@@ -132,7 +133,7 @@ func (a advice) binding() string {
 func (a advice) impossible(b *strings.Builder) {
 	fmt.Fprintf(b, "IMPOSSIBLE: no policy meets the goal.\n")
 	for _, r := range a.answer.Reasons {
-		fmt.Fprintf(b, "  %s\n", r)
+		fmt.Fprintf(b, "%s\n", fold("  "+r, pageWidth, "  "))
 	}
 	best := a.answer.Best
 	fmt.Fprintf(b, "\nclosest  %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))

@@ -72,7 +72,7 @@ func (a advice) verdict(w io.Writer, s experiment.Summary, path string) error {
 	fmt.Fprintf(&b, "\nVerified in %s on clusters on this machine:\n\n", plural(len(cell.Trials), "trial"))
 	a.metrics(&b, "measured", cell.Metrics)
 	fmt.Fprintf(&b, "\n%s\n%s\n", strings.Join(verdictLines(s), "\n"), path)
-	if _, err := io.WriteString(w, b.String()); err != nil {
+	if err := printLines(w, b.String(), "  "); err != nil {
 		return err
 	}
 	switch s.Verdict {

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/record"
 	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/report"
+	"example.com/crashlab/client/stats"
 )
 
 type calibrateCmd struct {
@@ -138,7 +141,10 @@ func printCalibration(out output, c simulate.Model) error {
 		if p.N == 0 {
 			times = "no, default"
 		}
-		fmt.Fprintf(w, "%s\t%v\t%v to %v\t%s\n", p.name, p.Median, p.Low, p.High, times)
+		median := report.Figures(map[design.Metric]stats.Interval{design.P50: {
+			Estimate: time.Duration(p.Median).Seconds(), Low: time.Duration(p.Low).Seconds(), High: time.Duration(p.High).Seconds(),
+		}}, design.P50)[design.P50]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.name, median.Estimate, median.Bounds, times)
 	}
 	return w.Flush()
 }

@@ -89,10 +89,10 @@ func (f *designFlags) load(out output, repeats, parallel int) (*design.Design, e
 		return nil, fileError(err, fmt.Sprintf("%q: no such file: want a design, such as deploy/experiments/quick.yaml", f.File))
 	}
 	for _, what := range d.Warnings {
-		fmt.Fprintln(out.stderr, "warning:", what)
+		_ = printLines(out.stderr, "warning: "+what+"\n", "  ")
 	}
 	for _, what := range d.LeftOut {
-		fmt.Fprintln(out.stderr, "left out", what)
+		_ = printLines(out.stderr, "left out "+what+"\n", "  ")
 	}
 	return d, nil
 }
@@ -149,7 +149,7 @@ func showRun(out output, dir string, asJSON bool) (*record.Run, experiment.Summa
 	}
 	err = report.Table(out.stdout, format, run, summary)
 	if err == nil && !asJSON {
-		_, err = fmt.Fprintf(out.stdout, "\n%s\n%s\n", strings.Join(verdictLines(summary), "\n"), path)
+		err = printLines(out.stdout, fmt.Sprintf("\n%s\n%s\n", strings.Join(verdictLines(summary), "\n"), path), "  ")
 	}
 	return run, summary, err
 }
@@ -216,19 +216,23 @@ func (experimentFactorsCmd) Help() string {
 	return `Examples:
 
     crashlab experiment factors
-    crashlab experiment factors | grep -i delay`
+    crashlab experiment factors | grep -A2 hedge`
 }
 
 // Run lists the factors.
 func (experimentFactorsCmd) Run(out output) error {
-	w := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	defaults := design.Defaults()
 	fmt.Fprintln(w, "FACTOR\tDEFAULT\tMEANING")
 	for _, f := range design.Factors() {
 		value, _ := defaults.Value(f.Name)
 		fmt.Fprintf(w, "%s\t%s\t%s\n", f.Name, value, f.Doc)
 	}
-	return w.Flush()
+	w.Flush()
+	indent := strings.Repeat(" ", strings.Index(b.String(), "MEANING"))
+	_, err := io.WriteString(out.stdout, fold(b.String(), pageWidth, indent))
+	return err
 }
 
 // guardCommand is the hidden command that runs the supervisor's guardian.

@@ -135,7 +135,9 @@ func (f *faultyReplicas) each(ctx context.Context, out output, do func(context.C
 			}
 			continue
 		}
-		fmt.Fprintf(out.stdout, "%s: %s\n", addr, spellFaults(faults))
+		if err := printLines(out.stdout, fmt.Sprintf("%s: %s\n", addr, spellFaults(faults)), "  "); err != nil {
+			return err
+		}
 	}
 	if unavailable == len(replicas) {
 		return errors.New(noReplica(replicas, cause))

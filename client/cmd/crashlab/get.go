@@ -45,11 +45,13 @@ func (g *getCmd) Run(ctx context.Context, out output) error {
 		}
 	}
 	for i, a := range reply.Attempts {
-		fmt.Fprintf(out.stdout, "attempt %d, round %d: %v", i+1, a.Round, a)
+		line := fmt.Sprintf("attempt %d, round %d: %v", i+1, a.Round, a)
 		if a.Err != nil {
-			fmt.Fprintf(out.stdout, ": %s", message(a.Err))
+			line += ": " + message(a.Err)
 		}
-		fmt.Fprintln(out.stdout)
+		if err := printLines(out.stdout, line+"\n", "  "); err != nil {
+			return err
+		}
 	}
 	if err != nil && stopped {
 		return interrupted

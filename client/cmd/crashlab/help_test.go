@@ -4,6 +4,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -64,5 +65,38 @@ func TestRecommendedPolicy(t *testing.T) {
 	}
 	if recommended.Deadline == 0 {
 		t.Error("the calls have no deadline")
+	}
+}
+
+// The list of factors and the plans of the designs here fit on 80 columns wherever they go.
+func TestListsFit(t *testing.T) {
+	t.Parallel()
+	designs, err := filepath.Glob("../../../deploy/experiments/*.yaml")
+	if err != nil || len(designs) == 0 {
+		t.Fatal(designs, err)
+	}
+	commands := [][]string{{"experiment", "factors"}}
+	for _, d := range designs {
+		commands = append(commands, []string{"experiment", "run", "--dry-run", d})
+	}
+	for _, args := range commands {
+		code, stdout, stderr := crashlab(t.Context(), args...)
+		if code != 0 || stdout == "" {
+			t.Errorf("%q: exit code %d, %s", args, code, stderr)
+		}
+		fits(t, stdout)
+	}
+}
+
+func TestFold(t *testing.T) {
+	for _, tc := range []struct{ text, want string }{
+		{"", ""}, {"0123456789\n", "0123456789\n"}, {"one two 34\nfive\n", "one two 34\nfive\n"},
+		{"one two 345\n", "one two\n  345\n"}, {"  one two 345 678 9 x", "  one two\n  345 678\n  9 x"},
+		{"01234567890 x\n", "01234567890\n  x\n"}, {"  01234567890\n", "  01234567890\n"},
+		{"é é é é é é\n", "é é é é é\n  é\n"}, {"a   01234567890   b\n", "a\n  01234567890\n  b\n"}, {"0123456789 \n", "0123456789 \n"},
+	} {
+		if got := fold(tc.text, 10, "  "); got != tc.want {
+			t.Errorf("%q folds to %q, want %q", tc.text, got, tc.want)
+		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // printCall writes the lines of one call, in the format of the original course's client.
-func printCall(w io.Writer, r workload.Record) {
+func printCall(to io.Writer, r workload.Record) {
+	w := new(strings.Builder)
 	fmt.Fprintf(w, "[Client] === Logical Request %d ===\n", r.Call)
 	for i, a := range r.Attempts {
 		fmt.Fprintf(w, "[Client] Attempt %d: trying replica %s\n", i+1, a.Replica)
@@ -35,6 +36,7 @@ func printCall(w io.Writer, r workload.Record) {
 		fmt.Fprintf(w, "[Client] Logical Request %d failed: %s after %s. Last error: %s\n",
 			r.Call, verdict(r), plural(len(r.Attempts), "attempt"), lastError(r))
 	}
+	_ = printLines(to, w.String(), "    ")
 }
 
 // verdict returns why a failed call was not tried again.
@@ -118,8 +120,7 @@ func (r result) print(w io.Writer) error {
 		byOutcome = append(byOutcome, fmt.Sprintf("%v %d", o, r.Outcomes[o]))
 	}
 	fmt.Fprintf(&b, "Attempts by outcome: %s\n", strings.Join(byOutcome, ", "))
-	_, err := io.WriteString(w, b.String())
-	return err
+	return printLines(w, b.String(), "  ")
 }
 
 // lateness returns a line about how well an open loop kept its rate.

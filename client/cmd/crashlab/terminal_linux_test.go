@@ -60,6 +60,36 @@ func TestStatusLineFitsTheTerminal(t *testing.T) {
 	<-p.ended
 }
 
+// On a terminal lines are folded at spaces; elsewhere they stay whole.
+func TestLinesFitTheTerminal(t *testing.T) {
+	t.Parallel()
+	const columns = 60
+	args := []string{"load", "-n2", "-c1", "--timeout=0s", "--target=127.0.0.1:1," + new(counter).serve(t)}
+	master, slave := commandlinetest.Terminal(t, columns)
+	p := prepare(nil, args...)
+	p.Stdout = slave
+	p.launch(t)
+	slave.Close()
+	shown, _ := io.ReadAll(master) // its error is that the other end was closed
+	<-p.ended
+	folded := 0
+	for line := range strings.Lines(strings.ReplaceAll(string(shown), "\r\n", "\n")) {
+		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > columns {
+			t.Errorf("wider than %d columns: %q", columns, line)
+		}
+		if strings.HasPrefix(line, "  ") {
+			folded++
+		}
+	}
+	const whole = "\nAttempts by outcome: ok 2, refused 0, lost 0, failed 0, timeout 0, rejected 0, canceled 0\n"
+	if folded == 0 || !strings.Contains(strings.Join(strings.Fields(string(shown)), " "), strings.TrimSpace(whole)) {
+		t.Errorf("%d lines were folded; want some, without loss:\n%s", folded, shown)
+	}
+	if _, stdout, _ := crashlab(t.Context(), args...); !strings.Contains(stdout, whole) {
+		t.Errorf("elsewhere: %s", stdout)
+	}
+}
+
 // The environment gives the width where there is no terminal, or one of unknown width.
 func TestColumns(t *testing.T) {
 	_, silent := commandlinetest.Terminal(t, 0)

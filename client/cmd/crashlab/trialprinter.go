@@ -168,16 +168,18 @@ func (p *trialPrinter) clear() { p.line.clear() }
 
 // printDesign prints the cells of a design and the number of trials.
 func printDesign(w io.Writer, d *design.Design) error {
+	var b strings.Builder
 	if d.Question != "" {
-		fmt.Fprintln(w, d.Question)
+		fmt.Fprintln(&b, d.Question)
 	}
 	if d.Answer != "" {
-		fmt.Fprintln(w, "Expected answer:", d.Answer)
+		fmt.Fprintln(&b, "Expected answer:", d.Answer)
 	}
 	for _, c := range d.Cells {
-		fmt.Fprintf(w, "  %s\n", c.Title())
+		fmt.Fprintf(&b, "  %s\n", c.Title())
 	}
-	_, err := fmt.Fprintf(w, "%s, %s each: %s, %d at a time\n", plural(len(d.Cells), "cell"), plural(d.Repeats, "repeat"),
+	fmt.Fprintf(&b, "%s, %s each: %s, %d at a time\n", plural(len(d.Cells), "cell"), plural(d.Repeats, "repeat"),
 		plural(len(d.Trials()), "trial"), d.Parallel)
+	_, err := io.WriteString(w, fold(b.String(), pageWidth, "    "))
 	return err
 }
