@@ -84,8 +84,8 @@ func cut(line string, most int) string {
 	return string(runes[:most-1]) + "…"
 }
 
-// printLines writes a text. On a terminal it folds lines that are too wide; elsewhere, where programs may
-// read them, lines stay whole.
+// printLines writes a text. On a terminal it folds lines that are too wide; elsewhere, where
+// programs may read them, lines stay whole.
 func printLines(w io.Writer, text, indent string) error {
 	if isTerminal(w) {
 		text = fold(text, columns(w), indent)
