@@ -7,6 +7,7 @@
 package restart
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -173,6 +174,14 @@ func times(d time.Duration, factor float64) time.Duration {
 		return time.Duration(product)
 	}
 	return 0 // also for NaN, the product of zero and infinity
+}
+
+// WithDefaults returns the policy with what zero means in place of each zero of Backoff and Limit.
+func (p Policy) WithDefaults() Policy {
+	p.Backoff.Factor, p.Backoff.Reset = cmp.Or(p.Backoff.Factor, 1), p.Backoff.reset()
+	p.Backoff.Max = cmp.Or(p.Backoff.Max, max(p.Backoff.max(), p.Delay))
+	p.Limit.Window = p.Limit.window()
+	return p
 }
 
 func (b Backoff) max() time.Duration {

@@ -5,6 +5,7 @@ package spec
 
 import (
 	"fmt"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -122,6 +123,22 @@ type Limits struct {
 
 // Rlimit is a resource limit, in the unit of setrlimit(2), or Unlimited.
 type Rlimit struct{ Soft, Hard uint64 }
+
+// String returns the limit as a cluster file has it: NUMBER or SOFT:HARD, with unlimited for a
+// number.
+func (l Rlimit) String() string {
+	if l.Soft == l.Hard {
+		return limitText(l.Soft)
+	}
+	return limitText(l.Soft) + ":" + limitText(l.Hard)
+}
+
+func limitText(n uint64) string {
+	if n == Unlimited {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
+}
 
 // Unlimited is the value of an [Rlimit] without a limit.
 const Unlimited = ^uint64(0)
