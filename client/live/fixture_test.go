@@ -143,7 +143,7 @@ func (w *world) next() {
 		process(15, event.Event{Kind: event.KindLaunched, Replica: "b", Incarnation: 2, PID: 4011})
 		process(28, event.Event{Kind: event.KindReady, Replica: "b", Incarnation: 2, PID: 4011})
 	case 60:
-		w.apply(at, live.Marked{Kind: live.MarkCommand, Text: "stop c", Replicas: []string{"c"}})
+		w.apply(at, live.Marked{Kind: live.MarkCommand, Text: "hang c", Replicas: []string{"c"}})
 		process(1, event.Event{Kind: event.KindSignaled, Replica: "c", Incarnation: 1, Signal: syscall.SIGSTOP})
 	case 65:
 		w.apply(at+40, live.LinkChanged{Load: "A", Event: failover.ReplicaEvent{Replica: addrs["c"], State: failover.ReplicaEjected}})
@@ -155,7 +155,7 @@ func (w *world) next() {
 		process(15, event.Event{Kind: event.KindReady, Replica: "c", Incarnation: 2, PID: 4012})
 		w.apply(at+60, live.LinkChanged{Load: "A", Event: failover.ReplicaEvent{Replica: addrs["c"], State: failover.ReplicaReady}})
 	case 95:
-		w.apply(at, live.Marked{Kind: live.MarkCommand, Text: "scale to 4"})
+		w.apply(at, live.Marked{Kind: live.MarkCommand, Text: "cluster: replicas 4"})
 		w.list("a", "b", "c", "d")
 	}
 	for i := range 4 {

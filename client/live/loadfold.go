@@ -228,7 +228,7 @@ func (c LinkChanged) apply(f *Fold, at time.Time) {
 	if ejected == l.ejected[name] {
 		return
 	}
-	text := name + " is used again"
+	text := name + " is back"
 	if ejected {
 		text = name + " is ejected"
 		l.ejected[name] = true

@@ -73,31 +73,40 @@ func actionNames() string {
 	return strings.Join(names, ", ")
 }
 
-// The functions below make the texts of marks, such as "kill b", "faults all: hang true" and "load
-// B on, recommended, rounds 5".
+// The functions below make the texts of marks, such as "kill b", "faults all: hang true" and "start
+// load B, recommended, rounds 5". They use the words of the page's buttons and fields.
 
 func toReplicas(c live.Command) string {
-	text := string(c.Do) + " all"
+	text := verb(c.Do) + " all"
 	if len(c.Replicas) > 0 {
-		text = string(c.Do) + " " + strings.Join(c.Replicas, ", ")
+		text = verb(c.Do) + " " + strings.Join(c.Replicas, ", ")
 	}
 	if c.Do == live.ActionFaults && len(c.Set) == 0 {
-		return text + ": none at a relaunch"
+		return text + ": reset at next launch"
 	}
 	return text + colon(values(c.Set))
 }
 
-func toGroup(c live.Command) string {
-	if c.Count != nil {
-		return fmt.Sprintf("%s to %d", c.Do, *c.Count)
+// verb returns the word of an action's button.
+func verb(a live.Action) string {
+	if a == live.ActionStop {
+		return "hang"
 	}
-	return string(c.Do) + colon(values(c.Set))
+	return string(a)
+}
+
+func toGroup(c live.Command) string {
+	text := strings.TrimSpace("cluster " + c.Group)
+	if c.Count != nil {
+		return fmt.Sprintf("%s: replicas %d", text, *c.Count)
+	}
+	return text + colon(values(c.Set))
 }
 
 func toLoad(c live.Command) string {
 	parts := []string{"load " + cmp.Or(c.Load, loadIDs[0])}
 	if c.On != nil {
-		parts[0] += map[bool]string{true: " on", false: " off"}[*c.On]
+		parts[0] = map[bool]string{true: "start ", false: "stop "}[*c.On] + parts[0]
 	}
 	if c.Preset != "" {
 		parts = append(parts, c.Preset)
@@ -107,22 +116,24 @@ func toLoad(c live.Command) string {
 
 func onOff(c live.Command) string {
 	if c.On != nil && *c.On {
-		return "recording begins"
+		return "record"
 	}
-	return "recording ends"
+	return "stop recording"
 }
 
 func toScenario(c live.Command) string {
-	if c.Scenario == "" {
-		return "scenario ends"
+	for _, g := range live.Scenarios() {
+		if g.Name == c.Scenario {
+			return "begin " + g.Title
+		}
 	}
-	return "scenario " + c.Scenario
+	return "end scenario"
 }
 
 func values(set map[string]string) []string {
 	var all []string
 	for name, value := range set {
-		all = append(all, name+" "+value)
+		all = append(all, strings.ReplaceAll(name, "_", " ")+" "+value)
 	}
 	slices.Sort(all)
 	return all
@@ -169,7 +180,7 @@ func signal(sig supervisorv1.Signal) func(*Session, context.Context, live.Comman
 			}
 			chosen = slices.DeleteFunc(slices.Clone(chosen), func(r cluster.Replica) bool { return !running[r.Name] })
 			if len(chosen) == 0 {
-				return live.Refuse(http.StatusConflict, "%s: no replica has a process", c.Do)
+				return live.Refuse(http.StatusConflict, "%s: no replica has a process", verb(c.Do))
 			}
 		}
 		return bySupervisor(chosen, func(of *cluster.Supervisor, names []string) error {
