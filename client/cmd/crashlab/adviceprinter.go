@@ -138,7 +138,9 @@ func (a advice) impossible(b *strings.Builder) {
 	best := a.answer.Best
 	fmt.Fprintf(b, "\nclosest  %s\n\n", wrap(words(best.Settings), ", ", ",\n         "))
 	a.metrics(b, "predicted", best.Metrics)
-	b.WriteString("\nSingle changes that would make it possible:\n\n")
+	if len(a.answer.Remedies) > 0 {
+		b.WriteString("\nSingle changes that would make it possible:\n\n")
+	}
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, r := range a.answer.Remedies {
 		now, _ := a.question.Settings.Value(r.Factor)

@@ -90,11 +90,13 @@ func (a *adviseCmd) Run(ctx context.Context, out output) error {
 	if a.ServiceTime != nil {
 		given.serviceTime = a.ServiceTime.text
 	}
-	if err := given.print(out.stdout); err != nil || !a.Verify {
+	switch err := given.print(out.stdout); {
+	case err != nil:
 		return err
-	}
-	if !answer.Possible {
-		return &exit{exitFailed, "there is no advice to verify"}
+	case !answer.Possible:
+		return &exit{exitBelow, "no policy meets the goal"}
+	case !a.Verify:
+		return nil
 	}
 	return a.verify(ctx, out, engine, given)
 }

@@ -47,6 +47,17 @@ func TestAdviseBadInput(t *testing.T) {
 	}
 }
 
+// A goal that no policy meets has failed, as the exit codes on the help pages say.
+func TestImpossibleGoalFails(t *testing.T) {
+	t.Parallel()
+	args := strings.Fields("advise -q --success 0.99 --p99 12ms --replicas 26 --service-time exp:10ms --concurrency 1")
+	code, stdout, stderr := crashlab(t.Context(), args...)
+	if code != exitBelow || !strings.Contains(stdout, "\nIMPOSSIBLE: ") || stderr != "crashlab: no policy meets the goal\n" {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+	fits(t, stdout)
+}
+
 // A run with several kinds of clusters is ambiguous.
 func TestAdviseFromCellsThatDiffer(t *testing.T) {
 	a, b := design.Defaults(), design.Defaults()
