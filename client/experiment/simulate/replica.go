@@ -32,6 +32,7 @@ type replica struct {
 	stopped     bool          // by SIGSTOP
 	held        []func()      // to do when it resumes
 	ended       time.Duration // when the latest process ended
+	noticed     time.Duration // when the client notices that
 	incarnation int
 	connected   int // the incarnation of the client's latest connection
 	plan        fault.Plan
@@ -160,6 +161,7 @@ func (r *replica) exit(e restart.Exit, crash uint64) {
 	incarnation := r.incarnation
 	lose := func() { r.lose(incarnation) }
 	notice := w.draw(&w.model.Notice)
+	r.noticed = w.now() + notice
 	w.after(notice, lose)
 	w.after(notice+w.draw(&w.model.Connect), lose) // for a dial that was under way
 	e.Uptime = r.time().Sub(r.supervised.Launched())
@@ -200,7 +202,9 @@ type request struct {
 func (q *request) arrive() {
 	r := q.replica
 	if !r.runs || q.incarnation != r.incarnation {
-		r.lose(q.incarnation)
+		if r.world.now() >= r.noticed { // until then the connection is open, and exit breaks it
+			r.lose(q.incarnation)
+		}
 		return
 	}
 	if r.stopped {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"example.com/crashlab/client/experiment/labtest"
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/supervisor/event"
 
 	"example.com/crashlab/client/experiment"
 	"example.com/crashlab/client/experiment/design"
@@ -206,4 +208,39 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// A process that crashes takes a while to close its connections. Attempts that are sent meanwhile
+// are lost with the others, not before them.
+func TestAttemptsAreLostTogether(t *testing.T) {
+	m := DefaultModel()
+	m.Notice = Measurement{Median: Span(5 * time.Millisecond)}
+	d := labtest.Design(t, "repeats: 2\nfactors: {calls: 300, concurrency: 20, p_crash: 0.05, restart_delay: 50ms, service_time: 'uniform:1ms:9ms', when_down: wait, rounds: 99, timeout: 0s, pause: 0s}")
+	late := 0
+	for _, trial := range recordOf(t, d, m).Trials {
+		exits := map[string]time.Duration{}
+		name := func(replica string, incarnation int) string { return fmt.Sprint(replica, incarnation) }
+		for _, e := range trial.Events {
+			if p := e.Process; p != nil && p.Kind == event.KindExited {
+				exits[name(p.Replica, p.Incarnation)] = e.At
+			}
+		}
+		for _, c := range trial.Calls {
+			for _, a := range c.Attempts {
+				exit, crashed := exits[name(a.Replica, a.Incarnation)]
+				if a.Outcome != failover.OutcomeLost || !crashed {
+					continue
+				}
+				if after := a.End() - exit; after < time.Duration(m.Notice.Median)-time.Microsecond {
+					t.Errorf("trial %d, call %d: lost %v after the crash, want %v", trial.Number, c.Number, after, m.Notice.Median)
+				}
+				if a.Start > exit {
+					late++
+				}
+			}
+		}
+	}
+	if late == 0 {
+		t.Error("no attempt was sent after a crash")
+	}
 }
