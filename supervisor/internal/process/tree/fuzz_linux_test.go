@@ -41,3 +41,13 @@ func FuzzKindOf(f *testing.F) {
 		_ = kindOf([]byte(name)) // must not panic
 	})
 }
+
+// What the kernel answers cannot break the supervisor.
+func FuzzAppendListeners(f *testing.F) {
+	f.Add(listenersRequest(2, 80), uint16(80))
+	f.Fuzz(func(t *testing.T, part []byte, port uint16) {
+		if all, _, err := appendListeners(nil, part, port); err != nil && all != nil {
+			t.Errorf("got both %v and the error %v", all, err)
+		}
+	})
+}

@@ -1,13 +1,11 @@
 package tree
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
-	"strings"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,13 +22,15 @@ func (b *Branch) Holds(leader int, addr string) error {
 	if err != nil {
 		return nil
 	}
+	sockets, err := listeners(want.AddrPort().Port())
+	if err != nil {
+		return err
+	}
 	listening := make(map[string]bool)
-	for _, table := range []string{"tcp", "tcp6"} {
-		text, err := os.ReadFile("/proc/self/net/" + table)
-		if err != nil && !errors.Is(err, os.ErrNotExist) { // there may be no IPv6
-			return err
+	for _, s := range sockets {
+		if s.accepts(want.AddrPort().Addr()) {
+			listening[s.link()] = true
 		}
-		listeners(string(text), want.AddrPort(), listening)
 	}
 	if len(listening) == 0 {
 		return nil
@@ -54,35 +54,25 @@ func (b *Branch) Holds(leader int, addr string) error {
 	return errHeld
 }
 
-// listeners adds the sockets in a table, see proc_net_tcp(5), that listen at an address, under the
-// names that links in /proc/PID/fd have for them.
-func listeners(table string, want netip.AddrPort, sockets map[string]bool) {
-	const local, state, inode, listen = 1, 3, 9, "0A"
-	suffix := ":" + strings.ToUpper(hex.EncodeToString(binary.BigEndian.AppendUint16(nil, want.Port())))
-	for line := range strings.Lines(table) {
-		if !strings.Contains(line, suffix+" ") { // most lines
-			continue
-		}
-		fields := strings.Fields(line)
-		if len(fields) <= inode || fields[state] != listen || !strings.HasSuffix(fields[local], suffix) {
-			continue
-		}
-		at, ok := parseHexAddr(strings.TrimSuffix(fields[local], suffix))
-		if ok && (at.IsUnspecified() || !want.Addr().IsValid() || want.Addr().IsUnspecified() || at == want.Addr().Unmap().WithZone("")) {
-			sockets["socket:["+fields[inode]+"]"] = true
-		}
-	}
+// listener is a listening TCP socket.
+type listener struct {
+	addr  netip.Addr // without zone; an IPv4 address is not mapped to IPv6
+	inode uint32
 }
 
-// parseHexAddr parses an address that consists of 32-bit words in the machine's byte order.
-func parseHexAddr(text string) (netip.Addr, bool) {
-	b, err := hex.DecodeString(text)
-	if err != nil || len(b)%4 != 0 {
-		return netip.Addr{}, false
+// accepts reports whether the socket may accept connections to an address. If the address is
+// invalid or unspecified, any address of this machine is meant.
+func (l listener) accepts(addr netip.Addr) bool {
+	return l.addr.IsUnspecified() || !addr.IsValid() || addr.IsUnspecified() || l.addr == addr.Unmap().WithZone("")
+}
+
+// link returns what links in /proc/PID/fd to the socket contain.
+func (l listener) link() string { return "socket:[" + strconv.FormatUint(uint64(l.inode), 10) + "]" }
+
+// listeners returns the sockets that listen at a port.
+func listeners(port uint16) ([]listener, error) {
+	if all, err := askListeners(port); err == nil {
+		return all, nil
 	}
-	for part := b; len(part) > 0; part = part[4:] {
-		binary.NativeEndian.PutUint32(part, binary.BigEndian.Uint32(part))
-	}
-	at, ok := netip.AddrFromSlice(b)
-	return at.Unmap(), ok
+	return readListeners(port) // the kernel or a sandbox lacks the interface
 }
