@@ -79,6 +79,9 @@ func uidOf(c *syscall.Credential) uint32 {
 // identity returns the environment variables that describe l.User, or nil if it is empty or
 // unknown.
 func (l limits) identity() map[string]string {
+	if l.User == "" {
+		return nil // a lookup may ask another machine
+	}
 	name, _, _ := strings.Cut(l.User, ":")
 	u, err := user.Lookup(name)
 	if err != nil {
