@@ -67,31 +67,27 @@ func (p *Prober) Close() {
 	}
 }
 
-// ask asks once. Again reports whether a kept connection broke, perhaps because it led to the
-// previous incarnation.
+// ask asks once. Again reports whether a kept connection gave no answer, perhaps because it led to
+// the previous incarnation.
 func (p *Prober) ask(ctx context.Context, addr, service string) (again bool, err error) {
-	c, kept, err := p.take(addr)
-	if err != nil {
-		return false, err
+	c, kept := p.take(addr)
+	if !kept {
+		c.connect(ctx, addr, p.Credentials)
 	}
 	answered, err := c.ask(ctx, service)
 	p.release(addr, c, answered)
-	return kept && !answered && c.dialError() == nil, err
+	return kept && !answered, err
 }
 
-// take returns the client for an address, and whether it existed before. The caller must release
-// it.
-func (p *Prober) take(addr string) (c *client, kept bool, err error) {
+// take returns the client for an address, and whether it existed before. The caller must connect it
+// unless it did, and release it.
+func (p *Prober) take(addr string) (c *client, kept bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, kept = p.clients[addr]
 	if !kept {
-		if c, err = newClient(addr, p.Credentials); err != nil {
-			return nil, false, err
-		}
-		if p.closed {
-			c.dropped = true
-		} else {
+		c = &client{connected: make(chan struct{}), dropped: p.closed}
+		if !p.closed {
 			if p.clients == nil {
 				p.clients = make(map[string]*client)
 			}
@@ -102,11 +98,11 @@ func (p *Prober) take(addr string) (c *client, kept bool, err error) {
 	if c.forget != nil {
 		c.forget.Stop()
 	}
-	return c, kept, nil
+	return c, kept
 }
 
 // release gives back a client returned by take. A client that got no answer is not used again,
-// because the next question must not wait for its backoff, nor use a connection that may be dead.
+// because its connection may be dead.
 func (p *Prober) release(addr string, c *client, answered bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,61 +139,81 @@ func (p *Prober) drop(addr string, c *client) {
 	c.closeUnused()
 }
 
-// client asks one address. Prober.mu guards users, dropped and forget.
+// client asks one address over one connection. Prober.mu guards users, dropped and forget.
 type client struct {
-	conn   *grpc.ClientConn
-	dialed atomic.Pointer[error] // error of the latest dial; nil: it succeeded
+	connected chan struct{}    // closed when connect has returned
+	conn      *grpc.ClientConn // nil: err says why
+	err       error
+	dialed    dialed
 
 	users   int         // calls of Health that are using it
 	dropped bool        // it is no longer in Prober.clients
 	forget  *time.Timer // nil until it first was without users
 }
 
-func newClient(addr string, creds credentials.TransportCredentials) (*client, error) {
+// connect dials before it makes a client of gRPC, because that costs a hundred times as much as a
+// dial that is refused, which is the usual answer of a replica that is starting.
+func (c *client) connect(ctx context.Context, addr string, creds credentials.TransportCredentials) {
+	defer close(c.connected)
+	// Keep-alive would matter only if the server were silent for hours.
+	d := net.Dialer{KeepAlive: -1}
+	if c.dialed.Conn, c.err = d.DialContext(ctx, "tcp", addr); c.err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			c.err = fmt.Errorf("no answer: %w", cause)
+		}
+		return
+	}
 	if creds == nil {
 		creds = insecure.NewCredentials()
 	}
-	c := new(client)
-	target := url.URL{Scheme: "passthrough", Path: "/" + addr} // the dialer resolves names
-	var err error
-	c.conn, err = grpc.NewClient(target.String(),
-		grpc.WithTransportCredentials(creds),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return c.dial(ctx, addr) }),
+	target := url.URL{Scheme: "passthrough", Path: "/" + addr} // the server name is that of addr
+	c.conn, c.err = grpc.NewClient(target.String(),
+		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(c.dialed.take),
 		grpc.WithIdleTimeout(0), // replaced by keepIdle
 		grpc.WithReadBufferSize(readBuffer), grpc.WithStaticStreamWindowSize(window))
-	return c, err
+	if c.err != nil {
+		c.dialed.close()
+	}
 }
 
-// dial keeps the error, because gRPC passes on only its text, and the supervisor checks whether it
-// is a local failure.
-func (c *client) dial(ctx context.Context, addr string) (net.Conn, error) {
-	// Keep-alive would matter only if the server were silent for hours.
-	d := net.Dialer{KeepAlive: -1}
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		c.dialed.Store(&err)
-		return nil, err
-	}
-	c.dialed.Store(nil)
-	return conn, nil
+// dialed is the connection that a client of gRPC uses.
+type dialed struct {
+	net.Conn
+	taken atomic.Bool // by gRPC, which then closes it
 }
 
-func (c *client) dialError() error {
-	if err := c.dialed.Load(); err != nil {
-		return *err
+// take is the dialer of a client of gRPC. It succeeds once.
+func (d *dialed) take(context.Context, string) (net.Conn, error) {
+	if d.taken.Swap(true) {
+		return nil, errors.New("the connection is broken")
 	}
-	return nil
+	return d.Conn, nil
+}
+
+func (d *dialed) close() {
+	if !d.taken.Swap(true) {
+		d.Conn.Close()
+	}
 }
 
 func (c *client) closeUnused() {
-	if c.users == 0 {
+	if c.users == 0 && c.conn != nil {
 		c.conn.Close()
+		c.dialed.close()
 	}
 }
 
 // ask returns whether there was an answer, and the error that the answer stands for, or why there
 // was none.
 func (c *client) ask(ctx context.Context, service string) (answered bool, err error) {
+	select {
+	case <-c.connected:
+	case <-ctx.Done():
+		return false, fmt.Errorf("no answer: %w", context.Cause(ctx))
+	}
+	if c.conn == nil {
+		return false, c.err
+	}
 	reply, err := healthv1.NewHealthClient(c.conn).Check(ctx, &healthv1.HealthCheckRequest{Service: service})
 	switch s := status.Convert(err); s.Code() {
 	case codes.OK:
@@ -207,21 +223,18 @@ func (c *client) ask(ctx context.Context, service string) (answered bool, err er
 	case codes.NotFound:
 		return true, fmt.Errorf("it does not know the service %q", service)
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
-		return false, c.noAnswer(ctx, s)
+		return false, noAnswer(ctx, s)
 	default:
 		return true, err
 	}
 }
 
-func (c *client) noAnswer(ctx context.Context, s *status.Status) error {
+func noAnswer(ctx context.Context, s *status.Status) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("no answer: %w", cause)
 	}
 	if s.Code() == codes.DeadlineExceeded { // by the server's clock
 		return fmt.Errorf("no answer: %w", context.DeadlineExceeded)
-	}
-	if err := c.dialError(); err != nil {
-		return err
 	}
 	return fmt.Errorf("no answer: %s", s.Message())
 }
