@@ -35,23 +35,56 @@ func (b *Branch) Holds(leader int, addr string) error {
 	if len(listening) == 0 {
 		return nil
 	}
-	for _, pid := range append(b.Processes(leader), leader) { // Processes may find none
-		dir := procFile(pid, "fd")
-		fds, err := os.ReadDir(dir)
-		switch {
-		case errors.Is(err, os.ErrPermission):
-			return nil
-		// Other than that it has ended.
-		case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH):
-			return err
+	held, err := holdsAny(leader, listening)
+	if !held && err == nil { // usually the leader does
+		held, err = b.othersHold(leader, listening)
+	}
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return nil
+	case err == nil && !held:
+		return errHeld
+	}
+	return err
+}
+
+// othersHold is holdsAny for the processes of the branch, as far as they can be found, other than
+// its leader.
+func (b *Branch) othersHold(leader int, links map[string]bool) (bool, error) {
+	for _, pid := range b.Processes(leader) {
+		if pid == leader {
+			continue
 		}
-		for _, fd := range fds {
-			if to, err := os.Readlink(dir + "/" + fd.Name()); err == nil && listening[to] {
-				return nil
-			}
+		if held, err := holdsAny(pid, links); held || err != nil {
+			return held, err
 		}
 	}
-	return errHeld
+	return false, nil
+}
+
+// holdsAny reports whether a process, which may have ended, has open files to which links in
+// /proc/PID/fd have these contents.
+func holdsAny(pid int, links map[string]bool) (bool, error) {
+	dir, err := os.Open(procFile(pid, "fd"))
+	if err != nil {
+		return false, unlessEnded(err)
+	}
+	defer dir.Close()
+	fds, err := dir.Readdirnames(-1)
+	for _, fd := range fds {
+		if to, err := os.Readlink(dir.Name() + "/" + fd); err == nil && links[to] {
+			return true, nil
+		}
+	}
+	return false, unlessEnded(err)
+}
+
+// unlessEnded returns err, or nil if it says that a process has ended.
+func unlessEnded(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // listener is a listening TCP socket.

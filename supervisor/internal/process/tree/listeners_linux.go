@@ -23,14 +23,14 @@ func askListeners(port uint16) ([]listener, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
+	buffer := make([]byte, os.Getpagesize()) // for a few sockets at a time; the kernel obeys its size
 	var all []listener
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		if err := unix.Sendto(fd, listenersRequest(family, port), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			return nil, err
 		}
 		for done := false; !done; {
-			var buffer [16 << 10]byte // the kernel sends no more at a time
-			n, _, err := unix.Recvfrom(fd, buffer[:], 0)
+			n, _, err := unix.Recvfrom(fd, buffer, 0)
 			if err == unix.EINTR {
 				continue
 			} else if err != nil {
