@@ -40,6 +40,9 @@ func (t *Set) blocker(group string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	needed := after(t.groups)[group]
+	if len(needed) == 0 {
+		return "" // often called, once for each launch and change of the others
+	}
 	for _, r := range t.runners {
 		if s := r.now(); slices.Contains(needed, s.Group) && !up(s) {
 			return s.Group
