@@ -23,17 +23,15 @@ func askListeners(port uint16) ([]listener, error) {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	buffer := make([]byte, os.Getpagesize()) // for a few sockets at a time; the kernel obeys its size
+	buffer := make([]byte, os.Getpagesize()) // the kernel sends no more at a time
 	var all []listener
 	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
 		if err := unix.Sendto(fd, listenersRequest(family, port), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			return nil, err
 		}
 		for done := false; !done; {
-			n, _, err := unix.Recvfrom(fd, buffer, 0)
-			if err == unix.EINTR {
-				continue
-			} else if err != nil {
+			n, _, err := unix.Recvfrom(fd, buffer, unix.MSG_DONTWAIT) // a kernel answers at once
+			if err != nil {
 				return nil, err
 			}
 			if all, done, err = appendListeners(all, buffer[:n], port); err != nil {
@@ -71,10 +69,12 @@ func appendListeners(to []listener, part []byte, port uint16) (all []listener, d
 		}
 		body := part[unix.SizeofNlMsghdr:length]
 		switch kind := binary.NativeEndian.Uint16(part[4:]); {
-		case kind == unix.NLMSG_DONE:
+		case (kind == unix.NLMSG_DONE || kind == unix.NLMSG_ERROR) && len(body) >= 4:
+			// Both carry a negative error number, or 0.
+			if failure := -int32(binary.NativeEndian.Uint32(body)); failure != 0 {
+				return nil, false, unix.Errno(failure)
+			}
 			return to, true, nil
-		case kind == unix.NLMSG_ERROR && len(body) >= 4:
-			return nil, false, unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
 		case kind != unix.SOCK_DIAG_BY_FAMILY || len(body) < size:
 			return nil, false, errDiag
 		}

@@ -1,9 +1,11 @@
 package tree
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +41,35 @@ func TestListeners(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer that reports a failure or is cut off is an error, whatever it lists.
+func TestFailedAnswers(t *testing.T) {
+	message := func(kind uint16, body ...byte) []byte {
+		m := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+		m = binary.NativeEndian.AppendUint16(m, kind)
+		return append(append(m, make([]byte, 10)...), body...)
+	}
+	number := func(n int32) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
+	socket := make([]byte, 72)
+	socket[0], socket[1], socket[5] = unix.AF_INET, tcpListen, 80
+	listed := message(unix.SOCK_DIAG_BY_FAMILY, socket...)
+	end := message(unix.NLMSG_DONE, number(0)...)
+	for name, tt := range map[string]struct {
+		part []byte
+		want error
+	}{
+		"complete": {slices.Concat(listed, end), nil},
+		"failed":   {message(unix.NLMSG_ERROR, number(-int32(unix.ENOENT))...), unix.ENOENT},
+		"given up": {slices.Concat(listed, message(unix.NLMSG_DONE, number(-int32(unix.ENOMEM))...)), unix.ENOMEM},
+		"cut off":  {slices.Concat(listed, end[:len(end)-1]), errDiag},
+		"short":    {slices.Concat(message(unix.SOCK_DIAG_BY_FAMILY, socket[1:]...), end), errDiag},
+	} {
+		all, done, err := appendListeners(nil, tt.part, 80)
+		if err != tt.want || done != (err == nil) || len(all) != map[bool]int{true: 1}[done] {
+			t.Errorf("%s: got %v, done: %v, %v; want the error %v", name, all, done, err, tt.want)
+		}
 	}
 }
 
