@@ -30,15 +30,15 @@ func strangers() []int {
 	return slices.DeleteFunc(orphans(), func(pid int) bool { return held[pid] })
 }
 
-// shell starts a script on a branch, and waits for its first line.
-func shell(t *testing.T, b *Branch, script string) *exec.Cmd {
+// shell starts a script on a branch, with files from descriptor 3 on, and waits for its first line.
+func shell(t *testing.T, b *Branch, script string, files ...*os.File) *exec.Cmd {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
 	cmd := exec.Command("/bin/sh", "-c", script)
-	cmd.Env, cmd.Stdout = append(os.Environ(), Variable+"="+b.Mark()), writer
+	cmd.Env, cmd.Stdout, cmd.ExtraFiles = append(os.Environ(), Variable+"="+b.Mark()), writer, files
 	err = cmd.Start()
 	writer.Close()
 	if err != nil {
