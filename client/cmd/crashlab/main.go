@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	"google.golang.org/grpc/resolver/dns"
@@ -100,7 +101,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if code == exitInterrupted {
 		stderr = unlessStuck{stderr}
 	}
-	fmt.Fprintln(stderr, "crashlab:", err)
+	text := fmt.Sprintln("crashlab:", err)
+	if strings.Count(text, "\n") > 1 { // an excerpt of a file, with a caret below it
+		fmt.Fprint(stderr, text)
+	} else {
+		_ = printLines(stderr, text, "  ")
+	}
 	return code
 }
 

@@ -64,7 +64,7 @@ func TestStatusLineFitsTheTerminal(t *testing.T) {
 func TestLinesFitTheTerminal(t *testing.T) {
 	t.Parallel()
 	const columns = 60
-	args := []string{"load", "-n2", "-c1", "--timeout=0s", "--target=127.0.0.1:1," + new(counter).serve(t)}
+	args := []string{"load", "-n2", "-c1", "--timeout=0s", "--target=" + new(counter).serve(t)}
 	master, slave := commandlinetest.Terminal(t, columns)
 	p := prepare(nil, args...)
 	p.Stdout = slave
@@ -84,6 +84,17 @@ func TestLinesFitTheTerminal(t *testing.T) {
 	const whole = "\nAttempts by outcome: ok 2, refused 0, lost 0, failed 0, timeout 0, rejected 0, canceled 0\n"
 	if folded == 0 || !strings.Contains(strings.Join(strings.Fields(string(shown)), " "), strings.TrimSpace(whole)) {
 		t.Errorf("%d lines were folded; want some, without loss:\n%s", folded, shown)
+	}
+	master, slave = commandlinetest.Terminal(t, columns)
+	p = prepare(nil, "fault", "get", "127.0.0.1:1")
+	p.Stderr = slave
+	p.launch(t)
+	slave.Close()
+	failure, _ := io.ReadAll(master)
+	<-p.ended
+	want := "crashlab: no replica answers at 127.0.0.1:1 (connect:\r\n  connection refused); start one with make run-cluster\r\n"
+	if string(failure) != want {
+		t.Errorf("an error is %q, want %q", failure, want)
 	}
 	if _, stdout, _ := crashlab(t.Context(), args...); !strings.Contains(stdout, whole) {
 		t.Errorf("elsewhere: %s", stdout)
