@@ -45,3 +45,22 @@ func TestTextsUseTheWordsOfThePage(t *testing.T) {
 		}
 	}
 }
+
+// A recording has every setting of a load for which designs have a factor.
+func TestRecordingHasEveryFactor(t *testing.T) {
+	set := map[string]string{
+		"concurrency": "7", "rate": "12.5", "arrivals": "poisson", "deadline": "3s", "timeout": "1.5s", "rounds": "9", "pause": "10ms",
+		"order": "sticky", "only_unsent": "true", "when_down": "wait", "max_in_flight": "3", "budget": "0.1", "budget_per_second": "2.5",
+		"budget_burst": "11", "eject_after": "0", "hedge_after": "50ms",
+	}
+	settings, err := live.DefaultSettings().With("", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := (&load{settings: settings}).designSettings(nil, live.State{})
+	for _, f := range live.SettingsFields() {
+		if got, ok := recorded.Value(f.Name); ok && got != set[f.Name] {
+			t.Errorf("%s is %q, want %q", f.Name, got, set[f.Name])
+		}
+	}
+}
