@@ -46,6 +46,18 @@ func BenchmarkProbes(b *testing.B) {
 	})
 }
 
+// One iteration is a probe of a replica that does not listen yet.
+func BenchmarkRefusedProbe(b *testing.B) {
+	p, addr, ctx := newProber(b), free(b), context.Background()
+	start := used(b)
+	for b.Loop() {
+		if err := p.Health(ctx, addr, ""); err == nil {
+			b.Fatal("health without a server")
+		}
+	}
+	b.ReportMetric(float64((used(b)-start).Microseconds())/float64(b.N), "µs-CPU/probe")
+}
+
 // One iteration is one second of a supervisor that probes each of 200 replicas once a second. Their
 // processes sleep; another process answers for all of them.
 func BenchmarkSupervisorProbes(b *testing.B) {
