@@ -151,7 +151,7 @@ type client struct {
 	forget  *time.Timer // nil until it first was without users
 }
 
-// connect dials before it makes a client of gRPC, because that costs a hundred times as much as a
+// connect dials before it makes a client of gRPC, because that costs several times as much as a
 // dial that is refused, which is the usual answer of a replica that is starting.
 func (c *client) connect(ctx context.Context, addr string, creds credentials.TransportCredentials) {
 	defer close(c.connected)
