@@ -47,7 +47,10 @@ Other commands; each has a help page of its own:
 
 // Run supervises the cluster until a signal, or until nothing is left to run.
 func (r *runCmd) Run() error {
-	var err error
+	err := keepDescriptors()
+	if err != nil {
+		return err
+	}
 	if r.manager, err = findServiceManager(); err != nil {
 		return inputfile.Place{}.Errorf("%v", err)
 	}
