@@ -2,11 +2,15 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -97,14 +101,15 @@ func (t *Tree) Branch() *Branch {
 func (b *Branch) Mark() string { return b.mark }
 
 // Start starts a command inside the branch by calling start. It calls build for the command, and
-// again if it has to retry without a control group.
+// again if it has to retry without a control group. It does not retry if resources are lacking.
 func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	if b.cgroup != "" {
 		cmd, err := b.startInCgroup(build(), start)
-		if err == nil {
-			return cmd, nil
+		if err == nil || transient(err) {
+			return cmd, err
 		}
 		b.Remove()
+		b.cgroup = ""
 	}
 	cmd := build()
 	err := start(cmd)
@@ -122,6 +127,14 @@ func (b *Branch) startInCgroup(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exe
 	defer dir.Close()
 	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	return cmd, start(cmd)
+}
+
+// transient reports whether a launch failed for a reason that has nothing to do with its control
+// group, and that another attempt may not meet.
+func transient(err error) bool {
+	return slices.ContainsFunc([]error{unix.EMFILE, unix.ENFILE, unix.EAGAIN, unix.ENOMEM, unix.ETXTBSY}, func(reason error) bool {
+		return errors.Is(err, reason)
+	})
 }
 
 // stopUsingCgroups is called after a launch that succeeded only without a control group. Some
