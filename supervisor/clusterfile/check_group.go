@@ -181,8 +181,19 @@ func (g *group) checkPolicy() error {
 	if g.Limit != nil && g.Limit.Exits == nil {
 		return g.wrong("limit", "", "no exits: want how many there may be, such as exits: 5")
 	}
-	if g.Stop != nil && g.Stop.Timeout != nil && given(g.in.flags.Group, "stop_timeout") {
+	return nil
+}
+
+// checkStop rejects two timeouts of which none overrides the other: both in one group, both at the
+// top level, or one of them as a flag.
+func (g *group) checkStop(inGroup groupSettings) error {
+	switch {
+	case g.Stop == nil || g.Stop.Timeout == nil:
+		return nil
+	case given(g.in.flags.Group, "stop_timeout"):
 		return g.wrong("stop_timeout", "", "the cluster file has stop.timeout: set it there")
+	case inGroup.StopTimeout != nil, inGroup.Stop == nil && g.in.file.StopTimeout != nil:
+		return g.wrong("stop_timeout", "", "want one of it and stop.timeout, not both")
 	}
 	return nil
 }

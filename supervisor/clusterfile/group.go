@@ -28,6 +28,9 @@ type group struct {
 // group merges and checks the settings of a group.
 func (in input) group(name string, inGroup groupSettings) (*group, error) {
 	set := in.flags.Group.or(inGroup).or(in.file.groupSettings)
+	if inGroup.StopTimeout != nil && inGroup.Stop == nil && set.Stop != nil {
+		set.Stop = &stop{Signal: set.Stop.Signal, To: set.Stop.To} // the group's stop_timeout overrides its timeout
+	}
 	if set.Name != nil && set.Replicas == nil {
 		set.Replicas = new(count(1))
 	}
@@ -46,7 +49,7 @@ func (in input) group(name string, inGroup groupSettings) (*group, error) {
 	g.listens = g.listens || g.Ready.asks() || g.Alive.asks()
 	// A base port outside the groups applies only to groups that listen.
 	g.hasAddr = g.listens || inGroup.BasePort != nil || name == "" && set.BasePort != nil
-	checks := []func() error{g.checkCommand, g.checkName, g.checkAfter, g.checkPorts, g.checkPolicy, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
+	checks := []func() error{g.checkCommand, g.checkName, g.checkAfter, g.checkPorts, g.checkPolicy, func() error { return g.checkStop(inGroup) }, g.checkAlive, g.checkReady, g.readEnvFile, g.checkEnv, g.checkLimits}
 	for _, check := range checks {
 		if err := check(); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -120,6 +121,53 @@ groups:
 		if got := c.Groups[i].Policy; got != want {
 			t.Errorf("policy of %s %+v, want %+v", c.Groups[i].Name, got, want)
 		}
+	}
+}
+
+// A group's stop_timeout and its stop override those at the top level, whichever of the two keys
+// the top level uses for the timeout.
+func TestStopTimeoutOfAGroup(t *testing.T) {
+	const second = time.Second
+	for _, tt := range []struct {
+		top, group string
+		flag       *duration
+		want       time.Duration
+	}{
+		{"stop: {signal: INT, timeout: 2s}", "stop_timeout: 60s", nil, 60 * second},
+		{"stop: {signal: INT, timeout: 2s}", "stop_timeout: 60s", new(duration(7 * second)), 7 * second},
+		{"stop: {signal: INT, timeout: 2s}", "nice: 1", nil, 2 * second},
+		{"stop_timeout: 2s", "stop: {signal: INT, timeout: 60s}", nil, 60 * second},
+		{"stop_timeout: 2s", "stop: {signal: INT}", nil, 2 * second},
+		{"stop: {signal: TERM, timeout: 2s}", "stop: {signal: INT}\n    stop_timeout: 60s", nil, 60 * second},
+		{"stop: {timeout: 2s}\nstop_timeout: 3s", "stop: {signal: INT}\n    stop_timeout: 60s", nil, 60 * second},
+	} {
+		text := fmt.Sprintf("command: [\"true\"]\n%s\ngroups:\n  db:\n    %s\n", tt.top, tt.group)
+		c, err := Read(write(t, text), Flags{Group: groupSettings{StopTimeout: tt.flag}})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if r := c.Replicas[0]; r.StopTimeout != tt.want || r.StopSignal != syscall.SIGINT && tt.group != "nice: 1" {
+			t.Errorf("%s: signal %v after %v, want SIGINT and %v", text, r.StopSignal, r.StopTimeout, tt.want)
+		}
+	}
+}
+
+// Two timeouts are rejected if none of them overrides the other.
+func TestTwoStopTimeouts(t *testing.T) {
+	const both = "want one of it and stop.timeout, not both"
+	for _, tt := range []struct {
+		text string
+		flag *duration
+		want []string
+	}{
+		{"stop_timeout: 1s\nstop: {timeout: 2s}\n", nil, []string{":2:15: ", "stop_timeout: " + both}},
+		{"groups:\n  db: {stop: {timeout: 2s}, stop_timeout: 1s}\n", nil, []string{":3:43: ", "groups.db.stop_timeout: " + both}},
+		{"stop_timeout: 1s\nstop: {timeout: 2s}\ngroups:\n  db: {}\n", nil, []string{":2:15: ", "stop_timeout: " + both}},
+		{"stop: {timeout: 2s}\n", new(duration(time.Second)), []string{"--stop-timeout: the cluster file has stop.timeout: set it there"}},
+	} {
+		path := write(t, "command: [\"true\"]\n"+tt.text)
+		contains(t, bad(t, path, Flags{Group: groupSettings{StopTimeout: tt.flag}}).Error(), tt.want)
 	}
 }
 
