@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -129,7 +128,8 @@ func (g *group) checkPorts() error {
 // checkPortOverlap rejects ports that an earlier group has.
 func (g *group) checkPortOverlap(before []*group) error {
 	for _, other := range before {
-		if !g.hasAddr || !other.hasAddr || !sameHost(*g.Host, *other.Host) ||
+		sameHost := lifecycle.Clash(g.addr(0), other.addr(int(*g.BasePort-*other.BasePort)))
+		if !g.hasAddr || !other.hasAddr || !sameHost ||
 			int(*g.BasePort) > other.lastPort() || int(*other.BasePort) > g.lastPort() {
 			continue
 		}
@@ -155,23 +155,11 @@ func (g *group) capacity(groups []*group, ours Settings) int {
 	}
 	most := min(maxCount, parse.MaxPort-int(*g.BasePort)+1)
 	for n := int(*g.Replicas); n < most; n++ {
-		if slices.ContainsFunc(taken, func(addr string) bool { return clash(addr, g.addr(n)) }) {
+		if slices.ContainsFunc(taken, func(addr string) bool { return lifecycle.Clash(addr, g.addr(n)) }) {
 			return n
 		}
 	}
 	return most
-}
-
-// clash reports whether it is impossible to listen at both addresses.
-func clash(a, b string) bool {
-	aHost, aPort, aErr := net.SplitHostPort(a)
-	bHost, bPort, bErr := net.SplitHostPort(b)
-	return aErr == nil && bErr == nil && aPort == bPort && sameHost(host(aHost), host(bHost))
-}
-
-func sameHost(a, b host) bool {
-	x, y := net.ParseIP(string(a)), net.ParseIP(string(b))
-	return x.Equal(y) || x.IsUnspecified() || y.IsUnspecified()
 }
 
 func (g *group) checkPolicy() error {

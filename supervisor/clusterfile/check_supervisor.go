@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/transport"
 )
 
@@ -36,12 +37,15 @@ func (in input) checkAddrs(c *Cluster) error {
 			return in.wrong("metrics_addr", fmt.Sprintf(reached, c.MetricsAddr, ""))
 		}
 	}
+	if lifecycle.Clash(c.Control, c.MetricsAddr) {
+		return in.wrong("metrics_addr", fmt.Sprintf("%q: want another, as it is the control service's", c.MetricsAddr))
+	}
 	for _, r := range c.Replicas {
 		another := fmt.Sprintf("%q: want another, as it is replica %s's", r.Addr, r.Name)
 		switch {
-		case clash(r.Addr, c.Control):
+		case lifecycle.Clash(r.Addr, c.Control):
 			return in.wrong("control.addr", another)
-		case clash(r.Addr, c.MetricsAddr):
+		case lifecycle.Clash(r.Addr, c.MetricsAddr):
 			return in.wrong("metrics_addr", another)
 		}
 	}

@@ -247,6 +247,7 @@ func TestCapacityOfAGroup(t *testing.T) {
 		addr:                        {1000},
 		addr + "base_port: 65530\n": {6},
 		addr + "control: {addr: 127.0.0.1:7120}\n":                               {19},
+		addr + "control: {addr: \"localhost:7120\"}\n":                           {19},
 		addr + "control: {addr: 127.0.0.1:7100}\n":                               {1000},
 		addr + "control: {addr: unix:///tmp/x}\n":                                {1000},
 		addr + "metrics_addr: 127.0.0.1:7105\n":                                  {4},

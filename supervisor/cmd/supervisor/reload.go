@@ -12,6 +12,7 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/clusterfile"
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/status"
 )
 
@@ -71,7 +72,7 @@ func (r *reloader) read() (*clusterfile.Cluster, error) {
 		return nil, err
 	}
 	return c, c.CheckFree(func(addr string) bool {
-		return slices.ContainsFunc(r.supervisor.List(), func(s status.Status) bool { return s.Addr == addr })
+		return slices.ContainsFunc(r.supervisor.List(), func(s status.Status) bool { return lifecycle.Clash(s.Addr, addr) })
 	})
 }
 

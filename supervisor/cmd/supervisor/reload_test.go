@@ -105,6 +105,17 @@ func TestReloadChecksPorts(t *testing.T) {
 	p.pids(2)
 }
 
+// An address that one of the replicas itself keeps from being free is not in use by another process.
+func TestReloadToAllHosts(t *testing.T) {
+	text := fmt.Sprintf("replicas: 2\nhost: 127.0.0.1\nbase_port: %d\nready: tcp\ncommand: [%q, \"{addr}\"]\n", freePorts(t, 2), os.Args[0])
+	p := start(t, "listen", "--config", write(t, text))
+	p.pids(2)
+	p.reload(strings.Replace(text, "127.0.0.1", "0.0.0.0", 1), "[INFO]  supervisor: reloaded")
+	if out := p.stdout.text(); strings.Count(out, " up 2 ") != 2 {
+		t.Error("the replicas were not restarted")
+	}
+}
+
 func TestOneSupervisorPerStateDirectory(t *testing.T) {
 	dir := t.TempDir() + "/state"
 	first := start(t, "serve", "--replicas=1", "--state-dir", dir, "--", os.Args[0])

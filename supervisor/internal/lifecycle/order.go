@@ -1,6 +1,9 @@
 package lifecycle
 
-import "slices"
+import (
+	"net"
+	"slices"
+)
 
 // Move is the replacement of a replica by one at another address, or the same. An empty address
 // means that the replica does not listen.
@@ -22,52 +25,70 @@ type Step struct {
 }
 
 // Order returns the steps that make the moves one at a time, so that the new address of each
-// replica is free when it is launched. It keeps the order of the moves as far as possible. Only
-// where replicas swap addresses is one of them stopped while others are replaced.
+// replica is free when it is launched. A move comes before those ahead of it only if they need its
+// old address. Only where replicas swap addresses is one of them stopped while others are replaced.
 func Order(moves []Move) []Step {
+	const (
+		waiting = iota
+		begun   // others have to be moved first
+		stopped
+		done
+	)
 	var steps []Step
-	holds, done := make([]bool, len(moves)), make([]bool, len(moves))
+	states, before := make([]int, len(moves)), blockers(moves)
+	var move func(i int)
+	move = func(i int) {
+		states[i] = begun
+		for _, other := range before[i] {
+			switch states[other] {
+			case waiting:
+				move(other)
+			case begun: // it has to wait for i
+				states[other] = stopped
+				steps = append(steps, Step{StepStop, other})
+			}
+		}
+		kind := StepReplace
+		if states[i] == stopped {
+			kind = StepStart
+		}
+		states[i] = done
+		steps = append(steps, Step{kind, i})
+	}
+	for i := range moves {
+		if states[i] == waiting {
+			move(i)
+		}
+	}
+	return steps
+}
+
+// blockers returns, for each move to another address, the others whose old address clashes with it.
+func blockers(moves []Move) [][]int {
+	byPort := make(map[string][]int) // only addresses with the same port clash
 	for i, m := range moves {
-		holds[i] = m.From != ""
+		byPort[port(m.From)] = append(byPort[port(m.From)], i)
 	}
-	isFree := func(addr string, but int) bool {
-		for i, m := range moves {
-			if i != but && holds[i] && m.From == addr {
-				return false
+	all := make([][]int, len(moves))
+	for i, m := range moves {
+		if m.From == m.To {
+			continue
+		}
+		for _, other := range byPort[port(m.To)] {
+			if other != i && Clash(moves[other].From, m.To) {
+				all[i] = append(all[i], other)
 			}
 		}
-		return true
 	}
-	next := func() (int, bool) {
-		blocker := -1
-		for i, m := range moves {
-			switch {
-			case done[i]:
-			case m.From == m.To || isFree(m.To, i):
-				return i, true
-			case blocker < 0 && holds[i]:
-				blocker = i
-			}
-		}
-		return blocker, false
+	return all
+}
+
+// port returns the port of an address, or the whole address if it has none.
+func port(addr string) string {
+	if _, port, err := net.SplitHostPort(addr); err == nil {
+		return port
 	}
-	for stopped := make([]bool, len(moves)); ; {
-		i, free := next()
-		switch {
-		case i < 0:
-			return steps
-		case !free:
-			stopped[i] = true
-			steps = append(steps, Step{StepStop, i})
-		case stopped[i]:
-			done[i] = true
-			steps = append(steps, Step{StepStart, i})
-		default:
-			done[i] = true
-			steps = append(steps, Step{StepReplace, i})
-		}
-		holds[i] = false
-	}
+	return addr
 }
 
 // Layers sorts groups so that each is in a later layer than the groups that it comes after. The

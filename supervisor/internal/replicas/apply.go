@@ -55,7 +55,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 		wanted[p.Name] = p
 	}
 	var leaving, restarting []*runner
-	occupied := make(map[string]bool) // addresses of replicas that are to be restarted
+	var occupied []string // addresses of replicas that are to be restarted
 	for _, r := range t.all() {
 		m, ok := wanted[r.name]
 		if !ok {
@@ -67,7 +67,7 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 				return
 			}
 			if restarting = append(restarting, r); r.process != nil {
-				occupied[r.launched.Addr] = r.launched.Addr != ""
+				occupied = append(occupied, r.launched.Addr)
 			}
 		})
 	}
@@ -75,7 +75,8 @@ func (t *Set) apply(ctx context.Context, groups []spec.Group) error {
 	failed := []error{t.remove(ctx, leaving, "it was removed")}
 	var first, later []*runner
 	for _, r := range t.admit(groups, all) {
-		if occupied[r.now().Addr] {
+		addr := r.now().Addr
+		if slices.ContainsFunc(occupied, func(other string) bool { return lifecycle.Clash(other, addr) }) {
 			later = append(later, r)
 		} else {
 			first = append(first, r)
