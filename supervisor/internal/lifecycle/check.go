@@ -139,8 +139,8 @@ func (s *step) watch() {
 
 func (s *step) ask(c Check) {
 	check := &s.life.checks[c]
-	s.life.questions++
-	check.question, check.asked = s.life.questions, s.now
+	s.question++
+	check.question, check.asked = s.question, s.now
 	if s.state != status.StateStarting { // skip the questions that a pause of the supervisor's process has missed
 		p := s.probe(c)
 		check.next = check.next.Add(p.Period + s.now.Sub(check.next).Truncate(p.Period))

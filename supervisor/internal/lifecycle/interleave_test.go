@@ -20,6 +20,7 @@ type world struct {
 	now       time.Time
 	timers    [Timers]time.Time
 	question  [checks]int
+	asked     int // the latest question
 	launching bool
 	runs      bool
 	exits     int
@@ -91,7 +92,10 @@ func (w *world) take(e Effect) {
 	case EffectTimer:
 		w.timers[e.Timer] = e.At
 	case EffectAsk:
-		w.question[e.Check] = e.Question
+		if e.Question <= w.asked {
+			w.fail("question %d after %d: a late answer could count for another one", e.Question, w.asked)
+		}
+		w.asked, w.question[e.Check] = e.Question, e.Question
 	case EffectCancelQuestions:
 		w.question = [checks]int{}
 	case EffectTerminate, EffectKill:

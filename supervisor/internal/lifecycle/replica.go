@@ -24,6 +24,7 @@ type Replica struct {
 	exited   time.Time       // time of last
 	next     time.Time       // status.StateWaiting: when the launch is due
 	due      time.Time       // when TimerDue expires; zero: it is stopped
+	question int             // number of the latest question, counted over all incarnations
 	warned   bool            // event.KindDaemonized was emitted for these settings
 	gone     bool
 }
@@ -46,7 +47,6 @@ type life struct {
 	killed       bool      // SIGKILL was sent
 	extended     bool      // the start timeout expired late and was extended
 	slowReported bool      // event.KindStillStarting was emitted
-	questions    int       // number of the latest question
 	checks       [checks]check
 	answer       error // why the latest answer was bad; nil: it was good
 }
@@ -55,8 +55,6 @@ type life struct {
 func New(s Settings, now time.Time) Replica {
 	return Replica{settings: s, state: status.StateWaiting, next: now}
 }
-
-// The following methods return parts of the state.
 
 // The following methods return parts of the state.
 func (r *Replica) State() status.State           { return r.state }
@@ -318,7 +316,7 @@ func (s *step) leaderEnded(in Input) {
 	}
 	if !s.warned {
 		s.warned = true
-		s.emit(event.Event{Kind: event.KindDaemonized, Exit: in.Exit, Reason: fmt.Sprintf(
+		s.emit(event.Event{Kind: event.KindDaemonized, Reason: fmt.Sprintf(
 			"its first process has ended and left %d running; a command must stay in the foreground", in.Left)})
 	}
 	s.terminate(fmt.Sprintf("its first process has ended and left %d running", in.Left))
