@@ -28,7 +28,7 @@ const (
 	hotLoopDelay = 100 * time.Millisecond
 
 	// longest is the longest delay after backoff and jitter: 146 years.
-	longest time.Duration = 1 << 62 // delay that backoff and jitter can result in: 146 years
+	longest time.Duration = 1 << 62
 )
 
 const (
