@@ -26,7 +26,9 @@ func Merge(runs []*record.Run) (*record.Run, error) {
 	runs = slices.SortedStableFunc(slices.Values(runs), func(a, b *record.Run) int {
 		return cmp.Or(a.Manifest.Began.Compare(b.Manifest.Began), cmp.Compare(a.Dir, b.Dir))
 	})
-	runs = slices.CompactFunc(runs, func(a, b *record.Run) bool { return a.Dir == b.Dir }) // one may be named twice, as by runs/*
+	runs = slices.CompactFunc(runs, func(a, b *record.Run) bool { // one may be named twice, as by runs/*
+		return a == b || a.Dir != "" && a.Dir == b.Dir
+	})
 	if len(runs) == 1 {
 		return runs[0], nil
 	}

@@ -118,6 +118,29 @@ func TestMergeTellsWhatIsMissing(t *testing.T) {
 	}
 }
 
+// Merged runs, which have no folder yet, can be merged again.
+func TestMergeOfMergedRuns(t *testing.T) {
+	t.Parallel()
+	d := labtest.Design(t, small)
+	var halves []*record.Run
+	for i := range 2 {
+		half, err := experiment.Merge([]*record.Run{
+			simulated(t, d, trials.Shard{Index: i, Count: 4}), simulated(t, d, trials.Shard{Index: i + 2, Count: 4}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		halves = append(halves, half)
+	}
+	merged, err := experiment.Merge(append(halves, halves[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(merged.Trials) != 8 || len(experiment.Missing(merged)) != 0 {
+		t.Errorf("%d trials, %v missing", len(merged.Trials), experiment.Missing(merged))
+	}
+}
+
 // The trials of a shard that ran twice, as when a pod is replaced, count once: completed trials
 // before interrupted ones, and of those the earliest.
 func TestMergeOfTrialsMadeTwice(t *testing.T) {
