@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -57,7 +58,11 @@ func (s *Session) startRecording() error {
 	}
 	r := newRecorder(time.Now(), replicas)
 	for _, l := range s.loads {
-		r.cells = append(r.cells, design.Cell{Row: l.id, Settings: l.designSettings(replicas, s.State())})
+		c := design.Cell{Row: l.id, Settings: l.designSettings(replicas, s.State())}
+		if err := readable(c.Settings); err != nil {
+			return live.Refuse(http.StatusConflict, "load %s cannot be recorded: %w", l.id, err)
+		}
+		r.cells = append(r.cells, c)
 	}
 	r.calls = make([]workload.Records, len(s.loads))
 	s.mu.Lock()
@@ -67,6 +72,16 @@ func (s *Session) startRecording() error {
 	}
 	s.recorder = r
 	return nil
+}
+
+// readable returns an error if no design can have the settings, which a session may have, such as
+// hundreds of replicas. A run with them could be written and not opened.
+func readable(s design.Settings) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, new(design.Settings))
 }
 
 // newRecorder returns a recorder whose events begin with the present processes of the replicas.
@@ -120,19 +135,19 @@ func (r *recorder) record(e live.Event) {
 
 // checkRecording reports the progress of the recording, and ends it if it is full.
 func (s *Session) checkRecording() {
+	began := s.State().Began
 	s.mu.Lock()
 	r := s.recorder
-	now := live.Recording{On: true}
-	if r != nil {
-		now.Calls = r.n
-	}
-	s.mu.Unlock()
 	if r == nil {
+		s.mu.Unlock()
 		return
 	}
-	now.Since = live.Micros(r.began.Sub(s.State().Began).Truncate(time.Microsecond))
-	s.apply(live.RecordingChanged(now))
-	if now.Calls >= maxRecorded {
+	full := r.n >= maxRecorded
+	s.fold.Apply(time.Now(), live.RecordingChanged{
+		On: true, Calls: r.n, Since: live.Micros(r.began.Sub(began).Truncate(time.Microsecond)),
+	})
+	s.mu.Unlock()
+	if full {
 		_ = s.stopRecording(fmt.Sprintf("it has reached the limit of %d calls", maxRecorded)) // the state has its error
 	}
 }

@@ -235,6 +235,21 @@ func TestRecordingAtEnd(t *testing.T) {
 	}
 }
 
+// A session with more replicas than a run can have is not recorded.
+func TestRecordingOfTooManyReplicas(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 27, 27)
+	s := c.attach(t.TempDir())
+	_, err := s.Do(t.Context(), live.Command{Do: live.ActionRecord, On: new(true)})
+	const want = `load A cannot be recorded: replicas "27": want a whole number from 1 to 26`
+	if refused, ok := errors.AsType[*live.Refusal](err); !ok || refused.Status != http.StatusConflict || err.Error() != want {
+		t.Errorf("got %v, want status 409 with %q", err, want)
+	}
+	if now := s.State().Recording; now.On {
+		t.Errorf("recording %+v", now)
+	}
+}
+
 // Invalid commands are refused with a status and what is allowed, and change nothing.
 func TestBadCommands(t *testing.T) {
 	t.Parallel()
