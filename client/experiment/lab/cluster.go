@@ -3,7 +3,6 @@ package lab
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -143,7 +142,7 @@ func (c *cluster) onEvent(e event.Event) {
 	case event.KindExited, event.KindLaunchFailed:
 		c.ready[e.Replica] = false
 		if !c.started && c.failure == nil { // even if it was ready: it may never be relaunched
-			c.failure = endedEarly(e)
+			c.failure = trials.EndedEarly(e)
 		}
 	}
 	c.wake()
@@ -153,15 +152,6 @@ func (c *cluster) onEvent(e event.Event) {
 func (c *cluster) wake() {
 	close(c.changed)
 	c.changed = make(chan struct{})
-}
-
-// endedEarly returns the error for a replica that ended before the load began.
-func endedEarly(e event.Event) error {
-	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
-	if len(e.Output) > 0 {
-		why += ": " + strings.Join(e.Output, "; ")
-	}
-	return errors.New(why)
 }
 
 func (c *cluster) fail(err error) {

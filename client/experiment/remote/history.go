@@ -2,10 +2,8 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"example.com/crashlab/client/cluster"
@@ -197,18 +195,9 @@ func (h *history) update(state *replicaState, e event.Event) {
 	case event.KindExited, event.KindLaunchFailed:
 		state.alive, state.ready = false, false
 		if !h.started && h.failure == nil { // even if it was ready: it may be down for good
-			h.failure = endedEarly(e)
+			h.failure = trials.EndedEarly(e)
 		}
 	}
-}
-
-// endedEarly returns the error for a replica that ended before the load began.
-func endedEarly(e event.Event) error {
-	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
-	if len(e.Output) > 0 {
-		why += ": " + strings.Join(e.Output, "; ")
-	}
-	return errors.New(why)
 }
 
 // add appends an event, and before it the counts in the replica's last lines of output.

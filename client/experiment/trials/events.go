@@ -3,11 +3,15 @@ package trials
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/crashlab/client/experiment/record"
+	"example.com/crashlab/supervisor/event"
 )
 
 // Event is an event at an absolute time, which becomes an offset once the start of the load is
@@ -89,4 +93,13 @@ func readText(line []byte) counts {
 		}
 	}
 	return l
+}
+
+// EndedEarly returns the error for a replica that ended, as the event says, before the load began.
+func EndedEarly(e event.Event) error {
+	why := fmt.Sprintf("replica %s: %v before all were ready", e.Replica, e.Exit)
+	if len(e.Output) > 0 {
+		why += ": " + strings.Join(e.Output, "; ")
+	}
+	return errors.New(why)
 }
