@@ -152,25 +152,37 @@ func (f *File) endsInLine(size int64) bool {
 // backupTime is the format of the time in the names of full files, which makes them sort by time.
 const backupTime = "2006-01-02T15-04-05.000000"
 
-// rotate renames the file, creates a new one and removes the oldest files beyond Backups.
+// rotate renames the file, creates a new one and removes the oldest files beyond Backups. The new
+// name has a later time than the others, even if the clock was set back.
 func (f *File) rotate() error {
-	name, ext := f.parts()
-	to := ""
-	for at := time.Now().UTC(); ; at = at.Add(time.Microsecond) {
-		to = name + "-" + at.Format(backupTime) + ext
-		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
-			break
-		} else if err != nil {
-			return err
+	times, err := f.backups()
+	if err != nil {
+		return fmt.Errorf("cannot look for older files: %w", err)
+	}
+	at := time.Now().UTC()
+	if len(times) > 0 {
+		latest, _ := parseBackupTime(times[len(times)-1]) // backups has parsed it
+		if next := latest.Add(time.Microsecond); at.Before(next) {
+			at = next
 		}
 	}
-	if err := os.Rename(f.Path, to); err != nil {
+	times = append(times, at.Format(backupTime))
+	if err := os.Rename(f.Path, f.backup(times[len(times)-1])); err != nil {
 		return err
 	}
 	if err := f.open(); err != nil {
 		return err
 	}
-	return f.prune()
+	for _, old := range times[:max(0, len(times)-f.Backups)] {
+		err = errors.Join(err, os.Remove(f.backup(old)))
+	}
+	return err
+}
+
+// backup returns the path of a full file with the given time in its name.
+func (f *File) backup(time string) string {
+	name, ext := f.parts()
+	return name + "-" + time + ext
 }
 
 func (f *File) parts() (name, ext string) {
@@ -178,23 +190,20 @@ func (f *File) parts() (name, ext string) {
 	return strings.TrimSuffix(f.Path, ext), ext
 }
 
-func (f *File) prune() error {
-	name, ext := f.parts()
+// backups returns the times in the names of the full files, the earliest first.
+func (f *File) backups() (times []string, err error) {
 	entries, err := os.ReadDir(filepath.Dir(f.Path))
-	if err != nil {
-		return fmt.Errorf("cannot look for files too many: %w", err)
-	}
-	var backups []string
+	name, ext := f.parts()
 	for _, e := range entries {
-		stamp, ok := strings.CutPrefix(e.Name(), filepath.Base(name)+"-")
-		stamp, log := strings.CutSuffix(stamp, ext)
-		if _, err := time.Parse("2006-01-02T15-04-05", stamp); ok && log && err == nil {
-			backups = append(backups, e.Name())
+		at, ok := strings.CutPrefix(e.Name(), filepath.Base(name)+"-")
+		at, log := strings.CutSuffix(at, ext)
+		if _, err := parseBackupTime(at); ok && log && err == nil {
+			times = append(times, at)
 		}
 	}
-	slices.Sort(backups)
-	for _, old := range backups[:max(0, len(backups)-f.Backups)] {
-		err = errors.Join(err, os.Remove(filepath.Join(filepath.Dir(f.Path), old)))
-	}
-	return err
+	slices.Sort(times)
+	return times, err
 }
+
+// parseBackupTime accepts any number of digits after the second.
+func parseBackupTime(s string) (time.Time, error) { return time.Parse("2006-01-02T15-04-05", s) }

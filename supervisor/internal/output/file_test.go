@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func write(t *testing.T, f *File, lines string) {
@@ -174,4 +175,27 @@ func TestPipeWithoutAReader(t *testing.T) {
 	if _, err := regular.Write([]byte("3\n")); err == nil || !strings.Contains(err.Error(), "want a regular file") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// If the clock goes back, full files are still removed in the order in which they were written.
+func TestFullFilesAfterTheClockWentBack(t *testing.T) {
+	dir := t.TempDir()
+	f := &File{Path: filepath.Join(dir, "a.log"), Mode: 0o600, Size: 2, Backups: 2}
+	defer f.Close()
+	later := time.Now().UTC().Add(time.Hour)
+	for i, lines := range []string{"1\n", "2\n"} { // written before that
+		if err := os.WriteFile(f.backup(later.Add(time.Duration(i)).Format("2006-01-02T15-04-05.000000000")), []byte(lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, lines := range []string{"3\n", "4\n", "5\n"} {
+		write(t, f, lines)
+	}
+	backups, err := filepath.Glob(filepath.Join(dir, "a-*.log"))
+	if err != nil || len(backups) != 2 {
+		t.Fatalf("full files %v, %v; want the latest two", backups, err)
+	}
+	slices.Sort(backups)
+	has(t, backups[0], "3\n")
+	has(t, backups[1], "4\n")
 }
