@@ -30,20 +30,17 @@ func lock(dir string) (unlock func(), err error) {
 	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		defer f.Close()
-		pid, _ := io.ReadAll(io.LimitReader(f, 20))
-		return nil, fmt.Errorf("state directory %s: in use by the supervisor with pid %s; choose another --state-dir", dir, strings.TrimSpace(string(pid)))
+		owner := "another supervisor"
+		if pid, _ := io.ReadAll(io.LimitReader(f, 20)); len(pid) > 0 {
+			owner = "the supervisor with pid " + strings.TrimSpace(string(pid))
+		}
+		return nil, fmt.Errorf("state directory %s: in use by %s; choose another --state-dir", dir, owner)
 	case err != nil:
 		f.Close()
 		return nil, fmt.Errorf("state directory %s: flock: %w", dir, err)
 	}
-	if err := errors.Join(f.Truncate(0), writePID(f)); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("state directory: %w", err)
-	}
+	// The process ID is only for that error. On a full disk there is none.
+	_ = f.Truncate(0)
+	_, _ = fmt.Fprintln(f, os.Getpid())
 	return func() { f.Close() }, nil
-}
-
-func writePID(f *os.File) error {
-	_, err := fmt.Fprintln(f, os.Getpid())
-	return err
 }
