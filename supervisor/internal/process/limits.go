@@ -59,13 +59,17 @@ func (l limits) credential() (*syscall.Credential, error) {
 		return nil, nil
 	}
 	c, err := credentialOf(l.User)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("user %q: %w", l.User, err)
-	case int(c.Uid) == os.Geteuid() && c.Uid != 0:
-		return nil, nil // only root may set groups
 	}
-	return c, nil
+	if int(c.Uid) != os.Geteuid() || c.Uid == 0 {
+		return c, nil
+	}
+	// Only root may set groups, so the process keeps the supervisor's.
+	if strings.Contains(l.User, ":") && int(c.Gid) != os.Getegid() {
+		return nil, fmt.Errorf("user %q: to change the group takes root", l.User)
+	}
+	return nil, nil
 }
 
 // uidOf returns the user ID of a process with the given credential.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -125,6 +126,32 @@ func TestCurrentUserNeedsNoCredential(t *testing.T) {
 	err = launchError(t, newMachine(t, Config{}), Command{Args: []string{"true"}, Limits: spec.Limits{User: "0"}})
 	if !strings.Contains(err.Error(), "takes root") {
 		t.Errorf("error %v: want it to say that it takes root", err)
+	}
+}
+
+// Without root, the user and the group may be named if they are those of the supervisor's process.
+func TestUserAndGroupWithoutRoot(t *testing.T) {
+	args := as("ordinary user")
+	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+	const want = "<nil>\n<nil>\nto change the group takes root\n"
+	if err != nil || string(out) != want {
+		t.Errorf("got %s, %v; want %s", out, err, want)
+	}
+}
+
+func init() { parts["ordinary user"] = ordinaryUser }
+
+// ordinaryUser prints the errors for some users as a user other than root.
+func ordinaryUser() {
+	if os.Geteuid() == 0 {
+		if err := errors.Join(syscall.Setgid(54322), syscall.Setuid(54321)); err != nil {
+			panic(err)
+		}
+	}
+	for _, group := range []string{"", fmt.Sprint(":", os.Getegid()), fmt.Sprint(":", os.Getegid()+1)} {
+		user := fmt.Sprint(os.Geteuid()) + group
+		_, err := limits{User: user}.credential()
+		fmt.Println(strings.TrimPrefix(fmt.Sprint(err), fmt.Sprintf("user %q: ", user)))
 	}
 }
 

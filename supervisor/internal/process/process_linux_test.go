@@ -19,12 +19,6 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// as returns the command line that makes the test binary play a part. It avoids the second that the
-// race detector takes to exit.
-func as(name string) []string {
-	return []string{"env", "GORACE=atexit_sleep_ms=0", part + "=" + name, os.Args[0]}
-}
-
 // Many launches, with strays, a notify socket and limits, leave nothing.
 func TestLaunchesLeaveNothing(t *testing.T) {
 	processtest.Needs(t, "setsid")

@@ -34,6 +34,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// as returns the command line that makes the test binary play a part. It avoids the second that the
+// race detector takes to exit.
+func as(name string) []string {
+	return []string{"env", "GORACE=atexit_sleep_ms=0", part + "=" + name, os.Args[0]}
+}
+
 // patient are waits that only a hang can exceed.
 var patient = Waits{
 	Drain:    processtest.Patience,
