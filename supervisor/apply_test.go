@@ -139,6 +139,34 @@ func TestApplyAgainFinishesTheRest(t *testing.T) {
 	})
 }
 
+// A replica that was given up is launched again once its command has changed, and only then. One
+// that a command stopped stays down.
+func TestApplyLaunchesAMendedReplica(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		version := func(program string, limit int) []spec.Group {
+			return []spec.Group{group(2, restart.Policy{Limit: restart.Limit{Exits: limit}}, notice, func(r *spec.Replica) { r.Args = []string{program} })}
+		}
+		sim := simulate(t, of(version("broken", 2)...), &fakeSystem{each: func(s *fakeSystem, r spec.Replica, _ int) {
+			if r.Args[0] == "broken" {
+				s.lives = time.Second
+			}
+		}})
+		sim.at(5 * time.Second)
+		want(t, sim.states(), "a failed, b failed")
+		if err := sim.Stop(t.Context(), "b"); err != nil {
+			t.Error(err)
+		}
+		sim.takeEvents()
+		for _, groups := range [][]spec.Group{version("broken", 3), version("mended", 3)} {
+			if err := sim.Apply(t.Context(), groups); err != nil {
+				t.Error(err)
+			}
+		}
+		expect(t, sim.takeEvents(), "5s changed a/2", "5s changed b/2", "5s changed a/2", "5s changed b/2", "5s launched a/3", "5s ready a/3")
+		want(t, sim.states(), "a ready, b stopped")
+	})
+}
+
 // A change waits for the first launches.
 func TestApplyDuringTheFirstLaunches(t *testing.T) {
 	bubble(t, func(t *testing.T) {

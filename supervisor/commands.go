@@ -68,8 +68,8 @@ func (s *Supervisor) Get(name string) (status.Status, error) { return s.set.Get(
 
 // Apply replaces the groups. It stops the replicas that are not in the new groups, launches those
 // that are new, and leaves unchanged ones alone. Replicas whose command, environment, directory,
-// address or limits differ are restarted one at a time, as by RollingRestart; other changes need no
-// restart.
+// address or limits differ are restarted one at a time, as by RollingRestart, and launched if they
+// were given up; other changes need no restart.
 //
 // If the groups are not valid, Apply returns an error and changes nothing. Otherwise it returns
 // when everything is done, when ctx ends, with its error, or when a restarted replica does not

@@ -174,13 +174,13 @@ func (r *runner) halt(ctx context.Context, reason string) error {
 }
 
 // replace restarts a replica, and returns when it is ready. Unless evenDown, it leaves alone a
-// replica that is down or waits for other groups.
+// replica that is down or waits for other groups, but not one that failed with other settings.
 func (r *runner) replace(ctx context.Context, reason string, evenDown bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var late <-chan time.Time
 	ready := r.await(ctx, func() func() (bool, error) {
-		if !evenDown && (r.core.Intent() == lifecycle.IntentDown || r.mustWait || r.process == nil && r.core.State() != status.StateWaiting) {
+		if !evenDown && !r.replaceable() {
 			return func() (bool, error) { return true, nil }
 		}
 		if r.wanted.StartTimeout == 0 { // otherwise it is ready or killed by then
@@ -198,6 +198,18 @@ func (r *runner) replace(ctx context.Context, reason string, evenDown bool) erro
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// replaceable reports whether the replica runs or is due, or failed with other settings than it has
+// now.
+func (r *runner) replaceable() bool {
+	switch {
+	case r.core.State() == status.StateFailed:
+		return !sameProcess(r.launched, r.wanted.Replica)
+	case r.core.Intent() == lifecycle.IntentDown || r.mustWait:
+		return false
+	}
+	return r.process != nil || r.core.State() == status.StateWaiting
 }
 
 // Signal implements supervisor.Supervisor.Signal.
