@@ -81,6 +81,19 @@ func (g *group) checkName() error {
 	return nil
 }
 
+// checkNames rejects groups with the name of another group's replica. The library does so too, but
+// cannot name the place in the file.
+func (in input) checkNames(groups []*group) error {
+	for _, g := range groups {
+		for i := range int(*g.Replicas) {
+			if name := g.replicaName(i); in.file.Has("groups." + name) {
+				return in.file.Key("groups."+name).Errorf("groups: %q: want another name, as it is that of a replica of group %s", name, g.name)
+			}
+		}
+	}
+	return nil
+}
+
 func (g *group) checkAfter() error {
 	if g.name == "" && len(g.After) > 0 || g.name != "" && len(g.in.file.After) > 0 {
 		return g.in.file.Value("after").Errorf("after: want it in one of several groups")

@@ -94,6 +94,9 @@ func (in input) cluster() (*Cluster, error) {
 			return nil, err
 		}
 	}
+	if err := in.checkNames(groups); err != nil {
+		return nil, err
+	}
 	if err := in.checkOrder(c.Groups); err != nil {
 		return nil, err
 	}

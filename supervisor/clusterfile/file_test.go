@@ -114,6 +114,7 @@ func TestBadFile(t *testing.T) {
 		{"name in a group", "command: [\"true\"]\ngroups:\n  one: {name: x}\n", []string{":3:15: ", "groups.one.name", `"x"`, "without groups"}},
 		{"name of several", "command: [\"true\"]\nname: x\nreplicas: 3\n", []string{":2:7: ", `"x"`, "one replica alone, not 3"}},
 		{"group's name", "command: [\"true\"]\ngroups:\n  a/b: {replicas: 1}\n", []string{":3:3: ", `"a/b"`, "letters, digits"}},
+		{"group named like a replica", "command: [\"true\"]\ngroups:\n  web-b: {}\n  web: {replicas: 2}\n", []string{":3:3: ", `groups: "web-b"`, "a replica of group web"}},
 		{"group's port", "command: [\"true\", \"{addr}\"]\ngroups:\n  one: {}\n  two:\n    base_port: 7103\n", []string{":5:16: ", "groups.two.base_port: 7103", "group one has the ports 7101 to 7103"}},
 		{"group's default port", "command: [\"true\", \"{addr}\"]\ngroups:\n  one: {}\n  two: {replicas: 1}\n", []string{":4:3: ", "groups.two.base_port: 7101", "group one has the ports 7101 to 7103"}},
 		{"default of a group", "env: {A: \"{nmae}\"}\ngroups:\n  one: {command: [\"true\"]}\n", []string{":1:10: ", "env.A", "{nmae}"}},

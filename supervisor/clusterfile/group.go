@@ -109,17 +109,21 @@ func (g *group) addr(i int) string {
 	return net.JoinHostPort(string(*g.Host), strconv.Itoa(int(*g.BasePort)+i))
 }
 
-// placeholders returns the placeholders of the i-th replica and their values.
-func (g *group) placeholders(i int) []placeholder {
-	name := name(i)
+// replicaName returns the name of the i-th replica.
+func (g *group) replicaName(i int) string {
 	switch {
 	case g.Name != nil:
-		name = string(*g.Name)
+		return string(*g.Name)
 	case g.name != "":
-		name = g.name + "-" + name
+		return g.name + "-" + name(i)
 	}
+	return name(i)
+}
+
+// placeholders returns the placeholders of the i-th replica and their values.
+func (g *group) placeholders(i int) []placeholder {
 	return []placeholder{
-		{"name", name}, {"index", strconv.Itoa(i)},
+		{"name", g.replicaName(i)}, {"index", strconv.Itoa(i)},
 		{"addr", g.addr(i)}, {"port", strconv.Itoa(int(*g.BasePort) + i)},
 	}
 }

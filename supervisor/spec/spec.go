@@ -14,7 +14,7 @@ import (
 
 // Group is a set of replicas that run the same command under the same restart policy.
 type Group struct {
-	Name   string         // unique within a Supervisor; may be empty
+	Name   string         // unique, and not that of another group's replica; may be empty
 	Count  int            // number of replicas; zero is allowed
 	Max    int            // highest Count, also for Scale; zero: no limit
 	Policy restart.Policy // what follows an exit; zero: always relaunch at once

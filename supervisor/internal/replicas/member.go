@@ -129,6 +129,11 @@ func members(groups []spec.Group, health bool) ([]Member, error) {
 			all = append(all, Member{r, g.Name, g.Policy})
 		}
 	}
+	for _, m := range all { // otherwise a command by that name would concern more than one of them
+		if groupNames[m.Name] && m.Name != m.Group {
+			return nil, fmt.Errorf("group name %q is also that of a replica of group %q", m.Name, m.Group)
+		}
+	}
 	return all, checkAfter(groups)
 }
 
