@@ -32,10 +32,17 @@ var signals = map[supervisorv1.Signal]syscall.Signal{
 	supervisorv1.Signal_SIGNAL_WINCH: syscall.SIGWINCH,
 }
 
-// statusMessage returns the message for a status. status.State and event.Kind have the numbers of
-// their protobuf enums. restart.Mode and restart.Escalation have the same order, but begin at 0
-// instead of 1.
+// statusMessage returns the message for a status at a time. Clients subtract times of the message
+// from each other. These differences are right even if the wall clock was set in between: times
+// before at are moved along with it. status.State and event.Kind have the numbers of their protobuf
+// enums. restart.Mode and restart.Escalation have the same order, but begin at 0 instead of 1.
 func statusMessage(s status.Status, at time.Time) *supervisorv1.Status {
+	moved := func(t time.Time) *timestamppb.Timestamp {
+		if t.IsZero() {
+			return nil
+		}
+		return timestamppb.New(at.Add(t.Sub(at))) // Sub uses the monotonic clock
+	}
 	m := &supervisorv1.Status{
 		Time:        timestamppb.New(at),
 		Replica:     text(s.Replica),
@@ -44,13 +51,13 @@ func statusMessage(s status.Status, at time.Time) *supervisorv1.Status {
 		State:       supervisorv1.State(s.State),
 		Incarnation: uint32(s.Incarnation),
 		Pid:         int32(s.PID),
-		Launched:    timestamp(s.Launched),
-		Ready:       timestamp(s.Ready),
-		Next:        timestamp(s.Next),
+		Launched:    moved(s.Launched),
+		Ready:       moved(s.Ready),
+		Next:        moved(s.Next),
 		Restarts:    uint32(s.Restarts),
 		Exits:       uint32(s.Exits),
 		Failures:    uint32(s.Failures),
-		Exited:      timestamp(s.Exited),
+		Exited:      moved(s.Exited),
 		Lost:        s.Lost,
 		Policy:      policyMessage(s.Policy),
 		Blocker:     text(s.Blocker),

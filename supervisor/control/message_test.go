@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"example.com/crashlab/supervisor/status"
 	"google.golang.org/protobuf/proto"
@@ -74,6 +75,36 @@ func absent(m protoreflect.Message) (names []string) {
 		}
 	}
 	return names
+}
+
+// A status has the spans of the monotonic clock, whatever happens to the wall clock.
+func TestSpansAfterTheClockWasSet(t *testing.T) {
+	now := time.Now()
+	before := wallClock(now, -time.Hour) // the clock was an hour slow
+	s := statusMessage(status.Status{
+		Launched: before.Add(-9 * time.Second), Ready: before.Add(-8 * time.Second),
+		Exited: before.Add(-10 * time.Second), Next: before.Add(5 * time.Second),
+	}, now)
+	for _, tt := range []struct {
+		name string
+		at   time.Time
+		want time.Duration
+	}{
+		{"time", s.GetTime().AsTime(), 0}, {"launched", s.GetLaunched().AsTime(), -9 * time.Second}, {"ready", s.GetReady().AsTime(), -8 * time.Second},
+		{"exited", s.GetExited().AsTime(), -10 * time.Second}, {"next", s.GetNext().AsTime(), 5 * time.Second},
+	} {
+		if got := tt.at.Sub(now); got != tt.want {
+			t.Errorf("%s is %v from now, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// wallClock returns what time.Now would have returned instead of t by a wall clock that differs by
+// d, a whole number of seconds. Package time has no way to set the two clocks of a Time apart, but
+// documents in its source that the first word of one from Now has the seconds above bit 30.
+func wallClock(t time.Time, d time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(int64(d/time.Second) << 30)
+	return t
 }
 
 // Each field of the library's types has a field in a message, and the other way round.
