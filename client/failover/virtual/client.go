@@ -6,6 +6,9 @@
 // Use it to predict how a policy behaves, or to test one, thousands of times faster than real time.
 // It does not model the resolver (the set of replicas is fixed), streams, status codes beyond what
 // Outcome distinguishes, or the time that the client itself takes.
+//
+// Unlike the API of package failover, this one may change in any version: some of its types are
+// those by which failover decides.
 package virtual
 
 import (
