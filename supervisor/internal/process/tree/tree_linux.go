@@ -111,12 +111,7 @@ func (b *Branch) Start(build func() *exec.Cmd, start func(*exec.Cmd) error) (*ex
 		b.Remove()
 		b.cgroup = ""
 	}
-	cmd := build()
-	err := start(cmd)
-	if err == nil {
-		b.tree.stopUsingCgroups()
-	}
-	return cmd, err
+	return b.tree.startOutside(build(), start)
 }
 
 func (b *Branch) startInCgroup(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
@@ -137,16 +132,25 @@ func transient(err error) bool {
 	})
 }
 
-// stopUsingCgroups is called after a launch that succeeded only without a control group. Some
-// sandboxes and delegations allow creating control groups, but not putting processes into them; a
-// program that cannot be executed fails either way.
-func (t *Tree) stopUsingCgroups() {
+// startOutside starts a command without a control group. If that succeeds, no further launch uses
+// one. Some sandboxes and delegations allow creating control groups, but not putting processes into
+// them; a program that cannot be executed fails either way.
+func (t *Tree) startOutside(cmd *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.useCgroups = false
-	if t.reaper == nil {
-		t.reaper = startReaper()
+	hadReaper := t.reaper != nil
+	if !hadReaper {
+		t.reaper = startReaper() // before the command can leave orphans
 	}
+	err := start(cmd)
+	switch {
+	case err == nil:
+		t.useCgroups = false
+	case !hadReaper && t.reaper != nil:
+		t.reaper.close()
+		t.reaper = nil
+	}
+	return cmd, err
 }
 
 // Kill kills what is left of the branch when its leader has ended, and waits for its end, at most

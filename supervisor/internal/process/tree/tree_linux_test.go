@@ -41,23 +41,28 @@ func TestStraysOfALaunchOutsideItsCgroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
+	var stray int
 	cmd, err := b.Start(func() *exec.Cmd {
 		cmd := exec.Command("/bin/sh", "-c", "(setsid sh -c 'echo $$; exec sleep 300' &); exec sleep 300")
 		cmd.Env, cmd.Stdout = append(os.Environ(), Variable+"="+b.Mark()), writer
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		return cmd
-	}, (*exec.Cmd).Start)
-	writer.Close()
+	}, func(cmd *exec.Cmd) error {
+		err := cmd.Start()
+		writer.Close()
+		if err == nil {
+			_, err = fmt.Fscan(bufio.NewReader(reader), &stray)
+		}
+		if err == nil { // the stray may become an orphan before its launch has returned
+			processtest.Eventually(t, "adopted stray", func() bool { return slices.Contains(orphans(), stray) })
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	var stray int
-	if _, err := fmt.Fscan(bufio.NewReader(reader), &stray); err != nil {
-		t.Fatal(err)
-	}
-	processtest.Eventually(t, "adopted stray", func() bool { return slices.Contains(orphans(), stray) })
 	if n := b.Left(cmd.Process.Pid); n != 1 {
 		t.Errorf("%d processes are left beside the first one, want the stray", n)
 	}
@@ -84,5 +89,22 @@ func TestTransientErrorsKeepTheCgroups(t *testing.T) {
 			t.Errorf("%v: error %v after %d calls, cgroups %v; want the error after 1 call, and cgroups", reason, err, calls, tree.useCgroups)
 		}
 		b.Remove()
+	}
+}
+
+// A program that cannot be executed changes neither the use of control groups nor who adopts
+// orphans.
+func TestMissingProgramsKeepTheCgroups(t *testing.T) {
+	tree := newCgroupTree(t)
+	before := tree.reaper
+	b := tree.Branch()
+	defer b.Remove()
+	if _, err := b.Start(func() *exec.Cmd {
+		return &exec.Cmd{Path: "/no/such", SysProcAttr: new(syscall.SysProcAttr)}
+	}, (*exec.Cmd).Start); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want %v", err, os.ErrNotExist)
+	}
+	if !tree.useCgroups || tree.reaper != before {
+		t.Errorf("control groups are used: %v; another reaper: %v", tree.useCgroups, tree.reaper != before)
 	}
 }
