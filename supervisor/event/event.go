@@ -23,7 +23,7 @@ type Kind int
 const (
 	KindAdded        Kind = iota + 1 // the replica is part of a group now
 	KindChanged                      // its settings changed; its process is not affected by the change itself
-	KindRemoved                      // it left its group, or the supervisor ends; it has no process
+	KindRemoved                      // it left its group or, if Reason is ReasonEnd, the supervisor ends; it has no process
 	KindLaunched                     // a process was started; Incarnation and PID are new
 	KindLaunchFailed                 // no process could be started; Exit.Err says why, Next what follows
 	// The incarnation is ready, or is ready again after KindUnready. After is the time since its
@@ -56,6 +56,9 @@ const (
 	KindStillStarting
 )
 
+// ReasonEnd is the Reason of KindStopping and KindRemoved if the supervisor ends.
+const ReasonEnd = "the supervisor ends"
+
 var kinds = [...]string{
 	KindAdded: "added", KindChanged: "changed", KindRemoved: "removed", KindLaunched: "launched", KindLaunchFailed: "launch failed",
 	KindReady: "ready", KindUnhealthy: "unhealthy", KindStopping: "stopping", KindKilled: "killed", KindSignaled: "signaled",
@@ -86,7 +89,7 @@ type Event struct {
 	Next        restart.Decision // KindLaunchFailed and KindExited
 	After       time.Duration    // KindReady
 	Signal      syscall.Signal   // KindSignaled
-	Reason      string           // KindStopping, KindKilled, KindFinished, KindFailed and KindDaemonized
+	Reason      string           // KindRemoved, KindStopping, KindKilled, KindFinished, KindFailed and KindDaemonized
 	// Output has the last lines of an incarnation (KindExited): at most 20, each cut to 1 KiB. A
 	// [Journal] drops those of old events.
 	Output []string

@@ -50,6 +50,7 @@ type Replica struct {
 	config Config
 	world  World
 	core   lifecycle.Replica
+	leaves string // why
 }
 
 // New returns a replica that waits for Start.
@@ -78,6 +79,7 @@ func (r *Replica) Exited(now time.Time, e restart.Exit) {
 
 // Leave stops the replica for good.
 func (r *Replica) Leave(now time.Time, reason string) {
+	r.leaves = reason
 	r.step(now, lifecycle.Input{Kind: lifecycle.InputLeave, Reason: reason})
 }
 
@@ -125,7 +127,7 @@ func (r *Replica) perform(now time.Time, e lifecycle.Effect) {
 	case lifecycle.EffectEmit:
 		r.world.Emit(r.signed(e.Event))
 	case lifecycle.EffectGone:
-		r.world.Emit(r.signed(event.Event{Kind: event.KindRemoved, Time: now, Incarnation: r.core.Incarnation()}))
+		r.world.Emit(r.signed(event.Event{Kind: event.KindRemoved, Time: now, Incarnation: r.core.Incarnation(), Reason: r.leaves}))
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 
 // outcome derives from events how the replicas ended. It is safe for concurrent use.
 type outcome struct {
-	allReady func() // called once, when every initial replica has been ready
+	allReady func() // called once, when no initial replica is missing any more
 
 	mu      sync.Mutex
-	missing map[string]bool        // replicas that have not been ready yet
+	missing map[string]bool        // initial replicas that have not been ready, finished successfully or been removed
 	failed  map[string]event.Event // the last events of replicas that failed and stay down
 }
 
@@ -33,20 +33,32 @@ func (o *outcome) note(e event.Event) {
 	defer o.mu.Unlock()
 	switch e.Kind {
 	case event.KindReady:
-		if !o.missing[e.Replica] {
-			return
-		}
-		if delete(o.missing, e.Replica); len(o.missing) == 0 {
-			o.allReady()
-		}
+		o.found(e.Replica)
 	case event.KindLaunched:
 		delete(o.failed, e.Replica)
 	case event.KindFinished:
-		if !e.Exit.Success() {
+		if e.Exit.Success() {
+			o.found(e.Replica)
+		} else {
 			o.failed[e.Replica] = e
 		}
 	case event.KindFailed:
 		o.failed[e.Replica] = e
+	case event.KindRemoved:
+		if e.Reason != event.ReasonEnd {
+			delete(o.failed, e.Replica)
+			o.found(e.Replica)
+		}
+	}
+}
+
+// found notes that a replica need not be waited for.
+func (o *outcome) found(replica string) {
+	if !o.missing[replica] {
+		return
+	}
+	if delete(o.missing, replica); len(o.missing) == 0 {
+		o.allReady()
 	}
 }
 

@@ -38,3 +38,28 @@ func TestOutcome(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Replicas that have finished successfully or been removed are not waited for.
+func TestOutcomeOfReplicasThatAreNeverReady(t *testing.T) {
+	ready := 0
+	o := newOutcome([]spec.Replica{{Name: "a"}, {Name: "b"}, {Name: "c"}}, func() { ready++ })
+	for _, e := range []event.Event{
+		{Kind: event.KindFinished, Replica: "a"},
+		{Kind: event.KindFinished, Replica: "c", Exit: restart.Exit{Code: 3}},
+		{Kind: event.KindFailed, Replica: "b", Exit: restart.Exit{Code: 4}},
+		{Kind: event.KindRemoved, Replica: "b", Reason: "it was removed"},
+		{Kind: event.KindRemoved, Replica: "c", Reason: event.ReasonEnd},
+	} {
+		o.note(e)
+	}
+	if ready != 0 {
+		t.Error("all are ready although c has failed")
+	}
+	if err := o.err(); err == nil || err.Error() != "replica c (exit code 3) has failed" {
+		t.Errorf("error %v", err)
+	}
+	o.note(event.Event{Kind: event.KindRemoved, Replica: "c", Reason: "it was removed"})
+	if err := o.err(); ready != 1 || err != nil {
+		t.Errorf("allReady was called %d times, error %v; want once, and none", ready, err)
+	}
+}

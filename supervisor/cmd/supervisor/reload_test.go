@@ -154,6 +154,20 @@ func TestFailureIsReported(t *testing.T) {
 	}
 }
 
+// A replica that has failed and was removed no longer counts.
+func TestRemovedFailureIsForgotten(t *testing.T) {
+	addr := "unix://" + socketDir(t) + "/s"
+	p := start(t, "", "--config", write(t, fmt.Sprintf(
+		"replicas: 1\nrestart: never\ncontrol: {addr: %q}\ngroups: {works: {command: [\"true\"]}, fails: {restart: always, limit: {exits: 1}, command: [\"false\"]}}\n", addr)))
+	p.until(&p.stderr, "failure and success", func(text string) bool {
+		return strings.Contains(text, "failed: replica=fails-a") && strings.Contains(text, "finished: replica=works-a")
+	})
+	runCtl(t, addr, "scale", "0", "--group", "fails") // the supervisor may end before it replies
+	if code := p.ends(); code != 0 {
+		t.Errorf("the supervisor ended with exit code %d, want 0", code)
+	}
+}
+
 // Of concurrent reloads, the last one to read the file takes effect, and the others report that.
 func TestConcurrentReloads(t *testing.T) {
 	path := write(t, "replicas: 1\ncommand: [sleep, \"300\"]\n")

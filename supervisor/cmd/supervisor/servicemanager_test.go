@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -85,6 +86,33 @@ func TestServiceManagerIsNotified(t *testing.T) {
 	manager.Close()
 	if code := p.ends(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// A replica that is never ready does not delay the report of the others if it is removed, or if it
+// is a job that finishes successfully.
+func TestServiceManagerDoesNotWaitForNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		group string
+		ctl   string // removes its replica
+	}{
+		"removed":  {`{ready: notify}`, "scale 0 --group other"},
+		"finished": {`{ready: notify, restart: never, command: ["true"]}`, "list"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			manager := listenAsManager(t)
+			addr := "unix://" + socketDir(t) + "/s"
+			p := prepare(t, "", "--config", write(t, fmt.Sprintf(
+				"command: [sleep, \"300\"]\nreplicas: 1\ncontrol: {addr: %q}\ngroups: {web: {}, other: %s}\n", addr, tt.group)))
+			p.Env = append(p.Env, "NOTIFY_SOCKET="+manager.LocalAddr().String())
+			p.launch()
+			p.until(&p.stderr, "two replicas", func(text string) bool { return strings.Count(text, "launched: ") == 2 })
+			if _, stderr, code := runCtl(t, addr, strings.Fields(tt.ctl)...); code != 0 {
+				t.Fatalf("exit code %d, stderr %s", code, stderr)
+			}
+			manager.until(serviceReady)
+		})
 	}
 }
 

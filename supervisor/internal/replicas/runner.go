@@ -38,6 +38,7 @@ type runner struct {
 	blocker  string // the group that it waits for; empty: none
 	waiters  []waiter
 	pending  []event.Event // to be emitted by publish
+	leaving  string        // why it was last removed
 	left     bool
 
 	exits, failures int
@@ -85,7 +86,7 @@ func (r *runner) run() {
 	r.timer.Stop()
 	r.probing.running.Wait()
 	r.set.forget(r)
-	r.emit(event.Event{Kind: event.KindRemoved, Incarnation: r.core.Incarnation()})
+	r.emit(event.Event{Kind: event.KindRemoved, Incarnation: r.core.Incarnation(), Reason: r.leaving})
 	r.publish()
 	r.answer()
 }

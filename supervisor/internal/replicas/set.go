@@ -111,7 +111,10 @@ func (t *Set) launch(ctx context.Context, fresh []*runner) {
 func (t *Set) remove(ctx context.Context, runners []*runner, reason string) (err error) {
 	for _, layer := range t.layers(runners) {
 		for _, r := range layer {
-			r.do(func() { r.command(lifecycle.InputLeave, reason) })
+			r.do(func() {
+				r.leaving = reason
+				r.command(lifecycle.InputLeave, reason)
+			})
 		}
 		for _, r := range layer {
 			select {
@@ -139,7 +142,7 @@ func (t *Set) Close() {
 	t.isOpen = false
 	runners := slices.Clone(t.runners)
 	t.mu.Unlock()
-	_ = t.remove(context.Background(), runners, "the supervisor ends") // its context does not end
+	_ = t.remove(context.Background(), runners, event.ReasonEnd) // its context does not end
 	t.escalations.Wait()
 }
 
