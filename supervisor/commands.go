@@ -53,8 +53,8 @@ func (s *Supervisor) RollingRestart(ctx context.Context, names ...string) error 
 }
 
 // Signal sends a signal to the process groups of replicas. For replicas without a process the error
-// wraps ErrNotRunning; the others are sent the signal nevertheless. The names are of replicas or
-// groups; without names it signals all.
+// wraps ErrNotRunning, and for those whose processes belong to another user EPERM; the others are
+// sent the signal nevertheless. The names are of replicas or groups; without names it signals all.
 func (s *Supervisor) Signal(sig syscall.Signal, names ...string) error {
 	return s.set.Signal(sig, names...)
 }

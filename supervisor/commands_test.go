@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -310,5 +311,26 @@ func TestSignalAGroup(t *testing.T) {
 			t.Errorf("got %v, want a's %v", err, ErrNotRunning)
 		}
 		expect(t, sim.takeEvents(event.KindExited, event.KindFinished), "0s signaled b/1", "0s signaled c/1")
+	})
+}
+
+// Processes of another user may be neither signaled nor killed, which is reported.
+func TestSignalAnotherUser(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sim := simulate(t, of(group(1, restart.Policy{Mode: restart.ModeNever})), &fakeSystem{foreign: true, lives: time.Hour})
+		sim.takeEvents()
+		if err := sim.Signal(syscall.SIGUSR1, "a"); !errors.Is(err, syscall.EPERM) {
+			t.Errorf("got %v, want %v", err, syscall.EPERM)
+		}
+		expect(t, sim.takeEvents())
+		if err := sim.Stop(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		sim.mu.Lock()
+		defer sim.mu.Unlock()
+		i := slices.IndexFunc(sim.events, func(e event.Event) bool { return e.Kind == event.KindKilled })
+		if i < 0 || !strings.HasSuffix(sim.events[i].Reason, "; some may not be killed: operation not permitted") {
+			t.Errorf("events %+v, want the reason of the kill", sim.events)
+		}
 	})
 }

@@ -36,7 +36,9 @@ type fakeSystem struct {
 	deaf  bool          // ignores SIGTERM
 	ready time.Duration // time from launch to the notification
 	mute  bool          // sends no notification
-	err   error         // error of the launch
+	// foreign processes belong to a user whom the supervisor may not signal.
+	foreign bool
+	err     error // error of the launch
 	// each, if it is not nil, changes the copy of the fakeSystem that a launch uses.
 	each func(s *fakeSystem, r spec.Replica, incarnation int)
 }
@@ -84,10 +86,7 @@ func (p *fakeProcess) Terminate(sig syscall.Signal, _ bool) {
 	p.Signal(syscall.SIGCONT)
 }
 
-func (p *fakeProcess) Kill() int {
-	p.Signal(syscall.SIGKILL)
-	return 0
-}
+func (p *fakeProcess) Kill() (int, error) { return 0, p.Signal(syscall.SIGKILL) }
 
 func (p *fakeProcess) Notified() <-chan struct{} {
 	if p.replica.Ready.Kind != spec.ProbeNotify {
@@ -96,7 +95,10 @@ func (p *fakeProcess) Notified() <-chan struct{} {
 	return p.notice
 }
 
-func (p *fakeProcess) Signal(sig syscall.Signal) {
+func (p *fakeProcess) Signal(sig syscall.Signal) error {
+	if p.foreign {
+		return syscall.EPERM
+	}
 	switch sig {
 	case syscall.SIGSTOP:
 		p.stopped = true
@@ -110,6 +112,7 @@ func (p *fakeProcess) Signal(sig syscall.Signal) {
 	if p.terminated && !p.stopped && !p.deaf {
 		p.exit(restart.Exit{Code: -1, Signal: syscall.SIGTERM})
 	}
+	return nil
 }
 
 func (p *fakeProcess) exit(e restart.Exit) {

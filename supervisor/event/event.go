@@ -33,7 +33,9 @@ const (
 	// says why.
 	KindUnhealthy
 	KindStopping // it was sent its stop signal; Reason says why
-	KindKilled   // all its processes were sent SIGKILL; Reason says why, and how many there were
+	// All its processes were sent SIGKILL. Reason says why, how many there were, and whether some
+	// may not be killed.
+	KindKilled
 	KindSignaled // a command sent it Signal
 	// The last of its processes has ended. Exit is that of the first process, Output has the last
 	// lines, and Next says what follows, unless a command caused the exit.

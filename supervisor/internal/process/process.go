@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"sync"
@@ -83,23 +84,32 @@ func (p *Process) Notified() <-chan struct{} { return p.socket.reported() }
 // cannot be determined.
 func (p *Process) Holds(addr string) error { return p.branch.Holds(p.PID(), addr) }
 
-// Signal sends sig to the process group. It does nothing once all processes have ended.
-func (p *Process) Signal(sig syscall.Signal) {
+// Signal sends sig to the process group. It does nothing once all processes have ended. The error
+// says that none of them may be signaled, as those of a program that has become another user.
+func (p *Process) Signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.signalGroup(sig)
+	return p.signalGroup(sig)
 }
 
 // signalGroup is Signal for callers that hold p.mu.
-func (p *Process) signalGroup(sig syscall.Signal) {
+func (p *Process) signalGroup(sig syscall.Signal) error {
 	if p.gone {
-		return
+		return nil
 	}
-	// Both calls fail only if nothing is left to signal.
-	_ = syscall.Kill(-p.PID(), sig)
-	if group, err := syscall.Getpgid(p.PID()); err == nil && group != p.PID() {
-		_ = syscall.Kill(p.PID(), sig) // the leader has left its group
+	err := kill(-p.PID(), sig)
+	if group, unknown := syscall.Getpgid(p.PID()); unknown == nil && group != p.PID() {
+		err = cmp.Or(err, kill(p.PID(), sig)) // the leader has left its group
 	}
+	return err
+}
+
+// kill is kill(2), except that it is no error if nothing is left to signal.
+func kill(pid int, sig syscall.Signal) error {
+	if err := syscall.Kill(pid, sig); err != syscall.ESRCH {
+		return os.NewSyscallError("kill", err)
+	}
+	return nil
 }
 
 // Terminate sends sig to the group or, with leaderAlone, only to the leader while it runs. If the
@@ -116,11 +126,11 @@ func (p *Process) Terminate(sig syscall.Signal, leaderAlone bool) {
 		_ = syscall.Kill(p.PID(), sig)
 	case p.leader:
 		p.sentTo = sentToGroup
-		p.signalGroup(sig)
+		_ = p.signalGroup(sig) // if it fails, so does Kill later
 	case p.sentTo == sentToNobody, p.sentTo != sentToRest && p.exit.bySignal:
 		p.terminateRest(sig)
 	}
-	p.signalGroup(syscall.SIGCONT)
+	_ = p.signalGroup(syscall.SIGCONT)
 }
 
 // terminateRest sends sig to the processes that the leader left behind. The caller holds p.mu.
@@ -140,20 +150,26 @@ func (p *Process) terminateRest(sig syscall.Signal) {
 }
 
 // Kill sends SIGKILL to all processes of the replica, and returns their number, or zero if it is
-// unknown.
-func (p *Process) Kill() int {
+// unknown. The error says that some of them may not be killed. With a control group, all may be.
+func (p *Process) Kill() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
-	if !p.gone {
-		n = len(p.branch.Processes(p.PID()))
-	}
-	p.signalGroup(syscall.SIGKILL)
 	if !p.isKilled {
 		p.isKilled = true
 		close(p.killed)
 	}
-	return n
+	if p.gone {
+		return 0, nil
+	}
+	all := p.branch.Processes(p.PID())
+	err := p.signalGroup(syscall.SIGKILL)
+	for _, pid := range all {
+		err = cmp.Or(err, kill(pid, 0)) // whether it may be killed
+	}
+	if p.branch.KillCgroup() {
+		err = nil
+	}
+	return len(all), err
 }
 
 // watch waits until all processes have ended, and delivers the end.
@@ -185,7 +201,7 @@ func (p *Process) awaitOthers() time.Time {
 		}
 		at = time.Now()
 	}
-	p.Signal(syscall.SIGKILL) // for a process that was being forked
+	_ = p.Signal(syscall.SIGKILL) // for a process that was being forked
 	p.branch.Kill(p.PID())
 	p.mu.Lock()
 	p.gone = true

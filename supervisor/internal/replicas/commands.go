@@ -221,9 +221,9 @@ func (t *Set) Signal(sig syscall.Signal, names ...string) error {
 			if failed = ErrNotRunning; r.process == nil {
 				return
 			}
-			r.emit(event.Event{Kind: event.KindSignaled, Incarnation: r.core.Incarnation(), Signal: sig})
-			r.process.Signal(sig)
-			failed = nil
+			if failed = r.process.Signal(sig); failed == nil {
+				r.emit(event.Event{Kind: event.KindSignaled, Incarnation: r.core.Incarnation(), Signal: sig})
+			}
 		})
 		err = errors.Join(err, r.wrap(failed))
 	}

@@ -209,7 +209,8 @@ func (r *runner) perform(e lifecycle.Effect) {
 	case lifecycle.EffectTerminate:
 		r.process.Terminate(r.wanted.stopSignal(), r.wanted.StopTo == spec.StopLeader)
 	case lifecycle.EffectKill:
-		e.Event.Reason = killed(e.Event.Reason, r.process.Kill())
+		n, err := r.process.Kill()
+		e.Event.Reason = killed(e.Event.Reason, n, err)
 		r.emit(e.Event)
 	case lifecycle.EffectTimer:
 		r.timers[e.Timer] = e.At
@@ -364,13 +365,16 @@ func (r *runner) answer() {
 }
 
 // killed returns the reason of a kill, with the number of processes unless that is zero, for
-// unknown.
-func killed(reason string, processes int) string {
+// unknown, and with the error.
+func killed(reason string, processes int, err error) string {
 	switch {
 	case processes == 1:
-		return reason + ": 1 process"
+		reason += ": 1 process"
 	case processes > 1:
-		return fmt.Sprintf("%s: %d processes", reason, processes)
+		reason += fmt.Sprintf(": %d processes", processes)
+	}
+	if err != nil {
+		reason += fmt.Sprintf("; some may not be killed: %v", err)
 	}
 	return reason
 }

@@ -21,9 +21,9 @@ type Process interface {
 	Notified() <-chan struct{}
 	Abandoned() <-chan int
 	Ended() <-chan process.End
-	Signal(sig syscall.Signal)
+	Signal(sig syscall.Signal) error
 	Terminate(sig syscall.Signal, leaderAlone bool)
-	Kill() int
+	Kill() (processes int, err error)
 	Holds(addr string) error
 }
 

@@ -169,6 +169,10 @@ func (b *Branch) Kill(leader int) {
 	}
 }
 
+// KillCgroup sends SIGKILL to all processes in the control group of the branch, whoever their users
+// are, and reports success. It fails if there is none.
+func (b *Branch) KillCgroup() bool { return b.cgroup != "" && b.cgroup.kill() == nil }
+
 // Left returns how many processes of the branch are still running, apart from its leader, which
 // must have ended but not been reaped yet.
 func (b *Branch) Left(leader int) int {

@@ -59,5 +59,8 @@ func (b *Branch) Holds(int, string) error { return nil }
 // Kill does nothing on these systems.
 func (b *Branch) Kill(int) {}
 
+// KillCgroup returns false, because there are no control groups.
+func (b *Branch) KillCgroup() bool { return false }
+
 // Remove does nothing on these systems.
 func (b *Branch) Remove() {}
