@@ -323,33 +323,15 @@ func (g *group) checkReplica(r spec.Replica) error {
 	return nil
 }
 
-// findProgram looks up a replica's program as its launch will do.
+// findProgram returns an error if the launch of a replica would not find its program.
 func findProgram(r spec.Replica) error {
-	program := r.Args[0]
-	if strings.Contains(program, "/") {
-		if !filepath.IsAbs(program) {
-			program = withSlash(filepath.Join(r.Dir, program))
-		}
-		_, err := exec.LookPath(program)
+	program, err := process.LookPath(r.Args[0], r.Dir, r.Env)
+	if err != nil {
 		return err
 	}
-	path := ""
-	for _, v := range r.Env {
-		if value, ok := strings.CutPrefix(v, "PATH="); ok {
-			path = value // the last one wins
-		}
+	if !filepath.IsAbs(program) {
+		program = withSlash(filepath.Join(r.Dir, program))
 	}
-	if path == "" || path == os.Getenv("PATH") {
-		_, err := exec.LookPath(program)
-		return err
-	}
-	for _, dir := range filepath.SplitList(path) {
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(r.Dir, dir)
-		}
-		if _, err := exec.LookPath(withSlash(filepath.Join(dir, program))); err == nil {
-			return nil
-		}
-	}
-	return exec.ErrNotFound
+	_, err = exec.LookPath(program)
+	return err
 }

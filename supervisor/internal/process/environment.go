@@ -45,13 +45,16 @@ func variable(env []string, name string) string {
 	return ""
 }
 
-// lookPath looks a program up in the PATH of env if that differs from the supervisor's. Otherwise
-// it returns the program unchanged, for package exec to look up. Relative directories in PATH are
-// relative to dir.
-func lookPath(program, dir string, env []string) (string, error) {
-	path := variable(env, "PATH")
-	if strings.Contains(program, "/") || path == "" || path == os.Getenv("PATH") {
+// LookPath returns the path by which a replica's program is launched: of a program without a slash,
+// the first in PATH that can be executed. PATH is that of env, where relative directories are
+// relative to dir, or else the supervisor's. A program with a slash is returned unchanged.
+func LookPath(program, dir string, env []string) (string, error) {
+	if strings.Contains(program, "/") {
 		return program, nil
+	}
+	path := variable(env, "PATH")
+	if path == "" || path == os.Getenv("PATH") {
+		return exec.LookPath(program)
 	}
 	for _, at := range filepath.SplitList(path) {
 		if !filepath.IsAbs(at) {
@@ -61,7 +64,7 @@ func lookPath(program, dir string, env []string) (string, error) {
 		if err != nil {
 			continue
 		}
-		if info, err := os.Stat(at); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if _, err := exec.LookPath(at); err == nil {
 			return at, nil
 		}
 	}

@@ -162,7 +162,7 @@ func (m *Machine) start(ctx context.Context, p *Process, out *os.File, c Command
 		_ = out.Chown(int(credential.Uid), -1) // lets it open /dev/stdout; otherwise it can only write
 	}
 	env := environ(c, p.branch.Mark(), p.socket.address())
-	program, err := lookPath(c.Args[0], c.Dir, env)
+	program, err := LookPath(c.Args[0], c.Dir, env)
 	if err != nil {
 		return err
 	}
