@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/internal/lifecycle"
@@ -158,7 +157,7 @@ func (g *group) capacity(groups []*group, ours Settings) int {
 		return 1
 	}
 	if !g.hasAddr {
-		return maxCount
+		return spec.MaxCount
 	}
 	taken := []string{ours.Control, ours.MetricsAddr}
 	for _, other := range groups {
@@ -166,7 +165,7 @@ func (g *group) capacity(groups []*group, ours Settings) int {
 			taken = append(taken, other.addr(0))
 		}
 	}
-	most := min(maxCount, parse.MaxPort-int(*g.BasePort)+1)
+	most := min(spec.MaxCount, parse.MaxPort-int(*g.BasePort)+1)
 	for n := int(*g.Replicas); n < most; n++ {
 		if slices.ContainsFunc(taken, func(addr string) bool { return lifecycle.Clash(addr, g.addr(n)) }) {
 			return n
@@ -203,7 +202,7 @@ func (g *group) checkReady() error { return g.checkProbe("ready", g.Ready) }
 
 func (g *group) checkAlive() error {
 	if p := g.Alive; p != nil {
-		period := time.Second
+		period := spec.DefaultAlivePeriod
 		if p.Period != nil {
 			period = p.Period.span()
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/crashlab/supervisor/inputfile"
+	"example.com/crashlab/supervisor/internal/lifecycle"
 	"example.com/crashlab/supervisor/restart"
 	"example.com/crashlab/supervisor/transport"
 )
@@ -208,6 +209,6 @@ func defaults() groupSettings {
 	return groupSettings{
 		Replicas: new(count(3)), Host: new(host("127.0.0.1")), BasePort: new(port(7101)),
 		Restart: new(mode(restart.ModeAlways)), RestartDelay: new(duration(500 * time.Millisecond)),
-		StopTimeout: new(duration(5 * time.Second)),
+		StopTimeout: new(duration(lifecycle.DefaultStopTimeout)),
 	}
 }

@@ -17,8 +17,6 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-const maxCount = 1000 // replicas: more than one machine has ports and processes for
-
 // Types of flags and of values in the cluster file. Their errors name the value and what is
 // allowed.
 type (
@@ -62,7 +60,7 @@ func (a *authorities) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (c *count) UnmarshalText(text []byte) error     { return whole(c, text, 1, maxCount) }
+func (c *count) UnmarshalText(text []byte) error     { return whole(c, text, 1, spec.MaxCount) }
 func (e *exits) UnmarshalText(text []byte) error     { return whole(e, text, 1, restart.MaxExits) }
 func (p *port) UnmarshalText(text []byte) error      { return whole(p, text, 1, parse.MaxPort) }
 func (m *megabytes) UnmarshalText(text []byte) error { return whole(m, text, 2, 10_000) } // a line can have 1 MiB

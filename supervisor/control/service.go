@@ -15,10 +15,8 @@ import (
 	"example.com/crashlab/supervisor"
 	"example.com/crashlab/supervisor/event"
 	"example.com/crashlab/supervisor/restart"
+	"example.com/crashlab/supervisor/spec"
 )
-
-// maxCount limits Scale. No machine has the ports and processes for more.
-const maxCount = 1000
 
 // service implements supervisor.v1.Supervisor.
 type service struct {
@@ -79,8 +77,8 @@ func (s *service) Signal(_ context.Context, req *supervisorv1.SignalRequest) (*s
 }
 
 func (s *service) Scale(ctx context.Context, req *supervisorv1.ScaleRequest) (*supervisorv1.ScaleResponse, error) {
-	if req.Count == nil || req.GetCount() > maxCount {
-		return nil, status.Errorf(codes.InvalidArgument, "count %s: want 0 to %d", given(req.Count), maxCount)
+	if req.Count == nil || req.GetCount() > spec.MaxCount {
+		return nil, status.Errorf(codes.InvalidArgument, "count %s: want 0 to %d", given(req.Count), spec.MaxCount)
 	}
 	group, err := s.group(req.GetGroup())
 	if err == nil {

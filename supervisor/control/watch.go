@@ -13,9 +13,6 @@ import (
 	"example.com/crashlab/supervisor/event"
 )
 
-// maxLogLines is how many lines of a replica are kept.
-const maxLogLines = 1000
-
 func (s *service) Watch(req *supervisorv1.WatchRequest, stream grpc.ServerStreamingServer[supervisorv1.WatchResponse]) error {
 	after := s.supervisor.Sequence()
 	if req.After != nil {
@@ -89,9 +86,9 @@ func (s *service) sendEvents(ctx context.Context, after, until uint64, send func
 }
 
 func (s *service) Logs(req *supervisorv1.LogsRequest, stream grpc.ServerStreamingServer[supervisorv1.LogsResponse]) error {
-	last := maxLogLines
+	last := math.MaxInt32 // all that are kept
 	if req.Lines != nil {
-		last = int(min(req.GetLines(), maxLogLines))
+		last = int(min(req.GetLines(), math.MaxInt32))
 	}
 	lines, err := s.supervisor.Output(stream.Context(), req.GetReplica(), last, req.GetFollow())
 	if err != nil {

@@ -40,8 +40,8 @@ type Probe struct {
 	Path    string // ProbeHTTP: the path of the URL, beginning with a slash; empty: /
 
 	// Period is the time from one check to the next, at least MinPeriod. For Ready it is an upper
-	// bound: the first checks follow each other faster. Zero means 1 s for Alive and 100 ms for
-	// Ready.
+	// bound: the first checks follow each other faster. Zero means DefaultAlivePeriod for Alive and
+	// 100 ms for Ready.
 	Period time.Duration
 	// Timeout is how long an answer may take, for Alive at most Period. Zero means 1 s, or for
 	// Alive Period if that is less.
@@ -54,8 +54,10 @@ type Probe struct {
 	Terminate bool
 }
 
-// MinPeriod is the shortest Period of a [Probe].
-const MinPeriod = 10 * time.Millisecond
+const (
+	MinPeriod          = 10 * time.Millisecond // shortest Period of a [Probe]
+	DefaultAlivePeriod = time.Second           // Period of an Alive that has none
+)
 
 // ErrNotServing must be wrapped by the error that Config.Health returns for a service that answers
 // that it is not serving. Such a replica is alive, but not ready.

@@ -12,6 +12,10 @@ import (
 	"example.com/crashlab/supervisor/restart"
 )
 
+// MaxCount is the largest Group.Count that cluster files and clients of the control service can ask
+// for. No machine has the ports and processes for more.
+const MaxCount = 1000
+
 // Group is a set of replicas that run the same command under the same restart policy.
 type Group struct {
 	Name   string         // unique, and not that of another group's replica; may be empty

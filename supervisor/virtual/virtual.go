@@ -7,6 +7,7 @@
 package virtual
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 
@@ -55,9 +56,7 @@ type Replica struct {
 
 // New returns a replica that waits for Start.
 func New(c Config, w World, now time.Time) *Replica {
-	if c.StopTimeout == 0 {
-		c.StopTimeout = 5 * time.Second
-	}
+	c.StopTimeout = cmp.Or(c.StopTimeout, lifecycle.DefaultStopTimeout)
 	r := &Replica{config: c, world: w}
 	r.core = lifecycle.New(lifecycle.Settings{
 		Policy: c.Policy, StopTimeout: c.StopTimeout, Ready: lifecycle.Probe{Kind: lifecycle.ProbeNotify},

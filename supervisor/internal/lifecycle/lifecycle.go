@@ -40,6 +40,10 @@ type Probe struct {
 	Terminate bool          // Alive: stop the replica instead of killing it
 }
 
+// DefaultStopTimeout is the StopTimeout of a replica without one. It suits servers whose calls take
+// a few seconds, and is half of the 10 s that container runtimes give the supervisor itself.
+const DefaultStopTimeout = 5 * time.Second
+
 // Settings are the settings of a replica. Question is comparable, and differs between settings
 // whose probes ask for different things.
 type Settings struct {

@@ -16,17 +16,16 @@ import (
 )
 
 const (
-	readyPeriod = 100 * time.Millisecond
-	alivePeriod = time.Second
-	timeout     = time.Second // default of Probe.Timeout
-	threshold   = 3           // default of Probe.Threshold
+	readyPeriod = 100 * time.Millisecond // default of Probe.Period for Ready
+	timeout     = time.Second            // default of Probe.Timeout
+	threshold   = 3                      // default of Probe.Threshold
 )
 
 // WithDefaults replaces the zero values of a Ready or an Alive by their defaults.
 func WithDefaults(p spec.Probe, alive bool) spec.Probe {
 	usual, longest := readyPeriod, timeout
 	if alive {
-		usual = alivePeriod
+		usual = spec.DefaultAlivePeriod
 	}
 	p.Period = cmp.Or(p.Period, usual)
 	if alive {
@@ -53,7 +52,7 @@ func For(p spec.Probe, alive bool) lifecycle.Probe {
 // the probes cannot tell, or alive asks the same question.
 func WatchPeriod(ready, alive spec.Probe) time.Duration {
 	if (ready.Kind == spec.ProbeGRPC || ready.Kind == spec.ProbeHTTP) && QuestionOf(ready) != QuestionOf(alive) {
-		return max(ready.Period, alivePeriod)
+		return max(ready.Period, spec.DefaultAlivePeriod)
 	}
 	return 0
 }

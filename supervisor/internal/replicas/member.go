@@ -16,10 +16,6 @@ import (
 	"example.com/crashlab/supervisor/spec"
 )
 
-// defaultStopTimeout suits servers whose calls take a few seconds, and is half of the 10 s that
-// container runtimes give the supervisor itself.
-const defaultStopTimeout = 5 * time.Second
-
 // Member is a replica with the settings of its group.
 type Member struct {
 	spec.Replica
@@ -39,10 +35,7 @@ func (m Member) settings() lifecycle.Settings {
 }
 
 func (m Member) stopTimeout() time.Duration {
-	if m.StopTimeout == 0 {
-		return defaultStopTimeout
-	}
-	return m.StopTimeout
+	return cmp.Or(m.StopTimeout, lifecycle.DefaultStopTimeout)
 }
 
 func (m Member) stopSignal() syscall.Signal { return cmp.Or(m.StopSignal, syscall.SIGTERM) }
@@ -77,7 +70,7 @@ func checkReplica(r spec.Replica, health bool) error {
 	case r.Overflow != spec.OverflowBlock && r.Overflow != spec.OverflowDrop:
 		return fmt.Errorf("replica %q: overflow %d: want OverflowBlock or OverflowDrop", r.Name, int(r.Overflow))
 	case r.StopTimeout < 0:
-		return fmt.Errorf("replica %q: stop timeout %v: want 0 (the default, %v) or more", r.Name, r.StopTimeout, defaultStopTimeout)
+		return fmt.Errorf("replica %q: stop timeout %v: want 0 (the default, %v) or more", r.Name, r.StopTimeout, lifecycle.DefaultStopTimeout)
 	case r.StopSignal < 0 || r.StopTo < spec.StopGroup || r.StopTo > spec.StopLeader:
 		return fmt.Errorf("replica %q: stop signal %d to %d: want a signal, to the group or its leader", r.Name, r.StopSignal, r.StopTo)
 	case r.StartTimeout < 0:
