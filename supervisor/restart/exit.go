@@ -42,8 +42,8 @@ func (e Exit) Success() bool { return e.Err == nil && e.Code == 0 }
 // never ready, or its program did not run.
 func (e Exit) NeverReady() bool { return e.Ready == 0 || e.notRun() }
 
-// LocalShortage reports whether an error was caused by a lack of memory, processes, file descriptors or
-// the like on this machine, and therefore not by the replica.
+// LocalShortage reports whether an error was caused by a lack of memory, processes, file
+// descriptors or the like on this machine, and therefore not by the replica.
 func LocalShortage(err error) bool {
 	for _, lack := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRNOTAVAIL,
@@ -55,8 +55,7 @@ func LocalShortage(err error) bool {
 	return false
 }
 
-// SignalName returns the name of a signal, such as SIGSTOP, or its number if it
-// has no name.
+// SignalName returns the name of a signal, such as SIGSTOP, or its number if it has no name.
 func SignalName(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return name
