@@ -105,7 +105,7 @@ func TestReloadChecksPorts(t *testing.T) {
 	p.pids(2)
 }
 
-// An address that one of the replicas itself keeps from being free is not in use by another process.
+// An address that a replica of ours keeps from being free is not in use by another process.
 func TestReloadToAllHosts(t *testing.T) {
 	text := fmt.Sprintf("replicas: 2\nhost: 127.0.0.1\nbase_port: %d\nready: tcp\ncommand: [%q, \"{addr}\"]\n", freePorts(t, 2), os.Args[0])
 	p := start(t, "listen", "--config", write(t, text))
