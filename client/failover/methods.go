@@ -74,7 +74,7 @@ func (m *MethodPolicy) validate() error {
 		}
 	}
 	if m.Timeout != nil {
-		check(*m.Timeout >= 0, "Timeout %v: want 0 or more", *m.Timeout)
+		errs = append(errs, validDuration("Timeout", *m.Timeout, noTimeout))
 	}
 	if m.Rounds != nil {
 		check(*m.Rounds >= 0, "Rounds %d: want 0 or more", *m.Rounds)

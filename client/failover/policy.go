@@ -13,7 +13,7 @@ import (
 
 // Policy describes how a call fails over between replicas. The zero value tries every replica once,
 // in the resolver's order, with only the caller's deadline. A Policy is a plain value that any
-// number of clients may share.
+// number of clients may share. No duration in it may exceed MaxDuration.
 type Policy struct {
 	// Attempts.
 
@@ -154,6 +154,10 @@ type Policy struct {
 	// OnCall, unless nil, is called at the end of every call, like OnAttempt.
 	OnCall func(ctx context.Context, c Call)
 }
+
+// MaxDuration is the longest duration that a Policy may contain: a year. For a bound or a delay that
+// should last forever, use the value that the field documents for it, or MaxDuration.
+const MaxDuration = 365 * 24 * time.Hour
 
 // Recommended returns the recommended policy: calls wait for a replica rather than fail, the number
 // of attempts in flight at a replica adapts to its crashes, and an outage does not multiply the
@@ -303,18 +307,6 @@ type Ejection struct {
 	MaxShare float64
 }
 
-func (e *Ejection) validate() error {
-	switch {
-	case *e != Ejection{} && !e.Off && e.After < 1:
-		return fmt.Errorf("Ejection.After %d: want 1 or more, or Off", e.After)
-	case e.Probe < 0:
-		return fmt.Errorf("Ejection.Probe %v: want 0 or more", e.Probe)
-	case !(e.MaxShare >= 0 && e.MaxShare <= 1):
-		return fmt.Errorf("Ejection.MaxShare %v: want 0 to 1", e.MaxShare)
-	}
-	return nil
-}
-
 // Hedge sends a second attempt of a call to another replica while the first is still in flight. The
 // first success, or status that is not retried, wins, and the other attempt is canceled. Only
 // idempotent methods are hedged, only at a replica that is ready and has room, and only within
@@ -334,18 +326,6 @@ type Hedge struct {
 	Share float64
 }
 
-func (h *Hedge) validate() error {
-	switch {
-	case h.After < 0:
-		return fmt.Errorf("Hedge.After %v: want 0 or more", h.After)
-	case !(h.Quantile >= 0 && h.Quantile < 1):
-		return fmt.Errorf("Hedge.Quantile %v: want 0 to below 1", h.Quantile)
-	case !(h.Share >= 0 && h.Share <= 1):
-		return fmt.Errorf("Hedge.Share %v: want 0 to 1", h.Share)
-	}
-	return nil
-}
-
 // Redial sets how often replicas are dialed. A replica whose connection is lost is dialed again at
 // once. While it stays down and calls are made, it is dialed often, so that it is used as soon as
 // it is back; without calls, the gaps grow from 1 s to 2 minutes, as in gRPC's connection backoff.
@@ -357,7 +337,8 @@ type Redial struct {
 	// are longer if PerSecond requires it, and after long unsuccessful dialing: 1/4000 of the time
 	// spent so far, up to 5 s.
 	Every time.Duration
-	// Linger is how long after the last call replicas are still dialed this often. Zero means 1 s.
+	// Linger is how long after the last call replicas are still dialed this often. Zero means 1 s;
+	// MaxDuration is as good as always.
 	Linger time.Duration
 	// PerSecond is how many dials may be made in any second, at all replicas together; each address
 	// of a replica takes one. The first dial of a replica does not count if it succeeds. Zero means

@@ -20,11 +20,15 @@ func (p *Policy) validate() error {
 			errs = append(errs, fmt.Errorf("failover: Policy."+format, args...))
 		}
 	}
-	check(p.Timeout >= 0, "Timeout %v: want 0 or more", p.Timeout)
-	check(p.MinTimeout >= 0, "MinTimeout %v: want 0 or more", p.MinTimeout)
+	checkDuration := func(name string, d time.Duration, instead string) {
+		err := validDuration(name, d, instead)
+		check(err == nil, "%v", err)
+	}
+	checkDuration("Timeout", p.Timeout, noTimeout)
+	checkDuration("MinTimeout", p.MinTimeout, "")
 	check(p.Timeout <= 0 || p.MinTimeout <= p.Timeout, "MinTimeout %v: want at most the Timeout of %v", p.MinTimeout, p.Timeout)
 	check(p.Rounds >= 0, "Rounds %d: want 0 or more", p.Rounds)
-	check(p.Pause >= 0, "Pause %v: want 0 or more", p.Pause)
+	checkDuration("Pause", p.Pause, "")
 	check(p.Order >= OrderFirst && p.Order <= OrderSticky, "Order %d: want OrderFirst to OrderSticky", p.Order)
 	for _, c := range p.Retryable {
 		check(c != codes.OK, "Retryable has OK, which is not a failure")
@@ -33,7 +37,7 @@ func (p *Policy) validate() error {
 		check(c != codes.OK, "NotExecuted.Codes has OK, which is not a failure")
 	}
 	check(p.PauseGrowth.Factor == 0 || p.PauseGrowth.Factor >= 1, "PauseGrowth.Factor %v: want 0, or 1 or more", p.PauseGrowth.Factor)
-	check(p.PauseGrowth.Max >= 0, "PauseGrowth.Max %v: want 0 or more", p.PauseGrowth.Max)
+	checkDuration("PauseGrowth.Max", p.PauseGrowth.Max, "0 for no bound")
 	check(p.PauseGrowth.Jitter >= 0 && p.PauseGrowth.Jitter <= 1, "PauseGrowth.Jitter %v: want 0 to 1", p.PauseGrowth.Jitter)
 	check(p.ReplayLimit >= 0, "ReplayLimit %d: want 0 or more", p.ReplayLimit)
 	for _, key := range slices.Sorted(maps.Keys(p.Idempotent)) {
@@ -48,7 +52,7 @@ func (p *Policy) validate() error {
 		check(err == nil, "Methods[%q].%v", key, err)
 	}
 	check(p.WhenDown.valid(), "WhenDown %d: want WhenDownAttempt or WhenDownWait", p.WhenDown)
-	check(p.MaxWait >= 0, "MaxWait %v: want 0 or more", p.MaxWait)
+	checkDuration("MaxWait", p.MaxWait, "")
 	check(p.MaxWaiting >= 0, "MaxWaiting %d: want 0 or more", p.MaxWaiting)
 	check(p.MaxInFlight >= 0, "MaxInFlight %d: want 0 or more", p.MaxInFlight)
 	check(p.Budget.Ratio >= 0 && p.Budget.Ratio <= 1, "Budget.Ratio %v: want 0 to 1", p.Budget.Ratio)
@@ -59,10 +63,49 @@ func (p *Policy) validate() error {
 	err = p.Hedge.validate()
 	check(err == nil, "%v", err)
 	check(p.Redial.Every == 0 || p.Redial.Every >= time.Millisecond, "Redial.Every %v: want 0, or 1ms or more", p.Redial.Every)
-	check(p.Redial.Linger >= 0, "Redial.Linger %v: want 0 or more", p.Redial.Linger)
+	checkDuration("Redial.Every", max(p.Redial.Every, 0), "")
+	checkDuration("Redial.Linger", p.Redial.Linger, "")
 	check(p.Redial.PerSecond >= 0, "Redial.PerSecond %d: want 0 or more", p.Redial.PerSecond)
-	check(p.Redial.Timeout >= 0, "Redial.Timeout %v: want 0 or more", p.Redial.Timeout)
+	checkDuration("Redial.Timeout", p.Redial.Timeout, "")
+	checkDuration("ResolveEvery", max(p.ResolveEvery, 0), "a negative value for never")
 	return errors.Join(errs...)
+}
+
+// noTimeout is the value that stands for an unlimited Timeout.
+const noTimeout = "0 for none"
+
+// validDuration returns an error for a duration below 0 or above MaxDuration. instead, unless
+// empty, is the value that stands for a duration without a bound.
+func validDuration(name string, d time.Duration, instead string) error {
+	switch {
+	case d < 0:
+		return fmt.Errorf("%s %v: want 0 or more", name, d)
+	case d > MaxDuration && instead != "":
+		return fmt.Errorf("%s %v: want at most %v, or %s", name, d, MaxDuration, instead)
+	case d > MaxDuration:
+		return fmt.Errorf("%s %v: want at most %v", name, d, MaxDuration)
+	}
+	return nil
+}
+
+func (e *Ejection) validate() error {
+	switch {
+	case *e != Ejection{} && !e.Off && e.After < 1:
+		return fmt.Errorf("Ejection.After %d: want 1 or more, or Off", e.After)
+	case !(e.MaxShare >= 0 && e.MaxShare <= 1):
+		return fmt.Errorf("Ejection.MaxShare %v: want 0 to 1", e.MaxShare)
+	}
+	return validDuration("Ejection.Probe", e.Probe, "")
+}
+
+func (h *Hedge) validate() error {
+	switch {
+	case !(h.Quantile >= 0 && h.Quantile < 1):
+		return fmt.Errorf("Hedge.Quantile %v: want 0 to below 1", h.Quantile)
+	case !(h.Share >= 0 && h.Share <= 1):
+		return fmt.Errorf("Hedge.Share %v: want 0 to 1", h.Share)
+	}
+	return validDuration("Hedge.After", h.After, "0 for never")
 }
 
 // withDefaults replaces zero values by what they stand for.

@@ -43,6 +43,8 @@ type Standing struct {
 const (
 	// maxBackoff is how often the time to the next probe doubles.
 	maxBackoff = 6
+	// maxDelay bounds that time: 100 years.
+	maxDelay = 100 * 365 * 24 * time.Hour
 	// maxCut is how many cut-off attempts are kept.
 	maxCut = 8
 	// answersToRetry is after how many answers of other replicas a replica in doubt gets another
@@ -204,14 +206,20 @@ func (s *Standing) Backoff(probe time.Duration) time.Duration {
 	if s.cause != CauseFailing && s.ejections <= 1 {
 		return 0
 	}
-	return probe << (max(s.ejections, 1) - 1)
+	return s.doubled(probe)
 }
 
 // TrialAt returns when to put the replica on trial whatever the probes say, so that none stays
 // ejected forever: after 20 times the time between probes, which doubles with each ejection up to
 // 64 times that. Envoy and gRFC A50 eject for 30 s at first and at most 300 s.
 func (s *Standing) TrialAt(probe time.Duration) time.Duration {
-	return s.since + 20*probe<<(max(s.ejections, 1)-1)
+	return s.since + s.doubled(20*min(probe, maxDelay/20))
+}
+
+// doubled returns d, doubled for each ejection after the first, up to maxDelay.
+func (s *Standing) doubled(d time.Duration) time.Duration {
+	n := max(s.ejections, 1) - 1
+	return min(d, maxDelay>>n) << n
 }
 
 // MayEject reports whether one more of n replicas may be ejected if out of them are already: up

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -77,6 +78,24 @@ func TestStandingBackoff(t *testing.T) {
 		s.Eject(0)
 		if got := s.Backoff(time.Second); got != time.Second {
 			t.Errorf("after an answer: %v before a probe, want 1s", got)
+		}
+	}
+}
+
+// However long the time between probes and however many the ejections, no delay overflows.
+func TestStandingBackoffDoesNotOverflow(t *testing.T) {
+	for _, probe := range []time.Duration{365 * 24 * time.Hour, math.MaxInt64} {
+		var s Standing
+		backoff, trial := time.Duration(0), time.Duration(0)
+		for n := range 10 {
+			s.Failed(1, CauseFailing)
+			s.Eject(time.Hour)
+			b, at := s.Backoff(probe), s.TrialAt(probe)
+			if b < max(backoff, min(probe, 100*365*24*time.Hour)) || at < max(trial, b) {
+				t.Errorf("probe %v, ejection %d: %v before a probe, and a trial at %v", probe, n+1, b, at)
+			}
+			backoff, trial = b, at
+			s.Try()
 		}
 	}
 }
