@@ -74,6 +74,23 @@ func TestSilenceThenOneCall(t *testing.T) {
 	})
 }
 
+// A replica that loses its connection is dialed at once, however long the gaps between dials that
+// fail.
+func TestLossIsFollowedByADial(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		conn := c.connect(t, failover.Policy{Redial: failover.Redial{Every: time.Hour}})
+		time.Sleep(10 * time.Minute)
+		for range 3 {
+			c[0].restart()
+			start := time.Now()
+			if attempts, err := call(t.Context(), conn); path(attempts) != "a:1 ok sent" || time.Since(start) > 1200*time.Millisecond {
+				t.Errorf("got %q, %v after %v, want success within 1.2s", path(attempts), err, time.Since(start))
+			}
+		}
+	})
+}
+
 // A server that accepts connections and closes them does not make the client spin.
 func TestBrokenConnectionsCauseNoHotLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {

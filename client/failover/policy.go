@@ -155,8 +155,8 @@ type Policy struct {
 	OnCall func(ctx context.Context, c Call)
 }
 
-// MaxDuration is the longest duration that a Policy may contain: a year. For a bound or a delay that
-// should last forever, use the value that the field documents for it, or MaxDuration.
+// MaxDuration is the longest duration that a Policy may contain: a year. For a bound or a delay
+// that should last forever, use the value that the field documents for it, or MaxDuration.
 const MaxDuration = 365 * 24 * time.Hour
 
 // Recommended returns the recommended policy: calls wait for a replica rather than fail, the number
@@ -327,10 +327,11 @@ type Hedge struct {
 }
 
 // Redial sets how often replicas are dialed. A replica whose connection is lost is dialed again at
-// once. While it stays down and calls are made, it is dialed often, so that it is used as soon as
-// it is back; without calls, the gaps grow from 1 s to 2 minutes, as in gRPC's connection backoff.
-// If a dial fails for a lasting reason, such as a certificate or a name that does not exist, the
-// gaps grow from 1 s to 30 s even while calls are made.
+// once, unless it was last dialed less than Every ago, or less than 1 s ago if Every is longer.
+// While it stays down and calls are made, it is dialed often, so that it is used as soon as it is
+// back; without calls, the gaps grow from 1 s to 2 minutes, as in gRPC's connection backoff. If a
+// dial fails for a lasting reason, such as a certificate or a name that does not exist, the gaps
+// grow from 1 s to 30 s even while calls are made.
 type Redial struct {
 	// Every is the mean time between two dials of a replica that is down while calls are made, with
 	// a jitter of 20%. Zero means 25 ms, that is 33 to 50 dials a second; the minimum is 1 ms. Gaps

@@ -57,6 +57,7 @@ type Dialing struct {
 	dialed bool
 	since  time.Duration // start of the next gap: the end of a dial that failed, or the begin of the last one
 	jitter float64       // of the next gap, from -1 to 1
+	worked bool          // the last dial succeeded
 
 	lasting int           // consecutive dials that failed for a lasting reason
 	quiet   int           // consecutive dials that no call wanted
@@ -72,7 +73,7 @@ func (d *Dialing) Begin(now time.Duration, wanted bool, dice uint64) {
 		d.quiet = 0
 		d.vain += min(max(0, now-d.since), maxWanted)
 	}
-	d.dialed, d.since = true, now
+	d.dialed, d.since, d.worked = true, now, false
 	d.jitter = 2*float64(dice>>11)/(1<<53) - 1
 }
 
@@ -87,8 +88,10 @@ func (d *Dialing) Failed(now time.Duration, lasting bool) {
 }
 
 // Connected records that the dial has succeeded. When that connection is lost, the replica may be
-// dialed at once, unless this dial began less than a gap earlier.
-func (d *Dialing) Connected() { d.lasting, d.quiet, d.vain = 0, 0, 0 }
+// dialed at once, unless this dial began less than a gap earlier. That gap is at most backoffBase,
+// however long Every is: it only keeps a replica that breaks every connection from being dialed in
+// a tight loop.
+func (d *Dialing) Connected() { d.lasting, d.quiet, d.vain, d.worked = 0, 0, 0, true }
 
 // Due returns when to dial next. down is how many addresses are down in total; wanted says whether
 // calls want the replica.
@@ -101,7 +104,11 @@ func (d *Dialing) Due(r Redial, down int, wanted bool) time.Duration {
 	if !d.dialed {
 		return 0
 	}
-	gap := r.Every + time.Duration(d.jitter*float64(r.Every)/5)
+	every := r.Every
+	if d.worked {
+		every = min(every, backoffBase)
+	}
+	gap := every + time.Duration(d.jitter*float64(every)/5)
 	gap = max(gap, time.Duration(down)*time.Second/time.Duration(r.PerSecond), min(d.vain/vainShare, maxWanted))
 	if d.lasting > 0 {
 		gap = max(gap, d.backoff(d.lasting, maxLasting))

@@ -92,6 +92,24 @@ func TestGapsAreForgotten(t *testing.T) {
 	near(t, "after a connection, in silence", d.Due(usualRedial, 1, false)-3*time.Hour, time.Second)
 }
 
+// A lost connection is followed by a dial at once, however long the gaps between dials that fail.
+// But a replica that breaks every connection is not dialed in a tight loop.
+func TestDialAfterALoss(t *testing.T) {
+	for _, tc := range []struct{ every, gap time.Duration }{
+		{25 * ms, 25 * ms}, {time.Second, time.Second}, {time.Hour, time.Second}, {365 * 24 * time.Hour, time.Second},
+	} {
+		r := usualRedial
+		r.Every = tc.every
+		var d core.Dialing
+		d.Begin(time.Minute, true, middle)
+		d.Connected()
+		near(t, "after a loss", d.Due(r, 1, true)-time.Minute, tc.gap)
+		d.Begin(2*time.Minute, true, middle)
+		d.Failed(2*time.Minute, false)
+		near(t, "after a failure", d.Due(r, 1, true)-2*time.Minute, tc.every)
+	}
+}
+
 // A dial that fails slowly is not followed by another at once.
 func TestGapsCountFromTheEnd(t *testing.T) {
 	var d core.Dialing

@@ -125,27 +125,44 @@ func TestCallsAreDemand(t *testing.T) {
 	}
 }
 
-// If Redial is slower than the dials without demand, a replica that breaks connections is dialed at
-// that pace, with and without demand.
+// If Redial is slower than the dials without demand, a replica that breaks connections is dialed once
+// a second, and one that is down at Redial's pace, with and without demand.
 func TestSlowPace(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		n := newNetwork(t, 1)
-		n[0].listen()
-		set := replicas.NewSet(replicas.Redial{Every: 5 * time.Second, Linger: time.Second})
-		n.connect(t, set)
-		synctest.Wait()
-		begin := time.Now()
-		for i := range 100 {
-			time.Sleep(2 * time.Second)
-			n[0].listen() // again
-			if i%2 == 0 {
-				set.Want()
-			}
-		}
-		dials := n[0].dialsSince(begin)
-		checkGaps(t, dials, 4*time.Second, 8*time.Second)
-		if len(dials) < 25 {
-			t.Errorf("%d dials in 200 s of a replica that keeps breaking connections, want one in 4 s to 8 s", len(dials))
-		}
-	})
+	for _, tc := range []struct {
+		name        string
+		down        bool
+		least, most time.Duration
+	}{
+		{"breaks connections", false, 800 * time.Millisecond, 1300 * time.Millisecond},
+		{"down", true, 4 * time.Second, 8 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				n := newNetwork(t, 1)
+				n[0].listen()
+				set := replicas.NewSet(replicas.Redial{Every: 5 * time.Second, Linger: time.Second})
+				n.connect(t, set)
+				synctest.Wait()
+				if tc.down {
+					n[0].crash()
+					time.Sleep(2 * time.Second) // for the dial that follows the loss
+				}
+				begin := time.Now()
+				for i := range 2000 {
+					time.Sleep(100 * time.Millisecond)
+					if !tc.down {
+						n[0].listen() // again
+					}
+					if i%20 == 0 {
+						set.Want()
+					}
+				}
+				dials := n[0].dialsSince(begin)
+				checkGaps(t, dials, tc.least, tc.most)
+				if want := int(200 * time.Second / tc.most); len(dials) < want {
+					t.Errorf("%d dials in 200 s, want %d at least", len(dials), want)
+				}
+			})
+		})
+	}
 }
