@@ -254,7 +254,7 @@ func (w *WhenDown) UnmarshalText(text []byte) error { return parseName(w, whenDo
 // modeled on Finagle's RetryBudget. The zero value sets no bound.
 type Budget struct {
 	// Ratio is how many tokens each call adds, such as 0.1 for one repetition in ten calls. It
-	// ranges from 0 to 1.
+	// ranges from 0 to 1, and is rounded to a multiple of 0.000001 that is zero only if Ratio is.
 	Ratio float64
 	// PerSecond is how many tokens each second adds, for clients that make few calls. It must be 0
 	// or more.
@@ -322,7 +322,7 @@ type Hedge struct {
 	// Share is how many hedges each call allows, in addition to the bound that Budget sets. 0.02, a
 	// good initial value, adds at most 2% load, with bursts of up to 5 hedges. Hedges that judge a
 	// replica on trial after an ejection do not count. It ranges from 0, which allows only those,
-	// to 1.
+	// to 1, and is rounded like Budget.Ratio.
 	Share float64
 }
 

@@ -78,6 +78,37 @@ func TestBudgetKeepsFractions(t *testing.T) {
 	}
 }
 
+// Small numbers of tokens add up, whether calls or the time add them, to a millionth of a token.
+func TestBudgetOfSmallNumbers(t *testing.T) {
+	for _, tc := range []struct {
+		tokens float64
+		times  int // how often they are added
+		want   int
+	}{
+		{0.0004, 20_000, 8}, {0.0004, 2499, 0}, {0.0005, 2000, 1}, {0.0015, 2000, 3}, {0.00001, 100_000, 1}, {0.00001, 99_999, 0},
+		{0, 1000, 0},
+	} {
+		calls, worth := NewBudget(tc.tokens, 0, 10), NewBudget(0, 0, 10)
+		take(calls, 0)
+		take(worth, 0)
+		for range tc.times {
+			calls.Call()
+			worth.CallWorth(tc.tokens)
+		}
+		seconds := NewBudget(0, tc.tokens, 10)
+		end := time.Duration(tc.times)*time.Second + time.Microsecond
+		take(seconds, 0)
+		if n, m, s := take(calls, 0), take(worth, 0), take(seconds, end); n != tc.want || m != tc.want || s != tc.want {
+			t.Errorf("%v tokens added %d times: %d by Call, %d by CallWorth and %d by the time, want %d", tc.tokens, tc.times, n, m, s, tc.want)
+		}
+	}
+	tiny := NewBudget(1e-300, 0, 1)
+	take(tiny, 0)
+	if tiny.Call(); tiny.Left(0) == 0 {
+		t.Error("a ratio that is not zero adds nothing")
+	}
+}
+
 func TestBudgetHoldsNoMoreThanItsBurst(t *testing.T) {
 	b := NewBudget(1, 1000, 3)
 	for range 100 {
@@ -90,11 +121,19 @@ func TestBudgetHoldsNoMoreThanItsBurst(t *testing.T) {
 
 // Large numbers are an effectively unlimited budget.
 func TestBudgetOfLargeNumbers(t *testing.T) {
-	for _, b := range []*Budget{NewBudget(0, 0, math.MaxInt), NewBudget(0, math.Inf(1), 1), NewBudget(0, 1e300, 1)} {
+	for _, b := range []*Budget{
+		NewBudget(0, 0, math.MaxInt), NewBudget(0, math.Inf(1), 1), NewBudget(0, 1e300, 1), NewBudget(1, math.MaxFloat64, math.MaxInt),
+	} {
+		b.Call()
 		for now := range 10 * time.Nanosecond {
 			if !b.Take(now * time.Second) {
 				t.Errorf("%+v: not granted after %v", b, now*time.Second)
 			}
+			b.Call()
+			b.Give()
+		}
+		if left := b.Left(math.MaxInt64); !(left >= 1) {
+			t.Errorf("%+v: %v tokens after 292 years, want 1 or more", b, left)
 		}
 	}
 }
