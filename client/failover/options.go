@@ -94,6 +94,12 @@ func parseOptions(opts []grpc.CallOption) (*settings, []grpc.CallOption) {
 	return s, slices.DeleteFunc(slices.Clone(opts), ofCall)
 }
 
+// IsProbe reports whether the call options that an interceptor receives are those of a health probe
+// of an ejected replica (see Ejection). A probe passes through the interceptors of the connection,
+// so that it gets the same credentials as a call, but it is not a call of the program: an
+// interceptor that counts, times or logs calls should leave it out. Probes are unary.
+func IsProbe(opts []grpc.CallOption) bool { return probeOf(opts) != nil }
+
 // probeOf returns the attempt of a probe, or nil for a call.
 func probeOf(opts []grpc.CallOption) *replicas.Attempt {
 	for _, o := range opts {

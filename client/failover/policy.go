@@ -279,14 +279,14 @@ func (b Budget) bounded() bool { return b != Budget{} }
 // that its caller cancels is not counted.
 //
 // An ejected replica is probed with the standard health service, and put back when it is healthy. A
-// probe is a call on the connection: it passes through the interceptors, with the context values
-// and the metadata of the call that caused the ejection. NOT_SERVING, Unavailable, DeadlineExceeded
-// and no answer mean that the replica is still unhealthy. A replica that answers anything else, or
-// whose health service never reported a problem, is put on trial: it gets one call at a time, with
-// a hedge for comparison, until one succeeds. If it fails again before that, it is ejected at once,
-// and the delay before its first probe doubles each time, up to 64 times Probe. Whatever the probes
-// find, a call is let through after 20 times Probe; this delay doubles likewise, up to 64 times its
-// initial value.
+// probe is a call on the connection: it passes through the interceptors, which recognize it by
+// IsProbe, with the context values and the metadata of the call that caused the ejection.
+// NOT_SERVING, Unavailable, DeadlineExceeded and no answer mean that the replica is still
+// unhealthy. A replica that answers anything else, or whose health service never reported a
+// problem, is put on trial: it gets one call at a time, with a hedge for comparison, until one
+// succeeds. If it fails again before that, it is ejected at once, and the delay before its first
+// probe doubles each time, up to 64 times Probe. Whatever the probes find, a call is let through
+// after 20 times Probe; this delay doubles likewise, up to 64 times its initial value.
 //
 // A probe without an answer may mean that the connection is dead and the replica is not, as after a
 // network partition, or when a host has been replaced: TCP notices that only minutes later. So the

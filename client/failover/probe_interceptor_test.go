@@ -215,3 +215,29 @@ func TestProbePassesThroughUserInterceptors(t *testing.T) {
 		}
 	})
 }
+
+// An interceptor recognizes probes, and no call is one.
+func TestIsProbe(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, works := newWork(t, 2)
+		var probes, calls, wrong atomic.Int64
+		conn := c.connect(t, failover.Policy{}, grpc.WithUnaryInterceptor(
+			func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				counter := &calls
+				if failover.IsProbe(opts) {
+					counter = &probes
+				}
+				counter.Add(1)
+				if failover.IsProbe(opts) != (method == healthv1.Health_Check_FullMethodName) {
+					wrong.Add(1)
+				}
+				return invoker(ctx, method, req, reply, cc, opts...)
+			}))
+		ejectFirst(t, conn, works[0])
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if probes.Load() == 0 || calls.Load() != 4 || wrong.Load() != 0 {
+			t.Errorf("%d probes and %d calls, %d taken for the other; want some, 4 and 0", probes.Load(), calls.Load(), wrong.Load())
+		}
+	})
+}

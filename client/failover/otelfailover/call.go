@@ -97,6 +97,21 @@ func (t *telemetry) begin(ctx context.Context, cc *grpc.ClientConn, full string,
 	return c.ctx, c
 }
 
+// untraced returns the context of a probe, which has that of the call that caused the ejection,
+// without the call's span. What else the propagator writes, such as baggage, remains.
+func (t *telemetry) untraced(ctx context.Context) context.Context {
+	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	out := carrier{ctx: ctx}
+	if out.md, _ = metadata.FromOutgoingContext(ctx); out.md == nil {
+		return ctx
+	}
+	for _, key := range t.propagator.Fields() {
+		out.md.Delete(key)
+	}
+	t.propagator.Inject(ctx, &out)
+	return metadata.NewOutgoingContext(ctx, out.md)
+}
+
 // onAttempt records the end of an attempt in the call that it belongs to.
 func onAttempt(ctx context.Context, a failover.Attempt) {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {

@@ -41,11 +41,14 @@
 // Methods called by generated code, or with grpc.StaticMethod, appear by name. All others appear as
 // _OTHER, so that method names made up at run time cannot flood a metrics store.
 //
+// Health probes of ejected replicas are not calls: they have no spans, do not belong to the trace of
+// the call that caused the ejection, and appear in no metric.
+//
 // # Beside otelgrpc
 //
 // The stats handler of otelgrpc may be used as well. It observes the wire: its spans are the
-// attempts, as children of the call's span, and its rpc.client.call.duration counts attempts, not
-// calls.
+// attempts, as children of the call's span, and the probes; its rpc.client.call.duration counts
+// these, not calls.
 package otelfailover
 
 import (
@@ -133,6 +136,9 @@ func (t *telemetry) attach(cc *grpc.ClientConn) {
 }
 
 func (t *telemetry) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if failover.IsProbe(opts) {
+		return invoker(t.untraced(ctx), method, req, reply, cc, opts...)
+	}
 	ctx, c := t.begin(ctx, cc, method, opts)
 	err := invoker(ctx, method, req, reply, cc, opts...)
 	c.end(err)
