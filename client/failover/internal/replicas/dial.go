@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -231,12 +232,20 @@ func (r *Replica) endDial() {
 	}
 }
 
-// canKnock reports whether knock can dial all addresses of the replica as gRPC would. control must
-// be held.
+// canKnock reports whether knock can dial all addresses of the replica as gRPC would, which is by
+// TCP or with the user's dialer. control must be held.
+//
+// gRPC marks the addresses of its own resolvers for Unix sockets with an attribute that only gRPC
+// can read, so the target's scheme decides here. Any other address is a Unix socket if it begins
+// with unix:, or if it is a path, as from a resolver that uses one of gRPC's.
 func (r *Replica) canKnock() bool {
+	if s := r.policy.opts.Target.URL.Scheme; s == "unix" || s == "unix-abstract" {
+		return false
+	}
 	for _, a := range r.endpoint.Addresses {
-		if _, _, err := net.SplitHostPort(a.Addr); err != nil {
-			return false // perhaps a Unix socket
+		host, _, err := net.SplitHostPort(a.Addr)
+		if err != nil || host == "unix" || strings.ContainsAny(a.Addr, "/@\x00") {
+			return false
 		}
 	}
 	return true
