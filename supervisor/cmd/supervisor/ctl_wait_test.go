@@ -11,6 +11,7 @@ import (
 
 	"example.com/crashlab/supervisor/restart"
 	"example.com/crashlab/supervisor/spec"
+	"example.com/crashlab/supervisor/status"
 )
 
 // With --wait a command succeeds only if the replicas become ready and stay ready; processes that
@@ -19,12 +20,16 @@ func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")
 	}
-	exits := filepath.Join(t.TempDir(), "exits")
+	exits, base := filepath.Join(t.TempDir(), "exits"), freePorts(t, 3)
 	web := spec.Group{Name: "web", Count: 1, Policy: restart.Policy{Delay: time.Hour}, Replica: func(i int) spec.Replica {
-		return spec.Replica{Name: fmt.Sprint("web", i), Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; exec sleep 300`, exits}}
+		addr := fmt.Sprintf("127.0.0.1:%d", base+i)
+		return spec.Replica{
+			Name: fmt.Sprint("web", i), Addr: addr, Ready: spec.Probe{Kind: spec.ProbeTCP},
+			Args: []string{"sh", "-c", `[ -e "$0" ] && exit 3; ` + childMode + `=listen exec "$@"`, exits, os.Args[0], addr},
+		}
 	}}
 	c := startControlled(t, loopback(t), web, sleepers("db", 1))
-	for _, args := range []string{"restart web --wait", "start web --wait=5m", "scale 2 --group web --wait=5m", "rolling-restart web"} {
+	for _, args := range []string{"restart web --wait=5m", "start web --wait=5m", "scale 2 --group web --wait=5m", "rolling-restart web"} {
 		if _, stderr, code := runCtl(t, c.addr, strings.Fields(args)...); code != 0 || stderr != "" {
 			t.Errorf("ctl %s: exit code %d, stderr %q, want success", args, code, stderr)
 		}
@@ -32,11 +37,16 @@ func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 	if err := os.WriteFile(exits, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range []string{"restart web0 --wait=2s", "start web --wait=2s", "scale 3 --group web --wait=2s"} {
-		_, stderr, code := runCtl(t, c.addr, strings.Fields(args)...)
-		if code != 1 || !regexp.MustCompile(`not ready after 2s: .*web\d is waiting .*, last exit: exit code 3`).MatchString(stderr) {
-			t.Errorf("ctl %s: exit code %d, stderr %q, want 1 and the reason", args, code, stderr)
+	for _, tt := range []struct{ args, want string }{
+		{"restart web0 --wait=1s", `web0 is (starting|waiting .*, last exit: exit code 3)`}, // it may not have exited yet
+		{"start web --wait=1s", `web0 is (starting|waiting .*, last exit: exit code 3)`},
+		{"scale 3 --group web --wait=1s", `web0 is waiting .*, last exit: exit code 3`}, // it exited before the command
+	} {
+		_, stderr, code := runCtl(t, c.addr, strings.Fields(tt.args)...)
+		if code != 1 || !regexp.MustCompile("not ready after 1s: .*"+tt.want).MatchString(stderr) {
+			t.Errorf("ctl %s: exit code %d, stderr %q, want 1 and %s", tt.args, code, stderr, tt.want)
 		}
+		c.until(t, func(all []status.Status) bool { return all[0].State == status.StateWaiting && all[0].Last.Code == 3 })
 	}
 	if stdout, stderr, code := runCtl(t, c.addr, "restart", "db", "--wait", "-o", "json"); code != 0 || !strings.HasPrefix(stdout, "{") || strings.Contains(stdout, "web0") {
 		t.Errorf("exit code %d, stdout %q, stderr %q, want db0 alone", code, stdout, stderr)
