@@ -111,9 +111,7 @@ func TestReloadToAllHosts(t *testing.T) {
 	p := start(t, "listen", "--config", write(t, text))
 	p.pids(2)
 	p.reload(strings.Replace(text, "127.0.0.1", "0.0.0.0", 1), "[INFO]  supervisor: reloaded")
-	if out := p.stdout.text(); strings.Count(out, " up 2 ") != 2 {
-		t.Error("the replicas were not restarted")
-	}
+	p.until(&p.stdout, "two new replicas", func(text string) bool { return strings.Count(text, " up 2 ") == 2 })
 }
 
 func TestOneSupervisorPerStateDirectory(t *testing.T) {
