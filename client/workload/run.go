@@ -100,11 +100,7 @@ func (l *load) closed() {
 		for {
 			now := time.Now()
 			after := now.Sub(l.began)
-			if l.Duration > 0 && after >= l.Duration || l.Calls > 0 && int(l.started.Load()) >= l.Calls {
-				return
-			}
-			if l.ctx.Err() != nil {
-				l.interrupted.Store(true)
+			if l.ended(after) {
 				return
 			}
 			n := l.next()
@@ -120,9 +116,24 @@ func (l *load) closed() {
 	}
 	var working sync.WaitGroup
 	for range workers {
+		if l.ended(time.Since(l.began)) {
+			break
+		}
 		working.Go(work)
 	}
 	working.Wait()
+}
+
+// ended reports whether a closed loop starts no more calls so long after the start.
+func (l *load) ended(after time.Duration) bool {
+	switch {
+	case l.Duration > 0 && after >= l.Duration, l.Calls > 0 && int(l.started.Load()) >= l.Calls:
+		return true
+	case l.ctx.Err() != nil:
+		l.interrupted.Store(true)
+		return true
+	}
+	return false
 }
 
 // open starts the calls of an open loop as they are due.

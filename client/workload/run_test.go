@@ -168,3 +168,26 @@ func TestClosedLoopInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// A load that is over starts no more workers.
+func TestNoWorkersAfterTheEnd(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, tc := range []struct {
+		name        string
+		ctx         context.Context
+		plan        Plan
+		interrupted bool
+	}{
+		{"context", ended, Plan{Calls: MaxWorkers, Workers: MaxWorkers}, true},
+		{"duration", t.Context(), Plan{Duration: 1, Workers: MaxWorkers}, false},
+	} {
+		var pace Pace
+		allocs := testing.AllocsPerRun(1, func() {
+			pace = tc.plan.Run(tc.ctx, func(context.Context, int) (r Reply, err error) { return r, nil }, func(Record) {})
+		})
+		if allocs > MaxWorkers/10 || pace.Interrupted != tc.interrupted { // a goroutine takes one at least
+			t.Errorf("%s: %v allocations and %+v, want few and interrupted %v", tc.name, allocs, pace, tc.interrupted)
+		}
+	}
+}

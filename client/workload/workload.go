@@ -24,12 +24,12 @@ type Plan struct {
 	// Calls is the total number of calls, including those of the warm-up. Zero means unlimited
 	// until Duration has passed.
 	Calls int
-	// Duration is the time in which calls start, including the warm-up. Zero means unlimited until
-	// Calls are made. At least one of the two must be set; with both, the load ends at whichever
-	// comes first.
+	// Duration is the time in which calls start, including the warm-up, up to failover.MaxDuration.
+	// Zero means unlimited until Calls are made. At least one of the two must be set; with both,
+	// the load ends at whichever comes first.
 	Duration time.Duration
-	// Workers is the maximum number of calls under way in a closed loop, from 1. An open loop
-	// ignores it.
+	// Workers is the maximum number of calls under way in a closed loop, from 1 to MaxWorkers. An
+	// open loop ignores it.
 	Workers int
 	// Rate is the number of calls a second in an open loop, from MinRate to MaxRate. Zero means a
 	// closed loop.
@@ -40,7 +40,7 @@ type Plan struct {
 	Seed uint64
 	// MaxUnderWay is the maximum number of calls under way in an open loop. It bounds the memory in
 	// use while replicas do not answer. Further calls wait for a place; their latency still counts
-	// from when they were due. Zero means DefaultMaxUnderWay.
+	// from when they were due. Zero means DefaultMaxUnderWay; the most is MaxWorkers.
 	MaxUnderWay int
 	// Warmup is the first part of the load; calls that are due in it do not count. It must be
 	// shorter than Duration if that is set.
@@ -51,6 +51,8 @@ const (
 	// MinRate and MaxRate bound Plan.Rate.
 	MinRate = 0.001
 	MaxRate = 1_000_000
+	// MaxWorkers bounds Plan.Workers and Plan.MaxUnderWay.
+	MaxWorkers = 100_000
 	// DefaultMaxUnderWay is the default of Plan.MaxUnderWay.
 	DefaultMaxUnderWay = 10_000
 )
@@ -64,18 +66,25 @@ func (p Plan) Validate() error {
 		return fmt.Errorf("calls %d: want 1 or more, or 0 with a duration", p.Calls)
 	case p.Duration < 0:
 		return fmt.Errorf("duration %v: want more than 0s, or 0s with a number of calls", p.Duration)
+	case p.Duration > failover.MaxDuration:
+		return fmt.Errorf("duration %v: want at most %v, or 0s with a number of calls", p.Duration, failover.MaxDuration)
 	case p.Calls == 0 && p.Duration == 0:
 		return errors.New("calls 0: want 1 or more, or a duration")
-	case !open && p.Workers < 1:
-		return fmt.Errorf("workers %d: want 1 or more, or a rate", p.Workers)
+	case !open && (p.Workers < 1 || p.Workers > MaxWorkers):
+		return fmt.Errorf("workers %d: want 1 to %d, or a rate", p.Workers, MaxWorkers)
 	case open && !(p.Rate >= MinRate && p.Rate <= MaxRate):
 		return fmt.Errorf("rate %v: want %v to %d calls a second, or 0 for a closed loop", p.Rate, MinRate, MaxRate)
+	case open && p.Duration == 0 && float64(p.Calls)/p.Rate > failover.MaxDuration.Seconds():
+		return fmt.Errorf("calls %d: want at most %d at %v calls a second, or a duration: the others are due after %v",
+			p.Calls, int(p.Rate*failover.MaxDuration.Seconds()), p.Rate, failover.MaxDuration)
 	case p.Arrivals < 0 || int(p.Arrivals) >= len(arrivalsNames):
 		return fmt.Errorf("arrivals %d: want constant or poisson", int(p.Arrivals))
-	case p.MaxUnderWay < 0:
-		return fmt.Errorf("maxunderway %d: want 1 or more, or 0 for %d", p.MaxUnderWay, DefaultMaxUnderWay)
+	case p.MaxUnderWay < 0 || p.MaxUnderWay > MaxWorkers:
+		return fmt.Errorf("maxunderway %d: want 1 to %d, or 0 for %d", p.MaxUnderWay, MaxWorkers, DefaultMaxUnderWay)
 	case p.Warmup < 0:
 		return fmt.Errorf("warmup %v: want 0s or more", p.Warmup)
+	case p.Warmup > failover.MaxDuration:
+		return fmt.Errorf("warmup %v: want at most %v", p.Warmup, failover.MaxDuration)
 	case p.Duration > 0 && p.Warmup >= p.Duration:
 		return fmt.Errorf("warmup %v: want less than the duration, which is %v", p.Warmup, p.Duration)
 	}

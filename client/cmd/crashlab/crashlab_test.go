@@ -71,6 +71,8 @@ func TestBadInput(t *testing.T) {
 		"load --rounds 0":                             `--rounds "0": want a whole number from 1`,
 		"load --rounds -1":                            `--rounds "-1": want a whole number from 1`,
 		"load -n x":                                   `--calls "x": want a whole number from 1`,
+		"load -c 0":                                   `--concurrency "0": want a whole number from 1 to 100000`,
+		"load -q --duration 1s -c 1000000000":         `--concurrency "1000000000": want a whole number from 1 to 100000`,
 		"load --timeout 5":                            `--timeout "5": want a duration with its unit`,
 		"load --pause -1s":                            `--pause "-1s": want a duration with its unit, such as 500ms or 2s, 0s or more`,
 		"load --require-success 1.3":                  `--require-success "1.3": want a number from 0 to 1`,

@@ -15,7 +15,7 @@ import (
 type loadCmd struct {
 	Calls       count              `group:"Load" short:"n" placeholder:"N" help:"Number of calls. (default: 50, or unlimited with --duration)"`
 	Duration    duration           `group:"Load" placeholder:"DURATION" help:"Start no more calls after this time; with -n, the load ends at whichever comes first. (default: none)"`
-	Concurrency count              `group:"Load" short:"c" placeholder:"N" help:"Closed loop: N callers, each of which makes its next call when its last has ended. (default: 5)"`
+	Concurrency workers            `group:"Load" short:"c" placeholder:"N" help:"Closed loop: N callers, each of which makes its next call when its last has ended. (default: 5)"`
 	Rate        rate               `group:"Load" placeholder:"N" help:"Open loop, instead of -c: start N calls a second, however long they take, with up to 10000 at a time. Latency counts from when a call was due."`
 	Arrivals    *workload.Arrivals `group:"Load" placeholder:"constant|poisson" help:"Arrivals of the calls of --rate: constant, or poisson, like those of many independent users. (default: constant)"`
 	Seed        *seed              `group:"Load" placeholder:"N" help:"Seed of poisson arrivals; the same seed gives the same times. (default: 1)"`

@@ -80,6 +80,15 @@ func (c *count) UnmarshalText(text []byte) error {
 	return err
 }
 
+// workers is the number of callers of a closed loop.
+type workers int
+
+func (w *workers) UnmarshalText(text []byte) error {
+	n, err := parse.Whole(string(text), 1, workload.MaxWorkers)
+	*w = workers(n)
+	return err
+}
+
 // duration is a time.Duration that is not negative.
 type duration time.Duration
 
