@@ -13,7 +13,6 @@ import (
 	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/workload"
 	"example.com/crashlab/services/fault"
-	"example.com/crashlab/supervisor/parse"
 )
 
 type adviseCmd struct {
@@ -62,7 +61,7 @@ func (d *restartDelay) UnmarshalText(text []byte) error {
 		*d = restartDelay(design.Never)
 		return nil
 	}
-	v, err := parse.Duration(string(text))
+	v, err := design.ReadDuration(string(text))
 	if err != nil {
 		return fmt.Errorf("%w, or none", err)
 	}

@@ -68,12 +68,16 @@ const unresolved = "nosuch..invalid"
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"load --rounds 0":                             `--rounds "0": want a whole number from 1`,
-		"load --rounds -1":                            `--rounds "-1": want a whole number from 1`,
-		"load -n x":                                   `--calls "x": want a whole number from 1`,
-		"load -c 0":                                   `--concurrency "0": want a whole number from 1 to 100000`,
-		"load -q --duration 1s -c 1000000000":         `--concurrency "1000000000": want a whole number from 1 to 100000`,
-		"load --timeout 5":                            `--timeout "5": want a duration with its unit`,
+		"load --rounds 0":                     `--rounds "0": want a whole number from 1`,
+		"load --rounds -1":                    `--rounds "-1": want a whole number from 1`,
+		"load -n x":                           `--calls "x": want a whole number from 1`,
+		"load -c 0":                           `--concurrency "0": want a whole number from 1 to 100000`,
+		"load -q --duration 1s -c 1000000000": `--concurrency "1000000000": want a whole number from 1 to 100000`,
+		"load --timeout 5":                    `--timeout "5": want a duration with its unit`,
+		"load --timeout 8761h":                `--timeout "8761h": want a duration with its unit, from 0s to 8760h`,
+		"load --duration 2562047h47m16s":      `--duration "2562047h47m16s": want a duration with its unit, from 0s to 8760h`,
+		"load --rate 0.001 -n 40000":          `--calls 40000: want at most 31536 at 0.001 calls a second`,
+		"advise --success 0.9 --rate 1 --restart-delay 8761h": `--restart-delay "8761h": want a duration with its unit, from 0s to 8760h, or none`,
 		"load --pause -1s":                            `--pause "-1s": want a duration with its unit, such as 500ms or 2s, 0s or more`,
 		"load --require-success 1.3":                  `--require-success "1.3": want a number from 0 to 1`,
 		"load --require-success NaN":                  `--require-success "NaN": want a number from 0 to 1`,

@@ -89,11 +89,11 @@ func (w *workers) UnmarshalText(text []byte) error {
 	return err
 }
 
-// duration is a time.Duration that is not negative.
+// duration is a time.Duration from 0s to [failover.MaxDuration].
 type duration time.Duration
 
 func (d *duration) UnmarshalText(text []byte) error {
-	v, err := parse.Duration(string(text))
+	v, err := design.ReadDuration(string(text))
 	*d = duration(v)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
 )
 
 const example = `
@@ -176,6 +177,11 @@ func TestMistakes(t *testing.T) {
 		{"factors: {max_in_flight: -1}", `max_in_flight "-1": want a whole number from 0 to 1000000, or adaptive`},
 		{"factors: {arrivals: now, rate: 1}", `arrivals "now": want constant or poisson`},
 		{"factors: {only_unsent: yes}", `only_unsent "yes": want true or false`},
+		{"factors: {rate: 0.000000001, calls: 50}", `x.yaml:1:17: rate "0.000000001": want 0, or a number from 0.001 to 1000000`},
+		{"factors: {rate: -1}", `x.yaml:1:17: rate "-1": want 0, or a number from 0.001 to 1000000`},
+		{"factors: {rate: 0.001, calls: 31537}", "x.yaml:1:24: calls 31537: want at most 31536 at 0.001 calls a second"},
+		{"factors: {concurrency: 100001}", `concurrency "100001": want a whole number from 1 to 100000`},
+		{"schedule: [{at: 8761h, signal: stop}]", `x.yaml:1:17: at "8761h": want a duration with its unit, from 0s to 8760h`},
 		{"factors: {timeout: []}", "x.yaml:1:20: an empty list"},
 		{"factors: {timeout: [1s, 1000ms]}", "x.yaml:1:25: timeout 1s is in the list twice"},
 		{"factors: {timeout: [[1s]]}", `x.yaml:1:21: "[": want a single value`},
@@ -216,6 +222,14 @@ func TestMistakes(t *testing.T) {
 		} else if strings.HasPrefix(m.Name, "x.yaml:") && (!strings.Contains(m.Excerpt, ">  ") || !strings.Contains(m.Excerpt, "^")) {
 			t.Errorf("%q: excerpt %q, want lines and a mark", tc.text, m.Excerpt)
 		}
+	}
+}
+
+// The slowest open loop is that of package workload.
+func TestSlowestRate(t *testing.T) {
+	s := must(t, "factors: {rate: 0.001, calls: 31536}", Overrides{}).Cells[0].Settings
+	if err := s.Plan(1).Validate(); err != nil || s.Rate != workload.MinRate {
+		t.Errorf("rate %v: %v", s.Rate, err)
 	}
 }
 

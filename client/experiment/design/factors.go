@@ -72,9 +72,9 @@ var factors = []Factor{
 		accessTo(func(s *Settings) *bool { return &s.OnlyUnsent }, boolean)},
 
 	{"concurrency", "how many callers a closed loop has, each with one call at a time",
-		accessTo(func(s *Settings) *int { return &s.Concurrency }, whole(1, 1e5))},
+		accessTo(func(s *Settings) *int { return &s.Concurrency }, whole(1, workload.MaxWorkers))},
 	{"rate", "how many calls a second an open loop starts; 0 is a closed loop",
-		accessTo(func(s *Settings) *float64 { return &s.Rate }, number(1e6))},
+		accessTo(func(s *Settings) *float64 { return &s.Rate }, rate)},
 	{"arrivals", "how the calls of an open loop are spaced: constant or poisson",
 		accessTo(func(s *Settings) *workload.Arrivals { return &s.Arrivals }, text[workload.Arrivals]())},
 	{"calls", "how many calls are made; 0: as many as start within the duration",

@@ -100,6 +100,36 @@ func TestMeasuredServiceTimes(t *testing.T) {
 	}
 }
 
+// No duration that a design may have overflows in an engine, and its policy is one of the library.
+func TestDurationsAreBounded(t *testing.T) {
+	n := 0
+	for _, f := range Factors() {
+		longest, err := NewLevel(f.Name, "8760h")
+		if err != nil {
+			continue // not a duration
+		}
+		n++
+		s := Defaults()
+		s.apply(longest)
+		if _, err := s.Policy().Virtual("/"); err != nil {
+			t.Errorf("%s of a year: %v", f.Name, err)
+		}
+		for _, text := range []string{"8760h1ns", "2562047h47m16s"} {
+			if _, err := NewLevel(f.Name, text); err == nil || !strings.HasPrefix(err.Error(), f.Name+` "`+text+`": want `) || !strings.Contains(err.Error(), " from 0s to 8760h") {
+				t.Errorf("%s %s: got %v, want an error with the range", f.Name, text, err)
+			}
+		}
+	}
+	if n != 8 {
+		t.Errorf("%d factors are durations, want 8", n)
+	}
+	for _, text := range []string{"uniform:1s:8761h", "exp:8761h", "values:0:8761h"} {
+		if _, err := NewLevel("service_time", text); err == nil || !strings.Contains(err.Error(), " from 0s to 8760h") {
+			t.Errorf("service_time %s: got %v, want an error with the range", text, err)
+		}
+	}
+}
+
 func TestPolicyAndPlan(t *testing.T) {
 	s := Defaults()
 	want := failover.Policy{

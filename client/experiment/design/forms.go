@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"example.com/crashlab/client/failover"
+	"example.com/crashlab/client/workload"
 	"example.com/crashlab/services/fault"
 	"example.com/crashlab/supervisor/inputfile"
 	"example.com/crashlab/supervisor/parse"
@@ -36,7 +38,25 @@ func number(most float64) form[float64] {
 
 func spellNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
-var duration = form[time.Duration]{spellDuration, parse.Duration}
+// rate is a number of calls a second that an open loop may have, or 0 for a closed loop.
+var rate = form[float64]{spellNumber, func(text string) (float64, error) {
+	n, err := parse.Number(text, 0, workload.MaxRate)
+	if err != nil || n > 0 && n < workload.MinRate {
+		return 0, fmt.Errorf("%q: want 0, or a number from %s to %d", text, spellNumber(workload.MinRate), workload.MaxRate)
+	}
+	return n, nil
+}}
+
+var duration = form[time.Duration]{spellDuration, ReadDuration}
+
+// ReadDuration parses a duration of a design, up to [failover.MaxDuration].
+func ReadDuration(text string) (time.Duration, error) {
+	d, err := parse.Duration(text)
+	if err == nil && d > failover.MaxDuration {
+		return 0, fmt.Errorf("%q: want a duration with its unit, from 0s to %s", text, spellDuration(failover.MaxDuration))
+	}
+	return d, err
+}
 
 // spellDuration spells durations as Go does, without the trailing zeros of 1h0m0s.
 func spellDuration(d time.Duration) string {
@@ -59,9 +79,14 @@ var distribution = form[fault.Distribution]{fault.Distribution.String, func(text
 	}
 	fields := strings.Split(d.String(), ":")
 	for i, f := range fields {
-		if v, err := time.ParseDuration(f); err == nil {
-			fields[i] = spellDuration(v)
+		v, err := time.ParseDuration(f)
+		if err != nil {
+			continue // the name of the distribution
 		}
+		if v > failover.MaxDuration {
+			return d, fmt.Errorf("%q: want 0, a duration or a distribution of durations from 0s to %s", text, spellDuration(failover.MaxDuration))
+		}
+		fields[i] = spellDuration(v)
 	}
 	if spelled := strings.Join(fields, ":"); spelled != "0s" {
 		return d, d.UnmarshalText([]byte(spelled))
@@ -106,7 +131,7 @@ func measured(path string) (d fault.Distribution, err error) {
 		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 			continue
 		}
-		v, err := parse.Duration(line)
+		v, err := ReadDuration(line)
 		if err != nil {
 			return d, fmt.Errorf("%s: line %d: %w", name, number, err)
 		}

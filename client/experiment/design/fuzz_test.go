@@ -77,7 +77,7 @@ func FuzzServiceTime(f *testing.F) {
 		}
 		d, err := distribution.parse(text)
 		if err != nil {
-			if !strings.Contains(err.Error(), "want 0, a duration") || strings.Contains(err.Error(), "\n") {
+			if !strings.Contains(err.Error(), ": want 0, a duration ") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%q: %q", text, err)
 			}
 			return

@@ -3,6 +3,7 @@ package design
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/crashlab/client/failover"
@@ -148,6 +149,10 @@ func (s Settings) check() (factor, what string) {
 		return "warmup", fmt.Sprintf("warmup %s: want less than the duration of %s", spellDuration(s.Warmup), spellDuration(s.Duration))
 	case s.Warmup > 0 && s.Rate > 0 && s.Calls > 0 && s.Warmup.Seconds()*s.Rate >= float64(s.Calls):
 		return "warmup", fmt.Sprintf("warmup %s: want less, as all %d calls are due in it", spellDuration(s.Warmup), s.Calls)
+	}
+	if err := s.Plan(0).Validate(); err != nil {
+		factor, _, _ = strings.Cut(err.Error(), " ")
+		return factor, err.Error()
 	}
 	return "", ""
 }

@@ -70,7 +70,9 @@ func (e *Engine) Trial(ctx context.Context, d *design.Design, t design.Trial, _ 
 	for i := range s.Replicas {
 		seen.Addrs[design.ReplicaName(i)] = fmt.Sprintf("simulated:%d", i)
 	}
-	w.run(ctx)
+	if err := w.run(ctx); err != nil {
+		return record.TrialRecords{}, err
+	}
 	seen.Took = w.ended - w.began
 	seen.Late, seen.Interrupted = w.load.late, w.interrupted
 	seen.Calls, seen.Events = w.calls, w.history()

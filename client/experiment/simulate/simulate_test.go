@@ -146,10 +146,35 @@ func TestSameSeed(t *testing.T) {
 	}
 }
 
+// No time overflows, however long the times of the design are.
+func TestLongestTimes(t *testing.T) {
+	for _, text := range []string{
+		"factors: {deadline: 8760h, timeout: 0s, service_time: 1s}\nschedule: [{at: 1s, signal: stop, replicas: [a]}, {at: 2s, signal: cont}]",
+		"factors: {timeout: 8760h, deadline: 8760h, pause: 8760h, hedge_after: 8760h, service_time: 4000h, calls: 3, concurrency: 1}",
+		"factors: {rate: 0.001, calls: 31536}",
+	} {
+		seen := trialOf(t, text)
+		for _, c := range seen.Calls {
+			if c.Result != record.ResultOK || c.Intended < 0 || c.Duration < 0 {
+				t.Errorf("%s: %+v, want success", text, c)
+				break
+			}
+		}
+		if seen.Took < 0 || len(seen.Calls) == 0 {
+			t.Errorf("%s: took %v, %d calls", text, seen.Took, len(seen.Calls))
+		}
+	}
+	d := labtest.Design(t, "factors: {service_time: 8760h, timeout: 0s, calls: 5000, concurrency: 1}")
+	_, err := (&Engine{Model: DefaultModel()}).Trial(t.Context(), d, d.Trials()[0], trials.Watch{})
+	if err == nil || err.Error() != "the trial takes more than 100 simulated years: want fewer calls, or shorter times" {
+		t.Errorf("5000 years: got %v, want an error", err)
+	}
+}
+
 func TestInterruptedTrial(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d := labtest.Design(t, "factors: {duration: 1000000h, service_time: 1ms}")
+	d := labtest.Design(t, "factors: {duration: 8000h, service_time: 1ms}")
 	seen, err := (&Engine{Model: DefaultModel()}).Trial(ctx, d, d.Trials()[0], trials.Watch{})
 	if err != nil || !seen.Interrupted {
 		t.Errorf("%+v, %v", seen.Trial, err)
@@ -161,7 +186,7 @@ func TestInterruptedTrial(t *testing.T) {
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []struct{ replicas, callers int }{{3, 10}, {9, 30}, {26, 100}, {1000, 10_000}, {10_000, 100_000}, {3, 1_000_000}, {10_000, 1_000_000}} {
 		b.Run(fmt.Sprintf("replicas=%d/callers=%d", size.replicas, size.callers), func(b *testing.B) {
-			d := labtest.Design(b, "repeats: 1\nfactors: {duration: 10000h, restart_delay: 1s, service_time: 'uniform:50ms:500ms', when_down: wait, "+
+			d := labtest.Design(b, "repeats: 1\nfactors: {duration: 8000h, restart_delay: 1s, service_time: 'uniform:50ms:500ms', when_down: wait, "+
 				"order: least-in-flight, timeout: 0s}")
 			s := d.Cells[0].Settings
 			s.Replicas, s.Concurrency = size.replicas, size.callers

@@ -42,7 +42,9 @@ func (v variant) play(t *testing.T, d *design.Design) *record.Run {
 			model = *v.model
 		}
 		w := newWorld(model, s, trial, p)
-		w.run(t.Context())
+		if err := w.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		seen := record.TrialRecords{Trial: record.Trial{Trial: trial}, Calls: w.calls}
 		if v.records != nil {
 			v.records(&seen)

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -69,11 +70,16 @@ func newWorld(m Model, s design.Settings, t design.Trial, p virtual.Policy) *wor
 	return w
 }
 
-// settle is the time for the client to connect to all replicas before the load begins.
-const settle = time.Second
+const (
+	// settle is the time for the client to connect to all replicas before the load begins.
+	settle = time.Second
+	// maxTime is the greatest time that a trial may take: 100 years. Any time within it plus any
+	// delay, of which the longest are waits of 100 years, fits in a time.Duration.
+	maxTime = 100 * 365 * 24 * time.Hour
+)
 
-// run runs the trial until its load or ctx ends.
-func (w *world) run(ctx context.Context) {
+// run runs the trial until its load or ctx ends. It fails if the trial takes longer than maxTime.
+func (w *world) run(ctx context.Context) error {
 	w.timeline.RunUntil(w.timeline.Now() + settle)
 	w.began = w.timeline.Now()
 	w.disturb()
@@ -87,6 +93,9 @@ func (w *world) run(ctx context.Context) {
 		if !w.timeline.Step() {
 			break // the remaining calls hang forever
 		}
+		if w.now() > maxTime {
+			return errors.New("the trial takes more than 100 simulated years: want fewer calls, or shorter times")
+		}
 	}
 	w.ended = w.timeline.Now()
 	for _, t := range w.disturbances {
@@ -97,6 +106,7 @@ func (w *world) run(ctx context.Context) {
 	}
 	for w.processes > 0 && w.timeline.Step() {
 	}
+	return nil
 }
 
 func (w *world) now() time.Duration { return w.timeline.Now() }
