@@ -21,13 +21,15 @@ func (p *plan) observer() core.Observer {
 // ejected reports that a replica is ejected and schedules its probes, which use the values and
 // metadata of this call's context.
 func (p *plan) ejected(m core.Member, w core.Watch) {
+	x := &probe{client: p.client, member: m, number: w.Number, ctx: context.WithoutCancel(p.ctx)}
+	defer func() { // even if OnReplica panics
+		time.AfterFunc(w.Probe, x.run)
+		time.AfterFunc(w.Trial, x.end)
+	}()
 	if w.First {
 		p.counters.ejections.Add(1)
 		p.reportEjection(m.Link.(*replicas.Replica), ReplicaEjected)
 	}
-	x := &probe{client: p.client, member: m, number: w.Number, ctx: context.WithoutCancel(p.ctx)}
-	time.AfterFunc(w.Probe, x.run)
-	time.AfterFunc(w.Trial, x.end)
 }
 
 // onReady is called when the state of a replica may have improved, or that of all replicas if r is

@@ -43,6 +43,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	r.mu.Lock()
 	r.timer = time.AfterFunc(delay, r.join)
 	r.mu.Unlock()
+	defer r.abort()
 	first := c.attempt(ctx, l, c.request)
 	others := r.end(first)
 	c.begun = r.core.Number()
@@ -138,6 +139,16 @@ func (r *race) end(first result) []*joiner {
 	r.core.Close()
 	r.timer.Stop()
 	return r.others
+}
+
+// abort keeps other attempts from joining or going on after a panic. It does nothing to a race that
+// has ended.
+func (r *race) abort() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.core.Close()
+	r.timer.Stop()
+	r.cancelOthers(nil)
 }
 
 // prepare chooses a replica for another attempt, takes a place there and pays for it, and sets the

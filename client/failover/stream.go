@@ -23,13 +23,17 @@ func (c *client) streaming(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.
 	if s.call.settings != nil {
 		s.finishes, s.call.settings.finishes = s.call.settings.finishes, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.unwatch = context.AfterFunc(ctx, s.contextEnded)
-	if desc.ClientStreams {
-		if err := s.open(); err != nil {
-			return nil, err
+	err := s.guarded(func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.unwatch = context.AfterFunc(ctx, s.contextEnded)
+		if desc.ClientStreams {
+			return s.open()
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -48,12 +52,13 @@ type stream struct {
 
 	mu            sync.Mutex // guards what follows; held while the call opens its next attempt
 	call          call
-	sent          []any     // the caller's messages so far, for the next attempt; nil once committed
-	size          int       // of sent, in bytes
-	closed        bool      // the caller has called CloseSend
-	over          bool      // the stream has ended
-	err           error     // the error it ended with
-	pendingReport *settings // to be reported when the caller returns to the stream
+	placed        *streamAttempt // the attempt that has a place at its replica, or nil
+	sent          []any          // the caller's messages so far, for the next attempt; nil once committed
+	size          int            // of sent, in bytes
+	closed        bool           // the caller has called CloseSend
+	over          bool           // the stream has ended
+	err           error          // the error it ended with
+	pendingReport *settings      // to be reported when the caller returns to the stream
 }
 
 // streamAttempt is the stream of one replica.
@@ -96,9 +101,11 @@ func (s *stream) attempt(l *lease) bool {
 	if l.number > 1 {
 		resetOutputs(nil, s.call.request.opts)
 	}
-	s.call.start(l)
 	ctx, cancel := context.WithCancel(s.call.ctx)
 	a := &streamAttempt{lease: *l, cancel: cancel}
+	l = &a.lease
+	s.placed = a
+	s.call.start(l)
 	if d := l.decision.Timeout; d > 0 {
 		a.timer = time.AfterFunc(d, func() {
 			if !a.decided.Swap(true) {
@@ -158,7 +165,7 @@ func (s *stream) fail(a *streamAttempt, err error) {
 	}
 	a.end()
 	if a.on.Missed() {
-		s.call.note(&a.lease, s.call.missed(&a.lease))
+		s.miss(a)
 		return
 	}
 	s.note(a, o, w, err)
@@ -166,7 +173,14 @@ func (s *stream) fail(a *streamAttempt, err error) {
 
 // note records how an attempt ended. mu must be held.
 func (s *stream) note(a *streamAttempt, o Outcome, w wire, err error) {
+	s.placed = nil
 	s.call.note(&a.lease, s.call.finish(&a.lease, o, w, err))
+}
+
+// miss takes back an attempt that was not made. mu must be held.
+func (s *stream) miss(a *streamAttempt) {
+	s.placed = nil
+	s.call.note(&a.lease, s.call.missed(&a.lease))
 }
 
 // end releases the resources of an attempt.
@@ -210,6 +224,34 @@ func (s *stream) finish(err error) error {
 	return err
 }
 
+// errPanicked is the error of a stream in which the user's code has panicked.
+var errPanicked = status.Error(codes.Internal, "failover: the stream ended with a panic")
+
+// guarded calls f. If the user's code panics in it, such as a codec or OnAttempt, the stream ends
+// and gives back its place at the replica. mu must not be held.
+func (s *stream) guarded(f func() error) error {
+	returned := false
+	defer func() {
+		if !returned {
+			s.abort()
+		}
+	}()
+	err := f()
+	returned = true
+	return err
+}
+
+// abort ends the stream after a panic.
+func (s *stream) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.placed; a != nil {
+		a.end()
+		s.miss(a)
+	}
+	s.finish(errPanicked)
+}
+
 // contextEnded ends the stream when the caller's context ends, after which the caller need not
 // receive.
 func (s *stream) contextEnded() {
@@ -220,7 +262,7 @@ func (s *stream) contextEnded() {
 	}
 	err := callerError(s.call.ctx)
 	if !s.committed.Load() {
-		if a := s.current.Load(); a != nil {
+		if a := s.placed; a != nil {
 			a.end()
 			// The state of the request is not read: the caller's goroutine may still be using it.
 			s.note(a, OutcomeCanceled, answeredWire, err)

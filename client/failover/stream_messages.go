@@ -15,6 +15,10 @@ import (
 
 // SendMsg sends a message. If the caller does not stream, its only message begins the call.
 func (s *stream) SendMsg(m any) error {
+	return s.guarded(func() error { return s.send(m) })
+}
+
+func (s *stream) send(m any) error {
 	if !s.desc.ClientStreams {
 		return s.sendOnly(m)
 	}
@@ -127,6 +131,10 @@ func (s *stream) CloseSend() error {
 
 // RecvMsg receives a message. It fails over until the first one arrives.
 func (s *stream) RecvMsg(m any) error {
+	return s.guarded(func() error { return s.receive(m) })
+}
+
+func (s *stream) receive(m any) error {
 	for {
 		a := s.current.Load()
 		if a == nil {

@@ -30,23 +30,27 @@ func (r *result) forCore() core.Result {
 // attempt makes one attempt of a unary call. The parent is the caller's context, or one derived
 // from it that cancels the attempt alone; the request holds the reply to fill.
 func (p *plan) attempt(parent context.Context, l *lease, r request) result {
+	ctx, cancel := parent, context.CancelFunc(nil)
+	over := false
+	defer func() {
+		if over {
+			return
+		}
+		// A panic, as in a codec of the user's.
+		if cancel != nil {
+			cancel()
+		}
+		p.missed(l)
+	}()
+	p.start(l)
 	if l.number > 1 {
 		resetOutputs(r.reply, r.opts)
 	}
-	p.start(l)
-	ctx, cancel := parent, context.CancelFunc(nil)
 	if l.decision.Timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, l.decision.Timeout)
 	}
 	on := p.on(ctx, l)
-	returned := false
-	defer func() {
-		if !returned { // a panic, as in a codec of the user's
-			p.missed(l)
-		}
-	}()
 	err := r.invoker(on, r.method, r.req, r.reply, r.cc, r.opts...)
-	returned = true
 	o, w := OutcomeOK, answeredWire
 	if err != nil {
 		w = wireOf(on)
@@ -58,6 +62,7 @@ func (p *plan) attempt(parent context.Context, l *lease, r request) result {
 	if cancel != nil {
 		cancel()
 	}
+	over = true
 	if on.Missed() {
 		return p.missed(l)
 	}
@@ -124,8 +129,7 @@ const previousAttempts = "grpc-previous-rpc-attempts"
 func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 	now := p.now()
 	p.backends.count(l.backend, o)
-	p.shared.Settle(&l.Lease, p.ending(o, w, err), now, p.observer())
-	p.release(l.Replica)
+	p.settle(l, p.ending(o, w, err), now)
 	a := Attempt{
 		Replica: l.backend.addr, Number: l.number, Round: l.decision.Round, Hedge: l.hedge,
 		Start: p.born.Add(l.Start), Duration: now - l.Start, Outcome: o, Sent: w.Sent, Err: err,
@@ -138,6 +142,13 @@ func (p *plan) finish(l *lease, o Outcome, w wire, err error) result {
 		r.executed, r.pushback = w.Sent && !p.policy.NotExecuted.matches(w, err), pushback(w.trailer, err)
 	}
 	return r
+}
+
+// settle judges the replica of an attempt that has ended, and gives its place back, even if
+// OnReplica panics.
+func (p *plan) settle(l *lease, e core.End, now time.Duration) {
+	defer p.release(l.Replica)
+	p.shared.Settle(&l.Lease, e, now, p.observer())
 }
 
 // ending returns what an attempt's end says about its replica.

@@ -35,7 +35,7 @@ type Watch struct {
 }
 
 // Observer has functions to call when a replica is ejected or reinstated. They run with the
-// replica's lock held.
+// replica's lock held. If one panics, the locks are released.
 type Observer struct {
 	Ejected    func(Member, Watch)
 	Reinstated func(Member)
@@ -171,16 +171,21 @@ func (s *Shared) blame(l *Lease, now time.Duration, observer Observer, note func
 func (s *Shared) judge(m Member, enough bool, now time.Duration, observer Observer) {
 	after := s.Policy.Ejection.After
 	if enough {
-		s.ejecting.Lock()
-		if s.mayEject(m.Replica, now) {
-			s.eject(m, now, observer)
-		}
-		s.ejecting.Unlock()
+		s.ejectIfAllowed(m, now, observer)
 	}
 	m.doubt.Store(int32(m.standing.Doubt(after)))
 	m.touch()
 	if m.standing.Suspect(after) {
 		s.suspect(m, true)
+	}
+}
+
+// ejectIfAllowed ejects a replica if MaxShare permits that. Its mu must be held.
+func (s *Shared) ejectIfAllowed(m Member, now time.Duration, observer Observer) {
+	s.ejecting.Lock()
+	defer s.ejecting.Unlock()
+	if s.mayEject(m.Replica, now) {
+		s.eject(m, now, observer)
 	}
 }
 
@@ -205,17 +210,19 @@ func (s *Shared) suspect(m Member, is bool) {
 // after took, or was cut off after took although that replica turned out to be healthy.
 func (s *Shared) compare(with *Replica, method *Latency, took time.Duration, answered bool, now time.Duration, observer Observer) {
 	after := s.Policy.Ejection.After
-	for _, m := range *s.suspects.Load() {
-		if m.Replica == with {
-			continue
-		}
+	compare := func(m Member) {
 		m.mu.Lock()
+		defer m.mu.Unlock()
 		if m.standing.Suspect(after) {
 			s.judge(m, m.standing.Compare(after, method, took, answered), now, observer)
 		} else {
 			s.suspect(m, false)
 		}
-		m.mu.Unlock()
+	}
+	for _, m := range *s.suspects.Load() {
+		if m.Replica != with {
+			compare(m)
+		}
 	}
 }
 
@@ -253,23 +260,28 @@ func (s *Shared) eject(m Member, now time.Duration, observer Observer) {
 // hedge was due does not count, because Hedge.Share does not allow a hedge for every slow attempt;
 // during a trial it does count, because a trial always has a hedge, which evidently was not faster.
 func (s *Shared) clear(l *Lease, now time.Duration, observer Observer) {
+	for _, x := range s.clearStanding(l, now, observer) { // without the lock, as compare takes those of other replicas
+		s.compare(l.Replica, x.Method, x.Waited, false, now, observer)
+	}
+}
+
+// clearStanding does the part of clear that concerns the replica itself. It returns the earlier
+// attempts that turn out to have been merely slow.
+func (s *Shared) clearStanding(l *Lease, now time.Duration, observer Observer) (merelySlow []Slow) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	slow := l.HedgeDelay > 0 && now-l.Start > l.HedgeDelay
 	if l.Start < l.since || slow && !l.standing.OnTrial() {
-		l.mu.Unlock()
-		return
+		return nil
 	}
 	l.suspect.Store(false)
 	l.doubt.Store(0)
-	merelySlow := l.standing.Answered()
+	merelySlow = l.standing.Answered()
 	if l.ejected.Load() {
 		l.reinstate(now)
 		observer.Reinstated(l.Member)
 	}
-	l.mu.Unlock() // compare takes the locks of other replicas
-	for _, x := range merelySlow {
-		s.compare(l.Replica, x.Method, x.Waited, false, now, observer)
-	}
+	return merelySlow
 }
 
 // reinstate reinstates an ejected replica. Its mu must be held.
