@@ -66,7 +66,9 @@ type Policy struct {
 
 	// ReplayLimit is how many bytes of the messages that a caller streams are kept, so that they
 	// can be sent to another replica until the first message arrives from the server. A call that
-	// sends more no longer fails over. Zero means 256 KiB; 1 effectively keeps none.
+	// sends more no longer fails over. A message counts as its encoded size and 64 bytes more. One
+	// that is not a protobuf message, as with a JSON codec, is never kept, because its size is
+	// unknown: a call that sends one no longer fails over. Zero means 256 KiB; 1 keeps nothing.
 	ReplayLimit int
 
 	// Idempotent says which methods may be repeated, or hedged, even though an earlier attempt may

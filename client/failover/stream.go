@@ -54,7 +54,7 @@ type stream struct {
 	call          call
 	placed        *streamAttempt // the attempt that has a place at its replica, or nil
 	sent          []any          // the caller's messages so far, for the next attempt; nil once committed
-	size          int            // of sent, in bytes
+	size          int            // of sent, as messageSize counts it
 	closed        bool           // the caller has called CloseSend
 	over          bool           // the stream has ended
 	err           error          // the error it ended with

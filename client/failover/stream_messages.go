@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -78,10 +79,16 @@ func (s *stream) keep(m any) *streamAttempt {
 	return a
 }
 
-// messageSize returns the encoded size of a message, or false if its kind is unknown.
+// messageCost is what a kept message counts beyond its encoded size, so that empty messages count.
+const messageCost = 64
+
+// messageSize returns what a kept message counts, or false if its kind is unknown.
 func messageSize(m any) (int, bool) {
-	if m, ok := m.(proto.Message); ok {
-		return proto.Size(m), true
+	switch m := m.(type) {
+	case proto.Message:
+		return messageCost + proto.Size(m), true
+	case protoadapt.MessageV1:
+		return messageCost + proto.Size(protoadapt.MessageV2Of(m)), true
 	}
 	return 0, false
 }
