@@ -218,10 +218,14 @@ func name(i int) string {
 // label is the name of a single replica.
 type label string
 
-var labels = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$`)
+// maxLabel is the longest name. As a bound in labels it would take 200 KiB of memory and 0.5 ms at
+// each start.
+const maxLabel = 253
+
+var labels = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 func (l *label) UnmarshalText(text []byte) error {
-	if !labels.Match(text) {
+	if len(text) > maxLabel || !labels.Match(text) {
 		return fmt.Errorf("%q: want a name of letters, digits, -, _ and ., such as counter-0", text)
 	}
 	*l = label(text)

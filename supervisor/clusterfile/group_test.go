@@ -282,6 +282,14 @@ func TestUserOfAGroup(t *testing.T) {
 	}
 }
 
+func TestLongestLabel(t *testing.T) {
+	for n, ok := range map[int]bool{maxLabel: true, maxLabel + 1: false} {
+		if err := new(label).UnmarshalText([]byte(strings.Repeat("x", n))); (err == nil) != ok {
+			t.Errorf("%d bytes: %v, want no error: %v", n, err, ok)
+		}
+	}
+}
+
 func TestName(t *testing.T) {
 	for i, want := range map[int]string{0: "a", 25: "z", 26: "aa", 27: "ab", 51: "az", 52: "ba", 701: "zz", 702: "aaa"} {
 		if got := name(i); got != want {
