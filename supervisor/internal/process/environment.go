@@ -18,7 +18,7 @@ func environ(c Command, mark, notifySocket string) []string {
 	if env == nil {
 		env = inherited()
 	}
-	env = append([]string(nil), env...)
+	env = slices.Clip(env) // c.Env is shared by all launches
 	if dir, err := filepath.Abs(c.Dir); c.Dir != "" && err == nil && (c.Env == nil || variable(env, "PWD") != "") {
 		env = append(env, "PWD="+dir) // an inherited PWD would be the supervisor's directory
 	}
@@ -74,11 +74,5 @@ func LookPath(program, dir string, env []string) (string, error) {
 // inherited returns the supervisor's environment without NOTIFY_SOCKET, which is not meant for
 // replicas.
 func inherited() []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, notifyVariable+"=") {
-			env = append(env, v)
-		}
-	}
-	return env
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, notifyVariable+"=") })
 }
