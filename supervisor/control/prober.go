@@ -23,9 +23,9 @@ const (
 	// keepIdle is how long an unused client is kept. Probes are seconds apart: an address that was
 	// not probed for that long is no longer in use.
 	keepIdle = time.Minute
-	// readBuffer is enough for answers of a hundred bytes. gRPC's default takes 32 KiB for each of
-	// possibly hundreds of connections.
-	readBuffer = 1 << 10
+	// buffer is enough for questions and answers of a hundred bytes. gRPC's default takes 32 KiB
+	// each for reading and writing, for possibly hundreds of connections.
+	buffer = 1 << 10
 	// window is the smallest that gRPC allows. With a fixed window, gRPC does not send a ping at
 	// every answer to find a better one.
 	window = 64 << 10
@@ -170,7 +170,7 @@ func (c *client) connect(ctx context.Context, addr string, creds credentials.Tra
 	c.conn, c.err = grpc.NewClient(target.String(),
 		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(c.dialed.take),
 		grpc.WithIdleTimeout(0), // replaced by keepIdle
-		grpc.WithReadBufferSize(readBuffer), grpc.WithStaticStreamWindowSize(window))
+		grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer), grpc.WithStaticStreamWindowSize(window))
 	if c.err != nil {
 		c.dialed.close()
 	}
