@@ -155,6 +155,13 @@ func ordinaryUser() {
 	}
 }
 
+// Without a user there is nothing to look up, which may ask another machine at each launch.
+func TestNoUserIsNotLookedUp(t *testing.T) {
+	if n := testing.AllocsPerRun(1, func() { limits{}.identity() }); n > 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
 func TestUserEnvironment(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
