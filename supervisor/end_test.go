@@ -47,24 +47,26 @@ func TestStopDuringTheEnd(t *testing.T) {
 }
 
 func TestWatchEndsWithARunThatFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		c := of(group(1, restart.Policy{}))
-		c.Guardian = []string{"/no/such"}
-		s, err := New(*c)
-		if err != nil {
-			t.Fatal(err)
+	c := of(group(1, restart.Policy{}))
+	c.Guardian = []string{"/no/such"}
+	s, err := New(*c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for range s.Watch(t.Context(), 0) {
 		}
-		watched := make(chan struct{})
-		go func() {
-			defer close(watched)
-			for range s.Watch(t.Context(), 0) {
-			}
-		}()
-		if err := s.Run(t.Context()); err == nil {
-			t.Error("a missing guardian: got no error")
-		}
-		<-watched
-	})
+	}()
+	if err := s.Run(t.Context()); err == nil {
+		t.Error("a missing guardian: got no error")
+	}
+	select {
+	case <-watched:
+	case <-time.After(patience):
+		t.Error("Watch has not returned")
+	}
 }
 
 // Run waits until calls of Health have returned.

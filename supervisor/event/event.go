@@ -21,11 +21,12 @@ type Kind int
 // can follow, because output may be read a little longer. Each KindLaunched is followed by exactly
 // one KindExited of the same incarnation.
 const (
-	KindAdded        Kind = iota + 1 // the replica is part of a group now
-	KindChanged                      // its settings changed; its process is not affected by the change itself
-	KindRemoved                      // it left its group or, if Reason is ReasonEnd, the supervisor ends; it has no process
-	KindLaunched                     // a process was started; Incarnation and PID are new
-	KindLaunchFailed                 // no process could be started; Exit.Err says why, Next what follows
+	KindAdded   Kind = iota + 1 // the replica is part of a group now
+	KindChanged                 // its settings changed; its process is not affected by the change itself
+	// It left its group or, if Reason is ReasonEnd, the supervisor ends. It has no process.
+	KindRemoved
+	KindLaunched     // a process was started; Incarnation and PID are new
+	KindLaunchFailed // no process could be started; Exit.Err says why, Next what follows
 	// The incarnation is ready, or is ready again after KindUnready. After is the time since its
 	// launch.
 	KindReady

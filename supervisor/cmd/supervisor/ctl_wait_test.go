@@ -37,9 +37,10 @@ func TestCtlWaitsUntilReplicasAreReady(t *testing.T) {
 	if err := os.WriteFile(exits, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	const starting = `web0 is (starting|waiting .*, last exit: exit code 3)` // it may not have exited yet
 	for _, tt := range []struct{ args, want string }{
-		{"restart web0 --wait=1s", `web0 is (starting|waiting .*, last exit: exit code 3)`}, // it may not have exited yet
-		{"start web --wait=1s", `web0 is (starting|waiting .*, last exit: exit code 3)`},
+		{"restart web0 --wait=1s", starting},
+		{"start web --wait=1s", starting},
 		{"scale 3 --group web --wait=1s", `web0 is waiting .*, last exit: exit code 3`}, // it exited before the command
 	} {
 		_, stderr, code := runCtl(t, c.addr, strings.Fields(tt.args)...)
