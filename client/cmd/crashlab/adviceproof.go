@@ -41,6 +41,9 @@ Examples:
 
 // Run searches for advice on each scenario, and runs all advised policies as one experiment.
 func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
+	if err := v.check(); err != nil {
+		return err
+	}
 	model, err := v.modelFlag.load()
 	if err != nil {
 		return err
@@ -67,6 +70,22 @@ func (v *validateAdviceCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	return v.report(out, all, summary)
+}
+
+// check returns an error if the trials could be more than a design may have. A scenario has up to
+// two policies.
+func (v *validateAdviceCmd) check() error {
+	if err := checkTrials(v.Seed, v.Repeats, v.Parallel); err != nil {
+		return err
+	}
+	const policies = 2
+	switch most := design.MaxTrials / policies / int(v.Repeats); {
+	case most == 0:
+		return &exit{exitUsage, fmt.Sprintf("--repeats %d: want 1 to %d", v.Repeats, design.MaxTrials/policies)}
+	case int(v.Scenarios) > most:
+		return &exit{exitUsage, fmt.Sprintf("--scenarios %d: want 1 to %d with --repeats %d", v.Scenarios, most, v.Repeats)}
+	}
+	return nil
 }
 
 // recommendedSuffix follows the number of the scenario in the name of a row with the recommended

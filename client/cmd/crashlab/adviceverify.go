@@ -25,6 +25,12 @@ func (a *adviseCmd) verify(ctx context.Context, out output, engine *lab.Lab, giv
 	return given.verdict(out.stdout, summary, path)
 }
 
+// checkTrials returns an error for numbers that no design may have. Zero stands for a default.
+func checkTrials(seed, repeats, parallel count) error {
+	err := design.Overrides{Seed: new(uint64(seed)), Repeats: int(repeats), Parallel: int(parallel)}.Check()
+	return fileError(err, "")
+}
+
 // verifyTrials runs trials, and returns their results, the path of the report, and the output to
 // use from then on.
 func verifyTrials(ctx context.Context, out output, d *design.Design, r trials.Run, quiet bool) (experiment.Summary, string, output, error) {

@@ -77,6 +77,9 @@ func (a *adviseCmd) Run(ctx context.Context, out output) error {
 	}
 	var engine *lab.Lab
 	if a.Verify {
+		if err := checkTrials(a.Seed, a.Repeats, a.Parallel); err != nil {
+			return err
+		}
 		if engine, err = newLab(a.Counterd); err != nil {
 			return err
 		}

@@ -38,9 +38,31 @@ func TestAdviseBadInput(t *testing.T) {
 		"--success 0.9 --rate 3 --concurrency 2":                           "--concurrency 2: not with --rate: want one of the two",
 		"--success 0.9 --concurrency 3 --arrivals poisson":                 "--arrivals poisson: want --rate with it",
 		"--p99 10ms --concurrency 2 --service-time uniform:50ms:500ms":     "p99 10ms: want 50.3ms or more, as a request takes 50ms or more and its way 300µs",
+		"--success 0.9 --rate 3 --verify --repeats 9223372036854775807":    "repeats=9223372036854775807: want 1 to 10000",
+		"--success 0.9 --rate 3 --verify --parallel 101":                   "parallel=101: want 1 to 100",
+		"--success 0.9 --rate 3 --verify --seed 9223372036854775807":       "seed=9223372036854775807: want 0 to 9007199254740991",
 		"--success 0.9 --rate 3 --verify --counterd /nonexistent/counterd": `--counterd "/nonexistent/counterd": want a program that can be run: stat /nonexistent/counterd: no such file or directory`,
 	} {
 		code, stdout, stderr := crashlab(t.Context(), append([]string{"advise"}, strings.Fields(args)...)...)
+		if code != exitUsage || stdout != "" || stderr != "crashlab: "+want+"\n" {
+			t.Errorf("%s: exit code %d, %q%q, want %q", args, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestValidateAdviceBadInput(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"--repeats 10001":                 "repeats=10001: want 1 to 10000",
+		"--repeats 5001 --scenarios 1":    "--repeats 5001: want 1 to 5000",
+		"--repeats 9223372036854775807":   "repeats=9223372036854775807: want 1 to 10000",
+		"--parallel 101":                  "parallel=101: want 1 to 100",
+		"--scenarios 501":                 "--scenarios 501: want 1 to 500 with --repeats 10",
+		"--scenarios 9223372036854775807": "--scenarios 9223372036854775807: want 1 to 500 with --repeats 10",
+		"--seed 9007199254740992":         "seed=9007199254740992: want 0 to 9007199254740991",
+		"--scenarios 5000 --repeats 2":    "--scenarios 5000: want 1 to 2500 with --repeats 2",
+	} {
+		code, stdout, stderr := crashlab(t.Context(), append([]string{"validate-advice"}, strings.Fields(args)...)...)
 		if code != exitUsage || stdout != "" || stderr != "crashlab: "+want+"\n" {
 			t.Errorf("%s: exit code %d, %q%q, want %q", args, code, stdout, stderr, want)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/experiment/simulate"
 	"example.com/crashlab/client/experiment/trials"
 	"example.com/crashlab/supervisor/inputfile"
@@ -54,7 +55,7 @@ Processors, kernel and network are modeled without limits, so a cluster whose ca
 // Run simulates the trials and reports their results. After Ctrl-C it reports the trials that have
 // ended.
 func (p *predictCmd) Run(ctx context.Context, out output) error {
-	d, err := p.Design.load(out, int(p.Repeats), runtime.NumCPU())
+	d, err := p.Design.load(out, int(p.Repeats), min(runtime.NumCPU(), design.MaxParallel))
 	if err != nil {
 		return err
 	}

@@ -37,10 +37,10 @@ func (d *draft) expand() error {
 func (d *draft) checkSize(rows int) error {
 	cells := rows
 	for _, g := range d.factors {
-		cells = min(cells*len(g.levels), maxTrials+1) // avoid overflow
+		cells = min(cells*len(g.levels), MaxTrials+1) // avoid overflow
 	}
-	if cells*d.design.Repeats > maxTrials {
-		return d.file.at(nil).Errorf("too many trials, %d repeats of all combinations: want at most %d", d.design.Repeats, maxTrials)
+	if cells*d.design.Repeats > MaxTrials {
+		return d.file.at(nil).Errorf("too many trials, %d repeats of all combinations: want at most %d", d.design.Repeats, MaxTrials)
 	}
 	return nil
 }
@@ -234,28 +234,14 @@ func (d *draft) override(o Overrides) error {
 }
 
 func (d *draft) overrideNumbers(o Overrides) error {
-	for _, n := range []struct {
-		name  string
-		value int
-		to    *int
-		most  int
-	}{{"repeats", o.Repeats, &d.design.Repeats, maxTrials}, {"parallel", o.Parallel, &d.design.Parallel, maxParallel}} {
-		if n.value == 0 {
-			continue
-		}
-		place := Place{Name: fmt.Sprintf("%s=%d", n.name, n.value)}
-		if n.value < 1 || n.value > n.most {
-			return place.Errorf("want 1 to %d", n.most)
-		}
-		*n.to = n.value
+	if err := o.Check(); err != nil {
+		return err
 	}
-	if o.Seed == nil {
-		return nil
+	d.design.Repeats = cmp.Or(o.Repeats, d.design.Repeats)
+	d.design.Parallel = cmp.Or(o.Parallel, d.design.Parallel)
+	if o.Seed != nil {
+		d.design.Seed = *o.Seed
 	}
-	if *o.Seed > maxSeed {
-		return Place{Name: fmt.Sprintf("seed=%d", *o.Seed)}.Errorf("want 0 to %d", uint64(maxSeed))
-	}
-	d.design.Seed = *o.Seed
 	return nil
 }
 

@@ -31,7 +31,7 @@ func FuzzRead(f *testing.F) {
 		if got.Source = d.Source; !reflect.DeepEqual(&got, d) {
 			t.Errorf("JSON makes %+v of %+v", got, *d)
 		}
-		if n := len(d.Trials()); n > maxTrials || n == 0 {
+		if n := len(d.Trials()); n > MaxTrials || n == 0 {
 			t.Errorf("%d trials", n)
 		}
 	})

@@ -10,9 +10,12 @@ import (
 )
 
 const (
-	maxTrials   = 10_000
-	maxParallel = 100
-	maxSeed     = 1<<53 - 1 // every JSON reader preserves it
+	// MaxTrials bounds the trials of a design, over all cells.
+	MaxTrials = 10_000
+	// MaxParallel bounds Design.Parallel.
+	MaxParallel = 100
+
+	maxSeed = 1<<53 - 1 // every JSON reader preserves it
 )
 
 // Overrides replace values of a file. The zero value changes nothing.
@@ -24,6 +27,23 @@ type Overrides struct {
 	Seed *uint64
 	// Repeats and Parallel replace those of the file unless they are zero.
 	Repeats, Parallel int
+}
+
+// Check returns a [*Mistake] if a number is out of range. It does not check Set, nor the number of
+// trials of all cells.
+func (o Overrides) Check() error {
+	for _, n := range []struct {
+		name        string
+		value, most int
+	}{{"repeats", o.Repeats, MaxTrials}, {"parallel", o.Parallel, MaxParallel}} {
+		if n.value < 0 || n.value > n.most {
+			return Place{Name: fmt.Sprintf("%s=%d", n.name, n.value)}.Errorf("want 1 to %d", n.most)
+		}
+	}
+	if o.Seed != nil && *o.Seed > maxSeed {
+		return Place{Name: fmt.Sprintf("seed=%d", *o.Seed)}.Errorf("want 0 to %d", uint64(maxSeed))
+	}
+	return nil
 }
 
 // Load reads a design from a file. The file must be a valid design both without and with the
