@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -17,7 +18,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/resolver"
-	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 )
 
@@ -82,6 +82,31 @@ func TestRootCause(t *testing.T) {
 	}
 }
 
+// stubResolver is a resolver that reports nothing by itself.
+type stubResolver struct {
+	resolver.ClientConn // of the last connection
+
+	scheme string
+}
+
+func (s *stubResolver) Scheme() string { return s.scheme }
+func (s *stubResolver) Build(_ resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
+	s.ClientConn = cc
+	return s, nil
+}
+func (*stubResolver) ResolveNow(resolver.ResolveNowOptions) {}
+func (*stubResolver) Close()                                {}
+
+// registered is known to gRPC by its scheme.
+var registered = &stubResolver{scheme: "registered"}
+
+func init() {
+	resolver.Register(registered)
+	resolver.Register(unbuildable{})
+}
+
+var errNoHost = errors.New("no such host")
+
 // The resolver's error reaches the caller, whether or not the call waits. A call that waits
 // survives the error.
 func TestRootCauseOfTheResolver(t *testing.T) {
@@ -97,18 +122,23 @@ func TestRootCauseOfTheResolver(t *testing.T) {
 		{"waiting so long", failover.Policy{WhenDown: failover.WhenDownWait, MaxWait: time.Second}, nil, codes.ResourceExhausted, time.Second},
 		{"not waiting", failover.Policy{}, nil, codes.Unavailable, 0},
 	} {
-		for _, known := range []bool{false, true} {
+		for i := range 4 {
+			known, among := i%2 > 0, i/2 > 0 // among the options
 			t.Run(tc.name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					c := newCluster(t, 1)
-					m := manual.NewBuilderWithScheme("test")
-					conn := c.client(t, "test:///x", tc.policy, grpc.WithResolvers(m))
+					m, options := registered, []grpc.DialOption(nil)
+					if among {
+						m = &stubResolver{scheme: "test"}
+						options = append(options, grpc.WithResolvers(m))
+					}
+					conn := c.client(t, m.scheme+":///x", tc.policy, options...)
 					conn.Connect()
 					synctest.Wait()
 					if known { // that the target resolves to nothing
 						m.UpdateState(resolver.State{})
 					}
-					m.CC().ReportError(errors.New("no such host"))
+					m.ReportError(fmt.Errorf("looking up x: %w", errNoHost))
 					synctest.Wait()
 					ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 					defer cancel()
@@ -117,12 +147,63 @@ func TestRootCauseOfTheResolver(t *testing.T) {
 					if took := time.Since(start); took != tc.took || status.Code(err) != tc.code || len(attempts) != 0 || !strings.Contains(err.Error(), "no such host") {
 						t.Errorf("got %v after %v, want %v after %v for want of a host", err, took, tc.code, tc.took)
 					}
+					if (known || !among) && !errors.Is(err, errNoHost) {
+						t.Errorf("known %v, among the options %v: got %v, want the resolver's error in its chain", known, among, err)
+					}
 					if tc.took < 3*time.Second {
 						return
 					}
 					time.AfterFunc(time.Second, func() { m.UpdateState(endpoints("a")) })
 					if attempts, err := call(t.Context(), conn, tc.opts...); err != nil || path(attempts) != "a:1 ok sent" {
 						t.Errorf("got %q, %v, want a:1 ok sent once it is found", path(attempts), err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// unbuildable is a resolver that cannot be built.
+type unbuildable struct{}
+
+func (unbuildable) Scheme() string { return "unbuildable" }
+func (unbuildable) Build(resolver.Target, resolver.ClientConn, resolver.BuildOptions) (resolver.Resolver, error) {
+	return nil, fmt.Errorf("unbuildable: %w", errNoHost)
+}
+
+// The reason why there is no resolver reaches the caller.
+func TestRootCauseOfNoResolver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		conn := newCluster(t, 1).client(t, "unbuildable:///x", failover.Policy{})
+		for what, err := range map[string]error{"call": second(call(t.Context(), conn)), "stream": watch(t.Context(), conn)} {
+			if status.Code(err) != codes.Unavailable || !errors.Is(err, failover.ErrNoReplicas) || !errors.Is(err, errNoHost) {
+				t.Errorf("%s: got %v, want Unavailable, and the reason in its chain", what, err)
+			}
+		}
+	})
+}
+
+func second[A, B any](_ A, b B) B { return b }
+
+// The code of a resolver's error is not the caller's, and its context neither.
+func TestResolverErrorIsNotTheCallers(t *testing.T) {
+	for _, reported := range []error{
+		context.DeadlineExceeded, status.Error(codes.NotFound, "nothing"), status.Error(codes.PermissionDenied, "not for you"),
+	} {
+		for _, known := range []bool{false, true} {
+			t.Run(reported.Error(), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					conn := newCluster(t, 1).client(t, "registered:///x", failover.Policy{})
+					conn.Connect()
+					synctest.Wait()
+					if known {
+						registered.UpdateState(resolver.State{})
+					}
+					registered.ReportError(reported)
+					synctest.Wait()
+					_, err := call(t.Context(), conn)
+					if status.Code(err) != codes.Unavailable || !errors.Is(err, failover.ErrNoReplicas) || errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("known %v: got %v, want Unavailable and no caller's error", known, err)
 					}
 				})
 			})

@@ -54,7 +54,9 @@
 // A call made before the resolver has found any replica waits for the resolver. If the resolver
 // fails, so does the call, except under WhenDownWait, which the call option grpc.WaitForReady(true)
 // also selects. The error of a call that found no replica to try wraps the last dial error of each
-// replica, or the resolver's error, for errors.Is and errors.As.
+// replica, or the resolver's error, for errors.Is and errors.As. There is only the text of an error
+// of gRPC's dns resolver, which reports no more, and of the first errors of a resolver that is
+// passed with grpc.WithResolvers or used through DialOptions, until it has a result.
 //
 // # Migrating
 //

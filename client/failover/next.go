@@ -174,14 +174,23 @@ func (c *call) resolved() (*table, *failure) {
 		case status.Code(err) != codes.Unavailable:
 			return nil, &failure{c.stopReason(), err}
 		case !c.Rules.Wait:
-			return nil, &failure{c.stopReason(), noReplicas(errors.New(status.Convert(err).Message()))}
+			return nil, &failure{c.stopReason(), noReplicas(resolverError(err))}
 		default:
-			c.unresolved = errors.New(status.Convert(err).Message())
+			c.unresolved = resolverError(err)
 			if f := c.awaitRecovery(); f != nil {
 				return nil, f
 			}
 		}
 	}
+}
+
+// resolverError returns the resolver's error from that of a request. Of the error of a resolver
+// among the options, gRPC passes on only the text.
+func resolverError(err error) error {
+	if down, ok := errors.AsType[*replicas.DownError](err); ok {
+		return down
+	}
+	return errors.New(status.Convert(err).Message())
 }
 
 // awaitRecovery waits until the resolver, which has failed, may have recovered. It fails after as

@@ -190,10 +190,7 @@ func (r *Replica) failed(err error, lasting bool) {
 	r.endDial()
 	r.current = nil // later reports of the child do not belong to a dial
 	r.dialing.Failed(r.set.now(), lasting)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		err = errors.New(err.Error()) // errors.Is must not mistake a dial's context for the caller's
-	}
-	r.failure.Store(&failure{r.dials.Load(), &DownError{err}})
+	r.failure.Store(&failure{r.dials.Load(), newDownError(err)})
 }
 
 // connected records that there is a connection. The Set's mu must be held.

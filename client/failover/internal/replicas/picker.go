@@ -2,6 +2,7 @@ package replicas
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -13,8 +14,17 @@ import (
 )
 
 // DownError is the error of a request whose replica has no connection or has refused it
-// unprocessed. The request counts as not sent.
+// unprocessed, or for which the resolver has found no replica. The request counts as not sent.
 type DownError struct{ cause error }
+
+// newDownError returns the error for the failure of a dial or of the resolver. Its context must not
+// be mistaken for the caller's, so errors.Is does not find a context error.
+func newDownError(err error) *DownError {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = errors.New(err.Error())
+	}
+	return &DownError{err}
+}
 
 // Error returns the network error's text if there is one, without gRPC's wrapping.
 func (e *DownError) Error() string {
@@ -24,7 +34,7 @@ func (e *DownError) Error() string {
 	return status.Convert(e.cause).Message()
 }
 
-// Unwrap returns the error of the dial that failed.
+// Unwrap returns the error of the dial or the resolver.
 func (e *DownError) Unwrap() error { return e.cause }
 
 // GRPCStatus makes gRPC return the error at once, even for calls that wait for ready: the

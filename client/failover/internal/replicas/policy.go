@@ -75,6 +75,9 @@ func (p *policy) ResolverError(err error) {
 		return // no config yet, and therefore no set; the next update has it
 	}
 	if p.view == nil || len(p.view.Replicas) == 0 {
+		if _, ok := err.(*DownError); !ok { // of a resolver among the options
+			err = newDownError(err)
+		}
 		p.replace(&View{Err: err})
 	}
 }

@@ -13,7 +13,9 @@ import (
 const resolveGap = time.Second
 
 // ThrottledResolver returns a builder whose resolvers pass on ResolveNow at most once a second. A
-// request within a second of the last one is deferred until the second is over.
+// request within a second of the last one is deferred until the second is over. The resolvers
+// report their errors as a *DownError; gRPC passes on only the text of others before the first
+// success.
 //
 // gRPC calls ResolveNow after every lost connection and every failed dial, and not through the
 // load-balancing policy. So the resolver is the only place to limit the rate, when a replica that
@@ -45,12 +47,17 @@ func ThrottledResolvers(target string) grpc.DialOption {
 type throttledBuilder struct{ resolver.Builder }
 
 func (b throttledBuilder) Build(t resolver.Target, cc resolver.ClientConn, o resolver.BuildOptions) (resolver.Resolver, error) {
-	r, err := b.Builder.Build(t, cc, o)
+	r, err := b.Builder.Build(t, reporter{cc}, o)
 	if err != nil {
-		return nil, err
+		return nil, newDownError(err)
 	}
 	return &throttledResolver{Resolver: r}, nil
 }
+
+// reporter keeps gRPC from reducing a resolver's error to its text.
+type reporter struct{ resolver.ClientConn }
+
+func (r reporter) ReportError(err error) { r.ClientConn.ReportError(newDownError(err)) }
 
 type throttledResolver struct {
 	resolver.Resolver
