@@ -31,16 +31,19 @@ E2E       := deploy/kubernetes/e2e
 # contains them.
 BREAKING_AGAINST ?= $(or $(shell git describe --tags --abbrev=0 2>/dev/null),$(shell git log --format=%H -- buf.yaml | tail -n 1))
 
+# Without gRPC's own trace pages, which nothing here serves, the programs are smaller and take a megabyte less memory.
+TAGS := -tags grpcnotrace
+
 .PHONY: build
 build: ## build counterd, supervisor and crashlab into bin/
-	$(GO) build -o bin/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
+	$(GO) build $(TAGS) -o bin/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
 
 VERSION ?= $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 STAMP   := example.com/crashlab/supervisor/version.stamped=$(VERSION)
 
 .PHONY: static
 static: ## build static binaries for Linux, stamped with VERSION, into bin/static/
-	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '-s -w -X $(STAMP)' -o bin/static/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
+	CGO_ENABLED=0 GOOS=linux $(GO) build $(TAGS) -trimpath -ldflags '-s -w -X $(STAMP)' -o bin/static/ ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab
 
 IMAGE ?= crashlab:$(VERSION)
 # The first one that works; docker needs its daemon.
@@ -231,7 +234,7 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 .PHONY: release-check
 release-check: ## build the three programs for Linux and macOS, on amd64 and arm64
 	@for platform in $(PLATFORMS); do \
-		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -o /dev/null ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab || exit 1; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build $(TAGS) -o /dev/null ./services/cmd/counterd ./supervisor/cmd/supervisor ./client/cmd/crashlab || exit 1; \
 		echo "$$platform: built"; \
 	done
 

@@ -57,10 +57,12 @@ func openLab(ctx context.Context, ours string) (*lab, error) {
 	builds := [][]string{{"-o", l.child, "./child"}}
 	if ours == "" {
 		l.ours = filepath.Join(dir, "supervisor")
-		builds = append(builds, []string{"-C", "../..", "-o", l.ours, oursPackage}) // another module
+		builds = append(builds, []string{"-C", "../..", "-tags", "grpcnotrace", "-o", l.ours, oursPackage}) // another module; as make static builds it
 	}
 	for _, args := range builds {
-		if out, err := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...).CombinedOutput(); err != nil {
+		build := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
 			l.close()
 			return nil, fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
 		}

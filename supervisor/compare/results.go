@@ -60,7 +60,8 @@ just before it exits with status 1, upon a signal. Supervisors that are compared
 after the other. A child exits after 1.1 s or more, because some supervisors delay the relaunch of one that ran for less than a second.
 
 - fork+exec is the floor: a loop of fork, exec and wait, without anything else. bash is such a loop in a shell.
-- crashlab is our supervisor with readiness and liveness probes (gRPC), the control service, metrics, events, log files and a state directory.
+- crashlab is our supervisor, built as for a release, with readiness and liveness probes (gRPC), the control service, metrics, events, log
+  files and a state directory.
 - crashlab-no-probes is the same without the probes, and crashlab-bare has events alone.
 - runit, s6 and supervisord have their defaults. The children of s6 report readiness, without which it relaunches them later.
 
