@@ -39,7 +39,7 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	ctx, stop := context.WithCancel(c.ctx)
 	defer stop()
 	l.HedgeDelay = delay
-	r := &race{plan: c.plan, core: core.NewRace(&c.core, &l.Lease, l.number, hedge), stop: stop, newReply: newReply(c.request.reply)}
+	r := c.newRace(l, hedge, stop)
 	r.mu.Lock()
 	r.timer = time.AfterFunc(delay, r.join)
 	r.mu.Unlock()
@@ -48,6 +48,17 @@ func (c *call) race(l *lease, delay time.Duration, hedge bool) bool {
 	others := r.end(first)
 	c.begun = r.core.Number()
 	return c.conclude(l, first, others)
+}
+
+// newRace returns a race that begins with the lease. It gives the place back if the reply's type
+// panics.
+func (c *call) newRace(l *lease, hedge bool, stop context.CancelFunc) (r *race) {
+	defer func() {
+		if r == nil {
+			c.abandon(l.Replica)
+		}
+	}()
+	return &race{plan: c.plan, core: core.NewRace(&c.core, &l.Lease, l.number, hedge), stop: stop, newReply: newReply(c.request.reply)}
 }
 
 // conclude records how the attempts of a race ended. It reports whether one succeeded.

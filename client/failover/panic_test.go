@@ -227,6 +227,19 @@ func TestPanicInReset(t *testing.T) {
 	})
 }
 
+// So is making a reply for a hedge.
+func TestPanicInNewReply(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		conn := c.connect(t, failover.Policy{MaxInFlight: 1, Hedge: failover.Hedge{After: time.Second, Share: 1}})
+		var reply struct{ proto.Message } // nil
+		if p := recovered(func() { conn.Invoke(t.Context(), workMethod, wrapperspb.String("go"), reply) }); p == nil {
+			t.Fatal("no panic")
+		}
+		wantNoneInFlight(t, conn)
+	})
+}
+
 // OnReplica may panic whenever a replica is ejected or reinstated: it leaves no lock, and the
 // replica is probed.
 func TestPanicInOnReplica(t *testing.T) {
