@@ -83,6 +83,7 @@ func TestLossIsFollowedByADial(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		for range 3 {
 			c[0].restart()
+			synctest.Wait() // until the loss is known
 			start := time.Now()
 			if attempts, err := call(t.Context(), conn); path(attempts) != "a:1 ok sent" || time.Since(start) > 1200*time.Millisecond {
 				t.Errorf("got %q, %v after %v, want success within 1.2s", path(attempts), err, time.Since(start))
