@@ -11,6 +11,7 @@ import (
 	rpccode "google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/codes"
 
+	"example.com/crashlab/client/experiment/design"
 	"example.com/crashlab/client/failover"
 	"example.com/crashlab/client/workload"
 	"example.com/crashlab/supervisor/parse"
@@ -175,7 +176,7 @@ func newSetting[T any](f Field, field func(*Settings) *T, format func(T) string,
 }
 
 func duration(group, name, doc string, field func(*Settings) *time.Duration) setting {
-	return newSetting(Field{Name: name, Group: group, Kind: kindDuration, Doc: doc}, field, time.Duration.String, parse.Duration)
+	return newSetting(Field{Name: name, Group: group, Kind: kindDuration, Doc: doc}, field, time.Duration.String, design.ReadDuration)
 }
 
 func whole(group, name, doc string, least, most int, field func(*Settings) *int) setting {

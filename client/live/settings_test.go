@@ -87,6 +87,7 @@ func TestBadSettings(t *testing.T) {
 		{"", "rounds", "0", `rounds "0": want `},
 		{"", "order", "last", `order "last": want first, round-robin, random, least-in-flight or sticky`},
 		{"", "timeout", "1", `timeout "1": want `},
+		{"", "timeout", "9000h", `timeout "9000h": want a duration with its unit, from 0s to 8760h`},
 		{"", "retryable", "OK", `retryable "OK": want `},
 		{"", "retryable", "NOPE", `retryable "NOPE": want `},
 		{"", "adaptive_limit", "yes", `adaptive_limit "yes": want `},
