@@ -92,7 +92,7 @@ result: # the table and the pictures of NAME, from the files of RUN
 	[ $(NAME) != policies ] || bin/crashlab report $(RUN) --chart policies -o $(RESULTS)/success-and-p99.svg
 
 .PHONY: validate
-validate: build ## compare deploy/experiments/validation.yaml with its prediction, and write its table and picture; fails unless 95% of the rows agree; 10 minutes on an idle machine
+validate: build ## compare deploy/experiments/validation.yaml with its prediction, and write its table and picture; fails unless 95% of the rows agree; 13 minutes on an idle machine
 	bin/crashlab calibrate --model runs/model.json
 	bin/crashlab experiment run -q $(VALIDATE) deploy/experiments/validation.yaml >/dev/null || [ $$? = 3 ]
 	@$(MAKE) --no-print-directory validation RUN=runs/latest
