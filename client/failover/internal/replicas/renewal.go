@@ -34,20 +34,17 @@ type renewal struct {
 func (r *Replica) Renew() {
 	r.policy.control.Lock()
 	defer r.policy.control.Unlock()
-	if !r.Ready() || r.renewal.child != nil {
+	if !r.Ready() || r.renewal.child != nil || !r.mayRenew() {
 		return
 	}
 	c := r.newChild()
-	if !r.beginRenewal(c) {
-		c.Close()
-		return
-	}
+	r.beginRenewal(c)
 	c.give(r.endpoint, r.resolved)
 }
 
-// beginRenewal records that the child is making a new connection, unless it is too early for that.
-// control must be held.
-func (r *Replica) beginRenewal(c *child) bool {
+// mayRenew reports whether enough time has passed since the last renewal, and takes the dial from
+// the budget.
+func (r *Replica) mayRenew() bool {
 	s := r.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,14 +52,19 @@ func (r *Replica) beginRenewal(c *child) bool {
 	if last > 0 && now-last < renewGap {
 		return false
 	}
-	if ok, _ := s.dials.Take(now, r.addresses); !ok {
-		return false
-	}
-	r.renewal = renewal{child: c, last: last}
+	ok, _ := s.dials.Take(now, r.addresses)
+	return ok
+}
+
+// beginRenewal records that the child is making a new connection. control must be held.
+func (r *Replica) beginRenewal(c *child) {
+	s := r.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.renewal = renewal{child: c, last: r.renewal.last}
 	if t := s.redial.Timeout; t > 0 {
 		r.renewal.overdue = time.AfterFunc(t, func() { r.endRenewalOf(c) })
 	}
-	return true
 }
 
 // report receives a report of the renewal's child. The Set's mu must be held.
