@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // checkTicks fails unless a log file contains only whole lines.
@@ -110,11 +112,7 @@ func TestFilesOnAFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: seconds of waiting")
 	}
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skip("no file system can be mounted here: ", err)
-	}
-	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	dir := processtest.SmallDisk(t, "256k")
 	c := startIn(t, dir, "", ticks)
 	for _, name := range []string{"a.log", "e.jsonl"} {
 		c.file(name, "lines", lines(10))

@@ -7,15 +7,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // A full disk does not prevent the start, and the lock holds nevertheless.
 func TestStateDirectoryOnAFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skip("cannot mount a file system: ", err)
-	}
-	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	dir := processtest.SmallDisk(t, "16k")
 	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("the disk is not full: %v", err)
 	}

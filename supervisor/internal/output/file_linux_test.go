@@ -8,15 +8,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"example.com/crashlab/supervisor/internal/process/processtest"
 )
 
 // A write for which the disk has no space leaves no part of a line.
 func TestFileOnAFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skip("cannot mount a file system: ", err)
-	}
-	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	dir := processtest.SmallDisk(t, "16k")
 	filler := filepath.Join(dir, "filler")
 	if err := os.WriteFile(filler, make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
